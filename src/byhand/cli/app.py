@@ -1,0 +1,48 @@
+"""The command line: its commands, and what becomes of an error: one line, exit code 2, no traceback."""
+
+import os
+import sys
+
+import typer
+
+from byhand.cli.predict import predict
+from byhand.cli.show import show
+from byhand.cli.train import train
+from byhand.cli.tutorial import tutorial
+from byhand.errors import ByhandError
+
+app = typer.Typer(
+    name="byhand",
+    help="The convolutional network written by hand, whole.",
+    add_completion=False,
+    rich_markup_mode=None,
+)
+for command in (train, predict, show, tutorial):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
+    except ByhandError as error:
+        code = _fail(str(error))
+    except typer.Abort:
+        code = 130
+    except BrokenPipeError:  # `byhand show ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception as error:
+        message = getattr(
+            error, "format_message", None
+        )  # typer's own: an option that does not exist, a missing argument
+        if message is None:
+            raise
+        code = _fail(f"{message()} (byhand {' '.join(sys.argv[1:2])} --help tells more)".replace("  ", " "))
+    sys.exit(code or 0)
+
+
+def _fail(message: str) -> int:
+    sys.stdout.flush()
+    print(f"byhand: {' '.join(message.split())}", file=sys.stderr)
+    return 2

@@ -1,0 +1,79 @@
+"""A data set: images, a label each, and what the labels mean."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from byhand.errors import ArgumentError, ShapeError
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Dataset:
+    """Images (N, H, W, C) in uint8 or float32, labels (N,) in int64, and the name of each class.
+
+    Labels of another integer type are converted. Nothing else is: no resize, no crop, no scaling.
+
+    Raises ShapeError where the axes or the lengths don't fit, ArgumentError for a type, label or class that can't be.
+
+    >>> import numpy as np
+    >>> Dataset(np.zeros((3, 28, 28, 1), np.uint8), np.array([1, 0, 1]), ("cat", "dog"), "pets")
+    Dataset 'pets': 3 images 28x28x1 uint8, 2 classes
+    """
+
+    images: Array
+    labels: Array
+    classes: tuple[str, ...]
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        images, labels = np.asarray(self.images), np.asarray(self.labels)
+        names: Any = self.classes
+        if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+            raise ArgumentError(f"Dataset: classes must be a tuple of str, got {names!r:.60}")
+        if images.ndim != 4 or 0 in images.shape[1:]:
+            raise ShapeError(
+                f"Dataset: images must be (N, H, W, C), got shape {images.shape}; "
+                "grey images (N, H, W) get their channel with images[..., None]"
+            )
+        if images.dtype not in (np.uint8, np.float32):
+            raise ArgumentError(f"Dataset: images must be uint8 or float32, got {images.dtype}; convert them first")
+        if labels.shape != images.shape[:1]:
+            raise ShapeError(f"Dataset: {len(images)} images need labels of shape ({len(images)},), got {labels.shape}")
+        if labels.dtype.kind not in "iu":
+            raise ArgumentError(f"Dataset: labels must be integers, class numbers from 0, got {labels.dtype}")
+        if labels.size and not 0 <= labels.min() <= labels.max() < len(names):
+            raise ArgumentError(
+                f"Dataset: labels go from {labels.min()} to {labels.max()}, but there are {len(names)} classes, "
+                "numbered from 0; give a name for every label"
+            )
+        for field, value in (
+            ("images", images),
+            ("labels", labels.astype(np.int64, copy=False)),
+            ("classes", tuple(names)),
+        ):
+            object.__setattr__(self, field, value)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __repr__(self) -> str:
+        size = "x".join(map(str, self.images.shape[1:]))
+        name = f" {self.name!r}" if self.name else ""
+        return f"Dataset{name}: {len(self)} images {size} {self.images.dtype}, {len(self.classes)} classes"
+
+    def take(self, n: int) -> "Dataset":
+        """Return the first `n` examples; the arrays are views, nothing is copied.
+
+        Raises ArgumentError for an `n` below 1 or above the number of examples.
+
+        >>> from byhand.data import mnist
+        >>> mnist.load()[0].take(1000)
+        Dataset 'mnist': 1000 images 28x28x1 uint8, 10 classes
+        """
+        if not 1 <= n <= len(self):
+            raise ArgumentError(f"Dataset.take: n={n}, but there are {len(self)} examples; take 1 to {len(self)}")
+        return Dataset(self.images[:n], self.labels[:n], self.classes, self.name)

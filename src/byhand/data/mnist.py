@@ -1,0 +1,114 @@
+"""MNIST: 70,000 handwritten digits of 28x28 pixels, embedded in the package, so that nothing is fetched.
+
+`from byhand.data import mnist` takes the place of `import mnist` in programs written for the package of that name.
+
+The first use unpacks the embedded file into the cache folder; later uses read it from there and check it.
+
+Source: Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, "Gradient-based learning applied to document recognition",
+Proceedings of the IEEE 86(11), 1998. Licence: MNIST-LICENSE.txt in this folder.
+"""
+
+import hashlib
+import lzma
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from byhand.data import idx
+from byhand.data.dataset import Dataset
+from byhand.data.opening import opened
+from byhand.errors import FileError
+from byhand.files import cache_folder, write_whole
+
+Array = npt.NDArray[Any]
+
+EMBEDDED = Path(__file__).with_name("mnist.idx.xz")
+
+# of the four IDX files one after another; scripts/make_mnist.py prints them
+LENGTH = 54_950_048
+SHA256 = "b2d8f5bf39174ee5ffeefa97e42d673c35432b411bb5d1f74fbbeddae7f1690a"
+
+
+def train_images() -> Array:
+    """Return the 60,000 training images, (60000, 28, 28) uint8, ink 255 on paper 0; read-only, as all here.
+
+    >>> train_images()[7, 14, 10:18]
+    array([252, 252, 252, 252, 253, 252, 252, 252], dtype=uint8)
+    """
+    return _arrays()[0]
+
+
+def train_labels() -> Array:
+    """Return the 60,000 training labels, (60000,) uint8.
+
+    >>> train_labels()[:8]
+    array([5, 0, 4, 1, 9, 2, 1, 3], dtype=uint8)
+    """
+    return _arrays()[1]
+
+
+def test_images() -> Array:
+    """Return the 10,000 test images, (10000, 28, 28) uint8.
+
+    >>> test_images().shape
+    (10000, 28, 28)
+    """
+    return _arrays()[2]
+
+
+def test_labels() -> Array:
+    """Return the 10,000 test labels, (10000,) uint8.
+
+    >>> test_labels()[:8]
+    array([7, 2, 1, 0, 4, 1, 4, 9], dtype=uint8)
+    """
+    return _arrays()[3]
+
+
+@cache
+def load() -> tuple[Dataset, Dataset]:
+    """Return the training and the test set, images (N, 28, 28, 1), classes "0" to "9".
+
+    >>> load()
+    (Dataset 'mnist': 60000 images 28x28x1 uint8, 10 classes, Dataset 'mnist': 10000 images 28x28x1 uint8, 10 classes)
+    """
+    return _dataset(train_images(), train_labels()), _dataset(test_images(), test_labels())
+
+
+def _dataset(images: Array, labels: Array) -> Dataset:
+    labels = labels.astype(np.int64)
+    labels.flags.writeable = False
+    return Dataset(images[..., None], labels, tuple("0123456789"), "mnist")
+
+
+@cache
+def _arrays() -> tuple[Array, Array, Array, Array]:
+    data = _bytes()
+    first, rest = idx.parse(data)
+    second, rest = idx.parse(rest)
+    third, rest = idx.parse(rest)
+    fourth, _ = idx.parse(rest)
+    return first, second, third, fourth
+
+
+def _bytes() -> bytes:
+    cached = cache_folder("data") / f"mnist-{SHA256[:16]}.idx"
+    with suppress(OSError):
+        if cached.is_file() and cached.stat().st_size == LENGTH:
+            data = cached.read_bytes()
+            if hashlib.sha256(data).hexdigest() == SHA256:
+                return data
+    with opened(EMBEDDED, "the MNIST that comes with byhand; install byhand again") as file:
+        try:
+            data = lzma.LZMADecompressor().decompress(file.read(), LENGTH + 1)
+        except lzma.LZMAError:
+            data = b""
+    if hashlib.sha256(data).hexdigest() != SHA256:
+        raise FileError(f"{EMBEDDED} is damaged: it does not unpack to MNIST; install byhand again")
+    with suppress(FileError):  # a full disk costs the next start its two seconds, no more
+        write_whole(cached, data)
+    return data

@@ -1,0 +1,36 @@
+"""Opening a stranger's file: whatever the system has against it becomes one line."""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from byhand.errors import FileError
+
+
+@contextmanager
+def opened(path: str | os.PathLike[str], expected: str) -> Iterator[BinaryIO]:
+    """Open a file to read its bytes; `expected` names in the message what it should have been.
+
+    Raises FileError where there is no file, or a folder, a pipe or a device in its place, or where it can't be read.
+
+    >>> with opened("no-such-file", "a picture") as file: pass
+    Traceback (most recent call last):
+    byhand.errors.FileError: can't read no-such-file: there is no such file; expected a picture
+    """
+    path = Path(path)
+    if "\0" in str(path):
+        raise FileError(f"can't read {str(path)!r}: no path holds a null byte; expected {expected}")
+    try:
+        mode = path.stat().st_mode  # before the opening: to open a pipe would wait for its writer
+        if not stat.S_ISREG(mode):
+            what = "a folder" if stat.S_ISDIR(mode) else "no regular file"
+            raise FileError(f"can't read {path}: it is {what}; expected {expected}")
+        with path.open("rb") as file:
+            yield file
+    except FileNotFoundError:
+        raise FileError(f"can't read {path}: there is no such file; expected {expected}") from None
+    except OSError as error:
+        raise FileError(f"can't read {path}: {error.strerror or error}; expected {expected}") from None

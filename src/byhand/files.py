@@ -1,0 +1,66 @@
+"""Files written whole or not at all, and the folder for what can be made again."""
+
+import os
+import secrets
+import tempfile
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+from byhand.errors import FileError
+
+
+def write_whole(path: str | os.PathLike[str], data: bytes | memoryview) -> None:
+    """Write a file so that a reader, a kill or a full disk never meets half of it.
+
+    The bytes go to a temporary file in the same folder and reach the disk before the rename that makes them the file;
+    the folder is synced last, so that the rename itself survives a power cut.
+
+    Raises FileError where the system can't write; what was there before is then untouched.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise FileError(f"can't write {path}: {error.strerror}; what was there before is untouched") from None
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":  # Windows has no handle for a folder; its rename is durable
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def cache_folder(room: str) -> Path:
+    """Return the folder for one kind of thing that byhand can make again: under `BYHAND_CACHE`, else the user's cache.
+
+    Where that can't be written to, a private folder under the system's temporary one takes its place.
+    """
+    home = os.environ.get("BYHAND_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "byhand"
+    folder = Path(home) / room
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+    folder = _private_folder() / room
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@cache
+def _private_folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix="byhand-"))

@@ -1,0 +1,18 @@
+"""The tutorial article's network: one convolution, one pooling, one softmax layer.
+
+28 x 28 x 1 -> 26 x 26 x 8 -> 13 x 13 x 8 -> 1352 -> 10, with no activation between; `byhand.tutorial` is the article's own
+program for it. It draws its first values as the article does: normal, divided by the number of inputs that a unit sums.
+"""
+
+from byhand import nn
+from byhand.graph import Tensor
+
+
+def article(images: Tensor, classes: int) -> Tensor:
+    """Return the logits."""
+    return nn.Sequential(
+        nn.Conv2d(8, 3, bias=False, initialiser="article"),  # (28, 28, 1) -> (26, 26, 8)
+        nn.MaxPool2d(2),  # -> (13, 13, 8)
+        nn.Flatten(),  # -> (1352,)
+        nn.Linear(classes, initialiser="article"),
+    )(images)

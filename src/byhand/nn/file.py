@@ -1,0 +1,128 @@
+"""A model in one safetensors file: its numbers by name, and in the file's metadata the graph as JSON.
+
+A stranger's file is data: sizes are checked against the file before memory is asked for, the graph goes through every
+op's contract again, and nothing in it is run or imported.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as to_bytes
+
+from byhand.errors import ByhandError, FileError
+from byhand.files import write_whole
+from byhand.graph import Tensor, from_json, to_json
+from byhand.nn.model import Model
+from byhand.ops.op import Array
+
+FORMAT = 1
+IN_A_RUN = ("model.safetensors", "checkpoint.safetensors")  # where a run folder keeps its model, the best first
+
+
+def save(
+    model: Model,
+    path: str | os.PathLike[str],
+    *,
+    more: Mapping[str, Array] | None = None,
+    notes: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a model, whole or not at all; a checkpoint adds `more` arrays and `notes` beside it."""
+    about = {
+        "format": FORMAT,
+        "name": model.name,
+        "classes": list(model.classes),
+        "mean": model.mean,
+        "std": model.std,
+        "dtype": model.dtype.name,
+        "graph": to_json(model.graph, model.output),
+        **(notes or {}),
+    }
+    tensors = model.parameters | vars(model.state) | dict(more or {})
+    # one key: the library keeps metadata in a hash table, whose order would change from run to run
+    write_whole(path, to_bytes({k: np.ascontiguousarray(v) for k, v in tensors.items()}, {"byhand": json.dumps(about)}))
+
+
+def load(path: str | os.PathLike[str]) -> Model:
+    """Return the model in a file that `model.save` wrote, or in a run folder.
+
+    Raises FileError where there is none, or where the file is not whole.
+    """
+    return read(path)[0]
+
+
+def read(path: str | os.PathLike[str]) -> tuple[Model, dict[str, Array], dict[str, Any]]:
+    """Return (model, the other arrays, all notes) of a model's file or of a checkpoint."""
+    path = model_file(path)
+    try:
+        with safe_open(path, "numpy") as file:
+            about = json.loads((file.metadata() or {})["byhand"])
+            model = _model(about)
+            tensors = {t.name: t for kind in ("parameter", "state") for t in model.graph.of_kind(kind)}
+            missing = tensors.keys() - set(file.keys())
+            if missing:
+                raise FileError(f"it holds no '{min(missing)}'")
+            for name, tensor in tensors.items():  # before memory is asked for
+                _check(tensor, file.get_slice(name))
+            for name, tensor in tensors.items():
+                vars(model.p if tensor.kind == "parameter" else model.state)[name][...] = file.get_tensor(name)
+            return model, {name: file.get_tensor(name) for name in sorted(set(file.keys()) - tensors.keys())}, about
+    except (
+        ByhandError,
+        SafetensorError,
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        RecursionError,
+    ) as error:
+        what = "it has no metadata that byhand wrote" if isinstance(error, KeyError) else " ".join(str(error).split())
+        raise FileError(f"{path} is not a model that byhand can use: {what[:400]}") from None
+
+
+def model_file(path: str | os.PathLike[str]) -> Path:
+    """Return the file itself, or the model in a run folder."""
+    path = Path(path)
+    if path.is_dir():
+        found = next((path / name for name in IN_A_RUN if (path / name).exists()), None)
+        if found is None:
+            raise FileError(f"the folder {path} holds no model; expected {' or '.join(IN_A_RUN)} in it")
+        return found
+    if not path.exists():
+        raise FileError(f"there is no file {path}; expected a model that byhand saved, or a run folder")
+    return path
+
+
+def _model(about: Any) -> Model:
+    """Return the model of a file's metadata, without its numbers."""
+    if about["format"] != FORMAT:
+        raise FileError(f"its format is {about['format']!r}; this version of byhand reads {FORMAT}")
+    graph, output = from_json(about["graph"])
+    assert graph.input is not None
+    mean, std = (_numbers(about[name], graph.input.shape[-1]) for name in ("mean", "std"))
+    if not isinstance(about["classes"], list) or not all(isinstance(name, str) for name in about["classes"]):
+        raise FileError("its classes are no list of names")
+    settings = {"mean": mean, "std": std, "classes": about["classes"], "dtype": str(about["dtype"])}
+    return Model(graph.input, output, name=str(about["name"]), seed=None, **settings)
+
+
+def _numbers(value: Any, channels: int) -> Any:
+    """Return a number, or one a channel."""
+    if isinstance(value, list) and len(value) == channels:
+        return [float(one) for one in value]
+    return float(value)
+
+
+def _check(tensor: Tensor, stored: Any) -> None:
+    """Raise a FileError where an array of the file does not fit its tensor."""
+    shape, kind = tuple(stored.get_shape()), stored.get_dtype()
+    if shape != tensor.shape:
+        raise FileError(f"its '{tensor.name}' has the shape {shape}, but its graph says {tensor.shape}")
+    expected = ("U64",) if tensor.dtype is np.uint64 else ("F64", "F32", "F16")
+    if kind not in expected:
+        raise FileError(f"its '{tensor.name}' holds {kind}; expected {' or '.join(expected)}")

@@ -1,0 +1,92 @@
+"""The first values of weights: random, and as large as keeps a signal's variance through a layer.
+
+fan_in is how many inputs one output sums, fan_out how many outputs one input reaches: for a convolution weight
+(R, S, C, K) they are R S C and R S K, for a linear one (D, K) D and K.
+"""
+
+from collections.abc import Callable
+from math import prod, sqrt
+from typing import Any
+
+import numpy as np
+
+from byhand.errors import UnknownNameError
+from byhand.ops.op import Array
+from byhand.shapes import Shape
+
+Initialiser = Callable[[np.random.Generator, Shape], Array]
+
+
+def fans(shape: Shape) -> tuple[int, int]:
+    """Return (fan_in, fan_out) of a weight.
+
+    >>> fans((3, 3, 1, 8))
+    (9, 72)
+    """
+    places = prod(shape[:-2])
+    return places * shape[-2], places * shape[-1]
+
+
+def he(rng: np.random.Generator, shape: Shape) -> Array:
+    """Normal, variance 2 / fan_in: for ReLU, which halves the variance (He et al. 2015, arXiv 1502.01852)."""
+    return rng.standard_normal(shape) * sqrt(2 / fans(shape)[0])
+
+
+def he_uniform(rng: np.random.Generator, shape: Shape) -> Array:
+    """Uniform, variance 2 / fan_in."""
+    return rng.uniform(-1, 1, shape) * sqrt(6 / fans(shape)[0])
+
+
+def glorot(rng: np.random.Generator, shape: Shape) -> Array:
+    """Uniform, variance 2 / (fan_in + fan_out): forward and backward in balance (Glorot & Bengio 2010)."""
+    return rng.uniform(-1, 1, shape) * sqrt(6 / sum(fans(shape)))
+
+
+def glorot_normal(rng: np.random.Generator, shape: Shape) -> Array:
+    """Normal, variance 2 / (fan_in + fan_out)."""
+    return rng.standard_normal(shape) * sqrt(2 / sum(fans(shape)))
+
+
+def lecun(rng: np.random.Generator, shape: Shape) -> Array:
+    """Normal, variance 1 / fan_in: for units that keep the variance (LeCun et al. 1998, "Efficient BackProp")."""
+    return rng.standard_normal(shape) * sqrt(1 / fans(shape)[0])
+
+
+def lecun_uniform(rng: np.random.Generator, shape: Shape) -> Array:
+    """Uniform, variance 1 / fan_in."""
+    return rng.uniform(-1, 1, shape) * sqrt(3 / fans(shape)[0])
+
+
+def article(rng: np.random.Generator, shape: Shape) -> Array:
+    """Normal, divided by fan_in: the tutorial article's, which is smaller than the others."""
+    return rng.standard_normal(shape) / fans(shape)[0]
+
+
+def zeros(rng: np.random.Generator, shape: Shape) -> Array:
+    """All 0: for biases."""
+    return np.zeros(shape)
+
+
+def ones(rng: np.random.Generator, shape: Shape) -> Array:
+    """All 1: for the scale of a norm."""
+    return np.ones(shape)
+
+
+def random_key(rng: np.random.Generator, shape: Shape) -> Array:
+    """64 random bits: where a dropout layer's masks begin."""
+    return rng.integers(0, 2**64, shape, np.uint64)
+
+
+INITIALISERS: dict[str, Initialiser] = {
+    function.__name__: function
+    for function in (he, he_uniform, glorot, glorot_normal, lecun, lecun_uniform, article, zeros, ones)
+}
+
+
+def get(initialiser: str | Initialiser) -> Any:
+    """Return an initialiser by name; a function (random generator, shape) -> array is taken as it is."""
+    if callable(initialiser):
+        return initialiser
+    if initialiser not in INITIALISERS:
+        raise UnknownNameError("initialiser", initialiser, INITIALISERS)
+    return INITIALISERS[initialiser]

@@ -1,0 +1,417 @@
+"""Layers: each adds nodes, and the parameters they need, to the graph of the tensor it is called on. Nothing else.
+
+A layer called twice in one network uses the same parameters twice. Names come from the layer (`name=`) or are counted:
+conv1, conv2, pool1, ... A parameter is named after its layer: conv1_weight.
+"""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+
+from byhand import ops
+from byhand.errors import ArgumentError
+from byhand.graph import Graph, Tensor
+from byhand.nn import init
+from byhand.nn.init import Initialiser
+from byhand.ops.op import Op
+from byhand.shapes import Shape, integer, pair
+
+
+def Input(*shape: int, name: str = "images") -> Tensor:
+    """Return the symbolic input of a new network: one example's shape, without the batch.
+
+    >>> from byhand import nn
+    >>> nn.Conv2d(8, 3)(nn.Input(28, 28, 1))
+    <value conv1 (N, 26, 26, 8)>
+    """
+    return Graph().add_input(tuple(integer("Input's shape", size) for size in shape), name)
+
+
+class Layer:
+    """What all layers share: a name, an op, its attributes, and parameters that are made once a graph.
+
+    A layer without parameters is this class with an op in it.
+    """
+
+    op: ClassVar[Op]
+    label: ClassVar[str] = ""
+
+    def __init__(self, *, name: str | None = None, **attributes: Any) -> None:
+        self.name, self.attributes = name, attributes
+
+    def __call__(self, *inputs: Any) -> Tensor:
+        """Add the layer's node; return its output."""
+        graph = self.graph_of(*inputs)
+        names = dict(zip(self.op.inputs, (list(inputs),) if self.op.inputs == ("xs",) else inputs))
+        return graph.add(self.op, names, self.attributes, self.node_name(graph))
+
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{key}={value!r}" for key, value in vars(self).items() if key != "attributes")
+        return f"{type(self).__name__}({settings})"
+
+    def graph_of(self, *inputs: Any) -> Graph:
+        """Return the graph that the inputs belong to."""
+        for one in inputs:
+            if not isinstance(one, Tensor):
+                raise ArgumentError(
+                    f"{type(self).__name__} was called on a {type(one).__name__}; "
+                    f"expected a tensor that comes from nn.Input (for arrays, call the op: bh.{self.op.name})"
+                )
+        return inputs[0].graph  # type: ignore[no-any-return]
+
+    def node_name(self, graph: Graph) -> str:
+        """Return the name for the layer's next node: its own, or the next number of its label."""
+        first = self.name is not None and self.name not in graph.tensors
+        return str(self.name) if first else graph.free_name(self.label or self.op.name)
+
+    def tensors(self, graph: Graph, wanted: dict[str, tuple[Shape, Any]], name: str, kind: str) -> dict[str, Tensor]:
+        """Return the layer's parameters (or states) in a graph: made on the first call, the same ones ever after."""
+        _, mine = graph.layers.setdefault(id(self), (self, {}))
+        for suffix, (shape, initialiser) in wanted.items():
+            if suffix not in mine:
+                dtype = np.uint64 if initialiser is init.random_key else None
+                mine[suffix] = graph.add_tensor(f"{name}_{suffix}", shape, kind, dtype, init.get(initialiser))
+            elif mine[suffix].shape != shape:
+                raise ArgumentError(
+                    f"{mine[suffix].name} has the shape {mine[suffix].shape}, but here the layer needs {shape}; "
+                    "a layer that is used twice needs inputs of the same shape"
+                )
+        return {suffix: mine[suffix] for suffix in wanted}
+
+
+class Conv2d(Layer):
+    """Convolution with `filters` filters: (N, H, W, C) -> (N, H', W', filters); see `bh.conv2d`.
+
+    kernel, stride, dilation: pixels, a number or (down, across); padding: "valid", "same", a number, (down, across) or
+    (top, bottom, left, right); initialiser: see `nn.INITIALISERS`.
+
+    >>> from byhand import nn
+    >>> nn.Conv2d(64, 7, stride=2, padding=3)(nn.Input(224, 224, 3))
+    <value conv1 (N, 112, 112, 64)>
+    """
+
+    op, label = ops.conv2d, "conv"
+
+    def __init__(
+        self,
+        filters: int,
+        kernel: Any = 3,
+        *,
+        stride: Any = 1,
+        padding: Any = "valid",
+        dilation: Any = 1,
+        groups: int = 1,
+        bias: bool = True,
+        initialiser: str | Initialiser = "he",
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name=name, stride=stride, padding=padding, dilation=dilation, groups=groups)
+        self.filters, self.kernel = integer("Conv2d: filters", filters), pair("Conv2d: kernel", kernel)
+        self.bias, self.initialiser = bias, initialiser
+
+    def __call__(self, x: Any) -> Tensor:
+        """Add the convolution; return its output."""
+        graph = self.graph_of(x)
+        name = self.node_name(graph)
+        groups = integer(f"{name}: groups", self.attributes["groups"])
+        if len(x.shape) != 4 or x.shape[-1] % groups:
+            raise ArgumentError(f"{name}: got {x!r}; expected (N, H, W, C) with a multiple of {groups} channels")
+        wanted: dict[str, tuple[Shape, Any]] = {
+            "weight": ((*self.kernel, x.shape[-1] // groups, self.filters), self.initialiser)
+        }
+        if self.bias:
+            wanted["bias"] = ((self.filters,), init.zeros)
+        parameters = self.tensors(graph, wanted, name, "parameter")
+        return graph.add(self.op, {"x": x, "bias": None} | parameters, self.attributes, name)
+
+
+class Linear(Layer):
+    """A fully connected layer: (N, D) -> (N, units); see `bh.linear`.
+
+    >>> from byhand import nn
+    >>> nn.Linear(10)(nn.Input(1352))
+    <value fc1 (N, 10)>
+    """
+
+    op, label = ops.linear, "fc"
+
+    def __init__(
+        self, units: int, *, bias: bool = True, initialiser: str | Initialiser = "he", name: str | None = None
+    ) -> None:
+        super().__init__(name=name)
+        self.units, self.bias, self.initialiser = integer("Linear: units", units), bias, initialiser
+
+    def __call__(self, x: Any) -> Tensor:
+        """Add the layer; return its output."""
+        graph = self.graph_of(x)
+        name = self.node_name(graph)
+        if len(x.shape) != 2:
+            raise ArgumentError(f"{name}: got {x!r}; expected (N, D): put nn.Flatten() before it")
+        wanted: dict[str, tuple[Shape, Any]] = {"weight": ((x.shape[-1], self.units), self.initialiser)}
+        if self.bias:
+            wanted["bias"] = ((self.units,), init.zeros)
+        return graph.add(self.op, {"x": x, "bias": None} | self.tensors(graph, wanted, name, "parameter"), {}, name)
+
+
+class BatchNorm(Layer):
+    """Normalise each channel over the batch: (N, ..., C) -> the same; see `bh.batch_norm`.
+
+    momentum: how far a running statistic moves towards the batch's at each step (PyTorch's meaning). training=False keeps
+    the running statistics as they are, also while the network trains.
+
+    >>> from byhand import nn
+    >>> nn.BatchNorm()(nn.Input(26, 26, 8))
+    <value norm1 (N, 26, 26, 8)>
+    """
+
+    op, label = ops.batch_norm, "norm"
+
+    def __init__(
+        self, *, eps: float = 1e-5, momentum: float = 0.1, training: bool | None = None, name: str | None = None
+    ) -> None:
+        fixed = {} if training is None else {"training": training}
+        super().__init__(name=name, eps=eps, momentum=momentum, **fixed)
+
+    def __call__(self, x: Any) -> Tensor:
+        """Add the norm; return its output."""
+        graph = self.graph_of(x)
+        name, channels = self.node_name(graph), x.shape[-1:]
+        scale = self.tensors(graph, {"gamma": (channels, init.ones), "beta": (channels, init.zeros)}, name, "parameter")
+        running = {"running_mean": (channels, init.zeros), "running_var": (channels, init.ones)}
+        return graph.add(self.op, {"x": x} | scale | self.tensors(graph, running, name, "state"), self.attributes, name)
+
+
+class LayerNorm(Layer):
+    """Normalise the last `axes` axes of each example; see `bh.layer_norm`.
+
+    >>> from byhand import nn
+    >>> nn.LayerNorm()(nn.Input(7, 7, 96))
+    <value norm1 (N, 7, 7, 96)>
+    """
+
+    op, label = ops.layer_norm, "norm"
+
+    def __init__(self, axes: int = 1, *, eps: float = 1e-5, name: str | None = None) -> None:
+        super().__init__(name=name, eps=eps)
+        self.axes = integer("LayerNorm: axes", axes)
+
+    def __call__(self, x: Any) -> Tensor:
+        """Add the norm; return its output."""
+        graph = self.graph_of(x)
+        name, features = self.node_name(graph), x.shape[-self.axes :]
+        wanted = {"gamma": (features, init.ones), "beta": (features, init.zeros)}
+        return graph.add(self.op, {"x": x} | self.tensors(graph, wanted, name, "parameter"), self.attributes, name)
+
+
+class Dropout(Layer):
+    """Leave numbers out at random while training; see `bh.dropout`.
+
+    >>> from byhand import nn
+    >>> nn.Dropout(0.25)(nn.Input(128))
+    <value dropout1 (N, 128)>
+    """
+
+    op = ops.dropout
+
+    def __init__(self, rate: float = 0.5, *, name: str | None = None) -> None:
+        super().__init__(name=name, rate=rate)
+
+    def __call__(self, x: Any) -> Tensor:
+        """Add the dropout; return its output."""
+        graph = self.graph_of(x)
+        name = self.node_name(graph)
+        key = self.tensors(graph, {"key": ((1,), init.random_key)}, name, "state")
+        return graph.add(self.op, {"x": x} | key, self.attributes, name)
+
+
+class MaxPool2d(Layer):
+    """Keep the largest pixel of every window: (N, H, W, C) -> (N, H', W', C); see `bh.max_pool`."""
+
+    op, label = ops.max_pool, "pool"
+
+    def __init__(
+        self,
+        kernel: Any = 2,
+        *,
+        stride: Any = None,
+        padding: Any = "valid",
+        dilation: Any = 1,
+        ceil_mode: bool = False,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(
+            name=name, kernel=kernel, stride=stride, padding=padding, dilation=dilation, ceil_mode=ceil_mode
+        )
+
+
+class AvgPool2d(Layer):
+    """Average every window: (N, H, W, C) -> (N, H', W', C); see `bh.avg_pool`."""
+
+    op, label = ops.avg_pool, "pool"
+
+    def __init__(
+        self,
+        kernel: Any = 2,
+        *,
+        stride: Any = None,
+        padding: Any = "valid",
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+        name: str | None = None,
+    ) -> None:
+        counts = {"ceil_mode": ceil_mode, "count_include_pad": count_include_pad}
+        super().__init__(name=name, kernel=kernel, stride=stride, padding=padding, **counts)
+
+
+class GlobalAvgPool2d(Layer):
+    """Average the whole image: (N, H, W, C) -> (N, C), or (N, 1, 1, C) with keepdims; see `bh.global_avg_pool`."""
+
+    op, label = ops.global_avg_pool, "pool"
+
+    def __init__(self, *, keepdims: bool = False, name: str | None = None) -> None:
+        super().__init__(name=name, keepdims=keepdims)
+
+
+class Flatten(Layer):
+    """Lay each example out in one row: (N, ...) -> (N, D)."""
+
+    op = ops.flatten
+
+
+class Reshape(Layer):
+    """Lay each example out anew: (N, ...) -> (N, *shape); one size may be -1."""
+
+    op = ops.reshape
+
+    def __init__(self, *shape: int, name: str | None = None) -> None:
+        super().__init__(name=name, shape=shape)
+
+
+class Transpose(Layer):
+    """Reorder axes, the batch being axis 0; see `bh.transpose`."""
+
+    op = ops.transpose
+
+    def __init__(self, *axes: int, name: str | None = None) -> None:
+        super().__init__(name=name, axes=axes)
+
+
+class Pad2d(Layer):
+    """Put a frame of `value` around images; padding: a number, (down, across) or (top, bottom, left, right)."""
+
+    op = ops.pad
+
+    def __init__(self, padding: Any, *, value: float = 0.0, name: str | None = None) -> None:
+        super().__init__(name=name, padding=padding, value=value)
+
+
+class ChannelShuffle(Layer):
+    """Deal the channels of `groups` groups out in turn; see `bh.channel_shuffle`."""
+
+    op, label = ops.channel_shuffle, "shuffle"
+
+    def __init__(self, groups: int, *, name: str | None = None) -> None:
+        super().__init__(name=name, groups=groups)
+
+
+class Add(Layer):
+    """Add two tensors; `a + b` is the same."""
+
+    op = ops.add
+
+
+class Multiply(Layer):
+    """Multiply two tensors; `a * b` is the same."""
+
+    op = ops.multiply
+
+
+class Concat(Layer):
+    """Put tensors one behind the other along an axis: `nn.Concat()(a, b, c)`."""
+
+    op = ops.concat
+
+    def __init__(self, axis: int = -1, *, name: str | None = None) -> None:
+        super().__init__(name=name, axis=axis)
+
+
+class ReLU(Layer):
+    """y = max(x, 0)."""
+
+    op = ops.relu
+
+
+class LeakyReLU(Layer):
+    """y = x where x > 0, else slope * x."""
+
+    op = ops.leaky_relu
+
+    def __init__(self, slope: float = 0.01, *, name: str | None = None) -> None:
+        super().__init__(name=name, slope=slope)
+
+
+class ReLU6(Layer):
+    """y = min(max(x, 0), 6)."""
+
+    op, label = ops.relu6, "relu6_"
+
+
+class Sigmoid(Layer):
+    """y = 1 / (1 + e^-x)."""
+
+    op = ops.sigmoid
+
+
+class SiLU(Layer):
+    """y = x sigmoid(x)."""
+
+    op = ops.silu
+
+
+class Tanh(Layer):
+    """y = tanh(x)."""
+
+    op = ops.tanh
+
+
+class GELU(Layer):
+    """y = x (1 + erf(x / sqrt 2)) / 2."""
+
+    op = ops.gelu
+
+
+class HardSwish(Layer):
+    """y = x min(max(x + 3, 0), 6) / 6."""
+
+    op = ops.hard_swish
+
+
+class Softmax(Layer):
+    """y = e^x / sum e^x along the last axis. As a network's last layer it is left to the loss, which is stable with it."""
+
+    op = ops.softmax
+
+
+class Sequential:
+    """Layers one after the other; itself a layer, so that blocks can be named and put together.
+
+    >>> from byhand import nn
+    >>> nn.Sequential(nn.Conv2d(8, 3), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(10))(nn.Input(28, 28, 1))
+    <value fc1 (N, 10)>
+    """
+
+    def __init__(self, *layers: Callable[[Tensor], Tensor]) -> None:
+        for layer in layers:
+            if not callable(layer):
+                raise ArgumentError(f"Sequential got a {type(layer).__name__}; expected layers")
+        self.layers = layers
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Add every layer in turn; return the last one's output."""
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+    def __repr__(self) -> str:
+        return f"Sequential({', '.join(map(repr, self.layers))})"

@@ -1,0 +1,229 @@
+"""The Model that people hold: a graph, its numbers in flat buffers, and what can be asked of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from math import prod
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from byhand.errors import ArgumentError, ShapeError
+from byhand.graph import Graph, Tensor
+from byhand.nn.summary import Summary
+from byhand.ops import DEFAULT_HAND, softmax
+from byhand.ops.loss import check_labels
+from byhand.ops.op import Array
+from byhand.program import Program, build
+from byhand.program.source import Update
+
+ALIGNMENT = 64  # bytes: a cache line, and the widest vector
+
+
+class Model:
+    """A network with its parameters.
+
+    inputs: an `nn.Input`; outputs: what layers made of it, or a layer (or function) to apply to it. The outputs are logits;
+    a last softmax is taken off for training. seed: where the first values come from. classes: their names, in order.
+    mean, std: how pixels of uint8 images become numbers, (pixel / 255 - mean) / std, a number or one a channel; floating
+    point images are taken as they are.
+
+    >>> import byhand as bh
+    >>> from byhand import nn
+    >>> x = nn.Input(28, 28, 1)
+    >>> y = nn.Conv2d(8, 3, padding="same")(x)
+    >>> y = nn.ReLU()(y + nn.Conv2d(8, 3, padding="same")(y))  # a residual
+    >>> model = nn.Model(x, nn.Linear(10)(nn.GlobalAvgPool2d()(y)))
+    >>> model.parameter_count
+    754
+    """
+
+    def __init__(
+        self,
+        inputs: Tensor,
+        outputs: Tensor | Callable[[Tensor], Tensor],
+        *,
+        name: str = "model",
+        seed: int | None = 0,
+        classes: Sequence[str] | None = None,
+        mean: float | Sequence[float] = 0.5,
+        std: float | Sequence[float] = 1.0,
+        dtype: Any = np.float32,
+    ) -> None:
+        outputs = outputs if isinstance(outputs, Tensor) else outputs(inputs)
+        if not isinstance(outputs, Tensor) or outputs.graph is not inputs.graph or inputs.graph.input is not inputs:
+            raise ArgumentError("Model: the outputs must be made from the nn.Input that is given as inputs")
+        if not name.replace("_", "").replace("-", "").replace(".", "").isalnum() or not name.isascii():
+            raise ArgumentError(f"Model: the name {name!r} may hold only letters, digits, '_', '-' and '.'")
+        if np.dtype(dtype) not in (np.float32, np.float64):
+            raise ArgumentError(f"Model: dtype is {dtype}; expected float32 or float64")
+        self.graph, self.output, self.name, self.dtype = inputs.graph, outputs, name, np.dtype(dtype)
+        self.logits = _before_softmax(self.graph, outputs)
+        if len(self.logits.shape) != 2:
+            raise ShapeError(
+                f"Model: the output {self.logits!r} is not (N, classes); end with nn.Flatten() or nn.Linear()"
+            )
+        count = self.logits.shape[1]
+        self.classes = tuple(map(str, range(count) if classes is None else classes))
+        if len(self.classes) != count:
+            raise ArgumentError(f"Model: got {len(self.classes)} class names for {count} outputs")
+        self.mean, self.std = mean, std
+        self._programs: dict[Any, Program] = {}
+        if seed is not None:
+            self._initialise(seed)
+
+    def _initialise(self, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        for values, kind in ((self.p, "parameter"), (self.state, "state")):
+            for tensor in self.graph.of_kind(kind):
+                assert tensor.initialiser is not None
+                vars(values)[tensor.name][...] = tensor.initialiser(rng, tensor.shape)
+
+    def __repr__(self) -> str:
+        return f"<model {self.name}: {self.input_shape} -> {len(self.classes)} classes, {self.parameter_count:,} parameters>"
+
+    @cached_property
+    def p(self) -> SimpleNamespace:
+        """Every parameter by name, and all of them in one buffer, `flat`."""
+        return views(self.graph.of_kind("parameter"), self.dtype)
+
+    @cached_property
+    def state(self) -> SimpleNamespace:
+        """What forward updates in training, by name: running statistics, random keys."""
+        return SimpleNamespace(
+            **{t.name: np.zeros(t.shape, t.dtype or self.dtype) for t in self.graph.of_kind("state")}
+        )
+
+    @cached_property
+    def g(self) -> SimpleNamespace:
+        """The gradient of every parameter, `grad_<name>`, and all of them in one buffer, `flat`."""
+        return views(self.graph.of_kind("parameter"), self.dtype, "grad_")
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """One image's shape, (H, W, C)."""
+        assert self.graph.input is not None
+        return self.graph.input.shape[1:]
+
+    @property
+    def parameters(self) -> dict[str, Array]:
+        """Every parameter by name: the arrays that training changes, not copies."""
+        return {t.name: vars(self.p)[t.name] for t in self.graph.of_kind("parameter")}
+
+    @property
+    def parameter_count(self) -> int:
+        """How many numbers the model learns."""
+        return sum(prod(t.shape) for t in self.graph.of_kind("parameter"))
+
+    def summary(self) -> Summary:
+        """Return the table of layers: output shape, parameters, FLOPs, receptive field; `print` it."""
+        return Summary(self.graph, self.output, self.name)
+
+    def program(
+        self,
+        batch: int = 64,
+        train: bool = False,
+        *,
+        hand: str = DEFAULT_HAND,
+        update: Update | None = None,
+        input_gradient: bool = False,
+        smoothing: float = 0.0,
+    ) -> Program:
+        """Return the generated program for a batch size; `print` shows it.
+
+        update: what an optimiser adds (`trainer.program()` hands it in); input_gradient: also d loss / d images;
+        smoothing: label smoothing in the loss.
+        """
+        key = (batch, train, hand, update, input_gradient, smoothing)
+        if key not in self._programs:
+            title = f"{self.name}, {self.parameter_count:,} parameters"
+            self._programs[key] = build(
+                self.graph, self.logits, title, batch=batch, training=train, hand=hand, dtype=self.dtype,
+                update=update, input_gradient=input_gradient, smoothing=smoothing,
+            )  # fmt: skip
+        return self._programs[key]
+
+    def prepare(self, images: Any) -> Array:
+        """Return images (N, H, W, C) as the network receives them: uint8 pixels scaled, floating point as it is.
+
+        Raises ShapeError where the images are not of the network's shape, ArgumentError where they hold something else.
+        """
+        images = np.asarray(images)
+        if images.shape[1:] != self.input_shape or not len(images):
+            hint = "; for a single image, give image[None]" if images.shape == self.input_shape else ""
+            hint = "; add the channel axis: images[..., None]" if (*images.shape[1:], 1) == self.input_shape else hint
+            expected = ", ".join(map(str, self.input_shape))
+            raise ShapeError(f"{self.name}: images have the shape {images.shape}; expected (N, {expected}){hint}")
+        if images.dtype == np.uint8:
+            mean, std = np.asarray(self.mean, self.dtype), np.asarray(self.std, self.dtype)
+            return (images.astype(self.dtype) / 255 - mean) / std  # type: ignore[no-any-return]
+        if images.dtype.kind != "f":
+            raise ArgumentError(f"{self.name}: images hold {images.dtype}; expected uint8 (0 to 255) or floating point")
+        return np.ascontiguousarray(images, self.dtype)
+
+    def logits_of(self, images: Any, *, batch_size: int = 250, hand: str = DEFAULT_HAND) -> Array:
+        """Return the logits (N, classes) of images, a batch at a time."""
+        images, parts = np.asarray(images), []
+        for start in range(0, max(1, len(images)), batch_size):
+            x = self.prepare(images[start : start + batch_size])
+            program = self.program(len(x), hand=hand)
+            parts.append(program(x, self.p, self.state, program.arena).copy())
+        return np.concatenate(parts)
+
+    def predict(self, images: Any, *, batch_size: int = 250, hand: str = DEFAULT_HAND) -> Array:
+        """Return the probability of each class: images (N, H, W, C) uint8 or floating point -> (N, classes)."""
+        return softmax(self.logits_of(images, batch_size=batch_size, hand=hand))  # type: ignore[no-any-return]
+
+    def trace(self, images: Any, labels: Any, *, hand: str = DEFAULT_HAND) -> dict[str, Array]:
+        """Return every tensor of a forward and a backward pass, under the name that the program uses.
+
+        Outputs (`conv1`), what forward saves (`pool1_where`), parameters (`conv1_weight`), states, the loss, and the
+        gradient of the loss by each of them (`grad_conv1`, `grad_conv1_weight`, `grad_images`). The model stays as it is.
+
+        >>> import byhand as bh
+        >>> train, _ = bh.data.load("mnist")
+        >>> trace = bh.models.create("article").trace(train.images[:1], train.labels[:1])
+        >>> trace["conv1"].shape, trace["grad_conv1_weight"].shape
+        ((1, 26, 26, 8), (3, 3, 1, 8))
+        """
+        x, labels = self.prepare(images), check_labels(labels, len(self.classes))
+        if labels.shape != (len(x),):
+            raise ShapeError(f"{self.name}: labels have the shape {labels.shape}; expected ({len(x)},), one an image")
+        program = self.program(len(x), train=True, hand=hand, input_gradient=True)
+        state = SimpleNamespace(**{name: value.copy() for name, value in vars(self.state).items()})
+        gradients = views(self.graph.of_kind("parameter"), self.dtype, "grad_")
+        program(x, labels, self.p, gradients, state, program.arena)
+        assert self.graph.input is not None
+        named = {self.graph.input.name: x, "labels": labels} | self.parameters | vars(state) | vars(program.arena)
+        named |= {name: value for name, value in vars(gradients).items() if name != "flat"}
+        return {name: np.array(value) for name, value in named.items()}
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to one safetensors file, whole or not at all; `bh.load` reads it."""
+        from byhand.nn.file import save  # noqa: PLC0415  (file.py makes Models)
+
+        save(self, path)
+
+
+def views(tensors: Sequence[Tensor], dtype: Any, prefix: str = "") -> SimpleNamespace:
+    """Return one flat, aligned buffer of zeros (`flat`) and a view of it for each tensor, by name."""
+    dtype, count = np.dtype(dtype), sum(prod(t.shape) for t in tensors)
+    memory = np.zeros(count * dtype.itemsize + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    flat = memory[start : start + count * dtype.itemsize].view(dtype)
+    named, position = {}, 0
+    for tensor in tensors:
+        end = position + prod(tensor.shape)
+        named[f"{prefix}{tensor.name}"] = flat[position:end].reshape(tensor.shape)
+        position = end
+    return SimpleNamespace(flat=flat, **named)
+
+
+def _before_softmax(graph: Graph, output: Tensor) -> Tensor:
+    for node in graph.nodes:
+        if node.output is output and node.op is softmax:
+            return node.inputs["x"]  # type: ignore[no-any-return]
+    return output

@@ -1,0 +1,91 @@
+"""The table of a network's layers, as Keras users expect it."""
+
+from dataclasses import dataclass
+from math import prod
+
+from byhand.graph import Graph, Tensor
+from byhand.graph.graph import show
+from byhand.ops.op import flat
+from byhand.shapes import Window
+
+
+@dataclass(frozen=True)
+class Row:
+    """One layer: its name and op, output shape, parameters, FLOPs an image (a multiply and an add are two), and how many
+    input pixels (down) one output sees."""
+
+    layer: str
+    op: str
+    output: str
+    parameters: int
+    flops: int
+    receptive_field: int | None  # None once there is no image left: every output sees all of it
+
+
+class Summary:
+    """A network's table: `rows`, totals, and the table itself as text.
+
+    >>> import byhand as bh
+    >>> print(bh.models.create("article").summary())
+    article: 28 x 28 x 1 -> 10
+    layer     op        output          parameters    FLOPs  receptive field
+    conv1     conv2d    (N, 26, 26, 8)          80   97,344                3
+    pool1     max_pool  (N, 13, 13, 8)           0    5,408                4
+    flatten1  flatten   (N, 1352)                0        0                4
+    fc1       linear    (N, 10)             13,530   27,040               28
+    total                                   13,610  129,792
+    """
+
+    def __init__(self, graph: Graph, output: Tensor, name: str) -> None:
+        assert graph.input is not None
+        size = graph.input.shape[1:]
+        self.title = f"{name}: {' x '.join(map(str, size))} -> {' x '.join(map(str, output.shape[1:]))}"
+        self.rows: list[Row] = []
+        calls, _ = graph.plan(1, training=False)
+        fields = {graph.input.name: (1, 1)}  # tensor -> (pixels it sees, the stride so far)
+        counted: set[str] = set()
+        for node in graph.nodes:
+            tensors = flat(node.inputs.values())
+            parameters = [t for t in tensors if t.kind == "parameter" and t.name not in counted]
+            counted |= {t.name for t in parameters}
+            seen = [fields[t.name] for t in tensors if t.name in fields]
+            field = _field(max(seen), calls[node.name].window, node.op.name, size[0]) if seen else (1, 1)
+            for tensor in node.outputs.values():
+                fields[tensor.name] = field
+            self.rows.append(
+                Row(
+                    layer=node.name,
+                    op=node.op.name,
+                    output=show(node.output),
+                    parameters=sum(prod(t.shape) for t in parameters),
+                    flops=calls[node.name].flops,
+                    receptive_field=field[0],
+                )
+            )
+        self.parameters, self.flops = sum(row.parameters for row in self.rows), sum(row.flops for row in self.rows)
+
+    def __str__(self) -> str:
+        table = [("layer", "op", "output", "parameters", "FLOPs", "receptive field")]
+        table += [
+            (row.layer, row.op, row.output, f"{row.parameters:,}", f"{row.flops:,}", str(row.receptive_field))
+            for row in self.rows
+        ]
+        table.append(("total", "", "", f"{self.parameters:,}", f"{self.flops:,}", ""))
+        widths = [max(len(line[column]) for line in table) for column in range(6)]
+        lines = [
+            "  ".join(cell.ljust(w) if i < 3 else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths)))
+            for line in table
+        ]
+        return "\n".join([self.title, *(line.rstrip() for line in lines)])
+
+    __repr__ = __str__
+
+
+def _field(before: tuple[int, int], window: Window | None, op: str, height: int) -> tuple[int, int]:
+    """Return what an output sees, given what an input sees and the window between them."""
+    field, jump = before
+    if op in ("linear", "global_avg_pool"):
+        return height, jump  # from here on every output sees the whole image
+    if window is None:
+        return before
+    return min(height, field + ((window.kernel[0] - 1) * window.dilation[0]) * jump), jump * window.stride[0]

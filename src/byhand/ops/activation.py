@@ -1,0 +1,370 @@
+"""relu, leaky_relu, relu6, sigmoid, silu, tanh, gelu, hard_swish: what a unit answers, element by element.
+
+Each takes x of any shape and gives y of the same. By the chain rule grad_x = grad_y * dy/dx, and the derivative stands
+beside each function.
+"""
+
+from math import erf, exp, pi, prod, sqrt
+from math import tanh as scalar_tanh
+
+import numpy as np
+
+from byhand.ops.op import Call, Op
+from byhand.shapes import number
+
+
+def sample(draw):
+    """Draw a legal call."""
+    return (draw.array(*(draw.integer(1, 4) for _ in range(draw.integer(1, 4)))),), {}
+
+
+# relu: y = max(x, 0);  dy/dx = 1 where x > 0, else 0 ------------------------------------------------------------------
+# Source: Fukushima 1969; Nair & Hinton 2010.
+
+
+def relu_contract(x):
+    """Keep what is positive: y = max(x, 0), x of any shape.
+
+    >>> import byhand as bh
+    >>> bh.relu([-1.0, 2.0])
+    array([0., 2.])
+    """
+    return Call({"y": x}, flops=prod(x))
+
+
+def relu_loops(x, y):
+    for i in np.ndindex(x.shape):
+        y[i] = 0 if x[i] < 0 else x[i]  # a NaN stays
+
+
+def relu_backward_loops(y, grad_y, grad_x):
+    for i in np.ndindex(y.shape):
+        grad_x[i] = 0 if y[i] <= 0 else grad_y[i]
+
+
+def relu_arrays(x, y):
+    np.maximum(x, 0, out=y)
+
+
+def relu_backward_arrays(y, grad_y, grad_x):
+    grad_x[...] = np.where(y <= 0, 0, grad_y)
+
+
+relu = Op(
+    "relu",
+    relu_contract,
+    loops=(relu_loops, relu_backward_loops),
+    arrays=(relu_arrays, relu_backward_arrays),
+    sample=sample,
+    onnx="Relu",
+)
+
+
+# leaky_relu: y = x where x > 0, else slope * x;  dy/dx = 1 or slope ---------------------------------------------------
+# Source: Maas, Hannun & Ng 2013.
+
+
+def leaky_relu_contract(x, *, slope=0.01):
+    """Let a little of what is negative through: y = x where x > 0, else slope * x; x of any shape.
+
+    >>> import byhand as bh
+    >>> bh.leaky_relu([-1.0, 2.0], slope=0.1)
+    array([-0.1,  2. ])
+    """
+    return Call({"y": x}, {"slope": number("slope", slope)}, flops=prod(x))
+
+
+def leaky_relu_loops(x, y, *, slope):
+    for i in np.ndindex(x.shape):
+        y[i] = x[i] if x[i] > 0 else slope * x[i]
+
+
+def leaky_relu_backward_loops(x, grad_y, grad_x, *, slope):
+    for i in np.ndindex(x.shape):
+        grad_x[i] = grad_y[i] if x[i] > 0 else slope * grad_y[i]
+
+
+def leaky_relu_arrays(x, y, *, slope):
+    y[...] = np.where(x > 0, x, slope * x)
+
+
+def leaky_relu_backward_arrays(x, grad_y, grad_x, *, slope):
+    grad_x[...] = np.where(x > 0, grad_y, slope * grad_y)
+
+
+leaky_relu = Op(
+    "leaky_relu",
+    leaky_relu_contract,
+    loops=(leaky_relu_loops, leaky_relu_backward_loops),
+    arrays=(leaky_relu_arrays, leaky_relu_backward_arrays),
+    sample=lambda draw: (sample(draw)[0], {"slope": draw.choice([0.01, 0.2])}),
+    onnx="LeakyRelu",
+)
+
+
+# relu6: y = min(max(x, 0), 6);  dy/dx = 1 where 0 < x < 6, else 0 -----------------------------------------------------
+# Source: Krizhevsky 2010, "Convolutional deep belief networks on CIFAR-10".
+
+
+def relu6_contract(x):
+    """Keep what is positive, up to 6: y = min(max(x, 0), 6), x of any shape.
+
+    >>> import byhand as bh
+    >>> bh.relu6([-1.0, 2.0, 7.0])
+    array([0., 2., 6.])
+    """
+    return Call({"y": x}, flops=2 * prod(x))
+
+
+def relu6_loops(x, y):
+    for i in np.ndindex(x.shape):
+        y[i] = 0 if x[i] < 0 else 6 if x[i] > 6 else x[i]
+
+
+def relu6_backward_loops(y, grad_y, grad_x):
+    for i in np.ndindex(y.shape):
+        grad_x[i] = 0 if y[i] <= 0 or y[i] >= 6 else grad_y[i]
+
+
+def relu6_arrays(x, y):
+    np.clip(x, 0, 6, out=y)
+
+
+def relu6_backward_arrays(y, grad_y, grad_x):
+    grad_x[...] = np.where((y <= 0) | (y >= 6), 0, grad_y)
+
+
+relu6 = Op(
+    "relu6",
+    relu6_contract,
+    loops=(relu6_loops, relu6_backward_loops),
+    arrays=(relu6_arrays, relu6_backward_arrays),
+    sample=lambda draw: ((6 * sample(draw)[0][0],), {}),
+    onnx="Clip",
+)
+
+
+# sigmoid: y = 1 / (1 + e^-x);  dy/dx = y (1 - y) ----------------------------------------------------------------------
+# e^-|x| can't overflow: for x < 0 the same fraction is e^x / (1 + e^x).
+
+
+def _sigmoid(x):
+    power = exp(-abs(x))
+    return 1 / (1 + power) if x > 0 else power / (1 + power)
+
+
+def _sigmoids(x):
+    power = np.exp(-np.abs(x))
+    return np.where(x > 0, 1, power) / (1 + power)
+
+
+def sigmoid_contract(x):
+    """Squash to between 0 and 1: y = 1 / (1 + e^-x), x of any shape.
+
+    >>> import byhand as bh
+    >>> bh.sigmoid([0.0, 1000.0])
+    array([0.5, 1. ])
+    """
+    return Call({"y": x}, flops=4 * prod(x))
+
+
+def sigmoid_loops(x, y):
+    for i in np.ndindex(x.shape):
+        y[i] = _sigmoid(x[i])
+
+
+def sigmoid_backward_loops(y, grad_y, grad_x):
+    for i in np.ndindex(y.shape):
+        grad_x[i] = grad_y[i] * y[i] * (1 - y[i])
+
+
+def sigmoid_arrays(x, y):
+    y[...] = _sigmoids(x)
+
+
+def sigmoid_backward_arrays(y, grad_y, grad_x):
+    grad_x[...] = grad_y * y * (1 - y)
+
+
+sigmoid = Op(
+    "sigmoid",
+    sigmoid_contract,
+    loops=(sigmoid_loops, sigmoid_backward_loops),
+    arrays=(sigmoid_arrays, sigmoid_backward_arrays),
+    sample=sample,
+    onnx="Sigmoid",
+)
+
+
+# silu: y = x s with s = sigmoid(x);  dy/dx = s (1 + x (1 - s)) --------------------------------------------------------
+# Source: Elfwing, Uchibe & Doya 2017, arXiv 1702.03118; as "swish" Ramachandran et al. 2017, arXiv 1710.05941.
+
+
+def silu_contract(x):
+    """Gate x by its own sigmoid: y = x sigmoid(x), x of any shape.
+
+    >>> import byhand as bh
+    >>> bh.silu([0.0, 1000.0])
+    array([   0., 1000.])
+    """
+    return Call({"y": x}, flops=5 * prod(x))
+
+
+def silu_loops(x, y):
+    for i in np.ndindex(x.shape):
+        y[i] = x[i] * _sigmoid(x[i])
+
+
+def silu_backward_loops(x, grad_y, grad_x):
+    for i in np.ndindex(x.shape):
+        gate = _sigmoid(x[i])
+        grad_x[i] = grad_y[i] * gate * (1 + x[i] * (1 - gate))
+
+
+def silu_arrays(x, y):
+    y[...] = x * _sigmoids(x)
+
+
+def silu_backward_arrays(x, grad_y, grad_x):
+    gate = _sigmoids(x)
+    grad_x[...] = grad_y * gate * (1 + x * (1 - gate))
+
+
+silu = Op(
+    "silu",
+    silu_contract,
+    loops=(silu_loops, silu_backward_loops),
+    arrays=(silu_arrays, silu_backward_arrays),
+    sample=sample,
+)
+
+
+# tanh: y = tanh(x);  dy/dx = 1 - y^2 ----------------------------------------------------------------------------------
+
+
+def tanh_contract(x):
+    """Squash to between -1 and 1: y = tanh(x), x of any shape.
+
+    >>> import byhand as bh
+    >>> bh.tanh([0.0, 1000.0])
+    array([0., 1.])
+    """
+    return Call({"y": x}, flops=4 * prod(x))
+
+
+def tanh_loops(x, y):
+    for i in np.ndindex(x.shape):
+        y[i] = scalar_tanh(x[i])
+
+
+def tanh_backward_loops(y, grad_y, grad_x):
+    for i in np.ndindex(y.shape):
+        grad_x[i] = grad_y[i] * (1 - y[i] ** 2)
+
+
+def tanh_arrays(x, y):
+    np.tanh(x, out=y)
+
+
+def tanh_backward_arrays(y, grad_y, grad_x):
+    grad_x[...] = grad_y * (1 - y**2)
+
+
+tanh = Op(
+    "tanh",
+    tanh_contract,
+    loops=(tanh_loops, tanh_backward_loops),
+    arrays=(tanh_arrays, tanh_backward_arrays),
+    sample=sample,
+    onnx="Tanh",
+)
+
+
+# gelu: y = x P with P = (1 + erf(x / sqrt 2)) / 2, the normal distribution;  dy/dx = P + x p, p = e^(-x^2 / 2) / sqrt(2 pi) ---
+# Source: Hendrycks & Gimpel 2016, arXiv 1606.08415.
+
+_erf = np.frompyfunc(erf, 1, 1)  # NumPy has none; a call an element is the price
+
+
+def gelu_contract(x):
+    """Gate x by the normal distribution: y = x (1 + erf(x / sqrt 2)) / 2, x of any shape.
+
+    >>> import byhand as bh
+    >>> bh.gelu([0.0, 100.0])
+    array([  0., 100.])
+    """
+    return Call({"y": x}, flops=8 * prod(x))
+
+
+def gelu_loops(x, y):
+    for i in np.ndindex(x.shape):
+        y[i] = x[i] * (1 + erf(x[i] / sqrt(2))) / 2
+
+
+def gelu_backward_loops(x, grad_y, grad_x):
+    for i in np.ndindex(x.shape):
+        density = exp(-x[i] * x[i] / 2) / sqrt(2 * pi)
+        grad_x[i] = grad_y[i] * ((1 + erf(x[i] / sqrt(2))) / 2 + x[i] * density)
+
+
+def gelu_arrays(x, y):
+    y[...] = x * (1 + np.asarray(_erf(x / sqrt(2)), x.dtype)) / 2
+
+
+def gelu_backward_arrays(x, grad_y, grad_x):
+    density = np.exp(-x * x / 2) / sqrt(2 * pi)
+    grad_x[...] = grad_y * ((1 + np.asarray(_erf(x / sqrt(2)), x.dtype)) / 2 + x * density)
+
+
+gelu = Op(
+    "gelu",
+    gelu_contract,
+    loops=(gelu_loops, gelu_backward_loops),
+    arrays=(gelu_arrays, gelu_backward_arrays),
+    sample=sample,
+    onnx="Gelu",
+)
+
+
+# hard_swish: y = x relu6(x + 3) / 6;  dy/dx = 0 below -3, 1 above 3, else (2 x + 3) / 6 -------------------------------
+# Source: Howard et al. 2019 (MobileNetV3), arXiv 1905.02244.
+
+
+def hard_swish_contract(x):
+    """Gate x by a straight line: y = x min(max(x + 3, 0), 6) / 6, x of any shape.
+
+    >>> import byhand as bh
+    >>> bh.hard_swish([-4.0, 0.0, 1.5, 4.0])
+    array([-0.   ,  0.   ,  1.125,  4.   ])
+    """
+    return Call({"y": x}, flops=5 * prod(x))
+
+
+def hard_swish_loops(x, y):
+    for i in np.ndindex(x.shape):
+        gate = 0 if x[i] < -3 else 6 if x[i] > 3 else x[i] + 3
+        y[i] = x[i] * gate / 6
+
+
+def hard_swish_backward_loops(x, grad_y, grad_x):
+    for i in np.ndindex(x.shape):
+        slope = 0 if x[i] <= -3 else 1 if x[i] >= 3 else (2 * x[i] + 3) / 6
+        grad_x[i] = grad_y[i] * slope
+
+
+def hard_swish_arrays(x, y):
+    y[...] = x * np.clip(x + 3, 0, 6) / 6
+
+
+def hard_swish_backward_arrays(x, grad_y, grad_x):
+    grad_x[...] = grad_y * np.where(x <= -3, 0, np.where(x >= 3, 1, (2 * x + 3) / 6))
+
+
+hard_swish = Op(
+    "hard_swish",
+    hard_swish_contract,
+    loops=(hard_swish_loops, hard_swish_backward_loops),
+    arrays=(hard_swish_arrays, hard_swish_backward_arrays),
+    sample=lambda draw: ((3 * sample(draw)[0][0],), {}),
+    onnx="HardSwish",
+)

@@ -1,0 +1,101 @@
+"""dropout: in training, each number is left out with probability `rate`, and the others grow to make up for it.
+
+    y = x * mask / (1 - rate),   mask = 1 with probability 1 - rate, else 0;   grad_x = grad_y * mask / (1 - rate)
+
+The mask is a function of a 64-bit key and of the place alone (the generator splitmix64, whose i-th number can be had without
+those before), so that every hand, at any number of threads, leaves out the same numbers. Each training step moves the key on.
+
+Sources: Srivastava et al. 2014; Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators".
+"""
+
+from math import prod
+
+import numpy as np
+
+from byhand.errors import ShapeError
+from byhand.ops.op import Call, Op
+from byhand.shapes import number
+
+
+def contract(x, key, *, rate=0.5, training=True):
+    """Leave numbers out at random while training: x of any shape, key (1,) uint64 -> y like x.
+
+    rate: the probability of being left out, 0 up to 1. In training the key moves on in place. Raises ArgumentError.
+
+    >>> import byhand as bh, numpy as np
+    >>> bh.dropout(np.ones(6), key=1, rate=0.5)
+    array([2., 2., 2., 0., 0., 2.])
+    """
+    if key != (1,):
+        raise ShapeError(f"key has the shape {key}; expected (1,)")
+    attributes = {"rate": number("rate", rate, 0, 1), "training": bool(training)}
+    return Call({"y": x, "mask": x}, attributes, flops=prod(x))
+
+
+# loops ----------------------------------------------------------------------------------------------------------------
+
+
+def _mix(z):
+    """Return 64 well-mixed bits of 64: splitmix64's last step."""
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EB % 2**64
+    return z ^ (z >> 31)
+
+
+def dropout_loops(x, key, y, mask, *, rate, training):
+    start = int(key[0])
+    for i in range(x.size):
+        number = _mix((start + (i + 1) * 0x9E3779B97F4A7C15) % 2**64)
+        mask.flat[i] = not training or (number >> 11) / 2**53 >= rate
+        y.flat[i] = x.flat[i] / (1 - rate if training else 1) if mask.flat[i] else 0
+    if training:
+        key[0] = _mix(start)
+
+
+def dropout_backward_loops(mask, grad_y, grad_x, *, rate, training):
+    for i in range(grad_y.size):
+        grad_x.flat[i] = grad_y.flat[i] / (1 - rate if training else 1) if mask.flat[i] else 0
+
+
+# arrays: the same in unsigned 64-bit arithmetic, which wraps of itself ------------------------------------------------
+
+
+def _mixes(z):
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+def dropout_arrays(x, key, y, mask, *, rate, training):
+    mask[...], y[...] = 1, x
+    if training:
+        numbers = _mixes(key + np.arange(1, x.size + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15))
+        mask[...] = ((numbers >> np.uint64(11)) / 2**53 >= rate).reshape(x.shape)
+        y[...] = np.where(mask, x / (1 - rate), 0)
+        key[...] = _mixes(key)
+
+
+def dropout_backward_arrays(mask, grad_y, grad_x, *, rate, training):
+    grad_x[...] = np.where(mask, grad_y / (1 - rate if training else 1), 0)
+
+
+# one op ---------------------------------------------------------------------------------------------------------------
+
+
+def sample(draw):
+    """Draw a legal call."""
+    x = draw.array(*(draw.integer(1, 5) for _ in range(draw.integer(1, 4))))
+    key = draw.integers(1, below=2**63).astype(np.uint64)
+    return (x, key), {"rate": draw.choice([0.0, 0.1, 0.5, 0.9]), "training": draw.choice([True, False])}
+
+
+dropout = Op(
+    "dropout",
+    contract,
+    loops=(dropout_loops, dropout_backward_loops),
+    arrays=(dropout_arrays, dropout_backward_arrays),
+    sample=sample,
+    onnx="Dropout",
+    dtypes={"key": np.uint64, "mask": np.uint8},
+    state=("key",),
+)

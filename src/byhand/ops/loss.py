@@ -1,0 +1,170 @@
+"""softmax and softmax_cross_entropy: scores become probabilities, and the surprise at the right answer becomes the loss.
+
+    softmax        p[k] = e^z[k] / sum over j of e^z[j]
+    cross-entropy  H(q, p) = -sum over k of q[k] ln p[k]        q: the truth, 1 at the label
+
+Both take the largest score away first, which changes neither and keeps e^z in range. Together their gradient is one
+subtraction, which is why they are one op:
+
+    d H / d z[k] = p[k] - q[k]
+
+Source: Bridle 1990; label smoothing: Szegedy et al. 2015, arXiv 1512.00567.
+"""
+
+from math import exp, log, prod
+from typing import Any
+
+import numpy as np
+
+from byhand.errors import ArgumentError, ShapeError
+from byhand.ops.op import Array, Call, Op
+from byhand.shapes import axes, number
+
+# softmax: dp[k] = p[k] (dz[k] - sum over j of p[j] dz[j]) -------------------------------------------------------------
+
+
+def softmax_contract(x):
+    """Turn scores into probabilities along the last axis: y = e^x / sum e^x, x (..., K).
+
+    >>> import byhand as bh
+    >>> bh.softmax([[1000.0, 1000.0]])
+    array([[0.5, 0.5]])
+    """
+    if not x or 0 in x:
+        raise ShapeError(f"x has the shape {x}; expected (..., K)")
+    return Call({"y": x}, flops=4 * prod(x))
+
+
+def softmax_loops(x, y):
+    for n in np.ndindex(x.shape[:-1]):
+        largest = max(x[n])
+        total = 0.0
+        for k in range(x.shape[-1]):
+            y[*n, k] = exp(x[*n, k] - largest)
+            total += y[*n, k]
+        for k in range(x.shape[-1]):
+            y[*n, k] /= total
+
+
+def softmax_backward_loops(y, grad_y, grad_x):
+    for n in np.ndindex(y.shape[:-1]):
+        mean = 0.0
+        for k in range(y.shape[-1]):
+            mean += y[*n, k] * grad_y[*n, k]
+        for k in range(y.shape[-1]):
+            grad_x[*n, k] = y[*n, k] * (grad_y[*n, k] - mean)
+
+
+def softmax_arrays(x, y):
+    np.exp(x - x.max(-1, keepdims=True), out=y)
+    y /= y.sum(-1, keepdims=True)
+
+
+def softmax_backward_arrays(y, grad_y, grad_x):
+    grad_x[...] = y * (grad_y - (y * grad_y).sum(-1, keepdims=True))
+
+
+def softmax_sample(draw):
+    """Draw a legal call."""
+    return (10 * draw.array(draw.integer(1, 3), draw.integer(1, 3), draw.integer(1, 17)),), {}
+
+
+softmax = Op(
+    "softmax",
+    softmax_contract,
+    loops=(softmax_loops, softmax_backward_loops),
+    arrays=(softmax_arrays, softmax_backward_arrays),
+    sample=softmax_sample,
+    onnx="Softmax",
+)
+
+
+# softmax_cross_entropy: the truth q is (1 - smoothing) at the label, plus smoothing / K everywhere --------------------
+
+
+def loss_contract(logits, labels, *, smoothing=0.0):
+    """Return the mean cross-entropy of softmax(logits) against labels: logits (N, K), labels (N,) -> loss ().
+
+    smoothing: the part of the truth that is spread over all classes, 0 up to 1. Unit: nats. Raises ShapeError where
+    shapes do not fit.
+
+    >>> import byhand as bh
+    >>> round(float(bh.softmax_cross_entropy([[0.0] * 10], [3])), 6)  # ln 10: it knows nothing
+    2.302585
+    """
+    axes("logits", logits, "N, K")
+    if labels != logits[:1]:
+        raise ShapeError(f"labels have the shape {labels}; expected {logits[:1]}, one a row of logits {logits}")
+    attributes = {"smoothing": number("smoothing", smoothing, 0, 1)}
+    return Call({"loss": (), "probabilities": logits}, attributes, flops=6 * prod(logits))
+
+
+def softmax_cross_entropy_loops(logits, labels, loss, probabilities, *, smoothing):
+    images, classes = logits.shape
+    total = 0.0
+    for n in range(images):
+        largest = max(logits[n])
+        norm = 0.0
+        for k in range(classes):
+            probabilities[n, k] = exp(logits[n, k] - largest)
+            norm += probabilities[n, k]
+        for k in range(classes):
+            probabilities[n, k] /= norm
+            truth = smoothing / classes + (1 - smoothing if k == labels[n] else 0)
+            if truth > 0:
+                total -= truth * (logits[n, k] - largest - log(norm))  # ln p, without the underflow of p
+    loss[...] = total / images
+
+
+def softmax_cross_entropy_backward_loops(probabilities, labels, grad_loss, grad_logits, *, smoothing):
+    images, classes = probabilities.shape
+    for n, k in np.ndindex(images, classes):
+        truth = smoothing / classes + (1 - smoothing if k == labels[n] else 0)
+        grad_logits[n, k] = grad_loss[()] * (probabilities[n, k] - truth) / images
+
+
+def softmax_cross_entropy_arrays(logits, labels, loss, probabilities, *, smoothing):
+    shifted = logits - logits.max(-1, keepdims=True)
+    np.exp(shifted, out=probabilities)
+    norm = probabilities.sum(-1, keepdims=True)
+    probabilities /= norm
+    log_p = shifted - np.log(norm)
+    right = log_p[np.arange(len(labels)), labels]
+    loss[...] = -((1 - smoothing) * right.mean() + (smoothing * log_p.mean() if smoothing else 0))
+
+
+def softmax_cross_entropy_backward_arrays(probabilities, labels, grad_loss, grad_logits, *, smoothing):
+    images, classes = probabilities.shape
+    grad_logits[...] = probabilities - smoothing / classes
+    grad_logits[np.arange(images), labels] -= 1 - smoothing
+    grad_logits *= grad_loss / images
+
+
+def check_labels(labels: Any, classes: int) -> Array:
+    """Return labels as int64; raise an ArgumentError for one that is no class (a negative one would count from the end)."""
+    labels = np.asarray(labels)
+    if labels.dtype.kind not in "iu":
+        raise ArgumentError(f"labels hold {labels.dtype}; expected whole numbers, 0 to {classes - 1}")
+    if labels.size and (labels.min() < 0 or labels.max() >= classes):
+        wrong = labels[(labels < 0) | (labels >= classes)].flat[0]
+        raise ArgumentError(f"labels hold {wrong}, but there are {classes} classes; expected 0 to {classes - 1}")
+    result: Array = labels.astype(np.int64, copy=False)
+    return result
+
+
+def loss_sample(draw):
+    """Draw a legal call."""
+    images, classes = draw.integer(1, 4), draw.integer(1, 17)
+    logits, labels = 10 * draw.array(images, classes), draw.integers(images, below=classes)
+    return (logits, labels), {"smoothing": draw.choice([0.0, 0.1])}
+
+
+softmax_cross_entropy = Op(
+    "softmax_cross_entropy",
+    loss_contract,
+    loops=(softmax_cross_entropy_loops, softmax_cross_entropy_backward_loops),
+    arrays=(softmax_cross_entropy_arrays, softmax_cross_entropy_backward_arrays),
+    sample=loss_sample,
+    dtypes={"labels": np.int64},
+    check=lambda inputs: check_labels(inputs["labels"], inputs["logits"].shape[-1]),
+)

@@ -1,0 +1,37 @@
+"""What the arrays hands of convolution and pooling share: a window taken apart into its taps.
+
+A tap is one place (r, s) of the window. Seen from there, over all outputs at once, the padded image is a plain strided
+view, so that a loop over the few taps replaces the loop over the many outputs.
+"""
+
+import numpy as np
+
+
+def framed(x, y, kernel, stride, padding, dilation, value=0):
+    """Return a copy of x (N, H, W, C) inside a frame of `value`, large enough for every window of y (N, H', W', K)."""
+    top, _, left, _ = padding
+    height, width = (
+        max((out - 1) * step + (places - 1) * apart + 1, before + size)
+        for out, step, places, apart, before, size in zip(
+            y.shape[1:3], stride, kernel, dilation, (top, left), x.shape[1:3]
+        )
+    )
+    frame = np.full((x.shape[0], height, width, x.shape[3]), value, x.dtype)
+    inside(frame, x, padding)[...] = x
+    return frame
+
+
+def inside(frame, x, padding):
+    """Return the view of a frame where x lies."""
+    top, _, left, _ = padding
+    return frame[:, top : top + x.shape[1], left : left + x.shape[2]]
+
+
+def taps(frame, y, kernel, stride, dilation):
+    """Yield ((r, s), view): for every output of y, the pixel that the window's place (r, s) sees, (N, H', W', C)."""
+    for r, s in np.ndindex(*kernel):
+        rows, columns = (
+            slice(place * apart, place * apart + (out - 1) * step + 1, step)
+            for place, apart, out, step in zip((r, s), dilation, y.shape[1:3], stride)
+        )
+        yield (r, s), frame[:, rows, columns]

@@ -1,0 +1,34 @@
+"""The curves of a training: loss and accuracy, while training and on the test set."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from byhand.report import picture
+
+
+def draw_curves(
+    history: Sequence[dict[str, Any]], curve: Sequence[Sequence[float]], path: str | os.PathLike[str], title: str = ""
+) -> None:
+    """Draw the curves as PNG.
+
+    history: a row an epoch, as `Trainer.fit` returns it; curve: (epoch, loss, accuracy) at many points within them.
+    """
+    figure = picture.figure(7.2, 2.9)
+    points = curve or [(row["epoch"], row["loss"], row["accuracy"]) for row in history]
+    epochs = [point[0] for point in points]
+    for place, (name, column) in enumerate((("loss", 1), ("accuracy", 2))):
+        axes = figure.add_subplot(1, 2, place + 1)
+        axes.plot(epochs, [point[column] for point in points], color=picture.PLUS, linewidth=1, label="training")
+        tested = [(row["epoch"], row[f"test_{name}"]) for row in history if f"test_{name}" in row]
+        if tested:
+            last = f"{tested[-1][1]:.2%}" if name == "accuracy" else f"{tested[-1][1]:.3f}"
+            axes.plot(*zip(*tested), "o-", color=picture.MINUS, linewidth=1, markersize=4, label=f"test: {last}")
+        axes.set_yscale("log" if name == "loss" else "linear")
+        axes.grid(axis="y", color=picture.LINE, linewidth=0.6)
+        axes.set_xlabel("epoch")
+        axes.set_title(name)
+        picture.plain(axes)
+        axes.legend(frameon=False, fontsize=8, labelcolor=picture.INK)
+    figure.suptitle(title, fontsize=9, x=0.01, ha="left", color=picture.SOFT)
+    picture.write(figure, path)

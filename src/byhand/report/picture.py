@@ -1,0 +1,39 @@
+"""The look that all pictures share, and how they are written."""
+
+import io
+import os
+from typing import Any
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from byhand.files import write_whole
+
+INK, SOFT, LINE, PAPER = "#1d1c1a", "#6f6b64", "#e4e0d8", "#fbfaf7"
+PLUS, MINUS = "#1f5fa8", "#c8641b"  # training and right; test and wrong
+
+
+def figure(width: float, height: float) -> Any:
+    """Return an empty figure of width x height inches, drawn without a screen."""
+    picture = Figure((width, height), dpi=150, facecolor=PAPER, layout="constrained")
+    FigureCanvasAgg(picture)
+    return picture
+
+
+def plain(axes: Any) -> None:
+    """Give axes the shared look: thin lines, few of them."""
+    axes.set_facecolor(PAPER)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_color(LINE)
+    axes.tick_params(colors=SOFT, labelsize=8, length=3, color=LINE)
+    for text, colour in ((axes.title, INK), (axes.xaxis.label, SOFT), (axes.yaxis.label, SOFT)):
+        text.set_color(colour)
+        text.set_fontsize(9)
+
+
+def write(picture: Any, path: str | os.PathLike[str]) -> None:
+    """Write a figure as PNG, whole or not at all."""
+    buffer = io.BytesIO()
+    picture.savefig(buffer, format="png", metadata={"Software": "byhand"})
+    write_whole(path, buffer.getvalue())

@@ -1,0 +1,193 @@
+"""Every output size, every pad and every receptive field is computed here, and nowhere else.
+
+A window of `kernel` places, `dilation` apart, is moved by `stride` over an image of `size` pixels with `before` and `after`
+pixels of padding:
+
+    reach  = (kernel - 1) * dilation + 1                            pixels from its first place to its last
+    output = floor((size + before + after - reach) / stride) + 1    (ceil mode: ceil, if that last window starts inside)
+
+Source: Dumoulin & Visin 2016, "A guide to convolution arithmetic for deep learning", arXiv 1603.07285.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, prod
+from operator import index
+from typing import Any
+
+from byhand.errors import ArgumentError, ShapeError
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window that moves over an image: what a convolution and a pooling have in common.
+
+    kernel, stride, dilation: (down, across), in pixels; padding: (top, bottom, left, right), in pixels;
+    output: (height, width) of the result.
+    """
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int, int, int]
+    dilation: tuple[int, int]
+    output: tuple[int, int]
+
+
+def window(
+    size: Sequence[int],
+    kernel: Any,
+    stride: Any = 1,
+    padding: Any = "valid",
+    dilation: Any = 1,
+    *,
+    ceil_mode: bool = False,
+) -> Window:
+    """Place a window on an image of (height, width) pixels.
+
+    padding is "valid" (none), "same" (the output has ceil(size / stride) pixels; an odd pixel goes below and to the right,
+    as in TensorFlow), a number, (down, across) or (top, bottom, left, right).
+
+    Raises ArgumentError for a setting that no window can have, ShapeError where the window is larger than the image.
+
+    >>> window((28, 28), 3).output
+    (26, 26)
+    >>> window((28, 28), 3, stride=2, padding="same").padding
+    (0, 1, 0, 1)
+    """
+    kernels, strides = pair("kernel", kernel), pair("stride", stride)
+    dilations = pair("dilation", dilation)
+    reach = tuple((k - 1) * d + 1 for k, d in zip(kernels, dilations))
+    pads = _pads(padding, size, reach, strides)
+    output = []
+    for axis, name in enumerate(("height", "width")):
+        before, after = pads[2 * axis : 2 * axis + 2]
+        room = size[axis] + before + after - reach[axis]
+        if size[axis] < 1 or room < 0:
+            raise ShapeError(
+                f"the window reaches over {reach[axis]} pixels but the image has a {name} of {size[axis]}"
+                f"{f' (with padding, {size[axis] + before + after})' if before + after else ''}; "
+                f"use a smaller kernel, or padding='same'"
+            )
+        count = room // strides[axis] + 1
+        if ceil_mode and room % strides[axis] and count * strides[axis] < size[axis] + before:
+            count += 1  # it hangs over the edge; one that started in the padding behind the image would see nothing
+        output.append(count)
+    return Window(kernels, strides, pads, dilations, (output[0], output[1]))
+
+
+def _pads(padding: Any, size: Sequence[int], reach: Sequence[int], stride: Sequence[int]) -> tuple[int, int, int, int]:
+    if isinstance(padding, str) and padding == "valid":
+        return (0, 0, 0, 0)
+    if isinstance(padding, str) and padding == "same":
+        pads = []
+        for pixels, covers, step in zip(size, reach, stride):
+            total = max(0, (ceil(pixels / step) - 1) * step + covers - pixels)
+            pads += [total // 2, total - total // 2]
+        return (pads[0], pads[1], pads[2], pads[3])
+    if isinstance(padding, str):
+        raise ArgumentError(f"padding is '{padding}'; expected 'valid', 'same', a number or (top, bottom, left, right)")
+    if isinstance(padding, (tuple, list)) and len(padding) == 4:
+        values = [integer("padding", value, 0) for value in padding]
+    else:
+        down, across = pair("padding", padding, 0)
+        values = [down, down, across, across]
+    return (values[0], values[1], values[2], values[3])
+
+
+def receptive_field(windows: Sequence[Window]) -> int:
+    """Return how many input pixels (down) one output pixel sees through a chain of windows.
+
+        field = 1 + sum over layers of (reach - 1) * (product of the strides before)
+
+    Source: Araujo, Norris & Sim 2019, "Computing receptive fields of convolutional neural networks", Distill.
+
+    >>> receptive_field([window((28, 28), 3), window((26, 26), 2, stride=2)])
+    4
+    """
+    field, jump = 1, 1
+    for one in windows:
+        field += (one.kernel[0] - 1) * one.dilation[0] * jump
+        jump *= one.stride[0]
+    return field
+
+
+def broadcast(a: Shape, b: Shape) -> Shape:
+    """Return the shape of two arrays put together by NumPy's rule: axes from the last, of equal size or 1.
+
+    >>> broadcast((2, 1, 1, 8), (2, 5, 5, 8))
+    (2, 5, 5, 8)
+    """
+    longest = max(len(a), len(b))
+    sizes = []
+    for left, right in zip((1,) * (longest - len(a)) + a, (1,) * (longest - len(b)) + b):
+        if left != right and 1 not in (left, right):
+            raise ShapeError(
+                f"{a} and {b} do not fit together: {left} against {right}; each axis needs equal sizes or 1"
+            )
+        sizes.append(right if left == 1 else left)
+    return tuple(sizes)
+
+
+def reshaped(shape: Shape, target: Sequence[int]) -> Shape:
+    """Return `shape` with all axes but the first laid out anew; one size may be -1, and is worked out.
+
+    >>> reshaped((64, 13, 13, 8), (-1,))
+    (64, 1352)
+    """
+    if not shape:
+        raise ShapeError("x has the shape (); expected (N, ...)")
+    if not isinstance(target, (tuple, list)):
+        raise ArgumentError(f"shape is {target!r}; expected sizes in brackets, such as (-1,)")
+    sizes = [integer("shape", value, -1) for value in target]
+    have, known = prod(shape[1:]), prod(value for value in sizes if value != -1)
+    if sizes.count(-1) > 1 or 0 in sizes:
+        raise ArgumentError(f"shape is {tuple(target)}; expected sizes of 1 or more, at most one of them -1")
+    if -1 in sizes and have % known == 0:
+        sizes[sizes.index(-1)] = have // known
+    if prod(sizes) != have:
+        raise ShapeError(f"an example of shape {shape[1:]} holds {have} numbers, which {tuple(target)} can't hold")
+    return (shape[0], *sizes)
+
+
+def normal_axis(axis: Any, dimensions: int) -> int:
+    """Return an axis counted from the front."""
+    if not isinstance(axis, int) or isinstance(axis, bool) or not -dimensions <= axis < dimensions:
+        raise ArgumentError(f"axis is {axis!r}; expected {-dimensions} to {dimensions - 1}")
+    return axis % dimensions
+
+
+def integer(name: str, value: Any, least: int = 1) -> int:
+    """Return `value` as an int, or raise an ArgumentError that names it."""
+    try:
+        whole = index(value)
+    except TypeError:
+        whole = None
+    if whole is None or isinstance(value, bool) or whole < least:
+        raise ArgumentError(f"{name} is {value!r}; expected a whole number, {least} or more")
+    return whole
+
+
+def number(name: str, value: Any, least: float = float("-inf"), below: float = float("inf")) -> float:
+    """Return `value` as a float with least <= value < below, or raise an ArgumentError that names it."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value < below:
+        ends = f"from {least:g} up to {below:g}" if below < float("inf") else f"{least:g} or more"
+        raise ArgumentError(f"{name} is {value!r}; expected a number{'' if least == float('-inf') else ', ' + ends}")
+    return float(value)
+
+
+def pair(name: str, value: Any, least: int = 1) -> tuple[int, int]:
+    """Return (down, across) from one number or two."""
+    if isinstance(value, (tuple, list)):
+        if len(value) != 2:
+            raise ArgumentError(f"{name} is {tuple(value)}; expected a number or (down, across)")
+        return integer(name, value[0], least), integer(name, value[1], least)
+    one = integer(name, value, least)
+    return one, one
+
+
+def axes(name: str, shape: Shape, letters: str) -> None:
+    """Raise a ShapeError unless `shape` has one size, 1 or more, for each of the comma-separated letters."""
+    if len(shape) != len(letters.split(",")) or 0 in shape:
+        raise ShapeError(f"{name} has the shape {shape}; expected ({letters}), each 1 or more")

@@ -1,0 +1,90 @@
+"""What training shows: a live bar in a terminal, and one line an epoch everywhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+MEASURED = 1.0  # seconds of training before its whole time is estimated
+
+
+class Display:
+    """A training's display; with quiet, none."""
+
+    def __init__(self, epochs: int, images: int, *, quiet: bool = False, console: Console | None = None) -> None:
+        self.epochs, self.images, self.quiet = epochs, images, quiet
+        self.console = console or Console(highlight=False)
+        self.bar = Progress(
+            TextColumn("epoch {task.fields[epoch]}"),
+            BarColumn(24, complete_style="blue", finished_style="blue"),
+            TextColumn("{task.percentage:3.0f} %  {task.fields[told]}"),
+            TimeRemainingColumn(compact=True),
+            TextColumn("left"),
+            console=self.console,
+            transient=True,
+            disable=quiet or not self.console.is_terminal,
+        )
+        self.task: TaskID | None = None
+        self.epoch = self.at_start = 0
+        self.started = 0.0
+        self.estimated = quiet
+
+    def __enter__(self) -> Display:
+        self.bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bar.stop()
+
+    def say(self, line: str) -> None:
+        """Print a line, above the bar."""
+        if not self.quiet:
+            self.console.print(line)
+
+    def begin(self, epoch: int, seen: int) -> None:
+        """Begin an epoch, of which some images may have been seen before a stop."""
+        if self.task is None:
+            self.task = self.bar.add_task("", total=self.epochs * self.images, epoch="", told="")
+        self.epoch, self.at_start, self.started = epoch, seen, time.perf_counter()
+        self.bar.update(self.task, epoch=f"{epoch + 1}/{self.epochs}")
+
+    def step(self, seen: int, loss: float, accuracy: float) -> None:
+        """Tell a step: images seen in this epoch, the mean loss and the accuracy over them."""
+        assert self.task is not None
+        seconds = time.perf_counter() - self.started
+        rate = (seen - self.at_start) / seconds
+        told = f"{rate:7,.0f} images/s  loss {loss:.4f}  accuracy {accuracy:6.2%}"
+        self.bar.update(self.task, completed=self.epoch * self.images + seen, told=told)
+        if not self.estimated and seconds > MEASURED:
+            self.estimated = True
+            left = ((self.epochs - self.epoch) * self.images - seen) / rate
+            self.say(f"about {duration(left + seconds)} in all, measured on the first {seen - self.at_start:,} images")
+
+    def end(self, row: dict[str, Any], seconds: float) -> None:
+        """Tell a finished epoch."""
+        tested = f"  test {row['test_accuracy']:.2%}" if "test_accuracy" in row else ""
+        rate = (self.images - self.at_start) / seconds
+        self.say(
+            f"epoch {row['epoch']}/{self.epochs}  loss {row['loss']:.4f}  accuracy {row['accuracy']:.2%}{tested}"
+            f"  {seconds:.1f} s  {rate:,.0f} images/s"
+        )
+
+
+def duration(seconds: float) -> str:
+    """Return seconds in the words a person would use.
+
+    >>> duration(8.4), duration(95), duration(7300)
+    ('8 s', '1 min 35 s', '2 h 2 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -1,0 +1,314 @@
+"""The Trainer: one update, a whole training, and a checkpoint from which it goes on bit for bit.
+
+Where training stands is a handful of numbers: how many steps are done, the sums of the epoch so far, one row a finished
+epoch. The order of the images is drawn from the seed and the epoch, the learning rate from the progress, so that nothing
+else has to be kept beside the parameters, the optimiser's buffers and the states.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from math import isfinite
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from byhand.data import Dataset
+from byhand.errors import ArgumentError, DivergedError, FileError, ShapeError
+from byhand.nn import Model
+from byhand.nn.file import read, save
+from byhand.ops import DEFAULT_HAND, softmax_cross_entropy
+from byhand.ops.loss import check_labels
+from byhand.ops.op import Array
+from byhand.program import Program
+from byhand.shapes import integer, number
+from byhand.train import settings
+from byhand.train.display import Display
+from byhand.train.optim import OPTIMIZERS, Optimizer, update
+from byhand.train.run import Run
+from byhand.train.schedule import SCHEDULES, Constant, Schedule
+
+SAVE_EVERY = 30.0  # seconds between checkpoints within an epoch
+CURVE_POINTS = 100
+Row = dict[str, Any]
+
+
+@dataclass
+class Progress:
+    """Where a training stands: `done` of its steps, and of the epoch under way the images seen and the sums over them."""
+
+    epochs: int
+    images: int
+    first: int  # the trainer's steps when this training began
+    done: int = 0
+    seen: int = 0
+    loss: float = 0.0
+    correct: int = 0
+    history: list[Row] = field(default_factory=list)
+    curve: list[list[float]] = field(default_factory=list)
+    window: list[float] = field(default_factory=lambda: [0, 0.0, 0])  # of the curve's next point: images, loss, correct
+
+
+class Trainer:
+    """Trains a model.
+
+    batch_size: images an update; schedule: how the learning rate changes (constant); clip_norm: the longest gradient
+    allowed; smoothing: label smoothing; seed: the order of the images.
+
+    >>> import byhand as bh
+    >>> train, test = bh.data.load("mnist")
+    >>> trainer = bh.Trainer(bh.models.create("article"), bh.SGD(lr=0.05), batch_size=10)
+    >>> history = trainer.fit(train.take(500), test.take(100), epochs=1, quiet=True)
+    >>> history[0]["accuracy"] > 0.4
+    True
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        optimizer: Optimizer,
+        *,
+        batch_size: int = 64,
+        hand: str = DEFAULT_HAND,
+        schedule: Schedule | None = None,
+        clip_norm: float | None = None,
+        smoothing: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        self.model, self.optimizer, self.hand = model, optimizer, hand
+        self.schedule = schedule or Constant()
+        if not isinstance(optimizer, tuple(OPTIMIZERS.values())):
+            raise ArgumentError(
+                f"Trainer: optimizer is {optimizer!r}; expected one of {', '.join(OPTIMIZERS)}, as bh.SGD()"
+            )
+        if not isinstance(self.schedule, tuple(SCHEDULES.values())):
+            raise ArgumentError(f"Trainer: schedule is {schedule!r}; expected one of {', '.join(SCHEDULES)}")
+        self.batch_size = integer("Trainer: batch_size", batch_size)
+        self.clip_norm = None if clip_norm is None else number("Trainer: clip_norm", clip_norm, 0)
+        self.smoothing, self.seed = number("Trainer: smoothing", smoothing, 0, 1), integer("Trainer: seed", seed, 0)
+        self.update = update(optimizer, self.clip_norm, hand)
+        self.buffers = {name: np.zeros_like(model.p.flat) for name in optimizer.buffers}
+        self.steps = 0
+        self.progress: Progress | None = None  # of a training that is not finished
+        self.history: list[Row] = []
+        self.curve: list[list[float]] = []  # (epoch, loss, accuracy) at about a hundred points
+        self._lr = optimizer.lr
+
+    def program(self, batch: int | None = None) -> Program:
+        """Return the generated program of one update; `print` shows it."""
+        return self.model.program(
+            batch or self.batch_size, train=True, hand=self.hand, update=self.update, smoothing=self.smoothing
+        )
+
+    def step(self, images: Any, labels: Any) -> float:
+        """Do one update on a batch: images (N, H, W, C) uint8 or floating point, labels (N,); return the loss before it."""
+        return self._step(images, labels)[0]
+
+    def _step(self, images: Any, labels: Any) -> tuple[float, int]:
+        """Do one update; return the loss and how many images were classified right, both before it."""
+        model = self.model
+        x, labels = model.prepare(images), check_labels(labels, len(model.classes))
+        if labels.shape != (len(x),):
+            raise ShapeError(f"Trainer: labels have the shape {labels.shape}; expected ({len(x)},), one an image")
+        program, optimizer = self.program(len(x)), _Namespace(self.buffers)
+        loss = program(
+            x, labels, model.p, model.g, model.state, program.arena, optimizer, lr=self._lr, t=self.steps + 1
+        )
+        self.steps += 1
+        return float(loss), int((program.arena.probabilities.argmax(1) == labels).sum())
+
+    def fit(
+        self,
+        train: Dataset,
+        test: Dataset | None = None,
+        *,
+        epochs: int | None = None,
+        quiet: bool = False,
+        run: Run | None = None,
+    ) -> list[Row]:
+        """Train for a number of epochs; return one row an epoch: loss and accuracy while training, and on `test`.
+
+        A trainer that came from a checkpoint goes on where it stood. Ctrl-C stops after the step under way; another call
+        goes on. run: where checkpoints and the log are written. Raises DivergedError where the loss is no number any more.
+        """
+        if self.progress is None:
+            self.progress = Progress(integer("fit: epochs", 1 if epochs is None else epochs), len(train), self.steps)
+        elif (epochs or self.progress.epochs, len(train)) != (self.progress.epochs, self.progress.images):
+            raise ArgumentError(
+                f"fit: the training under way has {self.progress.epochs} epochs of {self.progress.images} images; "
+                f"got {epochs or self.progress.epochs} of {len(train)}; finish it first, or make a new Trainer"
+            )
+        state, saved = self.progress, time.monotonic()
+        with _stop_signals() as stop, Display(state.epochs, len(train), quiet=quiet) as display:
+            for row, seconds in self._steps(train, test, display):
+                if row is not None and run is not None:
+                    run.log(row | {"seconds": round(seconds, 3)})
+                if run is not None and (row is not None or stop.is_set() or time.monotonic() - saved > SAVE_EVERY):
+                    self.save(run.checkpoint)
+                    saved = time.monotonic()
+                if stop.is_set():
+                    display.say(f"stopped after {state.done} of {self._total(state)} steps")
+                    return self.history
+        self.progress = None
+        if run is not None:
+            run.finish(self.model)
+        return self.history
+
+    def _total(self, state: Progress) -> int:
+        return state.epochs * -(-state.images // self.batch_size)
+
+    def _steps(self, train: Dataset, test: Dataset | None, display: Display) -> Iterator[tuple[Row | None, float]]:
+        """Do the steps that are left; after each, yield (the finished epoch's row, or None within one; its seconds)."""
+        assert self.progress is not None
+        state, total = self.progress, self._total(self.progress)
+        self.history, self.curve = state.history, state.curve
+        order, drawn, began = np.arange(0), -1, time.perf_counter()
+        while state.done < total:
+            epoch, index = divmod(state.done, total // state.epochs)
+            if drawn != epoch:
+                order = np.random.default_rng([self.seed, state.first, epoch]).permutation(len(train))
+                drawn, began = epoch, time.perf_counter()
+                display.begin(epoch, state.seen)
+            batch = order[index * self.batch_size : (index + 1) * self.batch_size]
+            self._lr = self.optimizer.lr * self.schedule(state.done / total)
+            loss, correct = self._step(train.images[batch], train.labels[batch])
+            if not isfinite(loss):
+                raise DivergedError(
+                    f"the loss became {loss} at step {state.done + 1}: the learning rate {self._lr:.4g} is too large "
+                    f"for this network; try {self.optimizer.lr / 10:g}, or clip_norm=1"
+                )
+            state.done, state.seen = state.done + 1, state.seen + len(batch)
+            state.loss, state.correct = state.loss + loss * len(batch), state.correct + correct
+            state.window = [a + b for a, b in zip(state.window, (len(batch), loss * len(batch), correct))]
+            if state.done % max(1, total // CURVE_POINTS) == 0 or state.done == total:
+                images, sum_loss, right = state.window
+                state.curve.append([state.done / total * state.epochs, sum_loss / images, right / images])
+                state.window = [0, 0.0, 0]
+            display.step(state.seen, state.loss / state.seen, state.correct / state.seen)
+            if index + 1 < total // state.epochs:
+                yield None, 0.0
+                continue
+            row: Row = {"epoch": epoch + 1, "loss": state.loss / state.seen, "accuracy": state.correct / state.seen}
+            seconds = time.perf_counter() - began
+            if test is not None:
+                row |= {f"test_{name}": value for name, value in self.evaluate(test).items()}
+            state.history.append(row)
+            state.seen, state.loss, state.correct = 0, 0.0, 0
+            display.end(row, seconds)
+            yield row, seconds
+
+    def evaluate(self, test: Dataset) -> dict[str, float]:
+        """Return the mean loss and the accuracy on a data set."""
+        logits, labels = (
+            self.model.logits_of(test.images, hand=self.hand),
+            check_labels(test.labels, len(self.model.classes)),
+        )
+        return {
+            "loss": float(softmax_cross_entropy(logits.astype(np.float64), labels)),
+            "accuracy": float((logits.argmax(1) == labels).mean()),
+        }
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a checkpoint, whole or not at all: the model, the optimiser's buffers, and where training stands."""
+        notes = {
+            "optimizer": settings.to_json(self.optimizer),
+            "schedule": settings.to_json(self.schedule),
+            "batch_size": self.batch_size,
+            "hand": self.hand,
+            "clip_norm": self.clip_norm,
+            "smoothing": self.smoothing,
+            "seed": self.seed,
+            "steps": self.steps,
+            "progress": None if self.progress is None else asdict(self.progress),
+            "history": self.history,
+            "curve": self.curve,
+        }
+        buffers = {f"optimizer.{name}": array for name, array in self.buffers.items()}
+        save(self.model, path, more=buffers, notes={"trainer": notes})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Trainer:
+        """Return the trainer of a checkpoint; its `fit` goes on where it stood.
+
+        Raises FileError where there is none, or where it is not whole.
+        """
+        model, buffers, about = read(path)
+        try:
+            notes: dict[str, Any] = dict(about["trainer"])
+            optimizer, schedule = (settings.from_json(notes[name]) for name in ("optimizer", "schedule"))
+            plain = {name: notes[name] for name in ("batch_size", "hand", "clip_norm", "smoothing", "seed")}
+            trainer = cls(model, optimizer, schedule=schedule, **plain)
+            trainer.steps = integer("steps", notes["steps"], 0)
+            trainer.history, trainer.curve = _rows(notes["history"], dict), _rows(notes["curve"], list)
+            if notes["progress"] is not None:
+                trainer.progress = _progress(notes["progress"])
+                trainer.history, trainer.curve = trainer.progress.history, trainer.progress.curve
+            for name, buffer in trainer.buffers.items():
+                stored: Array = buffers[f"optimizer.{name}"]
+                if stored.shape != buffer.shape or stored.dtype != buffer.dtype:
+                    raise FileError(
+                        f"its optimizer.{name} is {stored.dtype} {stored.shape}, not {buffer.dtype} {buffer.shape}"
+                    )
+                buffer[...] = stored
+        except (KeyError, TypeError, ValueError, LookupError, AttributeError) as error:
+            what = f"it has no {error}" if isinstance(error, KeyError) else error
+            raise FileError(f"{path} is not a checkpoint that byhand can go on from: {what}") from None
+        return trainer
+
+
+class _Namespace:
+    """The optimiser's buffers, as the generated program names them."""
+
+    def __init__(self, buffers: dict[str, Array]) -> None:
+        self.__dict__.update(buffers)
+
+
+def _rows(data: Any, kind: type) -> list[Any]:
+    if not isinstance(data, list) or not all(isinstance(row, kind) for row in data):
+        raise TypeError("its history is no list of rows")
+    return data
+
+
+def _progress(data: Any) -> Progress:
+    images, loss, right = (number("window", value) for value in data["window"])
+    return Progress(
+        epochs=integer("epochs", data["epochs"]),
+        images=integer("images", data["images"]),
+        first=integer("first", data["first"], 0),
+        done=integer("done", data["done"], 0),
+        seen=integer("seen", data["seen"], 0),
+        loss=number("loss", data["loss"]),
+        correct=integer("correct", data["correct"], 0),
+        history=_rows(data["history"], dict),
+        curve=_rows(data["curve"], list),
+        window=[images, loss, right],
+    )
+
+
+@contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    """Turn the first Ctrl-C (or a polite kill) into an event, so that a step is never cut in half; a second one interrupts."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may handle signals
+        yield stop
+        return
+    before = {int(one): signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(asked: int, frame: FrameType | None) -> None:
+        stop.set()
+        signal.signal(asked, before[asked])
+
+    for one in before:
+        signal.signal(one, ask)
+    try:
+        yield stop
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)

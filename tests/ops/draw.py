@@ -1,0 +1,124 @@
+"""Where the tests of the ops get their calls: from each op's own `sample`, driven by hypothesis or by a seed."""
+
+from functools import partial
+
+import numpy as np
+from hypothesis import strategies as st
+
+
+class Seeded:
+    """A `byhand.ops.op.Draw` that a seed decides wholly.
+
+    With `ties`, arrays hold small whole numbers, so that equal maxima and kinks (at 0, 3 and 6) are common.
+    """
+
+    def __init__(self, seed, *, ties=False):
+        self.random, self.ties = np.random.default_rng(seed), ties
+
+    def integer(self, least, most):
+        return int(self.random.integers(least, most, endpoint=True))
+
+    def choice(self, options):
+        options = list(options)
+        return options[self.integer(0, len(options) - 1)]
+
+    def array(self, *shape):
+        return self.random.integers(-2, 3, shape).astype(float) if self.ties else self.random.standard_normal(shape)
+
+    def integers(self, *shape, below):
+        return self.random.integers(0, below, shape)
+
+
+class Drawn(Seeded):
+    """A `Draw` whose shapes and attributes hypothesis picks, and makes smaller when a test fails; numbers are from a seed."""
+
+    def __init__(self, data, *, ties=None):
+        ties = data.draw(st.booleans(), label="ties") if ties is None else ties
+        super().__init__(data.draw(st.integers(0, 2**32 - 1), label="seed"), ties=ties)
+        self.data = data
+
+    def integer(self, least, most):
+        return self.data.draw(st.integers(least, most))
+
+    def choice(self, options):
+        return self.data.draw(st.sampled_from(list(options)))
+
+
+class Smooth(Drawn):
+    """A `Drawn` whose arrays keep away from every kink: numbers from -2 to 2, no two of them close, none near 0 or 1."""
+
+    def __init__(self, data):
+        super().__init__(data, ties=False)
+
+    def array(self, *shape):
+        size = int(np.prod(shape))
+        places = self.random.permutation(2 * size)[:size].reshape(shape)
+        return (places - size + 0.3) * 2 / size
+
+
+# an op's inputs by name: arrays, one tuple of arrays (`xs`), or None --------------------------------------------------
+
+
+def each(function, value):
+    """Return function(value), for a tuple of arrays a tuple of results, for None None."""
+    if value is None:
+        return None
+    return tuple(map(function, value)) if isinstance(value, tuple) else function(value)
+
+
+def typed(op, inputs, dtype):
+    """Return a sample's inputs by name, in the types that the hands take."""
+    return {
+        name: each(partial(np.array, dtype=op.dtypes.get(name, dtype)), value)
+        for name, value in zip(op.inputs, inputs, strict=True)
+    }
+
+
+def copies(inputs):
+    """Return private copies of inputs by name."""
+    return {name: each(np.array, value) for name, value in inputs.items()}
+
+
+def plan(op, inputs, attributes):
+    """Return what the op's contract makes of inputs by name."""
+    return op.plan([each(np.shape, value) for value in inputs.values()], attributes)
+
+
+def with_gradient(op, inputs):
+    """Return the names of the inputs that are there and have a gradient."""
+    return [name for name in op.differentiable if inputs[name] is not None]
+
+
+# layouts: each returns a private copy of an array that lies in memory in another way -----------------------------------
+
+
+def contiguous(array):
+    return np.array(array, order="C")
+
+
+def strided(array):
+    return _filled(np.empty([2 * size for size in array.shape], array.dtype)[_every(array, 2)], array)
+
+
+def backwards(array):
+    return _filled(np.empty(array.shape, array.dtype)[_every(array, -1)], array)
+
+
+def transposed(array):
+    return np.array(array, order="F")
+
+
+def odd_offset(array):
+    return _filled(np.empty(array.size + 1, array.dtype)[1:].reshape(array.shape), array)
+
+
+LAYOUTS = (contiguous, strided, backwards, transposed, odd_offset)
+
+
+def _every(array, step):
+    return (..., *(slice(None, None, step),) * array.ndim)
+
+
+def _filled(view, array):
+    view[...] = array
+    return view

@@ -1,0 +1,114 @@
+"""Every op gives PyTorch's result and PyTorch's gradients: results nobody here wrote.
+
+Live where PyTorch is installed; everywhere against results recorded from it (tests/fixtures). Continuous integration must
+have it.
+"""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.fixtures import make
+from tests.ops import torch_twins
+from tests.ops.draw import Drawn, copies, plan, typed, with_gradient
+from tests.oracle import IN_CI, TORCH, needs_torch
+
+from byhand.ops import REGISTRY
+from byhand.ops.op import flat
+
+# How far a hand may be from PyTorch in float64: a part of the largest number in the array (of 1, where all are smaller).
+TOLERANCE = {np.float64: 1e-12, np.float32: 1e-5}
+
+ALL_HANDS = [(name, hand) for name, op in REGISTRY.items() for hand in op.hands]
+RECORDED = make.read()
+
+
+def test_ci_has_pytorch():
+    if IN_CI and TORCH is None:
+        pytest.fail("CI is true, but PyTorch is not installed: nothing would compare with it live; install a CPU build")
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_an_op_has_a_twin_and_a_record(name):
+    assert name in torch_twins.TWINS, f"{name} has no twin: add it to TWINS in tests/ops/torch_twins.py"
+    assert name in RECORDED, f"{name} has no recorded results: run `python -m tests.fixtures.make` where PyTorch is"
+
+
+@needs_torch
+@pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["float64", "float32"])
+@pytest.mark.parametrize(("name", "hand"), ALL_HANDS)
+@settings(max_examples=50)
+@given(data=st.data())
+def test_a_hand_does_what_pytorch_does(name, hand, dtype, data):
+    op, draw = REGISTRY[name], Drawn(data)
+    values, attributes = op.sample(draw)
+    inputs = typed(op, values, dtype)
+    grad = draw.random.standard_normal(plan(op, inputs, attributes).shapes[op.outputs[0]]).astype(dtype)
+    expected = torch_twins.results(op, inputs, attributes, grad)
+    compare(f"{name}, {hand}", ours(op, hand, inputs, attributes, grad), expected, TOLERANCE[dtype])
+
+
+@needs_torch
+@pytest.mark.parametrize(("name", "hand"), ALL_HANDS)
+@settings(max_examples=50)
+@given(data=st.data())
+def test_nan_and_infinity_pass_through_as_in_pytorch(name, hand, data):
+    op, draw = REGISTRY[name], Drawn(data)
+    values, attributes = op.sample(draw)
+    inputs = typed(op, values, np.float64)
+    x = draw.choice(flat([inputs[op.inputs[0]]]))
+    for _ in range(draw.integer(1, 3)):
+        x.flat[draw.integer(0, x.size - 1)] = draw.choice([np.nan, np.inf, -np.inf])
+    grad = np.ones(plan(op, inputs, attributes).shapes[op.outputs[0]])
+    y = op.outputs[0]
+    with np.errstate(all="ignore"):  # NumPy is right to warn; here it is meant
+        got = op(*copies(inputs).values(), hand=hand, **attributes)
+    expected = torch_twins.results(op, inputs, attributes, grad)[y]
+    compare(f"{name}, {hand}", {y: got}, {y: expected}, TOLERANCE[np.float64])
+
+
+@pytest.mark.parametrize(("name", "hand"), ALL_HANDS)
+def test_a_hand_does_what_pytorch_did(name, hand):
+    for inputs, attributes, grad, expected in RECORDED.get(name, ()):
+        got = ours(REGISTRY[name], hand, inputs, attributes, grad)
+        compare(f"{name}, {hand}", got, expected, TOLERANCE[np.float64])
+
+
+@needs_torch
+@pytest.mark.parametrize("name", REGISTRY)
+def test_pytorch_still_does_what_was_recorded(name):
+    for inputs, attributes, grad, expected in RECORDED.get(name, ()):
+        compare(name, torch_twins.results(REGISTRY[name], inputs, attributes, grad), expected, 1e-13)
+
+
+def test_a_wrong_number_is_seen():
+    for got in ([1.0, 2.001], [1.0, np.nan], [1.0, np.inf], [0.0, 0.0]):
+        with pytest.raises(AssertionError, match="y is"):
+            compare("it", {"y": np.array(got)}, {"y": np.array([1.0, 2.0])}, 1e-5)
+    with pytest.raises(AssertionError, match="y is"):
+        compare("it", {"y": np.array([0.0])}, {"y": np.array([np.nan])}, 1e-5)
+    with pytest.raises(AssertionError, match="y is"):
+        compare("it", {"y": np.array([np.inf])}, {"y": np.array([-np.inf])}, 1e-5)
+
+
+def ours(op, hand, inputs, attributes, grad):
+    """Return a hand's result, gradients and running statistics of a call, named as `torch_twins.results` names them."""
+    inputs = copies(inputs)
+    grads = op.backward(grad, *inputs.values(), hand=hand, **attributes)
+    grads = dict(zip(op.differentiable, grads if len(op.differentiable) > 1 else (grads,), strict=True))
+    found = {op.outputs[0]: op(*inputs.values(), hand=hand, **attributes)}
+    found |= {f"grad_{name}": grads[name] for name in with_gradient(op, inputs)}
+    return found | {name: inputs[name] for name in op.state if inputs[name].dtype.kind == "f"}
+
+
+def compare(who, got, expected, tolerance):
+    """Raise an AssertionError unless two sets of results agree; a NaN only with a NaN, an infinity only with its like."""
+    assert got.keys() == expected.keys(), f"{who}: got {list(got)}, PyTorch {list(expected)}"
+    for name, value in expected.items():
+        for mine, theirs in zip(flat([got[name]]), flat([value]), strict=True):
+            assert mine.shape == theirs.shape, f"{who}: {name} has the shape {mine.shape}; PyTorch says {theirs.shape}"
+            finite = np.isfinite(theirs)
+            largest = np.abs(theirs[finite]).max(initial=1)
+            good = np.array_equal(mine[~finite], theirs[~finite], equal_nan=True) and np.isfinite(mine[finite]).all()
+            good = good and (np.abs(mine[finite] - theirs[finite]) <= tolerance * largest).all()
+            assert good, f"{who}: {name} is\n{mine}\nPyTorch says\n{theirs}"

@@ -1,0 +1,158 @@
+"""Every op once more, in PyTorch: `TWINS` maps an op's name to a function that takes and returns what the op does.
+
+A twin gets tensors in byhand's layout, (N, H, W, C) and (R, S, C / groups, K), and the attributes as a user gives them. It
+must be differentiable. Add one here for a new op, then record its results: `python -m tests.fixtures.make`.
+"""
+# ruff: noqa: PLW0108 - a lambda asks for F when it is called: without PyTorch there is none
+
+from functools import partial
+
+import numpy as np
+from tests.ops.draw import each, plan
+
+from byhand.ops import REGISTRY
+from byhand.shapes import window
+
+try:
+    import torch
+    import torch.nn.functional as F
+except ImportError:  # the twins are not called then
+    torch = F = None
+
+
+def results(op, inputs, attributes, grad):
+    """Return PyTorch's result, gradients and running statistics of a call, as float64 arrays under byhand's names."""
+    assert op.name in TWINS, f"{op.name} has no twin: add it to TWINS in tests/ops/torch_twins.py"
+    tensors = {
+        name: each(partial(_leaf, differentiable=name in op.differentiable), value) for name, value in inputs.items()
+    }
+    y = TWINS[op.name](*tensors.values(), **attributes)
+    y.backward(torch.tensor(grad, dtype=torch.float64))
+    found = {op.outputs[0]: y.detach().numpy()}
+    for name in op.differentiable:
+        found[f"grad_{name}"] = each(lambda tensor: tensor.grad.numpy(), tensors[name])
+    for name in op.state:
+        if inputs[name].dtype.kind == "f":
+            found[name] = tensors[name].numpy()
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _leaf(array, differentiable):
+    array = np.array(array, np.float64 if array.dtype.kind == "f" else array.dtype, order="C")
+    return torch.from_numpy(array).requires_grad_(differentiable)
+
+
+def _first(x):
+    """Channels first: (N, H, W, C) -> (N, C, H, W)."""
+    return x.movedim(-1, 1)
+
+
+def _last(x):
+    """Channels last again."""
+    return x.movedim(1, -1)
+
+
+def _framed(x, padding, value=0.0):
+    top, bottom, left, right = padding
+    return F.pad(x, (left, right, top, bottom), value=value)
+
+
+def conv2d(x, weight, bias, *, stride=1, padding="valid", dilation=1, groups=1):
+    view = window(x.shape[1:3], weight.shape[:2], stride, padding, dilation)
+    framed, filters = _framed(_first(x), view.padding), weight.permute(3, 2, 0, 1)
+    return _last(F.conv2d(framed, filters, bias, view.stride, 0, view.dilation, groups))
+
+
+def _symmetric(view):
+    top, bottom, left, right = view.padding
+    return top == bottom and left == right
+
+
+def max_pool(x, *, kernel, stride=None, padding="valid", dilation=1, ceil_mode=False):
+    view = window(x.shape[1:3], kernel, stride or kernel, padding, dilation, ceil_mode=ceil_mode)
+    if _symmetric(view):
+        padding = view.padding[::2]
+        return _last(F.max_pool2d(_first(x), view.kernel, view.stride, padding, view.dilation, ceil_mode))
+    framed = _framed(_first(x), view.padding, -torch.inf)
+    y = _last(F.max_pool2d(framed, view.kernel, view.stride, 0, view.dilation, ceil_mode))
+    return y[:, : view.output[0], : view.output[1]]  # PyTorch takes the frame for image: a window may start behind it
+
+
+def avg_pool(x, *, kernel, stride=None, padding="valid", ceil_mode=False, count_include_pad=True):
+    view = window(x.shape[1:3], kernel, stride or kernel, padding, ceil_mode=ceil_mode)
+    x = _first(x)
+    if _symmetric(view):
+        return _last(F.avg_pool2d(x, view.kernel, view.stride, view.padding[::2], ceil_mode, count_include_pad))
+    # PyTorch has no such padding: the sum of each window, over the number of its pixels that count
+    counts = _framed(torch.ones_like(x), view.padding, float(count_include_pad))
+    beyond = (0, view.kernel[0], 0, view.kernel[1])
+    sums, counts = (
+        F.avg_pool2d(_framed(one, beyond), view.kernel, view.stride, divisor_override=1)
+        for one in (_framed(x, view.padding), counts)
+    )
+    return _last(sums / counts.clamp(min=1))[:, : view.output[0], : view.output[1]]
+
+
+def global_avg_pool(x, *, keepdims=False):
+    y = _last(F.adaptive_avg_pool2d(_first(x), 1))
+    return y if keepdims else y[:, 0, 0]
+
+
+def linear(x, weight, bias):
+    return F.linear(x, weight.T, bias)
+
+
+def batch_norm(x, gamma, beta, running_mean, running_var, *, eps=1e-5, momentum=0.1, training=False):
+    return _last(F.batch_norm(_first(x), running_mean, running_var, gamma, beta, training, momentum, eps))
+
+
+def layer_norm(x, gamma, beta, *, eps=1e-5):
+    return F.layer_norm(x, gamma.shape, gamma, beta, eps)
+
+
+def softmax_cross_entropy(logits, labels, *, smoothing=0.0):
+    return F.cross_entropy(logits, labels, label_smoothing=smoothing)
+
+
+def dropout(x, key, *, rate=0.5, training=True):
+    """PyTorch draws other numbers: take byhand's own mask."""
+    op = REGISTRY["dropout"]
+    inputs = {"x": x.detach().numpy(), "key": key.numpy().copy()}
+    call = plan(op, inputs, {"rate": rate, "training": training})
+    outputs = op.allocate(call, np.float64)
+    op.hands["loops"].forward(*inputs.values(), *outputs.values(), **call.attributes)
+    return torch.where(torch.from_numpy(outputs["mask"]) > 0, x / (1 - rate if training else 1), 0.0)
+
+
+def channel_shuffle(x, *, groups):
+    return _last(F.channel_shuffle(_first(x), groups))
+
+
+TWINS = {
+    "add": lambda a, b: a + b,
+    "avg_pool": avg_pool,
+    "batch_norm": batch_norm,
+    "channel_shuffle": channel_shuffle,
+    "concat": lambda xs, axis=-1: torch.cat(xs, axis),
+    "conv2d": conv2d,
+    "dropout": dropout,
+    "flatten": lambda x: x.flatten(1),
+    "gelu": lambda x: F.gelu(x),
+    "global_avg_pool": global_avg_pool,
+    "hard_swish": lambda x: F.hardswish(x),
+    "layer_norm": layer_norm,
+    "leaky_relu": lambda x, slope=0.01: F.leaky_relu(x, slope),
+    "linear": linear,
+    "max_pool": max_pool,
+    "multiply": lambda a, b: a * b,
+    "pad": lambda x, padding, value=0.0: _last(_framed(_first(x), padding, value)),
+    "relu": lambda x: F.relu(x),
+    "relu6": lambda x: F.relu6(x),
+    "reshape": lambda x, shape: x.reshape(x.shape[0], *shape),
+    "sigmoid": lambda x: F.sigmoid(x),
+    "silu": lambda x: F.silu(x),
+    "softmax": lambda x: F.softmax(x, -1),
+    "softmax_cross_entropy": softmax_cross_entropy,
+    "tanh": lambda x: F.tanh(x),
+    "transpose": lambda x, axes: x.permute(axes),
+}
