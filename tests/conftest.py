@@ -17,5 +17,13 @@ settings.register_profile("ci", settings.get_profile("byhand"), derandomize=True
 settings.load_profile("ci" if IN_CI else "byhand")
 
 
+ORACLE = f"oracle: {f'PyTorch {TORCH}' if TORCH else RECORDED}"
+
+
 def pytest_report_header():
-    return f"oracle: {f'PyTorch {TORCH}' if TORCH else RECORDED}"
+    return ORACLE
+
+
+def pytest_terminal_summary(terminalreporter):
+    if terminalreporter.verbosity < 0:  # -q leaves the header out
+        terminalreporter.write_line(ORACLE)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from tests.oracle import needs_torch
 
 import byhand as bh
 from byhand.errors import ArgumentError, ShapeError
 from byhand.shapes import axes, broadcast, integer, normal_axis, number, pair, receptive_field, reshaped, window
+from tests.oracle import needs_torch
 
 SMALL = st.integers(1, 4)
 PAIR = st.tuples(SMALL, SMALL)

@@ -19,6 +19,8 @@ def write_whole(path: str | os.PathLike[str], data: bytes | memoryview) -> None:
     Raises FileError where the system can't write; what was there before is then untouched.
     """
     path = Path(path)
+    if not path.name or "\0" in str(path):
+        raise FileError(f"can't write {str(path)!r}: it names no file")
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
@@ -38,11 +40,12 @@ def write_whole(path: str | os.PathLike[str], data: bytes | memoryview) -> None:
 def _sync_folder(folder: Path) -> None:
     if os.name == "nt":  # Windows has no handle for a folder; its rename is durable
         return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with suppress(OSError):  # the file is there, whole; some network file systems can't sync a folder
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def cache_folder(room: str) -> Path:
@@ -50,14 +53,14 @@ def cache_folder(room: str) -> Path:
 
     Where that can't be written to, a private folder under the system's temporary one takes its place.
     """
-    home = os.environ.get("BYHAND_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "byhand"
-    folder = Path(home) / room
-    with suppress(OSError):
+    with suppress(OSError, RuntimeError):  # RuntimeError: the system knows no home for this user
+        home = os.environ.get("BYHAND_CACHE")
+        folder = Path(home or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "byhand") / room
         folder.mkdir(parents=True, exist_ok=True)
         if os.access(folder, os.W_OK):
             return folder
     folder = _private_folder() / room
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 

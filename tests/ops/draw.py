@@ -7,13 +7,10 @@ from hypothesis import strategies as st
 
 
 class Seeded:
-    """A `byhand.ops.op.Draw` that a seed decides wholly.
+    """A `byhand.ops.op.Draw` that a seed decides wholly; `numbers` says which fill its arrays: normal, ties or smooth."""
 
-    With `ties`, arrays hold small whole numbers, so that equal maxima and kinks (at 0, 3 and 6) are common.
-    """
-
-    def __init__(self, seed, *, ties=False):
-        self.random, self.ties = np.random.default_rng(seed), ties
+    def __init__(self, seed, numbers=None):
+        self.random, self.numbers = np.random.default_rng(seed), numbers or normal
 
     def integer(self, least, most):
         return int(self.random.integers(least, most, endpoint=True))
@@ -23,7 +20,7 @@ class Seeded:
         return options[self.integer(0, len(options) - 1)]
 
     def array(self, *shape):
-        return self.random.integers(-2, 3, shape).astype(float) if self.ties else self.random.standard_normal(shape)
+        return self.numbers(self.random, shape)
 
     def integers(self, *shape, below):
         return self.random.integers(0, below, shape)
@@ -32,9 +29,9 @@ class Seeded:
 class Drawn(Seeded):
     """A `Draw` whose shapes and attributes hypothesis picks, and makes smaller when a test fails; numbers are from a seed."""
 
-    def __init__(self, data, *, ties=None):
-        ties = data.draw(st.booleans(), label="ties") if ties is None else ties
-        super().__init__(data.draw(st.integers(0, 2**32 - 1), label="seed"), ties=ties)
+    def __init__(self, data, numbers=None):
+        numbers = numbers or data.draw(st.sampled_from([normal, ties]), label="numbers")
+        super().__init__(data.draw(st.integers(0, 2**32 - 1), label="seed"), numbers)
         self.data = data
 
     def integer(self, least, most):
@@ -44,16 +41,20 @@ class Drawn(Seeded):
         return self.data.draw(st.sampled_from(list(options)))
 
 
-class Smooth(Drawn):
-    """A `Drawn` whose arrays keep away from every kink: numbers from -2 to 2, no two of them close, none near 0 or 1."""
+def normal(random, shape):
+    return random.standard_normal(shape)
 
-    def __init__(self, data):
-        super().__init__(data, ties=False)
 
-    def array(self, *shape):
-        size = int(np.prod(shape))
-        places = self.random.permutation(2 * size)[:size].reshape(shape)
-        return (places - size + 0.3) * 2 / size
+def ties(random, shape):
+    """Small whole numbers: equal maxima and kinks (at 0, 3 and 6, as some samples take multiples) are common."""
+    return random.integers(-2, 3, shape).astype(float)
+
+
+def smooth(random, shape):
+    """Numbers from -2 to 2 that keep away from every kink: no two of them close, none near 0 or 1."""
+    size = int(np.prod(shape))
+    places = random.permutation(2 * size)[:size].reshape(shape)
+    return (places - size + 0.3) * 2 / size
 
 
 # an op's inputs by name: arrays, one tuple of arrays (`xs`), or None --------------------------------------------------

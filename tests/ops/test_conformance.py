@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.ops.draw import LAYOUTS, Drawn, Seeded, contiguous, each, plan, typed, with_gradient
 
 from byhand.ops import REGISTRY
 from byhand.ops.op import flat
+from tests.ops.draw import LAYOUTS, Drawn, Seeded, contiguous, each, plan, typed, with_gradient
 
 # How far a hand may be from the loops: a part of the largest number in the array (of 1, where all are smaller).
 TOLERANCE = {np.float64: 1e-13, np.float32: 5e-6}

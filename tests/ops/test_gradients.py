@@ -9,20 +9,35 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.ops.draw import Smooth, copies, each, plan, typed, with_gradient
 
 from byhand.ops import REGISTRY
 from byhand.ops.op import flat
+from tests.ops.draw import Drawn, Seeded, copies, each, plan, smooth, typed, with_gradient
+from tests.ops.test_conformance import a_thousandth_too_much, with_flaw
 
 STEP = 1e-5  # h: a smaller one loses digits to the rounding of the loss, a larger one to the curve
-TOLERANCE = 1e-7  # a part of the sizes of all that is added up in the loss (of 1, where they are smaller)
+TOLERANCE = 1e-7  # a part of all that is added up in the loss, without signs (of 1, where that is smaller)
 
 
 @pytest.mark.parametrize(("name", "hand"), [(name, hand) for name, op in REGISTRY.items() for hand in op.hands])
 @settings(max_examples=20)
 @given(data=st.data())
 def test_backward_is_the_slope_of_forward(name, hand, data):
-    op, draw = REGISTRY[name], Smooth(data)
+    check(REGISTRY[name], hand, Drawn(data, smooth))
+
+
+@pytest.mark.parametrize(
+    ("name", "moved"), [(name, moved) for name, op in REGISTRY.items() for moved in op.differentiable]
+)
+def test_a_gradient_a_thousandth_too_large_is_not(name, moved):
+    broken = with_flaw(REGISTRY[name], "backward", f"grad_{moved}", a_thousandth_too_much)
+    with pytest.raises(AssertionError, match=f"grad_{moved} is not the slope"):
+        for seed in range(10):
+            check(broken, "broken", Seeded(seed, smooth))
+
+
+def check(op, hand, draw):
+    """Raise an AssertionError unless each gradient of a drawn call is the slope that its input has."""
     values, attributes = op.sample(draw)
     inputs = typed(op, values, np.float64)
     grad = draw.array(*plan(op, inputs, attributes).shapes[op.outputs[0]])
@@ -34,24 +49,21 @@ def test_backward_is_the_slope_of_forward(name, hand, data):
     grads = dict(zip(op.differentiable, result if len(op.differentiable) > 1 else (result,), strict=True))
     limit = TOLERANCE * max(1, np.abs(terms(inputs)).sum())
     for moved in with_gradient(op, inputs):
-        arrays = flat([inputs[moved]])
-        everywhere = [draw.random.standard_normal(array.shape) for array in arrays]
-        for direction in (everywhere, one_of(everywhere, draw)):
-            ways = iter(direction)
-            way = each(lambda _: next(ways), inputs[moved])  # noqa: B023
+        everywhere = each(lambda x: draw.random.standard_normal(x.shape), inputs[moved])
+        for way in (everywhere, single(everywhere, draw)):
             up, down = (terms(inputs | {moved: step(inputs[moved], way, h)}).sum() for h in (STEP, -STEP))
-            slope = sum(np.sum(g * d) for g, d in zip(flat([grads[moved]]), direction, strict=True))
-            assert abs((up - down) / (2 * STEP) - slope) <= limit, f"{name}, {hand}: grad_{moved} is not the slope"
+            slope = sum(np.sum(g * d) for g, d in zip(flat([grads[moved]]), flat([way]), strict=True))
+            assert abs((up - down) / (2 * STEP) - slope) <= limit, f"{op.name}, {hand}: grad_{moved} is not the slope"
+
+
+def single(way, draw):
+    """Return a direction that moves one number only."""
+    only = each(np.zeros_like, way)
+    array = draw.choice(flat([only]))
+    array.flat[draw.integer(0, array.size - 1)] = 1
+    return only
 
 
 def step(value, way, h):
-    """Return an input moved by h along a way."""
+    """Return an input moved by h along a direction."""
     return tuple(x + h * d for x, d in zip(value, way)) if isinstance(value, tuple) else value + h * way
-
-
-def one_of(directions, draw):
-    """Return directions that move only one number of all."""
-    only = [np.zeros_like(direction) for direction in directions]
-    array = draw.choice(only)
-    array.flat[draw.integer(0, array.size - 1)] = 1
-    return only

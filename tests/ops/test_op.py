@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.ops.draw import Drawn, Seeded, copies, typed
 
 import byhand as bh
 from byhand.errors import ArgumentError, ByhandError, ShapeError, UnknownNameError
 from byhand.ops import HANDS, REGISTRY, Op, get
 from byhand.ops.op import Call, flat
+from tests.ops.draw import Drawn, Seeded, copies, typed
 
 IMAGE, FILTER = np.ones((1, 4, 4, 2)), np.ones((3, 3, 2, 4))
 

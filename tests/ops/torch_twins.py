@@ -8,10 +8,10 @@ must be differentiable. Add one here for a new op, then record its results: `pyt
 from functools import partial
 
 import numpy as np
-from tests.ops.draw import each, plan
 
 from byhand.ops import REGISTRY
 from byhand.shapes import window
+from tests.ops.draw import each, plan
 
 try:
     import torch

@@ -5,6 +5,7 @@ import sys
 
 import typer
 
+from byhand.cli.bench import bench
 from byhand.cli.predict import predict
 from byhand.cli.show import show
 from byhand.cli.train import train
@@ -16,8 +17,9 @@ app = typer.Typer(
     help="The convolutional network written by hand, whole.",
     add_completion=False,
     rich_markup_mode=None,
+    pretty_exceptions_enable=False,
 )
-for command in (train, predict, show, tutorial):
+for command in (train, predict, show, tutorial, bench):
     app.command()(command)
 
 

@@ -77,7 +77,7 @@ def picture(pixels: Array) -> str:
 
     >>> import numpy as np
     >>> picture(np.array([[0, 128], [255, 0]]))
-    '  ++\\n@@'
+    '  ==\\n@@'
     """
     rows = ["".join(2 * SHADES[int(value) * (len(SHADES) - 1) // 255] for value in row) for row in pixels]
     return "\n".join(row.rstrip() for row in rows)

@@ -21,7 +21,7 @@ def load(name_or_folder: str | os.PathLike[str]) -> tuple[Dataset, Dataset]:
     """Return the training and the test set of a data set by name ("mnist"), or of a folder with MNIST's four IDX files.
 
     The files are called `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and
-    `t10k-labels-idx1-ubyte`, with a dot in place of the last `-i` 's dash or with `.gz` behind, as Fashion-MNIST and
+    `t10k-labels-idx1-ubyte`, plain or with `.gz` behind, also spelt `train-images.idx3-ubyte`, as Fashion-MNIST and
     others ship them. Classes are called "0", "1", ... up to the largest label.
 
     Raises UnknownNameError for a name that is neither, FileError for a folder whose files are missing or don't fit.

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
 
 from byhand.data.opening import opened
 from byhand.errors import ArgumentError, FileError, ShapeError
@@ -29,7 +29,7 @@ WORKING_SIDE = 1000  # larger pictures are averaged down: no digit needs more
 COARSE_SIDE = 112  # where the ink's box is looked for: averaged so far, noise no longer looks like ink
 
 BOX, SIDE = 20, 28
-FAINT = 0.09  # of the ink's peak: below, it does not count for the box
+FAINT, STRONG = 0.04, 0.25  # of the ink's peak: never, and always, part of its box
 LEAST_CONTRAST = 8.0  # of 255: below, the picture is blank
 
 
@@ -37,8 +37,8 @@ def from_file(path: str | os.PathLike[str]) -> Array:
     """Read a picture of one digit (PNG, JPEG or another common format), as (28, 28, 1) uint8 in the manner of MNIST.
 
     Grey or colour, any size, ink dark on light or light on dark; what is transparent counts as white paper; a camera's
-    orientation mark is followed. Pictures over 25 megapixels are refused, save JPEGs, which are decoded at a fraction
-    of their size, up to the limit of Pillow, about 89 megapixels.
+    orientation mark is followed. Pictures over 25 megapixels are refused, save JPEGs that are not progressive:
+    they are decoded at a fraction of their size, up to the limit of Pillow, about 89 megapixels.
 
     Raises FileError for a file that is missing, no picture, cut short, too large, or blank.
 
@@ -138,7 +138,7 @@ def _grey(image: Image.Image) -> Image.Image:
 
 
 def _digit(grey: Image.Image) -> Array:
-    ink = _ink(np.asarray(grey, np.float32))
+    ink = _ink(grey)
     ink = ink[_box(ink)]
     height, width = ink.shape
     scale = BOX / max(height, width)
@@ -156,13 +156,14 @@ def _digit(grey: Image.Image) -> Array:
     return digit
 
 
-def _ink(grey: Array) -> Array:
+def _ink(grey: Image.Image) -> Array:
     """How far each pixel is from the paper, to the ink's side of it; 0 where that may be noise."""
-    paper, edge = _paper(grey)
-    distance = grey - paper
-    # the noise of the paper lies on both sides of it, ink on one: the third moment tells which
-    if np.mean(distance**3) < 0:
-        distance = -distance
+    pixels = np.asarray(grey, np.float32)
+    paper, edge = _paper(pixels)
+    # Strokes are a small part of their surroundings, all on one side of it, noise is on both: the third moment tells
+    # dark ink from light. The surroundings are the blurred picture, which follows uneven light further than a plane.
+    detail = pixels - np.asarray(grey.filter(ImageFilter.BoxBlur(max(grey.size) / 4)), np.float32)
+    distance = pixels - paper if np.mean(detail**3) > 0 else paper - pixels
     noise = 5 * np.median(np.abs(distance[edge]))  # 3.4 standard deviations, were it Gaussian
     ink: Array = np.maximum(distance - noise, 0)
     return ink
@@ -203,12 +204,16 @@ def _box(ink: Array) -> tuple[slice, slice]:
         raise ArgumentError(
             "the picture is blank: no ink stands out from the paper (what is transparent counts as white)"
         )
-    down, across = _extent(coarse > FAINT * coarse.max())
+    # what lies apart from the strong ink is not its smooth rim: dirt, or what JPEG leaves around a stroke
+    apart = coarse.copy()
+    down, across = _extent(coarse > STRONG * coarse.max())
+    apart[max(down.start - 1, 0) : down.stop + 1, max(across.start - 1, 0) : across.stop + 1] = 0
+    down, across = _extent(coarse > max(FAINT * coarse.max(), apart.max()))
     if step == 1:
         return down, across
     down, across = (slice(line.start * step, line.stop * step) for line in (down, across))
     inside = ink[down, across]
-    tight_down, tight_across = _extent(inside > inside.max() / 4)
+    tight_down, tight_across = _extent(inside > STRONG * inside.max())
     return (
         slice(down.start + tight_down.start, down.start + tight_down.stop),
         slice(across.start + tight_across.start, across.start + tight_across.stop),

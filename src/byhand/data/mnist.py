@@ -109,6 +109,6 @@ def _bytes() -> bytes:
             data = b""
     if hashlib.sha256(data).hexdigest() != SHA256:
         raise FileError(f"{EMBEDDED} is damaged: it does not unpack to MNIST; install byhand again")
-    with suppress(FileError):  # a full disk costs the next start its two seconds, no more
+    with suppress(FileError):  # on a full disk the next start unpacks again, which takes a second
         write_whole(cached, data)
     return data

@@ -7,7 +7,8 @@ The first axis of the input, and of what is computed from it, is the batch. A gr
 from __future__ import annotations
 
 import keyword
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,9 @@ from byhand.ops.op import Array, Call, Op, flat, get, shape_of
 from byhand.shapes import Shape, integer
 
 Initialiser = Callable[[Any, Shape], Array]  # (random generator, shape) -> the first values
-RESERVED = {"labels", "loss", "optimizer", "lr", "t", "p", "g", "state", "arena", "step"}  # the program's own names
+RESERVED = {  # the program's own names
+    "labels", "loss", "probabilities", "optimizer", "lr", "t", "p", "g", "state", "arena", "flat", "step",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,8 +87,9 @@ class Graph:
         """Add a tensor; its name must be new, and one that a program can use."""
         if not (name.isidentifier() and name.isascii()) or keyword.iskeyword(name):
             raise ArgumentError(f"the name {name!r} is not one a program can use; take letters, digits and underscores")
-        if name in self.tensors or name in RESERVED:
-            taken = "is the program's own" if name in RESERVED else "is taken"
+        own = name in RESERVED or name.startswith(("grad_", "__"))
+        if name in self.tensors or own:
+            taken = "is the program's own" if own else "is taken"
             raise ArgumentError(f"the name '{name}' {taken}; give the layer another name")
         shape = tuple(integer(f"{name}'s shape", size) for size in shape)
         self.tensors[name] = tensor = Tensor(self, name, shape, kind, dtype, initialiser)
@@ -103,6 +107,8 @@ class Graph:
         name = name or self.free_name(op.name)
         inputs = {key: inputs.get(key) for key in op.inputs}
         for key, value in inputs.items():
+            if value is None and key not in op.optional:
+                raise ArgumentError(f"{name}: {key} is missing; it takes {', '.join(op.inputs)}")
             if (key == "xs") != isinstance(value, (tuple, list)):
                 expected = "a list of tensors" if key == "xs" else "one tensor"
                 raise ArgumentError(f"{name}: {key} is a {type(value).__name__}; expected {expected}")
@@ -112,14 +118,38 @@ class Graph:
                 raise ArgumentError(f"{name}: got {what}; expected tensors that come from the same nn.Input")
         call = op.plan([shape_of(value) for value in inputs.values()], attributes, name)
         names = {output: name if output == op.outputs[0] else f"{name}_{output}" for output in op.outputs}
-        outputs = {
-            output: self.add_tensor(tensor, shape, "value", op.dtypes.get(output))
-            for (output, tensor), shape in zip(names.items(), call.shapes.values())
-        }
+        with self.whole():
+            outputs = {
+                output: self.add_tensor(tensor, shape, "value", op.dtypes.get(output))
+                for (output, tensor), shape in zip(names.items(), call.shapes.values())
+            }
         self.nodes.append(
             Node(op, name, {k: tuple(v) if k == "xs" else v for k, v in inputs.items()}, dict(attributes), outputs)
         )
         return outputs[op.outputs[0]]
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """Leave the graph as it was where what is done to it inside fails: no node without its tensors, no name taken."""
+        nodes, tensors = len(self.nodes), dict(self.tensors)
+        layers = {key: (layer, dict(mine)) for key, (layer, mine) in self.layers.items()}
+        try:
+            yield
+        except BaseException:
+            del self.nodes[nodes:]
+            self.tensors, self.layers = tensors, layers
+            raise
+
+    def up_to(self, output: Tensor) -> Graph:
+        """Return a copy that holds the input and what the output is computed from, nothing else."""
+        graph, needed = Graph(), {output.name}
+        for node in reversed(self.nodes):
+            if any(tensor.name in needed for tensor in node.outputs.values()):
+                graph.nodes.insert(0, node)
+                needed |= {tensor.name for tensor in flat([*node.inputs.values(), *node.outputs.values()])}
+        graph.input = self.input
+        graph.tensors = {name: t for name, t in self.tensors.items() if name in needed or t is self.input}
+        return graph
 
     def with_loss(self, logits: Tensor, smoothing: float) -> Graph:
         """Return a copy that goes on from the logits to the loss: softmax cross-entropy against `labels`."""

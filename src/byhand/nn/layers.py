@@ -41,17 +41,27 @@ class Layer:
         self.name, self.attributes = name, attributes
 
     def __call__(self, *inputs: Any) -> Tensor:
-        """Add the layer's node; return its output."""
+        """Add the layer's node; return its output. A call that fails leaves the graph as it was."""
         graph = self.graph_of(*inputs)
+        with graph.whole():
+            return self.add_to(graph, self.node_name(graph), *inputs)
+
+    def add_to(self, graph: Graph, name: str, *inputs: Any) -> Tensor:
+        """Add the layer's node under a name, and before it the parameters that it needs."""
         names = dict(zip(self.op.inputs, (list(inputs),) if self.op.inputs == ("xs",) else inputs))
-        return graph.add(self.op, names, self.attributes, self.node_name(graph))
+        return graph.add(self.op, names, self.attributes, name)
 
     def __repr__(self) -> str:
-        settings = ", ".join(f"{key}={value!r}" for key, value in vars(self).items() if key != "attributes")
-        return f"{type(self).__name__}({settings})"
+        own = {key: value for key, value in vars(self).items() if key not in ("name", "attributes")}
+        settings = own | self.attributes | ({} if self.name is None else {"name": self.name})
+        return f"{type(self).__name__}({', '.join(f'{key}={value!r}' for key, value in settings.items())})"
 
     def graph_of(self, *inputs: Any) -> Graph:
         """Return the graph that the inputs belong to."""
+        takes = 1 if self.op.inputs[0] == "x" else len(self.op.inputs)  # what else the op takes is the layer's own
+        if not inputs or (len(inputs) != takes and self.op.inputs != ("xs",)):
+            expected = "one or more" if self.op.inputs == ("xs",) else takes
+            raise ArgumentError(f"{type(self).__name__} was called on {len(inputs)} tensors; expected {expected}")
         for one in inputs:
             if not isinstance(one, Tensor):
                 raise ArgumentError(
@@ -61,9 +71,11 @@ class Layer:
         return inputs[0].graph  # type: ignore[no-any-return]
 
     def node_name(self, graph: Graph) -> str:
-        """Return the name for the layer's next node: its own, or the next number of its label."""
-        first = self.name is not None and self.name not in graph.tensors
-        return str(self.name) if first else graph.free_name(self.label or self.op.name)
+        """Return the name for the layer's next node: its own at the first call, else the next number of its label."""
+        first = id(self) not in graph.layers
+        graph.layers.setdefault(id(self), (self, {}))
+        named = self.name is not None and first
+        return str(self.name) if named else graph.free_name(self.label or self.op.name)
 
     def tensors(self, graph: Graph, wanted: dict[str, tuple[Shape, Any]], name: str, kind: str) -> dict[str, Tensor]:
         """Return the layer's parameters (or states) in a graph: made on the first call, the same ones ever after."""
@@ -110,10 +122,8 @@ class Conv2d(Layer):
         self.filters, self.kernel = integer("Conv2d: filters", filters), pair("Conv2d: kernel", kernel)
         self.bias, self.initialiser = bias, initialiser
 
-    def __call__(self, x: Any) -> Tensor:
+    def add_to(self, graph: Graph, name: str, x: Any) -> Tensor:
         """Add the convolution; return its output."""
-        graph = self.graph_of(x)
-        name = self.node_name(graph)
         groups = integer(f"{name}: groups", self.attributes["groups"])
         if len(x.shape) != 4 or x.shape[-1] % groups:
             raise ArgumentError(f"{name}: got {x!r}; expected (N, H, W, C) with a multiple of {groups} channels")
@@ -142,10 +152,8 @@ class Linear(Layer):
         super().__init__(name=name)
         self.units, self.bias, self.initialiser = integer("Linear: units", units), bias, initialiser
 
-    def __call__(self, x: Any) -> Tensor:
+    def add_to(self, graph: Graph, name: str, x: Any) -> Tensor:
         """Add the layer; return its output."""
-        graph = self.graph_of(x)
-        name = self.node_name(graph)
         if len(x.shape) != 2:
             raise ArgumentError(f"{name}: got {x!r}; expected (N, D): put nn.Flatten() before it")
         wanted: dict[str, tuple[Shape, Any]] = {"weight": ((x.shape[-1], self.units), self.initialiser)}
@@ -173,10 +181,9 @@ class BatchNorm(Layer):
         fixed = {} if training is None else {"training": training}
         super().__init__(name=name, eps=eps, momentum=momentum, **fixed)
 
-    def __call__(self, x: Any) -> Tensor:
+    def add_to(self, graph: Graph, name: str, x: Any) -> Tensor:
         """Add the norm; return its output."""
-        graph = self.graph_of(x)
-        name, channels = self.node_name(graph), x.shape[-1:]
+        channels = x.shape[-1:]
         scale = self.tensors(graph, {"gamma": (channels, init.ones), "beta": (channels, init.zeros)}, name, "parameter")
         running = {"running_mean": (channels, init.zeros), "running_var": (channels, init.ones)}
         return graph.add(self.op, {"x": x} | scale | self.tensors(graph, running, name, "state"), self.attributes, name)
@@ -196,10 +203,9 @@ class LayerNorm(Layer):
         super().__init__(name=name, eps=eps)
         self.axes = integer("LayerNorm: axes", axes)
 
-    def __call__(self, x: Any) -> Tensor:
+    def add_to(self, graph: Graph, name: str, x: Any) -> Tensor:
         """Add the norm; return its output."""
-        graph = self.graph_of(x)
-        name, features = self.node_name(graph), x.shape[-self.axes :]
+        features = x.shape[-self.axes :]
         wanted = {"gamma": (features, init.ones), "beta": (features, init.zeros)}
         return graph.add(self.op, {"x": x} | self.tensors(graph, wanted, name, "parameter"), self.attributes, name)
 
@@ -217,10 +223,8 @@ class Dropout(Layer):
     def __init__(self, rate: float = 0.5, *, name: str | None = None) -> None:
         super().__init__(name=name, rate=rate)
 
-    def __call__(self, x: Any) -> Tensor:
+    def add_to(self, graph: Graph, name: str, x: Any) -> Tensor:
         """Add the dropout; return its output."""
-        graph = self.graph_of(x)
-        name = self.node_name(graph)
         key = self.tensors(graph, {"key": ((1,), init.random_key)}, name, "state")
         return graph.add(self.op, {"x": x} | key, self.attributes, name)
 

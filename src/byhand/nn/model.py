@@ -19,6 +19,7 @@ from byhand.ops.loss import check_labels
 from byhand.ops.op import Array
 from byhand.program import Program, build
 from byhand.program.source import Update
+from byhand.shapes import integer
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
@@ -53,27 +54,46 @@ class Model:
         std: float | Sequence[float] = 1.0,
         dtype: Any = np.float32,
     ) -> None:
-        outputs = outputs if isinstance(outputs, Tensor) else outputs(inputs)
+        if not isinstance(inputs, Tensor):
+            raise ArgumentError(f"Model: inputs is a {type(inputs).__name__}; expected an nn.Input")
+        outputs = outputs(inputs) if callable(outputs) else outputs
         if not isinstance(outputs, Tensor) or outputs.graph is not inputs.graph or inputs.graph.input is not inputs:
             raise ArgumentError("Model: the outputs must be made from the nn.Input that is given as inputs")
         if not name.replace("_", "").replace("-", "").replace(".", "").isalnum() or not name.isascii():
             raise ArgumentError(f"Model: the name {name!r} may hold only letters, digits, '_', '-' and '.'")
-        if np.dtype(dtype) not in (np.float32, np.float64):
+        if dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
             raise ArgumentError(f"Model: dtype is {dtype}; expected float32 or float64")
-        self.graph, self.output, self.name, self.dtype = inputs.graph, outputs, name, np.dtype(dtype)
+        self.graph, self.output, self.name, self.dtype = inputs.graph.up_to(outputs), outputs, name, np.dtype(dtype)
         self.logits = _before_softmax(self.graph, outputs)
         if len(self.logits.shape) != 2:
             raise ShapeError(
                 f"Model: the output {self.logits!r} is not (N, classes); end with nn.Flatten() or nn.Linear()"
             )
         count = self.logits.shape[1]
+        if self.graph.plan(2, training=False)[1][self.logits.name] != (2, count):
+            raise ShapeError(f"Model: the first axis of the output {self.logits!r} is not the batch; keep it first")
         self.classes = tuple(map(str, range(count) if classes is None else classes))
         if len(self.classes) != count:
             raise ArgumentError(f"Model: got {len(self.classes)} class names for {count} outputs")
-        self.mean, self.std = mean, std
+        self.mean, self.std = (self._per_channel(what, value) for what, value in (("mean", mean), ("std", std)))
+        if not np.all(self.std):
+            raise ArgumentError("Model: std is 0; expected numbers to divide by")
         self._programs: dict[Any, Program] = {}
         if seed is not None:
-            self._initialise(seed)
+            self._initialise(integer("Model: seed", seed, 0))
+
+    def _per_channel(self, what: str, value: Any) -> float | list[float]:
+        """Return a number, or a list of one a channel."""
+        channels = self.input_shape[-1:]
+        try:
+            array = np.asarray(value, np.float64)
+        except (TypeError, ValueError):
+            array = np.array(np.nan)
+        if array.shape not in ((), channels) or not np.isfinite(array).all():
+            raise ArgumentError(
+                f"Model: {what} is {value!r}; expected a number, or {prod(channels)} of them, one a channel"
+            )
+        return array.tolist()  # type: ignore[no-any-return]
 
     def _initialise(self, seed: int) -> None:
         rng = np.random.default_rng(seed)
@@ -137,6 +157,7 @@ class Model:
         update: what an optimiser adds (`trainer.program()` hands it in); input_gradient: also d loss / d images;
         smoothing: label smoothing in the loss.
         """
+        batch = integer("program: batch", batch)
         key = (batch, train, hand, update, input_gradient, smoothing)
         if key not in self._programs:
             title = f"{self.name}, {self.parameter_count:,} parameters"
@@ -166,8 +187,8 @@ class Model:
 
     def logits_of(self, images: Any, *, batch_size: int = 250, hand: str = DEFAULT_HAND) -> Array:
         """Return the logits (N, classes) of images, a batch at a time."""
-        images, parts = np.asarray(images), []
-        for start in range(0, max(1, len(images)), batch_size):
+        images, parts = np.atleast_1d(images), []
+        for start in range(0, max(1, len(images)), integer("batch_size", batch_size)):
             x = self.prepare(images[start : start + batch_size])
             program = self.program(len(x), hand=hand)
             parts.append(program(x, self.p, self.state, program.arena).copy())

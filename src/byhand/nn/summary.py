@@ -19,7 +19,7 @@ class Row:
     output: str
     parameters: int
     flops: int
-    receptive_field: int | None  # None once there is no image left: every output sees all of it
+    receptive_field: int
 
 
 class Summary:
@@ -29,11 +29,11 @@ class Summary:
     >>> print(bh.models.create("article").summary())
     article: 28 x 28 x 1 -> 10
     layer     op        output          parameters    FLOPs  receptive field
-    conv1     conv2d    (N, 26, 26, 8)          80   97,344                3
+    conv1     conv2d    (N, 26, 26, 8)          72   91,936                3
     pool1     max_pool  (N, 13, 13, 8)           0    5,408                4
     flatten1  flatten   (N, 1352)                0        0                4
     fc1       linear    (N, 10)             13,530   27,040               28
-    total                                   13,610  129,792
+    total                                   13,602  124,384
     """
 
     def __init__(self, graph: Graph, output: Tensor, name: str) -> None:

@@ -191,7 +191,9 @@ concat = Op(
 
 
 def pad_contract(x, *, padding, value=0.0):
-    """Put a frame of `value` around images: x (N, H, W, C) -> y; padding: a number, (down, across) or (top, bottom, left, right).
+    """Put a frame of `value` around images: x (N, H, W, C) -> y.
+
+    padding: a number, (down, across) or (top, bottom, left, right).
 
     >>> import byhand as bh, numpy as np
     >>> bh.pad(np.ones((1, 1, 1, 1)), padding=(0, 0, 1, 2)).ravel()

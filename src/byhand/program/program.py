@@ -8,6 +8,8 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import numpy as np
+
 from byhand.files import cache_folder, write_whole
 from byhand.graph import Graph, Tensor
 from byhand.program.source import Source, Update, Writer, allocate
@@ -46,7 +48,8 @@ class Program:
         assert spec is not None
         module = importlib.util.module_from_spec(spec)
         exec(compile(self.text, str(self.path), "exec"), module.__dict__)  # the text printed is the text run
-        return sys.modules.setdefault(name, module)
+        sys.modules[name] = module  # where debuggers look
+        return module
 
     @cached_property
     def arena(self) -> SimpleNamespace:
@@ -54,8 +57,9 @@ class Program:
         return SimpleNamespace(**allocate(self._arena))
 
     def __call__(self, *arguments: Any, **settings: Any) -> Any:
-        """Run the step; the arena goes in where the program names it."""
-        return self.module.step(*arguments, **settings)
+        """Run the step; the arena goes in where the program names it. Infinities pass through, as in PyTorch, unremarked."""
+        with np.errstate(all="ignore"):
+            return self.module.step(*arguments, **settings)
 
 
 def build(
@@ -72,7 +76,7 @@ def build(
     smoothing: float = 0.0,
 ) -> Program:
     """Return the program of a graph: its logits, or in training the loss, every gradient, and the update where one is given."""
-    output = logits
+    graph, output = graph.up_to(logits), logits
     if training:
         graph = graph.with_loss(logits, smoothing)
         output = graph.nodes[-1].output

@@ -58,6 +58,11 @@ class Writer:
             for function in update.functions:
                 self._import(function, function.__name__.removesuffix(f"_{self.hand}"))
             self.lines += [(line, "") for line in update.lines]
+        if self.input.name in {"float"}.union(*(names.values() for names in self.imports.values())):
+            raise ArgumentError(
+                f"the input's name '{self.input.name}' is also that of a function that the program calls; "
+                "give nn.Input another name"
+            )
         head = [self._head(title), "", *self._imports(), "", "", f"def step({', '.join(self._arguments(update))}):"]
         self.source.text = "\n".join([*head, *self._body(), f"    return {self._name(self.output)}", ""])
         return self.source
@@ -71,7 +76,8 @@ class Writer:
 
     def _imports(self) -> Iterable[str]:
         for module, names in sorted(self.imports.items()):
-            words = [name if name == alias else f"{name} as {alias}" for name, alias in sorted(names.items())]
+            by_alias = sorted(names.items(), key=lambda pair: pair[1])  # the same order whatever the hand
+            words = [name if name == alias else f"{name} as {alias}" for name, alias in by_alias]
             yield f"from {module} import {', '.join(words)}"
 
     def _arguments(self, update: Update | None) -> list[str]:
@@ -139,7 +145,7 @@ class Writer:
             if value.kind != "parameter":
                 self._arena_like(f"grad_{value.name}", value)
             return self._name(value, "grad_")
-        again = f"grad_{value.name}_{2 + sum(tensor is value for tensor, _ in sums)}"
+        again = f"grad_{2 + sum(tensor is value for tensor, _ in sums)}_{value.name}"  # no tensor's name begins with a digit
         self._arena_like(again, value)
         sums.append((value, f"arena.{again}"))
         return f"arena.{again}"
@@ -180,9 +186,9 @@ def literal(value: Any) -> str:
     """Return an attribute as Python text that evaluates to it; anything but plain values is refused."""
     if isinstance(value, (tuple, list)):
         return f"({', '.join(map(literal, value))}{',' if len(value) == 1 else ''})"
-    if isinstance(value, float) and not isfinite(value):
+    if type(value) is float and not isfinite(value):
         return f'float("{value}")'
-    if value is None or isinstance(value, (bool, int, float, str)):
+    if value is None or type(value) in (bool, int, float, str):  # a NumPy number is a float, but is not written as one
         return repr(value)
     raise ArgumentError(f"an attribute holds a {type(value).__name__}; expected numbers, strings or tuples of them")
 

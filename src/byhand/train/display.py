@@ -45,7 +45,7 @@ class Display:
     def say(self, line: str) -> None:
         """Print a line, above the bar."""
         if not self.quiet:
-            self.console.print(line)
+            self.console.print(line, soft_wrap=True)
 
     def begin(self, epoch: int, seen: int) -> None:
         """Begin an epoch, of which some images may have been seen before a stop."""
@@ -80,7 +80,7 @@ def duration(seconds: float) -> str:
     """Return seconds in the words a person would use.
 
     >>> duration(8.4), duration(95), duration(7300)
-    ('8 s', '1 min 35 s', '2 h 2 min')
+    ('8 s', '1 min 35 s', '2 h 1 min')
     """
     whole = round(seconds)
     if whole < 60:

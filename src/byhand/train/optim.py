@@ -126,6 +126,8 @@ class SGD:
 
     def __post_init__(self) -> None:
         _check(self, lr=None, momentum=1.0, weight_decay=None)
+        if not isinstance(self.nesterov, bool):  # a checkpoint's may be anything, and it becomes text of the program
+            raise ArgumentError(f"SGD: nesterov is {self.nesterov!r}; expected True or False")
         if self.nesterov and not self.momentum:
             raise ArgumentError("SGD: nesterov needs momentum; give momentum=0.9")
 

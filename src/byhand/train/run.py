@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,8 @@ class Run:
         if not run._settings.is_file():
             raise FileError(f"{folder} is no run: it holds no {run._settings.name}")
         for part in run.folder.glob(".*.part"):
-            part.unlink(missing_ok=True)
+            with suppress(OSError):
+                part.unlink()
         return run
 
     @property
@@ -68,14 +70,17 @@ class Run:
 
     def log(self, row: dict[str, Any]) -> None:
         """Add an epoch's row; rows of an epoch that is done again are replaced."""
-        rows = [old for old in self._read_log() if old.get("epoch", 0) < row["epoch"]]
+        rows = [old for old in self._read_log() if old["epoch"] < row["epoch"]]
         write_whole(self._log, "".join(json.dumps(one) + "\n" for one in [*rows, row]).encode())
 
     def _read_log(self) -> list[dict[str, Any]]:
         try:
-            return [json.loads(line) for line in self._log.read_text().splitlines()] if self._log.exists() else []
-        except (OSError, ValueError) as error:
+            rows = [json.loads(line) for line in self._log.read_text().splitlines()] if self._log.exists() else []
+        except (OSError, ValueError, RecursionError) as error:
             raise FileError(f"{self._log} can't be read: {error}") from None
+        if not all(isinstance(row, dict) and isinstance(row.get("epoch"), int) for row in rows):
+            raise FileError(f"{self._log} can't be read: expected objects with an epoch, one a line")
+        return rows
 
     def finish(self, model: Model) -> None:
         """Write the finished model."""

@@ -34,6 +34,8 @@ class StepDecay:
 
     def __post_init__(self) -> None:
         number("StepDecay: factor", self.factor, 0)
+        if not isinstance(self.at, (tuple, list)):
+            raise ArgumentError(f"StepDecay: at is {self.at!r}; expected points of the progress, such as (0.5, 0.75)")
         object.__setattr__(self, "at", tuple(number("StepDecay: at", point, 0) for point in self.at))
 
     def __call__(self, progress: float) -> float:
@@ -98,7 +100,7 @@ class WarmUp:
 
     def __post_init__(self) -> None:
         number("WarmUp: part", self.part, 0, 1)
-        if not callable(self.then):
+        if not isinstance(self.then, tuple(SCHEDULES.values())):
             raise ArgumentError(f"WarmUp: then is {self.then!r}; expected a schedule, as Cosine()")
 
     def __call__(self, progress: float) -> float:

@@ -99,7 +99,6 @@ class Trainer:
         self.progress: Progress | None = None  # of a training that is not finished
         self.history: list[Row] = []
         self.curve: list[list[float]] = []  # (epoch, loss, accuracy) at about a hundred points
-        self._lr = optimizer.lr
 
     def program(self, batch: int | None = None) -> Program:
         """Return the generated program of one update; `print` shows it."""
@@ -109,18 +108,16 @@ class Trainer:
 
     def step(self, images: Any, labels: Any) -> float:
         """Do one update on a batch: images (N, H, W, C) uint8 or floating point, labels (N,); return the loss before it."""
-        return self._step(images, labels)[0]
+        return self._step(images, labels, self.optimizer.lr)[0]
 
-    def _step(self, images: Any, labels: Any) -> tuple[float, int]:
+    def _step(self, images: Any, labels: Any, lr: float) -> tuple[float, int]:
         """Do one update; return the loss and how many images were classified right, both before it."""
         model = self.model
         x, labels = model.prepare(images), check_labels(labels, len(model.classes))
         if labels.shape != (len(x),):
             raise ShapeError(f"Trainer: labels have the shape {labels.shape}; expected ({len(x)},), one an image")
         program, optimizer = self.program(len(x)), _Namespace(self.buffers)
-        loss = program(
-            x, labels, model.p, model.g, model.state, program.arena, optimizer, lr=self._lr, t=self.steps + 1
-        )
+        loss = program(x, labels, model.p, model.g, model.state, program.arena, optimizer, lr=lr, t=self.steps + 1)
         self.steps += 1
         return float(loss), int((program.arena.probabilities.argmax(1) == labels).sum())
 
@@ -138,6 +135,10 @@ class Trainer:
         A trainer that came from a checkpoint goes on where it stood. Ctrl-C stops after the step under way; another call
         goes on. run: where checkpoints and the log are written. Raises DivergedError where the loss is no number any more.
         """
+        for data in (train, test):
+            if data is not None:  # it is all looked at before the first step
+                self.model.prepare(data.images[:1])
+                check_labels(data.labels, len(self.model.classes))
         if self.progress is None:
             self.progress = Progress(integer("fit: epochs", 1 if epochs is None else epochs), len(train), self.steps)
         elif (epochs or self.progress.epochs, len(train)) != (self.progress.epochs, self.progress.images):
@@ -151,6 +152,7 @@ class Trainer:
                 if row is not None and run is not None:
                     run.log(row | {"seconds": round(seconds, 3)})
                 if run is not None and (row is not None or stop.is_set() or time.monotonic() - saved > SAVE_EVERY):
+                    self._check_parameters()
                     self.save(run.checkpoint)
                     saved = time.monotonic()
                 if stop.is_set():
@@ -177,13 +179,10 @@ class Trainer:
                 drawn, began = epoch, time.perf_counter()
                 display.begin(epoch, state.seen)
             batch = order[index * self.batch_size : (index + 1) * self.batch_size]
-            self._lr = self.optimizer.lr * self.schedule(state.done / total)
-            loss, correct = self._step(train.images[batch], train.labels[batch])
+            lr = self.optimizer.lr * self.schedule(state.done / total)
+            loss, correct = self._step(train.images[batch], train.labels[batch], lr)
             if not isfinite(loss):
-                raise DivergedError(
-                    f"the loss became {loss} at step {state.done + 1}: the learning rate {self._lr:.4g} is too large "
-                    f"for this network; try {self.optimizer.lr / 10:g}, or clip_norm=1"
-                )
+                raise self._diverged(f"the loss became {loss}", state.done + 1)
             state.done, state.seen = state.done + 1, state.seen + len(batch)
             state.loss, state.correct = state.loss + loss * len(batch), state.correct + correct
             state.window = [a + b for a, b in zip(state.window, (len(batch), loss * len(batch), correct))]
@@ -197,12 +196,26 @@ class Trainer:
                 continue
             row: Row = {"epoch": epoch + 1, "loss": state.loss / state.seen, "accuracy": state.correct / state.seen}
             seconds = time.perf_counter() - began
+            self._check_parameters()
             if test is not None:
                 row |= {f"test_{name}": value for name, value in self.evaluate(test).items()}
             state.history.append(row)
             state.seen, state.loss, state.correct = 0, 0.0, 0
             display.end(row, seconds)
             yield row, seconds
+
+    def _check_parameters(self) -> None:
+        """Raise a DivergedError for parameters that are no numbers, before they take the place of good ones."""
+        if self.progress is not None and not np.isfinite(self.model.p.flat).all():
+            raise self._diverged("a parameter became no number", self.progress.done)
+
+    def _diverged(self, what: str, step: int) -> DivergedError:
+        assert self.progress is not None
+        lr = self.optimizer.lr * self.schedule((step - 1) / self._total(self.progress))
+        return DivergedError(
+            f"{what} at step {step}: the learning rate {lr:.4g} is too large for this network; "
+            f"try {self.optimizer.lr / 10:g}, or clip_norm=1"
+        )
 
     def evaluate(self, test: Dataset) -> dict[str, float]:
         """Return the mean loss and the accuracy on a data set."""
@@ -246,7 +259,7 @@ class Trainer:
             plain = {name: notes[name] for name in ("batch_size", "hand", "clip_norm", "smoothing", "seed")}
             trainer = cls(model, optimizer, schedule=schedule, **plain)
             trainer.steps = integer("steps", notes["steps"], 0)
-            trainer.history, trainer.curve = _rows(notes["history"], dict), _rows(notes["curve"], list)
+            trainer.history, trainer.curve = _rows(notes["history"]), _points(notes["curve"])
             if notes["progress"] is not None:
                 trainer.progress = _progress(notes["progress"])
                 trainer.history, trainer.curve = trainer.progress.history, trainer.progress.curve
@@ -257,9 +270,9 @@ class Trainer:
                         f"its optimizer.{name} is {stored.dtype} {stored.shape}, not {buffer.dtype} {buffer.shape}"
                     )
                 buffer[...] = stored
-        except (KeyError, TypeError, ValueError, LookupError, AttributeError) as error:
-            what = f"it has no {error}" if isinstance(error, KeyError) else error
-            raise FileError(f"{path} is not a checkpoint that byhand can go on from: {what}") from None
+        except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+            what = f"it has no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
+            raise FileError(f"{path} is not a checkpoint that byhand can go on from: {what[:400]}") from None
         return trainer
 
 
@@ -270,14 +283,29 @@ class _Namespace:
         self.__dict__.update(buffers)
 
 
-def _rows(data: Any, kind: type) -> list[Any]:
-    if not isinstance(data, list) or not all(isinstance(row, kind) for row in data):
+def _rows(data: Any) -> list[Row]:
+    named = isinstance(data, list) and all(
+        isinstance(row, dict) and {"epoch", "loss", "accuracy"} <= set(row) for row in data
+    )
+    if not named or not all(_plain(value) for row in data for value in row.values()):
         raise TypeError("its history is no list of rows")
+    return data  # type: ignore[no-any-return]
+
+
+def _points(data: Any) -> list[list[float]]:
+    if not isinstance(data, list) or not all(isinstance(row, list) and len(row) == 3 for row in data):
+        raise TypeError("its curve is no list of points")
+    if not all(_plain(value) for row in data for value in row):
+        raise TypeError("its curve holds what is no number")
     return data
 
 
+def _plain(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
 def _progress(data: Any) -> Progress:
-    images, loss, right = (number("window", value) for value in data["window"])
+    images, loss, right = data["window"]
     return Progress(
         epochs=integer("epochs", data["epochs"]),
         images=integer("images", data["images"]),
@@ -286,9 +314,9 @@ def _progress(data: Any) -> Progress:
         seen=integer("seen", data["seen"], 0),
         loss=number("loss", data["loss"]),
         correct=integer("correct", data["correct"], 0),
-        history=_rows(data["history"], dict),
-        curve=_rows(data["curve"], list),
-        window=[images, loss, right],
+        history=_rows(data["history"]),
+        curve=_points(data["curve"]),
+        window=[integer("window", images, 0), number("window", loss), integer("window", right, 0)],
     )
 
 
@@ -303,7 +331,7 @@ def _stop_signals() -> Iterator[threading.Event]:
 
     def ask(asked: int, frame: FrameType | None) -> None:
         stop.set()
-        signal.signal(asked, before[asked])
+        signal.signal(asked, before[asked] or signal.SIG_DFL)
 
     for one in before:
         signal.signal(one, ask)
@@ -311,4 +339,4 @@ def _stop_signals() -> Iterator[threading.Event]:
         yield stop
     finally:
         for one, handler in before.items():
-            signal.signal(one, handler)
+            signal.signal(one, handler or signal.SIG_DFL)  # None: not set from Python

@@ -1,0 +1,6 @@
+"""byhand beside its peers, in one run: whole training steps, on the same data, from the same weights."""
+
+from byhand.bench.bench import measure
+from byhand.bench.work import WORKS
+
+__all__ = ["WORKS", "measure"]

@@ -1,0 +1,168 @@
+"""`byhand predict`, `show` and `tutorial`, as a person types them."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import byhand as bh
+from byhand.data import digits, mnist
+from tests.cli.typed import byhand
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A small network that knows its digits, in a file."""
+    train, _ = bh.data.load("mnist")
+    model = bh.models.create("lenet5")
+    bh.Trainer(model, bh.SGD(lr=0.05, momentum=0.9), schedule=bh.OneCycle()).fit(train.take(6000), epochs=2, quiet=True)
+    model.save(tmp_path_factory.mktemp("run") / "model.safetensors")
+    return tmp_path_factory.getbasetemp() / next(tmp_path_factory.getbasetemp().glob("run*")).name
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """The first eight test digits as a person has them: large, ink on paper, in colour, off the centre, PNG and JPEG."""
+    paths = []
+    for i, digit in enumerate(mnist.test_images()[:8]):
+        ink = np.asarray(Image.fromarray(digit).resize((140, 140), Image.Resampling.BICUBIC))
+        page = np.full((200, 300), 20 if i % 2 else 235, np.uint8)
+        page[10:150, 120:260] = 20 + ink * 0.8 if i % 2 else 235 - ink * 0.8
+        kind = "jpg" if i % 3 == 0 else "png"
+        paths.append(tmp_path / f"digit {i}.{kind}")
+        Image.fromarray(page).convert("RGB").save(paths[-1])
+    return paths
+
+
+def test_predict_reads_pictures_as_a_person_has_them(run, pictures):
+    done = byhand("predict", run, *pictures, "--json")
+    assert (done.code, done.err) == (0, "")
+    answers = json.loads(done.out)["predictions"]
+    assert [answer["image"] for answer in answers] == [str(path) for path in pictures]
+    labels = [str(label) for label in mnist.test_labels()[:8]]
+    assert sum(answer["class"] == label for answer, label in zip(answers, labels)) >= 7
+    for answer in answers:
+        assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+        assert answer["probability"] == max(answer["probabilities"].values())
+
+
+def test_predict_can_show_the_exact_array_that_the_network_received(run, pictures):
+    done = byhand("predict", run, pictures[0], "--show", "--json")
+    received = np.array(json.loads(done.out)["predictions"][0]["input"], np.uint8)
+    assert np.array_equal(received, digits.from_file(pictures[0])[..., 0])
+    shown = byhand("predict", run, pictures[0], "--show").out
+    assert "as the network receives it" in shown
+    assert "@@" in shown
+    assert str(pictures[0].name) in shown.replace("\n", "")
+
+
+def test_one_bad_picture_does_not_keep_the_others_from_their_answer(run, pictures, tmp_path):
+    (tmp_path / "note.png").write_text("no picture")
+    done = byhand("predict", run, tmp_path / "note.png", pictures[1], tmp_path / "missing.png")
+    assert done.code == 2
+    assert done.err.count("\n") == 2
+    assert "note.png" in done.err
+    assert "missing.png" in done.err
+    assert "Traceback" not in done.err
+    assert str(mnist.test_labels()[1]) in done.out
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["predict", "nowhere", "x.png"], "there is no file nowhere"),
+        (["predict"], "Missing argument"),
+        (["predict", ".", "x.png"], "holds no model"),
+        (["show", "lenet6"], "there is no model 'lenet6'; did you mean 'lenet5'?"),
+        (["show", "./lenet5"], "there is no file lenet5"),
+        (["show", "lenet5", "--program", "--hand", "foot"], "there is no hand 'foot'"),
+        (["show", "lenet5", "--program", "--batch-size", "0"], "batch_size is 0"),
+        (["tutorial", "--hand", "foot"], "there is no hand 'foot'"),
+        (["tutorial", "--images", "0"], "images is 0"),
+        (["tutorial", "--epochs", "-1"], "epochs is -1"),
+        (["tutorial", "--seed", "-1"], "seed is -1"),
+        (["trian"], "No such command 'trian'"),
+        (["train", "--frobnicate"], "--frobnicate"),
+    ],
+)
+def test_bad_input_gets_one_line(words, complaint, tmp_path):
+    done = byhand(*words, folder=tmp_path)
+    assert done.code == 2
+    assert complaint in done.complaint
+    assert done.out == ""
+
+
+def test_predict_says_what_it_can_not_read(tmp_path):
+    bh.models.create("lenet5", input_shape=(32, 32, 3)).save(tmp_path / "colour.safetensors")
+    complaint = byhand("predict", tmp_path / "colour.safetensors", "x.png").complaint
+    assert complaint == "predict reads digits of 28 x 28 x 1, but lenet5 takes 32 x 32 x 3 images"
+
+
+def test_show_prints_the_table_of_an_architecture_and_of_a_saved_model(run):
+    table = byhand("show", "lenet5").out
+    assert table == f"{bh.models.create('lenet5').summary()}\n"
+    assert byhand("show", run).out == table
+
+
+def test_show_prints_the_program_that_training_runs():
+    text = byhand("show", "lenet5", "--program", "--batch-size", 16).out
+    trainer = bh.Trainer(bh.models.create("lenet5"), bh.SGD(lr=0.1, momentum=0.9), batch_size=16)
+    assert text == trainer.program().text == trainer.program().path.read_text()
+
+
+def test_a_pipe_that_is_closed_early_is_no_error():
+    done = subprocess.run(
+        f"{sys.executable} -m byhand show lenet5 --program | head -1",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith('"""lenet5')
+    assert done.stderr == ""
+
+
+def test_without_words_it_tells_its_commands():
+    done = byhand()
+    assert done.code == 0
+    for command in ("train", "predict", "show", "tutorial"):
+        assert f"  {command} " in done.out
+        assert byhand(command, "--help").code == 0
+
+
+def test_tutorial_prints_the_articles_lines():
+    done = byhand("tutorial", "--images", 200, "--epochs", 1)
+    assert done.code == 0
+    lines = done.out.splitlines()
+    assert lines[0] == "MNIST CNN initialized!"
+    assert lines[1].startswith("[Step 100] Past 100 steps: Average Loss ")
+    assert "--- Epoch 1 ---" in lines
+    assert lines[-2].startswith("Test Loss: ")
+    assert lines[-1].startswith("Test Accuracy: ")
+
+
+def test_tutorial_json_holds_the_articles_digits():
+    done = byhand("tutorial", "--seed", 0, "--epochs", 1, "--json")
+    result = json.loads(done.out)
+    assert result.keys() == {"untrained", "steps", "test", "seconds"}
+    assert result["untrained"]["loss"] == pytest.approx(2.302809395, rel=1e-6)
+    assert result["untrained"]["accuracy"] == 0.081
+    first = result["steps"][0]
+    assert (first["epoch"], first["step"], first["accuracy"]) == (1, 100, 0.25)
+    assert first["loss"] == pytest.approx(2.209742454, rel=1e-6)
+
+
+def test_a_damaged_cache_does_not_matter(tmp_path):
+    """The programs' and the data's cache is made anew wherever it does not hold what it should."""
+    settings = {"BYHAND_CACHE": str(tmp_path)}
+    first = byhand("tutorial", "--images", 5, "--epochs", 0, "--json", **settings)
+    for path in tmp_path.rglob("*"):
+        if path.is_file():
+            path.write_bytes(os.urandom(100))
+    again = byhand("tutorial", "--images", 5, "--epochs", 0, "--json", **settings)
+    assert (first.code, again.code) == (0, 0)
+    assert json.loads(first.out)["untrained"] == json.loads(again.out)["untrained"]

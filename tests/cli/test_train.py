@@ -1,0 +1,192 @@
+"""`byhand train`, as a person types it."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from PIL import Image
+
+import byhand as bh
+from tests.cli.typed import byhand, small_mnist
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory):
+    return small_mnist(tmp_path_factory.mktemp("data") / "few")
+
+
+def test_a_run_prints_what_it_does_and_leaves_what_it_says(few, tmp_path):
+    done = byhand("train", "--data", few, "--epochs", 2, "--lr", 0.05, "--batch-size", 20, folder=tmp_path)
+    assert done.code == 0, done.err
+    assert done.err == ""
+    for words in (
+        "lenet5 on few: 28 x 28 x 1 -> 10 classes",
+        "61,706 parameters, 845,852 FLOPs an image forward",
+        "1,200 images to train on, 300 to test on",
+        "2 epochs of 60 steps, batch 20",
+        "epoch 1/2  loss",
+        "epoch 2/2  loss",
+        "test accuracy",
+        "byhand predict runs/lenet5-few",
+    ):
+        assert words in done.out
+    run = tmp_path / "runs" / "lenet5-few"
+    written = {path.name for path in run.iterdir()}
+    assert written == {
+        "run.json", "log.jsonl", "checkpoint.safetensors", "model.safetensors", "confusion.png", "curves.png",
+    }  # fmt: skip
+    assert all(name in done.out for name in written)
+    for picture in ("confusion.png", "curves.png"):
+        with Image.open(run / picture) as image:
+            assert min(image.size) > 300
+    _, test = bh.data.load(few)
+    model = bh.load(run)
+    accuracy = (model.predict(test.images).argmax(1) == test.labels).mean()
+    assert f"test accuracy {accuracy:.2%}" in done.out
+    assert accuracy > 0.7
+    log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in log] == [1, 2]
+    assert log[-1]["test_accuracy"] == accuracy
+
+
+def test_json_is_one_object_and_nothing_else(few, tmp_path):
+    done = byhand("train", "article", "--data", few, "--epochs", 2, "--json", "--out", tmp_path / "run")
+    assert (done.code, done.err) == (0, "")
+    result = json.loads(done.out)
+    assert result.keys() == {"test", "history", "images_per_second", "seconds", "run"}
+    assert result["test"].keys() == {"loss", "accuracy"}
+    assert len(result["history"]) == 2
+    assert result["run"] == str(tmp_path / "run")
+    assert result["images_per_second"] > 0
+
+
+def test_what_run_json_says_repeats_the_run_to_the_bit(few, tmp_path):
+    settings = ("--data", few, "--epochs", 1, "--batch-size", 50, "--lr", 0.02, "--seed", 5)
+    runs = [tmp_path / "one", tmp_path / "two", tmp_path / "other"]
+    byhand("train", "article", *settings, "--json", "--out", runs[0])
+    told = json.loads((runs[0] / "run.json").read_text())
+    again = [
+        f"--{name.replace('_', '-')}={told[name]}" for name in ("data", "epochs", "batch_size", "lr", "seed", "hand")
+    ]
+    byhand("train", told["model"], *again, "--json", "--out", runs[1])
+    byhand("train", told["model"], *again[:-2], "--seed=6", "--json", "--out", runs[2])
+    models = [(run / "model.safetensors").read_bytes() for run in runs]
+    assert models[0] == models[1] != models[2]
+
+
+def stop_after(line, number, *words):
+    """Run `byhand train` until it prints a line that begins so, send it a signal, and return what it prints after."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "byhand", "train", *words], stdout=subprocess.PIPE, text=True
+    ) as process:
+        next(told for told in process.stdout if told.startswith(line))
+        process.send_signal(number)
+        rest = process.stdout.read()
+    assert process.returncode == 130
+    return rest
+
+
+def test_ctrl_c_keeps_everything_and_resume_ends_in_the_same_bytes(few, tmp_path):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    settings = ["--data", str(few), "--epochs", "40", "--batch-size", "10", "--lr", "0.01"]
+    assert byhand("train", "article", *settings, "--json", "--out", whole).code == 0
+    told = stop_after("epoch 2/40", signal.SIGINT, "article", *settings, "--out", cut)
+    assert "stopped after" in told
+    assert f"byhand train --resume --out {cut}" in told
+    assert not (cut / "model.safetensors").exists()
+    assert len(bh.load(cut).predict(bh.data.mnist.test_images()[:2, ..., None])) == 2  # the checkpoint is a model too
+    done = byhand("train", "--resume", "--out", cut)
+    assert done.code == 0
+    assert "going on after" in done.out
+    for name in ("model.safetensors", "checkpoint.safetensors", "confusion.png"):
+        assert (cut / name).read_bytes() == (whole / name).read_bytes()
+    logs = [[json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()] for run in (whole, cut)]
+    for row in logs[0] + logs[1]:
+        assert row.pop("seconds") > 0
+    assert logs[0] == logs[1]
+    assert byhand("train", "--resume", "--out", cut).complaint.endswith("is finished; there is nothing to go on with")
+
+
+def test_a_terminal_gets_a_live_bar(few, tmp_path):
+    """Under a real pseudo-terminal: the bar shows images/s, loss, accuracy and the time left."""
+    parent, child = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "byhand", "train", "--data", few, "--epochs", "2", "--out", tmp_path / "run"],
+        stdout=child, stderr=child, env=os.environ | {"TERM": "xterm", "COLUMNS": "140"},
+    )  # fmt: skip
+    os.close(child)
+    shown = b""
+    while process.poll() is None or shown == b"":
+        try:
+            shown += os.read(parent, 65536)
+        except OSError:  # Linux says so once the other side is closed
+            break
+        time.sleep(0.01)
+    process.wait(60)
+    os.close(parent)
+    assert process.returncode == 0
+    for words in ("images/s", "loss", "accuracy", "left", "epoch 1/2", "test accuracy"):
+        assert words in shown.decode()
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["lenet"], "there is no model 'lenet'; did you mean 'lenet5'? (known: article, lenet5)"),
+        (["--data", "mnst"], "there is no data set or folder 'mnst'; did you mean 'mnist'? (known: mnist)"),
+        (["--data", "."], "has no train-images-idx3-ubyte"),
+        (["--epochs", "0"], "--epochs is 0; expected a whole number, 1 or more"),
+        (["--epochs", "many"], "Invalid value for '--epochs'"),
+        (["--batch-size", "-3"], "--batch-size is -3; expected a whole number, 1 or more"),
+        (["--lr", "-1"], "SGD: lr is -1.0; expected a number, 0 or more"),
+        (["--lr", "nan"], "SGD: lr is nan"),
+        (["--seed", "-1"], "--seed is -1"),
+        (["--hand", "fast"], "there is no hand 'fast' (known: arrays, loops)"),
+        (["--epoch", "3"], "--epochs"),
+        (["--resume"], "there is no stopped run in runs"),
+        (["--resume", "--out", "nowhere"], "nowhere is no run: it holds no run.json"),
+        (["lenet5", "extra"], "extra"),
+    ],
+)
+def test_bad_input_gets_one_line_and_leaves_nothing(words, complaint, tmp_path):
+    done = byhand("train", *words, folder=tmp_path)
+    assert done.code == 2
+    assert complaint in done.complaint
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_is_never_written_over(few, tmp_path):
+    settings = ("train", "article", "--data", few, "--epochs", 1, "--json")
+    assert byhand(*settings, "--out", tmp_path / "run").code == 0
+    before = (tmp_path / "run" / "model.safetensors").read_bytes()
+    assert "holds a run already" in byhand(*settings, "--out", tmp_path / "run").complaint
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() == before
+    names = [json.loads(byhand(*settings, folder=tmp_path).out)["run"] for _ in range(2)]
+    assert names == ["runs/article-few", "runs/article-few-2"]
+
+
+def test_training_that_diverges_says_so_and_what_to_try(few, tmp_path):
+    done = byhand("train", "--data", few, "--lr", 1e6, "--out", tmp_path / "run")
+    assert done.code == 2
+    assert "the loss became" in done.complaint
+    assert "try 100000" in done.complaint
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_resume_refuses_other_settings_and_other_data(few, tmp_path):
+    run = tmp_path / "run"
+    words = ("article", "--data", few, "--epochs", "500", "--lr", "0.01", "--out", run)
+    stop_after("epoch 1/500", signal.SIGTERM, *words)  # a polite kill stops as cleanly as Ctrl-C
+    assert byhand("train", "--resume", "--out", run, "--lr", 0.5).complaint.startswith("--resume goes on with lr 0.01;")
+    images = few / "train-images-idx3-ubyte"
+    before = images.read_bytes()
+    images.write_bytes(before[:-1] + b"\1")
+    try:
+        assert "are not those that" in byhand("train", "--resume", "--out", run).complaint
+    finally:
+        images.write_bytes(before)

@@ -1,0 +1,343 @@
+"""Programs: the text printed is the text run, it is the same text every time, and no name in it becomes code."""
+
+import ast
+import copy
+import difflib
+import linecache
+import os
+import re
+import subprocess
+import sys
+import traceback
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import byhand as bh
+from byhand import nn
+from byhand.errors import ArgumentError
+from byhand.nn.model import views
+from byhand.ops import HANDS
+from tests.nn.cases import ALL, images
+from tests.nn.networks import everything
+from tests.program.kinds import KINDS, UPDATE
+
+
+def duplicate(values, model, prefix=""):
+    """Return copies of a model's parameters or gradients, as views of one buffer again."""
+    same = views(model.graph.of_kind("parameter"), model.dtype, prefix)
+    same.flat[...] = values.flat
+    return same
+
+
+def arguments(model, program):
+    """Return copies of all that an updating program takes."""
+    x, labels = images(model, 4)
+    state, arena = copy.deepcopy(model.state), copy.deepcopy(program.arena)
+    p, g = duplicate(model.p, model), duplicate(model.g, model, "grad_")
+    return [x.astype(model.dtype), labels, p, g, state, arena, SimpleNamespace()]
+
+
+# printed is run -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("hand", HANDS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_executing_the_text_gives_the_same_bits(hand, dtype):
+    model = everything(dtype=dtype)
+    program = model.program(4, train=True, hand=hand, update=UPDATE)
+    run, by_hand = arguments(model, program), arguments(model, program)
+    namespace = {}
+    exec(str(program), namespace)
+    for t in (1, 2):
+        loss = program(*run, lr=0.1, t=t)
+        again = namespace["step"](*by_hand, lr=0.1, t=t)
+        assert loss.tobytes() == again.tobytes()
+    for one, other in zip(run[2:6], by_hand[2:6]):
+        assert vars(one).keys() == vars(other).keys()
+        for name, array in vars(one).items():
+            assert array.tobytes() == vars(other)[name].tobytes(), name
+    assert np.abs(run[2].flat - model.p.flat).max() > 1e-3  # it did learn, and from the copy
+    model_loss = model.trace(run[0], run[1], hand=hand)["loss"]
+    assert abs(model_loss - loss) > 1e-3
+
+
+def test_the_functions_stand_in_the_programs_file(cache):
+    program = everything().program(2, train=True)
+    code = program.module.step.__code__
+    assert code.co_filename == str(program.path) == program.module.__file__
+    assert program.path.parent == cache and re.fullmatch(r"program_[0-9a-f]{16}\.py", program.path.name)
+    assert program.path.read_bytes() == str(program).encode() == program.text.encode()
+    assert code.co_firstlineno == 1 + str(program).splitlines().index("def step(pixels, labels, p, g, state, arena):")
+
+
+def test_the_name_of_the_file_is_the_hash_of_its_text():
+    model = everything()
+    paths = {model.program(batch, train).path for batch in (2, 3) for train in (True, False)}
+    assert len(paths) == 4
+    assert model.program(2).path == everything().program(2).path
+
+
+def test_a_debugger_finds_every_line():
+    program = everything().program(3, train=True)
+    program.module  # noqa: B018 - now it may be run
+    for number, line in enumerate(str(program).splitlines(keepends=True), 1):
+        assert linecache.getline(str(program.path), number) == line
+
+
+def test_a_traceback_shows_the_line_that_failed():
+    model = everything()
+    program = model.program(2)
+    with pytest.raises(AttributeError, match="norm1_gamma") as error:
+        p = SimpleNamespace(**{k: v for k, v in vars(model.p).items() if k != "norm1_gamma"})
+        program(np.zeros((2, 8, 8, 2)), p, model.state, program.arena)
+    frame = traceback.extract_tb(error.value.__traceback__)[-1]
+    assert frame.filename == str(program.path) and "p.norm1_gamma" in frame.line
+    assert frame.line == str(program).splitlines()[frame.lineno - 1].strip()
+
+
+def test_a_tampered_file_is_not_run_but_rewritten(cache):
+    model = everything()
+    x, _ = images(model, 2)
+    expected = model.logits_of(x)
+    path = model.program(2).path
+    ran = cache / "ran"
+    evil = f"open({str(ran)!r}, 'w').close()\ndef step(*arguments, **settings):\n    raise SystemExit\n"
+    path.write_text(evil)
+    model = everything()
+    np.testing.assert_array_equal(model.logits_of(x), expected)
+    assert path.read_text() == str(model.program(2)) and not ran.exists()
+
+    late = everything().program(2)  # tampered with between the writing and the running
+    late.path.write_text(evil)
+    assert "raise SystemExit" not in late.text
+    result = late(x, model.p, model.state, late.arena)
+    np.testing.assert_array_equal(result, expected)
+    assert not ran.exists()
+
+
+def test_a_file_cut_short_or_gone_is_written_again():
+    path = everything().program(2).path
+    for spoil in (lambda: path.write_bytes(b""), lambda: path.write_bytes(path.read_bytes()[:-5]), path.unlink):
+        spoil()
+        program = everything().program(2)
+        assert program.path == path and path.read_text() == str(program)
+    assert [one.name for one in path.parent.iterdir()] == [path.name]  # and no temporary file stays
+
+
+# the cache ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_cache_folder_is_the_environments(tmp_path, monkeypatch):
+    for name in ("one", "two"):
+        monkeypatch.setenv("BYHAND_CACHE", str(tmp_path / name))
+        model = everything()
+        model.predict(images(model, 2)[0])
+        program = model.program(2)
+        assert program.path.parent == tmp_path / name / "programs" and program.path.exists()
+        assert program.module.step.__code__.co_filename == str(program.path)
+    monkeypatch.delenv("BYHAND_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert everything().program(2).path.parent == tmp_path / "xdg" / "byhand" / "programs"
+
+
+def test_a_cache_that_cannot_be_written_still_works(tmp_path, monkeypatch):
+    blocked = tmp_path / "a_file"
+    blocked.write_text("no folder")
+    monkeypatch.setenv("BYHAND_CACHE", str(blocked / "cache"))
+    model = everything()
+    x, _ = images(model, 2)
+    assert model.predict(x).shape == (2, 3)
+    path = model.program(2).path
+    assert path.exists() and tmp_path not in path.parents and path.read_text() == str(model.program(2))
+    assert blocked.read_text() == "no folder"
+
+
+@pytest.mark.skipif(os.name == "nt" or (hasattr(os, "getuid") and os.getuid() == 0), reason="root may write anywhere")
+def test_a_read_only_cache_still_works(cache):
+    cache.mkdir(parents=True)
+    cache.chmod(0o500)
+    try:
+        path = everything().program(2).path
+        assert path.exists() and path.parent != cache
+    finally:
+        cache.chmod(0o700)
+
+
+# the text -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_another_hand_changes_the_imports_and_the_header(kind):
+    model = everything()
+    texts = {hand: str(model.program(2, hand=hand, **kind)).splitlines() for hand in HANDS}
+    loops, arrays = texts["loops"], texts["arrays"]
+    assert len(loops) == len(arrays)
+    differ = [(one, other) for one, other in zip(loops, arrays) if one != other]
+    assert differ[0] == (loops[0], arrays[0]) and loops[0].replace("hand loops", "hand arrays") == arrays[0]
+    assert len(differ) > 3
+    for one, other in differ[1:]:
+        assert one.startswith("from byhand.ops.") and one.replace("_loops as ", "_arrays as ") == other
+        assert "_loops" not in other and "_arrays" not in one
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_builds_give_the_same_text(kind):
+    one, other = (str(everything().program(5, **kind)) for _ in range(2))
+    assert one == other, "\n".join(difflib.unified_diff(one.splitlines(), other.splitlines()))
+
+
+def test_the_text_does_not_depend_on_pythons_hash_seed():
+    code = (
+        "from byhand.models import create\n"
+        "model = create('lenet5')\n"
+        "print(model.program(2), model.program(2, train=True, input_gradient=True), end='')"
+    )
+    model = bh.models.create("lenet5")
+    expected = f"{model.program(2)} {model.program(2, train=True, input_gradient=True)}"
+    for seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        found = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+        )
+        assert found.stdout == expected
+
+
+def test_a_program_can_be_read():
+    model = everything()
+    program = model.program(64, train=True)
+    text = str(program)
+    flops, size = re.match(
+        r'"""everything, 396 parameters, batch 64, training, hand arrays: ([\d,]+) FLOPs an image forward, '
+        r'arena ([\d.]+) MB\."""\n',
+        text.replace(f"{model.parameter_count:,} parameters", "396 parameters"),
+    ).groups()
+    calls, _ = model.graph.with_loss(model.logits, 0.0).plan(64, training=True)
+    assert int(flops.replace(",", "")) == sum(call.flops for call in calls.values()) // 64
+    assert float(size) == round(sum(array.nbytes for array in vars(program.arena).values()) / 1e6, 1)
+    assert repr(program) == f"<program {text.splitlines()[0].strip(chr(34) + '.')}>"
+    body = text[text.index("def step") :]
+    order = ["# forward", "conv1_weight", "softmax_cross_entropy(", "# backward, last layer first", "linear_backward(",
+             "conv2d_backward(pixels", "return arena.loss"]  # fmt: skip
+    places = [body.index(part) for part in order]
+    assert places == sorted(places)
+    assert re.search(
+        r"conv2d\(pixels, p\.conv1_weight, None, arena\.conv1, .*\)  # \(64, 8, 8, 2\) -> \(64, 8, 8, 4\)\n", body
+    )
+    forward = body[: body.index("# backward")]
+    assert [line.split("(")[0].strip() for line in forward.splitlines()[2:-1]] == [
+        *(node.op.name for node in model.graph.nodes), "softmax_cross_entropy",
+    ]  # fmt: skip
+    updating = str(model.program(64, train=True, update=UPDATE))
+    assert updating.splitlines()[-3:] == [
+        "    # update: every parameter in one buffer", "    double_step(p.flat, g.flat, lr=lr)", "    return arena.loss",
+    ]  # fmt: skip
+    assert "def step(pixels, labels, p, g, state, arena, optimizer, *, lr, t):" in updating
+    assert "backward" not in str(model.program(64)) and "labels" not in str(model.program(64))
+
+
+@pytest.mark.parametrize("case", [case for _, case in ALL], ids=[name for name, _ in ALL])
+def test_a_program_holds_nothing_but_calls(case):
+    model, _ = case.model()
+    for kind in KINDS:
+        tree = ast.parse(str(model.program(3, **kind)))
+        docstring, *imports, step = tree.body
+        assert isinstance(docstring, ast.Expr) and all(isinstance(one, ast.ImportFrom) for one in imports)
+        imported = {alias.asname or alias.name for one in imports for alias in one.names}
+        assert all(one.module.startswith("byhand.ops.") for one in imports)
+        for line in step.body[:-1]:
+            if isinstance(line, ast.Assign):
+                assert ast.unparse(line) == "arena.grad_loss[...] = 1"
+            else:
+                assert isinstance(line, ast.Expr) and line.value.func.id in imported
+        called = {node.func.id for node in ast.walk(step) if isinstance(node, ast.Call)}
+        assert called - {"float"} == imported  # and nothing imported for nothing
+
+
+def test_inference_uses_running_statistics_and_no_dropout():
+    x = nn.Input(5)
+    y = nn.Dropout(0.9)(nn.BatchNorm()(nn.Dropout(0.5)(x)))
+    model = nn.Model(x, y, dtype=np.float64)
+    rng = np.random.default_rng(0)
+    model.state.norm1_running_mean[...] = rng.standard_normal(5)
+    model.state.norm1_running_var[...] = rng.uniform(1, 2, 5)
+    x, labels = images(model)
+    expected = (x - model.state.norm1_running_mean) / np.sqrt(model.state.norm1_running_var + 1e-5)
+    np.testing.assert_allclose(model.logits_of(x), expected, rtol=1e-12)
+    text = str(model.program(4))
+    assert text.count("training=False") == 3 and "training=True" not in text
+    assert str(model.program(4, train=True)).count("training=True") == 5  # three forward; backward stops at the norm
+    trace = model.trace(x, labels)
+    assert np.abs(trace["dropout2"] - expected).max() > 0.5
+
+
+def test_input_gradient_is_there_where_asked_for():
+    model = everything()
+    plain, asked = model.program(2, train=True), model.program(2, train=True, input_gradient=True)
+    assert "grad_pixels" not in str(plain) and "arena.grad_pixels" in str(asked)
+    assert not hasattr(plain.arena, "grad_pixels") and asked.arena.grad_pixels.shape == (2, 8, 8, 2)
+    x, labels = images(model, 2)
+    g = [duplicate(model.g, model, "grad_") for _ in range(2)]
+    for program, gradients in zip((plain, asked), g):
+        program(x, labels, model.p, gradients, copy.deepcopy(model.state), program.arena)
+    np.testing.assert_array_equal(g[0].flat, g[1].flat)
+    assert g[0].flat.any() and asked.arena.grad_pixels.any()
+
+
+def test_every_gradient_is_written_anew():
+    """A program's results do not depend on what was in its arena or in the gradients before."""
+    model = everything()
+    program = model.program(4, train=True, input_gradient=True)
+    runs = []
+    for filling in (0, 3.5):
+        x, labels, p, g, state, arena, _ = arguments(model, program)
+        for array in (*vars(arena).values(), g.flat):
+            array[...] = filling
+        program(x, labels, p, g, state, arena)
+        runs.append({**vars(arena), **vars(g), **vars(state)})
+    for name in runs[0]:
+        np.testing.assert_array_equal(runs[0][name], runs[1][name], err_msg=name)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_arena_has_the_models_type(dtype):
+    program = everything(dtype=dtype).program(2, train=True)
+    kinds = {name: array.dtype for name, array in vars(program.arena).items()}
+    other = {name: kind for name, kind in kinds.items() if kind.kind != "f"}
+    assert other.keys() == {"pool1_where", "dropout1_mask"} and other["dropout1_mask"] == np.uint8
+    assert {kind for name, kind in kinds.items() if name not in other} == {np.dtype(dtype)}
+
+
+def test_smoothing_goes_into_the_loss():
+    model = everything()
+    assert "smoothing=0.1)" in str(model.program(2, train=True, smoothing=0.1))
+    assert "smoothing=0.0)" in str(model.program(2, train=True))
+    with pytest.raises(ArgumentError, match=r"^loss: smoothing is 2"):
+        model.program(2, train=True, smoothing=2)
+
+
+def test_a_batch_too_large_for_memory():
+    model = bh.models.create("article")
+    for batch in (10**12, 10**16):
+        with pytest.raises(
+            ArgumentError, match=r"this batch needs [\d,]+\.\d GB, which there is no memory for; use a smaller"
+        ):
+            model.program(batch, train=True).arena  # noqa: B018
+    assert model.program(10**12).text.startswith('"""article')
+
+
+# programs of one model ------------------------------------------------------------------------------------------------
+
+
+def test_models_of_one_name_and_shape_share_nothing_but_text():
+    one, other = everything(seed=1), everything(seed=2)
+    x, _ = images(one, 2)
+    assert one.program(2).path == other.program(2).path
+    assert np.abs(one.logits_of(x) - other.logits_of(x)).max() > 1e-3
+
+
+def test_a_program_is_kept():
+    model = everything()
+    assert model.program(2) is model.program(2)
+    assert model.program(2) is not model.program(3) and model.program(2) is not model.program(2, train=True)

@@ -1,0 +1,312 @@
+"""A run that is stopped at any step and resumed ends in the same bytes as one that was not."""
+
+import json
+import signal
+from functools import cache
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import byhand as bh
+from tests.train.small import bits, network, plain, stripes
+
+DATA = stripes(398)
+EPOCHS, AN_EPOCH, BATCH = 4, 50, 8  # the last batch of an epoch is one of 6 images
+STEPS = EPOCHS * AN_EPOCH
+TEST = DATA.take(20)
+OPTIMIZERS = {"sgd": bh.SGD(0.1, 0.9), "adam": bh.Adam(0.01)}
+
+
+def new(optimizer):
+    """Return a trainer with everything that a resume must bring back: momentum, running means, dropout's key, a schedule."""
+    return bh.Trainer(
+        network(), OPTIMIZERS[optimizer], batch_size=BATCH, schedule=bh.OneCycle(), clip_norm=1.0, smoothing=0.1, seed=3
+    )
+
+
+class Stops:
+    """Ctrl-C after the given numbers of steps, within the step; and every checkpoint's bytes, by the steps it holds."""
+
+    def __init__(self, monkeypatch, *after, signals=(signal.SIGINT,)):
+        self.saved, step, save = {}, bh.Trainer._step, bh.Trainer.save
+
+        def stopped_step(trainer, *arguments):
+            result = step(trainer, *arguments)
+            if trainer.steps in after:
+                for one in signals:
+                    signal.raise_signal(one)
+            return result
+
+        def kept_save(trainer, path):
+            save(trainer, path)
+            self.saved[trainer.progress.done] = path.read_bytes()
+
+        monkeypatch.setattr(bh.Trainer, "_step", stopped_step)
+        monkeypatch.setattr(bh.Trainer, "save", kept_save)
+
+
+def files(run):
+    return {path.name: path.read_bytes() for path in (run.model, run.checkpoint)}
+
+
+def log(run):
+    """Return the log without its times."""
+    return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in run._log.read_text().splitlines()]
+
+
+@cache
+def uninterrupted(optimizer, folder):
+    run = bh.Run.create(folder / optimizer, {})
+    with pytest.MonkeyPatch.context() as patch:
+        stops = Stops(patch)
+        new(optimizer).fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)
+    return files(run), log(run), stops.saved
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    return lambda optimizer: uninterrupted(optimizer, folder)
+
+
+def with_stops(optimizer, folder, stops):
+    """Train with Ctrl-C after each of these steps, from a checkpoint each time; return the run and every checkpoint."""
+    run = bh.Run.create(folder, {})
+    with pytest.MonkeyPatch.context() as patch:
+        kept = Stops(patch, *stops)
+        new(optimizer).fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)
+        for number, stop in enumerate(stops):
+            assert not run.finished
+            assert set(kept.saved) == {*range(AN_EPOCH, stop, AN_EPOCH), *stops[: number + 1]}
+            trainer = bh.Trainer.load(bh.Run.open(folder).checkpoint)
+            assert trainer.steps == trainer.progress.done == stop
+            trainer.fit(DATA, TEST, quiet=True, run=run)
+    return run, kept.saved
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize(
+    "stops",
+    [
+        (1,),
+        (57,),
+        (AN_EPOCH - 1,),
+        (AN_EPOCH,),
+        (AN_EPOCH + 1,),
+        (STEPS - 1,),
+        (STEPS,),
+        (1, 2),
+        (57, 130),
+        (49, 50, 51),
+    ],
+    ids=lambda stops: "+".join(map(str, stops)),
+)
+def test_a_stopped_run_ends_in_the_same_bytes(tmp_path, whole, optimizer, stops):
+    run, saved = with_stops(optimizer, tmp_path / "run", stops)
+    expected, rows, checkpoints = whole(optimizer)
+    assert files(run) == expected
+    assert log(run) == rows and [row["epoch"] for row in rows] == [1, 2, 3, 4]
+    assert {done: saved[done] for done in checkpoints} == checkpoints, "also the checkpoints on the way"
+
+
+@settings(max_examples=10)
+@given(stops=st.sets(st.integers(1, STEPS), min_size=1, max_size=3))
+def test_wherever_it_is_stopped(tmp_path_factory, whole, stops):
+    run, _ = with_stops("sgd", tmp_path_factory.mktemp("stopped") / "run", sorted(stops))
+    assert files(run) == whole("sgd")[0]
+
+
+def test_the_same_trainer_goes_on_too(tmp_path, whole, monkeypatch):
+    Stops(monkeypatch, 57, 120)
+    trainer, run = new("adam"), bh.Run.create(tmp_path / "run", {})
+    rows = [len(trainer.fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)) for _ in range(3)]
+    assert rows == [1, 2, 4] and files(run) == whole("adam")[0]
+
+
+def test_a_checkpoint_within_an_epoch_is_the_same_bytes_too(tmp_path):
+    """Within an epoch, and within a point of the curve, of three steps here."""
+
+    def at_100(*stops):
+        folder = tmp_path / str(stops)
+        with pytest.MonkeyPatch.context() as patch:
+            kept, run = Stops(patch, *stops), bh.Run.create(folder, {})
+            trainer = bh.Trainer(network(), bh.SGD(0.1, 0.9), batch_size=2)
+            for _ in stops:
+                trainer.fit(DATA, epochs=2, quiet=True, run=run)
+                trainer = bh.Trainer.load(run.checkpoint)
+        return kept.saved[100]
+
+    assert at_100(100) == at_100(98, 100) == at_100(97, 99, 100)
+
+
+def test_a_checkpoint_within_an_epoch_is_written_by_the_clock(tmp_path, monkeypatch):
+    monkeypatch.setattr("byhand.train.trainer.SAVE_EVERY", 0.0)
+    stops, run = Stops(monkeypatch), bh.Run.create(tmp_path / "run", {})
+    new("sgd").fit(DATA.take(80), TEST, quiet=True, run=run)
+    assert set(stops.saved) == set(range(1, 11))
+    for done in (3, 10):
+        (tmp_path / "checkpoint").write_bytes(stops.saved[done])
+        other = bh.Run.create(tmp_path / f"from {done}", {})
+        bh.Trainer.load(tmp_path / "checkpoint").fit(DATA.take(80), TEST, quiet=True, run=other)
+        assert other.model.read_bytes() == run.model.read_bytes()
+
+
+def test_the_comparison_sees_what_a_resume_forgets(tmp_path, whole, monkeypatch):
+    """Each thing that a checkpoint holds counts: without it, the run ends in other bytes."""
+
+    def forget(what):
+        run = bh.Run.create(tmp_path / what, {})
+        with pytest.MonkeyPatch.context() as patch:
+            Stops(patch, 57)
+            new("sgd").fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)
+        trainer = bh.Trainer.load(run.checkpoint)
+        if what == "velocity":
+            trainer.buffers["velocity"][...] = 0
+        elif what == "key":
+            trainer.model.state.dropout1_key[...] = 1
+        elif what == "running mean":
+            trainer.model.state.norm1_running_mean[...] = 0
+        elif what == "place":
+            trainer.progress.done -= 1
+        trainer.fit(DATA, TEST, quiet=True, run=run)
+        return files(run)["model.safetensors"] == whole("sgd")[0]["model.safetensors"]
+
+    forgotten = ("nothing", "velocity", "key", "running mean", "place")
+    assert {what: forget(what) for what in forgotten} == {what: what == "nothing" for what in forgotten}
+
+
+# signals --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("one", [signal.SIGINT, signal.SIGTERM])
+def test_a_polite_stop_is_after_a_whole_step_and_says_so(monkeypatch, capsys, one):
+    Stops(monkeypatch, 3, signals=[one])
+    trainer = new("sgd")
+    assert trainer.fit(DATA, epochs=EPOCHS) == []
+    assert trainer.steps == trainer.progress.done == 3
+    assert capsys.readouterr().out == "stopped after 3 of 200 steps\n"
+
+
+def test_the_signal_handlers_are_put_back(monkeypatch):
+    def mine(*_):
+        raise AssertionError("not while training")
+
+    before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        for one in before:
+            signal.signal(one, mine)
+        Stops(monkeypatch, 3, 7)
+        trainer = new("sgd")
+        trainer.fit(DATA, epochs=EPOCHS, quiet=True)  # stopped
+        assert [signal.getsignal(one) for one in before] == [mine, mine]
+        trainer.fit(DATA, quiet=True)
+        trainer.fit(DATA, quiet=True)  # to its end
+        assert trainer.progress is None and [signal.getsignal(one) for one in before] == [mine, mine]
+        with pytest.raises(bh.DivergedError):
+            plain(bh.SGD(lr=1e30)).fit(DATA, epochs=EPOCHS, quiet=True)
+        assert [signal.getsignal(one) for one in before] == [mine, mine]
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+def test_a_second_ctrl_c_interrupts_and_leaves_the_last_checkpoint(tmp_path, monkeypatch):
+    stops, run = Stops(monkeypatch, 57, signals=[signal.SIGINT] * 2), bh.Run.create(tmp_path / "run", {})
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        new("sgd").fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert set(stops.saved) == {AN_EPOCH} and run.checkpoint.read_bytes() == stops.saved[AN_EPOCH]
+    assert bh.Trainer.load(run.checkpoint).progress.done == AN_EPOCH
+
+
+def test_a_stop_does_not_keep_what_is_no_number(tmp_path, monkeypatch):
+    run = bh.Run.create(tmp_path / "run", {})
+    new("sgd").save(run.checkpoint)
+    before = run.checkpoint.read_bytes()
+    step = bh.Trainer._step
+
+    def last_step(trainer, *arguments):
+        result = step(trainer, *arguments)
+        trainer.model.p.flat[7] = np.inf
+        signal.raise_signal(signal.SIGINT)
+        return result
+
+    monkeypatch.setattr(bh.Trainer, "_step", last_step)
+    with pytest.raises(bh.DivergedError, match="a parameter became no number at step 1"):
+        new("sgd").fit(DATA, epochs=EPOCHS, quiet=True, run=run)
+    assert run.checkpoint.read_bytes() == before
+
+
+# what can't be gone on with -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("data", "epochs"), [(DATA.take(397), None), (DATA, 5), (DATA.take(3), EPOCHS)])
+def test_a_training_goes_on_as_it_began_or_not_at_all(monkeypatch, data, epochs):
+    Stops(monkeypatch, 57)
+    trainer = new("sgd")
+    trainer.fit(DATA, epochs=EPOCHS, quiet=True)
+    before = bits(trainer)
+    says = rf"under way has 4 epochs of 398 images; got {epochs or 4} of {len(data)}; finish it first, or make a new"
+    with pytest.raises(bh.ArgumentError, match=says):
+        trainer.fit(data, epochs=epochs, quiet=True)
+    assert bits(trainer) == before and trainer.progress.done == 57
+
+
+# the run's folder -----------------------------------------------------------------------------------------------------
+
+
+def test_open_clears_away_what_a_kill_left_and_nothing_else(tmp_path):
+    run = bh.Run.create(tmp_path / "run", {"a": 1})
+    run.log({"epoch": 1})
+    (run.folder / ".checkpoint.safetensors.0a1b2c3d.part").write_bytes(b"half")
+    (run.folder / "notes.part").write_text("mine")
+    (run.folder / ".hidden").write_text("mine too")
+    assert bh.Run.open(run.folder).settings == {"a": 1}
+    assert {path.name for path in run.folder.iterdir()} == {"run.json", "log.jsonl", "notes.part", ".hidden"}
+
+
+def test_create_never_writes_over_a_run(tmp_path):
+    run = bh.Run.create(tmp_path / "deep" / "run", {"a": 1})
+    with pytest.raises(bh.FileError, match=r"holds a run already; choose another --out"):
+        bh.Run.create(run.folder, {"a": 2})
+    assert run.settings == {"a": 1}
+
+
+def test_create_says_why_it_can_not(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(bh.FileError, match=r"can't make the folder .*file"):
+        bh.Run.create(tmp_path / "file" / "run", {})
+
+
+def test_open_wants_a_run(tmp_path):
+    for folder in (tmp_path, tmp_path / "none"):
+        with pytest.raises(bh.FileError, match=r"is no run: it holds no run\.json"):
+            bh.Run.open(folder)
+
+
+def test_log_rows_are_replaced_not_doubled(tmp_path):
+    run = bh.Run.create(tmp_path / "run", {})
+    for row in ({"epoch": 1, "loss": 3}, {"epoch": 2, "loss": 2}, {"epoch": 3, "loss": 1}, {"epoch": 2, "loss": 9}):
+        run.log(row)
+    assert log(run) == [{"epoch": 1, "loss": 3}, {"epoch": 2, "loss": 9}]
+
+
+@pytest.mark.parametrize("text", ["{", "[]\n", "1\n", '{"epoch": "1"}\n', "\xff\n", "[" * 100_000])
+def test_a_log_that_is_none_is_a_file_error(tmp_path, text):
+    run = bh.Run.create(tmp_path / "run", {})
+    run._log.write_bytes(text.encode("latin1"))
+    with pytest.raises(bh.FileError, match=r"log\.jsonl can't be read") as caught:
+        run.log({"epoch": 2})
+    assert "\n" not in str(caught.value) and run._log.read_bytes() == text.encode("latin1")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "1", "\xff", "[" * 100_000, '{"a": 1' + "0" * 5000 + "}"])
+def test_settings_that_are_none_are_a_file_error(tmp_path, text):
+    run = bh.Run.create(tmp_path / "run", {})
+    run._settings.write_bytes(text.encode("latin1"))
+    with pytest.raises(bh.FileError, match=r"run\.json can't be read") as caught:
+        _ = bh.Run.open(run.folder).settings
+    assert "\n" not in str(caught.value)
