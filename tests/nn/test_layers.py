@@ -197,7 +197,13 @@ def test_names_that_look_like_a_second_gradient_do_not_meet_it():
     z = nn.ReLU6()(nn.ReLU6()(y))
     assert z.name == "relu6_2"
     model = nn.Model(x, nn.GlobalAvgPool2d()(y + z), dtype=np.float64, seed=5)
-    check_gradients(model, *images(model), numbers=36)
+    for hand in HANDS:
+        check_gradients(model, *images(model, 2), hand=hand, numbers=8)
+    x = nn.Input(4, 4, 2)
+    a = nn.Tanh(name="a")(x)
+    smaller = nn.AvgPool2d(name="a_2")(a)  # of another shape
+    model = nn.Model(x, nn.Linear(2)(nn.Concat()(nn.Flatten()(a), nn.Flatten()(smaller))), dtype=np.float64)
+    check_gradients(model, *images(model), numbers=12)
 
 
 def test_nested_sequential_is_its_layers_in_turn():

@@ -285,6 +285,19 @@ def test_input_gradient_is_there_where_asked_for():
     assert g[0].flat.any() and asked.arena.grad_pixels.any()
 
 
+@pytest.mark.parametrize("case", [case for _, case in ALL], ids=[name for name, _ in ALL])
+@pytest.mark.parametrize("hand", HANDS)
+def test_without_the_images_gradient_the_others_are_the_same(case, hand):
+    model, _ = case.model()
+    x, labels = images(model)
+    program, g = model.program(4, train=True, hand=hand), duplicate(model.g, model, "grad_")
+    loss = program(x, labels, model.p, g, copy.deepcopy(model.state), program.arena)
+    trace = model.trace(x, labels, hand=hand)
+    assert loss == trace["loss"]
+    for name in model.parameters:
+        np.testing.assert_array_equal(vars(g)[f"grad_{name}"], trace[f"grad_{name}"])
+
+
 def test_every_gradient_is_written_anew():
     """A program's results do not depend on what was in its arena or in the gradients before."""
     model = everything()

@@ -18,6 +18,9 @@ from byhand.shapes import integer
 from byhand.train import SGD, OneCycle, Run, Trainer
 
 FOLDER = Path("runs")
+SETTINGS: dict[str, Any] = {
+    "model": "lenet5", "data": "mnist", "epochs": 3, "batch_size": 64, "lr": 0.1, "seed": 0, "hand": DEFAULT_HAND,
+}  # fmt: skip
 
 
 def train(
@@ -37,6 +40,8 @@ def train(
         "model": model, "data": data_set, "epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed, "hand": hand,
     }  # fmt: skip
     started = time.perf_counter()
+    if data_set is not None and Path(data_set).is_dir():
+        given["data"] = str(Path(data_set).resolve())  # so that --resume finds it from any folder
     if resume:
         trainer, run, sets = _resume(out, given)
     else:
@@ -65,32 +70,27 @@ def train(
 
 def _begin(out: Path | None, given: dict[str, Any]) -> tuple[Trainer, Run, tuple[Dataset, Dataset]]:
     """Return the trainer of a new run, its folder and its data; nothing is written before all of it is known to be good."""
-    defaults: dict[str, Any] = {
-        "model": "lenet5",
-        "data": "mnist",
-        "epochs": 3,
-        "batch_size": 64,
-        "lr": 0.1,
-        "seed": 0,
-        "hand": DEFAULT_HAND,
-    }
-    settings = defaults | {name: value for name, value in given.items() if value is not None}
+    settings = SETTINGS | {name: value for name, value in given.items() if value is not None}
     for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0)):
         integer(f"--{name.replace('_', '-')}", settings[name], least)
     sets = data.load(settings["data"])
-    network = models.create(settings["model"], sets[0].classes, sets[0].images.shape[1:], settings["seed"])
-    trainer = Trainer(
-        network, SGD(lr=settings["lr"], momentum=0.9), batch_size=settings["batch_size"], hand=settings["hand"],
-        schedule=OneCycle(), seed=settings["seed"],
-    )  # fmt: skip
+    trainer = _new_trainer(settings, sets)
     settings |= {
-        "input_shape": network.input_shape,
-        "classes": network.classes,
+        "input_shape": trainer.model.input_shape,
+        "classes": trainer.model.classes,
         "data_sha256": _digest(sets),
         "byhand": __version__,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     return trainer, Run.create(out or _free_folder(settings["model"], sets[0].name), settings), sets
+
+
+def _new_trainer(settings: dict[str, Any], sets: tuple[Dataset, Dataset]) -> Trainer:
+    network = models.create(str(settings["model"]), sets[0].classes, sets[0].images.shape[1:], settings["seed"])
+    return Trainer(
+        network, SGD(lr=settings["lr"], momentum=0.9), batch_size=settings["batch_size"], hand=str(settings["hand"]),
+        schedule=OneCycle(), seed=settings["seed"],
+    )  # fmt: skip
 
 
 def _resume(out: Path | None, given: dict[str, Any]) -> tuple[Trainer, Run, tuple[Dataset, Dataset]]:
@@ -102,13 +102,13 @@ def _resume(out: Path | None, given: dict[str, Any]) -> tuple[Trainer, Run, tupl
             raise ArgumentError(f"--resume goes on with {name} {settings.get(name)}; {value} needs a new run")
     if run.finished:
         raise FileError(f"the run {run.folder} is finished; there is nothing to go on with")
-    if not run.checkpoint.exists():
-        raise FileError(f"the run {run.folder} has no checkpoint yet; start it anew with another --out")
-    trainer = Trainer.load(run.checkpoint)
-    sets = data.load(str(settings.get("data")))
+    if missing := SETTINGS.keys() - settings.keys():
+        raise FileError(f"{run.folder} can't be gone on with: its run.json has no '{min(missing)}'")
+    sets = data.load(str(settings["data"]))
     if _digest(sets) != settings.get("data_sha256"):
-        raise FileError(f"the data in {settings.get('data')} are not those that {run.folder} began with")
-    return trainer, run, sets
+        raise FileError(f"the data in {settings['data']} are not those that {run.folder} began with")
+    begun = run.checkpoint.exists()  # a kill may have come before the first one
+    return Trainer.load(run.checkpoint) if begun else _new_trainer(settings, sets), run, sets
 
 
 def _tell(trainer: Trainer, settings: dict[str, Any], sets: tuple[Dataset, Dataset], run: Run, resume: bool) -> None:
@@ -177,8 +177,8 @@ def _free_folder(model: str, data_name: str) -> Path:
 
 
 def _newest_folder() -> Path:
-    runs = [path.parent for path in FOLDER.glob("*/checkpoint.safetensors")]
+    runs = [path.parent for path in FOLDER.glob("*/run.json")]
     open_runs = [path for path in runs if not Run(path).finished]
     if not open_runs:
         raise FileError(f"there is no stopped run in {FOLDER}; give one with --out")
-    return max(open_runs, key=lambda path: Run(path).checkpoint.stat().st_mtime)
+    return max(open_runs, key=lambda path: path.stat().st_mtime)

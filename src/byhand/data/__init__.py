@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from byhand.data import digits, idx, mnist
+from byhand.data import idx, mnist
 from byhand.data.dataset import Dataset
 from byhand.errors import FileError, UnknownNameError
 
-__all__ = ["Dataset", "digits", "idx", "load", "mnist"]
+__all__ = ["Dataset", "idx", "load", "mnist"]
 
 Array = npt.NDArray[Any]
 

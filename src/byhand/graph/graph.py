@@ -168,7 +168,7 @@ class Graph:
     def free_name(self, label: str) -> str:
         """Return `label` with the first number that makes it new: conv1, conv2, ..."""
         number = 1
-        while f"{label}{number}" in self.tensors or any(f"{label}{number}" == node.name for node in self.nodes):
+        while f"{label}{number}" in self.tensors:
             number += 1
         return f"{label}{number}"
 

@@ -3,11 +3,16 @@
 A stranger's graph is data. Every field is checked, every node goes through its op's contract again, and nothing is run.
 """
 
+from math import prod
 from typing import Any
 
 from byhand.errors import ByhandError, FileError
 from byhand.graph.graph import Graph, Tensor
-from byhand.ops.op import get
+from byhand.ops.op import Op, flat, get
+from byhand.shapes import Shape, Window
+
+MOST_AXES, MOST_NUMBERS = 32, 2**40  # of one tensor: what no machine could hold is no network
+MOST_PADDED = 2**24  # numbers of an image in its padding, which a hand makes on the way, or a hundred times the image
 
 
 def to_json(graph: Graph, output: Tensor) -> dict[str, Any]:
@@ -37,18 +42,28 @@ def from_json(data: Any) -> tuple[Graph, Tensor]:
     """
     graph = Graph()
     try:
-        graph.add_input(tuple(_typed(data["input"]["shape"], list)), _typed(data["input"]["name"], str))
+        _check_size(graph.add_input(_shape(data["input"]["shape"]), _typed(data["input"]["name"], str)))
         for name, shape in _typed(data["parameters"], dict).items():
-            graph.add_tensor(name, tuple(_typed(shape, list)), "parameter")
+            _check_size(graph.add_tensor(name, _shape(shape), "parameter"))
         dtypes = _state_types(data["nodes"])
         for name, shape in _typed(data["state"], dict).items():
-            graph.add_tensor(name, tuple(_typed(shape, list)), "state", dtypes.get(name))
+            _check_size(graph.add_tensor(name, _shape(shape), "state", dtypes.get(name)))
+        usable = {tensor.name for tensor in graph.tensors.values() if tensor.kind != "state"}
         for node in _typed(data["nodes"], list):
             op = get(_typed(node["op"], str))
             named = _typed(node["inputs"], dict)
             inputs = {name: _tensors(graph, named.get(name)) for name in op.inputs}
-            graph.add(op, inputs, _typed(node["attributes"], dict), _typed(node["name"], str))
-        return graph, graph.tensor(_typed(data["output"], str))
+            _check_kinds(op, inputs, usable)
+            usable.add(graph.add(op, inputs, _typed(node["attributes"], dict), _typed(node["name"], str)).name)
+            for tensor in graph.nodes[-1].outputs.values():
+                _check_size(tensor)
+        for node, call in zip(graph.nodes, graph.plan(1, training=False)[0].values()):
+            if call.window is not None:
+                _check_padding(node.name, node.inputs["x"].shape, call.window)
+        output = graph.tensor(_typed(data["output"], str))
+        if all(node.output is not output for node in graph.nodes):
+            raise FileError(f"the output '{output.name}' is not what a node makes")
+        return graph, output
     except (ByhandError, KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
         trouble = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise FileError(f"its graph can't be read: {trouble[:500]}") from None
@@ -63,6 +78,38 @@ def _state_types(nodes: Any) -> dict[str, Any]:
             if name in op.dtypes and isinstance(node["inputs"].get(name), str):
                 found[node["inputs"][name]] = op.dtypes[name]
     return found
+
+
+def _shape(value: Any) -> tuple[Any, ...]:
+    if len(_typed(value, list)) > MOST_AXES:
+        raise FileError(f"a shape has {len(value)} axes; expected {MOST_AXES} at most")
+    return tuple(value)
+
+
+def _check_size(tensor: Tensor) -> None:
+    if len(tensor.shape) > MOST_AXES or prod(tensor.shape) > MOST_NUMBERS:
+        raise FileError(f"'{tensor.name}' would hold more numbers, or in more axes, than any network's")
+
+
+def _check_padding(name: str, image: Shape, window: Window) -> None:
+    top, bottom, left, right = window.padding
+    padded = (image[1] + top + bottom) * (image[2] + left + right) * image[3]
+    if padded > max(MOST_PADDED, 100 * prod(image)):
+        raise FileError(
+            f"{name} pads {image[1]}x{image[2]} images by {window.padding} pixels, more than any network does"
+        )
+
+
+def _check_kinds(op: Op, inputs: dict[str, Any], usable: set[str]) -> None:
+    """Raise a FileError for an input of another kind than its op takes: what it updates is a state, and nothing else is."""
+    for name, value in inputs.items():
+        for tensor in flat([value]):
+            if name in op.state:
+                good = tensor.kind == "state" and tensor.dtype is op.dtypes.get(name)
+            else:
+                good = tensor.name in usable and name not in op.dtypes
+            if not good:
+                raise FileError(f"{op.name} can't take '{tensor.name}' as its {name}")
 
 
 def _names(value: Any) -> Any:

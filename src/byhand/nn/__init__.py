@@ -2,6 +2,7 @@
 
 from byhand.nn.file import load
 from byhand.nn.init import INITIALISERS
+from byhand.nn.layer import Input, Layer, Sequential
 from byhand.nn.layers import (
     GELU,
     Add,
@@ -14,8 +15,6 @@ from byhand.nn.layers import (
     Flatten,
     GlobalAvgPool2d,
     HardSwish,
-    Input,
-    Layer,
     LayerNorm,
     LeakyReLU,
     Linear,
@@ -25,7 +24,6 @@ from byhand.nn.layers import (
     ReLU,
     ReLU6,
     Reshape,
-    Sequential,
     Sigmoid,
     SiLU,
     Softmax,

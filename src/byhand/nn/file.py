@@ -74,6 +74,7 @@ def read(path: str | os.PathLike[str]) -> tuple[Model, dict[str, Array], dict[st
     except (
         ByhandError,
         SafetensorError,
+        ArithmeticError,
         OSError,
         ValueError,
         TypeError,
@@ -81,8 +82,14 @@ def read(path: str | os.PathLike[str]) -> tuple[Model, dict[str, Array], dict[st
         AttributeError,
         RecursionError,
     ) as error:
-        what = "it has no metadata that byhand wrote" if isinstance(error, KeyError) else " ".join(str(error).split())
-        raise FileError(f"{path} is not a model that byhand can use: {what[:400]}") from None
+        what = "it has no metadata that byhand wrote" if isinstance(error, KeyError) else one_line(error)
+        raise FileError(f"{path} is not a model that byhand can use: {what}") from None
+
+
+def one_line(error: Exception) -> str:
+    """Return what an error says, in one line and without what a terminal would obey: a stranger's file may have written it."""
+    text = " ".join(str(error).split())
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:400])
 
 
 def model_file(path: str | os.PathLike[str]) -> Path:
@@ -107,7 +114,9 @@ def _model(about: Any) -> Model:
     mean, std = (_numbers(about[name], graph.input.shape[-1]) for name in ("mean", "std"))
     if not isinstance(about["classes"], list) or not all(isinstance(name, str) for name in about["classes"]):
         raise FileError("its classes are no list of names")
-    settings = {"mean": mean, "std": std, "classes": about["classes"], "dtype": str(about["dtype"])}
+    if about["dtype"] not in ("float32", "float64"):  # NumPy evaluates what stands in other type names
+        raise FileError(f"its dtype is {str(about['dtype'])[:40]!r}; expected 'float32' or 'float64'")
+    settings = {"mean": mean, "std": std, "classes": about["classes"], "dtype": np.dtype(about["dtype"])}
     return Model(graph.input, output, name=str(about["name"]), seed=None, **settings)
 
 

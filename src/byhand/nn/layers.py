@@ -1,95 +1,14 @@
-"""Layers: each adds nodes, and the parameters they need, to the graph of the tensor it is called on. Nothing else.
+"""The layers that people compose, a class an op; `layer.py` says what all of them do."""
 
-A layer called twice in one network uses the same parameters twice. Names come from the layer (`name=`) or are counted:
-conv1, conv2, pool1, ... A parameter is named after its layer: conv1_weight.
-"""
-
-from collections.abc import Callable
-from typing import Any, ClassVar
-
-import numpy as np
+from typing import Any
 
 from byhand import ops
 from byhand.errors import ArgumentError
 from byhand.graph import Graph, Tensor
 from byhand.nn import init
 from byhand.nn.init import Initialiser
-from byhand.ops.op import Op
+from byhand.nn.layer import Layer
 from byhand.shapes import Shape, integer, pair
-
-
-def Input(*shape: int, name: str = "images") -> Tensor:
-    """Return the symbolic input of a new network: one example's shape, without the batch.
-
-    >>> from byhand import nn
-    >>> nn.Conv2d(8, 3)(nn.Input(28, 28, 1))
-    <value conv1 (N, 26, 26, 8)>
-    """
-    return Graph().add_input(tuple(integer("Input's shape", size) for size in shape), name)
-
-
-class Layer:
-    """What all layers share: a name, an op, its attributes, and parameters that are made once a graph.
-
-    A layer without parameters is this class with an op in it.
-    """
-
-    op: ClassVar[Op]
-    label: ClassVar[str] = ""
-
-    def __init__(self, *, name: str | None = None, **attributes: Any) -> None:
-        self.name, self.attributes = name, attributes
-
-    def __call__(self, *inputs: Any) -> Tensor:
-        """Add the layer's node; return its output. A call that fails leaves the graph as it was."""
-        graph = self.graph_of(*inputs)
-        with graph.whole():
-            return self.add_to(graph, self.node_name(graph), *inputs)
-
-    def add_to(self, graph: Graph, name: str, *inputs: Any) -> Tensor:
-        """Add the layer's node under a name, and before it the parameters that it needs."""
-        names = dict(zip(self.op.inputs, (list(inputs),) if self.op.inputs == ("xs",) else inputs))
-        return graph.add(self.op, names, self.attributes, name)
-
-    def __repr__(self) -> str:
-        own = {key: value for key, value in vars(self).items() if key not in ("name", "attributes")}
-        settings = own | self.attributes | ({} if self.name is None else {"name": self.name})
-        return f"{type(self).__name__}({', '.join(f'{key}={value!r}' for key, value in settings.items())})"
-
-    def graph_of(self, *inputs: Any) -> Graph:
-        """Return the graph that the inputs belong to."""
-        takes = 1 if self.op.inputs[0] == "x" else len(self.op.inputs)  # what else the op takes is the layer's own
-        if not inputs or (len(inputs) != takes and self.op.inputs != ("xs",)):
-            expected = "one or more" if self.op.inputs == ("xs",) else takes
-            raise ArgumentError(f"{type(self).__name__} was called on {len(inputs)} tensors; expected {expected}")
-        for one in inputs:
-            if not isinstance(one, Tensor):
-                raise ArgumentError(
-                    f"{type(self).__name__} was called on a {type(one).__name__}; "
-                    f"expected a tensor that comes from nn.Input (for arrays, call the op: bh.{self.op.name})"
-                )
-        return inputs[0].graph  # type: ignore[no-any-return]
-
-    def node_name(self, graph: Graph) -> str:
-        """Return the name for the layer's next node: its own at the first call, else the next number of its label."""
-        first = id(self) not in graph.layers
-        graph.layers.setdefault(id(self), (self, {}))
-        named = self.name is not None and first
-        return str(self.name) if named else graph.free_name(self.label or self.op.name)
-
-    def tensors(self, graph: Graph, wanted: dict[str, tuple[Shape, Any]], name: str, kind: str) -> dict[str, Tensor]:
-        """Return the layer's parameters (or states) in a graph: made on the first call, the same ones ever after."""
-        _, mine = graph.layers.setdefault(id(self), (self, {}))
-        for suffix, (shape, initialiser) in wanted.items():
-            if suffix not in mine:
-                dtype = np.uint64 if initialiser is init.random_key else None
-                mine[suffix] = graph.add_tensor(f"{name}_{suffix}", shape, kind, dtype, init.get(initialiser))
-            elif mine[suffix].shape != shape:
-                raise ArgumentError(
-                    f"{mine[suffix].name} has the shape {mine[suffix].shape}, but here the layer needs {shape}; "
-                    "a layer that is used twice needs inputs of the same shape"
-                )
-        return {suffix: mine[suffix] for suffix in wanted}
 
 
 class Conv2d(Layer):
@@ -395,27 +314,3 @@ class Softmax(Layer):
     """y = e^x / sum e^x along the last axis. As a network's last layer it is left to the loss, which is stable with it."""
 
     op = ops.softmax
-
-
-class Sequential:
-    """Layers one after the other; itself a layer, so that blocks can be named and put together.
-
-    >>> from byhand import nn
-    >>> nn.Sequential(nn.Conv2d(8, 3), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(10))(nn.Input(28, 28, 1))
-    <value fc1 (N, 10)>
-    """
-
-    def __init__(self, *layers: Callable[[Tensor], Tensor]) -> None:
-        for layer in layers:
-            if not callable(layer):
-                raise ArgumentError(f"Sequential got a {type(layer).__name__}; expected layers")
-        self.layers = layers
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Add every layer in turn; return the last one's output."""
-        for layer in self.layers:
-            x = layer(x)
-        return x
-
-    def __repr__(self) -> str:
-        return f"Sequential({', '.join(map(repr, self.layers))})"

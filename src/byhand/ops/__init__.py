@@ -5,6 +5,7 @@ conformance test holds its hands together.
 """
 
 from byhand.ops.activation import gelu, hard_swish, leaky_relu, relu, relu6, sigmoid, silu, tanh
+from byhand.ops.arithmetic import add, multiply
 from byhand.ops.conv2d import conv2d
 from byhand.ops.dropout import dropout
 from byhand.ops.linear import linear
@@ -12,7 +13,7 @@ from byhand.ops.loss import softmax, softmax_cross_entropy
 from byhand.ops.norm import batch_norm, layer_norm
 from byhand.ops.op import DEFAULT_HAND, HANDS, REGISTRY, Op, get
 from byhand.ops.pool import avg_pool, global_avg_pool, max_pool
-from byhand.ops.tensor import add, channel_shuffle, concat, flatten, multiply, pad, reshape, transpose
+from byhand.ops.tensor import channel_shuffle, concat, flatten, pad, reshape, transpose
 
 __all__ = [
     "DEFAULT_HAND",

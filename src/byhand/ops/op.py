@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from inspect import signature
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -91,11 +90,9 @@ class Op:
         self.state = state  # inputs that forward may also write: running statistics, a random key
         self.check = check  # raises for inputs whose numbers, not only their shapes, can be wrong
         self.hands = {"loops": Hand(*loops), "arrays": Hand(*arrays)}
-        parameters = signature(contract).parameters.values()
-        self.inputs = tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
-        self.optional = tuple(p.name for p in parameters if p.name in self.inputs and p.default is None)
-        self.attributes = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
-        self.required = tuple(p.name for p in parameters if p.name in self.attributes and p.default is p.empty)
+        self.inputs, self.attributes = positional(contract), keywords(contract)
+        self.optional = self.inputs[len(self.inputs) - len(contract.__defaults__ or ()) :]
+        self.required = tuple(name for name in self.attributes if name not in (contract.__kwdefaults__ or {}))
         forward, backward = (positional(hand) for hand in self.hands["arrays"])
         self.outputs = forward[len(self.inputs) :]
         self.forward_arguments, self.backward_arguments = forward, backward
@@ -238,12 +235,14 @@ def get(name: str) -> Op:
 
 def positional(function: Callable[..., Any]) -> tuple[str, ...]:
     """Return the names of a hand's arrays, in order."""
-    return tuple(p.name for p in signature(function).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD)
+    code = function.__code__  # inspect.signature says the same, and takes most of the import's time
+    return code.co_varnames[: code.co_argcount]
 
 
 def keywords(function: Callable[..., Any]) -> tuple[str, ...]:
     """Return the names of a hand's attributes, in order."""
-    return tuple(p.name for p in signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY)
+    code = function.__code__
+    return code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
 
 
 def flat(values: Iterable[Any]) -> list[Any]:

@@ -3,7 +3,7 @@
 from dataclasses import fields
 from typing import Any
 
-from byhand.errors import UnknownNameError
+from byhand.errors import ArgumentError, UnknownNameError
 from byhand.train.optim import OPTIMIZERS
 from byhand.train.schedule import SCHEDULES
 
@@ -23,12 +23,16 @@ def to_json(settings: Any) -> dict[str, Any]:
     }
 
 
-def from_json(data: Any) -> Any:
+def from_json(data: Any, deep: int = 0) -> Any:
     """Return the optimiser or schedule that `to_json` wrote.
 
     Raises UnknownNameError, ArgumentError or TypeError for anything else.
     """
-    values = {name: from_json(value) if isinstance(value, dict) else value for name, value in dict(data).items()}
+    if deep > 10:
+        raise ArgumentError("schedules stand within each other, more than ten deep")
+    values = {
+        name: from_json(value, deep + 1) if isinstance(value, dict) else value for name, value in dict(data).items()
+    }
     kind = values.pop("kind", None)
     if kind not in KINDS:
         raise UnknownNameError("optimiser or schedule", str(kind), KINDS)

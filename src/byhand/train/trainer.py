@@ -16,24 +16,26 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from math import isfinite
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from byhand.data import Dataset
 from byhand.errors import ArgumentError, DivergedError, FileError, ShapeError
 from byhand.nn import Model
-from byhand.nn.file import read, save
+from byhand.nn.file import one_line, read, save
 from byhand.ops import DEFAULT_HAND, softmax_cross_entropy
 from byhand.ops.loss import check_labels
 from byhand.ops.op import Array
 from byhand.program import Program
 from byhand.shapes import integer, number
 from byhand.train import settings
-from byhand.train.display import Display
 from byhand.train.optim import OPTIMIZERS, Optimizer, update
 from byhand.train.run import Run
 from byhand.train.schedule import SCHEDULES, Constant, Schedule
+
+if TYPE_CHECKING:
+    from byhand.train.display import Display
 
 SAVE_EVERY = 30.0  # seconds between checkpoints within an epoch
 CURVE_POINTS = 100
@@ -146,6 +148,8 @@ class Trainer:
                 f"fit: the training under way has {self.progress.epochs} epochs of {self.progress.images} images; "
                 f"got {epochs or self.progress.epochs} of {len(train)}; finish it first, or make a new Trainer"
             )
+        from byhand.train.display import Display  # noqa: PLC0415  (rich takes longer to import than all of byhand)
+
         state, saved = self.progress, time.monotonic()
         with _stop_signals() as stop, Display(state.epochs, len(train), quiet=quiet) as display:
             for row, seconds in self._steps(train, test, display):
@@ -271,8 +275,8 @@ class Trainer:
                     )
                 buffer[...] = stored
         except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
-            what = f"it has no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
-            raise FileError(f"{path} is not a checkpoint that byhand can go on from: {what[:400]}") from None
+            what = f"it has no {error}" if isinstance(error, KeyError) else one_line(error)
+            raise FileError(f"{path} is not a checkpoint that byhand can go on from: {what}") from None
         return trainer
 
 

@@ -1,0 +1,116 @@
+"""What the READMEs, CONTRIBUTING and the examples say is what happens: their code is run here."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import byhand as bh
+from byhand.ops import activation
+from byhand.ops.op import REGISTRY
+from tests.ops.draw import Seeded
+from tests.ops.test_conformance import check, typed
+
+ROOT = Path(__file__).parent.parent
+READMES = ("README.md", "README.zh.md")
+
+
+def blocks(name, language):
+    """Return the code blocks of a document."""
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", (ROOT / name).read_text(), re.DOTALL | re.MULTILINE)
+    return [code for marked, code in fenced if marked == language]
+
+
+def run(words, folder):
+    return subprocess.run(
+        [sys.executable, *words], cwd=folder, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_the_readmes_python_runs_as_it_stands(name, tmp_path):
+    code = blocks(name, "python")
+    assert len(code) >= 3
+    for block in code:
+        done = run(["-W", "error", "-c", block], tmp_path)
+        assert done.returncode == 0, done.stderr
+
+
+def test_both_readmes_have_the_same_code_pictures_and_links():
+    english, chinese = ((ROOT / name).read_text() for name in READMES)
+
+    def code(text):
+        """The blocks without their comments, which each language has in its own words."""
+        return [
+            re.sub(r"\s*(#|<-).*", "", block)
+            for block in re.findall(r"^```\w*\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+        ]
+
+    assert len(code(english)) == len(code(chinese))
+    for ours, theirs in list(zip(code(english), code(chinese)))[:-1]:  # the last, the map of the folders, is prose
+        assert ours == theirs
+    pictures = [re.findall(r"\((docs/\S+?)\)", text) for text in (english, chinese)]
+    assert pictures[0] == pictures[1] != []
+    assert english.count("\n## ") == chinese.count("\n## ")
+
+
+@pytest.mark.parametrize("name", [*READMES, "CONTRIBUTING.md"])
+def test_every_file_that_a_document_points_to_is_there(name):
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", (ROOT / name).read_text()):
+        assert (ROOT / target).exists(), target
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_the_map_of_the_folders_names_every_room(name):
+    rooms = next(block for block in blocks(name, "") if block.startswith("src/byhand/"))
+    for path in (ROOT / "src" / "byhand").iterdir():
+        if path.is_dir() and path.name != "__pycache__":
+            assert f"  {path.name}/" in rooms
+
+
+def test_the_op_that_contributing_adds_passes_the_conformance_test():
+    source = blocks("CONTRIBUTING.md", "python")[0]
+    namespace = dict(vars(activation), log1p=np.log1p)
+    try:
+        exec(source, namespace)
+        op = REGISTRY["softplus"]
+        for seed in range(20):
+            values, attributes = op.sample(Seeded(seed))
+            check(op, "arrays", typed(op, values, np.float64), attributes)
+        assert np.allclose(op([0.0, 1000.0]), [np.log(2), 1000])
+    finally:
+        REGISTRY.pop("softplus", None)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
+def test_an_example_runs_and_is_short(path, tmp_path):
+    assert path.read_text().count("\n") < 60
+    done = run(["-W", "error", path], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+def test_the_changelog_speaks_of_this_version():
+    assert f"## {bh.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_commands_that_the_readme_names_exist():
+    done = run(["-m", "byhand", "--help"], ROOT)
+    for command in re.findall(r"^byhand (\w+)", "\n".join(blocks("README.md", "")), re.MULTILINE):
+        assert f"  {command} " in done.stdout
+
+
+def test_what_the_readme_says_of_predict_is_what_it_prints():
+    """The digits under examples are pictures of what their names say."""
+    pictures = sorted((ROOT / "examples" / "digits").glob("*.jpg"))
+    assert len(pictures) == 5
+    from byhand.data import digits
+
+    train, _ = bh.data.load("mnist")
+    model = bh.models.create("lenet5")
+    bh.Trainer(model, bh.SGD(lr=0.05, momentum=0.9)).fit(train.take(6000), epochs=2, quiet=True)
+    read = model.predict(np.stack([digits.from_file(path) for path in pictures])).argmax(1)
+    assert [str(digit) for digit in read] == [path.stem for path in pictures]
