@@ -171,10 +171,14 @@ def integer(name: str, value: Any, least: int = 1) -> int:
 
 def number(name: str, value: Any, least: float = float("-inf"), below: float = float("inf")) -> float:
     """Return `value` as a float with least <= value < below, or raise an ArgumentError that names it."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value < below:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value < below or _huge(value):
         ends = f"from {least:g} up to {below:g}" if below < float("inf") else f"{least:g} or more"
         raise ArgumentError(f"{name} is {value!r}; expected a number{'' if least == float('-inf') else ', ' + ends}")
     return float(value)
+
+
+def _huge(value: float) -> bool:
+    return isinstance(value, int) and abs(value) > 2**1000  # no float holds it
 
 
 def pair(name: str, value: Any, least: int = 1) -> tuple[int, int]:

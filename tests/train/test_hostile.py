@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.train.small import network, plain, stripes
 
 import byhand as bh
 from byhand import nn
+from tests.train.small import network, plain, stripes
 
 DATA = stripes(8)
 ROOM = 64 * 2**20  # bytes beside the file's own size
@@ -154,7 +154,7 @@ NODES = (
 
 
 def assert_harmless(text):
-    """A program imports byhand's own functions and calls them on p, g, state, arena and the optimiser's buffers. Nothing else."""
+    """A program imports byhand's own functions and calls them on p, g, state, arena and the optimiser. No more."""
     tree = ast.parse(text)
     imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
@@ -241,11 +241,12 @@ def test_every_cut_is_seen(tmp_path, kind):
 HUGE = 10**400
 VALUES = [
     None, True, False, 0, 1, -1, 2, 3, 2**31, 2**62, 2**64, HUGE, -HUGE, 0.5, -0.5, 1e308, float("nan"), float("inf"), -0.0,
-    "", "x", "same", "images", "conv1", "relu1", "fc1_weight", "norm1_running_mean", "dropout1_key", "pool1_where", "loss", "float",
-    "relu", "conv2d", "__debug__", "__class__", "__dict__", "class", "None", "p", "flat", "a b", "a\nb", "\x1b[2J", "\ud800", "ﬁ",
-    "softmax_cross_entropy", "batch_norm", "dropout", "concat", CODE, f"x={CODE}", f"')\n{CODE}\n#", '"""' + CODE, "x" * 10_000,
-    "(1,,2)f4", "O", "float64", [], [[]], [1], [0], [-1], [HUGE], [1] * 70, [2**40, 2**40], ["images", "images"], {}, {"kind": "SGD"},
-    {"kind": "WarmUp", "then": {"kind": "WarmUp"}}, {"x": "images"}, {"padding": "same"}, {"name": "images", "shape": [6, 6, 1]},
+    "", "x", "same", "images", "conv1", "relu1", "fc1_weight", "norm1_running_mean", "dropout1_key", "pool1_where", "loss",
+    "relu", "conv2d", "float", "__debug__", "__class__", "__dict__", "class", "None", "p", "flat", "a b", "a\nb", "\x1b[2J",
+    "\ud800", "ﬁ", "softmax_cross_entropy", "batch_norm", "dropout", "concat", CODE, f"x={CODE}", f"')\n{CODE}\n#",
+    '"""' + CODE, "x" * 10_000, "(1,,2)f4", "O", "float64", [], [[]], [1], [0], [-1], [HUGE], [1] * 70, [2**40, 2**40],
+    ["images", "images"], {}, {"kind": "SGD"}, {"kind": "WarmUp", "then": {"kind": "WarmUp"}}, {"x": "images"},
+    {"padding": "same"}, {"name": "images", "shape": [6, 6, 1]},
 ]  # fmt: skip
 
 
@@ -522,6 +523,41 @@ def test_a_folder_and_a_missing_file(tmp_path):
             with pytest.raises(bh.FileError, match=says) as caught:
                 load(tmp_path / path)
             assert "\n" not in str(caught.value)
+
+
+def plain_linear(path, inputs=4, **settings):
+    """Return (header, what byhand says, the numbers) of a network of one layer, of `inputs` * 3 weights."""
+    nn.Model(nn.Input(inputs), nn.Linear(3), **settings).save(path)
+    return unpack(path.read_bytes())
+
+
+def test_sizes_are_held_against_the_file_before_memory_is_asked_for(tmp_path):
+    header, about, numbers = plain_linear(tmp_path / "file")
+    about["graph"]["input"]["shape"] = [2**24]
+    about["graph"]["parameters"]["fc1_weight"] = [2**24, 3]  # 200 MB, of which the file holds 48 bytes
+    assert check(tmp_path / "file", pack(header, about, numbers)) == [False, False]
+    with pytest.raises(bh.FileError, match=r"'fc1_weight' has the shape \(4, 3\), but its graph says \(16777216, 3\)"):
+        bh.load(tmp_path / "file")
+
+
+@pytest.mark.parametrize("dtype", ["I32", "U32"])
+def test_numbers_of_another_type_are_refused(tmp_path, dtype):
+    header, about, numbers = plain_linear(tmp_path / "file")
+    header["fc1_weight"]["dtype"] = dtype
+    (tmp_path / "file").write_bytes(pack(header, about, numbers))
+    with pytest.raises(bh.FileError, match=rf"'fc1_weight' holds {dtype}; expected F64 or F32 or F16"):
+        bh.load(tmp_path / "file")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_what_was_saved_is_what_is_loaded(tmp_path, dtype):
+    plain_linear(tmp_path / "file", dtype=dtype, name="a-b.c", classes=["x", "y y", "ß"], mean=0.25, std=2.0, seed=7)
+    model = bh.load(tmp_path / "file")
+    again = nn.Model(nn.Input(4), nn.Linear(3), dtype=dtype, seed=7)
+    assert model.p.flat.tobytes() == again.p.flat.tobytes() and model.dtype == dtype
+    assert (model.name, model.classes, model.mean, model.std) == ("a-b.c", ("x", "y y", "ß"), 0.25, 2.0)
+    model.save(tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "file").read_bytes()
 
 
 def test_a_large_file_takes_memory_once_or_twice(tmp_path):

@@ -42,12 +42,12 @@ def from_json(data: Any) -> tuple[Graph, Tensor]:
     """
     graph = Graph()
     try:
-        _check_size(graph.add_input(_shape(data["input"]["shape"]), _typed(data["input"]["name"], str)))
+        _check_size(graph.add_input(tuple(_typed(data["input"]["shape"], list)), _typed(data["input"]["name"], str)))
         for name, shape in _typed(data["parameters"], dict).items():
-            _check_size(graph.add_tensor(name, _shape(shape), "parameter"))
+            _check_size(graph.add_tensor(name, tuple(_typed(shape, list)), "parameter"))
         dtypes = _state_types(data["nodes"])
         for name, shape in _typed(data["state"], dict).items():
-            _check_size(graph.add_tensor(name, _shape(shape), "state", dtypes.get(name)))
+            _check_size(graph.add_tensor(name, tuple(_typed(shape, list)), "state", dtypes.get(name)))
         usable = {tensor.name for tensor in graph.tensors.values() if tensor.kind != "state"}
         for node in _typed(data["nodes"], list):
             op = get(_typed(node["op"], str))
@@ -78,12 +78,6 @@ def _state_types(nodes: Any) -> dict[str, Any]:
             if name in op.dtypes and isinstance(node["inputs"].get(name), str):
                 found[node["inputs"][name]] = op.dtypes[name]
     return found
-
-
-def _shape(value: Any) -> tuple[Any, ...]:
-    if len(_typed(value, list)) > MOST_AXES:
-        raise FileError(f"a shape has {len(value)} axes; expected {MOST_AXES} at most")
-    return tuple(value)
 
 
 def _check_size(tensor: Tensor) -> None:

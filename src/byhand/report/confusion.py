@@ -6,8 +6,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from byhand.errors import ArgumentError
+from byhand.ops.loss import check_labels
 from byhand.ops.op import Array
 from byhand.report import picture
+
+NUMBERED, NAMED = 30, 150  # classes up to which each place has its number, each row its name
+LARGEST = 24.0  # inches
 
 
 def confusion_matrix(labels: Array, predictions: Array, classes: int) -> Array:
@@ -18,6 +22,7 @@ def confusion_matrix(labels: Array, predictions: Array, classes: int) -> Array:
     array([[1, 1],
            [0, 1]])
     """
+    labels, predictions = check_labels(labels, classes), check_labels(predictions, classes)
     if labels.shape != predictions.shape:
         raise ArgumentError(f"confusion_matrix: got {len(labels)} labels for {len(predictions)} predictions")
     return np.bincount(labels * classes + predictions, minlength=classes**2).reshape(classes, classes)
@@ -34,21 +39,23 @@ def mistakes(matrix: Array, classes: Sequence[str], most: int = 3) -> list[tuple
 def draw_confusion(matrix: Array, classes: Sequence[str], path: str | os.PathLike[str], title: str = "") -> None:
     """Draw a confusion matrix as PNG: mistakes in colour, by their share of the class; what is right in grey."""
     count = len(classes)
-    side = max(4.2, 0.42 * count + 1)
+    numbered = count <= NUMBERED
+    side = 0.42 * count + 1 if numbered else max(13.6, 0.15 * count + 1)
+    side = min(max(4.2, side), LARGEST)
     figure = picture.figure(side, side)
     axes = figure.add_subplot()
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     wrong = shares * (1 - np.eye(count))
     axes.imshow(wrong, cmap="Oranges", vmin=0, vmax=max(0.02, wrong.max() * 1.4))
-    for i, j in np.ndindex(count, count):
-        if matrix[i, j] and count <= 30:
-            colour, weight = (picture.SOFT, "normal") if i == j else (picture.INK, "bold")
-            axes.text(j, i, f"{matrix[i, j]:,}", ha="center", va="center", fontsize=7, color=colour, weight=weight)
-    turn = {"rotation": 90} if max(map(len, classes)) > 3 else {}
-    axes.set_xticks(range(count), classes, **turn)
-    axes.set_yticks(range(count), classes)
+    for i, j in np.argwhere(matrix) if numbered else ():
+        colour, weight = (picture.SOFT, "normal") if i == j else (picture.INK, "bold")
+        axes.text(j, i, f"{matrix[i, j]:,}", ha="center", va="center", fontsize=7, color=colour, weight=weight)
+    ticks = range(0, count, 1 + count // NAMED)
+    names = [picture.plain_text(classes[i]) for i in ticks]
+    axes.set_xticks(ticks, names, parse_math=False, rotation=90 if max(map(len, names)) > 3 else 0)
+    axes.set_yticks(ticks, names, parse_math=False)
     axes.set_xlabel("taken for")
     axes.set_ylabel("class")
-    axes.set_title(title)
+    axes.set_title(picture.plain_text(title, 80), parse_math=False)
     picture.plain(axes)
     picture.write(figure, path)

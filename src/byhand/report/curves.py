@@ -19,16 +19,20 @@ def draw_curves(
     epochs = [point[0] for point in points]
     for place, (name, column) in enumerate((("loss", 1), ("accuracy", 2))):
         axes = figure.add_subplot(1, 2, place + 1)
-        axes.plot(epochs, [point[column] for point in points], color=picture.PLUS, linewidth=1, label="training")
+        values = [point[column] for point in points]
+        mark = "o-" if len(points) == 1 else "-"  # a line through one point shows nothing
+        axes.plot(epochs, values, mark, color=picture.PLUS, linewidth=1, markersize=4, label="training")
         tested = [(row["epoch"], row[f"test_{name}"]) for row in history if f"test_{name}" in row]
         if tested:
             last = f"{tested[-1][1]:.2%}" if name == "accuracy" else f"{tested[-1][1]:.3f}"
             axes.plot(*zip(*tested), "o-", color=picture.MINUS, linewidth=1, markersize=4, label=f"test: {last}")
-        axes.set_yscale("log" if name == "loss" else "linear")
+        if name == "loss" and any(value > 0 for _, value in [*zip(epochs, values), *tested]):
+            axes.set_yscale("log")
         axes.grid(axis="y", color=picture.LINE, linewidth=0.6)
         axes.set_xlabel("epoch")
         axes.set_title(name)
         picture.plain(axes)
         axes.legend(frameon=False, fontsize=8, labelcolor=picture.INK)
-    figure.suptitle(title, fontsize=9, x=0.01, ha="left", color=picture.SOFT)
+    title = picture.plain_text(title, 120)
+    figure.suptitle(title, fontsize=9, x=0.01, ha="left", color=picture.SOFT, parse_math=False)
     picture.write(figure, path)

@@ -2,6 +2,7 @@
 
 import io
 import os
+import warnings
 from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -32,8 +33,16 @@ def plain(axes: Any) -> None:
         text.set_fontsize(9)
 
 
+def plain_text(text: str, most: int = 32) -> str:
+    """Return text as a picture can show it: in one line, cut in its middle where it is long. Draw it with parse_math=False."""
+    text = "".join(letter if letter.isprintable() else " " for letter in text)
+    return text if len(text) <= most else f"{text[: most // 2 - 1]}…{text[-most // 2 :]}"
+
+
 def write(picture: Any, path: str | os.PathLike[str]) -> None:
     """Write a figure as PNG, whole or not at all."""
     buffer = io.BytesIO()
-    picture.savefig(buffer, format="png", metadata={"Software": "byhand"})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # it is drawn as a box
+        picture.savefig(buffer, format="png", metadata={"Software": "byhand"})
     write_whole(path, buffer.getvalue())

@@ -8,54 +8,33 @@ else has to be kept beside the parameters, the optimiser's buffers and the state
 from __future__ import annotations
 
 import os
-import signal
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
 from math import isfinite
-from types import FrameType
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from byhand.data import Dataset
-from byhand.errors import ArgumentError, DivergedError, FileError, ShapeError
+from byhand.errors import ArgumentError, DivergedError, ShapeError
 from byhand.nn import Model
-from byhand.nn.file import one_line, read, save
 from byhand.ops import DEFAULT_HAND, softmax_cross_entropy
 from byhand.ops.loss import check_labels
-from byhand.ops.op import Array
 from byhand.program import Program
 from byhand.shapes import integer, number
-from byhand.train import settings
+from byhand.train import checkpoint
 from byhand.train.optim import OPTIMIZERS, Optimizer, update
+from byhand.train.progress import Progress, Row
 from byhand.train.run import Run
 from byhand.train.schedule import SCHEDULES, Constant, Schedule
+from byhand.train.stop import stop_signals
 
 if TYPE_CHECKING:
     from byhand.train.display import Display
 
 SAVE_EVERY = 30.0  # seconds between checkpoints within an epoch
 CURVE_POINTS = 100
-Row = dict[str, Any]
-
-
-@dataclass
-class Progress:
-    """Where a training stands: `done` of its steps, and of the epoch under way the images seen and the sums over them."""
-
-    epochs: int
-    images: int
-    first: int  # the trainer's steps when this training began
-    done: int = 0
-    seen: int = 0
-    loss: float = 0.0
-    correct: int = 0
-    history: list[Row] = field(default_factory=list)
-    curve: list[list[float]] = field(default_factory=list)
-    window: list[float] = field(default_factory=lambda: [0, 0.0, 0])  # of the curve's next point: images, loss, correct
 
 
 class Trainer:
@@ -118,7 +97,7 @@ class Trainer:
         x, labels = model.prepare(images), check_labels(labels, len(model.classes))
         if labels.shape != (len(x),):
             raise ShapeError(f"Trainer: labels have the shape {labels.shape}; expected ({len(x)},), one an image")
-        program, optimizer = self.program(len(x)), _Namespace(self.buffers)
+        program, optimizer = self.program(len(x)), SimpleNamespace(**self.buffers)
         loss = program(x, labels, model.p, model.g, model.state, program.arena, optimizer, lr=lr, t=self.steps + 1)
         self.steps += 1
         return float(loss), int((program.arena.probabilities.argmax(1) == labels).sum())
@@ -151,7 +130,7 @@ class Trainer:
         from byhand.train.display import Display  # noqa: PLC0415  (rich takes longer to import than all of byhand)
 
         state, saved = self.progress, time.monotonic()
-        with _stop_signals() as stop, Display(state.epochs, len(train), quiet=quiet) as display:
+        with stop_signals() as stop, Display(state.epochs, len(train), quiet=quiet) as display:
             for row, seconds in self._steps(train, test, display):
                 if row is not None and run is not None:
                     run.log(row | {"seconds": round(seconds, 3)})
@@ -234,113 +213,12 @@ class Trainer:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a checkpoint, whole or not at all: the model, the optimiser's buffers, and where training stands."""
-        notes = {
-            "optimizer": settings.to_json(self.optimizer),
-            "schedule": settings.to_json(self.schedule),
-            "batch_size": self.batch_size,
-            "hand": self.hand,
-            "clip_norm": self.clip_norm,
-            "smoothing": self.smoothing,
-            "seed": self.seed,
-            "steps": self.steps,
-            "progress": None if self.progress is None else asdict(self.progress),
-            "history": self.history,
-            "curve": self.curve,
-        }
-        buffers = {f"optimizer.{name}": array for name, array in self.buffers.items()}
-        save(self.model, path, more=buffers, notes={"trainer": notes})
+        checkpoint.save(self, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Trainer:
-        """Return the trainer of a checkpoint; its `fit` goes on where it stood.
+        """Return the trainer of a checkpoint, or of a run's folder; its `fit` goes on where it stood.
 
         Raises FileError where there is none, or where it is not whole.
         """
-        model, buffers, about = read(path)
-        try:
-            notes: dict[str, Any] = dict(about["trainer"])
-            optimizer, schedule = (settings.from_json(notes[name]) for name in ("optimizer", "schedule"))
-            plain = {name: notes[name] for name in ("batch_size", "hand", "clip_norm", "smoothing", "seed")}
-            trainer = cls(model, optimizer, schedule=schedule, **plain)
-            trainer.steps = integer("steps", notes["steps"], 0)
-            trainer.history, trainer.curve = _rows(notes["history"]), _points(notes["curve"])
-            if notes["progress"] is not None:
-                trainer.progress = _progress(notes["progress"])
-                trainer.history, trainer.curve = trainer.progress.history, trainer.progress.curve
-            for name, buffer in trainer.buffers.items():
-                stored: Array = buffers[f"optimizer.{name}"]
-                if stored.shape != buffer.shape or stored.dtype != buffer.dtype:
-                    raise FileError(
-                        f"its optimizer.{name} is {stored.dtype} {stored.shape}, not {buffer.dtype} {buffer.shape}"
-                    )
-                buffer[...] = stored
-        except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
-            what = f"it has no {error}" if isinstance(error, KeyError) else one_line(error)
-            raise FileError(f"{path} is not a checkpoint that byhand can go on from: {what}") from None
-        return trainer
-
-
-class _Namespace:
-    """The optimiser's buffers, as the generated program names them."""
-
-    def __init__(self, buffers: dict[str, Array]) -> None:
-        self.__dict__.update(buffers)
-
-
-def _rows(data: Any) -> list[Row]:
-    named = isinstance(data, list) and all(
-        isinstance(row, dict) and {"epoch", "loss", "accuracy"} <= set(row) for row in data
-    )
-    if not named or not all(_plain(value) for row in data for value in row.values()):
-        raise TypeError("its history is no list of rows")
-    return data  # type: ignore[no-any-return]
-
-
-def _points(data: Any) -> list[list[float]]:
-    if not isinstance(data, list) or not all(isinstance(row, list) and len(row) == 3 for row in data):
-        raise TypeError("its curve is no list of points")
-    if not all(_plain(value) for row in data for value in row):
-        raise TypeError("its curve holds what is no number")
-    return data
-
-
-def _plain(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _progress(data: Any) -> Progress:
-    images, loss, right = data["window"]
-    return Progress(
-        epochs=integer("epochs", data["epochs"]),
-        images=integer("images", data["images"]),
-        first=integer("first", data["first"], 0),
-        done=integer("done", data["done"], 0),
-        seen=integer("seen", data["seen"], 0),
-        loss=number("loss", data["loss"]),
-        correct=integer("correct", data["correct"], 0),
-        history=_rows(data["history"]),
-        curve=_points(data["curve"]),
-        window=[integer("window", images, 0), number("window", loss), integer("window", right, 0)],
-    )
-
-
-@contextmanager
-def _stop_signals() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C (or a polite kill) into an event, so that a step is never cut in half; a second one interrupts."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():  # only the main thread may handle signals
-        yield stop
-        return
-    before = {int(one): signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
-
-    def ask(asked: int, frame: FrameType | None) -> None:
-        stop.set()
-        signal.signal(asked, before[asked] or signal.SIG_DFL)
-
-    for one in before:
-        signal.signal(one, ask)
-    try:
-        yield stop
-    finally:
-        for one, handler in before.items():
-            signal.signal(one, handler or signal.SIG_DFL)  # None: not set from Python
+        return checkpoint.load(cls, path)
