@@ -2,7 +2,7 @@
 # make lint   ruff and mypy                               make bench  byhand beside its peers
 PYTHON ?= python3
 BIN    := .venv/bin
-PIP    := $(BIN)/pip install --quiet --disable-pip-version-check
+PIP    := $(BIN)/pip install -qq --disable-pip-version-check
 TORCH  := torch==2.13.0+cpu
 .DELETE_ON_ERROR:
 .PHONY: run test lint bench clean

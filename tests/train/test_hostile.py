@@ -513,11 +513,15 @@ def test_a_folder_and_a_missing_file(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "model.safetensors").mkdir()
-    for load in (bh.load, bh.Trainer.load):
+    (tmp_path / "run" / "checkpoint.safetensors").mkdir()
+    for load, expected in (
+        (bh.load, "model; expected model.safetensors or checkpoint.safetensors in it"),
+        (bh.Trainer.load, "checkpoint; expected checkpoint.safetensors in it"),
+    ):
         for path, says in (
-            ("empty", "holds no model; expected model.safetensors or checkpoint.safetensors in it"),
+            ("empty", f"holds no {expected}"),
             ("none", "there is no file .*none; expected a model that byhand saved"),
-            ("run", "is not a model that byhand can use"),
+            ("run", "is not a model that byhand can use|holds no model"),
             ("nul\0byte", "there is no file|is not a model"),
         ):
             with pytest.raises(bh.FileError, match=says) as caught:

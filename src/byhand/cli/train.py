@@ -120,9 +120,9 @@ def _tell(trainer: Trainer, settings: dict[str, Any], sets: tuple[Dataset, Datas
     print(f"  {summary.parameters:,} parameters, {summary.flops:,} FLOPs an image forward")
     print(f"  {len(sets[0]):,} images to train on, {len(sets[1]):,} to test on")
     print(
-        f"  {settings['epochs']} epoch{'s' if settings['epochs'] > 1 else ''} of {steps:,} steps, batch {trainer.batch_size}, "
-        f"SGD with momentum 0.9, learning rate up to {trainer.optimizer.lr:g} and down again, seed {trainer.seed}"
+        f"  {settings['epochs']} epoch{'s' if settings['epochs'] > 1 else ''} of {steps:,} steps, batch {trainer.batch_size}"
     )
+    print(f"  SGD with momentum 0.9, learning rate up to {trainer.optimizer.lr:g} and down again, seed {trainer.seed}")
     print(f"  hand: {trainer.hand}    run: {run.folder}")
     if resume and trainer.progress is not None:
         print(f"  going on after {trainer.progress.done:,} steps")
@@ -142,11 +142,11 @@ def _report(trainer: Trainer, settings: dict[str, Any], test: Dataset, run: Run)
     draw_confusion(matrix, network.classes, run.folder / "confusion.png", title)
     draw_curves(trainer.history, trainer.curve, run.folder / "curves.png", title)
     wrong = int((guesses != test.labels).sum())
-    worst = ", ".join(f"{a} for {b} ({n})" for a, b, n in [(j, i, n) for i, j, n in mistakes(matrix, network.classes)])
+    worst = ", ".join(f"{taken} for {true} ({n})" for true, taken, n in mistakes(matrix, network.classes))
     lines = [
         "",
-        f"test accuracy {result['accuracy']:.2%}, loss {result['loss']:.4f}: {wrong:,} of {len(test):,} images wrong"
-        + (f"; most often it reads {worst}" if worst else ""),
+        f"test accuracy {result['accuracy']:.2%}, loss {result['loss']:.4f}: {wrong:,} of {len(test):,} images wrong",
+        *([f"most often it reads {worst}"] if worst else []),
         "",
         f"wrote to {run.folder}",
         "  model.safetensors       the network: bh.load, byhand show, byhand predict",

@@ -43,7 +43,10 @@ def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
 
 def load(make: type[Trainer], path: str | os.PathLike[str]) -> Trainer:
     """Return the trainer (the class that `make` is) of a checkpoint, or of the one in a run's folder."""
-    path = Run(path).checkpoint if Path(path).is_dir() else path
+    if Path(path).is_dir():
+        folder, path = path, Run(path).checkpoint
+        if not path.exists():
+            raise FileError(f"the folder {folder} holds no checkpoint; expected {path.name} in it")
     model, buffers, about = file.read(path)
     try:
         notes: dict[str, Any] = dict(about["trainer"])

@@ -20,8 +20,8 @@ class Display:
         self.console = console or Console(highlight=False)
         self.bar = Progress(
             TextColumn("epoch {task.fields[epoch]}"),
-            BarColumn(24, complete_style="blue", finished_style="blue"),
-            TextColumn("{task.percentage:3.0f} %  {task.fields[told]}"),
+            BarColumn(12, complete_style="blue", finished_style="blue"),
+            TextColumn("{task.percentage:3.0f} % {task.fields[told]}"),
             TimeRemainingColumn(compact=True),
             TextColumn("left"),
             console=self.console,
@@ -59,7 +59,7 @@ class Display:
         assert self.task is not None
         seconds = time.perf_counter() - self.started
         rate = (seen - self.at_start) / seconds
-        told = f"{rate:7,.0f} images/s  loss {loss:.4f}  accuracy {accuracy:6.2%}"
+        told = f"{rate:6,.0f} images/s, loss {loss:.4f}, accuracy {accuracy:.1%}"
         self.bar.update(self.task, completed=self.epoch * self.images + seen, told=told)
         if not self.estimated and seconds > MEASURED:
             self.estimated = True
