@@ -25,7 +25,7 @@ clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .venv/installed: pyproject.toml
-	@echo "Making .venv and installing byhand (once; about 350 MB with NumPy, Numba and matplotlib) ..."
+	@echo "Making .venv and installing byhand (once; about 430 MB with NumPy, Numba and matplotlib) ..."
 	@$(PYTHON) -m venv .venv
 	@$(PIP) --editable .
 	@touch $@

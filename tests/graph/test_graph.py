@@ -215,10 +215,10 @@ def test_with_loss_leaves_the_original_untouched():
     assert more is not graph and more.input is x and more.nodes[:-1] == graph.nodes
     assert [t for t in more.tensors if t not in graph.tensors] == ["labels", "loss", "probabilities"]
     loss = more.nodes[-1]
-    assert loss.output.shape == () and loss.attributes == {"smoothing": 0.1} and loss.inputs["logits"] is logits
+    assert loss.output.shape == () and loss.attributes == {"label_smoothing": 0.1} and loss.inputs["logits"] is logits
     _, shapes = more.plan(5, training=True)
     assert (shapes["labels"], shapes["loss"], shapes["probabilities"]) == ((5,), (), (5, 3))
-    with pytest.raises(ArgumentError, match=r"^loss: smoothing is 1"):
+    with pytest.raises(ArgumentError, match=r"^loss: label_smoothing is 1"):
         graph.with_loss(logits, 1)
     with pytest.raises(ShapeError, match=r"^loss: logits has the shape"):
         nn.Input(2, 2).graph.with_loss(nn.Input(2, 2), 0.0)

@@ -64,7 +64,7 @@ BAD_CALLS = [
     (lambda: bh.softmax_cross_entropy([[0.0, 0.0]], [-1]), ArgumentError, "cross_entropy: labels hold -1, .* 0 to 1"),
     (lambda: bh.softmax_cross_entropy([[0.0, 0.0]], [1.0]), ArgumentError, "labels holds float64; expected whole numbers"),
     (lambda: bh.softmax_cross_entropy.backward(1, [[0.0, 0.0]], [2]), ArgumentError, "cross_entropy: labels hold 2"),
-    (lambda: bh.softmax_cross_entropy([[0.0]], [0], smoothing=1), ArgumentError, "smoothing is 1; expected .* up to 1"),
+    (lambda: bh.softmax_cross_entropy([[0.0]], [0], label_smoothing=1), ArgumentError, "smoothing is 1; .* up to 1"),
     (
         lambda: bh.batch_norm([1.0], *np.ones((4, 1))),
         ShapeError, r"batch_norm: x has the shape \(1,\); expected \(N, ..., C\)",

@@ -110,8 +110,8 @@ def layer_norm(x, gamma, beta, *, eps=1e-5):
     return F.layer_norm(x, gamma.shape, gamma, beta, eps)
 
 
-def softmax_cross_entropy(logits, labels, *, smoothing=0.0):
-    return F.cross_entropy(logits, labels, label_smoothing=smoothing)
+def softmax_cross_entropy(logits, labels, *, label_smoothing=0.0):
+    return F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
 
 
 def dropout(x, key, *, rate=0.5, training=True):

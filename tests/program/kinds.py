@@ -2,7 +2,7 @@
 
 from byhand.program.source import Update
 
-KINDS = [{"train": False}, {"train": True}, {"train": True, "input_gradient": True, "smoothing": 0.1}]
+KINDS = [{"train": False}, {"train": True}, {"train": True, "input_gradient": True, "label_smoothing": 0.1}]
 
 
 def double_step(p, g, *, lr):

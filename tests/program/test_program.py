@@ -225,8 +225,8 @@ def test_a_program_can_be_read():
     assert re.search(
         r"conv2d\(pixels, p\.conv1_weight, None, arena\.conv1, .*\)  # \(64, 8, 8, 2\) -> \(64, 8, 8, 4\)\n", body
     )
-    forward = body[: body.index("# backward")]
-    assert [line.split("(")[0].strip() for line in forward.splitlines()[2:-1]] == [
+    forward = body[: body.index("# backward")].rstrip()
+    assert [line.split("(")[0].strip() for line in forward.splitlines()[2:]] == [
         *(node.op.name for node in model.graph.nodes), "softmax_cross_entropy",
     ]  # fmt: skip
     updating = str(model.program(64, train=True, update=UPDATE))
@@ -324,10 +324,10 @@ def test_the_arena_has_the_models_type(dtype):
 
 def test_smoothing_goes_into_the_loss():
     model = everything()
-    assert "smoothing=0.1)" in str(model.program(2, train=True, smoothing=0.1))
-    assert "smoothing=0.0)" in str(model.program(2, train=True))
-    with pytest.raises(ArgumentError, match=r"^loss: smoothing is 2"):
-        model.program(2, train=True, smoothing=2)
+    assert "label_smoothing=0.1)" in str(model.program(2, train=True, label_smoothing=0.1))
+    assert "label_smoothing=0.0)" in str(model.program(2, train=True))
+    with pytest.raises(ArgumentError, match=r"^loss: label_smoothing is 2"):
+        model.program(2, train=True, label_smoothing=2)
 
 
 def test_a_batch_too_large_for_memory():

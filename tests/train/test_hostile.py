@@ -57,7 +57,7 @@ def saved(kind):
         trainer.fit(DATA, DATA, epochs=2, quiet=True)
         trainer.progress = bh.train.trainer.Progress(3, 8, 2, done=1, history=trainer.history, curve=trainer.curve)
     else:
-        trainer = bh.Trainer(rich(), bh.AdamW(), clip_norm=1.0, smoothing=0.1)
+        trainer = bh.Trainer(rich(), bh.AdamW(), clip_norm=1.0, label_smoothing=0.1)
     with TemporaryDirectory() as folder:
         trainer.save(f"{folder}/checkpoint")
         with open(f"{folder}/checkpoint", "rb") as file:  # noqa: PTH123
@@ -377,7 +377,7 @@ LOADS_AS_A_MODEL = {  # what only a checkpoint says
     "code as optimiser": lambda: put("trainer.optimizer.kind", CODE),
     "code as hand": lambda: put("trainer.hand", CODE),
     "code as clip_norm": lambda: put("trainer.clip_norm", CODE),
-    "code as smoothing": lambda: put("trainer.smoothing", CODE),
+    "code as label_smoothing": lambda: put("trainer.label_smoothing", CODE),
     "a rate of 10^400": lambda: put("trainer.optimizer.lr", HUGE),
     "a rate that is no number": lambda: put("trainer.optimizer.lr", float("nan")),
     "an optimiser that is a schedule": lambda: put("trainer.optimizer", {"kind": "Cosine"}),

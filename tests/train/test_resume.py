@@ -22,7 +22,13 @@ OPTIMIZERS = {"sgd": bh.SGD(0.1, 0.9), "adam": bh.Adam(0.01)}
 def new(optimizer):
     """Return a trainer with everything that a resume must bring back: momentum, running means, dropout's key, a schedule."""
     return bh.Trainer(
-        network(), OPTIMIZERS[optimizer], batch_size=BATCH, schedule=bh.OneCycle(), clip_norm=1.0, smoothing=0.1, seed=3
+        network(),
+        OPTIMIZERS[optimizer],
+        batch_size=BATCH,
+        schedule=bh.OneCycle(),
+        clip_norm=1.0,
+        label_smoothing=0.1,
+        seed=3,
     )
 
 

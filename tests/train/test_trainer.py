@@ -77,7 +77,7 @@ def test_the_record_sees_a_wrong_number():
 def test_loops_take_the_step_that_arrays_take_on_lenet():
     (images, labels), after = make.lenet_batch(), {}
     for hand in HANDS:
-        trainer = bh.Trainer(make.lenet(), make.LENET_SGD, hand=hand, clip_norm=0.5, smoothing=0.1)
+        trainer = bh.Trainer(make.lenet(), make.LENET_SGD, hand=hand, clip_norm=0.5, label_smoothing=0.1)
         after[hand] = (trainer.step(images[:1], labels[:1]), trainer.model.p.flat, trainer.buffers["velocity"])
     for loops, arrays in zip(*after.values()):
         np.testing.assert_allclose(loops, arrays, rtol=0, atol=1e-13)
@@ -86,7 +86,7 @@ def test_loops_take_the_step_that_arrays_take_on_lenet():
 def test_clip_norm_and_smoothing_count():
     after = [
         bits(trainer)
-        for settings in ({}, {"clip_norm": 0.01}, {"smoothing": 0.1})
+        for settings in ({}, {"clip_norm": 0.01}, {"label_smoothing": 0.1})
         if (trainer := plain(bh.SGD(), **settings)).step(DATA.images[:4], DATA.labels[:4])
     ]
     assert len(set(after)) == 3
@@ -330,7 +330,7 @@ def test_epochs_are_a_whole_number(epochs):
         ({"batch_size": 0}, "Trainer: batch_size is 0"),
         ({"clip_norm": -1.0}, "Trainer: clip_norm is -1.0"),
         ({"clip_norm": float("nan")}, "Trainer: clip_norm is nan"),
-        ({"smoothing": 1.0}, "Trainer: smoothing is 1.0"),
+        ({"label_smoothing": 1.0}, "Trainer: label_smoothing is 1.0"),
         ({"seed": -1}, "Trainer: seed is -1"),
         ({"seed": 0.5}, "Trainer: seed is 0.5"),
         ({"hand": "foot"}, "there is no hand 'foot'"),

@@ -151,12 +151,12 @@ class Graph:
         graph.tensors = {name: t for name, t in self.tensors.items() if name in needed or t is self.input}
         return graph
 
-    def with_loss(self, logits: Tensor, smoothing: float) -> Graph:
+    def with_loss(self, logits: Tensor, label_smoothing: float) -> Graph:
         """Return a copy that goes on from the logits to the loss: softmax cross-entropy against `labels`."""
         graph, op = Graph(), get("softmax_cross_entropy")
         graph.nodes, graph.tensors, graph.input = list(self.nodes), dict(self.tensors), self.input
         inputs = {"logits": logits, "labels": Tensor(graph, "labels", (1,), "input", np.int64)}
-        attributes = {"smoothing": smoothing}
+        attributes = {"label_smoothing": label_smoothing}
         call = op.plan([t.shape for t in inputs.values()], attributes, "loss")
         outputs = {
             name: Tensor(graph, name, shape, "value", op.dtypes.get(name)) for name, shape in call.shapes.items()

@@ -150,20 +150,20 @@ class Model:
         hand: str = DEFAULT_HAND,
         update: Update | None = None,
         input_gradient: bool = False,
-        smoothing: float = 0.0,
+        label_smoothing: float = 0.0,
     ) -> Program:
         """Return the generated program for a batch size; `print` shows it.
 
         update: what an optimiser adds (`trainer.program()` hands it in); input_gradient: also d loss / d images;
-        smoothing: label smoothing in the loss.
+        label_smoothing: the part of the truth that is spread over all classes.
         """
         batch = integer("program: batch", batch)
-        key = (batch, train, hand, update, input_gradient, smoothing)
+        key = (batch, train, hand, update, input_gradient, label_smoothing)
         if key not in self._programs:
             title = f"{self.name}, {self.parameter_count:,} parameters"
             self._programs[key] = build(
                 self.graph, self.logits, title, batch=batch, training=train, hand=hand, dtype=self.dtype,
-                update=update, input_gradient=input_gradient, smoothing=smoothing,
+                update=update, input_gradient=input_gradient, label_smoothing=label_smoothing,
             )  # fmt: skip
         return self._programs[key]
 

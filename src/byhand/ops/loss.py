@@ -79,13 +79,13 @@ softmax = Op(
 )
 
 
-# softmax_cross_entropy: the truth q is (1 - smoothing) at the label, plus smoothing / K everywhere --------------------
+# softmax_cross_entropy: the truth q is (1 - label_smoothing) at the label, plus label_smoothing / K everywhere --------
 
 
-def loss_contract(logits, labels, *, smoothing=0.0):
+def loss_contract(logits, labels, *, label_smoothing=0.0):
     """Return the mean cross-entropy of softmax(logits) against labels: logits (N, K), labels (N,) -> loss ().
 
-    smoothing: the part of the truth that is spread over all classes, 0 up to 1. Unit: nats. Raises ShapeError where
+    label_smoothing: the part of the truth that is spread over all classes, 0 up to 1. Unit: nats. Raises ShapeError where
     shapes do not fit.
 
     >>> import byhand as bh
@@ -95,11 +95,11 @@ def loss_contract(logits, labels, *, smoothing=0.0):
     axes("logits", logits, "N, K")
     if labels != logits[:1]:
         raise ShapeError(f"labels have the shape {labels}; expected {logits[:1]}, one a row of logits {logits}")
-    attributes = {"smoothing": number("smoothing", smoothing, 0, 1)}
+    attributes = {"label_smoothing": number("label_smoothing", label_smoothing, 0, 1)}
     return Call({"loss": (), "probabilities": logits}, attributes, flops=6 * prod(logits))
 
 
-def softmax_cross_entropy_loops(logits, labels, loss, probabilities, *, smoothing):
+def softmax_cross_entropy_loops(logits, labels, loss, probabilities, *, label_smoothing):
     images, classes = logits.shape
     total = 0.0
     for n in range(images):
@@ -110,33 +110,33 @@ def softmax_cross_entropy_loops(logits, labels, loss, probabilities, *, smoothin
             norm += probabilities[n, k]
         for k in range(classes):
             probabilities[n, k] /= norm
-            truth = smoothing / classes + (1 - smoothing if k == labels[n] else 0)
+            truth = label_smoothing / classes + (1 - label_smoothing if k == labels[n] else 0)
             if truth > 0:
                 total -= truth * (logits[n, k] - largest - log(norm))  # ln p, without the underflow of p
     loss[...] = total / images
 
 
-def softmax_cross_entropy_backward_loops(probabilities, labels, grad_loss, grad_logits, *, smoothing):
+def softmax_cross_entropy_backward_loops(probabilities, labels, grad_loss, grad_logits, *, label_smoothing):
     images, classes = probabilities.shape
     for n, k in np.ndindex(images, classes):
-        truth = smoothing / classes + (1 - smoothing if k == labels[n] else 0)
+        truth = label_smoothing / classes + (1 - label_smoothing if k == labels[n] else 0)
         grad_logits[n, k] = grad_loss[()] * (probabilities[n, k] - truth) / images
 
 
-def softmax_cross_entropy_arrays(logits, labels, loss, probabilities, *, smoothing):
+def softmax_cross_entropy_arrays(logits, labels, loss, probabilities, *, label_smoothing):
     shifted = logits - logits.max(-1, keepdims=True)
     np.exp(shifted, out=probabilities)
     norm = probabilities.sum(-1, keepdims=True)
     probabilities /= norm
     log_p = shifted - np.log(norm)
     right = log_p[np.arange(len(labels)), labels]
-    loss[...] = -((1 - smoothing) * right.mean() + (smoothing * log_p.mean() if smoothing else 0))
+    loss[...] = -((1 - label_smoothing) * right.mean() + (label_smoothing * log_p.mean() if label_smoothing else 0))
 
 
-def softmax_cross_entropy_backward_arrays(probabilities, labels, grad_loss, grad_logits, *, smoothing):
+def softmax_cross_entropy_backward_arrays(probabilities, labels, grad_loss, grad_logits, *, label_smoothing):
     images, classes = probabilities.shape
-    grad_logits[...] = probabilities - smoothing / classes
-    grad_logits[np.arange(images), labels] -= 1 - smoothing
+    grad_logits[...] = probabilities - label_smoothing / classes
+    grad_logits[np.arange(images), labels] -= 1 - label_smoothing
     grad_logits *= grad_loss / images
 
 
@@ -156,7 +156,7 @@ def loss_sample(draw):
     """Draw a legal call."""
     images, classes = draw.integer(1, 4), draw.integer(1, 17)
     logits, labels = 10 * draw.array(images, classes), draw.integers(images, below=classes)
-    return (logits, labels), {"smoothing": draw.choice([0.0, 0.1])}
+    return (logits, labels), {"label_smoothing": draw.choice([0.0, 0.1])}
 
 
 softmax_cross_entropy = Op(

@@ -259,10 +259,6 @@ def shape_of(value: Any) -> Any:
 
 def empty_like(value: Any) -> Any:
     """Return unwritten arrays in the shape of an input: one, a tuple of them, or None."""
-    return (
-        tuple(map(np.empty_like, value))
-        if isinstance(value, tuple)
-        else None
-        if value is None
-        else np.empty_like(value)
-    )
+    if isinstance(value, tuple):
+        return tuple(map(np.empty_like, value))
+    return None if value is None else np.empty_like(value)

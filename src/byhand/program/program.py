@@ -73,11 +73,11 @@ def build(
     dtype: Any,
     update: Update | None = None,
     input_gradient: bool = False,
-    smoothing: float = 0.0,
+    label_smoothing: float = 0.0,
 ) -> Program:
     """Return the program of a graph: its logits, or in training the loss, every gradient, and the update where one is given."""
     graph, output = graph.up_to(logits), logits
     if training:
-        graph = graph.with_loss(logits, smoothing)
+        graph = graph.with_loss(logits, label_smoothing)
         output = graph.nodes[-1].output
     return Program(Writer(graph, output, batch, training, hand, dtype).write(title, update, input_gradient))

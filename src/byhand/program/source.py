@@ -51,10 +51,10 @@ class Writer:
         for node in self.graph.nodes:
             self._forward(node)
         if self.training:
-            self.lines.append(("# backward, last layer first", ""))
+            self.lines += [("", ""), ("# backward, last layer first", "")]
             self._backward(input_gradient)
         if update is not None:
-            self.lines.append(("# update: every parameter in one buffer", ""))
+            self.lines += [("", ""), ("# update: every parameter in one buffer", "")]
             for function in update.functions:
                 self._import(function, function.__name__.removesuffix(f"_{self.hand}"))
             self.lines += [(line, "") for line in update.lines]
@@ -89,7 +89,7 @@ class Writer:
         widths = [len(code) for code, comment in self.lines if comment and len(code) <= 96]
         column = max(widths, default=0)
         for code, comment in self.lines:
-            yield f"    {code.ljust(column)}  # {comment}" if comment else f"    {code}"
+            yield f"    {code.ljust(column)}  # {comment}" if comment else f"    {code}".rstrip()
 
     def _forward(self, node: Node) -> None:
         for output, tensor in node.outputs.items():

@@ -30,7 +30,7 @@ def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
         "batch_size": trainer.batch_size,
         "hand": trainer.hand,
         "clip_norm": trainer.clip_norm,
-        "smoothing": trainer.smoothing,
+        "label_smoothing": trainer.label_smoothing,
         "seed": trainer.seed,
         "steps": trainer.steps,
         "progress": None if trainer.progress is None else asdict(trainer.progress),
@@ -51,7 +51,7 @@ def load(make: type[Trainer], path: str | os.PathLike[str]) -> Trainer:
     try:
         notes: dict[str, Any] = dict(about["trainer"])
         optimizer, schedule = (settings.from_json(notes[name]) for name in ("optimizer", "schedule"))
-        plain = {name: notes[name] for name in ("batch_size", "hand", "clip_norm", "smoothing", "seed")}
+        plain = {name: notes[name] for name in ("batch_size", "hand", "clip_norm", "label_smoothing", "seed")}
         trainer = make(model, optimizer, schedule=schedule, **plain)
         trainer.steps = integer("steps", notes["steps"], 0)
         trainer.history, trainer.curve = _rows(notes["history"]), _points(notes["curve"])

@@ -41,7 +41,7 @@ class Trainer:
     """Trains a model.
 
     batch_size: images an update; schedule: how the learning rate changes (constant); clip_norm: the longest gradient
-    allowed; smoothing: label smoothing; seed: the order of the images.
+    allowed; label_smoothing: the part of the truth spread over all classes; seed: the order of the images.
 
     >>> import byhand as bh
     >>> train, test = bh.data.load("mnist")
@@ -60,7 +60,7 @@ class Trainer:
         hand: str = DEFAULT_HAND,
         schedule: Schedule | None = None,
         clip_norm: float | None = None,
-        smoothing: float = 0.0,
+        label_smoothing: float = 0.0,
         seed: int = 0,
     ) -> None:
         self.model, self.optimizer, self.hand = model, optimizer, hand
@@ -73,7 +73,8 @@ class Trainer:
             raise ArgumentError(f"Trainer: schedule is {schedule!r}; expected one of {', '.join(SCHEDULES)}")
         self.batch_size = integer("Trainer: batch_size", batch_size)
         self.clip_norm = None if clip_norm is None else number("Trainer: clip_norm", clip_norm, 0)
-        self.smoothing, self.seed = number("Trainer: smoothing", smoothing, 0, 1), integer("Trainer: seed", seed, 0)
+        self.label_smoothing = number("Trainer: label_smoothing", label_smoothing, 0, 1)
+        self.seed = integer("Trainer: seed", seed, 0)
         self.update = update(optimizer, self.clip_norm, hand)
         self.buffers = {name: np.zeros_like(model.p.flat) for name in optimizer.buffers}
         self.steps = 0
@@ -83,9 +84,8 @@ class Trainer:
 
     def program(self, batch: int | None = None) -> Program:
         """Return the generated program of one update; `print` shows it."""
-        return self.model.program(
-            batch or self.batch_size, train=True, hand=self.hand, update=self.update, smoothing=self.smoothing
-        )
+        settings: dict[str, Any] = {"update": self.update, "label_smoothing": self.label_smoothing}
+        return self.model.program(batch or self.batch_size, train=True, hand=self.hand, **settings)
 
     def step(self, images: Any, labels: Any) -> float:
         """Do one update on a batch: images (N, H, W, C) uint8 or floating point, labels (N,); return the loss before it."""
@@ -202,10 +202,8 @@ class Trainer:
 
     def evaluate(self, test: Dataset) -> dict[str, float]:
         """Return the mean loss and the accuracy on a data set."""
-        logits, labels = (
-            self.model.logits_of(test.images, hand=self.hand),
-            check_labels(test.labels, len(self.model.classes)),
-        )
+        logits = self.model.logits_of(test.images, hand=self.hand)
+        labels = check_labels(test.labels, logits.shape[1])
         return {
             "loss": float(softmax_cross_entropy(logits.astype(np.float64), labels)),
             "accuracy": float((logits.argmax(1) == labels).mean()),
