@@ -223,6 +223,24 @@ BASES = [
 ]
 
 
+@pytest.mark.parametrize("promise", [b"\x05\0\0\0", b"\xff\xff\xff\xff"])
+def test_a_chunk_that_promises_gigabytes_gets_what_there_is(tmp_path, promise):
+    data = bytearray(BASES[0])
+    place = data.index(b"IDAT")
+    data[place - 4 : place] = promise
+    path = tmp_path / "liar.png"
+    path.write_bytes(data)
+    tracemalloc.start()
+    try:
+        digits.from_file(path)
+    except ByhandError as error:
+        assert "\n" not in str(error)
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < len(data) + 8e6
+
+
 @given(
     st.sampled_from(BASES),
     st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 255)), max_size=6),
