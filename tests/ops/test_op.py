@@ -1,5 +1,7 @@
 """What `Op` itself does around the hands: arguments bound and checked, types, state in place, errors that say what to do."""
 
+import inspect
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -278,3 +280,10 @@ def test_dropouts_gradient_goes_where_its_numbers_went():
     x = np.arange(1.0, 65)
     y, grad = bh.dropout(x, 7), bh.dropout.backward(np.ones(64), x, 7)
     assert np.allclose(y, x * grad)
+
+
+def test_an_op_tells_editors_and_notebooks_what_it_takes():
+    told = str(inspect.signature(bh.conv2d))
+    assert told == "(x, weight, bias=None, *, stride=1, padding='valid', dilation=1, groups=1, hand='arrays')"
+    assert not hasattr(bh.conv2d, "strides")
+    assert str(inspect.signature(type(bh.conv2d))).startswith("(name")

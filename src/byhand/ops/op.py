@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from inspect import Parameter, Signature, signature
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -103,6 +104,13 @@ class Op:
 
     def __repr__(self) -> str:
         return f"<op {self.name}({', '.join(self.inputs + self.attributes)}) -> {', '.join(self.outputs)}>"
+
+    def __getattr__(self, name: str) -> Any:
+        """Answer `inspect.signature`, and with it editors and notebooks, with the contract's arguments and `hand`."""
+        if name != "__signature__":
+            raise AttributeError(name)
+        hand = Parameter("hand", Parameter.KEYWORD_ONLY, default=DEFAULT_HAND)
+        return Signature([*signature(self.contract).parameters.values(), hand])
 
     def _check_hands(self) -> None:
         grads = {f"grad_{name}" for name in self.inputs + self.outputs}
