@@ -88,8 +88,10 @@ def test_an_error_of_the_system_is_one_line_and_leaves_the_old_file(tmp_path, mo
     with pytest.raises(FileError) as caught:
         write_whole(tmp_path / "file", b"new")
     monkeypatch.undo()
+    cure = "try another folder" if code == errno.EIO else "free some space and try again"
     assert (
-        str(caught.value) == f"can't write {tmp_path / 'file'}: {os.strerror(code)}; what was there before is untouched"
+        str(caught.value)
+        == f"can't write {tmp_path / 'file'}: {os.strerror(code)}; what was there before is untouched; {cure}"
     )
     assert (tmp_path / "file").read_bytes() == b"old" and names(tmp_path) == ["file"]
 
@@ -180,7 +182,10 @@ def test_a_read_only_folder_is_one_line_and_leaves_the_old_file(tmp_path):
 def test_a_full_disk_leaves_the_old_file(tmp_path):
     with mounted(tmp_path, "size=256k"):
         write_whole(tmp_path / "file", b"a" * 100_000)
-        with pytest.raises(FileError, match=r"file: No space left on device; what was there before is untouched$"):
+        with pytest.raises(
+            FileError,
+            match=r"file: No space left on device; what was there before is untouched; free some space and try again$",
+        ):
             write_whole(tmp_path / "file", b"b" * 300_000)
         assert (tmp_path / "file").read_bytes() == b"a" * 100_000 and names(tmp_path) == ["file"]
         write_whole(tmp_path / "file", b"c" * 100_000)
@@ -236,7 +241,7 @@ def test_a_file_that_may_not_grow_leaves_the_old_one(tmp_path):
     done = subprocess.run([sys.executable, "-c", LIMITED, tmp_path], capture_output=True, text=True, check=True)
     too_large = os.strerror(errno.EFBIG)
     expected = [
-        f"can't write {tmp_path / name}: {too_large}; what was there before is untouched"
+        f"can't write {tmp_path / name}: {too_large}; what was there before is untouched; free some space and try again"
         for name in ("file", "checkpoint")
     ]
     assert done.stdout.splitlines() == [*expected, "True b'old'"] and not done.stderr

@@ -30,7 +30,7 @@ FLOORS = [
 ]
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 ONLY = {"tutorial": {"ops", "data", "files", "shapes", "errors"}, "data": {"files", "shapes", "errors"}}
-LINES = 450
+LINES = 400
 
 
 def files():

@@ -36,7 +36,7 @@ class UnknownNameError(ByhandError, LookupError):
     """
 
     def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
-        known = sorted(known)
+        name, known = str(name), sorted(known)
         close = get_close_matches(name, known, n=1)
         hint = f"; did you mean '{close[0]}'?" if close else ""
         super().__init__(f"there is no {what} '{name}'{hint} (known: {', '.join(known)})")

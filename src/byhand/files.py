@@ -1,5 +1,6 @@
 """Files written whole or not at all, and the folder for what can be made again."""
 
+import errno
 import os
 import secrets
 import tempfile
@@ -31,7 +32,9 @@ def write_whole(path: str | os.PathLike[str], data: bytes | memoryview) -> None:
         temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
-        raise FileError(f"can't write {path}: {error.strerror}; what was there before is untouched") from None
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        cure = "free some space and try again" if full else "try another folder"
+        raise FileError(f"can't write {path}: {error.strerror}; what was there before is untouched; {cure}") from None
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ Source: Dumoulin & Visin 2016, "A guide to convolution arithmetic for deep learn
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, prod
+from numbers import Real
 from operator import index
 from typing import Any
 
@@ -88,29 +89,50 @@ def _pads(padding: Any, size: Sequence[int], reach: Sequence[int], stride: Seque
         return (pads[0], pads[1], pads[2], pads[3])
     if isinstance(padding, str):
         raise ArgumentError(f"padding is '{padding}'; expected 'valid', 'same', a number or (top, bottom, left, right)")
+    return frame(padding)
+
+
+def frame(padding: Any) -> tuple[int, int, int, int]:
+    """Return (top, bottom, left, right) from a number, (down, across) or all four.
+
+    >>> frame((1, 2))
+    (1, 1, 2, 2)
+    """
     if isinstance(padding, (tuple, list)) and len(padding) == 4:
-        values = [integer("padding", value, 0) for value in padding]
-    else:
-        down, across = pair("padding", padding, 0)
-        values = [down, down, across, across]
-    return (values[0], values[1], values[2], values[3])
+        top, bottom, left, right = (integer("padding", value, 0) for value in padding)
+        return top, bottom, left, right
+    if not hasattr(padding, "__index__") and not isinstance(padding, (tuple, list)):
+        raise ArgumentError(f"padding is {padding!r}; expected a number, (down, across) or (top, bottom, left, right)")
+    down, across = pair("padding", padding, 0)
+    return down, down, across, across
 
 
-def receptive_field(windows: Sequence[Window]) -> int:
-    """Return how many input pixels (down) one output pixel sees through a chain of windows.
+Field = tuple[tuple[int, int], tuple[int, int]]  # (pixels down, across), and the strides so far (down, across)
+PIXEL: Field = ((1, 1), (1, 1))
+
+
+def widen(field: Field, window: Window) -> Field:
+    """Return what an output sees of the input of a network, where an input of its window sees `field`."""
+    (down, across), (below, beside) = field
+    reach = [(k - 1) * d for k, d in zip(window.kernel, window.dilation)]
+    seen = (down + reach[0] * below, across + reach[1] * beside)
+    return seen, (below * window.stride[0], beside * window.stride[1])
+
+
+def receptive_field(windows: Sequence[Window]) -> tuple[int, int]:
+    """Return how many input pixels, (down, across), one output pixel sees through a chain of windows.
 
         field = 1 + sum over layers of (reach - 1) * (product of the strides before)
 
     Source: Araujo, Norris & Sim 2019, "Computing receptive fields of convolutional neural networks", Distill.
 
     >>> receptive_field([window((28, 28), 3), window((26, 26), 2, stride=2)])
-    4
+    (4, 4)
     """
-    field, jump = 1, 1
+    field = PIXEL
     for one in windows:
-        field += (one.kernel[0] - 1) * one.dilation[0] * jump
-        jump *= one.stride[0]
-    return field
+        field = widen(field, one)
+    return field[0]
 
 
 def broadcast(a: Shape, b: Shape) -> Shape:
@@ -153,9 +175,10 @@ def reshaped(shape: Shape, target: Sequence[int]) -> Shape:
 
 def normal_axis(axis: Any, dimensions: int) -> int:
     """Return an axis counted from the front."""
-    if not isinstance(axis, int) or isinstance(axis, bool) or not -dimensions <= axis < dimensions:
+    whole = hasattr(axis, "__index__") and not isinstance(axis, bool)
+    if not whole or not -dimensions <= axis < dimensions:
         raise ArgumentError(f"axis is {axis!r}; expected {-dimensions} to {dimensions - 1}")
-    return axis % dimensions
+    return int(axis) % dimensions
 
 
 def integer(name: str, value: Any, least: int = 1) -> int:
@@ -171,14 +194,14 @@ def integer(name: str, value: Any, least: int = 1) -> int:
 
 def number(name: str, value: Any, least: float = float("-inf"), below: float = float("inf")) -> float:
     """Return `value` as a float with least <= value < below, or raise an ArgumentError that names it."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value < below or _huge(value):
+    try:
+        result = float("nan") if isinstance(value, bool) or not isinstance(value, Real) else float(value)
+    except OverflowError:
+        result = float("nan")
+    if not least <= result < below:
         ends = f"from {least:g} up to {below:g}" if below < float("inf") else f"{least:g} or more"
         raise ArgumentError(f"{name} is {value!r}; expected a number{'' if least == float('-inf') else ', ' + ends}")
-    return float(value)
-
-
-def _huge(value: float) -> bool:
-    return isinstance(value, int) and abs(value) > 2**1000  # no float holds it
+    return result
 
 
 def pair(name: str, value: Any, least: int = 1) -> tuple[int, int]:

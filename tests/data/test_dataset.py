@@ -137,4 +137,4 @@ def test_what_is_not_there(tmp_path):
 
 def test_exported_members():
     assert byhand.data.__all__ == sorted(byhand.data.__all__)
-    assert set(byhand.data.__all__) == {"Dataset", "idx", "load", "mnist"}
+    assert set(byhand.data.__all__) == {"Dataset", "digits", "idx", "load", "mnist"}

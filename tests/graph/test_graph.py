@@ -136,9 +136,11 @@ def test_wrong_kinds_of_inputs(call, message):
 
 def test_what_is_no_tensor_does_not_add():
     x = nn.Input(3)
-    for call in (lambda: 1.0 + x, lambda: np.ones(3) + x, lambda: x - x):
-        with pytest.raises(TypeError):
+    for call in (lambda: 1.0 + x, lambda: np.ones(3) + x, lambda: 2 * x, lambda: sum([x, x])):
+        with pytest.raises(ArgumentError, match="expected tensors that come from the same nn.Input"):
             call()
+    with pytest.raises(TypeError):
+        _ = x - x
 
 
 def test_an_error_names_the_layer():
@@ -198,7 +200,7 @@ def test_plan_gives_training_to_those_that_were_not_told():
         calls, _ = y.graph.plan(4, training)
         told = {name: call.attributes["training"] for name, call in calls.items()}
         assert told == {"dropout1": training, "norm1": training, "norm2": False}
-    with pytest.raises(ShapeError, match=r"^norm1: x .* one number a channel, whose variance is unknown"):
+    with pytest.raises(ShapeError, match=r"^norm1: x .* one number a channel, of unknown variance"):
         nn.BatchNorm()(nn.Input(3)).graph.plan(1, training=True)
 
 

@@ -61,15 +61,15 @@ CASES = {
     "Conv2d": [
         Case(partial(nn.Conv2d, 4), bh.conv2d, "conv1", (5, 6, 2), (3, 4, 4),
              parameters={"weight": (3, 3, 2, 4), "bias": (4,)}),
-        Case(partial(nn.Conv2d, 4, (3, 2), stride=(2, 1), padding="same", groups=2, bias=False, initialiser=_ones),
+        Case(partial(nn.Conv2d, 4, (3, 2), stride=(2, 1), padding="same", groups=2, bias=False, initializer=_ones),
              bh.conv2d, "conv1", (5, 6, 2), (3, 6, 4), {"stride": (2, 1), "padding": "same", "groups": 2},
              {"weight": (3, 2, 1, 4)}),
-        Case(partial(nn.Conv2d, 1, 2, dilation=2, padding=(1, 0, 2, 0), initialiser="glorot"), bh.conv2d, "conv1",
+        Case(partial(nn.Conv2d, 1, 2, dilation=2, padding=(1, 0, 2, 0), initializer="glorot"), bh.conv2d, "conv1",
              (5, 5, 1), (4, 5, 1), {"dilation": 2, "padding": (1, 0, 2, 0)}, {"weight": (2, 2, 1, 1), "bias": (1,)}),
     ],
     "Linear": [
         Case(partial(nn.Linear, 4), bh.linear, "fc1", (5,), (4,), parameters={"weight": (5, 4), "bias": (4,)}),
-        Case(partial(nn.Linear, 2, bias=False, initialiser="lecun"), bh.linear, "fc1", (5,), (2,),
+        Case(partial(nn.Linear, 2, bias=False, initializer="lecun"), bh.linear, "fc1", (5,), (2,),
              parameters={"weight": (5, 2)}),
     ],
     "BatchNorm": [

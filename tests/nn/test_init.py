@@ -7,7 +7,7 @@ import pytest
 
 from byhand import nn
 from byhand.errors import UnknownNameError
-from byhand.nn import INITIALISERS, init
+from byhand.nn import INITIALIZERS, init
 
 LAYERS = [((3, 3, 16, 40), (144, 360)), ((300, 50), (300, 50))]  # a shape, and (fan_in, fan_out)
 # the variance that each docstring states, and whether the draws are uniform or normal
@@ -22,8 +22,8 @@ VARIANCE = {
 }
 
 
-def test_every_initialiser_is_checked():
-    assert INITIALISERS.keys() == VARIANCE.keys() | {"zeros", "ones"}, "add the new initialiser to VARIANCE"
+def test_every_initializer_is_checked():
+    assert INITIALIZERS.keys() == VARIANCE.keys() | {"zeros", "ones"}, "add the new initializer to VARIANCE"
 
 
 @pytest.mark.parametrize(("shape", "fans"), LAYERS)
@@ -36,7 +36,7 @@ def test_fans(shape, fans):
 def test_mean_and_variance(name, shape, fans):
     variance, kind = VARIANCE[name][0](*fans), VARIANCE[name][1]
     rng = np.random.default_rng(0)
-    draws = np.concatenate([INITIALISERS[name](rng, shape).ravel() for _ in range(200_000 // prod(shape) + 1)])
+    draws = np.concatenate([INITIALIZERS[name](rng, shape).ravel() for _ in range(200_000 // prod(shape) + 1)])
     kurtosis = {"normal": 3.0, "uniform": 1.8}[kind]
     count = draws.size
     assert abs(draws.mean()) < 5 * sqrt(variance / count)  # five standard errors
@@ -49,9 +49,9 @@ def test_mean_and_variance(name, shape, fans):
         assert np.abs(draws).max() > 1.5 * bound
 
 
-@pytest.mark.parametrize("name", INITIALISERS)
+@pytest.mark.parametrize("name", INITIALIZERS)
 def test_the_seed_decides(name):
-    first, again, other = (INITIALISERS[name](np.random.default_rng(seed), (3, 3, 2, 4)) for seed in (1, 1, 2))
+    first, again, other = (INITIALIZERS[name](np.random.default_rng(seed), (3, 3, 2, 4)) for seed in (1, 1, 2))
     assert first.shape == (3, 3, 2, 4)
     np.testing.assert_array_equal(first, again)
     assert (first != other).any() == (name in VARIANCE)
@@ -72,7 +72,7 @@ def test_random_keys_use_all_64_bits():
 def test_get():
     assert init.get("he") is init.he
     assert init.get(test_get) is test_get
-    with pytest.raises(UnknownNameError, match="there is no initialiser 'glorrot'; did you mean 'glorot'"):
+    with pytest.raises(UnknownNameError, match="there is no initializer 'glorrot'; did you mean 'glorot'"):
         init.get("glorrot")
 
 
@@ -86,7 +86,7 @@ def network(**settings):
 
 @pytest.mark.parametrize("name", VARIANCE)
 def test_a_model_draws_weights_and_starts_biases_at_zero(name):
-    model = nn.Model(nn.Input(6, 6, 1), network(initialiser=name), dtype=np.float64)
+    model = nn.Model(nn.Input(6, 6, 1), network(initializer=name), dtype=np.float64)
     p = model.p
     assert not p.conv1_bias.any() and not p.fc1_bias.any() and not p.norm1_beta.any()
     assert (p.norm1_gamma == 1).all()
@@ -99,7 +99,7 @@ def test_a_model_draws_weights_and_starts_biases_at_zero(name):
 def test_he_is_the_default():
     x = nn.Input(6, 6, 1)
     default = nn.Model(x, network(), seed=2)
-    named = nn.Model(nn.Input(6, 6, 1), network(initialiser="he"), seed=2)
+    named = nn.Model(nn.Input(6, 6, 1), network(initializer="he"), seed=2)
     np.testing.assert_array_equal(default.p.flat, named.p.flat)
 
 
@@ -110,12 +110,12 @@ def test_a_models_seed_decides_all_of_it():
     assert one.state.dropout1_key == same.state.dropout1_key != other.state.dropout1_key
 
 
-def test_a_function_is_an_initialiser():
+def test_a_function_is_an_initializer():
     def counting(rng, shape):
         assert isinstance(rng, np.random.Generator)
         return np.arange(prod(shape)).reshape(shape)
 
-    model = nn.Model(nn.Input(4, 4, 2), network(initialiser=counting))
+    model = nn.Model(nn.Input(4, 4, 2), network(initializer=counting))
     np.testing.assert_array_equal(model.p.conv1_weight.ravel(), np.arange(3 * 3 * 2 * 4))
     np.testing.assert_array_equal(model.p.fc1_weight.ravel(), np.arange(2 * 2 * 4 * 3))
     assert not model.p.fc1_bias.any()

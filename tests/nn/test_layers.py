@@ -97,7 +97,7 @@ def test_gradients_of_a_network_around_each_layer(case):
 
 
 def test_reprs_in_full():
-    assert repr(nn.Linear(3)) == "Linear(units=3, bias=True, initialiser='he')"
+    assert repr(nn.Linear(3)) == "Linear(units=3, bias=True, initializer='he')"
     assert (
         repr(nn.Sequential(nn.ReLU(), nn.Dropout(0.1, name="d"))) == "Sequential(ReLU(), Dropout(rate=0.1, name='d'))"
     )
@@ -245,11 +245,11 @@ ERRORS = [
     (nn.Conv2d, {"filters": 3, "groups": 3}, IMAGE, ArgumentError, "^conv1: got .* with a multiple of 3 channels"),
     (nn.Conv2d, {"filters": 3, "groups": 2}, IMAGE, ShapeError, "^conv1: 3 filters do not fall into 2 groups"),
     (nn.Conv2d, {"filters": 3, "groups": 0}, IMAGE, ArgumentError, "^conv1: groups is 0"),
-    (nn.Conv2d, {"filters": 3, "initialiser": "hee"}, IMAGE, UnknownNameError, "no initialiser 'hee'; did you mean 'he'"),
+    (nn.Conv2d, {"filters": 3, "initializer": "hee"}, IMAGE, UnknownNameError, "no initializer 'hee'; did you mean 'he'"),
     (nn.Conv2d, {"filters": 2}, ROW, ArgumentError, r"^conv1: got <input images \(N, 6\)>; expected \(N, H, W, C\)"),
     (nn.Linear, {"units": 0}, None, ArgumentError, "Linear: units is 0"),
     (nn.Linear, {"units": 2}, IMAGE, ArgumentError, r"^fc1: got .*; expected \(N, D\): put nn.Flatten\(\) before it"),
-    (nn.Linear, {"units": 2, "initialiser": "x"}, ROW, UnknownNameError, "no initialiser 'x'"),
+    (nn.Linear, {"units": 2, "initializer": "x"}, ROW, UnknownNameError, "no initializer 'x'"),
     (nn.BatchNorm, {"eps": -1}, IMAGE, ArgumentError, "^norm1: eps is -1"),
     (nn.BatchNorm, {"momentum": "fast"}, IMAGE, ArgumentError, "^norm1: momentum is 'fast'"),
     (nn.LayerNorm, {"axes": 0}, None, ArgumentError, "LayerNorm: axes is 0"),
@@ -322,7 +322,7 @@ def test_a_layer_used_twice_needs_the_same_shape():
 
 @pytest.mark.parametrize(
     "fails", [nn.Conv2d(3, 9), nn.Conv2d(3, 3, groups=2), nn.Dropout(1.0), nn.LayerNorm(4), nn.BatchNorm(eps=-1),
-              nn.Linear(2, initialiser="x"), nn.MaxPool2d(9), nn.Conv2d(3, 3, name="class")],
+              nn.Linear(2, initializer="x"), nn.MaxPool2d(9), nn.Conv2d(3, 3, name="class")],
 )  # fmt: skip
 def test_a_call_that_fails_leaves_the_graph_as_it_was(fails):
     x = nn.Input(8, 8, 2)

@@ -72,8 +72,8 @@ def test_receptive_field_through_dilation_stride_and_branches():
 
 def test_a_receptive_field_is_what_a_gradient_reaches():
     x = nn.Input(40, 40, 1)
-    y = nn.MaxPool2d(3, stride=2)(nn.Conv2d(1, 3, stride=2, initialiser="ones")(x))
-    y = nn.Conv2d(1, 3, dilation=2, initialiser="ones")(y)
+    y = nn.MaxPool2d(3, stride=2)(nn.Conv2d(1, 3, stride=2, initializer="ones")(x))
+    y = nn.Conv2d(1, 3, dilation=2, initializer="ones")(y)
     fields = [row.receptive_field for row in nn.Model(x, nn.Flatten()(y)).summary().rows]
     size = y.shape[1]
     grad = np.zeros((1, size, size, 1))

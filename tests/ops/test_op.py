@@ -77,7 +77,7 @@ BAD_CALLS = [
     ),
     (
         lambda: bh.batch_norm([[1.0, 2.0]], *np.ones((4, 2)), training=True),
-        ShapeError, "batch_norm: x .* has one number a channel, .* train with a larger batch",
+        ShapeError, "batch_norm: x .* has one number a channel, .* take a batch size that leaves no image alone",
     ),
     (
         lambda: bh.batch_norm([[1.0, 2.0]], *np.ones((4, 2)), eps=-1),

@@ -57,7 +57,9 @@ def _interleaved(work: str, peers: list[str], rounds: int, seconds: float) -> di
         processes = {}
         for peer in peers:
             command = [sys.executable, "-m", "byhand.bench.peer", peer, work]
-            process = stack.enter_context(subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True))
+            process = stack.enter_context(
+                subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True, start_new_session=True)
+            )
             assert process.stdin is not None
             stack.callback(process.stdin.close)
             processes[peer] = process

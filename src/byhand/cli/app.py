@@ -2,9 +2,11 @@
 
 import os
 import sys
+from typing import Annotated
 
 import typer
 
+from byhand import __version__
 from byhand.cli.bench import bench
 from byhand.cli.predict import predict
 from byhand.cli.show import show
@@ -19,8 +21,16 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (train, predict, show, tutorial, bench):
+COMMANDS = (train, predict, show, tutorial, bench)
+for command in COMMANDS:
     app.command()(command)
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="print the version")] = False) -> None:
+    if version:
+        print(f"byhand {__version__}")
+        raise typer.Exit
 
 
 def main() -> None:
@@ -29,7 +39,8 @@ def main() -> None:
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except ByhandError as error:
         code = _fail(str(error))
-    except typer.Abort:
+    except typer.Abort:  # Ctrl-C
+        print("byhand: stopped", file=sys.stderr)
         code = 130
     except BrokenPipeError:  # `byhand show ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -40,7 +51,8 @@ def main() -> None:
         )  # typer's own: an option that does not exist, a missing argument
         if message is None:
             raise
-        code = _fail(f"{message()} (byhand {' '.join(sys.argv[1:2])} --help tells more)".replace("  ", " "))
+        known = [word for word in sys.argv[1:2] if word in [command.__name__ for command in COMMANDS]]
+        code = _fail(f"{message()} ({' '.join(['byhand', *known, '--help'])} tells more)")
     sys.exit(code or 0)
 
 

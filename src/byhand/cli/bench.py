@@ -18,7 +18,10 @@ def bench(
     seconds: Annotated[float, typer.Option(min=0.01, help="a turn's length")] = 0.5,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object, and nothing else")] = False,
 ) -> None:
-    """Measure training steps of byhand beside PyTorch, where that is installed: in turns, medians, ratios."""
+    """Measure training steps beside PyTorch.
+
+    Both take turns in one run; medians and ratios are printed. Without PyTorch, byhand is measured alone.
+    """
     for name in works or ():
         if name not in WORKS:
             raise UnknownNameError("work", name, WORKS)

@@ -24,7 +24,10 @@ def predict(
     show: Annotated[bool, typer.Option("--show", help="also print what the network received")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object, and nothing else")] = False,
 ) -> None:
-    """Classify pictures of handwritten digits, PNG or JPEG of any size, centred as MNIST's makers did."""
+    """Read pictures of handwritten digits.
+
+    PNG or JPEG of any size, one digit on each, filling its paper; centred as MNIST's makers did.
+    """
     network = nn.load(model)
     if network.input_shape != (28, 28, 1):
         size = " x ".join(map(str, network.input_shape))
@@ -69,7 +72,10 @@ def _print(answers: list[dict[str, Any]], show: bool) -> None:
         if show:
             print(f"{answer['image']}, as the network receives it (28 x 28, pixels 0 to 255):")
             print(picture(answer["input"][..., 0]))
-    Console(highlight=False, markup=False).print(table)
+    console = Console(highlight=False, markup=False)
+    with console.capture() as printed:
+        console.print(table)
+    print("\n".join(line.rstrip() for line in printed.get().splitlines()))
 
 
 def picture(pixels: Array) -> str:

@@ -16,7 +16,7 @@ def show(
     batch_size: Annotated[int, typer.Option(help="of the program")] = 64,
     hand: Annotated[str, typer.Option(help=f"of the program: {' or '.join(HANDS)}")] = DEFAULT_HAND,
 ) -> None:
-    """Show a network: its layers with shapes, parameters, FLOPs and receptive fields."""
+    """Show a network's layers, or the program that trains it."""
     network = open_model(model)
     if program:
         trainer = Trainer(network, SGD(lr=0.1, momentum=0.9), batch_size=batch_size, hand=hand)

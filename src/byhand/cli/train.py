@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import platform
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,8 +17,10 @@ from byhand.errors import ArgumentError, FileError
 from byhand.ops import DEFAULT_HAND, HANDS
 from byhand.shapes import integer
 from byhand.train import SGD, OneCycle, Run, Trainer
+from byhand.train.settings import from_json, to_json
 
 FOLDER = Path("runs")
+PICTURES = ("confusion.png", "curves.png")
 SETTINGS: dict[str, Any] = {
     "model": "lenet5", "data": "mnist", "epochs": 3, "batch_size": 64, "lr": 0.1, "seed": 0, "hand": DEFAULT_HAND,
 }  # fmt: skip
@@ -35,7 +38,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="go on with a stopped run: --out, or the newest")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object at the end, and nothing else")] = False,
 ) -> None:
-    """Train a network: by default LeNet-5 on all of MNIST, to 99 % in a minute or two."""
+    """Train a network: by default LeNet-5 on all of MNIST."""
     given = {
         "model": model, "data": data_set, "epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed, "hand": hand,
     }  # fmt: skip
@@ -49,10 +52,7 @@ def train(
     settings = run.settings
     if not as_json:
         _tell(trainer, settings, sets, run, resume)
-    already = 0 if trainer.progress is None else trainer.progress.done
-    trained = time.perf_counter()
     trainer.fit(*sets, epochs=settings["epochs"], quiet=as_json, run=run)
-    rate = (trainer.steps - already) * trainer.batch_size / (time.perf_counter() - trained)
     if trainer.progress is not None:  # Ctrl-C
         if as_json:
             print(json.dumps({"test": None, "history": trainer.history, "stopped": True, "run": str(run.folder)}))
@@ -62,7 +62,12 @@ def train(
     test, told = _report(trainer, settings, sets[1], run)
     if as_json:
         seconds = time.perf_counter() - started
-        result = {"test": test, "history": trainer.history, "images_per_second": rate, "seconds": seconds}
+        result = {
+            "test": test,
+            "history": trainer.history,
+            "images_per_second": trainer.images_per_second,
+            "seconds": seconds,
+        }
         print(json.dumps(result | {"run": str(run.folder)}))
     else:
         print(told)
@@ -74,41 +79,59 @@ def _begin(out: Path | None, given: dict[str, Any]) -> tuple[Trainer, Run, tuple
     for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0)):
         integer(f"--{name.replace('_', '-')}", settings[name], least)
     sets = data.load(settings["data"])
+    settings["optimizer"] = to_json(SGD(lr=settings["lr"], momentum=0.9))
+    settings["schedule"] = to_json(OneCycle())
     trainer = _new_trainer(settings, sets)
     settings |= {
         "input_shape": trainer.model.input_shape,
         "classes": trainer.model.classes,
         "data_sha256": _digest(sets),
-        "byhand": __version__,
+        "versions": {"byhand": __version__, "numpy": np.__version__, "python": platform.python_version()},
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     return trainer, Run.create(out or _free_folder(settings["model"], sets[0].name), settings), sets
 
 
 def _new_trainer(settings: dict[str, Any], sets: tuple[Dataset, Dataset]) -> Trainer:
-    network = models.create(str(settings["model"]), sets[0].classes, sets[0].images.shape[1:], settings["seed"])
+    network = models.create(settings["model"], sets[0].classes, sets[0].images.shape[1:], settings["seed"])
     return Trainer(
-        network, SGD(lr=settings["lr"], momentum=0.9), batch_size=settings["batch_size"], hand=str(settings["hand"]),
-        schedule=OneCycle(), seed=settings["seed"],
+        network, from_json(settings["optimizer"]), batch_size=settings["batch_size"], hand=settings["hand"],
+        schedule=from_json(settings["schedule"]), seed=settings["seed"],
     )  # fmt: skip
 
 
 def _resume(out: Path | None, given: dict[str, Any]) -> tuple[Trainer, Run, tuple[Dataset, Dataset]]:
     """Return what `_begin` does, of a run that was stopped."""
     run = Run.open(out or _newest_folder())
-    settings = run.settings
+    settings = _checked(run)
     for name, value in given.items():
-        if value is not None and value != settings.get(name):
-            raise ArgumentError(f"--resume goes on with {name} {settings.get(name)}; {value} needs a new run")
-    if run.finished:
+        if value is not None and value != settings[name]:
+            raise ArgumentError(f"--resume goes on with {name} {settings[name]}; {value} needs a new run")
+    if run.finished and all((run.folder / name).exists() for name in PICTURES):
         raise FileError(f"the run {run.folder} is finished; there is nothing to go on with")
-    if missing := SETTINGS.keys() - settings.keys():
-        raise FileError(f"{run.folder} can't be gone on with: its run.json has no '{min(missing)}'")
-    sets = data.load(str(settings["data"]))
+    sets = data.load(settings["data"])
     if _digest(sets) != settings.get("data_sha256"):
         raise FileError(f"the data in {settings['data']} are not those that {run.folder} began with")
-    begun = run.checkpoint.exists()  # a kill may have come before the first one
-    return Trainer.load(run.checkpoint) if begun else _new_trainer(settings, sets), run, sets
+    if not run.checkpoint.exists():  # a kill came before the first one
+        return _new_trainer(settings, sets), run, sets
+    trainer = Trainer.load(run.checkpoint)
+    if trainer.progress is None or trainer.progress.epochs != settings["epochs"]:
+        raise FileError(f"the checkpoint in {run.folder} is not of the {settings['epochs']} epochs that run.json says")
+    return trainer, run, sets
+
+
+def _checked(run: Run) -> dict[str, Any]:
+    """Return a run's settings; raise a FileError for one that is missing or of another kind than `_begin` wrote."""
+    settings = run.settings
+    for name, example in (SETTINGS | {"optimizer": {}, "schedule": {}}).items():
+        kind = (int, float) if isinstance(example, float) else type(example)
+        if not isinstance(settings.get(name), kind) or isinstance(settings[name], bool):
+            raise FileError(
+                f"the run.json of {run.folder} has {settings.get(name)!r:.60} as its {name}; start a new run"
+            )
+    if settings["epochs"] < 1:
+        raise FileError(f"the run.json of {run.folder} has {settings['epochs']} epochs; start a new run")
+    return settings
 
 
 def _tell(trainer: Trainer, settings: dict[str, Any], sets: tuple[Dataset, Dataset], run: Run, resume: bool) -> None:
@@ -139,8 +162,8 @@ def _report(trainer: Trainer, settings: dict[str, Any], test: Dataset, run: Run)
     guesses = network.logits_of(test.images, hand=trainer.hand).argmax(1)
     matrix = confusion_matrix(test.labels, guesses, len(network.classes))
     title = f"{network.name} on {test.name}: {result['accuracy']:.2%} of {len(test):,} test images"
-    draw_confusion(matrix, network.classes, run.folder / "confusion.png", title)
-    draw_curves(trainer.history, trainer.curve, run.folder / "curves.png", title)
+    draw_confusion(matrix, network.classes, run.folder / PICTURES[0], title)
+    draw_curves(trainer.history, trainer.curve, run.folder / PICTURES[1], title)
     wrong = int((guesses != test.labels).sum())
     worst = ", ".join(f"{taken} for {true} ({n})" for true, taken, n in mistakes(matrix, network.classes))
     lines = [
@@ -177,7 +200,7 @@ def _free_folder(model: str, data_name: str) -> Path:
 
 
 def _newest_folder() -> Path:
-    runs = [path.parent for path in FOLDER.glob("*/run.json")]
+    runs = [path.parent for path in FOLDER.glob("*/checkpoint.safetensors")]
     open_runs = [path for path in runs if not Run(path).finished]
     if not open_runs:
         raise FileError(f"there is no stopped run in {FOLDER}; give one with --out")

@@ -15,7 +15,7 @@ def tutorial(
     epochs: Annotated[int, typer.Option(help="how often the training images are gone through")] = 3,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object at the end, and nothing else")] = False,
 ) -> None:
-    """Run the tutorial article's program: its CNN before and after training, one image at a time."""
+    """Run the article's own program, an image at a time."""
     result = run(hand=hand, seed=seed, images=images, epochs=epochs, say=_silent if as_json else _say)
     if as_json:
         print(json.dumps(result))

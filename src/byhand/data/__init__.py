@@ -1,5 +1,6 @@
 """Data sets and pictures: arrays in, arrays out."""
 
+import importlib
 import os
 from itertools import product
 from pathlib import Path
@@ -12,9 +13,16 @@ from byhand.data import idx, mnist
 from byhand.data.dataset import Dataset
 from byhand.errors import FileError, UnknownNameError
 
-__all__ = ["Dataset", "idx", "load", "mnist"]
+__all__ = ["Dataset", "digits", "idx", "load", "mnist"]
 
 Array = npt.NDArray[Any]
+
+
+def __getattr__(name: str) -> Any:
+    """Import `digits` when it is first asked for: Pillow takes as long as the rest of byhand."""
+    if name == "digits":
+        return importlib.import_module("byhand.data.digits")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def load(name_or_folder: str | os.PathLike[str]) -> tuple[Dataset, Dataset]:

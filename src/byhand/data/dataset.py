@@ -74,6 +74,6 @@ class Dataset:
         >>> mnist.load()[0].take(1000)
         Dataset 'mnist': 1000 images 28x28x1 uint8, 10 classes
         """
-        if not 1 <= n <= len(self):
+        if not hasattr(n, "__index__") or not 1 <= n <= len(self):
             raise ArgumentError(f"Dataset.take: n={n}, but there are {len(self)} examples; take 1 to {len(self)}")
         return Dataset(self.images[:n], self.labels[:n], self.classes, self.name)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFilter, ImageOps, ImageStat, UnidentifiedImageError
 
 from byhand.data.opening import opened
 from byhand.errors import ArgumentError, FileError, ShapeError
@@ -37,7 +37,7 @@ LEAST_CONTRAST = 8.0  # of 255: below, the picture is blank
 def from_file(path: str | os.PathLike[str]) -> Array:
     """Read a picture of one digit (PNG, JPEG or another common format), as (28, 28, 1) uint8 in the manner of MNIST.
 
-    Grey or colour, any size, ink dark on light or light on dark; what is transparent counts as white paper; a camera's
+    Grey or colour, any size, ink dark on light or light on dark; what is transparent counts as paper; a camera's
     orientation mark is followed. Pictures over 25 megapixels are refused, save JPEGs that are not progressive:
     they are decoded at a fraction of their size, up to the limit of Pillow, about 89 megapixels.
 
@@ -129,9 +129,11 @@ def _grey(image: Image.Image) -> Image.Image:
         grey = Image.fromarray(_bytes(np.asarray(image)))
     elif image.has_transparency_data:
         ink = image.convert("RGBA")
-        paper = Image.new("L", ink.size, 255)
-        paper.paste(ink.convert("L"), mask=ink.getchannel("A"))
-        grey = paper
+        alpha, light = ink.getchannel("A"), ink.convert("L")
+        opaque = alpha.point([0] * 128 + [255] * 128)
+        bright = opaque.getbbox() is not None and ImageStat.Stat(light, opaque).extrema[0][0] > 127
+        grey = Image.new("L", ink.size, 0 if bright else 255)  # white ink alone would not show on white paper
+        grey.paste(light, mask=alpha)
     else:
         grey = image.convert("L")
     grey.info = image.info  # where the orientation mark is

@@ -18,7 +18,7 @@ from byhand.errors import ArgumentError, UnknownNameError
 from byhand.ops.op import Array, Call, Op, flat, get, shape_of
 from byhand.shapes import Shape, integer
 
-Initialiser = Callable[[Any, Shape], Array]  # (random generator, shape) -> the first values
+Initializer = Callable[[Any, Shape], Array]  # (random generator, shape) -> the first values
 RESERVED = {  # the program's own names
     "labels", "loss", "probabilities", "optimizer", "lr", "t", "p", "g", "state", "arena", "flat", "step",
 }  # fmt: skip
@@ -37,7 +37,7 @@ class Tensor:
     shape: Shape
     kind: str  # "input", "parameter", "state" or "value"
     dtype: Any = None
-    initialiser: Initialiser | None = None
+    initializer: Initializer | None = None
 
     def apply_op(self, op: Op, inputs: Mapping[str, Any], attributes: Mapping[str, Any]) -> Tensor:
         """Add a node that applies an op; `Op.__call__` calls this when it meets a tensor."""
@@ -47,6 +47,12 @@ class Tensor:
         return self._binary("add", other)
 
     def __mul__(self, other: Any) -> Tensor:
+        return self._binary("multiply", other)
+
+    def __radd__(self, other: Any) -> Tensor:
+        return self._binary("add", other)
+
+    def __rmul__(self, other: Any) -> Tensor:
         return self._binary("multiply", other)
 
     def _binary(self, name: str, other: Any) -> Tensor:
@@ -82,7 +88,7 @@ class Graph:
         self.layers: dict[int, tuple[Any, dict[str, Tensor]]] = {}  # the parameters of each layer already called
 
     def add_tensor(
-        self, name: str, shape: Shape, kind: str, dtype: Any = None, initialiser: Initialiser | None = None
+        self, name: str, shape: Shape, kind: str, dtype: Any = None, initializer: Initializer | None = None
     ) -> Tensor:
         """Add a tensor; its name must be new, and one that a program can use."""
         if not (name.isidentifier() and name.isascii()) or keyword.iskeyword(name):
@@ -92,7 +98,7 @@ class Graph:
             taken = "is the program's own" if own else "is taken"
             raise ArgumentError(f"the name '{name}' {taken}; give the layer another name")
         shape = tuple(integer(f"{name}'s shape", size) for size in shape)
-        self.tensors[name] = tensor = Tensor(self, name, shape, kind, dtype, initialiser)
+        self.tensors[name] = tensor = Tensor(self, name, shape, kind, dtype, initializer)
         return tensor
 
     def add_input(self, shape: Shape, name: str = "images") -> Tensor:

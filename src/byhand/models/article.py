@@ -11,8 +11,8 @@ from byhand.graph import Tensor
 def article(images: Tensor, classes: int) -> Tensor:
     """Return the logits."""
     return nn.Sequential(
-        nn.Conv2d(8, 3, bias=False, initialiser="article"),  # (28, 28, 1) -> (26, 26, 8)
+        nn.Conv2d(8, 3, bias=False, initializer="article"),  # (28, 28, 1) -> (26, 26, 8)
         nn.MaxPool2d(2),  # -> (13, 13, 8)
         nn.Flatten(),  # -> (1352,)
-        nn.Linear(classes, initialiser="article"),
+        nn.Linear(classes, initializer="article"),
     )(images)

@@ -1,7 +1,7 @@
 """Layers that people compose, and the Model that they hold."""
 
 from byhand.nn.file import load
-from byhand.nn.init import INITIALISERS
+from byhand.nn.init import INITIALIZERS
 from byhand.nn.layer import Input, Layer, Sequential
 from byhand.nn.layers import (
     GELU,
@@ -34,7 +34,7 @@ from byhand.nn.model import Model
 
 __all__ = [
     "GELU",
-    "INITIALISERS",
+    "INITIALIZERS",
     "Add",
     "AvgPool2d",
     "BatchNorm",

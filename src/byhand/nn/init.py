@@ -14,7 +14,7 @@ from byhand.errors import UnknownNameError
 from byhand.ops.op import Array
 from byhand.shapes import Shape
 
-Initialiser = Callable[[np.random.Generator, Shape], Array]
+Initializer = Callable[[np.random.Generator, Shape], Array]
 
 
 def fans(shape: Shape) -> tuple[int, int]:
@@ -77,16 +77,16 @@ def random_key(rng: np.random.Generator, shape: Shape) -> Array:
     return rng.integers(0, 2**64, shape, np.uint64)
 
 
-INITIALISERS: dict[str, Initialiser] = {
+INITIALIZERS: dict[str, Initializer] = {
     function.__name__: function
     for function in (he, he_uniform, glorot, glorot_normal, lecun, lecun_uniform, article, zeros, ones)
 }
 
 
-def get(initialiser: str | Initialiser) -> Any:
-    """Return an initialiser by name; a function (random generator, shape) -> array is taken as it is."""
-    if callable(initialiser):
-        return initialiser
-    if initialiser not in INITIALISERS:
-        raise UnknownNameError("initialiser", initialiser, INITIALISERS)
-    return INITIALISERS[initialiser]
+def get(initializer: str | Initializer) -> Any:
+    """Return an initializer by name; a function (random generator, shape) -> array is taken as it is."""
+    if callable(initializer):
+        return initializer
+    if initializer not in INITIALIZERS:
+        raise UnknownNameError("initializer", initializer, INITIALIZERS)
+    return INITIALIZERS[initializer]

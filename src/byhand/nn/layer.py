@@ -78,10 +78,10 @@ class Layer:
     def tensors(self, graph: Graph, wanted: dict[str, tuple[Shape, Any]], name: str, kind: str) -> dict[str, Tensor]:
         """Return the layer's parameters (or states) in a graph: made on the first call, the same ones ever after."""
         _, mine = graph.layers.setdefault(id(self), (self, {}))
-        for suffix, (shape, initialiser) in wanted.items():
+        for suffix, (shape, initializer) in wanted.items():
             if suffix not in mine:
-                dtype = np.uint64 if initialiser is init.random_key else None
-                mine[suffix] = graph.add_tensor(f"{name}_{suffix}", shape, kind, dtype, init.get(initialiser))
+                dtype = np.uint64 if initializer is init.random_key else None
+                mine[suffix] = graph.add_tensor(f"{name}_{suffix}", shape, kind, dtype, init.get(initializer))
             elif mine[suffix].shape != shape:
                 raise ArgumentError(
                     f"{mine[suffix].name} has the shape {mine[suffix].shape}, but here the layer needs {shape}; "

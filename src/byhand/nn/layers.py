@@ -6,7 +6,7 @@ from byhand import ops
 from byhand.errors import ArgumentError
 from byhand.graph import Graph, Tensor
 from byhand.nn import init
-from byhand.nn.init import Initialiser
+from byhand.nn.init import Initializer
 from byhand.nn.layer import Layer
 from byhand.shapes import Shape, integer, pair
 
@@ -15,7 +15,7 @@ class Conv2d(Layer):
     """Convolution with `filters` filters: (N, H, W, C) -> (N, H', W', filters); see `bh.conv2d`.
 
     kernel, stride, dilation: pixels, a number or (down, across); padding: "valid", "same", a number, (down, across) or
-    (top, bottom, left, right); initialiser: see `nn.INITIALISERS`.
+    (top, bottom, left, right); initializer: see `nn.INITIALIZERS`.
 
     >>> from byhand import nn
     >>> nn.Conv2d(64, 7, stride=2, padding=3)(nn.Input(224, 224, 3))
@@ -34,12 +34,12 @@ class Conv2d(Layer):
         dilation: Any = 1,
         groups: int = 1,
         bias: bool = True,
-        initialiser: str | Initialiser = "he",
+        initializer: str | Initializer = "he",
         name: str | None = None,
     ) -> None:
         super().__init__(name=name, stride=stride, padding=padding, dilation=dilation, groups=groups)
         self.filters, self.kernel = integer("Conv2d: filters", filters), pair("Conv2d: kernel", kernel)
-        self.bias, self.initialiser = bias, initialiser
+        self.bias, self.initializer = bias, initializer
 
     def add_to(self, graph: Graph, name: str, x: Any) -> Tensor:
         """Add the convolution; return its output."""
@@ -47,7 +47,7 @@ class Conv2d(Layer):
         if len(x.shape) != 4 or x.shape[-1] % groups:
             raise ArgumentError(f"{name}: got {x!r}; expected (N, H, W, C) with a multiple of {groups} channels")
         wanted: dict[str, tuple[Shape, Any]] = {
-            "weight": ((*self.kernel, x.shape[-1] // groups, self.filters), self.initialiser)
+            "weight": ((*self.kernel, x.shape[-1] // groups, self.filters), self.initializer)
         }
         if self.bias:
             wanted["bias"] = ((self.filters,), init.zeros)
@@ -66,16 +66,16 @@ class Linear(Layer):
     op, label = ops.linear, "fc"
 
     def __init__(
-        self, units: int, *, bias: bool = True, initialiser: str | Initialiser = "he", name: str | None = None
+        self, units: int, *, bias: bool = True, initializer: str | Initializer = "he", name: str | None = None
     ) -> None:
         super().__init__(name=name)
-        self.units, self.bias, self.initialiser = integer("Linear: units", units), bias, initialiser
+        self.units, self.bias, self.initializer = integer("Linear: units", units), bias, initializer
 
     def add_to(self, graph: Graph, name: str, x: Any) -> Tensor:
         """Add the layer; return its output."""
         if len(x.shape) != 2:
             raise ArgumentError(f"{name}: got {x!r}; expected (N, D): put nn.Flatten() before it")
-        wanted: dict[str, tuple[Shape, Any]] = {"weight": ((x.shape[-1], self.units), self.initialiser)}
+        wanted: dict[str, tuple[Shape, Any]] = {"weight": ((x.shape[-1], self.units), self.initializer)}
         if self.bias:
             wanted["bias"] = ((self.units,), init.zeros)
         return graph.add(self.op, {"x": x, "bias": None} | self.tensors(graph, wanted, name, "parameter"), {}, name)

@@ -21,6 +21,7 @@ from byhand.program import Program, build
 from byhand.program.source import Update
 from byhand.shapes import integer
 
+KEPT = 8  # programs a model keeps: for the full and the last batch of training, testing, predicting, and some to spare
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
 
@@ -78,7 +79,7 @@ class Model:
         self.mean, self.std = (self._per_channel(what, value) for what, value in (("mean", mean), ("std", std)))
         if not np.all(self.std):
             raise ArgumentError("Model: std is 0; expected numbers to divide by")
-        self._programs: dict[Any, Program] = {}
+        self._programs: dict[Any, Program] = {}  # the last few, each with its arena
         if seed is not None:
             self._initialise(integer("Model: seed", seed, 0))
 
@@ -99,8 +100,8 @@ class Model:
         rng = np.random.default_rng(seed)
         for values, kind in ((self.p, "parameter"), (self.state, "state")):
             for tensor in self.graph.of_kind(kind):
-                assert tensor.initialiser is not None
-                vars(values)[tensor.name][...] = tensor.initialiser(rng, tensor.shape)
+                assert tensor.initializer is not None
+                vars(values)[tensor.name][...] = tensor.initializer(rng, tensor.shape)
 
     def __repr__(self) -> str:
         return f"<model {self.name}: {self.input_shape} -> {len(self.classes)} classes, {self.parameter_count:,} parameters>"
@@ -159,13 +160,17 @@ class Model:
         """
         batch = integer("program: batch", batch)
         key = (batch, train, hand, update, input_gradient, label_smoothing)
-        if key not in self._programs:
+        program = self._programs.pop(key, None)
+        if program is None:
             title = f"{self.name}, {self.parameter_count:,} parameters"
-            self._programs[key] = build(
+            program = build(
                 self.graph, self.logits, title, batch=batch, training=train, hand=hand, dtype=self.dtype,
                 update=update, input_gradient=input_gradient, label_smoothing=label_smoothing,
             )  # fmt: skip
-        return self._programs[key]
+        self._programs[key] = program
+        if len(self._programs) > KEPT:
+            del self._programs[next(iter(self._programs))]  # the one not used for the longest time
+        return program
 
     def prepare(self, images: Any) -> Array:
         """Return images (N, H, W, C) as the network receives them: uint8 pixels scaled, floating point as it is.
@@ -202,7 +207,8 @@ class Model:
         """Return every tensor of a forward and a backward pass, under the name that the program uses.
 
         Outputs (`conv1`), what forward saves (`pool1_where`), parameters (`conv1_weight`), states, the loss, and the
-        gradient of the loss by each of them (`grad_conv1`, `grad_conv1_weight`, `grad_images`). The model stays as it is.
+        gradient of the loss by each of them (`grad_conv1`, `grad_conv1_weight`, `grad_images`; where a tensor is used twice,
+        `grad_2_...` is the second use's share, which the sum holds too). The model stays as it is.
 
         >>> import byhand as bh
         >>> train, _ = bh.data.load("mnist")

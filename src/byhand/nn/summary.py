@@ -6,7 +6,7 @@ from math import prod
 from byhand.graph import Graph, Tensor
 from byhand.graph.graph import show
 from byhand.ops.op import flat
-from byhand.shapes import Window
+from byhand.shapes import PIXEL, Field, Shape, Window, widen
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Row:
     output: str
     parameters: int
     flops: int
-    receptive_field: int
+    receptive_field: int | tuple[int, int]  # (down, across) where they differ
 
 
 class Summary:
@@ -42,14 +42,14 @@ class Summary:
         self.title = f"{name}: {' x '.join(map(str, size))} -> {' x '.join(map(str, output.shape[1:]))}"
         self.rows: list[Row] = []
         calls, _ = graph.plan(1, training=False)
-        fields = {graph.input.name: (1, 1)}  # tensor -> (pixels it sees, the stride so far)
+        fields = {graph.input.name: PIXEL}
         counted: set[str] = set()
         for node in graph.nodes:
             tensors = flat(node.inputs.values())
             parameters = [t for t in tensors if t.kind == "parameter" and t.name not in counted]
             counted |= {t.name for t in parameters}
             seen = [fields[t.name] for t in tensors if t.name in fields]
-            field = _field(max(seen), calls[node.name].window, node.op.name, size[0]) if seen else (1, 1)
+            field = _field(seen, calls[node.name].window, node.op.name, size) if seen else PIXEL
             for tensor in node.outputs.values():
                 fields[tensor.name] = field
             self.rows.append(
@@ -59,7 +59,7 @@ class Summary:
                     output=show(node.output),
                     parameters=sum(prod(t.shape) for t in parameters),
                     flops=calls[node.name].flops,
-                    receptive_field=field[0],
+                    receptive_field=field[0][0] if field[0][0] == field[0][1] else field[0],
                 )
             )
         self.parameters, self.flops = sum(row.parameters for row in self.rows), sum(row.flops for row in self.rows)
@@ -67,7 +67,7 @@ class Summary:
     def __str__(self) -> str:
         table = [("layer", "op", "output", "parameters", "FLOPs", "receptive field")]
         table += [
-            (row.layer, row.op, row.output, f"{row.parameters:,}", f"{row.flops:,}", str(row.receptive_field))
+            (row.layer, row.op, row.output, f"{row.parameters:,}", f"{row.flops:,}", _pixels(row.receptive_field))
             for row in self.rows
         ]
         table.append(("total", "", "", f"{self.parameters:,}", f"{self.flops:,}", ""))
@@ -81,11 +81,18 @@ class Summary:
     __repr__ = __str__
 
 
-def _field(before: tuple[int, int], window: Window | None, op: str, height: int) -> tuple[int, int]:
-    """Return what an output sees, given what an input sees and the window between them."""
-    field, jump = before
+def _field(seen: list[Field], window: Window | None, op: str, size: Shape) -> Field:
+    """Return what an output sees, given what its inputs see and the window between them: never more than the image."""
+    field = (
+        (max(field[0][0] for field in seen), max(field[0][1] for field in seen)),
+        (max(field[1][0] for field in seen), max(field[1][1] for field in seen)),
+    )
+    height, width = size[:2] if len(size) == 3 else (1, 1)  # what is no image is one place
     if op in ("linear", "global_avg_pool"):
-        return height, jump  # from here on every output sees the whole image
-    if window is None:
-        return before
-    return min(height, field + ((window.kernel[0] - 1) * window.dilation[0]) * jump), jump * window.stride[0]
+        return (height, width), field[1]  # from here on every output sees the whole image
+    (down, across), jump = field if window is None else widen(field, window)
+    return (min(height, down), min(width, across)), jump
+
+
+def _pixels(field: int | tuple[int, int]) -> str:
+    return " x ".join(map(str, field)) if isinstance(field, tuple) else str(field)

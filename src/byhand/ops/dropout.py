@@ -20,10 +20,16 @@ from byhand.shapes import number
 def contract(x, key, *, rate=0.5, training=True):
     """Leave numbers out at random while training: x of any shape, key (1,) uint64 -> y like x.
 
-    rate: the probability of being left out, 0 up to 1. In training the key moves on in place. Raises ArgumentError.
+    rate: the probability of being left out, 0 up to 1. The same key gives the same mask; in training the key moves on, in
+    place, so that the next call gives another: a backward call needs the key as it was. Raises ArgumentError.
 
     >>> import byhand as bh, numpy as np
     >>> bh.dropout(np.ones(6), key=1, rate=0.5)
+    array([2., 2., 2., 0., 0., 2.])
+    >>> key = np.array([1], np.uint64)
+    >>> before = key.copy()
+    >>> y = bh.dropout(np.ones(6), key, rate=0.5)
+    >>> bh.dropout.backward(np.ones(6), np.ones(6), before, rate=0.5)
     array([2., 2., 2., 0., 0., 2.])
     """
     if key != (1,):
@@ -45,8 +51,8 @@ def _mix(z):
 def dropout_loops(x, key, y, mask, *, rate, training):
     start = int(key[0])
     for i in range(x.size):
-        number = _mix((start + (i + 1) * 0x9E3779B97F4A7C15) % 2**64)
-        mask.flat[i] = not training or (number >> 11) / 2**53 >= rate
+        bits = _mix((start + (i + 1) * 0x9E3779B97F4A7C15) % 2**64)
+        mask.flat[i] = not training or (bits >> 11) / 2**53 >= rate
         y.flat[i] = x.flat[i] / (1 - rate if training else 1) if mask.flat[i] else 0
     if training:
         key[0] = _mix(start)

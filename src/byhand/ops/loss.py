@@ -1,12 +1,12 @@
 """softmax and softmax_cross_entropy: scores become probabilities, and the surprise at the right answer becomes the loss.
 
-    softmax        p[k] = e^z[k] / sum over j of e^z[j]
-    cross-entropy  H(q, p) = -sum over k of q[k] ln p[k]        q: the truth, 1 at the label
+    softmax        q[k] = e^z[k] / sum over j of e^z[j]
+    cross-entropy  H(p, q) = -sum over k of p[k] ln q[k]        p: the truth, 1 at the label
 
 Both take the largest score away first, which changes neither and keeps e^z in range. Together their gradient is one
-subtraction, which is why they are one op:
+subtraction, which is why they are one op; the loss is the mean over the N examples, hence its share of each:
 
-    d H / d z[k] = p[k] - q[k]
+    d loss / d z[n, k] = (q[n, k] - p[n, k]) / N
 
 Source: Bridle 1990; label smoothing: Szegedy et al. 2015, arXiv 1512.00567.
 """
@@ -20,7 +20,7 @@ from byhand.errors import ArgumentError, ShapeError
 from byhand.ops.op import Array, Call, Op
 from byhand.shapes import axes, number
 
-# softmax: dp[k] = p[k] (dz[k] - sum over j of p[j] dz[j]) -------------------------------------------------------------
+# softmax: dq[k] = q[k] (dz[k] - sum over j of q[j] dz[j]) -------------------------------------------------------------
 
 
 def softmax_contract(x):
@@ -79,7 +79,7 @@ softmax = Op(
 )
 
 
-# softmax_cross_entropy: the truth q is (1 - label_smoothing) at the label, plus label_smoothing / K everywhere --------
+# softmax_cross_entropy: the truth p is (1 - label_smoothing) at the label, plus label_smoothing / K everywhere --------
 
 
 def loss_contract(logits, labels, *, label_smoothing=0.0):
@@ -101,19 +101,19 @@ def loss_contract(logits, labels, *, label_smoothing=0.0):
 
 def softmax_cross_entropy_loops(logits, labels, loss, probabilities, *, label_smoothing):
     images, classes = logits.shape
-    total = 0.0
+    surprise = 0.0
     for n in range(images):
         largest = max(logits[n])
-        norm = 0.0
+        total = 0.0
         for k in range(classes):
             probabilities[n, k] = exp(logits[n, k] - largest)
-            norm += probabilities[n, k]
+            total += probabilities[n, k]
         for k in range(classes):
-            probabilities[n, k] /= norm
+            probabilities[n, k] /= total
             truth = label_smoothing / classes + (1 - label_smoothing if k == labels[n] else 0)
             if truth > 0:
-                total -= truth * (logits[n, k] - largest - log(norm))  # ln p, without the underflow of p
-    loss[...] = total / images
+                surprise -= truth * (logits[n, k] - largest - log(total))  # ln q, without the underflow of q
+    loss[...] = surprise / images
 
 
 def softmax_cross_entropy_backward_loops(probabilities, labels, grad_loss, grad_logits, *, label_smoothing):
@@ -126,11 +126,11 @@ def softmax_cross_entropy_backward_loops(probabilities, labels, grad_loss, grad_
 def softmax_cross_entropy_arrays(logits, labels, loss, probabilities, *, label_smoothing):
     shifted = logits - logits.max(-1, keepdims=True)
     np.exp(shifted, out=probabilities)
-    norm = probabilities.sum(-1, keepdims=True)
-    probabilities /= norm
-    log_p = shifted - np.log(norm)
-    right = log_p[np.arange(len(labels)), labels]
-    loss[...] = -((1 - label_smoothing) * right.mean() + (label_smoothing * log_p.mean() if label_smoothing else 0))
+    total = probabilities.sum(-1, keepdims=True)
+    probabilities /= total
+    log_q = shifted - np.log(total)
+    right = log_q[np.arange(len(labels)), labels]
+    loss[...] = -((1 - label_smoothing) * right.mean() + (label_smoothing * log_q.mean() if label_smoothing else 0))
 
 
 def softmax_cross_entropy_backward_arrays(probabilities, labels, grad_loss, grad_logits, *, label_smoothing):

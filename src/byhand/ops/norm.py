@@ -41,7 +41,9 @@ def batch_contract(x, gamma, beta, running_mean, running_var, *, eps=1e-5, momen
         if shape != channels:
             raise ShapeError(f"{name} has the shape {shape}; expected {channels}, one number a channel of x {x}")
     if training and prod(x[:-1]) < 2:
-        raise ShapeError(f"x {x} has one number a channel, whose variance is unknown; train with a larger batch")
+        raise ShapeError(
+            f"x {x} has one number a channel, of unknown variance; take a batch size that leaves no image alone"
+        )
     attributes = {
         "eps": number("eps", eps, 0), "momentum": number("momentum", momentum, 0), "training": bool(training),
     }  # fmt: skip

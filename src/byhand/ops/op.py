@@ -13,9 +13,10 @@ and the conformance test holds the hands together.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from inspect import Parameter, Signature, signature
+from inspect import Parameter, Signature, cleandoc, signature
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -99,11 +100,18 @@ class Op:
         self.forward_arguments, self.backward_arguments = forward, backward
         self.differentiable = tuple(i for i in self.inputs if f"grad_{i}" in backward)
         self._check_hands()
-        self.__doc__ = contract.__doc__
+        self.__name__, self.__doc__ = name, self._explain()
         REGISTRY[name] = self
 
     def __repr__(self) -> str:
         return f"<op {self.name}({', '.join(self.inputs + self.attributes)}) -> {', '.join(self.outputs)}>"
+
+    def _explain(self) -> str:
+        """Return what `help` and notebooks show: the contract, what backward returns, and the equations of the family."""
+        grads = ", ".join(f"grad_{name}" for name in self.differentiable)
+        backward = f"{self.name}.backward(grad_{self.outputs[0]}, {', '.join(self.inputs)}, ...) returns {grads}."
+        family = sys.modules[self.contract.__module__].__doc__ or ""
+        return "\n\n".join([cleandoc(self.contract.__doc__ or ""), backward, family.strip()])
 
     def __getattr__(self, name: str) -> Any:
         """Answer `inspect.signature`, and with it editors and notebooks, with the contract's arguments and `hand`."""
@@ -118,6 +126,10 @@ class Op:
             raise TypeError(f"{self.name}: forward takes {self.forward_arguments}, the contract {self.inputs}")
         if unknown := set(self.backward_arguments) - set(self.forward_arguments) - grads:
             raise TypeError(f"{self.name}: backward takes {unknown}, which is no input, output or gradient")
+        if self.backward_arguments[-len(self.differentiable) :] != tuple(f"grad_{i}" for i in self.differentiable):
+            raise TypeError(
+                f"{self.name}: backward takes {self.backward_arguments}; what it writes must come last, in order"
+            )
         for hand, pair in self.hands.items():
             for ours, first in zip(pair, self.hands["arrays"]):
                 if positional(ours) != positional(first) or keywords(ours) != keywords(first):
@@ -151,6 +163,8 @@ class Op:
         tensors = self._bind(inputs, attributes)
         symbol = next((t for t in flat(tensors.values()) if hasattr(t, "apply_op")), None)
         if symbol is not None:
+            if hand != DEFAULT_HAND:
+                raise ArgumentError(f"{self.name}: a symbolic call takes no hand; the program that runs it does")
             return symbol.apply_op(self, tensors, attributes)
         arrays, dtype = self._as_arrays(tensors)
         call = self.plan(map(shape_of, arrays.values()), attributes)

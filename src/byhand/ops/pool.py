@@ -123,52 +123,45 @@ def avg_contract(x, *, kernel, stride=None, padding="valid", ceil_mode=False, co
     return Call({"y": y}, attributes, flops=prod(y) * prod(view.kernel), window=view)
 
 
-def _count(shape, i, j, *, kernel, stride, padding, count_include_pad):
-    """Return how many pixels of an image (H, W) count in window i, j."""
-    counts = []
-    for place, size, across, step, before, after in zip(
-        (i, j), shape, kernel, stride, (padding[0], padding[2]), (padding[1], padding[3])
-    ):
-        first = place * step - before
-        if count_include_pad:
-            counts.append(min(first + across, size + after) - first)
-        else:
-            counts.append(max(1, min(first + across, size) - max(first, 0)))
-    return counts[0] * counts[1]
-
-
 def avg_pool_loops(x, y, *, kernel, stride, padding, count_include_pad):
     _, height, width, _ = x.shape
     for n, i, j, c in np.ndindex(y.shape):
-        total = 0.0
+        total, count = 0.0, 0
         for r, s in np.ndindex(kernel):
             p, q = i * stride[0] - padding[0] + r, j * stride[1] - padding[2] + s
             if 0 <= p < height and 0 <= q < width:
                 total += x[n, p, q, c]
-        y[n, i, j, c] = total / _count(
-            (height, width), i, j, kernel=kernel, stride=stride, padding=padding, count_include_pad=count_include_pad
-        )
+                count += 1
+            elif count_include_pad and p < height + padding[1] and q < width + padding[3]:
+                count += 1
+        y[n, i, j, c] = total / max(count, 1)
 
 
 def avg_pool_backward_loops(grad_y, grad_x, *, kernel, stride, padding, count_include_pad):
     grad_x[...] = 0
     _, height, width, _ = grad_x.shape
     for n, i, j, c in np.ndindex(grad_y.shape):
-        share = grad_y[n, i, j, c] / _count(
-            (height, width), i, j, kernel=kernel, stride=stride, padding=padding, count_include_pad=count_include_pad
-        )
+        seen, count = [], 0
         for r, s in np.ndindex(kernel):
             p, q = i * stride[0] - padding[0] + r, j * stride[1] - padding[2] + s
             if 0 <= p < height and 0 <= q < width:
-                grad_x[n, p, q, c] += share
+                seen.append((p, q))
+                count += 1
+            elif count_include_pad and p < height + padding[1] and q < width + padding[3]:
+                count += 1
+        for p, q in seen:
+            grad_x[n, p, q, c] += grad_y[n, i, j, c] / count
 
 
-def _counts(x, y, **attributes):
-    """Return how many pixels count in each window, (H', W', 1)."""
-    counts = np.empty((*y.shape[1:3], 1), y.dtype)
-    for i, j in np.ndindex(y.shape[1:3]):
-        counts[i, j] = _count(x.shape[1:3], i, j, **attributes)
-    return counts
+def _counts(x, y, *, kernel, stride, padding, count_include_pad):
+    """Return how many pixels count in each window, (H', W', 1): those of its rows times those of its columns."""
+    counts = []
+    for axis in (0, 1):
+        before, after = padding[2 * axis : 2 * axis + 2]
+        first = np.arange(y.shape[1 + axis]) * stride[axis] - before
+        last = np.minimum(first + kernel[axis], x.shape[1 + axis] + (after if count_include_pad else 0))
+        counts.append(np.maximum(last - (first if count_include_pad else np.maximum(first, 0)), 1))
+    return np.multiply.outer(*counts)[..., None].astype(y.dtype)
 
 
 def avg_pool_arrays(x, y, *, kernel, stride, padding, count_include_pad):

@@ -9,7 +9,7 @@ import numpy as np
 
 from byhand.errors import ArgumentError, ShapeError
 from byhand.ops.op import Call, Op
-from byhand.shapes import axes, integer, normal_axis, number, reshaped
+from byhand.shapes import axes, frame, integer, normal_axis, number, reshaped
 
 # concat ---------------------------------------------------------------------------------------------------------------
 
@@ -92,13 +92,7 @@ def pad_contract(x, *, padding, value=0.0):
     array([0., 1., 0., 0.])
     """
     axes("x", x, "N, H, W, C")
-    if isinstance(padding, int):
-        padding = (padding,) * 4
-    elif isinstance(padding, (tuple, list)) and len(padding) == 2:
-        padding = (padding[0], padding[0], padding[1], padding[1])
-    if not isinstance(padding, (tuple, list)) or len(padding) != 4:
-        raise ArgumentError(f"padding is {padding!r}; expected a number, (down, across) or (top, bottom, left, right)")
-    top, bottom, left, right = (integer("padding", one, 0) for one in padding)
+    top, bottom, left, right = frame(padding)
     y = (x[0], x[1] + top + bottom, x[2] + left + right, x[3])
     return Call({"y": y}, {"padding": (top, bottom, left, right), "value": number("value", value)})
 

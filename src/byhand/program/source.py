@@ -16,6 +16,8 @@ from byhand.graph import Graph, Node, Tensor
 from byhand.ops.op import Array, Call, flat, get
 from byhand.shapes import Shape
 
+COLUMN, WIDTH = 92, 120  # where shapes begin; the longest import in one line
+
 
 @dataclass(frozen=True)
 class Update:
@@ -42,22 +44,22 @@ class Writer:
         self.calls, self.shapes = graph.plan(batch, training)
         self.dtype, self.input = dtype, graph.input
         self.imports: dict[str, dict[str, str]] = {}  # module -> function -> the name it is called by
-        self.lines: list[tuple[str, str]] = []  # (code, comment)
+        self.lines: list[tuple[list[str], str]] = []  # (the parts of a call that stay in one line, the comment)
         self.source = Source()
 
     def write(self, title: str, update: Update | None, input_gradient: bool) -> Source:
         """Return the program's text and arena."""
-        self.lines.append(("# forward", ""))
+        self.lines.append((["# forward"], ""))
         for node in self.graph.nodes:
             self._forward(node)
         if self.training:
-            self.lines += [("", ""), ("# backward, last layer first", "")]
+            self.lines += [([""], ""), (["# backward, last layer first"], "")]
             self._backward(input_gradient)
         if update is not None:
-            self.lines += [("", ""), ("# update: every parameter in one buffer", "")]
+            self.lines += [([""], ""), (["# update: every parameter in one buffer"], "")]
             for function in update.functions:
                 self._import(function, function.__name__.removesuffix(f"_{self.hand}"))
-            self.lines += [(line, "") for line in update.lines]
+            self.lines += [([line], "") for line in update.lines]
         if self.input.name in {"float"}.union(*(names.values() for names in self.imports.values())):
             raise ArgumentError(
                 f"the input's name '{self.input.name}' is also that of a function that the program calls; "
@@ -69,7 +71,7 @@ class Writer:
 
     def _head(self, title: str) -> str:
         mode = "training" if self.training else "inference"
-        flops = sum(call.flops for call in self.calls.values()) // self.batch
+        flops = sum(call.flops for name, call in self.calls.items() if name != "loss") // self.batch
         size = sum(prod(shape) * np.dtype(dtype).itemsize for shape, dtype in self.source.arena.values())
         work = f"{flops:,} FLOPs an image forward, arena {size / 1e6:.1f} MB"
         return f'"""{title}, batch {self.batch}, {mode}, hand {self.hand}: {work}."""'
@@ -78,18 +80,24 @@ class Writer:
         for module, names in sorted(self.imports.items()):
             by_alias = sorted(names.items(), key=lambda pair: pair[1])  # the same order whatever the hand
             words = [name if name == alias else f"{name} as {alias}" for name, alias in by_alias]
-            yield f"from {module} import {', '.join(words)}"
+            line = f"from {module} import {', '.join(words)}"
+            yield line if len(line) <= WIDTH else f"from {module} import (\n    {f',{chr(10)}    '.join(words)},\n)"
 
     def _arguments(self, update: Update | None) -> list[str]:
         given = [self.input.name, "labels", "p", "g"] if self.training else [self.input.name, "p"]
         return given + ["state", "arena"] + (["optimizer", "*", "lr", "t"] if update is not None else [])
 
     def _body(self) -> Iterable[str]:
-        """Lay out the lines: comments in one column for the calls that leave room for it."""
-        widths = [len(code) for code, comment in self.lines if comment and len(code) <= 96]
-        column = max(widths, default=0)
-        for code, comment in self.lines:
-            yield f"    {code.ljust(column)}  # {comment}" if comment else f"    {code}".rstrip()
+        """Lay out the calls, shapes in a column on the right; a call too long for that goes on below its first argument."""
+        for (start, *parts), comment in self.lines:
+            line, indent = f"    {start}".rstrip(), " " * (5 + start.find("("))
+            for part in parts:
+                if len(line) + 1 + len(part) > COLUMN:
+                    yield line
+                    line = indent + part
+                else:
+                    line += f" {part}"
+            yield f"{line:{COLUMN}}  # {comment}" if comment else line
 
     def _forward(self, node: Node) -> None:
         for output, tensor in node.outputs.items():
@@ -103,7 +111,7 @@ class Writer:
     def _backward(self, input_gradient: bool) -> None:
         wanted = self._want_gradients(input_gradient)
         self._arena_like(f"grad_{self.output.name}", self.output)
-        self.lines.append((f"{self._name(self.output, 'grad_')}[...] = 1", "d loss / d loss"))
+        self.lines.append(([f"{self._name(self.output, 'grad_')}[...] = 1"], "d loss / d loss"))
         written = {self.output.name}
         for node in reversed(self.graph.nodes):
             if node.output.name not in written:
@@ -123,7 +131,7 @@ class Writer:
             for tensor, part in sums:
                 total = self._name(tensor, "grad_")
                 self._import(get("add").hand(self.hand).forward, "add")
-                self.lines.append((f"add({total}, {part}, {total})", f"{tensor.name} was used more than once"))
+                self.lines.append(([f"add({total}, {part}, {total})"], f"{tensor.name} was used more than once"))
 
     def _want_gradients(self, input_gradient: bool) -> set[str]:
         """Return the names of the tensors whose gradient some parameter (or the input, where asked) depends on."""
@@ -174,9 +182,12 @@ class Writer:
     ) -> None:
         hand = node.op.hand(self.hand)
         self._import(hand.backward if alias.endswith("_backward") else hand.forward, alias)
-        words = [names[argument] for argument in arguments]
-        words += [f"{key}={literal(value)}" for key, value in call.attributes.items()]
-        self.lines.append((f"{alias}({', '.join(words)})", comment))
+        written = {f"grad_{name}" for name in node.op.inputs} if alias.endswith("_backward") else set()
+        reads, writes = ([names[a] for a in arguments if (a in written) is wanted] for wanted in (False, True))
+        attributes = [f"{key}={literal(value)}" for key, value in call.attributes.items()]
+        parts = [", ".join(part) for part in (reads, writes, attributes) if part]
+        parts = [f"{part}," for part in parts[:-1]] + [f"{parts[-1]})"]
+        self.lines.append(([f"{alias}({parts[0]}", *parts[1:]], comment))
 
     def _import(self, function: Callable[..., Any], alias: str) -> None:
         self.imports.setdefault(function.__module__, {})[function.__name__] = alias

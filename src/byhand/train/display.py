@@ -44,8 +44,11 @@ class Display:
 
     def say(self, line: str) -> None:
         """Print a line, above the bar."""
-        if not self.quiet:
-            self.console.print(line, soft_wrap=True)
+        try:
+            if not self.quiet:
+                self.console.print(line, soft_wrap=True)
+        except SystemExit:  # how rich takes a pipe that is closed, as by `| head`: training goes on, unseen
+            self.quiet = True
 
     def begin(self, epoch: int, seen: int) -> None:
         """Begin an epoch, of which some images may have been seen before a stop."""
@@ -64,7 +67,9 @@ class Display:
         if not self.estimated and seconds > MEASURED:
             self.estimated = True
             left = ((self.epochs - self.epoch) * self.images - seen) / rate
-            self.say(f"about {duration(left + seconds)} in all, measured on the first {seen - self.at_start:,} images")
+            self.say(
+                f"about {duration(left + seconds)} of training, measured on the first {seen - self.at_start:,} images"
+            )
 
     def end(self, row: dict[str, Any], seconds: float) -> None:
         """Tell a finished epoch."""

@@ -205,7 +205,10 @@ def update(optimizer: Optimizer, clip_norm: float | None, hand: str) -> Update:
 
 
 def _check(settings: Any, **limits: float | None) -> None:
-    """Raise an ArgumentError unless every named setting is a number from 0 up to its limit."""
+    """Make every named setting a float, or raise an ArgumentError where it is no number from 0 up to its limit."""
     for name, limit in limits.items():
         what = f"{type(settings).__name__}: {name}"
-        number(what, getattr(settings, name), 0, float("inf") if limit is None else limit)
+        value = number(what, getattr(settings, name), 0, float("inf") if limit is None else limit)
+        object.__setattr__(
+            settings, name, value
+        )  # a plain float, also for one of NumPy's: it goes into the program's text

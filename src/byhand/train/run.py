@@ -28,6 +28,9 @@ class Run:
         self.checkpoint, self.model = self.folder / "checkpoint.safetensors", self.folder / "model.safetensors"
         self._settings, self._log = self.folder / "run.json", self.folder / "log.jsonl"
 
+    def __repr__(self) -> str:
+        return f"<run {self.folder}, {'finished' if self.finished else 'not finished'}>"
+
     @classmethod
     def create(cls, folder: str | os.PathLike[str], settings: dict[str, Any]) -> Run:
         """Make a new run's folder; one that holds a run already is never written over."""

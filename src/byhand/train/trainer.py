@@ -63,6 +63,10 @@ class Trainer:
         label_smoothing: float = 0.0,
         seed: int = 0,
     ) -> None:
+        if not isinstance(model, Model):
+            raise ArgumentError(
+                f"Trainer: model is a {type(model).__name__}; expected a Model, as bh.models.create gives"
+            )
         self.model, self.optimizer, self.hand = model, optimizer, hand
         self.schedule = schedule or Constant()
         if not isinstance(optimizer, tuple(OPTIMIZERS.values())):
@@ -80,15 +84,23 @@ class Trainer:
         self.steps = 0
         self.progress: Progress | None = None  # of a training that is not finished
         self.history: list[Row] = []
+        self.images_per_second = 0.0  # of the latest training, its steps alone
         self.curve: list[list[float]] = []  # (epoch, loss, accuracy) at about a hundred points
+
+    def __repr__(self) -> str:
+        done = f"batch {self.batch_size}, hand {self.hand}, {self.steps:,} steps"
+        return f"<trainer of {self.model.name}: {self.optimizer}, {done}>"
 
     def program(self, batch: int | None = None) -> Program:
         """Return the generated program of one update; `print` shows it."""
         settings: dict[str, Any] = {"update": self.update, "label_smoothing": self.label_smoothing}
-        return self.model.program(batch or self.batch_size, train=True, hand=self.hand, **settings)
+        return self.model.program(self.batch_size if batch is None else batch, train=True, hand=self.hand, **settings)
 
     def step(self, images: Any, labels: Any) -> float:
-        """Do one update on a batch: images (N, H, W, C) uint8 or floating point, labels (N,); return the loss before it."""
+        """Do one update on a batch: images (N, H, W, C) uint8 or floating point, labels (N,); return the loss before it.
+
+        The learning rate is the optimiser's own: a schedule needs to know how long a training is, which `fit` does.
+        """
         return self._step(images, labels, self.optimizer.lr)[0]
 
     def _step(self, images: Any, labels: Any, lr: float) -> tuple[float, int]:
@@ -116,10 +128,10 @@ class Trainer:
         A trainer that came from a checkpoint goes on where it stood. Ctrl-C stops after the step under way; another call
         goes on. run: where checkpoints and the log are written. Raises DivergedError where the loss is no number any more.
         """
-        for data in (train, test):
-            if data is not None:  # it is all looked at before the first step
-                self.model.prepare(data.images[:1])
-                check_labels(data.labels, len(self.model.classes))
+        for data in (train,) if test is None else (train, test):  # all is looked at before the first step
+            self._check_data(data)
+        for size in {min(self.batch_size, len(train)), len(train) % self.batch_size} - {0}:
+            self.program(size)
         if self.progress is None:
             self.progress = Progress(integer("fit: epochs", 1 if epochs is None else epochs), len(train), self.steps)
         elif (epochs or self.progress.epochs, len(train)) != (self.progress.epochs, self.progress.images):
@@ -130,14 +142,14 @@ class Trainer:
         from byhand.train.display import Display  # noqa: PLC0415  (rich takes longer to import than all of byhand)
 
         state, saved = self.progress, time.monotonic()
-        with stop_signals() as stop, Display(state.epochs, len(train), quiet=quiet) as display:
+        with stop_signals(quiet) as stop, Display(state.epochs, len(train), quiet=quiet) as display:
             for row, seconds in self._steps(train, test, display):
-                if row is not None and run is not None:
-                    run.log(row | {"seconds": round(seconds, 3)})
                 if run is not None and (row is not None or stop.is_set() or time.monotonic() - saved > SAVE_EVERY):
                     self._check_parameters()
                     self.save(run.checkpoint)
                     saved = time.monotonic()
+                if row is not None and run is not None:
+                    run.log(row | {"seconds": round(seconds, 3)})
                 if stop.is_set():
                     display.say(f"stopped after {state.done} of {self._total(state)} steps")
                     return self.history
@@ -155,6 +167,7 @@ class Trainer:
         state, total = self.progress, self._total(self.progress)
         self.history, self.curve = state.history, state.curve
         order, drawn, began = np.arange(0), -1, time.perf_counter()
+        images, seconds = 0, 0.0
         while state.done < total:
             epoch, index = divmod(state.done, total // state.epochs)
             if drawn != epoch:
@@ -163,29 +176,32 @@ class Trainer:
                 display.begin(epoch, state.seen)
             batch = order[index * self.batch_size : (index + 1) * self.batch_size]
             lr = self.optimizer.lr * self.schedule(state.done / total)
+            started = time.perf_counter()
             loss, correct = self._step(train.images[batch], train.labels[batch], lr)
+            images, seconds = images + len(batch), seconds + time.perf_counter() - started
+            self.images_per_second = images / seconds
             if not isfinite(loss):
                 raise self._diverged(f"the loss became {loss}", state.done + 1)
             state.done, state.seen = state.done + 1, state.seen + len(batch)
             state.loss, state.correct = state.loss + loss * len(batch), state.correct + correct
             state.window = [a + b for a, b in zip(state.window, (len(batch), loss * len(batch), correct))]
             if state.done % max(1, total // CURVE_POINTS) == 0 or state.done == total:
-                images, sum_loss, right = state.window
-                state.curve.append([state.done / total * state.epochs, sum_loss / images, right / images])
+                counted, sum_loss, right = state.window
+                state.curve.append([state.done / total * state.epochs, sum_loss / counted, right / counted])
                 state.window = [0, 0.0, 0]
             display.step(state.seen, state.loss / state.seen, state.correct / state.seen)
             if index + 1 < total // state.epochs:
                 yield None, 0.0
                 continue
             row: Row = {"epoch": epoch + 1, "loss": state.loss / state.seen, "accuracy": state.correct / state.seen}
-            seconds = time.perf_counter() - began
+            took = time.perf_counter() - began
             self._check_parameters()
             if test is not None:
                 row |= {f"test_{name}": value for name, value in self.evaluate(test).items()}
             state.history.append(row)
             state.seen, state.loss, state.correct = 0, 0.0, 0
-            display.end(row, seconds)
-            yield row, seconds
+            display.end(row, took)
+            yield row, took
 
     def _check_parameters(self) -> None:
         """Raise a DivergedError for parameters that are no numbers, before they take the place of good ones."""
@@ -197,11 +213,21 @@ class Trainer:
         lr = self.optimizer.lr * self.schedule((step - 1) / self._total(self.progress))
         return DivergedError(
             f"{what} at step {step}: the learning rate {lr:.4g} is too large for this network; "
-            f"try {self.optimizer.lr / 10:g}, or clip_norm=1"
+            f"try {self.optimizer.lr / 10:g}, or in Python clip_norm=1"
         )
+
+    def _check_data(self, data: Any) -> None:
+        if not isinstance(data, Dataset):
+            raise ArgumentError(
+                f"Trainer: got a {type(data).__name__}; expected a bh.data.Dataset(images, labels, classes), "
+                "as bh.data.load gives"
+            )
+        self.model.prepare(data.images[:1])
+        check_labels(data.labels, len(self.model.classes))
 
     def evaluate(self, test: Dataset) -> dict[str, float]:
         """Return the mean loss and the accuracy on a data set."""
+        self._check_data(test)
         logits = self.model.logits_of(test.images, hand=self.hand)
         labels = check_labels(test.labels, logits.shape[1])
         return {
