@@ -190,3 +190,56 @@ def test_resume_refuses_other_settings_and_other_data(few, tmp_path):
         assert "are not those that" in byhand("train", "--resume", "--out", run).complaint
     finally:
         images.write_bytes(before)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"epochs": "six"}, "has 'six' as its epochs"),
+        ({"epochs": [1]}, "has [1] as its epochs"),
+        ({"epochs": True}, "has True as its epochs"),
+        ({"epochs": 0}, "has 0 epochs"),
+        ({"lr": None}, "has None as its lr"),
+        ({"model": 5}, "has 5 as its model"),
+        ({"optimizer": "SGD"}, "has 'SGD' as its optimizer"),
+        ({"data": "nowhere"}, "there is no data set or folder 'nowhere'"),
+        ({"data_sha256": "0"}, "are not those that"),
+        ({"model": "x" * 500}, "there is no model"),
+        ({"optimizer": {"kind": "SGD", "lr": "x"}}, "SGD: lr is 'x'"),
+        ({"hand": "foot"}, "there is no hand 'foot'"),
+    ],
+)
+def test_a_run_json_that_someone_changed_gets_one_line(change, says, few, tmp_path):
+    settings = {
+        "model": "article", "data": str(few), "epochs": 1, "batch_size": 50, "lr": 0.1, "seed": 0, "hand": "arrays",
+        "optimizer": {"kind": "SGD", "lr": 0.1}, "schedule": {"kind": "Constant"}, "data_sha256": digest(few),
+    }  # fmt: skip
+    bh.Run.create(tmp_path / "run", settings | change)
+    done = byhand("train", "--resume", "--out", tmp_path / "run")
+    assert (done.code, done.out) == (2, "")
+    assert says in done.complaint
+    bh.Run.create(tmp_path / "good", settings)  # and one that nobody changed begins, though no checkpoint was reached
+    assert byhand("train", "--resume", "--out", tmp_path / "good", "--json").code == 0
+
+
+def digest(folder):
+    from byhand.cli.train import _digest
+
+    return _digest(bh.data.load(folder))
+
+
+def test_resume_draws_the_pictures_that_a_kill_kept_from_being_drawn(few, tmp_path):
+    run = tmp_path / "run"
+    assert byhand("train", "article", "--data", few, "--epochs", 1, "--out", run).code == 0
+    before = {name: (run / name).read_bytes() for name in ("curves.png", "model.safetensors")}
+    (run / "curves.png").unlink()
+    assert byhand("train", "--resume", "--out", run).code == 0
+    assert before == {name: (run / name).read_bytes() for name in before}
+
+
+def test_a_pipe_that_is_closed_early_does_not_stop_training(few, tmp_path):
+    command = f"{sys.executable} -m byhand train article --data {few} --epochs 3 --out {tmp_path / 'run'} | head -7"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True, timeout=60)
+    assert "Traceback" not in done.stderr
+    assert len(bh.load(tmp_path / "run").classes) == 10
+    assert (tmp_path / "run" / "model.safetensors").exists()

@@ -138,3 +138,9 @@ def test_what_is_not_there(tmp_path):
 def test_exported_members():
     assert byhand.data.__all__ == sorted(byhand.data.__all__)
     assert set(byhand.data.__all__) == {"Dataset", "digits", "idx", "load", "mnist"}
+
+
+def test_digits_is_imported_when_it_is_asked_for():
+    assert byhand.data.digits.from_array is not None
+    with pytest.raises(AttributeError, match="has no attribute 'digit'"):
+        _ = byhand.data.digit

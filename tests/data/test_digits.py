@@ -262,3 +262,14 @@ def test_mutated_pictures_give_a_digit_or_one_line(tmp_path, base, changes, cut)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert peak < len(data) + 64e6
+
+
+def test_ink_on_a_transparent_ground_is_read_in_either_colour(tmp_path):
+    alpha = Image.fromarray(SEVEN if SEVEN.ndim == 2 else SEVEN[..., 0]).resize((140, 140))
+    found = []
+    for value in (0, 255):
+        ink = Image.new("RGBA", (140, 140), (value, value, value, 0))
+        ink.putalpha(alpha)
+        found.append(digits.from_file(saved(tmp_path, ink, f"{value}.png")))
+    assert likeness(found[0][..., 0], SEVEN) > 0.8
+    assert likeness(found[1][..., 0], SEVEN) > 0.8

@@ -137,7 +137,7 @@ def test_wrong_kinds_of_inputs(call, message):
 def test_what_is_no_tensor_does_not_add():
     x = nn.Input(3)
     for call in (lambda: 1.0 + x, lambda: np.ones(3) + x, lambda: 2 * x, lambda: sum([x, x])):
-        with pytest.raises(ArgumentError, match="expected tensors that come from the same nn.Input"):
+        with pytest.raises(ArgumentError, match=r"expected tensors that come from the same nn\.Input"):
             call()
     with pytest.raises(TypeError):
         _ = x - x

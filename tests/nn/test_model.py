@@ -294,3 +294,12 @@ def test_outputs_may_be_a_function_or_a_tensor():
     one, other = nn.Model(x, y), nn.Model(nn.Input(3), lambda x: nn.Linear(2)(x + x))
     np.testing.assert_array_equal(one.p.flat, other.p.flat)
     assert repr(one) == "<model model: (3,) -> 2 classes, 8 parameters>"
+
+
+def test_a_model_keeps_only_the_last_few_programs():
+    model = bh.models.create("article")
+    for count in range(1, 30):
+        model.predict(np.zeros((count, 28, 28, 1), np.uint8))
+    assert len(model._programs) <= 8
+    kept = model.program(29)
+    assert model.program(29) is kept

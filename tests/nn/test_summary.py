@@ -83,3 +83,11 @@ def test_a_receptive_field_is_what_a_gradient_reaches():
     grad = bh.conv2d.backward(grad, np.ones((1, 40, 40, 1)), np.ones((3, 3, 1, 1)), stride=2)[0]
     rows = np.flatnonzero(grad.any((0, 2, 3)))
     assert fields[2] == rows[-1] - rows[0] + 1
+
+
+def test_a_field_that_is_no_square_is_told_both_ways():
+    x = nn.Input(20, 60, 1)
+    y = nn.Conv2d(4, (1, 9))(x)
+    summary = nn.Model(x, nn.Linear(3)(nn.GlobalAvgPool2d()(nn.Conv2d(4, 3)(y)))).summary()
+    assert [row.receptive_field for row in summary.rows] == [(1, 9), (3, 11), (20, 60), (20, 60)]
+    assert str(summary).splitlines()[2].endswith("1 x 9")

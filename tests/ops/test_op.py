@@ -287,3 +287,20 @@ def test_an_op_tells_editors_and_notebooks_what_it_takes():
     assert told == "(x, weight, bias=None, *, stride=1, padding='valid', dilation=1, groups=1, hand='arrays')"
     assert not hasattr(bh.conv2d, "strides")
     assert str(inspect.signature(type(bh.conv2d))).startswith("(name")
+
+
+def test_an_op_explains_itself():
+    assert bh.conv2d.__name__ == "conv2d"
+    for words in ("Slide filters over an image", "grad_weight", "sum over r, s, c", "LeCun et al. 1989"):
+        assert words in bh.conv2d.__doc__
+    for op in REGISTRY.values():
+        assert f"{op.name}.backward(grad_{op.outputs[0]}, {op.inputs[0]}" in op.__doc__
+        assert "Source" in op.__doc__ or op.name in ("add", "multiply", "linear", *TENSOR)
+
+
+TENSOR = ("concat", "pad", "transpose", "reshape", "flatten", "channel_shuffle")
+
+
+def test_a_symbolic_call_takes_no_hand():
+    with pytest.raises(ArgumentError, match="relu: a symbolic call takes no hand"):
+        bh.relu(bh.nn.Input(3), hand="loops")

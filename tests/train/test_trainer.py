@@ -368,3 +368,25 @@ def test_a_network_that_is_no_number_any_more_is_not_kept(tmp_path, test):
     with pytest.raises(bh.DivergedError, match="learning rate"):
         trainer.fit(stripes(8), test, quiet=True, run=run)
     assert not run.checkpoint.exists() and not run.finished
+
+
+def test_what_is_no_data_set_or_no_model_is_refused_at_the_door():
+    trainer = bh.Trainer(bh.models.create("article"), bh.SGD())
+    for call in (lambda: trainer.fit(np.zeros((2, 28, 28, 1))), lambda: trainer.evaluate([1, 2])):
+        with pytest.raises(bh.ArgumentError, match=r"expected a bh\.data\.Dataset"):
+            call()
+    with pytest.raises(bh.ArgumentError, match="model is a str; expected a Model"):
+        bh.Trainer("lenet5", bh.SGD())
+    with pytest.raises(bh.ArgumentError, match="batch is 0"):
+        trainer.program(0)
+    assert repr(trainer).startswith("<trainer of article: SGD(lr=0.01")
+
+
+def test_a_last_image_alone_is_refused_before_the_first_step():
+    x = bh.nn.Input(2, 2, 1)
+    model = bh.nn.Model(x, bh.nn.Linear(2)(bh.nn.BatchNorm()(bh.nn.Flatten()(x))))
+    data = bh.data.Dataset(np.zeros((9, 2, 2, 1), np.uint8), np.zeros(9, int), ("a", "b"))
+    trainer = bh.Trainer(model, bh.SGD(), batch_size=4)
+    with pytest.raises(bh.ShapeError, match=r"^norm1: .* take a batch size that leaves no image alone"):
+        trainer.fit(data, quiet=True)
+    assert trainer.steps == 0

@@ -19,11 +19,12 @@ def sample(draw):
 
 
 # relu: y = max(x, 0);  dy/dx = 1 where x > 0, else 0 ------------------------------------------------------------------
-# Source: Fukushima 1969; Nair & Hinton 2010.
 
 
 def relu_contract(x):
     """Keep what is positive: y = max(x, 0), x of any shape.
+
+    Source: Fukushima 1969; Nair & Hinton 2010.
 
     >>> import byhand as bh
     >>> bh.relu([-1.0, 2.0])
@@ -61,11 +62,12 @@ relu = Op(
 
 
 # leaky_relu: y = x where x > 0, else slope * x;  dy/dx = 1 or slope ---------------------------------------------------
-# Source: Maas, Hannun & Ng 2013.
 
 
 def leaky_relu_contract(x, *, slope=0.01):
     """Let a little of what is negative through: y = x where x > 0, else slope * x; x of any shape.
+
+    Source: Maas, Hannun & Ng 2013.
 
     >>> import byhand as bh
     >>> bh.leaky_relu([-1.0, 2.0], slope=0.1)
@@ -103,11 +105,12 @@ leaky_relu = Op(
 
 
 # relu6: y = min(max(x, 0), 6);  dy/dx = 1 where 0 < x < 6, else 0 -----------------------------------------------------
-# Source: Krizhevsky 2010, "Convolutional deep belief networks on CIFAR-10".
 
 
 def relu6_contract(x):
     """Keep what is positive, up to 6: y = min(max(x, 0), 6), x of any shape.
+
+    Source: Krizhevsky 2010, "Convolutional deep belief networks on CIFAR-10".
 
     >>> import byhand as bh
     >>> bh.relu6([-1.0, 2.0, 7.0])
@@ -161,6 +164,8 @@ def _sigmoids(x):
 def sigmoid_contract(x):
     """Squash to between 0 and 1: y = 1 / (1 + e^-x), x of any shape.
 
+    Source: Rumelhart, Hinton & Williams 1986.
+
     >>> import byhand as bh
     >>> bh.sigmoid([0.0, 1000.0])
     array([0.5, 1. ])
@@ -197,11 +202,12 @@ sigmoid = Op(
 
 
 # silu: y = x s with s = sigmoid(x);  dy/dx = s (1 + x (1 - s)) --------------------------------------------------------
-# Source: Elfwing, Uchibe & Doya 2017, arXiv 1702.03118; as "swish" Ramachandran et al. 2017, arXiv 1710.05941.
 
 
 def silu_contract(x):
     """Gate x by its own sigmoid: y = x sigmoid(x), x of any shape.
+
+    Source: Elfwing, Uchibe & Doya 2017, arXiv 1702.03118; as "swish" Ramachandran et al. 2017, arXiv 1710.05941.
 
     >>> import byhand as bh
     >>> bh.silu([0.0, 1000.0])
@@ -245,6 +251,8 @@ silu = Op(
 def tanh_contract(x):
     """Squash to between -1 and 1: y = tanh(x), x of any shape.
 
+    Source: LeCun et al. 1998, "Efficient BackProp".
+
     >>> import byhand as bh
     >>> bh.tanh([0.0, 1000.0])
     array([0., 1.])
@@ -281,13 +289,14 @@ tanh = Op(
 
 
 # gelu: y = x P with P = (1 + erf(x / sqrt 2)) / 2, the normal distribution;  dy/dx = P + x p, p = e^(-x^2 / 2) / sqrt(2 pi) ---
-# Source: Hendrycks & Gimpel 2016, arXiv 1606.08415.
 
 _erf = np.frompyfunc(erf, 1, 1)  # NumPy has none; a call an element is the price
 
 
 def gelu_contract(x):
     """Gate x by the normal distribution: y = x (1 + erf(x / sqrt 2)) / 2, x of any shape.
+
+    Source: Hendrycks & Gimpel 2016, arXiv 1606.08415.
 
     >>> import byhand as bh
     >>> bh.gelu([0.0, 100.0])
@@ -327,11 +336,12 @@ gelu = Op(
 
 
 # hard_swish: y = x relu6(x + 3) / 6;  dy/dx = 0 below -3, 1 above 3, else (2 x + 3) / 6 -------------------------------
-# Source: Howard et al. 2019 (MobileNetV3), arXiv 1905.02244.
 
 
 def hard_swish_contract(x):
     """Gate x by a straight line: y = x min(max(x + 3, 0), 6) / 6, x of any shape.
+
+    Source: Howard et al. 2019 (MobileNetV3), arXiv 1905.02244.
 
     >>> import byhand as bh
     >>> bh.hard_swish([-4.0, 0.0, 1.5, 4.0])
