@@ -145,6 +145,24 @@ def test_seed_0_gives_the_digits_of_a_literal_transcription(full):
     assert result["seconds"] > 0
 
 
+# (untrained loss, accuracy), first line, last line, test: of literal transcriptions made outside this project
+TRANSCRIBED = {
+    0: ((2.302809395, 0.081), (2.209742454, 0.25), (0.506231437, 0.86), (0.530880664, 0.829)),
+    1: ((2.302195422, 0.131), (2.152391612, 0.22), (0.342643355, 0.90), (0.558467580, 0.812)),
+    2: ((2.302678339, 0.111), (2.239272019, 0.15), (0.481993037, 0.90), (0.523977999, 0.831)),
+}
+
+
+@pytest.mark.parametrize(("seed", "hand"), [(0, "loops"), (0, "arrays"), (1, "arrays"), (2, "arrays")])
+def test_both_hands_give_the_digits_of_a_transcription(seed, hand):
+    """The loops take a minute, so one seed is held to them whole; the next test holds the hands together for others."""
+    result = run(hand=hand, seed=seed, say=lambda line: None)
+    rows = [result["untrained"], result["steps"][0], result["steps"][-1], result["test"]]
+    for row, (loss, accuracy) in zip(rows, TRANSCRIBED[seed], strict=True):
+        assert row["loss"] == pytest.approx(loss, rel=1e-6)
+        assert row["accuracy"] == accuracy
+
+
 def test_what_it_says(full):
     result, lines = full
     assert lines[:2] == ["MNIST CNN initialized!", "[Step 100] Past 100 steps: Average Loss 2.302 | Accuracy: 8%"]

@@ -149,7 +149,12 @@ class Dropout(Layer):
 
 
 class MaxPool2d(Layer):
-    """Keep the largest pixel of every window: (N, H, W, C) -> (N, H', W', C); see `bh.max_pool`."""
+    """Keep the largest pixel of every window: (N, H, W, C) -> (N, H', W', C); see `bh.max_pool`.
+
+    >>> from byhand import nn
+    >>> nn.MaxPool2d(2)(nn.Input(26, 26, 8))
+    <value pool1 (N, 13, 13, 8)>
+    """
 
     op, label = ops.max_pool, "pool"
 
@@ -169,7 +174,12 @@ class MaxPool2d(Layer):
 
 
 class AvgPool2d(Layer):
-    """Average every window: (N, H, W, C) -> (N, H', W', C); see `bh.avg_pool`."""
+    """Average every window: (N, H, W, C) -> (N, H', W', C); see `bh.avg_pool`.
+
+    >>> from byhand import nn
+    >>> nn.AvgPool2d(2)(nn.Input(28, 28, 6))
+    <value pool1 (N, 14, 14, 6)>
+    """
 
     op, label = ops.avg_pool, "pool"
 
@@ -188,7 +198,12 @@ class AvgPool2d(Layer):
 
 
 class GlobalAvgPool2d(Layer):
-    """Average the whole image: (N, H, W, C) -> (N, C), or (N, 1, 1, C) with keepdims; see `bh.global_avg_pool`."""
+    """Average the whole image: (N, H, W, C) -> (N, C), or (N, 1, 1, C) with keepdims; see `bh.global_avg_pool`.
+
+    >>> from byhand import nn
+    >>> nn.GlobalAvgPool2d()(nn.Input(7, 7, 512))
+    <value pool1 (N, 512)>
+    """
 
     op, label = ops.global_avg_pool, "pool"
 
@@ -197,13 +212,23 @@ class GlobalAvgPool2d(Layer):
 
 
 class Flatten(Layer):
-    """Lay each example out in one row: (N, ...) -> (N, D)."""
+    """Lay each example out in one row: (N, ...) -> (N, D).
+
+    >>> from byhand import nn
+    >>> nn.Flatten()(nn.Input(13, 13, 8))
+    <value flatten1 (N, 1352)>
+    """
 
     op = ops.flatten
 
 
 class Reshape(Layer):
-    """Lay each example out anew: (N, ...) -> (N, *shape); one size may be -1."""
+    """Lay each example out anew: (N, ...) -> (N, *shape); one size may be -1.
+
+    >>> from byhand import nn
+    >>> nn.Reshape(8, -1)(nn.Input(1352))
+    <value reshape1 (N, 8, 169)>
+    """
 
     op = ops.reshape
 
@@ -212,7 +237,12 @@ class Reshape(Layer):
 
 
 class Transpose(Layer):
-    """Reorder axes, the batch being axis 0; see `bh.transpose`."""
+    """Reorder axes, the batch being axis 0; see `bh.transpose`.
+
+    >>> from byhand import nn
+    >>> nn.Transpose(0, 3, 1, 2)(nn.Input(28, 28, 3))
+    <value transpose1 (N, 3, 28, 28)>
+    """
 
     op = ops.transpose
 
@@ -221,7 +251,12 @@ class Transpose(Layer):
 
 
 class Pad2d(Layer):
-    """Put a frame of `value` around images; padding: a number, (down, across) or (top, bottom, left, right)."""
+    """Put a frame of `value` around images; padding: a number, (down, across) or (top, bottom, left, right).
+
+    >>> from byhand import nn
+    >>> nn.Pad2d(2)(nn.Input(28, 28, 1))
+    <value pad1 (N, 32, 32, 1)>
+    """
 
     op = ops.pad
 
@@ -230,7 +265,12 @@ class Pad2d(Layer):
 
 
 class ChannelShuffle(Layer):
-    """Deal the channels of `groups` groups out in turn; see `bh.channel_shuffle`."""
+    """Deal the channels of `groups` groups out in turn; see `bh.channel_shuffle`.
+
+    >>> from byhand import nn
+    >>> nn.ChannelShuffle(2)(nn.Input(7, 7, 8))
+    <value shuffle1 (N, 7, 7, 8)>
+    """
 
     op, label = ops.channel_shuffle, "shuffle"
 
@@ -251,7 +291,13 @@ class Multiply(Layer):
 
 
 class Concat(Layer):
-    """Put tensors one behind the other along an axis: `nn.Concat()(a, b, c)`."""
+    """Put tensors one behind the other along an axis: `nn.Concat()(a, b, c)`.
+
+    >>> from byhand import nn
+    >>> x = nn.Input(7, 7, 8)
+    >>> nn.Concat()(x, nn.ReLU()(x))
+    <value concat1 (N, 7, 7, 16)>
+    """
 
     op = ops.concat
 

@@ -152,6 +152,10 @@ class Adam:
 
     Source: Kingma & Ba 2014, arXiv 1412.6980. weight_decay is added to the gradient; `AdamW` keeps it apart. The same steps
     as `torch.optim.Adam`.
+
+    >>> import byhand as bh
+    >>> bh.Adam(lr=0.01).lr
+    0.01
     """
 
     lr: float = 0.001
@@ -181,6 +185,10 @@ class AdamW(Adam):
     """Adam with the weight decay kept apart: p = p - lr decay p, then Adam's step.
 
     Source: Loshchilov & Hutter 2017, arXiv 1711.05101. The same steps as `torch.optim.AdamW`.
+
+    >>> import byhand as bh
+    >>> bh.AdamW().weight_decay
+    0.01
     """
 
     weight_decay: float = 0.01
