@@ -15,6 +15,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from byhand.data import idx
 from byhand.errors import ByhandError, FileError
+from tests.memory import peak_below
 
 DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
@@ -189,15 +190,11 @@ def mutated(draw):
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
 def test_mutated_files_give_an_array_or_one_line(tmp_path, data):
     path = write(tmp_path, data)
-    tracemalloc.start()
-    try:
-        array = idx.read(path)
-        plain = zlib.decompress(data, 31) if data[:2] == b"\x1f\x8b" else data
-        assert array.nbytes + 4 + 4 * array.ndim == len(plain)
-        assert array.size == math.prod(array.shape)
-    except ByhandError as error:
-        assert "\n" not in str(error)
-    finally:
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-    assert peak < len(data) + 64e6
+    with peak_below(len(data) + 64e6):
+        try:
+            array = idx.read(path)
+            plain = zlib.decompress(data, 31) if data[:2] == b"\x1f\x8b" else data
+            assert array.nbytes + 4 + 4 * array.ndim == len(plain)
+            assert array.size == math.prod(array.shape)
+        except ByhandError as error:
+            assert "\n" not in str(error)

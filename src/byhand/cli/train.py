@@ -145,7 +145,10 @@ def _tell(trainer: Trainer, settings: dict[str, Any], sets: tuple[Dataset, Datas
     print(
         f"  {settings['epochs']} epoch{'s' if settings['epochs'] > 1 else ''} of {steps:,} steps, batch {trainer.batch_size}"
     )
-    print(f"  SGD with momentum 0.9, learning rate up to {trainer.optimizer.lr:g} and down again, seed {trainer.seed}")
+    kind, momentum = type(trainer.optimizer).__name__, getattr(trainer.optimizer, "momentum", 0.0)
+    print(
+        f"  {kind} with momentum {momentum:g}, learning rate up to {trainer.optimizer.lr:g} and down again, seed {trainer.seed}"
+    )
     print(f"  hand: {trainer.hand}    run: {run.folder}")
     if resume and trainer.progress is not None:
         print(f"  going on after {trainer.progress.done:,} steps")

@@ -1,0 +1,16 @@
+"""How much memory something asks Python and NumPy for."""
+
+import tracemalloc
+from contextlib import contextmanager
+
+
+@contextmanager
+def peak_below(limit):
+    """Fail where what runs inside has asked for `limit` bytes or more at once, also where it ends in an error."""
+    tracemalloc.start()
+    try:
+        yield
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < limit, f"{peak:,} bytes, more than {limit:,.0f}"
