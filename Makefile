@@ -2,7 +2,7 @@
 # make lint   ruff and mypy                               make bench  byhand beside its peers
 PYTHON ?= python3
 BIN    := .venv/bin
-PIP    := $(BIN)/pip install -qq --disable-pip-version-check
+PIP    := $(BIN)/pip install -qq --no-compile --disable-pip-version-check
 TORCH  := torch==2.13.0+cpu
 .DELETE_ON_ERROR:
 .PHONY: run test lint bench clean
@@ -18,14 +18,14 @@ lint: .venv/installed-dev
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 
-bench: .venv/installed-dev
+bench: .venv/installed-bench
 	@$(BIN)/byhand bench
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .venv/installed: pyproject.toml
-	@echo "Making .venv and installing byhand (once; about 430 MB with NumPy, Numba and matplotlib) ..."
+	@echo "Making .venv and installing byhand (once; about 370 MB with NumPy, Numba and matplotlib) ..."
 	@$(PYTHON) -m venv .venv
 	@$(PIP) --editable .
 	@touch $@
@@ -35,4 +35,9 @@ clean:
 	@echo "Installing what the tests need ..."
 	@$(PIP) --editable '.[dev]'
 	@$(PIP) '$(TORCH)' 2>/dev/null || echo "No CPU build of PyTorch at hand: results recorded from it stand in."
+	@touch $@
+
+.venv/installed-bench: .venv/installed-dev
+	@echo "Installing byhand's peers ..."
+	@$(PIP) jax onnxruntime onnx 2>/dev/null || echo "Without JAX and onnxruntime: they could not be installed."
 	@touch $@

@@ -1,10 +1,11 @@
 """byhand: the convolutional network written by hand, whole.
 
-Every op can be read as loops and as NumPy, one above the other in one file under `byhand.ops`, and called on plain arrays:
+Every op can be read as loops, as NumPy and compiled, one above the other in one file under `byhand.ops`, and called on arrays:
 `bh.conv2d(x, weight, bias, stride=2, padding="same", hand="loops")`. Layers (`bh.nn`) make a `Model`, whose training step
 is one generated Python file: `print(model.program(train=True))`. `bh.Trainer` trains it, `bh.load` opens a saved one.
 
-    rooms, from the command line down: cli; train, models, report; nn; program; graph; ops; and data, shapes, errors below all
+    rooms, from the command line down: cli; train, models, report; nn; program; graph; ops; kernels; and data,
+    shapes, errors below all
 """
 
 from byhand import data, models, nn
@@ -21,17 +22,22 @@ from byhand.ops import (
     add,
     avg_pool,
     batch_norm,
+    batch_norm_relu,
     channel_shuffle,
     concat,
     conv2d,
+    conv2d_max_pool,
+    conv2d_relu,
     dropout,
     flatten,
+    fold_batch_norm,
     gelu,
     global_avg_pool,
     hard_swish,
     layer_norm,
     leaky_relu,
     linear,
+    linear_relu,
     max_pool,
     multiply,
     pad,
@@ -70,18 +76,23 @@ __all__ = [
     "add",
     "avg_pool",
     "batch_norm",
+    "batch_norm_relu",
     "channel_shuffle",
     "concat",
     "conv2d",
+    "conv2d_max_pool",
+    "conv2d_relu",
     "data",
     "dropout",
     "flatten",
+    "fold_batch_norm",
     "gelu",
     "global_avg_pool",
     "hard_swish",
     "layer_norm",
     "leaky_relu",
     "linear",
+    "linear_relu",
     "load",
     "max_pool",
     "models",

@@ -1,52 +1,220 @@
-"""The bench: every peer in its own process, the same work on both sides, one line for what goes wrong."""
+"""The bench: every peer in its own process, the same work on both sides, a line for each that goes wrong."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from byhand.bench import bench, measure
-from byhand.errors import ByhandError
+import byhand as bh
+from byhand.bench import bench, convolutions, measure, networks, peers, table, work
+from byhand.bench.article_peer import Peer as Article
+from byhand.bench.byhand_peer import Peer as Byhand
+from byhand.bench.memory import peak, required
+from byhand.bench.peers import PEERS, Entry
+from byhand.bench.walk import walk
+from byhand.bench.work import WORKS
 from tests.cli.typed import byhand
 from tests.oracle import needs_torch
 
-QUICK = {"rounds": 1, "seconds": 0.02}
+QUICK = {"rounds": 1, "seconds": 0.02, "hand": "arrays"}
+TORCH = "PyTorch contiguous, 1 thread"
+
+
+def few(monkeypatch, name, *names):
+    """Let only these peers take part in a work."""
+    monkeypatch.setitem(WORKS, name, replace(WORKS[name], peers=names))
+
+
+@pytest.fixture
+def wrong(monkeypatch):
+    """Return a function that adds a peer that goes wrong, and measures."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+
+    def run(how, needs=()):
+        monkeypatch.setitem(PEERS, how, Entry("tests.bench.wrong", {"hand": "arrays", "how": how}, needs))
+        few(monkeypatch, "article64", how)
+        (row,) = measure(["article64"], **QUICK)["rows"]
+        return row
+
+    return run
 
 
 def test_byhand_is_measured_alone_where_no_peer_is_installed(monkeypatch):
-    monkeypatch.setattr(bench, "_installed", lambda peer: not peer.startswith("PyTorch"))
+    monkeypatch.setattr(Entry, "missing", lambda entry: f"{entry.needs[0]} is not installed" if entry.needs else None)
     told = []
     (row,) = measure(["article64"], tell=told.append, **QUICK)["rows"]
-    assert told == [row["work"]] == ["the article's net, batch 64, training"]
-    assert row["peers"] == {} and row["ratio"] is None
-    assert row["byhand"] == row["hands"]["byhand arrays"] > 0
+    assert told[0] == "measuring: the article's net, batch 64, training"
+    assert told[1].startswith("  byhand: ") and told[1].endswith(" images/s") and len(told) == 2
+    assert row["peers"] == {} and row["ratio"] is None and row["best"] is None
+    assert row["byhand"] > 0
+    assert row["missing"][TORCH] == "torch is not installed"
+    assert row["missing"]["JAX, 1 thread"] == "jax is not installed"
+    assert "no peer to compare with" in table(row)
 
 
 @needs_torch
-@pytest.mark.parametrize("work", ["article64", "lenet5"])
-def test_both_sides_do_the_same_work(work):
-    """`measure` raises where a peer's losses are not byhand's: that it does not is the test."""
-    result = measure([work], **QUICK)
+@pytest.mark.parametrize("name", ["article64", "lenet5", "latency"])
+def test_both_sides_do_the_same_work(name, monkeypatch):
+    """A peer whose numbers are not byhand's is among the failed: that it is not is the test."""
+    layouts = (TORCH, "PyTorch channels_last, 1 thread")
+    few(monkeypatch, name, *layouts)
+    result = measure([name], **QUICK)
     (row,) = result["rows"]
-    assert len(row["peers"]) == 4 and min(row["peers"].values()) > 0
-    assert row["ratio"] == pytest.approx(row["byhand"] / max(row["peers"].values()))
+    assert row["failed"] == {} and row["peers"].keys() == set(layouts)
+    best = (min if WORKS[name].less else max)(row["peers"].values())
+    assert row["peers"][row["best"]] == best
+    assert row["ratio"] == pytest.approx(best / row["byhand"] if WORKS[name].less else row["byhand"] / best)
     assert "cores" in result["machine"]
 
 
-def test_a_peer_that_computes_something_else_is_found():
-    bench._check("lenet5", {"byhand arrays": [2.3, 2.2], "PyTorch": [2.3001, 2.1999]})
-    with pytest.raises(ByhandError, match=r"lenet5: PyTorch has the losses .* not the same work"):
-        bench._check("lenet5", {"byhand arrays": [2.3, 2.2], "PyTorch": [2.3, 2.21]})
+@needs_torch
+@pytest.mark.parametrize("network", [networks.resnet20, lambda: networks.mnist_example(dropout=False)])
+def test_residuals_norms_and_strides_are_the_same_in_pytorch(network):
+    torch_peer = pytest.importorskip("byhand.bench.torch_peer")
+    model, labels = network(), np.array([3, 1, 4, 1])
+    images = np.random.default_rng(1).integers(0, 256, (4, *model.input_shape), np.uint8)
+    losses = [
+        [float(side.step(images, labels)) for _ in range(3)]
+        for side in (Byhand("arrays").network(network(), 0.01, 0.9), torch_peer.Peer().network(network(), 0.01, 0.9))
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+    assert losses[0][0] > losses[0][2]
 
 
-def test_the_command_prints_one_object(tmp_path):
-    done = byhand("bench", "article64", "--rounds", 1, "--seconds", 0.02, "--json", folder=tmp_path)
+@needs_torch
+@pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
+def test_every_pass_of_a_convolution_is_the_same_in_pytorch(layout):
+    torch_peer = pytest.importorskip("byhand.bench.torch_peer")
+    for case in (
+        convolutions.Case("a", 2, 9, 3, 4, 3), convolutions.Case("b", 1, 8, 6, 6, 3, stride=2, groups=6),
+        convolutions.Case("c", 2, 8, 4, 8, 1, stride=2),
+    ):  # fmt: skip
+        ours, theirs = Byhand("arrays").convolution(case), torch_peer.Peer(layout).convolution(case)
+        assert set(case.passes) <= ours.keys() == theirs.keys()
+        for name in ours:
+            assert np.allclose(ours[name](), theirs[name]().numpy(), atol=1e-4), (case, name)
+
+
+def test_a_convolution_counts_its_flops():
+    case = convolutions.Case("a", 2, 8, 4, 6, 3, stride=2)
+    assert case.flops == 2 * (2 * 4 * 4 * 6) * (3 * 3 * 4)
+    assert str(case) == "a 8x8 4->6 3x3 /2"
+    assert len(convolutions.CASES) == 12
+
+
+def test_a_peer_that_computes_something_else_is_refused(wrong):
+    row = wrong("learns faster")
+    assert row["peers"] == {} and row["ratio"] is None and row["byhand"] > 0
+    assert row["failed"]["learns faster"].endswith("not the same work")
+
+
+def test_the_check_sees_a_difference_and_a_nan():
+    bench.check([[2.3, 2.2], [1e-9, 5.0]], [[2.3001, 2.1999], [0.0, 5.0]])
+    for numbers in ([[2.3, 2.21]], [[2.3, float("nan")]], [[2.3]], []):
+        with pytest.raises(bench.Failed, match="not the same work"):
+            bench.check([[2.3, 2.2]], numbers)
+
+
+def test_a_peer_that_breaks_is_reported_and_the_others_go_on(wrong):
+    row = wrong("raises")
+    assert row["failed"] == {"raises": "RuntimeError: no such wheel"} and row["byhand"] > 0
+    assert "  raises: RuntimeError: no such wheel" in table(row).splitlines()
+    row = wrong("dies")
+    assert row["failed"] == {"dies": "its process ended early, with 3: cannot load its library"}
+
+
+def test_a_peer_that_can_not_take_part_says_why(wrong, monkeypatch):
+    assert wrong("fine", needs=("no_such_package",))["missing"] == {"fine": "no_such_package is not installed"}
+    monkeypatch.setattr(peers.shutil, "which", lambda name: None)
+    assert Entry("x", {"compiled": True}).missing() == "needs a C++ compiler"
+
+
+def test_byhands_own_failure_is_a_row_too(monkeypatch):
+    monkeypatch.setattr(bench, "byhand", lambda hand: Entry("tests.bench.nowhere", {}))
+    few(monkeypatch, "article64")
+    (row,) = measure(["article64"], **QUICK)["rows"]
+    assert row["byhand"] is None and row["ratio"] is None and "nowhere" in row["failed"]["byhand"]
+    assert "byhand" in table(row)
+
+
+def test_who_is_far_behind_has_no_second_turn():
+    race, stopped = bench.Race("latency", print), []
+    for name, value in (("byhand", 90.0), ("fast", 10.0), ("near", 15.0), ("slow", 30.0)):
+        process = race.processes[name] = bench.Process("latency", Entry("x"))
+        process.values, process.stop = [[value]], lambda name=name: stopped.append(name)
+    race._stop_those_behind()
+    assert stopped == ["slow"]
+
+
+def test_a_row_of_several_lines_has_a_ratio_each_and_their_mean():
+    kind = replace(WORKS["lenet5"], lines=("one", "two"))
+    values = {"byhand": [8.0, 1.0], "PyTorch a": [4.0, 0.5], "torch.compile b": [1.0, 2.0], "JAX": [1.0, 1.0]}
+    row = bench.compare(kind, values) | {"missing": {}, "failed": {}}
+    assert [line["ratio"] for line in row["lines"].values()] == [2, 0.5]
+    assert [line["best"] for line in row["lines"].values()] == ["PyTorch a", "torch.compile b"]
+    assert row["ratio"] == pytest.approx(1)
+    text = table(row)
+    assert "0.50x torch.compile b" in text and "(goal 3, aim 6)" in text
+    less = bench.compare(replace(kind, less=True, lines=("",)), {"byhand": [1.0], "PyTorch": [3.0], "JAX": [2.0]})
+    assert (less["ratio"], less["families"]) == (2, {"PyTorch": 3, "JAX": 2})
+
+
+def test_the_articles_own_program_takes_the_same_steps():
+    for hand in ("loops", "arrays"):
+        (theirs,), (ours,) = (next(work.articles_steps(side)) for side in (Article(hand), Byhand("arrays")))
+        assert theirs == pytest.approx(ours, rel=1e-4)
+
+
+@needs_torch
+def test_a_peers_training_goes_as_the_trainers():
+    """The same order of images and the same learning rates."""
+    torch_peer = pytest.importorskip("byhand.bench.torch_peer")
+    train, ends = bh.data.load("mnist")[0].take(70), []
+    for peer in (Byhand("arrays"), torch_peer.Peer()):
+        side = peer.network(networks.article(), 0.1, 0.9)
+        for _ in range(2):  # the second goes on from the first
+            side.fit(train, epochs=2, batch=16, schedule=bh.OneCycle())
+        ends.append(side.loss_and_accuracy(train))
+    assert ends[0] == pytest.approx(ends[1], rel=1e-3)
+
+
+def test_the_networks_are_those_of_their_papers():
+    assert networks.mnist_example().parameter_count == 1_199_882
+    assert networks.resnet20().parameter_count == 272_474  # the paper's 0.27 M; shortcuts with weights add 2.5 thousand
+    assert networks.resnet18().parameter_count == 11_173_962
+
+
+def test_a_walk_turns_weights_for_channels_first():
+    calls = {call.name: call for call in walk(networks.article(), channels_first=True)}
+    assert calls["conv1"].values["weight"].shape == (8, 1, 3, 3)
+    model = networks.article()
+    dense, ours = calls["fc1"].values["weight"], model.parameters["fc1_weight"]
+    assert dense.shape == (10, 1352)
+    assert dense[3, 5 * 169 + 2 * 13 + 7] == ours[(2 * 13 + 7) * 8 + 5, 3]  # channel 5, row 2, column 7
+
+
+def test_memory_and_installation_are_measured():
+    assert 10 < peak() < 100_000
+    assert {"byhand", "numpy", "numba", "llvmlite", "typer"} <= required("byhand")
+    assert "pytest" not in required("byhand")
+
+
+def test_the_command_prints_one_object(tmp_path, monkeypatch):
+    words = ("bench", "tutorial", "--quick", "--seconds", 0.02, "--hand", "arrays")
+    done = byhand(*words, "--json", folder=tmp_path)
     assert done.code == 0, done.err
     result = json.loads(done.out)
     assert result.keys() == {"machine", "rows"}
-    assert {"work", "byhand", "peers", "unit", "ratio"} <= result["rows"][0].keys()
-    assert done.err == "measuring: the article's net, batch 64, training\n"
+    assert {"work", "byhand", "peers", "unit", "ratio", "goal", "aim"} <= result["rows"][0].keys()
+    assert result["rows"][0]["peers"].keys() == {"the article's loops", "the article's arrays"}
+    assert done.err.startswith("measuring: the article's program, batch 1, training\n  byhand: ")
+    text = byhand(*words, folder=tmp_path).out
+    assert "(goal 600, aim 1500)" in text and "byhand / the best peer" in text
 
 
 def test_bad_words_get_one_line():
     assert "there is no work 'lenet'; did you mean 'lenet5'?" in byhand("bench", "lenet").complaint
+    assert "there is no hand 'foot'" in byhand("bench", "--hand", "foot").complaint
     assert "--rounds" in byhand("bench", "--rounds", 0).complaint

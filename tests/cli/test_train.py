@@ -146,7 +146,7 @@ def test_a_terminal_gets_a_live_bar(few, tmp_path):
         (["--lr", "-1"], "SGD: lr is -1.0; expected a number, 0 or more"),
         (["--lr", "nan"], "SGD: lr is nan"),
         (["--seed", "-1"], "--seed is -1"),
-        (["--hand", "fast"], "there is no hand 'fast' (known: arrays, loops)"),
+        (["--hand", "fast"], "there is no hand 'fast' (known: arrays, compiled, loops)"),
         (["--epoch", "3"], "--epochs"),
         (["--resume"], "there is no stopped run in runs"),
         (["--resume", "--out", "nowhere"], "nowhere is no run: it holds no run.json"),

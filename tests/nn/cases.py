@@ -11,6 +11,7 @@ import numpy as np
 
 import byhand as bh
 from byhand import nn
+from byhand.program.fuse import CHAINS
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,7 @@ CASES = {
     "HardSwish": [Case(nn.HardSwish, bh.hard_swish, "hard_swish1", (3, 4), (3, 4))],
     "Softmax": [Case(nn.Softmax, bh.softmax, "softmax1", (3, 4), (3, 4))],
 }  # fmt: skip
+PUT_TOGETHER = {*CHAINS.values(), "fold_batch_norm"}  # ops that only a program calls
 ALL = [(f"{name}-{i}", case) for name, cases in CASES.items() for i, case in enumerate(cases)]
 
 

@@ -18,6 +18,16 @@ def everything(**settings):
     return nn.Model(x, y, **{"name": "everything", "dtype": np.float64, "seed": 2} | settings)
 
 
+def plain(**settings):
+    """Return a network of layers whose result for an image is a function of that image alone: one for lanes."""
+    x = nn.Input(8, 8, 2)
+    y = nn.MaxPool2d(2)(nn.ReLU()(nn.Conv2d(5, 3, padding="same")(x)))
+    y = y + nn.ReLU()(nn.Conv2d(5, 3, padding="same")(y))
+    y = nn.Concat()(nn.ReLU()(nn.MaxPool2d(2)(nn.Conv2d(3, 1)(y))), nn.AvgPool2d(2)(y))
+    y = nn.LayerNorm()(nn.ReLU()(nn.Linear(12)(nn.Flatten()(y))))
+    return nn.Model(x, nn.Linear(4)(y), **{"name": "plain", "dtype": np.float64, "seed": 3} | settings)
+
+
 def small(*last, **settings):
     x = nn.Input(6, 6, 2)
     net = nn.Sequential(nn.Conv2d(3, 3), nn.ReLU(), nn.Dropout(), nn.Flatten(), nn.Linear(4), *last)

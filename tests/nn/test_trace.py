@@ -25,20 +25,21 @@ def test_gradients_of_everything_at_once():
     check_gradients(model, x, labels)
 
 
-def test_both_hands_trace_the_same():
+def test_all_hands_trace_the_same():
     model = everything()
     x, labels = images(model, 3)
-    one, other = (model.trace(x, labels, hand=hand) for hand in HANDS)
-    assert one.keys() == other.keys()
-    for name in one:
-        np.testing.assert_allclose(one[name], other[name], rtol=1e-9, atol=1e-12, err_msg=name)
+    one, *others = (model.trace(x, labels, hand=hand) for hand in HANDS)
+    for other in others:
+        assert one.keys() == other.keys()
+        for name in one:
+            np.testing.assert_allclose(one[name], other[name], rtol=1e-9, atol=1e-12, err_msg=name)
 
 
 @pytest.mark.parametrize("make", [everything, small, lambda: bh.models.create("lenet5")])
 def test_trace_has_exactly_the_names_of_the_program(make):
     model = make()
     x, labels = images(model, 2)
-    text = str(model.program(2, train=True, input_gradient=True))
+    text = str(model.program(2, train=True, input_gradient=True, keep=True))
     step = ast.parse(text).body[-1]
     assert isinstance(step, ast.FunctionDef) and step.name == "step"
     written = {

@@ -284,7 +284,7 @@ def test_dropouts_gradient_goes_where_its_numbers_went():
 
 def test_an_op_tells_editors_and_notebooks_what_it_takes():
     told = str(inspect.signature(bh.conv2d))
-    assert told == "(x, weight, bias=None, *, stride=1, padding='valid', dilation=1, groups=1, hand='arrays')"
+    assert told == "(x, weight, bias=None, *, stride=1, padding='valid', dilation=1, groups=1, hand='compiled')"
     assert not hasattr(bh.conv2d, "strides")
     assert str(inspect.signature(type(bh.conv2d))).startswith("(name")
 

@@ -128,14 +128,36 @@ def channel_shuffle(x, *, groups):
     return _last(F.channel_shuffle(_first(x), groups))
 
 
+def conv2d_max_pool(
+    x, weight, bias, *, relu=False, pool_kernel, pool_stride=None, pool_padding="valid", pool_dilation=1, ceil_mode=False,
+    **attributes,
+):  # fmt: skip
+    y = conv2d(x, weight, bias, **attributes)
+    pool = {"kernel": pool_kernel, "stride": pool_stride, "padding": pool_padding, "dilation": pool_dilation}
+    return max_pool(F.relu(y) if relu else y, **pool, ceil_mode=ceil_mode)
+
+
+def batch_norm_relu(x, gamma, beta, running_mean, running_var, shortcut, **attributes):
+    y = batch_norm(x, gamma, beta, running_mean, running_var, **attributes)
+    return F.relu(y if shortcut is None else y + shortcut)
+
+
+def fold_batch_norm(weight, gamma, beta, running_mean, running_var, bias, *, eps=1e-5):
+    return weight * (gamma / torch.sqrt(running_var + eps))
+
+
 TWINS = {
     "add": lambda a, b: a + b,
     "avg_pool": avg_pool,
     "batch_norm": batch_norm,
+    "batch_norm_relu": batch_norm_relu,
     "channel_shuffle": channel_shuffle,
     "concat": lambda xs, axis=-1: torch.cat(xs, axis),
     "conv2d": conv2d,
+    "conv2d_max_pool": conv2d_max_pool,
+    "conv2d_relu": lambda x, weight, bias, **attributes: F.relu(conv2d(x, weight, bias, **attributes)),
     "dropout": dropout,
+    "fold_batch_norm": fold_batch_norm,
     "flatten": lambda x: x.flatten(1),
     "gelu": lambda x: F.gelu(x),
     "global_avg_pool": global_avg_pool,
@@ -143,6 +165,7 @@ TWINS = {
     "layer_norm": layer_norm,
     "leaky_relu": lambda x, slope=0.01: F.leaky_relu(x, slope),
     "linear": linear,
+    "linear_relu": lambda x, weight, bias: F.relu(linear(x, weight, bias)),
     "max_pool": max_pool,
     "multiply": lambda a, b: a * b,
     "pad": lambda x, padding, value=0.0: _last(_framed(_first(x), padding, value)),

@@ -8,6 +8,7 @@ import ast
 import copy
 import json
 import pickle
+import re
 import struct
 import tracemalloc
 from functools import cache
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 
 import byhand as bh
 from byhand import nn
+from tests.program.folders import own_folder
 from tests.train.small import network, plain, stripes
 
 DATA = stripes(8)
@@ -29,7 +31,17 @@ CODE = "__import__('os').system('touch pwned')"
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("BYHAND_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    own_folder(monkeypatch, tmp_path_factory.getbasetemp() / "cache")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def built(tmp_path_factory):
+    """Build what the two networks need before memory is looked at: `tracemalloc` makes Numba twice as slow."""
+    path = tmp_path_factory.mktemp("built") / "file"
+    for kind in ("small", "rich"):
+        path.write_bytes(saved(kind))
+        used(bh.load, path, use_model)
+        used(bh.Trainer.load, path, use_trainer)
 
 
 # files ----------------------------------------------------------------------------------------------------------------
@@ -131,6 +143,8 @@ def use_model(model):
         str(model.summary())
     texts.append(model.program(2, train=True, input_gradient=True).text)
     assert_harmless(texts[1])
+    texts.append(model.program(8, train=True, hand="compiled").text)
+    assert_harmless(texts[2])
     if small:
         trace = model.trace(x, [0, 0])
         assert all(isinstance(value, np.ndarray) for value in trace.values())
@@ -153,23 +167,35 @@ NODES = (
 )  # fmt: skip
 
 
+SUMS = "byhand.kernels.sums"
+LOOP = (  # the one loop that a program may hold
+    r"for part in arena\.lanes:\n    lane\((\w+)\[part\.images\], "
+    r"(labels\[part\.images\], p, part\.g|p), state, part\.arena\)"
+)
+
+
 def assert_harmless(text):
     """A program imports byhand's own functions and calls them on p, g, state, arena and the optimiser. No more."""
     tree = ast.parse(text)
     imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
-    assert len(functions) == 1 and functions[0].name == "step"
-    assert len(tree.body) == 2 + len(imports) and isinstance(tree.body[0].value, ast.Constant)
+    lanes = [one.name for one in functions] == ["lane", "step"]
+    assert lanes or [one.name for one in functions] == ["step"]
+    assert len(tree.body) == 1 + len(imports) + len(functions) and isinstance(tree.body[0].value, ast.Constant)
     names = {alias.asname or alias.name for node in imports for alias in node.names}
-    assert all(node.module.startswith(("byhand.ops.", "byhand.train.optim")) for node in imports)
-    arguments = functions[0].args
-    assert not {arg.arg for arg in arguments.args + arguments.kwonlyargs} & names
+    assert all(node.module.startswith(("byhand.ops.", "byhand.train.optim")) or node.module == SUMS for node in imports)
+    arguments = [arg.arg for one in functions for arg in one.args.args + one.args.kwonlyargs]
+    assert not {*arguments, *(["lane", "part"] if lanes else [])} & names
+    loop = functions[-1].body[0] if lanes else None
+    assert loop is None or re.fullmatch(LOOP, ast.unparse(loop)), ast.unparse(loop)
+    spaces = {"p", "g", "state", "arena", "optimizer"}
     for node in ast.walk(tree):
-        assert isinstance(node, NODES), ast.dump(node)
+        assert isinstance(node, NODES) or node is loop, ast.dump(node)
         if isinstance(node, ast.Call):
-            assert isinstance(node.func, ast.Name) and node.func.id in names | {"float"}
+            allowed = names | {"float"} | ({"lane"} if lanes else set())
+            assert isinstance(node.func, ast.Name) and node.func.id in allowed
         if isinstance(node, ast.Attribute):
-            assert isinstance(node.value, ast.Name) and node.value.id in {"p", "g", "state", "arena", "optimizer"}
+            assert isinstance(node.value, ast.Name) and node.value.id in spaces | ({"part"} if lanes else set())
             assert not node.attr.startswith("__")
 
 
@@ -180,20 +206,26 @@ def test_the_files_are_good_before_they_are_changed(tmp_path):
 
 
 def test_what_is_harmful_is_seen():
-    good = plain(bh.SGD(0.1, 0.9)).program(2).text
+    good, lanes = (plain(bh.SGD(0.1, 0.9), hand="compiled").program(batch).text for batch in (2, 8))
     assert_harmless(good)
-    for old, new in (
-        ("stride=(1, 1)", f"stride={CODE}"),
-        ("def step(", "import os\n\n\ndef step("),
-        ("p.conv1_weight", "p.__class__"),
-        ("arena.conv1", "arena.conv1.data"),
-        ("nesterov=False", f"nesterov={CODE}"),
-        ("return", "return lambda:"),
-        ("def step(images", "def step(relu"),
+    assert_harmless(lanes)
+    for old, new, text in (
+        ("stride=(1, 1)", f"stride={CODE}", good),
+        ("def step(", "import os\n\n\ndef step(", good),
+        ("p.conv1_weight", "p.__class__", good),
+        ("arena.pool1", "arena.pool1.data", good),
+        ("nesterov=False", f"nesterov={CODE}", good),
+        ("return", "return lambda:", good),
+        ("def step(images", "def step(linear", good),
+        ("arena.lanes", CODE, lanes),
+        ("state, part.arena", f"{CODE}, part.arena", lanes),
+        ("state, part.arena)", "state, part.arena)\n    lane()\n    for i in p: p", lanes),
+        ("for part in", "for linear in", lanes),
+        ("def step(", "lane = exec\n\n\ndef step(", lanes),
     ):
-        assert old in good
+        assert old in text
         with pytest.raises(AssertionError):
-            assert_harmless(good.replace(old, new, 1))
+            assert_harmless(text.replace(old, new, 1))
 
 
 # bytes ----------------------------------------------------------------------------------------------------------------
@@ -289,7 +321,7 @@ def mutate(about, data):
             parent[key] = {"kind": "WarmUp", "then": parent[key]}
 
 
-@settings(max_examples=600)
+@settings(max_examples=400)
 @given(data=st.data())
 def test_changed_fields(tmp_path_factory, data):
     header, about, numbers = unpack(saved(data.draw(st.sampled_from(["small", "rich"]))))

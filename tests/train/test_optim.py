@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import byhand as bh
+from byhand.kernels.kernel import mode
+from byhand.kernels.record import record
 from byhand.train.optim import HANDS, update
 from tests.oracle import needs_torch
 from tests.train import make
@@ -79,11 +81,27 @@ def optimizers():
 
 
 @given(optimizer=optimizers(), seed=st.integers(0, 2**32), clip_norm=st.none() | st.floats(0.01, 10))
-def test_loops_and_arrays_take_the_same_steps(optimizer, seed, clip_norm):
+def test_all_hands_take_the_same_steps(optimizer, seed, clip_norm):
     rng = np.random.default_rng(seed)
     p, gradients = rng.standard_normal(5), rng.standard_normal((4, 5))
-    both = [run(optimizer, hand, p, gradients, clip_norm) for hand in HANDS]
-    np.testing.assert_allclose(*both, rtol=1e-9, atol=1e-11)
+    loops, *others = (run(optimizer, hand, p, gradients, clip_norm) for hand in HANDS)
+    for other in others:
+        np.testing.assert_allclose(other, loops, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.skipif(mode() != "native", reason="only machine code is recorded")
+@pytest.mark.parametrize("optimizer", [bh.SGD(lr=0.1, momentum=0.9), bh.AdamW(lr=0.1)], ids=["sgd", "adam"])
+def test_a_recorded_update_reads_lr_and_t_when_it_runs(optimizer):
+    p, gradients = make.problem()
+    expected = run(optimizer, "loops", p, gradients)
+    lr, t, g = np.zeros(1), np.zeros(1), np.zeros_like(p)
+    buffers = SimpleNamespace(**{name: np.zeros_like(p) for name in optimizer.buffers})
+    names = {"p": SimpleNamespace(flat=p), "g": SimpleNamespace(flat=g), "optimizer": buffers, "lr": lr, "t": t}
+    tape, _ = record(eval, optimizer.call, HANDS["compiled"] | names)
+    for step, gradient in enumerate(gradients):
+        g[...], lr[0], t[0] = gradient, optimizer.lr, step + 1
+        tape.run()
+        close(p, expected[step], 1e-12)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["float64", "float32"])

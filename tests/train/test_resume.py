@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import byhand as bh
+from byhand.train.optim import update
 from tests.train.small import bits, network, plain, stripes
 
 DATA = stripes(398)
@@ -17,14 +18,25 @@ EPOCHS, AN_EPOCH, BATCH = 4, 50, 8  # the last batch of an epoch is one of 6 ima
 STEPS = EPOCHS * AN_EPOCH
 TEST = DATA.take(20)
 OPTIMIZERS = {"sgd": bh.SGD(0.1, 0.9), "adam": bh.Adam(0.01)}
+HANDS = ("arrays", "compiled")
+TOGETHER = bh.Trainer._together
 
 
-def new(optimizer):
+@pytest.fixture(autouse=True, scope="module")
+def long_groups():
+    """Hand over up to 25 steps together: by default a point of the curve, here every second step, ends a group."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("byhand.train.trainer.CURVE_POINTS", 8)
+        yield
+
+
+def new(optimizer, hand="compiled"):
     """Return a trainer with everything that a resume must bring back: momentum, running means, dropout's key, a schedule."""
     return bh.Trainer(
         network(),
         OPTIMIZERS[optimizer],
         batch_size=BATCH,
+        hand=hand,
         schedule=bh.OneCycle(),
         clip_norm=1.0,
         label_smoothing=0.1,
@@ -33,23 +45,34 @@ def new(optimizer):
 
 
 class Stops:
-    """Ctrl-C after the given numbers of steps, within the step; and every checkpoint's bytes, by the steps it holds."""
+    """Ctrl-C after the given numbers of steps, within the step; and every checkpoint's bytes, by the steps it holds.
 
-    def __init__(self, monkeypatch, *after, signals=(signal.SIGINT,)):
-        self.saved, step, save = {}, bh.Trainer._step, bh.Trainer.save
+    A group of steps that would go past a stop ends with it, unless `cut` is False; `groups` tells how long each was.
+    """
 
-        def stopped_step(trainer, *arguments):
-            result = step(trainer, *arguments)
-            if trainer.steps in after:
+    def __init__(self, monkeypatch, *after, signals=(signal.SIGINT,), cut=True):
+        self.saved, self.groups, steps_on, save = {}, [], bh.Trainer._steps_on, bh.Trainer.save
+
+        def stopped_steps(trainer, images, labels, batch, rates, *more):
+            before = trainer.steps
+            result = steps_on(trainer, images, labels, batch, rates, *more)
+            self.groups.append(len(rates))
+            assert trainer.steps == before + len(rates) and len(labels) == len(rates) * batch
+            if any(before < stop <= trainer.steps for stop in after):
                 for one in signals:
                     signal.raise_signal(one)
             return result
+
+        def together(trainer, index, done, total, images):
+            until = [stop - done for stop in after if stop > done] if cut else []
+            return min([TOGETHER(trainer, index, done, total, images), *until])
 
         def kept_save(trainer, path):
             save(trainer, path)
             self.saved[trainer.progress.done] = path.read_bytes()
 
-        monkeypatch.setattr(bh.Trainer, "_step", stopped_step)
+        monkeypatch.setattr(bh.Trainer, "_steps_on", stopped_steps)
+        monkeypatch.setattr(bh.Trainer, "_together", together)
         monkeypatch.setattr(bh.Trainer, "save", kept_save)
 
 
@@ -63,26 +86,27 @@ def log(run):
 
 
 @cache
-def uninterrupted(optimizer, folder):
-    run = bh.Run.create(folder / optimizer, {})
+def uninterrupted(optimizer, hand, folder):
+    run = bh.Run.create(folder / optimizer / hand, {})
     with pytest.MonkeyPatch.context() as patch:
         stops = Stops(patch)
-        new(optimizer).fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)
+        new(optimizer, hand).fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)
+    assert stops.groups == [25, 24, 1] * EPOCHS
     return files(run), log(run), stops.saved
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
-    return lambda optimizer: uninterrupted(optimizer, folder)
+    return lambda optimizer, hand="compiled": uninterrupted(optimizer, hand, folder)
 
 
-def with_stops(optimizer, folder, stops):
+def with_stops(optimizer, hand, folder, stops):
     """Train with Ctrl-C after each of these steps, from a checkpoint each time; return the run and every checkpoint."""
     run = bh.Run.create(folder, {})
     with pytest.MonkeyPatch.context() as patch:
         kept = Stops(patch, *stops)
-        new(optimizer).fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)
+        new(optimizer, hand).fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)
         for number, stop in enumerate(stops):
             assert not run.finished
             assert set(kept.saved) == {*range(AN_EPOCH, stop, AN_EPOCH), *stops[: number + 1]}
@@ -92,6 +116,7 @@ def with_stops(optimizer, folder, stops):
     return run, kept.saved
 
 
+@pytest.mark.parametrize("hand", HANDS)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize(
     "stops",
@@ -109,19 +134,58 @@ def with_stops(optimizer, folder, stops):
     ],
     ids=lambda stops: "+".join(map(str, stops)),
 )
-def test_a_stopped_run_ends_in_the_same_bytes(tmp_path, whole, optimizer, stops):
-    run, saved = with_stops(optimizer, tmp_path / "run", stops)
-    expected, rows, checkpoints = whole(optimizer)
+def test_a_stopped_run_ends_in_the_same_bytes(tmp_path, whole, hand, optimizer, stops):
+    run, saved = with_stops(optimizer, hand, tmp_path / "run", stops)
+    expected, rows, checkpoints = whole(optimizer, hand)
     assert files(run) == expected
     assert log(run) == rows and [row["epoch"] for row in rows] == [1, 2, 3, 4]
     assert {done: saved[done] for done in checkpoints} == checkpoints, "also the checkpoints on the way"
 
 
-@settings(max_examples=10)
-@given(stops=st.sets(st.integers(1, STEPS), min_size=1, max_size=3))
-def test_wherever_it_is_stopped(tmp_path_factory, whole, stops):
-    run, _ = with_stops("sgd", tmp_path_factory.mktemp("stopped") / "run", sorted(stops))
-    assert files(run) == whole("sgd")[0]
+@settings(max_examples=16)
+@given(stops=st.sets(st.integers(1, STEPS), min_size=1, max_size=3), hand=st.sampled_from(HANDS))
+def test_wherever_it_is_stopped(tmp_path_factory, whole, stops, hand):
+    run, _ = with_stops("sgd", hand, tmp_path_factory.mktemp("stopped") / "run", sorted(stops))
+    assert files(run) == whole("sgd", hand)[0]
+
+
+@pytest.mark.parametrize("hand", HANDS)
+def test_steps_by_themselves_and_in_groups_of_any_size_end_in_the_same_bytes(tmp_path, whole, monkeypatch, hand):
+    rng = np.random.default_rng(0)
+    for name, most in (("alone", lambda: 1), ("mixed", lambda: int(rng.integers(1, 26)))):
+        monkeypatch.setattr(bh.Trainer, "_together", lambda *given, most=most: min(most(), TOGETHER(*given)))
+        run = bh.Run.create(tmp_path / name, {})
+        new("adam", hand).fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)
+        assert (files(run), log(run)) == whole("adam", hand)[:2]
+
+
+@pytest.mark.parametrize("hand", HANDS)
+def test_a_stop_within_a_group_comes_after_it(tmp_path, whole, hand):
+    """Nothing between a group's steps looks at a signal; what is saved is the group's end."""
+    run = bh.Run.create(tmp_path / "run", {})
+    with pytest.MonkeyPatch.context() as patch:
+        Stops(patch, 7, 60, cut=False)
+        new("sgd", hand).fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)
+        for done in (25, 75):
+            trainer = bh.Trainer.load(run.checkpoint)
+            assert trainer.steps == trainer.progress.done == done
+            trainer.fit(DATA, TEST, quiet=True, run=run)
+    assert files(run) == whole("sgd", hand)[0]
+
+
+def test_what_a_checkpoint_holds_is_of_no_hand(tmp_path):
+    run, moved = bh.Run.create(tmp_path / "run", {}), []
+    with pytest.MonkeyPatch.context() as patch:
+        Stops(patch, 57)
+        new("sgd", "arrays").fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)
+    stopped = bh.Trainer.load(run.checkpoint).model.p.flat
+    for hand in HANDS:
+        trainer = bh.Trainer.load(run.checkpoint)
+        trainer.hand, trainer.update = hand, update(trainer.optimizer, trainer.clip_norm, hand)
+        trainer.step(DATA.images[:BATCH], DATA.labels[:BATCH])
+        moved.append(trainer.model.p.flat - stopped)
+    assert np.abs(moved[0]).max() > 1e-4
+    np.testing.assert_allclose(*moved, rtol=0, atol=1e-4 * np.abs(moved[0]).max())
 
 
 def test_the_same_trainer_goes_on_too(tmp_path, whole, monkeypatch):
@@ -131,14 +195,16 @@ def test_the_same_trainer_goes_on_too(tmp_path, whole, monkeypatch):
     assert rows == [1, 2, 4] and files(run) == whole("adam")[0]
 
 
-def test_a_checkpoint_within_an_epoch_is_the_same_bytes_too(tmp_path):
+@pytest.mark.parametrize("hand", HANDS)
+def test_a_checkpoint_within_an_epoch_is_the_same_bytes_too(tmp_path, monkeypatch, hand):
     """Within an epoch, and within a point of the curve, of three steps here."""
+    monkeypatch.setattr("byhand.train.trainer.CURVE_POINTS", 100)
 
     def at_100(*stops):
         folder = tmp_path / str(stops)
         with pytest.MonkeyPatch.context() as patch:
             kept, run = Stops(patch, *stops), bh.Run.create(folder, {})
-            trainer = bh.Trainer(network(), bh.SGD(0.1, 0.9), batch_size=2)
+            trainer = bh.Trainer(network(), bh.SGD(0.1, 0.9), batch_size=2, hand=hand)
             for _ in stops:
                 trainer.fit(DATA, epochs=2, quiet=True, run=run)
                 trainer = bh.Trainer.load(run.checkpoint)
@@ -149,10 +215,11 @@ def test_a_checkpoint_within_an_epoch_is_the_same_bytes_too(tmp_path):
 
 def test_a_checkpoint_within_an_epoch_is_written_by_the_clock(tmp_path, monkeypatch):
     monkeypatch.setattr("byhand.train.trainer.SAVE_EVERY", 0.0)
+    monkeypatch.setattr("byhand.train.trainer.CURVE_POINTS", 5)
     stops, run = Stops(monkeypatch), bh.Run.create(tmp_path / "run", {})
     new("sgd").fit(DATA.take(80), TEST, quiet=True, run=run)
-    assert set(stops.saved) == set(range(1, 11))
-    for done in (3, 10):
+    assert set(stops.saved) == {2, 4, 6, 8, 10}, "after each group of steps"
+    for done in (4, 10):
         (tmp_path / "checkpoint").write_bytes(stops.saved[done])
         other = bh.Run.create(tmp_path / f"from {done}", {})
         bh.Trainer.load(tmp_path / "checkpoint").fit(DATA.take(80), TEST, quiet=True, run=other)
@@ -232,16 +299,16 @@ def test_a_stop_does_not_keep_what_is_no_number(tmp_path, monkeypatch):
     run = bh.Run.create(tmp_path / "run", {})
     new("sgd").save(run.checkpoint)
     before = run.checkpoint.read_bytes()
-    step = bh.Trainer._step
+    steps_on = bh.Trainer._steps_on
 
-    def last_step(trainer, *arguments):
-        result = step(trainer, *arguments)
+    def last_steps(trainer, *arguments):
+        result = steps_on(trainer, *arguments)
         trainer.model.p.flat[7] = np.inf
         signal.raise_signal(signal.SIGINT)
         return result
 
-    monkeypatch.setattr(bh.Trainer, "_step", last_step)
-    with pytest.raises(bh.DivergedError, match="a parameter became no number at step 1"):
+    monkeypatch.setattr(bh.Trainer, "_steps_on", last_steps)
+    with pytest.raises(bh.DivergedError, match="a parameter became no number at step 25"):
         new("sgd").fit(DATA, epochs=EPOCHS, quiet=True, run=run)
     assert run.checkpoint.read_bytes() == before
 

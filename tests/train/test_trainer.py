@@ -36,31 +36,33 @@ def close(got, expected, tolerance):
     np.testing.assert_allclose(got, expected, rtol=0, atol=tolerance * max(1, np.abs(expected).max()))
 
 
-def ours():
+def ours(hand):
     """Return what byhand makes of LeNet-5, named as `make.torch_lenet` names it."""
     (images, labels), model = make.lenet_batch(), make.lenet()
-    trainer = bh.Trainer(model, make.LENET_SGD, batch_size=make.BATCH)
-    trace = model.trace(images, labels)
+    trainer = bh.Trainer(model, make.LENET_SGD, batch_size=make.BATCH, hand=hand)
+    trace = model.trace(images, labels, hand=hand)
     found = {"loss": np.array([trainer.step(images, labels)])}
     gradients = {name: value.copy() for name, value in vars(model.g).items() if name != "flat"}
     for name, gradient in gradients.items():
-        assert np.array_equal(gradient, trace[name]), name
-    assert trace["loss"] == found["loss"][0]
+        close(gradient, trace[name], 1e-13)  # a trace is of the layers one by one, fused into nothing
+    close(found["loss"][0], trace["loss"], 1e-13)
     more = [trainer.step(images, labels) for _ in range(make.LENET_STEPS - 1)]
     return {"loss": np.append(found["loss"], more)} | gradients | model.parameters
 
 
 @needs_torch
-def test_lenet_does_what_pytorch_does():
-    mine, theirs = ours(), make.torch_lenet(make.lenet(), *make.lenet_batch())
+@pytest.mark.parametrize("hand", ["arrays", "compiled"])
+def test_lenet_does_what_pytorch_does(hand):
+    mine, theirs = ours(hand), make.torch_lenet(make.lenet(), *make.lenet_batch())
     assert mine.keys() == theirs.keys()
     assert theirs["loss"][0] > 1.1 * theirs["loss"][-1]
     for name, expected in theirs.items():
         close(mine[name], expected, 1e-10)
 
 
-def test_lenet_does_what_was_recorded_of_pytorch():
-    mine, recorded = ours(), make.read("lenet")
+@pytest.mark.parametrize("hand", ["arrays", "compiled"])
+def test_lenet_does_what_was_recorded_of_pytorch(hand):
+    mine, recorded = ours(hand), make.read("lenet")
     assert mine.keys() == recorded.keys()
     for name, expected in recorded.items():
         close(make.digest(mine[name]), expected, 1e-9)
@@ -74,13 +76,14 @@ def test_the_record_sees_a_wrong_number():
     assert np.abs(make.digest(right.swapaxes(0, 1)) - make.digest(right)).max() > 1e-4
 
 
-def test_loops_take_the_step_that_arrays_take_on_lenet():
+def test_all_hands_take_the_same_step_on_lenet():
     (images, labels), after = make.lenet_batch(), {}
     for hand in HANDS:
         trainer = bh.Trainer(make.lenet(), make.LENET_SGD, hand=hand, clip_norm=0.5, label_smoothing=0.1)
         after[hand] = (trainer.step(images[:1], labels[:1]), trainer.model.p.flat, trainer.buffers["velocity"])
-    for loops, arrays in zip(*after.values()):
-        np.testing.assert_allclose(loops, arrays, rtol=0, atol=1e-13)
+    for loops, *others in zip(*(after[hand] for hand in ("loops", *sorted(after.keys() - {"loops"})))):
+        for other in others:
+            np.testing.assert_allclose(other, loops, rtol=0, atol=1e-13)
 
 
 def test_clip_norm_and_smoothing_count():
@@ -146,12 +149,23 @@ def test_a_rows_loss_and_accuracy_are_the_means_over_all_images():
     assert trainer.curve[-1][0] == 1.0
 
 
+def handed_over(monkeypatch):
+    """Return a list that gets the images of every step."""
+    seen, steps_on = [], bh.Trainer._steps_on
+
+    def looked_at(trainer, images, labels, batch, rates, rows):
+        seen.extend(np.split(images[rows], len(rates)))
+        return steps_on(trainer, images, labels, batch, rates, rows)
+
+    monkeypatch.setattr(bh.Trainer, "_steps_on", looked_at)
+    return seen
+
+
+@pytest.mark.parametrize("points", [100, 1])
 @pytest.mark.parametrize(("count", "sizes"), [(48, [10] * 4 + [8]), (50, [10] * 5), (3, [3]), (11, [10, 1])])
-def test_every_image_is_used_once_an_epoch(monkeypatch, count, sizes):
-    seen, data, step = [], stripes(count), bh.Trainer._step
-    monkeypatch.setattr(
-        bh.Trainer, "_step", lambda self, images, *more: seen.append(images) or step(self, images, *more)
-    )
+def test_every_image_is_used_once_an_epoch(monkeypatch, count, sizes, points):
+    monkeypatch.setattr("byhand.train.trainer.CURVE_POINTS", points)  # steps by themselves, steps together
+    data, seen = stripes(count), handed_over(monkeypatch)
     trainer = plain(bh.SGD(), batch_size=10)
     trainer.fit(data, epochs=2, quiet=True)
     assert [len(images) for images in seen] == sizes * 2
@@ -171,6 +185,38 @@ def test_the_curve_has_about_a_hundred_points_and_weighs_to_the_rows():
     assert 90 <= len(trainer.curve) <= 110
     epochs = [point[0] for point in trainer.curve]
     assert epochs == sorted(epochs) and epochs[-1] == 3.0
+
+
+@pytest.mark.parametrize("hand", ["arrays", "compiled"])
+def test_rows_curve_and_progress_do_not_depend_on_how_steps_are_grouped(monkeypatch, hand):
+    """The curve's points lie within epochs, at their ends, and across them."""
+    together = bh.Trainer._together
+    for points, batch in ((4, 5), (7, 4), (100, 1), (3, 48)):
+        monkeypatch.setattr("byhand.train.trainer.CURVE_POINTS", points)
+        found = []
+        for most in (1, 3, 64):
+            groups = []
+            monkeypatch.setattr(
+                bh.Trainer, "_together",
+                lambda *given, most=most, groups=groups: groups.append(min(most, together(*given))) or groups[-1],
+            )  # fmt: skip
+            trainer = bh.Trainer(network(), bh.SGD(0.1, 0.9), batch_size=batch, hand=hand, schedule=bh.Cosine())
+            rows = trainer.fit(DATA, epochs=3, quiet=True)
+            found.append((rows, trainer.curve, trainer.steps, bits(trainer)))
+            assert sum(groups) == trainer.steps == 3 * -(-48 // batch)
+        assert found[0] == found[1] == found[2]
+        assert len(groups) < trainer.steps or points == 100 or batch == 48
+
+
+def test_the_step_named_is_the_one_that_diverged_however_steps_are_grouped(monkeypatch):
+    said, together = set(), bh.Trainer._together
+    monkeypatch.setattr("byhand.train.trainer.CURVE_POINTS", 2)
+    for most in (1, 3, 12):
+        monkeypatch.setattr(bh.Trainer, "_together", lambda *given, most=most: min(most, together(*given)))
+        with pytest.raises(bh.DivergedError) as caught:
+            plain(bh.SGD(lr=1e20), batch_size=2).fit(DATA, quiet=True)
+        said.add(str(caught.value))
+    assert len(said) == 1 and "at step" in said.pop()
 
 
 @pytest.mark.parametrize("hand", HANDS)
@@ -218,11 +264,7 @@ def test_fit_again_goes_on():
 
 
 def test_fit_again_draws_another_order(monkeypatch):
-    seen, step = [], bh.Trainer._step
-    monkeypatch.setattr(
-        bh.Trainer, "_step", lambda self, images, *more: seen.append(images) or step(self, images, *more)
-    )
-    trainer = plain(bh.SGD())
+    trainer, seen = plain(bh.SGD()), handed_over(monkeypatch)
     trainer.fit(DATA, quiet=True)
     trainer.fit(DATA, quiet=True)
     assert not np.array_equal(*seen)

@@ -1,95 +1,163 @@
-"""The bench: peers take turns, several rounds, and the medians are compared."""
+"""The bench: each peer in a process of its own, taking turns; medians are compared."""
 
-import importlib.util
-import json
 import os
 import platform
-import subprocess
-import sys
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
-from statistics import median
-from subprocess import PIPE
+from statistics import geometric_mean
 from typing import Any
 
-from byhand.bench.work import WORKS
-from byhand.errors import ByhandError
+from byhand.bench.peers import PEERS, Entry, byhand, family
+from byhand.bench.process import Failed, Numbers, Process
+from byhand.bench.table import figure
+from byhand.bench.work import WORKS, Work
+from byhand.ops import DEFAULT_HAND
 
 ROUNDS, SECONDS = 5, 0.5
-SAME = 1e-3  # how far a peer's losses may be from byhand's, relative: float32, summed in another order
+SAME = 1e-3  # how far a peer's numbers may be from byhand's, relative to the largest: float32, summed in another order
+BEHIND = 0.5  # a peer below this part of the best one, after its first turn, has no second
 
 
 def measure(
-    works: list[str], *, rounds: int = ROUNDS, seconds: float = SECONDS, tell: Callable[[str], None] = lambda line: None
+    works: list[str],
+    *,
+    rounds: int = ROUNDS,
+    seconds: float = SECONDS,
+    hand: str = DEFAULT_HAND,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
-    """Measure every peer that is installed on each work.
+    """Measure byhand and every peer that is installed on each work.
 
-    Returns {"machine": ..., "rows": [{"work", "byhand", "peers": {name: value}, "unit", "ratio"}]}: images a second; a ratio
-    above 1: byhand's best hand is ahead of the best peer. Raises ByhandError where two sides computed different losses.
+    Returns {"machine": ..., "rows": [{"work", "byhand", "peers": {name: value}, "unit", "ratio", ...}]}; a ratio above 1:
+    byhand is ahead of the best peer. A row also has
+        "best", "families": the best peer, and the ratio to the best of each framework
+        "goal", "aim", "rival": ratios to reach, and the framework they speak of ("" for all of them)
+        "lines": the same for each line, where there are several; the row has their geometric means
+        "missing", "failed": peers that can't take part here; those that broke, or whose numbers were others
     """
-    rows = []
-    for name in works:
-        tell(WORKS[name].title)
-        rates = _interleaved(name, [peer for peer in WORKS[name].peers() if _installed(peer)], rounds, seconds)
-        ours = {peer: rate for peer, rate in rates.items() if peer.startswith("byhand")}
-        theirs = {peer: rate for peer, rate in rates.items() if peer not in ours}
-        best = max(ours.values())
-        ratio = best / max(theirs.values()) if theirs else None
-        row = {
-            "work": WORKS[name].title,
-            "byhand": best,
-            "hands": ours,
-            "peers": theirs,
-            "unit": "images/s",
-            "ratio": ratio,
-        }
-        rows.append(row)
-    return {"machine": machine(), "rows": rows}
+    return {"machine": machine(), "rows": [_row(name, rounds, seconds, hand, tell) for name in works]}
 
 
-def _installed(peer: str) -> bool:
-    return not peer.startswith("PyTorch") or importlib.util.find_spec("torch") is not None
+class Race:
+    """A work's peers and how far they are; byhand is the first of them."""
+
+    def __init__(self, name: str, tell: Callable[[str], None]) -> None:
+        self.name, self.work, self.tell = name, WORKS[name], tell
+        self.processes: dict[str, Process] = {}
+        self.failed: dict[str, str] = {}
+        self.first: Numbers = []
+
+    def enter(self, peer: str, entry: Entry, seconds: float) -> None:
+        """Start a peer, compare its numbers with byhand's, and give it its first turn."""
+        process = self.processes[peer] = Process(self.name, entry)
+        with self._reporting(peer):
+            numbers = process.start()
+            self.first = self.first or numbers
+            check(self.first, numbers)
+            process.turn(seconds)
+            self.tell(f"  {peer}: {figure(_mean(process.result)).strip()} {self.work.unit}")
+        self._stop_those_behind()
+
+    def round(self, seconds: float) -> None:
+        """Give everyone who is still in it another turn."""
+        for peer, process in list(self.processes.items()):
+            if process.process is not None:
+                with self._reporting(peer):
+                    if self.work.fresh:
+                        process.stop()
+                        process.start()
+                    process.turn(seconds)
+
+    def stop(self) -> None:
+        """End all processes."""
+        for process in self.processes.values():
+            process.stop()
+
+    @contextmanager
+    def _reporting(self, peer: str) -> Iterator[None]:
+        try:
+            yield
+        except Failed as error:
+            self.failed[peer] = str(error)
+            self.tell(f"  {peer}: {error}")
+            self.processes.pop(peer).stop()
+
+    def _stop_those_behind(self) -> None:
+        peers = {name: process for name, process in self.processes.items() if name != "byhand"}
+        best = [_best(self.work, values) for values in zip(*(process.result for process in peers.values()))]
+        for process in peers.values():
+            if all(_ahead(self.work, ours, theirs) < BEHIND for ours, theirs in zip(process.result, best)):
+                process.stop()
 
 
-def _interleaved(work: str, peers: list[str], rounds: int, seconds: float) -> dict[str, float]:
-    with ExitStack() as stack:
-        processes = {}
-        for peer in peers:
-            command = [sys.executable, "-m", "byhand.bench.peer", peer, work]
-            process = stack.enter_context(
-                subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True, start_new_session=True)
-            )
-            assert process.stdin is not None
-            stack.callback(process.stdin.close)
-            processes[peer] = process
-        losses = {peer: json.loads(_answer(peer, process)) for peer, process in processes.items()}
-        _check(work, losses)
-        rates: dict[str, list[float]] = {peer: [] for peer in peers}
-        for _ in range(rounds):
-            for peer, process in processes.items():
-                assert process.stdin is not None
-                print(seconds, file=process.stdin, flush=True)
-                rates[peer].append(float(_answer(peer, process)))
-    return {peer: median(values) for peer, values in rates.items()}
+def _row(name: str, rounds: int, seconds: float, hand: str, tell: Callable[[str], None]) -> dict[str, Any]:
+    work, race = WORKS[name], Race(name, tell)
+    entries = {"byhand": byhand(hand)} | {peer: PEERS[peer] for peer in work.peers}
+    missing = {peer: reason for peer, entry in entries.items() if (reason := entry.missing())}
+    tell(f"measuring: {work.title}")
+    try:
+        for peer, entry in entries.items():
+            if peer not in missing:
+                race.enter(peer, entry, seconds)
+        for _ in range(min(rounds, work.rounds or rounds) - 1):
+            race.round(seconds)
+    finally:
+        race.stop()
+    values = {peer: process.result for peer, process in race.processes.items()}
+    return compare(work, values) | {"missing": missing, "failed": race.failed}
 
 
-def _answer(peer: str, process: "subprocess.Popen[str]") -> str:
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    if not line:
-        raise ByhandError(f"the bench's process for {peer} ended early; its error stands above")
-    return line
+def compare(work: Work, values: dict[str, list[float]]) -> dict[str, Any]:
+    """Return the row of what was measured: each line beside the best peer in it, and the geometric means."""
+    means = {name: _mean(numbers) for name, numbers in values.items()}
+    lines = [_line(work, {name: numbers[i] for name, numbers in values.items()}) for i in range(len(work.lines))]
+    ratios = [line["ratio"] for line in lines if line["ratio"] is not None]
+    row = {"work": work.title} | _line(work, means) | {"unit": work.unit, "ratio": _mean(ratios) if ratios else None}
+    row |= {"families": _families(work, row["byhand"], row["peers"])}
+    row |= {"goal": work.goal, "aim": work.aim, "rival": work.rival}
+    return row if len(lines) == 1 else row | {"lines": dict(zip(work.lines, lines))}
 
 
-def _check(work: str, losses: dict[str, list[float]]) -> None:
-    first = next(iter(losses))
-    for peer, values in losses.items():
-        for ours, theirs in zip(losses[first], values):
-            if abs(ours - theirs) > SAME * abs(ours):
-                raise ByhandError(
-                    f"{work}: {peer} has the losses {values}, {first} has {losses[first]}: not the same work"
-                )
+def _line(work: Work, values: dict[str, float]) -> dict[str, Any]:
+    ours, peers = values.get("byhand"), {name: value for name, value in values.items() if name != "byhand"}
+    best = (min if work.less else max)(peers, key=peers.__getitem__, default=None)
+    ratio = None if ours is None or best is None else _ahead(work, ours, peers[best])
+    return {"byhand": ours, "peers": peers, "best": best, "ratio": ratio}
+
+
+def _families(work: Work, ours: float | None, peers: dict[str, float]) -> dict[str, float]:
+    """Return byhand's ratio to the best of each framework."""
+    families: dict[str, list[float]] = {}
+    for name, value in peers.items():
+        families.setdefault(family(name), []).append(value)
+    return {} if ours is None else {name: _ahead(work, ours, _best(work, values)) for name, values in families.items()}
+
+
+def _best(work: Work, numbers: Iterable[float]) -> float:
+    return min(numbers) if work.less else max(numbers)
+
+
+def _ahead(work: Work, ours: float, theirs: float) -> float:
+    return theirs / ours if work.less else ours / theirs
+
+
+def _mean(numbers: list[float]) -> float:
+    return numbers[0] if len(numbers) == 1 else geometric_mean(numbers)
+
+
+def check(first: Numbers, numbers: Numbers) -> None:
+    """Raise Failed where a peer's numbers are not those of the first, byhand."""
+    if list(map(len, first)) != list(map(len, numbers)):
+        raise Failed(
+            f"it computed {list(map(len, numbers))} numbers, byhand {list(map(len, first))}: not the same work"
+        )
+    for ours, theirs in zip(first, numbers):
+        allowed = SAME * max(map(abs, ours))
+        if not all(abs(one - other) <= allowed for one, other in zip(ours, theirs)):
+            shown = [", ".join(f"{value:.4g}" for value in values[:5]) for values in (theirs, ours)]
+            raise Failed(f"it computed {shown[0]}, byhand {shown[1]}: not the same work")
 
 
 def machine() -> str:
@@ -101,4 +169,10 @@ def machine() -> str:
         name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
         flags = next((line.split() for line in lines if line.startswith("flags")), [])
         name += " with AVX-512" if "avx512f" in flags else " with AVX2" if "avx2" in flags else ""
-    return f"{name}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    versions = [f"Python {platform.python_version()}"]
+    for package, title in (("numpy", "NumPy"), ("torch", "PyTorch"), ("jax", "JAX"), ("onnxruntime", "onnxruntime")):
+        try:
+            versions.append(f"{title} {metadata.version(package)}")
+        except metadata.PackageNotFoundError:
+            continue
+    return f"{name}, {os.cpu_count()} cores, {', '.join(versions)}"

@@ -1,31 +1,35 @@
 """One peer in a process of its own: two OpenMP run-times in one process would slow each other.
 
-`python -m byhand.bench.peer PEER WORK` answers with the losses of its first steps, one JSON line, so that the other side can
-check that all computed the same; then, for each line "SECONDS" that it reads, with the images a second over that time.
+`python -m byhand.bench.peer JOB`, a JSON object, answers in JSON lines: {"check": [[...], ...]} with numbers of the first
+steps, then {"values": [...]} for each line "SECONDS" that it reads, or {"error": "..."}.
 """
 
 import json
+import os
 import sys
-import time
-from itertools import cycle
+from importlib import import_module
+from typing import Any
 
-from byhand.bench.work import PEERS, WORKS
-
-CHECKED = 5  # steps whose losses are compared
+from byhand.bench.work import WORKS
 
 
 def main() -> None:
     """Serve one peer until standard input ends."""
-    work = WORKS[sys.argv[2]]
-    step, batches = PEERS[sys.argv[1]](work), work.batches()
-    print(json.dumps([step(*batch) for batch in batches[:CHECKED]]), flush=True)
-    turn = cycle(batches)
-    for line in sys.stdin:
-        steps, started, end = 0, time.perf_counter(), time.perf_counter() + float(line)
-        while time.perf_counter() < end or not steps:
-            step(*next(turn))
-            steps += 1
-        print(steps * work.batch / (time.perf_counter() - started), flush=True)
+    lines = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries print is no answer
+
+    def answer(**what: Any) -> None:
+        print(json.dumps(what), file=lines, flush=True)
+
+    job = json.loads(sys.argv[1])
+    try:
+        session = WORKS[job["work"]].session(import_module(job["module"]).Peer(**job["settings"]))
+        answer(check=next(session))
+        for line in sys.stdin:
+            answer(values=session.send(float(line)))
+    except Exception as error:
+        said = str(error).strip().splitlines() or [""]
+        answer(error=f"{type(error).__name__}: {said[0]}"[:200])
 
 
 if __name__ == "__main__":

@@ -1,113 +1,211 @@
-"""What is measured: a network, a batch, and how each peer does one training step on it.
+"""What is measured, a row a work: its title and unit, the goal, who takes part, and what a peer's process does.
 
-A step is data in, loss, backward, update. Every peer starts from byhand's own first weights and sees the same batches.
+A session is a generator that runs in a peer's process: it yields numbers of the first steps, for the check that all sides
+computed the same, and then for every turn, whose length it is sent, what it measured: one number a line of the row.
+Every peer starts from byhand's own first weights and sees the same images. A step is data in, loss, backward, update.
 """
 
-from collections.abc import Callable
+import os
+import time
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 import numpy as np
 
-from byhand import data, models
+from byhand import data
+from byhand.bench import networks, peers
+from byhand.bench.convolutions import LINES, convolutions
+from byhand.bench.memory import install_size, peak
+from byhand.bench.timing import seconds_per_call
+from byhand.data import Dataset
+from byhand.errors import DivergedError
 from byhand.nn import Model
-from byhand.ops import HANDS
-from byhand.train import SGD, Trainer
+from byhand.train import OneCycle
+from byhand.tutorial import LEARN_RATE
 
-Step = Callable[[Any, Any], float]  # (images uint8, labels) -> loss
-LR = 0.01
+Session = Generator[Any, float, None]
+STARTED = "BYHAND_BENCH_STARTED"  # when a peer's process was started, in the environment of that process
+TARGET = 0.99
 
 
 @dataclass(frozen=True)
 class Work:
-    """One row of the table: training steps of an architecture on MNIST, `batch` images each."""
+    """One row: its goal and what we aim for are ratios to the best peer, or to the best of `rival`, a framework.
+
+    less: the smaller number is the better one; lines: the names of a turn's numbers, where it has several; rounds: how often
+    at most; fresh: each turn has a new process.
+    """
 
     title: str
-    model: str
-    batch: int
+    unit: str
+    session: Callable[[Any], Session]
+    goal: float
+    aim: float
+    peers: tuple[str, ...]
+    rival: str = ""
+    less: bool = False
+    lines: tuple[str, ...] = ("",)
+    rounds: int | None = None
+    fresh: bool = False
 
-    def batches(self, count: int = 16) -> list[tuple[Any, Any]]:
-        """Return the batches that every peer goes through in turn."""
-        train, _ = data.load("mnist")
-        size = self.batch
-        parts = [slice(i * size, (i + 1) * size) for i in range(count)]
-        return [(train.images[part].copy(), train.labels[part].copy()) for part in parts]
 
-    def peers(self) -> list[str]:
-        """Return who takes part; the loops only where a step is one image: they take a second for each of LeNet-5's."""
-        return [peer for peer in PEERS if peer != "byhand loops" or self.batch == 1]
+def digits(count: int = 60_000) -> Dataset:
+    """Return MNIST's first images in an order of their own, in memory that can be written."""
+    train, _ = data.load("mnist")
+    order = np.random.default_rng(0).permutation(len(train))[:count]
+    return Dataset(train.images[order], train.labels[order], train.classes, train.name)
 
+
+def noise(size: tuple[int, ...], count: int) -> Dataset:
+    """Return images of random pixels, with random labels."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (count, *size), np.uint8)
+    return Dataset(images, rng.integers(0, 10, count), tuple("0123456789"), "noise")
+
+
+def photographs() -> Dataset:
+    """Return images of CIFAR's size; what is in them makes no difference to the time."""
+    return noise((32, 32, 3), 1024)
+
+
+def batches(train: Dataset, size: int) -> list[tuple[Any, Any]]:
+    """Cut a data set into batches."""
+    return [(train.images[i : i + size], train.labels[i : i + size]) for i in range(0, len(train) - size + 1, size)]
+
+
+def training(
+    network: Callable[[], Model], batch: int, images: Callable[[], Dataset] = digits, *, momentum: float = 0.9,
+    plain: Callable[[], Model] | None = None, checked: int = 5,
+) -> Callable[[Any], Session]:  # fmt: skip
+    """Training steps, in images a second; plain: the same network without dropout, for the check."""
+
+    def session(peer: Any) -> Session:
+        turns = batches(images(), batch)
+        side = peer.network((plain or network)(), 0.01, momentum)
+        seconds = yield [[float(side.step(*one)) for one in turns[:checked]]]
+        if plain:
+            side = peer.network(network(), 0.01, momentum)
+            float(side.step(*turns[0]))
+        turn = cycle(turns)
+        while True:
+            seconds = yield [batch / seconds_per_call(lambda: side.step(*next(turn)), seconds)]
+
+    return session
+
+
+def articles_run(peer: Any) -> Session:
+    """The article's run: 3 epochs of 1,000 images, one at a time, then 1,000 tests; in seconds."""
+    train, test = (one.take(1000) for one in data.load("mnist"))
+    side = peer.network(networks.article(), LEARN_RATE, 0.0)
+    side.fit(train.take(300), epochs=1, batch=1)
+    yield [[*side.loss_and_accuracy(test)]]
+    while True:
+        started = time.perf_counter()
+        side.fit(train, epochs=3, batch=1)
+        side.loss_and_accuracy(test)
+        yield [time.perf_counter() - started]
+
+
+def articles_steps(peer: Any) -> Session:
+    """The article's training, one image at a time, in images a second."""
+    side, random = peer.network(networks.article(), LEARN_RATE, 0.0), noise((28, 28, 1), 5)
+    # Noise, because the article gives a maximum's gradient to all who share it, and in noise nobody does.
+    losses = [float(side.step(*one)) for one in batches(random, 1)]
+    train, count = digits(), 10
+    side.fit(train.take(count), epochs=1, batch=1)
+    seconds = yield [losses]
+    while True:
+        started = time.perf_counter()
+        side.fit(train.take(count), epochs=1, batch=1)
+        took = time.perf_counter() - started
+        if took < seconds / 2 and count < len(train):  # too few images for a turn
+            count = min(len(train), max(2 * count, int(count * seconds / took)))
+        else:
+            seconds = yield [count / took]
+
+
+def latency(peer: Any) -> Session:
+    """From one image to its logits, in microseconds."""
+    images = digits(16).images
+    side = peer.network(networks.lenet5(), 0.01, 0.0)
+    seconds = yield [side.logits(images[i : i + 1])[0].tolist() for i in range(5)]
+    turn = cycle(range(len(images)))
+
+    def answer() -> Any:
+        i = next(turn)
+        return side.logits(images[i : i + 1])
+
+    while True:
+        seconds = yield [1e6 * seconds_per_call(answer, seconds)]
+
+
+def to_target(peer: Any) -> Session:
+    """From the start of the process to a LeNet-5 that gets 99 % of MNIST's test set right, in seconds.
+
+    The recipe is `byhand train`'s. byhand's kernels come from its cache on the disk, as PyTorch's do from its binaries.
+    """
+    yield []
+    train, test = data.load("mnist")
+    side = peer.network(networks.lenet5(), 0.1, 0.9)
+    side.fit(train, epochs=5, batch=64, schedule=OneCycle())
+    _, accuracy = side.loss_and_accuracy(test)
+    if accuracy < TARGET:
+        raise DivergedError(f"the recipe ended at {accuracy:.2%}, below {TARGET:.0%}")
+    yield [time.time() - float(os.environ[STARTED])]
+
+
+def training_memory(peer: Any) -> Session:
+    """Memory of ResNet-18's training: the process at its peak, and how much of that came after its start; in MB."""
+    turns, before = batches(photographs(), 64), peak()
+    side = peer.network(networks.resnet18(), 0.01, 0.9)
+    yield [[float(side.step(*one)) for one in turns[:2]]]
+    while True:
+        float(side.step(*turns[2]))
+        yield [peak(), peak() - before]
+
+
+TRAINERS = (*peers.EAGER, *peers.COMPILED, *peers.JAX)
+ALL_CORES = tuple(name for name in TRAINERS if name.endswith(peers.count(peers.CORES)))
 
 WORKS = {
-    "article": Work("the article's net, batch 1, training", "article", 1),
-    "article64": Work("the article's net, batch 64, training", "article", 64),
-    "lenet5": Work("LeNet-5, batch 64, training", "lenet5", 64),
-}
-
-
-def byhand_step(work: Work, hand: str) -> Step:
-    """Return a training step of byhand's."""
-    return Trainer(models.create(work.model), SGD(lr=LR), batch_size=work.batch, hand=hand).step
-
-
-def torch_step(work: Work, layout: str, threads: int) -> Step:
-    """Return a training step of PyTorch's, eager, in one of its two memory layouts."""
-    import torch  # noqa: PLC0415  (a peer, never a dependency)
-
-    torch.set_num_threads(threads)
-    network = _in_torch(models.create(work.model), torch)
-    memory = torch.channels_last if layout == "channels_last" else torch.contiguous_format
-    network = network.to(memory_format=memory)
-    optimizer = torch.optim.SGD(network.parameters(), lr=LR)
-
-    def step(images: Any, labels: Any) -> float:
-        x = torch.from_numpy(images).permute(0, 3, 1, 2).to(torch.float32, memory_format=memory).div_(255).sub_(0.5)
-        loss = torch.nn.functional.cross_entropy(network(x), torch.from_numpy(labels))
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        return float(loss.detach())
-
-    return step
-
-
-def _in_torch(model: Model, torch: Any) -> Any:
-    """Return a plain chain of layers (all that is measured so far) as PyTorch has it, with the same weights."""
-    nn, layers, maps = torch.nn, [], (0, 0, 0)
-    for node in model.graph.nodes:
-        name, shape = node.op.name, node.output.shape
-        weights = {
-            key: model.parameters[t.name] for key, t in node.inputs.items() if t is not None and t.kind == "parameter"
-        }
-        if name == "conv2d":
-            weight = np.ascontiguousarray(weights["weight"].transpose(3, 2, 0, 1))
-            pads = node.attributes["padding"] if isinstance(node.attributes["padding"], int) else 0
-            layer = nn.Conv2d(weight.shape[1], weight.shape[0], weight.shape[2:], padding=pads, bias="bias" in weights)
-        elif name == "linear":
-            weight = weights["weight"]
-            if maps[0] * maps[1] * maps[2] == len(weight):  # PyTorch flattens (C, H, W), byhand (H, W, C)
-                weight = weight.reshape(*maps, -1).transpose(2, 0, 1, 3).reshape(len(weight), -1)
-            weight = np.ascontiguousarray(weight.T)
-            layer = nn.Linear(weight.shape[1], weight.shape[0])
-        else:
-            layers.append({"relu": nn.ReLU, "flatten": nn.Flatten}[name]() if name != "max_pool" else nn.MaxPool2d(2))
-            maps = shape[1:] if len(shape) == 4 else maps
-            continue
-        with torch.no_grad():
-            layer.weight.copy_(torch.from_numpy(weight))
-            if "bias" in weights:
-                layer.bias.copy_(torch.from_numpy(weights["bias"]))
-        layers.append(layer)
-    return nn.Sequential(*layers)
-
-
-PEERS: dict[str, Callable[[Work], Step]] = {
-    **{f"byhand {hand}": lambda work, hand=hand: byhand_step(work, hand) for hand in HANDS},  # type: ignore[misc]
-    **{
-        f"PyTorch {layout}, {threads} thread{'s' if threads > 1 else ''}": (
-            lambda work, layout=layout, threads=threads: torch_step(work, layout, threads)  # type: ignore[misc]
-        )
-        for layout in ("contiguous", "channels_last")
-        for threads in (1, 2)
-    },
-}
+    "article": Work(
+        "the article's run: 3 epochs of 1,000, batch 1, 1,000 tests", "s", articles_run, 8, 20, TRAINERS,
+        rival="PyTorch", less=True,
+    ),
+    "tutorial": Work(
+        "the article's program, batch 1, training", "images/s", articles_steps, 600, 1500, tuple(peers.ARTICLE),
+        rival="the article's loops",
+    ),
+    "article64": Work(
+        "the article's net, batch 64, training", "images/s", training(networks.article, 64, momentum=0.0), 5, 10, TRAINERS
+    ),
+    "lenet5": Work("LeNet-5, batch 64, training", "images/s", training(networks.lenet5, 64), 3, 6, TRAINERS),
+    "example": Work(
+        "PyTorch's MNIST example, batch 64, training", "images/s",
+        training(networks.mnist_example, 64, plain=lambda: networks.mnist_example(dropout=False)), 1.8, 3, TRAINERS,
+    ),
+    "resnet20": Work(
+        "ResNet-20, batch 128, training", "images/s", training(networks.resnet20, 128, photographs, checked=3),
+        1.7, 2.5, TRAINERS,
+    ),
+    "resnet18": Work(
+        "ResNet-18, batch 64, training", "images/s", training(networks.resnet18, 64, photographs, checked=2),
+        1.3, 1.6, TRAINERS,
+    ),
+    "convolutions": Work("twelve convolutions", "GFLOP/s", convolutions, 0.95, 1.2, peers.EAGER, lines=LINES),
+    "latency": Work(
+        "LeNet-5, one image, latency", "us", latency, 5, 10, (*TRAINERS, *peers.ONNX), less=True
+    ),
+    "99": Work(
+        "LeNet-5 to 99 % on MNIST, from the start", "s", to_target, 3, 6, TRAINERS, less=True, rounds=3, fresh=True
+    ),
+    "memory": Work(
+        "ResNet-18, batch 64, training: memory", "MB", training_memory, 1 / 0.7, 2, ALL_CORES, less=True, rounds=1,
+        lines=("at its peak", "above its start"),
+    ),
+    "install": Work(
+        "the installation", "MB", install_size, 750 / 400, 750 / 400, tuple(peers.PACKAGES), less=True, rounds=1
+    ),
+}  # fmt: skip

@@ -22,14 +22,14 @@ from byhand.train.settings import from_json, to_json
 FOLDER = Path("runs")
 PICTURES = ("confusion.png", "curves.png")
 SETTINGS: dict[str, Any] = {
-    "model": "lenet5", "data": "mnist", "epochs": 3, "batch_size": 64, "lr": 0.1, "seed": 0, "hand": DEFAULT_HAND,
+    "model": "lenet5", "data": "mnist", "epochs": 5, "batch_size": 64, "lr": 0.1, "seed": 0, "hand": DEFAULT_HAND,
 }  # fmt: skip
 
 
 def train(
     model: Annotated[str | None, typer.Argument(help=f"the architecture: {', '.join(models.names())}")] = None,
     data_set: Annotated[str | None, typer.Option("--data", help="mnist, or a folder with its four IDX files")] = None,
-    epochs: Annotated[int | None, typer.Option(help="how often the images are gone through  [3]")] = None,
+    epochs: Annotated[int | None, typer.Option(help="how often the images are gone through  [5]")] = None,
     batch_size: Annotated[int | None, typer.Option(help="images an update  [64]")] = None,
     lr: Annotated[float | None, typer.Option(help="the largest learning rate of the cycle  [0.1]")] = None,
     seed: Annotated[int | None, typer.Option(help="of the first weights and of the order of the images  [0]")] = None,

@@ -9,7 +9,7 @@ from byhand.tutorial import HANDS, run
 
 
 def tutorial(
-    hand: Annotated[str, typer.Option(help=f"who computes: {' or '.join(HANDS)}")] = "arrays",
+    hand: Annotated[str, typer.Option(help=f"who computes: {' or '.join(HANDS)}")] = "compiled",
     seed: Annotated[int, typer.Option(help="where the random numbers start")] = 0,
     images: Annotated[int, typer.Option(help="how many images of each set")] = 1000,
     epochs: Annotated[int, typer.Option(help="how often the training images are gone through")] = 3,

@@ -13,16 +13,17 @@ import numpy as np
 
 from byhand.errors import ArgumentError, ShapeError
 from byhand.graph import Graph, Tensor
+from byhand.kernels.pixels import look_up
 from byhand.nn.summary import Summary
 from byhand.ops import DEFAULT_HAND, softmax
 from byhand.ops.loss import check_labels
 from byhand.ops.op import Array
 from byhand.program import Program, build
+from byhand.program.buffers import views
 from byhand.program.source import Update
 from byhand.shapes import integer
 
 KEPT = 8  # programs a model keeps: for the full and the last batch of training, testing, predicting, and some to spare
-ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
 
 class Model:
@@ -152,29 +153,32 @@ class Model:
         update: Update | None = None,
         input_gradient: bool = False,
         label_smoothing: float = 0.0,
+        keep: bool = False,
     ) -> Program:
         """Return the generated program for a batch size; `print` shows it.
 
         update: what an optimiser adds (`trainer.program()` hands it in); input_gradient: also d loss / d images;
-        label_smoothing: the part of the truth that is spread over all classes.
+        label_smoothing: the part of the truth that is spread over all classes; keep: give each array memory of its own, so
+        that all can be looked at afterwards.
         """
         batch = integer("program: batch", batch)
-        key = (batch, train, hand, update, input_gradient, label_smoothing)
+        key = (batch, train, hand, update, input_gradient, label_smoothing, keep)
         program = self._programs.pop(key, None)
         if program is None:
             title = f"{self.name}, {self.parameter_count:,} parameters"
             program = build(
                 self.graph, self.logits, title, batch=batch, training=train, hand=hand, dtype=self.dtype,
-                update=update, input_gradient=input_gradient, label_smoothing=label_smoothing,
+                update=update, input_gradient=input_gradient, label_smoothing=label_smoothing, keep=keep,
             )  # fmt: skip
         self._programs[key] = program
         if len(self._programs) > KEPT:
             del self._programs[next(iter(self._programs))]  # the one not used for the longest time
         return program
 
-    def prepare(self, images: Any) -> Array:
+    def prepare(self, images: Any, rows: Any = None, *, out: Array | None = None, hand: str = DEFAULT_HAND) -> Array:
         """Return images (N, H, W, C) as the network receives them: uint8 pixels scaled, floating point as it is.
 
+        rows: which of the images, by default all; out: where they are written, (rows, H, W, C).
         Raises ShapeError where the images are not of the network's shape, ArgumentError where they hold something else.
         """
         images = np.asarray(images)
@@ -183,18 +187,34 @@ class Model:
             hint = "; add the channel axis: images[..., None]" if (*images.shape[1:], 1) == self.input_shape else hint
             expected = ", ".join(map(str, self.input_shape))
             raise ShapeError(f"{self.name}: images have the shape {images.shape}; expected (N, {expected}){hint}")
-        if images.dtype == np.uint8:
-            mean, std = np.asarray(self.mean, self.dtype), np.asarray(self.std, self.dtype)
-            return (images.astype(self.dtype) / 255 - mean) / std  # type: ignore[no-any-return]
-        if images.dtype.kind != "f":
+        if images.dtype != np.uint8 and images.dtype.kind != "f":
             raise ArgumentError(f"{self.name}: images hold {images.dtype}; expected uint8 (0 to 255) or floating point")
-        return np.ascontiguousarray(images, self.dtype)
+        if images.dtype == np.uint8 and hand == "compiled":
+            count = len(images) if rows is None else len(rows)
+            out = np.empty((count, *self.input_shape), self.dtype) if out is None else out
+            look_up(images, np.arange(count) if rows is None else np.asarray(rows, np.int64), self._scale, out)
+            return out
+        images = images if rows is None else images[rows]
+        if images.dtype == np.uint8:
+            images = (
+                self._scale[np.arange(images.shape[-1]), images] if len(self._scale) > 1 else self._scale[0][images]
+            )
+        if out is None:
+            return np.ascontiguousarray(images, self.dtype)
+        out[...] = images
+        return out
+
+    @cached_property
+    def _scale(self) -> Array:
+        """What each of the 256 pixels becomes, a row a channel, or one row for all."""
+        mean, std = (np.atleast_1d(np.asarray(value, self.dtype))[:, None] for value in (self.mean, self.std))
+        return (np.arange(256).astype(self.dtype) / 255 - mean) / std  # type: ignore[no-any-return]
 
     def logits_of(self, images: Any, *, batch_size: int = 250, hand: str = DEFAULT_HAND) -> Array:
         """Return the logits (N, classes) of images, a batch at a time."""
         images, parts = np.atleast_1d(images), []
         for start in range(0, max(1, len(images)), integer("batch_size", batch_size)):
-            x = self.prepare(images[start : start + batch_size])
+            x = self.prepare(images[start : start + batch_size], hand=hand)
             program = self.program(len(x), hand=hand)
             parts.append(program(x, self.p, self.state, program.arena).copy())
         return np.concatenate(parts)
@@ -216,10 +236,10 @@ class Model:
         >>> trace["conv1"].shape, trace["grad_conv1_weight"].shape
         ((1, 26, 26, 8), (3, 3, 1, 8))
         """
-        x, labels = self.prepare(images), check_labels(labels, len(self.classes))
+        x, labels = self.prepare(images, hand=hand), check_labels(labels, len(self.classes))
         if labels.shape != (len(x),):
             raise ShapeError(f"{self.name}: labels have the shape {labels.shape}; expected ({len(x)},), one an image")
-        program = self.program(len(x), train=True, hand=hand, input_gradient=True)
+        program = self.program(len(x), train=True, hand=hand, input_gradient=True, keep=True)
         state = SimpleNamespace(**{name: value.copy() for name, value in vars(self.state).items()})
         gradients = views(self.graph.of_kind("parameter"), self.dtype, "grad_")
         program(x, labels, self.p, gradients, state, program.arena)
@@ -233,20 +253,6 @@ class Model:
         from byhand.nn.file import save  # noqa: PLC0415  (file.py makes Models)
 
         save(self, path)
-
-
-def views(tensors: Sequence[Tensor], dtype: Any, prefix: str = "") -> SimpleNamespace:
-    """Return one flat, aligned buffer of zeros (`flat`) and a view of it for each tensor, by name."""
-    dtype, count = np.dtype(dtype), sum(prod(t.shape) for t in tensors)
-    memory = np.zeros(count * dtype.itemsize + ALIGNMENT, np.uint8)
-    start = -memory.ctypes.data % ALIGNMENT
-    flat = memory[start : start + count * dtype.itemsize].view(dtype)
-    named, position = {}, 0
-    for tensor in tensors:
-        end = position + prod(tensor.shape)
-        named[f"{prefix}{tensor.name}"] = flat[position:end].reshape(tensor.shape)
-        position = end
-    return SimpleNamespace(flat=flat, **named)
 
 
 def _before_softmax(graph: Graph, output: Tensor) -> Tensor:

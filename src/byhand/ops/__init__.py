@@ -6,14 +6,20 @@ conformance test holds its hands together.
 
 from byhand.ops.activation import gelu, hard_swish, leaky_relu, relu, relu6, sigmoid, silu, tanh
 from byhand.ops.arithmetic import add, multiply
+from byhand.ops.avg_pool import avg_pool, global_avg_pool
 from byhand.ops.conv2d import conv2d
+from byhand.ops.conv2d_pool import conv2d_max_pool
 from byhand.ops.dropout import dropout
+from byhand.ops.fused import conv2d_relu, linear_relu
+from byhand.ops.layer_norm import layer_norm
 from byhand.ops.linear import linear
 from byhand.ops.loss import softmax, softmax_cross_entropy
-from byhand.ops.norm import batch_norm, layer_norm
+from byhand.ops.norm import batch_norm
+from byhand.ops.norm_relu import batch_norm_relu, fold_batch_norm
 from byhand.ops.op import DEFAULT_HAND, HANDS, REGISTRY, Op, get
-from byhand.ops.pool import avg_pool, global_avg_pool, max_pool
-from byhand.ops.tensor import channel_shuffle, concat, flatten, pad, reshape, transpose
+from byhand.ops.pool import max_pool
+from byhand.ops.tensor import concat, flatten, pad, reshape
+from byhand.ops.transpose import channel_shuffle, transpose
 
 __all__ = [
     "DEFAULT_HAND",
@@ -23,11 +29,15 @@ __all__ = [
     "add",
     "avg_pool",
     "batch_norm",
+    "batch_norm_relu",
     "channel_shuffle",
     "concat",
     "conv2d",
+    "conv2d_max_pool",
+    "conv2d_relu",
     "dropout",
     "flatten",
+    "fold_batch_norm",
     "gelu",
     "get",
     "global_avg_pool",
@@ -35,6 +45,7 @@ __all__ = [
     "layer_norm",
     "leaky_relu",
     "linear",
+    "linear_relu",
     "max_pool",
     "multiply",
     "pad",

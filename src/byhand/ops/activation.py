@@ -9,6 +9,7 @@ from math import tanh as scalar_tanh
 
 import numpy as np
 
+from byhand.kernels import elementwise
 from byhand.ops.op import Call, Op
 from byhand.shapes import number
 
@@ -51,11 +52,13 @@ def relu_backward_arrays(y, grad_y, grad_x):
     grad_x[...] = np.where(y <= 0, 0, grad_y)
 
 
+relu_compiled, relu_backward_compiled = elementwise(relu_loops), elementwise(relu_backward_loops)
 relu = Op(
     "relu",
     relu_contract,
     loops=(relu_loops, relu_backward_loops),
     arrays=(relu_arrays, relu_backward_arrays),
+    compiled=(relu_compiled, relu_backward_compiled),
     sample=sample,
     onnx="Relu",
 )
@@ -94,11 +97,14 @@ def leaky_relu_backward_arrays(x, grad_y, grad_x, *, slope):
     grad_x[...] = np.where(x > 0, grad_y, slope * grad_y)
 
 
+leaky_relu_compiled = elementwise(leaky_relu_loops)
+leaky_relu_backward_compiled = elementwise(leaky_relu_backward_loops)
 leaky_relu = Op(
     "leaky_relu",
     leaky_relu_contract,
     loops=(leaky_relu_loops, leaky_relu_backward_loops),
     arrays=(leaky_relu_arrays, leaky_relu_backward_arrays),
+    compiled=(leaky_relu_compiled, leaky_relu_backward_compiled),
     sample=lambda draw: (sample(draw)[0], {"slope": draw.choice([0.01, 0.2])}),
     onnx="LeakyRelu",
 )
@@ -137,11 +143,13 @@ def relu6_backward_arrays(y, grad_y, grad_x):
     grad_x[...] = np.where((y <= 0) | (y >= 6), 0, grad_y)
 
 
+relu6_compiled, relu6_backward_compiled = elementwise(relu6_loops), elementwise(relu6_backward_loops)
 relu6 = Op(
     "relu6",
     relu6_contract,
     loops=(relu6_loops, relu6_backward_loops),
     arrays=(relu6_arrays, relu6_backward_arrays),
+    compiled=(relu6_compiled, relu6_backward_compiled),
     sample=lambda draw: ((6 * sample(draw)[0][0],), {}),
     onnx="Clip",
 )
@@ -153,7 +161,7 @@ relu6 = Op(
 
 def _sigmoid(x):
     power = exp(-abs(x))
-    return 1 / (1 + power) if x > 0 else power / (1 + power)
+    return (1.0 if x > 0 else power) / (1.0 + power)
 
 
 def _sigmoids(x):
@@ -180,7 +188,7 @@ def sigmoid_loops(x, y):
 
 def sigmoid_backward_loops(y, grad_y, grad_x):
     for i in np.ndindex(y.shape):
-        grad_x[i] = grad_y[i] * y[i] * (1 - y[i])
+        grad_x[i] = grad_y[i] * y[i] * (1.0 - y[i])
 
 
 def sigmoid_arrays(x, y):
@@ -191,11 +199,13 @@ def sigmoid_backward_arrays(y, grad_y, grad_x):
     grad_x[...] = grad_y * y * (1 - y)
 
 
+sigmoid_compiled, sigmoid_backward_compiled = elementwise(sigmoid_loops), elementwise(sigmoid_backward_loops)
 sigmoid = Op(
     "sigmoid",
     sigmoid_contract,
     loops=(sigmoid_loops, sigmoid_backward_loops),
     arrays=(sigmoid_arrays, sigmoid_backward_arrays),
+    compiled=(sigmoid_compiled, sigmoid_backward_compiled),
     sample=sample,
     onnx="Sigmoid",
 )
@@ -224,7 +234,7 @@ def silu_loops(x, y):
 def silu_backward_loops(x, grad_y, grad_x):
     for i in np.ndindex(x.shape):
         gate = _sigmoid(x[i])
-        grad_x[i] = grad_y[i] * gate * (1 + x[i] * (1 - gate))
+        grad_x[i] = grad_y[i] * gate * (1.0 + x[i] * (1.0 - gate))
 
 
 def silu_arrays(x, y):
@@ -236,11 +246,13 @@ def silu_backward_arrays(x, grad_y, grad_x):
     grad_x[...] = grad_y * gate * (1 + x * (1 - gate))
 
 
+silu_compiled, silu_backward_compiled = elementwise(silu_loops), elementwise(silu_backward_loops)
 silu = Op(
     "silu",
     silu_contract,
     loops=(silu_loops, silu_backward_loops),
     arrays=(silu_arrays, silu_backward_arrays),
+    compiled=(silu_compiled, silu_backward_compiled),
     sample=sample,
 )
 
@@ -267,7 +279,7 @@ def tanh_loops(x, y):
 
 def tanh_backward_loops(y, grad_y, grad_x):
     for i in np.ndindex(y.shape):
-        grad_x[i] = grad_y[i] * (1 - y[i] ** 2)
+        grad_x[i] = grad_y[i] * (1.0 - y[i] * y[i])
 
 
 def tanh_arrays(x, y):
@@ -278,11 +290,13 @@ def tanh_backward_arrays(y, grad_y, grad_x):
     grad_x[...] = grad_y * (1 - y**2)
 
 
+tanh_compiled, tanh_backward_compiled = elementwise(tanh_loops), elementwise(tanh_backward_loops)
 tanh = Op(
     "tanh",
     tanh_contract,
     loops=(tanh_loops, tanh_backward_loops),
     arrays=(tanh_arrays, tanh_backward_arrays),
+    compiled=(tanh_compiled, tanh_backward_compiled),
     sample=sample,
     onnx="Tanh",
 )
@@ -307,13 +321,13 @@ def gelu_contract(x):
 
 def gelu_loops(x, y):
     for i in np.ndindex(x.shape):
-        y[i] = x[i] * (1 + erf(x[i] / sqrt(2))) / 2
+        y[i] = x[i] * (1.0 + erf(x[i] / sqrt(2.0))) / 2.0
 
 
 def gelu_backward_loops(x, grad_y, grad_x):
     for i in np.ndindex(x.shape):
-        density = exp(-x[i] * x[i] / 2) / sqrt(2 * pi)
-        grad_x[i] = grad_y[i] * ((1 + erf(x[i] / sqrt(2))) / 2 + x[i] * density)
+        density = exp(-x[i] * x[i] / 2.0) / sqrt(2.0 * pi)
+        grad_x[i] = grad_y[i] * ((1.0 + erf(x[i] / sqrt(2.0))) / 2.0 + x[i] * density)
 
 
 def gelu_arrays(x, y):
@@ -325,11 +339,13 @@ def gelu_backward_arrays(x, grad_y, grad_x):
     grad_x[...] = grad_y * ((1 + np.asarray(_erf(x / sqrt(2)), x.dtype)) / 2 + x * density)
 
 
+gelu_compiled, gelu_backward_compiled = elementwise(gelu_loops), elementwise(gelu_backward_loops)
 gelu = Op(
     "gelu",
     gelu_contract,
     loops=(gelu_loops, gelu_backward_loops),
     arrays=(gelu_arrays, gelu_backward_arrays),
+    compiled=(gelu_compiled, gelu_backward_compiled),
     sample=sample,
     onnx="Gelu",
 )
@@ -352,13 +368,13 @@ def hard_swish_contract(x):
 
 def hard_swish_loops(x, y):
     for i in np.ndindex(x.shape):
-        gate = 0 if x[i] < -3 else 6 if x[i] > 3 else x[i] + 3
-        y[i] = x[i] * gate / 6
+        gate = 0.0 if x[i] < -3.0 else 6.0 if x[i] > 3.0 else x[i] + 3.0
+        y[i] = x[i] * gate / 6.0
 
 
 def hard_swish_backward_loops(x, grad_y, grad_x):
     for i in np.ndindex(x.shape):
-        slope = 0 if x[i] <= -3 else 1 if x[i] >= 3 else (2 * x[i] + 3) / 6
+        slope = 0.0 if x[i] <= -3.0 else 1.0 if x[i] >= 3.0 else (2.0 * x[i] + 3.0) / 6.0
         grad_x[i] = grad_y[i] * slope
 
 
@@ -370,11 +386,14 @@ def hard_swish_backward_arrays(x, grad_y, grad_x):
     grad_x[...] = grad_y * np.where(x <= -3, 0, np.where(x >= 3, 1, (2 * x + 3) / 6))
 
 
+hard_swish_compiled = elementwise(hard_swish_loops)
+hard_swish_backward_compiled = elementwise(hard_swish_backward_loops)
 hard_swish = Op(
     "hard_swish",
     hard_swish_contract,
     loops=(hard_swish_loops, hard_swish_backward_loops),
     arrays=(hard_swish_arrays, hard_swish_backward_arrays),
+    compiled=(hard_swish_compiled, hard_swish_backward_compiled),
     sample=lambda draw: ((3 * sample(draw)[0][0],), {}),
     onnx="HardSwish",
 )

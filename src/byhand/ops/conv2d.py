@@ -19,6 +19,7 @@ Source: LeCun et al. 1989, "Backpropagation applied to handwritten zip code reco
 import numpy as np
 
 from byhand.errors import ShapeError
+from byhand.kernels import compiled, conv
 from byhand.ops.op import Call, Op
 from byhand.ops.taps import framed, inside, taps
 from byhand.shapes import axes, integer, window
@@ -136,6 +137,33 @@ def conv2d_backward_arrays(x, weight, grad_y, grad_x, grad_weight, grad_bias, *,
         grad_x[...] = inside(frame, x, padding)
 
 
+# compiled: the sums over a register tile, kernels/conv.py --------------------------------------------------------------
+
+
+def view_of(x, weight, y, stride, padding, dilation, groups):
+    """Return the sizes and attributes as kernels take them; y: the output's shape."""
+    return conv.View(
+        x.shape[1:3], y[1:3], weight.shape[:2], stride, padding, dilation, groups, weight.shape[2],
+        weight.shape[3] // groups,
+    )  # fmt: skip
+
+
+@compiled
+def conv2d_compiled(x, weight, bias, y, *, stride, padding, dilation, groups):
+    conv.forward(x, weight, bias, y, view_of(x, weight, y.shape, stride, padding, dilation, groups))
+
+
+@compiled
+def conv2d_backward_compiled(x, weight, grad_y, grad_x, grad_weight, grad_bias, *, stride, padding, dilation, groups):
+    view = view_of(x, weight, grad_y.shape, stride, padding, dilation, groups)
+    if grad_bias is not None:
+        conv.by_bias(grad_y, grad_bias)
+    if grad_weight is not None:
+        conv.by_weights(x, grad_y, grad_weight, view)
+    if grad_x is not None:
+        conv.by_data(weight, grad_y, grad_x, view)
+
+
 # one op ---------------------------------------------------------------------------------------------------------------
 
 
@@ -160,6 +188,7 @@ conv2d = Op(
     contract,
     loops=(conv2d_loops, conv2d_backward_loops),
     arrays=(conv2d_arrays, conv2d_backward_arrays),
+    compiled=(conv2d_compiled, conv2d_backward_compiled),
     sample=sample,
     onnx="Conv",
 )

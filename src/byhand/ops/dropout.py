@@ -8,11 +8,12 @@ those before), so that every hand, at any number of threads, leaves out the same
 Sources: Srivastava et al. 2014; Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators".
 """
 
-from math import prod
+from math import ceil, prod
 
 import numpy as np
 
 from byhand.errors import ShapeError
+from byhand.kernels import compiled, elementwise, kernel, launch, share
 from byhand.ops.op import Call, Op
 from byhand.shapes import number
 
@@ -41,17 +42,21 @@ def contract(x, key, *, rate=0.5, training=True):
 # loops ----------------------------------------------------------------------------------------------------------------
 
 
+STEP = 0x9E3779B97F4A7C15
+LAST = 2**64 - 1  # z & LAST: the last 64 bits of z
+
+
 def _mix(z):
     """Return 64 well-mixed bits of 64: splitmix64's last step."""
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EB % 2**64
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 & LAST
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EB & LAST
     return z ^ (z >> 31)
 
 
 def dropout_loops(x, key, y, mask, *, rate, training):
     start = int(key[0])
     for i in range(x.size):
-        bits = _mix((start + (i + 1) * 0x9E3779B97F4A7C15) % 2**64)
+        bits = _mix(start + (i + 1) * STEP & LAST)
         mask.flat[i] = not training or (bits >> 11) / 2**53 >= rate
         y.flat[i] = x.flat[i] / (1 - rate if training else 1) if mask.flat[i] else 0
     if training:
@@ -59,8 +64,8 @@ def dropout_loops(x, key, y, mask, *, rate, training):
 
 
 def dropout_backward_loops(mask, grad_y, grad_x, *, rate, training):
-    for i in range(grad_y.size):
-        grad_x.flat[i] = grad_y.flat[i] / (1 - rate if training else 1) if mask.flat[i] else 0
+    for i in np.ndindex(mask.shape):
+        grad_x[i] = grad_y[i] / (1.0 - rate if training else 1.0) if mask[i] else 0.0
 
 
 # arrays: the same in unsigned 64-bit arithmetic, which wraps of itself ------------------------------------------------
@@ -75,7 +80,7 @@ def _mixes(z):
 def dropout_arrays(x, key, y, mask, *, rate, training):
     mask[...], y[...] = 1, x
     if training:
-        numbers = _mixes(key + np.arange(1, x.size + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15))
+        numbers = _mixes(key + np.arange(1, x.size + 1, dtype=np.uint64) * np.uint64(STEP))
         mask[...] = ((numbers >> np.uint64(11)) / 2**53 >= rate).reshape(x.shape)
         y[...] = np.where(mask, x / (1 - rate), 0)
         key[...] = _mixes(key)
@@ -83,6 +88,41 @@ def dropout_arrays(x, key, y, mask, *, rate, training):
 
 def dropout_backward_arrays(mask, grad_y, grad_x, *, rate, training):
     grad_x[...] = np.where(mask, grad_y / (1 - rate if training else 1), 0)
+
+
+# compiled -------------------------------------------------------------------------------------------------------------
+
+GRAIN = 16384  # numbers of a block
+
+
+@kernel
+def dropout_block(x, key, y, mask, rate, least, block):
+    """Keep a number where the first 53 of its bits are `least` or more."""
+    first = block * GRAIN
+    x, y, mask = x[first : first + GRAIN], y[first : first + GRAIN], mask[first : first + GRAIN]
+    start = int(key[0]) + int(np.uint64(first)) * STEP & LAST
+    for i in range(x.size):
+        bits = _mix(start + int(np.uint64(i + 1)) * STEP & LAST)
+        keep = bits >> 11 >= least
+        mask[i] = keep
+        y[i] = x[i] / (1.0 - rate) if keep else 0.0
+
+
+@kernel
+def move_on(key, block):
+    key[0] = _mix(int(key[0]))
+
+
+@compiled
+def dropout_compiled(x, key, y, mask, *, rate, training):
+    rate = rate if training else 0.0
+    least = ceil(rate * 2**53)
+    launch(dropout_block, share(x.size, GRAIN), x.reshape(-1), key, y.reshape(-1), mask.reshape(-1), rate, least)
+    if training:
+        launch(move_on, 1, key)
+
+
+dropout_backward_compiled = elementwise(dropout_backward_loops)
 
 
 # one op ---------------------------------------------------------------------------------------------------------------
@@ -100,6 +140,7 @@ dropout = Op(
     contract,
     loops=(dropout_loops, dropout_backward_loops),
     arrays=(dropout_arrays, dropout_backward_arrays),
+    compiled=(dropout_compiled, dropout_backward_compiled),
     sample=sample,
     onnx="Dropout",
     dtypes={"key": np.uint64, "mask": np.uint8},

@@ -12,8 +12,12 @@ from math import prod
 import numpy as np
 
 from byhand.errors import ShapeError
+from byhand.kernels import compiled, conv, scratch
+from byhand.kernels.sums import turn
 from byhand.ops.op import Call, Op
 from byhand.shapes import axes
+
+FEW = 64  # rows of x: with so few, turning them round is cheaper than turning the weights round
 
 
 def contract(x, weight, bias=None):
@@ -80,6 +84,51 @@ def linear_backward_arrays(x, weight, grad_y, grad_x, grad_weight, grad_bias):
         np.matmul(grad_y, weight.T, out=grad_x)
 
 
+# compiled: a convolution whose window is one pixel ---------------------------------------------------------------------
+
+
+def _view(weight, rows, columns):
+    """Return the rows of x as pixels of one image, laid out in rows or columns of it."""
+    size, one = (rows, columns), (1, 1)
+    return conv.View(size, size, one, one, (0, 0, 0, 0), one, 1, *weight.shape)
+
+
+def _image(a, rows, columns):
+    return a.reshape(1, rows, columns, a.shape[-1])
+
+
+def forward(x, weight, bias, y, relu=False):
+    """Write y; with `relu`, what is negative becomes 0."""
+    n = x.size // x.shape[-1]
+    conv.forward(_image(x, n, 1), weight[None, None], bias, _image(y, n, 1), _view(weight, n, 1), relu)
+
+
+@compiled
+def linear_compiled(x, weight, bias, y):
+    forward(x, weight, bias, y)
+
+
+@compiled
+def linear_backward_compiled(x, weight, grad_y, grad_x, grad_weight, grad_bias):
+    n = x.size // x.shape[-1]
+    if grad_bias is not None:
+        conv.by_bias(grad_y, grad_bias)
+    if grad_weight is not None:  # summed over n: a row of pixels is a segment
+        conv.by_weights(_image(x, 1, n), _image(grad_y, 1, n), grad_weight[None, None], _view(weight, 1, n))
+    if grad_x is not None and n <= FEW:  # grad_x.T = weight @ grad_y.T: no need to turn the weights round
+        turned, grad = scratch(grad_y.shape[-1], n, dtype=x.dtype), grad_x.reshape(n, -1)
+        columns = grad.reshape(-1, 1) if n == 1 else scratch(len(weight), n, dtype=x.dtype)
+        turn(grad_y.reshape(1, n, -1), turned)
+        rows = len(weight)
+        conv.forward(
+            _image(weight, rows, 1), turned[None, None], None, _image(columns, rows, 1), _view(turned, rows, 1)
+        )
+        if n > 1:
+            turn(columns[None], grad)
+    elif grad_x is not None:
+        conv.by_data(weight[None, None], _image(grad_y, n, 1), _image(grad_x, n, 1), _view(weight, n, 1))
+
+
 # one op ---------------------------------------------------------------------------------------------------------------
 
 
@@ -95,6 +144,7 @@ linear = Op(
     contract,
     loops=(linear_loops, linear_backward_loops),
     arrays=(linear_arrays, linear_backward_arrays),
+    compiled=(linear_compiled, linear_backward_compiled),
     sample=sample,
     onnx="Gemm",
 )

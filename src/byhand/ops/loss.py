@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 
 from byhand.errors import ArgumentError, ShapeError
+from byhand.kernels import compiled, kernel, launch, scratch, share
+from byhand.kernels.math import greater
 from byhand.ops.op import Array, Call, Op
 from byhand.shapes import axes, number
 
@@ -64,6 +66,64 @@ def softmax_backward_arrays(y, grad_y, grad_x):
     grad_x[...] = y * (grad_y - (y * grad_y).sum(-1, keepdims=True))
 
 
+GRAIN = 16384  # numbers that a block of rows holds
+
+
+def rows_of(x):
+    """Return x as rows, and how many of them make a block."""
+    return x.reshape(-1, x.shape[-1]), max(1, GRAIN // x.shape[-1])
+
+
+@kernel(reassociate=True)
+def softmax_rows(x, y, flat, notes, rows, block):
+    """Write y, and of each row its largest score, the sum of e^(x - largest) and that of x - largest; flat is y again."""
+    images, classes = x.shape
+    first, end = block * rows, min(images, (block + 1) * rows)
+    for n in range(first, end):
+        largest = x[n, 0]
+        for k in range(classes):
+            largest = greater(largest, x[n, k])
+        below = 0.0
+        for k in range(classes):
+            difference = x[n, k] - largest
+            y[n, k] = difference
+            below += difference
+        notes[n, 0], notes[n, 2] = largest, below
+    part = flat[first * classes : end * classes]
+    for i in range(part.size):  # across rows: ten classes fill no vector
+        part[i] = exp(part[i])
+    for n in range(first, end):
+        total = 0.0
+        for k in range(classes):
+            total += y[n, k]
+        notes[n, 1], inverse = total, 1.0 / total
+        for k in range(classes):
+            y[n, k] *= inverse
+
+
+@kernel(reassociate=True)
+def softmax_backward_rows(y, grad_y, grad_x, rows, block):
+    for n in range(block * rows, min(y.shape[0], (block + 1) * rows)):
+        mean = 0.0
+        for k in range(y.shape[1]):
+            mean += y[n, k] * grad_y[n, k]
+        for k in range(y.shape[1]):
+            grad_x[n, k] = y[n, k] * (grad_y[n, k] - mean)
+
+
+@compiled
+def softmax_compiled(x, y):
+    x, rows = rows_of(x)
+    notes = scratch(len(x), 3, dtype=x.dtype)
+    launch(softmax_rows, share(len(x), rows), x, y.reshape(x.shape), y.reshape(-1), notes, rows)
+
+
+@compiled
+def softmax_backward_compiled(y, grad_y, grad_x):
+    y, rows = rows_of(y)
+    launch(softmax_backward_rows, share(len(y), rows), y, grad_y.reshape(y.shape), grad_x.reshape(y.shape), rows)
+
+
 def softmax_sample(draw):
     """Draw a legal call."""
     return (10 * draw.array(draw.integer(1, 3), draw.integer(1, 3), draw.integer(1, 17)),), {}
@@ -74,6 +134,7 @@ softmax = Op(
     softmax_contract,
     loops=(softmax_loops, softmax_backward_loops),
     arrays=(softmax_arrays, softmax_backward_arrays),
+    compiled=(softmax_compiled, softmax_backward_compiled),
     sample=softmax_sample,
     onnx="Softmax",
 )
@@ -140,6 +201,46 @@ def softmax_cross_entropy_backward_arrays(probabilities, labels, grad_loss, grad
     grad_logits *= grad_loss / images
 
 
+@kernel
+def mean_surprise(logits, labels, notes, loss, spread, rest, block):
+    """Write the mean over the rows of -sum p ln q, with ln q = x - largest - ln total."""
+    images, classes = logits.shape
+    surprise = np.float64(0)
+    for n in range(images):
+        log_total = log(notes[n, 1])
+        surprise += rest * (log_total - (logits[n, labels[n]] - notes[n, 0]))
+        if spread > 0.0:
+            surprise += spread * (np.float64(classes) * log_total - notes[n, 2])
+    loss[()] = surprise / np.float64(images)
+
+
+@kernel
+def loss_backward_rows(probabilities, labels, grad_loss, grad_logits, spread, rest, per_image, rows, block):
+    images, classes = probabilities.shape
+    factor = grad_loss[()] * per_image
+    for n in range(block * rows, min(images, (block + 1) * rows)):
+        for k in range(classes):
+            truth = spread + rest if k == labels[n] else spread
+            grad_logits[n, k] = factor * (probabilities[n, k] - truth)
+
+
+@compiled
+def softmax_cross_entropy_compiled(logits, labels, loss, probabilities, *, label_smoothing):
+    rows = rows_of(logits)[1]
+    notes = scratch(len(logits), 3, dtype=logits.dtype)
+    blocks, spread = share(len(logits), rows), label_smoothing / logits.shape[1]
+    launch(softmax_rows, blocks, logits, probabilities, probabilities.reshape(-1), notes, rows)
+    launch(mean_surprise, 1, logits, labels, notes, loss, spread, 1.0 - label_smoothing)
+
+
+@compiled
+def softmax_cross_entropy_backward_compiled(probabilities, labels, grad_loss, grad_logits, *, label_smoothing):
+    images, classes = probabilities.shape
+    rows = rows_of(probabilities)[1]
+    numbers = label_smoothing / classes, 1.0 - label_smoothing, 1.0 / images, rows
+    launch(loss_backward_rows, share(images, rows), probabilities, labels, grad_loss, grad_logits, *numbers)
+
+
 def check_labels(labels: Any, classes: int) -> Array:
     """Return labels as int64; raise an ArgumentError for one that is no class (a negative one would count from the end)."""
     labels = np.asarray(labels)
@@ -164,6 +265,7 @@ softmax_cross_entropy = Op(
     loss_contract,
     loops=(softmax_cross_entropy_loops, softmax_cross_entropy_backward_loops),
     arrays=(softmax_cross_entropy_arrays, softmax_cross_entropy_backward_arrays),
+    compiled=(softmax_cross_entropy_compiled, softmax_cross_entropy_backward_compiled),
     sample=loss_sample,
     dtypes={"labels": np.int64},
     check=lambda inputs: check_labels(inputs["labels"], inputs["logits"].shape[-1]),

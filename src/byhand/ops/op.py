@@ -26,8 +26,8 @@ from byhand.errors import ArgumentError, ByhandError, ShapeError, UnknownNameErr
 from byhand.shapes import Shape, Window
 
 Array = npt.NDArray[Any]
-HANDS = ("loops", "arrays")
-DEFAULT_HAND = "arrays"
+HANDS = ("loops", "arrays", "compiled")
+DEFAULT_HAND = "compiled"
 REGISTRY: dict[str, Op] = {}
 
 
@@ -81,6 +81,7 @@ class Op:
         *,
         loops: tuple[Callable[..., None], Callable[..., None]],
         arrays: tuple[Callable[..., None], Callable[..., None]],
+        compiled: tuple[Callable[..., None], Callable[..., None]] | None = None,
         sample: Callable[[Draw], tuple[tuple[Any, ...], dict[str, Any]]],
         onnx: str | None = None,
         dtypes: Mapping[str, Any] | None = None,
@@ -92,6 +93,8 @@ class Op:
         self.state = state  # inputs that forward may also write: running statistics, a random key
         self.check = check  # raises for inputs whose numbers, not only their shapes, can be wrong
         self.hands = {"loops": Hand(*loops), "arrays": Hand(*arrays)}
+        if compiled is not None:
+            self.hands["compiled"] = Hand(*compiled)
         self.inputs, self.attributes = positional(contract), keywords(contract)
         self.optional = self.inputs[len(self.inputs) - len(contract.__defaults__ or ()) :]
         self.required = tuple(name for name in self.attributes if name not in (contract.__kwdefaults__ or {}))
@@ -154,6 +157,12 @@ class Op:
             raise UnknownNameError("hand", name, self.hands)
         return self.hands[name]
 
+    def _hand_for(self, name: str, arrays: Mapping[str, Any]) -> Hand:
+        """Return a hand by name; NumPy's where there is no compiled one, or no element that a kernel could work on."""
+        if name == "compiled" and (name not in self.hands or any(one.size == 0 for one in flat(arrays.values()))):
+            name = "arrays"
+        return self.hand(name)
+
     def allocate(self, call: Call, dtype: Any) -> dict[str, Array]:
         """Return an unwritten array for every output of a call."""
         return {name: np.empty(shape, self.dtypes.get(name, dtype)) for name, shape in call.shapes.items()}
@@ -170,7 +179,7 @@ class Op:
         call = self.plan(map(shape_of, arrays.values()), attributes)
         self._check_numbers(arrays)
         outputs = self.allocate(call, dtype)
-        self.hand(hand).forward(*arrays.values(), *outputs.values(), **call.attributes)
+        self._hand_for(hand, arrays).forward(*arrays.values(), *outputs.values(), **call.attributes)
         for name in self.state:  # in place, also where the hand got a copy of another type
             ours, theirs = arrays[name], tensors[name]
             if isinstance(theirs, np.ndarray) and np.can_cast(ours.dtype, theirs.dtype, "same_kind"):
@@ -186,7 +195,7 @@ class Op:
         if set(self.outputs) & set(self.backward_arguments):  # it needs what forward saved
             have |= {name: np.array(tensors[name]) for name in self.state}  # forward may write these: keep the caller's
             have |= self.allocate(call, dtype)
-            self.hand(hand).forward(*(have[name] for name in self.forward_arguments), **call.attributes)
+            self._hand_for(hand, tensors).forward(*(have[name] for name in self.forward_arguments), **call.attributes)
         first = self.outputs[0]
         grad = np.asarray(grad, dtype)
         if grad.shape != call.shapes[first]:
@@ -196,7 +205,7 @@ class Op:
         have[f"grad_{first}"] = grad
         grads = {f"grad_{name}": empty_like(tensors[name]) for name in self.differentiable}
         have |= grads
-        self.hand(hand).backward(*(have[name] for name in self.backward_arguments), **call.attributes)
+        self._hand_for(hand, tensors).backward(*(have[name] for name in self.backward_arguments), **call.attributes)
         return tuple(grads.values()) if len(grads) > 1 else next(iter(grads.values()))
 
     def _bind(self, inputs: tuple[Any, ...], attributes: dict[str, Any]) -> dict[str, Any]:
@@ -257,14 +266,23 @@ def get(name: str) -> Op:
 
 def positional(function: Callable[..., Any]) -> tuple[str, ...]:
     """Return the names of a hand's arrays, in order."""
-    code = function.__code__  # inspect.signature says the same, and takes most of the import's time
-    return code.co_varnames[: code.co_argcount]
+    code = written(function).__code__  # inspect.signature says the same, and takes most of the import's time
+    names: tuple[str, ...] = code.co_varnames[: code.co_argcount]
+    return names
+
+
+def written(function: Callable[..., Any]) -> Any:
+    """Return the function as it was written, without what is wrapped around a compiled hand."""
+    while hasattr(function, "__wrapped__"):
+        function = function.__wrapped__
+    return function
 
 
 def keywords(function: Callable[..., Any]) -> tuple[str, ...]:
     """Return the names of a hand's attributes, in order."""
-    code = function.__code__
-    return code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+    code = written(function).__code__
+    names: tuple[str, ...] = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+    return names
 
 
 def flat(values: Iterable[Any]) -> list[Any]:

@@ -35,3 +35,34 @@ def taps(frame, y, kernel, stride, dilation):
             for place, apart, out, step in zip((r, s), dilation, y.shape[1:3], stride)
         )
         yield (r, s), frame[:, rows, columns]
+
+
+def visible(first, apart, places, size):
+    """Return (first, count) of those of a window's places that lie on the image, along one axis."""
+    begin = 0 if first >= 0 else (apart - 1 - first) // apart
+    end = places if first + (places - 1) * apart < size else (size - first + apart - 1) // apart
+    return begin, max(0, end - begin)
+
+
+def clear(before, stride, reach, size, windows):
+    """Return (first, end) of the windows that lie wholly on the image, along one axis."""
+    first = (before + stride - 1) // stride
+    return first, max(first, min(windows, (size - 1 - reach + before) // stride + 1))
+
+
+def over(place, places, stride, apart, windows, first, end):
+    """Return (first, end) of the windows that reach over a place, from those of a place before it."""
+    while end < windows and end * stride <= place:
+        end += 1
+    while first < end and first * stride + (places - 1) * apart < place:
+        first += 1
+    return first, end
+
+
+def every(first, end, place, stride, apart, step):
+    """Return (first, count) of those windows from `first` to `end` that have one of their places there, `step` apart."""
+    if apart == 1:
+        return first, end - first
+    while first < end and (place - first * stride) % apart != 0:
+        first += 1
+    return first, max(0, end - first + step - 1) // step

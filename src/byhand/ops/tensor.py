@@ -1,4 +1,4 @@
-"""concat, pad, transpose, reshape, flatten, channel_shuffle: numbers moved, none computed anew.
+"""concat, pad, reshape, flatten: numbers moved, none computed anew.
 
 What moves a number forward moves its gradient back along the same way.
 """
@@ -8,8 +8,33 @@ from math import prod
 import numpy as np
 
 from byhand.errors import ArgumentError, ShapeError
+from byhand.kernels import compiled, kernel, launch, share
 from byhand.ops.op import Call, Op
-from byhand.shapes import axes, frame, integer, normal_axis, number, reshaped
+from byhand.shapes import axes, frame, normal_axis, number, reshaped
+
+GRAIN = 16384  # elements of a block
+
+
+@kernel
+def copied(x, y, block):
+    ours, theirs = x[block * GRAIN : (block + 1) * GRAIN], y[block * GRAIN : (block + 1) * GRAIN]
+    for k in range(ours.size):
+        theirs[k] = ours[k]
+
+
+@kernel
+def copied_rows(x, y, step_x, step_y, width, rows, block):
+    """Copy `width` numbers of each row, `step` apart."""
+    for row in range(block * rows, min((block + 1) * rows, share(x.size, step_x))):
+        ours, theirs = x[row * step_x :][:width], y[row * step_y :][:width]
+        for k in range(width):
+            theirs[k] = ours[k]
+
+
+def copy(x, y):
+    """Launch a copy from an array into one of another shape."""
+    launch(copied, share(x.size, GRAIN), x.reshape(-1), y.reshape(-1))
+
 
 # concat ---------------------------------------------------------------------------------------------------------------
 
@@ -59,6 +84,37 @@ def concat_backward_arrays(grad_y, grad_xs, *, axis):
         grad[...] = part
 
 
+@compiled
+def concat_compiled(xs, y, *, axis):
+    start = 0
+    for x in xs:
+        width, wide = prod(x.shape[axis:]), prod(y.shape[axis:])
+        rows = share(GRAIN, width)
+        launch(
+            copied_rows, share(x.size // width, rows), x.reshape(-1), y.reshape(-1)[start:], width, wide, width, rows
+        )
+        start += width
+
+
+@compiled
+def concat_backward_compiled(grad_y, grad_xs, *, axis):
+    start = 0
+    for grad in grad_xs:
+        width, wide = prod(grad.shape[axis:]), prod(grad_y.shape[axis:])
+        rows = share(GRAIN, width)
+        launch(
+            copied_rows,
+            share(grad.size // width, rows),
+            grad_y.reshape(-1)[start:],
+            grad.reshape(-1),
+            wide,
+            width,
+            width,
+            rows,
+        )
+        start += width
+
+
 def concat_sample(draw):
     """Draw a legal call."""
     shape, axis = [draw.integer(1, 3) for _ in range(4)], draw.integer(-4, 3)
@@ -74,6 +130,7 @@ concat = Op(
     concat_contract,
     loops=(concat_loops, concat_backward_loops),
     arrays=(concat_arrays, concat_backward_arrays),
+    compiled=(concat_compiled, concat_backward_compiled),
     sample=concat_sample,
     onnx="Concat",
 )
@@ -117,6 +174,57 @@ def pad_backward_arrays(grad_y, grad_x, *, padding, value):
     grad_x[...] = grad_y[:, padding[0] :, padding[2] :][:, : grad_x.shape[1], : grad_x.shape[2]]
 
 
+@kernel
+def pad_rows(x, y, padding, value, rows, block):
+    _, height, wide = x.shape
+    images, tall, _ = y.shape
+    for row in range(block * rows, min((block + 1) * rows, images * tall)):
+        out, i = y[row // tall, row % tall], row % tall - padding[0]
+        if 0 <= i < height:
+            numbers = x[row // tall, i]
+            fill(out[: padding[1]], value)
+            inner = out[padding[1] :]
+            for k in range(wide):
+                inner[k] = numbers[k]
+            fill(inner[wide:], value)
+        else:
+            fill(out, value)
+
+
+def fill(x, value):
+    for k in range(x.size):
+        x[k] = value
+
+
+@kernel
+def pad_backward_rows(grad_y, grad_x, padding, rows, block):
+    images, height, wide = grad_x.shape
+    for row in range(block * rows, min((block + 1) * rows, images * height)):
+        n, i = row // height, row % height
+        out, numbers = grad_x[n, i], grad_y[n, i + padding[0]][padding[1] :]
+        for k in range(wide):
+            out[k] = numbers[k]
+
+
+@compiled
+def pad_compiled(x, y, *, padding, value):
+    rows = share(GRAIN, prod(y.shape[2:]))
+    corner = (padding[0], padding[2] * x.shape[3])
+    launch(pad_rows, share(prod(y.shape[:2]), rows), in_rows(x), in_rows(y), corner, value, rows)
+
+
+@compiled
+def pad_backward_compiled(grad_y, grad_x, *, padding, value):
+    rows = share(GRAIN, prod(grad_x.shape[2:]))
+    corner = (padding[0], padding[2] * grad_x.shape[3])
+    launch(pad_backward_rows, share(prod(grad_x.shape[:2]), rows), in_rows(grad_y), in_rows(grad_x), corner, rows)
+
+
+def in_rows(x):
+    """Return images (N, H, W, C) as (N, H, W * C)."""
+    return x.reshape(*x.shape[:2], -1)
+
+
 def pad_sample(draw):
     """Draw a legal call."""
     x = draw.array(*(draw.integer(1, 3) for _ in range(4)))
@@ -128,64 +236,9 @@ pad = Op(
     pad_contract,
     loops=(pad_loops, pad_backward_loops),
     arrays=(pad_arrays, pad_backward_arrays),
+    compiled=(pad_compiled, pad_backward_compiled),
     sample=pad_sample,
     onnx="Pad",
-)
-
-
-# transpose: y's axis i is x's axis axes[i] ----------------------------------------------------------------------------
-
-
-def transpose_contract(x, *, axes):
-    """Reorder axes: x -> y, whose axis i is x's axis axes[i].
-
-    >>> import byhand as bh
-    >>> bh.transpose([[1.0, 2.0]], axes=(1, 0))
-    array([[1.],
-           [2.]])
-    """
-    if not isinstance(axes, (tuple, list)) or sorted(integer("axes", one, 0) for one in axes) != list(range(len(x))):
-        raise ArgumentError(f"axes is {axes!r}; expected an order of 0 to {len(x) - 1}")
-    return Call({"y": tuple(x[i] for i in axes)}, {"axes": tuple(map(int, axes))})
-
-
-def transpose_loops(x, y, *, axes):
-    for i in np.ndindex(y.shape):
-        place = [0] * x.ndim
-        for axis, at in zip(axes, i):
-            place[axis] = at
-        y[i] = x[*place]
-
-
-def transpose_backward_loops(grad_y, grad_x, *, axes):
-    for i in np.ndindex(grad_y.shape):
-        place = [0] * grad_x.ndim
-        for axis, at in zip(axes, i):
-            place[axis] = at
-        grad_x[*place] = grad_y[i]
-
-
-def transpose_arrays(x, y, *, axes):
-    y[...] = x.transpose(axes)
-
-
-def transpose_backward_arrays(grad_y, grad_x, *, axes):
-    grad_x[...] = grad_y.transpose(np.argsort(axes))
-
-
-def transpose_sample(draw):
-    """Draw a legal call."""
-    x = draw.array(*(draw.integer(1, 4) for _ in range(4)))
-    return (x,), {"axes": draw.choice([(0, 1, 2, 3), (0, 3, 1, 2), (0, 2, 3, 1), (3, 1, 0, 2)])}
-
-
-transpose = Op(
-    "transpose",
-    transpose_contract,
-    loops=(transpose_loops, transpose_backward_loops),
-    arrays=(transpose_arrays, transpose_backward_arrays),
-    sample=transpose_sample,
-    onnx="Transpose",
 )
 
 
@@ -249,6 +302,26 @@ def flatten_backward_arrays(grad_y, grad_x):
     grad_x[...] = grad_y.reshape(grad_x.shape)
 
 
+@compiled
+def reshape_compiled(x, y, *, shape):
+    copy(x, y)
+
+
+@compiled
+def reshape_backward_compiled(grad_y, grad_x, *, shape):
+    copy(grad_y, grad_x)
+
+
+@compiled
+def flatten_compiled(x, y):
+    copy(x, y)
+
+
+@compiled
+def flatten_backward_compiled(grad_y, grad_x):
+    copy(grad_y, grad_x)
+
+
 def flatten_sample(draw):
     """Draw a legal call."""
     return (draw.array(*(draw.integer(1, 4) for _ in range(4))),), {}
@@ -265,6 +338,7 @@ reshape = Op(
     reshape_contract,
     loops=(reshape_loops, reshape_backward_loops),
     arrays=(reshape_arrays, reshape_backward_arrays),
+    compiled=(reshape_compiled, reshape_backward_compiled),
     sample=reshape_sample,
     onnx="Reshape",
 )
@@ -273,61 +347,7 @@ flatten = Op(
     flatten_contract,
     loops=(flatten_loops, flatten_backward_loops),
     arrays=(flatten_arrays, flatten_backward_arrays),
+    compiled=(flatten_compiled, flatten_backward_compiled),
     sample=flatten_sample,
     onnx="Flatten",
-)
-
-
-# channel_shuffle: y[..., i * G + g] = x[..., g * C/G + i], so that the next group convolution sees every group --------
-
-
-def channel_shuffle_contract(x, *, groups):
-    """Deal the channels of `groups` groups out in turn: x (..., C) -> y (..., C).
-
-    Source: Zhang et al. 2017 (ShuffleNet), arXiv 1707.01083. Raises ShapeError where the channels do not fall into groups.
-
-    >>> import byhand as bh
-    >>> bh.channel_shuffle([0.0, 1, 2, 3, 4, 5], groups=2)
-    array([0., 3., 1., 4., 2., 5.])
-    """
-    groups = integer("groups", groups)
-    if not x or 0 in x or x[-1] % groups:
-        raise ShapeError(f"x has the shape {x}; expected (..., C), each 1 or more, C a multiple of groups, {groups}")
-    return Call({"y": x}, {"groups": groups})
-
-
-def channel_shuffle_loops(x, y, *, groups):
-    share = x.shape[-1] // groups
-    for place in np.ndindex(x.shape):
-        *n, c = place
-        y[*n, c % share * groups + c // share] = x[place]
-
-
-def channel_shuffle_backward_loops(grad_y, grad_x, *, groups):
-    share = grad_x.shape[-1] // groups
-    for place in np.ndindex(grad_x.shape):
-        *n, c = place
-        grad_x[place] = grad_y[*n, c % share * groups + c // share]
-
-
-def channel_shuffle_arrays(x, y, *, groups):
-    y[...] = x.reshape(*x.shape[:-1], groups, -1).swapaxes(-1, -2).reshape(x.shape)
-
-
-def channel_shuffle_backward_arrays(grad_y, grad_x, *, groups):
-    grad_x[...] = grad_y.reshape(*grad_y.shape[:-1], -1, groups).swapaxes(-1, -2).reshape(grad_y.shape)
-
-
-def channel_shuffle_sample(draw):
-    """Draw a legal call."""
-    groups = draw.integer(1, 4)
-    return (draw.array(2, draw.integer(1, 3), groups * draw.integer(1, 4)),), {"groups": groups}
-
-
-channel_shuffle = Op(
-    "channel_shuffle",
-    channel_shuffle_contract,
-    loops=(channel_shuffle_loops, channel_shuffle_backward_loops),
-    arrays=(channel_shuffle_arrays, channel_shuffle_backward_arrays),
-    sample=channel_shuffle_sample,
 )

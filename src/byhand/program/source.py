@@ -6,17 +6,18 @@ there; a tensor that several nodes used gets the sum of what they send back.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from math import isfinite, prod
+from math import isfinite
 from typing import Any
-
-import numpy as np
 
 from byhand.errors import ArgumentError
 from byhand.graph import Graph, Node, Tensor
-from byhand.ops.op import Array, Call, flat, get
+from byhand.kernels.sums import add_up
+from byhand.ops.op import Call, flat, get
+from byhand.program.buffers import place, size_of, total
 from byhand.shapes import Shape
 
-COLUMN, WIDTH = 92, 120  # where shapes begin; the longest import in one line
+VIEWS = ("flatten", "reshape")  # the same numbers in the same order
+COLUMN, WIDTH = 92, 120  # where shapes begin; the longest line without them
 
 
 @dataclass(frozen=True)
@@ -29,52 +30,103 @@ class Update:
 
 @dataclass
 class Source:
-    """A program as text, and the arrays that it names: the arena's by shape and type."""
+    """A program as text, and the arrays that it names: shape, type and place in the arena."""
 
     text: str = ""
+    lanes: int = 1
+    images: int = 1  # in a lane
     arena: dict[str, tuple[Shape, Any]] = field(default_factory=dict)
+    places: dict[str, int] = field(default_factory=dict)  # bytes from the arena's start
+    kept: tuple[str, ...] = ()  # the last node's outputs, to be read after a run
 
 
 class Writer:
     """Writes one program."""
 
-    def __init__(self, graph: Graph, output: Tensor, batch: int, training: bool, hand: str, dtype: Any) -> None:
+    def __init__(
+        self, graph: Graph, output: Tensor, batch: int, training: bool, hand: str, dtype: Any, *, lanes: int, keep: bool
+    ) -> None:
         assert graph.input is not None
         self.graph, self.output, self.batch, self.training, self.hand = graph, output, batch, training, hand
-        self.calls, self.shapes = graph.plan(batch, training)
+        self.calls, self.shapes = graph.plan(batch // lanes, training)
         self.dtype, self.input = dtype, graph.input
         self.imports: dict[str, dict[str, str]] = {}  # module -> function -> the name it is called by
         self.lines: list[tuple[list[str], str]] = []  # (the parts of a call that stay in one line, the comment)
-        self.source = Source()
+        self.source, self.keep = Source(lanes=lanes, images=batch // lanes), keep
+        self.views: dict[str, str] = {}  # an array that is another one, laid out anew: flatten moves nothing
 
     def write(self, title: str, update: Update | None, input_gradient: bool) -> Source:
-        """Return the program's text and arena."""
+        """Return the program's text and arena; where it is to `keep` them, no array shares memory with another."""
+        source, arena = self.source, self.source.arena
         self.lines.append((["# forward"], ""))
         for node in self.graph.nodes:
             self._forward(node)
         if self.training:
             self.lines += [([""], ""), (["# backward, last layer first"], "")]
             self._backward(input_gradient)
-        if update is not None:
-            self.lines += [([""], ""), (["# update: every parameter in one buffer"], "")]
-            for function in update.functions:
-                self._import(function, function.__name__.removesuffix(f"_{self.hand}"))
-            self.lines += [([line], "") for line in update.lines]
-        if self.input.name in {"float"}.union(*(names.values() for names in self.imports.values())):
+        source.kept = tuple(tensor.name for node in self.graph.nodes[-1:] for tensor in node.outputs.values())
+        lines = (" ".join(parts) for parts, _ in self.lines)
+        source.places = place(
+            arena, lines, arena if self.keep else {*source.kept, f"grad_{self.output.name}"}, self.views
+        )
+        functions = self._functions(update)
+        if self.input.name in {"float", "lane", "part"}.union(*(names.values() for names in self.imports.values())):
             raise ArgumentError(
                 f"the input's name '{self.input.name}' is also that of a function that the program calls; "
                 "give nn.Input another name"
             )
-        head = [self._head(title), "", *self._imports(), "", "", f"def step({', '.join(self._arguments(update))}):"]
-        self.source.text = "\n".join([*head, *self._body(), f"    return {self._name(self.output)}", ""])
-        return self.source
+        source.text = "\n".join([self._head(title), "", *self._imports(), *functions, ""])
+        return source
+
+    def _functions(self, update: Update | None) -> list[str]:
+        """Return the program's functions: `step`, and where there are lanes what each of them does."""
+        result, end = self._name(self.output), []
+        if self.source.lanes > 1:
+            end = self._lanes()
+        if update is not None:
+            end += [([""], ""), (["# update: every parameter in one buffer"], "")]
+            for function in update.functions:
+                self._import(function, function.__name__.removesuffix(f"_{self.hand}"))
+            end += [([line], "") for line in update.lines]
+        given, settings = self._arguments(), ["optimizer", "*", "lr", "t"] if update is not None else []
+        head = f"def step({', '.join([*given, *settings])}):"
+        if self.source.lanes == 1:
+            return ["", "", head, *self._body([*self.lines, *end]), f"    return {result}"]
+        return [
+            "", "", f"def lane({', '.join(given)}):", *self._body(self.lines),
+            "", "", head, *self._body(end), f"    return {result}",
+        ]  # fmt: skip
+
+    def _lanes(self) -> list[tuple[list[str], str]]:
+        """Return the lines that run the lanes and add up what they made."""
+        lanes, images = self.source.lanes, self.source.images
+        given = [f"{name}[part.images]" for name in self._arguments()[: 1 + self.training]]
+        given += ["p", *["part.g"] * self.training, "state", "part.arena"]
+        lines = [
+            (
+                [
+                    f"for part in arena.lanes:  # {lanes} of {images} images each; none needs another's, threads share them out"
+                ],
+                "",
+            ),
+            ([f"    lane({', '.join(given)})"], ""),
+        ]
+        if self.training:
+            self._import(add_up, "add_up")
+            lines.append((["add_up(arena.lane_gradients, g.flat)"], ""))
+            lines.append(([f"add_up(arena.lane_losses, arena.loss, scale={1 / lanes!r})"], ""))
+        return lines
 
     def _head(self, title: str) -> str:
         mode = "training" if self.training else "inference"
-        flops = sum(call.flops for name, call in self.calls.items() if name != "loss") // self.batch
-        size = sum(prod(shape) * np.dtype(dtype).itemsize for shape, dtype in self.source.arena.values())
+        flops = sum(call.flops for name, call in self.calls.items() if name != "loss") // self.source.images
+        arena = self.source.arena
+        size = self.source.lanes * total(arena, self.source.places)
+        apart = self.source.lanes * sum(size_of(*one) for name, one in arena.items() if name not in self.views)
         work = f"{flops:,} FLOPs an image forward, arena {size / 1e6:.1f} MB"
-        return f'"""{title}, batch {self.batch}, {mode}, hand {self.hand}: {work}."""'
+        work += f" ({apart / 1e6:.1f} without reuse)" if size < apart else ""
+        lanes = f" in {self.source.lanes} lanes" if self.source.lanes > 1 else ""
+        return f'"""{title}, batch {self.batch}{lanes}, {mode}, hand {self.hand}: {work}."""'
 
     def _imports(self) -> Iterable[str]:
         for module, names in sorted(self.imports.items()):
@@ -83,13 +135,12 @@ class Writer:
             line = f"from {module} import {', '.join(words)}"
             yield line if len(line) <= WIDTH else f"from {module} import (\n    {f',{chr(10)}    '.join(words)},\n)"
 
-    def _arguments(self, update: Update | None) -> list[str]:
-        given = [self.input.name, "labels", "p", "g"] if self.training else [self.input.name, "p"]
-        return given + ["state", "arena"] + (["optimizer", "*", "lr", "t"] if update is not None else [])
+    def _arguments(self) -> list[str]:
+        return [self.input.name, *(["labels", "p", "g"] if self.training else ["p"]), "state", "arena"]
 
-    def _body(self) -> Iterable[str]:
+    def _body(self, lines: Iterable[tuple[list[str], str]]) -> Iterable[str]:
         """Lay out the calls, shapes in a column on the right; a call too long for that goes on below its first argument."""
-        for (start, *parts), comment in self.lines:
+        for (start, *parts), comment in lines:
             line, indent = f"    {start}".rstrip(), " " * (5 + start.find("("))
             for part in parts:
                 if len(line) + 1 + len(part) > COLUMN:
@@ -106,12 +157,18 @@ class Writer:
         names = self._tensor_names(node)
         shapes = [self.shapes[t.name] for t in flat(node.inputs.values()) if t.kind in ("input", "value")]
         comment = f"{', '.join(map(str, shapes))} -> {self.calls[node.name].shapes[node.op.outputs[0]]}"
+        returned = node.output is self.output  # is read after the run, in memory of its own
+        if node.op.name in VIEWS and node.inputs["x"].kind == "value" and not self.keep and not returned:
+            self._view(node.output.name, node.inputs["x"].name, comment)
+            return
         self._call(node, node.op.name, node.op.forward_arguments, names, self.calls[node.name], comment)
 
     def _backward(self, input_gradient: bool) -> None:
         wanted = self._want_gradients(input_gradient)
         self._arena_like(f"grad_{self.output.name}", self.output)
-        self.lines.append(([f"{self._name(self.output, 'grad_')}[...] = 1"], "d loss / d loss"))
+        self.lines.append(
+            ([f"{self._name(self.output, 'grad_')}[...] = {literal(1 / self.source.lanes)}"], "d loss / d loss")
+        )
         written = {self.output.name}
         for node in reversed(self.graph.nodes):
             if node.output.name not in written:
@@ -125,13 +182,21 @@ class Writer:
                 continue
             targets = [t for i in node.op.differentiable for t in flat([node.inputs[i]]) if t.name in wanted]
             comment = f"{self.shapes[node.output.name]} -> {', '.join(str(self.shapes[t.name]) for t in targets)}"
-            self._call(
-                node, f"{node.op.name}_backward", node.op.backward_arguments, names, self.calls[node.name], comment
-            )
+            if node.op.name in VIEWS and node.inputs["x"].kind == "value" and not self.keep:
+                self._view(names["grad_x"].removeprefix("arena."), f"grad_{node.output.name}", comment)
+            else:
+                self._call(
+                    node, f"{node.op.name}_backward", node.op.backward_arguments, names, self.calls[node.name], comment
+                )
             for tensor, part in sums:
                 total = self._name(tensor, "grad_")
                 self._import(get("add").hand(self.hand).forward, "add")
                 self.lines.append(([f"add({total}, {part}, {total})"], f"{tensor.name} was used more than once"))
+
+    def _view(self, name: str, base: str, comment: str) -> None:
+        """Make an array a view of another."""
+        self.views[name] = self.views.get(base, base)
+        self.lines.append(([f"# arena.{name} is arena.{base}, laid out anew"], comment))
 
     def _want_gradients(self, input_gradient: bool) -> set[str]:
         """Return the names of the tensors whose gradient some parameter (or the input, where asked) depends on."""
@@ -185,12 +250,25 @@ class Writer:
         written = {f"grad_{name}" for name in node.op.inputs} if alias.endswith("_backward") else set()
         reads, writes = ([names[a] for a in arguments if (a in written) is wanted] for wanted in (False, True))
         attributes = [f"{key}={literal(value)}" for key, value in call.attributes.items()]
-        parts = [", ".join(part) for part in (reads, writes, attributes) if part]
+        indent = len(f"    {alias}(")
+        parts = [row for part in (reads, writes) for row in in_rows(part, WIDTH - indent)]
+        parts += in_rows(attributes, COLUMN - indent)
         parts = [f"{part}," for part in parts[:-1]] + [f"{parts[-1]})"]
         self.lines.append(([f"{alias}({parts[0]}", *parts[1:]], comment))
 
     def _import(self, function: Callable[..., Any], alias: str) -> None:
         self.imports.setdefault(function.__module__, {})[function.__name__] = alias
+
+
+def in_rows(words: Iterable[str], room: int) -> list[str]:
+    """Return words with commas between them, in rows no longer than there is room for."""
+    rows: list[str] = []
+    for one in words:
+        if rows and len(rows[-1]) + len(one) + 3 <= room:  # two commas and a space
+            rows[-1] += f", {one}"
+        else:
+            rows.append(one)
+    return rows
 
 
 def literal(value: Any) -> str:
@@ -202,17 +280,3 @@ def literal(value: Any) -> str:
     if value is None or type(value) in (bool, int, float, str):  # a NumPy number is a float, but is not written as one
         return repr(value)
     raise ArgumentError(f"an attribute holds a {type(value).__name__}; expected numbers, strings or tuples of them")
-
-
-def allocate(arena: dict[str, tuple[Shape, Any]]) -> dict[str, Array]:
-    """Return the arena's arrays.
-
-    Raises ArgumentError where there is not memory enough.
-    """
-    try:
-        return {name: np.empty(shape, dtype) for name, (shape, dtype) in arena.items()}
-    except (MemoryError, ValueError):
-        size = sum(prod(shape) * np.dtype(dtype).itemsize for shape, dtype in arena.values()) / 1e9
-        raise ArgumentError(
-            f"this batch needs {size:,.1f} GB, which there is no memory for; use a smaller one"
-        ) from None

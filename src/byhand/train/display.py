@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from byhand.kernels import cache
 
 MEASURED = 1.0  # seconds of training before its whole time is estimated
 
@@ -32,15 +36,31 @@ class Display:
         self.epoch = self.at_start = 0
         self.started = 0.0
         self.estimated = quiet
+        self.seen, self.latest = 0, 0.0  # images, and when the latest step ended
+        self.built, self.waited = 0, False  # kernels; whether the step under way waits for one
 
     def __enter__(self) -> Display:
         self.bar.start()
+        if not self.quiet:
+            cache.BUILDING.append(self.building)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.bar.stop()
+        if self.building in cache.BUILDING:
+            cache.BUILDING.remove(self.building)
+
+    def building(self, name: str) -> None:
+        """Tell that a kernel is being compiled: in the bar, or where there is none on standard error, once."""
+        self.built, self.waited = self.built + 1, True
+        told = "compiling kernels for this processor, once"
+        if self.task is not None and not self.bar.disable:
+            self.bar.update(self.task, told=f"{told}: {self.built}, {name}")
+        elif self.built == 1:
+            with suppress(OSError):  # a pipe that is closed: training goes on
+                print(f"{told} (some seconds) ...", file=sys.stderr, flush=True)
 
     def say(self, line: str) -> None:
         """Print a line, above the bar."""
@@ -55,26 +75,36 @@ class Display:
         if self.task is None:
             self.task = self.bar.add_task("", total=self.epochs * self.images, epoch="", told="")
         self.epoch, self.at_start, self.started = epoch, seen, time.perf_counter()
+        self.seen, self.latest = seen, self.started
         self.bar.update(self.task, epoch=f"{epoch + 1}/{self.epochs}")
 
     def step(self, seen: int, loss: float, accuracy: float) -> None:
         """Tell a step: images seen in this epoch, the mean loss and the accuracy over them."""
         assert self.task is not None
-        seconds = time.perf_counter() - self.started
-        rate = (seen - self.at_start) / seconds
-        told = f"{rate:6,.0f} images/s, loss {loss:.4f}, accuracy {accuracy:.1%}"
+        now = time.perf_counter()
+        if self.waited:  # a step that compiled tells nothing of those to come
+            self.at_start, self.started = self.at_start + seen - self.seen, self.started + now - self.latest
+        self.seen, self.latest, self.waited = seen, now, False
+        seconds, rate = now - self.started, self.rate()
+        told = f"{rate:6,.0f} images/s, " if rate else ""
+        told += f"loss {loss:.4f}, accuracy {accuracy:.1%}"
         self.bar.update(self.task, completed=self.epoch * self.images + seen, told=told)
-        if not self.estimated and seconds > MEASURED:
+        if not self.estimated and rate and seconds > MEASURED:
             self.estimated = True
             left = ((self.epochs - self.epoch) * self.images - seen) / rate
             self.say(
                 f"about {duration(left + seconds)} of training, measured on the first {seen - self.at_start:,} images"
             )
 
+    def rate(self) -> float:
+        """Return how many images a second the steps of this epoch take in, as far as that is known."""
+        seconds = self.latest - self.started
+        return (self.seen - self.at_start) / seconds if seconds > 0 else 0.0
+
     def end(self, row: dict[str, Any], seconds: float) -> None:
         """Tell a finished epoch."""
         tested = f"  test {row['test_accuracy']:.2%}" if "test_accuracy" in row else ""
-        rate = (self.images - self.at_start) / seconds
+        rate = self.rate() or self.images / seconds
         self.say(
             f"epoch {row['epoch']}/{self.epochs}  loss {row['loss']:.4f}  accuracy {row['accuracy']:.2%}{tested}"
             f"  {seconds:.1f} s  {rate:,.0f} images/s"

@@ -11,9 +11,20 @@ from typing import Any, ClassVar
 import numpy as np
 
 from byhand.errors import ArgumentError, UnknownNameError
+from byhand.kernels import compiled, kernel, launch, scratch, share
 from byhand.ops.op import Array
 from byhand.program.source import Update
 from byhand.shapes import number
+
+Setting = float | Array  # what may change from step to step: a number, or float64 (1,) that each launch reads anew
+GRAIN = 16384  # parameters of a block
+WIDE = 4 * GRAIN  # of a block that does little with each
+
+
+def setting(value: Setting) -> Array:
+    """Return a setting as an array."""
+    return value if isinstance(value, np.ndarray) else np.array([value], np.float64)
+
 
 # sgd ------------------------------------------------------------------------------------------------------------------
 
@@ -40,6 +51,23 @@ def sgd_arrays(
         velocity += step
         step = step + momentum * velocity if nesterov else velocity
     p -= lr * step
+
+
+@kernel
+def sgd_block(p, g, velocity, lr, momentum, nesterov, weight_decay, block):  # type: ignore[no-untyped-def]
+    """Hand `sgd_loops` a slice of all arrays."""
+    part = slice(block * GRAIN, (block + 1) * GRAIN)
+    speed = None if velocity is None else velocity[part]
+    rate = p.dtype.type(lr[0])
+    sgd_loops(p[part], g[part], speed, lr=rate, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay)
+
+
+@compiled
+def sgd_compiled(
+    p: Array, g: Array, velocity: Array | None, *, lr: Setting, momentum: float, nesterov: bool, weight_decay: float
+) -> None:
+    """Do what `sgd_loops` does."""
+    launch(sgd_block, share(p.size, GRAIN), p, g, velocity, setting(lr), momentum, nesterov, weight_decay)
 
 
 # adam: running means of the gradient and of its square, both freed from their start at zero ---------------------------
@@ -76,6 +104,40 @@ def adam_arrays(
     p -= lr * (mean / (1 - beta1**t)) / (np.sqrt(square / (1 - beta2**t)) + eps)
 
 
+@kernel
+def adam_factors(lr, t, beta1, beta2, decay, factors, block):  # type: ignore[no-untyped-def]
+    """Work out what is the same for all parameters, in float64, as lr and t are."""
+    factors[0] = lr[0] / (1.0 - beta1 ** t[0])
+    factors[1] = 1.0 / (1.0 - beta2 ** t[0])
+    factors[2] = 1.0 - lr[0] * decay
+
+
+@kernel
+def adam_block(p, g, mean, square, factors, beta1, beta2, rest1, rest2, eps, added, block):  # type: ignore[no-untyped-def]
+    """Do what `adam_loops` does to a slice; with decay kept apart, added is 0, without it keep is 1."""
+    part = slice(block * GRAIN, (block + 1) * GRAIN)
+    p, g, mean, square = p[part], g[part], mean[part], square[part]
+    rate, correction, keep = factors[0], factors[1], factors[2]
+    for i in range(p.size):
+        step = g[i] + added * p[i]
+        mean[i] = beta1 * mean[i] + rest1 * step
+        square[i] = beta2 * square[i] + rest2 * step * step
+        p[i] = keep * p[i] - rate * mean[i] / (sqrt(correction * square[i]) + eps)
+
+
+@compiled
+def adam_compiled(
+    p: Array, g: Array, mean: Array, square: Array, t: Setting, *, lr: Setting, beta1: float, beta2: float, eps: float,
+    weight_decay: float, decoupled: bool,
+) -> None:  # fmt: skip
+    """Do what `adam_loops` does."""
+    factors = scratch(3, dtype=p.dtype)
+    apart, added = (weight_decay, 0.0) if decoupled else (0.0, weight_decay)
+    launch(adam_factors, 1, setting(lr), setting(t), beta1, beta2, apart, factors)
+    betas = beta1, beta2, 1.0 - beta1, 1.0 - beta2
+    launch(adam_block, share(p.size, GRAIN), p, g, mean, square, factors, *betas, eps, added)
+
+
 # clip -----------------------------------------------------------------------------------------------------------------
 
 
@@ -96,9 +158,49 @@ def clip_arrays(g: Array, *, norm: float) -> None:
         g *= norm / length
 
 
+@kernel(reassociate=True)
+def sum_squares(g, sums, block):  # type: ignore[no-untyped-def]
+    """Add up the squares of a slice in float64."""
+    part = g[block * WIDE : (block + 1) * WIDE]
+    total = np.float64(0)
+    for i in range(part.size):
+        total += np.float64(part[i]) * np.float64(part[i])
+    sums[block] = total
+
+
+@kernel
+def clip_factor(sums, factor, norm, block):  # type: ignore[no-untyped-def]
+    """Add the slices' sums up in a fixed order."""
+    total = 0.0
+    for i in range(sums.size):
+        total += sums[i]
+    factor[0] = norm / sqrt(total) if sqrt(total) > norm else 1.0
+
+
+@kernel
+def scale_block(g, factor, block):  # type: ignore[no-untyped-def]
+    """Shorten a slice."""
+    part = g[block * WIDE : (block + 1) * WIDE]
+    shrink = factor[0]
+    if shrink != 1.0:
+        for i in range(part.size):
+            part[i] *= shrink
+
+
+@compiled
+def clip_compiled(g: Array, *, norm: float) -> None:
+    """Do what `clip_loops` does."""
+    blocks = share(g.size, WIDE)
+    sums, factor = scratch(blocks, dtype=np.float64), scratch(1, dtype=g.dtype)
+    launch(sum_squares, blocks, g, sums)
+    launch(clip_factor, 1, sums, factor, norm)
+    launch(scale_block, blocks, g, factor)
+
+
 HANDS: dict[str, dict[str, Callable[..., None]]] = {
     "loops": {"sgd": sgd_loops, "adam": adam_loops, "clip": clip_loops},
     "arrays": {"sgd": sgd_arrays, "adam": adam_arrays, "clip": clip_arrays},
+    "compiled": {"sgd": sgd_compiled, "adam": adam_compiled, "clip": clip_compiled},
 }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import isfinite
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from byhand.errors import ArgumentError, DivergedError, ShapeError
 from byhand.nn import Model
 from byhand.ops import DEFAULT_HAND, softmax_cross_entropy
 from byhand.ops.loss import check_labels
+from byhand.ops.op import Array
 from byhand.program import Program
 from byhand.shapes import integer, number
 from byhand.train import checkpoint
@@ -81,6 +82,7 @@ class Trainer:
         self.seed = integer("Trainer: seed", seed, 0)
         self.update = update(optimizer, self.clip_norm, hand)
         self.buffers = {name: np.zeros_like(model.p.flat) for name in optimizer.buffers}
+        self._optimizer = SimpleNamespace(**self.buffers)
         self.steps = 0
         self.progress: Progress | None = None  # of a training that is not finished
         self.history: list[Row] = []
@@ -101,18 +103,30 @@ class Trainer:
 
         The learning rate is the optimiser's own: a schedule needs to know how long a training is, which `fit` does.
         """
-        return self._step(images, labels, self.optimizer.lr)[0]
+        images = np.asarray(images)
+        self.model.prepare(images, [0], hand="arrays")  # what does not fit is refused before a program is made
+        labels = check_labels(labels, len(self.model.classes))
+        if labels.shape != images.shape[:1]:
+            raise ShapeError(f"Trainer: labels have the shape {labels.shape}; expected ({len(images)},), one an image")
+        return float(self._steps_on(images, labels, len(images), [self.optimizer.lr])[0][0])
 
-    def _step(self, images: Any, labels: Any, lr: float) -> tuple[float, int]:
-        """Do one update; return the loss and how many images were classified right, both before it."""
-        model = self.model
-        x, labels = model.prepare(images), check_labels(labels, len(model.classes))
-        if labels.shape != (len(x),):
-            raise ShapeError(f"Trainer: labels have the shape {labels.shape}; expected ({len(x)},), one an image")
-        program, optimizer = self.program(len(x)), SimpleNamespace(**self.buffers)
-        loss = program(x, labels, model.p, model.g, model.state, program.arena, optimizer, lr=lr, t=self.steps + 1)
-        self.steps += 1
-        return float(loss), int((program.arena.probabilities.argmax(1) == labels).sum())
+    def _steps_on(
+        self, images: Any, labels: Any, batch: int, rates: Sequence[float], rows: Any = None
+    ) -> tuple[Array, Array]:
+        """Do an update with each learning rate on the next `batch` images; return each one's loss and how many were right.
+
+        rows: which of the images, by default all.
+        """
+        model, count, program = self.model, len(rates), self.program(batch)
+        x, truth = program.images[:count], labels.reshape(count, batch)
+        model.prepare(images, rows, out=x.reshape(-1, *model.input_shape), hand=self.hand)
+        t = np.arange(self.steps + 1, self.steps + count + 1)
+        results = program.steps(
+            x, truth, model.p, model.g, model.state, program.arena, self._optimizer,
+            lr=np.asarray(rates), t=t,
+        )  # fmt: skip
+        self.steps += count
+        return results["loss"], (results["probabilities"].argmax(2) == truth).sum(1)
 
     def fit(
         self,
@@ -174,22 +188,26 @@ class Trainer:
                 order = np.random.default_rng([self.seed, state.first, epoch]).permutation(len(train))
                 drawn, began = epoch, time.perf_counter()
                 display.begin(epoch, state.seen)
-            batch = order[index * self.batch_size : (index + 1) * self.batch_size]
-            lr = self.optimizer.lr * self.schedule(state.done / total)
+            count = self._together(index, state.done, total, len(train))
+            batch = order[index * self.batch_size : (index + count) * self.batch_size]
+            size = len(batch) // count
+            rates = [self.optimizer.lr * self.schedule((state.done + i) / total) for i in range(count)]
             started = time.perf_counter()
-            loss, correct = self._step(train.images[batch], train.labels[batch], lr)
+            losses, correct = self._steps_on(train.images, train.labels[batch], size, rates, batch)
             images, seconds = images + len(batch), seconds + time.perf_counter() - started
             self.images_per_second = images / seconds
-            if not isfinite(loss):
-                raise self._diverged(f"the loss became {loss}", state.done + 1)
-            state.done, state.seen = state.done + 1, state.seen + len(batch)
-            state.loss, state.correct = state.loss + loss * len(batch), state.correct + correct
-            state.window = [a + b for a, b in zip(state.window, (len(batch), loss * len(batch), correct))]
+            for loss, right in zip(losses.tolist(), correct.tolist()):
+                if not isfinite(loss):
+                    raise self._diverged(f"the loss became {loss}", state.done + 1)
+                state.done, state.seen = state.done + 1, state.seen + size
+                state.loss, state.correct = state.loss + loss * size, state.correct + right
+                state.window = [a + b for a, b in zip(state.window, (size, loss * size, right))]
             if state.done % max(1, total // CURVE_POINTS) == 0 or state.done == total:
                 counted, sum_loss, right = state.window
                 state.curve.append([state.done / total * state.epochs, sum_loss / counted, right / counted])
                 state.window = [0, 0.0, 0]
             display.step(state.seen, state.loss / state.seen, state.correct / state.seen)
+            index += count - 1
             if index + 1 < total // state.epochs:
                 yield None, 0.0
                 continue
@@ -202,6 +220,11 @@ class Trainer:
             state.seen, state.loss, state.correct = 0, 0.0, 0
             display.end(row, took)
             yield row, took
+
+    def _together(self, index: int, done: int, total: int, images: int) -> int:
+        """Return how many steps can be handed over at once: full batches of this epoch, up to the curve's next point."""
+        full, every = images // self.batch_size, max(1, total // CURVE_POINTS)
+        return max(1, min(self.program().room, full - index, every - done % every)) if index < full else 1
 
     def _check_parameters(self) -> None:
         """Raise a DivergedError for parameters that are no numbers, before they take the place of good ones."""
@@ -222,7 +245,7 @@ class Trainer:
                 f"Trainer: got a {type(data).__name__}; expected a bh.data.Dataset(images, labels, classes), "
                 "as bh.data.load gives"
             )
-        self.model.prepare(data.images[:1])
+        self.model.prepare(data.images[:1], hand=self.hand)
         check_labels(data.labels, len(self.model.classes))
 
     def evaluate(self, test: Dataset) -> dict[str, float]:
@@ -231,7 +254,7 @@ class Trainer:
         logits = self.model.logits_of(test.images, hand=self.hand)
         labels = check_labels(test.labels, logits.shape[1])
         return {
-            "loss": float(softmax_cross_entropy(logits.astype(np.float64), labels)),
+            "loss": float(softmax_cross_entropy(logits.astype(np.float64), labels, hand="arrays")),
             "accuracy": float((logits.argmax(1) == labels).mean()),
         }
 

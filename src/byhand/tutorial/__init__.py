@@ -45,7 +45,8 @@ descent: `weights -= learn_rate * gradient`), and dL/d(its input), which it hand
 gradient is the loss's own: dL/dq is -1/q(label) at the label and 0 elsewhere.
 
 **Testing** is the forward pass on pictures that the net has not been trained on. `run` runs the article's two programs,
-the untrained net and the training, with either hand: loops, the formula position by position, or NumPy arrays.
+the untrained net and the training, with any hand: loops, the formula position by position; NumPy arrays; or byhand's
+compiled ops in float32 (`compiled.py`).
 """
 
 import time
@@ -53,13 +54,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
 from byhand.data import mnist
-from byhand.errors import ArgumentError, ShapeError, UnknownNameError
+from byhand.errors import ShapeError, UnknownNameError
+from byhand.tutorial.checks import Array, as_gradient, as_image, source, whole
 
-Array = npt.NDArray[Any]
 Say = Callable[[str], object]
 LEARN_RATE = 0.005
 
@@ -79,9 +79,9 @@ class Conv3x3:
     """
 
     def __init__(self, num_filters: int, rng: np.random.RandomState | None = None) -> None:
-        self.num_filters = _whole("Conv3x3", "num_filters", num_filters, 1)
+        self.num_filters = whole("Conv3x3", "num_filters", num_filters, 1)
         # Divided by 9 so that a sum of nine products starts neither large nor tiny.
-        self.filters: Array = _source(rng).randn(self.num_filters, 3, 3) / 9
+        self.filters: Array = source(rng).randn(self.num_filters, 3, 3) / 9
 
     def iterate_regions(self, image: Array) -> Iterator[tuple[Array, int, int]]:
         """Yield each 3x3 region of the image (H, W) with the output position i, j that it makes."""
@@ -92,7 +92,7 @@ class Conv3x3:
 
     def forward(self, input: Array) -> Array:
         """Convolve, (H, W) -> (H-2, W-2, F): out[i, j, f] = sum_ab image[i+a, j+b] filters[f, a, b]."""
-        image = self.last_input = _array("Conv3x3", input, "(H, W)", smallest=3)
+        image = self.last_input = as_image("Conv3x3", input, "(H, W)", smallest=3)
         height, width = image.shape
         out = self.last_output = np.zeros((height - 2, width - 2, self.num_filters))
         for region, i, j in self.iterate_regions(image):
@@ -109,7 +109,7 @@ class Conv3x3:
 
         Nothing is returned: this is the first layer, its input is the picture, and no layer waits for dL/d image.
         """
-        gradient = _gradient(self, gradient)
+        gradient = as_gradient(self, gradient)
         grad_filters = np.zeros_like(self.filters)
         for region, i, j in self.iterate_regions(self.last_input):
             for f in range(self.num_filters):
@@ -134,7 +134,7 @@ class MaxPool2:
 
     def forward(self, input: Array) -> Array:
         """Keep each window's maximum, (H, W, F) -> (H//2, W//2, F): out[i, j, f] = max_ab input[2i+a, 2j+b, f]."""
-        image = self.last_input = _array("MaxPool2", input, "(H, W, F)", smallest=2)
+        image = self.last_input = as_image("MaxPool2", input, "(H, W, F)", smallest=2)
         height, width, filters = image.shape
         out = self.last_output = np.zeros((height // 2, width // 2, filters))
         for region, i, j in self.iterate_regions(image):
@@ -152,7 +152,7 @@ class MaxPool2:
         the gradient, because the article does so; byhand's library op sends it to the first only, as PyTorch and ONNX
         do. It matters: on a digit's blank background all four are equal.
         """
-        gradient = _gradient(self, gradient)
+        gradient = as_gradient(self, gradient)
         grad_input = np.zeros_like(self.last_input)
         for region, i, j in self.iterate_regions(self.last_input):
             for a, b, f in np.ndindex(region.shape):
@@ -175,8 +175,8 @@ class Softmax:
     """
 
     def __init__(self, input_len: int, nodes: int, rng: np.random.RandomState | None = None) -> None:
-        input_len, nodes = _whole("Softmax", "input_len", input_len, 1), _whole("Softmax", "nodes", nodes, 1)
-        self.weights: Array = _source(rng).randn(input_len, nodes) / input_len
+        input_len, nodes = whole("Softmax", "input_len", input_len, 1), whole("Softmax", "nodes", nodes, 1)
+        self.weights: Array = source(rng).randn(input_len, nodes) / input_len
         self.biases: Array = np.zeros(nodes)
 
     def forward(self, input: Array) -> Array:
@@ -185,11 +185,16 @@ class Softmax:
         if x.size != len(self.weights):
             got = f"input has shape {x.shape}, {x.size} numbers"
             raise ShapeError(f"Softmax.forward: {got}, expected {len(self.weights)}, the layer's input_len")
-        totals = x.reshape(-1) @ self.weights + self.biases
+        totals = self.totals(x)
         exp = np.exp(totals - totals.max())  # the shift cancels in the ratio, and exp can't overflow
         out: Array = exp / exp.sum()
         self.last_output = out
         return out
+
+    def totals(self, x: Array) -> Array:
+        """Return t = x W + b."""
+        totals: Array = x.reshape(-1) @ self.weights + self.biases
+        return totals
 
     def backprop(self, gradient: Array, learn_rate: float) -> Array:
         """Update weights and biases; return the gradient in the input, in its shape, given that in the output (N,).
@@ -206,12 +211,16 @@ class Softmax:
 
         The last takes the weights that `forward` used, so it comes before their update.
         """
-        gradient = _gradient(self, gradient)
+        gradient = as_gradient(self, gradient)
         grad_totals = self.last_output * (gradient - gradient @ self.last_output)
+        return self.update(grad_totals, learn_rate).reshape(self.last_input.shape)
+
+    def update(self, grad_totals: Array, learn_rate: float) -> Array:
+        """Update weights and biases, given dL/dt; return dL/dx."""
         grad_input: Array = self.weights @ grad_totals
         self.weights -= np.outer(self.last_input, learn_rate * grad_totals)
         self.biases -= learn_rate * grad_totals
-        return grad_input.reshape(self.last_input.shape)
+        return grad_input
 
 
 # --------------------------------------------------------------------------------------------------------------- arrays
@@ -224,7 +233,7 @@ class ArraysConv3x3(Conv3x3):
 
     def forward(self, input: Array) -> Array:
         """Convolve the image, (H, W) -> (H-2, W-2, F): a sum over nine weights, for all positions at once."""
-        image = self.last_input = _array("Conv3x3", input, "(H, W)", smallest=3)
+        image = self.last_input = as_image("Conv3x3", input, "(H, W)", smallest=3)
         size = image.shape[0] - 2, image.shape[1] - 2
         self.taps = sliding_window_view(image, size).reshape(9, -1)  # 3x3 windows of the output's size, a row each
         # No matrix product: BLAS may round equal regions differently, and MaxPool2 would miss their tie.
@@ -234,7 +243,7 @@ class ArraysConv3x3(Conv3x3):
 
     def backprop(self, gradient: Array, learn_rate: float) -> None:
         """Update the filters: dL/d filters, the sum over positions, is a matrix product, FxP times Px9."""
-        gradient = _gradient(self, gradient)
+        gradient = as_gradient(self, gradient)
         grad_filters = gradient.reshape(-1, self.num_filters).T @ self.taps.T
         self.filters -= learn_rate * grad_filters.reshape(-1, 3, 3)
 
@@ -249,28 +258,34 @@ class ArraysMaxPool2(MaxPool2):
 
     def forward(self, input: Array) -> Array:
         """Keep the maximum of each window, (H, W, F) -> (H//2, W//2, F)."""
-        self.last_input = _array("MaxPool2", input, "(H, W, F)", smallest=2)
+        self.last_input = as_image("MaxPool2", input, "(H, W, F)", smallest=2)
         a, b, c, d = self.corners(self.last_input)
         self.last_output = np.maximum(np.maximum(a, b), np.maximum(c, d))
         return self.last_output
 
     def backprop(self, gradient: Array) -> Array:
         """Return the gradient in the input: that of the output, copied to every corner that equals the maximum."""
-        gradient = _gradient(self, gradient)
+        gradient = as_gradient(self, gradient)
         grad_input = np.zeros_like(self.last_input)
         for corner, grad_corner in zip(self.corners(self.last_input), self.corners(grad_input)):
             np.copyto(grad_corner, gradient, where=corner == self.last_output)
         return grad_input
 
 
-HANDS: dict[str, tuple[type[Conv3x3], type[MaxPool2], type[Softmax]]] = {
-    "loops": (Conv3x3, MaxPool2, Softmax),
-    "arrays": (ArraysConv3x3, ArraysMaxPool2, Softmax),
-}
+HANDS = ("loops", "arrays", "compiled")
+
+
+def layers(hand: str) -> tuple[type[Conv3x3], type[MaxPool2], type[Softmax]]:
+    """Return the layers of a hand."""
+    if hand == "compiled":
+        from byhand.tutorial import compiled as own  # noqa: PLC0415  (it takes its classes from here)
+
+        return own.CompiledConv3x3, own.CompiledMaxPool2, own.CompiledSoftmax
+    return (ArraysConv3x3, ArraysMaxPool2, Softmax) if hand == "arrays" else (Conv3x3, MaxPool2, Softmax)
 
 
 def run(
-    *, hand: str = "arrays", seed: int | None = None, images: int = 1000, epochs: int = 3, say: Say = print
+    *, hand: str = "compiled", seed: int | None = None, images: int = 1000, epochs: int = 3, say: Say = print
 ) -> dict[str, Any]:
     """Run the article's two programs: the untrained net over test images, then training and testing.
 
@@ -303,14 +318,14 @@ def run(
     """
     if hand not in HANDS:
         raise UnknownNameError("hand", hand, HANDS)
-    images = _whole("tutorial.run", "images", images, 1, 10_000)
-    epochs = _whole("tutorial.run", "epochs", epochs, 0)
-    rng = None if seed is None else np.random.RandomState(_whole("tutorial.run", "seed", seed, 0, 2**32 - 1))
+    images = whole("tutorial.run", "images", images, 1, 10_000)
+    epochs = whole("tutorial.run", "epochs", epochs, 0)
+    rng = None if seed is None else np.random.RandomState(whole("tutorial.run", "seed", seed, 0, 2**32 - 1))
 
     train_images, train_labels = mnist.train_images()[:images], mnist.train_labels()[:images]
     test_images, test_labels = mnist.test_images()[:images], mnist.test_labels()[:images]
     start = time.perf_counter()
-    make_conv, make_pool, make_softmax = HANDS[hand]
+    make_conv, make_pool, make_softmax = layers(hand)
     conv, pool, softmax = make_conv(8, rng=rng), make_pool(), make_softmax(13 * 13 * 8, 10, rng=rng)
 
     def forward(image: Array, label: int) -> tuple[Array, float, bool]:
@@ -341,7 +356,7 @@ def run(
     steps: list[dict[str, Any]] = []
     for epoch in range(1, epochs + 1):
         say(f"--- Epoch {epoch} ---")
-        order = _source(rng).permutation(images)
+        order = source(rng).permutation(images)
         train_images, train_labels = train_images[order], train_labels[order]
         past: list[tuple[float, bool]] = []
         for i, (image, label) in enumerate(zip(train_images, train_labels)):
@@ -364,36 +379,3 @@ def _past_100(past: list[tuple[float, bool]], step: int, say: Say) -> dict[str, 
     mean = _mean(past[-100:], 100)
     say(f"[Step {step}] Past 100 steps: Average Loss {mean['loss']:.3f} | Accuracy: {100 * mean['accuracy']:.0f}%")
     return mean
-
-
-def _source(rng: Any) -> Any:
-    if not isinstance(rng, np.random.RandomState | None):
-        raise ArgumentError(f"tutorial: rng is {rng!r}, expected a numpy.random.RandomState or None")
-    return np.random if rng is None else rng  # the functions of np.random draw from the global generator
-
-
-def _whole(where: str, name: str, value: Any, low: int, high: int | None = None) -> int:
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or value < low or (high is not None and value > high):
-        span = f"{low} or more" if high is None else f"{low} to {high}"
-        raise ArgumentError(f"{where}: {name} is {value!r}, expected a whole number, {span}")
-    return int(value)
-
-
-def _array(layer: str, input: Any, axes: str, smallest: int) -> Array:
-    image: Array = np.asarray(input, dtype=np.float64)
-    if image.ndim != axes.count(",") + 1 or min(image.shape[:2]) < smallest:
-        expected = f"{axes} with H and W at least {smallest}: one image, not a batch"
-        raise ShapeError(f"{layer}.forward: input has shape {image.shape}, expected {expected}")
-    return image
-
-
-def _gradient(layer: Conv3x3 | MaxPool2 | Softmax, gradient: Any) -> Array:
-    where = f"{type(layer).__name__.removeprefix('Arrays')}.backprop"
-    if not hasattr(layer, "last_output"):
-        raise ArgumentError(f"{where}: there is no output to go back from, call forward first")
-    array: Array = np.asarray(gradient, dtype=np.float64)
-    if array.shape != layer.last_output.shape:
-        expected = f"{layer.last_output.shape}, the shape of the last output"
-        raise ShapeError(f"{where}: gradient has shape {array.shape}, expected {expected}")
-    return array

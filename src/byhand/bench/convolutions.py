@@ -1,0 +1,99 @@
+"""Twelve convolutions of well-known networks, each forward, by data and by weights, in GFLOP/s."""
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from byhand.bench.timing import seconds_per_call
+from byhand.ops import conv2d
+
+Passes = dict[str, Callable[[], Any]]  # what each pass does; it returns its result in byhand's layout
+SAMPLES = 16  # numbers of each result that are compared
+SHARE = 6  # of a turn that each pass gets
+
+
+@dataclass(frozen=True)
+class Case:
+    """A square convolution, padded so that stride 1 keeps the image's size."""
+
+    network: str
+    batch: int
+    size: int
+    depth: int
+    filters: int
+    kernel: int
+    stride: int = 1
+    groups: int = 1
+
+    def __str__(self) -> str:
+        how = f" /{self.stride}" if self.stride > 1 else ""
+        kind = "depthwise" if self.groups > 1 else f"{self.depth}->{self.filters}"
+        return f"{self.network} {self.size}x{self.size} {kind} {self.kernel}x{self.kernel}{how}"
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """How the window moves, as byhand says it."""
+        return {"stride": self.stride, "padding": self.kernel // 2, "groups": self.groups}
+
+    @property
+    def flops(self) -> int:
+        """Multiplications and additions of any one of the passes."""
+        _, weight, grad = self.shapes()
+        return 2 * int(np.prod(grad)) * int(np.prod(weight[:3]))
+
+    @property
+    def passes(self) -> tuple[str, ...]:
+        """Return the passes that training needs: images want no gradient."""
+        return ("forward", "by weights") if self.depth == 3 else ("forward", "by data", "by weights")
+
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Return the shapes of x, weight and y."""
+        x = (self.batch, self.size, self.size, self.depth)
+        weight = (self.kernel, self.kernel, self.depth // self.groups, self.filters)
+        return x, weight, conv2d.plan([x, weight, None], self.attributes).shapes["y"]
+
+    def arrays(self) -> tuple[Any, ...]:
+        """Return x, weight and a gradient of y."""
+        rng = np.random.default_rng(0)
+        return tuple(rng.standard_normal(shape, np.float32) for shape in self.shapes())
+
+
+CASES = (
+    Case("VGG", 2, 224, 3, 64, 3),
+    Case("VGG", 1, 224, 64, 64, 3),
+    Case("VGG", 2, 56, 128, 256, 3),
+    Case("VGG", 8, 14, 512, 512, 3),
+    Case("ResNet", 4, 224, 3, 64, 7, stride=2),
+    Case("ResNet", 8, 56, 64, 256, 1),
+    Case("ResNet", 8, 56, 256, 512, 1, stride=2),
+    Case("ResNet", 8, 56, 128, 128, 3, stride=2),
+    Case("ResNet", 16, 7, 512, 512, 3),
+    Case("MobileNet", 8, 112, 32, 32, 3, groups=32),
+    Case("MobileNet", 8, 56, 128, 128, 3, stride=2, groups=128),
+    Case("MobileNet", 8, 14, 512, 512, 1),
+)
+LINES = tuple(f"{case}, {name}" for case in CASES for name in case.passes)
+
+
+def convolutions(peer: Any) -> Generator[Any, float, None]:
+    """Yield some numbers of each result, then for each turn the GFLOP/s of every line."""
+    checks = []
+    for case in CASES:
+        passes = peer.convolution(case)
+        checks += [_some(passes[name]()) for name in case.passes]
+    seconds = yield checks
+    while True:
+        rates = []
+        for case in CASES:
+            passes = peer.convolution(case)
+            for name in case.passes:
+                passes[name]()
+                rates.append(case.flops / seconds_per_call(passes[name], seconds / SHARE) / 1e9)
+        seconds = yield rates
+
+
+def _some(result: Any) -> list[float]:
+    numbers = np.ascontiguousarray(result).ravel()
+    return numbers[:: max(1, numbers.size // SAMPLES)].astype(float).tolist()  # type: ignore[no-any-return]

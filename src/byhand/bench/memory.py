@@ -1,0 +1,53 @@
+"""What training takes beside time: memory at its peak, and the disk that an installation fills."""
+
+import sys
+from collections.abc import Generator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+MB = 1e6
+
+
+def peak() -> float:
+    """Return the most memory (MB) that this process has had so far."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024 / MB
+    import resource  # noqa: PLC0415  (not on Windows)
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most * (1 if sys.platform == "darwin" else 1024) / MB
+
+
+def install_size(peer: Any) -> Generator[Any, float, None]:
+    """Yield, for each turn, the MB of a peer's package and of everything that it requires, as they lie here on the disk."""
+    yield []
+    while True:
+        yield [sum(_bytes(name) for name in required(peer.package)) / MB]
+
+
+def required(package: str) -> set[str]:
+    """Return a package and everything that it requires here, without extras."""
+    from packaging.requirements import Requirement  # noqa: PLC0415  (needed here alone)
+
+    found: set[str] = set()
+    waiting = [package]
+    while waiting:
+        name = waiting.pop().lower().replace("_", "-")
+        if name in found:
+            continue
+        found.add(name)
+        for text in metadata.requires(name) or ():
+            requirement = Requirement(text)
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+                waiting.append(requirement.name)
+    return found
+
+
+def _bytes(package: str) -> int:
+    files = {Path(str(file.locate())) for file in metadata.files(package) or ()}
+    if package == "byhand":  # also where it is installed in place, as a link
+        files |= set(Path(__file__).parents[1].rglob("*"))
+    return sum(path.stat().st_size for path in files if path.is_file())

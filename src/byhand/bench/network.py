@@ -1,0 +1,46 @@
+"""What the bench asks of a network on any side: training steps, a whole training, logits."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+
+from byhand.data import Dataset
+from byhand.train.schedule import Constant, Schedule
+
+
+class Network(ABC):
+    """A network on one side, with its optimiser: SGD with `momentum`."""
+
+    lr = 0.0
+    steps = 0
+
+    @abstractmethod
+    def step(self, images: Any, labels: Any) -> Any:
+        """Do one update at the learning rate `lr`: uint8 images (N, H, W, C), labels; return the loss before it."""
+
+    @abstractmethod
+    def logits(self, images: Any) -> Any:
+        """Return the logits (N, classes) of uint8 images."""
+
+    def fit(self, train: Dataset, epochs: int, batch: int, schedule: Schedule | None = None) -> None:
+        """Train, with the images in the order that byhand's Trainer draws, at its learning rates."""
+        first, done, highest, schedule = self.steps, 0, self.lr, schedule or Constant()
+        total, loss = epochs * -(-len(train) // batch), 0.0
+        for epoch in range(epochs):
+            order = np.random.default_rng([0, first, epoch]).permutation(len(train))
+            for start in range(0, len(train), batch):
+                chosen = order[start : start + batch]
+                self.lr = highest * schedule(done / total)
+                loss = self.step(train.images[chosen], train.labels[chosen])
+                done += 1
+        float(loss)  # a framework may still be computing it
+        self.lr, self.steps = highest, first + done
+
+    def loss_and_accuracy(self, test: Dataset) -> tuple[float, float]:
+        """Return the mean loss and the accuracy on a data set."""
+        parts = [self.logits(test.images[start : start + 250]) for start in range(0, len(test), 250)]
+        logits = np.concatenate(parts).astype(np.float64)
+        logits -= logits.max(1, keepdims=True)
+        losses = np.log(np.exp(logits).sum(1)) - logits[np.arange(len(logits)), test.labels]
+        return float(losses.mean()), float((logits.argmax(1) == test.labels).mean())

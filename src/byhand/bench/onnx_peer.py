@@ -1,0 +1,88 @@
+"""onnxruntime's side of the bench: it does not train, it answers."""
+
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from byhand.bench.network import Network
+from byhand.bench.walk import Call, walk
+from byhand.errors import ArgumentError
+from byhand.nn import Model
+
+
+class Peer:
+    """onnxruntime."""
+
+    def __init__(self, threads: int = 1) -> None:
+        self.threads = threads
+
+    def network(self, model: Model, lr: float, momentum: float) -> "OnnxNetwork":
+        """Return the model as onnxruntime has it, with the same weights."""
+        return OnnxNetwork(model, self.threads)
+
+
+class OnnxNetwork(Network):
+    """A session of onnxruntime."""
+
+    def __init__(self, model: Model, threads: int) -> None:
+        runtime: Any = import_module("onnxruntime")
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = threads
+        self.session = runtime.InferenceSession(
+            as_onnx(model).SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+
+    def step(self, images: Any, labels: Any) -> Any:
+        """Refuse."""
+        raise ArgumentError("onnxruntime does not train")
+
+    def logits(self, images: Any) -> Any:
+        """Return the logits."""
+        return self.session.run(None, {"pixels": images})[0]
+
+
+def as_onnx(model: Model) -> Any:
+    """Return an ONNX model of a chain of layers, from uint8 images (N, H, W, C) to logits."""
+    onnx: Any = import_module("onnx")
+    helper, kinds = onnx.helper, onnx.TensorProto
+    constants = {
+        name: np.asarray(value, np.float32)
+        for name, value in (("levels", 255), ("mean", model.mean), ("std", model.std))
+    }
+    nodes = [
+        helper.make_node("Cast", ["pixels"], ["numbers"], to=kinds.FLOAT),
+        helper.make_node("Div", ["numbers", "levels"], ["shares"]),
+        helper.make_node("Sub", ["shares", "mean"], ["centred"]),
+        helper.make_node("Div", ["centred", "std"], ["scaled"]),
+        helper.make_node(
+            "Transpose", ["scaled"], [model.graph.input.name if model.graph.input else ""], perm=[0, 3, 1, 2]
+        ),
+    ]
+    calls = walk(model, channels_first=True)
+    for call in calls:
+        named = {f"{call.name}_{part}": value for part, value in call.values.items()}
+        constants |= named
+        kind, attributes = _node(call)
+        nodes.append(helper.make_node(kind, [*call.inputs, *named], [call.name], **attributes))
+    graph = helper.make_graph(
+        nodes,
+        model.name,
+        [helper.make_tensor_value_info("pixels", kinds.UINT8, ["N", *model.input_shape])],
+        [helper.make_tensor_value_info(calls[-1].name, kinds.FLOAT, ["N", len(model.classes)])],
+        [onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def _node(call: Call) -> tuple[str, dict[str, Any]]:
+    given = call.attributes
+    if call.op in ("conv2d", "max_pool"):
+        top, bottom, left, right = given["padding"]
+        window = {"strides": given["stride"], "dilations": given["dilation"], "pads": (top, left, bottom, right)}
+        if call.op == "conv2d":
+            return "Conv", window | {"group": given["groups"]}
+        return "MaxPool", window | {"kernel_shape": given["kernel"]}
+    if call.op == "linear":
+        return "Gemm", {"transB": 1}
+    return {"relu": "Relu", "flatten": "Flatten", "add": "Add"}[call.op], {}

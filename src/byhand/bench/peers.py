@@ -1,0 +1,81 @@
+"""Who takes part: byhand, and the frameworks that are installed beside it."""
+
+import importlib.util
+import os
+import shutil
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A peer: the module whose `Peer` it is, that one's settings, and the packages it needs."""
+
+    module: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Return what its process must find in the environment before its libraries start their threads."""
+        threads = self.settings.get("threads")
+        return {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
+
+    def missing(self) -> str | None:
+        """Return why it can not take part here, if so."""
+        for package in self.needs:
+            if importlib.util.find_spec(package) is None:
+                return f"{package} is not installed"
+        if self.settings.get("compiled") and not any(
+            map(shutil.which, (os.environ.get("CXX", "g++"), "clang++", "c++"))
+        ):
+            return "needs a C++ compiler"
+        return None
+
+
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+THREADS = (1, CORES) if CORES > 1 else (1,)  # the best of them counts: small networks are faster on one
+
+
+def count(threads: int) -> str:
+    """Return "1 thread", "2 threads", ..."""
+    return f"{threads} thread{'s' if threads > 1 else ''}"
+
+
+TORCH = {
+    f"{'torch.compile' if compiled else 'PyTorch'} {layout}, {count(threads)}": Entry(
+        "byhand.bench.torch_peer", {"layout": layout, "threads": threads, "compiled": compiled}, ("torch",)
+    )
+    for compiled in (False, True)
+    for layout in ("contiguous", "channels_last")
+    for threads in THREADS
+}
+JAX = {f"JAX, {count(threads)}": Entry("byhand.bench.jax_peer", {"threads": threads}, ("jax",)) for threads in THREADS}
+ONNX = {
+    f"onnxruntime, {count(threads)}": Entry("byhand.bench.onnx_peer", {"threads": threads}, ("onnxruntime", "onnx"))
+    for threads in THREADS
+}
+ARTICLE = {f"the article's {hand}": Entry("byhand.bench.article_peer", {"hand": hand}) for hand in ("loops", "arrays")}
+
+EAGER = tuple(name for name, entry in TORCH.items() if not entry.settings["compiled"])
+COMPILED = tuple(name for name in TORCH if name not in EAGER)
+PACKAGES = {
+    "PyTorch": Entry("byhand.bench.torch_peer", {}, ("torch",)),
+    "JAX": Entry("byhand.bench.jax_peer", {}, ("jax",)),
+}
+PEERS = PACKAGES | TORCH | JAX | ONNX | ARTICLE
+
+
+def byhand(hand: str) -> Entry:
+    """Return byhand itself, with one of its hands."""
+    return Entry("byhand.bench.byhand_peer", {"hand": hand})
+
+
+def family(peer: str) -> str:
+    """Return the framework of a peer, or the peer itself.
+
+    >>> family("torch.compile contiguous, 1 thread"), family("JAX, 2 threads"), family("the article's loops")
+    ('PyTorch', 'JAX', "the article's loops")
+    """
+    first = peer.replace("torch.compile", "PyTorch").replace(",", "").split()[0]
+    return first if first in ("PyTorch", "JAX", "onnxruntime") else peer

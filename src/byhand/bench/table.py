@@ -1,0 +1,41 @@
+"""The rows of the bench as text."""
+
+from typing import Any
+
+WIDTH = 62
+
+
+def table(row: dict[str, Any]) -> str:
+    """Return one row: byhand, its peers, who could not take part and why, the ratio to the best of them."""
+    lines = [f"{row['work']:{WIDTH}}{row['unit']:>11}"]
+    for name, line in row.get("lines", {}).items():
+        lines.append(f"  {name:{WIDTH - 2}}{figure(line['byhand'])}{_beside(line)}")
+    if "lines" in row:
+        lines.append(f"  {'the geometric means':{WIDTH - 2}}")
+    for name, value in {"byhand": row["byhand"], **row["peers"]}.items():
+        lines.append(f"  {name:{WIDTH - 2}}{figure(value)}")
+    for name, reason in {**row["missing"], **row["failed"]}.items():
+        lines.append(f"  {name}: {reason}")
+    if row["ratio"] is None:
+        return "\n".join([*lines, "  no peer to compare with: make bench asks for PyTorch, JAX and onnxruntime"])
+    ratios = {"": row["ratio"]} | (row["families"] if len(row["families"]) > 1 or row["rival"] else {})
+    for name, ratio in ratios.items():
+        goal = f"  (goal {row['goal']:g}, aim {row['aim']:g})" if name == row["rival"] else ""
+        lines.append(f"  {'byhand / ' + (name or 'the best peer'):{WIDTH - 2}}{ratio:10.2f}x{goal}")
+    return "\n".join(lines)
+
+
+def _beside(line: dict[str, Any]) -> str:
+    return "" if line["ratio"] is None else f"{line['ratio']:10.2f}x {line['best']}"
+
+
+def figure(value: float | None) -> str:
+    """Return a number in three digits or more, eleven places wide.
+
+    >>> [figure(value).strip() for value in (0.01234, 1.5, 151.2, 61706.4, None)]
+    ['0.0123', '1.50', '151', '61,706', '-']
+    """
+    if value is None:
+        return f"{'-':>11}"
+    digits = next((places for places, least in ((0, 100), (1, 10), (2, 1), (3, 0.1)) if value >= least), 4)
+    return f"{value:11,.{digits}f}"

@@ -1,0 +1,19 @@
+"""How long a call takes."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+
+def seconds_per_call(call: Callable[[], Any], seconds: float) -> float:
+    """Return the mean time of a call, which is repeated for `seconds`, at least once; waits for the last one's result."""
+    calls, started = 0, time.perf_counter()
+    end = started + seconds
+    while True:
+        result = call()
+        calls += 1
+        if time.perf_counter() >= end:
+            break
+    if hasattr(result, "block_until_ready"):  # JAX answers before it has computed
+        result.block_until_ready()
+    return (time.perf_counter() - started) / calls

@@ -1,0 +1,62 @@
+"""A byhand graph as other frameworks build it: op by op, with its weights, in either memory layout."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from byhand.nn import Model
+
+Array = Any
+
+
+@dataclass(frozen=True)
+class Call:
+    """One op of the network: what it reads, its parameters and states by their part, its attributes with pads in pixels."""
+
+    op: str
+    name: str
+    inputs: tuple[str, ...]
+    values: dict[str, Array]
+    attributes: dict[str, Any]
+
+
+def walk(model: Model, channels_first: bool) -> list[Call]:
+    """Return the calls that make a model's logits, the last one's output.
+
+    channels_first: filters as (K, C, R, S), dense weights as (out, in), with the rows of the first dense layer in the order
+    in which such a framework flattens, (C, H, W).
+    """
+    graph, numbers = model.graph.up_to(model.logits), {**vars(model.p), **vars(model.state)}
+    plans, _ = graph.plan(1, training=False)
+    flattened: dict[str, tuple[int, ...]] = {}  # outputs whose features are pixels still: the image's (H, W, C)
+    calls = []
+    for node in graph.nodes:
+        tensors = {key: tensor for key, tensor in node.inputs.items() if tensor is not None}
+        values = {key: np.array(numbers[t.name]) for key, t in tensors.items() if t.kind in ("parameter", "state")}
+        inputs = tuple(tensor.name for key, tensor in tensors.items() if key not in values)
+        (first, *_), op = (tensors[key] for key in tensors if key not in values), node.op.name
+        if op == "flatten":
+            flattened[node.name] = first.shape[1:]
+        elif first.name in flattened and op in ("relu", "dropout"):
+            flattened[node.name] = flattened[first.name]
+        if channels_first and op == "conv2d":
+            values["weight"] = np.ascontiguousarray(values["weight"].transpose(3, 2, 0, 1))
+        elif channels_first and op == "linear":
+            values["weight"] = _dense(values["weight"], flattened.get(first.name))
+        calls.append(Call(op, node.name, inputs, values, plans[node.name].attributes))
+    return calls
+
+
+def _dense(weight: Array, image: tuple[int, ...] | None) -> Array:
+    if image is not None:
+        weight = weight.reshape(*image, -1).transpose(2, 0, 1, 3).reshape(weight.shape)
+    return np.ascontiguousarray(weight.T)
+
+
+def even(padding: tuple[int, int, int, int]) -> tuple[int, int]:
+    """Return (down, across) of a padding that is the same on both sides, the only one most frameworks have."""
+    top, bottom, left, right = padding
+    if (top, left) != (bottom, right):
+        raise ValueError(f"the padding {padding} is not the same on both sides")
+    return top, left

@@ -1,0 +1,82 @@
+"""Machine code on disk: a file a kernel, named by the hash of all that it was made from.
+
+The name is the hash of the kernel's source with all that it calls, of the argument types, of Numba's and llvmlite's versions
+and of the processor: a change of any of these finds no file and builds anew. A file is written whole or not at all, so that
+two processes that start at once both succeed, and it begins with the hash of its own content, so that a file cut short is
+built again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from byhand.errors import FileError
+from byhand.files import cache_folder, write_whole
+
+BUILDING: list[
+    Callable[[str], None]
+] = []  # called with a kernel's name before it is built: what a person who waits is told
+
+
+def tell(name: str) -> None:
+    """Tell those who wait what is being built."""
+    for one in BUILDING:
+        one(name)
+
+
+def key(*parts: Any) -> str:
+    """Return the name of what is made from these parts."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
+
+
+def load(name: str) -> tuple[str, tuple[Any, ...]] | None:
+    """Return (the entry's symbol, a library as Numba takes it back), or None where there is none that is whole."""
+    with suppress(OSError, ValueError, FileError):
+        content = (cache_folder("kernels") / f"{name}.kernel").read_bytes()
+        digest, body = content[:64], content[64:]
+        if hashlib.sha256(body).hexdigest().encode() != digest:
+            return None
+        line, _, rest = body.partition(b"\n")
+        symbol, library, size = json.loads(line)
+        return symbol, (library, "object", (rest[:size], rest[size:]))
+    return None
+
+
+def store(name: str, symbol: str, state: tuple[Any, ...]) -> None:
+    """Keep a library; where the disk is full or may not be written, it is built again next time."""
+    library, how, data = state
+    if how != "object":
+        return
+    line = json.dumps([symbol, library, len(data[0])]).encode()
+    body = line + b"\n" + data[0] + data[1]
+    with suppress(OSError, FileError):
+        write_whole(cache_folder("kernels") / f"{name}.kernel", hashlib.sha256(body).hexdigest().encode() + body)
+
+
+class Held(NamedTuple):
+    """What the cache holds, where, and whether it can be written to and will be there next time."""
+
+    folder: Path
+    kernels: int
+    bytes: int
+    writable: bool
+
+
+def held() -> Held:
+    """Return what the cache holds."""
+    folder = cache_folder("kernels")
+    sizes = [path.stat().st_size for path in folder.glob("*.kernel")]
+    lasting = not folder.parent.name.startswith(
+        "byhand-"
+    )  # else the temporary one that stands in for one that can't be written
+    with suppress(OSError, FileError):
+        probe = folder / "probe"
+        write_whole(probe, b"byhand")
+        probe.unlink()
+        return Held(folder, len(sizes), sum(sizes), lasting)
+    return Held(folder, len(sizes), sum(sizes), False)

@@ -1,0 +1,87 @@
+"""The register tile: the inner loops of every convolution and matrix product, once in Python and once as LLVM IR.
+
+    c[m, n] = start[m, n] + sum over t, k of  a[m, t, k] * b[t, k, n]
+
+m counts rows of the result (pixels, images, filter places), n at most `columns` of it, t segments and k the places in one.
+Where the numbers lie is given by tables, so that a padded, strided, dilated or grouped convolution, its two gradients and a
+matrix product are all the same sum:
+
+    a[m, t, k] = a_start + a_rows[m] + a_segments[t] + k * a_step        (+ n where each column has its own: per channel)
+    b[t, k, n] = b_start + t * b_segment + k * b_step + n                (without n where all columns share it: of a list)
+    c[m, n]    = c_start + c_rows[m] + n
+
+The IR keeps a whole tile of sums in registers, rows x vectors of them (host.py), and walks t and k once: each number of b that
+is loaded serves all rows, each of a all columns. What is left over at the edges is done by tiles of fewer rows, and by masks
+that hide the columns that are not there. With a mask nothing outside of an array is read or written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from byhand.kernels.host import host
+from byhand.kernels.native import Native
+
+ZERO, ADD, BIAS = 0, 1, 2  # what a sum starts from: 0, what c holds, the bias of its column
+
+
+def _sum(
+    a_wide, b_wide, a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segment,
+    b_step, c, c_start, c_rows, columns, start, bias, bias_start, relu,
+):  # fmt: skip
+    """Do what the IR does, in rows `first` to `first + rows`, over `segments` segments from `segment` on."""
+    for m in range(first, first + rows):
+        for n in range(columns):
+            place = c_start + c_rows[m] + n
+            total = c[place] if start == ADD else bias[bias_start + n] if start == BIAS else 0.0
+            for t in range(segments):
+                at = a_start + a_rows[m] + a_segments[segment + t] + a_wide * n
+                by = b_start + t * b_segment + b_wide * n
+                for k in range(length):
+                    total += a[at + k * a_step] * b[by + k * b_step]
+            c[place] = 0.0 if relu and total < 0.0 else total
+
+
+def _tile(*arguments):
+    _sum(0, 1, *arguments)
+
+
+def _tile_per_channel(*arguments):
+    _sum(1, 1, *arguments)
+
+
+def _tile_of_list(*arguments):
+    _sum(1, 0, *arguments)
+
+
+def _scatter(
+    a, a_start, a_rows, first, rows, places, place, several, b, b_start, c, c_start, c_rows, columns
+):  # fmt: skip
+    """Add a block of a, `rows` x `columns`, times a number of b to c, at each of several places."""
+    for t in range(several):
+        for m in range(first, first + rows):
+            for n in range(columns):
+                at = c_start + places[place + t] + c_rows[m] + n
+                c[at] += a[a_start + a_rows[m] + n] * b[b_start + t]
+
+
+def _emit(how: str) -> Callable[[str], Any]:
+    def emit(dtype: str) -> Any:
+        from byhand.kernels.emit import scatter_intrinsic, tile_intrinsic  # noqa: PLC0415  (llvmlite)
+
+        return scatter_intrinsic(dtype) if how == "scatter" else tile_intrinsic(dtype, how)
+
+    return emit
+
+
+def _version() -> Any:
+    return host(), [Path(__file__).with_name(name).read_bytes() for name in ("tile.py", "emit.py", "vectors.py")]
+
+
+tile = Native(_tile, _emit("matrix"), _version)
+tile_per_channel = Native(_tile_per_channel, _emit("channel"), _version)
+tile_per_tap = Native(_tile_per_channel, _emit("tap"), _version)  # the same for segments of length 1
+tile_of_list = Native(_tile_of_list, _emit("list"), _version)  # b one number a segment, of length 1
+scatter = Native(_scatter, _emit("scatter"), _version)

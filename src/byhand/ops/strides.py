@@ -1,0 +1,41 @@
+"""What the compiled hands of broadcasting and moving share: how far apart, in elements, what an axis counts lies in memory."""
+
+from math import prod
+
+RANK = 4  # axes that kernels are handed, so that they are compiled once and not for each number of axes
+
+
+def steps_of(shape, y=None):
+    """Return the step of each axis of an array; in a `y` that it is broadcast to, 0 for an axis that is repeated."""
+    steps = [prod(shape[i + 1 :]) for i in range(len(shape))]
+    if y is None:
+        return steps
+    steps = [0 if size == 1 else step for size, step in zip(shape, steps)]
+    return [0] * (len(y) - len(shape)) + steps
+
+
+def merged(shape, *all_steps):
+    """Return (sizes, steps, ...) with as few axes as do: those of size 1 left out, those that follow each other made one.
+
+    Where fewer than RANK are left, axes of size 1 stand in front.
+    """
+    axes = []
+    for size, *steps in zip(shape, *all_steps):
+        if size == 1:
+            continue
+        if axes and all(before == size * step for before, step in zip(axes[-1][1:], steps)):
+            axes[-1] = [axes[-1][0] * size, *steps]
+        else:
+            axes.append([size, *steps])
+    one = [1, *[0] * len(all_steps)]
+    return tuple(zip(*[one] * (RANK - len(axes)), *axes))
+
+
+def row_start(item, sizes, steps):
+    """Return where a row begins: number `item`, in order, of the rows along the last axis."""
+    at = 0
+    for i in range(len(sizes) - 2, 0, -1):
+        if sizes[i] > 1:  # a division costs as much as a short row
+            at += item % sizes[i] * steps[i]
+            item //= sizes[i]
+    return at + item * steps[0]

@@ -1,0 +1,257 @@
+"""Machine code on disk: found again where nothing has changed, built anew where anything has, and never run when damaged."""
+
+import errno
+import hashlib
+import os
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from byhand.errors import FileError
+from byhand.kernels import build, cache, launch, threads
+from byhand.kernels.host import Host
+from byhand.kernels.kernel import kernel
+from byhand.train.display import Display
+from tests.kernels import process
+
+TEXT = """
+SCALE = 3.0
+
+def helper(value):
+    return value * 2.0
+
+def tripled(x, y, block):
+    for i in range(x.size):
+        y[i] = SCALE * helper(x[i]) + 1.0
+"""
+
+
+def made(text=TEXT, **settings):
+    """Return a kernel of a module of byhand with this text."""
+    space = {"__name__": "byhand.made_here"}
+    exec(text, space)
+    return kernel(**settings)(space["tripled"])
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    threads.start()  # the parallel loop is kept too
+    monkeypatch.setenv("BYHAND_CACHE", str(tmp_path))
+    return tmp_path / "kernels"
+
+
+@pytest.fixture
+def told(monkeypatch):
+    names = []
+    monkeypatch.setattr(cache, "BUILDING", [names.append])
+    return names
+
+
+def result(one, dtype=np.float32):
+    x, y = np.arange(5, dtype=dtype), np.zeros(5, dtype)
+    launch(one, 1, x, y)
+    return y.tolist()
+
+
+def test_a_kernel_is_built_once_and_then_found(folder, told):
+    assert result(made()) == [1, 7, 13, 19, 25]
+    (file,) = folder.iterdir()
+    assert told == ["tripled"]
+    before = file.stat().st_mtime_ns
+    for _ in range(2):
+        assert result(made()) == [1, 7, 13, 19, 25]
+    assert told == ["tripled"]
+    assert [one.stat().st_mtime_ns for one in folder.iterdir()] == [before]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (("value * 2.0", "value * 4.0"), [1, 13, 25, 37, 49]),
+        (("SCALE = 3.0", "SCALE = 1.0"), [1, 3, 5, 7, 9]),
+        (("+ 1.0", "+ 2.0"), [2, 8, 14, 20, 26]),
+        (("* helper", "- helper"), [4, 2, 0, -2, -4]),
+        (("return value", "value = abs(value)\n    return value"), [1, 7, 13, 19, 25]),
+    ],
+    ids=["helper", "constant", "literal", "operator", "builtin"],
+)
+def test_an_edit_is_built_anew(folder, told, change, expected):
+    result(made())
+    assert result(made(TEXT.replace(*change))) == expected
+    assert told == ["tripled", "tripled"]
+    assert result(made()) == [1, 7, 13, 19, 25]
+    assert told == ["tripled", "tripled"]
+
+
+def test_another_type_and_another_order_of_sums_are_built_anew(folder, told):
+    for _ in range(2):
+        result(made())
+        result(made(), np.float64)
+        result(made(reassociate=True))
+    assert told == ["tripled"] * 3
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("_world", lambda: ("another Numba",)),
+        ("host", lambda: Host("scalar", 4, 4, 1, fma=False)),
+        ("GRAIN", 512),
+    ],
+)
+def test_another_numba_processor_or_target_finds_nothing(folder, told, monkeypatch, name, other):
+    result(made())
+    monkeypatch.setattr(build, name, other)
+    result(made())
+    assert told == ["tripled"] * (1 if name == "GRAIN" else 2)  # only loops over elements are cut at GRAIN
+
+
+def test_what_the_world_is_made_of():
+    import llvmlite
+    import numba
+
+    parts = build._world()
+    assert numba.__version__ in parts
+    assert np.__version__ in parts
+    assert any(".".join(map(str, llvmlite.binding.llvm_version_info)) == part for part in parts)
+    assert any(llvmlite.binding.get_host_cpu_name() in part for part in parts)
+
+
+def spoil(data, at):
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+DAMAGE = {
+    "empty": lambda data: b"",
+    "half": lambda data: data[: len(data) // 2],
+    "a byte less": lambda data: data[:-1],
+    "a byte more": lambda data: data + b"\0",
+    "garbage": lambda data: np.random.default_rng(0).bytes(len(data)),
+    "a wrong hash": lambda data: spoil(data, 5),
+    "a wrong header": lambda data: spoil(data, 70),
+    "a wrong bit of code": lambda data: spoil(data, len(data) // 2),
+    "no JSON": lambda data: hashlib.sha256(b"hello").hexdigest().encode() + b"hello",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_file_is_built_again(folder, told, damage):
+    result(made())
+    (file,) = folder.iterdir()
+    whole = file.read_bytes()
+    file.write_bytes(DAMAGE[damage](whole))
+    assert result(made()) == [1, 7, 13, 19, 25]
+    assert told == ["tripled", "tripled"]
+    assert file.read_bytes() != DAMAGE[damage](whole)
+    assert cache.load(file.stem) is not None
+
+
+def test_something_else_in_a_files_place_does_not_matter(folder, told):
+    result(made())
+    (file,) = folder.iterdir()
+    file.unlink()
+    file.mkdir()
+    assert result(made()) == [1, 7, 13, 19, 25]
+    assert list(folder.iterdir()) == [file]
+
+
+def test_a_full_disk_costs_time_alone(folder, told, monkeypatch):
+    def full(path, data):
+        raise FileError(os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(cache, "write_whole", full)
+    for _ in range(2):
+        assert result(made()) == [1, 7, 13, 19, 25]
+    assert told == ["tripled", "tripled"]
+    assert cache.held().writable is False
+
+
+def test_a_folder_that_can_not_be_written_costs_time_alone(tmp_path, told, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("BYHAND_CACHE", str(tmp_path / "file"))
+    assert result(made()) == [1, 7, 13, 19, 25]
+    held = cache.held()
+    assert held.writable is False
+    assert held.kernels >= 1  # for this process, in a temporary folder
+
+
+def test_held(folder):
+    assert cache.held() == (folder, 0, 0, True)
+    result(made())
+    (file,) = folder.iterdir()
+    assert cache.held() == (folder, 1, file.stat().st_size, True)
+
+
+WORK = """
+from hashlib import sha256
+import numpy as np
+import byhand as bh
+x = np.random.default_rng(0).standard_normal((600, 30)).astype(np.float32)
+y = [op(x, hand="compiled") for op in (bh.relu, bh.silu)]
+print(sha256(y[0].tobytes() + y[1].tobytes()).hexdigest())
+"""
+
+
+@pytest.fixture(scope="module")
+def digest():
+    return process.run(WORK)
+
+
+def test_processes_that_start_at_once_from_nothing_get_the_same(tmp_path, digest):
+    both = [process.start(WORK, BYHAND_CACHE=str(tmp_path)) for _ in range(2)]
+    assert [process.end(one) for one in both] == [digest, digest]
+    names = [path.name for path in (tmp_path / "kernels").iterdir()]
+    assert len(names) == 3  # the parallel loop is one
+    assert all(name.endswith(".kernel") for name in names)
+
+
+def test_a_disk_that_takes_no_more_costs_time_alone(tmp_path, digest):
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+    assert process.run(limit + WORK, BYHAND_CACHE=str(tmp_path)) == digest
+    assert list((tmp_path / "kernels").iterdir()) == []
+
+
+# what a person who waits is told --------------------------------------------------------------------------------------
+
+
+def test_training_says_what_it_waits_for(capsys):
+    with Display(1, 10, console=Console(force_terminal=False)):
+        cache.tell("one")
+        cache.tell("two")
+    cache.tell("three")
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == "compiling kernels for this processor, once (some seconds) ...\n"
+
+
+def test_in_a_terminal_the_bar_says_it(capsys):
+    with Display(1, 10, console=Console(force_terminal=True, width=120)) as display:
+        display.begin(0, 0)
+        cache.tell("one")
+        cache.tell("two")
+        display.bar.refresh()
+    said = capsys.readouterr()
+    assert "once: 2, two" in said.out
+    assert said.err == ""
+
+
+def test_quiet_stays_quiet(capsys):
+    with Display(1, 10, quiet=True):
+        cache.tell("one")
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "")
+
+
+def test_the_wait_does_not_count_as_training(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+    with Display(1, 100, console=Console(force_terminal=False, quiet=True)) as display:
+        display.begin(0, 0)
+        cache.tell("one")
+        now[0] = 20.0
+        display.step(10, 1.0, 0.5)
+        assert display.rate() == 0  # nothing is known yet
+        now[0] = 21.0
+        display.step(20, 1.0, 0.5)
+        assert display.rate() == 10

@@ -1,0 +1,264 @@
+"""Kernels: what reaches them of their arguments, in which type, and that every block is done once."""
+
+import math
+import sys
+import types
+
+import numpy as np
+import pytest
+
+import byhand.train
+from byhand.kernels import compiled, elementwise, kernel, launch, scratch, share
+from byhand.kernels.kernel import GRAIN, Kernel
+from byhand.kernels.native import Native
+from byhand.kernels.threads import limit, workers
+from byhand.ops import REGISTRY
+from byhand.ops.op import positional
+
+DTYPES = [np.float32, np.float64]
+TENTH = 0.1
+
+
+@kernel
+def count(x, block):
+    x[block] += 1
+
+
+@kernel
+def tell_worker(x, block, worker):
+    x[block] = worker
+
+
+@kernel
+def tenths(x, y, z, factor, block):
+    for i in range(x.size):
+        y[i] = 0.1 * x[i]
+        z[i] = TENTH * x[i] * factor
+
+
+@kernel
+def take_all(x, number, whole, flag, left_out, sizes, block):
+    x[0] = number
+    x[1] = whole
+    x[2] = 1.0 if flag else 2.0
+    x[3] = 3.0 if left_out is None else left_out[0]
+    x[4] = sizes[0] * 100 + sizes[1] * 10 + len(sizes)
+
+
+@kernel
+def divide(x, y, z, block):
+    for i in range(x.size):
+        z[i] = x[i] / y[i]
+
+
+@kernel
+def turn_round(x, y, block):
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            y[j, i] = x[i, j]
+
+
+@pytest.mark.parametrize("blocks", [0, 1, 2, 3, 7, 1000])
+def test_every_block_is_done_once(blocks):
+    x = np.zeros(1001, np.int64)
+    launch(count, blocks, x)
+    assert (x[:blocks] == 1).all()
+    assert (x[blocks:] == 0).all()
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_a_worker_is_the_number_of_a_thread(threads):
+    x = np.full(100, -1.0)
+    with limit(threads):
+        launch(tell_worker, 100, x)
+        assert workers() == threads
+    assert set(x) == set(range(threads))
+    assert (np.diff(x) >= 0).all()  # each has a share of its own
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_plain_numbers_take_the_type_of_the_arrays(dtype):
+    x = np.random.default_rng(0).standard_normal(1000).astype(dtype)
+    y, z = np.empty_like(x), np.empty_like(x)
+    launch(tenths, 1, x, y, z, 0.3)
+    assert np.array_equal(y, dtype(0.1) * x)
+    assert np.array_equal(z, dtype(0.1) * x * dtype(0.3))
+    wide = (0.1 * x.astype(np.float64)).astype(dtype)
+    assert (dtype is np.float64) == np.array_equal(y, wide)  # float32 rounds otherwise: the test can see it
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("flag", [True, False])
+@pytest.mark.parametrize("left_out", [None, np.array([7.0, 8.0])])
+def test_numbers_none_and_tuples_arrive(dtype, flag, left_out):
+    x = np.zeros(5, dtype)
+    launch(take_all, 1, x, -2.5, -(2**40), flag, None if left_out is None else left_out.astype(dtype), (3, 4))
+    assert x.tolist() == [-2.5, -(2.0**40), 1.0 if flag else 2.0, 3.0 if left_out is None else 7.0, 342.0]
+
+
+def test_a_number_of_numpy_is_a_number():
+    x = np.zeros(5)
+    launch(take_all, 1, x, np.float32(0.5), np.int64(12), True, None, (np.int64(1), 2))
+    assert x.tolist() == [0.5, 12.0, 1.0, 3.0, 122.0]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_division_by_zero_is_numpys(dtype):
+    x = np.array([1, -1, 0, np.nan, np.inf, 1], dtype)
+    y = np.array([0, 0, 0, 0, np.inf, -0.0], dtype)
+    z = np.zeros_like(x)
+    launch(divide, 1, x, y, z)
+    with np.errstate(all="ignore"):
+        assert np.array_equal(z, x / y, equal_nan=True)
+
+
+def test_one_kernel_serves_all_types_of_arguments():
+    for array in (np.zeros(3, np.float32), np.zeros(3, np.float64), np.zeros(3, np.int64), np.zeros(3, np.uint8)):
+        launch(count, 3, array)
+        assert array.tolist() == [1, 1, 1]
+
+
+# elementwise ----------------------------------------------------------------------------------------------------------
+
+
+def scale_loops(x, y, z, *, factor, shift):
+    for i in np.ndindex(x.shape):
+        z[i] = factor * x[i] + y[i] + shift
+
+
+scale = elementwise(scale_loops)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    "shape", [(0,), (1,), (3, 0, 2), (2, 3, 5, 7), (GRAIN - 1,), (GRAIN,), (GRAIN + 1,), (3, GRAIN)], ids=str
+)
+def test_loops_over_elements_are_cut_into_slices(shape, dtype):
+    rng = np.random.default_rng(1)
+    x, y = (rng.standard_normal(shape).astype(dtype) for _ in range(2))
+    memory = np.full(x.size + 64, 77, dtype)
+    z = memory[32 : 32 + x.size].reshape(shape)
+    scale(x, y, z, factor=0.5, shift=2)
+    assert np.allclose(z, 0.5 * x + y + 2, atol=1e-6)
+    assert (memory[:32] == 77).all()
+    assert (memory[32 + x.size :] == 77).all()
+
+
+def test_a_compiled_hand_has_the_name_and_the_arguments_of_its_loops():
+    assert scale.__name__ == "scale_compiled"
+    assert positional(scale) == ("x", "y", "z")
+
+
+# arrays of any layout -------------------------------------------------------------------------------------------------
+
+
+@compiled
+def turned(x, y, *, rows=1):
+    launch(turn_round, rows, x, y)
+
+
+@compiled
+def both(xs, y):
+    for i, x in enumerate(xs):
+        launch(turn_round, 1, x, y[i])
+
+
+def misaligned(shape, dtype):
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    return np.zeros(size + 1, np.uint8)[1:].view(dtype).reshape(shape)
+
+
+LAYOUTS = {
+    "contiguous": np.zeros,
+    "strided": lambda shape, dtype: np.zeros([2 * n for n in shape], dtype)[::2, ::2],
+    "backwards": lambda shape, dtype: np.zeros(shape, dtype)[::-1, ::-1],
+    "turned": lambda shape, dtype: np.zeros(shape[::-1], dtype).T,
+    "misaligned": misaligned,
+}
+
+
+@pytest.mark.parametrize("layout_y", LAYOUTS)
+@pytest.mark.parametrize("layout_x", LAYOUTS)
+def test_a_hand_takes_arrays_of_any_layout(layout_x, layout_y):
+    values = np.random.default_rng(2).standard_normal((3, 5)).astype(np.float32)
+    x, y = LAYOUTS[layout_x]((3, 5), np.float32), LAYOUTS[layout_y]((5, 3), np.float32)
+    x[...] = values
+    x.flags.writeable = False
+    turned(x, y)
+    assert np.array_equal(y, values.T)
+    assert np.array_equal(x, values)
+
+
+def test_a_hand_takes_tuples_of_arrays_of_any_layout():
+    xs = tuple(make((3, 4), np.float64) for make in LAYOUTS.values())
+    for i, x in enumerate(xs):
+        x[...] = np.arange(12).reshape(3, 4) + i
+    y = np.zeros((len(xs), 4, 3))
+    both(xs, y)
+    assert all(np.array_equal(y[i], x.T) for i, x in enumerate(xs))
+
+
+def test_scratch_memory_is_aligned_and_nobody_elses():
+    made = []
+
+    @compiled
+    def hand(x):
+        for shape, dtype in (((3, 5), np.float32), ((7,), np.int64), ((1, 2, 3), np.float64), ((0, 4), np.float32)):
+            made.append(scratch(*shape, dtype=dtype))
+            assert (made[-1].shape, made[-1].dtype) == (shape, dtype)
+
+    hand(np.zeros(1))
+    starts = [one.ctypes.data for one in made if one.size]
+    assert all(start % 64 == 0 for start in starts)
+    for i, one in enumerate(made):
+        one[...] = i
+    assert all((one == i).all() for i, one in enumerate(made))
+
+
+@pytest.mark.parametrize(("size", "least", "blocks"), [(0, 4, 0), (1, 4, 1), (4, 4, 1), (5, 4, 2), (4001, 4, 1001)])
+def test_share(size, least, blocks):
+    assert share(size, least) == blocks
+
+
+# all kernels there are ------------------------------------------------------------------------------------------------
+
+
+def every_kernel():
+    """Return all kernels of byhand by name."""
+    assert REGISTRY
+    assert byhand.train
+    found = {}
+    for name, module in list(sys.modules.items()):
+        if name.startswith("byhand."):
+            for one in vars(module).values():
+                if isinstance(one, Kernel):
+                    found[one.function.__name__] = one
+    return found
+
+
+def unknown(function, seen):
+    """Yield the names that a function uses and that its place in the cache does not depend on."""
+    if function in seen:
+        return
+    seen.add(function)
+    for name in function.__code__.co_names:
+        value = function.__globals__.get(name)
+        if isinstance(value, Kernel):
+            value = value.function
+        if isinstance(value, types.FunctionType) and value.__module__.startswith("byhand."):
+            yield from unknown(value, seen)
+        elif not isinstance(
+            value, (type(None), Native, int, float, tuple, types.BuiltinFunctionType)
+        ) and value not in (
+            math,
+            np,
+        ):
+            yield f"{function.__module__}.{function.__name__} uses {name}, {value!r:.60}"
+
+
+def test_all_that_a_kernel_uses_is_part_of_its_key():
+    kernels = every_kernel()
+    assert len(kernels) > 20
+    seen = set()
+    assert [one for each in kernels.values() for one in unknown(each.function, seen)] == []
+    assert [each for each in seen if each.__closure__] == []

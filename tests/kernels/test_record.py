@@ -1,0 +1,235 @@
+"""Launches written down: run again they do what they did at once, step by step, lane by lane, on the same scratch memory."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+from byhand.kernels import aligned, compiled, kernel, lane, launch, record, scratch
+from byhand.kernels.threads import limit
+from byhand.ops import REGISTRY
+from byhand.ops.op import flat
+from tests.ops.draw import Seeded, copies, each, plan, typed, with_gradient
+
+COMPILED = [name for name, op in REGISTRY.items() if "compiled" in op.hands]
+
+
+@kernel
+def add_to(x, y, block):
+    for i in range(x.size):
+        y[i] += x[i]
+
+
+@kernel
+def copy_of(x, y, block):
+    for i in range(x.size):
+        y[i] = x[i]
+
+
+@kernel
+def double(x, number, pair, left_out, y, block):
+    for i in range(x.size):
+        y[i] = x[i] * 2.0 + number + pair[0] + pair[1]
+
+
+@compiled
+def doubled(x, y):
+    launch(double, 1, x, 1, (2, 3), None, y)
+
+
+@compiled
+def twice_over(x, y):
+    """Add x to y twice, through scratch memory."""
+    one, other = scratch(x.size, dtype=x.dtype), scratch(x.size, dtype=x.dtype)
+    launch(copy_of, 1, x, one)
+    launch(copy_of, 1, one, other)
+    launch(add_to, 1, one, y)
+    launch(add_to, 1, other, y)
+    places.append((one.ctypes.data, other.ctypes.data))
+
+
+places = []
+
+
+def test_what_is_recorded_is_not_run():
+    x, y = np.ones(3), np.zeros(3)
+    tape, result = record(lambda: doubled(x, y) or "result")
+    assert result == "result"
+    assert (y == 0).all()
+    assert [call.name for call in tape.every] == ["double"]
+    for _ in range(2):
+        tape.run()
+        assert (y == 8).all()
+    x[:] = 2
+    tape.run()  # on what the arrays hold now
+    assert (y == 10).all()
+
+
+def test_nothing_recorded_is_nothing_run():
+    tape, _ = record(lambda: None)
+    tape.run()
+    tape.run(3)
+
+
+def test_several_runs_at_once():
+    x, y = np.ones(3), np.zeros(3)
+    tape, _ = record(launch, add_to, 1, x, y)
+    tape.run(5)
+    assert (y == 5).all()
+
+
+@pytest.mark.parametrize("table_first", [False, True])
+def test_each_step_sees_the_next_row(table_first):
+    x, y, total = np.arange(12.0).reshape(4, 3), np.zeros((4, 3)), np.zeros(3)
+
+    def step(x, y):
+        doubled(x, y)
+        launch(add_to, 1, x, total)
+
+    tape, _ = record(step, x[0], y[0])
+    if table_first:
+        tape.run()
+        total[:] = 0
+    tape.move([x, y])
+    for _ in range(2):  # and after all steps it begins at the first row again
+        y[:], total[:] = 0, 0
+        tape.run(4)
+        assert np.array_equal(y, 2 * x + 6)
+        assert np.array_equal(total, x.sum(0))
+    y[:] = 0
+    tape.run(2)
+    assert np.array_equal(y[:2], 2 * x[:2] + 6)
+    assert (y[2:] == 0).all()
+
+
+def test_parts_of_a_row_and_arrays_of_one_row_move_with_it_or_stay():
+    x, y = np.arange(24.0).reshape(3, 8), np.zeros((1, 4))
+    tape, _ = record(lambda: launch(add_to, 1, x[0][4:], y[0]))
+    tape.move([x, y])
+    tape.run(3)
+    assert np.array_equal(y[0], x[:, 4:].sum(0))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_lanes_do_what_they_do_one_after_the_other(threads, count):
+    x = np.random.default_rng(0).standard_normal((count, 50))
+
+    def step(y):
+        for i in range(count):
+            with lane():
+                twice_over(x[i], y[i])
+                doubled(x[i], y[i])
+        for i in range(count):
+            launch(add_to, 1, x[i], y[0])
+
+    direct, y = np.zeros((count, 50)), np.zeros((count, 50))
+    step(direct)
+    with limit(threads):
+        tape, _ = record(step, y)
+        tape.run()
+    assert np.array_equal(y, direct)
+    assert [len(one) for one in tape.calls if isinstance(one, list)] == [count]
+    assert [len(one) for one in tape.calls[0]] == [5] * count
+
+
+def test_lanes_move_too():
+    x, y = np.arange(24.0).reshape(4, 2, 3), np.zeros((4, 2, 3))
+
+    def step(x, y):
+        for i in range(2):
+            with lane():
+                doubled(x[i], y[i])
+
+    tape, _ = record(step, x[0], y[0])
+    tape.move([x, y])
+    tape.run(4)
+    assert np.array_equal(y, 2 * x + 6)
+
+
+def test_scratch_memory_is_used_again_by_the_next_hand_and_by_no_lane_beside():
+    x, y = np.ones(50), np.zeros(50)
+
+    def step():
+        twice_over(x, y)
+        twice_over(x, y)
+        for _ in range(2):
+            with lane():
+                twice_over(x, y)
+
+    places.clear()
+    tape, _ = record(step)
+    first, second, lane_one, lane_two = places[-4:]  # of the second pass: the first finds out how much is needed
+    assert first == second
+    assert len({first, lane_one, lane_two}) == 3
+    assert len({place for pair in (first, lane_one, lane_two) for place in pair}) == 6
+    assert tape.needed == 2 * 448  # 50 numbers, in whole cache lines
+
+
+def test_an_error_while_recording_leaves_nothing_behind():
+    x, y = np.ones(3), np.zeros(3)
+
+    def step():
+        doubled(x, y)
+        raise KeyError("stop")
+
+    with pytest.raises(KeyError):
+        record(step)
+    doubled(x, y)  # runs at once again
+    assert (y == 8).all()
+
+
+def test_recordings_within_recordings():
+    x, y, z = np.ones(3), np.zeros(3), np.zeros(3)
+
+    def step():
+        doubled(x, y)
+        inner, _ = record(doubled, x, z)
+        inner.run()
+        assert (z == 8).all()
+
+    tape, _ = record(step)
+    assert [len(call.arguments) for call in tape.every] == [5]
+    assert (y == 0).all()
+
+
+def test_aligned_memory():
+    for size in (0, 1, 64, 1000):
+        memory = aligned(size)
+        assert memory.size == size
+        assert memory.ctypes.data % 64 == 0 or not size
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", COMPILED)
+def test_every_op_replayed_does_what_it_does_at_once(name, dtype):
+    op = REGISTRY[name]
+    for seed in range(4):
+        values, attributes = op.sample(Seeded(seed))
+        inputs = typed(op, values, dtype)
+        call = plan(op, inputs, attributes)
+        first = op.outputs[0]
+        at_once = copies(inputs) | op.allocate(call, dtype)
+        at_once[f"grad_{first}"] = np.random.default_rng(seed).standard_normal(call.shapes[first]).astype(dtype)
+        grads = {
+            f"grad_{i}": each(partial(np.full_like, fill_value=np.nan), inputs[i]) for i in with_gradient(op, inputs)
+        }
+        at_once |= grads
+        replayed = {key: each(np.array, value) for key, value in at_once.items()}
+        fresh = {key: each(np.array, value) for key, value in at_once.items()}
+        run(op, at_once, call.attributes)
+        tape, _ = record(run, op, replayed, call.attributes)
+        for _ in range(2):
+            for key, value in replayed.items():
+                for ours, theirs in zip(flat([value]), flat([fresh[key]])):
+                    ours[...] = theirs
+            tape.run()
+            for key, value in at_once.items():
+                for ours, theirs in zip(flat([replayed[key]]), flat([value])):
+                    assert np.array_equal(ours, theirs, equal_nan=ours.dtype.kind == "f"), f"{name}, seed {seed}: {key}"
+
+
+def run(op, have, attributes):
+    """Run forward and backward."""
+    for names, hand in zip((op.forward_arguments, op.backward_arguments), op.hands["compiled"]):
+        hand(*(have.get(name) for name in names), **attributes)

@@ -1,0 +1,270 @@
+"""The register tile against NumPy: every target, every number of rows and columns, and nothing touched beyond an array."""
+
+import sys
+from functools import partial
+
+import numpy as np
+import pytest
+
+from byhand.kernels import kernel, launch
+from byhand.kernels.host import TARGETS, host
+from byhand.kernels.tile import ADD, BIAS, ZERO, scatter, tile, tile_of_list, tile_per_channel, tile_per_tap
+from tests.kernels import process
+from tests.kernels.pages import Shelf
+
+needs_mprotect = pytest.mark.skipif(sys.platform == "win32", reason="no mprotect here")
+
+
+@kernel
+def run_tile(
+    a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segment, b_step,
+    c, c_start, c_rows, columns, start, bias, bias_start, relu, block,
+):  # fmt: skip
+    tile(
+        a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segment, b_step,
+        c, c_start, c_rows, columns, start, bias, bias_start, relu,
+    )  # fmt: skip
+
+
+@kernel
+def run_per_channel(
+    a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segment, b_step,
+    c, c_start, c_rows, columns, start, bias, bias_start, relu, block,
+):  # fmt: skip
+    tile_per_channel(
+        a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segment, b_step,
+        c, c_start, c_rows, columns, start, bias, bias_start, relu,
+    )  # fmt: skip
+
+
+@kernel
+def run_per_tap(
+    a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segment, b_step,
+    c, c_start, c_rows, columns, start, bias, bias_start, relu, block,
+):  # fmt: skip
+    tile_per_tap(
+        a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segment, b_step,
+        c, c_start, c_rows, columns, start, bias, bias_start, relu,
+    )  # fmt: skip
+
+
+@kernel
+def run_of_list(
+    a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segment, b_step,
+    c, c_start, c_rows, columns, start, bias, bias_start, relu, block,
+):  # fmt: skip
+    tile_of_list(
+        a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segment, b_step,
+        c, c_start, c_rows, columns, start, bias, bias_start, relu,
+    )  # fmt: skip
+
+
+@kernel
+def run_scatter(
+    a, a_start, a_rows, first, rows, places, place, several, b, b_start, c, c_start, c_rows, columns, block
+):
+    scatter(a, a_start, a_rows, first, rows, places, place, several, b, b_start, c, c_start, c_rows, columns)
+
+
+KINDS = {  # the kernel; whether a and b have a number for each column; whether segments are of length 1
+    "tile": (run_tile, 0, 1, False),
+    "tile_per_channel": (run_per_channel, 1, 1, False),
+    "tile_per_tap": (run_per_tap, 1, 1, True),
+    "tile_of_list": (run_of_list, 1, 0, True),
+}
+DTYPES = (np.float32, np.float64)
+
+
+class Case:
+    """One call of a tile: tables and numbers, and what NumPy says of it."""
+
+    def __init__(self, rng, dtype, kind, rows, columns, segments, length, start, relu, place=np.array):
+        _, self.a_wide, self.b_wide, flat = KINDS[kind]
+        length = 1 if flat else length
+        first, segment, a_start, b_start, c_start, bias_start = rng.integers(0, 3, 6)
+        b_step = columns + 1 if self.b_wide else 1
+        b_segment = b_step if flat else length * b_step
+        a_step = columns + 2 if self.a_wide else int(rng.integers(1, 3))
+        self.a_rows = first_rows(rng.permutation(rows) * 5, first)
+        self.a_segments = first_rows(rng.permutation(segments) * 7, segment)
+        self.c_rows = first_rows(rng.permutation(rows) * (columns + int(rng.integers(0, 3))), first)
+        m, n, t, k = np.ix_(*map(np.arange, (rows, columns, segments, length)))
+        self.at_a = a_start + self.a_rows[first + m] + self.a_segments[segment + t] + k * a_step + self.a_wide * n
+        self.at_b = b_start + t * b_segment + k * b_step + self.b_wide * n
+        self.at_c = (c_start + self.c_rows[first + m] + n)[..., 0, 0]
+        a, b, c = (rng.standard_normal(at.max(initial=-1) + 1) for at in (self.at_a, self.at_b, self.at_c))
+        bias = rng.standard_normal(bias_start + columns)
+        self.a, self.b, self.c, self.bias = (place(one.astype(dtype)) for one in (a, b, c, bias))
+        self.a_rows, self.a_segments, self.c_rows = map(place, (self.a_rows, self.a_segments, self.c_rows))
+        self.arguments = (
+            self.a, int(a_start), self.a_rows, int(first), rows, self.a_segments, int(segment), segments, length, a_step,
+            self.b, int(b_start), b_segment, b_step, self.c, int(c_start), self.c_rows, columns, start, self.bias,
+            int(bias_start), relu,
+        )  # fmt: skip
+        self.start, self.relu, self.bias_start = start, relu, bias_start
+
+    def expected(self):
+        """Return c as it ought to be, in float64."""
+        a, b, c = (one.astype(np.float64) for one in (self.a, self.b, self.c))
+        total = np.zeros(self.at_c.shape)
+        if self.start == ADD:
+            total = c[self.at_c]
+        if self.start == BIAS:
+            total = total + self.bias[self.bias_start :]
+        with np.errstate(invalid="ignore"):
+            total = total + (a[self.at_a] * b[self.at_b]).sum((2, 3))
+            total = np.where(total < 0, 0, total) if self.relu else total
+        c[self.at_c] = total
+        return c
+
+
+def first_rows(table, first):
+    """Return a table in which what counts begins at `first`: what stands before is wrong."""
+    return np.concatenate([np.full(first, 1 << 40), table]).astype(np.int64)
+
+
+def agree(got, expected, dtype, who):
+    tolerance = (5e-6 if dtype is np.float32 else 1e-14) * max(
+        1, np.abs(expected[np.isfinite(expected)]).max(initial=0)
+    )
+    good = np.allclose(got, expected, rtol=0, atol=tolerance, equal_nan=True)
+    assert good, f"{who}: {got}\nnot\n{expected}"
+
+
+def sizes():
+    """Yield (rows, columns): all numbers of columns, with numbers of rows that need every kind of tile."""
+    most = 2 * host().rows + 2
+    for columns in range(1, host().columns(np.float32) + 1):
+        yield from ((rows, columns) for rows in {1, 2, 3, 5, 7, host().rows - 1, host().rows, host().rows + 1, most})
+
+
+def check(place=np.array, clear=lambda: None):
+    """Hold all tiles to NumPy."""
+    rng = np.random.default_rng(0)
+    starts = [(start, relu) for start in (ZERO, ADD, BIAS) for relu in (False, True)]
+    for dtype in DTYPES:
+        for kind in KINDS:
+            for i, (rows, columns) in enumerate(sizes()):
+                if columns <= host().columns(dtype):
+                    clear()
+                    start, relu = starts[i % len(starts)]
+                    segments, length = ((1, 1), (3, 5), (2, 1), (1, 9), (0, 4))[i % 5]
+                    case = Case(rng, dtype, kind, max(1, rows), columns, segments, length, start, relu, place)
+                    expected = case.expected()
+                    launch(KINDS[kind][0], 1, *case.arguments)
+                    agree(
+                        case.c, expected, dtype, f"{kind}, {rows} x {columns}, {segments} x {length}, {start}, {relu}"
+                    )
+
+
+def scatter_case(rng, dtype, rows, columns, several, place=np.array):
+    first, offset, a_start, b_start, c_start = map(int, rng.integers(0, 3, 5))
+    a_rows = first_rows(rng.permutation(rows) * (columns + 1), first)
+    c_rows = first_rows(rng.permutation(rows) * (columns + 2), first)
+    places = first_rows(rng.integers(0, 9, several), offset)
+    m, n, t = np.ix_(*map(np.arange, (rows, columns, several)))
+    at_a, at_c = (a_start + a_rows[first + m] + n)[..., 0], c_start + places[offset + t] + c_rows[first + m] + n
+    sizes = (at_a.max() + 1, b_start + several, at_c.max(initial=-1) + 1)
+    a, b, c = (rng.standard_normal(size).astype(dtype) for size in sizes)
+    expected = c.astype(np.float64)
+    np.add.at(expected, at_c, a.astype(np.float64)[at_a][..., None] * b[b_start:].astype(np.float64))
+    a, b, c, a_rows, c_rows, places = map(place, (a, b, c, a_rows, c_rows, places))
+    return (
+        (a, a_start, a_rows, first, rows, places, offset, several, b, b_start, c, c_start, c_rows, columns),
+        c,
+        expected,
+    )
+
+
+def check_scatter(place=np.array, clear=lambda: None):
+    """Hold `scatter` to NumPy."""
+    rng = np.random.default_rng(1)
+    for dtype in DTYPES:
+        for i, (rows, columns) in enumerate(sizes()):
+            if columns <= host().columns(dtype):
+                clear()
+                arguments, c, expected = scatter_case(rng, dtype, max(1, rows), columns, i % 4, place)
+                launch(run_scatter, 1, *arguments)
+                agree(c, expected, dtype, f"scatter, {rows} x {columns}")
+
+
+def check_anywhere():
+    """Hold all of them to NumPy."""
+    check()
+    check_scatter()
+
+
+def check_at_the_edge():
+    """Hold all of them to NumPy, on arrays that end where memory ends, and on such as begin there."""
+    shelf = Shelf()
+    for at_end in (True, False):
+        place = partial(shelf.place, at_end=at_end)
+        check(place, shelf.clear)
+        check_scatter(place, shelf.clear)
+
+
+WORK = """
+from byhand.kernels.host import host
+from tests.kernels.test_tile import {0}
+{0}()
+print(host().target)
+"""
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_tile_is_the_sum_that_numpy_says(target):
+    work = "check_anywhere" if sys.platform == "win32" else "check_at_the_edge"
+    assert process.run(WORK.format(work), BYHAND_TARGET=target).strip() == target
+
+
+@needs_mprotect
+def test_an_element_too_many_is_seen():
+    text = """
+import numpy as np
+from tests.kernels.pages import Pages
+array = Pages().place(np.zeros(3, np.float32), {})
+np.lib.stride_tricks.as_strided(array, (4,), ({},))[3] = 1
+"""
+    for at_end, step in ((True, 4), (False, -4)):
+        ended = process.start(text.format(at_end, step))
+        ended.communicate()
+        assert ended.returncode < 0
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_python_of_a_tile_does_what_its_code_does(kind, dtype):
+    rng = np.random.default_rng(2)
+    for start in (ZERO, ADD, BIAS):
+        for relu in (False, True):
+            case = Case(rng, dtype, kind, 3, min(5, host().columns(dtype)), 2, 3, start, relu)
+            before = case.c.copy()
+            launch(KINDS[kind][0], 1, *case.arguments)
+            got = case.c.copy()
+            case.c[...] = before
+            KINDS[kind][0].run(case.arguments, 0, 0)
+            agree(got, case.c.astype(np.float64), dtype, kind)
+
+
+def test_the_python_of_scatter_does_what_its_code_does():
+    arguments, c, expected = scatter_case(
+        np.random.default_rng(3), np.float32, 4, min(3, host().columns(np.float32)), 3
+    )
+    run_scatter.run(arguments, 0, 0)
+    agree(c, expected, np.float32, "scatter in Python")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("relu", [False, True])
+def test_nan_and_infinity_pass(kind, dtype, value, relu):
+    rng = np.random.default_rng(4)
+    for columns in range(1, host().columns(dtype) + 1, 3):
+        for where in ("a", "b", "c", "bias"):
+            case = Case(rng, dtype, kind, 5, columns, 2, 3, {"c": ADD, "bias": BIAS}.get(where, ZERO), relu)
+            array = getattr(case, where)
+            array[rng.integers(0, array.size, 2)] = value
+            expected = case.expected()
+            launch(KINDS[kind][0], 1, *case.arguments)
+            agree(case.c, expected, dtype, f"{kind}, {where}")

@@ -1,0 +1,276 @@
+"""Nodes put together compute what they computed one by one; what is read twice or returned is not taken in."""
+
+import copy
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import byhand as bh
+from byhand import nn
+from byhand.graph import Graph
+from byhand.ops import HANDS
+from byhand.program import build
+from byhand.program.fuse import CHAINS, fuse
+from tests.nn.cases import ALL, images
+from tests.nn.networks import everything, plain
+from tests.program.test_memory import residual
+
+
+def run(model, count=4, seed=0, **options):
+    """Return (loss, gradients of all parameters and of the images, states after) of a training program."""
+    program = model.program(count, train=True, input_gradient=True, **options)
+    x, labels = images(model, count, seed)
+    state = copy.deepcopy(model.state)
+    loss = program(x, labels, model.p, model.g, state, program.arena)
+    found = (
+        {"loss": loss}
+        | vars(model.g)
+        | vars(state)
+        | {"grad_images": vars(program.arena)[f"grad_{model.graph.input.name}"]}
+    )
+    return {name: np.array(value) for name, value in found.items()}
+
+
+def assert_same(one, other, tolerance=1e-12):
+    assert one.keys() == other.keys()
+    largest = max(1.0, *(np.abs(value).max() for name, value in one.items() if name.startswith(("grad_", "loss"))))
+    for name, value in one.items():
+        np.testing.assert_allclose(
+            value.astype(float), other[name].astype(float), rtol=0, atol=tolerance * largest, err_msg=name
+        )
+
+
+def ops(model, training=True, **options):
+    """Return the names of the ops that a program's forward calls."""
+    text = str(model.program(4, training, hand="arrays", **options)).split("# backward")[0]
+    return [name for name in re.findall(r"^    (\w+)\(", text, re.M) if name != "softmax_cross_entropy"]
+
+
+def shifted(model, seed=1):
+    """Return the model with no parameter and no running statistic at its first value."""
+    rng = np.random.default_rng(seed)
+    model.p.flat[...] += 0.2 * rng.standard_normal(model.p.flat.shape)
+    for name, array in vars(model.state).items():
+        if "running" in name:
+            array[...] = rng.uniform(0.5, 1.5, array.shape)
+    return model
+
+
+def lenet():
+    return bh.models.create("lenet5", dtype=np.float64)
+
+
+def resnet():
+    return residual(8, (4, 6), dtype=np.float64)
+
+
+@pytest.mark.parametrize("hand", HANDS[1:])
+@pytest.mark.parametrize("make", [everything, plain, resnet, lenet])
+def test_fused_and_unfused_programs_give_the_same(make, hand):
+    model = shifted(make())
+    fused, unfused = run(model, hand=hand), run(model, hand=hand, keep=True)
+    assert_same(fused, unfused)
+    assert np.abs(fused["flat"]).max() > 1e-3
+    assert set(ops(model)) & set(CHAINS.values()) and not set(ops(model, keep=True)) & set(CHAINS.values())
+    x, _ = images(model, 4)
+    results = []
+    for keep in (False, True):
+        program = model.program(4, hand=hand, keep=keep)
+        results.append(program(x, model.p, model.state, program.arena).copy())
+    np.testing.assert_allclose(*results, rtol=0, atol=1e-12 * np.abs(results[0]).max())
+
+
+# every chain ----------------------------------------------------------------------------------------------------------
+
+
+def layer(op, draw=None):
+    """Return a layer of an op, of drawn attributes where there is a draw."""
+    chosen = (lambda *values: draw(st.sampled_from(values))) if draw else lambda first, *_: first
+    if op == "conv2d":
+        return nn.Conv2d(4, chosen(3, 2, (1, 3)), stride=chosen(1, 2), padding=chosen("same", 1, "valid"),
+                         dilation=chosen(1, 2), groups=chosen(1, 2), bias=chosen(True, False))  # fmt: skip
+    if op == "max_pool":
+        return nn.MaxPool2d(
+            chosen(2, 3), stride=chosen(None, 1, 2), padding=chosen(0, 1), ceil_mode=chosen(False, True)
+        )
+    return {"relu": nn.ReLU, "linear": lambda: nn.Linear(5), "batch_norm": nn.BatchNorm}[op]()
+
+
+def chained(chain, draw=None, before=True, **settings):
+    """Return a model with a chain in it."""
+    x = nn.Input(*((7,) if chain[0] == "linear" else (9, 9, 2)))
+    y = nn.Tanh()(x) if before else x
+    for op in chain:
+        y = y + nn.Sigmoid()(y) if op == "add" else layer(op, draw)(y)
+    return nn.Model(x, nn.Linear(3)(y if len(y.shape) == 2 else nn.Flatten()(y)), dtype=np.float64, **settings)
+
+
+@pytest.mark.parametrize("chain", [chain for chain in CHAINS if "add" not in chain], ids="+".join)
+def test_a_chain_is_one_call(chain):
+    model = chained(chain)
+    assert ops(model) == ["tanh", CHAINS[chain], "linear"]
+    assert ops(model, keep=True) == ["tanh", *chain, *(["flatten"] if chain[0] != "linear" else []), "linear"]
+
+
+@settings(max_examples=40)
+@given(data=st.data(), seed=st.integers(0, 99), hand=st.sampled_from(["arrays", "compiled"]), before=st.booleans())
+def test_a_drawn_chain_gives_the_same(data, seed, hand, before):
+    chain = data.draw(st.sampled_from(list(CHAINS)))
+    model = shifted(chained([op for op in chain if op != "add"], data.draw, before, seed=seed), seed)
+    assert_same(run(model, seed=seed, hand=hand), run(model, seed=seed, hand=hand, keep=True))
+
+
+def test_ties_and_zeros_go_the_same_way():
+    """Where a window's numbers are all below zero, or equal, fused and unfused send the gradient to the same place."""
+    for chain in CHAINS:
+        model = chained([op for op in chain if op != "add"], before=False)
+        for value in (0.0, -1.0):
+            model.p.flat[...] = value
+            model.p.flat[-3:] = 0
+            for hand in ("arrays", "compiled"):
+                one, other = run(model, hand=hand), run(model, hand=hand, keep=True)
+                assert_same(one, other)
+
+
+# what stays -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_tensor_that_is_used_twice_stays():
+    x = nn.Input(6, 6, 2)
+    y = nn.Conv2d(4, 3)(x)
+    model = nn.Model(x, nn.Linear(2)(nn.Flatten()(nn.ReLU()(y) + y)), dtype=np.float64)
+    assert ops(model) == ["conv2d", "relu", "add", "linear"]
+    assert_same(run(model), run(model, keep=True))
+
+    x = nn.Input(6, 6, 2)
+    z = nn.ReLU()(nn.Conv2d(4, 3)(x))
+    model = nn.Model(
+        x, nn.Linear(2)(nn.Flatten()(nn.Concat()(nn.MaxPool2d(2)(z), nn.AvgPool2d(2)(z)))), dtype=np.float64
+    )
+    assert ops(model) == ["conv2d_relu", "max_pool", "avg_pool", "concat", "linear"]
+    assert_same(run(model), run(model, keep=True))
+
+    x = nn.Input(6)
+    y = nn.Linear(6)(x)
+    model = nn.Model(x, nn.Linear(2)(nn.ReLU()(y) * y), dtype=np.float64)
+    assert ops(model) == ["linear", "relu", "multiply", "linear"]
+
+
+def test_a_layer_that_is_used_twice_is_put_together_twice():
+    x, shared, relu = nn.Input(6), nn.Linear(6), nn.ReLU()
+    model = shifted(nn.Model(x, nn.Linear(2)(relu(shared(relu(shared(x))))), dtype=np.float64))
+    assert ops(model) == ["linear_relu", "linear_relu", "linear"]
+    assert_same(run(model), run(model, keep=True))
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_what_a_program_returns_stays(training):
+    """The logits are returned by inference, also where a ReLU or a softmax follows them in the graph."""
+    x = nn.Input(6)
+    y = nn.Linear(3)(x)
+    end = nn.ReLU()(y)
+    graph = x.graph
+    assert [node.op.name for node in fuse(graph.up_to(y), y, training).nodes] == ["linear"]
+    assert [node.op.name for node in fuse(graph, y, training).nodes] == ["linear", "relu"]
+    assert [node.op.name for node in fuse(graph, end, training).nodes] == ["linear_relu"]
+    program = build(graph, end, "t", batch=2, training=training, hand="arrays", dtype=np.float64)
+    assert "linear_relu(" in str(program) and hasattr(program.arena, end.name)
+
+
+def test_fusing_leaves_the_graph_as_it_is():
+    model = everything()
+    before = [
+        (node.name, node.op, dict(node.inputs), dict(node.attributes), dict(node.outputs)) for node in model.graph.nodes
+    ]
+    tensors = dict(model.graph.tensors)
+    for training in (False, True):
+        fused = fuse(model.graph, model.logits, training)
+        assert isinstance(fused, Graph) and fused.nodes != model.graph.nodes
+        made = set()
+        for node in fused.nodes:  # in an order that runs
+            for value in node.inputs.values():
+                for one in value if isinstance(value, tuple) else (value,):
+                    assert one is None or one.kind != "value" or one.name in made
+            made |= {one.name for one in node.outputs.values()}
+        assert {t.name for t in fused.tensors.values() if t.kind == "value"} == made
+    assert before == [
+        (node.name, node.op, dict(node.inputs), dict(node.attributes), dict(node.outputs)) for node in model.graph.nodes
+    ]
+    assert tensors == model.graph.tensors
+
+
+@pytest.mark.parametrize("case", [case for _, case in ALL], ids=[name for name, _ in ALL])
+def test_what_a_model_ends_in_is_what_inference_returns(case):
+    """Also where the last layer only lays numbers out anew, and in lanes."""
+    model, node = case.model()
+    x, labels = images(model, 12)
+    if model.graph.of_kind("state"):
+        return  # in a trace they are as in training
+    for hand in ("arrays", "compiled"):
+        expected = model.trace(x, labels, hand=hand)[node.output.name]
+        got = model.logits_of(x, hand=hand, batch_size=8)
+        np.testing.assert_allclose(got, expected.reshape(got.shape), rtol=1e-12, atol=1e-12)
+
+
+def norms(join):
+    """Return a model of two batch norms and what joins them."""
+    x = nn.Input(4, 4, 3)
+    y = nn.Tanh()(x)
+    y = join(nn.BatchNorm()(y), nn.BatchNorm()(nn.Conv2d(3, 1)(y)), y)
+    return shifted(nn.Model(x, nn.Linear(2)(nn.Flatten()(y)), dtype=np.float64))
+
+
+@pytest.mark.parametrize(
+    ("join", "together", "apart"),
+    [
+        (lambda a, b, y: nn.ReLU()(a + b), 1, {"batch_norm": 1}),
+        (lambda a, b, y: nn.ReLU()(b + a), 1, {"batch_norm": 1}),
+        (lambda a, b, y: nn.ReLU()(y + b) + a, 1, {"batch_norm": 1, "add": 1}),
+        (lambda a, b, y: nn.ReLU()(a) + nn.ReLU()(b), 2, {"add": 1}),
+        (lambda a, b, y: nn.ReLU()(a + a) + b, 0, {"batch_norm": 2, "add": 2, "relu": 1}),
+        (lambda a, b, y: nn.ReLU()(a + b) + a, 1, {"batch_norm": 1, "add": 1}),
+        (lambda a, b, y: nn.ReLU()(a + b) + nn.Tanh()(a + b), 0, {"batch_norm": 2, "relu": 1}),
+    ],
+    ids=range(7),
+)
+def test_sums_of_batch_norms(join, together, apart):
+    model = norms(join)
+    called = ops(model)
+    assert called.count("batch_norm_relu") == together
+    assert {name: called.count(name) for name in apart} == apart
+    for hand in HANDS:
+        assert_same(run(model, hand=hand), run(model, hand=hand, keep=True))
+
+
+@pytest.mark.parametrize("hand", HANDS)
+@pytest.mark.parametrize("bias", [False, True])
+def test_batch_norm_is_folded_in_inference_alone(hand, bias):
+    x = nn.Input(5, 5, 2)
+    y = nn.BatchNorm()(nn.Conv2d(3, 2, bias=bias)(x))
+    y = nn.BatchNorm(name="last")(nn.Linear(4, bias=bias)(nn.Flatten()(nn.BatchNorm()(nn.Tanh()(y)))))
+    model = shifted(nn.Model(x, y, dtype=np.float64))
+    assert (
+        ops(model, training=False).count("batch_norm") == 1 and ops(model, training=False).count("fold_batch_norm") == 2
+    )
+    assert ops(model).count("batch_norm") == 3 and "fold_batch_norm" not in ops(model)
+    batch, _ = images(model, 4)
+    results = []
+    for keep in (False, True):
+        program = model.program(4, hand=hand, keep=keep)
+        results.append(program(batch, model.p, model.state, program.arena).copy())
+    np.testing.assert_allclose(*results, rtol=0, atol=1e-12)
+    assert np.ptp(results[0]) > 0.1
+
+
+@pytest.mark.parametrize("name", ["fold_norm1", "fold_norm1_shift", "fold_norm1_"])
+def test_a_layer_may_have_a_folds_name(name):
+    x = nn.Input(4, 4, 2)
+    y = nn.Flatten()(nn.BatchNorm()(nn.Conv2d(3, 3)(x)))
+    model = shifted(nn.Model(x, nn.Linear(3)(nn.Tanh(name=name)(y)), dtype=np.float64))
+    batch, _ = images(model, 4)
+    programs = [model.program(4, hand="arrays", keep=keep) for keep in (False, True)]
+    results = [program(batch, model.p, model.state, program.arena).copy() for program in programs]
+    np.testing.assert_allclose(*results, rtol=0, atol=1e-12)

@@ -1,0 +1,42 @@
+"""The same seed gives the same bits, at 1, 2 and 4 threads, of a whole training."""
+
+import numpy as np
+import pytest
+
+import byhand as bh
+from byhand.kernels import threads
+from tests.program.test_memory import residual
+from tests.train.small import bits, network, stripes
+
+DATA = stripes(100, size=28, classes=("down", "across", "even"))
+
+
+def lenet():
+    """Return LeNet-5, whose batches go in lanes."""
+    return bh.models.create("lenet5", classes=DATA.classes)
+
+
+def norms():
+    """Return a residual network with batch norm: sums over the whole batch, larger than a block."""
+    return residual(28, (8, 16), 3, classes=DATA.classes)
+
+
+def dropouts():
+    return network(28, norm=False, dropout=0.4)
+
+
+@pytest.mark.parametrize("make", [lenet, norms, dropouts])
+def test_a_training_has_the_same_bits_at_any_number_of_threads(make):
+    """By the trainer: steps in groups, a last batch that is smaller, the test set; the threads may outnumber the cores."""
+    data, found = DATA, []
+    if make is norms:
+        data = type(DATA)(np.repeat(DATA.images, 3, axis=3), DATA.labels, DATA.classes)
+    for number in (1, 2, 4, 2):
+        with threads.limit(number):
+            trainer = bh.Trainer(make(), bh.SGD(0.05, 0.9), batch_size=32, hand="compiled", clip_norm=1.0)
+            rows = trainer.fit(data, data.take(30), epochs=2, quiet=True)
+            found.append(
+                (rows, trainer.curve, bits(trainer), trainer.model.logits_of(data.images, hand="compiled").tobytes())
+            )
+    assert all(one == found[0] for one in found[1:])
+    assert rows[1]["loss"] < rows[0]["loss"]
