@@ -40,3 +40,16 @@ def test_a_training_has_the_same_bits_at_any_number_of_threads(make):
             )
     assert all(one == found[0] for one in found[1:])
     assert rows[1]["loss"] < rows[0]["loss"]
+
+
+def test_threads_may_change_between_steps():
+    """What was written down for one thread runs at four, and the other way round."""
+    images, labels = np.repeat(DATA.images[:32], 3, axis=3), DATA.labels[:32]
+    found = set()
+    for counts in ((1, 1, 1), (1, 4, 2), (4, 1, 4)):
+        trainer = bh.Trainer(norms(), bh.SGD(0.05, 0.9), hand="compiled")
+        for number in counts:
+            with threads.limit(number):
+                trainer.step(images, labels)
+        found.add(bits(trainer))
+    assert len(found) == 1
