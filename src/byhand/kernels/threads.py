@@ -27,7 +27,7 @@ from byhand.kernels.host import cores
 from byhand.kernels.kernel import kernel, mode, pack
 from byhand.kernels.record import Call
 
-SPIN = "4000"  # turns that a thread waits awake, some 10 microseconds; by default it waits so long that, where another
+SPIN = "20000"  # turns that a thread waits awake, some 50 microseconds; by default it waits so long that, where another
 # program has the core, a step takes ten times as long
 LAYERS = {
     "omp": "libgomp is there",

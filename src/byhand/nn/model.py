@@ -175,12 +175,8 @@ class Model:
             del self._programs[next(iter(self._programs))]  # the one not used for the longest time
         return program
 
-    def prepare(self, images: Any, rows: Any = None, *, out: Array | None = None, hand: str = DEFAULT_HAND) -> Array:
-        """Return images (N, H, W, C) as the network receives them: uint8 pixels scaled, floating point as it is.
-
-        rows: which of the images, by default all; out: where they are written, (rows, H, W, C).
-        Raises ShapeError where the images are not of the network's shape, ArgumentError where they hold something else.
-        """
+    def check(self, images: Any) -> Any:
+        """Return images as an array that `prepare` takes, or raise as it does."""
         images = np.asarray(images)
         if images.shape[1:] != self.input_shape or not len(images):
             hint = "; for a single image, give image[None]" if images.shape == self.input_shape else ""
@@ -189,6 +185,15 @@ class Model:
             raise ShapeError(f"{self.name}: images have the shape {images.shape}; expected (N, {expected}){hint}")
         if images.dtype != np.uint8 and images.dtype.kind != "f":
             raise ArgumentError(f"{self.name}: images hold {images.dtype}; expected uint8 (0 to 255) or floating point")
+        return images
+
+    def prepare(self, images: Any, rows: Any = None, *, out: Array | None = None, hand: str = DEFAULT_HAND) -> Array:
+        """Return images (N, H, W, C) as the network receives them: uint8 pixels scaled, floating point as it is.
+
+        rows: which of the images, by default all; out: where they are written, (rows, H, W, C).
+        Raises ShapeError where the images are not of the network's shape, ArgumentError where they hold something else.
+        """
+        images = self.check(images)
         if images.dtype == np.uint8 and hand == "compiled":
             count = len(images) if rows is None else len(rows)
             out = np.empty((count, *self.input_shape), self.dtype) if out is None else out
@@ -214,10 +219,11 @@ class Model:
         """Return the logits (N, classes) of images, a batch at a time."""
         images, parts = np.atleast_1d(images), []
         for start in range(0, max(1, len(images)), integer("batch_size", batch_size)):
-            x = self.prepare(images[start : start + batch_size], hand=hand)
-            program = self.program(len(x), hand=hand)
+            some = self.check(images[start : start + batch_size])
+            program = self.program(len(some), hand=hand)
+            x = self.prepare(some, out=program.images[0], hand=hand)
             parts.append(program(x, self.p, self.state, program.arena).copy())
-        return np.concatenate(parts)
+        return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
     def predict(self, images: Any, *, batch_size: int = 250, hand: str = DEFAULT_HAND) -> Array:
         """Return the probability of each class: images (N, H, W, C) uint8 or floating point -> (N, classes)."""

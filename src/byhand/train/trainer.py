@@ -103,12 +103,11 @@ class Trainer:
 
         The learning rate is the optimiser's own: a schedule needs to know how long a training is, which `fit` does.
         """
-        images = np.asarray(images)
-        self.model.prepare(images, [0], hand="arrays")  # what does not fit is refused before a program is made
+        images = self.model.check(images)  # what does not fit is refused before a program is made
         labels = check_labels(labels, len(self.model.classes))
         if labels.shape != images.shape[:1]:
             raise ShapeError(f"Trainer: labels have the shape {labels.shape}; expected ({len(images)},), one an image")
-        return float(self._steps_on(images, labels, len(images), [self.optimizer.lr])[0][0])
+        return float(self._run(images, labels, len(images), [self.optimizer.lr])["loss"][0])
 
     def _steps_on(
         self, images: Any, labels: Any, batch: int, rates: Sequence[float], rows: Any = None
@@ -117,6 +116,12 @@ class Trainer:
 
         rows: which of the images, by default all.
         """
+        results = self._run(images, labels, batch, rates, rows)
+        truth = labels.reshape(len(rates), batch)
+        return results["loss"], (results["probabilities"].argmax(2) == truth).sum(1)
+
+    def _run(self, images: Any, labels: Any, batch: int, rates: Sequence[float], rows: Any = None) -> dict[str, Array]:
+        """Do updates; return what the last layer wrote in each."""
         model, count, program = self.model, len(rates), self.program(batch)
         x, truth = program.images[:count], labels.reshape(count, batch)
         model.prepare(images, rows, out=x.reshape(-1, *model.input_shape), hand=self.hand)
@@ -126,7 +131,7 @@ class Trainer:
             lr=np.asarray(rates), t=t,
         )  # fmt: skip
         self.steps += count
-        return results["loss"], (results["probabilities"].argmax(2) == truth).sum(1)
+        return results
 
     def fit(
         self,
