@@ -1,0 +1,67 @@
+"""Convolutions and matrix products of sizes that fill tiles, strips and lanes, or just do not: more than the loops can do."""
+
+import numpy as np
+import pytest
+
+import byhand as bh
+
+# images, height, width, groups, channels and filters of a group, kernel, stride, padding, dilation
+CONVOLUTIONS = [
+    (1, 1, 1, 1, 1, 1, (1, 1), 1, "valid", 1),
+    (1, 1, 1, 1, 100, 17, (1, 1), 1, "valid", 1),
+    (3, 5, 4, 1, 3, 100, (3, 3), 1, "same", 1),
+    (1, 31, 29, 1, 3, 33, (7, 7), 2, 3, 1),
+    (2, 13, 3, 1, 100, 31, (3, 2), (2, 1), (0, 2, 1, 0), 1),
+    (70, 8, 8, 1, 17, 40, (3, 3), 1, 1, 1),
+    (130, 3, 3, 1, 64, 64, (3, 3), 1, 1, 1),
+    (4, 33, 15, 1, 16, 16, (3, 3), 2, 1, 1),
+    (2, 20, 20, 1, 8, 70, (3, 3), 3, 2, 2),
+    (2, 9, 8, 17, 1, 1, (3, 3), 1, 1, 1),
+    (2, 17, 18, 100, 1, 1, (5, 3), 2, "same", 1),
+    (3, 9, 8, 3, 17, 5, (3, 3), 2, "same", (2, 1)),
+    (2, 14, 14, 5, 1, 3, (3, 3), 1, 1, 1),
+    (1, 60, 60, 1, 32, 48, (3, 3), 1, 1, 1),
+    (1, 7, 7, 1, 300, 300, (3, 3), 1, 1, 1),
+]
+LIMIT = {np.float64: 1e-13, np.float32: 2e-5}
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["float64", "float32"])
+@pytest.mark.parametrize("case", CONVOLUTIONS, ids=lambda case: "-".join(map(str, case)).replace(" ", ""))
+def test_a_convolution_does_what_numpy_does(case, dtype):
+    images, height, width, groups, depth, share, kernel, stride, padding, dilation = case
+    rng = np.random.default_rng(0)
+    x, weight, bias = (
+        rng.standard_normal(shape).astype(dtype)
+        for shape in ((images, height, width, groups * depth), (*kernel, depth, groups * share), (groups * share,))
+    )
+    attributes = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    expected, got = (bh.conv2d(x, weight, bias, hand=hand, **attributes) for hand in ("arrays", "compiled"))
+    close(got, expected, dtype)
+    grad = rng.standard_normal(expected.shape).astype(dtype)
+    expected, got = (
+        bh.conv2d.backward(grad, x, weight, bias, hand=hand, **attributes) for hand in ("arrays", "compiled")
+    )
+    for ours, theirs in zip(got, expected, strict=True):
+        close(ours, theirs, dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["float64", "float32"])
+@pytest.mark.parametrize(
+    "sizes", [(1, 1, 1), (1, 1352, 10), (13, 100, 33), (64, 400, 120), (65, 17, 300), (300, 31, 7)], ids=str
+)
+def test_a_matrix_product_does_what_numpy_does(sizes, dtype):
+    rows, depth, units = sizes
+    rng = np.random.default_rng(0)
+    x, weight, bias, grad = (
+        rng.standard_normal(shape).astype(dtype) for shape in ((rows, depth), (depth, units), (units,), (rows, units))
+    )
+    close(bh.linear(x, weight, bias), bh.linear(x, weight, bias, hand="arrays"), dtype)
+    passes = (bh.linear.backward(grad, x, weight, bias, hand=hand) for hand in ("compiled", "arrays"))
+    for ours, theirs in zip(*passes, strict=True):
+        close(ours, theirs, dtype)
+
+
+def close(got, expected, dtype):
+    assert np.isfinite(got).all()
+    assert np.abs(got - expected).max() <= LIMIT[dtype] * max(1, np.abs(expected).max())
