@@ -139,3 +139,12 @@ def test_a_single_call_takes_other_types_too(hand):
         for kind in (np.asarray, lambda one: one.astype(np.int32), np.asfortranarray)
     ]
     assert len(set(losses)) == 1
+
+
+def test_images_of_another_batch_are_refused():
+    model = small()
+    program = model.program(4, hand="compiled")
+    x, _ = images(model, 4, 0)
+    assert program(x, model.p, model.state, program.arena).shape[0] == 4
+    with pytest.raises(bh.ShapeError, match=r"the program was made for .*; got .*: make one for that batch"):
+        program(x[:1], model.p, model.state, program.arena)

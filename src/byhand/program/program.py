@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from byhand import kernels
+from byhand.errors import ShapeError
 from byhand.files import cache_folder, write_whole
 from byhand.graph import Graph, Tensor
 from byhand.ops.op import Array
@@ -158,6 +159,10 @@ class Recording:
     def run(self, inputs: Sequence[Any], settings: dict[str, Any], steps: int) -> None:
         """Run some steps."""
         for ours, theirs in zip(self.inputs, inputs):
+            if theirs.shape[1:] != ours.shape[1:]:
+                raise ShapeError(
+                    f"the program was made for {ours.shape[1:]}; got {theirs.shape[1:]}: make one for that batch"
+                )
             if theirs.ctypes.data != ours.ctypes.data:
                 ours[:steps] = theirs
         for name, values in settings.items():
