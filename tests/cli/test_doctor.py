@@ -7,15 +7,8 @@ import pytest
 
 from byhand.kernels.host import TARGETS, cores
 from tests.cli.typed import byhand
+from tests.kernels.process import OURS
 
-OURS = (
-    "BYHAND_THREADS",
-    "BYHAND_TARGET",
-    "BYHAND_DEBUG",
-    "NUMBA_DISABLE_JIT",
-    "NUMBA_NUM_THREADS",
-    "NUMBA_THREADING_LAYER",
-)
 TITLES = (
     "processor",
     "kernels are for",

@@ -321,7 +321,7 @@ def mutate(about, data):
             parent[key] = {"kind": "WarmUp", "then": parent[key]}
 
 
-@settings(max_examples=400)
+@settings(max_examples=600)
 @given(data=st.data())
 def test_changed_fields(tmp_path_factory, data):
     header, about, numbers = unpack(saved(data.draw(st.sampled_from(["small", "rich"]))))

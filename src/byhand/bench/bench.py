@@ -5,7 +5,6 @@ import platform
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib import metadata
-from pathlib import Path
 from statistics import geometric_mean
 from typing import Any
 
@@ -13,6 +12,7 @@ from byhand.bench.peers import PEERS, Entry, byhand, family
 from byhand.bench.process import Failed, Numbers, Process
 from byhand.bench.table import figure
 from byhand.bench.work import WORKS, Work
+from byhand.kernels import host
 from byhand.ops import DEFAULT_HAND
 
 ROUNDS, SECONDS = 5, 0.5
@@ -162,13 +162,8 @@ def check(first: Numbers, numbers: Numbers) -> None:
 
 def machine() -> str:
     """Return the processor's name, its cores, and the versions that matter."""
-    name = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        lines = info.read_text().splitlines()
-        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
-        flags = next((line.split() for line in lines if line.startswith("flags")), [])
-        name += " with AVX-512" if "avx512f" in flags else " with AVX2" if "avx2" in flags else ""
+    name = host.name()
+    name += {"avx512": " with AVX-512", "avx2": " with AVX2"}.get(host.host().target, "")
     versions = [f"Python {platform.python_version()}"]
     for package, title in (("numpy", "NumPy"), ("torch", "PyTorch"), ("jax", "JAX"), ("onnxruntime", "onnxruntime")):
         try:

@@ -10,7 +10,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from byhand.kernels.host import host
-from byhand.kernels.vectors import BIT, REALS, WORD, Vectors
+from byhand.kernels.vectors import BIT, REALS, WORD, Vectors, plain
 
 
 class How(NamedTuple):
@@ -106,14 +106,6 @@ def scatter_intrinsic(dtype: str) -> Any:
         ), codegen  # fmt: skip
 
     return scatter
-
-
-def plain(context: Any, builder: Any, signature: Any, values: Any) -> list[Any]:
-    """Return an intrinsic's arguments, of arrays their addresses."""
-    return [
-        context.make_array(kind)(context, builder, value).data if isinstance(kind, types.Array) else value
-        for kind, value in zip(signature.args, values)
-    ]
 
 
 def _at(builder: Any, real: Any, pointer: Any, offset: Any, kind: Any = None) -> Any:

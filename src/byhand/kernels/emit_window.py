@@ -10,10 +10,9 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from byhand.kernels.vectors import HALF, REALS, WORD, plain
 from byhand.kernels.window import BYTES
 
-WORD, HALF = ir.IntType(64), ir.IntType(32)
-REALS = {"f4": ir.FloatType(), "f8": ir.DoubleType()}
 WINDOWS = ((2, 2), (3, 3))  # (rows, columns) of pooling windows that need no loop
 OVERLAPS = ((1, 1), (1, 2), (2, 1), (2, 2))  # of those of the windows over one pixel
 W: Any = types.intp
@@ -30,7 +29,7 @@ def largest(dtype: str) -> Any:
         return types.void(x, W, W, W, W, W, W, W, W, W, y, where, W, W), codegen
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        x, at, step, count, down, across, rows, columns, place, wide, y, where, to, channels = _plain(
+        x, at, step, count, down, across, rows, columns, place, wide, y, where, to, channels = plain(
             context, builder, signature, arguments
         )
         write = Vectors(builder, dtype)
@@ -66,7 +65,7 @@ def total(dtype: str) -> Any:
         return types.void(x, W, W, W, W, W, W, W, SCALES[dtype], y, W, W), codegen
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        x, at, step, count, down, across, rows, columns, scale, y, to, channels = _plain(
+        x, at, step, count, down, across, rows, columns, scale, y, to, channels = plain(
             context, builder, signature, arguments
         )
         write = Vectors(builder, dtype)
@@ -93,7 +92,7 @@ def won(dtype: str) -> Any:
         return types.void(x, W, W, W, W, W, W, W, W, where, y, W, W), codegen
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        x, at, down, across, rows, columns, place, upward, leftward, where, y, to, channels = _plain(
+        x, at, down, across, rows, columns, place, upward, leftward, where, y, to, channels = plain(
             context, builder, signature, arguments
         )
         write = Vectors(builder, dtype)
@@ -121,7 +120,7 @@ def dealt(dtype: str) -> Any:
         return types.void(x, W, W, W, W, where, y, W, W), codegen
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        x, at, count, columns, place, where, y, to, channels = _plain(context, builder, signature, arguments)
+        x, at, count, columns, place, where, y, to, channels = plain(context, builder, signature, arguments)
         write = Vectors(builder, dtype)
 
         def start(i: Any, c: Any) -> list[Any]:
@@ -146,7 +145,7 @@ def repeated(dtype: str) -> Any:
         return types.void(x, W, W, W, SCALES[dtype], y, W, W), codegen
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        x, at, count, columns, scale, y, to, channels = _plain(context, builder, signature, arguments)
+        x, at, count, columns, scale, y, to, channels = plain(context, builder, signature, arguments)
         write = Vectors(builder, dtype)
 
         def start(i: Any, c: Any) -> list[Any]:
@@ -156,14 +155,6 @@ def repeated(dtype: str) -> Any:
         return context.get_dummy_value()
 
     return vectors
-
-
-def _plain(context: Any, builder: Any, signature: Any, arguments: Any) -> list[Any]:
-    """Return the arguments, of arrays their addresses."""
-    return [
-        context.make_array(kind)(context, builder, value).data if isinstance(kind, types.Array) else value
-        for kind, value in zip(signature.args, arguments)
-    ]
 
 
 class Vectors:

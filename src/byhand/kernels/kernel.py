@@ -156,7 +156,7 @@ def compiled(function: Callable[..., None]) -> Callable[..., None]:
             with record.hand():
                 function(*arrays, **attributes)
             return
-        copies = [each(lambda one: one if fits(one) else contiguous(one), value) for value in arrays]
+        copies = [each(lambda one: one if fits(one) else one.copy(order="C"), value) for value in arrays]
         with record.at_once(), record.hand():
             function(*copies, **attributes)
         for value, copy in zip(arrays, copies):
@@ -186,11 +186,6 @@ def fits(value: Any) -> bool:
     if isinstance(value, tuple):
         return all(map(fits, value))
     return not isinstance(value, np.ndarray) or (value.flags.c_contiguous and value.flags.aligned)
-
-
-def contiguous(array: Any) -> Any:
-    """Return a copy of an array that a kernel can take."""
-    return array.copy(order="C")
 
 
 def each(function: Callable[[Any], Any], value: Any) -> Any:

@@ -6,12 +6,21 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from llvmlite import ir
+from numba import types
 from numba.core.cgutils import get_or_insert_function
 
 from byhand.kernels.host import host
 
 WORD, HALF, BIT = ir.IntType(64), ir.IntType(32), ir.IntType(1)
 REALS = {"f4": ir.FloatType(), "f8": ir.DoubleType()}
+
+
+def plain(context: Any, builder: Any, signature: Any, values: Any) -> list[Any]:
+    """Return an intrinsic's arguments, of arrays their addresses."""
+    return [
+        context.make_array(kind)(context, builder, value).data if isinstance(kind, types.Array) else value
+        for kind, value in zip(signature.args, values)
+    ]
 
 
 class Vectors:

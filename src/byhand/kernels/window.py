@@ -101,7 +101,7 @@ def _emit(name: str) -> Callable[[str], Any]:
 
 
 def _version() -> Any:
-    return [Path(__file__).with_name(name).read_bytes() for name in ("window.py", "emit_window.py")]
+    return [Path(__file__).with_name(name).read_bytes() for name in ("window.py", "emit_window.py", "vectors.py")]
 
 
 largest = Native(one_largest, _emit("largest"), _version)

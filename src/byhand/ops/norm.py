@@ -292,14 +292,13 @@ def batch_cut(x):
     return rows, share(x.size // channels, rows), line * channels
 
 
-@compiled
-def batch_norm_compiled(x, gamma, beta, running_mean, running_var, y, mean, inv_std, *, eps, momentum, training):
+def batch_norm_lines(x, gamma, beta, running_mean, running_var, mean, inv_std, eps, momentum, training):
+    """Write mean and inv_std; return the lines of mean, factor and term that make y of x."""
     rows, blocks, line = batch_cut(x)
-    channels, flat = mean.size, x.reshape(-1)
+    channels = mean.size
     if training:
         means, squares = scratch(blocks, channels, dtype=x.dtype), scratch(blocks, channels, dtype=x.dtype)
-        sums = scratch(blocks, 3, line, dtype=x.dtype)
-        launch(batch_norm_sums, blocks, flat, means, squares, sums, rows)
+        launch(batch_norm_sums, blocks, x.reshape(-1), means, squares, scratch(blocks, 3, line, dtype=x.dtype), rows)
         count = x.size // channels
         launch(
             batch_norm_merge, 1, means, squares, mean, inv_std, running_mean, running_var, count, rows, eps, momentum
@@ -308,7 +307,14 @@ def batch_norm_compiled(x, gamma, beta, running_mean, running_var, y, mean, inv_
         launch(batch_norm_running, 1, running_mean, running_var, mean, inv_std, eps)
     lines = scratch(3, line, dtype=x.dtype)
     launch(batch_norm_line, 1, gamma, beta, mean, inv_std, lines)
-    launch(batch_norm_apply, blocks, flat, lines, y.reshape(-1), rows * channels)
+    return lines
+
+
+@compiled
+def batch_norm_compiled(x, gamma, beta, running_mean, running_var, y, mean, inv_std, *, eps, momentum, training):
+    lines = batch_norm_lines(x, gamma, beta, running_mean, running_var, mean, inv_std, eps, momentum, training)
+    rows, blocks, _ = batch_cut(x)
+    launch(batch_norm_apply, blocks, x.reshape(-1), lines, y.reshape(-1), rows * mean.size)
 
 
 @compiled

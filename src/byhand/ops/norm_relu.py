@@ -27,11 +27,8 @@ from byhand.ops.norm import (
     batch_norm_backward_arrays,
     batch_norm_backward_loops,
     batch_norm_backward_merge,
-    batch_norm_line,
+    batch_norm_lines,
     batch_norm_loops,
-    batch_norm_merge,
-    batch_norm_running,
-    batch_norm_sums,
     batch_sample,
     fill,
     fold,
@@ -156,21 +153,10 @@ def batch_norm_relu_sums(x, y, grad_y, g, mean, lines, sums, rows, block):
 def batch_norm_relu_compiled(
     x, gamma, beta, running_mean, running_var, shortcut, y, mean, inv_std, *, eps, momentum, training
 ):  # fmt: skip
-    rows, blocks, line = batch_cut(x)
-    channels, flat = mean.size, x.reshape(-1)
-    if training:
-        means, squares = scratch(blocks, channels, dtype=x.dtype), scratch(blocks, channels, dtype=x.dtype)
-        launch(batch_norm_sums, blocks, flat, means, squares, scratch(blocks, 3, line, dtype=x.dtype), rows)
-        count = x.size // channels
-        launch(
-            batch_norm_merge, 1, means, squares, mean, inv_std, running_mean, running_var, count, rows, eps, momentum
-        )
-    else:
-        launch(batch_norm_running, 1, running_mean, running_var, mean, inv_std, eps)
-    lines = scratch(3, line, dtype=x.dtype)
-    launch(batch_norm_line, 1, gamma, beta, mean, inv_std, lines)
+    lines = batch_norm_lines(x, gamma, beta, running_mean, running_var, mean, inv_std, eps, momentum, training)
+    (rows, blocks, _), flat = batch_cut(x), x.reshape(-1)
     more = flat[:0] if shortcut is None else shortcut.reshape(-1)
-    launch(batch_norm_relu_apply, blocks, flat, lines, more, y.reshape(-1), rows * channels)
+    launch(batch_norm_relu_apply, blocks, flat, lines, more, y.reshape(-1), rows * mean.size)
 
 
 @compiled
