@@ -17,44 +17,44 @@ needs_mprotect = pytest.mark.skipif(sys.platform == "win32", reason="no mprotect
 
 @kernel
 def run_tile(
-    a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segment, b_step,
+    a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segments, b_step,
     c, c_start, c_rows, columns, start, bias, bias_start, relu, block,
 ):  # fmt: skip
     tile(
-        a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segment, b_step,
+        a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segments, b_step,
         c, c_start, c_rows, columns, start, bias, bias_start, relu,
     )  # fmt: skip
 
 
 @kernel
 def run_per_channel(
-    a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segment, b_step,
+    a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segments, b_step,
     c, c_start, c_rows, columns, start, bias, bias_start, relu, block,
 ):  # fmt: skip
     tile_per_channel(
-        a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segment, b_step,
+        a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segments, b_step,
         c, c_start, c_rows, columns, start, bias, bias_start, relu,
     )  # fmt: skip
 
 
 @kernel
 def run_per_tap(
-    a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segment, b_step,
+    a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segments, b_step,
     c, c_start, c_rows, columns, start, bias, bias_start, relu, block,
 ):  # fmt: skip
     tile_per_tap(
-        a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segment, b_step,
+        a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segments, b_step,
         c, c_start, c_rows, columns, start, bias, bias_start, relu,
     )  # fmt: skip
 
 
 @kernel
 def run_of_list(
-    a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segment, b_step,
+    a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segments, b_step,
     c, c_start, c_rows, columns, start, bias, bias_start, relu, block,
 ):  # fmt: skip
     tile_of_list(
-        a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segment, b_step,
+        a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segments, b_step,
         c, c_start, c_rows, columns, start, bias, bias_start, relu,
     )  # fmt: skip
 
@@ -83,22 +83,25 @@ class Case:
         length = 1 if flat else length
         first, segment, a_start, b_start, c_start, bias_start = rng.integers(0, 3, 6)
         b_step = columns + 1 if self.b_wide else 1
-        b_segment = b_step if flat else length * b_step
         a_step = columns + 2 if self.a_wide else int(rng.integers(1, 3))
         self.a_rows = first_rows(rng.permutation(rows) * 5, first)
         self.a_segments = first_rows(rng.permutation(segments) * 7, segment)
+        self.b_segments = first_rows(rng.permutation(segments) * (length * b_step + 1), segment)
         self.c_rows = first_rows(rng.permutation(rows) * (columns + int(rng.integers(0, 3))), first)
         m, n, t, k = np.ix_(*map(np.arange, (rows, columns, segments, length)))
         self.at_a = a_start + self.a_rows[first + m] + self.a_segments[segment + t] + k * a_step + self.a_wide * n
-        self.at_b = b_start + t * b_segment + k * b_step + self.b_wide * n
+        self.at_b = (
+            b_start + (self.b_segments[segment + t] if self.b_wide else t * b_step) + k * b_step + self.b_wide * n
+        )
         self.at_c = (c_start + self.c_rows[first + m] + n)[..., 0, 0]
         a, b, c = (rng.standard_normal(at.max(initial=-1) + 1) for at in (self.at_a, self.at_b, self.at_c))
         bias = rng.standard_normal(bias_start + columns)
         self.a, self.b, self.c, self.bias = (place(one.astype(dtype)) for one in (a, b, c, bias))
-        self.a_rows, self.a_segments, self.c_rows = map(place, (self.a_rows, self.a_segments, self.c_rows))
+        tables = self.a_rows, self.a_segments, self.b_segments, self.c_rows
+        self.a_rows, self.a_segments, self.b_segments, self.c_rows = map(place, tables)
         self.arguments = (
             self.a, int(a_start), self.a_rows, int(first), rows, self.a_segments, int(segment), segments, length, a_step,
-            self.b, int(b_start), b_segment, b_step, self.c, int(c_start), self.c_rows, columns, start, self.bias,
+            self.b, int(b_start), self.b_segments, b_step, self.c, int(c_start), self.c_rows, columns, start, self.bias,
             int(bias_start), relu,
         )  # fmt: skip
         self.start, self.relu, self.bias_start = start, relu, bias_start

@@ -235,6 +235,25 @@ def test_in_real_programs_nothing_overlaps_that_is_needed(make, settings):
     assert all(array.ctypes.data % array.itemsize == 0 for array in every)
 
 
+@pytest.mark.parametrize("settings", [{}, {"train": True}, {"train": True, "keep": True}])
+@pytest.mark.parametrize("hand", ["arrays", "compiled"])
+def test_what_is_kept_is_allocated_once(hand, settings):
+    """The last layer's outputs lie in `outputs`; of the arena's memory every byte is some other array's."""
+    program = plain().program(512, hand=hand, **settings)
+    parts = [part.arena for part in getattr(program.arena, "lanes", [])] or [program.arena]
+    for part in parts:
+        arrays = {name: array for name, array in vars(part).items() if isinstance(array, np.ndarray)}
+        rest = [array for name, array in arrays.items() if name not in program.outputs]
+        pieces = {id(memory(array)): memory(array) for array in rest}
+        (piece,) = pieces.values()
+        taken = np.zeros(piece.nbytes, bool)
+        for array in rest:
+            start = array.ctypes.data - piece.ctypes.data
+            taken[start : start + array.nbytes] = True
+        kept = max(arrays[name].nbytes for name in program.outputs)
+        assert kept > 1000 and (~taken).sum() < ALIGNMENT * (1 + len(rest)) < kept
+
+
 @pytest.mark.parametrize("hand", HANDS)
 def test_a_trace_keeps_every_array_apart(hand):
     model = plain()

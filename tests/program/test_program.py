@@ -244,7 +244,7 @@ def test_a_program_can_be_read():
     ]  # fmt: skip
     lines = [line.partition("  # ")[0] for line in text.splitlines()[1:]]
     assert max(map(len, lines)) <= 120 and max(map(len, text.splitlines())) < 170
-    updating = str(model.program(64, train=True, update=UPDATE))
+    updating = str(model.program(64, train=True, update=UPDATE, hand="arrays"))
     assert updating.splitlines()[-3:] == [
         "    # update: every parameter in one buffer", "    double_step(p.flat, g.flat, lr=lr)", "    return arena.loss",
     ]  # fmt: skip
@@ -368,6 +368,8 @@ def test_a_batch_too_large_for_memory():
                 ArgumentError, match=r"this batch needs [\d,]+\.\d GB, which there is no memory for; use a smaller"
             ):
                 model.program(batch, **settings).arena  # noqa: B018
+            with pytest.raises(ArgumentError, match="there is no memory for; use a smaller"):
+                model.program(batch, **settings).images  # noqa: B018
     assert model.program(10**12).text.startswith('"""article')
 
 

@@ -1,17 +1,19 @@
 """Attributes become literals or are refused; no name and no text of a user becomes code."""
 
 import ast
+import functools
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from byhand import nn
+from byhand import kernels, nn
 from byhand.errors import ArgumentError
-from byhand.program.source import literal
+from byhand.program.source import Update, literal
 from tests.nn.cases import images
-from tests.program.kinds import KINDS, UPDATE
+from tests.nn.networks import plain
+from tests.program.kinds import KINDS, UPDATE, double_step
 
 # literals -------------------------------------------------------------------------------------------------------------
 
@@ -96,7 +98,27 @@ def test_an_input_does_not_hide_the_updates_function_or_float():
     for name, update in (("double_step", UPDATE), ("float", None)):
         x = nn.Input(3, name=name)
         with pytest.raises(ArgumentError, match=r"give nn.Input another name"):
-            nn.Model(x, nn.Linear(2)(x)).program(2, train=True, update=update)
+            nn.Model(x, nn.Linear(2)(x)).program(2, train=True, update=update, hand="arrays")
+
+
+def test_a_compiled_program_refuses_an_update_that_would_run_only_while_it_is_recorded():
+    model = plain()
+    wrapped = functools.wraps(double_step)(lambda p, g, *, lr: double_step(p, g, lr=lr))
+    for function in (double_step, wrapped):
+        with pytest.raises(
+            ArgumentError, match=r"^the update double_step is no compiled hand; let it .* take hand='arrays'$"
+        ):
+            model.program(2, train=True, update=Update((function,), UPDATE.lines))
+    compiled = kernels.compiled(double_step)
+    for hand, function in (
+        ("compiled", compiled),
+        ("arrays", double_step),
+        ("loops", double_step),
+        ("arrays", compiled),
+    ):
+        assert "double_step(p.flat" in str(
+            model.program(2, train=True, hand=hand, update=Update((function,), UPDATE.lines))
+        )
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from byhand.kernels.host import host
-from byhand.kernels.vectors import BIT, REALS, WORD, Vectors, plain
+from byhand.kernels.vectors import BIT, LINE, REALS, WORD, Vectors, plain, prefetch
 
 
 class How(NamedTuple):
@@ -22,7 +22,7 @@ class How(NamedTuple):
     rows: tuple[int, ...]  # of the tiles
 
 
-KINDS = {  # how many rows a tile has is what registers allow; the rows left over are done in tiles of fewer
+KINDS = {  # how many rows a tile has is what registers allow (of a matrix: host.py); rows left over are done in tiles of fewer
     "matrix": How(False, True, False, (6, 2, 1)),
     "channel": How(True, True, False, (6, 2, 1)),
     "tap": How(True, True, True, (6, 2, 1)),
@@ -35,47 +35,23 @@ def tile_intrinsic(dtype: str, how: str) -> Any:
 
     @intrinsic
     def tile(
-        typing, a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segment, b_step,
+        typing, a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segments, b_step,
         c, c_start, c_rows, columns, start, bias, bias_start, relu,
     ):  # fmt: skip
         def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            (
-                a,
-                a_start,
-                a_rows,
-                first,
-                rows,
-                segments_at,
-                segment,
-                segments,
-                length,
-                a_step,
-                b,
-                b_start,
-                b_segment,
-                b_step,
-                c,
-                c_start,
-                c_rows,
-                columns,
-                start,
-                bias,
-                bias_start,
-                relu,
-            ) = (  # fmt: skip
-                plain(context, builder, signature, values)
-            )
+            (a, a_start, a_rows, first, rows, segments_at, segment, segments, length, a_step, b, b_start, b_segments, b_step, c,
+             c_start, c_rows, columns, start, bias, bias_start, relu) = plain(context, builder, signature, values)  # fmt: skip
             at = partial(_at, builder, REALS[dtype])
             given = [
                 at(a, a_start), at(a_rows, first, WORD), rows, at(segments_at, segment, WORD), segments, length, a_step,
-                at(b, b_start), b_segment, b_step, at(c, c_start), at(c_rows, first, WORD), columns, start,
+                at(b, b_start), at(b_segments, segment, WORD), b_step, at(c, c_start), at(c_rows, first, WORD), columns, start,
                 at(bias, bias_start), builder.zext(relu, WORD) if relu.type == BIT else relu,
             ]  # fmt: skip
             _call_panel(builder, dtype, how, columns, given)
             return context.get_dummy_value()
 
         return types.void(
-            a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segment, b_step,
+            a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segments, b_step,
             c, c_start, c_rows, columns, start, bias, bias_start, relu,
         ), codegen  # fmt: skip
 
@@ -108,6 +84,31 @@ def scatter_intrinsic(dtype: str) -> Any:
     return scatter
 
 
+def fetch_intrinsic(dtype: str) -> Any:
+    """Return `fetch` as an intrinsic."""
+
+    @intrinsic
+    def fetch(typing, a, first, last):
+        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            a, first, last = plain(context, builder, signature, values)
+            before, head, body, after = builder.block, *(builder.append_basic_block() for _ in range(3))
+            builder.branch(head)
+            builder.position_at_end(head)
+            i = builder.phi(WORD)
+            i.add_incoming(first, before)
+            builder.cbranch(builder.icmp_signed("<", i, last), body, after)
+            builder.position_at_end(body)
+            prefetch(builder, _at(builder, REALS[dtype], a, i), False)
+            i.add_incoming(builder.add(i, WORD(LINE // int(dtype[1]))), body)
+            builder.branch(head)
+            builder.position_at_end(after)
+            return context.get_dummy_value()
+
+        return types.void(a, first, last), codegen
+
+    return fetch
+
+
 def _at(builder: Any, real: Any, pointer: Any, offset: Any, kind: Any = None) -> Any:
     return builder.gep(pointer, [offset], source_etype=kind or real)
 
@@ -115,9 +116,8 @@ def _at(builder: Any, real: Any, pointer: Any, offset: Any, kind: Any = None) ->
 def _call_panel(builder: Any, dtype: str, how: str, columns: Any, given: list[Any]) -> None:
     """Call the panel that fits the columns."""
     after = builder.append_basic_block()
-    for width, vectors, masked, more_than in _choices(
-        dtype, host().vectors if how in KINDS and KINDS[how].b_wide else 2 * host().vectors
-    ):
+    kind = KINDS.get(how, KINDS["list"])
+    for width, vectors, masked, more_than in _choices(dtype, kind):
         function = _panel(builder.module, dtype, width, vectors, masked, how)
         if more_than:
             use, other = builder.append_basic_block(), builder.append_basic_block()
@@ -130,16 +130,18 @@ def _call_panel(builder: Any, dtype: str, how: str, columns: Any, given: list[An
     builder.position_at_end(after)
 
 
-def _choices(dtype: str, most: int) -> list[tuple[int, int, bool, int]]:
+def _choices(dtype: str, how: How) -> list[tuple[int, int, bool, int]]:
     """Return the panels, widest first: lanes, vectors, masked, and how many columns are too few for it to be chosen.
 
-    AVX-512 masks cost nothing there; elsewhere a whole panel has a function of its own, without.
+    A whole panel has a function of its own, without masks. AVX-512 has them for nothing, but where what is loaded is multiplied
+    by a vector: without a mask that is one instruction, and the register that holds it is free.
     """
+    most = host().vectors * (1 if how.b_wide else 2)
     lanes = host().lanes(dtype)
     if lanes * most == 1:
         return [(1, 1, False, 0)]
     choices = [(lanes, n, True, lanes * (n - 1)) for n in range(most, 0, -1)]
-    if host().target != "avx512":
+    if host().target != "avx512" or how.a_wide:
         choices.insert(0, (lanes, most, False, lanes * most - 1))
     if host().width >= 32:  # half a vector serves few columns at twice the pace
         choices[-1] = (lanes, 1, True, lanes // 2)
@@ -153,27 +155,9 @@ def _panel(module: Any, dtype: str, lanes: int, vectors: int, masked: bool, how:
     if name in module.globals:
         return module.globals[name]
     number, words = REALS[dtype].as_pointer(), WORD.as_pointer()
+    kinds = [number, words, WORD, words, WORD, WORD, WORD, number, words, WORD, number, words, WORD, WORD, number, WORD]
     if how == "scatter":
         kinds = [number, words, WORD, words, WORD, number, number, words, WORD]
-    else:
-        kinds = [
-            number,
-            words,
-            WORD,
-            words,
-            WORD,
-            WORD,
-            WORD,
-            number,
-            WORD,
-            WORD,
-            number,
-            words,
-            WORD,
-            WORD,
-            number,
-            WORD,
-        ]
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
     function.linkage = "internal"
     function.attributes.add("noinline")
@@ -222,14 +206,15 @@ class Panel(Vectors):
     def __init__(self, function: Any, dtype: str, lanes: int, vectors: int, masked: bool, how: How) -> None:
         super().__init__(function, dtype, lanes, vectors, masked)
         self.how = how
-        (self.a, self.a_rows, self.rows, self.a_segments, self.segments, self.length, self.a_step, self.b, self.b_segment,
+        (self.a, self.a_rows, self.rows, self.a_segments, self.segments, self.length, self.a_step, self.b, self.b_segments,
          self.b_step, self.c, self.c_rows, self.columns, self.start, self.bias, self.relu) = function.args  # fmt: skip
 
     def emit(self) -> None:
         """Write the function: whole tiles as long as there are rows, then fewer and fewer rows at once."""
         self.hide(self.columns)
-        whole = [host().rows] if self.how.b_wide else []
-        for m, rows in self.each(self.rows, [*whole, *(few for few in self.how.rows if not whole or few < whole[0])]):
+        whole = host().rows if self.vectors > 1 else min(8, host().rows)  # so many addresses stay in registers
+        most = [] if self.how.a_wide else [whole]
+        for m, rows in self.each(self.rows, [*most, *(few for few in self.how.rows if not most or few < most[0])]):
             self._tile(m, rows)
         self.builder.ret_void()
 
@@ -238,6 +223,8 @@ class Panel(Vectors):
         build, new, pairs = self.builder, self.function.append_basic_block, rows * self.vectors
         a_rows, c_rows = (self.rows_at(*one, m, rows) for one in ((self.a, self.a_rows), (self.c, self.c_rows)))
         sums = self._first_sums(c_rows)
+        for row in c_rows:  # their lines come while the sums are made
+            self.expect(row)
         before, head, body, after = build.block, new(), new(), new()
         build.branch(head)
 
@@ -248,7 +235,8 @@ class Panel(Vectors):
         build.cbranch(build.icmp_signed("<", t, self.segments), body, after)
         build.position_at_end(body)
         offset = build.load(self.at(self.a_segments, t, WORD), typ=WORD)
-        b_start = self.at(self.b, build.mul(t, self.b_step if self.how.flat else self.b_segment))
+        in_b = build.load(self.at(self.b_segments, t, WORD), typ=WORD) if self.how.b_wide else build.mul(t, self.b_step)
+        b_start = self.at(self.b, in_b)
         if self.how.flat:
             results = self._products(a_rows, offset, b_start, outer)
         else:

@@ -40,10 +40,10 @@ def largest(dtype: str) -> Any:
         def tap(state: list[Any], i: Any, c: Any, r: Any, s: Any) -> list[Any]:
             best, winner = state
             value = write.load(x, write.spot(at, c, i, step, r, down, s, across))
-            larger = builder.fcmp_unordered(">", value, best)  # true for any NaN ...
-            wins = builder.and_(larger, builder.fcmp_ordered("ord", best, best))  # ... but the first stays
+            below = builder.fcmp_unordered("<=", value, best)  # true for any NaN ...
+            stays = builder.and_(below, builder.fcmp_ordered("ord", value, value))  # ... but a NaN wins
             number = write.places(write.spot(place, s, r, wide))
-            return [builder.select(wins, value, best), builder.select(wins, number, winner)]
+            return [builder.select(stays, best, value), builder.select(stays, winner, number)]
 
         def finish(state: list[Any], i: Any, c: Any) -> None:
             write.store(state[0], y, write.spot(to, c, i, channels))

@@ -13,20 +13,19 @@ from typing import Any
 
 import numpy as np
 
-from byhand.kernels.conv import fill_frame
 from byhand.kernels.host import cache_size, host
 from byhand.kernels.kernel import kernel, launch, scratch
-from byhand.kernels.plans import SUMS, View
+from byhand.kernels.plans import LANES, SUMS, View
 from byhand.kernels.record import workers
-from byhand.kernels.sums import turn
-from byhand.kernels.tile import ADD, scatter, tile_of_list
+from byhand.kernels.sums import add_up, turn
+from byhand.kernels.tile import ADD, scatter, tile, tile_of_list
 
-LANES = 8  # parts of the batch, each with a sum of its own
+FEW = 16  # numbers of a patch: listing a winner is more work than multiplying them by 0
 
 
 def suits(view: View, item: int) -> bool:
     """Tell whether the filters are few enough for each lane to have a sum of its own."""
-    return prod(view.kernel) * view.depth * view.filters * item <= SUMS
+    return prod(view.kernel) * view.depth * view.filters * item <= SUMS // LANES
 
 
 @cache
@@ -49,6 +48,26 @@ def _places(view: View, pitch: int, window: Any, stride: Any, padding: Any, dila
     down, across = view.stride[0] * pitch * view.channels, view.stride[1] * view.channels
     taps = [r * dilation[0] * down + s * dilation[1] * across for r in range(window[0]) for s in range(window[1])]
     return -padding[0] * down - padding[2] * across, (stride[0] * down, stride[1] * across), np.array(taps)
+
+
+def fill_frame(frame, start, height, width, image, place, rows, columns, channels, top, left):
+    """Copy what a window of `height` x `width` at (top, left) sees of an image into a frame; 0 beyond the image's edge."""
+    first, last = min(max(0, -left), width) * channels, max(0, min(width, columns - left)) * channels
+    for i in range(height):
+        at, p = start + i * width * channels, top + i
+        row = frame[at : at + width * channels]
+        if p < 0 or p >= rows or first >= last:
+            for k in range(row.size):
+                row[k] = 0.0
+            continue
+        seen = place + (p * columns + left) * channels + first
+        inside, after, pixels = row[first:last], row[last:], image[seen : seen + last - first]
+        for k in range(first):
+            row[k] = 0.0
+        for k in range(inside.size):
+            inside[k] = pixels[k]
+        for k in range(after.size):
+            after[k] = 0.0
 
 
 @kernel
@@ -92,8 +111,8 @@ def pooled_lane(
                     some, filter_at = min(columns, wide - c), (block * filters + k) * patch + c
                     if want_weight:
                         tile_of_list(
-                            source, at + group + c, a_rows, 0, a_rows.size, places, list_at, count, 1, 1, values, list_at, 1, 1,
-                            sums, filter_at, b_rows, some, ADD, sums, 0, 0,
+                            source, at + group + c, a_rows, 0, a_rows.size, places, list_at, count, 1, 1, values, list_at,
+                            places, 1, sums, filter_at, b_rows, some, ADD, sums, 0, 0,
                         )  # fmt: skip
                     if want_x:
                         scatter(
@@ -109,6 +128,41 @@ def pooled_lane(
                     wrote[k] = seen[k]
 
 
+@kernel
+def pooled_sums(
+    x, height, width, channels, frames, frame, framed, origin, a_rows, where, y, relu, grad_y, shape, taps, step, start,
+    b_segments, c_rows, columns, grads, sums, biases, lanes, images, block, worker,
+):  # fmt: skip
+    """Take a lane's images, a row of windows at a time: its gradients, laid out by who won, are summed over as they are."""
+    filters, line = shape[2], shape[1] * shape[2]
+    area, size, patch, room = frame[0] * frame[1] * channels, height * width * channels, a_rows.size, taps.size * line
+    for k in range(block * patch * filters, (block + 1) * patch * filters):
+        sums[k] = 0.0
+    total = biases[block * line : (block + 1) * line]
+    for k in range(line):
+        total[k] = 0.0
+    for n in range(block * images // lanes, (block + 1) * images // lanes):
+        source, at = x, n * size
+        if framed:
+            source, at = frames, worker * area
+            fill_frame(frames, at, frame[0], frame[1], x, n * size, height, width, channels, origin[0], origin[1])
+        for i in range(shape[0]):
+            first = (n * shape[0] + i) * line
+            won, out, grad = where[first : first + line], y[first : first + line], grad_y[first : first + line]
+            for tap in range(taps.size):
+                begin = worker * room + tap * line
+                alive = grads[begin : begin + line]
+                for k in range(line):
+                    alive[k] = grad[k] if won[k] == tap and not (relu and out[k] <= 0.0) else 0.0
+                    total[k] += alive[k]
+            for k in range(0, filters, columns):
+                tile(
+                    source, at + start + i * step[0], a_rows, 0, patch, taps, 0, taps.size, shape[1], step[1],
+                    grads, worker * room + k, b_segments, filters, sums, block * patch * filters + k, c_rows,
+                    min(columns, filters - k), ADD, sums, 0, 0,
+                )  # fmt: skip
+
+
 def backward(
     x: Any, weight: Any, y: Any, where: Any, grad_y: Any, grad_x: Any, grad_weight: Any, grad_bias: Any, view: View, relu: bool,
     window: Any, stride: Any, padding: Any, dilation: Any,
@@ -121,10 +175,25 @@ def backward(
         1,
         min(shape[0], cache_size(1) // 2 // max(1, frame[1] * view.channels * x.itemsize * stride[0] * view.stride[0])),
     )
-    apart = min(shape[1], ceil(view.reach[1] / (stride[1] * view.stride[1])))
+    apart = 1 if grad_x is None else min(shape[1], ceil(view.reach[1] / (stride[1] * view.stride[1])))
     start, steps, taps = _places(view, frame[1], window, stride, padding, dilation)
     area = prod(frame) * view.channels if view.framed else 0
     threads = workers()
+    frames, origin = scratch(threads * area, dtype=dtype), (-view.padding[0], -view.padding[2])
+    if grad_x is None and view.groups == 1 and patch <= FEW:
+        line = shape[1] * view.filters
+        sums, biases = scratch(lanes, weight.size, dtype=dtype), scratch(lanes * shape[1], view.filters, dtype=dtype)
+        launch(
+            pooled_sums, lanes,
+            x.reshape(-1), *view.image, view.channels, frames, frame, view.framed, origin,
+            (a_rows[:, None] + np.arange(wide)).reshape(-1), where.reshape(-1), y.reshape(-1), relu, grad_y.reshape(-1), shape,
+            taps, steps, start, np.arange(len(taps)) * line, np.arange(patch) * view.filters, host().columns(dtype),
+            scratch(threads * len(taps) * line, dtype=dtype), sums.reshape(-1), biases.reshape(-1), lanes, len(x),
+        )  # fmt: skip
+        for total, gradient in ((sums, grad_weight), (biases, grad_bias)):
+            if gradient is not None:
+                add_up(total, gradient.reshape(-1))
+        return
     turned = scratch(view.filters, patch, dtype=dtype)
     if grad_x is not None:
         turn(weight.reshape(1, patch, -1), turned)
@@ -132,8 +201,8 @@ def backward(
     room = threads * (strip * shape[1] + 1)
     launch(
         pooled_lane, lanes,
-        x.reshape(-1), *view.image, view.depth, scratch(threads * area, dtype=dtype), frame, view.framed,
-        (-view.padding[0], -view.padding[2]), a_rows, np.arange(len(a_rows)) * wide, wide, 2 * host().columns(dtype),
+        x.reshape(-1), *view.image, view.depth, frames, frame, view.framed,
+        origin, a_rows, np.arange(len(a_rows)) * wide, wide, 2 * host().columns(dtype),
         turned.reshape(-1), where.reshape(-1), y.reshape(-1), relu, grad_y.reshape(-1), shape, taps, steps, start,
         view.groups, strip, apart, scratch(threads * area if grad_x is not None else 0, dtype=dtype),
         scratch(room, dtype=np.int64), scratch(room, dtype=dtype), sums.reshape(-1), biases.reshape(-1),

@@ -7,7 +7,7 @@ Where the numbers lie is given by tables, so that a padded, strided, dilated or 
 matrix product are all the same sum:
 
     a[m, t, k] = a_start + a_rows[m] + a_segments[t] + k * a_step        (+ n where each column has its own: per channel)
-    b[t, k, n] = b_start + t * b_segment + k * b_step + n                (without n where all columns share it: of a list)
+    b[t, k, n] = b_start + b_segments[t] + k * b_step + n                (b_start + t * b_step where all share it: of a list)
     c[m, n]    = c_start + c_rows[m] + n
 
 The IR keeps a whole tile of sums in registers, rows x vectors of them (host.py), and walks t and k once: each number of b that
@@ -28,7 +28,7 @@ ZERO, ADD, BIAS = 0, 1, 2  # what a sum starts from: 0, what c holds, the bias o
 
 
 def _sum(
-    a_wide, b_wide, a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segment,
+    a_wide, b_wide, a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segments,
     b_step, c, c_start, c_rows, columns, start, bias, bias_start, relu,
 ):  # fmt: skip
     """Do what the IR does, in rows `first` to `first + rows`, over `segments` segments from `segment` on."""
@@ -38,7 +38,7 @@ def _sum(
             total = c[place] if start == ADD else bias[bias_start + n] if start == BIAS else 0.0
             for t in range(segments):
                 at = a_start + a_rows[m] + a_segments[segment + t] + a_wide * n
-                by = b_start + t * b_segment + b_wide * n
+                by = b_start + (b_segments[segment + t] + n if b_wide else t * b_step)
                 for k in range(length):
                     total += a[at + k * a_step] * b[by + k * b_step]
             c[place] = 0.0 if relu and total < 0.0 else total
@@ -67,11 +67,16 @@ def _scatter(
                 c[at] += a[a_start + a_rows[m] + n] * b[b_start + t]
 
 
+def _fetch(a, first, last):
+    """Bring a stretch of an array into the caches, line by line: scattered reads of it would wait for the memory each time."""
+
+
 def _emit(how: str) -> Callable[[str], Any]:
     def emit(dtype: str) -> Any:
-        from byhand.kernels.emit import scatter_intrinsic, tile_intrinsic  # noqa: PLC0415  (llvmlite)
+        from byhand.kernels import emit as emitters  # noqa: PLC0415  (llvmlite)
 
-        return scatter_intrinsic(dtype) if how == "scatter" else tile_intrinsic(dtype, how)
+        own = getattr(emitters, f"{how}_intrinsic", None)
+        return own(dtype) if own else emitters.tile_intrinsic(dtype, how)
 
     return emit
 
@@ -85,3 +90,4 @@ tile_per_channel = Native(_tile_per_channel, _emit("channel"), _version)
 tile_per_tap = Native(_tile_per_channel, _emit("tap"), _version)  # the same for segments of length 1
 tile_of_list = Native(_tile_of_list, _emit("list"), _version)  # b one number a segment, of length 1
 scatter = Native(_scatter, _emit("scatter"), _version)
+fetch = Native(_fetch, _emit("fetch"), _version)

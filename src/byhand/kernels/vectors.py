@@ -14,6 +14,8 @@ from byhand.kernels.host import host
 WORD, HALF, BIT = ir.IntType(64), ir.IntType(32), ir.IntType(1)
 REALS = {"f4": ir.FloatType(), "f8": ir.DoubleType()}
 
+LINE = 64  # bytes of a line of the caches
+
 
 def plain(context: Any, builder: Any, signature: Any, values: Any) -> list[Any]:
     """Return an intrinsic's arguments, of arrays their addresses."""
@@ -21,6 +23,14 @@ def plain(context: Any, builder: Any, signature: Any, values: Any) -> list[Any]:
         context.make_array(kind)(context, builder, value).data if isinstance(kind, types.Array) else value
         for kind, value in zip(signature.args, values)
     ]
+
+
+def prefetch(builder: Any, pointer: Any, write: bool) -> None:
+    """Ask for the cache line of an address, which need not exist, to be read or to be written."""
+    byte = ir.IntType(8).as_pointer()
+    kind = ir.FunctionType(ir.VoidType(), [byte, HALF, HALF, HALF])
+    function = get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    builder.call(function, [builder.bitcast(pointer, byte), HALF(int(write)), HALF(3), HALF(1)])
 
 
 class Vectors:
@@ -104,6 +114,11 @@ class Vectors:
         kind = ir.FunctionType(ir.VoidType(), [self.vector, place.type, HALF, self.masks[n].type])
         store = get_or_insert_function(self.function.module, kind, f"llvm.masked.store.{self.suffix}.p0")
         build.call(store, [value, place, HALF(self.align), self.masks[n]])
+
+    def expect(self, pointer: Any) -> None:
+        """Ask for the cache lines that a row is going to be written to."""
+        for n in range(self.vectors):
+            prefetch(self.builder, self.at(pointer, WORD(n * self.lanes)), True)
 
     def multiply_add(self, a: Any, b: Any, total: Any) -> Any:
         """Return a * b + total, in one rounding where the processor has it."""

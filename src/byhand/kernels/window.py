@@ -32,7 +32,7 @@ def spare(size, last, to, end, item, channels):
 def one_largest(
     x, at, step, count, down, across, rows, columns, place, wide, y, where, to, channels,
 ):  # fmt: skip
-    """Write the first largest number of each window (a NaN is larger than all) and its place: `place`, `wide` more a row."""
+    """Write the first largest number of each window, or its last NaN, and its place: `place`, `wide` more a row."""
     for i in range(count):
         for c in range(channels):
             first = at + i * step + c
@@ -40,7 +40,7 @@ def one_largest(
             for r in range(rows):
                 for s in range(columns):
                     value = x[first + r * down + s * across]
-                    if value > best or (value != value and best == best):  # noqa: PLR0124  (NaN)
+                    if value > best or value != value:  # noqa: PLR0124  (NaN)
                         best, winner = value, place + r * wide + s
             y[to + i * channels + c] = best
             where[to + i * channels + c] = winner

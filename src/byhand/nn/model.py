@@ -24,6 +24,7 @@ from byhand.program.source import Update
 from byhand.shapes import integer
 
 KEPT = 8  # programs a model keeps: for the full and the last batch of training, testing, predicting, and some to spare
+FEW = 8192  # pixels that NumPy scales sooner than a kernel is launched
 
 
 class Model:
@@ -194,16 +195,15 @@ class Model:
         Raises ShapeError where the images are not of the network's shape, ArgumentError where they hold something else.
         """
         images = self.check(images)
-        if images.dtype == np.uint8 and hand == "compiled":
-            count = len(images) if rows is None else len(rows)
+        count = len(images) if rows is None else len(rows)
+        if images.dtype == np.uint8 and hand == "compiled" and count * images[0].size > FEW:
             out = np.empty((count, *self.input_shape), self.dtype) if out is None else out
             look_up(images, np.arange(count) if rows is None else np.asarray(rows, np.int64), self._scale, out)
             return out
         images = images if rows is None else images[rows]
         if images.dtype == np.uint8:
-            images = (
-                self._scale[np.arange(images.shape[-1]), images] if len(self._scale) > 1 else self._scale[0][images]
-            )
+            several = len(self._scale) > 1
+            images = self._scale[np.arange(images.shape[-1]), images] if several else self._scale[0].take(images)
         if out is None:
             return np.ascontiguousarray(images, self.dtype)
         out[...] = images

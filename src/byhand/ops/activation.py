@@ -374,8 +374,8 @@ def hard_swish_loops(x, y):
 
 def hard_swish_backward_loops(x, grad_y, grad_x):
     for i in np.ndindex(x.shape):
-        slope = 0.0 if x[i] <= -3.0 else 1.0 if x[i] >= 3.0 else (2.0 * x[i] + 3.0) / 6.0
-        grad_x[i] = grad_y[i] * slope
+        grad = grad_y[i] if x[i] >= 3.0 else grad_y[i] * (2.0 * x[i] + 3.0) / 6.0
+        grad_x[i] = 0.0 if x[i] <= -3.0 else grad  # not 0 times a gradient that may be infinite
 
 
 def hard_swish_arrays(x, y):
@@ -383,7 +383,7 @@ def hard_swish_arrays(x, y):
 
 
 def hard_swish_backward_arrays(x, grad_y, grad_x):
-    grad_x[...] = grad_y * np.where(x <= -3, 0, np.where(x >= 3, 1, (2 * x + 3) / 6))
+    grad_x[...] = np.where(x <= -3, 0, np.where(x >= 3, grad_y, grad_y * (2 * x + 3) / 6))
 
 
 hard_swish_compiled = elementwise(hard_swish_loops)

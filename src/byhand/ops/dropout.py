@@ -58,14 +58,14 @@ def dropout_loops(x, key, y, mask, *, rate, training):
     for i in range(x.size):
         bits = _mix(start + (i + 1) * STEP & LAST)
         mask.flat[i] = not training or (bits >> 11) / 2**53 >= rate
-        y.flat[i] = x.flat[i] / (1 - rate if training else 1) if mask.flat[i] else 0
+        y.flat[i] = x.flat[i] * mask.flat[i] / (1 - rate if training else 1)
     if training:
         key[0] = _mix(start)
 
 
 def dropout_backward_loops(mask, grad_y, grad_x, *, rate, training):
     for i in np.ndindex(mask.shape):
-        grad_x[i] = grad_y[i] / (1.0 - rate if training else 1.0) if mask[i] else 0.0
+        grad_x[i] = grad_y[i] * (1.0 if mask[i] else 0.0) / (1.0 - rate if training else 1.0)
 
 
 # arrays: the same in unsigned 64-bit arithmetic, which wraps of itself ------------------------------------------------
@@ -82,12 +82,12 @@ def dropout_arrays(x, key, y, mask, *, rate, training):
     if training:
         numbers = _mixes(key + np.arange(1, x.size + 1, dtype=np.uint64) * np.uint64(STEP))
         mask[...] = ((numbers >> np.uint64(11)) / 2**53 >= rate).reshape(x.shape)
-        y[...] = np.where(mask, x / (1 - rate), 0)
+        y[...] = x * mask / (1 - rate)
         key[...] = _mixes(key)
 
 
 def dropout_backward_arrays(mask, grad_y, grad_x, *, rate, training):
-    grad_x[...] = np.where(mask, grad_y / (1 - rate if training else 1), 0)
+    grad_x[...] = grad_y * mask / (1 - rate if training else 1)
 
 
 # compiled -------------------------------------------------------------------------------------------------------------
@@ -105,7 +105,7 @@ def dropout_block(x, key, y, mask, rate, least, block):
         bits = _mix(start + int(np.uint64(i + 1)) * STEP & LAST)
         keep = bits >> 11 >= least
         mask[i] = keep
-        y[i] = x[i] / (1.0 - rate) if keep else 0.0
+        y[i] = x[i] * (1.0 if keep else 0.0) / (1.0 - rate)
 
 
 @kernel

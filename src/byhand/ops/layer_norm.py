@@ -11,7 +11,7 @@ the features:
 Source: Ba, Kiros & Hinton 2016, arXiv 1607.06450.
 """
 
-from math import prod, sqrt
+from math import prod
 
 import numpy as np
 
@@ -43,7 +43,7 @@ def layer_norm_loops(x, gamma, beta, y, mean, inv_std, *, eps):
     for n in np.ndindex(mean.shape):
         mean[n] = sum(x[*n, *d] for d in np.ndindex(gamma.shape)) / gamma.size
         variance = sum((x[*n, *d] - mean[n]) ** 2 for d in np.ndindex(gamma.shape)) / gamma.size
-        inv_std[n] = 1 / sqrt(variance + eps)
+        inv_std[n] = 1 / np.sqrt(variance + eps)
         for d in np.ndindex(gamma.shape):
             y[*n, *d] = gamma[d] * (x[*n, *d] - mean[n]) * inv_std[n] + beta[d]
 
@@ -100,7 +100,7 @@ def layer_norm_rows(x, gamma, beta, y, mean, inv_std, eps, length, rows, block):
         for d in range(size):
             off += row[d] - center
             square += (row[d] - center) * (row[d] - center)
-        scale = 1.0 / sqrt((square - off * off / length) / length + eps)
+        scale = 1.0 / np.sqrt((square - off * off / length) / length + eps)
         center += off / length
         mean[n], inv_std[n] = center, scale
         for d in range(size):

@@ -11,7 +11,7 @@ two means away (over the same numbers as the mean):
 Source: Ioffe & Szegedy 2015, arXiv 1502.03167.
 """
 
-from math import prod, sqrt
+from math import prod
 
 import numpy as np
 
@@ -59,9 +59,9 @@ def batch_norm_loops(x, gamma, beta, running_mean, running_var, y, mean, inv_std
         if training:
             center = sum(x[*n, c] for n in np.ndindex(x.shape[:-1])) / count
             variance = sum((x[*n, c] - center) ** 2 for n in np.ndindex(x.shape[:-1])) / count
-            running_mean[c] += momentum * (center - running_mean[c])
-            running_var[c] += momentum * (variance * count / (count - 1) - running_var[c])
-        mean[c], inv_std[c] = center, 1 / sqrt(variance + eps)
+            running_mean[c] = (1 - momentum) * running_mean[c] + momentum * center
+            running_var[c] = (1 - momentum) * running_var[c] + momentum * variance * count / (count - 1)
+        mean[c], inv_std[c] = center, 1 / np.sqrt(variance + eps)
         for n in np.ndindex(x.shape[:-1]):
             y[*n, c] = gamma[c] * (x[*n, c] - mean[c]) * inv_std[c] + beta[c]
 
@@ -93,8 +93,8 @@ def batch_norm_arrays(x, gamma, beta, running_mean, running_var, y, mean, inv_st
         rows = x.reshape(-1, x.shape[-1])
         rows.mean(0, out=mean)
         variance = rows.var(0)
-        running_mean += momentum * (mean - running_mean)
-        running_var += momentum * (variance * len(rows) / (len(rows) - 1) - running_var)
+        running_mean[...] = (1 - momentum) * running_mean + momentum * mean
+        running_var[...] = (1 - momentum) * running_var + momentum * variance * len(rows) / (len(rows) - 1)
     inv_std[...] = 1 / np.sqrt(variance + eps)
     y[...] = (x - mean) * (gamma * inv_std) + beta
 
@@ -153,7 +153,11 @@ def batch_norm_sums(x, means, squares, lines, rows, block):
     for c in range(channels):  # what rounding left of the mean
         off = mean[c] / count
         square[c] -= off * mean[c]
-        mean[c] = center[c] + off
+        mean[c] = center[c] + off if finite(off) else center[c]
+
+
+def finite(number):
+    return number - number == 0.0
 
 
 def part_of(x, size, block):
@@ -194,19 +198,19 @@ def batch_norm_merge(means, squares, mean, inv_std, running_mean, running_var, c
         part, both = more / (before + more), before * more / (before + more)
         for c in range(channels):
             off = means[b, c] - mean[c]
-            mean[c] += off * part
+            mean[c] = mean[c] + off * part if finite(off) else mean[c] + means[b, c]
             inv_std[c] += squares[b, c] + off * off * both
     for c in range(channels):
         variance = inv_std[c] / count
-        running_mean[c] += momentum * (mean[c] - running_mean[c])
-        running_var[c] += momentum * (variance * count / (count - 1) - running_var[c])
-        inv_std[c] = 1.0 / sqrt(variance + eps)
+        running_mean[c] = (1.0 - momentum) * running_mean[c] + momentum * mean[c]
+        running_var[c] = (1.0 - momentum) * running_var[c] + momentum * variance * count / (count - 1)
+        inv_std[c] = 1.0 / np.sqrt(variance + eps)
 
 
 @kernel
 def batch_norm_running(running_mean, running_var, mean, inv_std, eps, block):
     for c in range(mean.size):
-        mean[c], inv_std[c] = running_mean[c], 1.0 / sqrt(running_var[c] + eps)
+        mean[c], inv_std[c] = running_mean[c], 1.0 / np.sqrt(running_var[c] + eps)
 
 
 @kernel
@@ -249,7 +253,7 @@ def batch_norm_backward_sums(x, grad_y, mean, lines, sums, rows, block):
 
 @kernel
 def batch_norm_backward_merge(sums, gamma, mean, inv_std, grad_gamma, grad_beta, lines, count, training, block):
-    """Add the blocks in their order, and lay what grad_x = a * grad_y + b * (x - mean) + d takes end to end."""
+    """Add the blocks in their order, and lay what grad_x = a * (grad_y + b * (x - mean) + d) takes end to end."""
     blocks, channels, total, weighted = sums.shape[0], mean.size, sums[0, 0], sums[0, 1]
     for b in range(1, blocks):
         more, other = sums[b, 0], sums[b, 1]
@@ -257,11 +261,10 @@ def batch_norm_backward_merge(sums, gamma, mean, inv_std, grad_gamma, grad_beta,
             total[c] += more[c]
             weighted[c] += other[c]
     for c in range(channels):
-        scale = gamma[c] * inv_std[c]
-        lines[0, c], lines[1, c], lines[2, c], lines[3, c] = mean[c], scale, 0.0, 0.0
+        lines[0, c], lines[1, c], lines[2, c], lines[3, c] = mean[c], gamma[c] * inv_std[c], 0.0, 0.0
         if training:
-            lines[2, c] = -scale * weighted[c] * inv_std[c] * inv_std[c] / count
-            lines[3, c] = -scale * total[c] / count
+            lines[2, c] = -weighted[c] * inv_std[c] * inv_std[c] / count
+            lines[3, c] = -total[c] / count
         if grad_beta is not None:
             grad_beta[c] = total[c]
         if grad_gamma is not None:
@@ -278,7 +281,7 @@ def batch_norm_backward_apply(x, grad_y, lines, grad_x, size, training, block):
         numbers, grad, out = ours[at : at + line], grads[at : at + line], theirs[at : at + line]
         if training:
             for k in range(numbers.size):
-                out[k] = a[k] * grad[k] + (b[k] * (numbers[k] - mean[k]) + d[k])
+                out[k] = a[k] * (grad[k] + (b[k] * (numbers[k] - mean[k]) + d[k]))
         else:  # x, which may be infinite here, plays no part
             for k in range(numbers.size):
                 out[k] = a[k] * grad[k]

@@ -12,7 +12,7 @@ With running statistics a batch norm is a factor and a term for each filter, whi
 Sources: He et al. 2015, arXiv 1512.03385 (the block); Jacob et al. 2017, section 3.2, arXiv 1712.05877 (folding).
 """
 
-from math import prod, sqrt
+from math import prod
 
 import numpy as np
 
@@ -239,7 +239,7 @@ def fold_contract(weight, gamma, beta, running_mean, running_var, bias=None, *, 
 
 def fold_batch_norm_loops(weight, gamma, beta, running_mean, running_var, bias, folded, shift, *, eps):
     for k in range(gamma.size):
-        scale = gamma[k] / sqrt(running_var[k] + eps)
+        scale = gamma[k] / np.sqrt(running_var[k] + eps)
         shift[k] = ((0.0 if bias is None else bias[k]) - running_mean[k]) * scale + beta[k]
         for place in np.ndindex(weight.shape[:-1]):
             folded[*place, k] = weight[*place, k] * scale
@@ -247,7 +247,7 @@ def fold_batch_norm_loops(weight, gamma, beta, running_mean, running_var, bias, 
 
 def fold_batch_norm_backward_loops(weight, gamma, running_var, grad_folded, grad_weight, grad_gamma, *, eps):
     for k in range(gamma.size):
-        inv_std, total = 1.0 / sqrt(running_var[k] + eps), 0.0
+        inv_std, total = 1.0 / np.sqrt(running_var[k] + eps), 0.0
         for place in np.ndindex(weight.shape[:-1]):
             total += grad_folded[*place, k] * weight[*place, k] * inv_std
             if grad_weight is not None:
@@ -276,16 +276,16 @@ def fold_rows(weight, gamma, beta, running_mean, running_var, bias, folded, shif
     filters = gamma.size
     for k in range(filters if block == 0 else 0):
         given = bias[k] if bias.size > 0 else 0.0
-        shift[k] = (given - running_mean[k]) * (gamma[k] / sqrt(running_var[k] + eps)) + beta[k]
+        shift[k] = (given - running_mean[k]) * (gamma[k] / np.sqrt(running_var[k] + eps)) + beta[k]
     for p in range(block * rows, min((block + 1) * rows, weight.shape[0])):
         row, into = weight[p], folded[p]
         for k in range(filters):
-            into[k] = row[k] * (gamma[k] / sqrt(running_var[k] + eps))
+            into[k] = row[k] * (gamma[k] / np.sqrt(running_var[k] + eps))
 
 
 @kernel
 def fold_backward_columns(weight, gamma, running_var, grad_folded, grad_weight, grad_gamma, eps, block):
-    inv_std, total = 1.0 / sqrt(running_var[block] + eps), 0.0
+    inv_std, total = 1.0 / np.sqrt(running_var[block] + eps), 0.0
     for p in range(weight.shape[0]):
         total += grad_folded[p, block] * weight[p, block] * inv_std
         if grad_weight is not None:

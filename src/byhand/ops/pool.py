@@ -2,7 +2,8 @@
 
     y[n, i, j, c] = max over r, s of  x[n, i*stride - top + r*dilation, j*stride - left + s*dilation, c]
 
-Padding never wins a maximum. The gradient goes to the first place, in reading order, that holds it, as in PyTorch and ONNX;
+Padding never wins a maximum. The gradient goes to the first place, in reading order, that holds it, as in PyTorch and ONNX
+(of several NaNs to the last, as in PyTorch);
 `byhand.tutorial` gives it to every such place, because the article does.
 
 Source: Weng, Ahuja & Huang 1992 (Cresceptron).
@@ -49,7 +50,7 @@ def max_pool_loops(x, y, where, *, kernel, stride, padding, dilation):
             q = j * stride[1] - padding[2] + s * dilation[1]
             if 0 <= p < height and 0 <= q < width:
                 value = x[n, p, q, c]
-                if place < 0 or value > best or (np.isnan(value) and not np.isnan(best)):
+                if place < 0 or value > best or np.isnan(value):
                     best, place = value, r * kernel[1] + s
         y[n, i, j, c], where[n, i, j, c] = best, place
 
@@ -70,7 +71,7 @@ def max_pool_arrays(x, y, where, *, kernel, stride, padding, dilation):
     real = framed(np.ones((1, *x.shape[1:3], 1), bool), y, padding=padding, value=False, **view)
     y[...], where[...] = -np.inf, -1
     for ((r, s), seen), (_, exists) in zip(taps(frame, y, **view), taps(real, y, **view)):
-        wins = exists & ((where < 0) | (seen > y) | (np.isnan(seen) & ~np.isnan(y)))
+        wins = exists & ((where < 0) | (seen > y) | np.isnan(seen))
         np.copyto(y, seen, where=wins)
         np.copyto(where, r * kernel[1] + s, where=wins)
 

@@ -97,12 +97,15 @@ def turn(x, y, axes):
 
 @kernel
 def moved_rows(x, y, sizes, steps, rows, block):
-    """Fill y row by row, each a piece of x."""
-    size = sizes[-1]
-    for row in range(block * rows, min((block + 1) * rows, y.size // size)):
-        numbers, out = x[row_start(row, sizes, steps) :], y[row * size : (row + 1) * size]
-        for k in range(size):
-            out[k] = numbers[k]
+    """Fill y row by row, each a piece of x; as many rows at once as lie evenly apart."""
+    size, row, end = sizes[-1], block * rows, min((block + 1) * rows, y.size // sizes[-1])
+    while row < end:
+        at, count = row_start(row, sizes, steps), min(end - row, sizes[-2] - row % sizes[-2])
+        for i in range(count):
+            numbers, out = x[at + i * steps[-2] :], y[(row + i) * size : (row + i + 1) * size]
+            for k in range(size):
+                out[k] = numbers[k]
+        row += count
 
 
 @compiled

@@ -60,18 +60,18 @@ def size_of(shape: Shape, dtype: Any) -> int:
 
 
 def total(arena: Mapping[str, tuple[Shape, Any]], places: Mapping[str, int]) -> int:
-    """Return the bytes of the arena."""
-    return max((places[name] + size_of(*arena[name]) for name in arena), default=0)
+    """Return the bytes that the arrays with a place take."""
+    return max((start + size_of(*arena[name]) for name, start in places.items()), default=0)
 
 
 def allocate(arena: Mapping[str, tuple[Shape, Any]], places: Mapping[str, int]) -> dict[str, Array]:
-    """Return the arena's arrays, views of one piece of memory.
+    """Return the arrays with a place, views of one piece of memory.
 
     Raises ArgumentError where there is not memory enough.
     """
     memory, arrays = room_for(total(arena, places)), {}
-    for name, (shape, dtype) in arena.items():
-        start = places[name]
+    for name, start in places.items():
+        shape, dtype = arena[name]
         arrays[name] = memory[start : start + prod(shape) * np.dtype(dtype).itemsize].view(dtype).reshape(shape)
     return arrays
 

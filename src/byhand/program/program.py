@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from byhand import kernels
-from byhand.errors import ShapeError
+from byhand.errors import ArgumentError, ShapeError
 from byhand.files import cache_folder, write_whole
 from byhand.graph import Graph, Tensor
 from byhand.ops.op import Array
@@ -24,6 +24,7 @@ from byhand.program.source import Source, Update, Writer
 from byhand.shapes import Shape
 
 TOGETHER, MOST_STEPS = 512, 64  # images, and steps, of a small batch that are handed over together
+HAND = kernels.compiled(lambda: None).__code__  # what runs when a compiled hand is called
 
 
 class Program:
@@ -82,7 +83,9 @@ class Program:
     def images(self) -> Array:
         """Where images may be written for `steps`, which then need not copy them: (steps, batch, H, W, C)."""
         batch = self._source.images * self._source.lanes
-        return np.zeros((self.room, batch, *self._image), self._dtype)
+        shape = self.room, batch, *self._image
+        images: Array = buffers.room_for(prod(shape) * np.dtype(self._dtype).itemsize).view(self._dtype).reshape(shape)
+        return images
 
     @cached_property
     def outputs(self) -> dict[str, Array]:
@@ -184,7 +187,16 @@ def build(
     label_smoothing: float = 0.0,
     keep: bool = False,
 ) -> Program:
-    """Return the program of a graph: its logits, or in training the loss, every gradient, and the update where one is given."""
+    """Return the program of a graph: its logits, or in training the loss, every gradient, and the update where one is given.
+
+    Raises ArgumentError where a compiled program's update is no compiled hand: it would run but once, while it is recorded.
+    """
+    for function in update.functions if update is not None and hand == "compiled" else ():
+        if getattr(function, "__code__", None) is not HAND:
+            raise ArgumentError(
+                f"the update {function.__name__} is no compiled hand; let it launch kernels, under @byhand.kernels.compiled, "
+                "or take hand='arrays'"
+            )
     graph, output = graph.up_to(logits), logits
     if training:
         graph = graph.with_loss(logits, label_smoothing)
@@ -200,9 +212,7 @@ def build(
     parameters, source = graph.of_kind("parameter"), write(1)
     if hand == "compiled" and not keep and not input_gradient:
         size = sum(prod(t.shape) for t in parameters) * np.dtype(dtype).itemsize
-        several = lanes.count(
-            graph, output.name, batch, buffers.total(source.arena, source.places), size if training else 0
-        )
+        several = lanes.count(graph, output.name, batch, source.size, size if training else 0)
         source = write(several) if several > 1 else source
     assert graph.input is not None
     room = 1 if update is None else max(1, min(MOST_STEPS, TOGETHER // batch))

@@ -37,7 +37,12 @@ class Source:
     images: int = 1  # in a lane
     arena: dict[str, tuple[Shape, Any]] = field(default_factory=dict)
     places: dict[str, int] = field(default_factory=dict)  # bytes from the arena's start
-    kept: tuple[str, ...] = ()  # the last node's outputs, to be read after a run
+    kept: tuple[str, ...] = ()  # the last node's outputs, to be read after a run: they lie in memory of their own
+
+    @property
+    def size(self) -> int:
+        """The bytes of all arrays, for one lane and one step."""
+        return total(self.arena, self.places) + sum(size_of(*self.arena[name]) for name in self.kept)
 
 
 class Writer:
@@ -66,9 +71,8 @@ class Writer:
             self._backward(input_gradient)
         source.kept = tuple(tensor.name for node in self.graph.nodes[-1:] for tensor in node.outputs.values())
         lines = (" ".join(parts) for parts, _ in self.lines)
-        source.places = place(
-            arena, lines, arena if self.keep else {*source.kept, f"grad_{self.output.name}"}, self.views
-        )
+        inside = {name: one for name, one in arena.items() if name not in source.kept}
+        source.places = place(inside, lines, inside if self.keep else {f"grad_{self.output.name}"}, self.views)
         functions = self._functions(update)
         if self.input.name in {"float", "lane", "part"}.union(*(names.values() for names in self.imports.values())):
             raise ArgumentError(
@@ -121,7 +125,7 @@ class Writer:
         mode = "training" if self.training else "inference"
         flops = sum(call.flops for name, call in self.calls.items() if name != "loss") // self.source.images
         arena = self.source.arena
-        size = self.source.lanes * total(arena, self.source.places)
+        size = self.source.lanes * self.source.size
         apart = self.source.lanes * sum(size_of(*one) for name, one in arena.items() if name not in self.views)
         work = f"{flops:,} FLOPs an image forward, arena {size / 1e6:.1f} MB"
         work += f" ({apart / 1e6:.1f} without reuse)" if size < apart else ""
