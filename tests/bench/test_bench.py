@@ -34,8 +34,8 @@ def wrong(monkeypatch):
 
     def run(how, needs=()):
         monkeypatch.setitem(PEERS, how, Entry("tests.bench.wrong", {"hand": "arrays", "how": how}, needs))
-        few(monkeypatch, "article64", how)
-        (row,) = measure(["article64"], **QUICK)["rows"]
+        few(monkeypatch, "lenet5", how)
+        (row,) = measure(["lenet5"], **QUICK)["rows"]
         return row
 
     return run
@@ -44,8 +44,8 @@ def wrong(monkeypatch):
 def test_byhand_is_measured_alone_where_no_peer_is_installed(monkeypatch):
     monkeypatch.setattr(Entry, "missing", lambda entry: f"{entry.needs[0]} is not installed" if entry.needs else None)
     told = []
-    (row,) = measure(["article64"], tell=told.append, **QUICK)["rows"]
-    assert told[0] == "measuring: the article's net, batch 64, training"
+    (row,) = measure(["lenet5"], tell=told.append, **QUICK)["rows"]
+    assert told[0] == "measuring: LeNet-5, batch 64, training"
     assert told[1].startswith("  byhand: ") and told[1].endswith(" images/s") and len(told) == 2
     assert row["peers"] == {} and row["ratio"] is None and row["best"] is None
     assert row["byhand"] > 0
@@ -133,8 +133,8 @@ def test_a_peer_that_can_not_take_part_says_why(wrong, monkeypatch):
 
 def test_byhands_own_failure_is_a_row_too(monkeypatch):
     monkeypatch.setattr(bench, "byhand", lambda hand: Entry("tests.bench.nowhere", {}))
-    few(monkeypatch, "article64")
-    (row,) = measure(["article64"], **QUICK)["rows"]
+    few(monkeypatch, "lenet5")
+    (row,) = measure(["lenet5"], **QUICK)["rows"]
     assert row["byhand"] is None and row["ratio"] is None and "nowhere" in row["failed"]["byhand"]
     assert "byhand" in table(row)
 
