@@ -212,7 +212,7 @@ class Panel(Vectors):
     def emit(self) -> None:
         """Write the function: whole tiles as long as there are rows, then fewer and fewer rows at once."""
         self.hide(self.columns)
-        whole = host().rows if self.vectors > 1 else min(8, host().rows)  # so many addresses stay in registers
+        whole = host().rows if self.vectors > 1 else min(9, host().rows)  # so many addresses stay in registers
         most = [] if self.how.a_wide else [whole]
         for m, rows in self.each(self.rows, [*most, *(few for few in self.how.rows if not most or few < most[0])]):
             self._tile(m, rows)

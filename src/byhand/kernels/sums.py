@@ -8,6 +8,7 @@ from typing import Any
 from byhand.kernels.kernel import compiled, kernel, launch, scratch, share
 
 SLICE = 4096  # numbers that a block adds up
+SQUARE = 16  # numbers: a cache line of float32
 ROWS, MOST = 256, 64  # of a block of rows at least; blocks at most
 
 
@@ -57,19 +58,21 @@ def column_sums(rows: Any, total: Any) -> None:
 
 
 @kernel
-def turn_slice(parts, total, block):
-    """Write total[p, k], the sum over parts of parts[i, k, p], for a slice of p."""
-    columns = total.shape[1]
-    some = max(1, SLICE // columns)
-    for p in range(block * some, min((block + 1) * some, total.shape[0])):
-        row = total[p]
-        for k in range(columns):
-            value = parts[0, k, p]
-            for i in range(1, parts.shape[0]):
-                value += parts[i, k, p]
-            row[k] = value
+def turn_slice(parts, total, some, block):
+    """Write total[p, k], the sum over parts of parts[i, k, p], for a slice of p, square by square: both sides stay near."""
+    columns, last = total.shape[1], min((block + 1) * some, total.shape[0])
+    for first in range(block * some, last, SQUARE):
+        for left in range(0, columns, SQUARE):
+            for p in range(first, min(first + SQUARE, last)):
+                row = total[p]
+                for k in range(left, min(left + SQUARE, columns)):
+                    value = parts[0, k, p]
+                    for i in range(1, parts.shape[0]):
+                        value += parts[i, k, p]
+                    row[k] = value
 
 
 def turn(parts: Any, total: Any) -> None:
     """Write the sum of parts (P, K, M), turned round, into total (M, K)."""
-    launch(turn_slice, share(len(total), max(1, SLICE // total.shape[1])), parts, total)
+    some = max(SQUARE, SLICE // total.shape[1])
+    launch(turn_slice, share(len(total), some), parts, total, some)
