@@ -65,3 +65,24 @@ def test_a_matrix_product_does_what_numpy_does(sizes, dtype):
 def close(got, expected, dtype):
     assert np.isfinite(got).all()
     assert np.abs(got - expected).max() <= LIMIT[dtype] * max(1, np.abs(expected).max())
+
+
+@pytest.mark.parametrize("pool", [{}, {"pool_padding": 1}, {"ceil_mode": True}, {"pool_padding": (1, 0)}], ids=str)
+@pytest.mark.parametrize("padding", [0, 1])
+@pytest.mark.parametrize("size", [13, 12])
+def test_a_pooled_grey_convolution_sees_nothing_beyond_its_image(size, padding, pool):
+    """Backward without a gradient of the images; windows that hang over the edge have places that no pixel fills."""
+    op, rng = bh.conv2d_max_pool, np.random.default_rng(0)
+    arrays = [rng.standard_normal(shape) for shape in ((9, size, size, 1), (3, 3, 1, 8), (8,))]
+    call = op.plan([one.shape for one in arrays], {"relu": True, "padding": padding, "pool_kernel": 2, **pool})
+    results = {}
+    for hand in ("arrays", "compiled"):
+        outputs = op.allocate(call, np.float64)
+        op.hand(hand).forward(*arrays, *outputs.values(), **call.attributes)
+        have = dict(zip(op.inputs, arrays)) | outputs
+        have |= {"grad_y": np.sin(np.arange(outputs["y"].size)).reshape(outputs["y"].shape), "grad_x": None}
+        have |= {"grad_weight": np.full((3, 3, 1, 8), np.nan), "grad_bias": np.full(8, np.nan)}
+        op.hand(hand).backward(*(have[name] for name in op.backward_arguments), **call.attributes)
+        results[hand] = have["grad_weight"], have["grad_bias"]
+    for ours, theirs in zip(results["compiled"], results["arrays"], strict=True):
+        close(ours, theirs, np.float64)

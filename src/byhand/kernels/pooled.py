@@ -180,7 +180,9 @@ def backward(
     area = prod(frame) * view.channels if view.framed else 0
     threads = workers()
     frames, origin = scratch(threads * area, dtype=dtype), (-view.padding[0], -view.padding[2])
-    if grad_x is None and view.groups == 1 and patch <= FEW:
+    ends = [(rows - 1) * step + (k - 1) * gap + 1 for rows, step, k, gap in zip(shape, stride, window, dilation)]
+    inside = not any(padding) and all(end <= size for end, size in zip(ends, view.output))  # of what was pooled
+    if grad_x is None and view.groups == 1 and patch <= FEW and inside:
         line = shape[1] * view.filters
         sums, biases = scratch(lanes, weight.size, dtype=dtype), scratch(lanes * shape[1], view.filters, dtype=dtype)
         launch(
