@@ -27,6 +27,9 @@ class ShapeError(ArgumentError):
     """An array, or an image, whose shape does not fit."""
 
 
+MOST_NAMES = 40  # that an error tells
+
+
 class UnknownNameError(ByhandError, LookupError):
     """A name that nothing here has.
 
@@ -39,6 +42,9 @@ class UnknownNameError(ByhandError, LookupError):
         name, known = str(name), sorted(known)
         close = get_close_matches(name, known, n=1)
         hint = f"; did you mean '{close[0]}'?" if close else ""
+        if len(known) > MOST_NAMES:  # those that look like it, of as many
+            near = get_close_matches(name, known, MOST_NAMES, cutoff=0.3) or known[:MOST_NAMES]
+            known = [*sorted(near), f"... {len(known)} in all"]
         super().__init__(f"there is no {what} '{name}'{hint} (known: {', '.join(known)})")
 
 

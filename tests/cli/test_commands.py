@@ -97,9 +97,11 @@ def test_bad_input_gets_one_line(words, complaint, tmp_path):
 
 
 def test_predict_says_what_it_can_not_read(tmp_path):
-    bh.models.create("lenet5", input_shape=(32, 32, 3)).save(tmp_path / "colour.safetensors")
-    complaint = byhand("predict", tmp_path / "colour.safetensors", "x.png").complaint
-    assert complaint == "predict reads digits of 28 x 28 x 1, but lenet5 takes 32 x 32 x 3 images"
+    bh.models.create("lenet5", input_shape=(32, 30, 2)).save(tmp_path / "two.safetensors")
+    complaint = byhand("predict", tmp_path / "two.safetensors", "x.png").complaint
+    assert complaint == (
+        "predict reads digits of 28 x 28 x 1 and photos of three channels, but lenet5 takes 32 x 30 x 2 images"
+    )
 
 
 def test_show_prints_the_table_of_an_architecture_and_of_a_saved_model(run):

@@ -137,7 +137,7 @@ def test_a_terminal_gets_a_live_bar(few, tmp_path):
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["lenet"], "there is no model 'lenet'; did you mean 'lenet5'? (known: article, lenet5)"),
+        (["lenet"], "there is no model 'lenet'; did you mean 'lenet5'?"),
         (["--data", "mnst"], "there is no data set or folder 'mnst'; did you mean 'mnist'? (known: mnist)"),
         (["--data", "."], "has no train-images-idx3-ubyte"),
         (["--epochs", "0"], "--epochs is 0; expected a whole number, 1 or more"),

@@ -11,6 +11,7 @@ import numpy as np
 
 import byhand as bh
 from byhand import nn
+from byhand.ops import REGISTRY
 from byhand.program.fuse import CHAINS
 
 
@@ -121,10 +122,19 @@ CASES = {
     "ChannelShuffle": [
         Case(partial(nn.ChannelShuffle, 3), bh.channel_shuffle, "shuffle1", (2, 1, 6), (2, 1, 6), {"groups": 3}),
     ],
+    "Slice": [
+        Case(partial(nn.Slice, -1, 1, 3), bh.slice, "slice1", (2, 3, 4), (2, 3, 2),
+             {"starts": (1,), "stops": (3,), "axes": (-1,)}),
+        Case(partial(nn.Slice, 1, -2), bh.slice, "slice1", (3, 2), (2, 2), {"starts": (-2,), "stops": (None,), "axes": (1,)}),
+    ],
     "Add": [Case(nn.Add, bh.add, "add1", (2, 3), (2, 3), inputs=_two)],
     "Multiply": [
         Case(nn.Multiply, bh.multiply, "multiply1", (2, 3), (2, 3), inputs=_two),
         Case(nn.Multiply, bh.multiply, "multiply1", (2, 3, 4), (2, 3, 4), inputs=_gate),
+    ],
+    "Scale": [
+        Case(nn.Scale, bh.multiply, "scale1", (2, 3), (2, 3), parameters={"scale": (3,)}),
+        Case(partial(nn.Scale, 0.1), bh.multiply, "scale1", (2, 3, 4), (2, 3, 4), parameters={"scale": (4,)}),
     ],
     "Concat": [
         Case(nn.Concat, bh.concat, "concat1", (2, 2, 3), (2, 2, 7), inputs=_three),
@@ -140,10 +150,23 @@ CASES = {
     "SiLU": [Case(nn.SiLU, bh.silu, "silu1", (3, 4), (3, 4))],
     "Tanh": [Case(nn.Tanh, bh.tanh, "tanh1", (3, 4), (3, 4))],
     "GELU": [Case(nn.GELU, bh.gelu, "gelu1", (3, 4), (3, 4))],
+    "HardSigmoid": [
+        Case(nn.HardSigmoid, bh.hard_sigmoid, "hard_sigmoid1", (3, 4), (3, 4), {"alpha": 1 / 6, "beta": 0.5}),
+        Case(partial(nn.HardSigmoid, alpha=0.25, beta=0.4), bh.hard_sigmoid, "hard_sigmoid1", (12,), (12,),
+             {"alpha": 0.25, "beta": 0.4}),
+    ],
     "HardSwish": [Case(nn.HardSwish, bh.hard_swish, "hard_swish1", (3, 4), (3, 4))],
     "Softmax": [Case(nn.Softmax, bh.softmax, "softmax1", (3, 4), (3, 4))],
 }  # fmt: skip
 PUT_TOGETHER = {*CHAINS.values(), "fold_batch_norm"}  # ops that only a program calls
+OTHERS = {  # ops that only networks from other programs need
+    name
+    for name, op in REGISTRY.items()
+    if op.contract.__module__.rpartition(".")[2]
+    in ("unary", "soft", "binary", "extremes", "reduce", "lrn", "log_softmax", "conv_transpose", "resize", "depth_to_space",
+        "gather", "expand", "instance_norm", "lp_pool")
+}  # fmt: skip
+NO_LAYER = {"softmax_cross_entropy"} | PUT_TOGETHER | OTHERS
 ALL = [(f"{name}-{i}", case) for name, cases in CASES.items() for i, case in enumerate(cases)]
 
 

@@ -37,6 +37,10 @@ def at_nan(inputs, attributes):
     return np.isnan(inputs["x"])
 
 
+def at_infinity(inputs, attributes):
+    return np.isinf(inputs["x"])
+
+
 def everywhere(inputs, attributes):
     return True
 
@@ -60,6 +64,11 @@ LEFT_OPEN = {  # by op and what holds the number
     ("relu6", "x"): Open(("grad_x",), at_nan),
     # ... and here NaN and grad_y
     ("hard_swish", "x"): Open(("grad_x",), at_nan),
+    # ... and here, too
+    **{(name, "x"): Open(("grad_x",), at_nan) for name in ("elu", "selu", "celu")},
+    # PyTorch's is a division of its own by an absolute value of its own, whose gradients are infinity less infinity
+    ("softsign", "x"): Open(("grad_x",), at_infinity),
+    ("softsign", "grad"): Open(("grad_x",)),
     # PyTorch has no such padding: the twin's frame of minus infinity may win where all that a window sees is that
     ("max_pool", "x"): Open(("grad_x",), lopsided),
     # On a CPU it is x * scale + (beta - mean * scale), which may be infinity less infinity; on a GPU as here
@@ -157,13 +166,13 @@ def test_nothing_is_left_open_in_vain(entry):
 # what drawn calls seldom meet -----------------------------------------------------------------------------------------
 
 NUMBERS = (*SPECIAL, 0.0, 1.0, -1.0, 3.0, -3.0, 6.0, -6.0, 40.0, -40.0)
-UNITS = [name for name, op in REGISTRY.items() if op.contract.__module__.endswith(".activation")]
+UNITS = [name for name, op in REGISTRY.items() if op.contract.__module__.endswith((".activation", ".hard"))]
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["float64", "float32"])
 @pytest.mark.parametrize(("name", "hand"), [(name, hand) for name, hand in ALL_HANDS if name in UNITS])
 def test_every_number_meets_every_gradient(name, hand, dtype):
-    assert len(UNITS) == 8
+    assert len(UNITS) == 9
     x, grad = np.array(list(product(NUMBERS, NUMBERS))).T.copy()
     check(REGISTRY[name], hand, dtype, "x and grad", {"x": x}, {}, grad, LEFT_OPEN.get((name, "x")))
 

@@ -63,6 +63,14 @@ def conv2d(x, weight, bias, *, stride=1, padding="valid", dilation=1, groups=1):
     return _last(F.conv2d(framed, filters, bias, view.stride, 0, view.dilation, groups))
 
 
+def sliced(x, *, starts, stops, axes=None, steps=None):
+    """PyTorch has no negative steps: Python says which places they are."""
+    for i, axis in enumerate(range(len(starts)) if axes is None else axes):
+        places = np.arange(x.shape[axis])[starts[i] : stops[i] : steps[i] if steps else 1].copy()
+        x = x.index_select(axis, torch.from_numpy(places))
+    return x
+
+
 def _symmetric(view):
     top, bottom, left, right = view.padding
     return top == bottom and left == right
@@ -142,40 +150,102 @@ def batch_norm_relu(x, gamma, beta, running_mean, running_var, shortcut, **attri
     return F.relu(y if shortcut is None else y + shortcut)
 
 
+def hard_sigmoid(x, *, alpha=1 / 6, beta=0.5):
+    """PyTorch's has no alpha, and takes 1/6 in float32 for its gradient; outside of the line, and at NaN, that is 0."""
+    line = alpha * x + beta
+    return torch.where((line > 0) & (line < 1), line, line.detach().clamp(0, 1))
+
+
 def fold_batch_norm(weight, gamma, beta, running_mean, running_var, bias, *, eps=1e-5):
     return weight * (gamma / torch.sqrt(running_var + eps))
 
 
+def clip(x, *, low=None, high=None):
+    return x.clamp(-torch.inf if low is None else low, torch.inf if high is None else high)
+
+
+def selu(x, *, alpha=None, gamma=None):
+    return F.selu(x) if alpha is None else gamma * F.elu(x, alpha)
+
+
+def prelu(x, slope):
+    """PyTorch has a slope a channel, or one: here each number becomes a channel."""
+    return F.prelu(x.reshape(1, -1), slope.expand(x.shape).reshape(-1)).reshape(x.shape)
+
+
+def reduced(function):
+    """PyTorch takes one axis or several, as the function will have it: here they are laid into one."""
+
+    def twin(x, *, axes=None, keepdims=False):
+        axes = range(x.ndim) if axes is None else axes if isinstance(axes, tuple) else (axes,)
+        axes = sorted(axis % x.ndim for axis in axes)
+        kept = [axis for axis in range(x.ndim) if axis not in axes]
+        y = function(x.permute(*kept, *axes).reshape(*(x.shape[axis] for axis in kept), -1))
+        return y.reshape([1 if axis in axes else size for axis, size in enumerate(x.shape)]) if keepdims else y
+
+    return twin
+
+
 TWINS = {
+    "abs": lambda x: x.abs(),
     "add": lambda a, b: a + b,
     "avg_pool": avg_pool,
     "batch_norm": batch_norm,
     "batch_norm_relu": batch_norm_relu,
+    "celu": lambda x, alpha=1.0: F.celu(x, alpha),
     "channel_shuffle": channel_shuffle,
+    "clip": clip,
     "concat": lambda xs, axis=-1: torch.cat(xs, axis),
     "conv2d": conv2d,
     "conv2d_max_pool": conv2d_max_pool,
     "conv2d_relu": lambda x, weight, bias, **attributes: F.relu(conv2d(x, weight, bias, **attributes)),
+    "divide": lambda a, b: a / b,
     "dropout": dropout,
-    "fold_batch_norm": fold_batch_norm,
+    "elu": lambda x, alpha=1.0: F.elu(x, alpha),
+    "exp": lambda x: x.exp(),
     "flatten": lambda x: x.flatten(1),
+    "fold_batch_norm": fold_batch_norm,
     "gelu": lambda x: F.gelu(x),
     "global_avg_pool": global_avg_pool,
+    "hard_sigmoid": hard_sigmoid,
     "hard_swish": lambda x: F.hardswish(x),
     "layer_norm": layer_norm,
     "leaky_relu": lambda x, slope=0.01: F.leaky_relu(x, slope),
     "linear": linear,
     "linear_relu": lambda x, weight, bias: F.relu(linear(x, weight, bias)),
+    "log": lambda x: x.log(),
     "max_pool": max_pool,
+    "maximum": lambda a, b: torch.maximum(a, b),
+    "minimum": lambda a, b: torch.minimum(a, b),
     "multiply": lambda a, b: a * b,
+    "neg": lambda x: -x,
     "pad": lambda x, padding, value=0.0: _last(_framed(_first(x), padding, value)),
+    "power": lambda a, b: a**b,
+    "prelu": prelu,
+    "reciprocal": lambda x: x.reciprocal(),
+    "reduce_l1": reduced(lambda x: torch.linalg.vector_norm(x, 1, -1)),
+    "reduce_l2": reduced(lambda x: torch.linalg.vector_norm(x, 2, -1)),
+    "reduce_log_sum": reduced(lambda x: x.sum(-1).log()),
+    "reduce_log_sum_exp": reduced(lambda x: x.logsumexp(-1)),
+    "reduce_max": reduced(lambda x: x.amax(-1)),
+    "reduce_mean": reduced(lambda x: x.mean(-1)),
+    "reduce_min": reduced(lambda x: x.amin(-1)),
+    "reduce_prod": reduced(lambda x: x.prod(-1)),
+    "reduce_sum": reduced(lambda x: x.sum(-1)),
+    "reduce_sum_square": reduced(lambda x: x.square().sum(-1)),
     "relu": lambda x: F.relu(x),
     "relu6": lambda x: F.relu6(x),
     "reshape": lambda x, shape: x.reshape(x.shape[0], *shape),
+    "selu": selu,
     "sigmoid": lambda x: F.sigmoid(x),
     "silu": lambda x: F.silu(x),
+    "slice": sliced,
     "softmax": lambda x: F.softmax(x, -1),
     "softmax_cross_entropy": softmax_cross_entropy,
+    "softplus": lambda x: F.softplus(x, threshold=700),  # its own, 20, is coarser
+    "softsign": lambda x: F.softsign(x),
+    "sqrt": lambda x: x.sqrt(),
+    "subtract": lambda a, b: a - b,
     "tanh": lambda x: F.tanh(x),
     "transpose": lambda x, axes: x.permute(axes),
 }

@@ -9,6 +9,7 @@ import typer
 from byhand import __version__
 from byhand.cli.bench import bench
 from byhand.cli.doctor import doctor
+from byhand.cli.models import models
 from byhand.cli.predict import predict
 from byhand.cli.show import show
 from byhand.cli.train import train
@@ -22,7 +23,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-COMMANDS = (train, predict, show, tutorial, bench, doctor)
+COMMANDS = (train, predict, show, models, tutorial, bench, doctor)
 for command in COMMANDS:
     app.command()(command)
 

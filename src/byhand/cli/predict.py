@@ -1,7 +1,8 @@
-"""`byhand predict`: what a trained network sees in pictures of handwritten digits."""
+"""`byhand predict`: what a trained network sees in pictures."""
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,32 +11,35 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from byhand import nn
-from byhand.data import digits
+from byhand import models, nn
+from byhand.data import digits, photos
 from byhand.errors import ArgumentError, FileError
+from byhand.models import TRAINED
 from byhand.ops.op import Array
 
+MOST = 10  # classes whose probability is told
 SHADES = " .:-=+*#%@"  # from paper to ink
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(metavar="RUN", help="a run's folder, or a model's file")],
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="pictures, a digit each")],
-    show: Annotated[bool, typer.Option("--show", help="also print what the network received")] = False,
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help=f"a run's folder, a model's file, or {', '.join(TRAINED)}")
+    ],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="pictures")],
+    show: Annotated[bool, typer.Option("--show", help="also print what the network received (digits)")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object, and nothing else")] = False,
 ) -> None:
-    """Read pictures of handwritten digits.
+    """Say what a network sees in pictures.
 
-    PNG or JPEG of any size, one digit on each, filling its paper; centred as MNIST's makers did.
+    PNG, JPEG and their like, of any size. A network for 28 x 28 grey pixels reads handwritten digits, one a picture, filling
+    its paper, centred as MNIST's makers did; one for colour sees the middle of a photo, 87.5 % of its shorter side.
     """
-    network = nn.load(model)
-    if network.input_shape != (28, 28, 1):
-        size = " x ".join(map(str, network.input_shape))
-        raise ArgumentError(f"predict reads digits of 28 x 28 x 1, but {network.name} takes {size} images")
+    network = models.pretrained(model) if model in TRAINED and not Path(model).exists() else nn.load(model)
+    read = _reader(network)
     answers, failed = [], 0
     for path in images:
         try:
-            pixels = digits.from_file(path)
+            pixels = read(path)
         except FileError as error:
             print(f"byhand: {error}", file=sys.stderr)
             failed += 1
@@ -43,12 +47,26 @@ def predict(
         answers.append(_answer(path, pixels, network.predict(pixels[None])[0], network.classes))
     if as_json:
         for answer in answers:
-            answer["input"] = answer["input"][..., 0].tolist() if show else None
+            pixels = answer.pop("input")
+            answer["input"] = pixels[..., 0].tolist() if show and pixels.shape[-1] == 1 else None
         print(json.dumps({"predictions": [{k: v for k, v in one.items() if v is not None} for one in answers]}))
     elif answers:
         _print(answers, show)
     if failed:
         raise typer.Exit(2)
+
+
+def _reader(network: nn.Model) -> Callable[[Path], Array]:
+    """Return what makes a picture into the network's images."""
+    if network.input_shape == (28, 28, 1):
+        return digits.from_file
+    height, width, channels = network.input_shape
+    if channels == 3:
+        return lambda path: photos.from_file(path, (height, width))
+    raise ArgumentError(
+        f"predict reads digits of 28 x 28 x 1 and photos of three channels, but {network.name} takes "
+        f"{height} x {width} x {channels} images"
+    )
 
 
 def _answer(path: Path, pixels: Array, probabilities: Array, classes: tuple[str, ...]) -> dict[str, Any]:
@@ -57,7 +75,7 @@ def _answer(path: Path, pixels: Array, probabilities: Array, classes: tuple[str,
         "image": str(path),
         "class": classes[best[0]],
         "probability": float(probabilities[best[0]]),
-        "probabilities": {classes[k]: float(probabilities[k]) for k in best},
+        "probabilities": {classes[k]: float(probabilities[k]) for k in best[:MOST]},
         "input": pixels,
     }
 
@@ -65,17 +83,22 @@ def _answer(path: Path, pixels: Array, probabilities: Array, classes: tuple[str,
 def _print(answers: list[dict[str, Any]], show: bool) -> None:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name, justify in (("image", "left"), ("class", "left"), ("probability", "right"), ("next", "left")):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
     for answer in answers:
-        runners = [f"{name} {share:.1%}" for name, share in list(answer["probabilities"].items())[1:3]]
-        table.add_row(answer["image"], answer["class"], f"{answer['probability']:.1%}", ", ".join(runners))
-        if show:
+        runners = [f"{_short(name)} {share:.1%}" for name, share in list(answer["probabilities"].items())[1:3]]
+        table.add_row(answer["image"], _short(answer["class"]), f"{answer['probability']:.1%}", ", ".join(runners))
+        if show and answer["input"].shape[-1] == 1:
             print(f"{answer['image']}, as the network receives it (28 x 28, pixels 0 to 255):")
             print(picture(answer["input"][..., 0]))
     console = Console(highlight=False, markup=False)
     with console.capture() as printed:
         console.print(table)
     print("\n".join(line.rstrip() for line in printed.get().splitlines()))
+
+
+def _short(name: str) -> str:
+    """Return the first of a class's names."""
+    return name.split(",", maxsplit=1)[0]
 
 
 def picture(pixels: Array) -> str:

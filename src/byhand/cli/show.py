@@ -11,7 +11,9 @@ from byhand.train import SGD, Trainer
 
 
 def show(
-    model: Annotated[str, typer.Argument(help=f"{', '.join(models.names())}, a run's folder or a model's file")],
+    model: Annotated[
+        str, typer.Argument(help="an architecture (`byhand models` lists them), a run's folder or a model's file")
+    ],
     program: Annotated[bool, typer.Option("--program", help="the generated training program instead")] = False,
     batch_size: Annotated[int, typer.Option(help="of the program")] = 64,
     hand: Annotated[str, typer.Option(help=f"of the program: {' or '.join(HANDS)}")] = DEFAULT_HAND,

@@ -27,7 +27,7 @@ SETTINGS: dict[str, Any] = {
 
 
 def train(
-    model: Annotated[str | None, typer.Argument(help=f"the architecture: {', '.join(models.names())}")] = None,
+    model: Annotated[str | None, typer.Argument(help="the architecture; `byhand models` lists them")] = None,
     data_set: Annotated[str | None, typer.Option("--data", help="mnist, or a folder with its four IDX files")] = None,
     epochs: Annotated[int | None, typer.Option(help="how often the images are gone through  [5]")] = None,
     batch_size: Annotated[int | None, typer.Option(help="images an update  [64]")] = None,

@@ -8,24 +8,18 @@ An image of MNIST itself comes out as it went in. Source: Y. LeCun, C. Cortes, C
 handwritten digits", 1998.
 """
 
-import io
 import os
-import warnings
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageFilter, ImageOps, ImageStat, UnidentifiedImageError
+from PIL import Image, ImageFilter, ImageStat
 
-from byhand.data.opening import opened
+from byhand.data import pictures
 from byhand.errors import ArgumentError, FileError, ShapeError
 
 Array = npt.NDArray[Any]
 
-# not all that Pillow reads: for EPS it would start Ghostscript on a stranger's program
-FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
-
-MOST_PIXELS = 25_000_000  # to decode: 5000 x 5000, which takes 100 MB
 WORKING_SIDE = 1000  # larger pictures are averaged down: no digit needs more
 COARSE_SIDE = 112  # where the ink's box is looked for: averaged so far, noise no longer looks like ink
 
@@ -38,8 +32,7 @@ def from_file(path: str | os.PathLike[str]) -> Array:
     """Read a picture of one digit (PNG, JPEG or another common format), as (28, 28, 1) uint8 in the manner of MNIST.
 
     Grey or colour, any size, ink dark on light or light on dark; what is transparent counts as paper; a camera's
-    orientation mark is followed. Pictures over 25 megapixels are refused, save JPEGs that are not progressive:
-    they are decoded at a fraction of their size, up to the limit of Pillow, about 89 megapixels.
+    orientation mark is followed; very large pictures are refused, as `pictures.read` says.
 
     Raises FileError for a file that is missing, no picture, cut short, too large, or blank.
 
@@ -51,32 +44,7 @@ def from_file(path: str | os.PathLike[str]) -> Array:
     ...     from_file(path).shape
     (28, 28, 1)
     """
-    with opened(path, "a picture") as file, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # remarks about metadata
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        try:
-            Image.init()
-            # from memory: asked for the four billion bytes that a broken chunk may promise, it gives what there are
-            with Image.open(io.BytesIO(file.read()), formats=[name for name in FORMATS if name in Image.OPEN]) as image:
-                whole = image.size
-                image.draft("L", (WORKING_SIDE, WORKING_SIDE))
-                # a progressive JPEG keeps the coefficients of the whole picture, whatever size comes out
-                width, height = whole if "progressive" in image.info else image.size
-                if width * height > MOST_PIXELS:
-                    raise FileError(
-                        f"{path} is too large to decode: {whole[0]}x{whole[1]} pixels, expected at most "
-                        f"{MOST_PIXELS // 1_000_000} million; scale it down first"
-                    )
-                grey = ImageOps.exif_transpose(_grey(image))
-        except FileError:
-            raise
-        except UnidentifiedImageError:
-            raise FileError(f"{path} is no picture that can be read; expected {', '.join(FORMATS)}") from None
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-            raise FileError(f"{path} has too many pixels: it looks like a decompression bomb; scale it down") from None
-        except Exception as error:  # on broken bytes Pillow's readers raise whatever the bytes led them into
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise FileError(f"{path} can't be decoded: {reason}; save it anew as PNG") from None
+    grey = pictures.read(path, "L", WORKING_SIDE, _grey)
     try:
         return _digit(grey)
     except ArgumentError as error:
@@ -136,7 +104,6 @@ def _grey(image: Image.Image) -> Image.Image:
         grey.paste(light, mask=alpha)
     else:
         grey = image.convert("L")
-    grey.info = image.info  # where the orientation mark is
     factor = -(-max(grey.size) // WORKING_SIDE)
     return grey.reduce(factor) if factor > 1 else grey
 

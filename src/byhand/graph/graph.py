@@ -7,7 +7,7 @@ The first axis of the input, and of what is computed from it, is the batch. A gr
 from __future__ import annotations
 
 import keyword
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -146,9 +146,9 @@ class Graph:
             self.tensors, self.layers = tensors, layers
             raise
 
-    def up_to(self, output: Tensor) -> Graph:
-        """Return a copy that holds the input and what the output is computed from, nothing else."""
-        graph, needed = Graph(), {output.name}
+    def up_to(self, *outputs: Tensor) -> Graph:
+        """Return a copy that holds the input and what the outputs are computed from, nothing else."""
+        graph, needed = Graph(), {output.name for output in outputs}
         for node in reversed(self.nodes):
             if any(tensor.name in needed for tensor in node.outputs.values()):
                 graph.nodes.insert(0, node)
@@ -157,18 +157,24 @@ class Graph:
         graph.tensors = {name: t for name, t in self.tensors.items() if name in needed or t is self.input}
         return graph
 
-    def with_loss(self, logits: Tensor, label_smoothing: float) -> Graph:
-        """Return a copy that goes on from the logits to the loss: softmax cross-entropy against `labels`."""
+    def with_loss(self, logits: Tensor, label_smoothing: float, auxiliary: Sequence[Tensor] = ()) -> Graph:
+        """Return a copy that goes on from the logits to the loss: softmax cross-entropy against `labels`.
+
+        auxiliary: other logits, each with a loss of its own, `<name>_loss`; the logits' own is the last node.
+        """
         graph, op = Graph(), get("softmax_cross_entropy")
         graph.nodes, graph.tensors, graph.input = list(self.nodes), dict(self.tensors), self.input
-        inputs = {"logits": logits, "labels": Tensor(graph, "labels", (1,), "input", np.int64)}
+        labels = Tensor(graph, "labels", (1,), "input", np.int64)
+        graph.tensors["labels"] = labels
         attributes = {"label_smoothing": label_smoothing}
-        call = op.plan([t.shape for t in inputs.values()], attributes, "loss")
-        outputs = {
-            name: Tensor(graph, name, shape, "value", op.dtypes.get(name)) for name, shape in call.shapes.items()
-        }
-        graph.nodes.append(Node(op, "loss", inputs, attributes, outputs))
-        graph.tensors |= {t.name: t for t in (*inputs.values(), *outputs.values())}
+        for tensor, name in (*((one, f"{one.name}_loss") for one in auxiliary), (logits, "loss")):
+            call = op.plan([tensor.shape, labels.shape], attributes, name)
+            names = {key: key if tensor is logits else f"{tensor.name}_{key}" for key in call.shapes}
+            outputs = {
+                key: Tensor(graph, names[key], shape, "value", op.dtypes.get(key)) for key, shape in call.shapes.items()
+            }
+            graph.nodes.append(Node(op, name, {"logits": tensor, "labels": labels}, attributes, outputs))
+            graph.tensors |= {t.name: t for t in (tensor, *outputs.values())}
         return graph
 
     def free_name(self, label: str) -> str:

@@ -3,6 +3,7 @@
 A stranger's graph is data. Every field is checked, every node goes through its op's contract again, and nothing is run.
 """
 
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
@@ -15,8 +16,8 @@ MOST_AXES, MOST_NUMBERS = 32, 2**40  # of one tensor: what no machine could hold
 MOST_PADDED = 2**24  # numbers of an image in its padding, which a hand makes on the way, or a hundred times the image
 
 
-def to_json(graph: Graph, output: Tensor) -> dict[str, Any]:
-    """Return a graph as plain lists, numbers and strings."""
+def to_json(graph: Graph, output: Tensor, auxiliary: Sequence[tuple[Tensor, float]] = ()) -> dict[str, Any]:
+    """Return a graph as plain lists, numbers and strings; auxiliary: other outputs, each with its weight in the loss."""
     assert graph.input is not None
     return {
         "input": {"name": graph.input.name, "shape": list(graph.input.shape[1:])},
@@ -32,11 +33,12 @@ def to_json(graph: Graph, output: Tensor) -> dict[str, Any]:
             for node in graph.nodes
         ],
         "output": output.name,
+        "auxiliary": [[tensor.name, weight] for tensor, weight in auxiliary],
     }
 
 
-def from_json(data: Any) -> tuple[Graph, Tensor]:
-    """Return the graph that `to_json` wrote, and its output.
+def from_json(data: Any) -> tuple[Graph, Tensor, list[tuple[Tensor, float]]]:
+    """Return what `to_json` wrote: the graph, its output, and its auxiliary ones with their weights.
 
     Raises FileError for anything else.
     """
@@ -61,9 +63,13 @@ def from_json(data: Any) -> tuple[Graph, Tensor]:
             if call.window is not None:
                 _check_padding(node.name, node.inputs["x"].shape, call.window)
         output = graph.tensor(_typed(data["output"], str))
-        if all(node.output is not output for node in graph.nodes):
-            raise FileError(f"the output '{output.name}' is not what a node makes")
-        return graph, output
+        auxiliary = [(graph.tensor(_typed(name, str)), float(weight)) for name, weight in data.get("auxiliary", [])]
+        made = {node.output.name for node in graph.nodes}
+        if strange := next(
+            (one.name for one in (output, *(one for one, _ in auxiliary)) if one.name not in made), None
+        ):
+            raise FileError(f"the output '{strange}' is not what a node makes")
+        return graph, output, auxiliary
     except (ByhandError, KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
         trouble = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise FileError(f"its graph can't be read: {trouble[:500]}") from None

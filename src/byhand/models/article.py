@@ -6,6 +6,7 @@ program for it. It draws its first values as the article does: normal, divided b
 
 from byhand import nn
 from byhand.graph import Tensor
+from byhand.models.architecture import Architecture
 
 
 def article(images: Tensor, classes: int) -> Tensor:
@@ -16,3 +17,11 @@ def article(images: Tensor, classes: int) -> Tensor:
         nn.Flatten(),  # -> (1352,)
         nn.Linear(classes, initializer="article"),
     )(images)
+
+
+ARCHITECTURES = {
+    "article": Architecture(
+        article, year=2019, paper="a tutorial article", new="every derivative by hand", image=(28, 28, 1), classes=10,
+        mean=0.5, std=1.0,
+    ),
+}  # fmt: skip

@@ -3,12 +3,19 @@
 LeCun, Bottou, Bengio & Haffner 1998, "Gradient-based learning applied to document recognition", Proc. IEEE 86(11). What was
 new: learned 5x5 filters end to end from pixels, shared over the image, on real documents.
 
-This is the form that today's textbooks teach: ReLU for tanh, maxima for scaled averages, softmax for the paper's
-radial-basis output, and every map of the second convolution connected to all six of the first.
+name          what differs from the paper                                        parameters
+lenet5        what today's textbooks teach: ReLU for tanh, maxima for averages       61,706
+lenet5_1998   averages without the paper's factor and term for each map              61,706
+
+Both end in a softmax, where the paper measured the distance to drawn digits (radial basis functions), and connect every map of
+the second convolution to all six of the first, where it left some out.
 """
+
+from typing import Any
 
 from byhand import nn
 from byhand.graph import Tensor
+from byhand.models.architecture import Architecture
 
 
 def lenet5(images: Tensor, classes: int) -> Tensor:
@@ -21,3 +28,23 @@ def lenet5(images: Tensor, classes: int) -> Tensor:
         nn.Linear(84), nn.ReLU(),
         nn.Linear(classes),
     )(images)  # fmt: skip
+
+
+def lenet5_1998(images: Tensor, classes: int) -> Tensor:
+    """Return the logits, with the paper's tanh and averages."""
+    return nn.Sequential(
+        nn.Conv2d(6, 5, padding=2, initializer="glorot"), nn.Tanh(), nn.AvgPool2d(2),  # C1, S2: -> (14, 14, 6)
+        nn.Conv2d(16, 5, initializer="glorot"), nn.Tanh(), nn.AvgPool2d(2),  # C3, S4: -> (5, 5, 16)
+        nn.Flatten(),
+        nn.Linear(120, initializer="glorot"), nn.Tanh(),  # C5: a 5x5 convolution over a 5x5 image
+        nn.Linear(84, initializer="glorot"), nn.Tanh(),  # F6
+        nn.Linear(classes, initializer="glorot"),
+    )(images)  # fmt: skip
+
+
+DIGITS: dict[str, Any] = {"image": (28, 28, 1), "classes": 10, "mean": 0.5, "std": 1.0}
+PAPER = "Proc. IEEE 86(11)"
+ARCHITECTURES = {
+    "lenet5": Architecture(lenet5, 1998, PAPER, "filters learned end to end", **DIGITS),
+    "lenet5_1998": Architecture(lenet5_1998, 1998, PAPER, "filters learned end to end", **DIGITS),
+}

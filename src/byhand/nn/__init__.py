@@ -1,10 +1,21 @@
 """Layers that people compose, and the Model that they hold."""
 
+from byhand.nn.activations import (
+    GELU,
+    HardSigmoid,
+    HardSwish,
+    LeakyReLU,
+    ReLU,
+    ReLU6,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Tanh,
+)
 from byhand.nn.file import load
 from byhand.nn.init import INITIALIZERS
 from byhand.nn.layer import Input, Layer, Sequential
 from byhand.nn.layers import (
-    GELU,
     Add,
     AvgPool2d,
     BatchNorm,
@@ -14,20 +25,14 @@ from byhand.nn.layers import (
     Dropout,
     Flatten,
     GlobalAvgPool2d,
-    HardSwish,
     LayerNorm,
-    LeakyReLU,
     Linear,
     MaxPool2d,
     Multiply,
     Pad2d,
-    ReLU,
-    ReLU6,
     Reshape,
-    Sigmoid,
-    SiLU,
-    Softmax,
-    Tanh,
+    Scale,
+    Slice,
     Transpose,
 )
 from byhand.nn.model import Model
@@ -44,6 +49,7 @@ __all__ = [
     "Dropout",
     "Flatten",
     "GlobalAvgPool2d",
+    "HardSigmoid",
     "HardSwish",
     "Input",
     "Layer",
@@ -57,9 +63,11 @@ __all__ = [
     "ReLU",
     "ReLU6",
     "Reshape",
+    "Scale",
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "Slice",
     "Softmax",
     "Tanh",
     "Transpose",

@@ -39,7 +39,7 @@ def save(
         "mean": model.mean,
         "std": model.std,
         "dtype": model.dtype.name,
-        "graph": to_json(model.graph, model.output),
+        "graph": to_json(model.graph, model.output, model.auxiliary),
         **(notes or {}),
     }
     tensors = model.parameters | vars(model.state) | dict(more or {})
@@ -109,7 +109,7 @@ def _model(about: Any) -> Model:
     """Return the model of a file's metadata, without its numbers."""
     if about["format"] != FORMAT:
         raise FileError(f"its format is {about['format']!r}; this version of byhand reads {FORMAT}")
-    graph, output = from_json(about["graph"])
+    graph, output, auxiliary = from_json(about["graph"])
     assert graph.input is not None
     mean, std = (_numbers(about[name], graph.input.shape[-1]) for name in ("mean", "std"))
     if not isinstance(about["classes"], list) or not all(isinstance(name, str) for name in about["classes"]):
@@ -117,6 +117,7 @@ def _model(about: Any) -> Model:
     if about["dtype"] not in ("float32", "float64"):  # NumPy evaluates what stands in other type names
         raise FileError(f"its dtype is {str(about['dtype'])[:40]!r}; expected 'float32' or 'float64'")
     settings = {"mean": mean, "std": std, "classes": about["classes"], "dtype": np.dtype(about["dtype"])}
+    settings["auxiliary"] = auxiliary
     return Model(graph.input, output, name=str(about["name"]), seed=None, **settings)
 
 

@@ -72,6 +72,11 @@ def ones(rng: np.random.Generator, shape: Shape) -> Array:
     return np.ones(shape)
 
 
+def constant(value: float) -> Initializer:
+    """Return what fills an array with one number."""
+    return lambda rng, shape: np.full(shape, value)
+
+
 def random_key(rng: np.random.Generator, shape: Shape) -> Array:
     """64 random bits: where a dropout layer's masks begin."""
     return rng.integers(0, 2**64, shape, np.uint64)

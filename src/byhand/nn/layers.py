@@ -1,4 +1,4 @@
-"""The layers that people compose, a class an op; `layer.py` says what all of them do."""
+"""The layers that people compose, a class an op; `layer.py` says what all of them do, activations.py has the rest."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from byhand.graph import Graph, Tensor
 from byhand.nn import init
 from byhand.nn.init import Initializer
 from byhand.nn.layer import Layer
-from byhand.shapes import Shape, integer, pair
+from byhand.shapes import Shape, integer, normal_axis, number, pair
 
 
 class Conv2d(Layer):
@@ -264,6 +264,28 @@ class Pad2d(Layer):
         super().__init__(name=name, padding=padding, value=value)
 
 
+class Slice(Layer):
+    """Keep the part of an axis from `start` up to `stop`, negative ones counted from the end; see `bh.slice`.
+
+    >>> from byhand import nn
+    >>> nn.Slice(-1, 4, 8)(nn.Input(7, 7, 8))
+    <value slice1 (N, 7, 7, 4)>
+    """
+
+    op = ops.slice
+
+    def __init__(self, axis: int, start: int = 0, stop: int | None = None, *, name: str | None = None) -> None:
+        super().__init__(name=name)
+        self.axis, self.start, self.stop = axis, start, stop
+
+    def add_to(self, graph: Graph, name: str, x: Any) -> Tensor:
+        """Add the slice; return its output."""
+        if normal_axis(self.axis, len(x.shape)) == 0:
+            raise ArgumentError(f"{name}: axis is {self.axis}, the batch, which stays whole; expected another one")
+        attributes = {"starts": (self.start,), "stops": (self.stop,), "axes": (self.axis,)}
+        return graph.add(self.op, {"x": x}, attributes, name)
+
+
 class ChannelShuffle(Layer):
     """Deal the channels of `groups` groups out in turn; see `bh.channel_shuffle`.
 
@@ -290,6 +312,33 @@ class Multiply(Layer):
     op = ops.multiply
 
 
+class Scale(Layer):
+    """Multiply each channel by a number that is learned: (N, ..., C) -> the same. initial: the first of them.
+
+    >>> from byhand import nn
+    >>> nn.Scale(1e-6)(nn.Input(7, 7, 96))
+    <value scale1 (N, 7, 7, 96)>
+    """
+
+    op, label = ops.multiply, "scale"
+
+    def __init__(self, initial: float = 1.0, *, name: str | None = None) -> None:
+        super().__init__(name=name)
+        self.initial = number("Scale: initial", initial)
+
+    def graph_of(self, *inputs: Any) -> Graph:
+        """Return the graph that the input belongs to; what it is multiplied by is the layer's own."""
+        if len(inputs) != 1:
+            raise ArgumentError(f"Scale was called on {len(inputs)} tensors; expected 1")
+        return super().graph_of(*inputs, *inputs)
+
+    def add_to(self, graph: Graph, name: str, x: Any) -> Tensor:
+        """Add the product; return it."""
+        wanted = {"scale": (x.shape[-1:], init.constant(self.initial))}
+        scale = self.tensors(graph, wanted, name, "parameter")["scale"]
+        return graph.add(self.op, {"a": x, "b": scale}, {}, name)
+
+
 class Concat(Layer):
     """Put tensors one behind the other along an axis: `nn.Concat()(a, b, c)`.
 
@@ -303,60 +352,3 @@ class Concat(Layer):
 
     def __init__(self, axis: int = -1, *, name: str | None = None) -> None:
         super().__init__(name=name, axis=axis)
-
-
-class ReLU(Layer):
-    """y = max(x, 0)."""
-
-    op = ops.relu
-
-
-class LeakyReLU(Layer):
-    """y = x where x > 0, else slope * x."""
-
-    op = ops.leaky_relu
-
-    def __init__(self, slope: float = 0.01, *, name: str | None = None) -> None:
-        super().__init__(name=name, slope=slope)
-
-
-class ReLU6(Layer):
-    """y = min(max(x, 0), 6)."""
-
-    op, label = ops.relu6, "relu6_"
-
-
-class Sigmoid(Layer):
-    """y = 1 / (1 + e^-x)."""
-
-    op = ops.sigmoid
-
-
-class SiLU(Layer):
-    """y = x sigmoid(x)."""
-
-    op = ops.silu
-
-
-class Tanh(Layer):
-    """y = tanh(x)."""
-
-    op = ops.tanh
-
-
-class GELU(Layer):
-    """y = x (1 + erf(x / sqrt 2)) / 2."""
-
-    op = ops.gelu
-
-
-class HardSwish(Layer):
-    """y = x min(max(x + 3, 0), 6) / 6."""
-
-    op = ops.hard_swish
-
-
-class Softmax(Layer):
-    """y = e^x / sum e^x along the last axis. As a network's last layer it is left to the loss, which is stable with it."""
-
-    op = ops.softmax

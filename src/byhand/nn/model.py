@@ -33,7 +33,8 @@ class Model:
     inputs: an `nn.Input`; outputs: what layers made of it, or a layer (or function) to apply to it. The outputs are logits;
     a last softmax is taken off for training. seed: where the first values come from. classes: their names, in order.
     mean, std: how pixels of uint8 images become numbers, (pixel / 255 - mean) / std, a number or one a channel; floating
-    point images are taken as they are.
+    point images are taken as they are. auxiliary: other logits of the same classes, each with a weight: while training, so
+    much of their loss is added to that of the outputs (what training reports is that of the outputs alone).
 
     >>> import byhand as bh
     >>> from byhand import nn
@@ -56,6 +57,7 @@ class Model:
         mean: float | Sequence[float] = 0.5,
         std: float | Sequence[float] = 1.0,
         dtype: Any = np.float32,
+        auxiliary: Sequence[tuple[Tensor, float]] = (),
     ) -> None:
         if not isinstance(inputs, Tensor):
             raise ArgumentError(f"Model: inputs is a {type(inputs).__name__}; expected an nn.Input")
@@ -66,7 +68,9 @@ class Model:
             raise ArgumentError(f"Model: the name {name!r} may hold only letters, digits, '_', '-' and '.'")
         if dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
             raise ArgumentError(f"Model: dtype is {dtype}; expected float32 or float64")
-        self.graph, self.output, self.name, self.dtype = inputs.graph.up_to(outputs), outputs, name, np.dtype(dtype)
+        self.auxiliary = tuple((tensor, float(weight)) for tensor, weight in auxiliary)
+        self.graph = inputs.graph.up_to(outputs, *(tensor for tensor, _ in self.auxiliary))
+        self.output, self.name, self.dtype = outputs, name, np.dtype(dtype)
         self.logits = _before_softmax(self.graph, outputs)
         if len(self.logits.shape) != 2:
             raise ShapeError(
@@ -75,6 +79,12 @@ class Model:
         count = self.logits.shape[1]
         if self.graph.plan(2, training=False)[1][self.logits.name] != (2, count):
             raise ShapeError(f"Model: the first axis of the output {self.logits!r} is not the batch; keep it first")
+        for tensor, weight in self.auxiliary:
+            if tensor.graph is not inputs.graph or tensor.shape != self.logits.shape or not 0 <= weight < np.inf:
+                raise ArgumentError(
+                    f"Model: auxiliary has {tensor!r} with the weight {weight:g}; expected (N, {count}) made from the same "
+                    "nn.Input, and a weight of 0 or more"
+                )
         self.classes = tuple(map(str, range(count) if classes is None else classes))
         if len(self.classes) != count:
             raise ArgumentError(f"Model: got {len(self.classes)} class names for {count} outputs")
@@ -170,6 +180,7 @@ class Model:
             program = build(
                 self.graph, self.logits, title, batch=batch, training=train, hand=hand, dtype=self.dtype,
                 update=update, input_gradient=input_gradient, label_smoothing=label_smoothing, keep=keep,
+                auxiliary=self.auxiliary,
             )  # fmt: skip
         self._programs[key] = program
         if len(self._programs) > KEPT:
@@ -259,6 +270,15 @@ class Model:
         from byhand.nn.file import save  # noqa: PLC0415  (file.py makes Models)
 
         save(self, path)
+
+    def load_torchvision(self, path: str | os.PathLike[str]) -> None:
+        """Read the weights that torchvision publishes for this architecture: a PyTorch state dict as safetensors.
+
+        All of them, or nothing: raises FileError where a name or a shape is another.
+        """
+        from byhand.nn.torchvision import load  # noqa: PLC0415  (torchvision.py takes Models)
+
+        load(self, path)
 
 
 def _before_softmax(graph: Graph, output: Tensor) -> Tensor:

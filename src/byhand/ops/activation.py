@@ -1,4 +1,4 @@
-"""relu, leaky_relu, relu6, sigmoid, silu, tanh, gelu, hard_swish: what a unit answers, element by element.
+"""relu, leaky_relu, relu6, sigmoid, silu, tanh, gelu: what a unit answers, element by element.
 
 Each takes x of any shape and gives y of the same. By the chain rule grad_x = grad_y * dy/dx, and the derivative stands
 beside each function.
@@ -348,52 +348,4 @@ gelu = Op(
     compiled=(gelu_compiled, gelu_backward_compiled),
     sample=sample,
     onnx="Gelu",
-)
-
-
-# hard_swish: y = x relu6(x + 3) / 6;  dy/dx = 0 below -3, 1 above 3, else (2 x + 3) / 6 -------------------------------
-
-
-def hard_swish_contract(x):
-    """Gate x by a straight line: y = x min(max(x + 3, 0), 6) / 6, x of any shape.
-
-    Source: Howard et al. 2019 (MobileNetV3), arXiv 1905.02244.
-
-    >>> import byhand as bh
-    >>> bh.hard_swish([-4.0, 0.0, 1.5, 4.0])
-    array([-0.   ,  0.   ,  1.125,  4.   ])
-    """
-    return Call({"y": x}, flops=5 * prod(x))
-
-
-def hard_swish_loops(x, y):
-    for i in np.ndindex(x.shape):
-        gate = 0.0 if x[i] < -3.0 else 6.0 if x[i] > 3.0 else x[i] + 3.0
-        y[i] = x[i] * gate / 6.0
-
-
-def hard_swish_backward_loops(x, grad_y, grad_x):
-    for i in np.ndindex(x.shape):
-        grad = grad_y[i] if x[i] >= 3.0 else grad_y[i] * (2.0 * x[i] + 3.0) / 6.0
-        grad_x[i] = 0.0 if x[i] <= -3.0 else grad  # not 0 times a gradient that may be infinite
-
-
-def hard_swish_arrays(x, y):
-    y[...] = x * np.clip(x + 3, 0, 6) / 6
-
-
-def hard_swish_backward_arrays(x, grad_y, grad_x):
-    grad_x[...] = np.where(x <= -3, 0, np.where(x >= 3, grad_y, grad_y * (2 * x + 3) / 6))
-
-
-hard_swish_compiled = elementwise(hard_swish_loops)
-hard_swish_backward_compiled = elementwise(hard_swish_backward_loops)
-hard_swish = Op(
-    "hard_swish",
-    hard_swish_contract,
-    loops=(hard_swish_loops, hard_swish_backward_loops),
-    arrays=(hard_swish_arrays, hard_swish_backward_arrays),
-    compiled=(hard_swish_compiled, hard_swish_backward_compiled),
-    sample=lambda draw: ((3 * sample(draw)[0][0],), {}),
-    onnx="HardSwish",
 )

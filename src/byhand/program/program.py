@@ -186,6 +186,7 @@ def build(
     input_gradient: bool = False,
     label_smoothing: float = 0.0,
     keep: bool = False,
+    auxiliary: Sequence[tuple[Tensor, float]] = (),
 ) -> Program:
     """Return the program of a graph: its logits, or in training the loss, every gradient, and the update where one is given.
 
@@ -197,16 +198,17 @@ def build(
                 f"the update {function.__name__} is no compiled hand; let it launch kernels, under @byhand.kernels.compiled, "
                 "or take hand='arrays'"
             )
-    graph, output = graph.up_to(logits), logits
+    others = [tensor for tensor, _ in auxiliary] if training else []
+    graph, output, losses = graph.up_to(logits, *others), logits, {}
     if training:
-        graph = graph.with_loss(logits, label_smoothing)
-        output = graph.nodes[-1].output
-
+        graph = graph.with_loss(logits, label_smoothing, others)
+        output, weights = graph.nodes[-1].output, [*(weight for _, weight in auxiliary), 1.0]
+        losses = {node.output.name: weight for node, weight in zip(graph.nodes[-len(weights) :], weights)}
     if not keep:
         graph = fuse(graph, logits, training)
 
     def write(count: int) -> Source:
-        writer = Writer(graph, output, batch, training, hand, dtype, lanes=count, keep=keep)
+        writer = Writer(graph, output, batch, losses, hand, dtype, lanes=count, keep=keep)
         return writer.write(title, update, input_gradient)
 
     parameters, source = graph.of_kind("parameter"), write(1)

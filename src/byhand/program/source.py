@@ -4,7 +4,7 @@ Backward runs the nodes in reverse. A node is asked for the gradients of its inp
 there; a tensor that several nodes used gets the sum of what they send back.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
@@ -46,14 +46,16 @@ class Source:
 
 
 class Writer:
-    """Writes one program."""
+    """Writes one program; losses: what is summed up to be differentiated, with their weights; without any, inference."""
 
     def __init__(
-        self, graph: Graph, output: Tensor, batch: int, training: bool, hand: str, dtype: Any, *, lanes: int, keep: bool
-    ) -> None:
+        self, graph: Graph, output: Tensor, batch: int, losses: Mapping[str, float], hand: str, dtype: Any, *, lanes: int,
+        keep: bool,
+    ) -> None:  # fmt: skip
         assert graph.input is not None
-        self.graph, self.output, self.batch, self.training, self.hand = graph, output, batch, training, hand
-        self.calls, self.shapes = graph.plan(batch // lanes, training)
+        self.graph, self.output, self.batch, self.losses, self.hand = graph, output, batch, losses, hand
+        self.training = bool(losses)
+        self.calls, self.shapes = graph.plan(batch // lanes, self.training)
         self.dtype, self.input = dtype, graph.input
         self.imports: dict[str, dict[str, str]] = {}  # module -> function -> the name it is called by
         self.lines: list[tuple[list[str], str]] = []  # (the parts of a call that stay in one line, the comment)
@@ -72,7 +74,9 @@ class Writer:
         source.kept = tuple(tensor.name for node in self.graph.nodes[-1:] for tensor in node.outputs.values())
         lines = (" ".join(parts) for parts, _ in self.lines)
         inside = {name: one for name, one in arena.items() if name not in source.kept}
-        source.places = place(inside, lines, inside if self.keep else {f"grad_{self.output.name}"}, self.views)
+        source.places = place(
+            inside, lines, inside if self.keep else {f"grad_{name}" for name in self.losses}, self.views
+        )
         functions = self._functions(update)
         if self.input.name in {"float", "lane", "part"}.union(*(names.values() for names in self.imports.values())):
             raise ArgumentError(
@@ -123,7 +127,8 @@ class Writer:
 
     def _head(self, title: str) -> str:
         mode = "training" if self.training else "inference"
-        flops = sum(call.flops for name, call in self.calls.items() if name != "loss") // self.source.images
+        nodes = [node for node in self.graph.nodes if node.op.name != "softmax_cross_entropy"]
+        flops = sum(self.calls[node.name].flops for node in nodes) // self.source.images
         arena = self.source.arena
         size = self.source.lanes * self.source.size
         apart = self.source.lanes * sum(size_of(*one) for name, one in arena.items() if name not in self.views)
@@ -169,11 +174,11 @@ class Writer:
 
     def _backward(self, input_gradient: bool) -> None:
         wanted = self._want_gradients(input_gradient)
-        self._arena_like(f"grad_{self.output.name}", self.output)
-        self.lines.append(
-            ([f"{self._name(self.output, 'grad_')}[...] = {literal(1 / self.source.lanes)}"], "d loss / d loss")
-        )
-        written = {self.output.name}
+        for name, weight in self.losses.items():
+            self._arena_like(f"grad_{name}", self.graph.tensors[name])
+            what = "d loss / d loss" if len(self.losses) == 1 else f"d (sum of weighted losses) / d {name}"
+            self.lines.append(([f"arena.grad_{name}[...] = {literal(weight / self.source.lanes)}"], what))
+        written = set(self.losses)
         for node in reversed(self.graph.nodes):
             if node.output.name not in written:
                 continue

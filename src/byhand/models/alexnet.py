@@ -1,0 +1,53 @@
+"""AlexNet: five convolutions and three fully connected layers, trained on two graphics cards; with it, deep learning took off.
+
+Krizhevsky, Sutskever & Hinton 2012, "ImageNet classification with deep convolutional neural networks", NIPS 25 (no arXiv
+number; the one tower is Krizhevsky 2014, "One weird trick for parallelizing convolutional neural networks", arXiv 1404.5997).
+What was new: ReLU, dropout, overlapping pools, and the size of it all.
+
+    name       differs                                            parameters at 1,000 classes
+    alexnet    one tower, 64-192-384-256-256 filters               61,100,840
+
+The paper's is two towers, one a card: 96-256-384-384-256 filters, of which the second, fourth and fifth convolution see only
+their own card's half (`groups=2`), with local response normalisation after the first two, and no padding in the first (of
+images that are 227 pixels wide, whatever the paper says); it has 60,965,224 parameters. This is torchvision's.
+"""
+
+from byhand import nn
+from byhand.graph import Tensor
+from byhand.models.architecture import Architecture
+
+
+def alexnet(images: Tensor, classes: int) -> Tensor:
+    """Return the logits."""
+    x = nn.Sequential(
+        nn.Conv2d(64, 11, stride=4, padding=2, name="features_0"), nn.ReLU(),  # (224, 224, 3) -> (55, 55, 64)
+        nn.MaxPool2d(3, stride=2),  # -> (27, 27, 64): windows of three overlap
+        nn.Conv2d(192, 5, padding=2, name="features_3"), nn.ReLU(),
+        nn.MaxPool2d(3, stride=2),  # -> (13, 13, 192)
+        nn.Conv2d(384, 3, padding=1, name="features_6"), nn.ReLU(),
+        nn.Conv2d(256, 3, padding=1, name="features_8"), nn.ReLU(),
+        nn.Conv2d(256, 3, padding=1, name="features_10"), nn.ReLU(),
+        nn.MaxPool2d(3, stride=2),  # -> (6, 6, 256)
+    )(images)  # fmt: skip
+    return nn.Sequential(
+        nn.Flatten(),  # -> (9216,)
+        nn.Dropout(), nn.Linear(4096, name="classifier_1"), nn.ReLU(),
+        nn.Dropout(), nn.Linear(4096, name="classifier_4"), nn.ReLU(),
+        nn.Linear(classes, name="classifier_6"),
+    )(averaged(x, 6))  # fmt: skip
+
+
+def averaged(x: Tensor, size: int) -> Tensor:
+    """Return maps of size x size pixels, for a classifier that was made for them: the averages of larger ones.
+
+    Maps that are no multiple of it stay as they are; the classifier then takes what there is.
+    """
+    height, width = x.shape[1:3]
+    if height % size or width % size or (height, width) == (size, size):
+        return x
+    return nn.AvgPool2d((height // size, width // size), name="avgpool")(x)
+
+
+ARCHITECTURES = {
+    "alexnet": Architecture(alexnet, 2012, "NIPS 25", "ReLU, dropout, overlapping pools; trained on two graphics cards")
+}

@@ -1,0 +1,27 @@
+"""What `byhand.models` knows of an architecture, besides the function that builds it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of its pixels / 255, as torchvision scales
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """An architecture: `build(images, classes)` returns the logits.
+
+    paper: where it was published; new: what was, in a few words; image, classes: what it was made for; mean, std: how pixels
+    of such images become numbers; auxiliary: whether `build` takes `auxiliary=True`, and then returns (logits, [(auxiliary
+    logits, weight), ...]).
+    """
+
+    build: Callable[..., Any]
+    year: int
+    paper: str
+    new: str
+    image: tuple[int, int, int] = (224, 224, 3)
+    classes: int = 1000
+    mean: float | tuple[float, ...] = IMAGENET_MEAN
+    std: float | tuple[float, ...] = IMAGENET_STD
+    auxiliary: bool = False

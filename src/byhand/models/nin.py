@@ -1,0 +1,41 @@
+"""NiN, network in network: 1x1 convolutions between the others, and a map a class instead of fully connected layers.
+
+Lin, Chen & Yan 2013, "Network in network", arXiv 1312.4400. What was new: the 1x1 convolution (a small network at every pixel)
+and the global average of a class's map as its logit; both went into nearly all that came after.
+
+    name    for                       parameters
+    nin     CIFAR-10, 32x32 images    966,986 at 10 classes
+
+This is the network that the authors published for Caffe, with its layers' names: pools may hang over the edge, and dropout
+stands where the image is halved. As in the paper there is a ReLU also before the average, so that no logit is negative.
+"""
+
+from byhand import nn
+from byhand.graph import Tensor
+from byhand.models.architecture import Architecture
+
+
+def nin(images: Tensor, classes: int) -> Tensor:
+    """Return the logits."""
+    return nn.Sequential(
+        nn.Conv2d(192, 5, padding=2, name="conv1"), nn.ReLU(),  # (32, 32, 3) -> (32, 32, 192)
+        nn.Conv2d(160, 1, name="cccp1"), nn.ReLU(),  # cascaded cross channel parametric pooling, they called it
+        nn.Conv2d(96, 1, name="cccp2"), nn.ReLU(),
+        nn.MaxPool2d(3, stride=2, ceil_mode=True), nn.Dropout(),  # -> (16, 16, 96)
+        nn.Conv2d(192, 5, padding=2, name="conv2"), nn.ReLU(),
+        nn.Conv2d(192, 1, name="cccp3"), nn.ReLU(),
+        nn.Conv2d(192, 1, name="cccp4"), nn.ReLU(),
+        nn.AvgPool2d(3, stride=2, ceil_mode=True), nn.Dropout(),  # -> (8, 8, 192)
+        nn.Conv2d(192, 3, padding=1, name="conv3"), nn.ReLU(),
+        nn.Conv2d(192, 1, name="cccp5"), nn.ReLU(),
+        nn.Conv2d(classes, 1, name="cccp6"), nn.ReLU(),  # -> (8, 8, classes)
+        nn.GlobalAvgPool2d(),
+    )(images)  # fmt: skip
+
+
+ARCHITECTURES = {
+    "nin": Architecture(
+        nin, 2013, "arXiv 1312.4400", "1x1 convolutions, and global averages for fully connected layers",
+        image=(32, 32, 3), classes=10, mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616),
+    )
+}  # fmt: skip

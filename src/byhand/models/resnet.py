@@ -1,0 +1,73 @@
+"""ResNet: a unit adds a correction to what it was given, so that a hundred layers still train.
+
+He, Zhang, Ren & Sun 2015, "Deep residual learning for image recognition", arXiv 1512.03385. What was new: the shortcut. A unit
+learns y = x + F(x); gradients reach the first layers through the sum, and a deeper network is no worse than a shallow one.
+
+    name        units a stage    unit        parameters at 1,000 classes
+    resnet18    2, 2, 2, 2       basic        11,689,512
+    resnet34    3, 4, 6, 3       basic        21,797,672
+    resnet50    3, 4, 6, 3       bottleneck   25,557,032
+    resnet101   3, 4, 23, 3      bottleneck   44,549,160
+    resnet152   3, 8, 36, 3      bottleneck   60,192,808
+
+As torchvision has it, a bottleneck halves the image in its 3x3 convolution, the paper's in the 1x1 before it (so that three
+quarters of the pixels are thrown away unseen). Where a unit changes the shape, a 1x1 convolution brings the shortcut along:
+the paper's option B, in all variants. `resnet_cifar.py` has the paper's networks for small images.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from byhand import nn
+from byhand.graph import Tensor
+from byhand.models.architecture import Architecture
+
+
+def resnet(
+    images: Tensor, classes: int, unit: Callable[[Tensor, int, int, str], Tensor], units: Sequence[int]
+) -> Tensor:
+    """Return the logits: a stem, four stages of units, an average, a classifier."""
+    x = conv_norm(images, 64, 7, "conv1", "bn1", stride=2)  # (224, 224, 3) -> (112, 112, 64)
+    x = nn.MaxPool2d(3, stride=2, padding=1, name="maxpool")(nn.ReLU(name="relu")(x))  # -> (56, 56, 64)
+    for stage, count in enumerate(units):  # 56 -> 28 -> 14 -> 7 pixels, 64 -> 128 -> 256 -> 512 filters
+        for i in range(count):
+            x = unit(x, 64 * 2**stage, 2 if i == 0 and stage > 0 else 1, f"layer{stage + 1}_{i}")
+    return nn.Linear(classes, name="fc")(nn.GlobalAvgPool2d(name="avgpool")(x))
+
+
+def basic(x: Tensor, filters: int, stride: int, name: str) -> Tensor:
+    """Add a unit of two 3x3 convolutions: (H, W, C) -> (H / stride, W / stride, filters)."""
+    y = nn.ReLU()(conv_norm(x, filters, 3, f"{name}_conv1", f"{name}_bn1", stride=stride))
+    y = conv_norm(y, filters, 3, f"{name}_conv2", f"{name}_bn2")
+    return nn.ReLU(name=name)(y + shortcut(x, filters, stride, name))
+
+
+def bottleneck(x: Tensor, filters: int, stride: int, name: str) -> Tensor:
+    """Add a unit whose 3x3 convolution works on a quarter of the channels: (H, W, C) -> (H / stride, W / stride, 4 filters)."""
+    y = nn.ReLU()(conv_norm(x, filters, 1, f"{name}_conv1", f"{name}_bn1"))  # fewer channels
+    y = nn.ReLU()(conv_norm(y, filters, 3, f"{name}_conv2", f"{name}_bn2", stride=stride))
+    y = conv_norm(y, 4 * filters, 1, f"{name}_conv3", f"{name}_bn3")  # and back
+    return nn.ReLU(name=name)(y + shortcut(x, 4 * filters, stride, name))
+
+
+def shortcut(x: Tensor, filters: int, stride: int, name: str) -> Tensor:
+    """Return x as it is, or, where the unit changes its shape, through a 1x1 convolution."""
+    if stride == 1 and x.shape[-1] == filters:
+        return x
+    return conv_norm(x, filters, 1, f"{name}_downsample_0", f"{name}_downsample_1", stride=stride)
+
+
+def conv_norm(x: Tensor, filters: int, kernel: int, conv: str, norm: str, stride: int = 1) -> Tensor:
+    """Add a convolution that keeps the image's size but for its stride, and a batch norm; the norm has the bias."""
+    x = nn.Conv2d(filters, kernel, stride=stride, padding=kernel // 2, bias=False, name=conv)(x)
+    return nn.BatchNorm(name=norm)(x)
+
+
+PAPER, NEW = "arXiv 1512.03385", "shortcuts: units learn a correction to their input"
+ARCHITECTURES = {
+    "resnet18": Architecture(partial(resnet, unit=basic, units=(2, 2, 2, 2)), 2015, PAPER, NEW),
+    "resnet34": Architecture(partial(resnet, unit=basic, units=(3, 4, 6, 3)), 2015, PAPER, NEW),
+    "resnet50": Architecture(partial(resnet, unit=bottleneck, units=(3, 4, 6, 3)), 2015, PAPER, NEW),
+    "resnet101": Architecture(partial(resnet, unit=bottleneck, units=(3, 4, 23, 3)), 2015, PAPER, NEW),
+    "resnet152": Architecture(partial(resnet, unit=bottleneck, units=(3, 8, 36, 3)), 2015, PAPER, NEW),
+}

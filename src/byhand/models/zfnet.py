@@ -1,0 +1,40 @@
+"""ZFNet: AlexNet with smaller, denser filters in its first layers, found by looking at what they had learnt.
+
+Zeiler & Fergus 2013, "Visualizing and understanding convolutional networks", arXiv 1311.2901. What was new: pictures of what a
+unit answers to; they showed that 11x11 filters four pixels apart miss the middle frequencies and leave an alias, which 7x7
+filters two apart do not.
+
+    name     filters                    parameters at 1,000 classes
+    zfnet    96, 256, 384, 384, 256     62,357,608
+
+This is figure 3 of the paper without its contrast normalisation across maps, which later networks do without. Pools may hang
+over the edge, which gives the figure's 55, 13 and 6 pixels.
+"""
+
+from byhand import nn
+from byhand.graph import Tensor
+from byhand.models.alexnet import averaged
+from byhand.models.architecture import Architecture
+
+
+def zfnet(images: Tensor, classes: int) -> Tensor:
+    """Return the logits."""
+    x = nn.Sequential(
+        nn.Conv2d(96, 7, stride=2, padding=1, name="conv1"), nn.ReLU(),  # (224, 224, 3) -> (110, 110, 96)
+        nn.MaxPool2d(3, stride=2, ceil_mode=True),  # -> (55, 55, 96)
+        nn.Conv2d(256, 5, stride=2, name="conv2"), nn.ReLU(),  # -> (26, 26, 256)
+        nn.MaxPool2d(3, stride=2, ceil_mode=True),  # -> (13, 13, 256)
+        nn.Conv2d(384, 3, padding=1, name="conv3"), nn.ReLU(),
+        nn.Conv2d(384, 3, padding=1, name="conv4"), nn.ReLU(),
+        nn.Conv2d(256, 3, padding=1, name="conv5"), nn.ReLU(),
+        nn.MaxPool2d(3, stride=2, ceil_mode=True),  # -> (6, 6, 256)
+    )(images)  # fmt: skip
+    return nn.Sequential(
+        nn.Flatten(),  # -> (9216,)
+        nn.Linear(4096, name="fc6"), nn.ReLU(), nn.Dropout(),
+        nn.Linear(4096, name="fc7"), nn.ReLU(), nn.Dropout(),
+        nn.Linear(classes, name="fc8"),
+    )(averaged(x, 6))  # fmt: skip
+
+
+ARCHITECTURES = {"zfnet": Architecture(zfnet, 2013, "arXiv 1311.2901", "filters chosen by looking at what they learn")}

@@ -1,0 +1,70 @@
+"""The layers that answer element by element, and softmax."""
+
+from byhand import ops
+from byhand.nn.layer import Layer
+
+
+class ReLU(Layer):
+    """y = max(x, 0)."""
+
+    op = ops.relu
+
+
+class LeakyReLU(Layer):
+    """y = x where x > 0, else slope * x."""
+
+    op = ops.leaky_relu
+
+    def __init__(self, slope: float = 0.01, *, name: str | None = None) -> None:
+        super().__init__(name=name, slope=slope)
+
+
+class ReLU6(Layer):
+    """y = min(max(x, 0), 6)."""
+
+    op, label = ops.relu6, "relu6_"
+
+
+class Sigmoid(Layer):
+    """y = 1 / (1 + e^-x)."""
+
+    op = ops.sigmoid
+
+
+class SiLU(Layer):
+    """y = x sigmoid(x)."""
+
+    op = ops.silu
+
+
+class Tanh(Layer):
+    """y = tanh(x)."""
+
+    op = ops.tanh
+
+
+class GELU(Layer):
+    """y = x (1 + erf(x / sqrt 2)) / 2."""
+
+    op = ops.gelu
+
+
+class HardSigmoid(Layer):
+    """y = min(max(alpha x + beta, 0), 1)."""
+
+    op = ops.hard_sigmoid
+
+    def __init__(self, *, alpha: float = 1 / 6, beta: float = 0.5, name: str | None = None) -> None:
+        super().__init__(name=name, alpha=alpha, beta=beta)
+
+
+class HardSwish(Layer):
+    """y = x min(max(x + 3, 0), 6) / 6."""
+
+    op = ops.hard_swish
+
+
+class Softmax(Layer):
+    """y = e^x / sum e^x along the last axis. As a network's last layer it is left to the loss, which is stable with it."""
+
+    op = ops.softmax

@@ -1,0 +1,99 @@
+"""Weights that torchvision (or who follows its layout) wrote: a PyTorch state dict in a safetensors file.
+
+A layer here is named as PyTorch names its module, with '_' for '.': `layer1.0.conv1.weight` is `layer1_0_conv1_weight`, a
+norm's weight and bias are gamma and beta. PyTorch's filters are (out, in, height, width) and its matrices (out, in); here they
+are (height, width, in, out) and (in, out). What `flatten` made of an image is in another order too: (C, H, W), here (H, W, C).
+"""
+
+import os
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from byhand.errors import ByhandError, FileError
+from byhand.graph import Graph, Node, Tensor
+from byhand.nn.file import one_line
+from byhand.nn.model import Model
+from byhand.ops.op import Array
+from byhand.shapes import Shape
+
+OTHER_NAMES = {"weight": "gamma", "bias": "beta"}
+COUNTERS = "num_batches_tracked"  # PyTorch counts a norm's batches; nobody reads it
+HEADS = ("aux", "AuxLogits")  # what a file may hold for auxiliary heads that the model goes without
+
+
+def load(model: Model, path: str | os.PathLike[str]) -> None:
+    """Read a state dict into a model: all of it, or nothing.
+
+    Raises FileError where the file can't be read, or holds other names or shapes than the model.
+    """
+    wanted = {t.name: t for kind in ("parameter", "state") for t in model.graph.of_kind(kind)}
+    readers = {t.name: (node, key) for node in model.graph.nodes for key, t in _tensors(node)}
+    found: dict[str, Array] = {}
+    try:
+        with safe_open(path, "numpy") as file:
+            for key in list(file.keys()):
+                name = _name_of(key, wanted)
+                if name is None:
+                    if key.endswith(COUNTERS) or key.startswith(HEADS):
+                        continue
+                    raise FileError(f"it holds '{key}', for which the model has no place")
+                tensor, theirs = wanted[name], tuple(file.get_slice(key).get_shape())
+                turned = _turned_shape(*readers[name], tensor)
+                if theirs not in turned:
+                    raise FileError(f"its '{key}' has the shape {theirs}; the model needs {turned[0]}")
+                found[name] = _turn(model.graph, *readers[name], tensor, file.get_tensor(key))
+        if missing := sorted(n for n, t in wanted.items() if n not in found and t.dtype is not np.uint64):
+            raise FileError(f"it holds nothing for '{missing[0]}' ({len(missing)} of {len(wanted)} are missing)")
+    except (ByhandError, SafetensorError, OSError, ValueError, TypeError) as error:
+        raise FileError(f"{path} is no state dict of {model.name}: {one_line(error)}") from None
+    for name, values in found.items():
+        vars(model.p if wanted[name].kind == "parameter" else model.state)[name][...] = values
+
+
+def _tensors(node: Node) -> list[tuple[str, Tensor]]:
+    """Return a node's single inputs by the op's name for them."""
+    return [(key, value) for key, value in node.inputs.items() if isinstance(value, Tensor)]
+
+
+def _name_of(key: str, wanted: dict[str, Tensor]) -> str | None:
+    """Return the model's name for a tensor of the file."""
+    *module, last = (part.lstrip("_") for part in key.split("."))
+    names = ["_".join([*module, one]) for one in (last, OTHER_NAMES.get(last, last))]
+    return next((name for name in names if name in wanted), None)
+
+
+def _turned_shape(node: Node, key: str, tensor: Tensor) -> list[Shape]:
+    """Return the shapes that PyTorch may give a tensor, its usual one first."""
+    if key == "weight" and node.op.name == "conv2d":
+        height, width, depth, filters = tensor.shape
+        shapes: list[Shape] = [(filters, depth, height, width)]
+        return [*shapes, (filters, depth)] if height == width == 1 else shapes  # a Linear over the last axis is a 1x1
+    if key == "weight" and node.op.name == "linear":
+        return [tensor.shape[::-1]]
+    return [tensor.shape, (*tensor.shape, 1, 1)]
+
+
+def _turn(graph: Graph, node: Node, key: str, tensor: Tensor, values: Array) -> Array:
+    """Return a tensor of PyTorch's in the layout of the model."""
+    if key == "weight" and node.op.name == "conv2d" and values.ndim == 4:
+        return values.transpose(2, 3, 1, 0)
+    if key == "weight" and node.op.name == "linear":
+        image = _flattened(graph, node.inputs["x"])
+        if image is not None:
+            height, width, channels = image
+            values = values.reshape(-1, channels, height, width).transpose(0, 2, 3, 1)
+        return values.reshape(values.shape[0], -1).T
+    return values.T.reshape(tensor.shape) if values.ndim == 2 else values.reshape(tensor.shape)
+
+
+def _flattened(graph: Graph, value: Any) -> Shape | None:
+    """Return the image's shape where a tensor is an image laid out in one row; a ReLU or dropout may stand between."""
+    makers = {node.output.name: node for node in graph.nodes}
+    while (node := makers.get(value.name)) is not None and node.op.name in ("dropout", "relu"):
+        value = node.inputs["x"]
+    if node is None or node.op.name != "flatten" or len(node.inputs["x"].shape) != 4:
+        return None
+    shape: Shape = node.inputs["x"].shape
+    return shape[1:]
