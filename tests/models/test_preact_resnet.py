@@ -33,5 +33,7 @@ def test_the_twins_logits_of_small_images(name, tmp_path):
 
 @everyone
 def test_it_learns(name):
-    before, after = learns(model(ARCHITECTURES[name], name, (32, 32, 3), 4), steps=12, lr=0.003 if "cifar" in name else 0.001)
+    before, after = learns(
+        model(ARCHITECTURES[name], name, (32, 32, 3), 4), steps=12, lr=0.003 if "cifar" in name else 0.001
+    )
     assert after < 0.5 * before
