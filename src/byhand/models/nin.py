@@ -10,27 +10,41 @@ This is the network that the authors published for Caffe, with its layers' names
 stands where the image is halved. As in the paper there is a ReLU also before the average, so that no logit is negative.
 """
 
+from functools import partial
+from typing import Any
+
 from byhand import nn
 from byhand.graph import Tensor
 from byhand.models.architecture import Architecture
+from byhand.ops.op import Array
+from byhand.shapes import Shape
 
 
 def nin(images: Tensor, classes: int) -> Tensor:
     """Return the logits."""
+    conv = partial(nn.Conv2d, initializer=narrow)
     return nn.Sequential(
-        nn.Conv2d(192, 5, padding=2, name="conv1"), nn.ReLU(),  # (32, 32, 3) -> (32, 32, 192)
-        nn.Conv2d(160, 1, name="cccp1"), nn.ReLU(),  # cascaded cross channel parametric pooling, they called it
-        nn.Conv2d(96, 1, name="cccp2"), nn.ReLU(),
+        conv(192, 5, padding=2, name="conv1"), nn.ReLU(),  # (32, 32, 3) -> (32, 32, 192)
+        conv(160, 1, name="cccp1"), nn.ReLU(),  # cascaded cross channel parametric pooling, they called it
+        conv(96, 1, name="cccp2"), nn.ReLU(),
         nn.MaxPool2d(3, stride=2, ceil_mode=True), nn.Dropout(),  # -> (16, 16, 96)
-        nn.Conv2d(192, 5, padding=2, name="conv2"), nn.ReLU(),
-        nn.Conv2d(192, 1, name="cccp3"), nn.ReLU(),
-        nn.Conv2d(192, 1, name="cccp4"), nn.ReLU(),
+        conv(192, 5, padding=2, name="conv2"), nn.ReLU(),
+        conv(192, 1, name="cccp3"), nn.ReLU(),
+        conv(192, 1, name="cccp4"), nn.ReLU(),
         nn.AvgPool2d(3, stride=2, ceil_mode=True), nn.Dropout(),  # -> (8, 8, 192)
-        nn.Conv2d(192, 3, padding=1, name="conv3"), nn.ReLU(),
-        nn.Conv2d(192, 1, name="cccp5"), nn.ReLU(),
-        nn.Conv2d(classes, 1, name="cccp6"), nn.ReLU(),  # -> (8, 8, classes)
+        conv(192, 3, padding=1, name="conv3"), nn.ReLU(),
+        conv(192, 1, name="cccp5"), nn.ReLU(),
+        conv(classes, 1, name="cccp6"), nn.ReLU(),  # -> (8, 8, classes)
         nn.GlobalAvgPool2d(),
     )(images)  # fmt: skip
+
+
+def narrow(rng: Any, shape: Shape) -> Array:
+    """Normal, standard deviation 0.05, as the 1x1 convolutions of the authors' Caffe networks begin.
+
+    Logits are small at first then; He's are so large that the ReLU before the average soon lets nothing through.
+    """
+    return rng.standard_normal(shape) * 0.05  # type: ignore[no-any-return]
 
 
 ARCHITECTURES = {

@@ -68,7 +68,7 @@ def windows(x, axes, keepdims):
 
 def fold(one, numbers, y):
     """Return what a stage makes of numbers."""
-    total = one.start
+    total = np.float64(one.start)  # a division by 0 is infinite, as in the other hands
     for x in numbers:
         total = one.combine(total, one.mapped(x, y))
     return one.finish(total, float(len(numbers)), y)
