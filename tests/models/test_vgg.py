@@ -43,7 +43,7 @@ def test_the_convolutions_of_small_images(name, tmp_path):
     assert difference(ours, twin, tmp_path) < TOLERANCE
 
 
-def test_larger_maps_are_averaged(tmp_path):
+def test_larger_maps_are_averaged():
     ours = model(ARCHITECTURES["vgg11"], "vgg11", (224, 448, 3), 10, seed=None)
     assert ours.graph.tensor("avgpool").shape == (1, 7, 7, 512)
     assert ours.parameter_count == COUNTS["vgg11"] - 990 * 4097

@@ -149,3 +149,12 @@ def test_an_update_in_lanes_is_of_the_whole_gradient():
     parts = [part.g.flat for part in program.arena.lanes]
     np.testing.assert_allclose(sum(parts), model.g.flat, rtol=0, atol=1e-14)
     assert len(parts) == 4 and not any(np.allclose(part, model.g.flat) for part in parts)
+
+
+def test_an_op_that_moves_images_runs_without_lanes():
+    x = nn.Input(6, 6, 1)
+    turned = bh.slice(x, starts=(-1,), stops=(None,), axes=(0,), steps=(-1,))  # the last image first
+    model = nn.Model(x, nn.Linear(3)(nn.Flatten()(nn.ReLU()(nn.Conv2d(4, 3)(turned)))), dtype=np.float64)
+    images = np.random.default_rng(0).standard_normal((64, 6, 6, 1))
+    np.testing.assert_allclose(model.logits_of(images), model.logits_of(images, hand="arrays"), atol=1e-12)
+    assert "lanes" not in model.program(64).text.splitlines()[0]

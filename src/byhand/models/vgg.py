@@ -10,8 +10,8 @@ depth from small filters; two 3x3 convolutions see what one 5x5 does, with fewer
     vgg19       E        2, 2, 4, 4, 4           143,667,240
     vgg11_bn, vgg13_bn, vgg16_bn, vgg19_bn       132,868,840, 133,053,736, 138,365,992, 143,678,248
 
-The batch norms of `_bn` are torchvision's: the paper (a year before them) trained the shallow networks first, and started the
-deep ones from their weights.
+The batch norms of `_bn` are torchvision's: the paper (before there were any) trained the shallow networks first, and started
+the deep ones from their weights.
 """
 
 from collections.abc import Sequence

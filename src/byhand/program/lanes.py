@@ -22,12 +22,12 @@ from byhand.program.buffers import allocate, views
 LEAST, MOST = 4, 1024  # lanes: what four threads can share; a larger batch than these can hold goes layer by layer
 MOST_GRADIENTS = 4 * 1024 * 1024  # bytes of all lanes' gradients: more cost more than the activations they save
 OWN = {"lanes", "lane_gradients", "lane_losses"}  # names in the arena: a layer whose output is there too goes without
-MIXING = {"batch_norm", "dropout", "transpose"}  # ops in which an image's result depends on others, or on its place
+MIXING = ("batch_norm", "dropout", "transpose", "slice", "reduce_")  # how ops begin in which images may meet, or move
 
 
 def count(graph: Graph, output: str, batch: int, arena: int, parameters: int) -> int:
     """Return how many lanes serve a batch whose arena and gradients take so many bytes; 1: layer by layer."""
-    if any(node.op.name in MIXING for node in graph.nodes) or graph.of_kind("state") or output in OWN:
+    if any(node.op.name.startswith(MIXING) for node in graph.nodes) or graph.of_kind("state") or output in OWN:
         return 1
     for lanes in range(LEAST, min(batch, MOST) + 1):
         if batch % lanes == 0 and lanes * parameters <= MOST_GRADIENTS and arena // lanes <= cache_size(2):
