@@ -1,10 +1,9 @@
 """EfficientNet-B0 and Lite0 beside their twins in PyTorch: parameters, logits from the same weights, and that they learn."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
+from byhand import models
 from byhand.models.efficientnet import ARCHITECTURES
 
 pytest.importorskip("torch")
@@ -15,7 +14,6 @@ from tests.models.twins_agree import TOLERANCE, count, difference, learns, model
 from tests.models.twins_efficientnet import TWINS
 
 COUNTS = {"efficientnet_b0": 5_288_548, "efficientnet_lite0": 4_652_008}
-TRAINED = Path(__file__).parents[2].parent / "shared" / "data" / "efficientnet_lite0.safetensors"
 
 GATED = 2e-4  # as TOLERANCE; gates multiply rounding: PyTorch's own float32 is up to 8e-5 off its float64 here
 EXACT = 1e-11  # in float64, where nothing hides behind rounding
@@ -44,14 +42,14 @@ def test_it_learns(name):
     assert after < 0.5 * before
 
 
-@pytest.mark.skipif(not TRAINED.is_file(), reason="the trained weights are not here")
 def test_the_trained_lite0_answers_as_in_pytorch():
     theirs = TWINS["efficientnet_lite0"]().eval()
-    missing, unknown = theirs.load_state_dict(load_file(TRAINED), strict=False)
+    trained = {
+        name: value.float() for name, value in load_file(models.WEIGHTS / "efficientnet_lite0.safetensors").items()
+    }
+    missing, unknown = theirs.load_state_dict(trained, strict=False)
     assert not unknown and all(name.endswith("num_batches_tracked") for name in missing)
-    architecture = ARCHITECTURES["efficientnet_lite0"]
-    ours = model(architecture, "efficientnet_lite0", mean=architecture.mean, std=architecture.std)
-    ours.load_torchvision(TRAINED)
+    ours = models.pretrained("efficientnet_lite0")
     rows, columns = np.mgrid[:224, :224]
     ramp = np.stack([rows, columns, 255 - rows], -1).astype(np.uint8)  # two pictures that anyone can draw
     disc = np.where((rows - 112) ** 2 + (columns - 112) ** 2 < 70**2, 230, 20).astype(np.uint8)[..., None].repeat(3, -1)

@@ -76,17 +76,17 @@ def batches(train: Dataset, size: int) -> list[tuple[Any, Any]]:
 
 
 def training(
-    network: Callable[[], Model], batch: int, images: Callable[[], Dataset] = digits, *, momentum: float = 0.9,
+    network: Callable[[], Model], batch: int, images: Callable[[], Dataset] = digits, *,
     plain: Callable[[], Model] | None = None, checked: int = 5,
 ) -> Callable[[Any], Session]:  # fmt: skip
     """Training steps, in images a second; plain: the same network without dropout, for the check."""
 
     def session(peer: Any) -> Session:
         turns = batches(images(), batch)
-        side = peer.network((plain or network)(), 0.01, momentum)
+        side = peer.network((plain or network)(), 0.01, 0.9)
         seconds = yield [[float(side.step(*one)) for one in turns[:checked]]]
         if plain:
-            side = peer.network(network(), 0.01, momentum)
+            side = peer.network(network(), 0.01, 0.9)
             float(side.step(*turns[0]))
         turn = cycle(turns)
         while True:

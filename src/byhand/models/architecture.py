@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of its pixels / 255, as torchvision scales
+CIFAR: dict[str, Any] = {  # what a network for CIFAR-10 was made for
+    "image": (32, 32, 3), "classes": 10, "mean": (0.4914, 0.4822, 0.4465), "std": (0.2470, 0.2435, 0.2616),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

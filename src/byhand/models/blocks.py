@@ -1,4 +1,4 @@
-"""What the later architectures share: a convolution with its norm and activation, and squeeze-and-excitation."""
+"""What several architectures share: a convolution with its norm and activation, and squeeze-and-excitation."""
 
 from typing import Any
 

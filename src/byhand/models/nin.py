@@ -15,7 +15,7 @@ from typing import Any
 
 from byhand import nn
 from byhand.graph import Tensor
-from byhand.models.architecture import Architecture
+from byhand.models.architecture import CIFAR, Architecture
 from byhand.ops.op import Array
 from byhand.shapes import Shape
 
@@ -50,6 +50,6 @@ def narrow(rng: Any, shape: Shape) -> Array:
 ARCHITECTURES = {
     "nin": Architecture(
         nin, 2013, "arXiv 1312.4400", "1x1 convolutions, and global averages for fully connected layers",
-        image=(32, 32, 3), classes=10, mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616),
+        **CIFAR,
     )
 }  # fmt: skip

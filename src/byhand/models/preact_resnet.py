@@ -18,7 +18,7 @@ from functools import partial
 
 from byhand import nn
 from byhand.graph import Tensor
-from byhand.models.architecture import Architecture
+from byhand.models.architecture import CIFAR, Architecture
 
 Unit = Callable[[Tensor, Tensor, int, int, str], Tensor]
 
@@ -89,6 +89,6 @@ ARCHITECTURES = {
     "preact_resnet50": Architecture(partial(preact_resnet, unit=bottleneck, units=(3, 4, 6, 3)), 2016, PAPER, NEW),
     "preact_resnet164_cifar": Architecture(
         partial(preact_resnet_cifar, unit=bottleneck, units=(18, 18, 18)), 2016, PAPER, NEW,
-        image=(32, 32, 3), classes=10, mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616),
+        **CIFAR,
     ),
 }  # fmt: skip

@@ -21,13 +21,14 @@ from functools import partial
 from byhand import nn
 from byhand.graph import Tensor
 from byhand.models.architecture import Architecture
+from byhand.models.blocks import conv_norm
 
 
 def resnet(
     images: Tensor, classes: int, unit: Callable[[Tensor, int, int, str], Tensor], units: Sequence[int]
 ) -> Tensor:
     """Return the logits: a stem, four stages of units, an average, a classifier."""
-    x = conv_norm(images, 64, 7, "conv1", "bn1", stride=2)  # (224, 224, 3) -> (112, 112, 64)
+    x = conv_norm(images, 64, 7, ("conv1", "bn1"), None, stride=2)  # (224, 224, 3) -> (112, 112, 64)
     x = nn.MaxPool2d(3, stride=2, padding=1, name="maxpool")(nn.ReLU(name="relu")(x))  # -> (56, 56, 64)
     for stage, count in enumerate(units):  # 56 -> 28 -> 14 -> 7 pixels, 64 -> 128 -> 256 -> 512 filters
         for i in range(count):
@@ -37,16 +38,16 @@ def resnet(
 
 def basic(x: Tensor, filters: int, stride: int, name: str) -> Tensor:
     """Add a unit of two 3x3 convolutions: (H, W, C) -> (H / stride, W / stride, filters)."""
-    y = nn.ReLU()(conv_norm(x, filters, 3, f"{name}_conv1", f"{name}_bn1", stride=stride))
-    y = conv_norm(y, filters, 3, f"{name}_conv2", f"{name}_bn2")
+    y = conv_norm(x, filters, 3, (f"{name}_conv1", f"{name}_bn1"), stride=stride)
+    y = conv_norm(y, filters, 3, (f"{name}_conv2", f"{name}_bn2"), None)
     return nn.ReLU(name=name)(y + shortcut(x, filters, stride, name))
 
 
 def bottleneck(x: Tensor, filters: int, stride: int, name: str) -> Tensor:
     """Add a unit whose 3x3 convolution works on a quarter of the channels: (H, W, C) -> (H / stride, W / stride, 4 filters)."""
-    y = nn.ReLU()(conv_norm(x, filters, 1, f"{name}_conv1", f"{name}_bn1"))  # fewer channels
-    y = nn.ReLU()(conv_norm(y, filters, 3, f"{name}_conv2", f"{name}_bn2", stride=stride))
-    y = conv_norm(y, 4 * filters, 1, f"{name}_conv3", f"{name}_bn3")  # and back
+    y = conv_norm(x, filters, 1, (f"{name}_conv1", f"{name}_bn1"))  # fewer channels
+    y = conv_norm(y, filters, 3, (f"{name}_conv2", f"{name}_bn2"), stride=stride)
+    y = conv_norm(y, 4 * filters, 1, (f"{name}_conv3", f"{name}_bn3"), None)  # and back
     return nn.ReLU(name=name)(y + shortcut(x, 4 * filters, stride, name))
 
 
@@ -54,13 +55,7 @@ def shortcut(x: Tensor, filters: int, stride: int, name: str) -> Tensor:
     """Return x as it is, or, where the unit changes its shape, through a 1x1 convolution."""
     if stride == 1 and x.shape[-1] == filters:
         return x
-    return conv_norm(x, filters, 1, f"{name}_downsample_0", f"{name}_downsample_1", stride=stride)
-
-
-def conv_norm(x: Tensor, filters: int, kernel: int, conv: str, norm: str, stride: int = 1) -> Tensor:
-    """Add a convolution that keeps the image's size but for its stride, and a batch norm; the norm has the bias."""
-    x = nn.Conv2d(filters, kernel, stride=stride, padding=kernel // 2, bias=False, name=conv)(x)
-    return nn.BatchNorm(name=norm)(x)
+    return conv_norm(x, filters, 1, (f"{name}_downsample_0", f"{name}_downsample_1"), None, stride=stride)
 
 
 PAPER, NEW = "arXiv 1512.03385", "shortcuts: units learn a correction to their input"

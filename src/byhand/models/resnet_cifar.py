@@ -19,13 +19,13 @@ from functools import partial
 
 from byhand import nn
 from byhand.graph import Tensor
-from byhand.models.architecture import Architecture
-from byhand.models.resnet import conv_norm
+from byhand.models.architecture import CIFAR, Architecture
+from byhand.models.blocks import conv_norm
 
 
 def resnet_cifar(images: Tensor, classes: int, units: int) -> Tensor:
     """Return the logits; units: how many in each of the three stages."""
-    x = nn.ReLU()(conv_norm(images, 16, 3, "conv1", "bn1"))  # (32, 32, 3) -> (32, 32, 16)
+    x = conv_norm(images, 16, 3, ("conv1", "bn1"))  # (32, 32, 3) -> (32, 32, 16)
     for stage, filters in enumerate((16, 32, 64)):  # 32 -> 16 -> 8 pixels
         for i in range(units):
             x = unit(x, filters, 2 if i == 0 and stage > 0 else 1, f"layer{stage + 1}_{i}")
@@ -34,8 +34,8 @@ def resnet_cifar(images: Tensor, classes: int, units: int) -> Tensor:
 
 def unit(x: Tensor, filters: int, stride: int, name: str) -> Tensor:
     """Add a unit of two 3x3 convolutions: (H, W, C) -> (H / stride, W / stride, filters)."""
-    y = nn.ReLU()(conv_norm(x, filters, 3, f"{name}_conv1", f"{name}_bn1", stride=stride))
-    y = conv_norm(y, filters, 3, f"{name}_conv2", f"{name}_bn2")
+    y = conv_norm(x, filters, 3, (f"{name}_conv1", f"{name}_bn1"), stride=stride)
+    y = conv_norm(y, filters, 3, (f"{name}_conv2", f"{name}_bn2"), None)
     return nn.ReLU(name=name)(y + shortcut(x, filters, stride))
 
 
@@ -56,7 +56,7 @@ PAPER, NEW = "arXiv 1512.03385", "shortcuts without parameters: small images, up
 ARCHITECTURES = {
     f"resnet{6 * units + 2}_cifar": Architecture(
         partial(resnet_cifar, units=units), 2015, PAPER, NEW,
-        image=(32, 32, 3), classes=10, mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616),
+        **CIFAR,
     )
     for units in (3, 5, 7, 9, 18)
 }  # fmt: skip

@@ -82,7 +82,7 @@ maximum = Op(
 )
 
 
-# minimum: y = min(a, b);  slopes 1 of the smaller, 0 of the other; 1/2 of equals ------------------------------------------
+# minimum: y = min(a, b);  slopes: each has what the other has of the maximum ------------------------------------------
 
 
 def minimum_contract(a, b):
@@ -101,20 +101,12 @@ def smaller(a, b):
     return a if a < b or a != a else b  # noqa: PLR0124  (NaN)
 
 
-def minimum_slope_a(a, b, grad):
-    return 0.0 if a > b else grad / 2.0 if a == b else grad
-
-
-def minimum_slope_b(a, b, grad):
-    return minimum_slope_a(b, a, grad)
-
-
 def minimum_loops(a, b, y):
     both(smaller, a, b, y)
 
 
 def minimum_backward_loops(a, b, grad_y, grad_a, grad_b):
-    both_backward((minimum_slope_a, minimum_slope_b), a, b, grad_y, grad_a, grad_b)
+    both_backward((maximum_slope_b, maximum_slope_a), a, b, grad_y, grad_a, grad_b)
 
 
 def minimum_arrays(a, b, y):
@@ -122,11 +114,10 @@ def minimum_arrays(a, b, y):
 
 
 def minimum_backward_arrays(a, b, grad_y, grad_a, grad_b):
-    shared = np.where(a == b, grad_y / 2, grad_y)
-    sums((lambda: np.where(a > b, 0, shared), lambda: np.where(b > a, 0, shared)), grad_a, grad_b)
+    maximum_backward_arrays(b, a, grad_y, grad_a, grad_b)
 
 
-minimums, MINIMUM = kernels_of(smaller, (minimum_slope_a, minimum_slope_b))
+minimums, _ = kernels_of(smaller, ())
 
 
 @compiled
@@ -136,7 +127,7 @@ def minimum_compiled(a, b, y):
 
 @compiled
 def minimum_backward_compiled(a, b, grad_y, grad_a, grad_b):
-    run_backward(MINIMUM, a, b, grad_y, grad_a, grad_b)
+    run_backward(MAXIMUM[::-1], a, b, grad_y, grad_a, grad_b)
 
 
 minimum = Op(
