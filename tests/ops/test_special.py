@@ -257,3 +257,9 @@ def test_most_numbers_stay_finite():
         found = [torch_twins.results(op, *spoiled(op, seed)[1:]) for seed in range(CALLS)]
         finite = [np.isfinite(one).mean() for made in found for one in flat(made.values()) if one.size]
         assert 0.2 < np.mean(finite) < 1, name
+
+
+@pytest.mark.parametrize("hand", REGISTRY["power"].hands)
+def test_a_lone_exponent_of_a_half_is_no_square_root(hand):
+    a, b = np.array([[-np.inf, 4.0, -0.0]]), np.array([[0.5]])
+    np.testing.assert_array_equal(REGISTRY["power"](a, b, hand=hand), [[np.inf, 2.0, 0.0]])
