@@ -5,6 +5,7 @@
     │   └── ShapeError                 ... because of its shape
     ├── UnknownNameError (LookupError) a model, op, data set or tensor of that name does not exist
     ├── FileError (ValueError)         a file that is missing, cut short, or not what it says it is
+    │   └── UnsupportedError           ... or that asks for what byhand does not do
     └── DivergedError (ArithmeticError) training whose loss is no number any more
 
 A message names the op or layer, the argument, what was got, what was expected and what to do, in one line. On the command
@@ -50,6 +51,10 @@ class UnknownNameError(ByhandError, LookupError):
 
 class FileError(ByhandError, ValueError):
     """A file that is missing, cut short, or not what it says it is."""
+
+
+class UnsupportedError(FileError):
+    """A file that asks for what byhand does not do."""
 
 
 class DivergedError(ByhandError, ArithmeticError):

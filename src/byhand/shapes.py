@@ -6,6 +6,8 @@ pixels of padding:
     reach  = (kernel - 1) * dilation + 1                            pixels from its first place to its last
     output = floor((size + before + after - reach) / stride) + 1    (ceil mode: ceil, if that last window starts inside)
 
+A transposed convolution goes the other way, from the places of the windows to the image that they lie on.
+
 Source: Dumoulin & Visin 2016, "A guide to convolution arithmetic for deep learning", arXiv 1603.07285.
 """
 
@@ -26,7 +28,7 @@ class Window:
     """A window that moves over an image: what a convolution and a pooling have in common.
 
     kernel, stride, dilation: (down, across), in pixels; padding: (top, bottom, left, right), in pixels;
-    output: (height, width) of the result.
+    output: (height, width) of the result; transposed: it moves over the result, and padding is cropped.
     """
 
     kernel: tuple[int, int]
@@ -34,6 +36,7 @@ class Window:
     padding: tuple[int, int, int, int]
     dilation: tuple[int, int]
     output: tuple[int, int]
+    transposed: bool = False
 
 
 def window(
@@ -78,6 +81,33 @@ def window(
     return Window(kernels, strides, pads, dilations, (output[0], output[1]))
 
 
+def transposed_window(
+    size: Sequence[int], kernel: Any, stride: Any = 1, padding: Any = 0, output_padding: Any = 0, dilation: Any = 1
+) -> Window:
+    """Place the windows that the pixels of an image of (height, width) make in the output of a transposed convolution.
+
+        output = (size - 1) * stride + reach - before - after + output_padding
+
+    padding: a number, (down, across) or (top, bottom, left, right), cropped; output_padding: a number or (down, across), which
+    is more below and to the right.
+
+    Raises ArgumentError for a setting that no window can have, ShapeError where nothing of the output is left.
+
+    >>> transposed_window((14, 14), 3, stride=2, padding=1, output_padding=1).output
+    (28, 28)
+    """
+    kernels, strides, dilations = pair("kernel", kernel), pair("stride", stride), pair("dilation", dilation)
+    pads, more = frame(padding), pair("output_padding", output_padding, 0)
+    output = []
+    for axis, name in enumerate(("height", "width")):
+        whole = (size[axis] - 1) * strides[axis] + (kernels[axis] - 1) * dilations[axis] + 1 + more[axis]
+        crops = sum(pads[2 * axis : 2 * axis + 2])
+        if crops >= whole:
+            raise ShapeError(f"padding crops {crops} pixels, but the output has a {name} of {whole}; use a smaller one")
+        output.append(whole - crops)
+    return Window(kernels, strides, pads, dilations, (output[0], output[1]), transposed=True)
+
+
 def _pads(padding: Any, size: Sequence[int], reach: Sequence[int], stride: Sequence[int]) -> tuple[int, int, int, int]:
     if isinstance(padding, str) and padding == "valid":
         return (0, 0, 0, 0)
@@ -107,22 +137,31 @@ def frame(padding: Any) -> tuple[int, int, int, int]:
     return down, down, across, across
 
 
-Field = tuple[tuple[int, int], tuple[int, int]]  # (pixels down, across), and the strides so far (down, across)
+# (pixels down, across), and the strides so far (down, across): whole, or behind a transposed convolution fractions
+Field = tuple[tuple[Any, Any], tuple[Any, Any]]
 PIXEL: Field = ((1, 1), (1, 1))
 
 
 def widen(field: Field, window: Window) -> Field:
     """Return what an output sees of the input of a network, where an input of its window sees `field`."""
     (down, across), (below, beside) = field
+    step = window.stride
+    if window.transposed:
+        from fractions import Fraction  # noqa: PLC0415  (most networks need none)
+
+        below, beside, step = Fraction(below, step[0]), Fraction(beside, step[1]), (1, 1)
     reach = [(k - 1) * d for k, d in zip(window.kernel, window.dilation)]
     seen = (down + reach[0] * below, across + reach[1] * beside)
-    return seen, (below * window.stride[0], beside * window.stride[1])
+    return seen, (below * step[0], beside * step[1])
 
 
 def receptive_field(windows: Sequence[Window]) -> tuple[int, int]:
     """Return how many input pixels, (down, across), one output pixel sees through a chain of windows.
 
         field = 1 + sum over layers of (reach - 1) * (product of the strides before)
+
+    A transposed convolution's stride divides, from its own layer on; the sum, rounded down, is then the most that an output may
+    see.
 
     Source: Araujo, Norris & Sim 2019, "Computing receptive fields of convolutional neural networks", Distill.
 
@@ -132,7 +171,7 @@ def receptive_field(windows: Sequence[Window]) -> tuple[int, int]:
     field = PIXEL
     for one in windows:
         field = widen(field, one)
-    return field[0]
+    return int(field[0][0]), int(field[0][1])
 
 
 def broadcast(a: Shape, b: Shape) -> Shape:

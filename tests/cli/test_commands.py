@@ -81,6 +81,11 @@ def test_one_bad_picture_does_not_keep_the_others_from_their_answer(run, picture
         (["show", "./lenet5"], "there is no file lenet5"),
         (["show", "lenet5", "--program", "--hand", "foot"], "there is no hand 'foot'"),
         (["show", "lenet5", "--program", "--batch-size", "0"], "batch_size is 0"),
+        (["show", "lenet6", "--graph"], "there is no model 'lenet6'"),
+        (["show", "lenet5", "--graph", "--program"], "give --graph or --program"),
+        (["show", "lenet5", "--out", "x.svg"], "--out is the file of a drawing; give --graph with it"),
+        (["show", "lenet5", "--graph", "--out", "none/x.svg"], "can't write none"),
+        (["show", "lenet5", "--graph", "--out", "."], ". exists already; choose another file with --out"),
         (["tutorial", "--hand", "foot"], "there is no hand 'foot'"),
         (["tutorial", "--images", "0"], "images is 0"),
         (["tutorial", "--epochs", "-1"], "epochs is -1"),
@@ -114,6 +119,20 @@ def test_show_prints_the_program_that_training_runs():
     text = byhand("show", "lenet5", "--program", "--batch-size", 16).out
     trainer = bh.Trainer(bh.models.create("lenet5"), bh.SGD(lr=0.1, momentum=0.9), batch_size=16)
     assert text == trainer.program().text == trainer.program().path.read_text()
+
+
+def test_show_draws_the_graph_and_writes_over_no_file(tmp_path):
+    done = byhand("show", "lenet5", "--graph", folder=tmp_path)
+    assert (done.code, done.out, done.err) == (0, "wrote lenet5.svg, which any browser shows\n", "")
+    drawn = (tmp_path / "lenet5.svg").read_bytes()
+    assert drawn.startswith(b"<svg xmlns=") and b">conv2d 5\xc3\x975<" in drawn
+    assert byhand("show", "lenet5", "--graph", folder=tmp_path).complaint == (
+        "lenet5.svg exists already; choose another file with --out"
+    )
+    (tmp_path / "lenet5.svg").write_text("mine")
+    assert byhand("show", "lenet5", "--graph", "--out", "again.svg", folder=tmp_path).code == 0
+    assert (tmp_path / "again.svg").read_bytes() == drawn
+    assert (tmp_path / "lenet5.svg").read_text() == "mine"
 
 
 def test_a_pipe_that_is_closed_early_is_no_error():

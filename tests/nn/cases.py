@@ -69,6 +69,17 @@ CASES = {
         Case(partial(nn.Conv2d, 1, 2, dilation=2, padding=(1, 0, 2, 0), initializer="glorot"), bh.conv2d, "conv1",
              (5, 5, 1), (4, 5, 1), {"dilation": 2, "padding": (1, 0, 2, 0)}, {"weight": (2, 2, 1, 1), "bias": (1,)}),
     ],
+    "ConvTranspose2d": [
+        Case(partial(nn.ConvTranspose2d, 4), bh.conv_transpose2d, "conv1", (3, 2, 2), (5, 4, 4),
+             parameters={"weight": (3, 3, 4, 2), "bias": (4,)}),
+        Case(partial(nn.ConvTranspose2d, 4, (2, 3), stride=(3, 2), padding=(0, 1), output_padding=(2, 1), groups=2, bias=False,
+                     initializer=_ones),
+             bh.conv_transpose2d, "conv1", (2, 3, 2), (7, 6, 4),
+             {"stride": (3, 2), "padding": (0, 1), "output_padding": (2, 1), "groups": 2}, {"weight": (2, 3, 2, 2)}),
+        Case(partial(nn.ConvTranspose2d, 1, 2, dilation=2, padding=(1, 0, 2, 0), initializer="glorot"),
+             bh.conv_transpose2d, "conv1", (4, 4, 1), (5, 4, 1), {"dilation": 2, "padding": (1, 0, 2, 0)},
+             {"weight": (2, 2, 1, 1), "bias": (1,)}),
+    ],
     "Linear": [
         Case(partial(nn.Linear, 4), bh.linear, "fc1", (5,), (4,), parameters={"weight": (5, 4), "bias": (4,)}),
         Case(partial(nn.Linear, 2, bias=False, initializer="lecun"), bh.linear, "fc1", (5,), (2,),
@@ -156,6 +167,21 @@ CASES = {
              {"alpha": 0.25, "beta": 0.4}),
     ],
     "HardSwish": [Case(nn.HardSwish, bh.hard_swish, "hard_swish1", (3, 4), (3, 4))],
+    "LRN": [
+        Case(partial(nn.LRN, 3), bh.lrn, "lrn1", (2, 2, 4), (2, 2, 4), {"size": 3}),
+        Case(partial(nn.LRN, 2, alpha=0.5, beta=0.5, bias=2.0), bh.lrn, "lrn1", (12,), (12,),
+             {"size": 2, "alpha": 0.5, "beta": 0.5, "bias": 2.0}),
+    ],
+    "Resize": [
+        Case(partial(nn.Resize, (4, 2)), bh.resize, "resize1", (2, 3, 2), (4, 2, 2), {"size": (4, 2)}),
+        Case(partial(nn.Resize, 3, "cubic", coordinates="align_corners"), bh.resize, "resize1", (2, 4, 1), (3, 3, 1),
+             {"size": 3, "mode": "cubic", "coordinates": "align_corners"}),
+    ],
+    "Upsample": [
+        Case(nn.Upsample, bh.resize, "upsample1", (2, 3, 2), (4, 6, 2), {"size": (4, 6)}),
+        Case(partial(nn.Upsample, (1, 1.5), "linear"), bh.resize, "upsample1", (2, 3, 1), (2, 4, 1),
+             {"size": (2, 4), "mode": "linear", "scales": (1, 1.5)}),
+    ],
     "Softmax": [Case(nn.Softmax, bh.softmax, "softmax1", (3, 4), (3, 4))],
 }  # fmt: skip
 PUT_TOGETHER = {*CHAINS.values(), "fold_batch_norm"}  # ops that only a program calls
@@ -163,7 +189,7 @@ OTHERS = {  # ops that only networks from other programs need
     name
     for name, op in REGISTRY.items()
     if op.contract.__module__.rpartition(".")[2]
-    in ("unary", "soft", "binary", "extremes", "reduce", "lrn", "log_softmax", "conv_transpose", "resize", "depth_to_space",
+    in ("unary", "soft", "binary", "extremes", "reduce", "log_softmax", "depth_to_space",
         "gather", "expand", "instance_norm", "lp_pool")
 }  # fmt: skip
 NO_LAYER = {"softmax_cross_entropy"} | PUT_TOGETHER | OTHERS

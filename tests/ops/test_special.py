@@ -89,6 +89,9 @@ LEFT_OPEN = {  # by op and what holds the number
     # and its backward leaves out the pixels that won no window, which PyTorch multiplies by 0
     ("conv2d_max_pool", "weight"): Open(("y", *GRADIENTS), everywhere),
     ("conv2d_max_pool", "x"): Open(("grad_weight",), everywhere),
+    # The zeros of a frame again: where padding cropped the output, its gradient has one
+    ("conv_transpose2d", "weight"): Open(("grad_x",), framed),
+    ("conv_transpose2d", "x"): Open(("grad_weight",), framed),
 }
 
 
@@ -205,12 +208,17 @@ def large(name):
         return (random.standard_normal((4000, 10)),), {}
     if name == "softmax_cross_entropy":
         return (random.standard_normal((4000, 10)), random.integers(0, 10, 4000)), {}
-    return (random.standard_normal((2, 120, 150, 3)),), {} if name == "global_avg_pool" else {"kernel": 3}
+    shape, attributes = {
+        "global_avg_pool": ((2, 120, 150, 3), {}),
+        "lrn": ((3000, 20), {"size": 5, "alpha": 0.5}),
+        "resize": ((2, 70, 60, 10), {"size": (90, 50), "mode": "cubic"}),
+    }.get(name, ((2, 120, 150, 3), {"kernel": 3}))
+    return (random.standard_normal(shape),), attributes
 
 
 @pytest.mark.parametrize("numbers", [SPECIAL[:1], SPECIAL[1:2], (np.inf, np.inf), SPECIAL[1:]], ids=str)
-@pytest.mark.parametrize("name", ["avg_pool", "batch_norm", "batch_norm_relu", "global_avg_pool", "layer_norm", "max_pool",
-                                  "softmax", "softmax_cross_entropy"])  # fmt: skip
+@pytest.mark.parametrize("name", ["avg_pool", "batch_norm", "batch_norm_relu", "global_avg_pool", "layer_norm", "lrn",
+                                  "max_pool", "resize", "softmax", "softmax_cross_entropy"])  # fmt: skip
 def test_in_any_block_of_a_large_array(name, numbers):
     op = REGISTRY[name]
     values, attributes = large(name)

@@ -5,12 +5,12 @@ must be differentiable. Add one here for a new op, then record its results: `pyt
 """
 # ruff: noqa: PLW0108 - a lambda asks for F when it is called: without PyTorch there is none
 
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 
 from byhand.ops import REGISTRY
-from byhand.shapes import window
+from byhand.shapes import frame, pair, window
 from tests.ops.draw import each, plan
 
 try:
@@ -61,6 +61,21 @@ def conv2d(x, weight, bias, *, stride=1, padding="valid", dilation=1, groups=1):
     view = window(x.shape[1:3], weight.shape[:2], stride, padding, dilation)
     framed, filters = _framed(_first(x), view.padding), weight.permute(3, 2, 0, 1)
     return _last(F.conv2d(framed, filters, bias, view.stride, 0, view.dilation, groups))
+
+
+def conv_transpose2d(x, weight, bias, *, stride=1, padding=0, output_padding=0, dilation=1, groups=1):
+    """PyTorch's padding is the same on both sides, its output_padding smaller than stride or dilation: else cut to size."""
+    stride, dilation, (below, beside) = pair("", stride), pair("", dilation), pair("", output_padding, 0)
+    top, bottom, left, right = frame(padding)
+    few = below < max(stride[0], dilation[0]) and beside < max(stride[1], dilation[1])
+    filters = weight.permute(3, 2, 0, 1).contiguous()  # its gradient's layout would follow, which PyTorch refuses
+    if few and (top, left) == (bottom, right):
+        y = F.conv_transpose2d(_first(x), filters, bias, stride, (top, left), (below, beside), groups, dilation)
+        return _last(y)
+    whole = F.conv_transpose2d(_first(x), filters, None, stride, 0, 0, groups, dilation)
+    y = _last(F.pad(whole, (0, beside, 0, below)))
+    y = y[:, top : y.shape[1] - bottom, left : y.shape[2] - right]
+    return y if bias is None else y + bias
 
 
 def sliced(x, *, starts, stops, axes=None, steps=None):
@@ -173,6 +188,45 @@ def prelu(x, slope):
     return F.prelu(x.reshape(1, -1), slope.expand(x.shape).reshape(-1)).reshape(x.shape)
 
 
+def lrn(x, *, size, alpha=1e-4, beta=0.75, bias=1.0):
+    """PyTorch looks one channel further down where size is even, ONNX up; and it wants an image."""
+    channels_down = _first(x.flip(-1)).reshape(*x.shape[:1], x.shape[-1], -1)
+    y = F.local_response_norm(channels_down, size, alpha, beta, bias).reshape(_first(x).shape)
+    return _last(y).flip(-1)
+
+
+def resize(x, *, size, scales=(None, None), **attributes):
+    """PyTorch has some of the modes: here ONNX's own reference says what a pixel weighs, the rest is PyTorch.
+
+    Pixels without weight are left out: 0 times infinity is NaN. test_resize.py compares with `F.interpolate`.
+    """
+    for axis in (1, 2):
+        weights = torch.from_numpy(weights_of(x.shape[axis], size[axis - 1], scales[axis - 1], **attributes))
+        weights = weights.reshape(*weights.shape, 1, 1, 1)
+        terms = torch.where(weights != 0, weights * x.movedim(axis, 0), 0)
+        x = terms.sum(1).movedim(0, axis)
+    return x
+
+
+@cache
+def weights_of(
+    length, out, scale, *, mode="nearest", coordinates="half_pixel", nearest="round_prefer_floor", cubic_a=-0.75,
+    exclude_outside=False, antialias=False,
+):  # fmt: skip
+    """Return how much each pixel of an axis weighs in each place of the resized one: what becomes of the unit vectors."""
+    from onnx.reference.ops.op_resize import Resize  # called as it is: an evaluator makes cubic_coeff_a a float32
+
+    if coordinates == "pytorch_half_pixel":  # where there is one place, it is 0 by ONNX's text, -1/2 in its reference
+        coordinates = "half_pixel" if out > 1 else "asymmetric"
+    (weights,) = Resize._run(
+        None, np.eye(length), None, scales=[scale, 1.0] if scale else None, sizes=None if scale else [out, length],
+        mode=mode, coordinate_transformation_mode=coordinates, nearest_mode=nearest, cubic_coeff_a=cubic_a,
+        exclude_outside=exclude_outside, antialias=antialias, keep_aspect_ratio_policy="stretch",
+    )  # fmt: skip
+    assert weights.shape == (out, length)
+    return np.where(np.abs(weights) < 1e-12, 0, weights)  # rounding errors
+
+
 def reduced(function):
     """PyTorch takes one axis or several, as the function will have it: here they are laid into one."""
 
@@ -199,6 +253,7 @@ TWINS = {
     "conv2d": conv2d,
     "conv2d_max_pool": conv2d_max_pool,
     "conv2d_relu": lambda x, weight, bias, **attributes: F.relu(conv2d(x, weight, bias, **attributes)),
+    "conv_transpose2d": conv_transpose2d,
     "divide": lambda a, b: a / b,
     "dropout": dropout,
     "elu": lambda x, alpha=1.0: F.elu(x, alpha),
@@ -214,6 +269,7 @@ TWINS = {
     "linear": linear,
     "linear_relu": lambda x, weight, bias: F.relu(linear(x, weight, bias)),
     "log": lambda x: x.log(),
+    "lrn": lrn,
     "max_pool": max_pool,
     "maximum": lambda a, b: torch.maximum(a, b),
     "minimum": lambda a, b: torch.minimum(a, b),
@@ -236,6 +292,7 @@ TWINS = {
     "relu": lambda x: F.relu(x),
     "relu6": lambda x: F.relu6(x),
     "reshape": lambda x, shape: x.reshape(x.shape[0], *shape),
+    "resize": resize,
     "selu": selu,
     "sigmoid": lambda x: F.sigmoid(x),
     "silu": lambda x: F.silu(x),

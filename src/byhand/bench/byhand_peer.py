@@ -26,6 +26,10 @@ class Peer:
         """Return the model, ready to be trained."""
         return ByhandNetwork(model, lr, momentum, self.hand)
 
+    def answers(self, model: Model) -> Any:
+        """Return what makes, of images, the call that answers them."""
+        return lambda images: partial(model.logits_of, images, hand=self.hand)
+
     def convolution(self, case: Case) -> Passes:
         """Return what does the passes of one convolution."""
         x, weight, grad = case.arrays()

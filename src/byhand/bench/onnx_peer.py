@@ -9,6 +9,7 @@ from byhand.bench.network import Network
 from byhand.bench.walk import Call, walk
 from byhand.errors import ArgumentError
 from byhand.nn import Model
+from byhand.onnx.save import as_onnx as graph_of
 
 
 class Peer:
@@ -21,17 +22,32 @@ class Peer:
         """Return the model as onnxruntime has it, with the same weights."""
         return OnnxNetwork(model, self.threads)
 
+    def answers(self, model: Model) -> Any:
+        """Return what makes, of images, the call that answers them; they lie as onnxruntime wants them."""
+        run = session(graph_of(model), self.threads).run
+
+        def answer(images: Any) -> Any:
+            given = {
+                model.graph.input.name if model.graph.input else "": np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+            }
+            return lambda: run(None, given)[0]
+
+        return answer
+
+
+def session(proto: Any, threads: int) -> Any:
+    """Return a session of onnxruntime."""
+    runtime: Any = import_module("onnxruntime")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = threads
+    return runtime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
 
 class OnnxNetwork(Network):
     """A session of onnxruntime."""
 
     def __init__(self, model: Model, threads: int) -> None:
-        runtime: Any = import_module("onnxruntime")
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads = threads
-        self.session = runtime.InferenceSession(
-            as_onnx(model).SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        self.session = session(as_onnx(model), threads)
 
     def step(self, images: Any, labels: Any) -> Any:
         """Refuse."""

@@ -17,6 +17,8 @@ import numpy as np
 from byhand import data
 from byhand.bench import networks, peers
 from byhand.bench.convolutions import LINES, convolutions
+from byhand.bench.inference import LINES as INFERENCES
+from byhand.bench.inference import inference
 from byhand.bench.memory import install_size, peak
 from byhand.bench.timing import seconds_per_call
 from byhand.data import Dataset
@@ -208,6 +210,10 @@ WORKS = {
     "convolutions": Work("twelve convolutions", "GFLOP/s", convolutions, 0.95, 1.2, peers.EAGER, lines=LINES),
     "latency": Work(
         "LeNet-5, one image, latency", "us", latency, 5, 10, (*TRAINERS, *peers.ONNX), rival="PyTorch", less=True
+    ),
+    "inference": Work(
+        "classic networks, milliseconds an image", "ms", inference, 0.7, 1, tuple(peers.ONNX), rival="onnxruntime", less=True,
+        lines=INFERENCES,
     ),
     "99": Work(
         "LeNet-5 to 99 % on MNIST, from the start", "s", to_target, 3, 6, TRAINERS, less=True, rounds=3, fresh=True

@@ -8,10 +8,12 @@ import typer
 
 from byhand import __version__
 from byhand.cli.bench import bench
+from byhand.cli.diff import diff
 from byhand.cli.doctor import doctor
 from byhand.cli.models import models
 from byhand.cli.predict import predict
 from byhand.cli.show import show
+from byhand.cli.trace import trace
 from byhand.cli.train import train
 from byhand.cli.tutorial import tutorial
 from byhand.errors import ByhandError
@@ -23,7 +25,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-COMMANDS = (train, predict, show, models, tutorial, bench, doctor)
+COMMANDS = (train, predict, show, trace, diff, models, tutorial, bench, doctor)
 for command in COMMANDS:
     app.command()(command)
 

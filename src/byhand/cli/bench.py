@@ -7,13 +7,15 @@ import typer
 from rich.console import Console
 
 from byhand.bench import WORKS, measure, table
-from byhand.errors import UnknownNameError
+from byhand.errors import ArgumentError, UnknownNameError
 from byhand.ops import DEFAULT_HAND, HANDS
+
+SUITE = "onnx-suite"
 
 
 def bench(
     works: Annotated[
-        list[str] | None, typer.Argument(metavar="[WORK...]", help=f"{', '.join(WORKS)}; by default all")
+        list[str] | None, typer.Argument(metavar="[WORK...]", help=f"{', '.join(WORKS)}, by default all; or {SUITE}")
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="how often each side has its turn")] = 5,
     seconds: Annotated[float, typer.Option(min=0.01, help="a turn's length")] = 0.5,
@@ -24,13 +26,21 @@ def bench(
     """Measure byhand beside PyTorch, JAX and onnxruntime, where they are installed.
 
     Each in a process of its own, in turns; medians and ratios are printed. All of it takes the better part of an hour.
+    `onnx-suite` counts instead: which cases of ONNX's own suite byhand passes, by operator.
     """
     for name in works or ():
-        if name not in WORKS:
-            raise UnknownNameError("work", name, WORKS)
+        if name not in (*WORKS, SUITE):
+            raise UnknownNameError("work", name, [*WORKS, SUITE])
     if hand not in HANDS:
         raise UnknownNameError("hand", hand, HANDS)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
+    if works and SUITE in works:
+        if len(works) > 1:
+            raise ArgumentError(
+                f"{SUITE} measures no time; run it without {', '.join(one for one in works if one != SUITE)}"
+            )
+        _suite(hand, as_json, console)
+        return
     result = measure(
         works or list(WORKS), rounds=1 if quick else rounds, seconds=seconds, hand=hand, tell=console.print
     )
@@ -41,4 +51,13 @@ def bench(
         for row in result["rows"]:
             print(f"\n{table(row)}")
     if any("byhand" in row["failed"] for row in result["rows"]):
+        raise typer.Exit(1)
+
+
+def _suite(hand: str, as_json: bool, console: Console) -> None:
+    from byhand.bench import onnx_suite  # noqa: PLC0415  (it needs the package onnx)
+
+    results = onnx_suite.suite(hand, console.print)
+    print(json.dumps(onnx_suite.summary(results)) if as_json else onnx_suite.report(results))
+    if any(one.outcome == onnx_suite.FAILED and one.case.known for one in results):
         raise typer.Exit(1)

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,8 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from byhand import models, nn
-from byhand.data import digits, photos
+from byhand.cli.opening import Mean, Size, Std, open_model, reader, settle, spelled
 from byhand.errors import ArgumentError, FileError
 from byhand.models import TRAINED
 from byhand.ops.op import Array
@@ -23,19 +21,30 @@ SHADES = " .:-=+*#%@"  # from paper to ink
 
 def predict(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help=f"a run's folder, a model's file, or {', '.join(TRAINED)}")
+        str,
+        typer.Argument(metavar="MODEL", help=f"a run's folder, a model's file (ONNX too), or {', '.join(TRAINED)}"),
     ],
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="pictures")],
     show: Annotated[bool, typer.Option("--show", help="also print what the network received (digits)")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object, and nothing else")] = False,
+    labels: Annotated[Path | None, typer.Option(help="a file with the names of the classes, one a line")] = None,
+    mean: Mean = None,
+    std: Std = None,
+    size: Size = None,
 ) -> None:
     """Say what a network sees in pictures.
 
     PNG, JPEG and their like, of any size. A network for 28 x 28 grey pixels reads handwritten digits, one a picture, filling
-    its paper, centred as MNIST's makers did; one for colour sees the middle of a photo, 87.5 % of its shorter side.
+    its paper, centred as MNIST's makers did; any other sees the middle of a photo, 87.5 % of its shorter side.
     """
-    network = models.pretrained(model) if model in TRAINED and not Path(model).exists() else nn.load(model)
-    read = _reader(network)
+    network = open_model(model, size, trained=True)
+    if not network.classes:
+        raise ArgumentError(
+            f"{network.name} gives {spelled(network.output.shape[1:])} numbers, no score a class; to see them:  "
+            f"byhand trace {model} {images[0]}"
+        )
+    read = reader(network)
+    settle(network, model, mean, std, labels)
     answers, failed = [], 0
     for path in images:
         try:
@@ -54,19 +63,6 @@ def predict(
         _print(answers, show)
     if failed:
         raise typer.Exit(2)
-
-
-def _reader(network: nn.Model) -> Callable[[Path], Array]:
-    """Return what makes a picture into the network's images."""
-    if network.input_shape == (28, 28, 1):
-        return digits.from_file
-    height, width, channels = network.input_shape
-    if channels == 3:
-        return lambda path: photos.from_file(path, (height, width))
-    raise ArgumentError(
-        f"predict reads digits of 28 x 28 x 1 and photos of three channels, but {network.name} takes "
-        f"{height} x {width} x {channels} images"
-    )
 
 
 def _answer(path: Path, pixels: Array, probabilities: Array, classes: tuple[str, ...]) -> dict[str, Any]:
@@ -88,7 +84,8 @@ def _print(answers: list[dict[str, Any]], show: bool) -> None:
         runners = [f"{_short(name)} {share:.1%}" for name, share in list(answer["probabilities"].items())[1:3]]
         table.add_row(answer["image"], _short(answer["class"]), f"{answer['probability']:.1%}", ", ".join(runners))
         if show and answer["input"].shape[-1] == 1:
-            print(f"{answer['image']}, as the network receives it (28 x 28, pixels 0 to 255):")
+            shape = spelled(answer["input"].shape[:2])
+            print(f"{answer['image']}, as the network receives it ({shape}, pixels 0 to 255):")
             print(picture(answer["input"][..., 0]))
     console = Console(highlight=False, markup=False)
     with console.capture() as printed:

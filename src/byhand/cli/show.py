@@ -1,34 +1,45 @@
-"""`byhand show`: a network's layers, or the program that trains it."""
+"""`byhand show`: a network's layers, a drawing of them, or the program that trains it."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from byhand import models, nn
+from byhand import nn
+from byhand.cli.opening import MODEL, Size, open_model
+from byhand.errors import ArgumentError, FileError
 from byhand.ops import DEFAULT_HAND, HANDS
 from byhand.train import SGD, Trainer
 
 
 def show(
-    model: Annotated[
-        str, typer.Argument(help="an architecture (`byhand models` lists them), a run's folder or a model's file")
-    ],
+    model: Annotated[str, typer.Argument(help=MODEL)],
+    graph: Annotated[bool, typer.Option("--graph", help="draw the layers and what they read, as SVG")] = False,
+    out: Annotated[Path | None, typer.Option(help="of the drawing: its file  [MODEL.svg]")] = None,
     program: Annotated[bool, typer.Option("--program", help="the generated training program instead")] = False,
     batch_size: Annotated[int, typer.Option(help="of the program")] = 64,
     hand: Annotated[str, typer.Option(help=f"of the program: {' or '.join(HANDS)}")] = DEFAULT_HAND,
+    size: Size = None,
 ) -> None:
-    """Show a network's layers, or the program that trains it."""
-    network = open_model(model)
-    if program:
+    """Show a network's layers, a drawing of them, or the program that trains it."""
+    if graph and program:
+        raise ArgumentError("show draws the graph or prints the program; give --graph or --program")
+    if out is not None and not graph:
+        raise ArgumentError("--out is the file of a drawing; give --graph with it")
+    network = open_model(model, size)
+    if graph:
+        _draw(network, Path(f"{network.name}.svg") if out is None else out)
+    elif program:
         trainer = Trainer(network, SGD(lr=0.1, momentum=0.9), batch_size=batch_size, hand=hand)
         print(trainer.program(), end="")
     else:
         print(network.summary())
 
 
-def open_model(name: str) -> nn.Model:
-    """Return a new model of an architecture, or the one in a run's folder or a file."""
-    if name in models.names() or not (Path(name).exists() or "/" in name or "." in name):
-        return models.create(name)
-    return nn.load(name)
+def _draw(network: nn.Model, path: Path) -> None:
+    from byhand.report import draw_graph  # noqa: PLC0415  (matplotlib, which report's other pictures need, is slow to import)
+
+    if path.exists():
+        raise FileError(f"{path} exists already; choose another file with --out")
+    draw_graph(network, path)
+    print(f"wrote {path}, which any browser shows")

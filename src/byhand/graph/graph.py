@@ -124,15 +124,30 @@ class Graph:
                 raise ArgumentError(f"{name}: got {what}; expected tensors that come from the same nn.Input")
         call = op.plan([shape_of(value) for value in inputs.values()], attributes, name)
         names = {output: name if output == op.outputs[0] else f"{name}_{output}" for output in op.outputs}
-        with self.whole():
+        before = len(self.tensors)
+        try:
             outputs = {
                 output: self.add_tensor(tensor, shape, "value", op.dtypes.get(output))
                 for (output, tensor), shape in zip(names.items(), call.shapes.values())
             }
+        except ArgumentError:
+            for tensor in list(self.tensors)[before:]:
+                del self.tensors[tensor]
+            raise
         self.nodes.append(
             Node(op, name, {k: tuple(v) if k == "xs" else v for k, v in inputs.items()}, dict(attributes), outputs)
         )
         return outputs[op.outputs[0]]
+
+    def rename_last(self, name: str) -> Tensor:
+        """Give the last node, which nothing reads yet, and its result another name; return the result."""
+        node = self.nodes.pop()
+        for tensor in node.outputs.values():
+            del self.tensors[tensor.name]
+        names = {output: name if output == node.op.outputs[0] else f"{name}_{output}" for output in node.outputs}
+        outputs = {key: self.add_tensor(names[key], t.shape, "value", t.dtype) for key, t in node.outputs.items()}
+        self.nodes.append(Node(node.op, name, node.inputs, node.attributes, outputs))
+        return outputs[node.op.outputs[0]]
 
     @contextmanager
     def whole(self) -> Iterator[None]:
@@ -151,8 +166,9 @@ class Graph:
         graph, needed = Graph(), {output.name for output in outputs}
         for node in reversed(self.nodes):
             if any(tensor.name in needed for tensor in node.outputs.values()):
-                graph.nodes.insert(0, node)
+                graph.nodes.append(node)
                 needed |= {tensor.name for tensor in flat([*node.inputs.values(), *node.outputs.values()])}
+        graph.nodes.reverse()
         graph.input = self.input
         graph.tensors = {name: t for name, t in self.tensors.items() if name in needed or t is self.input}
         return graph

@@ -50,18 +50,14 @@ def from_json(data: Any) -> tuple[Graph, Tensor, list[tuple[Tensor, float]]]:
         dtypes = _state_types(data["nodes"])
         for name, shape in _typed(data["state"], dict).items():
             _check_size(graph.add_tensor(name, tuple(_typed(shape, list)), "state", dtypes.get(name)))
-        usable = {tensor.name for tensor in graph.tensors.values() if tensor.kind != "state"}
+        usable = {tensor.name for tensor in graph.tensors.values() if tensor.dtype is None}
         for node in _typed(data["nodes"], list):
             op = get(_typed(node["op"], str))
             named = _typed(node["inputs"], dict)
             inputs = {name: _tensors(graph, named.get(name)) for name in op.inputs}
             _check_kinds(op, inputs, usable)
             usable.add(graph.add(op, inputs, _typed(node["attributes"], dict), _typed(node["name"], str)).name)
-            for tensor in graph.nodes[-1].outputs.values():
-                _check_size(tensor)
-        for node, call in zip(graph.nodes, graph.plan(1, training=False)[0].values()):
-            if call.window is not None:
-                _check_padding(node.name, node.inputs["x"].shape, call.window)
+        check_sizes(graph)
         output = graph.tensor(_typed(data["output"], str))
         auxiliary = [(graph.tensor(_typed(name, str)), float(weight)) for name, weight in data.get("auxiliary", [])]
         made = {node.output.name for node in graph.nodes}
@@ -86,6 +82,15 @@ def _state_types(nodes: Any) -> dict[str, Any]:
     return found
 
 
+def check_sizes(graph: Graph) -> None:
+    """Raise a FileError for a graph with sizes that no network has: each node's outputs, and what a hand may pad on the way."""
+    for tensor in graph.tensors.values():
+        _check_size(tensor)
+    for node, call in zip(graph.nodes, graph.plan(1, training=False)[0].values()):
+        if call.window is not None:
+            _check_padding(node.name, node.inputs["x"].shape, call.window)
+
+
 def _check_size(tensor: Tensor) -> None:
     if len(tensor.shape) > MOST_AXES or prod(tensor.shape) > MOST_NUMBERS:
         raise FileError(f"'{tensor.name}' would hold more numbers, or in more axes, than any network's")
@@ -101,7 +106,7 @@ def _check_padding(name: str, image: Shape, window: Window) -> None:
 
 
 def _check_kinds(op: Op, inputs: dict[str, Any], usable: set[str]) -> None:
-    """Raise a FileError for an input of another kind than its op takes: what it updates is a state, and nothing else is."""
+    """Raise a FileError for an input of another kind than its op takes: what it updates is a state of its type, all else numbers."""
     for name, value in inputs.items():
         for tensor in flat([value]):
             if name in op.state:

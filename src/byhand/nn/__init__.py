@@ -2,6 +2,7 @@
 
 from byhand.nn.activations import (
     GELU,
+    LRN,
     HardSigmoid,
     HardSwish,
     LeakyReLU,
@@ -22,6 +23,7 @@ from byhand.nn.layers import (
     ChannelShuffle,
     Concat,
     Conv2d,
+    ConvTranspose2d,
     Dropout,
     Flatten,
     GlobalAvgPool2d,
@@ -36,16 +38,19 @@ from byhand.nn.layers import (
     Transpose,
 )
 from byhand.nn.model import Model
+from byhand.nn.resize import Resize, Upsample
 
 __all__ = [
     "GELU",
     "INITIALIZERS",
+    "LRN",
     "Add",
     "AvgPool2d",
     "BatchNorm",
     "ChannelShuffle",
     "Concat",
     "Conv2d",
+    "ConvTranspose2d",
     "Dropout",
     "Flatten",
     "GlobalAvgPool2d",
@@ -63,6 +68,7 @@ __all__ = [
     "ReLU",
     "ReLU6",
     "Reshape",
+    "Resize",
     "Scale",
     "Sequential",
     "SiLU",
@@ -71,5 +77,6 @@ __all__ = [
     "Softmax",
     "Tanh",
     "Transpose",
+    "Upsample",
     "load",
 ]

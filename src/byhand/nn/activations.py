@@ -1,4 +1,4 @@
-"""The layers that answer element by element, and softmax."""
+"""The layers that answer element by element, and those that weigh the channels of a pixel against each other."""
 
 from byhand import ops
 from byhand.nn.layer import Layer
@@ -68,3 +68,19 @@ class Softmax(Layer):
     """y = e^x / sum e^x along the last axis. As a network's last layer it is left to the loss, which is stable with it."""
 
     op = ops.softmax
+
+
+class LRN(Layer):
+    """Divide each number by a power of what `size` channels around it hold; see `bh.lrn`.
+
+    >>> from byhand import nn
+    >>> nn.LRN(5)(nn.Input(27, 27, 96))
+    <value lrn1 (N, 27, 27, 96)>
+    """
+
+    op = ops.lrn
+
+    def __init__(
+        self, size: int, *, alpha: float = 1e-4, beta: float = 0.75, bias: float = 1.0, name: str | None = None
+    ) -> None:
+        super().__init__(name=name, size=size, alpha=alpha, beta=beta, bias=bias)

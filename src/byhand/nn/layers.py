@@ -55,6 +55,48 @@ class Conv2d(Layer):
         return graph.add(self.op, {"x": x, "bias": None} | parameters, self.attributes, name)
 
 
+class ConvTranspose2d(Layer):
+    """Transposed convolution, to larger images: (N, H, W, C) -> (N, H', W', filters); see `bh.conv_transpose2d`.
+
+    >>> from byhand import nn
+    >>> nn.ConvTranspose2d(32, 4, stride=2, padding=1)(nn.Input(7, 7, 64))
+    <value conv1 (N, 14, 14, 32)>
+    """
+
+    op, label = ops.conv_transpose2d, "conv"
+
+    def __init__(
+        self,
+        filters: int,
+        kernel: Any = 3,
+        *,
+        stride: Any = 1,
+        padding: Any = 0,
+        output_padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+        bias: bool = True,
+        initializer: str | Initializer = "he",
+        name: str | None = None,
+    ) -> None:
+        more = {"output_padding": output_padding, "dilation": dilation, "groups": groups}
+        super().__init__(name=name, stride=stride, padding=padding, **more)
+        self.filters = integer("ConvTranspose2d: filters", filters)
+        self.kernel, self.bias, self.initializer = pair("ConvTranspose2d: kernel", kernel), bias, initializer
+
+    def add_to(self, graph: Graph, name: str, x: Any) -> Tensor:
+        """Add the convolution; return its output."""
+        groups = integer(f"{name}: groups", self.attributes["groups"])
+        if self.filters % groups:
+            raise ArgumentError(f"{name}: got {self.filters} filters; expected a multiple of {groups}, its groups")
+        shape = (*self.kernel, self.filters // groups, x.shape[-1])
+        wanted: dict[str, tuple[Shape, Any]] = {"weight": (shape, self.initializer)}
+        if self.bias:
+            wanted["bias"] = ((self.filters,), init.zeros)
+        parameters = self.tensors(graph, wanted, name, "parameter")
+        return graph.add(self.op, {"x": x, "bias": None} | parameters, self.attributes, name)
+
+
 class Linear(Layer):
     """A fully connected layer: (N, D) -> (N, units); see `bh.linear`.
 

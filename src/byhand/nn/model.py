@@ -31,7 +31,8 @@ class Model:
     """A network with its parameters.
 
     inputs: an `nn.Input`; outputs: what layers made of it, or a layer (or function) to apply to it. The outputs are logits;
-    a last softmax is taken off for training. seed: where the first values come from. classes: their names, in order.
+    a last softmax is taken off for training. seed: where the first values come from. classes: their names, in order; (): the
+    output is no logits, and may have any shape (such a model can be run and looked into, not trained).
     mean, std: how pixels of uint8 images become numbers, (pixel / 255 - mean) / std, a number or one a channel; floating
     point images are taken as they are. auxiliary: other logits of the same classes, each with a weight: while training, so
     much of their loss is added to that of the outputs (what training reports is that of the outputs alone).
@@ -71,14 +72,15 @@ class Model:
         self.auxiliary = tuple((tensor, float(weight)) for tensor, weight in auxiliary)
         self.graph = inputs.graph.up_to(outputs, *(tensor for tensor, _ in self.auxiliary))
         self.output, self.name, self.dtype = outputs, name, np.dtype(dtype)
-        self.logits = _before_softmax(self.graph, outputs)
-        if len(self.logits.shape) != 2:
+        self.logits = outputs if classes is not None and not len(classes) else _before_softmax(self.graph, outputs)
+        sizes = self.logits.shape[1:]
+        if len(sizes) != 1 and (classes is None or len(classes)):
             raise ShapeError(
                 f"Model: the output {self.logits!r} is not (N, classes); end with nn.Flatten() or nn.Linear()"
             )
-        count = self.logits.shape[1]
-        if self.graph.plan(2, training=False)[1][self.logits.name] != (2, count):
+        if self.graph.plan(2, training=False)[1][self.logits.name] != (2, *sizes):
             raise ShapeError(f"Model: the first axis of the output {self.logits!r} is not the batch; keep it first")
+        count = prod(sizes) if classes is None else len(classes)
         for tensor, weight in self.auxiliary:
             if tensor.graph is not inputs.graph or tensor.shape != self.logits.shape or not 0 <= weight < np.inf:
                 raise ArgumentError(
@@ -86,8 +88,8 @@ class Model:
                     "nn.Input, and a weight of 0 or more"
                 )
         self.classes = tuple(map(str, range(count) if classes is None else classes))
-        if len(self.classes) != count:
-            raise ArgumentError(f"Model: got {len(self.classes)} class names for {count} outputs")
+        if self.classes and sizes != (count,):
+            raise ArgumentError(f"Model: got {count} class names for {prod(sizes)} outputs")
         self.mean, self.std = (self._per_channel(what, value) for what, value in (("mean", mean), ("std", std)))
         if not np.all(self.std):
             raise ArgumentError("Model: std is 0; expected numbers to divide by")
@@ -116,7 +118,8 @@ class Model:
                 vars(values)[tensor.name][...] = tensor.initializer(rng, tensor.shape)
 
     def __repr__(self) -> str:
-        return f"<model {self.name}: {self.input_shape} -> {len(self.classes)} classes, {self.parameter_count:,} parameters>"
+        what = f"{len(self.classes)} classes" if self.classes else str(self.output.shape[1:])
+        return f"<model {self.name}: {self.input_shape} -> {what}, {self.parameter_count:,} parameters>"
 
     @cached_property
     def p(self) -> SimpleNamespace:
@@ -173,6 +176,8 @@ class Model:
         that all can be looked at afterwards.
         """
         batch = integer("program: batch", batch)
+        if train and not self.classes:
+            raise ArgumentError(f"{self.name} has no classes to learn: {self.output!r} is its output; see replace_head")
         key = (batch, train, hand, update, input_gradient, label_smoothing, keep)
         program = self._programs.pop(key, None)
         if program is None:
@@ -237,33 +242,64 @@ class Model:
         return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
     def predict(self, images: Any, *, batch_size: int = 250, hand: str = DEFAULT_HAND) -> Array:
-        """Return the probability of each class: images (N, H, W, C) uint8 or floating point -> (N, classes)."""
+        """Return the probability of each class: images (N, H, W, C) uint8 or floating point -> (N, classes).
+
+        Of a model without classes, its output as it is.
+        """
+        if not self.classes:
+            return self.logits_of(images, batch_size=batch_size, hand=hand)
         return softmax(self.logits_of(images, batch_size=batch_size, hand=hand))  # type: ignore[no-any-return]
 
-    def trace(self, images: Any, labels: Any, *, hand: str = DEFAULT_HAND) -> dict[str, Array]:
-        """Return every tensor of a forward and a backward pass, under the name that the program uses.
+    def trace(self, images: Any, labels: Any = None, *, hand: str = DEFAULT_HAND) -> dict[str, Array]:
+        """Return every tensor of a forward pass, and with labels of a backward pass, under the name that the program uses.
 
-        Outputs (`conv1`), what forward saves (`pool1_where`), parameters (`conv1_weight`), states, the loss, and the
-        gradient of the loss by each of them (`grad_conv1`, `grad_conv1_weight`, `grad_images`; where a tensor is used twice,
-        `grad_2_...` is the second use's share, which the sum holds too). The model stays as it is.
+        Outputs (`conv1`), what forward saves (`pool1_where`), parameters (`conv1_weight`), states; with labels also the loss,
+        and the gradient of the loss by each of them (`grad_conv1`, `grad_conv1_weight`, `grad_images`; where a tensor is used
+        twice, `grad_2_...` is the second use's share, which the sum holds too). The model stays as it is.
 
         >>> import byhand as bh
         >>> train, _ = bh.data.load("mnist")
-        >>> trace = bh.models.create("article").trace(train.images[:1], train.labels[:1])
-        >>> trace["conv1"].shape, trace["grad_conv1_weight"].shape
-        ((1, 26, 26, 8), (3, 3, 1, 8))
+        >>> model = bh.models.create("article")
+        >>> model.trace(train.images[:1])["conv1"].shape
+        (1, 26, 26, 8)
+        >>> model.trace(train.images[:1], train.labels[:1])["grad_conv1_weight"].shape
+        (3, 3, 1, 8)
         """
-        x, labels = self.prepare(images, hand=hand), check_labels(labels, len(self.classes))
-        if labels.shape != (len(x),):
-            raise ShapeError(f"{self.name}: labels have the shape {labels.shape}; expected ({len(x)},), one an image")
-        program = self.program(len(x), train=True, hand=hand, input_gradient=True, keep=True)
+        x = self.prepare(images, hand=hand)
         state = SimpleNamespace(**{name: value.copy() for name, value in vars(self.state).items()})
-        gradients = views(self.graph.of_kind("parameter"), self.dtype, "grad_")
-        program(x, labels, self.p, gradients, state, program.arena)
         assert self.graph.input is not None
-        named = {self.graph.input.name: x, "labels": labels} | self.parameters | vars(state) | vars(program.arena)
-        named |= {name: value for name, value in vars(gradients).items() if name != "flat"}
+        named = {self.graph.input.name: x} | self.parameters | vars(state)
+        if labels is None:
+            program = self.program(len(x), hand=hand, keep=True)
+            logits = program(x, self.p, state, program.arena)
+            if self.output is not self.logits:
+                named[self.output.name] = softmax(logits)
+            named |= vars(program.arena)
+        else:
+            labels = check_labels(labels, len(self.classes))
+            if labels.shape != (len(x),):
+                raise ShapeError(
+                    f"{self.name}: labels have the shape {labels.shape}; expected ({len(x)},), one an image"
+                )
+            program = self.program(len(x), train=True, hand=hand, input_gradient=True, keep=True)
+            gradients = views(self.graph.of_kind("parameter"), self.dtype, "grad_")
+            program(x, labels, self.p, gradients, state, program.arena)
+            named |= {"labels": labels} | vars(program.arena)
+            named |= {name: value for name, value in vars(gradients).items() if name != "flat"}
         return {name: np.array(value) for name, value in named.items()}
+
+    def replace_head(self, classes: int | Sequence[str], *, frozen: bool = True, seed: int = 0) -> Model:
+        """Return a model with a new last layer for other classes, on the features of this one; its numbers are copied.
+
+        frozen: only the new layer learns; what is below it keeps its numbers, and its batch norms their statistics.
+
+        >>> import byhand as bh
+        >>> bh.models.create("lenet5").replace_head(["cat", "dog"]).parameter_count
+        170
+        """
+        from byhand.nn.head import replaced  # noqa: PLC0415  (head.py makes Models)
+
+        return replaced(self, classes, frozen, seed)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to one safetensors file, whole or not at all; `bh.load` reads it."""

@@ -52,6 +52,7 @@ class Summary:
             field = _field(seen, calls[node.name].window, node.op.name, size) if seen else PIXEL
             for tensor in node.outputs.values():
                 fields[tensor.name] = field
+            down, across = map(int, field[0])
             self.rows.append(
                 Row(
                     layer=node.name,
@@ -59,7 +60,7 @@ class Summary:
                     output=show(node.output),
                     parameters=sum(prod(t.shape) for t in parameters),
                     flops=calls[node.name].flops,
-                    receptive_field=field[0][0] if field[0][0] == field[0][1] else field[0],
+                    receptive_field=down if down == across else (down, across),
                 )
             )
         self.parameters, self.flops = sum(row.parameters for row in self.rows), sum(row.flops for row in self.rows)

@@ -14,25 +14,28 @@ from safetensors import SafetensorError, safe_open
 from byhand.errors import ByhandError, FileError
 from byhand.graph import Graph, Node, Tensor
 from byhand.nn.file import one_line
+from byhand.nn.hub import local_file
 from byhand.nn.model import Model
 from byhand.ops.op import Array
 from byhand.shapes import Shape
 
 OTHER_NAMES = {"weight": "gamma", "bias": "beta"}
 COUNTERS = "num_batches_tracked"  # PyTorch counts a norm's batches; nobody reads it
+FILTERED = ("conv2d", "conv_transpose2d")  # the latter's are (in, out, ...) and here (..., out, in): turned alike
 HEADS = ("aux", "AuxLogits")  # what a file may hold for auxiliary heads that the model goes without
 
 
 def load(model: Model, path: str | os.PathLike[str]) -> None:
-    """Read a state dict into a model: all of it, or nothing.
+    """Read a state dict into a model: all of it, or nothing. `hf://OWNER/REPO` is one on the Hugging Face Hub (see hub.py).
 
     Raises FileError where the file can't be read, or holds other names or shapes than the model.
     """
     wanted = {t.name: t for kind in ("parameter", "state") for t in model.graph.of_kind(kind)}
     readers = {t.name: (node, key) for node in model.graph.nodes for key, t in _tensors(node)}
     found: dict[str, Array] = {}
+    weights = local_file(path)
     try:
-        with safe_open(path, "numpy") as file:
+        with safe_open(weights, "numpy") as file:
             for key in list(file.keys()):
                 name = _name_of(key, wanted)
                 if name is None:
@@ -66,7 +69,7 @@ def _name_of(key: str, wanted: dict[str, Tensor]) -> str | None:
 
 def _turned_shape(node: Node, key: str, tensor: Tensor) -> list[Shape]:
     """Return the shapes that PyTorch may give a tensor, its usual one first."""
-    if key == "weight" and node.op.name == "conv2d":
+    if key == "weight" and node.op.name in FILTERED:
         height, width, depth, filters = tensor.shape
         shapes: list[Shape] = [(filters, depth, height, width)]
         return [*shapes, (filters, depth)] if height == width == 1 else shapes  # a Linear over the last axis is a 1x1
@@ -77,7 +80,7 @@ def _turned_shape(node: Node, key: str, tensor: Tensor) -> list[Shape]:
 
 def _turn(graph: Graph, node: Node, key: str, tensor: Tensor, values: Array) -> Array:
     """Return a tensor of PyTorch's in the layout of the model."""
-    if key == "weight" and node.op.name == "conv2d" and values.ndim == 4:
+    if key == "weight" and node.op.name in FILTERED and values.ndim == 4:
         return values.transpose(2, 3, 1, 0)
     if key == "weight" and node.op.name == "linear":
         image = _flattened(graph, node.inputs["x"])

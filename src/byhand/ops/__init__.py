@@ -10,6 +10,7 @@ from byhand.ops.avg_pool import avg_pool, global_avg_pool
 from byhand.ops.binary import divide, power, subtract
 from byhand.ops.conv2d import conv2d
 from byhand.ops.conv2d_pool import conv2d_max_pool
+from byhand.ops.conv_transpose import conv_transpose2d
 from byhand.ops.dropout import dropout
 from byhand.ops.extremes import maximum, minimum, prelu
 from byhand.ops.fused import conv2d_relu, linear_relu
@@ -17,6 +18,7 @@ from byhand.ops.hard import hard_sigmoid, hard_swish
 from byhand.ops.layer_norm import layer_norm
 from byhand.ops.linear import linear
 from byhand.ops.loss import softmax, softmax_cross_entropy
+from byhand.ops.lrn import lrn
 from byhand.ops.norm import batch_norm
 from byhand.ops.norm_relu import batch_norm_relu, fold_batch_norm
 from byhand.ops.op import DEFAULT_HAND, HANDS, REGISTRY, Op, get
@@ -33,6 +35,7 @@ from byhand.ops.reduce import (
     reduce_sum,
     reduce_sum_square,
 )
+from byhand.ops.resize import resize
 from byhand.ops.slice import slice
 from byhand.ops.soft import celu, elu, selu, softplus, softsign
 from byhand.ops.tensor import concat, flatten, pad, reshape
@@ -56,6 +59,7 @@ __all__ = [
     "conv2d",
     "conv2d_max_pool",
     "conv2d_relu",
+    "conv_transpose2d",
     "divide",
     "dropout",
     "elu",
@@ -72,6 +76,7 @@ __all__ = [
     "linear",
     "linear_relu",
     "log",
+    "lrn",
     "max_pool",
     "maximum",
     "minimum",
@@ -94,6 +99,7 @@ __all__ = [
     "relu",
     "relu6",
     "reshape",
+    "resize",
     "selu",
     "sigmoid",
     "silu",

@@ -1,6 +1,9 @@
-"""Results as pictures: arrays in, PNG out."""
+"""Results and networks as pictures: arrays in, PNG out; a graph in, SVG out; and what differs between two networks."""
 
 from byhand.report.confusion import confusion_matrix, draw_confusion
 from byhand.report.curves import draw_curves
+from byhand.report.difference import compare
+from byhand.report.drawing import draw_graph, graph_svg
+from byhand.report.maps import draw_maps
 
-__all__ = ["confusion_matrix", "draw_confusion", "draw_curves"]
+__all__ = ["compare", "confusion_matrix", "draw_confusion", "draw_curves", "draw_graph", "draw_maps", "graph_svg"]

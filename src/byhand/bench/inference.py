@@ -1,0 +1,34 @@
+"""Classic networks that answer: images already in memory as numbers, at their own size, one at a time or sixteen."""
+
+from collections.abc import Callable, Generator
+from typing import Any
+
+import numpy as np
+
+from byhand import models
+from byhand.bench.timing import seconds_per_call
+
+NETWORKS = (
+    "alexnet", "vgg19", "resnet50", "squeezenet1_1", "densenet121", "mobilenet_v2", "shufflenet_v2_x1_0", "efficientnet_b0",
+)  # fmt: skip
+BATCHES = (1, 16)
+LINES = tuple(f"{name}, batch {batch}" for name in NETWORKS for batch in BATCHES)
+CLASSES = 8  # logits of each network that are compared
+
+
+def inference(peer: Any) -> Generator[Any, float, None]:
+    """Yield, for each turn, how long an image takes in each network and batch, in milliseconds."""
+    calls: list[Callable[[], Any]] = []
+    checked = []
+    rng = np.random.default_rng(0)
+    for name in NETWORKS:
+        model = models.create(name)
+        answer = peer.answers(model)
+        for batch in BATCHES:
+            images = rng.standard_normal((batch, *model.input_shape), np.float32)
+            calls.append(answer(images))
+            checked.append(calls[-1]()[0, :CLASSES].tolist())
+    seconds = yield checked
+    while True:
+        share = seconds / len(calls)
+        seconds = yield [1000 * seconds_per_call(call, share) / len(call()) for call in calls]

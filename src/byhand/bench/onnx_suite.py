@@ -1,0 +1,174 @@
+"""ONNX's own suite of backend tests, run against `byhand.onnx.backend`: what passes, of how many, by operator.
+
+The suite is in the package onnx: a case for each use of each operator, cases that PyTorch wrote, and the graphs of nine classic
+networks with the answers that they give.
+"""
+
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+from onnx.backend.test.loader import load_model_tests
+from onnx.backend.test.runner import Runner
+
+from byhand.errors import ByhandError, UnsupportedError
+from byhand.onnx import backend
+from byhand.onnx.operators import OPERATORS
+from byhand.ops import DEFAULT_HAND
+
+KINDS = ("node", "simple", "pytorch-converted", "pytorch-operator", "real")
+PASSED, UNSUPPORTED, FAILED = "passed", "unsupported", "failed"
+COLUMNS = 3  # of operators, side by side
+
+
+@dataclass(frozen=True)
+class Case:
+    """A graph, what goes in and what must come out, and how near."""
+
+    kind: str
+    name: str
+    model: onnx.ModelProto
+    data: list[tuple[list[Any], list[Any]]]
+    rtol: float
+    atol: float
+
+    @property
+    def operators(self) -> set[str]:
+        """The operators of the graph."""
+        return {node.op_type for node in self.model.graph.node}
+
+    @property
+    def known(self) -> bool:
+        """Whether byhand reads every operator of the graph."""
+        return self.operators <= OPERATORS.keys()
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a case ended, and what was wrong."""
+
+    case: Case
+    outcome: str
+    why: str = ""
+
+
+def cases(kinds: Iterable[str] = KINDS) -> Iterator[Case]:
+    """Yield the suite's cases."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some reference results overflow on purpose
+        tests = [(kind, test) for kind in kinds for test in load_model_tests(kind=kind)]
+    for kind, test in tests:
+        found = _node(test) if kind == "node" else _real(test) if kind == "real" else _stored(test)
+        if found is not None:
+            yield Case(kind, test.name, *found, test.rtol, test.atol)
+
+
+Graph = tuple[onnx.ModelProto, list[tuple[list[Any], list[Any]]]]
+
+
+def _node(test: Any) -> Graph:
+    """Return a case that is made here."""
+    return test.model, [
+        ([_array(x) for x in inputs], [_array(y) for y in outputs]) for inputs, outputs in test.data_sets
+    ]
+
+
+def _real(test: Any) -> Graph:
+    """Return a network whose weights are constants, with the answer that lies beside it."""
+    path = Path(onnx.__file__).parents[1] / test.url
+    model = onnx.load(path)
+    held = {one.name for one in model.graph.initializer}
+    given = [Runner.generate_dummy_data(one, name=test.name) for one in model.graph.input if one.name not in held]
+    return model, [(given, [_read(file) for file in sorted(path.parent.glob(f"{path.stem}_output_*.pb"))])]
+
+
+def _stored(test: Any) -> Graph | None:
+    """Return a case that lies on the disk, where all that goes in and comes out is tensors."""
+    folder = Path(test.model_dir)
+    model = onnx.load(folder / "model.onnx")
+    if not all(one.type.HasField("tensor_type") for one in (*model.graph.input, *model.graph.output)):
+        return None
+    sets = sorted(folder.glob("test_data_set_*"))
+    return model, [(_files(one, "input"), _files(one, "output")) for one in sets]
+
+
+def _files(folder: Path, what: str) -> list[Any]:
+    count = len(list(folder.glob(f"{what}_*.pb")))
+    return [_read(folder / f"{what}_{i}.pb") for i in range(count)]
+
+
+def _read(path: Path) -> Any:
+    tensor = onnx.TensorProto()
+    tensor.ParseFromString(path.read_bytes())
+    return numpy_helper.to_array(tensor)
+
+
+def _array(value: Any) -> Any:
+    return numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else value
+
+
+def run(case: Case, hand: str = DEFAULT_HAND) -> Result:
+    """Run a case with a hand; the suite's own comparison says whether the results are right."""
+    try:
+        with np.errstate(all="ignore"):
+            prepared = backend.prepare(case.model, hand=hand)
+            for inputs, outputs in case.data:
+                Runner.assert_similar_outputs(outputs, prepared.run(inputs), rtol=case.rtol, atol=case.atol)
+    except UnsupportedError as error:
+        return Result(case, UNSUPPORTED, str(error))
+    except (ByhandError, AssertionError) as error:
+        return Result(case, FAILED, " ".join(str(error).split()))
+    return Result(case, PASSED)
+
+
+def suite(hand: str = DEFAULT_HAND, tell: Callable[[str], None] = lambda line: None) -> list[Result]:
+    """Run every case; a case whose graph byhand can't read counts as unsupported."""
+    results = []
+    for i, case in enumerate(cases()):
+        results.append(run(case, hand))
+        if i % 500 == 499:
+            tell(f"  {i + 1} cases")
+    return results
+
+
+def report(results: list[Result]) -> str:
+    """Return what passed, by operator, then by kind."""
+    uses, passed = Counter[str](), Counter[str]()
+    for result in results:
+        uses.update(result.case.operators & OPERATORS.keys())
+        passed.update(result.case.operators & OPERATORS.keys() if result.outcome == PASSED else ())
+    cells = [f"{name:26}{passed[name]:4}/{uses[name]:<4}" for name in sorted(uses)]
+    rows = -(-len(cells) // COLUMNS)
+    lines = ["operator, cases passed / cases that use it (with others, also such as byhand has not)", ""]
+    lines += ["  ".join(cells[i::rows]).rstrip() for i in range(rows)]
+    lines += ["", f"{'':20}{'operators that byhand has':>32}{'all of the suite':>24}"]
+    for kind in (*KINDS, ""):
+        mine = [one for one in results if one.case.kind == kind or not kind]
+        known = [one for one in mine if one.case.known]
+        lines.append(f"{kind or 'together':20}{_share(known):>32}{_share(mine):>24}")
+    wrong = [one for one in results if one.outcome == FAILED]
+    lines += ["", *(f"failed: {one.case.name}: {one.why[:150]}" for one in wrong)] if wrong else []
+    return "\n".join(lines)
+
+
+def _share(results: list[Result]) -> str:
+    return f"{sum(one.outcome == PASSED for one in results):,} / {len(results):,}"
+
+
+def summary(results: list[Result]) -> dict[str, Any]:
+    """Return the counts as plain numbers, by kind: passed, and of how many."""
+    counts: dict[str, Any] = {}
+    for kind in KINDS:
+        mine = [one for one in results if one.case.kind == kind]
+        known = [one for one in mine if one.case.known]
+        counts[kind] = {
+            "passed": sum(one.outcome == PASSED for one in mine), "cases": len(mine),
+            "known_passed": sum(one.outcome == PASSED for one in known), "known_cases": len(known),
+        }  # fmt: skip
+    return {"onnx": onnx.__version__, "kinds": counts}

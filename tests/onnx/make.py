@@ -1,0 +1,41 @@
+"""Small graphs in ONNX's own words, and networks of byhand's whose every number counts."""
+
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
+
+import byhand as bh
+
+
+def value(name, shape, kind=TensorProto.FLOAT):
+    return helper.make_tensor_value_info(name, kind, shape)
+
+
+def graph(nodes, numbers=(), x=("N", 3, 8, 8), opset=18, outputs=("y",), kind=TensorProto.FLOAT):
+    """Return a model of nodes from "x" to the outputs, with arrays by name."""
+    body = helper.make_graph(
+        list(nodes), "g", [value("x", x, kind)], [value(name, None) for name in outputs],
+        [numpy_helper.from_array(array, name) for name, array in dict(numbers).items()],
+    )  # fmt: skip
+    return helper.make_model(body, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
+
+
+def write(model, folder, name="model.onnx"):
+    """Write a model to a file."""
+    path = folder / name
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def array(*shape, seed=0, dtype=np.float32):
+    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+
+
+def lively(name, **settings):
+    """Return a new model of an architecture whose norms and biases are not what they are born with."""
+    model, rng = bh.models.create(name, **settings), np.random.default_rng(3)
+    for key, values in (model.parameters | vars(model.state)).items():
+        if key.endswith(("gamma", "running_var")):
+            values[...] = rng.uniform(0.5, 1.5, values.shape)
+        elif key.endswith(("bias", "beta", "running_mean")):
+            values[...] = 0.1 * rng.standard_normal(values.shape)
+    return model
