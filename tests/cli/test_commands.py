@@ -4,13 +4,17 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
+import onnx as onnx_package
 import pytest
 from PIL import Image
 
 import byhand as bh
-from byhand.data import digits, mnist
+from byhand import nn, onnx
+from byhand.data import digits, mnist, photos
+from byhand.models.architecture import IMAGENET_MEAN, IMAGENET_STD
 from tests.cli.typed import byhand
 
 
@@ -77,6 +81,9 @@ def test_one_bad_picture_does_not_keep_the_others_from_their_answer(run, picture
         (["predict", "nowhere", "x.png"], "there is no file nowhere"),
         (["predict"], "Missing argument"),
         (["predict", ".", "x.png"], "holds no model"),
+        (["predict", "lenet5", "x.png"], "lenet5 is an architecture, which knows nothing yet: train it first, or take"),
+        (["predict", "none.onnx", "x.png"], "there is no file none.onnx"),
+        (["show", "lenet5", "--size", "wide"], "--size is 'wide'; expected HEIGHTxWIDTH, as 224x224"),
         (["show", "lenet6"], "there is no model 'lenet6'; did you mean 'lenet5'?"),
         (["show", "./lenet5"], "there is no file lenet5"),
         (["show", "lenet5", "--program", "--hand", "foot"], "there is no hand 'foot'"),
@@ -104,9 +111,148 @@ def test_bad_input_gets_one_line(words, complaint, tmp_path):
 def test_predict_says_what_it_can_not_read(tmp_path):
     bh.models.create("lenet5", input_shape=(32, 30, 2)).save(tmp_path / "two.safetensors")
     complaint = byhand("predict", tmp_path / "two.safetensors", "x.png").complaint
-    assert complaint == (
-        "predict reads digits of 28 x 28 x 1 and photos of three channels, but lenet5 takes 32 x 30 x 2 images"
+    assert complaint == "a picture has one channel or three, but lenet5 takes 32 x 30 x 2 numbers"
+
+
+@pytest.fixture
+def stranger(tmp_path):
+    """Save a network as ONNX without what byhand notes beside it; return its file, and a photo's."""
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)).save(tmp_path / "photo.png")
+
+    def saved(name, channels=3, classes=4, open_size=False, **settings):
+        x = nn.Input(16, 20, channels)
+        y = nn.Conv2d(6, 3, name="conv")(x)
+        if classes:
+            y = nn.Linear(classes, name="fc")(nn.GlobalAvgPool2d(name="pool")(y))
+        model = nn.Model(x, y, **{"classes": None if classes else ()} | settings)
+        path = tmp_path / f"{name}.onnx"
+        onnx.save(model, path)
+        proto = onnx_package.load(path)
+        del proto.metadata_props[:]
+        for size in proto.graph.input[0].type.tensor_type.shape.dim[2:] if open_size else ():
+            size.dim_param = "side"
+        onnx_package.save(proto, path)
+        return model, path
+
+    return saved
+
+
+def answer(*words):
+    done = byhand("predict", *words, "--json")
+    assert done.code == 0, done.err
+    return json.loads(done.out)["predictions"][0], done.err
+
+
+def shares(model, path, channels=3):
+    """Return what a model says of a photo, by class."""
+    pixels = photos.from_file(path, model.input_shape[:2])
+    if channels == 1:
+        pixels = np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
+    return pytest.approx(dict(zip(model.classes, map(float, model.predict(pixels[None])[0]))), rel=1e-4)
+
+
+def test_predict_takes_a_strangers_onnx_file(stranger, tmp_path):
+    model, path = stranger("four", mean=0, std=1)
+    told, note = answer(path, tmp_path / "photo.png")
+    assert told["probabilities"] == shares(model, tmp_path / "photo.png")
+    assert note == f"{path} does not say how pixels become numbers: taken to go from 0 to 1; --mean and --std tell it\n"
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "words"),
+    [
+        (0.5, 2.0, ["--mean", "0.5", "--std", "2"]),
+        (0, 1 / 255, ["--mean", "0", "--std", "1/255"]),
+        ([0.1, 0.2, 0.3], [0.4, 0.5, 0.6], ["--mean", "0.1,0.2, 0.3", "--std", ".4,.5,6e-1"]),
+        (0.25, 1, ["--mean", "0.25"]),
+        (0, [1, 2, 4], ["--std", "1,2,4"]),
+    ],
+)
+def test_predict_is_told_how_pixels_become_numbers(stranger, tmp_path, mean, std, words):
+    model, path = stranger("four", mean=mean, std=std)
+    told, note = answer(path, tmp_path / "photo.png", *words)
+    assert (told["probabilities"], note) == (shares(model, tmp_path / "photo.png"), "")
+
+
+def test_predict_is_told_names_and_size(stranger, tmp_path):
+    model, path = stranger("open", open_size=True, mean=0.5)
+    (tmp_path / "names.txt").write_text("cat\ndog\nowl\ncow\n")
+    asked = byhand("predict", path, tmp_path / "photo.png").complaint
+    assert asked.endswith(
+        "its input 'images' leaves its size open, (N, 3, side, side); tell it with --size HEIGHTxWIDTH"
     )
+    told, _ = answer(
+        path, tmp_path / "photo.png", "--size", "16x20", "--labels", tmp_path / "names.txt", "--mean", "0.5"
+    )
+    assert list(shares(model, tmp_path / "photo.png").expected.values()) == pytest.approx(
+        [told["probabilities"][name] for name in ("cat", "dog", "owl", "cow")], rel=1e-4
+    )
+    assert byhand("show", path, "--size", "16x20").out.startswith("open: 16 x 20 x 3 -> 4\n")
+    assert byhand("show", path, "--size", "32x32").out.startswith("open: 32 x 32 x 3 -> 4\n")
+
+
+def test_what_knows_a_thousand_classes_is_taken_for_imagenets(stranger, tmp_path):
+    model, path = stranger("thousand", classes=1000, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    told, note = answer(path, tmp_path / "photo.png")
+    names = (Path(bh.models.__file__).parent / "weights" / "imagenet_classes.txt").read_text().splitlines()
+    p = model.predict(photos.from_file(tmp_path / "photo.png", (16, 20))[None])[0]
+    assert told["class"] == names[p.argmax()] and told["probability"] == pytest.approx(float(p.max()), rel=1e-4)
+    assert note == (
+        f"{path} does not say what its classes are and how pixels become numbers: taken as ImageNet's; "
+        "--labels, --mean and --std tell it\n"
+    )
+    onnx.save(model, path)  # with byhand's notes: nothing is guessed of the pixels
+    assert answer(path, tmp_path / "photo.png")[1] == ""
+
+
+def test_predict_sees_grey_photos_of_any_size(stranger, tmp_path):
+    model, path = stranger("grey", channels=1, mean=0, std=1)
+    assert answer(path, tmp_path / "photo.png")[0]["probabilities"] == shares(model, tmp_path / "photo.png", channels=1)
+
+
+def test_predict_points_to_trace_where_there_are_no_classes(stranger, tmp_path):
+    _, path = stranger("maps", classes=0)
+    complaint = byhand("predict", path, "photo.png").complaint
+    assert complaint == (
+        f"maps gives 14 x 18 x 6 numbers, no score a class; to see them: byhand trace {path} photo.png"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--mean", "half"], "--mean is 'half'; expected a number, or 3 of them, with commas between"),
+        (["--mean", "1,2"], "--mean is '1,2'"),
+        (["--std", "1/0"], "--std is '1/0'"),
+        (["--std", "nan"], "--std is 'nan'"),
+        (["--std", "0"], "--std is 0; expected numbers to divide by"),
+        (["--labels", "none.txt"], "can't read the names of the classes in none.txt: No such file"),
+        (["--labels", "photo.png"], "can't read the names of the classes in photo.png: it is no text"),
+        (["--labels", "three.txt"], "three.txt names 3 classes, but four has 4"),
+        (["--size", "0x5"], "--size is '0x5'; expected HEIGHTxWIDTH"),
+        (["--size", "2x2"], "four.onnx is no ONNX model that byhand can use"),
+    ],
+)
+def test_what_predict_can_not_be_told(stranger, tmp_path, words, complaint):
+    _, path = stranger("four")
+    (tmp_path / "three.txt").write_text("a\nb\nc\n")
+    done = byhand("predict", path.name, "photo.png", *words, folder=tmp_path)
+    assert done.code == 2 and complaint in done.complaint and done.out == ""
+
+
+def test_show_and_its_drawing_take_onnx(stranger, tmp_path):
+    model, path = stranger("four")
+    shown = byhand("show", path).out.splitlines()
+    assert shown[1:] == str(model.summary()).splitlines()[1:] and shown[0] == "four: 16 x 20 x 3 -> 4"
+    assert byhand("show", path, "--graph", folder=tmp_path).out == "wrote four.svg, which any browser shows\n"
+    assert "training, hand compiled" in byhand("show", path, "--program", "--batch-size", 2).out
+
+
+def test_onnx_that_is_not_installed_is_one_line(stranger, tmp_path):
+    _, path = stranger("four")
+    (tmp_path / "onnx.py").write_text("raise ModuleNotFoundError(\"No module named 'onnx'\", name='onnx')")
+    done = byhand("show", path, PYTHONPATH=str(tmp_path))
+    assert done.code == 2 and done.complaint == "byhand.onnx needs the package onnx: run pip install 'byhand[onnx]'"
 
 
 def test_show_prints_the_table_of_an_architecture_and_of_a_saved_model(run):
@@ -150,7 +296,7 @@ def test_a_pipe_that_is_closed_early_is_no_error():
 def test_without_words_it_tells_its_commands():
     done = byhand()
     assert done.code == 0
-    for command in ("train", "predict", "show", "tutorial"):
+    for command in ("train", "predict", "show", "trace", "diff", "models", "tutorial", "doctor"):
         assert f"  {command} " in done.out
         assert byhand(command, "--help").code == 0
 

@@ -257,6 +257,7 @@ TWINS = {
     "divide": lambda a, b: a / b,
     "dropout": dropout,
     "elu": lambda x, alpha=1.0: F.elu(x, alpha),
+    "erf": lambda x: x.erf(),
     "exp": lambda x: x.exp(),
     "flatten": lambda x: x.flatten(1),
     "fold_batch_norm": fold_batch_norm,

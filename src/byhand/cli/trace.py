@@ -69,7 +69,7 @@ def _tensor(network: nn.Model, layer: str) -> str:
 
 def _table(network: nn.Model, values: dict[str, Array]) -> str:
     ops = {node.output.name: node.op.name for node in network.graph.nodes}
-    rows = [("layer", "op", "shape", "smallest", "mean", "largest", "zeros")]
+    rows: list[tuple[str, ...]] = [("layer", "op", "shape", "smallest", "mean", "largest", "zeros")]
     marks = [""]
     for name in _names(network):
         array = values[name]

@@ -72,9 +72,10 @@ class Model:
         self.auxiliary = tuple((tensor, float(weight)) for tensor, weight in auxiliary)
         self.graph = inputs.graph.up_to(outputs, *(tensor for tensor, _ in self.auxiliary))
         self.output, self.name, self.dtype = outputs, name, np.dtype(dtype)
-        self.logits = outputs if classes is not None and not len(classes) else _before_softmax(self.graph, outputs)
+        free = isinstance(classes, tuple) and not classes
+        self.logits = outputs if free else _before_softmax(self.graph, outputs)
         sizes = self.logits.shape[1:]
-        if len(sizes) != 1 and (classes is None or len(classes)):
+        if len(sizes) != 1 and not free:
             raise ShapeError(
                 f"Model: the output {self.logits!r} is not (N, classes); end with nn.Flatten() or nn.Linear()"
             )
@@ -88,7 +89,7 @@ class Model:
                     "nn.Input, and a weight of 0 or more"
                 )
         self.classes = tuple(map(str, range(count) if classes is None else classes))
-        if self.classes and sizes != (count,):
+        if sizes != (count,) and not free:
             raise ArgumentError(f"Model: got {count} class names for {prod(sizes)} outputs")
         self.mean, self.std = (self._per_channel(what, value) for what, value in (("mean", mean), ("std", std)))
         if not np.all(self.std):

@@ -22,8 +22,11 @@ from byhand.graph import Graph, Node, Tensor
 from byhand.nn.file import one_line
 from byhand.onnx.operators import OPERATORS
 from byhand.onnx.use import DOMAINS, Use
-from byhand.onnx.values import MOST_DEPTH, MOST_NUMBERS, Symbol, array_of, numbers, place_of
+from byhand.onnx.values import (
+    MOST_DEPTH, MOST_NUMBERS, MOST_REPEATED, MOST_REPEATED_IN_ALL, Symbol, array_of, numbers, place_of,
+)  # fmt: skip
 from byhand.ops.op import Array, Call
+from byhand.shapes import Shape
 
 BRANCHES = (
     onnx.AttributeProto.GRAPH,
@@ -98,7 +101,7 @@ class Reader:
         self.values: dict[str, Array] = {}
         self.places: dict[Any, Tensor] = {}  # where an array is in the graph already
         self.initial: set[int] = set()  # where the arrays that came as numbers lie
-        self.depth = self.nodes = self.work = 0
+        self.depth = self.nodes = self.work = self.repeated = 0
         self.most, self.most_work = MOST_NUMBERS, MOST_WORK if graph is not None else inf
 
     def run(self, graph: onnx.GraphProto, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -167,6 +170,13 @@ class Reader:
         self.work += call.flops + A_CALL * taps
         self.spend(0)
 
+    def repeat(self, shape: Sequence[int]) -> Shape:
+        """Return the shape of an array that repeats what it has, which takes no memory yet; raise where it is too large."""
+        self.repeated += prod(numbers(shape, max(self.most, MOST_REPEATED)))
+        if self.graph is not None:
+            numbers((self.repeated,), MOST_REPEATED_IN_ALL)
+        return tuple(shape)
+
     def spend(self, count: int) -> None:
         """Count the numbers that are about to be made; raise a FileError where no network makes so many of nothing."""
         self.work += A_NUMBER * count
@@ -186,8 +196,10 @@ class Reader:
         """Return the outputs of a function: the model's own, or of an operator that ONNX defines by others."""
         node = use.node
         function = self.functions.get((node.domain, node.op_type)) or _definition(use, inputs)
-        if function is None or self.depth >= MOST_DEPTH:
-            raise UnsupportedError(f"{use}: byhand has no operator {node.op_type}")
+        if function is None:
+            raise use.refuse(f"byhand has no operator {node.op_type}")
+        if self.depth >= MOST_DEPTH:
+            raise use.refuse(f"more than {MOST_DEPTH} branches and functions lie inside one another")
         known = dict(zip(function.input, inputs))
         given = _defaults(node.op_type, use.version) if node.domain in DOMAINS else {}
         given |= {a.name: helper.get_attribute_value(a) for a in function.attribute_proto}

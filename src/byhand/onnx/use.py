@@ -186,6 +186,8 @@ class Use:
                 f"from {value.shape} it makes {shape[:MOST_AXES]}; expected up to {MOST_AXES} sizes of 0 or more"
             )
         if not isinstance(value, Symbol):
+            if value.size > self.reader.most and any(value.strides):  # repeated: it would be copied
+                self.room(*value.shape)
             return value.reshape(shape)
         if shape == value.shape:
             return value

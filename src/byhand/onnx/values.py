@@ -24,6 +24,10 @@ from byhand.shapes import Shape
 
 MOST_DEPTH = 20  # functions and branches inside one another
 MOST_NUMBERS = 2**25  # of one array that a stranger's file makes byhand compute; more only where more was given
+MOST_REPEATED = (
+    2**27
+)  # of one number, repeated; no more than MOST_REPEATED_IN_ALL of a network, which are copied for it
+MOST_REPEATED_IN_ALL = 3 * 2**26
 IMAGE = (0, 2, 3, 1)  # (N, H, W, C) out of (N, C, H, W)
 
 

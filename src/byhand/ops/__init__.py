@@ -40,7 +40,7 @@ from byhand.ops.slice import slice
 from byhand.ops.soft import celu, elu, selu, softplus, softsign
 from byhand.ops.tensor import concat, flatten, pad, reshape
 from byhand.ops.transpose import channel_shuffle, transpose
-from byhand.ops.unary import abs, clip, exp, log, neg, reciprocal, sqrt
+from byhand.ops.unary import abs, clip, erf, exp, log, neg, reciprocal, sqrt
 
 __all__ = [
     "DEFAULT_HAND",
@@ -63,6 +63,7 @@ __all__ = [
     "divide",
     "dropout",
     "elu",
+    "erf",
     "exp",
     "flatten",
     "fold_batch_norm",

@@ -1,13 +1,14 @@
-"""neg, abs, sqrt, exp, log, reciprocal, clip: arithmetic on one number, element by element.
+"""neg, abs, sqrt, exp, log, erf, reciprocal, clip: arithmetic on one number, element by element.
 
 Each takes x of any shape and gives y of the same. By the chain rule grad_x = grad_y * dy/dx, and the derivative stands
 beside each function.
 
-Source: ONNX, the operators Neg, Abs, Sqrt, Exp, Log, Reciprocal and Clip.
+Source: ONNX, the operators Neg, Abs, Sqrt, Exp, Log, Erf, Reciprocal and Clip.
 """
 
+from math import erf as error_function
 from math import exp as power_of_e
-from math import inf, prod
+from math import inf, pi, prod
 
 import numpy as np
 
@@ -237,6 +238,52 @@ log = Op(
     compiled=(log_compiled, log_backward_compiled),
     sample=positive,
     onnx="Log",
+)
+
+
+# erf: y = 2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x;  dy/dx = 2 / sqrt(pi) e^(-x^2) --------------------------
+
+_erf = np.frompyfunc(error_function, 1, 1)  # NumPy has none; a call an element is the price
+PEAK = 2 / pi**0.5
+
+
+def erf_contract(x):
+    """Take the error function, the share of a normal distribution's numbers within x sqrt 2 of its mean; x of any shape.
+
+    >>> import byhand as bh
+    >>> bh.erf([0.0, 1.0])
+    array([0.        , 0.84270079])
+    """
+    return Call({"y": x}, flops=8 * prod(x))
+
+
+def erf_loops(x, y):
+    for i in np.ndindex(x.shape):
+        y[i] = error_function(x[i])
+
+
+def erf_backward_loops(x, grad_y, grad_x):
+    for i in np.ndindex(x.shape):
+        grad_x[i] = grad_y[i] * (PEAK * power_of_e(-x[i] * x[i]))
+
+
+def erf_arrays(x, y):
+    y[...] = _erf(x)
+
+
+def erf_backward_arrays(x, grad_y, grad_x):
+    grad_x[...] = grad_y * (PEAK * np.exp(-x * x))
+
+
+erf_compiled, erf_backward_compiled = elementwise(erf_loops), elementwise(erf_backward_loops)
+erf = Op(
+    "erf",
+    erf_contract,
+    loops=(erf_loops, erf_backward_loops),
+    arrays=(erf_arrays, erf_backward_arrays),
+    compiled=(erf_compiled, erf_backward_compiled),
+    sample=sample,
+    onnx="Erf",
 )
 
 

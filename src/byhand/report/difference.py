@@ -240,7 +240,7 @@ def distance(a: Array, b: Array) -> tuple[int, float | None, float | None]:
         count += int(np.count_nonzero(other))
         with np.errstate(invalid="ignore"):
             apart = np.abs(x[other] - y[other])
-        largest = max(largest, float(np.nan_to_num(apart, nan=inf).max(initial=0)))
+        largest = max(largest, float(np.nan_to_num(apart, nan=inf, posinf=inf).max(initial=0)))
         scale = max(scale, float(np.abs(x[np.isfinite(x)]).max(initial=0)))
     if not isfinite(largest):
         return count, None, None

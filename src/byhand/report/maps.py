@@ -129,7 +129,7 @@ def _coloured(one: Array, low: float, high: float) -> Array:
         part = np.where(good, (one / 2 - low / 2) / max(high / 2 - low / 2, np.finfo(float).tiny), 0)
     colours = matplotlib.colormaps[COLOURS](part, bytes=True)[..., :3]
     colours[~good] = _rgb(BROKEN)
-    return colours  # type: ignore[no-any-return]
+    return colours
 
 
 def _resized(colours: Array, tall: int, wide: int) -> Array:

@@ -1,6 +1,6 @@
 """The operators that take each number for itself: Relu, Sigmoid, Clip, Sqrt, ... and Softmax, which takes a row."""
 
-from math import erf, inf, prod
+from math import inf, prod
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ NAMES: dict[str, tuple[str, list[Attribute]]] = {  # the op, and of each attribu
     "Abs": ("abs", []),
     "Celu": ("celu", [("alpha", "alpha", 1.0)]),
     "Elu": ("elu", [("alpha", "alpha", 1.0)]),
+    "Erf": ("erf", []),
     "Exp": ("exp", []),
     "HardSigmoid": ("hard_sigmoid", [("alpha", "alpha", 0.2), ("beta", "beta", 0.5)]),
     "HardSwish": ("hard_swish", []),
@@ -38,7 +39,7 @@ def simple(use: Any, x: Any) -> Any:
     kind = use.node.op_type
     op, attributes = NAMES[kind]
     if kind in WHOLE and not isinstance(x, Symbol) and x.dtype.kind in "iu":
-        return WHOLE[kind](x).astype(x.dtype)
+        return WHOLE[kind](x.reshape(use.room(*x.shape))).astype(x.dtype)
     return use.elementwise(op, x, **{ours: float(use.get(name, default)) for name, ours, default in attributes})
 
 
@@ -72,13 +73,6 @@ def read_mish(use: Any, x: Any) -> Any:
     return wrap(use.apply("multiply", raw, use.apply("tanh", use.apply("softplus", raw))), own_order(x))
 
 
-@operator("Erf")
-def read_erf(use: Any, x: Any) -> Any:
-    """Read Erf, of arrays."""
-    known = use.fixed(x, "input")
-    return np.asarray(np.frompyfunc(erf, 1, 1)(use.few(known).astype(np.float64)), np.float64).astype(known.dtype)
-
-
 @operator("Clip")
 def clip(use: Any, x: Any, low: Any = None, high: Any = None) -> Any:
     """Read Clip; its bounds were attributes up to opset 10."""
@@ -86,7 +80,11 @@ def clip(use: Any, x: Any, low: Any = None, high: Any = None) -> Any:
         low, high = use.get("min"), use.get("max")
     low, high = (None if bound is None else np.asarray(use.fixed(bound, "bound")).reshape(()) for bound in (low, high))
     if not isinstance(x, Symbol) and x.dtype.kind in "iu":
-        return np.clip(x, low, high).astype(x.dtype) if low is not None or high is not None else x
+        return (
+            np.clip(x.reshape(use.room(*x.shape)), low, high).astype(x.dtype)
+            if low is not None or high is not None
+            else x
+        )
     low, high = -inf if low is None else float(low), inf if high is None else float(high)
     if (low, high) == (0, inf):
         return use.elementwise(relu, x)

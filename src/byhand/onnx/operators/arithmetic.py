@@ -124,10 +124,9 @@ def gemm(use: Any, a: Any, b: Any, c: Any = None) -> Any:
     b = b.T if use.get("transB", 0) else b
     if a.ndim != 2 or b.ndim != 2:
         raise ValueError(f"A has the shape {a.shape} and B {b.shape}; expected two matrices")
-    b = b if alpha == 1 else (b * np.asarray(alpha, b.dtype)).astype(b.dtype)
+    b = scaled(use, b, alpha)
     if c is not None:
-        c = use.fixed(c, "bias C")
-        c = c if beta == 1 else (c * np.asarray(beta, c.dtype)).astype(c.dtype)
+        c = scaled(use, use.fixed(c, "bias C"), beta)
     if not isinstance(a, Symbol):
         use.room(a.shape[0], b.shape[1])
         if a.dtype.kind in "iu":
@@ -144,6 +143,14 @@ def gemm(use: Any, a: Any, b: Any, c: Any = None) -> Any:
         else c.reshape(-1)
     )
     return wrap(use.apply(linear, use.plain(a), b, bias), (0, 1))
+
+
+def scaled(use: Any, x: Any, factor: float) -> Any:
+    """Return an array times a number, in its own type."""
+    if factor == 1:
+        return x
+    use.room(*x.shape)
+    return (x * np.asarray(factor, x.dtype)).astype(x.dtype)
 
 
 @operator("MatMul")

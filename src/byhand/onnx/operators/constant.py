@@ -35,7 +35,7 @@ def constant_of_shape(use: Any, shape: Any) -> Any:
     """Read ConstantOfShape: one number, repeated without being copied."""
     value = use.get("value")
     one = np.zeros(1, np.float32) if value is None else array_of(value, use.reader.folder)
-    return np.broadcast_to(one.reshape(()), use.room(*use.whole(shape, "shape")))
+    return np.broadcast_to(one.reshape(()), use.reader.repeat(use.whole(shape, "shape")))
 
 
 @operator("Shape")
@@ -109,6 +109,7 @@ def read_range(use: Any, start: Any, limit: Any, delta: Any) -> Any:
 def arg_max(use: Any, x: Any) -> Any:
     """Read ArgMax: the place of the largest number along an axis, the first of them or the last."""
     x, axis, kept = use.fixed(x, "input"), use.get("axis", 0), bool(use.get("keepdims", 1))
+    use.room(*x.shape)
     find = np.argmax if use.node.op_type == "ArgMax" else np.argmin
     if use.get("select_last_index", 0):
         return (x.shape[axis] - 1 - find(np.flip(x, axis), axis, keepdims=kept)).astype(np.int64)

@@ -288,9 +288,9 @@ def framed(use: Any, x: Any, sides: dict[int, tuple[int, int]], value: float) ->
 @operator("Expand")
 def expand(use: Any, x: Any, shape: Any) -> Any:
     """Read Expand: sizes of 1 repeated."""
-    wanted = use.room(*np.broadcast_shapes(x.shape, tuple(use.whole(shape, "shape"))))
+    wanted = np.broadcast_shapes(x.shape, tuple(use.whole(shape, "shape")))
     if not isinstance(x, Symbol):
-        return np.broadcast_to(x, wanted)
+        return np.broadcast_to(x, use.reader.repeat(wanted))
     if wanted == x.shape:
         return x
     raws, order = use.together([x, np.ones(wanted, np.float32)])

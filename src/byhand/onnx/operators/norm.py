@@ -29,7 +29,7 @@ def read_batch_norm(use: Any, x: Any, scale: Any, bias: Any, mean: Any, var: Any
         return wrap(
             use.apply(batch_norm, use.arranged(x, order), scale, bias, mean, var, eps=eps, training=False), order
         )
-    x = use.fixed(x, "training")
+    use.room(*use.fixed(x, "training").shape)
     axes = tuple(axis for axis in range(x.ndim) if axis != 1)
     seen_mean, seen_var = x.mean(axes, dtype=np.float64), x.var(axes, dtype=np.float64)
     kept = [np.array(seen, x.dtype) for seen in (seen_mean, seen_var)]
@@ -71,7 +71,7 @@ def read_layer_norm(use: Any, x: Any, scale: Any, bias: Any = None) -> Any:
     axis, eps = use.get("axis", -1), use.get("epsilon", 1e-5)
     axis = axis + x.ndim if axis < 0 else axis
     scale, bias = use.fixed(scale, "scale"), use.fixed(bias, "bias")
-    shape = x.shape[axis:]
+    shape = use.room(*x.shape[axis:])
     scale = scale if scale.shape == shape else np.broadcast_to(scale, shape)
     bias = (
         np.zeros(shape, scale.dtype) if bias is None else bias if bias.shape == shape else np.broadcast_to(bias, shape)
@@ -103,7 +103,7 @@ def dropout(use: Any, x: Any, ratio: Any = None, training: Any = None) -> Any:
     rate = 0.5 if ratio is None else float(use.fixed(ratio, "ratio"))
     kept = np.ones(x.shape, bool) if prod(x.shape) < 2**24 else None
     if training is not None and use.fixed(training, "mode").item() and rate > 0:
-        x = use.fixed(x, "input")
+        use.room(*use.fixed(x, "input").shape)
         kept = np.random.RandomState(use.get("seed")).uniform(0, 1, x.shape) >= rate
         x = (kept * x / (1 - rate)).astype(x.dtype)
     return [x, kept][: max(1, len(use.node.output))]

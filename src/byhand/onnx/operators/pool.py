@@ -33,7 +33,7 @@ def pooled(use: Any, x: Any, one: Callable[..., Any]) -> Any:
         return one(x, kernel, strides, pads, dilations)
     if axes != 3:
         raise use.refuse(f"its window has {axes} axes; byhand has windows of one to three")
-    x = use.fixed(x, "volume")  # first within each slice, then across them
+    use.room(*use.fixed(x, "volume").shape)  # first within each slice, then across them
     flat = [pads[1], pads[2], pads[4], pads[5]]
     y = stacked(one(slices(x), kernel[1:], strides[1:], flat, dilations[1:]), x.shape[2])
     rows = y.reshape(*y.shape[:3], -1)
@@ -102,7 +102,7 @@ def dilated(
 ) -> Any:  # fmt: skip
     """Return the averages of windows whose pixels lie apart: their sums by how many there are."""
     total = window_sums(use, x, kernel, strides, pads, dilations, ceil_mode)
-    ones = np.ones((1, 1, *x.shape[2:]), np.float32)
+    ones = np.ones(use.room(1, 1, *x.shape[2:]), np.float32)
     if padding_counts:
         ones, pads = np.pad(ones, [(0, 0), (0, 0), (pads[0], pads[2]), (pads[1], pads[3])], constant_values=1), [0] * 4
     counts = window_sums(use, ones, kernel, strides, pads, dilations, ceil_mode)
@@ -118,7 +118,7 @@ def window_sums(use: Any, x: Any, kernel: Any, strides: Any, pads: Any, dilation
             reach = (kernel[axis] - 1) * dilations[axis] + 1
             size = x.shape[2 + axis] + pads[axis] + pads[2 + axis]
             pads[2 + axis] += -(size - reach) % strides[axis]
-    ones = np.ones((*kernel, 1, x.shape[1]), getattr(x, "dtype", np.float32))
+    ones = np.ones(use.room(*kernel, 1, x.shape[1]), getattr(x, "dtype", np.float32))
     y = use.apply(
         conv2d, use.arranged(x, IMAGE), ones, stride=tuple(strides), padding=sides(pads), dilation=tuple(dilations),
         groups=x.shape[1],

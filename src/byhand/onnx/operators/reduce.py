@@ -46,6 +46,7 @@ def reduced(use: Any, op: str, x: Any, axes: Sequence[int], keepdims: bool) -> A
     """Return a value with some axes made one number."""
     axes = sorted(axis + x.ndim if axis < 0 else axis for axis in axes)
     if not isinstance(x, Symbol):
+        use.room(*x.shape)
         if x.dtype.kind in "iub" and op in EXACT:
             if x.size == 0 and op in ("reduce_max", "reduce_min"):  # of nothing at all: what any number would replace
                 bounds = (0, 1) if x.dtype.kind == "b" else (np.iinfo(x.dtype).min, np.iinfo(x.dtype).max)

@@ -29,6 +29,7 @@ def read_resize(use: Any, x: Any, *rest: Any) -> Any:
     if use.version < 11:
         return upsample(use, x, *rest)
     given = (*rest, None, None)[:3]
+    roi: Any
     roi, scales, sizes = (None if one is None or one.size == 0 else use.fixed(one, "size") for one in given)
     axes = [normal(axis, x.ndim) for axis in use.get("axes", range(x.ndim))]
     factors, out = [1.0] * x.ndim, list(x.shape)
@@ -48,7 +49,7 @@ def read_resize(use: Any, x: Any, *rest: Any) -> Any:
             factors[axis] = float(scale)
         out = outputs(x, factors)
     corners = [(0.0, 1.0)] * x.ndim
-    for i, axis in enumerate([] if roi is None else axes):
+    for i, axis in enumerate(axes if roi is not None else ()):
         corners[axis] = (float(roi[i]), float(roi[i + len(axes)]))
     settings = {
         "coordinates": use.get("coordinate_transformation_mode", "half_pixel"),
@@ -89,7 +90,7 @@ def resized(
             continue
         start, end = corners[axis] if crop else (0.0, 1.0)
         if mode in RADIUS:
-            use.room(8, size, width(factor, mode, settings["antialias"]))
+            use.room(8, size, width(factor, mode, settings["antialias"]))  # type: ignore[no-untyped-call]
         indices, weights = taps(  # type: ignore[no-untyped-call]
             x.shape[axis], size, factor, mode, start=start, end=end, **settings
         )

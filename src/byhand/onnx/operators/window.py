@@ -149,7 +149,8 @@ def conv_transpose(use: Any, x: Any, weight: Any, bias: Any = None) -> Any:
         return transposed(use, x, weight, bias, strides, pads, dilations, group, more)
     if axes > 3:
         raise use.refuse(f"its window has {axes} axes; byhand has windows of one to three")
-    x, flat, y = use.fixed(x, "volume"), [pads[1], pads[2], pads[4], pads[5]], None
+    use.room(*use.fixed(x, "volume").shape)
+    flat, y = [pads[1], pads[2], pads[4], pads[5]], None
     for k in range(weight.shape[2]):
         part = transposed(
             use, slices(x), weight[:, :, k], None, strides[1:], flat, dilations[1:], group, more[1:]

@@ -1,0 +1,110 @@
+"""`byhand trace`, as a person types it."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import byhand as bh
+from byhand import nn, onnx
+from byhand.data import digits
+from tests.cli.typed import byhand
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Pictures, and small networks in files."""
+    folder = tmp_path_factory.mktemp("trace")
+    rng = np.random.default_rng(0)
+    page = np.full((60, 60), 230, np.uint8)
+    page[10:50, 28:33] = 20
+    Image.fromarray(page).save(folder / "one.png")
+    Image.fromarray(rng.integers(0, 256, (40, 50, 3), np.uint8)).save(folder / "photo.png")
+    (folder / "note.png").write_text("no picture")
+    x = nn.Input(16, 20, 3)
+    y = nn.ReLU(name="act")(nn.Conv2d(6, 3, name="block_0_conv")(x))
+    onnx.save(nn.Model(x, y, classes=()), folder / "maps.onnx")
+    model = nn.Model(x, nn.Linear(2, name="fc")(nn.GlobalAvgPool2d(name="pool")(y)), mean=0, std=1 / 255)
+    model.p.block_0_conv_bias[2] = np.nan
+    model.save(folder / "broken.safetensors")
+    return folder
+
+
+def table(said):
+    """Return the rows of a table as dictionaries of words."""
+    head, *lines = said.splitlines()
+    return {line.split()[0]: line for line in lines} | {"": head}
+
+
+def test_the_table_is_what_trace_returns(folder):
+    done = byhand("trace", "lenet5", "one.png", folder=folder)
+    assert (done.code, done.err) == (0, "")
+    model = bh.models.create("lenet5")
+    values = model.trace(digits.from_file(folder / "one.png")[None])
+    lines = done.out.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == ["images", *(node.output.name for node in model.graph.nodes)]
+    for line in lines[1:]:
+        name = line.split()[0]
+        array = values[name]
+        *_, smallest, mean, largest, zeros = line.split()
+        assert float(smallest) == pytest.approx(float(array.min()), rel=1e-3)
+        assert float(mean) == pytest.approx(float(array.mean()), rel=1e-3, abs=1e-6)
+        assert float(largest) == pytest.approx(float(array.max()), rel=1e-3)
+        assert zeros == f"{np.mean(array == 0):.1%}"
+        assert f"(N, {', '.join(map(str, array.shape[1:]))})" in line
+
+
+def test_the_table_marks_what_is_no_number(folder):
+    rows = table(byhand("trace", "broken.safetensors", "photo.png", folder=folder).out)
+    assert rows["block_0_conv"].endswith("<- NaN or infinity") and rows["fc"].endswith(
+        "-      -        -   0.0%  <- NaN or infinity"
+    )
+    assert rows["images"].split()[-2:] == ["255", "0.4%"] or "NaN" not in rows["images"]
+
+
+def test_a_layers_maps_are_drawn_once(folder, tmp_path):
+    done = byhand("trace", folder / "maps.onnx", folder / "photo.png", "--layer", "act", folder=tmp_path)
+    assert (done.code, done.out) == (0, "wrote act.png\n")
+    assert (
+        done.err
+        == f"{folder / 'maps.onnx'} does not say how pixels become numbers: taken to go from 0 to 1; --mean and --std tell it\n"
+        or not done.err
+    )
+    with Image.open(tmp_path / "act.png") as image:
+        assert image.format == "PNG" and image.width > 500
+    again = byhand("trace", folder / "maps.onnx", folder / "photo.png", "--layer", "act", folder=tmp_path)
+    assert again.code == 2 and again.complaint == "act.png exists already; choose another file with --out"
+    options = ["--layer", "act", "--out", "other.png", "--each", "--most", "2"]
+    assert byhand("trace", folder / "maps.onnx", folder / "photo.png", *options, folder=tmp_path).code == 0
+    assert (tmp_path / "other.png").read_bytes() != (tmp_path / "act.png").read_bytes()
+
+
+def test_a_layer_as_onnx_calls_it(folder, tmp_path):
+    words = ["trace", folder / "maps.onnx", folder / "photo.png", "--layer", "/block_0/conv"]
+    assert byhand(*words, folder=tmp_path).out == "wrote block_0_conv.png\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["lenet5", "none.png"], "can't read none.png: there is no such file"),
+        (["lenet5", "note.png"], "note.png"),
+        (["none.onnx", "one.png"], "there is no file none.onnx"),
+        (["note.png", "one.png"], "note.png is not a model that byhand can use"),
+        (["lenet6", "one.png"], "there is no model 'lenet6'; did you mean 'lenet5'?"),
+        (["lenet5", "one.png", "--layer", "conv9"], "there is no layer 'conv9'; did you mean 'conv2'?"),
+        (["lenet5", "one.png", "--layer", "conv1", "--out", "none/x.png"], "can't write none"),
+        (["lenet5", "one.png", "--layer", "conv1", "--out", "."], ". exists already"),
+        (["lenet5", "one.png", "--layer", "conv1", "--most", "0"], "most is 0"),
+        (["lenet5", "one.png", "--out", "x.png"], "give --layer NAME with them"),
+        (["lenet5", "one.png", "--each"], "give --layer NAME with them"),
+        (["lenet5", "one.png", "--size", "28"], "--size is '28'; expected HEIGHTxWIDTH, as 224x224"),
+        (["lenet5", "one.png", "--mean", "half"], "--mean is 'half'; expected a number, or 1 of them"),
+        (["broken.safetensors", "photo.png", "--size", "5x5"], "--size is for architectures and ONNX files"),
+        (["lenet5"], "Missing argument"),
+    ],
+)
+def test_bad_input_gets_one_line(folder, words, complaint):
+    before = {path.name for path in folder.iterdir()}
+    done = byhand("trace", *words, folder=folder)
+    assert done.code == 2 and complaint in done.complaint and done.out == ""
+    assert {path.name for path in folder.iterdir()} == before
