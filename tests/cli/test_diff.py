@@ -2,8 +2,10 @@
 
 import json
 
+import numpy as np
 import pytest
 
+import byhand as bh
 from byhand import nn, onnx
 from tests.cli.typed import byhand
 
@@ -32,14 +34,13 @@ def files(tmp_path):
 
 def test_the_same_is_one_line_and_code_0(files):
     folder = files(a=net(), b=net(prefix="v"))
-    for other in ("a.safetensors", "a.onnx"):
+    for other, note in (
+        ("a.safetensors", ""),
+        ("a.onnx", " (matched by order: 1 has another name)"),  # the average and its shape are two there
+        ("b.safetensors", " (matched by order: 6 have other names)"),
+    ):
         done = byhand("diff", "a.safetensors", other, folder=folder)
-        assert (done.code, done.out, done.err) == (0, "the same: 6 layers, 203 numbers\n", "")
-    done = byhand("diff", "a.onnx", "b.safetensors", folder=folder)
-    assert done.code == 0
-    assert (
-        done.out.startswith("the same: 6 layers, 203 numbers (matched by order: ") and "have other names)" in done.out
-    )
+        assert (done.code, done.out, done.err) == (0, f"the same: 6 layers, 203 numbers{note}\n", "")
     done = byhand("diff", "a.onnx", "b.onnx", "--json", folder=folder)
     found = json.loads(done.out)
     assert (done.code, found["same"], found["differences"], found["by_order"]) == (0, True, [], True)
@@ -96,6 +97,16 @@ def test_json_holds_the_rows(files):
         "weights": 6,
         "numbers": 203,
     }
+
+
+def test_json_has_no_infinity(files):
+    def clipped(high):
+        x = nn.Input(4)
+        return nn.Model(x, bh.clip(nn.Linear(2)(x), low=0.5, high=high))
+
+    done = byhand("diff", "a.safetensors", "b.safetensors", "--json", folder=files(a=clipped(6.0), b=clipped(np.inf)))
+    (row,) = json.loads(done.out, parse_constant=pytest.fail)["differences"]
+    assert (row["layer"], row["what"], row["a"], row["b"]) == ("clip1", "high", 6.0, "inf")
 
 
 def test_architectures_of_any_size_can_be_compared(files):

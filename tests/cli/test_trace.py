@@ -55,20 +55,15 @@ def test_the_table_is_what_trace_returns(folder):
 
 def test_the_table_marks_what_is_no_number(folder):
     rows = table(byhand("trace", "broken.safetensors", "photo.png", folder=folder).out)
-    assert rows["block_0_conv"].endswith("<- NaN or infinity") and rows["fc"].endswith(
-        "-      -        -   0.0%  <- NaN or infinity"
-    )
-    assert rows["images"].split()[-2:] == ["255", "0.4%"] or "NaN" not in rows["images"]
+    assert rows["block_0_conv"].endswith("%  <- NaN or infinity")
+    assert rows["fc"].split()[-8:] == ["-", "-", "-", "0.0%", "<-", "NaN", "or", "infinity"]  # nothing else is left
+    assert rows["images"].endswith("%")
 
 
 def test_a_layers_maps_are_drawn_once(folder, tmp_path):
     done = byhand("trace", folder / "maps.onnx", folder / "photo.png", "--layer", "act", folder=tmp_path)
     assert (done.code, done.out) == (0, "wrote act.png\n")
-    assert (
-        done.err
-        == f"{folder / 'maps.onnx'} does not say how pixels become numbers: taken to go from 0 to 1; --mean and --std tell it\n"
-        or not done.err
-    )
+    assert done.err == ""  # byhand's own notes in the file say how pixels become numbers
     with Image.open(tmp_path / "act.png") as image:
         assert image.format == "PNG" and image.width > 500
     again = byhand("trace", folder / "maps.onnx", folder / "photo.png", "--layer", "act", folder=tmp_path)

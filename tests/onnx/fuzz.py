@@ -1,8 +1,8 @@
 """Strangers' ONNX files by the thousand: `python -m tests.onnx.fuzz 100000 --seed 1` breaks small models and reads them.
 
 A model is refused with a ByhandError, or it loads; then it, and the backend, must run an image or raise a ByhandError. All
-else is a finding: another exception, a warning, a crash, memory that ran out (1 GB), more than 2 seconds. A finding is printed with the
-command that shows it again. Children do the reading, so that a crash is one finding and not the end.
+else is a finding: another exception, a warning, a crash, memory that ran out (1 GB), more than 2 seconds. A finding is
+printed with the command that shows it again. Children do the reading, so that a crash is one finding and not the end.
 """
 
 import argparse
@@ -175,7 +175,7 @@ class Reading:
                 return ("refused",)
             except SlowError as error:
                 return "finding", f"slow {place(error)}", f"more than {SECONDS} s at {place(error)}"
-            except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  (this is what it looks for)
+            except (Exception, KeyboardInterrupt) as error:
                 if show:
                     traceback.print_exc()
                 return (

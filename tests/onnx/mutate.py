@@ -1,13 +1,14 @@
 """What goes wrong with ONNX files: mutations of a small model, of its bytes and of what they mean."""
 
 import numpy as np
-from onnx import AttributeProto, ModelProto, TensorProto, helper
+from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, defs, helper
 
 from byhand.onnx.operators import OPERATORS
 from tests.onnx.seeds import seeds
 
 WHOLES = (
-    0, 1, -1, 2, 3, 4, 7, 8, 9, 16, 63, 64, 65, 127, -128, 255, 1000, -1000, 4096, 65536, 2**20, 2**25, 2**31 - 1, 2**31,
+    0, 1, -1, 2, 3, 4, 7, 8, 9, 16, 63, 64, 65, 127, -128, 255, 1000, -1000, 4096, 65536, 2**20, 2**25,
+        2**31 - 1, 2**31,
     -(2**31), 2**40, 2**62, 2**63 - 1, -(2**63),
 )  # fmt: skip
 REALS = (
@@ -28,16 +29,28 @@ REALS = (
     1e7,
 )
 WORDS = (
-    "", "x", "y", "NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID", "edge", "reflect", "wrap", "constant", "linear", "cubic",
-    "nearest", "tf_crop_and_resize", "align_corners", "asymmetric", "half_pixel_symmetric", "floor", "not_larger", "DCR",
+    "", "x", "y", "NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID", "edge", "reflect", "wrap", "constant",
+    "linear", "cubic",
+    "nearest", "tf_crop_and_resize", "align_corners", "asymmetric", "half_pixel_symmetric", "floor",
+    "not_larger", "DCR",
     "\x1b[31m", "for", "é" * 40, "a" * 300, "../up", "/dev/zero", "numbers.bin", "__import__('os')", "tanh", "\x00",
 )  # fmt: skip
+FUNCTIONS = sorted(
+    {one.name for one in defs.get_all_schemas() if one.has_function or one.has_context_dependent_function}
+    - {*OPERATORS}
+)
+KINDS = [*sorted(OPERATORS), *FUNCTIONS]
 SETTINGS = (
-    "axis", "axes", "kernel_shape", "pads", "strides", "dilations", "group", "auto_pad", "ceil_mode", "mode", "perm", "alpha",
-    "beta", "epsilon", "to", "keepdims", "num_outputs", "split", "blocksize", "p", "output_shape", "output_padding", "value",
-    "allowzero", "scales", "antialias", "size", "transA", "transB", "coordinate_transformation_mode", "min", "max", "storage_order",
-    "count_include_pad", "training_mode", "noop_with_empty_axes", "start", "end", "starts", "ends", "nearest_mode", "fmod",
-    "cubic_coeff_a", "exclude_outside", "extrapolation_value", "keep_aspect_ratio_policy", "saturate", "seed", "ratio", "spatial",
+    "axis", "axes", "kernel_shape", "pads", "strides", "dilations", "group", "auto_pad", "ceil_mode", "mode",
+    "perm", "alpha",
+    "beta", "epsilon", "to", "keepdims", "num_outputs", "split", "blocksize", "p", "output_shape",
+    "output_padding", "value",
+    "allowzero", "scales", "antialias", "size", "transA", "transB", "coordinate_transformation_mode", "min",
+    "max", "storage_order",
+    "count_include_pad", "training_mode", "noop_with_empty_axes", "start", "end", "starts", "ends",
+    "nearest_mode", "fmod",
+    "cubic_coeff_a", "exclude_outside", "extrapolation_value", "keep_aspect_ratio_policy", "saturate", "seed",
+    "ratio", "spatial",
     "approximate", "select_last_index", "value_ints", "value_strings",
 )  # fmt: skip
 
@@ -105,20 +118,17 @@ def tensors(proto):
 
 def value(rng):
     """Return what an attribute may hold."""
-    kind = rng.randrange(8)
-    if kind < 2:
-        return rng.choice(WHOLES)
-    if kind == 2:
-        return rng.choice(REALS)
-    if kind == 3:
-        return rng.choice(WORDS)
-    if kind == 4:
-        return [rng.choice(WHOLES) for _ in range(rng.choice((1, 2, 3, 4, 6, 8)))]
-    if kind == 5:
-        return [rng.choice(REALS) for _ in range(rng.choice((1, 2, 4)))]
-    if kind == 6:
-        return [rng.choice(WORDS) for _ in range(rng.choice((1, 2)))]
-    return tensor(rng)
+    makers = (
+        lambda: rng.choice(WHOLES),
+        lambda: rng.choice(WHOLES),
+        lambda: rng.choice(REALS),
+        lambda: rng.choice(WORDS),
+        lambda: [rng.choice(WHOLES) for _ in range(rng.choice((1, 2, 3, 4, 6, 8)))],
+        lambda: [rng.choice(REALS) for _ in range(rng.choice((1, 2, 4)))],
+        lambda: [rng.choice(WORDS) for _ in range(rng.choice((1, 2)))],
+        lambda: tensor(rng),
+    )
+    return rng.choice(makers)()
 
 
 def tensor(rng):
@@ -255,35 +265,27 @@ def swap_nodes(rng, proto):
     nodes = graph_of(rng, proto).node
     if len(nodes) > 1:
         a, b = rng.sample(range(len(nodes)), 2)
-        first, second = type(nodes[a])(), type(nodes[b])()
+        first = NodeProto()
         first.CopyFrom(nodes[a])
-        second.CopyFrom(nodes[b])
-        nodes[a].CopyFrom(second)
+        nodes[a].CopyFrom(nodes[b])
         nodes[b].CopyFrom(first)
 
 
 def insert_node(rng, proto):
     """Put an operator behind a value, so that what read it reads what the operator makes of it."""
-    nodes, known = proto.graph.node, names(proto)
-    at = rng.randrange(len(nodes) + 1)
-    old = rng.choice(known)
+    known, at, old = names(proto), rng.randrange(len(proto.graph.node) + 1), rng.choice(names(proto))
     more = [rng.choice(known) for _ in range(rng.choice((0, 0, 1, 1, 2, 3)))]
-    kept = [type(proto.graph.node.add())()]
-    del nodes[-1]
     given = {rng.choice(SETTINGS): value(rng) for _ in range(rng.choice((0, 1, 1, 2)))}
-    kept[0].CopyFrom(helper.make_node(rng.choice(sorted(OPERATORS)), [old, *more], [f"new{at}"], **given))
-    rest = list(nodes[at:])
-    for node in rest:
+    kept = ModelProto()
+    kept.CopyFrom(proto)
+    for node in kept.graph.node[at:]:
         for i, name in enumerate(node.input):
             if name == old:
                 node.input[i] = f"new{at}"
-    before = list(nodes[:at])
-    every = [*before, *kept, *rest]
-    copies = [type(kept[0])() for _ in every]
-    for copy, node in zip(copies, every):
-        copy.CopyFrom(node)
-    del nodes[:]
-    nodes.extend(copies)
+    del proto.graph.node[:]
+    proto.graph.node.extend(kept.graph.node[:at])
+    proto.graph.node.append(helper.make_node(rng.choice(KINDS), [old, *more], [f"new{at}"], **given))
+    proto.graph.node.extend(kept.graph.node[at:])
 
 
 def change_opset(rng, proto):
@@ -358,7 +360,8 @@ def change_notes(rng, proto):
     entry.key = "byhand." + rng.choice(("classes", "mean", "std", "name"))
     entry.value = rng.choice(
         (
-            "", "null", "{}", "[]", '["a"]', '["a", "b"]', "[1, 2]", "NaN", "Infinity", "0", "-1", "1e999", "[0.5, 0.5, 0.5]",
+            "", "null", "{}", "[]", '["a"]', '["a", "b"]', "[1, 2]", "NaN", "Infinity", "0", "-1", "1e999",
+            "[0.5, 0.5, 0.5]",
             "[0.5]", '"n"', '"\\u001b[31m"', '"a b"', "[" * 2000, "9" * 5000, "true", '{"a": 1, "b": 2}', "[[1]]",
         )
     )  # fmt: skip
@@ -380,7 +383,10 @@ def grow(rng, proto):
 
 CHANGES = (
     change_input, change_attribute, change_attribute, change_attribute, swap_attribute, retype_attribute, add_attribute,
-    add_attribute, drop_attribute, rewire, rewire, swap_inputs, more_inputs, rename, change_outputs, change_kind, change_kind,
-    change_domain, delete_node, repeat_node, swap_nodes, insert_node, insert_node, insert_node, change_opset, change_dims,
-    change_dims, change_type, change_numbers, change_numbers, change_numbers, change_bytes, change_place, change_notes, grow,
+    add_attribute, drop_attribute, rewire, rewire, swap_inputs, more_inputs, rename, change_outputs,
+        change_kind, change_kind,
+    change_domain, delete_node, repeat_node, swap_nodes, insert_node, insert_node, insert_node, change_opset,
+        change_dims,
+    change_dims, change_type, change_numbers, change_numbers, change_numbers, change_bytes, change_place,
+        change_notes, grow,
 )  # fmt: skip

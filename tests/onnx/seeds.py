@@ -103,12 +103,14 @@ def activations():
 
 def arithmetic():
     return model(
-        chain(
-            ("Add", "c"), ("Sub", "s"), ("Mul", "c"), ("Div", "k"), "Abs", ("Pow", "two"), ("Max", "s"), ("Min", "k"),
-            ("Sum", "x"), ("Mean", "x"), ("Where", "x", {}), ("MatMul", "m"), y="t",
-        )[:-2]
-        + [helper.make_node("Where", ["yes", "t_9", "x"], ["picked"])]
-        + chain(("MatMul", "m"), "Flatten", ("Gemm", "g", "b"), x="picked"),
+        [
+            *chain(
+                ("Add", "c"), ("Sub", "s"), ("Mul", "c"), ("Div", "k"), "Abs", ("Pow", "two"), ("Max", "s"), ("Min", "k"),
+                ("Sum", "x"), ("Mean", "x"), y="t",
+            ),
+            helper.make_node("Where", ["yes", "t", "x"], ["picked"]),
+            *chain(("MatMul", "m"), "Flatten", ("Gemm", "g", "b"), x="picked"),
+        ],
         {
             "c": floats(3, 1, 1), "s": np.float32(2), "k": floats(1, 3, 8, 8), "two": np.float32(2), "m": floats(8, 5),
             "yes": np.ones((1, 1, 1, 1), bool), "g": floats(120, 4), "b": floats(4),
@@ -192,7 +194,8 @@ def constants():
         helper.make_node("Mul", ["x", "f"], ["y"]),
     ]
     numbers = {
-        "vol": floats(1, 2, 4, 4, 4), "w": floats(2, 2, 3, 3, 3), "i": wholes(3, -2, 5), "at": wholes(0), "sq": floats(4, 4),
+        "vol": floats(1, 2, 4, 4, 4), "w": floats(2, 2, 3, 3, 3), "i": wholes(3, -2, 5), "at": wholes(0),
+            "sq": floats(4, 4),
         "pads": wholes(0, 0, 1, 1, 1, 0, 0, 1, 1, 1), "times": wholes(2), "sizes": wholes(1, 2, 5, 3, 3),
         "half": np.float32(0.5), "yes": np.array(True), "one": floats(4), "two": np.ones(2, np.float32),
     }  # fmt: skip
@@ -202,13 +205,15 @@ def constants():
 def moves():
     nodes = [
         *chain(
-            ("Pad", "pads", "value"), ("Slice", "starts", "ends", "axes", "steps"), ("Transpose", {"perm": [0, 2, 3, 1]}),
+            ("Pad", "pads", "value"), ("Slice", "starts", "ends", "axes", "steps"), ("Transpose", {"perm": [0,
+                2, 3, 1]}),
             ("Transpose", {"perm": [0, 3, 1, 2]}), ("Tile", "times"), ("SpaceToDepth", {"blocksize": 2}),
             ("DepthToSpace", {"blocksize": 2, "mode": "CRD"}), ("Gather", "order", {"axis": 1}), y="t",
         ),
         helper.make_node("Split", ["t", "parts"], ["a", "b"], axis=1),
         helper.make_node("Concat", ["b", "a"], ["c"], axis=1),
-        *chain(("Unsqueeze", "axes"), ("Squeeze", "axes"), ("Pad", "edges", {"mode": "edge"}), ("Reshape", "flat"), x="c"),
+        *chain(("Unsqueeze", "axes"), ("Squeeze", "axes"), ("Pad", "edges", {"mode": "edge"}), ("Reshape",
+            "flat"), x="c"),
     ]  # fmt: skip
     numbers = {
         "pads": wholes(0, 0, 1, 1, 0, 0, 1, 1), "value": np.float32(1), "starts": wholes(0), "ends": wholes(8),
@@ -267,7 +272,8 @@ def nested():
         helper.make_node("If", ["yes"], ["picked"], then_branch=body("Relu"), else_branch=body("Neg")),
         helper.make_node("Scaled", ["picked", "two"], ["scaled"], domain="own"),
         *chain(
-            ("GroupNormalization", "k", "k", {"num_groups": 3}), ("MeanVarianceNormalization", {"axes": [2, 3]}), x="scaled"
+            ("GroupNormalization", "k", "k", {"num_groups": 3}), ("MeanVarianceNormalization", {"axes": [2,
+                3]}), x="scaled"
         ),
     ]  # fmt: skip
     return model(
@@ -296,7 +302,8 @@ def saved_norms():
 
 
 SEEDS = (
-    classifier, windows, activations, arithmetic, shapes, logic, constants, moves, sizes, reductions, old, nested, saved,
+    classifier, windows, activations, arithmetic, shapes, logic, constants, moves, sizes, reductions, old,
+        nested, saved,
     saved_norms,
 )  # fmt: skip
 

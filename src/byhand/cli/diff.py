@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import asdict
-from math import prod
+from math import isfinite, prod
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -30,7 +30,10 @@ def diff(
     models = [open_model(name, size) for name in (a, b)]
     found = compare(*models)
     if as_json:
-        rows = [{key: value for key, value in asdict(row).items() if value is not None} for row in found.differences]
+        rows = [
+            {key: _finite(value) for key, value in asdict(row).items() if value is not None}
+            for row in found.differences
+        ]
         print(json.dumps({"same": not rows} | asdict(found) | {"differences": rows}))
     elif not found.differences:
         print(f"the same: {_layers(found.layers[0])}, {found.numbers:,} numbers{_order(found)}")
@@ -75,6 +78,13 @@ def _told(row: "Difference") -> str:
 
 def _percent(part: float) -> str:
     return f"{100 * part:,.0f} %" if part > 0.1 else f"{100 * part:.2g} %"
+
+
+def _finite(value: Any) -> Any:
+    """Return what JSON can say: infinity, which a clip's end may be, in words."""
+    if isinstance(value, (tuple, list)):
+        return [_finite(one) for one in value]
+    return value if not isinstance(value, float) or isfinite(value) else str(value)
 
 
 def _value(value: Any) -> str:

@@ -25,7 +25,9 @@ def predict(
         typer.Argument(metavar="MODEL", help=f"a run's folder, a model's file (ONNX too), or {', '.join(TRAINED)}"),
     ],
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="pictures")],
-    show: Annotated[bool, typer.Option("--show", help="also print what the network received (digits)")] = False,
+    show: Annotated[
+        bool, typer.Option("--show", help="also print what the network received, where it is grey")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object, and nothing else")] = False,
     labels: Annotated[Path | None, typer.Option(help="a file with the names of the classes, one a line")] = None,
     mean: Mean = None,

@@ -9,12 +9,12 @@ from math import ceil, prod
 from typing import Any
 
 from byhand.kernels.host import host
-from byhand.kernels.kernel import kernel, launch, scratch, variant
+from byhand.kernels.kernel import kernel, launch, scratch, share, variant
 from byhand.kernels.plans import PACKED, REUSED, Sweep, View, data_plan, forward_plan, weights_plan
 from byhand.kernels.sums import add_up, column_sums
 from byhand.kernels.tile import ADD, BIAS, ZERO, fetch, tile, tile_per_channel, tile_per_tap
 
-SLICE = 4096  # weights that a block packs
+SLICE = 16384  # weights that a block packs
 
 # kernels --------------------------------------------------------------------------------------------------------------
 
@@ -92,15 +92,17 @@ sweep_per_channel, sums_per_channel = (
 
 
 @kernel
-def pack_forward(weight, packed, numbers, share, columns, block):
-    """Lay a block of a group's filters out side by side: weight (numbers, K) -> (groups, blocks, numbers, columns)."""
-    blocks = -(-share // columns)
-    g, k = block // blocks, block % blocks * columns
-    count, start = min(columns, share - k), block * numbers * columns
-    for i in range(numbers):
-        row, into = weight[i, g * share + k :], packed[start + i * columns :]
-        for n in range(count):
-            into[n] = row[n]
+def pack_forward(weight, packed, groups, columns, rows, block):
+    """Lay filters out side by side, some rows of them as they lie: weight (numbers, K) -> (groups, blocks, numbers, columns)."""
+    numbers, share = weight.shape[0], weight.shape[1] // groups
+    for i in range(block * rows, min((block + 1) * rows, numbers)):
+        into = i * columns
+        for g in range(groups):
+            for k in range(0, share, columns):
+                row, out = weight[i, g * share + k :], packed[into:]
+                for n in range(min(columns, share - k)):
+                    out[n] = row[n]
+                into += numbers * columns
 
 
 @kernel
@@ -127,7 +129,8 @@ def forward(x: Any, weight: Any, bias: Any, y: Any, view: View, relu: bool = Fal
         blocks = ceil(view.share / columns)
         b, b_step = scratch(view.groups * blocks * numbers * columns, dtype=x.dtype), columns
         b_group, b_block = blocks * numbers * columns, numbers * columns
-        launch(pack_forward, view.groups * blocks, weight.reshape(numbers, -1), b, numbers, view.share, columns)
+        rows = share(SLICE, view.filters)
+        launch(pack_forward, share(numbers, rows), weight.reshape(numbers, -1), b, view.groups, columns, rows)
     plan = forward_plan(view, len(x), x.itemsize, columns, b_step)
     _launch_sweep(
         plan, x, view.stride[0], b, b_group, b_block, b_step, bias, y, 1, view.groups, view.depth, view.share, view.depthwise,

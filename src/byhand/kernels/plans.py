@@ -28,7 +28,7 @@ BLOCKS = 16  # at least, where the work is shared out: enough for the threads of
 PACKED = (
     256 * 1024
 )  # bytes of weights beyond which they are laid out anew for the sweep: rows far apart miss the caches
-REUSED = 256  # pixels that weights must serve to be worth it
+REUSED = 40  # pixels that weights must serve to be worth it
 LANES = 8  # sums over parts of the batch that are added up at the end
 SUMS = 2 * 1024 * 1024  # bytes of such sums at most
 TILES = 4  # of pixels in a block, at least

@@ -20,7 +20,7 @@ from byhand.shapes import integer
 FAMILIES = (  # modules here, as the years went
     "lenet", "alexnet", "zfnet", "nin", "vgg", "googlenet", "inception_v3", "resnet", "resnet_cifar", "preact_resnet",
     "squeezenet", "densenet", "mobilenet_v1", "mobilenet_v2", "shufflenet_v2", "mobilenet_v3", "efficientnet", "article",
-    "convnext",
+    "convnext", "small",
 )  # fmt: skip
 ARCHITECTURES: dict[str, Architecture] = {
     name: one for family in FAMILIES for name, one in import_module(f"byhand.models.{family}").ARCHITECTURES.items()

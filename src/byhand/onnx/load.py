@@ -23,6 +23,7 @@ from byhand.onnx.values import IMAGE, Symbol
 from byhand.ops import flatten, transpose
 from byhand.shapes import Shape
 
+MOST_CLASSES = 2**20  # of an output that is taken for logits
 CHANNELS = (1, 3, 4)  # by which an image of unknown layout is told
 WHOLE = (  # types of pixels, told from 0 to 255
     TensorProto.UINT8, TensorProto.INT8, TensorProto.UINT16, TensorProto.INT16, TensorProto.UINT32, TensorProto.INT32,
@@ -75,7 +76,7 @@ def load(
             "mean": notes.get("mean", 0.0) if mean is None else mean,
             "std": notes.get("std", 1 / 255 if whole else 1.0) if std is None else std,
         }
-        if len(tensor.shape) != 2:
+        if len(tensor.shape) != 2 or (known["classes"] is None and tensor.shape[1] > MOST_CLASSES):
             known["classes"] = ()
         double = given.type.tensor_type.elem_type == TensorProto.DOUBLE
         name = notes.get("name") or python_name(path.stem)

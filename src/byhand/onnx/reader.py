@@ -6,7 +6,8 @@ the same walk translates it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from math import inf, prod
 from pathlib import Path
@@ -23,7 +24,14 @@ from byhand.nn.file import one_line
 from byhand.onnx.operators import OPERATORS
 from byhand.onnx.use import DOMAINS, Use
 from byhand.onnx.values import (
-    MOST_DEPTH, MOST_NUMBERS, MOST_REPEATED, MOST_REPEATED_IN_ALL, Symbol, array_of, numbers, place_of,
+    MOST_DEPTH,
+    MOST_NUMBERS,
+    MOST_REPEATED,
+    MOST_REPEATED_IN_ALL,
+    Symbol,
+    array_of,
+    numbers,
+    place_of,
 )  # fmt: skip
 from byhand.ops.op import Array, Call
 from byhand.shapes import Shape
@@ -36,9 +44,10 @@ RECENT = 8  # nodes that a gate may lie back
 WRONG = (  # what a broken file may bring about
     ByhandError, ArithmeticError, AttributeError, LookupError, MemoryError, OSError, RecursionError, TypeError, ValueError,
 )  # fmt: skip
-MOST_NODES = 2**16  # that functions and branches lead to, beside those of the file
+MOST_NODES = 2**14  # that functions and branches lead to, beside those of the file
 MOST_WORK = 2**31  # FLOPs, or what else takes so long, for what no image changes
-A_NUMBER, A_CALL = 16, 2**14  # how many FLOPs the making of a number, and a call, are worth
+A_NUMBER, A_CALL, A_TAP = 64, 2**17, 2**14  # how many FLOPs are worth the making of a number, a call, a place of a window
+OFTEN = 4  # times that each number of the file may be made into another
 
 
 @contextmanager
@@ -106,22 +115,20 @@ class Reader:
 
     def run(self, graph: onnx.GraphProto, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return what a graph makes of the values that are given, its outputs by name."""
-        known = dict(given)
+        known: MutableMapping[str, Any] = dict(given) if self.depth == 0 else ChainMap({}, given)  # type: ignore[arg-type]
         if self.depth == 0:  # a batch may grow on its way
             self.most = max([self.most, *(100 * one.size for one in known.values() if isinstance(one, np.ndarray))])
         for tensor in graph.initializer:
             if tensor.name not in given:
-                known[tensor.name] = array = array_of(tensor, self.folder)
+                known[tensor.name] = array = self.stored(tensor)
                 self.initial.add(place_of(array))
-                self.most = max(self.most, array.size)
-                self.most_work += A_NUMBER * array.size
         if graph.sparse_initializer:
             raise UnsupportedError("it holds sparse numbers; byhand reads dense ones")
         self._walk(graph.node, known, self.opsets, {}, [one.name for one in graph.output])
         return {one.name: _known(known, one.name, "the graph's output") for one in graph.output}
 
     def _walk(
-        self, nodes: Iterable[onnx.NodeProto], known: dict[str, Any], opsets: Mapping[str, int],
+        self, nodes: Iterable[onnx.NodeProto], known: MutableMapping[str, Any], opsets: Mapping[str, int],
         attributes: Mapping[str, Any], outputs: Sequence[str],
     ) -> None:  # fmt: skip
         nodes = list(nodes)
@@ -153,21 +160,30 @@ class Reader:
             raise
         except WRONG as error:
             raise FileError(f"{use}: {one_line(error) or type(error).__name__}") from error
+        if self.graph is not None and len(self.graph.nodes) > MOST_NODES + 32 * len(self.model.graph.node):
+            raise use.refuse(f"it, and what is before it, become {len(self.graph.nodes):,} nodes")
         if self.graph is not None and len(self.graph.nodes) > start and results and isinstance(results[0], Symbol):
             results[0] = self._named(results[0], use.label)
         return results
+
+    def stored(self, tensor: onnx.TensorProto) -> Array:
+        """Return the numbers that the file holds; as many may be made of them."""
+        array = array_of(tensor, self.folder)
+        self.most = max(self.most, array.size)
+        self.most_work += OFTEN * A_NUMBER * array.size if self.depth == 0 else 0  # a function's, each time anew
+        return array
 
     def account(self, call: Call, inputs: Mapping[str, Any]) -> None:
         """Raise a FileError for a call on arrays that would take too much memory or time."""
         for shape in call.shapes.values():
             self.spend(prod(numbers(shape, self.most)))
-        taps, view = 1, call.window
+        view = call.window
+        self.work += call.flops + A_CALL
         if view is not None:
             (top, bottom, left, right), (n, height, width, channels) = view.padding, inputs["x"].shape
             if not view.transposed:
                 numbers((n, height + top + bottom, width + left + right, channels), self.most)
-            taps = prod(view.kernel)
-        self.work += call.flops + A_CALL * taps
+            self.work += A_TAP * prod(view.kernel)
         self.spend(0)
 
     def repeat(self, shape: Sequence[int]) -> Shape:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from keyword import iskeyword
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from keyword import iskeyword
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +54,7 @@ class Use:
     node: onnx.NodeProto
     opsets: Mapping[str, int]
     outer: Mapping[str, Any]  # the attributes of the function that the node stands in
-    known: dict[str, Any]
+    known: Mapping[str, Any]
 
     def __str__(self) -> str:
         name = self.node.name or next(iter(self.node.output), "")

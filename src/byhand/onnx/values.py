@@ -150,8 +150,9 @@ def beside(tensor: onnx.TensorProto, dtype: Any, folder: Path | None) -> Array:
     """
     where = {entry.key: entry.value for entry in tensor.external_data}
     location, name = where.get("location", ""), tensor.name
-    parts = PurePosixPath(location.replace("\\", "/")).parts
-    if folder is None or not parts or parts[0] == "/" or ".." in parts or ":" in location:
+    place = PurePosixPath(location.replace("\\", "/"))
+    parts = place.parts
+    if folder is None or not parts or place.is_absolute() or ".." in parts or ":" in location:
         raise FileError(f"'{name}' keeps its numbers in '{location[:80]}'; expected a file in the model's folder")
     path = folder
     for part in parts:

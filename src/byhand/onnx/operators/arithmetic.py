@@ -130,6 +130,7 @@ def gemm(use: Any, a: Any, b: Any, c: Any = None) -> Any:
     if not isinstance(a, Symbol):
         use.room(a.shape[0], b.shape[1])
         if a.dtype.kind in "iu":
+            use.reader.spend(a.shape[0] * b.size)
             return (a @ b + (0 if c is None else c)).astype(a.dtype)
         y = use.apply(linear, a, b)
         return y if c is None else use.apply("add", y, np.broadcast_to(c, y.shape))

@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from onnx import TensorProto, helper, numpy_helper
+from onnx import GraphProto, TensorProto, helper, numpy_helper
 
 from byhand.onnx.operators.table import operator
 from byhand.onnx.values import MOST_DEPTH, Symbol, array_of
@@ -23,7 +23,7 @@ def constant(use: Any) -> Any:
         if value is None:
             continue
         if name == "value":
-            return array_of(value, use.reader.folder)
+            return use.reader.stored(value)
         if "string" in name:
             return np.array(value, object)
         return np.array(value, np.float32 if "float" in name else np.int64)
@@ -119,7 +119,10 @@ def arg_max(use: Any, x: Any) -> Any:
 @operator("If")
 def branch(use: Any, condition: Any) -> Any:
     """Read If, where its condition is known."""
-    graph = use.get("then_branch" if use.fixed(condition, "condition").item() else "else_branch")
+    name = "then_branch" if use.fixed(condition, "condition").item() else "else_branch"
+    graph = use.get(name)
+    if not isinstance(graph, GraphProto):
+        raise use.refuse(f"it has no {name}")
     reader = use.reader
     if reader.depth >= MOST_DEPTH:
         raise use.refuse(f"more than {MOST_DEPTH} branches and functions lie inside one another")

@@ -11,7 +11,6 @@ from byhand.onnx.values import Symbol, own_order, turned, wrap
 from byhand.ops import concat, pad
 from byhand.ops import slice as cut
 
-
 MOST_TAKEN, MOST_CUTS = 2**20, 4096  # places of an axis, and the runs that they make
 MOST_TURNS = 100  # times that padding goes through an image
 
@@ -46,7 +45,7 @@ def reshape(use: Any, x: Any, shape: Any) -> Any:
 def flatten(use: Any, x: Any) -> Any:
     """Read Flatten: two axes, those before one and those from it on."""
     axis = use.get("axis", 1)
-    axis = axis + x.ndim if axis < 0 else axis
+    axis = axis if axis == x.ndim else normal(axis, x.ndim)
     return use.reshaped(x, (prod(x.shape[:axis]), prod(x.shape[axis:])))
 
 
@@ -163,6 +162,8 @@ def read_slice(use: Any, x: Any, *rest: Any) -> Any:
 def gather(use: Any, x: Any, indices: Any) -> Any:
     """Read Gather: the places of an axis that are told."""
     axis, indices = normal(use.get("axis", 0), x.ndim), use.fixed(indices, "indices")
+    if indices.dtype.kind not in "iu":
+        raise ValueError(f"its indices are of the type {indices.dtype}; expected whole numbers")
     if indices.size and not (-x.shape[axis] <= indices.min() and indices.max() < x.shape[axis]):
         raise ValueError(
             f"the indices go from {indices.min()} to {indices.max()}; axis {axis} has {x.shape[axis]} places"
@@ -235,7 +236,8 @@ def read_pad(use: Any, x: Any, *rest: Any) -> Any:
         axes = list(range(x.ndim)) if axes is None else [normal(axis, x.ndim) for axis in axes]
     half = len(pads) // 2
     sides: dict[int, tuple[int, int]] = {axis: (pads[i], pads[half + i]) for i, axis in enumerate(axes)}
-    use.room(*(size + sum(sides.get(i, (0, 0))) for i, size in enumerate(x.shape)))
+    if not isinstance(x, Symbol):
+        use.room(*(size + sum(sides.get(i, (0, 0))) for i, size in enumerate(x.shape)))
     if mode != "constant" and any(max(both) > MOST_TURNS * x.shape[axis] for axis, both in sides.items()):
         raise ValueError(f"pads are {pads} of an image {x.shape}; byhand goes up to {MOST_TURNS} times through it")
     cuts = [
@@ -301,8 +303,10 @@ def expand(use: Any, x: Any, shape: Any) -> Any:
 def tile(use: Any, x: Any, repeats: Any) -> Any:
     """Read Tile: the whole repeated along its axes."""
     times = use.whole(repeats, "repeats")
-    use.room(*(size * count for size, count in zip(x.shape, times, strict=True)))
+    if len(times) != x.ndim or min(times, default=0) < 0:
+        raise ValueError(f"repeats are {times}; expected a number for each axis of {x.shape}")
     if not isinstance(x, Symbol):
+        use.room(*(size * count for size, count in zip(x.shape, times)))
         return np.tile(x, times)
     for axis, count in enumerate(times):
         if count != 1:

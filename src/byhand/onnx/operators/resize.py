@@ -73,9 +73,11 @@ def resized(
     **settings: Any,
 ) -> Any:  # fmt: skip
     """Return x in another size: an image by the op, anything else axis by axis."""
-    use.room(*out)
     if min(out, default=1) < 1 <= min(x.shape):
         raise ValueError(f"of {x.shape} nothing would be left: {tuple(out)}")
+    shrinks = settings.get("antialias", False)
+    for size, factor in zip(out, factors) if not isinstance(x, Symbol) and mode in ("nearest", *RADIUS) else ():
+        use.room(8, size, width(factor, mode, shrinks))  # type: ignore[no-untyped-call]  # the taps
     crop = settings["coordinates"] == "tf_crop_and_resize"
     if mode == "nearest":
         settings |= {"exclude_outside": False, "antialias": False}
@@ -89,8 +91,7 @@ def resized(
         if size == x.shape[axis] and factor == 1 and not (crop and corners[axis] != (0.0, 1.0)):
             continue
         start, end = corners[axis] if crop else (0.0, 1.0)
-        if mode in RADIUS:
-            use.room(8, size, width(factor, mode, settings["antialias"]))  # type: ignore[no-untyped-call]
+        use.room(*y.shape[:axis], size, *y.shape[axis + 1 :])
         indices, weights = taps(  # type: ignore[no-untyped-call]
             x.shape[axis], size, factor, mode, start=start, end=end, **settings
         )
