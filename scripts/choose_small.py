@@ -65,10 +65,20 @@ CANDIDATES = {
 NAMES = ("lenet5", "resnet20_cifar", *CANDIDATES)
 
 
+def read(folder):
+    """Return the data set of a folder of class folders."""
+    paths = sorted(folder.glob("*/*"))
+    classes = sorted({path.parent.name for path in paths})
+    images = np.stack([np.asarray(Image.open(path).convert("RGB")) for path in paths])
+    return Dataset(images, np.array([classes.index(path.parent.name) for path in paths]), classes)
+
+
 def create(name, shape, classes=10):
     """Return a new model, of an architecture here or in byhand."""
     if name in CANDIDATES:
-        return nn.Model(images := nn.Input(*shape), CANDIDATES[name](images, classes), name=name.replace(" ", "_"), seed=0)
+        return nn.Model(
+            images := nn.Input(*shape), CANDIDATES[name](images, classes), name=name.replace(" ", "_"), seed=0
+        )
     return bh.models.create(name, classes, shape, mean=0.5, std=1)
 
 
@@ -91,7 +101,11 @@ def speeds(names, shape):
 
 def learn(model, train, test, epochs, moved):
     """Return the accuracy after a training as `byhand train` does it; moved: each image shifted and, by chance, mirrored."""
-    sgd, schedule, rng = bh.SGD(lr=LR, momentum=0.9, weight_decay=5e-4 if moved else 0), bh.OneCycle(), np.random.default_rng(0)
+    sgd, schedule, rng = (
+        bh.SGD(lr=LR, momentum=0.9, weight_decay=5e-4 if moved else 0),
+        bh.OneCycle(),
+        np.random.default_rng(0),
+    )
     trainer, size, per_epoch = bh.Trainer(model, sgd, batch_size=BATCH), train.images.shape[1], len(train) // BATCH
     frame = np.pad(train.images, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT), (0, 0)), "reflect")
     for step in range(epochs * per_epoch):
@@ -101,5 +115,32 @@ def learn(model, train, test, epochs, moved):
         across = np.arange(size)
         across = left + np.where(rng.random((BATCH, 1)) < 0.5 * moved, across[::-1], across)
         trainer.optimizer = replace(sgd, lr=LR * schedule(step / (epochs * per_epoch)))
-        trainer.step(frame[rows[:, None, None], (top + np.arange(size))[:, :, None], across[:, None]], train.labels[rows])
+        trainer.step(
+            frame[rows[:, None, None], (top + np.arange(size))[:, :, None], across[:, None]], train.labels[rows]
+        )
     return trainer.evaluate(test)["accuracy"]
+
+
+def main():
+    """Measure, then train; print a line a network."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("colours", nargs="?", type=Path)
+    parser.add_argument("--names", nargs="+", choices=NAMES, default=NAMES)
+    parser.add_argument("--grey-epochs", type=int, default=3)
+    parser.add_argument("--colour-epochs", type=int, default=5)
+    given = parser.parse_args()
+    rates = {shape: speeds(given.names, shape) for shape in (GREY, COLOUR)}
+    grey = bh.data.load("mnist")
+    colours = given.colours and [read(given.colours / part) for part in ("train", "test")]
+    for name in given.names:
+        summary = create(name, COLOUR).summary()
+        row = [f"{name:16} {summary.parameters:9,} parameters {summary.flops / 1e6:5.1f} MFLOPs"]
+        for shape, sets, epochs in ((GREY, grey, given.grey_epochs), (COLOUR, colours, given.colour_epochs)):
+            row.append(f"{rates[shape][name]:7,.0f} images/s")
+            if sets and epochs:
+                row.append(f"{learn(create(name, shape), *sets, epochs, moved=shape == COLOUR):.2%}")
+        print("  ".join(row), flush=True)
+
+
+if __name__ == "__main__":
+    main()

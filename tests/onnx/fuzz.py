@@ -67,7 +67,9 @@ def fuzz(count, seed, jobs):
                 seen[kind] += number
             for index, where, what in child.findings:
                 seen[where] += 1
-                findings.setdefault(where, (index, what))
+                if where not in findings:
+                    findings[where] = (index, what)
+                    print(f"{index}: {what}", flush=True)
             if child.rest is not None:
                 portions.insert(0, child.rest)
     return seen, findings

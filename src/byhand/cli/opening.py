@@ -75,7 +75,7 @@ def _channels(path: Path) -> int:
     """Return how many channels an ONNX file's images have; where it leaves that open, 3."""
     from byhand.onnx.load import CHANNELS, read  # noqa: PLC0415
 
-    graph = read(path).graph
+    graph = read(path)[0].graph
     held = {tensor.name for tensor in graph.initializer}
     for given in graph.input:
         sizes = [one.dim_value for one in given.type.tensor_type.shape.dim]

@@ -106,7 +106,7 @@ def _check_padding(name: str, image: Shape, window: Window) -> None:
 
 
 def _check_kinds(op: Op, inputs: dict[str, Any], usable: set[str]) -> None:
-    """Raise a FileError for an input of another kind than its op takes: what it updates is a state of its type, all else numbers."""
+    """Raise a FileError for an input of another kind than its op takes: what it updates is a state, all else are numbers."""
     for name, value in inputs.items():
         for tensor in flat([value]):
             if name in op.state:

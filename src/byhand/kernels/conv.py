@@ -93,7 +93,7 @@ sweep_per_channel, sums_per_channel = (
 
 @kernel
 def pack_forward(weight, packed, groups, columns, rows, block):
-    """Lay filters out side by side, some rows of them as they lie: weight (numbers, K) -> (groups, blocks, numbers, columns)."""
+    """Lay filters out side by side, some rows of them in turn: weight (numbers, K) -> (groups, blocks, numbers, columns)."""
     numbers, share = weight.shape[0], weight.shape[1] // groups
     for i in range(block * rows, min((block + 1) * rows, numbers)):
         into = i * columns

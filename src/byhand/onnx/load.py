@@ -16,6 +16,7 @@ from byhand.errors import FileError, UnsupportedError
 from byhand.graph import Graph, Tensor
 from byhand.graph.serial import MOST_AXES, check_sizes
 from byhand.nn.model import Model
+from byhand.onnx.file import Large, read
 from byhand.onnx.operators.constant import FLOATING
 from byhand.onnx.reader import Reader, Reading, told
 from byhand.onnx.use import python_name
@@ -24,6 +25,7 @@ from byhand.ops import flatten, transpose
 from byhand.shapes import Shape
 
 MOST_CLASSES = 2**20  # of an output that is taken for logits
+MEMORY = 1024 * 1024  # bytes of the file that are in memory before they are given back
 CHANNELS = (1, 3, 4)  # by which an image of unknown layout is told
 WHOLE = (  # types of pixels, told from 0 to 255
     TensorProto.UINT8, TensorProto.INT8, TensorProto.UINT16, TensorProto.INT16, TensorProto.UINT32, TensorProto.INT32,
@@ -52,12 +54,12 @@ def load(
     """
     path = Path(path)
     with told(f"{path} is no ONNX model that byhand can use: ", f"{path}: "):
-        proto = read(path)
+        proto, large = _message(path)
         given = _input(proto.graph)
         shape, order, batch = _image(given, input_shape, proto.producer_name == "byhand")
         graph = Reading()
         images = Symbol(graph.add_input(tuple(shape[axis] for axis in order[1:])), order)
-        reader = Reader(proto, "arrays", graph, batch, path.parent)
+        reader = Reader(proto, "arrays", graph, batch, path.parent, large)
         results = reader.run(proto.graph, {given.name: images})
         if not results:
             raise FileError("it has no output")
@@ -84,19 +86,20 @@ def load(
         model = Model(graph.input, tensor, name=name, seed=None, dtype=np.float64 if double else np.float32, **known)
         for kind, home in (("parameter", model.p), ("state", model.state)):
             for one in model.graph.of_kind(kind):
-                vars(home)[one.name][...] = reader.values.pop(one.name)
+                vars(home)[one.name][...] = values = reader.values.pop(one.name)
+                if large is not None and values.nbytes > MEMORY:
+                    large.let_go()
         return model
 
 
-def read(path: Path) -> onnx.ModelProto:
-    """Return the message in a file."""
+def _message(path: Path) -> tuple[onnx.ModelProto, Large | None]:
+    """Return the message in a file, and the large numbers that it leaves there."""
     if not path.is_file():
         raise FileError("there is no such file")
-    proto = onnx.ModelProto()
-    proto.ParseFromString(path.read_bytes())
+    proto, large = read(path)
     if not proto.HasField("graph") or not proto.graph.node:
         raise FileError("it holds no graph")
-    return proto
+    return proto, large
 
 
 def _input(graph: onnx.GraphProto) -> onnx.ValueInfoProto:
@@ -157,7 +160,7 @@ def _spelled(given: onnx.ValueInfoProto) -> str:
 
 
 def _logits(graph: Graph, result: Symbol) -> Tensor:
-    """Return the output as (N, classes) where that is what it is, also as (N, classes, 1, 1); else as ours, images (N, H, W, C)."""
+    """Return the output as (N, classes), where it is that or (N, classes, 1, 1); else as ours, images (N, H, W, C)."""
     tensor, makers = result.tensor, {node.output.name: node for node in graph.nodes}
     if sum(size > 1 for size in tensor.shape[1:]) > 1 or (len(tensor.shape) > 2 and max(tensor.shape[1:]) == 1):
         order = IMAGE if result.ndim == 4 else tuple(range(result.ndim))

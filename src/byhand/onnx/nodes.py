@@ -50,8 +50,8 @@ def conv(writer: Writer, node: Node, call: Call) -> None:
     more = {}
     if node.op.name == "conv_transpose2d":
         sizes = zip(
-            node.output.shape[1:3], node.inputs["x"].shape[1:3], node.inputs["weight"].shape, given["stride"], given["dilation"],
-            given["padding"][::2], given["padding"][1::2],
+            node.output.shape[1:3], node.inputs["x"].shape[1:3], node.inputs["weight"].shape, given["stride"],
+            given["dilation"], given["padding"][::2], given["padding"][1::2],
         )  # fmt: skip
         reached = [(y, (x - 1) * s + (k - 1) * d + 1 - before - after) for y, x, k, s, d, before, after in sizes]
         more["output_padding"] = [y - reach for y, reach in reached]

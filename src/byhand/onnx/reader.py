@@ -21,6 +21,7 @@ from onnx import defs, helper
 from byhand.errors import ByhandError, FileError, UnsupportedError
 from byhand.graph import Graph, Node, Tensor
 from byhand.nn.file import one_line
+from byhand.onnx.file import Large
 from byhand.onnx.operators import OPERATORS
 from byhand.onnx.use import DOMAINS, Use
 from byhand.onnx.values import (
@@ -46,7 +47,11 @@ WRONG = (  # what a broken file may bring about
 )  # fmt: skip
 MOST_NODES = 2**14  # that functions and branches lead to, beside those of the file
 MOST_WORK = 2**31  # FLOPs, or what else takes so long, for what no image changes
-A_NUMBER, A_CALL, A_TAP = 64, 2**17, 2**14  # how many FLOPs are worth the making of a number, a call, a place of a window
+A_NUMBER, A_CALL, A_TAP = (
+    64,
+    2**17,
+    2**14,
+)  # how many FLOPs are worth the making of a number, a call, a place of a window
 OFTEN = 4  # times that each number of the file may be made into another
 
 
@@ -91,7 +96,8 @@ class Reading(Graph):
 class Reader:
     """Walks through a model.
 
-    batch: the images that the model was made for; folder: where the files lie that it may keep numbers in; values: the
+    batch: the images that the model was made for; folder: where the files lie that it may keep numbers in; large: what was
+    left in its own file; values: the
     numbers of the parameters and states that it added to `graph`, by name. What a small file can make of nothing is bounded:
     `most` numbers in an array, nodes, and, where a graph is read and not run, `work`.
     """
@@ -103,7 +109,9 @@ class Reader:
         graph: Reading | None = None,
         batch: int = 1,
         folder: Path | None = None,
+        large: Large | None = None,
     ) -> None:
+        self.large = large
         self.model, self.hand, self.graph, self.batch, self.folder = model, hand, graph, batch, folder
         self.opsets = _opsets(model.opset_import)
         self.functions = {(one.domain, one.name): one for one in model.functions}
@@ -118,9 +126,9 @@ class Reader:
         known: MutableMapping[str, Any] = dict(given) if self.depth == 0 else ChainMap({}, given)  # type: ignore[arg-type]
         if self.depth == 0:  # a batch may grow on its way
             self.most = max([self.most, *(100 * one.size for one in known.values() if isinstance(one, np.ndarray))])
-        for tensor in graph.initializer:
+        for i, tensor in enumerate(graph.initializer):
             if tensor.name not in given:
-                known[tensor.name] = array = self.stored(tensor)
+                known[tensor.name] = array = self.stored(tensor, i if graph is self.model.graph else None)
                 self.initial.add(place_of(array))
         if graph.sparse_initializer:
             raise UnsupportedError("it holds sparse numbers; byhand reads dense ones")
@@ -166,9 +174,10 @@ class Reader:
             results[0] = self._named(results[0], use.label)
         return results
 
-    def stored(self, tensor: onnx.TensorProto) -> Array:
-        """Return the numbers that the file holds; as many may be made of them."""
-        array = array_of(tensor, self.folder)
+    def stored(self, tensor: onnx.TensorProto, i: int | None = None) -> Array:
+        """Return the numbers that the file holds, also for its initializer `i`; as many may be made of them."""
+        array = self.large.array(i, tensor) if self.large is not None and i is not None else None
+        array = array_of(tensor, self.folder) if array is None else array
         self.most = max(self.most, array.size)
         self.most_work += OFTEN * A_NUMBER * array.size if self.depth == 0 else 0  # a function's, each time anew
         return array

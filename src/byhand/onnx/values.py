@@ -24,10 +24,8 @@ from byhand.shapes import Shape
 
 MOST_DEPTH = 20  # functions and branches inside one another
 MOST_NUMBERS = 2**25  # of one array that a stranger's file makes byhand compute; more only where more was given
-MOST_REPEATED = (
-    2**27
-)  # of one number, repeated; no more than MOST_REPEATED_IN_ALL of a network, which are copied for it
-MOST_REPEATED_IN_ALL = 3 * 2**26
+MOST_REPEATED = 2**27  # of an array that repeats what it has: it takes no memory before a network holds it
+MOST_REPEATED_IN_ALL = 3 * 2**26  # of all of them in a network
 IMAGE = (0, 2, 3, 1)  # (N, H, W, C) out of (N, C, H, W)
 
 

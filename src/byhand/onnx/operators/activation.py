@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from byhand.onnx.operators.move import normal
 from byhand.onnx.operators.table import operator
 from byhand.onnx.values import Symbol, own_order, wrap
 from byhand.ops import gelu, reduce_log_sum_exp, relu, relu6, softmax
@@ -110,7 +111,7 @@ def prelu(use: Any, x: Any, slope: Any) -> Any:
 def read_softmax(use: Any, x: Any) -> Any:
     """Read Softmax along an axis; up to opset 12, over all axes from one on."""
     axis = use.get("axis", -1 if use.version >= 13 else 1)
-    axis = axis + x.ndim if axis < 0 else axis
+    axis = axis if axis == x.ndim and use.version < 13 else normal(axis, x.ndim)
     log_of = use.node.op_type == "LogSoftmax"
     if use.version < 13 and sum(size > 1 for size in x.shape[axis:]) > 1 and axis < x.ndim:
         rows = use.reshaped(x, (*x.shape[:axis], prod(x.shape[axis:])))

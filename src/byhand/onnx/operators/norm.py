@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from byhand.onnx.operators.move import normal
 from byhand.onnx.operators.reduce import reduced
 from byhand.onnx.operators.table import operator
 from byhand.onnx.values import Symbol, own_order, wrap
@@ -68,8 +69,7 @@ def both(use: Any, op: str, a: Any, b: Any) -> Any:
 @operator("LayerNormalization")
 def read_layer_norm(use: Any, x: Any, scale: Any, bias: Any = None) -> Any:
     """Read LayerNormalization over the last axes, from one on."""
-    axis, eps = use.get("axis", -1), use.get("epsilon", 1e-5)
-    axis = axis + x.ndim if axis < 0 else axis
+    axis, eps = normal(use.get("axis", -1), x.ndim), use.get("epsilon", 1e-5)
     scale, bias = use.fixed(scale, "scale"), use.fixed(bias, "bias")
     shape = use.room(*x.shape[axis:])
     scale = scale if scale.shape == shape else np.broadcast_to(scale, shape)

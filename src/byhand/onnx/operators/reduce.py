@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from byhand.onnx.operators.move import normal
 from byhand.onnx.operators.table import operator
 from byhand.onnx.values import IMAGE, Symbol, wrap
 from byhand.ops import global_avg_pool
@@ -44,7 +45,7 @@ def reduction(use: Any, x: Any, axes: Any = None) -> Any:
 
 def reduced(use: Any, op: str, x: Any, axes: Sequence[int], keepdims: bool) -> Any:
     """Return a value with some axes made one number."""
-    axes = sorted(axis + x.ndim if axis < 0 else axis for axis in axes)
+    axes = sorted(normal(axis, x.ndim) for axis in axes)
     if not isinstance(x, Symbol):
         use.room(*x.shape)
         if x.dtype.kind in "iub" and op in EXACT:
