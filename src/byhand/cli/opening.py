@@ -73,7 +73,8 @@ def _from_onnx(path: Path, sides: tuple[int, int] | None) -> nn.Model:
 
 def _channels(path: Path) -> int:
     """Return how many channels an ONNX file's images have; where it leaves that open, 3."""
-    from byhand.onnx.load import CHANNELS, read  # noqa: PLC0415
+    from byhand.onnx.file import read  # noqa: PLC0415
+    from byhand.onnx.load import CHANNELS  # noqa: PLC0415
 
     graph = read(path)[0].graph
     held = {tensor.name for tensor in graph.initializer}
