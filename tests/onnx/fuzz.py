@@ -56,7 +56,8 @@ def main(arguments=None):
 def fuzz(count, seed, jobs):
     """Return how often each thing was seen, and of each kind of finding the first: {where: (index, what)}."""
     seen, findings, running = Counter(), {}, []
-    portions = [(first, min(first + PORTION, count)) for first in range(0, count, PORTION)]
+    size = min(PORTION, -(-count // jobs))
+    portions = [(first, min(first + size, count)) for first in range(0, count, size)]
     while portions or running:
         while portions and len(running) < max(1, jobs):
             running.append(Child(seed, *portions.pop(0)))
@@ -126,10 +127,9 @@ def child(seed, first, end, folder):
     assert byhand.nn
     reading, seen = Reading(Path(folder)), Counter()
     reading.read(seed, -1)
-    taken = (
-        int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() if Path("/proc").exists() else 0
-    )
-    resource.setrlimit(resource.RLIMIT_AS, (taken + MEMORY, taken + MEMORY))
+    if Path("/proc/self/statm").exists():  # Linux
+        taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (taken + MEMORY, taken + MEMORY))
     sign = os.open(Path(folder, "sign"), os.O_WRONLY)
     for index in range(first, end):
         os.pwrite(sign, f"{index:<12}".encode(), 0)
@@ -154,8 +154,10 @@ class Reading:
     def read(self, seed, index, show=False):
         """Return ("ran" | "loaded" | "refused", or "finding", where, what)."""
         from byhand.errors import ByhandError
+        from byhand.onnx import file
         from tests.onnx.mutate import mutant
 
+        file.LARGE = 16 if index % 2 else 4096  # the seeds' numbers are few: of every other one they stay in the file
         self.path.write_bytes(mutant(random.Random(f"{seed} {index}")))
         stage = "load"
         with warnings.catch_warnings():

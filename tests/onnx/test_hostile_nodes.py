@@ -52,6 +52,8 @@ WRONG = {
     "layer norm before the first": one("LayerNormalization", "w", axis=-(2**62), numbers={"w": array(8)}),
     "layer norm beyond the last": one("LayerNormalization", "w", axis=4, numbers={"w": array(8)}),
     "reduction along none": one("ReduceSum", "a", numbers={"a": whole(2**62)}),
+    "unsqueeze at a half": one("Unsqueeze", opset=11, axes=[1.5]),
+    "squeeze at text": one("Squeeze", opset=11, axes=["1"]),
     "flatten at none": one("Flatten", axis=-9),
     "transpose twice": one("Transpose", perm=[0, 1, 1, 2]),
     "transpose by text": one("Transpose", perm="abcd"),

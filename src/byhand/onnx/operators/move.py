@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from math import prod
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ MOST_TURNS = 100  # times that padding goes through an image
 
 def normal(axis: int, ndim: int) -> int:
     """Return an axis counted from the first, or raise a ValueError."""
-    if not -ndim <= axis < ndim:
+    if not -ndim <= index(axis) < ndim:
         raise ValueError(f"the axis {axis} is none of {ndim}")
     return axis + ndim if axis < 0 else axis
 
