@@ -1,12 +1,16 @@
 """What others wrote, as a Model: layouts, names, shapes that are computed, and the errors that say what byhand has not."""
 
+from pathlib import Path
+
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 from onnx.helper import make_node as node
 
 import byhand as bh
+from byhand.bench.onnx_suite import cases
 from byhand.errors import FileError, UnsupportedError
 from byhand.onnx import load
 from tests.onnx.make import array, graph, value, write
@@ -242,3 +246,20 @@ def test_functions_of_the_file_are_read(tmp_path):
     assert loaded.parameter_count == 15, "a constant is not learned"
     expected = 3 * images.mean((1, 2)) @ array(5, 3).T
     np.testing.assert_allclose(loaded.logits_of(images), expected, rtol=1e-4, atol=1e-5)
+
+
+CLASSIC = (  # the networks in ONNX's own suite, with constants for weights
+    "bvlc_alexnet", "densenet121", "inception_v1", "inception_v2", "resnet50", "shufflenet", "squeezenet", "vgg19", "zfnet512",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CLASSIC)
+def test_classic_networks_become_models(name):
+    case = next(one for one in cases(["real"]) if one.name == f"test_{name}")
+    (inputs, (expected,)), *_ = case.data
+    model = load(Path(onnx.__file__).parent / "backend" / "test" / "data" / "light" / f"light_{name}.onnx")
+    (image,) = (one for one in inputs if one.ndim == 4)
+    softmax = model.output is not model.logits
+    got = (model.predict if softmax else model.logits_of)(image.transpose(0, 2, 3, 1))
+    assert len(model.classes) == 1000 and model.input_shape == (224, 224, 3)
+    np.testing.assert_allclose(got, expected.reshape(1, 1000), rtol=1e-4, atol=1e-7)
