@@ -36,4 +36,6 @@ other = np.where(square[..., None], (200, 30, 30), (128, 128, 128)).astype(np.ui
 images, labels = np.stack([image, other] * 4), np.array([0, 1] * 4)
 trainer = bh.Trainer(mine, bh.Adam(lr=0.01), batch_size=8)
 losses = [trainer.step(mine.prepare(images), labels) for _ in range(20)]
-print(f"loss {losses[0]:.3f} -> {losses[-1]:.3f}, {mine.parameter_count:,} of {model.parameter_count:,} numbers learned")
+print(
+    f"loss {losses[0]:.3f} -> {losses[-1]:.3f}, {mine.parameter_count:,} of {model.parameter_count:,} numbers learned"
+)

@@ -1,4 +1,4 @@
-"""Every architecture trains with every hand that is quick enough: the same loss, and the same gradient, on a few small images."""
+"""One of each family trains with every hand that is quick enough: the same loss and gradient, on a few small images."""
 
 from types import SimpleNamespace
 
