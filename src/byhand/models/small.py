@@ -19,8 +19,9 @@ convolution's kernel, and the norm sees a quarter of the numbers. Filters come i
 
 Accuracies on 10,000 test images, one seed each, so that half a point says little; every training has a cycle of the learning
 rate of its own, up to 0.1; CIFAR-10, from a copy in JPEG, is shifted by 2 pixels at most and mirrored. On MNIST, small and the
-plain one had pixels scaled to mean 0 and variance 1, lenet5, which then failed at that rate, to -0.5 to 0.5. Time: a training step
-on CIFAR's images, in lenet5's, which is some 125 us an image on one core of a Zen 3 with AVX2; medians, all in turn, twice.
+plain one had pixels scaled to mean 0 and variance 1, lenet5, which then failed at that rate, to -0.5 to 0.5. Time: a training
+step on CIFAR's images, in lenet5's, which is some 125 us an image on one core of a Zen 3 with AVX2; medians, all in turn,
+twice.
 
 small's 5 epochs took that core 146 s; the 2 of those below it took 98 to 128 s, and one of resnet20_cifar, to 63.2 %, 207 s.
 Plain: a convolution for each halving, no more; without shortcuts: with one more a stage, where small has two. Depthwise
