@@ -30,12 +30,12 @@ def array(*shape, seed=0, dtype=np.float32):
     return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
 
 
-def lively(name, **settings):
-    """Return a new model of an architecture whose norms and biases are not what they are born with."""
+def lively(name, gain=1.5, **settings):
+    """Return a new model of an architecture whose norms and biases are not what they are born with; gain: their largest."""
     model, rng = bh.models.create(name, **settings), np.random.default_rng(3)
     for key, values in (model.parameters | vars(model.state)).items():
         if key.endswith(("gamma", "running_var")):
-            values[...] = rng.uniform(0.5, 1.5, values.shape)
+            values[...] = rng.uniform(0.5, gain if key.endswith("gamma") else 1.5, values.shape)
         elif key.endswith(("bias", "beta", "running_mean")):
             values[...] = 0.1 * rng.standard_normal(values.shape)
     return model

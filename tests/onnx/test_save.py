@@ -20,7 +20,7 @@ from tests.onnx.make import array, lively
 TOLERANCE = 3e-5  # of the largest logit: float32, in another order
 SMALL = {name: {"input_shape": (32, 32, 3), "classes": 10} for name in ARCHITECTURES if name.startswith("vgg")}
 SMALL["alexnet"] = SMALL["zfnet"] = {"input_shape": (96, 96, 3), "classes": 10}  # big in what follows the images alone
-LOUD = {"mobilenet_v3_large": 1e-4}  # hard gates at random weights lose digits
+CALM = {"mobilenet_v3_large": {"gain": 1.0}}  # louder, its gates lose the last digits in float32, whoever computes
 
 
 def runtime(path, images):
@@ -38,12 +38,12 @@ def difference(one, other):
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_onnxruntime_does_what_an_architecture_does_and_byhand_reads_it_back(name, tmp_path):
-    model = lively(name, **SMALL.get(name, {}))
+    model = lively(name, **SMALL.get(name, {}), **CALM.get(name, {}))
     images = array(2, *model.input_shape)
     expected = model.logits_of(images)
     assert np.ptp(expected, axis=0).max() > 20 * TOLERANCE * np.abs(expected).max(), "the images look alike"
     save(model, tmp_path / "model.onnx")
-    assert difference(runtime(tmp_path / "model.onnx", images), expected) < LOUD.get(name, TOLERANCE)
+    assert difference(runtime(tmp_path / "model.onnx", images), expected) < TOLERANCE
     again = load(tmp_path / "model.onnx")
     assert difference(again.logits_of(images), expected) < 1e-6
     assert (again.name, again.parameter_count, again.classes) == (model.name, model.parameter_count, model.classes)
