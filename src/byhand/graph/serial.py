@@ -57,6 +57,8 @@ def from_json(data: Any) -> tuple[Graph, Tensor, list[tuple[Tensor, float]]]:
             inputs = {name: _tensors(graph, named.get(name)) for name in op.inputs}
             _check_kinds(op, inputs, usable)
             usable.add(graph.add(op, inputs, _typed(node["attributes"], dict), _typed(node["name"], str)).name)
+            for tensor in graph.nodes[-1].outputs.values():  # before others are made of it
+                _check_size(tensor)
         check_sizes(graph)
         output = graph.tensor(_typed(data["output"], str))
         auxiliary = [(graph.tensor(_typed(name, str)), float(weight)) for name, weight in data.get("auxiliary", [])]
