@@ -182,7 +182,6 @@ def test_every_layer_of_a_strangers_model_can_be_seen(tmp_path):
     assert trace["c_1_0"].shape == (2, 8, 8, 4)
     np.testing.assert_array_equal(trace["r"], np.maximum(trace["c_1_0"], 0))
     np.testing.assert_allclose(trace["y"], model.logits_of(images), rtol=1e-5, atol=1e-6)
-    assert np.shares_memory(trace["c_1_0"], model.program(2).arena.__dict__.get("c_1_0", trace["y"])) is False
 
 
 def test_a_strangers_model_learns(tmp_path):

@@ -52,9 +52,6 @@ class Symbol:
         return prod(self.tensor.shape)
 
 
-Value = Array | Symbol
-
-
 def wrap(raw: Any, order: Sequence[int]) -> Any:
     """Return what an op made, whose axes hold ONNX's in this order, as a value."""
     if isinstance(raw, Tensor):
