@@ -24,10 +24,10 @@ def onnx_cases():
     """Return ONNX's test cases of Resize by name: the node's attributes, its inputs by name, its output."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # making the cases of other ops overflows
-        from onnx.backend.test.case.node import collect_testcases
+        from onnx.backend.test.loader import load_model_tests
         from onnx.helper import get_attribute_value
 
-        found = collect_testcases("Resize")
+        found = load_model_tests(kind="node")  # all of them: they are made once a process, and the suite needs them too
     cases = {}
     for case in found:
         if case.name.startswith("test_resize_"):
