@@ -17,7 +17,11 @@ CLASSES = 8  # logits of each network that are compared
 
 
 def inference(peer: Any) -> Generator[Any, float, None]:
-    """Yield, for each turn, how long an image takes in each network and batch, in milliseconds."""
+    """Yield, for each turn, how long an image takes in each network and batch, in milliseconds.
+
+    The first call of a network in a turn is not measured: its weights aren't in the caches, and another peer's threads may
+    still spin.
+    """
     calls: list[Callable[[], Any]] = []
     checked = []
     rng = np.random.default_rng(0)
@@ -31,4 +35,4 @@ def inference(peer: Any) -> Generator[Any, float, None]:
     seconds = yield checked
     while True:
         share = seconds / len(calls)
-        seconds = yield [1000 * seconds_per_call(call, share) / len(call()) for call in calls]
+        seconds = yield [1000 / len(call()) * seconds_per_call(call, share) for call in calls]
