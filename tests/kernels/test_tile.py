@@ -8,7 +8,19 @@ import pytest
 
 from byhand.kernels import kernel, launch
 from byhand.kernels.host import TARGETS, host
-from byhand.kernels.tile import ADD, BIAS, ZERO, scatter, tile, tile_of_list, tile_per_channel, tile_per_tap
+from byhand.kernels.tile import (
+    ADD,
+    BIAS,
+    MORE,
+    RELU,
+    SCALE,
+    ZERO,
+    scatter,
+    tile,
+    tile_of_list,
+    tile_per_channel,
+    tile_per_tap,
+)
 from tests.kernels import process
 from tests.kernels.pages import Shelf
 
@@ -18,44 +30,44 @@ needs_mprotect = pytest.mark.skipif(sys.platform == "win32", reason="no mprotect
 @kernel
 def run_tile(
     a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segments, b_step,
-    c, c_start, c_rows, columns, start, bias, bias_start, relu, block,
+    c, c_start, c_rows, columns, start, bias, bias_start, finish, scale, more, block,
 ):  # fmt: skip
     tile(
         a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segments, b_step,
-        c, c_start, c_rows, columns, start, bias, bias_start, relu,
+        c, c_start, c_rows, columns, start, bias, bias_start, finish, scale, more,
     )  # fmt: skip
 
 
 @kernel
 def run_per_channel(
     a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segments, b_step,
-    c, c_start, c_rows, columns, start, bias, bias_start, relu, block,
+    c, c_start, c_rows, columns, start, bias, bias_start, finish, scale, more, block,
 ):  # fmt: skip
     tile_per_channel(
         a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segments, b_step,
-        c, c_start, c_rows, columns, start, bias, bias_start, relu,
+        c, c_start, c_rows, columns, start, bias, bias_start, finish, scale, more,
     )  # fmt: skip
 
 
 @kernel
 def run_per_tap(
     a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segments, b_step,
-    c, c_start, c_rows, columns, start, bias, bias_start, relu, block,
+    c, c_start, c_rows, columns, start, bias, bias_start, finish, scale, more, block,
 ):  # fmt: skip
     tile_per_tap(
         a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segments, b_step,
-        c, c_start, c_rows, columns, start, bias, bias_start, relu,
+        c, c_start, c_rows, columns, start, bias, bias_start, finish, scale, more,
     )  # fmt: skip
 
 
 @kernel
 def run_of_list(
     a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segments, b_step,
-    c, c_start, c_rows, columns, start, bias, bias_start, relu, block,
+    c, c_start, c_rows, columns, start, bias, bias_start, finish, scale, more, block,
 ):  # fmt: skip
     tile_of_list(
         a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segments, b_step,
-        c, c_start, c_rows, columns, start, bias, bias_start, relu,
+        c, c_start, c_rows, columns, start, bias, bias_start, finish, scale, more,
     )  # fmt: skip
 
 
@@ -78,7 +90,7 @@ DTYPES = (np.float32, np.float64)
 class Case:
     """One call of a tile: tables and numbers, and what NumPy says of it."""
 
-    def __init__(self, rng, dtype, kind, rows, columns, segments, length, start, relu, place=np.array):
+    def __init__(self, rng, dtype, kind, rows, columns, segments, length, start, finish, place=np.array):
         _, self.a_wide, self.b_wide, flat = KINDS[kind]
         length = 1 if flat else length
         first, segment, a_start, b_start, c_start, bias_start = rng.integers(0, 3, 6)
@@ -95,16 +107,19 @@ class Case:
         )
         self.at_c = (c_start + self.c_rows[first + m] + n)[..., 0, 0]
         a, b, c = (rng.standard_normal(at.max(initial=-1) + 1) for at in (self.at_a, self.at_b, self.at_c))
-        bias = rng.standard_normal(bias_start + columns)
-        self.a, self.b, self.c, self.bias = (place(one.astype(dtype)) for one in (a, b, c, bias))
+        bias, scale = rng.standard_normal((2, bias_start + columns))
+        more = rng.standard_normal(c.size)
+        self.a, self.b, self.c, self.bias, self.scale, self.more = (
+            place(one.astype(dtype)) for one in (a, b, c, bias, scale, more)
+        )
         tables = self.a_rows, self.a_segments, self.b_segments, self.c_rows
         self.a_rows, self.a_segments, self.b_segments, self.c_rows = map(place, tables)
         self.arguments = (
             self.a, int(a_start), self.a_rows, int(first), rows, self.a_segments, int(segment), segments, length, a_step,
             self.b, int(b_start), self.b_segments, b_step, self.c, int(c_start), self.c_rows, columns, start, self.bias,
-            int(bias_start), relu,
+            int(bias_start), finish, self.scale, self.more,
         )  # fmt: skip
-        self.start, self.relu, self.bias_start = start, relu, bias_start
+        self.start, self.finish, self.bias_start = start, finish, bias_start
 
     def expected(self):
         """Return c as it ought to be, in float64."""
@@ -116,7 +131,11 @@ class Case:
             total = total + self.bias[self.bias_start :]
         with np.errstate(invalid="ignore"):
             total = total + (a[self.at_a] * b[self.at_b]).sum((2, 3))
-            total = np.where(total < 0, 0, total) if self.relu else total
+            if self.finish & SCALE:
+                total = total * self.scale[self.bias_start :] + self.bias[self.bias_start :]
+            if self.finish & MORE:
+                total = total + self.more.astype(np.float64)[self.at_c]
+            total = np.where(total < 0, 0, total) if self.finish & RELU else total
         c[self.at_c] = total
         return c
 
@@ -144,19 +163,19 @@ def sizes():
 def check(place=np.array, clear=lambda: None):
     """Hold all tiles to NumPy."""
     rng = np.random.default_rng(0)
-    starts = [(start, relu) for start in (ZERO, ADD, BIAS) for relu in (False, True)]
+    starts = [(start, finish) for start in (ZERO, ADD, BIAS) for finish in range(RELU + SCALE + MORE + 1)]
     for dtype in DTYPES:
         for kind in KINDS:
             for i, (rows, columns) in enumerate(sizes()):
                 if columns <= host().columns(dtype):
                     clear()
-                    start, relu = starts[i % len(starts)]
+                    start, finish = starts[i % len(starts)]
                     segments, length = ((1, 1), (3, 5), (2, 1), (1, 9), (0, 4))[i % 5]
-                    case = Case(rng, dtype, kind, max(1, rows), columns, segments, length, start, relu, place)
+                    case = Case(rng, dtype, kind, max(1, rows), columns, segments, length, start, finish, place)
                     expected = case.expected()
                     launch(KINDS[kind][0], 1, *case.arguments)
                     agree(
-                        case.c, expected, dtype, f"{kind}, {rows} x {columns}, {segments} x {length}, {start}, {relu}"
+                        case.c, expected, dtype, f"{kind}, {rows} x {columns}, {segments} x {length}, {start}, {finish}"
                     )
 
 
@@ -239,8 +258,8 @@ np.lib.stride_tricks.as_strided(array, (4,), ({},))[3] = 1
 def test_the_python_of_a_tile_does_what_its_code_does(kind, dtype):
     rng = np.random.default_rng(2)
     for start in (ZERO, ADD, BIAS):
-        for relu in (False, True):
-            case = Case(rng, dtype, kind, 3, min(5, host().columns(dtype)), 2, 3, start, relu)
+        for finish in range(RELU + SCALE + MORE + 1):
+            case = Case(rng, dtype, kind, 3, min(5, host().columns(dtype)), 2, 3, start, finish)
             before = case.c.copy()
             launch(KINDS[kind][0], 1, *case.arguments)
             got = case.c.copy()
@@ -260,12 +279,12 @@ def test_the_python_of_scatter_does_what_its_code_does():
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("relu", [False, True])
-def test_nan_and_infinity_pass(kind, dtype, value, relu):
+@pytest.mark.parametrize("finish", [0, RELU, SCALE + MORE, SCALE + MORE + RELU])
+def test_nan_and_infinity_pass(kind, dtype, value, finish):
     rng = np.random.default_rng(4)
     for columns in range(1, host().columns(dtype) + 1, 3):
         for where in ("a", "b", "c", "bias"):
-            case = Case(rng, dtype, kind, 5, columns, 2, 3, {"c": ADD, "bias": BIAS}.get(where, ZERO), relu)
+            case = Case(rng, dtype, kind, 5, columns, 2, 3, {"c": ADD, "bias": BIAS}.get(where, ZERO), finish)
             array = getattr(case, where)
             array[rng.integers(0, array.size, 2)] = value
             expected = case.expected()

@@ -12,7 +12,7 @@ import numpy as np
 import byhand as bh
 from byhand import nn
 from byhand.ops import REGISTRY
-from byhand.program.fuse import CHAINS
+from byhand.program.fuse import INFERENCE
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ CASES = {
     ],
     "Softmax": [Case(nn.Softmax, bh.softmax, "softmax1", (3, 4), (3, 4))],
 }  # fmt: skip
-PUT_TOGETHER = {*CHAINS.values(), "fold_batch_norm"}  # ops that only a program calls
+PUT_TOGETHER = set(INFERENCE.values())  # ops that only a program calls
 OTHERS = {  # ops that only networks from other programs need
     name
     for name, op in REGISTRY.items()

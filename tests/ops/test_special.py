@@ -58,7 +58,7 @@ def lopsided(inputs, attributes):
     return (top, left) != (bottom, right)
 
 
-GRADIENTS = ("grad_x", "grad_weight", "grad_bias")
+GRADIENTS, NORM = ("grad_x", "grad_weight", "grad_bias"), ("grad_gamma", "grad_beta", "grad_shortcut")
 LEFT_OPEN = {  # by op and what holds the number
     # PyTorch's vectors say 0, its scalars, for the last few numbers of an array, grad_y
     ("relu6", "x"): Open(("grad_x",), at_nan),
@@ -74,7 +74,7 @@ LEFT_OPEN = {  # by op and what holds the number
     # On a CPU it is x * scale + (beta - mean * scale), which may be infinity less infinity; on a GPU as here
     ("batch_norm", "gamma"): Open(("y",)),
     # That again, and a ReLU makes 0 of minus infinity, but not of NaN
-    ("batch_norm_relu", "gamma"): Open(("y", "grad_gamma", "grad_beta", "grad_shortcut", "grad_x"), at_infinite_gamma),
+    ("batch_norm_relu", "gamma"): Open(("y", "grad_x", *NORM), at_infinite_gamma),
     # grad_x = a * grad_y * gamma + b * x + c, whose terms are infinite
     ("layer_norm", "gamma"): Open(("grad_x",)),
     ("layer_norm", "grad"): Open(("grad_x", "grad_gamma")),
@@ -85,6 +85,10 @@ LEFT_OPEN = {  # by op and what holds the number
     ("conv2d", "grad"): Open(("grad_weight",), framed),
     ("conv2d_relu", "weight"): Open(("y", *GRADIENTS), framed),
     ("conv2d_relu", "grad"): Open(("grad_weight",), framed),
+    ("conv2d_block", "weight"): Open(("y", *GRADIENTS, *NORM), framed),
+    ("conv2d_block", "grad"): Open(("grad_weight",), framed),
+    # ... its norm as batch_norm_relu's above
+    ("conv2d_block", "gamma"): Open(("y", *GRADIENTS, *NORM), at_infinite_gamma),
     ("conv2d_max_pool", "grad"): Open(("grad_weight",), framed),
     # and its backward leaves out the pixels that won no window, which PyTorch multiplies by 0
     ("conv2d_max_pool", "weight"): Open(("y", *GRADIENTS), everywhere),

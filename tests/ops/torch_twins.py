@@ -171,8 +171,14 @@ def hard_sigmoid(x, *, alpha=1 / 6, beta=0.5):
     return torch.where((line > 0) & (line < 1), line, line.detach().clamp(0, 1))
 
 
-def fold_batch_norm(weight, gamma, beta, running_mean, running_var, bias, *, eps=1e-5):
-    return weight * (gamma / torch.sqrt(running_var + eps))
+def conv2d_block(
+    x, weight, bias, gamma, beta, running_mean, running_var, shortcut, *, eps=1e-5, relu=False, **attributes
+):
+    y = conv2d(x, weight, bias, **attributes)
+    if gamma is not None:
+        y = batch_norm(y, gamma, beta, running_mean, running_var, eps=eps)
+    y = y if shortcut is None else y + shortcut
+    return F.relu(y) if relu else y
 
 
 def clip(x, *, low=None, high=None):
@@ -260,7 +266,7 @@ TWINS = {
     "erf": lambda x: x.erf(),
     "exp": lambda x: x.exp(),
     "flatten": lambda x: x.flatten(1),
-    "fold_batch_norm": fold_batch_norm,
+    "conv2d_block": conv2d_block,
     "gelu": lambda x: F.gelu(x),
     "global_avg_pool": global_avg_pool,
     "hard_sigmoid": hard_sigmoid,

@@ -13,7 +13,7 @@ from byhand import nn
 from byhand.graph import Graph
 from byhand.ops import HANDS
 from byhand.program import build
-from byhand.program.fuse import CHAINS, fuse
+from byhand.program.fuse import CHAINS, INFERENCE, fuse
 from tests.nn.cases import ALL, images
 from tests.nn.networks import everything, plain
 from tests.program.test_memory import residual
@@ -245,32 +245,44 @@ def test_sums_of_batch_norms(join, together, apart):
         assert_same(run(model, hand=hand), run(model, hand=hand, keep=True))
 
 
+def answers(model, hand):
+    """Return what a model answers with, its nodes put together and each for itself."""
+    batch, _ = images(model, 4)
+    programs = [model.program(4, hand=hand, keep=keep) for keep in (False, True)]
+    return [program(batch, model.p, model.state, program.arena).copy() for program in programs]
+
+
 @pytest.mark.parametrize("hand", HANDS)
 @pytest.mark.parametrize("bias", [False, True])
-def test_batch_norm_is_folded_in_inference_alone(hand, bias):
+@pytest.mark.parametrize("chain", [chain for chain, op in INFERENCE.items() if op == "conv2d_block"], ids="+".join)
+def test_a_convolution_takes_in_what_follows_in_inference_alone(chain, bias, hand):
     x = nn.Input(5, 5, 2)
-    y = nn.BatchNorm()(nn.Conv2d(3, 2, bias=bias)(x))
-    y = nn.BatchNorm(name="last")(nn.Linear(4, bias=bias)(nn.Flatten()(nn.BatchNorm()(nn.Tanh()(y)))))
-    model = shifted(nn.Model(x, y, dtype=np.float64))
-    assert (
-        ops(model, training=False).count("batch_norm") == 1 and ops(model, training=False).count("fold_batch_norm") == 2
-    )
-    assert ops(model).count("batch_norm") == 3 and "fold_batch_norm" not in ops(model)
-    batch, _ = images(model, 4)
-    results = []
-    for keep in (False, True):
-        program = model.program(4, hand=hand, keep=keep)
-        results.append(program(batch, model.p, model.state, program.arena).copy())
-    np.testing.assert_allclose(*results, rtol=0, atol=1e-12)
-    assert np.ptp(results[0]) > 0.1
+    first = y = nn.Tanh()(x)
+    for op in chain:
+        layers = {"conv2d": nn.Conv2d(2, 3, padding="same", bias=bias), "batch_norm": nn.BatchNorm(), "relu": nn.ReLU()}
+        y = first + y if op == "add" else layers[op](y)
+    model = shifted(nn.Model(x, nn.Linear(3)(nn.Flatten()(nn.Sigmoid()(y))), dtype=np.float64))
+    assert ops(model, training=False) == ["tanh", "conv2d_block", "sigmoid", "linear"]
+    assert "conv2d_block" not in ops(model)
+    one, other = answers(model, hand)
+    np.testing.assert_allclose(one, other, rtol=0, atol=1e-12)
+    assert np.ptp(one) > 0.1
 
 
-@pytest.mark.parametrize("name", ["fold_norm1", "fold_norm1_shift", "fold_norm1_"])
-def test_a_layer_may_have_a_folds_name(name):
-    x = nn.Input(4, 4, 2)
-    y = nn.Flatten()(nn.BatchNorm()(nn.Conv2d(3, 3)(x)))
-    model = shifted(nn.Model(x, nn.Linear(3)(nn.Tanh(name=name)(y)), dtype=np.float64))
-    batch, _ = images(model, 4)
-    programs = [model.program(4, hand="arrays", keep=keep) for keep in (False, True)]
-    results = [program(batch, model.p, model.state, program.arena).copy() for program in programs]
-    np.testing.assert_allclose(*results, rtol=0, atol=1e-12)
+@pytest.mark.parametrize("hand", HANDS)
+def test_a_norm_by_the_batch_itself_stays(hand):
+    x = nn.Input(5, 5, 2)
+    y = nn.BatchNorm(training=True)(nn.Conv2d(2, 3)(x))
+    model = shifted(nn.Model(x, nn.Linear(3)(nn.Flatten()(y)), dtype=np.float64))
+    assert ops(model, training=False) == ["conv2d", "batch_norm", "linear"]
+    np.testing.assert_allclose(*answers(model, hand), rtol=0, atol=1e-12)
+
+
+def test_both_ways_into_a_sum_may_end_in_a_norm():
+    """The first convolution takes the sum in, the second its norm alone."""
+    x = nn.Input(5, 5, 2)
+    one, other = (nn.BatchNorm()(nn.Conv2d(2, size, padding="same")(x)) for size in (3, 1))
+    model = shifted(nn.Model(x, nn.Linear(3)(nn.Flatten()(nn.ReLU()(one + other))), dtype=np.float64))
+    assert ops(model, training=False) == ["conv2d_block", "conv2d_block", "linear"]
+    for hand in HANDS:
+        np.testing.assert_allclose(*answers(model, hand), rtol=0, atol=1e-12)

@@ -8,26 +8,29 @@ from __future__ import annotations
 from math import ceil, prod
 from typing import Any
 
-from byhand.kernels.host import host
+from byhand.kernels.host import cache_size, host
 from byhand.kernels.kernel import kernel, launch, scratch, share, variant
-from byhand.kernels.plans import PACKED, REUSED, Sweep, View, data_plan, forward_plan, weights_plan
+from byhand.kernels.plans import BLOCKS, PACKED, Sweep, View, data_plan, forward_plan, weights_plan, whole_plan
+from byhand.kernels.record import workers
 from byhand.kernels.sums import add_up, column_sums
-from byhand.kernels.tile import ADD, BIAS, ZERO, fetch, tile, tile_per_channel, tile_per_tap
+from byhand.kernels.tile import ADD, BIAS, MORE, RELU, SCALE, ZERO, fetch, tile, tile_per_channel, tile_per_tap
 
 SLICE = 16384  # weights that a block packs
+FEW = 1024  # pixels: with no more, a thread lays out filters for itself, and they never leave its cache
+AHEAD = 16  # rows of weights that are asked for before they are packed
 
 # kernels --------------------------------------------------------------------------------------------------------------
 
 
 def _sweep(
     a, images, a_image, a_row, depth, together, rows, parts, grid, phases, a_rows, a_segments, b, b_group, b_block, b_segments,
-    b_step, columns, bias, relu, c, c_rows, c_image, c_row, groups, share, along, block,
+    b_step, columns, bias, finish, scale, more, c, c_rows, c_image, c_row, groups, share, along, block,
 ):  # fmt: skip
     """Sweep the pixels of some images, or of a strip of one."""
     strips, blocks = -(-grid // rows), -(-share // columns)
     strip, part = block // parts, block % parts
     n, t = strip // strips * together, strip % strips * rows
-    count, start = min(together, images - n), BIAS if bias.size > 0 else ZERO
+    count, start = min(together, images - n), BIAS if bias.size > 0 and not finish & SCALE else ZERO
     for p in range(phases.shape[0]):
         first, last, base, wide, pixel = phases[p, 0], phases[p, 1], phases[p, 2], phases[p, 3], phases[p, 4]
         segment, several, length = phases[p, 5], phases[p, 6], phases[p, 7]
@@ -41,7 +44,7 @@ def _sweep(
                 a, n * a_image + t * a_row + g * depth + along * k * columns, a_rows, pixel + (first - t - base) * wide,
                 count * (last - first) * wide, a_segments, segment, several, length, 1, b, b_start, b_segments, b_step,
                 c, n * c_image + t * c_row + first_filter, c_rows, min(columns, share - k * columns), start, bias, first_filter,
-                relu,
+                finish, scale, more,
             )  # fmt: skip
 
 
@@ -79,7 +82,7 @@ def _sums(
                     x, n * x_image + t * x_row + g * depth + along * k, a_rows, place, places, a_segments,
                     segment + first - t - base, count * (last - first), length, a_step,
                     dy, at + g * share + k, b_segments, filters,
-                    sums, lane * size + g * share + k, c_rows, min(columns, share - k), start, sums, 0, 0,
+                    sums, lane * size + g * share + k, c_rows, min(columns, share - k), start, sums, 0, 0, sums, sums,
                 )  # fmt: skip
         start = ADD
 
@@ -89,6 +92,38 @@ sweep_per_channel, sums_per_channel = (
     kernel(variant(_sweep, tile=tile_per_tap)),
     kernel(variant(_sums, tile=tile_per_channel)),
 )
+
+
+@kernel
+def sweep_packing(
+    a, images, depth, phases, a_rows, a_segments, weight, row, numbers, together, panels, b_segments, columns, bias,
+    finish, scale, more, c, c_rows, groups, share, block, worker,
+):  # fmt: skip
+    """Lay some filters out side by side, and sweep all pixels with them while they are in the cache."""
+    blocks, start = -(-share // columns), BIAS if bias.size > 0 and not finish & SCALE else ZERO
+    first, last = block * together, min((block + 1) * together, groups * blocks)
+    size, base = numbers * columns, worker * together * numbers * columns
+    for i in range(numbers):
+        for unit in range(first, last):
+            g, k = unit // blocks, unit % blocks
+            at = i * row + g * share + k * columns
+            if unit == first:
+                fetch(weight, at + AHEAD * row, at + AHEAD * row + (last - first) * columns)
+            into, count = base + (unit - first) * size + i * columns, min(columns, share - k * columns)
+            some, panel = weight[at : at + count], panels[into : into + count]
+            for n in range(count):
+                panel[n] = some[n]
+    for unit in range(first, last):
+        g, k = unit // blocks, unit % blocks
+        first_filter = g * share + k * columns
+        for p in range(phases.shape[0]):
+            tall, wide, pixel = phases[p, 1] - phases[p, 0], phases[p, 3], phases[p, 4]
+            segment, several, length = phases[p, 5], phases[p, 6], phases[p, 7]
+            tile(
+                a, g * depth, a_rows, pixel, images * tall * wide, a_segments, segment, several, length, 1, panels,
+                base + (unit - first) * size, b_segments, columns, c, first_filter, c_rows, min(columns, share - k * columns),
+                start, bias, first_filter, finish, scale, more,
+            )  # fmt: skip
 
 
 @kernel
@@ -121,11 +156,16 @@ def pack_by_data(weight, packed, groups, columns, slices, block):
 # passes ---------------------------------------------------------------------------------------------------------------
 
 
-def forward(x: Any, weight: Any, bias: Any, y: Any, view: View, relu: bool = False) -> None:
-    """Write y = x convolved with weight, plus bias; with `relu`, what is negative becomes 0."""
+def forward(
+    x: Any, weight: Any, bias: Any, y: Any, view: View, relu: bool = False, scale: Any = None, more: Any = None
+) -> None:
+    """Write y = x convolved with weight, times `scale` (K,), plus bias, plus `more`, an array like y; then the ReLU."""
     columns, numbers = host().columns(x.dtype), weight.size // view.filters
     b, b_step, b_group, b_block = weight.reshape(-1), view.filters, view.share, columns
-    if not view.depthwise and view.share > columns and weight.nbytes > PACKED and len(x) * prod(view.output) > REUSED:
+    if not view.depthwise and view.share > columns and weight.nbytes > PACKED:
+        if len(x) * prod(view.output) <= FEW:
+            _launch_packing(x, weight, bias, y, view, relu, scale, more)
+            return
         blocks = ceil(view.share / columns)
         b, b_step = scratch(view.groups * blocks * numbers * columns, dtype=x.dtype), columns
         b_group, b_block = blocks * numbers * columns, numbers * columns
@@ -134,8 +174,29 @@ def forward(x: Any, weight: Any, bias: Any, y: Any, view: View, relu: bool = Fal
     plan = forward_plan(view, len(x), x.itemsize, columns, b_step)
     _launch_sweep(
         plan, x, view.stride[0], b, b_group, b_block, b_step, bias, y, 1, view.groups, view.depth, view.share, view.depthwise,
-        relu,
+        relu, scale, more,
     )  # fmt: skip
+
+
+def _launch_packing(x: Any, weight: Any, bias: Any, y: Any, view: View, relu: bool, scale: Any, more: Any) -> None:
+    """Launch a sweep over few pixels: a thread lays out the filters that it is about to need, for itself."""
+    columns, numbers = host().columns(x.dtype), weight.size // view.filters
+    units = view.groups * ceil(view.share / columns)
+    together = max(1, min(units // BLOCKS, cache_size(2) // 2 // (numbers * columns * x.itemsize)))
+    plan = whole_plan(view, len(x), columns)
+    launch(
+        sweep_packing, ceil(units / together),
+        x.reshape(-1), len(x), view.depth, plan.phases, plan.a_rows, plan.a_segments, weight.reshape(-1), view.filters, numbers,
+        together, scratch(workers() * together * numbers * columns, dtype=x.dtype), plan.b_segments, columns,
+        *_finish(x, bias, relu, scale, more), y.reshape(-1), plan.c_rows, view.groups, view.share,
+    )  # fmt: skip
+
+
+def _finish(a: Any, bias: Any, relu: bool, scale: Any, more: Any) -> tuple[Any, ...]:
+    """Return how sums are finished as kernels take it: bias, what is asked for, scale, more; an empty array for None."""
+    none, asked = a.reshape(-1)[:0], RELU * relu + SCALE * (scale is not None) + MORE * (more is not None)
+    bias, scale, more = (none if one is None else one.reshape(-1) for one in (bias, scale, more))
+    return bias, asked, scale, more
 
 
 def by_data(weight: Any, grad_y: Any, grad_x: Any, view: View) -> None:
@@ -149,13 +210,14 @@ def by_data(weight: Any, grad_y: Any, grad_x: Any, view: View) -> None:
         launch(pack_by_data, places * slices, weight.reshape(places, view.depth, -1), b, view.groups, columns, slices)
     _launch_sweep(
         plan, grad_y, 1, b, blocks * b_block, b_block, columns, None, grad_x, view.stride[0], view.groups, view.share,
-        view.depth, view.depthwise, False,
+        view.depth, view.depthwise,
     )  # fmt: skip
 
 
 def _launch_sweep(
     plan: Sweep, a: Any, a_step: int, b: Any, b_group: int, b_block: int, b_step: int, bias: Any, c: Any, c_step: int,
-    groups: int, depth: int, share: int, depthwise: bool, relu: bool,
+    groups: int, depth: int, share: int, depthwise: bool, relu: bool = False,
+    scale: Any = None, more: Any = None,
 ) -> None:  # fmt: skip
     """Launch a sweep; a_step, c_step: rows of a and of c from one row of the grid to the next."""
     columns = host().columns(a.dtype)
@@ -165,7 +227,7 @@ def _launch_sweep(
         sweep_per_channel if depthwise else sweep, plan.blocks,
         a.reshape(-1), len(a), prod(a.shape[1:]), a_step * prod(a.shape[2:]), depth, plan.together, plan.rows, plan.parts,
         ceil(c.shape[1] / c_step), plan.phases, plan.a_rows, plan.a_segments, b, b_group, b_block, plan.b_segments, b_step,
-        columns, a[:0, 0, 0, 0] if bias is None else bias, relu, c.reshape(-1), plan.c_rows, prod(c.shape[1:]),
+        columns, *_finish(a, bias, relu, scale, more), c.reshape(-1), plan.c_rows, prod(c.shape[1:]),
         c_step * prod(c.shape[2:]), groups, share, int(depthwise),
     )  # fmt: skip
 

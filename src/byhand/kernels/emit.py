@@ -10,7 +10,8 @@ from numba import types
 from numba.extending import intrinsic
 
 from byhand.kernels.host import host
-from byhand.kernels.vectors import BIT, LINE, REALS, WORD, Vectors, plain, prefetch
+from byhand.kernels.tile import MORE, RELU, SCALE
+from byhand.kernels.vectors import LINE, REALS, WORD, Vectors, plain, prefetch
 
 
 class How(NamedTuple):
@@ -36,23 +37,25 @@ def tile_intrinsic(dtype: str, how: str) -> Any:
     @intrinsic
     def tile(
         typing, a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segments, b_step,
-        c, c_start, c_rows, columns, start, bias, bias_start, relu,
+        c, c_start, c_rows, columns, start, bias, bias_start, finish, scale, more,
     ):  # fmt: skip
         def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            (a, a_start, a_rows, first, rows, segments_at, segment, segments, length, a_step, b, b_start, b_segments, b_step, c,
-             c_start, c_rows, columns, start, bias, bias_start, relu) = plain(context, builder, signature, values)  # fmt: skip
+            (
+                a, a_start, a_rows, first, rows, segments_at, segment, segments, length, a_step, b, b_start, b_segments, b_step,
+                c, c_start, c_rows, columns, start, bias, bias_start, finish, scale, more,
+            ) = plain(context, builder, signature, values)  # fmt: skip
             at = partial(_at, builder, REALS[dtype])
             given = [
                 at(a, a_start), at(a_rows, first, WORD), rows, at(segments_at, segment, WORD), segments, length, a_step,
                 at(b, b_start), at(b_segments, segment, WORD), b_step, at(c, c_start), at(c_rows, first, WORD), columns, start,
-                at(bias, bias_start), builder.zext(relu, WORD) if relu.type == BIT else relu,
+                at(bias, bias_start), finish, at(scale, bias_start), at(more, c_start),
             ]  # fmt: skip
             _call_panel(builder, dtype, how, columns, given)
             return context.get_dummy_value()
 
         return types.void(
             a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segments, b_step,
-            c, c_start, c_rows, columns, start, bias, bias_start, relu,
+            c, c_start, c_rows, columns, start, bias, bias_start, finish, scale, more,
         ), codegen  # fmt: skip
 
     return tile
@@ -155,7 +158,8 @@ def _panel(module: Any, dtype: str, lanes: int, vectors: int, masked: bool, how:
     if name in module.globals:
         return module.globals[name]
     number, words = REALS[dtype].as_pointer(), WORD.as_pointer()
-    kinds = [number, words, WORD, words, WORD, WORD, WORD, number, words, WORD, number, words, WORD, WORD, number, WORD]
+    kinds = [number, words, WORD, words, WORD, WORD, WORD, number, words, WORD, number, words, WORD, WORD, number, WORD,
+             number, number]  # fmt: skip
     if how == "scatter":
         kinds = [number, words, WORD, words, WORD, number, number, words, WORD]
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
@@ -207,7 +211,8 @@ class Panel(Vectors):
         super().__init__(function, dtype, lanes, vectors, masked)
         self.how = how
         (self.a, self.a_rows, self.rows, self.a_segments, self.segments, self.length, self.a_step, self.b, self.b_segments,
-         self.b_step, self.c, self.c_rows, self.columns, self.start, self.bias, self.relu) = function.args  # fmt: skip
+         self.b_step, self.c, self.c_rows, self.columns, self.start, self.bias, self.finish, self.scale,
+         self.more) = function.args  # fmt: skip
 
     def emit(self) -> None:
         """Write the function: whole tiles as long as there are rows, then fewer and fewer rows at once."""
@@ -246,7 +251,7 @@ class Panel(Vectors):
         build.branch(head)
 
         build.position_at_end(after)
-        self._finish(outer, c_rows)
+        self._finish(outer, c_rows, m)
 
     def _segment(self, a_rows: list[Any], offset: Any, b_start: Any, sums: list[Any]) -> list[Any]:
         """Write the loop over the places of a segment; return the sums after it."""
@@ -299,19 +304,37 @@ class Panel(Vectors):
             phi.add_incoming(biases[i], bias)
         return sums
 
-    def _finish(self, sums: list[Any], c_rows: list[Any]) -> None:
-        """Store the sums, those below 0 as 0 where that is asked for."""
-        build, new = self.builder, self.function.append_basic_block
-        before, clip, after = build.block, new(), new()
-        build.cbranch(build.icmp_signed("!=", self.relu, WORD(0)), clip, after)
-        build.position_at_end(clip)
-        clipped = [build.select(build.fcmp_ordered("<", value, self.zero), self.zero, value) for value in sums]
-        build.branch(after)
-        build.position_at_end(after)
-        for i, (value, other) in enumerate(zip(sums, clipped)):
-            phi = build.phi(self.vector)
-            phi.add_incoming(value, before)
-            phi.add_incoming(other, clip)
-            sums[i] = phi
+    def _finish(self, sums: list[Any], c_rows: list[Any], m: Any) -> None:
+        """Finish the sums as is asked for, and store them."""
+        build, columns = self.builder, range(self.vectors)
+
+        def scaled() -> list[Any]:
+            scales, terms = ([self.load(one, n) for n in columns] for one in (self.scale, self.bias))
+            return [
+                self.multiply_add(value, scales[i % len(columns)], terms[i % len(columns)])
+                for i, value in enumerate(sums)
+            ]
+
+        def added() -> list[Any]:
+            rows = self.rows_at(self.more, self.c_rows, m, len(c_rows))
+            return [
+                build.fadd(value, self.load(rows[i // self.vectors], i % self.vectors)) for i, value in enumerate(sums)
+            ]
+
+        def clipped() -> list[Any]:
+            return [build.select(build.fcmp_ordered("<", value, self.zero), self.zero, value) for value in sums]
+
+        for flag, change in ((SCALE, scaled), (MORE, added), (RELU, clipped)):
+            before, then, after = build.block, *(self.function.append_basic_block() for _ in range(2))
+            build.cbranch(build.icmp_signed("!=", build.and_(self.finish, WORD(flag)), WORD(0)), then, after)
+            build.position_at_end(then)
+            changed = change()
+            build.branch(after)
+            build.position_at_end(after)
+            for i, value in enumerate(changed):
+                phi = build.phi(self.vector)
+                phi.add_incoming(sums[i], before)
+                phi.add_incoming(value, then)
+                sums[i] = phi
         for i, value in enumerate(sums):
             self.store(value, c_rows[i // self.vectors], i % self.vectors)

@@ -28,7 +28,6 @@ BLOCKS = 16  # at least, where the work is shared out: enough for the threads of
 PACKED = (
     256 * 1024
 )  # bytes of weights beyond which they are laid out anew for the sweep: rows far apart miss the caches
-REUSED = 40  # pixels that weights must serve to be worth it
 LANES = 8  # sums over parts of the batch that are added up at the end
 SUMS = 2 * 1024 * 1024  # bytes of such sums at most
 TILES = 4  # of pixels in a block, at least
@@ -209,7 +208,16 @@ def forward_plan(view: View, images: int, size: int, columns: int, b_step: int) 
     """Return how y is swept."""
     row_bytes = size * (view.stride[0] * view.image[1] * view.channels + view.output[1] * view.filters)
     units = view.groups * ceil(view.share / columns)
-    cut = _cut(view, images, view.output, row_bytes, units)
+    return _forward_plan(view, images, b_step, _cut(view, images, view.output, row_bytes, units))
+
+
+@cache
+def whole_plan(view: View, images: int, columns: int) -> Sweep:
+    """Return how y is swept with filters that lie side by side, all pixels at once."""
+    return _forward_plan(view, images, columns, (images, view.output[0], 1))
+
+
+def _forward_plan(view: View, images: int, b_step: int, cut: tuple[int, int, int]) -> Sweep:
     return _sweep_plan(
         forward_runs(view), (*view.image, view.channels), view.stride, (*view.output, view.filters), (1, 1),
         view.dilation[1] == view.groups == 1, view.depth, lambda r, s: (r * view.kernel[1] + s) * view.depth * b_step,

@@ -112,7 +112,7 @@ def pooled_lane(
                     if want_weight:
                         tile_of_list(
                             source, at + group + c, a_rows, 0, a_rows.size, places, list_at, count, 1, 1, values, list_at,
-                            places, 1, sums, filter_at, b_rows, some, ADD, sums, 0, 0,
+                            places, 1, sums, filter_at, b_rows, some, ADD, sums, 0, 0, sums, sums,
                         )  # fmt: skip
                     if want_x:
                         scatter(
@@ -159,7 +159,7 @@ def pooled_sums(
                 tile(
                     source, at + start + i * step[0], a_rows, 0, patch, taps, 0, taps.size, shape[1], step[1],
                     grads, worker * room + k, b_segments, filters, sums, block * patch * filters + k, c_rows,
-                    min(columns, filters - k), ADD, sums, 0, 0,
+                    min(columns, filters - k), ADD, sums, 0, 0, sums, sums,
                 )  # fmt: skip
 
 

@@ -2,13 +2,15 @@
 
     c[m, n] = start[m, n] + sum over t, k of  a[m, t, k] * b[t, k, n]
 
+and, where the call says so, finished before it is stored: c * scale[n] + bias[n], then + more[m, n], then 0 if below 0.
+
 m counts rows of the result (pixels, images, filter places), n at most `columns` of it, t segments and k the places in one.
 Where the numbers lie is given by tables, so that a padded, strided, dilated or grouped convolution, its two gradients and a
 matrix product are all the same sum:
 
     a[m, t, k] = a_start + a_rows[m] + a_segments[t] + k * a_step        (+ n where each column has its own: per channel)
     b[t, k, n] = b_start + b_segments[t] + k * b_step + n                (b_start + t * b_step where all share it: of a list)
-    c[m, n]    = c_start + c_rows[m] + n
+    c[m, n]    = c_start + c_rows[m] + n                         (more[m, n] at the same place; bias, scale: bias_start + n)
 
 The IR keeps a whole tile of sums in registers, rows x vectors of them (host.py), and walks t and k once: each number of b that
 is loaded serves all rows, each of a all columns. What is left over at the edges is done by tiles of fewer rows, and by masks
@@ -25,11 +27,12 @@ from byhand.kernels.host import host
 from byhand.kernels.native import Native
 
 ZERO, ADD, BIAS = 0, 1, 2  # what a sum starts from: 0, what c holds, the bias of its column
+RELU, SCALE, MORE = 1, 2, 4  # how it is finished: any of them together
 
 
 def _sum(
     a_wide, b_wide, a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segments,
-    b_step, c, c_start, c_rows, columns, start, bias, bias_start, relu,
+    b_step, c, c_start, c_rows, columns, start, bias, bias_start, finish, scale, more,
 ):  # fmt: skip
     """Do what the IR does, in rows `first` to `first + rows`, over `segments` segments from `segment` on."""
     for m in range(first, first + rows):
@@ -41,7 +44,9 @@ def _sum(
                 by = b_start + (b_segments[segment + t] + n if b_wide else t * b_step)
                 for k in range(length):
                     total += a[at + k * a_step] * b[by + k * b_step]
-            c[place] = 0.0 if relu and total < 0.0 else total
+            total = total * scale[bias_start + n] + bias[bias_start + n] if finish & SCALE else total
+            total = total + more[place] if finish & MORE else total
+            c[place] = 0.0 if finish & RELU and total < 0.0 else total
 
 
 def _tile(*arguments):

@@ -42,19 +42,26 @@ def create(
     input_shape: Sequence[int] | None = None,
     seed: int | None = 0,
     *,
+    variant: str | None = None,
     auxiliary: bool = False,
     **settings: Any,
 ) -> Model:
     """Return a new model: an architecture for images of (H, W, C) and a number of classes (or their names).
 
     classes, input_shape: by default what the architecture was made for; seed: the first parameters come from it, and stay
-    zeros where it is None; auxiliary: with the heads that helped it train, where it has any; settings: `dtype`, `mean`, `std`,
-    as `nn.Model` takes them.
+    zeros where it is None; variant: "paper" for the paper's own network, where torchvision's differs and byhand has both;
+    auxiliary: with the heads that helped it train, where it has any; settings: `dtype`, `mean`, `std` of `nn.Model`.
     Raises UnknownNameError, or ShapeError where the images are too small for the architecture.
     """
     if name not in ARCHITECTURES:
         raise UnknownNameError("model", name, ARCHITECTURES)
     one = ARCHITECTURES[name]
+    if variant is not None and variant not in one.variants:
+        having = ", ".join(
+            f"{key} ({', '.join(other.variants)})" for key, other in ARCHITECTURES.items() if other.variants
+        )
+        raise ArgumentError(f"{name} has no variant {variant!r}; these have some: {having}")
+    one = one if variant is None else one.variants[variant]
     shape = one.image if input_shape is None else input_shape
     if not isinstance(shape, (tuple, list)) or len(shape) != 3:
         raise ArgumentError(f"input_shape is {input_shape!r}; expected (H, W, C)")

@@ -4,13 +4,16 @@ Krizhevsky, Sutskever & Hinton 2012, "ImageNet classification with deep convolut
 number; the one tower is Krizhevsky 2014, "One weird trick for parallelizing convolutional neural networks", arXiv 1404.5997).
 What was new: ReLU, dropout, overlapping pools, and the size of it all.
 
-    name       differs                                            parameters at 1,000 classes
-    alexnet    one tower, 64-192-384-256-256 filters               61,100,840
+    name                               filters of the convolutions    parameters at 1,000 classes
+    alexnet                             64-192-384-256-256            61,100,840
+    alexnet, variant="paper"            96-256-384-384-256            60,965,224
 
-The paper's is two towers, one a card: 96-256-384-384-256 filters, of which the second, fourth and fifth convolution see only
-their own card's half (`groups=2`), with local response normalisation after the first two, and no padding in the first (of
-images that are 227 pixels wide, whatever the paper says); it has 60,965,224 parameters. This is torchvision's.
+The first is torchvision's, one tower of images of 224 pixels. The paper's is two towers, one a card: its second, fourth and
+fifth convolution see only their own card's half (`groups=2`), local response normalisation follows the first two, and nothing
+is padded in the first, so that images are 227 pixels wide, whatever the paper says.
 """
+
+from functools import partial
 
 from byhand import nn
 from byhand.graph import Tensor
@@ -37,6 +40,28 @@ def alexnet(images: Tensor, classes: int) -> Tensor:
     )(averaged(x, 6))  # fmt: skip
 
 
+def two_towers(images: Tensor, classes: int) -> Tensor:
+    """Return the logits of the paper's network, figure 2; a tower is a half of the channels."""
+    # n = 5, k = 2, alpha = 1e-4, beta = 0.75; the paper multiplies alpha by a sum over five channels, LRN by their mean
+    normal = partial(nn.LRN, 5, alpha=5e-4, beta=0.75, bias=2.0)
+    x = nn.Sequential(
+        nn.Conv2d(96, 11, stride=4, name="conv1"), nn.ReLU(), normal(),  # (227, 227, 3) -> (55, 55, 96)
+        nn.MaxPool2d(3, stride=2),  # -> (27, 27, 96)
+        nn.Conv2d(256, 5, padding=2, groups=2, name="conv2"), nn.ReLU(), normal(),
+        nn.MaxPool2d(3, stride=2),  # -> (13, 13, 256)
+        nn.Conv2d(384, 3, padding=1, name="conv3"), nn.ReLU(),  # here the towers see each other
+        nn.Conv2d(384, 3, padding=1, groups=2, name="conv4"), nn.ReLU(),
+        nn.Conv2d(256, 3, padding=1, groups=2, name="conv5"), nn.ReLU(),
+        nn.MaxPool2d(3, stride=2),  # -> (6, 6, 256)
+    )(images)  # fmt: skip
+    return nn.Sequential(
+        nn.Flatten(),  # -> (9216,)
+        nn.Linear(4096, name="fc6"), nn.ReLU(), nn.Dropout(),
+        nn.Linear(4096, name="fc7"), nn.ReLU(), nn.Dropout(),
+        nn.Linear(classes, name="fc8"),
+    )(averaged(x, 6))  # fmt: skip
+
+
 def averaged(x: Tensor, size: int) -> Tensor:
     """Return maps of size x size pixels, for a classifier that was made for them: the averages of larger ones.
 
@@ -48,6 +73,6 @@ def averaged(x: Tensor, size: int) -> Tensor:
     return nn.AvgPool2d((height // size, width // size), name="avgpool")(x)
 
 
-ARCHITECTURES = {
-    "alexnet": Architecture(alexnet, 2012, "NIPS 25", "ReLU, dropout, overlapping pools; trained on two graphics cards")
-}
+NEW = "ReLU, dropout, overlapping pools; trained on two graphics cards"
+PAPER = Architecture(two_towers, 2012, "NIPS 25", NEW, image=(227, 227, 3))
+ARCHITECTURES = {"alexnet": Architecture(alexnet, 2012, "NIPS 25", NEW, variants={"paper": PAPER})}

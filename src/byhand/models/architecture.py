@@ -1,7 +1,7 @@
 """What `byhand.models` knows of an architecture, besides the function that builds it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of its pixels / 255, as torchvision scales
@@ -16,7 +16,7 @@ class Architecture:
 
     paper: where it was published; new: what was, in a few words; image, classes: what it was made for; mean, std: how pixels
     of such images become numbers; auxiliary: whether `build` takes `auxiliary=True`, and then returns (logits, [(auxiliary
-    logits, weight), ...]).
+    logits, weight), ...]); variants: others of the same name, `variant="paper"` for one.
     """
 
     build: Callable[..., Any]
@@ -28,3 +28,4 @@ class Architecture:
     mean: float | tuple[float, ...] = IMAGENET_MEAN
     std: float | tuple[float, ...] = IMAGENET_STD
     auxiliary: bool = False
+    variants: Mapping[str, "Architecture"] = field(default_factory=dict)

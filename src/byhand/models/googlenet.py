@@ -4,16 +4,21 @@ Szegedy, Liu, Jia, Sermanet, Reed, Anguelov, Erhan, Vanhoucke & Rabinovich 2014,
 1409.4842. What was new: the inception module, whose 1x1 convolutions keep wide layers cheap; means over the image in place
 of fully connected layers; auxiliary heads half way, whose losses reach the early layers while training.
 
-    name       what differs                                      parameters at 1,000 classes
-    googlenet                                                     6,624,904
-               auxiliary=True: two more heads, weight 0.3 each   13,004,888
+    name                          what differs                    parameters at 1,000 classes
+    googlenet                                                      6,624,904
+                                  auxiliary=True: two more heads  13,004,888
+    googlenet, variant="paper"                                     6,998,552
+                                  auxiliary=True                  13,378,280
 
-This is torchvision's network, not quite the paper's: batch norm behind every convolution in place of local response
-normalisation, 3x3 filters where the paper has 5x5, dropout 0.2 for 0.4 before the last layer. The heads' maps of 14x14 become
-4x4 by the paper's means over 5x5; torchvision, whose heads have the same parameters, takes 4x4 windows.
+The first is torchvision's: batch norm behind every convolution in place of the paper's local response normalisation, 3x3
+filters where the paper has 5x5, dropout 0.2 for 0.4 before the last layer. The heads' losses count 0.3 each. Their maps of
+14x14 become 4x4 by the paper's means over 5x5; torchvision, whose heads have the same parameters, takes 4x4 windows.
 """
 
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 from byhand import nn
 from byhand.graph import Tensor
@@ -23,13 +28,34 @@ from byhand.models.blocks import conv_norm
 Heads = list[tuple[Tensor, float]]
 
 
+class Parts(NamedTuple):
+    """What a network is made of: `basic`, a convolution and what follows it, and so on."""
+
+    basic: Callable[..., Tensor]
+    large: int  # size of a module's large filters
+    normal: Callable[[Tensor], Tensor]  # after the first pooling and before the second
+    window: int  # of the fourth pooling
+    dropout: float
+
+
 def googlenet(images: Tensor, classes: int, auxiliary: bool = False) -> Tensor | tuple[Tensor, Heads]:
     """Return the logits; with auxiliary=True (logits, [(auxiliary logits, their weight), ...])."""
+    return network(images, classes, auxiliary, Parts(normed, 3, lambda x: x, 2, 0.2))
+
+
+def paper(images: Tensor, classes: int, auxiliary: bool = False) -> Tensor | tuple[Tensor, Heads]:
+    """Return the logits of the paper's network, its table 1, as `googlenet` does."""
+    return network(images, classes, auxiliary, Parts(biased, 5, local, 3, 0.4))
+
+
+def network(images: Tensor, classes: int, auxiliary: bool, parts: Parts) -> Tensor | tuple[Tensor, Heads]:
+    """Return the logits, with auxiliary=True those of the heads too."""
+    basic, inception = parts.basic, partial(module, parts)
     shrink = partial(nn.MaxPool2d, 3, stride=2, ceil_mode=True)
     x = basic(images, 64, 7, "conv1", stride=2)  # (224, 224, 3) -> (112, 112, 64)
-    x = shrink()(x)  # -> (56, 56, 64)
+    x = parts.normal(shrink()(x))  # -> (56, 56, 64)
     x = basic(x, 64, 1, "conv2")
-    x = basic(x, 192, 3, "conv3")
+    x = parts.normal(basic(x, 192, 3, "conv3"))
     x = shrink()(x)  # -> (28, 28, 192)
     x = inception(x, 64, (96, 128), (16, 32), 32, "inception3a")  # -> (28, 28, 256)
     x = inception(x, 128, (128, 192), (32, 96), 64, "inception3b")  # -> (28, 28, 480)
@@ -39,36 +65,48 @@ def googlenet(images: Tensor, classes: int, auxiliary: bool = False) -> Tensor |
     x = inception(x, 128, (128, 256), (24, 64), 64, "inception4c")
     x = late = inception(x, 112, (144, 288), (32, 64), 64, "inception4d")  # -> (14, 14, 528)
     x = inception(x, 256, (160, 320), (32, 128), 128, "inception4e")  # -> (14, 14, 832)
-    x = nn.MaxPool2d(2, ceil_mode=True)(x)  # -> (7, 7, 832)
+    x = nn.MaxPool2d(parts.window, stride=2, ceil_mode=True)(x)  # -> (7, 7, 832)
     x = inception(x, 256, (160, 320), (32, 128), 128, "inception5a")
     x = inception(x, 384, (192, 384), (48, 128), 128, "inception5b")  # -> (7, 7, 1024)
-    x = nn.Dropout(0.2)(nn.GlobalAvgPool2d()(x))
+    x = nn.Dropout(parts.dropout)(nn.GlobalAvgPool2d()(x))
     logits = nn.Linear(classes, name="fc")(x)
     if not auxiliary:
         return logits
-    return logits, [(head(early, classes, "aux1"), 0.3), (head(late, classes, "aux2"), 0.3)]
+    return logits, [(head(early, classes, "aux1", basic), 0.3), (head(late, classes, "aux2", basic), 0.3)]
 
 
-def basic(x: Tensor, filters: int, kernel: int, name: str, stride: int = 1) -> Tensor:
+def normed(x: Tensor, filters: int, kernel: int, name: str, stride: int = 1) -> Tensor:
     """Return a convolution, a batch norm, a ReLU."""
     return conv_norm(x, filters, kernel, (f"{name}_conv", f"{name}_bn"), stride=stride, eps=1e-3)
 
 
-def inception(x: Tensor, one: int, three: tuple[int, int], five: tuple[int, int], pooled: int, name: str) -> Tensor:
+def biased(x: Tensor, filters: int, kernel: int, name: str, stride: int = 1) -> Tensor:
+    """Return a convolution with a bias, a ReLU."""
+    return nn.ReLU()(nn.Conv2d(filters, kernel, stride=stride, padding=kernel // 2, name=f"{name}_conv")(x))
+
+
+def local(x: Tensor) -> Tensor:
+    """Return a local response normalisation."""
+    return nn.LRN(5)(x)
+
+
+def module(
+    parts: Parts, x: Tensor, one: int, three: tuple[int, int], large: tuple[int, int], pooled: int, name: str
+) -> Tensor:
     """Return an inception module: four looks at the same maps, one behind the other.
 
-    one, pooled: filters of a branch; three, five: filters that reduce, then filters that look.
+    one, pooled: filters of a branch; three, large: filters that reduce, then filters that look.
     """
-    pool = nn.MaxPool2d(3, stride=1, padding=1, ceil_mode=True)(x)
+    basic, pool = parts.basic, nn.MaxPool2d(3, stride=1, padding=1, ceil_mode=True)(x)
     return nn.Concat(name=name)(
         basic(x, one, 1, f"{name}_branch1"),
         basic(basic(x, three[0], 1, f"{name}_branch2_0"), three[1], 3, f"{name}_branch2_1"),
-        basic(basic(x, five[0], 1, f"{name}_branch3_0"), five[1], 3, f"{name}_branch3_1"),
+        basic(basic(x, large[0], 1, f"{name}_branch3_0"), large[1], parts.large, f"{name}_branch3_1"),
         basic(pool, pooled, 1, f"{name}_branch4_1"),
     )
 
 
-def head(x: Tensor, classes: int, name: str) -> Tensor:
+def head(x: Tensor, classes: int, name: str, basic: Callable[..., Tensor]) -> Tensor:
     """Return the logits of an auxiliary head; small maps, of small images, are taken as they are."""
     height, width = x.shape[1:3]
     if height % 4 == 0 and width % 4 == 0:
@@ -80,14 +118,6 @@ def head(x: Tensor, classes: int, name: str) -> Tensor:
     return nn.Linear(classes, name=f"{name}_fc2")(nn.Dropout(0.7)(x))
 
 
-ARCHITECTURES = {
-    "googlenet": Architecture(
-        googlenet,
-        year=2014,
-        paper="arXiv 1409.4842",
-        new="filters of several sizes side by side, auxiliary heads",
-        mean=0.5,
-        std=0.5,
-        auxiliary=True,
-    ),
-}
+NEW = "filters of several sizes side by side, auxiliary heads"
+GOOGLENET = Architecture(googlenet, 2014, "arXiv 1409.4842", NEW, mean=0.5, std=0.5, auxiliary=True)
+ARCHITECTURES = {"googlenet": replace(GOOGLENET, variants={"paper": replace(GOOGLENET, build=paper)})}

@@ -9,6 +9,7 @@ from byhand.ops.arithmetic import add, multiply
 from byhand.ops.avg_pool import avg_pool, global_avg_pool
 from byhand.ops.binary import divide, power, subtract
 from byhand.ops.conv2d import conv2d
+from byhand.ops.conv2d_block import conv2d_block
 from byhand.ops.conv2d_pool import conv2d_max_pool
 from byhand.ops.conv_transpose import conv_transpose2d
 from byhand.ops.dropout import dropout
@@ -20,7 +21,7 @@ from byhand.ops.linear import linear
 from byhand.ops.loss import softmax, softmax_cross_entropy
 from byhand.ops.lrn import lrn
 from byhand.ops.norm import batch_norm
-from byhand.ops.norm_relu import batch_norm_relu, fold_batch_norm
+from byhand.ops.norm_relu import batch_norm_relu
 from byhand.ops.op import DEFAULT_HAND, HANDS, REGISTRY, Op, get
 from byhand.ops.pool import max_pool
 from byhand.ops.reduce import (
@@ -57,6 +58,7 @@ __all__ = [
     "clip",
     "concat",
     "conv2d",
+    "conv2d_block",
     "conv2d_max_pool",
     "conv2d_relu",
     "conv_transpose2d",
@@ -66,7 +68,6 @@ __all__ = [
     "erf",
     "exp",
     "flatten",
-    "fold_batch_norm",
     "gelu",
     "get",
     "global_avg_pool",

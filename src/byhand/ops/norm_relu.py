@@ -1,15 +1,11 @@
-"""batch_norm_relu and fold_batch_norm: what a program makes of a batch norm and its neighbours.
+"""batch_norm_relu: what a program makes of a batch norm and its neighbours.
 
     batch_norm_relu  y = relu(batch_norm(x) + shortcut): a block of a residual network ends so; shortcut may be missing
 
 Each number is then read and written once, where three ops would do it three times. Backward needs y for the ReLU: with g the
 gradient where y > 0 and else 0, grad_shortcut = g, and batch_norm goes on from g.
 
-    fold_batch_norm  folded = weight * s,  shift = (bias - mean) * s + beta,  s = gamma / sqrt(variance + eps)
-
-With running statistics a batch norm is a factor and a term for each filter, which the convolution before it can take over.
-
-Sources: He et al. 2015, arXiv 1512.03385 (the block); Jacob et al. 2017, section 3.2, arXiv 1712.05877 (folding).
+Source: He et al. 2015, arXiv 1512.03385.
 """
 
 from math import prod
@@ -18,7 +14,6 @@ import numpy as np
 
 from byhand.errors import ShapeError
 from byhand.kernels import compiled, kernel, launch, scratch
-from byhand.kernels.kernel import share
 from byhand.ops.norm import (
     batch_contract,
     batch_cut,
@@ -211,132 +206,4 @@ batch_norm_relu = Op(
     compiled=(batch_norm_relu_compiled, batch_norm_relu_backward_compiled),
     sample=sample,
     state=("running_mean", "running_var"),
-)
-
-
-# fold_batch_norm ------------------------------------------------------------------------------------------------------
-
-
-def fold_contract(weight, gamma, beta, running_mean, running_var, bias=None, *, eps=1e-5):
-    """Fold a batch norm into the filters before it: weight (..., K), all else (K,) -> folded like weight, shift (K,).
-
-    >>> import byhand as bh, numpy as np
-    >>> one, zero = np.ones(2), np.zeros(2)
-    >>> bh.fold_batch_norm(np.ones((1, 2)), np.array([1.0, 2.0]), zero, zero, one, eps=0)
-    array([[1., 2.]])
-    """
-    if len(weight) < 2:
-        raise ShapeError(f"weight has the shape {weight}; expected (..., K)")
-    filters = weight[-1:]
-    given = {"gamma": gamma, "beta": beta, "running_mean": running_mean, "running_var": running_var, "bias": bias}
-    for name, shape in given.items():
-        if shape != filters and not (name == "bias" and shape is None):
-            raise ShapeError(
-                f"{name} has the shape {shape}; expected {filters}, one number a filter of weight {weight}"
-            )
-    return Call({"folded": weight, "shift": filters}, {"eps": float(eps)}, flops=prod(weight) + 6 * weight[-1])
-
-
-def fold_batch_norm_loops(weight, gamma, beta, running_mean, running_var, bias, folded, shift, *, eps):
-    for k in range(gamma.size):
-        scale = gamma[k] / np.sqrt(running_var[k] + eps)
-        shift[k] = ((0.0 if bias is None else bias[k]) - running_mean[k]) * scale + beta[k]
-        for place in np.ndindex(weight.shape[:-1]):
-            folded[*place, k] = weight[*place, k] * scale
-
-
-def fold_batch_norm_backward_loops(weight, gamma, running_var, grad_folded, grad_weight, grad_gamma, *, eps):
-    for k in range(gamma.size):
-        inv_std, total = 1.0 / np.sqrt(running_var[k] + eps), 0.0
-        for place in np.ndindex(weight.shape[:-1]):
-            total += grad_folded[*place, k] * weight[*place, k] * inv_std
-            if grad_weight is not None:
-                grad_weight[*place, k] = grad_folded[*place, k] * gamma[k] * inv_std
-        if grad_gamma is not None:
-            grad_gamma[k] = total
-
-
-def fold_batch_norm_arrays(weight, gamma, beta, running_mean, running_var, bias, folded, shift, *, eps):
-    scale = gamma / np.sqrt(running_var + eps)
-    shift[...] = ((0 if bias is None else bias) - running_mean) * scale + beta
-    np.multiply(weight, scale, out=folded)
-
-
-def fold_batch_norm_backward_arrays(weight, gamma, running_var, grad_folded, grad_weight, grad_gamma, *, eps):
-    inv_std = 1 / np.sqrt(running_var + eps)
-    if grad_weight is not None:
-        grad_weight[...] = grad_folded * (gamma * inv_std)
-    if grad_gamma is not None:
-        grad_gamma[...] = (grad_folded * weight).reshape(-1, gamma.size).sum(0) * inv_std
-
-
-@kernel
-def fold_rows(weight, gamma, beta, running_mean, running_var, bias, folded, shift, eps, rows, block):
-    """Fold some rows of weight (P, K); the first block writes the shift."""
-    filters = gamma.size
-    for k in range(filters if block == 0 else 0):
-        given = bias[k] if bias.size > 0 else 0.0
-        shift[k] = (given - running_mean[k]) * (gamma[k] / np.sqrt(running_var[k] + eps)) + beta[k]
-    for p in range(block * rows, min((block + 1) * rows, weight.shape[0])):
-        row, into = weight[p], folded[p]
-        for k in range(filters):
-            into[k] = row[k] * (gamma[k] / np.sqrt(running_var[k] + eps))
-
-
-@kernel
-def fold_backward_columns(weight, gamma, running_var, grad_folded, grad_weight, grad_gamma, eps, block):
-    inv_std, total = 1.0 / np.sqrt(running_var[block] + eps), 0.0
-    for p in range(weight.shape[0]):
-        total += grad_folded[p, block] * weight[p, block] * inv_std
-        if grad_weight is not None:
-            grad_weight[p, block] = grad_folded[p, block] * gamma[block] * inv_std
-    if grad_gamma is not None:
-        grad_gamma[block] = total
-
-
-ROWS = 256  # of weight that a block folds
-
-
-@compiled
-def fold_batch_norm_compiled(weight, gamma, beta, running_mean, running_var, bias, folded, shift, *, eps):
-    rows, given = weight.reshape(-1, gamma.size), gamma[:0] if bias is None else bias
-    launch(
-        fold_rows, share(len(rows), ROWS), rows, gamma, beta, running_mean, running_var, given,
-        folded.reshape(rows.shape), shift, eps, ROWS,
-    )  # fmt: skip
-
-
-@compiled
-def fold_batch_norm_backward_compiled(weight, gamma, running_var, grad_folded, grad_weight, grad_gamma, *, eps):
-    rows = weight.reshape(-1, gamma.size)
-    grad = None if grad_weight is None else grad_weight.reshape(rows.shape)
-    launch(
-        fold_backward_columns,
-        gamma.size,
-        rows,
-        gamma,
-        running_var,
-        grad_folded.reshape(rows.shape),
-        grad,
-        grad_gamma,
-        eps,
-    )
-
-
-def fold_sample(draw):
-    """Draw a legal call."""
-    filters = draw.integer(1, 17)
-    weight = draw.array(draw.integer(1, 3), draw.integer(1, 3), draw.integer(1, 4), filters)
-    gamma, beta, mean, var = (draw.array(filters) for _ in range(4))
-    bias = draw.array(filters) if draw.choice([True, False]) else None
-    return (weight, gamma, beta, mean, abs(var) + 0.5, bias), {"eps": 0.1}
-
-
-fold_batch_norm = Op(
-    "fold_batch_norm",
-    fold_contract,
-    loops=(fold_batch_norm_loops, fold_batch_norm_backward_loops),
-    arrays=(fold_batch_norm_arrays, fold_batch_norm_backward_arrays),
-    compiled=(fold_batch_norm_compiled, fold_batch_norm_backward_compiled),
-    sample=fold_sample,
 )
