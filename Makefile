@@ -11,7 +11,7 @@ run: .venv/installed
 	@$(BIN)/byhand train
 
 test: .venv/installed-dev
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: .venv/installed-dev
 	@$(BIN)/ruff format --check .
