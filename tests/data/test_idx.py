@@ -5,7 +5,6 @@ import math
 import os
 import struct
 import tracemalloc
-import zlib
 
 import numpy as np
 import pytest
@@ -194,7 +193,7 @@ def test_mutated_files_give_an_array_or_one_line(tmp_path, data):
     with peak_below(len(data) + 64e6):
         try:
             array = idx.read(path)
-            plain = zlib.decompress(data, 31) if data[:2] == b"\x1f\x8b" else data
+            plain = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
             assert array.nbytes + 4 + 4 * array.ndim == len(plain)
             assert array.size == math.prod(array.shape)
         except ByhandError as error:

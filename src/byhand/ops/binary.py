@@ -293,20 +293,14 @@ def power_backward_loops(a, b, grad_y, grad_a, grad_b):
     both_backward((power_slope_a, power_slope_b), a, b, grad_y, grad_a, grad_b)
 
 
-def _each(b, shape):
-    """Return b repeated for real: NumPy takes a lone exponent of 0.5 for a square root, NaN of minus infinity."""
-    return np.broadcast_to(b, shape).copy()
-
-
 def power_arrays(a, b, y):
-    np.power(a, _each(b, y.shape), out=y)
+    y[...] = np.float_power(a, b)  # `**` takes a lone exponent of 0.5 for a square root, NaN of minus infinity
 
 
 def power_backward_arrays(a, b, grad_y, grad_a, grad_b):
-    b = _each(b, grad_y.shape)
     flat = (a == 0) & (b >= 0)
-    of_a = lambda: np.where(b == 0, 0, grad_y * (b * a ** (b - 1)))  # noqa: E731
-    of_b = lambda: np.where(flat, 0, grad_y * (a**b * np.log(np.where(flat, 1, a))))  # noqa: E731
+    of_a = lambda: np.where(b == 0, 0, grad_y * (b * np.float_power(a, b - 1)))  # noqa: E731
+    of_b = lambda: np.where(flat, 0, grad_y * (np.float_power(a, b) * np.log(np.where(flat, 1, a))))  # noqa: E731
     sums((of_a, of_b), grad_a, grad_b)
 
 

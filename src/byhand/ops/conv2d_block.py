@@ -251,7 +251,12 @@ def sample(draw):
     statistics = [None] * 4
     if draw.choice([True, False]):
         gamma, beta, mean, var = (draw.array(y[-1]) for _ in range(4))
-        statistics = [gamma, beta, mean, abs(var) + 0.5]
+        statistics = [
+            gamma,
+            abs(beta) + 0.25,
+            mean,
+            abs(var) + 0.5,
+        ]  # what is the mean becomes beta: not 0, where a ReLU bends
     shortcut = draw.array(*y) if draw.choice([True, False]) else None
     return (x, weight, bias, *statistics, shortcut), attributes | {"eps": 0.1, "relu": draw.choice([True, False])}
 
