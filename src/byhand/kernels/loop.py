@@ -3,6 +3,10 @@
 A table is rows of three words: a kernel's entry, the address of its packed arguments, its blocks. An entry of 0 stands for
 lanes, lists of launches of which none needs another's, each run by one thread: the address is then that of a list of tables,
 one a lane, the last word their end. Lanes and blocks are what threads share out.
+
+Each thread begins with blocks of its own, the same ones in every launch, so that it finds in its cache what it wrote there in
+the last. One that is done takes over what others have not begun: where another program slows a core down, the rest of them
+lose little. Which thread runs a block changes no bit of it.
 """
 
 from __future__ import annotations
@@ -22,9 +26,11 @@ from numba.extending import intrinsic
 
 from byhand.kernels import cache as disk
 from byhand.kernels.host import processor
+from byhand.kernels.threads import MOST
 
 WORD = ir.IntType(64)
 ROW = 24  # bytes of a row
+APART = 128  # bytes between the counters of two threads: two cache lines, as some processors fetch them in pairs
 ARM = binding.get_default_triple().startswith(("aarch64", "arm64"))
 FLUSH = 1 << 24 if ARM else (1 << 15) | (1 << 6)  # results below 1.2e-38 become 0, and such arguments count as 0
 SIGNATURE = types.void(*[types.intp] * 6)
@@ -50,6 +56,39 @@ def move(typing: Any, address: Any, step: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(types.intp, types.intp), codegen
+
+
+@intrinsic
+def counters(typing: Any) -> Any:
+    """Return the address of a counter for each thread, on the stack."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        with builder.goto_entry_block():
+            return builder.ptrtoint(builder.alloca(ir.IntType(8), APART * MOST), WORD)
+
+    return types.intp(), codegen
+
+
+@intrinsic
+def put(typing: Any, address: Any, value: Any) -> Any:
+    """Write a word."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        builder.store(arguments[1], builder.inttoptr(arguments[0], WORD.as_pointer()))
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp), codegen
+
+
+@intrinsic
+def take(typing: Any, address: Any) -> Any:
+    """Return a counter's number, and add 1 to it; no two threads get the same."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = builder.inttoptr(arguments[0], WORD.as_pointer())
+        return builder.atomic_rmw("add", pointer, WORD(1), "monotonic")
+
+    return types.intp(types.intp), codegen
 
 
 @intrinsic
@@ -104,30 +143,39 @@ def _control(builder: Any, value: Any) -> Any:
 
 
 @njit(error_model="numpy")
-def share(entry, address, blocks, worker, workers):
-    """Do one worker's share of a launch."""
+def share(entry, address, blocks, counts, worker, workers):
+    """Do one worker's share of a launch, then what is left of the others'."""
     before = flush_denormals()
-    for block in range(worker * blocks // workers, (worker + 1) * blocks // workers):
-        if entry != 0:
-            call(entry, address, block, worker)
-        else:
-            for row in range(word(address + 8 * block), word(address + 8 * block + 8), ROW):
-                for part in range(word(row + 16)):
-                    call(word(row), word(row + 8), part, 0)
+    for turn in range(workers):
+        owner = (worker + turn) % workers
+        count, end = counts + APART * owner, (owner + 1) * blocks // workers
+        block = take(count)
+        while block < end:
+            if entry != 0:
+                call(entry, address, block, worker)
+            else:
+                for row in range(word(address + 8 * block), word(address + 8 * block + 8), ROW):
+                    for part in range(word(row + 16)):
+                        call(word(row), word(row + 8), part, 0)
+            block = take(count)
     restore(before)
 
 
 def run(table, count, moves, moved, steps, workers):
     """Run a table `steps` times; after each time the words that `moves` names (address, stride) move on."""
+    counts = counters()
     for _ in range(steps):
         for i in range(count):
             row = table + ROW * i
             entry, address, blocks = word(row), word(row + 8), word(row + 16)
             if workers == 1 or blocks == 1:
-                share(entry, address, blocks, 0, 1)
+                put(counts, 0)
+                share(entry, address, blocks, counts, 0, 1)
             else:
+                for worker in range(workers):
+                    put(counts + APART * worker, worker * blocks // workers)
                 for worker in prange(workers):
-                    share(entry, address, blocks, worker, workers)
+                    share(entry, address, blocks, counts, worker, workers)
         for i in range(moved):
             move(word(moves + 16 * i), word(moves + 16 * i + 8))
     for i in range(moved):
