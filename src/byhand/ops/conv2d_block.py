@@ -74,106 +74,76 @@ def contract(
 STILL = {"momentum": 0.0, "training": False}  # a norm by running statistics, which stay as they are
 
 
-def _forward(
-    convolve, normalise, x, weight, bias, gamma, beta, running_mean, running_var, shortcut, y, eps, relu, view
-):
-    convolve(x, weight, bias, y, **view)
-    if gamma is not None:
-        spare = np.empty_like(gamma), np.empty_like(gamma)
-        normalise(y.copy(), gamma, beta, running_mean, running_var, y, *spare, eps=eps, **STILL)
+def _norm(normalise, gamma, beta, running_mean, running_var, y, eps):
+    """Normalise y in place."""
+    spare = np.empty_like(gamma), np.empty_like(gamma)
+    normalise(y.copy(), gamma, beta, running_mean, running_var, y, *spare, eps=eps, **STILL)
+
+
+def _finish(shortcut, y, relu):
     if shortcut is not None:
         y += shortcut
     if relu:
         y[...] = np.where(y < 0, 0, y)
 
 
-def _backward(
-    convolve, convolve_back, normalise_back, x, weight, bias, gamma, running_mean, running_var, y, grad_y, grad_x, grad_weight,
-    grad_bias, grad_gamma, grad_beta, grad_shortcut, eps, relu, view,
-):  # fmt: skip
-    g = np.where(y <= 0, 0, grad_y) if relu else grad_y
-    if grad_shortcut is not None:
-        grad_shortcut[...] = g
-    if gamma is not None:
-        seen, after = np.empty_like(y), g
-        convolve(x, weight, bias, seen, **view)
-        g, inv_std = np.empty_like(y), 1 / np.sqrt(running_var + eps)
-        normalise_back(seen, gamma, running_mean, inv_std, after, g, grad_gamma, grad_beta, eps=eps, **STILL)
-    convolve_back(x, weight, g, grad_x, grad_weight, grad_bias, **view)
+def _before_norm(back, seen, gamma, running_mean, running_var, g, grad_gamma, grad_beta, eps):
+    """Return the gradient of what the norm saw."""
+    grad, inv_std = np.empty_like(seen), 1 / np.sqrt(running_var + eps)
+    back(seen, gamma, running_mean, inv_std, g, grad, grad_gamma, grad_beta, eps=eps, **STILL)
+    return grad
 
 
 def conv2d_block_loops(
-    x,
-    weight,
-    bias,
-    gamma,
-    beta,
-    running_mean,
-    running_var,
-    shortcut,
-    y,
-    *,
-    stride,
-    padding,
-    dilation,
-    groups,
-    eps,
-    relu,
-):
-    view = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
-    _forward(
-        conv2d_loops, batch_norm_loops, x, weight, bias, gamma, beta, running_mean, running_var, shortcut, y, eps,
-        relu, view,
-    )  # fmt: skip
+    x, weight, bias, gamma, beta, running_mean, running_var, shortcut, y, *, stride, padding, dilation, groups, eps, relu,
+):  # fmt: skip
+    conv2d_loops(x, weight, bias, y, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    if gamma is not None:
+        _norm(batch_norm_loops, gamma, beta, running_mean, running_var, y, eps)
+    _finish(shortcut, y, relu)
 
 
 def conv2d_block_backward_loops(
     x, weight, bias, gamma, running_mean, running_var, y, grad_y, grad_x, grad_weight, grad_bias, grad_gamma, grad_beta,
     grad_shortcut, *, stride, padding, dilation, groups, eps, relu,
 ):  # fmt: skip
-    view = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
-    _backward(
-        conv2d_loops, conv2d_backward_loops, batch_norm_backward_loops, x, weight, bias, gamma,
-        running_mean, running_var, y, grad_y, grad_x, grad_weight, grad_bias, grad_gamma, grad_beta, grad_shortcut, eps, relu,
-        view,
-    )  # fmt: skip
+    view, g = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}, grad_y
+    if relu:
+        g = np.where(y <= 0, 0, grad_y)
+    if grad_shortcut is not None:
+        grad_shortcut[...] = g
+    if gamma is not None:
+        seen = np.empty_like(y)
+        conv2d_loops(x, weight, bias, seen, **view)
+        back = batch_norm_backward_loops
+        g = _before_norm(back, seen, gamma, running_mean, running_var, g, grad_gamma, grad_beta, eps)
+    conv2d_backward_loops(x, weight, g, grad_x, grad_weight, grad_bias, **view)
 
 
 def conv2d_block_arrays(
-    x,
-    weight,
-    bias,
-    gamma,
-    beta,
-    running_mean,
-    running_var,
-    shortcut,
-    y,
-    *,
-    stride,
-    padding,
-    dilation,
-    groups,
-    eps,
-    relu,
-):
-    view = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
-    _forward(
-        conv2d_arrays, batch_norm_arrays, x, weight, bias, gamma, beta, running_mean, running_var, shortcut, y,
-        eps, relu, view,
-    )  # fmt: skip
+    x, weight, bias, gamma, beta, running_mean, running_var, shortcut, y, *, stride, padding, dilation, groups, eps, relu,
+):  # fmt: skip
+    conv2d_arrays(x, weight, bias, y, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    if gamma is not None:
+        _norm(batch_norm_arrays, gamma, beta, running_mean, running_var, y, eps)
+    _finish(shortcut, y, relu)
 
 
 def conv2d_block_backward_arrays(
     x, weight, bias, gamma, running_mean, running_var, y, grad_y, grad_x, grad_weight, grad_bias, grad_gamma, grad_beta,
     grad_shortcut, *, stride, padding, dilation, groups, eps, relu,
 ):  # fmt: skip
-    view = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
-    _backward(
-        conv2d_arrays, conv2d_backward_arrays, batch_norm_backward_arrays, x, weight, bias, gamma,
-        running_mean, running_var, y, grad_y, grad_x, grad_weight, grad_bias, grad_gamma, grad_beta, grad_shortcut, eps, relu,
-        view,
-    )  # fmt: skip
+    view, g = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}, grad_y
+    if relu:
+        g = np.where(y <= 0, 0, grad_y)
+    if grad_shortcut is not None:
+        grad_shortcut[...] = g
+    if gamma is not None:
+        seen = np.empty_like(y)
+        conv2d_arrays(x, weight, bias, seen, **view)
+        back = batch_norm_backward_arrays
+        g = _before_norm(back, seen, gamma, running_mean, running_var, g, grad_gamma, grad_beta, eps)
+    conv2d_backward_arrays(x, weight, g, grad_x, grad_weight, grad_bias, **view)
 
 
 # compiled: the sums are finished in registers, kernels/tile.py --------------------------------------------------------
@@ -199,23 +169,8 @@ def before_finish(y, grad_y, grad, relu, block):
 
 @compiled
 def conv2d_block_compiled(
-    x,
-    weight,
-    bias,
-    gamma,
-    beta,
-    running_mean,
-    running_var,
-    shortcut,
-    y,
-    *,
-    stride,
-    padding,
-    dilation,
-    groups,
-    eps,
-    relu,
-):
+    x, weight, bias, gamma, beta, running_mean, running_var, shortcut, y, *, stride, padding, dilation, groups, eps, relu,
+):  # fmt: skip
     view, scale, term = view_of(x, weight, y.shape, stride, padding, dilation, groups), None, bias
     if gamma is not None:
         scale, term = scratch(2, gamma.size, dtype=x.dtype)
