@@ -78,9 +78,25 @@ def test_a_worker_is_the_number_of_a_thread(threads):
         assert workers() == threads
     assert set(x) <= set(range(threads))
     if threads <= together:  # where there are fewer cores, one that comes late finds nothing left to do
-        assert [x[worker * 100 // threads] for worker in range(threads)] == list(
-            range(threads)
-        )  # each begins with its own
+        firsts = [int(x[worker * 100 // threads]) for worker in range(threads)]
+        assert firsts == [*range(threads)]  # each begins with blocks of its own
+
+
+@kernel
+def tell_worker_late(x, block, worker):
+    """Say who does a block: at once in the first half, after a millisecond or two in the second."""
+    last = 0.5
+    for _ in range(1_000_000 if block >= x.size // 2 else 0):
+        last = last * 3.7 * (1.0 - last)
+    x[block] = worker + 0.0 * last
+
+
+def test_a_worker_that_is_done_takes_over_what_another_has_not_begun():
+    x, together = np.full(100, -1.0), min(2, workers())
+    with limit(together):
+        launch(tell_worker_late, 100, x)
+    assert set(x[:50]) == {0}
+    assert set(x[50:]) == set(range(together))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

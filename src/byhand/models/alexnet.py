@@ -54,6 +54,11 @@ def two_towers(images: Tensor, classes: int) -> Tensor:
         nn.Conv2d(256, 3, padding=1, groups=2, name="conv5"), nn.ReLU(),
         nn.MaxPool2d(3, stride=2),  # -> (6, 6, 256)
     )(images)  # fmt: skip
+    return classifier(x, classes)
+
+
+def classifier(x: Tensor, classes: int) -> Tensor:
+    """Return the logits of maps of 6 x 6 pixels, by the three layers that papers of these years have."""
     return nn.Sequential(
         nn.Flatten(),  # -> (9216,)
         nn.Linear(4096, name="fc6"), nn.ReLU(), nn.Dropout(),

@@ -29,9 +29,9 @@ Heads = list[tuple[Tensor, float]]
 
 
 class Parts(NamedTuple):
-    """What a network is made of: `basic`, a convolution and what follows it, and so on."""
+    """What torchvision's network and the paper's differ in."""
 
-    basic: Callable[..., Tensor]
+    basic: Callable[..., Tensor]  # a convolution and what follows it
     large: int  # size of a module's large filters
     normal: Callable[[Tensor], Tensor]  # after the first pooling and before the second
     window: int  # of the fourth pooling
@@ -40,12 +40,12 @@ class Parts(NamedTuple):
 
 def googlenet(images: Tensor, classes: int, auxiliary: bool = False) -> Tensor | tuple[Tensor, Heads]:
     """Return the logits; with auxiliary=True (logits, [(auxiliary logits, their weight), ...])."""
-    return network(images, classes, auxiliary, Parts(normed, 3, lambda x: x, 2, 0.2))
+    return network(images, classes, auxiliary, Parts(basic=normed, large=3, normal=lambda x: x, window=2, dropout=0.2))
 
 
 def paper(images: Tensor, classes: int, auxiliary: bool = False) -> Tensor | tuple[Tensor, Heads]:
     """Return the logits of the paper's network, its table 1, as `googlenet` does."""
-    return network(images, classes, auxiliary, Parts(biased, 5, local, 3, 0.4))
+    return network(images, classes, auxiliary, Parts(basic=biased, large=5, normal=local, window=3, dropout=0.4))
 
 
 def network(images: Tensor, classes: int, auxiliary: bool, parts: Parts) -> Tensor | tuple[Tensor, Heads]:

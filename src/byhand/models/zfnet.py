@@ -13,7 +13,7 @@ over the edge, which gives the figure's 55, 13 and 6 pixels.
 
 from byhand import nn
 from byhand.graph import Tensor
-from byhand.models.alexnet import averaged
+from byhand.models.alexnet import classifier
 from byhand.models.architecture import Architecture
 
 
@@ -29,12 +29,7 @@ def zfnet(images: Tensor, classes: int) -> Tensor:
         nn.Conv2d(256, 3, padding=1, name="conv5"), nn.ReLU(),
         nn.MaxPool2d(3, stride=2, ceil_mode=True),  # -> (6, 6, 256)
     )(images)  # fmt: skip
-    return nn.Sequential(
-        nn.Flatten(),  # -> (9216,)
-        nn.Linear(4096, name="fc6"), nn.ReLU(), nn.Dropout(),
-        nn.Linear(4096, name="fc7"), nn.ReLU(), nn.Dropout(),
-        nn.Linear(classes, name="fc8"),
-    )(averaged(x, 6))  # fmt: skip
+    return classifier(x, classes)
 
 
 ARCHITECTURES = {"zfnet": Architecture(zfnet, 2013, "arXiv 1311.2901", "filters chosen by looking at what they learn")}

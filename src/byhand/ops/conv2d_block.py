@@ -16,8 +16,7 @@ Sources: He et al. 2015, arXiv 1512.03385 (the block); Jacob et al. 2017, sectio
 import numpy as np
 
 from byhand.errors import ArgumentError, ShapeError
-from byhand.kernels import compiled, conv, kernel, launch, scratch, share
-from byhand.kernels.kernel import GRAIN
+from byhand.kernels import compiled, conv, kernel, launch, scratch
 from byhand.ops.conv2d import contract as conv2d_contract
 from byhand.ops.conv2d import (
     conv2d_arrays,
@@ -29,6 +28,7 @@ from byhand.ops.conv2d import (
     view_of,
 )
 from byhand.ops.conv2d import sample as conv2d_sample
+from byhand.ops.fused import masked
 from byhand.ops.norm import (
     batch_contract,
     batch_norm_arrays,
@@ -158,15 +158,6 @@ def norm_factors(gamma, beta, running_mean, running_var, bias, scale, term, eps,
         scale[k], term[k] = factor, (given - running_mean[k]) * factor + beta[k]
 
 
-@kernel
-def before_finish(y, grad_y, grad, relu, block):
-    """Write the gradient before the shortcut came in."""
-    first, last = block * GRAIN, min((block + 1) * GRAIN, y.size)
-    y, grad_y, grad = y[first:last], grad_y[first:last], grad[first:last]
-    for i in range(y.size):
-        grad[i] = 0.0 if relu and y[i] <= 0.0 else grad_y[i]
-
-
 @compiled
 def conv2d_block_compiled(
     x, weight, bias, gamma, beta, running_mean, running_var, shortcut, y, *, stride, padding, dilation, groups, eps, relu,
@@ -184,8 +175,7 @@ def conv2d_block_backward_compiled(
     grad_shortcut, *, stride, padding, dilation, groups, eps, relu,
 ):  # fmt: skip
     view = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
-    g = scratch(*y.shape, dtype=y.dtype) if grad_shortcut is None else grad_shortcut
-    launch(before_finish, share(y.size, GRAIN), y.reshape(-1), grad_y.reshape(-1), g.reshape(-1), relu)
+    g = masked(y, grad_y, grad_shortcut, relu)
     if gamma is not None:
         (seen, before), after = scratch(2, *y.shape, dtype=y.dtype), g
         mean, inv_std = scratch(2, gamma.size, dtype=x.dtype)

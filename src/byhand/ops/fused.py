@@ -51,17 +51,17 @@ def _before_relu(y, grad_y):
 
 
 @kernel
-def before_relu(y, grad_y, grad, block):
+def before_relu(y, grad_y, grad, relu, block):
     first, last = block * GRAIN, min((block + 1) * GRAIN, y.size)
     y, grad_y, grad = y[first:last], grad_y[first:last], grad[first:last]
     for i in range(y.size):
-        grad[i] = 0.0 if y[i] <= 0.0 else grad_y[i]
+        grad[i] = 0.0 if relu and y[i] <= 0.0 else grad_y[i]
 
 
-def masked(y, grad_y):
-    """Return the gradient before a ReLU, in scratch memory."""
-    grad = scratch(*y.shape, dtype=y.dtype)
-    launch(before_relu, share(y.size, GRAIN), y.reshape(-1), grad_y.reshape(-1), grad.reshape(-1))
+def masked(y, grad_y, into=None, relu=True):
+    """Return the gradient before a ReLU, where there is one; in scratch memory, unless it is wanted elsewhere."""
+    grad = scratch(*y.shape, dtype=y.dtype) if into is None else into
+    launch(before_relu, share(y.size, GRAIN), y.reshape(-1), grad_y.reshape(-1), grad.reshape(-1), relu)
     return grad
 
 

@@ -35,13 +35,13 @@ LONGEST = max(map(len, INFERENCE))
 
 def fuse(graph: Graph, output: Tensor, training: bool) -> Graph:
     """Return a graph that computes the same, its chains put together."""
-    readers, chains, taken = _readers(graph), {}, set[str]()
+    known, readers, together, taken = CHAINS if training else INFERENCE, _readers(graph), {}, set[str]()
     for node in graph.nodes:
         if node.name not in taken:
-            chain = _chain(node, readers, taken, output, CHAINS if training else INFERENCE)
+            chain = _chain(node, readers, taken, output, known)
             taken |= {one.name for one in chain}
-            chains[chain[-1].name] = chain  # a chain runs where its last node stands: all that it reads is there
-    return _copy(graph, [_together(chains[node.name], training) for node in graph.nodes if node.name in chains])
+            together[chain[-1].name] = _together(chain, known)  # where its last node stands: all that it reads is there
+    return _copy(graph, [together[node.name] for node in graph.nodes if node.name in together])
 
 
 def _copy(graph: Graph, nodes: list[Node]) -> Graph:
@@ -66,9 +66,7 @@ def _readers(graph: Graph) -> dict[str, list[Node]]:
     return readers
 
 
-def _chain(
-    node: Node, readers: Mapping[str, list[Node]], taken: set[str], output: Tensor, chains: Chains
-) -> list[Node]:
+def _chain(node: Node, readers: Mapping[str, list[Node]], taken: set[str], output: Tensor, known: Chains) -> list[Node]:
     """Return the longest chain that begins with a node: in the least, the node."""
     chain = [node]
     while len(chain) < LONGEST and chain[-1].output is not output:
@@ -78,23 +76,23 @@ def _chain(
         if following[0].op.name == "add" and len({one.shape for one in following[0].inputs.values()}) > 1:
             break  # one of them is repeated
         chain.append(following[0])
-    while len(chain) > 1 and not _known(chain, chains):
+    while len(chain) > 1 and _op_of(chain, known) is None:
         chain.pop()
     return chain
 
 
-def _known(chain: list[Node], chains: Chains) -> bool:
-    """Tell whether one op does all of a chain; a convolution takes in a norm by running statistics alone."""
-    op = chains.get(tuple(node.op.name for node in chain))
-    return op is not None and not (op == "conv2d_block" and any(node.attributes.get("training") for node in chain))
+def _op_of(chain: list[Node], known: Chains) -> str | None:
+    """Return the op that does all of a chain; a convolution takes in a norm by running statistics alone."""
+    op = known.get(tuple(node.op.name for node in chain))
+    return None if op == "conv2d_block" and any(node.attributes.get("training") for node in chain) else op
 
 
-def _together(chain: list[Node], training: bool) -> Node:
+def _together(chain: list[Node], known: Chains) -> Node:
     """Return the one node that does what a chain does; it has the name, and the result, of the last."""
-    if len(chain) == 1:
+    name = _op_of(chain, known)
+    if name is None:
         return chain[0]
-    first, last = chain[0], chain[-1]
-    op = get((CHAINS if training else INFERENCE)[tuple(node.op.name for node in chain)])
+    first, last, op = chain[0], chain[-1], get(name)
     inputs, attributes, outputs = dict(first.inputs), dict(first.attributes), {**first.outputs, "y": last.output}
     for before, node in pairwise(chain):
         if node.op.name == "max_pool":
