@@ -17,7 +17,7 @@ FLOORS = [
     {"__main__"},
     {"cli"},
     {"__init__"},
-    {"bench"},  # it times what the trainer does to the models
+    {"bench", "sklearn"},  # they stand on the trainer and the models
     {"train", "models", "onnx", "report", "export", "page", "tutorial"},
     {"nn"},
     {"program"},
@@ -171,7 +171,20 @@ def test_the_check_for_places_sees_one():
         assert re.search(MACHINES, text)
 
 
-HEAVY = ("numba", "matplotlib", "torch", "onnx", "onnxruntime", "jax", "scipy", "mpi4py", "typer", "llvmlite", "pandas")
+HEAVY = (
+    "numba",
+    "matplotlib",
+    "torch",
+    "onnx",
+    "onnxruntime",
+    "jax",
+    "scipy",
+    "mpi4py",
+    "typer",
+    "llvmlite",
+    "pandas",
+    "sklearn",
+)
 
 
 def test_import_byhand_brings_nothing_heavy():

@@ -145,9 +145,7 @@ def answer(*words):
 
 def shares(model, path, channels=3):
     """Return what a model says of a photo, by class."""
-    pixels = photos.from_file(path, model.input_shape[:2])
-    if channels == 1:
-        pixels = np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
+    pixels = photos.from_file(path, model.input_shape[:2], channels)
     return pytest.approx(dict(zip(model.classes, map(float, model.predict(pixels[None])[0]))), rel=1e-4)
 
 

@@ -21,7 +21,7 @@ def few(tmp_path_factory):
 
 
 def test_a_run_prints_what_it_does_and_leaves_what_it_says(few, tmp_path):
-    done = byhand("train", "--data", few, "--epochs", 2, "--lr", 0.05, "--batch-size", 20, folder=tmp_path)
+    done = byhand("train", "lenet5", few, "--epochs", 2, "--lr", 0.05, "--batch-size", 20, folder=tmp_path)
     assert done.code == 0, done.err
     assert done.err == ""
     for words in (
@@ -39,6 +39,7 @@ def test_a_run_prints_what_it_does_and_leaves_what_it_says(few, tmp_path):
     written = {path.name for path in run.iterdir()}
     assert written == {
         "run.json", "log.jsonl", "checkpoint.safetensors", "model.safetensors", "confusion.png", "curves.png",
+        "report.html", "report.png",
     }  # fmt: skip
     assert all(name in done.out for name in written)
     for picture in ("confusion.png", "curves.png"):
@@ -58,7 +59,7 @@ def test_json_is_one_object_and_nothing_else(few, tmp_path):
     done = byhand("train", "article", "--data", few, "--epochs", 2, "--json", "--out", tmp_path / "run")
     assert (done.code, done.err) == (0, "")
     result = json.loads(done.out)
-    assert result.keys() == {"test", "history", "images_per_second", "seconds", "run"}
+    assert result.keys() == {"test", "doctor", "history", "images_per_second", "seconds", "run"}
     assert result["test"].keys() == {"loss", "accuracy"}
     assert len(result["history"]) == 2
     assert result["run"] == str(tmp_path / "run")
@@ -116,7 +117,7 @@ def test_a_terminal_gets_a_live_bar(few, tmp_path):
     """Under a real pseudo-terminal: the bar shows images/s, loss, accuracy and the time left."""
     parent, child = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "byhand", "train", "--data", few, "--epochs", "2", "--out", tmp_path / "run"],
+        [sys.executable, "-m", "byhand", "train", "lenet5", few, "--epochs", "2", "--out", tmp_path / "run"],
         stdout=child, stderr=child, env=os.environ | {"TERM": "xterm", "COLUMNS": "140"},
     )  # fmt: skip
     os.close(child)
@@ -137,9 +138,26 @@ def test_a_terminal_gets_a_live_bar(few, tmp_path):
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["lenet"], "there is no model 'lenet'; did you mean 'lenet5'?"),
-        (["--data", "mnst"], "there is no data set or folder 'mnst'; did you mean 'mnist'? (known: mnist)"),
-        (["--data", "."], "has no train-images-idx3-ubyte"),
+        (["lenet"], "there is no architecture, data set or folder 'lenet'; did you mean 'lenet5'?"),
+        (["--data", "mnst"], "there is no data set, folder or file 'mnst'; did you mean 'mnist'? (known: mnist)"),
+        (["--model", "lenet"], "there is no model 'lenet'; did you mean 'lenet5'?"),
+        (["."], "no picture is in a class's folder; expected a folder a class"),
+        (["lenet5", "alexnet"], "got 2 of what may be one architecture: lenet5, alexnet; expected one"),
+        (["lenet5", "--model", "alexnet"], "got two of what may be one model: lenet5 and alexnet; expected one"),
+        (["--augment", "flop"], "there is no augmentation 'flop'; did you mean 'flip'?"),
+        (["--unfreeze", "-1"], "--unfreeze is '-1'; expected a number of layers, or all"),
+        (["--size", "big"], "--size is 'big'; expected HEIGHTxWIDTH"),
+        (["--size", "32x32"], "the images of mnist are 28 x 28 x 1; arrays are not made into 32 x 32 x 1"),
+        (["--minutes", "0"], "--minutes 0 is over before the first step"),
+        (["--minutes", "1", "--epochs", "3"], "--minutes plans the epochs; give one of the two"),
+        (["--validation-fraction", "1"], "--validation-fraction is 1.0; expected a number, from 0 up to 1"),
+        (["--from", "nowhere"], "there is no file nowhere"),
+        (["--from", "lenet5"], "lenet5 is an architecture, which knows nothing yet"),
+        (
+            ["--from", "efficientnet_lite0"],
+            "the images of mnist are 28 x 28 x 1; arrays are not made into 224 x 224 x 3",
+        ),
+        (["--early-stopping", "0"], "--early-stopping is 0; expected a whole number, 1 or more"),
         (["--epochs", "0"], "--epochs is 0; expected a whole number, 1 or more"),
         (["--epochs", "many"], "Invalid value for '--epochs'"),
         (["--batch-size", "-3"], "--batch-size is -3; expected a whole number, 1 or more"),
@@ -150,7 +168,7 @@ def test_a_terminal_gets_a_live_bar(few, tmp_path):
         (["--epoch", "3"], "--epochs"),
         (["--resume"], "there is no stopped run in runs"),
         (["--resume", "--out", "nowhere"], "nowhere is no run: it holds no run.json"),
-        (["lenet5", "extra"], "extra"),
+        (["lenet5", "extra"], "there is no architecture, data set or folder 'extra'"),
     ],
 )
 def test_bad_input_gets_one_line_and_leaves_nothing(words, complaint, tmp_path):
@@ -171,7 +189,7 @@ def test_a_run_is_never_written_over(few, tmp_path):
 
 
 def test_training_that_diverges_says_so_and_what_to_try(few, tmp_path):
-    done = byhand("train", "--data", few, "--lr", 1e6, "--out", tmp_path / "run")
+    done = byhand("train", "lenet5", "--data", few, "--lr", 1e6, "--out", tmp_path / "run")
     assert done.code == 2
     assert "the loss became" in done.complaint
     assert "try 100000" in done.complaint
@@ -202,7 +220,7 @@ def test_resume_refuses_other_settings_and_other_data(few, tmp_path):
         ({"lr": None}, "has None as its lr"),
         ({"model": 5}, "has 5 as its model"),
         ({"optimizer": "SGD"}, "has 'SGD' as its optimizer"),
-        ({"data": "nowhere"}, "there is no data set or folder 'nowhere'"),
+        ({"data": "nowhere"}, "there is no data set, folder or file 'nowhere'"),
         ({"data_sha256": "0"}, "are not those that"),
         ({"model": "x" * 500}, "there is no model"),
         ({"optimizer": {"kind": "SGD", "lr": "x"}}, "SGD: lr is 'x'"),
@@ -223,15 +241,13 @@ def test_a_run_json_that_someone_changed_gets_one_line(change, says, few, tmp_pa
 
 
 def digest(folder):
-    from byhand.cli.train import _digest
-
-    return _digest(bh.data.load(folder))
+    return bh.data.find(folder).sets().digest()
 
 
 def test_resume_draws_the_pictures_that_a_kill_kept_from_being_drawn(few, tmp_path):
     run = tmp_path / "run"
     assert byhand("train", "article", "--data", few, "--epochs", 1, "--out", run).code == 0
-    before = {name: (run / name).read_bytes() for name in ("curves.png", "model.safetensors")}
+    before = {name: (run / name).read_bytes() for name in ("curves.png", "model.safetensors", "report.png")}
     (run / "curves.png").unlink()
     assert byhand("train", "--resume", "--out", run).code == 0
     assert before == {name: (run / name).read_bytes() for name in before}

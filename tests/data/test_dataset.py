@@ -125,19 +125,17 @@ def test_what_is_not_there(tmp_path):
         r"train-labels.idx1-ubyte, train-labels.idx1-ubyte.gz",
     ):
         load(tmp_path)
-    with pytest.raises(UnknownNameError, match=r"no data set or folder 'minst'; did you mean 'mnist'\?"):
+    with pytest.raises(UnknownNameError, match=r"no data set, folder or file 'minst'; did you mean 'mnist'\?"):
         load("minst")
-    with pytest.raises(
-        FileError, match="there is no such folder; expected a folder that holds train-images-idx3-ubyte"
-    ):
+    with pytest.raises(FileError, match="there is no such folder or file; expected mnist, a folder"):
         load(tmp_path / "nowhere")
-    with pytest.raises(FileError, match="it is a file; expected a folder"):
+    with pytest.raises(FileError, match="it is a file of another kind; expected mnist, a folder"):
         load(tmp_path / "train-images-idx3-ubyte")
 
 
 def test_exported_members():
     assert byhand.data.__all__ == sorted(byhand.data.__all__)
-    assert set(byhand.data.__all__) == {"Dataset", "digits", "idx", "load", "mnist"}
+    assert set(byhand.data.__all__) == {"Augment", "Dataset", "Sets", "digits", "find", "idx", "load", "mnist"}
 
 
 def test_digits_is_imported_when_it_is_asked_for():

@@ -28,6 +28,14 @@ def test_a_photo_of_that_very_size_is_resized_as_pillow_does(tmp_path):
     np.testing.assert_array_equal(photos.from_file(saved(tmp_path / "a.png", random)), np.asarray(wanted))
 
 
+def test_grey_and_the_whole_shorter_side(tmp_path):
+    random = np.random.default_rng(0).integers(0, 256, (60, 90, 3), np.uint8)
+    path, grey = saved(tmp_path / "a.png", random), Image.fromarray(random).convert("L")
+    wanted = grey.resize((48, 32), Image.Resampling.BICUBIC).crop((8, 0, 40, 32))
+    np.testing.assert_array_equal(photos.from_file(path, (32, 32), 1, 1.0)[..., 0], np.asarray(wanted))
+    np.testing.assert_array_equal(photos.from_file(path, (60, 90), 3, 1.0), random)
+
+
 def test_orientation_transparency_and_grey(tmp_path):
     half = np.zeros((256, 256, 3), np.uint8)
     half[:, :128] = 255  # bright on the left

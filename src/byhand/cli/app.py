@@ -8,10 +8,14 @@ import typer
 
 from byhand import __version__
 from byhand.cli.bench import bench
+from byhand.cli.data import data
 from byhand.cli.diff import diff
 from byhand.cli.doctor import doctor
+from byhand.cli.explain import explain
+from byhand.cli.export import export
 from byhand.cli.models import models
 from byhand.cli.predict import predict
+from byhand.cli.read import read
 from byhand.cli.show import show
 from byhand.cli.trace import trace
 from byhand.cli.train import train
@@ -25,7 +29,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-COMMANDS = (train, predict, show, trace, diff, models, tutorial, bench, doctor)
+COMMANDS = (train, data, predict, explain, read, export, show, trace, diff, models, tutorial, bench, doctor)
 for command in COMMANDS:
     app.command()(command)
 
@@ -61,6 +65,11 @@ def main() -> None:
 
 
 def _fail(message: str) -> int:
+    from byhand.train.ranks import Ranks, world  # noqa: PLC0415  (what has not failed yet has no need of it)
+
     sys.stdout.flush()
-    print(f"byhand: {' '.join(message.split())}", file=sys.stderr)
-    return 2
+    try:
+        ranks = world()
+    except ByhandError:  # mpi4py is missing: the message says so
+        ranks = Ranks()
+    return ranks.fail(f"byhand: {' '.join(message.split())}", 2)

@@ -10,12 +10,13 @@ from byhand.bench import WORKS, measure, table
 from byhand.errors import ArgumentError, UnknownNameError
 from byhand.ops import DEFAULT_HAND, HANDS
 
-SUITE = "onnx-suite"
+SUITE, SCALING = "onnx-suite", "scaling"
 
 
 def bench(
     works: Annotated[
-        list[str] | None, typer.Argument(metavar="[WORK...]", help=f"{', '.join(WORKS)}, by default all; or {SUITE}")
+        list[str] | None,
+        typer.Argument(metavar="[WORK...]", help=f"{', '.join(WORKS)}, by default all; or {SUITE}, or {SCALING}"),
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="how often each side has its turn")] = 5,
     seconds: Annotated[float, typer.Option(min=0.01, help="a turn's length")] = 0.5,
@@ -26,11 +27,12 @@ def bench(
     """Measure byhand beside PyTorch, JAX and onnxruntime, where they are installed.
 
     Each in a process of its own, in turns; medians and ratios are printed. All of it takes the better part of an hour.
-    `onnx-suite` counts instead: which cases of ONNX's own suite byhand passes, by operator.
+    `onnx-suite` counts instead: which cases of ONNX's own suite byhand passes, by operator. `scaling` measures steps that
+    two ranks share, and says what many machines would give.
     """
     for name in works or ():
-        if name not in (*WORKS, SUITE):
-            raise UnknownNameError("work", name, [*WORKS, SUITE])
+        if name not in (*WORKS, SUITE, SCALING):
+            raise UnknownNameError("work", name, [*WORKS, SUITE, SCALING])
     if hand not in HANDS:
         raise UnknownNameError("hand", hand, HANDS)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -40,6 +42,16 @@ def bench(
                 f"{SUITE} measures no time; run it without {', '.join(one for one in works if one != SUITE)}"
             )
         _suite(hand, as_json, console)
+        return
+    if works and SCALING in works:
+        if len(works) > 1:
+            raise ArgumentError(
+                f"{SCALING} has a table of its own; run it without {', '.join(one for one in works if one != SCALING)}"
+            )
+        from byhand.bench import scaling  # noqa: PLC0415  (the others need none of it)
+
+        found = scaling.scaling(seconds=seconds, quick=quick, hand=hand, tell=console.print)
+        print(json.dumps(found) if as_json else scaling.report(found))
         return
     result = measure(
         works or list(WORKS), rounds=1 if quick else rounds, seconds=seconds, hand=hand, tell=console.print

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from PIL import Image
 from rich.console import Console
 
 from byhand import models, nn
@@ -34,7 +33,7 @@ def open_model(name: str, size: str | None = None, *, trained: bool = False) -> 
     size: of its images, for an architecture or an ONNX file; trained: an architecture that knows nothing will not do.
     An architecture's name goes before a file's, but where it must be trained; ./NAME is always a file.
     """
-    sides = None if size is None else _sides(size)
+    sides = None if size is None else sides_of(size)
     path = Path(name)
     if name in models.names() and not (trained and path.exists()):
         return _architecture(name, sides, trained)
@@ -85,7 +84,8 @@ def _channels(path: Path) -> int:
     return 3
 
 
-def _sides(size: str) -> tuple[int, int]:
+def sides_of(size: str) -> tuple[int, int]:
+    """Return what --size says: height, width."""
     found = re.fullmatch(r"([1-9]\d{0,5})x([1-9]\d{0,5})", size.strip().lower(), re.ASCII)
     if found is None:
         raise ArgumentError(f"--size is {size!r}; expected HEIGHTxWIDTH, as 224x224")
@@ -96,17 +96,15 @@ def _sides(size: str) -> tuple[int, int]:
 
 
 def reader(network: nn.Model) -> Callable[[Path], Array]:
-    """Return what makes a picture into a network's images: (H, W, C) uint8."""
-    if network.input_shape == (28, 28, 1):
+    """Return what makes a picture into a network's images, (H, W, C) uint8, as training made them."""
+    if network.crop is None and network.input_shape == (28, 28, 1):
         return digits.from_file
     if len(network.input_shape) != 3 or network.input_shape[2] not in (1, 3):
         raise ArgumentError(
             f"a picture has one channel or three, but {network.name} takes {spelled(network.input_shape)} numbers"
         )
     height, width, channels = network.input_shape
-    if channels == 3:
-        return lambda path: photos.from_file(path, (height, width))
-    return lambda path: np.asarray(Image.fromarray(photos.from_file(path, (height, width))).convert("L"))[..., None]
+    return lambda path: photos.from_file(path, (height, width), channels, network.crop or photos.CROP)
 
 
 def spelled(shape: tuple[int, ...]) -> str:

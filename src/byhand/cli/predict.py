@@ -1,22 +1,32 @@
-"""`byhand predict`: what a trained network sees in pictures."""
+"""`byhand predict`: what a trained network sees in pictures: files, folders of them, or one from standard input."""
 
+import csv
 import json
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from byhand import nn
 from byhand.cli.opening import Mean, Size, Std, open_model, reader, settle, spelled
+from byhand.cli.progress import Bar
+from byhand.data.ahead import Ahead
+from byhand.data.files import pictures_below, printable
 from byhand.errors import ArgumentError, FileError
 from byhand.models import TRAINED
+from byhand.nn.model import MOST as TOGETHER
+from byhand.nn.model import PIXELS
 from byhand.ops.op import Array
+from byhand.shapes import integer
 
-MOST = 10  # classes whose probability is told
+TOP = {"json": 10, "csv": 1, "table": 3}  # classes that are told, where nothing is said
+WIDEST = 60  # letters of a column
 SHADES = " .:-=+*#%@"  # from paper to ink
+INPUT = "-"
 
 
 def predict(
@@ -24,11 +34,17 @@ def predict(
         str,
         typer.Argument(metavar="MODEL", help=f"a run's folder, a model's file (ONNX too), or {', '.join(TRAINED)}"),
     ],
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="pictures")],
+    images: Annotated[
+        list[str], typer.Argument(metavar="IMAGE...", help="pictures, folders of them, or - for one on standard input")
+    ],
     show: Annotated[
         bool, typer.Option("--show", help="also print what the network received, where it is grey")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object, and nothing else")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="print a line an image: its file, class, probability")] = False,
+    top: Annotated[
+        int | None, typer.Option(help="so many classes, the likeliest first  [3; --json 10, --csv 1]")
+    ] = None,
     labels: Annotated[Path | None, typer.Option(help="a file with the names of the classes, one a line")] = None,
     mean: Mean = None,
     std: Std = None,
@@ -36,9 +52,14 @@ def predict(
 ) -> None:
     """Say what a network sees in pictures.
 
-    PNG, JPEG and their like, of any size. A network for 28 x 28 grey pixels reads handwritten digits, one a picture, filling
-    its paper, centred as MNIST's makers did; any other sees the middle of a photo, 87.5 % of its shorter side.
+    PNG, JPEG and their like, of any size; of a folder all that lie below it. A network that was trained on pictures sees them
+    as it did in training. One for MNIST reads handwritten digits, one a picture, filling its paper, centred as MNIST's makers
+    did; any other sees the middle of a photo, 87.5 % of its shorter side.
     """
+    if as_json and as_csv:
+        raise ArgumentError("--json and --csv are two ways to print; give one of them")
+    way = "json" if as_json else "csv" if as_csv else "table"
+    top = TOP[way] if top is None else integer("--top", top)
     network = open_model(model, size, trained=True)
     if not network.classes:
         raise ArgumentError(
@@ -47,52 +68,110 @@ def predict(
         )
     read = reader(network)
     settle(network, model, mean, std, labels)
-    answers, failed = [], 0
-    for path in images:
-        try:
-            pixels = read(path)
-        except FileError as error:
-            print(f"byhand: {error}", file=sys.stderr)
-            failed += 1
-            continue
-        answers.append(_answer(path, pixels, network.predict(pixels[None])[0], network.classes))
+    bar, failed, answers = Bar(quiet=False), 0, []
+    with tempfile.TemporaryDirectory() as folder:
+        paths = _paths(images, Path(folder))
+        told = _Printer(way, [name for name, _ in paths], network.classes, top)
+        for done, (name, pixels, answer) in enumerate(_answers(network, read, paths)):
+            if len(paths) > TOGETHER:
+                bar.tell(done, len(paths), "looking at pictures")
+            if isinstance(answer, FileError):
+                print(f"byhand: {str(answer).replace(folder + '/' + INPUT, 'standard input')}", file=sys.stderr)
+                failed += 1
+            elif as_json:
+                grey = show and pixels.shape[-1] == 1
+                answers.append({"image": name, **_told(answer, network.classes, top)})
+                answers[-1] |= {"input": pixels[..., 0].tolist()} if grey else {}
+            else:
+                if show and pixels.shape[-1] == 1 and not as_csv:
+                    print(f"{name}, as the network receives it ({spelled(pixels.shape[:2])}, pixels 0 to 255):")
+                    print(picture(pixels[..., 0]))
+                told.row(name, answer)
+        bar.close()
     if as_json:
-        for answer in answers:
-            pixels = answer.pop("input")
-            answer["input"] = pixels[..., 0].tolist() if show and pixels.shape[-1] == 1 else None
-        print(json.dumps({"predictions": [{k: v for k, v in one.items() if v is not None} for one in answers]}))
-    elif answers:
-        _print(answers, show)
+        print(json.dumps({"predictions": answers}))
     if failed:
         raise typer.Exit(2)
 
 
-def _answer(path: Path, pixels: Array, probabilities: Array, classes: tuple[str, ...]) -> dict[str, Any]:
+def _paths(images: list[str], folder: Path) -> list[tuple[str, Path]]:
+    """Return (name, file) of each picture; what comes from standard input is kept in a folder of its own."""
+    found: list[tuple[str, Path]] = []
+    for image in images:
+        path = Path(image)
+        if image == INPUT:
+            path = folder / INPUT
+            path.write_bytes(sys.stdin.buffer.read())
+            found.append((INPUT, path))
+        elif path.is_dir():
+            below = [(printable(str(one)), one) for one in pictures_below(path)]
+            if not below:
+                raise FileError(f"the folder {path} holds no pictures")
+            found += below
+        else:
+            found.append((image, path))
+    return found
+
+
+def _answers(network: nn.Model, read: Any, paths: list[tuple[str, Path]]) -> Iterator[tuple[str, Any, Any]]:
+    """Yield (name, pixels, probabilities) of each picture, or (name, None, the FileError that tells why there are none)."""
+    size = max(1, min(TOGETHER, PIXELS // (network.input_shape[0] * network.input_shape[1])))
+    groups = [paths[start : start + size] for start in range(0, len(paths), size)]
+
+    def pixels_of(group: list[tuple[str, Path]]) -> list[Any]:
+        return [_try(read, path) for _, path in group]
+
+    for group, several in zip(groups, Ahead(pixels_of, groups)):
+        good = [pixels for pixels in several if not isinstance(pixels, FileError)]
+        answers = iter(network.predict(np.stack(good)) if good else ())
+        for (name, _), pixels in zip(group, several):
+            bad = isinstance(pixels, FileError)
+            yield name, None if bad else pixels, pixels if bad else next(answers)
+
+
+def _try(read: Any, path: Path) -> Any:
+    try:
+        return read(path)
+    except FileError as error:
+        return error
+
+
+def _told(probabilities: Array, classes: tuple[str, ...], top: int) -> dict[str, Any]:
     best = np.argsort(-probabilities, kind="stable")
     return {
-        "image": str(path),
         "class": classes[best[0]],
         "probability": float(probabilities[best[0]]),
-        "probabilities": {classes[k]: float(probabilities[k]) for k in best[:MOST]},
-        "input": pixels,
+        "probabilities": {classes[k]: float(probabilities[k]) for k in best[:top]},
     }
 
 
-def _print(answers: list[dict[str, Any]], show: bool) -> None:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for name, justify in (("image", "left"), ("class", "left"), ("probability", "right"), ("next", "left")):
-        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
-    for answer in answers:
-        runners = [f"{_short(name)} {share:.1%}" for name, share in list(answer["probabilities"].items())[1:3]]
-        table.add_row(answer["image"], _short(answer["class"]), f"{answer['probability']:.1%}", ", ".join(runners))
-        if show and answer["input"].shape[-1] == 1:
-            shape = spelled(answer["input"].shape[:2])
-            print(f"{answer['image']}, as the network receives it ({shape}, pixels 0 to 255):")
-            print(picture(answer["input"][..., 0]))
-    console = Console(highlight=False, markup=False)
-    with console.capture() as printed:
-        console.print(table)
-    print("\n".join(line.rstrip() for line in printed.get().splitlines()))
+class _Printer:
+    """Prints a line an image, at once: a table whose columns are known beforehand, or CSV."""
+
+    def __init__(self, way: str, names: list[str], classes: tuple[str, ...], top: int) -> None:
+        self.classes, self.top, self.begun = classes, top, False
+        self.csv = csv.writer(sys.stdout, lineterminator="\n") if way == "csv" else None
+        self.wide = [
+            min(WIDEST, max(map(len, (head, *several))))
+            for head, several in (("image", names), ("class", [_short(name) for name in classes]))
+        ]
+
+    def row(self, name: str, probabilities: Array) -> None:
+        """Print an image's answer, and above the first one the names of the columns."""
+        ranked = list(_told(probabilities, self.classes, self.top)["probabilities"].items())
+        if self.csv is not None:
+            if not self.begun:
+                more = [f"{what}_{k}" for k in range(2, len(ranked) + 1) for what in ("class", "probability")]
+                self.csv.writerow(["image", "class", "probability", *more])
+            self.csv.writerow([name, *(value for label, share in ranked for value in (label, f"{share:.6f}"))])
+        else:
+            if not self.begun:
+                print(f"{'image':{self.wide[0]}}  {'class':{self.wide[1]}}  probability{'  next' * (self.top > 1)}")
+            label, share = ranked[0]
+            others = ", ".join(f"{_short(other)} {part:.1%}" for other, part in ranked[1:])
+            line = f"{name:{self.wide[0]}}  {_short(label):{self.wide[1]}}  {f'{share:.1%}':>11}  {others}"
+            print(line.rstrip())
+        self.begun = True
 
 
 def _short(name: str) -> str:

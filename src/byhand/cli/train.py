@@ -1,210 +1,279 @@
-"""`byhand train`: from a data set to a run's folder."""
+"""`byhand train`: from a data set, a folder of photos for one, to a run's folder."""
 
-import hashlib
 import json
-import platform
 import time
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
-from byhand import __version__, data, models
+from byhand.cli import job as jobs
+from byhand.cli.job import Job
+from byhand.cli.opening import sides_of, spelled
+from byhand.cli.progress import Bar
+from byhand.cli.recipe import named
 from byhand.data import Dataset
-from byhand.errors import ArgumentError, FileError
+from byhand.errors import ArgumentError
 from byhand.ops import DEFAULT_HAND, HANDS
-from byhand.shapes import integer
-from byhand.train import SGD, OneCycle, Run, Trainer
-from byhand.train.settings import from_json, to_json
+from byhand.ops.op import Array
+from byhand.train.display import duration
+from byhand.train.ranks import world
 
-FOLDER = Path("runs")
-PICTURES = ("confusion.png", "curves.png")
-SETTINGS: dict[str, Any] = {
-    "model": "lenet5", "data": "mnist", "epochs": 5, "batch_size": 64, "lr": 0.1, "seed": 0, "hand": DEFAULT_HAND,
-}  # fmt: skip
+MOST_BAD = 100  # of them, in the report
+SHOWN = 8  # bad files that are named; the rest stands in the run's folder
 
 
 def train(
-    model: Annotated[str | None, typer.Argument(help="the architecture; `byhand models` lists them")] = None,
-    data_set: Annotated[str | None, typer.Option("--data", help="mnist, or a folder with its four IDX files")] = None,
-    epochs: Annotated[int | None, typer.Option(help="how often the images are gone through  [5]")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="images an update  [64]")] = None,
-    lr: Annotated[float | None, typer.Option(help="the largest learning rate of the cycle  [0.1]")] = None,
-    seed: Annotated[int | None, typer.Option(help="of the first weights and of the order of the images  [0]")] = None,
+    what: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[DATA] [MODEL]",
+            help="DATA: a folder of pictures, a folder a class; a folder of MNIST's IDX files; an .npz; a .csv of paths and "
+            "labels; mnist.  MODEL: an architecture, `byhand models` lists them",
+        ),
+    ] = None,
+    data_set: Annotated[str | None, typer.Option("--data", help="the same as DATA")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="the same as MODEL  [small; lenet5 for mnist]")] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="a trained network (efficientnet_lite0, a run, an ONNX file) whose head is made anew; none: never",
+        ),
+    ] = None,
+    unfreeze: Annotated[
+        str | None, typer.Option(help="with --from: how many layers with weights below the head learn too, or all  [0]")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="how often the images are gone through  [5 for mnist]")] = None,
+    minutes: Annotated[float | None, typer.Option(help="a budget, in place of --epochs: as many epochs as fit")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="images an update  [64; 16 of fewer than 2,000]")] = None,
+    lr: Annotated[
+        float | None, typer.Option(help="the largest learning rate of the cycle  [0.1 for mnist; found]")
+    ] = None,
+    augment: Annotated[
+        str | None,
+        typer.Option(help="how images vary: flip,shift=2,rotate=10,crop=0.3,colour=0.2,cutout=8,mixup=0.2; none"),
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(help="of the images, HEIGHTxWIDTH, where pictures are to be resized")
+    ] = None,
+    validation_fraction: Annotated[
+        float | None, typer.Option(help="set aside of each class to validate on, where there is no val/  [0.2]")
+    ] = None,
+    early_stopping: Annotated[
+        int | None, typer.Option(metavar="EPOCHS", help="stop when so many epochs in a row did no better on those")
+    ] = None,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="decode pictures while training, also where all would fit in memory")
+    ] = False,
+    seed: Annotated[
+        int | None, typer.Option(help="of the first weights, the split, the order of the images  [0]")
+    ] = None,
     hand: Annotated[str | None, typer.Option(help=f"who computes: {' or '.join(HANDS)}  [{DEFAULT_HAND}]")] = None,
     out: Annotated[Path | None, typer.Option(help="the run's folder  [runs/MODEL-DATA]")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on with a stopped run: --out, or the newest")] = False,
+    sync_batchnorm: Annotated[
+        bool,
+        typer.Option("--sync-batchnorm", help="under mpiexec: batch norm sees the whole batch, not each rank's share"),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object at the end, and nothing else")] = False,
 ) -> None:
-    """Train a network: by default LeNet-5 on all of MNIST."""
+    """Train a network: by default LeNet-5 on all of MNIST; with a folder of pictures, a classifier of your own."""
+    started, ranks = time.perf_counter(), world()
+    tells = not as_json and ranks.rank == 0
+    typed = named(what or [])
     given = {
-        "model": model, "data": data_set, "epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed, "hand": hand,
+        "model": _one("model", typed[0], model), "data": _one("data set", typed[1], data_set), "from": source,
+        "unfreeze": _layers(unfreeze), "epochs": epochs, "minutes": minutes, "batch_size": batch_size, "lr": lr,
+        "augment": augment, "size": None if size is None else list(sides_of(size)),
+        "validation_fraction": validation_fraction, "early_stopping": early_stopping, "stream": stream or None, "seed": seed,
+        "hand": hand, "sync_batchnorm": sync_batchnorm or None,
     }  # fmt: skip
-    started = time.perf_counter()
-    if data_set is not None and Path(data_set).is_dir():
-        given["data"] = str(Path(data_set).resolve())  # so that --resume finds it from any folder
-    if resume:
-        trainer, run, sets = _resume(out, given)
-    else:
-        trainer, run, sets = _begin(out, given)
-    settings = run.settings
-    if not as_json:
-        _tell(trainer, settings, sets, run, resume)
-    trainer.fit(*sets, epochs=settings["epochs"], quiet=as_json, run=run)
-    if trainer.progress is not None:  # Ctrl-C
-        if as_json:
-            print(json.dumps({"test": None, "history": trainer.history, "stopped": True, "run": str(run.folder)}))
-        else:
+    if given["data"] is not None and Path(str(given["data"])).exists():
+        given["data"] = str(Path(str(given["data"])).resolve())  # so that --resume finds it from any folder
+    bar = Bar(quiet=not tells)
+    try:
+        job = jobs.go_on(given, out, bar) if resume else jobs.begin(given, out, started, bar)
+    finally:
+        bar.close()
+    settings, run = job.settings, job.run
+    if tells:
+        _tell(job, resume)
+    judged: dict[str, Any] = {"validation": job.held_out} if job.sets.val is not None else {"test": job.held_out}
+    job.trainer.fit(
+        job.train, **judged, epochs=settings["epochs"], epoch_size=settings.get("epoch_size"),
+        early_stopping=settings.get("early_stopping"), quiet=not tells, run=run,
+    )  # fmt: skip
+    if job.trainer.progress is not None:  # Ctrl-C
+        if as_json and ranks.rank == 0:
+            print(json.dumps({"test": None, "history": job.trainer.history, "stopped": True, "run": str(run.folder)}))
+        elif tells:
             print(f"everything is kept; go on with:  byhand train --resume --out {run.folder}")
         raise typer.Exit(130)
-    test, told = _report(trainer, settings, sets[1], run)
+    if ranks.rank > 0:  # the first one writes the report
+        return
+    result, told = _report(job, time.perf_counter() - started)
     if as_json:
-        seconds = time.perf_counter() - started
-        result = {
-            "test": test,
-            "history": trainer.history,
-            "images_per_second": trainer.images_per_second,
-            "seconds": seconds,
-        }
-        print(json.dumps(result | {"run": str(run.folder)}))
+        result |= {"history": job.trainer.history, "images_per_second": job.trainer.images_per_second}
+        print(json.dumps(result | {"seconds": time.perf_counter() - started, "run": str(run.folder)}))
     else:
         print(told)
 
 
-def _begin(out: Path | None, given: dict[str, Any]) -> tuple[Trainer, Run, tuple[Dataset, Dataset]]:
-    """Return the trainer of a new run, its folder and its data; nothing is written before all of it is known to be good."""
-    settings = SETTINGS | {name: value for name, value in given.items() if value is not None}
-    for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0)):
-        integer(f"--{name.replace('_', '-')}", settings[name], least)
-    sets = data.load(settings["data"])
-    settings["optimizer"] = to_json(SGD(lr=settings["lr"], momentum=0.9))
-    settings["schedule"] = to_json(OneCycle())
-    trainer = _new_trainer(settings, sets)
-    settings |= {
-        "input_shape": trainer.model.input_shape,
-        "classes": trainer.model.classes,
-        "data_sha256": _digest(sets),
-        "versions": {"byhand": __version__, "numpy": np.__version__, "python": platform.python_version()},
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    return trainer, Run.create(out or _free_folder(settings["model"], sets[0].name), settings), sets
+def _one(what: str, typed: str | None, option: str | None) -> str | None:
+    if typed is not None and option is not None and typed != option:
+        raise ArgumentError(f"got two of what may be one {what}: {typed} and {option}; expected one")
+    return option if typed is None else typed
 
 
-def _new_trainer(settings: dict[str, Any], sets: tuple[Dataset, Dataset]) -> Trainer:
-    network = models.create(settings["model"], sets[0].classes, sets[0].images.shape[1:], settings["seed"])
-    return Trainer(
-        network, from_json(settings["optimizer"]), batch_size=settings["batch_size"], hand=settings["hand"],
-        schedule=from_json(settings["schedule"]), seed=settings["seed"],
-    )  # fmt: skip
+def _layers(text: str | None) -> int | str | None:
+    if text is None or text == jobs.ALL:
+        return text
+    if not (text.isascii() and text.isdigit()):
+        raise ArgumentError(f"--unfreeze is {text!r}; expected a number of layers, or all")
+    return int(text)
 
 
-def _resume(out: Path | None, given: dict[str, Any]) -> tuple[Trainer, Run, tuple[Dataset, Dataset]]:
-    """Return what `_begin` does, of a run that was stopped."""
-    run = Run.open(out or _newest_folder())
-    settings = _checked(run)
-    for name, value in given.items():
-        if value is not None and value != settings[name]:
-            raise ArgumentError(f"--resume goes on with {name} {settings[name]}; {value} needs a new run")
-    if run.finished and all((run.folder / name).exists() for name in PICTURES):
-        raise FileError(f"the run {run.folder} is finished; there is nothing to go on with")
-    sets = data.load(settings["data"])
-    if _digest(sets) != settings.get("data_sha256"):
-        raise FileError(f"the data in {settings['data']} are not those that {run.folder} began with")
-    if not run.checkpoint.exists():  # a kill came before the first one
-        return _new_trainer(settings, sets), run, sets
-    trainer = Trainer.load(run.checkpoint)
-    if trainer.progress is None or trainer.progress.epochs != settings["epochs"]:
-        raise FileError(f"the checkpoint in {run.folder} is not of the {settings['epochs']} epochs that run.json says")
-    return trainer, run, sets
+# told -----------------------------------------------------------------------------------------------------------------
 
 
-def _checked(run: Run) -> dict[str, Any]:
-    """Return a run's settings; raise a FileError for one that is missing or of another kind than `_begin` wrote."""
-    settings = run.settings
-    for name, example in (SETTINGS | {"optimizer": {}, "schedule": {}}).items():
-        kind = (int, float) if isinstance(example, float) else type(example)
-        if not isinstance(settings.get(name), kind) or isinstance(settings[name], bool):
-            raise FileError(
-                f"the run.json of {run.folder} has {settings.get(name)!r:.60} as its {name}; start a new run"
-            )
-    if settings["epochs"] < 1:
-        raise FileError(f"the run.json of {run.folder} has {settings['epochs']} epochs; start a new run")
-    return settings
-
-
-def _tell(trainer: Trainer, settings: dict[str, Any], sets: tuple[Dataset, Dataset], run: Run, resume: bool) -> None:
-    network, steps = trainer.model, -(-len(sets[0]) // trainer.batch_size)
-    summary = network.summary()
+def _tell(job: Job, resume: bool) -> None:
+    settings, sets, trainer, network = job.settings, job.sets, job.trainer, job.model
+    summary, count = network.summary(), len(network.classes)
+    shape = spelled(network.input_shape)
+    images = settings.get("epoch_size") or len(job.train)
+    print(f"{network.name} on {sets.train.name}: {shape} -> {count} classes")
+    learned = job.trainer.model.parameter_count
+    whole = summary.parameters + sum(value.size for value in vars(network.state).values()) if job.whole else 0
+    of = f"{learned:,} of {whole:,} numbers learn" if job.whole else f"{summary.parameters:,} parameters"
+    print(f"  {of}, {summary.flops:,} FLOPs an image forward")
+    purposes = {"train": "train on", "val": "validate on", "test": "test on"}
     print(
-        f"{network.name} on {sets[0].name}: {' x '.join(map(str, network.input_shape))} -> {len(network.classes)} classes"
+        "  "
+        + ", ".join(
+            f"{len(one):,}{' images' * (i == 0)} to {purposes[part]}"
+            for i, (part, one) in enumerate(sets.parts.items())
+        )
     )
-    print(f"  {summary.parameters:,} parameters, {summary.flops:,} FLOPs an image forward")
-    print(f"  {len(sets[0]):,} images to train on, {len(sets[1]):,} to test on")
+    for note in job.notes:
+        print(f"  {note}")
+    tell_bad(job.sets.bad)
+    steps = -(-images // trainer.batch_size)
     print(
-        f"  {settings['epochs']} epoch{'s' if settings['epochs'] > 1 else ''} of {steps:,} steps, batch {trainer.batch_size}"
+        f"  {settings['epochs']} epoch{'s' * (settings['epochs'] > 1)} of {steps:,} steps, batch {trainer.batch_size}"
     )
+    if trainer.augment.numbers:
+        print(f"  each image varies: {trainer.augment}")
     kind, momentum = type(trainer.optimizer).__name__, getattr(trainer.optimizer, "momentum", 0.0)
     print(
         f"  {kind} with momentum {momentum:g}, learning rate up to {trainer.optimizer.lr:g} and down again, seed {trainer.seed}"
     )
-    print(f"  hand: {trainer.hand}    run: {run.folder}")
+    shared = f"    {trainer.ranks.size} ranks share each batch" if trainer.ranks.size > 1 else ""
+    print(f"  hand: {trainer.hand}    run: {job.run.folder}{shared}")
     if resume and trainer.progress is not None:
         print(f"  going on after {trainer.progress.done:,} steps")
     print(flush=True)
 
 
-def _report(trainer: Trainer, settings: dict[str, Any], test: Dataset, run: Run) -> tuple[dict[str, float], str]:
-    """Draw the pictures; return the test result, and what to tell of it."""
-    from byhand.report import confusion_matrix, draw_confusion, draw_curves  # noqa: PLC0415  (matplotlib is slow to import)
+def tell_bad(bad: Sequence[tuple[str, str]]) -> None:
+    """Print which files can't be used, and why."""
+    if bad:
+        print(f"  {len(bad):,} file{'s' * (len(bad) > 1)} can't be used and {'are' if len(bad) > 1 else 'is'} skipped:")
+        for name, reason in bad[:SHOWN]:
+            print(f"    {name}  {reason}")
+        if len(bad) > SHOWN:
+            print(f"    and {len(bad) - SHOWN:,} more: --json lists all")
+
+
+def _report(job: Job, seconds: float) -> tuple[dict[str, Any], str]:
+    """Judge the network, draw the pictures, write the report; return the results, and what to tell of them."""
+    from byhand.report import (  # noqa: PLC0415  (matplotlib is slow to import)
+        confusion_matrix,
+        draw_confusion,
+        draw_curves,
+        write_report,
+    )
     from byhand.report.confusion import mistakes  # noqa: PLC0415
 
-    network = trainer.model
-    result = {name: trainer.history[-1][f"test_{name}"] for name in ("loss", "accuracy")}
-    guesses = network.logits_of(test.images, hand=trainer.hand).argmax(1)
-    matrix = confusion_matrix(test.labels, guesses, len(network.classes))
-    title = f"{network.name} on {test.name}: {result['accuracy']:.2%} of {len(test):,} test images"
-    draw_confusion(matrix, network.classes, run.folder / PICTURES[0], title)
-    draw_curves(trainer.history, trainer.curve, run.folder / PICTURES[1], title)
-    wrong = int((guesses != test.labels).sum())
-    worst = ", ".join(f"{taken} for {true} ({n})" for true, taken, n in mistakes(matrix, network.classes))
-    lines = [
+    network, sets, folder, trainer = job.model, job.sets, job.run.folder, job.trainer
+    results: dict[str, Any] = {"test": None}
+    lines, title, found, judged = [""], f"{network.name} on {sets.train.name}", [], sets.held_out is not None
+    for part, one in (("test", sets.test), ("val", sets.val)):  # the last one is what the training was judged by
+        if one is None:
+            continue
+        logits = _logits(job, part, one)
+        guesses, label = logits.argmax(1), "validation" if part == "val" else "test"
+        results[part] = trainer.judge(logits, one.labels)
+        accuracy, loss = results[part]["accuracy"], results[part]["loss"]
+        title = f"{network.name} on {one.name}: {accuracy:.2%} of {len(one):,} {label} images"
+        wrong = int((guesses != one.labels).sum())
+        lines.append(f"{label} accuracy {accuracy:.2%}, loss {loss:.4f}: {wrong:,} of {len(one):,} images wrong")
+    draw_curves(trainer.history, trainer.curve, folder / "curves.png", title)
+    if sets.held_out is not None:
+        matrix = confusion_matrix(sets.held_out.labels, guesses, len(network.classes))
+        draw_confusion(matrix, network.classes, folder / "confusion.png", title)
+        worst = ", ".join(f"{taken} for {true} ({n})" for true, taken, n in mistakes(matrix, network.classes))
+        lines += [f"most often it reads {worst}"] if worst else []
+        known = None if job.whole is None else trainer.model.logits_of(job.train.images, hand=trainer.hand)
+        found = write_report(
+            folder, model=network, evaluated=sets.held_out, logits=logits, history=trainer.history, curve=trainer.curve,
+            train=sets.train, train_logits=known, title=title, facts=_facts(job, seconds),
+        )  # fmt: skip
+    best = max(trainer.history, key=lambda row: (row.get("val_accuracy", 0), -row.get("val_loss", 0)))["epoch"]
+    if sets.val is not None and best < len(trainer.history):
+        lines.append(f"this is the network after epoch {best}, which did best on the validation images")
+    if trainer.waited:
+        lines.append(f"training waited for its images {trainer.waited:.1%} of the time")
+    lines += [f"doctor, {one.severity}: {one.name}: {one.evidence}" for one in found if one.severity != "note"]
+    results["doctor"] = [asdict(one) for one in found]
+    lines += [
         "",
-        f"test accuracy {result['accuracy']:.2%}, loss {result['loss']:.4f}: {wrong:,} of {len(test):,} images wrong",
-        *([f"most often it reads {worst}"] if worst else []),
-        "",
-        f"wrote to {run.folder}",
+        f"wrote to {folder}",
         "  model.safetensors       the network: bh.load, byhand show, byhand predict",
-        "  confusion.png           what each class was taken for",
+        *(
+            ["  report.html, report.png the result, the worst mistakes, and what the training doctor says"]
+            if judged
+            else []
+        ),
+        *(["  confusion.png           what each class was taken for"] if judged else []),
         "  curves.png              loss and accuracy through training",
         "  run.json, log.jsonl     everything needed to repeat it, and a line an epoch",
         "  checkpoint.safetensors  where training stood at the end",
         "",
-        f"next:  byhand predict {run.folder} PICTURE",
+        f"next:  byhand predict {folder} PICTURE",
     ]
-    return result, "\n".join(lines)
+    return results, "\n".join(lines)
 
 
-def _digest(sets: tuple[Dataset, Dataset]) -> str:
-    digest = hashlib.sha256()
-    for one in sets:
-        for array in (one.images, one.labels):
-            digest.update(memoryview(np.ascontiguousarray(array)))  # type: ignore[arg-type]
-    return digest.hexdigest()
+def _facts(job: Job, seconds: float) -> list[tuple[str, object]]:
+    """Return what the report tells of a training beside its results."""
+    settings, sets = job.settings, job.sets
+    counts = ", ".join(f"{len(one):,} {part}" for part, one in sets.parts.items())
+    facts: list[tuple[str, object]] = [
+        ("network", f"{job.model.name}, {job.trainer.model.parameter_count:,} numbers learn"),
+        ("images", f"{sets.train.name}: {counts}, {spelled(job.model.input_shape)}"),
+        (
+            "training",
+            f"{len(job.trainer.history)} epochs, batch {settings['batch_size']}, learning rate {settings['lr']:g}",
+        ),
+        ("variation", settings["augment"]),
+        ("seed", settings["seed"]),
+        ("time", duration(seconds)),
+        ("begun", settings.get("started", "")),
+        ("data", settings["data"]),
+    ]
+    return (
+        facts
+        + [("note", note) for note in job.notes]
+        + [(f"skipped: {name}", why) for name, why in sets.bad[:MOST_BAD]]
+    )
 
 
-def _free_folder(model: str, data_name: str) -> Path:
-    name, number = f"{model}-{data_name}", 2
-    folder = FOLDER / name
-    while folder.exists():
-        folder, number = FOLDER / f"{name}-{number}", number + 1
-    return folder
-
-
-def _newest_folder() -> Path:
-    runs = [path.parent for path in FOLDER.glob("*/checkpoint.safetensors")]
-    open_runs = [path for path in runs if not Run(path).finished]
-    if not open_runs:
-        raise FileError(f"there is no stopped run in {FOLDER}; give one with --out")
-    return max(open_runs, key=lambda path: path.stat().st_mtime)
+def _logits(job: Job, part: str, one: Dataset) -> Array:
+    """Return the logits of a set's images; of those that the training was judged by, from what the trainer saw of them."""
+    judged = "val" if job.sets.val is not None else "test"
+    if part == judged and job.held_out is not None:
+        return job.trainer.model.logits_of(job.held_out.images, hand=job.trainer.hand)
+    return job.model.logits_of(one.images, hand=job.trainer.hand)

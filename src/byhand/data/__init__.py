@@ -2,20 +2,20 @@
 
 import importlib
 import os
-from itertools import product
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from byhand.data import idx, mnist
+from byhand.data import arrays, files, idx, mnist
+from byhand.data.augment import Augment
 from byhand.data.dataset import Dataset
-from byhand.errors import FileError, UnknownNameError
+from byhand.data.sets import Sets
+from byhand.data.whole import Whole
+from byhand.errors import ArgumentError, FileError, UnknownNameError
 
-__all__ = ["Dataset", "digits", "idx", "load", "mnist"]
-
-Array = npt.NDArray[Any]
+__all__ = ["Augment", "Dataset", "Sets", "digits", "find", "idx", "load", "mnist"]
+EXPECTED = (
+    "mnist, a folder (of pictures, a folder a class, or of MNIST's IDX files), an .npz, or a .csv of paths and labels"
+)
 
 
 def __getattr__(name: str) -> Any:
@@ -25,65 +25,52 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def load(name_or_folder: str | os.PathLike[str]) -> tuple[Dataset, Dataset]:
-    """Return the training and the test set of a data set by name ("mnist"), or of a folder with MNIST's four IDX files.
+def find(source: str | os.PathLike[str], tell: Any = None) -> Any:
+    """Return what there is in a data set, before its images are decoded: a `Listing` of pictures, or a `Whole` of arrays.
 
-    The files are called `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and
-    `t10k-labels-idx1-ubyte`, plain or with `.gz` behind, also spelt `train-images.idx3-ubyte`, as Fashion-MNIST and
-    others ship them. Classes are called "0", "1", ... up to the largest label.
+    source: "mnist", a folder or a file, as `load` takes them; tell: called with (done, of how many, what) while it is looked
+    at. Raises as `load` does.
+    """
+    if source == "mnist":
+        train, test = mnist.load()
+        return Whole({"train": train, "test": test})
+    path = Path(source)
+    try:
+        there = path.exists()
+    except OSError as error:  # a folder above it may not be entered
+        raise FileError(f"can't load {path}: {error.strerror}; expected {EXPECTED}") from None
+    if isinstance(source, str) and path.name == source and not there:
+        raise UnknownNameError("data set, folder or file", source, ["mnist"])
+    if not there:
+        raise FileError(f"can't load {path}: there is no such folder or file; expected {EXPECTED}")
+    if path.is_dir() and arrays.has_idx(path):
+        train, test = arrays.in_idx(path)
+        return Whole({"train": train, "test": test})
+    if path.suffix.lower() == ".npz":
+        return Whole(arrays.in_npz(path))
+    if not path.is_dir() and path.suffix.lower() not in (".csv", ".tsv"):
+        raise FileError(f"can't load {path}: it is a file of another kind; expected {EXPECTED}")
+    from byhand.data.listing import Listing  # noqa: PLC0415  (Pillow, as above)
 
-    Raises UnknownNameError for a name that is neither, FileError for a folder whose files are missing or don't fit.
+    return Listing.of(files.in_folders(path) if path.is_dir() else files.in_csv(path), tell)
+
+
+def load(source: str | os.PathLike[str], *, share: float = 0.2, seed: int = 0) -> tuple[Dataset, Dataset]:
+    """Return a data set's training set, and the one to judge by: what it has to validate on, else to test on.
+
+    source: "mnist"; a folder of pictures, a folder a class, split into train/, val/ and test/ or not; a folder with MNIST's
+    four IDX files, plain or gzipped, as Fashion-MNIST has them too; an .npz file; a .csv file of paths and labels. What is not
+    split yet is: a share of each class is set aside, drawn from the seed. `find(source).sets(...)` gives more: other sizes,
+    all three sets, and what was found of bad files.
+    Raises UnknownNameError for a name that is neither, FileError for what can't be read, ArgumentError for a single class.
 
     >>> train, test = load("mnist")
     >>> train.images.shape, test.classes[7]
     ((60000, 28, 28, 1), '7')
     """
-    if name_or_folder == "mnist":
-        return mnist.load()
-    folder = Path(name_or_folder)
-    if folder.is_dir():
-        return _idx_folder(folder)
-    if isinstance(name_or_folder, str) and folder.name == name_or_folder and not folder.exists():
-        raise UnknownNameError("data set or folder", name_or_folder, ["mnist"])
-    what = "it is a file" if folder.exists() else "there is no such folder"
-    raise FileError(f"can't load {folder}: {what}; expected a folder that holds {', '.join(_NAMES)}")
-
-
-_NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
-
-
-def _idx_folder(folder: Path) -> tuple[Dataset, Dataset]:
-    paths = [_find(folder, name) for name in _NAMES]  # all four, before the first is read
-    train_images, train_labels, test_images, test_labels = (
-        _read(path, axes=3 if "idx3" in path.name else 1) for path in paths
-    )
-    for path, images, labels in ((paths[1], train_images, train_labels), (paths[3], test_images, test_labels)):
-        if len(images) != len(labels):
-            raise FileError(f"{path} holds {len(labels)} labels for {len(images)} images; fetch both files again")
-    if train_images.shape[1:] != test_images.shape[1:]:
-        sizes = ["x".join(map(str, images.shape[1:])) for images in (train_images, test_images)]
-        raise FileError(f"{folder}: the training images are {sizes[0]}, the test images {sizes[1]}; expected one size")
-    count = 1 + int(max(train_labels.max(), test_labels.max()))
-    classes = tuple(map(str, range(count)))
-    name = folder.resolve().name
-    return (
-        Dataset(train_images[..., None], train_labels, classes, name),
-        Dataset(test_images[..., None], test_labels, classes, name),
-    )
-
-
-def _find(folder: Path, name: str) -> Path:
-    tries = [folder / (stem + end) for stem, end in product((name, name.replace("-idx", ".idx")), ("", ".gz"))]
-    for path in tries:
-        if path.is_file():
-            return path
-    raise FileError(f"{folder} has no {name}; looked for {', '.join(path.name for path in tries)}")
-
-
-def _read(path: Path, axes: int) -> Array:
-    array = idx.read(path)
-    if array.ndim != axes or array.dtype != np.uint8 or array.size == 0:
-        raise FileError(
-            f"{path} holds {array.dtype} of shape {array.shape}; expected uint8 with {axes} axes, none of them empty"
-        )
-    return array
+    sets = find(source).sets()
+    if sets.held_out is None:
+        sets = sets.split(share, seed)
+    if sets.held_out is None:
+        raise ArgumentError(f"{source}: no class has two images; one of them must be set aside to judge by")
+    return sets.train, sets.held_out

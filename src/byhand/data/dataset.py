@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from byhand.data.collection import Collection
 from byhand.errors import ArgumentError, ShapeError
 
 Array = npt.NDArray[Any]
@@ -15,7 +16,8 @@ Array = npt.NDArray[Any]
 class Dataset:
     """Images (N, H, W, C) in uint8 or float32, labels (N,) in int64, and the name of each class.
 
-    Labels of another integer type are converted. Nothing else is: no resize, no crop, no scaling.
+    Labels of another integer type are converted. Nothing else is: no resize, no crop, no scaling. The images may also be a
+    `Collection`, whose pictures stay in their files. files: what each image's file is called, where there is one.
 
     Raises ShapeError where the axes or the lengths don't fit, ArgumentError for a type, label or class that can't be.
 
@@ -24,13 +26,15 @@ class Dataset:
     Dataset 'pets': 3 images 28x28x1 uint8, 2 classes
     """
 
-    images: Array
+    images: Any
     labels: Array
     classes: tuple[str, ...]
     name: str = ""
+    files: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        images, labels = np.asarray(self.images), np.asarray(self.labels)
+        images = self.images if isinstance(self.images, Collection) else np.asarray(self.images)
+        labels = np.asarray(self.labels)
         names: Any = self.classes
         if isinstance(names, str) or not all(isinstance(name, str) for name in names):
             raise ArgumentError(f"Dataset: classes must be a tuple of str, got {names!r:.60}")
@@ -50,6 +54,10 @@ class Dataset:
                 f"Dataset: labels go from {labels.min()} to {labels.max()}, but there are {len(names)} classes, "
                 "numbered from 0; give a name for every label"
             )
+        if len(self.files) not in (0, len(images)):
+            raise ArgumentError(
+                f"Dataset: {len(images)} images have {len(self.files)} files; expected one each, or none"
+            )
         for field, value in (
             ("images", images),
             ("labels", labels.astype(np.int64, copy=False)),
@@ -65,6 +73,11 @@ class Dataset:
         name = f" {self.name!r}" if self.name else ""
         return f"Dataset{name}: {len(self)} images {size} {self.images.dtype}, {len(self.classes)} classes"
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """One image's shape, (H, W, C)."""
+        return self.images.shape[1:]  # type: ignore[no-any-return]
+
     def take(self, n: int) -> "Dataset":
         """Return the first `n` examples; the arrays are views, nothing is copied.
 
@@ -76,4 +89,10 @@ class Dataset:
         """
         if not hasattr(n, "__index__") or not 1 <= n <= len(self):
             raise ArgumentError(f"Dataset.take: n={n}, but there are {len(self)} examples; take 1 to {len(self)}")
-        return Dataset(self.images[:n], self.labels[:n], self.classes, self.name)
+        return self.rows(slice(n))
+
+    def rows(self, rows: Any) -> "Dataset":
+        """Return some of the examples: by a slice, or by their numbers (the images are then copied, if they are an array)."""
+        images = self.images.take(rows) if isinstance(self.images, Collection) else self.images[rows]
+        files = tuple(np.asarray(self.files, object)[rows]) if self.files else ()
+        return Dataset(images, self.labels[rows], self.classes, self.name, files)

@@ -2,9 +2,16 @@
 
 import io
 import os
+import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from byhand.data.opening import opened
@@ -12,6 +19,7 @@ from byhand.errors import FileError
 
 # not all that Pillow reads: for EPS it would start Ghostscript on a stranger's program
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+Array = npt.NDArray[Any]
 MOST_PIXELS = 25_000_000  # to decode: 5000 x 5000, which takes 100 MB
 
 
@@ -25,31 +33,141 @@ def read(
     size, up to the limit of Pillow, about 89 megapixels.
     Raises FileError for a file that is missing, no picture, cut short, or too large.
     """
-    with opened(path, "a picture") as file, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # remarks about metadata
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
+    with _opened(path, _bytes(path)) as image:
+        whole = image.size
+        image.draft(mode, (side, side))
+        # a progressive JPEG keeps the coefficients of the whole picture, whatever size comes out
+        width, height = whole if "progressive" in image.info else image.size
+        if width * height > MOST_PIXELS:
+            raise FileError(
+                f"{path} is too large to decode: {whole[0]}x{whole[1]} pixels, expected at most "
+                f"{MOST_PIXELS // 1_000_000} million; scale it down first"
+            )
+        return _upright(image, convert)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a look at a picture's file tells: its size as it is seen, its kind, a digest of its bytes, pixels of a small one."""
+
+    size: tuple[int, int]  # height, width
+    grey: bool
+    note: str  # what its pixels are, where they are not 8 bits of grey or of red, green and blue
+    digest: bytes
+    pixels: Array | None
+
+
+def look(path: str | os.PathLike[str], small: int) -> Look:
+    """Look at a picture without decoding it, unless it has no more than `small` pixels.
+
+    Raises FileError as `read` does, for what its first bytes tell: what is cut short shows when it is decoded.
+    """
+    data = _bytes(path)
+    with _opened(path, data) as image:
+        width, height = image.size
+        grey, pixels = _is_grey(image), None
+        if width * height <= small:
+            pixels = np.asarray(_upright(image, to_grey if grey else to_colour))
+            height, width = pixels.shape[:2]
+        elif image.getexif().get(ORIENTATION, 1) in SIDEWAYS:
+            height, width = width, height
+        return Look((height, width), grey, _note(image), blake2b(data, digest_size=16).digest(), pixels)
+
+
+ORIENTATION, SIDEWAYS = 0x0112, (5, 6, 7, 8)  # EXIF's tag, and those of its values that swap height and width
+GREY = ("1", "L", "LA", "La", "I", "F")
+
+
+def _is_grey(image: Image.Image) -> bool:
+    if image.mode == "P" and image.palette is not None:
+        colours = np.asarray(image.getpalette("RGB")).reshape(-1, 3)
+        return bool((colours == colours[:, :1]).all())
+    return image.mode in GREY or image.mode.startswith("I;16")
+
+
+def _note(image: Image.Image) -> str:
+    if image.has_transparency_data:
+        return "transparent, put on white paper"
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return "16 bits of grey, made 8"
+    if image.mode in ("CMYK", "YCCK", "LAB", "HSV"):
+        return f"{image.mode}, made red, green and blue"
+    return ""
+
+
+def to_colour(image: Image.Image) -> Image.Image:
+    """Make it 8 bits of red, green and blue, on white paper."""
+    image = _of_8_bits(image)
+    if image.has_transparency_data:
+        ink = image.convert("RGBA")
+        paper = Image.new("RGB", ink.size, (255, 255, 255))
+        paper.paste(ink, mask=ink.getchannel("A"))
+        return paper
+    return image.convert("RGB")
+
+
+def to_grey(image: Image.Image) -> Image.Image:
+    """Make it 8 bits of grey, on white paper; what is grey already stays what it is."""
+    image = _of_8_bits(image)
+    return image if image.mode == "L" else (to_colour(image) if image.mode != "1" else image).convert("L")
+
+
+def _of_8_bits(image: Image.Image) -> Image.Image:
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):  # 16 bits of grey
+        values = np.asarray(image).astype(np.float64)
+        return Image.fromarray(np.clip(np.rint(values / (257 if values.max() > 255 else 1)), 0, 255).astype(np.uint8))
+    return image
+
+
+def _upright(image: Image.Image, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    converted = convert(image)
+    converted.info = image.info  # where the orientation mark is
+    return ImageOps.exif_transpose(converted)
+
+
+def _bytes(path: str | os.PathLike[str]) -> bytes:
+    with opened(path, "a picture") as file:
+        return file.read()
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str], data: bytes) -> Iterator[Image.Image]:
+    """Open a picture from memory: asked for the four billion bytes that a broken chunk promises, it gives what there are."""
+    with _no_remarks():
         try:
             Image.init()
-            # from memory: asked for the four billion bytes that a broken chunk may promise, it gives what there are
-            with Image.open(io.BytesIO(file.read()), formats=[name for name in FORMATS if name in Image.OPEN]) as image:
-                whole = image.size
-                image.draft(mode, (side, side))
-                # a progressive JPEG keeps the coefficients of the whole picture, whatever size comes out
-                width, height = whole if "progressive" in image.info else image.size
-                if width * height > MOST_PIXELS:
-                    raise FileError(
-                        f"{path} is too large to decode: {whole[0]}x{whole[1]} pixels, expected at most "
-                        f"{MOST_PIXELS // 1_000_000} million; scale it down first"
-                    )
-                converted = convert(image)
-                converted.info = image.info  # where the orientation mark is
-                return ImageOps.exif_transpose(converted)
+            with Image.open(io.BytesIO(data), formats=[name for name in FORMATS if name in Image.OPEN]) as image:
+                if image.width * image.height > (Image.MAX_IMAGE_PIXELS or np.inf):
+                    raise Image.DecompressionBombError
+                yield image
         except FileError:
             raise
         except UnidentifiedImageError:
             raise FileError(f"{path} is no picture that can be read; expected {', '.join(FORMATS)}") from None
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        except Image.DecompressionBombError:
             raise FileError(f"{path} has too many pixels: it looks like a decompression bomb; scale it down") from None
         except Exception as error:  # on broken bytes Pillow's readers raise whatever the bytes led them into
             reason = " ".join(str(error).split()) or type(error).__name__
             raise FileError(f"{path} can't be decoded: {reason}; save it anew as PNG") from None
+
+
+_lock, _inside, _outer = threading.Lock(), 0, warnings.catch_warnings()
+
+
+@contextmanager
+def _no_remarks() -> Iterator[None]:
+    """Ignore warnings (Pillow's remarks about metadata) while any thread is inside: Python's filters are those of all."""
+    global _inside, _outer  # noqa: PLW0603
+    with _lock:
+        if not _inside:
+            _outer = warnings.catch_warnings()
+            _outer.__enter__()
+            warnings.simplefilter("ignore")
+        _inside += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _inside -= 1
+            if not _inside:
+                _outer.__exit__(None, None, None)

@@ -38,6 +38,7 @@ def save(
         "classes": list(model.classes),
         "mean": model.mean,
         "std": model.std,
+        "crop": model.crop,
         "dtype": model.dtype.name,
         "graph": to_json(model.graph, model.output, model.auxiliary),
         **(notes or {}),
@@ -116,8 +117,8 @@ def _model(about: Any) -> Model:
         raise FileError("its classes are no list of names")
     if about["dtype"] not in ("float32", "float64"):  # NumPy evaluates what stands in other type names
         raise FileError(f"its dtype is {str(about['dtype'])[:40]!r}; expected 'float32' or 'float64'")
-    settings = {"mean": mean, "std": std, "classes": about["classes"], "dtype": np.dtype(about["dtype"])}
-    settings["auxiliary"] = auxiliary
+    settings = {"mean": mean, "std": std, "classes": about["classes"] or (), "dtype": np.dtype(about["dtype"])}
+    settings["auxiliary"], settings["crop"] = auxiliary, about.get("crop")
     return Model(graph.input, output, name=str(about["name"]), seed=None, **settings)
 
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from byhand.data.ahead import Ahead
+from byhand.data.collection import Collection
 from byhand.errors import ArgumentError, ShapeError
 from byhand.graph import Graph, Tensor
 from byhand.kernels.pixels import look_up
@@ -21,9 +23,10 @@ from byhand.ops.op import Array
 from byhand.program import Program, build
 from byhand.program.buffers import views
 from byhand.program.source import Update
-from byhand.shapes import integer
+from byhand.shapes import integer, number
 
 KEPT = 8  # programs a model keeps: for the full and the last batch of training, testing, predicting, and some to spare
+MOST, PIXELS = 250, 1 << 20  # images that go through a network at once, where nothing is said; pixels of them
 FEW = 8192  # pixels that NumPy scales sooner than a kernel is launched
 
 
@@ -35,7 +38,8 @@ class Model:
     output is no logits, and may have any shape (such a model can be run and looked into, not trained).
     mean, std: how pixels of uint8 images become numbers, (pixel / 255 - mean) / std, a number or one a channel; floating
     point images are taken as they are. auxiliary: other logits of the same classes, each with a weight: while training, so
-    much of their loss is added to that of the outputs (what training reports is that of the outputs alone).
+    much of their loss is added to that of the outputs (what training reports is that of the outputs alone). crop: how much of a
+    picture's shorter side its images showed in training, so that `byhand predict` shows it as much.
 
     >>> import byhand as bh
     >>> from byhand import nn
@@ -59,6 +63,7 @@ class Model:
         std: float | Sequence[float] = 1.0,
         dtype: Any = np.float32,
         auxiliary: Sequence[tuple[Tensor, float]] = (),
+        crop: float | None = None,
     ) -> None:
         if not isinstance(inputs, Tensor):
             raise ArgumentError(f"Model: inputs is a {type(inputs).__name__}; expected an nn.Input")
@@ -72,6 +77,9 @@ class Model:
         self.auxiliary = tuple((tensor, float(weight)) for tensor, weight in auxiliary)
         self.graph = inputs.graph.up_to(outputs, *(tensor for tensor, _ in self.auxiliary))
         self.output, self.name, self.dtype = outputs, name, np.dtype(dtype)
+        self.crop = None if crop is None else number("Model: crop", crop)
+        if self.crop is not None and not 0 < self.crop <= 1:
+            raise ArgumentError(f"Model: crop is {crop}; expected a part of a picture's shorter side, up to 1")
         free = isinstance(classes, tuple) and not classes
         self.logits = outputs if free else _before_softmax(self.graph, outputs)
         sizes = self.logits.shape[1:]
@@ -232,17 +240,30 @@ class Model:
         mean, std = (np.atleast_1d(np.asarray(value, self.dtype))[:, None] for value in (self.mean, self.std))
         return (np.arange(256).astype(self.dtype) / 255 - mean) / std  # type: ignore[no-any-return]
 
-    def logits_of(self, images: Any, *, batch_size: int = 250, hand: str = DEFAULT_HAND) -> Array:
-        """Return the logits (N, classes) of images, a batch at a time."""
-        images, parts = np.atleast_1d(images), []
-        for start in range(0, max(1, len(images)), integer("batch_size", batch_size)):
-            some = self.check(images[start : start + batch_size])
+    def logits_of(self, images: Any, *, batch_size: int | None = None, hand: str = DEFAULT_HAND) -> Array:
+        """Return the logits (N, classes) of images, a batch at a time.
+
+        images: an array, or a `data.Collection`, whose files are decoded ahead; batch_size: by default as many images as hold
+        a million pixels, at most 250.
+        """
+        files = isinstance(images, Collection)
+        images = images if files else np.atleast_1d(images)
+        few = max(1, min(MOST, PIXELS // max(1, prod(self.input_shape[:2]))))
+        size = few if batch_size is None else integer("batch_size", batch_size)
+        starts = range(0, max(1, len(images)), size)
+
+        def batch(start: int) -> Any:
+            return images[start : start + size]
+
+        parts = []
+        for some in Ahead(batch, starts) if files else map(batch, starts):
+            some = self.check(some)
             program = self.program(len(some), hand=hand)
             x = self.prepare(some, out=program.images[0], hand=hand)
             parts.append(program(x, self.p, self.state, program.arena).copy())
         return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
-    def predict(self, images: Any, *, batch_size: int = 250, hand: str = DEFAULT_HAND) -> Array:
+    def predict(self, images: Any, *, batch_size: int | None = None, hand: str = DEFAULT_HAND) -> Array:
         """Return the probability of each class: images (N, H, W, C) uint8 or floating point -> (N, classes).
 
         Of a model without classes, its output as it is.
@@ -289,10 +310,13 @@ class Model:
             named |= {name: value for name, value in vars(gradients).items() if name != "flat"}
         return {name: np.array(value) for name, value in named.items()}
 
-    def replace_head(self, classes: int | Sequence[str], *, frozen: bool = True, seed: int = 0) -> Model:
+    def replace_head(
+        self, classes: int | Sequence[str], *, frozen: bool = True, unfreeze: int = 0, seed: int = 0
+    ) -> Model:
         """Return a model with a new last layer for other classes, on the features of this one; its numbers are copied.
 
         frozen: only the new layer learns; what is below it keeps its numbers, and its batch norms their statistics.
+        unfreeze: so many layers with weights below the new one learn too (a few more, where a shortcut joins them).
 
         >>> import byhand as bh
         >>> bh.models.create("lenet5").replace_head(["cat", "dog"]).parameter_count
@@ -300,7 +324,7 @@ class Model:
         """
         from byhand.nn.head import replaced  # noqa: PLC0415  (head.py makes Models)
 
-        return replaced(self, classes, frozen, seed)
+        return replaced(self, classes, frozen, seed, unfreeze)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to one safetensors file, whole or not at all; `bh.load` reads it."""

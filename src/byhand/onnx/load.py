@@ -32,6 +32,7 @@ WHOLE = (  # types of pixels, told from 0 to 255
     TensorProto.UINT64, TensorProto.INT64,
 )  # fmt: skip
 NOTES = "byhand."  # how what byhand writes beside a graph is called
+KNOWN = ("classes", "mean", "std", "name", "crop")  # what it writes
 
 
 def load(
@@ -77,6 +78,7 @@ def load(
             "classes": notes.get("classes") if classes is None else classes,
             "mean": notes.get("mean", 0.0) if mean is None else mean,
             "std": notes.get("std", 1 / 255 if whole else 1.0) if std is None else std,
+            "crop": notes.get("crop"),
         }
         if len(tensor.shape) != 2 or (known["classes"] is None and tensor.shape[1] > MOST_CLASSES):
             known["classes"] = ()
@@ -184,7 +186,7 @@ def _check_batch(graph: Graph) -> None:
 def _notes(proto: onnx.ModelProto) -> dict[str, Any]:
     """Return what byhand wrote beside the graph."""
     found = {one.key.removeprefix(NOTES): one.value for one in proto.metadata_props if one.key.startswith(NOTES)}
-    notes = {key: json.loads(value) for key, value in found.items() if key in ("classes", "mean", "std", "name")}
+    notes = {key: json.loads(value) for key, value in found.items() if key in KNOWN}
     classes = notes.get("classes", [])
     if not isinstance(classes, list) or not all(isinstance(one, str) for one in classes):
         raise FileError(f"its {NOTES}classes are no list of names")

@@ -22,10 +22,11 @@ def draw_curves(
         values = [point[column] for point in points]
         mark = "o-" if len(points) == 1 else "-"  # a line through one point shows nothing
         axes.plot(epochs, values, mark, color=picture.PLUS, linewidth=1, markersize=4, label="training")
-        tested = [(row["epoch"], row[f"test_{name}"]) for row in history if f"test_{name}" in row]
+        part = "val" if any("val_loss" in row for row in history) else "test"
+        tested = [(row["epoch"], row[f"{part}_{name}"]) for row in history if f"{part}_{name}" in row]
         if tested:
             last = f"{tested[-1][1]:.2%}" if name == "accuracy" else f"{tested[-1][1]:.3f}"
-            axes.plot(*zip(*tested), "o-", color=picture.MINUS, linewidth=1, markersize=4, label=f"test: {last}")
+            axes.plot(*zip(*tested), "o-", color=picture.MINUS, linewidth=1, markersize=4, label=f"{part}: {last}")
         if name == "loss" and any(value > 0 for _, value in [*zip(epochs, values), *tested]):
             axes.set_yscale("log")
         axes.grid(axis="y", color=picture.LINE, linewidth=0.6)

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from byhand.data.augment import Augment
 from byhand.errors import FileError
 from byhand.nn import file
 from byhand.ops.op import Array
@@ -32,12 +33,15 @@ def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
         "clip_norm": trainer.clip_norm,
         "label_smoothing": trainer.label_smoothing,
         "seed": trainer.seed,
+        "augment": str(trainer.augment),
+        "sync_batchnorm": trainer.sync_batchnorm,
         "steps": trainer.steps,
         "progress": None if trainer.progress is None else asdict(trainer.progress),
         "history": trainer.history,
         "curve": trainer.curve,
     }
     buffers = {f"optimizer.{name}": array for name, array in trainer.buffers.items()}
+    buffers |= {f"best.{name}": array for name, array in trainer.best.items()}
     file.save(trainer.model, path, more=buffers, notes={"trainer": notes})
 
 
@@ -52,23 +56,31 @@ def load(make: type[Trainer], path: str | os.PathLike[str]) -> Trainer:
         notes: dict[str, Any] = dict(about["trainer"])
         optimizer, schedule = (settings.from_json(notes[name]) for name in ("optimizer", "schedule"))
         plain = {name: notes[name] for name in ("batch_size", "hand", "clip_norm", "label_smoothing", "seed")}
-        trainer = make(model, optimizer, schedule=schedule, **plain)
+        trainer = make(
+            model, optimizer, schedule=schedule, augment=Augment.parse(notes.get("augment", "none")),
+            sync_batchnorm=bool(notes.get("sync_batchnorm", False)), **plain,
+        )  # fmt: skip
         trainer.steps = integer("steps", notes["steps"], 0)
         trainer.history, trainer.curve = _rows(notes["history"]), _points(notes["curve"])
         if notes["progress"] is not None:
             trainer.progress = _progress(notes["progress"])
             trainer.history, trainer.curve = trainer.progress.history, trainer.progress.curve
         for name, buffer in trainer.buffers.items():
-            stored: Array = buffers[f"optimizer.{name}"]
-            if stored.shape != buffer.shape or stored.dtype != buffer.dtype:
-                raise FileError(
-                    f"its optimizer.{name} is {stored.dtype} {stored.shape}, not {buffer.dtype} {buffer.shape}"
-                )
-            buffer[...] = stored
+            buffer[...] = _like(buffer, buffers, f"optimizer.{name}")
+        if trainer.progress is not None and trainer.progress.best:
+            trainer.best = {name: _like(now, buffers, f"best.{name}") for name, now in trainer.kept().items()}
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         what = f"it has no {error}" if isinstance(error, KeyError) else file.one_line(error)
         raise FileError(f"{path} is not a checkpoint that byhand can go on from: {what}") from None
     return trainer
+
+
+def _like(wanted: Array, stored: dict[str, Array], name: str) -> Array:
+    """Return a stored array, which must be of the shape and type of another."""
+    array = stored[name]
+    if array.shape != wanted.shape or array.dtype != wanted.dtype:
+        raise FileError(f"its {name} is {array.dtype} {array.shape}, not {wanted.dtype} {wanted.shape}")
+    return array
 
 
 def _rows(data: Any) -> list[Row]:
@@ -94,6 +106,9 @@ def _plain(value: Any) -> bool:
 
 def _progress(data: Any) -> Progress:
     images, loss, right = data["window"]
+    history, best = _rows(data["history"]), integer("best", data.get("best", 0), 0)
+    if best and not (best <= len(history) and {"val_accuracy", "val_loss"} <= set(history[best - 1])):
+        raise ValueError(f"its best epoch is {best}, which its history does not hold")
     return Progress(
         epochs=integer("epochs", data["epochs"]),
         images=integer("images", data["images"]),
@@ -102,7 +117,8 @@ def _progress(data: Any) -> Progress:
         seen=integer("seen", data["seen"], 0),
         loss=number("loss", data["loss"]),
         correct=integer("correct", data["correct"], 0),
-        history=_rows(data["history"]),
+        history=history,
         curve=_points(data["curve"]),
         window=[integer("window", images, 0), number("window", loss), integer("window", right, 0)],
+        best=best,
     )

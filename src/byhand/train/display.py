@@ -36,6 +36,7 @@ class Display:
         self.epoch = self.at_start = 0
         self.started = 0.0
         self.estimated = quiet
+        self.took, self.began = 0.0, time.perf_counter()  # seconds of the latest epoch; when it began
         self.seen, self.latest = 0, 0.0  # images, and when the latest step ended
         self.built, self.waited = 0, False  # kernels; whether the step under way waits for one
 
@@ -74,7 +75,8 @@ class Display:
         """Begin an epoch, of which some images may have been seen before a stop."""
         if self.task is None:
             self.task = self.bar.add_task("", total=self.epochs * self.images, epoch="", told="")
-        self.epoch, self.at_start, self.started = epoch, seen, time.perf_counter()
+        self.epoch, self.at_start = epoch, seen
+        self.started = self.began = time.perf_counter()
         self.seen, self.latest = seen, self.started
         self.bar.update(self.task, epoch=f"{epoch + 1}/{self.epochs}")
 
@@ -84,7 +86,7 @@ class Display:
         now = time.perf_counter()
         if self.waited:  # a step that compiled tells nothing of those to come
             self.at_start, self.started = self.at_start + seen - self.seen, self.started + now - self.latest
-        self.seen, self.latest, self.waited = seen, now, False
+        self.seen, self.latest, self.waited, self.took = seen, now, False, now - self.began
         seconds, rate = now - self.started, self.rate()
         told = f"{rate:6,.0f} images/s, " if rate else ""
         told += f"loss {loss:.4f}, accuracy {accuracy:.1%}"
@@ -101,13 +103,14 @@ class Display:
         seconds = self.latest - self.started
         return (self.seen - self.at_start) / seconds if seconds > 0 else 0.0
 
-    def end(self, row: dict[str, Any], seconds: float) -> None:
+    def end(self, row: dict[str, Any]) -> None:
         """Tell a finished epoch."""
-        tested = f"  test {row['test_accuracy']:.2%}" if "test_accuracy" in row else ""
-        rate = self.rate() or self.images / seconds
+        judged = [part for part in ("val", "test") if f"{part}_accuracy" in row]
+        tested = "".join(f"  {part} {row[f'{part}_accuracy']:.2%}" for part in judged)
+        rate = self.rate() or self.images / self.took
         self.say(
             f"epoch {row['epoch']}/{self.epochs}  loss {row['loss']:.4f}  accuracy {row['accuracy']:.2%}{tested}"
-            f"  {seconds:.1f} s  {rate:,.0f} images/s"
+            f"  {self.took:.1f} s  {rate:,.0f} images/s"
         )
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-Row = dict[str, Any]  # an epoch of the history: its number, loss and accuracy, and those on the test set
+Row = dict[str, Any]  # an epoch of the history: its number, loss and accuracy, and those on other sets (test_loss, ...)
 
 
 @dataclass
@@ -20,3 +20,33 @@ class Progress:
     history: list[Row] = field(default_factory=list)
     curve: list[list[float]] = field(default_factory=list)
     window: list[float] = field(default_factory=lambda: [0, 0.0, 0])  # of the curve's next point: images, loss, correct
+    best: int = 0  # the epoch that did best on the images to validate on
+
+    def add(self, images: int, loss: float, correct: int) -> None:
+        """Count a step: its images, their mean loss, and how many were right."""
+        self.done, self.seen = self.done + 1, self.seen + images
+        self.loss, self.correct = self.loss + loss * images, self.correct + correct
+        self.window = [a + b for a, b in zip(self.window, (images, loss * images, correct))]
+
+    def add_point(self, total: int) -> None:
+        """Add the mean of the steps since the last point to the curve."""
+        counted, loss, right = self.window
+        self.curve.append([self.done / total * self.epochs, loss / counted, right / counted])
+        self.window = [0, 0.0, 0]
+
+    def end(self, row: Row) -> bool:
+        """End an epoch; return whether it did best so far on the images to validate on: more right, else a smaller loss."""
+        self.history.append(row)
+        self.seen, self.loss, self.correct = 0, 0.0, 0
+        if "val_loss" not in row or (self.best and _merit(row) <= _merit(self.history[self.best - 1])):
+            return False
+        self.best = len(self.history)
+        return True
+
+    def stale(self, patience: int | None) -> bool:
+        """Return whether so many epochs in a row did no better than the best before them."""
+        return patience is not None and self.best > 0 and len(self.history) - self.best >= patience
+
+
+def _merit(row: Row) -> tuple[float, float]:
+    return row["val_accuracy"], -row["val_loss"]

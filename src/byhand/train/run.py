@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ class Run:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
         self.checkpoint, self.model = self.folder / "checkpoint.safetensors", self.folder / "model.safetensors"
+        self.made: Callable[[Model], Model] = lambda model: model  # what people get of the model that was trained
         self._settings, self._log = self.folder / "run.json", self.folder / "log.jsonl"
 
     def __repr__(self) -> str:
@@ -87,4 +89,4 @@ class Run:
 
     def finish(self, model: Model) -> None:
         """Write the finished model."""
-        model.save(self.model)
+        self.made(model).save(self.model)

@@ -3,13 +3,18 @@
 Where training stands is a handful of numbers: how many steps are done, the sums of the epoch so far, one row a finished
 epoch. The order of the images is drawn from the seed and the epoch, the learning rate from the progress, so that nothing
 else has to be kept beside the parameters, the optimiser's buffers and the states.
+
+Under `mpiexec` the ranks share every batch (`share.py`): all of them hold the same numbers after each step, rank 0 tells and
+writes. n ranks end where one does, to float32 accuracy; with batch norm, if it is synchronised.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from functools import cached_property
 from math import isfinite
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -17,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from byhand.data import Dataset
+from byhand.data.augment import Augment
+from byhand.data.feed import Draw, Feed
 from byhand.errors import ArgumentError, DivergedError, ShapeError
 from byhand.nn import Model
 from byhand.ops import DEFAULT_HAND, softmax_cross_entropy
@@ -27,8 +34,10 @@ from byhand.shapes import integer, number
 from byhand.train import checkpoint
 from byhand.train.optim import OPTIMIZERS, Optimizer, update
 from byhand.train.progress import Progress, Row
+from byhand.train.ranks import Ranks, world
 from byhand.train.run import Run
 from byhand.train.schedule import SCHEDULES, Constant, Schedule
+from byhand.train.share import SharedStep
 from byhand.train.stop import stop_signals
 
 if TYPE_CHECKING:
@@ -42,7 +51,9 @@ class Trainer:
     """Trains a model.
 
     batch_size: images an update; schedule: how the learning rate changes (constant); clip_norm: the longest gradient
-    allowed; label_smoothing: the part of the truth spread over all classes; seed: the order of the images.
+    allowed; label_smoothing: the part of the truth spread over all classes; seed: the order of the images, and what is drawn
+    for them; augment: how they are varied, anew in each epoch; ranks: the processes that share each batch, by default those
+    of `mpiexec`; sync_batchnorm: whether a batch norm sees the whole batch or, which needs no message, each rank's share.
 
     >>> import byhand as bh
     >>> train, test = bh.data.load("mnist")
@@ -63,6 +74,9 @@ class Trainer:
         clip_norm: float | None = None,
         label_smoothing: float = 0.0,
         seed: int = 0,
+        augment: Augment | None = None,
+        ranks: Ranks | None = None,
+        sync_batchnorm: bool = False,
     ) -> None:
         if not isinstance(model, Model):
             raise ArgumentError(
@@ -80,13 +94,19 @@ class Trainer:
         self.clip_norm = None if clip_norm is None else number("Trainer: clip_norm", clip_norm, 0)
         self.label_smoothing = number("Trainer: label_smoothing", label_smoothing, 0, 1)
         self.seed = integer("Trainer: seed", seed, 0)
+        self.augment = Augment() if augment is None else augment
+        if not isinstance(self.augment, Augment):
+            raise ArgumentError(f"Trainer: augment is {augment!r}; expected a bh.Augment")
         self.update = update(optimizer, self.clip_norm, hand)
         self.buffers = {name: np.zeros_like(model.p.flat) for name in optimizer.buffers}
         self._optimizer = SimpleNamespace(**self.buffers)
+        self.ranks, self.sync_batchnorm = world() if ranks is None else ranks, bool(sync_batchnorm)
         self.steps = 0
         self.progress: Progress | None = None  # of a training that is not finished
         self.history: list[Row] = []
+        self.best: dict[str, Array] = {}  # what the model was after the best epoch, by the images to validate on
         self.images_per_second = 0.0  # of the latest training, its steps alone
+        self.waited = 0.0  # the part of the latest training's time that went by until its images were there
         self.curve: list[list[float]] = []  # (epoch, loss, accuracy) at about a hundred points
 
     def __repr__(self) -> str:
@@ -98,24 +118,46 @@ class Trainer:
         settings: dict[str, Any] = {"update": self.update, "label_smoothing": self.label_smoothing}
         return self.model.program(self.batch_size if batch is None else batch, train=True, hand=self.hand, **settings)
 
+    @cached_property
+    def shared(self) -> SharedStep | None:
+        """The step that ranks share, where there are several."""
+        if self.ranks.size == 1:
+            return None
+        return SharedStep(
+            self.model, self.ranks, self.update, self._optimizer,
+            hand=self.hand, label_smoothing=self.label_smoothing, sync=self.sync_batchnorm,
+        )  # fmt: skip
+
     def step(self, images: Any, labels: Any) -> float:
         """Do one update on a batch: images (N, H, W, C) uint8 or floating point, labels (N,); return the loss before it.
 
-        The learning rate is the optimiser's own: a schedule needs to know how long a training is, which `fit` does.
+        The learning rate is the optimiser's own: a schedule needs to know how long a training is, which `fit` does. Of
+        several ranks, each is given the whole batch and takes its share.
         """
         images = self.model.check(images)  # what does not fit is refused before a program is made
         labels = check_labels(labels, len(self.model.classes))
         if labels.shape != images.shape[:1]:
             raise ShapeError(f"Trainer: labels have the shape {labels.shape}; expected ({len(images)},), one an image")
-        return float(self._run(images, labels, len(images), [self.optimizer.lr])["loss"][0])
+        return self.try_step(images, labels, self.optimizer.lr)
+
+    def try_step(self, images: Any, labels: Any, rate: float) -> float:
+        """Do one update with a learning rate of its own, on images that are known to fit; return the loss before it."""
+        if self.shared is not None:
+            own = self.ranks.some(len(images))
+            return float(self._steps_on(images[own], labels[own], len(images), [rate])[0][0])
+        return float(self._run(images, labels, len(images), [rate])["loss"][0])
 
     def _steps_on(
         self, images: Any, labels: Any, batch: int, rates: Sequence[float], rows: Any = None
     ) -> tuple[Array, Array]:
         """Do an update with each learning rate on the next `batch` images; return each one's loss and how many were right.
 
-        rows: which of the images, by default all.
+        rows: which of the images, by default all. Of several ranks, each is given its share of one batch.
         """
+        if self.shared is not None:
+            (rate,), self.steps = rates, self.steps + 1
+            loss, right = self.shared(images, labels, rows, batch, rate, self.steps)
+            return np.array([loss]), np.array([right])
         results = self._run(images, labels, batch, rates, rows)
         truth = labels.reshape(len(rates), batch)
         return results["loss"], (results["probabilities"].argmax(2) == truth).sum(1)
@@ -139,39 +181,64 @@ class Trainer:
         test: Dataset | None = None,
         *,
         epochs: int | None = None,
+        validation: Dataset | None = None,
+        early_stopping: int | None = None,
+        epoch_size: int | None = None,
         quiet: bool = False,
         run: Run | None = None,
     ) -> list[Row]:
         """Train for a number of epochs; return one row an epoch: loss and accuracy while training, and on `test`.
 
-        A trainer that came from a checkpoint goes on where it stood. Ctrl-C stops after the step under way; another call
+        validation: images that choose: at the end the model is what it was after the epoch that did best on them;
+        early_stopping: after so many epochs that did not do better, the training ends. epoch_size: images an epoch, by default
+        all. A trainer that came from a checkpoint goes on where it stood. Ctrl-C stops after the step under way; another call
         goes on. run: where checkpoints and the log are written. Raises DivergedError where the loss is no number any more.
         """
-        for data in (train,) if test is None else (train, test):  # all is looked at before the first step
-            self._check_data(data)
-        for size in {min(self.batch_size, len(train)), len(train) % self.batch_size} - {0}:
-            self.program(size)
+        sets = {"test": test, "val": validation}
+        for data in (train, *sets.values()):  # all is looked at before the first step
+            if data is not None:
+                self._check_data(data)
+        if early_stopping is not None:
+            integer("fit: early_stopping", early_stopping)
+            if validation is None:
+                raise ArgumentError("fit: early_stopping needs images to validate on: validation=...")
+        images = len(train) if epoch_size is None else min(integer("fit: epoch_size", epoch_size), len(train))
+        for size in {min(self.batch_size, images), images % self.batch_size} - {0}:
+            (self.program if self.shared is None else self.shared.program)(size)
         if self.progress is None:
-            self.progress = Progress(integer("fit: epochs", 1 if epochs is None else epochs), len(train), self.steps)
-        elif (epochs or self.progress.epochs, len(train)) != (self.progress.epochs, self.progress.images):
+            self.progress = Progress(integer("fit: epochs", 1 if epochs is None else epochs), images, self.steps)
+            self.best = {}
+        elif (epochs or self.progress.epochs, images) != (self.progress.epochs, self.progress.images):
             raise ArgumentError(
                 f"fit: the training under way has {self.progress.epochs} epochs of {self.progress.images} images; "
-                f"got {epochs or self.progress.epochs} of {len(train)}; finish it first, or make a new Trainer"
+                f"got {epochs or self.progress.epochs} of {images}; finish it first, or make a new Trainer"
             )
+        if self.ranks.rank > 0:
+            quiet, run = True, None
         from byhand.train.display import Display  # noqa: PLC0415  (rich takes longer to import than all of byhand)
 
         state, saved = self.progress, time.monotonic()
-        with stop_signals(quiet) as stop, Display(state.epochs, len(train), quiet=quiet) as display:
-            for row, seconds in self._steps(train, test, display):
-                if run is not None and (row is not None or stop.is_set() or time.monotonic() - saved > SAVE_EVERY):
+        with (
+            stop_signals(quiet) as stop,
+            Display(state.epochs, images, quiet=quiet) as display,
+            closing(self._steps(train, sets, early_stopping, display)) as steps,
+        ):
+            if self.shared is not None:
+                self.shared.asked = stop.is_set
+            for row in steps:
+                stopped = stop.is_set() if self.shared is None else self.shared.stopped
+                if run is not None and (row is not None or stopped or time.monotonic() - saved > SAVE_EVERY):
                     self._check_parameters()
                     self.save(run.checkpoint)
                     saved = time.monotonic()
                 if row is not None and run is not None:
-                    run.log(row | {"seconds": round(seconds, 3)})
-                if stop.is_set():
+                    run.log(row | {"seconds": round(display.took, 3)})
+                if stopped:
                     display.say(f"stopped after {state.done} of {self._total(state)} steps")
                     return self.history
+            if state.done < self._total(state):
+                display.say(f"stopped early: {early_stopping} epochs in a row did no better")
+        self._take_best()
         self.progress = None
         if run is not None:
             run.finish(self.model)
@@ -180,54 +247,91 @@ class Trainer:
     def _total(self, state: Progress) -> int:
         return state.epochs * -(-state.images // self.batch_size)
 
-    def _steps(self, train: Dataset, test: Dataset | None, display: Display) -> Iterator[tuple[Row | None, float]]:
-        """Do the steps that are left; after each, yield (the finished epoch's row, or None within one; its seconds)."""
+    def _steps(
+        self, train: Dataset, sets: dict[str, Dataset | None], early_stopping: int | None, display: Display
+    ) -> Generator[Row | None]:
+        """Do the steps that are left; after each few, yield the finished epoch's row, or None within one."""
         assert self.progress is not None
         state, total = self.progress, self._total(self.progress)
         self.history, self.curve = state.history, state.curve
-        order, drawn, began = np.arange(0), -1, time.perf_counter()
-        images, seconds = 0, 0.0
-        while state.done < total:
-            epoch, index = divmod(state.done, total // state.epochs)
+        began, images, seconds, now = time.perf_counter(), 0, 0.0, -1
+        batches = Feed(train, self.augment, self._plan(train))
+        try:
+            while state.done < total and not state.stale(early_stopping):
+                batch, (epoch, index, size, rates) = next(batches)
+                if epoch != now:
+                    now = epoch
+                    display.begin(epoch, state.seen)
+                    self._align()
+                started = time.perf_counter()
+                losses, correct = self._steps_on(batch.images, batch.labels, size, rates, batch.rows)
+                images, seconds = images + size * len(rates), seconds + time.perf_counter() - started
+                self.images_per_second = images / seconds
+                self.waited = batches.waited / (time.perf_counter() - began)
+                for loss, right in zip(losses.tolist(), correct.tolist()):
+                    if not isfinite(loss):
+                        raise self._diverged(f"the loss became {loss}", state.done + 1)
+                    state.add(size, loss, right)
+                if state.done % max(1, total // CURVE_POINTS) == 0 or state.done == total:
+                    state.add_point(total)
+                display.step(state.seen, state.loss / state.seen, state.correct / state.seen)
+                if index + len(rates) < total // state.epochs:
+                    yield None
+                    continue
+                self._check_parameters()
+                row: Row = {"epoch": epoch + 1, "loss": state.loss / state.seen, "accuracy": state.correct / state.seen}
+                for part, data in sets.items():
+                    if data is not None:
+                        row |= {f"{part}_{name}": value for name, value in self.evaluate(data).items()}
+                if state.end(row):
+                    self.best = {name: value.copy() for name, value in self.kept().items()}
+                display.end(row)
+                yield row
+        finally:
+            batches.close()
+
+    def _plan(self, train: Dataset) -> Iterator[tuple[Draw, tuple[int, int, int, list[float]]]]:
+        """Yield what is left to do: which images, and (epoch, the first step's number in it, images a step, rates).
+
+        Of several ranks, each gets its share of the images.
+        """
+        assert self.progress is not None
+        state, total = self.progress, self._total(self.progress)
+        done, each, drawn = state.done, total // state.epochs, -1
+        while done < total:
+            epoch, index = divmod(done, each)
             if drawn != epoch:
-                order = np.random.default_rng([self.seed, state.first, epoch]).permutation(len(train))
-                drawn, began = epoch, time.perf_counter()
-                display.begin(epoch, state.seen)
-            count = self._together(index, state.done, total, len(train))
-            batch = order[index * self.batch_size : (index + count) * self.batch_size]
-            size = len(batch) // count
-            rates = [self.optimizer.lr * self.schedule((state.done + i) / total) for i in range(count)]
-            started = time.perf_counter()
-            losses, correct = self._steps_on(train.images, train.labels[batch], size, rates, batch)
-            images, seconds = images + len(batch), seconds + time.perf_counter() - started
-            self.images_per_second = images / seconds
-            for loss, right in zip(losses.tolist(), correct.tolist()):
-                if not isfinite(loss):
-                    raise self._diverged(f"the loss became {loss}", state.done + 1)
-                state.done, state.seen = state.done + 1, state.seen + size
-                state.loss, state.correct = state.loss + loss * size, state.correct + right
-                state.window = [a + b for a, b in zip(state.window, (size, loss * size, right))]
-            if state.done % max(1, total // CURVE_POINTS) == 0 or state.done == total:
-                counted, sum_loss, right = state.window
-                state.curve.append([state.done / total * state.epochs, sum_loss / counted, right / counted])
-                state.window = [0, 0.0, 0]
-            display.step(state.seen, state.loss / state.seen, state.correct / state.seen)
-            index += count - 1
-            if index + 1 < total // state.epochs:
-                yield None, 0.0
-                continue
-            row: Row = {"epoch": epoch + 1, "loss": state.loss / state.seen, "accuracy": state.correct / state.seen}
-            took = time.perf_counter() - began
-            self._check_parameters()
-            if test is not None:
-                row |= {f"test_{name}": value for name, value in self.evaluate(test).items()}
-            state.history.append(row)
-            state.seen, state.loss, state.correct = 0, 0.0, 0
-            display.end(row, took)
-            yield row, took
+                rng = np.random.default_rng([self.seed, state.first, epoch])
+                order, drawn = rng.permutation(len(train))[: state.images], epoch
+                uniforms = rng.random((len(train), self.augment.numbers), np.float32)
+                partners = rng.permutation(len(train)) if self.augment.mixup else None
+            count = self._together(index, done, total, state.images)
+            rows = order[index * self.batch_size : (index + count) * self.batch_size]
+            rates = [self.optimizer.lr * self.schedule((done + i) / total) for i in range(count)]
+            size, rows = len(rows) // count, rows[self.ranks.some(len(rows))]
+            yield Draw(rows, uniforms[rows], None if partners is None else partners[rows]), (epoch, index, size, rates)
+            done += count
+
+    def kept(self) -> dict[str, Array]:
+        """Return what makes the model what it is: every parameter, in one buffer, and the states."""
+        return {"parameters": self.model.p.flat} | {
+            f"state.{name}": value for name, value in vars(self.model.state).items()
+        }
+
+    def _align(self) -> None:
+        """Give all ranks the numbers of rank 0: processors of two kinds may round them apart in the course of an epoch."""
+        if self.ranks.size > 1:
+            for array in (*self.kept().values(), *self.buffers.values()):
+                array[...] = self.ranks.broadcast(array)
+
+    def _take_best(self) -> None:
+        for name, value in self.best.items():
+            self.kept()[name][...] = value
 
     def _together(self, index: int, done: int, total: int, images: int) -> int:
         """Return how many steps can be handed over at once: full batches of this epoch, up to the curve's next point."""
+        if self.ranks.size > 1:
+            return 1
         full, every = images // self.batch_size, max(1, total // CURVE_POINTS)
         return max(1, min(self.program().room, full - index, every - done % every)) if index < full else 1
 
@@ -254,18 +358,31 @@ class Trainer:
         check_labels(data.labels, len(self.model.classes))
 
     def evaluate(self, test: Dataset) -> dict[str, float]:
-        """Return the mean loss and the accuracy on a data set."""
+        """Return the mean loss and the accuracy on a data set; of several ranks, each looks at its share."""
         self._check_data(test)
-        logits = self.model.logits_of(test.images, hand=self.hand)
-        labels = check_labels(test.labels, logits.shape[1])
+        if self.ranks.size == 1:
+            return self.judge(self.model.logits_of(test.images, hand=self.hand), test.labels)
+        own, logits = self.ranks.share(len(test)), np.zeros((len(test), len(self.model.classes)), self.model.dtype)
+        if own.stop > own.start:
+            logits[own] = self.model.logits_of(test.rows(own).images, hand=self.hand)
+        return self.judge(self.ranks.all_reduce(logits), test.labels)
+
+    @staticmethod
+    def judge(logits: Array, labels: Any) -> dict[str, float]:
+        """Return the mean loss and the accuracy of logits (N, classes)."""
+        labels = check_labels(labels, logits.shape[1])
         return {
             "loss": float(softmax_cross_entropy(logits.astype(np.float64), labels, hand="arrays")),
             "accuracy": float((logits.argmax(1) == labels).mean()),
         }
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a checkpoint, whole or not at all: the model, the optimiser's buffers, and where training stands."""
-        checkpoint.save(self, path)
+        """Write a checkpoint, whole or not at all: the model, the optimiser's buffers, and where training stands.
+
+        Of several ranks, the first writes.
+        """
+        if self.ranks.rank == 0:
+            checkpoint.save(self, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Trainer:

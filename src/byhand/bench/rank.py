@@ -1,0 +1,93 @@
+"""What one rank measures for `byhand bench scaling`: steps of a training, and all-reduces of several sizes.
+
+    mpiexec -n 2 python -m byhand.bench.rank '{"model": "resnet20_cifar", "batch": 64, "seconds": 1, "sizes": [4, 4194304]}'
+
+Rank 0 prints one JSON object. With "of": 2 a single process does rank 0's share of two and hears nobody: what of a step is
+work, and not waiting.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from byhand import models
+from byhand.kernels.threads import workers
+from byhand.train import SGD, Trainer
+from byhand.train.overlap import PIECE
+from byhand.train.ranks import Ranks, world
+
+LEAST = 3  # times that something is measured
+
+
+def measure(job: dict[str, Any]) -> dict[str, Any]:
+    """Return what the job asks for, in seconds; all ranks must call it."""
+    ranks = Ranks(0, job["of"]) if "of" in job else world()
+    result: dict[str, Any] = {"ranks": ranks.size}
+    if "model" in job:
+        result |= step(job, ranks)
+    if "sizes" in job:
+        result["all_reduce"] = [[size, all_reduce(size, job["seconds"], ranks)] for size in job["sizes"]]
+    if job.get("add"):
+        result["add"] = add(job["seconds"])
+    return result
+
+
+def step(job: dict[str, Any], ranks: Ranks) -> dict[str, Any]:
+    """Return the seconds of a step on a batch that the ranks share, and how much they send."""
+    model, rng = models.create(job["model"]), np.random.default_rng(0)
+    images = rng.integers(0, 256, (job["batch"], *model.input_shape), np.uint8)
+    labels = rng.integers(0, len(model.classes), job["batch"])
+    settings = {"hand": job["hand"]} if "hand" in job else {}
+    trainer = Trainer(model, SGD(0.001, 0.9), batch_size=job["batch"], ranks=ranks, **settings)
+    if "overlap" in job and trainer.shared is not None:
+        trainer.shared.send_early(PIECE if job["overlap"] else None)
+    seconds = timed(lambda: trainer.step(images, labels), job["seconds"], ranks)
+    threads = workers() if trainer.hand == "compiled" else 1
+    return {"step": seconds, "parameters": model.parameter_count, "bytes": model.g.flat.nbytes, "threads": threads}
+
+
+def all_reduce(size: int, seconds: float, ranks: Ranks) -> float:
+    """Return the seconds of an all-reduce of so many bytes."""
+    array = np.zeros(max(1, size // 4), np.float32)
+    return timed(lambda: ranks.all_reduce(array), seconds, ranks)
+
+
+def add(seconds: float) -> float:
+    """Return the seconds that it takes to add a byte's worth of one large array to another: an all-reduce does that too."""
+    left, right = np.zeros(1 << 22, np.float32), np.ones(1 << 22, np.float32)
+    return timed(lambda: np.add(left, right, out=left), seconds, Ranks()) / left.nbytes
+
+
+def timed(call: Callable[[], Any], seconds: float, ranks: Ranks) -> float:
+    """Return how long a call takes, in the median of those that fit into some seconds; as many on each rank.
+
+    Of a call that is short, several are timed as one.
+    """
+    call()
+    call()
+    ranks.barrier()
+    started = time.perf_counter()
+    call()
+    once = ranks.broadcast(time.perf_counter() - started)
+    together = max(1, int(seconds / 20 / max(once, 1e-7)))
+    times = []
+    for _ in range(max(LEAST, min(20, int(seconds / max(once * together, 1e-7))))):
+        ranks.barrier()
+        started = time.perf_counter()
+        for _ in range(together):
+            call()
+        times.append((time.perf_counter() - started) / together)
+    return ranks.broadcast(median(times))  # type: ignore[no-any-return]
+
+
+if __name__ == "__main__":
+    result = measure(json.loads(sys.argv[1]))
+    if world().rank == 0:
+        print(json.dumps(result))

@@ -1,0 +1,249 @@
+"""`byhand bench scaling`: what a step takes when ranks share it, measured here, and on paper with many machines.
+
+A step is work and an all-reduce of n bytes between p machines. With a latency of a seconds a message, b seconds a byte on the
+wire, and c seconds to add a byte up:
+
+    ring                  2 (p-1) a + 2 (p-1)/p n b + (p-1)/p n c       each byte crosses a wire twice
+    recursive doubling    log2(p) (a + n b + n c)                        few messages, of all bytes
+    halving and doubling  2 log2(p) a + 2 (p-1)/p n b + (p-1)/p n c     what MPI does with much, of a power of two ranks
+
+The smallest of them counts. Without overlap, step = work + all-reduce; with it, the all-reduce hides behind backward, which is
+taken for two thirds of the work: step = work / 3 + max(2/3 work, all-reduce), a bound from below.
+
+Not in the model: machines that wait for the slowest, wires that several share, and that a larger batch may need more epochs.
+
+Sources: Thakur, Rabenseifner & Gropp 2005, "Optimization of collective communication operations in MPICH" (all three);
+Patarasuk & Yuan 2009, "Bandwidth optimal all-reduce algorithms for clusters of workstations" (the ring).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from math import log2
+from pathlib import Path
+from typing import Any
+
+from byhand.bench.bench import machine
+from byhand.bench.process import Failed
+from byhand.errors import ArgumentError
+from byhand.kernels.host import cores
+from byhand.ops import DEFAULT_HAND
+
+MACHINES = (8, 64, 1024)
+MODELS = {"resnet18": 32, "resnet50": 32}  # on paper: images a machine and step, 224 x 224
+CHECKED = ("resnet20_cifar", 64)  # measured at 1 and 2 ranks: images of both together
+SIZES = tuple(4**power for power in range(1, 14))  # bytes: 4 to 64 MB
+BACKWARD = 2 / 3  # of the work
+PATIENCE = 900  # seconds for one measurement
+
+
+@dataclass(frozen=True)
+class Link:
+    """What connects the machines: the seconds that a message takes, and those of a byte more."""
+
+    name: str
+    latency: float
+    byte: float
+
+
+LINKS = (  # assumed: TCP's latencies from one program to another, and those of InfiniBand's own verbs
+    Link("1 Gbit/s", 50e-6, 8e-9),
+    Link("10 Gbit/s", 30e-6, 8e-10),
+    Link("100 Gbit/s", 2e-6, 8e-11),
+)
+
+
+# the model ------------------------------------------------------------------------------------------------------------
+
+
+def all_reduce(size: float, machines: int, link: Link, add: float = 0.0) -> dict[str, float]:
+    """Return the seconds of an all-reduce by each algorithm: size in bytes; add: the seconds of adding a byte up.
+
+    >>> times = all_reduce(46.8e6, 8, Link("10 Gbit/s", 30e-6, 8e-10))
+    >>> {name: round(seconds, 4) for name, seconds in times.items()}
+    {'ring': 0.0659, 'recursive doubling': 0.1124, 'halving and doubling': 0.0657}
+    """
+    part, rounds = (machines - 1) / machines, log2(machines)
+    moved = 2 * part * size * link.byte + part * size * add
+    return {
+        "ring": 2 * (machines - 1) * link.latency + moved,
+        "recursive doubling": rounds * (link.latency + size * (link.byte + add)),
+        "halving and doubling": 2 * rounds * link.latency + moved,
+    }
+
+
+def predict(work: float, images: int, size: float, machines: int, link: Link, add: float = 0.0) -> dict[str, Any]:
+    """Return a step between machines, each with so many images: seconds, images a second, efficiency.
+
+    work: the seconds of a machine's own part. Efficiency is that of a machine beside one that is alone.
+
+    >>> row = predict(1.0, 32, 46.8e6, 8, Link("1 Gbit/s", 50e-6, 8e-9))
+    >>> round(row["step"], 3), round(row["efficiency"], 3), round(row["overlapped"]["step"], 3)
+    (1.655, 0.604, 1.0)
+    """
+    times = all_reduce(size, machines, link, add)
+    name = min(times, key=times.__getitem__)
+
+    def row(step: float) -> dict[str, float]:
+        return {"step": step, "images_per_second": machines * images / step, "efficiency": work / step}
+
+    hidden = (1 - BACKWARD) * work + max(BACKWARD * work, times[name])
+    return {
+        "machines": machines, "link": link.name, "work": work, "all_reduces": times, "all_reduce": times[name],
+        "algorithm": name,
+        **row(work + times[name]), "overlapped": row(hidden),
+    }  # fmt: skip
+
+
+def fit(times: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Return (latency, seconds a byte) of a line through (bytes, seconds): least squares of the relative errors.
+
+    >>> latency, byte = fit([(4, 50e-6), (1e6, 50e-6 + 8e-3), (4e6, 50e-6 + 32e-3)])
+    >>> round(latency * 1e6), round(byte * 1e9, 2)
+    (50, 8.0)
+    """
+    weights = [1 / seconds**2 for _, seconds in times]
+    total = sum(weights)
+    mean_size = sum(w * size for w, (size, _) in zip(weights, times)) / total
+    mean_time = sum(w * seconds for w, (_, seconds) in zip(weights, times)) / total
+    spread = sum(w * (size - mean_size) ** 2 for w, (size, _) in zip(weights, times))
+    slope = sum(w * (size - mean_size) * (t - mean_time) for w, (size, t) in zip(weights, times)) / spread
+    return max(0.0, mean_time - slope * mean_size), max(0.0, slope)
+
+
+# measured -------------------------------------------------------------------------------------------------------------
+
+
+def scaling(
+    *, seconds: float = 2.0, quick: bool = False, hand: str = DEFAULT_HAND, tell: Callable[[str], None] = lambda line: None
+) -> dict[str, Any]:  # fmt: skip
+    """Measure steps and all-reduces at 1 and 2 ranks on this machine, and predict those of many machines.
+
+    seconds: of each measurement; quick: fewer of them, and on paper ResNet-18 alone. Raises ArgumentError without MPI.
+    """
+    mpiexec = launcher()
+    model, batch = CHECKED
+    threads = max(1, cores() // 2)
+    job = {"model": model, "batch": batch, "seconds": seconds, "hand": hand}
+    sizes = SIZES[::4] if quick else SIZES
+    tell(f"measuring: {model}, a batch of {batch}, by 1 and by 2 ranks")
+    alone = run([], job)
+    share = run(
+        [mpiexec, "-n", "2"], job | {"of": 2, "add": True}, threads
+    )  # side by side: they share caches and memory
+    both = run([mpiexec, "-n", "2"], job | {"sizes": [*sizes, share["bytes"]]}, threads)
+    *swept, (_, gradient) = both["all_reduce"]
+    latency, byte = fit([(size, time) for size, time in swept])
+    measured = {
+        "model": model, "batch": batch, "bytes": share["bytes"], "threads": [alone["threads"], threads],
+        "one_rank": alone["step"], "two_ranks": both["step"], "work": share["step"], "all_reduce": gradient,
+        "predicted": share["step"] + gradient, "sweep": swept, "latency": latency, "byte": byte, "add": share["add"],
+    }  # fmt: skip
+    paper: dict[str, Any] = {}
+    for name, images in MODELS.items():
+        if quick and paper:
+            break
+        images = 4 if quick else images
+        tell(f"measuring: {name}, {images} images of 224 x 224")
+        own = run([], {"model": name, "batch": images * 2, "of": 2, "seconds": seconds, "hand": hand})
+        rows = [
+            predict(own["step"], images, own["bytes"], count, link, share["add"])
+            for link in LINKS
+            for count in MACHINES
+        ]
+        paper[name] = {"images": images, "bytes": own["bytes"], "work": own["step"], "rows": rows}
+    return {"machine": machine(), "measured": measured, "links": [asdict(link) for link in LINKS], "paper": paper}
+
+
+def launcher() -> str:
+    """Return where mpiexec is: the one beside this Python, or the system's."""
+    if importlib.util.find_spec("mpi4py") is None:
+        raise ArgumentError("byhand bench scaling needs mpi4py and an MPI: pip install 'byhand[mpi]'")
+    beside = str(Path(sys.executable).parent)
+    found = shutil.which("mpiexec", path=os.pathsep.join([beside, os.environ.get("PATH", os.defpath)]))
+    if found is None:
+        raise ArgumentError("byhand bench scaling needs mpiexec: pip install mpich, or the system's MPI")
+    return found
+
+
+def run(launch: Sequence[str], job: dict[str, Any], threads: int | None = None) -> dict[str, Any]:
+    """Return what a process, or those that `launch` starts, measured."""
+    environment = os.environ | ({"BYHAND_THREADS": str(threads)} if threads else {})
+    done = subprocess.run(
+        [*launch, sys.executable, "-m", "byhand.bench.rank", json.dumps(job)],
+        capture_output=True, text=True, check=False, env=environment, timeout=PATIENCE, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    if done.returncode:
+        raise Failed(f"it ended with {done.returncode}: {(done.stderr.strip().splitlines() or [''])[-1]}")
+    return json.loads(done.stdout)  # type: ignore[no-any-return]
+
+
+# told -----------------------------------------------------------------------------------------------------------------
+
+
+def report(result: dict[str, Any]) -> str:
+    """Return a result as text."""
+    here = result["measured"]
+    one, two = here["threads"]
+    lines = [
+        result["machine"],
+        "",
+        f"measured here: {here['model']}, a batch of {here['batch']}, a gradient of {here['bytes'] / 1e6:.2f} MB",
+        f"  {'1 rank of ' + _threads(one):44}{_time(here['one_rank'])} a step",
+        f"  {'2 ranks of ' + _threads(two):44}{_time(here['two_ranks'])} a step",
+        f"  {'the work of one of the two':44}{_time(here['work'])}",
+        f"  {'the all-reduce of the gradient':44}{_time(here['all_reduce'])}",
+        f"  {'both together, which is the model':44}{_time(here['predicted'])}"
+        f"   {here['predicted'] / here['two_ranks'] - 1:+.0%} beside what was measured",
+        "",
+        "measured here: an all-reduce between 2 ranks",
+        *(f"  {_size(size):>12}{_time(seconds)}" for size, seconds in here["sweep"]),
+        f"  fitted: {here['latency'] * 1e6:.1f} us and {here['byte'] * 1e9:.3f} ns a byte;"
+        f" adding up takes {here['add'] * 1e9:.3f} ns a byte",
+    ]
+    for name, paper in result["paper"].items():
+        lines += [
+            "",
+            f"on paper: {name}, {paper['images']} images a machine, a gradient of {paper['bytes'] / 1e6:.1f} MB; "
+            f"work measured here, {paper['work']:.3f} s",
+            f"  {'':20}{'all-reduce by':^33}{'without overlap':>29}{'with overlap':>29}",
+            f"  {'link':12}{'machines':>8}{'ring':>11}{'doubling':>11}{'halving':>11}"
+            + f"{'a step':>12}{'images/s':>10}{'ideal':>7}" * 2,
+            *(_row(row) for row in paper["rows"]),
+        ]
+    return "\n".join(lines)
+
+
+def _row(row: dict[str, Any]) -> str:
+    parts = [f"  {row['link']:12}{row['machines']:8,}", *(f"{_time(time):>11}" for time in row["all_reduces"].values())]
+    for one in (row, row["overlapped"]):
+        parts.append(f"{_time(one['step']):>12}{one['images_per_second']:10,.0f}{one['efficiency']:7.0%}")
+    return "".join(parts)
+
+
+def _threads(count: int) -> str:
+    return f"{count} thread{'s' * (count > 1)}"
+
+
+def _time(seconds: float) -> str:
+    """Return a time in three digits, at least twelve places wide.
+
+    >>> [_time(seconds).strip() for seconds in (12.3e-6, 1.234e-3, 12.34)]
+    ['12.3 us', '1.23 ms', '12.3 s']
+    """
+    unit, name = next((one for one in ((1.0, "s "), (1e-3, "ms"), (1e-6, "us")) if seconds >= one[0]), (1e-6, "us"))
+    value = seconds / unit
+    return f"{value:9,.{max(0, 2 - len(str(int(value))) + 1)}f} {name}"
+
+
+def _size(count: float) -> str:
+    return next(
+        f"{count / unit:,.0f} {name}" for unit, name in ((1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B")) if count >= unit
+    )

@@ -1,0 +1,232 @@
+"""Pictures and their classes, found in folders (a folder a class) or named in a CSV file; nothing is decoded here."""
+
+import csv
+import os
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TextIO
+
+from byhand.errors import FileError
+
+PARTS = {  # of a data set, and what their folders are called
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation", "dev"),
+    "test": ("test", "testing"),
+}
+PICTURES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
+PATH_COLUMNS = ("path", "file", "filename", "file_name", "filepath", "image", "image_path", "img", "picture")
+LABEL_COLUMNS = ("label", "class", "classname", "class_name", "category", "target", "y")
+PART_COLUMNS = ("split", "part", "set", "subset", "fold")
+LAYOUT = "a folder a class (FOLDER/cat/1.jpg), or train/, val/ and test/ with such folders"
+
+
+@dataclass
+class Found:
+    """What was found: by part, (file, class) pairs; "all" is the part of what is not split yet."""
+
+    name: str
+    root: Path
+    parts: dict[str, list[tuple[Path, str]]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    bad: list[tuple[str, str]] = field(default_factory=list)  # what can't be read, and why
+
+    def shown(self, path: Path) -> str:
+        """Return a file's name as it is told: from the data set's folder on."""
+        return printable(str(path.relative_to(self.root) if path.is_relative_to(self.root) else path))
+
+
+def in_folders(root: Path) -> Found:
+    """Return the pictures below a folder: `root/cat/*`, or `root/train/cat/*`, `root/val/cat/*` and `root/test/cat/*`.
+
+    A picture deeper down belongs to the class at the top. Links are followed, but never in a circle.
+    Raises FileError where there is no picture in a class's folder.
+    """
+    found = Found(printable(root.resolve().name) or "pictures", root)
+    folders, loose, _ = _entries(root, found)
+    parts = {part: [one for one in folders if one.name.lower() in names] for part, names in PARTS.items()}
+    if parts["train"]:
+        used = {one for several in parts.values() for one in several}
+        if others := [printable(one.name) for one in folders if one not in used]:
+            found.notes.append(f"beside train/ there is also {some(others)}: left out")
+        for part, several in parts.items():
+            for folder in several:
+                _classes(folder, part, found)
+    else:
+        _classes(root, "all", found)
+    if loose and parts["train"]:
+        found.notes.append(f"{_count(loose)} directly in {found.name} {_belong(loose)} no class: left out")
+    if not any(found.parts.values()):
+        held = f"it holds {_count(loose)}, but no folder of a class" if loose else "no picture is in a class's folder"
+        raise FileError(f"{root} can't be trained on: {held}; expected {LAYOUT}")
+    return found
+
+
+def pictures_below(folder: Path) -> list[Path]:
+    """Return every picture below a folder, in natural order."""
+    return list(_below(folder, Found(folder.name, folder), set(), Counter()))
+
+
+def _classes(folder: Path, part: str, found: Found) -> None:
+    """Add the pictures of each class's folder."""
+    folders, loose, _ = _entries(folder, found)
+    pairs, others, seen = found.parts.setdefault(part, []), Counter[str](), {_identity(folder)}
+    for one in folders:
+        label, before = class_name(one.name), len(pairs)
+        pairs += [(path, label) for path in _below(one, found, seen, others)]
+        if len(pairs) == before:
+            found.notes.append(f"the folder {found.shown(one)} holds no picture: left out")
+    if others:
+        kinds = some([f"{count} {ending or 'without an ending'}" for ending, count in others.most_common()])
+        found.notes.append(f"files that are no pictures by their names are left out: {kinds}")
+    if loose:
+        found.notes.append(f"{_count(loose)} directly in {printable(folder.name)} {_belong(loose)} no class: left out")
+
+
+def _below(folder: Path, found: Found, seen: set[tuple[int, int]], others: Counter[str]) -> Iterator[Path]:
+    """Yield the pictures below a folder; each folder is entered once."""
+    waiting = [folder]
+    while waiting:
+        folder = waiting.pop()
+        if (identity := _identity(folder)) in seen:
+            found.notes.append(f"the folder {found.shown(folder)} links to one that was seen already: left out")
+            continue
+        seen.add(identity)
+        folders, pictures, rest = _entries(folder, found)
+        yield from pictures
+        others.update(path.suffix.lower() for path in rest)
+        waiting += reversed(folders)
+
+
+def _entries(folder: Path, found: Found) -> tuple[list[Path], list[Path], list[Path]]:
+    """Return what a folder holds, in natural order: folders, pictures, other files; what is hidden is passed over."""
+    kinds: tuple[list[Path], list[Path], list[Path]] = [], [], []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith((".", "__MACOSX")) or entry.name.lower() in ("thumbs.db", "desktop.ini"):
+                    continue
+                picture = entry.name.lower().endswith(PICTURES)
+                kinds[0 if entry.is_dir() else 1 if picture else 2].append(folder / entry.name)
+    except OSError as error:
+        found.bad.append((found.shown(folder), f"the folder can't be read: {error.strerror or error}"))
+    for several in kinds:
+        several.sort(key=lambda path: natural(path.name))
+    return kinds
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    try:
+        facts = folder.stat()
+    except OSError:
+        return (0, hash(folder))
+    return facts.st_dev, facts.st_ino
+
+
+# CSV ------------------------------------------------------------------------------------------------------------------
+
+
+def in_csv(path: Path) -> Found:
+    """Return the pictures that a CSV file names: a path (from the CSV's own folder) and a label a row, by chance a split.
+
+    A first row of names is understood (path or file, label or class, split), so are semicolons and tabs. A path that leads
+    out of the CSV's folder is refused. Raises FileError for a file that is no such table.
+    """
+    found = Found(printable(path.stem), path.parent)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            _rows(file, path, found)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise FileError(
+            f"can't read {path}: {getattr(error, 'strerror', None) or error}; expected CSV, UTF-8"
+        ) from None
+    if not any(found.parts.values()):
+        why = f"; the first: {found.bad[0][0]} {found.bad[0][1]}" if found.bad else ""
+        raise FileError(f"{path} names no picture that is there; expected rows of a path and a label{why}")
+    return found
+
+
+def _rows(file: TextIO, path: Path, found: Found) -> None:
+    start = file.read(8192)
+    file.seek(0)
+    head = start.splitlines()[0] if start else ""
+    rows = csv.reader(file, delimiter=max(",;\t", key=head.count))
+    root, columns = path.parent.resolve(), None
+    for number, row in enumerate(rows, 1):
+        if not any(row):
+            continue
+        if columns is None:
+            columns, named = _columns([cell.strip().lower() for cell in row])
+            if named:
+                continue
+        try:
+            name, label, *rest = (row[column].strip() for column in columns)
+        except IndexError:
+            found.bad.append((f"{path.name}, line {number}", f"has {len(row)} cells; expected a path and a label"))
+            continue
+        part = _part(rest[0]) if rest else "all"
+        target = root / name
+        if "\0" in name or not target.resolve().is_relative_to(root):
+            found.bad.append((printable(name), "leads out of the CSV's folder; put the CSV beside its pictures"))
+        elif part is None or not label:
+            found.bad.append((printable(name), f"line {number} gives it no label, or an unknown split"))
+        else:
+            found.parts.setdefault(part, []).append((path.parent / name, class_name(label)))
+    if "all" in found.parts and len(found.parts) > 1:
+        found.parts.setdefault("train", []).extend(found.parts.pop("all"))
+
+
+def _columns(cells: list[str]) -> tuple[list[int], bool]:
+    """Return which columns hold the path, the label and the split, and whether the first row names them."""
+    named = [
+        next((cells.index(name) for name in names if name in cells), None)
+        for names in (PATH_COLUMNS, LABEL_COLUMNS, PART_COLUMNS)
+    ]
+    if named[0] is not None and named[1] is not None:
+        return [column for column in named if column is not None], True
+    return [0, 1], bool(cells) and not cells[0].endswith(PICTURES)
+
+
+def _part(text: str) -> str | None:
+    return next((part for part, names in PARTS.items() if text.lower() in names), None if text else "all")
+
+
+# names ----------------------------------------------------------------------------------------------------------------
+
+
+def natural(text: str) -> tuple[object, ...]:
+    """Return a key that sorts numbers in names by their value.
+
+    >>> sorted(["10", "9", "cat", "b10", "b9"], key=natural)
+    ['9', '10', 'b9', 'b10', 'cat']
+    """
+    parts = re.split(r"(\d{1,18})", text)
+    return (*((part.lower(), 0) if i % 2 == 0 else ("", int(part)) for i, part in enumerate(parts)), (text, 0))
+
+
+def class_name(text: str) -> str:
+    """Return a class's name: the same letters are the same name, however a system spells them (NFC)."""
+    return unicodedata.normalize("NFC", printable(text))
+
+
+def printable(text: str) -> str:
+    """Return text that any terminal and file can hold: what is no letter or sign becomes a question mark."""
+    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def some(names: list[str], most: int = 5) -> str:
+    """Return the first few names of a list, and how many more there are."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _count(pictures: list[Path]) -> str:
+    return f"{len(pictures):,} picture{'s' if len(pictures) > 1 else ''}"
+
+
+def _belong(pictures: list[Path]) -> str:
+    return "belong to" if len(pictures) > 1 else "belongs to"

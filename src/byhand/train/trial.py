@@ -1,0 +1,117 @@
+"""Steps that are taken back: to find a learning rate, and to see how long an epoch takes, before a training begins."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import isfinite, log
+from statistics import median
+
+import numpy as np
+
+from byhand.data import Dataset
+from byhand.errors import DivergedError
+from byhand.train.trainer import Trainer
+
+LOWEST, HIGHEST, STEPS = 1e-4, 1.0, 80  # of a range test
+SMOOTH = 0.8  # of the smoothed loss, what stays from step to step
+LOST = 2.0  # times the best loss: from here on nothing is learned any more
+BACK = 5.0  # the rate taken is that many times smaller than the one at which the loss was best
+TIMED = 5  # steps whose time is taken
+
+
+@contextmanager
+def trial(trainer: Trainer) -> Iterator[None]:
+    """Leave a trainer as it was: its model, the optimiser's buffers and the count of steps."""
+    arrays = {**trainer.kept(), **{f"optimizer.{name}": buffer for name, buffer in trainer.buffers.items()}}
+    before, steps = {name: array.copy() for name, array in arrays.items()}, trainer.steps
+    try:
+        yield
+    finally:
+        for name, array in arrays.items():
+            array[...] = before[name]
+        trainer.steps = steps
+
+
+@dataclass(frozen=True)
+class RangeTest:
+    """What a range test found: the rate to train with, and the loss, smoothed, at each rate that was tried."""
+
+    rate: float
+    rates: tuple[float, ...]
+    losses: tuple[float, ...]
+
+
+def find_rate(trainer: Trainer, train: Dataset, steps: int = STEPS) -> RangeTest:
+    """Find a learning rate: train with one that grows from step to step until the loss explodes, then take all of it back.
+
+    The rate taken is a fifth of the one at which the smoothed loss was smallest, in two digits.
+    Source: Smith 2015, arXiv 1506.01186 ("LR range test").
+
+    >>> import byhand as bh
+    >>> train, test = bh.data.load("mnist")
+    >>> 0.001 < find_rate(bh.Trainer(bh.models.create("article"), bh.SGD()), train.take(2000)).rate < 1
+    True
+    """
+    rates = np.exp(np.linspace(log(LOWEST), log(HIGHEST), steps)).tolist()
+    tried: list[float] = []
+    losses: list[float] = []
+    mean = 0.0
+    with trial(trainer):
+        for number, (images, labels) in enumerate(_batches(trainer, train, steps)):
+            loss = float(trainer.try_step(images, labels, rates[number]))
+            if not isfinite(loss):
+                break
+            mean = SMOOTH * mean + (1 - SMOOTH) * loss
+            smooth = mean / (1 - SMOOTH ** (number + 1))
+            if losses and smooth > LOST * min(losses):
+                break
+            tried.append(rates[number])
+            losses.append(smooth)
+    if not tried:
+        raise DivergedError("the loss is no number from the first step on: look at the images with byhand data")
+    best = tried[int(np.argmin(losses))] / BACK
+    return RangeTest(float(f"{max(best, LOWEST):.2g}"), tuple(tried), tuple(losses))
+
+
+def seconds_a_step(trainer: Trainer, train: Dataset) -> float:
+    """Return how long a step takes, from the images to the update: the median of a few, taken back afterwards.
+
+    Of several ranks, the slowest one's.
+    """
+    times = []
+    with trial(trainer):
+        for images, labels in _batches(trainer, train, 2 + TIMED):
+            started = time.perf_counter()
+            trainer.try_step(images, labels, 0.0)
+            times.append(time.perf_counter() - started)
+    return trainer.ranks.largest(median(times[2:]))  # the first ones may compile
+
+
+def _batches(trainer: Trainer, train: Dataset, steps: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield random batches, varied as training varies them."""
+    rng = np.random.default_rng([trainer.seed, len(train)])
+    size = min(trainer.batch_size, len(train))
+    for _ in range(steps):
+        rows = rng.choice(len(train), size, replace=False) if size < len(train) else np.arange(size)
+        images = train.images[rows]
+        if trainer.augment.numbers:
+            mixed = train.images[rng.choice(len(train), size)] if trainer.augment.mixup else None
+            images = trainer.augment(images, rng.random((size, trainer.augment.numbers)), mixed)
+        yield images, train.labels[rows]
+
+
+def plan(seconds: float, step: float, images: int, batch: int, evaluation: float) -> tuple[int, int]:
+    """Return how many epochs fit into so many seconds, and how many images an epoch: all, where one epoch fits at least.
+
+    step: seconds a step of `batch` images; evaluation: seconds that judging takes after an epoch.
+
+    >>> plan(60, step=0.01, images=6400, batch=64, evaluation=0.5)
+    (40, 6400)
+    >>> plan(5, step=0.1, images=6400, batch=64, evaluation=1)
+    (1, 2560)
+    """
+    whole = -(-images // batch) * step + evaluation
+    if seconds >= whole:
+        return int(seconds / whole), images
+    return 1, max(1, int((seconds - evaluation) / step)) * batch

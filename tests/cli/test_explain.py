@@ -1,0 +1,112 @@
+"""`byhand explain`, as a person types it."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import byhand as bh
+from byhand import nn, onnx
+from byhand.cli.explain import class_number
+from byhand.data import digits
+from byhand.report.explain import explain
+from tests.cli.typed import byhand
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Pictures, and small networks in files."""
+    folder = tmp_path_factory.mktemp("explain")
+    rng = np.random.default_rng(0)
+    page = np.full((60, 60), 230, np.uint8)
+    page[10:50, 28:33] = 20
+    Image.fromarray(page).save(folder / "one.png")
+    Image.fromarray(rng.integers(0, 256, (40, 50, 3), np.uint8)).save(folder / "photo.png")
+    (folder / "note.png").write_text("no picture")
+    bh.models.create("article").save(folder / "digits.safetensors")
+    x = nn.Input(16, 20, 3)
+    y = nn.ReLU(name="act")(nn.Conv2d(6, 3, name="block_0_conv")(x))
+    onnx.save(nn.Model(x, y, classes=()), folder / "maps.onnx")
+    model = nn.Model(x, nn.Linear(3, name="fc")(nn.GlobalAvgPool2d(name="pool")(y)), classes=("cat, puss", "dog", "2"))
+    onnx.save(model, folder / "pets.onnx")
+    model.p.block_0_conv_bias[2] = np.nan
+    model.save(folder / "broken.safetensors")
+    x = nn.Input(28, 28, 1)
+    nn.Model(x, nn.Sequential(nn.Flatten(), nn.Linear(3))(x), name="flat").save(folder / "flat.safetensors")
+    return folder
+
+
+def test_a_digit_is_explained_once(folder, tmp_path):
+    done = byhand("explain", folder / "digits.safetensors", folder / "one.png", folder=tmp_path)
+    assert (done.code, done.err) == (0, "")
+    found = explain(bh.load(folder / "digits.safetensors"), digits.from_file(folder / "one.png"))
+    (row, column), lines = np.unravel_index(found.cam.argmax(), found.cam.shape), done.out.splitlines()
+    assert lines[0] == f"class      {found.name} (number {found.index} of 10), {found.probability:.1%}"
+    assert lines[1] == "layer      conv1, 26 x 26 x 8: the last layer with maps before pool1"
+    assert lines[2] == f"Grad-CAM   brightest at row {row}, column {column}"
+    assert lines[4].startswith(f"occlusion  a grey patch of 6 x 6 leaves {found.occlusion.min():.1%} at row ")
+    assert lines[5] == (
+        "wrote one-explained.png: the picture, Grad-CAM, saliency, occlusion, the first filters, the most active maps"
+    )
+    with Image.open(tmp_path / "one-explained.png") as image:
+        assert image.format == "PNG" and 1000 <= image.width <= 1400
+    again = byhand("explain", folder / "digits.safetensors", folder / "one.png", folder=tmp_path)
+    assert again.code == 2
+    assert again.complaint == "one-explained.png exists already; choose another file with --out"
+
+
+def test_json_is_one_object(folder, tmp_path):
+    words = ["--class", "puss", "--layer", "/block_0/conv", "--out", "why.png", "--json"]
+    done = byhand("explain", folder / "pets.onnx", folder / "photo.png", *words, folder=tmp_path)
+    assert (done.code, done.err) == (0, "")
+    told = json.loads(done.out)
+    assert (told["class"], told["index"], told["file"]) == ("cat, puss", 0, "why.png")
+    assert told["layer"] == {"name": "block_0_conv", "shape": [14, 18, 6], "before": ["act"]}
+    assert 0 < told["occlusion"]["lowest"]["probability"] <= 1 and told["occlusion"]["patch"] == [4, 4]
+    assert [path.name for path in tmp_path.iterdir()] == ["why.png"]
+
+
+def test_a_network_without_maps_says_so(folder, tmp_path):
+    done = byhand("explain", folder / "flat.safetensors", folder / "one.png", "--class", "1", folder=tmp_path)
+    assert done.code == 0
+    assert "layer      none: no layer of flat has maps, so there is no Grad-CAM\n" in done.out
+    assert done.out.endswith("wrote one-explained.png: the picture, saliency, occlusion\n")
+
+
+def test_a_class_by_name_or_number():
+    classes = "cat, puss", "dog, puss", "1", "0"
+    assert [class_number(classes, name) for name in ("cat", "DOG", "dog, puss", "1", "0", "3")] == [0, 1, 1, 2, 3, 3]
+    with pytest.raises(bh.ArgumentError, match="2 classes are called puss: the numbers 0, 1; give one"):
+        class_number(classes, "puss")
+    for unknown in ("4", "-1", "²", "9" * 5000):
+        with pytest.raises(bh.UnknownNameError, match="there is no class"):
+            class_number(classes, unknown)
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["digits.safetensors", "none.png"], "can't read none.png: there is no such file"),
+        (["digits.safetensors", "note.png"], "note.png"),
+        (["none.onnx", "one.png"], "there is no file none.onnx"),
+        (["lenet5", "one.png"], "lenet5 is an architecture, which knows nothing yet: train it first"),
+        (["maps.onnx", "photo.png"], "no score a class; to see them: byhand trace maps.onnx photo.png"),
+        (["pets.onnx", "photo.png", "--class", "dig"], "there is no class 'dig'; did you mean 'dog'?"),
+        (["pets.onnx", "photo.png", "--class", "3"], "there is no class '3'"),
+        (["pets.onnx", "photo.png", "--layer", "acd"], "there is no layer 'acd'; did you mean 'act'?"),
+        (["pets.onnx", "photo.png", "--layer", "fc"], "has no maps that the logits are made of"),
+        (["flat.safetensors", "one.png", "--layer", "fc1"], "no layer of flat has"),
+        (["broken.safetensors", "photo.png"], "gives NaN for this image"),
+        (["pets.onnx", "photo.png", "--out", "none/x.png"], "can't write none"),
+        (["pets.onnx", "photo.png", "--out", "."], ". exists already"),
+        (["pets.onnx", "photo.png", "--size", "28"], "--size is '28'; expected HEIGHTxWIDTH, as 224x224"),
+        (["pets.onnx", "photo.png", "--labels", "note.png"], "note.png names 1 classes, but"),
+        (["digits.safetensors"], "Missing argument"),
+    ],
+)
+def test_bad_input_gets_one_line(folder, words, complaint):
+    before = {path.name for path in folder.iterdir()}
+    done = byhand("explain", *words, folder=folder)
+    assert done.code == 2 and complaint in done.complaint and done.out == ""
+    assert {path.name for path in folder.iterdir()} == before

@@ -1,0 +1,138 @@
+"""`byhand export`: what it writes and prints, and what it says where it can't."""
+
+import json
+import subprocess
+
+import numpy as np
+import pytest
+
+import byhand as bh
+from byhand import nn
+from tests.cli.typed import byhand, small_mnist
+from tests.export.compiled import compile_c, needs_cc
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run's folder, as `byhand train` leaves it, on a small data set."""
+    folder = tmp_path_factory.mktemp("export")
+    data = small_mnist(folder / "data")
+    done = byhand("train", "lenet5", "--data", data, "--epochs", 3, "--out", folder / "run", folder=folder)
+    assert done.code == 0, done.err
+    return folder / "run"
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+@needs_cc
+@pytest.mark.parametrize("small", [False, True], ids=["float32", "int8"])
+def test_a_run_goes_out_as_c(small, run, tmp_path):
+    done = byhand("export", run, "--c", tmp_path / "c", *["--int8"] * small)
+    assert done.code == 0 and not done.err, done.err
+    assert ("int8 off by" in done.out) == small and "float32 off by" in done.out
+    assert "accuracy on 300 test images: float32 9" in done.out and (", int8 9" in done.out) == small
+    assert "RAM " in done.out and "flash " in done.out and f"wrote to {tmp_path / 'c'}" in done.out
+    program = compile_c(tmp_path / "c", "lenet5.c", "main.c")
+    result = subprocess.run([program], capture_output=True, text=True, check=False)
+    assert result.returncode == 0 and "8 of 8 images as in Python" in result.stdout
+
+
+def test_json_is_one_object(run, tmp_path):
+    pytest.importorskip("onnx")
+    done = byhand("export", run, "--c", tmp_path / "c", "--int8", "--onnx", tmp_path / "m.onnx", "--json")
+    assert done.code == 0 and not done.err, done.err
+    told = json.loads(done.out)
+    assert told["model"] == "lenet5" and told["c"]["kind"] == "int8" and told["c"]["tested"] == 300
+    assert [row["name"] for row in told["c"]["layers"]][-1] == "fc3"
+    assert abs(told["c"]["accuracy_int8"] - told["c"]["accuracy_float32"]) <= 0.01
+    assert told["onnx"]["bytes"] == (tmp_path / "m.onnx").stat().st_size and told["onnx"]["mean"] == bh.load(run).mean
+
+
+def test_onnx_tells_how_pixels_become_numbers_and_what_classes_are_called(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    x = nn.Input(6, 6, 3)
+    model = nn.Model(
+        x, nn.Linear(2)(nn.Flatten()(x)), name="pets", classes=("cat", 'the "dog"'), mean=[0.1, 0.2, 0.3], std=[1, 2, 4]
+    )
+    model.save(tmp_path / "pets.safetensors")
+    done = byhand("export", tmp_path / "pets.safetensors", "--onnx", tmp_path / "pets.onnx")
+    assert done.code == 0 and "takes (N, 3, 6, 6) in float32" in done.out, done.err
+    assert "mean 0.1, 0.2, 0.3, std 1, 2, 4, the names of 2 classes" in done.out
+    notes = {one.key: json.loads(one.value) for one in onnx.load(tmp_path / "pets.onnx").metadata_props}
+    assert ["cat", 'the "dog"'] in notes.values() and [0.1, 0.2, 0.3] in notes.values()
+    session = pytest.importorskip("onnxruntime").InferenceSession(tmp_path / "pets.onnx")
+    images = np.random.default_rng(0).integers(0, 256, (3, 6, 6, 3), dtype=np.uint8)
+    ((name),) = (one.name for one in session.get_inputs())
+    (scores,) = session.run(None, {name: np.ascontiguousarray(model.prepare(images).transpose(0, 3, 1, 2))})
+    np.testing.assert_allclose(scores, model.logits_of(images), atol=1e-5)
+
+
+@needs_cc
+def test_a_model_without_data_goes_out_in_float32(tmp_path):
+    bh.models.create("article").save(tmp_path / "new.safetensors")
+    done = byhand("export", tmp_path / "new.safetensors", "--c", tmp_path / "c")
+    assert done.code == 0 and "accuracy" not in done.out and "8 random images" in done.out, done.err
+    assert (
+        subprocess.run([compile_c(tmp_path / "c", "article.c", "main.c")], capture_output=True, check=False).returncode
+        == 0
+    )
+
+
+def test_an_onnx_file_goes_out_as_c_with_the_mean_that_is_given(tmp_path):
+    pytest.importorskip("onnx")
+    from byhand import onnx
+
+    onnx.save(bh.models.create("article"), tmp_path / "a.onnx")
+    done = byhand("export", tmp_path / "a.onnx", "--c", tmp_path / "c", "--mean", "0.25", "--std", "1/255")
+    assert done.code == 0, done.err
+    text = (tmp_path / "c" / "article.c").read_text()
+    assert "pixel_mean[1] = {\n    0.25f\n" in text and "pixel_std[1] = {\n    0.003921569f\n" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "nothing to write; give --onnx FILE, --c DIR, or both"),
+        (("--int8", "--onnx", "x.onnx"), "--int8 and --data are of the C; give --c DIR with them"),
+        (("--c", "c", "--int8"), "does not say what it was trained on; --data DATA tells what to calibrate int8 on"),
+        (("--c", "file"), "file is a file; expected a folder"),
+        (("--c", "full"), "full exists already, and is not empty; choose another folder"),
+        (("--c", "file/below"), "file is a file; expected a folder"),
+        (("--onnx", "file"), "file exists already; choose another file with --onnx"),
+        (("--onnx", "nowhere/x.onnx"), "can't write nowhere/x.onnx"),
+        (("--c", "c", "--data", "nosuch"), "there is no data set, folder or file 'nosuch'"),
+        (("--c", "c", "--data", "colour"), "28 x 28 x 1"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(words, message, tmp_path):
+    if "--onnx" in words:
+        pytest.importorskip("onnx")
+    bh.models.create("article").save(tmp_path / "m.safetensors")
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine").write_text("mine")
+    np.savez(
+        tmp_path / "colour.npz", x_train=np.zeros((4, 9, 9, 3), np.uint8), y_train=np.arange(4) % 2,
+        x_test=np.zeros((4, 9, 9, 3), np.uint8), y_test=np.arange(4) % 2,
+    )  # fmt: skip
+    words = [word if word != "colour" else "colour.npz" for word in words]
+    done = byhand("export", "m.safetensors", *words, folder=tmp_path)
+    assert done.code == 2 and not done.out and message in done.complaint
+    assert names(tmp_path) == ["colour.npz", "file", "full", "m.safetensors"]
+    assert (tmp_path / "file").read_text() == "mine" and names(tmp_path / "full") == ["mine"]
+
+
+def test_where_the_c_fails_no_onnx_is_left(tmp_path):
+    pytest.importorskip("onnx")
+    x = nn.Input(8, 8, 1)
+    nn.Model(x, nn.Linear(2)(nn.Flatten()(nn.ConvTranspose2d(2, 3)(x)))).save(tmp_path / "m.safetensors")
+    done = byhand("export", "m.safetensors", "--c", "c", "--onnx", "m.onnx", folder=tmp_path)
+    assert done.code == 2 and "conv1: the op conv_transpose2d can't be exported as C" in done.complaint
+    assert names(tmp_path) == ["m.safetensors"]
+
+
+def test_an_architecture_that_has_learnt_nothing_is_refused(tmp_path):
+    done = byhand("export", "lenet5", "--c", "c", folder=tmp_path)
+    assert done.code == 2 and "train it first" in done.complaint and not names(tmp_path)

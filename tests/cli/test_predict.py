@@ -1,0 +1,90 @@
+"""`byhand predict` of folders, of standard input, and in the forms that other programs read."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import byhand as bh
+from tests.cli.typed import byhand
+from tests.data.pictures_made import COLOURS, folder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Return a folder of pictures, and the file of a network for them."""
+    root = tmp_path_factory.mktemp("predict")
+    folder(root / "colours", 70, size=(12, 10))
+    (root / "colours" / "red" / "notes.txt").write_text("no picture")
+    model = bh.models.create("lenet5", tuple(COLOURS), (16, 16, 3), crop=1.0)
+    model.save(root / "model.safetensors")
+    return root / "colours", root / "model.safetensors", model
+
+
+def expected(root, model):
+    """Return (file, class, probability) of every picture in natural order, each looked at alone."""
+    paths = [root / name / f"{number}.png" for name in COLOURS for number in range(70)]
+    answers = [model.predict(bh.data.photos.from_file(path, (16, 16), 3, 1.0)[None])[0] for path in paths]
+    return [(str(path), model.classes[answer.argmax()], answer.max()) for path, answer in zip(paths, answers)]
+
+
+def test_a_folder_as_csv(run):
+    root, path, model = run
+    done = byhand("predict", path, root, "--csv")
+    assert (done.code, done.err) == (0, "")
+    rows = list(csv.DictReader(io.StringIO(done.out)))
+    wanted = expected(root, model)
+    assert [(row["image"], row["class"]) for row in rows] == [one[:2] for one in wanted]
+    np.testing.assert_allclose([float(row["probability"]) for row in rows], [one[2] for one in wanted], atol=1e-5)
+    assert len(rows) == 210 and rows[0].keys() == {"image", "class", "probability"}
+
+
+def test_a_folder_in_every_form_says_the_same(run):
+    root, path, _ = run
+    table = byhand("predict", path, root / "red").out.splitlines()[1:]
+    told = json.loads(byhand("predict", path, root / "red", "--json", "--top", 2).out)["predictions"]
+    rows = list(csv.DictReader(io.StringIO(byhand("predict", path, root / "red", "--csv", "--top", 2).out)))
+    assert len(table) == len(told) == len(rows) == 70
+    for line, one, row in zip(table, told, rows):
+        assert line.split()[:2] == [one["image"], one["class"]] == [row["image"], row["class"]]
+        assert list(one["probabilities"]) == [row["class"], row["class_2"]]
+
+
+def test_one_picture_from_standard_input(run):
+    root, path, _ = run
+    picture = root / "green" / "3.png"
+    command = [sys.executable, "-m", "byhand", "predict", path, "-", "--json"]
+    done = subprocess.run(command, input=picture.read_bytes(), capture_output=True, check=True)
+    (one,) = json.loads(done.stdout)["predictions"]
+    (other,) = json.loads(byhand("predict", path, picture, "--json").out)["predictions"]
+    assert one.pop("image") == "-" and other.pop("image") == str(picture) and one == other
+    done = subprocess.run(command, input=b"no picture", capture_output=True, check=False)
+    assert done.returncode == 2 and done.stderr.startswith(b"byhand: standard input is no picture")
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_bad_pictures_are_told_and_the_rest_goes_on(run, tmp_path):
+    root, path, _ = run
+    (tmp_path / "bad.png").write_text("no picture")
+    good = [root / "red" / f"{number}.png" for number in range(3)]
+    done = byhand("predict", path, good[0], tmp_path, *good[1:], "--csv")
+    assert done.code == 2 and "bad.png is no picture that can be read" in done.complaint
+    assert [row["image"] for row in csv.DictReader(io.StringIO(done.out))] == [str(one) for one in good]
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("--csv", "--json"), "--json and --csv are two ways to print"),
+        (("--top", "0"), "--top is 0; expected a whole number, 1 or more"),
+        (("empty",), "the folder empty holds no pictures"),
+    ],
+)
+def test_what_can_not_be_asked(run, tmp_path, words, complaint):
+    (tmp_path / "empty").mkdir()
+    done = byhand("predict", run[1], run[0] / "red" / "0.png", *words, folder=tmp_path)
+    assert done.code == 2 and complaint in done.complaint and done.out == ""

@@ -1,0 +1,292 @@
+"""`byhand train FOLDER` and `byhand data FOLDER`, as a person with a folder of photos types them."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import byhand as bh
+from byhand.data import find
+from tests.cli.typed import byhand
+from tests.data.pictures_made import COLOURS, folder, greys, picture
+
+QUICK = ("--epochs", 2, "--batch-size", 8, "--lr", 0.02)
+
+
+@pytest.fixture(scope="module")
+def colours(tmp_path_factory):
+    return folder(tmp_path_factory.mktemp("data") / "colours", 20, size=(24, 24))
+
+
+def train(source, out, *words, **more):
+    done = byhand("train", source, *words, "--out", out, **more)
+    assert done.code == 0, done.err
+    return done.out
+
+
+def test_a_folder_becomes_a_classifier(colours, tmp_path):
+    out = train(colours, tmp_path / "run", "--epochs", 8)
+    for words in (
+        "small on colours: 24 x 24 x 3 -> 3 classes",
+        "48 images to train on, 12 to validate on",
+        "every picture is 24 x 24, taken as it is",
+        "12 of 60 were set aside to validate on: 20% of each class, seed 0",
+        ": found by a range test",
+        "each image varies: flip,shift=1",
+        "validation accuracy 100.00%",
+        "report.html, report.png",
+    ):
+        assert words in out, out
+    predicted = byhand("predict", tmp_path / "run", *(colours / name / "3.png" for name in COLOURS), "--json")
+    assert [one["class"] for one in json.loads(predicted.out)["predictions"]] == list(COLOURS)
+    settings = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert settings["classes"] == list(COLOURS) and settings["crop" if "crop" in settings else "seed"] in (0, 1.0)
+
+
+def test_what_is_predicted_is_what_was_trained_on(tmp_path):
+    """A picture goes the same way into training and into prediction, whatever its size."""
+    root = folder(tmp_path / "sizes", 5, size=(60, 40))
+    for number, name in enumerate(COLOURS):
+        picture(COLOURS[name], (50 + 9 * number, 90)).save(root / name / "tall.jpg")
+    train(root, tmp_path / "run", *QUICK, "--size", "24x32")
+    model, sets = bh.load(tmp_path / "run"), find(root).sets((24, 32, 3))
+    assert model.input_shape == (24, 32, 3) and model.crop == 1.0
+    done = byhand("predict", tmp_path / "run", *(root / file for file in sets.train.files), "--json")
+    told = [one["probability"] for one in json.loads(done.out)["predictions"]]
+    np.testing.assert_allclose(told, model.predict(sets.train.images).max(1), atol=1e-5)
+
+
+def test_grey_stays_grey(tmp_path):
+    out = train(greys(tmp_path / "stripes"), tmp_path / "run", *QUICK)
+    assert "28 x 28 x 1 -> 2 classes" in out and "every picture is 28 x 28, taken as it is" in out
+    assert "each image varies: shift=2" in out
+    assert bh.load(tmp_path / "run").input_shape == (28, 28, 1)
+    sure = byhand("predict", tmp_path / "run", tmp_path / "stripes" / "down" / "0.png", "--json", "--show")
+    shown = json.loads(sure.out)["predictions"][0]["input"]
+    np.testing.assert_array_equal(shown, np.asarray(Image.open(tmp_path / "stripes" / "down" / "0.png")))
+
+
+def test_photos_of_any_kind_are_told_of(tmp_path):
+    root = folder(tmp_path / "mixed", 6, size=(50, 40))
+    (root / "red" / "text.jpg").write_text("no picture")
+    (root / "red" / "line\nbreak.jpg").write_text("no picture")
+    (root / "blue" / "copy.png").write_bytes((root / "blue" / "0.png").read_bytes())
+    (root / "none").mkdir()
+    out = train(root, tmp_path / "run", *QUICK)
+    assert "2 files can't be used and are skipped:" in out
+    assert "    red/text.jpg  is no picture that can be read; expected AVIF, BMP" in out
+    assert "    red/line?break.jpg  is no picture" in out
+    assert "the folder none holds no picture: left out" in out
+    assert "-> 3 classes" in out
+    skipped = json.loads((tmp_path / "run" / "run.json").read_text())["skipped"]
+    assert sorted(name for name, _ in skipped) == ["red/line?break.jpg", "red/text.jpg"]
+
+
+def test_a_set_that_is_split_is_judged_by_its_own_parts(tmp_path):
+    for part, count in (("train", 8), ("val", 4), ("test", 3)):
+        folder(tmp_path / "set" / part, count, size=(16, 16), start=100 * count)
+    (tmp_path / "set" / "val" / "red" / "copy.png").write_bytes(
+        (tmp_path / "set" / "train" / "red" / "800.png").read_bytes()
+    )
+    out = train(tmp_path / "set", tmp_path / "run", *QUICK)
+    assert "24 images to train on, 13 to validate on, 9 to test on" in out
+    assert "1 image stands both in train and in val, which flatters the accuracy: " in out
+    assert re.search(r"^test accuracy .* of 9 images wrong$", out, re.MULTILINE)
+    assert re.search(r"^validation accuracy .* of 13 images wrong$", out, re.MULTILINE)
+    result = json.loads(train(tmp_path / "set", tmp_path / "again", *QUICK, "--json"))
+    assert result["test"].keys() == result["val"].keys() == {"loss", "accuracy"}
+    assert [row.keys() for row in result["history"]] == [{"epoch", "loss", "accuracy", "val_loss", "val_accuracy"}] * 2
+
+
+def test_one_image_a_class_is_trained_on_without_a_judge(tmp_path):
+    out = train(folder(tmp_path / "single", 1, size=(16, 16)), tmp_path / "run", *QUICK)
+    assert "no class has two images: nothing could be set aside to validate on" in out
+    assert "accuracy" in out and "report.html" not in out
+    assert {"model.safetensors", "curves.png"} <= {path.name for path in (tmp_path / "run").iterdir()}
+
+
+def test_spaces_and_other_alphabets(tmp_path):
+    root = folder(tmp_path / "фото с моря", 4, classes=("рыба", "sea gull"), size=(16, 16))
+    out = train(root, tmp_path / "мой запуск", *QUICK)
+    assert "small on фото с моря" in out
+    done = byhand("predict", tmp_path / "мой запуск", root / "рыба" / "1.png", "--json")
+    assert set(json.loads(done.out)["predictions"][0]["probabilities"]) == {"рыба", "sea gull"}
+
+
+def test_it_stops_early_and_the_best_is_kept(colours, tmp_path):
+    out = train(colours, tmp_path / "run", "--epochs", 60, "--early-stopping", 2, "--lr", 0.05)
+    assert "stopped early: 2 epochs in a row did no better" in out
+    best = int(re.search(r"this is the network after epoch (\d+), which did best", out)[1])
+    rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert len(rows) == best + 2 < 60
+    val = find(colours).sets().split(0.2, 0).val
+    assert bh.load(tmp_path / "run").predict(val.images).argmax(1).tolist() == val.labels.tolist() or best
+
+
+def test_a_budget_plans_the_epochs(colours, tmp_path):
+    out = train(colours, tmp_path / "run", "--minutes", 0.5)
+    epochs, minutes = re.search(r"([\d,]+) epochs in (\S+) minutes: a step takes", out).groups()
+    assert int(epochs.replace(",", "")) > 2 and minutes == "0.5"
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["epochs"] == int(epochs.replace(",", ""))
+
+
+def test_streaming_gives_the_same_network(colours, tmp_path):
+    out = train(colours, tmp_path / "files", *QUICK, "--stream")
+    assert "the images stay in their files and are decoded while training" in out
+    assert re.search(r"training waited for its images [\d.]+% of the time", out)
+    train(colours, tmp_path / "memory", *QUICK)
+    models = [bh.load(tmp_path / name).p.flat for name in ("files", "memory")]
+    np.testing.assert_array_equal(*models)
+
+
+def stop(words, line):
+    command = [sys.executable, "-m", "byhand", "train", *map(str, words)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as one:
+        next(told for told in one.stdout if told.startswith(line))
+        one.send_signal(signal.SIGINT)
+        one.stdout.read()
+    assert one.returncode == 130
+
+
+@pytest.mark.parametrize("words", [(), ("--from", "lenet", "--unfreeze", "1")], ids=["new", "head"])
+def test_ctrl_c_and_resume_end_in_the_same_network(colours, tmp_path, words):
+    if words:
+        words = ("--from", start(tmp_path / "start"), *words[2:])
+    more = (*words, "--epochs", 40, "--batch-size", 4, "--lr", 0.001)
+    stop((colours, *more, "--out", tmp_path / "cut"), "epoch 2/40")
+    done = byhand("train", "--resume", "--out", tmp_path / "cut")
+    assert done.code == 0 and "going on after" in done.out, done.err
+    train(colours, tmp_path / "whole", *more)
+    for name in ("model.safetensors", "checkpoint.safetensors"):
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+# a network that has learned already -----------------------------------------------------------------------------------
+
+
+def start(path):
+    """Save a network that has learned something of colours; return its file."""
+    model = bh.models.create("lenet5", 4, (24, 24, 3), seed=3)
+    model.save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ((), "255 of "),
+        (("--unfreeze", 1), "10,419 of "),
+        (("--unfreeze", "all"), " parameters, "),
+    ],
+    ids=["head", "one", "all"],
+)
+def test_from_a_network_that_has_learned(colours, tmp_path, words, told):
+    source = start(tmp_path / "start.safetensors")
+    out = train(colours, tmp_path / "run", "--from", source, *words, "--epochs", 12, "--lr", 0.02)
+    assert told in out and "lenet5 on colours: 24 x 24 x 3 -> 3 classes" in out
+    made, before = bh.load(tmp_path / "run"), bh.load(source)
+    first = "conv1_weight"
+    same = np.array_equal({**made.parameters, **vars(made.state)}[first], before.parameters[first])
+    assert same == ("all" not in words)
+    val = find(colours).sets().split(0.2, 0).val
+    accuracy = (made.predict(val.images).argmax(1) == val.labels).mean()
+    assert f"validation accuracy {accuracy:.2%}" in out and accuracy > 0.8
+
+
+def test_photos_begin_with_a_network_that_knows_imagenet(tmp_path):
+    out = train(folder(tmp_path / "photos", 4, size=(90, 80)), tmp_path / "run", "--epochs", 3)
+    assert "photos in colour, fewer than 1,000 a class: a new head on efficientnet_lite0, which knows ImageNet" in out
+    assert "efficientnet_lite0 on photos: 224 x 224 x 3 -> 3 classes" in out
+    assert "2,562 of" not in out and "3,843 of 3,416,868 numbers learn" in out
+    assert "takes 87.5% of the shorter side" in out
+    assert bh.load(tmp_path / "run").crop == 0.875
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("--size", "0x3"), "--size is '0x3'"),
+        (("--from", "efficientnet_lite0", "--size", "32x32"), "--size is for a new network"),
+        (("--from", "efficientnet_lite0", "--augment", "flip"), "--augment flip needs --unfreeze all"),
+        (
+            ("--from", "efficientnet_lite0", "--unfreeze", "999"),
+            "unfreeze is 999, but there are 49 layers with weights",
+        ),
+        (("--augment", "shift=30"), "shift is 30 pixels, but the images have 24 x 24"),
+        (("--model", "alexnet", "--size", "8x8"), "pool1: the window reaches over 3 pixels"),
+        (("--early-stopping", "2", "--validation-fraction", "0"), "--early-stopping needs images to validate on"),
+    ],
+)
+def test_bad_settings_get_one_line_and_leave_nothing(colours, tmp_path, words, complaint):
+    done = byhand("train", colours, *words, folder=tmp_path)
+    assert done.code == 2 and complaint in done.complaint
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["class", "empty", "bad", "file"])
+def test_folders_that_can_not_be_trained_on_get_one_line(tmp_path, kind):
+    root = tmp_path / "data"
+    root.mkdir()
+    if kind == "class":
+        folder(root, 3, classes=("red",))
+    if kind == "bad":
+        for name in COLOURS:
+            (root / name).mkdir()
+            (root / name / "x.jpg").write_text("no")
+    if kind == "file":
+        root = tmp_path / "data.zip"
+        root.touch()
+    expected = {
+        "class": "has only the class 'red'; a classifier needs two classes or more", "empty": "expected a folder a class",
+        "bad": "none of 3 pictures can be read; the first: blue/x.jpg", "file": "it is a file of another kind",
+    }  # fmt: skip
+    done = byhand("train", root, folder=tmp_path)
+    assert done.code == 2 and expected[kind] in done.complaint
+    assert not (tmp_path / "runs").exists()
+
+
+# byhand data ----------------------------------------------------------------------------------------------------------
+
+
+def test_data_tells_what_there_is(colours, tmp_path):
+    done = byhand("data", colours, folder=tmp_path)
+    assert (done.code, done.err) == (0, "")
+    for words in (
+        "colours: images of 24 x 24 x 3, 3 classes", "  blue      20", "  all       60",
+        "every picture is 24 x 24, taken as it is", "each image varies while training: flip,shift=1",
+        "wrote colours-sheet.png: what a network receives", f"next:  byhand train {colours}",
+    ):  # fmt: skip
+        assert words in done.out, done.out
+    with Image.open(tmp_path / "colours-sheet.png") as sheet:
+        pixels = np.asarray(sheet.convert("RGB")).reshape(-1, 3)
+    for colour in COLOURS.values():
+        assert (np.abs(pixels - np.array(colour)).max(1) < 30).sum() > 20 * 24 * 24
+
+
+def test_data_tells_of_bad_files_and_copies(tmp_path):
+    for part, begin in (("train", 0), ("val", 50)):
+        folder(tmp_path / "set" / part, 3, size=(16, 16), start=begin)
+    (tmp_path / "set" / "val" / "red" / "copy.png").write_bytes(
+        (tmp_path / "set" / "train" / "red" / "1.png").read_bytes()
+    )
+    (tmp_path / "set" / "train" / "red" / "empty.png").touch()
+    told = json.loads(byhand("data", tmp_path / "set", "--json", folder=tmp_path).out)
+    assert told["counts"]["train"] == {"blue": 3, "green": 3, "red": 3} and told["shape"] == [16, 16, 3]
+    assert [one["file"] for one in told["skipped"]] == ["train/red/empty.png"]
+    assert any("1 image stands both in train and in val" in note for note in told["notes"])
+    assert (tmp_path / told["sheet"]).exists()
+
+
+def test_data_shows_an_augmentation(colours, tmp_path):
+    plain, varied = (
+        byhand("data", colours, "--augment", how, "--out", tmp_path / f"{number}.png")
+        for number, how in enumerate(("none", "rotate=30,mixup=0.4,cutout=6"))
+    )
+    assert "images do not vary while training" in plain.out and "rotate=30,cutout=6,mixup=0.4" in varied.out
+    assert (tmp_path / "0.png").read_bytes() != (tmp_path / "1.png").read_bytes()
+    assert "there is no augmentation 'blur'" in byhand("data", colours, "--augment", "blur", folder=tmp_path).complaint

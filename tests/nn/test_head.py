@@ -1,0 +1,98 @@
+"""A new head, a network that is partly frozen, and the same network cut in two where it begins to learn."""
+
+import numpy as np
+import pytest
+
+import byhand as bh
+from byhand import nn
+from byhand.errors import ArgumentError
+from byhand.nn.head import cut, take_numbers
+from byhand.train.features import features_of
+
+NAMES = ("resnet18", "mobilenet_v2", "densenet121", "googlenet", "squeezenet1_1", "vgg11", "lenet5", "resnet20_cifar")
+
+
+def images(model, count=3):
+    return np.random.default_rng(0).random((count, *model.input_shape)).astype(np.float32)
+
+
+@pytest.mark.parametrize("unfreeze", [0, 1, 3])
+@pytest.mark.parametrize("name", NAMES)
+def test_both_parts_in_turn_are_the_whole(name, unfreeze):
+    small = {"vgg11": (32, 32, 3), "lenet5": (28, 28, 1), "resnet20_cifar": (32, 32, 3)}.get(name, (64, 64, 3))
+    whole = bh.models.create(name, 10, small).replace_head(["a", "b", "c"], unfreeze=unfreeze, seed=4)
+    below, learner = cut(whole)
+    assert learner.parameters.keys() == whole.parameters.keys() and not below.parameters
+    assert below.parameter_count + learner.parameter_count == whole.parameter_count
+    x = images(whole)
+    features = below.logits_of(x)
+    got = learner.logits_of(features.reshape(len(x), *learner.input_shape))
+    np.testing.assert_allclose(got, whole.logits_of(x), rtol=1e-4, atol=1e-5)
+    weights = sum(np.ndim(value) > 1 for value in whole.parameters.values())
+    assert weights >= 1 + unfreeze
+
+
+def test_what_the_learner_learns_is_what_the_whole_would_have_learned():
+    rng = np.random.default_rng(1)
+    x, labels = rng.random((24, 32, 32, 3)).astype(np.float32), rng.integers(0, 3, 24)
+    whole = bh.models.create("resnet20_cifar").replace_head(["a", "b", "c"], unfreeze=2)
+    below, learner = cut(whole)
+    features = below.logits_of(x).reshape(len(x), *learner.input_shape)
+    for model, data in ((whole, x), (learner, features)):
+        trainer = bh.Trainer(model, bh.SGD(lr=0.02, momentum=0.9))
+        for _ in range(6):
+            trainer.step(data, labels)
+    for name, value in whole.parameters.items():
+        np.testing.assert_allclose(learner.parameters[name], value, rtol=2e-4, atol=1e-6)
+    other = bh.models.create("resnet20_cifar").replace_head(["a", "b", "c"], unfreeze=2)
+    take_numbers(other, learner)
+    np.testing.assert_allclose(other.logits_of(x), whole.logits_of(x), rtol=1e-3, atol=1e-4)
+
+
+def test_frozen_statistics_stay_when_layers_learn():
+    whole = bh.models.create("resnet20_cifar").replace_head(["a", "b"], unfreeze=3)
+    before = {name: value.copy() for name, value in vars(whole.state).items()}
+    bh.Trainer(whole, bh.SGD(lr=0.1)).step(images(whole, 8), [0, 1] * 4)
+    assert all((before[name] == value).all() for name, value in vars(whole.state).items())
+
+
+def test_too_many_layers_to_unfreeze_is_told():
+    with pytest.raises(ArgumentError, match=r"unfreeze is 9, but there are 4 layers with weights.*frozen=False"):
+        bh.models.create("lenet5").replace_head(2, unfreeze=9)
+
+
+def test_a_network_that_learns_from_the_first_layer_on_can_not_be_cut():
+    with pytest.raises(ArgumentError, match="one tensor must lead from layers that are frozen"):
+        cut(bh.models.create("lenet5"))
+
+
+def test_features_are_computed_once(monkeypatch, tmp_path):
+    monkeypatch.setenv("BYHAND_CACHE", str(tmp_path))
+    below, _ = cut(bh.models.create("lenet5").replace_head(3))
+    data, calls = bh.data.load("mnist")[1].take(30), []
+    real = nn.Model.logits_of
+    monkeypatch.setattr(
+        nn.Model, "logits_of", lambda self, *words, **more: calls.append(1) or real(self, *words, **more)
+    )
+    first = features_of(below, data, "a")
+    again = features_of(below, data, "a")
+    assert len(calls) == 1 and first.shape == (1, 1, 84)
+    np.testing.assert_array_equal(first.images, again.images)
+    np.testing.assert_array_equal(first.images.reshape(30, -1), real(below, data.images))
+    features_of(below, data, "b")  # other images
+    next(value for value in vars(below.state).values() if value.ndim == 2)[...] *= 1.5  # another network
+    changed = features_of(below, data, "a")
+    assert len(calls) == 3 and not np.array_equal(changed.images, first.images)
+    for path in (tmp_path / "features").iterdir():
+        path.write_bytes(path.read_bytes()[:100])  # a stranger was here
+    np.testing.assert_array_equal(features_of(below, data, "a").images, changed.images)
+
+
+def test_how_much_of_a_picture_it_saw_stays_with_a_network(tmp_path):
+    model = bh.models.create("lenet5", crop=0.8)
+    model.save(tmp_path / "model.safetensors")
+    assert bh.load(tmp_path / "model.safetensors").crop == 0.8
+    assert bh.load(tmp_path / "model.safetensors").replace_head(2).crop == 0.8
+    for wrong in (0, -1, 1.5, "much", float("nan")):
+        with pytest.raises(ArgumentError, match="crop is"):
+            bh.models.create("lenet5", crop=wrong)

@@ -1,0 +1,390 @@
+"""The doctor finds a disease in a training that has it, and is silent about one that has not: tiny networks, really trained."""
+
+import dataclasses
+from functools import cache
+
+import numpy as np
+import pytest
+
+import byhand as bh
+from byhand import nn
+from byhand.data import Dataset
+from byhand.report import doctor
+from byhand.report.case import Case, Finding, percent
+from byhand.report.check_network import ratios
+from byhand.report.doctor import CHECKS, diagnose, examine
+
+NAMES = ("ant", "bee", "cat", "dog")
+
+
+def spots(images=400, seed=0, noise=40.0):
+    """Return images of four classes, each a pattern in noise, class after class in turn."""
+    rng = np.random.default_rng(seed)
+    pattern = np.random.default_rng(99).integers(40, 215, (4, 8, 8, 1))
+    labels = np.arange(images) % 4
+    pixels = np.clip(pattern[labels] + rng.normal(0, noise, (images, 8, 8, 1)), 0, 255)
+    return Dataset(pixels.astype(np.uint8), labels, NAMES, "spots")
+
+
+def network(*layers, mean=0.5, std=0.25, size=8):
+    x = nn.Input(size, size, 1)
+    return nn.Model(x, nn.Sequential(nn.Flatten(), *layers, nn.Linear(4)), classes=NAMES, mean=mean, std=std)
+
+
+def hidden(units=32):
+    return nn.Linear(units), nn.ReLU()
+
+
+def trained(model, train=None, test=None, lr=0.05, epochs=6, momentum=0.9):
+    """Train; return the case."""
+    train, test = train or spots(), test or spots(1000, seed=1)
+    trainer = bh.Trainer(model, bh.SGD(lr, momentum=momentum), batch_size=20)
+    trainer.fit(train, test, epochs=epochs, quiet=True)
+    return Case(model, test, model.logits_of(test.images), trainer.history, trainer.curve, train)
+
+
+def found(case):
+    """Return the findings by name."""
+    return {one.name: one for one in diagnose(case).findings}
+
+
+@cache
+def healthy():
+    return trained(network(*hidden(), *hidden()))
+
+
+# all is well ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_healthy_training_has_nothing_to_complain_of():
+    diagnosis = diagnose(healthy())
+    assert diagnosis.findings == [] and diagnosis.unseen == {} and diagnosis.well == list(CHECKS)
+    assert str(diagnosis) == f"the doctor has nothing to complain of: {len(CHECKS)} checks"
+    case = healthy()
+    assert examine(case.model, case.evaluated, case.logits, history=case.history, train=case.train) == []
+
+
+def test_a_training_of_lenet5_on_mnist_is_healthy():
+    train, test = bh.data.load("mnist")
+    train, test = train.take(3000), test.take(1000)
+    model = bh.models.create("lenet5")
+    trainer = bh.Trainer(model, bh.SGD(0.1, momentum=0.9), schedule=bh.OneCycle())
+    trainer.fit(train, test, epochs=3, quiet=True)
+    diagnosis = diagnose(Case(model, test, model.logits_of(test.images), trainer.history, trainer.curve, train))
+    assert not [one for one in diagnosis.findings if one.severity != "note"], str(diagnosis)
+
+
+def test_what_can_not_be_looked_at_is_said():
+    case = dataclasses.replace(healthy(), train=None, history=(), curve=())
+    diagnosis = diagnose(case)
+    assert diagnosis.findings == [] and set(diagnosis.unseen) == {
+        "unstable loss", "few images to learn from", "overfitting", "underfitting", "still improving",
+    }  # fmt: skip
+    assert str(diagnosis).endswith(f"{len(CHECKS) - 5} checks")
+
+
+def test_the_model_and_the_data_stay_as_they_are():
+    case = healthy()
+    before = case.model.p.flat.copy(), case.logits.copy(), case.train.images.copy()
+    diagnose(dataclasses.replace(case))
+    for one, other in zip(before, (case.model.p.flat, case.logits, case.train.images)):
+        assert np.array_equal(one, other)
+
+
+def test_every_finding_has_its_evidence_in_numbers_and_a_cure():
+    rng = np.random.default_rng(5)
+    blank = Dataset(np.zeros((30, 8, 8, 1), np.uint8), rng.integers(0, 2, 30), NAMES)
+    all_of_it = found(trained(network(*hidden(), std=255.0, mean=0.0), blank, blank, epochs=2))
+    assert len(all_of_it) > 3
+    for one in all_of_it.values():
+        assert any(letter.isdigit() for letter in one.evidence) and len(one.cure) > 20
+        assert one.severity in doctor.SEVERITIES
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        one.name = "x"
+    order = [doctor.SEVERITIES.index(one.severity) for one in all_of_it.values()]
+    assert order == sorted(order), "what matters comes first"
+
+
+# inside the network ---------------------------------------------------------------------------------------------------
+
+
+def test_dead_relus():
+    model = network(*hidden(), *hidden())
+    model.p.fc1_bias[...] = -100.0  # as a step that was too long leaves them
+    case = trained(model, epochs=2)
+    one = found(case)["dead ReLUs"]
+    assert one.severity == "serious" and "of 64 images" in one.evidence and "32 of 32 in relu1" in one.evidence
+    assert not np.any(case.traced["grad_fc1_weight"]), "they really can't learn"
+    model = network(*hidden(), *hidden())
+    model.p.fc1_bias[:14] = -100.0  # 44 % of one layer
+    one = found(trained(model, epochs=4))["dead ReLUs"]
+    assert one.severity == "warning" and "14 of 32 in relu1" in one.evidence and "of all 64 units" in one.evidence
+
+
+def test_a_channel_is_dead_only_if_it_is_nowhere_positive():
+    def model(bias):
+        x = nn.Input(8, 8, 1)
+        y = nn.ReLU()(nn.Conv2d(4, 3, padding=1)(x))
+        model = nn.Model(x, nn.Linear(4)(nn.Flatten()(y)), classes=NAMES, std=0.25)
+        model.p.conv1_bias[:3] = bias
+        return model
+
+    assert "3 of 4 in relu1" in found(trained(model(-100.0), epochs=2))["dead ReLUs"].evidence
+    assert "dead ReLUs" not in found(trained(model(0.0), epochs=2))
+
+
+def test_few_images_say_nothing_about_relus():
+    case = healthy()
+    few = Dataset(case.train.images[:15], case.train.labels[:15], NAMES)
+    assert diagnose(dataclasses.replace(case, train=few)).unseen["dead ReLUs"] == "fewer than 16 images"
+
+
+def test_vanishing_gradients():
+    sigmoids = [layer for _ in range(8) for layer in (nn.Linear(16, initializer="glorot"), nn.Sigmoid())]
+    case = trained(network(*sigmoids), epochs=3)
+    one = found(case)["vanishing gradients"]
+    assert (
+        one.severity == "serious" and "fc1, the first of 9 layers" in one.evidence and "times a layer" in one.evidence
+    )
+    first, *_, last = ratios(case).values()
+    assert first < 1e-3 * last
+    relus = [layer for _ in range(8) for layer in hidden(16)]
+    assert "vanishing gradients" not in found(trained(network(*relus), lr=0.01, epochs=3)), (
+        "as deep, with ReLU and He's values"
+    )
+
+
+def test_exploding_gradients():
+    def deep(factor):
+        model = network(*(layer for _ in range(6) for layer in hidden()))
+        model.p.flat[...] *= factor
+        return trained(model, lr=1e-9, epochs=2)
+
+    one = found(deep(6.0))["exploding gradients"]
+    assert one.severity == "serious" and "clip_norm=1" in one.cure
+    assert "exploding gradients" not in found(deep(1.0))
+
+
+def test_ratios_against_plain_formulas():
+    case = healthy()
+    data = case.train
+    chosen = np.sort(np.random.default_rng(0).permutation(len(data))[:64])
+    traced = case.model.trace(data.images[chosen], data.labels[chosen], hand="arrays")
+    expected = {
+        name: np.sqrt((traced[f"grad_{name}_weight"] ** 2).mean() / (traced[f"{name}_weight"] ** 2).mean())
+        for name in ("fc1", "fc2", "fc3")
+    }
+    assert ratios(case) == pytest.approx(expected, rel=1e-3)
+
+
+def test_large_networks_are_traced_on_few_images():
+    x = nn.Input(64, 64, 1)
+    y = nn.ReLU()(nn.Conv2d(128, 3, padding=1)(x))
+    model = nn.Model(x, nn.Linear(2)(nn.GlobalAvgPool2d()(y)))
+    rng = np.random.default_rng(0)
+    data = Dataset(rng.integers(0, 256, (80, 64, 64, 1), dtype=np.uint8), rng.integers(0, 2, 80), ("0", "1"))
+    case = Case(model, data, model.logits_of(data.images))
+    assert 2 <= len(case.traced["labels"]) < 16
+    looked_at = [len(traced["relu1"]) for traced in case.activations()]
+    assert len(looked_at) > 1 and 16 <= sum(looked_at) < 32 and len(set(looked_at)) == 1
+    seen = np.concatenate([traced["images"][:, :2, :2].reshape(-1, 4) for traced in case.activations()])
+    assert len(np.unique(seen, axis=0)) == len(seen), "each image once"
+    assert sum(v.size for k, v in case.traced.items() if "relu" in k or "conv" in k) < 2**26
+
+
+# the curves -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_loss_stuck_at_ln_classes():
+    case = trained(network(*hidden(), std=255.0, mean=0.0), lr=1e-6, epochs=3)
+    one = found(case)["the loss is stuck at ln(4)"]
+    assert one.severity == "serious" and "ln 4 = 1.386" in one.evidence and "nothing was learned" in one.evidence
+    assert "it has not learned its own training images" not in found(case), "said once"
+
+
+def test_guessing_knows_how_frequent_classes_are():
+    """With 90 % of one class, 0.325 is what guessing has: that loss is no success."""
+    rng = np.random.default_rng(0)
+    labels = np.where(rng.random(400) < 0.9, 0, 1)
+    data = Dataset(rng.integers(0, 256, (400, 8, 8, 1), dtype=np.uint8), labels, NAMES)
+    share = (labels == 0).mean()
+    case = trained(network(std=2.0), data, data, lr=0.01, epochs=3, momentum=0)
+    assert case.guessing == pytest.approx(-share * np.log(share) - (1 - share) * np.log(1 - share))
+
+
+def test_a_loss_that_ran_away():
+    train, test = spots(noise=120), spots(1000, seed=1, noise=120)
+    first = trained(network(*hidden()), train, test, lr=0.02)
+    again = trained(first.model, train, test, lr=2.0, epochs=3)  # a hundred times the rate
+    history = [*first.history, *(row | {"epoch": row["epoch"] + 6} for row in again.history)]
+    case = Case(again.model, test, again.logits, history, train=train)
+    one = found(case)["the loss ran away"]
+    assert one.severity == "serious" and f"ended at {history[-1]['loss']:.3f}" in one.evidence
+    assert "labels that look wrong" not in found(case), "who lost his way accuses nobody"
+    calm = Case(first.model, test, first.logits, first.history, train=train)
+    assert "the loss ran away" not in found(calm)
+
+
+def test_a_loss_that_jumps():
+    rng = np.random.default_rng(5)
+    data = Dataset(rng.integers(0, 256, (100, 4, 4, 1), dtype=np.uint8), rng.integers(0, 4, 100), NAMES)
+    one = found(trained(network(size=4), data, data, lr=10.0, epochs=40))["the loss jumps"]
+    assert "of 39 steps from one epoch to the next" in one.evidence
+    assert "the loss jumps" not in found(trained(network(size=4), data, data, lr=0.03, epochs=40))
+
+
+def test_a_loss_is_read_from_the_curve_where_epochs_are_few():
+    bouncing = [(i / 100, 2.0 if i // 10 % 2 else 0.5, 0.5) for i in range(100)]
+    rows = [{"epoch": 1, "loss": 1.25, "accuracy": 0.5}]
+    large = Dataset(np.repeat(spots().images, 20, 0), np.repeat(spots().labels, 20), NAMES)
+    case = dataclasses.replace(healthy(), history=rows, curve=bouncing, train=large)
+    assert case.losses == [0.5, 2.0] * 5
+    assert "tenth of the training" in found(case)["the loss jumps"].evidence
+    few = dataclasses.replace(case, train=spots())
+    assert few.losses == [1.25], "a tenth of 400 images says nothing"
+
+
+def test_overfitting():
+    rng = np.random.default_rng(5)
+    train, test = (
+        Dataset(rng.integers(0, 256, (n, 8, 8, 1), dtype=np.uint8), rng.integers(0, 4, n), NAMES) for n in (60, 1000)
+    )
+    one = found(trained(network(*hidden(64)), train, test, epochs=30))["it learns by heart (overfitting)"]
+    assert "100.0% of the training images are right" in one.evidence and "loss was best after epoch" in one.evidence
+
+
+def test_a_gap_that_chance_explains_is_none():
+    """Of ten images eight right, where training has 100 %, says nothing yet."""
+    rows = [{"epoch": 1, "loss": 0.01, "accuracy": 1.0, "val_loss": 0.2, "val_accuracy": 0.8}]
+    test = spots(10, seed=3)
+    logits = 5.0 * np.eye(4)[test.labels]
+    logits[:2] = -logits[:2]
+    case = Case(healthy().model, test, logits, rows)
+    assert case.judged.accuracy == 0.8 and "it learns by heart (overfitting)" not in found(case)
+    many = spots(500, seed=3)
+    logits = 5.0 * np.eye(4)[many.labels]
+    logits[:100] = -logits[:100]
+    assert "80.0% of the validation images" in found(Case(healthy().model, many, logits, rows))[
+        "it learns by heart (overfitting)"
+    ].evidence  # fmt: skip
+
+
+def test_underfitting_and_an_end_that_came_too_early():
+    train, test = spots(2000, noise=90), spots(1000, seed=1, noise=90)
+    both = found(trained(network(*hidden()), train, test, lr=0.0005, epochs=2, momentum=0))
+    one = both["it has not learned its own training images"]
+    assert "of what there is to know is learned" in one.evidence and one.severity == "warning"
+    one = both["it was still getting better"]
+    assert one.severity == "note" and one.cure == "train longer: try 4 epochs"
+    longer = found(trained(network(*hidden()), train, test, lr=0.02, epochs=8))
+    assert not {"it has not learned its own training images", "it was still getting better"} & longer.keys()
+
+
+# images and labels ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("mean", "std", "says"), [(0, 1 / 255, "serious"), (0, 255, "serious"), (0.5, 3, "warning")])
+def test_a_wrong_input_scale(mean, std, says):
+    one = found(trained(network(*hidden(), mean=mean, std=std), lr=1e-6, epochs=1))["the input's scale is wrong"]
+    assert one.severity == says and "expected about 0 and 1" in one.evidence
+    pixels = spots().images / 255
+    assert f"mean={pixels.mean():.3f}"[:-1] in one.cure and f"std={pixels.std():.3f}"[:-1] in one.cure, "what to set"
+
+
+@pytest.mark.parametrize(("mean", "std"), [(0.5, 1.0), (0.0, 1.0), (0.5, 0.25)])
+def test_usual_input_scales_are_right(mean, std):
+    assert "the input's scale is wrong" not in found(trained(network(*hidden(), mean=mean, std=std), epochs=1))
+
+
+def test_floating_point_images_that_nobody_scaled():
+    train, test = (Dataset(one.images.astype(np.float32), one.labels, NAMES) for one in (spots(), spots(100, 1)))
+    one = found(trained(network(*hidden()), train, test, lr=1e-6, epochs=1))["the input's scale is wrong"]
+    assert "from 0 to 255" in one.evidence and "floating point images pass by" in one.cure
+
+
+def test_images_of_one_colour():
+    train, test = spots(), spots(1000, seed=1)
+    images = test.images.copy()
+    images[5], images[77] = 0, 255
+    test = Dataset(images, test.labels, NAMES)
+    one = found(trained(network(*hidden()), train, test))["images of one colour"]
+    assert one.evidence == "2 of 1,000 test images are one colour all over"
+    assert one.images == (("evaluation", 5, "labelled bee"), ("evaluation", 77, "labelled bee"))
+
+
+def test_rare_classes_and_what_they_lose():
+    train = spots(noise=60)
+    keep = (train.labels != 2) | (np.arange(400) < 12)
+    train = Dataset(train.images[keep], train.labels[keep], NAMES)
+    one = found(trained(network(*hidden()), train, epochs=2))["rare classes"]
+    assert one.severity == "warning"
+    assert one.evidence.startswith("'cat' has 3 training images, 'ant' has 100, 33 times as many; recall is")
+    half = (spots().labels != 2) | (np.arange(400) < 200)
+    train = Dataset(spots().images[half], spots().labels[half], NAMES)
+    assert "rare classes" not in found(trained(network(*hidden()), train)), "twice as many do no harm"
+
+
+def test_classes_without_an_image():
+    train = spots()
+    keep = train.labels != 3
+    case = trained(network(*hidden()), Dataset(train.images[keep], train.labels[keep], NAMES))
+    one = found(case)["classes without an image"]
+    assert one.severity == "serious" and one.evidence == "1 of 4 classes have no training image: 'dog'"
+
+
+def test_classes_that_are_hardly_found():
+    train, test = spots(), spots(1000, seed=1)
+    hidden_away = np.where(train.labels == 3, 1, train.labels)  # who labelled took dogs for bees, save ten
+    hidden_away[np.flatnonzero(train.labels == 3)[::10]] = 3
+    one = found(trained(network(*hidden()), Dataset(train.images, hidden_away, NAMES), test, epochs=2))
+    said = one["classes that are hardly found"].evidence
+    assert said.endswith("taken for 'bee'; 1 of 4 classes are found less often than by guessing (25.0%)")
+    assert "250 test images of 'dog' are found" in said
+
+
+def test_labels_that_look_wrong_are_named():
+    train, test = spots(), spots(1000, seed=1)
+    wrong_train, wrong_test = train.labels.copy(), test.labels.copy()
+    wrong_train[[3, 50, 77]] = (wrong_train[[3, 50, 77]] + 1) % 4
+    wrong_test[[10, 20]] = (wrong_test[[10, 20]] + 2) % 4
+    case = trained(
+        network(*hidden()), Dataset(train.images, wrong_train, NAMES), Dataset(test.images, wrong_test, NAMES), epochs=3
+    )
+    one = found(case)["labels that look wrong"]
+    assert {i for kind, i, _ in one.images if kind == "evaluation"} == {10, 20}
+    assert {i for kind, i, _ in one.images if kind == "training"} <= {3, 50, 77}
+    says = next(says for kind, i, says in one.images if (kind, i) == ("evaluation", 10))
+    assert says.startswith("labelled ant (") and "looks like cat (" in says
+    assert "2 of 1,000 test images" in one.evidence
+
+
+def test_few_images():
+    train = spots(40, noise=90)
+    bad = found(trained(network(*hidden()), train, spots(60, 1, noise=90), epochs=8, lr=0.01))
+    assert bad["few images to learn from"].evidence.startswith("40 training images are 10 a class")
+    assert "of 60 test images are right: the accuracy is between" in bad["few images to judge by"].evidence
+    assert "few images to learn from" not in found(trained(network(*hidden()), spots(40))), (
+        "they are enough if it works"
+    )
+
+
+def test_one_class_and_three_images():
+    x = nn.Input(8, 8, 1)
+    model = nn.Model(x, nn.Linear(1)(nn.Flatten()(x)), classes=("ant",))
+    data = Dataset(spots(3).images, np.zeros(3, int), ("ant",))
+    case = Case(model, data, model.logits_of(data.images), train=data)
+    assert list(found(case)) == ["few images to judge by"]
+
+
+def test_a_probability_that_is_not_quite_certain_does_not_look_it():
+    assert [percent(share) for share in (0, 0.0004, 0.5, 0.9996, 1)] == ["0%", "<0.1%", "50.0%", ">99.9%", "100%"]
+    assert percent(float("nan")) == "–"
+
+
+def test_names_of_strangers_stay_in_one_line():
+    names = ("a\nb", "x" * 300, "\x1b[2J", "\u202edog")
+    case = healthy()
+    model = nn.Model(x := nn.Input(8, 8, 1), nn.Linear(4)(nn.Flatten()(x)), classes=names)
+    logits = np.zeros((1000, 4))
+    for one in diagnose(Case(model, case.evaluated, logits, case.history)).findings:
+        assert isinstance(one, Finding) and one.evidence.isprintable() and len(one.evidence) < 400

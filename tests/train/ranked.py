@@ -1,0 +1,96 @@
+"""Trainings that ranks share, for `mpiexec`: each does what its JSON object says and leaves what came of it in a folder.
+
+    mpiexec -n 2 python tests/train/ranked.py FOLDER '{"plain": {}, "norm": {"norm": true, "epochs": 1}}'
+
+Each rank writes FOLDER/<name>/<rank>.npz: every number that training changes, the history, the curve.
+"""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import byhand as bh
+from byhand import nn
+from byhand.data.augment import Augment
+from byhand.train.ranks import world
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from tests.train.small import network, stripes
+
+TEST = stripes(31, seed=1)
+
+
+def residual(dtype):
+    """Return a network whose program holds all kinds of batch norm: with a ReLU, with a shortcut and a ReLU, alone."""
+    x = nn.Input(6, 6, 1)
+    first = nn.ReLU()(nn.BatchNorm()(nn.Conv2d(4, 3, padding="same", bias=False)(x)))
+    second = nn.BatchNorm()(nn.Conv2d(4, 3, padding="same", bias=False)(first))
+    joined = nn.ReLU()(nn.Add()(second, first))
+    last = nn.BatchNorm()(nn.Conv2d(5, 3, stride=2, bias=False)(joined))
+    logits = nn.Linear(3)(nn.Flatten()(nn.MaxPool2d(2)(last)))
+    return nn.Model(x, logits, name="residual", classes=("down", "across", "even"), dtype=dtype)
+
+
+def trainer(job):
+    dtype = job.get("dtype", "float32")
+    model = residual(dtype) if job.get("norm") else network(norm=False, dropout=job.get("dropout", 0), dtype=dtype)
+    return bh.Trainer(
+        model, bh.Adam(0.003) if job.get("adam") else bh.SGD(0.05, 0.9), batch_size=job.get("batch", 16),
+        hand=job.get("hand", "compiled"), schedule=bh.OneCycle(), clip_norm=job.get("clip"),
+        augment=Augment.parse(job.get("augment", "none")), sync_batchnorm=job.get("sync", False),
+        label_smoothing=job.get("smooth", 0.0),
+    )  # fmt: skip
+
+
+def train(folder, job):
+    """Train, or go on with what lies in the folder; return what came of it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    run = bh.Run(folder)
+    one = bh.Trainer.load(run.checkpoint) if run.checkpoint.exists() else trainer(job)
+    arrange(one, job)
+    if "piece" in job and one.ranks.size > 1:
+        one.shared.send_early(job["piece"])
+    data = stripes(job.get("images", 100))
+    history = one.fit(data, TEST, epochs=job.get("epochs", 3), quiet=job.get("quiet", True), run=run)
+    left = {"parameters": one.model.p.flat, "steps": one.steps, "unfinished": one.progress is not None}
+    left |= {f"state {name}": value for name, value in vars(one.model.state).items()}
+    left |= {f"optimizer {name}": value for name, value in one.buffers.items()}
+    return {name: np.array(value) for name, value in left.items()} | {
+        "history": np.array(json.dumps(history)),
+        "losses": np.array([[value for name, value in row.items() if "loss" in name] for row in history]),
+        "pieces": np.array(one.shared.overlap.pieces if one.shared and one.shared.overlap else 0),
+        "threads": np.array(os.environ.get("BYHAND_THREADS", "")),
+    }
+
+
+def arrange(one, job):
+    """Let something happen after a step: {"stop" or "kill" or "fail": [ranks, step]}."""
+    original, rank = one._steps_on, one.ranks.rank
+
+    def steps_on(*arguments):
+        result = original(*arguments)
+        for what in ("stop", "kill", "fail"):
+            if what in job and rank in job[what][0] and one.steps == job[what][1]:
+                if what == "fail":
+                    raise bh.errors.ArgumentError("this went wrong")
+                os.kill(os.getpid(), {"stop": signal.SIGINT, "kill": signal.SIGKILL}[what])
+        return result
+
+    one._steps_on = steps_on
+
+
+def main(folder, jobs):
+    for name, job in jobs.items():
+        left = train(folder / name, job)
+        np.savez(folder / name / f"{world().rank}.npz", **left)
+
+
+if __name__ == "__main__":
+    world()
+    main(Path(sys.argv[1]), json.loads(sys.argv[2]))

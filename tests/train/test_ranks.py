@@ -1,0 +1,249 @@
+"""Ranks that share a training: they end where one ends, all with the same bits, and they fail, stop and go on together."""
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import byhand as bh
+from byhand import nn
+from byhand.errors import ArgumentError
+from byhand.train.ranks import LAUNCHED, Ranks, world
+from tests.train import ranked
+from tests.train.small import network
+
+SCRIPT = Path(ranked.__file__)
+MPIEXEC = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
+MISSING = "mpi4py is not installed" if importlib.util.find_spec("mpi4py") is None else None
+MISSING = MISSING or ("there is no mpiexec" if MPIEXEC is None else None)
+needs_mpi = pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
+# Open MPI asks before it runs as root, or more ranks than there are cores
+ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMPI_MCA_rmaps_base_oversubscribe": "1"}
+
+DOUBLE = {"dtype": "float64"}  # so that nothing but what is meant can differ
+SAME = {  # trainings that end where one rank ends
+    "plain": DOUBLE,
+    "arrays": DOUBLE | {"hand": "arrays"},
+    "dropout": DOUBLE | {"dropout": 0.3, "augment": "flip,shift=1,mixup=0.2", "adam": True, "clip": 1.0, "smooth": 0.1},
+    "few": DOUBLE | {"batch": 2, "images": 9},
+    "pieces": DOUBLE | {"norm": True, "sync": True, "piece": 64, "clip": 0.5},
+    "pieces, arrays": DOUBLE | {"norm": True, "sync": True, "piece": 512, "hand": "arrays"},
+    "norm": DOUBLE | {"norm": True, "sync": True},
+    "norm, arrays": DOUBLE | {"norm": True, "sync": True, "hand": "arrays"},
+    "norm, few": DOUBLE | {"norm": True, "sync": True, "batch": 2, "images": 9},
+}
+SINGLE = {"float32": {"dropout": 0.2, "augment": "flip"}, "norm in float32": {"norm": True, "sync": True}}
+APART = {  # trainings in which each rank's norm sees its own images
+    "norm apart": {"norm": True},
+    "norm apart, one step": DOUBLE | {"norm": True, "epochs": 1, "images": 12, "batch": 12},
+}
+JOBS = SAME | SINGLE | APART
+AGAIN = {f"{name}, again": JOBS[name] for name in ("float32", "norm in float32", "norm apart")}
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory):
+    """Return a function: what a training came to on a number of ranks, on each of them."""
+
+    @cache
+    def train(count):
+        folder = tmp_path_factory.mktemp(f"ranks{count}")
+        if count == 1:
+            ranked.main(folder, JOBS)
+            return folder, (0, "", "")
+        done = launch(count, folder, JOBS | AGAIN)
+        return folder, (done.returncode, done.stdout, done.stderr)
+
+    def of(count, name):
+        folder, done = train(count)
+        assert done == (0, "", "")
+        return [read(folder / name, rank) for rank in range(count)]
+
+    return of
+
+
+def launch(count, folder, jobs, **more):
+    return subprocess.run(
+        [MPIEXEC, "-n", str(count), sys.executable, SCRIPT, folder, json.dumps(jobs)],
+        capture_output=True, text=True, timeout=100, check=False, env=os.environ | ROOT | more,
+    )  # fmt: skip
+
+
+def read(folder, rank):
+    with np.load(folder / f"{rank}.npz") as file:
+        return dict(file)
+
+
+def close(left, right, allowed):
+    """Assert that two trainings came to the same numbers, as far as rounding lets them."""
+    assert left.keys() == right.keys()
+    for name, ours in left.items():
+        theirs = right[name]
+        if name in ("history", "threads", "pieces"):
+            continue
+        if ours.dtype.kind != "f":
+            assert np.array_equal(ours, theirs), name
+        else:
+            np.testing.assert_allclose(
+                ours, theirs, rtol=0, atol=allowed * max(np.abs(theirs).max(), 0.1), err_msg=name
+            )
+
+
+def alike(left, right):
+    return [name for name in left if not np.array_equal(left[name], right[name])]
+
+
+# what comes of it -----------------------------------------------------------------------------------------------------
+
+
+@needs_mpi
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("name", SAME | SINGLE)
+def test_ranks_end_where_one_does(ended, name, count):
+    """Of 100 images in batches of 16, the last has 4; of 9 in batches of 2, some ranks have none."""
+    close(ended(count, name)[0], ended(1, name)[0], allowed=1e-5 if name in SINGLE else 1e-11)
+
+
+@needs_mpi
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("name", JOBS)
+def test_all_ranks_hold_the_same_bits(ended, name, count):
+    first, *others = ended(count, name)
+    assert [alike(first, one) for one in others] == [[]] * (count - 1)
+    assert first["steps"] > 0 and np.isfinite(first["parameters"]).all()
+
+
+@needs_mpi
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("name", AGAIN)
+def test_the_same_number_of_ranks_gives_the_same_bits_again(ended, name, count):
+    assert alike(ended(count, name)[0], ended(count, name.removesuffix(", again"))[0]) == []
+
+
+@needs_mpi
+def test_a_batch_norm_of_each_rank_is_not_that_of_all(ended):
+    """What the synchronised one is for; the tests above would not see a norm that synchronises nothing."""
+    apart, one = ended(2, "norm apart")[0], ended(1, "norm apart")[0]
+    assert np.abs(apart["parameters"] - one["parameters"]).max() > 1e-3
+
+
+@needs_mpi
+@pytest.mark.parametrize("count", [2, 3])
+def test_running_statistics_are_the_mean_over_the_ranks(ended, count):
+    """The first norm sees after one step what a norm of all would: its mean is that of the shares' means."""
+    shares, one = ended(count, "norm apart, one step")[0], ended(1, "norm apart, one step")[0]
+    mean, var = (next(key for key in one if key.startswith("state") and kind in key) for kind in ("mean", "var"))
+    np.testing.assert_allclose(shares[mean], one[mean], rtol=1e-12)
+    assert not np.allclose(shares[var], one[var], rtol=1e-6)  # within a share, images vary less or more than in all
+    np.testing.assert_allclose(shares[var], one[var], rtol=0.1)
+
+
+@needs_mpi
+def test_pieces_are_sent_while_backward_goes_on(ended):
+    """64 bytes are a parameter or two: nearly each backward op sends one; of 512 bytes, the last layer alone has as many."""
+    assert int(ended(2, "pieces")[0]["pieces"]) >= 4
+    assert 1 <= int(ended(2, "pieces, arrays")[0]["pieces"]) < int(ended(2, "pieces")[0]["pieces"])
+    assert int(ended(2, "norm")[0]["pieces"]) == 0  # ranks of one machine do not
+
+
+def test_a_parameter_that_is_used_twice_is_not_sent_early():
+    from byhand.train.overlap import possible
+
+    x, layer = nn.Input(4, 4, 2), nn.Conv2d(2, 3, padding="same")
+    twice = nn.Model(x, nn.Linear(2)(nn.Flatten()(layer(layer(x)))), classes=("a", "b"))
+    assert possible(network()) and not possible(twice)
+
+
+@needs_mpi
+def test_ranks_of_one_machine_share_its_cores(ended):
+    from byhand.kernels.host import cores
+
+    own = os.environ.get("BYHAND_THREADS")
+    assert {str(one["threads"]) for one in ended(2, "plain")} == {own or str(max(1, cores() // 2))}
+
+
+# the end of one is the end of all -------------------------------------------------------------------------------------
+
+
+@needs_mpi
+def test_a_killed_rank_ends_the_job_and_the_checkpoint_is_whole(tmp_path):
+    started = time.monotonic()
+    done = launch(2, tmp_path, {"run": {"kill": [[1], 9], "quiet": False}})
+    assert time.monotonic() - started < 20
+    assert done.returncode != 0 and not list(tmp_path.glob("run/*.npz"))
+    assert "kill" in (done.stdout + done.stderr).lower()  # mpiexec's own words
+    assert done.stdout.count("epoch 1/3") == 1  # and of the ranks, only the first tells
+    kept = bh.Trainer.load(tmp_path / "run")
+    assert kept.steps == 7 and kept.progress.done == 7  # the end of the first epoch
+    again = launch(2, tmp_path, {"run": {}})
+    whole = launch(2, tmp_path, {"whole": {}})
+    assert (again.returncode, whole.returncode) == (0, 0)
+    assert alike(read(tmp_path / "run", 0), read(tmp_path / "whole", 0)) == []
+
+
+@needs_mpi
+def test_an_error_of_one_rank_ends_all(tmp_path):
+    done = launch(3, tmp_path, {"run": {"fail": [[1], 9]}})
+    assert done.returncode == 1
+    assert "rank 1 of 3 ends the job: byhand.errors.ArgumentError: this went wrong\n" in done.stderr
+    assert bh.Trainer.load(tmp_path / "run").steps == 7
+
+
+@needs_mpi
+def test_an_error_of_all_ranks_is_told_once(tmp_path):
+    done = launch(2, tmp_path, {"run": {"fail": [[0, 1], 9]}})
+    assert done.returncode == 1
+    assert done.stderr.count("Traceback") == 1 and "ends the job" not in done.stderr
+
+
+@needs_mpi
+def test_a_stop_goes_for_all_and_other_ranks_go_on(tmp_path):
+    """A signal reaches one of two ranks; one goes on alone and is stopped; three finish."""
+    job = DOUBLE | {"dropout": 0.2, "augment": "flip"}
+    assert launch(2, tmp_path, {"run": job | {"stop": [[1], 4]}}).returncode == 0
+    stopped = [read(tmp_path / "run", rank) for rank in (0, 1)]
+    assert alike(*stopped) == [] and stopped[0]["unfinished"] and stopped[0]["steps"] == 5
+    assert bh.Trainer.load(tmp_path / "run").steps == 5
+    ranked.train(tmp_path / "run", job | {"stop": [[0], 11]})
+    assert bh.Trainer.load(tmp_path / "run").steps == 11
+    assert launch(3, tmp_path, {"run": job}).returncode == 0
+    close(read(tmp_path / "run", 0), ranked.train(tmp_path / "whole", job), allowed=1e-11)
+
+
+# a rank by itself -----------------------------------------------------------------------------------------------------
+
+
+def test_one_rank_is_the_default():
+    assert world() == Ranks() == bh.Trainer(network(), bh.SGD()).ranks
+    array = np.arange(3.0)
+    assert Ranks().all_reduce(array) is array and Ranks().broadcast("all") == "all" and Ranks().largest(2.0) == 2.0
+    assert "mpi4py" not in sys.modules
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+@pytest.mark.parametrize("count", [0, 1, 2, 5, 64])
+def test_shares_are_all_there_is(size, count):
+    shares = [list(range(count))[Ranks(rank, size).share(count)] for rank in range(size)]
+    assert [one for share in shares for one in share] == list(range(count))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+    assert all(len(range(1, 65)[Ranks(rank, size).some(count)]) == max(1, len(own)) for rank, own in enumerate(shares))
+
+
+@pytest.mark.parametrize("variable", LAUNCHED)
+def test_without_mpi4py_mpiexec_gets_one_line(monkeypatch, variable):
+    monkeypatch.setenv(variable, "0")
+    monkeypatch.setitem(sys.modules, "mpi4py", None)
+    world.cache_clear()
+    with pytest.raises(ArgumentError, match=r"^mpiexec started this, but .*mpi4py.*; pip install 'byhand\[mpi\]'$"):
+        world()
+    monkeypatch.undo()
+    world.cache_clear()
+    assert world() == Ranks()
