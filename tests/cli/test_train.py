@@ -253,8 +253,11 @@ def test_resume_draws_the_pictures_that_a_kill_kept_from_being_drawn(few, tmp_pa
     assert before == {name: (run / name).read_bytes() for name in before}
 
 
-def test_a_pipe_that_is_closed_early_does_not_stop_training(few, tmp_path):
-    command = f"{sys.executable} -m byhand train article --data {few} --epochs 3 --out {tmp_path / 'run'} | head -7"
+@pytest.mark.parametrize("lines", [1, 7, 10])
+@pytest.mark.parametrize("buffered", [True, False], ids=["buffered", "unbuffered"])
+def test_a_pipe_that_is_closed_early_does_not_stop_training(few, tmp_path, lines, buffered):
+    run = f"{sys.executable} -u -m" if not buffered else f"env -u PYTHONUNBUFFERED {sys.executable} -m"
+    command = f"{run} byhand train article --data {few} --epochs 3 --out {tmp_path / 'run'} | head -{lines}"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True, timeout=60)
     assert "Traceback" not in done.stderr
     assert len(bh.load(tmp_path / "run").classes) == 10

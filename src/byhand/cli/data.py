@@ -13,7 +13,7 @@ from byhand.cli import recipe
 from byhand.cli.job import images_of
 from byhand.cli.opening import sides_of, spelled
 from byhand.cli.progress import Bar
-from byhand.cli.train import tell_bad
+from byhand.cli.train import bad_lines
 from byhand.data import Dataset, Sets, find
 from byhand.data.augment import Augment
 from byhand.data.sets import told
@@ -69,10 +69,9 @@ def data(
         return
     print(f"{train.name}: images of {spelled(train.shape)}, {len(train.classes)} classes")
     _table(sets)
-    for note in notes:
-        print(f"  {note}")
-    tell_bad(sets.bad)
-    print(f"  each image varies while training: {varied}" if varied.numbers else "  images do not vary while training")
+    varies = f"each image varies while training: {varied}" if varied.numbers else "images do not vary while training"
+    for line in (*notes, *bad_lines(sets.bad), varies):
+        print(f"  {line}")
     print(f"\nwrote {path}: what a network receives\nnext:  byhand train {source}")
 
 

@@ -35,6 +35,7 @@ ALL = "all"  # of the layers are unfrozen
 TUNED = 0.003  # the learning rate of layers that know something already
 DECAY = 5e-4
 REPORT = 4.0  # seconds of a budget that are left for the report
+MOST_EPOCHS = 300  # that a budget plans: of a small head, thousands would fit, and learn nothing more
 SAMPLE = 256  # images whose judging is timed
 SPARE = 0.95  # of a budget that is planned: no machine is always as fast as in the first second
 
@@ -156,7 +157,7 @@ def _from_nothing(settings: dict[str, Any], sets: Sets, notes: list[str], run: R
     settings.setdefault("augment", recipe.augmentation(train.shape, train.classes))
     if not mnist:
         settings.setdefault("decay", DECAY)
-        settings.setdefault("pixels", recipe.scale(settings["model"], train, False))
+        settings.setdefault("pixels", recipe.scale(train))
     model = models.create(
         settings["model"], train.classes, train.shape, settings["seed"], crop=sets.crop, **settings.get("pixels", {})
     )
@@ -252,6 +253,7 @@ def _fit_budget(job: Job, started: float, minutes: float, notes: list[str]) -> N
     left = (minutes * 60 - (time.perf_counter() - started) - REPORT) * SPARE
     left, judging = trainer.ranks.broadcast((left, judging))  # each rank has a clock of its own
     epochs, images = plan(left, step, len(train), trainer.batch_size, judging)
+    epochs = min(epochs, MOST_EPOCHS)
     settings["epochs"], settings["epoch_size"] = epochs, images
     many = f"{epochs:,} epochs" if images == len(train) else f"one epoch of {images:,} images"
     if left < step:

@@ -67,10 +67,8 @@ def augmentation(shape: tuple[int, int, int], classes: tuple[str, ...]) -> str:
     return str(suggest(shape, classes))
 
 
-def scale(model: str, train: Dataset, known: bool) -> dict[str, Any]:
-    """Return `mean` and `std` of the training images' pixels / 255, a number a channel; nothing where they are known."""
-    if known or train.images.dtype != np.uint8:
-        return {}
+def scale(train: Dataset) -> dict[str, Any]:
+    """Return `mean` and `std` of the training images' pixels / 255, a number a channel."""
     step = max(1, len(train) // SCALED)
     pixels = np.asarray(train.images[::step], np.float64).reshape(-1, train.shape[2]) / 255
     mean, std = pixels.mean(0).round(4), pixels.std(0).round(4)

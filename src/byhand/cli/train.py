@@ -1,6 +1,8 @@
 """`byhand train`: from a data set, a folder of photos for one, to a run's folder."""
 
 import json
+import os
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -9,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from byhand import models
 from byhand.cli import job as jobs
 from byhand.cli.job import Job
 from byhand.cli.opening import sides_of, spelled
@@ -91,8 +94,9 @@ def train(
         "validation_fraction": validation_fraction, "early_stopping": early_stopping, "stream": stream or None, "seed": seed,
         "hand": hand, "sync_batchnorm": sync_batchnorm or None,
     }  # fmt: skip
-    if given["data"] is not None and Path(str(given["data"])).exists():
-        given["data"] = str(Path(str(given["data"])).resolve())  # so that --resume finds it from any folder
+    for name in ("data", "from"):
+        if given[name] not in (None, *models.ARCHITECTURES) and Path(str(given[name])).exists():
+            given[name] = str(Path(str(given[name])).resolve())  # so that --resume finds it from any folder
     bar = Bar(quiet=not tells)
     try:
         job = jobs.go_on(given, out, bar) if resume else jobs.begin(given, out, started, bar)
@@ -100,7 +104,7 @@ def train(
         bar.close()
     settings, run = job.settings, job.run
     if tells:
-        _tell(job, resume)
+        _say(_header(job, resume))
     judged: dict[str, Any] = {"validation": job.held_out} if job.sets.val is not None else {"test": job.held_out}
     job.trainer.fit(
         job.train, **judged, epochs=settings["epochs"], epoch_size=settings.get("epoch_size"),
@@ -119,7 +123,7 @@ def train(
         result |= {"history": job.trainer.history, "images_per_second": job.trainer.images_per_second}
         print(json.dumps(result | {"seconds": time.perf_counter() - started, "run": str(run.folder)}))
     else:
-        print(told)
+        _say(told)
 
 
 def _one(what: str, typed: str | None, option: str | None) -> str | None:
@@ -139,55 +143,55 @@ def _layers(text: str | None) -> int | str | None:
 # told -----------------------------------------------------------------------------------------------------------------
 
 
-def _tell(job: Job, resume: bool) -> None:
+def _header(job: Job, resume: bool) -> list[str]:
+    """Return what is told before training begins."""
     settings, sets, trainer, network = job.settings, job.sets, job.trainer, job.model
-    summary, count = network.summary(), len(network.classes)
-    shape = spelled(network.input_shape)
-    images = settings.get("epoch_size") or len(job.train)
-    print(f"{network.name} on {sets.train.name}: {shape} -> {count} classes")
-    learned = job.trainer.model.parameter_count
-    whole = summary.parameters + sum(value.size for value in vars(network.state).values()) if job.whole else 0
-    of = f"{learned:,} of {whole:,} numbers learn" if job.whole else f"{summary.parameters:,} parameters"
-    print(f"  {of}, {summary.flops:,} FLOPs an image forward")
+    summary, learned = network.summary(), trainer.model.parameter_count
+    numbers = f"{summary.parameters:,} parameters"
+    if job.whole is not None:
+        whole = summary.parameters + sum(value.size for value in vars(network.state).values())
+        numbers = f"{learned:,} of {whole:,} numbers learn"
     purposes = {"train": "train on", "val": "validate on", "test": "test on"}
-    print(
-        "  "
-        + ", ".join(
-            f"{len(one):,}{' images' * (i == 0)} to {purposes[part]}"
-            for i, (part, one) in enumerate(sets.parts.items())
-        )
-    )
-    for note in job.notes:
-        print(f"  {note}")
-    tell_bad(job.sets.bad)
-    steps = -(-images // trainer.batch_size)
-    print(
-        f"  {settings['epochs']} epoch{'s' * (settings['epochs'] > 1)} of {steps:,} steps, batch {trainer.batch_size}"
-    )
-    if trainer.augment.numbers:
-        print(f"  each image varies: {trainer.augment}")
+    counts = [f"{len(one):,} to {purposes[part]}" for part, one in sets.parts.items()]
+    epochs, images = settings["epochs"], settings.get("epoch_size") or len(job.train)
     kind, momentum = type(trainer.optimizer).__name__, getattr(trainer.optimizer, "momentum", 0.0)
-    print(
-        f"  {kind} with momentum {momentum:g}, learning rate up to {trainer.optimizer.lr:g} and down again, seed {trainer.seed}"
-    )
+    rate = f"learning rate up to {trainer.optimizer.lr:g} and down again"
     shared = f"    {trainer.ranks.size} ranks share each batch" if trainer.ranks.size > 1 else ""
-    print(f"  hand: {trainer.hand}    run: {job.run.folder}{shared}")
+    lines = [
+        f"{numbers}, {summary.flops:,} FLOPs an image forward",
+        ", ".join(counts).replace(" to ", " images to ", 1),
+        *job.notes,
+        *bad_lines(sets.bad),
+        f"{epochs} epoch{'s' * (epochs > 1)} of {-(-images // trainer.batch_size):,} steps, batch {trainer.batch_size}",
+        *([f"each image varies: {trainer.augment}"] if trainer.augment.numbers else []),
+        f"{kind} with momentum {momentum:g}, {rate}, seed {trainer.seed}",
+        f"hand: {trainer.hand}    run: {job.run.folder}{shared}",
+    ]
     if resume and trainer.progress is not None:
-        print(f"  going on after {trainer.progress.done:,} steps")
-    print(flush=True)
+        lines.append(f"going on after {trainer.progress.done:,} steps")
+    title = f"{network.name} on {sets.train.name}: {spelled(network.input_shape)} -> {len(network.classes)} classes"
+    return [title, *(f"  {line}" for line in lines), ""]
 
 
-def tell_bad(bad: Sequence[tuple[str, str]]) -> None:
-    """Print which files can't be used, and why."""
-    if bad:
-        print(f"  {len(bad):,} file{'s' * (len(bad) > 1)} can't be used and {'are' if len(bad) > 1 else 'is'} skipped:")
-        for name, reason in bad[:SHOWN]:
-            print(f"    {name}  {reason}")
-        if len(bad) > SHOWN:
-            print(f"    and {len(bad) - SHOWN:,} more: --json lists all")
+def bad_lines(bad: Sequence[tuple[str, str]]) -> list[str]:
+    """Return lines that tell which files can't be used, and why."""
+    if not bad:
+        return []
+    several = len(bad) > 1
+    lines = [f"{len(bad):,} file{'s' * several} can't be used and {'are' if several else 'is'} skipped:"]
+    lines += [f"  {name}  {reason}" for name, reason in bad[:SHOWN]]
+    return lines + ([f"  and {len(bad) - SHOWN:,} more: --json lists all"] if len(bad) > SHOWN else [])
 
 
-def _report(job: Job, seconds: float) -> tuple[dict[str, Any], str]:
+def _say(lines: Sequence[str]) -> None:
+    """Print lines; where nobody reads them any more, as after `| head`, training goes on unseen."""
+    try:
+        print("\n".join(lines), flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _report(job: Job, seconds: float) -> tuple[dict[str, Any], list[str]]:
     """Judge the network, draw the pictures, write the report; return the results, and what to tell of them."""
     from byhand.report import (  # noqa: PLC0415  (matplotlib is slow to import)
         confusion_matrix,
@@ -244,7 +248,7 @@ def _report(job: Job, seconds: float) -> tuple[dict[str, Any], str]:
         "",
         f"next:  byhand predict {folder} PICTURE",
     ]
-    return results, "\n".join(lines)
+    return results, lines
 
 
 def _facts(job: Job, seconds: float) -> list[tuple[str, object]]:
