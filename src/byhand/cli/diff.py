@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from byhand.cli.opening import MODEL, Size, open_model
+from byhand.cli.opening import MODEL, Size, open_model, plain
 
 if TYPE_CHECKING:
     from byhand.report.difference import Comparison, Difference
@@ -39,7 +39,7 @@ def diff(
         print(f"the same: {_layers(found.layers[0])}, {found.numbers:,} numbers{_order(found)}")
     else:
         for letter, name, model, layers in zip("AB", (a, b), models, found.layers):
-            print(f"{letter}  {_plain(name)}: {model.name}, {_layers(layers)}, {model.parameter_count:,} parameters")
+            print(f"{letter}  {plain(name)}: {model.name}, {_layers(layers)}, {model.parameter_count:,} parameters")
         print(f"\n{_table(found)}\n\n{_summary(found)}")
     if found.differences:
         raise typer.Exit(1)
@@ -51,7 +51,7 @@ def _table(found: "Comparison") -> str:
         name = row.layer or "-"
         rows.append(("" if row.layer and name == _last(rows) else name, row.what, _told(row)))
     wide, broad = (max(len(row[i]) for row in rows) for i in (0, 1))
-    return "\n".join(_plain(f"{name:{wide}}  {what:{broad}}  {text}").rstrip() for name, what, text in rows)
+    return "\n".join(plain(f"{name:{wide}}  {what:{broad}}  {text}").rstrip() for name, what, text in rows)
 
 
 def _last(rows: list[tuple[str, str, str]]) -> str:
@@ -118,8 +118,3 @@ def _layers(count: int) -> str:
 def _order(found: "Comparison") -> str:
     names = "has another name" if found.renamed == 1 else "have other names"
     return f" (matched by order: {found.renamed:,} {names})" if found.by_order else ""
-
-
-def _plain(text: str) -> str:
-    """Return text without what a terminal would obey: a stranger's file may have written it."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -8,9 +8,7 @@ import numpy as np
 import typer
 
 from byhand import nn
-from byhand.cli.diff import _plain
-from byhand.cli.opening import Mean, Size, Std, open_model, reader, settle, spelled
-from byhand.cli.trace import _tensor
+from byhand.cli.opening import Mean, Size, Std, check_classifier, open_model, plain, reader, settle, spelled, tensor_of
 from byhand.errors import ArgumentError, FileError, UnknownNameError
 from byhand.models import TRAINED
 from byhand.ops.op import Array
@@ -44,15 +42,11 @@ def explain(
     if file.exists():
         raise FileError(f"{file} exists already; choose another file with --out")
     network = open_model(model, size, trained=True)
-    if not network.classes:
-        raise ArgumentError(
-            f"{network.name} gives {spelled(network.output.shape[1:])} numbers, no score a class; to see them:  "
-            f"byhand trace {model} {image}"
-        )
+    check_classifier(network, model, image)
     read = reader(network)
     settle(network, model, mean, std, labels)
     index = None if name is None else class_number(network.classes, name)
-    asked = None if layer is None else _tensor(network, layer)
+    asked = None if layer is None else tensor_of(network, layer)
     pixels = read(image)
     from byhand.report.explain import explain as explained  # noqa: PLC0415  (report brings matplotlib, slow to import)
     from byhand.report.explanation import draw_explanation  # noqa: PLC0415
@@ -63,7 +57,7 @@ def explain(
         print(json.dumps({"image": str(image), "model": network.name} | _facts(found) | {"file": str(file)}))
     else:
         for head, text in _told(found, network, asked is not None):
-            print(_plain(f"{head:9}  {text}"))
+            print(plain(f"{head:9}  {text}"))
         print(f"wrote {file}: {', '.join(_parts(found))}")
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from byhand import models, nn
 from byhand.data import digits, photos
-from byhand.errors import ArgumentError, FileError
+from byhand.errors import ArgumentError, FileError, UnknownNameError
 from byhand.models.architecture import IMAGENET_MEAN, IMAGENET_STD
 from byhand.ops.op import Array
 
@@ -90,6 +90,40 @@ def sides_of(size: str) -> tuple[int, int]:
     if found is None:
         raise ArgumentError(f"--size is {size!r}; expected HEIGHTxWIDTH, as 224x224")
     return int(found[1]), int(found[2])
+
+
+def check_classifier(network: nn.Model, model: str, picture: object) -> None:
+    """Raise an ArgumentError for a network that gives no score a class; model, picture: as they were typed."""
+    if not network.classes:
+        raise ArgumentError(
+            f"{network.name} gives {spelled(network.output.shape[1:])} numbers, no score a class; to see them:  "
+            f"byhand trace {model} {picture}"
+        )
+
+
+def tensor_names(network: nn.Model) -> list[str]:
+    """Return the input, and what each layer makes, in the order in which they run."""
+    assert network.graph.input is not None
+    return [network.graph.input.name, *(node.output.name for node in network.graph.nodes)]
+
+
+def tensor_of(network: nn.Model, layer: str) -> str:
+    """Return the tensor of a layer by byhand's name or ONNX's."""
+    known = tensor_names(network)
+    if layer in known:
+        return layer
+    try:
+        from byhand.onnx.use import python_name  # noqa: PLC0415  (an extra)
+    except ModuleNotFoundError:
+        raise UnknownNameError("layer", layer, known) from None
+    if python_name(layer) not in known:
+        raise UnknownNameError("layer", layer, known)
+    return python_name(layer)
+
+
+def plain(text: str) -> str:
+    """Return text without what a terminal would obey: a stranger's file may have written it."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 # pictures -------------------------------------------------------------------------------------------------------------

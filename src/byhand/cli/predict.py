@@ -12,7 +12,7 @@ import numpy as np
 import typer
 
 from byhand import nn
-from byhand.cli.opening import Mean, Size, Std, open_model, reader, settle, spelled
+from byhand.cli.opening import Mean, Size, Std, check_classifier, open_model, reader, settle, spelled
 from byhand.cli.progress import Bar
 from byhand.data.ahead import Ahead
 from byhand.data.files import pictures_below, printable
@@ -61,11 +61,7 @@ def predict(
     way = "json" if as_json else "csv" if as_csv else "table"
     top = TOP[way] if top is None else integer("--top", top)
     network = open_model(model, size, trained=True)
-    if not network.classes:
-        raise ArgumentError(
-            f"{network.name} gives {spelled(network.output.shape[1:])} numbers, no score a class; to see them:  "
-            f"byhand trace {model} {images[0]}"
-        )
+    check_classifier(network, model, images[0])
     read = reader(network)
     settle(network, model, mean, std, labels)
     bar, failed, answers = Bar(quiet=False), 0, []

@@ -7,8 +7,8 @@ import numpy as np
 import typer
 
 from byhand import nn
-from byhand.cli.opening import MODEL, Mean, Size, Std, open_model, reader, settle
-from byhand.errors import ArgumentError, FileError, UnknownNameError
+from byhand.cli.opening import MODEL, Mean, Size, Std, open_model, reader, settle, tensor_names, tensor_of
+from byhand.errors import ArgumentError, FileError
 from byhand.graph.graph import show
 from byhand.ops.op import Array
 
@@ -34,7 +34,7 @@ def trace(
     if layer is None and (out is not None or each or most != MOST):
         raise ArgumentError("--out, --each and --most are of a drawing; give --layer NAME with them")
     network = open_model(model, size)
-    name = None if layer is None else _tensor(network, layer)
+    name = None if layer is None else tensor_of(network, layer)
     file = Path(f"{name}.png") if out is None else out
     if name is not None and file.exists():
         raise FileError(f"{file} exists already; choose another file with --out")
@@ -47,31 +47,11 @@ def trace(
         _draw(network, name, values[name][0], file, each, most, image)
 
 
-def _names(network: nn.Model) -> list[str]:
-    """Return the input, and what each layer makes, in the order in which they run."""
-    assert network.graph.input is not None
-    return [network.graph.input.name, *(node.output.name for node in network.graph.nodes)]
-
-
-def _tensor(network: nn.Model, layer: str) -> str:
-    """Return the tensor of a layer by byhand's name or ONNX's."""
-    known = _names(network)
-    if layer in known:
-        return layer
-    try:
-        from byhand.onnx.use import python_name  # noqa: PLC0415  (an extra)
-    except ModuleNotFoundError:
-        raise UnknownNameError("layer", layer, known) from None
-    if python_name(layer) not in known:
-        raise UnknownNameError("layer", layer, known)
-    return python_name(layer)
-
-
 def _table(network: nn.Model, values: dict[str, Array]) -> str:
     ops = {node.output.name: node.op.name for node in network.graph.nodes}
     rows: list[tuple[str, ...]] = [("layer", "op", "shape", "smallest", "mean", "largest", "zeros")]
     marks = [""]
-    for name in _names(network):
+    for name in tensor_names(network):
         array = values[name]
         good = array[np.isfinite(array)].astype(np.float64)
         figures = [f"{figure:.4g}" for figure in (good.min(), good.mean(), good.max())] if good.size else ["-"] * 3

@@ -49,11 +49,6 @@ class Collection:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         return self[:] if dtype is None else self[:].astype(dtype)  # type: ignore[no-any-return]
 
-    @property
-    def nbytes(self) -> int:
-        """What all of them would take in memory."""
-        return int(np.prod(self.shape, dtype=np.int64))
-
     def decode(self, row: int) -> Array:
         """Return one picture (H, W, C). Raises FileError where its file is not what it was."""
         from byhand.data import photos  # noqa: PLC0415  (Pillow takes as long to import as the rest of byhand)

@@ -1,7 +1,7 @@
 """A data set that is there as arrays: MNIST, IDX files, an .npz; nothing about it has to be found out."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,6 @@ class Whole:
     """The sets of a data set by part, as arrays; a `Listing` answers the same questions of pictures in files."""
 
     parts: Mapping[str, Dataset]
-    bad: list[tuple[str, str]] = field(default_factory=list)
     photos = False  # nothing is known of what they were
 
     @property
@@ -41,10 +40,6 @@ class Whole:
             part: dict(zip(one.classes, np.bincount(one.labels, minlength=len(one.classes)).tolist()))
             for part, one in self.parts.items()
         }
-
-    def about(self, shape: tuple[int, int, int], crop: float) -> list[str]:
-        """Return what is done to the images, which is nothing."""
-        return []
 
     def sets(
         self,
