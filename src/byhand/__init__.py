@@ -86,7 +86,7 @@ from byhand.ops import (
     tanh,
     transpose,
 )
-from byhand.train import SGD, Adam, AdamW, Constant, Cosine, OneCycle, Run, StepDecay, Trainer, WarmUp
+from byhand.train import SGD, Adam, AdamW, Constant, Cosine, Muon, OneCycle, Run, StepDecay, Trainer, WarmUp
 
 __version__ = "0.1.0"
 
@@ -101,6 +101,7 @@ __all__ = [
     "DivergedError",
     "FileError",
     "Model",
+    "Muon",
     "OneCycle",
     "Run",
     "ShapeError",

@@ -168,6 +168,7 @@ NODES = (
 
 
 SUMS = "byhand.kernels.sums"
+UPDATES = tuple(f"byhand.train.{name}" for name in ("sgd", "adam", "muon", "clip"))
 LOOP = (  # the one loop that a program may hold
     r"for part in arena\.lanes:\n    lane\((\w+)\[part\.images\], "
     r"(labels\[part\.images\], p, part\.g|p), state, part\.arena\)"
@@ -183,7 +184,7 @@ def assert_harmless(text):
     assert lanes or [one.name for one in functions] == ["step"]
     assert len(tree.body) == 1 + len(imports) + len(functions) and isinstance(tree.body[0].value, ast.Constant)
     names = {alias.asname or alias.name for node in imports for alias in node.names}
-    assert all(node.module.startswith(("byhand.ops.", "byhand.train.optim")) or node.module == SUMS for node in imports)
+    assert all(node.module.startswith(("byhand.ops.", *UPDATES)) or node.module == SUMS for node in imports)
     arguments = [arg.arg for one in functions for arg in one.args.args + one.args.kwonlyargs]
     assert not {*arguments, *(["lane", "part"] if lanes else [])} & names
     loop = functions[-1].body[0] if lanes else None

@@ -152,6 +152,7 @@ def test_clipping_stands_before_the_update_and_counts(hand):
         (bh.SGD, "lr"), (bh.SGD, "momentum"), (bh.SGD, "weight_decay"),
         (bh.Adam, "lr"), (bh.Adam, "beta1"), (bh.Adam, "beta2"), (bh.Adam, "eps"), (bh.Adam, "weight_decay"),
         (bh.AdamW, "lr"), (bh.AdamW, "weight_decay"),
+        (bh.Muon, "lr"), (bh.Muon, "momentum"), (bh.Muon, "weight_decay"), (bh.Muon, "rest"),
     ],
 )  # fmt: skip
 def test_a_bad_setting_is_named(kind, name, value):
@@ -159,7 +160,9 @@ def test_a_bad_setting_is_named(kind, name, value):
         kind(**{name: value})
 
 
-@pytest.mark.parametrize(("kind", "name"), [(bh.SGD, "momentum"), (bh.Adam, "beta1"), (bh.AdamW, "beta2")])
+@pytest.mark.parametrize(
+    ("kind", "name"), [(bh.SGD, "momentum"), (bh.Adam, "beta1"), (bh.AdamW, "beta2"), (bh.Muon, "momentum")]
+)
 def test_a_mean_that_never_forgets_is_refused(kind, name):
     with pytest.raises(bh.ArgumentError, match=rf"{kind.__name__}: {name} is 1\.0; expected a number, from 0 up to 1"):
         kind(**{name: 1.0})

@@ -17,7 +17,7 @@ DATA = stripes(398)
 EPOCHS, AN_EPOCH, BATCH = 4, 50, 8  # the last batch of an epoch is one of 6 images
 STEPS = EPOCHS * AN_EPOCH
 TEST = DATA.take(20)
-OPTIMIZERS = {"sgd": bh.SGD(0.1, 0.9), "adam": bh.Adam(0.01)}
+OPTIMIZERS = {"sgd": bh.SGD(0.1, 0.9), "adam": bh.Adam(0.01), "muon": bh.Muon(0.05)}
 HANDS = ("arrays", "compiled")
 TOGETHER = bh.Trainer._together
 

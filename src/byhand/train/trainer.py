@@ -96,7 +96,7 @@ class Trainer:
         self.seed = integer("Trainer: seed", seed, 0)
         self.augment = Augment() if augment is None else augment
         if not isinstance(self.augment, Augment):
-            raise ArgumentError(f"Trainer: augment is {augment!r}; expected a bh.Augment")
+            raise ArgumentError(f"Trainer: augment is {augment!r}; expected a bh.data.Augment")
         self.update = update(optimizer, self.clip_norm, hand)
         self.buffers = {name: np.zeros_like(model.p.flat) for name in optimizer.buffers}
         self._optimizer = SimpleNamespace(**self.buffers)
@@ -221,7 +221,7 @@ class Trainer:
         with (
             stop_signals(quiet) as stop,
             Display(state.epochs, images, quiet=quiet) as display,
-            closing(self._steps(train, sets, early_stopping, display)) as steps,
+            closing(self.steps_left(train, sets, early_stopping, display)) as steps,
         ):
             if self.shared is not None:
                 self.shared.asked = stop.is_set
@@ -247,10 +247,10 @@ class Trainer:
     def _total(self, state: Progress) -> int:
         return state.epochs * -(-state.images // self.batch_size)
 
-    def _steps(
+    def steps_left(
         self, train: Dataset, sets: dict[str, Dataset | None], early_stopping: int | None, display: Display
     ) -> Generator[Row | None]:
-        """Do the steps that are left; after each few, yield the finished epoch's row, or None within one."""
+        """Do the steps of `progress` that are left; after each few, yield the finished epoch's row, or None within one."""
         assert self.progress is not None
         state, total = self.progress, self._total(self.progress)
         self.history, self.curve = state.history, state.curve

@@ -2,35 +2,39 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from math import isfinite, log
-from statistics import median
 
 import numpy as np
 
 from byhand.data import Dataset
 from byhand.errors import DivergedError
+from byhand.train.progress import Progress
 from byhand.train.trainer import Trainer
 
+NUMBERS = ("steps", "progress", "history", "curve", "images_per_second", "waited")  # of a trainer
 LOWEST, HIGHEST, STEPS = 1e-4, 1.0, 80  # of a range test
 SMOOTH = 0.8  # of the smoothed loss, what stays from step to step
 LOST = 2.0  # times the best loss: from here on nothing is learned any more
 BACK = 5.0  # the rate taken is that many times smaller than the one at which the loss was best
-TIMED = 5  # steps whose time is taken
+TIMED = 3.0  # seconds of training whose steps are timed
+WARM = 3  # groups of steps before them, which may compile, and of which the images were ready
+MANY = 10**6  # epochs: more than are done in that time
 
 
 @contextmanager
 def trial(trainer: Trainer) -> Iterator[None]:
-    """Leave a trainer as it was: its model, the optimiser's buffers and the count of steps."""
+    """Leave a trainer as it was: its model, the optimiser's buffers, and how far it has come."""
     arrays = {**trainer.kept(), **{f"optimizer.{name}": buffer for name, buffer in trainer.buffers.items()}}
-    before, steps = {name: array.copy() for name, array in arrays.items()}, trainer.steps
+    before = {name: array.copy() for name, array in arrays.items()}
+    numbers = {name: getattr(trainer, name) for name in NUMBERS}
     try:
         yield
     finally:
         for name, array in arrays.items():
             array[...] = before[name]
-        trainer.steps = steps
+        vars(trainer).update(numbers)
 
 
 @dataclass(frozen=True)
@@ -74,18 +78,26 @@ def find_rate(trainer: Trainer, train: Dataset, steps: int = STEPS) -> RangeTest
     return RangeTest(float(f"{max(best, LOWEST):.2g}"), tuple(tried), tuple(losses))
 
 
-def seconds_a_step(trainer: Trainer, train: Dataset) -> float:
-    """Return how long a step takes, from the images to the update: the median of a few, taken back afterwards.
+def seconds_a_step(trainer: Trainer, train: Dataset, seconds: float = TIMED) -> float:
+    """Return how long a step takes when training has got going, from the images to the update; all is taken back afterwards.
 
-    Of several ranks, the slowest one's.
+    seconds: of training that are measured. Of several ranks, the slowest one's.
     """
-    times = []
+    from byhand.train.display import Display  # noqa: PLC0415  (rich takes longer to import than all of byhand)
+
+    times: list[float] = []
     with trial(trainer):
-        for images, labels in _batches(trainer, train, 2 + TIMED):
-            started = time.perf_counter()
-            trainer.try_step(images, labels, 0.0)
-            times.append(time.perf_counter() - started)
-    return trainer.ranks.largest(median(times[2:]))  # the first ones may compile
+        trainer.progress = Progress(MANY, len(train), trainer.steps)
+        display = Display(MANY, len(train), quiet=True)
+        with closing(trainer.steps_left(train, {}, None, display)) as steps:
+            for _ in steps:
+                times.append(time.perf_counter())
+                if len(times) == WARM:
+                    before = trainer.progress.done
+                if len(times) > WARM and trainer.ranks.largest(times[-1] - times[WARM - 1]) > seconds:
+                    break
+        done = trainer.progress.done - before
+    return trainer.ranks.largest((times[-1] - times[WARM - 1]) / done)
 
 
 def _batches(trainer: Trainer, train: Dataset, steps: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
