@@ -144,6 +144,7 @@ def test_a_terminal_gets_a_live_bar(few, tmp_path):
         (["."], "no picture is in a class's folder; expected a folder a class"),
         (["lenet5", "alexnet"], "got 2 of what may be one architecture: lenet5, alexnet; expected one"),
         (["lenet5", "--model", "alexnet"], "got two of what may be one model: lenet5 and alexnet; expected one"),
+        (["--optimizer", "mion"], "there is no optimizer 'mion'; did you mean 'muon'?"),
         (["--augment", "flop"], "there is no augmentation 'flop'; did you mean 'flip'?"),
         (["--unfreeze", "-1"], "--unfreeze is '-1'; expected a number of layers, or all"),
         (["--size", "big"], "--size is 'big'; expected HEIGHTxWIDTH"),

@@ -128,6 +128,24 @@ def test_it_stops_early_and_the_best_is_kept(colours, tmp_path):
     assert bh.load(tmp_path / "run").predict(val.images).argmax(1).tolist() == val.labels.tolist() or best
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("muon", "Muon with momentum 0.9"),
+        ("sgd", "SGD with momentum 0.9"),
+        ("adam", "Adam, learning rate"),
+        ("adamw", "AdamW, learning rate"),
+    ],
+)
+def test_an_optimizer_by_name(colours, tmp_path, name, told):
+    out = train(colours, tmp_path / "run", "--epochs", 1, "--batch-size", 8, "--optimizer", name)
+    assert told in out and ": found by a range test" in out
+    kept = json.loads((tmp_path / "run" / "run.json").read_text())["optimizer"]
+    assert kept["kind"].lower() == name and kept["lr"] > 0
+    done = byhand("train", "--resume", "--out", tmp_path / "run", "--optimizer", "adam" if name == "sgd" else "sgd")
+    assert f"--resume goes on with optimizer {name}; " in done.err
+
+
 def test_a_budget_plans_the_epochs(colours, tmp_path):
     out = train(colours, tmp_path / "run", "--minutes", 0.5)
     epochs, minutes = re.search(r"([\d,]+) epochs in (\S+) minutes: a step takes", out).groups()

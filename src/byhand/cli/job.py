@@ -33,7 +33,6 @@ KINDS: dict[str, Any] = {  # of the settings that a run.json must have
 }  # fmt: skip
 ALL = "all"  # of the layers are unfrozen
 TUNED = 0.003  # the learning rate of layers that know something already
-DECAY = 5e-4
 REPORT = 4.0  # seconds of a budget that are left for the report
 MOST_EPOCHS = 300  # that a budget plans: of a small head, thousands would fit, and learn nothing more
 SAMPLE = 256  # images whose judging is timed
@@ -84,7 +83,7 @@ def begin(given: dict[str, Any], out: Path | None, started: float, bar: Bar) -> 
         notes.append(f"learning rate {settings['lr']:g}: {how}")
     if minutes is not None:
         _fit_budget(job, started, minutes, notes)
-    settings["optimizer"] = to_json(SGD(lr=settings["lr"], momentum=0.9, weight_decay=settings.get("decay", 0.0)))
+    settings["optimizer"] = to_json(recipe.optimizer(settings))
     settings["schedule"] = to_json(OneCycle())
     settings |= {
         "input_shape": job.model.input_shape,
@@ -107,9 +106,10 @@ def go_on(given: dict[str, Any], out: Path | None, bar: Bar) -> Job:
     """Set up a training that was stopped."""
     run = Run.open(world().broadcast(out or _newest_folder()))
     settings = _checked(run)
+    began = settings | {"optimizer": str(settings["optimizer"].get("kind")).lower()}
     for name, value in given.items():
-        if value is not None and value != settings.get(name):
-            raise ArgumentError(f"--resume goes on with {name} {settings.get(name)}; {value} needs a new run")
+        if value is not None and value != began.get(name):
+            raise ArgumentError(f"--resume goes on with {name} {began.get(name)}; {value} needs a new run")
     if run.finished and all((run.folder / name).exists() for name in ("curves.png", "report.html")):
         raise FileError(f"the run {run.folder} is finished; there is nothing to go on with")
     trainer = Trainer.load(run.checkpoint) if run.checkpoint.exists() else None
@@ -156,7 +156,6 @@ def _from_nothing(settings: dict[str, Any], sets: Sets, notes: list[str], run: R
     train, mnist = sets.train, settings["data"] == "mnist"
     settings.setdefault("augment", recipe.augmentation(train.shape, train.classes))
     if not mnist:
-        settings.setdefault("decay", DECAY)
         settings.setdefault("pixels", recipe.scale(train))
     model = models.create(
         settings["model"], train.classes, train.shape, settings["seed"], crop=sets.crop, **settings.get("pixels", {})
@@ -214,9 +213,8 @@ def _source(settings: dict[str, Any]) -> nn.Model:
 
 def _trainer(settings: dict[str, Any], model: nn.Model) -> Trainer:
     """Return a trainer of these settings; of their learning rate, where it is known yet."""
-    plain = SGD(lr=settings.get("lr") or 0.1, momentum=0.9, weight_decay=settings.get("decay", 0.0))
     return Trainer(
-        model, from_json(settings["optimizer"]) if "optimizer" in settings else plain, batch_size=settings["batch_size"],
+        model, recipe.optimizer(settings), batch_size=settings["batch_size"],
         schedule=from_json(settings["schedule"]) if "schedule" in settings else OneCycle(),
         augment=Augment.parse(settings["augment"]), hand=settings["hand"], seed=settings["seed"],
         sync_batchnorm=settings.get("sync_batchnorm", False),
@@ -226,7 +224,7 @@ def _trainer(settings: dict[str, Any], model: nn.Model) -> Trainer:
 def _rate(job: Job) -> tuple[float, str]:
     """Return a learning rate, and where it comes from."""
     unfreeze = job.settings["unfreeze"]
-    if job.whole is None:
+    if job.whole is None or job.settings["optimizer"] != "sgd":
         return find_rate(job.trainer, job.train).rate, "found by a range test"
     if unfreeze:
         return TUNED, "small, for layers that know something already"

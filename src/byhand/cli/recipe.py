@@ -11,13 +11,19 @@ from byhand.data.augment import suggest
 from byhand.data.photos import CROP
 from byhand.errors import ArgumentError, UnknownNameError
 from byhand.ops import DEFAULT_HAND
+from byhand.train.optim import OPTIMIZERS
+from byhand.train.settings import from_json
 
-MNIST: dict[str, Any] = {"model": "lenet5", "epochs": 5, "batch_size": 64, "lr": 0.1, "augment": "none"}
+MNIST: dict[str, Any] = {
+    "model": "lenet5", "epochs": 5, "batch_size": 64, "optimizer": "sgd", "lr": 0.1, "augment": "none",
+}  # fmt: skip
 FEW = 1000  # images a class, below which features that were learned elsewhere are worth more than ours
 SEEN = 200_000  # images that a training sees, where nothing is said, within these epochs
 EPOCHS = (8, 60)
 SOURCE = "efficientnet_lite0"
-HEAD: dict[str, Any] = {"epochs": 20, "batch_size": 16, "augment": "none"}
+HEAD: dict[str, Any] = {"epochs": 20, "batch_size": 16, "optimizer": "sgd", "augment": "none"}
+DECAY = 5e-4  # of SGD's and Adam's weights, where a network is trained from nothing on images of one's own
+KINDS = {name.lower(): kind for name, kind in OPTIMIZERS.items()}
 SCALED = 4096  # images whose pixels tell mean and deviation
 
 
@@ -27,6 +33,8 @@ def settle(given: dict[str, Any], listing: Any) -> tuple[dict[str, Any], list[st
     given: by name, None where nothing was said; listing: what `data.find` found.
     """
     settings = {"seed": 0, "hand": DEFAULT_HAND, "unfreeze": 0} | {k: v for k, v in given.items() if v is not None}
+    if settings.get("optimizer", "sgd") not in KINDS:
+        raise UnknownNameError("optimizer", str(settings["optimizer"]), KINDS)
     notes = []
     counts = listing.counts.get("train") or listing.counts.get("all") or {}
     most = max(counts.values(), default=0)
@@ -51,8 +59,19 @@ def settle(given: dict[str, Any], listing: Any) -> tuple[dict[str, Any], list[st
         rest = MNIST
     else:
         epochs = int(np.clip(SEEN // max(1, images), *EPOCHS))
-        rest = {"model": "small", "epochs": epochs, "batch_size": 64 if images >= 2000 else 16}
+        batch = 256 if images >= 20_000 else 64 if images >= 2_000 else 16
+        rest = {"model": "small", "epochs": epochs, "batch_size": batch, "optimizer": "muon"}
     return {**rest, **settings}, notes
+
+
+def optimizer(settings: dict[str, Any]) -> Any:
+    """Return the optimiser of a training: as a run keeps it, or by the name that was typed."""
+    kept, lr = settings["optimizer"], settings.get("lr")
+    if isinstance(kept, dict):
+        return from_json(kept)
+    decay = 0.0 if settings["data"] == "mnist" or "from" in settings else DECAY
+    more = {"sgd": {"momentum": 0.9, "weight_decay": decay}, "adam": {"weight_decay": decay}}.get(kept, {})
+    return KINDS[kept](**more, **({} if lr is None else {"lr": lr}))
 
 
 def crop_of(network: Any, listing: Any) -> float:

@@ -52,6 +52,9 @@ def train(
     epochs: Annotated[int | None, typer.Option(help="how often the images are gone through  [5 for mnist]")] = None,
     minutes: Annotated[float | None, typer.Option(help="a budget, in place of --epochs: as many epochs as fit")] = None,
     batch_size: Annotated[int | None, typer.Option(help="images an update  [64; 16 of fewer than 2,000]")] = None,
+    optimizer: Annotated[
+        str | None, typer.Option(help="muon, sgd, adam or adamw  [muon; sgd for mnist and with --from]")
+    ] = None,
     lr: Annotated[
         float | None, typer.Option(help="the largest learning rate of the cycle  [0.1 for mnist; found]")
     ] = None,
@@ -89,7 +92,8 @@ def train(
     typed = named(what or [])
     given = {
         "model": _one("model", typed[0], model), "data": _one("data set", typed[1], data_set), "from": source,
-        "unfreeze": _layers(unfreeze), "epochs": epochs, "minutes": minutes, "batch_size": batch_size, "lr": lr,
+        "unfreeze": _layers(unfreeze), "epochs": epochs, "minutes": minutes, "batch_size": batch_size,
+        "optimizer": optimizer, "lr": lr,
         "augment": augment, "size": None if size is None else list(sides_of(size)),
         "validation_fraction": validation_fraction, "early_stopping": early_stopping, "stream": stream or None, "seed": seed,
         "hand": hand, "sync_batchnorm": sync_batchnorm or None,
@@ -164,7 +168,7 @@ def _header(job: Job, resume: bool) -> list[str]:
         *bad_lines(sets.bad),
         f"{epochs} epoch{'s' * (epochs > 1)} of {-(-images // trainer.batch_size):,} steps, batch {trainer.batch_size}",
         *([f"each image varies: {trainer.augment}"] if trainer.augment.numbers else []),
-        f"{kind} with momentum {momentum:g}, {rate}, seed {trainer.seed}",
+        f"{kind}{f' with momentum {momentum:g}' if momentum else ''}, {rate}, seed {trainer.seed}",
         f"hand: {trainer.hand}    run: {job.run.folder}{shared}",
     ]
     if resume and trainer.progress is not None:

@@ -42,11 +42,11 @@ class Muon:
 
     >>> import byhand as bh
     >>> bh.Muon(lr=0.05)
-    Muon(lr=0.05, momentum=0.6, weight_decay=0.1, rest=4.0, steps=3)
+    Muon(lr=0.05, momentum=0.9, weight_decay=0.1, rest=4.0, steps=3)
     """
 
-    lr: float = 0.1
-    momentum: float = 0.6
+    lr: float = 0.05
+    momentum: float = 0.9
     weight_decay: float = 0.1
     rest: float = 4.0
     steps: int = 3

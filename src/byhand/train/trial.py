@@ -17,7 +17,7 @@ NUMBERS = ("steps", "progress", "history", "curve", "images_per_second", "waited
 LOWEST, HIGHEST, STEPS = 1e-4, 1.0, 80  # of a range test
 SMOOTH = 0.8  # of the smoothed loss, what stays from step to step
 LOST = 2.0  # times the best loss: from here on nothing is learned any more
-BACK = 5.0  # the rate taken is that many times smaller than the one at which the loss was best
+NEAR = 0.05  # of the fall to the smallest loss: the rate taken is the first at which no more than that is left of it
 TIMED = 3.0  # seconds of training whose steps are timed
 WARM = 3  # groups of steps before them, which may compile, and of which the images were ready
 MANY = 10**6  # epochs: more than are done in that time
@@ -49,7 +49,8 @@ class RangeTest:
 def find_rate(trainer: Trainer, train: Dataset, steps: int = STEPS) -> RangeTest:
     """Find a learning rate: train with one that grows from step to step until the loss explodes, then take all of it back.
 
-    The rate taken is a fifth of the one at which the smoothed loss was smallest, in two digits.
+    The rate taken, in two digits, is the first at which the smoothed loss has all but reached the smallest one: 95 % of the
+    way from where it began. Larger ones gain little, or, where the loss goes to 0, nothing.
     Source: Smith 2015, arXiv 1506.01186 ("LR range test").
 
     >>> import byhand as bh
@@ -74,8 +75,9 @@ def find_rate(trainer: Trainer, train: Dataset, steps: int = STEPS) -> RangeTest
             losses.append(smooth)
     if not tried:
         raise DivergedError("the loss is no number from the first step on: look at the images with byhand data")
-    best = tried[int(np.argmin(losses))] / BACK
-    return RangeTest(float(f"{max(best, LOWEST):.2g}"), tuple(tried), tuple(losses))
+    low = min(losses)
+    reached = next(rate for rate, loss in zip(tried, losses) if loss <= low + NEAR * (losses[0] - low))
+    return RangeTest(float(f"{reached:.2g}"), tuple(tried), tuple(losses))
 
 
 def seconds_a_step(trainer: Trainer, train: Dataset, seconds: float = TIMED) -> float:

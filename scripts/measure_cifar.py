@@ -1,0 +1,142 @@
+"""Measure a training from nothing: `byhand train FOLDER`, from the command to the report, beside the same in PyTorch.
+
+python scripts/measure_cifar.py FOLDER [EPOCHS]
+
+FOLDER: small colour images, a folder a class, in train/ and test/. PyTorch has the same network with the same first weights,
+the same optimiser, schedule, batches and augmentation; it is given the images as arrays, decoded, and has the fastest of three
+ways found for it first, which counts for nothing: eager in both memory layouts, and torch.compile. Its clock runs while it
+trains and judges, no more. Both sides have all cores, one after the other.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import byhand as bh
+from byhand.bench.torch_peer import Peer
+from byhand.cli import recipe
+from byhand.data import Augment
+from byhand.kernels.host import cores
+from byhand.train.muon import TINY, A, B, C
+from byhand.train.settings import from_json
+
+WAYS = {
+    "contiguous": ("contiguous", False),
+    "channels_last": ("channels_last", False),
+    "compiled": ("channels_last", True),
+}
+STEPS = 8  # of each way, to find the fastest
+
+
+def byhand(folder, epochs):
+    """Return what the command says at its end, and the settings that it chose."""
+    with tempfile.TemporaryDirectory() as place:
+        run = f"{place}/run"
+        more = [] if epochs is None else ["--epochs", epochs]
+        command = [sys.executable, "-m", "byhand", "train", str(folder), "--json", "--out", run, *more]
+        started = time.perf_counter()
+        done = json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
+        return done | {"whole": time.perf_counter() - started}, json.loads(Path(run, "run.json").read_text())
+
+
+def muon(network, velocity, optimizer, rate):
+    """Do the update of byhand's Muon; a convolution's weight (K, C, R, S) is a matrix of K rows here."""
+    for p, v in zip(network.module.parameters(), velocity):
+        v.mul_(optimizer.momentum).add_(p.grad)
+        u = p.grad + optimizer.momentum * v
+        if p.ndim == 1:
+            p.sub_(u, alpha=rate * optimizer.rest)
+            continue
+        x = u.reshape(len(u), -1)
+        x = x / (x.norm() + TINY)
+        tall = x.shape[0] > x.shape[1]
+        x = x.T if tall else x
+        for _ in range(optimizer.steps):
+            square = x @ x.T
+            x = A * x + (B * square + C * (square @ square)) @ x
+        x = x.T if tall else x
+        p.mul_(1 - rate * optimizer.weight_decay).sub_(
+            x.reshape(p.shape), alpha=rate * max(1, len(u) / (u.numel() / len(u))) ** 0.5
+        )
+
+
+def step(network, velocity, optimizer, rate, images, labels):
+    """Do one step; return its loss."""
+    loss = network.loss_of(torch.from_numpy(images), torch.from_numpy(labels))
+    network.module.zero_grad(set_to_none=True)
+    loss.backward()
+    with torch.no_grad():
+        muon(network, velocity, optimizer, rate)
+    return loss.detach()
+
+
+def build(way, train, settings):
+    """Return the network in PyTorch, in one of its ways, and the optimiser's velocity."""
+    layout, compiled = WAYS[way]
+    ours = bh.models.create(settings["model"], train.classes, train.shape, settings["seed"], **recipe.scale(train))
+    network = Peer(layout, cores(), compiled).network(ours, 0.1, 0.9)
+    network.module.train()
+    return network, [torch.zeros_like(p) for p in network.module.parameters()]
+
+
+def fastest(train, settings, optimizer):
+    """Return the way whose steps take PyTorch least, and print what each takes."""
+    batch, taken = settings["batch_size"], {}
+    for way in WAYS:
+        network, velocity = build(way, train, settings)
+        images, labels, times = train.images[:batch], train.labels[:batch], []
+        for _ in range(STEPS):
+            started = time.perf_counter()
+            step(network, velocity, optimizer, 0.0, images, labels)
+            times.append(time.perf_counter() - started)
+        taken[way] = sorted(times)[STEPS // 4]
+        print(f"PyTorch, {way}: {batch / taken[way]:,.0f} images/s", flush=True)
+    return min(taken, key=taken.get)
+
+
+def pytorch(train, test, settings):
+    """Train in PyTorch; return the seconds and the accuracy."""
+    optimizer, schedule = from_json(settings["optimizer"]), from_json(settings["schedule"])
+    way, batch, augment = (
+        fastest(train, settings, optimizer),
+        settings["batch_size"],
+        Augment.parse(settings["augment"]),
+    )
+    network, velocity = build(way, train, settings)
+    step(network, velocity, optimizer, 0.0, train.images[:batch], train.labels[:batch])  # compiles, where it does
+    each = -(-len(train) // batch)
+    total, started = each * settings["epochs"], time.perf_counter()
+    for epoch in range(settings["epochs"]):
+        rng = np.random.default_rng([settings["seed"], 0, epoch])
+        order, uniforms = rng.permutation(len(train)), rng.random((len(train), augment.numbers), np.float32)
+        network.module.train()
+        for number in range(each):
+            rows = order[number * batch : (number + 1) * batch]
+            rate = optimizer.lr * schedule((epoch * each + number) / total)
+            images = augment(np.asarray(train.images[rows]), uniforms[rows])
+            step(network, velocity, optimizer, rate, images, train.labels[rows])
+        logits = [network.logits(test.images[start : start + 500]) for start in range(0, len(test), 500)]
+        accuracy = float((np.concatenate(logits).argmax(1) == test.labels).mean())
+        print(f"PyTorch, epoch {epoch + 1}: {accuracy:.2%}, {time.perf_counter() - started:.0f} s", flush=True)
+    return time.perf_counter() - started, accuracy
+
+
+def main(folder, epochs=None):
+    """Measure both sides, one after the other, and print what each took."""
+    done, settings = byhand(folder, epochs)
+    ours = f"byhand, command to report: {done['whole']:.0f} s, {done['test']['accuracy']:.2%}"
+    print(f"{ours}, {done['images_per_second']:,.0f} images/s", flush=True)
+    sets = bh.data.find(folder)
+    parts = sets.sets(sets.shape).parts
+    seconds, accuracy = pytorch(parts["train"], parts["test"], settings)
+    print(f"{ours}; PyTorch, training alone: {seconds:.0f} s, {accuracy:.2%}; ratio {seconds / done['whole']:.2f}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:3])
