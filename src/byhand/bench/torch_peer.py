@@ -53,7 +53,9 @@ class TorchNetwork(Network):
 
     def __init__(self, model: Model, lr: float, momentum: float, torch: Any, memory: Any, compiled: bool) -> None:
         self.torch, self.lr, self.memory = torch, lr, memory
-        self.mean, self.std = model.mean, model.std
+        self.mean, self.std = (
+            torch.tensor(one, dtype=torch.float32).reshape(-1, 1, 1) for one in (model.mean, model.std)
+        )
         self.module = module(model, torch).to(memory_format=memory)
         self.optimizer = torch.optim.SGD(self.module.parameters(), lr=lr, momentum=momentum, fused=True)
         self.loss_of, self.logits_of = self._loss, self._logits
