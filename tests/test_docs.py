@@ -128,6 +128,8 @@ def test_the_readmes_blocks_are_what_the_commands_print(tmp_path):
         "runs/lenet5-mnist",
         "--lr",
         "0.05",
+        "--optimizer",
+        "sgd",  # as for mnist itself
     ]
     printed = run(["-m", "byhand", *command], tmp_path).stdout
     train, predict = (one for one in blocks("README.md", "") if "runs/lenet5-mnist" in one and "byhand read" not in one)

@@ -299,7 +299,7 @@ def test_it_tells_each_epoch_where_asked(capsys):
         ({"early_stopping": True, "validation_fraction": 0}, "validation_fraction 0 of 300 images is none"),
         ({"model": 5}, r"model is 5; expected a name or a function \(images, classes\) -> logits"),
         ({"model": "lenet5"}, "use a smaller kernel"),
-        ({"augment": 5}, "augment is 5; expected a bh.Augment"),
+        ({"augment": 5}, "augment is 5; expected a bh.data.Augment"),
         ({"augment": "shift=9"}, "shift is 9 pixels, but the images have 8 x 8"),
         ({"random_state": "x"}, "'x' cannot be used to seed"),
     ],
