@@ -20,7 +20,6 @@ import torch
 
 import byhand as bh
 from byhand.bench.torch_peer import Peer
-from byhand.cli import recipe
 from byhand.data import Augment
 from byhand.kernels.host import cores
 from byhand.train.muon import TINY, A, B, C
@@ -79,7 +78,7 @@ def step(network, velocity, optimizer, rate, images, labels):
 def build(way, train, settings):
     """Return the network in PyTorch, in one of its ways, and the optimiser's velocity."""
     layout, compiled = WAYS[way]
-    ours = bh.models.create(settings["model"], train.classes, train.shape, settings["seed"], **recipe.scale(train))
+    ours = bh.models.create(settings["model"], train.classes, train.shape, settings["seed"], **settings["pixels"])
     network = Peer(layout, cores(), compiled).network(ours, 0.1, 0.9)
     network.module.train()
     return network, [torch.zeros_like(p) for p in network.module.parameters()]

@@ -60,16 +60,23 @@ def test_a_gradient_of_nothing_moves_nothing(hand):
     assert not orthogonal(np.zeros((4, 3)), 3, hand).any()
 
 
+def together(weights):
+    """Return weights as a model has its parameters: views by name of one flat array."""
+    p, place = SimpleNamespace(flat=np.concatenate([one.ravel() for one in weights.values()])), 0
+    for name, one in weights.items():
+        setattr(p, name, p.flat[place : place + one.size].reshape(one.shape))
+        place += one.size
+    return p
+
+
 def run(optimizer, hand, weights, gradients):
     """Return the parameters, one flat array, after steps with these gradients; weights: arrays, by name."""
-    flat, views, place = np.concatenate([one.ravel() for one in weights.values()]), {}, 0
-    for name, one in weights.items():
-        views[name], place = flat[place : place + one.size].reshape(one.shape), place + one.size
-    names = {"p": SimpleNamespace(flat=flat, **views), "optimizer": SimpleNamespace(velocity=np.zeros_like(flat))}
+    p = together(weights)
+    names = {"muon": HANDS[hand]["muon"], "p": p, "lr": optimizer.lr}
+    names["optimizer"] = SimpleNamespace(velocity=np.zeros_like(p.flat))
     for gradient in gradients:
-        g = SimpleNamespace(flat=gradient.copy())
-        exec(optimizer.call, {"muon": HANDS[hand]["muon"], **names, "g": g, "lr": optimizer.lr})
-    return flat
+        exec(optimizer.call, names | {"g": SimpleNamespace(flat=gradient.copy())})
+    return p.flat
 
 
 def weights_of(seed, dtype=np.float64):
@@ -124,21 +131,15 @@ def test_biases_and_norms_take_sgds_steps(hand):
 @pytest.mark.skipif(mode() != "native", reason="only machine code is recorded")
 def test_a_recorded_update_reads_lr_when_it_runs():
     optimizer, (weights, gradients) = bh.Muon(lr=0.1), weights_of(6)
-    model = SimpleNamespace(**{name: one.copy() for name, one in weights.items()})
-    flat = np.concatenate([one.ravel() for one in weights.values()])
-    place = 0
-    for name, one in weights.items():
-        setattr(model, name, flat[place : place + one.size].reshape(one.shape))
-        place += one.size
-    model.flat, lr, g = flat, np.zeros(1), np.zeros_like(flat)
-    spaces = {"p": model, "g": SimpleNamespace(flat=g), "optimizer": SimpleNamespace(velocity=np.zeros_like(flat))}
-    tape, _ = record(eval, optimizer.call, HANDS["compiled"] | spaces | {"lr": lr})
-    assert np.array_equal(flat, np.concatenate([one.ravel() for one in weights.values()]))  # lr was 0
-    spaces["optimizer"].velocity[...] = 0
+    p, lr = together(weights), np.zeros(1)
+    before, g, velocity = p.flat.copy(), np.zeros_like(p.flat), np.zeros_like(p.flat)
+    spaces = {"p": p, "g": SimpleNamespace(flat=g), "optimizer": SimpleNamespace(velocity=velocity), "lr": lr}
+    tape, _ = record(eval, optimizer.call, HANDS["compiled"] | spaces)
+    assert np.array_equal(p.flat, before)  # lr was 0
     for gradient in gradients:
         g[...], lr[0] = gradient, 0.1
         tape.run()
-    np.testing.assert_allclose(flat, run(optimizer, "loops", weights, gradients), rtol=1e-10)
+    np.testing.assert_allclose(p.flat, run(optimizer, "loops", weights, gradients), rtol=1e-10)
 
 
 def test_parameters_are_taken_apart_in_order():
@@ -161,3 +162,8 @@ def test_it_learns_digits_at_its_default_rate():
 def test_a_bad_number_of_steps_is_named(value):
     with pytest.raises(ArgumentError, match=rf"^Muon: steps is {value!r}; expected a whole number, 1 or more"):
         bh.Muon(steps=value)
+
+
+def test_a_checkpoint_cannot_ask_for_any_number_of_steps():
+    with pytest.raises(ArgumentError, match=r"^Muon: steps is 1000000000; expected 100 at most"):
+        bh.Muon(steps=10**9)

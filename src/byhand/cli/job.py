@@ -24,7 +24,7 @@ from byhand.train import SGD, OneCycle, Run, Trainer
 from byhand.train.features import features_of
 from byhand.train.ranks import world
 from byhand.train.settings import from_json, to_json
-from byhand.train.trial import find_rate, plan, seconds_a_step
+from byhand.train.trial import TIMED, find_rate, plan, seconds_a_step
 
 FOLDER = Path("runs")
 KINDS: dict[str, Any] = {  # of the settings that a run.json must have
@@ -35,6 +35,7 @@ ALL = "all"  # of the layers are unfrozen
 TUNED = 0.003  # the learning rate of layers that know something already
 REPORT = 4.0  # seconds of a budget that are left for the report
 MOST_EPOCHS = 300  # that a budget plans: of a small head, thousands would fit, and learn nothing more
+BRIEF = 0.05  # of a budget that finding out what a step takes may cost
 SAMPLE = 256  # images whose judging is timed
 SPARE = 0.95  # of a budget that is planned: no machine is always as fast as in the first second
 
@@ -240,7 +241,7 @@ def _head_rate(features: Dataset) -> float:
 def _fit_budget(job: Job, started: float, minutes: float, notes: list[str]) -> None:
     """Plan as many epochs as fit into a budget of time."""
     settings, trainer, train = job.settings, job.trainer, job.train
-    step = seconds_a_step(trainer, train)
+    step = seconds_a_step(trainer, train, min(TIMED, BRIEF * minutes * 60))
     judging = 0.0
     if job.held_out is not None:
         some = job.held_out.take(min(len(job.held_out), SAMPLE))

@@ -23,7 +23,7 @@ EPOCHS = (8, 60)
 SOURCE = "efficientnet_lite0"
 HEAD: dict[str, Any] = {"epochs": 20, "batch_size": 16, "optimizer": "sgd", "augment": "none"}
 DECAY = 5e-4  # of SGD's and Adam's weights, where a network is trained from nothing on images of one's own
-KINDS = {name.lower(): kind for name, kind in OPTIMIZERS.items()}
+BY_NAME = {name.lower(): kind for name, kind in OPTIMIZERS.items()}
 SCALED = 4096  # images whose pixels tell mean and deviation
 
 
@@ -33,8 +33,8 @@ def settle(given: dict[str, Any], listing: Any) -> tuple[dict[str, Any], list[st
     given: by name, None where nothing was said; listing: what `data.find` found.
     """
     settings = {"seed": 0, "hand": DEFAULT_HAND, "unfreeze": 0} | {k: v for k, v in given.items() if v is not None}
-    if settings.get("optimizer", "sgd") not in KINDS:
-        raise UnknownNameError("optimizer", str(settings["optimizer"]), KINDS)
+    if settings.get("optimizer", "sgd") not in BY_NAME:
+        raise UnknownNameError("optimizer", str(settings["optimizer"]), BY_NAME)
     notes = []
     counts = listing.counts.get("train") or listing.counts.get("all") or {}
     most = max(counts.values(), default=0)
@@ -71,7 +71,7 @@ def optimizer(settings: dict[str, Any]) -> Any:
         return from_json(kept)
     decay = 0.0 if settings["data"] == "mnist" or "from" in settings else DECAY
     more = {"sgd": {"momentum": 0.9, "weight_decay": decay}, "adam": {"weight_decay": decay}}.get(kept, {})
-    return KINDS[kept](**more, **({} if lr is None else {"lr": lr}))
+    return BY_NAME[kept](**more, **({} if lr is None else {"lr": lr}))
 
 
 def crop_of(network: Any, listing: Any) -> float:

@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from byhand.errors import ArgumentError
 from byhand.kernels import compiled, kernel, launch, scratch, share
 from byhand.ops import linear
 from byhand.ops.op import Array
@@ -30,6 +31,7 @@ from byhand.train.numbers import GRAIN, WIDE, Setting, check, setting
 
 A, B, C = 3.4445, -4.7750, 2.0315
 TINY = 1e-7  # added to a matrix's length, which may be 0
+MOST_STEPS = 100  # each is written into a recorded program: a checkpoint from a stranger may name any number
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class Muon:
     def __post_init__(self) -> None:
         check(self, lr=None, momentum=1.0, weight_decay=None, rest=None)
         object.__setattr__(self, "steps", integer("Muon: steps", self.steps))
+        if self.steps > MOST_STEPS:
+            raise ArgumentError(f"Muon: steps is {self.steps}; expected {MOST_STEPS} at most, and 3 to 5 are enough")
 
     @property
     def call(self) -> str:
@@ -92,6 +96,21 @@ def _stretch(shape: Shape) -> float:
     return sqrt(max(1, columns / rows))
 
 
+def _square(x: Any, square: Any, hand: str) -> None:
+    """Write the smaller one of x' x and x x'."""
+    _, backward = linear.hand(hand)
+    if x.shape[1] <= x.shape[0]:
+        backward(x, square, x, None, square, None)
+    else:
+        backward(x, x, x, square, None, None)
+
+
+def _multiply(x: Any, factor: Any, y: Any, hand: str) -> None:
+    """Write y = x factor, or where `_square` wrote x x', factor x."""
+    product, _ = linear.hand(hand)
+    product(*((x, factor) if x.shape[1] <= x.shape[0] else (factor, x)), None, y)
+
+
 # loops ----------------------------------------------------------------------------------------------------------------
 
 
@@ -115,23 +134,15 @@ def muon_loops(
 
 def orthogonal_loops(u: Array, steps: int) -> Array:
     """Return a matrix with u's directions, its singular values near 1."""
-    rows, columns = u.shape
-    product, backward = linear.hand("loops")
     total = sum(float(one) ** 2 for one in u.flat)
     x, y = u / (sqrt(total) + TINY), np.empty_like(u)
     square, fourth, factor = (np.empty((min(u.shape),) * 2, u.dtype) for _ in range(3))
     for _ in range(steps):
-        if columns <= rows:
-            backward(x, square, x, None, square, None)  # x' x
-        else:
-            backward(x, x, x, square, None, None)  # x x'
-        product(square, square, None, fourth)
+        _square(x, square, "loops")
+        _multiply(square, square, fourth, "loops")
         for i, j in np.ndindex(square.shape):
             factor[i, j] = A * (i == j) + B * square[i, j] + C * fourth[i, j]
-        if columns <= rows:
-            product(x, factor, None, y)
-        else:
-            product(factor, x, None, y)
+        _multiply(x, factor, y, "loops")
         x, y = y, x
     return x
 
@@ -234,26 +245,18 @@ def muon_compiled(
 
 def orthogonal_compiled(u: Array, steps: int) -> Any:
     """Do what `orthogonal_loops` does."""
-    rows, columns = u.shape
-    product, backward = linear.hand("compiled")
     blocks = share(u.size, WIDE)
     sums, factor = scratch(blocks, dtype=np.float64), scratch(1, dtype=u.dtype)
-    x, y = scratch(rows, columns, dtype=u.dtype), scratch(rows, columns, dtype=u.dtype)
+    x, y = (scratch(*u.shape, dtype=u.dtype) for _ in range(2))
     launch(sum_squares, blocks, u.reshape(-1), sums)
     launch(length_block, 1, sums, factor)
     launch(scaled_block, share(u.size, GRAIN), u.reshape(-1), factor, x.reshape(-1))
-    side = min(rows, columns)
+    side = min(u.shape)
     square, fourth, power = (scratch(side, side, dtype=u.dtype) for _ in range(3))
     for _ in range(steps):
-        if columns <= rows:
-            backward(x, square, x, None, square, None)
-        else:
-            backward(x, x, x, square, None, None)
-        product(square, square, None, fourth)
+        _square(x, square, "compiled")
+        _multiply(square, square, fourth, "compiled")
         launch(polynomial_row, side, square, fourth, power)
-        if columns <= rows:
-            product(x, power, None, y)
-        else:
-            product(power, x, None, y)
+        _multiply(x, power, y, "compiled")
         x, y = y, x
     return x
