@@ -1,28 +1,25 @@
-"""Choose what `small` is: candidates beside lenet5 and resnet20_cifar, what each reaches and what it takes.
+"""Choose what `small` and `tiny` are: beside candidates, lenet5 and resnet20_cifar, what each reaches and what it takes.
 
-python scripts/choose_small.py [COLOURS]
+python scripts/choose_small.py [COLOURS [SECONDS]]
 
-COLOURS: a folder of 32x32 colour images, train/CLASS/* and test/CLASS/*; without it only MNIST is learnt. First a training
-step is timed, of all in turn (BYHAND_THREADS=1 is spoilt least by other programs); then each network is trained.
+COLOURS: a folder of 32x32 colour images, train/CLASS/* and test/CLASS/*; without it only MNIST is learnt. First a training step
+is timed, of all in turn; then each network is trained, all for the same time as near as whole epochs allow: SECONDS by that
+clock on the colours, for a network is worth what it reaches in a time, not in an epoch.
 """
 
 import sys
 import time
-from dataclasses import replace
-from pathlib import Path
 from statistics import median
 
 import numpy as np
-from PIL import Image
 
 import byhand as bh
 from byhand import nn
-from byhand.data import Dataset
+from byhand.data.augment import suggest
 from byhand.models.small import halve, unit
 
-BATCH, LR, SHIFT, ROUNDS, SECONDS = 64, 0.1, 2, 7, 0.5
+BATCH, ROUNDS, SECONDS = 256, 7, 0.5
 GREY, COLOUR = (28, 28, 1), (32, 32, 3)
-EPOCHS = {GREY: 3, COLOUR: 5}
 
 
 def candidate(x, filters, units):
@@ -34,13 +31,12 @@ def candidate(x, filters, units):
 
 
 CANDIDATES = {  # filters of each stage, the stages with a unit
-    "plain_16_32_64": ((16, 32, 64), ()),
     "plain_32_64_128": ((32, 64, 128), ()),
-    "units_16_32_64": ((16, 32, 64), (1, 2)),
-    "units_16_48_96": ((16, 48, 96), (1, 2)),
-    "unit_32_64_96": ((32, 64, 96), (1,)),
+    "units_32_64_128": ((32, 64, 128), (1, 2)),
+    "units_48_96_192": ((48, 96, 192), (1, 2)),
+    "all_units_32_64_128": ((32, 64, 128), (0, 1, 2)),
 }
-NAMES = ("lenet5", "resnet20_cifar", *CANDIDATES)
+NAMES = ("lenet5", "resnet20_cifar", "tiny", "small", *CANDIDATES)
 
 
 def create(name, shape):
@@ -55,7 +51,7 @@ def microseconds(shape):
     """Return, by name, what a training image takes: all take turns, and the median of each counts."""
     rng, taken = np.random.default_rng(0), {name: [] for name in NAMES}
     images, labels = rng.integers(0, 256, (BATCH, *shape), dtype=np.uint8), rng.integers(0, 10, BATCH)
-    trainers = {name: bh.Trainer(create(name, shape), bh.SGD(lr=0.001, momentum=0.9)) for name in NAMES}
+    trainers = {name: bh.Trainer(create(name, shape), bh.Muon(), batch_size=BATCH) for name in NAMES}
     for trainer in trainers.values():
         trainer.step(images, labels)  # compiles
     for name in NAMES * ROUNDS:
@@ -67,42 +63,19 @@ def microseconds(shape):
     return {name: median(times) for name, times in taken.items()}
 
 
-def learn(model, train, test, epochs, colour):
-    """Return the accuracy after a training; colour images are shifted and, by chance, mirrored, and weights decay."""
-    sgd, schedule = bh.SGD(lr=LR, momentum=0.9, weight_decay=5e-4 * colour), bh.OneCycle()
-    trainer, steps, rng = bh.Trainer(model, sgd), len(train) // BATCH, np.random.default_rng(0)
-    for epoch in range(epochs):
-        order = rng.permutation(len(train))
-        for step in range(steps):
-            rows = order[step * BATCH : (step + 1) * BATCH]
-            images = moved(train.images[rows], rng) if colour else train.images[rows]
-            trainer.optimizer = replace(sgd, lr=LR * schedule((epoch + step / steps) / epochs))
-            trainer.step(images, train.labels[rows])
+def learn(model, train, test, epochs):
+    """Return the accuracy after a training."""
+    augment = suggest(train.shape, train.classes)
+    trainer = bh.Trainer(model, bh.Muon(), batch_size=BATCH, schedule=bh.OneCycle(), augment=augment)
+    trainer.fit(train, epochs=epochs, quiet=True)
     return trainer.evaluate(test)["accuracy"]
 
 
-def moved(images, rng):
-    """Return images shifted by up to SHIFT pixels, half of them mirrored."""
-    count, pixels = len(images), np.arange(images.shape[1])
-    framed = np.pad(images, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT), (0, 0)), "reflect")
-    top, left = rng.integers(0, 2 * SHIFT + 1, (2, count, 1))
-    across = left + np.where(rng.random((count, 1)) < 0.5, pixels, pixels[::-1])
-    return framed[np.arange(count)[:, None, None], (top + pixels)[:, :, None], across[:, None]]
-
-
-def read(folder):
-    """Return the data set of a folder of class folders."""
-    paths = sorted(folder.glob("*/*"))
-    classes = sorted({path.parent.name for path in paths})
-    images = np.stack([np.asarray(Image.open(path).convert("RGB")) for path in paths])
-    return Dataset(images, np.array([classes.index(path.parent.name) for path in paths]), classes)
-
-
-def main(colours=None):
+def main(colours=None, seconds="300"):
     """Measure, then train; print a line a network."""
-    sets = {GREY: bh.data.load("mnist")}
+    sets, budget = {GREY: bh.data.load("mnist")}, {GREY: 20.0, COLOUR: float(seconds)}
     if colours:
-        sets[COLOUR] = tuple(read(Path(colours, part)) for part in ("train", "test"))
+        sets[COLOUR] = bh.data.load(colours)
     times = {shape: microseconds(shape) for shape in (GREY, COLOUR)}
     for name in NAMES:
         summary = create(name, COLOUR).summary()
@@ -110,9 +83,11 @@ def main(colours=None):
         for shape, taken in times.items():
             row += f"{taken[name]:8.0f} us"
             if shape in sets:
-                row += f"{learn(create(name, shape), *sets[shape], EPOCHS[shape], shape == COLOUR):8.2%}"
+                train, test = sets[shape]
+                epochs = max(1, round(budget[shape] / (len(train) * taken[name] / 1e6)))
+                row += f"{epochs:4} epochs{learn(create(name, shape), train, test, epochs):8.2%}"
         print(row, flush=True)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:2])
+    main(*sys.argv[1:3])

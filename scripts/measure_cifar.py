@@ -113,7 +113,7 @@ def pytorch(train, test, settings):
     total, taken = each * settings["epochs"], 0.0
     for epoch in range(settings["epochs"]):
         rng = np.random.default_rng([settings["seed"], 0, epoch])
-        order, uniforms = rng.permutation(len(train)), rng.random((len(train), augment.numbers), np.float32)
+        order, uniforms = rng.permutation(len(train)), augment.draw(len(train), epoch, rng, [settings["seed"], 0])
         network.module.train()
         for number in range(each):
             rows = order[number * batch : (number + 1) * batch]

@@ -56,7 +56,7 @@ def test_the_defaults_read_mnist():
     train, test = bh.data.load("mnist")
     classifier = CNNClassifier(random_state=0).fit(train.images[:1000], train.labels[:1000])
     assert classifier.score(test.images[:1000], test.labels[:1000]) > 0.95
-    assert classifier.model_.name == "small"
+    assert classifier.model_.name == "tiny"
 
 
 def test_the_defaults_tell_wines_from_their_features():
@@ -252,7 +252,7 @@ def test_features_may_be_of_any_size(scale):
 
 def test_an_epoch_may_leave_one_image_over():
     """Alone in a batch, its batch norms would know no variance."""
-    assert quick(model="small", batch_size=16).fit(PIXELS[:17], DIGITS.target[:17]).n_iter_ == 3
+    assert quick(model="tiny", batch_size=16).fit(PIXELS[:17], DIGITS.target[:17]).n_iter_ == 3
 
 
 def one_layer(images, classes):

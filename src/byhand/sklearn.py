@@ -55,7 +55,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Parameters
     ----------
     model : "auto", a name of `bh.models.names()`, or a function (images, classes) -> logits that calls layers; "auto" is
-        "small" for images of 16 x 16 pixels or more, and two convolutions for less
+        "tiny" for images of 16 x 16 pixels or more, and two convolutions for less
     image_shape : (H, W) or (H, W, C) of an image that is a row of X
     learning_rate_init : the highest learning rate (of AdamW); it goes up, and down to 0 at the end (`bh.OneCycle`)
     max_iter : epochs; with early stopping, at most so many
@@ -88,7 +88,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     >>> classifier.score(test, truth) > 0.97
     True
     >>> classifier.model_
-    <model tiny: (8, 8, 1) -> 10 classes, 29,066 parameters>
+    <model shallow: (8, 8, 1) -> 10 classes, 29,066 parameters>
     """
 
     def __init__(
@@ -205,7 +205,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Return a new network, in which each channel of `train` comes to mean 0 and variance 1."""
         pixels, build = train.images.dtype == np.uint8, self.model
         if isinstance(build, str) and build == "auto":
-            build = "small" if min(train.shape[:2]) >= LARGE else tiny
+            build = "tiny" if min(train.shape[:2]) >= LARGE else shallow
         name = build if isinstance(build, str) else getattr(build, "__name__", "")
         if isinstance(build, str):
             if build not in ARCHITECTURES:
@@ -250,7 +250,7 @@ def form(X: Any) -> dict[str, Any]:
     return {"dtype": [np.float32, np.uint8], "order": "C", "allow_nd": images, "ensure_2d": not images}
 
 
-def tiny(images: Tensor, classes: int) -> Tensor:
+def shallow(images: Tensor, classes: int) -> Tensor:
     """Return the logits of small images, two convolutions and one pooling; of one pixel, a network of linear layers."""
     kernel = tuple(3 if side > 1 else 1 for side in images.shape[1:3])
     x = images

@@ -152,6 +152,7 @@ def test_a_terminal_gets_a_live_bar(few, tmp_path):
         (["--minutes", "0"], "--minutes 0 is over before the first step"),
         (["--minutes", "1", "--epochs", "3"], "--minutes plans the epochs; give one of the two"),
         (["--validation-fraction", "1"], "--validation-fraction is 1.0; expected a number, from 0 up to 1"),
+        (["--label-smoothing", "1"], "--label-smoothing is 1.0; expected a number, from 0 up to 1"),
         (["--from", "nowhere"], "there is no file nowhere"),
         (["--from", "lenet5"], "lenet5 is an architecture, which knows nothing yet"),
         (

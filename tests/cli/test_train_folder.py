@@ -12,6 +12,7 @@ from PIL import Image
 
 import byhand as bh
 from byhand.data import find
+from byhand.nn.head import take_numbers
 from tests.cli.typed import byhand
 from tests.data.pictures_made import COLOURS, folder, greys, picture
 
@@ -144,6 +145,36 @@ def test_an_optimizer_by_name(colours, tmp_path, name, told):
     assert kept["kind"].lower() == name and kept["lr"] > 0
     done = byhand("train", "--resume", "--out", tmp_path / "run", "--optimizer", "adam" if name == "sgd" else "sgd")
     assert f"--resume goes on with optimizer {name}; " in done.err
+
+
+def test_labels_are_smoothed(colours, tmp_path):
+    """A share e of a label is spread over K classes: at the first step, where all are as likely, the loss is ln K yet."""
+    shapes = tmp_path / "sharp", tmp_path / "smooth"
+    train(colours, shapes[0], *QUICK)
+    assert "0.4 of each label is spread over all classes" in train(colours, shapes[1], *QUICK, "--label-smoothing", 0.4)
+    sharp, smooth = (json.loads((folder / "log.jsonl").read_text().splitlines()[-1])["loss"] for folder in shapes)
+    assert smooth > sharp + 0.1
+    assert bh.Trainer.load(shapes[1] / "checkpoint.safetensors").label_smoothing == 0.4
+
+
+@pytest.mark.parametrize("more", [(), ("--from", "tiny-run")], ids=["from nothing", "features"])
+def test_the_finished_network_looks_twice(colours, tmp_path, more):
+    if more:
+        train(colours, tmp_path / "tiny-run", *QUICK, "--model", "tiny")
+        more = ("--from", tmp_path / "tiny-run")
+    out = train(colours, tmp_path / "run", *QUICK, "--mirror", *more)
+    assert "looks at each image twice, as it is and mirrored" in out
+    network, val = bh.load(tmp_path / "run"), find(colours).sets().split(0.2, 0).val
+    once = bh.load(tmp_path / "tiny-run").replace_head(network.classes) if more else None
+    if once is None:
+        once = bh.Trainer.load(tmp_path / "run" / "checkpoint.safetensors").model
+    else:
+        take_numbers(once, network)
+    sides = [once.logits_of(images) for images in (val.images, val.images[:, :, ::-1])]
+    np.testing.assert_allclose(network.logits_of(val.images), (sides[0] + sides[1]) / 2, atol=1e-5)
+    told = re.search(r"validation accuracy ([\d.]+)%, loss ([\d.]+)", out)
+    guesses = network.logits_of(val.images).argmax(1)
+    assert float(told[1]) == pytest.approx(100 * (guesses == val.labels).mean(), abs=0.01)
 
 
 def test_a_budget_plans_the_epochs(colours, tmp_path):

@@ -23,5 +23,5 @@ def lenet5(digits):
 
 
 @pytest.fixture(scope="session")
-def small(digits):
-    return trained("small", digits, 3_000)
+def tiny(digits):
+    return trained("tiny", digits, 3_000)

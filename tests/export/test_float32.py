@@ -32,12 +32,19 @@ def test_the_networks_hold_every_op_that_can_be_exported():
 
 
 @needs_cc
-@pytest.mark.parametrize("name", ["lenet5", "small"])
+@pytest.mark.parametrize("name", ["lenet5", "tiny"])
 def test_digits_get_the_probabilities_that_python_gives(name, request, digits, tmp_path):
     model, images = request.getfixturevalue(name), digits[1].images[:40]
     ours = run_c(float32.write(lower(model)), images, tmp_path)
     assert np.abs(ours - model.predict(images)).max() < CLOSE
     assert (ours.argmax(1) == digits[1].labels[:40]).mean() > 0.8
+
+
+@needs_cc
+def test_a_network_that_looks_twice(lenet5, digits, tmp_path):
+    model, images = lenet5.mirrored(), digits[1].images[:40]
+    ours = run_c(float32.write(lower(model)), images, tmp_path)
+    assert np.abs(ours - model.predict(images)).max() < CLOSE < np.abs(ours - lenet5.predict(images)).max()
 
 
 @needs_cc

@@ -32,7 +32,7 @@ def test_the_networks_hold_every_op_that_int8_has():
 
 
 @needs_cc
-@pytest.mark.parametrize("name", ["lenet5", "small"])
+@pytest.mark.parametrize("name", ["lenet5", "tiny"])
 def test_digits_are_bit_for_bit_what_numpy_says(name, request, digits, tmp_path):
     model, (train, test) = request.getfixturevalue(name), digits
     quantized, images = quantize(lower(model), train.images[:256]), test.images[:30]
@@ -40,7 +40,7 @@ def test_digits_are_bit_for_bit_what_numpy_says(name, request, digits, tmp_path)
     np.testing.assert_array_equal(ours, probabilities(quantized, images))
 
 
-@pytest.mark.parametrize(("name", "count"), [("lenet5", 4_000), ("small", 2_000)])
+@pytest.mark.parametrize(("name", "count"), [("lenet5", 4_000), ("tiny", 2_000)])
 def test_8_bits_cost_no_more_than_three_tenths_of_a_point(name, count, request, digits):
     model, (train, test) = request.getfixturevalue(name), digits
     quantized = quantize(lower(model), train.images[:256])

@@ -1,4 +1,4 @@
-"""small in plain PyTorch, under the layer names of byhand's."""
+"""small and tiny in plain PyTorch, under the layer names of byhand's."""
 
 import torch.nn.functional as F
 from torch import nn
@@ -25,16 +25,16 @@ class Stage(nn.Module):
 
     def forward(self, x):
         x = self.down(x).relu()
-        return (self.unit2(self.unit1(x).relu()) + x).relu()
+        return self.unit2(self.unit1(x).relu()).relu() + x
 
 
 class Small(nn.Module):
-    def __init__(self, channels=3, classes=10):
+    def __init__(self, channels=3, classes=10, filters=(64, 128, 256)):
         super().__init__()
-        self.stem = ConvNorm(channels, 16, pool=True)
-        self.stage1 = Stage(16, 32)
-        self.stage2 = Stage(32, 64)
-        self.head = nn.Linear(64, classes)
+        self.stem = ConvNorm(channels, filters[0], pool=True)
+        self.stage1 = Stage(*filters[:2])
+        self.stage2 = Stage(*filters[1:])
+        self.head = nn.Linear(filters[2], classes)
 
     def forward(self, x):
         return self.head(self.stage2(self.stage1(self.stem(x).relu())).mean((2, 3)))

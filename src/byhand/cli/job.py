@@ -52,16 +52,18 @@ class Job:
     run: Run
     notes: list[str] = field(default_factory=list)
     whole: nn.Model | None = None  # images to logits, where the trainer's model begins at features
+    twice: nn.Model | None = None  # the network that looks at each image twice, where one was asked for
 
     @property
     def model(self) -> nn.Model:
         """The network that people get."""
-        return self.trainer.model if self.whole is None else self.whole
+        return self.twice or self.whole or self.trainer.model
 
     def finished(self, learner: nn.Model) -> nn.Model:
         """Return the network that people get from the one that was trained."""
-        if self.whole is not None:
-            take_numbers(self.whole, learner)
+        for one in (self.whole, self.twice):
+            if one is not None:
+                take_numbers(one, learner if self.whole is None else self.whole)
         return self.model
 
 
@@ -70,8 +72,9 @@ def begin(given: dict[str, Any], out: Path | None, started: float, bar: Bar) -> 
     for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("early_stopping", 1)):
         if given.get(name) is not None:
             integer(f"--{name.replace('_', '-')}", given[name], least)
-    if given.get("validation_fraction") is not None:
-        number("--validation-fraction", given["validation_fraction"], 0, 1)
+    for name in ("validation_fraction", "label_smoothing"):
+        if given.get(name) is not None:
+            number(f"--{name.replace('_', '-')}", given[name], 0, 1)
     if given.get("minutes") is not None and given.get("epochs") is not None:
         raise ArgumentError("--minutes plans the epochs; give one of the two")
     given = {"data": "mnist"} | {name: value for name, value in given.items() if value is not None}
@@ -138,8 +141,13 @@ def _job(settings: dict[str, Any], listing: Any, bar: Bar, run: Run, trainer: Tr
     notes = [*sets.notes, *told(sets)]
     bar.close()
     if source is None:
-        return _from_nothing(settings, sets, notes, run, trainer)
-    return _from_features(settings, sets, notes, run, trainer, source, crop, bar)
+        job = _from_nothing(settings, sets, notes, run, trainer)
+    else:
+        job = _from_features(settings, sets, notes, run, trainer, source, crop, bar)
+    if settings.get("mirror"):
+        job.twice = job.model.mirrored()
+        job.notes.append("the finished network looks at each image twice, as it is and mirrored, and takes the mean")
+    return job
 
 
 def images_of(settings: dict[str, Any], listing: Any) -> tuple[nn.Model | None, Any, float]:
@@ -217,7 +225,8 @@ def _trainer(settings: dict[str, Any], model: nn.Model) -> Trainer:
     return Trainer(
         model, recipe.optimizer(settings), batch_size=settings["batch_size"],
         schedule=from_json(settings["schedule"]) if "schedule" in settings else OneCycle(),
-        augment=Augment.parse(settings["augment"]), hand=settings["hand"], seed=settings["seed"],
+        augment=Augment.parse(settings["augment"]), label_smoothing=settings.get("label_smoothing", 0.0),
+        hand=settings["hand"], seed=settings["seed"],
         sync_batchnorm=settings.get("sync_batchnorm", False),
     )  # fmt: skip
 

@@ -62,6 +62,12 @@ def train(
         str | None,
         typer.Option(help="how images vary: flip,shift=2,rotate=10,crop=0.3,colour=0.2,cutout=8,mixup=0.2; none"),
     ] = None,
+    label_smoothing: Annotated[
+        float | None, typer.Option(help="the part of the truth that is spread over all classes  [0]")
+    ] = None,
+    mirror: Annotated[
+        bool, typer.Option("--mirror", help="the finished network sees each image mirrored too, and takes the mean")
+    ] = False,
     size: Annotated[
         str | None, typer.Option(help="of the images, HEIGHTxWIDTH, where pictures are to be resized")
     ] = None,
@@ -94,7 +100,8 @@ def train(
         "model": _one("model", typed[0], model), "data": _one("data set", typed[1], data_set), "from": source,
         "unfreeze": _layers(unfreeze), "epochs": epochs, "minutes": minutes, "batch_size": batch_size,
         "optimizer": optimizer, "lr": lr,
-        "augment": augment, "size": None if size is None else list(sides_of(size)),
+        "augment": augment, "label_smoothing": label_smoothing, "mirror": mirror or None,
+        "size": None if size is None else list(sides_of(size)),
         "validation_fraction": validation_fraction, "early_stopping": early_stopping, "stream": stream or None, "seed": seed,
         "hand": hand, "sync_batchnorm": sync_batchnorm or None,
     }  # fmt: skip
@@ -168,6 +175,7 @@ def _header(job: Job, resume: bool) -> list[str]:
         *bad_lines(sets.bad),
         f"{epochs} epoch{'s' * (epochs > 1)} of {-(-images // trainer.batch_size):,} steps, batch {trainer.batch_size}",
         *([f"each image varies: {trainer.augment}"] if trainer.augment.numbers else []),
+        *([f"{smooth:.3g} of each label is spread over all classes"] if (smooth := trainer.label_smoothing) else []),
         f"{kind}{f' with momentum {momentum:g}' if momentum else ''}, {rate}, seed {trainer.seed}",
         f"hand: {trainer.hand}    run: {job.run.folder}{shared}",
     ]
@@ -282,6 +290,6 @@ def _facts(job: Job, seconds: float) -> list[tuple[str, object]]:
 def _logits(job: Job, part: str, one: Dataset) -> Array:
     """Return the logits of a set's images; of those that the training was judged by, from what the trainer saw of them."""
     judged = "val" if job.sets.val is not None else "test"
-    if part == judged and job.held_out is not None:
+    if part == judged and job.held_out is not None and job.twice is None:
         return job.trainer.model.logits_of(job.held_out.images, hand=job.trainer.hand)
     return job.model.logits_of(one.images, hand=job.trainer.hand)

@@ -110,6 +110,24 @@ class Augment:
         """How many uniform numbers an image needs."""
         return sum(count for name, count in NUMBERS.items() if getattr(self, name))
 
+    def draw(self, count: int, epoch: int, rng: np.random.Generator, seed: Sequence[int]) -> Array:
+        """Return the uniforms (count, numbers) of an epoch, from `rng`; of a flip, by turns: seed decides which side is first.
+
+        In any two epochs each image is seen from both sides; by chance, a quarter would be seen from one alone.
+        Source: Jordan 2024, arXiv 2404.00498 ("alternating flip").
+
+        >>> augment = Augment(flip=True)
+        >>> first, second = (augment.draw(1000, epoch, np.random.default_rng(epoch), [0]) < 0.5 for epoch in range(2))
+        >>> bool((first != second).all()), 400 < int(first.sum()) < 600
+        (True, True)
+        """
+        uniforms = rng.random((count, self.numbers), np.float32)
+        if self.flip:
+            before = sum(NUMBERS[name] for name in ("mixup", "crop") if getattr(self, name))
+            side = np.random.default_rng([*seed, 0, 1]).random(count, np.float32)  # no epoch's own numbers
+            uniforms[:, before] = (side + np.float32(0.5 * (epoch % 2))) % 1
+        return uniforms
+
     def check(self, shape: Shape) -> None:
         """Raise an ArgumentError where images of `shape` (H, W, C) are too small for a shift or a cutout."""
         side = min(shape[:2])

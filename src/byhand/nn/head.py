@@ -34,7 +34,7 @@ def replaced(model: Model, classes: int | Sequence[str], frozen: bool, seed: int
     still = len(below.nodes) if frozen else 0
     if frozen and integer("replace_head: unfreeze", unfreeze, 0):
         still = _still(below, unfreeze)
-    graph, made = _copy(below, still, frozen)
+    graph, made = copied(below, still, frozen)
     features = made[head.inputs["x"].name]
     if len(features.shape) == 4:  # a convolution with a filter a class, then the average of the image
         features = GlobalAvgPool2d()(features)
@@ -79,7 +79,7 @@ def cut(model: Model) -> tuple[Model, Model]:
     graph, shape = Graph(), features.shape[1:]
     x = graph.add_input(shape if len(shape) == 3 else (1, 1, *shape), graph.free_name("features"))
     made = {features.name: x if len(shape) == 3 else Flatten()(x)}
-    _add(graph, model.graph, nodes[at:], made, lambda node: False, lambda node: False)
+    add_nodes(graph, model.graph, nodes[at:], made)
     learner = Model(x, made[model.logits.name], name=model.name, seed=None, classes=model.classes, dtype=model.dtype)
     take_numbers(learner, model)
     return below, learner
@@ -130,7 +130,7 @@ def _between(nodes: Sequence[Node], at: int) -> list[Tensor]:
     return [one for name, one in found.items() if name not in mine]
 
 
-def _copy(graph: Graph, still: int, quiet: bool) -> tuple[Graph, dict[str, Tensor]]:
+def copied(graph: Graph, still: int = 0, quiet: bool = False) -> tuple[Graph, dict[str, Tensor]]:
     """Return a graph with the same nodes, and its tensors by name.
 
     still: of how many first nodes the parameters become states, which nothing changes; quiet: batch norms keep their
@@ -139,27 +139,31 @@ def _copy(graph: Graph, still: int, quiet: bool) -> tuple[Graph, dict[str, Tenso
     copy, fixed = Graph(), {node.name for node in graph.nodes[:still]}
     assert graph.input is not None
     made = {graph.input.name: copy.add_input(graph.input.shape[1:], graph.input.name)}
-    _add(
+    add_nodes(
         copy, graph, graph.nodes, made, lambda node: node.name in fixed,
         lambda node: node.name in fixed or (quiet and "running_mean" in node.inputs),
     )  # fmt: skip
     return copy, made
 
 
-def _add(
+def add_nodes(
     copy: Graph,
     graph: Graph,
     nodes: Sequence[Node],
     made: dict[str, Tensor],
-    frozen: Callable[[Node], bool],
-    inference: Callable[[Node], bool],
+    frozen: Callable[[Node], bool] = lambda node: False,
+    inference: Callable[[Node], bool] = lambda node: False,
+    prefix: str = "",
 ) -> None:
-    """Add nodes of a graph to a copy; `made` holds, and gets, the copy's tensors by name."""
+    """Add nodes of a graph to a copy; `made` holds, and gets, the copy's tensors by the names that they have in the graph.
+
+    prefix: of the names of the nodes in the copy, so that it may hold them twice: with the same parameters.
+    """
     home = {one.name: "state" for node in nodes if frozen(node) for one in _read(node) if one.kind == "parameter"}
     wanted = {one.name for node in nodes for one in _read(node)}
     for kind in ("parameter", "state"):
         for tensor in graph.of_kind(kind):
-            if tensor.name in wanted:
+            if tensor.name in wanted and tensor.name not in made:
                 place = home.get(tensor.name, kind)
                 made[tensor.name] = copy.add_tensor(tensor.name, tensor.shape, place, tensor.dtype, init.zeros)
     for node in nodes:
@@ -168,5 +172,5 @@ def _add(
             several = isinstance(value, tuple)
             inputs[key] = tuple(made[one.name] for one in value) if several else value and made[value.name]
         still = {"training": False} if "training" in node.op.attributes and inference(node) else {}
-        copy.add(node.op, inputs, node.attributes | still, node.name)
-        made |= {tensor.name: copy.tensors[tensor.name] for tensor in node.outputs.values()}
+        copy.add(node.op, inputs, node.attributes | still, prefix + node.name)
+        made |= {tensor.name: copy.nodes[-1].outputs[key] for key, tensor in node.outputs.items()}

@@ -326,6 +326,22 @@ class Model:
 
         return replaced(self, classes, frozen, seed, unfreeze)
 
+    def mirrored(self) -> Model:
+        """Return a model that looks at each image twice, as it is and mirrored, and answers with the mean of both logits.
+
+        For networks that were trained on images and their mirror images (`bh.data.Augment(flip=True)`).
+
+        >>> import byhand as bh
+        >>> model = bh.models.create("tiny", classes=["cat", "dog"])
+        >>> image = np.random.default_rng(0).random((1, 32, 32, 3))
+        >>> both = model.mirrored()
+        >>> bool(np.allclose(both.logits_of(image), both.logits_of(image[:, :, ::-1]), atol=1e-6))
+        True
+        """
+        from byhand.nn.mirror import mirrored  # noqa: PLC0415  (mirror.py makes Models)
+
+        return mirrored(self)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to one safetensors file, whole or not at all; `bh.load` reads it."""
         from byhand.nn.file import save  # noqa: PLC0415  (file.py makes Models)

@@ -303,7 +303,7 @@ class Trainer:
             if drawn != epoch:
                 rng = np.random.default_rng([self.seed, state.first, epoch])
                 order, drawn = rng.permutation(len(train))[: state.images], epoch
-                uniforms = rng.random((len(train), self.augment.numbers), np.float32)
+                uniforms = self.augment.draw(len(train), epoch, rng, [self.seed, state.first])
                 partners = rng.permutation(len(train)) if self.augment.mixup else None
             count = self._together(index, done, total, state.images)
             rows = order[index * self.batch_size : (index + count) * self.batch_size]
