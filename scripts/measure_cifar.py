@@ -1,11 +1,12 @@
 """Measure a training from nothing: `byhand train FOLDER`, from the command to the report, beside the same in PyTorch.
 
-python scripts/measure_cifar.py FOLDER [EPOCHS]
+python scripts/measure_cifar.py FOLDER [EPOCHS | steps]
 
-FOLDER: small colour images, a folder a class, in train/ and test/. PyTorch has the same network with the same first weights,
-the same optimiser, schedule, batches and augmentation; it is given the images as arrays, decoded, and has the fastest of three
-ways found for it first, which counts for nothing: eager in both memory layouts, and torch.compile. Of both sides the steps
-alone are compared, and of byhand the whole command is told. Both have all cores, one after the other.
+FOLDER: small colour images, a folder a class, in train/ and test/; steps: nothing is trained, steps alone are timed, in turns.
+PyTorch has the same network with the same first weights, the same optimiser, schedule, batches and augmentation; it is given the
+images as arrays, decoded, and has the fastest of three ways found for it first, which counts for nothing: eager in both memory
+layouts, and torch.compile. Of both sides the steps alone are compared, and of byhand the whole command is told. Both have all
+cores, one after the other.
 """
 
 import json
@@ -20,6 +21,7 @@ import torch
 
 import byhand as bh
 from byhand.bench.torch_peer import Peer
+from byhand.cli import recipe
 from byhand.data import Augment
 from byhand.kernels.host import cores
 from byhand.train.muon import TINY, A, B, C
@@ -30,7 +32,7 @@ WAYS = {
     "channels_last": ("channels_last", False),
     "compiled": ("channels_last", True),
 }
-STEPS = 8  # of each way, to find the fastest
+STEPS, ROUNDS = 8, 5  # of each way, to find the fastest; turns of both sides, where steps alone are timed
 
 
 def byhand(folder, epochs):
@@ -99,6 +101,33 @@ def fastest(train, settings, optimizer):
     return min(taken, key=taken.get)
 
 
+def steps_alone(train, settings):
+    """Print what a step takes on both sides, in turns, each in its fastest way: medians."""
+    batch, optimizer = settings["batch_size"], bh.Muon()
+    images, labels = train.images[:batch], train.labels[:batch]
+    ours = bh.models.create(settings["model"], train.classes, train.shape, settings["seed"], **settings["pixels"])
+    trainer = bh.Trainer(ours, optimizer, batch_size=batch)
+    network, velocity = build(fastest(train, settings, optimizer), train, settings)
+    sides = {
+        "byhand": lambda: trainer.step(images, labels),
+        "PyTorch": lambda: step(network, velocity, optimizer, 0.05, images, labels),
+    }
+    taken = {name: [] for name in sides}
+    for one in sides.values():
+        one()  # compiles
+    for _ in range(ROUNDS):
+        for name, one in sides.items():
+            started = time.perf_counter()
+            for _ in range(STEPS):
+                one()
+            taken[name].append((time.perf_counter() - started) / STEPS)
+    ours, theirs = (sorted(times)[ROUNDS // 2] for times in taken.values())
+    print(
+        f"{settings['model']}, batch {batch}: byhand {batch / ours:,.0f} images/s, PyTorch {batch / theirs:,.0f}; "
+        f"ratio {theirs / ours:.2f}"
+    )
+
+
 def pytorch(train, test, settings):
     """Train in PyTorch; return the seconds and the accuracy."""
     optimizer, schedule = from_json(settings["optimizer"]), from_json(settings["schedule"])
@@ -130,6 +159,10 @@ def pytorch(train, test, settings):
 
 def main(folder, epochs=None):
     """Measure both sides, one after the other, and print what each took."""
+    if epochs == "steps":
+        train = bh.data.load(folder)[0]
+        steps_alone(train, {"model": "small", "seed": 0, "batch_size": 256, "pixels": recipe.scale(train)})
+        return
     done, settings = byhand(folder, epochs)
     sets = bh.data.find(folder)
     parts = sets.sets(sets.shape).parts

@@ -1,31 +1,28 @@
-"""small: seven 3x3 convolutions and two shortcuts, for small images on a laptop's CPU.
+"""small and tiny: seven 3x3 convolutions and two shortcuts, for small images on a laptop's CPU.
 
-byhand 2026: no paper's network, but one chosen by measurement from the ideas of these. Only 3x3 convolutions (Simonyan &
+byhand 2026: no paper's networks, but chosen by measurement from the ideas of these. Only 3x3 convolutions (Simonyan &
 Zisserman 2014, arXiv 1409.1556), norms in place of biases (Ioffe & Szegedy 2015, arXiv 1502.03167), shortcuts (He, Zhang, Ren
-& Sun 2015, arXiv 1512.03385), means of all pixels in place of large matrices (Lin, Chen & Yan 2013, arXiv 1312.4400), and
-pooling between a convolution and its norm (as in Jordan 2024, arXiv 2404.00498): the pooling is then part of the
-convolution's kernel, and the norm sees a quarter of the numbers. Filters come in multiples of 16, which a tile takes at once.
+& Sun 2015, arXiv 1512.03385) that add after the ReLU (Page 2018, "How to train your ResNet"), means of all pixels in place of
+large matrices (Lin, Chen & Yan 2013, arXiv 1312.4400), and pooling between a convolution and its norm (as in Jordan 2024,
+arXiv 2404.00498): the pooling is then part of the convolution's kernel, and the norm sees a quarter of the numbers. Filters come
+in multiples of 16, which a tile takes at once, and then every network here trains at the same speed, some 200 GFLOP/s on two
+cores: what one costs are the FLOPs of all its images, forward and, twice those, backward.
 
-    network                   parameters   MFLOPs   time   CIFAR-10, 2 epochs   5 epochs   MNIST, 3 epochs
-    lenet5                        83,126      1.8    1                             65.0 %            99.09 %
-    plain, 16-32-64               24,346      5.6    2.7                           71.2 %            99.04 %
-    without shortcuts             70,618      8.0    3.4                 69.8 %
-    small                        116,890     10.4    4.2                 71.9 %    77.9 %            99.35 %
-    plain, 32-64-128              94,762     20.7    6.7                 69.9 %
-    wider, 16-48-96              258,042     20.4    7.7                 74.3 %
-    one shortcut, 32-64-96       149,930     27.8    9.2                 73.5 %
-    stride for pooling           233,066     29.1    9.1                 75.1 %
-    resnet20_cifar               269,722     81.6   33
+    filters               parameters   MFLOPs   epochs   TFLOPs   CIFAR-10   mirrored too
+    32-64-128                464,170     39.6        4       24     83.1 %         84.5 %
+                                                    10       59     85.3 %         86.1 %
+    48-96-192              1,041,850     87.7        6       79     86.0 %         87.1 %
+                                                    12      158     87.3 %         88.0 %
+    small, 64-128-256      1,849,930    154.7        4       93     84.9 %         85.9 %
+                                                     7      162     87.0 %         87.6 %
+                                                    30      696     89.2 %         90.1 %
+    tiny, 16-32-64           116,890     10.4
 
-Accuracies on 10,000 test images, one seed each, so that half a point says little; every training has a cycle of the learning
-rate of its own, up to 0.1; CIFAR-10, from a copy in JPEG, is shifted by 2 pixels at most and mirrored. On MNIST, small and the
-plain one had pixels scaled to mean 0 and variance 1, lenet5, which then failed at that rate, to -0.5 to 0.5. Time: a training
-step on CIFAR's images, in lenet5's, which is some 125 us an image on one core of a Zen 3 with AVX2; medians, all in turn,
-twice.
-
-small's 5 epochs took that core 146 s; the 2 of those below it took 98 to 128 s, and one of resnet20_cifar, to 63.2 %, 207 s.
-Plain: a convolution for each halving, no more; without shortcuts: with one more a stage, where small has two. Depthwise
-separable convolutions, at 13.2 MFLOPs, took 10 times lenet5's. `scripts/choose_small.py` measures most of this again.
+Trained with Muon, batch 256, on a copy in JPEG (quality 75), mirrored and shifted; from 7 epochs on also with cutout and
+smoothed labels; one seed each, so that half a point says little. "mirrored too": the mean of two looks, `Model.mirrored`. Up to
+160 TFLOPs the narrower ones are level or ahead; what is left to learn after that takes more filters. Tried at 4 epochs, for
+nothing or less than half a point: whitened first filters, a first layer at full size, GELU, the largest in place of the mean,
+biases that learn faster, batches of 64 to 512. `scripts/choose_small.py` measures networks for equal times.
 """
 
 from byhand import nn
