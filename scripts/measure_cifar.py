@@ -3,7 +3,7 @@
 python scripts/measure_cifar.py FOLDER [EPOCHS | steps]
 
 FOLDER: small colour images, a folder a class, in train/ and test/; steps: nothing is trained, steps alone are timed, in turns.
-PyTorch has the same network with the same first weights, the same optimiser, schedule, batches and augmentation; it is given the
+PyTorch has the same network with the same first weights, the same optimiser, schedule, batches and augmentation; it gets the
 images as arrays, decoded, and has the fastest of three ways found for it first, which counts for nothing: eager in both memory
 layouts, and torch.compile. Of both sides the steps alone are compared, and of byhand the whole command is told. Both have all
 cores, one after the other.

@@ -4,9 +4,9 @@ byhand 2026: no paper's networks, but chosen by measurement from the ideas of th
 Zisserman 2014, arXiv 1409.1556), norms in place of biases (Ioffe & Szegedy 2015, arXiv 1502.03167), shortcuts (He, Zhang, Ren
 & Sun 2015, arXiv 1512.03385) that add after the ReLU (Page 2018, "How to train your ResNet"), means of all pixels in place of
 large matrices (Lin, Chen & Yan 2013, arXiv 1312.4400), and pooling between a convolution and its norm (as in Jordan 2024,
-arXiv 2404.00498): the pooling is then part of the convolution's kernel, and the norm sees a quarter of the numbers. Filters come
-in multiples of 16, which a tile takes at once, and then every network here trains at the same speed, some 200 GFLOP/s on two
-cores: what one costs are the FLOPs of all its images, forward and, twice those, backward.
+arXiv 2404.00498): the pooling is then part of the convolution's kernel, and the norm sees a quarter of the numbers. Filters
+come in multiples of 16, which a tile takes at once, and then every network here trains at the same speed, some 200 GFLOP/s on
+two cores: what a training costs are the FLOPs of all its images, once forward and twice backward.
 
     filters               parameters   MFLOPs   epochs   TFLOPs   CIFAR-10   mirrored too
     32-64-128                464,170     39.6        4       24     83.1 %         84.5 %
@@ -18,11 +18,11 @@ cores: what one costs are the FLOPs of all its images, forward and, twice those,
                                                     30      696     89.2 %         90.1 %
     tiny, 16-32-64           116,890     10.4
 
-Trained with Muon, batch 256, on a copy in JPEG (quality 75), mirrored and shifted; from 7 epochs on also with cutout and
-smoothed labels; one seed each, so that half a point says little. "mirrored too": the mean of two looks, `Model.mirrored`. Up to
-160 TFLOPs the narrower ones are level or ahead; what is left to learn after that takes more filters. Tried at 4 epochs, for
-nothing or less than half a point: whitened first filters, a first layer at full size, GELU, the largest in place of the mean,
-biases that learn faster, batches of 64 to 512. `scripts/choose_small.py` measures networks for equal times.
+Trained with Muon, batch 256, on a copy in JPEG (quality 75), mirrored and shifted; from 7 epochs on with smoothed labels, the
+wider two with cutout too; one seed each, so that half a point says little. "mirrored too": the mean of two looks,
+`Model.mirrored`. Up to 160 TFLOPs the narrower ones are level or ahead; what is left to learn after that takes more filters.
+Tried at 4 epochs, for nothing or less than half a point: whitened first filters, a first layer at full size, GELU, the largest
+in place of the mean, biases that learn faster, batches of 64 to 512. `scripts/choose_small.py` measures them for equal times.
 """
 
 from byhand import nn
