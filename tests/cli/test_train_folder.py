@@ -172,6 +172,8 @@ def test_the_finished_network_looks_twice(colours, tmp_path, more):
         take_numbers(once, network)
     sides = [once.logits_of(images) for images in (val.images, val.images[:, :, ::-1])]
     np.testing.assert_allclose(network.logits_of(val.images), (sides[0] + sides[1]) / 2, atol=1e-5)
+    learned = bh.Trainer.load(tmp_path / "run" / "checkpoint.safetensors").model.p.flat[-9:]
+    np.testing.assert_array_equal(network.p.flat[-9:], learned)
     told = re.search(r"validation accuracy ([\d.]+)%, loss ([\d.]+)", out)
     guesses = network.logits_of(val.images).argmax(1)
     assert float(told[1]) == pytest.approx(100 * (guesses == val.labels).mean(), abs=0.01)

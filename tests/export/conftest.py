@@ -24,4 +24,4 @@ def lenet5(digits):
 
 @pytest.fixture(scope="session")
 def tiny(digits):
-    return trained("tiny", digits, 3_000)
+    return trained("tiny", digits, 6_000)

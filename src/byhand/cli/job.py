@@ -61,9 +61,10 @@ class Job:
 
     def finished(self, learner: nn.Model) -> nn.Model:
         """Return the network that people get from the one that was trained."""
-        for one in (self.whole, self.twice):
-            if one is not None:
-                take_numbers(one, learner if self.whole is None else self.whole)
+        if self.whole is not None:
+            take_numbers(self.whole, learner)
+        if self.twice is not None:
+            take_numbers(self.twice, self.whole or learner)
         return self.model
 
 
