@@ -110,7 +110,7 @@ def steps_alone(train, settings):
     network, velocity = build(fastest(train, settings, optimizer), train, settings)
     sides = {
         "byhand": lambda: trainer.step(images, labels),
-        "PyTorch": lambda: step(network, velocity, optimizer, 0.05, images, labels),
+        "PyTorch": lambda: step(network, velocity, optimizer, optimizer.lr, images, labels),
     }
     taken = {name: [] for name in sides}
     for one in sides.values():

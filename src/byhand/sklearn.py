@@ -16,7 +16,7 @@ from byhand.errors import ArgumentError, ShapeError, UnknownNameError
 from byhand.graph import Tensor
 from byhand.models import ARCHITECTURES
 from byhand.nn import Conv2d, Flatten, Input, Linear, MaxPool2d, Model, ReLU, load
-from byhand.nn.init import Initializer
+from byhand.nn.init import constant
 from byhand.ops import batch_norm, softmax
 from byhand.ops.op import Array
 from byhand.shapes import integer, number
@@ -265,12 +265,7 @@ def standardized(images: Tensor, mean: Array, std: Array) -> Tensor:
     graph, zero, one = images.graph, np.zeros_like(mean), np.ones_like(mean)
     first = {"gamma": 1 / std, "beta": zero, "running_mean": mean, "running_var": one}  # a variance may be no float32
     values = {
-        key: graph.add_tensor(f"standardize_{key}", value.shape, "state", None, given(value))
+        key: graph.add_tensor(f"standardize_{key}", value.shape, "state", None, constant(value))
         for key, value in first.items()
     }
     return graph.add(batch_norm, {"x": images, **values}, {"eps": 0.0, "training": False}, "standardize")
-
-
-def given(values: Array) -> Initializer:
-    """Return what fills an array with these values."""
-    return lambda rng, shape: values

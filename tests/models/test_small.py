@@ -61,9 +61,10 @@ def test_the_twins_losses_step_by_step(name, image, tmp_path):
         assert trainer.step(x, labels) == pytest.approx(loss.item(), rel=1e-3)
 
 
+@pytest.mark.parametrize("name", FILTERS)
 @pytest.mark.parametrize("image", [GREY, COLOUR, ODD])
-def test_it_learns(image):
-    before, after = learns(bh.models.create("tiny", 4, image))
+def test_it_learns(name, image):
+    before, after = learns(bh.models.create(name, 4, image))
     assert after < 0.3 * before
 
 
@@ -77,7 +78,7 @@ def test_it_reads_digits():
 
 def test_the_summary():
     summary = bh.models.create("small").summary()
-    assert "stage2_unit2_conv" in str(summary)
+    assert summary.parameters == count(Small()) and "stage2_unit2_conv" in str(summary)
     shapes = {row.layer: row.output for row in summary.rows}
     assert [shapes[layer] for layer in ("stem", "stage1_down", "stage2_down")] == [
         "(N, 16, 16, 64)",

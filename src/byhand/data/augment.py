@@ -123,10 +123,18 @@ class Augment:
         """
         uniforms = rng.random((count, self.numbers), np.float32)
         if self.flip:
-            before = sum(NUMBERS[name] for name in ("mixup", "crop") if getattr(self, name))
             side = np.random.default_rng([*seed, 0, 1]).random(count, np.float32)  # no epoch's own numbers
-            uniforms[:, before] = (side + np.float32(0.5 * (epoch % 2))) % 1
+            self._by_name(uniforms)["flip"][0] = (side + np.float32(0.5 * (epoch % 2))) % 1
         return uniforms
+
+    def _by_name(self, uniforms: Array) -> dict[str, Array]:
+        """Return each setting's uniforms, (numbers, N): views, by name."""
+        found, first = {}, 0
+        for name, count in NUMBERS.items():
+            if getattr(self, name):
+                found[name] = uniforms[:, first : first + count].T
+                first += count
+        return found
 
     def check(self, shape: Shape) -> None:
         """Raise an ArgumentError where images of `shape` (H, W, C) are too small for a shift or a cutout."""
@@ -173,11 +181,7 @@ class Augment:
 
     def _changed(self, images: Array, uniforms: Array, others: Array | None) -> Array:
         """Return a chunk of images, changed."""
-        drawn, first = {}, 0
-        for name, count in NUMBERS.items():
-            if getattr(self, name):
-                drawn[name] = uniforms[:, first : first + count].T
-                first += count
+        drawn = self._by_name(uniforms)
         if others is not None:
             images = _mixed(images, others, mixing(drawn["mixup"][0], self.mixup))
         n, height, width, _ = images.shape

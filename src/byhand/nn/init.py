@@ -72,8 +72,8 @@ def ones(rng: np.random.Generator, shape: Shape) -> Array:
     return np.ones(shape)
 
 
-def constant(value: float) -> Initializer:
-    """Return what fills an array with one number."""
+def constant(value: float | Array) -> Initializer:
+    """Return what fills an array with one number, or with those of an array of its shape."""
     return lambda rng, shape: np.full(shape, value)
 
 

@@ -8,16 +8,11 @@ like any other, so that whoever runs it, exports it or looks into it need not kn
 Source: Krizhevsky, Sutskever & Hinton 2012, "ImageNet classification with deep convolutional neural networks", section 4.1.
 """
 
-from typing import Any
-
-import numpy as np
-
 from byhand.errors import ShapeError
+from byhand.nn import init
 from byhand.nn.head import add_nodes, copied, take_numbers
 from byhand.nn.model import Model
 from byhand.ops import get
-from byhand.ops.op import Array
-from byhand.shapes import Shape
 
 IMAGE = 4  # axes: (N, H, W, C)
 
@@ -35,7 +30,7 @@ def mirrored(model: Model) -> Model:
     add_nodes(start, graph, graph.nodes, other, prefix=f"{mirror}_")
     made |= {name: tensor for name, tensor in other.items() if tensor.kind in ("parameter", "state")}
     add_nodes(start, graph, graph.nodes, made)  # last: who looks for the last maps is to find those of the image itself
-    part = start.add_tensor(half, (1,), "state", None, _half)
+    part = start.add_tensor(half, (1,), "state", None, init.constant(0.5))
     logits = (made[model.logits.name] + other[model.logits.name]) * part
     twice = Model(
         start.input, logits, name=model.name, classes=model.classes, mean=model.mean, std=model.std, dtype=model.dtype,
@@ -43,7 +38,3 @@ def mirrored(model: Model) -> Model:
     )  # fmt: skip
     take_numbers(twice, model)
     return twice
-
-
-def _half(rng: Any, shape: Shape) -> Array:
-    return np.full(shape, 0.5)
