@@ -35,6 +35,8 @@ clean:
 	@echo "Installing what the tests need ..."
 	@$(PIP) --editable '.[dev]'
 	@$(PIP) '$(TORCH)' 2>/dev/null || echo "No CPU build of PyTorch at hand: results recorded from it stand in."
+	@npm install --silent --no-save --no-audit --no-fund --prefix .venv axe-core@4 2>/dev/null \
+		|| echo "No npm at hand: the page's accessibility is not tested."
 	@touch $@
 
 .venv/installed-bench: .venv/installed-dev

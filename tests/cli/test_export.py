@@ -94,7 +94,7 @@ def test_an_onnx_file_goes_out_as_c_with_the_mean_that_is_given(tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ((), "nothing to write; give --onnx FILE, --c DIR, or both"),
+        ((), "nothing to write; give --html, --onnx FILE, --c DIR, or several"),
         (("--int8", "--onnx", "x.onnx"), "--int8 and --data are of the C; give --c DIR with them"),
         (("--c", "c", "--int8"), "does not say what it was trained on; --data DATA tells what to calibrate int8 on"),
         (("--c", "file"), "file is a file; expected a folder"),

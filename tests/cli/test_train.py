@@ -38,7 +38,7 @@ def test_a_run_prints_what_it_does_and_leaves_what_it_says(few, tmp_path):
     run = tmp_path / "runs" / "lenet5-few"
     written = {path.name for path in run.iterdir()}
     assert written == {
-        "run.json", "log.jsonl", "checkpoint.safetensors", "model.safetensors", "confusion.png", "curves.png",
+        "run.json", "log.jsonl", "checkpoint.safetensors", "model.safetensors", "confusion.png", "curves.png", "snapshots",
         "report.html", "report.png",
     }  # fmt: skip
     assert all(name in done.out for name in written)

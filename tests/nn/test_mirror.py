@@ -6,8 +6,8 @@ import pytest
 import byhand as bh
 from byhand import nn
 from byhand.errors import ShapeError
+from byhand.nn.places import chosen_layer
 from byhand.onnx import save
-from byhand.report.places import chosen_layer
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 12, 10, 3), np.uint8)
 

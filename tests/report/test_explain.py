@@ -9,10 +9,10 @@ from PIL import Image
 import byhand as bh
 from byhand import models, nn, onnx
 from byhand.data import Dataset, photos
+from byhand.nn.places import Place, chosen_layer, laid, with_maps
 from byhand.report import picture
 from byhand.report.explain import explain, grad_cam, gradients, occlusion, saliency
 from byhand.report.explanation import EDGE, HEAD, LARGEST, TITLE, draw_explanation
-from byhand.report.places import Place, chosen_layer, laid, with_maps
 from tests.models.test_hands import ONE_OF_EACH, smallest
 from tests.onnx.make import array, graph, write
 from tests.oracle import needs_torch

@@ -13,6 +13,7 @@ from byhand.cli.diff import diff
 from byhand.cli.doctor import doctor
 from byhand.cli.explain import explain
 from byhand.cli.export import export
+from byhand.cli.look import look
 from byhand.cli.models import models
 from byhand.cli.predict import predict
 from byhand.cli.read import read
@@ -29,7 +30,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-COMMANDS = (train, data, predict, explain, read, export, show, trace, diff, models, tutorial, bench, doctor)
+COMMANDS = (train, look, data, predict, explain, read, export, show, trace, diff, models, tutorial, bench, doctor)
 for command in COMMANDS:
     app.command()(command)
 

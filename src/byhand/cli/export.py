@@ -1,4 +1,4 @@
-"""`byhand export`: a trained network as ONNX, or as C that needs nothing else."""
+"""`byhand export`: a trained network as a page, as ONNX, or as C that needs nothing else."""
 
 import json
 from contextlib import suppress
@@ -12,9 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from byhand import nn
+from byhand.cli.job import sets_of
+from byhand.cli.look import check_page, page_of, run_of
 from byhand.cli.opening import Mean, Size, Std, open_model, settle, spelled
 from byhand.data import Dataset, find
-from byhand.data.sets import HELD_OUT
 from byhand.errors import ArgumentError, FileError
 from byhand.export import Exported, check_folder, to_c
 from byhand.export.difference import Layer
@@ -22,6 +23,7 @@ from byhand.files import write_whole
 from byhand.models import TRAINED
 from byhand.train import Run
 
+CLASSIFIER = "classifier.html"
 WIDE = 200  # columns of the table, at most
 
 
@@ -29,6 +31,10 @@ def export(
     run: Annotated[
         str, typer.Argument(metavar="RUN", help=f"a run's folder, a model's file (ONNX too), or {', '.join(TRAINED)}")
     ],
+    page: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="with --html: the page's file  [classifier.html in the run]")
+    ] = None,
+    html: Annotated[bool, typer.Option("--html", help="write it as a page that answers, and shows itself")] = False,
     onnx: Annotated[Path | None, typer.Option(metavar="FILE", help="write it as ONNX")] = None,
     c: Annotated[Path | None, typer.Option("--c", metavar="DIR", help="write it as C99, into a new folder")] = None,
     int8: Annotated[bool, typer.Option("--int8", help="the C in 8 bits, calibrated on the training data")] = False,
@@ -38,25 +44,32 @@ def export(
     std: Std = None,
     size: Size = None,
 ) -> None:
-    """Write a trained network as ONNX, or as C that needs nothing else.
+    """Write a trained network as a page, as ONNX, or as C that needs nothing else.
 
+    The page is one HTML file: whoever opens it drops a picture and reads the answer, without Python, and looks inside.
     The C is one .c and one .h without malloc or printf, and a main.c that shows on images of the test set that it does what
     Python does. A table tells what each layer differs by, accuracy, and RAM and flash in bytes.
     """
-    if onnx is None and c is None:
-        raise ArgumentError("nothing to write; give --onnx FILE, --c DIR, or both")
+    if page is not None and not html:
+        raise ArgumentError(f"{page} is the file of a page; give --html with it")
+    if onnx is None and c is None and not html:
+        raise ArgumentError("nothing to write; give --html, --onnx FILE, --c DIR, or several")
     if c is None and (int8 or data is not None):
         raise ArgumentError("--int8 and --data are of the C; give --c DIR with them")
     if onnx is not None and onnx.exists():
         raise FileError(f"{onnx} exists already; choose another file with --onnx")
     if c is not None:
         check_folder(c)
+    if html:
+        page = page or (Path(run) / CLASSIFIER if run_of(run) else Path(f"{Path(run).stem}-{CLASSIFIER}"))
+        check_page(page)
     network = open_model(run, size, trained=True)
     settle(network, run, mean, std)
     found = None if c is None else _data(network, run, data)
     if int8 and found is None:
         raise ArgumentError(f"{run} does not say what it was trained on; --data DATA tells what to calibrate int8 on")
     message = None if onnx is None else _onnx(network)
+    text = page_of(network, run_of(run), classifier=True) if html else None
     if message is not None and onnx is not None:
         write_whole(onnx, message)
     done = None
@@ -64,14 +77,19 @@ def export(
         if c is not None:
             train, test = found or (None, None)
             done = to_c(network, c, int8=int8, train=train, test=test)
+        if page is not None and text is not None:
+            write_whole(page, text)
     except BaseException:
         if onnx is not None:  # all that was asked for, or nothing
             with suppress(OSError):
                 onnx.unlink()
         raise
     if as_json:
-        print(json.dumps(_object(network, onnx, message, c, done)))
+        found_page = {} if page is None or text is None else {"html": {"file": str(page), "bytes": len(text)}}
+        print(json.dumps(_object(network, onnx, message, c, done) | found_page))
         return
+    if page is not None and text is not None:
+        print(f"wrote {page}, {len(text) / 1e6:.2f} MB: whoever opens it drops a picture and reads the answer")
     if onnx is not None and message is not None:
         print(_told_onnx(network, onnx, len(message)))
     if c is not None and done is not None:
@@ -80,14 +98,12 @@ def export(
 
 def _data(network: nn.Model, run: str, data: str | None) -> tuple[Dataset, Dataset] | None:
     """Return the training set, and the one to test on: of the data asked for, else the run's; None where it has none."""
-    if data is None and (Path(run) / "run.json").is_file():
-        told = Run(run).settings.get("data")
-        data = told if isinstance(told, str) else None
+    settings = Run(run).settings if (Path(run) / "run.json").is_file() else {}
+    if data is None:
+        data = settings["data"] if isinstance(settings.get("data"), str) else None
     if data is None:
         return None
-    sets = find(data).sets(network.input_shape, network.crop or 1.0)
-    if sets.held_out is None:
-        sets = sets.split(HELD_OUT, seed=0)
+    sets = sets_of(settings, find(data), network.input_shape, network.crop or 1.0)
     if sets.held_out is None:
         raise ArgumentError(f"{data}: no class has two images; one of them must be set aside to test on")
     return sets.train, sets.test or sets.held_out

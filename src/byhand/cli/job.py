@@ -132,11 +132,7 @@ def go_on(given: dict[str, Any], out: Path | None, bar: Bar) -> Job:
 def _job(settings: dict[str, Any], listing: Any, bar: Bar, run: Run, trainer: Trainer | None) -> Job:
     """Return a training of these settings; what they leave open yet is settled."""
     source, shape, crop = images_of(settings, listing)
-    sets = listing.sets(shape, crop, stream=settings.get("stream") or None, tell=bar.tell)
-    share = settings.get("validation_fraction")
-    needed = sets.test is None or settings.get("early_stopping")  # a test set must not choose
-    if sets.val is None and (share if share is not None else needed):
-        sets = sets.split(share or HELD_OUT, settings["seed"])
+    sets = sets_of(settings, listing, shape, crop, bar)
     if settings.get("early_stopping") and sets.val is None:
         raise ArgumentError("--early-stopping needs images to validate on, and there are none")
     notes = [*sets.notes, *told(sets)]
@@ -149,6 +145,16 @@ def _job(settings: dict[str, Any], listing: Any, bar: Bar, run: Run, trainer: Tr
         job.twice = job.model.mirrored()
         job.notes.append("the finished network looks at each image twice, as it is and mirrored, and takes the mean")
     return job
+
+
+def sets_of(settings: dict[str, Any], listing: Any, shape: Any, crop: float, bar: Bar | None = None) -> Sets:
+    """Return the sets of a training: where it has none to judge it by, some of each class are set aside from its images."""
+    sets: Sets = listing.sets(shape, crop, stream=settings.get("stream") or None, **({"tell": bar.tell} if bar else {}))
+    share = settings.get("validation_fraction")
+    needed = sets.test is None or settings.get("early_stopping")  # a test set must not choose
+    if sets.val is None and (share if share is not None else needed):
+        sets = sets.split(share or HELD_OUT, settings.get("seed", 0))
+    return sets
 
 
 def images_of(settings: dict[str, Any], listing: Any) -> tuple[nn.Model | None, Any, float]:

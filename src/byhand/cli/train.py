@@ -14,6 +14,7 @@ import typer
 from byhand import models
 from byhand.cli import job as jobs
 from byhand.cli.job import Job
+from byhand.cli.look import keep_fresh
 from byhand.cli.opening import sides_of, spelled
 from byhand.cli.progress import Bar
 from byhand.cli.recipe import named
@@ -90,6 +91,9 @@ def train(
         bool,
         typer.Option("--sync-batchnorm", help="under mpiexec: batch norm sees the whole batch, not each rank's share"),
     ] = False,
+    look: Annotated[
+        bool, typer.Option("--look", help="keep look.html in the run's folder fresh: the page of `byhand look`")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object at the end, and nothing else")] = False,
 ) -> None:
     """Train a network: by default LeNet-5 on all of MNIST; with a folder of pictures, a classifier of your own."""
@@ -114,8 +118,9 @@ def train(
     finally:
         bar.close()
     settings, run = job.settings, job.run
+    page = keep_fresh(job) if look and ranks.rank == 0 else None
     if tells:
-        _say(_header(job, resume))
+        _say([*_header(job, resume), *([f"look at it while it trains:  {page}", ""] if page else [])])
     judged: dict[str, Any] = {"validation": job.held_out} if job.sets.val is not None else {"test": job.held_out}
     job.trainer.fit(
         job.train, **judged, epochs=settings["epochs"], epoch_size=settings.get("epoch_size"),
@@ -129,6 +134,8 @@ def train(
         raise typer.Exit(130)
     if ranks.rank > 0:  # the first one writes the report
         return
+    if page is not None:
+        job.run.watched()
     result, told = _report(job, time.perf_counter() - started)
     if as_json:
         result |= {"history": job.trainer.history, "images_per_second": job.trainer.images_per_second}
@@ -257,8 +264,10 @@ def _report(job: Job, seconds: float) -> tuple[dict[str, Any], list[str]]:
         "  curves.png              loss and accuracy through training",
         "  run.json, log.jsonl     everything needed to repeat it, and a line an epoch",
         "  checkpoint.safetensors  where training stood at the end",
+        *(["  snapshots/              what the network was on the way"] if job.run.snapshots() else []),
         "",
-        f"next:  byhand predict {folder} PICTURE",
+        f"next:  byhand look {folder}",
+        f"       byhand predict {folder} PICTURE",
     ]
     return results, lines
 

@@ -130,6 +130,10 @@ class Model:
         what = f"{len(self.classes)} classes" if self.classes else str(self.output.shape[1:])
         return f"<model {self.name}: {self.input_shape} -> {what}, {self.parameter_count:,} parameters>"
 
+    def _repr_html_(self) -> str:
+        """Return the table of layers, as a notebook shows it."""
+        return self.summary()._repr_html_()
+
     @cached_property
     def p(self) -> SimpleNamespace:
         """Every parameter by name, and all of them in one buffer, `flat`."""

@@ -1,6 +1,8 @@
 """The table of a network's layers, as Keras users expect it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from math import prod
 
 from byhand.graph import Graph, Tensor
@@ -65,13 +67,17 @@ class Summary:
             )
         self.parameters, self.flops = sum(row.parameters for row in self.rows), sum(row.flops for row in self.rows)
 
-    def __str__(self) -> str:
-        table = [("layer", "op", "output", "parameters", "FLOPs", "receptive field")]
-        table += [
+    def _cells(self) -> list[tuple[str, ...]]:
+        """Return the table: its head, a row a layer, the totals."""
+        rows = [
             (row.layer, row.op, row.output, f"{row.parameters:,}", f"{row.flops:,}", _pixels(row.receptive_field))
             for row in self.rows
         ]
-        table.append(("total", "", "", f"{self.parameters:,}", f"{self.flops:,}", ""))
+        head = ("layer", "op", "output", "parameters", "FLOPs", "receptive field")
+        return [head, *rows, ("total", "", "", f"{self.parameters:,}", f"{self.flops:,}", "")]
+
+    def __str__(self) -> str:
+        table = self._cells()
         widths = [max(len(line[column]) for line in table) for column in range(6)]
         lines = [
             "  ".join(cell.ljust(w) if i < 3 else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths)))
@@ -80,6 +86,15 @@ class Summary:
         return "\n".join([self.title, *(line.rstrip() for line in lines)])
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        """Return the table as a notebook shows it."""
+        head, *rows = self._cells()
+        lines = [_html_row("td", row) for row in rows]
+        return (
+            f"<table><caption>{escape(self.title)}</caption><thead>{_html_row('th', head)}</thead>"
+            f"<tbody>{''.join(lines)}</tbody></table>"
+        )
 
 
 def _field(seen: list[Field], window: Window | None, op: str, size: Shape) -> Field:
@@ -93,6 +108,12 @@ def _field(seen: list[Field], window: Window | None, op: str, size: Shape) -> Fi
         return (height, width), field[1]  # from here on every output sees the whole image
     (down, across), jump = field if window is None else widen(field, window)
     return (min(height, down), min(width, across)), jump
+
+
+def _html_row(cell: str, texts: Sequence[str]) -> str:
+    sides = ("left", "left", "left", "right", "right", "right")
+    cells = (f'<{cell} style="text-align:{side}">{escape(text)}</{cell}>' for side, text in zip(sides, texts))
+    return f"<tr>{''.join(cells)}</tr>"
 
 
 def _pixels(field: int | tuple[int, int]) -> str:

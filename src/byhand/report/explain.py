@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 from byhand.errors import ArgumentError, UnknownNameError
-from byhand.graph import Node, Tensor
 from byhand.nn import Model
+from byhand.nn.gradients import trace_gradients
+from byhand.nn.places import Place, chosen_layer, laid, with_maps
 from byhand.ops import DEFAULT_HAND
-from byhand.ops.op import Array, Call, flat
-from byhand.report.places import Place, chosen_layer, from_images, laid, with_maps
+from byhand.ops.op import Array, flat
 from byhand.shapes import integer, pair
 
 PARTS, STEPS = 5, 12  # a grey patch is a fifth of the image, and goes over it in so many steps
@@ -184,53 +184,14 @@ def _starts(side: int, part: int, step: int) -> list[int]:
 def gradients(model: Model, images: Any, index: int, *, hand: str = DEFAULT_HAND) -> dict[str, Array]:
     """Return what `model.trace(images)` does, and d logit[index] / d each of the values as `grad_<name>`, of each image.
 
-    The nodes run in reverse; each op's own `backward` is asked for the gradient of its inputs once that of its output is
-    there, and a tensor that several nodes used gets the sum of what they send back.
-
     >>> import byhand as bh
     >>> found = gradients(bh.models.create("article"), np.zeros((1, 28, 28, 1)), 3)
     >>> found["conv1"].shape, found["grad_conv1"].shape, found["grad_images"].shape
     ((1, 26, 26, 8), (1, 26, 26, 8), (1, 28, 28, 1))
     """
-    have = model.trace(images, hand=hand)
-    graph = model.graph.up_to(model.logits)
-    calls, _ = graph.plan(len(have[model.logits.name]), training=False)
-    wanted = from_images(graph)
-    found = {model.logits.name: np.zeros_like(have[model.logits.name])}
-    found[model.logits.name][:, _class(model, index)] = 1
-    for node in reversed(graph.nodes):
-        if node.output.name in found and node.output.name in wanted:
-            for name, part in _backward(node, calls[node.name], have, found[node.output.name], wanted, hand):
-                found[name] = found[name] + part if name in found else part
-    return have | {f"grad_{name}": value for name, value in found.items()}
-
-
-def _backward(
-    node: Node, call: Call, have: Mapping[str, Array], grad: Array, wanted: set[str], hand: str
-) -> list[tuple[str, Array]]:
-    """Return the gradient that a node sends back to each tensor that it read, given that of its output."""
-    op, sent = node.op, list[tuple[str, Array]]()
-
-    def values(value: Any) -> Any:
-        return tuple(map(values, value)) if isinstance(value, tuple) else value and have[value.name]
-
-    def room(value: Any) -> Any:  # a hand that takes a list writes all of it
-        if isinstance(value, tuple):
-            return tuple(_empty(one, have, sent) for one in value)
-        return None if value is None or value.name not in wanted else _empty(value, have, sent)
-
-    arguments = {name: values(value) for name, value in (node.inputs | node.outputs).items()}
-    arguments |= {f"grad_{name}": room(node.inputs[name]) for name in op.differentiable}
-    arguments[f"grad_{op.outputs[0]}"] = grad
-    with np.errstate(all="ignore"):
-        op.hand(hand).backward(*(arguments[name] for name in op.backward_arguments), **call.attributes)
-    return [(name, part) for name, part in sent if name in wanted]
-
-
-def _empty(tensor: Tensor, have: Mapping[str, Array], sent: list[tuple[str, Array]]) -> Array:
-    """Return an unwritten array like a tensor's, and note whose gradient it will be."""
-    sent.append((tensor.name, np.empty_like(have[tensor.name])))
-    return sent[-1][1]
+    grad = np.zeros((len(images), len(model.classes)), model.dtype)
+    grad[:, _class(model, index)] = 1
+    return trace_gradients(model, images, grad, hand=hand)
 
 
 def _class(model: Model, index: int) -> int:

@@ -16,7 +16,8 @@ from byhand.nn import file
 from byhand.ops.op import Array
 from byhand.shapes import integer, number
 from byhand.train import settings
-from byhand.train.progress import Progress, Row
+from byhand.train.history import History
+from byhand.train.progress import Progress
 from byhand.train.run import Run
 
 if TYPE_CHECKING:
@@ -83,13 +84,13 @@ def _like(wanted: Array, stored: dict[str, Array], name: str) -> Array:
     return array
 
 
-def _rows(data: Any) -> list[Row]:
+def _rows(data: Any) -> History:
     named = isinstance(data, list) and all(
         isinstance(row, dict) and {"epoch", "loss", "accuracy"} <= set(row) for row in data
     )
     if not named or not all(_plain(value) for row in data for value in row.values()):
         raise TypeError("its history is no list of rows")
-    return data  # type: ignore[no-any-return]
+    return History(data)
 
 
 def _points(data: Any) -> list[list[float]]:

@@ -1,9 +1,10 @@
 """Where a training stands: all that a checkpoint needs beside the arrays."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
-Row = dict[str, Any]  # an epoch of the history: its number, loss and accuracy, and those on other sets (test_loss, ...)
+from byhand.train.history import History, Row
+
+HALVINGS = 8  # of a training's length, between its first snapshot and its last
 
 
 @dataclass
@@ -17,7 +18,7 @@ class Progress:
     seen: int = 0
     loss: float = 0.0
     correct: int = 0
-    history: list[Row] = field(default_factory=list)
+    history: History = field(default_factory=History)
     curve: list[list[float]] = field(default_factory=list)
     window: list[float] = field(default_factory=lambda: [0, 0.0, 0])  # of the curve's next point: images, loss, correct
     best: int = 0  # the epoch that did best on the images to validate on
@@ -50,3 +51,12 @@ class Progress:
 
 def _merit(row: Row) -> tuple[float, float]:
     return row["val_accuracy"], -row["val_loss"]
+
+
+def moments(total: int) -> list[int]:
+    """Return after how many of a training's steps it is looked back on: more often at first.
+
+    >>> moments(4690)
+    [0, 18, 36, 73, 146, 293, 586, 1172, 2345]
+    """
+    return sorted({0, *(total >> halving for halving in range(1, HALVINGS + 1))})

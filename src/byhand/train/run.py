@@ -4,6 +4,7 @@ run.json                 everything needed to repeat it
 log.jsonl                a line an epoch
 checkpoint.safetensors   where training stands: the model, the optimiser, the steps done
 model.safetensors        the finished model, for `bh.load` and `byhand predict`
+snapshots/               what a small model was on the way, more often at first: files like model.safetensors, for `byhand look`
 *.png                    pictures
 """
 
@@ -18,7 +19,11 @@ from typing import Any
 
 from byhand.errors import FileError
 from byhand.files import write_whole
-from byhand.nn import Model
+from byhand.nn import Model, file
+from byhand.train.history import Row
+from byhand.train.progress import moments
+
+SMALL = 250_000  # numbers of a model of which snapshots are kept
 
 
 class Run:
@@ -28,7 +33,9 @@ class Run:
         self.folder = Path(folder)
         self.checkpoint, self.model = self.folder / "checkpoint.safetensors", self.folder / "model.safetensors"
         self.made: Callable[[Model], Model] = lambda model: model  # what people get of the model that was trained
+        self.watched: Callable[[], None] = lambda: None  # what looks at the run after each epoch
         self._settings, self._log = self.folder / "run.json", self.folder / "log.jsonl"
+        self._next = 0  # the step of the next snapshot
 
     def __repr__(self) -> str:
         return f"<run {self.folder}, {'finished' if self.finished else 'not finished'}>"
@@ -75,10 +82,34 @@ class Run:
 
     def log(self, row: dict[str, Any]) -> None:
         """Add an epoch's row; rows of an epoch that is done again are replaced."""
-        rows = [old for old in self._read_log() if old["epoch"] < row["epoch"]]
+        rows = [old for old in self.rows() if old["epoch"] < row["epoch"]]
         write_whole(self._log, "".join(json.dumps(one) + "\n" for one in [*rows, row]).encode())
+        self.watched()
 
-    def _read_log(self) -> list[dict[str, Any]]:
+    def keep(self, model: Model, done: int, total: int, epochs: int) -> None:
+        """Keep a snapshot of a small model, where one of the moments of its training is there that has none yet."""
+        if done < self._next:
+            return
+        passed = [step for step in moments(total) if step <= done]
+        self._next = next((step for step in moments(total) if step > done), total + 1)
+        if any(step >= passed[-1] for step, _ in self.snapshots()) or done == total:
+            return
+        made = self.made(model)
+        if made.parameter_count + sum(value.size for value in vars(made.state).values()) > SMALL:
+            self._next = total + 1
+            return
+        folder = self.folder / "snapshots"
+        folder.mkdir(exist_ok=True)
+        notes = {"snapshot": {"step": done, "epoch": done / total * epochs}}
+        file.save(made, folder / f"step-{done:06d}.safetensors", notes=notes)
+
+    def snapshots(self) -> list[tuple[int, Path]]:
+        """Return the snapshots, oldest first: (steps done, file) each."""
+        found = sorted((self.folder / "snapshots").glob("step-*.safetensors"))
+        return [(int(path.stem[5:]), path) for path in found if path.stem[5:].isascii() and path.stem[5:].isdigit()]
+
+    def rows(self) -> list[Row]:
+        """Return the log: a row an epoch."""
         try:
             rows = [json.loads(line) for line in self._log.read_text().splitlines()] if self._log.exists() else []
         except (OSError, ValueError, RecursionError) as error:

@@ -32,8 +32,9 @@ from byhand.ops.op import Array
 from byhand.program import Program
 from byhand.shapes import integer, number
 from byhand.train import checkpoint
+from byhand.train.history import History, Row
 from byhand.train.optim import OPTIMIZERS, Optimizer, update
-from byhand.train.progress import Progress, Row
+from byhand.train.progress import Progress, moments
 from byhand.train.ranks import Ranks, world
 from byhand.train.run import Run
 from byhand.train.schedule import SCHEDULES, Constant, Schedule
@@ -103,7 +104,7 @@ class Trainer:
         self.ranks, self.sync_batchnorm = world() if ranks is None else ranks, bool(sync_batchnorm)
         self.steps = 0
         self.progress: Progress | None = None  # of a training that is not finished
-        self.history: list[Row] = []
+        self.history = History()
         self.best: dict[str, Array] = {}  # what the model was after the best epoch, by the images to validate on
         self.images_per_second = 0.0  # of the latest training, its steps alone
         self.waited = 0.0  # the part of the latest training's time that went by until its images were there
@@ -218,6 +219,8 @@ class Trainer:
         from byhand.train.display import Display  # noqa: PLC0415  (rich takes longer to import than all of byhand)
 
         state, saved = self.progress, time.monotonic()
+        if run is not None:
+            run.keep(self.model, state.done, self._total(state), state.epochs)
         with (
             stop_signals(quiet) as stop,
             Display(state.epochs, images, quiet=quiet) as display,
@@ -226,6 +229,8 @@ class Trainer:
             if self.shared is not None:
                 self.shared.asked = stop.is_set
             for row in steps:
+                if run is not None:
+                    run.keep(self.model, state.done, self._total(state), state.epochs)
                 stopped = stop.is_set() if self.shared is None else self.shared.stopped
                 if run is not None and (row is not None or stopped or time.monotonic() - saved > SAVE_EVERY):
                     self._check_parameters()
@@ -329,11 +334,12 @@ class Trainer:
             self.kept()[name][...] = value
 
     def _together(self, index: int, done: int, total: int, images: int) -> int:
-        """Return how many steps can be handed over at once: full batches of this epoch, up to the curve's next point."""
+        """Return how many steps can be handed over at once: full batches, up to the curve's next point or a snapshot."""
         if self.ranks.size > 1:
             return 1
         full, every = images // self.batch_size, max(1, total // CURVE_POINTS)
-        return max(1, min(self.program().room, full - index, every - done % every)) if index < full else 1
+        snapshot = next((step for step in moments(total) if step > done), total) - done
+        return max(1, min(self.program().room, full - index, every - done % every, snapshot)) if index < full else 1
 
     def _check_parameters(self) -> None:
         """Raise a DivergedError for parameters that are no numbers, before they take the place of good ones."""

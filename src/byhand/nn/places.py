@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from byhand.graph import Graph, Node, Tensor
-from byhand.nn import Model
+from byhand.nn.model import Model
 from byhand.ops.op import Array, Call, flat
 
 IMAGE = (0, 1, 2, 3)  # the order of axes (N, H, W, C)

@@ -1,0 +1,72 @@
+"""Every value of a forward pass, and how anything that is made of the logits changes with it: as the network predicts.
+
+`Model.trace` shows the pass of a training step, in which a batch norm looks at its batch; here it uses what it has learned.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from byhand.errors import ShapeError
+from byhand.graph import Node, Tensor
+from byhand.nn.model import Model
+from byhand.nn.places import from_images
+from byhand.ops import DEFAULT_HAND
+from byhand.ops.op import Array, Call
+
+
+def trace_gradients(model: Model, images: Any, grad_logits: Any, *, hand: str = DEFAULT_HAND) -> dict[str, Array]:
+    """Return what `model.trace(images)` does, and under `grad_<name>` the gradient of each value that depends on the images.
+
+    grad_logits: (N, classes), what the gradient by the logits is: a one for a class's own score, probabilities less the truth
+    for a loss. The nodes run in reverse; each op's own `backward` is asked for the gradient of its inputs once that of its
+    output is there, and a tensor that several nodes used gets the sum of what they send back.
+    Raises ShapeError where the gradient is not of the logits' shape.
+
+    >>> import byhand as bh
+    >>> model, image = bh.models.create("article"), np.zeros((1, 28, 28, 1), np.float32)
+    >>> found = trace_gradients(model, image, model.predict(image) - np.eye(10, dtype=np.float32)[[3]])
+    >>> found["grad_fc1"].sum().round(6), found["grad_images"].shape
+    (np.float32(0.0), (1, 28, 28, 1))
+    """
+    have = model.trace(images, hand=hand)
+    name, grad = model.logits.name, np.asarray(grad_logits, model.dtype)
+    if grad.shape != have[name].shape:
+        raise ShapeError(f"{model.name}: grad_logits has the shape {grad.shape}; expected {have[name].shape}")
+    graph = model.graph.up_to(model.logits)
+    calls, _ = graph.plan(len(grad), training=False)
+    wanted, found = from_images(graph), {name: grad}
+    for node in reversed(graph.nodes):
+        if node.output.name in found and node.output.name in wanted:
+            for name, part in _backward(node, calls[node.name], have, found[node.output.name], wanted, hand):
+                found[name] = found[name] + part if name in found else part
+    return have | {f"grad_{name}": value for name, value in found.items()}
+
+
+def _backward(
+    node: Node, call: Call, have: Mapping[str, Array], grad: Array, wanted: set[str], hand: str
+) -> list[tuple[str, Array]]:
+    """Return the gradient that a node sends back to each tensor that it read, given that of its output."""
+    op, sent = node.op, list[tuple[str, Array]]()
+
+    def values(value: Any) -> Any:
+        return tuple(map(values, value)) if isinstance(value, tuple) else value and have[value.name]
+
+    def room(value: Any) -> Any:  # a hand that takes a list writes all of it
+        if isinstance(value, tuple):
+            return tuple(_empty(one, have, sent) for one in value)
+        return None if value is None or value.name not in wanted else _empty(value, have, sent)
+
+    arguments = {name: values(value) for name, value in (node.inputs | node.outputs).items()}
+    arguments |= {f"grad_{name}": room(node.inputs[name]) for name in op.differentiable}
+    arguments[f"grad_{op.outputs[0]}"] = grad
+    with np.errstate(all="ignore"):
+        op.hand(hand).backward(*(arguments[name] for name in op.backward_arguments), **call.attributes)
+    return [(name, part) for name, part in sent if name in wanted]
+
+
+def _empty(tensor: Tensor, have: Mapping[str, Array], sent: list[tuple[str, Array]]) -> Array:
+    """Return an unwritten array like a tensor's, and note whose gradient it will be."""
+    sent.append((tensor.name, np.empty_like(have[tensor.name])))
+    return sent[-1][1]

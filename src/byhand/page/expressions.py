@@ -1,0 +1,297 @@
+"""An expression of a loops hand in JavaScript.
+
+What stands in an array's memory is reached by its strides, which a function takes from its arrays once, at its top:
+
+    x[n, p, q, c]       x$d[n * x$0 + p * x$1 + q * x$2 + c * x$3]
+    x[i]                x$d[flat(x, i)]          i: a place, as np.ndindex gives
+    x[*n, c]            x$d[lead(x, n, c)]
+"""
+
+import ast
+import json
+from collections.abc import Callable
+from math import isfinite
+from types import FunctionType, ModuleType
+from typing import Any
+
+from byhand.errors import ArgumentError
+from byhand.kernels.native import Native
+from byhand.ops.op import keywords, positional, written
+
+# functions of others' that the runtime has under their own names
+KNOWN = {"exp", "expm1", "log", "log1p", "sqrt", "erf", "tanh", "prod", "abs", "max", "min", "sum", "len", "range",
+         "enumerate", "zip", "divmod", "tuple", "list", "int", "float", "isnan", "product", "float64"}  # fmt: skip
+OPERATORS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
+COMPARISONS = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "===", ast.NotEq: "!==", ast.Is: "===",
+               ast.IsNot: "!=="}  # fmt: skip
+RESERVED = {"in", "function", "var", "let", "const", "new", "default", "switch", "case", "this", "delete", "void"}
+
+
+class Untranslatable(ArgumentError):
+    """A function holds what the page can't run."""
+
+
+def spelled(name: str) -> str:
+    """Return a name as JavaScript can have it."""
+    return f"{name}_" if name in RESERVED else name
+
+
+class Expressions:
+    """The expressions of one function.
+
+    add: translates a function that this one calls, and returns its name; translated: the names of those so far.
+    kinds: what each name holds, as far as its use needs it: an array, a place, a list, a number; used: by array of the
+    function's own, the axes whose strides are wanted, -1 for its memory alone.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        tree: ast.FunctionDef,
+        add: Callable[[Callable[..., Any], str], str],
+        translated: Any,
+    ) -> None:
+        self.function, self.tree, self.add, self.translated = written(function), tree, add, translated
+        names = positional(function)
+        self.kinds = dict.fromkeys(names, "any")
+        self.assigned = {
+            one.id for one in ast.walk(tree) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)
+        }
+        self.own: set[str] = set()  # arrays that stay what they were handed as
+        if tree.name.endswith("loops"):
+            arrays = {name for name in names if not name.startswith(("xs", "grad_xs"))}
+            self.kinds |= dict.fromkeys(arrays, "array")
+            self.own = arrays - self.assigned
+        self.locals = {*names, *keywords(function), *self.assigned}
+        self.used: dict[str, set[int]] = {}
+
+    def refuse(self, node: ast.AST) -> Untranslatable:
+        """Return the error that tells what the page can't run."""
+        return Untranslatable(f"{self.tree.name} can't run in a page: it holds {ast.unparse(node)!r}")
+
+    def value(self, node: ast.expr) -> str:
+        """Return an expression in JavaScript."""
+        method = getattr(self, f"_{type(node).__name__}", None)
+        if method is None:
+            raise self.refuse(node)
+        return str(method(node))
+
+    # names ------------------------------------------------------------------------------------------------------------
+
+    def _Constant(self, node: ast.Constant) -> str:
+        if node.value is None or isinstance(node.value, (bool, int, float, str)):
+            return json.dumps(node.value)
+        raise self.refuse(node)
+
+    def _Name(self, node: ast.Name) -> str:
+        return spelled(node.id) if node.id in self.locals else self._outside(node.id, node)
+
+    def _outside(self, name: str, node: ast.AST) -> str:
+        """Return what a name stands for that is not the function's own."""
+        cells = dict(zip(self.function.__code__.co_freevars, self.function.__closure__ or ()))
+        if name in cells:
+            return self._constant(cells[name].cell_contents, name, node)
+        if name in self.function.__globals__:
+            return self._constant(self.function.__globals__[name], name, node)
+        if name in KNOWN:
+            return f"py.{name}"
+        raise self.refuse(node)
+
+    def _constant(self, value: Any, name: str, node: ast.AST) -> str:
+        """Return a number, a function, or several of them, as JavaScript."""
+        if isinstance(value, (bool, int, float)):
+            return json.dumps(value) if isfinite(value) else f"({value})".replace("inf", "Infinity")
+        if isinstance(value, tuple) and hasattr(value, "_fields"):
+            parts = {key: getattr(value, key) for key in value._fields if key != "kernels"}
+            return f"{{{', '.join(f'{key}: {self._constant(one, key, node)}' for key, one in parts.items())}}}"
+        if isinstance(value, (tuple, list)):
+            return f"[{', '.join(self._constant(one, name, node) for one in value)}]"
+        value = value.function if isinstance(value, Native) else value
+        known = getattr(value, "__name__", "")
+        if known in KNOWN and not (isinstance(value, FunctionType) and value.__module__.startswith("byhand.ops")):
+            return f"py.{known}"
+        if isinstance(written(value), FunctionType):
+            return self.add(value, spelled(written(value).__name__.lstrip("_")))
+        raise self.refuse(node)
+
+    def _Attribute(self, node: ast.Attribute) -> str:
+        if isinstance(node.value, ast.Name) and node.value.id not in self.locals:
+            module = self.function.__globals__.get(node.value.id)
+            if isinstance(module, ModuleType):
+                if node.attr == "inf":
+                    return "Infinity"
+                if node.attr in KNOWN:
+                    return f"py.{node.attr}"
+                raise self.refuse(node)
+        value = self.value(node.value)
+        return f"{value}.d" if node.attr == "flat" else f"{value}.{node.attr}"
+
+    # arrays -----------------------------------------------------------------------------------------------------------
+
+    def memory(self, array: ast.expr) -> str:
+        """Return the numbers of an array."""
+        if isinstance(array, ast.Name) and array.id in self.own:
+            self.used.setdefault(array.id, set()).add(-1)
+            return f"{spelled(array.id)}$d"
+        return f"{self.value(array)}.d"
+
+    def _stride(self, array: ast.expr, axis: int) -> str:
+        if isinstance(array, ast.Name) and array.id in self.own:
+            self.used.setdefault(array.id, set()).add(axis)
+            return f"{spelled(array.id)}${axis}"
+        return f"{self.value(array)}.s[{axis}]"
+
+    def place(self, array: ast.expr, index: ast.expr) -> str:
+        """Return where in an array's memory an index stands."""
+        name = self.value(array)
+        if isinstance(index, ast.Tuple) and not index.elts:
+            return "0"
+        if isinstance(index, ast.Tuple) and not any(isinstance(one, (ast.Starred, ast.Slice)) for one in index.elts):
+            parts = (f"{self.value(one)} * {self._stride(array, axis)}" for axis, one in enumerate(index.elts))
+            return " + ".join(parts)
+        if isinstance(index, ast.Tuple):
+            first, *rest = index.elts
+            if isinstance(first, ast.Starred) and not any(isinstance(one, ast.Starred) for one in rest):
+                tail = "".join(f", {self.value(one)}" for one in rest)
+                return f"lead({name}, {self.value(first.value)}{tail})"
+            return f"flat({name}, {self._Tuple(index)})"
+        if isinstance(index, ast.Name) and self.kinds.get(index.id) == "number":
+            return f"{self.value(index)} * {self._stride(array, 0)}"
+        return f"flat({name}, {self.value(index)})"
+
+    def _Subscript(self, node: ast.Subscript) -> str:
+        if isinstance(node.slice, ast.Slice):
+            if node.slice.step is not None:
+                raise self.refuse(node)
+            ends = [self.value(one) if one else "undefined" for one in (node.slice.lower, node.slice.upper)]
+            return f"tuple({self.value(node.value)}).slice({', '.join(ends)})"
+        if isinstance(node.value, ast.Name):
+            kind = self.kinds.get(node.value.id)
+            if kind == "array":
+                return f"{self.memory(node.value)}[{self.place(node.value, node.slice)}]"
+            if kind in ("any", "place", "tuple"):
+                index = self._Tuple(node.slice) if isinstance(node.slice, ast.Tuple) else self.value(node.slice)
+                return f"get({self.value(node.value)}, {index})"
+        value, index = self.value(node.value), self.value(node.slice)
+        return f"{value}.at({index})" if index.startswith("-") else f"{value}[{index}]"
+
+    # what is made of them ---------------------------------------------------------------------------------------------
+
+    def _Tuple(self, node: ast.Tuple | ast.List) -> str:
+        return f"[{', '.join(self._spread(node.elts))}]"
+
+    _List = _Tuple
+
+    def _spread(self, nodes: list[ast.expr]) -> list[str]:
+        return [
+            f"...tuple({self.value(one.value)})" if isinstance(one, ast.Starred) else self.value(one) for one in nodes
+        ]
+
+    def _BinOp(self, node: ast.BinOp) -> str:
+        left, right = self.value(node.left), self.value(node.right)
+        if isinstance(node.op, ast.FloorDiv):
+            return f"Math.floor({left} / {right})"
+        if isinstance(node.op, ast.Mod):
+            return f"py.mod({left}, {right})"
+        if isinstance(node.op, ast.Pow):
+            return f"({left}) ** ({right})"
+        if isinstance(node.left, ast.List) and isinstance(node.op, ast.Mult):
+            return f"py.repeat({left}, {right})"
+        listed = (ast.List, ast.ListComp, ast.Tuple)
+        if isinstance(node.op, ast.Add) and (isinstance(node.left, listed) or isinstance(node.right, listed)):
+            return f"[...tuple({left}), ...tuple({right})]"
+        if type(node.op) not in OPERATORS:
+            raise self.refuse(node)
+        return f"({left} {OPERATORS[type(node.op)]} {right})"
+
+    def _UnaryOp(self, node: ast.UnaryOp) -> str:
+        sign = {ast.USub: "-", ast.UAdd: "+", ast.Not: "!"}.get(type(node.op))
+        if sign is None:
+            raise self.refuse(node)
+        operand = self.value(node.operand)
+        return f"-{operand}" if sign == "-" and isinstance(node.operand, ast.Constant) else f"{sign}({operand})"
+
+    def _BoolOp(self, node: ast.BoolOp) -> str:
+        sign = " && " if isinstance(node.op, ast.And) else " || "
+        return f"({sign.join(map(self.value, node.values))})"
+
+    def _Compare(self, node: ast.Compare) -> str:
+        ends, parts = [node.left, *node.comparators], []
+        for left, operator, right in zip(ends, node.ops, ends[1:]):
+            if isinstance(operator, (ast.In, ast.NotIn)):
+                absent = "!" * isinstance(operator, ast.NotIn)
+                parts.append(f"{absent}py.has({self.value(right)}, {self.value(left)})")
+            elif type(operator) in COMPARISONS:
+                parts.append(f"{self.value(left)} {COMPARISONS[type(operator)]} {self.value(right)}")
+            else:
+                raise self.refuse(node)
+        return f"({' && '.join(parts)})"
+
+    def _IfExp(self, node: ast.IfExp) -> str:
+        return f"({self.value(node.test)} ? {self.value(node.body)} : {self.value(node.orelse)})"
+
+    def _Yield(self, node: ast.Yield) -> str:
+        return f"yield {self.value(node.value) if node.value else ''}"
+
+    def _GeneratorExp(self, node: ast.GeneratorExp | ast.ListComp) -> str:
+        """Return a list, made by a function that loops."""
+        outer = self.kinds, self.locals
+        self.kinds, self.locals = dict(self.kinds), set(self.locals)  # of its own
+        heads, tests = [], []
+        for one in node.generators:
+            self.locals |= {name.id for name in ast.walk(one.target) if isinstance(name, ast.Name)}
+            places = self.places(one.iter)
+            if places is not None and isinstance(one.target, ast.Name):
+                self.kinds[one.target.id] = "place"
+                name = spelled(one.target.id)
+                heads.append(f"for (const {name} = new Place({places[0]}); {name}.n < {name}.end; {name}.n++)")
+            else:
+                source = f"each({places[0]})" if places is not None else self.value(one.iter)
+                self.kinds |= {part.id: "any" for part in ast.walk(one.target) if isinstance(part, ast.Name)}
+                heads.append(f"for (const {self.targets(one.target)} of {source})")
+            tests += [f"if ({self.value(test)})" for test in one.ifs]
+        made = f"$l.push({self.value(node.elt)})"
+        self.kinds, self.locals = outer
+        return f"(() => {{ const $l = []; {' '.join([*heads, *tests])} {made}; return $l; }})()"
+
+    _ListComp = _GeneratorExp
+
+    def targets(self, node: ast.expr) -> str:
+        """Return names that something is taken apart into."""
+        if isinstance(node, ast.Name):
+            return spelled(node.id)
+        if isinstance(node, ast.Tuple) and all(isinstance(one, (ast.Name, ast.Tuple)) for one in node.elts):
+            return f"[{', '.join(map(self.targets, node.elts))}]"
+        raise self.refuse(node)
+
+    def places(self, node: ast.expr) -> tuple[str, str | None] | None:
+        """Return the shape over whose places np.ndindex goes, and the array that has it, where it is one's."""
+        if not (isinstance(node, ast.Call) and ast.unparse(node.func) == "np.ndindex"):
+            return None
+        arguments = node.args
+        if len(arguments) == 1 and not isinstance(arguments[0], ast.Starred):
+            one = arguments[0]
+            array = isinstance(one, ast.Attribute) and one.attr == "shape" and isinstance(one.value, ast.Name)
+            return f"shape({self.value(one)})", spelled(one.value.id) if array else None  # type: ignore[attr-defined]
+        if len(arguments) == 1 and isinstance(arguments[0], ast.Starred):
+            return f"shape({self.value(arguments[0].value)})", None
+        return f"[{', '.join(map(self.value, arguments))}]", None
+
+    def _Call(self, node: ast.Call) -> str:
+        return self.call(node)
+
+    def call(self, node: ast.Call, told: bool = False) -> str:
+        """Return a call; told: one that stands by itself writes arrays, and is told in its turn."""
+        if isinstance(node.func, ast.Attribute) and node.func.attr == "append":
+            return f"{self.value(node.func.value)}.push({self.value(node.args[0])})"
+        name = self.value(node.func)
+        if name in ("py.max", "py.min", "py.sum") and len(node.args) == 1:
+            one = node.args[0]
+            if isinstance(one, ast.Subscript) and self.kinds.get(getattr(one.value, "id", "")) == "array":
+                return f"{name}(row({self.value(one.value)}, {self.value(one.slice)}))"
+        arguments = self._spread(node.args)
+        if node.keywords:
+            arguments.append(f"{{{', '.join(f'{one.arg}: {self.value(one.value)}' for one in node.keywords)}}}")
+        if told and name in self.translated:
+            return f"{name}$told($t, {', '.join(arguments)})"
+        return f"{name}({', '.join(arguments)})"

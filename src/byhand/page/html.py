@@ -1,0 +1,242 @@
+"""The page itself: one HTML file from a network, its images and its training; nothing is fetched, nothing foreign runs."""
+
+import base64
+import hashlib
+import io
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from html import escape
+from importlib.metadata import version
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from byhand.errors import ArgumentError
+from byhand.nn import Model
+from byhand.nn.places import chosen_layer
+from byhand.ops.op import Array
+from byhand.page.network import facts_of, ops_of, places_of, rows_of, spec_of
+from byhand.page.record import recorded
+from byhand.page.snapshot import Snapshot, encoded, moment, numbers_of
+from byhand.page.translate import Script, hands
+
+TESTS = 1000  # images that surgery is judged by
+PIXELS = 4_000_000  # bytes of all images in the page, before PNG
+EXACT = 1_000_000  # numbers up to which a network is in the page as it is; of larger ones as float16
+LOOKED, ANSWERED = (
+    (100_000_000, 3_000_000),
+    (600_000_000, 8_000_000),
+)  # multiply-adds and numbers that a page computes with
+RECORDED = 6  # images of a network that computes nothing itself
+GENERATOR = "byhand look"  # by which its own files are known again
+
+
+@dataclass
+class Look:
+    """What a page shows.
+
+    images: (N, H, W, C) uint8, the reader's own; tests, labels: images that the network was not trained on, and their classes,
+    as many of the first 1,000 as a page holds; snapshots: moments of the training; history, curve: as `Trainer.fit` leaves
+    them. classifier: an answer comes first, and larger networks compute too; live: training goes on; untrained: has random
+    weights.
+    """
+
+    model: Model
+    title: str = ""
+    images: Array | None = None
+    tests: Array | None = None
+    labels: Array | None = None
+    snapshots: Sequence[Snapshot] = ()
+    history: Sequence[Mapping[str, Any]] = ()
+    curve: Sequence[Sequence[float]] = ()
+    classifier: bool = False
+    live: bool = False
+    untrained: bool = False
+    notes: list[str] = field(default_factory=list)
+
+
+def document(look: Look) -> bytes:
+    """Return the page.
+
+    Raises ArgumentError for a network that has no classes or takes no pictures, and for a classifier that is too large for a
+    page to compute.
+
+    >>> import byhand as bh
+    >>> page = document(Look(bh.models.create("article"), tests=bh.data.load("mnist")[1].images[:10]))
+    >>> page[:15], b"<script src" in page, len(page) < 500_000
+    (b'<!doctype html>', False, True)
+    """
+    model = look.model
+    if not model.classes:
+        raise ArgumentError(f"{model.name} has no classes: a page shows networks that tell some; see `byhand trace`")
+    if len(model.input_shape) != 3 or model.input_shape[2] not in (1, 3):
+        raise ArgumentError(
+            f"{model.name} takes {model.input_shape}; a page shows networks of pictures, grey or colour"
+        )
+    script, found, refused = hands(sorted(ops_of(model)))
+    rows = rows_of(model)
+    facts = facts_of(model, rows)
+    most = ANSWERED if look.classifier else LOOKED
+    where, numbers = numbers_of(model)
+    computes = not refused and facts["macs"] <= most[0] and numbers.size <= most[1]
+    if look.classifier and not computes:
+        why = next(iter(refused.values()), f"it has {facts['macs']:,} multiply-adds and {numbers.size:,} numbers")
+        raise ArgumentError(f"{model.name} can't run in a page: {why}; --onnx writes it for other programs")
+    samples, tests, labels = _samples(look, computes)
+    cam = chosen_layer(model)
+    data: dict[str, Any] = {
+        "title": look.title or model.name, "facts": facts, "rows": rows, "places": places_of(model),
+        "classes": list(model.classes), "scale": {"mean": model.mean, "std": model.std}, "crop": model.crop or 1.0,
+        "ink": model.crop is None and model.input_shape == (28, 28, 1), "samples": samples, "cam": cam,
+        "snapshots": [], "end": None, "history": [dict(row) for row in look.history], "curve": [list(p) for p in look.curve],
+        "live": look.live, "untrained": look.untrained, "sources": script.sources, "half": False,
+    }  # fmt: skip
+    if computes:
+        half = numbers.size > EXACT
+        data |= {"spec": spec_of(model, found) | {"numbers": where}, "half": half}
+        data["numbers"] = encoded(numbers, np.float16 if half else np.float32)
+        same = [one for one in look.snapshots if numbers_of(one.model)[0] == where]
+        data["snapshots"] = [moment(one, tests, labels) for one in same]
+        epochs = look.history[-1]["epoch"] if look.history else 0
+        data["end"] = moment(Snapshot(0, epochs, model), tests, labels, numbers=False)
+    else:
+        script = Script()
+        data["spec"], data["recorded"] = recorded(model, _images(look)[:RECORDED], cam)
+        data["sources"] = {}
+    return _assemble(data, script, look.classifier)
+
+
+def _images(look: Look) -> Array:
+    """Return the images that a page shows: the reader's own first."""
+    parts = [one for one in (look.images, look.tests) if one is not None and len(one)]
+    return np.concatenate(parts or [pattern(look.model.input_shape)[None]])
+
+
+def pattern(shape: tuple[int, ...]) -> Array:
+    """Return an image of rings (H, W, C) uint8, for where there is no picture.
+
+    >>> pattern((5, 5, 1)).ravel()[:6]
+    array([ 19, 233, 137, 233,  19, 233], dtype=uint8)
+    """
+    height, width, channels = shape
+    y, x = np.mgrid[:height, :width]
+    square = ((y - (height - 1) / 2) ** 2 + (x - (width - 1) / 2) ** 2)[..., None]
+    return (127.5 + 110 * np.cos(square * 12 / (height + width) + 2 * np.arange(channels))).astype(np.uint8)  # type: ignore[no-any-return]
+
+
+def _samples(look: Look, computes: bool) -> tuple[dict[str, Any], Array, Array]:
+    """Return the images as the page gets them, and those among them that it is judged by, with their labels."""
+    images, own = _images(look), 0 if look.images is None else len(look.images)
+    labelled = look.tests is not None and look.labels is not None and computes
+    count = (
+        min(len(images), own + TESTS, max(own + 1, PIXELS // images[0].size))
+        if computes
+        else min(len(images), RECORDED)
+    )
+    shown = images[:count]
+    labels: list[int | None] = [None] * count
+    if look.labels is not None:
+        labels[own:] = [int(one) for one in look.labels[: count - own]]
+    columns = max(1, min(count, 8192 // images.shape[2], 40))
+    samples = {
+        "png": _png(shown, columns), "count": count, "shape": list(images.shape[1:]), "labels": labels,
+        "first": own, "tested": labelled and count > own,
+    }  # fmt: skip
+    tests = shown[own:] if samples["tested"] else shown[:0]
+    return samples, tests, np.array([one for one in labels[own:] if one is not None][: len(tests)])
+
+
+def _png(images: Array, columns: int) -> str:
+    """Return images as one picture, `columns` of them side by side, in base64."""
+    count, height, width, channels = images.shape
+    rows = -(-count // columns)
+    sheet = np.zeros((rows * columns, height, width, channels), np.uint8)
+    sheet[:count] = images
+    whole = (
+        sheet.reshape(rows, columns, height, width, channels)
+        .swapaxes(1, 2)
+        .reshape(rows * height, columns * width, channels)
+    )
+    buffer = io.BytesIO()
+    Image.fromarray(whole[..., 0] if channels == 1 else whole).save(buffer, "PNG", optimize=True)
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+# one file -------------------------------------------------------------------------------------------------------------
+
+
+def _assemble(data: Mapping[str, Any], script: Script, classifier: bool) -> bytes:
+    style = _read("style.css")
+    code = f"\n{bundle(script)}\n"
+    parts = {
+        "policy": _policy(code, style), "title": escape(str(data["title"])), "style": style, "script": code,
+        "data": _json(data), "version": version("byhand"), "generator": GENERATOR,
+        "classifier": _read("classifier.html") if classifier else "",
+    }  # fmt: skip
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _read("page.html")).encode()
+
+
+def _policy(code: str, style: str) -> str:
+    """Return what the page may do: run its own script, use its own style, show pictures that it holds."""
+    script, look = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (code, style))
+    rules = {
+        "default-src": "'none'", "script-src": f"'sha256-{script}'", "style-src": f"'sha256-{look}'",
+        "img-src": "data: blob:", "base-uri": "'none'", "form-action": "'none'",
+    }  # fmt: skip
+    return "; ".join(f"{name} {value}" for name, value in rules.items())
+
+
+def _json(data: Mapping[str, Any]) -> str:
+    """Return data as JSON in which nothing ends a script or begins a comment."""
+
+    def plain(value: Any) -> Any:
+        return value.tolist() if hasattr(value, "tolist") else str(value)
+
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), default=plain)
+    return re.sub(r"[<\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+@cache
+def _read(name: str) -> str:
+    return files("byhand.page").joinpath("web", name).read_text(encoding="utf-8")
+
+
+IMPORT = re.compile(r"^import (\{.*?\}) from '\./([\w.]+)';$", re.MULTILINE | re.DOTALL)
+EXPORT = re.compile(r"^export (?=(?:async )?(?:const|class|function\*?) (\w+))", re.MULTILINE)
+
+
+def bundle(script: Script, last: str = "app.js") -> str:
+    """Return a module and all that it imports as one script: each in a scope of its own, after those that it imports.
+
+    `hands.js` is the translated loops.
+    """
+    order = dict[str, str]()
+
+    def add(name: str) -> None:
+        if name in order:
+            return
+        text = _hands(script) if name == "hands.js" else _read(name)
+        for _, other in IMPORT.findall(text):
+            add(other)
+        order[name] = _scope(name.removesuffix(".js"), text)
+
+    add(last)
+    return "\n".join(order.values())
+
+
+def _hands(script: Script) -> str:
+    runtime = ", ".join(EXPORT.findall(_read("runtime.js")))
+    names = ", ".join(name for one in script.functions for name in (one, f"{one}$told"))
+    return f"import {{ {runtime} }} from './runtime.js';\n{script}\nexport const hands = {{ {names} }};\n"
+
+
+def _scope(name: str, text: str) -> str:
+    """Return a module as a function that is called once, with what it exports as its result."""
+    exported = ", ".join(EXPORT.findall(text))
+    text = EXPORT.sub("", IMPORT.sub(lambda found: f"const {found[1]} = ${found[2].removesuffix('.js')};", text))
+    return f"const ${name} = (() => {{\n{text}return {{ {exported} }};\n}})();\n"

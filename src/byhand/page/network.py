@@ -1,0 +1,115 @@
+"""A network as the page gets it: its nodes in order, what each reads and writes, and what a reader wants to know of each."""
+
+from collections.abc import Mapping
+from math import isinf, prod
+from typing import Any
+
+from byhand.graph import Graph, Node, Tensor
+from byhand.nn import Model
+from byhand.nn.places import from_images, with_maps
+from byhand.ops.op import Call
+from byhand.page.translate import Pair
+
+DROPPED = ("dropout",)  # does nothing once a network has learned
+
+
+def ops_of(model: Model) -> set[str]:
+    """Return the names of the ops that a network's answer and its loss need."""
+    return {node.op.name for node in with_loss(model).nodes} - {*DROPPED}
+
+
+def with_loss(model: Model) -> Graph:
+    """Return the graph up to the logits, and the loss after them."""
+    return model.graph.up_to(model.logits).with_loss(model.logits, 0.0)
+
+
+def spec_of(model: Model, found: Mapping[str, Pair]) -> dict[str, Any]:
+    """Return the nodes of a network for one image; found: the translated hands of every op of them."""
+    graph = with_loss(model)
+    calls, shapes = graph.plan(1, training=False)
+    alias = dict[str, str]()
+    nodes = []
+    for node in graph.nodes:
+        if node.op.name in DROPPED:
+            source = node.inputs["x"].name
+            alias[node.output.name] = alias.get(source, source)
+        else:
+            nodes.append(_node(node, calls[node.name], found[node.op.name], alias))
+    kept = {t.name for t in graph.tensors.values() if t.kind in ("parameter", "state")}
+    wanted = {*from_images(graph), *(t.name for t in graph.of_kind("parameter"))} - {*alias}
+    assert graph.input is not None
+    return {
+        "input": graph.input.name, "logits": alias.get(model.logits.name, model.logits.name),
+        "nodes": nodes[:-1], "loss": nodes[-1], "wanted": sorted(wanted),
+        "values": {name: list(shape) for name, shape in shapes.items() if name not in kept and name not in alias},
+    }  # fmt: skip
+
+
+def _node(node: Node, call: Call, hands: Pair, alias: Mapping[str, str]) -> dict[str, Any]:
+    tensors = {**node.inputs, **node.outputs}
+
+    def named(key: str) -> Any:
+        value = tensors.get(key.removeprefix("grad_"))
+        if isinstance(value, tuple):
+            return [alias.get(one.name, one.name) for one in value]
+        return None if value is None else alias.get(value.name, value.name)
+
+    return {
+        "name": node.name, "op": node.op.name, "output": node.output.name, "result": node.op.outputs[0],
+        "forward": hands[0], "backward": hands[1],
+        "attributes": {key: _finite(value) for key, value in call.attributes.items()},
+        "reads": [named(key) for key in node.op.forward_arguments],
+        "sends": [[key, named(key)] for key in node.op.backward_arguments],
+    }  # fmt: skip
+
+
+def _finite(value: Any) -> Any:
+    """Return an attribute as JSON can have it: infinity by its name."""
+    if isinstance(value, (tuple, list)):
+        return [_finite(one) for one in value]
+    return str(float(value)) if isinstance(value, float) and isinf(value) else value
+
+
+def rows_of(model: Model) -> dict[str, Any]:
+    """Return by node what its column tells: output shape, window, multiply-adds, and how many pixels it sees (down, across).
+
+    >>> import byhand as bh
+    >>> rows_of(bh.models.create("article"))["conv1"]
+    {'shape': [26, 26, 8], 'window': [3, 3], 'macs': 45968, 'field': [3, 3]}
+    """
+    graph = model.graph.up_to(model.logits)
+    calls, _ = graph.plan(1, training=False)
+    seen = {row.layer: row.receptive_field for row in model.summary().rows}
+    found = {}
+    for node in graph.nodes:
+        call, field = calls[node.name], seen[node.name]
+        found[node.name] = {
+            "shape": list(node.output.shape[1:]), "window": call.window and list(call.window.kernel), "macs": call.flops // 2,
+            "field": list(field) if isinstance(field, tuple) else [field, field],
+        }  # fmt: skip
+    return found
+
+
+def places_of(model: Model) -> dict[str, Any]:
+    """Return by tensor where the numbers of its maps lie on the image: (start, step) down and across."""
+    maps = with_maps(model.graph.up_to(model.logits))
+    return {name: {"down": list(place.down), "across": list(place.across)} for name, place in maps.items()}
+
+
+def facts_of(model: Model, rows: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the header tells: layers with weights, parameters, multiply-adds, the receptive field of the last maps."""
+    nodes = model.graph.up_to(model.logits).nodes
+    weights = {
+        t.name: t for node in nodes for key, t in node.inputs.items() if key not in node.op.state and _learned(t)
+    }
+    maps = [row["field"] for row in rows.values() if len(row["shape"]) == 3 and prod(row["shape"][:2]) > 1]
+    down, across = maps[-1] if maps else model.input_shape[:2]
+    return {
+        "parameters": sum(prod(t.shape) for t in weights.values()), "macs": model.summary().flops // 2,
+        "layers": sum("weight" in node.inputs for node in nodes), "field": f"{down} × {across}",
+    }  # fmt: skip
+
+
+def _learned(tensor: Any) -> bool:
+    """Tell whether a tensor was learned, by this network or, frozen, by the one that it came from."""
+    return isinstance(tensor, Tensor) and tensor.kind in ("parameter", "state")

@@ -1,0 +1,70 @@
+"""What Python records of a network too large for the page: values and gradients of each layer's most active channels."""
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from byhand.nn import Model
+from byhand.nn.gradients import trace_gradients
+from byhand.ops import softmax
+from byhand.ops.op import Array
+from byhand.page.snapshot import encoded
+
+CHANNELS = 12  # of a layer, those whose numbers are largest
+NUMBERS = 10_000  # of what is no image: more are not recorded
+
+
+def recorded(model: Model, images: Array, cam: str | None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return the network as the page gets it, and for each image (H, W, C) its values, its gradients and its Grad-CAM.
+
+    cam: the layer whose maps Grad-CAM weighs. The gradient is of the loss against the class that the network says.
+    """
+    graph = model.graph.up_to(model.logits)
+    assert graph.input is not None
+    names = [node.output.name for node in graph.nodes]
+    traces, cams = [], []
+    for image in images:
+        logits = model.logits_of(image[None])
+        truth = np.eye(logits.shape[1], dtype=logits.dtype)[logits.argmax(1)]
+        traces.append(trace_gradients(model, image[None], softmax(logits) - truth))
+        if cam is not None:
+            found = trace_gradients(model, image[None], truth)
+            weights = found[f"grad_{cam}"][0].mean((0, 1))
+            cams.append(encoded(np.maximum(found[cam][0] @ weights, 0), np.float16))
+    kept = {name: spec for name in names if (spec := _kept([trace[name] for trace in traces])) is not None}
+
+    def some(trace: dict[str, Array], prefix: str) -> dict[str, str]:
+        return {
+            name: encoded(_take(trace[prefix + name], spec["kept"]), np.float16)
+            for name, spec in kept.items()
+            if prefix + name in trace and name != model.logits.name
+        }
+
+    nodes = [{"name": node.name, "op": node.op.name, "output": node.output.name, "reads": []} for node in graph.nodes]
+    spec = {"input": graph.input.name, "logits": model.logits.name, "classes": len(model.classes), "kept": kept}
+    spec["nodes"] = [node for node in nodes if node["output"] in kept]
+    images_of = [
+        {
+            "values": some(trace, ""),
+            "grads": some(trace, "grad_"),
+            "logits": encoded(trace[model.logits.name], np.float32),
+        }
+        | ({"cam": cams[k]} if cams else {})
+        for k, trace in enumerate(traces)
+    ]
+    return spec, images_of
+
+
+def _kept(values: list[Array]) -> dict[str, Any] | None:
+    """Return which channels of a layer are kept, and the shape that is left; None for what is not recorded."""
+    shape = values[0].shape
+    if len(shape) != 4 or prod(shape[1:3]) == 1:
+        return {"shape": list(shape), "kept": None} if prod(shape) <= NUMBERS else None
+    power = sum(np.abs(value.astype(np.float32)).mean((0, 1, 2)) for value in values)
+    channels = np.sort(np.argsort(-np.nan_to_num(power), kind="stable")[:CHANNELS]).tolist()
+    return {"shape": [*shape[:3], len(channels)], "kept": channels}
+
+
+def _take(value: Array, channels: list[int] | None) -> Array:
+    return value if channels is None else value[..., channels]

@@ -1,0 +1,51 @@
+"""A network at a moment of its training, as the page shows it."""
+
+import base64
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from byhand.nn import Model
+from byhand.ops.op import Array
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A network at a moment of its training: after so many steps, so many epochs."""
+
+    step: int
+    epoch: float
+    model: Model
+
+
+def encoded(array: Array, dtype: Any) -> str:
+    """Return an array as base64 of a little-endian type."""
+    with np.errstate(over="ignore"):  # what float16 can't hold is infinite there
+        return base64.b64encode(np.ascontiguousarray(array, np.dtype(dtype).newbyteorder("<")).tobytes()).decode()
+
+
+def numbers_of(model: Model) -> tuple[dict[str, Any], Array]:
+    """Return where each parameter and state lies, and all of them in one array.
+
+    >>> import byhand as bh
+    >>> where, numbers = numbers_of(bh.models.create("article"))
+    >>> where["conv1_weight"], numbers.shape
+    ({'shape': [3, 3, 1, 8], 'at': 0}, (13602,))
+    """
+    where, parts, at = {}, list[Array](), 0
+    for name, value in {**model.parameters, **vars(model.state)}.items():
+        if value.dtype.kind == "f":
+            where[name] = {"shape": list(value.shape), "at": at}
+            parts.append(np.asarray(value, np.float32).ravel())
+            at += value.size
+    return where, np.concatenate([np.zeros(0, np.float32), *parts])
+
+
+def moment(snapshot: Snapshot, tests: Array, labels: Array, numbers: bool = True) -> dict[str, Any]:
+    """Return a snapshot as the page gets it: what it says of the test images, and its numbers in float16."""
+    found: dict[str, Any] = {"step": snapshot.step, "epoch": snapshot.epoch}
+    if len(tests):
+        said = snapshot.model.logits_of(tests).argmax(1)
+        found |= {"said": encoded(said, np.uint16), "accuracy": float((said == labels).mean())}
+    return found | ({"numbers": encoded(numbers_of(snapshot.model)[1], np.float16)} if numbers else {})

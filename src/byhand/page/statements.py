@@ -1,0 +1,267 @@
+"""A loops hand in JavaScript, statement by statement.
+
+A function is written once to compute, and once more to tell: then `$t` hears of every round of a loop, and of what each
+assignment read and made.
+"""
+
+import ast
+import json
+from collections.abc import Callable
+from typing import Any
+
+from byhand.ops.op import keywords, positional
+from byhand.page.expressions import OPERATORS, Expressions, spelled
+
+
+def loads(statement: ast.Assign | ast.AugAssign, known: set[str]) -> list[tuple[ast.expr, bool]]:
+    """Return what a statement reads, from left to right, and whether it is read only under a condition."""
+    found: list[tuple[ast.expr, bool]] = []
+
+    def walk(node: ast.AST, maybe: bool) -> None:
+        if isinstance(node, (ast.GeneratorExp, ast.ListComp, ast.Lambda)):
+            return  # has names of its own
+        if isinstance(node, ast.Subscript) or (isinstance(node, ast.Name) and node.id in known):
+            found.append((node, maybe))
+            return
+        if isinstance(node, ast.Call):
+            for argument in node.args:
+                walk(argument, maybe)
+            return
+        for child in ast.iter_child_nodes(node):
+            walk(child, maybe or isinstance(node, (ast.IfExp, ast.BoolOp)))
+
+    walk(statement.value, False)
+    return sorted(found, key=lambda one: (one[0].lineno, one[0].col_offset))
+
+
+class Statements:
+    """The statements of one function, on their way to JavaScript."""
+
+    def __init__(self, expressions: Expressions, told: bool) -> None:
+        self.of, self.told = expressions, told
+        self.lines: list[str] = []
+        self.depth, self.made = 1, 0
+
+    def whole(self, name: str) -> str:
+        """Return the function."""
+        of = self.of
+        for statement in of.tree.body:
+            if not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)):  # its docstring
+                self.statement(statement)
+        star = "*" if any(isinstance(one, ast.Yield) for one in ast.walk(of.tree)) else ""
+        plain, named = positional(of.function), keywords(of.function)
+        arguments = [*(["$t"] if self.told else []), *map(spelled, plain)]
+        arguments += [f"{{{', '.join(map(spelled, named))}}}"] if named else []
+        declared = sorted(of.assigned - {*plain, *named})
+        heads = [f"  let {', '.join(map(spelled, declared))};"] if declared else []
+        for array, axes in of.used.items():
+            x = spelled(array)
+            parts = [
+                f"{x}$d = {x} && {x}.d" if axis < 0 else f"{x}${axis} = {x} && {x}.s[{axis}]" for axis in sorted(axes)
+            ]
+            heads.append(f"  const {', '.join(parts)};")
+        return "\n".join([f"function{star} {name}({', '.join(arguments)}) {{", *heads, *self.lines, "}"])
+
+    def emit(self, line: str) -> None:
+        """Add a line."""
+        self.lines.append("  " * self.depth + line)
+
+    def fresh(self) -> str:
+        """Return a name that is not taken."""
+        self.made += 1
+        return f"$p{self.made}"
+
+    def statement(self, node: ast.stmt) -> None:
+        """Translate one statement."""
+        value = self.of.value
+        if isinstance(node, ast.For):
+            self._loop(node)
+        elif isinstance(node, ast.If):
+            self.emit(f"if ({value(node.test)}) {{")
+            self._block(node.body)
+            if node.orelse:
+                self.emit("} else {")
+                self._block(node.orelse)
+            self.emit("}")
+        elif isinstance(node, (ast.Assign, ast.AugAssign)):
+            self._assign(node)
+        elif isinstance(node, ast.Return):
+            self.emit(f"return {value(node.value) if node.value else ''};")
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            self.emit(f"{self.of.call(node.value, told=self.told)};")
+        elif isinstance(node, ast.Expr):
+            self.emit(f"{value(node.value)};")
+        else:
+            raise self.of.refuse(node)
+
+    def _block(self, body: list[ast.stmt]) -> None:
+        self.depth += 1
+        for one in body:
+            self.statement(one)
+        self.depth -= 1
+
+    # loops ------------------------------------------------------------------------------------------------------------
+
+    def _loop(self, node: ast.For) -> None:
+        """Translate a loop over places, over a range, or over anything else."""
+        if node.orelse:
+            raise self.of.refuse(node)
+        if self.told:
+            self.emit(f"$t.enter({node.lineno});")
+        unpacked = self._head(node)
+        self.depth += 1
+        if unpacked is not None:
+            self._unpack(*unpacked)
+        if self.told:
+            names = [one.id for one in ast.walk(node.target) if isinstance(one, ast.Name) and one.id[0] != "_"]
+            self.emit(f"$t.next({{{', '.join(f'{json.dumps(name)}: {spelled(name)}' for name in names)}}});")
+        for one in node.body:
+            self.statement(one)
+        self.depth -= 1
+        self.emit("}")
+        if self.told:
+            self.emit("$t.leave();")
+
+    def _head(self, node: ast.For) -> tuple[list[ast.expr], str] | None:
+        """Emit the head of a loop; return what its rounds begin by taking apart, and into what."""
+        of, kinds = self.of, self.of.kinds
+        targets = node.target.elts if isinstance(node.target, ast.Tuple) else [node.target]
+        names = [one.id for one in targets if isinstance(one, ast.Name)]
+        places = of.places(node.iter)
+        if places is None:
+            call = node.iter
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "range" and len(names) == len(targets):
+                if len(call.args) > 2:
+                    raise of.refuse(call)
+                first, end = (["0"] if len(call.args) == 1 else []) + [of.value(one) for one in call.args]
+                name = spelled(names[0])
+                kinds[names[0]] = "number"
+                self.emit(f"for ({name} = {first}; {name} < {end}; {name}++) {{")
+            else:
+                self._note_kinds(node.iter, names)
+                self.emit(f"for ({of.targets(node.target)} of {of.value(node.iter)}) {{")
+            return None
+        shape, whose = places
+        if isinstance(node.target, ast.Name):
+            name = spelled(node.target.id)
+            kinds[node.target.id] = "place"
+            self.emit(f"for ({name} = new Place({shape}{self._only(whose)}); {name}.n < {name}.end; {name}.n++) {{")
+            return None
+        kinds |= dict.fromkeys(names, "number")
+        if len(names) == len(targets) and not self.told:  # a loop an axis, all in one line
+            sizes = self.fresh()
+            self.emit(f"const {sizes} = {shape};")
+            heads = [
+                f"for ({one} = 0; {one} < {sizes}[{axis}]; {one}++)" for axis, one in enumerate(map(spelled, names))
+            ]
+            self.emit(f"{' '.join(heads)} {{")
+            return None
+        place = self.fresh()
+        only = self._only(whose)
+        self.emit(f"for (const {place} = new Place({shape}{only}); {place}.n < {place}.end; {place}.n++) {{")
+        return targets, f"{place}.tuple()"
+
+    def _only(self, whose: str | None) -> str:
+        """Return the arguments that keep a loop over the places of an array to those that matter."""
+        return f", $t.first({whose}), $t.end({whose})" if self.told and whose and self.depth == 1 else ""
+
+    def _note_kinds(self, source: ast.expr, names: list[str]) -> None:
+        """Note which loop variables are arrays."""
+        kinds = self.of.kinds
+        listed = isinstance(source, ast.Name) and source.id in ("xs", "grad_xs")
+        among = isinstance(source, ast.Tuple) and all(
+            isinstance(one, ast.Name) and kinds.get(one.id) == "array" for one in source.elts
+        )
+        kinds |= dict.fromkeys(names, "array" if len(names) == 1 and (listed or among) else "any")
+
+    def _unpack(self, targets: list[ast.expr], value: str) -> None:
+        """Emit `a, *b, c = value`."""
+        of = self.of
+        stars = [i for i, one in enumerate(targets) if isinstance(one, ast.Starred)]
+        if not stars:
+            self.emit(f"[{', '.join(map(of.targets, targets))}] = {value};")
+            return
+        whole, star = self.fresh(), stars[0]
+        self.emit(f"const {whole} = tuple({value});")
+        for i, one in enumerate(targets):
+            after = len(targets) - 1 - i
+            if i == star:
+                name = one.value.id  # type: ignore[attr-defined]
+                of.kinds[name] = "tuple"
+                self.emit(f"{spelled(name)} = {whole}.slice({i}, {whole}.length - {after});")
+            else:
+                of.kinds[one.id] = "number"  # type: ignore[attr-defined]
+                self.emit(f"{of.targets(one)} = {whole}[{i if i < star else f'{whole}.length - {after + 1}'}];")
+
+    # assignments ------------------------------------------------------------------------------------------------------
+
+    def _assign(self, node: ast.Assign | ast.AugAssign) -> None:
+        """Translate an assignment; what it read is told beside what it made."""
+        of = self.of
+        if self.told:
+            read = [
+                f"attempt(() => {of.value(one)})" if maybe else of.value(one) for one, maybe in loads(node, of.locals)
+            ]
+            self.emit(f"$t.read({node.lineno}, [{', '.join(read)}]);")
+        if isinstance(node, ast.AugAssign):
+            made = self._store(node.target, of.value(node.value), type(node.op))
+        elif len(node.targets) > 1:
+            raise of.refuse(node)
+        elif isinstance(node.targets[0], (ast.Tuple, ast.List)):
+            made = self._several(node.targets[0], node.value)
+        else:
+            if isinstance(node.targets[0], ast.Name):
+                first = node.value.left if isinstance(node.value, ast.BinOp) else node.value
+                of.kinds[node.targets[0].id] = "list" if isinstance(first, ast.List) else "any"
+            made = self._store(node.targets[0], of.value(node.value), None)
+        if self.told:
+            self.emit(f"$t.made({made});")
+
+    def _several(self, target: ast.Tuple | ast.List, value: ast.expr) -> str:
+        """Translate `a, b = c, d`, of which the right side is known first, and `a, *b = c`."""
+        if isinstance(value, ast.Tuple) and len(value.elts) == len(target.elts):
+            values = [self.fresh() for _ in value.elts]
+            for name, one in zip(values, value.elts):
+                self.emit(f"const {name} = {self.of.value(one)};")
+            return ", ".join(self._store(one, name, None) for one, name in zip(target.elts, values))
+        self._unpack(target.elts, self.of.value(value))
+        return ", ".join(spelled(one.id) for one in target.elts if isinstance(one, ast.Name)) or "null"
+
+    def _store(self, target: ast.expr, value: str, operator: type[ast.operator] | None) -> str:
+        """Emit one store; return what was stored, as an expression."""
+        of = self.of
+        if operator is not None and operator not in OPERATORS:
+            raise of.refuse(target)
+        sign = f"{OPERATORS[operator]}=" if operator is not None else "="
+        if isinstance(target, ast.Name):
+            self.emit(f"{spelled(target.id)} {sign} {value};")
+            return spelled(target.id)
+        if not isinstance(target, ast.Subscript):
+            raise of.refuse(target)
+        if isinstance(target.value, ast.Attribute) and target.value.attr == "flat":
+            array, numbers = of.value(target.value.value), of.memory(target.value.value)
+            place = of.value(target.slice)
+        elif isinstance(target.slice, ast.Constant) and target.slice.value is ...:
+            array = of.value(target.value)
+            self.emit(f"fill({array}, {value});")
+            if self.told:
+                self.emit(f"$t.filled({array});")
+            return "null"
+        elif of.kinds.get(getattr(target.value, "id", "")) in ("array", "any"):
+            array, numbers = of.value(target.value), of.memory(target.value)
+            place = of.place(target.value, target.slice)
+        else:
+            self.emit(f"{of.value(target.value)}[{of.value(target.slice)}] {sign} {value};")
+            return "null"
+        if not self.told:
+            self.emit(f"{numbers}[{place}] {sign} {value};")
+            return "null"
+        at = self.fresh()
+        self.emit(f"const {at} = {place};")
+        self.emit(f"{numbers}[{at}] {sign} {value}; $t.stored({array}, {at});")
+        return f"{numbers}[{at}]"
+
+
+def function(expressions: Callable[[], Any], name: str, told: bool) -> str:
+    """Return a function in JavaScript; expressions: makes its Expressions, new ones for each way of writing it."""
+    return Statements(expressions(), told).whole(name)

@@ -1,0 +1,114 @@
+"""The loops hands in JavaScript: what is read in Python runs in the page, line by line the same.
+
+Of Python's grammar the loops need little: numbers, tuples, arrays and loops over their places. This file translates that
+little and refuses all else, so that nothing is translated wrongly in silence. A hand exists twice in the page: `name`, which
+only computes, and `name$told`, which also tells what each line read and made, for the number that somebody points at.
+"""
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from byhand.ops import get
+from byhand.ops.op import positional, written
+from byhand.page.expressions import Expressions, Untranslatable
+from byhand.page.statements import function, loads
+
+Pair = tuple[str, str]  # the names of a forward hand and its backward
+
+
+@dataclass
+class Script:
+    r"""What was translated so far: functions by their JavaScript names, each once.
+
+    sources: of each, what a reader is shown: its file, name and lines; by line, in which columns stands what it reads; and
+    which lines are worth telling round by round.
+
+    >>> script = Script()
+    >>> script.add(get("relu").hands["loops"].forward, "relu_forward")
+    'relu_forward'
+    >>> print(script.functions["relu_forward"].split("\nfunction relu_forward$told")[0])
+    function relu_forward(x, y) {
+      let i;
+      const x$d = x && x.d;
+      const y$d = y && y.d;
+      for (i = new Place(shape(x.shape)); i.n < i.end; i.n++) {
+        y$d[flat(y, i)] = ((x$d[flat(x, i)] < 0) ? 0 : x$d[flat(x, i)]);
+      }
+    }
+    """
+
+    functions: dict[str, str] = field(default_factory=dict)
+    sources: dict[str, dict[str, Any]] = field(default_factory=dict)
+    names: dict[int, tuple[str, Any]] = field(
+        default_factory=dict
+    )  # by identity: the name, and what keeps it from ending
+
+    def add(self, hand: Callable[..., Any], name: str) -> str:
+        """Translate a function and all that it calls; return its name in JavaScript."""
+        hand = written(hand)
+        if id(hand) in self.names:
+            return self.names[id(hand)][0]
+        while name in self.functions:
+            name += "_"
+        self.names[id(hand)] = name, hand
+        self.functions[name] = ""  # its name is taken while those that it calls are translated
+        source = textwrap.dedent(inspect.getsource(hand))
+        tree = ast.parse(source).body[0]
+        assert isinstance(tree, ast.FunctionDef)
+        file = (inspect.getsourcefile(hand) or "").replace("\\", "/")
+        shown = {"file": "/".join(file.split("/")[-2:]), "name": tree.name, "lines": source.splitlines()}
+        self.sources[name] = shown | _marks(hand, tree)
+        new = partial(Expressions, hand, tree, self.add, self.functions)
+        self.functions[name] = f"{function(new, name, False)}\n{function(new, f'{name}$told', True)}"
+        return name
+
+    def __str__(self) -> str:
+        return "\n".join(self.functions.values())
+
+
+def _marks(hand: Callable[..., Any], tree: ast.FunctionDef) -> dict[str, Any]:
+    """Return, by line, where the numbers stand that a statement reads, and which statements make sums or write arrays."""
+    known = {one.arg for one in ast.walk(tree) if isinstance(one, ast.arg)}
+    known |= {one.id for one in ast.walk(tree) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
+    reads, telling, arrays = {}, [], positional(hand)
+    for one in ast.walk(tree):
+        if not isinstance(one, (ast.Assign, ast.AugAssign)):
+            continue
+        read = [load for load, _ in loads(one, known)]
+        reads[one.lineno] = [
+            [load.col_offset, load.end_col_offset] if load.lineno == one.lineno else None for load in read
+        ]
+        target = one.target if isinstance(one, ast.AugAssign) else one.targets[0]
+        numbers = [load for load in read if isinstance(load, ast.Subscript) and getattr(load.value, "id", "") in arrays]
+        if isinstance(one, ast.AugAssign) or isinstance(target, ast.Subscript) or numbers:
+            telling.append(one.lineno)
+    return {"reads": reads, "telling": sorted(telling)}
+
+
+def hands(names: Iterable[str]) -> tuple[Script, dict[str, Pair], dict[str, str]]:
+    """Translate the loops hands of ops.
+
+    Returns the script, (forward, backward) of each op by its name, and of the ops that the page can't run, why.
+
+    >>> script, found, refused = hands(["conv2d", "resize"])
+    >>> found, list(refused)
+    ({'conv2d': ('conv2d_forward', 'conv2d_backward')}, ['resize'])
+    """
+    script, found, refused = Script(), dict[str, Pair](), dict[str, str]()
+    for name in names:
+        before = dict(script.functions), dict(script.sources), dict(script.names)
+        try:
+            loops = get(name).hands["loops"]
+            found[name] = (
+                script.add(loops.forward, f"{name}_forward"),
+                script.add(loops.backward, f"{name}_backward"),
+            )
+        except Untranslatable as error:
+            script.functions, script.sources, script.names = before
+            refused[name] = str(error)
+    return script, found, refused

@@ -1,0 +1,98 @@
+// What the network says: logits, softmax, cross-entropy, in numbers.
+
+import { element, top } from './element.js';
+import { digits, percent } from './paint.js';
+
+const SHOWN = 12; // classes
+
+function softmax(logits) {
+  const most = Math.max(...logits),
+    exps = Array.from(logits, value => Math.exp(value - most)),
+    sum = exps.reduce((a, b) => a + b, 0);
+  return { most, exps, sum, probabilities: exps.map(value => value / sum) };
+}
+
+export function answer(page) {
+  const { words, given } = page,
+    { classes } = given,
+    logits = page.network.logits.d,
+    said = top(logits);
+  const { most, exps, sum, probabilities } = softmax(logits),
+    truth = page.label;
+  let shown = classes.map((_, k) => k);
+  if (classes.length > SHOWN) shown = shown.sort((a, b) => logits[b] - logits[a]).slice(0, SHOWN);
+  if (truth !== null && !shown.includes(truth)) shown.push(truth);
+  const head = element(
+    'tr',
+    {},
+    ...[words.class, words.logit, words.exp, words.probability].map((text, n) =>
+      element('th', { scope: 'col', className: n ? '' : 'first' }, text),
+    ),
+  );
+  const rows = shown.map(k =>
+    element(
+      'tr',
+      { className: k === said ? 'top' : '' },
+      element(
+        'th',
+        { scope: 'row', title: classes[k] },
+        classes[k],
+        k === truth ? element('span', { className: 'truth', title: words.truth }, ' ✓') : null,
+      ),
+      element('td', {}, digits(logits[k])),
+      element('td', {}, digits(exps[k], 3)),
+      element('td', { className: 'bar', style: `--part: ${(100 * probabilities[k]).toFixed(2)}%` }, percent(probabilities[k])),
+    ),
+  );
+  const table = element('table', { className: 'answer' }, element('thead', {}, head), element('tbody', {}, ...rows));
+  const formula = element('p', { className: 'about formula' }, words.softmaxIs(digits(most), digits(sum, 3)));
+  const choose = element(
+    'select',
+    {
+      'aria-label': words.truth,
+      onchange: event => page.suppose(event.target.value === '' ? null : Number(event.target.value)),
+    },
+    element('option', { value: '' }, words.unknown),
+    ...classes.map((name, k) => element('option', { value: String(k), selected: k === truth }, name)),
+  );
+  const against = page.computes ? page.against : said,
+    loss = -Math.log(probabilities[against]);
+  const line = element(
+    'p',
+    { className: 'loss' },
+    words.lossIs,
+    ' = −ln ',
+    digits(probabilities[against], 4),
+    ' = ',
+    element('b', {}, digits(loss, 4)),
+  );
+  return [
+    element('p', { className: 'said' }, element('b', {}, classes[said]), ` ${percent(probabilities[said])}`),
+    table,
+    formula,
+    page.computes ? element('label', { className: 'row' }, words.truth, choose) : null,
+    line,
+  ].filter(Boolean);
+}
+
+export function bars(page) {
+  // the classifier's own answer: names and bars
+  const { classes } = page.given,
+    { probabilities } = softmax(page.network.logits.d);
+  const order = classes
+    .map((_, k) => k)
+    .sort((a, b) => probabilities[b] - probabilities[a])
+    .slice(0, 5);
+  return order.map((k, n) =>
+    element(
+      'li',
+      { className: n ? '' : 'top' },
+      element('span', {}, classes[k]),
+      element(
+        'span',
+        { className: 'bar', style: `--part: ${(100 * probabilities[k]).toFixed(2)}%` },
+        percent(probabilities[k]),
+      ),
+    ),
+  );
+}

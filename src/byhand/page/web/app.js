@@ -1,0 +1,344 @@
+// The page: what is shown, and what happens when somebody touches it.
+
+import { answer, bars } from './answer.js';
+import { Board } from './board.js';
+import { build } from './build.js';
+import { floats, halves, pictures, scaled, shorts } from './data.js';
+import { element, find, top } from './element.js';
+import { hands } from './hands.js';
+import { recall, remember } from './hash.js';
+import { listen } from './input.js';
+import { SAMPLES, matrix, thumbnail } from './matrix.js';
+import { Network } from './network.js';
+import { freshPalette, largest, paintPixels } from './paint.js';
+import { drawFilter, drawLines, drawNumber, drawSurgery, showCam } from './panels.js';
+import { digit, photo } from './picture.js';
+import { Recorded } from './recorded.js';
+import { Judge, Surgery } from './surgery.js';
+import { WORDS } from './text.js';
+
+const SLOW = 90; // milliseconds of rest after which what takes longer is drawn
+const FAST = 40; // milliseconds of a forward pass up to which it follows every stroke
+
+class Page {
+  constructor(given) {
+    this.given = given;
+    this.computes = !given.recorded;
+    const dark = matchMedia('(prefers-color-scheme: dark)').matches,
+      chinese = navigator.language.startsWith('zh');
+    this.first = { mode: 'forward', scale: 'layer', language: chinese ? 'zh' : 'en', theme: dark ? 'dark' : 'light' };
+    this.settings = { ...this.first };
+    this.final = this.computes ? (given.half ? halves : floats)(given.numbers) : null;
+    this.network = this.computes ? new Network(given.spec, hands, this.final) : new Recorded(given.spec, given.recorded);
+    const nodes = given.spec.nodes,
+      first = nodes.find(node => node.op === 'conv2d') ?? nodes[0];
+    this.at = { layer: first.output, channel: 0, row: 12, column: 12 };
+    Object.assign(this, {
+      pixels: null,
+      image: null,
+      held: false,
+      supposed: undefined,
+      weightAt: null,
+      inputChannel: 0,
+      asked: [],
+      offset: 0,
+      took: 0,
+      frame: 0,
+      timer: 0,
+    });
+    this.surgery = new Surgery(this);
+    this.judge = new Judge(this);
+    recall(this);
+  }
+
+  get words() {
+    return WORDS[this.settings.language];
+  }
+  get backwards() {
+    return this.settings.mode === 'backward';
+  }
+  get ink() {
+    return this.given.ink;
+  }
+  get label() {
+    return this.supposed !== undefined ? this.supposed : this.image === null ? null : this.given.samples.labels[this.image];
+  }
+  get said() {
+    return top(this.network.logits.d);
+  }
+  get against() {
+    return this.label ?? this.said;
+  } // the class that the loss is against
+  column(name) {
+    return this.columns.find(one => one.name === name);
+  }
+  node(name) {
+    return this.given.spec.nodes.find(node => node.output === name);
+  }
+  shownOf(name) {
+    return this.backwards ? this.network.grads[name] : this.network.tensors[name];
+  }
+  get moment() {
+    return this.given.snapshots[this.snapshot] ?? this.given.end;
+  } // of training
+
+  async start() {
+    const { given } = this;
+    this.samples = await pictures(given.samples);
+    this.tests = this.samples.slice(given.samples.first); // those that it is judged by, and their classes
+    this.truths = given.samples.labels.slice(given.samples.first);
+    if (this.snapshot < given.snapshots.length) this.network.take(halves(given.snapshots[this.snapshot].numbers));
+    for (const one of this.asked) {
+      if (one.output) this.surgery.toggle(one.output, one.channel);
+      else this.surgery.edit(one.name, one.index, one.value);
+    }
+    freshPalette();
+    if (this.computes) this.board = new Board(find('board'), given.samples.shape, this.ink, () => this.drawn());
+    this.compute();
+    listen(this);
+    build(this);
+    if (this.pixels && this.board) this.board.show(this.pixels);
+    this.ready = true;
+    if (this.surgery.touched) this.judgeAgain();
+    document.documentElement.dataset.ready = 'yes';
+  }
+
+  // numbers -----------------------------------------------------------------------------------------------------------
+
+  compute() {
+    // the picture through the network
+    const begun = performance.now();
+    if (this.image !== null) this.pixels = this.samples[this.image];
+    if (!this.pixels) this.pixels = new Uint8ClampedArray(this.given.samples.shape.reduce((a, b) => a * b, 1));
+    if (!this.computes) {
+      this.network.show(this.image);
+      return;
+    }
+    const { input } = this.network;
+    scaled(this.pixels, this.given.scale, this.given.samples.shape[2], input.d);
+    this.network.forward(input.d);
+    this.took = performance.now() - begun;
+    if (this.backwards) this.network.backward(this.against);
+  }
+
+  drawn() {
+    // a stroke on the board: seen in the next frame, or by a slow network once the hand rests
+    const show = () => {
+      this.strokes = null;
+      this.see(this.board.pixels(find('centre').checked && this.ink));
+    };
+    if (this.took > FAST) {
+      clearTimeout(this.strokes);
+      this.strokes = setTimeout(show, SLOW);
+    } else this.strokes ??= requestAnimationFrame(show);
+  }
+  see(pixels) {
+    // a picture of the reader's own
+    this.image = null;
+    this.pixels = pixels;
+    this.compute();
+    this.draw();
+  }
+  take(k, scroll = false) {
+    // a sample
+    this.image = k;
+    this.supposed = undefined;
+    this.compute();
+    this.board?.show(this.pixels);
+    this.draw();
+    if (scroll)
+      find('layers-title').scrollIntoView({
+        behavior: matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth',
+      });
+  }
+  async open(file) {
+    const { given } = this,
+      says = find('unreadable');
+    says.textContent = '';
+    try {
+      find('photo-said')?.replaceChildren(this.words.looking);
+      await new Promise(done => {
+        setTimeout(done, 20);
+      });
+      const pixels = await (this.ink ? digit(file, given.samples.shape) : photo(file, given.samples.shape, given.crop));
+      this.see(pixels);
+      this.board?.show(pixels);
+      if (find('photo')) {
+        find('photo').src = URL.createObjectURL(file);
+        find('photo').hidden = false;
+      }
+    } catch {
+      says.textContent = this.words.unreadable(file.name);
+      find('photo-said')?.replaceChildren(says.textContent);
+    }
+  }
+  suppose(label) {
+    this.supposed = label;
+    this.compute();
+    this.draw();
+  }
+  edit(name, index, value) {
+    // once the focus is where it goes next
+    setTimeout(() => {
+      const fields = () => [...find('sum').querySelectorAll('input')],
+        at = fields().indexOf(document.activeElement);
+      this.surgery.edit(name, index, value);
+      if (at >= 0) fields()[at]?.focus();
+    });
+  }
+  changed() {
+    // the numbers of the network
+    if (!this.ready) return;
+    this.compute();
+    this.draw();
+    this.judgeAgain();
+  }
+  goTo(snapshot) {
+    const { given } = this;
+    this.snapshot = snapshot;
+    this.network.take(snapshot < given.snapshots.length ? halves(given.snapshots[snapshot].numbers) : this.final);
+    this.surgery.again();
+    this.compute();
+    this.epochs.show();
+    this.draw();
+    this.judgeAgain();
+  }
+  judgeAgain() {
+    // the test pictures, on the numbers of now
+    const { given } = this;
+    if (!given.samples.tested) return;
+    this.judge.stop();
+    if (!this.surgery.touched) {
+      this.judged(shorts(this.moment.said), true);
+      return;
+    }
+    this.judge.run((said, of) => this.judged(said, said.length === of));
+  }
+  judged(said, all) {
+    const right = Array.from(said).filter((one, k) => one === this.truths[k]).length / said.length;
+    this.verdict = { right, count: said.length, all };
+    drawSurgery(this);
+    if (all) matrix(this, Array.from(said), find('matrix'));
+  }
+
+  // hands -------------------------------------------------------------------------------------------------------------
+
+  point(layer, channel, row, column) {
+    this.at = { layer, channel, row, column };
+    this.weightAt = null;
+    this.soon();
+  }
+  let() {
+    this.held = false;
+  }
+  hold() {
+    this.held = true;
+    this.soon();
+  }
+  chooseWeight(name, index) {
+    this.weightAt = { name, index };
+    this.held = true;
+    drawNumber(this);
+    this.slowly();
+  }
+  lookAt(channel) {
+    this.inputChannel = channel;
+    this.draw();
+  }
+  walk(event) {
+    const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    const { at } = this,
+      column = this.column(at.layer),
+      clamp = (value, size) => Math.min(size - 1, Math.max(0, value));
+    this.held = true;
+    if (column.maps)
+      this.point(at.layer, at.channel, clamp(at.row + step[0], column.shape[0]), clamp(at.column + step[1], column.shape[1]));
+    else this.point(at.layer, clamp(at.channel + step[0] + step[1] * 40, this.network.tensors[at.layer].size), 0, 0);
+  }
+  soon() {
+    // another number, in the next frame
+    this.frame ||= requestAnimationFrame(() => {
+      this.frame = 0;
+      const name = this.pointed;
+      this.pointed = this.at.layer;
+      for (const one of new Set([name, this.at.layer])) if (one) this.paintColumn(this.column(one));
+      drawNumber(this);
+      this.slowly();
+    });
+  }
+
+  fresh() {
+    // after a change of what everything is drawn by
+    this.weightAt = null;
+    this.compute();
+    build(this);
+  }
+
+  // words -------------------------------------------------------------------------------------------------------------
+
+  kind(node, row) {
+    const kind = this.words.kinds[node.op] ?? node.op.replaceAll('_', ' ');
+    return row.window ? `${kind} ${row.window.join(' × ')}` : kind;
+  }
+  about(node, row) {
+    const shape = row.shape.join(' × '),
+      { field } = row;
+    return `${node.name} · ${shape}${field[0] * field[1] > 1 && row.shape.length === 3 ? ` · ${this.words.sees(field.join(' × '))}` : ''}`;
+  }
+
+  // pictures ----------------------------------------------------------------------------------------------------------
+
+  paintColumn(column) {
+    const tensor = this.shownOf(column.name);
+    if (tensor && column.visible) column.draw(tensor, this.settings.scale === 'all' ? this.scaleOfAll : undefined);
+  }
+
+  draw() {
+    if (!this.columns) return;
+    if (this.settings.scale === 'all')
+      this.scaleOfAll = Math.max(...this.columns.map(one => largest(this.shownOf(one.name)?.d ?? [])));
+    for (const column of this.columns) this.paintColumn(column);
+    this.pointed = this.at.layer;
+    paintPixels(find('seen'), this.pixels, this.given.samples.shape);
+    find('layers-about').textContent = this.backwards ? this.words.layersBackward : this.words.layersForward;
+    find('answer').replaceChildren(...answer(this));
+    find('photo-said')?.replaceChildren(...(this.image === null ? bars(this) : []));
+    this.drawSamples();
+    drawNumber(this);
+    this.slowly();
+  }
+
+  others() {
+    // the next samples
+    this.offset = (this.offset + SAMPLES) % Math.max(1, this.given.samples.count);
+    this.drawSamples();
+  }
+  drawSamples() {
+    const { count } = this.given.samples,
+      shown = Math.min(SAMPLES, count);
+    const wanted = Array.from({ length: shown }, (_, k) => (this.offset + k) % count);
+    const now = [...find('samples').children].map(one => Number(one.dataset.image));
+    if (String(now) !== String(wanted) || find('samples').lang !== this.settings.language)
+      find('samples').replaceChildren(...wanted.map(k => thumbnail(this, k)));
+    find('samples').lang = this.settings.language;
+    for (const one of document.querySelectorAll('[data-image]'))
+      one.setAttribute('aria-pressed', Number(one.dataset.image) === this.image);
+  }
+
+  slowly() {
+    // what may take longer than a frame, once nothing has moved for a while
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => {
+      drawFilter(this);
+      showCam(this);
+      drawSurgery(this);
+      if (this.backwards && this.computes) drawLines(this);
+      remember(this);
+    }, SLOW);
+  }
+}
+
+globalThis.byhand = new Page(JSON.parse(find('data').textContent)); // in the console: byhand.network.tensors
+globalThis.byhand.start();

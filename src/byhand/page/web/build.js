@@ -1,0 +1,75 @@
+// Everything on the page that has words; built again when the language or the theme changes.
+
+import { element, find } from './element.js';
+import { Epochs } from './epochs.js';
+import { Column } from './layers.js';
+import { freshPalette, grouped } from './paint.js';
+import { drawSurgery } from './panels.js';
+import { SAMPLES } from './matrix.js';
+import { Steps } from './steps.js';
+
+const QUIET = new Set(['flatten', 'reshape', 'transpose', 'squeeze', 'unsqueeze', 'identity']); // change no number
+
+export function build(page) {
+  // everything that has words
+  const { words, given, settings, computes } = page,
+    root = document.documentElement;
+  root.lang = settings.language === 'zh' ? 'zh-CN' : 'en';
+  root.dataset.theme = settings.theme;
+  freshPalette();
+  for (const one of document.querySelectorAll('[data-word]')) one.textContent = words[one.dataset.word];
+  for (const one of document.querySelectorAll('[data-label]')) one.setAttribute('aria-label', words[one.dataset.label]);
+  for (const group of document.querySelectorAll('.choice'))
+    for (const one of group.children) one.setAttribute('aria-pressed', settings[group.dataset.of] === one.value);
+  const { facts, scale } = given,
+    spelled = value =>
+      [value]
+        .flat()
+        .map(one => Number(one.toFixed(4)))
+        .join(', ');
+  const fact = (value, name) => element('div', {}, element('dd', {}, value), element('dt', {}, name));
+  find('facts').replaceChildren(
+    fact(grouped(facts.parameters), words.parameters),
+    fact(grouped(facts.macs), words.macs),
+    fact(facts.field, words.field),
+    fact(words.layers(facts.layers), ''),
+  );
+  const notes = [
+    given.recorded ? words.recorded : '',
+    given.untrained ? words.untrained : '',
+    given.half ? words.rounded : '',
+    given.live ? words.live : '',
+  ].filter(Boolean);
+  find('notes').textContent = notes.join(' · ');
+  find('notes').hidden = !notes.length;
+  find('board-title').textContent = page.ink ? words.drawHere : words.sampleHere;
+  find('seen-about').textContent =
+    `${given.samples.shape.join(' × ')}, ${words.pixelsAre(spelled(scale.mean), spelled(scale.std))}`;
+  find('samples-title').textContent = computes ? words.samples : words.recordedSamples;
+  find('centre-label').hidden = !page.ink;
+  find('ink-label').hidden = page.ink;
+  find('reload').hidden = !given.live;
+  find('board-section').hidden = !computes;
+  find('others').hidden = given.samples.count <= SAMPLES;
+  page.columns = given.spec.nodes
+    .filter(node => !QUIET.has(node.op) && page.network.tensors[node.output] && given.rows[node.name])
+    .map(node => new Column(page, node, given.rows[node.name]));
+  if (!page.column(page.at.layer)) page.at.layer = page.columns[0].name;
+  find('layers').replaceChildren(...page.columns.map(one => one.box));
+  find('glossary').replaceChildren(
+    ...words.glossary.flatMap(([symbol, phrase]) => [element('dt', {}, symbol), element('dd', {}, phrase)]),
+  );
+  for (const id of ['training', 'surgery', 'steps']) find(id).hidden = !computes;
+  if (computes) {
+    if (given.snapshots.length || given.curve.length) page.epochs = new Epochs(page, find('training'));
+    else find('training').hidden = true;
+    if (page.steps?.timer) page.steps.play();
+    page.steps = new Steps(page, find('steps'));
+  }
+  find('matrix').hidden = !given.samples.tested;
+  if (given.samples.tested) {
+    if (page.surgery.touched) drawSurgery(page);
+    else page.judgeAgain();
+  }
+  page.draw();
+}

@@ -1,0 +1,69 @@
+// What happens when somebody touches the page: keys, switches, files, buttons.
+
+import { find } from './element.js';
+import { drawNumber } from './panels.js';
+import { save } from './poster.js';
+
+export function listen(page) {
+  addEventListener('keydown', event => {
+    const typing = event.target.closest?.('input, select, textarea');
+    if (event.key === 'Escape') {
+      page.held = false;
+      drawNumber(page);
+    }
+    if ((event.ctrlKey || event.metaKey) && event.key === 'z' && !typing) {
+      event.preventDefault();
+      page.surgery.undo();
+    }
+  });
+  for (const group of document.querySelectorAll('.choice'))
+    group.addEventListener('click', event => {
+      const { value } = event.target.closest('button') ?? {};
+      if (!value) return;
+      page.settings[group.dataset.of] = value;
+      page.fresh();
+    });
+  if (page.computes) {
+    find('clear').addEventListener('click', () => {
+      page.board.clear();
+      page.drawn();
+    });
+    find('centre').addEventListener('change', () => {
+      if (page.image === null) page.drawn();
+    });
+    find('ink').addEventListener('input', event => {
+      page.board.colour = event.target.value;
+    });
+    for (const input of document.querySelectorAll('input[type=file]'))
+      input.addEventListener('change', () => {
+        const [file] = input.files;
+        input.value = ''; // so that the same file can be chosen again
+        if (file) page.open(file);
+      });
+    addEventListener('dragover', event => {
+      event.preventDefault();
+      document.body.classList.add('dragging');
+    });
+    addEventListener('dragleave', () => document.body.classList.remove('dragging'));
+    addEventListener('drop', event => {
+      event.preventDefault();
+      document.body.classList.remove('dragging');
+      if (event.dataTransfer.files.length) page.open(event.dataTransfer.files[0]);
+    });
+  }
+  find('sum').addEventListener('focusin', event => {
+    if (event.target.matches('input')) page.held = true;
+  });
+  find('others').addEventListener('click', () => {
+    page.others();
+  });
+  find('save').addEventListener('click', () => save(page));
+  find('print').addEventListener('click', () => print());
+  find('reload').addEventListener('click', () => location.reload());
+  if (page.given.live) addEventListener('focus', () => location.reload());
+  const scheme = matchMedia('(prefers-color-scheme: dark)');
+  scheme.addEventListener('change', () => {
+    page.settings.theme = scheme.matches ? 'dark' : 'light';
+    page.fresh();
+  });
+}

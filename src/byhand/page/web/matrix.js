@@ -1,0 +1,129 @@
+// The confusion matrix: its cells open their images, an image opens in the layer view.
+
+import { button, element } from './element.js';
+import { colour, grouped, paintPixels, percent } from './paint.js';
+
+const MOST = 20; // classes of a table; of more, the commonest mistakes are listed
+export const SAMPLES = 18; // thumbnails beside the board
+const IMAGES = 60; // of a cell
+
+export function matrix(page, said, place) {
+  const { words, given } = page,
+    { classes } = given,
+    { truths } = page,
+    count = classes.length;
+  const cells = new Map(),
+    size = said.length;
+  let right = 0;
+  for (let k = 0; k < size; k++) {
+    const key = `${truths[k]} ${said[k]}`;
+    (cells.get(key) ?? cells.set(key, []).get(key)).push(k);
+    right += truths[k] === said[k];
+  }
+  const open = (truth, taken) =>
+    gallery(
+      page,
+      cells.get(`${truth} ${taken}`) ?? [],
+      place.querySelector('.gallery'),
+      words.takenFor(classes[truth], classes[taken]),
+    );
+  const mistakes = [...cells]
+    .map(([key, images]) => [...key.split(' ').map(Number), images.length])
+    .filter(([truth, taken]) => truth !== taken)
+    .sort((a, b) => b[2] - a[2]);
+  const name = (truth, taken, images) => `${words.takenFor(classes[truth], classes[taken])}: ${images}`;
+  let body;
+  if (count <= MOST) {
+    const most = Math.max(1, ...mistakes.map(one => one[2]));
+    const head = element(
+      'tr',
+      {},
+      element('td', {}),
+      ...classes.map(text => element('th', { scope: 'col', title: text }, short(text))),
+    );
+    const rows = classes.map((text, truth) =>
+      element(
+        'tr',
+        {},
+        element('th', { scope: 'row', title: text }, short(text)),
+        ...classes.map((_, taken) => {
+          const images = cells.get(`${truth} ${taken}`)?.length ?? 0;
+          if (!images) return element('td', {});
+          const style = truth === taken ? '' : `background: ${colour(-images, most)}`;
+          return element(
+            'td',
+            { style },
+            element(
+              'button',
+              {
+                type: 'button',
+                className: truth === taken ? 'own' : '',
+                'aria-label': name(truth, taken, images),
+                onclick: () => open(truth, taken),
+              },
+              String(images),
+            ),
+          );
+        }),
+      ),
+    );
+    body = element(
+      'div',
+      { className: 'scroll', tabIndex: 0, role: 'region', 'aria-label': words.confusion },
+      element('table', { className: 'matrix' }, element('thead', {}, head), element('tbody', {}, ...rows)),
+    );
+  } else {
+    body = element(
+      'ul',
+      { className: 'mistakes' },
+      ...mistakes.slice(0, 12).map(([truth, taken, images]) =>
+        element(
+          'li',
+          {},
+          button(name(truth, taken, images), () => open(truth, taken)),
+        ),
+      ),
+    );
+  }
+  place.replaceChildren(
+    element('h2', {}, words.confusion),
+    element('p', { className: 'about' }, words.confusionAbout(percent(right / size), grouped(size))),
+    element('div', { className: 'beside' }, body, element('div', { className: 'gallery' })),
+  );
+}
+
+const short = text => (text.length > 6 ? `${text.slice(0, 5)}…` : text);
+
+function gallery(page, images, place, title) {
+  const { words } = page;
+  place.replaceChildren(
+    element('h3', {}, `${title}: ${images.length}`),
+    element(
+      'div',
+      { className: 'samples' },
+      ...images.slice(0, IMAGES).map(k => thumbnail(page, page.given.samples.first + k)),
+    ),
+    images.length > IMAGES ? element('p', { className: 'about' }, words.more(images.length - IMAGES)) : '',
+  );
+}
+
+export function thumbnail(page, k) {
+  // a test image that opens in the layer view
+  const { given, words } = page,
+    { labels, shape } = given.samples,
+    canvas = element('canvas');
+  paintPixels(canvas, page.samples[k], shape, given.ink);
+  const name = labels[k] === null ? words.image(k) : `${words.image(k)}: ${given.classes[labels[k]]}`;
+  return element(
+    'button',
+    {
+      type: 'button',
+      title: name,
+      'aria-label': name,
+      'aria-pressed': page.image === k,
+      'data-image': k,
+      onclick: () => page.take(k, true),
+    },
+    canvas,
+  );
+}

@@ -1,0 +1,167 @@
+// One number, and the lines of the loops hand that made it, with the numbers in them.
+
+import { element } from './element.js';
+import { digits } from './paint.js';
+import { Tensor } from './runtime.js';
+import { Teller } from './teller.js';
+
+export const MOST = 6e6; // multiply-adds of a layer whose gradients can still be told line by line
+const WHOLE = 3e5; // numbers of a layer that can be told as a whole, where it is not clear which of them matter
+
+// Run a node's hand again for array.d[at] alone, and return what it did: [{ line, names, read, made }]; null: that is too much.
+export function forwardTold(network, node, array, at) {
+  const outputs = node.reads
+    .flat()
+    .filter(name => name in network.spec.values)
+    .map(name => network.tensors[name]);
+  const before = outputs.map(({ d }) => d.slice()),
+    value = array.d[at];
+  const read = node.reads.map(names => network.of(names));
+  const found = attempts(array, at, [alike(read.flat(), array, at)], value, teller =>
+    network.hands[`${node.forward}$told`](teller, ...read, node.attributes),
+  );
+  outputs.forEach(({ d }, k) => d.set(before[k]));
+  return found;
+}
+
+// The same for the gradient that a node sends to a tensor.
+export function backwardTold(network, node, name, at) {
+  const own = node.output in network.grads ? network.grads[node.output] : new Tensor([], Float32Array.of(1));
+  const { given, sent } = network.arguments(node, own),
+    [, array] = sent.find(([one]) => one === name) ?? [];
+  if (!array) return null;
+  network.hands[node.backward](...given, node.attributes);
+  const value = array.d[at],
+    ranges = [rangesOf(node, own, array, at, network), alike([own], array, at)];
+  const steps = attempts(array, at, ranges, value, teller =>
+    network.hands[`${node.backward}$told`](teller, ...given, node.attributes),
+  );
+  return { steps, value };
+}
+
+// Tell as little as does: the places that seem to matter, and all of them where those gave another number.
+function attempts(array, at, ranges, value, run) {
+  const most = new Map();
+  for (const some of [...ranges.filter(one => one.size), most]) {
+    if (some === most && array.size > WHOLE) return null;
+    const teller = new Teller(array, at, some);
+    array.d[at] = NaN;
+    run(teller);
+    if (Object.is(array.d[at], value)) return flattened(teller.steps, {});
+  }
+  return null;
+}
+
+// What has the same shape is taken place by place, perhaps.
+const alike = (tensors, array, at) =>
+  new Map(
+    tensors.filter(one => one && one !== array && String(one.shape) === String(array.shape)).map(one => [one, [at, at + 1]]),
+  );
+
+// Which outputs of a window matter for pixel `at` of its input: the rows whose windows see it.
+function rangesOf(node, own, array, at, network) {
+  const { stride, padding, dilation = [1, 1], kernel } = node.attributes,
+    x = network.of(node.reads[0]);
+  if (!stride || !padding || own.ndim !== 4 || array.shape !== x?.shape) return new Map();
+  const reach = ((kernel ?? network.of(node.reads[1]).shape)[0] - 1) * dilation[0],
+    size = own.s[1];
+  const row = Math.floor(at / array.s[1]) + padding[0];
+  const first = Math.max(0, Math.ceil((row - reach) / stride[0])),
+    last = Math.min(own.shape[1] - 1, Math.floor(row / stride[0]));
+  return new Map([[own, [first * size, (last + 1) * size]]]);
+}
+
+function flattened(steps, names) {
+  const made = [];
+  for (const step of steps) {
+    if (!step.rounds) {
+      made.push({ ...step, names });
+      continue;
+    }
+    for (const round of step.rounds) made.push(...flattened(round.steps, { ...names, ...round.names }));
+  }
+  return made;
+}
+
+// The source, and after each line what it did here: once, or term by term.
+export function code(source, steps, words, most = 40) {
+  const byLine = new Map();
+  for (const step of steps) (byLine.get(step.line) ?? byLine.set(step.line, []).get(step.line)).push(step);
+  const block = element(
+    'pre',
+    { tabIndex: 0, role: 'region', 'aria-label': words.lines(source.name) },
+    element('span', { className: 'dim' }, words.lines(source.name), `  byhand/${source.file}`, '\n\n'),
+  );
+  source.lines.forEach((text, i) => {
+    const line = i + 1,
+      here = byLine.get(line) ?? [];
+    block.append(element('span', { className: here.length ? '' : 'dim' }, text));
+    if (here.length === 1) block.append('  ', element('span', { className: 'said' }, result(here[0])));
+    block.append('\n');
+    if (here.length < 2 || !source.telling.includes(line)) return;
+    const indent = '      ',
+      names = varying(here);
+    const [shown, rest] = heaviest(here, text.includes('+='), most);
+    for (const step of shown) {
+      const at = names
+        .map(name => `${name}=${[step.names[name]].flat().join(',')}`)
+        .join(' ')
+        .padEnd(names.length * 5);
+      block.append(
+        element('span', { className: 'dim' }, indent + at),
+        '  ',
+        filled(source, text, step),
+        ' ',
+        element('mark', {}, result(step)),
+        '\n',
+      );
+    }
+    const left = here.length - shown.length;
+    if (left)
+      block.append(
+        element(
+          'span',
+          { className: 'dim' },
+          indent + (rest === null ? words.more(left) : words.moreAdd(left, digits(rest, 3))),
+        ),
+        '\n',
+      );
+  });
+  return block;
+}
+
+const plain = value => (value && typeof value === 'object' && 'n' in value ? value.tuple() : value);
+const varying = steps =>
+  Object.keys(steps[0].names).filter(name =>
+    steps.some(step => String(plain(step.names[name])) !== String(plain(steps[0].names[name]))),
+  );
+const result = step =>
+  step.made.every(one => one === null)
+    ? ''
+    : `= ${step.made
+        .filter(one => one !== null)
+        .map(one => (Array.isArray(one) ? one.join(', ') : digits(one, Number.isInteger(one) ? 0 : 3)))
+        .join(', ')}`;
+
+// Of too many steps, those that add most to their sum, in their order, and what all others add.
+function heaviest(steps, sum, most) {
+  if (steps.length <= most) return [steps, null];
+  if (!sum) return [steps.slice(0, most), null];
+  const adds = steps.map((step, k) => step.made[0] - (k ? steps[k - 1].made[0] : 0)),
+    order = steps.map((_, k) => k);
+  const kept = new Set(order.sort((a, b) => Math.abs(adds[b]) - Math.abs(adds[a])).slice(0, most));
+  return [steps.filter((_, k) => kept.has(k)), adds.reduce((total, add, k) => (kept.has(k) ? total : total + add), 0)];
+}
+
+// A line with the numbers in it that it read: `total += 0.310 * −0.220`.
+function filled(source, text, step) {
+  let made = '',
+    from = text.length - text.trimStart().length;
+  source.reads[step.line].forEach((place, k) => {
+    const value = step.read[k];
+    if (!place || place[0] < from || (typeof value !== 'number' && value !== null)) return;
+    made += text.slice(from, place[0]) + digits(value, Number.isInteger(value) ? 0 : 3);
+    from = place[1];
+  });
+  return made + text.slice(from).replace(/\s*#.*$/, '');
+}

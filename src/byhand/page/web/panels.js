@@ -1,0 +1,210 @@
+// The panels below the layers: one number and what made it, a filter whole, Grad-CAM, surgery.
+
+import { drawCam, gradCam, laid } from './cam.js';
+import { filterWhole, weightWhole } from './channels.js';
+import { halves } from './data.js';
+import { button, element, find } from './element.js';
+import { MOST, backwardTold, code, forwardTold } from './number.js';
+import { digits, grouped, percent } from './paint.js';
+import { numbers, pictureOf, powerOf, result, timesTen } from './sums.js';
+
+const about = text => element('p', { className: 'about' }, text);
+
+function placeIn(shape, index) {
+  // where a number stands: its index on each axis
+  const at = [];
+  for (let axis = shape.length - 1; axis >= 0; axis--) {
+    at.unshift(index % shape[axis]);
+    index = Math.floor(index / shape[axis]);
+  }
+  return at.join(', ');
+}
+
+export function drawNumber(page) {
+  const { words, network, at, held, given } = page,
+    column = page.column(at.layer),
+    { node } = column;
+  const index = column.index(at.channel, at.row, at.column),
+    array = page.shownOf(column.name);
+  const place = column.maps
+    ? `${words.channel} ${column.channelName(at.channel)}, ${words.row} ${at.row}, ${words.column} ${at.column}`
+    : `${words.number} ${index}`;
+  const name = `${column.title}, ${node.name}: ${place}`,
+    why = page.computes ? words.why : words.recordedNumber;
+  find('where').textContent = page.backwards ? words.gradientOf(name) : name;
+  find('why').textContent = held ? `${why} · ${words.held}` : why;
+  drawField(page, column);
+  if (!page.computes) {
+    find('sum').replaceChildren(result(array?.d[index] ?? 0, node.name));
+    find('code').replaceChildren();
+  } else if (page.backwards) {
+    find('sum').replaceChildren(...backwards(page, node, array?.d[index] ?? 0));
+    find('code').replaceChildren();
+  } else {
+    find('sum').replaceChildren(...pictureOf(page, node, at.channel, at.row, at.column));
+    const steps = forwardTold(network, node, array, index);
+    find('code').replaceChildren(steps ? code(given.sources[node.forward], steps, words) : about(words.tooMany));
+  }
+}
+
+function drawField(page, column) {
+  // what the pointed number sees of the image
+  const { given, at } = page,
+    place = given.places[column.name],
+    { field } = column.row,
+    [height, width] = given.samples.shape;
+  const whole = [0, 100],
+    edges = ([start, step], k, size, all) =>
+      [(size - 1) / 2, -(size + 1) / 2].map(half => 100 * Math.min(1, Math.max(0, (start + step * k - half) / all)));
+  const [up, down] = place && column.maps ? edges(place.down, at.row, field[0], height) : whole;
+  const [left, right] = place && column.maps ? edges(place.across, at.column, field[1], width) : whole;
+  find('field').style.cssText = `top: ${up}%; left: ${left}%; width: ${right - left}%; height: ${down - up}%`;
+}
+
+// Backward: the number's gradient, and those of the weights that made the number, to choose from.
+function backwards(page, node, value) {
+  const { words, network, weightAt, at, inputChannel } = page,
+    name = node.reads[1];
+  const weight = ['conv2d', 'linear'].includes(node.op) ? network.grads[name] : null,
+    chosen = weight && weightAt?.name === name;
+  if (chosen) find('where').textContent = words.gradientOf(`${name}[${placeIn(weight.shape, weightAt.index)}]`);
+  if (!weight) return [result(value, words.gradientOf(node.name), 4)];
+  if (node.op === 'linear') {
+    const shown = chosen
+      ? result(weight.d[weightAt.index], words.gradientOf(name), 4)
+      : result(value, words.gradientOf(node.name), 4);
+    return [shown, linearWeights(page, node, weight, at.channel)];
+  }
+  const [rows, columns, depth, filters] = weight.shape,
+    c = Math.min(inputChannel, depth - 1);
+  const index = (r, s) => ((r * columns + s) * depth + c) * filters + at.channel,
+    spot = chosen ? Math.floor(weightAt.index / filters / depth) : -1;
+  const grid = Array.from({ length: rows }, (_, r) => Array.from({ length: columns }, (_, s) => weight.d[index(r, s)]));
+  const cells = numbers(grid, {
+    name: words.weightGradient,
+    power: powerOf(grid),
+    chosen: chosen ? [Math.floor(spot / columns), spot % columns] : null,
+    choose: (r, s) => page.chooseWeight(name, index(r, s)),
+  });
+  const label = `${words.weightGradient}${depth > 1 ? ` (${words.channel} ${c})` : ''}${timesTen(powerOf(grid))}`;
+  const choice = element('div', { className: 'labelled' }, cells, element('div', { className: 'label' }, label));
+  return chosen
+    ? [choice, ...weightWhole(page, node, name, weightAt.index)]
+    : [result(value, words.gradientOf(node.name), 4), choice];
+}
+
+function linearWeights(page, node, weight, k) {
+  // of a fully connected layer: x times the gradient of the output
+  const { words, network } = page,
+    x = network.of(node.reads[0]),
+    outputs = weight.shape[1],
+    grad = network.grads[node.output].d[k];
+  const order = Array.from(x.d, (_, d) => d)
+    .sort((a, b) => Math.abs(x.d[b]) - Math.abs(x.d[a]))
+    .slice(0, 8);
+  const head = element('tr', {}, ...[words.input, 'x', '∂L/∂y', '∂L/∂w'].map(text => element('th', { scope: 'col' }, text)));
+  const rows = order.map(d =>
+    element(
+      'tr',
+      {},
+      ...[String(d), digits(x.d[d], 3), digits(grad, 4)].map(text => element('td', {}, text)),
+      element(
+        'td',
+        {},
+        button(digits(weight.d[d * outputs + k], 4), () => page.chooseWeight(node.reads[1], d * outputs + k)),
+      ),
+    ),
+  );
+  return element('table', {}, element('thead', {}, head), element('tbody', {}, ...rows));
+}
+
+export function drawLines(page) {
+  // the lines that made a gradient
+  const { words, network, given, weightAt, at } = page,
+    column = page.column(at.layer),
+    own = weightAt && column.node.reads.includes(weightAt.name);
+  const name = own ? weightAt.name : column.name,
+    index = own ? weightAt.index : column.index(at.channel, at.row, at.column);
+  const readers = own ? [column.node] : network.readers(name),
+    blocks = [];
+  for (const node of readers) {
+    const found =
+      (given.rows[node.name]?.macs ?? 0) > MOST ? { value: null, steps: null } : backwardTold(network, node, name, index);
+    if (!found) continue;
+    if (found.value !== null) blocks.push(about(`${words.readBy(node.name)}: ${digits(found.value, 4)}`));
+    blocks.push(found.steps ? code(given.sources[node.backward], found.steps, words) : about(words.tooMany));
+  }
+  find('code').replaceChildren(...(blocks.length ? blocks : [about(words.none)]));
+}
+
+export function drawFilter(page) {
+  const { words, at } = page,
+    node = page.node(at.layer),
+    shown = page.computes && !page.backwards && node?.op === 'conv2d';
+  find('filter').hidden = !shown;
+  if (!shown) return;
+  const channel = Math.min(at.channel, page.network.tensors[node.output].shape[3] - 1);
+  find('filter').replaceChildren(
+    element('h2', {}, words.filterTitle(node.name, channel)),
+    about(words.filterAbout),
+    ...filterWhole(page, node, channel),
+  );
+}
+
+export function showCam(page) {
+  const { given, words, network } = page,
+    { cam } = given,
+    [height, width] = given.samples.shape;
+  find('cam').hidden = !cam;
+  if (!cam) return;
+  const index = page.computes ? page.against : page.said,
+    [rows, columns] = given.rows[cam].shape;
+  const values = page.computes ? gradCam(network.tensors[cam], network.score(index, cam)[cam]) : halves(network.images[page.image].cam);
+  page.laidCam = laid(values, rows, columns, given.places[cam], height, width);
+  drawCam(find('cam-canvas'), page.laidCam, page.pixels, given.samples.shape, given.ink);
+  find('cam-about').textContent = words.camAbout(cam, given.classes[index]);
+}
+
+export function drawSurgery(page) {
+  if (!page.computes) return;
+  const { words, surgery, at, given, network, verdict } = page,
+    column = page.column(at.layer),
+    off = network.off.get(at.layer)?.has(at.channel);
+  const change = button((off ? words.on : words.off)(column.node.name, at.channel), () => surgery.toggle(at.layer, at.channel));
+  const buttons = [
+    column.maps ? change : null,
+    button(words.undo, () => surgery.undo(), { disabled: !surgery.touched }),
+    button(words.reset, () => surgery.reset(), { disabled: !surgery.touched }),
+  ];
+  const told = one =>
+    one.output
+      ? words.offOne(one.output, one.channel)
+      : words.changedOne(
+          one.name,
+          placeIn(given.spec.numbers[one.name].shape, one.index),
+          digits(one.before, 3),
+          digits(one.value, 3),
+        );
+  const parts = [element('h2', {}, words.surgery), about(words.surgeryAbout), element('p', { className: 'row' }, ...buttons)];
+  if (verdict) {
+    const total = grouped(page.tests.length),
+      before = surgery.touched
+        ? element('span', { className: 'about' }, ` ${words.before(percent(page.moment.accuracy))}`)
+        : null;
+    parts.push(
+      element(
+        'p',
+        { className: 'verdict' },
+        element('b', {}, percent(verdict.right)),
+        ` ${verdict.all ? words.rightOf(total) : words.judging(verdict.count, total)}`,
+        before,
+      ),
+    );
+  }
+  parts.push(
+    surgery.touched
+      ? element('ol', { className: 'done' }, ...surgery.done.map(one => element('li', {}, told(one))))
+      : about(words.untouched),
+  );
+  find('surgery').replaceChildren(...parts);
+}

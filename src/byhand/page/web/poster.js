@@ -1,0 +1,43 @@
+// The layers as one PNG: the maps as they stand on the screen, their titles above.
+
+import { element } from './element.js';
+
+const SCALE = 2,
+  EDGE = 24,
+  HEAD = 64;
+
+export function save(page) {
+  const layers = document.getElementById('layers'),
+    style = getComputedStyle(document.documentElement),
+    of = name => style.getPropertyValue(name).trim();
+  const first = layers.getBoundingClientRect(),
+    wide = layers.scrollWidth,
+    tall = layers.scrollHeight;
+  const canvas = element('canvas', { width: SCALE * (wide + 2 * EDGE), height: SCALE * (tall + HEAD + EDGE) }),
+    context = canvas.getContext('2d');
+  context.scale(SCALE, SCALE);
+  Object.assign(context, { fillStyle: of('--paper'), imageSmoothingEnabled: false });
+  context.fillRect(0, 0, wide + 2 * EDGE, tall + HEAD + EDGE);
+  const write = (text, x, y, font, colour) => {
+    Object.assign(context, { font: `${font} system-ui, sans-serif`, fillStyle: of(colour) });
+    context.fillText(text, x, y);
+  };
+  write(page.given.title, EDGE, 34, '600 17px', '--ink');
+  const at = box => [box.left - first.left + layers.scrollLeft + EDGE, box.top - first.top + HEAD];
+  for (const one of layers.querySelectorAll('h3, p, .caption')) {
+    const [x, y] = at(one.getBoundingClientRect());
+    write(one.textContent, x, y + 13, one.tagName === 'H3' ? '600 13px' : '12px', one.tagName === 'H3' ? '--ink' : '--soft');
+  }
+  for (const one of layers.querySelectorAll('canvas')) {
+    const box = one.getBoundingClientRect();
+    context.drawImage(one, ...at(box), box.width, box.height);
+  }
+  canvas.toBlob(blob => {
+    const link = element('a', {
+      href: URL.createObjectURL(blob),
+      download: `${page.given.title.replace(/[^\p{L}\p{N}]+/gu, '-')}.png`,
+    });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  });
+}

@@ -1,0 +1,188 @@
+// What the translated loops stand on: arrays, places in them, and the few functions of Python that they call.
+
+export class Tensor {
+  // an array: its numbers, one after the other, and how far apart neighbours on each axis lie
+  constructor(shape, numbers) {
+    this.shape = shape;
+    this.s = [];
+    this.size = 1;
+    for (let axis = shape.length - 1; axis >= 0; axis--) {
+      this.s[axis] = this.size;
+      this.size *= shape[axis];
+    }
+    this.d = numbers ?? new Float32Array(this.size);
+  }
+  get ndim() {
+    return this.shape.length;
+  }
+}
+
+export class Place {
+  // one place after another of a shape, as np.ndindex goes through them
+  constructor(shape, first = 0, end = shape.reduce((a, b) => a * b, 1)) {
+    this.shape = shape;
+    this.n = first;
+    this.end = end;
+    this.same = this.like = null;
+  }
+  tuple() {
+    const at = new Array(this.shape.length);
+    for (let axis = at.length - 1, n = this.n; axis >= 0; axis--) {
+      at[axis] = n % this.shape[axis];
+      n = Math.floor(n / this.shape[axis]);
+    }
+    return at;
+  }
+}
+
+export function* each(shape) {
+  for (const place = new Place(shape); place.n < place.end; place.n++) yield place.tuple();
+}
+
+export const shape = sizes => (typeof sizes === 'number' ? [sizes] : sizes);
+
+export function tuple(value) {
+  if (value instanceof Place) return value.tuple();
+  if (typeof value === 'number') return [value];
+  return Array.isArray(value) ? value : [...value];
+}
+
+function begins(sizes, first) {
+  // whether a shape begins with these sizes
+  for (let axis = 0; axis < first.length; axis++) if (sizes[axis] !== first[axis]) return false;
+  return true;
+}
+
+export function flat(x, index) {
+  // where x[index] stands in x's memory
+  if (index instanceof Place) {
+    if (index.same === x || index.like === x) return index.n; // seen in an earlier round of the loop
+    if (index.shape.length === x.shape.length && begins(x.shape, index.shape)) {
+      if (index.same) index.like = x;
+      else index.same = x;
+      return index.n;
+    }
+    index = index.tuple();
+  }
+  if (typeof index === 'number') return index * x.s[0];
+  let at = 0,
+    axis = 0;
+  for (const one of index) {
+    if (typeof one === 'number') at += one * x.s[axis++];
+    else for (const i of tuple(one)) at += i * x.s[axis++];
+  }
+  return at;
+}
+
+export function lead(x, first, next, last) {
+  // where x[*first, next, last] stands
+  let at = 0,
+    axis = 0;
+  if (first instanceof Place && begins(x.shape, first.shape)) {
+    axis = first.shape.length;
+    at = axis ? first.n * x.s[axis - 1] : 0;
+  } else {
+    for (const one of tuple(first)) at += one * x.s[axis++];
+  }
+  if (next === undefined) return at;
+  return at + next * x.s[axis] + (last === undefined ? 0 : last * x.s[axis + 1]);
+}
+
+export function row(x, index) {
+  // x[index], of which the last axis is left
+  const at = lead(x, index instanceof Place || Array.isArray(index) ? index : [index]);
+  return x.d.subarray(at, at + x.shape[x.shape.length - 1]);
+}
+
+export function get(value, index) {
+  // value[index], whatever it is
+  if (value instanceof Tensor) return value.d[flat(value, index)];
+  const list = value instanceof Place ? value.tuple() : value;
+  return index < 0 ? list[list.length + index] : list[index];
+}
+
+export function fill(x, value) {
+  // x[...] = value
+  if (value instanceof Tensor) for (let i = 0; i < x.size; i++) x.d[i] = value.d[i % value.size];
+  else x.d.fill(value);
+}
+
+export function attempt(read) {
+  // what is read under a condition only, where that can be read
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
+}
+
+function* range(first, end) {
+  if (end === undefined) [first, end] = [0, first];
+  for (let i = first; i < end; i++) yield i;
+}
+
+// erf x = 2 / sqrt(pi) (x - x^3/3 + x^5/10 - ...), and far out 1 - e^(-x^2) / (x sqrt(pi)) / (1 + 1/(2 x^2) / (1 + ...))
+function erf(x) {
+  const a = Math.abs(x);
+  if (a > 6) return Math.sign(x);
+  if (a < 2.5) {
+    let term = a,
+      sum = a;
+    for (let n = 1; Math.abs(term) > 1e-17 * sum; n++) {
+      term *= (-a * a) / n;
+      sum += term / (2 * n + 1);
+    }
+    return ((Math.sign(x) * 2) / Math.sqrt(Math.PI)) * sum;
+  }
+  let below = 0;
+  for (let n = 60; n > 0; n--) below = n / 2 / (a + below);
+  return Math.sign(x) * (1 - Math.exp(-a * a) / Math.sqrt(Math.PI) / (a + below));
+}
+
+const best =
+  wins =>
+  (...list) => {
+    // max and min; a NaN stays
+    list = list.length > 1 ? list : list[0];
+    let found = list[0];
+    for (const one of list) if (wins(one, found) || one !== one) found = one;
+    return found;
+  };
+const mod = (a, b) => ((a % b) + b) % b;
+
+export const py = {
+  ...Object.fromEntries(['exp', 'expm1', 'log', 'log1p', 'sqrt', 'tanh', 'abs'].map(name => [name, Math[name]])),
+  erf,
+  range,
+  tuple,
+  mod,
+  list: tuple,
+  isnan: Number.isNaN,
+  float: Number,
+  float64: Number,
+  int: Math.trunc,
+  max: best((a, b) => a > b),
+  min: best((a, b) => a < b),
+  divmod: (a, b) => [Math.floor(a / b), mod(a, b)],
+  len: list => (list instanceof Place ? list.shape.length : list.length),
+  prod: list => tuple(list).reduce((a, b) => a * b, 1),
+  sum(list) {
+    let total = 0;
+    for (const one of list) total += one;
+    return total;
+  },
+  has: (list, one) => tuple(list).includes(one),
+  repeat: (list, count) => Array.from({ length: list.length * count }, (_, i) => list[i % list.length]),
+  *enumerate(list) {
+    let i = 0;
+    for (const one of tuple(list)) yield [i++, one];
+  },
+  *zip(...lists) {
+    lists = lists.map(tuple);
+    for (let i = 0; lists.every(list => i < list.length); i++) yield lists.map(list => list[i]);
+  },
+  *product(...lists) {
+    lists = lists.map(list => [...list]);
+    for (const at of each(lists.map(list => list.length))) yield at.map((i, axis) => lists[axis][i]);
+  },
+};

@@ -1,0 +1,73 @@
+// What a loop did for one number: the lines that it ran, and the numbers that they read and made.
+//
+// A translated hand calls `enter`, `next` and `leave` around its loops, `read` and `made` around its assignments, and
+// `stored` where it writes into an array. Of a loop in which some rounds wrote the wanted number only those are kept;
+// of one in which none did, all are, for they are the sum that comes to it.
+
+const KEPT = { inner: 1200, outer: 40 }; // rounds of a loop that wrote nothing wanted: those without loops inside, others
+
+export class Teller {
+  constructor(array, at, ranges = new Map()) {
+    // of array.d[at]; ranges: by array, [first, end] of its places that matter
+    this.array = array;
+    this.at = at;
+    this.ranges = new Map([...ranges, [array, [at, at + 1]]]);
+    this.top = { line: 0, rounds: [], hits: [], count: 0, now: this.round() };
+    this.stack = [this.top];
+  }
+  round(names = {}) {
+    return { names, steps: [], hit: false, loops: false };
+  }
+  first(array) {
+    return this.ranges.get(array)?.[0] ?? 0;
+  }
+  end(array) {
+    return this.ranges.get(array)?.[1] ?? array.size;
+  }
+  get loop() {
+    return this.stack[this.stack.length - 1];
+  }
+  get steps() {
+    return this.top.now.steps;
+  }
+
+  enter(line) {
+    this.stack.push({ line, rounds: [], hits: [], count: 0, now: null });
+  }
+  next(names) {
+    const { loop } = this;
+    this.close(loop);
+    loop.count++;
+    loop.now = this.round(names);
+  }
+  close(loop) {
+    const { now } = loop;
+    if (!now) return;
+    if (now.hit) loop.hits.push(now);
+    else if (!loop.hits.length && loop.rounds.length < (now.loops ? KEPT.outer : KEPT.inner)) loop.rounds.push(now);
+    loop.now = null;
+  }
+  leave() {
+    const loop = this.stack.pop();
+    this.close(loop);
+    const above = this.loop.now,
+      hit = loop.hits.length > 0;
+    above.loops = true;
+    above.hit ||= hit;
+    above.steps.push({ line: loop.line, rounds: hit ? loop.hits : loop.rounds, count: hit ? loop.hits.length : loop.count });
+  }
+  read(line, numbers) {
+    this.step = { line, other: false, read: numbers.map(one => (one instanceof Object && 'n' in one ? one.tuple() : one)) };
+  }
+  made(...values) {
+    if (!this.step.other) this.loop.now.steps.push({ ...this.step, made: values });
+  }
+  stored(array, at) {
+    // what goes elsewhere is not told
+    if (array === this.array && at === this.at) this.loop.now.hit = true;
+    else this.step.other = true;
+  }
+  filled(array) {
+    if (array === this.array) this.loop.now.hit = true;
+  }
+}

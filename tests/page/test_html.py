@@ -1,0 +1,120 @@
+"""The page as a file: what is in it, how large it is, and what it refuses; no browser."""
+
+import base64
+import hashlib
+import json
+import re
+
+import numpy as np
+import pytest
+
+import byhand as bh
+from byhand import nn
+from byhand.ops import get
+from byhand.page import Look, document, html
+from byhand.page.html import pattern
+from byhand.page.snapshot import Snapshot
+
+
+def data_of(page):
+    """Return what Python put into a page."""
+    return json.loads(
+        re.search(r'<script type="application/json" id="data">(.*?)</script>', page.decode(), re.DOTALL)[1]
+    )
+
+
+def test_lenet5_with_ten_moments_and_a_thousand_images_is_under_three_megabytes():
+    model, test = bh.models.create("lenet5"), bh.data.load("mnist")[1].take(1000)
+    rng = np.random.default_rng(0)
+    model.p.flat[...] = rng.normal(size=model.p.flat.size)  # numbers that nothing shortens
+    snapshots = [Snapshot(step, step / 938, model) for step in range(9)]
+    page = document(Look(model, tests=test.images, labels=test.labels, snapshots=snapshots))
+    assert len(page) < 3_000_000
+    data = data_of(page)
+    assert data["samples"]["count"] == 1000 and len(data["snapshots"]) == 9
+    numbers = np.frombuffer(base64.b64decode(data["numbers"]), "<f4")
+    np.testing.assert_array_equal(numbers, model.p.flat)
+    said = np.frombuffer(base64.b64decode(data["end"]["said"]), "<u2")
+    np.testing.assert_array_equal(said, model.logits_of(test.images).argmax(1))
+
+
+def test_the_policy_names_exactly_what_the_page_holds():
+    page = document(Look(bh.models.create("article"))).decode()
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', page)[1]
+    for tag, rule in (("style", "style-src"), ('script type="module"', "script-src")):
+        text = re.search(f"<{tag}>(.*?)</{tag.split()[0]}>", page, re.DOTALL)[1]
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"{rule} 'sha256-{digest}'" in policy
+    assert policy.startswith("default-src 'none'; ")
+    assert not re.findall(r"""(?:src|href)=["'](?!#)[^"']""", page)
+    assert "http" not in re.sub("http-equiv|http://www.w3.org/2000/svg", "", page.split('id="data"')[0])
+    assert not re.search(r"\son\w+=|\sstyle=", page.split("<script")[0]), "no inline handler, no inline style"
+
+
+@pytest.mark.parametrize("name", ["</script><script>x", "<!--", "\u2028", "{{data}}", "a\\b", '"quoted"'])
+def test_any_name_goes_in_and_comes_out(name):
+    model = bh.models.create("article", classes=[name, *"abcdefghi"])
+    page = document(Look(model, title=name))
+    assert data_of(page)["classes"][0] == name == data_of(page)["title"]
+    assert page.count(b"<script") == 2 and b"<!--" not in page.split(b"<body>")[1]
+
+
+def test_infinity_and_no_weights_are_told(tmp_path):
+    images = nn.Input(6, 6, 1)
+    clipped = images.apply_op(get("clip"), {"x": images}, {"low": 0.0, "high": np.inf})
+    model = nn.Model(images, nn.Flatten()(nn.MaxPool2d(3)(clipped)))
+    data = data_of(document(Look(model)))
+    assert {"inf"} <= {str(value) for node in data["spec"]["nodes"] for value in node["attributes"].values()}
+    assert data["numbers"] == "" and data["facts"]["parameters"] == 0
+
+
+def test_a_network_that_is_too_large_is_recorded_and_no_classifier(monkeypatch):
+    model = bh.models.create("squeezenet1_1", classes=7)
+    images = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), np.uint8)
+    data = data_of(document(Look(model, images=images)))
+    assert "numbers" not in data and len(data["recorded"]) == 2 and data["samples"]["count"] == 2
+    kept = data["spec"]["kept"]
+    shapes = {node.output.name: node.output.shape[1:] for node in model.graph.up_to(model.logits).nodes}
+    trace = model.trace(images[1:])
+    for node in data["spec"]["nodes"]:
+        one = kept[node["output"]]
+        assert len(one["shape"]) == len(shapes[node["output"]]) + 1
+        if node["output"] != model.logits.name:
+            values = np.frombuffer(base64.b64decode(data["recorded"][1]["values"][node["output"]]), "<f2").reshape(
+                one["shape"]
+            )
+            wanted = trace[node["output"]][..., one["kept"]] if one["kept"] else trace[node["output"]]
+            np.testing.assert_allclose(values, wanted, rtol=1e-3, atol=1e-3 * np.abs(wanted).max())
+    monkeypatch.setattr(html, "ANSWERED", (1000, 1000))
+    with pytest.raises(bh.ArgumentError, match=r"squeezenet1_1 can't run in a page: it has [\d,]+ multiply-adds"):
+        document(Look(model, images=images, classifier=True))
+
+
+def test_what_cannot_be_shown_is_said_in_one_line():
+    images = nn.Input(8, 8, 4)
+    with pytest.raises(bh.ArgumentError, match="a page shows networks of pictures, grey or colour"):
+        document(Look(nn.Model(images, nn.Linear(3)(nn.Flatten()(images)))))
+    images = nn.Input(8, 8, 3)
+    maps = nn.Model(images, nn.Conv2d(4, 3)(images), classes=())
+    with pytest.raises(bh.ArgumentError, match="has no classes: a page shows networks that tell some"):
+        document(Look(maps))
+
+
+def test_an_op_that_is_not_translated_is_recorded_or_refused():
+    images = nn.Input(8, 8, 1)
+    model = nn.Model(images, nn.Linear(3)(nn.Flatten()(nn.Resize((16, 16))(images))))
+    assert "recorded" in data_of(document(Look(model)))
+    with pytest.raises(bh.ArgumentError, match="both can't run in a page"):
+        document(Look(model, classifier=True))
+
+
+def test_snapshots_of_another_network_are_left_out():
+    model, other = bh.models.create("article"), bh.models.create("lenet5")
+    data = data_of(document(Look(model, snapshots=[Snapshot(0, 0.0, model), Snapshot(5, 1.0, other)])))
+    assert [one["step"] for one in data["snapshots"]] == [0]
+
+
+def test_without_a_picture_there_is_a_pattern():
+    data = data_of(document(Look(bh.models.create("tiny"))))
+    assert data["samples"]["count"] == 1 and not data["samples"]["tested"]
+    assert np.ptp(pattern((32, 32, 3))) > 200
