@@ -41,7 +41,7 @@ class Expressions:
 
     add: translates a function that this one calls, and returns its name; translated: the names of those so far.
     kinds: what each name holds, as far as its use needs it: an array, a place, a list, a number; used: by array of the
-    function's own, the axes whose strides are wanted, -1 for its memory alone.
+    function's own, the axes whose strides are wanted, -1 for its memory alone; items: by attribute, which of its numbers are.
     """
 
     def __init__(
@@ -62,8 +62,10 @@ class Expressions:
             arrays = {name for name in names if not name.startswith(("xs", "grad_xs"))}
             self.kinds |= dict.fromkeys(arrays, "array")
             self.own = arrays - self.assigned
+        self.fixed = set(keywords(function)) - self.assigned  # attributes
         self.locals = {*names, *keywords(function), *self.assigned}
         self.used: dict[str, set[int]] = {}
+        self.items: dict[str, set[int]] = {}
 
     def refuse(self, node: ast.AST) -> Untranslatable:
         """Return the error that tells what the page can't run."""
@@ -173,6 +175,9 @@ class Expressions:
                 index = self._Tuple(node.slice) if isinstance(node.slice, ast.Tuple) else self.value(node.slice)
                 return f"get({self.value(node.value)}, {index})"
         value, index = self.value(node.value), self.value(node.slice)
+        if isinstance(node.value, ast.Name) and node.value.id in self.fixed and index.isdigit():
+            self.items.setdefault(node.value.id, set()).add(int(index))
+            return f"{value}${index}"
         return f"{value}.at({index})" if index.startswith("-") else f"{value}[{index}]"
 
     # what is made of them ---------------------------------------------------------------------------------------------

@@ -186,7 +186,7 @@ def _policy(code: str, style: str) -> str:
     script, look = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (code, style))
     rules = {
         "default-src": "'none'", "script-src": f"'sha256-{script}'", "style-src": f"'sha256-{look}'",
-        "img-src": "data: blob:", "base-uri": "'none'", "form-action": "'none'",
+        "img-src": "data: blob:", "worker-src": "blob:", "base-uri": "'none'", "form-action": "'none'",
     }  # fmt: skip
     return "; ".join(f"{name} {value}" for name, value in rules.items())
 

@@ -60,6 +60,9 @@ class Statements:
                 f"{x}$d = {x} && {x}.d" if axis < 0 else f"{x}${axis} = {x} && {x}.s[{axis}]" for axis in sorted(axes)
             ]
             heads.append(f"  const {', '.join(parts)};")
+        for attribute, items in of.items.items():
+            x = spelled(attribute)
+            heads.append(f"  const {', '.join(f'{x}${item} = {x}[{item}]' for item in sorted(items))};")
         return "\n".join([f"function{star} {name}({', '.join(arguments)}) {{", *heads, *self.lines, "}"])
 
     def emit(self, line: str) -> None:
@@ -149,11 +152,12 @@ class Statements:
             return None
         kinds |= dict.fromkeys(names, "number")
         if len(names) == len(targets) and not self.told:  # a loop an axis, all in one line
-            sizes = self.fresh()
-            self.emit(f"const {sizes} = {shape};")
-            heads = [
-                f"for ({one} = 0; {one} < {sizes}[{axis}]; {one}++)" for axis, one in enumerate(map(spelled, names))
-            ]
+            ends = [of.value(one) for one in node.iter.args if isinstance(one, ast.Name) and one.id not in names]  # type: ignore[attr-defined]
+            if len(ends) != len(names):
+                sizes = self.fresh()
+                self.emit(f"const {sizes} = {shape};")
+                ends = [f"{sizes}[{axis}]" for axis in range(len(names))]
+            heads = [f"for ({one} = 0; {one} < {end}; {one}++)" for one, end in zip(map(spelled, names), ends)]
             self.emit(f"{' '.join(heads)} {{")
             return None
         place = self.fresh()

@@ -8,13 +8,14 @@ import { element, find, top } from './element.js';
 import { hands } from './hands.js';
 import { recall, remember } from './hash.js';
 import { listen } from './input.js';
+import { Judge, serve } from './judge.js';
 import { SAMPLES, matrix, thumbnail } from './matrix.js';
 import { Network } from './network.js';
 import { freshPalette, largest, paintPixels } from './paint.js';
 import { drawFilter, drawLines, drawNumber, drawSurgery, showCam } from './panels.js';
 import { digit, photo } from './picture.js';
 import { Recorded } from './recorded.js';
-import { Judge, Surgery } from './surgery.js';
+import { Surgery } from './surgery.js';
 import { WORDS } from './text.js';
 
 const SLOW = 90; // milliseconds of rest after which what takes longer is drawn
@@ -209,14 +210,15 @@ class Page {
     if (!given.samples.tested) return;
     this.judge.stop();
     if (!this.surgery.touched) {
-      this.judged(shorts(this.moment.said), true);
+      this.judged(shorts(this.moment.said), this.tests.length);
       return;
     }
-    this.judge.run((said, of) => this.judged(said, said.length === of));
+    this.judge.run((said, count) => this.judged(said, count));
   }
-  judged(said, all) {
-    const right = Array.from(said).filter((one, k) => one === this.truths[k]).length / said.length;
-    this.verdict = { right, count: said.length, all };
+  judged(said, count) {
+    const right = said.reduce((sum, one, k) => sum + (one === this.truths[k]), 0) / count,
+      all = count === this.tests.length;
+    this.verdict = { right, count, all };
     drawSurgery(this);
     if (all) matrix(this, Array.from(said), find('matrix'));
   }
@@ -340,5 +342,7 @@ class Page {
   }
 }
 
-globalThis.byhand = new Page(JSON.parse(find('data').textContent)); // in the console: byhand.network.tensors
-globalThis.byhand.start();
+if (globalThis.document) {
+  globalThis.byhand = new Page(JSON.parse(find('data').textContent)); // in the console: byhand.network.tensors
+  globalThis.byhand.start();
+} else serve();

@@ -41,6 +41,15 @@ export class Network {
     }
   }
 
+  numbers() {
+    // all of them again, as `take` takes them
+    const made = new Float32Array(
+      Object.values(this.spec.numbers).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0),
+    );
+    for (const [name, { at }] of Object.entries(this.spec.numbers)) made.set(this.tensors[name].d, at);
+    return made;
+  }
+
   of(names) {
     if (names === null) return null;
     return Array.isArray(names) ? names.map(name => this.tensors[name]) : this.tensors[names];

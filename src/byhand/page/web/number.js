@@ -149,7 +149,8 @@ function heaviest(steps, sum, most) {
   if (!sum) return [steps.slice(0, most), null];
   const adds = steps.map((step, k) => step.made[0] - (k ? steps[k - 1].made[0] : 0)),
     order = steps.map((_, k) => k);
-  const kept = new Set(order.sort((a, b) => Math.abs(adds[b]) - Math.abs(adds[a])).slice(0, most));
+  order.sort((a, b) => Math.abs(adds[b]) - Math.abs(adds[a]));
+  const kept = new Set(order.slice(0, most).filter(k => adds[k] !== 0));
   return [steps.filter((_, k) => kept.has(k)), adds.reduce((total, add, k) => (kept.has(k) ? total : total + add), 0)];
 }
 

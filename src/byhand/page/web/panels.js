@@ -6,7 +6,7 @@ import { halves } from './data.js';
 import { button, element, find } from './element.js';
 import { MOST, backwardTold, code, forwardTold } from './number.js';
 import { digits, grouped, percent } from './paint.js';
-import { numbers, pictureOf, powerOf, result, timesTen } from './sums.js';
+import { grid, pictureOf, result } from './sums.js';
 
 const about = text => element('p', { className: 'about' }, text);
 
@@ -18,6 +18,16 @@ function placeIn(shape, index) {
     index = Math.floor(index / shape[axis]);
   }
   return at.join(', ');
+}
+
+// The lines, so far down that those with many terms are seen.
+function showCode(...blocks) {
+  find('code').replaceChildren(...blocks);
+  for (const block of find('code').querySelectorAll('pre')) {
+    const term = block.querySelector('mark'),
+      below = term ? term.offsetTop - block.offsetTop : 0;
+    if (below > 0.8 * block.clientHeight) block.scrollTop = below - 0.4 * block.clientHeight;
+  }
 }
 
 export function drawNumber(page) {
@@ -36,14 +46,14 @@ export function drawNumber(page) {
   drawField(page, column);
   if (!page.computes) {
     find('sum').replaceChildren(result(array?.d[index] ?? 0, node.name));
-    find('code').replaceChildren();
+    showCode();
   } else if (page.backwards) {
     find('sum').replaceChildren(...backwards(page, node, array?.d[index] ?? 0));
-    find('code').replaceChildren();
+    showCode();
   } else {
     find('sum').replaceChildren(...pictureOf(page, node, at.channel, at.row, at.column));
     const steps = forwardTold(network, node, array, index);
-    find('code').replaceChildren(steps ? code(given.sources[node.forward], steps, words) : about(words.tooMany));
+    showCode(steps ? code(given.sources[node.forward], steps, words) : about(words.tooMany));
   }
 }
 
@@ -79,15 +89,11 @@ function backwards(page, node, value) {
     c = Math.min(inputChannel, depth - 1);
   const index = (r, s) => ((r * columns + s) * depth + c) * filters + at.channel,
     spot = chosen ? Math.floor(weightAt.index / filters / depth) : -1;
-  const grid = Array.from({ length: rows }, (_, r) => Array.from({ length: columns }, (_, s) => weight.d[index(r, s)]));
-  const cells = numbers(grid, {
-    name: words.weightGradient,
-    power: powerOf(grid),
-    chosen: chosen ? [Math.floor(spot / columns), spot % columns] : null,
+  const values = Array.from({ length: rows }, (_, r) => Array.from({ length: columns }, (_, s) => weight.d[index(r, s)]));
+  const choice = grid(values, `${words.weightGradient}${depth > 1 ? ` (${words.channel} ${c})` : ''}`, {
+    best: chosen ? [Math.floor(spot / columns), spot % columns] : null,
     choose: (r, s) => page.chooseWeight(name, index(r, s)),
   });
-  const label = `${words.weightGradient}${depth > 1 ? ` (${words.channel} ${c})` : ''}${timesTen(powerOf(grid))}`;
-  const choice = element('div', { className: 'labelled' }, cells, element('div', { className: 'label' }, label));
   return chosen
     ? [choice, ...weightWhole(page, node, name, weightAt.index)]
     : [result(value, words.gradientOf(node.name), 4), choice];
@@ -134,7 +140,7 @@ export function drawLines(page) {
     if (found.value !== null) blocks.push(about(`${words.readBy(node.name)}: ${digits(found.value, 4)}`));
     blocks.push(found.steps ? code(given.sources[node.backward], found.steps, words) : about(words.tooMany));
   }
-  find('code').replaceChildren(...(blocks.length ? blocks : [about(words.none)]));
+  showCode(...(blocks.length ? blocks : [about(words.none)]));
 }
 
 export function drawFilter(page) {
@@ -159,7 +165,9 @@ export function showCam(page) {
   if (!cam) return;
   const index = page.computes ? page.against : page.said,
     [rows, columns] = given.rows[cam].shape;
-  const values = page.computes ? gradCam(network.tensors[cam], network.score(index, cam)[cam]) : halves(network.images[page.image].cam);
+  const values = page.computes
+    ? gradCam(network.tensors[cam], network.score(index, cam)[cam])
+    : halves(network.images[page.image].cam);
   page.laidCam = laid(values, rows, columns, given.places[cam], height, width);
   drawCam(find('cam-canvas'), page.laidCam, page.pixels, given.samples.shape, given.ink);
   find('cam-about').textContent = words.camAbout(cam, given.classes[index]);

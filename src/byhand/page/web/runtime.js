@@ -1,15 +1,22 @@
 // What the translated loops stand on: arrays, places in them, and the few functions of Python that they call.
 
+const known = new Map(); // strides by shape: arrays of one shape share them
+function stridesOf(shape) {
+  const key = shape.join();
+  if (!known.has(key)) {
+    const strides = [];
+    for (let axis = shape.length - 1, size = 1; axis >= 0; size *= shape[axis--]) strides[axis] = size;
+    known.set(key, strides);
+  }
+  return known.get(key);
+}
+
+// An array: its numbers, one after the other, and how far apart neighbours on each axis lie.
 export class Tensor {
-  // an array: its numbers, one after the other, and how far apart neighbours on each axis lie
   constructor(shape, numbers) {
     this.shape = shape;
-    this.s = [];
-    this.size = 1;
-    for (let axis = shape.length - 1; axis >= 0; axis--) {
-      this.s[axis] = this.size;
-      this.size *= shape[axis];
-    }
+    this.s = stridesOf(shape);
+    this.size = shape.reduce((a, b) => a * b, 1);
     this.d = numbers ?? new Float32Array(this.size);
   }
   get ndim() {
@@ -76,13 +83,18 @@ export function flat(x, index) {
 
 export function lead(x, first, next, last) {
   // where x[*first, next, last] stands
-  let at = 0,
-    axis = 0;
+  let at, axis;
   if (first instanceof Place && begins(x.shape, first.shape)) {
     axis = first.shape.length;
     at = axis ? first.n * x.s[axis - 1] : 0;
   } else {
-    for (const one of tuple(first)) at += one * x.s[axis++];
+    const list = tuple(first);
+    axis = list.length;
+    if (list.strides !== x.s) {
+      list.start = list.reduce((sum, one, k) => sum + one * x.s[k], 0); // kept for the next round of the loop
+      list.strides = x.s;
+    }
+    at = list.start;
   }
   if (next === undefined) return at;
   return at + next * x.s[axis] + (last === undefined ? 0 : last * x.s[axis + 1]);

@@ -4,7 +4,7 @@
 
 import { button, element, labelled, sign } from './element.js';
 import { digits, largest } from './paint.js';
-import { numbers } from './sums.js';
+import { grid } from './sums.js';
 
 const LIMITS = { size: [3, 28], kernel: [1, 7], stride: [1, 4], padding: [0, 4], dilation: [1, 3] };
 const SIDE = 252; // pixels of a grid on the screen
@@ -241,20 +241,17 @@ export class Steps {
     if (pool) {
       const best = patch.indexOf(Math.max(...patch.map(value => value ?? -Infinity)));
       this.sum.replaceChildren(
-        labelled(numbers(lines(patch), { best: [Math.floor(best / kernel), best % kernel], name: words.patch }), words.patch),
+        grid(lines(patch), words.patch, { best: [Math.floor(best / kernel), best % kernel] }),
         sign('→'),
         labelled(total, words.largestOf),
       );
     } else {
       this.sum.replaceChildren(
-        labelled(numbers(lines(patch), { name: words.patch }), words.patch),
+        grid(lines(patch), words.patch),
         sign('×'),
-        labelled(numbers(lines([...weight]), { places: 0, name: words.kernel }), words.kernel),
+        grid(lines([...weight]), words.kernel, { places: 0 }),
         sign('='),
-        labelled(
-          numbers(lines(patch.map((value, k) => (value === null ? null : value * weight[k]))), { name: words.products }),
-          words.products,
-        ),
+        grid(lines(patch.map((value, k) => (value === null ? null : value * weight[k]))), words.products),
         sign('→'),
         labelled(total, words.sum),
       );

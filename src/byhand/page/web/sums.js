@@ -3,60 +3,56 @@
 import { element, inside, labelled, sign } from './element.js';
 import { colour, digits, largest } from './paint.js';
 
-// A grid of numbers, with colours that say how large they are; null: outside the image.
-export function numbers(
-  rows,
-  { best = null, scale, places = 2, power = 0, name = '', edit = null, choose = null, chosen = null } = {},
-) {
-  scale ??= largest(rows.flat());
-  const small = rows[0].length > 4 || rows.length > 4;
-  const grid = element('div', {
-    className: `grid${small ? ' small' : ''}`,
-    style: `grid-template-columns: repeat(${rows[0].length}, max-content)`,
-  });
-  if (name) {
-    grid.setAttribute('role', 'group');
-    grid.setAttribute('aria-label', name);
-  }
-  rows.forEach((row, i) =>
-    row.forEach((value, j) => {
-      const style = `background: ${value === null ? 'transparent' : colour(value, scale)}`;
-      const className =
-        (best && best[0] === i && best[1] === j) || (chosen && chosen[0] === i && chosen[1] === j) ? 'best' : '';
-      const about = `${name} ${i}, ${j}`;
-      if (edit) {
-        const field = element('input', {
-          type: 'text',
-          inputMode: 'decimal',
-          value: digits(value, places),
-          style,
-          className,
-          'aria-label': about,
-        });
-        field.addEventListener('focus', () => {
-          field.value = String(Number(value.toPrecision(6)));
-          field.select();
-        });
-        field.addEventListener('blur', () => {
-          field.value = digits(value, places);
-        });
-        field.addEventListener('change', () => edit(i, j, Number(field.value.replace('−', '-').replace(',', '.'))));
-        grid.append(field);
-      } else if (choose) {
-        const text = digits(value / 10 ** power, places), act = () => choose(i, j);
-        grid.append(element('button', { type: 'button', style, className, 'aria-label': `${about}: ${text}`, onclick: act }, text));
-      } else grid.append(element('span', { style, className }, digits(value, places)));
-    }),
-  );
-  return grid;
-}
-
 // Small numbers share a power of ten, which their label tells.
-export function powerOf(rows) {
+function powerOf(rows) {
   const most = largest(rows.flat());
   return most === 0 || most >= 0.05 ? 0 : Math.floor(Math.log10(most));
 }
-export const timesTen = power => (power ? ` × 10${[...String(power)].map(one => '⁰¹²³⁴⁵⁶⁷⁸⁹'[one] ?? '⁻').join('')}` : '');
+const raised = power => [...String(power)].map(one => '⁰¹²³⁴⁵⁶⁷⁸⁹'[one] ?? '⁻').join('');
+const fixed = (value, places) => (Math.abs(value) < 0.5 * 10 ** -places ? (0).toFixed(places) : digits(value, places));
+
+// A grid of numbers under which its label stands, with colours that say how large they are; null: outside the image.
+// edit(row, column, value): they can be changed; choose(row, column): one can be picked, and `chosen` is.
+export function grid(rows, label, { best = null, scale, places = 2, edit = null, choose = null } = {}) {
+  scale ??= largest(rows.flat());
+  const power = powerOf(rows),
+    shown = value => (edit && power ? digits(value, places) : fixed(value / 10 ** power, places)),
+    small = rows[0].length > 4 || rows.length > 4;
+  const cells = element('div', {
+    className: `grid${small ? ' small' : ''}`,
+    style: `grid-template-columns: repeat(${rows[0].length}, max-content)`,
+    role: 'group',
+    'aria-label': label,
+  });
+  rows.forEach((row, i) =>
+    row.forEach((value, j) => {
+      const style = `background: ${value === null ? 'transparent' : colour(value, scale)}`,
+        className = best && best[0] === i && best[1] === j ? 'best' : '';
+      const text = value === null ? '·' : shown(value),
+        about = `${label} ${i}, ${j}`;
+      if (edit) cells.append(field(text, value, { style, className, 'aria-label': about }, typed => edit(i, j, typed)));
+      else if (choose) {
+        const act = () => choose(i, j);
+        cells.append(
+          element('button', { type: 'button', style, className, 'aria-label': `${about}: ${text}`, onclick: act }, text),
+        );
+      } else cells.append(element('span', { style, className }, text));
+    }),
+  );
+  return labelled(cells, power && !edit ? `${label} × 10${raised(power)}` : label);
+}
+
+function field(text, value, attributes, edit) {
+  // a number that shows all its digits while it is typed
+  const input = element('input', { type: 'text', inputMode: 'decimal', value: text, ...attributes });
+  input.addEventListener('focus', () => {
+    input.value = String(Number(value.toPrecision(6)));
+    input.select();
+  });
+  input.addEventListener('blur', () => (input.value = text));
+  input.addEventListener('change', () => edit(Number(input.value.replace('−', '-').replace(',', '.'))));
+  return input;
+}
 
 export const result = (value, text, places = 3) =>
   labelled(element('output', { className: 'result' }, digits(value, places)), text);
@@ -109,18 +105,14 @@ const PICTURES = {
       many = found.sums.length > 1;
     const name = many ? `, ${words.channel} ${found.first + found.c}` : '';
     return [
-      labelled(numbers(found.patch, { scale: largest(found.x.d), name: words.patch }), `${words.patch}${name}`),
+      grid(found.patch, `${words.patch}${name}`, { scale: largest(found.x.d) }),
       sign('×'),
-      labelled(
-        numbers(found.kernel, {
-          scale: largest(found.weight.d),
-          name: words.kernel,
-          edit: (r, s, value) => page.edit(node.reads[1], found.at(r, s, found.c), value),
-        }),
-        `${words.kernel} ${k}${name}`,
-      ),
+      grid(found.kernel, `${words.kernel} ${k}${name}`, {
+        scale: largest(found.weight.d),
+        edit: (r, s, value) => page.edit(node.reads[1], found.at(r, s, found.c), value),
+      }),
       sign('='),
-      labelled(numbers(found.products, { name: words.products }), words.products),
+      grid(found.products, words.products),
       sign('→'),
       ...(many ? [labelled(channels(page, found), words.eachChannel), sign('→')] : []),
       result(y.d[(i * y.shape[2] + j) * y.shape[3] + k], words.sumBias(digits(found.bias, 3))),
@@ -170,7 +162,7 @@ function pooled(page, node, c, i, j, text, wins) {
     first = flat.indexOf(Math.max(...flat));
   const best = wins ? [Math.floor(first / patch[0].length), first % patch[0].length] : null;
   return [
-    labelled(numbers(patch, { best, scale: largest(x.d), name: page.words.patch }), page.words.patch),
+    grid(patch, page.words.patch, { best, scale: largest(x.d) }),
     sign('→'),
     result(y.d[(i * y.shape[2] + j) * y.shape[3] + c], text),
   ];

@@ -1,10 +1,5 @@
 // Surgery: a number of a kernel changed, a channel switched off; what it does to 1,000 images; and undo.
 
-import { top } from './element.js';
-import { scaled } from './data.js';
-
-const SLICE = 14; // milliseconds that judging takes before it lets the page breathe
-
 export class Surgery {
   constructor(page) {
     this.page = page;
@@ -67,42 +62,3 @@ export class Surgery {
       }
   }
 }
-
-// Lets a network answer many images, a few at a time; the last one asked for goes on, those before it stop.
-export class Judge {
-  constructor(page) {
-    this.page = page;
-    this.asked = 0;
-  }
-
-  stop() {
-    this.asked++;
-  }
-
-  async run(tell) {
-    // tell(answers so far, how many there will be)
-    const mine = ++this.asked,
-      { given, network } = this.page,
-      twin = network.twin(),
-      said = [],
-      samples = this.page.tests;
-    const channels = given.samples.shape[2];
-    await pause(120);
-    for (let begun = performance.now(), k = 0; k < samples.length; k++) {
-      if (mine !== this.asked) return;
-      scaled(samples[k], given.scale, channels, twin.input.d);
-      said.push(top(twin.forward(twin.input.d).d));
-      if (performance.now() - begun > SLICE) {
-        tell(said, samples.length);
-        await pause(0);
-        begun = performance.now();
-      }
-    }
-    if (mine === this.asked) tell(said, samples.length);
-  }
-}
-
-const pause = time =>
-  new Promise(done => {
-    setTimeout(done, time);
-  });
