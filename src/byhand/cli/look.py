@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,6 +28,7 @@ from byhand.train import Run, Trainer
 PAGE = "look.html"
 MOST = 16  # pictures of the reader's own
 RUNS = Path("runs")
+SPARE = 4  # times as long as a page took to write, until the next
 
 
 def look(
@@ -117,7 +119,7 @@ def _held_out(network: nn.Model, run: Run | None) -> Dataset | None:
         held = sets_of(settings, find(str(settings.get("data")), bar.tell), shape, network.crop or 1.0, bar).held_out
     except ByhandError as error:
         note = f"no test images, as the data of {run.folder} can't be read: {error}"
-        Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(plain(note), style="dim")
+        _note(note)
         return None
     finally:
         bar.close()
@@ -133,7 +135,10 @@ def _tests(held: Dataset | None) -> dict[str, Any]:
         order = np.random.default_rng(0).permutation(len(held))[:TESTS]
     some = held.rows(order)
     images = np.asarray(some.images[:])
-    return {"tests": images, "labels": some.labels} if images.dtype == np.uint8 else {}
+    if images.dtype == np.uint8:
+        return {"tests": images, "labels": some.labels}
+    _note(f"no test images: those of {held.name or 'this set'} are {images.dtype}, and a page shows pixels, uint8")
+    return {}
 
 
 def _training(run: Run) -> dict[str, Any]:
@@ -153,15 +158,31 @@ def keep_fresh(job: Job) -> Path:
     tests = _tests(job.sets.held_out)
     title = f"{job.model.name} on {job.sets.train.name}"
 
+    wrote, took = -np.inf, 0.0
+
     def write() -> None:
+        nonlocal wrote, took
+        began = time.monotonic()
+        if not job.run.finished and began - wrote < SPARE * took:  # a page must not take longer than what it shows
+            return
         network = job.finished(job.trainer.model)
         kept = _training(job.run) | {"history": list(job.trainer.history), "curve": list(job.trainer.curve)}
         page = Look(network, plain(title), live=not job.run.finished, **tests, **kept)
-        write_whole(path, document(page))
+        try:
+            write_whole(path, document(page))
+        except FileError as error:  # training is worth more than its page
+            _note(str(error))
+            job.run.watched = lambda: None
+        wrote = time.monotonic()
+        took = wrote - began
 
     job.run.watched = write
     write()
     return path
+
+
+def _note(text: str) -> None:
+    Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(plain(text), style="dim")
 
 
 def opened(path: Path) -> bool:

@@ -6,7 +6,7 @@ import io
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from html import escape
 from importlib.metadata import version
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from byhand.data.photos import CROP
 from byhand.errors import ArgumentError
 from byhand.nn import Model
 from byhand.nn.places import chosen_layer
@@ -32,7 +33,7 @@ LOOKED, ANSWERED = (
     (100_000_000, 3_000_000),
     (600_000_000, 8_000_000),
 )  # multiply-adds and numbers that a page computes with
-RECORDED = 6  # images of a network that computes nothing itself
+RECORDED = 4  # test images of a network that computes nothing itself, where the reader gave none
 GENERATOR = "byhand look"  # by which its own files are known again
 
 
@@ -57,7 +58,6 @@ class Look:
     classifier: bool = False
     live: bool = False
     untrained: bool = False
-    notes: list[str] = field(default_factory=list)
 
 
 def document(look: Look) -> bytes:
@@ -91,7 +91,7 @@ def document(look: Look) -> bytes:
     cam = chosen_layer(model)
     data: dict[str, Any] = {
         "title": look.title or model.name, "facts": facts, "rows": rows, "places": places_of(model),
-        "classes": list(model.classes), "scale": {"mean": model.mean, "std": model.std}, "crop": model.crop or 1.0,
+        "classes": list(model.classes), "scale": {"mean": model.mean, "std": model.std}, "crop": model.crop or CROP,
         "ink": model.crop is None and model.input_shape == (28, 28, 1), "samples": samples, "cam": cam,
         "snapshots": [], "end": None, "history": [dict(row) for row in look.history], "curve": [list(p) for p in look.curve],
         "live": look.live, "untrained": look.untrained, "sources": script.sources, "half": False,
@@ -106,7 +106,7 @@ def document(look: Look) -> bytes:
         data["end"] = moment(Snapshot(0, epochs, model), tests, labels, numbers=False)
     else:
         script = Script()
-        data["spec"], data["recorded"] = recorded(model, _images(look)[:RECORDED], cam)
+        data["spec"], data["recorded"] = recorded(model, _images(look)[: samples["count"]], cam)
         data["sources"] = {}
     return _assemble(data, script, look.classifier)
 
@@ -133,11 +133,10 @@ def _samples(look: Look, computes: bool) -> tuple[dict[str, Any], Array, Array]:
     """Return the images as the page gets them, and those among them that it is judged by, with their labels."""
     images, own = _images(look), 0 if look.images is None else len(look.images)
     labelled = look.tests is not None and look.labels is not None and computes
-    count = (
-        min(len(images), own + TESTS, max(own + 1, PIXELS // images[0].size))
-        if computes
-        else min(len(images), RECORDED)
-    )
+    if computes:
+        count = min(len(images), own + TESTS, max(own + 1, PIXELS // images[0].size))
+    else:
+        count = own or min(len(images), RECORDED)
     shown = images[:count]
     labels: list[int | None] = [None] * count
     if look.labels is not None:

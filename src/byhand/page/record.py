@@ -11,7 +11,11 @@ from byhand.ops import softmax
 from byhand.ops.op import Array
 from byhand.page.snapshot import encoded
 
-CHANNELS = 12  # of a layer, those whose numbers are largest
+CHANNELS, LEAST, TOTAL = (
+    12,
+    2,
+    16,
+)  # of a layer, those whose numbers are largest: at most, at least, of all images together
 NUMBERS = 10_000  # of what is no image: more are not recorded
 
 
@@ -29,10 +33,12 @@ def recorded(model: Model, images: Array, cam: str | None) -> tuple[dict[str, An
         truth = np.eye(logits.shape[1], dtype=logits.dtype)[logits.argmax(1)]
         traces.append(trace_gradients(model, image[None], softmax(logits) - truth))
         if cam is not None:
-            found = trace_gradients(model, image[None], truth)
-            weights = found[f"grad_{cam}"][0].mean((0, 1))
-            cams.append(encoded(np.maximum(found[cam][0] @ weights, 0), np.float16))
-    kept = {name: spec for name in names if (spec := _kept([trace[name] for trace in traces])) is not None}
+            scores = trace_gradients(model, image[None], truth)
+            weights = scores[f"grad_{cam}"][0].mean((0, 1))
+            cams.append(encoded(np.maximum(scores[cam][0] @ weights, 0), np.float16))
+    most = max(LEAST, min(CHANNELS, TOTAL // len(images)))
+    found = ((name, _kept([trace[name] for trace in traces], most)) for name in names)
+    kept = {name: spec for name, spec in found if spec is not None}
 
     def some(trace: dict[str, Array], prefix: str) -> dict[str, str]:
         return {
@@ -56,13 +62,13 @@ def recorded(model: Model, images: Array, cam: str | None) -> tuple[dict[str, An
     return spec, images_of
 
 
-def _kept(values: list[Array]) -> dict[str, Any] | None:
+def _kept(values: list[Array], most: int) -> dict[str, Any] | None:
     """Return which channels of a layer are kept, and the shape that is left; None for what is not recorded."""
     shape = values[0].shape
     if len(shape) != 4 or prod(shape[1:3]) == 1:
         return {"shape": list(shape), "kept": None} if prod(shape) <= NUMBERS else None
     power = sum(np.abs(value.astype(np.float32)).mean((0, 1, 2)) for value in values)
-    channels = np.sort(np.argsort(-np.nan_to_num(power), kind="stable")[:CHANNELS]).tolist()
+    channels = np.sort(np.argsort(-np.nan_to_num(power), kind="stable")[:most]).tolist()
     return {"shape": [*shape[:3], len(channels)], "kept": channels}
 
 

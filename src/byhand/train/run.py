@@ -46,10 +46,7 @@ class Run:
         run = cls(folder)
         if run._settings.exists():
             raise FileError(f"{folder} holds a run already; choose another --out, or go on with it: --resume")
-        try:
-            run.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise FileError(f"can't make the folder {folder}: {error.strerror}") from None
+        _make(run.folder)
         write_whole(run._settings, (json.dumps(settings, indent=2) + "\n").encode())
         return run
 
@@ -99,7 +96,7 @@ class Run:
             self._next = total + 1
             return
         folder = self.folder / "snapshots"
-        folder.mkdir(exist_ok=True)
+        _make(folder)
         notes = {"snapshot": {"step": done, "epoch": done / total * epochs}}
         file.save(made, folder / f"step-{done:06d}.safetensors", notes=notes)
 
@@ -121,3 +118,10 @@ class Run:
     def finish(self, model: Model) -> None:
         """Write the finished model."""
         self.made(model).save(self.model)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"can't make the folder {folder}: {error.strerror}") from None
