@@ -9,6 +9,7 @@ import { hands } from './hands.js';
 import { recall, remember } from './hash.js';
 import { listen } from './input.js';
 import { Judge, serve } from './judge.js';
+import { TALL } from './layers.js';
 import { SAMPLES, matrix, thumbnail } from './matrix.js';
 import { Network } from './network.js';
 import { freshPalette, largest, paintPixels } from './paint.js';
@@ -67,9 +68,10 @@ class Page {
   get said() {
     return top(this.network.logits.d);
   }
+  // the class that the loss is against
   get against() {
     return this.label ?? this.said;
-  } // the class that the loss is against
+  }
   column(name) {
     return this.columns.find(one => one.name === name);
   }
@@ -79,9 +81,10 @@ class Page {
   shownOf(name) {
     return this.backwards ? this.network.grads[name] : this.network.tensors[name];
   }
+  // of training
   get moment() {
     return this.given.snapshots[this.snapshot] ?? this.given.end;
-  } // of training
+  }
 
   async start() {
     const { given } = this;
@@ -164,9 +167,11 @@ class Page {
       const pixels = await (this.ink ? digit(file, given.samples.shape) : photo(file, given.samples.shape, given.crop));
       this.see(pixels);
       this.board?.show(pixels);
-      if (find('photo')) {
-        find('photo').src = URL.createObjectURL(file);
-        find('photo').hidden = false;
+      const shown = find('photo');
+      if (shown) {
+        URL.revokeObjectURL(shown.src);
+        shown.src = URL.createObjectURL(file);
+        shown.hidden = false;
       }
     } catch {
       says.textContent = this.words.unreadable(file.name);
@@ -257,7 +262,7 @@ class Page {
     this.held = true;
     if (column.maps)
       this.point(at.layer, at.channel, clamp(at.row + step[0], column.shape[0]), clamp(at.column + step[1], column.shape[1]));
-    else this.point(at.layer, clamp(at.channel + step[0] + step[1] * 40, this.network.tensors[at.layer].size), 0, 0);
+    else this.point(at.layer, clamp(at.channel + step[0] + step[1] * TALL, this.network.tensors[at.layer].size), 0, 0);
   }
   soon() {
     // another number, in the next frame

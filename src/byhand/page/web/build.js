@@ -29,6 +29,7 @@ export function build(page) {
         .join(', ');
   const fact = (value, name) => element('div', {}, element('dd', {}, value), element('dt', {}, name));
   find('facts').replaceChildren(
+    fact(`${given.samples.shape.join(' × ')} → ${given.classes.length}`, ''),
     fact(grouped(facts.parameters), words.parameters),
     fact(grouped(facts.macs), words.macs),
     fact(facts.field, words.field),

@@ -4,7 +4,7 @@ import { element, inside, where } from './element.js';
 import { dot, largest, paint } from './paint.js';
 
 const FEW = 16; // maps of a layer that are shown at first: the most active ones
-const TALL = 30; // numbers of a vector, one below the other
+export const TALL = 30; // numbers of a vector, one below the other
 const CELL = 8; // pixels of one of them
 const ROWS = 3; // of maps
 const SIDES = [44, 84]; // pixels of a map
