@@ -32,7 +32,7 @@ def export(
         str, typer.Argument(metavar="RUN", help=f"a run's folder, a model's file (ONNX too), or {', '.join(TRAINED)}")
     ],
     page: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="with --html: the page's file  [classifier.html in the run]")
+        Path | None, typer.Argument(metavar="FILE", help="with --html: the page's file  [classifier.html in the run]")
     ] = None,
     html: Annotated[bool, typer.Option("--html", help="write it as a page that answers, and shows itself")] = False,
     onnx: Annotated[Path | None, typer.Option(metavar="FILE", help="write it as ONNX")] = None,

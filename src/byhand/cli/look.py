@@ -32,8 +32,8 @@ SPARE = 4  # times as long as a page took to write, until the next
 
 
 def look(
-    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help=f"{MODEL}  [the newest run]")] = None,
-    images: Annotated[list[Path] | None, typer.Argument(metavar="[IMAGE...]", help="pictures to show it")] = None,
+    model: Annotated[str | None, typer.Argument(metavar="MODEL", help=f"{MODEL}  [the newest run]")] = None,
+    images: Annotated[list[Path] | None, typer.Argument(metavar="IMAGE", help="pictures to show it")] = None,
     out: Annotated[
         Path | None, typer.Option(help="the page's file  [look.html in the run, else NAME-look.html]")
     ] = None,

@@ -98,7 +98,8 @@ export function code(source, steps, words, most = 40) {
     block.append(element('span', { className: here.length ? '' : 'dim' }, text));
     if (here.length === 1) block.append('  ', element('span', { className: 'said' }, result(here[0])));
     block.append('\n');
-    if (here.length < 2 || !source.telling.includes(line)) return;
+    const numbers = here.length === 1 ? here[0].read.filter(one => typeof one === 'number').length : 2;
+    if (!here.length || numbers < 2 || !source.telling.includes(line)) return;
     const indent = '      ',
       names = varying(here);
     const [shown, rest] = heaviest(here, text.includes('+='), most);

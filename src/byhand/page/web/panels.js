@@ -164,7 +164,7 @@ export function showCam(page) {
   find('cam').hidden = !cam;
   if (!cam) return;
   const index = page.computes ? page.against : page.said,
-    [rows, columns] = given.rows[cam].shape;
+    [rows, columns] = given.rows[page.node(cam).name].shape;
   const values = page.computes
     ? gradCam(network.tensors[cam], network.score(index, cam)[cam])
     : halves(network.images[page.image].cam);

@@ -57,15 +57,20 @@ export class Teller {
     above.steps.push({ line: loop.line, rounds: hit ? loop.hits : loop.rounds, count: hit ? loop.hits.length : loop.count });
   }
   read(line, numbers) {
-    this.step = { line, other: false, read: numbers.map(one => (one instanceof Object && 'n' in one ? one.tuple() : one)) };
+    this.step = {
+      line,
+      hit: false,
+      missed: false,
+      read: numbers.map(one => (one instanceof Object && 'n' in one ? one.tuple() : one)),
+    };
   }
   made(...values) {
-    if (!this.step.other) this.loop.now.steps.push({ ...this.step, made: values });
+    if (this.step.hit || !this.step.missed) this.loop.now.steps.push({ ...this.step, made: values });
   }
   stored(array, at) {
-    // what goes elsewhere is not told
-    if (array === this.array && at === this.at) this.loop.now.hit = true;
-    else this.step.other = true;
+    // what goes elsewhere alone is not told
+    if (array === this.array && at === this.at) this.loop.now.hit = this.step.hit = true;
+    else this.step.missed = true;
   }
   filled(array) {
     if (array === this.array) this.loop.now.hit = true;
