@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 import byhand as bh
+from byhand import nn
 from byhand.data import digits as digit_files
 from byhand.nn.gradients import trace_gradients
 from byhand.page import Look, document
@@ -391,6 +392,22 @@ def test_a_classifier_answers_a_dropped_photo(visit, digits, tmp_path):
     assert page.inner_text("#photo-said .top span") == "7" and page.is_visible("#photo")
     box = page.locator(".classifier").bounding_box()
     assert box["y"] < 200, "it comes first"
+
+
+def test_a_layer_of_many_channels_or_numbers_shows_some_and_then_all(visit, tmp_path):
+    images = nn.Input(8, 8, 1)
+    maps = nn.ReLU()(nn.Conv2d(20, 3)(images))
+    model = nn.Model(images, nn.Linear(4)(nn.Linear(400)(nn.Flatten()(maps))))
+    path = tmp_path / "wide.html"
+    path.write_bytes(document(Look(model)))
+    page = visit(path)
+    for layer, few, all_ in (("conv1", 16, 20), ("fc1", 10, 14)):
+        shown = page.locator(f"#layer-{layer} .map")
+        assert shown.count() == few
+        page.click(f"#layer-{layer} .more")
+        assert shown.count() == all_
+        page.click(f"#layer-{layer} .more")
+        assert shown.count() == few
 
 
 def test_the_maps_are_saved_as_a_png(visit, page_file, tmp_path):

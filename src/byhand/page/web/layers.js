@@ -1,10 +1,11 @@
 // The columns: a layer each, with a map for each channel, or a cell for each number.
 
-import { element, inside, where } from './element.js';
+import { button, element, inside, where } from './element.js';
 import { dot, largest, paint } from './paint.js';
 
 const FEW = 16; // maps of a layer that are shown at first: the most active ones
 export const TALL = 30; // numbers of a vector, one below the other
+const MANY = 10 * TALL; // of them that are shown at first
 const CELL = 8; // pixels of one of them
 const ROWS = 3; // of maps
 const SIDES = [44, 84]; // pixels of a map
@@ -79,68 +80,62 @@ export class Column {
         canvas,
         element('span', { className: 'caption' }, kernel, String(this.channelName(channel))),
       );
-      const point = event => page.point(this.name, channel, ...where(event, canvas, columns, rows));
-      canvas.addEventListener('pointermove', event => {
-        if (event.pointerType === 'mouse' && !page.held) point(event);
+      this.pointable(made, canvas, event => {
+        const { row, column } = page.at,
+          at = event ? where(event, canvas, columns, rows) : [inside(row, rows), inside(column, columns)];
+        page.point(this.name, channel, ...at);
       });
-      canvas.addEventListener('pointerdown', event => {
-        page.let();
-        point(event);
-      });
-      made.addEventListener('click', event => {
-        if (event.detail === 0) page.point(this.name, channel, inside(page.at.row, rows), inside(page.at.column, columns));
-        page.hold();
-      });
-      made.addEventListener('keydown', event => page.walk(event));
       return { channel, canvas, made, kernel };
     });
-    this.body.replaceChildren(...this.canvases.map(one => one.made));
-    if (this.channels > FEW) {
-      const text = this.all ? page.words.fewer : page.words.allOf(this.channels);
-      this.body.append(
-        element(
-          'button',
-          {
-            className: 'plain more',
-            type: 'button',
-            onclick: () => {
-              this.all = !this.all;
-              this.grid();
-              page.draw();
-            },
-          },
-          text,
-        ),
-      );
-    }
+    this.fill(this.channels, FEW);
   }
 
   strip() {
     const { page } = this,
       count = this.shape.reduce((a, b) => a * b, 1),
-      shown = this.all ? count : Math.min(count, 10 * TALL);
+      shown = this.all ? count : Math.min(count, MANY);
     this.canvases = [];
     for (let start = 0; start < shown; start += TALL) {
       const size = Math.min(TALL, shown - start);
       const canvas = element('canvas', { width: 1, height: size, style: `height: ${size * CELL}px` });
       const name = `${this.node.name}, ${start} – ${start + size - 1}`;
       const made = element('button', { className: 'map', type: 'button', 'aria-label': name, 'aria-pressed': 'false' }, canvas);
-      const point = event => page.point(this.name, start + where(event, canvas, 1, size)[0], 0, 0);
-      canvas.addEventListener('pointermove', event => {
-        if (event.pointerType === 'mouse' && !page.held) point(event);
-      });
-      canvas.addEventListener('pointerdown', event => {
-        page.let();
-        point(event);
-      });
-      made.addEventListener('click', event => {
-        if (event.detail === 0) page.point(this.name, start, 0, 0);
-        page.hold();
-      });
-      made.addEventListener('keydown', event => page.walk(event));
+      this.pointable(made, canvas, event =>
+        page.point(this.name, start + (event ? where(event, canvas, 1, size)[0] : 0), 0, 0),
+      );
       this.canvases.push({ channel: start, canvas, made, size });
     }
-    this.body.replaceChildren(...this.canvases.map(one => one.made));
+    this.fill(count, MANY);
+  }
+
+  // Hovering points, a click holds; point(event), and point() where the keyboard clicks.
+  pointable(made, canvas, point) {
+    const { page } = this;
+    canvas.addEventListener('pointermove', event => {
+      if (event.pointerType === 'mouse' && !page.held) point(event);
+    });
+    canvas.addEventListener('pointerdown', event => {
+      page.let();
+      point(event);
+    });
+    made.addEventListener('click', event => {
+      if (event.detail === 0) point();
+      page.hold();
+    });
+    made.addEventListener('keydown', event => page.walk(event));
+  }
+
+  fill(count, few) {
+    // what was made, and a button for the rest
+    const { words } = this.page;
+    const turn = () => {
+      this.all = !this.all;
+      if (this.maps) this.grid();
+      else this.strip();
+      this.page.draw();
+    };
+    const rest = count > few ? button(this.all ? words.fewer : words.allOf(count), turn, { className: 'plain more' }) : '';
+    this.body.replaceChildren(...this.canvases.map(one => one.made), rest);
   }
 
   draw(tensor, all) {
