@@ -44,16 +44,27 @@ def said(page):
     return page.inner_text(".says .said b")
 
 
-def draw(page, *points):
-    """Draw a stroke on the board, through points from (0, 0) to (1, 1)."""
-    page.mouse.wheel(0, 0)
+def draw(page, *points, touch=False):
+    """Draw a stroke on the board, through points from (0, 0) to (1, 1), with the mouse or a finger."""
     box = page.locator("#board").bounding_box()
-    x, y = ([box["x"] + u * box["width"] for u, _ in points], [box["y"] + v * box["height"] for _, v in points])
-    page.mouse.move(x[0], y[0])
-    page.mouse.down()
-    for u, v in zip(x[1:], y[1:]):
-        page.mouse.move(u, v, steps=12)
-    page.mouse.up()
+    at = [(box["x"] + u * box["width"], box["y"] + v * box["height"]) for u, v in points]
+    if touch:
+        finger = page.context.new_cdp_session(page)
+        steps = [
+            np.add(one, np.subtract(other, one) * part)
+            for one, other in zip(at, at[1:])
+            for part in (0, 0.25, 0.5, 0.75)
+        ]
+        for k, (x, y) in enumerate([*steps, at[-1]]):
+            kind, places = ("touchMove" if k else "touchStart"), [{"x": float(x), "y": float(y)}]
+            finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
+        finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    else:
+        page.mouse.move(*at[0])
+        page.mouse.down()
+        for x, y in at[1:]:
+            page.mouse.move(x, y, steps=12)
+        page.mouse.up()
     settle(page)
 
 
@@ -71,7 +82,7 @@ def test_a_drawn_digit_is_read(visit, page_file, digits, digit, touch):
     page.click("#clear")
     settle(page)
     assert not pixels(page).any()
-    draw(page, *DRAWN[digit])
+    draw(page, *DRAWN[digit], touch=touch)
     image = pixels(page)
     assert image.max() == 255 and said(page) == digit == str(digits[0].predict(image).argmax())
     assert page.evaluate("scrollY") == 0, "drawing does not scroll"
