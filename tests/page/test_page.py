@@ -2,6 +2,7 @@
 
 import re
 import time
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -52,7 +53,7 @@ def draw(page, *points, touch=False):
         finger = page.context.new_cdp_session(page)
         steps = [
             np.add(one, np.subtract(other, one) * part)
-            for one, other in zip(at, at[1:])
+            for one, other in pairwise(at)
             for part in (0, 0.25, 0.5, 0.75)
         ]
         for k, (x, y) in enumerate([*steps, at[-1]]):
