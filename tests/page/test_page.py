@@ -52,9 +52,7 @@ def draw(page, *points, touch=False):
     if touch:
         finger = page.context.new_cdp_session(page)
         steps = [
-            np.add(one, np.subtract(other, one) * part)
-            for one, other in pairwise(at)
-            for part in (0, 0.25, 0.5, 0.75)
+            np.add(one, np.subtract(other, one) * part) for one, other in pairwise(at) for part in (0, 0.25, 0.5, 0.75)
         ]
         for k, (x, y) in enumerate([*steps, at[-1]]):
             kind, places = ("touchMove" if k else "touchStart"), [{"x": float(x), "y": float(y)}]
