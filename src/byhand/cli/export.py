@@ -21,7 +21,6 @@ from byhand.export import Exported, check_folder, to_c
 from byhand.export.difference import Layer
 from byhand.files import write_whole
 from byhand.models import TRAINED
-from byhand.train import Run
 
 CLASSIFIER = "classifier.html"
 WIDE = 200  # columns of the table, at most
@@ -98,7 +97,7 @@ def export(
 
 def _data(network: nn.Model, run: str, data: str | None) -> tuple[Dataset, Dataset] | None:
     """Return the training set, and the one to test on: of the data asked for, else the run's; None where it has none."""
-    settings = Run(run).settings if (Path(run) / "run.json").is_file() else {}
+    settings = found.settings if (found := run_of(run)) else {}
     if data is None:
         data = settings["data"] if isinstance(settings.get("data"), str) else None
     if data is None:

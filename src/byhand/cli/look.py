@@ -10,11 +10,10 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from rich.console import Console
 
 from byhand import models, nn
 from byhand.cli.job import Job, sets_of
-from byhand.cli.opening import MODEL, Mean, Size, Std, open_model, plain, reader, settle
+from byhand.cli.opening import MODEL, Mean, Size, Std, open_model, plain, reader, settle, tell
 from byhand.cli.progress import Bar
 from byhand.data import Dataset, find, mnist
 from byhand.errors import ByhandError, FileError
@@ -118,8 +117,7 @@ def _held_out(network: nn.Model, run: Run | None) -> Dataset | None:
         shape = network.input_shape
         held = sets_of(settings, find(str(settings.get("data")), bar.tell), shape, network.crop or 1.0, bar).held_out
     except ByhandError as error:
-        note = f"no test images, as the data of {run.folder} can't be read: {error}"
-        _note(note)
+        tell(plain(f"no test images, as the data of {run.folder} can't be read: {error}"))
         return None
     finally:
         bar.close()
@@ -137,19 +135,26 @@ def _tests(held: Dataset | None) -> dict[str, Any]:
     images = np.asarray(some.images[:])
     if images.dtype == np.uint8:
         return {"tests": images, "labels": some.labels}
-    _note(f"no test images: those of {held.name or 'this set'} are {images.dtype}, and a page shows pixels, uint8")
+    tell(
+        plain(f"no test images: those of {held.name or 'this set'} are {images.dtype}, and a page shows pixels, uint8")
+    )
     return {}
 
 
 def _training(run: Run) -> dict[str, Any]:
     """Return what a run kept of its training."""
-    snapshots = []
+    curve = Trainer.load(run.checkpoint).curve if run.checkpoint.exists() else []
+    return {"snapshots": _snapshots(run), "history": run.rows(), "curve": curve}
+
+
+def _snapshots(run: Run) -> list[Snapshot]:
+    found = []
     for step, path in run.snapshots():
         network, _, about = file.read(path)
-        epoch = about.get("snapshot", {}).get("epoch") if isinstance(about.get("snapshot"), dict) else None
-        snapshots.append(Snapshot(step, float(epoch) if isinstance(epoch, (int, float)) else 0.0, network))
-    curve = Trainer.load(run.checkpoint).curve if run.checkpoint.exists() else []
-    return {"snapshots": snapshots, "history": run.rows(), "curve": curve}
+        told = about.get("snapshot")
+        epoch = told.get("epoch") if isinstance(told, dict) else None
+        found.append(Snapshot(step, float(epoch) if isinstance(epoch, (int, float)) else 0.0, network))
+    return found
 
 
 def keep_fresh(job: Job) -> Path:
@@ -157,21 +162,23 @@ def keep_fresh(job: Job) -> Path:
     path = job.run.folder / PAGE
     tests = _tests(job.sets.held_out)
     title = f"{job.model.name} on {job.sets.train.name}"
-
     wrote, took = -np.inf, 0.0
 
     def write() -> None:
         nonlocal wrote, took
         began = time.monotonic()
-        if not job.run.finished and began - wrote < SPARE * took:  # a page must not take longer than what it shows
+        trainer, live = job.trainer, not job.run.finished
+        if live and began - wrote < SPARE * took:  # a page must not take longer than what it shows
             return
-        network = job.finished(job.trainer.model)
-        kept = _training(job.run) | {"history": list(job.trainer.history), "curve": list(job.trainer.curve)}
-        page = Look(network, plain(title), live=not job.run.finished, **tests, **kept)
+        network = job.finished(trainer.model)
+        page = Look(
+            network, plain(title), snapshots=_snapshots(job.run), history=trainer.history, curve=trainer.curve,
+            live=live, **tests,
+        )  # fmt: skip
         try:
             write_whole(path, document(page))
         except FileError as error:  # training is worth more than its page
-            _note(str(error))
+            tell(plain(str(error)))
             job.run.watched = lambda: None
         wrote = time.monotonic()
         took = wrote - began
@@ -179,10 +186,6 @@ def keep_fresh(job: Job) -> Path:
     job.run.watched = write
     write()
     return path
-
-
-def _note(text: str) -> None:
-    Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(plain(text), style="dim")
 
 
 def opened(path: Path) -> bool:

@@ -121,6 +121,11 @@ def tensor_of(network: nn.Model, layer: str) -> str:
     return python_name(layer)
 
 
+def tell(note: str) -> None:
+    """Print a note beside the results, on standard error."""
+    Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(note, style="dim")
+
+
 def plain(text: str) -> str:
     """Return text without what a terminal would obey: a stranger's file may have written it."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)
@@ -176,7 +181,7 @@ def settle(network: nn.Model, source: str, mean: str | None, std: str | None, la
     if guessed:
         guess = "as ImageNet's" if imagenet else "to go from 0 to 1"
         note = f"{source} does not say {' and '.join(guessed)}: taken {guess}; {', '.join(guessed.values())} tell it"
-        Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(note, style="dim")
+        tell(note)
 
 
 def _numbers(option: str, text: str, channels: int) -> Any:

@@ -44,6 +44,17 @@ def trace_gradients(model: Model, images: Any, grad_logits: Any, *, hand: str = 
     return have | {f"grad_{name}": value for name, value in found.items()}
 
 
+def grad_cam(maps: Array, gradient: Array) -> Array:
+    """Return where maps speak for a class: ReLU(sum over c of weight[c] * maps[..., c]), weight[c] = mean of gradient[..., c].
+
+    maps (H, W, C), and the gradient of the class's logit by them -> (H, W). Source: Selvaraju et al. 2016, arXiv 1610.02391.
+
+    >>> grad_cam(np.array([[[1.0, 2.0], [3.0, 1.0]]]), np.array([[[1.0, -1.0], [1.0, -1.0]]]))
+    array([[0., 2.]])
+    """
+    return np.maximum(maps @ gradient.mean((0, 1)), 0)  # type: ignore[no-any-return]
+
+
 def _backward(
     node: Node, call: Call, have: Mapping[str, Array], grad: Array, wanted: set[str], hand: str
 ) -> list[tuple[str, Array]]:

@@ -29,15 +29,13 @@ from byhand.page.translate import Script, hands
 TESTS = 1000  # images that surgery is judged by
 PIXELS = 4_000_000  # bytes of all images in the page, before PNG
 EXACT = 1_000_000  # numbers up to which a network is in the page as it is; of larger ones as float16
-LOOKED, ANSWERED = (
-    (100_000_000, 3_000_000),
-    (600_000_000, 8_000_000),
-)  # multiply-adds and numbers that a page computes with
+LOOKED = 100_000_000, 3_000_000  # multiply-adds and numbers up to which a page computes
+ANSWERED = 600_000_000, 8_000_000  # the same, of a classifier
 RECORDED = 4  # test images of a network that computes nothing itself, where the reader gave none
 GENERATOR = "byhand look"  # by which its own files are known again
 
 
-@dataclass
+@dataclass(frozen=True)
 class Look:
     """What a page shows.
 
@@ -147,7 +145,7 @@ def _samples(look: Look, computes: bool) -> tuple[dict[str, Any], Array, Array]:
         "first": own, "tested": labelled and count > own,
     }  # fmt: skip
     tests = shown[own:] if samples["tested"] else shown[:0]
-    return samples, tests, np.array([one for one in labels[own:] if one is not None][: len(tests)])
+    return samples, tests, np.asarray(labels[own : own + len(tests)])
 
 
 def _png(images: Array, columns: int) -> str:

@@ -6,16 +6,14 @@ from typing import Any
 import numpy as np
 
 from byhand.nn import Model
-from byhand.nn.gradients import trace_gradients
+from byhand.nn.gradients import grad_cam, trace_gradients
 from byhand.ops import softmax
 from byhand.ops.op import Array
 from byhand.page.snapshot import encoded
 
-CHANNELS, LEAST, TOTAL = (
-    12,
-    2,
-    16,
-)  # of a layer, those whose numbers are largest: at most, at least, of all images together
+CHANNELS = 12  # of a layer, those whose numbers are largest
+LEAST = 2  # of them, where there are many images
+TOTAL = 16  # of them, over all images
 NUMBERS = 10_000  # of what is no image: more are not recorded
 
 
@@ -34,8 +32,7 @@ def recorded(model: Model, images: Array, cam: str | None) -> tuple[dict[str, An
         traces.append(trace_gradients(model, image[None], softmax(logits) - truth))
         if cam is not None:
             scores = trace_gradients(model, image[None], truth)
-            weights = scores[f"grad_{cam}"][0].mean((0, 1))
-            cams.append(encoded(np.maximum(scores[cam][0] @ weights, 0), np.float16))
+            cams.append(encoded(grad_cam(scores[cam][0], scores[f"grad_{cam}"][0]), np.float16))
     most = max(LEAST, min(CHANNELS, TOTAL // len(images)))
     found = ((name, _kept([trace[name] for trace in traces], most)) for name in names)
     kept = {name: spec for name, spec in found if spec is not None}

@@ -17,7 +17,7 @@ import numpy as np
 
 from byhand.errors import ArgumentError, UnknownNameError
 from byhand.nn import Model
-from byhand.nn.gradients import trace_gradients
+from byhand.nn.gradients import grad_cam, trace_gradients
 from byhand.nn.places import Place, chosen_layer, laid, with_maps
 from byhand.ops import DEFAULT_HAND
 from byhand.ops.op import Array, flat
@@ -106,17 +106,6 @@ def explain(
 
 
 # the three ------------------------------------------------------------------------------------------------------------
-
-
-def grad_cam(maps: Array, gradient: Array) -> Array:
-    """Return where maps speak for a class: ReLU(sum over c of weight[c] * maps[..., c]), weight[c] = mean of gradient[..., c].
-
-    maps (H, W, C), and the gradient of the class's logit by them -> (H, W). Source: Selvaraju et al. 2016, arXiv 1610.02391.
-
-    >>> grad_cam(np.array([[[1.0, 2.0], [3.0, 1.0]]]), np.array([[[1.0, -1.0], [1.0, -1.0]]]))
-    array([[0., 2.]])
-    """
-    return np.maximum(maps @ gradient.mean((0, 1)), 0)  # type: ignore[no-any-return]
 
 
 def saliency(gradient: Array) -> Array:

@@ -18,6 +18,7 @@ import { digit, photo } from './picture.js';
 import { Recorded } from './recorded.js';
 import { Surgery } from './surgery.js';
 import { WORDS } from './text.js';
+import { product } from './runtime.js';
 
 const SLOW = 90; // milliseconds of rest after which what takes longer is drawn
 const FAST = 40; // milliseconds of a forward pass up to which it follows every stroke
@@ -113,7 +114,7 @@ class Page {
     // the picture through the network
     const begun = performance.now();
     if (this.image !== null) this.pixels = this.samples[this.image];
-    if (!this.pixels) this.pixels = new Uint8ClampedArray(this.given.samples.shape.reduce((a, b) => a * b, 1));
+    if (!this.pixels) this.pixels = new Uint8ClampedArray(product(this.given.samples.shape));
     if (!this.computes) {
       this.network.show(this.image);
       return;
@@ -225,7 +226,7 @@ class Page {
       all = count === this.tests.length;
     this.verdict = { right, count, all };
     drawSurgery(this);
-    if (all) matrix(this, Array.from(said), find('matrix'));
+    if (all) matrix(this, said, find('matrix'));
   }
 
   // hands -------------------------------------------------------------------------------------------------------------

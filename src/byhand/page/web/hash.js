@@ -1,5 +1,7 @@
 // What is shown, in the address: a link shows the same thing. Nothing in it is more than numbers and names, looked up.
 
+import { product } from './runtime.js';
+
 const hex = bytes => Array.from(bytes, one => one.toString(16).padStart(2, '0')).join('');
 
 export function remember(page) {
@@ -40,7 +42,7 @@ export function recall(page) {
   }
   page.image = whole(parts.get('image'), given.samples.count) ?? (given.samples.count ? 0 : null);
   const drawn = parts.get('drawn'),
-    size = given.samples.shape.reduce((a, b) => a * b, 1);
+    size = product(given.samples.shape);
   if (drawn?.length === 2 * size && /^[0-9a-f]+$/.test(drawn)) {
     page.image = null;
     page.pixels = Uint8ClampedArray.from({ length: size }, (_, k) => parseInt(drawn.slice(2 * k, 2 * k + 2), 16));
@@ -60,26 +62,12 @@ export function recall(page) {
   }
   const [weight, index] = (parts.get('weight') ?? '').split('.'),
     shape = given.spec.numbers?.[weight]?.shape;
-  if (
-    shape &&
-    whole(
-      index,
-      shape.reduce((a, b) => a * b, 1),
-    ) !== null
-  )
-    page.weightAt = { name: weight, index: Number(index) };
+  if (shape && whole(index, product(shape)) !== null) page.weightAt = { name: weight, index: Number(index) };
   for (const one of (parts.get('surgery') ?? '').split(' ').filter(Boolean)) {
     const [name, index, ...value] = one.split('.'),
       found = given.spec.numbers?.[name]?.shape,
       map = given.spec.values?.[name];
-    if (
-      found &&
-      whole(
-        index,
-        found.reduce((a, b) => a * b, 1),
-      ) !== null &&
-      Number.isFinite(Number(value.join('.')))
-    )
+    if (found && whole(index, product(found)) !== null && Number.isFinite(Number(value.join('.'))))
       page.asked.push({ name, index: Number(index), value: Number(value.join('.')) });
     else if (map && whole(index, map[map.length - 1]) !== null) page.asked.push({ output: name, channel: Number(index) });
   }

@@ -2,6 +2,7 @@
 
 import { button, element, inside, where } from './element.js';
 import { dot, largest, paint } from './paint.js';
+import { product } from './runtime.js';
 
 const FEW = 16; // maps of a layer that are shown at first: the most active ones
 export const TALL = 30; // numbers of a vector, one below the other
@@ -92,7 +93,7 @@ export class Column {
 
   strip() {
     const { page } = this,
-      count = this.shape.reduce((a, b) => a * b, 1),
+      count = product(this.shape),
       shown = this.all ? count : Math.min(count, MANY);
     this.canvases = [];
     for (let start = 0; start < shown; start += TALL) {
@@ -174,11 +175,7 @@ export class Column {
 
   index(channel, row, column) {
     // where a number stands in memory
-    if (!this.maps)
-      return inside(
-        channel,
-        this.shape.reduce((a, b) => a * b, 1),
-      );
+    if (!this.maps) return inside(channel, product(this.shape));
     return (
       (inside(row, this.shape[0]) * this.shape[1] + inside(column, this.shape[1])) * this.channels +
       inside(channel, this.channels)

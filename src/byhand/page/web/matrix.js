@@ -13,13 +13,11 @@ export function matrix(page, said, place) {
     { truths } = page,
     count = classes.length;
   const cells = new Map(),
-    size = said.length;
-  let right = 0;
-  for (let k = 0; k < size; k++) {
-    const key = `${truths[k]} ${said[k]}`;
+    { right, count: size } = page.verdict;
+  said.forEach((one, k) => {
+    const key = `${truths[k]} ${one}`;
     (cells.get(key) ?? cells.set(key, []).get(key)).push(k);
-    right += truths[k] === said[k];
-  }
+  });
   const open = (truth, taken) =>
     gallery(
       page,
@@ -87,7 +85,7 @@ export function matrix(page, said, place) {
   }
   place.replaceChildren(
     element('h2', {}, words.confusion),
-    element('p', { className: 'about' }, words.confusionAbout(percent(right / size), grouped(size))),
+    element('p', { className: 'about' }, words.confusionAbout(percent(right), grouped(size))),
     element('div', { className: 'beside' }, body, element('div', { className: 'gallery' })),
   );
 }

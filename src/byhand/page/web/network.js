@@ -1,6 +1,6 @@
 // A network in the page: its ops are the translated loops, one after the other, forward and backward.
 
-import { Tensor } from './runtime.js';
+import { Tensor, product } from './runtime.js';
 
 // An attribute as the hands take it: JSON has no infinity.
 function attribute(value) {
@@ -43,9 +43,7 @@ export class Network {
 
   numbers() {
     // all of them again, as `take` takes them
-    const made = new Float32Array(
-      Object.values(this.spec.numbers).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0),
-    );
+    const made = new Float32Array(Object.values(this.spec.numbers).reduce((sum, { shape }) => sum + product(shape), 0));
     for (const [name, { at }] of Object.entries(this.spec.numbers)) made.set(this.tensors[name].d, at);
     return made;
   }

@@ -131,11 +131,8 @@ export function code(source, steps, words, most = 40) {
   return block;
 }
 
-const plain = value => (value && typeof value === 'object' && 'n' in value ? value.tuple() : value);
 const varying = steps =>
-  Object.keys(steps[0].names).filter(name =>
-    steps.some(step => String(plain(step.names[name])) !== String(plain(steps[0].names[name]))),
-  );
+  Object.keys(steps[0].names).filter(name => steps.some(step => String(step.names[name]) !== String(steps[0].names[name])));
 const result = step =>
   step.made.every(one => one === null)
     ? ''

@@ -1,5 +1,7 @@
 // What the translated loops stand on: arrays, places in them, and the few functions of Python that they call.
 
+export const product = sizes => sizes.reduce((a, b) => a * b, 1);
+
 const known = new Map(); // strides by shape: arrays of one shape share them
 function stridesOf(shape) {
   const key = shape.join();
@@ -16,7 +18,7 @@ export class Tensor {
   constructor(shape, numbers) {
     this.shape = shape;
     this.s = stridesOf(shape);
-    this.size = shape.reduce((a, b) => a * b, 1);
+    this.size = product(shape);
     this.d = numbers ?? new Float32Array(this.size);
   }
   get ndim() {
@@ -26,7 +28,7 @@ export class Tensor {
 
 export class Place {
   // one place after another of a shape, as np.ndindex goes through them
-  constructor(shape, first = 0, end = shape.reduce((a, b) => a * b, 1)) {
+  constructor(shape, first = 0, end = product(shape)) {
     this.shape = shape;
     this.n = first;
     this.end = end;
@@ -177,7 +179,7 @@ export const py = {
   min: best((a, b) => a < b),
   divmod: (a, b) => [Math.floor(a / b), mod(a, b)],
   len: list => (list instanceof Place ? list.shape.length : list.length),
-  prod: list => tuple(list).reduce((a, b) => a * b, 1),
+  prod: list => product(tuple(list)),
   sum(list) {
     let total = 0;
     for (const one of list) total += one;

@@ -170,9 +170,7 @@ function pooled(page, node, c, i, j, text, wins) {
 
 function channels(page, { sums, c, first }) {
   // what each input channel adds: a cell each, which can be chosen
-  const across = Math.min(8, Math.ceil(Math.sqrt(sums.length) * 1.4)),
-    rows = [];
-  for (let k = 0; k < sums.length; k += across) rows.push(sums.slice(k, k + across));
+  const across = Math.min(8, Math.ceil(Math.sqrt(sums.length) * 1.4));
   const cells = element('div', {
     className: 'grid small scroll',
     role: 'group',

@@ -17,12 +17,17 @@ export class Surgery {
     return this.page.changed();
   }
 
-  toggle(output, channel) {
+  flip(output, channel) {
+    // a channel: off, or on again
     const { off } = this.page.network,
       set = off.get(output) ?? new Set();
     if (!set.delete(channel)) set.add(channel);
     if (set.size) off.set(output, set);
     else off.delete(output);
+  }
+
+  toggle(output, channel) {
+    this.flip(output, channel);
     const last = this.done[this.done.length - 1];
     if (last?.output === output && last.channel === channel)
       this.done.pop(); // on again is as it was
@@ -30,25 +35,20 @@ export class Surgery {
     this.page.changed();
   }
 
-  undo() {
+  takeBack() {
     const last = this.done.pop();
-    if (!last) return;
-    if (last.output) {
-      const { off } = this.page.network,
-        set = off.get(last.output) ?? new Set();
-      if (!set.delete(last.channel)) set.add(last.channel);
-      if (set.size) off.set(last.output, set);
-      else off.delete(last.output);
-    } else this.page.network.tensors[last.name].d[last.index] = last.before;
+    if (last.output) this.flip(last.output, last.channel);
+    else this.page.network.tensors[last.name].d[last.index] = last.before;
+  }
+
+  undo() {
+    if (!this.touched) return;
+    this.takeBack();
     this.page.changed();
   }
 
   reset() {
-    while (this.done.length) {
-      const last = this.done.pop();
-      if (!last.output) this.page.network.tensors[last.name].d[last.index] = last.before;
-    }
-    this.page.network.off.clear();
+    while (this.touched) this.takeBack();
     this.page.changed();
   }
 

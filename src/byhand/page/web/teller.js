@@ -4,7 +4,11 @@
 // `stored` where it writes into an array. Of a loop in which some rounds wrote the wanted number only those are kept;
 // of one in which none did, all are, for they are the sum that comes to it.
 
+import { Place } from './runtime.js';
+
 const KEPT = { inner: 1200, outer: 40 }; // rounds of a loop that wrote nothing wanted: those without loops inside, others
+
+const still = value => (value instanceof Place ? value.tuple() : value); // a place goes on, what is told of it stays
 
 export class Teller {
   constructor(array, at, ranges = new Map()) {
@@ -38,7 +42,7 @@ export class Teller {
     const { loop } = this;
     this.close(loop);
     loop.count++;
-    loop.now = this.round(names);
+    loop.now = this.round(Object.fromEntries(Object.entries(names).map(([name, value]) => [name, still(value)])));
   }
   close(loop) {
     const { now } = loop;
@@ -61,7 +65,7 @@ export class Teller {
       line,
       hit: false,
       missed: false,
-      read: numbers.map(one => (one instanceof Object && 'n' in one ? one.tuple() : one)),
+      read: numbers.map(still),
     };
   }
   made(...values) {
