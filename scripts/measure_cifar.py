@@ -21,10 +21,10 @@ import torch
 
 import byhand as bh
 from byhand.bench.torch_peer import Peer
-from byhand.cli import recipe
+from byhand.cli import defaults
 from byhand.data import Augment
-from byhand.kernels.host import cores
-from byhand.train.muon import TINY, A, B, C
+from byhand.kernels.runtime.cpu import cores
+from byhand.train.optim.muon import TINY, A, B, C
 from byhand.train.settings import from_json
 
 WAYS = {
@@ -161,7 +161,7 @@ def main(folder, epochs=None):
     """Measure both sides, one after the other, and print what each took."""
     if epochs == "steps":
         train = bh.data.load(folder)[0]
-        steps_alone(train, {"model": "small", "seed": 0, "batch_size": 256, "pixels": recipe.scale(train)})
+        steps_alone(train, {"model": "small", "seed": 0, "batch_size": 256, "pixels": defaults.scale(train)})
         return
     done, settings = byhand(folder, epochs)
     sets = bh.data.find(folder)

@@ -30,7 +30,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from byhand.bench.scaling import CHECKED, Link, all_reduce, fit, launcher, predict, run
-from byhand.kernels.host import cores
+from byhand.kernels.runtime.cpu import cores
 
 LINKS = [(rate, delay) for rate in (1e9, 1e10) for delay in (0.0, 1e-4, 1e-3)]  # bits a second; seconds one way
 LARGE = ("resnet18", 8)  # 224 x 224: what has something to overlap

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import byhand as bh
-from byhand.ops import activation
+from byhand.ops.activation import activation
 from byhand.ops.op import REGISTRY
 from tests.cli.typed import small_mnist
 from tests.ops.draw import Seeded

@@ -13,7 +13,7 @@ import pytest
 from byhand.bench import rank, scaling
 from byhand.bench.scaling import LINKS, MACHINES, Link, all_reduce, fit, predict
 from byhand.errors import ArgumentError
-from byhand.train.ranks import Ranks
+from byhand.train.distributed.mpi import Ranks
 from tests.train.test_ranks import ROOT, needs_mpi
 
 SLOW = Link("slow", 1e-3, 1e-6)

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from byhand.kernels.host import TARGETS, cores
+from byhand.kernels.runtime.cpu import TARGETS, cores
 from tests.cli.typed import byhand
 from tests.kernels.process import OURS
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 import byhand as bh
 from byhand.data import find
-from byhand.nn.head import take_numbers
+from byhand.nn.replace_head import take_numbers
 from tests.cli.typed import byhand
 from tests.data.pictures_made import COLOURS, folder, greys, picture
 

@@ -9,9 +9,10 @@ import pytest
 from rich.console import Console
 
 from byhand.errors import FileError
-from byhand.kernels import build, cache, launch, threads
-from byhand.kernels.host import Host
-from byhand.kernels.kernel import kernel
+from byhand.kernels import launch
+from byhand.kernels.runtime import build, cache, thread_pool
+from byhand.kernels.runtime.cpu import Host
+from byhand.kernels.runtime.kernel import kernel
 from byhand.train.display import Display
 from tests.kernels import process
 
@@ -36,7 +37,7 @@ def made(text=TEXT, **settings):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    threads.start()  # the parallel loop is kept too
+    thread_pool.start()  # the parallel loop is kept too
     monkeypatch.setenv("BYHAND_CACHE", str(tmp_path))
     return tmp_path / "kernels"
 

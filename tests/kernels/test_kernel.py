@@ -9,9 +9,9 @@ import pytest
 
 import byhand.train
 from byhand.kernels import compiled, elementwise, kernel, launch, scratch, share
-from byhand.kernels.kernel import GRAIN, Kernel
-from byhand.kernels.native import Native
-from byhand.kernels.threads import limit, workers
+from byhand.kernels.runtime.intrinsic import Native
+from byhand.kernels.runtime.kernel import GRAIN, Kernel
+from byhand.kernels.runtime.thread_pool import limit, workers
 from byhand.ops import REGISTRY
 from byhand.ops.op import positional
 

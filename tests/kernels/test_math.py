@@ -1,4 +1,4 @@
-"""exp, tanh and erf of float32, held to float64 over the whole range; the errors are those that kernels/math.py states."""
+"""exp, tanh and erf of float32, held to float64 over the whole range; kernels/vector_math.py states the errors."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from byhand.kernels import elementwise, kernel, launch
-from byhand.kernels.math import erf, exp, greater, tanh
+from byhand.kernels.vector_math import erf, exp, greater, tanh
 
 STEP = 1021  # every so many of all 2^32 float32; `_sweep(name, 1)` takes minutes and 2 GB, and was the source of the errors
 LEAST = 2.0**-126  # below this results and arguments are 0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from byhand.kernels import aligned, compiled, kernel, lane, launch, record, scratch
-from byhand.kernels.threads import limit
+from byhand.kernels.runtime.thread_pool import limit
 from byhand.ops import REGISTRY
 from byhand.ops.op import flat
 from tests.ops.draw import Seeded, copies, each, plan, typed, with_gradient

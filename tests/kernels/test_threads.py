@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from byhand.errors import ArgumentError
-from byhand.kernels import compiled, kernel, launch, record, scratch, threads
-from byhand.kernels import host as machine
+from byhand.kernels import compiled, kernel, launch, record, scratch
+from byhand.kernels.runtime import cpu as machine
+from byhand.kernels.runtime import thread_pool
 from byhand.ops import REGISTRY
 from byhand.ops.op import flat
 from tests.kernels import process
@@ -94,7 +95,7 @@ def test_a_child_forked_before_the_threads_start_has_its_own():
     out = process.run("""
 import os
 import numpy as np
-import byhand.kernels.threads as threads
+import byhand.kernels.runtime.thread_pool as threads
 child = os.fork()
 if child == 0:
     os._exit(threads.workers())
@@ -125,10 +126,10 @@ def test_without_libgomp_another_layer_takes_its_place():
     assert "libgomp" in why
 
 
-@pytest.mark.skipif(threads.start().layer != "omp", reason="no libgomp here")
+@pytest.mark.skipif(thread_pool.start().layer != "omp", reason="no libgomp here")
 @pytest.mark.parametrize(
     ("given", "spin"),
-    [({}, threads.SPIN), ({"GOMP_SPINCOUNT": "77"}, "77"), ({"OMP_WAIT_POLICY": "passive"}, "0")],
+    [({}, thread_pool.SPIN), ({"GOMP_SPINCOUNT": "77"}, "77"), ({"OMP_WAIT_POLICY": "passive"}, "0")],
     ids=["ours", "the user's count", "the user's policy"],
 )
 def test_threads_wait_as_long_as_the_user_says(given, spin):
@@ -152,9 +153,9 @@ def test_byhand_threads(count):
 @pytest.mark.parametrize("count", ["0", "-1", "many", "2.5", "1025", "²"])
 def test_byhand_threads_that_are_no_number_are_refused(count, monkeypatch):
     monkeypatch.setenv("BYHAND_THREADS", count)
-    monkeypatch.setattr(threads, "_threads", None)
+    monkeypatch.setattr(thread_pool, "_threads", None)
     with pytest.raises(ArgumentError, match=f"BYHAND_THREADS is '{count}'; expected a number of threads, 1 to 1024"):
-        threads.workers()
+        thread_pool.workers()
 
 
 def test_a_layer_that_is_none_is_refused():
@@ -174,14 +175,14 @@ def test_no_more_threads_than_cores():
 
 def test_a_limit_is_that_of_a_thread():
     seen = []
-    with threads.limit(1):
-        other = threading.Thread(target=lambda: seen.append(threads.workers()))
+    with thread_pool.limit(1):
+        other = threading.Thread(target=lambda: seen.append(thread_pool.workers()))
         other.start()
         other.join()
-        with threads.limit(4):
-            assert threads.workers() == 4
-        assert threads.workers() == 1
-    assert seen == [threads.start().workers]
+        with thread_pool.limit(4):
+            assert thread_pool.workers() == 4
+        assert thread_pool.workers() == 1
+    assert seen == [thread_pool.start().workers]
 
 
 def test_a_recording_runs_on_no_more_threads_than_its_memory_serves():
@@ -192,19 +193,19 @@ def test_a_recording_runs_on_no_more_threads_than_its_memory_serves():
 
     @compiled
     def hand(x, y):
-        launch(sums, x.size, x, scratch(threads.workers(), dtype=x.dtype), y)
+        launch(sums, x.size, x, scratch(thread_pool.workers(), dtype=x.dtype), y)
 
     x, y = np.arange(100.0), np.zeros(100)
-    with threads.limit(1):
+    with thread_pool.limit(1):
         tape, _ = record(hand, x, y)
         tape.table()
-    with threads.limit(4):
+    with thread_pool.limit(4):
         tape.run()
     assert np.array_equal(y, x)
 
 
 def test_a_region_costs_microseconds():
-    assert 0 < threads.region_cost() < 1e-3
+    assert 0 < thread_pool.region_cost() < 1e-3
 
 
 # small numbers --------------------------------------------------------------------------------------------------------
@@ -223,13 +224,13 @@ def halve(x, y, who, took, block, worker):
 def test_denormals_are_flushed_in_every_worker_and_not_beside():
     x, y, who = np.full(64, 1.5e-38, np.float32), np.ones(64, np.float32), np.full(64, -1)
     launch(halve, 64, x, y, who, 1_000_000)
-    assert set(who) == set(range(threads.workers()))
+    assert set(who) == set(range(thread_pool.workers()))
     assert (y == 0).all()
     assert (x * np.float32(0.5) > 0).all()  # this thread treats small numbers as it did
     y[:] = x * np.float32(0.5)
     launch(halve, 64, y.copy() * np.float32(2), y, who, 0)
     assert (y == 0).all()
-    with threads.limit(4):  # a small number that goes in counts as 0
+    with thread_pool.limit(4):  # a small number that goes in counts as 0
         launch(halve, 64, np.full(64, 1e-39, np.float32) * np.float32(1), y, who, 0)
     assert (y == 0).all()
 
@@ -285,7 +286,7 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(name):
         inputs, attributes = enlarged(op, seed)
         made = {}
         for count in (1, 2, 4):
-            with threads.limit(count):
+            with thread_pool.limit(count):
                 made[count] = outcome(op, inputs, attributes)[0]
         assert made[1].keys() == made[2].keys() == made[4].keys()
         for key, value in made[1].items():

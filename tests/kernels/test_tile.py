@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from byhand.kernels import kernel, launch
-from byhand.kernels.host import TARGETS, host
-from byhand.kernels.tile import (
+from byhand.kernels.microkernel.microkernel import (
     ADD,
     BIAS,
     MORE,
@@ -21,6 +20,7 @@ from byhand.kernels.tile import (
     tile_per_channel,
     tile_per_tap,
 )
+from byhand.kernels.runtime.cpu import TARGETS, host
 from tests.kernels import process
 from tests.kernels.pages import Shelf
 

@@ -5,7 +5,7 @@ import pytest
 
 import byhand as bh
 from byhand.errors import ShapeError
-from byhand.kernels.threads import limit
+from byhand.kernels.runtime.thread_pool import limit
 
 pytest.importorskip("torch")
 import torch

@@ -6,7 +6,7 @@ import pytest
 import byhand as bh
 from byhand import nn
 from byhand.errors import ArgumentError
-from byhand.nn.head import cut, take_numbers
+from byhand.nn.replace_head import cut, take_numbers
 from byhand.train.features import features_of
 
 NAMES = ("resnet18", "mobilenet_v2", "densenet121", "googlenet", "squeezenet1_1", "vgg11", "lenet5", "resnet20_cifar")

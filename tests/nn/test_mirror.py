@@ -6,7 +6,7 @@ import pytest
 import byhand as bh
 from byhand import nn
 from byhand.errors import ShapeError
-from byhand.nn.places import chosen_layer
+from byhand.nn.receptive_field import chosen_layer
 from byhand.onnx import save
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 12, 10, 3), np.uint8)

@@ -3,7 +3,7 @@
 import numpy as np
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, defs, helper
 
-from byhand.onnx.operators import OPERATORS
+from byhand.onnx.readers import OPERATORS
 from tests.onnx.seeds import seeds
 
 WHOLES = (

@@ -10,9 +10,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from byhand import nn
 from byhand.onnx import save
-from byhand.onnx.operators.activation import NAMES
-from byhand.onnx.operators.arithmetic import KNOWN
-from byhand.onnx.operators.reduce import REDUCTIONS
+from byhand.onnx.readers.activation import NAMES
+from byhand.onnx.readers.arithmetic import KNOWN
+from byhand.onnx.readers.reduce import REDUCTIONS
 
 IMAGE = (1, 3, 8, 8)
 COMPARED = ("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual")

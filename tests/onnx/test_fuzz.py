@@ -5,7 +5,7 @@ import random
 import pytest
 
 from byhand.onnx import load
-from byhand.onnx.operators import OPERATORS
+from byhand.onnx.readers import OPERATORS
 from tests.onnx.mutate import mutant
 from tests.onnx.seeds import SEEDS, seeds
 

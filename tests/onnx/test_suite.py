@@ -6,7 +6,7 @@ import onnx
 import pytest
 
 from byhand.bench.onnx_suite import FAILED, KINDS, PASSED, Case, cases, report, run, suite, summary
-from byhand.onnx.operators import OPERATORS
+from byhand.onnx.readers import OPERATORS
 
 # Cases of ONNX 1.23 that pass: raise these, never lower them.
 PASS = {"node": 1450, "simple": 6, "pytorch-converted": 82, "pytorch-operator": 35, "real": 9}

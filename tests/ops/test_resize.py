@@ -13,7 +13,7 @@ from byhand.errors import ArgumentError
 from byhand.graph.serial import from_json, to_json
 from byhand.nn import Input, Resize, Upsample
 from byhand.ops import HANDS
-from byhand.ops.resampling import COORDINATES, taps
+from byhand.ops.movement.resampling import COORDINATES, taps
 from tests.ops import torch_twins
 from tests.oracle import needs_torch
 

@@ -149,7 +149,9 @@ def test_a_convolutions_parts_are_shown_and_add_up(visit, page_file, digits):
     np.testing.assert_allclose(sums, (patch * weight[..., 5]).sum((0, 1)), atol=6e-3)
     assert f"bias {model.parameters['conv2_bias'][5]:.3f}".replace("-", "−") in page.inner_text("#sum")
     lines = page.inner_text("#code")
-    assert "byhand/ops/conv2d.py" in lines and "total += x[n, p, q, group * depth + c] * weight[r, s, c, k]" in lines
+    assert (
+        "byhand/ops/conv/conv2d.py" in lines and "total += x[n, p, q, group * depth + c] * weight[r, s, c, k]" in lines
+    )
     sides = "['top', 'left', 'width', 'height'].map(name => parseFloat(document.getElementById('field').style[name]))"
     np.testing.assert_allclose(page.evaluate(sides), [600 / 28, 400 / 28, 50, 50], atol=0.01)  # it sees 14 x 14 pixels
     adds = page.locator("#filter .adds")

@@ -123,7 +123,7 @@ def test_a_source_tells_where_its_numbers_stand():
     script = Script()
     script.add(REGISTRY["conv2d"].hands["loops"].forward, "conv")
     source = script.sources["conv"]
-    assert source["file"] == "ops/conv2d.py" and source["name"] == "conv2d_loops"
+    assert source["file"] == "ops/conv/conv2d.py" and source["name"] == "conv2d_loops"
     line = next(k for k, text in enumerate(source["lines"], 1) if "total +=" in text)
     text = source["lines"][line - 1]
     assert [text[first:end] for first, end in source["reads"][line]] == [

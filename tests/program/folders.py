@@ -8,4 +8,4 @@ KERNELS = cache_folder("kernels")
 def own_folder(monkeypatch, folder):
     """Let programs be written to this folder."""
     monkeypatch.setenv("BYHAND_CACHE", str(folder))
-    monkeypatch.setattr("byhand.kernels.cache.cache_folder", lambda room: KERNELS)
+    monkeypatch.setattr("byhand.kernels.runtime.cache.cache_folder", lambda room: KERNELS)

@@ -8,8 +8,8 @@ import pytest
 import byhand as bh
 from byhand import nn
 from byhand.errors import ArgumentError
-from byhand.kernels import threads
-from byhand.program import lanes
+from byhand.kernels.runtime import thread_pool
+from byhand.program import micro_batch
 from byhand.train.optim import update
 from tests.nn.cases import images
 from tests.nn.networks import everything, plain, small
@@ -44,7 +44,7 @@ def test_lanes_and_layer_by_layer_give_the_same(monkeypatch, make, batch, smooth
     found = [step(model, batch, label_smoothing=smoothing)]
     assert count(model, batch) == {4: 4, 8: 4, 15: 5}[batch]
     with monkeypatch.context() as patch:
-        patch.setattr(lanes, "LEAST", 10**9)
+        patch.setattr(micro_batch, "LEAST", 10**9)
         model = make()
         found.append(step(model, batch, label_smoothing=smoothing))
         assert count(model, batch, label_smoothing=smoothing) == 1
@@ -61,7 +61,7 @@ def test_inference_in_lanes_gives_the_same(monkeypatch):
     x, _ = images(model, 30)
     assert count(model, 30, training=False) == 5
     one = model.logits_of(x, hand="compiled")
-    monkeypatch.setattr(lanes, "LEAST", 10**9)
+    monkeypatch.setattr(micro_batch, "LEAST", 10**9)
     model = plain()
     np.testing.assert_allclose(one, model.logits_of(x, hand="compiled"), rtol=0, atol=1e-12)
     np.testing.assert_allclose(one, model.logits_of(x, hand="arrays"), rtol=0, atol=1e-12)
@@ -70,7 +70,7 @@ def test_inference_in_lanes_gives_the_same(monkeypatch):
 def test_the_number_of_lanes_is_that_of_the_sizes_not_of_the_threads():
     texts = set()
     for number in (1, 2, 3, 4, 7):
-        with threads.limit(number):
+        with thread_pool.limit(number):
             texts.add(str(lenet().program(64, train=True, hand="compiled")))
     assert len(texts) == 1 and " lanes, " in texts.pop()
 
@@ -108,8 +108,8 @@ def test_lanes_are_bounded():
     size = model.p.flat.nbytes
     for batch in (64, 256, 4096, 10**6, 10**12):
         number = count(model, batch)
-        assert number * size <= lanes.MOST_GRADIENTS or number == 1
-        assert count(model, batch, training=False) <= lanes.MOST
+        assert number * size <= micro_batch.MOST_GRADIENTS or number == 1
+        assert count(model, batch, training=False) <= micro_batch.MOST
 
 
 @pytest.mark.parametrize("last", [False, True])

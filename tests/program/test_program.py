@@ -263,7 +263,7 @@ def test_a_program_holds_nothing_but_calls(case):
         lanes = "lane" in functions
         assert isinstance(docstring, ast.Expr) and all(isinstance(one, ast.ImportFrom) for one in imports)
         imported = {alias.asname or alias.name for one in imports for alias in one.names}
-        assert all(one.module.startswith(("byhand.ops.", "byhand.kernels.sums")) for one in imports)
+        assert all(one.module.startswith(("byhand.ops.", "byhand.kernels.reductions")) for one in imports)
         assert functions.keys() == {"step", *["lane"] * lanes} and (" in 4 lanes, " in docstring.value.value) == lanes
         loop, *rest = functions["step"].body[:-1] if lanes else [None, *functions["step"].body[:-1]]
         assert isinstance(functions["step"].body[-1], ast.Return)

@@ -10,9 +10,9 @@ import byhand as bh
 from byhand import nn
 from byhand.data import Dataset
 from byhand.report import doctor
-from byhand.report.case import Case, Finding, percent
-from byhand.report.check_network import ratios
+from byhand.report.diagnosis_input import Case, Finding, percent
 from byhand.report.doctor import CHECKS, diagnose, examine
+from byhand.report.doctor.network import ratios
 
 NAMES = ("ant", "bee", "cat", "dog")
 

@@ -9,7 +9,7 @@ from PIL import Image
 import byhand as bh
 from byhand import models, nn, onnx
 from byhand.data import Dataset, photos
-from byhand.nn.places import Place, chosen_layer, laid, with_maps
+from byhand.nn.receptive_field import Place, chosen_layer, laid, with_maps
 from byhand.report import picture
 from byhand.report.explain import explain, grad_cam, gradients, occlusion, saliency
 from byhand.report.explanation import EDGE, HEAD, LARGEST, TITLE, draw_explanation

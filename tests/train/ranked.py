@@ -16,7 +16,7 @@ import numpy as np
 import byhand as bh
 from byhand import nn
 from byhand.data.augment import Augment
-from byhand.train.ranks import world
+from byhand.train.distributed.mpi import world
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[2]))

@@ -167,7 +167,7 @@ NODES = (
 )  # fmt: skip
 
 
-SUMS = "byhand.kernels.sums"
+SUMS = "byhand.kernels.reductions"
 UPDATES = tuple(f"byhand.train.{name}" for name in ("sgd", "adam", "muon", "clip"))
 LOOP = (  # the one loop that a program may hold
     r"for part in arena\.lanes:\n    lane\((\w+)\[part\.images\], "

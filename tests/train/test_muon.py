@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 import byhand as bh
 from byhand.errors import ArgumentError
 from byhand.kernels import compiled
-from byhand.kernels.kernel import mode
-from byhand.kernels.record import record
-from byhand.train import muon
-from byhand.train.muon import TINY, A, B, C, parts
-from byhand.train.optim import HANDS
+from byhand.kernels.runtime.kernel import mode
+from byhand.kernels.runtime.launch_graph import record
+from byhand.train.optim import HANDS, muon
+from byhand.train.optim.muon import TINY, A, B, C, parts
 from tests.oracle import needs_torch
 
 SHAPES = [(27, 32), (32, 27), (288, 64), (5, 5), (1, 7), (7, 1), (1, 1)]

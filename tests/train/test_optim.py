@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import byhand as bh
-from byhand.kernels.kernel import mode
-from byhand.kernels.record import record
+from byhand.kernels.runtime.kernel import mode
+from byhand.kernels.runtime.launch_graph import record
 from byhand.train.optim import HANDS, update
 from tests.oracle import needs_torch
 from tests.train import make

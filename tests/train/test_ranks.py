@@ -16,7 +16,7 @@ import pytest
 import byhand as bh
 from byhand import nn
 from byhand.errors import ArgumentError
-from byhand.train.ranks import LAUNCHED, Ranks, world
+from byhand.train.distributed.mpi import LAUNCHED, Ranks, world
 from tests.train import ranked
 from tests.train.small import network
 
@@ -155,7 +155,7 @@ def test_pieces_are_sent_while_backward_goes_on(ended):
 
 
 def test_a_parameter_that_is_used_twice_is_not_sent_early():
-    from byhand.train.overlap import possible
+    from byhand.train.distributed.gradient_overlap import possible
 
     x, layer = nn.Input(4, 4, 2), nn.Conv2d(2, 3, padding="same")
     twice = nn.Model(x, nn.Linear(2)(nn.Flatten()(layer(layer(x)))), classes=("a", "b"))
@@ -164,7 +164,7 @@ def test_a_parameter_that_is_used_twice_is_not_sent_early():
 
 @needs_mpi
 def test_ranks_of_one_machine_share_its_cores(ended):
-    from byhand.kernels.host import cores
+    from byhand.kernels.runtime.cpu import cores
 
     own = os.environ.get("BYHAND_THREADS")
     assert {str(one["threads"]) for one in ended(2, "plain")} == {own or str(max(1, cores() // 2))}

@@ -7,7 +7,7 @@ import byhand as bh
 from byhand.nn import file
 from byhand.train import run as runs
 from byhand.train.history import History
-from byhand.train.progress import moments
+from byhand.train.state import moments
 
 DATA, TEST = (part.take(count) for part, count in zip(bh.data.load("mnist"), (640, 50)))
 STEPS = [0, 1, 2, 5, 10]  # of 20: halved down to one

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import byhand as bh
-from byhand.kernels import threads
+from byhand.kernels.runtime import thread_pool
 from tests.program.test_memory import residual
 from tests.train.small import bits, network, stripes
 
@@ -32,7 +32,7 @@ def test_a_training_has_the_same_bits_at_any_number_of_threads(make):
     if make is norms:
         data = type(DATA)(np.repeat(DATA.images, 3, axis=3), DATA.labels, DATA.classes)
     for number in (1, 2, 4, 2):
-        with threads.limit(number):
+        with thread_pool.limit(number):
             trainer = bh.Trainer(make(), bh.SGD(0.05, 0.9), batch_size=32, hand="compiled", clip_norm=1.0)
             rows = trainer.fit(data, data.take(30), epochs=2, quiet=True)
             found.append(
@@ -49,7 +49,7 @@ def test_threads_may_change_between_steps():
     for counts in ((1, 1, 1), (1, 4, 2), (4, 1, 4)):
         trainer = bh.Trainer(norms(), bh.SGD(0.05, 0.9), hand="compiled")
         for number in counts:
-            with threads.limit(number):
+            with thread_pool.limit(number):
                 trainer.step(images, labels)
         found.add(bits(trainer))
     assert len(found) == 1

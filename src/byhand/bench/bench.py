@@ -12,7 +12,7 @@ from byhand.bench.peers import PEERS, Entry, byhand, family
 from byhand.bench.process import Failed, Numbers, Process
 from byhand.bench.table import figure
 from byhand.bench.work import WORKS, Work
-from byhand.kernels import host
+from byhand.kernels.runtime import cpu
 from byhand.ops import DEFAULT_HAND
 
 ROUNDS, SECONDS = 5, 0.5
@@ -162,8 +162,8 @@ def check(first: Numbers, numbers: Numbers) -> None:
 
 def machine() -> str:
     """Return the processor's name, its cores, and the versions that matter."""
-    name = host.name()
-    name += {"avx512": " with AVX-512", "avx2": " with AVX2"}.get(host.host().target, "")
+    name = cpu.name()
+    name += {"avx512": " with AVX-512", "avx2": " with AVX2"}.get(cpu.host().target, "")
     versions = [f"Python {platform.python_version()}"]
     for package, title in (("numpy", "NumPy"), ("torch", "PyTorch"), ("jax", "JAX"), ("onnxruntime", "onnxruntime")):
         try:

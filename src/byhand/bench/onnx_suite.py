@@ -19,7 +19,7 @@ from onnx.backend.test.runner import Runner
 
 from byhand.errors import ByhandError, UnsupportedError
 from byhand.onnx import backend
-from byhand.onnx.operators import OPERATORS
+from byhand.onnx.readers import OPERATORS
 from byhand.ops import DEFAULT_HAND
 
 KINDS = ("node", "simple", "pytorch-converted", "pytorch-operator", "real")

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from byhand import models
-from byhand.kernels.threads import workers
+from byhand.kernels.runtime.thread_pool import workers
 from byhand.train import SGD, Trainer
-from byhand.train.overlap import PIECE
-from byhand.train.ranks import Ranks, world
+from byhand.train.distributed.gradient_overlap import PIECE
+from byhand.train.distributed.mpi import Ranks, world
 
 LEAST = 3  # times that something is measured
 

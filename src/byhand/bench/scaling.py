@@ -33,7 +33,7 @@ from typing import Any
 from byhand.bench.bench import machine
 from byhand.bench.process import Failed
 from byhand.errors import ArgumentError
-from byhand.kernels.host import cores
+from byhand.kernels.runtime.cpu import cores
 from byhand.ops import DEFAULT_HAND
 
 MACHINES = (8, 64, 1024)

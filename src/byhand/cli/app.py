@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def _fail(message: str) -> int:
-    from byhand.train.ranks import Ranks, world  # noqa: PLC0415  (what has not failed yet has no need of it)
+    from byhand.train.distributed.mpi import Ranks, world  # noqa: PLC0415  (what has not failed yet has no need of it)
 
     sys.stdout.flush()
     try:

@@ -9,11 +9,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from byhand.cli import recipe
-from byhand.cli.job import images_of
-from byhand.cli.opening import sides_of, spelled
+from byhand.cli import defaults
+from byhand.cli.model_argument import sides_of, spelled
 from byhand.cli.progress import Bar
 from byhand.cli.train import bad_lines
+from byhand.cli.training_setup import images_of
 from byhand.data import Dataset, Sets, find
 from byhand.data.augment import Augment
 from byhand.data.sets import told
@@ -47,13 +47,13 @@ def data(
     try:
         listing = find(source, bar.tell)
         given = {"data": source, "model": model, "from": start, "size": None if size is None else list(sides_of(size))}
-        settings, notes = recipe.settle(given, listing)
+        settings, notes = defaults.settle(given, listing)
         _, shape, crop = images_of(settings, listing)
         sets = listing.sets(shape, crop, tell=bar.tell)
     finally:
         bar.close()
     train = sets.train
-    usual = recipe.augmentation(train.shape, train.classes) if "from" not in settings else "none"
+    usual = defaults.augmentation(train.shape, train.classes) if "from" not in settings else "none"
     varied = Augment.parse(settings.get("augment", usual) if augment is None else augment)
     varied.check(train.shape)
     path = out or Path(f"{Path(source).resolve().stem if source != 'mnist' else source}-sheet.png")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from byhand.cli.opening import MODEL, Size, open_model, plain
+from byhand.cli.model_argument import MODEL, Size, open_model, plain
 
 if TYPE_CHECKING:
     from byhand.report.difference import Comparison, Difference

@@ -50,20 +50,21 @@ def examine() -> dict[str, Any]:
     import numba  # noqa: PLC0415
     import numpy as np  # noqa: PLC0415
 
-    from byhand.kernels import cache, host, mode, threads  # noqa: PLC0415
+    from byhand.kernels import mode  # noqa: PLC0415
+    from byhand.kernels.runtime import cache, cpu, thread_pool  # noqa: PLC0415
 
-    unit, how = host.host(), mode()
-    running = threads.start() if how == "native" else None
-    cost = round(1e6 * threads.region_cost(), 2) if running else None
+    unit, how = cpu.host(), mode()
+    running = thread_pool.start() if how == "native" else None
+    cost = round(1e6 * thread_pool.region_cost(), 2) if running else None
     kept = cache.held()
     return {
-        "processor": {"name": host.name(), "llvm": host.processor().split()[0]},
+        "processor": {"name": cpu.name(), "llvm": cpu.processor().split()[0]},
         "kernels": {
             "target": unit.target, "vector_bits": 8 * unit.width, "tile": [unit.rows, unit.vectors], "fma": unit.fma,
             "chosen_by": "BYHAND_TARGET" if os.environ.get("BYHAND_TARGET") else "processor",
         },
-        "caches": {f"L{level}": host.cache_size(level) for level in (1, 2, 3)},
-        "threads": {"used": running.workers if running else 1, "cores": host.cores(), "of": os.cpu_count()},
+        "caches": {f"L{level}": cpu.cache_size(level) for level in (1, 2, 3)},
+        "threads": {"used": running.workers if running else 1, "cores": cpu.cores(), "of": os.cpu_count()},
         "layer": {"name": running.layer, "why": running.why} if running else None,
         "region_us": cost,
         "runs": how,

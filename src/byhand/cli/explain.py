@@ -8,7 +8,18 @@ import numpy as np
 import typer
 
 from byhand import nn
-from byhand.cli.opening import Mean, Size, Std, check_classifier, open_model, plain, reader, settle, spelled, tensor_of
+from byhand.cli.model_argument import (
+    Mean,
+    Size,
+    Std,
+    check_classifier,
+    open_model,
+    plain,
+    reader,
+    settle,
+    spelled,
+    tensor_of,
+)
 from byhand.errors import ArgumentError, FileError, UnknownNameError
 from byhand.models import TRAINED
 from byhand.ops.op import Array

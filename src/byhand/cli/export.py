@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from byhand import nn
-from byhand.cli.job import sets_of
 from byhand.cli.look import check_page, page_of, run_of
-from byhand.cli.opening import Mean, Size, Std, open_model, settle, spelled
+from byhand.cli.model_argument import Mean, Size, Std, open_model, settle, spelled
+from byhand.cli.training_setup import sets_of
 from byhand.data import Dataset, find
 from byhand.errors import ArgumentError, FileError
 from byhand.export import Exported, check_folder, to_c

@@ -12,9 +12,9 @@ import numpy as np
 import typer
 
 from byhand import models, nn
-from byhand.cli.job import Job, sets_of
-from byhand.cli.opening import MODEL, Mean, Size, Std, open_model, plain, reader, settle, tell
+from byhand.cli.model_argument import MODEL, Mean, Size, Std, open_model, plain, reader, settle, tell
 from byhand.cli.progress import Bar
+from byhand.cli.training_setup import Job, sets_of
 from byhand.data import Dataset, find, mnist
 from byhand.errors import ByhandError, FileError
 from byhand.files import write_whole

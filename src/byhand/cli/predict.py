@@ -12,7 +12,7 @@ import numpy as np
 import typer
 
 from byhand import nn
-from byhand.cli.opening import Mean, Size, Std, check_classifier, open_model, reader, settle, spelled
+from byhand.cli.model_argument import Mean, Size, Std, check_classifier, open_model, reader, settle, spelled
 from byhand.cli.progress import Bar
 from byhand.data.ahead import Ahead
 from byhand.data.files import pictures_below, printable

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from byhand.cli.opening import open_model
+from byhand.cli.model_argument import open_model
 from byhand.data import paper
 from byhand.errors import ArgumentError, ByhandError, FileError
 from byhand.nn import Model

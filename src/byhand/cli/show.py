@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from byhand import nn
-from byhand.cli.opening import MODEL, Size, open_model
+from byhand.cli.model_argument import MODEL, Size, open_model
 from byhand.errors import ArgumentError, FileError
 from byhand.ops import DEFAULT_HAND, HANDS
 from byhand.train import SGD, Trainer

@@ -7,7 +7,7 @@ import numpy as np
 import typer
 
 from byhand import nn
-from byhand.cli.opening import MODEL, Mean, Size, Std, open_model, reader, settle, tensor_names, tensor_of
+from byhand.cli.model_argument import MODEL, Mean, Size, Std, open_model, reader, settle, tensor_names, tensor_of
 from byhand.errors import ArgumentError, FileError
 from byhand.graph.graph import show
 from byhand.ops.op import Array

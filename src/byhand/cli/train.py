@@ -12,18 +12,18 @@ from typing import Annotated, Any
 import typer
 
 from byhand import models
-from byhand.cli import job as jobs
-from byhand.cli.job import Job
+from byhand.cli import training_setup as jobs
+from byhand.cli.defaults import named
 from byhand.cli.look import keep_fresh
-from byhand.cli.opening import sides_of, spelled
+from byhand.cli.model_argument import sides_of, spelled
 from byhand.cli.progress import Bar
-from byhand.cli.recipe import named
+from byhand.cli.training_setup import Job
 from byhand.data import Dataset
 from byhand.errors import ArgumentError
 from byhand.ops import DEFAULT_HAND, HANDS
 from byhand.ops.op import Array
 from byhand.train.display import duration
-from byhand.train.ranks import world
+from byhand.train.distributed.mpi import world
 
 MOST_BAD = 100  # of them, in the report
 SHOWN = 8  # bad files that are named; the rest stands in the run's folder

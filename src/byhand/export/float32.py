@@ -12,8 +12,8 @@ from byhand.export.layout import lay_out
 from byhand.export.lower import CURVES, PAIRS, REDUCED, Network, Step, Value
 from byhand.export.source import Source, result_name
 from byhand.export.text import literal
-from byhand.ops.resampling import taps
-from byhand.ops.strides import steps_of
+from byhand.kernels.indexing import steps_of
+from byhand.ops.movement.resampling import taps
 
 
 def write(network: Network) -> Source:

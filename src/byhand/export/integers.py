@@ -15,8 +15,8 @@ import numpy as np
 from byhand.export.lower import CURVES, MOVES, Step, Value, apply
 from byhand.export.quantize import LEAST, MOST, Integers, Quantized
 from byhand.ops import get
+from byhand.ops.movement.movement import pad
 from byhand.ops.op import Array
-from byhand.ops.tensor import pad
 
 BATCH = 100
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from byhand.export.lower import Network, Step, apply, see
+from byhand.ops.movement.movement import pad
 from byhand.ops.op import Array
-from byhand.ops.tensor import pad
 
 Hand = Callable[[Step, list[Any]], Array]
 

@@ -12,8 +12,8 @@ from byhand.errors import UnsupportedError
 from byhand.export.layout import Layout
 from byhand.export.lower import Network, Step, Value
 from byhand.export.text import constant, encoded, identifier, shape, string
+from byhand.kernels.indexing import merged
 from byhand.ops.op import Array
-from byhand.ops.strides import merged
 
 SHARED = ("struct window", "struct axes", "struct units", "clamp", "narrow", "rounded")  # what functions stand on
 COLUMN = 92  # where comments begin

@@ -16,8 +16,8 @@
 Nothing here imports Numba before a kernel is needed: `import byhand` costs what NumPy costs.
 """
 
-from byhand.kernels.kernel import compiled, elementwise, kernel, launch, mode, scratch, share
-from byhand.kernels.record import Again, aligned, lane, record
+from byhand.kernels.runtime.kernel import compiled, elementwise, kernel, launch, mode, scratch, share
+from byhand.kernels.runtime.launch_graph import Again, aligned, lane, record
 
 __all__ = [
     "Again",

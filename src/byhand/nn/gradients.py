@@ -11,7 +11,7 @@ import numpy as np
 from byhand.errors import ShapeError
 from byhand.graph import Node, Tensor
 from byhand.nn.model import Model
-from byhand.nn.places import from_images
+from byhand.nn.receptive_field import from_images
 from byhand.ops import DEFAULT_HAND
 from byhand.ops.op import Array, Call
 

@@ -15,10 +15,10 @@ from byhand.data.ahead import Ahead
 from byhand.data.collection import Collection
 from byhand.errors import ArgumentError, ShapeError
 from byhand.graph import Graph, Tensor
-from byhand.kernels.pixels import look_up
+from byhand.kernels.lookup_table import look_up
 from byhand.nn.summary import Summary
 from byhand.ops import DEFAULT_HAND, softmax
-from byhand.ops.loss import check_labels
+from byhand.ops.loss.softmax import check_labels
 from byhand.ops.op import Array
 from byhand.program import Program, build
 from byhand.program.buffers import views
@@ -326,7 +326,7 @@ class Model:
         >>> bh.models.create("lenet5").replace_head(["cat", "dog"]).parameter_count
         170
         """
-        from byhand.nn.head import replaced  # noqa: PLC0415  (head.py makes Models)
+        from byhand.nn.replace_head import replaced  # noqa: PLC0415  (head.py makes Models)
 
         return replaced(self, classes, frozen, seed, unfreeze)
 
@@ -342,7 +342,7 @@ class Model:
         >>> bool(np.allclose(both.logits_of(image), both.logits_of(image[:, :, ::-1]), atol=1e-6))
         True
         """
-        from byhand.nn.mirror import mirrored  # noqa: PLC0415  (mirror.py makes Models)
+        from byhand.nn.flip_tta import mirrored  # noqa: PLC0415  (mirror.py makes Models)
 
         return mirrored(self)
 

@@ -17,9 +17,9 @@ from byhand.graph import Graph, Tensor
 from byhand.graph.serial import MOST_AXES, check_sizes
 from byhand.nn.model import Model
 from byhand.onnx.file import Large, read
-from byhand.onnx.operators.constant import FLOATING
+from byhand.onnx.node_context import python_name
 from byhand.onnx.reader import Reader, Reading, told
-from byhand.onnx.use import python_name
+from byhand.onnx.readers.constant import FLOATING
 from byhand.onnx.values import IMAGE, Symbol
 from byhand.ops import flatten, transpose
 from byhand.shapes import Shape

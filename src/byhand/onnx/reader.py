@@ -22,8 +22,8 @@ from byhand.errors import ByhandError, FileError, UnsupportedError
 from byhand.graph import Graph, Node, Tensor
 from byhand.nn.file import one_line
 from byhand.onnx.file import Large
-from byhand.onnx.operators import OPERATORS
-from byhand.onnx.use import DOMAINS, Use
+from byhand.onnx.node_context import DOMAINS, Use
+from byhand.onnx.readers import OPERATORS
 from byhand.onnx.values import (
     MOST_DEPTH,
     MOST_NUMBERS,

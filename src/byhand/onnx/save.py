@@ -16,7 +16,7 @@ from byhand.files import write_whole
 from byhand.graph import Graph, Node, Tensor
 from byhand.nn.model import Model
 from byhand.onnx.load import NOTES
-from byhand.onnx.nodes import WRITERS
+from byhand.onnx.writers import WRITERS
 from byhand.ops.op import Array, Call
 from byhand.shapes import Shape
 

@@ -4,27 +4,33 @@
 conformance test holds its hands together.
 """
 
-from byhand.ops.activation import gelu, leaky_relu, relu, relu6, sigmoid, silu, tanh
-from byhand.ops.arithmetic import add, multiply
-from byhand.ops.avg_pool import avg_pool, global_avg_pool
-from byhand.ops.binary import divide, power, subtract
-from byhand.ops.conv2d import conv2d
-from byhand.ops.conv2d_block import conv2d_block
-from byhand.ops.conv2d_pool import conv2d_max_pool
-from byhand.ops.conv_transpose import conv_transpose2d
-from byhand.ops.dropout import dropout
-from byhand.ops.extremes import maximum, minimum, prelu
-from byhand.ops.fused import conv2d_relu, linear_relu
-from byhand.ops.hard import hard_sigmoid, hard_swish
-from byhand.ops.layer_norm import layer_norm
-from byhand.ops.linear import linear
-from byhand.ops.loss import softmax, softmax_cross_entropy
-from byhand.ops.lrn import lrn
-from byhand.ops.norm import batch_norm
-from byhand.ops.norm_relu import batch_norm_relu
+from byhand.ops.activation.activation import gelu, leaky_relu, relu, relu6, sigmoid, silu, tanh
+from byhand.ops.activation.activation_piecewise import hard_sigmoid, hard_swish
+from byhand.ops.activation.activation_smooth import celu, elu, selu, softplus, softsign
+from byhand.ops.activation.dropout import dropout
+from byhand.ops.arithmetic.add_multiply import add, multiply
+from byhand.ops.arithmetic.binary import divide, power, subtract
+from byhand.ops.arithmetic.minmax import maximum, minimum, prelu
+from byhand.ops.arithmetic.unary import abs, clip, erf, exp, log, neg, reciprocal, sqrt
+from byhand.ops.conv.conv2d import conv2d
+from byhand.ops.conv.conv_transpose2d import conv_transpose2d
+from byhand.ops.conv.linear import linear
+from byhand.ops.fused.batch_norm_relu import batch_norm_relu
+from byhand.ops.fused.conv2d_block import conv2d_block
+from byhand.ops.fused.conv2d_max_pool import conv2d_max_pool
+from byhand.ops.fused.relu import conv2d_relu, linear_relu
+from byhand.ops.loss.softmax import softmax, softmax_cross_entropy
+from byhand.ops.movement.movement import concat, flatten, pad, reshape
+from byhand.ops.movement.resize import resize
+from byhand.ops.movement.slice import slice
+from byhand.ops.movement.transpose import channel_shuffle, transpose
+from byhand.ops.norm.batch_norm import batch_norm
+from byhand.ops.norm.layer_norm import layer_norm
+from byhand.ops.norm.lrn import lrn
 from byhand.ops.op import DEFAULT_HAND, HANDS, REGISTRY, Op, get
-from byhand.ops.pool import max_pool
-from byhand.ops.reduce import (
+from byhand.ops.pool.avg_pool import avg_pool, global_avg_pool
+from byhand.ops.pool.max_pool import max_pool
+from byhand.ops.reduce.reduce import (
     reduce_l1,
     reduce_l2,
     reduce_log_sum,
@@ -36,12 +42,6 @@ from byhand.ops.reduce import (
     reduce_sum,
     reduce_sum_square,
 )
-from byhand.ops.resize import resize
-from byhand.ops.slice import slice
-from byhand.ops.soft import celu, elu, selu, softplus, softsign
-from byhand.ops.tensor import concat, flatten, pad, reshape
-from byhand.ops.transpose import channel_shuffle, transpose
-from byhand.ops.unary import abs, clip, erf, exp, log, neg, reciprocal, sqrt
 
 __all__ = [
     "DEFAULT_HAND",

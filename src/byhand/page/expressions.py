@@ -15,7 +15,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from byhand.errors import ArgumentError
-from byhand.kernels.native import Native
+from byhand.kernels.runtime.intrinsic import Native
 from byhand.ops.op import keywords, positional, written
 
 # functions of others' that the runtime has under their own names

@@ -19,7 +19,7 @@ from PIL import Image
 from byhand.data.photos import CROP
 from byhand.errors import ArgumentError
 from byhand.nn import Model
-from byhand.nn.places import chosen_layer
+from byhand.nn.receptive_field import chosen_layer
 from byhand.ops.op import Array
 from byhand.page.network import facts_of, ops_of, places_of, rows_of, spec_of
 from byhand.page.record import recorded

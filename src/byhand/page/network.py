@@ -6,7 +6,7 @@ from typing import Any
 
 from byhand.graph import Graph, Node, Tensor
 from byhand.nn import Model
-from byhand.nn.places import from_images, with_maps
+from byhand.nn.receptive_field import from_images, with_maps
 from byhand.ops.op import Call
 from byhand.page.translate import Pair
 

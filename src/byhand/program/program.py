@@ -17,7 +17,7 @@ from byhand.errors import ArgumentError, ShapeError
 from byhand.files import cache_folder, write_whole
 from byhand.graph import Graph, Tensor
 from byhand.ops.op import Array
-from byhand.program import buffers, lanes
+from byhand.program import buffers, micro_batch
 from byhand.program.buffers import allocate
 from byhand.program.fuse import fuse
 from byhand.program.source import Source, Update, Writer
@@ -76,7 +76,7 @@ class Program:
         """
         first = {name: array[0, ...] for name, array in self.outputs.items()}
         if self._source.lanes > 1:
-            return lanes.arena(self._source, first, self._parameters, self._dtype)
+            return micro_batch.arena(self._source, first, self._parameters, self._dtype)
         return SimpleNamespace(**(allocate(self._source.arena, self._source.places) | first))
 
     @cached_property
@@ -214,7 +214,7 @@ def build(
     parameters, source = graph.of_kind("parameter"), write(1)
     if hand == "compiled" and not keep and not input_gradient:
         size = sum(prod(t.shape) for t in parameters) * np.dtype(dtype).itemsize
-        several = lanes.count(graph, output.name, batch, source.size, size if training else 0)
+        several = micro_batch.count(graph, output.name, batch, source.size, size if training else 0)
         source = write(several) if several > 1 else source
     assert graph.input is not None
     room = 1 if update is None else max(1, min(MOST_STEPS, TOGETHER // batch))

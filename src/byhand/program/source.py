@@ -11,7 +11,7 @@ from typing import Any
 
 from byhand.errors import ArgumentError
 from byhand.graph import Graph, Node, Tensor
-from byhand.kernels.sums import add_up
+from byhand.kernels.reductions import add_up
 from byhand.ops.op import Call, flat, get
 from byhand.program.buffers import place, size_of, total
 from byhand.shapes import Shape

@@ -1,8 +1,8 @@
 """Results and networks as pictures: arrays in, PNG out; a graph in, SVG out; and what differs between two networks."""
 
-from byhand.report.case import Finding
 from byhand.report.confusion import confusion_matrix, draw_confusion
 from byhand.report.curves import draw_curves
+from byhand.report.diagnosis_input import Finding
 from byhand.report.difference import compare
 from byhand.report.doctor import examine
 from byhand.report.drawing import draw_graph, graph_svg

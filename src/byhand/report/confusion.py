@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from byhand.errors import ArgumentError
-from byhand.ops.loss import check_labels
+from byhand.ops.loss.softmax import check_labels
 from byhand.ops.op import Array
 from byhand.report import picture
 

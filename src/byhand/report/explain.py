@@ -18,7 +18,7 @@ import numpy as np
 from byhand.errors import ArgumentError, UnknownNameError
 from byhand.nn import Model
 from byhand.nn.gradients import grad_cam, trace_gradients
-from byhand.nn.places import Place, chosen_layer, laid, with_maps
+from byhand.nn.receptive_field import Place, chosen_layer, laid, with_maps
 from byhand.ops import DEFAULT_HAND
 from byhand.ops.op import Array, flat
 from byhand.shapes import integer, pair

@@ -6,7 +6,7 @@ from math import sqrt
 import numpy as np
 
 from byhand.errors import ArgumentError, ShapeError
-from byhand.ops.loss import check_labels
+from byhand.ops.loss.softmax import check_labels
 from byhand.ops.op import Array
 
 BINS = 15  # as many as Guo et al. 2017 take

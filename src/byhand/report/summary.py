@@ -11,10 +11,10 @@ from byhand.files import write_whole
 from byhand.nn import Model
 from byhand.ops.op import Array
 from byhand.report import picture
-from byhand.report.case import Case, Finding
+from byhand.report.diagnosis_input import Case, Finding
 from byhand.report.doctor import diagnose
-from byhand.report.document import document
-from byhand.report.poster import poster
+from byhand.report.report_html import document
+from byhand.report.report_png import poster
 
 PAGE, PICTURE = "report.html", "report.png"
 

@@ -17,8 +17,8 @@ from byhand.ops.op import Array
 from byhand.shapes import integer, number
 from byhand.train import settings
 from byhand.train.history import History
-from byhand.train.progress import Progress
 from byhand.train.run import Run
+from byhand.train.state import Progress
 
 if TYPE_CHECKING:
     from byhand.train.trainer import Trainer

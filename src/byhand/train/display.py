@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from byhand.kernels import cache
+from byhand.kernels.runtime import cache
 
 MEASURED = 1.0  # seconds of training before its whole time is estimated
 

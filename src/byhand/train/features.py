@@ -22,7 +22,7 @@ def features_of(below: Model, images: Dataset, digest: str) -> Dataset:
     below: a network that does not learn, as `nn.cut` gives; digest: of the images, so that the same ones are known again.
 
     >>> import byhand as bh
-    >>> from byhand.nn.head import cut
+    >>> from byhand.nn.replace_head import cut
     >>> below, learner = cut(bh.models.create("lenet5").replace_head(3))
     >>> features_of(below, bh.data.load("mnist")[1].take(20), "the first 20").shape
     (1, 1, 84)

@@ -21,7 +21,7 @@ from byhand.errors import FileError
 from byhand.files import write_whole
 from byhand.nn import Model, file
 from byhand.train.history import Row
-from byhand.train.progress import moments
+from byhand.train.state import moments
 
 SMALL = 250_000  # numbers of a model of which snapshots are kept
 

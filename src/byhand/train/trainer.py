@@ -27,19 +27,19 @@ from byhand.data.feed import Draw, Feed
 from byhand.errors import ArgumentError, DivergedError, ShapeError
 from byhand.nn import Model
 from byhand.ops import DEFAULT_HAND, softmax_cross_entropy
-from byhand.ops.loss import check_labels
+from byhand.ops.loss.softmax import check_labels
 from byhand.ops.op import Array
 from byhand.program import Program
 from byhand.shapes import integer, number
 from byhand.train import checkpoint
+from byhand.train.distributed.data_parallel import SharedStep
+from byhand.train.distributed.mpi import Ranks, world
 from byhand.train.history import History, Row
 from byhand.train.optim import OPTIMIZERS, Optimizer, update
-from byhand.train.progress import Progress, moments
-from byhand.train.ranks import Ranks, world
 from byhand.train.run import Run
 from byhand.train.schedule import SCHEDULES, Constant, Schedule
-from byhand.train.share import SharedStep
-from byhand.train.stop import stop_signals
+from byhand.train.signals import stop_signals
+from byhand.train.state import Progress, moments
 
 if TYPE_CHECKING:
     from byhand.train.display import Display

@@ -10,7 +10,7 @@ import numpy as np
 
 from byhand.data import Dataset
 from byhand.errors import DivergedError
-from byhand.train.progress import Progress
+from byhand.train.state import Progress
 from byhand.train.trainer import Trainer
 
 NUMBERS = ("steps", "progress", "history", "curve", "images_per_second", "waited")  # of a trainer

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from byhand.kernels import Again, kernel, launch
-from byhand.ops.conv2d import conv2d_backward_compiled, conv2d_compiled
-from byhand.ops.linear import linear_backward_compiled, linear_compiled
+from byhand.ops.conv.conv2d import conv2d_backward_compiled, conv2d_compiled
+from byhand.ops.conv.linear import linear_backward_compiled, linear_compiled
 from byhand.tutorial import Conv3x3, MaxPool2, Softmax
 from byhand.tutorial.checks import Array, as_gradient, as_image
 

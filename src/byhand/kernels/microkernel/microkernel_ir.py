@@ -1,0 +1,340 @@
+"""The register tile as LLVM IR."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from byhand.kernels.microkernel.microkernel import MORE, RELU, SCALE
+from byhand.kernels.microkernel.simd import LINE, REALS, WORD, Vectors, plain, prefetch
+from byhand.kernels.runtime.cpu import host
+
+
+class How(NamedTuple):
+    """What a kind of tile reads: whether a and b have a number for each column; whether its segments are of length 1."""
+
+    a_wide: bool
+    b_wide: bool
+    flat: bool
+    rows: tuple[int, ...]  # of the tiles
+
+
+KINDS = {  # how many rows a tile has is what registers allow (of a matrix: host.py); rows left over are done in tiles of fewer
+    "matrix": How(False, True, False, (6, 2, 1)),
+    "channel": How(True, True, False, (6, 2, 1)),
+    "tap": How(True, True, True, (6, 2, 1)),
+    "list": How(True, False, True, (5, 3, 1)),  # and twice as many vectors
+}
+
+
+def tile_intrinsic(dtype: str, how: str) -> Any:
+    """Return the tile as an intrinsic: it picks, by the number of columns, one of a few panels."""
+
+    @intrinsic
+    def tile(
+        typing, a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segments, b_step,
+        c, c_start, c_rows, columns, start, bias, bias_start, finish, scale, more,
+    ):  # fmt: skip
+        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            (
+                a, a_start, a_rows, first, rows, segments_at, segment, segments, length, a_step, b, b_start, b_segments, b_step,
+                c, c_start, c_rows, columns, start, bias, bias_start, finish, scale, more,
+            ) = plain(context, builder, signature, values)  # fmt: skip
+            at = partial(_at, builder, REALS[dtype])
+            given = [
+                at(a, a_start), at(a_rows, first, WORD), rows, at(segments_at, segment, WORD), segments, length, a_step,
+                at(b, b_start), at(b_segments, segment, WORD), b_step, at(c, c_start), at(c_rows, first, WORD), columns, start,
+                at(bias, bias_start), finish, at(scale, bias_start), at(more, c_start),
+            ]  # fmt: skip
+            _call_panel(builder, dtype, how, columns, given)
+            return context.get_dummy_value()
+
+        return types.void(
+            a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segments, b_step,
+            c, c_start, c_rows, columns, start, bias, bias_start, finish, scale, more,
+        ), codegen  # fmt: skip
+
+    return tile
+
+
+def scatter_intrinsic(dtype: str) -> Any:
+    """Return `scatter` as an intrinsic."""
+
+    @intrinsic
+    def scatter(
+        typing, a, a_start, a_rows, first, rows, places, place, several, b, b_start, c, c_start, c_rows, columns
+    ):  # fmt: skip
+        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            (a, a_start, a_rows, first, rows, places, place, several, b, b_start, c, c_start, c_rows, columns) = plain(
+                context, builder, signature, values
+            )
+            at = partial(_at, builder, REALS[dtype])
+            given = [
+                at(a, a_start), at(a_rows, first, WORD), rows, at(places, place, WORD), several, at(b, b_start),
+                at(c, c_start), at(c_rows, first, WORD), columns,
+            ]  # fmt: skip
+            _call_panel(builder, dtype, "scatter", columns, given)
+            return context.get_dummy_value()
+
+        return types.void(
+            a, a_start, a_rows, first, rows, places, place, several, b, b_start, c, c_start, c_rows, columns
+        ), codegen  # fmt: skip
+
+    return scatter
+
+
+def fetch_intrinsic(dtype: str) -> Any:
+    """Return `fetch` as an intrinsic."""
+
+    @intrinsic
+    def fetch(typing, a, first, last):
+        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            a, first, last = plain(context, builder, signature, values)
+            before, head, body, after = builder.block, *(builder.append_basic_block() for _ in range(3))
+            builder.branch(head)
+            builder.position_at_end(head)
+            i = builder.phi(WORD)
+            i.add_incoming(first, before)
+            builder.cbranch(builder.icmp_signed("<", i, last), body, after)
+            builder.position_at_end(body)
+            prefetch(builder, _at(builder, REALS[dtype], a, i), False)
+            i.add_incoming(builder.add(i, WORD(LINE // int(dtype[1]))), body)
+            builder.branch(head)
+            builder.position_at_end(after)
+            return context.get_dummy_value()
+
+        return types.void(a, first, last), codegen
+
+    return fetch
+
+
+def _at(builder: Any, real: Any, pointer: Any, offset: Any, kind: Any = None) -> Any:
+    return builder.gep(pointer, [offset], source_etype=kind or real)
+
+
+def _call_panel(builder: Any, dtype: str, how: str, columns: Any, given: list[Any]) -> None:
+    """Call the panel that fits the columns."""
+    after = builder.append_basic_block()
+    kind = KINDS.get(how, KINDS["list"])
+    for width, vectors, masked, more_than in _choices(dtype, kind):
+        function = _panel(builder.module, dtype, width, vectors, masked, how)
+        if more_than:
+            use, other = builder.append_basic_block(), builder.append_basic_block()
+            builder.cbranch(builder.icmp_signed(">", columns, WORD(more_than)), use, other)
+            builder.position_at_end(use)
+        builder.call(function, given)
+        builder.branch(after)
+        if more_than:
+            builder.position_at_end(other)
+    builder.position_at_end(after)
+
+
+def _choices(dtype: str, how: How) -> list[tuple[int, int, bool, int]]:
+    """Return the panels, widest first: lanes, vectors, masked, and how many columns are too few for it to be chosen.
+
+    A whole panel has a function of its own, without masks. AVX-512 has them for nothing, but where what is loaded is multiplied
+    by a vector: without a mask that is one instruction, and the register that holds it is free.
+    """
+    most = host().vectors * (1 if how.b_wide else 2)
+    lanes = host().lanes(dtype)
+    if lanes * most == 1:
+        return [(1, 1, False, 0)]
+    choices = [(lanes, n, True, lanes * (n - 1)) for n in range(most, 0, -1)]
+    if host().target != "avx512" or how.a_wide:
+        choices.insert(0, (lanes, most, False, lanes * most - 1))
+    if host().width >= 32:  # half a vector serves few columns at twice the pace
+        choices[-1] = (lanes, 1, True, lanes // 2)
+        choices.append((lanes // 2, 1, True, 0))
+    return choices
+
+
+def _panel(module: Any, dtype: str, lanes: int, vectors: int, masked: bool, how: str) -> Any:
+    """Return a function that does all rows of one block of columns, tile by tile."""
+    name = f"byhand_{how}_{dtype}_{lanes}x{vectors}_{'masked' if masked else 'full'}"
+    if name in module.globals:
+        return module.globals[name]
+    number, words = REALS[dtype].as_pointer(), WORD.as_pointer()
+    kinds = [number, words, WORD, words, WORD, WORD, WORD, number, words, WORD, number, words, WORD, WORD, number, WORD,
+             number, number]  # fmt: skip
+    if how == "scatter":
+        kinds = [number, words, WORD, words, WORD, number, number, words, WORD]
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
+    function.linkage = "internal"
+    function.attributes.add("noinline")
+    if how == "scatter":
+        Scatter(function, dtype, lanes, vectors, masked).emit()
+    else:
+        Panel(function, dtype, lanes, vectors, masked, KINDS[how]).emit()
+    return function
+
+
+class Scatter(Vectors):
+    """Writes `scatter`: a block of numbers stays in registers, and is added, times a number, at one place after the other."""
+
+    def emit(self) -> None:
+        """Write the function."""
+        a, a_rows, rows, places, several, b, c, c_rows, columns = self.function.args
+        build, new = self.builder, self.function.append_basic_block
+        self.hide(columns)
+        for m, count in self.each(rows, KINDS["list"].rows):
+            block = [self.load(row, n) for row in self.rows_at(a, a_rows, m, count) for n in range(self.vectors)]
+            into = self.rows_at(c, c_rows, m, count)
+            before, head, body, after = build.block, new(), new(), new()
+            build.branch(head)
+            build.position_at_end(head)
+            t = build.phi(WORD)
+            t.add_incoming(WORD(0), before)
+            build.cbranch(build.icmp_signed("<", t, several), body, after)
+            build.position_at_end(body)
+            offset, times = build.load(self.at(places, t, WORD), typ=WORD), self.one(self.at(b, t))
+            rows_now = [self.at(row, offset) for row in into]
+            sums = [
+                self.multiply_add(value, times, self.load(rows_now[i // self.vectors], i % self.vectors))
+                for i, value in enumerate(block)
+            ]
+            for i, value in enumerate(sums):
+                self.store(value, rows_now[i // self.vectors], i % self.vectors)
+            t.add_incoming(build.add(t, WORD(1)), body)
+            build.branch(head)
+            build.position_at_end(after)
+        build.ret_void()
+
+
+class Panel(Vectors):
+    """Writes a tile's function: sums in registers, a loop over segments, in it one over their places."""
+
+    def __init__(self, function: Any, dtype: str, lanes: int, vectors: int, masked: bool, how: How) -> None:
+        super().__init__(function, dtype, lanes, vectors, masked)
+        self.how = how
+        (self.a, self.a_rows, self.rows, self.a_segments, self.segments, self.length, self.a_step, self.b, self.b_segments,
+         self.b_step, self.c, self.c_rows, self.columns, self.start, self.bias, self.finish, self.scale,
+         self.more) = function.args  # fmt: skip
+
+    def emit(self) -> None:
+        """Write the function: whole tiles as long as there are rows, then fewer and fewer rows at once."""
+        self.hide(self.columns)
+        whole = host().rows if self.vectors > 1 else min(9, host().rows)  # so many addresses stay in registers
+        most = [] if self.how.a_wide else [whole]
+        for m, rows in self.each(self.rows, [*most, *(few for few in self.how.rows if not most or few < most[0])]):
+            self._tile(m, rows)
+        self.builder.ret_void()
+
+    def _tile(self, m: Any, rows: int) -> None:
+        """Write one tile: sums in registers, a loop over segments, in it one over their places."""
+        build, new, pairs = self.builder, self.function.append_basic_block, rows * self.vectors
+        a_rows, c_rows = (self.rows_at(*one, m, rows) for one in ((self.a, self.a_rows), (self.c, self.c_rows)))
+        sums = self._first_sums(c_rows)
+        for row in c_rows:  # their lines come while the sums are made
+            self.expect(row)
+        before, head, body, after = build.block, new(), new(), new()
+        build.branch(head)
+
+        build.position_at_end(head)  # the next segment
+        t, outer = build.phi(WORD), [build.phi(self.vector) for _ in range(pairs)]
+        for phi, value in zip([t, *outer], [WORD(0), *sums]):
+            phi.add_incoming(value, before)
+        build.cbranch(build.icmp_signed("<", t, self.segments), body, after)
+        build.position_at_end(body)
+        offset = build.load(self.at(self.a_segments, t, WORD), typ=WORD)
+        in_b = build.load(self.at(self.b_segments, t, WORD), typ=WORD) if self.how.b_wide else build.mul(t, self.b_step)
+        b_start = self.at(self.b, in_b)
+        if self.how.flat:
+            results = self._products(a_rows, offset, b_start, outer)
+        else:
+            results = self._segment(a_rows, offset, b_start, outer)
+        for phi, value in zip([t, *outer], [build.add(t, WORD(1)), *results]):
+            phi.add_incoming(value, build.block)
+        build.branch(head)
+
+        build.position_at_end(after)
+        self._finish(outer, c_rows, m)
+
+    def _segment(self, a_rows: list[Any], offset: Any, b_start: Any, sums: list[Any]) -> list[Any]:
+        """Write the loop over the places of a segment; return the sums after it."""
+        build, before, inner = self.builder, self.builder.block, self.function.append_basic_block()
+        after = self.function.append_basic_block()
+        build.branch(inner)
+        build.position_at_end(inner)
+        k, at, by = build.phi(WORD), build.phi(WORD), build.phi(self.b.type)
+        running = [build.phi(self.vector) for _ in sums]
+        for phi, value in zip([k, at, by, *running], [WORD(0), offset, b_start, *sums]):
+            phi.add_incoming(value, before)
+        results = self._products(a_rows, at, by, running)
+        k_next = build.add(k, WORD(1))
+        steps = [k_next, build.add(at, self.a_step), self.at(by, self.b_step), *results]
+        for phi, value in zip([k, at, by, *running], steps):
+            phi.add_incoming(value, inner)
+        build.cbranch(build.icmp_signed("<", k_next, self.length), inner, after)
+        build.position_at_end(after)
+        return results
+
+    def _products(self, a_rows: list[Any], at: Any, by: Any, sums: list[Any]) -> list[Any]:
+        """Return the sums with the products of one place added."""
+        columns, results = range(self.vectors), []
+        b = [self.load(by, n) for n in columns] if self.how.b_wide else [self.one(by)] * self.vectors
+        for i, row in enumerate(a_rows):
+            place = self.at(row, at)
+            a = [self.load(place, n) for n in columns] if self.how.a_wide else [self.one(place)] * self.vectors
+            results += [self.multiply_add(a[n], b[n], sums[i * self.vectors + n]) for n in columns]
+        return results
+
+    def _first_sums(self, c_rows: list[Any]) -> list[Any]:
+        """Return what the sums start from: 0, what c holds, or the bias."""
+        build, new = self.builder, self.function.append_basic_block
+        count = len(c_rows) * self.vectors
+        add, other, bias, after = new(), new(), new(), new()
+        build.cbranch(build.icmp_signed("==", self.start, WORD(1)), add, other)
+        build.position_at_end(add)
+        held = [self.load(row, n) for row in c_rows for n in range(self.vectors)]
+        build.branch(after)
+        build.position_at_end(other)
+        build.cbranch(build.icmp_signed("==", self.start, WORD(2)), bias, after)
+        build.position_at_end(bias)
+        biases = [self.load(self.bias, n) for n in range(self.vectors)] * len(c_rows)
+        build.branch(after)
+        build.position_at_end(after)
+        sums = [build.phi(self.vector) for _ in range(count)]
+        for i, phi in enumerate(sums):
+            phi.add_incoming(held[i], add)
+            phi.add_incoming(self.zero, other)
+            phi.add_incoming(biases[i], bias)
+        return sums
+
+    def _finish(self, sums: list[Any], c_rows: list[Any], m: Any) -> None:
+        """Finish the sums as is asked for, and store them."""
+        build, columns = self.builder, range(self.vectors)
+
+        def scaled() -> list[Any]:
+            scales, terms = ([self.load(one, n) for n in columns] for one in (self.scale, self.bias))
+            return [
+                self.multiply_add(value, scales[i % len(columns)], terms[i % len(columns)])
+                for i, value in enumerate(sums)
+            ]
+
+        def added() -> list[Any]:
+            rows = self.rows_at(self.more, self.c_rows, m, len(c_rows))
+            return [
+                build.fadd(value, self.load(rows[i // self.vectors], i % self.vectors)) for i, value in enumerate(sums)
+            ]
+
+        def clipped() -> list[Any]:
+            return [build.select(build.fcmp_ordered("<", value, self.zero), self.zero, value) for value in sums]
+
+        for flag, change in ((SCALE, scaled), (MORE, added), (RELU, clipped)):
+            before, then, after = build.block, *(self.function.append_basic_block() for _ in range(2))
+            build.cbranch(build.icmp_signed("!=", build.and_(self.finish, WORD(flag)), WORD(0)), then, after)
+            build.position_at_end(then)
+            changed = change()
+            build.branch(after)
+            build.position_at_end(after)
+            for i, value in enumerate(changed):
+                phi = build.phi(self.vector)
+                phi.add_incoming(sums[i], before)
+                phi.add_incoming(value, then)
+                sums[i] = phi
+        for i, value in enumerate(sums):
+            self.store(value, c_rows[i // self.vectors], i % self.vectors)

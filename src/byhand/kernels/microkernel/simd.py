@@ -1,0 +1,131 @@
+"""Rows of numbers as vectors, in LLVM IR: what the tiles are written with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core.cgutils import get_or_insert_function
+
+from byhand.kernels.runtime.cpu import host
+
+WORD, HALF, BIT = ir.IntType(64), ir.IntType(32), ir.IntType(1)
+REALS = {"f4": ir.FloatType(), "f8": ir.DoubleType()}
+
+LINE = 64  # bytes of a line of the caches
+
+
+def plain(context: Any, builder: Any, signature: Any, values: Any) -> list[Any]:
+    """Return an intrinsic's arguments, of arrays their addresses."""
+    return [
+        context.make_array(kind)(context, builder, value).data if isinstance(kind, types.Array) else value
+        for kind, value in zip(signature.args, values)
+    ]
+
+
+def prefetch(builder: Any, pointer: Any, write: bool) -> None:
+    """Ask for the cache line of an address, which need not exist, to be read or to be written."""
+    byte = ir.IntType(8).as_pointer()
+    kind = ir.FunctionType(ir.VoidType(), [byte, HALF, HALF, HALF])
+    function = get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    builder.call(function, [builder.bitcast(pointer, byte), HALF(int(write)), HALF(3), HALF(1)])
+
+
+class Vectors:
+    """Writes rows of numbers as vectors, the columns that are not there hidden by masks."""
+
+    def __init__(self, function: Any, dtype: str, lanes: int, vectors: int, masked: bool) -> None:
+        self.function, self.real, self.lanes, self.vectors, self.masked = function, REALS[dtype], lanes, vectors, masked
+        self.align, self.suffix = int(dtype[1]), f"v{lanes}{'f32' if dtype == 'f4' else 'f64'}"
+        self.vector = ir.VectorType(self.real, lanes)
+        self.zero = ir.Constant(self.vector, [0.0] * lanes)
+        self.builder = ir.IRBuilder(function.append_basic_block())
+        self.masks: list[Any] = []
+
+    def hide(self, columns: Any) -> None:
+        """Make the masks that hide what lies beyond so many columns."""
+        self.masks = [self._mask(n, columns) for n in range(self.vectors)] if self.masked else []
+
+    def _mask(self, n: int, columns: Any) -> Any:
+        kind = ir.VectorType(HALF, self.lanes)
+        places = ir.Constant(kind, [n * self.lanes + i for i in range(self.lanes)])
+        return self.builder.icmp_signed("<", places, self.spread(self.builder.trunc(columns, HALF), HALF))
+
+    def each(self, count: Any, sizes: Sequence[int]) -> Iterator[tuple[Any, int]]:
+        """Write loops over rows, so many at a time as long as there are; yield (first row, how many)."""
+        build, place = self.builder, WORD(0)
+        for rows in sizes:
+            before, head, body, after = build.block, *(self.function.append_basic_block() for _ in range(3))
+            build.branch(head)
+            build.position_at_end(head)
+            m = build.phi(WORD)
+            m.add_incoming(place, before)
+            end = build.add(m, WORD(rows))
+            build.cbranch(build.icmp_signed("<=", end, count), body, after)
+            build.position_at_end(body)
+            yield m, rows
+            m.add_incoming(end, build.block)
+            build.branch(head)
+            build.position_at_end(after)
+            place = m
+
+    def rows_at(self, base: Any, table: Any, m: Any, rows: int) -> list[Any]:
+        """Return the addresses of rows, base plus what a table says."""
+        build = self.builder
+        offsets = [build.load(self.at(table, build.add(m, WORD(i)), WORD), typ=WORD) for i in range(rows)]
+        return [self.at(base, offset) for offset in offsets]
+
+    def at(self, pointer: Any, offset: Any, kind: Any = None) -> Any:
+        """Return an address some elements further."""
+        return self.builder.gep(pointer, [offset], source_etype=kind or self.real)
+
+    def spread(self, value: Any, kind: Any) -> Any:
+        """Return a vector of one number."""
+        build, vector = self.builder, ir.VectorType(kind, self.lanes)
+        undefined, same = (
+            ir.Constant(vector, ir.Undefined),
+            ir.Constant(ir.VectorType(HALF, self.lanes), [0] * self.lanes),
+        )
+        return build.shuffle_vector(build.insert_element(undefined, value, HALF(0)), undefined, same)
+
+    def one(self, pointer: Any) -> Any:
+        """Return a vector of the number at an address."""
+        return self.spread(self.builder.load(pointer, typ=self.real), self.real)
+
+    def load(self, pointer: Any, n: int) -> Any:
+        """Return a row's n-th vector."""
+        build = self.builder
+        place = build.bitcast(self.at(pointer, WORD(n * self.lanes)), self.vector.as_pointer())
+        if not self.masked:
+            return build.load(place, align=self.align, typ=self.vector)
+        kind = ir.FunctionType(self.vector, [place.type, HALF, self.masks[n].type, self.vector])
+        load = get_or_insert_function(self.function.module, kind, f"llvm.masked.load.{self.suffix}.p0")
+        return build.call(load, [place, HALF(self.align), self.masks[n], self.zero])
+
+    def store(self, value: Any, pointer: Any, n: int) -> None:
+        """Write a row's n-th vector."""
+        build = self.builder
+        place = build.bitcast(self.at(pointer, WORD(n * self.lanes)), self.vector.as_pointer())
+        if not self.masked:
+            build.store(value, place, align=self.align)
+            return
+        kind = ir.FunctionType(ir.VoidType(), [self.vector, place.type, HALF, self.masks[n].type])
+        store = get_or_insert_function(self.function.module, kind, f"llvm.masked.store.{self.suffix}.p0")
+        build.call(store, [value, place, HALF(self.align), self.masks[n]])
+
+    def expect(self, pointer: Any) -> None:
+        """Ask for the cache lines that a row is going to be written to."""
+        for n in range(self.vectors):
+            prefetch(self.builder, self.at(pointer, WORD(n * self.lanes)), True)
+
+    def multiply_add(self, a: Any, b: Any, total: Any) -> Any:
+        """Return a * b + total, in one rounding where the processor has it."""
+        build = self.builder
+        if not host().fma:
+            return build.fadd(build.fmul(a, b), total)
+        fma = get_or_insert_function(
+            self.function.module, ir.FunctionType(self.vector, [self.vector] * 3), f"llvm.fma.{self.suffix}"
+        )
+        return build.call(fma, [a, b, total])

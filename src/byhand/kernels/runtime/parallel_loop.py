@@ -1,0 +1,210 @@
+"""The one parallel loop of the project, for Numba: it runs a table of launches, block by block.
+
+A table is rows of three words: a kernel's entry, the address of its packed arguments, its blocks. An entry of 0 stands for
+lanes, lists of launches of which none needs another's, each run by one thread: the address is then that of a list of tables,
+one a lane, the last word their end. Lanes and blocks are what threads share out.
+
+Each thread begins with blocks of its own, the same ones in every launch, so that it finds in its cache what it wrote there in
+the last. One that is done takes over what others have not begun: where another program slows a core down, the rest of them
+lose little. Which thread runs a block changes no bit of it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numba
+from llvmlite import binding, ir
+from numba import cfunc, njit, prange, types
+from numba.core.cgutils import get_or_insert_function
+from numba.core.registry import cpu_target
+from numba.core.runtime import rtsys
+from numba.extending import intrinsic
+
+from byhand.kernels.runtime import cache as disk
+from byhand.kernels.runtime.cpu import processor
+from byhand.kernels.runtime.thread_pool import MOST
+
+WORD = ir.IntType(64)
+ROW = 24  # bytes of a row
+APART = 128  # bytes between the counters of two threads: two cache lines, as some processors fetch them in pairs
+ARM = binding.get_default_triple().startswith(("aarch64", "arm64"))
+FLUSH = 1 << 24 if ARM else (1 << 15) | (1 << 6)  # results below 1.2e-38 become 0, and such arguments count as 0
+SIGNATURE = types.void(*[types.intp] * 6)
+
+
+@intrinsic
+def word(typing: Any, address: Any) -> Any:
+    """Return the word at an address."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.load(builder.inttoptr(arguments[0], WORD.as_pointer()), typ=WORD)
+
+    return types.intp(types.intp), codegen
+
+
+@intrinsic
+def move(typing: Any, address: Any, step: Any) -> Any:
+    """Add to the word at an address."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = builder.inttoptr(arguments[0], WORD.as_pointer())
+        builder.store(builder.add(builder.load(pointer, typ=WORD), arguments[1]), pointer)
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp), codegen
+
+
+@intrinsic
+def counters(typing: Any) -> Any:
+    """Return the address of a counter for each thread, on the stack."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        with builder.goto_entry_block():
+            return builder.ptrtoint(builder.alloca(ir.IntType(8), APART * MOST), WORD)
+
+    return types.intp(), codegen
+
+
+@intrinsic
+def put(typing: Any, address: Any, value: Any) -> Any:
+    """Write a word."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        builder.store(arguments[1], builder.inttoptr(arguments[0], WORD.as_pointer()))
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp), codegen
+
+
+@intrinsic
+def take(typing: Any, address: Any) -> Any:
+    """Return a counter's number, and add 1 to it; no two threads get the same."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = builder.inttoptr(arguments[0], WORD.as_pointer())
+        return builder.atomic_rmw("add", pointer, WORD(1), "monotonic")
+
+    return types.intp(types.intp), codegen
+
+
+@intrinsic
+def call(typing: Any, entry: Any, address: Any, block: Any, worker: Any) -> Any:
+    """Call a kernel's entry."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = ir.FunctionType(ir.VoidType(), [WORD] * 3)
+        builder.call(builder.inttoptr(arguments[0], kind.as_pointer()), arguments[1:])
+        return context.get_dummy_value()
+
+    return types.void(*[types.intp] * 4), codegen
+
+
+@intrinsic
+def flush_denormals(typing: Any) -> Any:
+    """Make this thread treat numbers below 1.2e-38 as 0 (they take 40 to 100 times as long); return what it did before."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        before = _control(builder, None)
+        _control(builder, builder.or_(before, WORD(FLUSH)))
+        return before
+
+    return types.intp(), codegen
+
+
+@intrinsic
+def restore(typing: Any, before: Any) -> Any:
+    """Make this thread treat small numbers as it did."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _control(builder, arguments[0])
+        return context.get_dummy_value()
+
+    return types.void(types.intp), codegen
+
+
+def _control(builder: Any, value: Any) -> Any:
+    """Read this thread's floating point control register, or write it."""
+    if ARM:
+        kind = ir.FunctionType(WORD if value is None else ir.VoidType(), [] if value is None else [WORD])
+        name = "llvm.aarch64.get.fpcr" if value is None else "llvm.aarch64.set.fpcr"
+        return builder.call(get_or_insert_function(builder.module, kind, name), [] if value is None else [value])
+    half, byte = ir.IntType(32), ir.IntType(8).as_pointer()
+    slot = builder.alloca(half)
+    if value is not None:
+        builder.store(builder.trunc(value, half), slot)
+    name = "llvm.x86.sse.stmxcsr" if value is None else "llvm.x86.sse.ldmxcsr"
+    function = get_or_insert_function(builder.module, ir.FunctionType(ir.VoidType(), [byte]), name)
+    builder.call(function, [builder.bitcast(slot, byte)])
+    return builder.zext(builder.load(slot, typ=half), WORD)
+
+
+@njit(error_model="numpy")
+def share(entry, address, blocks, counts, worker, workers):
+    """Do one worker's share of a launch, then what is left of the others'."""
+    before = flush_denormals()
+    for turn in range(workers):
+        owner = (worker + turn) % workers
+        count, end = counts + APART * owner, (owner + 1) * blocks // workers
+        block = take(count)
+        while block < end:
+            if entry != 0:
+                call(entry, address, block, worker)
+            else:
+                for row in range(word(address + 8 * block), word(address + 8 * block + 8), ROW):
+                    for part in range(word(row + 16)):
+                        call(word(row), word(row + 8), part, 0)
+            block = take(count)
+    restore(before)
+
+
+def run(table, count, moves, moved, steps, workers):
+    """Run a table `steps` times; after each time the words that `moves` names (address, stride) move on."""
+    counts = counters()
+    for _ in range(steps):
+        for i in range(count):
+            row = table + ROW * i
+            entry, address, blocks = word(row), word(row + 8), word(row + 16)
+            if workers == 1 or blocks == 1:
+                put(counts, 0)
+                share(entry, address, blocks, counts, 0, 1)
+            else:
+                for worker in range(workers):
+                    put(counts + APART * worker, worker * blocks // workers)
+                for worker in prange(workers):
+                    share(entry, address, blocks, counts, worker, workers)
+        for i in range(moved):
+            move(word(moves + 16 * i), word(moves + 16 * i + 8))
+    for i in range(moved):
+        move(word(moves + 16 * i), -steps * word(moves + 16 * i + 8))
+
+
+@cache
+def loop() -> Any:
+    """Return the loop as a C function of six words, from the cache where it is there."""
+    name = disk.key(Path(__file__).read_bytes(), numba.__version__, binding.llvm_version_info, processor())
+    found = disk.load(name)
+    if found is None:
+        disk.tell("the parallel loop")
+        inner = njit(SIGNATURE, parallel=True, error_model="numpy")(run)
+
+        def entry(table, count, moves, moved, steps, workers):
+            inner(table, count, moves, moved, steps, workers)
+
+        outer = cfunc(SIGNATURE, error_model="numpy")(entry)
+        library, symbol = outer._library, outer.native_name
+        disk.store(name, symbol, library.serialize_using_object_code())
+    else:
+        symbol, state = found
+        library = revive(state)
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 6)(library.get_pointer_to_function(symbol))
+
+
+def revive(state: tuple[Any, ...]) -> Any:
+    """Return a library that `serialize_using_object_code` took apart."""
+    context = cpu_target.target_context
+    rtsys.initialize(context)
+    return context.codegen().unserialize_library(state)

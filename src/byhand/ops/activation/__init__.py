@@ -1,0 +1,1 @@
+"""Activation functions, element by element, and dropout."""

@@ -1,0 +1,1 @@
+"""Convolutions and the matrix product: conv2d, conv_transpose2d, linear."""

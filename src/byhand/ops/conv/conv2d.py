@@ -1,0 +1,194 @@
+"""conv2d: every output is the sum of a window of the image times a filter.
+
+    y[n, i, j, k] = bias[k] + sum over r, s, c of  x[n, p, q, c] * weight[r, s, c, k]
+                    with  p = i * stride - top + r * dilation,  q = j * stride - left + s * dilation
+
+Pixels outside the image count as 0. With `groups`, channels and filters fall into that many groups, and a filter sees only
+the channels of its own (groups = channels: depthwise). This is cross-correlation: the filter is not flipped, as everywhere
+in the field.
+
+Its gradients are the same sum read in the other two directions: each product x * weight went into one y, so
+
+    grad_weight[r, s, c, k] = sum over n, i, j of  x[n, p, q, c] * grad_y[n, i, j, k]
+    grad_x[n, p, q, c]     += weight[r, s, c, k] * grad_y[n, i, j, k]
+    grad_bias[k]            = sum over n, i, j of  grad_y[n, i, j, k]
+
+Source: LeCun et al. 1989, "Backpropagation applied to handwritten zip code recognition".
+"""
+
+import numpy as np
+
+from byhand.errors import ShapeError
+from byhand.kernels import compiled, conv
+from byhand.ops.op import Call, Op
+from byhand.ops.windows import framed, inside, taps
+from byhand.shapes import axes, integer, window
+
+
+def contract(x, weight, bias=None, *, stride=1, padding="valid", dilation=1, groups=1):
+    """Slide filters over an image: x (N, H, W, C), weight (R, S, C / groups, K), bias (K,) or None -> y (N, H', W', K).
+
+    stride, dilation: pixels, a number or (down, across); padding: "valid", "same", a number, (down, across) or
+    (top, bottom, left, right). Raises ShapeError where shapes do not fit.
+
+    >>> import byhand as bh, numpy as np
+    >>> edge = np.array([[1.0, -1.0]]).reshape(1, 2, 1, 1)  # a filter that answers where brightness falls
+    >>> bh.conv2d(np.array([0.0, 9, 9, 0]).reshape(1, 1, 4, 1), edge, hand="loops").ravel()
+    array([-9.,  0.,  9.])
+    """
+    axes("x", x, "N, H, W, C")
+    axes("weight", weight, "R, S, C / groups, K")
+    groups, (rows, columns, depth, filters) = integer("groups", groups), weight
+    if depth * groups != x[3]:
+        raise ShapeError(f"x has {x[3]} channels, but weight {weight} in {groups} group(s) reads {depth * groups}")
+    if filters % groups:
+        raise ShapeError(f"{filters} filters do not fall into {groups} groups; use a multiple of {groups}")
+    if bias not in (None, (filters,)):
+        raise ShapeError(f"bias has the shape {bias}; expected {(filters,)}, one number a filter")
+    view = window(x[1:3], (rows, columns), stride, padding, dilation)
+    y = (x[0], *view.output, filters)
+    return Call(
+        {"y": y},
+        {"stride": view.stride, "padding": view.padding, "dilation": view.dilation, "groups": groups},
+        flops=int(np.prod(y, dtype=object)) * (2 * rows * columns * depth - (bias is None)),
+        window=view,
+    )
+
+
+# loops ----------------------------------------------------------------------------------------------------------------
+
+
+def conv2d_loops(x, weight, bias, y, *, stride, padding, dilation, groups):
+    _, height, width, _ = x.shape
+    rows, columns, depth, filters = weight.shape
+    for n, i, j, k in np.ndindex(y.shape):
+        total = 0.0 if bias is None else bias[k]
+        group = k // (filters // groups)
+        for r, s in np.ndindex(rows, columns):
+            p = i * stride[0] - padding[0] + r * dilation[0]
+            q = j * stride[1] - padding[2] + s * dilation[1]
+            if 0 <= p < height and 0 <= q < width:
+                for c in range(depth):
+                    total += x[n, p, q, group * depth + c] * weight[r, s, c, k]
+        y[n, i, j, k] = total
+
+
+def conv2d_backward_loops(x, weight, grad_y, grad_x, grad_weight, grad_bias, *, stride, padding, dilation, groups):
+    for grad in (grad_x, grad_weight, grad_bias):
+        if grad is not None:
+            grad[...] = 0
+    _, height, width, _ = x.shape
+    rows, columns, depth, filters = weight.shape
+    for n, i, j, k in np.ndindex(grad_y.shape):
+        if grad_bias is not None:
+            grad_bias[k] += grad_y[n, i, j, k]
+        group = k // (filters // groups)
+        for r, s in np.ndindex(rows, columns):
+            p = i * stride[0] - padding[0] + r * dilation[0]
+            q = j * stride[1] - padding[2] + s * dilation[1]
+            if 0 <= p < height and 0 <= q < width:
+                for c in range(depth):
+                    if grad_weight is not None:
+                        grad_weight[r, s, c, k] += x[n, p, q, group * depth + c] * grad_y[n, i, j, k]
+                    if grad_x is not None:
+                        grad_x[n, p, q, group * depth + c] += weight[r, s, c, k] * grad_y[n, i, j, k]
+
+
+# arrays: every window becomes a column of a matrix (im2col), and one matrix product a group does all the sums ---------
+
+
+def _columns(x, weight, y, groups, **view):
+    """Return every window as a column: (groups, R * S * C / groups, N * H' * W')."""
+    rows, columns, depth, _ = weight.shape
+    result = np.empty((groups, rows, columns, depth, *y.shape[:3]), x.dtype)
+    frame = framed(x, y, (rows, columns), **view)
+    for (r, s), seen in taps(frame, y, (rows, columns), view["stride"], view["dilation"]):
+        result[:, r, s] = seen.transpose(3, 0, 1, 2).reshape(groups, depth, *y.shape[:3])
+    return result.reshape(groups, rows * columns * depth, -1)
+
+
+def _by_group(a, groups):
+    """Return a (..., K) as a view (groups, the rest, K / groups): y, its gradient, or weight."""
+    return a.reshape(-1, groups, a.shape[-1] // groups).swapaxes(0, 1)
+
+
+def conv2d_arrays(x, weight, bias, y, *, stride, padding, dilation, groups):
+    columns = _columns(x, weight, y, groups, stride=stride, padding=padding, dilation=dilation)
+    sums = _by_group(weight, groups).swapaxes(1, 2) @ columns  # (groups, K / groups, N * H' * W')
+    y[...] = sums.reshape(y.shape[3], -1).T.reshape(y.shape)
+    if bias is not None:
+        y += bias
+
+
+def conv2d_backward_arrays(x, weight, grad_y, grad_x, grad_weight, grad_bias, *, stride, padding, dilation, groups):
+    view = {"stride": stride, "padding": padding, "dilation": dilation}
+    kernel, grads = weight.shape[:2], _by_group(grad_y, groups)
+    if grad_bias is not None:
+        grad_bias[...] = grad_y.sum((0, 1, 2))
+    if grad_weight is not None:
+        products = _columns(x, weight, grad_y, groups, **view) @ grads  # (groups, R * S * C / groups, K / groups)
+        grad_weight[...] = products.swapaxes(0, 1).reshape(weight.shape)
+    if grad_x is not None:
+        parts = _by_group(weight, groups) @ grads.swapaxes(1, 2)  # what each column sends back to its window
+        parts = parts.reshape(groups, *weight.shape[:3], *grad_y.shape[:3])
+        frame = framed(np.zeros_like(x), grad_y, kernel, **view)
+        for (r, s), seen in taps(frame, grad_y, kernel, stride, dilation):
+            seen += parts[:, r, s].reshape(-1, *grad_y.shape[:3]).transpose(1, 2, 3, 0)
+        grad_x[...] = inside(frame, x, padding)
+
+
+# compiled: the sums over a register tile, kernels/conv.py --------------------------------------------------------------
+
+
+def view_of(x, weight, y, stride, padding, dilation, groups):
+    """Return the sizes and attributes as kernels take them; y: the output's shape."""
+    return conv.View(
+        x.shape[1:3], y[1:3], weight.shape[:2], stride, padding, dilation, groups, weight.shape[2],
+        weight.shape[3] // groups,
+    )  # fmt: skip
+
+
+@compiled
+def conv2d_compiled(x, weight, bias, y, *, stride, padding, dilation, groups):
+    conv.forward(x, weight, bias, y, view_of(x, weight, y.shape, stride, padding, dilation, groups))
+
+
+@compiled
+def conv2d_backward_compiled(x, weight, grad_y, grad_x, grad_weight, grad_bias, *, stride, padding, dilation, groups):
+    view = view_of(x, weight, grad_y.shape, stride, padding, dilation, groups)
+    if grad_bias is not None:
+        conv.by_bias(grad_y, grad_bias)
+    if grad_weight is not None:
+        conv.by_weights(x, grad_y, grad_weight, view)
+    if grad_x is not None:
+        conv.by_data(weight, grad_y, grad_x, view)
+
+
+# one op ---------------------------------------------------------------------------------------------------------------
+
+
+def sample(draw):
+    """Draw a legal call."""
+    groups, depth, share = draw.choice(
+        [(1, 1, 1), (1, 3, 2), (1, 17, 3), (1, 2, 17), (2, 3, 2), (3, 2, 1), (3, 1, 2), (17, 1, 1)]
+    )
+    kernel, dilation = (draw.integer(1, 3), draw.integer(1, 3)), (draw.integer(1, 2), draw.integer(1, 2))
+    size = [(k - 1) * d + draw.integer(1, 5) for k, d in zip(kernel, dilation)]
+    padding = draw.choice(["valid", "same", 1, (0, 2), (2, 0, 1, 1)])
+    x = draw.array(draw.integer(1, 2), *size, groups * depth)
+    bias = draw.array(groups * share) if draw.choice([True, False]) else None
+    stride = (draw.integer(1, 3), draw.integer(1, 3))
+    return (x, draw.array(*kernel, depth, groups * share), bias), {
+        "stride": stride, "padding": padding, "dilation": dilation, "groups": groups,
+    }  # fmt: skip
+
+
+conv2d = Op(
+    "conv2d",
+    contract,
+    loops=(conv2d_loops, conv2d_backward_loops),
+    arrays=(conv2d_arrays, conv2d_backward_arrays),
+    compiled=(conv2d_compiled, conv2d_backward_compiled),
+    sample=sample,
+    onnx="Conv",
+)

@@ -1,0 +1,194 @@
+"""conv_transpose2d: every pixel of the image paints a window of the output, its value times a filter; what overlaps adds up.
+
+    y[n, p, q, k] = bias[k] + sum of  x[n, i, j, c] * weight[r, s, k, c]  over all i, j, c, r, s that land there:
+                    p = i * stride - top + r * dilation,  q = j * stride - left + s * dilation
+
+This is conv2d read backwards: the gradient of its images, had it made an x of a y. A stride moves the windows apart, so that
+images grow; padding is what is cropped from the output. With `groups`, the channels of x paint only those of their own group.
+
+Each product x * weight went into one y, so
+
+    grad_x[n, i, j, c]      = sum over r, s, k of  weight[r, s, k, c] * grad_y[n, p, q, k]       which is conv2d of grad_y
+    grad_weight[r, s, k, c] = sum over n, i, j of  x[n, i, j, c] * grad_y[n, p, q, k]
+    grad_bias[k]            = sum over n, p, q of  grad_y[n, p, q, k]
+
+Sources: Long, Shelhamer & Darrell 2015, "Fully convolutional networks for semantic segmentation", arXiv 1411.4038; Dumoulin &
+Visin 2016, "A guide to convolution arithmetic for deep learning", arXiv 1603.07285.
+"""
+
+from math import prod
+
+import numpy as np
+
+from byhand.errors import ShapeError
+from byhand.kernels import compiled, conv
+from byhand.ops.arithmetic.add_multiply import pair
+from byhand.ops.conv.conv2d import _by_group, view_of
+from byhand.ops.op import Call, Op
+from byhand.ops.windows import framed, inside, taps
+from byhand.shapes import axes, integer, transposed_window
+
+
+def contract(x, weight, bias=None, *, stride=1, padding=0, output_padding=0, dilation=1, groups=1):
+    """Paint a filter's window for every pixel: x (N, H, W, C), weight (R, S, K / groups, C), bias (K,) -> y (N, H', W', K).
+
+    H' = (H - 1) * stride + (R - 1) * dilation + 1 - top - bottom + output_padding, and W' alike.
+
+    stride, dilation: pixels, a number or (down, across); padding, cropped: a number, (down, across) or
+    (top, bottom, left, right); output_padding, more rows below and columns to the right: a number or (down, across); bias may
+    be None. Raises ShapeError where shapes do not fit.
+
+    >>> import byhand as bh, numpy as np
+    >>> brush = np.array([[1.0, 2, 1]]).reshape(1, 3, 1, 1)
+    >>> bh.conv_transpose2d(np.array([1.0, 0, 10]).reshape(1, 1, 3, 1), brush, stride=2, hand="loops").ravel()
+    array([ 1.,  2.,  1.,  0., 10., 20., 10.])
+    """
+    axes("x", x, "N, H, W, C")
+    axes("weight", weight, "R, S, K / groups, C")
+    groups, (rows, columns, depth, channels) = integer("groups", groups), weight
+    if channels != x[3]:
+        raise ShapeError(f"x has {x[3]} channels, but weight {weight} reads {channels}; its last axis is x's channels")
+    if channels % groups:
+        raise ShapeError(f"{channels} channels do not fall into {groups} groups; use a multiple of {groups}")
+    filters = depth * groups
+    if bias not in (None, (filters,)):
+        raise ShapeError(f"bias has the shape {bias}; expected {(filters,)}, one number a filter")
+    view = transposed_window(x[1:3], (rows, columns), stride, padding, output_padding, dilation)
+    return Call(
+        {"y": (x[0], *view.output, filters)},
+        {"stride": view.stride, "padding": view.padding, "dilation": view.dilation, "groups": groups},
+        flops=2 * prod(x) * rows * columns * depth,
+        window=view,
+    )
+
+
+# loops ----------------------------------------------------------------------------------------------------------------
+
+
+def conv_transpose2d_loops(x, weight, bias, y, *, stride, padding, dilation, groups):
+    y[...] = 0.0 if bias is None else bias
+    _, height, width, _ = y.shape
+    rows, columns, depth, channels = weight.shape
+    for n, i, j, c in np.ndindex(x.shape):
+        group = c // (channels // groups)
+        for r, s in np.ndindex(rows, columns):
+            p = i * stride[0] - padding[0] + r * dilation[0]
+            q = j * stride[1] - padding[2] + s * dilation[1]
+            if 0 <= p < height and 0 <= q < width:
+                for k in range(depth):
+                    y[n, p, q, group * depth + k] += x[n, i, j, c] * weight[r, s, k, c]
+
+
+def conv_transpose2d_backward_loops(
+    x, weight, grad_y, grad_x, grad_weight, grad_bias, *, stride, padding, dilation, groups
+):
+    for grad in (grad_x, grad_weight, grad_bias):
+        if grad is not None:
+            grad[...] = 0
+    if grad_bias is not None:
+        for n, p, q, k in np.ndindex(grad_y.shape):
+            grad_bias[k] += grad_y[n, p, q, k]
+    _, height, width, _ = grad_y.shape
+    rows, columns, depth, channels = weight.shape
+    for n, i, j, c in np.ndindex(x.shape):
+        group = c // (channels // groups)
+        for r, s in np.ndindex(rows, columns):
+            p = i * stride[0] - padding[0] + r * dilation[0]
+            q = j * stride[1] - padding[2] + s * dilation[1]
+            if 0 <= p < height and 0 <= q < width:
+                for k in range(depth):
+                    if grad_weight is not None:
+                        grad_weight[r, s, k, c] += x[n, i, j, c] * grad_y[n, p, q, group * depth + k]
+                    if grad_x is not None:
+                        grad_x[n, i, j, c] += weight[r, s, k, c] * grad_y[n, p, q, group * depth + k]
+
+
+# arrays: a place (r, s) of all windows at once is a strided view of the output, a matrix product away from the image --------
+
+
+def conv_transpose2d_arrays(x, weight, bias, y, *, stride, padding, dilation, groups):
+    kernel, pixels = weight.shape[:2], _by_group(x, groups)  # (groups, N * H * W, C / groups)
+    frame = framed(np.zeros_like(y), x, kernel, stride, padding, dilation)  # with what padding crops
+    for place, seen in taps(frame, x, kernel, stride, dilation):
+        painted = pixels @ _by_group(weight[place], groups).swapaxes(1, 2)  # (groups, N * H * W, K / groups)
+        seen += painted.swapaxes(0, 1).reshape(seen.shape)
+    y[...] = inside(frame, y, padding)
+    if bias is not None:
+        y += bias
+
+
+def conv_transpose2d_backward_arrays(
+    x, weight, grad_y, grad_x, grad_weight, grad_bias, *, stride, padding, dilation, groups
+):
+    kernel, pixels = weight.shape[:2], _by_group(x, groups)
+    frame = framed(grad_y, x, kernel, stride, padding, dilation)
+    if grad_bias is not None:
+        grad_bias[...] = grad_y.sum((0, 1, 2))
+    if grad_x is not None:
+        grad_x[...] = 0
+    for place, seen in taps(frame, x, kernel, stride, dilation):
+        grads = _by_group(seen, groups)  # (groups, N * H * W, K / groups)
+        if grad_weight is not None:
+            grad_weight[place] = (grads.swapaxes(1, 2) @ pixels).swapaxes(0, 1).reshape(weight.shape[2:])
+        if grad_x is not None:
+            grad_x += (grads @ _by_group(weight[place], groups)).swapaxes(0, 1).reshape(x.shape)
+
+
+# compiled: conv2d's kernels, with image and output in each other's place -------------------------------------------------
+
+
+def _view(x, weight, y, stride, padding, dilation, groups):
+    """Return the convolution that makes an x of a y."""
+    stride = tuple(step if pixels > 1 else 1 for step, pixels in zip(stride, x.shape[1:3]))  # it would cost phases
+    return view_of(y, weight, x.shape, stride, padding, dilation, groups)
+
+
+@compiled
+def conv_transpose2d_compiled(x, weight, bias, y, *, stride, padding, dilation, groups):
+    conv.by_data(weight, x, y, _view(x, weight, y, stride, padding, dilation, groups))
+    if bias is not None:
+        pair(y, bias, y, False)
+
+
+@compiled
+def conv_transpose2d_backward_compiled(
+    x, weight, grad_y, grad_x, grad_weight, grad_bias, *, stride, padding, dilation, groups
+):
+    view = _view(x, weight, grad_y, stride, padding, dilation, groups)
+    if grad_bias is not None:
+        conv.by_bias(grad_y, grad_bias)
+    if grad_weight is not None:
+        conv.by_weights(grad_y, x, grad_weight, view)
+    if grad_x is not None:
+        conv.forward(grad_y, weight, None, grad_x, view)
+
+
+# one op ---------------------------------------------------------------------------------------------------------------
+
+
+def sample(draw):
+    """Draw a legal call."""
+    groups, depth, share = draw.choice(  # filters and channels of a group
+        [(1, 1, 1), (1, 3, 2), (1, 17, 3), (1, 2, 17), (2, 3, 2), (3, 2, 1), (3, 1, 2), (17, 1, 1)]
+    )
+    kernel, dilation = (draw.integer(1, 3), draw.integer(1, 3)), (draw.integer(1, 2), draw.integer(1, 2))
+    size, stride = (draw.integer(1, 3), draw.integer(1, 3)), (draw.integer(1, 3), draw.integer(1, 3))
+    more = draw.choice([0, 1, (2, 0), (1, 4)])
+    padding = draw.choice([0, 1, (0, 1), (2, 0, 1, 1), (0, 3, 0, 2)])
+    if min(transposed_window(size, kernel, stride, 0, more, dilation).output) <= 3:
+        padding = 0  # the largest would crop all of it
+    x, bias = draw.array(draw.integer(1, 2), *size, groups * share), draw.array(groups * depth)
+    return (x, draw.array(*kernel, depth, groups * share), bias if draw.choice([True, False]) else None), {
+        "stride": stride, "padding": padding, "output_padding": more, "dilation": dilation, "groups": groups,
+    }  # fmt: skip
+
+
+conv_transpose2d = Op(
+    "conv_transpose2d",
+    contract,
+    loops=(conv_transpose2d_loops, conv_transpose2d_backward_loops),
+    arrays=(conv_transpose2d_arrays, conv_transpose2d_backward_arrays),
+    compiled=(conv_transpose2d_compiled, conv_transpose2d_backward_compiled),
+    sample=sample,
+    onnx="ConvTranspose",
+)

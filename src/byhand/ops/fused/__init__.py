@@ -1,0 +1,1 @@
+"""Fused ops: chains that the compiled hand computes in one pass."""

@@ -1,0 +1,272 @@
+"""softmax and softmax_cross_entropy: scores become probabilities, and the surprise at the right answer becomes the loss.
+
+    softmax        q[k] = e^z[k] / sum over j of e^z[j]
+    cross-entropy  H(p, q) = -sum over k of p[k] ln q[k]        p: the truth, 1 at the label
+
+Both take the largest score away first, which changes neither and keeps e^z in range. Together their gradient is one
+subtraction, which is why they are one op; the loss is the mean over the N examples, hence its share of each:
+
+    d loss / d z[n, k] = (q[n, k] - p[n, k]) / N
+
+Source: Bridle 1990; label smoothing: Szegedy et al. 2015, arXiv 1512.00567.
+"""
+
+from math import exp, log, prod
+from typing import Any
+
+import numpy as np
+
+from byhand.errors import ArgumentError, ShapeError
+from byhand.kernels import compiled, kernel, launch, scratch, share
+from byhand.kernels.vector_math import greater
+from byhand.ops.op import Array, Call, Op
+from byhand.shapes import axes, number
+
+# softmax: dq[k] = q[k] (dz[k] - sum over j of q[j] dz[j]) -------------------------------------------------------------
+
+
+def softmax_contract(x):
+    """Turn scores into probabilities along the last axis: y = e^x / sum e^x, x (..., K).
+
+    >>> import byhand as bh
+    >>> bh.softmax([[1000.0, 1000.0]])
+    array([[0.5, 0.5]])
+    """
+    if not x or 0 in x:
+        raise ShapeError(f"x has the shape {x}; expected (..., K)")
+    return Call({"y": x}, flops=4 * prod(x))
+
+
+def softmax_loops(x, y):
+    for n in np.ndindex(x.shape[:-1]):
+        largest = max(x[n])
+        total = 0.0
+        for k in range(x.shape[-1]):
+            y[*n, k] = exp(x[*n, k] - largest)
+            total += y[*n, k]
+        for k in range(x.shape[-1]):
+            y[*n, k] /= total
+
+
+def softmax_backward_loops(y, grad_y, grad_x):
+    for n in np.ndindex(y.shape[:-1]):
+        mean = 0.0
+        for k in range(y.shape[-1]):
+            mean += y[*n, k] * grad_y[*n, k]
+        for k in range(y.shape[-1]):
+            grad_x[*n, k] = y[*n, k] * (grad_y[*n, k] - mean)
+
+
+def softmax_arrays(x, y):
+    np.exp(x - x.max(-1, keepdims=True), out=y)
+    y /= y.sum(-1, keepdims=True)
+
+
+def softmax_backward_arrays(y, grad_y, grad_x):
+    grad_x[...] = y * (grad_y - (y * grad_y).sum(-1, keepdims=True))
+
+
+GRAIN = 16384  # numbers that a block of rows holds
+
+
+def rows_of(x):
+    """Return x as rows, and how many of them make a block."""
+    return x.reshape(-1, x.shape[-1]), max(1, GRAIN // x.shape[-1])
+
+
+@kernel(reassociate=True)
+def softmax_rows(x, y, flat, notes, rows, block):
+    """Write y, and of each row its largest score, the sum of e^(x - largest) and that of x - largest; flat is y again."""
+    images, classes = x.shape
+    first, end = block * rows, min(images, (block + 1) * rows)
+    for n in range(first, end):
+        largest = x[n, 0]
+        for k in range(classes):
+            largest = greater(largest, x[n, k])
+        below = 0.0
+        for k in range(classes):
+            difference = x[n, k] - largest
+            y[n, k] = difference
+            below += difference
+        notes[n, 0], notes[n, 2] = largest, below
+    part = flat[first * classes : end * classes]
+    for i in range(part.size):  # across rows: ten classes fill no vector
+        part[i] = exp(part[i])
+    for n in range(first, end):
+        total = 0.0
+        for k in range(classes):
+            total += y[n, k]
+        notes[n, 1], inverse = total, 1.0 / total
+        for k in range(classes):
+            y[n, k] *= inverse
+
+
+@kernel(reassociate=True)
+def softmax_backward_rows(y, grad_y, grad_x, rows, block):
+    for n in range(block * rows, min(y.shape[0], (block + 1) * rows)):
+        mean = 0.0
+        for k in range(y.shape[1]):
+            mean += y[n, k] * grad_y[n, k]
+        for k in range(y.shape[1]):
+            grad_x[n, k] = y[n, k] * (grad_y[n, k] - mean)
+
+
+@compiled
+def softmax_compiled(x, y):
+    x, rows = rows_of(x)
+    notes = scratch(len(x), 3, dtype=x.dtype)
+    launch(softmax_rows, share(len(x), rows), x, y.reshape(x.shape), y.reshape(-1), notes, rows)
+
+
+@compiled
+def softmax_backward_compiled(y, grad_y, grad_x):
+    y, rows = rows_of(y)
+    launch(softmax_backward_rows, share(len(y), rows), y, grad_y.reshape(y.shape), grad_x.reshape(y.shape), rows)
+
+
+def softmax_sample(draw):
+    """Draw a legal call."""
+    return (10 * draw.array(draw.integer(1, 3), draw.integer(1, 3), draw.integer(1, 17)),), {}
+
+
+softmax = Op(
+    "softmax",
+    softmax_contract,
+    loops=(softmax_loops, softmax_backward_loops),
+    arrays=(softmax_arrays, softmax_backward_arrays),
+    compiled=(softmax_compiled, softmax_backward_compiled),
+    sample=softmax_sample,
+    onnx="Softmax",
+)
+
+
+# softmax_cross_entropy: the truth p is (1 - label_smoothing) at the label, plus label_smoothing / K everywhere --------
+
+
+def loss_contract(logits, labels, *, label_smoothing=0.0):
+    """Return the mean cross-entropy of softmax(logits) against labels: logits (N, K), labels (N,) -> loss ().
+
+    label_smoothing: the part of the truth that is spread over all classes, 0 up to 1. Unit: nats. Raises ShapeError where
+    shapes do not fit.
+
+    >>> import byhand as bh
+    >>> round(float(bh.softmax_cross_entropy([[0.0] * 10], [3])), 6)  # ln 10: it knows nothing
+    2.302585
+    """
+    axes("logits", logits, "N, K")
+    if labels != logits[:1]:
+        raise ShapeError(f"labels have the shape {labels}; expected {logits[:1]}, one a row of logits {logits}")
+    attributes = {"label_smoothing": number("label_smoothing", label_smoothing, 0, 1)}
+    return Call({"loss": (), "probabilities": logits}, attributes, flops=6 * prod(logits))
+
+
+def softmax_cross_entropy_loops(logits, labels, loss, probabilities, *, label_smoothing):
+    images, classes = logits.shape
+    surprise = 0.0
+    for n in range(images):
+        largest = max(logits[n])
+        total = 0.0
+        for k in range(classes):
+            probabilities[n, k] = exp(logits[n, k] - largest)
+            total += probabilities[n, k]
+        for k in range(classes):
+            probabilities[n, k] /= total
+            truth = label_smoothing / classes + (1 - label_smoothing if k == labels[n] else 0)
+            if truth > 0:
+                surprise -= truth * (logits[n, k] - largest - log(total))  # ln q, without the underflow of q
+    loss[...] = surprise / images
+
+
+def softmax_cross_entropy_backward_loops(probabilities, labels, grad_loss, grad_logits, *, label_smoothing):
+    images, classes = probabilities.shape
+    for n, k in np.ndindex(images, classes):
+        truth = label_smoothing / classes + (1 - label_smoothing if k == labels[n] else 0)
+        grad_logits[n, k] = grad_loss[()] * (probabilities[n, k] - truth) / images
+
+
+def softmax_cross_entropy_arrays(logits, labels, loss, probabilities, *, label_smoothing):
+    shifted = logits - logits.max(-1, keepdims=True)
+    np.exp(shifted, out=probabilities)
+    total = probabilities.sum(-1, keepdims=True)
+    probabilities /= total
+    log_q = shifted - np.log(total)
+    right = log_q[np.arange(len(labels)), labels]
+    loss[...] = -((1 - label_smoothing) * right.mean() + (label_smoothing * log_q.mean() if label_smoothing else 0))
+
+
+def softmax_cross_entropy_backward_arrays(probabilities, labels, grad_loss, grad_logits, *, label_smoothing):
+    images, classes = probabilities.shape
+    grad_logits[...] = probabilities - label_smoothing / classes
+    grad_logits[np.arange(images), labels] -= 1 - label_smoothing
+    grad_logits *= grad_loss / images
+
+
+@kernel
+def mean_surprise(logits, labels, notes, loss, spread, rest, block):
+    """Write the mean over the rows of -sum p ln q, with ln q = x - largest - ln total."""
+    images, classes = logits.shape
+    surprise = np.float64(0)
+    for n in range(images):
+        log_total = log(notes[n, 1])
+        surprise += rest * (log_total - (logits[n, labels[n]] - notes[n, 0]))
+        if spread > 0.0:
+            surprise += spread * (np.float64(classes) * log_total - notes[n, 2])
+    loss[()] = surprise / np.float64(images)
+
+
+@kernel
+def loss_backward_rows(probabilities, labels, grad_loss, grad_logits, spread, rest, per_image, rows, block):
+    images, classes = probabilities.shape
+    factor = grad_loss[()] * per_image
+    for n in range(block * rows, min(images, (block + 1) * rows)):
+        for k in range(classes):
+            truth = spread + rest if k == labels[n] else spread
+            grad_logits[n, k] = factor * (probabilities[n, k] - truth)
+
+
+@compiled
+def softmax_cross_entropy_compiled(logits, labels, loss, probabilities, *, label_smoothing):
+    rows = rows_of(logits)[1]
+    notes = scratch(len(logits), 3, dtype=logits.dtype)
+    blocks, spread = share(len(logits), rows), label_smoothing / logits.shape[1]
+    launch(softmax_rows, blocks, logits, probabilities, probabilities.reshape(-1), notes, rows)
+    launch(mean_surprise, 1, logits, labels, notes, loss, spread, 1.0 - label_smoothing)
+
+
+@compiled
+def softmax_cross_entropy_backward_compiled(probabilities, labels, grad_loss, grad_logits, *, label_smoothing):
+    images, classes = probabilities.shape
+    rows = rows_of(probabilities)[1]
+    numbers = label_smoothing / classes, 1.0 - label_smoothing, 1.0 / images, rows
+    launch(loss_backward_rows, share(images, rows), probabilities, labels, grad_loss, grad_logits, *numbers)
+
+
+def check_labels(labels: Any, classes: int) -> Array:
+    """Return labels as int64; raise an ArgumentError for one that is no class (a negative one would count from the end)."""
+    labels = np.asarray(labels)
+    if labels.dtype.kind not in "iu":
+        raise ArgumentError(f"labels hold {labels.dtype}; expected whole numbers, 0 to {classes - 1}")
+    if labels.size and (labels.min() < 0 or labels.max() >= classes):
+        wrong = labels[(labels < 0) | (labels >= classes)].flat[0]
+        raise ArgumentError(f"labels hold {wrong}, but there are {classes} classes; expected 0 to {classes - 1}")
+    result: Array = labels.astype(np.int64, copy=False)
+    return result
+
+
+def loss_sample(draw):
+    """Draw a legal call."""
+    images, classes = draw.integer(1, 4), draw.integer(1, 17)
+    logits, labels = 10 * draw.array(images, classes), draw.integers(images, below=classes)
+    return (logits, labels), {"label_smoothing": draw.choice([0.0, 0.1])}
+
+
+softmax_cross_entropy = Op(
+    "softmax_cross_entropy",
+    loss_contract,
+    loops=(softmax_cross_entropy_loops, softmax_cross_entropy_backward_loops),
+    arrays=(softmax_cross_entropy_arrays, softmax_cross_entropy_backward_arrays),
+    compiled=(softmax_cross_entropy_compiled, softmax_cross_entropy_backward_compiled),
+    sample=loss_sample,
+    dtypes={"labels": np.int64},
+    check=lambda inputs: check_labels(inputs["labels"], inputs["logits"].shape[-1]),
+)

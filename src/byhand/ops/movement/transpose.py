@@ -1,0 +1,202 @@
+"""transpose and channel_shuffle: numbers in another order.
+
+What moves a number forward moves its gradient back along the same way.
+"""
+
+import numpy as np
+
+from byhand.errors import ArgumentError, ShapeError
+from byhand.kernels import compiled, kernel, launch, share
+from byhand.kernels.indexing import merged, row_start, steps_of
+from byhand.ops.op import Call, Op
+from byhand.shapes import integer
+
+GRAIN = 16384  # elements of a block
+TILE = 16  # numbers of each axis that are turned at once, so that what is read across stays in the cache
+
+# transpose: y's axis i is x's axis axes[i] ----------------------------------------------------------------------------
+
+
+def transpose_contract(x, *, axes):
+    """Reorder axes: x -> y, whose axis i is x's axis axes[i].
+
+    >>> import byhand as bh
+    >>> bh.transpose([[1.0, 2.0]], axes=(1, 0))
+    array([[1.],
+           [2.]])
+    """
+    if not isinstance(axes, (tuple, list)) or sorted(integer("axes", one, 0) for one in axes) != list(range(len(x))):
+        raise ArgumentError(f"axes is {axes!r}; expected an order of 0 to {len(x) - 1}")
+    return Call({"y": tuple(x[i] for i in axes)}, {"axes": tuple(map(int, axes))})
+
+
+def transpose_loops(x, y, *, axes):
+    for i in np.ndindex(y.shape):
+        place = [0] * x.ndim
+        for axis, at in zip(axes, i):
+            place[axis] = at
+        y[i] = x[*place]
+
+
+def transpose_backward_loops(grad_y, grad_x, *, axes):
+    for i in np.ndindex(grad_y.shape):
+        place = [0] * grad_x.ndim
+        for axis, at in zip(axes, i):
+            place[axis] = at
+        grad_x[*place] = grad_y[i]
+
+
+def transpose_arrays(x, y, *, axes):
+    y[...] = x.transpose(axes)
+
+
+def transpose_backward_arrays(grad_y, grad_x, *, axes):
+    grad_x[...] = grad_y.transpose(np.argsort(axes))
+
+
+@kernel
+def turned(x, y, sizes, steps, strides, along, tiles, some, block):
+    """Fill y tile by tile: it has `sizes`, its places lie `strides` apart, in x `steps`; axis `along` lies close in x."""
+    size, step, stride = sizes[-1], steps[-1], strides[along]
+    for item in range(block * some, min((block + 1) * some, y.size // size // sizes[along] * tiles)):
+        rest, tile = item // tiles, item % tiles
+        a, b = tile * TILE, tile * TILE * stride
+        for i in range(len(sizes) - 2, -1, -1):
+            if i != along:
+                a += rest % sizes[i] * steps[i]
+                b += rest % sizes[i] * strides[i]
+                rest //= sizes[i]
+        count = min(TILE, sizes[along] - tile * TILE)
+        if size < count:
+            for k in range(size):
+                numbers, out = x[a + k * step :], y[b + k :]
+                for i in range(count):
+                    out[np.uintp(i * stride)] = numbers[i]
+        else:
+            for low in range(0, size, TILE):
+                for i in range(count):
+                    numbers, out = x[a + i + low * step :], y[b + i * stride + low :]
+                    for k in range(min(TILE, size - low)):
+                        out[k] = numbers[np.uintp(k * step)]
+
+
+def turn(x, y, axes):
+    """Launch y = x with its axes in another order."""
+    have = steps_of(x.shape)
+    sizes, steps, strides = merged(y.shape, [have[axis] for axis in axes], steps_of(y.shape))
+    if steps[-1] <= 1:
+        rows = share(GRAIN, sizes[-1])
+        launch(moved_rows, share(y.size // sizes[-1], rows), x.reshape(-1), y.reshape(-1), sizes, steps, rows)
+        return
+    along = max(i for i, step in enumerate(steps) if step == 1)
+    tiles = share(sizes[along], TILE)
+    some = share(GRAIN, TILE * sizes[-1])
+    blocks = share(y.size // sizes[-1] // sizes[along] * tiles, some)
+    launch(turned, blocks, x.reshape(-1), y.reshape(-1), sizes, steps, strides, along, tiles, some)
+
+
+@kernel
+def moved_rows(x, y, sizes, steps, rows, block):
+    """Fill y row by row, each a piece of x; as many rows at once as lie evenly apart."""
+    size, row, end = sizes[-1], block * rows, min((block + 1) * rows, y.size // sizes[-1])
+    while row < end:
+        at, count = row_start(row, sizes, steps), min(end - row, sizes[-2] - row % sizes[-2])
+        for i in range(count):
+            numbers, out = x[at + i * steps[-2] :], y[(row + i) * size : (row + i + 1) * size]
+            for k in range(size):
+                out[k] = numbers[k]
+        row += count
+
+
+@compiled
+def transpose_compiled(x, y, *, axes):
+    turn(x, y, axes)
+
+
+@compiled
+def transpose_backward_compiled(grad_y, grad_x, *, axes):
+    turn(grad_y, grad_x, [axes.index(i) for i in range(len(axes))])
+
+
+def transpose_sample(draw):
+    """Draw a legal call."""
+    x = draw.array(*(draw.integer(1, 4) for _ in range(4)))
+    return (x,), {"axes": draw.choice([(0, 1, 2, 3), (0, 3, 1, 2), (0, 2, 3, 1), (3, 1, 0, 2)])}
+
+
+transpose = Op(
+    "transpose",
+    transpose_contract,
+    loops=(transpose_loops, transpose_backward_loops),
+    arrays=(transpose_arrays, transpose_backward_arrays),
+    compiled=(transpose_compiled, transpose_backward_compiled),
+    sample=transpose_sample,
+    onnx="Transpose",
+)
+
+
+# channel_shuffle: y[..., i * G + g] = x[..., g * C/G + i], so that the next group convolution sees every group --------
+
+
+def channel_shuffle_contract(x, *, groups):
+    """Deal the channels of `groups` groups out in turn: x (..., C) -> y (..., C).
+
+    Source: Zhang et al. 2017 (ShuffleNet), arXiv 1707.01083. Raises ShapeError where the channels do not fall into groups.
+
+    >>> import byhand as bh
+    >>> bh.channel_shuffle([0.0, 1, 2, 3, 4, 5], groups=2)
+    array([0., 3., 1., 4., 2., 5.])
+    """
+    groups = integer("groups", groups)
+    if not x or 0 in x or x[-1] % groups:
+        raise ShapeError(f"x has the shape {x}; expected (..., C), each 1 or more, C a multiple of groups, {groups}")
+    return Call({"y": x}, {"groups": groups})
+
+
+def channel_shuffle_loops(x, y, *, groups):
+    share = x.shape[-1] // groups
+    for place in np.ndindex(x.shape):
+        *n, c = place
+        y[*n, c % share * groups + c // share] = x[place]
+
+
+def channel_shuffle_backward_loops(grad_y, grad_x, *, groups):
+    share = grad_x.shape[-1] // groups
+    for place in np.ndindex(grad_x.shape):
+        *n, c = place
+        grad_x[place] = grad_y[*n, c % share * groups + c // share]
+
+
+def channel_shuffle_arrays(x, y, *, groups):
+    y[...] = x.reshape(*x.shape[:-1], groups, -1).swapaxes(-1, -2).reshape(x.shape)
+
+
+def channel_shuffle_backward_arrays(grad_y, grad_x, *, groups):
+    grad_x[...] = grad_y.reshape(*grad_y.shape[:-1], -1, groups).swapaxes(-1, -2).reshape(grad_y.shape)
+
+
+@compiled
+def channel_shuffle_compiled(x, y, *, groups):
+    turn(x.reshape(-1, groups, x.shape[-1] // groups), y.reshape(-1, x.shape[-1] // groups, groups), (0, 2, 1))
+
+
+@compiled
+def channel_shuffle_backward_compiled(grad_y, grad_x, *, groups):
+    channels = grad_x.shape[-1]
+    turn(grad_y.reshape(-1, channels // groups, groups), grad_x.reshape(-1, groups, channels // groups), (0, 2, 1))
+
+
+def channel_shuffle_sample(draw):
+    """Draw a legal call."""
+    groups = draw.integer(1, 4)
+    return (draw.array(2, draw.integer(1, 3), groups * draw.integer(1, 4)),), {"groups": groups}
+
+
+channel_shuffle = Op(
+    "channel_shuffle",
+    channel_shuffle_contract,
+    loops=(channel_shuffle_loops, channel_shuffle_backward_loops),
+    arrays=(channel_shuffle_arrays, channel_shuffle_backward_arrays),
+    compiled=(channel_shuffle_compiled, channel_shuffle_backward_compiled),
+    sample=channel_shuffle_sample,
+)

@@ -1,0 +1,175 @@
+"""lrn: local response normalisation: each number over a power of what the channels around it hold.
+
+    s[c] = bias + alpha / size * sum of x[c']^2 over the `size` channels from c - floor((size - 1) / 2) on
+    y[c] = x[c] / s[c]^beta
+
+A number is in its own s and in those of the channels around it, so that with r[c] = grad_y[c] * x[c] / s[c]^(beta + 1)
+
+    grad_x[c] = grad_y[c] / s[c]^beta - 2 alpha beta / size * x[c] * sum of r[c'] over the channels whose s holds x[c]
+
+Source: Krizhevsky, Sutskever & Hinton 2012, "ImageNet classification with deep convolutional neural networks", where alpha is
+what is alpha / size here, as in ONNX and PyTorch. Where size is even, ONNX looks one channel further up, PyTorch down.
+"""
+
+from math import prod
+
+import numpy as np
+
+from byhand.errors import ShapeError
+from byhand.kernels import compiled, kernel, launch, scratch, share
+from byhand.kernels.runtime.launch_graph import workers
+from byhand.ops.op import Call, Op
+from byhand.shapes import integer, number
+
+GRAIN = 16384  # elements of a block
+
+
+def contract(x, *, size, alpha=1e-4, beta=0.75, bias=1.0):
+    """Divide by a power of what `size` channels hold: x (N, ..., C) -> y like x; s is kept for backward, as `scale`.
+
+    >>> import byhand as bh
+    >>> bh.lrn([[3.0, 0.0, 4.0]], size=3, alpha=3, beta=0.5, bias=0)
+    array([[1., 0., 1.]])
+    """
+    if len(x) < 2 or 0 in x:
+        raise ShapeError(f"x has the shape {x}; expected (N, ..., C), each 1 or more")
+    attributes = {"size": integer("size", size), "alpha": number("alpha", alpha), "beta": number("beta", beta)}
+    attributes["bias"] = number("bias", bias)
+    return Call({"y": x, "scale": x}, attributes, flops=prod(x) * (2 * min(size, x[-1]) + 4))
+
+
+def around(c, size, channels):
+    """Return the channels whose squares are in s[c]."""
+    first = c - (size - 1) // 2
+    return range(max(0, first), min(channels, first + size))
+
+
+def lrn_loops(x, y, scale, *, size, alpha, beta, bias):
+    for *n, c in np.ndindex(x.shape):
+        total = sum(x[*n, k] ** 2 for k in around(c, size, x.shape[-1]))
+        scale[*n, c] = bias + alpha / size * total
+        y[*n, c] = x[*n, c] / scale[*n, c] ** beta
+
+
+def lrn_backward_loops(x, scale, grad_y, grad_x, *, size, alpha, beta, bias):
+    for i in np.ndindex(x.shape):
+        grad_x[i] = grad_y[i] / scale[i] ** beta
+    for *n, c in np.ndindex(x.shape):
+        share = 2 * alpha * beta / size * grad_y[*n, c] * x[*n, c] / scale[*n, c] ** (beta + 1)
+        for k in around(c, size, x.shape[-1]):
+            grad_x[*n, k] -= share * x[*n, k]
+
+
+def _sums(x, before, after):
+    """Return for each channel the sum over it, those just before it and those just after it."""
+    before, after = (min(one, x.shape[-1] - 1) for one in (before, after))
+    frame = np.pad(x, [(0, 0)] * (x.ndim - 1) + [(before, after)])
+    return np.lib.stride_tricks.sliding_window_view(frame, before + 1 + after, -1).sum(-1)
+
+
+def lrn_arrays(x, y, scale, *, size, alpha, beta, bias):
+    before = (size - 1) // 2
+    scale[...] = bias + alpha / size * _sums(x * x, before, size - 1 - before)
+    y[...] = x / scale**beta
+
+
+def lrn_backward_arrays(x, scale, grad_y, grad_x, *, size, alpha, beta, bias):
+    after = (size - 1) // 2  # whoever looks up is seen from above
+    shares = _sums(grad_y * x / scale ** (beta + 1), size - 1 - after, after)
+    grad_x[...] = grad_y / scale**beta - 2 * alpha * beta / size * x * shares
+
+
+@kernel
+def lrn_rows(x, y, scale, before, after, factor, beta, bias, rows, block):
+    count, channels = x.shape
+    for n in range(block * rows, min((block + 1) * rows, count)):
+        row, out, total = x[n], y[n], scale[n]
+        for c in range(channels):
+            out[c] = row[c] * row[c]
+        windows(out, total, before, after)
+        for c in range(channels):
+            total[c] = bias + factor * total[c]
+        powers(total, out, beta)
+        for c in range(channels):
+            out[c] = row[c] / out[c]
+
+
+@kernel
+def lrn_backward_rows(x, scale, grad_y, grad_x, parts, before, after, factor, beta, rows, block, worker):
+    count, channels = x.shape
+    part, total = parts[worker, 0], parts[worker, 1]
+    for n in range(block * rows, min((block + 1) * rows, count)):
+        row, base, grad, out = x[n], scale[n], grad_y[n], grad_x[n]
+        powers(base, out, beta)
+        for c in range(channels):
+            out[c] = grad[c] / out[c]
+            part[c] = out[c] * row[c] / base[c]
+        windows(part, total, before, after)
+        for c in range(channels):
+            out[c] -= factor * row[c] * total[c]
+
+
+def windows(x, total, before, after):
+    """Write for each channel the sum over it, those just before it and those just after it: a running one would drift."""
+    channels = x.size
+    for c in range(channels):
+        total[c] = x[c]
+    for away in range(1, min(before, channels - 1) + 1):
+        later = total[away:]
+        for c in range(channels - away):
+            later[c] += x[c]
+    for away in range(1, min(after, channels - 1) + 1):
+        ahead = x[away:]
+        for c in range(channels - away):
+            total[c] += ahead[c]
+
+
+def powers(x, out, beta):
+    """Write x^beta: for the usual 3/4, and 1/2, by roots, which run in vectors."""
+    if beta == 0.75:
+        for c in range(x.size):
+            root = np.sqrt(x[c])
+            out[c] = root * np.sqrt(root)
+    elif beta == 0.5:
+        for c in range(x.size):
+            out[c] = np.sqrt(x[c])
+    else:
+        for c in range(x.size):
+            out[c] = x[c] ** beta
+
+
+@compiled
+def lrn_compiled(x, y, scale, *, size, alpha, beta, bias):
+    shape, before, rows = (-1, x.shape[-1]), (size - 1) // 2, share(GRAIN, x.shape[-1])
+    launch(
+        lrn_rows, share(x.size // x.shape[-1], rows), x.reshape(shape), y.reshape(shape), scale.reshape(shape), before,
+        size - 1 - before, alpha / size, beta, bias, rows,
+    )  # fmt: skip
+
+
+@compiled
+def lrn_backward_compiled(x, scale, grad_y, grad_x, *, size, alpha, beta, bias):
+    shape, after, rows = (-1, x.shape[-1]), (size - 1) // 2, share(GRAIN, x.shape[-1])
+    parts = scratch(workers(), 2, x.shape[-1], dtype=x.dtype)
+    launch(
+        lrn_backward_rows, share(x.size // x.shape[-1], rows), x.reshape(shape), scale.reshape(shape),
+        grad_y.reshape(shape), grad_x.reshape(shape), parts, size - 1 - after, after, 2 * alpha * beta / size, beta, rows,
+    )  # fmt: skip
+
+
+def sample(draw):
+    """Draw a legal call."""
+    x = draw.array(draw.integer(1, 3), *(draw.integer(1, 3) for _ in range(draw.integer(0, 2))), draw.integer(1, 17))
+    attributes = {"size": draw.integer(1, 7), "alpha": draw.choice([1e-4, 0.5, 2.0])}
+    return (x,), attributes | {"beta": draw.choice([0.75, 0.5, 1.0, 0.3]), "bias": draw.choice([1.0, 2.0])}
+
+
+lrn = Op(
+    "lrn",
+    contract,
+    loops=(lrn_loops, lrn_backward_loops),
+    arrays=(lrn_arrays, lrn_backward_arrays),
+    compiled=(lrn_compiled, lrn_backward_compiled),
+    sample=sample,
+    onnx="LRN",
+)

@@ -1,0 +1,1 @@
+"""Pooling: max_pool, avg_pool, global_avg_pool."""

@@ -1,0 +1,1 @@
+"""Reductions along axes: sum, mean, maximum, norms."""
