@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import byhand.train
-from byhand.kernels import compiled, elementwise, kernel, launch, scratch, share
-from byhand.kernels.runtime.intrinsic import Native
+from byhand.kernels import cdiv, compiled, elementwise, kernel, launch, scratch
+from byhand.kernels.runtime.intrinsic import Intrinsic
 from byhand.kernels.runtime.kernel import GRAIN, Kernel
 from byhand.kernels.runtime.thread_pool import limit, workers
 from byhand.ops import REGISTRY
@@ -239,8 +239,8 @@ def test_scratch_memory_is_aligned_and_nobody_elses():
 
 
 @pytest.mark.parametrize(("size", "least", "blocks"), [(0, 4, 0), (1, 4, 1), (4, 4, 1), (5, 4, 2), (4001, 4, 1001)])
-def test_share(size, least, blocks):
-    assert share(size, least) == blocks
+def test_cdiv(size, least, blocks):
+    assert cdiv(size, least) == blocks
 
 
 # all kernels there are ------------------------------------------------------------------------------------------------
@@ -271,7 +271,7 @@ def unknown(function, seen):
         if isinstance(value, types.FunctionType) and value.__module__.startswith("byhand."):
             yield from unknown(value, seen)
         elif not isinstance(
-            value, (type(None), Native, int, float, tuple, types.BuiltinFunctionType)
+            value, (type(None), Intrinsic, int, float, tuple, types.BuiltinFunctionType)
         ) and value not in (
             math,
             np,

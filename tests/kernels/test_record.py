@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from byhand.kernels import aligned, compiled, kernel, lane, launch, record, scratch
+from byhand.kernels import aligned, capture, compiled, kernel, launch, micro_batch, scratch
 from byhand.kernels.runtime.thread_pool import limit
 from byhand.ops import REGISTRY
 from byhand.ops.op import flat
@@ -53,7 +53,7 @@ places = []
 
 def test_what_is_recorded_is_not_run():
     x, y = np.ones(3), np.zeros(3)
-    tape, result = record(lambda: doubled(x, y) or "result")
+    tape, result = capture(lambda: doubled(x, y) or "result")
     assert result == "result"
     assert (y == 0).all()
     assert [call.name for call in tape.every] == ["double"]
@@ -66,14 +66,14 @@ def test_what_is_recorded_is_not_run():
 
 
 def test_nothing_recorded_is_nothing_run():
-    tape, _ = record(lambda: None)
+    tape, _ = capture(lambda: None)
     tape.run()
     tape.run(3)
 
 
 def test_several_runs_at_once():
     x, y = np.ones(3), np.zeros(3)
-    tape, _ = record(launch, add_to, 1, x, y)
+    tape, _ = capture(launch, add_to, 1, x, y)
     tape.run(5)
     assert (y == 5).all()
 
@@ -86,7 +86,7 @@ def test_each_step_sees_the_next_row(table_first):
         doubled(x, y)
         launch(add_to, 1, x, total)
 
-    tape, _ = record(step, x[0], y[0])
+    tape, _ = capture(step, x[0], y[0])
     if table_first:
         tape.run()
         total[:] = 0
@@ -104,7 +104,7 @@ def test_each_step_sees_the_next_row(table_first):
 
 def test_parts_of_a_row_and_arrays_of_one_row_move_with_it_or_stay():
     x, y = np.arange(24.0).reshape(3, 8), np.zeros((1, 4))
-    tape, _ = record(lambda: launch(add_to, 1, x[0][4:], y[0]))
+    tape, _ = capture(lambda: launch(add_to, 1, x[0][4:], y[0]))
     tape.move([x, y])
     tape.run(3)
     assert np.array_equal(y[0], x[:, 4:].sum(0))
@@ -117,7 +117,7 @@ def test_lanes_do_what_they_do_one_after_the_other(threads, count):
 
     def step(y):
         for i in range(count):
-            with lane():
+            with micro_batch():
                 twice_over(x[i], y[i])
                 doubled(x[i], y[i])
         for i in range(count):
@@ -126,7 +126,7 @@ def test_lanes_do_what_they_do_one_after_the_other(threads, count):
     direct, y = np.zeros((count, 50)), np.zeros((count, 50))
     step(direct)
     with limit(threads):
-        tape, _ = record(step, y)
+        tape, _ = capture(step, y)
         tape.run()
     assert np.array_equal(y, direct)
     assert [len(one) for one in tape.calls if isinstance(one, list)] == [count]
@@ -138,10 +138,10 @@ def test_lanes_move_too():
 
     def step(x, y):
         for i in range(2):
-            with lane():
+            with micro_batch():
                 doubled(x[i], y[i])
 
-    tape, _ = record(step, x[0], y[0])
+    tape, _ = capture(step, x[0], y[0])
     tape.move([x, y])
     tape.run(4)
     assert np.array_equal(y, 2 * x + 6)
@@ -154,11 +154,11 @@ def test_scratch_memory_is_used_again_by_the_next_hand_and_by_no_lane_beside():
         twice_over(x, y)
         twice_over(x, y)
         for _ in range(2):
-            with lane():
+            with micro_batch():
                 twice_over(x, y)
 
     places.clear()
-    tape, _ = record(step)
+    tape, _ = capture(step)
     first, second, lane_one, lane_two = places[-4:]  # of the second pass: the first finds out how much is needed
     assert first == second
     assert len({first, lane_one, lane_two}) == 3
@@ -174,7 +174,7 @@ def test_an_error_while_recording_leaves_nothing_behind():
         raise KeyError("stop")
 
     with pytest.raises(KeyError):
-        record(step)
+        capture(step)
     doubled(x, y)  # runs at once again
     assert (y == 8).all()
 
@@ -184,11 +184,11 @@ def test_recordings_within_recordings():
 
     def step():
         doubled(x, y)
-        inner, _ = record(doubled, x, z)
+        inner, _ = capture(doubled, x, z)
         inner.run()
         assert (z == 8).all()
 
-    tape, _ = record(step)
+    tape, _ = capture(step)
     assert [len(call.arguments) for call in tape.every] == [5]
     assert (y == 0).all()
 
@@ -218,7 +218,7 @@ def test_every_op_replayed_does_what_it_does_at_once(name, dtype):
         replayed = {key: each(np.array, value) for key, value in at_once.items()}
         fresh = {key: each(np.array, value) for key, value in at_once.items()}
         run(op, at_once, call.attributes)
-        tape, _ = record(run, op, replayed, call.attributes)
+        tape, _ = capture(run, op, replayed, call.attributes)
         for _ in range(2):
             for key, value in replayed.items():
                 for ours, theirs in zip(flat([value]), flat([fresh[key]])):

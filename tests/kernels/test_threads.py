@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from byhand.errors import ArgumentError
-from byhand.kernels import compiled, kernel, launch, record, scratch
+from byhand.kernels import capture, compiled, kernel, launch, scratch
 from byhand.kernels.runtime import cpu as machine
 from byhand.kernels.runtime import thread_pool
 from byhand.ops import REGISTRY
@@ -22,7 +22,8 @@ HEAD = """
 import os, sys, threading
 import numpy as np
 from byhand.errors import ArgumentError
-from byhand.kernels import kernel, launch, threads
+from byhand.kernels import kernel, launch
+from byhand.kernels.runtime import thread_pool as threads
 
 @kernel
 def count(x, block):
@@ -133,7 +134,7 @@ def test_without_libgomp_another_layer_takes_its_place():
     ids=["ours", "the user's count", "the user's policy"],
 )
 def test_threads_wait_as_long_as_the_user_says(given, spin):
-    text = "import os; from byhand.kernels import threads; threads.start(); print(os.environ.get('GOMP_SPINCOUNT'))"
+    text = "import os; from byhand.kernels.runtime import thread_pool as threads; threads.start(); print(os.environ.get('GOMP_SPINCOUNT'))"
     before = {name: os.environ.pop(name) for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY") if name in os.environ}
     try:
         one = process.start(text, OMP_DISPLAY_ENV="verbose", **given)
@@ -165,7 +166,7 @@ def test_a_layer_that_is_none_is_refused():
 
 
 def test_no_more_threads_than_cores():
-    text = "from byhand.kernels import threads; print(threads.workers())"
+    text = "from byhand.kernels.runtime import thread_pool as threads; print(threads.workers())"
     assert process.run(text).strip() == str(machine.cores())
     if hasattr(os, "sched_getaffinity"):
         assert machine.cores() <= len(os.sched_getaffinity(0))
@@ -197,7 +198,7 @@ def test_a_recording_runs_on_no_more_threads_than_its_memory_serves():
 
     x, y = np.arange(100.0), np.zeros(100)
     with thread_pool.limit(1):
-        tape, _ = record(hand, x, y)
+        tape, _ = capture(hand, x, y)
         tape.table()
     with thread_pool.limit(4):
         tape.run()
@@ -270,7 +271,7 @@ def outcome(op, inputs, attributes):
     first = op.outputs[0]
     have |= {f"grad_{first}": rng.standard_normal(call.shapes[first]).astype(np.float32)} | grads
     for names, hand in zip((op.forward_arguments, op.backward_arguments), op.hands["compiled"]):
-        tape, _ = record(hand, *(have.get(name) for name in names), **call.attributes)
+        tape, _ = capture(hand, *(have.get(name) for name in names), **call.attributes)
         tape.run()
         blocks = max([blocks, *(one.blocks for one in tape.every)])
     return {name: b"".join(one.tobytes() for one in flat([value])) for name, value in have.items()}, blocks

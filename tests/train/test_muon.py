@@ -11,7 +11,7 @@ import byhand as bh
 from byhand.errors import ArgumentError
 from byhand.kernels import compiled
 from byhand.kernels.runtime.kernel import mode
-from byhand.kernels.runtime.launch_graph import record
+from byhand.kernels.runtime.launch_graph import capture
 from byhand.train.optim import HANDS, muon
 from byhand.train.optim.muon import TINY, A, B, C, parts
 from tests.oracle import needs_torch
@@ -133,7 +133,7 @@ def test_a_recorded_update_reads_lr_when_it_runs():
     p, lr = together(weights), np.zeros(1)
     before, g, velocity = p.flat.copy(), np.zeros_like(p.flat), np.zeros_like(p.flat)
     spaces = {"p": p, "g": SimpleNamespace(flat=g), "optimizer": SimpleNamespace(velocity=velocity), "lr": lr}
-    tape, _ = record(eval, optimizer.call, HANDS["compiled"] | spaces)
+    tape, _ = capture(eval, optimizer.call, HANDS["compiled"] | spaces)
     assert np.array_equal(p.flat, before)  # lr was 0
     for gradient in gradients:
         g[...], lr[0] = gradient, 0.1

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import byhand as bh
 from byhand.kernels.runtime.kernel import mode
-from byhand.kernels.runtime.launch_graph import record
+from byhand.kernels.runtime.launch_graph import capture
 from byhand.train.optim import HANDS, update
 from tests.oracle import needs_torch
 from tests.train import make
@@ -97,7 +97,7 @@ def test_a_recorded_update_reads_lr_and_t_when_it_runs(optimizer):
     lr, t, g = np.zeros(1), np.zeros(1), np.zeros_like(p)
     buffers = SimpleNamespace(**{name: np.zeros_like(p) for name in optimizer.buffers})
     names = {"p": SimpleNamespace(flat=p), "g": SimpleNamespace(flat=g), "optimizer": buffers, "lr": lr, "t": t}
-    tape, _ = record(eval, optimizer.call, HANDS["compiled"] | names)
+    tape, _ = capture(eval, optimizer.call, HANDS["compiled"] | names)
     for step, gradient in enumerate(gradients):
         g[...], lr[0], t[0] = gradient, optimizer.lr, step + 1
         tape.run()

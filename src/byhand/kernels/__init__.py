@@ -16,19 +16,19 @@
 Nothing here imports Numba before a kernel is needed: `import byhand` costs what NumPy costs.
 """
 
-from byhand.kernels.runtime.kernel import compiled, elementwise, kernel, launch, mode, scratch, share
-from byhand.kernels.runtime.launch_graph import Again, aligned, lane, record
+from byhand.kernels.runtime.kernel import cdiv, compiled, elementwise, kernel, launch, mode, scratch
+from byhand.kernels.runtime.launch_graph import Replay, aligned, capture, micro_batch
 
 __all__ = [
-    "Again",
+    "Replay",
     "aligned",
+    "capture",
+    "cdiv",
     "compiled",
     "elementwise",
     "kernel",
-    "lane",
     "launch",
+    "micro_batch",
     "mode",
-    "record",
     "scratch",
-    "share",
 ]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from math import ceil
 from typing import Any
 
-from byhand.kernels.runtime.kernel import kernel, launch, scratch, share
+from byhand.kernels.runtime.kernel import cdiv, kernel, launch, scratch
 
 MOST = 4  # rows of x: more of them are work for the tile
 LEAST = 1024 * 1024  # bytes of weights: less of them stays in the caches
@@ -67,7 +67,7 @@ def few(x: Any, weight: Any) -> bool:
 def product(x: Any, weight: Any, bias: Any, y: Any, relu: bool) -> None:
     """Write y (N, K) = x (N, D) @ weight (D, K) + bias; with `relu`, what is negative becomes 0."""
     rows = ceil(len(weight) / BLOCKS)
-    blocks, slices = share(len(weight), rows), share(y.shape[1], SLICE)
+    blocks, slices = cdiv(len(weight), rows), cdiv(y.shape[1], SLICE)
     parts = scratch(blocks, *y.shape, dtype=y.dtype)
     launch(sum_rows, blocks, x, weight, parts, rows)
     launch(add_blocks, len(y) * slices, parts, y[0, :0] if bias is None else bias, y, relu, slices)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from byhand.kernels.runtime.kernel import compiled, kernel, launch, share
+from byhand.kernels.runtime.kernel import cdiv, compiled, kernel, launch
 
 SOME = 16384  # pixels of a block
 
@@ -29,4 +29,4 @@ def look_up_rows(images, rows, table, out, some, block):
 def look_up(images: Any, rows: Any, table: Any, out: Any) -> None:
     """Write table[channel, pixel] of those rows of images (N, ...) uint8 into out (rows, ...)."""
     pixels, several = images.reshape(len(images), -1), max(1, SOME // max(1, out[0].size))
-    launch(look_up_rows, share(len(rows), several), pixels, rows, table, out.reshape(len(rows), -1), several)
+    launch(look_up_rows, cdiv(len(rows), several), pixels, rows, table, out.reshape(len(rows), -1), several)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from byhand.kernels.runtime.intrinsic import Native
+from byhand.kernels.runtime.intrinsic import Intrinsic
 
 BYTES = 32  # of a vector: a register of AVX2, half of one of AVX-512, two of NEON
 
@@ -107,8 +107,8 @@ def _version() -> Any:
     ]
 
 
-largest = Native(one_largest, _emit("largest"), _version)
-total = Native(one_total, _emit("total"), _version)
-won = Native(one_won, _emit("won"), _version)
-dealt = Native(one_dealt, _emit("dealt"), _version)
-repeated = Native(one_repeated, _emit("repeated"), _version)
+largest = Intrinsic(one_largest, _emit("largest"), _version)
+total = Intrinsic(one_total, _emit("total"), _version)
+won = Intrinsic(one_won, _emit("won"), _version)
+dealt = Intrinsic(one_dealt, _emit("dealt"), _version)
+repeated = Intrinsic(one_repeated, _emit("repeated"), _version)

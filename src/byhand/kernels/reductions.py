@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import ceil
 from typing import Any
 
-from byhand.kernels.runtime.kernel import compiled, kernel, launch, scratch, share
+from byhand.kernels.runtime.kernel import cdiv, compiled, kernel, launch, scratch
 
 SLICE = 4096  # numbers that a block adds up
 SQUARE = 16  # numbers: a cache line of float32
@@ -32,7 +32,7 @@ def add_parts(parts, total, scale, block):
 @compiled
 def add_up(parts: Any, total: Any, *, scale: float = 1.0) -> None:
     """Write the sum of parts (P, ...) times `scale` into total (...)."""
-    launch(add_parts, share(total.size, SLICE), parts.reshape(len(parts), -1), total.reshape(-1), scale)
+    launch(add_parts, cdiv(total.size, SLICE), parts.reshape(len(parts), -1), total.reshape(-1), scale)
 
 
 @kernel(reassociate=True)
@@ -50,7 +50,7 @@ def add_rows(rows, parts, several, block):
 def column_sums(rows: Any, total: Any) -> None:
     """Write the sum over the rows of (P, K) into total (K,)."""
     several = max(ROWS, ceil(len(rows) / MOST))
-    blocks = share(len(rows), several)
+    blocks = cdiv(len(rows), several)
     parts = total.reshape(1, -1) if blocks == 1 else scratch(blocks, total.size, dtype=rows.dtype)
     launch(add_rows, blocks, rows, parts, several)
     if blocks > 1:
@@ -75,4 +75,4 @@ def turn_slice(parts, total, some, block):
 def turn(parts: Any, total: Any) -> None:
     """Write the sum of parts (P, K, M), turned round, into total (M, K)."""
     some = max(SQUARE, SLICE // total.shape[1])
-    launch(turn_slice, share(len(total), some), parts, total, some)
+    launch(turn_slice, cdiv(len(total), some), parts, total, some)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from byhand.kernels.runtime.intrinsic import Native
+from byhand.kernels.runtime.intrinsic import Intrinsic
 
 LOG2E = 1.4426950408889634
 LN2_HIGH, LN2_LOW = 0.693359375, -2.12194440e-4  # log 2 in two parts; n times the first is exact
@@ -87,4 +87,4 @@ def _emit_greater(dtype: str) -> Any:
     return greater
 
 
-greater = Native(_greater, _emit_greater, lambda: "llvm.maximum")
+greater = Intrinsic(_greater, _emit_greater, lambda: "llvm.maximum")

@@ -15,7 +15,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from byhand.errors import ArgumentError
-from byhand.kernels.runtime.intrinsic import Native
+from byhand.kernels.runtime.intrinsic import Intrinsic
 from byhand.ops.op import keywords, positional, written
 
 # functions of others' that the runtime has under their own names
@@ -108,7 +108,7 @@ class Expressions:
             return f"{{{', '.join(f'{key}: {self._constant(one, key, node)}' for key, one in parts.items())}}}"
         if isinstance(value, (tuple, list)):
             return f"[{', '.join(self._constant(one, name, node) for one in value)}]"
-        value = value.function if isinstance(value, Native) else value
+        value = value.function if isinstance(value, Intrinsic) else value
         known = getattr(value, "__name__", "")
         if known in KNOWN and not (isinstance(value, FunctionType) and value.__module__.startswith("byhand.ops")):
             return f"py.{known}"

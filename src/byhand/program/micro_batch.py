@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from byhand.graph import Graph
-from byhand.kernels import lane
+from byhand.kernels import micro_batch
 from byhand.kernels.runtime.cpu import cache_size
 from byhand.program.buffers import allocate, views
 
@@ -43,7 +43,7 @@ class Lanes:
 
     def __iter__(self) -> Iterator[SimpleNamespace]:
         for one in self.lanes:
-            with lane():
+            with micro_batch():
                 yield one
 
 

@@ -150,7 +150,7 @@ class Recording:
         self.inputs = [program.images, *(np.zeros((room, *one.shape), one.dtype) for one in more)]
         self.settings = {name: np.zeros((room, 1)) for name in settings}
         first = {name: values[0] for name, values in self.settings.items()}
-        self.tape, self.result = kernels.record(
+        self.tape, self.result = kernels.capture(
             program.module.step, *(one[0] for one in self.inputs), *self.spaces, **first
         )
         self.tape.move([*self.inputs, *self.settings.values(), *program.outputs.values()])

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from byhand.kernels import Again, kernel, launch
+from byhand.kernels import Replay, kernel, launch
 from byhand.ops.conv.conv2d import conv2d_backward_compiled, conv2d_compiled
 from byhand.ops.conv.linear import linear_backward_compiled, linear_compiled
 from byhand.tutorial import Conv3x3, MaxPool2, Softmax
@@ -40,8 +40,8 @@ class CompiledConv3x3(Conv3x3):
             np.empty_like(self._weight),
             self._image[None, :, :, None],
         )
-        self._convolve = Again(conv2d_compiled, x, self._weight, None, self._out, **PLAIN)
-        self._go_back = Again(
+        self._convolve = Replay(conv2d_compiled, x, self._weight, None, self._out, **PLAIN)
+        self._go_back = Replay(
             conv2d_backward_compiled, x, self._weight, self._gradient, None, self._grad, None, **PLAIN
         )
 
@@ -73,8 +73,8 @@ class CompiledMaxPool2(MaxPool2):
         """Make the arrays for inputs of a size, and what runs on them."""
         self._image, self._grad = (np.empty((height, width, filters), np.float32) for _ in range(2))
         self._out, self._gradient = (np.empty((height // 2, width // 2, filters), np.float32) for _ in range(2))
-        self._keep = Again(launch, keep_largest, 1, self._image, self._out)
-        self._give = Again(launch, give_to_equals, 1, self._image, self._out, self._gradient, self._grad)
+        self._keep = Replay(launch, keep_largest, 1, self._image, self._out)
+        self._give = Replay(launch, give_to_equals, 1, self._image, self._out, self._gradient, self._grad)
 
     def forward(self, input: Array) -> Array:
         """Keep the maximum of each window, (H, W, F) -> (H//2, W//2, F)."""
@@ -125,8 +125,8 @@ class CompiledSoftmax(Softmax):
         self._x, self._grad_x = (np.empty((1, input_len), np.float32) for _ in range(2))
         self._totals, self._grad = (np.empty((1, nodes), np.float32) for _ in range(2))
         self._grad_weights = np.empty_like(self.weights)
-        self._sum = Again(linear_compiled, self._x, self.weights, self.biases, self._totals)
-        self._go_back = Again(
+        self._sum = Replay(linear_compiled, self._x, self.weights, self.biases, self._totals)
+        self._go_back = Replay(
             linear_backward_compiled, self._x, self.weights, self._grad, self._grad_x, self._grad_weights, None
         )
 

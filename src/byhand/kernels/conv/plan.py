@@ -34,7 +34,7 @@ TILES = 4  # of pixels in a block, at least
 PIXELS = 256  # of a chunk that is summed while it stays in the L1 and L2 caches
 
 
-class View(NamedTuple):
+class ConvShape(NamedTuple):
     """A convolution's sizes and attributes."""
 
     image: tuple[int, int]
@@ -45,12 +45,12 @@ class View(NamedTuple):
     dilation: tuple[int, int]
     groups: int
     depth: int  # channels that a filter sees
-    share: int  # filters of a group
+    filters_per_group: int
 
     @property
     def depthwise(self) -> bool:
         """Whether each channel has one filter of its own."""
-        return self.depth == self.share == 1 < self.groups
+        return self.depth == self.filters_per_group == 1 < self.groups
 
     @property
     def channels(self) -> int:
@@ -60,7 +60,7 @@ class View(NamedTuple):
     @property
     def filters(self) -> int:
         """Channels of the output."""
-        return self.share * self.groups
+        return self.filters_per_group * self.groups
 
     @property
     def reach(self) -> list[int]:
@@ -100,7 +100,7 @@ class Sweep(NamedTuple):
     blocks: int
 
 
-def _cut(view: View, images: int, grid: tuple[int, int], row_bytes: int, units: int) -> tuple[int, int, int]:
+def _cut(view: ConvShape, images: int, grid: tuple[int, int], row_bytes: int, units: int) -> tuple[int, int, int]:
     """Return how many images, or else how many rows of one, make a block, and into how many parts its filters fall.
 
     A block's numbers fill half of the L2 cache at most; it has pixels enough for some tiles, so that weights are not read for
@@ -149,7 +149,7 @@ def _runs(reach: list[list[tuple[int, int]]], size: int, rate: int, limit: int) 
     return runs
 
 
-def forward_runs(view: View) -> list[list[Run]]:
+def forward_runs(view: ConvShape) -> list[list[Run]]:
     """Return the runs of y's rows and of its columns."""
     runs = []
     for axis in (0, 1):
@@ -158,7 +158,7 @@ def forward_runs(view: View) -> list[list[Run]]:
     return runs
 
 
-def data_runs(view: View) -> list[list[Run]]:
+def data_runs(view: ConvShape) -> list[list[Run]]:
     """Return the runs of grad_x's rows and of its columns: those that lie a stride apart are a phase; the last place first."""
     runs = []
     for axis in (0, 1):
@@ -204,20 +204,20 @@ def _sweep_plan(
 
 
 @cache
-def forward_plan(view: View, images: int, size: int, columns: int, b_step: int) -> Sweep:
+def forward_plan(view: ConvShape, images: int, size: int, columns: int, b_step: int) -> Sweep:
     """Return how y is swept."""
     row_bytes = size * (view.stride[0] * view.image[1] * view.channels + view.output[1] * view.filters)
-    units = view.groups * ceil(view.share / columns)
+    units = view.groups * ceil(view.filters_per_group / columns)
     return _forward_plan(view, images, b_step, _cut(view, images, view.output, row_bytes, units))
 
 
 @cache
-def whole_plan(view: View, images: int, columns: int) -> Sweep:
+def whole_plan(view: ConvShape, images: int, columns: int) -> Sweep:
     """Return how y is swept with filters that lie side by side, all pixels at once."""
     return _forward_plan(view, images, columns, (images, view.output[0], 1))
 
 
-def _forward_plan(view: View, images: int, b_step: int, cut: tuple[int, int, int]) -> Sweep:
+def _forward_plan(view: ConvShape, images: int, b_step: int, cut: tuple[int, int, int]) -> Sweep:
     return _sweep_plan(
         forward_runs(view), (*view.image, view.channels), view.stride, (*view.output, view.filters), (1, 1),
         view.dilation[1] == view.groups == 1, view.depth, lambda r, s: (r * view.kernel[1] + s) * view.depth * b_step,
@@ -226,7 +226,7 @@ def _forward_plan(view: View, images: int, b_step: int, cut: tuple[int, int, int
 
 
 @cache
-def data_plan(view: View, images: int, size: int, columns: int) -> Sweep:
+def data_plan(view: ConvShape, images: int, size: int, columns: int) -> Sweep:
     """Return how grad_x is swept: with the filters turned round, but for depthwise ones, which are read as they are."""
     rows, wide = (ceil(pixels / step) for pixels, step in zip(view.image, view.stride))
     row_bytes = size * (view.output[1] * view.filters + view.stride[0] * view.image[1] * view.channels)
@@ -236,11 +236,11 @@ def data_plan(view: View, images: int, size: int, columns: int) -> Sweep:
 
     def b_at(r: int, s: int) -> int:
         place = r * view.kernel[1] + s
-        return place * view.filters if view.depthwise else (last - place) * view.share * columns
+        return place * view.filters if view.depthwise else (last - place) * view.filters_per_group * columns
 
     joined = view.dilation[1] == view.stride[1] == view.groups == 1
     return _sweep_plan(
-        data_runs(view), (*view.output, view.filters), (1, 1), (*view.image, view.channels), view.stride, joined, view.share,
+        data_runs(view), (*view.output, view.filters), (1, 1), (*view.image, view.channels), view.stride, joined, view.filters_per_group,
         b_at, images, cut,
     )  # fmt: skip
 
@@ -264,7 +264,7 @@ class Sums(NamedTuple):
 
 
 @cache
-def weights_plan(view: View, images: int, size: int, columns: int) -> Sums:
+def weights_plan(view: ConvShape, images: int, size: int, columns: int) -> Sums:
     """Return how grad_weight is summed up: each place of the window over the pixels from which it sees the image.
 
     Where a place's channels fill a tile, each place is a phase, with the pixels it sees; else each run of pixels, with all
@@ -277,7 +277,7 @@ def weights_plan(view: View, images: int, size: int, columns: int) -> Sums:
     chunks = ceil(images / together) * ceil(out_rows / strip)
     numbers = prod(view.kernel) * view.depth * view.filters
     lanes, parts = 1, 1
-    units = view.groups * ceil(view.share / columns)
+    units = view.groups * ceil(view.filters_per_group / columns)
     if view.flops(images) > SMALL:
         lanes = max(1, min(chunks, LANES, SUMS // (numbers * size)))
         parts = min(units, ceil(BLOCKS / lanes))

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from byhand.kernels.conv.plan import LANES, SUMS, View
+from byhand.kernels.conv.plan import LANES, SUMS, ConvShape
 from byhand.kernels.microkernel.microkernel import ADD, scatter, tile, tile_of_list
 from byhand.kernels.reductions import add_up, turn
 from byhand.kernels.runtime.cpu import cache_size, host
@@ -23,13 +23,13 @@ from byhand.kernels.runtime.launch_graph import workers
 FEW = 16  # numbers of a patch: listing a winner is more work than multiplying them by 0
 
 
-def suits(view: View, item: int) -> bool:
+def suits(view: ConvShape, item: int) -> bool:
     """Tell whether the filters are few enough for each lane to have a sum of its own."""
     return prod(view.kernel) * view.depth * view.filters * item <= SUMS // LANES
 
 
 @cache
-def _plan(view: View) -> tuple[Any, int, tuple[int, int]]:
+def _plan(view: ConvShape) -> tuple[Any, int, tuple[int, int]]:
     """Return where the rows of a patch lie in the frame, how many numbers each has, and the frame's size."""
     height, width = view.image
     if view.framed:
@@ -43,7 +43,7 @@ def _plan(view: View) -> tuple[Any, int, tuple[int, int]]:
 
 
 @cache
-def _places(view: View, pitch: int, window: Any, stride: Any, padding: Any, dilation: Any) -> tuple[int, Any, Any]:
+def _places(view: ConvShape, pitch: int, window: Any, stride: Any, padding: Any, dilation: Any) -> tuple[int, Any, Any]:
     """Return where, in the frame, the patch of the first window's first pixel begins; steps to the next; and by `where`."""
     down, across = view.stride[0] * pitch * view.channels, view.stride[1] * view.channels
     taps = [r * dilation[0] * down + s * dilation[1] * across for r in range(window[0]) for s in range(window[1])]
@@ -164,7 +164,7 @@ def pooled_sums(
 
 
 def backward(
-    x: Any, weight: Any, y: Any, where: Any, grad_y: Any, grad_x: Any, grad_weight: Any, grad_bias: Any, view: View, relu: bool,
+    x: Any, weight: Any, y: Any, where: Any, grad_y: Any, grad_x: Any, grad_weight: Any, grad_bias: Any, view: ConvShape, relu: bool,
     window: Any, stride: Any, padding: Any, dilation: Any,
 ) -> None:  # fmt: skip
     """Write all gradients of a pooled convolution."""

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from byhand.kernels.runtime.cpu import host
-from byhand.kernels.runtime.intrinsic import Native
+from byhand.kernels.runtime.intrinsic import Intrinsic
 
 ZERO, ADD, BIAS = 0, 1, 2  # what a sum starts from: 0, what c holds, the bias of its column
 RELU, SCALE, MORE = 1, 2, 4  # how it is finished: any of them together
@@ -92,9 +92,9 @@ def _version() -> Any:
     ]
 
 
-tile = Native(_tile, _emit("matrix"), _version)
-tile_per_channel = Native(_tile_per_channel, _emit("channel"), _version)
-tile_per_tap = Native(_tile_per_channel, _emit("tap"), _version)  # the same for segments of length 1
-tile_of_list = Native(_tile_of_list, _emit("list"), _version)  # b one number a segment, of length 1
-scatter = Native(_scatter, _emit("scatter"), _version)
-fetch = Native(_fetch, _emit("fetch"), _version)
+tile = Intrinsic(_tile, _emit("matrix"), _version)
+tile_per_channel = Intrinsic(_tile_per_channel, _emit("channel"), _version)
+tile_per_tap = Intrinsic(_tile_per_channel, _emit("tap"), _version)  # the same for segments of length 1
+tile_of_list = Intrinsic(_tile_of_list, _emit("list"), _version)  # b one number a segment, of length 1
+scatter = Intrinsic(_scatter, _emit("scatter"), _version)
+fetch = Intrinsic(_fetch, _emit("fetch"), _version)

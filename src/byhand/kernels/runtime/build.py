@@ -22,7 +22,7 @@ from numba.np.arrayobj import populate_array
 from byhand.kernels import vector_math as vector
 from byhand.kernels.runtime import cache as disk
 from byhand.kernels.runtime.cpu import host, processor
-from byhand.kernels.runtime.intrinsic import Native
+from byhand.kernels.runtime.intrinsic import Intrinsic
 from byhand.kernels.runtime.kernel import GRAIN, Kernel
 from byhand.kernels.runtime.parallel_loop import revive
 
@@ -163,7 +163,7 @@ def _machine(function: Any, dtype: str, reassociate: bool, checked: bool) -> Any
     real = np.dtype(dtype).type
 
     def turn(value: Any) -> Any:
-        if isinstance(value, Native):
+        if isinstance(value, Intrinsic):
             return value.native(dtype, checked)
         if isinstance(value, Kernel):
             return _machine(value.function, dtype, reassociate, checked)
@@ -200,7 +200,7 @@ def source_of(function: Any) -> tuple[Any, ...]:
         value = function.__globals__.get(name)
         if isinstance(value, Kernel):
             value = value.function
-        if isinstance(value, Native):
+        if isinstance(value, Intrinsic):
             parts.append((name, value.__name__, value.version()))
         elif isinstance(value, python_types.FunctionType) and value.__module__.startswith("byhand."):
             parts.append((name, source_of(value)))

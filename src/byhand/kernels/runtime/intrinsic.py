@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-class Native:
+class Intrinsic:
     """A function that kernels call: `function` is what it does, `emit(dtype)` makes the intrinsic that does it fast.
 
     In a checked build the Python form itself is compiled, so that every access it makes is checked.

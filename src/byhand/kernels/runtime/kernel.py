@@ -140,7 +140,7 @@ def pack(arguments: tuple[Any, ...]) -> Any:
     return np.array(words, np.int64)
 
 
-def share(size: int, least: int) -> int:
+def cdiv(size: int, least: int) -> int:
     """Return how many blocks of `least` cover `size`."""
     return -(-size // max(1, least))
 
@@ -176,7 +176,7 @@ def elementwise(function: Callable[..., None]) -> Callable[..., None]:
     def flat(*arrays: Any, **attributes: Any) -> None:
         values = tuple(value.reshape(-1) if isinstance(value, np.ndarray) else value for value in arrays)
         size = max(value.size for value in values if isinstance(value, np.ndarray))
-        launch(one, share(size, GRAIN), *values, *(attributes[key] for key in one.keywords))
+        launch(one, cdiv(size, GRAIN), *values, *(attributes[key] for key in one.keywords))
 
     hand = compiled(update_wrapper(flat, function))
     hand.__name__ = hand.__qualname__ = function.__name__.replace("_loops", "_compiled")

@@ -30,13 +30,13 @@ class Call(NamedTuple):
 
 
 class _Local(threading.local):
-    tape: Tape | None = None
+    tape: LaunchGraph | None = None
 
 
 _local = _Local()
 
 
-class Tape:
+class LaunchGraph:
     """A list of launches and of groups of lanes, and the scratch memory that they use again and again."""
 
     def __init__(self, room: int = 0) -> None:
@@ -103,11 +103,11 @@ class Tape:
         return self._pools[pool][start : self._used]
 
 
-def record(function: Any, *arguments: Any, **settings: Any) -> tuple[Tape, Any]:
+def capture(function: Any, *arguments: Any, **settings: Any) -> tuple[LaunchGraph, Any]:
     """Return the launches of a call and what it returned; the first of two passes finds out how much scratch it takes."""
     room = 0
     while True:
-        tape = Tape(room)
+        tape = LaunchGraph(room)
         before, _local.tape = _local.tape, tape
         try:
             result = function(*arguments, **settings)
@@ -119,12 +119,12 @@ def record(function: Any, *arguments: Any, **settings: Any) -> tuple[Tape, Any]:
         room = tape.needed
 
 
-class Again:
+class Replay:
     """A call of a compiled hand on arrays that stay: written down at the first time, run without Python from then on."""
 
     def __init__(self, function: Any, *arrays: Any, **attributes: Any) -> None:
         self.function, self.arrays, self.attributes = function, arrays, attributes
-        self.tape: Tape | None = None
+        self.tape: LaunchGraph | None = None
 
     def __call__(self) -> None:
         """Run it."""
@@ -134,7 +134,7 @@ class Again:
             self.function(*self.arrays, **self.attributes)
             return
         if self.tape is None:
-            self.tape, _ = record(self.function, *self.arrays, **self.attributes)
+            self.tape, _ = capture(self.function, *self.arrays, **self.attributes)
         self.tape.run()
 
 
@@ -149,7 +149,7 @@ def add(call: Call) -> None:
 
 
 @contextmanager
-def lane() -> Iterator[None]:
+def micro_batch() -> Iterator[None]:
     """Mark launches as a lane."""
     tape = _local.tape
     if tape is None:

@@ -13,7 +13,7 @@ from math import ceil, prod
 import numpy as np
 
 from byhand.errors import ShapeError
-from byhand.kernels import compiled, elementwise, kernel, launch, share
+from byhand.kernels import cdiv, compiled, elementwise, kernel, launch
 from byhand.ops.op import Call, Op
 from byhand.shapes import number
 
@@ -117,7 +117,7 @@ def move_on(key, block):
 def dropout_compiled(x, key, y, mask, *, rate, training):
     rate = rate if training else 0.0
     least = ceil(rate * 2**53)
-    launch(dropout_block, share(x.size, GRAIN), x.reshape(-1), key, y.reshape(-1), mask.reshape(-1), rate, least)
+    launch(dropout_block, cdiv(x.size, GRAIN), x.reshape(-1), key, y.reshape(-1), mask.reshape(-1), rate, least)
     if training:
         launch(move_on, 1, key)
 

@@ -9,7 +9,7 @@ from math import prod
 
 import numpy as np
 
-from byhand.kernels import compiled, kernel, launch, scratch, share
+from byhand.kernels import cdiv, compiled, kernel, launch, scratch
 from byhand.kernels.indexing import merged, row_start, steps_of
 from byhand.ops.movement.movement import copy
 from byhand.ops.op import Call, Op
@@ -223,11 +223,11 @@ def pair(a, b, y, product):
     """Launch y = a + b or y = a * b."""
     flat = a.reshape(-1), b.reshape(-1), y.reshape(-1)
     if a.size == b.size == y.size:
-        launch(paired, share(y.size, GRAIN), *flat, product)
+        launch(paired, cdiv(y.size, GRAIN), *flat, product)
         return
     sizes, steps_a, steps_b = merged(y.shape, steps_of(a.shape, y.shape), steps_of(b.shape, y.shape))
-    rows = share(GRAIN, sizes[-1])
-    launch(paired_rows, share(y.size // sizes[-1], rows), *flat, sizes, steps_a, steps_b, product, rows)
+    rows = cdiv(GRAIN, sizes[-1])
+    launch(paired_rows, cdiv(y.size // sizes[-1], rows), *flat, sizes, steps_a, steps_b, product, rows)
 
 
 def unpair(grad_y, other, grad):
@@ -242,18 +242,18 @@ def unpair(grad_y, other, grad):
     sizes, steps, others = merged(shape, steps_of(grad.shape, shape), others)
     flat, ours, theirs = grad.reshape(1, -1), grad_y.reshape(-1), None if other is None else other.reshape(-1)
     if prod(sizes[:-1]) == 1:  # all of it is summed
-        blocks = share(grad_y.size, GRAIN)
+        blocks = cdiv(grad_y.size, GRAIN)
         sums = scratch(blocks, 1, dtype=grad.dtype)
         launch(summed, blocks, ours, theirs, others[-1], sums)
     else:
         first = next(i for i, size in enumerate(sizes) if size > 1)  # the axis that blocks are cut from
         sizes, steps, others = (swapped(one, first) for one in (sizes, steps, others))
-        some = min(sizes[0], share(GRAIN, prod(sizes[1:])))
-        blocks = share(sizes[0], some)
+        some = min(sizes[0], cdiv(GRAIN, prod(sizes[1:])))
+        blocks = cdiv(sizes[0], some)
         sums = flat if steps[0] or blocks == 1 else scratch(blocks, grad.size, dtype=grad.dtype)
         launch(summed_rows, blocks, ours, theirs, sums, sizes, steps, others, some)
     if sums is not flat:
-        launch(added_blocks, share(grad.size, GRAIN), sums, grad.reshape(-1))
+        launch(added_blocks, cdiv(grad.size, GRAIN), sums, grad.reshape(-1))
 
 
 def swapped(one, i):

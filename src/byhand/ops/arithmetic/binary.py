@@ -10,7 +10,7 @@ from math import prod
 
 import numpy as np
 
-from byhand.kernels import compiled, kernel, launch, scratch, share
+from byhand.kernels import cdiv, compiled, kernel, launch, scratch
 from byhand.kernels.indexing import merged, row_start, steps_of
 from byhand.kernels.runtime.kernel import variant
 from byhand.ops.arithmetic.add_multiply import _at, _summed, pair_sample, unpair
@@ -85,8 +85,8 @@ def run(one, a, b, *arrays):
     """Launch one of these kernels over a, b and arrays of y's shape."""
     shape = arrays[-1].shape
     sizes, steps_a, steps_b = merged(shape, steps_of(a.shape, shape), steps_of(b.shape, shape))
-    rows, flat = share(GRAIN, sizes[-1]), [array.reshape(-1) for array in (a, b, *arrays)]
-    launch(one, share(prod(sizes[:-1]), rows), *flat, sizes, steps_a, steps_b, rows)
+    rows, flat = cdiv(GRAIN, sizes[-1]), [array.reshape(-1) for array in (a, b, *arrays)]
+    launch(one, cdiv(prod(sizes[:-1]), rows), *flat, sizes, steps_a, steps_b, rows)
 
 
 def run_backward(slopes, a, b, grad_y, grad_a, grad_b):
@@ -172,7 +172,7 @@ def subtract_backward_compiled(grad_y, grad_a, grad_b):
     unpair(grad_y, None, grad_a)
     unpair(grad_y, None, grad_b)
     if grad_b is not None:
-        launch(negated, share(grad_b.size, GRAIN), grad_b.reshape(-1))
+        launch(negated, cdiv(grad_b.size, GRAIN), grad_b.reshape(-1))
 
 
 subtract = Op(

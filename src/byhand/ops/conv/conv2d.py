@@ -140,9 +140,9 @@ def conv2d_backward_arrays(x, weight, grad_y, grad_x, grad_weight, grad_bias, *,
 # compiled: the sums over a register tile, kernels/conv.py --------------------------------------------------------------
 
 
-def view_of(x, weight, y, stride, padding, dilation, groups):
+def conv_shape(x, weight, y, stride, padding, dilation, groups):
     """Return the sizes and attributes as kernels take them; y: the output's shape."""
-    return conv.View(
+    return conv.ConvShape(
         x.shape[1:3], y[1:3], weight.shape[:2], stride, padding, dilation, groups, weight.shape[2],
         weight.shape[3] // groups,
     )  # fmt: skip
@@ -150,18 +150,18 @@ def view_of(x, weight, y, stride, padding, dilation, groups):
 
 @compiled
 def conv2d_compiled(x, weight, bias, y, *, stride, padding, dilation, groups):
-    conv.forward(x, weight, bias, y, view_of(x, weight, y.shape, stride, padding, dilation, groups))
+    conv.forward(x, weight, bias, y, conv_shape(x, weight, y.shape, stride, padding, dilation, groups))
 
 
 @compiled
 def conv2d_backward_compiled(x, weight, grad_y, grad_x, grad_weight, grad_bias, *, stride, padding, dilation, groups):
-    view = view_of(x, weight, grad_y.shape, stride, padding, dilation, groups)
+    view = conv_shape(x, weight, grad_y.shape, stride, padding, dilation, groups)
     if grad_bias is not None:
-        conv.by_bias(grad_y, grad_bias)
+        conv.backward_bias(grad_y, grad_bias)
     if grad_weight is not None:
-        conv.by_weights(x, grad_y, grad_weight, view)
+        conv.backward_weights(x, grad_y, grad_weight, view)
     if grad_x is not None:
-        conv.by_data(weight, grad_y, grad_x, view)
+        conv.backward_data(weight, grad_y, grad_x, view)
 
 
 # one op ---------------------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ import numpy as np
 from byhand.errors import ShapeError
 from byhand.kernels import compiled, conv
 from byhand.ops.arithmetic.add_multiply import pair
-from byhand.ops.conv.conv2d import _by_group, view_of
+from byhand.ops.conv.conv2d import _by_group, conv_shape
 from byhand.ops.op import Call, Op
 from byhand.ops.windows import framed, inside, taps
 from byhand.shapes import axes, integer, transposed_window
@@ -140,12 +140,12 @@ def conv_transpose2d_backward_arrays(
 def _view(x, weight, y, stride, padding, dilation, groups):
     """Return the convolution that makes an x of a y."""
     stride = tuple(step if pixels > 1 else 1 for step, pixels in zip(stride, x.shape[1:3]))  # it would cost phases
-    return view_of(y, weight, x.shape, stride, padding, dilation, groups)
+    return conv_shape(y, weight, x.shape, stride, padding, dilation, groups)
 
 
 @compiled
 def conv_transpose2d_compiled(x, weight, bias, y, *, stride, padding, dilation, groups):
-    conv.by_data(weight, x, y, _view(x, weight, y, stride, padding, dilation, groups))
+    conv.backward_data(weight, x, y, _view(x, weight, y, stride, padding, dilation, groups))
     if bias is not None:
         pair(y, bias, y, False)
 
@@ -156,9 +156,9 @@ def conv_transpose2d_backward_compiled(
 ):
     view = _view(x, weight, grad_y, stride, padding, dilation, groups)
     if grad_bias is not None:
-        conv.by_bias(grad_y, grad_bias)
+        conv.backward_bias(grad_y, grad_bias)
     if grad_weight is not None:
-        conv.by_weights(grad_y, x, grad_weight, view)
+        conv.backward_weights(grad_y, x, grad_weight, view)
     if grad_x is not None:
         conv.forward(grad_y, weight, None, grad_x, view)
 

@@ -91,7 +91,7 @@ def linear_backward_arrays(x, weight, grad_y, grad_x, grad_weight, grad_bias):
 def _view(weight, rows, columns):
     """Return the rows of x as pixels of one image, laid out in rows or columns of it."""
     size, one = (rows, columns), (1, 1)
-    return conv.View(size, size, one, one, (0, 0, 0, 0), one, 1, *weight.shape)
+    return conv.ConvShape(size, size, one, one, (0, 0, 0, 0), one, 1, *weight.shape)
 
 
 def _image(a, rows, columns):
@@ -116,9 +116,9 @@ def linear_compiled(x, weight, bias, y):
 def linear_backward_compiled(x, weight, grad_y, grad_x, grad_weight, grad_bias):
     n = x.size // x.shape[-1]
     if grad_bias is not None:
-        conv.by_bias(grad_y, grad_bias)
+        conv.backward_bias(grad_y, grad_bias)
     if grad_weight is not None:  # summed over n: a row of pixels is a segment
-        conv.by_weights(_image(x, 1, n), _image(grad_y, 1, n), grad_weight[None, None], _view(weight, 1, n))
+        conv.backward_weights(_image(x, 1, n), _image(grad_y, 1, n), grad_weight[None, None], _view(weight, 1, n))
     if grad_x is not None and n <= FEW:  # grad_x.T = weight @ grad_y.T: no need to turn the weights round
         turned, grad = scratch(grad_y.shape[-1], n, dtype=x.dtype), grad_x.reshape(n, -1)
         columns = grad.reshape(-1, 1) if n == 1 else scratch(len(weight), n, dtype=x.dtype)
@@ -130,7 +130,7 @@ def linear_backward_compiled(x, weight, grad_y, grad_x, grad_weight, grad_bias):
         if n > 1:
             turn(columns[None], grad)
     elif grad_x is not None:
-        conv.by_data(weight[None, None], _image(grad_y, n, 1), _image(grad_x, n, 1), _view(weight, n, 1))
+        conv.backward_data(weight[None, None], _image(grad_y, n, 1), _image(grad_x, n, 1), _view(weight, n, 1))
 
 
 # one op ---------------------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from byhand.ops.conv.conv2d import (
     conv2d_backward_loops,
     conv2d_compiled,
     conv2d_loops,
-    view_of,
+    conv_shape,
 )
 from byhand.ops.conv.conv2d import sample as conv2d_sample
 from byhand.ops.fused.relu import masked
@@ -162,7 +162,7 @@ def norm_factors(gamma, beta, running_mean, running_var, bias, scale, term, eps,
 def conv2d_block_compiled(
     x, weight, bias, gamma, beta, running_mean, running_var, shortcut, y, *, stride, padding, dilation, groups, eps, relu,
 ):  # fmt: skip
-    view, scale, term = view_of(x, weight, y.shape, stride, padding, dilation, groups), None, bias
+    view, scale, term = conv_shape(x, weight, y.shape, stride, padding, dilation, groups), None, bias
     if gamma is not None:
         scale, term = scratch(2, gamma.size, dtype=x.dtype)
         launch(norm_factors, 1, gamma, beta, running_mean, running_var, bias, scale, term, eps)

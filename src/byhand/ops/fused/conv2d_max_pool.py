@@ -19,7 +19,7 @@ from byhand.ops.conv.conv2d import (
     conv2d_backward_compiled,
     conv2d_backward_loops,
     conv2d_loops,
-    view_of,
+    conv_shape,
 )
 from byhand.ops.conv.conv2d import sample as conv2d_sample
 from byhand.ops.fused.relu import masked
@@ -150,7 +150,7 @@ def conv2d_max_pool_compiled(
     size = between[0] * between[1] * weight.shape[3]
     some = max(1, min(len(x), CHUNK // max(1, size)))
     middle = scratch(some, *between, weight.shape[3], dtype=x.dtype)
-    view = view_of(x, weight, middle.shape, stride, padding, dilation, groups)
+    view = conv_shape(x, weight, middle.shape, stride, padding, dilation, groups)
     for n in range(0, len(x), some):
         now = slice(n, n + some)
         part = middle[: len(x[now])]
@@ -164,7 +164,7 @@ def conv2d_max_pool_backward_compiled(
     pool_stride, pool_padding, pool_dilation, between,
 ):  # fmt: skip
     shape = (len(x), *between, weight.shape[3])
-    view = view_of(x, weight, shape, stride, padding, dilation, groups)
+    view = conv_shape(x, weight, shape, stride, padding, dilation, groups)
     if pool_backward.suits(view, x.itemsize):
         pool_backward.backward(
             x, weight, y, where, grad_y, grad_x, grad_weight, grad_bias, view, relu, pool_kernel, pool_stride,

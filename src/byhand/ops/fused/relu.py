@@ -11,7 +11,7 @@ Sources: those of conv2d, linear and relu.
 import numpy as np
 
 from byhand.kernels import compiled, conv, scratch
-from byhand.kernels.runtime.kernel import GRAIN, kernel, launch, share
+from byhand.kernels.runtime.kernel import GRAIN, cdiv, kernel, launch
 from byhand.ops.conv.conv2d import contract as conv2d_contract
 from byhand.ops.conv.conv2d import (
     conv2d_arrays,
@@ -19,7 +19,7 @@ from byhand.ops.conv.conv2d import (
     conv2d_backward_compiled,
     conv2d_backward_loops,
     conv2d_loops,
-    view_of,
+    conv_shape,
 )
 from byhand.ops.conv.conv2d import sample as conv2d_sample
 from byhand.ops.conv.linear import contract as linear_contract
@@ -51,7 +51,7 @@ def before_relu(y, grad_y, grad, relu, block):
 def masked(y, grad_y, into=None, relu=True):
     """Return the gradient before a ReLU, where there is one; in scratch memory, unless it is wanted elsewhere."""
     grad = scratch(*y.shape, dtype=y.dtype) if into is None else into
-    launch(before_relu, share(y.size, GRAIN), y.reshape(-1), grad_y.reshape(-1), grad.reshape(-1), relu)
+    launch(before_relu, cdiv(y.size, GRAIN), y.reshape(-1), grad_y.reshape(-1), grad.reshape(-1), relu)
     return grad
 
 
@@ -99,7 +99,7 @@ def conv2d_relu_backward_arrays(
 
 @compiled
 def conv2d_relu_compiled(x, weight, bias, y, *, stride, padding, dilation, groups):
-    conv.forward(x, weight, bias, y, view_of(x, weight, y.shape, stride, padding, dilation, groups), relu=True)
+    conv.forward(x, weight, bias, y, conv_shape(x, weight, y.shape, stride, padding, dilation, groups), relu=True)
 
 
 @compiled

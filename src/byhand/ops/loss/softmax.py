@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from byhand.errors import ArgumentError, ShapeError
-from byhand.kernels import compiled, kernel, launch, scratch, share
+from byhand.kernels import cdiv, compiled, kernel, launch, scratch
 from byhand.kernels.vector_math import greater
 from byhand.ops.op import Array, Call, Op
 from byhand.shapes import axes, number
@@ -115,13 +115,13 @@ def softmax_backward_rows(y, grad_y, grad_x, rows, block):
 def softmax_compiled(x, y):
     x, rows = rows_of(x)
     notes = scratch(len(x), 3, dtype=x.dtype)
-    launch(softmax_rows, share(len(x), rows), x, y.reshape(x.shape), y.reshape(-1), notes, rows)
+    launch(softmax_rows, cdiv(len(x), rows), x, y.reshape(x.shape), y.reshape(-1), notes, rows)
 
 
 @compiled
 def softmax_backward_compiled(y, grad_y, grad_x):
     y, rows = rows_of(y)
-    launch(softmax_backward_rows, share(len(y), rows), y, grad_y.reshape(y.shape), grad_x.reshape(y.shape), rows)
+    launch(softmax_backward_rows, cdiv(len(y), rows), y, grad_y.reshape(y.shape), grad_x.reshape(y.shape), rows)
 
 
 def softmax_sample(draw):
@@ -228,7 +228,7 @@ def loss_backward_rows(probabilities, labels, grad_loss, grad_logits, spread, re
 def softmax_cross_entropy_compiled(logits, labels, loss, probabilities, *, label_smoothing):
     rows = rows_of(logits)[1]
     notes = scratch(len(logits), 3, dtype=logits.dtype)
-    blocks, spread = share(len(logits), rows), label_smoothing / logits.shape[1]
+    blocks, spread = cdiv(len(logits), rows), label_smoothing / logits.shape[1]
     launch(softmax_rows, blocks, logits, probabilities, probabilities.reshape(-1), notes, rows)
     launch(mean_surprise, 1, logits, labels, notes, loss, spread, 1.0 - label_smoothing)
 
@@ -238,7 +238,7 @@ def softmax_cross_entropy_backward_compiled(probabilities, labels, grad_loss, gr
     images, classes = probabilities.shape
     rows = rows_of(probabilities)[1]
     numbers = label_smoothing / classes, 1.0 - label_smoothing, 1.0 / images, rows
-    launch(loss_backward_rows, share(images, rows), probabilities, labels, grad_loss, grad_logits, *numbers)
+    launch(loss_backward_rows, cdiv(images, rows), probabilities, labels, grad_loss, grad_logits, *numbers)
 
 
 def check_labels(labels: Any, classes: int) -> Array:

@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 
 from byhand.errors import ArgumentError, ShapeError
-from byhand.kernels import compiled, kernel, launch, share
+from byhand.kernels import cdiv, compiled, kernel, launch
 from byhand.ops.op import Call, Op
 from byhand.shapes import axes, frame, normal_axis, number, reshaped
 
@@ -25,7 +25,7 @@ def copied(x, y, block):
 @kernel
 def copied_rows(x, y, step_x, step_y, width, rows, block):
     """Copy `width` numbers of each row, `step` apart."""
-    for row in range(block * rows, min((block + 1) * rows, share(x.size, step_x))):
+    for row in range(block * rows, min((block + 1) * rows, cdiv(x.size, step_x))):
         ours, theirs = x[row * step_x :][:width], y[row * step_y :][:width]
         for k in range(width):
             theirs[k] = ours[k]
@@ -33,7 +33,7 @@ def copied_rows(x, y, step_x, step_y, width, rows, block):
 
 def copy(x, y):
     """Launch a copy from an array into one of another shape."""
-    launch(copied, share(x.size, GRAIN), x.reshape(-1), y.reshape(-1))
+    launch(copied, cdiv(x.size, GRAIN), x.reshape(-1), y.reshape(-1))
 
 
 # concat ---------------------------------------------------------------------------------------------------------------
@@ -89,10 +89,8 @@ def concat_compiled(xs, y, *, axis):
     start = 0
     for x in xs:
         width, wide = prod(x.shape[axis:]), prod(y.shape[axis:])
-        rows = share(GRAIN, width)
-        launch(
-            copied_rows, share(x.size // width, rows), x.reshape(-1), y.reshape(-1)[start:], width, wide, width, rows
-        )
+        rows = cdiv(GRAIN, width)
+        launch(copied_rows, cdiv(x.size // width, rows), x.reshape(-1), y.reshape(-1)[start:], width, wide, width, rows)
         start += width
 
 
@@ -101,10 +99,10 @@ def concat_backward_compiled(grad_y, grad_xs, *, axis):
     start = 0
     for grad in grad_xs:
         width, wide = prod(grad.shape[axis:]), prod(grad_y.shape[axis:])
-        rows = share(GRAIN, width)
+        rows = cdiv(GRAIN, width)
         launch(
             copied_rows,
-            share(grad.size // width, rows),
+            cdiv(grad.size // width, rows),
             grad_y.reshape(-1)[start:],
             grad.reshape(-1),
             wide,
@@ -208,16 +206,16 @@ def pad_backward_rows(grad_y, grad_x, padding, rows, block):
 
 @compiled
 def pad_compiled(x, y, *, padding, value):
-    rows = share(GRAIN, prod(y.shape[2:]))
+    rows = cdiv(GRAIN, prod(y.shape[2:]))
     corner = (padding[0], padding[2] * x.shape[3])
-    launch(pad_rows, share(prod(y.shape[:2]), rows), in_rows(x), in_rows(y), corner, value, rows)
+    launch(pad_rows, cdiv(prod(y.shape[:2]), rows), in_rows(x), in_rows(y), corner, value, rows)
 
 
 @compiled
 def pad_backward_compiled(grad_y, grad_x, *, padding, value):
-    rows = share(GRAIN, prod(grad_x.shape[2:]))
+    rows = cdiv(GRAIN, prod(grad_x.shape[2:]))
     corner = (padding[0], padding[2] * grad_x.shape[3])
-    launch(pad_backward_rows, share(prod(grad_x.shape[:2]), rows), in_rows(grad_y), in_rows(grad_x), corner, rows)
+    launch(pad_backward_rows, cdiv(prod(grad_x.shape[:2]), rows), in_rows(grad_y), in_rows(grad_x), corner, rows)
 
 
 def in_rows(x):

@@ -15,7 +15,7 @@ Source: ONNX, operator Resize (opset 19), on the two axes of an image.
 import numpy as np
 
 from byhand.errors import ArgumentError
-from byhand.kernels import compiled, kernel, launch, scratch, share
+from byhand.kernels import cdiv, compiled, kernel, launch, scratch
 from byhand.kernels.runtime.launch_graph import workers
 from byhand.ops.movement.resampling import COORDINATES, NEAREST, RADIUS, listed, taps, turned, width
 from byhand.ops.op import Call, Op
@@ -205,7 +205,7 @@ def mix(x, y, rows, columns):
     size, part = across * channels, scratch(workers(), across, channels, dtype=x.dtype)
     lines = max(1, GRAIN // (max(beside, across) * channels))
     launch(
-        resized_rows, share(images * below, lines), x.reshape(-1, across, channels), x.reshape(-1, size),
+        resized_rows, cdiv(images * below, lines), x.reshape(-1, across, channels), x.reshape(-1, size),
         y.reshape(-1, beside, channels), part, part.reshape(-1, size), height, below, *rows, *columns, lines,
     )  # fmt: skip
 

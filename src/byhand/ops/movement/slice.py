@@ -10,7 +10,7 @@ from math import prod
 import numpy as np
 
 from byhand.errors import ArgumentError
-from byhand.kernels import compiled, kernel, launch, share
+from byhand.kernels import cdiv, compiled, kernel, launch
 from byhand.kernels.indexing import merged, row_start, steps_of
 from byhand.ops.op import Call, Op
 from byhand.shapes import normal_axis
@@ -129,15 +129,15 @@ def zeroed(x, block):
 
 def zero(x):
     """Launch x = 0."""
-    launch(zeroed, share(x.size, GRAIN), x.reshape(-1))
+    launch(zeroed, cdiv(x.size, GRAIN), x.reshape(-1))
 
 
 def pick(x, y, steps, start=0):
     """Launch y = the numbers of x that lie `steps` apart, an axis of y each, from number `start` on."""
     if y.size:
         sizes, steps = merged(y.shape, steps)
-        rows = share(GRAIN, sizes[-1])
-        launch(picked, share(y.size // sizes[-1], rows), x.reshape(-1), y.reshape(-1), sizes, steps, start, rows)
+        rows = cdiv(GRAIN, sizes[-1])
+        launch(picked, cdiv(y.size // sizes[-1], rows), x.reshape(-1), y.reshape(-1), sizes, steps, start, rows)
 
 
 def walk(x, starts, steps):
@@ -158,8 +158,8 @@ def slice_backward_compiled(grad_y, grad_x, *, starts, steps):
     if grad_y.size:
         apart, start = walk(grad_x, starts, steps)
         sizes, apart = merged(grad_y.shape, apart)
-        rows = share(GRAIN, sizes[-1])
-        blocks = share(prod(sizes[:-1]), rows)
+        rows = cdiv(GRAIN, sizes[-1])
+        blocks = cdiv(prod(sizes[:-1]), rows)
         launch(placed, blocks, grad_y.reshape(-1), grad_x.reshape(-1), sizes, apart, start, rows)
 
 

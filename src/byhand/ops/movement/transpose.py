@@ -6,7 +6,7 @@ What moves a number forward moves its gradient back along the same way.
 import numpy as np
 
 from byhand.errors import ArgumentError, ShapeError
-from byhand.kernels import compiled, kernel, launch, share
+from byhand.kernels import cdiv, compiled, kernel, launch
 from byhand.kernels.indexing import merged, row_start, steps_of
 from byhand.ops.op import Call, Op
 from byhand.shapes import integer
@@ -85,13 +85,13 @@ def turn(x, y, axes):
     have = steps_of(x.shape)
     sizes, steps, strides = merged(y.shape, [have[axis] for axis in axes], steps_of(y.shape))
     if steps[-1] <= 1:
-        rows = share(GRAIN, sizes[-1])
-        launch(moved_rows, share(y.size // sizes[-1], rows), x.reshape(-1), y.reshape(-1), sizes, steps, rows)
+        rows = cdiv(GRAIN, sizes[-1])
+        launch(moved_rows, cdiv(y.size // sizes[-1], rows), x.reshape(-1), y.reshape(-1), sizes, steps, rows)
         return
     along = max(i for i, step in enumerate(steps) if step == 1)
-    tiles = share(sizes[along], TILE)
-    some = share(GRAIN, TILE * sizes[-1])
-    blocks = share(y.size // sizes[-1] // sizes[along] * tiles, some)
+    tiles = cdiv(sizes[along], TILE)
+    some = cdiv(GRAIN, TILE * sizes[-1])
+    blocks = cdiv(y.size // sizes[-1] // sizes[along] * tiles, some)
     launch(turned, blocks, x.reshape(-1), y.reshape(-1), sizes, steps, strides, along, tiles, some)
 
 
@@ -154,17 +154,17 @@ def channel_shuffle_contract(x, *, groups):
 
 
 def channel_shuffle_loops(x, y, *, groups):
-    share = x.shape[-1] // groups
+    per_group = x.shape[-1] // groups
     for place in np.ndindex(x.shape):
         *n, c = place
-        y[*n, c % share * groups + c // share] = x[place]
+        y[*n, c % per_group * groups + c // per_group] = x[place]
 
 
 def channel_shuffle_backward_loops(grad_y, grad_x, *, groups):
-    share = grad_x.shape[-1] // groups
+    per_group = grad_x.shape[-1] // groups
     for place in np.ndindex(grad_x.shape):
         *n, c = place
-        grad_x[place] = grad_y[*n, c % share * groups + c // share]
+        grad_x[place] = grad_y[*n, c % per_group * groups + c // per_group]
 
 
 def channel_shuffle_arrays(x, y, *, groups):

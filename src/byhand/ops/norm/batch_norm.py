@@ -16,7 +16,7 @@ from math import prod
 import numpy as np
 
 from byhand.errors import ShapeError
-from byhand.kernels import compiled, kernel, launch, scratch, share
+from byhand.kernels import cdiv, compiled, kernel, launch, scratch
 from byhand.ops.op import Call, Op
 from byhand.shapes import number
 
@@ -290,9 +290,9 @@ def batch_norm_backward_apply(x, grad_y, lines, grad_x, size, training, block):
 def batch_cut(x):
     """Return (rows of a block, blocks, elements of a line)."""
     channels = x.shape[-1]
-    line = share(LINE, channels)
-    rows = share(GRAIN, channels * line) * line
-    return rows, share(x.size // channels, rows), line * channels
+    line = cdiv(LINE, channels)
+    rows = cdiv(GRAIN, channels * line) * line
+    return rows, cdiv(x.size // channels, rows), line * channels
 
 
 def batch_norm_lines(x, gamma, beta, running_mean, running_var, mean, inv_std, eps, momentum, training):

@@ -16,7 +16,7 @@ from math import prod
 import numpy as np
 
 from byhand.errors import ShapeError
-from byhand.kernels import compiled, kernel, launch, scratch, share
+from byhand.kernels import cdiv, compiled, kernel, launch, scratch
 from byhand.ops.norm.batch_norm import GRAIN, fill
 from byhand.ops.op import Call, Op
 from byhand.shapes import number
@@ -146,17 +146,17 @@ def layer_norm_merge(sums, grad_gamma, grad_beta, block):
 
 @compiled
 def layer_norm_compiled(x, gamma, beta, y, mean, inv_std, *, eps):
-    shape, rows = (mean.size, gamma.size), share(GRAIN, gamma.size)
+    shape, rows = (mean.size, gamma.size), cdiv(GRAIN, gamma.size)
     launch(
-        layer_norm_rows, share(mean.size, rows), x.reshape(shape), gamma.reshape(-1), beta.reshape(-1), y.reshape(shape),
+        layer_norm_rows, cdiv(mean.size, rows), x.reshape(shape), gamma.reshape(-1), beta.reshape(-1), y.reshape(shape),
         mean.reshape(-1), inv_std.reshape(-1), eps, float(gamma.size), rows,
     )  # fmt: skip
 
 
 @compiled
 def layer_norm_backward_compiled(x, gamma, mean, inv_std, grad_y, grad_x, grad_gamma, grad_beta, *, eps):
-    shape, rows = (mean.size, gamma.size), share(GRAIN, gamma.size)
-    blocks = share(mean.size, rows)
+    shape, rows = (mean.size, gamma.size), cdiv(GRAIN, gamma.size)
+    blocks = cdiv(mean.size, rows)
     sums = scratch(blocks, 2, gamma.size, dtype=x.dtype)
     launch(
         layer_norm_backward_rows, blocks, x.reshape(shape), gamma.reshape(-1), mean.reshape(-1), inv_std.reshape(-1),

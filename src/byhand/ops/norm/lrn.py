@@ -16,7 +16,7 @@ from math import prod
 import numpy as np
 
 from byhand.errors import ShapeError
-from byhand.kernels import compiled, kernel, launch, scratch, share
+from byhand.kernels import cdiv, compiled, kernel, launch, scratch
 from byhand.kernels.runtime.launch_graph import workers
 from byhand.ops.op import Call, Op
 from byhand.shapes import integer, number
@@ -55,9 +55,9 @@ def lrn_backward_loops(x, scale, grad_y, grad_x, *, size, alpha, beta, bias):
     for i in np.ndindex(x.shape):
         grad_x[i] = grad_y[i] / scale[i] ** beta
     for *n, c in np.ndindex(x.shape):
-        share = 2 * alpha * beta / size * grad_y[*n, c] * x[*n, c] / scale[*n, c] ** (beta + 1)
+        term = 2 * alpha * beta / size * grad_y[*n, c] * x[*n, c] / scale[*n, c] ** (beta + 1)
         for k in around(c, size, x.shape[-1]):
-            grad_x[*n, k] -= share * x[*n, k]
+            grad_x[*n, k] -= term * x[*n, k]
 
 
 def _sums(x, before, after):
@@ -140,19 +140,19 @@ def powers(x, out, beta):
 
 @compiled
 def lrn_compiled(x, y, scale, *, size, alpha, beta, bias):
-    shape, before, rows = (-1, x.shape[-1]), (size - 1) // 2, share(GRAIN, x.shape[-1])
+    shape, before, rows = (-1, x.shape[-1]), (size - 1) // 2, cdiv(GRAIN, x.shape[-1])
     launch(
-        lrn_rows, share(x.size // x.shape[-1], rows), x.reshape(shape), y.reshape(shape), scale.reshape(shape), before,
+        lrn_rows, cdiv(x.size // x.shape[-1], rows), x.reshape(shape), y.reshape(shape), scale.reshape(shape), before,
         size - 1 - before, alpha / size, beta, bias, rows,
     )  # fmt: skip
 
 
 @compiled
 def lrn_backward_compiled(x, scale, grad_y, grad_x, *, size, alpha, beta, bias):
-    shape, after, rows = (-1, x.shape[-1]), (size - 1) // 2, share(GRAIN, x.shape[-1])
+    shape, after, rows = (-1, x.shape[-1]), (size - 1) // 2, cdiv(GRAIN, x.shape[-1])
     parts = scratch(workers(), 2, x.shape[-1], dtype=x.dtype)
     launch(
-        lrn_backward_rows, share(x.size // x.shape[-1], rows), x.reshape(shape), scale.reshape(shape),
+        lrn_backward_rows, cdiv(x.size // x.shape[-1], rows), x.reshape(shape), scale.reshape(shape),
         grad_y.reshape(shape), grad_x.reshape(shape), parts, size - 1 - after, after, 2 * alpha * beta / size, beta, rows,
     )  # fmt: skip
 

@@ -10,7 +10,7 @@ from math import prod
 
 import numpy as np
 
-from byhand.kernels import compiled, kernel, launch, scratch, share
+from byhand.kernels import cdiv, compiled, kernel, launch, scratch
 from byhand.kernels.pool_rows import one_total, repeated, spare, total
 from byhand.ops.op import Call, Op
 from byhand.ops.pool.max_pool import GRAIN, pool_sample
@@ -89,12 +89,12 @@ def avg_pool_arrays(x, y, *, kernel, stride, padding, count_include_pad):
 
 
 def avg_pool_backward_arrays(grad_y, grad_x, *, kernel, stride, padding, count_include_pad):
-    share = grad_y / _counts(
+    quotient = grad_y / _counts(
         grad_x, grad_y, kernel=kernel, stride=stride, padding=padding, count_include_pad=count_include_pad
     )
     frame = framed(np.zeros_like(grad_x), grad_y, kernel, stride, padding, (1, 1))
     for _, seen in taps(frame, grad_y, kernel, stride, (1, 1)):
-        seen += share
+        seen += quotient
     grad_x[...] = inside(frame, grad_x, padding)
 
 
@@ -197,7 +197,7 @@ def avg_pool_backward_rows(part, grad_x, size, out, places, stride, padding, sca
 def avg_pool_compiled(x, y, *, kernel, stride, padding, count_include_pad):
     rows = max(1, GRAIN // (stride[0] * prod(x.shape[2:])))
     launch(
-        avg_pool_rows, share(prod(y.shape[:2]), rows), x.reshape(-1), y.reshape(-1), x.shape, y.shape,
+        avg_pool_rows, cdiv(prod(y.shape[:2]), rows), x.reshape(-1), y.reshape(-1), x.shape, y.shape,
         kernel, stride, padding, count_include_pad, rows,
     )  # fmt: skip
 
@@ -209,12 +209,12 @@ def avg_pool_backward_compiled(grad_y, grad_x, *, kernel, stride, padding, count
         part, scale = scratch(*grad_y.shape, dtype=grad_y.dtype), 1.0
         rows = max(1, GRAIN // prod(grad_y.shape[2:]))
         launch(
-            avg_pool_shares, share(prod(grad_y.shape[:2]), rows), grad_y, part, grad_x.shape, kernel, stride, padding,
+            avg_pool_shares, cdiv(prod(grad_y.shape[:2]), rows), grad_y, part, grad_x.shape, kernel, stride, padding,
             count_include_pad, rows,
         )  # fmt: skip
     rows = max(1, GRAIN // prod(grad_x.shape[2:]))
     launch(
-        avg_pool_backward_rows, share(prod(grad_x.shape[:2]), rows), part.reshape(-1), grad_x.reshape(-1), grad_x.shape,
+        avg_pool_backward_rows, cdiv(prod(grad_x.shape[:2]), rows), part.reshape(-1), grad_x.reshape(-1), grad_x.shape,
         grad_y.shape, kernel, stride, padding, scale, rows,
     )  # fmt: skip
 
@@ -314,7 +314,7 @@ def global_avg_pool_compiled(x, y, *, keepdims):
     images, height, width, channels = x.shape
     some = max(1, GRAIN // prod(x.shape[1:]))
     launch(
-        global_avg_pool_images, share(images, some), x.reshape(images, height * width, channels), y.reshape(images, channels),
+        global_avg_pool_images, cdiv(images, some), x.reshape(images, height * width, channels), y.reshape(images, channels),
         1.0 / (height * width), some,
     )  # fmt: skip
 
@@ -324,7 +324,7 @@ def global_avg_pool_backward_compiled(grad_y, grad_x, *, keepdims):
     images, height, width, channels = grad_x.shape
     some = max(1, GRAIN // prod(grad_x.shape[1:]))
     launch(
-        global_avg_pool_backward_images, share(images, some), grad_y.reshape(images, channels),
+        global_avg_pool_backward_images, cdiv(images, some), grad_y.reshape(images, channels),
         grad_x.reshape(images, height * width, channels), 1.0 / (height * width), some,
     )  # fmt: skip
 

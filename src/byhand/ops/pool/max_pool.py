@@ -13,7 +13,7 @@ from math import gcd, prod
 
 import numpy as np
 
-from byhand.kernels import compiled, kernel, launch, share
+from byhand.kernels import cdiv, compiled, kernel, launch
 from byhand.kernels.pool_rows import dealt, largest, one_largest, one_won, spare, won
 from byhand.ops.op import Call, Op
 from byhand.ops.windows import clear, every, framed, inside, over, taps, visible
@@ -170,7 +170,7 @@ def whole(distance, apart):
 def max_pool_compiled(x, y, where, *, kernel, stride, padding, dilation):
     rows = max(1, GRAIN // (stride[0] * prod(x.shape[2:])))
     launch(
-        max_pool_rows, share(prod(y.shape[:2]), rows), x.reshape(-1), y.reshape(-1), where.reshape(-1), x.shape, y.shape,
+        max_pool_rows, cdiv(prod(y.shape[:2]), rows), x.reshape(-1), y.reshape(-1), where.reshape(-1), x.shape, y.shape,
         kernel, stride, padding, dilation, rows,
     )  # fmt: skip
 
@@ -180,7 +180,7 @@ def max_pool_backward_compiled(where, grad_y, grad_x, *, kernel, stride, padding
     rows = max(1, GRAIN // prod(grad_x.shape[2:]))
     step = tuple(apart // gcd(apart, move) for apart, move in zip(dilation, stride))
     launch(
-        max_pool_backward_rows, share(prod(grad_x.shape[:2]), rows), where.reshape(-1), grad_y.reshape(-1),
+        max_pool_backward_rows, cdiv(prod(grad_x.shape[:2]), rows), where.reshape(-1), grad_y.reshape(-1),
         grad_x.reshape(-1), grad_x.shape, grad_y.shape, kernel, stride, padding, dilation, step, rows,
     )  # fmt: skip
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from byhand.kernels import kernel, launch, scratch, share
+from byhand.kernels import cdiv, kernel, launch, scratch
 from byhand.kernels.runtime.kernel import variant
 from byhand.ops.movement.movement import copy
 from byhand.ops.movement.transpose import turn
@@ -121,11 +121,11 @@ def _sent(x, y, first, second, grad_y, grad_x, count, length, pieces, some, bloc
 def cut(shape):
     """Return how x (A, R, B) is cut: numbers in a piece, pieces of R, pieces in a block, blocks."""
     rows, numbers, columns = shape
-    pieces = share(numbers * columns, GRAIN)
-    length = share(numbers, pieces)
-    pieces = share(numbers, length)
+    pieces = cdiv(numbers * columns, GRAIN)
+    length = cdiv(numbers, pieces)
+    pieces = cdiv(numbers, length)
     some = max(1, GRAIN // (length * columns))
-    return length, pieces, some, share(rows * pieces, some)
+    return length, pieces, some, cdiv(rows * pieces, some)
 
 
 def gather(one, x, y):
@@ -134,7 +134,7 @@ def gather(one, x, y):
     parts = scratch(x.shape[0], pieces, x.shape[2], dtype=x.dtype)
     launch(one.kernels[0], blocks, x, y, parts, length, some)
     some = max(1, GRAIN // (pieces * x.shape[2]))
-    launch(one.kernels[1], share(x.shape[0], some), parts, y, float(x.shape[1]), some)
+    launch(one.kernels[1], cdiv(x.shape[0], some), parts, y, float(x.shape[1]), some)
 
 
 def layout(shape, axes):

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from byhand.kernels import kernel, launch, mode, record
+from byhand.kernels import capture, kernel, launch, mode
 
 
 class _Local(threading.local):
@@ -69,7 +69,7 @@ class Paused:
 
         before, _local.pauses = _local.pauses, []
         try:
-            self._tape, _ = record(self.function)
+            self._tape, _ = capture(self.function)
             part: list[Any] = []
             for one in self._tape.calls:
                 if getattr(one, "name", None) == place.function.__name__:

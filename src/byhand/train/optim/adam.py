@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from byhand.kernels import compiled, kernel, launch, scratch, share
+from byhand.kernels import cdiv, compiled, kernel, launch, scratch
 from byhand.ops.op import Array
 from byhand.train.optim.hyperparameters import GRAIN, Setting, check, setting
 
@@ -126,4 +126,4 @@ def adam_compiled(
     apart, added = (weight_decay, 0.0) if decoupled else (0.0, weight_decay)
     launch(adam_factors, 1, setting(lr), setting(t), beta1, beta2, apart, factors)
     betas = beta1, beta2, 1.0 - beta1, 1.0 - beta2
-    launch(adam_block, share(p.size, GRAIN), p, g, mean, square, factors, *betas, eps, added)
+    launch(adam_block, cdiv(p.size, GRAIN), p, g, mean, square, factors, *betas, eps, added)

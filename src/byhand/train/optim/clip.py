@@ -4,7 +4,7 @@ from math import sqrt
 
 import numpy as np
 
-from byhand.kernels import compiled, kernel, launch, scratch, share
+from byhand.kernels import cdiv, compiled, kernel, launch, scratch
 from byhand.ops.op import Array
 from byhand.train.optim.hyperparameters import WIDE
 
@@ -58,7 +58,7 @@ def scale_block(g, factor, block):  # type: ignore[no-untyped-def]
 @compiled
 def clip_compiled(g: Array, *, norm: float) -> None:
     """Do what `clip_loops` does."""
-    blocks = share(g.size, WIDE)
+    blocks = cdiv(g.size, WIDE)
     sums, factor = scratch(blocks, dtype=np.float64), scratch(1, dtype=g.dtype)
     launch(sum_squares, blocks, g, sums)
     launch(clip_factor, 1, sums, factor, norm)

@@ -22,7 +22,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from byhand.errors import ArgumentError
-from byhand.kernels import compiled, kernel, launch, scratch, share
+from byhand.kernels import cdiv, compiled, kernel, launch, scratch
 from byhand.ops import linear
 from byhand.ops.op import Array
 from byhand.shapes import Shape, integer
@@ -233,9 +233,9 @@ def muon_compiled(
 ) -> None:
     """Do what `muon_loops` does."""
     u, lr = scratch(g.size, dtype=g.dtype), setting(lr)
-    launch(muon_block, share(g.size, GRAIN), g, velocity, u, momentum)
+    launch(muon_block, cdiv(g.size, GRAIN), g, velocity, u, momentum)
     for part, shape in parts(p):
-        blocks = share(part.stop - part.start, GRAIN)
+        blocks = cdiv(part.stop - part.start, GRAIN)
         if shape is None:
             launch(step_block, blocks, p.flat[part], u[part], lr, rest, 0.0)
         else:
@@ -245,12 +245,12 @@ def muon_compiled(
 
 def orthogonal_compiled(u: Array, steps: int) -> Any:
     """Do what `orthogonal_loops` does."""
-    blocks = share(u.size, WIDE)
+    blocks = cdiv(u.size, WIDE)
     sums, factor = scratch(blocks, dtype=np.float64), scratch(1, dtype=u.dtype)
     x, y = (scratch(*u.shape, dtype=u.dtype) for _ in range(2))
     launch(sum_squares, blocks, u.reshape(-1), sums)
     launch(length_block, 1, sums, factor)
-    launch(scaled_block, share(u.size, GRAIN), u.reshape(-1), factor, x.reshape(-1))
+    launch(scaled_block, cdiv(u.size, GRAIN), u.reshape(-1), factor, x.reshape(-1))
     side = min(u.shape)
     square, fourth, power = (scratch(side, side, dtype=u.dtype) for _ in range(3))
     for _ in range(steps):

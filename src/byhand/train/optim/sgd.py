@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from byhand.errors import ArgumentError
-from byhand.kernels import compiled, kernel, launch, share
+from byhand.kernels import cdiv, compiled, kernel, launch
 from byhand.ops.op import Array
 from byhand.train.optim.hyperparameters import GRAIN, Setting, check, setting
 
@@ -91,4 +91,4 @@ def sgd_compiled(
     p: Array, g: Array, velocity: Array | None, *, lr: Setting, momentum: float, nesterov: bool, weight_decay: float
 ) -> None:
     """Do what `sgd_loops` does."""
-    launch(sgd_block, share(p.size, GRAIN), p, g, velocity, setting(lr), momentum, nesterov, weight_decay)
+    launch(sgd_block, cdiv(p.size, GRAIN), p, g, velocity, setting(lr), momentum, nesterov, weight_decay)
