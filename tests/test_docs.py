@@ -1,4 +1,4 @@
-"""What the READMEs, CONTRIBUTING and the examples say is what happens: their code is run here."""
+"""The code, commands and links of the READMEs, docs, CONTRIBUTING and examples: all of them run here."""
 
 import re
 import shutil
@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 
 import byhand as bh
+from byhand.cli.app import app
 from byhand.ops.activation import activation
 from byhand.ops.op import REGISTRY
 from tests.cli.typed import small_mnist
@@ -17,13 +19,27 @@ from tests.ops.draw import Seeded
 from tests.ops.test_conformance import check, typed
 
 ROOT = Path(__file__).parent.parent
-READMES = ("README.md", "README.zh.md")
+CHAPTERS = sorted(path.name for path in (ROOT / "docs" / "zh").glob("*.md"))
+TRANSLATED = [("README.md", "README.zh.md"), *((f"docs/{name}", f"docs/zh/{name}") for name in CHAPTERS)]
+DOCUMENTS = sorted(
+    str(path.relative_to(ROOT)) for pattern in ("*.md", "docs/**/*.md", "src/**/*.md") for path in ROOT.glob(pattern)
+)
+APP = typer.main.get_command(app)
+COMMANDS = {
+    name: {"--help", *(option for parameter in command.params for option in parameter.opts)}
+    for name, command in APP.commands.items()
+}
+README_MAX_WORDS = 900  # of prose: code, tables and addresses do not count
+
+
+def fenced(name):
+    """Return (language, code) of every code block of a document."""
+    return re.findall(r"^```(\w*)\n(.*?)^```$", (ROOT / name).read_text(), re.DOTALL | re.MULTILINE)
 
 
 def blocks(name, language):
-    """Return the code blocks of a document."""
-    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", (ROOT / name).read_text(), re.DOTALL | re.MULTILINE)
-    return [code for marked, code in fenced if marked == language]
+    """Return the code blocks of a document in one language."""
+    return [code for marked, code in fenced(name) if marked == language]
 
 
 def run(words, folder):
@@ -32,45 +48,62 @@ def run(words, folder):
     )
 
 
-@pytest.mark.parametrize("name", READMES)
-def test_the_readmes_python_runs_as_it_stands(name, tmp_path):
-    code = blocks(name, "python")
-    assert len(code) >= 3
-    for block in code:
-        done = run(["-W", "error", "-c", block], tmp_path)
-        assert done.returncode == 0, done.stderr
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        pytest.param(name, code, id=f"{name}-{i}")
+        for name in DOCUMENTS
+        if name not in ("CONTRIBUTING.md", "README.zh.md") and not name.startswith("docs/zh/")  # the same code
+        for i, code in enumerate(blocks(name, "python"))
+    ],
+)
+def test_python_blocks_run(name, code, tmp_path):
+    done = run(["-W", "error", "-c", code], tmp_path)
+    assert done.returncode == 0, done.stderr
 
 
-def test_both_readmes_have_the_same_code_pictures_and_links():
-    english, chinese = ((ROOT / name).read_text() for name in READMES)
-
-    def code(text):
-        """The blocks without their comments, which each language has in its own words."""
+@pytest.mark.parametrize(("english", "chinese"), TRANSLATED)
+def test_both_languages_have_the_same_code_pictures_and_sections(english, chinese):
+    def code(name):
+        """Return the blocks without their comments and without the prose of a folder map."""
         return [
             re.sub(r"\s*(#|<-).*", "", block)
-            for block in re.findall(r"^```\w*\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+            for _, block in fenced(name)
+            if not re.search(r"^(src/byhand|runs/RUN)/", block)
         ]
 
-    assert len(code(english)) == len(code(chinese))
-    for ours, theirs in list(zip(code(english), code(chinese)))[:-1]:  # the last, the map of the folders, is prose
-        assert ours == theirs
-    pictures = [re.findall(r"\((docs/\S+?)\)", text) for text in (english, chinese)]
-    assert pictures[0] == [name.replace(".zh.", ".") for name in pictures[1]] != []
-    assert english.count("\n## ") == chinese.count("\n## ")
+    def pictures(name):
+        return [
+            Path(found).name.replace(".zh.", ".")
+            for found in re.findall(r"!\[.*?\]\((\S+?)\)", (ROOT / name).read_text())
+        ]
+
+    assert code(english) == code(chinese)
+    assert pictures(english) == pictures(chinese)
+    first, second = ((ROOT / name).read_text() for name in (english, chinese))
+    assert first.count("\n## ") == second.count("\n## ")
+    figures = [set(re.findall(r"\d+(?:,\d{3})+|\d+\.\d+", text)) for text in (first, second)]
+    assert figures[1] <= figures[0], "the translation states figures that the original lacks"
 
 
-@pytest.mark.parametrize("name", [*READMES, "CONTRIBUTING.md"])
-def test_every_file_that_a_document_points_to_is_there(name):
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", (ROOT / name).read_text()):
-        assert (ROOT / target).exists(), target
+def test_the_readme_is_short():
+    text = re.sub(r"^```.*?^```$", "", (ROOT / "README.md").read_text(), flags=re.DOTALL | re.MULTILINE)
+    text = re.sub(r"^\|.*$", "", text, flags=re.MULTILINE)
+    assert len(re.sub(r"\]\([^)]*\)", "", text).split()) <= README_MAX_WORDS
 
 
-@pytest.mark.parametrize("name", READMES)
-def test_the_map_of_the_folders_names_every_room(name):
-    rooms = next(block for block in blocks(name, "") if block.startswith("src/byhand/"))
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_linked_file_exists(name):
+    for target in re.findall(r"\]\((?!http|#)([^)#]+)", (ROOT / name).read_text()):
+        assert ((ROOT / name).parent / target).exists(), target
+
+
+@pytest.mark.parametrize("name", ["docs/architecture.md", "docs/zh/architecture.md"])
+def test_the_folder_map_names_every_package(name):
+    packages = next(block for block in blocks(name, "") if block.startswith("src/byhand/"))
     for path in (ROOT / "src" / "byhand").iterdir():
         if path.is_dir() and path.name != "__pycache__":
-            assert f"  {path.name}/" in rooms
+            assert f"  {path.name}/" in packages
 
 
 def test_the_op_that_contributing_adds_passes_the_conformance_test():
@@ -99,10 +132,16 @@ def test_the_changelog_speaks_of_this_version():
     assert f"## {bh.__version__}" in (ROOT / "CHANGELOG.md").read_text()
 
 
-def test_the_commands_that_the_readme_names_exist():
-    done = run(["-m", "byhand", "--help"], ROOT)
-    for command in re.findall(r"^byhand (\w+)", "\n".join(blocks("README.md", "")), re.MULTILINE):
-        assert f"  {command} " in done.stdout
+@pytest.mark.parametrize("name", ["README.md", *(f"docs/{name}" for name in CHAPTERS)])
+def test_documented_commands_and_options_exist(name):
+    """Every `byhand COMMAND --option` of a document is known to the command line."""
+    text = "\n".join(line.split("#")[0] for line in (ROOT / name).read_text().splitlines())
+    for command, rest in re.findall(r"byhand ([a-z]+)((?: +[^\s`|]+)*)", text):
+        if command not in COMMANDS:
+            assert not rest.strip().startswith("-"), f"byhand {command} is no command"
+            continue
+        for option in re.findall(r"(?<=\s)--[a-z-]+", rest):
+            assert option in COMMANDS[command], f"byhand {command} has no option {option}"
 
 
 def masked(text):
