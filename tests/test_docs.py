@@ -44,7 +44,7 @@ def blocks(name, language):
 
 def run(words, folder):
     return subprocess.run(
-        [sys.executable, *words], cwd=folder, capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, *words], cwd=folder, capture_output=True, text=True, check=False, timeout=600
     )
 
 
@@ -140,7 +140,7 @@ def test_documented_commands_and_options_exist(name):
         if command not in COMMANDS:
             assert not rest.strip().startswith("-"), f"byhand {command} is no command"
             continue
-        for option in re.findall(r"(?<=\s)--[a-z-]+", rest):
+        for option in re.findall(r"(?<=\s)--[a-z0-9-]+", rest):
             assert option in COMMANDS[command], f"byhand {command} has no option {option}"
 
 
