@@ -34,8 +34,8 @@ def test_lenet5_with_ten_moments_and_a_thousand_images_is_under_three_megabytes(
     assert data["samples"]["count"] == 1000 and len(data["snapshots"]) == 9
     numbers = np.frombuffer(base64.b64decode(data["numbers"]), "<f4")
     np.testing.assert_array_equal(numbers, model.p.flat)
-    said = np.frombuffer(base64.b64decode(data["end"]["said"]), "<u2")
-    np.testing.assert_array_equal(said, model.logits_of(test.images).argmax(1))
+    predictions = np.frombuffer(base64.b64decode(data["end"]["predictions"]), "<u2")
+    np.testing.assert_array_equal(predictions, model.logits_of(test.images).argmax(1))
 
 
 def test_the_policy_names_exactly_what_the_page_holds():
@@ -85,7 +85,7 @@ def test_a_network_that_is_too_large_is_recorded_and_no_classifier(monkeypatch):
             )
             wanted = trace[node["output"]][..., one["kept"]] if one["kept"] else trace[node["output"]]
             np.testing.assert_allclose(values, wanted, rtol=1e-3, atol=1e-3 * np.abs(wanted).max())
-    monkeypatch.setattr(html, "ANSWERED", (1000, 1000))
+    monkeypatch.setattr(html, "CLASSIFIER_MAX_WORK", (1000, 1000))
     with pytest.raises(bh.ArgumentError, match=r"squeezenet1_1 can't run in a page: it has [\d,]+ multiply-adds"):
         document(Look(model, images=images, classifier=True))
 

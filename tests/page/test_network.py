@@ -77,9 +77,9 @@ def test_every_number_is_what_python_computes(browser, name):
     assert not refused
     label = int(model.predict(image)[0].argmin())  # where p - 1 loses no digits
     truth = np.eye(len(model.classes), dtype=np.float32)[[label]]
-    layer = bh.nn.places.chosen_layer(model)
+    layer = bh.nn.receptive_field.chosen_layer(model)
     page = browser.new_page()
-    modules = "{ hands: $hands.hands, Network: $network.Network, floats: $data.floats, gradCam: $cam.gradCam }"
+    modules = "{ hands: $hands.hands, Network: $network.Network, floats: $decode.floats, gradCam: $grad_cam.gradCam }"
     page.evaluate(f"{bundle(script)}".split("const $app =")[0] + f"; globalThis.made = {modules};")
     sent = {
         "spec": spec_of(model, found) | {"numbers": where}, "numbers": encoded(numbers, np.float32),

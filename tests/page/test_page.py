@@ -41,8 +41,8 @@ def pixels(page):
     return np.array(page.evaluate("Array.from(byhand.pixels)"), np.uint8).reshape(1, 28, 28, 1)
 
 
-def said(page):
-    return page.inner_text(".says .said b")
+def predicted(page):
+    return page.inner_text(".says .prediction b")
 
 
 def draw(page, *points, touch=False):
@@ -83,7 +83,7 @@ def test_a_drawn_digit_is_read(visit, page_file, digits, digit, touch):
     assert not pixels(page).any()
     draw(page, *DRAWN[digit], touch=touch)
     image = pixels(page)
-    assert image.max() == 255 and said(page) == digit == str(digits[0].predict(image).argmax())
+    assert image.max() == 255 and predicted(page) == digit == str(digits[0].predict(image).argmax())
     assert page.evaluate("scrollY") == 0, "drawing does not scroll"
     ink = image[0, :, :, 0].astype(float)
     middle = [(ink * at).sum() / ink.sum() for at in np.mgrid[:28, :28]]
@@ -103,11 +103,11 @@ def test_a_picture_is_opened_and_read_as_python_reads_it(visit, page_file, digit
         page.set_input_files("#board-section input[type=file]", tmp_path / "digit.png")
         until(page, "byhand.image === null")
         seen, wanted = pixels(page).astype(float), digit_files.from_file(tmp_path / "digit.png")[None].astype(float)
-        assert np.abs(seen - wanted).mean() < 6 and said(page) == str(digits[0].predict(pixels(page)).argmax())
+        assert np.abs(seen - wanted).mean() < 6 and predicted(page) == str(digits[0].predict(pixels(page)).argmax())
     (tmp_path / f"{HOSTILE.replace('/', '')}.png").write_bytes(b"no picture")
     page.set_input_files("#board-section input[type=file]", tmp_path / f"{HOSTILE.replace('/', '')}.png")
     until(page, "document.getElementById('unreadable').textContent")
-    assert "is no picture" in page.inner_text("#unreadable") and page.locator("#unreadable img").count() == 0
+    assert "cannot open" in page.inner_text("#unreadable") and page.locator("#unreadable img").count() == 0
 
 
 def test_a_pixels_sum_is_pythons(visit, page_file, digits):
@@ -180,7 +180,7 @@ def test_backward_shows_every_gradient_and_one_weights_sum(visit, page_file, dig
     lines = page.inner_text("#code")
     assert (
         "grad_weight[r, s, c, k] += x[n, p, q, group * depth + c] * grad_y[n, i, j, k]" in lines
-        and "more, which add" in lines
+        and "more, sum" in lines
     )
     made = re.findall(r"grad_weight.* = (−?[\d.]+(?:e−?\d+)?)$|\+= .*= (−?[\d.]+(?:e−?\d+)?)$", lines, re.MULTILINE)
     assert made
@@ -188,7 +188,7 @@ def test_backward_shows_every_gradient_and_one_weights_sum(visit, page_file, dig
     settle(page)
     page.locator("#sum table button").first.click()
     settle(page)
-    assert "gradient of the loss by fc2_weight[" in page.inner_text(
+    assert "gradient of the loss with respect to fc2_weight[" in page.inner_text(
         "#where"
     ) and "linear_backward_loops" in page.inner_text("#code")
 
@@ -216,7 +216,7 @@ def test_the_epoch_slider_goes_through_training(visit, page_file, digits):
         logits = page.evaluate("Array.from(byhand.network.logits.d)")
         np.testing.assert_allclose(logits, model.logits_of(pixels(page))[0], atol=0.03)  # float16
         accuracy = (model.logits_of(test.images).argmax(1) == test.labels).mean()
-        assert f"{100 * accuracy:.1f} % right" in page.inner_text("#training output")
+        assert f"{100 * accuracy:.1f} % correct" in page.inner_text("#training output")
         assert f"{100 * accuracy:.1f} %" in page.inner_text("#surgery .verdict")
     assert "snapshot=1" in page.url
     assert page.locator("#training svg").count() == 2
@@ -244,7 +244,7 @@ def test_surgery_is_felt_at_once_on_all_test_images_and_undone(visit, page_file,
     first = page.locator("#sum .grid input").first
     first.fill("-2.5")
     first.press("Enter")
-    until(page, "byhand.surgery.touched")
+    until(page, "byhand.edits.touched")
     page.evaluate("byhand.verdict.all = false")
     model.parameters["conv1_weight"][0, 0, 0, 1] = -2.5
     agree()
@@ -260,13 +260,13 @@ def test_surgery_is_felt_at_once_on_all_test_images_and_undone(visit, page_file,
     settle(page)
     model.p.flat[...] = digits[0].p.flat
     agree()
-    assert not page.evaluate("byhand.surgery.touched")
+    assert not page.evaluate("byhand.edits.touched")
 
 
 def test_grad_cam_is_pythons(visit, page_file, digits):
     page = visit(page_file)
     settle(page)
-    found = explain(digits[0], pixels(page)[0], int(page.evaluate("byhand.against")))
+    found = explain(digits[0], pixels(page)[0], int(page.evaluate("byhand.lossClass")))
     cam = np.array(page.evaluate("Array.from(byhand.laidCam)")).reshape(28, 28)
     np.testing.assert_allclose(cam, found.cam, atol=1e-4 * found.cam.max())
     assert found.layer in page.inner_text("#cam-about")
@@ -280,10 +280,10 @@ def test_the_confusion_matrix_opens_its_images(visit, page_file, digits):
         cells = table.nth(truth).locator("td").all_inner_texts()
         assert [int(text or 0) for text in cells] == np.bincount(guesses[test.labels == truth], minlength=10).tolist()
     k = int(np.flatnonzero(guesses != test.labels)[0])
-    page.locator(f".matrix [aria-label^='{test.labels[k]} taken for {guesses[k]}:']").click()
+    page.locator(f".matrix [aria-label^='{test.labels[k]} predicted as {guesses[k]}:']").click()
     page.locator(".gallery [data-image]").first.click()
     settle(page)
-    assert page.evaluate("byhand.image") == k and said(page) == str(guesses[k])
+    assert page.evaluate("byhand.image") == k and predicted(page) == str(guesses[k])
     assert page.locator("[data-image][aria-pressed=true]").count() >= 1
 
 
@@ -298,7 +298,7 @@ def test_a_convolution_is_played_step_by_step_and_refuses_what_cannot_be(visit, 
     assert f"= {bh.shapes.window((9, 9), 3, 2, 1, 2).output[0]}" in steps.locator(".formula").inner_text()
     steps.locator("input[aria-label=padding]").fill("0")
     steps.locator("input[aria-label=size]").fill("4")
-    assert "impossible: the kernel reaches over 5 pixels" in steps.locator(".formula").inner_text()
+    assert "impossible: the kernel spans 5 pixels" in steps.locator(".formula").inner_text()
     assert steps.locator("input[aria-label=size]").input_value() == "9"
     before = page.evaluate("byhand.steps.at")
     steps.locator("button:has-text('next')").click()
@@ -315,11 +315,13 @@ def test_a_link_shows_the_same(visit, page_file):
     page.click("button[value=zh]")
     page.click("button[value=dark]")
     page.click("button[value=map]")
-    page.evaluate("byhand.point('conv2', 3, 4, 5); byhand.hold(); byhand.surgery.toggle('conv1', 2)")
+    page.evaluate("byhand.point('conv2', 3, 4, 5); byhand.hold(); byhand.edits.toggle('conv1', 2)")
     settle(page)
     other = visit(page_file, hash="#" + page.url.split("#")[1])
     settle(other)
-    parts = "byhand.settings, byhand.at, Array.from(byhand.pixels), byhand.surgery.done, Array.from(byhand.network.logits.d)"
+    parts = (
+        "byhand.settings, byhand.at, Array.from(byhand.pixels), byhand.edits.done, Array.from(byhand.network.logits.d)"
+    )
     state = f"JSON.stringify([{parts}])"
     assert other.evaluate(state) == page.evaluate(state)
     assert other.inner_text("#where") == page.inner_text("#where")
@@ -353,9 +355,9 @@ def test_the_keyboard_reaches_every_number(visit, page_file):
     settle(page)
     after = page.evaluate("byhand.at")
     assert (after["row"], after["column"]) == (min(before["row"], 9) - 1, min(before["column"], 9) - 1)
-    assert "held" in page.inner_text("#why")
+    assert "pinned" in page.inner_text("#why")
     page.keyboard.press("Escape")
-    assert "held" not in page.inner_text("#why")
+    assert "pinned" not in page.inner_text("#why")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -400,8 +402,8 @@ def test_a_classifier_answers_a_dropped_photo(visit, digits, tmp_path):
     page = visit(path)
     Image.fromarray(255 - bh.data.load("mnist")[1].images[0, ..., 0]).resize((280, 280)).save(tmp_path / "seven.png")
     page.set_input_files(".classifier input[type=file]", tmp_path / "seven.png")
-    page.wait_for_selector("#photo-said .top")
-    assert page.inner_text("#photo-said .top span") == "7" and page.is_visible("#photo")
+    page.wait_for_selector("#photo-prediction .top")
+    assert page.inner_text("#photo-prediction .top span") == "7" and page.is_visible("#photo")
     box = page.locator(".classifier").bounding_box()
     assert box["y"] < 200, "it comes first"
 
@@ -448,14 +450,14 @@ def test_a_live_page_loads_itself_again_when_it_is_looked_at(visit, digits, tmp_
 
 
 def test_a_recorded_network_shows_what_python_saw(visit, tmp_path, monkeypatch):
-    monkeypatch.setattr("byhand.page.html.LOOKED", (1000, 1000))
+    monkeypatch.setattr("byhand.page.html.PAGE_MAX_WORK", (1000, 1000))
     model = bh.models.create("tiny", classes=["a", "b", "c"])
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
     path = tmp_path / "recorded.html"
     path.write_bytes(document(Look(model, "recorded", images)))
     page = visit(path)
     settle(page)
-    assert "Python recorded" in page.inner_text("#notes") and not page.is_visible("#steps")
+    assert "recorded by Python" in page.inner_text("#notes") and not page.is_visible("#steps")
     for k in (0, 1):
         page.locator("#samples button").nth(k).click()
         settle(page)

@@ -22,7 +22,7 @@ RUN = """cases => {
   const write = value => value === null ? null : Array.isArray(value) ? value.map(write) : Array.from(value.d, String);
   const teller = { first: () => 0, end: array => array.size };
   for (const name of ['enter', 'next', 'leave', 'read', 'made', 'stored', 'filled']) teller[name] = () => {};
-  return cases.map(({ hand, given, attributes }) => ['', '$told'].map(kind => {
+  return cases.map(({ hand, given, attributes }) => ['', '$traced'].map(kind => {
     const values = given.map(read);
     if (kind) hands[hand + kind](teller, ...values, attributes); else hands[hand](...values, attributes);
     return values.map(write);

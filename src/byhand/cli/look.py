@@ -21,7 +21,7 @@ from byhand.files import write_whole
 from byhand.nn import file
 from byhand.ops.op import Array
 from byhand.page import Look, Snapshot, document
-from byhand.page.html import GENERATOR, TESTS
+from byhand.page.html import GENERATOR, MAX_TEST_IMAGES
 from byhand.train import Run, Trainer
 
 PAGE = "look.html"
@@ -129,8 +129,8 @@ def _tests(held: Dataset | None) -> dict[str, Any]:
     if held is None or not len(held):
         return {}
     order = np.arange(len(held))
-    if len(held) > TESTS or held.files:  # the images of a folder lie class by class
-        order = np.random.default_rng(0).permutation(len(held))[:TESTS]
+    if len(held) > MAX_TEST_IMAGES or held.files:  # the images of a folder lie class by class
+        order = np.random.default_rng(0).permutation(len(held))[:MAX_TEST_IMAGES]
     some = held.rows(order)
     images = np.asarray(some.images[:])
     if images.dtype == np.uint8:

@@ -285,8 +285,8 @@ class Expressions:
     def _Call(self, node: ast.Call) -> str:
         return self.call(node)
 
-    def call(self, node: ast.Call, told: bool = False) -> str:
-        """Return a call; told: one that stands by itself writes arrays, and is told in its turn."""
+    def call(self, node: ast.Call, traced: bool = False) -> str:
+        """Return a call; traced: one that stands by itself writes arrays, and is traced in its turn."""
         if isinstance(node.func, ast.Attribute) and node.func.attr == "append":
             return f"{self.value(node.func.value)}.push({self.value(node.args[0])})"
         name = self.value(node.func)
@@ -297,6 +297,6 @@ class Expressions:
         arguments = self._spread(node.args)
         if node.keywords:
             arguments.append(f"{{{', '.join(f'{one.arg}: {self.value(one.value)}' for one in node.keywords)}}}")
-        if told and name in self.translated:
-            return f"{name}$told($t, {', '.join(arguments)})"
+        if traced and name in self.translated:
+            return f"{name}$traced($t, {', '.join(arguments)})"
         return f"{name}({', '.join(arguments)})"

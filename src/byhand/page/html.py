@@ -1,4 +1,4 @@
-"""The page itself: one HTML file from a network, its images and its training; nothing is fetched, nothing foreign runs."""
+"""A network as one HTML page: its data, its translated ops and the web modules, inlined under a content security policy."""
 
 import base64
 import hashlib
@@ -26,12 +26,12 @@ from byhand.page.record import recorded
 from byhand.page.snapshot import Snapshot, encoded, moment, numbers_of
 from byhand.page.translate import Script, hands
 
-TESTS = 1000  # images that surgery is judged by
-PIXELS = 4_000_000  # bytes of all images in the page, before PNG
-EXACT = 1_000_000  # numbers up to which a network is in the page as it is; of larger ones as float16
-LOOKED = 100_000_000, 3_000_000  # multiply-adds and numbers up to which a page computes
-ANSWERED = 600_000_000, 8_000_000  # the same, of a classifier
-RECORDED = 4  # test images of a network that computes nothing itself, where the reader gave none
+MAX_TEST_IMAGES = 1000  # on which edits of the network are evaluated
+MAX_IMAGE_BYTES = 4_000_000  # of all images in the page, before PNG compression
+MAX_FLOAT32_PARAMETERS = 1_000_000  # larger networks are stored as float16
+PAGE_MAX_WORK = 100_000_000, 3_000_000  # multiply-adds and parameters up to which a page computes
+CLASSIFIER_MAX_WORK = 600_000_000, 8_000_000  # the same for a page that opens with the classifier
+RECORDED_IMAGES = 4  # test images of a network that the page does not compute, without pictures from the user
 GENERATOR = "byhand look"  # by which its own files are known again
 
 
@@ -79,7 +79,7 @@ def document(look: Look) -> bytes:
     script, found, refused = hands(sorted(ops_of(model)))
     rows = rows_of(model)
     facts = facts_of(model, rows)
-    most = ANSWERED if look.classifier else LOOKED
+    most = CLASSIFIER_MAX_WORK if look.classifier else PAGE_MAX_WORK
     where, numbers = numbers_of(model)
     computes = not refused and facts["macs"] <= most[0] and numbers.size <= most[1]
     if look.classifier and not computes:
@@ -95,7 +95,7 @@ def document(look: Look) -> bytes:
         "live": look.live, "untrained": look.untrained, "sources": script.sources, "half": False,
     }  # fmt: skip
     if computes:
-        half = numbers.size > EXACT
+        half = numbers.size > MAX_FLOAT32_PARAMETERS
         data |= {"spec": spec_of(model, found) | {"numbers": where}, "half": half}
         data["numbers"] = encoded(numbers, np.float16 if half else np.float32)
         same = [one for one in look.snapshots if numbers_of(one.model)[0] == where]
@@ -132,9 +132,9 @@ def _samples(look: Look, computes: bool) -> tuple[dict[str, Any], Array, Array]:
     images, own = _images(look), 0 if look.images is None else len(look.images)
     labelled = look.tests is not None and look.labels is not None and computes
     if computes:
-        count = min(len(images), own + TESTS, max(own + 1, PIXELS // images[0].size))
+        count = min(len(images), own + MAX_TEST_IMAGES, max(own + 1, MAX_IMAGE_BYTES // images[0].size))
     else:
-        count = own or min(len(images), RECORDED)
+        count = own or min(len(images), RECORDED_IMAGES)
     shown = images[:count]
     labels: list[int | None] = [None] * count
     if look.labels is not None:
@@ -203,7 +203,7 @@ def _read(name: str) -> str:
     return files("byhand.page").joinpath("web", name).read_text(encoding="utf-8")
 
 
-IMPORT = re.compile(r"^import (\{.*?\}) from '\./([\w.]+)';$", re.MULTILINE | re.DOTALL)
+IMPORT = re.compile(r"^import (\{.*?\}) from '\./([\w.-]+)';$", re.MULTILINE | re.DOTALL)
 EXPORT = re.compile(r"^export (?=(?:async )?(?:const|class|function\*?) (\w+))", re.MULTILINE)
 
 
@@ -220,7 +220,7 @@ def bundle(script: Script, last: str = "app.js") -> str:
         text = _hands(script) if name == "hands.js" else _read(name)
         for _, other in IMPORT.findall(text):
             add(other)
-        order[name] = _scope(name.removesuffix(".js"), text)
+        order[name] = _scope(name, text)
 
     add(last)
     return "\n".join(order.values())
@@ -228,12 +228,17 @@ def bundle(script: Script, last: str = "app.js") -> str:
 
 def _hands(script: Script) -> str:
     runtime = ", ".join(EXPORT.findall(_read("runtime.js")))
-    names = ", ".join(name for one in script.functions for name in (one, f"{one}$told"))
+    names = ", ".join(name for one in script.functions for name in (one, f"{one}$traced"))
     return f"import {{ {runtime} }} from './runtime.js';\n{script}\nexport const hands = {{ {names} }};\n"
 
 
 def _scope(name: str, text: str) -> str:
     """Return a module as a function that is called once, with what it exports as its result."""
     exported = ", ".join(EXPORT.findall(text))
-    text = EXPORT.sub("", IMPORT.sub(lambda found: f"const {found[1]} = ${found[2].removesuffix('.js')};", text))
-    return f"const ${name} = (() => {{\n{text}return {{ {exported} }};\n}})();\n"
+    text = EXPORT.sub("", IMPORT.sub(lambda found: f"const {found[1]} = {_variable(found[2])};", text))
+    return f"const {_variable(name)} = (() => {{\n{text}return {{ {exported} }};\n}})();\n"
+
+
+def _variable(module: str) -> str:
+    """Return the JavaScript variable that holds a module's exports: drawing-pad.js becomes $drawing_pad."""
+    return "$" + module.removesuffix(".js").replace("-", "_")

@@ -46,6 +46,6 @@ def moment(snapshot: Snapshot, tests: Array, labels: Array, numbers: bool = True
     """Return a snapshot as the page gets it: what it says of the test images, and its numbers in float16."""
     found: dict[str, Any] = {"step": snapshot.step, "epoch": snapshot.epoch}
     if len(tests):
-        said = snapshot.model.logits_of(tests).argmax(1)
-        found |= {"said": encoded(said, np.uint16), "accuracy": float((said == labels).mean())}
+        predictions = snapshot.model.logits_of(tests).argmax(1)
+        found |= {"predictions": encoded(predictions, np.uint16), "accuracy": float((predictions == labels).mean())}
     return found | ({"numbers": encoded(numbers_of(snapshot.model)[1], np.float16)} if numbers else {})

@@ -37,8 +37,8 @@ def loads(statement: ast.Assign | ast.AugAssign, known: set[str]) -> list[tuple[
 class Statements:
     """The statements of one function, on their way to JavaScript."""
 
-    def __init__(self, expressions: Expressions, told: bool) -> None:
-        self.of, self.told = expressions, told
+    def __init__(self, expressions: Expressions, traced: bool) -> None:
+        self.of, self.traced = expressions, traced
         self.lines: list[str] = []
         self.depth, self.made = 1, 0
 
@@ -50,7 +50,7 @@ class Statements:
                 self.statement(statement)
         star = "*" if any(isinstance(one, ast.Yield) for one in ast.walk(of.tree)) else ""
         plain, named = positional(of.function), keywords(of.function)
-        arguments = [*(["$t"] if self.told else []), *map(spelled, plain)]
+        arguments = [*(["$t"] if self.traced else []), *map(spelled, plain)]
         arguments += [f"{{{', '.join(map(spelled, named))}}}"] if named else []
         declared = sorted(of.assigned - {*plain, *named})
         heads = [f"  let {', '.join(map(spelled, declared))};"] if declared else []
@@ -91,7 +91,7 @@ class Statements:
         elif isinstance(node, ast.Return):
             self.emit(f"return {value(node.value) if node.value else ''};")
         elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-            self.emit(f"{self.of.call(node.value, told=self.told)};")
+            self.emit(f"{self.of.call(node.value, traced=self.traced)};")
         elif isinstance(node, ast.Expr):
             self.emit(f"{value(node.value)};")
         else:
@@ -109,20 +109,20 @@ class Statements:
         """Translate a loop over places, over a range, or over anything else."""
         if node.orelse:
             raise self.of.refuse(node)
-        if self.told:
+        if self.traced:
             self.emit(f"$t.enter({node.lineno});")
         unpacked = self._head(node)
         self.depth += 1
         if unpacked is not None:
             self._unpack(*unpacked)
-        if self.told:
+        if self.traced:
             names = [one.id for one in ast.walk(node.target) if isinstance(one, ast.Name) and one.id[0] != "_"]
             self.emit(f"$t.next({{{', '.join(f'{json.dumps(name)}: {spelled(name)}' for name in names)}}});")
         for one in node.body:
             self.statement(one)
         self.depth -= 1
         self.emit("}")
-        if self.told:
+        if self.traced:
             self.emit("$t.leave();")
 
     def _head(self, node: ast.For) -> tuple[list[ast.expr], str] | None:
@@ -151,7 +151,7 @@ class Statements:
             self.emit(f"for ({name} = new Place({shape}{self._only(whose)}); {name}.n < {name}.end; {name}.n++) {{")
             return None
         kinds |= dict.fromkeys(names, "number")
-        if len(names) == len(targets) and not self.told:  # a loop an axis, all in one line
+        if len(names) == len(targets) and not self.traced:  # a loop an axis, all in one line
             ends = [of.value(one) for one in node.iter.args if isinstance(one, ast.Name) and one.id not in names]  # type: ignore[attr-defined]
             if len(ends) != len(names):
                 sizes = self.fresh()
@@ -167,7 +167,7 @@ class Statements:
 
     def _only(self, whose: str | None) -> str:
         """Return the arguments that keep a loop over the places of an array to those that matter."""
-        return f", $t.first({whose}), $t.end({whose})" if self.told and whose and self.depth == 1 else ""
+        return f", $t.first({whose}), $t.end({whose})" if self.traced and whose and self.depth == 1 else ""
 
     def _note_kinds(self, source: ast.expr, names: list[str]) -> None:
         """Note which loop variables are arrays."""
@@ -200,9 +200,9 @@ class Statements:
     # assignments ------------------------------------------------------------------------------------------------------
 
     def _assign(self, node: ast.Assign | ast.AugAssign) -> None:
-        """Translate an assignment; what it read is told beside what it made."""
+        """Translate an assignment; what it read is traced beside what it made."""
         of = self.of
-        if self.told:
+        if self.traced:
             read = [
                 f"attempt(() => {of.value(one)})" if maybe else of.value(one) for one, maybe in loads(node, of.locals)
             ]
@@ -218,7 +218,7 @@ class Statements:
                 first = node.value.left if isinstance(node.value, ast.BinOp) else node.value
                 of.kinds[node.targets[0].id] = "list" if isinstance(first, ast.List) else "any"
             made = self._store(node.targets[0], of.value(node.value), None)
-        if self.told:
+        if self.traced:
             self.emit(f"$t.made({made});")
 
     def _several(self, target: ast.Tuple | ast.List, value: ast.expr) -> str:
@@ -248,7 +248,7 @@ class Statements:
         elif isinstance(target.slice, ast.Constant) and target.slice.value is ...:
             array = of.value(target.value)
             self.emit(f"fill({array}, {value});")
-            if self.told:
+            if self.traced:
                 self.emit(f"$t.filled({array});")
             return "null"
         elif of.kinds.get(getattr(target.value, "id", "")) in ("array", "any"):
@@ -257,7 +257,7 @@ class Statements:
         else:
             self.emit(f"{of.value(target.value)}[{of.value(target.slice)}] {sign} {value};")
             return "null"
-        if not self.told:
+        if not self.traced:
             self.emit(f"{numbers}[{place}] {sign} {value};")
             return "null"
         at = self.fresh()
@@ -266,6 +266,6 @@ class Statements:
         return f"{numbers}[{at}]"
 
 
-def function(expressions: Callable[[], Any], name: str, told: bool) -> str:
+def function(expressions: Callable[[], Any], name: str, traced: bool) -> str:
     """Return a function in JavaScript; expressions: makes its Expressions, new ones for each way of writing it."""
-    return Statements(expressions(), told).whole(name)
+    return Statements(expressions(), traced).whole(name)

@@ -2,7 +2,7 @@
 
 Of Python's grammar the loops need little: numbers, tuples, arrays and loops over their places. This file translates that
 little and refuses all else, so that nothing is translated wrongly in silence. A hand exists twice in the page: `name`, which
-only computes, and `name$told`, which also tells what each line read and made, for the number that somebody points at.
+only computes, and `name$traced`, which also tells what each line read and made, for the number that somebody points at.
 """
 
 import ast
@@ -31,7 +31,7 @@ class Script:
     >>> script = Script()
     >>> script.add(get("relu").hands["loops"].forward, "relu_forward")
     'relu_forward'
-    >>> print(script.functions["relu_forward"].split("\nfunction relu_forward$told")[0])
+    >>> print(script.functions["relu_forward"].split("\nfunction relu_forward$traced")[0])
     function relu_forward(x, y) {
       let i;
       const x$d = x && x.d;
@@ -61,10 +61,10 @@ class Script:
         tree = ast.parse(source).body[0]
         assert isinstance(tree, ast.FunctionDef)
         file = (inspect.getsourcefile(hand) or "").replace("\\", "/")
-        shown = {"file": "/".join(file.split("/")[-2:]), "name": tree.name, "lines": source.splitlines()}
+        shown = {"file": file.rpartition("/byhand/")[2], "name": tree.name, "lines": source.splitlines()}
         self.sources[name] = shown | _marks(hand, tree)
         new = partial(Expressions, hand, tree, self.add, self.functions)
-        self.functions[name] = f"{function(new, name, False)}\n{function(new, f'{name}$told', True)}"
+        self.functions[name] = f"{function(new, name, False)}\n{function(new, f'{name}$traced', True)}"
         return name
 
     def __str__(self) -> str:

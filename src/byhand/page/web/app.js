@@ -1,23 +1,23 @@
-// The page: what is shown, and what happens when somebody touches it.
+// The page: its state, and how it is recomputed and redrawn after each event.
 
-import { answer, bars } from './answer.js';
-import { Board } from './board.js';
+import { answer, bars } from './prediction.js';
+import { DrawingPad } from './drawing-pad.js';
 import { build } from './build.js';
-import { floats, halves, pictures, scaled, shorts } from './data.js';
-import { element, find, top } from './element.js';
+import { floats, halves, pictures, scaled, shorts } from './decode.js';
+import { find, top } from './dom.js';
 import { hands } from './hands.js';
-import { recall, remember } from './hash.js';
-import { listen } from './input.js';
-import { Judge, serve } from './judge.js';
-import { TALL } from './layers.js';
-import { SAMPLES, matrix, thumbnail } from './matrix.js';
+import { readUrl, writeUrl } from './url-state.js';
+import { addListeners } from './events.js';
+import { Evaluator, serve } from './evaluator.js';
+import { TALL } from './layer-columns.js';
+import { SAMPLES, matrix, thumbnail } from './confusion-matrix.js';
 import { Network } from './network.js';
 import { freshPalette, largest, paintPixels } from './paint.js';
-import { drawFilter, drawLines, drawNumber, drawSurgery, showCam } from './panels.js';
-import { digit, photo } from './picture.js';
-import { Recorded } from './recorded.js';
-import { Surgery } from './surgery.js';
-import { WORDS } from './text.js';
+import { drawFilter, drawLines, drawNumber, drawEdits, showCam } from './panels.js';
+import { digit, photo } from './image-input.js';
+import { Recorded } from './recorded-network.js';
+import { WeightEdits } from './weight-edits.js';
+import { WORDS } from './translations.js';
 import { product } from './runtime.js';
 
 const SLOW = 90; // milliseconds of rest after which what takes longer is drawn
@@ -40,18 +40,18 @@ class Page {
       pixels: null,
       image: null,
       held: false,
-      supposed: undefined,
+      assumedLabel: undefined,
       weightAt: null,
       inputChannel: 0,
-      asked: [],
+      pendingEdits: [],
       offset: 0,
-      took: 0,
+      forwardMs: 0,
       frame: 0,
       timer: 0,
     });
-    this.surgery = new Surgery(this);
-    this.judge = new Judge(this);
-    recall(this);
+    this.edits = new WeightEdits(this);
+    this.evaluator = new Evaluator(this);
+    readUrl(this);
   }
 
   get words() {
@@ -64,14 +64,14 @@ class Page {
     return this.given.ink;
   }
   get label() {
-    return this.supposed !== undefined ? this.supposed : this.image === null ? null : this.given.samples.labels[this.image];
+    return this.assumedLabel !== undefined ? this.assumedLabel : this.image === null ? null : this.given.samples.labels[this.image];
   }
-  get said() {
+  get prediction() {
     return top(this.network.logits.d);
   }
   // the class that the loss is against
-  get against() {
-    return this.label ?? this.said;
+  get lossClass() {
+    return this.label ?? this.prediction;
   }
   column(name) {
     return this.columns.find(one => one.name === name);
@@ -90,21 +90,21 @@ class Page {
   async start() {
     const { given } = this;
     this.samples = await pictures(given.samples);
-    this.tests = this.samples.slice(given.samples.first); // those that it is judged by, and their classes
+    this.tests = this.samples.slice(given.samples.first); // those that it is showEvaluation by, and their classes
     this.truths = given.samples.labels.slice(given.samples.first);
     if (this.snapshot < given.snapshots.length) this.network.take(halves(given.snapshots[this.snapshot].numbers));
-    for (const one of this.asked) {
-      if (one.output) this.surgery.toggle(one.output, one.channel);
-      else this.surgery.edit(one.name, one.index, one.value);
+    for (const one of this.pendingEdits) {
+      if (one.output) this.edits.toggle(one.output, one.channel);
+      else this.edits.edit(one.name, one.index, one.value);
     }
     freshPalette();
-    if (this.computes) this.board = new Board(find('board'), given.samples.shape, this.ink, () => this.drawn());
+    if (this.computes) this.drawingPad = new DrawingPad(find('board'), given.samples.shape, this.ink, () => this.drawn());
     this.compute();
-    listen(this);
+    addListeners(this);
     build(this);
-    if (this.pixels && this.board) this.board.show(this.pixels);
+    if (this.pixels && this.drawingPad) this.drawingPad.show(this.pixels);
     this.ready = true;
-    if (this.surgery.touched) this.judgeAgain();
+    if (this.edits.touched) this.reevaluate();
     document.documentElement.dataset.ready = 'yes';
   }
 
@@ -122,17 +122,17 @@ class Page {
     const { input } = this.network;
     scaled(this.pixels, this.given.scale, this.given.samples.shape[2], input.d);
     this.network.forward(input.d);
-    this.took = performance.now() - begun;
-    if (this.backwards) this.network.backward(this.against);
+    this.forwardMs = performance.now() - begun;
+    if (this.backwards) this.network.backward(this.lossClass);
   }
 
   drawn() {
     // a stroke on the board: seen in the next frame, or by a slow network once the hand rests
     const show = () => {
       this.strokes = null;
-      this.see(this.board.pixels(find('centre').checked && this.ink));
+      this.see(this.drawingPad.pixels(find('centre').checked && this.ink));
     };
-    if (this.took > FAST) {
+    if (this.forwardMs > FAST) {
       clearTimeout(this.strokes);
       this.strokes = setTimeout(show, SLOW);
     } else this.strokes ??= requestAnimationFrame(show);
@@ -147,9 +147,9 @@ class Page {
   take(k, scroll = false) {
     // a sample
     this.image = k;
-    this.supposed = undefined;
+    this.assumedLabel = undefined;
     this.compute();
-    this.board?.show(this.pixels);
+    this.drawingPad?.show(this.pixels);
     this.draw();
     if (scroll)
       find('layers-title').scrollIntoView({
@@ -161,13 +161,13 @@ class Page {
       says = find('unreadable');
     says.textContent = '';
     try {
-      find('photo-said')?.replaceChildren(this.words.looking);
+      find('photo-prediction')?.replaceChildren(this.words.looking);
       await new Promise(done => {
         setTimeout(done, 20);
       });
       const pixels = await (this.ink ? digit(file, given.samples.shape) : photo(file, given.samples.shape, given.crop));
       this.see(pixels);
-      this.board?.show(pixels);
+      this.drawingPad?.show(pixels);
       const shown = find('photo');
       if (shown) {
         URL.revokeObjectURL(shown.src);
@@ -176,11 +176,11 @@ class Page {
       }
     } catch {
       says.textContent = this.words.unreadable(file.name);
-      find('photo-said')?.replaceChildren(says.textContent);
+      find('photo-prediction')?.replaceChildren(says.textContent);
     }
   }
-  suppose(label) {
-    this.supposed = label;
+  assumeLabel(label) {
+    this.assumedLabel = label;
     this.compute();
     this.draw();
   }
@@ -189,7 +189,7 @@ class Page {
     setTimeout(() => {
       const fields = () => [...find('sum').querySelectorAll('input')],
         at = fields().indexOf(document.activeElement);
-      this.surgery.edit(name, index, value);
+      this.edits.edit(name, index, value);
       if (at >= 0) fields()[at]?.focus();
     });
   }
@@ -198,35 +198,35 @@ class Page {
     if (!this.ready) return;
     this.compute();
     this.draw();
-    this.judgeAgain();
+    this.reevaluate();
   }
   goTo(snapshot) {
     const { given } = this;
     this.snapshot = snapshot;
     this.network.take(snapshot < given.snapshots.length ? halves(given.snapshots[snapshot].numbers) : this.final);
-    this.surgery.again();
+    this.edits.again();
     this.compute();
     this.epochs.show();
     this.draw();
-    this.judgeAgain();
+    this.reevaluate();
   }
-  judgeAgain() {
+  reevaluate() {
     // the test pictures, on the numbers of now
     const { given } = this;
     if (!given.samples.tested) return;
-    this.judge.stop();
-    if (!this.surgery.touched) {
-      this.judged(shorts(this.moment.said), this.tests.length);
+    this.evaluator.stop();
+    if (!this.edits.touched) {
+      this.showEvaluation(shorts(this.moment.predictions), this.tests.length);
       return;
     }
-    this.judge.run((said, count) => this.judged(said, count));
+    this.evaluator.run((predictions, count) => this.showEvaluation(predictions, count));
   }
-  judged(said, count) {
-    const right = said.reduce((sum, one, k) => sum + (one === this.truths[k]), 0) / count,
+  showEvaluation(predictions, count) {
+    const right = predictions.reduce((sum, one, k) => sum + (one === this.truths[k]), 0) / count,
       all = count === this.tests.length;
     this.verdict = { right, count, all };
-    drawSurgery(this);
-    if (all) matrix(this, said, find('matrix'));
+    drawEdits(this);
+    if (all) matrix(this, predictions, find('matrix'));
   }
 
   // hands -------------------------------------------------------------------------------------------------------------
@@ -234,20 +234,20 @@ class Page {
   point(layer, channel, row, column) {
     this.at = { layer, channel, row, column };
     this.weightAt = null;
-    this.soon();
+    this.scheduleDraw();
   }
-  let() {
+  release() {
     this.held = false;
   }
   hold() {
     this.held = true;
-    this.soon();
+    this.scheduleDraw();
   }
   chooseWeight(name, index) {
     this.weightAt = { name, index };
     this.held = true;
     drawNumber(this);
-    this.slowly();
+    this.scheduleSlowPanels();
   }
   lookAt(channel) {
     this.inputChannel = channel;
@@ -265,7 +265,7 @@ class Page {
       this.point(at.layer, at.channel, clamp(at.row + step[0], column.shape[0]), clamp(at.column + step[1], column.shape[1]));
     else this.point(at.layer, clamp(at.channel + step[0] + step[1] * TALL, this.network.tensors[at.layer].size), 0, 0);
   }
-  soon() {
+  scheduleDraw() {
     // another number, in the next frame
     this.frame ||= requestAnimationFrame(() => {
       this.frame = 0;
@@ -273,11 +273,11 @@ class Page {
       this.pointed = this.at.layer;
       for (const one of new Set([name, this.at.layer])) if (one) this.paintColumn(this.column(one));
       drawNumber(this);
-      this.slowly();
+      this.scheduleSlowPanels();
     });
   }
 
-  fresh() {
+  rebuild() {
     // after a change of what everything is drawn by
     this.weightAt = null;
     this.compute();
@@ -312,10 +312,10 @@ class Page {
     paintPixels(find('seen'), this.pixels, this.given.samples.shape);
     find('layers-about').textContent = this.backwards ? this.words.layersBackward : this.words.layersForward;
     find('answer').replaceChildren(...answer(this));
-    find('photo-said')?.replaceChildren(...(this.image === null ? bars(this) : []));
+    find('photo-prediction')?.replaceChildren(...(this.image === null ? bars(this) : []));
     this.drawSamples();
     drawNumber(this);
-    this.slowly();
+    this.scheduleSlowPanels();
   }
 
   others() {
@@ -335,15 +335,15 @@ class Page {
       one.setAttribute('aria-pressed', Number(one.dataset.image) === this.image);
   }
 
-  slowly() {
+  scheduleSlowPanels() {
     // what may take longer than a frame, once nothing has moved for a while
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {
       drawFilter(this);
       showCam(this);
-      drawSurgery(this);
+      drawEdits(this);
       if (this.backwards && this.computes) drawLines(this);
-      remember(this);
+      writeUrl(this);
     }, SLOW);
   }
 }

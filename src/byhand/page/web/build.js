@@ -1,12 +1,12 @@
-// Everything on the page that has words; built again when the language or the theme changes.
+// Builds all elements that contain text; runs again when the language or the theme changes.
 
-import { element, find } from './element.js';
-import { Epochs } from './epochs.js';
-import { Column } from './layers.js';
+import { element, find } from './dom.js';
+import { Epochs } from './training-history.js';
+import { Column } from './layer-columns.js';
 import { freshPalette, grouped } from './paint.js';
-import { drawSurgery } from './panels.js';
-import { SAMPLES } from './matrix.js';
-import { Steps } from './steps.js';
+import { drawEdits } from './panels.js';
+import { SAMPLES } from './confusion-matrix.js';
+import { Steps } from './convolution-steps.js';
 
 const QUIET = new Set(['flatten', 'reshape', 'transpose', 'squeeze', 'unsqueeze', 'identity']); // change no number
 
@@ -69,8 +69,8 @@ export function build(page) {
   }
   find('matrix').hidden = !given.samples.tested;
   if (given.samples.tested) {
-    if (page.surgery.touched) drawSurgery(page);
-    else page.judgeAgain();
+    if (page.edits.touched) drawEdits(page);
+    else page.reevaluate();
   }
   page.draw();
 }

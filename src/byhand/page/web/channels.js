@@ -1,8 +1,8 @@
-// A filter whole: what each input channel adds to its map, their sum, the bias, and what comes after; or, backward, one weight.
+// One filter: the contribution of each input channel, their sum, the bias and the activation; backward, the gradient of one weight.
 
-import { element, labelled, sign } from './element.js';
+import { element, labelled, sign } from './dom.js';
 import { digits, largest, paint } from './paint.js';
-import { result } from './sums.js';
+import { result } from './arithmetic.js';
 import { Tensor } from './runtime.js';
 
 const SHOWN = 16; // input channels, those that add most

@@ -1,4 +1,4 @@
-// A network in the page: its ops are the translated loops, one after the other, forward and backward.
+// The network: runs the translated loops of its ops in order, forward and backward.
 
 import { Tensor, product } from './runtime.js';
 

@@ -1,6 +1,6 @@
-// Numbers as colours: blue adds, orange takes away, paper is zero.
+// Numbers as colors: blue is positive, orange negative, the background zero.
 
-import { element } from './element.js';
+import { element } from './dom.js';
 
 let palette = null;
 export function freshPalette() {

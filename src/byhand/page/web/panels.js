@@ -1,12 +1,12 @@
-// The panels below the layers: one number and what made it, a filter whole, Grad-CAM, surgery.
+// The panels below the layers: the explanation of one number, one filter, Grad-CAM, edits of the network.
 
-import { drawCam, gradCam, laid } from './cam.js';
+import { drawCam, gradCam, laid } from './grad-cam.js';
 import { filterWhole, weightWhole } from './channels.js';
-import { halves } from './data.js';
-import { button, element, find } from './element.js';
-import { MOST, backwardTold, code, forwardTold } from './number.js';
+import { halves } from './decode.js';
+import { button, element, find } from './dom.js';
+import { MOST, traceBackward, code, traceForward } from './explain-number.js';
 import { digits, grouped, percent } from './paint.js';
-import { grid, pictureOf, result } from './sums.js';
+import { grid, pictureOf, result } from './arithmetic.js';
 
 const about = text => element('p', { className: 'about' }, text);
 
@@ -52,7 +52,7 @@ export function drawNumber(page) {
     showCode();
   } else {
     find('sum').replaceChildren(...pictureOf(page, node, at.channel, at.row, at.column));
-    const steps = forwardTold(network, node, array, index);
+    const steps = traceForward(network, node, array, index);
     showCode(steps ? code(given.sources[node.forward], steps, words) : about(words.tooMany));
   }
 }
@@ -135,7 +135,7 @@ export function drawLines(page) {
     blocks = [];
   for (const node of readers) {
     const found =
-      (given.rows[node.name]?.macs ?? 0) > MOST ? { value: null, steps: null } : backwardTold(network, node, name, index);
+      (given.rows[node.name]?.macs ?? 0) > MOST ? { value: null, steps: null } : traceBackward(network, node, name, index);
     if (!found) continue;
     if (found.value !== null) blocks.push(about(`${words.readBy(node.name)}: ${digits(found.value, 4)}`));
     blocks.push(found.steps ? code(given.sources[node.backward], found.steps, words) : about(words.tooMany));
@@ -163,7 +163,7 @@ export function showCam(page) {
     [height, width] = given.samples.shape;
   find('cam').hidden = !cam;
   if (!cam) return;
-  const index = page.computes ? page.against : page.said,
+  const index = page.computes ? page.lossClass : page.prediction,
     [rows, columns] = given.rows[page.node(cam).name].shape;
   const values = page.computes
     ? gradCam(network.tensors[cam], network.score(index, cam)[cam])
@@ -173,18 +173,18 @@ export function showCam(page) {
   find('cam-about').textContent = words.camAbout(cam, given.classes[index]);
 }
 
-export function drawSurgery(page) {
+export function drawEdits(page) {
   if (!page.computes) return;
-  const { words, surgery, at, given, network, verdict } = page,
+  const { words, edits, at, given, network, verdict } = page,
     column = page.column(at.layer),
     off = network.off.get(at.layer)?.has(at.channel);
-  const change = button((off ? words.on : words.off)(column.node.name, at.channel), () => surgery.toggle(at.layer, at.channel));
+  const change = button((off ? words.on : words.off)(column.node.name, at.channel), () => edits.toggle(at.layer, at.channel));
   const buttons = [
     column.maps ? change : null,
-    button(words.undo, () => surgery.undo(), { disabled: !surgery.touched }),
-    button(words.reset, () => surgery.reset(), { disabled: !surgery.touched }),
+    button(words.undo, () => edits.undo(), { disabled: !edits.touched }),
+    button(words.reset, () => edits.reset(), { disabled: !edits.touched }),
   ];
-  const told = one =>
+  const described = one =>
     one.output
       ? words.offOne(one.output, one.channel)
       : words.changedOne(
@@ -196,7 +196,7 @@ export function drawSurgery(page) {
   const parts = [element('h2', {}, words.surgery), about(words.surgeryAbout), element('p', { className: 'row' }, ...buttons)];
   if (verdict) {
     const total = grouped(page.tests.length),
-      before = surgery.touched
+      before = edits.touched
         ? element('span', { className: 'about' }, ` ${words.before(percent(page.moment.accuracy))}`)
         : null;
     parts.push(
@@ -210,8 +210,8 @@ export function drawSurgery(page) {
     );
   }
   parts.push(
-    surgery.touched
-      ? element('ol', { className: 'done' }, ...surgery.done.map(one => element('li', {}, told(one))))
+    edits.touched
+      ? element('ol', { className: 'done' }, ...edits.done.map(one => element('li', {}, described(one))))
       : about(words.untouched),
   );
   find('surgery').replaceChildren(...parts);

@@ -1,4 +1,4 @@
-// What the translated loops stand on: arrays, places in them, and the few functions of Python that they call.
+// The runtime of the translated loops: arrays, indices, and the few Python functions that they call.
 
 export const product = sizes => sizes.reduce((a, b) => a * b, 1);
 

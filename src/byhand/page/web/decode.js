@@ -1,4 +1,4 @@
-// What Python has put into the page: numbers in base64, pictures as PNG.
+// Decoders for the data in the page: numbers in base64, pictures as PNG.
 
 function bytes(text) {
   const raw = atob(text),

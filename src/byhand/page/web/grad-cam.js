@@ -1,8 +1,8 @@
-// Grad-CAM: where the last maps speak for a class. Selvaraju et al. 2016, arXiv 1610.02391.
+// Grad-CAM: the image regions that raise a class score, from the last feature maps. Selvaraju et al. 2016, arXiv 1610.02391.
 //
 //     cam[i, j] = ReLU(sum over c of weight[c] * maps[i, j, c]),   weight[c] = mean over i, j of d logit / d maps[i, j, c]
 
-import { clamp } from './element.js';
+import { clamp } from './dom.js';
 import { sized } from './paint.js';
 
 export function gradCam(maps, grad) {

@@ -1,6 +1,6 @@
-// The picture of one number: patch x kernel = products -> sum, the largest of a window, a list of terms, or f(x).
+// The arithmetic of one number as a figure: patch x kernel = products -> sum, the maximum of a window, a list of terms, or f(x).
 
-import { element, inside, labelled, sign } from './element.js';
+import { element, inside, labelled, sign } from './dom.js';
 import { colour, digits, largest } from './paint.js';
 
 // Small numbers share a power of ten, which their label tells.

@@ -1,15 +1,15 @@
-// One number, and the lines of the loops hand that made it, with the numbers in them.
+// The explanation of one number: the lines of the loops hand that computed it, with the values they read and wrote.
 
-import { element } from './element.js';
+import { element } from './dom.js';
 import { digits } from './paint.js';
 import { Tensor } from './runtime.js';
-import { Teller } from './teller.js';
+import { LineTracer } from './line-tracer.js';
 
 export const MOST = 6e6; // multiply-adds of a layer whose gradients can still be told line by line
 const WHOLE = 3e5; // numbers of a layer that can be told as a whole, where it is not clear which of them matter
 
 // Run a node's hand again for array.d[at] alone, and return what it did: [{ line, names, read, made }]; null: that is too much.
-export function forwardTold(network, node, array, at) {
+export function traceForward(network, node, array, at) {
   const outputs = node.reads
     .flat()
     .filter(name => name in network.spec.values)
@@ -17,15 +17,15 @@ export function forwardTold(network, node, array, at) {
   const before = outputs.map(({ d }) => d.slice()),
     value = array.d[at];
   const read = node.reads.map(names => network.of(names));
-  const found = attempts(array, at, [alike(read.flat(), array, at)], value, teller =>
-    network.hands[`${node.forward}$told`](teller, ...read, node.attributes),
+  const found = attempts(array, at, [alike(read.flat(), array, at)], value, tracer =>
+    network.hands[`${node.forward}$traced`](tracer, ...read, node.attributes),
   );
   outputs.forEach(({ d }, k) => d.set(before[k]));
   return found;
 }
 
 // The same for the gradient that a node sends to a tensor.
-export function backwardTold(network, node, name, at) {
+export function traceBackward(network, node, name, at) {
   const own = node.output in network.grads ? network.grads[node.output] : new Tensor([], Float32Array.of(1));
   const { given, sent } = network.arguments(node, own),
     [, array] = sent.find(([one]) => one === name) ?? [];
@@ -33,8 +33,8 @@ export function backwardTold(network, node, name, at) {
   network.hands[node.backward](...given, node.attributes);
   const value = array.d[at],
     ranges = [rangesOf(node, own, array, at, network), alike([own], array, at)];
-  const steps = attempts(array, at, ranges, value, teller =>
-    network.hands[`${node.backward}$told`](teller, ...given, node.attributes),
+  const steps = attempts(array, at, ranges, value, tracer =>
+    network.hands[`${node.backward}$traced`](tracer, ...given, node.attributes),
   );
   return { steps, value };
 }
@@ -44,10 +44,10 @@ function attempts(array, at, ranges, value, run) {
   const most = new Map();
   for (const some of [...ranges.filter(one => one.size), most]) {
     if (some === most && array.size > WHOLE) return null;
-    const teller = new Teller(array, at, some);
+    const tracer = new LineTracer(array, at, some);
     array.d[at] = NaN;
-    run(teller);
-    if (Object.is(array.d[at], value)) return flattened(teller.steps, {});
+    run(tracer);
+    if (Object.is(array.d[at], value)) return flattened(tracer.steps, {});
   }
   return null;
 }
@@ -96,7 +96,7 @@ export function code(source, steps, words, most = 40) {
     const line = i + 1,
       here = byLine.get(line) ?? [];
     block.append(element('span', { className: here.length ? '' : 'dim' }, text));
-    if (here.length === 1) block.append('  ', element('span', { className: 'said' }, result(here[0])));
+    if (here.length === 1) block.append('  ', element('span', { className: 'value' }, result(here[0])));
     block.append('\n');
     const numbers = here.length === 1 ? here[0].read.filter(one => typeof one === 'number').length : 2;
     if (!here.length || numbers < 2 || !source.telling.includes(line)) return;

@@ -1,10 +1,10 @@
-// What happens when somebody touches the page: keys, switches, files, buttons.
+// Event listeners: keys, switches, files, buttons.
 
-import { find } from './element.js';
+import { find } from './dom.js';
 import { drawNumber } from './panels.js';
-import { save } from './poster.js';
+import { save } from './save-png.js';
 
-export function listen(page) {
+export function addListeners(page) {
   addEventListener('keydown', event => {
     const typing = event.target.closest?.('input, select, textarea');
     if (event.key === 'Escape') {
@@ -13,7 +13,7 @@ export function listen(page) {
     }
     if ((event.ctrlKey || event.metaKey) && event.key === 'z' && !typing) {
       event.preventDefault();
-      page.surgery.undo();
+      page.edits.undo();
     }
   });
   for (const group of document.querySelectorAll('.choice'))
@@ -21,18 +21,18 @@ export function listen(page) {
       const { value } = event.target.closest('button') ?? {};
       if (!value) return;
       page.settings[group.dataset.of] = value;
-      page.fresh();
+      page.rebuild();
     });
   if (page.computes) {
     find('clear').addEventListener('click', () => {
-      page.board.clear();
+      page.drawingPad.clear();
       page.drawn();
     });
     find('centre').addEventListener('change', () => {
       if (page.image === null) page.drawn();
     });
     find('ink').addEventListener('input', event => {
-      page.board.colour = event.target.value;
+      page.drawingPad.colour = event.target.value;
     });
     for (const input of document.querySelectorAll('input[type=file]'))
       input.addEventListener('change', () => {
@@ -64,6 +64,6 @@ export function listen(page) {
   const scheme = matchMedia('(prefers-color-scheme: dark)');
   scheme.addEventListener('change', () => {
     page.settings.theme = scheme.matches ? 'dark' : 'light';
-    page.fresh();
+    page.rebuild();
   });
 }

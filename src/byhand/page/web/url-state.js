@@ -1,21 +1,21 @@
-// What is shown, in the address: a link shows the same thing. Nothing in it is more than numbers and names, looked up.
+// The state of the page in the URL fragment, so that a link restores the view. Every name and number is validated.
 
 import { product } from './runtime.js';
 
 const hex = bytes => Array.from(bytes, one => one.toString(16).padStart(2, '0')).join('');
 
-export function remember(page) {
+export function writeUrl(page) {
   const { settings, at, given } = page,
     parts = new URLSearchParams();
   for (const [name, value] of Object.entries(settings)) if (value !== page.first[name]) parts.set(name, value);
   if (page.image !== null) parts.set('image', page.image);
   else if (page.pixels && page.pixels.length <= 1024) parts.set('drawn', hex(page.pixels));
-  if (page.supposed !== undefined) parts.set('truth', page.supposed ?? '');
+  if (page.assumedLabel !== undefined) parts.set('truth', page.assumedLabel ?? '');
   parts.set('at', [at.layer, at.channel, at.row, at.column].join('.'));
   if (page.weightAt) parts.set('weight', [page.weightAt.name, page.weightAt.index].join('.'));
   if (page.inputChannel) parts.set('input', page.inputChannel);
   if (page.snapshot !== given.snapshots.length) parts.set('snapshot', page.snapshot);
-  const done = page.surgery.done.map(one =>
+  const done = page.edits.done.map(one =>
     one.output ? `${one.output}.${one.channel}` : `${one.name}.${one.index}.${one.value}`,
   );
   if (done.length) parts.set('surgery', done.join(' '));
@@ -28,7 +28,7 @@ const whole = (text, size) => {
   return text !== null && text !== '' && Number.isInteger(value) && value >= 0 && value < size ? value : null;
 };
 
-export function recall(page) {
+export function readUrl(page) {
   // before the page is built
   const parts = new URLSearchParams(location.hash.slice(1)),
     { given, settings } = page;
@@ -47,7 +47,7 @@ export function recall(page) {
     page.image = null;
     page.pixels = Uint8ClampedArray.from({ length: size }, (_, k) => parseInt(drawn.slice(2 * k, 2 * k + 2), 16));
   }
-  if (parts.has('truth')) page.supposed = whole(parts.get('truth'), given.classes.length);
+  if (parts.has('truth')) page.assumedLabel = whole(parts.get('truth'), given.classes.length);
   page.snapshot = whole(parts.get('snapshot'), given.snapshots.length) ?? given.snapshots.length;
   page.inputChannel = whole(parts.get('input'), 1e5) ?? 0;
   const [layer, ...place] = (parts.get('at') ?? '').split('.');
@@ -68,7 +68,7 @@ export function recall(page) {
       found = given.spec.numbers?.[name]?.shape,
       map = given.spec.values?.[name];
     if (found && whole(index, product(found)) !== null && Number.isFinite(Number(value.join('.'))))
-      page.asked.push({ name, index: Number(index), value: Number(value.join('.')) });
-    else if (map && whole(index, map[map.length - 1]) !== null) page.asked.push({ output: name, channel: Number(index) });
+      page.pendingEdits.push({ name, index: Number(index), value: Number(value.join('.')) });
+    else if (map && whole(index, map[map.length - 1]) !== null) page.pendingEdits.push({ output: name, channel: Number(index) });
   }
 }

@@ -1,6 +1,6 @@
-// Training, looked back on: a slider over the snapshots that a run kept, and the curves beside it.
+// The training history: a slider over the snapshots of a run, and the curves of loss and accuracy.
 
-import { element } from './element.js';
+import { element } from './dom.js';
 import { grouped, percent } from './paint.js';
 
 const WIDE = 320,

@@ -1,6 +1,6 @@
-// A network that is too large for the page: what Python recorded of it for a few images, the most active channels of each layer.
+// A network too large to compute in the browser: values recorded by Python for a few images, the most active channels of each layer.
 
-import { floats, halves } from './data.js';
+import { floats, halves } from './decode.js';
 import { Tensor } from './runtime.js';
 
 export class Recorded {

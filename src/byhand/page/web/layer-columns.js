@@ -1,6 +1,6 @@
-// The columns: a layer each, with a map for each channel, or a cell for each number.
+// The layer view: one column per layer, with a map per channel or a cell per number.
 
-import { button, element, inside, where } from './element.js';
+import { button, element, inside, where } from './dom.js';
 import { dot, largest, paint } from './paint.js';
 import { product } from './runtime.js';
 
@@ -116,7 +116,7 @@ export class Column {
       if (event.pointerType === 'mouse' && !page.held) point(event);
     });
     canvas.addEventListener('pointerdown', event => {
-      page.let();
+      page.release();
       point(event);
     });
     made.addEventListener('click', event => {

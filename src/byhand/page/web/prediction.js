@@ -1,6 +1,6 @@
-// What the network says: logits, softmax, cross-entropy, in numbers.
+// The prediction: logits, softmax and cross-entropy loss, in numbers.
 
-import { element, top } from './element.js';
+import { element, top } from './dom.js';
 import { digits, percent } from './paint.js';
 
 const SHOWN = 12; // classes
@@ -16,7 +16,7 @@ export function answer(page) {
   const { words, given } = page,
     { classes } = given,
     logits = page.network.logits.d,
-    said = top(logits);
+    predicted = top(logits);
   const { most, exps, sum, probabilities } = softmax(logits),
     truth = page.label;
   let shown = classes.map((_, k) => k);
@@ -32,7 +32,7 @@ export function answer(page) {
   const rows = shown.map(k =>
     element(
       'tr',
-      { className: k === said ? 'top' : '' },
+      { className: k === predicted ? 'top' : '' },
       element(
         'th',
         { scope: 'row', title: classes[k] },
@@ -50,24 +50,24 @@ export function answer(page) {
     'select',
     {
       'aria-label': words.truth,
-      onchange: event => page.suppose(event.target.value === '' ? null : Number(event.target.value)),
+      onchange: event => page.assumeLabel(event.target.value === '' ? null : Number(event.target.value)),
     },
     element('option', { value: '' }, words.unknown),
     ...classes.map((name, k) => element('option', { value: String(k), selected: k === truth }, name)),
   );
-  const against = page.computes ? page.against : said,
-    loss = -Math.log(probabilities[against]);
+  const lossClass = page.computes ? page.lossClass : predicted,
+    loss = -Math.log(probabilities[lossClass]);
   const line = element(
     'p',
     { className: 'loss' },
     words.lossIs,
     ' = −ln ',
-    digits(probabilities[against], 4),
+    digits(probabilities[lossClass], 4),
     ' = ',
     element('b', {}, digits(loss, 4)),
   );
   return [
-    element('p', { className: 'said' }, element('b', {}, classes[said]), ` ${percent(probabilities[said])}`),
+    element('p', { className: 'prediction' }, element('b', {}, classes[predicted]), ` ${percent(probabilities[predicted])}`),
     table,
     formula,
     page.computes ? element('label', { className: 'row' }, words.truth, choose) : null,

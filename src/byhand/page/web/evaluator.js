@@ -1,7 +1,7 @@
-// Lets a changed network answer many images: in workers beside the page, which stays quick, or where there are none in the page.
+// Evaluates an edited network on the test images, in web workers where the browser has them, else in slices on the main thread.
 
-import { scaled } from './data.js';
-import { top } from './element.js';
+import { scaled } from './decode.js';
+import { top } from './dom.js';
 import { hands } from './hands.js';
 import { Network } from './network.js';
 
@@ -15,18 +15,18 @@ const pause = () =>
     port2.postMessage(0);
   });
 
-// Answer images, a few at a time, as long as `goes()`; tell(the first one's number, the classes said).
-async function answer(network, { images, scale, channels, first }, goes, tell) {
-  let said = [],
+// Answer images, a few at a time, as long as `isCurrent()`; report(the first one's number, the predicted classes).
+async function answer(network, { images, scale, channels, first }, isCurrent, report) {
+  let predictions = [],
     begun = performance.now();
   for (let k = 0; k < images.length; k++) {
     scaled(images[k], scale, channels, network.input.d);
-    said.push(top(network.forward(network.input.d).d));
+    predictions.push(top(network.forward(network.input.d).d));
     if (k < images.length - 1 && performance.now() - begun < SLICE) continue;
-    tell(first + k + 1 - said.length, said);
-    said = [];
+    report(first + k + 1 - predictions.length, predictions);
+    predictions = [];
     await pause();
-    if (!goes()) return;
+    if (!isCurrent()) return;
     begun = performance.now();
   }
 }
@@ -35,37 +35,37 @@ async function answer(network, { images, scale, channels, first }, goes, tell) {
 export function serve() {
   let network,
     given,
-    asked = 0;
+    latest = 0;
   globalThis.onmessage = ({ data }) => {
     if (data.images) {
       given = data;
       network = new Network(data.spec, hands);
       return;
     }
-    const mine = ++asked;
+    const mine = ++latest;
     network.take(data.numbers);
     network.off = data.off;
     answer(
       network,
       given,
-      () => mine === asked,
-      (at, said) => globalThis.postMessage({ run: data.run, at, said }),
+      () => mine === latest,
+      (at, predictions) => globalThis.postMessage({ run: data.run, at, predictions }),
     );
   };
 }
 
-export class Judge {
+export class Evaluator {
   constructor(page) {
     this.page = page;
-    this.asked = 0;
+    this.pendingEdits = 0;
     this.workers = null;
   }
 
   stop() {
-    this.asked++;
+    this.pendingEdits++;
   }
 
-  hire() {
+  startWorkers() {
     const { given, tests } = this.page,
       count = Math.max(1, Math.min(WORKERS, navigator.hardwareConcurrency ?? 2, tests.length));
     const code = new Blob([document.querySelector('script[type=module]').textContent], { type: 'text/javascript' });
@@ -79,29 +79,29 @@ export class Judge {
     });
   }
 
-  // Answer all test images with the numbers of now; tell(answers by image, how many there are so far). The last one asked counts.
-  run(tell) {
-    const run = ++this.asked,
+  // Answer all test images with the numbers of now; report(answers by image, how many there are so far). The last one latest counts.
+  run(report) {
+    const run = ++this.pendingEdits,
       { given, network, tests } = this.page,
-      said = new Array(tests.length);
+      predictions = new Array(tests.length);
     let done = 0;
     const take = (at, some) => {
-      some.forEach((one, k) => (said[at + k] = one));
-      tell(said, (done += some.length));
+      some.forEach((one, k) => (predictions[at + k] = one));
+      report(predictions, (done += some.length));
     };
     try {
-      this.workers ??= this.hire();
+      this.workers ??= this.startWorkers();
     } catch {
       this.workers = []; // a browser that lets no page from disk have workers
     }
     if (!this.workers.length) {
       const here = { images: tests, scale: given.scale, channels: given.samples.shape[2], first: 0 };
-      answer(network.twin(), here, () => run === this.asked, take);
+      answer(network.twin(), here, () => run === this.pendingEdits, take);
       return;
     }
     for (const worker of this.workers) {
       worker.onmessage = ({ data }) => {
-        if (data.run === run && run === this.asked) take(data.at, data.said);
+        if (data.run === run && run === this.pendingEdits) take(data.at, data.predictions);
       };
       worker.postMessage({ run, numbers: network.numbers(), off: network.off });
     }

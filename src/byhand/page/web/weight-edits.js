@@ -1,6 +1,6 @@
-// Surgery: a number of a kernel changed, a channel switched off; what it does to 1,000 images; and undo.
+// Edits of the network: a changed weight or a switched-off channel, their effect on the test images, and undo.
 
-export class Surgery {
+export class WeightEdits {
   constructor(page) {
     this.page = page;
     this.done = []; // what was done, oldest first

@@ -1,6 +1,6 @@
-// The layers as one PNG: the maps as they stand on the screen, their titles above.
+// Exports the layer view as one PNG.
 
-import { element } from './element.js';
+import { element } from './dom.js';
 
 const SCALE = 2,
   EDGE = 24,

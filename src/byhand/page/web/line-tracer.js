@@ -1,4 +1,4 @@
-// What a loop did for one number: the lines that it ran, and the numbers that they read and made.
+// A trace of the loops for one number: the lines that ran, with the values they read and wrote.
 //
 // A translated hand calls `enter`, `next` and `leave` around its loops, `read` and `made` around its assignments, and
 // `stored` where it writes into an array. Of a loop in which some rounds wrote the wanted number only those are kept;
@@ -8,9 +8,9 @@ import { Place } from './runtime.js';
 
 const KEPT = { inner: 1200, outer: 40 }; // rounds of a loop that wrote nothing wanted: those without loops inside, others
 
-const still = value => (value instanceof Place ? value.tuple() : value); // a place goes on, what is told of it stays
+const still = value => (value instanceof Place ? value.tuple() : value); // a Place moves on, its recorded copy stays
 
-export class Teller {
+export class LineTracer {
   constructor(array, at, ranges = new Map()) {
     // of array.d[at]; ranges: by array, [first, end] of its places that matter
     this.array = array;
@@ -72,7 +72,7 @@ export class Teller {
     if (this.step.hit || !this.step.missed) this.loop.now.steps.push({ ...this.step, made: values });
   }
   stored(array, at) {
-    // what goes elsewhere alone is not told
+    // a write to another array is not recorded
     if (array === this.array && at === this.at) this.loop.now.hit = this.step.hit = true;
     else this.step.missed = true;
   }

@@ -2,9 +2,9 @@
 //
 //     output = floor((size + 2 padding - dilation (kernel - 1) - 1) / stride) + 1
 
-import { button, element, labelled, sign } from './element.js';
+import { button, element, labelled, sign } from './dom.js';
 import { digits, largest } from './paint.js';
-import { grid } from './sums.js';
+import { grid } from './arithmetic.js';
 
 const LIMITS = { size: [3, 28], kernel: [1, 7], stride: [1, 4], padding: [0, 4], dilation: [1, 3] };
 const SIDE = 252; // pixels of a grid on the screen

@@ -1,12 +1,12 @@
-// The board: somebody draws, with a mouse, a pen or a finger.
+// A drawing pad: a canvas for mouse, pen and touch.
 
-import { element } from './element.js';
+import { element } from './dom.js';
 import { paintPixels } from './paint.js';
-import { centred, shrunk } from './picture.js';
+import { centred, shrunk } from './image-input.js';
 
 const SIDE = 224; // pixels of the board itself
 
-export class Board {
+export class DrawingPad {
   constructor(canvas, shape, ink, changed) {
     // ink: dark on light paper, of which the network gets light on dark
     Object.assign(this, { canvas, shape, ink, changed, last: null, colour: ink ? '#000' : '#fff' });

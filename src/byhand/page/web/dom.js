@@ -1,4 +1,4 @@
-// Elements of the page. Text goes in as text, whatever a class or a file is called.
+// DOM helpers. Names of classes and files are inserted as text, never as HTML.
 
 export function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);

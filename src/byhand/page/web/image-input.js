@@ -1,6 +1,6 @@
-// A picture as the network takes it: a photo resized and cut, or a digit centred as MNIST's makers did.
+// Pictures as network input: a photo resized and cropped, or a digit centered as in MNIST.
 
-import { clamp, element } from './element.js';
+import { clamp, element } from './dom.js';
 
 const cubic = x => {
   // Keys 1981, a = -1/2

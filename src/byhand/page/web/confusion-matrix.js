@@ -1,20 +1,20 @@
 // The confusion matrix: its cells open their images, an image opens in the layer view.
 
-import { button, element } from './element.js';
+import { button, element } from './dom.js';
 import { colour, grouped, paintPixels, percent } from './paint.js';
 
 const MOST = 20; // classes of a table; of more, the commonest mistakes are listed
 export const SAMPLES = 18; // thumbnails beside the board
 const IMAGES = 60; // of a cell
 
-export function matrix(page, said, place) {
+export function matrix(page, predictions, place) {
   const { words, given } = page,
     { classes } = given,
     { truths } = page,
     count = classes.length;
   const cells = new Map(),
     { right, count: size } = page.verdict;
-  said.forEach((one, k) => {
+  predictions.forEach((one, k) => {
     const key = `${truths[k]} ${one}`;
     (cells.get(key) ?? cells.set(key, []).get(key)).push(k);
   });
