@@ -8,7 +8,7 @@ from functools import cached_property
 from math import prod
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from byhand.graph import Graph, Tensor
 from byhand.ops.op import Array
 from byhand.program import buffers, micro_batch
 from byhand.program.buffers import allocate
+from byhand.program.fork_safe_lock import ForkSafeLock
 from byhand.program.fuse import fuse
 from byhand.program.source import Source, Update, Writer
 from byhand.shapes import Shape
@@ -26,18 +27,35 @@ from byhand.shapes import Shape
 TOGETHER, MOST_STEPS = 512, 64  # images, and steps, of a small batch that are handed over together
 HAND = kernels.compiled(lambda: None).__code__  # what runs when a compiled hand is called
 
+T = TypeVar("T")
+
+
+class once(cached_property[T]):
+    """A cached property that is made under the program's lock: once, whatever threads ask for it."""
+
+    def __get__(self, program: Any, owner: type[Any] | None = None) -> Any:
+        if program is None:
+            return self
+        with program.lock.rlock:
+            return super().__get__(program, owner)
+
 
 class Program:
     """A generated Python file, ready to run: `print` it, step through it with a debugger, or call it.
 
-    text: the file; path: where it lies (the cache folder, named by the hash of its text); arena: its arrays by name.
+    text: the file; path: where it lies (the cache folder, named by the hash of its text); arena: its arrays by name;
+    lock: held while it runs. Threads may call one program at the same time: it runs for one after the other, and returns
+    an array of the caller's own. What else a run leaves in `arena` or `outputs` is the caller's while it holds the lock:
+    `with program.lock.rlock: ...`.
     """
 
     def __init__(
-        self, source: Source, hand: str, image: Shape, parameters: Sequence[Tensor], dtype: Any, room: int
-    ) -> None:
+        self, source: Source, hand: str, image: Shape, parameters: Sequence[Tensor], dtype: Any, room: int,
+        lock: ForkSafeLock | None = None,
+    ) -> None:  # fmt: skip
         self.text, self.hand, self._source, self._parameters, self._dtype = source.text, hand, source, parameters, dtype
         self._image, self.room = image, room  # room: steps that run together
+        self.lock = lock or ForkSafeLock()
         self._recording: Recording | None = None
 
     def __str__(self) -> str:
@@ -56,7 +74,7 @@ class Program:
             write_whole(path, self.text.encode())
         return path
 
-    @cached_property
+    @once
     def module(self) -> ModuleType:
         """The program as a module."""
         name = f"byhand_{self.path.stem}"
@@ -67,7 +85,7 @@ class Program:
         sys.modules[name] = module  # where debuggers look
         return module
 
-    @cached_property
+    @once
     def arena(self) -> SimpleNamespace:
         """Every array that the program writes: outputs, what forward saves for backward, gradients.
 
@@ -79,7 +97,7 @@ class Program:
             return micro_batch.arena(self._source, first, self._parameters, self._dtype)
         return SimpleNamespace(**(allocate(self._source.arena, self._source.places) | first))
 
-    @cached_property
+    @once
     def images(self) -> Array:
         """Where images may be written for `steps`, which then need not copy them: (steps, batch, H, W, C)."""
         batch = self._source.images * self._source.lanes
@@ -87,7 +105,7 @@ class Program:
         images: Array = buffers.room_for(prod(shape) * np.dtype(self._dtype).itemsize).view(self._dtype).reshape(shape)
         return images
 
-    @cached_property
+    @once
     def outputs(self) -> dict[str, Array]:
         """What the last layer wrote, by name, for each of the steps that run together: (steps, ...)."""
         images, made = self._source.images, {}
@@ -100,23 +118,30 @@ class Program:
         return made
 
     def __call__(self, *arguments: Any, **settings: Any) -> Any:
-        """Run the step; the arena goes in where the program names it. Infinities pass through, as in PyTorch, unremarked.
+        """Run the step and return its result; the arena goes in where the program names it.
+
+        Infinities pass through, as in PyTorch, unremarked.
 
         The compiled hand's launches are written down at the first call and run without Python from then on, as long as the
         parameters, gradients and states that are handed in stay the same ones; images, labels and settings may change.
         """
-        if self.hand == "compiled" and kernels.mode() == "native":
-            recording = self._record(arguments, settings)
-            recording.run([one[None] for one in arguments[: len(recording.inputs)]], settings, 1)
-            return recording.result
-        with np.errstate(all="ignore"):
-            return self.module.step(*arguments, **settings)
+        with self.lock.rlock:
+            if self.hand == "compiled" and kernels.mode() == "native":
+                recording = self._record(arguments, settings)
+                recording.run([one[None] for one in arguments[: len(recording.inputs)]], settings, 1)
+                return np.array(recording.result)
+            with np.errstate(all="ignore"):
+                return np.array(self.module.step(*arguments, **settings))
 
     def steps(self, *arguments: Any, **settings: Any) -> dict[str, Array]:
         """Run several steps one after the other, with no Python between them where the hand is compiled.
 
         Images, labels and settings have one more axis, the steps'. Returns what the last layer wrote in each, by name.
         """
+        with self.lock.rlock:
+            return self._steps(*arguments, **settings)
+
+    def _steps(self, *arguments: Any, **settings: Any) -> dict[str, Array]:
         images, labels, *spaces = arguments
         results = {name: np.empty((len(images), *array.shape[1:]), array.dtype) for name, array in self.outputs.items()}
         native = self.hand == "compiled" and kernels.mode() == "native"
@@ -187,6 +212,7 @@ def build(
     label_smoothing: float = 0.0,
     keep: bool = False,
     auxiliary: Sequence[tuple[Tensor, float]] = (),
+    lock: ForkSafeLock | None = None,
 ) -> Program:
     """Return the program of a graph: its logits, or in training the loss, every gradient, and the update where one is given.
 
@@ -218,4 +244,4 @@ def build(
         source = write(several) if several > 1 else source
     assert graph.input is not None
     room = 1 if update is None else max(1, min(MOST_STEPS, TOGETHER // batch))
-    return Program(source, hand, graph.input.shape[1:], parameters, dtype, room)
+    return Program(source, hand, graph.input.shape[1:], parameters, dtype, room, lock)

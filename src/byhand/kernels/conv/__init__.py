@@ -67,7 +67,8 @@ def _sums(
     strips, filters, blocks = -(-grid // rows), filters_per_group * groups, -(-filters_per_group // columns)
     chunks, lane, part = -(-images // together) * strips, block // parts, block % parts
     units = range(part * groups * blocks // parts, (part + 1) * groups * blocks // parts)
-    start = ZERO if phases.shape[0] == 1 and phases[0, 6] * filters == size else ADD  # one phase that writes all
+    everywhere = phases.shape[0] == 1 and phases[0, 0] == 0 and phases[0, 1] == grid and phases[0, 6] * filters == size
+    start = ZERO if everywhere else ADD  # only where the first chunk writes all sums: one phase, that has every row
     for unit in units if start == ADD else range(0):
         g, k = unit // blocks, unit % blocks * columns
         for m in range(lane * size + g * filters_per_group + k, (lane + 1) * size, filters):
