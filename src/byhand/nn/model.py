@@ -21,7 +21,7 @@ from byhand.ops import DEFAULT_HAND, softmax
 from byhand.ops.loss.softmax import check_labels
 from byhand.ops.op import Array
 from byhand.program import Program, build
-from byhand.program.buffers import views
+from byhand.program.buffers import flat_views
 from byhand.program.fork_safe_lock import ForkSafeLock
 from byhand.program.source import Update
 from byhand.shapes import integer, number
@@ -139,7 +139,7 @@ class Model:
     @cached_property
     def p(self) -> SimpleNamespace:
         """Every parameter by name, and all of them in one buffer, `flat`."""
-        return views(self.graph.of_kind("parameter"), self.dtype)
+        return flat_views(self.graph.of_kind("parameter"), self.dtype)
 
     @cached_property
     def state(self) -> SimpleNamespace:
@@ -151,7 +151,7 @@ class Model:
     @cached_property
     def g(self) -> SimpleNamespace:
         """The gradient of every parameter, `grad_<name>`, and all of them in one buffer, `flat`."""
-        return views(self.graph.of_kind("parameter"), self.dtype, "grad_")
+        return flat_views(self.graph.of_kind("parameter"), self.dtype, "grad_")
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -182,25 +182,25 @@ class Model:
         update: Update | None = None,
         input_gradient: bool = False,
         label_smoothing: float = 0.0,
-        keep: bool = False,
+        preserve_all: bool = False,
     ) -> Program:
         """Return the generated program for a batch size; `print` shows it.
 
         update: what an optimiser adds (`trainer.program()` hands it in); input_gradient: also d loss / d images;
-        label_smoothing: the part of the truth that is spread over all classes; keep: give each array memory of its own, so
-        that all can be looked at afterwards.
+        label_smoothing: the part of the truth that is spread over all classes; preserve_all: no array shares memory with another,
+        so that all can be read afterwards.
         """
         batch = integer("program: batch", batch)
         if train and not self.classes:
             raise ArgumentError(f"{self.name} has no classes to learn: {self.output!r} is its output; see replace_head")
-        key = (batch, train, hand, update, input_gradient, label_smoothing, keep)
+        key = (batch, train, hand, update, input_gradient, label_smoothing, preserve_all)
         with self._lock.rlock:
             program = self._programs.pop(key, None)
             if program is None:
                 title = f"{self.name}, {self.parameter_count:,} parameters"
                 program = build(
                     self.graph, self.logits, title, batch=batch, training=train, hand=hand, dtype=self.dtype,
-                    update=update, input_gradient=input_gradient, label_smoothing=label_smoothing, keep=keep,
+                    update=update, input_gradient=input_gradient, label_smoothing=label_smoothing, preserve_all=preserve_all,
                     auxiliary=self.auxiliary, lock=self._lock,
                 )  # fmt: skip
             self._programs[key] = program
@@ -301,7 +301,7 @@ class Model:
             assert self.graph.input is not None
             named = {self.graph.input.name: x} | self.parameters | vars(state)
             if labels is None:
-                program = self.program(len(x), hand=hand, keep=True)
+                program = self.program(len(x), hand=hand, preserve_all=True)
                 logits = program(x, self.p, state, program.arena)
                 if self.output is not self.logits:
                     named[self.output.name] = softmax(logits)
@@ -312,8 +312,8 @@ class Model:
                     raise ShapeError(
                         f"{self.name}: labels have the shape {labels.shape}; expected ({len(x)},), one an image"
                     )
-                program = self.program(len(x), train=True, hand=hand, input_gradient=True, keep=True)
-                gradients = views(self.graph.of_kind("parameter"), self.dtype, "grad_")
+                program = self.program(len(x), train=True, hand=hand, input_gradient=True, preserve_all=True)
+                gradients = flat_views(self.graph.of_kind("parameter"), self.dtype, "grad_")
                 program(x, labels, self.p, gradients, state, program.arena)
                 named |= {"labels": labels} | vars(program.arena)
                 named |= {name: value for name, value in vars(gradients).items() if name != "flat"}

@@ -166,7 +166,9 @@ def compiled(function: Callable[..., None]) -> Callable[..., None]:
                 if theirs is not ours and theirs.flags.writeable:
                     theirs[...] = ours
 
-    return update_wrapper(hand, function)
+    update_wrapper(hand, function)
+    hand.is_compiled_hand = True  # type: ignore[attr-defined]  # a program asks: all that it does is launch kernels
+    return hand
 
 
 def elementwise(function: Callable[..., None]) -> Callable[..., None]:
