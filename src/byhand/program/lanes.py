@@ -17,6 +17,7 @@ import numpy as np
 from byhand.graph import Graph
 from byhand.kernels import lane
 from byhand.kernels.host import cache_size
+from byhand.kernels.memory import empty
 from byhand.program.buffers import allocate, views
 
 LEAST, MOST = 4, 1024  # lanes: what four threads can share; a larger batch than these can hold goes layer by layer
@@ -51,7 +52,7 @@ def arena(source: Any, outputs: dict[str, Any], parameters: Any, dtype: Any) -> 
     """Return a program's arena: its lanes, and over all of them the gradients, the losses and the last layer's outputs."""
     size, count = source.images, source.lanes
     losses = np.zeros((count, 1), dtype)
-    gradients = np.empty((count, sum(prod(t.shape) for t in parameters)), dtype)
+    gradients = empty((count, sum(prod(t.shape) for t in parameters)), dtype)
     made = []
     for i in range(count):
         images = slice(i * size, (i + 1) * size)

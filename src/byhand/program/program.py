@@ -16,11 +16,13 @@ from byhand import kernels
 from byhand.errors import ArgumentError, ShapeError
 from byhand.files import cache_folder, write_whole
 from byhand.graph import Graph, Tensor
+from byhand.kernels import memory
 from byhand.ops.op import Array
 from byhand.program import buffers, lanes
 from byhand.program.buffers import allocate
 from byhand.program.fork_safe_lock import ForkSafeLock
 from byhand.program.fuse import fuse
+from byhand.program.poison import poison_arena, poison_calls
 from byhand.program.source import Source, Update, Writer
 from byhand.shapes import Shape
 
@@ -83,6 +85,8 @@ class Program:
         module = importlib.util.module_from_spec(spec)
         exec(compile(self.text, str(self.path), "exec"), module.__dict__)  # the text printed is the text run
         sys.modules[name] = module  # where debuggers look
+        if memory.POISON:
+            poison_calls(module)
         return module
 
     @once
@@ -131,7 +135,13 @@ class Program:
                 recording.run([one[None] for one in arguments[: len(recording.inputs)]], settings, 1)
                 return np.array(recording.result)
             with np.errstate(all="ignore"):
-                return np.array(self.module.step(*arguments, **settings))
+                return np.array(self.step(*arguments, **settings))
+
+    def step(self, *arguments: Any, **settings: Any) -> Any:
+        """Call the file's `step`."""
+        if memory.POISON:
+            poison_arena(self.arena)
+        return self.module.step(*arguments, **settings)
 
     def steps(self, *arguments: Any, **settings: Any) -> dict[str, Array]:
         """Run several steps one after the other, with no Python between them where the hand is compiled.
@@ -175,9 +185,7 @@ class Recording:
         self.inputs = [program.images, *(np.zeros((room, *one.shape), one.dtype) for one in more)]
         self.settings = {name: np.zeros((room, 1)) for name in settings}
         first = {name: values[0] for name, values in self.settings.items()}
-        self.tape, self.result = kernels.record(
-            program.module.step, *(one[0] for one in self.inputs), *self.spaces, **first
-        )
+        self.tape, self.result = kernels.record(program.step, *(one[0] for one in self.inputs), *self.spaces, **first)
         self.tape.move([*self.inputs, *self.settings.values(), *program.outputs.values()])
 
     def fits(self, arguments: tuple[Any, ...]) -> bool:
