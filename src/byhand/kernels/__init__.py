@@ -4,6 +4,7 @@
     build.py     Python to machine code: Numba's part, imported when the first kernel is built
     cache.py     machine code on disk, found again by the hash of all it was made from
     loop.py      the one parallel loop of the project; threads.py who runs it, on which threading layer
+    memory.py    unwritten memory, and what the tests fill it with
     record.py    launches written down once and run again without Python between them
     host.py      this processor: vector width, caches, threads
     tile.py      the register tile that convolutions and matrix products are made of; emit.py, vectors.py its LLVM IR

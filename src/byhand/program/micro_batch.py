@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from byhand.graph import Graph, Tensor
 from byhand.kernels import micro_batch
+from byhand.kernels.memory import empty
 from byhand.kernels.runtime.cpu import cache_size
 from byhand.ops.op import Array
 from byhand.program.buffers import allocate, flat_views
@@ -67,7 +68,7 @@ def micro_batch_arena(
     """Return a program's arena: its micro-batches, and over all of them the gradients, losses and last layer's outputs."""
     size, count = source.micro_batch_size, source.micro_batches
     losses = np.zeros((count, 1), dtype)
-    gradients = np.empty((count, sum(prod(tensor.shape) for tensor in parameters)), dtype)
+    gradients = empty((count, sum(prod(tensor.shape) for tensor in parameters)), dtype)
     parts = []
     for i in range(count):
         images = slice(i * size, (i + 1) * size)

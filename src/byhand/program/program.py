@@ -16,11 +16,13 @@ from byhand import kernels
 from byhand.errors import ArgumentError, ShapeError
 from byhand.files import cache_folder, write_whole
 from byhand.graph import Graph, Tensor
+from byhand.kernels import memory
 from byhand.ops.op import Array
 from byhand.program.buffers import ArraySpec, allocate, allocate_bytes
 from byhand.program.fork_safe_lock import ForkSafeLock
 from byhand.program.fuse import fuse
 from byhand.program.micro_batch import micro_batch_arena, micro_batch_count
+from byhand.program.poison import poison_arena, poison_calls
 from byhand.program.source import Source, SourceWriter, Update
 from byhand.shapes import Shape
 
@@ -99,6 +101,8 @@ class Program:
         assert spec is not None
         module = importlib.util.module_from_spec(spec)
         exec(compile(self.text, str(self.path), "exec"), module.__dict__)  # the text printed is the text run
+        if memory.POISON:
+            poison_calls(module)
         return module
 
     @once
@@ -151,7 +155,13 @@ class Program:
                 recording.run([array[None] for array in arguments[: len(recording.inputs)]], settings, 1)
                 return np.array(recording.result)
             with np.errstate(all="ignore"):
-                return np.array(self.module.step(*arguments, **settings))
+                return np.array(self.step(*arguments, **settings))
+
+    def step(self, *arguments: Any, **settings: Any) -> Any:
+        """Call the file's `step`."""
+        if memory.POISON:
+            poison_arena(self.arena)
+        return self.module.step(*arguments, **settings)
 
     def steps(self, *arguments: Any, **settings: Any) -> dict[str, Array]:
         """Run several steps one after the other, with no Python between them where the hand is compiled.
@@ -196,7 +206,7 @@ class Recording:
         self.settings = {name: np.zeros((steps, 1)) for name in settings}
         first = {name: values[0] for name, values in self.settings.items()}
         self.launch_graph, self.result = kernels.capture(
-            program.module.step, *(array[0] for array in self.inputs), *self.spaces, **first
+            program.step, *(array[0] for array in self.inputs), *self.spaces, **first
         )
         self.launch_graph.move([*self.inputs, *self.settings.values(), *program.outputs.values()])
 

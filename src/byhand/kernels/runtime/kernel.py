@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from byhand.kernels import memory
 from byhand.kernels.runtime import launch_graph
 
 GRAIN = 16384  # elements of an elementwise block: 64 KB of float32, a few microseconds
@@ -147,7 +148,23 @@ def cdiv(size: int, least: int) -> int:
 
 def scratch(*shape: int, dtype: Any) -> Any:
     """Return unwritten memory that holds until the hand under way returns; a recorded program uses it again and again."""
-    return launch_graph.scratch(shape, dtype)
+    return poison(launch_graph.scratch(shape, dtype))
+
+
+def poison(array: Any) -> Any:
+    """Return an array, filled where memory is poisoned (memory.py): now, or at each run of what is being recorded."""
+    if not (memory.POISON and launch_graph.recording() and mode() == "native"):
+        return memory.poison(array)
+    words = memory.words(array)
+    launch(fill_words, cdiv(words.size, GRAIN), words, memory.WORD)
+    return array
+
+
+@kernel
+def fill_words(words, number, block):
+    """Write a number into a slice of some words."""
+    for i in range(block * GRAIN, min((block + 1) * GRAIN, words.size)):
+        words[i] = number
 
 
 def compiled(function: Callable[..., None]) -> Callable[..., None]:

@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from byhand.kernels.memory import poison
+
 
 class Call(NamedTuple):
     """One launch: the kernel's name and address, its packed arguments, its blocks, and the arrays that must stay alive."""
@@ -96,10 +98,10 @@ class LaunchGraph:
         start, self._used = self._used, self._used + size
         self.needed = max(self.needed, self._used)
         if self._used > self._room:
-            return aligned(size)
+            return _aligned(size)
         pool = len(self.lanes) - 1 if self.in_lane else -1
         if pool not in self._pools:
-            self._pools[pool] = aligned(self._room)
+            self._pools[pool] = _aligned(self._room)
         return self._pools[pool][start : self._used]
 
 
@@ -196,12 +198,21 @@ def scratch(shape: tuple[int, ...], dtype: Any) -> Any:
     """Return unwritten memory, aligned to cache lines."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     room = -(-size // 64) * 64
-    memory = aligned(room) if _local.tape is None else _local.tape.take(room)
+    memory = _aligned(room) if _local.tape is None else _local.tape.take(room)
     return memory[:size].view(dtype).reshape(shape)
 
 
+def recording() -> bool:
+    """Tell whether this thread's launches are written down."""
+    return _local.tape is not None
+
+
 def aligned(size: int) -> Any:
-    """Return bytes that start at a cache line."""
+    """Return unwritten bytes that start at a cache line."""
+    return poison(_aligned(size))
+
+
+def _aligned(size: int) -> Any:
     memory = np.empty(size + 64, np.uint8)
     start = -memory.ctypes.data % 64
     return memory[start : start + size]
