@@ -350,7 +350,7 @@ def test_the_arena_has_the_models_type(dtype):
     program = everything(dtype=dtype).program(2, train=True, preserve_all=True)
     kinds = {name: array.dtype for name, array in vars(program.arena).items()}
     other = {name: kind for name, kind in kinds.items() if kind.kind != "f"}
-    assert other.keys() == {"pool1_where", "dropout1_mask"} and other["dropout1_mask"] == np.uint8
+    assert other.keys() == {"pool1_argmax", "dropout1_mask"} and other["dropout1_mask"] == np.uint8
     assert {kind for name, kind in kinds.items() if name not in other} == {np.dtype(dtype)}
 
 

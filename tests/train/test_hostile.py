@@ -275,7 +275,7 @@ def test_every_cut_is_seen(tmp_path, kind):
 HUGE = 10**400
 VALUES = [
     None, True, False, 0, 1, -1, 2, 3, 2**31, 2**62, 2**64, HUGE, -HUGE, 0.5, -0.5, 1e308, float("nan"), float("inf"), -0.0,
-    "", "x", "same", "images", "conv1", "relu1", "fc1_weight", "norm1_running_mean", "dropout1_key", "pool1_where", "loss",
+    "", "x", "same", "images", "conv1", "relu1", "fc1_weight", "norm1_running_mean", "dropout1_key", "pool1_argmax", "loss",
     "relu", "conv2d", "float", "__debug__", "__class__", "__dict__", "class", "None", "p", "flat", "a b", "a\nb", "\x1b[2J",
     "\ud800", "ﬁ", "softmax_cross_entropy", "batch_norm", "dropout", "concat", CODE, f"x={CODE}", f"')\n{CODE}\n#",
     '"""' + CODE, "x" * 10_000, "(1,,2)f4", "O", "float64", [], [[]], [1], [0], [-1], [HUGE], [1] * 70, [2**40, 2**40],
@@ -486,7 +486,7 @@ LOADS_NOT = {
     "a random key that is a parameter": lambda: put("graph.nodes.5.inputs.key", "fc1_bias"),
     "running means that a layer computed": lambda: put("graph.nodes.1.inputs.running_mean", "norm1_beta"),
     "a state of two types": lambda: with_nodes(node("add", "a", {"a": "fc1", "b": "dropout1_key"}), output="a"),
-    "what forward saves for backward": lambda: with_nodes(node("relu", "a", {"x": "pool1_where"})),
+    "what forward saves for backward": lambda: with_nodes(node("relu", "a", {"x": "pool1_argmax"})),
     "no graph": lambda: put("graph", None),
     "a graph that is text": lambda: put("graph", CODE),
     "nodes that are a table": lambda: put("graph.nodes", {}),

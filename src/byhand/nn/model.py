@@ -283,7 +283,7 @@ class Model:
     def trace(self, images: Any, labels: Any = None, *, hand: str = DEFAULT_HAND) -> dict[str, Array]:
         """Return every tensor of a forward pass, and with labels of a backward pass, under the name that the program uses.
 
-        Outputs (`conv1`), what forward saves (`pool1_where`), parameters (`conv1_weight`), states; with labels also the loss,
+        Outputs (`conv1`), what forward saves (`pool1_argmax`), parameters (`conv1_weight`), states; with labels also the loss,
         and the gradient of the loss by each of them (`grad_conv1`, `grad_conv1_weight`, `grad_images`; where a tensor is used
         twice, `grad_2_...` is the second use's share, which the sum holds too). The model stays as it is.
 
