@@ -13,7 +13,7 @@ from byhand import nn
 from byhand.graph import Graph
 from byhand.ops import HANDS
 from byhand.program import build
-from byhand.program.fuse import CHAINS, INFERENCE, fuse
+from byhand.program.fuse import FUSIONS, INFERENCE_FUSIONS, fuse
 from tests.nn.cases import ALL, images
 from tests.nn.networks import everything, plain
 from tests.program.test_memory import residual
@@ -74,7 +74,7 @@ def test_fused_and_unfused_programs_give_the_same(make, hand):
     fused, unfused = run(model, hand=hand), run(model, hand=hand, preserve_all=True)
     assert_same(fused, unfused)
     assert np.abs(fused["flat"]).max() > 1e-3
-    assert set(ops(model)) & set(CHAINS.values()) and not set(ops(model, preserve_all=True)) & set(CHAINS.values())
+    assert set(ops(model)) & set(FUSIONS.values()) and not set(ops(model, preserve_all=True)) & set(FUSIONS.values())
     x, _ = images(model, 4)
     results = []
     for keep in (False, True):
@@ -108,24 +108,24 @@ def chained(chain, draw=None, before=True, **settings):
     return nn.Model(x, nn.Linear(3)(y if len(y.shape) == 2 else nn.Flatten()(y)), dtype=np.float64, **settings)
 
 
-@pytest.mark.parametrize("chain", [chain for chain in CHAINS if "add" not in chain], ids="+".join)
+@pytest.mark.parametrize("chain", [chain for chain in FUSIONS if "add" not in chain], ids="+".join)
 def test_a_chain_is_one_call(chain):
     model = chained(chain)
-    assert ops(model) == ["tanh", CHAINS[chain], "linear"]
+    assert ops(model) == ["tanh", FUSIONS[chain], "linear"]
     assert ops(model, preserve_all=True) == ["tanh", *chain, *(["flatten"] if chain[0] != "linear" else []), "linear"]
 
 
 @settings(max_examples=40)
 @given(data=st.data(), seed=st.integers(0, 99), hand=st.sampled_from(["arrays", "compiled"]), before=st.booleans())
 def test_a_drawn_chain_gives_the_same(data, seed, hand, before):
-    chain = data.draw(st.sampled_from(list(CHAINS)))
+    chain = data.draw(st.sampled_from(list(FUSIONS)))
     model = shifted(chained([op for op in chain if op != "add"], data.draw, before, seed=seed), seed)
     assert_same(run(model, seed=seed, hand=hand), run(model, seed=seed, hand=hand, preserve_all=True))
 
 
 def test_ties_and_zeros_go_the_same_way():
     """Where a window's numbers are all below zero, or equal, fused and unfused send the gradient to the same place."""
-    for chain in CHAINS:
+    for chain in FUSIONS:
         model = chained([op for op in chain if op != "add"], before=False)
         for value in (0.0, -1.0):
             model.p.flat[...] = value
@@ -254,7 +254,9 @@ def answers(model, hand):
 
 @pytest.mark.parametrize("hand", HANDS)
 @pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize("chain", [chain for chain, op in INFERENCE.items() if op == "conv2d_block"], ids="+".join)
+@pytest.mark.parametrize(
+    "chain", [chain for chain, op in INFERENCE_FUSIONS.items() if op == "conv2d_block"], ids="+".join
+)
 def test_a_convolution_takes_in_what_follows_in_inference_alone(chain, bias, hand):
     x = nn.Input(5, 5, 2)
     first = y = nn.Tanh()(x)
