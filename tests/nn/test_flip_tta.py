@@ -1,4 +1,4 @@
-"""A network that looks twice gives the mean of its answers to an image and to its mirror image, whoever runs it."""
+"""Flip test-time augmentation: the logits are the mean of those of an image and of its mirror image, in every export too."""
 
 import numpy as np
 import pytest

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from byhand.bench.bench import ahead, versions
+from byhand.bench.benchmarks import BENCHMARKS
 from byhand.bench.table import figure
-from byhand.bench.work import WORKS
 from byhand.errors import FileError
 from byhand.files import write_whole
 from byhand.kernels.runtime import cpu
@@ -57,7 +57,9 @@ def append(path: Path, names: list[str], result: dict[str, Any], hand: str) -> i
     rows = []
     for name, row in zip(names, result["rows"], strict=True):
         if row["byhand"] is not None:
-            ratios = {peer: round(ahead(WORKS[name], row["byhand"], value), 4) for peer, value in row["peers"].items()}
+            ratios = {
+                peer: round(ahead(BENCHMARKS[name], row["byhand"], value), 4) for peer, value in row["peers"].items()
+            }
             rows.append({**common, "benchmark": name, "unit": row["unit"], "median": row["byhand"], "ratios": ratios})
     before = _content(path) if path.exists() else b""
     before += b"" if not before or before.endswith(b"\n") else b"\n"

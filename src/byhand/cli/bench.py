@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from byhand.bench import WORKS, history, measure, table
+from byhand.bench import BENCHMARKS, history, measure, table
 from byhand.errors import ArgumentError, UnknownNameError
 from byhand.ops import DEFAULT_HAND, HANDS
 
@@ -17,7 +17,9 @@ SUITE, SCALING = "onnx-suite", "scaling"
 def bench(
     works: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[WORK...]", help=f"{', '.join(WORKS)}, by default all; or {SUITE}, or {SCALING}"),
+        typer.Argument(
+            metavar="[BENCHMARK...]", help=f"{', '.join(BENCHMARKS)}, by default all; or {SUITE}, or {SCALING}"
+        ),
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="how often each side has its turn")] = 5,
     seconds: Annotated[float, typer.Option(min=0.01, help="a turn's length")] = 0.5,
@@ -43,12 +45,12 @@ def bench(
     Examples: byhand bench lenet5 --record; byhand bench --history.
     """
     for name in works or ():
-        if name not in (*WORKS, SUITE, SCALING):
-            raise UnknownNameError("work", name, [*WORKS, SUITE, SCALING])
+        if name not in (*BENCHMARKS, SUITE, SCALING):
+            raise UnknownNameError("benchmark", name, [*BENCHMARKS, SUITE, SCALING])
     if hand not in HANDS:
         raise UnknownNameError("hand", hand, HANDS)
     if (record or show_history) and (others := [name for name in works or () if name in (SUITE, SCALING)]):
-        raise ArgumentError(f"the history holds no {others[0]}; give it benchmarks: {', '.join(WORKS)}")
+        raise ArgumentError(f"the history holds no {others[0]}; give it benchmarks: {', '.join(BENCHMARKS)}")
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     if show_history:
         _history(file, works, as_json, console)
@@ -71,7 +73,7 @@ def bench(
         print(json.dumps(found) if as_json else scaling.report(found))
         return
     result = measure(
-        works or list(WORKS), rounds=1 if quick else rounds, seconds=seconds, hand=hand, tell=console.print
+        works or list(BENCHMARKS), rounds=1 if quick else rounds, seconds=seconds, hand=hand, tell=console.print
     )
     if as_json:
         print(json.dumps(result))
@@ -80,7 +82,7 @@ def bench(
         for row in result["rows"]:
             print(f"\n{table(row)}")
     if record:
-        rows = history.append(file, works or list(WORKS), result, hand)
+        rows = history.append(file, works or list(BENCHMARKS), result, hand)
         console.print(f"recorded {rows} {'row' if rows == 1 else 'rows'} in {file}", markup=False)
     if any("byhand" in row["failed"] for row in result["rows"]):
         raise typer.Exit(1)

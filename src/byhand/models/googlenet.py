@@ -91,15 +91,16 @@ def local(x: Tensor) -> Tensor:
 
 
 def module(
-    parts: Parts, x: Tensor, one: int, three: tuple[int, int], large: tuple[int, int], pooled: int, name: str
+    parts: Parts, x: Tensor, single: int, three: tuple[int, int], large: tuple[int, int], pooled: int, name: str
 ) -> Tensor:
     """Return an inception module: four branches of the same maps, concatenated.
 
-    one, pooled: filters of these branches; three, large: filters of the 1x1 reduction and of the 3x3 or larger convolution.
+    single: filters of the 1x1 branch; three, large: filters of a 1x1 reduction and of the convolution after it; pooled: filters
+    of the branch with a pooling.
     """
     basic, pool = parts.basic, nn.MaxPool2d(3, stride=1, padding=1, ceil_mode=True)(x)
     return nn.Concat(name=name)(
-        basic(x, one, 1, f"{name}_branch1"),
+        basic(x, single, 1, f"{name}_branch1"),
         basic(basic(x, three[0], 1, f"{name}_branch2_0"), three[1], 3, f"{name}_branch2_1"),
         basic(basic(x, large[0], 1, f"{name}_branch3_0"), large[1], parts.large, f"{name}_branch3_1"),
         basic(pool, pooled, 1, f"{name}_branch4_1"),

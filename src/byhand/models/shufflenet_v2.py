@@ -51,9 +51,9 @@ def unit(x: Tensor, name: str) -> Tensor:
 
 def shrink(x: Tensor, maps: int, name: str) -> Tensor:
     """Return figure 3d: all maps through two branches that halve the image."""
-    one, before = f"{name}_branch1", x.shape[-1]
-    left = conv_norm(x, before, 3, (f"{one}_0", f"{one}_1"), None, stride=2, groups=before)
-    left = conv_norm(left, maps // 2, 1, (f"{one}_2", f"{one}_3"))
+    first, before = f"{name}_branch1", x.shape[-1]
+    left = conv_norm(x, before, 3, (f"{first}_0", f"{first}_1"), None, stride=2, groups=before)
+    left = conv_norm(left, maps // 2, 1, (f"{first}_2", f"{first}_3"))
     x = nn.Concat()(left, branch(x, maps // 2, 2, f"{name}_branch2"))
     return nn.ChannelShuffle(2, name=name)(x)
 

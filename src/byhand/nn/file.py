@@ -125,7 +125,7 @@ def _model(about: Any) -> Model:
 def _numbers(value: Any, channels: int) -> Any:
     """Return a number, or one a channel."""
     if isinstance(value, list) and len(value) == channels:
-        return [float(one) for one in value]
+        return [float(number) for number in value]
     return float(value)
 
 

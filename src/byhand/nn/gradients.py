@@ -67,7 +67,7 @@ def _backward(
 
     def new(value: Any) -> Any:  # a hand that takes a list writes all of it
         if isinstance(value, tuple):
-            return tuple(_empty(one, have, sent) for one in value)
+            return tuple(_empty(tensor, have, sent) for tensor in value)
         return None if value is None or value.name not in wanted else _empty(value, have, sent)
 
     arguments = {name: values(value) for name, value in (node.inputs | node.outputs).items()}

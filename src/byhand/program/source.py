@@ -7,7 +7,7 @@ complete; a tensor that several nodes read gets the sum of the gradients that th
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy.typing as npt
 
@@ -26,7 +26,7 @@ MAX_COLUMNS = 120  # of a line without its comment
 class Update:
     """What an optimiser adds to a training program: the functions it calls, and the calls as text."""
 
-    functions: tuple[Callable[..., Any], ...]
+    functions: tuple[Callable[..., None], ...]
     lines: tuple[str, ...]
 
 
@@ -55,6 +55,7 @@ class Operand(NamedTuple):
 
 
 NONE = Operand("None")
+Value = Tensor | tuple[Tensor, ...] | None  # an input of a node
 
 
 class Line(NamedTuple):
@@ -269,8 +270,8 @@ class SourceWriter:
         return wanted
 
     def _gradient(
-        self, value: Any, wanted: set[str], written: set[str], sums: list[tuple[Tensor, Operand]]
-    ) -> Operand:  # value: of a node's inputs
+        self, value: Value, wanted: set[str], written: set[str], sums: list[tuple[Tensor, Operand]]
+    ) -> Operand:
         """Return where backward writes an input's gradient: its own array, a second one that is added to it, or nowhere."""
         if isinstance(value, tuple):
             everything = wanted | {t.name for t in value}  # a hand that takes a list writes all of it
@@ -306,7 +307,7 @@ class SourceWriter:
     def _operands(self, node: Node) -> dict[str, Operand]:
         return {key: self._operand(value) for key, value in (node.inputs | node.outputs).items()}
 
-    def _operand(self, value: Any, prefix: str = "") -> Operand:
+    def _operand(self, value: Value, prefix: str = "") -> Operand:
         """Return how the program names an input or output of a node, with the prefix "grad_" its gradient."""
         if isinstance(value, tuple):
             return _tuple_of([self._operand(tensor, prefix) for tensor in value])
@@ -349,7 +350,7 @@ class SourceWriter:
             self.live[base] = LiveRange(self.live.get(base, LiveRange(number, number)).first, number)
         self.lines.append(Line(tuple(parts), comment))
 
-    def _import(self, function: Callable[..., Any], alias: str) -> None:
+    def _import(self, function: Callable[..., None], alias: str) -> None:
         self.imports.setdefault(function.__module__, {})[function.__name__] = alias
 
 
