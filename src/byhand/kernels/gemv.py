@@ -11,7 +11,8 @@ from __future__ import annotations
 from math import ceil
 from typing import Any
 
-from byhand.kernels.runtime.kernel import cdiv, kernel, launch, scratch
+from byhand.kernels.runtime.kernel import cdiv, kernel
+from byhand.kernels.runtime.launch import launch, scratch
 
 MOST = 4  # rows of x: more of them are work for the tile
 LEAST = 1024 * 1024  # bytes of weights: less of them stays in the caches

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from byhand.kernels.runtime.kernel import cdiv, compiled, kernel, launch
+from byhand.kernels.runtime.kernel import cdiv, kernel
+from byhand.kernels.runtime.launch import compiled, launch
 
 SOME = 16384  # pixels of a block
 

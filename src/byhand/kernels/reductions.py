@@ -5,7 +5,8 @@ from __future__ import annotations
 from math import ceil
 from typing import Any
 
-from byhand.kernels.runtime.kernel import cdiv, compiled, kernel, launch, scratch
+from byhand.kernels.runtime.kernel import cdiv, kernel
+from byhand.kernels.runtime.launch import compiled, launch, scratch
 
 SLICE = 4096  # numbers that a block adds up
 SQUARE = 16  # numbers: a cache line of float32

@@ -23,7 +23,8 @@ from byhand.kernels.microkernel.microkernel import (
 )
 from byhand.kernels.reductions import add_up, column_sums
 from byhand.kernels.runtime.cpu import cache_size, host
-from byhand.kernels.runtime.kernel import cdiv, kernel, launch, scratch, variant
+from byhand.kernels.runtime.kernel import cdiv, kernel
+from byhand.kernels.runtime.launch import launch, scratch
 from byhand.kernels.runtime.launch_graph import workers
 
 SLICE = 16384  # weights that a block packs
@@ -33,76 +34,84 @@ AHEAD = 16  # rows of weights that are asked for before they are packed
 # kernels --------------------------------------------------------------------------------------------------------------
 
 
-def _sweep(
-    a, images, a_image, a_row, depth, together, rows, parts, grid, phases, a_rows, a_segments, b, b_group, b_block, b_segments,
-    b_step, columns, bias, finish, scale, more, c, c_rows, c_image, c_row, groups, filters_per_group, along, block,
-):  # fmt: skip
-    """Sweep the pixels of some images, or of a strip of one."""
-    strips, blocks = -(-grid // rows), -(-filters_per_group // columns)
-    strip, part = block // parts, block % parts
-    n, t = strip // strips * together, strip % strips * rows
-    count, start = min(together, images - n), BIAS if bias.size > 0 and not finish & SCALE else ZERO
-    for p in range(phases.shape[0]):
-        first, last, base, wide, pixel = phases[p, 0], phases[p, 1], phases[p, 2], phases[p, 3], phases[p, 4]
-        segment, several, length = phases[p, 5], phases[p, 6], phases[p, 7]
-        first, last = max(first, t), min(last, t + rows)
-        if first >= last:
-            continue
-        for unit in range(part * groups * blocks // parts, (part + 1) * groups * blocks // parts):
-            g, k = unit // blocks, unit % blocks
-            b_start, first_filter = g * b_group + k * b_block, g * filters_per_group + k * columns
-            tile(
-                a, n * a_image + t * a_row + g * depth + along * k * columns, a_rows, pixel + (first - t - base) * wide,
-                count * (last - first) * wide, a_segments, segment, several, length, 1, b, b_start, b_segments, b_step,
-                c, n * c_image + t * c_row + first_filter, c_rows, min(columns, filters_per_group - k * columns), start, bias, first_filter,
-                finish, scale, more,
-            )  # fmt: skip
-
-
-def _sums(
-    x, images, x_image, x_row, depth, together, rows, grid, phases, a_rows, a_segments, a_step, dy, dy_row, b_segments, columns,
-    sums, size, c_rows, groups, filters_per_group, lanes, parts, along, block,
-):  # fmt: skip
-    """Sum up the gradient of some filters over some of the images."""
-    strips, filters, blocks = -(-grid // rows), filters_per_group * groups, -(-filters_per_group // columns)
-    chunks, lane, part = -(-images // together) * strips, block // parts, block % parts
-    units = range(part * groups * blocks // parts, (part + 1) * groups * blocks // parts)
-    start = ZERO if phases.shape[0] == 1 and phases[0, 6] * filters == size else ADD  # one phase that writes all
-    for unit in units if start == ADD else range(0):
-        g, k = unit // blocks, unit % blocks * columns
-        for m in range(lane * size + g * filters_per_group + k, (lane + 1) * size, filters):
-            row = sums[m : m + min(columns, filters_per_group - k)]
-            for i in range(row.size):
-                row[i] = 0.0
-    for chunk in range(lane * chunks // lanes, (lane + 1) * chunks // lanes):
-        n, t = chunk // strips * together, chunk % strips * rows
-        count, at = min(together, images - n), (n * grid + t) * dy_row
-        if blocks > 1:  # each unit reads a part of every pixel
-            x_at = n * x_image + t * x_row
-            fetch(dy, at, at + count * min(rows, grid - t) * dy_row)
-            fetch(x, x_at, x_at + (count * x_image if together > 1 else rows * x_row))
-        for unit in units:
-            g, k = unit // blocks, unit % blocks * columns
-            for p in range(phases.shape[0]):
-                first, last, base, segment = phases[p, 0], phases[p, 1], phases[p, 2], phases[p, 3]
-                length, place, places = phases[p, 4], phases[p, 5], phases[p, 6]
-                first, last = max(first, t), min(last, t + rows)
-                if first >= last:
-                    continue
+def sweep_kernel(tile):
+    @kernel
+    def sweep(
+        a, images, a_image, a_row, depth, together, rows, parts, grid, phases, a_rows, a_segments, b, b_group, b_block, b_segments,
+        b_step, columns, bias, finish, scale, more, c, c_rows, c_image, c_row, groups, filters_per_group, along, block,
+    ):  # fmt: skip
+        """Sweep the pixels of some images, or of a strip of one."""
+        strips, blocks = -(-grid // rows), -(-filters_per_group // columns)
+        strip, part = block // parts, block % parts
+        n, t = strip // strips * together, strip % strips * rows
+        count, start = min(together, images - n), BIAS if bias.size > 0 and not finish & SCALE else ZERO
+        for p in range(phases.shape[0]):
+            first, last, base, wide, pixel = phases[p, 0], phases[p, 1], phases[p, 2], phases[p, 3], phases[p, 4]
+            segment, several, length = phases[p, 5], phases[p, 6], phases[p, 7]
+            first, last = max(first, t), min(last, t + rows)
+            if first >= last:
+                continue
+            for unit in range(part * groups * blocks // parts, (part + 1) * groups * blocks // parts):
+                g, k = unit // blocks, unit % blocks
+                b_start, first_filter = g * b_group + k * b_block, g * filters_per_group + k * columns
                 tile(
-                    x, n * x_image + t * x_row + g * depth + along * k, a_rows, place, places, a_segments,
-                    segment + first - t - base, count * (last - first), length, a_step,
-                    dy, at + g * filters_per_group + k, b_segments, filters,
-                    sums, lane * size + g * filters_per_group + k, c_rows, min(columns, filters_per_group - k), start, sums, 0, 0, sums, sums,
+                    a, n * a_image + t * a_row + g * depth + along * k * columns, a_rows, pixel + (first - t - base) * wide,
+                    count * (last - first) * wide, a_segments, segment, several, length, 1, b, b_start, b_segments, b_step,
+                    c, n * c_image + t * c_row + first_filter, c_rows, min(columns, filters_per_group - k * columns), start, bias, first_filter,
+                    finish, scale, more,
                 )  # fmt: skip
-        start = ADD
+
+    return sweep
 
 
-sweep, sums = kernel(_sweep), kernel(_sums)
-sweep_per_channel, sums_per_channel = (
-    kernel(variant(_sweep, tile=tile_per_tap)),
-    kernel(variant(_sums, tile=tile_per_channel)),
-)
+def sums_kernel(tile):
+    @kernel
+    def sums(
+        x, images, x_image, x_row, depth, together, rows, grid, phases, a_rows, a_segments, a_step, dy, dy_row, b_segments, columns,
+        sums, size, c_rows, groups, filters_per_group, lanes, parts, along, block,
+    ):  # fmt: skip
+        """Sum up the gradient of some filters over some of the images."""
+        strips, filters, blocks = -(-grid // rows), filters_per_group * groups, -(-filters_per_group // columns)
+        chunks, lane, part = -(-images // together) * strips, block // parts, block % parts
+        units = range(part * groups * blocks // parts, (part + 1) * groups * blocks // parts)
+        everywhere = (
+            phases.shape[0] == 1 and phases[0, 0] == 0 and phases[0, 1] == grid and phases[0, 6] * filters == size
+        )
+        start = ZERO if everywhere else ADD  # only where the first chunk writes all sums: one phase, that has every row
+        for unit in units if start == ADD else range(0):
+            g, k = unit // blocks, unit % blocks * columns
+            for m in range(lane * size + g * filters_per_group + k, (lane + 1) * size, filters):
+                row = sums[m : m + min(columns, filters_per_group - k)]
+                for i in range(row.size):
+                    row[i] = 0.0
+        for chunk in range(lane * chunks // lanes, (lane + 1) * chunks // lanes):
+            n, t = chunk // strips * together, chunk % strips * rows
+            count, at = min(together, images - n), (n * grid + t) * dy_row
+            if blocks > 1:  # each unit reads a part of every pixel
+                x_at = n * x_image + t * x_row
+                fetch(dy, at, at + count * min(rows, grid - t) * dy_row)
+                fetch(x, x_at, x_at + (count * x_image if together > 1 else rows * x_row))
+            for unit in units:
+                g, k = unit // blocks, unit % blocks * columns
+                for p in range(phases.shape[0]):
+                    first, last, base, segment = phases[p, 0], phases[p, 1], phases[p, 2], phases[p, 3]
+                    length, place, places = phases[p, 4], phases[p, 5], phases[p, 6]
+                    first, last = max(first, t), min(last, t + rows)
+                    if first >= last:
+                        continue
+                    tile(
+                        x, n * x_image + t * x_row + g * depth + along * k, a_rows, place, places, a_segments,
+                        segment + first - t - base, count * (last - first), length, a_step,
+                        dy, at + g * filters_per_group + k, b_segments, filters,
+                        sums, lane * size + g * filters_per_group + k, c_rows, min(columns, filters_per_group - k), start, sums, 0, 0, sums, sums,
+                    )  # fmt: skip
+            start = ADD
+
+    return sums
+
+
+sweep, sums = sweep_kernel(tile), sums_kernel(tile)
+sweep_per_channel, sums_per_channel = sweep_kernel(tile_per_tap), sums_kernel(tile_per_channel)
 
 
 @kernel

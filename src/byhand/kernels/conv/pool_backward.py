@@ -17,7 +17,8 @@ from byhand.kernels.conv.plan import LANES, SUMS, ConvShape
 from byhand.kernels.microkernel.microkernel import ADD, scatter, tile, tile_of_list
 from byhand.kernels.reductions import add_up, turn
 from byhand.kernels.runtime.cpu import cache_size, host
-from byhand.kernels.runtime.kernel import kernel, launch, scratch
+from byhand.kernels.runtime.kernel import kernel
+from byhand.kernels.runtime.launch import launch, scratch
 from byhand.kernels.runtime.launch_graph import workers
 
 FEW = 16  # numbers of a patch: listing a winner is more work than multiplying them by 0

@@ -10,8 +10,8 @@ Sources: those of conv2d, linear and relu.
 
 import numpy as np
 
-from byhand.kernels import compiled, conv, scratch
-from byhand.kernels.runtime.kernel import GRAIN, cdiv, kernel, launch
+from byhand.kernels import cdiv, compiled, conv, kernel, launch, scratch
+from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS
 from byhand.ops.conv.conv2d import contract as conv2d_contract
 from byhand.ops.conv.conv2d import (
     conv2d_arrays,
@@ -42,7 +42,7 @@ def _before_relu(y, grad_y):
 
 @kernel
 def before_relu(y, grad_y, grad, relu, block):
-    first, last = block * GRAIN, min((block + 1) * GRAIN, y.size)
+    first, last = block * BLOCK_ELEMENTS, min((block + 1) * BLOCK_ELEMENTS, y.size)
     y, grad_y, grad = y[first:last], grad_y[first:last], grad[first:last]
     for i in range(y.size):
         grad[i] = 0.0 if relu and y[i] <= 0.0 else grad_y[i]
@@ -51,7 +51,7 @@ def before_relu(y, grad_y, grad, relu, block):
 def masked(y, grad_y, into=None, relu=True):
     """Return the gradient before a ReLU, where there is one; in scratch memory, unless it is wanted elsewhere."""
     grad = scratch(*y.shape, dtype=y.dtype) if into is None else into
-    launch(before_relu, cdiv(y.size, GRAIN), y.reshape(-1), grad_y.reshape(-1), grad.reshape(-1), relu)
+    launch(before_relu, cdiv(y.size, BLOCK_ELEMENTS), y.reshape(-1), grad_y.reshape(-1), grad.reshape(-1), relu)
     return grad
 
 

@@ -227,7 +227,7 @@ def check_at_the_edge():
 
 WORK = """
 from byhand.kernels.runtime.cpu import host
-from tests.kernels.test_tile import {0}
+from tests.kernels.test_microkernel import {0}
 {0}()
 print(host().target)
 """
