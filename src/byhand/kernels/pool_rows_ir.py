@@ -10,7 +10,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from byhand.kernels.microkernel.simd import HALF, REALS, WORD, plain
+from byhand.kernels.microkernel.simd import HALF, REALS, WORD, operands
 from byhand.kernels.pool_rows import BYTES
 
 WINDOWS = ((2, 2), (3, 3))  # (rows, columns) of pooling windows that need no loop
@@ -29,7 +29,7 @@ def largest(dtype: str) -> Any:
         return types.void(x, W, W, W, W, W, W, W, W, W, y, where, W, W), codegen
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        x, at, step, count, down, across, rows, columns, place, wide, y, where, to, channels = plain(
+        x, at, step, count, down, across, rows, columns, place, wide, y, where, to, channels = operands(
             context, builder, signature, arguments
         )
         write = Vectors(builder, dtype)
@@ -65,7 +65,7 @@ def total(dtype: str) -> Any:
         return types.void(x, W, W, W, W, W, W, W, SCALES[dtype], y, W, W), codegen
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        x, at, step, count, down, across, rows, columns, scale, y, to, channels = plain(
+        x, at, step, count, down, across, rows, columns, scale, y, to, channels = operands(
             context, builder, signature, arguments
         )
         write = Vectors(builder, dtype)
@@ -92,7 +92,7 @@ def won(dtype: str) -> Any:
         return types.void(x, W, W, W, W, W, W, W, W, where, y, W, W), codegen
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        x, at, down, across, rows, columns, place, upward, leftward, where, y, to, channels = plain(
+        x, at, down, across, rows, columns, place, upward, leftward, where, y, to, channels = operands(
             context, builder, signature, arguments
         )
         write = Vectors(builder, dtype)
@@ -120,7 +120,7 @@ def dealt(dtype: str) -> Any:
         return types.void(x, W, W, W, W, where, y, W, W), codegen
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        x, at, count, columns, place, where, y, to, channels = plain(context, builder, signature, arguments)
+        x, at, count, columns, place, where, y, to, channels = operands(context, builder, signature, arguments)
         write = Vectors(builder, dtype)
 
         def start(i: Any, c: Any) -> list[Any]:
@@ -145,7 +145,7 @@ def repeated(dtype: str) -> Any:
         return types.void(x, W, W, W, SCALES[dtype], y, W, W), codegen
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        x, at, count, columns, scale, y, to, channels = plain(context, builder, signature, arguments)
+        x, at, count, columns, scale, y, to, channels = operands(context, builder, signature, arguments)
         write = Vectors(builder, dtype)
 
         def start(i: Any, c: Any) -> list[Any]:
