@@ -130,7 +130,8 @@ def test_lanes_do_what_they_do_one_after_the_other(threads, count):
         graph.run()
     assert np.array_equal(y, direct)
     assert [len(one) for one in graph.launches if isinstance(one, list)] == [count]
-    assert [len(one) for one in graph.launches[0]] == [5] * count
+    written = [[call for call in one if call.name != "fill_words"] for one in graph.launches[0]]  # but for the poison
+    assert [len(one) for one in written] == [5] * count
 
 
 def test_lanes_move_too():

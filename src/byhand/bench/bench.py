@@ -3,7 +3,7 @@
 import os
 import platform
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from statistics import geometric_mean
 from typing import Any
@@ -88,7 +88,7 @@ class Race:
         peers = {name: process for name, process in self.processes.items() if name != "byhand"}
         best = [_best(self.work, values) for values in zip(*(process.result for process in peers.values()))]
         for process in peers.values():
-            if all(_ahead(self.work, ours, theirs) < BEHIND for ours, theirs in zip(process.result, best)):
+            if all(ahead(self.work, ours, theirs) < BEHIND for ours, theirs in zip(process.result, best)):
                 process.stop()
 
 
@@ -123,7 +123,7 @@ def compare(work: Work, values: dict[str, list[float]]) -> dict[str, Any]:
 def _line(work: Work, values: dict[str, float]) -> dict[str, Any]:
     ours, peers = values.get("byhand"), {name: value for name, value in values.items() if name != "byhand"}
     best = (min if work.less else max)(peers, key=peers.__getitem__, default=None)
-    ratio = None if ours is None or best is None else _ahead(work, ours, peers[best])
+    ratio = None if ours is None or best is None else ahead(work, ours, peers[best])
     return {"byhand": ours, "peers": peers, "best": best, "ratio": ratio}
 
 
@@ -132,14 +132,15 @@ def _families(work: Work, ours: float | None, peers: dict[str, float]) -> dict[s
     families: dict[str, list[float]] = {}
     for name, value in peers.items():
         families.setdefault(family(name), []).append(value)
-    return {} if ours is None else {name: _ahead(work, ours, _best(work, values)) for name, values in families.items()}
+    return {} if ours is None else {name: ahead(work, ours, _best(work, values)) for name, values in families.items()}
 
 
 def _best(work: Work, numbers: Iterable[float]) -> float:
     return min(numbers) if work.less else max(numbers)
 
 
-def _ahead(work: Work, ours: float, theirs: float) -> float:
+def ahead(work: Work, ours: float, theirs: float) -> float:
+    """Return the ratio of two results; above 1: ours is ahead."""
     return theirs / ours if work.less else ours / theirs
 
 
@@ -164,10 +165,14 @@ def machine() -> str:
     """Return the processor's name, its cores, and the versions that matter."""
     name = cpu.name()
     name += {"avx512": " with AVX-512", "avx2": " with AVX2"}.get(cpu.host().target, "")
-    versions = [f"Python {platform.python_version()}"]
-    for package, title in (("numpy", "NumPy"), ("torch", "PyTorch"), ("jax", "JAX"), ("onnxruntime", "onnxruntime")):
-        try:
-            versions.append(f"{title} {metadata.version(package)}")
-        except metadata.PackageNotFoundError:
-            continue
-    return f"{name}, {os.cpu_count()} cores, {', '.join(versions)}"
+    return f"{name}, {os.cpu_count()} cores, {', '.join(f'{title} {number}' for title, number in versions().items())}"
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that matter to speed: Python's, and those of the packages that are installed."""
+    found = {"Python": platform.python_version()}
+    packages = {"numpy": "NumPy", "numba": "Numba", "torch": "PyTorch", "jax": "JAX", "onnxruntime": "onnxruntime"}
+    for package, title in packages.items():
+        with suppress(metadata.PackageNotFoundError):
+            found[title] = metadata.version(package)
+    return found

@@ -21,7 +21,8 @@ from byhand.ops import DEFAULT_HAND, softmax
 from byhand.ops.loss.softmax import check_labels
 from byhand.ops.op import Array
 from byhand.program import Program, build
-from byhand.program.buffers import views
+from byhand.program.buffers import flat_views
+from byhand.program.fork_safe_lock import ForkSafeLock
 from byhand.program.source import Update
 from byhand.shapes import integer, number
 
@@ -103,6 +104,7 @@ class Model:
         if not np.all(self.std):
             raise ArgumentError("Model: std is 0; expected numbers to divide by")
         self._programs: dict[Any, Program] = {}  # the last few, each with its arena
+        self._lock = ForkSafeLock()  # of its programs: one thread runs one of them at a time
         if seed is not None:
             self._initialise(integer("Model: seed", seed, 0))
 
@@ -137,7 +139,7 @@ class Model:
     @cached_property
     def p(self) -> SimpleNamespace:
         """Every parameter by name, and all of them in one buffer, `flat`."""
-        return views(self.graph.of_kind("parameter"), self.dtype)
+        return flat_views(self.graph.of_kind("parameter"), self.dtype)
 
     @cached_property
     def state(self) -> SimpleNamespace:
@@ -149,7 +151,7 @@ class Model:
     @cached_property
     def g(self) -> SimpleNamespace:
         """The gradient of every parameter, `grad_<name>`, and all of them in one buffer, `flat`."""
-        return views(self.graph.of_kind("parameter"), self.dtype, "grad_")
+        return flat_views(self.graph.of_kind("parameter"), self.dtype, "grad_")
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -180,30 +182,31 @@ class Model:
         update: Update | None = None,
         input_gradient: bool = False,
         label_smoothing: float = 0.0,
-        keep: bool = False,
+        preserve_all: bool = False,
     ) -> Program:
         """Return the generated program for a batch size; `print` shows it.
 
         update: what an optimiser adds (`trainer.program()` hands it in); input_gradient: also d loss / d images;
-        label_smoothing: the part of the truth that is spread over all classes; keep: give each array memory of its own, so
-        that all can be looked at afterwards.
+        label_smoothing: the part of the truth that is spread over all classes; preserve_all: no array shares memory with another,
+        so that all can be read afterwards.
         """
         batch = integer("program: batch", batch)
         if train and not self.classes:
             raise ArgumentError(f"{self.name} has no classes to learn: {self.output!r} is its output; see replace_head")
-        key = (batch, train, hand, update, input_gradient, label_smoothing, keep)
-        program = self._programs.pop(key, None)
-        if program is None:
-            title = f"{self.name}, {self.parameter_count:,} parameters"
-            program = build(
-                self.graph, self.logits, title, batch=batch, training=train, hand=hand, dtype=self.dtype,
-                update=update, input_gradient=input_gradient, label_smoothing=label_smoothing, keep=keep,
-                auxiliary=self.auxiliary,
-            )  # fmt: skip
-        self._programs[key] = program
-        if len(self._programs) > KEPT:
-            del self._programs[next(iter(self._programs))]  # the one not used for the longest time
-        return program
+        key = (batch, train, hand, update, input_gradient, label_smoothing, preserve_all)
+        with self._lock.rlock:
+            program = self._programs.pop(key, None)
+            if program is None:
+                title = f"{self.name}, {self.parameter_count:,} parameters"
+                program = build(
+                    self.graph, self.logits, title, batch=batch, training=train, hand=hand, dtype=self.dtype,
+                    update=update, input_gradient=input_gradient, label_smoothing=label_smoothing, preserve_all=preserve_all,
+                    auxiliary=self.auxiliary, lock=self._lock,
+                )  # fmt: skip
+            self._programs[key] = program
+            if len(self._programs) > KEPT:
+                del self._programs[next(iter(self._programs))]  # the one not used for the longest time
+            return program
 
     def check(self, images: Any) -> Any:
         """Return images as an array that `prepare` takes, or raise as it does."""
@@ -263,8 +266,9 @@ class Model:
         for some in Ahead(batch, starts) if files else map(batch, starts):
             some = self.check(some)
             program = self.program(len(some), hand=hand)
-            x = self.prepare(some, out=program.images[0], hand=hand)
-            parts.append(program(x, self.p, self.state, program.arena).copy())
+            with self._lock.rlock:  # from the images to the result, which the program copies
+                x = self.prepare(some, out=program.images[0], hand=hand)
+                parts.append(program(x, self.p, self.state, program.arena))
         return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
     def predict(self, images: Any, *, batch_size: int | None = None, hand: str = DEFAULT_HAND) -> Array:
@@ -279,7 +283,7 @@ class Model:
     def trace(self, images: Any, labels: Any = None, *, hand: str = DEFAULT_HAND) -> dict[str, Array]:
         """Return every tensor of a forward pass, and with labels of a backward pass, under the name that the program uses.
 
-        Outputs (`conv1`), what forward saves (`pool1_where`), parameters (`conv1_weight`), states; with labels also the loss,
+        Outputs (`conv1`), what forward saves (`pool1_argmax`), parameters (`conv1_weight`), states; with labels also the loss,
         and the gradient of the loss by each of them (`grad_conv1`, `grad_conv1_weight`, `grad_images`; where a tensor is used
         twice, `grad_2_...` is the second use's share, which the sum holds too). The model stays as it is.
 
@@ -292,27 +296,28 @@ class Model:
         (3, 3, 1, 8)
         """
         x = self.prepare(images, hand=hand)
-        state = SimpleNamespace(**{name: value.copy() for name, value in vars(self.state).items()})
-        assert self.graph.input is not None
-        named = {self.graph.input.name: x} | self.parameters | vars(state)
-        if labels is None:
-            program = self.program(len(x), hand=hand, keep=True)
-            logits = program(x, self.p, state, program.arena)
-            if self.output is not self.logits:
-                named[self.output.name] = softmax(logits)
-            named |= vars(program.arena)
-        else:
-            labels = check_labels(labels, len(self.classes))
-            if labels.shape != (len(x),):
-                raise ShapeError(
-                    f"{self.name}: labels have the shape {labels.shape}; expected ({len(x)},), one an image"
-                )
-            program = self.program(len(x), train=True, hand=hand, input_gradient=True, keep=True)
-            gradients = views(self.graph.of_kind("parameter"), self.dtype, "grad_")
-            program(x, labels, self.p, gradients, state, program.arena)
-            named |= {"labels": labels} | vars(program.arena)
-            named |= {name: value for name, value in vars(gradients).items() if name != "flat"}
-        return {name: np.array(value) for name, value in named.items()}
+        with self._lock.rlock:
+            state = SimpleNamespace(**{name: value.copy() for name, value in vars(self.state).items()})
+            assert self.graph.input is not None
+            named = {self.graph.input.name: x} | self.parameters | vars(state)
+            if labels is None:
+                program = self.program(len(x), hand=hand, preserve_all=True)
+                logits = program(x, self.p, state, program.arena)
+                if self.output is not self.logits:
+                    named[self.output.name] = softmax(logits)
+                named |= vars(program.arena)
+            else:
+                labels = check_labels(labels, len(self.classes))
+                if labels.shape != (len(x),):
+                    raise ShapeError(
+                        f"{self.name}: labels have the shape {labels.shape}; expected ({len(x)},), one an image"
+                    )
+                program = self.program(len(x), train=True, hand=hand, input_gradient=True, preserve_all=True)
+                gradients = flat_views(self.graph.of_kind("parameter"), self.dtype, "grad_")
+                program(x, labels, self.p, gradients, state, program.arena)
+                named |= {"labels": labels} | vars(program.arena)
+                named |= {name: value for name, value in vars(gradients).items() if name != "flat"}
+            return {name: np.array(value) for name, value in named.items()}
 
     def replace_head(
         self, classes: int | Sequence[str], *, frozen: bool = True, unfreeze: int = 0, seed: int = 0

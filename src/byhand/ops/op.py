@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from byhand.errors import ArgumentError, ByhandError, ShapeError, UnknownNameError
+from byhand.kernels import memory
 from byhand.shapes import Shape, Window
 
 Array = npt.NDArray[Any]
@@ -171,7 +172,7 @@ class Op:
 
     def allocate(self, call: Call, dtype: Any) -> dict[str, Array]:
         """Return an unwritten array for every output of a call."""
-        return {name: np.empty(shape, self.dtypes.get(name, dtype)) for name, shape in call.shapes.items()}
+        return {name: memory.empty(shape, self.dtypes.get(name, dtype)) for name, shape in call.shapes.items()}
 
     def __call__(self, *inputs: Any, hand: str = DEFAULT_HAND, **attributes: Any) -> Any:
         """Return the op's result, the first of its outputs; a symbolic input gives a symbolic result."""
@@ -306,5 +307,5 @@ def shape_of(value: Any) -> Any:
 def empty_like(value: Any) -> Any:
     """Return unwritten arrays in the shape of an input: one, a tuple of them, or None."""
     if isinstance(value, tuple):
-        return tuple(map(np.empty_like, value))
-    return None if value is None else np.empty_like(value)
+        return tuple(map(memory.empty_like, value))
+    return None if value is None else memory.empty_like(value)

@@ -99,7 +99,7 @@ def _together(chain: list[Node], known: Chains) -> Node:
             attributes |= {
                 f"pool_{key}" if key != "ceil_mode" else key: value for key, value in node.attributes.items()
             }
-            outputs["where"] = node.outputs["where"]
+            outputs["argmax"] = node.outputs["argmax"]
         if node.op.name == "batch_norm":
             inputs |= {key: value for key, value in node.inputs.items() if key != "x"}
             attributes |= {key: value for key, value in node.attributes.items() if key == "eps"}

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from byhand.kernels import memory
 from byhand.kernels.runtime import launch_graph, thread_pool
 from byhand.kernels.runtime.arguments import kind_of, pack
 from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS, Elementwise, Kernel, cdiv, kernel
@@ -50,7 +51,23 @@ def machine_code(kernel: Kernel, arguments: tuple[Any, ...]) -> Any:
 
 def scratch(*shape: int, dtype: Any) -> Array:
     """Return unwritten memory that holds until the hand under way returns; a captured program uses it again and again."""
-    return launch_graph.scratch(shape, dtype)
+    return poison(launch_graph.scratch(shape, dtype))
+
+
+def poison(array: Array) -> Array:
+    """Return an array, filled where memory is poisoned (memory.py): now, or at each run of what is being captured."""
+    if not (memory.POISON and launch_graph.capturing() and mode() == "native"):
+        return memory.poison(array)
+    words = memory.words(array)
+    launch(fill_words, cdiv(words.size, BLOCK_ELEMENTS), words, memory.WORD)
+    return array
+
+
+@kernel
+def fill_words(words, number, block):
+    """Write a number into a slice of some words."""
+    for i in range(block * BLOCK_ELEMENTS, min((block + 1) * BLOCK_ELEMENTS, words.size)):
+        words[i] = number
 
 
 def compiled(function: Callable[..., None]) -> Callable[..., None]:

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from byhand.kernels.memory import poison
 from byhand.kernels.runtime import thread_pool
 from byhand.kernels.runtime.arguments import address_words
 from byhand.kernels.runtime.mode import mode
@@ -90,10 +91,10 @@ class LaunchGraph:
         start, self._used = self._used, self._used + size
         self.needed = max(self.needed, self._used)
         if self._used > self._room:
-            return aligned(size)
+            return _aligned(size)
         pool = len(self.micro_batches) - 1 if self.in_micro_batch else -1
         if pool not in self._pools:
-            self._pools[pool] = aligned(self._room)
+            self._pools[pool] = _aligned(self._room)
         return self._pools[pool][start : self._used]
 
 
@@ -184,12 +185,21 @@ def scratch(shape: tuple[int, ...], dtype: Any) -> Array:
     """Return unwritten memory, aligned to cache lines."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     room = -(-size // CACHE_LINE) * CACHE_LINE
-    memory = aligned(room) if _local.graph is None else _local.graph.take(room)
+    memory = _aligned(room) if _local.graph is None else _local.graph.take(room)
     return memory[:size].view(dtype).reshape(shape)
 
 
+def capturing() -> bool:
+    """Tell whether this thread's launches are recorded."""
+    return _local.graph is not None
+
+
 def aligned(size: int) -> Array:
-    """Return bytes that start at a cache line."""
+    """Return unwritten bytes that start at a cache line."""
+    return poison(_aligned(size))
+
+
+def _aligned(size: int) -> Array:
     memory = np.empty(size + CACHE_LINE, np.uint8)
     start = -memory.ctypes.data % CACHE_LINE
     return memory[start : start + size]

@@ -75,23 +75,23 @@ def _pool(kernel, stride, padding, dilation):
 
 
 def conv2d_max_pool_loops(
-    x, weight, bias, y, where, *, stride, padding, dilation, groups, relu, pool_kernel, pool_stride, pool_padding,
+    x, weight, bias, y, argmax, *, stride, padding, dilation, groups, relu, pool_kernel, pool_stride, pool_padding,
     pool_dilation, between,
 ):  # fmt: skip
     middle = _between(x, weight, between)
     conv2d_loops(x, weight, bias, middle, stride=stride, padding=padding, dilation=dilation, groups=groups)
     if relu:
         middle[...] = np.where(middle < 0, 0, middle)
-    max_pool_loops(middle, y, where, **_pool(pool_kernel, pool_stride, pool_padding, pool_dilation))
+    max_pool_loops(middle, y, argmax, **_pool(pool_kernel, pool_stride, pool_padding, pool_dilation))
 
 
 def conv2d_max_pool_backward_loops(
-    x, weight, y, where, grad_y, grad_x, grad_weight, grad_bias, *, stride, padding, dilation, groups, relu, pool_kernel,
+    x, weight, y, argmax, grad_y, grad_x, grad_weight, grad_bias, *, stride, padding, dilation, groups, relu, pool_kernel,
     pool_stride, pool_padding, pool_dilation, between,
 ):  # fmt: skip
     grad = _between(x, weight, between)
     alive = np.where(y <= 0, 0, grad_y) if relu else grad_y
-    max_pool_backward_loops(where, alive, grad, **_pool(pool_kernel, pool_stride, pool_padding, pool_dilation))
+    max_pool_backward_loops(argmax, alive, grad, **_pool(pool_kernel, pool_stride, pool_padding, pool_dilation))
     conv2d_backward_loops(
         x,
         weight,
@@ -110,23 +110,23 @@ def conv2d_max_pool_backward_loops(
 
 
 def conv2d_max_pool_arrays(
-    x, weight, bias, y, where, *, stride, padding, dilation, groups, relu, pool_kernel, pool_stride, pool_padding,
+    x, weight, bias, y, argmax, *, stride, padding, dilation, groups, relu, pool_kernel, pool_stride, pool_padding,
     pool_dilation, between,
 ):  # fmt: skip
     middle = _between(x, weight, between)
     conv2d_arrays(x, weight, bias, middle, stride=stride, padding=padding, dilation=dilation, groups=groups)
     if relu:
         np.maximum(middle, 0, out=middle)
-    max_pool_arrays(middle, y, where, **_pool(pool_kernel, pool_stride, pool_padding, pool_dilation))
+    max_pool_arrays(middle, y, argmax, **_pool(pool_kernel, pool_stride, pool_padding, pool_dilation))
 
 
 def conv2d_max_pool_backward_arrays(
-    x, weight, y, where, grad_y, grad_x, grad_weight, grad_bias, *, stride, padding, dilation, groups, relu, pool_kernel,
+    x, weight, y, argmax, grad_y, grad_x, grad_weight, grad_bias, *, stride, padding, dilation, groups, relu, pool_kernel,
     pool_stride, pool_padding, pool_dilation, between,
 ):  # fmt: skip
     grad = _between(x, weight, between)
     alive = np.where(y <= 0, 0, grad_y) if relu else grad_y
-    max_pool_backward_arrays(where, alive, grad, **_pool(pool_kernel, pool_stride, pool_padding, pool_dilation))
+    max_pool_backward_arrays(argmax, alive, grad, **_pool(pool_kernel, pool_stride, pool_padding, pool_dilation))
     conv2d_backward_arrays(
         x,
         weight,
@@ -146,7 +146,7 @@ def conv2d_max_pool_backward_arrays(
 
 @compiled
 def conv2d_max_pool_compiled(
-    x, weight, bias, y, where, *, stride, padding, dilation, groups, relu, pool_kernel, pool_stride, pool_padding,
+    x, weight, bias, y, argmax, *, stride, padding, dilation, groups, relu, pool_kernel, pool_stride, pool_padding,
     pool_dilation, between,
 ):  # fmt: skip
     size = between[0] * between[1] * weight.shape[3]
@@ -160,23 +160,23 @@ def conv2d_max_pool_compiled(
         now = slice(n, n + some)
         part = middle[: len(x[now])]
         conv.forward(x[now], weight, part, epilogue, shape)
-        max_pool_compiled(part, y[now], where[now], **_pool(pool_kernel, pool_stride, pool_padding, pool_dilation))
+        max_pool_compiled(part, y[now], argmax[now], **_pool(pool_kernel, pool_stride, pool_padding, pool_dilation))
 
 
 @compiled
 def conv2d_max_pool_backward_compiled(
-    x, weight, y, where, grad_y, grad_x, grad_weight, grad_bias, *, stride, padding, dilation, groups, relu, pool_kernel,
+    x, weight, y, argmax, grad_y, grad_x, grad_weight, grad_bias, *, stride, padding, dilation, groups, relu, pool_kernel,
     pool_stride, pool_padding, pool_dilation, between,
 ):  # fmt: skip
     shape = (len(x), *between, weight.shape[3])
     convolution = conv_shape(x.shape, weight.shape, shape, stride, padding, dilation, groups)
     if pool_backward.applies(convolution, x.itemsize):
-        pooled, gradients = PooledOutput(y, where, grad_y, relu), Gradients(grad_x, grad_weight, grad_bias)
+        pooled, gradients = PooledOutput(y, argmax, grad_y, relu), Gradients(grad_x, grad_weight, grad_bias)
         pooling = Pooling(pool_kernel, pool_stride, pool_padding, pool_dilation)
         pool_backward.backward(x, weight, pooled, gradients, convolution, pooling)
         return
     alive, grad = masked(y, grad_y) if relu else grad_y, scratch(*shape, dtype=x.dtype)
-    max_pool_backward_compiled(where, alive, grad, **_pool(pool_kernel, pool_stride, pool_padding, pool_dilation))
+    max_pool_backward_compiled(argmax, alive, grad, **_pool(pool_kernel, pool_stride, pool_padding, pool_dilation))
     conv2d_backward_compiled(
         x,
         weight,
@@ -225,5 +225,5 @@ conv2d_max_pool = Op(
     compiled=(conv2d_max_pool_compiled, conv2d_max_pool_backward_compiled),
     sample=sample,
     algorithms=algorithms,
-    dtypes={"where": np.int32},
+    dtypes={"argmax": np.int32},
 )
