@@ -135,7 +135,8 @@ def test_without_libgomp_another_layer_takes_its_place():
     ids=["ours", "the user's count", "the user's policy"],
 )
 def test_threads_wait_as_long_as_the_user_says(given, spin):
-    text = "import os; from byhand.kernels.runtime import thread_pool as threads; threads.start(); print(os.environ.get('GOMP_SPINCOUNT'))"
+    text = "import os; from byhand.kernels.runtime import thread_pool; thread_pool.start(); "
+    text += "print(os.environ.get('GOMP_SPINCOUNT'))"
     before = {name: os.environ.pop(name) for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY") if name in os.environ}
     try:
         one = process.start(text, OMP_DISPLAY_ENV="verbose", **given)
@@ -274,7 +275,9 @@ def outcome(op, inputs, attributes):
     for names, hand in zip((op.forward_arguments, op.backward_arguments), op.hands["compiled"]):
         graph, _ = capture(hand, *(have.get(name) for name in names), **call.attributes)
         graph.run()
-        blocks = max([blocks, *(one.blocks for one in graph.all_launches if one.name != "fill_words")])  # but for the poison
+        blocks = max(
+            [blocks, *(one.blocks for one in graph.all_launches if one.name != "fill_words")]
+        )  # but for the poison
     return {name: b"".join(one.tobytes() for one in flat([value])) for name, value in have.items()}, blocks
 
 

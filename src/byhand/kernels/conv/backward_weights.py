@@ -46,7 +46,7 @@ def sums_kernel(tile: Any) -> Any:
         """Sum up the gradient of some filters over one part of the batch."""
         groups, count, columns = channels.groups, channels.filters_per_group, channels.columns
         strips, tiles, filters = cdiv(plan.grid_rows, plan.rows_per_chunk), cdiv(count, columns), groups * count
-        chunks = cdiv(x.count, plan.images_per_chunk) * strips
+        chunks = cdiv(x.images, plan.images_per_chunk) * strips
         batch_part, part = block // plan.filter_parts, block % plan.filter_parts
         total, end = batch_part * partials.size, (batch_part + 1) * partials.size
         units = range(
@@ -62,7 +62,7 @@ def sums_kernel(tile: Any) -> Any:
                     row[i] = 0.0
         for chunk in range(batch_part * chunks // plan.batch_parts, (batch_part + 1) * chunks // plan.batch_parts):
             n, top = chunk // strips * plan.images_per_chunk, chunk % strips * plan.rows_per_chunk
-            images = min(plan.images_per_chunk, x.count - n)
+            images = min(plan.images_per_chunk, x.images - n)
             x_start, y_start = n * x.image_step + top * x.row_step, n * grad_y.image_step + top * grad_y.row_step
             if tiles > 1:  # each unit reads a part of every pixel
                 x_size = images * x.image_step if plan.images_per_chunk > 1 else plan.rows_per_chunk * x.row_step

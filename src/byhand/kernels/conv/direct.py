@@ -16,7 +16,7 @@ from byhand.kernels.runtime.cpu import host
 from byhand.kernels.runtime.launch import launch
 from byhand.kernels.runtime.types import Array
 
-# Bytes of weights beyond which they miss the caches where they are read in tiles: rows of a tile lie a row of all filters apart.
+# Bytes of weights beyond which a tile's rows miss the caches: they lie a row of all filters apart.
 STRIDED_WEIGHT_BYTES = 256 * 1024
 
 # FLOPs in the time of one weight that misses the caches.

@@ -12,7 +12,7 @@ class Images(NamedTuple):
     """A batch of images (N, H, W, C); the grid that a kernel walks may take every second row or pixel of it, or every third."""
 
     array: Array
-    count: int
+    images: int
     image_step: int  # from one image to the next
     row_step: int  # from one row of the grid to the next
     pixel_step: int  # from one pixel of the grid to the next

@@ -156,7 +156,11 @@ def sweep_packing(x, y, channels, epilogue, plan, panels, block, worker):
         k = group * count + t * columns
         for p in range(plan.phases.shape[0]):
             phase = plan.phases[p]
-            pixel, segment, pixels = phase[PIXEL], phase[SEGMENT], x.count * (phase[LAST] - phase[FIRST]) * phase[WIDTH]
+            pixel, segment, pixels = (
+                phase[PIXEL],
+                phase[SEGMENT],
+                x.images * (phase[LAST] - phase[FIRST]) * phase[WIDTH],
+            )
             tile(
                 A(x.array, group * channels.depth, plan.a_rows[pixel:], plan.a_segments[segment:], 1),
                 B(panels.array, base + (unit - first) * size, plan.b_segments[segment:], columns),

@@ -41,7 +41,7 @@ MIN_BLOCK_TILES = 4
 # Pixels of a chunk that is summed by weights while it stays in the L1 and L2 caches.
 CHUNK_PIXELS = 256
 
-# Columns of the table of phases: first and last row of the grid, the row that the tables of offsets begin with, pixels in a row.
+# Columns of the table of phases: first and last row of the grid, the row that its offsets begin with, pixels in a row.
 FIRST, LAST, BASE, WIDTH = range(4)
 # Of a sweep: first entry in the tables of pixels; first segment, how many, and how many numbers each has.
 PIXEL, SEGMENT, SEGMENTS, LENGTH = 4, 5, 6, 7

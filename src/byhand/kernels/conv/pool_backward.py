@@ -1,7 +1,7 @@
 """Backward through a convolution that was pooled: only the pixels that won a window have a gradient.
 
-Of a 2x2 window one pixel in four won, and with a ReLU only where it is positive. So each filter's winners are listed, position and
-gradient; each adds its gradient times the patch of the image that it saw to the filter's gradient, and its gradient times
+Of a 2x2 window one pixel in four won, and with a ReLU only where it is positive. So each filter's winners are listed, position
+and gradient; each adds its gradient times the patch of the image that it saw to the filter's gradient, and its gradient times
 the filter to that patch of the image's gradient. A dense convolution would multiply the zeros too.
 """
 
@@ -23,7 +23,7 @@ from byhand.kernels.runtime.launch import launch, scratch
 from byhand.kernels.runtime.launch_graph import workers
 from byhand.kernels.runtime.types import Array, Indices
 
-# Numbers of a patch up to which its gradient is summed over all pixels: listing a winner is more work than multiplying them by 0.
+# Numbers of a patch up to which all pixels are summed: listing a winner is more work than multiplying so many by 0.
 DENSE_MAX_PATCH = 16
 
 
@@ -68,7 +68,7 @@ class PaddedImages(NamedTuple):
     """
 
     array: Array
-    count: int
+    images: int
     height: int
     width: int
     channels: int
@@ -126,7 +126,10 @@ class PartialSums(NamedTuple):
 
 
 class Lists(NamedTuple):
-    """Memory for a list of winners for each worker: positions and gradients, of `strip` rows of windows; every `apart`-th in turn."""
+    """Memory for a list of winners for each worker, of `strip` rows of windows: positions and gradients.
+
+    Every `apart`-th window is listed first, then the next ones.
+    """
 
     positions: Indices
     values: Array
@@ -174,7 +177,7 @@ def visit_winners(x, patch, winners, filters, sums, lists, block, worker):
         sums.weight[k] = 0.0
     for k in range(block * count, (block + 1) * count):
         sums.bias[k] = 0.0
-    for n in range(block * x.count // sums.parts, (block + 1) * x.count // sums.parts):
+    for n in range(block * x.images // sums.parts, (block + 1) * x.images // sums.parts):
         source, at, target, into = x.array, n * size, sums.images, n * size
         if x.padded:
             source, at, target, into = x.frames, worker * area, sums.frames, worker * area
@@ -251,7 +254,7 @@ def sum_all_pixels(x, patch, winners, grads, sums, block, worker):
     total = sums.bias[block * line : (block + 1) * line]
     for k in range(line):
         total[k] = 0.0
-    for n in range(block * x.count // sums.parts, (block + 1) * x.count // sums.parts):
+    for n in range(block * x.images // sums.parts, (block + 1) * x.images // sums.parts):
         source, at = x.array, n * size
         if x.padded:
             source, at = x.frames, worker * area
@@ -307,11 +310,11 @@ def backward(
     origin = (-shape.padding[0], -shape.padding[2])
     images = PaddedImages(x.reshape(-1), len(x), *shape.image, shape.channels, shape.padded, frames, *frame, *origin)
     winners = _winners(pooled, shape, pooling, frame[1])
-    if not want_x and shape.groups == 1 and weight.size // shape.filters <= DENSE_MAX_PATCH:
-        if _all_inside(pooled.y.shape[1:3], shape, pooling):
-            _launch_dense(images, patch, winners, gradients, parts)
-            return
-    _launch_sparse(images, patch, winners, gradients, weight, shape, pooling, parts)
+    small_patch = weight.size // shape.filters <= DENSE_MAX_PATCH
+    if not want_x and shape.groups == 1 and small_patch and _all_inside(pooled.y.shape[1:3], shape, pooling):
+        _launch_dense(images, patch, winners, gradients, parts)
+    else:
+        _launch_sparse(images, patch, winners, gradients, weight, shape, pooling, parts)
 
 
 def _winners(pooled: PooledOutput, shape: ConvShape, pooling: Pooling, pitch: int) -> Winners:
@@ -323,9 +326,12 @@ def _winners(pooled: PooledOutput, shape: ConvShape, pooling: Pooling, pitch: in
         for s in range(pooling.kernel[1])
     ]
     start = -pooling.padding[0] * down - pooling.padding[2] * across
-    arrays = (pooled.y.reshape(-1), pooled.argmax.reshape(-1), pooled.grad_y.reshape(-1))
-    steps = pooling.stride[0] * down, pooling.stride[1] * across
-    return Winners(*arrays, *pooled.y.shape[1:], pooled.relu, start, *steps, np.array(taps))
+    _, rows, columns, filters = pooled.y.shape
+    return Winners(
+        y=pooled.y.reshape(-1), argmax=pooled.argmax.reshape(-1), grad_y=pooled.grad_y.reshape(-1),
+        rows=rows, columns=columns, filters=filters, relu=pooled.relu,
+        start=start, down=pooling.stride[0] * down, across=pooling.stride[1] * across, taps=np.array(taps),
+    )  # fmt: skip
 
 
 def _all_inside(output: Any, shape: ConvShape, pooling: Pooling) -> bool:

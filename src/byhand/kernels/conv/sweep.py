@@ -23,7 +23,7 @@ def sweep_kernel(tile: Any) -> Any:
         strips, tiles = cdiv(plan.grid_rows, plan.rows_per_block), cdiv(count, columns)
         strip, part = block // plan.filter_parts, block % plan.filter_parts
         n, top = strip // strips * plan.images_per_block, strip % strips * plan.rows_per_block
-        images, initial = min(plan.images_per_block, x.count - n), initial_of(epilogue)
+        images, initial = min(plan.images_per_block, x.images - n), initial_of(epilogue)
         first_unit = part * groups * tiles // plan.filter_parts
         last_unit = (part + 1) * groups * tiles // plan.filter_parts
         for p in range(plan.phases.shape[0]):

@@ -43,7 +43,7 @@ def tile_intrinsic(dtype: str, how: str) -> Any:
                 start(a.array, a.start), a.rows, a.segments, a.step,
                 start(b.array, b.start), b.segments, b.step,
                 start(c.array, c.start), c.rows,
-                *extent, initial,
+                extent.rows, extent.columns, extent.segments, extent.length, initial,
                 epilogue.steps, start(epilogue.bias, c.column), start(epilogue.scale, c.column),
                 start(epilogue.residual, c.start),
             )  # fmt: skip

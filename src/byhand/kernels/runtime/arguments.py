@@ -42,36 +42,30 @@ def kind_of(argument: Any) -> Kind:
 
 def pack(arguments: tuple[Any, ...]) -> Array:
     """Return arguments as words."""
-    return np.array([word for leaf in leaves(arguments) for word in words_of(leaf)], np.int64)
+    words: list[int] = []
+    _append(words, [], arguments)
+    return np.array(words, np.int64)
 
 
-def leaves(argument: Any) -> Iterator[Any]:
-    """Yield the arrays, numbers and Nones of an argument: tuples are laid open."""
-    if isinstance(argument, tuple):
-        for member in argument:
-            yield from leaves(member)
-    else:
-        yield argument
+def address_words(arguments: tuple[Any, ...]) -> list[int]:
+    """Return the places of those words that are addresses of arrays."""
+    addresses: list[int] = []
+    _append([], addresses, arguments)
+    return addresses
 
 
-def words_of(leaf: Any) -> tuple[int, ...]:
-    """Return the words of an array, a number or None."""
-    if isinstance(leaf, np.ndarray):
-        return (leaf.ctypes.data, *leaf.shape)
-    if leaf is None:
-        return ()
-    if isinstance(leaf, (bool, int, np.integer)):
-        return (int(leaf),)
-    return (int(np.float64(leaf).view(np.int64)),)
-
-
-def address_words(arguments: tuple[Any, ...]) -> Iterator[int]:
-    """Yield the places of those words that are addresses of arrays."""
-    place = 0
-    for leaf in leaves(arguments):
-        if isinstance(leaf, np.ndarray):
-            yield place
-        place += len(words_of(leaf))
+def _append(words: list[int], addresses: list[int], arguments: tuple[Any, ...]) -> None:
+    """Append the words of arguments, and the places of those that are addresses."""
+    for argument in arguments:
+        if isinstance(argument, np.ndarray):
+            addresses.append(len(words))
+            words += (argument.ctypes.data, *argument.shape)
+        elif isinstance(argument, tuple):
+            _append(words, addresses, argument)
+        elif isinstance(argument, (bool, int, np.integer)):
+            words.append(int(argument))
+        elif argument is not None:
+            words.append(int(np.float64(argument).view(np.int64)))
 
 
 def leaf_kinds(kinds: tuple[Kind, ...]) -> Iterator[str]:

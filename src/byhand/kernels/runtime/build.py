@@ -66,7 +66,7 @@ def _entry(kernel: Kernel, kinds: tuple[Kind, ...]) -> Any:
     function = for_numba(kernel.function, main_dtype(kinds), kernel.reassociate, False)
     unpack = _unpack(kernel, kinds)
 
-    def entry(address, block, worker):  # type: ignore[no-untyped-def]
+    def entry(address, block, worker):
         function(*unpack(address, block, worker))
 
     entry.__name__ = entry.__qualname__ = (
@@ -227,18 +227,17 @@ def source_of(function: FunctionType) -> tuple[Any, ...]:
 
 def _source(value: Any) -> Any:
     """Return what machine code depends on of a value that a function reads; None: of nothing."""
-    if isinstance(value, Kernel):
-        return source_of(value.function)
+    function = value.function if isinstance(value, Kernel) else value
+    if isinstance(function, BuiltinFunctionType):
+        function = VECTOR_FORMS.get(function)
+    if is_ours(function):
+        return source_of(function)
     if isinstance(value, Intrinsic):
         return value.__name__, value.version()
-    if is_ours(value):
-        return source_of(value)
     if isinstance(value, (int, float, tuple)):
         return value
     if isinstance(value, type) and issubclass(value, tuple):  # an operand: what its fields are called, and their order
         return value.__qualname__, getattr(value, "_fields", ())
-    if isinstance(value, BuiltinFunctionType) and value in VECTOR_FORMS:
-        return source_of(VECTOR_FORMS[value])
     return None
 
 

@@ -186,7 +186,8 @@ def scratch(shape: tuple[int, ...], dtype: Any) -> Array:
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     room = -(-size // CACHE_LINE) * CACHE_LINE
     memory = _aligned(room) if _local.graph is None else _local.graph.take(room)
-    return memory[:size].view(dtype).reshape(shape)
+    result: Array = memory[:size].view(dtype).reshape(shape)
+    return result
 
 
 def capturing() -> bool:
