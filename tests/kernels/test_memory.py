@@ -8,7 +8,7 @@ import pytest
 
 import byhand as bh
 from byhand.kernels import Replay, aligned, capture, compiled, kernel, launch, memory, micro_batch, mode, scratch
-from byhand.kernels.runtime.kernel import poison
+from byhand.kernels.runtime.launch import poison
 from byhand.ops import REGISTRY
 from tests.nn.cases import images
 from tests.nn.networks import everything, plain
@@ -94,10 +94,10 @@ def test_scratch_that_others_wrote_before_is_seen_in_a_recording():
             through_all_of_it(x, y)
             through_scratch(x, y)
 
-    tape, _ = capture(step)
+    graph, _ = capture(step)
     for _ in range(3):
         y[:] = z[:] = 0
-        tape.run()
+        graph.run()
         assert left(z) == left(y) == [49]
     again = Replay(through_scratch, x, z)
     for _ in range(2):

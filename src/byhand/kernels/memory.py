@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from byhand.kernels.runtime.types import Array
+
 POISON = os.environ.get("BYHAND_POISON", "0") not in ("", "0")
 WORD = 0x7FF8DEAD  # a quiet NaN as float32, and twice in a row as float64
 
 
-def poison(array: Any) -> Any:
+def poison(array: Array) -> Array:
     """Return a contiguous array, filled where memory is poisoned."""
     if POISON:
         memory = words(array)
@@ -23,16 +25,16 @@ def poison(array: Any) -> Any:
     return array
 
 
-def words(array: Any) -> Any:
+def words(array: Array) -> Array:
     """Return an array's memory as 32-bit words; where it is no whole number of them, as bytes."""
     return array.reshape(-1).view(np.uint8 if array.nbytes % 4 else np.uint32)
 
 
-def empty(shape: Any, dtype: Any) -> Any:
+def empty(shape: Any, dtype: Any) -> Array:
     """Return an unwritten array."""
     return poison(np.empty(shape, dtype))
 
 
-def empty_like(array: Any) -> Any:
+def empty_like(array: Array) -> Array:
     """Return an unwritten array of another's shape and type."""
     return empty(array.shape, array.dtype)

@@ -88,11 +88,13 @@ class Op:
         dtypes: Mapping[str, Any] | None = None,
         state: tuple[str, ...] = (),
         check: Callable[[dict[str, Any]], Any] | None = None,
+        algorithms: Callable[[Sequence[Any], Call, int], dict[str, str]] | None = None,
     ) -> None:
         self.name, self.contract, self.onnx, self.sample = name, contract, onnx, sample
         self.dtypes = dict(dtypes or {})  # of the inputs and outputs that are not floating point
         self.state = state  # inputs that forward may also write: running statistics, a random key
         self.check = check  # raises for inputs whose numbers, not only their shapes, can be wrong
+        self._algorithms = algorithms  # (input shapes, call, bytes of a number) -> as `algorithms` returns
         self.hands = {"loops": Hand(*loops), "arrays": Hand(*arrays)}
         if compiled is not None:
             self.hands["compiled"] = Hand(*compiled)
@@ -151,6 +153,10 @@ class Op:
             return self.contract(*shapes, **attributes)
         except ByhandError as error:
             raise type(error)(f"{who}: {error}") from None
+
+    def algorithms(self, shapes: Sequence[Any], call: Call, itemsize: int) -> dict[str, str]:
+        """Return which algorithm the compiled hand takes to write each output and gradient; empty where it has but one."""
+        return {} if self._algorithms is None else self._algorithms(shapes, call, itemsize)
 
     def hand(self, name: str) -> Hand:
         """Return one of the op's hands by name."""

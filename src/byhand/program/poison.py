@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from byhand.kernels.runtime.kernel import poison
+from byhand.kernels.runtime.launch import poison
 from byhand.ops.op import REGISTRY, flat
 from byhand.program.micro_batch import MicroBatches
 

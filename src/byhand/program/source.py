@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import NamedTuple
 
+import numpy as np
 import numpy.typing as npt
 
 from byhand.errors import ArgumentError
@@ -252,14 +253,26 @@ class SourceWriter:
             self._line([text], f"{tensor.name} is read more than once", [total, part])
 
     def _forward_comment(self, node: Node) -> str:
-        """Return the comment of a node's forward call: the shapes of what it reads and of its result."""
+        """Return the comment of a node's forward call: the shapes of what it reads and of its result, and the algorithm."""
         read = [self.shapes[t.name] for t in flat(node.inputs.values()) if t.kind in ("input", "value")]
-        return f"{', '.join(map(str, read))} -> {self.calls[node.name].shapes[node.op.outputs[0]]}"
+        shapes = f"{', '.join(map(str, read))} -> {self.calls[node.name].shapes[node.op.outputs[0]]}"
+        algorithm = self._algorithms(node).get(node.op.outputs[0])
+        return shapes if algorithm is None else f"{shapes}, {algorithm}"
 
     def _backward_comment(self, node: Node, wanted: set[str]) -> str:
-        """Return the comment of a node's backward call: the shapes of its gradient and of those that it writes."""
-        inputs = [t for i in node.op.differentiable for t in flat([node.inputs[i]]) if t.name in wanted]
-        return f"{self.shapes[node.output.name]} -> {', '.join(str(self.shapes[t.name]) for t in inputs)}"
+        """Return the comment of a node's backward call: the shapes of its gradient and of those that it writes, algorithms."""
+        written = {f"grad_{i}": flat([node.inputs[i]]) for i in node.op.differentiable}
+        written = {name: [t for t in tensors if t.name in wanted] for name, tensors in written.items()}
+        shapes = ", ".join(str(self.shapes[t.name]) for tensors in written.values() for t in tensors)
+        chosen = [f", {name}: {how}" for name, how in self._algorithms(node).items() if written.get(name)]
+        return f"{self.shapes[node.output.name]} -> {shapes}{''.join(chosen)}"
+
+    def _algorithms(self, node: Node) -> dict[str, str]:
+        """Return the algorithms that the compiled hand takes for a node, by the array that each writes."""
+        if self.hand != "compiled":
+            return {}
+        shapes = [self.shapes[t.name] if isinstance(t, Tensor) else t for t in node.inputs.values()]
+        return node.op.algorithms(shapes, self.calls[node.name], np.dtype(self.dtype).itemsize)
 
     def _wanted_gradients(self, input_gradient: bool) -> set[str]:
         """Return the names of the tensors on the way from a parameter (where asked for, the input) to the loss."""

@@ -14,7 +14,17 @@ from math import gcd, prod
 import numpy as np
 
 from byhand.kernels import cdiv, compiled, kernel, launch
-from byhand.kernels.pool_rows import dealt, largest, one_largest, one_won, spare, won
+from byhand.kernels.pool_rows import (
+    Numbering,
+    Row,
+    Window,
+    gather_won,
+    gather_won_scalar,
+    scatter_won,
+    tail_pixels,
+    window_max,
+)
+from byhand.kernels.pool_rows import window_max_scalar
 from byhand.ops.op import Call, Op
 from byhand.ops.windows import clear, every, framed, inside, over, taps, visible
 from byhand.shapes import axes, window
@@ -109,11 +119,25 @@ def max_pool_rows(x, y, argmax, size, out, places, stride, padding, dilation, ro
                 at + (count - 1) * step + (down - 1) * line + (across - 1) * pixel,
                 to + (count - 1) * channels,
             )
-            left = min(count, spare(x.size, last, final, last_row * beside * channels, x.itemsize, channels))
-            largest(x, at, step, count - left, line, pixel, down, across, place, places[1], y, argmax, to, channels)
+            left = min(count, tail_pixels(x.size, last, final, last_row * beside * channels, x.itemsize, channels))
+            window_max(
+                x,
+                Row(at, step, count - left, to, channels),
+                Window(down, across, line, pixel),
+                Numbering(place, places[1], 1),
+                y,
+                argmax,
+            )
             if left > 0:
                 at, to = at + (count - left) * step, to + (count - left) * channels
-                one_largest(x, at, step, left, line, pixel, down, across, place, places[1], y, argmax, to, channels)
+                window_max_scalar(
+                    x,
+                    Row(at, step, left, to, channels),
+                    Window(down, across, line, pixel),
+                    Numbering(place, places[1], 1),
+                    y,
+                    argmax,
+                )
         row += 1
         n, i = (n, i + 1) if i + 1 < below else (n + 1, 0)
 
@@ -146,15 +170,29 @@ def max_pool_backward_rows(argmax, grad_y, grad_x, size, out, places, stride, pa
                 place = whole(p - i * stride[0], dilation[0]) * places[1] + whole(q - j * stride[1], dilation[1])
                 if q == start and down == 1:
                     last, final = at + (far - near - 1) * channels, to + ((far - near) * stride[1] - 1) * channels
-                    count = far - near - spare(grad_y.size, last, final, end_row, grad_y.itemsize, channels)
+                    count = far - near - tail_pixels(grad_y.size, last, final, end_row, grad_y.itemsize, channels)
                     if count > 0:
-                        dealt(grad_y, at, count, places[1], place, argmax, grad_x, to, channels)
+                        scatter_won(grad_y, argmax, Row(at, channels, count, to, channels), places[1], place, grad_x)
                         q += count * stride[1]
                         continue
-            if spare(grad_y.size, last, to, end_row, grad_y.itemsize, channels):
-                one_won(grad_y, at, line, pixel, down, across, place, upward, leftward, argmax, grad_x, to, channels)
+            if tail_pixels(grad_y.size, last, to, end_row, grad_y.itemsize, channels):
+                gather_won_scalar(
+                    grad_y,
+                    argmax,
+                    Row(at, 0, 1, to, channels),
+                    Window(down, across, line, pixel),
+                    Numbering(place, upward, leftward),
+                    grad_x,
+                )
             else:
-                won(grad_y, at, line, pixel, down, across, place, upward, leftward, argmax, grad_x, to, channels)
+                gather_won(
+                    grad_y,
+                    argmax,
+                    Row(at, 0, 1, to, channels),
+                    Window(down, across, line, pixel),
+                    Numbering(place, upward, leftward),
+                    grad_x,
+                )
             q += 1
         row, p = row + 1, p + 1
         if p == height + padding[0]:
