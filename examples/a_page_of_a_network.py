@@ -1,4 +1,4 @@
-"""Show a network of your own whole, as one HTML page: python a_page_of_a_network.py, then open a_page.html."""
+"""Write a network of your own as one HTML page to explore it: python a_page_of_a_network.py, then open a_page.html."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def main():
     model = network()
     trainer = bh.Trainer(model, bh.SGD(lr=0.05, momentum=0.9))
     trainer.fit(train.take(6000), test.take(1000), epochs=1)
-    before = Snapshot(0, 0.0, network())  # what it was at first: the page has a slider
+    before = Snapshot(0, 0.0, network())  # before training: the page has a slider
     look = Look(
         model, "a residual network", tests=test.images[:500], labels=test.labels[:500],
         snapshots=[before], history=trainer.history, curve=trainer.curve,

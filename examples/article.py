@@ -1,4 +1,4 @@
-"""The tutorial article's training loop, as its readers know it: only the imports differ, and there are fewer images."""
+"""The tutorial article's training loop: only the imports differ, and there are fewer images."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Open an ONNX model as a stranger's: run it, look at one of its layers, and put a new head on its features.
+"""Open an ONNX model from elsewhere: run it, read the output of a layer, and train a new classifier on its features.
 
 Needs the package onnx: pip install 'byhand[onnx]'
 """
@@ -8,7 +8,7 @@ import numpy as np
 import byhand as bh
 from byhand import onnx
 
-# Somebody's model: here the EfficientNet-Lite0 of the package, written as ONNX.
+# A model in an ONNX file: here the EfficientNet-Lite0 of the package.
 onnx.save(bh.models.pretrained("efficientnet_lite0"), "somebodys.onnx")
 
 model = onnx.load("somebodys.onnx")
@@ -23,13 +23,13 @@ probabilities = model.predict(image[None])[0]
 for k in np.argsort(-probabilities)[:3]:
     print(f"{probabilities[k]:6.1%}  {model.classes[k]}")
 
-# What any layer makes of it, by name.
+# The output of any layer, by name.
 trace = model.trace(image[None])
 first = next(node.name for node in model.graph.nodes if node.op.name == "conv2d")
 maps = trace[first][0]
 print(f"{first}: {maps.shape}, {np.mean(maps > 0):.0%} of it above 0")
 
-# The same features, a new last layer: only that learns.
+# Transfer learning: the same features, and a new last layer, which alone learns.
 mine = model.replace_head(["disc", "square"])
 square = (abs(down - 112) < 60) & (abs(across - 112) < 60)
 other = np.where(square[..., None], (200, 30, 30), (128, 128, 128)).astype(np.uint8)
@@ -37,5 +37,5 @@ images, labels = np.stack([image, other] * 4), np.array([0, 1] * 4)
 trainer = bh.Trainer(mine, bh.Adam(lr=0.01), batch_size=8)
 losses = [trainer.step(mine.prepare(images), labels) for _ in range(20)]
 print(
-    f"loss {losses[0]:.3f} -> {losses[-1]:.3f}, {mine.parameter_count:,} of {model.parameter_count:,} numbers learned"
+    f"loss {losses[0]:.3f} -> {losses[-1]:.3f}, {mine.parameter_count:,} of {model.parameter_count:,} parameters learned"
 )

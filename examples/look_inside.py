@@ -1,4 +1,4 @@
-"""Every tensor of a forward and a backward pass, by name, down to the numbers of one patch."""
+"""Print every tensor of a forward and a backward pass, and compute one number and one gradient by hand."""
 
 import numpy as np
 
@@ -17,6 +17,6 @@ patch, weights = trace["images"][0, i : i + 3, j : j + 3, 0], trace["conv1_weigh
 print(f"\nconv1[{i}, {j}, {k}] is the sum of\n{np.round(patch * weights, 4)}")
 assert np.isclose((patch * weights).sum(), trace["conv1"][0, i, j, k], atol=1e-6)
 
-# and one weight's gradient: every pixel that it touched, times the gradient of what it made
+# the gradient of one weight: every pixel that it was multiplied by, times the gradient of that output
 seen = trace["images"][0, 0:26, 0:26, 0]
 assert np.isclose((seen * trace["grad_conv1"][0, ..., k]).sum(), trace["grad_conv1_weight"][0, 0, 0, k], atol=1e-5)

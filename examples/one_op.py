@@ -1,4 +1,4 @@
-"""One op, on plain arrays: find the upright edges of a digit, by loops and by NumPy, forward and backward."""
+"""One op on plain arrays: find the vertical edges of a digit, with loops and with NumPy, forward and backward."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ assert np.allclose(edges, bh.conv2d(image, sobel, padding="same", hand="arrays")
 for row in edges[0, ::2, :, 0]:
     print("".join("+" if value > 1 else "-" if value < -1 else "." for value in row))
 
-# which pixels, and which weights, would make the edges stronger?
+# the gradients: which pixels, and which weights, would make the edges stronger?
 grad_image, grad_sobel, _ = bh.conv2d.backward(edges, image, sobel, padding="same")
 assert grad_image.shape == image.shape
 print("the weights' gradient:", *np.round(grad_sobel[..., 0, 0], 1), sep="\n")

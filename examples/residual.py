@@ -1,11 +1,11 @@
-"""Build a network with a residual by calling layers on a symbolic input, and see what it is made of."""
+"""Build a residual network by calling layers on a symbolic input, and print its layers and its program."""
 
 import byhand as bh
 from byhand import nn
 
 
 def block(x, filters):
-    """Two convolutions, and the input added to what they give."""
+    """Return x with the output of two convolutions added."""
     y = nn.Sequential(
         nn.Conv2d(filters, padding="same", bias=False), nn.BatchNorm(), nn.ReLU(),
         nn.Conv2d(filters, padding="same", bias=False), nn.BatchNorm(),

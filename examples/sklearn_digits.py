@@ -1,4 +1,4 @@
-"""Read scikit-learn's digits with a convolutional network, inside scikit-learn: cross-validation, a search, a saved network."""
+"""Classify scikit-learn's digits with a convolutional network, inside scikit-learn: cross-validation and a grid search."""
 
 import tempfile
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Train LeNet-5 on a part of MNIST, save it, load it, and ask it."""
+"""Train LeNet-5 on a part of MNIST, save it, load it, and predict."""
 
 import tempfile
 from pathlib import Path
@@ -17,7 +17,7 @@ with tempfile.TemporaryDirectory() as folder:
 
 probabilities = model.predict(test.images[:5])
 for label, row in zip(test.labels, probabilities):
-    print(f"a {label} is read as {row.argmax()}, {row.max():.1%} sure")
+    print(f"label {label}: predicted {row.argmax()} with probability {row.max():.1%}")
 
 accuracy = trainer.evaluate(test.take(1000))["accuracy"]
 assert accuracy > 0.9, accuracy

@@ -1,10 +1,9 @@
-"""Choose what `small` and `tiny` are: beside candidates, lenet5 and resnet20_cifar, what each reaches and what it takes.
+"""Compare candidates for the architectures `small` and `tiny` with each other and with lenet5 and resnet20_cifar.
 
 python scripts/choose_small.py [COLOURS [SECONDS]]
 
-COLOURS: a folder of 32x32 colour images, train/CLASS/* and test/CLASS/*; without it only MNIST is learnt. First a training step
-is timed, of all in turn; then each network is trained, all for the same time as near as whole epochs allow: SECONDS by that
-clock on the colours, for a network is worth what it reaches in a time, not in an epoch.
+COLOURS: a folder of 32x32 colour images, train/CLASS/* and test/CLASS/*; without it only MNIST is learned. First a training
+step of each network is timed, in turns. Then each is trained for the same time, in whole epochs (SECONDS on the colours): what counts is the accuracy that a network reaches in a given time, not in a given number of epochs.
 """
 
 import sys
@@ -18,7 +17,9 @@ from byhand import nn
 from byhand.data.augment import suggest
 from byhand.models.small import halve, unit
 
-BATCH, ROUNDS, SECONDS = 256, 7, 0.5
+BATCH = 256
+ROUNDS = 7  # turns of each network
+TURN_SECONDS = 0.5
 GREY, COLOUR = (28, 28, 1), (32, 32, 3)
 
 
@@ -48,7 +49,7 @@ def create(name, shape):
 
 
 def microseconds(shape):
-    """Return, by name, what a training image takes: all take turns, and the median of each counts."""
+    """Return the median time of a training image, by network; all take turns."""
     rng, taken = np.random.default_rng(0), {name: [] for name in NAMES}
     images, labels = rng.integers(0, 256, (BATCH, *shape), dtype=np.uint8), rng.integers(0, 10, BATCH)
     trainers = {name: bh.Trainer(create(name, shape), bh.Muon(), batch_size=BATCH) for name in NAMES}
@@ -56,7 +57,7 @@ def microseconds(shape):
         trainer.step(images, labels)  # compiles
     for name in NAMES * ROUNDS:
         steps, started = 0, time.perf_counter()
-        while time.perf_counter() < started + SECONDS:
+        while time.perf_counter() < started + TURN_SECONDS:
             trainers[name].step(images, labels)
             steps += 1
         taken[name].append((time.perf_counter() - started) / (steps * BATCH) * 1e6)

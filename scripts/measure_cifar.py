@@ -1,12 +1,11 @@
-"""Measure a training from nothing: `byhand train FOLDER`, from the command to the report, beside the same in PyTorch.
+"""Time a training from scratch: `byhand train FOLDER`, from the command to the report, beside the same training in PyTorch.
 
 python scripts/measure_cifar.py FOLDER [EPOCHS | steps]
 
-FOLDER: small colour images, a folder a class, in train/ and test/; steps: nothing is trained, steps alone are timed, in turns.
-PyTorch has the same network with the same first weights, the same optimiser, schedule, batches and augmentation; it gets the
-images as arrays, decoded, and has the fastest of three ways found for it first, which counts for nothing: eager in both memory
-layouts, and torch.compile. Of both sides the steps alone are compared, and of byhand the whole command is told. Both have all
-cores, one after the other.
+FOLDER: small colour images, a folder for each class, in train/ and test/; "steps": no training, only steps are timed, in turns.
+PyTorch trains the same network from the same first weights, with the same optimiser, schedule, batches and augmentation, on
+images that are decoded already, in the fastest of three modes, which is found first: eager in both memory layouts, and
+torch.compile. Compared are the seconds of the steps; byhand's whole command is reported too. Each side has all cores.
 """
 
 import json
@@ -27,12 +26,13 @@ from byhand.kernels.runtime.cpu import cores
 from byhand.train.optim.muon import TINY, A, B, C
 from byhand.train.settings import from_json
 
-WAYS = {
+MODES = {
     "contiguous": ("contiguous", False),
     "channels_last": ("channels_last", False),
     "compiled": ("channels_last", True),
 }
-STEPS, ROUNDS = 8, 5  # of each way, to find the fastest; turns of both sides, where steps alone are timed
+STEPS = 8  # in each mode, to find the fastest; in each turn
+ROUNDS = 5  # turns of each side, where only steps are timed
 
 
 def byhand(folder, epochs):
@@ -77,9 +77,9 @@ def step(network, velocity, optimizer, rate, images, labels):
     return loss.detach()
 
 
-def build(way, train, settings):
-    """Return the network in PyTorch, in one of its ways, and the optimiser's velocity."""
-    layout, compiled = WAYS[way]
+def build(mode, train, settings):
+    """Return the network in PyTorch in one of the modes, and the optimiser's velocity."""
+    layout, compiled = MODES[mode]
     ours = bh.models.create(settings["model"], train.classes, train.shape, settings["seed"], **settings["pixels"])
     network = Peer(layout, cores(), compiled).network(ours, 0.1, 0.9)
     network.module.train()
@@ -87,22 +87,22 @@ def build(way, train, settings):
 
 
 def fastest(train, settings, optimizer):
-    """Return the way whose steps take PyTorch least, and print what each takes."""
+    """Return PyTorch's fastest mode, and print the speed of each."""
     batch, taken = settings["batch_size"], {}
-    for way in WAYS:
-        network, velocity = build(way, train, settings)
+    for mode in MODES:
+        network, velocity = build(mode, train, settings)
         images, labels, times = train.images[:batch], train.labels[:batch], []
         for _ in range(STEPS):
             started = time.perf_counter()
             step(network, velocity, optimizer, 0.0, images, labels)
             times.append(time.perf_counter() - started)
-        taken[way] = sorted(times)[STEPS // 4]
-        print(f"PyTorch, {way}: {batch / taken[way]:,.0f} images/s", flush=True)
+        taken[mode] = sorted(times)[STEPS // 4]
+        print(f"PyTorch, {mode}: {batch / taken[mode]:,.0f} images/s", flush=True)
     return min(taken, key=taken.get)
 
 
 def steps_alone(train, settings):
-    """Print what a step takes on both sides, in turns, each in its fastest way: medians."""
+    """Print the median time of a step on both sides, in turns, PyTorch in its fastest mode."""
     batch, optimizer = settings["batch_size"], bh.Muon()
     images, labels = train.images[:batch], train.labels[:batch]
     ours = bh.models.create(settings["model"], train.classes, train.shape, settings["seed"], **settings["pixels"])
@@ -113,13 +113,13 @@ def steps_alone(train, settings):
         "PyTorch": lambda: step(network, velocity, optimizer, optimizer.lr, images, labels),
     }
     taken = {name: [] for name in sides}
-    for one in sides.values():
-        one()  # compiles
+    for run_step in sides.values():
+        run_step()  # compiles
     for _ in range(ROUNDS):
-        for name, one in sides.items():
+        for name, run_step in sides.items():
             started = time.perf_counter()
             for _ in range(STEPS):
-                one()
+                run_step()
             taken[name].append((time.perf_counter() - started) / STEPS)
     ours, theirs = (sorted(times)[ROUNDS // 2] for times in taken.values())
     print(
@@ -131,12 +131,12 @@ def steps_alone(train, settings):
 def pytorch(train, test, settings):
     """Train in PyTorch; return the seconds and the accuracy."""
     optimizer, schedule = from_json(settings["optimizer"]), from_json(settings["schedule"])
-    way, batch, augment = (
+    mode, batch, augment = (
         fastest(train, settings, optimizer),
         settings["batch_size"],
         Augment.parse(settings["augment"]),
     )
-    network, velocity = build(way, train, settings)
+    network, velocity = build(mode, train, settings)
     step(network, velocity, optimizer, 0.0, train.images[:batch], train.labels[:batch])  # compiles, where it does
     each = -(-len(train) // batch)
     total, taken = each * settings["epochs"], 0.0

@@ -1,11 +1,11 @@
-"""Measure a classifier of photos: `byhand train FOLDER`, from the command to the report, beside PyTorch's features alone.
+"""Time a classifier of photos: `byhand train FOLDER`, from the command to the report, beside PyTorch's forward pass alone.
 
 python scripts/measure_photos.py FOLDER [ROUNDS]
 
-FOLDER: photos, a folder a class, in train/ and val/. PyTorch has the same network (EfficientNet-Lite0, the same weights), reads
-the same files, resized as byhand resizes them, with two threads, and stops at its own answers to all images: no new head, no
-report; importing it and building the network does not count. Both memory layouts are measured. Each side in a process of its
-own, in turns; medians.
+FOLDER: photos, a folder for each class, in train/ and val/. PyTorch runs the same network (EfficientNet-Lite0, same weights)
+on the same files, resized as byhand resizes them, on all cores, in both memory layouts. It computes the logits of all images
+and stops: no new classifier, no report. Its import and the building of the network do not count. Each side runs in a process
+of its own, in turns; the medians are compared.
 """
 
 import json
@@ -19,13 +19,11 @@ from statistics import median
 
 import numpy as np
 import torch
+from efficientnet_lite0_torch import EfficientNetLite0
 from safetensors.torch import load_file
 
 from byhand import models
 from byhand.data import photos
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from tests.models.twins_efficientnet import TWINS
 
 LAYOUTS, BATCH = ("contiguous", "channels_last"), 16
 
@@ -44,7 +42,7 @@ def byhand(folder):
 
 def torch_features(folder, layout):
     """Print the seconds that PyTorch takes for the features of all images, decoding included."""
-    network, ours = TWINS["efficientnet_lite0"]().eval(), models.pretrained("efficientnet_lite0")
+    network, ours = EfficientNetLite0().eval(), models.pretrained("efficientnet_lite0")
     weights = load_file(models.WEIGHTS / "efficientnet_lite0.safetensors")
     network.load_state_dict({name: value.float() for name, value in weights.items()})
     memory = torch.channels_last if layout == "channels_last" else torch.contiguous_format

@@ -1,10 +1,14 @@
 """What all tests share: the way to their helpers (`tests.oracle` and the like), hypothesis's settings, the oracle's name."""
 
+import os
 import sys
 from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 
+os.environ.setdefault(
+    "BYHAND_POISON", "1"
+)  # unwritten memory is NaN: kernels/memory.py, which nothing has imported yet
 sys.path.insert(0, str(Path(__file__).parent.parent))  # --import-mode=importlib leaves it out
 
 from tests.oracle import IN_CI, RECORDED, TORCH

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 import byhand as bh
-from byhand.bench import bench, convolutions, measure, networks, peers, table, work
+from byhand.bench import bench, benchmarks, convolutions, measure, networks, peers, table
 from byhand.bench.article_peer import Peer as Article
+from byhand.bench.benchmarks import BENCHMARKS
 from byhand.bench.byhand_peer import Peer as Byhand
+from byhand.bench.layer_calls import layer_calls
 from byhand.bench.memory import peak, required
 from byhand.bench.peers import PEERS, Entry
-from byhand.bench.walk import walk
-from byhand.bench.work import WORKS
 from tests.cli.typed import byhand
 from tests.oracle import needs_torch
 
@@ -23,8 +23,8 @@ TORCH = "PyTorch contiguous, 1 thread"
 
 
 def few(monkeypatch, name, *names):
-    """Let only these peers take part in a work."""
-    monkeypatch.setitem(WORKS, name, replace(WORKS[name], peers=names))
+    """Let only these peers take part in a benchmark."""
+    monkeypatch.setitem(BENCHMARKS, name, replace(BENCHMARKS[name], peers=names))
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def wrong(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
 
     def run(how, needs=()):
-        monkeypatch.setitem(PEERS, how, Entry("tests.bench.wrong", {"hand": "arrays", "how": how}, needs))
+        monkeypatch.setitem(PEERS, how, Entry("tests.bench.faulty_peer", {"hand": "arrays", "how": how}, needs))
         few(monkeypatch, "lenet5", how)
         (row,) = measure(["lenet5"], **QUICK)["rows"]
         return row
@@ -63,9 +63,11 @@ def test_both_sides_do_the_same_work(name, monkeypatch):
     result = measure([name], **QUICK)
     (row,) = result["rows"]
     assert row["failed"] == {} and row["peers"].keys() == set(layouts)
-    best = (min if WORKS[name].less else max)(row["peers"].values())
+    best = (min if BENCHMARKS[name].lower_is_better else max)(row["peers"].values())
     assert row["peers"][row["best"]] == best
-    assert row["ratio"] == pytest.approx(best / row["byhand"] if WORKS[name].less else row["byhand"] / best)
+    assert row["ratio"] == pytest.approx(
+        best / row["byhand"] if BENCHMARKS[name].lower_is_better else row["byhand"] / best
+    )
     assert "cores" in result["machine"]
 
 
@@ -107,13 +109,13 @@ def test_a_convolution_counts_its_flops():
 def test_a_peer_that_computes_something_else_is_refused(wrong):
     row = wrong("learns faster")
     assert row["peers"] == {} and row["ratio"] is None and row["byhand"] > 0
-    assert row["failed"]["learns faster"].endswith("not the same work")
+    assert row["failed"]["learns faster"].endswith("not the same computation")
 
 
 def test_the_check_sees_a_difference_and_a_nan():
     bench.check([[2.3, 2.2], [1e-9, 5.0]], [[2.3001, 2.1999], [0.0, 5.0]])
     for numbers in ([[2.3, 2.21]], [[2.3, float("nan")]], [[2.3]], []):
-        with pytest.raises(bench.Failed, match="not the same work"):
+        with pytest.raises(bench.Failed, match="not the same computation"):
             bench.check([[2.3, 2.2]], numbers)
 
 
@@ -149,7 +151,7 @@ def test_who_is_far_behind_has_no_second_turn():
 
 
 def test_a_row_of_several_lines_has_a_ratio_each_and_their_mean():
-    kind = replace(WORKS["lenet5"], lines=("one", "two"))
+    kind = replace(BENCHMARKS["lenet5"], lines=("one", "two"))
     values = {"byhand": [8.0, 1.0], "PyTorch a": [4.0, 0.5], "torch.compile b": [1.0, 2.0], "JAX": [1.0, 1.0]}
     row = bench.compare(kind, values) | {"missing": {}, "failed": {}}
     assert [line["ratio"] for line in row["lines"].values()] == [2, 0.5]
@@ -163,7 +165,7 @@ def test_a_row_of_several_lines_has_a_ratio_each_and_their_mean():
 
 def test_the_articles_own_program_takes_the_same_steps():
     for hand in ("loops", "arrays"):
-        (theirs,), (ours,) = (next(work.articles_steps(side)) for side in (Article(hand), Byhand("arrays")))
+        (theirs,), (ours,) = (next(benchmarks.articles_steps(side)) for side in (Article(hand), Byhand("arrays")))
         assert theirs == pytest.approx(ours, rel=1e-4)
 
 
@@ -187,7 +189,7 @@ def test_the_networks_are_those_of_their_papers():
 
 
 def test_a_walk_turns_weights_for_channels_first():
-    calls = {call.name: call for call in walk(networks.article(), channels_first=True)}
+    calls = {call.name: call for call in layer_calls(networks.article(), channels_first=True)}
     assert calls["conv1"].values["weight"].shape == (8, 1, 3, 3)
     model = networks.article()
     dense, ours = calls["fc1"].values["weight"], model.parameters["fc1_weight"]
@@ -207,7 +209,7 @@ def test_the_command_prints_one_object(tmp_path, monkeypatch):
     assert done.code == 0, done.err
     result = json.loads(done.out)
     assert result.keys() == {"machine", "rows"}
-    assert {"work", "byhand", "peers", "unit", "ratio", "goal", "aim"} <= result["rows"][0].keys()
+    assert {"benchmark", "byhand", "peers", "unit", "ratio", "goal", "aim"} <= result["rows"][0].keys()
     assert result["rows"][0]["peers"].keys() == {"the article's loops", "the article's arrays"}
     assert done.err.startswith("measuring: the article's program, batch 1, training\n  byhand: ")
     text = byhand(*words, folder=tmp_path).out
@@ -215,6 +217,6 @@ def test_the_command_prints_one_object(tmp_path, monkeypatch):
 
 
 def test_bad_words_get_one_line():
-    assert "there is no work 'lenet'; did you mean 'lenet5'?" in byhand("bench", "lenet").complaint
+    assert "there is no benchmark 'lenet'; did you mean 'lenet5'?" in byhand("bench", "lenet").complaint
     assert "there is no hand 'foot'" in byhand("bench", "--hand", "foot").complaint
     assert "--rounds" in byhand("bench", "--rounds", 0).complaint

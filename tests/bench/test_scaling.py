@@ -10,7 +10,7 @@ from math import log2
 import numpy as np
 import pytest
 
-from byhand.bench import rank, scaling
+from byhand.bench import scaling, scaling_rank
 from byhand.bench.scaling import LINKS, MACHINES, Link, all_reduce, fit, predict
 from byhand.errors import ArgumentError
 from byhand.train.distributed.mpi import Ranks
@@ -68,14 +68,14 @@ def test_the_fit_finds_the_line_through_noise():
 
 def test_a_rank_that_hears_nobody_does_its_share():
     """Half the images take about half the work; here only what it computed is looked at, not how long it took."""
-    result = rank.measure({"model": "lenet5", "batch": 8, "seconds": 0.01, "of": 2, "hand": "arrays"})
+    result = scaling_rank.measure({"model": "lenet5", "batch": 8, "seconds": 0.01, "of": 2, "hand": "arrays"})
     assert result["ranks"] == 2 and result["parameters"] == 61706 and result["bytes"] == 4 * 61706
     assert 0 < result["step"] < 10
 
 
 def test_a_short_call_is_timed_as_several():
     calls = []
-    seconds = rank.timed(lambda: calls.append(0), 0.02, Ranks())
+    seconds = scaling_rank.timed(lambda: calls.append(0), 0.02, Ranks())
     assert len(calls) > 100 and 0 < seconds < 1e-3
 
 
@@ -83,7 +83,7 @@ def test_a_short_call_is_timed_as_several():
 def test_ranks_measure_together():
     job = {"model": "lenet5", "batch": 8, "seconds": 0.01, "sizes": [4, 4096], "hand": "arrays"}
     done = subprocess.run(
-        [scaling.launcher(), "-n", "2", sys.executable, "-m", "byhand.bench.rank", json.dumps(job)],
+        [scaling.launcher(), "-n", "2", sys.executable, "-m", "byhand.bench.scaling_rank", json.dumps(job)],
         capture_output=True, text=True, timeout=60, check=True, env=os.environ | ROOT,
     )  # fmt: skip
     result = json.loads(done.stdout)

@@ -20,7 +20,7 @@ def run(tmp_path_factory):
     root = tmp_path_factory.mktemp("predict")
     folder(root / "colours", 70, size=(12, 10))
     (root / "colours" / "red" / "notes.txt").write_text("no picture")
-    model = bh.models.create("lenet5", tuple(COLOURS), (16, 16, 3), crop=1.0)
+    model = bh.models.create("lenet5", tuple(COLOURS), (16, 16, 3), crop_pct=1.0)
     model.save(root / "model.safetensors")
     return root / "colours", root / "model.safetensors", model
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 import byhand as bh
 from byhand.data import find
-from byhand.nn.replace_head import take_numbers
+from byhand.nn.graph_copy import copy_weights
 from tests.cli.typed import byhand
 from tests.data.pictures_made import COLOURS, folder, greys, picture
 
@@ -56,7 +56,7 @@ def test_what_is_predicted_is_what_was_trained_on(tmp_path):
         picture(COLOURS[name], (50 + 9 * number, 90)).save(root / name / "tall.jpg")
     train(root, tmp_path / "run", *QUICK, "--size", "24x32")
     model, sets = bh.load(tmp_path / "run"), find(root).sets((24, 32, 3))
-    assert model.input_shape == (24, 32, 3) and model.crop == 1.0
+    assert model.input_shape == (24, 32, 3) and model.crop_pct == 1.0
     done = byhand("predict", tmp_path / "run", *(root / file for file in sets.train.files), "--json")
     told = [one["probability"] for one in json.loads(done.out)["predictions"]]
     np.testing.assert_allclose(told, model.predict(sets.train.images).max(1), atol=1e-5)
@@ -169,7 +169,7 @@ def test_the_finished_network_looks_twice(colours, tmp_path, more):
     if once is None:
         once = bh.Trainer.load(tmp_path / "run" / "checkpoint.safetensors").model
     else:
-        take_numbers(once, network)
+        copy_weights(once, network)
     sides = [once.logits_of(images) for images in (val.images, val.images[:, :, ::-1])]
     np.testing.assert_allclose(network.logits_of(val.images), (sides[0] + sides[1]) / 2, atol=1e-5)
     learned = bh.Trainer.load(tmp_path / "run" / "checkpoint.safetensors").model.p.flat[-9:]
@@ -255,7 +255,7 @@ def test_photos_begin_with_a_network_that_knows_imagenet(tmp_path):
     assert "efficientnet_lite0 on photos: 224 x 224 x 3 -> 3 classes" in out
     assert "2,562 of" not in out and "3,843 of 3,416,868 numbers learn" in out
     assert "takes 87.5% of the shorter side" in out
-    assert bh.load(tmp_path / "run").crop == 0.875
+    assert bh.load(tmp_path / "run").crop_pct == 0.875
 
 
 @pytest.mark.parametrize(

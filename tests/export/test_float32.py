@@ -42,7 +42,7 @@ def test_digits_get_the_probabilities_that_python_gives(name, request, digits, t
 
 @needs_cc
 def test_a_network_that_looks_twice(lenet5, digits, tmp_path):
-    model, images = lenet5.mirrored(), digits[1].images[:40]
+    model, images = lenet5.with_flip_tta(), digits[1].images[:40]
     ours = run_c(float32.write(lower(model)), images, tmp_path)
     assert np.abs(ours - model.predict(images)).max() < CLOSE < np.abs(ours - lenet5.predict(images)).max()
 

@@ -98,14 +98,16 @@ def test_another_type_and_another_order_of_sums_are_built_anew(folder, told):
     [
         ("_world", lambda: ("another Numba",)),
         ("host", lambda: Host("scalar", 4, 4, 1, fma=False)),
-        ("GRAIN", 512),
+        ("BLOCK_ELEMENTS", 512),
     ],
 )
 def test_another_numba_processor_or_target_finds_nothing(folder, told, monkeypatch, name, other):
     result(made())
     monkeypatch.setattr(build, name, other)
     result(made())
-    assert told == ["tripled"] * (1 if name == "GRAIN" else 2)  # only loops over elements are cut at GRAIN
+    assert told == ["tripled"] * (
+        1 if name == "BLOCK_ELEMENTS" else 2
+    )  # only loops over elements are cut at BLOCK_ELEMENTS
 
 
 def test_what_the_world_is_made_of():

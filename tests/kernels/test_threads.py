@@ -11,6 +11,7 @@ from byhand.errors import ArgumentError
 from byhand.kernels import capture, compiled, kernel, launch, scratch
 from byhand.kernels.runtime import cpu as machine
 from byhand.kernels.runtime import thread_pool
+from byhand.kernels.runtime.launch import launch_seconds
 from byhand.ops import REGISTRY
 from byhand.ops.op import flat
 from tests.kernels import process
@@ -75,7 +76,7 @@ def test_a_forked_child_runs_on_one_thread(layer):
     out = on(layer, """
 import warnings
 warnings.simplefilter("ignore")  # Python warns of a fork where there are threads: rightly
-table = threads.Table([])
+table = threads.LaunchTable([])
 child = os.fork()
 if child == 0:
     launch(count, 500, x)
@@ -130,11 +131,12 @@ def test_without_libgomp_another_layer_takes_its_place():
 @pytest.mark.skipif(thread_pool.start().layer != "omp", reason="no libgomp here")
 @pytest.mark.parametrize(
     ("given", "spin"),
-    [({}, thread_pool.SPIN), ({"GOMP_SPINCOUNT": "77"}, "77"), ({"OMP_WAIT_POLICY": "passive"}, "0")],
+    [({}, thread_pool.SPIN_TURNS), ({"GOMP_SPINCOUNT": "77"}, "77"), ({"OMP_WAIT_POLICY": "passive"}, "0")],
     ids=["ours", "the user's count", "the user's policy"],
 )
 def test_threads_wait_as_long_as_the_user_says(given, spin):
-    text = "import os; from byhand.kernels.runtime import thread_pool as threads; threads.start(); print(os.environ.get('GOMP_SPINCOUNT'))"
+    text = "import os; from byhand.kernels.runtime import thread_pool; thread_pool.start(); "
+    text += "print(os.environ.get('GOMP_SPINCOUNT'))"
     before = {name: os.environ.pop(name) for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY") if name in os.environ}
     try:
         one = process.start(text, OMP_DISPLAY_ENV="verbose", **given)
@@ -198,15 +200,15 @@ def test_a_recording_runs_on_no_more_threads_than_its_memory_serves():
 
     x, y = np.arange(100.0), np.zeros(100)
     with thread_pool.limit(1):
-        tape, _ = capture(hand, x, y)
-        tape.table()
+        graph, _ = capture(hand, x, y)
+        graph.table()
     with thread_pool.limit(4):
-        tape.run()
+        graph.run()
     assert np.array_equal(y, x)
 
 
-def test_a_region_costs_microseconds():
-    assert 0 < thread_pool.region_cost() < 1e-3
+def test_a_launch_costs_microseconds():
+    assert 0 < launch_seconds() < 1e-3
 
 
 # small numbers --------------------------------------------------------------------------------------------------------
@@ -271,9 +273,11 @@ def outcome(op, inputs, attributes):
     first = op.outputs[0]
     have |= {f"grad_{first}": rng.standard_normal(call.shapes[first]).astype(np.float32)} | grads
     for names, hand in zip((op.forward_arguments, op.backward_arguments), op.hands["compiled"]):
-        tape, _ = capture(hand, *(have.get(name) for name in names), **call.attributes)
-        tape.run()
-        blocks = max([blocks, *(one.blocks for one in tape.every)])
+        graph, _ = capture(hand, *(have.get(name) for name in names), **call.attributes)
+        graph.run()
+        blocks = max(
+            [blocks, *(one.blocks for one in graph.all_launches if one.name != "fill_words")]
+        )  # but for the poison
     return {name: b"".join(one.tobytes() for one in flat([value])) for name, value in have.items()}, blocks
 
 

@@ -11,8 +11,7 @@ import numpy as np
 
 import byhand as bh
 from byhand import nn
-from byhand.ops import REGISTRY
-from byhand.program.fuse import INFERENCE
+from byhand.program.fuse import INFERENCE_FUSIONS
 
 
 @dataclass(frozen=True)
@@ -184,15 +183,7 @@ CASES = {
     ],
     "Softmax": [Case(nn.Softmax, bh.softmax, "softmax1", (3, 4), (3, 4))],
 }  # fmt: skip
-PUT_TOGETHER = set(INFERENCE.values())  # ops that only a program calls
-OTHERS = {  # ops that only networks from other programs need
-    name
-    for name, op in REGISTRY.items()
-    if op.contract.__module__.rpartition(".")[2]
-    in ("unary", "soft", "binary", "extremes", "reduce", "log_softmax", "depth_to_space",
-        "gather", "expand", "instance_norm", "lp_pool")
-}  # fmt: skip
-NO_LAYER = {"softmax_cross_entropy"} | PUT_TOGETHER | OTHERS
+FUSED = set(INFERENCE_FUSIONS.values())  # ops that only a program calls
 ALL = [(f"{name}-{i}", case) for name, cases in CASES.items() for i, case in enumerate(cases)]
 
 

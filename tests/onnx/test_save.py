@@ -96,7 +96,7 @@ def test_ops_without_a_layer_are_written_too(op, attributes, tmp_path):
 def test_every_op_that_a_network_may_hold_is_written_or_refused():
     from byhand.onnx.writers import WRITERS
 
-    held_by_programs = {name for name in REGISTRY if name in cases.PUT_TOGETHER}
+    held_by_programs = {name for name in REGISTRY if name in cases.FUSED}
     assert set(REGISTRY) - set(WRITERS) == held_by_programs | {"softmax_cross_entropy"}
 
 

@@ -23,6 +23,9 @@ CONVOLUTIONS = [
     (1, 60, 60, 1, 32, 48, (3, 3), 1, 1, 1),
     (1, 7, 7, 1, 300, 300, (3, 3), 1, 1, 1),
     (1, 9, 7, 2, 200, 150, (3, 3), 1, 1, 1),
+    (1, 21, 21, 1, 64, 64, (1, 1), 1, 1, 1),  # rows of padding fill a chunk of the sums
+    (1, 28, 28, 1, 64, 64, (1, 1), 1, 4, 1),
+    (3, 17, 40, 1, 64, 16, (1, 1), 1, (3, 4, 1, 3), 1),
 ]
 LIMIT = {np.float64: 1e-13, np.float32: 2e-5}
 
@@ -45,6 +48,20 @@ def test_a_convolution_does_what_numpy_does(case, dtype):
     )
     for ours, theirs in zip(got, expected, strict=True):
         close(ours, theirs, dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["float64", "float32"])
+def test_a_cropped_transposed_convolution_does_what_numpy_does(dtype):
+    """Its filters are 1x1: rows that the padding crops have no part in their gradient."""
+    rng = np.random.default_rng(0)
+    x, weight = rng.standard_normal((1, 23, 23, 64)).astype(dtype), rng.standard_normal((1, 1, 64, 64)).astype(dtype)
+    grad = np.ones_like(bh.conv_transpose2d(x, weight, None, padding=1))
+    passes = (
+        bh.conv_transpose2d.backward(grad, x, weight, None, padding=1, hand=hand) for hand in ("compiled", "arrays")
+    )
+    for ours, theirs in zip(*passes, strict=True):
+        if theirs is not None:
+            close(ours, theirs, dtype)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["float64", "float32"])

@@ -50,7 +50,7 @@ MODELS = {
     "lenet5": lambda: bh.models.create("lenet5"),
     "tiny": lambda: bh.models.create("tiny", classes=4),
     "resnet20_cifar": lambda: bh.models.create("resnet20_cifar"),
-    "mirrored": lambda: bh.models.create("tiny", classes=3, input_shape=(16, 16, 3)).mirrored(),
+    "mirrored": lambda: bh.models.create("tiny", classes=3, input_shape=(16, 16, 3)).with_flip_tta(),
     "odd": odd,
 }
 

@@ -13,7 +13,7 @@ from byhand import nn
 from byhand.graph import Graph
 from byhand.ops import HANDS
 from byhand.program import build
-from byhand.program.fuse import CHAINS, INFERENCE, fuse
+from byhand.program.fuse import FUSIONS, INFERENCE_FUSIONS, fuse
 from tests.nn.cases import ALL, images
 from tests.nn.networks import everything, plain
 from tests.program.test_memory import residual
@@ -71,14 +71,14 @@ def resnet():
 @pytest.mark.parametrize("make", [everything, plain, resnet, lenet])
 def test_fused_and_unfused_programs_give_the_same(make, hand):
     model = shifted(make())
-    fused, unfused = run(model, hand=hand), run(model, hand=hand, keep=True)
+    fused, unfused = run(model, hand=hand), run(model, hand=hand, preserve_all=True)
     assert_same(fused, unfused)
     assert np.abs(fused["flat"]).max() > 1e-3
-    assert set(ops(model)) & set(CHAINS.values()) and not set(ops(model, keep=True)) & set(CHAINS.values())
+    assert set(ops(model)) & set(FUSIONS.values()) and not set(ops(model, preserve_all=True)) & set(FUSIONS.values())
     x, _ = images(model, 4)
     results = []
     for keep in (False, True):
-        program = model.program(4, hand=hand, keep=keep)
+        program = model.program(4, hand=hand, preserve_all=keep)
         results.append(program(x, model.p, model.state, program.arena).copy())
     np.testing.assert_allclose(*results, rtol=0, atol=1e-12 * np.abs(results[0]).max())
 
@@ -108,30 +108,30 @@ def chained(chain, draw=None, before=True, **settings):
     return nn.Model(x, nn.Linear(3)(y if len(y.shape) == 2 else nn.Flatten()(y)), dtype=np.float64, **settings)
 
 
-@pytest.mark.parametrize("chain", [chain for chain in CHAINS if "add" not in chain], ids="+".join)
+@pytest.mark.parametrize("chain", [chain for chain in FUSIONS if "add" not in chain], ids="+".join)
 def test_a_chain_is_one_call(chain):
     model = chained(chain)
-    assert ops(model) == ["tanh", CHAINS[chain], "linear"]
-    assert ops(model, keep=True) == ["tanh", *chain, *(["flatten"] if chain[0] != "linear" else []), "linear"]
+    assert ops(model) == ["tanh", FUSIONS[chain], "linear"]
+    assert ops(model, preserve_all=True) == ["tanh", *chain, *(["flatten"] if chain[0] != "linear" else []), "linear"]
 
 
 @settings(max_examples=40)
 @given(data=st.data(), seed=st.integers(0, 99), hand=st.sampled_from(["arrays", "compiled"]), before=st.booleans())
 def test_a_drawn_chain_gives_the_same(data, seed, hand, before):
-    chain = data.draw(st.sampled_from(list(CHAINS)))
+    chain = data.draw(st.sampled_from(list(FUSIONS)))
     model = shifted(chained([op for op in chain if op != "add"], data.draw, before, seed=seed), seed)
-    assert_same(run(model, seed=seed, hand=hand), run(model, seed=seed, hand=hand, keep=True))
+    assert_same(run(model, seed=seed, hand=hand), run(model, seed=seed, hand=hand, preserve_all=True))
 
 
 def test_ties_and_zeros_go_the_same_way():
     """Where a window's numbers are all below zero, or equal, fused and unfused send the gradient to the same place."""
-    for chain in CHAINS:
+    for chain in FUSIONS:
         model = chained([op for op in chain if op != "add"], before=False)
         for value in (0.0, -1.0):
             model.p.flat[...] = value
             model.p.flat[-3:] = 0
             for hand in ("arrays", "compiled"):
-                one, other = run(model, hand=hand), run(model, hand=hand, keep=True)
+                one, other = run(model, hand=hand), run(model, hand=hand, preserve_all=True)
                 assert_same(one, other)
 
 
@@ -143,7 +143,7 @@ def test_a_tensor_that_is_used_twice_stays():
     y = nn.Conv2d(4, 3)(x)
     model = nn.Model(x, nn.Linear(2)(nn.Flatten()(nn.ReLU()(y) + y)), dtype=np.float64)
     assert ops(model) == ["conv2d", "relu", "add", "linear"]
-    assert_same(run(model), run(model, keep=True))
+    assert_same(run(model), run(model, preserve_all=True))
 
     x = nn.Input(6, 6, 2)
     z = nn.ReLU()(nn.Conv2d(4, 3)(x))
@@ -151,7 +151,7 @@ def test_a_tensor_that_is_used_twice_stays():
         x, nn.Linear(2)(nn.Flatten()(nn.Concat()(nn.MaxPool2d(2)(z), nn.AvgPool2d(2)(z)))), dtype=np.float64
     )
     assert ops(model) == ["conv2d_relu", "max_pool", "avg_pool", "concat", "linear"]
-    assert_same(run(model), run(model, keep=True))
+    assert_same(run(model), run(model, preserve_all=True))
 
     x = nn.Input(6)
     y = nn.Linear(6)(x)
@@ -163,7 +163,7 @@ def test_a_layer_that_is_used_twice_is_put_together_twice():
     x, shared, relu = nn.Input(6), nn.Linear(6), nn.ReLU()
     model = shifted(nn.Model(x, nn.Linear(2)(relu(shared(relu(shared(x))))), dtype=np.float64))
     assert ops(model) == ["linear_relu", "linear_relu", "linear"]
-    assert_same(run(model), run(model, keep=True))
+    assert_same(run(model), run(model, preserve_all=True))
 
 
 @pytest.mark.parametrize("training", [False, True])
@@ -204,7 +204,7 @@ def test_fusing_leaves_the_graph_as_it_is():
 
 @pytest.mark.parametrize("case", [case for _, case in ALL], ids=[name for name, _ in ALL])
 def test_what_a_model_ends_in_is_what_inference_returns(case):
-    """Also where the last layer only lays numbers out anew, and in lanes."""
+    """Also where the last layer only lays numbers out anew, and in micro-batches."""
     model, node = case.model()
     x, labels = images(model, 12)
     if model.graph.of_kind("state"):
@@ -242,19 +242,21 @@ def test_sums_of_batch_norms(join, together, apart):
     assert called.count("batch_norm_relu") == together
     assert {name: called.count(name) for name in apart} == apart
     for hand in HANDS:
-        assert_same(run(model, hand=hand), run(model, hand=hand, keep=True))
+        assert_same(run(model, hand=hand), run(model, hand=hand, preserve_all=True))
 
 
 def answers(model, hand):
     """Return what a model answers with, its nodes put together and each for itself."""
     batch, _ = images(model, 4)
-    programs = [model.program(4, hand=hand, keep=keep) for keep in (False, True)]
+    programs = [model.program(4, hand=hand, preserve_all=keep) for keep in (False, True)]
     return [program(batch, model.p, model.state, program.arena).copy() for program in programs]
 
 
 @pytest.mark.parametrize("hand", HANDS)
 @pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize("chain", [chain for chain, op in INFERENCE.items() if op == "conv2d_block"], ids="+".join)
+@pytest.mark.parametrize(
+    "chain", [chain for chain, op in INFERENCE_FUSIONS.items() if op == "conv2d_block"], ids="+".join
+)
 def test_a_convolution_takes_in_what_follows_in_inference_alone(chain, bias, hand):
     x = nn.Input(5, 5, 2)
     first = y = nn.Tanh()(x)

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 import byhand as bh
 from byhand import nn
 from byhand.ops import HANDS
-from byhand.program.buffers import ALIGNMENT, allocate, place, size_of, total
+from byhand.program.buffers import ALIGNMENT, ArraySpec, LiveRange, allocate, arena_bytes, assign_offsets
 from tests.nn.cases import images
 from tests.nn.networks import everything, plain
 
 NAME = re.compile(r"arena\.(\w+)")
-VIEW = re.compile(r"# arena\.(\w+) is arena\.(\w+), laid out anew")
+VIEW = re.compile(r"# arena\.(\w+) is a view of arena\.(\w+)")
 
 
 def spans(lines, kept=()):
@@ -48,41 +48,33 @@ def overlaps(sizes, places, needed, bases):
     ]  # fmt: skip
 
 
-# drawn programs -------------------------------------------------------------------------------------------------------
+# drawn live ranges ----------------------------------------------------------------------------------------------------
 
 
 @st.composite
 def drawn(draw):
-    """Return (arena, lines, kept, views): calls that name a few arrays each, some of which are views of others."""
+    """Return (array specs, live ranges) of a few arrays."""
     names = [f"a{i}" for i in range(draw(st.integers(1, 9)))]
-    kinds = st.tuples(st.lists(st.integers(1, 40), max_size=3).map(tuple), st.sampled_from([np.uint8, np.float64]))
-    arena = {name: draw(kinds) for name in names}
-    calls = draw(st.lists(st.lists(st.sampled_from(names), min_size=1, max_size=3), max_size=12))
-    lines = [f"op({', '.join(f'arena.{name}' for name in call)}, axis=1)" for call in calls]
-    kept, views = draw(st.sets(st.sampled_from(names), max_size=2)), {}
-    for i, base in enumerate(draw(st.lists(st.sampled_from(names), max_size=3))):
-        view = f"v{i}"
-        bases = {**views, **dict.fromkeys(names)}
-        of = draw(st.sampled_from([base, *views]))
-        arena[view], views[view] = ((size_of(*arena[of]),), np.uint8), bases[of] or of
-        lines += [f"# arena.{view} is arena.{of}, laid out anew"]
-        again = draw(st.lists(st.sampled_from([view, *names]), max_size=3))
-        lines += [f"op_backward(arena.{name})" for name in again]
-    return arena, lines, kept, views
+    shapes, dtypes = st.lists(st.integers(1, 40), max_size=3).map(tuple), st.sampled_from([np.uint8, np.float64])
+    specs = {name: ArraySpec(draw(shapes), draw(dtypes)) for name in names}
+    lines = st.tuples(st.integers(0, 12), st.integers(0, 12)).map(sorted)
+    return specs, {name: LiveRange(*draw(lines)) for name in names}
+
+
+def placed(specs, live):
+    return assign_offsets({name: spec.aligned_bytes for name, spec in specs.items()}, live)
 
 
 @given(drawn())
 def test_what_is_needed_at_the_same_time_does_not_overlap(program):
-    arena, lines, kept, views = program
-    places = place(arena, lines, kept, views)
-    sizes = {name: size_of(*one) for name, one in arena.items()}
-    needed, bases = spans(lines, kept)
-    assert bases.keys() <= views.keys() and not overlaps(sizes, places, needed, bases)
-    assert all(places[view] == places[base] for view, base in views.items())
-    assert all(start % ALIGNMENT == 0 and start >= 0 for start in places.values()) and places.keys() == arena.keys()
-    assert total(arena, places) <= sum(sizes[name] for name in arena if name not in views)
-    arrays = allocate(arena, places)
-    for name, (shape, dtype) in arena.items():
+    specs, live = program
+    offsets = placed(specs, live)
+    sizes = {name: spec.aligned_bytes for name, spec in specs.items()}
+    assert offsets.keys() == specs.keys() and not overlaps(sizes, offsets, live, {})
+    assert all(offset % ALIGNMENT == 0 and offset >= 0 for offset in offsets.values())
+    assert arena_bytes(specs, offsets) <= sum(sizes.values())
+    arrays = allocate(specs, offsets)
+    for name, (shape, dtype) in specs.items():
         assert arrays[name].shape == shape and arrays[name].dtype == dtype and arrays[name].flags.c_contiguous
         assert arrays[name].ctypes.data % ALIGNMENT == 0
 
@@ -91,42 +83,34 @@ def test_what_is_needed_at_the_same_time_does_not_overlap(program):
 def test_many_arrays_of_many_sizes_do_not_overlap(seed):
     """Gaps that are filled in part, which needs more arrays than are drawn above."""
     rng = np.random.default_rng(seed)
-    names = [f"a{i}" for i in range(40)]
-    arena = {name: ((64 * int(rng.integers(1, 30)),), np.uint8) for name in names}
-    lines = [""] * 30
-    for name in names:
-        first, last = sorted(rng.integers(0, 30, 2))
-        lines[first] += f" arena.{name}"
-        lines[min(last, first + 8)] += f" arena.{name}"
-    places = place(arena, lines, (), {})
-    assert not overlaps({name: shape[0] for name, (shape, _) in arena.items()}, places, *spans(lines))
+    sizes = {f"a{i}": 64 * int(rng.integers(1, 30)) for i in range(40)}
+    lines = [sorted(rng.integers(0, 30, 2).tolist()) for _ in sizes]
+    live = {name: LiveRange(first, min(last, first + 8)) for name, (first, last) in zip(sizes, lines)}
+    assert not overlaps(sizes, assign_offsets(sizes, live), live, {})
 
 
 @given(drawn())
-def test_running_drawn_lines_reads_what_was_written(program):
-    """Each line writes its own number to the arrays it names; they still hold it when a later line reads them."""
-    arena, lines, kept, views = program
-    arrays, wrote = allocate(arena, place(arena, lines, kept, views)), {}
-    for number, line in enumerate(lines):
-        for name in NAME.findall(line) if not line.startswith("#") else ():
-            base = views.get(name, name)
-            assert base not in wrote or (arrays[base] == wrote[base]).all()
-            wrote[base] = number
-            arrays[base][...] = number
-    for name in kept & wrote.keys():
-        assert (arrays[name] == wrote[name]).all()
+def test_arrays_hold_what_was_written_while_they_are_live(program):
+    """In each line every live array holds the number that was written when it became live."""
+    specs, live = program
+    arrays = allocate(specs, placed(specs, live))
+    for line in range(13):
+        for number, (name, (first, last)) in enumerate(live.items()):
+            if line == first:
+                arrays[name][...] = number
+            if first <= line <= last and line > first:
+                assert (arrays[name] == number).all()
 
 
-def test_a_broken_place_is_seen():
-    arena = dict.fromkeys("abc", ((16,), np.float64))
+def test_a_broken_offset_is_seen():
     lines = ["op(arena.a)", "op(arena.a, arena.b)", "op(arena.b, arena.c)"]
     sizes, (needed, bases) = dict.fromkeys("abc", 128), spans(lines)
-    good = place(arena, lines, (), {})
+    good = assign_offsets(sizes, {name: LiveRange(*lines) for name, lines in needed.items()})
     assert good["a"] == good["c"] != good["b"] and not overlaps(sizes, good, needed, bases)
     for broken in (good | {"b": good["a"]}, good | {"b": good["a"] + 64}, good | {"c": good["b"] - 64}):
         assert overlaps(sizes, broken, needed, bases)
     assert overlaps(sizes, good, *spans(lines, ["a"])) == [("a", "c")]
-    seen = spans([*lines, "# arena.v is arena.a, laid out anew", "op(arena.v)"])
+    seen = spans([*lines, "# arena.v is a view of arena.a", "op(arena.v)"])
     assert overlaps(sizes | {"v": 128}, good | {"v": good["a"]}, *seen) == [("a", "c")]
 
 
@@ -160,8 +144,8 @@ NETWORKS = {"lenet5": lambda: bh.models.create("lenet5"), "vgg": vgg, "residual"
 
 
 def calls(text):
-    """Return a program's lines, a call a line, of forward and of backward; of the lanes' function where there are lanes."""
-    body = text[re.search(r"^def (lane|step)", text, re.M).start() :].split("\n\n\n")[0]
+    """Return a program's lines, a call a line, of forward and of backward; of a micro-batch where there are such."""
+    body = text[re.search(r"^def (micro_batch|step)", text, re.M).start() :].split("\n\n\n")[0]
     joined = re.sub(r",(  # [^\n]*)?\n +", ", ", body.split("# update")[0])
     forward, backward = joined.split("# backward")
     return forward.splitlines()[1:], backward.splitlines()[1:]
@@ -194,15 +178,17 @@ def needed_by_backward(text, sizes):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_arena_is_hardly_larger_than_what_backward_needs(name, hand):
     program = NETWORKS[name]().program(32, train=True, hand=hand)
-    parts = [part.arena for part in getattr(program.arena, "lanes", [])] or [program.arena]
+    parts = [part.arena for part in getattr(program.arena, "micro_batches", [])] or [program.arena]
     sizes = {key: array.nbytes for key, array in vars(parts[0]).items()}
     least, summed = (len(parts) * size for size in needed_by_backward(program.text, sizes))
-    assert (" lanes, " in program.text) == (len(parts) > 1) and least <= summed
+    assert (" micro-batches, " in program.text) == (len(parts) > 1) and least <= summed
     taken = {id(array): array for part in parts for array in map(memory, vars(part).values())}
     size = sum(array.nbytes for array in taken.values())
     assert least <= size  # or the sum is of what is not there
     assert size <= 1.1 * least, f"{size / least:.2f} times what backward needs"
-    kept = sum(array.nbytes for array in vars(NETWORKS[name]().program(32, train=True, keep=True).arena).values())
+    kept = sum(
+        array.nbytes for array in vars(NETWORKS[name]().program(32, train=True, preserve_all=True).arena).values()
+    )
     assert size < kept / 1.5, "and far smaller than with a place for each"
 
 
@@ -213,34 +199,36 @@ def memory(array):
     return array
 
 
-@pytest.mark.parametrize("settings", [{}, {"input_gradient": True}, {"keep": True}])
+@pytest.mark.parametrize("settings", [{}, {"input_gradient": True}, {"preserve_all": True}])
 @pytest.mark.parametrize("make", [everything, *NETWORKS.values()])
 def test_in_real_programs_nothing_overlaps_that_is_needed(make, settings):
     program = make().program(8, train=True, hand="compiled", **settings)
-    parts = [part.arena for part in getattr(program.arena, "lanes", [])] or [program.arena]
+    parts = [part.arena for part in getattr(program.arena, "micro_batches", [])] or [program.arena]
     forward, backward = calls(program.text)
     for part in parts:
         found = {name: array for name, array in vars(part).items() if isinstance(array, np.ndarray)}
         places = {name: array.ctypes.data for name, array in found.items()}
-        kept = found if "keep" in settings else ["loss", "probabilities"]
+        kept = found if "preserve_all" in settings else ["loss", "probabilities"]
         sizes = {name: array.nbytes for name, array in found.items()}
         alive, bases = spans([*forward, *backward], kept)
         assert not overlaps(sizes, places, alive, bases)
-        assert all(places[view] == places[base] for view, base in bases.items()) and not (bases and "keep" in settings)
+        assert all(places[view] == places[base] for view, base in bases.items()) and not (
+            bases and "preserve_all" in settings
+        )
         assert alive.keys() <= found.keys()
     every = [array for part in parts for array in vars(part).values()]
-    if len(parts) > 1:  # lanes share nothing
+    if len(parts) > 1:  # micro-batches share nothing
         owners = [{id(memory(a)) for n, a in vars(p).items() if n not in ("loss", "probabilities")} for p in parts]
         assert all(one.isdisjoint(other) for i, one in enumerate(owners) for other in owners[:i])
     assert all(array.ctypes.data % array.itemsize == 0 for array in every)
 
 
-@pytest.mark.parametrize("settings", [{}, {"train": True}, {"train": True, "keep": True}])
+@pytest.mark.parametrize("settings", [{}, {"train": True}, {"train": True, "preserve_all": True}])
 @pytest.mark.parametrize("hand", ["arrays", "compiled"])
 def test_what_is_kept_is_allocated_once(hand, settings):
     """The last layer's outputs lie in `outputs`; of the arena's memory every byte is some other array's."""
     program = plain().program(512, hand=hand, **settings)
-    parts = [part.arena for part in getattr(program.arena, "lanes", [])] or [program.arena]
+    parts = [part.arena for part in getattr(program.arena, "micro_batches", [])] or [program.arena]
     for part in parts:
         arrays = {name: array for name, array in vars(part).items() if isinstance(array, np.ndarray)}
         rest = [array for name, array in arrays.items() if name not in program.outputs]

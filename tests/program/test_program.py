@@ -17,7 +17,7 @@ import pytest
 import byhand as bh
 from byhand import nn
 from byhand.errors import ArgumentError
-from byhand.nn.model import views
+from byhand.nn.model import flat_views
 from byhand.ops import HANDS
 from byhand.train.optim import update
 from tests.nn.cases import ALL, images
@@ -27,7 +27,7 @@ from tests.program.kinds import KINDS, UPDATE
 
 def duplicate(values, model, prefix=""):
     """Return copies of a model's parameters or gradients, as views of one buffer again."""
-    same = views(model.graph.of_kind("parameter"), model.dtype, prefix)
+    same = flat_views(model.graph.of_kind("parameter"), model.dtype, prefix)
     same.flat[...] = values.flat
     return same
 
@@ -39,10 +39,10 @@ def arguments(model, program, count=4):
 
 
 def arrays(space):
-    """Return the arrays of a space by name: of an arena in lanes, those of all of them."""
-    found = {name: value for name, value in vars(space).items() if name != "lanes"}
-    for i, part in enumerate(getattr(space, "lanes", ())):
-        found |= {f"{name} of lane {i}": value for name, value in arrays(part.arena).items()}
+    """Return the arrays of a space by name: of an arena with micro-batches, those of all of them."""
+    found = {name: value for name, value in vars(space).items() if name != "micro_batches"}
+    for i, part in enumerate(getattr(space, "micro_batches", ())):
+        found |= {f"{name} of micro-batch {i}": value for name, value in arrays(part.arena).items()}
     return found
 
 
@@ -53,7 +53,7 @@ def arrays(space):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("make", [everything, small, plain])
 def test_executing_the_text_gives_the_same_bits(hand, dtype, make):
-    """The compiled hand's launches, written down once and run again, are what the text says; so are lanes."""
+    """The compiled hand's launches, written down once and run again, are what the text says; so are micro-batches."""
     models, optimizer = [make(dtype=dtype) for _ in range(3)], update(bh.SGD(), None, hand)
     programs = [model.program(4, train=True, hand=hand, update=optimizer) for model in models]
     run, by_hand, before = map(arguments, models, programs)
@@ -180,7 +180,7 @@ def test_a_read_only_cache_still_works(cache):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("make", "batch"), [(everything, 8), (small, 2), (plain, 2)])
 def test_another_hand_changes_the_imports_and_the_header(kind, make, batch):
-    """Where there are no lanes: there are none in networks with a state, and none of less than four images."""
+    """Where there are no micro-batches: there are none in networks with a state, and none of less than four images."""
     model = make()
     programs = {hand: str(model.program(batch, hand=hand, **kind)).split("\n\n\ndef step") for hand in HANDS}
     for one, (head, body) in programs.items():
@@ -214,7 +214,7 @@ def test_the_text_does_not_depend_on_pythons_hash_seed():
 
 def test_a_program_can_be_read():
     model = everything()
-    program, kept = (model.program(64, train=True, hand="arrays", keep=keep) for keep in (False, True))
+    program, kept = (model.program(64, train=True, hand="arrays", preserve_all=keep) for keep in (False, True))
     text = str(program)
     flops, size, apart = re.match(
         r'"""everything, 396 parameters, batch 64, training, hand arrays: ([\d,]+) FLOPs an image forward, '
@@ -245,9 +245,10 @@ def test_a_program_can_be_read():
     lines = [line.partition("  # ")[0] for line in text.splitlines()[1:]]
     assert max(map(len, lines)) <= 120 and max(map(len, text.splitlines())) < 170
     updating = str(model.program(64, train=True, update=UPDATE, hand="arrays"))
-    assert updating.splitlines()[-3:] == [
-        "    # update: every parameter in one buffer", "    double_step(p.flat, g.flat, lr=lr)", "    return arena.loss",
-    ]  # fmt: skip
+    assert updating.splitlines()[-2:] == ["    update(p, g, optimizer, lr=lr, t=t)", "    return arena.loss"]
+    assert (
+        "def update(p, g, optimizer, *, lr, t):" in updating and "    double_step(p.flat, g.flat, lr=lr)\n" in updating
+    )
     assert "def step(pixels, labels, p, g, state, arena, optimizer, *, lr, t):" in updating
     assert "backward" not in str(model.program(64)) and "labels" not in str(model.program(64))
 
@@ -260,25 +261,26 @@ def test_a_program_holds_nothing_but_calls(case):
         tree = ast.parse(text)
         docstring, *imports = [one for one in tree.body if not isinstance(one, ast.FunctionDef)]
         functions = {one.name: one for one in tree.body if isinstance(one, ast.FunctionDef)}
-        lanes = "lane" in functions
+        parts = "micro_batch" in functions
         assert isinstance(docstring, ast.Expr) and all(isinstance(one, ast.ImportFrom) for one in imports)
         imported = {alias.asname or alias.name for one in imports for alias in one.names}
         assert all(one.module.startswith(("byhand.ops.", "byhand.kernels.reductions")) for one in imports)
-        assert functions.keys() == {"step", *["lane"] * lanes} and (" in 4 lanes, " in docstring.value.value) == lanes
-        loop, *rest = functions["step"].body[:-1] if lanes else [None, *functions["step"].body[:-1]]
+        assert functions.keys() == {"step", *["micro_batch"] * parts}
+        assert (" in 4 micro-batches, " in docstring.value.value) == parts
+        loop, *rest = functions["step"].body[:-1] if parts else [None, *functions["step"].body[:-1]]
         assert isinstance(functions["step"].body[-1], ast.Return)
-        if lanes:
-            assert batch == 12 and isinstance(loop, ast.For) and ast.unparse(loop.iter) == "arena.lanes"
+        if parts:
+            assert batch == 12 and isinstance(loop, ast.For) and ast.unparse(loop.iter) == "arena.micro_batches"
             (call,) = loop.body
-            assert call.value.func.id == "lane"
-            rest += functions["lane"].body
+            assert call.value.func.id == "micro_batch"
+            rest += functions["micro_batch"].body
         for line in rest:
             if isinstance(line, ast.Assign):
-                assert ast.unparse(line) == f"arena.grad_loss[...] = {0.25 if lanes else 1.0}"
+                assert ast.unparse(line) == f"arena.grad_loss[...] = {0.25 if parts else 1.0}"
             else:
                 assert isinstance(line, ast.Expr) and line.value.func.id in imported
         called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call)}
-        assert called - {"float", "lane"} == imported  # and nothing imported for nothing
+        assert called - {"float", "micro_batch"} == imported  # and nothing imported for nothing
 
 
 def test_inference_uses_running_statistics_and_no_dropout():
@@ -319,14 +321,14 @@ def test_without_the_images_gradient_the_others_are_the_same(case, hand):
     program, g = model.program(4, train=True, hand=hand), duplicate(model.g, model, "grad_")
     loss = program(x, labels, model.p, g, copy.deepcopy(model.state), program.arena)
     trace = model.trace(x, labels, hand=hand)
-    np.testing.assert_allclose(loss, trace["loss"], rtol=1e-14)  # in lanes, sums have another order
+    np.testing.assert_allclose(loss, trace["loss"], rtol=1e-14)  # in micro-batches, sums have another order
     largest = max([1e-9, *(np.abs(trace[f"grad_{name}"]).max() for name in model.parameters)])
     for name in model.parameters:
         np.testing.assert_allclose(vars(g)[f"grad_{name}"], trace[f"grad_{name}"], rtol=0, atol=1e-13 * largest)
 
 
 @pytest.mark.parametrize("hand", HANDS)
-@pytest.mark.parametrize("settings", [{"input_gradient": True}, {"input_gradient": True, "keep": True}, {}])
+@pytest.mark.parametrize("settings", [{"input_gradient": True}, {"input_gradient": True, "preserve_all": True}, {}])
 @pytest.mark.parametrize("make", [everything, small, plain])
 def test_every_gradient_is_written_anew(make, settings, hand):
     """A program's results do not depend on what was in its arena or in the gradients before."""
@@ -345,10 +347,10 @@ def test_every_gradient_is_written_anew(make, settings, hand):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_arena_has_the_models_type(dtype):
-    program = everything(dtype=dtype).program(2, train=True, keep=True)
+    program = everything(dtype=dtype).program(2, train=True, preserve_all=True)
     kinds = {name: array.dtype for name, array in vars(program.arena).items()}
     other = {name: kind for name, kind in kinds.items() if kind.kind != "f"}
-    assert other.keys() == {"pool1_where", "dropout1_mask"} and other["dropout1_mask"] == np.uint8
+    assert other.keys() == {"pool1_argmax", "dropout1_mask"} and other["dropout1_mask"] == np.uint8
     assert {kind for name, kind in kinds.items() if name not in other} == {np.dtype(dtype)}
 
 
@@ -363,12 +365,13 @@ def test_smoothing_goes_into_the_loss():
 def test_a_batch_too_large_for_memory():
     model = bh.models.create("article")
     for batch in (10**12, 10**16):
-        for settings in ({"train": True}, {"train": True, "keep": True}, {"train": False}):
+        for settings in ({"train": True}, {"train": True, "preserve_all": True}, {"train": False}):
             with pytest.raises(
-                ArgumentError, match=r"this batch needs [\d,]+\.\d GB, which there is no memory for; use a smaller"
+                ArgumentError,
+                match=r"this batch needs [\d,]+\.\d GB, which is more than the memory there is; use a smaller",
             ):
                 model.program(batch, **settings).arena  # noqa: B018
-            with pytest.raises(ArgumentError, match="there is no memory for; use a smaller"):
+            with pytest.raises(ArgumentError, match="more than the memory there is; use a smaller"):
                 model.program(batch, **settings).images  # noqa: B018
     assert model.program(10**12).text.startswith('"""article')
 
@@ -387,3 +390,33 @@ def test_a_program_is_kept():
     model = everything()
     assert model.program(2) is model.program(2)
     assert model.program(2) is not model.program(3) and model.program(2) is not model.program(2, train=True)
+
+
+def test_a_module_of_its_own_calls_what_replaces_an_op():
+    model, called = plain(), []
+    program = model.program(4, train=True, hand="arrays")
+    name = next(name for name in vars(program.module) if name.startswith("linear") and "backward" not in name)
+    original = getattr(program.module, name)
+
+    def watched(*arrays, **attributes):
+        called.append(len(arrays))
+        original(*arrays, **attributes)
+
+    x, labels = images(model, 4)
+    arguments = x, labels, model.p, model.g, model.state, program.arena
+    module = program.module_with({name: watched})
+    assert module.step(*arguments) == program.module.step(*arguments) and called
+    assert module is not program.module and getattr(program.module, name) is original
+    with pytest.raises(ArgumentError, match=r"^the program calls no 'conv9' that could be replaced$"):
+        program.module_with({"conv9": watched})
+
+
+@pytest.mark.parametrize("hand", ["arrays", "compiled"])
+def test_the_update_is_a_function_of_the_module(hand):
+    """Data-parallel training calls it on gradients that ranks have summed."""
+    model = plain()
+    module = model.program(4, train=True, hand=hand, update=update(bh.SGD(), None, hand)).module
+    before = model.p.flat.copy()
+    gradient = np.arange(model.p.flat.size, dtype=model.dtype)
+    module.update(model.p, SimpleNamespace(flat=gradient), None, lr=0.5, t=1)
+    np.testing.assert_array_equal(model.p.flat, before - 0.5 * gradient)

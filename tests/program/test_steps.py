@@ -72,16 +72,16 @@ def test_loops_take_steps_too():
 
 
 @pytest.mark.parametrize("hand", ["arrays", "compiled"])
-def test_more_steps_than_there_is_room_for(monkeypatch, hand):
+def test_more_steps_than_one_execution_takes(monkeypatch, hand):
     """They go in several groups; what was handed out is not written over by the next group."""
     whole = Training(plain, "adam", hand)
     x, labels, lr, t = batches(whole.model)
-    assert whole.program.room > STEPS
+    assert whole.program.steps_per_execution > STEPS
     expected = whole.program.steps(x, labels, *whole.spaces, lr=lr, t=t)
     kept = copy.deepcopy(expected)
-    monkeypatch.setattr(programs, "MOST_STEPS", 3)
+    monkeypatch.setattr(programs, "MAX_STEPS_PER_EXECUTION", 3)
     other = Training(plain, "adam", hand)
-    assert other.program.room == 3
+    assert other.program.steps_per_execution == 3
     found = other.program.steps(x, labels, *other.spaces, lr=lr, t=t)
     for name, values in expected.items():
         np.testing.assert_array_equal(found[name], values)
@@ -91,12 +91,13 @@ def test_more_steps_than_there_is_room_for(monkeypatch, hand):
         np.testing.assert_array_equal(expected[name], values)
 
 
-def test_a_program_without_an_update_has_room_for_one():
+def test_a_program_without_an_update_takes_one_step():
     model = plain()
-    assert model.program(BATCH, train=True, hand="compiled").room == model.program(BATCH, hand="compiled").room == 1
-    for batch, room in ((1, 64), (8, 64), (64, 8), (500, 1), (600, 1)):
+    for train in (False, True):
+        assert model.program(BATCH, train, hand="compiled").steps_per_execution == 1
+    for batch, steps in ((1, 64), (8, 64), (64, 8), (500, 1), (600, 1)):
         one = model.program(batch, train=True, update=update(bh.SGD(), None, "arrays"), hand="arrays")
-        assert one.room == room
+        assert one.steps_per_execution == steps
 
 
 def test_handing_over_other_arrays_is_another_recording():

@@ -9,7 +9,7 @@ from PIL import Image
 import byhand as bh
 from byhand import models, nn, onnx
 from byhand.data import Dataset, photos
-from byhand.nn.receptive_field import Place, chosen_layer, laid, with_maps
+from byhand.nn.receptive_field import FieldGrid, last_feature_map, lay_over, feature_maps
 from byhand.report import picture
 from byhand.report.explain import explain, grad_cam, gradients, occlusion, saliency
 from byhand.report.explanation import EDGE, HEAD, LARGEST, TITLE, draw_explanation
@@ -107,23 +107,23 @@ def test_each_family_is_explained(name):
     ahead, behind = (model.logits_of(image + one * way)[0, k] for one in (step, -step))
     assert slope == pytest.approx((ahead - behind) / (2 * step), rel=1e-4, abs=1e-6 * abs(logits[k]))
     assert all(np.isfinite(value).all() for value in found.values()) and np.abs(slope) > 0
-    layer = chosen_layer(model)
-    cam = laid(grad_cam(found[layer][0], found[f"grad_{layer}"][0]), with_maps(model.graph)[layer], image.shape[1:3])
+    layer = last_feature_map(model)
+    cam = lay_over(grad_cam(found[layer][0], found[f"grad_{layer}"][0]), feature_maps(model.graph)[layer], image.shape[1:3])
     assert cam.shape == model.input_shape[:2] and np.isfinite(cam).all() and (cam >= 0).all()
 
 
 def test_a_layer_is_found_for_every_architecture():
     for name in models.names():
         model = models.create(name, seed=None)
-        layer = chosen_layer(model)
-        place, (_, height, width, channels) = with_maps(model.graph)[layer], model.graph.tensors[layer].shape
+        layer = last_feature_map(model)
+        place, (_, height, width, channels) = feature_maps(model.graph)[layer], model.graph.tensors[layer].shape
         assert height > 1 and width > 1 and channels > 1, name
         tall, wide, _ = model.input_shape
         for (start, step), count, side in ((place.down, height, tall), (place.across, width, wide)):
             assert start >= 0 and start + step * (count - 1) < side, name
     expected = {"vgg16": "relu13", "googlenet": "inception5b", "densenet121": "relu120", "squeezenet1_1": "relu26"}
     for name, layer in expected.items():
-        assert chosen_layer(models.create(name, seed=None)) == layer
+        assert last_feature_map(models.create(name, seed=None)) == layer
 
 
 def test_no_branch_is_chosen_where_there_is_one_way():
@@ -131,9 +131,9 @@ def test_no_branch_is_chosen_where_there_is_one_way():
     y = nn.Conv2d(4, 3, padding="same", name="one")(x)
     branch = nn.GlobalAvgPool2d()(nn.Conv2d(4, 3, name="branch")(y))
     model = nn.Model(x, nn.Linear(2)(branch + nn.GlobalAvgPool2d()(y)))
-    assert chosen_layer(model) == "one"
+    assert last_feature_map(model) == "one"
     model = nn.Model(x, nn.Linear(2)(nn.Flatten()(nn.MaxPool2d(2)(x))))
-    assert chosen_layer(model) == "pool3", "where there is nothing but the pooling"
+    assert last_feature_map(model) == "pool3", "where there is nothing but the pooling"
 
 
 # where maps lie -------------------------------------------------------------------------------------------------------
@@ -156,7 +156,7 @@ def chain(kind):
 @pytest.mark.parametrize("kind", ["valid", "strided", "same"])
 def test_a_map_lies_where_it_looks(kind):
     model = chain(kind)
-    place, (_, height, width, _) = with_maps(model.graph)["end"], model.graph.tensors["end"].shape
+    place, (_, height, width, _) = feature_maps(model.graph)["end"], model.graph.tensors["end"].shape
     for i, j in ((2, 3), (height // 2, width // 2), (height - 3, width - 3)):
         seen = gradients(model, np.ones((1, 41, 37, 1)), i * width + j)["grad_images"][0, ..., 0] != 0
         rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
@@ -172,17 +172,17 @@ def test_frames_and_cuts_move_the_place():
     y = bh.pad(x, padding=(2, 0, 3, 1))
     y = bh.slice(y, starts=(4, 3), stops=(20, 20), axes=(1, 2), steps=(2, 1))
     turned = bh.transpose(bh.relu(bh.transpose(y, axes=(0, 3, 1, 2))), axes=(0, 2, 3, 1))
-    places = with_maps(turned.graph)
-    assert places[y.name] == places[turned.name] == Place(down=(2.0, 2.0), across=(0.0, 1.0), grid=(8, 17))
+    places = feature_maps(turned.graph)
+    assert places[y.name] == places[turned.name] == FieldGrid(down=(2.0, 2.0), across=(0.0, 1.0), grid=(8, 17))
     assert list(places) == ["pad1", y.name, turned.name], "not those with channels first"
 
 
 def test_laid_is_a_stretch_where_windows_tile():
     values = np.random.default_rng(0).random((3, 4))
-    place = Place(down=(1.5, 4.0), across=(0.5, 2.0))
+    place = FieldGrid(down=(1.5, 4.0), across=(0.5, 2.0))
     expected = bh.resize(values[None, ..., None], size=(12, 8), mode="linear")[0, ..., 0]
-    np.testing.assert_allclose(laid(values, place, (12, 8)), expected, atol=1e-12)
-    far = laid(np.ones((1, 1)), Place(down=(10.0, 2.0), across=(10.0, 2.0)), (21, 21))
+    np.testing.assert_allclose(lay_over(values, place, (12, 8)), expected, atol=1e-12)
+    far = lay_over(np.ones((1, 1)), FieldGrid(down=(10.0, 2.0), across=(10.0, 2.0)), (21, 21))
     assert (far[9:12, 9:12] == 1).all() and (far[[7, 13]] == 0).all() and far.sum() < 25
 
 
@@ -257,9 +257,9 @@ def test_a_planted_square_is_found_by_both_maps():
 
 def cam_of(model, image, index):
     """Return Grad-CAM of the chosen layer, and where it is largest."""
-    layer, found = chosen_layer(model), gradients(model, image[None], index)
+    layer, found = last_feature_map(model), gradients(model, image[None], index)
     cam = grad_cam(found[layer][0], found[f"grad_{layer}"][0])
-    cam = laid(cam, with_maps(model.graph)[layer], image.shape[:2])
+    cam = lay_over(cam, feature_maps(model.graph)[layer], image.shape[:2])
     return cam, np.unravel_index(cam.argmax(), cam.shape)
 
 
@@ -314,9 +314,9 @@ def test_maps_are_found_in_the_exports_of_others(tmp_path, name):
     model = models.create(name, 3, (64, 64, 3))
     onnx.save(model, tmp_path / "model.onnx")
     other, image = onnx.load(tmp_path / "model.onnx"), np.random.default_rng(0).standard_normal((1, 64, 64, 3))
-    layer = chosen_layer(model)
-    assert chosen_layer(other) == layer
-    assert with_maps(other.graph)[layer] == with_maps(model.graph)[layer]
+    layer = last_feature_map(model)
+    assert last_feature_map(other) == layer
+    assert feature_maps(other.graph)[layer] == feature_maps(model.graph)[layer]
     ours, theirs = (gradients(one, image, 1) for one in (model, other))
     for key in (layer, f"grad_{layer}", "grad_images"):
         np.testing.assert_allclose(theirs[key], ours[key], atol=1e-3 * np.abs(ours[key]).max())

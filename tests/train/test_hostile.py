@@ -168,9 +168,9 @@ NODES = (
 
 
 SUMS = "byhand.kernels.reductions"
-UPDATES = tuple(f"byhand.train.{name}" for name in ("sgd", "adam", "muon", "clip"))
+UPDATES = tuple(f"byhand.train.optim.{name}" for name in ("sgd", "adam", "muon", "clip"))
 LOOP = (  # the one loop that a program may hold
-    r"for part in arena\.lanes:\n    lane\((\w+)\[part\.images\], "
+    r"for part in arena\.micro_batches:\n    micro_batch\((\w+)\[part\.images\], "
     r"(labels\[part\.images\], p, part\.g|p), state, part\.arena\)"
 )
 
@@ -180,23 +180,24 @@ def assert_harmless(text):
     tree = ast.parse(text)
     imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
-    lanes = [one.name for one in functions] == ["lane", "step"]
-    assert lanes or [one.name for one in functions] == ["step"]
+    defined = [function.name for function in functions]
+    parts = "micro_batch" in defined
+    assert [name for name in defined if name != "update"] == ["micro_batch"] * parts + ["step"]
     assert len(tree.body) == 1 + len(imports) + len(functions) and isinstance(tree.body[0].value, ast.Constant)
     names = {alias.asname or alias.name for node in imports for alias in node.names}
     assert all(node.module.startswith(("byhand.ops.", *UPDATES)) or node.module == SUMS for node in imports)
     arguments = [arg.arg for one in functions for arg in one.args.args + one.args.kwonlyargs]
-    assert not {*arguments, *(["lane", "part"] if lanes else [])} & names
-    loop = functions[-1].body[0] if lanes else None
+    assert not {*arguments, *(["micro_batch", "part"] if parts else [])} & names
+    loop = functions[-1].body[0] if parts else None
     assert loop is None or re.fullmatch(LOOP, ast.unparse(loop)), ast.unparse(loop)
     spaces = {"p", "g", "state", "arena", "optimizer"}
     for node in ast.walk(tree):
         assert isinstance(node, NODES) or node is loop, ast.dump(node)
         if isinstance(node, ast.Call):
-            allowed = names | {"float"} | ({"lane"} if lanes else set())
+            allowed = names | {"float"} | set(defined) - {"step"}
             assert isinstance(node.func, ast.Name) and node.func.id in allowed
         if isinstance(node, ast.Attribute):
-            assert isinstance(node.value, ast.Name) and node.value.id in spaces | ({"part"} if lanes else set())
+            assert isinstance(node.value, ast.Name) and node.value.id in spaces | ({"part"} if parts else set())
             assert not node.attr.startswith("__")
 
 
@@ -207,9 +208,9 @@ def test_the_files_are_good_before_they_are_changed(tmp_path):
 
 
 def test_what_is_harmful_is_seen():
-    good, lanes = (plain(bh.SGD(0.1, 0.9), hand="compiled").program(batch).text for batch in (2, 8))
+    good, parts = (plain(bh.SGD(0.1, 0.9), hand="compiled").program(batch).text for batch in (2, 8))
     assert_harmless(good)
-    assert_harmless(lanes)
+    assert_harmless(parts)
     for old, new, text in (
         ("stride=(1, 1)", f"stride={CODE}", good),
         ("def step(", "import os\n\n\ndef step(", good),
@@ -218,11 +219,11 @@ def test_what_is_harmful_is_seen():
         ("nesterov=False", f"nesterov={CODE}", good),
         ("return", "return lambda:", good),
         ("def step(images", "def step(linear", good),
-        ("arena.lanes", CODE, lanes),
-        ("state, part.arena", f"{CODE}, part.arena", lanes),
-        ("state, part.arena)", "state, part.arena)\n    lane()\n    for i in p: p", lanes),
-        ("for part in", "for linear in", lanes),
-        ("def step(", "lane = exec\n\n\ndef step(", lanes),
+        ("arena.micro_batches", CODE, parts),
+        ("state, part.arena", f"{CODE}, part.arena", parts),
+        ("state, part.arena)", "state, part.arena)\n    micro_batch()\n    for i in p: p", parts),
+        ("for part in", "for linear in", parts),
+        ("def step(", "micro_batch = exec\n\n\ndef step(", parts),
     ):
         assert old in text
         with pytest.raises(AssertionError):
@@ -274,7 +275,7 @@ def test_every_cut_is_seen(tmp_path, kind):
 HUGE = 10**400
 VALUES = [
     None, True, False, 0, 1, -1, 2, 3, 2**31, 2**62, 2**64, HUGE, -HUGE, 0.5, -0.5, 1e308, float("nan"), float("inf"), -0.0,
-    "", "x", "same", "images", "conv1", "relu1", "fc1_weight", "norm1_running_mean", "dropout1_key", "pool1_where", "loss",
+    "", "x", "same", "images", "conv1", "relu1", "fc1_weight", "norm1_running_mean", "dropout1_key", "pool1_argmax", "loss",
     "relu", "conv2d", "float", "__debug__", "__class__", "__dict__", "class", "None", "p", "flat", "a b", "a\nb", "\x1b[2J",
     "\ud800", "ﬁ", "softmax_cross_entropy", "batch_norm", "dropout", "concat", CODE, f"x={CODE}", f"')\n{CODE}\n#",
     '"""' + CODE, "x" * 10_000, "(1,,2)f4", "O", "float64", [], [[]], [1], [0], [-1], [HUGE], [1] * 70, [2**40, 2**40],
@@ -485,7 +486,7 @@ LOADS_NOT = {
     "a random key that is a parameter": lambda: put("graph.nodes.5.inputs.key", "fc1_bias"),
     "running means that a layer computed": lambda: put("graph.nodes.1.inputs.running_mean", "norm1_beta"),
     "a state of two types": lambda: with_nodes(node("add", "a", {"a": "fc1", "b": "dropout1_key"}), output="a"),
-    "what forward saves for backward": lambda: with_nodes(node("relu", "a", {"x": "pool1_where"})),
+    "what forward saves for backward": lambda: with_nodes(node("relu", "a", {"x": "pool1_argmax"})),
     "no graph": lambda: put("graph", None),
     "a graph that is text": lambda: put("graph", CODE),
     "nodes that are a table": lambda: put("graph.nodes", {}),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import byhand as bh
 from byhand.errors import ArgumentError
 from byhand.kernels import compiled
-from byhand.kernels.runtime.kernel import mode
+from byhand.kernels.runtime.mode import mode
 from byhand.kernels.runtime.launch_graph import capture
 from byhand.train.optim import HANDS, muon
 from byhand.train.optim.muon import TINY, A, B, C, parts

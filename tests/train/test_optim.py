@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import byhand as bh
-from byhand.kernels.runtime.kernel import mode
+from byhand.kernels.runtime.mode import mode
 from byhand.kernels.runtime.launch_graph import capture
 from byhand.train.optim import HANDS, update
 from tests.oracle import needs_torch

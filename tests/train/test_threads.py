@@ -12,7 +12,7 @@ DATA = stripes(100, size=28, classes=("down", "across", "even"))
 
 
 def lenet():
-    """Return LeNet-5, whose batches go in lanes."""
+    """Return LeNet-5, whose batches run as micro-batches."""
     return bh.models.create("lenet5", classes=DATA.classes)
 
 

@@ -1,7 +1,7 @@
-"""byhand beside its peers, in one run: whole training steps, on the same data, from the same weights."""
+"""Benchmarks of byhand beside PyTorch, JAX and onnxruntime, in one run: the same data, from the same weights."""
 
 from byhand.bench.bench import measure
+from byhand.bench.benchmarks import BENCHMARKS
 from byhand.bench.table import table
-from byhand.bench.work import WORKS
 
-__all__ = ["WORKS", "measure", "table"]
+__all__ = ["BENCHMARKS", "measure", "table"]

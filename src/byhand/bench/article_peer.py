@@ -1,4 +1,4 @@
-"""The article's own program as a side of the bench, as `byhand.tutorial` has it: loops, or NumPy arrays."""
+"""The article's own program, `byhand.tutorial`, as a peer of the bench: loops, or NumPy arrays."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""byhand's side of the bench, with one of its hands."""
+"""byhand as a peer of the bench, with one of its hands."""
 
 from functools import partial
 from typing import Any
@@ -15,7 +15,7 @@ from byhand.train.schedule import Schedule
 
 
 class Peer:
-    """byhand; hand: who computes."""
+    """byhand; hand: "loops", "arrays" or "compiled"."""
 
     package = "byhand"
 
@@ -27,11 +27,11 @@ class Peer:
         return ByhandNetwork(model, lr, momentum, self.hand)
 
     def answers(self, model: Model) -> Any:
-        """Return what makes, of images, the call that answers them."""
+        """Return a function: images -> the call that returns their logits."""
         return lambda images: partial(model.logits_of, images, hand=self.hand)
 
     def convolution(self, case: Case) -> Passes:
-        """Return what does the passes of one convolution."""
+        """Return a function for each pass of a convolution."""
         x, weight, grad = case.arrays()
         call = conv2d.plan([x.shape, weight.shape, None], case.attributes)
         y, grad_x, grad_weight = np.empty_like(grad), np.empty_like(x), np.empty_like(weight)
@@ -44,8 +44,8 @@ class Peer:
         back = partial(run, hand.backward, x, weight, grad)
         return {
             "forward": partial(run, hand.forward, x, weight, None, y, result=y),
-            "by data": partial(back, grad_x, None, None, result=grad_x),
-            "by weights": partial(back, None, grad_weight, None, result=grad_weight),
+            "backward data": partial(back, grad_x, None, None, result=grad_x),
+            "backward weights": partial(back, None, grad_weight, None, result=grad_weight),
         }
 
 
@@ -65,7 +65,7 @@ class ByhandNetwork(Network):
         return self.model.logits_of(images, hand=self.hand)
 
     def fit(self, train: Dataset, epochs: int, batch: int, schedule: Schedule | None = None) -> None:
-        """Train as everyone does, with the Trainer."""
+        """Train with the Trainer."""
         if (self.trainer.batch_size, self.trainer.schedule) != (batch, schedule or self.trainer.schedule):
             self.trainer = Trainer(self.model, self.optimizer, batch_size=batch, schedule=schedule, hand=self.hand)
         self.trainer.fit(train, epochs=epochs, quiet=True)

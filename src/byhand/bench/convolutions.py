@@ -1,4 +1,4 @@
-"""Twelve convolutions of well-known networks, each forward, by data and by weights, in GFLOP/s."""
+"""Twelve convolutions of well-known networks: forward, backward data and backward weights, in GFLOP/s."""
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ import numpy as np
 from byhand.bench.timing import seconds_per_call
 from byhand.ops import conv2d
 
-Passes = dict[str, Callable[[], Any]]  # what each pass does; it returns its result in byhand's layout
-SAMPLES = 16  # numbers of each result that are compared
-SHARE = 6  # of a turn that each pass gets
+Passes = dict[str, Callable[[], Any]]  # a function for each pass, which returns its result in byhand's layout
+COMPARED_NUMBERS = 16  # of each result
+TURN_FRACTION = 1 / 6  # of a turn, for each pass
 
 
 @dataclass(frozen=True)
@@ -34,19 +34,19 @@ class Case:
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """How the window moves, as byhand says it."""
+        """The attributes of byhand's conv2d."""
         return {"stride": self.stride, "padding": self.kernel // 2, "groups": self.groups}
 
     @property
     def flops(self) -> int:
-        """Multiplications and additions of any one of the passes."""
+        """The FLOPs of any one pass: a multiplication and an addition are two."""
         _, weight, grad = self.shapes()
         return 2 * int(np.prod(grad)) * int(np.prod(weight[:3]))
 
     @property
     def passes(self) -> tuple[str, ...]:
-        """Return the passes that training needs: images want no gradient."""
-        return ("forward", "by weights") if self.depth == 3 else ("forward", "by data", "by weights")
+        """The passes that training needs: a first layer needs no gradient of the images."""
+        return ("forward", "backward weights") if self.depth == 3 else ("forward", "backward data", "backward weights")
 
     def shapes(self) -> tuple[tuple[int, ...], ...]:
         """Return the shapes of x, weight and y."""
@@ -78,7 +78,7 @@ LINES = tuple(f"{case}, {name}" for case in CASES for name in case.passes)
 
 
 def convolutions(peer: Any) -> Generator[Any, float, None]:
-    """Yield some numbers of each result, then for each turn the GFLOP/s of every line."""
+    """Yield numbers of each result to compare, then for each turn the GFLOP/s of every line."""
     checks = []
     for case in CASES:
         passes = peer.convolution(case)
@@ -90,10 +90,10 @@ def convolutions(peer: Any) -> Generator[Any, float, None]:
             passes = peer.convolution(case)
             for name in case.passes:
                 passes[name]()
-                rates.append(case.flops / seconds_per_call(passes[name], seconds / SHARE) / 1e9)
+                rates.append(case.flops / seconds_per_call(passes[name], seconds * TURN_FRACTION) / 1e9)
         seconds = yield rates
 
 
 def _some(result: Any) -> list[float]:
     numbers = np.ascontiguousarray(result).ravel()
-    return numbers[:: max(1, numbers.size // SAMPLES)].astype(float).tolist()  # type: ignore[no-any-return]
+    return numbers[:: max(1, numbers.size // COMPARED_NUMBERS)].astype(float).tolist()  # type: ignore[no-any-return]

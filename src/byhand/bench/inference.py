@@ -1,4 +1,4 @@
-"""Classic networks that answer: images already in memory as numbers, at their own size, one at a time or sixteen."""
+"""Inference with classic networks: float32 images in memory, of the network's own size, in batches of 1 and 16."""
 
 from collections.abc import Callable, Generator
 from typing import Any
@@ -13,7 +13,7 @@ NETWORKS = (
 )  # fmt: skip
 BATCHES = (1, 16)
 LINES = tuple(f"{name}, batch {batch}" for name in NETWORKS for batch in BATCHES)
-CLASSES = 8  # logits of each network that are compared
+COMPARED_LOGITS = 8  # of each network
 
 
 def inference(peer: Any) -> Generator[Any, float, None]:
@@ -31,8 +31,8 @@ def inference(peer: Any) -> Generator[Any, float, None]:
         for batch in BATCHES:
             images = rng.standard_normal((batch, *model.input_shape), np.float32)
             calls.append(answer(images))
-            checked.append(calls[-1]()[0, :CLASSES].tolist())
+            checked.append(calls[-1]()[0, :COMPARED_LOGITS].tolist())
     seconds = yield checked
     while True:
-        share = seconds / len(calls)
-        seconds = yield [1000 / len(call()) * seconds_per_call(call, share) for call in calls]
+        turn = seconds / len(calls)
+        seconds = yield [1000 / len(call()) * seconds_per_call(call, turn) for call in calls]

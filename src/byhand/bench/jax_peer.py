@@ -1,4 +1,4 @@
-"""JAX's side of the bench: one compiled function a training step, in byhand's own layout, which XLA takes too."""
+"""JAX as a peer of the bench: a training step is one compiled function, in NHWC, the layout that byhand and XLA use."""
 
 import os
 from importlib import import_module
@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
+from byhand.bench.layer_calls import LayerCall, layer_calls
 from byhand.bench.network import Network
-from byhand.bench.walk import Call, walk
 from byhand.nn import Model
 
 Numbers = dict[str, Any]
 
 
 class Peer:
-    """JAX; threads: 1 keeps the process on one core, the one setting of it that holds; else it takes all."""
+    """JAX; threads: 1 pins the process to one core, the only setting that JAX obeys; else it uses all cores."""
 
     package = "jax"
 
@@ -31,11 +31,11 @@ class Peer:
 
 
 class JaxNetwork(Network):
-    """Parameters, states and velocities, and the functions that take them on."""
+    """Parameters, states and velocities, and the compiled functions of a step and of the logits."""
 
     def __init__(self, model: Model, lr: float, momentum: float, jax: Any) -> None:
         self.lr, self.momentum, self.jax, self.mean, self.std = lr, momentum, jax, model.mean, model.std
-        self.calls = walk(model, channels_first=False)
+        self.calls = layer_calls(model, channels_first=False)
         self.input = model.graph.input.name if model.graph.input else ""
         named = {f"{call.name} {part}": value for call in self.calls for part, value in call.values.items()}
         self.parameters = {n: jax.numpy.asarray(v) for n, v in named.items() if not _is_state(n)}
@@ -77,7 +77,7 @@ class JaxNetwork(Network):
             after |= {f"{call.name} {part}": value for part, value in changed.items()}
         return values[self.calls[-1].name], after
 
-    def _apply(self, call: Call, inputs: list[Any], parts: Numbers, training: bool) -> tuple[Any, Numbers]:
+    def _apply(self, call: LayerCall, inputs: list[Any], parts: Numbers, training: bool) -> tuple[Any, Numbers]:
         """Return one op's result, and the states that it changed."""
         jax, given, (x, *_) = self.jax, call.attributes, inputs
         if call.op == "conv2d":

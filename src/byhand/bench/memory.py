@@ -1,4 +1,4 @@
-"""What training takes beside time: memory at its peak, and the disk that an installation fills."""
+"""Peak memory of a process, and the size of an installation on disk."""
 
 import sys
 from collections.abc import Generator
@@ -22,7 +22,7 @@ def peak() -> float:
 
 
 def install_size(peer: Any) -> Generator[Any, float, None]:
-    """Yield, for each turn, the MB of a peer's package and of everything that it requires, as they lie here on the disk."""
+    """Yield, for each turn, the MB of a peer's package and all its requirements, as installed here."""
     yield []
     while True:
         yield [sum(_bytes(name) for name in required(peer.package)) / MB]

@@ -1,4 +1,4 @@
-"""What the bench asks of a network on any side: training steps, a whole training, logits."""
+"""The interface of a peer's network: training steps, a whole training, logits."""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -10,7 +10,7 @@ from byhand.train.schedule import Constant, Schedule
 
 
 class Network(ABC):
-    """A network on one side, with its optimiser: SGD with `momentum`."""
+    """A peer's network with its optimiser, SGD with momentum."""
 
     lr = 0.0
     steps = 0
@@ -34,7 +34,7 @@ class Network(ABC):
                 self.lr = highest * schedule(done / total)
                 loss = self.step(train.images[chosen], train.labels[chosen])
                 done += 1
-        float(loss)  # a framework may still be computing it
+        float(loss)  # waits: a framework may compute asynchronously
         self.lr, self.steps = highest, first + done
 
     def loss_and_accuracy(self, test: Dataset) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""The networks that are measured. Those of `byhand.models` come from there; the others are written out here."""
+"""The networks of the benchmarks: some from `byhand.models`, the others defined here."""
 
 from byhand import models, nn
 from byhand.graph import Tensor
@@ -35,7 +35,7 @@ def resnet20() -> Model:
 
 
 def resnet18() -> Model:
-    """Return ResNet-18 (the same paper, table 1) with the first layer that 32x32 images get: 3x3, no pooling."""
+    """Return ResNet-18 (the same paper, table 1) with the usual first layer for 32x32 images: 3x3, no pooling."""
     return _resnet("resnet18", stages=(64, 128, 256, 512), blocks=2)
 
 
@@ -49,7 +49,7 @@ def _resnet(name: str, stages: tuple[int, ...], blocks: int) -> Model:
 
 
 def _block(x: Tensor, filters: int, stride: int) -> Tensor:
-    """Add two convolutions to what they start from; where the shape changes, a 1x1 convolution brings that along."""
+    """Add a residual block of two convolutions; where the shape changes, its shortcut is a 1x1 convolution."""
     shortcut = x if x.shape[-1] == filters and stride == 1 else _normed(x, filters, 1, stride)
     y = nn.ReLU()(_normed(x, filters, 3, stride))
     return nn.ReLU()(_normed(y, filters, 3) + shortcut)

@@ -1,12 +1,12 @@
-"""onnxruntime's side of the bench: it does not train, it answers."""
+"""onnxruntime as a peer of the bench: inference only."""
 
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 
+from byhand.bench.layer_calls import LayerCall, layer_calls
 from byhand.bench.network import Network
-from byhand.bench.walk import Call, walk
 from byhand.errors import ArgumentError
 from byhand.nn import Model
 from byhand.onnx.save import as_onnx as graph_of
@@ -23,7 +23,7 @@ class Peer:
         return OnnxNetwork(model, self.threads)
 
     def answers(self, model: Model) -> Any:
-        """Return what makes, of images, the call that answers them; they lie as onnxruntime wants them."""
+        """Return a function: images -> the call that returns their logits; the images are converted to NCHW before."""
         run = session(graph_of(model), self.threads).run
 
         def answer(images: Any) -> Any:
@@ -50,7 +50,7 @@ class OnnxNetwork(Network):
         self.session = session(as_onnx(model), threads)
 
     def step(self, images: Any, labels: Any) -> Any:
-        """Refuse."""
+        """Raise ArgumentError: onnxruntime does not train."""
         raise ArgumentError("onnxruntime does not train")
 
     def logits(self, images: Any) -> Any:
@@ -75,7 +75,7 @@ def as_onnx(model: Model) -> Any:
             "Transpose", ["scaled"], [model.graph.input.name if model.graph.input else ""], perm=[0, 3, 1, 2]
         ),
     ]
-    calls = walk(model, channels_first=True)
+    calls = layer_calls(model, channels_first=True)
     for call in calls:
         named = {f"{call.name}_{part}": value for part, value in call.values.items()}
         constants |= named
@@ -91,7 +91,7 @@ def as_onnx(model: Model) -> Any:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
-def _node(call: Call) -> tuple[str, dict[str, Any]]:
+def _node(call: LayerCall) -> tuple[str, dict[str, Any]]:
     given = call.attributes
     if call.op in ("conv2d", "max_pool"):
         top, bottom, left, right = given["padding"]

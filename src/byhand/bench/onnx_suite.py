@@ -1,7 +1,7 @@
-"""ONNX's own suite of backend tests, run against `byhand.onnx.backend`: what passes, of how many, by operator.
+"""ONNX's suite of backend tests, run against `byhand.onnx.backend`: the number of cases that pass, by operator.
 
-The suite is in the package onnx: a case for each use of each operator, cases that PyTorch wrote, and the graphs of nine classic
-networks with the answers that they give.
+The suite is part of the package onnx: cases for each operator, cases exported by PyTorch, and nine classic networks with their
+expected outputs.
 """
 
 import warnings
@@ -83,8 +83,8 @@ def _real(test: Any) -> Graph:
     """Return a network whose weights are constants, with the answer that lies beside it."""
     path = Path(onnx.__file__).parents[1] / test.url
     model = onnx.load(path)
-    held = {one.name for one in model.graph.initializer}
-    given = [Runner.generate_dummy_data(one, name=test.name) for one in model.graph.input if one.name not in held]
+    held = {tensor.name for tensor in model.graph.initializer}
+    given = [Runner.generate_dummy_data(x, name=test.name) for x in model.graph.input if x.name not in held]
     return model, [(given, [_read(file) for file in sorted(path.parent.glob(f"{path.stem}_output_*.pb"))])]
 
 
@@ -92,10 +92,10 @@ def _stored(test: Any) -> Graph | None:
     """Return a case that lies on the disk, where all that goes in and comes out is tensors."""
     folder = Path(test.model_dir)
     model = onnx.load(folder / "model.onnx")
-    if not all(one.type.HasField("tensor_type") for one in (*model.graph.input, *model.graph.output)):
+    if not all(value.type.HasField("tensor_type") for value in (*model.graph.input, *model.graph.output)):
         return None
     sets = sorted(folder.glob("test_data_set_*"))
-    return model, [(_files(one, "input"), _files(one, "output")) for one in sets]
+    return model, [(_files(folder, "input"), _files(folder, "output")) for folder in sets]
 
 
 def _files(folder: Path, what: str) -> list[Any]:
@@ -149,26 +149,26 @@ def report(results: list[Result]) -> str:
     lines += ["  ".join(cells[i::rows]).rstrip() for i in range(rows)]
     lines += ["", f"{'':20}{'operators that byhand has':>32}{'all of the suite':>24}"]
     for kind in (*KINDS, ""):
-        mine = [one for one in results if one.case.kind == kind or not kind]
-        known = [one for one in mine if one.case.known]
+        mine = [result for result in results if result.case.kind == kind or not kind]
+        known = [result for result in mine if result.case.known]
         lines.append(f"{kind or 'together':20}{_share(known):>32}{_share(mine):>24}")
-    wrong = [one for one in results if one.outcome == FAILED]
-    lines += ["", *(f"failed: {one.case.name}: {one.why[:150]}" for one in wrong)] if wrong else []
+    wrong = [result for result in results if result.outcome == FAILED]
+    lines += ["", *(f"failed: {result.case.name}: {result.why[:150]}" for result in wrong)] if wrong else []
     return "\n".join(lines)
 
 
 def _share(results: list[Result]) -> str:
-    return f"{sum(one.outcome == PASSED for one in results):,} / {len(results):,}"
+    return f"{sum(result.outcome == PASSED for result in results):,} / {len(results):,}"
 
 
 def summary(results: list[Result]) -> dict[str, Any]:
     """Return the counts as plain numbers, by kind: passed, and of how many."""
     counts: dict[str, Any] = {}
     for kind in KINDS:
-        mine = [one for one in results if one.case.kind == kind]
-        known = [one for one in mine if one.case.known]
+        mine = [result for result in results if result.case.kind == kind]
+        known = [result for result in mine if result.case.known]
         counts[kind] = {
-            "passed": sum(one.outcome == PASSED for one in mine), "cases": len(mine),
-            "known_passed": sum(one.outcome == PASSED for one in known), "known_cases": len(known),
+            "passed": sum(result.outcome == PASSED for result in mine), "cases": len(mine),
+            "known_passed": sum(result.outcome == PASSED for result in known), "known_cases": len(known),
         }  # fmt: skip
     return {"onnx": onnx.__version__, "kinds": counts}

@@ -1,4 +1,4 @@
-"""Who takes part: byhand, and the frameworks that are installed beside it."""
+"""The peers: the frameworks that byhand is compared with, in each of their configurations."""
 
 import importlib.util
 import os
@@ -17,12 +17,12 @@ class Entry:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Return what its process must find in the environment before its libraries start their threads."""
+        """The environment variables of its process, which its libraries read before they start threads."""
         threads = self.settings.get("threads")
         return {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
 
     def missing(self) -> str | None:
-        """Return why it can not take part here, if so."""
+        """Return why it can't run here, or None."""
         for package in self.needs:
             if importlib.util.find_spec(package) is None:
                 return f"{package} is not installed"
@@ -34,7 +34,7 @@ class Entry:
 
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-THREADS = (1, CORES) if CORES > 1 else (1,)  # the best of them counts: small networks are faster on one
+THREADS = (1, CORES) if CORES > 1 else (1,)  # the fastest counts: small networks are faster on one thread
 
 
 def count(threads: int) -> str:

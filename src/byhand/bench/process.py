@@ -1,4 +1,4 @@
-"""One peer's process, as the bench sees it: started, asked in turns, stopped."""
+"""A peer's process: started, measured in turns, stopped."""
 
 import json
 import os
@@ -12,38 +12,38 @@ from statistics import median
 from subprocess import PIPE
 from typing import Any
 
+from byhand.bench.benchmarks import STARTED
 from byhand.bench.peers import Entry
-from byhand.bench.work import STARTED
 from byhand.errors import ByhandError
 
 Numbers = list[list[float]]
 
 
 class Failed(ByhandError):
-    """A peer that broke, or that computed something else."""
+    """A peer that broke, or computed other numbers than byhand."""
 
 
 class Process:
     """A peer's process; values: what it measured in each of its turns."""
 
-    def __init__(self, work: str, entry: Entry) -> None:
-        self.work, self.entry = work, entry
+    def __init__(self, benchmark: str, entry: Entry) -> None:
+        self.benchmark, self.entry = benchmark, entry
         self.values: Numbers = []
         self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> Numbers:
         """Start it; return the numbers that all peers must have in common."""
-        job = {"work": self.work, "module": self.entry.module, "settings": self.entry.settings}
+        job = {"benchmark": self.benchmark, "module": self.entry.module, "settings": self.entry.settings}
         environment = os.environ | self.entry.environment | {STARTED: str(time.time())}
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115  (it is closed with the process)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "byhand.bench.peer", json.dumps(job)],
+            [sys.executable, "-m", "byhand.bench.serve_peer", json.dumps(job)],
             stdin=PIPE, stdout=PIPE, stderr=self.errors, text=True, start_new_session=True, env=environment,
         )  # fmt: skip
         return self._answer("check")  # type: ignore[no-any-return]
 
     def turn(self, seconds: float) -> None:
-        """Let it work for a while, and keep what it measured."""
+        """Let it run for some seconds, and store its measurements."""
         assert self.process is not None and self.process.stdin is not None
         with suppress(BrokenPipeError):  # it has ended: its answer tells why
             print(seconds, file=self.process.stdin, flush=True)

@@ -1,16 +1,16 @@
-"""`byhand bench scaling`: what a step takes when ranks share it, measured here, and on paper with many machines.
+"""`byhand bench scaling`: the time of a data-parallel step, measured here with two ranks and predicted for many machines.
 
 A step is work and an all-reduce of n bytes between p machines. With a latency of a seconds a message, b seconds a byte on the
 wire, and c seconds to add a byte up:
 
     ring                  2 (p-1) a + 2 (p-1)/p n b + (p-1)/p n c       each byte crosses a wire twice
     recursive doubling    log2(p) (a + n b + n c)                        few messages, of all bytes
-    halving and doubling  2 log2(p) a + 2 (p-1)/p n b + (p-1)/p n c     what MPI does with much, of a power of two ranks
+    halving and doubling  2 log2(p) a + 2 (p-1)/p n b + (p-1)/p n c     MPI's choice for long messages, 2^k ranks
 
-The smallest of them counts. Without overlap, step = work + all-reduce; with it, the all-reduce hides behind backward, which is
+The fastest counts. Without overlap, step = work + all-reduce; with it, the all-reduce hides behind backward, which is
 taken for two thirds of the work: step = work / 3 + max(2/3 work, all-reduce), a bound from below.
 
-Not in the model: machines that wait for the slowest, wires that several share, and that a larger batch may need more epochs.
+Not in the model: waiting for the slowest machine, wires that several machines share, and the epochs that larger batches need.
 
 Sources: Thakur, Rabenseifner & Gropp 2005, "Optimization of collective communication operations in MPICH" (all three);
 Patarasuk & Yuan 2009, "Bandwidth optimal all-reduce algorithms for clusters of workstations" (the ring).
@@ -40,20 +40,20 @@ MACHINES = (8, 64, 1024)
 MODELS = {"resnet18": 32, "resnet50": 32}  # on paper: images a machine and step, 224 x 224
 CHECKED = ("resnet20_cifar", 64)  # measured at 1 and 2 ranks: images of both together
 SIZES = tuple(4**power for power in range(1, 14))  # bytes: 4 to 64 MB
-BACKWARD = 2 / 3  # of the work
-PATIENCE = 900  # seconds for one measurement
+BACKWARD_FRACTION = 2 / 3  # of the work of a step
+TIMEOUT_SECONDS = 900  # of one measurement
 
 
 @dataclass(frozen=True)
 class Link:
-    """What connects the machines: the seconds that a message takes, and those of a byte more."""
+    """A network link between machines: its latency, and the seconds of a byte."""
 
     name: str
     latency: float
     byte: float
 
 
-LINKS = (  # assumed: TCP's latencies from one program to another, and those of InfiniBand's own verbs
+LINKS = (  # assumed: latencies of TCP between two programs, and of InfiniBand verbs
     Link("1 Gbit/s", 50e-6, 8e-9),
     Link("10 Gbit/s", 30e-6, 8e-10),
     Link("100 Gbit/s", 2e-6, 8e-11),
@@ -94,7 +94,7 @@ def predict(work: float, images: int, size: float, machines: int, link: Link, ad
     def row(step: float) -> dict[str, float]:
         return {"step": step, "images_per_second": machines * images / step, "efficiency": work / step}
 
-    hidden = (1 - BACKWARD) * work + max(BACKWARD * work, times[name])
+    hidden = (1 - BACKWARD_FRACTION) * work + max(BACKWARD_FRACTION * work, times[name])
     return {
         "machines": machines, "link": link.name, "work": work, "all_reduces": times, "all_reduce": times[name],
         "algorithm": name,
@@ -177,15 +177,15 @@ def run(launch: Sequence[str], job: dict[str, Any], threads: int | None = None) 
     """Return what a process, or those that `launch` starts, measured."""
     environment = os.environ | ({"BYHAND_THREADS": str(threads)} if threads else {})
     done = subprocess.run(
-        [*launch, sys.executable, "-m", "byhand.bench.rank", json.dumps(job)],
-        capture_output=True, text=True, check=False, env=environment, timeout=PATIENCE, stdin=subprocess.DEVNULL,
+        [*launch, sys.executable, "-m", "byhand.bench.scaling_rank", json.dumps(job)],
+        capture_output=True, text=True, check=False, env=environment, timeout=TIMEOUT_SECONDS, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     if done.returncode:
         raise Failed(f"it ended with {done.returncode}: {(done.stderr.strip().splitlines() or [''])[-1]}")
     return json.loads(done.stdout)  # type: ignore[no-any-return]
 
 
-# told -----------------------------------------------------------------------------------------------------------------
+# report ---------------------------------------------------------------------------------------------------------------
 
 
 def report(result: dict[str, Any]) -> str:
@@ -223,8 +223,8 @@ def report(result: dict[str, Any]) -> str:
 
 def _row(row: dict[str, Any]) -> str:
     parts = [f"  {row['link']:12}{row['machines']:8,}", *(f"{_time(time):>11}" for time in row["all_reduces"].values())]
-    for one in (row, row["overlapped"]):
-        parts.append(f"{_time(one['step']):>12}{one['images_per_second']:10,.0f}{one['efficiency']:7.0%}")
+    for step in (row, row["overlapped"]):
+        parts.append(f"{_time(step['step']):>12}{step['images_per_second']:10,.0f}{step['efficiency']:7.0%}")
     return "".join(parts)
 
 
@@ -238,7 +238,7 @@ def _time(seconds: float) -> str:
     >>> [_time(seconds).strip() for seconds in (12.3e-6, 1.234e-3, 12.34)]
     ['12.3 us', '1.23 ms', '12.3 s']
     """
-    unit, name = next((one for one in ((1.0, "s "), (1e-3, "ms"), (1e-6, "us")) if seconds >= one[0]), (1e-6, "us"))
+    unit, name = next((pair for pair in ((1.0, "s "), (1e-3, "ms"), (1e-6, "us")) if seconds >= pair[0]), (1e-6, "us"))
     value = seconds / unit
     return f"{value:9,.{max(0, 2 - len(str(int(value))) + 1)}f} {name}"
 

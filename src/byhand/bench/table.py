@@ -1,4 +1,4 @@
-"""The rows of the bench as text."""
+"""A row of the bench as text."""
 
 from typing import Any
 
@@ -6,8 +6,8 @@ WIDTH = 62
 
 
 def table(row: dict[str, Any]) -> str:
-    """Return one row: byhand, its peers, who could not take part and why, the ratio to the best of them."""
-    lines = [f"{row['work']:{WIDTH}}{row['unit']:>11}"]
+    """Return one row: byhand, its peers, the peers that could not run and why, and the ratio to the best."""
+    lines = [f"{row['benchmark']:{WIDTH}}{row['unit']:>11}"]
     for name, line in row.get("lines", {}).items():
         lines.append(f"  {name:{WIDTH - 2}}{figure(line['byhand'])}{_beside(line)}")
     if "lines" in row:

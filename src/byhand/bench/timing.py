@@ -1,4 +1,4 @@
-"""How long a call takes."""
+"""The time of a call."""
 
 import time
 from collections.abc import Callable
@@ -14,6 +14,6 @@ def seconds_per_call(call: Callable[[], Any], seconds: float) -> float:
         calls += 1
         if time.perf_counter() >= end:
             break
-    if hasattr(result, "block_until_ready"):  # JAX answers before it has computed
+    if hasattr(result, "block_until_ready"):  # JAX computes asynchronously
         result.block_until_ready()
     return (time.perf_counter() - started) / calls

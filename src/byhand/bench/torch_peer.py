@@ -1,4 +1,4 @@
-"""PyTorch's side of the bench: eager or through torch.compile, in one of its two memory layouts."""
+"""PyTorch as a peer of the bench: eager or torch.compile, in one of its two memory layouts."""
 
 from functools import partial
 from importlib import import_module
@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from byhand.bench.convolutions import Case, Passes
+from byhand.bench.layer_calls import LayerCall, layer_calls, symmetric_padding
 from byhand.bench.network import Network
-from byhand.bench.walk import Call, even, walk
 from byhand.nn import Model
 
 
@@ -28,7 +28,7 @@ class Peer:
         return TorchNetwork(model, lr, momentum, self.torch, self.memory, self.compiled)
 
     def convolution(self, case: Case) -> Passes:
-        """Return what does the passes of one convolution: what autograd would call, without its bookkeeping."""
+        """Return a function for each pass of a convolution: the ops that autograd calls, without its bookkeeping."""
         torch: Any = self.torch
         x, weight, grad = case.arrays()
         x, grad = (torch.from_numpy(a).permute(0, 3, 1, 2).contiguous(memory_format=self.memory) for a in (x, grad))
@@ -43,8 +43,8 @@ class Peer:
         forward = torch.inference_mode()(lambda: torch.conv2d(x, w, None, stride, padding, 1, case.groups))
         return {
             "forward": lambda: forward().permute(0, 2, 3, 1),
-            "by data": lambda: backward(True, False).permute(0, 2, 3, 1),
-            "by weights": lambda: backward(False, True).permute(2, 3, 1, 0),
+            "backward data": lambda: backward(True, False).permute(0, 2, 3, 1),
+            "backward weights": lambda: backward(False, True).permute(2, 3, 1, 0),
         }
 
 
@@ -54,13 +54,13 @@ class TorchNetwork(Network):
     def __init__(self, model: Model, lr: float, momentum: float, torch: Any, memory: Any, compiled: bool) -> None:
         self.torch, self.lr, self.memory = torch, lr, memory
         self.mean, self.std = (
-            torch.tensor(one, dtype=torch.float32).reshape(-1, 1, 1) for one in (model.mean, model.std)
+            torch.tensor(value, dtype=torch.float32).reshape(-1, 1, 1) for value in (model.mean, model.std)
         )
         self.module = module(model, torch).to(memory_format=memory)
         self.optimizer = torch.optim.SGD(self.module.parameters(), lr=lr, momentum=momentum, fused=True)
         self.loss_of, self.logits_of = self._loss, self._logits
         if compiled:
-            self.loss_of, self.logits_of = (torch.compile(one, dynamic=False) for one in (self._loss, self._logits))
+            self.loss_of, self.logits_of = (torch.compile(f, dynamic=False) for f in (self._loss, self._logits))
 
     def _logits(self, images: Any) -> Any:
         x = images.permute(0, 3, 1, 2).to(self.torch.float32, memory_format=self.memory)
@@ -89,8 +89,8 @@ class TorchNetwork(Network):
 
 
 def module(model: Model, torch: Any) -> Any:
-    """Return a module whose forward is written out, a line a layer, as a person would write it."""
-    calls = walk(model, channels_first=True)
+    """Return a module with a generated forward, a line for each layer, as a person would write it."""
+    calls = layer_calls(model, channels_first=True)
     uses = [name for call in calls for name in call.inputs]
     lines, layers = [], {}
     for call in calls:
@@ -109,14 +109,15 @@ def module(model: Model, torch: Any) -> Any:
     return network
 
 
-def _layer(call: Call, torch: Any, alone: bool) -> Any:
+def _layer(call: LayerCall, torch: Any, alone: bool) -> Any:
     """Return one layer with its weights; alone: nothing else reads its input, so that a ReLU may write over it."""
     nn, given = torch.nn, call.attributes
     values = {key: torch.from_numpy(value) for key, value in call.values.items() if key != "key"}
     if call.op == "conv2d":
         filters, depth, *kernel = values["weight"].shape
         layer: Any = nn.Conv2d(
-            depth * given["groups"], filters, tuple(kernel), given["stride"], even(given["padding"]), given["dilation"],
+            depth * given["groups"], filters, tuple(kernel), given["stride"], symmetric_padding(given["padding"]),
+            given["dilation"],
             given["groups"], bias="bias" in values,
         )  # fmt: skip
     elif call.op == "linear":
@@ -125,7 +126,7 @@ def _layer(call: Call, torch: Any, alone: bool) -> Any:
         layer = nn.BatchNorm2d(len(values["gamma"]), eps=given["eps"], momentum=given["momentum"])
         values["weight"], values["bias"] = values.pop("gamma"), values.pop("beta")
     elif call.op == "max_pool":
-        layer = nn.MaxPool2d(given["kernel"], given["stride"], even(given["padding"]), given["dilation"])
+        layer = nn.MaxPool2d(given["kernel"], given["stride"], symmetric_padding(given["padding"]), given["dilation"])
     elif call.op == "global_avg_pool":
         layer = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
     elif call.op == "dropout":

@@ -76,8 +76,8 @@ def optimizer(settings: dict[str, Any]) -> Any:
 
 def crop_of(network: Any, listing: Any) -> float:
     """Return how much of a picture's shorter side a network that has learned is shown."""
-    if network.crop is not None:
-        return float(network.crop)
+    if network.crop_pct is not None:
+        return float(network.crop_pct)
     return 1.0 if listing.shape[:2] == network.input_shape[:2] else CROP
 
 

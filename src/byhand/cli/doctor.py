@@ -51,11 +51,11 @@ def examine() -> dict[str, Any]:
     import numpy as np  # noqa: PLC0415
 
     from byhand.kernels import mode  # noqa: PLC0415
-    from byhand.kernels.runtime import cache, cpu, thread_pool  # noqa: PLC0415
+    from byhand.kernels.runtime import cache, cpu, launch, thread_pool  # noqa: PLC0415
 
     unit, how = cpu.host(), mode()
     running = thread_pool.start() if how == "native" else None
-    cost = round(1e6 * thread_pool.region_cost(), 2) if running else None
+    cost = round(1e6 * launch.launch_seconds(), 2) if running else None
     kept = cache.held()
     return {
         "processor": {"name": cpu.name(), "llvm": cpu.processor().split()[0]},

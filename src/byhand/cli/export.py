@@ -102,7 +102,7 @@ def _data(network: nn.Model, run: str, data: str | None) -> tuple[Dataset, Datas
         data = settings["data"] if isinstance(settings.get("data"), str) else None
     if data is None:
         return None
-    sets = sets_of(settings, find(data), network.input_shape, network.crop or 1.0)
+    sets = sets_of(settings, find(data), network.input_shape, network.crop_pct or 1.0)
     if sets.held_out is None:
         raise ArgumentError(f"{data}: no class has two images; one of them must be set aside to test on")
     return sets.train, sets.test or sets.held_out

@@ -110,12 +110,12 @@ def _held_out(network: nn.Model, run: Run | None) -> Dataset | None:
     """Return images that a network was not trained on: its run's, or MNIST's for one that reads digits."""
     if run is None:
         digits = network.input_shape == (28, 28, 1) and network.classes == tuple(map(str, range(10)))
-        return mnist.load()[1] if digits and network.crop is None else None
+        return mnist.load()[1] if digits and network.crop_pct is None else None
     settings = run.settings
     bar = Bar()
     try:
         shape = network.input_shape
-        held = sets_of(settings, find(str(settings.get("data")), bar.tell), shape, network.crop or 1.0, bar).held_out
+        held = sets_of(settings, find(str(settings.get("data")), bar.tell), shape, network.crop_pct or 1.0, bar).held_out
     except ByhandError as error:
         tell(plain(f"no test images, as the data of {run.folder} can't be read: {error}"))
         return None

@@ -136,14 +136,14 @@ def plain(text: str) -> str:
 
 def reader(network: nn.Model) -> Callable[[Path], Array]:
     """Return what makes a picture into a network's images, (H, W, C) uint8, as training made them."""
-    if network.crop is None and network.input_shape == (28, 28, 1):
+    if network.crop_pct is None and network.input_shape == (28, 28, 1):
         return digits.from_file
     if len(network.input_shape) != 3 or network.input_shape[2] not in (1, 3):
         raise ArgumentError(
             f"a picture has one channel or three, but {network.name} takes {spelled(network.input_shape)} numbers"
         )
     height, width, channels = network.input_shape
-    return lambda path: photos.from_file(path, (height, width), channels, network.crop or photos.CROP)
+    return lambda path: photos.from_file(path, (height, width), channels, network.crop_pct or photos.CROP)
 
 
 def spelled(shape: tuple[int, ...]) -> str:

@@ -18,8 +18,7 @@ from byhand.data.ahead import Ahead
 from byhand.data.files import pictures_below, printable
 from byhand.errors import ArgumentError, FileError
 from byhand.models import TRAINED
-from byhand.nn.model import MOST as TOGETHER
-from byhand.nn.model import PIXELS
+from byhand.nn.model import MAX_BATCH, MAX_BATCH_PIXELS
 from byhand.ops.op import Array
 from byhand.shapes import integer
 
@@ -69,7 +68,7 @@ def predict(
         paths = _paths(images, Path(folder))
         told = _Printer(way, [name for name, _ in paths], network.classes, top)
         for done, (name, pixels, answer) in enumerate(_answers(network, read, paths)):
-            if len(paths) > TOGETHER:
+            if len(paths) > MAX_BATCH:
                 bar.tell(done, len(paths), "looking at pictures")
             if isinstance(answer, FileError):
                 print(f"byhand: {str(answer).replace(folder + '/' + INPUT, 'standard input')}", file=sys.stderr)
@@ -111,7 +110,7 @@ def _paths(images: list[str], folder: Path) -> list[tuple[str, Path]]:
 
 def _answers(network: nn.Model, read: Any, paths: list[tuple[str, Path]]) -> Iterator[tuple[str, Any, Any]]:
     """Yield (name, pixels, probabilities) of each picture, or (name, None, the FileError that tells why there are none)."""
-    size = max(1, min(TOGETHER, PIXELS // (network.input_shape[0] * network.input_shape[1])))
+    size = max(1, min(MAX_BATCH, MAX_BATCH_PIXELS // (network.input_shape[0] * network.input_shape[1])))
     groups = [paths[start : start + size] for start in range(0, len(paths), size)]
 
     def pixels_of(group: list[tuple[str, Path]]) -> list[Any]:

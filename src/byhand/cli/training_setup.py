@@ -18,7 +18,8 @@ from byhand.data import Dataset, Sets
 from byhand.data.augment import Augment
 from byhand.data.sets import HELD_OUT, told
 from byhand.errors import ArgumentError, FileError
-from byhand.nn.replace_head import cut, take_numbers
+from byhand.nn.graph_copy import copy_weights
+from byhand.nn.split_frozen import split_frozen
 from byhand.shapes import integer, number
 from byhand.train import SGD, OneCycle, Run, Trainer
 from byhand.train.distributed.mpi import world
@@ -62,9 +63,9 @@ class Job:
     def finished(self, learner: nn.Model) -> nn.Model:
         """Return the network that people get from the one that was trained."""
         if self.whole is not None:
-            take_numbers(self.whole, learner)
+            copy_weights(self.whole, learner)
         if self.twice is not None:
-            take_numbers(self.twice, self.whole or learner)
+            copy_weights(self.twice, self.whole or learner)
         return self.model
 
 
@@ -142,7 +143,7 @@ def _job(settings: dict[str, Any], listing: Any, bar: Bar, run: Run, trainer: Tr
     else:
         job = _from_features(settings, sets, notes, run, trainer, source, crop, bar)
     if settings.get("mirror"):
-        job.twice = job.model.mirrored()
+        job.twice = job.model.with_flip_tta()
         job.notes.append("the finished network looks at each image twice, as it is and mirrored, and takes the mean")
     return job
 
@@ -174,7 +175,7 @@ def _from_nothing(settings: dict[str, Any], sets: Sets, notes: list[str], run: R
     if not mnist:
         settings.setdefault("pixels", defaults.scale(train))
     model = models.create(
-        settings["model"], train.classes, train.shape, settings["seed"], crop=sets.crop, **settings.get("pixels", {})
+        settings["model"], train.classes, train.shape, settings["seed"], crop_pct=sets.crop, **settings.get("pixels", {})
     )
     return Job(settings, sets, trainer or _trainer(settings, model), train, sets.held_out, run, notes)
 
@@ -187,7 +188,7 @@ def _from_features(
     if sets.train.shape != source.input_shape:
         ours, theirs = spelled(sets.train.shape), spelled(source.input_shape)
         raise ArgumentError(f"the images are {ours}, but {settings['from']} takes {theirs}; --model small takes them")
-    source.crop, classes, seed = crop, list(sets.train.classes), settings["seed"]
+    source.crop_pct, classes, seed = crop, list(sets.train.classes), settings["seed"]
     settings["model"] = source.name
     if settings["unfreeze"] == ALL:
         settings.setdefault("augment", defaults.augmentation(sets.train.shape, sets.train.classes))
@@ -201,7 +202,7 @@ def _from_features(
     digest = sets.digest()
 
     def features(model: nn.Model) -> tuple[nn.Model, dict[str, Dataset]]:
-        below, learner = cut(model)
+        below, learner = split_frozen(model)
         bar.say(f"{source.name} looks at {sum(map(len, sets.parts.values())):,} images")
         return learner, {part: features_of(below, one, f"{digest} {part}") for part, one in sets.parts.items()}
 
@@ -210,7 +211,7 @@ def _from_features(
         Trainer(head, SGD(_head_rate(parts["train"]), 0.9), batch_size=settings["batch_size"], schedule=OneCycle()).fit(
             parts["train"], epochs=defaults.HEAD["epochs"], quiet=True
         )
-        take_numbers(whole, head)
+        copy_weights(whole, head)
     learner, parts = features(whole)
     bar.close()
     trainer = trainer or _trainer(settings, learner)

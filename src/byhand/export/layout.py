@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from byhand.export.lower import CURVES, PAIRS, Network, Step, Value
-from byhand.program.buffers import place
+from byhand.program.buffers import ArraySpec, LiveRange, assign_offsets
 
 IN_PLACE = ("clip", *CURVES)  # steps that read each number once, just before they write it
 
@@ -24,23 +24,35 @@ class Layout:
 def lay_out(network: Network, dtype: type, outside: Collection[str] = ()) -> Layout:
     """Return where the values of a network lie, but for those that lie outside, in the caller's memory."""
     values = {value.name: value for value in (network.input, *(step.output for step in network.steps))}
-    lines = [_line([network.input.name])]
-    lines += [_line([step.name, *(value.name for value in step.values)]) for step in network.steps]
-    lines.append(_line([network.output.name]))
-    inside = {name: ((value.size,), dtype) for name, value in values.items() if name not in outside}
-    views = {name: base for name, base in _views(network).items() if name in inside and base in inside}
-    for name, base in views.items():
-        while base in views:  # the base of a base
-            base = views[base]
-        views[name] = base
+    written_over = {new: old for new, old in _views(network).items() if {new, old}.isdisjoint(outside)}
+    live = _live_ranges(network, written_over)
+    specs = {name: ArraySpec((value.size,), dtype) for name, value in values.items()}
+    sizes = {name: specs[name].aligned_bytes for name in live if name not in outside}
+    offsets = assign_offsets(sizes, live)
+    offsets |= {new: offsets[_base(new, written_over)] for new in written_over}
     item = np.dtype(dtype).itemsize
-    found = place(inside, lines, (), views)
-    size = max((start // item + values[name].size for name, start in found.items()), default=0)
-    return Layout({name: start // item for name, start in found.items()}, size)
+    places = {name: offset // item for name, offset in offsets.items()}
+    return Layout(places, max((start + values[name].size for name, start in places.items()), default=0))
 
 
-def _line(names: Collection[str]) -> str:
-    return " ".join(f"arena.{name}" for name in names)
+def _live_ranges(network: Network, written_over: Mapping[str, str]) -> dict[str, LiveRange]:
+    """Return the first and the last step that needs the memory of each value, of all that is written over it too."""
+    lines = [[network.input.name]]
+    lines += [[step.name, *(value.name for value in step.values)] for step in network.steps]
+    lines.append([network.output.name])
+    live: dict[str, LiveRange] = {}
+    for number, names in enumerate(lines):
+        for name in names:
+            base = _base(name, written_over)
+            live[base] = LiveRange(live[base].first if base in live else number, number)
+    return live
+
+
+def _base(name: str, written_over: Mapping[str, str]) -> str:
+    """Return the value whose memory another, by way of others, is written over."""
+    while name in written_over:
+        name = written_over[name]
+    return name
 
 
 def _views(network: Network) -> dict[str, str]:

@@ -1,22 +1,23 @@
-"""A matrix product with few rows on the left: the weights are read once, row by row as they lie, and that is all its time.
+"""A matrix product with few rows on the left: the weights are read once, row by row as they lie, which is all that it takes.
 
     y[n] = bias + sum over d of  x[n, d] * weight[d]
 
-A tile would read them in columns, a cache line here and a cache line a row further on. Each block sums up some rows of the
-weights; the blocks' sums are added in a fixed order.
+The register tile would read the weights in columns, a cache line here and a cache line a row further on. Each block sums up
+some rows of the weights; the blocks' sums are added in a fixed order.
 """
 
 from __future__ import annotations
 
 from math import ceil
-from typing import Any
 
-from byhand.kernels.runtime.kernel import cdiv, kernel, launch, scratch
+from byhand.kernels.runtime.kernel import cdiv, kernel
+from byhand.kernels.runtime.launch import launch, scratch
+from byhand.kernels.runtime.types import Array
 
-MOST = 4  # rows of x: more of them are work for the tile
-LEAST = 1024 * 1024  # bytes of weights: less of them stays in the caches
-BLOCKS = 16  # of weights
-SLICE = 1024  # numbers of y that a block adds up
+GEMV_MAX_ROWS = 4  # of x: with more, the register tile is faster
+GEMV_MIN_BYTES = 1024 * 1024  # of weights: less of them stays in the caches
+WEIGHT_BLOCKS = 16
+ADD_BLOCK_ELEMENTS = 1024  # of a row of y
 
 
 @kernel
@@ -46,8 +47,8 @@ def sum_rows(x, weight, parts, rows, block):
 @kernel
 def add_blocks(parts, bias, y, relu, slices, block):
     """Write a slice of a row of y: the bias and all parts, the first first."""
-    n, first = block // slices, block % slices * SLICE
-    out = y[n, first : first + SLICE]
+    n, first = block // slices, block % slices * ADD_BLOCK_ELEMENTS
+    out = y[n, first : first + ADD_BLOCK_ELEMENTS]
     for k in range(out.size):
         out[k] = bias[first + k] if bias.size > 0 else 0.0
     for p in range(parts.shape[0]):
@@ -59,15 +60,10 @@ def add_blocks(parts, bias, y, relu, slices, block):
             out[k] = 0.0 if out[k] < 0.0 else out[k]
 
 
-def few(x: Any, weight: Any) -> bool:
-    """Tell whether x (N, D) @ weight (D, K) is better done here."""
-    return len(x) <= MOST and bool(weight.nbytes >= LEAST)
-
-
-def product(x: Any, weight: Any, bias: Any, y: Any, relu: bool) -> None:
-    """Write y (N, K) = x (N, D) @ weight (D, K) + bias; with `relu`, what is negative becomes 0."""
-    rows = ceil(len(weight) / BLOCKS)
-    blocks, slices = cdiv(len(weight), rows), cdiv(y.shape[1], SLICE)
+def product(x: Array, weight: Array, y: Array, bias: Array, relu: bool) -> None:
+    """Launch y (N, K) = x (N, D) @ weight (D, K) + bias (K,), which may be empty; with `relu`, what is negative becomes 0."""
+    rows = ceil(len(weight) / WEIGHT_BLOCKS)
+    blocks, slices = cdiv(len(weight), rows), cdiv(y.shape[1], ADD_BLOCK_ELEMENTS)
     parts = scratch(blocks, *y.shape, dtype=y.dtype)
     launch(sum_rows, blocks, x, weight, parts, rows)
-    launch(add_blocks, len(y) * slices, parts, y[0, :0] if bias is None else bias, y, relu, slices)
+    launch(add_blocks, len(y) * slices, parts, bias, y, relu, slices)

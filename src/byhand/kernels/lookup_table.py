@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from byhand.kernels.runtime.kernel import cdiv, kernel
+from byhand.kernels.runtime.launch import compiled, launch
+from byhand.kernels.runtime.types import Array
 
-from byhand.kernels.runtime.kernel import cdiv, compiled, kernel, launch
-
-SOME = 16384  # pixels of a block
+LOOKUP_BLOCK_PIXELS = 16384
 
 
 @kernel
-def look_up_rows(images, rows, table, out, some, block):
+def look_up_rows(images, rows, table, out, rows_per_block, block):
     """Look up some rows; table: a row a channel, or one row for all."""
     channels = table.shape[0]
-    for i in range(block * some, min((block + 1) * some, rows.size)):
+    for i in range(block * rows_per_block, min((block + 1) * rows_per_block, rows.size)):
         source, into = images[rows[i]], out[i]
         if channels == 1:
             values = table[0]
@@ -26,7 +26,8 @@ def look_up_rows(images, rows, table, out, some, block):
 
 
 @compiled
-def look_up(images: Any, rows: Any, table: Any, out: Any) -> None:
+def look_up(images: Array, rows: Array, table: Array, out: Array) -> None:
     """Write table[channel, pixel] of those rows of images (N, ...) uint8 into out (rows, ...)."""
-    pixels, several = images.reshape(len(images), -1), max(1, SOME // max(1, out[0].size))
-    launch(look_up_rows, cdiv(len(rows), several), pixels, rows, table, out.reshape(len(rows), -1), several)
+    pixels, rows_per_block = images.reshape(len(images), -1), max(1, LOOKUP_BLOCK_PIXELS // max(1, out[0].size))
+    blocks = cdiv(len(rows), rows_per_block)
+    launch(look_up_rows, blocks, pixels, rows, table, out.reshape(len(rows), -1), rows_per_block)

@@ -1,94 +1,113 @@
-"""What pooling does to a row of pixels: the largest of each window, its sum, the gradient of what a pixel has won.
+"""Pooling along a row of pixels: the largest of each window, its sum, and the gradients of both.
 
-A window is `rows` times `columns` places, `down` and `across` elements apart; the next window begins `step` elements further.
-LLVM makes vectors of a loop over channels only where it is long, and a network that pools may have 6 of them. So here the
-vectors are written by hand, and where a pixel is shorter than one, the vector hangs over its end: the garbage it leaves there
-is what the next pixel writes over. Pixels are therefore written in the order in which they lie, and `spare` says how many at
-the end of a row have to be left to the function itself, `one_largest` for `largest`.
+LLVM makes vectors of a loop over channels only where it is long, and a network that pools may have 6 of them. So the vectors
+are written by hand (pool_rows_ir.py), and where a pixel is shorter than one, the vector hangs over its end: the garbage that
+it leaves there is overwritten by the next pixel. Pixels are therefore written in the order in which they lie, and
+`tail_pixels` says how many at the end of a row are left to the scalar form of the function.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from byhand.kernels.runtime.intrinsic import Intrinsic
 
-BYTES = 32  # of a vector: a register of AVX2, half of one of AVX-512, two of NEON
+VECTOR_BYTES = 32  # a register of AVX2, half of one of AVX-512, two of NEON
 
 
-def spare(size, last, to, end, item, channels):
+class Row(NamedTuple):
+    """Windows side by side: the first begins at `start`, the next `step` numbers further; results are written from `to` on."""
+
+    start: int
+    step: int
+    count: int
+    to: int
+    channels: int
+
+
+class Window(NamedTuple):
+    """The positions of a window inside the image, or the windows over a pixel; numbers from one to the next down, across."""
+
+    rows: int
+    columns: int
+    down: int
+    across: int
+
+
+class Numbering(NamedTuple):
+    """The positions of a window, as argmax numbers them: the first, and how much more each is a row down, a column across."""
+
+    first: int
+    down: int
+    across: int
+
+
+def tail_pixels(size, last, to, end, item, channels):
     """Return how many pixels at the end of a row can't be done in vectors.
 
-    The last of them reads place `last` of `size`, and writes place `to` of what may be written up to `end`.
+    The last of them reads number `last` of `size`, and writes number `to` of what may be written up to `end`.
     """
-    lanes = BYTES // item
+    lanes = VECTOR_BYTES // item
     if channels >= lanes or (last + lanes <= size and to + lanes <= end):
         return 0
     return (lanes + channels - 1) // channels
 
 
-def one_largest(
-    x, at, step, count, down, across, rows, columns, place, wide, y, where, to, channels,
-):  # fmt: skip
-    """Write the first largest number of each window, or its last NaN, and its place: `place`, `wide` more a row."""
-    for i in range(count):
-        for c in range(channels):
-            first = at + i * step + c
-            best, winner = x[first], place
-            for r in range(rows):
-                for s in range(columns):
-                    value = x[first + r * down + s * across]
+def window_max_scalar(x, row, window, numbering, y, argmax):
+    """Write the first largest number of each window, or its last NaN, and its position; numbering.across is 1."""
+    for i in range(row.count):
+        for c in range(row.channels):
+            first = row.start + i * row.step + c
+            best, winner = x[first], numbering.first
+            for r in range(window.rows):
+                for s in range(window.columns):
+                    value = x[first + r * window.down + s * window.across]
                     if value > best or value != value:  # noqa: PLR0124  (NaN)
-                        best, winner = value, place + r * wide + s
-            y[to + i * channels + c] = best
-            where[to + i * channels + c] = winner
+                        best, winner = value, numbering.first + r * numbering.down + s * numbering.across
+            y[row.to + i * row.channels + c] = best
+            argmax[row.to + i * row.channels + c] = winner
 
 
-def one_total(x, at, step, count, down, across, rows, columns, scale, y, to, channels):
+def window_sum_scalar(x, row, window, scale, y):
     """Write the sum of each window times `scale`."""
-    for i in range(count):
-        for c in range(channels):
+    for i in range(row.count):
+        for c in range(row.channels):
             result = 0.0
-            for r in range(rows):
-                for s in range(columns):
-                    result += x[at + i * step + r * down + s * across + c]
-            y[to + i * channels + c] = result * scale
+            for r in range(window.rows):
+                for s in range(window.columns):
+                    result += x[row.start + i * row.step + r * window.down + s * window.across + c]
+            y[row.to + i * row.channels + c] = result * scale
 
 
-def one_won(
-    x, at, down, across, rows, columns, place, upward, leftward, where, y, to, channels,
-):  # fmt: skip
-    """Write, for one pixel, the sum of the numbers of those windows that it has won.
-
-    In the first of them it is number `place`, in the next row `upward` more, in the next column `leftward` more.
-    """
-    for c in range(channels):
+def gather_won_scalar(x, argmax, row, window, numbering, y):
+    """Write, for one pixel, the sum of the numbers of those windows over it that it has won."""
+    for c in range(row.channels):
         result = 0.0
-        for r in range(rows):
-            for s in range(columns):
-                window = at + r * down + s * across + c
-                if where[window] == place + r * upward + s * leftward:
-                    result += x[window]
-        y[to + c] = result
+        for r in range(window.rows):
+            for s in range(window.columns):
+                at = row.start + r * window.down + s * window.across + c
+                if argmax[at] == numbering.first + r * numbering.down + s * numbering.across:
+                    result += x[at]
+        y[row.to + c] = result
 
 
-def one_dealt(x, at, count, columns, place, where, y, to, channels):
-    """Write a row of `count` windows side by side, `columns` pixels each: the window's number where it has won, else 0."""
-    for i in range(count):
+def scatter_won_scalar(x, argmax, row, columns, first, y):
+    """Write a row of windows side by side, `columns` pixels each: the window's number where argmax is the pixel, else 0."""
+    for i in range(row.count):
         for s in range(columns):
-            for c in range(channels):
-                window = at + i * channels + c
-                y[to + (i * columns + s) * channels + c] = x[window] if where[window] == place + s else 0.0
+            for c in range(row.channels):
+                at = row.start + i * row.channels + c
+                y[row.to + (i * columns + s) * row.channels + c] = x[at] if argmax[at] == first + s else 0.0
 
 
-def one_repeated(x, at, count, columns, scale, y, to, channels):
-    """Write a row of `count` windows side by side, `columns` pixels each: the window's number times `scale`."""
-    for i in range(count):
+def repeat_scalar(x, row, columns, scale, y):
+    """Write a row of windows side by side, `columns` pixels each: the window's number times `scale`."""
+    for i in range(row.count):
         for s in range(columns):
-            for c in range(channels):
-                y[to + (i * columns + s) * channels + c] = x[at + i * channels + c] * scale
+            for c in range(row.channels):
+                y[row.to + (i * columns + s) * row.channels + c] = x[row.start + i * row.channels + c] * scale
 
 
 def _emit(name: str) -> Callable[[str], Any]:
@@ -101,14 +120,12 @@ def _emit(name: str) -> Callable[[str], Any]:
 
 
 def _version() -> Any:
-    return [
-        (Path(__file__).parent / name).read_bytes()
-        for name in ("pool_rows.py", "pool_rows_ir.py", "microkernel/simd.py")
-    ]
+    files = ("pool_rows.py", "pool_rows_ir.py", "microkernel/simd.py")
+    return [(Path(__file__).parent / name).read_bytes() for name in files]
 
 
-largest = Intrinsic(one_largest, _emit("largest"), _version)
-total = Intrinsic(one_total, _emit("total"), _version)
-won = Intrinsic(one_won, _emit("won"), _version)
-dealt = Intrinsic(one_dealt, _emit("dealt"), _version)
-repeated = Intrinsic(one_repeated, _emit("repeated"), _version)
+window_max = Intrinsic(window_max_scalar, _emit("window_max"), _version)
+window_sum = Intrinsic(window_sum_scalar, _emit("window_sum"), _version)
+gather_won = Intrinsic(gather_won_scalar, _emit("gather_won"), _version)
+scatter_won = Intrinsic(scatter_won_scalar, _emit("scatter_won"), _version)
+repeat = Intrinsic(repeat_scalar, _emit("repeat"), _version)

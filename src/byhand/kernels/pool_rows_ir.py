@@ -1,231 +1,215 @@
-"""Rows of pooled pixels as LLVM IR; window.py says what each does."""
+"""Pooling along a row of pixels as LLVM IR; pool_rows.py says what each function does."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from byhand.kernels.microkernel.simd import HALF, REALS, WORD, plain
-from byhand.kernels.pool_rows import BYTES
+from byhand.kernels.microkernel.simd import HALF, REALS, WORD, operands
+from byhand.kernels.pool_rows import VECTOR_BYTES, Window
 
-WINDOWS = ((2, 2), (3, 3))  # (rows, columns) of pooling windows that need no loop
-OVERLAPS = ((1, 1), (1, 2), (2, 1), (2, 2))  # of those of the windows over one pixel
+UNROLLED_MAX = ((2, 2), (3, 3))  # (rows, columns) of pooling windows that need no loop
+UNROLLED_OVERLAPS = ((1, 1), (1, 2), (2, 1), (2, 2))  # of the windows over one pixel
 W: Any = types.intp
 SCALES: dict[str, Any] = {"f4": types.float32, "f8": types.float64}
 
 
-def largest(dtype: str) -> Any:
-    """Return `one_largest` in vectors."""
+def window_max(dtype: str) -> Any:
+    """Return `window_max` in vectors."""
 
     @intrinsic
-    def vectors(
-        typing, x, at, step, count, down, across, rows, columns, place, wide, y, where, to, channels,
-    ):  # fmt: skip
-        return types.void(x, W, W, W, W, W, W, W, W, W, y, where, W, W), codegen
+    def vectors(typing: Any, x: Any, row: Any, window: Any, numbering: Any, y: Any, argmax: Any) -> Any:
+        return types.void(x, row, window, numbering, y, argmax), codegen
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        x, at, step, count, down, across, rows, columns, place, wide, y, where, to, channels = plain(
-            context, builder, signature, arguments
-        )
-        write = Vectors(builder, dtype)
+        x, row, window, numbering, y, argmax = operands(context, builder, signature, arguments)
+        write = ChannelVectors(builder, dtype)
 
         def start(i: Any, c: Any) -> list[Any]:
-            return [write.load(x, write.spot(at, c, i, step)), write.places(place)]
+            return [write.load(x, write.place(row.start, c, i, row.step)), write.position(numbering.first)]
 
         def tap(state: list[Any], i: Any, c: Any, r: Any, s: Any) -> list[Any]:
             best, winner = state
-            value = write.load(x, write.spot(at, c, i, step, r, down, s, across))
+            value = write.load(x, write.place(row.start, c, i, row.step, r, window.down, s, window.across))
             below = builder.fcmp_unordered("<=", value, best)  # true for any NaN ...
             stays = builder.and_(below, builder.fcmp_ordered("ord", value, value))  # ... but a NaN wins
-            number = write.places(write.spot(place, s, r, wide))
+            number = write.position(write.place(numbering.first, s, r, numbering.down))
             return [builder.select(stays, best, value), builder.select(stays, winner, number)]
 
         def finish(state: list[Any], i: Any, c: Any) -> None:
-            write.store(state[0], y, write.spot(to, c, i, channels))
-            write.store(state[1], where, write.spot(to, c, i, channels))
+            write.store(state[0], y, write.place(row.to, c, i, row.channels))
+            write.store(state[1], argmax, write.place(row.to, c, i, row.channels))
 
-        write.windows(count, rows, columns, channels, start, tap, finish, WINDOWS, first=1)
+        write.windows(row, window, Steps(start, tap, finish, first=1), UNROLLED_MAX)
         return context.get_dummy_value()
 
     return vectors
 
 
-def total(dtype: str) -> Any:
-    """Return `one_total` in vectors."""
+def window_sum(dtype: str) -> Any:
+    """Return `window_sum` in vectors."""
 
     @intrinsic
-    def vectors(
-        typing, x, at, step, count, down, across, rows, columns, scale, y, to, channels,
-    ):  # fmt: skip
-        return types.void(x, W, W, W, W, W, W, W, SCALES[dtype], y, W, W), codegen
+    def vectors(typing: Any, x: Any, row: Any, window: Any, scale: Any, y: Any) -> Any:
+        return types.void(x, row, window, SCALES[dtype], y), codegen
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        x, at, step, count, down, across, rows, columns, scale, y, to, channels = plain(
-            context, builder, signature, arguments
-        )
-        write = Vectors(builder, dtype)
+        x, row, window, scale, y = operands(context, builder, signature, arguments)
+        write = ChannelVectors(builder, dtype)
 
         def tap(state: list[Any], i: Any, c: Any, r: Any, s: Any) -> list[Any]:
-            return [builder.fadd(state[0], write.load(x, write.spot(at, c, i, step, r, down, s, across)))]
+            at = write.place(row.start, c, i, row.step, r, window.down, s, window.across)
+            return [builder.fadd(state[0], write.load(x, at))]
 
         def finish(state: list[Any], i: Any, c: Any) -> None:
-            write.store(builder.fmul(state[0], write.splat(scale)), y, write.spot(to, c, i, channels))
+            write.store(builder.fmul(state[0], write.splat(scale)), y, write.place(row.to, c, i, row.channels))
 
-        write.windows(count, rows, columns, channels, lambda i, c: [write.zeros], tap, finish, (*OVERLAPS, (3, 3)))
+        write.windows(row, window, Steps(lambda i, c: [write.zeros], tap, finish), (*UNROLLED_OVERLAPS, (3, 3)))
         return context.get_dummy_value()
 
     return vectors
 
 
-def won(dtype: str) -> Any:
-    """Return `one_won` in vectors."""
+def gather_won(dtype: str) -> Any:
+    """Return `gather_won` in vectors."""
 
     @intrinsic
-    def vectors(
-        typing, x, at, down, across, rows, columns, place, upward, leftward, where, y, to, channels,
-    ):  # fmt: skip
-        return types.void(x, W, W, W, W, W, W, W, W, where, y, W, W), codegen
+    def vectors(typing: Any, x: Any, argmax: Any, row: Any, window: Any, numbering: Any, y: Any) -> Any:
+        return types.void(x, argmax, row, window, numbering, y), codegen
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        x, at, down, across, rows, columns, place, upward, leftward, where, y, to, channels = plain(
-            context, builder, signature, arguments
-        )
-        write = Vectors(builder, dtype)
+        x, argmax, row, window, numbering, y = operands(context, builder, signature, arguments)
+        write = ChannelVectors(builder, dtype)
 
         def tap(state: list[Any], i: Any, c: Any, r: Any, s: Any) -> list[Any]:
-            window = write.spot(at, c, r, down, s, across)
-            number = write.places(write.spot(place, WORD(0), r, upward, s, leftward))
-            mine = builder.icmp_signed("==", write.load(where, window, HALF), number)
-            return [builder.fadd(state[0], builder.select(mine, write.load(x, window), write.zeros))]
+            at = write.place(row.start, c, r, window.down, s, window.across)
+            number = write.place(numbering.first, WORD(0), r, numbering.down, s, numbering.across)
+            mine = builder.icmp_signed("==", write.load(argmax, at, HALF), write.position(number))
+            return [builder.fadd(state[0], builder.select(mine, write.load(x, at), write.zeros))]
 
         def finish(state: list[Any], i: Any, c: Any) -> None:
-            write.store(state[0], y, builder.add(to, c))
+            write.store(state[0], y, builder.add(row.to, c))
 
-        write.windows(WORD(1), rows, columns, channels, lambda i, c: [write.zeros], tap, finish, OVERLAPS)
+        pixel = row._replace(count=WORD(1))
+        write.windows(pixel, window, Steps(lambda i, c: [write.zeros], tap, finish), UNROLLED_OVERLAPS)
         return context.get_dummy_value()
 
     return vectors
 
 
-def dealt(dtype: str) -> Any:
-    """Return `one_dealt` in vectors."""
+def scatter_won(dtype: str) -> Any:
+    """Return `scatter_won` in vectors."""
 
     @intrinsic
-    def vectors(typing, x, at, count, columns, place, where, y, to, channels):
-        return types.void(x, W, W, W, W, where, y, W, W), codegen
+    def vectors(typing: Any, x: Any, argmax: Any, row: Any, columns: Any, first: Any, y: Any) -> Any:
+        return types.void(x, argmax, row, W, W, y), codegen
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        x, at, count, columns, place, where, y, to, channels = plain(context, builder, signature, arguments)
-        write = Vectors(builder, dtype)
+        x, argmax, row, columns, first, y = operands(context, builder, signature, arguments)
+        write = ChannelVectors(builder, dtype)
 
         def start(i: Any, c: Any) -> list[Any]:
-            window = write.spot(at, c, i, channels)
-            return [write.load(x, window), write.load(where, window, HALF)]
+            at = write.place(row.start, c, i, row.channels)
+            return [write.load(x, at), write.load(argmax, at, HALF)]
 
         def value(state: list[Any], s: Any) -> Any:
-            mine = builder.icmp_signed("==", state[1], write.places(builder.add(place, s)))
+            mine = builder.icmp_signed("==", state[1], write.position(builder.add(first, s)))
             return builder.select(mine, state[0], write.zeros)
 
-        write.copies(count, columns, channels, start, value, y, to)
+        write.copies(row, columns, start, value, y)
         return context.get_dummy_value()
 
     return vectors
 
 
-def repeated(dtype: str) -> Any:
-    """Return `one_repeated` in vectors."""
+def repeat(dtype: str) -> Any:
+    """Return `repeat` in vectors."""
 
     @intrinsic
-    def vectors(typing, x, at, count, columns, scale, y, to, channels):
-        return types.void(x, W, W, W, SCALES[dtype], y, W, W), codegen
+    def vectors(typing: Any, x: Any, row: Any, columns: Any, scale: Any, y: Any) -> Any:
+        return types.void(x, row, W, SCALES[dtype], y), codegen
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        x, at, count, columns, scale, y, to, channels = plain(context, builder, signature, arguments)
-        write = Vectors(builder, dtype)
+        x, row, columns, scale, y = operands(context, builder, signature, arguments)
+        write = ChannelVectors(builder, dtype)
 
         def start(i: Any, c: Any) -> list[Any]:
-            return [builder.fmul(write.load(x, write.spot(at, c, i, channels)), write.splat(scale))]
+            return [builder.fmul(write.load(x, write.place(row.start, c, i, row.channels)), write.splat(scale))]
 
-        write.copies(count, columns, channels, start, lambda state, s: state[0], y, to)
+        write.copies(row, columns, start, lambda state, s: state[0], y)
         return context.get_dummy_value()
 
     return vectors
 
 
-class Vectors:
+class Steps(NamedTuple):
+    """What is written for a window: state = start(i, c), then tap(state, i, c, r, s) for each position from the `first` on."""
+
+    start: Callable[[Any, Any], list[Any]]
+    tap: Callable[[list[Any], Any, Any, Any, Any], list[Any]]
+    finish: Callable[[list[Any], Any, Any], None]
+    first: int = 0
+
+
+class ChannelVectors:
     """Writes IR that does the same to all channels of a pixel, a vector of them at a time."""
 
     def __init__(self, builder: Any, dtype: str) -> None:
-        self.builder, self.real, self.lanes = builder, REALS[dtype], BYTES // int(dtype[1])
+        self.builder, self.real, self.lanes = builder, REALS[dtype], VECTOR_BYTES // int(dtype[1])
         self.align = int(dtype[1])
         self.zeros = ir.Constant(ir.VectorType(self.real, self.lanes), [0.0] * self.lanes)
 
-    def windows(
-        self,
-        count: Any,
-        rows: Any,
-        columns: Any,
-        channels: Any,
-        start: Callable[[Any, Any], list[Any]],
-        tap: Callable[[list[Any], Any, Any, Any, Any], list[Any]],
-        finish: Callable[[list[Any], Any, Any], None],
-        unrolled: tuple[tuple[int, int], ...],
-        first: int = 0,
-    ) -> None:
-        """Write state = start(i, c); state = tap(state, i, c, r, s) for all places but the `first`; finish(state, i, c)."""
+    def windows(self, row: Any, window: Window, steps: Steps, unrolled: tuple[tuple[int, int], ...]) -> None:
+        """Write the steps for all windows of a row; those of the unrolled sizes without a loop over positions."""
         builder = self.builder
         after = builder.append_basic_block()
         for shape in unrolled:
-            same = [builder.icmp_signed("==", have, WORD(size)) for have, size in zip((rows, columns), shape)]
+            sizes = zip((window.rows, window.columns), shape)
+            same = [builder.icmp_signed("==", have, WORD(size)) for have, size in sizes]
             with builder.if_then(builder.and_(*same)):
-                for i, c in self._pixels(count, channels):
-                    state = start(i, c)
-                    for place in range(first, shape[0] * shape[1]):
-                        state = tap(state, i, c, *map(WORD, divmod(place, shape[1])))
-                    finish(state, i, c)
+                for i, c in self._pixels(row.count, row.channels):
+                    state = steps.start(i, c)
+                    for position in range(steps.first, shape[0] * shape[1]):
+                        state = steps.tap(state, i, c, *map(WORD, divmod(position, shape[1])))
+                    steps.finish(state, i, c)
                 builder.branch(after)
-        for i, c in self._pixels(count, channels):
-            state = start(i, c)
+        for i, c in self._pixels(row.count, row.channels):
+            state = steps.start(i, c)
             with builder.goto_entry_block():
                 slots = [builder.alloca(value.type) for value in state]
             for slot, value in zip(slots, state):
                 builder.store(value, slot)
-            with cgutils.for_range(builder, rows) as down, cgutils.for_range(builder, columns) as across:
+            with cgutils.for_range(builder, window.rows) as down, cgutils.for_range(builder, window.columns) as across:
                 state = [builder.load(slot, typ=value.type) for slot, value in zip(slots, state)]
-                for slot, value in zip(slots, tap(state, i, c, down.index, across.index)):
+                for slot, value in zip(slots, steps.tap(state, i, c, down.index, across.index)):
                     builder.store(value, slot)
-            finish([builder.load(slot, typ=value.type) for slot, value in zip(slots, state)], i, c)
+            steps.finish([builder.load(slot, typ=value.type) for slot, value in zip(slots, state)], i, c)
         builder.branch(after)
         builder.position_at_end(after)
 
     def copies(
-        self,
-        count: Any,
-        columns: Any,
-        channels: Any,
-        start: Callable[[Any, Any], list[Any]],
-        value: Callable[[list[Any], Any], Any],
+        self, row: Any, columns: Any, start: Callable[[Any, Any], list[Any]], value: Callable[[list[Any], Any], Any],
         y: Any,
-        to: Any,
-    ) -> None:
+    ) -> None:  # fmt: skip
         """Write state = start(i, c), then value(state, s) into each of the window's pixels in this row."""
         builder = self.builder
-        after, wide = builder.append_basic_block(), builder.mul(columns, channels)
+        after, wide = builder.append_basic_block(), builder.mul(columns, row.channels)
         with builder.if_then(builder.icmp_signed("==", columns, WORD(2))):
-            for i, c in self._pixels(count, channels):
+            for i, c in self._pixels(row.count, row.channels):
                 state = start(i, c)
                 for s in (WORD(0), WORD(1)):
-                    self.store(value(state, s), y, self.spot(to, c, i, wide, s, channels))
+                    self.store(value(state, s), y, self.place(row.to, c, i, wide, s, row.channels))
             builder.branch(after)
-        for i, c in self._pixels(count, channels):
+        for i, c in self._pixels(row.count, row.channels):
             state = start(i, c)
             with cgutils.for_range(builder, columns) as across:
-                self.store(value(state, across.index), y, self.spot(to, c, i, wide, across.index, channels))
+                place = self.place(row.to, c, i, wide, across.index, row.channels)
+                self.store(value(state, across.index), y, place)
         builder.branch(after)
         builder.position_at_end(after)
 
@@ -245,7 +229,7 @@ class Vectors:
             c = builder.select(builder.icmp_signed("<", last, c), last, c)
             yield builder.select(builder.icmp_signed("<", c, WORD(0)), WORD(0), c)
 
-    def spot(self, at: Any, more: Any, *steps: Any) -> Any:
+    def place(self, at: Any, more: Any, *steps: Any) -> Any:
         """Return at + more + r * down + s * across."""
         place = self.builder.add(at, more)
         for count, step in zip(steps[::2], steps[1::2]):
@@ -259,8 +243,8 @@ class Vectors:
         same = ir.Constant(ir.VectorType(HALF, self.lanes), [0] * self.lanes)
         return self.builder.shuffle_vector(one, ir.Constant(kind, ir.Undefined), same)
 
-    def places(self, number: Any) -> Any:
-        """Return a vector of one place in a window."""
+    def position(self, number: Any) -> Any:
+        """Return a vector of one position in a window."""
         return self.splat(self.builder.trunc(number, HALF))
 
     def load(self, array: Any, at: Any, kind: Any = None) -> Any:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from math import ceil
-from typing import Any
 
-from byhand.kernels.runtime.kernel import cdiv, compiled, kernel, launch, scratch
+from byhand.kernels.runtime.kernel import cdiv, kernel
+from byhand.kernels.runtime.launch import compiled, launch, scratch
+from byhand.kernels.runtime.types import Array
 
-SLICE = 4096  # numbers that a block adds up
+SUM_BLOCK_ELEMENTS = 4096
 SQUARE = 16  # numbers: a cache line of float32
-ROWS, MOST = 256, 64  # of a block of rows at least; blocks at most
+MIN_BLOCK_ROWS = 256  # that a block adds up
+MAX_ROW_BLOCKS = 64
 
 
 @kernel
 def add_parts(parts, total, scale, block):
     """Add a slice of the parts (P, size) up, the first first."""
-    first, last = block * SLICE, min((block + 1) * SLICE, total.size)
+    first, last = block * SUM_BLOCK_ELEMENTS, min((block + 1) * SUM_BLOCK_ELEMENTS, total.size)
     into = total[first:last]
     part = parts[0, first:last]
     for i in range(part.size):
@@ -30,38 +32,39 @@ def add_parts(parts, total, scale, block):
 
 
 @compiled
-def add_up(parts: Any, total: Any, *, scale: float = 1.0) -> None:
+def add_up(parts: Array, total: Array, *, scale: float = 1.0) -> None:
     """Write the sum of parts (P, ...) times `scale` into total (...)."""
-    launch(add_parts, cdiv(total.size, SLICE), parts.reshape(len(parts), -1), total.reshape(-1), scale)
+    launch(add_parts, cdiv(total.size, SUM_BLOCK_ELEMENTS), parts.reshape(len(parts), -1), total.reshape(-1), scale)
 
 
 @kernel(reassociate=True)
-def add_rows(rows, parts, several, block):
-    """Add up `several` rows of (P, K) from row block * several on."""
+def add_rows(rows, parts, rows_per_block, block):
+    """Add up some rows of (P, K)."""
     into = parts[block]
     for k in range(into.size):
         into[k] = 0.0
-    for p in range(block * several, min((block + 1) * several, rows.shape[0])):
+    for p in range(block * rows_per_block, min((block + 1) * rows_per_block, rows.shape[0])):
         row = rows[p]
         for k in range(row.size):
             into[k] += row[k]
 
 
-def column_sums(rows: Any, total: Any) -> None:
-    """Write the sum over the rows of (P, K) into total (K,)."""
-    several = max(ROWS, ceil(len(rows) / MOST))
-    blocks = cdiv(len(rows), several)
+def column_sums(rows: Array, total: Array) -> None:
+    """Write the sum over all but the last axis of (..., K) into total (K,)."""
+    rows = rows.reshape(-1, rows.shape[-1])
+    rows_per_block = max(MIN_BLOCK_ROWS, ceil(len(rows) / MAX_ROW_BLOCKS))
+    blocks = cdiv(len(rows), rows_per_block)
     parts = total.reshape(1, -1) if blocks == 1 else scratch(blocks, total.size, dtype=rows.dtype)
-    launch(add_rows, blocks, rows, parts, several)
+    launch(add_rows, blocks, rows, parts, rows_per_block)
     if blocks > 1:
         add_up(parts, total)
 
 
 @kernel
-def turn_slice(parts, total, some, block):
-    """Write total[p, k], the sum over parts of parts[i, k, p], for a slice of p, square by square: both sides stay near."""
-    columns, last = total.shape[1], min((block + 1) * some, total.shape[0])
-    for first in range(block * some, last, SQUARE):
+def sum_transposed_rows(parts, total, rows_per_block, block):
+    """Write total[p, k], the sum over i of parts[i, k, p], for some rows p, square by square: both sides stay in the cache."""
+    columns, last = total.shape[1], min((block + 1) * rows_per_block, total.shape[0])
+    for first in range(block * rows_per_block, last, SQUARE):
         for left in range(0, columns, SQUARE):
             for p in range(first, min(first + SQUARE, last)):
                 row = total[p]
@@ -72,7 +75,7 @@ def turn_slice(parts, total, some, block):
                     row[k] = value
 
 
-def turn(parts: Any, total: Any) -> None:
-    """Write the sum of parts (P, K, M), turned round, into total (M, K)."""
-    some = max(SQUARE, SLICE // total.shape[1])
-    launch(turn_slice, cdiv(len(total), some), parts, total, some)
+def sum_transposed(parts: Array, total: Array) -> None:
+    """Write the sum of parts (P, K, M), transposed, into total (M, K)."""
+    rows_per_block = max(SQUARE, SUM_BLOCK_ELEMENTS // total.shape[1])
+    launch(sum_transposed_rows, cdiv(len(total), rows_per_block), parts, total, rows_per_block)

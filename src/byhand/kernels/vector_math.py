@@ -1,7 +1,8 @@
 """exp, tanh, erf and the greater of two, written so that loops over them run in vectors: arithmetic without a branch.
 
-Errors against the exact value, the largest over every float32: exp 1.02 ULP, tanh 1.34, erf 1.11; `tests/kernels/test_math.py`
-measures them. Infinity and NaN go where they go in C; a result below 1.2e-38 is 0, as everywhere in the compiled hand.
+Errors against the exact value, the largest over every float32: exp 1.02 ULP, tanh 1.34, erf 1.11, as
+tests/kernels/test_vector_math.py measures. Infinity and NaN go where they go in C; a result below 1.2e-38 is 0, as everywhere
+in the compiled hand.
 
 The polynomials are minimax fits of these intervals, made for this file: their coefficients are rounded to float32 one by
 one, each time fitting those left anew.

@@ -1,4 +1,4 @@
-"""Architectures by name, a file a family, with its paper on top.
+"""Architectures by name. Each family is one file with its paper on top; a new file that defines ARCHITECTURES is found.
 
 >>> import byhand as bh
 >>> bh.models.create("lenet5", seed=0)
@@ -10,6 +10,7 @@
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 from byhand.errors import ArgumentError, UnknownNameError
@@ -17,17 +18,16 @@ from byhand.models.architecture import Architecture
 from byhand.nn import Input, Model
 from byhand.shapes import integer
 
-FAMILIES = (  # modules here, as the years went
-    "lenet", "alexnet", "zfnet", "nin", "vgg", "googlenet", "inception_v3", "resnet", "resnet_cifar", "preact_resnet",
-    "squeezenet", "densenet", "mobilenet_v1", "mobilenet_v2", "shufflenet_v2", "mobilenet_v3", "efficientnet", "article",
-    "convnext", "small",
-)  # fmt: skip
-ARCHITECTURES: dict[str, Architecture] = {
-    name: one for family in FAMILIES for name, one in import_module(f"byhand.models.{family}").ARCHITECTURES.items()
-}
+
+def _found() -> dict[str, Architecture]:
+    """Return the architectures of all modules of this package, by year."""
+    modules = [import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__)]
+    found = {name: value for module in modules for name, value in getattr(module, "ARCHITECTURES", {}).items()}
+    return dict(sorted(found.items(), key=lambda item: item[1].year))
 
 
-WEIGHTS = Path(__file__).with_name("weights")  # of networks that come trained, with the names of their classes
+ARCHITECTURES = _found()
+WEIGHTS = Path(__file__).with_name("weights")  # of the trained networks, with the names of their classes
 TRAINED = {"efficientnet_lite0": ("efficientnet_lite0.safetensors", "imagenet_classes.txt")}
 
 
@@ -48,41 +48,42 @@ def create(
 ) -> Model:
     """Return a new model: an architecture for images of (H, W, C) and a number of classes (or their names).
 
-    classes, input_shape: by default what the architecture was made for; seed: the first parameters come from it, and stay
-    zeros where it is None; variant: "paper" for the paper's own network, where torchvision's differs and byhand has both;
-    auxiliary: with the heads that helped it train, where it has any; settings: `dtype`, `mean`, `std` of `nn.Model`.
+    classes, input_shape: by default those of the architecture's paper; seed: of the parameters' first values, None for zeros;
+    variant: "paper" for the paper's own network, where torchvision's differs and byhand has both; auxiliary: with the
+    auxiliary classifiers that help it train, where it has any; settings: `dtype`, `mean`, `std` of `nn.Model`.
     Raises UnknownNameError, or ShapeError where the images are too small for the architecture.
     """
     if name not in ARCHITECTURES:
         raise UnknownNameError("model", name, ARCHITECTURES)
-    one = ARCHITECTURES[name]
-    if variant is not None and variant not in one.variants:
+    architecture = ARCHITECTURES[name]
+    if variant is not None and variant not in architecture.variants:
         having = ", ".join(
             f"{key} ({', '.join(other.variants)})" for key, other in ARCHITECTURES.items() if other.variants
         )
         raise ArgumentError(f"{name} has no variant {variant!r}; these have some: {having}")
-    one = one if variant is None else one.variants[variant]
-    shape = one.image if input_shape is None else input_shape
+    architecture = architecture if variant is None else architecture.variants[variant]
+    shape = architecture.image if input_shape is None else input_shape
     if not isinstance(shape, (tuple, list)) or len(shape) != 3:
         raise ArgumentError(f"input_shape is {input_shape!r}; expected (H, W, C)")
-    classes = one.classes if classes is None else classes
+    classes = architecture.classes if classes is None else classes
     named = classes if isinstance(classes, (tuple, list)) else None
     count = integer("classes", classes) if named is None else len(named)
-    if shape[2] == one.image[2]:
-        settings = {"mean": one.mean, "std": one.std} | settings
+    if shape[2] == architecture.image[2]:
+        settings = {"mean": architecture.mean, "std": architecture.std} | settings
     images = Input(*shape)
-    if auxiliary and not one.auxiliary:
+    if auxiliary and not architecture.auxiliary:
         having = ", ".join(sorted(key for key, other in ARCHITECTURES.items() if other.auxiliary))
         raise ArgumentError(f"{name} has no auxiliary heads; these have: {having}")
-    logits, heads = one.build(images, count, auxiliary=True) if auxiliary else (one.build(images, count), ())
+    build = architecture.build
+    logits, heads = build(images, count, auxiliary=True) if auxiliary else (build(images, count), ())
     seed = None if seed is None else integer("seed", seed, 0)
     return Model(images, logits, name=name, seed=seed, classes=named, auxiliary=heads, **settings)
 
 
 def pretrained(name: str, **settings: Any) -> Model:
-    """Return a network of this package that knows ImageNet's 1,000 classes.
+    """Return a network of this package that is trained on ImageNet's 1,000 classes.
 
-    settings: as `create` takes them, `dtype` for one. Raises UnknownNameError for a name that has no weights here.
+    settings: those of `create`, for instance `dtype`. Raises UnknownNameError for a name that has no weights here.
 
     >>> import byhand as bh
     >>> bh.models.pretrained("efficientnet_lite0")

@@ -1,11 +1,14 @@
-"""What `byhand.models` knows of an architecture, besides the function that builds it."""
+"""The record of an architecture: the function that builds it, its paper, and the images and classes it was designed for."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of its pixels / 255, as torchvision scales
-CIFAR: dict[str, Any] = {  # what a network for CIFAR-10 was made for
+IMAGENET_MEAN, IMAGENET_STD = (
+    (0.485, 0.456, 0.406),
+    (0.229, 0.224, 0.225),
+)  # of ImageNet's pixels / 255, as in torchvision
+CIFAR: dict[str, Any] = {  # of a network for CIFAR-10
     "image": (32, 32, 3), "classes": 10, "mean": (0.4914, 0.4822, 0.4465), "std": (0.2470, 0.2435, 0.2616),
 }  # fmt: skip
 
@@ -14,9 +17,9 @@ CIFAR: dict[str, Any] = {  # what a network for CIFAR-10 was made for
 class Architecture:
     """An architecture: `build(images, classes)` returns the logits.
 
-    paper: where it was published; new: what was, in a few words; image, classes: what it was made for; mean, std: how pixels
-    of such images become numbers; auxiliary: whether `build` takes `auxiliary=True`, and then returns (logits, [(auxiliary
-    logits, weight), ...]); variants: others of the same name, `variant="paper"` for one.
+    paper: where it was published; new: its contribution, in a few words; image, classes: of its paper's data; mean, std: of
+    the normalisation of such images; auxiliary: whether `build` takes `auxiliary=True` and then returns (logits,
+    [(auxiliary logits, weight), ...]); variants: other networks of the same name, for instance `variant="paper"`.
     """
 
     build: Callable[..., Any]

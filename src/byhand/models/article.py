@@ -1,7 +1,7 @@
 """The tutorial article's network: one convolution, one pooling, one softmax layer.
 
-28 x 28 x 1 -> 26 x 26 x 8 -> 13 x 13 x 8 -> 1352 -> 10, with no activation between; `byhand.tutorial` is the article's own
-program for it. It draws its first values as the article does: normal, divided by the number of inputs that a unit sums.
+28 x 28 x 1 -> 26 x 26 x 8 -> 13 x 13 x 8 -> 1352 -> 10, without activations; `byhand.tutorial` is the article's own program for
+it. Its weights are initialized as in the article: normal, divided by fan_in.
 """
 
 from byhand import nn

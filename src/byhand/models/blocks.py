@@ -1,4 +1,4 @@
-"""What several architectures share: a convolution with its norm and activation, and squeeze-and-excitation."""
+"""Blocks of several architectures: convolution with batch norm and activation, and squeeze-and-excitation."""
 
 from typing import Any
 
@@ -34,12 +34,12 @@ def conv_norm(
 
 
 def squeeze_excite(x: Tensor, squeezed: int, name: str, activation: Any, gate: Any) -> Tensor:
-    """Return the maps, each weighted by what a small network makes of the means of all: (N, H, W, C) -> the same.
+    """Return the maps, each scaled by a gate that two fully connected layers compute from all maps' means: (N, H, W, C).
 
     activation, gate: layers, after the first and the second of its two fully connected layers.
     Source: Hu, Shen & Sun 2017, arXiv 1709.01507.
     """
-    means = nn.GlobalAvgPool2d(keepdims=True)(x)  # (N, 1, 1, C): as pixels, so that the layers are 1x1 convolutions
+    means = nn.GlobalAvgPool2d(keepdims=True)(x)  # (N, 1, 1, C): one pixel, so that the layers are 1x1 convolutions
     hidden = activation()(nn.Conv2d(squeezed, 1, name=f"{name}_fc1")(means))
     weights: Tensor = gate()(nn.Conv2d(x.shape[-1], 1, name=f"{name}_fc2")(hidden))
     return x * weights

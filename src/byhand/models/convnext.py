@@ -1,14 +1,14 @@
-"""ConvNeXt: a ResNet brought, step by step, to what vision transformers had taught, without attention.
+"""ConvNeXt: a ResNet modernised step by step with the design choices of vision transformers, without attention.
 
 Liu, Mao, Wu, Feichtenhofer, Darrell & Xie 2022, "A ConvNet for the 2020s", arXiv 2201.03545. What was new: the sum of many
-known things, each measured: 7x7 depthwise convolutions, few norms and activations (layer norm, GELU), an inverted
-bottleneck, and the image cut into 4x4 patches at the start.
+known changes, each measured: 7x7 depthwise convolutions, few norms and activations (layer norm, GELU), an inverted
+bottleneck, and a stem of 4x4 patches.
 
     name           what differs                                               parameters at 1,000 classes
     convnext_tiny  blocks (3, 3, 9, 3), maps (96, 192, 384, 768)               28,589,128
 
-byhand's images have their channels last, so that the layer norm over the channels is one over the last axis, and a fully
-connected layer at every pixel is a 1x1 convolution. Left out: stochastic depth, which drops whole blocks while training.
+Images have their channels last, so that layer norm over the channels is layer norm over the last axis, and a fully connected
+layer at every pixel is a 1x1 convolution. Left out: stochastic depth, which drops whole blocks in training.
 """
 
 from functools import partial
@@ -63,6 +63,9 @@ def block(x: Tensor, name: str) -> Tensor:
 
 ARCHITECTURES = {
     "convnext_tiny": Architecture(
-        convnext_tiny, year=2022, paper="arXiv 2201.03545", new="what transformers taught, without attention"
+        convnext_tiny,
+        year=2022,
+        paper="arXiv 2201.03545",
+        new="the design choices of vision transformers, without attention",
     ),
 }

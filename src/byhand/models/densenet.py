@@ -1,7 +1,7 @@
 """DenseNet: every layer reads the maps of all layers before it.
 
-Huang, Liu, van der Maaten & Weinberger 2016, "Densely connected convolutional networks", arXiv 1608.06993. What was new: where
-a residual unit adds, a dense layer appends 32 maps of its own, for all that follow; features are used again, so few are needed.
+Huang, Liu, van der Maaten & Weinberger 2016, "Densely connected convolutional networks", arXiv 1608.06993. What was new: a
+dense layer does not add to its input, as a residual unit does, but appends 32 maps to it. All later layers reuse them.
 
     name          layers a block    parameters at 1,000 classes
     densenet121   6, 12, 24, 16      7,978,856
@@ -36,7 +36,7 @@ def densenet(images: Tensor, classes: int, blocks: Sequence[int]) -> Tensor:
 
 
 def dense_layer(x: Tensor, name: str) -> Tensor:
-    """Return the maps that a layer makes of all before: (H, W, C) -> (H, W, 128) -> (H, W, 32)."""
+    """Return a layer's new maps, given all maps before it: (H, W, C) -> (H, W, 128) -> (H, W, 32)."""
     x = nn.ReLU()(nn.BatchNorm(name=f"{name}_norm1")(x))
     x = nn.Conv2d(4 * GROWTH, 1, bias=False, name=f"{name}_conv1")(x)
     x = nn.ReLU()(nn.BatchNorm(name=f"{name}_norm2")(x))

@@ -1,4 +1,4 @@
-"""EfficientNet: a small network found by search, and one rule that makes it larger in every direction at once.
+"""EfficientNet: a small network found by architecture search, and one rule that scales its depth, width and image size.
 
 Tan & Le 2019, "EfficientNet: Rethinking model scaling for convolutional neural networks", arXiv 1905.11946; Lite: Liu & Tan
 2020, "Higher accuracy on vision models with EfficientNet-Lite", the TensorFlow blog. What was new: depth, width and image
@@ -8,10 +8,10 @@ size grow together by fixed ratios; the smallest, B0, is what the others grow fr
     efficientnet_b0     squeeze-and-excitation in every block, SiLU                            5,288,548
     efficientnet_lite0  for phones: no squeeze-and-excitation, ReLU6, TensorFlow's padding     4,652,008
 
-Both are stacks of inverted bottlenecks (MBConv, from MobileNetV2): a 1x1 convolution makes the maps wide, a depthwise one
-looks at each of them, a 1x1 convolution makes them narrow again, and the narrow ends are joined by a shortcut.
+Both are stacks of inverted bottlenecks (MBConv, from MobileNetV2): a 1x1 convolution expands the channels, a depthwise
+convolution filters each of them, a 1x1 convolution projects to few channels, and a shortcut joins the narrow ends.
 
-Left out: stochastic depth, which drops whole blocks while training. Lite0's layers carry the names of its PyTorch port.
+Left out: stochastic depth, which drops whole blocks in training. Lite0's layers have the names of its PyTorch port.
 """
 
 from functools import partial
@@ -21,7 +21,7 @@ from byhand.graph import Tensor
 from byhand.models.architecture import Architecture
 from byhand.models.blocks import conv_norm, squeeze_excite
 
-# of each stage: how much wider its blocks are inside, kernel, stride of the first block, filters, blocks
+# of each stage: expansion, kernel, stride of the first block, filters, blocks
 STAGES = (
     (1, 3, 1, 16, 1),  # (112, 112, 32) -> (112, 112, 16)
     (6, 3, 2, 24, 2),  # -> (56, 56, 24)
@@ -45,7 +45,7 @@ def efficientnet_b0(images: Tensor, classes: int) -> Tensor:
 
 
 def mbconv(x: Tensor, expansion: int, kernel: int, stride: int, filters: int, name: str) -> Tensor:
-    """Return an inverted bottleneck: wide, depthwise, squeeze-and-excitation, narrow."""
+    """Return an inverted bottleneck: expand, depthwise, squeeze-and-excitation, project."""
     shortcut, narrow = x, x.shape[-1]
     wide = narrow * expansion
     steps = [f"{name}_block_{number}" for number in range(4)]
@@ -63,7 +63,7 @@ lite_norm = partial(conv_norm, padding="same", eps=1e-3, momentum=0.01)
 
 
 def efficientnet_lite0(images: Tensor, classes: int) -> Tensor:
-    """Return the logits; what pads an image at stride 2 goes below it and to its right, as in TensorFlow."""
+    """Return the logits; at stride 2 the padding is at the bottom and the right, as in TensorFlow."""
     x = lite_norm(images, 32, 3, ("conv_stem", "bn0"), nn.ReLU6, stride=2)  # (224, 224, 3) -> (112, 112, 32)
     number = 0
     for expansion, kernel, stride, filters, blocks in STAGES:
@@ -76,7 +76,7 @@ def efficientnet_lite0(images: Tensor, classes: int) -> Tensor:
 
 
 def lite_mbconv(x: Tensor, expansion: int, kernel: int, stride: int, filters: int, name: str) -> Tensor:
-    """Return an inverted bottleneck: wide, depthwise, narrow."""
+    """Return an inverted bottleneck: expand, depthwise, project."""
     shortcut, narrow = x, x.shape[-1]
     wide = narrow * expansion
     if expansion > 1:

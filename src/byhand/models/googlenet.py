@@ -1,8 +1,8 @@
-"""GoogLeNet: modules that look at an image with filters of several sizes at once, twenty-two layers deep.
+"""GoogLeNet: inception modules, with filters of several sizes side by side, in twenty-two layers.
 
 Szegedy, Liu, Jia, Sermanet, Reed, Anguelov, Erhan, Vanhoucke & Rabinovich 2014, "Going deeper with convolutions", arXiv
-1409.4842. What was new: the inception module, whose 1x1 convolutions keep wide layers cheap; means over the image in place
-of fully connected layers; auxiliary heads half way, whose losses reach the early layers while training.
+1409.4842. What was new: the inception module, whose 1x1 convolutions keep wide layers cheap; global average pooling in place of
+fully connected layers; auxiliary classifiers half way, whose losses reach the early layers in training.
 
     name                          what differs                    parameters at 1,000 classes
     googlenet                                                      6,624,904
@@ -10,9 +10,9 @@ of fully connected layers; auxiliary heads half way, whose losses reach the earl
     googlenet, variant="paper"                                     6,998,552
                                   auxiliary=True                  13,378,280
 
-The first is torchvision's: batch norm behind every convolution in place of the paper's local response normalisation, 3x3
-filters where the paper has 5x5, dropout 0.2 for 0.4 before the last layer. The heads' losses count 0.3 each. Their maps of
-14x14 become 4x4 by the paper's means over 5x5; torchvision, whose heads have the same parameters, takes 4x4 windows.
+The first is torchvision's: batch norm after every convolution in place of the paper's local response normalisation, 3x3 filters
+where the paper has 5x5, dropout 0.2 in place of 0.4 before the last layer. The loss of each auxiliary classifier has the weight
+0.3. Its maps are averaged from 14x14 to 4x4 with the paper's 5x5 windows; torchvision uses other windows.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ Heads = list[tuple[Tensor, float]]
 
 
 class Parts(NamedTuple):
-    """What torchvision's network and the paper's differ in."""
+    """The differences between torchvision's network and the paper's."""
 
     basic: Callable[..., Tensor]  # a convolution and what follows it
     large: int  # size of a module's large filters
@@ -91,15 +91,16 @@ def local(x: Tensor) -> Tensor:
 
 
 def module(
-    parts: Parts, x: Tensor, one: int, three: tuple[int, int], large: tuple[int, int], pooled: int, name: str
+    parts: Parts, x: Tensor, single: int, three: tuple[int, int], large: tuple[int, int], pooled: int, name: str
 ) -> Tensor:
-    """Return an inception module: four looks at the same maps, one behind the other.
+    """Return an inception module: four branches of the same maps, concatenated.
 
-    one, pooled: filters of a branch; three, large: filters that reduce, then filters that look.
+    single: filters of the 1x1 branch; three, large: filters of a 1x1 reduction and of the convolution after it; pooled: filters
+    of the branch with a pooling.
     """
     basic, pool = parts.basic, nn.MaxPool2d(3, stride=1, padding=1, ceil_mode=True)(x)
     return nn.Concat(name=name)(
-        basic(x, one, 1, f"{name}_branch1"),
+        basic(x, single, 1, f"{name}_branch1"),
         basic(basic(x, three[0], 1, f"{name}_branch2_0"), three[1], 3, f"{name}_branch2_1"),
         basic(basic(x, large[0], 1, f"{name}_branch3_0"), large[1], parts.large, f"{name}_branch3_1"),
         basic(pool, pooled, 1, f"{name}_branch4_1"),
@@ -107,7 +108,7 @@ def module(
 
 
 def head(x: Tensor, classes: int, name: str, basic: Callable[..., Tensor]) -> Tensor:
-    """Return the logits of an auxiliary head; small maps, of small images, are taken as they are."""
+    """Return the logits of an auxiliary classifier; maps under 5x5, of small images, are not averaged."""
     height, width = x.shape[1:3]
     if height % 4 == 0 and width % 4 == 0:
         x = nn.AvgPool2d((height // 4, width // 4))(x)

@@ -1,8 +1,8 @@
-"""Inception v3: large filters taken apart into small ones, a 7x7 into a 1x7 and a 7x1.
+"""Inception v3: large filters factorised into small ones, a 7x7 into a 1x7 and a 7x1.
 
 Szegedy, Vanhoucke, Ioffe, Shlens & Wojna 2015, "Rethinking the inception architecture for computer vision", arXiv
-1512.00567. What was new: factorised filters, maps made smaller by a convolution and a pooling side by side, an auxiliary head
-with batch norm, label smoothing.
+1512.00567. What was new: factorised filters, reduction by a convolution and a pooling side by side, an auxiliary
+classifier with batch norm, label smoothing.
 
     name          what differs                                  parameters at 1,000 classes
     inception_v3                                                23,834,568
@@ -63,12 +63,12 @@ def chain(x: Tensor, name: str, *layers: tuple[int, Any], stride: int = 1) -> Te
 
 
 def pooled(x: Tensor, filters: int, name: str) -> Tensor:
-    """Return the branch that averages 3x3 pixels first."""
+    """Return the branch of a 3x3 average pooling and a 1x1 convolution."""
     return basic(nn.AvgPool2d(3, stride=1, padding=1)(x), filters, 1, f"{name}_branch_pool")
 
 
 def fives(x: Tensor, filters: int, name: str) -> Tensor:
-    """Return the paper's figure 5: 1x1, 5x5, twice 3x3, and means. filters: of the last."""
+    """Return the paper's figure 5: branches of 1x1, 5x5, two 3x3, and average pooling. filters: of the last."""
     return nn.Concat(name=name)(
         basic(x, 64, 1, f"{name}_branch1x1"),
         chain(x, f"{name}_branch5x5", (48, 1), (64, 5)),
@@ -78,7 +78,7 @@ def fives(x: Tensor, filters: int, name: str) -> Tensor:
 
 
 def shrink_fives(x: Tensor, name: str) -> Tensor:
-    """Return maps of half the size: by convolution and by pooling, side by side (figure 10)."""
+    """Return figure 10: half the size, by convolutions and by pooling side by side."""
     return nn.Concat(name=name)(
         basic(x, 384, 3, f"{name}_branch3x3", stride=2, padding=0),
         chain(x, f"{name}_branch3x3dbl", (64, 1), (96, 3), (96, 3), stride=2),
@@ -98,7 +98,7 @@ def sevens(x: Tensor, inside: int, name: str) -> Tensor:
 
 
 def shrink_sevens(x: Tensor, name: str) -> Tensor:
-    """Return maps of half the size again."""
+    """Return half the size again, as in figure 10 with a factorised 7x7."""
     return nn.Concat(name=name)(
         chain(x, f"{name}_branch3x3", (192, 1), (320, 3), stride=2),
         chain(x, f"{name}_branch7x7x3", (192, 1), (192, (1, 7)), (192, (7, 1)), (192, 3), stride=2),
@@ -107,7 +107,7 @@ def shrink_sevens(x: Tensor, name: str) -> Tensor:
 
 
 def wide(x: Tensor, name: str) -> Tensor:
-    """Return figure 7: on the smallest maps 1x3 and 3x1 side by side, for many features."""
+    """Return figure 7: 1x3 and 3x1 filters side by side, on the smallest maps."""
     three = basic(x, 384, 1, f"{name}_branch3x3_1")
     twice = chain(x, f"{name}_branch3x3dbl", (448, 1), (384, 3))
     return nn.Concat(name=name)(
@@ -133,7 +133,7 @@ ARCHITECTURES = {
         inception_v3,
         year=2015,
         paper="arXiv 1512.00567",
-        new="large filters taken apart into small ones",
+        new="large filters factorised into small ones",
         image=(299, 299, 3),
         mean=0.5,
         std=0.5,

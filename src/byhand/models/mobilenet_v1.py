@@ -1,8 +1,8 @@
-"""MobileNet: a convolution taken apart into one over places and one over maps, at an eighth of the work.
+"""MobileNet: depthwise separable convolutions, at an eighth of the work of ordinary ones.
 
 Howard, Zhu, Chen, Kalenichenko, Wang, Weyand, Andreetto & Adam 2017, "MobileNets: Efficient convolutional neural networks
 for mobile vision applications", arXiv 1704.04861. What was new: a network built almost wholly of depthwise separable
-convolutions, and a width that is chosen to fit a phone.
+convolutions (one filter for each channel, then 1x1 filters over all channels), and a width multiplier to fit a phone.
 
     name          what differs              parameters at 1,000 classes
     mobilenet_v1  the paper's, of width 1   4,231,976
@@ -34,7 +34,7 @@ def mobilenet_v1(images: Tensor, classes: int) -> Tensor:
 
 
 def separable(x: Tensor, filters: int, stride: int, name: str) -> Tensor:
-    """Return a depthwise separable convolution: a 3x3 filter for each map, then 1x1 filters over all maps."""
+    """Return a depthwise separable convolution: a 3x3 filter for each channel, then 1x1 filters over all."""
     maps = x.shape[-1]
     x = conv_norm(x, maps, 3, (f"{name}_depthwise", f"{name}_bn1"), stride=stride, groups=maps)
     return conv_norm(x, filters, 1, (f"{name}_pointwise", f"{name}_bn2"))

@@ -1,8 +1,8 @@
-"""MobileNetV2: shortcuts between the narrow ends of blocks that are wide and cheap inside.
+"""MobileNetV2: inverted residual blocks, wide and depthwise inside, with shortcuts between their narrow ends.
 
 Sandler, Howard, Zhu, Zhmoginov & Chen 2018, "MobileNetV2: Inverted residuals and linear bottlenecks", arXiv 1801.04381. What
-was new: the inverted residual, whose shortcut joins the narrow maps, and a bottleneck without an activation behind it, since
-a ReLU loses more of few maps than of many.
+was new: the inverted residual, whose shortcut joins the narrow ends, and the linear bottleneck, which no activation follows,
+since a ReLU loses more information in few channels than in many.
 
     name          what differs                         parameters at 1,000 classes
     mobilenet_v2  the paper's, of width 1               3,504,872
@@ -13,7 +13,7 @@ from byhand.graph import Tensor
 from byhand.models.architecture import Architecture
 from byhand.models.blocks import conv_norm
 
-# the paper's table 2, of each stage: how much wider its blocks are inside, filters, blocks, stride of the first
+# the paper's table 2, of each stage: expansion, filters, blocks, stride of the first
 STAGES = (
     (1, 16, 1, 1),  # (112, 112, 32) -> (112, 112, 16)
     (6, 24, 2, 2),  # -> (56, 56, 24)
@@ -41,7 +41,7 @@ def mobilenet_v2(images: Tensor, classes: int) -> Tensor:
 
 
 def inverted_residual(x: Tensor, expansion: int, filters: int, stride: int, name: str) -> Tensor:
-    """Return a block: a 1x1 convolution to many maps, a depthwise one, a 1x1 back to few, which gets no activation."""
+    """Return an inverted bottleneck: expand, depthwise, project without an activation."""
     shortcut, narrow, step = x, x.shape[-1], 0
     wide = narrow * expansion
     if expansion > 1:

@@ -1,8 +1,8 @@
-"""MobileNetV3: MobileNetV2's blocks with gates, arranged by search, in functions that a phone computes fast.
+"""MobileNetV3: MobileNetV2's blocks with squeeze-and-excitation and piecewise-linear activations, arranged by search.
 
 Howard, Sandler, Chu, Chen, Chen, Tan, Wang, Zhu, Pang, Vasudevan, Le & Adam 2019, "Searching for MobileNetV3", arXiv
-1905.02244. What was new: hard swish and hard sigmoid, squeeze-and-excitation in the wide part of the inverted residual, a
-cheaper head, and layers chosen by a search that times them on a phone.
+1905.02244. What was new: hard swish and hard sigmoid (piecewise-linear approximations, cheap on phones), squeeze-and-excitation
+in the wide part of the inverted residual, a cheaper classifier, and an architecture search that times layers on a phone.
 
     name                what differs        parameters at 1,000 classes
     mobilenet_v3_large  15 blocks           5,483,032
@@ -17,7 +17,8 @@ from byhand.models.architecture import Architecture
 from byhand.models.blocks import conv_norm, squeeze_excite
 
 Block = tuple[int, int, int, bool, str, int]
-# the paper's tables 1 and 2, of each block: kernel, maps inside, filters, gate, activation (ReLU or hard swish), stride
+# the paper's tables 1 and 2, of each block:
+# kernel, expanded channels, filters, squeeze-and-excitation, activation (ReLU or hard swish), stride
 LARGE: tuple[Block, ...] = (
     (3, 16, 16, False, "RE", 1),  # (112, 112, 16)
     (3, 64, 24, False, "RE", 2),  # -> (56, 56, 24)
@@ -66,7 +67,7 @@ def mobilenet_v3(images: Tensor, classes: int, blocks: tuple[Block, ...], units:
 def inverted_residual(
     x: Tensor, kernel: int, wide: int, filters: int, gated: bool, activation: str, stride: int, name: str
 ) -> Tensor:
-    """Return a block: wide, depthwise, its gate, narrow; a shortcut between the narrow ends."""
+    """Return an inverted bottleneck: expand, depthwise, squeeze-and-excitation, project; a shortcut between its ends."""
     shortcut, narrow, act = x, x.shape[-1], ACTIVATIONS[activation]
     steps = [f"{name}_block_{number}" for number in range(4)]
     if wide != narrow:
@@ -82,7 +83,7 @@ def inverted_residual(
 
 
 def multiple_of_8(maps: float) -> int:
-    """Return the multiple of 8 next to a number of maps, at least 8 and no less than nine tenths of it.
+    """Return a number of channels rounded to a multiple of 8: at least 8, and at least nine tenths of the number.
 
     >>> [multiple_of_8(maps) for maps in (4, 18, 22, 24)]
     [8, 24, 24, 24]
@@ -101,7 +102,7 @@ def mobilenet_v3_small(images: Tensor, classes: int) -> Tensor:
     return mobilenet_v3(images, classes, SMALL, 1024)
 
 
-NEW = "hard swish, gates inside the blocks, layers found by search"
+NEW = "hard swish, squeeze-and-excitation, layers found by search"
 ARCHITECTURES = {
     "mobilenet_v3_large": Architecture(mobilenet_v3_large, year=2019, paper="arXiv 1905.02244", new=NEW),
     "mobilenet_v3_small": Architecture(mobilenet_v3_small, year=2019, paper="arXiv 1905.02244", new=NEW),

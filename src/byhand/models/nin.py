@@ -1,13 +1,13 @@
-"""NiN, network in network: 1x1 convolutions between the others, and a map a class instead of fully connected layers.
+"""NiN, network in network: 1x1 convolutions between the others, and global average pooling in place of dense layers.
 
 Lin, Chen & Yan 2013, "Network in network", arXiv 1312.4400. What was new: the 1x1 convolution (a small network at every pixel)
-and the global average of a class's map as its logit; both went into nearly all that came after.
+and the global average of a class's map as its logit. Nearly all later networks have both.
 
     name    for                       parameters
     nin     CIFAR-10, 32x32 images    966,986 at 10 classes
 
-This is the network that the authors published for Caffe, with its layers' names: pools may hang over the edge, and dropout
-stands where the image is halved. As in the paper there is a ReLU also before the average, so that no logit is negative.
+This is the network that the authors published for Caffe, with its layers' names: pooling windows may hang over the edge, and
+dropout follows each pooling. As in the paper, a ReLU precedes the average, so that no logit is negative.
 """
 
 from functools import partial
@@ -25,7 +25,7 @@ def nin(images: Tensor, classes: int) -> Tensor:
     conv = partial(nn.Conv2d, initializer=narrow)
     return nn.Sequential(
         conv(192, 5, padding=2, name="conv1"), nn.ReLU(),  # (32, 32, 3) -> (32, 32, 192)
-        conv(160, 1, name="cccp1"), nn.ReLU(),  # cascaded cross channel parametric pooling, they called it
+        conv(160, 1, name="cccp1"), nn.ReLU(),  # in the paper: cascaded cross channel parametric pooling
         conv(96, 1, name="cccp2"), nn.ReLU(),
         nn.MaxPool2d(3, stride=2, ceil_mode=True), nn.Dropout(),  # -> (16, 16, 96)
         conv(192, 5, padding=2, name="conv2"), nn.ReLU(),
@@ -40,9 +40,9 @@ def nin(images: Tensor, classes: int) -> Tensor:
 
 
 def narrow(rng: Any, shape: Shape) -> Array:
-    """Normal, standard deviation 0.05, as the 1x1 convolutions of the authors' Caffe networks begin.
+    """Normal, standard deviation 0.05, as for the 1x1 convolutions of the authors' Caffe networks.
 
-    Logits are small at first then; He's are so large that the ReLU before the average soon lets nothing through.
+    The first logits are then small. With He's initializer they are so large that the ReLU before the average soon outputs 0.
     """
     return rng.standard_normal(shape) * 0.05  # type: ignore[no-any-return]
 

@@ -1,16 +1,16 @@
-"""Pre-activation ResNet: norm and ReLU come before each convolution, so that the shortcut is a clear way through.
+"""Pre-activation ResNet: norm and ReLU precede each convolution, and the shortcuts are pure additions.
 
-He, Zhang, Ren & Sun 2016, "Identity mappings in deep residual networks", arXiv 1603.05027. What was new: nothing stands on the
-sum any more; a signal, or a gradient, passes from any unit to any other by additions alone, and 1,001 layers train.
+He, Zhang, Ren & Sun 2016, "Identity mappings in deep residual networks", arXiv 1603.05027. What was new: no op follows the
+sum of a unit, so that signals and gradients pass from any unit to any other by additions alone; 1,001 layers train.
 
     name                     units a stage    unit          parameters
     preact_resnet18          2, 2, 2, 2       basic         11,687,720 at 1,000 classes
     preact_resnet50          3, 4, 6, 3       bottleneck    25,549,352
     preact_resnet164_cifar   18, 18, 18       bottleneck     1,703,258 at 10 classes
 
-The last is the paper's for CIFAR (1.7 million); for ImageNet it shows 101, 152 and 200 layers, of which 18 and 50 are the small
-kin. The first unit finds its input activated by the stem (the paper's appendix), and a 1x1 convolution on a shortcut reads the
-activated input, as in the authors' own code.
+The last is the paper's for CIFAR (1.7 million parameters); for ImageNet the paper has 101, 152 and 200 layers, and 18 and 50
+are smaller networks of the same kind. The stem activates the input of the first unit (the paper's appendix), and a 1x1
+convolution on a shortcut reads the activated input, as in the authors' code.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,7 +1,7 @@
-"""ResNet: a unit adds a correction to what it was given, so that a hundred layers still train.
+"""ResNet: residual units, which add a correction to their input, so that a hundred layers train.
 
 He, Zhang, Ren & Sun 2015, "Deep residual learning for image recognition", arXiv 1512.03385. What was new: the shortcut. A unit
-learns y = x + F(x); gradients reach the first layers through the sum, and a deeper network is no worse than a shallow one.
+learns F in y = x + F(x). Gradients reach the first layers through the sums, and depth does no harm.
 
     name        units a stage    unit        parameters at 1,000 classes
     resnet18    2, 2, 2, 2       basic        11,689,512
@@ -10,9 +10,9 @@ learns y = x + F(x); gradients reach the first layers through the sum, and a dee
     resnet101   3, 4, 23, 3      bottleneck   44,549,160
     resnet152   3, 8, 36, 3      bottleneck   60,192,808
 
-As torchvision has it, a bottleneck halves the image in its 3x3 convolution, the paper's in the 1x1 before it (so that three
-quarters of the pixels are thrown away unseen). Where a unit changes the shape, a 1x1 convolution brings the shortcut along:
-the paper's option B, in all variants. `resnet_cifar.py` has the paper's networks for small images.
+As in torchvision, a bottleneck halves the image in its 3x3 convolution; the paper's does so in the 1x1 convolution before it,
+which never reads three quarters of the pixels. Where a unit changes the shape, the shortcut has a 1x1 convolution: the paper's
+option B, in all variants. `resnet_cifar.py` has the paper's networks for small images.
 """
 
 from collections.abc import Callable, Sequence

@@ -11,8 +11,8 @@ He, Zhang, Ren & Sun 2015, "Deep residual learning for image recognition", secti
     resnet110_cifar   18               1,727,962
 
 Where a unit halves the image and doubles the channels, the shortcut is the paper's option A: every second pixel, and zeros for
-the channels that are new. The paper does not say on which side; here it is half of them on each, as in the PyTorch weights
-that go round (github.com/akamaster/pytorch_resnet_cifar10, whose module names these are).
+the new channels. The paper does not say on which side; here half of them are on each, as in the common PyTorch weights
+(github.com/akamaster/pytorch_resnet_cifar10, whose module names these are).
 """
 
 from functools import partial
@@ -47,7 +47,9 @@ def shortcut(x: Tensor, filters: int, stride: int) -> Tensor:
     if channels == filters:
         return x
     new = filters - channels
-    rows = nn.Reshape(height * width, channels, 1)(x)  # a pad frames the two axes in the middle: channels become one
+    rows = nn.Reshape(height * width, channels, 1)(
+        x
+    )  # a pad works on the two middle axes: the channels become one of them
     rows = nn.Pad2d((0, 0, new // 2, new - new // 2))(rows)
     return nn.Reshape(height, width, filters)(rows)
 

@@ -1,8 +1,8 @@
-"""ShuffleNet V2: half of the maps go through a block untouched, and the halves are then shuffled into each other.
+"""ShuffleNet V2: a block changes half of the channels; a channel shuffle then interleaves the halves.
 
 Ma, Zhang, Zheng & Sun 2018, "ShuffleNet V2: Practical guidelines for efficient CNN architecture design", arXiv 1807.11164.
-What was new: blocks drawn from what was measured on phones, memory traffic before multiplications: layers of equal width, no
-grouped 1x1 convolutions, few branches, the split of the maps in place of a shortcut that adds.
+What was new: a design by measured speed on phones, which depends on memory traffic more than on multiplications: layers of
+equal width, no grouped 1x1 convolutions, few branches, a channel split in place of a shortcut that adds.
 
     name                what differs: maps of the stages     parameters at 1,000 classes
     shufflenet_v2_x0_5  48, 96, 192, 1024                    1,366,792
@@ -51,9 +51,9 @@ def unit(x: Tensor, name: str) -> Tensor:
 
 def shrink(x: Tensor, maps: int, name: str) -> Tensor:
     """Return figure 3d: all maps through two branches that halve the image."""
-    one, before = f"{name}_branch1", x.shape[-1]
-    left = conv_norm(x, before, 3, (f"{one}_0", f"{one}_1"), None, stride=2, groups=before)
-    left = conv_norm(left, maps // 2, 1, (f"{one}_2", f"{one}_3"))
+    first, before = f"{name}_branch1", x.shape[-1]
+    left = conv_norm(x, before, 3, (f"{first}_0", f"{first}_1"), None, stride=2, groups=before)
+    left = conv_norm(left, maps // 2, 1, (f"{first}_2", f"{first}_3"))
     x = nn.Concat()(left, branch(x, maps // 2, 2, f"{name}_branch2"))
     return nn.ChannelShuffle(2, name=name)(x)
 

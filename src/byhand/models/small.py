@@ -1,14 +1,14 @@
 """small and tiny: seven 3x3 convolutions and two shortcuts, for small images on a laptop's CPU.
 
-byhand 2026: no paper's networks, but chosen by measurement from the ideas of these. Only 3x3 convolutions (Simonyan &
+byhand 2026: no paper's networks, but chosen by measurement, with ideas of these papers: only 3x3 convolutions (Simonyan &
 Zisserman 2014, arXiv 1409.1556), norms in place of biases (Ioffe & Szegedy 2015, arXiv 1502.03167), shortcuts (He, Zhang, Ren
-& Sun 2015, arXiv 1512.03385) that add after the ReLU (Page 2018, "How to train your ResNet"), means of all pixels in place of
-large matrices (Lin, Chen & Yan 2013, arXiv 1312.4400), and pooling between a convolution and its norm (as in Jordan 2024,
-arXiv 2404.00498): the pooling is then part of the convolution's kernel, and the norm sees a quarter of the numbers. Filters
-come in multiples of 16, which a tile takes at once, and then every network here trains at the same speed, some 200 GFLOP/s on
-two cores: what a training costs are the FLOPs of all its images, once forward and twice backward.
+& Sun 2015, arXiv 1512.03385) that add after the ReLU (Page 2018, "How to train your ResNet"), global average pooling in place
+of dense layers (Lin, Chen & Yan 2013, arXiv 1312.4400), and pooling between a convolution and its norm (as in Jordan 2024,
+arXiv 2404.00498): the pooling is then part of the convolution's kernel, and the norm works on a quarter of the elements. The
+numbers of filters are multiples of 16, the width of the microkernel's tile. Every network below then trains at the same speed,
+some 200 GFLOP/s on two cores, and a training costs the FLOPs of all its images, once forward and twice backward.
 
-    filters               parameters   MFLOPs   epochs   TFLOPs   CIFAR-10   mirrored too
+    filters               parameters   MFLOPs   epochs   TFLOPs   CIFAR-10   flip TTA
     32-64-128                464,170     39.6        4       24     83.1 %         84.5 %
                                                     10       59     85.3 %         86.1 %
     48-96-192              1,041,850     87.7        6       79     86.0 %         87.1 %
@@ -18,11 +18,11 @@ two cores: what a training costs are the FLOPs of all its images, once forward a
                                                     30      696     89.2 %         90.1 %
     tiny, 16-32-64           116,890     10.4
 
-Trained with Muon, batch 256, on a copy in JPEG (quality 75), mirrored and shifted; from 7 epochs on with smoothed labels, the
-wider two with cutout too; one seed each, so that half a point says little. "mirrored too": the mean of two looks,
-`Model.mirrored`. Up to 160 TFLOPs the narrower ones are level or ahead; what is left to learn after that takes more filters.
-Tried at 4 epochs, for nothing or less than half a point: whitened first filters, a first layer at full size, GELU, the largest
-in place of the mean, biases that learn faster, batches of 64 to 512. `scripts/choose_small.py` measures them for equal times.
+Trained with Muon, batch 256, on a copy in JPEG (quality 75), flipped and shifted; from 7 epochs on with label smoothing, the
+wider two with cutout too; one seed each, so that half a point is within the noise. "flip TTA": `Model.with_flip_tta`. Up to 160
+TFLOPs the narrower networks are level or ahead; a higher accuracy takes more filters. Tried at 4 epochs, with a gain under half
+a point: whitened first filters, a first layer at full size, GELU, global max pooling, a higher learning rate for biases,
+batches of 64 to 512. `scripts/choose_small.py` compares them at equal times.
 """
 
 from byhand import nn
@@ -32,17 +32,17 @@ from byhand.models.blocks import conv_norm
 
 
 def small(images: Tensor, classes: int) -> Tensor:
-    """Return the logits: of photographs, whose kinds take two million parameters to tell apart."""
+    """Return the logits of small: two million parameters, for small photographs."""
     return network(images, classes, 64, (128, 256))
 
 
 def tiny(images: Tensor, classes: int) -> Tensor:
-    """Return the logits of small with a quarter of its filters, a fifteenth of the work: for digits, or a microcontroller."""
+    """Return the logits of tiny: a quarter of the filters of small, a fifteenth of the work, for digits or a small device."""
     return network(images, classes, 16, (32, 64))
 
 
 def network(images: Tensor, classes: int, stem: int, stages: tuple[int, ...]) -> Tensor:
-    """Return the logits of a network of so many filters, in its first layer and in each stage."""
+    """Return the logits; stem, stages: the number of filters in the first layer and in each stage."""
     x = halve(images, stem, "stem")  # (32, 32, 3) -> (16, 16, 64)
     for stage, filters in enumerate(stages, 1):  # -> (8, 8, 128) -> (4, 4, 256)
         x = halve(x, filters, f"stage{stage}_down")
@@ -51,9 +51,9 @@ def network(images: Tensor, classes: int, stem: int, stages: tuple[int, ...]) ->
 
 
 def halve(x: Tensor, filters: int, name: str) -> Tensor:
-    """Return a convolution and the maxima of its 2x2 pixels, then norm and ReLU: (H, W, C) -> (H / 2, W / 2, filters)."""
+    """Return a convolution, 2x2 max pooling, norm and ReLU: (H, W, C) -> (H / 2, W / 2, filters)."""
     x = nn.Conv2d(filters, 3, padding=1, bias=False, name=f"{name}_conv")(x)
-    x = nn.MaxPool2d(2)(x)  # before the norm, which then has a quarter of the numbers to see to
+    x = nn.MaxPool2d(2)(x)  # before the norm, which then works on a quarter of the elements
     return nn.ReLU(name=name)(nn.BatchNorm(name=f"{name}_bn")(x))
 
 

@@ -1,15 +1,14 @@
 """SqueezeNet: AlexNet's accuracy with a fiftieth of its parameters.
 
 Iandola, Han, Moskewicz, Ashraf, Dally & Keutzer 2016, arXiv 1602.07360. What was new: the fire module, in which 1x1
-convolutions squeeze the channels before 1x1 and 3x3 convolutions expand them; and no fully connected layer: the classifier is
-a convolution with a filter a class, averaged over the image.
+convolutions squeeze the channels before 1x1 and 3x3 convolutions expand them; and a classifier without fully connected layers,
+a convolution with a filter for each class, averaged over the image.
 
     name            differs                                                       parameters at 1,000 classes
     squeezenet1_0   7x7 first, pools after fire 3, 7 (the paper's fire 4, 8)       1,248,424
     squeezenet1_1   3x3 first, pools earlier: 2.4 times less to compute            1,235,496
 
-1.1 is the authors' own, published with their code after the paper. Both pool with windows that may hang over the edge, as Caffe
-did.
+The authors published 1.1 with their code, after the paper. Pooling windows may hang over the edge, as in Caffe.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
-"""VGG: nothing but 3x3 convolutions, five pools, and three fully connected layers.
+"""VGG: 3x3 convolutions only, five poolings, and three fully connected layers.
 
 Simonyan & Zisserman 2014, "Very deep convolutional networks for large-scale image recognition", arXiv 1409.1556. What was new:
-depth from small filters; two 3x3 convolutions see what one 5x5 does, with fewer parameters and a ReLU more.
+depth from small filters; two 3x3 convolutions have the receptive field of one 5x5, fewer parameters and one more ReLU.
 
     name        paper    convolutions a stage    parameters at 1,000 classes
     vgg11       A        1, 1, 2, 2, 2           132,863,336
@@ -10,8 +10,8 @@ depth from small filters; two 3x3 convolutions see what one 5x5 does, with fewer
     vgg19       E        2, 2, 4, 4, 4           143,667,240
     vgg11_bn, vgg13_bn, vgg16_bn, vgg19_bn       132,868,840, 133,053,736, 138,365,992, 143,678,248
 
-The batch norms of `_bn` are torchvision's: the paper (before there were any) trained the shallow networks first, and started
-the deep ones from their weights.
+The batch norms of `_bn` are torchvision's. The paper is older than batch norm: it trained the shallow networks first and
+initialized the deep ones with their weights.
 """
 
 from collections.abc import Sequence

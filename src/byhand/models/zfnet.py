@@ -1,14 +1,14 @@
-"""ZFNet: AlexNet with smaller, denser filters in its first layers, found by looking at what they had learnt.
+"""ZFNet: AlexNet with smaller filters and strides in its first layers, chosen from pictures of what the filters learned.
 
 Zeiler & Fergus 2013, "Visualizing and understanding convolutional networks", arXiv 1311.2901. What was new: pictures of what a
-unit answers to; they showed that 11x11 filters four pixels apart miss the middle frequencies and leave an alias, which 7x7
-filters two apart do not.
+unit responds to. They showed that 11x11 filters at stride 4 miss the middle frequencies and alias; 7x7 filters at stride 2 do
+not.
 
     name     filters                    parameters at 1,000 classes
     zfnet    96, 256, 384, 384, 256     62,357,608
 
-This is figure 3 of the paper without its contrast normalisation across maps, which later networks do without. Pools may hang
-over the edge, which gives the figure's 55, 13 and 6 pixels.
+This is figure 3 of the paper without its contrast normalisation across maps, which later networks leave out. Pooling windows
+may hang over the edge, which gives the figure's 55, 13 and 6 pixels.
 """
 
 from byhand import nn

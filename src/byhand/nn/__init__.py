@@ -1,4 +1,4 @@
-"""Layers that people compose, and the Model that they hold."""
+"""Layers, which compose to a network, and the Model that holds its parameters."""
 
 from byhand.nn.activations import (
     GELU,
@@ -20,25 +20,28 @@ from byhand.nn.layers import (
     Add,
     AvgPool2d,
     BatchNorm,
-    ChannelShuffle,
-    Concat,
     Conv2d,
     ConvTranspose2d,
     Dropout,
-    Flatten,
     GlobalAvgPool2d,
     LayerNorm,
     Linear,
     MaxPool2d,
     Multiply,
-    Pad2d,
-    Reshape,
     Scale,
-    Slice,
-    Transpose,
 )
 from byhand.nn.model import Model
-from byhand.nn.resize import Resize, Upsample
+from byhand.nn.movement import (
+    ChannelShuffle,
+    Concat,
+    Flatten,
+    Pad2d,
+    Reshape,
+    Resize,
+    Slice,
+    Transpose,
+    Upsample,
+)
 
 __all__ = [
     "GELU",

@@ -1,4 +1,4 @@
-"""The layers that answer element by element, and those that weigh the channels of a pixel against each other."""
+"""Activations, element by element, and the two layers that work across the channels of a pixel: Softmax and LRN."""
 
 from byhand import ops
 from byhand.nn.layer import Layer
@@ -65,13 +65,15 @@ class HardSwish(Layer):
 
 
 class Softmax(Layer):
-    """y = e^x / sum e^x along the last axis. As a network's last layer it is left to the loss, which is stable with it."""
+    """y = e^x / sum e^x along the last axis. At the end of a network it is part of the loss in training, which is stable."""
 
     op = ops.softmax
 
 
 class LRN(Layer):
-    """Divide each number by a power of what `size` channels around it hold; see `bh.lrn`.
+    """Local response normalisation, over `size` neighbouring channels; see `bh.lrn`.
+
+    Source: Krizhevsky, Sutskever & Hinton 2012, "ImageNet classification with deep convolutional neural networks".
 
     >>> from byhand import nn
     >>> nn.LRN(5)(nn.Input(27, 27, 96))

@@ -1,7 +1,7 @@
-"""A model in one safetensors file: its numbers by name, and in the file's metadata the graph as JSON.
+"""A model in one safetensors file: its parameters and states by name, and the graph as JSON in the file's metadata.
 
-A stranger's file is data: sizes are checked against the file before memory is asked for, the graph goes through every
-op's contract again, and nothing in it is run or imported.
+Files are untrusted: sizes are checked against the file before memory is allocated, the graph passes every op's contract again,
+and nothing in it is run or imported.
 """
 
 import json
@@ -21,7 +21,7 @@ from byhand.nn.model import Model
 from byhand.ops.op import Array
 
 FORMAT = 1
-IN_A_RUN = ("model.safetensors", "checkpoint.safetensors")  # where a run folder keeps its model, the best first
+RUN_FILES = ("model.safetensors", "checkpoint.safetensors")  # the models of a run folder, the best first
 
 
 def save(
@@ -31,14 +31,14 @@ def save(
     more: Mapping[str, Array] | None = None,
     notes: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a model, whole or not at all; a checkpoint adds `more` arrays and `notes` beside it."""
+    """Write a model, whole or not at all; a checkpoint adds `more` arrays, and `notes` to the metadata."""
     about = {
         "format": FORMAT,
         "name": model.name,
         "classes": list(model.classes),
         "mean": model.mean,
         "std": model.std,
-        "crop": model.crop,
+        "crop_pct": model.crop_pct,
         "dtype": model.dtype.name,
         "graph": to_json(model.graph, model.output, model.auxiliary),
         **(notes or {}),
@@ -97,9 +97,9 @@ def model_file(path: str | os.PathLike[str]) -> Path:
     """Return the file itself, or the model in a run folder."""
     path = Path(path)
     if path.is_dir():
-        found = next((path / name for name in IN_A_RUN if (path / name).exists()), None)
+        found = next((path / name for name in RUN_FILES if (path / name).exists()), None)
         if found is None:
-            raise FileError(f"the folder {path} holds no model; expected {' or '.join(IN_A_RUN)} in it")
+            raise FileError(f"the folder {path} holds no model; expected {' or '.join(RUN_FILES)} in it")
         return found
     if not path.exists():
         raise FileError(f"there is no file {path}; expected a model that byhand saved, or a run folder")
@@ -118,14 +118,14 @@ def _model(about: Any) -> Model:
     if about["dtype"] not in ("float32", "float64"):  # NumPy evaluates what stands in other type names
         raise FileError(f"its dtype is {str(about['dtype'])[:40]!r}; expected 'float32' or 'float64'")
     settings = {"mean": mean, "std": std, "classes": about["classes"] or (), "dtype": np.dtype(about["dtype"])}
-    settings["auxiliary"], settings["crop"] = auxiliary, about.get("crop")
+    settings["auxiliary"], settings["crop_pct"] = auxiliary, about.get("crop_pct")
     return Model(graph.input, output, name=str(about["name"]), seed=None, **settings)
 
 
 def _numbers(value: Any, channels: int) -> Any:
     """Return a number, or one a channel."""
     if isinstance(value, list) and len(value) == channels:
-        return [float(one) for one in value]
+        return [float(number) for number in value]
     return float(value)
 
 

@@ -1,40 +1,38 @@
-"""A network that looks twice: at an image and at its mirror image, with the same weights, and answers with the mean.
+"""Horizontal-flip test-time augmentation, as a network: the mean of the logits of an image and of its mirror image.
 
-    logits(x) = (network(x) + network(mirrored x)) / 2
+    logits(x) = (network(x) + network(flip x)) / 2
 
-What has no preferred side is the same thing mirrored; two looks at it err less than one, at twice the work. It is one graph
-like any other, so that whoever runs it, exports it or looks into it need not know.
+A flipped photo shows the same class, and the mean of two predictions errs less than one, at twice the cost. The result is one
+graph with one set of weights, so that every export and every report takes it like any other.
 
 Source: Krizhevsky, Sutskever & Hinton 2012, "ImageNet classification with deep convolutional neural networks", section 4.1.
 """
 
 from byhand.errors import ShapeError
 from byhand.nn import init
+from byhand.nn.graph_copy import copy_graph, copy_nodes, copy_weights
 from byhand.nn.model import Model
-from byhand.nn.replace_head import add_nodes, copied, take_numbers
 from byhand.ops import get
 
-IMAGE = 4  # axes: (N, H, W, C)
+FLIP = {"starts": (None,), "stops": (None,), "axes": (2,), "steps": (-1,)}  # the columns of (N, H, W, C), backwards
 
 
-def mirrored(model: Model) -> Model:
-    """Return a model that takes the mean of what another one says of an image and of its mirror image."""
-    if len(model.input_shape) != IMAGE - 1:
-        raise ShapeError(f"{model.name}: images are {model.input_shape}; expected (H, W, C) to mirror")
+def with_flip_tta(model: Model) -> Model:
+    """Return a model whose logits are the mean of another one's for an image and for its mirror image."""
+    if len(model.input_shape) != 3:
+        raise ShapeError(f"{model.name}: images are {model.input_shape}; expected (H, W, C) to flip")
     graph = model.graph.up_to(model.logits)
-    start, made = copied(graph.up_to())
-    assert start.input is not None and graph.input is not None
-    mirror, half = graph.free_name("mirror"), graph.free_name("half")
-    backwards = {"starts": (None,), "stops": (None,), "axes": (2,), "steps": (-1,)}
-    other = {graph.input.name: start.add(get("slice"), {"x": start.input}, backwards, mirror)}
-    add_nodes(start, graph, graph.nodes, other, prefix=f"{mirror}_")
-    made |= {name: tensor for name, tensor in other.items() if tensor.kind in ("parameter", "state")}
-    add_nodes(start, graph, graph.nodes, made)  # last: who looks for the last maps is to find those of the image itself
-    part = start.add_tensor(half, (1,), "state", None, init.constant(0.5))
-    logits = (made[model.logits.name] + other[model.logits.name]) * part
-    twice = Model(
-        start.input, logits, name=model.name, classes=model.classes, mean=model.mean, std=model.std, dtype=model.dtype,
-        crop=model.crop,
-    )  # fmt: skip
-    take_numbers(twice, model)
-    return twice
+    both, tensors = copy_graph(graph.up_to())
+    assert both.input is not None and graph.input is not None
+    flip, half = graph.free_name("flip"), graph.free_name("half")
+    flipped = {graph.input.name: both.add(get("slice"), {"x": both.input}, FLIP, flip)}
+    copy_nodes(both, graph, graph.nodes, flipped, prefix=f"{flip}_")
+    tensors |= {name: tensor for name, tensor in flipped.items() if tensor.kind in ("parameter", "state")}
+    copy_nodes(
+        both, graph, graph.nodes, tensors
+    )  # last: the last feature maps of the graph are those of the image itself
+    weight = both.add_tensor(half, (1,), "state", None, init.constant(0.5))
+    logits = (tensors[model.logits.name] + flipped[model.logits.name]) * weight
+    tta_model = Model(both.input, logits, classes=model.classes, **model.settings)
+    copy_weights(tta_model, model)
+    return tta_model

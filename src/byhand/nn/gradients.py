@@ -1,6 +1,7 @@
-"""Every value of a forward pass, and how anything that is made of the logits changes with it: as the network predicts.
+"""Every value of a forward pass in inference, and the gradient of any function of the logits by each of them.
 
-`Model.trace` shows the pass of a training step, in which a batch norm looks at its batch; here it uses what it has learned.
+`Model.trace` computes the gradients of a training step, in which a batch norm uses its batch's statistics; here it uses the
+running ones.
 """
 
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ import numpy as np
 from byhand.errors import ShapeError
 from byhand.graph import Node, Tensor
 from byhand.nn.model import Model
-from byhand.nn.receptive_field import from_images
+from byhand.nn.receptive_field import depends_on_images
 from byhand.ops import DEFAULT_HAND
 from byhand.ops.op import Array, Call
 
@@ -19,10 +20,10 @@ from byhand.ops.op import Array, Call
 def trace_gradients(model: Model, images: Any, grad_logits: Any, *, hand: str = DEFAULT_HAND) -> dict[str, Array]:
     """Return what `model.trace(images)` does, and under `grad_<name>` the gradient of each value that depends on the images.
 
-    grad_logits: (N, classes), what the gradient by the logits is: a one for a class's own score, probabilities less the truth
-    for a loss. The nodes run in reverse; each op's own `backward` is asked for the gradient of its inputs once that of its
-    output is there, and a tensor that several nodes used gets the sum of what they send back.
-    Raises ShapeError where the gradient is not of the logits' shape.
+    grad_logits (N, classes): the gradient by the logits, for instance 1 at a class for its own logit, or probabilities minus
+    labels for a loss. The nodes run in reverse; each op's `backward` returns the gradients of its inputs once the gradient of
+    its output is complete, and a tensor that several nodes read gets their sum.
+    Raises ShapeError where grad_logits has not the logits' shape.
 
     >>> import byhand as bh
     >>> model, image = bh.models.create("article"), np.zeros((1, 28, 28, 1), np.float32)
@@ -36,7 +37,7 @@ def trace_gradients(model: Model, images: Any, grad_logits: Any, *, hand: str = 
         raise ShapeError(f"{model.name}: grad_logits has the shape {grad.shape}; expected {have[name].shape}")
     graph = model.graph.up_to(model.logits)
     calls, _ = graph.plan(len(grad), training=False)
-    wanted, found = from_images(graph), {name: grad}
+    wanted, found = depends_on_images(graph), {name: grad}
     for node in reversed(graph.nodes):
         if node.output.name in found and node.output.name in wanted:
             for name, part in _backward(node, calls[node.name], have, found[node.output.name], wanted, hand):
@@ -45,9 +46,9 @@ def trace_gradients(model: Model, images: Any, grad_logits: Any, *, hand: str = 
 
 
 def grad_cam(maps: Array, gradient: Array) -> Array:
-    """Return where maps speak for a class: ReLU(sum over c of weight[c] * maps[..., c]), weight[c] = mean of gradient[..., c].
+    """Return the Grad-CAM heatmap of a class: ReLU(sum over c of weight[c] maps[..., c]), weight[c] = mean of gradient[..., c].
 
-    maps (H, W, C), and the gradient of the class's logit by them -> (H, W). Source: Selvaraju et al. 2016, arXiv 1610.02391.
+    maps (H, W, C), gradient of the class's logit by them (H, W, C) -> (H, W). Source: Selvaraju et al. 2016, arXiv 1610.02391.
 
     >>> grad_cam(np.array([[[1.0, 2.0], [3.0, 1.0]]]), np.array([[[1.0, -1.0], [1.0, -1.0]]]))
     array([[0., 2.]])
@@ -58,19 +59,19 @@ def grad_cam(maps: Array, gradient: Array) -> Array:
 def _backward(
     node: Node, call: Call, have: Mapping[str, Array], grad: Array, wanted: set[str], hand: str
 ) -> list[tuple[str, Array]]:
-    """Return the gradient that a node sends back to each tensor that it read, given that of its output."""
+    """Return (name, gradient) of each tensor that a node reads, given the gradient of its output."""
     op, sent = node.op, list[tuple[str, Array]]()
 
     def values(value: Any) -> Any:
         return tuple(map(values, value)) if isinstance(value, tuple) else value and have[value.name]
 
-    def room(value: Any) -> Any:  # a hand that takes a list writes all of it
+    def new(value: Any) -> Any:  # a hand that takes a list writes all of it
         if isinstance(value, tuple):
-            return tuple(_empty(one, have, sent) for one in value)
+            return tuple(_empty(tensor, have, sent) for tensor in value)
         return None if value is None or value.name not in wanted else _empty(value, have, sent)
 
     arguments = {name: values(value) for name, value in (node.inputs | node.outputs).items()}
-    arguments |= {f"grad_{name}": room(node.inputs[name]) for name in op.differentiable}
+    arguments |= {f"grad_{name}": new(node.inputs[name]) for name in op.differentiable}
     arguments[f"grad_{op.outputs[0]}"] = grad
     with np.errstate(all="ignore"):
         op.hand(hand).backward(*(arguments[name] for name in op.backward_arguments), **call.attributes)

@@ -1,7 +1,7 @@
-"""The first values of weights: random, and as large as keeps a signal's variance through a layer.
+"""Initializers: random first values of weights, scaled so that a layer preserves the variance of its input.
 
-fan_in is how many inputs one output sums, fan_out how many outputs one input reaches: for a convolution weight
-(R, S, C, K) they are R S C and R S K, for a linear one (D, K) D and K.
+fan_in is the number of inputs that an output sums, fan_out the number of outputs that an input reaches: R S C and R S K for a
+convolution's weight (R, S, C, K), D and K for a linear layer's (D, K).
 """
 
 from collections.abc import Callable
@@ -23,8 +23,8 @@ def fans(shape: Shape) -> tuple[int, int]:
     >>> fans((3, 3, 1, 8))
     (9, 72)
     """
-    places = prod(shape[:-2])
-    return places * shape[-2], places * shape[-1]
+    receptive_field_size = prod(shape[:-2])
+    return receptive_field_size * shape[-2], receptive_field_size * shape[-1]
 
 
 def he(rng: np.random.Generator, shape: Shape) -> Array:
@@ -58,7 +58,7 @@ def lecun_uniform(rng: np.random.Generator, shape: Shape) -> Array:
 
 
 def article(rng: np.random.Generator, shape: Shape) -> Array:
-    """Normal, divided by fan_in: the tutorial article's, which is smaller than the others."""
+    """Normal, divided by fan_in: the tutorial article's, smaller than the others."""
     return rng.standard_normal(shape) / fans(shape)[0]
 
 
@@ -73,12 +73,12 @@ def ones(rng: np.random.Generator, shape: Shape) -> Array:
 
 
 def constant(value: float | Array) -> Initializer:
-    """Return what fills an array with one number, or with those of an array of its shape."""
+    """Return an initializer that sets every element to a number, or copies an array of the weight's shape."""
     return lambda rng, shape: np.full(shape, value)
 
 
 def random_key(rng: np.random.Generator, shape: Shape) -> Array:
-    """64 random bits: where a dropout layer's masks begin."""
+    """64 random bits: the seed of a dropout layer's masks."""
     return rng.integers(0, 2**64, shape, np.uint64)
 
 

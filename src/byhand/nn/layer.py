@@ -1,10 +1,10 @@
-"""Layers: each adds nodes, and the parameters they need, to the graph of the tensor it is called on. Nothing else.
+"""What all layers share. A layer adds a node, and the parameters that it needs, to the graph of the tensor it is called on.
 
-A layer called twice in one network uses the same parameters twice. Names come from the layer (`name=`) or are counted:
+A layer that is called twice in one network uses the same parameters twice. Names come from the layer (`name=`) or are counted:
 conv1, conv2, pool1, ... A parameter is named after its layer: conv1_weight.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,8 +12,11 @@ import numpy as np
 from byhand.errors import ArgumentError
 from byhand.graph import Graph, Tensor
 from byhand.nn import init
-from byhand.ops.op import Op
+from byhand.ops.op import Array, Op
 from byhand.shapes import Shape, integer
+
+Size2d = int | Sequence[int]  # pixels: the same down and across, or (down, across)
+Padding = str | int | Sequence[int]  # "valid", "same", a number, (down, across) or (top, bottom, left, right)
 
 
 def Input(*shape: int, name: str = "images") -> Tensor:
@@ -27,9 +30,15 @@ def Input(*shape: int, name: str = "images") -> Tensor:
 
 
 class Layer:
-    """What all layers share: a name, an op, its attributes, and parameters that are made once a graph.
+    """A layer: an op with a name, attributes, and parameters that are made once for each graph.
 
-    A layer without parameters is this class with an op in it.
+    A layer without parameters is a subclass with an `op`. label: the first part of counted names, by default the op's name.
+
+    >>> from byhand import ops
+    >>> class Softplus(Layer):
+    ...     op = ops.softplus
+    >>> Softplus()(Input(10))
+    <value softplus1 (N, 10)>
     """
 
     op: ClassVar[Op]
@@ -60,10 +69,10 @@ class Layer:
         if not inputs or (len(inputs) != takes and self.op.inputs != ("xs",)):
             expected = "one or more" if self.op.inputs == ("xs",) else takes
             raise ArgumentError(f"{type(self).__name__} was called on {len(inputs)} tensors; expected {expected}")
-        for one in inputs:
-            if not isinstance(one, Tensor):
+        for tensor in inputs:
+            if not isinstance(tensor, Tensor):
                 raise ArgumentError(
-                    f"{type(self).__name__} was called on a {type(one).__name__}; "
+                    f"{type(self).__name__} was called on a {type(tensor).__name__}; "
                     f"expected a tensor that comes from nn.Input (for arrays, call the op: bh.{self.op.name})"
                 )
         return inputs[0].graph  # type: ignore[no-any-return]
@@ -75,8 +84,13 @@ class Layer:
         named = self.name is not None and first
         return str(self.name) if named else graph.free_name(self.label or self.op.name)
 
-    def tensors(self, graph: Graph, wanted: dict[str, tuple[Shape, Any]], name: str, kind: str) -> dict[str, Tensor]:
-        """Return the layer's parameters (or states) in a graph: made on the first call, the same ones ever after."""
+    def tensors(
+        self, graph: Graph, wanted: Mapping[str, tuple[Shape, str | Callable[..., Array]]], name: str, kind: str
+    ) -> dict[str, Tensor]:
+        """Return the layer's parameters (or states) in a graph, which the first call makes.
+
+        wanted: the shape and the initializer of each, by its suffix: "weight" becomes `<name>_weight`.
+        """
         _, mine = graph.layers.setdefault(id(self), (self, {}))
         for suffix, (shape, initializer) in wanted.items():
             if suffix not in mine:
@@ -91,7 +105,7 @@ class Layer:
 
 
 class Sequential:
-    """Layers one after the other; itself a layer, so that blocks can be named and put together.
+    """Layers one after the other; itself a layer, so that blocks can be composed. Ops and functions of a tensor count too.
 
     >>> from byhand import nn
     >>> nn.Sequential(nn.Conv2d(8, 3), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(10))(nn.Input(28, 28, 1))

@@ -1,21 +1,41 @@
-"""The layers that people compose, a class an op; `layer.py` says what all of them do, activations.py has the rest."""
+"""The layers of an image classifier, a class an op: convolutions, linear, norms, dropout, pooling, sums and products.
 
-from typing import Any
+`layer.py` has what all layers share, `activations.py` the activations, `movement.py` the layers that move elements. An op that
+has no class is a layer itself: `nn.Sequential(nn.Conv2d(8), bh.softplus)`.
+"""
 
 from byhand import ops
 from byhand.errors import ArgumentError
 from byhand.graph import Graph, Tensor
 from byhand.nn import init
 from byhand.nn.init import Initializer
-from byhand.nn.layer import Layer
-from byhand.shapes import Shape, integer, normal_axis, number, pair
+from byhand.nn.layer import Layer, Padding, Size2d
+from byhand.shapes import Shape, integer, number, pair
 
 
-class Conv2d(Layer):
+class WeightedLayer(Layer):
+    """A layer whose op takes x, a weight and, where it has one, a bias of a number for each output channel."""
+
+    bias: bool
+    initializer: str | Initializer
+
+    def add_weighted(self, graph: Graph, name: str, x: Tensor, shape: Shape, channels: int) -> Tensor:
+        """Add the node, with a weight of this shape; return its output."""
+        wanted: dict[str, tuple[Shape, str | Initializer]] = {"weight": (shape, self.initializer)}
+        if self.bias:
+            wanted["bias"] = ((channels,), init.zeros)
+        parameters = self.tensors(graph, wanted, name, "parameter")
+        return graph.add(self.op, {"x": x, "bias": None} | parameters, self.attributes, name)
+
+
+class Conv2d(WeightedLayer):
     """Convolution with `filters` filters: (N, H, W, C) -> (N, H', W', filters); see `bh.conv2d`.
 
     kernel, stride, dilation: pixels, a number or (down, across); padding: "valid", "same", a number, (down, across) or
-    (top, bottom, left, right); initializer: see `nn.INITIALIZERS`.
+    (top, bottom, left, right); groups: the channels are split into so many groups, each with filters of its own (as many as
+    channels: a depthwise convolution); initializer: a name in `nn.INITIALIZERS`, or a function (generator, shape) -> array.
+    Parameters: weight (R, S, C / groups, filters), bias (filters,).
+    Raises ArgumentError or ShapeError where the input does not fit.
 
     >>> from byhand import nn
     >>> nn.Conv2d(64, 7, stride=2, padding=3)(nn.Input(224, 224, 3))
@@ -27,11 +47,11 @@ class Conv2d(Layer):
     def __init__(
         self,
         filters: int,
-        kernel: Any = 3,
+        kernel: Size2d = 3,
         *,
-        stride: Any = 1,
-        padding: Any = "valid",
-        dilation: Any = 1,
+        stride: Size2d = 1,
+        padding: Padding = "valid",
+        dilation: Size2d = 1,
         groups: int = 1,
         bias: bool = True,
         initializer: str | Initializer = "he",
@@ -41,22 +61,18 @@ class Conv2d(Layer):
         self.filters, self.kernel = integer("Conv2d: filters", filters), pair("Conv2d: kernel", kernel)
         self.bias, self.initializer = bias, initializer
 
-    def add_to(self, graph: Graph, name: str, x: Any) -> Tensor:
+    def add_to(self, graph: Graph, name: str, x: Tensor) -> Tensor:
         """Add the convolution; return its output."""
         groups = integer(f"{name}: groups", self.attributes["groups"])
         if len(x.shape) != 4 or x.shape[-1] % groups:
             raise ArgumentError(f"{name}: got {x!r}; expected (N, H, W, C) with a multiple of {groups} channels")
-        wanted: dict[str, tuple[Shape, Any]] = {
-            "weight": ((*self.kernel, x.shape[-1] // groups, self.filters), self.initializer)
-        }
-        if self.bias:
-            wanted["bias"] = ((self.filters,), init.zeros)
-        parameters = self.tensors(graph, wanted, name, "parameter")
-        return graph.add(self.op, {"x": x, "bias": None} | parameters, self.attributes, name)
+        return self.add_weighted(graph, name, x, (*self.kernel, x.shape[-1] // groups, self.filters), self.filters)
 
 
-class ConvTranspose2d(Layer):
-    """Transposed convolution, to larger images: (N, H, W, C) -> (N, H', W', filters); see `bh.conv_transpose2d`.
+class ConvTranspose2d(WeightedLayer):
+    """Transposed convolution: (N, H, W, C) -> (N, H', W', filters), a larger image; see `bh.conv_transpose2d`.
+
+    Settings as those of `Conv2d`; output_padding: rows and columns added at the bottom and right of the result.
 
     >>> from byhand import nn
     >>> nn.ConvTranspose2d(32, 4, stride=2, padding=1)(nn.Input(7, 7, 64))
@@ -68,12 +84,12 @@ class ConvTranspose2d(Layer):
     def __init__(
         self,
         filters: int,
-        kernel: Any = 3,
+        kernel: Size2d = 3,
         *,
-        stride: Any = 1,
-        padding: Any = 0,
-        output_padding: Any = 0,
-        dilation: Any = 1,
+        stride: Size2d = 1,
+        padding: Padding = 0,
+        output_padding: Size2d = 0,
+        dilation: Size2d = 1,
         groups: int = 1,
         bias: bool = True,
         initializer: str | Initializer = "he",
@@ -84,21 +100,16 @@ class ConvTranspose2d(Layer):
         self.filters = integer("ConvTranspose2d: filters", filters)
         self.kernel, self.bias, self.initializer = pair("ConvTranspose2d: kernel", kernel), bias, initializer
 
-    def add_to(self, graph: Graph, name: str, x: Any) -> Tensor:
+    def add_to(self, graph: Graph, name: str, x: Tensor) -> Tensor:
         """Add the convolution; return its output."""
         groups = integer(f"{name}: groups", self.attributes["groups"])
         if self.filters % groups:
             raise ArgumentError(f"{name}: got {self.filters} filters; expected a multiple of {groups}, its groups")
-        shape = (*self.kernel, self.filters // groups, x.shape[-1])
-        wanted: dict[str, tuple[Shape, Any]] = {"weight": (shape, self.initializer)}
-        if self.bias:
-            wanted["bias"] = ((self.filters,), init.zeros)
-        parameters = self.tensors(graph, wanted, name, "parameter")
-        return graph.add(self.op, {"x": x, "bias": None} | parameters, self.attributes, name)
+        return self.add_weighted(graph, name, x, (*self.kernel, self.filters // groups, x.shape[-1]), self.filters)
 
 
-class Linear(Layer):
-    """A fully connected layer: (N, D) -> (N, units); see `bh.linear`.
+class Linear(WeightedLayer):
+    """A fully connected layer, y = x weight + bias: (N, D) -> (N, units); see `bh.linear`.
 
     >>> from byhand import nn
     >>> nn.Linear(10)(nn.Input(1352))
@@ -113,21 +124,20 @@ class Linear(Layer):
         super().__init__(name=name)
         self.units, self.bias, self.initializer = integer("Linear: units", units), bias, initializer
 
-    def add_to(self, graph: Graph, name: str, x: Any) -> Tensor:
+    def add_to(self, graph: Graph, name: str, x: Tensor) -> Tensor:
         """Add the layer; return its output."""
         if len(x.shape) != 2:
             raise ArgumentError(f"{name}: got {x!r}; expected (N, D): put nn.Flatten() before it")
-        wanted: dict[str, tuple[Shape, Any]] = {"weight": ((x.shape[-1], self.units), self.initializer)}
-        if self.bias:
-            wanted["bias"] = ((self.units,), init.zeros)
-        return graph.add(self.op, {"x": x, "bias": None} | self.tensors(graph, wanted, name, "parameter"), {}, name)
+        return self.add_weighted(graph, name, x, (x.shape[-1], self.units), self.units)
 
 
 class BatchNorm(Layer):
     """Normalise each channel over the batch: (N, ..., C) -> the same; see `bh.batch_norm`.
 
-    momentum: how far a running statistic moves towards the batch's at each step (PyTorch's meaning). training=False keeps
-    the running statistics as they are, also while the network trains.
+    y = gamma (x - mean) / sqrt(var + eps) + beta, with the batch's mean and variance in training, the running ones in
+    inference. momentum: the weight of the batch's statistics in the running ones (PyTorch's meaning). training=False uses the
+    running statistics also while the network trains, and leaves them unchanged.
+    Source: Ioffe & Szegedy 2015, arXiv 1502.03167.
 
     >>> from byhand import nn
     >>> nn.BatchNorm()(nn.Input(26, 26, 8))
@@ -142,7 +152,7 @@ class BatchNorm(Layer):
         fixed = {} if training is None else {"training": training}
         super().__init__(name=name, eps=eps, momentum=momentum, **fixed)
 
-    def add_to(self, graph: Graph, name: str, x: Any) -> Tensor:
+    def add_to(self, graph: Graph, name: str, x: Tensor) -> Tensor:
         """Add the norm; return its output."""
         channels = x.shape[-1:]
         scale = self.tensors(graph, {"gamma": (channels, init.ones), "beta": (channels, init.zeros)}, name, "parameter")
@@ -151,7 +161,9 @@ class BatchNorm(Layer):
 
 
 class LayerNorm(Layer):
-    """Normalise the last `axes` axes of each example; see `bh.layer_norm`.
+    """Normalise the last `axes` axes of each example, (x - mean) / sqrt(var + eps) gamma + beta; see `bh.layer_norm`.
+
+    Source: Ba, Kiros & Hinton 2016, arXiv 1607.06450.
 
     >>> from byhand import nn
     >>> nn.LayerNorm()(nn.Input(7, 7, 96))
@@ -164,7 +176,7 @@ class LayerNorm(Layer):
         super().__init__(name=name, eps=eps)
         self.axes = integer("LayerNorm: axes", axes)
 
-    def add_to(self, graph: Graph, name: str, x: Any) -> Tensor:
+    def add_to(self, graph: Graph, name: str, x: Tensor) -> Tensor:
         """Add the norm; return its output."""
         features = x.shape[-self.axes :]
         wanted = {"gamma": (features, init.ones), "beta": (features, init.zeros)}
@@ -172,7 +184,9 @@ class LayerNorm(Layer):
 
 
 class Dropout(Layer):
-    """Leave numbers out at random while training; see `bh.dropout`.
+    """Set elements to 0 with probability `rate` in training, and divide the others by 1 - rate; see `bh.dropout`.
+
+    Source: Srivastava et al. 2014, "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15.
 
     >>> from byhand import nn
     >>> nn.Dropout(0.25)(nn.Input(128))
@@ -184,14 +198,17 @@ class Dropout(Layer):
     def __init__(self, rate: float = 0.5, *, name: str | None = None) -> None:
         super().__init__(name=name, rate=rate)
 
-    def add_to(self, graph: Graph, name: str, x: Any) -> Tensor:
+    def add_to(self, graph: Graph, name: str, x: Tensor) -> Tensor:
         """Add the dropout; return its output."""
         key = self.tensors(graph, {"key": ((1,), init.random_key)}, name, "state")
         return graph.add(self.op, {"x": x} | key, self.attributes, name)
 
 
 class MaxPool2d(Layer):
-    """Keep the largest pixel of every window: (N, H, W, C) -> (N, H', W', C); see `bh.max_pool`.
+    """The maximum of every window of each channel: (N, H, W, C) -> (N, H', W', C); see `bh.max_pool`.
+
+    kernel, stride, padding, dilation: as those of `Conv2d`; stride: by default the kernel. ceil_mode: windows may hang over
+    the edge of the image.
 
     >>> from byhand import nn
     >>> nn.MaxPool2d(2)(nn.Input(26, 26, 8))
@@ -202,11 +219,11 @@ class MaxPool2d(Layer):
 
     def __init__(
         self,
-        kernel: Any = 2,
+        kernel: Size2d = 2,
         *,
-        stride: Any = None,
-        padding: Any = "valid",
-        dilation: Any = 1,
+        stride: Size2d | None = None,
+        padding: Padding = "valid",
+        dilation: Size2d = 1,
         ceil_mode: bool = False,
         name: str | None = None,
     ) -> None:
@@ -216,7 +233,9 @@ class MaxPool2d(Layer):
 
 
 class AvgPool2d(Layer):
-    """Average every window: (N, H, W, C) -> (N, H', W', C); see `bh.avg_pool`.
+    """The mean of every window of each channel: (N, H, W, C) -> (N, H', W', C); see `bh.avg_pool`.
+
+    Settings as those of `MaxPool2d`; count_include_pad: whether padding counts as zeros in the mean.
 
     >>> from byhand import nn
     >>> nn.AvgPool2d(2)(nn.Input(28, 28, 6))
@@ -227,10 +246,10 @@ class AvgPool2d(Layer):
 
     def __init__(
         self,
-        kernel: Any = 2,
+        kernel: Size2d = 2,
         *,
-        stride: Any = None,
-        padding: Any = "valid",
+        stride: Size2d | None = None,
+        padding: Padding = "valid",
         ceil_mode: bool = False,
         count_include_pad: bool = True,
         name: str | None = None,
@@ -240,7 +259,7 @@ class AvgPool2d(Layer):
 
 
 class GlobalAvgPool2d(Layer):
-    """Average the whole image: (N, H, W, C) -> (N, C), or (N, 1, 1, C) with keepdims; see `bh.global_avg_pool`.
+    """The mean of each channel over the image: (N, H, W, C) -> (N, C), with keepdims (N, 1, 1, C); see `bh.global_avg_pool`.
 
     >>> from byhand import nn
     >>> nn.GlobalAvgPool2d()(nn.Input(7, 7, 512))
@@ -251,95 +270,6 @@ class GlobalAvgPool2d(Layer):
 
     def __init__(self, *, keepdims: bool = False, name: str | None = None) -> None:
         super().__init__(name=name, keepdims=keepdims)
-
-
-class Flatten(Layer):
-    """Lay each example out in one row: (N, ...) -> (N, D).
-
-    >>> from byhand import nn
-    >>> nn.Flatten()(nn.Input(13, 13, 8))
-    <value flatten1 (N, 1352)>
-    """
-
-    op = ops.flatten
-
-
-class Reshape(Layer):
-    """Lay each example out anew: (N, ...) -> (N, *shape); one size may be -1.
-
-    >>> from byhand import nn
-    >>> nn.Reshape(8, -1)(nn.Input(1352))
-    <value reshape1 (N, 8, 169)>
-    """
-
-    op = ops.reshape
-
-    def __init__(self, *shape: int, name: str | None = None) -> None:
-        super().__init__(name=name, shape=shape)
-
-
-class Transpose(Layer):
-    """Reorder axes, the batch being axis 0; see `bh.transpose`.
-
-    >>> from byhand import nn
-    >>> nn.Transpose(0, 3, 1, 2)(nn.Input(28, 28, 3))
-    <value transpose1 (N, 3, 28, 28)>
-    """
-
-    op = ops.transpose
-
-    def __init__(self, *axes: int, name: str | None = None) -> None:
-        super().__init__(name=name, axes=axes)
-
-
-class Pad2d(Layer):
-    """Put a frame of `value` around images; padding: a number, (down, across) or (top, bottom, left, right).
-
-    >>> from byhand import nn
-    >>> nn.Pad2d(2)(nn.Input(28, 28, 1))
-    <value pad1 (N, 32, 32, 1)>
-    """
-
-    op = ops.pad
-
-    def __init__(self, padding: Any, *, value: float = 0.0, name: str | None = None) -> None:
-        super().__init__(name=name, padding=padding, value=value)
-
-
-class Slice(Layer):
-    """Keep the part of an axis from `start` up to `stop`, negative ones counted from the end; see `bh.slice`.
-
-    >>> from byhand import nn
-    >>> nn.Slice(-1, 4, 8)(nn.Input(7, 7, 8))
-    <value slice1 (N, 7, 7, 4)>
-    """
-
-    op = ops.slice
-
-    def __init__(self, axis: int, start: int = 0, stop: int | None = None, *, name: str | None = None) -> None:
-        super().__init__(name=name)
-        self.axis, self.start, self.stop = axis, start, stop
-
-    def add_to(self, graph: Graph, name: str, x: Any) -> Tensor:
-        """Add the slice; return its output."""
-        if normal_axis(self.axis, len(x.shape)) == 0:
-            raise ArgumentError(f"{name}: axis is {self.axis}, the batch, which stays whole; expected another one")
-        attributes = {"starts": (self.start,), "stops": (self.stop,), "axes": (self.axis,)}
-        return graph.add(self.op, {"x": x}, attributes, name)
-
-
-class ChannelShuffle(Layer):
-    """Deal the channels of `groups` groups out in turn; see `bh.channel_shuffle`.
-
-    >>> from byhand import nn
-    >>> nn.ChannelShuffle(2)(nn.Input(7, 7, 8))
-    <value shuffle1 (N, 7, 7, 8)>
-    """
-
-    op, label = ops.channel_shuffle, "shuffle"
-
-    def __init__(self, groups: int, *, name: str | None = None) -> None:
-        super().__init__(name=name, groups=groups)
 
 
 class Add(Layer):
@@ -355,7 +285,7 @@ class Multiply(Layer):
 
 
 class Scale(Layer):
-    """Multiply each channel by a number that is learned: (N, ..., C) -> the same. initial: the first of them.
+    """Multiply each channel by a learned number: (N, ..., C) -> the same. initial: its first value.
 
     >>> from byhand import nn
     >>> nn.Scale(1e-6)(nn.Input(7, 7, 96))
@@ -368,29 +298,14 @@ class Scale(Layer):
         super().__init__(name=name)
         self.initial = number("Scale: initial", initial)
 
-    def graph_of(self, *inputs: Any) -> Graph:
-        """Return the graph that the input belongs to; what it is multiplied by is the layer's own."""
+    def graph_of(self, *inputs: Tensor) -> Graph:
+        """Return the graph of the input; the op's second input is the layer's own parameter."""
         if len(inputs) != 1:
             raise ArgumentError(f"Scale was called on {len(inputs)} tensors; expected 1")
         return super().graph_of(*inputs, *inputs)
 
-    def add_to(self, graph: Graph, name: str, x: Any) -> Tensor:
+    def add_to(self, graph: Graph, name: str, x: Tensor) -> Tensor:
         """Add the product; return it."""
         wanted = {"scale": (x.shape[-1:], init.constant(self.initial))}
         scale = self.tensors(graph, wanted, name, "parameter")["scale"]
         return graph.add(self.op, {"a": x, "b": scale}, {}, name)
-
-
-class Concat(Layer):
-    """Put tensors one behind the other along an axis: `nn.Concat()(a, b, c)`.
-
-    >>> from byhand import nn
-    >>> x = nn.Input(7, 7, 8)
-    >>> nn.Concat()(x, nn.ReLU()(x))
-    <value concat1 (N, 7, 7, 16)>
-    """
-
-    op = ops.concat
-
-    def __init__(self, axis: int = -1, *, name: str | None = None) -> None:
-        super().__init__(name=name, axis=axis)

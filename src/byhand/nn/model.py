@@ -1,4 +1,4 @@
-"""The Model that people hold: a graph, its numbers in flat buffers, and what can be asked of it."""
+"""The Model: a graph, its parameters in one flat buffer, and what people do with it: predict, trace, save."""
 
 from __future__ import annotations
 
@@ -21,25 +21,30 @@ from byhand.ops import DEFAULT_HAND, softmax
 from byhand.ops.loss.softmax import check_labels
 from byhand.ops.op import Array
 from byhand.program import Program, build
-from byhand.program.buffers import views
+from byhand.program.buffers import flat_views
+from byhand.program.fork_safe_lock import ForkSafeLock
 from byhand.program.source import Update
 from byhand.shapes import integer, number
 
-KEPT = 8  # programs a model keeps: for the full and the last batch of training, testing, predicting, and some to spare
-MOST, PIXELS = 250, 1 << 20  # images that go through a network at once, where nothing is said; pixels of them
-FEW = 8192  # pixels that NumPy scales sooner than a kernel is launched
+MAX_PROGRAMS = 8  # that a model keeps: for the full and the last batch of training, testing, predicting, and two more
+MAX_BATCH = 250  # images, where no batch size is given
+MAX_BATCH_PIXELS = 1 << 20  # in all of these images
+LOOKUP_MIN_ELEMENTS = 8192  # below, NumPy scales pixels sooner than a kernel is launched
 
 
 class Model:
     """A network with its parameters.
 
-    inputs: an `nn.Input`; outputs: what layers made of it, or a layer (or function) to apply to it. The outputs are logits;
-    a last softmax is taken off for training. seed: where the first values come from. classes: their names, in order; (): the
-    output is no logits, and may have any shape (such a model can be run and looked into, not trained).
-    mean, std: how pixels of uint8 images become numbers, (pixel / 255 - mean) / std, a number or one a channel; floating
-    point images are taken as they are. auxiliary: other logits of the same classes, each with a weight: while training, so
-    much of their loss is added to that of the outputs (what training reports is that of the outputs alone). crop: how much of a
-    picture's shorter side its images showed in training, so that `byhand predict` shows it as much.
+    inputs: an `nn.Input`; outputs: a tensor made from it, or a layer (or function) to apply to it. The outputs are logits; a
+    softmax at the end is left out of training, whose loss contains it. seed: of the parameters' first values; None: zeros.
+    classes: their names, in order; (): the output is no logits, and may have any shape (such a model can be run and traced,
+    not trained). mean, std: of the normalisation of uint8 images, (pixel / 255 - mean) / std, a number or one a channel;
+    floating point images are taken as they are. auxiliary: (logits, weight) pairs, whose weighted losses are added to the
+    loss in training (what training reports is the loss of the outputs). crop_pct: the fraction of a photo's shorter side
+    that the images of the training showed (timm's word), which `byhand predict` shows too.
+
+    p: the parameters by name, and all of them in one buffer, `p.flat`; g: their gradients, `grad_<name>`, and `g.flat`;
+    state: what forward updates in training (running statistics, random keys), by name.
 
     >>> import byhand as bh
     >>> from byhand import nn
@@ -63,7 +68,7 @@ class Model:
         std: float | Sequence[float] = 1.0,
         dtype: Any = np.float32,
         auxiliary: Sequence[tuple[Tensor, float]] = (),
-        crop: float | None = None,
+        crop_pct: float | None = None,
     ) -> None:
         if not isinstance(inputs, Tensor):
             raise ArgumentError(f"Model: inputs is a {type(inputs).__name__}; expected an nn.Input")
@@ -77,9 +82,11 @@ class Model:
         self.auxiliary = tuple((tensor, float(weight)) for tensor, weight in auxiliary)
         self.graph = inputs.graph.up_to(outputs, *(tensor for tensor, _ in self.auxiliary))
         self.output, self.name, self.dtype = outputs, name, np.dtype(dtype)
-        self.crop = None if crop is None else number("Model: crop", crop)
-        if self.crop is not None and not 0 < self.crop <= 1:
-            raise ArgumentError(f"Model: crop is {crop}; expected a part of a picture's shorter side, up to 1")
+        self.crop_pct = None if crop_pct is None else number("Model: crop_pct", crop_pct)
+        if self.crop_pct is not None and not 0 < self.crop_pct <= 1:
+            raise ArgumentError(
+                f"Model: crop_pct is {crop_pct}; expected a fraction of a photo's shorter side, up to 1"
+            )
         free = isinstance(classes, tuple) and not classes
         self.logits = outputs if free else _before_softmax(self.graph, outputs)
         sizes = self.logits.shape[1:]
@@ -103,6 +110,7 @@ class Model:
         if not np.all(self.std):
             raise ArgumentError("Model: std is 0; expected numbers to divide by")
         self._programs: dict[Any, Program] = {}  # the last few, each with its arena
+        self._lock = ForkSafeLock()  # of its programs: one thread runs one of them at a time
         if seed is not None:
             self._initialise(integer("Model: seed", seed, 0))
 
@@ -134,10 +142,16 @@ class Model:
         """Return the table of layers, as a notebook shows it."""
         return self.summary()._repr_html_()
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Its name, dtype and preprocessing, as the constructor takes them: for a model that is made from this one."""
+        names = ("name", "dtype", "mean", "std", "crop_pct")
+        return {name: getattr(self, name) for name in names}
+
     @cached_property
     def p(self) -> SimpleNamespace:
         """Every parameter by name, and all of them in one buffer, `flat`."""
-        return views(self.graph.of_kind("parameter"), self.dtype)
+        return flat_views(self.graph.of_kind("parameter"), self.dtype)
 
     @cached_property
     def state(self) -> SimpleNamespace:
@@ -149,7 +163,7 @@ class Model:
     @cached_property
     def g(self) -> SimpleNamespace:
         """The gradient of every parameter, `grad_<name>`, and all of them in one buffer, `flat`."""
-        return views(self.graph.of_kind("parameter"), self.dtype, "grad_")
+        return flat_views(self.graph.of_kind("parameter"), self.dtype, "grad_")
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -164,7 +178,7 @@ class Model:
 
     @property
     def parameter_count(self) -> int:
-        """How many numbers the model learns."""
+        """How many numbers the parameters hold."""
         return sum(prod(t.shape) for t in self.graph.of_kind("parameter"))
 
     def summary(self) -> Summary:
@@ -180,30 +194,31 @@ class Model:
         update: Update | None = None,
         input_gradient: bool = False,
         label_smoothing: float = 0.0,
-        keep: bool = False,
+        preserve_all: bool = False,
     ) -> Program:
         """Return the generated program for a batch size; `print` shows it.
 
-        update: what an optimiser adds (`trainer.program()` hands it in); input_gradient: also d loss / d images;
-        label_smoothing: the part of the truth that is spread over all classes; keep: give each array memory of its own, so
-        that all can be looked at afterwards.
+        update: what an optimiser adds (`trainer.program()` passes it); input_gradient: also d loss / d images;
+        label_smoothing: the part of each label's probability that is spread over all classes; preserve_all: no array shares
+        memory with another, so that all can be read afterwards.
         """
         batch = integer("program: batch", batch)
         if train and not self.classes:
             raise ArgumentError(f"{self.name} has no classes to learn: {self.output!r} is its output; see replace_head")
-        key = (batch, train, hand, update, input_gradient, label_smoothing, keep)
-        program = self._programs.pop(key, None)
-        if program is None:
-            title = f"{self.name}, {self.parameter_count:,} parameters"
-            program = build(
-                self.graph, self.logits, title, batch=batch, training=train, hand=hand, dtype=self.dtype,
-                update=update, input_gradient=input_gradient, label_smoothing=label_smoothing, keep=keep,
-                auxiliary=self.auxiliary,
-            )  # fmt: skip
-        self._programs[key] = program
-        if len(self._programs) > KEPT:
-            del self._programs[next(iter(self._programs))]  # the one not used for the longest time
-        return program
+        key = (batch, train, hand, update, input_gradient, label_smoothing, preserve_all)
+        with self._lock.rlock:
+            program = self._programs.pop(key, None)
+            if program is None:
+                title = f"{self.name}, {self.parameter_count:,} parameters"
+                program = build(
+                    self.graph, self.logits, title, batch=batch, training=train, hand=hand, dtype=self.dtype,
+                    update=update, input_gradient=input_gradient, label_smoothing=label_smoothing, preserve_all=preserve_all,
+                    auxiliary=self.auxiliary, lock=self._lock,
+                )  # fmt: skip
+            self._programs[key] = program
+            if len(self._programs) > MAX_PROGRAMS:
+                del self._programs[next(iter(self._programs))]  # the least recently used
+            return program
 
     def check(self, images: Any) -> Any:
         """Return images as an array that `prepare` takes, or raise as it does."""
@@ -225,7 +240,7 @@ class Model:
         """
         images = self.check(images)
         count = len(images) if rows is None else len(rows)
-        if images.dtype == np.uint8 and hand == "compiled" and count * images[0].size > FEW:
+        if images.dtype == np.uint8 and hand == "compiled" and count * images[0].size > LOOKUP_MIN_ELEMENTS:
             out = np.empty((count, *self.input_shape), self.dtype) if out is None else out
             look_up(images, np.arange(count) if rows is None else np.asarray(rows, np.int64), self._scale, out)
             return out
@@ -247,30 +262,31 @@ class Model:
     def logits_of(self, images: Any, *, batch_size: int | None = None, hand: str = DEFAULT_HAND) -> Array:
         """Return the logits (N, classes) of images, a batch at a time.
 
-        images: an array, or a `data.Collection`, whose files are decoded ahead; batch_size: by default as many images as hold
+        images: an array, or a `data.Collection`, whose files are decoded ahead; batch_size: by default as many images as have
         a million pixels, at most 250.
         """
         files = isinstance(images, Collection)
         images = images if files else np.atleast_1d(images)
-        few = max(1, min(MOST, PIXELS // max(1, prod(self.input_shape[:2]))))
-        size = few if batch_size is None else integer("batch_size", batch_size)
+        default = max(1, min(MAX_BATCH, MAX_BATCH_PIXELS // max(1, prod(self.input_shape[:2]))))
+        size = default if batch_size is None else integer("batch_size", batch_size)
         starts = range(0, max(1, len(images)), size)
 
         def batch(start: int) -> Any:
             return images[start : start + size]
 
         parts = []
-        for some in Ahead(batch, starts) if files else map(batch, starts):
-            some = self.check(some)
-            program = self.program(len(some), hand=hand)
-            x = self.prepare(some, out=program.images[0], hand=hand)
-            parts.append(program(x, self.p, self.state, program.arena).copy())
+        for part in Ahead(batch, starts) if files else map(batch, starts):
+            part = self.check(part)
+            program = self.program(len(part), hand=hand)
+            with self._lock.rlock:  # from the images to the result, which the program copies
+                x = self.prepare(part, out=program.images[0], hand=hand)
+                parts.append(program(x, self.p, self.state, program.arena))
         return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
     def predict(self, images: Any, *, batch_size: int | None = None, hand: str = DEFAULT_HAND) -> Array:
         """Return the probability of each class: images (N, H, W, C) uint8 or floating point -> (N, classes).
 
-        Of a model without classes, its output as it is.
+        A model without classes returns its output unchanged.
         """
         if not self.classes:
             return self.logits_of(images, batch_size=batch_size, hand=hand)
@@ -279,9 +295,9 @@ class Model:
     def trace(self, images: Any, labels: Any = None, *, hand: str = DEFAULT_HAND) -> dict[str, Array]:
         """Return every tensor of a forward pass, and with labels of a backward pass, under the name that the program uses.
 
-        Outputs (`conv1`), what forward saves (`pool1_where`), parameters (`conv1_weight`), states; with labels also the loss,
+        Outputs (`conv1`), what forward saves (`pool1_argmax`), parameters (`conv1_weight`), states; with labels also the loss,
         and the gradient of the loss by each of them (`grad_conv1`, `grad_conv1_weight`, `grad_images`; where a tensor is used
-        twice, `grad_2_...` is the second use's share, which the sum holds too). The model stays as it is.
+        twice, `grad_2_...` is the second use's part, which the sum includes). The model does not change.
 
         >>> import byhand as bh
         >>> train, _ = bh.data.load("mnist")
@@ -292,63 +308,64 @@ class Model:
         (3, 3, 1, 8)
         """
         x = self.prepare(images, hand=hand)
-        state = SimpleNamespace(**{name: value.copy() for name, value in vars(self.state).items()})
-        assert self.graph.input is not None
-        named = {self.graph.input.name: x} | self.parameters | vars(state)
-        if labels is None:
-            program = self.program(len(x), hand=hand, keep=True)
-            logits = program(x, self.p, state, program.arena)
-            if self.output is not self.logits:
-                named[self.output.name] = softmax(logits)
-            named |= vars(program.arena)
-        else:
-            labels = check_labels(labels, len(self.classes))
-            if labels.shape != (len(x),):
-                raise ShapeError(
-                    f"{self.name}: labels have the shape {labels.shape}; expected ({len(x)},), one an image"
-                )
-            program = self.program(len(x), train=True, hand=hand, input_gradient=True, keep=True)
-            gradients = views(self.graph.of_kind("parameter"), self.dtype, "grad_")
-            program(x, labels, self.p, gradients, state, program.arena)
-            named |= {"labels": labels} | vars(program.arena)
-            named |= {name: value for name, value in vars(gradients).items() if name != "flat"}
-        return {name: np.array(value) for name, value in named.items()}
+        with self._lock.rlock:
+            state = SimpleNamespace(**{name: value.copy() for name, value in vars(self.state).items()})
+            assert self.graph.input is not None
+            named = {self.graph.input.name: x} | self.parameters | vars(state)
+            if labels is None:
+                program = self.program(len(x), hand=hand, preserve_all=True)
+                logits = program(x, self.p, state, program.arena)
+                if self.output is not self.logits:
+                    named[self.output.name] = softmax(logits)
+                named |= vars(program.arena)
+            else:
+                labels = check_labels(labels, len(self.classes))
+                if labels.shape != (len(x),):
+                    raise ShapeError(
+                        f"{self.name}: labels have the shape {labels.shape}; expected ({len(x)},), one an image"
+                    )
+                program = self.program(len(x), train=True, hand=hand, input_gradient=True, preserve_all=True)
+                gradients = flat_views(self.graph.of_kind("parameter"), self.dtype, "grad_")
+                program(x, labels, self.p, gradients, state, program.arena)
+                named |= {"labels": labels} | vars(program.arena)
+                named |= {name: value for name, value in vars(gradients).items() if name != "flat"}
+            return {name: np.array(value) for name, value in named.items()}
 
     def replace_head(
         self, classes: int | Sequence[str], *, frozen: bool = True, unfreeze: int = 0, seed: int = 0
     ) -> Model:
-        """Return a model with a new last layer for other classes, on the features of this one; its numbers are copied.
+        """Return a model with a new last layer for other classes, on the features of this one: transfer learning.
 
-        frozen: only the new layer learns; what is below it keeps its numbers, and its batch norms their statistics.
+        frozen: only the new layer learns; the others keep their weights, and their batch norms the running statistics.
         unfreeze: so many layers with weights below the new one learn too (a few more, where a shortcut joins them).
 
         >>> import byhand as bh
         >>> bh.models.create("lenet5").replace_head(["cat", "dog"]).parameter_count
         170
         """
-        from byhand.nn.replace_head import replaced  # noqa: PLC0415  (head.py makes Models)
+        from byhand.nn.replace_head import replace_head  # noqa: PLC0415  (it makes Models)
 
-        return replaced(self, classes, frozen, seed, unfreeze)
+        return replace_head(self, classes, frozen, seed, unfreeze)
 
-    def mirrored(self) -> Model:
-        """Return a model that looks at each image twice, as it is and mirrored, and answers with the mean of both logits.
+    def with_flip_tta(self) -> Model:
+        """Return a model with horizontal-flip test-time augmentation: the mean of the logits of an image and its mirror image.
 
         For networks that were trained on images and their mirror images (`bh.data.Augment(flip=True)`).
 
         >>> import byhand as bh
         >>> model = bh.models.create("tiny", classes=["cat", "dog"])
         >>> image = np.random.default_rng(0).random((1, 32, 32, 3))
-        >>> both = model.mirrored()
-        >>> bool(np.allclose(both.logits_of(image), both.logits_of(image[:, :, ::-1]), atol=1e-6))
+        >>> tta = model.with_flip_tta()
+        >>> bool(np.allclose(tta.logits_of(image), tta.logits_of(image[:, :, ::-1]), atol=1e-6))
         True
         """
-        from byhand.nn.flip_tta import mirrored  # noqa: PLC0415  (mirror.py makes Models)
+        from byhand.nn.flip_tta import with_flip_tta  # noqa: PLC0415  (it makes Models)
 
-        return mirrored(self)
+        return with_flip_tta(self)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to one safetensors file, whole or not at all; `bh.load` reads it."""
-        from byhand.nn.file import save  # noqa: PLC0415  (file.py makes Models)
+        from byhand.nn.file import save  # noqa: PLC0415  (it makes Models)
 
         save(self, path)
 
@@ -357,7 +374,7 @@ class Model:
 
         All of them, or nothing: raises FileError where a name or a shape is another.
         """
-        from byhand.nn.torchvision import load  # noqa: PLC0415  (torchvision.py takes Models)
+        from byhand.nn.torchvision import load  # noqa: PLC0415  (it takes Models)
 
         load(self, path)
 

@@ -1,12 +1,12 @@
-"""Which layers give maps, and where on the image each number of a map lies.
+"""The receptive fields of a network's feature maps: where on the image each element of a map is centred.
 
-A window of `reach` = (kernel - 1) * dilation pixels from its first to its last sees, for output j, the pixels around
+A window of `reach` = (kernel - 1) * dilation pixels from its first to its last is centred, for output j, on pixel
 
     stride * j + reach / 2 - padding
 
-so that through a chain of layers map pixel j lies at start + step * j of the image: the middle of its receptive field. To
-stretch a map over the image is the same where the windows tile it, and wrong where they do not: without padding the edge
-of a map is not that of the image.
+of its input. Through a chain of layers, row (or column) j of a map is centred on pixel start + step * j of the image. A heatmap
+is laid over the image by these centres. Stretching it over the image instead is wrong where the windows do not tile it:
+without padding, the edge of a map is not the edge of the image.
 
 Source: Araujo, Norris & Sim 2019, "Computing receptive fields of convolutional neural networks", Distill.
 """
@@ -22,77 +22,71 @@ from byhand.graph import Graph, Node, Tensor
 from byhand.nn.model import Model
 from byhand.ops.op import Array, Call, flat
 
-IMAGE = (0, 1, 2, 3)  # the order of axes (N, H, W, C)
-IMAGES = ("conv2d", "conv_transpose2d", "max_pool", "avg_pool", "lrn", "resize")  # take and give images, (N, H, W, C)
-PASSING = (
-    "max_pool",
-    "avg_pool",
-    "global_avg_pool",
-    "dropout",
-    "pad",
-    "slice",
-)  # sum up or hand on what was seen before
+NHWC = (0, 1, 2, 3)  # the order of axes
+IMAGE_OPS = ("conv2d", "conv_transpose2d", "max_pool", "avg_pool", "lrn", "resize")  # read and write (N, H, W, C)
+SUMMARIZING_OPS = ("max_pool", "avg_pool", "global_avg_pool", "dropout", "pad", "slice")  # detect nothing themselves
 
-Line = tuple[float, float]  # (start, step): number j lies at start + step * j
+Line = tuple[float, float]  # (start, step): element j is centred on pixel start + step * j
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where an image's tensor lies.
+class FieldGrid:
+    """The centres of a tensor's receptive fields.
 
-    order: which axis of (N, H, W, C) each of its axes is, () where it is laid out otherwise; down, across: its rows and columns
-    in pixels of the image; grid: how many there are of them, or were when it was laid out otherwise.
+    order: which axis of (N, H, W, C) each of its axes is, () where it has other axes; down, across: the pixels of the image
+    that its rows and columns are centred on; grid: the number of rows and columns, or the last that was known.
     """
 
-    order: tuple[int, ...] = IMAGE
+    order: tuple[int, ...] = NHWC
     down: Line = (0.0, 1.0)
     across: Line = (0.0, 1.0)
     grid: tuple[int, ...] = ()
 
 
-def chosen_layer(model: Model) -> str | None:
-    """Return the last layer whose maps are still an image of more than one pixel, before the pooling; None for no such layer.
+def last_feature_map(model: Model) -> str | None:
+    """Return the last layer whose output is a feature map of more than one pixel, before the pooling; None for no such layer.
 
-    One through which all that is seen goes, no branch, where there is one.
+    A layer that every path from the image to the logits passes through is preferred to one on a branch.
 
     >>> import byhand as bh
-    >>> chosen_layer(bh.models.create("squeezenet1_1")), chosen_layer(bh.models.create("vgg11"))
+    >>> last_feature_map(bh.models.create("squeezenet1_1")), last_feature_map(bh.models.create("vgg11"))
     ('relu26', 'relu8')
     """
     graph = model.graph.up_to(model.logits)
-    maps, whole = with_maps(graph), _whole(graph)
-    seen = [node.output.name for node in graph.nodes if node.output.name in maps and node.op.name not in PASSING]
-    names: list[str | None] = [None, *maps, *seen, *(name for name in seen if name in whole)]
+    maps, bottlenecks = feature_maps(graph), _bottlenecks(graph)
+    made = [node.output.name for node in graph.nodes if node.op.name not in SUMMARIZING_OPS]
+    detected = [name for name in made if name in maps]
+    names: list[str | None] = [None, *maps, *detected, *(name for name in detected if name in bottlenecks)]
     return names[-1]
 
 
-def with_maps(graph: Graph) -> dict[str, Place]:
-    """Return where the tensors lie that are images (N, H, W, C) of more than one pixel, by name, in order.
+def feature_maps(graph: Graph) -> dict[str, FieldGrid]:
+    """Return the centres of every tensor (N, H, W, C) of more than one pixel that depends on the image, by name, in order.
 
-    Axes are followed through transposes, which networks of others' bring along.
+    Axes are followed through transposes, which networks from other frameworks contain.
 
     >>> import byhand as bh
-    >>> with_maps(bh.models.create("article").graph)["pool1"].down  # a 3 x 3 convolution, then 2 x 2 pixels
+    >>> feature_maps(bh.models.create("article").graph)["pool1"].down  # a 3 x 3 convolution, then 2 x 2 pixels
     (1.5, 2.0)
     """
     assert graph.input is not None
     image = graph.input.shape[1:3]
-    places = {graph.input.name: Place(grid=image)} if len(graph.input.shape) == len(IMAGE) else {}
+    grids = {graph.input.name: FieldGrid(grid=image)} if len(graph.input.shape) == len(NHWC) else {}
     calls, _ = graph.plan(1, training=False)
-    found, wanted = {}, from_images(graph)
+    maps, dependent = {}, depends_on_images(graph)
     for node in graph.nodes:
-        read = [tensor for tensor in flat(node.inputs.values()) if tensor.name in places]
+        read = [tensor for tensor in flat(node.inputs.values()) if tensor.name in grids]
         if read:
-            read.sort(key=lambda tensor: not places[tensor.name].order)  # what is still an image goes first
+            read.sort(key=lambda tensor: not grids[tensor.name].order)  # those that are still images first
             name = node.output.name
-            places[name] = place = _place(node, calls[node.name], read[0], places[read[0].name], image)
-            if place.order == IMAGE and prod(place.grid) > 1 and name in wanted:
-                found[name] = place
-    return found
+            grids[name] = grid = _grid_of(node, calls[node.name], read[0], grids[read[0].name], image)
+            if grid.order == NHWC and prod(grid.grid) > 1 and name in dependent:
+                maps[name] = grid
+    return maps
 
 
-def from_images(graph: Graph) -> set[str]:
-    """Return the names of the tensors that depend on the images by more than their shape, the images among them."""
+def depends_on_images(graph: Graph) -> set[str]:
+    """Return the names of the tensors whose values depend on the images, the images among them."""
     assert graph.input is not None
     names = {graph.input.name}
     for node in graph.nodes:
@@ -101,77 +95,77 @@ def from_images(graph: Graph) -> set[str]:
     return names
 
 
-def _whole(graph: Graph) -> set[str]:
-    """Return the names of the tensors past which nothing that depends on the images goes."""
-    wanted, last = from_images(graph), dict[str, int]()  # where each tensor is read last
-    for i, node in enumerate(graph.nodes):
-        last |= {tensor.name: i for tensor in flat(node.inputs.values()) if tensor.name in wanted}
+def _bottlenecks(graph: Graph) -> set[str]:
+    """Return the names of the tensors that every path from the images to the output passes through."""
     assert graph.input is not None
-    names, farthest = set(), last.get(graph.input.name, 0)  # where one of those so far is read last
+    dependent, last_read = depends_on_images(graph), dict[str, int]()
     for i, node in enumerate(graph.nodes):
-        if node.output.name in wanted:
+        last_read |= {tensor.name: i for tensor in flat(node.inputs.values()) if tensor.name in dependent}
+    names, farthest = set(), last_read.get(graph.input.name, 0)  # the last node that reads a tensor made so far
+    for i, node in enumerate(graph.nodes):
+        if node.output.name in dependent:
             if farthest <= i:
                 names.add(node.output.name)
-            farthest = max(farthest, last.get(node.output.name, 0))
+            farthest = max(farthest, last_read.get(node.output.name, 0))
     return names
 
 
-def laid(values: Array, place: Place, size: tuple[int, int]) -> Array:
-    """Return a map (H', W') laid over an image of size (H, W): linear between its numbers.
+def lay_over(values: Array, grid: FieldGrid, size: tuple[int, int]) -> Array:
+    """Return a map (H', W') laid over an image of size (H, W), with linear interpolation between the centres.
 
-    Beyond the last it is the last for half a step, its own half, and then fades within a step: nothing was looked at there.
+    Beyond the outermost centres a value is constant for half a step and then fades to 0 within one: no window looked there.
 
-    >>> laid(np.array([[0.0, 4.0]]), Place(down=(0, 1), across=(0.5, 2)), (1, 4))
+    >>> lay_over(np.array([[0.0, 4.0]]), FieldGrid(down=(0, 1), across=(0.5, 2)), (1, 4))
     array([[0., 1., 3., 4.]])
     """
-    lines = zip(size, values.shape, (place.down, place.across))
-    down, across = (_weights(pixels, count, line) for pixels, count, line in lines)
+    lines = zip(size, values.shape, (grid.down, grid.across))
+    down, across = (_interpolation(pixels, count, line) for pixels, count, line in lines)
     return (down @ values @ across.T).astype(values.dtype)
 
 
-def _weights(pixels: int, count: int, line: Line) -> Array:
-    """Return how much of each number every pixel takes, (pixels, count)."""
-    at = (np.arange(pixels) - line[0]) / line[1]
-    inside = np.clip(at, 0, count - 1)
-    fade = np.clip(1.5 - np.abs(at - inside), 0, 1)
+def _interpolation(pixels: int, count: int, line: Line) -> Array:
+    """Return the weight of each element of a map in every pixel, (pixels, count)."""
+    position = (np.arange(pixels) - line[0]) / line[1]
+    inside = np.clip(position, 0, count - 1)
+    fade = np.clip(1.5 - np.abs(position - inside), 0, 1)
     return fade[:, None] * np.maximum(0, 1 - np.abs(inside[:, None] - np.arange(count)))  # type: ignore[no-any-return]
 
 
-def _place(node: Node, call: Call, read: Tensor, place: Place, image: tuple[int, ...]) -> Place:
-    """Return where a node's result lies, given where what it read does."""
+def _grid_of(node: Node, call: Call, read: Tensor, grid: FieldGrid, image: tuple[int, ...]) -> FieldGrid:
+    """Return the centres of a node's result, given those of the tensor that it reads."""
     shape, op = node.output.shape, node.op.name
-    anew = op in ("reshape", "flatten") and shape != read.shape
-    if anew or not place.order or len(shape) != len(place.order):
-        return _again(place, shape, image) if op in IMAGES or anew else replace(place, order=())
-    order = tuple(place.order[axis] for axis in call.attributes["axes"]) if op == "transpose" else place.order
+    reshaped = op in ("reshape", "flatten") and shape != read.shape
+    if reshaped or not grid.order or len(shape) != len(grid.order):
+        return _regained(grid, shape, image) if op in IMAGE_OPS or reshaped else replace(grid, order=())
+    order = tuple(grid.order[axis] for axis in call.attributes["axes"]) if op == "transpose" else grid.order
     down, across = (
-        _through(line, *_line(node, call, read, i, place.order.index(1 + i)))
-        for i, line in enumerate((place.down, place.across))
+        _through(line, *_line(node, call, read, i, grid.order.index(1 + i)))
+        for i, line in enumerate((grid.down, grid.across))
     )
-    return Place(order, down, across, (shape[order.index(1)], shape[order.index(2)]))
+    return FieldGrid(order, down, across, (shape[order.index(1)], shape[order.index(2)]))
 
 
-def _again(place: Place, shape: tuple[int, ...], image: tuple[int, ...]) -> Place:
-    """Return the place of what was laid out otherwise: that of before where it has as many rows and columns again.
+def _regained(grid: FieldGrid, shape: tuple[int, ...], image: tuple[int, ...]) -> FieldGrid:
+    """Return the centres of a tensor that is an image again: the last known ones, where it has as many rows and columns.
 
-    Of the image's proportions, as after space to depth, it is stretched over the image.
+    One of the image's proportions, as after space to depth, is stretched over the image.
     """
-    grid = shape[1:3]
-    if len(shape) == len(IMAGE) and grid == place.grid:
-        return replace(place, order=IMAGE)
-    if len(shape) == len(IMAGE) and min(grid) > 1 and grid[0] * image[1] == grid[1] * image[0]:
-        down, across = (old / new for old, new in zip(image, grid))
-        return Place(IMAGE, ((down - 1) / 2, down), ((across - 1) / 2, across), grid)
-    return replace(place, order=())
+    rows = shape[1:3]
+    if len(shape) == len(NHWC) and rows == grid.grid:
+        return replace(grid, order=NHWC)
+    if len(shape) == len(NHWC) and min(rows) > 1 and rows[0] * image[1] == rows[1] * image[0]:
+        down, across = (old / new for old, new in zip(image, rows))
+        return FieldGrid(NHWC, ((down - 1) / 2, down), ((across - 1) / 2, across), rows)
+    return replace(grid, order=())
 
 
 def _through(line: Line, start: float, step: float) -> Line:
-    """Return the place of a result whose number j lies at start + step * j of what was read."""
+    """Return the centres of a result whose element j is centred on element start + step * j of its input."""
     return line[0] + line[1] * start, line[1] * step
 
 
 def _line(node: Node, call: Call, read: Tensor, i: int, axis: int) -> Line:
-    """Return where, on one axis of what a node reads, its results lie; i: 0 down, 1 across; axis: which that is there."""
+    """Return the centres of a node's results along one axis of its input; i: 0 down, 1 across; axis: which axis that is."""
     attributes: Mapping[str, Any] = call.attributes
     if (window := call.window) is not None:
         stride, padding = window.stride[i], window.padding[2 * i]

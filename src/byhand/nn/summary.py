@@ -13,8 +13,8 @@ from byhand.shapes import PIXEL, Field, Shape, Window, widen
 
 @dataclass(frozen=True)
 class Row:
-    """One layer: its name and op, output shape, parameters, FLOPs an image (a multiply and an add are two), and how many
-    input pixels (down) one output sees."""
+    """One layer: its name and op, output shape, parameters, FLOPs for an image (a multiplication and an addition are two), and
+    the receptive field of an output, in pixels."""
 
     layer: str
     op: str

@@ -1,8 +1,8 @@
-"""Weights that torchvision (or who follows its layout) wrote: a PyTorch state dict in a safetensors file.
+"""Weights in torchvision's layout: a PyTorch state dict in a safetensors file.
 
-A layer here is named as PyTorch names its module, with '_' for '.': `layer1.0.conv1.weight` is `layer1_0_conv1_weight`, a
-norm's weight and bias are gamma and beta. PyTorch's filters are (out, in, height, width) and its matrices (out, in); here they
-are (height, width, in, out) and (in, out). What `flatten` made of an image is in another order too: (C, H, W), here (H, W, C).
+A layer has the name of PyTorch's module, with '_' for '.': `layer1.0.conv1.weight` is `layer1_0_conv1_weight`; a norm's weight
+and bias are gamma and beta. PyTorch's filters are (out, in, height, width) and its matrices (out, in); here they are
+(height, width, in, out) and (in, out). A flattened image has another order too: (C, H, W) there, (H, W, C) here.
 """
 
 import os
@@ -20,9 +20,12 @@ from byhand.ops.op import Array
 from byhand.shapes import Shape
 
 OTHER_NAMES = {"weight": "gamma", "bias": "beta"}
-COUNTERS = "num_batches_tracked"  # PyTorch counts a norm's batches; nobody reads it
-FILTERED = ("conv2d", "conv_transpose2d")  # the latter's are (in, out, ...) and here (..., out, in): turned alike
-HEADS = ("aux", "AuxLogits")  # what a file may hold for auxiliary heads that the model goes without
+BATCH_COUNTER = "num_batches_tracked"  # of a batch norm; inference does not need it
+CONVOLUTIONS = (
+    "conv2d",
+    "conv_transpose2d",
+)  # the latter's are (in, out, ...) and here (..., out, in): the same permutation
+AUXILIARY_HEADS = ("aux", "AuxLogits")  # a file may hold them, a model need not
 
 
 def load(model: Model, path: str | os.PathLike[str]) -> None:
@@ -39,14 +42,14 @@ def load(model: Model, path: str | os.PathLike[str]) -> None:
             for key in list(file.keys()):
                 name = _name_of(key, wanted)
                 if name is None:
-                    if key.endswith(COUNTERS) or key.startswith(HEADS):
+                    if key.endswith(BATCH_COUNTER) or key.startswith(AUXILIARY_HEADS):
                         continue
                     raise FileError(f"it holds '{key}', for which the model has no place")
                 tensor, theirs = wanted[name], tuple(file.get_slice(key).get_shape())
-                turned = _turned_shape(*readers[name], tensor)
-                if theirs not in turned:
-                    raise FileError(f"its '{key}' has the shape {theirs}; the model needs {turned[0]}")
-                found[name] = _turn(model.graph, *readers[name], tensor, file.get_tensor(key))
+                expected = _file_shapes(*readers[name], tensor)
+                if theirs not in expected:
+                    raise FileError(f"its '{key}' has the shape {theirs}; the model needs {expected[0]}")
+                found[name] = _from_torch(model.graph, *readers[name], tensor, file.get_tensor(key))
         if missing := sorted(n for n, t in wanted.items() if n not in found and t.dtype is not np.uint64):
             raise FileError(f"it holds nothing for '{missing[0]}' ({len(missing)} of {len(wanted)} are missing)")
     except (ByhandError, SafetensorError, OSError, ValueError, TypeError) as error:
@@ -63,13 +66,13 @@ def _tensors(node: Node) -> list[tuple[str, Tensor]]:
 def _name_of(key: str, wanted: dict[str, Tensor]) -> str | None:
     """Return the model's name for a tensor of the file."""
     *module, last = (part.lstrip("_") for part in key.split("."))
-    names = ["_".join([*module, one]) for one in (last, OTHER_NAMES.get(last, last))]
+    names = ["_".join([*module, word]) for word in (last, OTHER_NAMES.get(last, last))]
     return next((name for name in names if name in wanted), None)
 
 
-def _turned_shape(node: Node, key: str, tensor: Tensor) -> list[Shape]:
+def _file_shapes(node: Node, key: str, tensor: Tensor) -> list[Shape]:
     """Return the shapes that PyTorch may give a tensor, its usual one first."""
-    if key == "weight" and node.op.name in FILTERED:
+    if key == "weight" and node.op.name in CONVOLUTIONS:
         height, width, depth, filters = tensor.shape
         shapes: list[Shape] = [(filters, depth, height, width)]
         return [*shapes, (filters, depth)] if height == width == 1 else shapes  # a Linear over the last axis is a 1x1
@@ -78,9 +81,9 @@ def _turned_shape(node: Node, key: str, tensor: Tensor) -> list[Shape]:
     return [tensor.shape, (*tensor.shape, 1, 1)]
 
 
-def _turn(graph: Graph, node: Node, key: str, tensor: Tensor, values: Array) -> Array:
-    """Return a tensor of PyTorch's in the layout of the model."""
-    if key == "weight" and node.op.name in FILTERED and values.ndim == 4:
+def _from_torch(graph: Graph, node: Node, key: str, tensor: Tensor, values: Array) -> Array:
+    """Return an array in PyTorch's layout in the model's layout."""
+    if key == "weight" and node.op.name in CONVOLUTIONS and values.ndim == 4:
         return values.transpose(2, 3, 1, 0)
     if key == "weight" and node.op.name == "linear":
         image = _flattened(graph, node.inputs["x"])

@@ -32,7 +32,7 @@ WHOLE = (  # types of pixels, told from 0 to 255
     TensorProto.UINT64, TensorProto.INT64,
 )  # fmt: skip
 NOTES = "byhand."  # how what byhand writes beside a graph is called
-KNOWN = ("classes", "mean", "std", "name", "crop")  # what it writes
+KNOWN = ("classes", "mean", "std", "name", "crop_pct")  # what it writes
 
 
 def load(
@@ -78,7 +78,7 @@ def load(
             "classes": notes.get("classes") if classes is None else classes,
             "mean": notes.get("mean", 0.0) if mean is None else mean,
             "std": notes.get("std", 1 / 255 if whole else 1.0) if std is None else std,
-            "crop": notes.get("crop"),
+            "crop_pct": notes.get("crop_pct"),
         }
         if len(tensor.shape) != 2 or (known["classes"] is None and tensor.shape[1] > MOST_CLASSES):
             known["classes"] = ()

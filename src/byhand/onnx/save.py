@@ -56,8 +56,8 @@ def as_onnx(model: Model) -> onnx.ModelProto:
         body, producer_name="byhand", opset_imports=[helper.make_opsetid("", opset)], ir_version=FORMAT
     )
     notes: dict[str, Any] = {"name": model.name, "mean": model.mean, "std": model.std}
-    if model.crop is not None:
-        notes["crop"] = model.crop
+    if model.crop_pct is not None:
+        notes["crop_pct"] = model.crop_pct
     if model.classes != tuple(map(str, range(len(model.classes)))):
         notes["classes"] = list(model.classes)
     helper.set_model_props(proto, {f"{NOTES}{key}": json.dumps(value) for key, value in notes.items()})

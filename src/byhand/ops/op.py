@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from byhand.errors import ArgumentError, ByhandError, ShapeError, UnknownNameError
+from byhand.kernels import memory
 from byhand.shapes import Shape, Window
 
 Array = npt.NDArray[Any]
@@ -87,11 +88,13 @@ class Op:
         dtypes: Mapping[str, Any] | None = None,
         state: tuple[str, ...] = (),
         check: Callable[[dict[str, Any]], Any] | None = None,
+        algorithms: Callable[[Sequence[Any], Call, int], dict[str, str]] | None = None,
     ) -> None:
         self.name, self.contract, self.onnx, self.sample = name, contract, onnx, sample
         self.dtypes = dict(dtypes or {})  # of the inputs and outputs that are not floating point
         self.state = state  # inputs that forward may also write: running statistics, a random key
         self.check = check  # raises for inputs whose numbers, not only their shapes, can be wrong
+        self._algorithms = algorithms  # (input shapes, call, bytes of a number) -> as `algorithms` returns
         self.hands = {"loops": Hand(*loops), "arrays": Hand(*arrays)}
         if compiled is not None:
             self.hands["compiled"] = Hand(*compiled)
@@ -151,6 +154,10 @@ class Op:
         except ByhandError as error:
             raise type(error)(f"{who}: {error}") from None
 
+    def algorithms(self, shapes: Sequence[Any], call: Call, itemsize: int) -> dict[str, str]:
+        """Return which algorithm the compiled hand takes to write each output and gradient; empty where it has but one."""
+        return {} if self._algorithms is None else self._algorithms(shapes, call, itemsize)
+
     def hand(self, name: str) -> Hand:
         """Return one of the op's hands by name."""
         if name not in self.hands:
@@ -165,7 +172,7 @@ class Op:
 
     def allocate(self, call: Call, dtype: Any) -> dict[str, Array]:
         """Return an unwritten array for every output of a call."""
-        return {name: np.empty(shape, self.dtypes.get(name, dtype)) for name, shape in call.shapes.items()}
+        return {name: memory.empty(shape, self.dtypes.get(name, dtype)) for name, shape in call.shapes.items()}
 
     def __call__(self, *inputs: Any, hand: str = DEFAULT_HAND, **attributes: Any) -> Any:
         """Return the op's result, the first of its outputs; a symbolic input gives a symbolic result."""
@@ -300,5 +307,5 @@ def shape_of(value: Any) -> Any:
 def empty_like(value: Any) -> Any:
     """Return unwritten arrays in the shape of an input: one, a tuple of them, or None."""
     if isinstance(value, tuple):
-        return tuple(map(np.empty_like, value))
-    return None if value is None else np.empty_like(value)
+        return tuple(map(memory.empty_like, value))
+    return None if value is None else memory.empty_like(value)

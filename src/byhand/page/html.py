@@ -19,7 +19,7 @@ from PIL import Image
 from byhand.data.photos import CROP
 from byhand.errors import ArgumentError
 from byhand.nn import Model
-from byhand.nn.receptive_field import chosen_layer
+from byhand.nn.receptive_field import last_feature_map
 from byhand.ops.op import Array
 from byhand.page.network import facts_of, ops_of, places_of, rows_of, spec_of
 from byhand.page.record import recorded
@@ -86,11 +86,11 @@ def document(look: Look) -> bytes:
         why = next(iter(refused.values()), f"it has {facts['macs']:,} multiply-adds and {numbers.size:,} numbers")
         raise ArgumentError(f"{model.name} can't run in a page: {why}; --onnx writes it for other programs")
     samples, tests, labels = _samples(look, computes)
-    cam = chosen_layer(model)
+    cam = last_feature_map(model)
     data: dict[str, Any] = {
         "title": look.title or model.name, "facts": facts, "rows": rows, "places": places_of(model),
-        "classes": list(model.classes), "scale": {"mean": model.mean, "std": model.std}, "crop": model.crop or CROP,
-        "ink": model.crop is None and model.input_shape == (28, 28, 1), "samples": samples, "cam": cam,
+        "classes": list(model.classes), "scale": {"mean": model.mean, "std": model.std}, "crop": model.crop_pct or CROP,
+        "ink": model.crop_pct is None and model.input_shape == (28, 28, 1), "samples": samples, "cam": cam,
         "snapshots": [], "end": None, "history": [dict(row) for row in look.history], "curve": [list(p) for p in look.curve],
         "live": look.live, "untrained": look.untrained, "sources": script.sources, "half": False,
     }  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Any
 
 from byhand.graph import Graph, Node, Tensor
 from byhand.nn import Model
-from byhand.nn.receptive_field import from_images, with_maps
+from byhand.nn.receptive_field import depends_on_images, feature_maps
 from byhand.ops.op import Call
 from byhand.page.translate import Pair
 
@@ -36,7 +36,7 @@ def spec_of(model: Model, found: Mapping[str, Pair]) -> dict[str, Any]:
         else:
             nodes.append(_node(node, calls[node.name], found[node.op.name], alias))
     kept = {t.name for t in graph.tensors.values() if t.kind in ("parameter", "state")}
-    wanted = {*from_images(graph), *(t.name for t in graph.of_kind("parameter"))} - {*alias}
+    wanted = {*depends_on_images(graph), *(t.name for t in graph.of_kind("parameter"))} - {*alias}
     assert graph.input is not None
     return {
         "input": graph.input.name, "logits": alias.get(model.logits.name, model.logits.name),
@@ -92,7 +92,7 @@ def rows_of(model: Model) -> dict[str, Any]:
 
 def places_of(model: Model) -> dict[str, Any]:
     """Return by tensor where the numbers of its maps lie on the image: (start, step) down and across."""
-    maps = with_maps(model.graph.up_to(model.logits))
+    maps = feature_maps(model.graph.up_to(model.logits))
     return {name: {"down": list(place.down), "across": list(place.across)} for name, place in maps.items()}
 
 

@@ -1,18 +1,21 @@
-"""Where each array of a program lies in its arena: arrays that are never needed at the same time share memory.
+"""The memory of a program: its arena, one block that holds every array, and flat buffers of parameters and gradients.
 
-An array is needed from the first line that names it to the last one. The largest are placed first, each at the lowest place
-that is free for as long as it is needed.
+Arrays that are never needed at the same time share memory. An array's live range goes from the first line of the program that
+uses it to the last one. Offsets are assigned greedily by size: the largest array first, each at the lowest offset that is
+free throughout its live range.
+
+Source: Pisarchyk & Lee 2020, "Efficient memory management for deep neural net inference", arXiv 2001.03288 ("greedy by size").
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 from types import SimpleNamespace
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from byhand.errors import ArgumentError
 from byhand.graph import Tensor
@@ -21,74 +24,93 @@ from byhand.ops.op import Array
 from byhand.shapes import Shape
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
-NAMED = re.compile(r"\barena\.(\w+)")
 
 
-def place(
-    arena: Mapping[str, tuple[Shape, Any]], lines: Iterable[str], kept: Collection[str], views: Mapping[str, str]
-) -> dict[str, int]:
-    """Return the place in bytes of every array; those that are kept share theirs with no other, a view with what it shows."""
-    needed: dict[str, list[int]] = {}
-    count = 0
-    for count, line in enumerate(lines, 1):
-        for name in NAMED.findall(line):
-            name = views.get(name, name)
-            needed.setdefault(name, [count, count])[1] = count
-    own = [name for name in arena if name not in views]
-    spans = {name: (0, count + 1) if name in kept or name not in needed else tuple(needed[name]) for name in own}
-    sizes = {name: size_of(*arena[name]) for name in own}
-    placed: list[tuple[int, int, str]] = []  # (start, end, name), by start
-    places: dict[str, int] = {}
-    for name in sorted(own, key=lambda one: -sizes[one]):
-        first, last = spans[name]
-        start = 0
-        for begin, end, other in placed:
-            if spans[other][1] < first or spans[other][0] > last:
-                continue
-            if begin >= start + sizes[name]:
-                break
-            start = max(start, end)
-        places[name] = start
-        placed.append((start, start + sizes[name], name))
-        placed.sort()
-    return places | {name: places[base] for name, base in views.items()}
+class ArraySpec(NamedTuple):
+    """The shape and type of an array that is not allocated yet."""
+
+    shape: Shape
+    dtype: npt.DTypeLike
+
+    @property
+    def aligned_bytes(self) -> int:
+        """How many bytes it takes in an arena: a whole number of cache lines."""
+        return -(-self.nbytes // ALIGNMENT) * ALIGNMENT
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes its elements take."""
+        return prod(self.shape) * int(np.dtype(self.dtype).itemsize)
 
 
-def size_of(shape: Shape, dtype: Any) -> int:
-    """Return the bytes of an array, a whole number of cache lines."""
-    return -(-prod(shape) * int(np.dtype(dtype).itemsize) // ALIGNMENT) * ALIGNMENT
+class LiveRange(NamedTuple):
+    """The first and the last line of a program in which an array is needed."""
+
+    first: int
+    last: int
+
+    def overlaps(self, other: LiveRange) -> bool:
+        """Tell whether both arrays are needed in some line."""
+        return self.first <= other.last and other.first <= self.last
 
 
-def total(arena: Mapping[str, tuple[Shape, Any]], places: Mapping[str, int]) -> int:
-    """Return the bytes that the arrays with a place take."""
-    return max((start + size_of(*arena[name]) for name, start in places.items()), default=0)
+def assign_offsets(sizes: Mapping[str, int], live: Mapping[str, LiveRange]) -> dict[str, int]:
+    """Return the offset of every array, in the unit of the sizes; live ranges that overlap get memory that does not.
 
-
-def allocate(arena: Mapping[str, tuple[Shape, Any]], places: Mapping[str, int]) -> dict[str, Array]:
-    """Return the arrays with a place, views of one piece of memory.
-
-    Raises ArgumentError where there is not memory enough.
+    >>> assign_offsets({"a": 64, "b": 128, "c": 64}, {"a": LiveRange(0, 1), "b": LiveRange(1, 2), "c": LiveRange(2, 3)})
+    {'b': 0, 'a': 128, 'c': 128}
     """
-    memory, arrays = room_for(total(arena, places)), {}
-    for name, start in places.items():
-        shape, dtype = arena[name]
-        arrays[name] = memory[start : start + prod(shape) * np.dtype(dtype).itemsize].view(dtype).reshape(shape)
+    placed: list[tuple[int, int, str]] = []  # (start, end, name), by start
+    offsets: dict[str, int] = {}
+    for name in sorted(sizes, key=lambda name: -sizes[name]):
+        offset = 0
+        for start, end, other in placed:
+            if not live[name].overlaps(live[other]):
+                continue
+            if start >= offset + sizes[name]:
+                break
+            offset = max(offset, end)
+        offsets[name] = offset
+        placed.append((offset, offset + sizes[name], name))
+        placed.sort()
+    return offsets
+
+
+def arena_bytes(specs: Mapping[str, ArraySpec], offsets: Mapping[str, int]) -> int:
+    """Return the size in bytes of the arena that holds the arrays with an offset."""
+    return max((offset + specs[name].aligned_bytes for name, offset in offsets.items()), default=0)
+
+
+def allocate(specs: Mapping[str, ArraySpec], offsets: Mapping[str, int]) -> dict[str, Array]:
+    """Return the arrays with an offset, views of one block of unwritten memory.
+
+    Raises ArgumentError where there is not enough memory.
+    """
+    memory, arrays = allocate_bytes(arena_bytes(specs, offsets)), {}
+    for name, offset in offsets.items():
+        spec = specs[name]
+        arrays[name] = memory[offset : offset + spec.nbytes].view(spec.dtype).reshape(spec.shape)
     return arrays
 
 
-def room_for(size: int) -> Array:
-    """Return bytes that start at a cache line; raises ArgumentError where there is not memory enough."""
+def allocate_bytes(size: int) -> Array:
+    """Return unwritten bytes that start at a cache line; raises ArgumentError where there is not enough memory."""
     try:
         return aligned(size)  # type: ignore[no-any-return]
     except (MemoryError, ValueError):
         raise ArgumentError(
-            f"this batch needs {size / 1e9:,.1f} GB, which there is no memory for; use a smaller one"
+            f"this batch needs {size / 1e9:,.1f} GB, which is more than the memory there is; use a smaller one"
         ) from None
 
 
-def views(tensors: Sequence[Tensor], dtype: Any, prefix: str = "", flat: Array | None = None) -> SimpleNamespace:
-    """Return one flat, aligned buffer of zeros (`flat`, or the one given) and a view of it for each tensor, by name."""
-    dtype, count = np.dtype(dtype), sum(prod(t.shape) for t in tensors)
+def flat_views(
+    tensors: Sequence[Tensor], dtype: npt.DTypeLike, prefix: str = "", flat: Array | None = None
+) -> SimpleNamespace:
+    """Return one flat, aligned buffer and a view of it for each tensor, by name.
+
+    prefix: of the views' names; flat: the buffer, by default a new one of zeros.
+    """
+    dtype, count = np.dtype(dtype), sum(prod(tensor.shape) for tensor in tensors)
     if flat is None:
         flat = aligned(count * dtype.itemsize).view(dtype)
         flat[...] = 0

@@ -1,7 +1,7 @@
-"""Nodes put together: a convolution with the ReLU and the pooling that follow it, a batch norm with the sum and the ReLU.
+"""Fusion: a convolution with the ReLU and pooling that follow it, or a batch norm with the sum and ReLU, as one op.
 
-What lies between is then never stored. Only what nobody else reads is taken in: a tensor that is used twice, or that the
-program returns, stays. In inference a convolution takes its batch norm in too, and the sum that follows.
+The tensors between them are then never stored. A chain is fused only where no other node reads them and the program does not
+return them. In inference, a convolution also takes in its batch norm and the residual sum that follows.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from itertools import pairwise
 from byhand.graph import Graph, Node, Tensor
 from byhand.ops import get
 
-Chains = dict[tuple[str, ...], str]  # what follows what -> the op that does all of it
-CHAINS: Chains = {
+Fusions = dict[tuple[str, ...], str]  # a chain of ops -> the op that does all of it
+FUSIONS: Fusions = {
     ("conv2d", "relu", "max_pool"): "conv2d_max_pool",
-    ("conv2d", "max_pool", "relu"): "conv2d_max_pool",  # a maximum and a ReLU may change places
+    ("conv2d", "max_pool", "relu"): "conv2d_max_pool",  # a maximum and a ReLU commute
     ("conv2d", "max_pool"): "conv2d_max_pool",
     ("conv2d", "relu"): "conv2d_relu",
     ("linear", "relu"): "linear_relu",
     ("batch_norm", "add", "relu"): "batch_norm_relu",
     ("batch_norm", "relu"): "batch_norm_relu",
 }
-INFERENCE: Chains = CHAINS | {
+INFERENCE_FUSIONS: Fusions = FUSIONS | {
     ("conv2d", "batch_norm", "add", "relu"): "conv2d_block",
     ("conv2d", "batch_norm", "add"): "conv2d_block",
     ("conv2d", "batch_norm", "relu"): "conv2d_block",
@@ -30,22 +30,23 @@ INFERENCE: Chains = CHAINS | {
     ("conv2d", "add", "relu"): "conv2d_block",
     ("conv2d", "add"): "conv2d_block",
 }
-LONGEST = max(map(len, INFERENCE))
+MAX_CHAIN_NODES = max(map(len, INFERENCE_FUSIONS))
 
 
 def fuse(graph: Graph, output: Tensor, training: bool) -> Graph:
-    """Return a graph that computes the same, its chains put together."""
-    known, readers, together, taken = CHAINS if training else INFERENCE, _readers(graph), {}, set[str]()
+    """Return a graph that computes the same with its chains fused."""
+    fusions, readers = FUSIONS if training else INFERENCE_FUSIONS, _readers(graph)
+    fused, taken = dict[str, Node](), set[str]()
     for node in graph.nodes:
         if node.name not in taken:
-            chain = _chain(node, readers, taken, output, known)
-            taken |= {one.name for one in chain}
-            together[chain[-1].name] = _together(chain, known)  # where its last node stands: all that it reads is there
-    return _copy(graph, [together[node.name] for node in graph.nodes if node.name in together])
+            chain = _chain(node, readers, taken, output, fusions)
+            taken |= {part.name for part in chain}
+            fused[chain[-1].name] = _fuse_chain(chain, fusions)  # in its last node's place, all that it reads exists
+    return _with_nodes(graph, [fused[node.name] for node in graph.nodes if node.name in fused])
 
 
-def _copy(graph: Graph, nodes: list[Node]) -> Graph:
-    """Return a graph with other nodes, and the tensors that these know of."""
+def _with_nodes(graph: Graph, nodes: list[Node]) -> Graph:
+    """Return a graph with other nodes, and the tensors that these read and write."""
     copy = Graph()
     copy.nodes, copy.input = nodes, graph.input
     made = {tensor.name: tensor for node in nodes for tensor in node.outputs.values()}
@@ -56,7 +57,7 @@ def _copy(graph: Graph, nodes: list[Node]) -> Graph:
 
 
 def _readers(graph: Graph) -> dict[str, list[Node]]:
-    """Return the nodes that read each tensor, once for each time they do."""
+    """Return the nodes that read each tensor, once for each time that they do."""
     readers: dict[str, list[Node]] = {}
     for node in graph.nodes:
         for value in node.inputs.values():
@@ -66,30 +67,32 @@ def _readers(graph: Graph) -> dict[str, list[Node]]:
     return readers
 
 
-def _chain(node: Node, readers: Mapping[str, list[Node]], taken: set[str], output: Tensor, known: Chains) -> list[Node]:
-    """Return the longest chain that begins with a node: in the least, the node."""
+def _chain(
+    node: Node, readers: Mapping[str, list[Node]], taken: set[str], output: Tensor, fusions: Fusions
+) -> list[Node]:
+    """Return the longest chain that begins with a node and can be fused: at least the node itself."""
     chain = [node]
-    while len(chain) < LONGEST and chain[-1].output is not output:
+    while len(chain) < MAX_CHAIN_NODES and chain[-1].output is not output:
         following = readers.get(chain[-1].output.name, [])
         if len(following) != 1 or following[0].name in taken:
             break
-        if following[0].op.name == "add" and len({one.shape for one in following[0].inputs.values()}) > 1:
-            break  # one of them is repeated
+        if following[0].op.name == "add" and len({tensor.shape for tensor in following[0].inputs.values()}) > 1:
+            break  # one of the two is broadcast
         chain.append(following[0])
-    while len(chain) > 1 and _op_of(chain, known) is None:
+    while len(chain) > 1 and _op_of(chain, fusions) is None:
         chain.pop()
     return chain
 
 
-def _op_of(chain: list[Node], known: Chains) -> str | None:
-    """Return the op that does all of a chain; a convolution takes in a norm by running statistics alone."""
-    op = known.get(tuple(node.op.name for node in chain))
+def _op_of(chain: list[Node], fusions: Fusions) -> str | None:
+    """Return the op that does all of a chain; a convolution takes in a batch norm only with its running statistics."""
+    op = fusions.get(tuple(node.op.name for node in chain))
     return None if op == "conv2d_block" and any(node.attributes.get("training") for node in chain) else op
 
 
-def _together(chain: list[Node], known: Chains) -> Node:
-    """Return the one node that does what a chain does; it has the name, and the result, of the last."""
-    name = _op_of(chain, known)
+def _fuse_chain(chain: list[Node], fusions: Fusions) -> Node:
+    """Return the one node that does what a chain does; it has the name and the result of the last."""
+    name = _op_of(chain, fusions)
     if name is None:
         return chain[0]
     first, last, op = chain[0], chain[-1], get(name)
@@ -99,7 +102,7 @@ def _together(chain: list[Node], known: Chains) -> Node:
             attributes |= {
                 f"pool_{key}" if key != "ceil_mode" else key: value for key, value in node.attributes.items()
             }
-            outputs["where"] = node.outputs["where"]
+            outputs["argmax"] = node.outputs["argmax"]
         if node.op.name == "batch_norm":
             inputs |= {key: value for key, value in node.inputs.items() if key != "x"}
             attributes |= {key: value for key, value in node.attributes.items() if key == "eps"}

@@ -1,62 +1,81 @@
-"""Lanes: a batch of a small network in parts, each of which goes through all layers by itself.
+"""Micro-batches: the parts of a batch that a small network's program takes through all its layers, one after the other.
 
-Layer by layer, every activation of the whole batch travels to memory and back, and threads wait for each other after each
-layer. A lane takes some images through forward and backward while all it touches stays in one core's L2 cache, and sums a
-gradient of its own; lanes are added up in a fixed order, so that their number, not the threads', decides the bits.
+Layer by layer, the activations of a whole batch travel to memory and back, and threads wait for each other after each layer. A
+micro-batch goes depth-first through forward and backward while its activations stay in one core's L2 cache. Each sums a
+gradient of its own; these are added up in a fixed order. Their number depends on sizes alone, never on the number of threads,
+and so do the bits of the result.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from byhand.graph import Graph
+from byhand.graph import Graph, Tensor
 from byhand.kernels import micro_batch
+from byhand.kernels.memory import empty
 from byhand.kernels.runtime.cpu import cache_size
-from byhand.program.buffers import allocate, views
+from byhand.ops.op import Array
+from byhand.program.buffers import allocate, flat_views
+from byhand.program.source import Source
 
-LEAST, MOST = 4, 1024  # lanes: what four threads can share; a larger batch than these can hold goes layer by layer
-MOST_GRADIENTS = 4 * 1024 * 1024  # bytes of all lanes' gradients: more cost more than the activations they save
-OWN = {"lanes", "lane_gradients", "lane_losses"}  # names in the arena: a layer whose output is there too goes without
-MIXING = ("batch_norm", "dropout", "transpose", "slice", "reduce_")  # how ops begin in which images may meet, or move
+MIN_MICRO_BATCHES = 4  # so that four threads have work
+MAX_MICRO_BATCHES = 1024  # a batch that needs more runs layer by layer
+MAX_GRADIENT_BYTES = 4 * 1024 * 1024  # of all micro-batches: more cost more than the activations that they save
+ARENA_NAMES = (
+    "micro_batches",
+    "micro_batch_gradients",
+    "micro_batch_losses",
+)  # of the arena itself: no output may have one
+BATCH_OPS = ("batch_norm", "dropout", "transpose", "slice", "reduce_")  # prefixes of ops that may mix or move images
 
 
-def count(graph: Graph, output: str, batch: int, arena: int, parameters: int) -> int:
-    """Return how many lanes serve a batch whose arena and gradients take so many bytes; 1: layer by layer."""
-    if any(node.op.name.startswith(MIXING) for node in graph.nodes) or graph.of_kind("state") or output in OWN:
+def micro_batch_count(graph: Graph, output: str, batch: int, arena_bytes: int, gradient_bytes: int) -> int:
+    """Return the number of micro-batches for a batch whose arena and gradients take so many bytes; 1: layer by layer."""
+    if (
+        any(node.op.name.startswith(BATCH_OPS) for node in graph.nodes)
+        or graph.of_kind("state")
+        or output in ARENA_NAMES
+    ):
         return 1
-    for lanes in range(LEAST, min(batch, MOST) + 1):
-        if batch % lanes == 0 and lanes * parameters <= MOST_GRADIENTS and arena // lanes <= cache_size(2):
-            return lanes
+    for count in range(MIN_MICRO_BATCHES, min(batch, MAX_MICRO_BATCHES) + 1):
+        fits = count * gradient_bytes <= MAX_GRADIENT_BYTES and arena_bytes // count <= cache_size(2)
+        if batch % count == 0 and fits:
+            return count
     return 1
 
 
-class Lanes:
-    """The lanes of a program: in each its `images`, its gradient `g`, and an `arena` of its own."""
+class MicroBatches:
+    """A program's micro-batches: of each the rows of its `images`, its gradient `g`, and an `arena` of its own."""
 
-    def __init__(self, lanes: list[SimpleNamespace]) -> None:
-        self.lanes = lanes
+    def __init__(self, parts: list[SimpleNamespace]) -> None:
+        self.parts = parts
 
     def __iter__(self) -> Iterator[SimpleNamespace]:
-        for one in self.lanes:
+        """Yield each, and mark what is launched until the next as independent of the others."""
+        for part in self.parts:
             with micro_batch():
-                yield one
+                yield part
 
 
-def arena(source: Any, outputs: dict[str, Any], parameters: Any, dtype: Any) -> SimpleNamespace:
-    """Return a program's arena: its lanes, and over all of them the gradients, the losses and the last layer's outputs."""
-    size, count = source.images, source.lanes
+def micro_batch_arena(
+    source: Source, outputs: Mapping[str, Array], parameters: Sequence[Tensor], dtype: npt.DTypeLike
+) -> SimpleNamespace:
+    """Return a program's arena: its micro-batches, and over all of them the gradients, losses and last layer's outputs."""
+    size, count = source.micro_batch_size, source.micro_batches
     losses = np.zeros((count, 1), dtype)
-    gradients = np.empty((count, sum(prod(t.shape) for t in parameters)), dtype)
-    made = []
+    gradients = empty((count, sum(prod(tensor.shape) for tensor in parameters)), dtype)
+    parts = []
     for i in range(count):
         images = slice(i * size, (i + 1) * size)
-        own: dict[str, Any] = allocate(source.arena, source.places)
-        own |= {name: array[images] if array.ndim else losses[i].reshape(()) for name, array in outputs.items()}
-        g = views(parameters, dtype, "grad_", gradients[i])
-        made.append(SimpleNamespace(images=images, g=g, arena=SimpleNamespace(**own)))
-    return SimpleNamespace(lanes=Lanes(made), lane_gradients=gradients, lane_losses=losses, **outputs)
+        arrays = allocate(source.arrays, source.offsets)
+        arrays |= {name: array[images] if array.ndim else losses[i].reshape(()) for name, array in outputs.items()}
+        g = flat_views(parameters, dtype, "grad_", gradients[i])
+        parts.append(SimpleNamespace(images=images, g=g, arena=SimpleNamespace(**arrays)))
+    return SimpleNamespace(
+        micro_batches=MicroBatches(parts), micro_batch_gradients=gradients, micro_batch_losses=losses, **outputs
+    )

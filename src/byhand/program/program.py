@@ -1,43 +1,64 @@
-"""A program: its text, the file it is run from, and the arrays it writes."""
+"""A program: generated text, the file it is run from, and the arrays it writes."""
 
 import hashlib
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from math import prod
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from byhand import kernels
 from byhand.errors import ArgumentError, ShapeError
 from byhand.files import cache_folder, write_whole
 from byhand.graph import Graph, Tensor
+from byhand.kernels import memory
 from byhand.ops.op import Array
-from byhand.program import buffers, micro_batch
-from byhand.program.buffers import allocate
+from byhand.program.buffers import ArraySpec, allocate, allocate_bytes
+from byhand.program.fork_safe_lock import ForkSafeLock
 from byhand.program.fuse import fuse
-from byhand.program.source import Source, Update, Writer
+from byhand.program.micro_batch import micro_batch_arena, micro_batch_count
+from byhand.program.poison import poison_arena, poison_calls
+from byhand.program.source import Source, SourceWriter, Update
 from byhand.shapes import Shape
 
-TOGETHER, MOST_STEPS = 512, 64  # images, and steps, of a small batch that are handed over together
-HAND = kernels.compiled(lambda: None).__code__  # what runs when a compiled hand is called
+MAX_IMAGES_PER_EXECUTION = 512  # in all the steps that one call runs
+MAX_STEPS_PER_EXECUTION = 64
+
+T = TypeVar("T")
+
+
+class once(cached_property[T]):
+    """A cached property that is made under the program's lock: once, whatever threads ask for it."""
+
+    def __get__(self, program: Any, owner: type[Any] | None = None) -> Any:
+        if program is None:
+            return self
+        with program.lock.rlock:
+            return super().__get__(program, owner)
 
 
 class Program:
     """A generated Python file, ready to run: `print` it, step through it with a debugger, or call it.
 
-    text: the file; path: where it lies (the cache folder, named by the hash of its text); arena: its arrays by name.
+    text: the file; path: where it lies (the cache folder, named by the hash of its text); arena: its arrays by name;
+    steps_per_execution: the most steps that one call of `steps` runs without returning to Python;
+    lock: held while it runs. Threads may call one program at the same time: it runs for one after the other, and returns
+    an array of the caller's own. What else a run leaves in `arena` or `outputs` is the caller's while it holds the lock:
+    `with program.lock.rlock: ...`.
     """
 
     def __init__(
-        self, source: Source, hand: str, image: Shape, parameters: Sequence[Tensor], dtype: Any, room: int
-    ) -> None:
-        self.text, self.hand, self._source, self._parameters, self._dtype = source.text, hand, source, parameters, dtype
-        self._image, self.room = image, room  # room: steps that run together
+        self, source: Source, hand: str, image: Shape, parameters: Sequence[Tensor], dtype: npt.DTypeLike,
+        steps_per_execution: int, lock: ForkSafeLock | None = None,
+    ) -> None:  # fmt: skip
+        self.text, self.hand, self.steps_per_execution = source.text, hand, steps_per_execution
+        self._source, self._parameters, self._dtype, self._image = source, parameters, np.dtype(dtype), image
+        self.lock = lock or ForkSafeLock()
         self._recording: Recording | None = None
 
     def __str__(self) -> str:
@@ -56,80 +77,114 @@ class Program:
             write_whole(path, self.text.encode())
         return path
 
-    @cached_property
+    @once
     def module(self) -> ModuleType:
-        """The program as a module."""
-        name = f"byhand_{self.path.stem}"
-        spec = importlib.util.spec_from_file_location(name, self.path)
+        """The program as a module: its function `step`, and `update` where an optimiser adds one."""
+        module = self._load()
+        sys.modules[module.__name__] = module  # where debuggers look
+        return module
+
+    def module_with(self, replacements: Mapping[str, Callable[..., None]]) -> ModuleType:
+        """Return a new module in which other functions replace some of the ops that the program calls, by name.
+
+        Data-parallel training replaces batch norm by one that exchanges its statistics with other processes.
+        """
+        module = self._load()
+        for name, function in replacements.items():
+            if not hasattr(module, name):
+                raise ArgumentError(f"the program calls no '{name}' that could be replaced")
+            setattr(module, name, function)
+        return module
+
+    def _load(self) -> ModuleType:
+        spec = importlib.util.spec_from_file_location(f"byhand_{self.path.stem}", self.path)
         assert spec is not None
         module = importlib.util.module_from_spec(spec)
         exec(compile(self.text, str(self.path), "exec"), module.__dict__)  # the text printed is the text run
-        sys.modules[name] = module  # where debuggers look
+        if memory.POISON:
+            poison_calls(module)
         return module
 
-    @cached_property
+    @once
     def arena(self) -> SimpleNamespace:
         """Every array that the program writes: outputs, what forward saves for backward, gradients.
 
-        They share memory where they are not needed at the same time, unless the program was built to `keep` them. Where
-        there are lanes, each has its own in `lanes`; the last layer's outputs and the loss are those of all.
+        Arrays that are not needed at the same time share memory, unless the program was built to preserve all. Where there
+        are micro-batches, each has an arena of its own in `micro_batches`; the last layer's outputs and the loss are those
+        of the whole batch.
         """
-        first = {name: array[0, ...] for name, array in self.outputs.items()}
-        if self._source.lanes > 1:
-            return micro_batch.arena(self._source, first, self._parameters, self._dtype)
-        return SimpleNamespace(**(allocate(self._source.arena, self._source.places) | first))
+        outputs = {name: array[0, ...] for name, array in self.outputs.items()}  # of the first step
+        if self._source.micro_batches > 1:
+            return micro_batch_arena(self._source, outputs, self._parameters, self._dtype)
+        return SimpleNamespace(**(allocate(self._source.arrays, self._source.offsets) | outputs))
 
-    @cached_property
+    @once
     def images(self) -> Array:
         """Where images may be written for `steps`, which then need not copy them: (steps, batch, H, W, C)."""
-        batch = self._source.images * self._source.lanes
-        shape = self.room, batch, *self._image
-        images: Array = buffers.room_for(prod(shape) * np.dtype(self._dtype).itemsize).view(self._dtype).reshape(shape)
-        return images
+        batch = self._source.micro_batch_size * self._source.micro_batches
+        return self._for_each_step(ArraySpec((batch, *self._image), self._dtype))
 
-    @cached_property
+    @once
     def outputs(self) -> dict[str, Array]:
-        """What the last layer wrote, by name, for each of the steps that run together: (steps, ...)."""
-        images, made = self._source.images, {}
-        for name in self._source.kept:
-            shape, kind = self._source.arena[name]
-            if self._source.lanes > 1 and shape[:1] == (images,):
-                shape = (images * self._source.lanes, *shape[1:])
-            size = self.room * prod(shape) * int(np.dtype(kind).itemsize)
-            made[name] = buffers.room_for(size).view(kind).reshape(self.room, *shape)
-        return made
+        """What the last layer wrote, by name, for each of the steps that one call runs: (steps, ...)."""
+        size, count, arrays = self._source.micro_batch_size, self._source.micro_batches, {}
+        for name in self._source.outputs:
+            shape, dtype = self._source.arrays[name]
+            if count > 1 and shape[:1] == (size,):
+                shape = (size * count, *shape[1:])
+            arrays[name] = self._for_each_step(ArraySpec(shape, dtype))
+        return arrays
+
+    def _for_each_step(self, spec: ArraySpec) -> Array:
+        """Return an unwritten array with an axis of steps before its own."""
+        steps = self.steps_per_execution
+        array: Array = allocate_bytes(steps * spec.nbytes).view(spec.dtype).reshape(steps, *spec.shape)
+        return array
 
     def __call__(self, *arguments: Any, **settings: Any) -> Any:
-        """Run the step; the arena goes in where the program names it. Infinities pass through, as in PyTorch, unremarked.
+        """Run `step` on the arguments that it names, the arena among them; return its result.
 
-        The compiled hand's launches are written down at the first call and run without Python from then on, as long as the
-        parameters, gradients and states that are handed in stay the same ones; images, labels and settings may change.
+        Infinities pass through without a warning, as in PyTorch.
+
+        The compiled hand's launches are recorded at the first call and replayed without Python from then on, as long as the
+        parameters, gradients and states are the same arrays; images, labels and settings may change.
         """
-        if self.hand == "compiled" and kernels.mode() == "native":
-            recording = self._record(arguments, settings)
-            recording.run([one[None] for one in arguments[: len(recording.inputs)]], settings, 1)
-            return recording.result
-        with np.errstate(all="ignore"):
-            return self.module.step(*arguments, **settings)
+        with self.lock.rlock:
+            if self.hand == "compiled" and kernels.mode() == "native":
+                recording = self._record(arguments, settings)
+                recording.run([array[None] for array in arguments[: len(recording.inputs)]], settings, 1)
+                return np.array(recording.result)
+            with np.errstate(all="ignore"):
+                return np.array(self.step(*arguments, **settings))
+
+    def step(self, *arguments: Any, **settings: Any) -> Any:
+        """Call the file's `step`."""
+        if memory.POISON:
+            poison_arena(self.arena)
+        return self.module.step(*arguments, **settings)
 
     def steps(self, *arguments: Any, **settings: Any) -> dict[str, Array]:
         """Run several steps one after the other, with no Python between them where the hand is compiled.
 
         Images, labels and settings have one more axis, the steps'. Returns what the last layer wrote in each, by name.
         """
+        with self.lock.rlock:
+            return self._steps(*arguments, **settings)
+
+    def _steps(self, *arguments: Any, **settings: Any) -> dict[str, Array]:
         images, labels, *spaces = arguments
         results = {name: np.empty((len(images), *array.shape[1:]), array.dtype) for name, array in self.outputs.items()}
         native = self.hand == "compiled" and kernels.mode() == "native"
-        together = self.room if native else 1
-        for start in range(0, len(images), together):
-            end = min(start + together, len(images))
+        stride = self.steps_per_execution if native else 1
+        for start in range(0, len(images), stride):
+            end = min(start + stride, len(images))
             now = {name: values[start:end] for name, values in settings.items()}
             if native:
                 recording = self._record((images[0], labels[0], *spaces), now)
                 recording.run([images[start:end], labels[start:end]], now, end - start)
             else:
-                one = {name: values.tolist()[0] for name, values in now.items()}  # NumPy's float64 would widen float32
-                self(images[start], labels[start], *spaces, **one)
+                step = {name: values.tolist()[0] for name, values in now.items()}  # NumPy's float64 would widen float32
+                self(images[start], labels[start], *spaces, **step)
             for name, array in self.outputs.items():
                 results[name][start:end] = array[: end - start]
         return results
@@ -141,22 +196,22 @@ class Program:
 
 
 class Recording:
-    """A program's launches on certain arrays; images, labels and settings are copied in, for one step or for several."""
+    """A program's launches on certain arrays. Images, labels and settings are copied in, for one step or for several."""
 
     def __init__(self, program: Program, arguments: tuple[Any, ...], settings: list[str]) -> None:
-        room = program.room
-        self.spaces = [one for one in arguments if not isinstance(one, np.ndarray)]
-        more = [one for one in arguments[1:] if isinstance(one, np.ndarray)]
-        self.inputs = [program.images, *(np.zeros((room, *one.shape), one.dtype) for one in more)]
-        self.settings = {name: np.zeros((room, 1)) for name in settings}
+        steps = program.steps_per_execution
+        self.spaces = [space for space in arguments if not isinstance(space, np.ndarray)]
+        others = [array for array in arguments[1:] if isinstance(array, np.ndarray)]
+        self.inputs = [program.images, *(np.zeros((steps, *array.shape), array.dtype) for array in others)]
+        self.settings = {name: np.zeros((steps, 1)) for name in settings}
         first = {name: values[0] for name, values in self.settings.items()}
-        self.tape, self.result = kernels.capture(
-            program.module.step, *(one[0] for one in self.inputs), *self.spaces, **first
+        self.launch_graph, self.result = kernels.capture(
+            program.step, *(array[0] for array in self.inputs), *self.spaces, **first
         )
-        self.tape.move([*self.inputs, *self.settings.values(), *program.outputs.values()])
+        self.launch_graph.move([*self.inputs, *self.settings.values(), *program.outputs.values()])
 
     def fits(self, arguments: tuple[Any, ...]) -> bool:
-        """Tell whether the launches are for these parameters, gradients and states."""
+        """Tell whether the launches work on these parameters, gradients and states."""
         return all(ours is theirs for ours, theirs in zip(self.spaces, arguments[len(self.inputs) :]))
 
     def run(self, inputs: Sequence[Any], settings: dict[str, Any], steps: int) -> None:
@@ -170,7 +225,7 @@ class Recording:
                 ours[:steps] = theirs
         for name, values in settings.items():
             self.settings[name][:steps, 0] = values
-        self.tape.run(steps)
+        self.launch_graph.run(steps)
 
 
 def build(
@@ -181,19 +236,20 @@ def build(
     batch: int,
     training: bool,
     hand: str,
-    dtype: Any,
+    dtype: npt.DTypeLike,
     update: Update | None = None,
     input_gradient: bool = False,
     label_smoothing: float = 0.0,
-    keep: bool = False,
+    preserve_all: bool = False,
     auxiliary: Sequence[tuple[Tensor, float]] = (),
+    lock: ForkSafeLock | None = None,
 ) -> Program:
     """Return the program of a graph: its logits, or in training the loss, every gradient, and the update where one is given.
 
-    Raises ArgumentError where a compiled program's update is no compiled hand: it would run but once, while it is recorded.
+    Raises ArgumentError where a compiled program's update is no compiled hand: it would run only while it is recorded.
     """
     for function in update.functions if update is not None and hand == "compiled" else ():
-        if getattr(function, "__code__", None) is not HAND:
+        if not getattr(function, "is_compiled_hand", False):
             raise ArgumentError(
                 f"the update {function.__name__} is no compiled hand; let it launch kernels, under @byhand.kernels.compiled, "
                 "or take hand='arrays'"
@@ -204,18 +260,18 @@ def build(
         graph = graph.with_loss(logits, label_smoothing, others)
         output, weights = graph.nodes[-1].output, [*(weight for _, weight in auxiliary), 1.0]
         losses = {node.output.name: weight for node, weight in zip(graph.nodes[-len(weights) :], weights)}
-    if not keep:
+    if not preserve_all:
         graph = fuse(graph, logits, training)
 
-    def write(count: int) -> Source:
-        writer = Writer(graph, output, batch, losses, hand, dtype, lanes=count, keep=keep)
+    def write(micro_batches: int) -> Source:
+        writer = SourceWriter(graph, output, batch, losses, hand, dtype, micro_batches, preserve_all)
         return writer.write(title, update, input_gradient)
 
     parameters, source = graph.of_kind("parameter"), write(1)
-    if hand == "compiled" and not keep and not input_gradient:
-        size = sum(prod(t.shape) for t in parameters) * np.dtype(dtype).itemsize
-        several = micro_batch.count(graph, output.name, batch, source.size, size if training else 0)
-        source = write(several) if several > 1 else source
+    if hand == "compiled" and not preserve_all and not input_gradient:
+        gradient_bytes = sum(ArraySpec(tensor.shape, dtype).nbytes for tensor in parameters) if training else 0
+        count = micro_batch_count(graph, output.name, batch, source.nbytes, gradient_bytes)
+        source = write(count) if count > 1 else source
     assert graph.input is not None
-    room = 1 if update is None else max(1, min(MOST_STEPS, TOGETHER // batch))
-    return Program(source, hand, graph.input.shape[1:], parameters, dtype, room)
+    steps = 1 if update is None else max(1, min(MAX_STEPS_PER_EXECUTION, MAX_IMAGES_PER_EXECUTION // batch))
+    return Program(source, hand, graph.input.shape[1:], parameters, dtype, steps, lock)

@@ -1,286 +1,390 @@
 """The text of a program: one line an op call, forward, then backward, then update, shapes in a trailing comment.
 
-Backward runs the nodes in reverse. A node is asked for the gradients of its inputs once the gradient of its output is
-there; a tensor that several nodes used gets the sum of what they send back.
+Backward runs the nodes in reverse. A node is asked for the gradients of its inputs as soon as the gradient of its output is
+complete; a tensor that several nodes read gets the sum of the gradients that they return.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import Any
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from byhand.errors import ArgumentError
 from byhand.graph import Graph, Node, Tensor
 from byhand.kernels.reductions import add_up
-from byhand.ops.op import Call, flat, get
-from byhand.program.buffers import place, size_of, total
-from byhand.shapes import Shape
+from byhand.ops.op import flat, get
+from byhand.program.buffers import ArraySpec, LiveRange, arena_bytes, assign_offsets
 
-VIEWS = ("flatten", "reshape")  # the same numbers in the same order
-COLUMN, WIDTH = 92, 120  # where shapes begin; the longest line without them
+VIEWS = ("flatten", "reshape")  # ops whose output has the elements of their input in the same order
+COMMENT_COLUMN = 92  # where the shapes begin
+MAX_COLUMNS = 120  # of a line without its comment
 
 
 @dataclass(frozen=True)
 class Update:
     """What an optimiser adds to a training program: the functions it calls, and the calls as text."""
 
-    functions: tuple[Callable[..., Any], ...]
+    functions: tuple[Callable[..., None], ...]
     lines: tuple[str, ...]
 
 
 @dataclass
 class Source:
-    """A program as text, and the arrays that it names: shape, type and place in the arena."""
+    """A program as text, and the arrays that it names: their shapes and types, and their offsets in the arena."""
 
     text: str = ""
-    lanes: int = 1
-    images: int = 1  # in a lane
-    arena: dict[str, tuple[Shape, Any]] = field(default_factory=dict)
-    places: dict[str, int] = field(default_factory=dict)  # bytes from the arena's start
-    kept: tuple[str, ...] = ()  # the last node's outputs, to be read after a run: they lie in memory of their own
+    micro_batches: int = 1
+    micro_batch_size: int = 1  # images
+    arrays: dict[str, ArraySpec] = field(default_factory=dict)
+    offsets: dict[str, int] = field(default_factory=dict)  # bytes
+    outputs: tuple[str, ...] = ()  # of the last node: they are read after a run, and lie outside the arena
 
     @property
-    def size(self) -> int:
-        """The bytes of all arrays, for one lane and one step."""
-        return total(self.arena, self.places) + sum(size_of(*self.arena[name]) for name in self.kept)
+    def nbytes(self) -> int:
+        """The bytes of all arrays, for one micro-batch and one step."""
+        return arena_bytes(self.arrays, self.offsets) + sum(self.arrays[name].aligned_bytes for name in self.outputs)
 
 
-class Writer:
-    """Writes one program; losses: what is summed up to be differentiated, with their weights; without any, inference."""
+class Operand(NamedTuple):
+    """An argument of a call: its text, and the names of the arena's arrays in it."""
+
+    text: str
+    arrays: tuple[str, ...] = ()
+
+
+NONE = Operand("None")
+Value = Tensor | tuple[Tensor, ...] | None  # an input of a node
+
+
+class Line(NamedTuple):
+    """A statement in parts, each of which stays on one line of the file, and its comment."""
+
+    parts: tuple[str, ...]
+    comment: str = ""
+
+
+class SourceWriter:
+    """Writes one program.
+
+    losses: the weight of each loss in the sum that is differentiated, by name; none: inference. preserve_all: no array shares
+    memory with another.
+    """
 
     def __init__(
-        self, graph: Graph, output: Tensor, batch: int, losses: Mapping[str, float], hand: str, dtype: Any, *, lanes: int,
-        keep: bool,
+        self, graph: Graph, output: Tensor, batch: int, losses: Mapping[str, float], hand: str, dtype: npt.DTypeLike,
+        micro_batches: int, preserve_all: bool,
     ) -> None:  # fmt: skip
         assert graph.input is not None
         self.graph, self.output, self.batch, self.losses, self.hand = graph, output, batch, losses, hand
         self.training = bool(losses)
-        self.calls, self.shapes = graph.plan(batch // lanes, self.training)
-        self.dtype, self.input = dtype, graph.input
+        self.calls, self.shapes = graph.plan(batch // micro_batches, self.training)
+        self.dtype, self.input, self.preserve_all = dtype, graph.input, preserve_all
         self.imports: dict[str, dict[str, str]] = {}  # module -> function -> the name it is called by
-        self.lines: list[tuple[list[str], str]] = []  # (the parts of a call that stay in one line, the comment)
-        self.source, self.keep = Source(lanes=lanes, images=batch // lanes), keep
-        self.views: dict[str, str] = {}  # an array that is another one, laid out anew: flatten moves nothing
+        self.lines: list[Line] = []  # of forward and backward
+        self.live: dict[str, LiveRange] = {}  # the first and last line that uses each array of the arena
+        self.views: dict[str, str] = {}  # an array -> the one whose memory it is a view of
+        self.source = Source(micro_batches=micro_batches, micro_batch_size=batch // micro_batches)
 
     def write(self, title: str, update: Update | None, input_gradient: bool) -> Source:
-        """Return the program's text and arena; where it is to `keep` them, no array shares memory with another."""
-        source, arena = self.source, self.source.arena
-        self.lines.append((["# forward"], ""))
+        """Return the program's text and its arrays."""
+        self._comment_line("forward")
         for node in self.graph.nodes:
             self._forward(node)
         if self.training:
-            self.lines += [([""], ""), (["# backward, last layer first"], "")]
+            self.lines.append(Line(("",)))
+            self._comment_line("backward, last layer first")
             self._backward(input_gradient)
-        source.kept = tuple(tensor.name for node in self.graph.nodes[-1:] for tensor in node.outputs.values())
-        lines = (" ".join(parts) for parts, _ in self.lines)
-        inside = {name: one for name, one in arena.items() if name not in source.kept}
-        source.places = place(
-            inside, lines, inside if self.keep else {f"grad_{name}" for name in self.losses}, self.views
-        )
+        self.source.outputs = tuple(tensor.name for node in self.graph.nodes[-1:] for tensor in node.outputs.values())
+        self.source.offsets = self._offsets()
         functions = self._functions(update)
-        if self.input.name in {"float", "lane", "part"}.union(*(names.values() for names in self.imports.values())):
+        self._check_input_name(update)
+        self.source.text = "\n".join([self._head(title), "", *self._imports(), *functions, ""])
+        return self.source
+
+    def _offsets(self) -> dict[str, int]:
+        """Return the offset of every array in the arena, of a view that of the array it shows."""
+        whole = LiveRange(0, len(self.lines))
+        # A recorded program writes the gradient of a loss but once, while it is recorded: nothing may overwrite it.
+        preserved = {f"grad_{name}" for name in self.losses}
+        sizes, live = {}, {}
+        for name, spec in self.source.arrays.items():
+            if name not in self.source.outputs and name not in self.views:
+                sizes[name] = spec.aligned_bytes
+                live[name] = whole if self.preserve_all or name in preserved else self.live[name]
+        offsets = assign_offsets(sizes, live)
+        return offsets | {name: offsets[base] for name, base in self.views.items()}
+
+    def _check_input_name(self, update: Update | None) -> None:
+        """Raise ArgumentError where the input, an argument of `step`, would hide a function that `step` calls."""
+        called = {"float"}.union(*(names.values() for names in self.imports.values()))
+        if self.source.micro_batches > 1:
+            called |= {"micro_batch", "part"}
+        if update is not None:
+            called.add("update")
+        if self.input.name in called:
             raise ArgumentError(
                 f"the input's name '{self.input.name}' is also that of a function that the program calls; "
                 "give nn.Input another name"
             )
-        source.text = "\n".join([self._head(title), "", *self._imports(), *functions, ""])
-        return source
+
+    # functions of the file -------------------------------------------------------------------------------------------
 
     def _functions(self, update: Update | None) -> list[str]:
-        """Return the program's functions: `step`, and where there are lanes what each of them does."""
-        result, end = self._name(self.output), []
-        if self.source.lanes > 1:
-            end = self._lanes()
+        """Return the program's functions: `step`, and what it calls: `micro_batch` and `update`, where there are such."""
+        arguments = self._arguments()
+        head = f"def step({', '.join([*arguments, *(['optimizer', '*', 'lr', 't'] if update is not None else [])])}):"
+        functions, body = [], self.lines
+        if self.source.micro_batches > 1:
+            functions += ["", "", f"def micro_batch({', '.join(arguments)}):", *self._laid_out(self.lines)]
+            body = self._micro_batch_loop()
         if update is not None:
-            end += [([""], ""), (["# update: every parameter in one buffer"], "")]
-            for function in update.functions:
-                self._import(function, function.__name__.removesuffix(f"_{self.hand}"))
-            end += [([line], "") for line in update.lines]
-        given, settings = self._arguments(), ["optimizer", "*", "lr", "t"] if update is not None else []
-        head = f"def step({', '.join([*given, *settings])}):"
-        if self.source.lanes == 1:
-            return ["", "", head, *self._body([*self.lines, *end]), f"    return {result}"]
-        return [
-            "", "", f"def lane({', '.join(given)}):", *self._body(self.lines),
-            "", "", head, *self._body(end), f"    return {result}",
-        ]  # fmt: skip
+            functions += ["", "", *self._update_function(update)]
+            body = [*body, Line(("",)), Line(("update(p, g, optimizer, lr=lr, t=t)",))]
+        return [*functions, "", "", head, *self._laid_out(body), f"    return {self._operand(self.output).text}"]
 
-    def _lanes(self) -> list[tuple[list[str], str]]:
-        """Return the lines that run the lanes and add up what they made."""
-        lanes, images = self.source.lanes, self.source.images
-        given = [f"{name}[part.images]" for name in self._arguments()[: 1 + self.training]]
-        given += ["p", *["part.g"] * self.training, "state", "part.arena"]
+    def _update_function(self, update: Update) -> list[str]:
+        """Return the function that an optimiser adds, for data-parallel training to call apart from forward and backward."""
+        for function in update.functions:
+            alias = function.__name__.removesuffix(f"_{self.hand}")
+            if alias in ("step", "update", "micro_batch"):
+                raise ArgumentError(f"the update calls a function '{alias}', a name of the program's own; rename it")
+            self._import(function, alias)
+        lines = ["# every parameter in one buffer", *update.lines]
+        return ["def update(p, g, optimizer, *, lr, t):", *(f"    {line}" for line in lines)]
+
+    def _micro_batch_loop(self) -> list[Line]:
+        """Return the lines that run the micro-batches and add up their gradients and losses."""
+        count, images = self.source.micro_batches, self.source.micro_batch_size
+        arguments = [f"{name}[part.images]" for name in self._arguments()[: 1 + self.training]]
+        arguments += ["p", *["part.g"] * self.training, "state", "part.arena"]
+        comment = f"{count} of {images} images, independent: threads run them in parallel"
         lines = [
-            (
-                [
-                    f"for part in arena.lanes:  # {lanes} of {images} images each; none needs another's, threads share them out"
-                ],
-                "",
-            ),
-            ([f"    lane({', '.join(given)})"], ""),
+            Line((f"for part in arena.micro_batches:  # {comment}",)),
+            Line((f"    micro_batch({', '.join(arguments)})",)),
         ]
         if self.training:
             self._import(add_up, "add_up")
-            lines.append((["add_up(arena.lane_gradients, g.flat)"], ""))
-            lines.append(([f"add_up(arena.lane_losses, arena.loss, scale={1 / lanes!r})"], ""))
+            lines.append(Line(("add_up(arena.micro_batch_gradients, g.flat)",)))
+            lines.append(Line((f"add_up(arena.micro_batch_losses, arena.loss, scale={1 / count!r})",)))
         return lines
+
+    def _arguments(self) -> list[str]:
+        return [self.input.name, *(["labels", "p", "g"] if self.training else ["p"]), "state", "arena"]
 
     def _head(self, title: str) -> str:
         mode = "training" if self.training else "inference"
+        source = self.source
         nodes = [node for node in self.graph.nodes if node.op.name != "softmax_cross_entropy"]
-        flops = sum(self.calls[node.name].flops for node in nodes) // self.source.images
-        arena = self.source.arena
-        size = self.source.lanes * self.source.size
-        apart = self.source.lanes * sum(size_of(*one) for name, one in arena.items() if name not in self.views)
+        flops = sum(self.calls[node.name].flops for node in nodes) // source.micro_batch_size
+        size = source.micro_batches * source.nbytes
+        own = [spec.aligned_bytes for name, spec in source.arrays.items() if name not in self.views]
+        apart = source.micro_batches * sum(own)
         work = f"{flops:,} FLOPs an image forward, arena {size / 1e6:.1f} MB"
         work += f" ({apart / 1e6:.1f} without reuse)" if size < apart else ""
-        lanes = f" in {self.source.lanes} lanes" if self.source.lanes > 1 else ""
-        return f'"""{title}, batch {self.batch}{lanes}, {mode}, hand {self.hand}: {work}."""'
+        parts = f" in {source.micro_batches} micro-batches" if source.micro_batches > 1 else ""
+        return f'"""{title}, batch {self.batch}{parts}, {mode}, hand {self.hand}: {work}."""'
 
     def _imports(self) -> Iterable[str]:
         for module, names in sorted(self.imports.items()):
             by_alias = sorted(names.items(), key=lambda pair: pair[1])  # the same order whatever the hand
             words = [name if name == alias else f"{name} as {alias}" for name, alias in by_alias]
             line = f"from {module} import {', '.join(words)}"
-            yield line if len(line) <= WIDTH else f"from {module} import (\n    {f',{chr(10)}    '.join(words)},\n)"
+            yield (
+                line if len(line) <= MAX_COLUMNS else f"from {module} import (\n    {f',{chr(10)}    '.join(words)},\n)"
+            )
 
-    def _arguments(self) -> list[str]:
-        return [self.input.name, *(["labels", "p", "g"] if self.training else ["p"]), "state", "arena"]
-
-    def _body(self, lines: Iterable[tuple[list[str], str]]) -> Iterable[str]:
-        """Lay out the calls, shapes in a column on the right; a call too long for that goes on below its first argument."""
+    def _laid_out(self, lines: Iterable[Line]) -> Iterable[str]:
+        """Yield the lines of a function, comments in a column; a call that is too long goes on below its first argument."""
         for (start, *parts), comment in lines:
             line, indent = f"    {start}".rstrip(), " " * (5 + start.find("("))
             for part in parts:
-                if len(line) + 1 + len(part) > COLUMN:
+                if len(line) + 1 + len(part) > COMMENT_COLUMN:
                     yield line
                     line = indent + part
                 else:
                     line += f" {part}"
-            yield f"{line:{COLUMN}}  # {comment}" if comment else line
+            yield f"{line:{COMMENT_COLUMN}}  # {comment}" if comment else line
+
+    # forward and backward --------------------------------------------------------------------------------------------
 
     def _forward(self, node: Node) -> None:
         for output, tensor in node.outputs.items():
-            kind = node.op.dtypes.get(output, self.dtype)
-            self.source.arena[tensor.name] = (self.calls[node.name].shapes[output], kind)
-        names = self._tensor_names(node)
-        shapes = [self.shapes[t.name] for t in flat(node.inputs.values()) if t.kind in ("input", "value")]
-        comment = f"{', '.join(map(str, shapes))} -> {self.calls[node.name].shapes[node.op.outputs[0]]}"
-        returned = node.output is self.output  # is read after the run, in memory of its own
-        if node.op.name in VIEWS and node.inputs["x"].kind == "value" and not self.keep and not returned:
+            dtype = node.op.dtypes.get(output, self.dtype)
+            self.source.arrays[tensor.name] = ArraySpec(self.calls[node.name].shapes[output], dtype)
+        comment = self._forward_comment(node)
+        returned = node.output is self.output  # is read after the run, from memory of its own
+        if self._is_view(node) and not returned:
             self._view(node.output.name, node.inputs["x"].name, comment)
-            return
-        self._call(node, node.op.name, node.op.forward_arguments, names, self.calls[node.name], comment)
+        else:
+            self._call(node, node.op.name, node.op.forward_arguments, self._operands(node), comment)
 
     def _backward(self, input_gradient: bool) -> None:
-        wanted = self._want_gradients(input_gradient)
+        wanted = self._wanted_gradients(input_gradient)
         for name, weight in self.losses.items():
-            self._arena_like(f"grad_{name}", self.graph.tensors[name])
+            gradient = self._new_gradient(f"grad_{name}", self.graph.tensors[name])
             what = "d loss / d loss" if len(self.losses) == 1 else f"d (sum of weighted losses) / d {name}"
-            self.lines.append(([f"arena.grad_{name}[...] = {literal(weight / self.source.lanes)}"], what))
+            self._line([f"{gradient.text}[...] = {literal(weight / self.source.micro_batches)}"], what, [gradient])
         written = set(self.losses)
         for node in reversed(self.graph.nodes):
-            if node.output.name not in written:
-                continue
-            names = self._tensor_names(node)
-            names[f"grad_{node.op.outputs[0]}"] = self._name(node.output, "grad_")
-            sums: list[tuple[Tensor, str]] = []
-            for argument in node.op.differentiable:
-                names[f"grad_{argument}"] = self._gradients(node.inputs[argument], wanted, written, sums)
-            if all(names[f"grad_{argument}"] == "None" for argument in node.op.differentiable):
-                continue
-            targets = [t for i in node.op.differentiable for t in flat([node.inputs[i]]) if t.name in wanted]
-            comment = f"{self.shapes[node.output.name]} -> {', '.join(str(self.shapes[t.name]) for t in targets)}"
-            if node.op.name in VIEWS and node.inputs["x"].kind == "value" and not self.keep:
-                self._view(names["grad_x"].removeprefix("arena."), f"grad_{node.output.name}", comment)
-            else:
-                self._call(
-                    node, f"{node.op.name}_backward", node.op.backward_arguments, names, self.calls[node.name], comment
-                )
-            for tensor, part in sums:
-                total = self._name(tensor, "grad_")
-                self._import(get("add").hand(self.hand).forward, "add")
-                self.lines.append(([f"add({total}, {part}, {total})"], f"{tensor.name} was used more than once"))
+            if node.output.name in written:
+                self._backward_of(node, wanted, written)
 
-    def _view(self, name: str, base: str, comment: str) -> None:
-        """Make an array a view of another."""
-        self.views[name] = self.views.get(base, base)
-        self.lines.append(([f"# arena.{name} is arena.{base}, laid out anew"], comment))
+    def _backward_of(self, node: Node, wanted: set[str], written: set[str]) -> None:
+        """Write the call that returns the gradients of a node's inputs; written: tensors whose gradient exists already."""
+        op, sums = node.op, list[tuple[Tensor, Operand]]()
+        operands = self._operands(node)
+        operands[f"grad_{op.outputs[0]}"] = self._operand(node.output, "grad_")
+        gradients = {i: self._gradient(node.inputs[i], wanted, written, sums) for i in op.differentiable}
+        if all(gradient == NONE for gradient in gradients.values()):
+            return
+        operands |= {f"grad_{name}": gradient for name, gradient in gradients.items()}
+        comment = self._backward_comment(node, wanted)
+        if self._is_view(node):
+            self._view(gradients["x"].arrays[0], f"grad_{node.output.name}", comment)
+        else:
+            self._call(node, f"{op.name}_backward", op.backward_arguments, operands, comment)
+        for tensor, part in sums:
+            total = self._operand(tensor, "grad_")
+            self._import(get("add").hand(self.hand).forward, "add")
+            text = f"add({total.text}, {part.text}, {total.text})"
+            self._line([text], f"{tensor.name} is read more than once", [total, part])
 
-    def _want_gradients(self, input_gradient: bool) -> set[str]:
-        """Return the names of the tensors whose gradient some parameter (or the input, where asked) depends on."""
+    def _forward_comment(self, node: Node) -> str:
+        """Return the comment of a node's forward call: the shapes of what it reads and of its result, and the algorithm."""
+        read = [self.shapes[t.name] for t in flat(node.inputs.values()) if t.kind in ("input", "value")]
+        shapes = f"{', '.join(map(str, read))} -> {self.calls[node.name].shapes[node.op.outputs[0]]}"
+        algorithm = self._algorithms(node).get(node.op.outputs[0])
+        return shapes if algorithm is None else f"{shapes}, {algorithm}"
+
+    def _backward_comment(self, node: Node, wanted: set[str]) -> str:
+        """Return the comment of a node's backward call: the shapes of its gradient and of those that it writes, algorithms."""
+        written = {f"grad_{i}": flat([node.inputs[i]]) for i in node.op.differentiable}
+        written = {name: [t for t in tensors if t.name in wanted] for name, tensors in written.items()}
+        shapes = ", ".join(str(self.shapes[t.name]) for tensors in written.values() for t in tensors)
+        chosen = [f", {name}: {how}" for name, how in self._algorithms(node).items() if written.get(name)]
+        return f"{self.shapes[node.output.name]} -> {shapes}{''.join(chosen)}"
+
+    def _algorithms(self, node: Node) -> dict[str, str]:
+        """Return the algorithms that the compiled hand takes for a node, by the array that each writes."""
+        if self.hand != "compiled":
+            return {}
+        shapes = [self.shapes[t.name] if isinstance(t, Tensor) else t for t in node.inputs.values()]
+        return node.op.algorithms(shapes, self.calls[node.name], np.dtype(self.dtype).itemsize)
+
+    def _wanted_gradients(self, input_gradient: bool) -> set[str]:
+        """Return the names of the tensors on the way from a parameter (where asked for, the input) to the loss."""
         wanted = {t.name for t in self.graph.of_kind("parameter")} | ({self.input.name} if input_gradient else set())
         for node in self.graph.nodes:
             if any(t.name in wanted for i in node.op.differentiable for t in flat([node.inputs[i]])):
                 wanted.add(node.output.name)
         return wanted
 
-    def _gradients(self, value: Any, wanted: set[str], written: set[str], sums: list[tuple[Tensor, str]]) -> str:
-        """Return where backward writes an input's gradient: its own array, a second one to be added, or nowhere."""
+    def _gradient(
+        self, value: Value, wanted: set[str], written: set[str], sums: list[tuple[Tensor, Operand]]
+    ) -> Operand:
+        """Return where backward writes an input's gradient: its own array, a second one that is added to it, or nowhere."""
         if isinstance(value, tuple):
             everything = wanted | {t.name for t in value}  # a hand that takes a list writes all of it
-            return f"({', '.join(self._gradients(t, everything, written, sums) for t in value)},)"
+            return _tuple_of([self._gradient(t, everything, written, sums) for t in value])
         if value is None or value.name not in wanted:
-            return "None"
+            return NONE
         if value.name not in written:
             written.add(value.name)
-            if value.kind != "parameter":
-                self._arena_like(f"grad_{value.name}", value)
-            return self._name(value, "grad_")
-        again = f"grad_{2 + sum(tensor is value for tensor, _ in sums)}_{value.name}"  # no tensor's name begins with a digit
-        self._arena_like(again, value)
-        sums.append((value, f"arena.{again}"))
-        return f"arena.{again}"
+            own = self._operand(value, "grad_")
+            return own if value.kind == "parameter" else self._new_gradient(f"grad_{value.name}", value)
+        number = 2 + sum(tensor is value for tensor, _ in sums)
+        part = self._new_gradient(f"grad_{number}_{value.name}", value)  # no tensor's name begins with a digit
+        sums.append((value, part))
+        return part
 
-    def _arena_like(self, name: str, tensor: Tensor) -> None:
-        self.source.arena[name] = (self.shapes[tensor.name], self.dtype)
+    # lines -----------------------------------------------------------------------------------------------------------
 
-    def _tensor_names(self, node: Node) -> dict[str, str]:
-        names = {key: self._input_name(value) for key, value in node.inputs.items()}
-        return names | {key: self._name(tensor) for key, tensor in node.outputs.items()}
+    def _is_view(self, node: Node) -> bool:
+        """Tell whether a node only gives its input another shape, which takes no call."""
+        return node.op.name in VIEWS and node.inputs["x"].kind == "value" and not self.preserve_all
 
-    def _input_name(self, value: Any) -> str:
+    def _view(self, name: str, base: str, comment: str) -> None:
+        """Make an array a view of another."""
+        self.views[name] = self.views.get(base, base)
+        operands = [Operand(f"arena.{base}", (base,))]
+        self._line([f"# arena.{name} is a view of arena.{base}"], comment, operands)
+
+    def _new_gradient(self, name: str, tensor: Tensor) -> Operand:
+        """Return a new array of the arena, of a tensor's shape."""
+        self.source.arrays[name] = ArraySpec(self.shapes[tensor.name], self.dtype)
+        return Operand(f"arena.{name}", (name,))
+
+    def _operands(self, node: Node) -> dict[str, Operand]:
+        return {key: self._operand(value) for key, value in (node.inputs | node.outputs).items()}
+
+    def _operand(self, value: Value, prefix: str = "") -> Operand:
+        """Return how the program names an input or output of a node, with the prefix "grad_" its gradient."""
         if isinstance(value, tuple):
-            return f"({', '.join(map(self._name, value))},)"
-        return "None" if value is None else self._name(value)
-
-    def _name(self, tensor: Tensor, prefix: str = "") -> str:
-        if tensor.kind == "parameter":
-            return f"{'g' if prefix else 'p'}.{prefix}{tensor.name}"
-        if tensor.kind == "input" and not prefix:
-            return tensor.name
-        return f"{'state' if tensor.kind == 'state' else 'arena'}.{prefix}{tensor.name}"
+            return _tuple_of([self._operand(tensor, prefix) for tensor in value])
+        if value is None:
+            return NONE
+        name = f"{prefix}{value.name}"
+        if value.kind == "parameter":
+            return Operand(f"{'g' if prefix else 'p'}.{name}")
+        if value.kind == "state":
+            return Operand(f"state.{name}")
+        if value.kind == "input" and not prefix:
+            return Operand(name)
+        return Operand(f"arena.{name}", (name,))
 
     def _call(
-        self, node: Node, alias: str, arguments: Iterable[str], names: dict[str, str], call: Call, comment: str
+        self, node: Node, alias: str, arguments: Iterable[str], operands: Mapping[str, Operand], comment: str
     ) -> None:
-        hand = node.op.hand(self.hand)
-        self._import(hand.backward if alias.endswith("_backward") else hand.forward, alias)
-        written = {f"grad_{name}" for name in node.op.inputs} if alias.endswith("_backward") else set()
-        reads, writes = ([names[a] for a in arguments if (a in written) is wanted] for wanted in (False, True))
+        """Write the call of a node's forward or backward: what it reads, what it writes, then its attributes."""
+        backward = alias.endswith("_backward")
+        hand, call = node.op.hand(self.hand), self.calls[node.name]
+        self._import(hand.backward if backward else hand.forward, alias)
+        gradients = {f"grad_{name}" for name in node.op.inputs} if backward else set()
+        reads = [operands[name].text for name in arguments if name not in gradients]
+        writes = [operands[name].text for name in arguments if name in gradients]
         attributes = [f"{key}={literal(value)}" for key, value in call.attributes.items()]
         indent = len(f"    {alias}(")
-        parts = [row for part in (reads, writes) for row in in_rows(part, WIDTH - indent)]
-        parts += in_rows(attributes, COLUMN - indent)
+        parts = [row for words in (reads, writes) for row in in_rows(words, MAX_COLUMNS - indent)]
+        parts += in_rows(attributes, COMMENT_COLUMN - indent)
         parts = [f"{part}," for part in parts[:-1]] + [f"{parts[-1]})"]
-        self.lines.append(([f"{alias}({parts[0]}", *parts[1:]], comment))
+        self._line([f"{alias}({parts[0]}", *parts[1:]], comment, [operands[name] for name in arguments])
 
-    def _import(self, function: Callable[..., Any], alias: str) -> None:
+    def _comment_line(self, text: str) -> None:
+        self.lines.append(Line((f"# {text}",)))
+
+    def _line(self, parts: Iterable[str], comment: str, operands: Iterable[Operand]) -> None:
+        """Add a line; the arrays among its operands are live in it."""
+        number = len(self.lines)
+        for name in (name for operand in operands for name in operand.arrays):
+            base = self.views.get(name, name)
+            self.live[base] = LiveRange(self.live.get(base, LiveRange(number, number)).first, number)
+        self.lines.append(Line(tuple(parts), comment))
+
+    def _import(self, function: Callable[..., None], alias: str) -> None:
         self.imports.setdefault(function.__module__, {})[function.__name__] = alias
 
 
-def in_rows(words: Iterable[str], room: int) -> list[str]:
-    """Return words with commas between them, in rows no longer than there is room for."""
+def _tuple_of(operands: list[Operand]) -> Operand:
+    """Return operands as one, a tuple."""
+    text = f"({', '.join(operand.text for operand in operands)},)"
+    return Operand(text, tuple(name for operand in operands for name in operand.arrays))
+
+
+def in_rows(words: Iterable[str], width: int) -> list[str]:
+    """Return words with commas between them, in rows of at most so many characters."""
     rows: list[str] = []
-    for one in words:
-        if rows and len(rows[-1]) + len(one) + 3 <= room:  # two commas and a space
-            rows[-1] += f", {one}"
+    for word in words:
+        if rows and len(rows[-1]) + len(word) + 3 <= width:  # two commas and a space
+            rows[-1] += f", {word}"
         else:
-            rows.append(one)
+            rows.append(word)
     return rows
 
 
-def literal(value: Any) -> str:
+def literal(value: object) -> str:
     """Return an attribute as Python text that evaluates to it; anything but plain values is refused."""
     if isinstance(value, (tuple, list)):
         return f"({', '.join(map(literal, value))}{',' if len(value) == 1 else ''})"

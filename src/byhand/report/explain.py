@@ -18,7 +18,7 @@ import numpy as np
 from byhand.errors import ArgumentError, UnknownNameError
 from byhand.nn import Model
 from byhand.nn.gradients import grad_cam, trace_gradients
-from byhand.nn.receptive_field import Place, chosen_layer, laid, with_maps
+from byhand.nn.receptive_field import FieldGrid, last_feature_map, lay_over, feature_maps
 from byhand.ops import DEFAULT_HAND
 from byhand.ops.op import Array, flat
 from byhand.shapes import integer, pair
@@ -80,10 +80,10 @@ def explain(
         raise ArgumentError(f"{model.name} gives NaN for this image; `byhand trace` tells where it begins")
     index = int(probabilities.argmax()) if index is None else _class(model, index)
     graph = model.graph.up_to(model.logits)
-    maps = with_maps(graph)
+    maps = feature_maps(graph)
     if layer is not None and layer not in maps:
         _refuse(model, layer, maps)
-    layer = chosen_layer(model) if layer is None else layer
+    layer = last_feature_map(model) if layer is None else layer
     values = gradients(model, image[None], index, hand=hand)
     assert graph.input is not None
     patch = _patch(image)
@@ -92,7 +92,7 @@ def explain(
         cam = grad_cam(values[layer][0], values[f"grad_{layer}"][0])
         readers = (node.name for node in graph.nodes if any(t.name == layer for t in flat(node.inputs.values())))
         found = {"layer": layer, "after": tuple(readers), "maps": values[layer][0]}
-        found["cam"] = laid(cam, maps[layer], image.shape[:2])
+        found["cam"] = lay_over(cam, maps[layer], image.shape[:2])
     first = next((node for node in graph.nodes if node.op.name == "conv2d"), None)
     if first is not None:
         found |= {"first": first.name, "filters": values[first.inputs["weight"].name]}
@@ -189,7 +189,7 @@ def _class(model: Model, index: int) -> int:
     return index
 
 
-def _refuse(model: Model, layer: str, maps: Mapping[str, Place]) -> None:
+def _refuse(model: Model, layer: str, maps: Mapping[str, FieldGrid]) -> None:
     """Raise the error for a layer that has no maps."""
     if layer not in model.graph.tensors:
         raise UnknownNameError("layer", layer, maps)

@@ -19,12 +19,12 @@ MOST_BYTES = 1 << 30  # that are kept
 def features_of(below: Model, images: Dataset, digest: str) -> Dataset:
     """Return the data set of a network's output for each image, (N, H, W, C) float32; (N, C) becomes (N, 1, 1, C).
 
-    below: a network that does not learn, as `nn.cut` gives; digest: of the images, so that the same ones are known again.
+    below: a network that does not learn, of `split_frozen`; digest: of the images, so that the same ones are known again.
 
     >>> import byhand as bh
-    >>> from byhand.nn.replace_head import cut
-    >>> below, learner = cut(bh.models.create("lenet5").replace_head(3))
-    >>> features_of(below, bh.data.load("mnist")[1].take(20), "the first 20").shape
+    >>> from byhand.nn.split_frozen import split_frozen
+    >>> backbone, learner = split_frozen(bh.models.create("lenet5").replace_head(3))
+    >>> features_of(backbone, bh.data.load("mnist")[1].take(20), "the first 20").shape
     (1, 1, 84)
     """
     path = cache_folder("features") / f"{_key(below, digest)}.safetensors"
@@ -46,7 +46,7 @@ def _key(below: Model, digest: str) -> str:
     told.update(
         repr([(node.op.name, node.name, sorted(node.attributes.items())) for node in below.graph.nodes]).encode()
     )
-    told.update(repr((below.input_shape, below.mean, below.std, below.crop)).encode())
+    told.update(repr((below.input_shape, below.mean, below.std, below.crop_pct)).encode())
     for name, array in sorted((below.parameters | vars(below.state)).items()):
         told.update(name.encode())
         told.update(memoryview(np.ascontiguousarray(array)))  # type: ignore[arg-type]

@@ -339,7 +339,8 @@ class Trainer:
             return 1
         full, every = images // self.batch_size, max(1, total // CURVE_POINTS)
         snapshot = next((step for step in moments(total) if step > done), total) - done
-        return max(1, min(self.program().room, full - index, every - done % every, snapshot)) if index < full else 1
+        at_once = self.program().steps_per_execution
+        return max(1, min(at_once, full - index, every - done % every, snapshot)) if index < full else 1
 
     def _check_parameters(self) -> None:
         """Raise a DivergedError for parameters that are no numbers, before they take the place of good ones."""

@@ -58,7 +58,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from byhand.data import mnist
 from byhand.errors import ShapeError, UnknownNameError
-from byhand.tutorial.checks import Array, as_gradient, as_image, source, whole
+from byhand.tutorial.checks import Array, as_generator, as_gradient, as_image, integer_within
 
 Say = Callable[[str], object]
 LEARN_RATE = 0.005
@@ -79,9 +79,9 @@ class Conv3x3:
     """
 
     def __init__(self, num_filters: int, rng: np.random.RandomState | None = None) -> None:
-        self.num_filters = whole("Conv3x3", "num_filters", num_filters, 1)
+        self.num_filters = integer_within("Conv3x3", "num_filters", num_filters, 1)
         # Divided by 9 so that a sum of nine products starts neither large nor tiny.
-        self.filters: Array = source(rng).randn(self.num_filters, 3, 3) / 9
+        self.filters: Array = as_generator(rng).randn(self.num_filters, 3, 3) / 9
 
     def iterate_regions(self, image: Array) -> Iterator[tuple[Array, int, int]]:
         """Yield each 3x3 region of the image (H, W) with the output position i, j that it makes."""
@@ -175,8 +175,11 @@ class Softmax:
     """
 
     def __init__(self, input_len: int, nodes: int, rng: np.random.RandomState | None = None) -> None:
-        input_len, nodes = whole("Softmax", "input_len", input_len, 1), whole("Softmax", "nodes", nodes, 1)
-        self.weights: Array = source(rng).randn(input_len, nodes) / input_len
+        input_len, nodes = (
+            integer_within("Softmax", "input_len", input_len, 1),
+            integer_within("Softmax", "nodes", nodes, 1),
+        )
+        self.weights: Array = as_generator(rng).randn(input_len, nodes) / input_len
         self.biases: Array = np.zeros(nodes)
 
     def forward(self, input: Array) -> Array:
@@ -318,9 +321,9 @@ def run(
     """
     if hand not in HANDS:
         raise UnknownNameError("hand", hand, HANDS)
-    images = whole("tutorial.run", "images", images, 1, 10_000)
-    epochs = whole("tutorial.run", "epochs", epochs, 0)
-    rng = None if seed is None else np.random.RandomState(whole("tutorial.run", "seed", seed, 0, 2**32 - 1))
+    images = integer_within("tutorial.run", "images", images, 1, 10_000)
+    epochs = integer_within("tutorial.run", "epochs", epochs, 0)
+    rng = None if seed is None else np.random.RandomState(integer_within("tutorial.run", "seed", seed, 0, 2**32 - 1))
 
     train_images, train_labels = mnist.train_images()[:images], mnist.train_labels()[:images]
     test_images, test_labels = mnist.test_images()[:images], mnist.test_labels()[:images]
@@ -356,7 +359,7 @@ def run(
     steps: list[dict[str, Any]] = []
     for epoch in range(1, epochs + 1):
         say(f"--- Epoch {epoch} ---")
-        order = source(rng).permutation(images)
+        order = as_generator(rng).permutation(images)
         train_images, train_labels = train_images[order], train_labels[order]
         past: list[tuple[float, bool]] = []
         for i, (image, label) in enumerate(zip(train_images, train_labels)):

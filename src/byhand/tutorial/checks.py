@@ -1,4 +1,4 @@
-"""What the tutorial's layers are given, looked at before it is used."""
+"""Checks of the arguments of the tutorial's layers."""
 
 from typing import Any
 
@@ -10,17 +10,17 @@ from byhand.errors import ArgumentError, ShapeError
 Array = npt.NDArray[Any]
 
 
-def source(rng: Any) -> Any:
-    """Return what draws random numbers."""
+def as_generator(rng: np.random.RandomState | None) -> Any:
+    """Return the generator of random numbers: the given one, or NumPy's global one."""
     if not isinstance(rng, np.random.RandomState | None):
         raise ArgumentError(f"tutorial: rng is {rng!r}, expected a numpy.random.RandomState or None")
     return np.random if rng is None else rng  # the functions of np.random draw from the global generator
 
 
-def whole(where: str, name: str, value: Any, low: int, high: int | None = None) -> int:
-    """Return a whole number within bounds."""
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or value < low or (high is not None and value > high):
+def integer_within(where: str, name: str, value: Any, low: int, high: int | None = None) -> int:
+    """Return a whole number from low to high, or raise an ArgumentError."""
+    is_integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not is_integer or value < low or (high is not None and value > high):
         span = f"{low} or more" if high is None else f"{low} to {high}"
         raise ArgumentError(f"{where}: {name} is {value!r}, expected a whole number, {span}")
     return int(value)
@@ -36,10 +36,10 @@ def as_image(layer: str, input: Any, axes: str, smallest: int) -> Array:
 
 
 def as_gradient(layer: Any, gradient: Any) -> Array:
-    """Return a gradient as float64, or raise where there is nothing to go back from or it has another shape."""
+    """Return a gradient as float64; raise where it has not the last output's shape, or `forward` was not called."""
     where = f"{type(layer).__name__.removeprefix('Arrays').removeprefix('Compiled')}.backprop"
     if not hasattr(layer, "last_output"):
-        raise ArgumentError(f"{where}: there is no output to go back from, call forward first")
+        raise ArgumentError(f"{where}: there is no output yet; call forward first")
     array: Array = np.asarray(gradient, dtype=np.float64)
     if array.shape != layer.last_output.shape:
         expected = f"{layer.last_output.shape}, the shape of the last output"

@@ -1,10 +1,10 @@
-"""The tutorial's third hand: the article's layers over byhand's compiled ops, in float32.
+"""The tutorial's third hand: the article's layers on byhand's compiled ops, in float32.
 
-Convolution and the fully connected layer are the library's own. Pooling is not: the article gives the gradient to every pixel
-that equals its window's maximum, the library to the first, so that it has two kernels here. Regions that are equal stay equal
-through the convolution, whichever tile they fall into, because each output is summed in the same order.
+Convolution and the fully connected layer call the library's ops. Pooling has two kernels of its own: the article gives the
+gradient to every pixel that equals its window's maximum, the library only to the first. Equal regions of an image have equal
+outputs of the convolution, whichever tile computes them, because every output is summed in the same order.
 
-A layer keeps its arrays, so that what it launches is written down once and run again for each image.
+A layer keeps its arrays, so that its launches are recorded once and replayed for each image.
 """
 
 from typing import Any
@@ -17,11 +17,11 @@ from byhand.ops.conv.linear import linear_backward_compiled, linear_compiled
 from byhand.tutorial import Conv3x3, MaxPool2, Softmax
 from byhand.tutorial.checks import Array, as_gradient, as_image
 
-PLAIN: dict[str, Any] = {"stride": (1, 1), "padding": (0, 0, 0, 0), "dilation": (1, 1), "groups": 1}
+CONV_ATTRIBUTES: dict[str, Any] = {"stride": (1, 1), "padding": (0, 0, 0, 0), "dilation": (1, 1), "groups": 1}
 
 
 class CompiledConv3x3(Conv3x3):
-    """`Conv3x3` over `conv2d`'s compiled hand."""
+    """`Conv3x3` with the compiled hand of `conv2d`."""
 
     def __init__(self, num_filters: int, rng: np.random.RandomState | None = None) -> None:
         super().__init__(num_filters, rng)
@@ -29,7 +29,7 @@ class CompiledConv3x3(Conv3x3):
         self._image = np.empty((0, 0), np.float32)
 
     def _prepare(self, height: int, width: int) -> None:
-        """Make the arrays for images of a size, and what runs on them."""
+        """Allocate the arrays for images of this size, and record the launches on them."""
         self._image, self._weight = (
             np.empty((height, width), np.float32),
             np.empty((3, 3, 1, self.num_filters), np.float32),
@@ -40,9 +40,9 @@ class CompiledConv3x3(Conv3x3):
             np.empty_like(self._weight),
             self._image[None, :, :, None],
         )
-        self._convolve = Replay(conv2d_compiled, x, self._weight, None, self._out, **PLAIN)
-        self._go_back = Replay(
-            conv2d_backward_compiled, x, self._weight, self._gradient, None, self._grad, None, **PLAIN
+        self._forward = Replay(conv2d_compiled, x, self._weight, None, self._out, **CONV_ATTRIBUTES)
+        self._backward = Replay(
+            conv2d_backward_compiled, x, self._weight, self._gradient, None, self._grad, None, **CONV_ATTRIBUTES
         )
 
     def forward(self, input: Array) -> Array:
@@ -52,7 +52,7 @@ class CompiledConv3x3(Conv3x3):
             self._prepare(*self.last_input.shape)
         self._image[...] = self.last_input
         self._weight[:, :, 0] = self.filters.transpose(1, 2, 0)  # FxRxS -> RxSxF
-        self._convolve()
+        self._forward()
         self.last_output = self._out[0].copy()
         return self.last_output
 
@@ -60,21 +60,21 @@ class CompiledConv3x3(Conv3x3):
         """Update the filters."""
         self._gradient[0] = as_gradient(self, gradient)
         self._image[...] = self.last_input
-        self._go_back()
+        self._backward()
         self.filters -= np.float32(learn_rate) * self._grad[:, :, 0].transpose(2, 0, 1)
 
 
 class CompiledMaxPool2(MaxPool2):
-    """`MaxPool2` with its loops handed to Numba."""
+    """`MaxPool2` with its loops compiled by Numba."""
 
     _image = np.empty((0, 0, 0), np.float32)
 
     def _prepare(self, height: int, width: int, filters: int) -> None:
-        """Make the arrays for inputs of a size, and what runs on them."""
+        """Allocate the arrays for inputs of this size, and record the launches on them."""
         self._image, self._grad = (np.empty((height, width, filters), np.float32) for _ in range(2))
         self._out, self._gradient = (np.empty((height // 2, width // 2, filters), np.float32) for _ in range(2))
-        self._keep = Replay(launch, keep_largest, 1, self._image, self._out)
-        self._give = Replay(launch, give_to_equals, 1, self._image, self._out, self._gradient, self._grad)
+        self._forward = Replay(launch, max_pool_2x2, 1, self._image, self._out)
+        self._backward = Replay(launch, max_pool_2x2_backward, 1, self._image, self._out, self._gradient, self._grad)
 
     def forward(self, input: Array) -> Array:
         """Keep the maximum of each window, (H, W, F) -> (H//2, W//2, F)."""
@@ -82,20 +82,20 @@ class CompiledMaxPool2(MaxPool2):
         if self.last_input.shape != self._image.shape:
             self._prepare(*self.last_input.shape)
         self._image[...] = self.last_input
-        self._keep()
+        self._forward()
         self.last_output = self._out.copy()
         return self.last_output
 
     def backprop(self, gradient: Array) -> Array:
         """Return the gradient in the input: that of the output, copied to every pixel that equals the maximum."""
         self._gradient[...] = as_gradient(self, gradient)
-        self._give()
+        self._backward()
         return self._grad.copy()
 
 
 @kernel
-def keep_largest(image, out, block):
-    """Write the largest of each window."""
+def max_pool_2x2(image, out, block):
+    """Write the maximum of each window."""
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
             for f in range(out.shape[2]):
@@ -105,7 +105,7 @@ def keep_largest(image, out, block):
 
 
 @kernel
-def give_to_equals(image, out, gradient, grad_input, block):
+def max_pool_2x2_backward(image, out, gradient, grad_input, block):
     """Copy each window's gradient to every pixel that equals its maximum; the others, and an odd last row, get 0."""
     for i in range(image.shape[0]):
         for j in range(image.shape[1]):
@@ -117,7 +117,7 @@ def give_to_equals(image, out, gradient, grad_input, block):
 
 
 class CompiledSoftmax(Softmax):
-    """`Softmax` over `linear`'s compiled hand."""
+    """`Softmax` with the compiled hand of `linear`."""
 
     def __init__(self, input_len: int, nodes: int, rng: np.random.RandomState | None = None) -> None:
         super().__init__(input_len, nodes, rng)
@@ -125,22 +125,22 @@ class CompiledSoftmax(Softmax):
         self._x, self._grad_x = (np.empty((1, input_len), np.float32) for _ in range(2))
         self._totals, self._grad = (np.empty((1, nodes), np.float32) for _ in range(2))
         self._grad_weights = np.empty_like(self.weights)
-        self._sum = Replay(linear_compiled, self._x, self.weights, self.biases, self._totals)
-        self._go_back = Replay(
+        self._forward = Replay(linear_compiled, self._x, self.weights, self.biases, self._totals)
+        self._backward = Replay(
             linear_backward_compiled, self._x, self.weights, self._grad, self._grad_x, self._grad_weights, None
         )
 
     def totals(self, x: Array) -> Array:
         """Return t = x W + b."""
         self._x[0] = x.reshape(-1)
-        self._sum()
+        self._forward()
         totals: Array = self._totals[0]
         return totals
 
     def update(self, grad_totals: Array, learn_rate: float) -> Array:
         """Update weights and biases; return dL/dx."""
         self._x[0], self._grad[0] = self.last_input.reshape(-1), grad_totals
-        self._go_back()
+        self._backward()
         self._grad_weights *= np.float32(learn_rate)
         self.weights -= self._grad_weights
         self.biases -= np.float32(learn_rate) * self._grad[0]

@@ -1,100 +1,171 @@
 """The register tile: the inner loops of every convolution and matrix product, once in Python and once as LLVM IR.
 
-    c[m, n] = start[m, n] + sum over t, k of  a[m, t, k] * b[t, k, n]
+    c[m, n] = initial[m, n] + sum over t, k of  a[m, t, k] * b[t, k, n]
 
-and, where the call says so, finished before it is stored: c * scale[n] + bias[n], then + more[m, n], then 0 if below 0.
+then the epilogue, before it is stored:  c * scale[n] + bias[n],  + residual[m, n],  0 where negative.
 
-m counts rows of the result (pixels, images, filter places), n at most `columns` of it, t segments and k the places in one.
-Where the numbers lie is given by tables, so that a padded, strided, dilated or grouped convolution, its two gradients and a
-matrix product are all the same sum:
+m counts rows of the result (pixels, images, filter positions), n its columns (filters), t segments and k the numbers of one.
+Where the numbers lie is given by tables of offsets, so that a padded, strided, dilated or grouped convolution, its two
+gradients and a matrix product are all the same sum. This is a batch-reduce GEMM: t is the batch that is summed over.
 
-    a[m, t, k] = a_start + a_rows[m] + a_segments[t] + k * a_step        (+ n where each column has its own: per channel)
-    b[t, k, n] = b_start + b_segments[t] + k * b_step + n                (b_start + t * b_step where all share it: of a list)
-    c[m, n]    = c_start + c_rows[m] + n                         (more[m, n] at the same place; bias, scale: bias_start + n)
+The operands `A`, `B` and `C` say where their numbers lie, `Extent` how many there are, `Epilogue` what follows the sum.
 
-The IR keeps a whole tile of sums in registers, rows x vectors of them (host.py), and walks t and k once: each number of b that
+The IR keeps a tile of sums in registers, rows x vectors of them (runtime/cpu.py), and walks t and k once: each number of b that
 is loaded serves all rows, each of a all columns. What is left over at the edges is done by tiles of fewer rows, and by masks
 that hide the columns that are not there. With a mask nothing outside of an array is read or written.
+
+Sources: Goto & van de Geijn 2008, "Anatomy of high-performance matrix multiplication" (the register tile); Georganas et al.
+2019, arXiv 1906.06440 (batch-reduce GEMM); Dukhan 2019, arXiv 1907.02129 (offsets in place of im2col).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from byhand.kernels.runtime.cpu import host
 from byhand.kernels.runtime.intrinsic import Intrinsic
+from byhand.kernels.runtime.types import Array, Indices
 
-ZERO, ADD, BIAS = 0, 1, 2  # what a sum starts from: 0, what c holds, the bias of its column
-RELU, SCALE, MORE = 1, 2, 4  # how it is finished: any of them together
-
-
-def _sum(
-    a_wide, b_wide, a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segments,
-    b_step, c, c_start, c_rows, columns, start, bias, bias_start, finish, scale, more,
-):  # fmt: skip
-    """Do what the IR does, in rows `first` to `first + rows`, over `segments` segments from `segment` on."""
-    for m in range(first, first + rows):
-        for n in range(columns):
-            place = c_start + c_rows[m] + n
-            total = c[place] if start == ADD else bias[bias_start + n] if start == BIAS else 0.0
-            for t in range(segments):
-                at = a_start + a_rows[m] + a_segments[segment + t] + a_wide * n
-                by = b_start + (b_segments[segment + t] + n if b_wide else t * b_step)
-                for k in range(length):
-                    total += a[at + k * a_step] * b[by + k * b_step]
-            total = total * scale[bias_start + n] + bias[bias_start + n] if finish & SCALE else total
-            total = total + more[place] if finish & MORE else total
-            c[place] = 0.0 if finish & RELU and total < 0.0 else total
+ZERO, ADD, BIAS = range(3)  # what a sum starts from: 0, what c holds, the bias of its column
+RELU, SCALE, RESIDUAL = 1, 2, 4  # the steps of an epilogue: any of them together
 
 
-def _tile(*arguments):
-    _sum(0, 1, *arguments)
+class A(NamedTuple):
+    """The left operand: a[m, t, k] = array[start + rows[m] + segments[t] + k * step], the same for all columns.
+
+    `tile_per_channel` and `tile_per_tap` add n: there each column has a number of its own.
+    """
+
+    array: Array
+    start: int
+    rows: Indices
+    segments: Indices
+    step: int
 
 
-def _tile_per_channel(*arguments):
-    _sum(1, 1, *arguments)
+class B(NamedTuple):
+    """The right operand: b[t, k, n] = array[start + segments[t] + k * step + n].
+
+    `tile_of_list` reads array[start + t * step] for all columns, a list of one number a segment.
+    """
+
+    array: Array
+    start: int
+    segments: Indices
+    step: int
 
 
-def _tile_of_list(*arguments):
-    _sum(1, 0, *arguments)
+class C(NamedTuple):
+    """The result: c[m, n] = array[start + rows[m] + n]; column: where its bias and scale begin."""
+
+    array: Array
+    start: int
+    rows: Indices
+    column: int
 
 
-def _scatter(
-    a, a_start, a_rows, first, rows, places, place, several, b, b_start, c, c_start, c_rows, columns
-):  # fmt: skip
-    """Add a block of a, `rows` x `columns`, times a number of b to c, at each of several places."""
-    for t in range(several):
-        for m in range(first, first + rows):
+class Extent(NamedTuple):
+    """How many rows m and columns n a result has, and how many segments t of length k are summed over."""
+
+    rows: int
+    columns: int
+    segments: int
+    length: int
+
+
+class Epilogue(NamedTuple):
+    """What follows a sum: steps, any of RELU, SCALE and RESIDUAL; bias, scale (columns); residual, laid out as c is.
+
+    Without SCALE the bias is no step: a sum may start from it. What is not asked for is an empty array.
+    """
+
+    steps: int
+    bias: Array
+    scale: Array
+    residual: Array
+
+
+def epilogue(like: Array, bias: Any = None, scale: Any = None, residual: Any = None, relu: bool = False) -> Epilogue:
+    """Return an epilogue; like: an array of the same type, for the empty ones that stand for None."""
+    steps = RELU * relu + SCALE * (scale is not None) + RESIDUAL * (residual is not None)
+    empty = like.reshape(-1)[:0]
+    return Epilogue(steps, *(empty if array is None else array.reshape(-1) for array in (bias, scale, residual)))
+
+
+def no_epilogue(array):
+    """Return the epilogue of a sum that is stored as it is."""
+    return Epilogue(0, array, array, array)
+
+
+def initial_of(epilogue):
+    """Return what a sum starts from: its bias, unless that comes after a scale."""
+    return BIAS if epilogue.bias.size > 0 and not epilogue.steps & SCALE else ZERO
+
+
+def _sum(a_wide, b_wide, a, b, c, extent, initial, epilogue):
+    """Do what the IR does; a_wide, b_wide: whether each column of a and of b has a number of its own."""
+    steps, bias, scale, residual = epilogue
+    for m in range(extent.rows):
+        for n in range(extent.columns):
+            place, column = c.start + c.rows[m] + n, c.column + n
+            total = c.array[place] if initial == ADD else bias[column] if initial == BIAS else 0.0
+            for t in range(extent.segments):
+                at = a.start + a.rows[m] + a.segments[t] + a_wide * n
+                by = b.start + (b.segments[t] + n if b_wide else t * b.step)
+                for k in range(extent.length):
+                    total += a.array[at + k * a.step] * b.array[by + k * b.step]
+            total = total * scale[column] + bias[column] if steps & SCALE else total
+            total = total + residual[place] if steps & RESIDUAL else total
+            c.array[place] = 0.0 if steps & RELU and total < 0.0 else total
+
+
+def _tile(*operands):
+    _sum(0, 1, *operands)
+
+
+def _tile_per_channel(*operands):
+    _sum(1, 1, *operands)
+
+
+def _tile_of_list(*operands):
+    _sum(1, 0, *operands)
+
+
+def _scatter(block, places, numbers, target, rows, columns):
+    """Add a block of rows x columns, times one number after the other, to a target, at one place after the other."""
+    for t in range(places.size):
+        for m in range(rows):
             for n in range(columns):
-                at = c_start + places[place + t] + c_rows[m] + n
-                c[at] += a[a_start + a_rows[m] + n] * b[b_start + t]
+                place = target.start + places[t] + target.rows[m] + n
+                target.array[place] += block.array[block.start + block.rows[m] + n] * numbers[t]
 
 
-def _fetch(a, first, last):
+def _fetch(array, first, last):
     """Bring a stretch of an array into the caches, line by line: scattered reads of it would wait for the memory each time."""
 
 
 def _emit(how: str) -> Callable[[str], Any]:
     def emit(dtype: str) -> Any:
-        from byhand.kernels.microkernel import microkernel_ir as emitters  # noqa: PLC0415  (llvmlite)
+        from byhand.kernels.microkernel import microkernel_ir  # noqa: PLC0415  (llvmlite)
 
-        own = getattr(emitters, f"{how}_intrinsic", None)
-        return own(dtype) if own else emitters.tile_intrinsic(dtype, how)
+        own = {"scatter": microkernel_ir.scatter_intrinsic, "fetch": microkernel_ir.fetch_intrinsic}
+        return own[how](dtype) if how in own else microkernel_ir.tile_intrinsic(dtype, how)
 
     return emit
 
 
 def _version() -> Any:
-    return host(), [
-        Path(__file__).with_name(name).read_bytes() for name in ("microkernel.py", "microkernel_ir.py", "simd.py")
-    ]
+    files = ("microkernel.py", "microkernel_ir.py", "simd.py")
+    return host(), [Path(__file__).with_name(name).read_bytes() for name in files]
 
 
+# tile(a: A, b: B, c: C, extent: Extent, initial, epilogue: Epilogue), and its forms
 tile = Intrinsic(_tile, _emit("matrix"), _version)
 tile_per_channel = Intrinsic(_tile_per_channel, _emit("channel"), _version)
 tile_per_tap = Intrinsic(_tile_per_channel, _emit("tap"), _version)  # the same for segments of length 1
 tile_of_list = Intrinsic(_tile_of_list, _emit("list"), _version)  # b one number a segment, of length 1
-scatter = Intrinsic(_scatter, _emit("scatter"), _version)
-fetch = Intrinsic(_fetch, _emit("fetch"), _version)
+
+scatter = Intrinsic(_scatter, _emit("scatter"), _version)  # (block: C, places, numbers, target: C, rows, columns)
+fetch = Intrinsic(_fetch, _emit("fetch"), _version)  # (array, first, last)

@@ -9,8 +9,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from byhand.kernels.microkernel.microkernel import MORE, RELU, SCALE
-from byhand.kernels.microkernel.simd import LINE, REALS, WORD, Vectors, plain, prefetch
+from byhand.kernels.microkernel.microkernel import ADD, BIAS, RELU, RESIDUAL, SCALE
+from byhand.kernels.microkernel.simd import CACHE_LINE, REALS, WORD, Vectors, element, operands, prefetch
 from byhand.kernels.runtime.cpu import host
 
 
@@ -35,28 +35,22 @@ def tile_intrinsic(dtype: str, how: str) -> Any:
     """Return the tile as an intrinsic: it picks, by the number of columns, one of a few panels."""
 
     @intrinsic
-    def tile(
-        typing, a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segments, b_step,
-        c, c_start, c_rows, columns, start, bias, bias_start, finish, scale, more,
-    ):  # fmt: skip
+    def tile(typing: Any, a: Any, b: Any, c: Any, extent: Any, initial: Any, epilogue: Any) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            (
-                a, a_start, a_rows, first, rows, segments_at, segment, segments, length, a_step, b, b_start, b_segments, b_step,
-                c, c_start, c_rows, columns, start, bias, bias_start, finish, scale, more,
-            ) = plain(context, builder, signature, values)  # fmt: skip
-            at = partial(_at, builder, REALS[dtype])
-            given = [
-                at(a, a_start), at(a_rows, first, WORD), rows, at(segments_at, segment, WORD), segments, length, a_step,
-                at(b, b_start), at(b_segments, segment, WORD), b_step, at(c, c_start), at(c_rows, first, WORD), columns, start,
-                at(bias, bias_start), finish, at(scale, bias_start), at(more, c_start),
-            ]  # fmt: skip
-            _call_panel(builder, dtype, how, columns, given)
+            a, b, c, extent, initial, epilogue = operands(context, builder, signature, values)
+            start = partial(element, builder, REALS[dtype])
+            arguments = TileArguments(
+                start(a.array, a.start), a.rows, a.segments, a.step,
+                start(b.array, b.start), b.segments, b.step,
+                start(c.array, c.start), c.rows,
+                extent.rows, extent.columns, extent.segments, extent.length, initial,
+                epilogue.steps, start(epilogue.bias, c.column), start(epilogue.scale, c.column),
+                start(epilogue.residual, c.start),
+            )  # fmt: skip
+            _call_panel(builder, dtype, how, extent.columns, arguments)
             return context.get_dummy_value()
 
-        return types.void(
-            a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segments, b_step,
-            c, c_start, c_rows, columns, start, bias, bias_start, finish, scale, more,
-        ), codegen  # fmt: skip
+        return types.void(a, b, c, extent, initial, epilogue), codegen
 
     return tile
 
@@ -65,24 +59,19 @@ def scatter_intrinsic(dtype: str) -> Any:
     """Return `scatter` as an intrinsic."""
 
     @intrinsic
-    def scatter(
-        typing, a, a_start, a_rows, first, rows, places, place, several, b, b_start, c, c_start, c_rows, columns
-    ):  # fmt: skip
+    def scatter(typing: Any, block: Any, places: Any, numbers: Any, target: Any, rows: Any, columns: Any) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            (a, a_start, a_rows, first, rows, places, place, several, b, b_start, c, c_start, c_rows, columns) = plain(
-                context, builder, signature, values
-            )
-            at = partial(_at, builder, REALS[dtype])
-            given = [
-                at(a, a_start), at(a_rows, first, WORD), rows, at(places, place, WORD), several, at(b, b_start),
-                at(c, c_start), at(c_rows, first, WORD), columns,
-            ]  # fmt: skip
-            _call_panel(builder, dtype, "scatter", columns, given)
+            block, places, numbers, target, rows, columns = operands(context, builder, signature, values)
+            count = context.make_array(signature.args[1])(context, builder, values[1]).nitems
+            start = partial(element, builder, REALS[dtype])
+            arguments = ScatterArguments(
+                start(block.array, block.start), block.rows, places, count, numbers,
+                start(target.array, target.start), target.rows, rows, columns,
+            )  # fmt: skip
+            _call_panel(builder, dtype, "scatter", columns, arguments)
             return context.get_dummy_value()
 
-        return types.void(
-            a, a_start, a_rows, first, rows, places, place, several, b, b_start, c, c_start, c_rows, columns
-        ), codegen  # fmt: skip
+        return types.void(block, places, numbers, target, rows, columns), codegen
 
     return scatter
 
@@ -93,7 +82,7 @@ def fetch_intrinsic(dtype: str) -> Any:
     @intrinsic
     def fetch(typing, a, first, last):
         def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            a, first, last = plain(context, builder, signature, values)
+            a, first, last = operands(context, builder, signature, values)
             before, head, body, after = builder.block, *(builder.append_basic_block() for _ in range(3))
             builder.branch(head)
             builder.position_at_end(head)
@@ -101,8 +90,8 @@ def fetch_intrinsic(dtype: str) -> Any:
             i.add_incoming(first, before)
             builder.cbranch(builder.icmp_signed("<", i, last), body, after)
             builder.position_at_end(body)
-            prefetch(builder, _at(builder, REALS[dtype], a, i), False)
-            i.add_incoming(builder.add(i, WORD(LINE // int(dtype[1]))), body)
+            prefetch(builder, element(builder, REALS[dtype], a, i), False)
+            i.add_incoming(builder.add(i, WORD(CACHE_LINE // int(dtype[1]))), body)
             builder.branch(head)
             builder.position_at_end(after)
             return context.get_dummy_value()
@@ -112,11 +101,44 @@ def fetch_intrinsic(dtype: str) -> Any:
     return fetch
 
 
-def _at(builder: Any, real: Any, pointer: Any, offset: Any, kind: Any = None) -> Any:
-    return builder.gep(pointer, [offset], source_etype=kind or real)
+class TileArguments(NamedTuple):
+    """The arguments of a tile's function: pointers to the first number of each operand and table, and counts."""
+
+    a: Any
+    a_rows: Any
+    a_segments: Any
+    a_step: Any
+    b: Any
+    b_segments: Any
+    b_step: Any
+    c: Any
+    c_rows: Any
+    rows: Any
+    columns: Any
+    segments: Any
+    length: Any
+    initial: Any
+    steps: Any
+    bias: Any
+    scale: Any
+    residual: Any
 
 
-def _call_panel(builder: Any, dtype: str, how: str, columns: Any, given: list[Any]) -> None:
+class ScatterArguments(NamedTuple):
+    """The arguments of `scatter`'s function."""
+
+    block: Any
+    block_rows: Any
+    places: Any
+    count: Any
+    numbers: Any
+    target: Any
+    target_rows: Any
+    rows: Any
+    columns: Any
+
+
+def _call_panel(builder: Any, dtype: str, how: str, columns: Any, arguments: tuple[Any, ...]) -> None:
     """Call the panel that fits the columns."""
     after = builder.append_basic_block()
     kind = KINDS.get(how, KINDS["list"])
@@ -126,7 +148,7 @@ def _call_panel(builder: Any, dtype: str, how: str, columns: Any, given: list[An
             use, other = builder.append_basic_block(), builder.append_basic_block()
             builder.cbranch(builder.icmp_signed(">", columns, WORD(more_than)), use, other)
             builder.position_at_end(use)
-        builder.call(function, given)
+        builder.call(function, arguments)
         builder.branch(after)
         if more_than:
             builder.position_at_end(other)
@@ -157,11 +179,17 @@ def _panel(module: Any, dtype: str, lanes: int, vectors: int, masked: bool, how:
     name = f"byhand_{how}_{dtype}_{lanes}x{vectors}_{'masked' if masked else 'full'}"
     if name in module.globals:
         return module.globals[name]
-    number, words = REALS[dtype].as_pointer(), WORD.as_pointer()
-    kinds = [number, words, WORD, words, WORD, WORD, WORD, number, words, WORD, number, words, WORD, WORD, number, WORD,
-             number, number]  # fmt: skip
+    number, table = REALS[dtype].as_pointer(), WORD.as_pointer()
+    kinds: Any = TileArguments(
+        a=number, a_rows=table, a_segments=table, a_step=WORD, b=number, b_segments=table, b_step=WORD, c=number,
+        c_rows=table, rows=WORD, columns=WORD, segments=WORD, length=WORD, initial=WORD, steps=WORD, bias=number,
+        scale=number, residual=number,
+    )  # fmt: skip
     if how == "scatter":
-        kinds = [number, words, WORD, words, WORD, number, number, words, WORD]
+        kinds = ScatterArguments(
+            block=number, block_rows=table, places=table, count=WORD, numbers=number, target=number, target_rows=table,
+            rows=WORD, columns=WORD,
+        )  # fmt: skip
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
     function.linkage = "internal"
     function.attributes.add("noinline")
@@ -177,20 +205,21 @@ class Scatter(Vectors):
 
     def emit(self) -> None:
         """Write the function."""
-        a, a_rows, rows, places, several, b, c, c_rows, columns = self.function.args
+        given = ScatterArguments(*self.function.args)
         build, new = self.builder, self.function.append_basic_block
-        self.hide(columns)
-        for m, count in self.each(rows, KINDS["list"].rows):
-            block = [self.load(row, n) for row in self.rows_at(a, a_rows, m, count) for n in range(self.vectors)]
-            into = self.rows_at(c, c_rows, m, count)
+        self.hide(given.columns)
+        for m, count in self.each(given.rows, KINDS["list"].rows):
+            rows = self.rows_at(given.block, given.block_rows, m, count)
+            block = [self.load(row, n) for row in rows for n in range(self.vectors)]
+            into = self.rows_at(given.target, given.target_rows, m, count)
             before, head, body, after = build.block, new(), new(), new()
             build.branch(head)
             build.position_at_end(head)
             t = build.phi(WORD)
             t.add_incoming(WORD(0), before)
-            build.cbranch(build.icmp_signed("<", t, several), body, after)
+            build.cbranch(build.icmp_signed("<", t, given.count), body, after)
             build.position_at_end(body)
-            offset, times = build.load(self.at(places, t, WORD), typ=WORD), self.one(self.at(b, t))
+            offset, times = build.load(self.at(given.places, t, WORD), typ=WORD), self.one(self.at(given.numbers, t))
             rows_now = [self.at(row, offset) for row in into]
             sums = [
                 self.multiply_add(value, times, self.load(rows_now[i // self.vectors], i % self.vectors))
@@ -210,23 +239,23 @@ class Panel(Vectors):
     def __init__(self, function: Any, dtype: str, lanes: int, vectors: int, masked: bool, how: How) -> None:
         super().__init__(function, dtype, lanes, vectors, masked)
         self.how = how
-        (self.a, self.a_rows, self.rows, self.a_segments, self.segments, self.length, self.a_step, self.b, self.b_segments,
-         self.b_step, self.c, self.c_rows, self.columns, self.start, self.bias, self.finish, self.scale,
-         self.more) = function.args  # fmt: skip
+        self.given = TileArguments(*function.args)
 
     def emit(self) -> None:
         """Write the function: whole tiles as long as there are rows, then fewer and fewer rows at once."""
-        self.hide(self.columns)
+        self.hide(self.given.columns)
         whole = host().rows if self.vectors > 1 else min(9, host().rows)  # so many addresses stay in registers
         most = [] if self.how.a_wide else [whole]
-        for m, rows in self.each(self.rows, [*most, *(few for few in self.how.rows if not most or few < most[0])]):
+        for m, rows in self.each(
+            self.given.rows, [*most, *(few for few in self.how.rows if not most or few < most[0])]
+        ):
             self._tile(m, rows)
         self.builder.ret_void()
 
     def _tile(self, m: Any, rows: int) -> None:
         """Write one tile: sums in registers, a loop over segments, in it one over their places."""
-        build, new, pairs = self.builder, self.function.append_basic_block, rows * self.vectors
-        a_rows, c_rows = (self.rows_at(*one, m, rows) for one in ((self.a, self.a_rows), (self.c, self.c_rows)))
+        build, new, pairs, given = self.builder, self.function.append_basic_block, rows * self.vectors, self.given
+        a_rows, c_rows = (self.rows_at(*one, m, rows) for one in ((given.a, given.a_rows), (given.c, given.c_rows)))
         sums = self._first_sums(c_rows)
         for row in c_rows:  # their lines come while the sums are made
             self.expect(row)
@@ -237,11 +266,13 @@ class Panel(Vectors):
         t, outer = build.phi(WORD), [build.phi(self.vector) for _ in range(pairs)]
         for phi, value in zip([t, *outer], [WORD(0), *sums]):
             phi.add_incoming(value, before)
-        build.cbranch(build.icmp_signed("<", t, self.segments), body, after)
+        build.cbranch(build.icmp_signed("<", t, given.segments), body, after)
         build.position_at_end(body)
-        offset = build.load(self.at(self.a_segments, t, WORD), typ=WORD)
-        in_b = build.load(self.at(self.b_segments, t, WORD), typ=WORD) if self.how.b_wide else build.mul(t, self.b_step)
-        b_start = self.at(self.b, in_b)
+        offset = build.load(self.at(given.a_segments, t, WORD), typ=WORD)
+        in_b = (
+            build.load(self.at(given.b_segments, t, WORD), typ=WORD) if self.how.b_wide else build.mul(t, given.b_step)
+        )
+        b_start = self.at(given.b, in_b)
         if self.how.flat:
             results = self._products(a_rows, offset, b_start, outer)
         else:
@@ -259,16 +290,16 @@ class Panel(Vectors):
         after = self.function.append_basic_block()
         build.branch(inner)
         build.position_at_end(inner)
-        k, at, by = build.phi(WORD), build.phi(WORD), build.phi(self.b.type)
+        k, at, by = build.phi(WORD), build.phi(WORD), build.phi(self.given.b.type)
         running = [build.phi(self.vector) for _ in sums]
         for phi, value in zip([k, at, by, *running], [WORD(0), offset, b_start, *sums]):
             phi.add_incoming(value, before)
         results = self._products(a_rows, at, by, running)
         k_next = build.add(k, WORD(1))
-        steps = [k_next, build.add(at, self.a_step), self.at(by, self.b_step), *results]
+        steps = [k_next, build.add(at, self.given.a_step), self.at(by, self.given.b_step), *results]
         for phi, value in zip([k, at, by, *running], steps):
             phi.add_incoming(value, inner)
-        build.cbranch(build.icmp_signed("<", k_next, self.length), inner, after)
+        build.cbranch(build.icmp_signed("<", k_next, self.given.length), inner, after)
         build.position_at_end(after)
         return results
 
@@ -287,14 +318,14 @@ class Panel(Vectors):
         build, new = self.builder, self.function.append_basic_block
         count = len(c_rows) * self.vectors
         add, other, bias, after = new(), new(), new(), new()
-        build.cbranch(build.icmp_signed("==", self.start, WORD(1)), add, other)
+        build.cbranch(build.icmp_signed("==", self.given.initial, WORD(ADD)), add, other)
         build.position_at_end(add)
         held = [self.load(row, n) for row in c_rows for n in range(self.vectors)]
         build.branch(after)
         build.position_at_end(other)
-        build.cbranch(build.icmp_signed("==", self.start, WORD(2)), bias, after)
+        build.cbranch(build.icmp_signed("==", self.given.initial, WORD(BIAS)), bias, after)
         build.position_at_end(bias)
-        biases = [self.load(self.bias, n) for n in range(self.vectors)] * len(c_rows)
+        biases = [self.load(self.given.bias, n) for n in range(self.vectors)] * len(c_rows)
         build.branch(after)
         build.position_at_end(after)
         sums = [build.phi(self.vector) for _ in range(count)]
@@ -309,14 +340,14 @@ class Panel(Vectors):
         build, columns = self.builder, range(self.vectors)
 
         def scaled() -> list[Any]:
-            scales, terms = ([self.load(one, n) for n in columns] for one in (self.scale, self.bias))
+            scales, terms = ([self.load(one, n) for n in columns] for one in (self.given.scale, self.given.bias))
             return [
                 self.multiply_add(value, scales[i % len(columns)], terms[i % len(columns)])
                 for i, value in enumerate(sums)
             ]
 
         def added() -> list[Any]:
-            rows = self.rows_at(self.more, self.c_rows, m, len(c_rows))
+            rows = self.rows_at(self.given.residual, self.given.c_rows, m, len(c_rows))
             return [
                 build.fadd(value, self.load(rows[i // self.vectors], i % self.vectors)) for i, value in enumerate(sums)
             ]
@@ -324,9 +355,9 @@ class Panel(Vectors):
         def clipped() -> list[Any]:
             return [build.select(build.fcmp_ordered("<", value, self.zero), self.zero, value) for value in sums]
 
-        for flag, change in ((SCALE, scaled), (MORE, added), (RELU, clipped)):
+        for flag, change in ((SCALE, scaled), (RESIDUAL, added), (RELU, clipped)):
             before, then, after = build.block, *(self.function.append_basic_block() for _ in range(2))
-            build.cbranch(build.icmp_signed("!=", build.and_(self.finish, WORD(flag)), WORD(0)), then, after)
+            build.cbranch(build.icmp_signed("!=", build.and_(self.given.steps, WORD(flag)), WORD(0)), then, after)
             build.position_at_end(then)
             changed = change()
             build.branch(after)

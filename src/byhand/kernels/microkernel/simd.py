@@ -14,15 +14,27 @@ from byhand.kernels.runtime.cpu import host
 WORD, HALF, BIT = ir.IntType(64), ir.IntType(32), ir.IntType(1)
 REALS = {"f4": ir.FloatType(), "f8": ir.DoubleType()}
 
-LINE = 64  # bytes of a line of the caches
+CACHE_LINE = 64  # bytes
 
 
-def plain(context: Any, builder: Any, signature: Any, values: Any) -> list[Any]:
-    """Return an intrinsic's arguments, of arrays their addresses."""
-    return [
-        context.make_array(kind)(context, builder, value).data if isinstance(kind, types.Array) else value
-        for kind, value in zip(signature.args, values)
-    ]
+def operands(context: Any, builder: Any, signature: Any, values: Any) -> list[Any]:
+    """Return an intrinsic's arguments as LLVM values: of arrays their addresses, of a NamedTuple one of such values."""
+    return [operand(context, builder, kind, value) for kind, value in zip(signature.args, values)]
+
+
+def operand(context: Any, builder: Any, kind: Any, value: Any) -> Any:
+    """Return an argument of a Numba type as LLVM values."""
+    if isinstance(kind, types.Array):
+        return context.make_array(kind)(context, builder, value).data
+    if isinstance(kind, (types.NamedTuple, types.NamedUniTuple)):
+        members = [builder.extract_value(value, i) for i in range(len(kind.types))]
+        return kind.instance_class(*(operand(context, builder, *pair) for pair in zip(kind.types, members)))
+    return value
+
+
+def element(builder: Any, real: Any, pointer: Any, offset: Any) -> Any:
+    """Return the address of an element."""
+    return builder.gep(pointer, [offset], source_etype=real)
 
 
 def prefetch(builder: Any, pointer: Any, write: bool) -> None:

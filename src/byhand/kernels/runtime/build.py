@@ -1,15 +1,17 @@
 """Python to machine code: a kernel, all that it calls, and the entry through which threads reach it.
 
-Every entry has the same signature, (address of the packed arguments, block, worker), so that one compiled loop runs them
-all. As in NumPy, a plain number takes the type of the arrays it meets: `0.5 * x[i]` stays float32 where x is. Numba would
-make it float64, so that literals, constants of the module and attributes are turned before it sees them.
+Every entry has the same signature, (address of the packed arguments, block, worker), so that one compiled loop runs them all.
+As in NumPy, a plain number takes the type of the arrays it meets: `0.5 * x[i]` stays float32 where x is. Numba would make it
+float64, so literals, constants and the fields of operands are turned before Numba sees them.
 """
 
 from __future__ import annotations
 
 import math
-import types as python_types
+from collections.abc import Callable, Iterator
 from functools import cache
+from pathlib import Path
+from types import BuiltinFunctionType, CellType, CodeType, FunctionType
 from typing import Any
 
 import numba
@@ -19,29 +21,29 @@ from numba import cfunc, njit, types
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
-from byhand.kernels import vector_math as vector
+from byhand.kernels import vector_math
 from byhand.kernels.runtime import cache as disk
+from byhand.kernels.runtime.arguments import Kind, TupleKind, main_dtype
 from byhand.kernels.runtime.cpu import host, processor
 from byhand.kernels.runtime.intrinsic import Intrinsic
-from byhand.kernels.runtime.kernel import GRAIN, Kernel
+from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS, Kernel
 from byhand.kernels.runtime.parallel_loop import revive
 
 WORD = ir.IntType(64)
 FAST = {"contract"}  # a * b + c in one rounding; never anything that assumes NaN or infinity away
 FAST_SUMS = {"contract", "reassoc", "nsz"}
-VECTORS = {math.exp: vector.exp, math.tanh: vector.tanh, math.erf: vector.erf}
+VECTOR_FORMS = {math.exp: vector_math.exp, math.tanh: vector_math.tanh, math.erf: vector_math.erf}
 
 
-def build(kernel: Kernel, kinds: tuple[str, ...], checked: bool) -> Any:
+def build(kernel: Kernel, kinds: tuple[Kind, ...], checked: bool) -> Any:
     """Return the address of a kernel's entry for arguments of these kinds; in a checked build, a function to call."""
-    dtype = main_type(kinds)
     if checked:
-        return _slicing(kernel, _machine(kernel.function, dtype, kernel.reassociate, True), len(kinds))
-    name = disk.key(source_of(kernel.function), kinds, kernel.reassociate, kernel.sliced, host(), _world())
+        return for_numba(kernel.function, main_dtype(kinds), kernel.reassociate, True)
+    name = disk.key(source_of(kernel.function), kinds, kernel.reassociate, kernel.elementwise, host(), _world())
     found = disk.load(name)
     if found is None:
         disk.tell(kernel.function.__name__)
-        entry = _entry(kernel, kinds, dtype)
+        entry = _entry(kernel, kinds)
         library, symbol = entry._library, entry.native_name
         disk.store(name, symbol, library.serialize_using_object_code())
     else:
@@ -50,82 +52,75 @@ def build(kernel: Kernel, kinds: tuple[str, ...], checked: bool) -> Any:
     return library.get_pointer_to_function(symbol)
 
 
-def run_checked(kernel: Kernel, arguments: tuple[Any, ...], blocks: int) -> None:
+def run_checked(kernel: Kernel, function: Callable[..., None], arguments: tuple[Any, ...], blocks: int) -> None:
     """Run all blocks with every access checked; raises IndexError where one is out of bounds."""
-    function = kernel.build(arguments, "debug")
-    dtype = main_type(tuple(argument.dtype.str[1:] for argument in arguments if isinstance(argument, np.ndarray)))
-    values = [np.dtype(dtype).type(one) if isinstance(one, float) else one for one in arguments]
+    arrays = [leaf for leaf in arguments if isinstance(leaf, np.ndarray)]
+    real = next((array.dtype.type for array in arrays if array.dtype.kind == "f"), np.float64)
+    values = tuple(real(value) if isinstance(value, float) else value for value in arguments)
     for block in range(blocks):
-        function(*values, block, 0)
+        function(*kernel.arguments_of(values, block, 0))
 
 
-def _slicing(kernel: Kernel, function: Any, count: int) -> Any:
-    """Return function(*arguments, block, worker) for any kernel."""
-    names = [f"a{i}" for i in range(count)]
-    values = names
-    if kernel.sliced:
-        values = [f"{name}[part] if hasattr({name}, 'ndim') and {name}.ndim else {name}" for name in names]
-    given = values if kernel.sliced else [*values, "block", *["worker"] * kernel.takes_worker]
-    text = f"def run({', '.join(names)}, block, worker):\n    part = slice(block * {GRAIN}, (block + 1) * {GRAIN})\n"
-    space = {"function": function}
-    exec(f"{text}    function({', '.join(given)})\n", space)
-    return space["run"]
-
-
-def _entry(kernel: Kernel, kinds: tuple[str, ...], dtype: str) -> Any:
+def _entry(kernel: Kernel, kinds: tuple[Kind, ...]) -> Any:
     """Compile the entry: arguments unpacked from memory, then the kernel."""
-    function = _machine(kernel.function, dtype, kernel.reassociate, False)
-    names, arrays = [f"a{i}" for i in range(len(kinds))], [i for i, kind in enumerate(kinds) if "x" in kind]
-    values = list(names)
-    text = f"def entry(address, block, worker):\n    {', '.join(names)}, = unpack(address)\n"
-    if kernel.sliced:
-        text += f"    first, end = block * {GRAIN}, min((block + 1) * {GRAIN}, a{arrays[0]}.size)\n"
-        for i in arrays:
-            values[i] = f"a{i}[first:end]"
-    given = values if kernel.sliced else [*values, "block", *["worker"] * kernel.takes_worker]
-    space: dict[str, Any] = {"unpack": _unpack(kinds, dtype), "function": function}
-    exec(f"{text}    function({', '.join(given)})\n", space)
-    entry = space["entry"]
+    function = for_numba(kernel.function, main_dtype(kinds), kernel.reassociate, False)
+    unpack = _unpack(kernel, kinds)
+
+    def entry(address, block, worker):
+        function(*unpack(address, block, worker))
+
     entry.__name__ = entry.__qualname__ = (
         f"entry_{kernel.function.__name__}_{disk.key(kinds, source_of(kernel.function))}"
     )
     return cfunc(types.void(types.intp, types.intp, types.intp), error_model="numpy")(entry)
 
 
-def _unpack(kinds: tuple[str, ...], dtype: str) -> Any:
-    """Return an intrinsic that makes a tuple of arguments out of their packed form."""
-    kinds_types = [_type(kind, dtype) for kind in kinds]
+def _unpack(kernel: Kernel, kinds: tuple[Kind, ...]) -> Any:
+    """Return an intrinsic that makes a kernel's arguments out of (address of their words, block, worker)."""
+    dtype = main_dtype(kinds)
+    packed = [numba_type(kind, dtype) for kind in kinds]
+    counters = [] if kernel.elementwise else [types.intp, types.intp] if kernel.takes_worker else [types.intp]
 
     @intrinsic
-    def unpack(typing: Any, address: Any) -> Any:
-        def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            pointer = builder.inttoptr(arguments[0], WORD.as_pointer())
-            at = 0
+    def unpack(typing: Any, address: Any, block: Any, worker: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            words = Words(context, builder, values[0])
+            arguments = [words.read(kind) for kind in packed]
+            if kernel.elementwise:
+                arguments = _slices(context, builder, packed, arguments, values[1])
+            arguments += values[1 : 1 + len(counters)]
+            return context.make_tuple(builder, signature.return_type, arguments)
 
-            def word() -> Any:
-                nonlocal at
-                at += 1
-                return builder.load(builder.gep(pointer, [WORD(at - 1)], source_etype=WORD), typ=WORD)
-
-            values = []
-            for kind in kinds_types:
-                if isinstance(kind, types.Array):
-                    values.append(_array(context, builder, kind, word(), [word() for _ in range(kind.ndim)]))
-                elif isinstance(kind, types.UniTuple):
-                    values.append(context.make_tuple(builder, kind, [word() for _ in range(kind.count)]))
-                elif isinstance(kind, types.Float):
-                    value = builder.bitcast(word(), ir.DoubleType())
-                    values.append(builder.fptrunc(value, ir.FloatType()) if kind.bitwidth == 32 else value)
-                elif kind is types.none:
-                    values.append(context.get_dummy_value())
-                else:
-                    value = word()
-                    values.append(builder.icmp_signed("!=", value, WORD(0)) if kind is types.boolean else value)
-            return context.make_tuple(builder, signature.return_type, values)
-
-        return types.Tuple(kinds_types)(types.intp), codegen
+        return types.Tuple([*packed, *counters])(types.intp, types.intp, types.intp), codegen
 
     return unpack
+
+
+class Words:
+    """Reads packed arguments (arguments.py), one word after the other."""
+
+    def __init__(self, context: Any, builder: Any, address: Any) -> None:
+        self.context, self.builder, self.place = context, builder, 0
+        self.pointer = builder.inttoptr(address, WORD.as_pointer())
+
+    def word(self) -> Any:
+        """Return the next word."""
+        place, self.place = WORD(self.place), self.place + 1
+        return self.builder.load(self.builder.gep(self.pointer, [place], source_etype=WORD), typ=WORD)
+
+    def read(self, kind: Any) -> Any:
+        """Return the next value of a Numba type."""
+        if isinstance(kind, types.Array):
+            return _array(self.context, self.builder, kind, self.word(), [self.word() for _ in range(kind.ndim)])
+        if isinstance(kind, types.BaseTuple):
+            return self.context.make_tuple(self.builder, kind, [self.read(member) for member in kind.types])
+        if isinstance(kind, types.Float):
+            value = self.builder.bitcast(self.word(), ir.DoubleType())
+            return self.builder.fptrunc(value, ir.FloatType()) if kind.bitwidth == 32 else value
+        if kind is types.none:
+            return self.context.get_dummy_value()
+        value = self.word()
+        return self.builder.icmp_signed("!=", value, WORD(0)) if kind is types.boolean else value
 
 
 def _array(context: Any, builder: Any, kind: Any, address: Any, sizes: list[Any]) -> Any:
@@ -142,41 +137,56 @@ def _array(context: Any, builder: Any, kind: Any, address: Any, sizes: list[Any]
     return array._getvalue()
 
 
-def _type(kind: str, dtype: str) -> Any:
+def _slices(context: Any, builder: Any, kinds: list[Any], values: list[Any], block: Any) -> list[Any]:
+    """Return the arguments of elementwise loops: of each array, which is flat, a block's slice."""
+    arrays = {i: context.make_array(kind)(context, builder, values[i])
+              for i, kind in enumerate(kinds) if isinstance(kind, types.Array)}  # fmt: skip
+    size = builder.extract_value(next(iter(arrays.values())).shape, 0)
+    first = builder.mul(block, WORD(BLOCK_ELEMENTS))
+    left, most = builder.sub(size, first), WORD(BLOCK_ELEMENTS)
+    count = builder.select(builder.icmp_signed("<", left, most), left, most)
+    sliced = list(values)
+    for i, array in arrays.items():
+        item = context.get_data_type(kinds[i].dtype)
+        start = builder.gep(array.data, [first], source_etype=item)
+        sliced[i] = _array(context, builder, kinds[i], builder.ptrtoint(start, WORD), [count])
+    return sliced
+
+
+def numba_type(kind: Kind, dtype: str) -> Any:
+    """Return the Numba type of an argument's kind; dtype: that of plain numbers."""
+    if isinstance(kind, TupleKind):
+        cls = kind.cls if kind.fields else None
+        return types.BaseTuple.from_types([numba_type(member, dtype) for member in kind.members], cls)
     if "x" in kind:
         code, _, axes = kind.partition("x")
         return types.Array(numba.from_dtype(np.dtype(code)), int(axes), "C")
-    if kind.startswith("("):
-        return types.UniTuple(types.intp, int(kind[1:-1]))
     real = types.float32 if dtype == "f4" else types.float64
     return {"none": types.none, "bool": types.boolean, "int": types.intp}.get(kind, real)
 
 
-def main_type(kinds: tuple[str, ...]) -> str:
-    """Return the floating point type that plain numbers take: that of the first array of one."""
-    return next((kind[:2] for kind in kinds if kind.startswith(("f4", "f8"))), "f8")
-
-
 @cache
-def _machine(function: Any, dtype: str, reassociate: bool, checked: bool) -> Any:
+def for_numba(function: FunctionType, dtype: str, reassociate: bool, checked: bool) -> Any:
     """Return a function for Numba: its numbers of the arrays' type, and what it calls turned alike."""
     real = np.dtype(dtype).type
 
     def turn(value: Any) -> Any:
         if isinstance(value, Intrinsic):
-            return value.native(dtype, checked)
+            return for_numba(value.function, dtype, False, True) if checked else value.emitted(dtype)
         if isinstance(value, Kernel):
-            return _machine(value.function, dtype, reassociate, checked)
-        if isinstance(value, python_types.FunctionType) and value.__module__.startswith("byhand."):
-            return _machine(value, dtype, reassociate, checked)
+            return for_numba(value.function, dtype, reassociate, checked)
+        if is_ours(value):
+            return for_numba(value, dtype, reassociate, checked)
         if isinstance(value, float) and dtype == "f4":
             return real(value)
-        if dtype == "f4" and isinstance(value, python_types.BuiltinFunctionType) and value in VECTORS:
-            return _machine(VECTORS[value], dtype, False, checked)  # in the order that keeps them exact
+        if dtype == "f4" and isinstance(value, BuiltinFunctionType) and value in VECTOR_FORMS:
+            return for_numba(VECTOR_FORMS[value], dtype, False, checked)  # in the order that keeps them exact
         return value
 
-    def turn_constant(one: Any) -> Any:
-        return tuple(map(turn_constant, one)) if type(one) is tuple else real(one) if type(one) is float else one
+    def turn_constant(value: Any) -> Any:
+        if type(value) is tuple:
+            return tuple(map(turn_constant, value))
+        return real(value) if type(value) is float else value
 
     code = function.__code__
     count = code.co_argcount + code.co_kwonlyargcount
@@ -184,40 +194,56 @@ def _machine(function: Any, dtype: str, reassociate: bool, checked: bool) -> Any
     if dtype == "f4":
         code = code.replace(co_consts=tuple(map(turn_constant, code.co_consts)))
     space = {name: turn(function.__globals__[name]) for name in code.co_names if name in function.__globals__}
-    copy = python_types.FunctionType(code, space, function.__name__, function.__defaults__)
+    cells = tuple(CellType(turn(cell.cell_contents)) for cell in function.__closure__ or ())
+    copy = FunctionType(code, space, function.__name__, function.__defaults__, cells)
     copy.__module__ = function.__module__
     copy.__qualname__ = f"{function.__name__}_{disk.key(source_of(function), dtype, reassociate)}"
     lean = {} if checked else {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # nobody calls it but the entry
     return njit(error_model="numpy", fastmath=FAST_SUMS if reassociate else FAST, boundscheck=checked, **lean)(copy)
 
 
+def is_ours(value: Any) -> bool:
+    """Tell whether a value is a Python function of byhand, to be compiled with what calls it."""
+    return isinstance(value, FunctionType) and value.__module__.startswith("byhand.")
+
+
+def names_of(function: FunctionType) -> Iterator[tuple[str, Any]]:
+    """Yield (name, value) of all that a function reads of its module and of the functions around it."""
+    for name in function.__code__.co_names:
+        if name in function.__globals__:
+            yield name, function.__globals__[name]
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or ()):
+        yield name, cell.cell_contents
+
+
 @cache
-def source_of(function: Any) -> tuple[Any, ...]:
-    """Return all that a function's machine code depends on: its own code and that of all it calls."""
-    parts: list[Any] = []
+def source_of(function: FunctionType) -> tuple[Any, ...]:
+    """Return all that a function's machine code depends on: its own code, and what it reads and calls."""
     code = function.__code__
-    for name in code.co_names:
-        value = function.__globals__.get(name)
-        if isinstance(value, Kernel):
-            value = value.function
-        if isinstance(value, Intrinsic):
-            parts.append((name, value.__name__, value.version()))
-        elif isinstance(value, python_types.FunctionType) and value.__module__.startswith("byhand."):
-            parts.append((name, source_of(value)))
-        elif isinstance(value, (int, float, tuple)):
-            parts.append((name, value))
-        elif value in VECTORS if isinstance(value, python_types.BuiltinFunctionType) else False:
-            parts.append((name, source_of(VECTORS[value])))
-    constants = [one for one in code.co_consts if not isinstance(one, (str, python_types.CodeType))]
-    return (function.__name__, code.co_code, repr(constants), code.co_names, code.co_varnames, tuple(parts))
+    constants = [value for value in code.co_consts if not isinstance(value, (str, CodeType))]
+    parts = tuple((name, part) for name, value in names_of(function) if (part := _source(value)) is not None)
+    return (function.__name__, code.co_code, repr(constants), code.co_names, code.co_freevars, code.co_varnames, parts)
+
+
+def _source(value: Any) -> Any:
+    """Return what machine code depends on of a value that a function reads; None: of nothing."""
+    function = value.function if isinstance(value, Kernel) else value
+    if isinstance(function, BuiltinFunctionType):
+        function = VECTOR_FORMS.get(function)
+    if is_ours(function):
+        return source_of(function)
+    if isinstance(value, Intrinsic):
+        return value.__name__, value.version()
+    if isinstance(value, (int, float, tuple)):
+        return value
+    if isinstance(value, type) and issubclass(value, tuple):  # an operand: what its fields are called, and their order
+        return value.__qualname__, getattr(value, "_fields", ())
+    return None
 
 
 @cache
 def _world() -> tuple[str, ...]:
     """Return what else machine code depends on: this file, Numba, LLVM, Python's byte code, the processor."""
-    from pathlib import Path  # noqa: PLC0415
-
-    texts = tuple(
-        disk.key((Path(__file__).parent / name).read_bytes()) for name in ("build.py", "kernel.py", "intrinsic.py")
-    )
+    files = ("build.py", "kernel.py", "intrinsic.py", "arguments.py")
+    texts = tuple(disk.key((Path(__file__).parent / name).read_bytes()) for name in files)
     return (*texts, numba.__version__, ".".join(map(str, binding.llvm_version_info)), np.__version__, processor())

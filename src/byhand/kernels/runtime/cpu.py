@@ -1,4 +1,4 @@
-"""This processor, as far as kernels have to know it."""
+"""This CPU, as far as kernels have to know it: vector width, register tile, caches, cores."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ import numpy as np
 
 from byhand.errors import UnknownNameError
 
-# width of a vector in bytes, and the tile: rows of the result, vectors in a row. Its sums fill the registers: AVX-512 has 32
-# of them, the others 16 or 32. `scalar` works everywhere.
+MAX_THREADS = 1024
+
+# Width of a vector in bytes, and the register tile: rows of the result, vectors in a row. The tile's sums fill the registers,
+# of which AVX-512 has 32, the others 16 or 32. `scalar` works everywhere.
 TARGETS = {"avx512": (64, 14, 2), "avx2": (32, 6, 2), "neon": (16, 8, 3), "scalar": (4, 4, 1)}
 
 

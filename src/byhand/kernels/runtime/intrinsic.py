@@ -7,26 +7,23 @@ from typing import Any
 
 
 class Intrinsic:
-    """A function that kernels call: `function` is what it does, `emit(dtype)` makes the intrinsic that does it fast.
+    """A function that kernels call: `function` is what it does, `emit(dtype)` makes the Numba intrinsic that does it fast.
 
-    In a checked build the Python form itself is compiled, so that every access it makes is checked.
+    version: what the emitted IR depends on, for the key of the kernel cache. A checked build compiles the Python form, so that
+    every access it makes is checked.
     """
 
     def __init__(self, function: Callable[..., Any], emit: Callable[[str], Any], version: Callable[[], Any]) -> None:
         self.function, self.emit, self.version = function, emit, version
         self.__name__, self.__doc__ = function.__name__, function.__doc__
-        self._made: dict[str, Any] = {}
+        self._emitted: dict[str, Any] = {}
 
     def __call__(self, *arguments: Any) -> Any:
         """Do it in Python."""
         return self.function(*arguments)
 
-    def native(self, dtype: str, checked: bool) -> Any:
-        """Return what Numba is to call."""
-        if checked:
-            from byhand.kernels.runtime import build  # noqa: PLC0415
-
-            return build._machine(self.function, dtype, False, True)
-        if dtype not in self._made:
-            self._made[dtype] = self.emit(dtype)
-        return self._made[dtype]
+    def emitted(self, dtype: str) -> Any:
+        """Return the Numba intrinsic for "f4" or "f8"."""
+        if dtype not in self._emitted:
+            self._emitted[dtype] = self.emit(dtype)
+        return self._emitted[dtype]

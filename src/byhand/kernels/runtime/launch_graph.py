@@ -1,207 +1,206 @@
-"""Launches written down, to be run again without Python between them.
+"""Launch graphs: launches recorded once, then replayed without Python between them (as CUDA graphs are).
 
-A compiled hand is Python that launches kernels. Which kernels it launches, on which memory, depends on shapes alone, so that it
-is enough to let it run once and write its launches down: from then on one compiled loop runs the list.
+A compiled hand is Python that launches kernels. Which kernels it launches, on which memory, depends on shapes alone, so it runs
+once while its launches are recorded; from then on one compiled loop runs the list.
 
-    tape, result = record(step, images, labels, ...)   # written down, not run
-    tape.run()                                         # as often as wanted, on the same arrays
+    graph, result = capture(step, images, labels, ...)   # recorded, not run
+    graph.run()                                          # as often as wanted, on the same arrays
 
-Launches made within `lane()` form lanes: lists that need nothing of each other, which threads share out.
+Launches made within `micro_batch()` form a list of their own: micro-batches are independent, and threads share them out.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from byhand.kernels.memory import poison
+from byhand.kernels.runtime import thread_pool
+from byhand.kernels.runtime.arguments import address_words
+from byhand.kernels.runtime.mode import mode
+from byhand.kernels.runtime.thread_pool import Launch, LaunchTable
+from byhand.kernels.runtime.types import Array
 
-class Call(NamedTuple):
-    """One launch: the kernel's name and address, its packed arguments, its blocks, and the arrays that must stay alive."""
-
-    name: str
-    entry: int
-    words: Any
-    blocks: int
-    arguments: tuple[Any, ...]
+CACHE_LINE = 64  # bytes
 
 
 class _Local(threading.local):
-    tape: LaunchGraph | None = None
+    graph: LaunchGraph | None = None  # that this Python thread is capturing
 
 
 _local = _Local()
 
 
 class LaunchGraph:
-    """A list of launches and of groups of lanes, and the scratch memory that they use again and again."""
+    """A list of launches and of groups of micro-batches, and the scratch memory that they use again and again.
+
+    room: bytes of scratch memory that all hands share.
+    """
 
     def __init__(self, room: int = 0) -> None:
-        self.calls: list[Call | list[list[Call]]] = []
+        self.launches: list[Launch | list[list[Launch]]] = []
         self.needed = 0  # bytes of scratch memory
-        self.in_lane = False
+        self.in_micro_batch = False
         self._room, self._used = room, 0
-        self._pools: dict[int, Any] = {}  # a lane has its own; the others' is that of lane -1
-        self._table: Any = None
+        self._pools: dict[int, Array] = {}  # a micro-batch has its own; the others' is number -1
+        self._table: LaunchTable | None = None
 
-    def add(self, call: Call) -> None:
-        """Write a launch down."""
-        self.lanes[-1].append(call) if self.in_lane else self.calls.append(call)
+    def add(self, launch: Launch) -> None:
+        """Record a launch."""
+        (self.micro_batches[-1] if self.in_micro_batch else self.launches).append(launch)
 
     @property
-    def lanes(self) -> list[list[Call]]:
-        """The lanes of the group written last."""
-        last = self.calls[-1] if self.calls else None
+    def micro_batches(self) -> list[list[Launch]]:
+        """The micro-batches of the group recorded last."""
+        last = self.launches[-1] if self.launches else None
         return last if isinstance(last, list) else []
 
     @property
-    def every(self) -> list[Call]:
-        """All launches."""
-        return [call for one in self.calls for lane in (one if isinstance(one, list) else [[one]]) for call in lane]
+    def all_launches(self) -> list[Launch]:
+        """All launches, those of micro-batches too."""
+        groups = (item if isinstance(item, list) else [[item]] for item in self.launches)
+        return [launch for group in groups for micro_batch in group for launch in micro_batch]
 
-    def table(self) -> Any:
+    def table(self) -> LaunchTable:
         """Return the launches as the compiled loop takes them."""
         if self._table is None:
-            from byhand.kernels.runtime.thread_pool import Table  # noqa: PLC0415  (Numba)
-
-            self._table = Table(self.calls)
+            self._table = LaunchTable(self.launches)
         return self._table
 
-    def move(self, arrays: Sequence[Any]) -> None:
+    def move(self, arrays: Sequence[Array]) -> None:
         """Let each further step of a run see the next row of these arrays, of which the launches see the first."""
         rows = [(array.ctypes.data, array.strides[0]) for array in arrays if len(array) > 1]
         moves = []
-        for call in self.every:
-            at = 0
-            for one in call.arguments:
-                if isinstance(one, np.ndarray):
-                    address = int(call.words[at])
-                    moves += [
-                        (call.words.ctypes.data + 8 * at, step) for base, step in rows if 0 <= address - base < step
-                    ]
-                    at += 1 + one.ndim
-                else:
-                    at += len(one) if isinstance(one, tuple) else one is not None
+        for launch in self.all_launches:
+            for place in address_words(launch.arguments):
+                offsets = ((int(launch.words[place]) - start, stride) for start, stride in rows)
+                word = launch.words.ctypes.data + 8 * place
+                moves += [(word, stride) for offset, stride in offsets if 0 <= offset < stride]
         self.table().moves = np.array(moves, np.int64).reshape(-1, 2)
 
     def run(self, steps: int = 1) -> None:
         """Run all launches in order, each shared out between the threads; `steps` times."""
         self.table().run(steps)
 
-    def take(self, size: int) -> Any:
+    def take(self, size: int) -> Array:
         """Return memory that the next hand may use again."""
         start, self._used = self._used, self._used + size
         self.needed = max(self.needed, self._used)
         if self._used > self._room:
-            return aligned(size)
-        pool = len(self.lanes) - 1 if self.in_lane else -1
+            return _aligned(size)
+        pool = len(self.micro_batches) - 1 if self.in_micro_batch else -1
         if pool not in self._pools:
-            self._pools[pool] = aligned(self._room)
+            self._pools[pool] = _aligned(self._room)
         return self._pools[pool][start : self._used]
 
 
-def capture(function: Any, *arguments: Any, **settings: Any) -> tuple[LaunchGraph, Any]:
+def capture(function: Callable[..., Any], *arguments: Any, **settings: Any) -> tuple[LaunchGraph, Any]:
     """Return the launches of a call and what it returned; the first of two passes finds out how much scratch it takes."""
     room = 0
     while True:
-        tape = LaunchGraph(room)
-        before, _local.tape = _local.tape, tape
+        graph = LaunchGraph(room)
+        before, _local.graph = _local.graph, graph
         try:
             result = function(*arguments, **settings)
         finally:
-            _local.tape = before
-        if tape.needed <= room:
-            tape.table()  # now: it remembers how many threads the scratch memory serves
-            return tape, result
-        room = tape.needed
+            _local.graph = before
+        if graph.needed <= room:
+            graph.table()  # now: it remembers how many threads the scratch memory serves
+            return graph, result
+        room = graph.needed
 
 
 class Replay:
-    """A call of a compiled hand on arrays that stay: written down at the first time, run without Python from then on."""
+    """A call of a compiled hand on arrays that stay: captured at the first time, run without Python from then on."""
 
-    def __init__(self, function: Any, *arrays: Any, **attributes: Any) -> None:
+    def __init__(self, function: Callable[..., None], *arrays: Any, **attributes: Any) -> None:
         self.function, self.arrays, self.attributes = function, arrays, attributes
-        self.tape: LaunchGraph | None = None
+        self.graph: LaunchGraph | None = None
 
     def __call__(self) -> None:
         """Run it."""
-        from byhand.kernels.runtime.kernel import mode  # noqa: PLC0415  (it stands on this file)
-
         if mode() != "native":
             self.function(*self.arrays, **self.attributes)
             return
-        if self.tape is None:
-            self.tape, _ = capture(self.function, *self.arrays, **self.attributes)
-        self.tape.run()
+        if self.graph is None:
+            self.graph, _ = capture(self.function, *self.arrays, **self.attributes)
+        self.graph.run()
 
 
-def add(call: Call) -> None:
-    """Write a launch down, or run it where nothing is being recorded."""
-    if _local.tape is not None:
-        _local.tape.add(call)
-        return
-    from byhand.kernels.runtime.thread_pool import Table  # noqa: PLC0415  (Numba)
-
-    Table([call]).run()
+def add(launch: Launch) -> None:
+    """Record a launch, or run it where nothing is being captured."""
+    if _local.graph is not None:
+        _local.graph.add(launch)
+    else:
+        LaunchTable([launch]).run()
 
 
 @contextmanager
 def micro_batch() -> Iterator[None]:
-    """Mark launches as a lane."""
-    tape = _local.tape
-    if tape is None:
+    """Mark launches as those of one micro-batch."""
+    graph = _local.graph
+    if graph is None:
         yield
         return
-    if not tape.lanes:
-        tape.calls.append([])
-    tape.lanes.append([])
-    tape.in_lane, before, tape._used = True, tape._used, 0
+    if not graph.micro_batches:
+        graph.launches.append([])
+    graph.micro_batches.append([])
+    graph.in_micro_batch, before, graph._used = True, graph._used, 0
     yield
-    tape.in_lane, tape._used = False, before
+    graph.in_micro_batch, graph._used = False, before
 
 
 def workers() -> int:
-    """Return how many threads a kernel's scratch memory must serve: within a lane, one."""
-    if _local.tape is not None and _local.tape.in_lane:
+    """Return how many threads a kernel's scratch memory must serve: within a micro-batch, one."""
+    if _local.graph is not None and _local.graph.in_micro_batch:
         return 1
-    from byhand.kernels.runtime import thread_pool  # noqa: PLC0415  (Numba)
-
     return thread_pool.workers()
 
 
 @contextmanager
 def hand() -> Iterator[None]:
     """Mark the extent of a hand: its scratch memory is free when it returns."""
-    tape = _local.tape
-    before = 0 if tape is None else tape._used
+    graph = _local.graph
+    before = 0 if graph is None else graph._used
     yield
-    if tape is not None:
-        tape._used = before
+    if graph is not None:
+        graph._used = before
 
 
 @contextmanager
 def at_once() -> Iterator[None]:
     """Run launches at once: for a hand that works on copies."""
-    before, _local.tape = _local.tape, None
+    before, _local.graph = _local.graph, None
     try:
         yield
     finally:
-        _local.tape = before
+        _local.graph = before
 
 
-def scratch(shape: tuple[int, ...], dtype: Any) -> Any:
+def scratch(shape: tuple[int, ...], dtype: Any) -> Array:
     """Return unwritten memory, aligned to cache lines."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    room = -(-size // 64) * 64
-    memory = aligned(room) if _local.tape is None else _local.tape.take(room)
-    return memory[:size].view(dtype).reshape(shape)
+    room = -(-size // CACHE_LINE) * CACHE_LINE
+    memory = _aligned(room) if _local.graph is None else _local.graph.take(room)
+    result: Array = memory[:size].view(dtype).reshape(shape)
+    return result
 
 
-def aligned(size: int) -> Any:
-    """Return bytes that start at a cache line."""
-    memory = np.empty(size + 64, np.uint8)
-    start = -memory.ctypes.data % 64
+def capturing() -> bool:
+    """Tell whether this thread's launches are recorded."""
+    return _local.graph is not None
+
+
+def aligned(size: int) -> Array:
+    """Return unwritten bytes that start at a cache line."""
+    return poison(_aligned(size))
+
+
+def _aligned(size: int) -> Array:
+    memory = np.empty(size + CACHE_LINE, np.uint8)
+    start = -memory.ctypes.data % CACHE_LINE
     return memory[start : start + size]

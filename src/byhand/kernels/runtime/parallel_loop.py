@@ -1,12 +1,12 @@
 """The one parallel loop of the project, for Numba: it runs a table of launches, block by block.
 
-A table is rows of three words: a kernel's entry, the address of its packed arguments, its blocks. An entry of 0 stands for
-lanes, lists of launches of which none needs another's, each run by one thread: the address is then that of a list of tables,
-one a lane, the last word their end. Lanes and blocks are what threads share out.
+A table is rows of three words: a kernel's entry, the address of its packed arguments, its blocks. An entry of 0 stands for a
+group of micro-batches, independent lists of launches, each run by one thread: the address is then that of a list of tables,
+one a micro-batch, the last word their end. Micro-batches and blocks are what threads share out.
 
 Each thread begins with blocks of its own, the same ones in every launch, so that it finds in its cache what it wrote there in
-the last. One that is done takes over what others have not begun: where another program slows a core down, the rest of them
-lose little. Which thread runs a block changes no bit of it.
+the last. A thread that is done steals blocks that others have not begun: where another program slows a core down, the others
+make up for it. Which thread runs a block changes no bit of it.
 """
 
 from __future__ import annotations
@@ -25,12 +25,11 @@ from numba.core.runtime import rtsys
 from numba.extending import intrinsic
 
 from byhand.kernels.runtime import cache as disk
-from byhand.kernels.runtime.cpu import processor
-from byhand.kernels.runtime.thread_pool import MOST
+from byhand.kernels.runtime.cpu import MAX_THREADS, processor
 
 WORD = ir.IntType(64)
-ROW = 24  # bytes of a row
-APART = 128  # bytes between the counters of two threads: two cache lines, as some processors fetch them in pairs
+ROW_BYTES = 24  # of a row of a table
+COUNTER_BYTES = 128  # from one thread's counter to the next's: two cache lines, as some processors fetch them in pairs
 ARM = binding.get_default_triple().startswith(("aarch64", "arm64"))
 FLUSH = 1 << 24 if ARM else (1 << 15) | (1 << 6)  # results below 1.2e-38 become 0, and such arguments count as 0
 SIGNATURE = types.void(*[types.intp] * 6)
@@ -64,7 +63,7 @@ def counters(typing: Any) -> Any:
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         with builder.goto_entry_block():
-            return builder.ptrtoint(builder.alloca(ir.IntType(8), APART * MOST), WORD)
+            return builder.ptrtoint(builder.alloca(ir.IntType(8), COUNTER_BYTES * MAX_THREADS), WORD)
 
     return types.intp(), codegen
 
@@ -143,18 +142,18 @@ def _control(builder: Any, value: Any) -> Any:
 
 
 @njit(error_model="numpy")
-def share(entry, address, blocks, counts, worker, workers):
-    """Do one worker's share of a launch, then what is left of the others'."""
+def run_blocks(entry, address, blocks, counts, worker, workers):
+    """Run one worker's blocks of a launch, then what is left of the others'."""
     before = flush_denormals()
     for turn in range(workers):
         owner = (worker + turn) % workers
-        count, end = counts + APART * owner, (owner + 1) * blocks // workers
+        count, end = counts + COUNTER_BYTES * owner, (owner + 1) * blocks // workers
         block = take(count)
         while block < end:
             if entry != 0:
                 call(entry, address, block, worker)
             else:
-                for row in range(word(address + 8 * block), word(address + 8 * block + 8), ROW):
+                for row in range(word(address + 8 * block), word(address + 8 * block + 8), ROW_BYTES):
                     for part in range(word(row + 16)):
                         call(word(row), word(row + 8), part, 0)
             block = take(count)
@@ -166,16 +165,16 @@ def run(table, count, moves, moved, steps, workers):
     counts = counters()
     for _ in range(steps):
         for i in range(count):
-            row = table + ROW * i
+            row = table + ROW_BYTES * i
             entry, address, blocks = word(row), word(row + 8), word(row + 16)
             if workers == 1 or blocks == 1:
                 put(counts, 0)
-                share(entry, address, blocks, counts, 0, 1)
+                run_blocks(entry, address, blocks, counts, 0, 1)
             else:
                 for worker in range(workers):
-                    put(counts + APART * worker, worker * blocks // workers)
+                    put(counts + COUNTER_BYTES * worker, worker * blocks // workers)
                 for worker in prange(workers):
-                    share(entry, address, blocks, counts, worker, workers)
+                    run_blocks(entry, address, blocks, counts, worker, workers)
         for i in range(moved):
             move(word(moves + 16 * i), word(moves + 16 * i + 8))
     for i in range(moved):

@@ -1,4 +1,4 @@
-"""Threads: which layer starts them, how many there are, and a table of launches handed to them.
+"""Threads: which threading layer starts them, how many there are, and tables of launches handed to them.
 
 Numba's `omp` layer starts a parallel loop in 1 to 3 microseconds; where the system has no libgomp, `tbb` from PyPI takes 7,
 and `workqueue`, which is always there, 50 to 75. `workqueue` aborts when two Python threads enter it at once, so that a lock
@@ -12,7 +12,6 @@ import os
 import site
 import sys
 import threading
-import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -20,22 +19,31 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from byhand.errors import ArgumentError
-from byhand.kernels.runtime.cpu import cores
-from byhand.kernels.runtime.kernel import kernel, mode, pack
-from byhand.kernels.runtime.launch_graph import Call
+from byhand.kernels.runtime.cpu import MAX_THREADS, cores
+from byhand.kernels.runtime.mode import mode
+from byhand.kernels.runtime.types import Array
 
-SPIN = "20000"  # turns that a thread waits awake, some 50 microseconds; by default it waits so long that, where another
-# program has the core, a step takes ten times as long
+# Turns that a thread of libgomp waits awake, some 50 microseconds. By default it waits so long that, where another program has
+# the core, a step takes ten times as long.
+SPIN_TURNS = "20000"
 LAYERS = {
     "omp": "libgomp is there",
     "tbb": "libtbb is there, libgomp is not",
     "workqueue": "neither libgomp nor libtbb is there; `pip install tbb` makes sharing out 7 times as cheap",
 }
-MOST = 1024  # threads
-WORD, ROW = ctypes.c_int64, 24  # bytes of a row of a table: three words
+WORD = ctypes.c_int64
+ROW_BYTES = 24  # of a row of a launch table: three words
+
+
+class Launch(NamedTuple):
+    """A kernel to run: its name and address, its packed arguments, its blocks, and the arrays that must stay alive."""
+
+    name: str
+    entry: int
+    words: Array
+    blocks: int
+    arguments: tuple[Any, ...]
 
 
 class Threads(NamedTuple):
@@ -73,13 +81,13 @@ def start() -> Threads:
 def _start() -> Threads:
     wanted = os.environ.get("BYHAND_THREADS")
     if wanted:
-        if not (wanted.isascii() and wanted.isdigit() and 1 <= int(wanted) <= MOST):
-            raise ArgumentError(f"BYHAND_THREADS is {wanted!r}; expected a number of threads, 1 to {MOST}")
+        if not (wanted.isascii() and wanted.isdigit() and 1 <= int(wanted) <= MAX_THREADS):
+            raise ArgumentError(f"BYHAND_THREADS is {wanted!r}; expected a number of threads, 1 to {MAX_THREADS}")
         if "numba" not in sys.modules:
             os.environ.setdefault("NUMBA_NUM_THREADS", wanted)
     ours = not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & set(os.environ)
     if ours:
-        os.environ["GOMP_SPINCOUNT"] = SPIN
+        os.environ["GOMP_SPINCOUNT"] = SPIN_TURNS
     try:
         import numba  # noqa: PLC0415  (what takes longest of a first use)
 
@@ -150,63 +158,50 @@ def limit(count: int) -> Iterator[None]:
         _local.workers = before
 
 
-class Table:
-    """Launches as the compiled loop takes them."""
+class LaunchTable:
+    """Launches as the compiled loop takes them: rows of (entry, address of the arguments, blocks).
 
-    def __init__(self, calls: Sequence[Call | Sequence[Sequence[Call]]]) -> None:
-        self.keep: list[Any] = [calls]
-        self.most = workers()  # their scratch memory serves no more
-        self._rows, self._count = self._table(calls), len(calls)
+    In place of a launch may stand a group of micro-batches, lists of launches that threads share out.
+    """
+
+    def __init__(self, launches: Sequence[Launch | Sequence[Sequence[Launch]]]) -> None:
+        self.keep_alive: list[Any] = [launches]
+        self.max_workers = workers()  # their scratch memory serves no more
+        self._rows, self._count = self._table(launches), len(launches)
         self._moves: Any = None
         self._place = (ctypes.addressof(self._rows), self._count, 0, 0)
 
     @property
     def moves(self) -> Any:
-        """Words of arguments to move on after each step: address, by how much."""
+        """Words of arguments to move on after each step: (address, by how much)."""
         return self._moves
 
     @moves.setter
-    def moves(self, moves: Any) -> None:
+    def moves(self, moves: Array) -> None:
         self._moves = moves
         self._place = (ctypes.addressof(self._rows), self._count, moves.ctypes.data, len(moves))
 
-    def _table(self, calls: Sequence[Any]) -> Any:
-        words = [word for one in calls for word in (self._row(one) if isinstance(one, Call) else self._lanes(one))]
+    def _table(self, launches: Sequence[Any]) -> Any:
+        rows = (self._row(item) if isinstance(item, Launch) else self._group(item) for item in launches)
+        words = [word for row in rows for word in row]
         return (WORD * len(words))(*words)  # NumPy takes microseconds for as much
 
-    def _row(self, call: Call) -> tuple[int, int, int]:
-        return call.entry, call.words.ctypes.data, call.blocks
+    def _row(self, launch: Launch) -> tuple[int, int, int]:
+        return launch.entry, launch.words.ctypes.data, launch.blocks
 
-    def _lanes(self, lanes: Sequence[Sequence[Call]]) -> tuple[int, int, int]:
-        rows = self._table([call for lane in lanes for call in lane])
-        starts = accumulate(map(len, lanes), initial=0)
-        ends = (WORD * (len(lanes) + 1))(*(ctypes.addressof(rows) + ROW * start for start in starts))
-        self.keep += [rows, ends]
-        return 0, ctypes.addressof(ends), len(lanes)
+    def _group(self, micro_batches: Sequence[Sequence[Launch]]) -> tuple[int, int, int]:
+        rows = self._table([launch for micro_batch in micro_batches for launch in micro_batch])
+        starts = accumulate(map(len, micro_batches), initial=0)
+        ends = (WORD * (len(micro_batches) + 1))(*(ctypes.addressof(rows) + ROW_BYTES * start for start in starts))
+        self.keep_alive += [rows, ends]
+        return 0, ctypes.addressof(ends), len(micro_batches)
 
     def run(self, steps: int = 1) -> None:
         """Run all launches in order, each shared out between the threads."""
         threads = _threads or start()
-        count = 1 if _forked else min(_local.workers or threads.workers, self.most)
+        count = 1 if _forked else min(_local.workers or threads.workers, self.max_workers)
         if threads.lock is None or count == 1:
             threads.loop(*self._place, steps, count)
         else:
             with threads.lock:
                 threads.loop(*self._place, steps, count)
-
-
-@kernel
-def nothing(x, block):
-    """Do nothing."""
-
-
-def region_cost() -> float:
-    """Return the seconds that sharing one launch out costs, measured: the shortest of many."""
-    x, several = np.zeros(1, np.float32), 64
-    table = Table([Call("nothing", nothing.build((x,), "native"), pack((x,)), workers(), (x,))] * several)
-    times = []
-    for _ in range(50):
-        started = time.perf_counter()
-        table.run()
-        times.append(time.perf_counter() - started)
-    return min(times) / several

@@ -1,4 +1,4 @@
-"""subtract, divide, power: two numbers become one, with sizes of 1 repeated as NumPy does; what extremes.py shares with them.
+"""subtract, divide, power: two numbers become one, with sizes of 1 repeated as NumPy does; what minmax.py shares with them.
 
 Each has two slopes: what a small change of a, and of b, does to y, times grad_y. A number that was repeated was used many
 times; its gradient is the sum over its uses, as in arithmetic.py.
@@ -12,7 +12,6 @@ import numpy as np
 
 from byhand.kernels import cdiv, compiled, kernel, launch, scratch
 from byhand.kernels.indexing import merged, row_start, steps_of
-from byhand.kernels.runtime.kernel import variant
 from byhand.ops.arithmetic.add_multiply import _at, _summed, pair_sample, unpair
 from byhand.ops.op import Call, Op
 from byhand.shapes import broadcast
@@ -37,68 +36,85 @@ def both_backward(slopes, a, b, grad_y, grad_a, grad_b):
                 grad[_at(i, grad.shape)] += slope(a[_at(i, a.shape)], b[_at(i, b.shape)], grad_y[i])
 
 
-def _combined(a, b, y, sizes, steps_a, steps_b, rows, block):
-    """Fill rows of y, here with a difference; a step of 0 repeats a number."""
-    size, step_a, step_b = sizes[-1], steps_a[-1], steps_b[-1]
-    for row in range(block * rows, min((block + 1) * rows, y.size // size)):
-        ours, theirs = a[row_start(row, sizes, steps_a) :], b[row_start(row, sizes, steps_b) :]
-        out = y[row * size : (row + 1) * size]
-        if step_a == 1 and step_b == 1:
-            for k in range(size):
-                out[k] = difference(ours[k], theirs[k])
-        elif step_a == 1:
-            q = theirs[0]
-            for k in range(size):
-                out[k] = difference(ours[k], q)
-        else:
-            p = ours[0]
-            for k in range(size):
-                out[k] = difference(p, theirs[np.uintp(k * step_b)])
+def combine_kernel(function):
+    """Return the kernel that writes y = function(a, b)."""
+
+    @kernel
+    def combine(a, b, y, sizes, steps_a, steps_b, rows, block):
+        """Fill rows of y; a step of 0 repeats a number."""
+        size, step_a, step_b = sizes[-1], steps_a[-1], steps_b[-1]
+        for row in range(block * rows, min((block + 1) * rows, y.size // size)):
+            ours, theirs = a[row_start(row, sizes, steps_a) :], b[row_start(row, sizes, steps_b) :]
+            out = y[row * size : (row + 1) * size]
+            if step_a == 1 and step_b == 1:
+                for k in range(size):
+                    out[k] = function(ours[k], theirs[k])
+            elif step_a == 1:
+                q = theirs[0]
+                for k in range(size):
+                    out[k] = function(ours[k], q)
+            else:
+                p = ours[0]
+                for k in range(size):
+                    out[k] = function(p, theirs[np.uintp(k * step_b)])
+
+    return combine
 
 
-def _sloped(a, b, grad_y, part, sizes, steps_a, steps_b, rows, block):
-    """Fill rows of part with what the places of y send back, here the first of a quotient's slopes."""
-    size, step_a, step_b = sizes[-1], steps_a[-1], steps_b[-1]
-    for row in range(block * rows, min((block + 1) * rows, part.size // size)):
-        ours, theirs = a[row_start(row, sizes, steps_a) :], b[row_start(row, sizes, steps_b) :]
-        grad, out = grad_y[row * size : (row + 1) * size], part[row * size : (row + 1) * size]
-        if step_a == 1 and step_b == 1:
-            for k in range(size):
-                out[k] = divide_slope_a(ours[k], theirs[k], grad[k])
-        elif step_a == 1:
-            q = theirs[0]
-            for k in range(size):
-                out[k] = divide_slope_a(ours[k], q, grad[k])
-        else:
-            p = ours[0]
-            for k in range(size):
-                out[k] = divide_slope_a(p, theirs[np.uintp(k * step_b)], grad[k])
+def slope_kernel(slope):
+    """Return the kernel that writes slope(a, b, grad_y) for each place of y."""
+
+    @kernel
+    def send_back(operands, part, sizes, steps_a, steps_b, rows, block):
+        """Fill rows of part with what the places of y send back; operands: a, b and grad_y."""
+        a, b, grad_y = operands
+        size, step_a, step_b = sizes[-1], steps_a[-1], steps_b[-1]
+        for row in range(block * rows, min((block + 1) * rows, part.size // size)):
+            ours, theirs = a[row_start(row, sizes, steps_a) :], b[row_start(row, sizes, steps_b) :]
+            grad, out = grad_y[row * size : (row + 1) * size], part[row * size : (row + 1) * size]
+            if step_a == 1 and step_b == 1:
+                for k in range(size):
+                    out[k] = slope(ours[k], theirs[k], grad[k])
+            elif step_a == 1:
+                q = theirs[0]
+                for k in range(size):
+                    out[k] = slope(ours[k], q, grad[k])
+            else:
+                p = ours[0]
+                for k in range(size):
+                    out[k] = slope(p, theirs[np.uintp(k * step_b)], grad[k])
+
+    return send_back
 
 
 def kernels_of(function, slopes):
     """Return the kernels of a function and of its slopes."""
-    forward = kernel(variant(_combined, difference=function))
-    return forward, tuple(kernel(variant(_sloped, divide_slope_a=slope)) for slope in slopes)
+    return combine_kernel(function), tuple(map(slope_kernel, slopes))
 
 
-def run(one, a, b, *arrays):
-    """Launch one of these kernels over a, b and arrays of y's shape."""
-    shape = arrays[-1].shape
-    sizes, steps_a, steps_b = merged(shape, steps_of(a.shape, shape), steps_of(b.shape, shape))
-    rows, flat = cdiv(GRAIN, sizes[-1]), [array.reshape(-1) for array in (a, b, *arrays)]
-    launch(one, cdiv(prod(sizes[:-1]), rows), *flat, sizes, steps_a, steps_b, rows)
+def launch_rows(kernel, a, b, arrays, y):
+    """Launch one of these kernels over arrays, a and b among them, that are read as rows of y."""
+    sizes, steps_a, steps_b = merged(y.shape, steps_of(a.shape, y.shape), steps_of(b.shape, y.shape))
+    rows = cdiv(GRAIN, sizes[-1])
+    launch(kernel, cdiv(prod(sizes[:-1]), rows), *arrays, y.reshape(-1), sizes, steps_a, steps_b, rows)
+
+
+def run(kernel, a, b, y):
+    """Launch the kernel of a function."""
+    launch_rows(kernel, a, b, (a.reshape(-1), b.reshape(-1)), y)
 
 
 def run_backward(slopes, a, b, grad_y, grad_a, grad_b):
     """Launch the kernels of both slopes, and sum where a number was repeated."""
+    operands = a.reshape(-1), b.reshape(-1), grad_y.reshape(-1)
     for one, grad in zip(slopes, (grad_a, grad_b)):
         if grad is None:
             continue
         if grad.size == grad_y.size:
-            run(one, a, b, grad_y, grad.reshape(grad_y.shape))
+            launch_rows(one, a, b, (operands,), grad.reshape(grad_y.shape))
         else:
             part = scratch(*grad_y.shape, dtype=grad_y.dtype)
-            run(one, a, b, grad_y, part)
+            launch_rows(one, a, b, (operands,), part)
             unpair(part, None, grad)
 
 

@@ -137,31 +137,47 @@ def conv2d_backward_arrays(x, weight, grad_y, grad_x, grad_weight, grad_bias, *,
         grad_x[...] = inside(frame, x, padding)
 
 
-# compiled: the sums over a register tile, kernels/conv.py --------------------------------------------------------------
+# compiled: the sums over a register tile, kernels/conv ----------------------------------------------------------------
 
 
 def conv_shape(x, weight, y, stride, padding, dilation, groups):
-    """Return the sizes and attributes as kernels take them; y: the output's shape."""
+    """Return the sizes and attributes as kernels take them; x, weight, y: shapes."""
     return conv.ConvShape(
-        x.shape[1:3], y[1:3], weight.shape[:2], stride, padding, dilation, groups, weight.shape[2],
-        weight.shape[3] // groups,
-    )  # fmt: skip
+        image=tuple(x[1:3]),
+        output=tuple(y[1:3]),
+        kernel=tuple(weight[:2]),
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        groups=groups,
+        depth=weight[2],
+        filters_per_group=weight[3] // groups,
+    )
+
+
+def conv2d_algorithms(shapes, call, itemsize):
+    """Return the algorithms that kernels choose for a call, by the array that each writes."""
+    x, weight, *_ = shapes
+    attributes = {name: call.attributes[name] for name in ("stride", "padding", "dilation", "groups")}
+    names = conv.names(conv_shape(x, weight, call.shapes["y"], **attributes), x[0], itemsize)
+    return {"y": names["forward"], "grad_x": names["backward_data"], "grad_weight": names["backward_weights"]}
 
 
 @compiled
 def conv2d_compiled(x, weight, bias, y, *, stride, padding, dilation, groups):
-    conv.forward(x, weight, bias, y, conv_shape(x, weight, y.shape, stride, padding, dilation, groups))
+    shape = conv_shape(x.shape, weight.shape, y.shape, stride, padding, dilation, groups)
+    conv.forward(x, weight, y, conv.epilogue(x, bias), shape)
 
 
 @compiled
 def conv2d_backward_compiled(x, weight, grad_y, grad_x, grad_weight, grad_bias, *, stride, padding, dilation, groups):
-    view = conv_shape(x, weight, grad_y.shape, stride, padding, dilation, groups)
+    shape = conv_shape(x.shape, weight.shape, grad_y.shape, stride, padding, dilation, groups)
     if grad_bias is not None:
         conv.backward_bias(grad_y, grad_bias)
     if grad_weight is not None:
-        conv.backward_weights(x, grad_y, grad_weight, view)
+        conv.backward_weights(x, grad_y, grad_weight, shape)
     if grad_x is not None:
-        conv.backward_data(weight, grad_y, grad_x, view)
+        conv.backward_data(weight, grad_y, grad_x, shape)
 
 
 # one op ---------------------------------------------------------------------------------------------------------------
@@ -191,4 +207,5 @@ conv2d = Op(
     compiled=(conv2d_compiled, conv2d_backward_compiled),
     sample=sample,
     onnx="Conv",
+    algorithms=conv2d_algorithms,
 )

@@ -137,15 +137,22 @@ def conv_transpose2d_backward_arrays(
 # compiled: conv2d's kernels, with image and output in each other's place -------------------------------------------------
 
 
-def _view(x, weight, y, stride, padding, dilation, groups):
-    """Return the convolution that makes an x of a y."""
-    stride = tuple(step if pixels > 1 else 1 for step, pixels in zip(stride, x.shape[1:3]))  # it would cost phases
-    return conv_shape(y, weight, x.shape, stride, padding, dilation, groups)
+def _shape(x, weight, y, stride, padding, dilation, groups):
+    """Return the convolution that makes an x of a y, from their shapes."""
+    stride = tuple(step if pixels > 1 else 1 for step, pixels in zip(stride, x[1:3]))  # it would cost phases
+    return conv_shape(y, weight, x, stride, padding, dilation, groups)
+
+
+def algorithms(shapes, call, itemsize):
+    """Return the algorithms that kernels choose for a call, by the array that each writes."""
+    x, weight, *_ = shapes
+    names = conv.names(_shape(x, weight, call.shapes["y"], **call.attributes), x[0], itemsize)
+    return {"y": names["backward_data"], "grad_x": names["forward"], "grad_weight": names["backward_weights"]}
 
 
 @compiled
 def conv_transpose2d_compiled(x, weight, bias, y, *, stride, padding, dilation, groups):
-    conv.backward_data(weight, x, y, _view(x, weight, y, stride, padding, dilation, groups))
+    conv.backward_data(weight, x, y, _shape(x.shape, weight.shape, y.shape, stride, padding, dilation, groups))
     if bias is not None:
         pair(y, bias, y, False)
 
@@ -154,13 +161,13 @@ def conv_transpose2d_compiled(x, weight, bias, y, *, stride, padding, dilation, 
 def conv_transpose2d_backward_compiled(
     x, weight, grad_y, grad_x, grad_weight, grad_bias, *, stride, padding, dilation, groups
 ):
-    view = _view(x, weight, grad_y, stride, padding, dilation, groups)
+    shape = _shape(x.shape, weight.shape, grad_y.shape, stride, padding, dilation, groups)
     if grad_bias is not None:
         conv.backward_bias(grad_y, grad_bias)
     if grad_weight is not None:
-        conv.backward_weights(grad_y, x, grad_weight, view)
+        conv.backward_weights(grad_y, x, grad_weight, shape)
     if grad_x is not None:
-        conv.forward(grad_y, weight, None, grad_x, view)
+        conv.forward(grad_y, weight, grad_x, conv.epilogue(grad_y), shape)
 
 
 # one op ---------------------------------------------------------------------------------------------------------------
@@ -191,4 +198,5 @@ conv_transpose2d = Op(
     compiled=(conv_transpose2d_compiled, conv_transpose2d_backward_compiled),
     sample=sample,
     onnx="ConvTranspose",
+    algorithms=algorithms,
 )

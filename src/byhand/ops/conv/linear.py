@@ -12,13 +12,9 @@ from math import prod
 import numpy as np
 
 from byhand.errors import ShapeError
-from byhand.kernels import compiled, conv, scratch
-from byhand.kernels.gemv import few, product
-from byhand.kernels.reductions import turn
+from byhand.kernels import compiled, conv
 from byhand.ops.op import Call, Op
 from byhand.shapes import axes
-
-FEW = 64  # rows of x: with so few, turning them round is cheaper than turning the weights round
 
 
 def contract(x, weight, bias=None):
@@ -85,13 +81,20 @@ def linear_backward_arrays(x, weight, grad_y, grad_x, grad_weight, grad_bias):
         np.matmul(grad_y, weight.T, out=grad_x)
 
 
-# compiled: a convolution whose window is one pixel ---------------------------------------------------------------------
+# compiled: a convolution whose window is one pixel, each row of x a pixel ---------------------------------------------
 
 
-def _view(weight, rows, columns):
-    """Return the rows of x as pixels of one image, laid out in rows or columns of it."""
-    size, one = (rows, columns), (1, 1)
-    return conv.ConvShape(size, size, one, one, (0, 0, 0, 0), one, 1, *weight.shape)
+def matrix_shape(weight, rows, columns):
+    """Return the product with a weight of this shape as a convolution: the rows of x are the pixels of one image."""
+    pixels, pixel = (rows, columns), (1, 1)
+    return conv.ConvShape(pixels, pixels, pixel, pixel, (0, 0, 0, 0), pixel, 1, *weight)
+
+
+def linear_algorithms(shapes, call, itemsize):
+    """Return the algorithms that kernels choose for a call, by the array that each writes."""
+    x, weight, *_ = shapes
+    names = conv.names(matrix_shape(weight, prod(x[:-1]), 1), 1, itemsize, matrix=True)
+    return {"y": names["forward"], "grad_x": names["backward_data"], "grad_weight": names["backward_weights"]}
 
 
 def _image(a, rows, columns):
@@ -101,10 +104,8 @@ def _image(a, rows, columns):
 def forward(x, weight, bias, y, relu=False):
     """Write y; with `relu`, what is negative becomes 0."""
     n = x.size // x.shape[-1]
-    if few(x.reshape(n, -1), weight):
-        product(x.reshape(n, -1), weight, bias, y.reshape(n, -1), relu)
-        return
-    conv.forward(_image(x, n, 1), weight[None, None], bias, _image(y, n, 1), _view(weight, n, 1), relu)
+    images, epilogue = (_image(x, n, 1), weight[None, None], _image(y, n, 1)), conv.epilogue(x, bias, relu=relu)
+    conv.forward(*images, epilogue, matrix_shape(weight.shape, n, 1), matrix=True)
 
 
 @compiled
@@ -118,19 +119,11 @@ def linear_backward_compiled(x, weight, grad_y, grad_x, grad_weight, grad_bias):
     if grad_bias is not None:
         conv.backward_bias(grad_y, grad_bias)
     if grad_weight is not None:  # summed over n: a row of pixels is a segment
-        conv.backward_weights(_image(x, 1, n), _image(grad_y, 1, n), grad_weight[None, None], _view(weight, 1, n))
-    if grad_x is not None and n <= FEW:  # grad_x.T = weight @ grad_y.T: no need to turn the weights round
-        turned, grad = scratch(grad_y.shape[-1], n, dtype=x.dtype), grad_x.reshape(n, -1)
-        columns = grad.reshape(-1, 1) if n == 1 else scratch(len(weight), n, dtype=x.dtype)
-        turn(grad_y.reshape(1, n, -1), turned)
-        rows = len(weight)
-        conv.forward(
-            _image(weight, rows, 1), turned[None, None], None, _image(columns, rows, 1), _view(turned, rows, 1)
-        )
-        if n > 1:
-            turn(columns[None], grad)
-    elif grad_x is not None:
-        conv.backward_data(weight[None, None], _image(grad_y, n, 1), _image(grad_x, n, 1), _view(weight, n, 1))
+        images = _image(x, 1, n), _image(grad_y, 1, n), grad_weight[None, None]
+        conv.backward_weights(*images, matrix_shape(weight.shape, 1, n), matrix=True)
+    if grad_x is not None:
+        images = weight[None, None], _image(grad_y, n, 1), _image(grad_x, n, 1)
+        conv.backward_data(*images, matrix_shape(weight.shape, n, 1), matrix=True)
 
 
 # one op ---------------------------------------------------------------------------------------------------------------
@@ -151,4 +144,5 @@ linear = Op(
     compiled=(linear_compiled, linear_backward_compiled),
     sample=sample,
     onnx="Gemm",
+    algorithms=linear_algorithms,
 )

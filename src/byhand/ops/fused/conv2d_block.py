@@ -13,12 +13,15 @@ scaled. Backward, what the norm saw is computed anew.
 Sources: He et al. 2015, arXiv 1512.03385 (the block); Jacob et al. 2017, section 3.2, arXiv 1712.05877 (the factor).
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from byhand.errors import ArgumentError, ShapeError
 from byhand.kernels import compiled, conv, kernel, launch, scratch
 from byhand.ops.conv.conv2d import contract as conv2d_contract
 from byhand.ops.conv.conv2d import (
+    conv2d_algorithms,
     conv2d_arrays,
     conv2d_backward_arrays,
     conv2d_backward_compiled,
@@ -38,7 +41,7 @@ from byhand.ops.norm.batch_norm import (
     batch_norm_loops,
     batch_norm_running,
 )
-from byhand.ops.op import Call, Op
+from byhand.ops.op import Array, Call, Op
 
 
 def contract(
@@ -149,24 +152,33 @@ def conv2d_block_backward_arrays(
 # compiled: the epilogue runs on sums in registers, kernels/microkernel/microkernel.py ----------------------------------
 
 
+class Norm(NamedTuple):
+    """A batch norm by running statistics, (K,) each."""
+
+    gamma: Array
+    beta: Array
+    running_mean: Array
+    running_var: Array
+
+
 @kernel
-def norm_factors(gamma, beta, running_mean, running_var, bias, scale, term, eps, block):
+def norm_factors(norm, bias, scale, term, eps, block):
     """Write what a batch norm multiplies by and what it adds, the bias before it counted in."""
     for k in range(scale.size):
-        factor = gamma[k] / np.sqrt(running_var[k] + eps)
+        factor = norm.gamma[k] / np.sqrt(norm.running_var[k] + eps)
         given = bias[k] if bias is not None else 0.0
-        scale[k], term[k] = factor, (given - running_mean[k]) * factor + beta[k]
+        scale[k], term[k] = factor, (given - norm.running_mean[k]) * factor + norm.beta[k]
 
 
 @compiled
 def conv2d_block_compiled(
     x, weight, bias, gamma, beta, running_mean, running_var, shortcut, y, *, stride, padding, dilation, groups, eps, relu,
 ):  # fmt: skip
-    view, scale, term = conv_shape(x, weight, y.shape, stride, padding, dilation, groups), None, bias
+    shape, scale, term = conv_shape(x.shape, weight.shape, y.shape, stride, padding, dilation, groups), None, bias
     if gamma is not None:
         scale, term = scratch(2, gamma.size, dtype=x.dtype)
-        launch(norm_factors, 1, gamma, beta, running_mean, running_var, bias, scale, term, eps)
-    conv.forward(x, weight, term, y, view, relu, scale, shortcut)
+        launch(norm_factors, 1, Norm(gamma, beta, running_mean, running_var), bias, scale, term, eps)
+    conv.forward(x, weight, y, conv.epilogue(x, term, scale, shortcut, relu), shape)
 
 
 @compiled
@@ -213,4 +225,5 @@ conv2d_block = Op(
     arrays=(conv2d_block_arrays, conv2d_block_backward_arrays),
     compiled=(conv2d_block_compiled, conv2d_block_backward_compiled),
     sample=sample,
+    algorithms=conv2d_algorithms,
 )

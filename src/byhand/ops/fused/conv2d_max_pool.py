@@ -12,8 +12,10 @@ import numpy as np
 
 from byhand.kernels import compiled, conv, scratch
 from byhand.kernels.conv import pool_backward
+from byhand.kernels.conv.pool_backward import Gradients, PooledOutput, Pooling
 from byhand.ops.conv.conv2d import contract as conv2d_contract
 from byhand.ops.conv.conv2d import (
+    conv2d_algorithms,
     conv2d_arrays,
     conv2d_backward_arrays,
     conv2d_backward_compiled,
@@ -73,23 +75,23 @@ def _pool(kernel, stride, padding, dilation):
 
 
 def conv2d_max_pool_loops(
-    x, weight, bias, y, where, *, stride, padding, dilation, groups, relu, pool_kernel, pool_stride, pool_padding,
+    x, weight, bias, y, argmax, *, stride, padding, dilation, groups, relu, pool_kernel, pool_stride, pool_padding,
     pool_dilation, between,
 ):  # fmt: skip
     middle = _between(x, weight, between)
     conv2d_loops(x, weight, bias, middle, stride=stride, padding=padding, dilation=dilation, groups=groups)
     if relu:
         middle[...] = np.where(middle < 0, 0, middle)
-    max_pool_loops(middle, y, where, **_pool(pool_kernel, pool_stride, pool_padding, pool_dilation))
+    max_pool_loops(middle, y, argmax, **_pool(pool_kernel, pool_stride, pool_padding, pool_dilation))
 
 
 def conv2d_max_pool_backward_loops(
-    x, weight, y, where, grad_y, grad_x, grad_weight, grad_bias, *, stride, padding, dilation, groups, relu, pool_kernel,
+    x, weight, y, argmax, grad_y, grad_x, grad_weight, grad_bias, *, stride, padding, dilation, groups, relu, pool_kernel,
     pool_stride, pool_padding, pool_dilation, between,
 ):  # fmt: skip
     grad = _between(x, weight, between)
     alive = np.where(y <= 0, 0, grad_y) if relu else grad_y
-    max_pool_backward_loops(where, alive, grad, **_pool(pool_kernel, pool_stride, pool_padding, pool_dilation))
+    max_pool_backward_loops(argmax, alive, grad, **_pool(pool_kernel, pool_stride, pool_padding, pool_dilation))
     conv2d_backward_loops(
         x,
         weight,
@@ -108,23 +110,23 @@ def conv2d_max_pool_backward_loops(
 
 
 def conv2d_max_pool_arrays(
-    x, weight, bias, y, where, *, stride, padding, dilation, groups, relu, pool_kernel, pool_stride, pool_padding,
+    x, weight, bias, y, argmax, *, stride, padding, dilation, groups, relu, pool_kernel, pool_stride, pool_padding,
     pool_dilation, between,
 ):  # fmt: skip
     middle = _between(x, weight, between)
     conv2d_arrays(x, weight, bias, middle, stride=stride, padding=padding, dilation=dilation, groups=groups)
     if relu:
         np.maximum(middle, 0, out=middle)
-    max_pool_arrays(middle, y, where, **_pool(pool_kernel, pool_stride, pool_padding, pool_dilation))
+    max_pool_arrays(middle, y, argmax, **_pool(pool_kernel, pool_stride, pool_padding, pool_dilation))
 
 
 def conv2d_max_pool_backward_arrays(
-    x, weight, y, where, grad_y, grad_x, grad_weight, grad_bias, *, stride, padding, dilation, groups, relu, pool_kernel,
+    x, weight, y, argmax, grad_y, grad_x, grad_weight, grad_bias, *, stride, padding, dilation, groups, relu, pool_kernel,
     pool_stride, pool_padding, pool_dilation, between,
 ):  # fmt: skip
     grad = _between(x, weight, between)
     alive = np.where(y <= 0, 0, grad_y) if relu else grad_y
-    max_pool_backward_arrays(where, alive, grad, **_pool(pool_kernel, pool_stride, pool_padding, pool_dilation))
+    max_pool_backward_arrays(argmax, alive, grad, **_pool(pool_kernel, pool_stride, pool_padding, pool_dilation))
     conv2d_backward_arrays(
         x,
         weight,
@@ -144,35 +146,37 @@ def conv2d_max_pool_backward_arrays(
 
 @compiled
 def conv2d_max_pool_compiled(
-    x, weight, bias, y, where, *, stride, padding, dilation, groups, relu, pool_kernel, pool_stride, pool_padding,
+    x, weight, bias, y, argmax, *, stride, padding, dilation, groups, relu, pool_kernel, pool_stride, pool_padding,
     pool_dilation, between,
 ):  # fmt: skip
     size = between[0] * between[1] * weight.shape[3]
     some = max(1, min(len(x), CHUNK // max(1, size)))
     middle = scratch(some, *between, weight.shape[3], dtype=x.dtype)
-    view = conv_shape(x, weight, middle.shape, stride, padding, dilation, groups)
+    shape, epilogue = (
+        conv_shape(x.shape, weight.shape, middle.shape, stride, padding, dilation, groups),
+        conv.epilogue(x, bias, relu=relu),
+    )
     for n in range(0, len(x), some):
         now = slice(n, n + some)
         part = middle[: len(x[now])]
-        conv.forward(x[now], weight, bias, part, view, relu)
-        max_pool_compiled(part, y[now], where[now], **_pool(pool_kernel, pool_stride, pool_padding, pool_dilation))
+        conv.forward(x[now], weight, part, epilogue, shape)
+        max_pool_compiled(part, y[now], argmax[now], **_pool(pool_kernel, pool_stride, pool_padding, pool_dilation))
 
 
 @compiled
 def conv2d_max_pool_backward_compiled(
-    x, weight, y, where, grad_y, grad_x, grad_weight, grad_bias, *, stride, padding, dilation, groups, relu, pool_kernel,
+    x, weight, y, argmax, grad_y, grad_x, grad_weight, grad_bias, *, stride, padding, dilation, groups, relu, pool_kernel,
     pool_stride, pool_padding, pool_dilation, between,
 ):  # fmt: skip
     shape = (len(x), *between, weight.shape[3])
-    view = conv_shape(x, weight, shape, stride, padding, dilation, groups)
-    if pool_backward.suits(view, x.itemsize):
-        pool_backward.backward(
-            x, weight, y, where, grad_y, grad_x, grad_weight, grad_bias, view, relu, pool_kernel, pool_stride,
-            pool_padding, pool_dilation,
-        )  # fmt: skip
+    convolution = conv_shape(x.shape, weight.shape, shape, stride, padding, dilation, groups)
+    if pool_backward.applies(convolution, x.itemsize):
+        pooled, gradients = PooledOutput(y, argmax, grad_y, relu), Gradients(grad_x, grad_weight, grad_bias)
+        pooling = Pooling(pool_kernel, pool_stride, pool_padding, pool_dilation)
+        pool_backward.backward(x, weight, pooled, gradients, convolution, pooling)
         return
     alive, grad = masked(y, grad_y) if relu else grad_y, scratch(*shape, dtype=x.dtype)
-    max_pool_backward_compiled(where, alive, grad, **_pool(pool_kernel, pool_stride, pool_padding, pool_dilation))
+    max_pool_backward_compiled(argmax, alive, grad, **_pool(pool_kernel, pool_stride, pool_padding, pool_dilation))
     conv2d_backward_compiled(
         x,
         weight,
@@ -185,6 +189,17 @@ def conv2d_max_pool_backward_compiled(
         dilation=dilation,
         groups=groups,
     )
+
+
+def algorithms(shapes, call, itemsize):
+    """Return the algorithms that kernels choose for a call, by the array that each writes; sparse: the winners alone."""
+    x, weight, *_ = shapes
+    attributes = {name: call.attributes[name] for name in ("stride", "padding", "dilation", "groups")}
+    between = (x[0], *call.attributes["between"], weight[3])
+    found = conv2d_algorithms(shapes, Call({"y": between}, attributes), itemsize)
+    if pool_backward.applies(conv_shape(x, weight, between, **attributes), itemsize):
+        found |= {"grad_x": "sparse", "grad_weight": "sparse"}
+    return found
 
 
 # one op ---------------------------------------------------------------------------------------------------------------
@@ -209,5 +224,6 @@ conv2d_max_pool = Op(
     arrays=(conv2d_max_pool_arrays, conv2d_max_pool_backward_arrays),
     compiled=(conv2d_max_pool_compiled, conv2d_max_pool_backward_compiled),
     sample=sample,
-    dtypes={"where": np.int32},
+    algorithms=algorithms,
+    dtypes={"argmax": np.int32},
 )

@@ -10,10 +10,11 @@ Sources: those of conv2d, linear and relu.
 
 import numpy as np
 
-from byhand.kernels import compiled, conv, scratch
-from byhand.kernels.runtime.kernel import GRAIN, cdiv, kernel, launch
+from byhand.kernels import cdiv, compiled, conv, kernel, launch, scratch
+from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS
 from byhand.ops.conv.conv2d import contract as conv2d_contract
 from byhand.ops.conv.conv2d import (
+    conv2d_algorithms,
     conv2d_arrays,
     conv2d_backward_arrays,
     conv2d_backward_compiled,
@@ -25,6 +26,7 @@ from byhand.ops.conv.conv2d import sample as conv2d_sample
 from byhand.ops.conv.linear import contract as linear_contract
 from byhand.ops.conv.linear import forward as linear_forward
 from byhand.ops.conv.linear import (
+    linear_algorithms,
     linear_arrays,
     linear_backward_arrays,
     linear_backward_compiled,
@@ -42,7 +44,7 @@ def _before_relu(y, grad_y):
 
 @kernel
 def before_relu(y, grad_y, grad, relu, block):
-    first, last = block * GRAIN, min((block + 1) * GRAIN, y.size)
+    first, last = block * BLOCK_ELEMENTS, min((block + 1) * BLOCK_ELEMENTS, y.size)
     y, grad_y, grad = y[first:last], grad_y[first:last], grad[first:last]
     for i in range(y.size):
         grad[i] = 0.0 if relu and y[i] <= 0.0 else grad_y[i]
@@ -51,7 +53,7 @@ def before_relu(y, grad_y, grad, relu, block):
 def masked(y, grad_y, into=None, relu=True):
     """Return the gradient before a ReLU, where there is one; in scratch memory, unless it is wanted elsewhere."""
     grad = scratch(*y.shape, dtype=y.dtype) if into is None else into
-    launch(before_relu, cdiv(y.size, GRAIN), y.reshape(-1), grad_y.reshape(-1), grad.reshape(-1), relu)
+    launch(before_relu, cdiv(y.size, BLOCK_ELEMENTS), y.reshape(-1), grad_y.reshape(-1), grad.reshape(-1), relu)
     return grad
 
 
@@ -99,7 +101,8 @@ def conv2d_relu_backward_arrays(
 
 @compiled
 def conv2d_relu_compiled(x, weight, bias, y, *, stride, padding, dilation, groups):
-    conv.forward(x, weight, bias, y, conv_shape(x, weight, y.shape, stride, padding, dilation, groups), relu=True)
+    shape = conv_shape(x.shape, weight.shape, y.shape, stride, padding, dilation, groups)
+    conv.forward(x, weight, y, conv.epilogue(x, bias, relu=True), shape)
 
 
 @compiled
@@ -119,6 +122,7 @@ conv2d_relu = Op(
     arrays=(conv2d_relu_arrays, conv2d_relu_backward_arrays),
     compiled=(conv2d_relu_compiled, conv2d_relu_backward_compiled),
     sample=conv2d_sample,
+    algorithms=conv2d_algorithms,
 )
 
 
@@ -171,4 +175,5 @@ linear_relu = Op(
     arrays=(linear_relu_arrays, linear_relu_backward_arrays),
     compiled=(linear_relu_compiled, linear_relu_backward_compiled),
     sample=linear_sample,
+    algorithms=linear_algorithms,
 )

@@ -11,7 +11,7 @@ from math import prod
 import numpy as np
 
 from byhand.kernels import cdiv, compiled, kernel, launch, scratch
-from byhand.kernels.pool_rows import one_total, repeated, spare, total
+from byhand.kernels.pool_rows import Row, Window, repeat, tail_pixels, window_sum, window_sum_scalar
 from byhand.ops.op import Call, Op
 from byhand.ops.pool.max_pool import GRAIN, pool_sample
 from byhand.ops.windows import clear, framed, inside, over, taps, visible
@@ -125,11 +125,11 @@ def avg_pool_rows(x, y, size, out, places, stride, padding, count_include_pad, r
                 at + (count - 1) * step + (down - 1) * line + (across - 1) * channels,
                 to + (count - 1) * channels,
             )
-            left = min(count, spare(x.size, last, final, last_row * beside * channels, x.itemsize, channels))
-            total(x, at, step, count - left, line, channels, down, across, scale, y, to, channels)
+            left = min(count, tail_pixels(x.size, last, final, last_row * beside * channels, x.itemsize, channels))
+            window_sum(x, Row(at, step, count - left, to, channels), Window(down, across, line, channels), scale, y)
             if left > 0:
                 at, to = at + (count - left) * step, to + (count - left) * channels
-                one_total(x, at, step, left, line, channels, down, across, scale, y, to, channels)
+                window_sum_scalar(x, Row(at, step, left, to, channels), Window(down, across, line, channels), scale, y)
         row += 1
         n, i = (n, i + 1) if i + 1 < below else (n + 1, 0)
 
@@ -178,15 +178,17 @@ def avg_pool_backward_rows(part, grad_x, size, out, places, stride, padding, sca
                 last = at + (down - 1) * line + (across - 1) * channels
                 if q == start and down == 1:
                     last, final = at + (far - near - 1) * channels, to + ((far - near) * stride[1] - 1) * channels
-                    count = far - near - spare(part.size, last, final, end_row, part.itemsize, channels)
+                    count = far - near - tail_pixels(part.size, last, final, end_row, part.itemsize, channels)
                     if count > 0:
-                        repeated(part, at, count, places[1], scale, grad_x, to, channels)
+                        repeat(part, Row(at, channels, count, to, channels), places[1], scale, grad_x)
                         q += count * stride[1]
                         continue
-            if spare(part.size, last, to, end_row, part.itemsize, channels):
-                one_total(part, at, 0, 1, line, channels, down, across, scale, grad_x, to, channels)
+            if tail_pixels(part.size, last, to, end_row, part.itemsize, channels):
+                window_sum_scalar(
+                    part, Row(at, 0, 1, to, channels), Window(down, across, line, channels), scale, grad_x
+                )
             else:
-                total(part, at, 0, 1, line, channels, down, across, scale, grad_x, to, channels)
+                window_sum(part, Row(at, 0, 1, to, channels), Window(down, across, line, channels), scale, grad_x)
             q += 1
         row, p = row + 1, p + 1
         if p == height + padding[0]:

@@ -14,14 +14,24 @@ from math import gcd, prod
 import numpy as np
 
 from byhand.kernels import cdiv, compiled, kernel, launch
-from byhand.kernels.pool_rows import dealt, largest, one_largest, one_won, spare, won
+from byhand.kernels.pool_rows import (
+    Numbering,
+    Row,
+    Window,
+    gather_won,
+    gather_won_scalar,
+    scatter_won,
+    tail_pixels,
+    window_max,
+)
+from byhand.kernels.pool_rows import window_max_scalar
 from byhand.ops.op import Call, Op
 from byhand.ops.windows import clear, every, framed, inside, over, taps, visible
 from byhand.shapes import axes, window
 
 GRAIN = 32768  # elements of the image in a block: a few microseconds
 
-# max_pool: the winner's place in its window, r * S + s, is kept for backward in `where` -------------------------------
+# max_pool: the winner's place in its window, r * S + s, is kept for backward in `argmax` -------------------------------
 
 
 def max_contract(x, *, kernel, stride=None, padding="valid", dilation=1, ceil_mode=False):
@@ -38,10 +48,10 @@ def max_contract(x, *, kernel, stride=None, padding="valid", dilation=1, ceil_mo
     view = window(x[1:3], kernel, kernel if stride is None else stride, padding, dilation, ceil_mode=ceil_mode)
     y = (x[0], *view.output, x[3])
     attributes = {"kernel": view.kernel, "stride": view.stride, "padding": view.padding, "dilation": view.dilation}
-    return Call({"y": y, "where": y}, attributes, flops=prod(y) * prod(view.kernel), window=view)
+    return Call({"y": y, "argmax": y}, attributes, flops=prod(y) * prod(view.kernel), window=view)
 
 
-def max_pool_loops(x, y, where, *, kernel, stride, padding, dilation):
+def max_pool_loops(x, y, argmax, *, kernel, stride, padding, dilation):
     _, height, width, _ = x.shape
     for n, i, j, c in np.ndindex(y.shape):
         best, place = -np.inf, -1
@@ -52,39 +62,39 @@ def max_pool_loops(x, y, where, *, kernel, stride, padding, dilation):
                 value = x[n, p, q, c]
                 if place < 0 or value > best or np.isnan(value):
                     best, place = value, r * kernel[1] + s
-        y[n, i, j, c], where[n, i, j, c] = best, place
+        y[n, i, j, c], argmax[n, i, j, c] = best, place
 
 
-def max_pool_backward_loops(where, grad_y, grad_x, *, kernel, stride, padding, dilation):
+def max_pool_backward_loops(argmax, grad_y, grad_x, *, kernel, stride, padding, dilation):
     grad_x[...] = 0
     for n, i, j, c in np.ndindex(grad_y.shape):
-        if where[n, i, j, c] >= 0:  # a window wholly in the padding has no winner
-            r, s = divmod(where[n, i, j, c], kernel[1])
+        if argmax[n, i, j, c] >= 0:  # a window wholly in the padding has no winner
+            r, s = divmod(argmax[n, i, j, c], kernel[1])
             p = i * stride[0] - padding[0] + r * dilation[0]
             q = j * stride[1] - padding[2] + s * dilation[1]
             grad_x[n, p, q, c] += grad_y[n, i, j, c]
 
 
-def max_pool_arrays(x, y, where, *, kernel, stride, padding, dilation):
+def max_pool_arrays(x, y, argmax, *, kernel, stride, padding, dilation):
     view = {"kernel": kernel, "stride": stride, "dilation": dilation}
     frame = framed(x, y, padding=padding, value=-np.inf, **view)
     real = framed(np.ones((1, *x.shape[1:3], 1), bool), y, padding=padding, value=False, **view)
-    y[...], where[...] = -np.inf, -1
+    y[...], argmax[...] = -np.inf, -1
     for ((r, s), seen), (_, exists) in zip(taps(frame, y, **view), taps(real, y, **view)):
-        wins = exists & ((where < 0) | (seen > y) | np.isnan(seen))
+        wins = exists & ((argmax < 0) | (seen > y) | np.isnan(seen))
         np.copyto(y, seen, where=wins)
-        np.copyto(where, r * kernel[1] + s, where=wins)
+        np.copyto(argmax, r * kernel[1] + s, where=wins)
 
 
-def max_pool_backward_arrays(where, grad_y, grad_x, *, kernel, stride, padding, dilation):
+def max_pool_backward_arrays(argmax, grad_y, grad_x, *, kernel, stride, padding, dilation):
     frame = framed(np.zeros_like(grad_x), grad_y, kernel, stride, padding, dilation)
     for (r, s), seen in taps(frame, grad_y, kernel, stride, dilation):
-        seen += np.where(where == r * kernel[1] + s, grad_y, 0)
+        seen += np.where(argmax == r * kernel[1] + s, grad_y, 0)
     grad_x[...] = inside(frame, grad_x, padding)
 
 
 @kernel
-def max_pool_rows(x, y, where, size, out, places, stride, padding, dilation, rows, block):
+def max_pool_rows(x, y, argmax, size, out, places, stride, padding, dilation, rows, block):
     _, height, width, channels = size
     images, below, beside, _ = out
     row, last_row = block * rows, min((block + 1) * rows, images * below)
@@ -102,24 +112,38 @@ def max_pool_rows(x, y, where, size, out, places, stride, padding, dilation, row
             j += count
             if down == 0 or across == 0:  # a window wholly in the padding has no winner
                 for c in range(count * channels):
-                    y[to + c], where[to + c] = -np.inf, -1
+                    y[to + c], argmax[to + c] = -np.inf, -1
                 continue
             at, place = ((n * height + p + r * dilation[0]) * width + q + s * dilation[1]) * channels, r * places[1] + s
             last, final = (
                 at + (count - 1) * step + (down - 1) * line + (across - 1) * pixel,
                 to + (count - 1) * channels,
             )
-            left = min(count, spare(x.size, last, final, last_row * beside * channels, x.itemsize, channels))
-            largest(x, at, step, count - left, line, pixel, down, across, place, places[1], y, where, to, channels)
+            left = min(count, tail_pixels(x.size, last, final, last_row * beside * channels, x.itemsize, channels))
+            window_max(
+                x,
+                Row(at, step, count - left, to, channels),
+                Window(down, across, line, pixel),
+                Numbering(place, places[1], 1),
+                y,
+                argmax,
+            )
             if left > 0:
                 at, to = at + (count - left) * step, to + (count - left) * channels
-                one_largest(x, at, step, left, line, pixel, down, across, place, places[1], y, where, to, channels)
+                window_max_scalar(
+                    x,
+                    Row(at, step, left, to, channels),
+                    Window(down, across, line, pixel),
+                    Numbering(place, places[1], 1),
+                    y,
+                    argmax,
+                )
         row += 1
         n, i = (n, i + 1) if i + 1 < below else (n + 1, 0)
 
 
 @kernel
-def max_pool_backward_rows(where, grad_y, grad_x, size, out, places, stride, padding, dilation, step, rows, block):
+def max_pool_backward_rows(argmax, grad_y, grad_x, size, out, places, stride, padding, dilation, step, rows, block):
     """Write each pixel of grad_x once, from the windows that see it: `step` of them apart, more than 1 if dilated."""
     images, height, width, channels = size
     _, below, beside, _ = out
@@ -146,15 +170,29 @@ def max_pool_backward_rows(where, grad_y, grad_x, size, out, places, stride, pad
                 place = whole(p - i * stride[0], dilation[0]) * places[1] + whole(q - j * stride[1], dilation[1])
                 if q == start and down == 1:
                     last, final = at + (far - near - 1) * channels, to + ((far - near) * stride[1] - 1) * channels
-                    count = far - near - spare(grad_y.size, last, final, end_row, grad_y.itemsize, channels)
+                    count = far - near - tail_pixels(grad_y.size, last, final, end_row, grad_y.itemsize, channels)
                     if count > 0:
-                        dealt(grad_y, at, count, places[1], place, where, grad_x, to, channels)
+                        scatter_won(grad_y, argmax, Row(at, channels, count, to, channels), places[1], place, grad_x)
                         q += count * stride[1]
                         continue
-            if spare(grad_y.size, last, to, end_row, grad_y.itemsize, channels):
-                one_won(grad_y, at, line, pixel, down, across, place, upward, leftward, where, grad_x, to, channels)
+            if tail_pixels(grad_y.size, last, to, end_row, grad_y.itemsize, channels):
+                gather_won_scalar(
+                    grad_y,
+                    argmax,
+                    Row(at, 0, 1, to, channels),
+                    Window(down, across, line, pixel),
+                    Numbering(place, upward, leftward),
+                    grad_x,
+                )
             else:
-                won(grad_y, at, line, pixel, down, across, place, upward, leftward, where, grad_x, to, channels)
+                gather_won(
+                    grad_y,
+                    argmax,
+                    Row(at, 0, 1, to, channels),
+                    Window(down, across, line, pixel),
+                    Numbering(place, upward, leftward),
+                    grad_x,
+                )
             q += 1
         row, p = row + 1, p + 1
         if p == height + padding[0]:
@@ -167,20 +205,20 @@ def whole(distance, apart):
 
 
 @compiled
-def max_pool_compiled(x, y, where, *, kernel, stride, padding, dilation):
+def max_pool_compiled(x, y, argmax, *, kernel, stride, padding, dilation):
     rows = max(1, GRAIN // (stride[0] * prod(x.shape[2:])))
     launch(
-        max_pool_rows, cdiv(prod(y.shape[:2]), rows), x.reshape(-1), y.reshape(-1), where.reshape(-1), x.shape, y.shape,
+        max_pool_rows, cdiv(prod(y.shape[:2]), rows), x.reshape(-1), y.reshape(-1), argmax.reshape(-1), x.shape, y.shape,
         kernel, stride, padding, dilation, rows,
     )  # fmt: skip
 
 
 @compiled
-def max_pool_backward_compiled(where, grad_y, grad_x, *, kernel, stride, padding, dilation):
+def max_pool_backward_compiled(argmax, grad_y, grad_x, *, kernel, stride, padding, dilation):
     rows = max(1, GRAIN // prod(grad_x.shape[2:]))
     step = tuple(apart // gcd(apart, move) for apart, move in zip(dilation, stride))
     launch(
-        max_pool_backward_rows, cdiv(prod(grad_x.shape[:2]), rows), where.reshape(-1), grad_y.reshape(-1),
+        max_pool_backward_rows, cdiv(prod(grad_x.shape[:2]), rows), argmax.reshape(-1), grad_y.reshape(-1),
         grad_x.reshape(-1), grad_x.shape, grad_y.shape, kernel, stride, padding, dilation, step, rows,
     )  # fmt: skip
 
@@ -211,5 +249,5 @@ max_pool = Op(
     compiled=(max_pool_compiled, max_pool_backward_compiled),
     sample=max_sample,
     onnx="MaxPool",
-    dtypes={"where": np.int32},
+    dtypes={"argmax": np.int32},
 )

@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 
 from byhand.kernels import cdiv, kernel, launch, scratch
-from byhand.kernels.runtime.kernel import variant
 from byhand.ops.movement.movement import copy
 from byhand.ops.movement.transpose import turn
 
@@ -51,8 +50,7 @@ class Stage(NamedTuple):
 
 def stage(mapped=mapped, combine=combine, start=START, finish=finish):
     """Return a stage of these steps; `mapped` and `finish` also see y, as it was before."""
-    steps = {"mapped": mapped, "combine": combine, "START": start, "finish": finish}
-    made = tuple(kernel(variant(one, **steps), reassociate=True) for one in (_gathered, _finished))
+    made = gather_kernel(mapped, combine, start), finish_kernel(combine, start, finish)
     return Stage(mapped, combine, start, finish, made)
 
 
@@ -77,45 +75,70 @@ def fold(one, numbers, y):
 # compiled: x as (A, R, B), of which R numbers become one; where its axes do not lie so, they are turned first ------------
 
 
-def _gathered(x, y, parts, length, some, block):
-    """Combine pieces of `length` numbers: x (A, R, B) -> parts (A, pieces, B)."""
-    numbers, columns, pieces = x.shape[1], x.shape[2], parts.shape[1]
-    for unit in range(block * some, min((block + 1) * some, x.shape[0] * pieces)):
-        a, p = unit // pieces, unit % pieces
-        first, end = p * length, min((p + 1) * length, numbers)
-        if columns == 1:
-            total, before = START, y[a, 0]
-            for r in range(first, end):
-                total = combine(total, mapped(x[a, r, 0], before))
-            parts[a, p, 0] = total
-        else:
-            into = parts[a, p]
-            for b in range(columns):
-                into[b] = START
-            for r in range(first, end):
-                row = x[a, r]
+def gather_kernel(mapped, combine, start):
+    """Return the kernel that combines pieces of `length` numbers: x (A, R, B) -> parts (A, pieces, B)."""
+
+    @kernel(reassociate=True)
+    def gather_pieces(x, y, parts, length, some, block):
+        numbers, columns, pieces = x.shape[1], x.shape[2], parts.shape[1]
+        for unit in range(block * some, min((block + 1) * some, x.shape[0] * pieces)):
+            a, p = unit // pieces, unit % pieces
+            first, end = p * length, min((p + 1) * length, numbers)
+            if columns == 1:
+                total, before = start, y[a, 0]
+                for r in range(first, end):
+                    total = combine(total, mapped(x[a, r, 0], before))
+                parts[a, p, 0] = total
+            else:
+                into = parts[a, p]
                 for b in range(columns):
-                    into[b] = combine(into[b], mapped(row[b], y[a, b]))
+                    into[b] = start
+                for r in range(first, end):
+                    row = x[a, r]
+                    for b in range(columns):
+                        into[b] = combine(into[b], mapped(row[b], y[a, b]))
+
+    return gather_pieces
 
 
-def _finished(parts, y, count, some, block):
-    """Combine the pieces, in their order, and finish."""
-    for a in range(block * some, min((block + 1) * some, y.shape[0])):
-        for b in range(y.shape[1]):
-            total = START
-            for p in range(parts.shape[1]):
-                total = combine(total, parts[a, p, b])
-            y[a, b] = finish(total, count, y[a, b])
+def finish_kernel(combine, start, finish):
+    """Return the kernel that combines the pieces, in their order, and finishes."""
+
+    @kernel(reassociate=True)
+    def finish_pieces(parts, y, count, some, block):
+        for a in range(block * some, min((block + 1) * some, y.shape[0])):
+            for b in range(y.shape[1]):
+                total = start
+                for p in range(parts.shape[1]):
+                    total = combine(total, parts[a, p, b])
+                y[a, b] = finish(total, count, y[a, b])
+
+    return finish_pieces
 
 
-def _sent(x, y, first, second, grad_y, grad_x, count, length, pieces, some, block):
-    """Write grad_x (A, R, B) from grad_y (A, B)."""
-    numbers, columns = grad_x.shape[1], grad_x.shape[2]
-    for unit in range(block * some, min((block + 1) * some, grad_x.shape[0] * pieces)):
-        a, p = unit // pieces, unit % pieces
-        for r in range(p * length, min((p + 1) * length, numbers)):
-            for b in range(columns):
-                grad_x[a, r, b] = grad_y[a, b] * slope(x[a, r, b], y[a, b], first[a, b], second[a, b], count)
+class Notes(NamedTuple):
+    """What the slope of a reduction takes: x (A, R, B), y (A, B), and what two further stages made of them, (A, B)."""
+
+    x: object
+    y: object
+    first: object
+    second: object
+
+
+def slope_kernel(slope):
+    """Return the kernel that writes grad_x (A, R, B) from grad_y (A, B)."""
+
+    @kernel
+    def send_back(notes, grad_y, grad_x, count, length, pieces, some, block):
+        x, y, first, second = notes
+        numbers, columns = grad_x.shape[1], grad_x.shape[2]
+        for unit in range(block * some, min((block + 1) * some, grad_x.shape[0] * pieces)):
+            a, p = unit // pieces, unit % pieces
+            for r in range(p * length, min((p + 1) * length, numbers)):
+                for b in range(columns):
+                    grad_x[a, r, b] = grad_y[a, b] * slope(x[a, r, b], y[a, b], first[a, b], second[a, b], count)
+
+    return send_back
 
 
 def cut(shape):
@@ -179,7 +202,7 @@ def run_backward(one, notes, x, y, grad_y, grad_x, axes):
         copy(y, made[i])
         gather(note, x, made[i])
     length, pieces, some, blocks = cut(sizes)
-    launch(one, blocks, x, y, *made, grad_y, out, float(sizes[1]), length, pieces, some)
+    launch(one, blocks, Notes(x, y, *made), grad_y, out, float(sizes[1]), length, pieces, some)
     if order is not None:
         shape = [grad_x.shape[axis] for axis in order]
         turn(out.reshape(shape), grad_x, [order.index(axis) for axis in range(grad_x.ndim)])

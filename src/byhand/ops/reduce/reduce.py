@@ -11,13 +11,12 @@ from math import exp, inf, prod
 import numpy as np
 
 from byhand.errors import ArgumentError
-from byhand.kernels import compiled, kernel
-from byhand.kernels.runtime.kernel import variant
+from byhand.kernels import compiled
 from byhand.kernels.vector_math import greater
 from byhand.ops.arithmetic.unary import LARGEST
 from byhand.ops.op import Call, Op
 from byhand.ops.reduce import map_reduce
-from byhand.ops.reduce.map_reduce import fold, run, run_backward, stage, windows
+from byhand.ops.reduce.map_reduce import fold, run, run_backward, slope_kernel, stage, windows
 from byhand.shapes import normal_axis
 
 
@@ -52,7 +51,7 @@ def reduction_op(name, onnx, words, *, stages, slope, arrays, arrays_slope, note
     `notes`, stages too, make of x and y; linear: it needs neither x nor y; arrays(x, axes), arrays_slope(x, y, axes): the
     same in NumPy, with axes kept.
     """
-    sent = kernel(variant(map_reduce._sent, slope=slope))
+    sent = slope_kernel(slope)
 
     def contract(x, *, axes=None, keepdims=False):
         return call(x, axes, keepdims)

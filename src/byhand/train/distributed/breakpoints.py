@@ -65,18 +65,18 @@ class Paused:
                 function()
 
     def _write_down(self) -> None:
-        from byhand.kernels.runtime.thread_pool import Table  # noqa: PLC0415  (Numba)
+        from byhand.kernels.runtime.thread_pool import LaunchTable  # noqa: PLC0415  (Numba)
 
         before, _local.pauses = _local.pauses, []
         try:
             self._tape, _ = capture(self.function)
             part: list[Any] = []
-            for one in self._tape.calls:
+            for one in self._tape.launches:
                 if getattr(one, "name", None) == place.function.__name__:
-                    self._parts.append((Table(part), _local.pauses[int(one.arguments[0][0])]))
+                    self._parts.append((LaunchTable(part), _local.pauses[int(one.arguments[0][0])]))
                     part = []
                 else:
                     part.append(one)
-            self._parts.append((Table(part), None))
+            self._parts.append((LaunchTable(part), None))
         finally:
             _local.pauses = before

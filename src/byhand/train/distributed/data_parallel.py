@@ -16,12 +16,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import prod
-from types import SimpleNamespace
+from types import FunctionType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from byhand.kernels.runtime.kernel import variant
 from byhand.nn import Model
 from byhand.ops import dropout
 from byhand.ops.activation.dropout import STEP
@@ -153,7 +152,7 @@ class Recorded:
         if step.overlap is not None:
             hands |= step.overlap.hands(program.module, hands)
         if hands:
-            self._function = variant(self._function, **hands)
+            self._function = FunctionType(self._function.__code__, {**self._function.__globals__, **hands})
         self._images = images
         self._paused = Paused(self._whole, step.hand)
 

@@ -1,4 +1,4 @@
-"""A network that looks twice gives the mean of its answers to an image and to its mirror image, whoever runs it."""
+"""Flip test-time augmentation: the logits are the mean of those of an image and of its mirror image, in every export too."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 import byhand as bh
 from byhand import nn
 from byhand.errors import ShapeError
-from byhand.nn.receptive_field import chosen_layer
+from byhand.nn.receptive_field import last_feature_map
 from byhand.onnx import save
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 12, 10, 3), np.uint8)
@@ -19,7 +19,7 @@ def network(**settings):
     y = nn.ReLU()(nn.BatchNorm()(nn.Conv2d(6, 3, padding="same")(x)))
     y = nn.Dropout(0.5)(same(same(y)) + y)
     model = nn.Model(
-        x, nn.Softmax()(nn.Linear(4)(nn.Flatten()(y))), classes=list("abcd"), mean=[0.1, 0.2, 0.3], std=0.4, crop=0.9,
+        x, nn.Softmax()(nn.Linear(4)(nn.Flatten()(y))), classes=list("abcd"), mean=[0.1, 0.2, 0.3], std=0.4, crop_pct=0.9,
         **settings,
     )  # fmt: skip
     for name, values in vars(model.state).items():
@@ -35,7 +35,7 @@ def expected(model, **settings):
 @pytest.mark.parametrize("hand", bh.ops.HANDS)
 def test_it_is_the_mean_of_two_looks(hand):
     model = network(dtype=np.float64)
-    both = model.mirrored()
+    both = model.with_flip_tta()
     np.testing.assert_allclose(both.logits_of(IMAGES, hand=hand), expected(model, hand=hand), atol=1e-12)
     assert np.abs(model.logits_of(IMAGES) - expected(model)).max() > 0.01
     assert both.predict(IMAGES).sum(1) == pytest.approx(1)
@@ -43,31 +43,31 @@ def test_it_is_the_mean_of_two_looks(hand):
 
 def test_all_else_is_as_it_was():
     model = network()
-    both = model.mirrored()
+    both = model.with_flip_tta()
     assert both.parameter_count == model.parameter_count == both.summary().parameters
     assert both.summary().flops == pytest.approx(2 * model.summary().flops, rel=0.001)
-    assert (both.name, both.classes, both.mean, both.std, both.crop) == (
-        model.name, model.classes, model.mean, model.std, model.crop,
+    assert (both.name, both.classes, both.mean, both.std, both.crop_pct) == (
+        model.name, model.classes, model.mean, model.std, model.crop_pct,
     )  # fmt: skip
     both.p.flat[...] = 0
     assert np.abs(model.p.flat).max() > 0.1, "its numbers are its own"
 
 
 def test_whoever_mirrors_twice_gets_the_same():
-    both = network().mirrored()
-    np.testing.assert_allclose(both.mirrored().logits_of(IMAGES), both.logits_of(IMAGES), atol=1e-5)
+    both = network().with_flip_tta()
+    np.testing.assert_allclose(both.with_flip_tta().logits_of(IMAGES), both.logits_of(IMAGES), atol=1e-5)
 
 
 def test_it_is_saved_and_opened(tmp_path):
     model = network()
-    model.mirrored().save(tmp_path / "both.safetensors")
+    model.with_flip_tta().save(tmp_path / "both.safetensors")
     np.testing.assert_array_equal(bh.load(tmp_path / "both.safetensors").logits_of(IMAGES), expected(model))
 
 
 def test_onnxruntime_says_the_same(tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     model = network()
-    save(model.mirrored(), tmp_path / "both.onnx")
+    save(model.with_flip_tta(), tmp_path / "both.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "both.onnx")
     name = session.get_inputs()[0].name
     theirs = [session.run(None, {name: image[None]})[0][0] for image in model.prepare(IMAGES).transpose(0, 3, 1, 2)]
@@ -75,10 +75,10 @@ def test_onnxruntime_says_the_same(tmp_path):
 
 
 def test_maps_to_look_at_are_those_of_the_image_itself():
-    assert chosen_layer(bh.models.create("tiny").mirrored()) == chosen_layer(bh.models.create("tiny"))
+    assert last_feature_map(bh.models.create("tiny").with_flip_tta()) == last_feature_map(bh.models.create("tiny"))
 
 
 def test_what_is_no_image_has_no_mirror_image():
     model = nn.Model(nn.Input(5), nn.Linear(2))
-    with pytest.raises(ShapeError, match=r"^model: images are \(5,\); expected \(H, W, C\) to mirror"):
-        model.mirrored()
+    with pytest.raises(ShapeError, match=r"^model: images are \(5,\); expected \(H, W, C\) to flip"):
+        model.with_flip_tta()

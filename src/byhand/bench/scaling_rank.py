@@ -1,9 +1,9 @@
-"""What one rank measures for `byhand bench scaling`: steps of a training, and all-reduces of several sizes.
+"""One rank of `byhand bench scaling`: it measures training steps, and all-reduces of several sizes.
 
-    mpiexec -n 2 python -m byhand.bench.rank '{"model": "resnet20_cifar", "batch": 64, "seconds": 1, "sizes": [4, 4194304]}'
+    mpiexec -n 2 python -m byhand.bench.scaling_rank '{"model": "lenet5", "batch": 64, "seconds": 1, "sizes": [4, 4194304]}'
 
-Rank 0 prints one JSON object. With "of": 2 a single process does rank 0's share of two and hears nobody: what of a step is
-work, and not waiting.
+Rank 0 prints one JSON object. With "of": 2 a single process computes rank 0's shard of two without communication: the
+computing time of a step.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from byhand.train import SGD, Trainer
 from byhand.train.distributed.gradient_overlap import PIECE
 from byhand.train.distributed.mpi import Ranks, world
 
-LEAST = 3  # times that something is measured
+MIN_REPEATS = 3  # of a measurement
 
 
 def measure(job: dict[str, Any]) -> dict[str, Any]:
@@ -60,15 +60,15 @@ def all_reduce(size: int, seconds: float, ranks: Ranks) -> float:
 
 
 def add(seconds: float) -> float:
-    """Return the seconds that it takes to add a byte's worth of one large array to another: an all-reduce does that too."""
+    """Return the seconds for adding two large arrays, by byte: an all-reduce adds too."""
     left, right = np.zeros(1 << 22, np.float32), np.ones(1 << 22, np.float32)
     return timed(lambda: np.add(left, right, out=left), seconds, Ranks()) / left.nbytes
 
 
 def timed(call: Callable[[], Any], seconds: float, ranks: Ranks) -> float:
-    """Return how long a call takes, in the median of those that fit into some seconds; as many on each rank.
+    """Return the median time of a call, repeated for some seconds, the same number of times on each rank.
 
-    Of a call that is short, several are timed as one.
+    Short calls are timed in groups.
     """
     call()
     call()
@@ -76,14 +76,14 @@ def timed(call: Callable[[], Any], seconds: float, ranks: Ranks) -> float:
     started = time.perf_counter()
     call()
     once = ranks.broadcast(time.perf_counter() - started)
-    together = max(1, int(seconds / 20 / max(once, 1e-7)))
+    batch_calls = max(1, int(seconds / 20 / max(once, 1e-7)))
     times = []
-    for _ in range(max(LEAST, min(20, int(seconds / max(once * together, 1e-7))))):
+    for _ in range(max(MIN_REPEATS, min(20, int(seconds / max(once * batch_calls, 1e-7))))):
         ranks.barrier()
         started = time.perf_counter()
-        for _ in range(together):
+        for _ in range(batch_calls):
             call()
-        times.append((time.perf_counter() - started) / together)
+        times.append((time.perf_counter() - started) / batch_calls)
     return ranks.broadcast(median(times))  # type: ignore[no-any-return]
 
 

@@ -10,10 +10,15 @@ from byhand.kernels import kernel, launch
 from byhand.kernels.microkernel.microkernel import (
     ADD,
     BIAS,
-    MORE,
     RELU,
+    RESIDUAL,
     SCALE,
     ZERO,
+    A,
+    B,
+    C,
+    Epilogue,
+    Extent,
     scatter,
     tile,
     tile_of_list,
@@ -27,62 +32,26 @@ from tests.kernels.pages import Shelf
 needs_mprotect = pytest.mark.skipif(sys.platform == "win32", reason="no mprotect here")
 
 
-@kernel
-def run_tile(
-    a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segments, b_step,
-    c, c_start, c_rows, columns, start, bias, bias_start, finish, scale, more, block,
-):  # fmt: skip
-    tile(
-        a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segments, b_step,
-        c, c_start, c_rows, columns, start, bias, bias_start, finish, scale, more,
-    )  # fmt: skip
+def run_kernel(form):
+    """Return a kernel that runs one form of the tile."""
+
+    @kernel
+    def run_tile(a, b, c, extent, initial, epilogue, block):
+        form(a, b, c, extent, initial, epilogue)
+
+    return run_tile
 
 
 @kernel
-def run_per_channel(
-    a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segments, b_step,
-    c, c_start, c_rows, columns, start, bias, bias_start, finish, scale, more, block,
-):  # fmt: skip
-    tile_per_channel(
-        a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segments, b_step,
-        c, c_start, c_rows, columns, start, bias, bias_start, finish, scale, more,
-    )  # fmt: skip
-
-
-@kernel
-def run_per_tap(
-    a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segments, b_step,
-    c, c_start, c_rows, columns, start, bias, bias_start, finish, scale, more, block,
-):  # fmt: skip
-    tile_per_tap(
-        a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segments, b_step,
-        c, c_start, c_rows, columns, start, bias, bias_start, finish, scale, more,
-    )  # fmt: skip
-
-
-@kernel
-def run_of_list(
-    a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segments, b_step,
-    c, c_start, c_rows, columns, start, bias, bias_start, finish, scale, more, block,
-):  # fmt: skip
-    tile_of_list(
-        a, a_start, a_rows, first, rows, a_segments, segment, segments, length, a_step, b, b_start, b_segments, b_step,
-        c, c_start, c_rows, columns, start, bias, bias_start, finish, scale, more,
-    )  # fmt: skip
-
-
-@kernel
-def run_scatter(
-    a, a_start, a_rows, first, rows, places, place, several, b, b_start, c, c_start, c_rows, columns, block
-):
-    scatter(a, a_start, a_rows, first, rows, places, place, several, b, b_start, c, c_start, c_rows, columns)
+def run_scatter(source, places, numbers, target, rows, columns, block):
+    scatter(source, places, numbers, target, rows, columns)
 
 
 KINDS = {  # the kernel; whether a and b have a number for each column; whether segments are of length 1
-    "tile": (run_tile, 0, 1, False),
-    "tile_per_channel": (run_per_channel, 1, 1, False),
-    "tile_per_tap": (run_per_tap, 1, 1, True),
-    "tile_of_list": (run_of_list, 1, 0, True),
+    "tile": (run_kernel(tile), 0, 1, False),
+    "tile_per_channel": (run_kernel(tile_per_channel), 1, 1, False),
+    "tile_per_tap": (run_kernel(tile_per_tap), 1, 1, True),
+    "tile_of_list": (run_kernel(tile_of_list), 1, 0, True),
 }
 DTYPES = (np.float32, np.float64)
 
@@ -108,17 +77,20 @@ class Case:
         self.at_c = (c_start + self.c_rows[first + m] + n)[..., 0, 0]
         a, b, c = (rng.standard_normal(at.max(initial=-1) + 1) for at in (self.at_a, self.at_b, self.at_c))
         bias, scale = rng.standard_normal((2, bias_start + columns))
-        more = rng.standard_normal(c.size)
-        self.a, self.b, self.c, self.bias, self.scale, self.more = (
-            place(one.astype(dtype)) for one in (a, b, c, bias, scale, more)
+        residual = rng.standard_normal(c.size)
+        self.a, self.b, self.c, self.bias, self.scale, self.residual = (
+            place(one.astype(dtype)) for one in (a, b, c, bias, scale, residual)
         )
         tables = self.a_rows, self.a_segments, self.b_segments, self.c_rows
         self.a_rows, self.a_segments, self.b_segments, self.c_rows = map(place, tables)
         self.arguments = (
-            self.a, int(a_start), self.a_rows, int(first), rows, self.a_segments, int(segment), segments, length, a_step,
-            self.b, int(b_start), self.b_segments, b_step, self.c, int(c_start), self.c_rows, columns, start, self.bias,
-            int(bias_start), finish, self.scale, self.more,
-        )  # fmt: skip
+            A(self.a, int(a_start), self.a_rows[first:], self.a_segments[segment:], a_step),
+            B(self.b, int(b_start), self.b_segments[segment:], b_step),
+            C(self.c, int(c_start), self.c_rows[first:], int(bias_start)),
+            Extent(rows, columns, segments, length),
+            start,
+            Epilogue(finish, self.bias, self.scale, self.residual),
+        )
         self.start, self.finish, self.bias_start = start, finish, bias_start
 
     def expected(self):
@@ -133,8 +105,8 @@ class Case:
             total = total + (a[self.at_a] * b[self.at_b]).sum((2, 3))
             if self.finish & SCALE:
                 total = total * self.scale[self.bias_start :] + self.bias[self.bias_start :]
-            if self.finish & MORE:
-                total = total + self.more.astype(np.float64)[self.at_c]
+            if self.finish & RESIDUAL:
+                total = total + self.residual.astype(np.float64)[self.at_c]
             total = np.where(total < 0, 0, total) if self.finish & RELU else total
         c[self.at_c] = total
         return c
@@ -163,7 +135,7 @@ def sizes():
 def check(place=np.array, clear=lambda: None):
     """Hold all tiles to NumPy."""
     rng = np.random.default_rng(0)
-    starts = [(start, finish) for start in (ZERO, ADD, BIAS) for finish in range(RELU + SCALE + MORE + 1)]
+    starts = [(start, finish) for start in (ZERO, ADD, BIAS) for finish in range(RELU + SCALE + RESIDUAL + 1)]
     for dtype in DTYPES:
         for kind in KINDS:
             for i, (rows, columns) in enumerate(sizes()):
@@ -191,11 +163,8 @@ def scatter_case(rng, dtype, rows, columns, several, place=np.array):
     expected = c.astype(np.float64)
     np.add.at(expected, at_c, a.astype(np.float64)[at_a][..., None] * b[b_start:].astype(np.float64))
     a, b, c, a_rows, c_rows, places = map(place, (a, b, c, a_rows, c_rows, places))
-    return (
-        (a, a_start, a_rows, first, rows, places, offset, several, b, b_start, c, c_start, c_rows, columns),
-        c,
-        expected,
-    )
+    source, target = C(a, a_start, a_rows[first:], 0), C(c, c_start, c_rows[first:], 0)
+    return (source, places[offset:], b[b_start:], target, rows, columns), c, expected
 
 
 def check_scatter(place=np.array, clear=lambda: None):
@@ -227,7 +196,7 @@ def check_at_the_edge():
 
 WORK = """
 from byhand.kernels.runtime.cpu import host
-from tests.kernels.test_tile import {0}
+from tests.kernels.test_microkernel import {0}
 {0}()
 print(host().target)
 """
@@ -258,7 +227,7 @@ np.lib.stride_tricks.as_strided(array, (4,), ({},))[3] = 1
 def test_the_python_of_a_tile_does_what_its_code_does(kind, dtype):
     rng = np.random.default_rng(2)
     for start in (ZERO, ADD, BIAS):
-        for finish in range(RELU + SCALE + MORE + 1):
+        for finish in range(RELU + SCALE + RESIDUAL + 1):
             case = Case(rng, dtype, kind, 3, min(5, host().columns(dtype)), 2, 3, start, finish)
             before = case.c.copy()
             launch(KINDS[kind][0], 1, *case.arguments)
@@ -279,7 +248,7 @@ def test_the_python_of_scatter_does_what_its_code_does():
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("finish", [0, RELU, SCALE + MORE, SCALE + MORE + RELU])
+@pytest.mark.parametrize("finish", [0, RELU, SCALE + RESIDUAL, SCALE + RESIDUAL + RELU])
 def test_nan_and_infinity_pass(kind, dtype, value, finish):
     rng = np.random.default_rng(4)
     for columns in range(1, host().columns(dtype) + 1, 3):

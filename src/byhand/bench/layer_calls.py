@@ -1,4 +1,4 @@
-"""A byhand graph as other frameworks build it: op by op, with its weights, in either memory layout."""
+"""The op calls of a byhand graph, with their weights in either memory layout, for other frameworks to rebuild."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +11,8 @@ Array = Any
 
 
 @dataclass(frozen=True)
-class Call:
-    """One op of the network: what it reads, its parameters and states by their part, its attributes with pads in pixels."""
+class LayerCall:
+    """One op call: the names of its inputs, its parameters and states by argument, its attributes with padding in pixels."""
 
     op: str
     name: str
@@ -21,15 +21,15 @@ class Call:
     attributes: dict[str, Any]
 
 
-def walk(model: Model, channels_first: bool) -> list[Call]:
-    """Return the calls that make a model's logits, the last one's output.
+def layer_calls(model: Model, channels_first: bool) -> list[LayerCall]:
+    """Return the calls that compute a model's logits, the output of the last one.
 
-    channels_first: filters as (K, C, R, S), dense weights as (out, in), with the rows of the first dense layer in the order
-    in which such a framework flattens, (C, H, W).
+    channels_first: filters are (K, C, R, S) and dense weights (out, in); the first dense layer's inputs are in the order of an
+    image that is flattened as (C, H, W).
     """
     graph, numbers = model.graph.up_to(model.logits), {**vars(model.p), **vars(model.state)}
     plans, _ = graph.plan(1, training=False)
-    flattened: dict[str, tuple[int, ...]] = {}  # outputs whose features are pixels still: the image's (H, W, C)
+    flattened: dict[str, tuple[int, ...]] = {}  # outputs that are a flattened image: its (H, W, C)
     calls = []
     for node in graph.nodes:
         tensors = {key: tensor for key, tensor in node.inputs.items() if tensor is not None}
@@ -44,7 +44,7 @@ def walk(model: Model, channels_first: bool) -> list[Call]:
             values["weight"] = np.ascontiguousarray(values["weight"].transpose(3, 2, 0, 1))
         elif channels_first and op == "linear":
             values["weight"] = _dense(values["weight"], flattened.get(first.name))
-        calls.append(Call(op, node.name, inputs, values, plans[node.name].attributes))
+        calls.append(LayerCall(op, node.name, inputs, values, plans[node.name].attributes))
     return calls
 
 
@@ -54,8 +54,8 @@ def _dense(weight: Array, image: tuple[int, ...] | None) -> Array:
     return np.ascontiguousarray(weight.T)
 
 
-def even(padding: tuple[int, int, int, int]) -> tuple[int, int]:
-    """Return (down, across) of a padding that is the same on both sides, the only one most frameworks have."""
+def symmetric_padding(padding: tuple[int, int, int, int]) -> tuple[int, int]:
+    """Return (down, across) of a padding that is the same on both sides, as most frameworks require."""
     top, bottom, left, right = padding
     if (top, left) != (bottom, right):
         raise ValueError(f"the padding {padding} is not the same on both sides")

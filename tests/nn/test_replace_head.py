@@ -6,7 +6,8 @@ import pytest
 import byhand as bh
 from byhand import nn
 from byhand.errors import ArgumentError
-from byhand.nn.replace_head import cut, take_numbers
+from byhand.nn.graph_copy import copy_weights
+from byhand.nn.split_frozen import split_frozen
 from byhand.train.features import features_of
 
 NAMES = ("resnet18", "mobilenet_v2", "densenet121", "googlenet", "squeezenet1_1", "vgg11", "lenet5", "resnet20_cifar")
@@ -21,7 +22,7 @@ def images(model, count=3):
 def test_both_parts_in_turn_are_the_whole(name, unfreeze):
     small = {"vgg11": (32, 32, 3), "lenet5": (28, 28, 1), "resnet20_cifar": (32, 32, 3)}.get(name, (64, 64, 3))
     whole = bh.models.create(name, 10, small).replace_head(["a", "b", "c"], unfreeze=unfreeze, seed=4)
-    below, learner = cut(whole)
+    below, learner = split_frozen(whole)
     assert learner.parameters.keys() == whole.parameters.keys() and not below.parameters
     assert below.parameter_count + learner.parameter_count == whole.parameter_count
     x = images(whole)
@@ -36,7 +37,7 @@ def test_what_the_learner_learns_is_what_the_whole_would_have_learned():
     rng = np.random.default_rng(1)
     x, labels = rng.random((24, 32, 32, 3)).astype(np.float32), rng.integers(0, 3, 24)
     whole = bh.models.create("resnet20_cifar").replace_head(["a", "b", "c"], unfreeze=2)
-    below, learner = cut(whole)
+    below, learner = split_frozen(whole)
     features = below.logits_of(x).reshape(len(x), *learner.input_shape)
     for model, data in ((whole, x), (learner, features)):
         trainer = bh.Trainer(model, bh.SGD(lr=0.02, momentum=0.9))
@@ -45,7 +46,7 @@ def test_what_the_learner_learns_is_what_the_whole_would_have_learned():
     for name, value in whole.parameters.items():
         np.testing.assert_allclose(learner.parameters[name], value, rtol=2e-4, atol=1e-6)
     other = bh.models.create("resnet20_cifar").replace_head(["a", "b", "c"], unfreeze=2)
-    take_numbers(other, learner)
+    copy_weights(other, learner)
     np.testing.assert_allclose(other.logits_of(x), whole.logits_of(x), rtol=1e-3, atol=1e-4)
 
 
@@ -63,12 +64,12 @@ def test_too_many_layers_to_unfreeze_is_told():
 
 def test_a_network_that_learns_from_the_first_layer_on_can_not_be_cut():
     with pytest.raises(ArgumentError, match="one tensor must lead from layers that are frozen"):
-        cut(bh.models.create("lenet5"))
+        split_frozen(bh.models.create("lenet5"))
 
 
 def test_features_are_computed_once(monkeypatch, tmp_path):
     monkeypatch.setenv("BYHAND_CACHE", str(tmp_path))
-    below, _ = cut(bh.models.create("lenet5").replace_head(3))
+    below, _ = split_frozen(bh.models.create("lenet5").replace_head(3))
     data, calls = bh.data.load("mnist")[1].take(30), []
     real = nn.Model.logits_of
     monkeypatch.setattr(
@@ -89,10 +90,10 @@ def test_features_are_computed_once(monkeypatch, tmp_path):
 
 
 def test_how_much_of_a_picture_it_saw_stays_with_a_network(tmp_path):
-    model = bh.models.create("lenet5", crop=0.8)
+    model = bh.models.create("lenet5", crop_pct=0.8)
     model.save(tmp_path / "model.safetensors")
-    assert bh.load(tmp_path / "model.safetensors").crop == 0.8
-    assert bh.load(tmp_path / "model.safetensors").replace_head(2).crop == 0.8
+    assert bh.load(tmp_path / "model.safetensors").crop_pct == 0.8
+    assert bh.load(tmp_path / "model.safetensors").replace_head(2).crop_pct == 0.8
     for wrong in (0, -1, 1.5, "much", float("nan")):
-        with pytest.raises(ArgumentError, match="crop is"):
-            bh.models.create("lenet5", crop=wrong)
+        with pytest.raises(ArgumentError, match="crop_pct is"):
+            bh.models.create("lenet5", crop_pct=wrong)

@@ -1,6 +1,6 @@
-"""One peer in a process of its own: two OpenMP run-times in one process would slow each other.
+"""The main program of a peer's process: two OpenMP runtimes in one process would slow each other down.
 
-`python -m byhand.bench.peer JOB`, a JSON object, answers in JSON lines: {"check": [[...], ...]} with numbers of the first
+`python -m byhand.bench.serve_peer JOB` (a JSON object) writes JSON lines: {"check": [[...], ...]} with numbers of the first
 steps, then {"values": [...]} for each line "SECONDS" that it reads, or {"error": "..."}.
 """
 
@@ -10,20 +10,20 @@ import sys
 from importlib import import_module
 from typing import Any
 
-from byhand.bench.work import WORKS
+from byhand.bench.benchmarks import BENCHMARKS
 
 
 def main() -> None:
     """Serve one peer until standard input ends."""
     lines = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what libraries print is no answer
+    os.dup2(2, 1)  # what libraries print goes to standard error
 
     def answer(**what: Any) -> None:
         print(json.dumps(what), file=lines, flush=True)
 
     job = json.loads(sys.argv[1])
     try:
-        session = WORKS[job["work"]].session(import_module(job["module"]).Peer(**job["settings"]))
+        session = BENCHMARKS[job["benchmark"]].session(import_module(job["module"]).Peer(**job["settings"]))
         answer(check=next(session))
         for line in sys.stdin:
             answer(values=session.send(float(line)))

@@ -1,0 +1,136 @@
+"""The benchmark history: a JSON Lines file, one line a benchmark of a run, so that a change of speed shows later.
+
+A line:
+
+    {"date": "2026-01-31T12:00:00+00:00", "commit": "1a2b3c4", "cpu": "...", "cores": 8, "versions": {"Python": "3.13.1", ...},
+     "hand": "compiled", "benchmark": "lenet5", "unit": "images/s", "median": 53900.0, "ratios": {"PyTorch ...": 3.2, ...}}
+
+A ratio above 1: byhand is ahead of that peer. commit: of byhand's own git checkout, with `-dirty` behind it where files were
+changed; null for an installed package.
+"""
+
+import json
+import os
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from byhand.bench.bench import ahead, versions
+from byhand.bench.benchmarks import BENCHMARKS
+from byhand.bench.table import figure
+from byhand.errors import FileError
+from byhand.files import write_whole
+from byhand.kernels.runtime import cpu
+
+DEFAULT_FILE = "bench-history.jsonl"
+MAX_ROWS = 40  # that `table` shows, the last ones
+NAMED_BAD_LINES = 5  # whose numbers an error lists
+FIELDS: dict[str, type | tuple[type, ...]] = {
+    "date": str,
+    "commit": (str, type(None)),
+    "cpu": str,
+    "cores": int,
+    "versions": dict,
+    "hand": str,
+    "benchmark": str,
+    "unit": str,
+    "median": (int, float),
+    "ratios": dict,
+}
+
+
+def append(path: Path, names: list[str], result: dict[str, Any], hand: str) -> int:
+    """Append a run to the history, whole or not at all; return the number of rows.
+
+    names: of the benchmarks, as they were given to `measure`, whose result it is. Where byhand failed, there is no row.
+    Raises FileError where the file can't be read or written.
+    """
+    common = {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit(),
+        "cpu": cpu.name(),
+        "cores": os.cpu_count(),
+        "versions": versions(),
+        "hand": hand,
+    }
+    rows = []
+    for name, row in zip(names, result["rows"], strict=True):
+        if row["byhand"] is not None:
+            ratios = {
+                peer: round(ahead(BENCHMARKS[name], row["byhand"], value), 4) for peer, value in row["peers"].items()
+            }
+            rows.append({**common, "benchmark": name, "unit": row["unit"], "median": row["byhand"], "ratios": ratios})
+    before = _content(path) if path.exists() else b""
+    before += b"" if not before or before.endswith(b"\n") else b"\n"
+    write_whole(path, before + "".join(f"{json.dumps(row)}\n" for row in rows).encode())
+    return len(rows)
+
+
+def read(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
+    """Return the rows of a history, oldest first, and the numbers of the lines that are no rows.
+
+    Raises FileError where the file can't be read.
+    """
+    rows, bad = [], []
+    for number, line in enumerate(_content(path).splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            rows.append(_row(json.loads(line)))
+        except (ValueError, RecursionError):  # no JSON, no UTF-8, or no row
+            bad.append(number)
+    return rows, bad
+
+
+def bad_lines(path: Path, bad: list[int]) -> str:
+    """Return one sentence about the lines that are no rows."""
+    numbers = ", ".join(map(str, bad[:NAMED_BAD_LINES])) + (", ..." if len(bad) > NAMED_BAD_LINES else "")
+    lines = f"line {numbers} is no row" if len(bad) == 1 else f"lines {numbers} are no rows"
+    return f"{path}: {lines} of a benchmark history; left out"
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Return the last rows as text, below the machine that they were measured on."""
+    lines, machine = [], ""
+    for row in rows[-MAX_ROWS:]:
+        new = ", ".join([row["cpu"], f"{row['cores']} cores", *(f"{name} {v}" for name, v in row["versions"].items())])
+        if new != machine:
+            lines += ["", new] if machine else [new]
+            machine = new
+        best = min(row["ratios"].items(), key=lambda item: item[1], default=None)
+        beside = "" if best is None else f"  {best[1]:.2f}x {best[0]}"
+        date, place = row["date"][:16].replace("T", " "), row["commit"] or "-"
+        lines.append(f"{date}  {place:14}  {row['benchmark']:12}{figure(row['median'])} {row['unit']:10}{beside}")
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def commit(folder: Path = Path(__file__).parents[3]) -> str | None:
+    """Return the commit of the git checkout that a folder is the top of; None where it is none."""
+    try:
+        if not (folder / ".git").exists():
+            return None
+        words = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--exclude=*"]
+        return subprocess.run(words, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise FileError(f"can't read the benchmark history {path}: {error.strerror}") from None
+
+
+def _row(row: Any) -> dict[str, Any]:
+    """Return a row whose fields have their types and whose texts are printable; raise ValueError for anything else."""
+    if not isinstance(row, dict) or not all(isinstance(row.get(name), kind) for name, kind in FIELDS.items()):
+        raise ValueError("fields are missing, or have other types")
+    texts = [value for value in row.values() if isinstance(value, str)]
+    texts += [*row["versions"], *row["versions"].values(), *row["ratios"]]
+    if not all(isinstance(text, str) and text.isprintable() for text in texts):
+        raise ValueError("a text is not printable")
+    if not all(isinstance(value, (int, float)) for value in row["ratios"].values()):
+        raise ValueError("a ratio is no number")
+    return row

@@ -1,0 +1,107 @@
+"""The choice of an algorithm for each pass of a convolution, and the door through which all algorithms are called.
+
+An algorithm says to which problems it applies and what they cost it (problem.py); `choose` takes the cheapest. The choice
+depends on sizes alone: it is the same in every run, and the generated program names it.
+
+A person can force one, to compare or to find a fault: BYHAND_CONV=direct, or `with force("direct"):`. It is taken for the
+passes that it has; the others are chosen as always.
+
+Add an algorithm: a file with `applies`, `cost` and the passes that it has, which ends with one line,
+
+    winograd = Algorithm("winograd", applies, cost, forward=forward, backward_data=backward_data)
+
+and its name in ALGORITHMS below. Nothing else changes: programs name it, `byhand show --program` prints it, BYHAND_CONV takes
+it, and tests/kernels/test_algorithm.py holds it to the others on every shape to which it applies. An algorithm that rounds
+otherwise (bfloat16) costs `math.inf`: it is never chosen, only forced.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+from byhand.errors import ArgumentError, UnknownNameError
+from byhand.kernels.conv.depthwise import depthwise
+from byhand.kernels.conv.direct import direct
+from byhand.kernels.conv.matrix import gemv, transposed
+from byhand.kernels.conv.packed import packed
+from byhand.kernels.conv.problem import PASSES, Algorithm, ConvShape, Problem
+from byhand.kernels.microkernel.microkernel import Epilogue
+from byhand.kernels.runtime.types import Array
+
+ALGORITHMS = {algorithm.name: algorithm for algorithm in (direct, packed, depthwise, gemv, transposed)}
+
+
+class _Local(threading.local):
+    forced: str | None = None
+
+
+_local = _Local()
+
+
+@contextmanager
+def force(name: str) -> Iterator[None]:
+    """Take an algorithm, by name, for what this thread launches or captures within the block, in the passes that it has."""
+    before, _local.forced = _local.forced, name
+    try:
+        yield
+    finally:
+        _local.forced = before
+
+
+def choose(problem: Problem) -> Algorithm:
+    """Return the algorithm of a problem: the one that is forced, else the cheapest of those that apply.
+
+    Raises UnknownNameError where no algorithm has the forced name, ArgumentError where that one does not apply.
+    """
+    return _choose(problem, _local.forced or os.environ.get("BYHAND_CONV") or None)
+
+
+@cache
+def _choose(problem: Problem, forced: str | None) -> Algorithm:
+    able = [algorithm for algorithm in ALGORITHMS.values() if can(algorithm, problem)]
+    if forced is not None:
+        if forced not in ALGORITHMS:
+            raise UnknownNameError("convolution algorithm", forced, ALGORITHMS)
+        if ALGORITHMS[forced].run(problem.direction) is not None:
+            if ALGORITHMS[forced] in able:
+                return ALGORITHMS[forced]
+            names = ", ".join(algorithm.name for algorithm in able)
+            raise ArgumentError(f"the algorithm {forced}, which is forced, can not do the {problem}; use {names}")
+    return min(able, key=lambda algorithm: algorithm.cost(problem))
+
+
+def can(algorithm: Algorithm, problem: Problem) -> bool:
+    """Tell whether an algorithm has the pass of a problem and applies to it."""
+    return algorithm.run(problem.direction) is not None and algorithm.applies(problem)
+
+
+def names(shape: ConvShape, images: int, itemsize: int, matrix: bool = False) -> dict[str, str]:
+    """Return the name of the algorithm of each pass."""
+    return {direction: choose(Problem(direction, shape, images, itemsize, matrix)).name for direction in PASSES}
+
+
+def forward(x: Array, weight: Array, y: Array, epilogue: Epilogue, shape: ConvShape, matrix: bool = False) -> None:
+    """Write y = x convolved with weight, and the epilogue."""
+    _run("forward", x, (x, weight, y, epilogue, shape), matrix)
+
+
+def backward_data(weight: Array, grad_y: Array, grad_x: Array, shape: ConvShape, matrix: bool = False) -> None:
+    """Write the gradient of the images."""
+    _run("backward_data", grad_x, (weight, grad_y, grad_x, shape), matrix)
+
+
+def backward_weights(x: Array, grad_y: Array, grad_weight: Array, shape: ConvShape, matrix: bool = False) -> None:
+    """Write the gradient of the filters."""
+    _run("backward_weights", x, (x, grad_y, grad_weight, shape), matrix)
+
+
+def _run(direction: str, images: Array, arguments: tuple[Any, ...], matrix: bool) -> None:
+    problem = Problem(direction, arguments[-1], len(images), images.itemsize, matrix)
+    run = choose(problem).run(direction)
+    assert run is not None
+    run(*arguments)

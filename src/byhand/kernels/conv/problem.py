@@ -1,0 +1,134 @@
+"""What is asked of a convolution algorithm, and what an algorithm is.
+
+ConvShape   the sizes and attributes of a convolution
+Problem     one pass of it over some images: forward, backward_data or backward_weights
+Algorithm   a way to compute it: to which problems it applies, what it costs, how each pass runs
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from byhand.kernels.runtime.cpu import host
+
+PASSES = ("forward", "backward_data", "backward_weights")
+
+
+class ConvShape(NamedTuple):
+    """A convolution's sizes and attributes."""
+
+    image: tuple[int, int]
+    output: tuple[int, int]
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int, int, int]
+    dilation: tuple[int, int]
+    groups: int
+    depth: int  # channels that a filter sees
+    filters_per_group: int
+
+    @property
+    def depthwise(self) -> bool:
+        """Whether each channel has one filter of its own."""
+        return self.depth == self.filters_per_group == 1 < self.groups
+
+    @property
+    def channels(self) -> int:
+        """Channels of the image."""
+        return self.depth * self.groups
+
+    @property
+    def filters(self) -> int:
+        """Channels of the output."""
+        return self.filters_per_group * self.groups
+
+    @property
+    def weights(self) -> int:
+        """Numbers in all filters."""
+        return prod(self.kernel) * self.depth * self.filters
+
+    @property
+    def window(self) -> list[int]:
+        """Rows and columns that one window spans."""
+        return [(k - 1) * d + 1 for k, d in zip(self.kernel, self.dilation)]
+
+    @property
+    def span(self) -> list[int]:
+        """Rows and columns that all windows together span."""
+        return [(out - 1) * s + w for out, s, w in zip(self.output, self.stride, self.window)]
+
+    @property
+    def padded(self) -> bool:
+        """Whether windows see anything beyond the image."""
+        return any(self.padding[::2]) or any(n > size for n, size in zip(self.span, self.image))
+
+    def flops(self, images: int) -> int:
+        """Work of one pass."""
+        return 2 * images * prod(self.output) * self.weights
+
+
+class Problem(NamedTuple):
+    """One pass of a convolution; matrix: it is a matrix product, its rows laid out as the pixels of one image."""
+
+    direction: str  # of PASSES
+    shape: ConvShape
+    images: int
+    itemsize: int  # bytes of a number
+    matrix: bool = False
+
+    @property
+    def flops(self) -> int:
+        """The work."""
+        return self.shape.flops(self.images)
+
+    @property
+    def tile_flops(self) -> int:
+        """The work in time of the register tile: with fewer pixels than it has rows, it takes as long as with that many."""
+        return self.flops * max(self.pixels, host().rows) // self.pixels
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of the output: rows of the matrix product that a convolution is."""
+        return self.images * prod(self.shape.output)
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of all filters."""
+        return self.shape.weights * self.itemsize
+
+    @property
+    def tile_columns(self) -> int:
+        """Columns of the register tile."""
+        return host().columns(np.dtype(f"f{self.itemsize}"))
+
+    def __str__(self) -> str:
+        rows, columns = self.shape.kernel
+        what = f"{self.pixels} rows" if self.matrix else f"{rows}x{columns}, stride {self.shape.stride}"
+        where = "linear" if self.matrix else "conv2d"
+        return f"{self.direction} of a {where} of {self.shape.channels} -> {self.shape.filters} channels, {what}"
+
+
+class Algorithm(NamedTuple):
+    """A way to compute a convolution.
+
+    applies(problem)    whether it can: the pass is there, and the shape is one it knows
+    cost(problem)       estimated time, in FLOPs that the register tile does meanwhile; infinite: only where it is forced
+    forward(x, weight, y, epilogue, shape), backward_data(weight, grad_y, grad_x, shape),
+    backward_weights(x, grad_y, grad_weight, shape): launch the kernels of a pass; None: it has no such pass
+    """
+
+    name: str
+    applies: Callable[[Problem], bool]
+    cost: Callable[[Problem], float]
+    forward: Callable[..., None] | None = None
+    backward_data: Callable[..., None] | None = None
+    backward_weights: Callable[..., None] | None = None
+
+    def run(self, direction: str) -> Callable[..., None] | None:
+        """Return how a pass runs."""
+        found: Any = getattr(self, direction)
+        return found  # type: ignore[no-any-return]

@@ -1,0 +1,120 @@
+"""The door to the algorithms of a convolution: what is chosen, what is forced, and that all of them do the same."""
+
+import numpy as np
+import pytest
+
+import byhand as bh
+from byhand.errors import ArgumentError, UnknownNameError
+from byhand.kernels.conv import algorithm
+from byhand.kernels.conv.algorithm import ALGORITHMS, Problem, can, choose, force
+from byhand.kernels.conv.problem import PASSES, ConvShape
+from byhand.ops.conv.conv2d import conv_shape
+from byhand.ops.conv.linear import matrix_shape
+
+SHAPES = {  # images, weight, groups, padding, stride
+    "small": ((2, 7, 9, 3), (3, 3, 3, 5), 1, 1, 1),
+    "large": ((2, 9, 8, 64), (3, 3, 64, 96), 1, 1, 2),
+    "many pixels": ((3, 28, 21, 32), (3, 3, 32, 256), 1, 0, 1),
+    "grouped": ((2, 8, 8, 12), (3, 3, 4, 66), 3, 1, 1),
+    "depthwise": ((2, 11, 12, 35), (3, 3, 1, 35), 35, 1, 1),
+}
+
+
+def problem(direction, name, dtype=np.float32):
+    """Return a problem, and the arguments of its pass: the array that it writes stands where it stands in each signature."""
+    x_shape, w_shape, groups, padding, stride = SHAPES[name]
+    rng = np.random.default_rng(0)
+    x, weight = rng.standard_normal(x_shape).astype(dtype), rng.standard_normal(w_shape).astype(dtype)
+    call = bh.conv2d.contract(x_shape, w_shape, padding=padding, stride=stride, groups=groups)
+    shape = conv_shape(x_shape, w_shape, call.shapes["y"], **call.attributes)
+    grad = rng.standard_normal(call.shapes["y"]).astype(dtype)
+    return Problem(direction, shape, len(x), x.itemsize), {
+        "forward": (x, weight, np.empty_like(grad), algorithm_epilogue(x, weight, grad), shape),
+        "backward_data": (weight, grad, np.empty_like(x), shape),
+        "backward_weights": (x, grad, np.empty_like(weight), shape),
+    }[direction]
+
+
+def algorithm_epilogue(x, weight, y):
+    """Return an epilogue with all its steps."""
+    from byhand.kernels.conv import epilogue
+
+    rng = np.random.default_rng(1)
+    bias, scale = (rng.standard_normal(weight.shape[3]).astype(x.dtype) for _ in range(2))
+    return epilogue(x, bias, scale, rng.standard_normal(y.shape).astype(x.dtype), relu=True)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("direction", PASSES)
+def test_all_algorithms_that_apply_do_the_same(direction, name, dtype):
+    asked, arguments = problem(direction, name, dtype)
+    able = [one for one in ALGORITHMS.values() if can(one, asked)]
+    assert choose(asked) in able
+    results = []
+    for one in able:
+        arguments[2].fill(np.nan)
+        one.run(direction)(*arguments)
+        results.append(arguments[2].copy())
+    tolerance = (1e-5 if dtype is np.float32 else 1e-13) * np.abs(results[0]).max()
+    for result in results:
+        np.testing.assert_allclose(result, results[0], rtol=0, atol=tolerance)
+
+
+def test_every_problem_has_an_algorithm():
+    for name in SHAPES:
+        for direction in PASSES:
+            assert any(can(one, problem(direction, name)[0]) for one in ALGORITHMS.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "chosen"),
+    [
+        ("small", ("direct", "packed", "direct")),
+        ("many pixels", ("packed", "packed", "direct")),
+        ("depthwise", ("depthwise",) * 3),
+    ],
+)
+def test_what_is_chosen(name, chosen):
+    assert tuple(choose(problem(direction, name)[0]).name for direction in PASSES) == chosen
+
+
+@pytest.mark.parametrize(("rows", "forward", "data"), [(1, "gemv", "transposed"), (64, "packed", "transposed")])
+def test_linear_chooses_through_the_same_door(rows, forward, data):
+    found = algorithm.names(matrix_shape((1024, 512), rows, 1), 1, 4, matrix=True)
+    assert (found["forward"], found["backward_data"], found["backward_weights"]) == (forward, data, "direct")
+
+
+def test_one_can_be_forced(monkeypatch):
+    small, _ = problem("forward", "small")
+    with force("packed"):
+        assert choose(small).name == "packed"
+        assert choose(small._replace(direction="backward_weights")).name == "direct"  # packed has no such pass
+    assert choose(small).name == "direct"
+    monkeypatch.setenv("BYHAND_CONV", "packed")
+    assert choose(small).name == "packed"
+    with force("direct"):
+        assert choose(small).name == "direct"
+
+
+def test_a_forced_algorithm_that_does_not_apply_is_refused(monkeypatch):
+    monkeypatch.setenv("BYHAND_CONV", "direct")
+    x, weight = np.zeros((1, 5, 5, 4), np.float32), np.zeros((3, 3, 1, 4), np.float32)
+    with pytest.raises(ArgumentError) as raised:
+        bh.conv2d(x, weight, groups=4)
+    assert str(raised.value) == (
+        "the algorithm direct, which is forced, can not do the forward of a conv2d of 4 -> 4 channels, 3x3, stride (1, 1); "
+        "use depthwise"
+    )
+
+
+def test_a_name_that_none_has_is_refused(monkeypatch):
+    monkeypatch.setenv("BYHAND_CONV", "winograt")
+    with pytest.raises(UnknownNameError, match="there is no convolution algorithm 'winograt'"):
+        bh.conv2d(np.zeros((1, 5, 5, 1)), np.zeros((3, 3, 1, 4)))
+
+
+def test_the_flops_of_a_shape():
+    pixel = (1, 1)
+    shape = ConvShape((5, 4), (5, 4), pixel, pixel, (0, 0, 0, 0), pixel, 1, 3, 7)
+    assert Problem("forward", shape, 2, 4).flops == 2 * 2 * 20 * 21
