@@ -2,7 +2,7 @@
 
 Every entry has the same signature, (address of the packed arguments, block, worker), so that one compiled loop runs them
 all. As in NumPy, a plain number takes the type of the arrays it meets: `0.5 * x[i]` stays float32 where x is. Numba would
-make it float64, so that literals, constants of the module and attributes are turned before it sees them.
+make it float64, so that literals, constants of the module or of a closure, and attributes are turned before it sees them.
 """
 
 from __future__ import annotations
@@ -184,7 +184,8 @@ def _machine(function: Any, dtype: str, reassociate: bool, checked: bool) -> Any
     if dtype == "f4":
         code = code.replace(co_consts=tuple(map(turn_constant, code.co_consts)))
     space = {name: turn(function.__globals__[name]) for name in code.co_names if name in function.__globals__}
-    copy = python_types.FunctionType(code, space, function.__name__, function.__defaults__)
+    cells = tuple(python_types.CellType(turn(cell.cell_contents)) for cell in function.__closure__ or ())
+    copy = python_types.FunctionType(code, space, function.__name__, function.__defaults__, cells)
     copy.__module__ = function.__module__
     copy.__qualname__ = f"{function.__name__}_{disk.key(source_of(function), dtype, reassociate)}"
     lean = {} if checked else {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # nobody calls it but the entry
@@ -196,8 +197,9 @@ def source_of(function: Any) -> tuple[Any, ...]:
     """Return all that a function's machine code depends on: its own code and that of all it calls."""
     parts: list[Any] = []
     code = function.__code__
-    for name in code.co_names:
-        value = function.__globals__.get(name)
+    values = [(name, function.__globals__.get(name)) for name in code.co_names]
+    cells = zip(code.co_freevars, function.__closure__ or ())
+    for name, value in (*values, *((name, cell.cell_contents) for name, cell in cells)):
         if isinstance(value, Kernel):
             value = value.function
         if isinstance(value, Intrinsic):
