@@ -13,7 +13,7 @@ from byhand.errors import ArgumentError
 from byhand.graph.serial import from_json, to_json
 from byhand.nn import Input, Resize, Upsample
 from byhand.ops import HANDS
-from byhand.ops.movement.resampling import COORDINATES, taps
+from byhand.ops.movement.interpolation import COORDINATE_MODES, interpolation_weights
 from tests.ops import torch_twins
 from tests.oracle import needs_torch
 
@@ -73,7 +73,7 @@ def settled(attributes, given, shape):
 def test_there_are_cases_of_every_kind():
     told = [attributes for attributes, _, _ in CASES.values()]
     assert len(told) >= 39 and {one.get("coordinate_transformation_mode", "half_pixel") for one in told} == {
-        *COORDINATES, "tf_crop_and_resize"
+        *COORDINATE_MODES, "tf_crop_and_resize"
     }  # fmt: skip
 
 
@@ -97,7 +97,7 @@ def test_taps_do_what_onnx_does(name):
     y, outside = given["X"].astype(np.float64), np.zeros(expected.shape, bool)
     how, axes = settled(attributes, given, y.shape)
     for axis, (scale, size, start, end) in axes.items():
-        indices, weights = taps(y.shape[axis], size, scale, start=start, end=end, **how)
+        indices, weights = interpolation_weights(y.shape[axis], size, scale, start=start, end=end, **how)
         y = np.moveaxis(np.einsum("ik,ik...->i...", weights, np.moveaxis(y, axis, 0)[indices]), 0, axis)
         outside |= np.moveaxis(~weights.any(1).reshape(-1, *[1] * (y.ndim - 1)), 0, axis)
     y[outside] = attributes.get("extrapolation_value", 0.0)
@@ -107,11 +107,11 @@ def test_taps_do_what_onnx_does(name):
 @given(
     length=st.integers(1, 9), start=st.sampled_from([0.0, 0.25, -0.5, 1.0]), end=st.sampled_from([1.0, 0.5, 1.75]),
     size=st.integers(1, 9), mode=st.sampled_from(["nearest", "linear", "cubic"]),
-    coordinates=st.sampled_from([*COORDINATES, "tf_crop_and_resize"]), flags=st.tuples(st.booleans(), st.booleans()),
+    coordinates=st.sampled_from([*COORDINATE_MODES, "tf_crop_and_resize"]), flags=st.tuples(st.booleans(), st.booleans()),
 )  # fmt: skip
 def test_taps_lie_on_the_axis_and_weigh_one_in_all(length, size, mode, coordinates, start, end, flags):
     exclude_outside, antialias = flags if mode != "nearest" else (False, False)
-    indices, weights = taps(
+    indices, weights = interpolation_weights(
         length, size, size / length, mode, coordinates=coordinates, start=start, end=end,
         exclude_outside=exclude_outside, antialias=antialias,
     )  # fmt: skip
@@ -199,10 +199,13 @@ def test_a_pixel_without_weight_leaves_no_trace(hand):
         ({"size": 4, "mode": "bilinear"}, "resize: mode is 'bilinear'; expected one of nearest, linear, cubic"),
         ({"size": 4, "coordinates": "tf_crop_and_resize"}, "resize: coordinates is .*; expected one of half_pixel, "),
         ({"size": 4, "nearest": "up"}, "resize: nearest is 'up'; expected one of round_prefer_floor, "),
-        ({"size": 4, "antialias": True}, "resize: antialias is set, but the nearest pixel is one; take mode='linear'"),
+        (
+            {"size": 4, "antialias": True},
+            "resize: antialias is set, but mode=.nearest. uses one pixel; take mode='linear'",
+        ),
         ({"size": 4, "exclude_outside": 1}, "resize: exclude_outside is set, but"),
-        ({"size": 4, "scales": 2.5}, r"resize: scales is \(2.5, 2.5\), by which 2 pixels become 5, but size says 4"),
-        ({"size": 1, "scales": 1e-9, "mode": "linear", "antialias": True}, "by which 2 pixels become 2e-09"),
+        ({"size": 4, "scales": 2.5}, r"resize: scales is \(2.5, 2.5\), which makes 5 of 2 pixels, but size asks for 4"),
+        ({"size": 1, "scales": 1e-9, "mode": "linear", "antialias": True}, "which makes 2e-09 of 2 pixels"),
         ({"size": 4, "scales": (2, 2, 2)}, r"resize: scales is \(2, 2, 2\); expected a number or \(down, across\)"),
         ({"size": 4, "scales": float("nan")}, "resize: scales is nan; expected a number"),
         ({"size": 4, "cubic_a": "b"}, "resize: cubic_a is 'b'; expected a number"),

@@ -13,7 +13,7 @@ from byhand.export.lower import CURVES, PAIRS, REDUCED, Network, Step, Value
 from byhand.export.source import Source, result_name
 from byhand.export.text import literal
 from byhand.kernels.indexing import steps_of
-from byhand.ops.movement.resampling import taps
+from byhand.ops.movement.interpolation import interpolation_weights
 
 
 def write(network: Network) -> Source:
@@ -165,7 +165,7 @@ def axis_taps(step: Step, axis: int) -> tuple[np.ndarray, np.ndarray]:
     """Return which pixels a resized axis is mixed from, and how much each counts."""
     rule = dict(step.call.attributes)
     scale, mode = rule.pop("scales")[axis], rule.pop("mode")
-    return taps(step.values[0].shape[axis], step.output.shape[axis], scale, mode, **rule)  # type: ignore[no-any-return, no-untyped-call]
+    return interpolation_weights(step.values[0].shape[axis], step.output.shape[axis], scale, mode, **rule)  # type: ignore[no-any-return, no-untyped-call]
 
 
 # what moves numbers: pieces of x that are copied to places in y ---------------------------------------------------------

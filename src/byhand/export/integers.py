@@ -15,7 +15,7 @@ import numpy as np
 from byhand.export.lower import CURVES, MOVES, Step, Value, apply
 from byhand.export.quantize import LEAST, MOST, Integers, Quantized
 from byhand.ops import get
-from byhand.ops.movement.movement import pad
+from byhand.ops.movement.pad import pad
 from byhand.ops.op import Array
 
 BATCH = 100

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from byhand.export.lower import Network, Step, apply, see
-from byhand.ops.movement.movement import pad
+from byhand.ops.movement.pad import pad
 from byhand.ops.op import Array
 
 Hand = Callable[[Step, list[Any]], Array]

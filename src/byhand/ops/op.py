@@ -1,14 +1,14 @@
-"""What an op is: a contract, and the hands that fulfil it.
+"""An op: a contract (shapes, attributes, FLOPs) and its hands, implementations with one signature.
 
-The signature is the contract. A forward hand takes the op's inputs, then the arrays it writes its outputs into, then its
-attributes by name; a backward hand takes what it needs of those, then `grad_<output>`, then the `grad_<input>` arrays it
-writes (None where nobody wants one):
+A forward hand takes the op's inputs, then the arrays to write its outputs into, then its attributes by name. A backward hand
+takes what it needs of those, then `grad_<output>`, then the `grad_<input>` arrays to write, None for a gradient that is not
+wanted:
 
     forward (x, weight, bias, y, *, stride, ...)
     backward(x, weight, grad_y, grad_x, grad_weight, grad_bias, *, stride, ...)
 
-All hands of an op have the same signature; `Op` refuses anything else. From the names alone the program writes its calls,
-and the conformance test holds the hands together.
+All hands of an op have the same signature; `Op` raises a TypeError for any other. The argument names are all that a program
+needs to write its calls, and all that the conformance test needs to compare the hands.
 """
 
 from __future__ import annotations
@@ -27,46 +27,52 @@ from byhand.kernels import memory
 from byhand.shapes import Shape, Window
 
 Array = npt.NDArray[Any]
+HandFunction = Callable[..., None]  # writes into the arrays it is given
 HANDS = ("loops", "arrays", "compiled")
 DEFAULT_HAND = "compiled"
 REGISTRY: dict[str, Op] = {}
+ARGUMENT_KINDS = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 
 
 class Hand(NamedTuple):
-    """One way of computing an op."""
+    """One implementation of an op."""
 
-    forward: Callable[..., None]
-    backward: Callable[..., None]
+    forward: HandFunction
+    backward: HandFunction
 
 
 @dataclass(frozen=True)
 class Call:
-    """What a contract says of one call: the shape of every output, the attributes as the hands take them, the work."""
+    """The result of a contract for one call: the shape of every output, the attributes as the hands take them, the work."""
 
     shapes: dict[str, Shape]
     attributes: dict[str, Any] = field(default_factory=dict)
-    flops: int = 0  # a multiply and an add are two
-    window: Window | None = None
+    flops: int = 0  # a multiply-add counts as two
+    window: Window | None = None  # of a convolution or a pooling
 
 
 class Draw(Protocol):
-    """Where an op's `sample` takes its choices from; the conformance test hands in one that hypothesis drives."""
+    """A source of random choices for an op's `sample`; the conformance test passes one that hypothesis drives."""
 
     def integer(self, least: int, most: int) -> int:
-        """Return a whole number from least to most."""
+        """Return an integer from least to most, both included."""
 
     def choice(self, options: Sequence[Any]) -> Any:
         """Return one of the options."""
 
     def array(self, *shape: int) -> Array:
-        """Return floating point numbers."""
+        """Return an array of floating-point numbers."""
 
     def integers(self, *shape: int, below: int) -> Array:
-        """Return whole numbers, 0 up to `below`."""
+        """Return an array of integers from 0 up to, not including, `below`."""
 
 
 class Op:
-    """An op: call it on arrays, on symbolic tensors (`nn.Input`), or let a program call its hands.
+    """An op, callable on arrays and on symbolic tensors (`nn.Input`); a program calls its hands directly.
+
+    loops, arrays, compiled: the hands, each (forward, backward). sample(draw): a legal call, (inputs, attributes).
+    dtypes: of the inputs and outputs that are not floating point. state: inputs that forward also writes in place, such as
+    running statistics. check(inputs): raises for values, not only shapes, that are invalid.
 
     >>> import byhand as bh, numpy as np
     >>> bh.relu(np.array([-1.0, 2.0]), hand="loops")
@@ -80,21 +86,18 @@ class Op:
         name: str,
         contract: Callable[..., Call],
         *,
-        loops: tuple[Callable[..., None], Callable[..., None]],
-        arrays: tuple[Callable[..., None], Callable[..., None]],
-        compiled: tuple[Callable[..., None], Callable[..., None]] | None = None,
+        loops: tuple[HandFunction, HandFunction],
+        arrays: tuple[HandFunction, HandFunction],
+        compiled: tuple[HandFunction, HandFunction] | None = None,
         sample: Callable[[Draw], tuple[tuple[Any, ...], dict[str, Any]]],
-        onnx: str | None = None,
         dtypes: Mapping[str, Any] | None = None,
         state: tuple[str, ...] = (),
         check: Callable[[dict[str, Any]], Any] | None = None,
         algorithms: Callable[[Sequence[Any], Call, int], dict[str, str]] | None = None,
     ) -> None:
-        self.name, self.contract, self.onnx, self.sample = name, contract, onnx, sample
-        self.dtypes = dict(dtypes or {})  # of the inputs and outputs that are not floating point
-        self.state = state  # inputs that forward may also write: running statistics, a random key
-        self.check = check  # raises for inputs whose numbers, not only their shapes, can be wrong
-        self._algorithms = algorithms  # (input shapes, call, bytes of a number) -> as `algorithms` returns
+        self.name, self.contract, self.sample = name, contract, sample
+        self.dtypes, self.state, self.check = dict(dtypes or {}), state, check
+        self._algorithms = algorithms
         self.hands = {"loops": Hand(*loops), "arrays": Hand(*arrays)}
         if compiled is not None:
             self.hands["compiled"] = Hand(*compiled)
@@ -105,7 +108,7 @@ class Op:
         self.outputs = forward[len(self.inputs) :]
         self.forward_arguments, self.backward_arguments = forward, backward
         self.differentiable = tuple(i for i in self.inputs if f"grad_{i}" in backward)
-        self._check_hands()
+        self._check_signatures()
         self.__name__, self.__doc__ = name, self._explain()
         REGISTRY[name] = self
 
@@ -113,20 +116,20 @@ class Op:
         return f"<op {self.name}({', '.join(self.inputs + self.attributes)}) -> {', '.join(self.outputs)}>"
 
     def _explain(self) -> str:
-        """Return what `help` and notebooks show: the contract, what backward returns, and the equations of the family."""
+        """Return the docstring: that of the contract, what backward returns, and the equations in the file's docstring."""
         grads = ", ".join(f"grad_{name}" for name in self.differentiable)
         backward = f"{self.name}.backward(grad_{self.outputs[0]}, {', '.join(self.inputs)}, ...) returns {grads}."
         family = sys.modules[self.contract.__module__].__doc__ or ""
         return "\n\n".join([cleandoc(self.contract.__doc__ or ""), backward, family.strip()])
 
     def __getattr__(self, name: str) -> Any:
-        """Answer `inspect.signature`, and with it editors and notebooks, with the contract's arguments and `hand`."""
+        """Return `__signature__`, which editors and notebooks show: the contract's arguments and `hand`."""
         if name != "__signature__":
             raise AttributeError(name)
         hand = Parameter("hand", Parameter.KEYWORD_ONLY, default=DEFAULT_HAND)
         return Signature([*signature(self.contract).parameters.values(), hand])
 
-    def _check_hands(self) -> None:
+    def _check_signatures(self) -> None:
         grads = {f"grad_{name}" for name in self.inputs + self.outputs}
         if self.forward_arguments[: len(self.inputs)] != self.inputs or not self.outputs:
             raise TypeError(f"{self.name}: forward takes {self.forward_arguments}, the contract {self.inputs}")
@@ -134,15 +137,15 @@ class Op:
             raise TypeError(f"{self.name}: backward takes {unknown}, which is no input, output or gradient")
         if self.backward_arguments[-len(self.differentiable) :] != tuple(f"grad_{i}" for i in self.differentiable):
             raise TypeError(
-                f"{self.name}: backward takes {self.backward_arguments}; what it writes must come last, in order"
+                f"{self.name}: backward takes {self.backward_arguments}; the gradients it writes must come last, in order"
             )
         for hand, pair in self.hands.items():
-            for ours, first in zip(pair, self.hands["arrays"]):
-                if positional(ours) != positional(first) or keywords(ours) != keywords(first):
+            for function, reference in zip(pair, self.hands["arrays"]):
+                if _argument_names(function) != _argument_names(reference):
                     raise TypeError(f"{self.name}: the {hand} and arrays hands differ in their arguments")
 
     def plan(self, shapes: Iterable[Any], attributes: Mapping[str, Any], who: str | None = None) -> Call:
-        """Return the call that the contract makes of input shapes and attributes; an error begins with `who` asked."""
+        """Return the contract's call for input shapes and attributes; errors begin with `who`, by default the op's name."""
         who = who or self.name
         if unknown := next((key for key in attributes if key not in self.attributes), None):
             known = f"it has {', '.join(self.attributes)}" if self.attributes else "it has none"
@@ -165,17 +168,17 @@ class Op:
         return self.hands[name]
 
     def _hand_for(self, name: str, arrays: Mapping[str, Any]) -> Hand:
-        """Return a hand by name; NumPy's where there is no compiled one, or no element that a kernel could work on."""
-        if name == "compiled" and (name not in self.hands or any(one.size == 0 for one in flat(arrays.values()))):
+        """Return a hand by name; the arrays hand where there is no compiled one, or where an array is empty."""
+        if name == "compiled" and (name not in self.hands or any(array.size == 0 for array in flat(arrays.values()))):
             name = "arrays"
         return self.hand(name)
 
     def allocate(self, call: Call, dtype: Any) -> dict[str, Array]:
-        """Return an unwritten array for every output of a call."""
+        """Return an uninitialized array for every output of a call."""
         return {name: memory.empty(shape, self.dtypes.get(name, dtype)) for name, shape in call.shapes.items()}
 
     def __call__(self, *inputs: Any, hand: str = DEFAULT_HAND, **attributes: Any) -> Any:
-        """Return the op's result, the first of its outputs; a symbolic input gives a symbolic result."""
+        """Return the first output of the op; for a symbolic input, a symbolic tensor."""
         tensors = self._bind(inputs, attributes)
         symbol = next((t for t in flat(tensors.values()) if hasattr(t, "apply_op")), None)
         if symbol is not None:
@@ -184,23 +187,25 @@ class Op:
             return symbol.apply_op(self, tensors, attributes)
         arrays, dtype = self._as_arrays(tensors)
         call = self.plan(map(shape_of, arrays.values()), attributes)
-        self._check_numbers(arrays)
+        self._check_values(arrays)
         outputs = self.allocate(call, dtype)
         self._hand_for(hand, arrays).forward(*arrays.values(), *outputs.values(), **call.attributes)
-        for name in self.state:  # in place, also where the hand got a copy of another type
-            ours, theirs = arrays[name], tensors[name]
-            if isinstance(theirs, np.ndarray) and np.can_cast(ours.dtype, theirs.dtype, "same_kind"):
-                theirs[...] = ours.reshape(theirs.shape)
+        for name in self.state:  # in place, also where the hand got a copy of another dtype
+            updated, given = arrays[name], tensors[name]
+            if isinstance(given, np.ndarray) and np.can_cast(updated.dtype, given.dtype, "same_kind"):
+                given[...] = updated.reshape(given.shape)
         return outputs[self.outputs[0]]
 
     def backward(self, grad: Any, *inputs: Any, hand: str = DEFAULT_HAND, **attributes: Any) -> Any:
-        """Return the gradient of every differentiable input, given the result's: a tuple where there are several."""
+        """Return the gradient of every differentiable input, a tuple if there are several; grad: that of the first output."""
         tensors, dtype = self._as_arrays(self._bind(inputs, attributes))
         call = self.plan(map(shape_of, tensors.values()), attributes)
-        self._check_numbers(tensors)
+        self._check_values(tensors)
         have: dict[str, Any] = dict(tensors)
-        if set(self.outputs) & set(self.backward_arguments):  # it needs what forward saved
-            have |= {name: np.array(tensors[name]) for name in self.state}  # forward may write these: keep the caller's
+        if set(self.outputs) & set(self.backward_arguments):  # backward needs outputs of forward
+            have |= {
+                name: np.array(tensors[name]) for name in self.state
+            }  # forward writes these: leave the caller's alone
             have |= self.allocate(call, dtype)
             self._hand_for(hand, tensors).forward(*(have[name] for name in self.forward_arguments), **call.attributes)
         first = self.outputs[0]
@@ -227,36 +232,36 @@ class Op:
         return {name: bound.get(name) for name in self.inputs}
 
     def _as_arrays(self, inputs: dict[str, Any]) -> tuple[dict[str, Any], Any]:
-        """Turn inputs into arrays: floating point ones of one type (whole numbers become float64), the rest as declared."""
+        """Convert inputs to arrays: floating-point inputs to one dtype (integers become float64), the others as declared."""
         arrays = {name: None if value is None else self._as_array(name, value) for name, value in inputs.items()}
         floats = flat(value for name, value in arrays.items() if name not in self.dtypes)
-        kinds = [a.dtype if a.dtype in (np.float32, np.float64) else np.dtype(np.float64) for a in floats]
-        dtype = np.result_type(*kinds) if kinds else np.dtype(np.float64)
+        dtypes = [a.dtype if a.dtype in (np.float32, np.float64) else np.dtype(np.float64) for a in floats]
+        dtype = np.result_type(*dtypes) if dtypes else np.dtype(np.float64)
         for name, value in arrays.items():
-            kind = self.dtypes.get(name, dtype)
+            wanted = self.dtypes.get(name, dtype)
             if isinstance(value, tuple):
-                arrays[name] = tuple(a.astype(kind, copy=False) for a in value)
-            elif value is not None:  # of the right type it stays the caller's own: state is written in place
-                arrays[name] = value.astype(kind, copy=False)
+                arrays[name] = tuple(a.astype(wanted, copy=False) for a in value)
+            elif value is not None:  # no copy where the dtype is right: state is written in place
+                arrays[name] = value.astype(wanted, copy=False)
         return arrays, dtype
 
     def _as_array(self, name: str, value: Any) -> Any:
-        """Turn one input into an array, `xs` into a tuple of them."""
+        """Convert one input to an array, `xs` to a tuple of arrays."""
         if name == "xs":
             if not isinstance(value, (tuple, list)) and getattr(value, "ndim", 0) == 0:
                 raise ArgumentError(f"{self.name}: xs is {value!r}; expected a list of arrays")
-            return tuple(self._as_array("one of xs", one) for one in value)
+            return tuple(self._as_array("one of xs", item) for item in value)
         try:
             array = np.asarray(value)
         except ValueError:
             raise ArgumentError(f"{self.name}: {name} has rows of different lengths; expected an array") from None
-        whole = np.issubdtype(self.dtypes.get(name, np.float64), np.integer)
-        if array.dtype.kind not in ("iu" if whole else "fiub"):
-            what = "whole numbers" if whole else "numbers"
+        integers = np.issubdtype(self.dtypes.get(name, np.float64), np.integer)
+        if array.dtype.kind not in ("iu" if integers else "fiub"):
+            what = "whole numbers" if integers else "numbers"
             raise ArgumentError(f"{self.name}: {name} holds {array.dtype}; expected {what}")
         return np.atleast_1d(array) if name in self.state else array
 
-    def _check_numbers(self, arrays: dict[str, Any]) -> None:
+    def _check_values(self, arrays: dict[str, Any]) -> None:
         try:
             if self.check is not None:
                 self.check(arrays)
@@ -272,40 +277,50 @@ def get(name: str) -> Op:
 
 
 def positional(function: Callable[..., Any]) -> tuple[str, ...]:
-    """Return the names of a hand's arrays, in order."""
-    code = written(function).__code__  # inspect.signature says the same, and takes most of the import's time
-    names: tuple[str, ...] = code.co_varnames[: code.co_argcount]
-    return names
+    """Return the names of the positional arguments, a hand's arrays, in order."""
+    return _argument_names(function)[0]
 
 
-def written(function: Callable[..., Any]) -> Any:
-    """Return the function as it was written, without what is wrapped around a compiled hand."""
+def keywords(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Return the names of the keyword-only arguments, a hand's attributes, in order."""
+    return _argument_names(function)[1]
+
+
+def _argument_names(function: Callable[..., Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names of positional and of keyword-only arguments.
+
+    `inspect.signature` knows them too, but would take most of the time of `import byhand`.
+    """
+    function = unwrapped(function)
+    declared: Signature | None = getattr(function, "__signature__", None)  # of a hand that `composed` derives
+    if declared is not None:
+        names = {kind: tuple(p.name for p in declared.parameters.values() if p.kind is kind) for kind in ARGUMENT_KINDS}
+        return names[Parameter.POSITIONAL_OR_KEYWORD], names[Parameter.KEYWORD_ONLY]
+    code = function.__code__
+    count = code.co_argcount
+    return code.co_varnames[:count], code.co_varnames[count : count + code.co_kwonlyargcount]
+
+
+def unwrapped(function: Any) -> Any:
+    """Return the function as it was written, without the wrapper of a compiled hand."""
     while hasattr(function, "__wrapped__"):
         function = function.__wrapped__
     return function
 
 
-def keywords(function: Callable[..., Any]) -> tuple[str, ...]:
-    """Return the names of a hand's attributes, in order."""
-    code = written(function).__code__
-    names: tuple[str, ...] = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
-    return names
-
-
 def flat(values: Iterable[Any]) -> list[Any]:
-    """Return the tensors among inputs: without None, and with a list of them (`xs`) laid open."""
-    return [
-        one for value in values if value is not None for one in (value if isinstance(value, (tuple, list)) else [value])
-    ]
+    """Return the tensors among inputs as one list: without None, and with the members of a list (`xs`)."""
+    groups = (value if isinstance(value, (tuple, list)) else [value] for value in values if value is not None)
+    return [tensor for group in groups for tensor in group]
 
 
 def shape_of(value: Any) -> Any:
     """Return the shape of an array, of each array of a tuple, or None."""
-    return tuple(one.shape for one in value) if isinstance(value, (tuple, list)) else getattr(value, "shape", None)
+    return tuple(array.shape for array in value) if isinstance(value, (tuple, list)) else getattr(value, "shape", None)
 
 
 def empty_like(value: Any) -> Any:
-    """Return unwritten arrays in the shape of an input: one, a tuple of them, or None."""
+    """Return an uninitialized array like an input, a tuple of them for `xs`, or None."""
     if isinstance(value, tuple):
         return tuple(map(memory.empty_like, value))
     return None if value is None else memory.empty_like(value)

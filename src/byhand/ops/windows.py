@@ -1,68 +1,37 @@
-"""What the arrays hands of convolution and pooling share: a window taken apart into its taps.
+"""Sliding windows as NumPy views, for the arrays hands of convolution and pooling.
 
-A tap is one place (r, s) of the window. Seen from there, over all outputs at once, the padded image is a plain strided
-view, so that a loop over the few taps replaces the loop over the many outputs.
+At one position (r, s) of the window, the pixels that all outputs see form a strided view of the padded image. A loop over the
+few positions of the window therefore replaces the loop over the many outputs.
 """
 
 import numpy as np
 
 
-def framed(x, y, kernel, stride, padding, dilation, value=0):
-    """Return a copy of x (N, H, W, C) inside a frame of `value`, large enough for every window of y (N, H', W', K)."""
+def pad(x, y, kernel, stride, padding, dilation, value=0):
+    """Return a padded copy of x (N, H, W, C), large enough for every window of y (N, H', W', K)."""
     top, _, left, _ = padding
     height, width = (
-        max((out - 1) * step + (places - 1) * apart + 1, before + size)
-        for out, step, places, apart, before, size in zip(
+        max((out - 1) * step + (positions - 1) * apart + 1, before + size)
+        for out, step, positions, apart, before, size in zip(
             y.shape[1:3], stride, kernel, dilation, (top, left), x.shape[1:3]
         )
     )
-    frame = np.full((x.shape[0], height, width, x.shape[3]), value, x.dtype)
-    inside(frame, x, padding)[...] = x
-    return frame
+    padded = np.full((x.shape[0], height, width, x.shape[3]), value, x.dtype)
+    unpad(padded, x, padding)[...] = x
+    return padded
 
 
-def inside(frame, x, padding):
-    """Return the view of a frame where x lies."""
+def unpad(padded, x, padding):
+    """Return the view of a padded array where x lies."""
     top, _, left, _ = padding
-    return frame[:, top : top + x.shape[1], left : left + x.shape[2]]
+    return padded[:, top : top + x.shape[1], left : left + x.shape[2]]
 
 
-def taps(frame, y, kernel, stride, dilation):
-    """Yield ((r, s), view): for every output of y, the pixel that the window's place (r, s) sees, (N, H', W', C)."""
+def window_views(padded, y, kernel, stride, dilation):
+    """Yield ((r, s), view): the pixels at position (r, s) of the windows of all outputs, a strided view (N, H', W', C)."""
     for r, s in np.ndindex(*kernel):
         rows, columns = (
-            slice(place * apart, place * apart + (out - 1) * step + 1, step)
-            for place, apart, out, step in zip((r, s), dilation, y.shape[1:3], stride)
+            slice(position * apart, position * apart + (out - 1) * step + 1, step)
+            for position, apart, out, step in zip((r, s), dilation, y.shape[1:3], stride)
         )
-        yield (r, s), frame[:, rows, columns]
-
-
-def visible(first, apart, places, size):
-    """Return (first, count) of those of a window's places that lie on the image, along one axis."""
-    begin = 0 if first >= 0 else (apart - 1 - first) // apart
-    end = places if first + (places - 1) * apart < size else (size - first + apart - 1) // apart
-    return begin, max(0, end - begin)
-
-
-def clear(before, stride, reach, size, windows):
-    """Return (first, end) of the windows that lie wholly on the image, along one axis."""
-    first = (before + stride - 1) // stride
-    return first, max(first, min(windows, (size - 1 - reach + before) // stride + 1))
-
-
-def over(place, places, stride, apart, windows, first, end):
-    """Return (first, end) of the windows that reach over a place, from those of a place before it."""
-    while end < windows and end * stride <= place:
-        end += 1
-    while first < end and first * stride + (places - 1) * apart < place:
-        first += 1
-    return first, end
-
-
-def every(first, end, place, stride, apart, step):
-    """Return (first, count) of those windows from `first` to `end` that have one of their places there, `step` apart."""
-    if apart == 1:
-        return first, end - first
-    while first < end and (place - first * stride) % apart != 0:
-        first += 1
-    return first, max(0, end - first + step - 1) // step
+        yield (r, s), padded[:, rows, columns]

@@ -16,7 +16,7 @@ from typing import Any
 
 from byhand.errors import ArgumentError
 from byhand.kernels.runtime.intrinsic import Intrinsic
-from byhand.ops.op import keywords, positional, written
+from byhand.ops.op import keywords, positional, unwrapped
 
 # functions of others' that the runtime has under their own names
 KNOWN = {"exp", "expm1", "log", "log1p", "sqrt", "erf", "tanh", "prod", "abs", "max", "min", "sum", "len", "range",
@@ -51,7 +51,7 @@ class Expressions:
         add: Callable[[Callable[..., Any], str], str],
         translated: Any,
     ) -> None:
-        self.function, self.tree, self.add, self.translated = written(function), tree, add, translated
+        self.function, self.tree, self.add, self.translated = unwrapped(function), tree, add, translated
         names = positional(function)
         self.kinds = dict.fromkeys(names, "any")
         self.assigned = {
@@ -112,8 +112,8 @@ class Expressions:
         known = getattr(value, "__name__", "")
         if known in KNOWN and not (isinstance(value, FunctionType) and value.__module__.startswith("byhand.ops")):
             return f"py.{known}"
-        if isinstance(written(value), FunctionType):
-            return self.add(value, spelled(written(value).__name__.lstrip("_")))
+        if isinstance(unwrapped(value), FunctionType):
+            return self.add(value, spelled(unwrapped(value).__name__.lstrip("_")))
         raise self.refuse(node)
 
     def _Attribute(self, node: ast.Attribute) -> str:

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from byhand.ops import get
-from byhand.ops.op import positional, written
+from byhand.ops.op import positional, unwrapped
 from byhand.page.expressions import Expressions, Untranslatable
 from byhand.page.statements import function, loads
 
@@ -50,7 +50,7 @@ class Script:
 
     def add(self, hand: Callable[..., Any], name: str) -> str:
         """Translate a function and all that it calls; return its name in JavaScript."""
-        hand = written(hand)
+        hand = unwrapped(hand)
         if id(hand) in self.names:
             return self.names[id(hand)][0]
         while name in self.functions:

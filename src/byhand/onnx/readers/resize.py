@@ -9,7 +9,7 @@ from byhand.onnx.readers.shape import normal
 from byhand.onnx.readers.table import operator
 from byhand.onnx.values import IMAGE, Symbol, wrap
 from byhand.ops import resize
-from byhand.ops.movement.resampling import RADIUS, taps, width
+from byhand.ops.movement.interpolation import FILTER_RADIUS, filter_support, interpolation_weights
 
 
 @operator("Upsample")
@@ -76,8 +76,8 @@ def resized(
     if min(out, default=1) < 1 <= min(x.shape):
         raise ValueError(f"of {x.shape} nothing would be left: {tuple(out)}")
     shrinks = settings.get("antialias", False)
-    for size, factor in zip(out, factors) if not isinstance(x, Symbol) and mode in ("nearest", *RADIUS) else ():
-        use.room(8, size, width(factor, mode, shrinks))  # type: ignore[no-untyped-call]  # the taps
+    for size, factor in zip(out, factors) if not isinstance(x, Symbol) and mode in ("nearest", *FILTER_RADIUS) else ():
+        use.room(8, size, filter_support(factor, mode, shrinks))  # type: ignore[no-untyped-call]  # the taps
     crop = settings["coordinates"] == "tf_crop_and_resize"
     if mode == "nearest":
         settings |= {"exclude_outside": False, "antialias": False}
@@ -92,7 +92,7 @@ def resized(
             continue
         start, end = corners[axis] if crop else (0.0, 1.0)
         use.room(*y.shape[:axis], size, *y.shape[axis + 1 :])
-        indices, weights = taps(  # type: ignore[no-untyped-call]
+        indices, weights = interpolation_weights(  # type: ignore[no-untyped-call]
             x.shape[axis], size, factor, mode, start=start, end=end, **settings
         )
         across = [1] * axis + [-1] + [1] * (x.ndim - axis - 1)

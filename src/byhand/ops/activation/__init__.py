@@ -1,1 +1,1 @@
-"""Activation functions, element by element, and dropout."""
+"""Activations: piecewise.py (relu, ...), smooth.py (sigmoid, ...), elu.py (elu, selu, celu), prelu.py."""

@@ -1,7 +1,7 @@
-"""neg, abs, sqrt, exp, log, erf, reciprocal, clip: arithmetic on one number, element by element.
+"""Elementwise functions of one array: neg, abs, sqrt, exp, log, erf, reciprocal and clip.
 
-Each takes x of any shape and gives y of the same. By the chain rule grad_x = grad_y * dy/dx, and the derivative stands
-beside each function.
+Each takes x of any shape and returns y of the same shape. The derivative dy/dx stands beside each function; by the chain
+rule grad_x = grad_y * dy/dx.
 
 Source: ONNX, the operators Neg, Abs, Sqrt, Exp, Log, Erf, Reciprocal and Clip.
 """
@@ -13,15 +13,16 @@ from math import inf, pi, prod
 import numpy as np
 
 from byhand.kernels import elementwise
-from byhand.ops.activation.activation import sample
 from byhand.ops.op import Call, Op
+from byhand.ops.samples import any_array, positive_array
+from byhand.ops.special import EXP_MAX, erf_array
 from byhand.shapes import number
 
 # neg: y = -x;  dy/dx = -1 ---------------------------------------------------------------------------------------------
 
 
 def neg_contract(x):
-    """Change the sign: y = -x, x of any shape.
+    """Negate: y = -x, x of any shape.
 
     >>> import byhand as bh
     >>> bh.neg([-1.0, 2.0])
@@ -55,8 +56,7 @@ neg = Op(
     loops=(neg_loops, neg_backward_loops),
     arrays=(neg_arrays, neg_backward_arrays),
     compiled=(neg_compiled, neg_backward_compiled),
-    sample=sample,
-    onnx="Neg",
+    sample=any_array,
 )
 
 
@@ -64,7 +64,7 @@ neg = Op(
 
 
 def abs_contract(x):
-    """Drop the sign: y = |x|, x of any shape; at 0 the slope is 0.
+    """Absolute value: y = |x|, x of any shape; the derivative at 0 is 0.
 
     >>> import byhand as bh
     >>> bh.abs([-1.0, 2.0])
@@ -99,22 +99,15 @@ abs = Op(
     loops=(abs_loops, abs_backward_loops),
     arrays=(abs_arrays, abs_backward_arrays),
     compiled=(abs_compiled, abs_backward_compiled),
-    sample=sample,
-    onnx="Abs",
+    sample=any_array,
 )
 
 
 # sqrt: y = sqrt(x);  dy/dx = 1 / (2 y) --------------------------------------------------------------------------------
 
 
-def positive(draw):
-    """Draw a legal call with numbers that keep away from 0."""
-    (x,), _ = sample(draw)
-    return (0.5 + np.abs(x),), {}
-
-
 def sqrt_contract(x):
-    """Take the square root: y = sqrt(x), NaN where x < 0; x of any shape.
+    """Square root: y = sqrt(x), NaN where x < 0; x of any shape.
 
     >>> import byhand as bh
     >>> bh.sqrt([0.0, 9.0])
@@ -148,18 +141,15 @@ sqrt = Op(
     loops=(sqrt_loops, sqrt_backward_loops),
     arrays=(sqrt_arrays, sqrt_backward_arrays),
     compiled=(sqrt_compiled, sqrt_backward_compiled),
-    sample=positive,
-    onnx="Sqrt",
+    sample=positive_array,
 )
 
 
 # exp: y = e^x;  dy/dx = y ---------------------------------------------------------------------------------------------
 
-LARGEST = 709.782712893384  # beyond it e^x is no float64, and Python's own raises an error
-
 
 def exp_contract(x):
-    """Raise e to the power of x: y = e^x, x of any shape.
+    """Exponential: y = e^x, x of any shape.
 
     >>> import byhand as bh
     >>> bh.exp([0.0, -1000.0])
@@ -170,7 +160,7 @@ def exp_contract(x):
 
 def exp_loops(x, y):
     for i in np.ndindex(x.shape):
-        y[i] = inf if x[i] > LARGEST else power_of_e(x[i])
+        y[i] = inf if x[i] > EXP_MAX else power_of_e(x[i])
 
 
 def exp_backward_loops(y, grad_y, grad_x):
@@ -193,8 +183,7 @@ exp = Op(
     loops=(exp_loops, exp_backward_loops),
     arrays=(exp_arrays, exp_backward_arrays),
     compiled=(exp_compiled, exp_backward_compiled),
-    sample=sample,
-    onnx="Exp",
+    sample=any_array,
 )
 
 
@@ -202,7 +191,7 @@ exp = Op(
 
 
 def log_contract(x):
-    """Take the natural logarithm: y = ln x, minus infinity at 0, NaN below; x of any shape.
+    """Natural logarithm: y = ln x, minus infinity at 0, NaN below; x of any shape.
 
     >>> import byhand as bh
     >>> bh.log([1.0, 2.0])
@@ -236,19 +225,17 @@ log = Op(
     loops=(log_loops, log_backward_loops),
     arrays=(log_arrays, log_backward_arrays),
     compiled=(log_compiled, log_backward_compiled),
-    sample=positive,
-    onnx="Log",
+    sample=positive_array,
 )
 
 
-# erf: y = 2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x;  dy/dx = 2 / sqrt(pi) e^(-x^2) --------------------------
+# erf: y = 2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x;  dy/dx = 2 / sqrt(pi) e^(-x^2) ---------------------
 
-_erf = np.frompyfunc(error_function, 1, 1)  # NumPy has none; a call an element is the price
-PEAK = 2 / pi**0.5
+ERF_SLOPE_AT_0 = 2 / pi**0.5
 
 
 def erf_contract(x):
-    """Take the error function, the share of a normal distribution's numbers within x sqrt 2 of its mean; x of any shape.
+    """Error function: y = 2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x; x of any shape.
 
     >>> import byhand as bh
     >>> bh.erf([0.0, 1.0])
@@ -264,15 +251,15 @@ def erf_loops(x, y):
 
 def erf_backward_loops(x, grad_y, grad_x):
     for i in np.ndindex(x.shape):
-        grad_x[i] = grad_y[i] * (PEAK * power_of_e(-x[i] * x[i]))
+        grad_x[i] = grad_y[i] * (ERF_SLOPE_AT_0 * power_of_e(-x[i] * x[i]))
 
 
 def erf_arrays(x, y):
-    y[...] = _erf(x)
+    y[...] = erf_array(x)
 
 
 def erf_backward_arrays(x, grad_y, grad_x):
-    grad_x[...] = grad_y * (PEAK * np.exp(-x * x))
+    grad_x[...] = grad_y * (ERF_SLOPE_AT_0 * np.exp(-x * x))
 
 
 erf_compiled, erf_backward_compiled = elementwise(erf_loops), elementwise(erf_backward_loops)
@@ -282,8 +269,7 @@ erf = Op(
     loops=(erf_loops, erf_backward_loops),
     arrays=(erf_arrays, erf_backward_arrays),
     compiled=(erf_compiled, erf_backward_compiled),
-    sample=sample,
-    onnx="Erf",
+    sample=any_array,
 )
 
 
@@ -291,7 +277,7 @@ erf = Op(
 
 
 def reciprocal_contract(x):
-    """Divide 1 by it: y = 1 / x, infinity at 0; x of any shape.
+    """Reciprocal: y = 1 / x, infinity at 0; x of any shape.
 
     >>> import byhand as bh
     >>> bh.reciprocal([-2.0, 4.0])
@@ -320,7 +306,7 @@ def reciprocal_backward_arrays(y, grad_y, grad_x):
 
 def reciprocal_sample(draw):
     """Draw a legal call."""
-    (x,), _ = sample(draw)
+    (x,), _ = any_array(draw)
     return (np.where(x < 0, x - 0.5, x + 0.5),), {}
 
 
@@ -333,7 +319,6 @@ reciprocal = Op(
     arrays=(reciprocal_arrays, reciprocal_backward_arrays),
     compiled=(reciprocal_compiled, reciprocal_backward_compiled),
     sample=reciprocal_sample,
-    onnx="Reciprocal",
 )
 
 
@@ -341,9 +326,9 @@ reciprocal = Op(
 
 
 def clip_contract(x, *, low=None, high=None):
-    """Keep numbers between two: y = min(max(x, low), high), x of any shape.
+    """Limit to a range: y = min(max(x, low), high), x of any shape.
 
-    low, high: None: no such bound; where low > high, y is high.
+    low, high: the bounds; None means no bound. Where low > high, y is high.
 
     >>> import byhand as bh
     >>> bh.clip([-1.0, 2.0, 7.0], low=0, high=6)
@@ -358,8 +343,8 @@ def clip_contract(x, *, low=None, high=None):
 
 def clip_loops(x, y, *, low, high):
     for i in np.ndindex(x.shape):
-        least = low if x[i] < low else x[i]  # a NaN stays
-        y[i] = high if least > high else least
+        raised = low if x[i] < low else x[i]  # NaN stays NaN
+        y[i] = high if raised > high else raised
 
 
 def clip_backward_loops(x, grad_y, grad_x, *, low, high):
@@ -378,7 +363,7 @@ def clip_backward_arrays(x, grad_y, grad_x, *, low, high):
 def clip_sample(draw):
     """Draw a legal call."""
     bounds = draw.choice([{}, {"low": -1.0}, {"high": 0.0}, {"low": -1.0, "high": 1.0}, {"low": 1.0, "high": 0.0}])
-    return (2 * sample(draw)[0][0],), bounds
+    return (2 * any_array(draw)[0][0],), bounds
 
 
 clip_compiled, clip_backward_compiled = elementwise(clip_loops), elementwise(clip_backward_loops)
@@ -389,5 +374,4 @@ clip = Op(
     arrays=(clip_arrays, clip_backward_arrays),
     compiled=(clip_compiled, clip_backward_compiled),
     sample=clip_sample,
-    onnx="Clip",
 )

@@ -1,13 +1,13 @@
-"""conv2d: every output is the sum of a window of the image times a filter.
+"""conv2d: 2-D convolution; every output is the sum of a window of the image times a filter.
 
     y[n, i, j, k] = bias[k] + sum over r, s, c of  x[n, p, q, c] * weight[r, s, c, k]
                     with  p = i * stride - top + r * dilation,  q = j * stride - left + s * dilation
 
-Pixels outside the image count as 0. With `groups`, channels and filters fall into that many groups, and a filter sees only
-the channels of its own (groups = channels: depthwise). This is cross-correlation: the filter is not flipped, as everywhere
-in the field.
+Pixels outside the image count as 0. With `groups`, channels and filters are split into that many groups, and a filter reads
+the channels of its own group only (groups = channels: depthwise). This is cross-correlation: the filter is not flipped, as in
+all deep learning frameworks.
 
-Its gradients are the same sum read in the other two directions: each product x * weight went into one y, so
+Each product x * weight is part of one y, so the gradients are the same sum over other indices:
 
     grad_weight[r, s, c, k] = sum over n, i, j of  x[n, p, q, c] * grad_y[n, i, j, k]
     grad_x[n, p, q, c]     += weight[r, s, c, k] * grad_y[n, i, j, k]
@@ -21,7 +21,7 @@ import numpy as np
 from byhand.errors import ShapeError
 from byhand.kernels import compiled, conv
 from byhand.ops.op import Call, Op
-from byhand.ops.windows import framed, inside, taps
+from byhand.ops.windows import pad, unpad, window_views
 from byhand.shapes import axes, integer, window
 
 
@@ -32,7 +32,7 @@ def contract(x, weight, bias=None, *, stride=1, padding="valid", dilation=1, gro
     (top, bottom, left, right). Raises ShapeError where shapes do not fit.
 
     >>> import byhand as bh, numpy as np
-    >>> edge = np.array([[1.0, -1.0]]).reshape(1, 2, 1, 1)  # a filter that answers where brightness falls
+    >>> edge = np.array([[1.0, -1.0]]).reshape(1, 2, 1, 1)  # a filter that detects falling brightness
     >>> bh.conv2d(np.array([0.0, 9, 9, 0]).reshape(1, 1, 4, 1), edge, hand="loops").ravel()
     array([-9.,  0.,  9.])
     """
@@ -94,27 +94,27 @@ def conv2d_backward_loops(x, weight, grad_y, grad_x, grad_weight, grad_bias, *, 
                         grad_x[n, p, q, group * depth + c] += weight[r, s, c, k] * grad_y[n, i, j, k]
 
 
-# arrays: every window becomes a column of a matrix (im2col), and one matrix product a group does all the sums ---------
+# arrays: im2col: every window becomes a column of a matrix; one matrix product per group computes all the sums -------
 
 
-def _columns(x, weight, y, groups, **view):
-    """Return every window as a column: (groups, R * S * C / groups, N * H' * W')."""
+def im2col(x, weight, y, groups, **view):
+    """Return im2col of x, every window a column: (groups, R * S * C / groups, N * H' * W')."""
     rows, columns, depth, _ = weight.shape
     result = np.empty((groups, rows, columns, depth, *y.shape[:3]), x.dtype)
-    frame = framed(x, y, (rows, columns), **view)
-    for (r, s), seen in taps(frame, y, (rows, columns), view["stride"], view["dilation"]):
-        result[:, r, s] = seen.transpose(3, 0, 1, 2).reshape(groups, depth, *y.shape[:3])
+    padded = pad(x, y, (rows, columns), **view)
+    for (r, s), pixels in window_views(padded, y, (rows, columns), view["stride"], view["dilation"]):
+        result[:, r, s] = pixels.transpose(3, 0, 1, 2).reshape(groups, depth, *y.shape[:3])
     return result.reshape(groups, rows * columns * depth, -1)
 
 
-def _by_group(a, groups):
-    """Return a (..., K) as a view (groups, the rest, K / groups): y, its gradient, or weight."""
+def split_groups(a, groups):
+    """Return the last axis split into groups: a (..., K) -> view (groups, all other axes, K / groups)."""
     return a.reshape(-1, groups, a.shape[-1] // groups).swapaxes(0, 1)
 
 
 def conv2d_arrays(x, weight, bias, y, *, stride, padding, dilation, groups):
-    columns = _columns(x, weight, y, groups, stride=stride, padding=padding, dilation=dilation)
-    sums = _by_group(weight, groups).swapaxes(1, 2) @ columns  # (groups, K / groups, N * H' * W')
+    columns = im2col(x, weight, y, groups, stride=stride, padding=padding, dilation=dilation)
+    sums = split_groups(weight, groups).swapaxes(1, 2) @ columns  # (groups, K / groups, N * H' * W')
     y[...] = sums.reshape(y.shape[3], -1).T.reshape(y.shape)
     if bias is not None:
         y += bias
@@ -122,19 +122,19 @@ def conv2d_arrays(x, weight, bias, y, *, stride, padding, dilation, groups):
 
 def conv2d_backward_arrays(x, weight, grad_y, grad_x, grad_weight, grad_bias, *, stride, padding, dilation, groups):
     view = {"stride": stride, "padding": padding, "dilation": dilation}
-    kernel, grads = weight.shape[:2], _by_group(grad_y, groups)
+    kernel, grads = weight.shape[:2], split_groups(grad_y, groups)
     if grad_bias is not None:
         grad_bias[...] = grad_y.sum((0, 1, 2))
     if grad_weight is not None:
-        products = _columns(x, weight, grad_y, groups, **view) @ grads  # (groups, R * S * C / groups, K / groups)
+        products = im2col(x, weight, grad_y, groups, **view) @ grads  # (groups, R * S * C / groups, K / groups)
         grad_weight[...] = products.swapaxes(0, 1).reshape(weight.shape)
     if grad_x is not None:
-        parts = _by_group(weight, groups) @ grads.swapaxes(1, 2)  # what each column sends back to its window
+        parts = split_groups(weight, groups) @ grads.swapaxes(1, 2)  # the gradient of each column
         parts = parts.reshape(groups, *weight.shape[:3], *grad_y.shape[:3])
-        frame = framed(np.zeros_like(x), grad_y, kernel, **view)
-        for (r, s), seen in taps(frame, grad_y, kernel, stride, dilation):
-            seen += parts[:, r, s].reshape(-1, *grad_y.shape[:3]).transpose(1, 2, 3, 0)
-        grad_x[...] = inside(frame, x, padding)
+        padded = pad(np.zeros_like(x), grad_y, kernel, **view)
+        for (r, s), pixels in window_views(padded, grad_y, kernel, stride, dilation):
+            pixels += parts[:, r, s].reshape(-1, *grad_y.shape[:3]).transpose(1, 2, 3, 0)
+        grad_x[...] = unpad(padded, x, padding)
 
 
 # compiled: the sums over a register tile, kernels/conv ----------------------------------------------------------------
@@ -206,6 +206,5 @@ conv2d = Op(
     arrays=(conv2d_arrays, conv2d_backward_arrays),
     compiled=(conv2d_compiled, conv2d_backward_compiled),
     sample=sample,
-    onnx="Conv",
     algorithms=conv2d_algorithms,
 )

@@ -1,14 +1,14 @@
-"""conv_transpose2d: every pixel of the image paints a window of the output, its value times a filter; what overlaps adds up.
+"""conv_transpose2d: transposed convolution; each input pixel adds its value times a filter to a window of the output.
 
     y[n, p, q, k] = bias[k] + sum of  x[n, i, j, c] * weight[r, s, k, c]  over all i, j, c, r, s that land there:
                     p = i * stride - top + r * dilation,  q = j * stride - left + s * dilation
 
-This is conv2d read backwards: the gradient of its images, had it made an x of a y. A stride moves the windows apart, so that
-images grow; padding is what is cropped from the output. With `groups`, the channels of x paint only those of their own group.
+This is the gradient of conv2d with respect to its image. A stride moves the windows apart, so that the output is larger than
+the image; padding crops the output. With `groups`, the channels of x add to the filters of their own group only.
 
-Each product x * weight went into one y, so
+Each product x * weight is part of one y, so
 
-    grad_x[n, i, j, c]      = sum over r, s, k of  weight[r, s, k, c] * grad_y[n, p, q, k]       which is conv2d of grad_y
+    grad_x[n, i, j, c]      = sum over r, s, k of  weight[r, s, k, c] * grad_y[n, p, q, k]       (conv2d of grad_y)
     grad_weight[r, s, k, c] = sum over n, i, j of  x[n, i, j, c] * grad_y[n, p, q, k]
     grad_bias[k]            = sum over n, p, q of  grad_y[n, p, q, k]
 
@@ -22,21 +22,21 @@ import numpy as np
 
 from byhand.errors import ShapeError
 from byhand.kernels import compiled, conv
-from byhand.ops.arithmetic.add_multiply import pair
-from byhand.ops.conv.conv2d import _by_group, conv_shape
+from byhand.ops.arithmetic.broadcast import launch_add
+from byhand.ops.conv.conv2d import conv_shape, split_groups
 from byhand.ops.op import Call, Op
-from byhand.ops.windows import framed, inside, taps
+from byhand.ops.windows import pad, unpad, window_views
 from byhand.shapes import axes, integer, transposed_window
 
 
 def contract(x, weight, bias=None, *, stride=1, padding=0, output_padding=0, dilation=1, groups=1):
-    """Paint a filter's window for every pixel: x (N, H, W, C), weight (R, S, K / groups, C), bias (K,) -> y (N, H', W', K).
+    """Transposed convolution: x (N, H, W, C), weight (R, S, K / groups, C), bias (K,) -> y (N, H', W', K).
 
     H' = (H - 1) * stride + (R - 1) * dilation + 1 - top - bottom + output_padding, and W' alike.
 
-    stride, dilation: pixels, a number or (down, across); padding, cropped: a number, (down, across) or
-    (top, bottom, left, right); output_padding, more rows below and columns to the right: a number or (down, across); bias may
-    be None. Raises ShapeError where shapes do not fit.
+    stride, dilation: pixels, a number or (down, across); padding, cropped from the output: a number, (down, across) or
+    (top, bottom, left, right); output_padding, extra rows at the bottom and columns at the right: a number or (down, across);
+    bias may be None. Raises ShapeError where shapes do not fit.
 
     >>> import byhand as bh, numpy as np
     >>> brush = np.array([[1.0, 2, 1]]).reshape(1, 3, 1, 1)
@@ -103,16 +103,16 @@ def conv_transpose2d_backward_loops(
                         grad_x[n, i, j, c] += weight[r, s, k, c] * grad_y[n, p, q, group * depth + k]
 
 
-# arrays: a place (r, s) of all windows at once is a strided view of the output, a matrix product away from the image --------
+# arrays: per position (r, s) of the window, one matrix product for all pixels, added to a strided view of the output ---
 
 
 def conv_transpose2d_arrays(x, weight, bias, y, *, stride, padding, dilation, groups):
-    kernel, pixels = weight.shape[:2], _by_group(x, groups)  # (groups, N * H * W, C / groups)
-    frame = framed(np.zeros_like(y), x, kernel, stride, padding, dilation)  # with what padding crops
-    for place, seen in taps(frame, x, kernel, stride, dilation):
-        painted = pixels @ _by_group(weight[place], groups).swapaxes(1, 2)  # (groups, N * H * W, K / groups)
-        seen += painted.swapaxes(0, 1).reshape(seen.shape)
-    y[...] = inside(frame, y, padding)
+    kernel, pixels = weight.shape[:2], split_groups(x, groups)  # (groups, N * H * W, C / groups)
+    padded = pad(np.zeros_like(y), x, kernel, stride, padding, dilation)  # with the rows and columns that padding crops
+    for position, window in window_views(padded, x, kernel, stride, dilation):
+        products = pixels @ split_groups(weight[position], groups).swapaxes(1, 2)  # (groups, N * H * W, K / groups)
+        window += products.swapaxes(0, 1).reshape(window.shape)
+    y[...] = unpad(padded, y, padding)
     if bias is not None:
         y += bias
 
@@ -120,21 +120,21 @@ def conv_transpose2d_arrays(x, weight, bias, y, *, stride, padding, dilation, gr
 def conv_transpose2d_backward_arrays(
     x, weight, grad_y, grad_x, grad_weight, grad_bias, *, stride, padding, dilation, groups
 ):
-    kernel, pixels = weight.shape[:2], _by_group(x, groups)
-    frame = framed(grad_y, x, kernel, stride, padding, dilation)
+    kernel, pixels = weight.shape[:2], split_groups(x, groups)
+    padded = pad(grad_y, x, kernel, stride, padding, dilation)
     if grad_bias is not None:
         grad_bias[...] = grad_y.sum((0, 1, 2))
     if grad_x is not None:
         grad_x[...] = 0
-    for place, seen in taps(frame, x, kernel, stride, dilation):
-        grads = _by_group(seen, groups)  # (groups, N * H * W, K / groups)
+    for position, window in window_views(padded, x, kernel, stride, dilation):
+        grads = split_groups(window, groups)  # (groups, N * H * W, K / groups)
         if grad_weight is not None:
-            grad_weight[place] = (grads.swapaxes(1, 2) @ pixels).swapaxes(0, 1).reshape(weight.shape[2:])
+            grad_weight[position] = (grads.swapaxes(1, 2) @ pixels).swapaxes(0, 1).reshape(weight.shape[2:])
         if grad_x is not None:
-            grad_x += (grads @ _by_group(weight[place], groups)).swapaxes(0, 1).reshape(x.shape)
+            grad_x += (grads @ split_groups(weight[position], groups)).swapaxes(0, 1).reshape(x.shape)
 
 
-# compiled: conv2d's kernels, with image and output in each other's place -------------------------------------------------
+# compiled: conv2d's kernels with image and output exchanged -----------------------------------------------------------
 
 
 def _shape(x, weight, y, stride, padding, dilation, groups):
@@ -154,7 +154,7 @@ def algorithms(shapes, call, itemsize):
 def conv_transpose2d_compiled(x, weight, bias, y, *, stride, padding, dilation, groups):
     conv.backward_data(weight, x, y, _shape(x.shape, weight.shape, y.shape, stride, padding, dilation, groups))
     if bias is not None:
-        pair(y, bias, y, False)
+        launch_add(y, bias, y)
 
 
 @compiled
@@ -197,6 +197,5 @@ conv_transpose2d = Op(
     arrays=(conv_transpose2d_arrays, conv_transpose2d_backward_arrays),
     compiled=(conv_transpose2d_compiled, conv_transpose2d_backward_compiled),
     sample=sample,
-    onnx="ConvTranspose",
     algorithms=algorithms,
 )

@@ -143,6 +143,5 @@ linear = Op(
     arrays=(linear_arrays, linear_backward_arrays),
     compiled=(linear_compiled, linear_backward_compiled),
     sample=sample,
-    onnx="Gemm",
     algorithms=linear_algorithms,
 )

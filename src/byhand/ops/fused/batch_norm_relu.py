@@ -1,116 +1,61 @@
-"""batch_norm_relu: what a program makes of a batch norm and its neighbours.
+"""batch_norm_relu: batch norm, the sum with a shortcut, and ReLU in one pass, as at the end of a residual block.
 
-    batch_norm_relu  y = relu(batch_norm(x) + shortcut): a block of a residual network ends so; shortcut may be missing
+    y = relu(batch_norm(x) + shortcut),   or relu(batch_norm(x)) without a shortcut
 
-Each number is then read and written once, where three ops would do it three times. Backward needs y for the ReLU: with g the
-gradient where y > 0 and else 0, grad_shortcut = g, and batch_norm goes on from g.
+Each element is read and written once instead of three times. Backward needs y for the ReLU: with g = grad_y where y > 0, else
+0, grad_shortcut = g, and g is the gradient that batch_norm receives.
 
-Source: He et al. 2015, arXiv 1512.03385.
+Source: He et al. 2015, "Deep residual learning for image recognition", arXiv 1512.03385.
 """
 
 from math import prod
 
-import numpy as np
-
 from byhand.errors import ShapeError
 from byhand.kernels import compiled, kernel, launch, scratch
+from byhand.ops.activation.piecewise import relu
+from byhand.ops.arithmetic.add_multiply import add
+from byhand.ops.flat_kernels import fill
+from byhand.ops.fused.composed import Part, composed
 from byhand.ops.norm.batch_norm import (
-    batch_contract,
-    batch_cut,
-    batch_norm_arrays,
+    batch_norm,
     batch_norm_backward_apply,
-    batch_norm_backward_arrays,
-    batch_norm_backward_loops,
     batch_norm_backward_merge,
     batch_norm_lines,
-    batch_norm_loops,
-    batch_sample,
-    fill,
-    fold,
-    lay,
-    part_of,
 )
+from byhand.ops.norm.lines import block_of, repeat_row, rows_and_blocks, sum_line
 from byhand.ops.op import Call, Op
-
-# batch_norm_relu ------------------------------------------------------------------------------------------------------
 
 
 def contract(
     x, gamma, beta, running_mean, running_var, shortcut=None, *, eps=1e-5, momentum=0.1, training=False
 ):  # fmt: skip
-    """Normalise each channel, add a shortcut, keep what is positive: x and shortcut (N, ..., C), all else (C,) -> y like x.
+    """Batch norm, a residual sum and ReLU: x and shortcut (N, ..., C), all else (C,) -> y like x.
 
     >>> import byhand as bh, numpy as np
     >>> one, zero = np.ones(1), np.zeros(1)
     >>> bh.batch_norm_relu(np.array([[1.0], [3.0]]), one, zero, zero.copy(), one.copy(), eps=0, training=True).ravel()
     array([0., 1.])
     """
-    call = batch_contract(x, gamma, beta, running_mean, running_var, eps=eps, momentum=momentum, training=training)
+    call = batch_norm.contract(x, gamma, beta, running_mean, running_var, eps=eps, momentum=momentum, training=training)
     if shortcut not in (None, x):
         raise ShapeError(f"shortcut has the shape {shortcut}; expected that of x, {x}")
     return Call(call.shapes, call.attributes, call.flops + (1 + (shortcut is not None)) * prod(x))
 
 
-def _finish(y, shortcut):
-    if shortcut is not None:
-        y += shortcut
-    y[...] = np.where(y < 0, 0, y)
-
-
-def batch_norm_relu_loops(
-    x, gamma, beta, running_mean, running_var, shortcut, y, mean, inv_std, *, eps, momentum, training
-):  # fmt: skip
-    batch_norm_loops(
-        x, gamma, beta, running_mean, running_var, y, mean, inv_std, eps=eps, momentum=momentum, training=training
-    )
-    _finish(y, shortcut)
-
-
-def batch_norm_relu_backward_loops(
-    x, gamma, y, mean, inv_std, grad_y, grad_x, grad_gamma, grad_beta, grad_shortcut, *, eps, momentum, training
-):  # fmt: skip
-    g = np.where(y <= 0, 0, grad_y)
-    if grad_shortcut is not None:
-        grad_shortcut[...] = g
-    batch_norm_backward_loops(
-        x, gamma, mean, inv_std, g, grad_x, grad_gamma, grad_beta, eps=eps, momentum=momentum, training=training
-    )
-
-
-def batch_norm_relu_arrays(
-    x, gamma, beta, running_mean, running_var, shortcut, y, mean, inv_std, *, eps, momentum, training
-):  # fmt: skip
-    batch_norm_arrays(
-        x, gamma, beta, running_mean, running_var, y, mean, inv_std, eps=eps, momentum=momentum, training=training
-    )
-    _finish(y, shortcut)
-
-
-def batch_norm_relu_backward_arrays(
-    x, gamma, y, mean, inv_std, grad_y, grad_x, grad_gamma, grad_beta, grad_shortcut, *, eps, momentum, training
-):  # fmt: skip
-    g = np.where(y <= 0, 0, grad_y)
-    if grad_shortcut is not None:
-        grad_shortcut[...] = g
-    batch_norm_backward_arrays(
-        x, gamma, mean, inv_std, g, grad_x, grad_gamma, grad_beta, eps=eps, momentum=momentum, training=training
-    )
-
-
 @kernel
 def batch_norm_relu_apply(x, lines, shortcut, y, size, block):
-    ours, theirs, line = part_of(x, size, block), part_of(y, size, block), lines.shape[1]
+    source, target, line = block_of(x, size, block), block_of(y, size, block), lines.shape[1]
     mean, factor, term = lines[0], lines[1], lines[2]
-    for at in range(0, ours.size, line):
-        numbers, out = ours[at : at + line], theirs[at : at + line]
+    for at in range(0, source.size, line):
+        values, out = source[at : at + line], target[at : at + line]
         if shortcut.size > 0:
-            more = part_of(shortcut, size, block)[at : at + line]
-            for k in range(numbers.size):
-                value = (numbers[k] - mean[k]) * factor[k] + term[k] + more[k]
+            residual = block_of(shortcut, size, block)[at : at + line]
+            for k in range(values.size):
+                value = (values[k] - mean[k]) * factor[k] + term[k] + residual[k]
                 out[k] = 0.0 if value < 0.0 else value
         else:
-            for k in range(numbers.size):
-                value = (numbers[k] - mean[k]) * factor[k] + term[k]
+            for k in range(values.size):
+                value = (values[k] - mean[k]) * factor[k] + term[k]
                 out[k] = 0.0 if value < 0.0 else value
 
 
@@ -118,30 +63,30 @@ def batch_norm_relu_apply(x, lines, shortcut, y, size, block):
 def batch_norm_relu_sums(x, y, grad_y, g, mean, lines, sums, rows, block):
     """Write g, and a block's sums of g and of g * (x - mean)."""
     size, line = rows * mean.size, lines.shape[2]
-    ours, kept, grads, into = (
-        part_of(x, size, block),
-        part_of(y, size, block),
-        part_of(grad_y, size, block),
-        part_of(g, size, block),
+    source, kept, grads, into = (
+        block_of(x, size, block),
+        block_of(y, size, block),
+        block_of(grad_y, size, block),
+        block_of(g, size, block),
     )
     center, first, second = lines[block, 0], lines[block, 1], lines[block, 2]
-    lay(mean, center)
+    repeat_row(mean, center)
     fill(first, 0.0)
     fill(second, 0.0)
-    for at in range(0, ours.size, line):
-        numbers, alive, grad, out = (
-            ours[at : at + line],
+    for at in range(0, source.size, line):
+        values, alive, grad, out = (
+            source[at : at + line],
             kept[at : at + line],
             grads[at : at + line],
             into[at : at + line],
         )
-        for k in range(numbers.size):
+        for k in range(values.size):
             value = 0.0 if alive[k] <= 0.0 else grad[k]
             out[k] = value
             first[k] += value
-            second[k] += value * (numbers[k] - center[k])
-    fold(first, sums[block, 0])
-    fold(second, sums[block, 1])
+            second[k] += value * (values[k] - center[k])
+    sum_line(first, sums[block, 0])
+    sum_line(second, sums[block, 1])
 
 
 @compiled
@@ -149,16 +94,16 @@ def batch_norm_relu_compiled(
     x, gamma, beta, running_mean, running_var, shortcut, y, mean, inv_std, *, eps, momentum, training
 ):  # fmt: skip
     lines = batch_norm_lines(x, gamma, beta, running_mean, running_var, mean, inv_std, eps, momentum, training)
-    (rows, blocks, _), flat = batch_cut(x), x.reshape(-1)
-    more = flat[:0] if shortcut is None else shortcut.reshape(-1)
-    launch(batch_norm_relu_apply, blocks, flat, lines, more, y.reshape(-1), rows * mean.size)
+    (rows, blocks, _), flat = rows_and_blocks(x), x.reshape(-1)
+    residual = flat[:0] if shortcut is None else shortcut.reshape(-1)
+    launch(batch_norm_relu_apply, blocks, flat, lines, residual, y.reshape(-1), rows * mean.size)
 
 
 @compiled
 def batch_norm_relu_backward_compiled(
     x, gamma, y, mean, inv_std, grad_y, grad_x, grad_gamma, grad_beta, grad_shortcut, *, eps, momentum, training
 ):  # fmt: skip
-    rows, blocks, line = batch_cut(x)
+    rows, blocks, line = rows_and_blocks(x)
     channels, flat = mean.size, x.reshape(-1)
     g = (
         grad_shortcut
@@ -189,11 +134,25 @@ def batch_norm_relu_backward_compiled(
         )
 
 
+loops, arrays = composed(
+    (Part(batch_norm), Part(add, names={"b": "shortcut"}, when="shortcut"), Part(relu)),
+    like=(batch_norm_relu_compiled, batch_norm_relu_backward_compiled),
+)
+batch_norm_relu_loops, batch_norm_relu_backward_loops = loops
+batch_norm_relu_arrays, batch_norm_relu_backward_arrays = arrays
+
+
 def sample(draw):
     """Draw a legal call."""
-    inputs, attributes = batch_sample(draw)
+    inputs, attributes = batch_norm.sample(draw)
     x, gamma, beta, mean, var = inputs
-    inputs = x, gamma, abs(beta) + 0.25, mean, var  # numbers that are all alike become beta: not 0, where a ReLU bends
+    inputs = (
+        x,
+        gamma,
+        abs(beta) + 0.25,
+        mean,
+        var,
+    )  # equal elements become beta, which must not be 0, the kink of the ReLU
     shortcut = draw.array(*inputs[0].shape) if draw.choice([True, False]) else None
     return (*inputs, shortcut), attributes
 
@@ -201,8 +160,8 @@ def sample(draw):
 batch_norm_relu = Op(
     "batch_norm_relu",
     contract,
-    loops=(batch_norm_relu_loops, batch_norm_relu_backward_loops),
-    arrays=(batch_norm_relu_arrays, batch_norm_relu_backward_arrays),
+    loops=loops,
+    arrays=arrays,
     compiled=(batch_norm_relu_compiled, batch_norm_relu_backward_compiled),
     sample=sample,
     state=("running_mean", "running_var"),

@@ -1,9 +1,9 @@
-"""conv2d_max_pool: a convolution whose output is pooled at once, with a ReLU between them or after them.
+"""conv2d_max_pool: a convolution whose output is max-pooled at once, with an optional ReLU between them.
 
     y = max_pool(conv2d(x)),   with `relu`  y = max_pool(relu(conv2d(x)))
 
-A program puts it together, so that the convolution's own output, four times as large, is not kept. Backward, a pixel has a
-gradient only where it won its window, and with `relu` only where y > 0: `kernels/conv/pool_backward.py` visits those alone.
+The convolution's own output, four times as large for a 2x2 pooling, is not stored. Backward, a pixel of it has a gradient only
+where it is the maximum of its window, and with `relu` only where y > 0: `kernels/conv/pool_backward.py` visits these alone.
 
 Sources: those of conv2d, relu and max_pool.
 """
@@ -13,135 +13,45 @@ import numpy as np
 from byhand.kernels import compiled, conv, scratch
 from byhand.kernels.conv import pool_backward
 from byhand.kernels.conv.pool_backward import Gradients, PooledOutput, Pooling
-from byhand.ops.conv.conv2d import contract as conv2d_contract
-from byhand.ops.conv.conv2d import (
-    conv2d_algorithms,
-    conv2d_arrays,
-    conv2d_backward_arrays,
-    conv2d_backward_compiled,
-    conv2d_backward_loops,
-    conv2d_loops,
-    conv_shape,
-)
-from byhand.ops.conv.conv2d import sample as conv2d_sample
-from byhand.ops.fused.relu import masked
+from byhand.ops.activation.piecewise import relu as relu_op
+from byhand.ops.conv.conv2d import conv2d, conv2d_backward_compiled, conv_shape
+from byhand.ops.fused.composed import Part, composed
+from byhand.ops.fused.relu_gradient import relu_gradient
 from byhand.ops.op import Call, Op
-from byhand.ops.pool.max_pool import (
-    max_contract,
-    max_pool_arrays,
-    max_pool_backward_arrays,
-    max_pool_backward_compiled,
-    max_pool_backward_loops,
-    max_pool_compiled,
-    max_pool_loops,
-)
+from byhand.ops.pool.max_pool import max_pool, max_pool_backward_compiled, max_pool_compiled
 
-CHUNK = 1 << 20  # numbers of the convolution's output that wait to be pooled: they stay in the caches
+# Elements of the convolution's output that wait to be pooled: 4 MB of float32, which stay in the caches.
+CHUNK_ELEMENTS = 1 << 20
 
 
 def contract(
     x, weight, bias=None, *, stride=1, padding="valid", dilation=1, groups=1, relu=False, pool_kernel, pool_stride=None,
     pool_padding="valid", pool_dilation=1, ceil_mode=False,
 ):  # fmt: skip
-    """Slide filters over an image and keep the largest of every window: as `conv2d`, `relu` where asked for, `max_pool`.
+    """Convolution and max pooling: `conv2d`, with `relu` a ReLU, then `max_pool`; pool_*: the attributes of the pooling.
 
     >>> import byhand as bh, numpy as np
     >>> x, edge = np.array([0.0, 9, 9, 0, 0]).reshape(1, 1, 5, 1), np.array([[1.0, -1.0]]).reshape(1, 2, 1, 1)
     >>> bh.conv2d_max_pool(x, edge, pool_kernel=(1, 2), relu=True).ravel()
     array([0., 9.])
     """
-    first = conv2d_contract(x, weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups)
-    second = max_contract(
+    first = conv2d.contract(x, weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    second = max_pool.contract(
         first.shapes["y"], kernel=pool_kernel, stride=pool_stride, padding=pool_padding, dilation=pool_dilation,
         ceil_mode=ceil_mode,
     )  # fmt: skip
     attributes = (
-        first.attributes | {"relu": bool(relu)} | {f"pool_{key}": one for key, one in second.attributes.items()}
+        first.attributes | {"relu": bool(relu)} | {f"pool_{key}": value for key, value in second.attributes.items()}
     )
     attributes["between"] = first.shapes["y"][1:3]
     return Call(second.shapes, attributes, first.flops + second.flops, first.window)
 
 
-def _between(x, weight, between):
-    """Return an unwritten array for the convolution's output."""
-    return np.empty((len(x), *between, weight.shape[3]), x.dtype)
-
-
-def _pool(kernel, stride, padding, dilation):
+def pool_attributes(kernel, stride, padding, dilation):
     return {"kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation}
 
 
-# loops: those of the parts --------------------------------------------------------------------------------------------
-
-
-def conv2d_max_pool_loops(
-    x, weight, bias, y, argmax, *, stride, padding, dilation, groups, relu, pool_kernel, pool_stride, pool_padding,
-    pool_dilation, between,
-):  # fmt: skip
-    middle = _between(x, weight, between)
-    conv2d_loops(x, weight, bias, middle, stride=stride, padding=padding, dilation=dilation, groups=groups)
-    if relu:
-        middle[...] = np.where(middle < 0, 0, middle)
-    max_pool_loops(middle, y, argmax, **_pool(pool_kernel, pool_stride, pool_padding, pool_dilation))
-
-
-def conv2d_max_pool_backward_loops(
-    x, weight, y, argmax, grad_y, grad_x, grad_weight, grad_bias, *, stride, padding, dilation, groups, relu, pool_kernel,
-    pool_stride, pool_padding, pool_dilation, between,
-):  # fmt: skip
-    grad = _between(x, weight, between)
-    alive = np.where(y <= 0, 0, grad_y) if relu else grad_y
-    max_pool_backward_loops(argmax, alive, grad, **_pool(pool_kernel, pool_stride, pool_padding, pool_dilation))
-    conv2d_backward_loops(
-        x,
-        weight,
-        grad,
-        grad_x,
-        grad_weight,
-        grad_bias,
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        groups=groups,
-    )
-
-
-# arrays: those of the parts -------------------------------------------------------------------------------------------
-
-
-def conv2d_max_pool_arrays(
-    x, weight, bias, y, argmax, *, stride, padding, dilation, groups, relu, pool_kernel, pool_stride, pool_padding,
-    pool_dilation, between,
-):  # fmt: skip
-    middle = _between(x, weight, between)
-    conv2d_arrays(x, weight, bias, middle, stride=stride, padding=padding, dilation=dilation, groups=groups)
-    if relu:
-        np.maximum(middle, 0, out=middle)
-    max_pool_arrays(middle, y, argmax, **_pool(pool_kernel, pool_stride, pool_padding, pool_dilation))
-
-
-def conv2d_max_pool_backward_arrays(
-    x, weight, y, argmax, grad_y, grad_x, grad_weight, grad_bias, *, stride, padding, dilation, groups, relu, pool_kernel,
-    pool_stride, pool_padding, pool_dilation, between,
-):  # fmt: skip
-    grad = _between(x, weight, between)
-    alive = np.where(y <= 0, 0, grad_y) if relu else grad_y
-    max_pool_backward_arrays(argmax, alive, grad, **_pool(pool_kernel, pool_stride, pool_padding, pool_dilation))
-    conv2d_backward_arrays(
-        x,
-        weight,
-        grad,
-        grad_x,
-        grad_weight,
-        grad_bias,
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        groups=groups,
-    )
-
-
-# compiled: forward some images at a time, backward the winners alone --------------------------------------------------
+# compiled: forward a chunk of images at a time, backward only the winners ---------------------------------------------
 
 
 @compiled
@@ -150,17 +60,17 @@ def conv2d_max_pool_compiled(
     pool_dilation, between,
 ):  # fmt: skip
     size = between[0] * between[1] * weight.shape[3]
-    some = max(1, min(len(x), CHUNK // max(1, size)))
-    middle = scratch(some, *between, weight.shape[3], dtype=x.dtype)
-    shape, epilogue = (
-        conv_shape(x.shape, weight.shape, middle.shape, stride, padding, dilation, groups),
-        conv.epilogue(x, bias, relu=relu),
-    )
-    for n in range(0, len(x), some):
-        now = slice(n, n + some)
-        part = middle[: len(x[now])]
+    images_per_chunk = max(1, min(len(x), CHUNK_ELEMENTS // max(1, size)))
+    convolved = scratch(images_per_chunk, *between, weight.shape[3], dtype=x.dtype)
+    shape = conv_shape(x.shape, weight.shape, convolved.shape, stride, padding, dilation, groups)
+    epilogue = conv.epilogue(x, bias, relu=relu)
+    for n in range(0, len(x), images_per_chunk):
+        now = slice(n, n + images_per_chunk)
+        part = convolved[: len(x[now])]
         conv.forward(x[now], weight, part, epilogue, shape)
-        max_pool_compiled(part, y[now], argmax[now], **_pool(pool_kernel, pool_stride, pool_padding, pool_dilation))
+        max_pool_compiled(
+            part, y[now], argmax[now], **pool_attributes(pool_kernel, pool_stride, pool_padding, pool_dilation)
+        )
 
 
 @compiled
@@ -175,8 +85,10 @@ def conv2d_max_pool_backward_compiled(
         pooling = Pooling(pool_kernel, pool_stride, pool_padding, pool_dilation)
         pool_backward.backward(x, weight, pooled, gradients, convolution, pooling)
         return
-    alive, grad = masked(y, grad_y) if relu else grad_y, scratch(*shape, dtype=x.dtype)
-    max_pool_backward_compiled(argmax, alive, grad, **_pool(pool_kernel, pool_stride, pool_padding, pool_dilation))
+    alive, grad = relu_gradient(y, grad_y) if relu else grad_y, scratch(*shape, dtype=x.dtype)
+    max_pool_backward_compiled(
+        argmax, alive, grad, **pool_attributes(pool_kernel, pool_stride, pool_padding, pool_dilation)
+    )
     conv2d_backward_compiled(
         x,
         weight,
@@ -196,7 +108,7 @@ def algorithms(shapes, call, itemsize):
     x, weight, *_ = shapes
     attributes = {name: call.attributes[name] for name in ("stride", "padding", "dilation", "groups")}
     between = (x[0], *call.attributes["between"], weight[3])
-    found = conv2d_algorithms(shapes, Call({"y": between}, attributes), itemsize)
+    found = conv2d.algorithms(shapes, Call({"y": between}, attributes), itemsize)
     if pool_backward.applies(conv_shape(x, weight, between, **attributes), itemsize):
         found |= {"grad_x": "sparse", "grad_weight": "sparse"}
     return found
@@ -205,10 +117,34 @@ def algorithms(shapes, call, itemsize):
 # one op ---------------------------------------------------------------------------------------------------------------
 
 
+def convolved_shape(have):
+    """Return the shape of the convolution's output."""
+    return (len(have["x"]), *have["between"], have["weight"].shape[3])
+
+
+CONVOLUTION, RELU = Part(conv2d), Part(relu_op, when="relu")
+POOLING = Part(
+    max_pool,
+    names={key: f"pool_{key}" for key in ("kernel", "stride", "padding", "dilation")},
+    input_shape=convolved_shape,
+)
+loops, arrays = composed(
+    (CONVOLUTION, RELU, POOLING),
+    like=(conv2d_max_pool_compiled, conv2d_max_pool_backward_compiled),
+    backward_parts=(
+        CONVOLUTION,
+        POOLING,
+        RELU,
+    ),  # a maximum and a ReLU commute, and y is kept while relu's output is not
+)
+conv2d_max_pool_loops, conv2d_max_pool_backward_loops = loops
+conv2d_max_pool_arrays, conv2d_max_pool_backward_arrays = arrays
+
+
 def sample(draw):
     """Draw a legal call."""
-    inputs, attributes = conv2d_sample(draw)
-    between = conv2d_contract(*(None if one is None else one.shape for one in inputs), **attributes).shapes["y"]
+    inputs, attributes = conv2d.sample(draw)
+    between = conv2d.contract(*(None if array is None else array.shape for array in inputs), **attributes).shapes["y"]
     pool_kernel = tuple(draw.integer(1, min(3, size)) for size in between[1:3])
     return inputs, attributes | {
         "relu": draw.choice([True, False]), "pool_kernel": pool_kernel, "pool_stride": draw.choice([None, 1, 2]),
@@ -220,8 +156,8 @@ def sample(draw):
 conv2d_max_pool = Op(
     "conv2d_max_pool",
     contract,
-    loops=(conv2d_max_pool_loops, conv2d_max_pool_backward_loops),
-    arrays=(conv2d_max_pool_arrays, conv2d_max_pool_backward_arrays),
+    loops=loops,
+    arrays=arrays,
     compiled=(conv2d_max_pool_compiled, conv2d_max_pool_backward_compiled),
     sample=sample,
     algorithms=algorithms,

@@ -136,7 +136,6 @@ softmax = Op(
     arrays=(softmax_arrays, softmax_backward_arrays),
     compiled=(softmax_compiled, softmax_backward_compiled),
     sample=softmax_sample,
-    onnx="Softmax",
 )
 
 

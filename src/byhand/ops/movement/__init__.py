@@ -1,1 +1,1 @@
-"""Ops that move numbers and compute none: concat, pad, reshape, slice, transpose; and resize, which interpolates."""
+"""Movement ops, which copy elements to other places: concat, pad, reshape, slice, transpose; and resize, which interpolates."""

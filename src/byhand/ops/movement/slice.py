@@ -1,8 +1,8 @@
-"""slice: every so many numbers of some axes, from a start up to a stop: y[i, ...] = x[start + i * step, ...].
+"""slice: strided slices of some axes, as Python's and NumPy's x[start:stop:step].
 
-The gradient of a number that was cut away is 0; all others move back along the way they came.
+    y[i, ...] = x[start + i * step, ...];   grad_x[start + i * step, ...] = grad_y[i, ...], 0 elsewhere
 
-Source: ONNX, operator Slice; Python's and NumPy's slices are the same.
+Source: ONNX, operator Slice.
 """
 
 from math import prod
@@ -12,50 +12,55 @@ import numpy as np
 from byhand.errors import ArgumentError
 from byhand.kernels import cdiv, compiled, kernel, launch
 from byhand.kernels.indexing import merged, row_start, steps_of
+from byhand.ops.flat_kernels import BLOCK_ELEMENTS, zero
 from byhand.ops.op import Call, Op
 from byhand.shapes import normal_axis
 
-GRAIN = 16384  # elements of a block
-range_of = slice  # Python's own; the name is the op's below
+python_slice = slice  # this module's `slice` is the op
 
 
 def contract(x, *, starts, stops, axes=None, steps=None):
-    """Cut a part out of some axes: x -> y, whose axis axes[i] holds starts[i], starts[i] + steps[i], ..., not stops[i].
+    """Slice some axes: x -> y, whose axis axes[i] holds the indices starts[i], starts[i] + steps[i], ..., before stops[i].
 
-    starts, stops: places, negative ones counted from the end, those beyond an end moved to it; None: from the first, to the
-    last. axes: by default the first ones; steps: by default 1, negative ones go backwards. Raises ArgumentError where the
-    four do not fit together.
+    starts, stops: indices as in Python's slices, negative ones count from the end; None: from the first, through the last.
+    axes: by default the first ones; steps: by default 1, negative ones go backwards. Raises ArgumentError where the four
+    do not fit together.
 
     >>> import byhand as bh
     >>> bh.slice([[0.0, 1, 2, 3], [4, 5, 6, 7]], starts=(1, -1), stops=(2, None), steps=(1, -2))
     array([[7., 5.]])
     """
-    starts, stops = whole("starts", starts, None), whole("stops", stops, len(starts))
-    axes = tuple(range(len(starts))) if axes is None else whole("axes", axes, len(starts))
-    steps = (1,) * len(starts) if steps is None else whole("steps", steps, len(starts))
+    starts, stops = integers("starts", starts, None), integers("stops", stops, len(starts))
+    axes = tuple(range(len(starts))) if axes is None else integers("axes", axes, len(starts))
+    steps = (1,) * len(starts) if steps is None else integers("steps", steps, len(starts))
     axes = [normal_axis(axis, len(x)) for axis in axes]
     if len(set(axes)) < len(axes) or 0 in steps:
         raise ArgumentError(f"axes are {tuple(axes)} and steps {steps}; expected each axis once, and no step of 0")
     y, firsts, strides = list(x), [0] * len(x), [1] * len(x)
     for axis, start, stop, step in zip(axes, starts, stops, steps):
-        begin, end, _ = range_of(start, stop, step).indices(x[axis])
+        begin, end, _ = python_slice(start, stop, step).indices(x[axis])
         y[axis] = len(range(begin, end, step))
         firsts[axis], strides[axis] = (begin, step) if y[axis] else (0, 1)
     return Call({"y": tuple(y)}, {"starts": tuple(firsts), "steps": tuple(strides)})
 
 
-def whole(name, values, count):
-    """Return whole numbers (None, in starts and stops, stays) as a tuple, or raise an ArgumentError that names them."""
-    good = isinstance(values, (tuple, list)) and (count is None or len(values) == count)
-    for one in values if good else ():
-        good = good and (hasattr(one, "__index__") and not isinstance(one, (bool, np.ndarray)))
-        good = good or (one is None and name in ("starts", "stops"))
-        if not good:
-            break
-    if not good:
-        some = "whole numbers" if count is None else f"{count} whole numbers, as many as starts,"
-        raise ArgumentError(f"{name} is {values!r}; expected {some} in brackets")
-    return tuple(None if one is None else int(one) for one in values)
+def integers(name, values, count):
+    """Return integers as a tuple, None allowed in starts and stops; raise an ArgumentError for anything else."""
+    optional = name in ("starts", "stops")
+
+    def valid(value):
+        return (value is None and optional) or (
+            hasattr(value, "__index__") and not isinstance(value, (bool, np.ndarray))
+        )
+
+    if (
+        not isinstance(values, (tuple, list))
+        or (count is not None and len(values) != count)
+        or not all(map(valid, values))
+    ):
+        expected = "whole numbers" if count is None else f"{count} whole numbers, as many as starts,"
+        raise ArgumentError(f"{name} is {values!r}; expected {expected} in brackets")
+    return tuple(None if value is None else int(value) for value in values)
 
 
 def slice_loops(x, y, *, starts, steps):
@@ -69,33 +74,35 @@ def slice_backward_loops(grad_y, grad_x, *, starts, steps):
         grad_x[tuple(start + at * step for start, at, step in zip(starts, i, steps))] = grad_y[i]
 
 
-def _part(x, y, starts, steps):
-    """Return the part of x that y is, as a view."""
+def sliced_view(x, y, starts, steps):
+    """Return the view of x that is y."""
     ends = [start + size * step for start, size, step in zip(starts, y.shape, steps)]
-    return x[tuple(range_of(start, end if end >= 0 else None, step) for start, end, step in zip(starts, ends, steps))]
+    return x[
+        tuple(python_slice(start, end if end >= 0 else None, step) for start, end, step in zip(starts, ends, steps))
+    ]
 
 
 def slice_arrays(x, y, *, starts, steps):
-    y[...] = _part(x, y, starts, steps)
+    y[...] = sliced_view(x, y, starts, steps)
 
 
 def slice_backward_arrays(grad_y, grad_x, *, starts, steps):
     grad_x[...] = 0
-    _part(grad_x, grad_y, starts, steps)[...] = grad_y
+    sliced_view(grad_x, grad_y, starts, steps)[...] = grad_y
 
 
 @kernel
-def picked(x, y, sizes, steps, start, rows, block):
-    """Fill y, row by row, with numbers of x that lie `steps` apart; a step of 0 repeats one."""
+def gather_rows(x, y, sizes, steps, start, rows, block):
+    """Write rows of y from elements of x that lie `steps` apart; a step of 0 repeats one."""
     size, step, row, end = sizes[-1], steps[-1], block * rows, min((block + 1) * rows, y.size // sizes[-1])
     while row < end:
         at, count = start + row_start(row, sizes, steps), min(end - row, sizes[-2] - row % sizes[-2])
         for i in range(count):
             out, first = y[(row + i) * size : (row + i + 1) * size], at + i * steps[-2]
             if step == 1:
-                numbers = x[first:]
+                source = x[first:]
                 for k in range(size):
-                    out[k] = numbers[k]
+                    out[k] = source[k]
             else:
                 for k in range(size):
                     out[k] = x[np.uintp(first + k * step)]
@@ -103,52 +110,41 @@ def picked(x, y, sizes, steps, start, rows, block):
 
 
 @kernel
-def placed(y, x, sizes, steps, start, rows, block):
-    """Put the rows of y into x, where `picked` finds them."""
+def scatter_rows(y, x, sizes, steps, start, rows, block):
+    """Write the rows of y into x, where `gather_rows` would read them."""
     size, step, row, end = sizes[-1], steps[-1], block * rows, min((block + 1) * rows, y.size // sizes[-1])
     while row < end:
         at, count = start + row_start(row, sizes, steps), min(end - row, sizes[-2] - row % sizes[-2])
         for i in range(count):
-            numbers, first = y[(row + i) * size : (row + i + 1) * size], at + i * steps[-2]
+            source, first = y[(row + i) * size : (row + i + 1) * size], at + i * steps[-2]
             if step == 1:
                 out = x[first:]
                 for k in range(size):
-                    out[k] = numbers[k]
+                    out[k] = source[k]
             else:
                 for k in range(size):
-                    x[np.uintp(first + k * step)] = numbers[k]
+                    x[np.uintp(first + k * step)] = source[k]
         row += count
 
 
-@kernel
-def zeroed(x, block):
-    part = x[block * GRAIN : (block + 1) * GRAIN]
-    for k in range(part.size):
-        part[k] = 0.0
-
-
-def zero(x):
-    """Launch x = 0."""
-    launch(zeroed, cdiv(x.size, GRAIN), x.reshape(-1))
-
-
-def pick(x, y, steps, start=0):
-    """Launch y = the numbers of x that lie `steps` apart, an axis of y each, from number `start` on."""
+def launch_gather(x, y, steps, start=0):
+    """Launch y = elements of x: one step in memory per axis of y, from element `start` on."""
     if y.size:
         sizes, steps = merged(y.shape, steps)
-        rows = cdiv(GRAIN, sizes[-1])
-        launch(picked, cdiv(y.size // sizes[-1], rows), x.reshape(-1), y.reshape(-1), sizes, steps, start, rows)
+        rows = cdiv(BLOCK_ELEMENTS, sizes[-1])
+        launch(gather_rows, cdiv(y.size // sizes[-1], rows), x.reshape(-1), y.reshape(-1), sizes, steps, start, rows)
 
 
-def walk(x, starts, steps):
-    """Return how far apart in memory x's numbers lie along each axis of y, and where y's first one lies."""
+def memory_steps(x, starts, steps):
+    """Return how far apart in x's memory the elements of y lie along each axis, and where the first one lies."""
     apart = steps_of(x.shape)
-    return [one * step for one, step in zip(apart, steps)], sum(one * start for one, start in zip(apart, starts))
+    first = sum(distance * start for distance, start in zip(apart, starts))
+    return [distance * step for distance, step in zip(apart, steps)], first
 
 
 @compiled
 def slice_compiled(x, y, *, starts, steps):
-    pick(x, y, *walk(x, starts, steps))
+    launch_gather(x, y, *memory_steps(x, starts, steps))
 
 
 @compiled
@@ -156,11 +152,11 @@ def slice_backward_compiled(grad_y, grad_x, *, starts, steps):
     if grad_y.size < grad_x.size:
         zero(grad_x)
     if grad_y.size:
-        apart, start = walk(grad_x, starts, steps)
+        apart, start = memory_steps(grad_x, starts, steps)
         sizes, apart = merged(grad_y.shape, apart)
-        rows = cdiv(GRAIN, sizes[-1])
+        rows = cdiv(BLOCK_ELEMENTS, sizes[-1])
         blocks = cdiv(prod(sizes[:-1]), rows)
-        launch(placed, blocks, grad_y.reshape(-1), grad_x.reshape(-1), sizes, apart, start, rows)
+        launch(scatter_rows, blocks, grad_y.reshape(-1), grad_x.reshape(-1), sizes, apart, start, rows)
 
 
 def sample(draw):
@@ -185,5 +181,4 @@ slice = Op(
     arrays=(slice_arrays, slice_backward_arrays),
     compiled=(slice_compiled, slice_backward_compiled),
     sample=sample,
-    onnx="Slice",
 )

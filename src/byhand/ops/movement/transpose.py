@@ -1,6 +1,9 @@
-"""transpose and channel_shuffle: numbers in another order.
+"""transpose and channel_shuffle: the axes, or the channels, in another order.
 
-What moves a number forward moves its gradient back along the same way.
+    transpose        y has x's axes in the order `axes`;   grad_x = grad_y with the inverse order
+    channel_shuffle  y[..., i * G + g] = x[..., g * C/G + i];   grad_x[..., g * C/G + i] = grad_y[..., i * G + g]
+
+Sources: ONNX, operator Transpose; Zhang et al. 2017 (ShuffleNet), arXiv 1707.01083.
 """
 
 import numpy as np
@@ -8,11 +11,11 @@ import numpy as np
 from byhand.errors import ArgumentError, ShapeError
 from byhand.kernels import cdiv, compiled, kernel, launch
 from byhand.kernels.indexing import merged, row_start, steps_of
+from byhand.ops.flat_kernels import BLOCK_ELEMENTS
 from byhand.ops.op import Call, Op
 from byhand.shapes import integer
 
-GRAIN = 16384  # elements of a block
-TILE = 16  # numbers of each axis that are turned at once, so that what is read across stays in the cache
+TILE_ELEMENTS = 16  # elements of each axis in a tile: its cache lines, read across, stay in the cache
 
 # transpose: y's axis i is x's axis axes[i] ----------------------------------------------------------------------------
 
@@ -25,7 +28,7 @@ def transpose_contract(x, *, axes):
     array([[1.],
            [2.]])
     """
-    if not isinstance(axes, (tuple, list)) or sorted(integer("axes", one, 0) for one in axes) != list(range(len(x))):
+    if not isinstance(axes, (tuple, list)) or sorted(integer("axes", axis, 0) for axis in axes) != list(range(len(x))):
         raise ArgumentError(f"axes is {axes!r}; expected an order of 0 to {len(x) - 1}")
     return Call({"y": tuple(x[i] for i in axes)}, {"axes": tuple(map(int, axes))})
 
@@ -55,67 +58,69 @@ def transpose_backward_arrays(grad_y, grad_x, *, axes):
 
 
 @kernel
-def turned(x, y, sizes, steps, strides, along, tiles, some, block):
-    """Fill y tile by tile: it has `sizes`, its places lie `strides` apart, in x `steps`; axis `along` lies close in x."""
+def transpose_tiles(x, y, sizes, steps, strides, along, tiles, tiles_per_block, block):
+    """Write y in tiles. sizes: those of y; strides, steps: of y's axes in y's and in x's memory; axis `along` has step 1."""
     size, step, stride = sizes[-1], steps[-1], strides[along]
-    for item in range(block * some, min((block + 1) * some, y.size // size // sizes[along] * tiles)):
+    for item in range(
+        block * tiles_per_block, min((block + 1) * tiles_per_block, y.size // size // sizes[along] * tiles)
+    ):
         rest, tile = item // tiles, item % tiles
-        a, b = tile * TILE, tile * TILE * stride
+        a, b = tile * TILE_ELEMENTS, tile * TILE_ELEMENTS * stride
         for i in range(len(sizes) - 2, -1, -1):
             if i != along:
                 a += rest % sizes[i] * steps[i]
                 b += rest % sizes[i] * strides[i]
                 rest //= sizes[i]
-        count = min(TILE, sizes[along] - tile * TILE)
+        count = min(TILE_ELEMENTS, sizes[along] - tile * TILE_ELEMENTS)
         if size < count:
             for k in range(size):
-                numbers, out = x[a + k * step :], y[b + k :]
+                source, out = x[a + k * step :], y[b + k :]
                 for i in range(count):
-                    out[np.uintp(i * stride)] = numbers[i]
+                    out[np.uintp(i * stride)] = source[i]
         else:
-            for low in range(0, size, TILE):
+            for low in range(0, size, TILE_ELEMENTS):
                 for i in range(count):
-                    numbers, out = x[a + i + low * step :], y[b + i * stride + low :]
-                    for k in range(min(TILE, size - low)):
-                        out[k] = numbers[np.uintp(k * step)]
+                    source, out = x[a + i + low * step :], y[b + i * stride + low :]
+                    for k in range(min(TILE_ELEMENTS, size - low)):
+                        out[k] = source[np.uintp(k * step)]
 
 
-def turn(x, y, axes):
-    """Launch y = x with its axes in another order."""
+def launch_transpose(x, y, axes):
+    """Launch y = x.transpose(axes)."""
     have = steps_of(x.shape)
     sizes, steps, strides = merged(y.shape, [have[axis] for axis in axes], steps_of(y.shape))
     if steps[-1] <= 1:
-        rows = cdiv(GRAIN, sizes[-1])
-        launch(moved_rows, cdiv(y.size // sizes[-1], rows), x.reshape(-1), y.reshape(-1), sizes, steps, rows)
+        rows = cdiv(BLOCK_ELEMENTS, sizes[-1])
+        launch(transpose_rows, cdiv(y.size // sizes[-1], rows), x.reshape(-1), y.reshape(-1), sizes, steps, rows)
         return
     along = max(i for i, step in enumerate(steps) if step == 1)
-    tiles = cdiv(sizes[along], TILE)
-    some = cdiv(GRAIN, TILE * sizes[-1])
-    blocks = cdiv(y.size // sizes[-1] // sizes[along] * tiles, some)
-    launch(turned, blocks, x.reshape(-1), y.reshape(-1), sizes, steps, strides, along, tiles, some)
+    tiles = cdiv(sizes[along], TILE_ELEMENTS)
+    tiles_per_block = cdiv(BLOCK_ELEMENTS, TILE_ELEMENTS * sizes[-1])
+    blocks = cdiv(y.size // sizes[-1] // sizes[along] * tiles, tiles_per_block)
+    launch(transpose_tiles, blocks, x.reshape(-1), y.reshape(-1), sizes, steps, strides, along, tiles, tiles_per_block)
 
 
 @kernel
-def moved_rows(x, y, sizes, steps, rows, block):
-    """Fill y row by row, each a piece of x; as many rows at once as lie evenly apart."""
+def transpose_rows(x, y, sizes, steps, rows, block):
+    """Write y row by row, each contiguous in x, as many rows at once as are equally far apart."""
     size, row, end = sizes[-1], block * rows, min((block + 1) * rows, y.size // sizes[-1])
     while row < end:
         at, count = row_start(row, sizes, steps), min(end - row, sizes[-2] - row % sizes[-2])
         for i in range(count):
-            numbers, out = x[at + i * steps[-2] :], y[(row + i) * size : (row + i + 1) * size]
+            source, out = x[at + i * steps[-2] :], y[(row + i) * size : (row + i + 1) * size]
             for k in range(size):
-                out[k] = numbers[k]
+                out[k] = source[k]
         row += count
 
 
 @compiled
 def transpose_compiled(x, y, *, axes):
-    turn(x, y, axes)
+    launch_transpose(x, y, axes)
 
 
 @compiled
 def transpose_backward_compiled(grad_y, grad_x, *, axes):
-    turn(grad_y, grad_x, [axes.index(i) for i in range(len(axes))])
+    launch_transpose(grad_y, grad_x, [axes.index(i) for i in range(len(axes))])
 
 
 def transpose_sample(draw):
@@ -131,15 +136,14 @@ transpose = Op(
     arrays=(transpose_arrays, transpose_backward_arrays),
     compiled=(transpose_compiled, transpose_backward_compiled),
     sample=transpose_sample,
-    onnx="Transpose",
 )
 
 
-# channel_shuffle: y[..., i * G + g] = x[..., g * C/G + i], so that the next group convolution sees every group --------
+# channel_shuffle: y[..., i * G + g] = x[..., g * C/G + i], which mixes the groups of a grouped convolution --------
 
 
 def channel_shuffle_contract(x, *, groups):
-    """Deal the channels of `groups` groups out in turn: x (..., C) -> y (..., C).
+    """Interleave the channels of `groups` groups: x (..., C) -> y (..., C).
 
     Source: Zhang et al. 2017 (ShuffleNet), arXiv 1707.01083. Raises ShapeError where the channels do not fall into groups.
 
@@ -177,13 +181,17 @@ def channel_shuffle_backward_arrays(grad_y, grad_x, *, groups):
 
 @compiled
 def channel_shuffle_compiled(x, y, *, groups):
-    turn(x.reshape(-1, groups, x.shape[-1] // groups), y.reshape(-1, x.shape[-1] // groups, groups), (0, 2, 1))
+    launch_transpose(
+        x.reshape(-1, groups, x.shape[-1] // groups), y.reshape(-1, x.shape[-1] // groups, groups), (0, 2, 1)
+    )
 
 
 @compiled
 def channel_shuffle_backward_compiled(grad_y, grad_x, *, groups):
     channels = grad_x.shape[-1]
-    turn(grad_y.reshape(-1, channels // groups, groups), grad_x.reshape(-1, groups, channels // groups), (0, 2, 1))
+    launch_transpose(
+        grad_y.reshape(-1, channels // groups, groups), grad_x.reshape(-1, groups, channels // groups), (0, 2, 1)
+    )
 
 
 def channel_shuffle_sample(draw):

@@ -1,9 +1,9 @@
-"""batch_norm: bring each channel to mean 0 and variance 1, then let the network scale and shift it.
+"""batch_norm: each channel normalized to mean 0 and variance 1 over the batch, then scaled and shifted by parameters.
 
     xhat = (x - mean) * inv_std,   inv_std = 1 / sqrt(variance + eps),   y = gamma * xhat + beta
 
-Mean and variance are those of a channel over the batch and the image. They depend on x too; the derivative through them takes
-two means away (over the same numbers as the mean):
+Mean and variance are those of a channel over the batch and the image. They depend on x, which gives the gradient its two
+mean terms (over the same elements):
 
     g = grad_y * gamma,   grad_x = inv_std * (g - mean(g) - xhat * mean(g * xhat))
     grad_gamma = sum of grad_y * xhat,   grad_beta = sum of grad_y
@@ -16,20 +16,19 @@ from math import prod
 import numpy as np
 
 from byhand.errors import ShapeError
-from byhand.kernels import cdiv, compiled, kernel, launch, scratch
+from byhand.kernels import compiled, kernel, launch, scratch
+from byhand.ops.flat_kernels import fill
+from byhand.ops.norm.lines import block_of, finite, repeat_row, rows_and_blocks, sum_line
 from byhand.ops.op import Call, Op
 from byhand.shapes import number
 
-GRAIN = 32768  # elements of a block: read from memory once, then from the cache
-LINE = 256  # elements of a line, at least: whole rows of channels laid end to end, so that even 3 channels fill vectors
 
+def contract(x, gamma, beta, running_mean, running_var, *, eps=1e-5, momentum=0.1, training=False):
+    """Normalize each channel over the batch: x (N, ..., C), all else (C,) -> y like x.
 
-def batch_contract(x, gamma, beta, running_mean, running_var, *, eps=1e-5, momentum=0.1, training=False):
-    """Normalise each channel over the batch: x (N, ..., C), all else (C,) -> y like x.
-
-    In training the batch's own mean and variance count, and the running ones move towards them by `momentum`, in place (the
-    variance as an unbiased estimate: times M / (M - 1) for M numbers). Otherwise the running ones count.
-    Raises ShapeError where shapes do not fit, or where training has one number a channel, whose variance is unknown.
+    In training, the statistics are the batch's own, and the running statistics move towards them by `momentum`, in place (the
+    variance as an unbiased estimate: times M / (M - 1) for M elements). Otherwise the running statistics are used.
+    Raises ShapeError where shapes do not fit, or where training has one element a channel, whose variance is undefined.
 
     >>> import byhand as bh, numpy as np
     >>> one, zero = np.ones(1), np.zeros(1)
@@ -44,7 +43,7 @@ def batch_contract(x, gamma, beta, running_mean, running_var, *, eps=1e-5, momen
             raise ShapeError(f"{name} has the shape {shape}; expected {channels}, one number a channel of x {x}")
     if training and prod(x[:-1]) < 2:
         raise ShapeError(
-            f"x {x} has one number a channel, of unknown variance; take a batch size that leaves no image alone"
+            f"x {x} has one number a channel, whose variance is undefined; take a batch size that leaves no image alone"
         )
     attributes = {
         "eps": number("eps", eps, 0), "momentum": number("momentum", momentum, 0), "training": bool(training),
@@ -114,15 +113,16 @@ def batch_norm_backward_arrays(
         grad_x[...] = (gamma * inv_std * inner).reshape(x.shape)
 
 
-# The compiled hand goes over x in lines of several rows, each place of a line with a sum of its own. A block takes its mean
-# and, around that, its sum of squares, both while it is in the cache; the blocks are put together by the formula of Chan,
-# Golub & LeVeque 1979. Nothing large is ever taken from something large, so that float32 is enough whatever the mean.
+# compiled -------------------------------------------------------------------------------------------------------------
+# A block computes its mean and the sum of squares around it, in two passes while the block is in the cache. The blocks are
+# merged by the formula of Chan, Golub & LeVeque 1979. No two large values are subtracted, so float32 is accurate whatever
+# the mean is. lines.py says how a kernel walks over rows of channels.
 
 
 @kernel
 def batch_norm_sums(x, means, squares, lines, rows, block):
-    """Write a block's mean of each channel, and the sum of squares around it."""
-    part, channels, line = part_of(x, rows * means.shape[1], block), means.shape[1], lines.shape[2]
+    """Write the mean of each channel over a block, and the sum of squares around it."""
+    part, channels, line = block_of(x, rows * means.shape[1], block), means.shape[1], lines.shape[2]
     mean, square, center, first, second = (
         means[block],
         squares[block],
@@ -133,73 +133,42 @@ def batch_norm_sums(x, means, squares, lines, rows, block):
     count = part.size // channels
     fill(first, 0.0)
     for at in range(0, part.size, line):
-        numbers = part[at : at + line]
-        for k in range(numbers.size):
-            first[k] += numbers[k]
-    fold(first, mean)
+        values = part[at : at + line]
+        for k in range(values.size):
+            first[k] += values[k]
+    sum_line(first, mean)
     for c in range(channels):
         mean[c] /= count
-    lay(mean, center)
+    repeat_row(mean, center)
     fill(first, 0.0)
     fill(second, 0.0)
     for at in range(0, part.size, line):
-        numbers = part[at : at + line]
-        for k in range(numbers.size):
-            off = numbers[k] - center[k]
+        values = part[at : at + line]
+        for k in range(values.size):
+            off = values[k] - center[k]
             first[k] += off
             second[k] += off * off
-    fold(first, mean)
-    fold(second, square)
-    for c in range(channels):  # what rounding left of the mean
+    sum_line(first, mean)
+    sum_line(second, square)
+    for c in range(channels):  # correct the mean by its rounding error
         off = mean[c] / count
         square[c] -= off * mean[c]
         mean[c] = center[c] + off if finite(off) else center[c]
 
 
-def finite(number):
-    return number - number == 0.0
-
-
-def part_of(x, size, block):
-    """Return a block of a flat array."""
-    return x[block * size : (block + 1) * size]
-
-
-def fill(x, value):
-    for k in range(x.size):
-        x[k] = value
-
-
-def fold(line, total):
-    """Add up the rows of a line."""
-    fill(total, 0.0)
-    for at in range(0, line.size, total.size):
-        row = line[at : at + total.size]
-        for c in range(total.size):
-            total[c] += row[c]
-
-
-def lay(row, line):
-    """Repeat a row to the end of a line."""
-    for at in range(0, line.size, row.size):
-        part = line[at : at + row.size]
-        for c in range(row.size):
-            part[c] = row[c]
-
-
 @kernel
 def batch_norm_merge(means, squares, mean, inv_std, running_mean, running_var, count, rows, eps, momentum, block):
-    """Put the blocks together in their order, and move the running statistics."""
+    """Merge the blocks in a fixed order, and update the running statistics."""
     blocks, channels = means.shape
     for c in range(channels):
         mean[c], inv_std[c] = means[0, c], squares[0, c]
     for b in range(1, blocks):
         before, more = b * rows, min(rows, count - b * rows)
-        part, both = more / (before + more), before * more / (before + more)
+        ratio, weight = more / (before + more), before * more / (before + more)
         for c in range(channels):
             off = means[b, c] - mean[c]
-            mean[c] = mean[c] + off * part if finite(off) else mean[c] + means[b, c]
-            inv_std[c] += squares[b, c] + off * off * both
+            mean[c] = mean[c] + off * ratio if finite(off) else mean[c] + means[b, c]
+            inv_std[c] += squares[b, c] + off * off * weight
     for c in range(channels):
         variance = inv_std[c] / count
         running_mean[c] = (1.0 - momentum) * running_mean[c] + momentum * mean[c]
@@ -215,45 +184,49 @@ def batch_norm_running(running_mean, running_var, mean, inv_std, eps, block):
 
 @kernel
 def batch_norm_line(gamma, beta, mean, inv_std, lines, block):
-    """Lay mean, factor and term of the channels end to end."""
+    """Write a line each of mean, factor and term: y = (x - mean) * factor + term."""
     channels = mean.size
     for c in range(channels):
         lines[1, c] = gamma[c] * inv_std[c]
-    lay(mean, lines[0])
-    lay(lines[1, :channels], lines[1])
-    lay(beta, lines[2])
+    repeat_row(mean, lines[0])
+    repeat_row(lines[1, :channels], lines[1])
+    repeat_row(beta, lines[2])
 
 
 @kernel
 def batch_norm_apply(x, lines, y, size, block):
-    ours, theirs, line = part_of(x, size, block), part_of(y, size, block), lines.shape[1]
+    source, target, line = block_of(x, size, block), block_of(y, size, block), lines.shape[1]
     mean, factor, term = lines[0], lines[1], lines[2]
-    for at in range(0, ours.size, line):
-        numbers, out = ours[at : at + line], theirs[at : at + line]
-        for k in range(numbers.size):
-            out[k] = (numbers[k] - mean[k]) * factor[k] + term[k]
+    for at in range(0, source.size, line):
+        values, out = source[at : at + line], target[at : at + line]
+        for k in range(values.size):
+            out[k] = (values[k] - mean[k]) * factor[k] + term[k]
 
 
 @kernel
 def batch_norm_backward_sums(x, grad_y, mean, lines, sums, rows, block):
     """Write a block's sums of grad_y and of grad_y * (x - mean)."""
-    ours, grads, line = part_of(x, rows * mean.size, block), part_of(grad_y, rows * mean.size, block), lines.shape[2]
+    source, grads, line = (
+        block_of(x, rows * mean.size, block),
+        block_of(grad_y, rows * mean.size, block),
+        lines.shape[2],
+    )
     center, first, second = lines[block, 0], lines[block, 1], lines[block, 2]
-    lay(mean, center)
+    repeat_row(mean, center)
     fill(first, 0.0)
     fill(second, 0.0)
-    for at in range(0, ours.size, line):
-        numbers, grad = ours[at : at + line], grads[at : at + line]
-        for k in range(numbers.size):
+    for at in range(0, source.size, line):
+        values, grad = source[at : at + line], grads[at : at + line]
+        for k in range(values.size):
             first[k] += grad[k]
-            second[k] += grad[k] * (numbers[k] - center[k])
-    fold(first, sums[block, 0])
-    fold(second, sums[block, 1])
+            second[k] += grad[k] * (values[k] - center[k])
+    sum_line(first, sums[block, 0])
+    sum_line(second, sums[block, 1])
 
 
 @kernel
 def batch_norm_backward_merge(sums, gamma, mean, inv_std, grad_gamma, grad_beta, lines, count, training, block):
-    """Add the blocks in their order, and lay what grad_x = a * (grad_y + b * (x - mean) + d) takes end to end."""
+    """Add the blocks in a fixed order; write lines of mean, a, b and d: grad_x = a * (grad_y + b * (x - mean) + d)."""
     blocks, channels, total, weighted = sums.shape[0], mean.size, sums[0, 0], sums[0, 1]
     for b in range(1, blocks):
         more, other = sums[b, 0], sums[b, 1]
@@ -270,34 +243,26 @@ def batch_norm_backward_merge(sums, gamma, mean, inv_std, grad_gamma, grad_beta,
         if grad_gamma is not None:
             grad_gamma[c] = weighted[c] * inv_std[c]
     for i in range(4):
-        lay(lines[i, :channels], lines[i])
+        repeat_row(lines[i, :channels], lines[i])
 
 
 @kernel
 def batch_norm_backward_apply(x, grad_y, lines, grad_x, size, training, block):
-    ours, grads, theirs = part_of(x, size, block), part_of(grad_y, size, block), part_of(grad_x, size, block)
+    source, grads, target = block_of(x, size, block), block_of(grad_y, size, block), block_of(grad_x, size, block)
     line, mean, a, b, d = lines.shape[1], lines[0], lines[1], lines[2], lines[3]
-    for at in range(0, ours.size, line):
-        numbers, grad, out = ours[at : at + line], grads[at : at + line], theirs[at : at + line]
+    for at in range(0, source.size, line):
+        values, grad, out = source[at : at + line], grads[at : at + line], target[at : at + line]
         if training:
-            for k in range(numbers.size):
-                out[k] = a[k] * (grad[k] + (b[k] * (numbers[k] - mean[k]) + d[k]))
-        else:  # x, which may be infinite here, plays no part
-            for k in range(numbers.size):
+            for k in range(values.size):
+                out[k] = a[k] * (grad[k] + (b[k] * (values[k] - mean[k]) + d[k]))
+        else:  # independent of x, which may be infinite here
+            for k in range(values.size):
                 out[k] = a[k] * grad[k]
 
 
-def batch_cut(x):
-    """Return (rows of a block, blocks, elements of a line)."""
-    channels = x.shape[-1]
-    line = cdiv(LINE, channels)
-    rows = cdiv(GRAIN, channels * line) * line
-    return rows, cdiv(x.size // channels, rows), line * channels
-
-
 def batch_norm_lines(x, gamma, beta, running_mean, running_var, mean, inv_std, eps, momentum, training):
-    """Write mean and inv_std; return the lines of mean, factor and term that make y of x."""
-    rows, blocks, line = batch_cut(x)
+    """Write mean and inv_std; return lines of mean, factor and term: y = (x - mean) * factor + term."""
+    rows, blocks, line = rows_and_blocks(x)
     channels = mean.size
     if training:
         means, squares = scratch(blocks, channels, dtype=x.dtype), scratch(blocks, channels, dtype=x.dtype)
@@ -316,7 +281,7 @@ def batch_norm_lines(x, gamma, beta, running_mean, running_var, mean, inv_std, e
 @compiled
 def batch_norm_compiled(x, gamma, beta, running_mean, running_var, y, mean, inv_std, *, eps, momentum, training):
     lines = batch_norm_lines(x, gamma, beta, running_mean, running_var, mean, inv_std, eps, momentum, training)
-    rows, blocks, _ = batch_cut(x)
+    rows, blocks, _ = rows_and_blocks(x)
     launch(batch_norm_apply, blocks, x.reshape(-1), lines, y.reshape(-1), rows * mean.size)
 
 
@@ -324,7 +289,7 @@ def batch_norm_compiled(x, gamma, beta, running_mean, running_var, y, mean, inv_
 def batch_norm_backward_compiled(
     x, gamma, mean, inv_std, grad_y, grad_x, grad_gamma, grad_beta, *, eps, momentum, training
 ):
-    rows, blocks, line = batch_cut(x)
+    rows, blocks, line = rows_and_blocks(x)
     channels, flat, grad = mean.size, x.reshape(-1), grad_y.reshape(-1)
     sums, lines = scratch(blocks, 2, channels, dtype=x.dtype), scratch(4, line, dtype=x.dtype)
     launch(batch_norm_backward_sums, blocks, flat, grad, mean, scratch(blocks, 3, line, dtype=x.dtype), sums, rows)
@@ -334,7 +299,7 @@ def batch_norm_backward_compiled(
         launch(batch_norm_backward_apply, blocks, flat, grad, lines, grad_x.reshape(-1), rows * channels, training)
 
 
-def batch_sample(draw):
+def sample(draw):
     """Draw a legal call."""
     channels = draw.integer(1, 17)
     x = draw.array(draw.integer(2, 4), *(draw.integer(1, 4) for _ in range(draw.choice([0, 2]))), channels)
@@ -344,11 +309,10 @@ def batch_sample(draw):
 
 batch_norm = Op(
     "batch_norm",
-    batch_contract,
+    contract,
     loops=(batch_norm_loops, batch_norm_backward_loops),
     arrays=(batch_norm_arrays, batch_norm_backward_arrays),
     compiled=(batch_norm_compiled, batch_norm_backward_compiled),
-    sample=batch_sample,
-    onnx="BatchNormalization",
+    sample=sample,
     state=("running_mean", "running_var"),
 )

@@ -1,9 +1,9 @@
-"""layer_norm: bring the features of each example to mean 0 and variance 1, then let the network scale and shift them.
+"""layer_norm: the features of each example normalized to mean 0 and variance 1, then scaled and shifted by parameters.
 
     xhat = (x - mean) * inv_std,   inv_std = 1 / sqrt(variance + eps),   y = gamma * xhat + beta
 
-Mean and variance are those of one example over its features; the derivative is that of batch_norm (`norm.py`), with means over
-the features:
+Mean and variance are those of one example over its features; the gradient is that of batch_norm, with
+means over the features:
 
     g = grad_y * gamma,   grad_x = inv_std * (g - mean(g) - xhat * mean(g * xhat))
     grad_gamma = sum of grad_y * xhat,   grad_beta = sum of grad_y
@@ -17,13 +17,14 @@ import numpy as np
 
 from byhand.errors import ShapeError
 from byhand.kernels import cdiv, compiled, kernel, launch, scratch
-from byhand.ops.norm.batch_norm import GRAIN, fill
+from byhand.ops.flat_kernels import fill
+from byhand.ops.norm.lines import NORM_BLOCK_ELEMENTS
 from byhand.ops.op import Call, Op
 from byhand.shapes import number
 
 
-def layer_contract(x, gamma, beta, *, eps=1e-5):
-    """Normalise the last axes of each example: x (N, ..., D), gamma and beta (D,), or all the axes they have -> y like x.
+def contract(x, gamma, beta, *, eps=1e-5):
+    """Normalize the last axes of each example: x (N, ..., D), gamma and beta (D,), or all the axes they have -> y like x.
 
     Raises ShapeError where shapes do not fit.
 
@@ -109,7 +110,7 @@ def layer_norm_rows(x, gamma, beta, y, mean, inv_std, eps, length, rows, block):
 
 @kernel(reassociate=True)
 def layer_norm_backward_rows(x, gamma, mean, inv_std, grad_y, grad_x, sums, length, rows, block):
-    """Write a block's rows of grad_x, and its sums of grad_y and grad_y * xhat."""
+    """Write the rows of grad_x in a block, and the block's sums of grad_y and grad_y * xhat."""
     count, size = x.shape
     first, second = sums[block, 0], sums[block, 1]
     fill(first, 0.0)
@@ -146,7 +147,7 @@ def layer_norm_merge(sums, grad_gamma, grad_beta, block):
 
 @compiled
 def layer_norm_compiled(x, gamma, beta, y, mean, inv_std, *, eps):
-    shape, rows = (mean.size, gamma.size), cdiv(GRAIN, gamma.size)
+    shape, rows = (mean.size, gamma.size), cdiv(NORM_BLOCK_ELEMENTS, gamma.size)
     launch(
         layer_norm_rows, cdiv(mean.size, rows), x.reshape(shape), gamma.reshape(-1), beta.reshape(-1), y.reshape(shape),
         mean.reshape(-1), inv_std.reshape(-1), eps, float(gamma.size), rows,
@@ -155,7 +156,7 @@ def layer_norm_compiled(x, gamma, beta, y, mean, inv_std, *, eps):
 
 @compiled
 def layer_norm_backward_compiled(x, gamma, mean, inv_std, grad_y, grad_x, grad_gamma, grad_beta, *, eps):
-    shape, rows = (mean.size, gamma.size), cdiv(GRAIN, gamma.size)
+    shape, rows = (mean.size, gamma.size), cdiv(NORM_BLOCK_ELEMENTS, gamma.size)
     blocks = cdiv(mean.size, rows)
     sums = scratch(blocks, 2, gamma.size, dtype=x.dtype)
     launch(
@@ -167,7 +168,7 @@ def layer_norm_backward_compiled(x, gamma, mean, inv_std, grad_y, grad_x, grad_g
         launch(layer_norm_merge, 1, sums, gamma, beta)
 
 
-def layer_sample(draw):
+def sample(draw):
     """Draw a legal call."""
     features = tuple(draw.integer(1, 5) for _ in range(draw.integer(1, 2)))
     x = draw.array(draw.integer(1, 3), *(draw.integer(1, 3) for _ in range(draw.integer(0, 2))), *features)
@@ -176,10 +177,9 @@ def layer_sample(draw):
 
 layer_norm = Op(
     "layer_norm",
-    layer_contract,
+    contract,
     loops=(layer_norm_loops, layer_norm_backward_loops),
     arrays=(layer_norm_arrays, layer_norm_backward_arrays),
     compiled=(layer_norm_compiled, layer_norm_backward_compiled),
-    sample=layer_sample,
-    onnx="LayerNormalization",
+    sample=sample,
 )

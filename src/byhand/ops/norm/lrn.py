@@ -1,14 +1,15 @@
-"""lrn: local response normalisation: each number over a power of what the channels around it hold.
+"""lrn: local response normalization; each element over a power of the sum of squares of the channels around it.
 
     s[c] = bias + alpha / size * sum of x[c']^2 over the `size` channels from c - floor((size - 1) / 2) on
     y[c] = x[c] / s[c]^beta
 
-A number is in its own s and in those of the channels around it, so that with r[c] = grad_y[c] * x[c] / s[c]^(beta + 1)
+x[c] is part of s of its own channel and of the channels around it, so with r[c] = grad_y[c] * x[c] / s[c]^(beta + 1)
 
-    grad_x[c] = grad_y[c] / s[c]^beta - 2 alpha beta / size * x[c] * sum of r[c'] over the channels whose s holds x[c]
+    grad_x[c] = grad_y[c] / s[c]^beta - 2 alpha beta / size * x[c] * sum of r[c'] over the channels c' whose s includes x[c]
 
-Source: Krizhevsky, Sutskever & Hinton 2012, "ImageNet classification with deep convolutional neural networks", where alpha is
-what is alpha / size here, as in ONNX and PyTorch. Where size is even, ONNX looks one channel further up, PyTorch down.
+Source: Krizhevsky, Sutskever & Hinton 2012, "ImageNet classification with deep convolutional neural networks", whose alpha
+is alpha / size here, as in ONNX and PyTorch. For an even size the window has one channel more above c, as in ONNX; in PyTorch
+it has one more below.
 """
 
 from math import prod
@@ -18,14 +19,13 @@ import numpy as np
 from byhand.errors import ShapeError
 from byhand.kernels import cdiv, compiled, kernel, launch, scratch
 from byhand.kernels.runtime.launch_graph import workers
+from byhand.ops.flat_kernels import BLOCK_ELEMENTS
 from byhand.ops.op import Call, Op
 from byhand.shapes import integer, number
 
-GRAIN = 16384  # elements of a block
-
 
 def contract(x, *, size, alpha=1e-4, beta=0.75, bias=1.0):
-    """Divide by a power of what `size` channels hold: x (N, ..., C) -> y like x; s is kept for backward, as `scale`.
+    """Normalize over `size` neighbouring channels: x (N, ..., C) -> y like x; s is kept for backward, as `scale`.
 
     >>> import byhand as bh
     >>> bh.lrn([[3.0, 0.0, 4.0]], size=3, alpha=3, beta=0.5, bias=0)
@@ -38,15 +38,15 @@ def contract(x, *, size, alpha=1e-4, beta=0.75, bias=1.0):
     return Call({"y": x, "scale": x}, attributes, flops=prod(x) * (2 * min(size, x[-1]) + 4))
 
 
-def around(c, size, channels):
-    """Return the channels whose squares are in s[c]."""
+def channels_in_window(c, size, channels):
+    """Return the channels whose squares s[c] sums."""
     first = c - (size - 1) // 2
     return range(max(0, first), min(channels, first + size))
 
 
 def lrn_loops(x, y, scale, *, size, alpha, beta, bias):
     for *n, c in np.ndindex(x.shape):
-        total = sum(x[*n, k] ** 2 for k in around(c, size, x.shape[-1]))
+        total = sum(x[*n, k] ** 2 for k in channels_in_window(c, size, x.shape[-1]))
         scale[*n, c] = bias + alpha / size * total
         y[*n, c] = x[*n, c] / scale[*n, c] ** beta
 
@@ -56,27 +56,27 @@ def lrn_backward_loops(x, scale, grad_y, grad_x, *, size, alpha, beta, bias):
         grad_x[i] = grad_y[i] / scale[i] ** beta
     for *n, c in np.ndindex(x.shape):
         term = 2 * alpha * beta / size * grad_y[*n, c] * x[*n, c] / scale[*n, c] ** (beta + 1)
-        for k in around(c, size, x.shape[-1]):
+        for k in channels_in_window(c, size, x.shape[-1]):
             grad_x[*n, k] -= term * x[*n, k]
 
 
-def _sums(x, before, after):
-    """Return for each channel the sum over it, those just before it and those just after it."""
-    before, after = (min(one, x.shape[-1] - 1) for one in (before, after))
-    frame = np.pad(x, [(0, 0)] * (x.ndim - 1) + [(before, after)])
-    return np.lib.stride_tricks.sliding_window_view(frame, before + 1 + after, -1).sum(-1)
+def channel_sums_array(x, before, after):
+    """Return the sums over each channel, `before` channels before it and `after` channels after it."""
+    before, after = (min(count, x.shape[-1] - 1) for count in (before, after))
+    padded = np.pad(x, [(0, 0)] * (x.ndim - 1) + [(before, after)])
+    return np.lib.stride_tricks.sliding_window_view(padded, before + 1 + after, -1).sum(-1)
 
 
 def lrn_arrays(x, y, scale, *, size, alpha, beta, bias):
     before = (size - 1) // 2
-    scale[...] = bias + alpha / size * _sums(x * x, before, size - 1 - before)
+    scale[...] = bias + alpha / size * channel_sums_array(x * x, before, size - 1 - before)
     y[...] = x / scale**beta
 
 
 def lrn_backward_arrays(x, scale, grad_y, grad_x, *, size, alpha, beta, bias):
-    after = (size - 1) // 2  # whoever looks up is seen from above
-    shares = _sums(grad_y * x / scale ** (beta + 1), size - 1 - after, after)
-    grad_x[...] = grad_y / scale**beta - 2 * alpha * beta / size * x * shares
+    after = (size - 1) // 2  # backward, the window is mirrored
+    sums = channel_sums_array(grad_y * x / scale ** (beta + 1), size - 1 - after, after)
+    grad_x[...] = grad_y / scale**beta - 2 * alpha * beta / size * x * sums
 
 
 @kernel
@@ -86,10 +86,10 @@ def lrn_rows(x, y, scale, before, after, factor, beta, bias, rows, block):
         row, out, total = x[n], y[n], scale[n]
         for c in range(channels):
             out[c] = row[c] * row[c]
-        windows(out, total, before, after)
+        channel_sums(out, total, before, after)
         for c in range(channels):
             total[c] = bias + factor * total[c]
-        powers(total, out, beta)
+        raise_to_beta(total, out, beta)
         for c in range(channels):
             out[c] = row[c] / out[c]
 
@@ -100,17 +100,17 @@ def lrn_backward_rows(x, scale, grad_y, grad_x, parts, before, after, factor, be
     part, total = parts[worker, 0], parts[worker, 1]
     for n in range(block * rows, min((block + 1) * rows, count)):
         row, base, grad, out = x[n], scale[n], grad_y[n], grad_x[n]
-        powers(base, out, beta)
+        raise_to_beta(base, out, beta)
         for c in range(channels):
             out[c] = grad[c] / out[c]
             part[c] = out[c] * row[c] / base[c]
-        windows(part, total, before, after)
+        channel_sums(part, total, before, after)
         for c in range(channels):
             out[c] -= factor * row[c] * total[c]
 
 
-def windows(x, total, before, after):
-    """Write for each channel the sum over it, those just before it and those just after it: a running one would drift."""
+def channel_sums(x, total, before, after):
+    """Write the sums over each channel and its neighbours; a running sum would accumulate rounding errors."""
     channels = x.size
     for c in range(channels):
         total[c] = x[c]
@@ -124,8 +124,8 @@ def windows(x, total, before, after):
             total[c] += ahead[c]
 
 
-def powers(x, out, beta):
-    """Write x^beta: for the usual 3/4, and 1/2, by roots, which run in vectors."""
+def raise_to_beta(x, out, beta):
+    """Write x^beta; 3/4, the usual value, and 1/2 use square roots, which SIMD has."""
     if beta == 0.75:
         for c in range(x.size):
             root = np.sqrt(x[c])
@@ -140,7 +140,7 @@ def powers(x, out, beta):
 
 @compiled
 def lrn_compiled(x, y, scale, *, size, alpha, beta, bias):
-    shape, before, rows = (-1, x.shape[-1]), (size - 1) // 2, cdiv(GRAIN, x.shape[-1])
+    shape, before, rows = (-1, x.shape[-1]), (size - 1) // 2, cdiv(BLOCK_ELEMENTS, x.shape[-1])
     launch(
         lrn_rows, cdiv(x.size // x.shape[-1], rows), x.reshape(shape), y.reshape(shape), scale.reshape(shape), before,
         size - 1 - before, alpha / size, beta, bias, rows,
@@ -149,7 +149,7 @@ def lrn_compiled(x, y, scale, *, size, alpha, beta, bias):
 
 @compiled
 def lrn_backward_compiled(x, scale, grad_y, grad_x, *, size, alpha, beta, bias):
-    shape, after, rows = (-1, x.shape[-1]), (size - 1) // 2, cdiv(GRAIN, x.shape[-1])
+    shape, after, rows = (-1, x.shape[-1]), (size - 1) // 2, cdiv(BLOCK_ELEMENTS, x.shape[-1])
     parts = scratch(workers(), 2, x.shape[-1], dtype=x.dtype)
     launch(
         lrn_backward_rows, cdiv(x.size // x.shape[-1], rows), x.reshape(shape), scale.reshape(shape),
@@ -171,5 +171,4 @@ lrn = Op(
     arrays=(lrn_arrays, lrn_backward_arrays),
     compiled=(lrn_compiled, lrn_backward_compiled),
     sample=sample,
-    onnx="LRN",
 )

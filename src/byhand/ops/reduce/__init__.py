@@ -1,1 +1,1 @@
-"""Reductions along axes: sum, mean, maximum, norms."""
+"""Reductions along axes: reduce.py the ops, map_reduce.py how their hands are made."""

@@ -1,9 +1,12 @@
-"""reduce_sum, reduce_mean, reduce_max, reduce_min, reduce_prod, reduce_l1, reduce_l2, reduce_sum_square, reduce_log_sum and
-reduce_log_sum_exp: the numbers along some axes become one.
+"""Reductions along axes: reduce_sum, reduce_mean, reduce_max, reduce_min, reduce_prod, reduce_l1, reduce_l2,
+reduce_sum_square, reduce_log_sum and reduce_log_sum_exp.
 
-All ten are the same three steps (reduction.py); what these are, and the slope dy/dx, stands beside each.
+    y = finalize(combine of map(x)) over the elements along `axes`,   grad_x = grad_y * dy/dx
 
-Source: ONNX, the operators ReduceSum, ReduceMean and their kin.
+Each op states these functions and its derivative dy/dx; `reduction_op` makes the hands of them (map_reduce.py).
+
+Source: ONNX, operators ReduceSum, ReduceMean, ReduceMax, ReduceMin, ReduceProd, ReduceL1, ReduceL2, ReduceSumSquare,
+ReduceLogSum and ReduceLogSumExp.
 """
 
 from math import exp, inf, prod
@@ -13,15 +16,14 @@ import numpy as np
 from byhand.errors import ArgumentError
 from byhand.kernels import compiled
 from byhand.kernels.vector_math import greater
-from byhand.ops.arithmetic.unary import LARGEST
-from byhand.ops.op import Call, Op
-from byhand.ops.reduce import map_reduce
-from byhand.ops.reduce.map_reduce import fold, run, run_backward, slope_kernel, stage, windows
+from byhand.ops.op import Call, HandFunction, Op
+from byhand.ops.reduce.map_reduce import backward_kernel, index_groups, reduce_values, run, run_backward, stage
+from byhand.ops.special import EXP_MAX
 from byhand.shapes import normal_axis
 
 
 def call(x, axes, keepdims):
-    """Return the call of a reduction; axes: one, several, or None for all."""
+    """Return the call of a reduction; axes: one axis, several, or None for all."""
     if axes is None:
         axes = tuple(range(len(x)))
     axes = [normal_axis(axis, len(x)) for axis in (axes if isinstance(axes, (tuple, list)) else (axes,))]
@@ -38,75 +40,89 @@ def sample(draw):
     return (x,), {"axes": axes, "keepdims": draw.choice([True, False])}
 
 
-def positive(draw):
-    """Draw a legal call with numbers that keep away from 0 and below."""
+def positive_sample(draw):
+    """Draw a legal call whose x is 0.5 or more."""
     (x,), attributes = sample(draw)
     return (0.5 + np.abs(x),), attributes
 
 
-def reduction_op(name, onnx, words, *, stages, slope, arrays, arrays_slope, notes=(), linear=False, sample=sample):
+HANDS_BY_NAME: dict[str, HandFunction] = {}  # those of all ops below
+
+
+def __getattr__(name):
+    """Return a hand, such as `reduce_sum_loops`: generated programs import hands by name."""
+    if name in HANDS_BY_NAME:
+        return HANDS_BY_NAME[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def reduction_op(
+    name, summary, *, stages, derivative, arrays, arrays_derivative, auxiliary=(), linear=False, sample=sample
+):  # fmt: skip
     """Return the op `name`.
 
-    stages: the last one gives y, each sees the y of the one before; slope(x, y, first, second, count): dy/dx, with what
-    `notes`, stages too, make of x and y; linear: it needs neither x nor y; arrays(x, axes), arrays_slope(x, y, axes): the
-    same in NumPy, with axes kept.
+    stages: the last one gives y, each sees the y of the one before; derivative(x, y, first, second, count): dy/dx, where
+    first and second are the results of the `auxiliary` stages; linear: it reads neither x nor y; arrays(x, axes) and
+    arrays_derivative(x, y, axes): the same in NumPy, with the reduced axes kept.
     """
-    sent = slope_kernel(slope)
+    gradient = backward_kernel(derivative)
 
     def contract(x, *, axes=None, keepdims=False):
         return call(x, axes, keepdims)
 
     def loops(x, y, *, axes, keepdims):
-        for at, places in windows(x, axes, keepdims):
+        for at, indices in index_groups(x, axes, keepdims):
             total = 0.0
-            for one in stages:
-                total = fold(one, [x[place] for place in places], total)
+            for reduction in stages:
+                total = reduce_values(reduction, [x[index] for index in indices], total)
             y[at] = total
 
     def backward_loops(x, y, grad_y, grad_x, *, axes, keepdims):
-        for at, places in windows(x, axes, keepdims):
-            made = [fold(note, [x[place] for place in places], y[at]) for note in notes] + [0.0, 0.0]
-            for place in places:
-                grad_x[place] = grad_y[at] * slope(x[place], y[at], made[0], made[1], float(len(places)))
+        for at, indices in index_groups(x, axes, keepdims):
+            extra = [reduce_values(stage, [x[index] for index in indices], y[at]) for stage in auxiliary] + [0.0, 0.0]
+            for index in indices:
+                grad_x[index] = grad_y[at] * derivative(x[index], y[at], extra[0], extra[1], float(len(indices)))
 
     def linear_loops(grad_y, grad_x, *, axes, keepdims):
-        for at, places in windows(grad_x, axes, keepdims):
-            for place in places:
-                grad_x[place] = grad_y[at] * slope(0.0, 0.0, 0.0, 0.0, float(len(places)))
+        for at, indices in index_groups(grad_x, axes, keepdims):
+            for index in indices:
+                grad_x[index] = grad_y[at] * derivative(0.0, 0.0, 0.0, 0.0, float(len(indices)))
 
     def forward_arrays(x, y, *, axes, keepdims):
-        with np.errstate(divide="ignore", invalid="ignore"):  # there may be no numbers: log 0, 0 / 0
+        with np.errstate(divide="ignore", invalid="ignore"):  # a reduction of no elements: log 0, 0 / 0
             y[...] = arrays(x, axes).reshape(y.shape)
 
     def backward_arrays(x, y, grad_y, grad_x, *, axes, keepdims):
         kept = [1 if axis in axes else size for axis, size in enumerate(x.shape)]
-        grad_x[...] = grad_y.reshape(kept) * arrays_slope(x, y.reshape(kept), axes)
+        grad_x[...] = grad_y.reshape(kept) * arrays_derivative(x, y.reshape(kept), axes)
 
     def linear_arrays(grad_y, grad_x, *, axes, keepdims):
         kept = [1 if axis in axes else size for axis, size in enumerate(grad_x.shape)]
-        grad_x[...] = grad_y.reshape(kept) * arrays_slope(grad_x, None, axes)
+        grad_x[...] = grad_y.reshape(kept) * arrays_derivative(grad_x, None, axes)
 
     def forward_compiled(x, y, *, axes, keepdims):
         run(stages, x, y, axes)
 
     def backward_compiled(x, y, grad_y, grad_x, *, axes, keepdims):
-        run_backward(sent, notes, x, y, grad_y, grad_x, axes)
+        run_backward(gradient, auxiliary, x, y, grad_y, grad_x, axes)
 
     def linear_compiled(grad_y, grad_x, *, axes, keepdims):
-        run_backward(sent, (), None, None, grad_y, grad_x, axes)
+        run_backward(gradient, (), None, None, grad_y, grad_x, axes)
 
-    contract.__doc__ = f"{words}\n\n    axes: one, several, by default all; keepdims: they stay, with a size of 1.\n"
+    contract.__doc__ = (
+        f"{summary}\n\n    axes: one axis or several, by default all; keepdims: they stay, with size 1.\n"
+    )
     contract.__doc__ += EXAMPLE.format(name, *EXAMPLES[name])
-    passes = (linear_loops, linear_arrays, linear_compiled) if linear else ()
-    passes = passes or (backward_loops, backward_arrays, backward_compiled)
-    hands = {"contract": contract, "loops": loops, "arrays": forward_arrays, "compiled": forward_compiled}
-    hands |= dict(zip(("backward_loops", "backward_arrays", "backward_compiled"), passes))
-    for key, hand in hands.items():
-        hand.__name__ = hand.__qualname__ = f"{name}_{key}"
-        hands[key] = compiled(hand) if "compiled" in key else hand
-        globals()[hand.__name__] = hands[key]  # where programs import them from
-    pairs = {key: (hands[key], hands[f"backward_{key}"]) for key in ("loops", "arrays", "compiled")}
-    return Op(name, contract, **pairs, sample=sample, onnx=onnx)
+    pairs = {
+        "loops": (loops, linear_loops if linear else backward_loops),
+        "arrays": (forward_arrays, linear_arrays if linear else backward_arrays),
+        "compiled": (compiled(forward_compiled), compiled(linear_compiled if linear else backward_compiled)),
+    }
+    for hand, (forward, backward) in pairs.items():
+        forward.__name__ = forward.__qualname__ = f"{name}_{hand}"
+        backward.__name__ = backward.__qualname__ = f"{name}_backward_{hand}"
+        HANDS_BY_NAME.update({forward.__name__: forward, backward.__name__: backward})
+    return Op(name, contract, **pairs, sample=sample)
 
 
 EXAMPLE = """
@@ -127,38 +143,42 @@ EXAMPLES = {
     "reduce_log_sum_exp": (0, "array([3.12692801, 4.12692801])"),
 }
 
-# mean: total / count;  slope 1 / count -----------------------------------------------------------------------------------
+# sum: derivative 1;  mean: total / count, derivative 1 / count --------------------------------------------------------
 
 
-def divided(total, count, y):
+def constant_one(x, y, first, second, count):
+    return 1.0
+
+
+def total_over_count(total, count, y):
     return total / count
 
 
-def mean_slope(x, y, first, second, count):
+def one_over_count(x, y, first, second, count):
     return 1.0 / count
 
 
 def count_of(x, axes):
-    """Return how many numbers become one."""
+    """Return the number of elements per result."""
     return prod(x.shape[axis] for axis in axes)
 
 
 reduce_sum = reduction_op(
-    "reduce_sum", "ReduceSum", "Add up along axes: x (...) -> y.",
-    stages=(stage(),), slope=map_reduce.slope, linear=True,
-    arrays=lambda x, axes: np.sum(x, axes, keepdims=True), arrays_slope=lambda x, y, axes: 1,
+    "reduce_sum", "Sum along axes: x (...) -> y.",
+    stages=(stage(),), derivative=constant_one, linear=True,
+    arrays=lambda x, axes: np.sum(x, axes, keepdims=True), arrays_derivative=lambda x, y, axes: 1,
 )  # fmt: skip
 reduce_mean = reduction_op(
-    "reduce_mean", "ReduceMean", "Average along axes: x (...) -> y.",
-    stages=(stage(finish=divided),), slope=mean_slope, linear=True,
+    "reduce_mean", "Mean along axes: x (...) -> y.",
+    stages=(stage(finalize=total_over_count),), derivative=one_over_count, linear=True,
     arrays=lambda x, axes: np.sum(x, axes, keepdims=True) / x.dtype.type(count_of(x, axes)),
-    arrays_slope=lambda x, y, axes: 1 / count_of(x, axes),
+    arrays_derivative=lambda x, y, axes: 1 / count_of(x, axes),
 )  # fmt: skip
 
-# max and min: all that equal it share the gradient ------------------------------------------------------------------------
+# max and min: the elements that equal it share the gradient -----------------------------------------------------------
 
 
-def lesser(a, b):
+def smaller(a, b):
     return -greater(-a, -b)
 
 
@@ -166,34 +186,34 @@ def equal(x, y):
     return 1.0 if x == y else 0.0
 
 
-def extreme_slope(x, y, equals, second, count):
-    return equal(x, y) / equals if equals > 0.0 else y - y  # nothing equals NaN
+def extremum_derivative(x, y, equals, second, count):
+    return equal(x, y) / equals if equals > 0.0 else y - y  # y is NaN: nothing equals it
 
 
-def equal_arrays(x, y, axes):
-    """Return the slope of an extreme."""
+def extremum_derivative_arrays(x, y, axes):
+    """Return the derivative of a maximum or minimum."""
     return (x == y) / np.sum(x == y, axes, keepdims=True, dtype=x.dtype)
 
 
 reduce_max = reduction_op(
-    "reduce_max", "ReduceMax", "Keep the largest along axes, NaN where there is one: x (...) -> y.",
-    stages=(stage(combine=greater, start=-inf),), slope=extreme_slope, notes=(stage(equal),),
-    arrays=lambda x, axes: np.max(x, axes, keepdims=True, initial=-inf), arrays_slope=equal_arrays,
+    "reduce_max", "Maximum along axes, NaN where one element is: x (...) -> y.",
+    stages=(stage(combine=greater, initial=-inf),), derivative=extremum_derivative, auxiliary=(stage(equal),),
+    arrays=lambda x, axes: np.max(x, axes, keepdims=True, initial=-inf), arrays_derivative=extremum_derivative_arrays,
 )  # fmt: skip
 reduce_min = reduction_op(
-    "reduce_min", "ReduceMin", "Keep the smallest along axes, NaN where there is one: x (...) -> y.",
-    stages=(stage(combine=lesser, start=inf),), slope=extreme_slope, notes=(stage(equal),),
-    arrays=lambda x, axes: np.min(x, axes, keepdims=True, initial=inf), arrays_slope=equal_arrays,
+    "reduce_min", "Minimum along axes, NaN where one element is: x (...) -> y.",
+    stages=(stage(combine=smaller, initial=inf),), derivative=extremum_derivative, auxiliary=(stage(equal),),
+    arrays=lambda x, axes: np.min(x, axes, keepdims=True, initial=inf), arrays_derivative=extremum_derivative_arrays,
 )  # fmt: skip
 
-# prod: the slope is the product of all others, y / x; where x is 0 and no other is, that of those ------------------------
+# prod: the derivative is the product of all others, y / x; where x is the only 0, the product of the rest --------------
 
 
-def times(a, b):
+def product(a, b):
     return a * b
 
 
-def without_zeros(x, y):
+def one_if_zero(x, y):
     return 1.0 if x == 0.0 else x
 
 
@@ -201,11 +221,11 @@ def is_zero(x, y):
     return 1.0 if x == 0.0 else 0.0
 
 
-def prod_slope(x, y, rest, zeros, count):
+def prod_derivative(x, y, rest, zeros, count):
     return y / x if x != 0.0 else rest if zeros == 1.0 else 0.0
 
 
-def prod_arrays_slope(x, y, axes):
+def prod_derivative_arrays(x, y, axes):
     zeros = x == 0
     others = np.where(zeros, 1, x)
     alone = np.sum(zeros, axes, keepdims=True) == 1
@@ -213,16 +233,16 @@ def prod_arrays_slope(x, y, axes):
 
 
 reduce_prod = reduction_op(
-    "reduce_prod", "ReduceProd", "Multiply along axes: x (...) -> y.",
-    stages=(stage(combine=times, start=1.0),), slope=prod_slope,
-    notes=(stage(without_zeros, times, 1.0), stage(is_zero)),
-    arrays=lambda x, axes: np.prod(x, axes, keepdims=True), arrays_slope=prod_arrays_slope,
+    "reduce_prod", "Product along axes: x (...) -> y.",
+    stages=(stage(combine=product, initial=1.0),), derivative=prod_derivative,
+    auxiliary=(stage(one_if_zero, product, 1.0), stage(is_zero)),
+    arrays=lambda x, axes: np.prod(x, axes, keepdims=True), arrays_derivative=prod_derivative_arrays,
 )  # fmt: skip
 
-# sums of |x| and of x^2, the root of that, and logarithms of sums --------------------------------------------------------
+# sums of |x| and of x^2 and its root; logarithms of sums --------------------------------------------------------------
 
 
-def size(x, y):
+def magnitude(x, y):
     return np.abs(x)
 
 
@@ -234,33 +254,33 @@ def square(x, y):
     return x * x
 
 
-def double(x, y, first, second, count):
+def twice_x(x, y, first, second, count):
     return 2.0 * x
 
 
-def root(total, count, y):
+def square_root(total, count, y):
     return np.sqrt(total)
 
 
-def l2_slope(x, y, first, second, count):
+def l2_derivative(x, y, first, second, count):
     return 0.0 if y == 0.0 else x / y
 
 
 reduce_l1 = reduction_op(
-    "reduce_l1", "ReduceL1", "Add up the absolute values along axes: x (...) -> y.",
-    stages=(stage(size),), slope=sign, arrays=lambda x, axes: np.sum(np.abs(x), axes, keepdims=True),
-    arrays_slope=lambda x, y, axes: np.where(x > 0, 1, np.where(x < 0, -1, 0)),
+    "reduce_l1", "L1 norm along axes, the sum of absolute values: x (...) -> y.",
+    stages=(stage(magnitude),), derivative=sign, arrays=lambda x, axes: np.sum(np.abs(x), axes, keepdims=True),
+    arrays_derivative=lambda x, y, axes: np.where(x > 0, 1, np.where(x < 0, -1, 0)),
 )  # fmt: skip
 reduce_l2 = reduction_op(
-    "reduce_l2", "ReduceL2", "Take the length along axes, the root of the sum of squares: x (...) -> y.",
-    stages=(stage(square, finish=root),), slope=l2_slope,
+    "reduce_l2", "L2 norm along axes, the square root of the sum of squares: x (...) -> y.",
+    stages=(stage(square, finalize=square_root),), derivative=l2_derivative,
     arrays=lambda x, axes: np.sqrt(np.sum(x * x, axes, keepdims=True)),
-    arrays_slope=lambda x, y, axes: np.where(y == 0, 0, x / np.where(y == 0, 1, y)),
+    arrays_derivative=lambda x, y, axes: np.where(y == 0, 0, x / np.where(y == 0, 1, y)),
 )  # fmt: skip
 reduce_sum_square = reduction_op(
-    "reduce_sum_square", "ReduceSumSquare", "Add up the squares along axes: x (...) -> y.",
-    stages=(stage(square),), slope=double, arrays=lambda x, axes: np.sum(x * x, axes, keepdims=True),
-    arrays_slope=lambda x, y, axes: 2 * x,
+    "reduce_sum_square", "Sum of squares along axes: x (...) -> y.",
+    stages=(stage(square),), derivative=twice_x, arrays=lambda x, axes: np.sum(x * x, axes, keepdims=True),
+    arrays_derivative=lambda x, y, axes: 2 * x,
 )  # fmt: skip
 
 
@@ -268,24 +288,24 @@ def logarithm(total, count, y):
     return np.log(total)
 
 
-def log_sum_slope(x, y, total, second, count):
+def log_sum_derivative(x, y, total, second, count):
     return 1.0 / total
 
 
-def shift(y):
-    """Return what is taken from each x before e^x, so that it stays in range: the largest; 0 where that is infinite."""
+def exponent_shift(y):
+    """Return the number subtracted from x before e^x to avoid overflow: the largest x, or 0 where that is infinite."""
     return 0.0 if np.abs(y) == inf else y
 
 
-def shifted(x, y):
-    return inf if x - shift(y) > LARGEST else exp(x - shift(y))
+def exp_shifted(x, y):
+    return inf if x - exponent_shift(y) > EXP_MAX else exp(x - exponent_shift(y))
 
 
-def unshifted(total, count, y):
-    return np.log(total) + shift(y)
+def log_unshifted(total, count, y):
+    return np.log(total) + exponent_shift(y)
 
 
-def log_sum_exp_slope(x, y, first, second, count):
+def log_sum_exp_derivative(x, y, first, second, count):
     return exp(x - y)
 
 
@@ -296,13 +316,14 @@ def log_sum_exp_arrays(x, axes):
 
 
 reduce_log_sum = reduction_op(
-    "reduce_log_sum", "ReduceLogSum", "Take the logarithm of the sum along axes: x (...) -> y.",
-    stages=(stage(finish=logarithm),), slope=log_sum_slope, notes=(stage(),), sample=positive,
+    "reduce_log_sum", "Logarithm of the sum along axes: x (...) -> y.",
+    stages=(stage(finalize=logarithm),), derivative=log_sum_derivative, auxiliary=(stage(),), sample=positive_sample,
     arrays=lambda x, axes: np.log(np.sum(x, axes, keepdims=True)),
-    arrays_slope=lambda x, y, axes: 1 / np.sum(x, axes, keepdims=True),
+    arrays_derivative=lambda x, y, axes: 1 / np.sum(x, axes, keepdims=True),
 )  # fmt: skip
 reduce_log_sum_exp = reduction_op(
-    "reduce_log_sum_exp", "ReduceLogSumExp", "Take the logarithm of the sum of e^x along axes: x (...) -> y.",
-    stages=(stage(combine=greater, start=-inf), stage(shifted, finish=unshifted)), slope=log_sum_exp_slope,
-    arrays=log_sum_exp_arrays, arrays_slope=lambda x, y, axes: np.exp(x - y),
+    "reduce_log_sum_exp", "Logarithm of the sum of e^x along axes: x (...) -> y.",
+    stages=(stage(combine=greater, initial=-inf), stage(exp_shifted, finalize=log_unshifted)),
+    derivative=log_sum_exp_derivative,
+    arrays=log_sum_exp_arrays, arrays_derivative=lambda x, y, axes: np.exp(x - y),
 )  # fmt: skip

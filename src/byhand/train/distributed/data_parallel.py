@@ -23,8 +23,8 @@ import numpy as np
 
 from byhand.nn import Model
 from byhand.ops import dropout
-from byhand.ops.activation.dropout import STEP
 from byhand.ops.op import Array
+from byhand.ops.regularization.dropout import GOLDEN_GAMMA
 from byhand.program import Program
 from byhand.program.source import Update
 from byhand.train.distributed.breakpoints import Paused, pause
@@ -133,7 +133,7 @@ class SharedStep:
             for _ in range(uses):
                 dropout(np.empty(0), moved)
             after.append(moved)
-            key[0] = (int(key[0]) + first * size * STEP) % 2**64
+            key[0] = (int(key[0]) + first * size * GOLDEN_GAMMA) % 2**64
         yield
         for (key, _, _), moved in zip(self._keys, after):
             key[...] = moved

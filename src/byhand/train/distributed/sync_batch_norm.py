@@ -21,13 +21,13 @@ import numpy as np
 from byhand.kernels import compiled, launch, scratch
 from byhand.ops.fused.batch_norm_relu import batch_norm_relu_sums
 from byhand.ops.norm.batch_norm import (
-    batch_cut,
     batch_norm_backward_apply,
     batch_norm_backward_merge,
     batch_norm_backward_sums,
     batch_norm_merge,
     batch_norm_sums,
 )
+from byhand.ops.norm.lines import rows_and_blocks
 from byhand.ops.op import Array
 from byhand.train.distributed.breakpoints import pause
 from byhand.train.distributed.mpi import Ranks
@@ -132,7 +132,7 @@ def arrays_backward(
 @compiled
 def compiled_statistics(x: Array, mean: Array, variance: Array) -> None:
     """Do what `arrays_statistics` does: the kernels of `batch_norm`, with running statistics that keep the new ones alone."""
-    rows, blocks, line = batch_cut(x)  # type: ignore[no-untyped-call]
+    rows, blocks, line = rows_and_blocks(x)  # type: ignore[no-untyped-call]
     channels, count = mean.size, x.size // mean.size
     means, squares = scratch(blocks, channels, dtype=x.dtype), scratch(blocks, channels, dtype=x.dtype)
     launch(batch_norm_sums, blocks, x.reshape(-1), means, squares, scratch(blocks, 3, line, dtype=x.dtype), rows)
@@ -146,7 +146,7 @@ def compiled_backward(
     grad_gamma: Array | None, grad_beta: Array | None, grad_shortcut: Array | None, reduce: Callable[[Array], None],
 ) -> None:  # fmt: skip
     """Do what `arrays_backward` does: the kernels of `batch_norm` and `batch_norm_relu`, the second half after a pause."""
-    rows, blocks, line = batch_cut(x)  # type: ignore[no-untyped-call]
+    rows, blocks, line = rows_and_blocks(x)  # type: ignore[no-untyped-call]
     channels, flat, count = mean.size, x.reshape(-1), x.size // mean.size
     g = next((one for one in (grad_shortcut, grad_x) if one is not None), None) if y is not None else grad_y
     g = scratch(*x.shape, dtype=x.dtype) if g is None else g

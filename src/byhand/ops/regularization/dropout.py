@@ -1,9 +1,10 @@
-"""dropout: in training, each number is left out with probability `rate`, and the others grow to make up for it.
+"""dropout: in training, each element becomes 0 with probability `rate`, and the others are scaled up to keep the mean.
 
     y = x * mask / (1 - rate),   mask = 1 with probability 1 - rate, else 0;   grad_x = grad_y * mask / (1 - rate)
 
-The mask is a function of a 64-bit key and of the place alone (the generator splitmix64, whose i-th number can be had without
-those before), so that every hand, at any number of threads, leaves out the same numbers. Each training step moves the key on.
+The mask is a function of a 64-bit key and the element's index alone: splitmix64 is a counter-based generator, whose i-th
+number needs none of those before it. Every hand, at any number of threads, therefore drops the same elements. Each training
+step advances the key.
 
 Sources: Srivastava et al. 2014; Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators".
 """
@@ -14,15 +15,16 @@ import numpy as np
 
 from byhand.errors import ShapeError
 from byhand.kernels import cdiv, compiled, elementwise, kernel, launch
+from byhand.ops.flat_kernels import BLOCK_ELEMENTS
 from byhand.ops.op import Call, Op
 from byhand.shapes import number
 
 
 def contract(x, key, *, rate=0.5, training=True):
-    """Leave numbers out at random while training: x of any shape, key (1,) uint64 -> y like x.
+    """Set elements to 0 at random while training: x of any shape, key (1,) uint64 -> y like x.
 
-    rate: the probability of being left out, 0 up to 1. The same key gives the same mask; in training the key moves on, in
-    place, so that the next call gives another: a backward call needs the key as it was. Raises ArgumentError.
+    rate: the probability of becoming 0, from 0 up to 1. The same key gives the same mask. In training the key advances in
+    place, so that the next call draws another mask; a backward call needs the key as it was. Raises ArgumentError.
 
     >>> import byhand as bh, numpy as np
     >>> bh.dropout(np.ones(6), key=1, rate=0.5)
@@ -42,25 +44,25 @@ def contract(x, key, *, rate=0.5, training=True):
 # loops ----------------------------------------------------------------------------------------------------------------
 
 
-STEP = 0x9E3779B97F4A7C15
-LAST = 2**64 - 1  # z & LAST: the last 64 bits of z
+GOLDEN_GAMMA = 0x9E3779B97F4A7C15  # splitmix64's increment: 2^64 over the golden ratio, made odd
+MASK_64 = 2**64 - 1  # z & MASK_64: the low 64 bits of z, as Python's integers do not wrap
 
 
-def _mix(z):
-    """Return 64 well-mixed bits of 64: splitmix64's last step."""
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 & LAST
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EB & LAST
+def mix64(z):
+    """Return splitmix64's finalizer: 64 bits of a counter, well mixed."""
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 & MASK_64
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EB & MASK_64
     return z ^ (z >> 31)
 
 
 def dropout_loops(x, key, y, mask, *, rate, training):
     start = int(key[0])
     for i in range(x.size):
-        bits = _mix(start + (i + 1) * STEP & LAST)
+        bits = mix64(start + (i + 1) * GOLDEN_GAMMA & MASK_64)
         mask.flat[i] = not training or (bits >> 11) / 2**53 >= rate
         y.flat[i] = x.flat[i] * mask.flat[i] / (1 - rate if training else 1)
     if training:
-        key[0] = _mix(start)
+        key[0] = mix64(start)
 
 
 def dropout_backward_loops(mask, grad_y, grad_x, *, rate, training):
@@ -68,10 +70,10 @@ def dropout_backward_loops(mask, grad_y, grad_x, *, rate, training):
         grad_x[i] = grad_y[i] * (1.0 if mask[i] else 0.0) / (1.0 - rate if training else 1.0)
 
 
-# arrays: the same in unsigned 64-bit arithmetic, which wraps of itself ------------------------------------------------
+# arrays: unsigned 64-bit arithmetic, which wraps by itself ------------------------------------------------------------
 
 
-def _mixes(z):
+def mix64_array(z):
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return z ^ (z >> np.uint64(31))
@@ -80,10 +82,10 @@ def _mixes(z):
 def dropout_arrays(x, key, y, mask, *, rate, training):
     mask[...], y[...] = 1, x
     if training:
-        numbers = _mixes(key + np.arange(1, x.size + 1, dtype=np.uint64) * np.uint64(STEP))
+        numbers = mix64_array(key + np.arange(1, x.size + 1, dtype=np.uint64) * np.uint64(GOLDEN_GAMMA))
         mask[...] = ((numbers >> np.uint64(11)) / 2**53 >= rate).reshape(x.shape)
         y[...] = x * mask / (1 - rate)
-        key[...] = _mixes(key)
+        key[...] = mix64_array(key)
 
 
 def dropout_backward_arrays(mask, grad_y, grad_x, *, rate, training):
@@ -92,34 +94,38 @@ def dropout_backward_arrays(mask, grad_y, grad_x, *, rate, training):
 
 # compiled -------------------------------------------------------------------------------------------------------------
 
-GRAIN = 16384  # numbers of a block
-
 
 @kernel
 def dropout_block(x, key, y, mask, rate, least, block):
-    """Keep a number where the first 53 of its bits are `least` or more."""
-    first = block * GRAIN
-    x, y, mask = x[first : first + GRAIN], y[first : first + GRAIN], mask[first : first + GRAIN]
-    start = int(key[0]) + int(np.uint64(first)) * STEP & LAST
+    """Keep an element where the top 53 of its random bits are `least` or more."""
+    first = block * BLOCK_ELEMENTS
+    x, y, mask = (
+        x[first : first + BLOCK_ELEMENTS],
+        y[first : first + BLOCK_ELEMENTS],
+        mask[first : first + BLOCK_ELEMENTS],
+    )
+    start = int(key[0]) + int(np.uint64(first)) * GOLDEN_GAMMA & MASK_64
     for i in range(x.size):
-        bits = _mix(start + int(np.uint64(i + 1)) * STEP & LAST)
+        bits = mix64(start + int(np.uint64(i + 1)) * GOLDEN_GAMMA & MASK_64)
         keep = bits >> 11 >= least
         mask[i] = keep
         y[i] = x[i] * (1.0 if keep else 0.0) / (1.0 - rate)
 
 
 @kernel
-def move_on(key, block):
-    key[0] = _mix(int(key[0]))
+def advance_key(key, block):
+    key[0] = mix64(int(key[0]))
 
 
 @compiled
 def dropout_compiled(x, key, y, mask, *, rate, training):
     rate = rate if training else 0.0
     least = ceil(rate * 2**53)
-    launch(dropout_block, cdiv(x.size, GRAIN), x.reshape(-1), key, y.reshape(-1), mask.reshape(-1), rate, least)
+    launch(
+        dropout_block, cdiv(x.size, BLOCK_ELEMENTS), x.reshape(-1), key, y.reshape(-1), mask.reshape(-1), rate, least
+    )
     if training:
-        launch(move_on, 1, key)
+        launch(advance_key, 1, key)
 
 
 dropout_backward_compiled = elementwise(dropout_backward_loops)
@@ -142,7 +148,6 @@ dropout = Op(
     arrays=(dropout_arrays, dropout_backward_arrays),
     compiled=(dropout_compiled, dropout_backward_compiled),
     sample=sample,
-    onnx="Dropout",
     dtypes={"key": np.uint64, "mask": np.uint8},
     state=("key",),
 )

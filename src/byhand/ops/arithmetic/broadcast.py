@@ -1,0 +1,220 @@
+"""NumPy's broadcasting for the arithmetic ops: axes of size 1 repeat forward, and their gradient is summed backward.
+
+    forward   y[i] = f(a[i], b[i]),   with index 0 on every axis where a or b has size 1
+    backward  grad_a = sum of the gradient over the axes that a repeats,   and b alike
+
+The loops use `broadcast_index`, the arrays hands `sum_to_shape`, the compiled hands `unbroadcast`.
+"""
+
+from math import prod
+
+import numpy as np
+
+from byhand.kernels import cdiv, kernel, launch, scratch
+from byhand.kernels.indexing import merged, row_start, steps_of
+from byhand.ops.flat_kernels import BLOCK_ELEMENTS, copy
+from byhand.ops.op import Call
+from byhand.shapes import broadcast
+
+
+def broadcast_call(a, b):
+    """Return the call of an op of two arrays that does one operation per element of y."""
+    y = broadcast(a, b)
+    return Call({"y": y}, flops=prod(y))
+
+
+def broadcast_index(index, shape):
+    """Return the index into an array of `shape` that broadcasts to `index` of y: 0 on every repeated axis."""
+    return tuple(0 if size == 1 else i for i, size in zip(index[len(index) - len(shape) :], shape))
+
+
+def sum_to_shape(grad, shape):
+    """Return a gradient summed over the axes that broadcasting repeated, in the shape of the input."""
+    grad = grad.sum(tuple(range(grad.ndim - len(shape))))
+    return grad.sum(tuple(i for i, size in enumerate(shape) if size == 1), keepdims=True)
+
+
+# compiled -------------------------------------------------------------------------------------------------------------
+
+
+def unbroadcast(grad_y, factor, grad):
+    """Launch grad = grad_y * factor, summed over the axes that grad's input repeats; factor None: 1; grad None: nothing.
+
+    factor broadcasts to the shape of grad_y.
+    """
+    if grad is None:
+        return
+    if grad.size == grad_y.size:
+        copy(grad_y, grad) if factor is None else launch_multiply(grad_y, factor, grad.reshape(grad_y.shape))
+        return
+    shape = grad_y.shape
+    factor_steps = steps_of(shape) if factor is None else steps_of(factor.shape, shape)
+    sizes, steps, factor_steps = merged(shape, steps_of(grad.shape, shape), factor_steps)
+    flat_grad, flat_y, flat_factor = (
+        grad.reshape(1, -1),
+        grad_y.reshape(-1),
+        None if factor is None else factor.reshape(-1),
+    )
+    if prod(sizes[:-1]) == 1:  # every element goes into one sum
+        blocks = cdiv(grad_y.size, BLOCK_ELEMENTS)
+        partials = scratch(blocks, 1, dtype=grad.dtype)
+        launch(sum_block, blocks, flat_y, flat_factor, factor_steps[-1], partials)
+    else:
+        axis = next(i for i, size in enumerate(sizes) if size > 1)  # blocks are slices of this axis
+        sizes, steps, factor_steps = (swap_first(values, axis) for values in (sizes, steps, factor_steps))
+        slices = min(sizes[0], cdiv(BLOCK_ELEMENTS, prod(sizes[1:])))
+        blocks = cdiv(sizes[0], slices)
+        partials = flat_grad if steps[0] or blocks == 1 else scratch(blocks, grad.size, dtype=grad.dtype)
+        launch(sum_rows_block, blocks, flat_y, flat_factor, partials, sizes, steps, factor_steps, slices)
+    if partials is not flat_grad:
+        launch(add_partials, cdiv(grad.size, BLOCK_ELEMENTS), partials, grad.reshape(-1))
+
+
+def swap_first(values, i):
+    """Return a tuple with its first and its i-th item swapped."""
+    return tuple(values[i if at == 0 else 0 if at == i else at] for at in range(len(values)))
+
+
+@kernel(reassociate=True)
+def sum_block(grad_y, factor, factor_step, partials, block):
+    """Sum a block of grad_y * factor to one number."""
+    grad, total = grad_y[block * BLOCK_ELEMENTS : (block + 1) * BLOCK_ELEMENTS], partials[block]
+    total[0] = 0.0
+    if factor is None:
+        add_rows(grad, total, 0, 0, 1)
+    else:
+        add_product_rows(grad, factor[block * BLOCK_ELEMENTS * factor_step :], 0, factor_step, total, 0, 0, 1)
+
+
+@kernel(reassociate=True)
+def sum_rows_block(grad_y, factor, partials, sizes, steps, factor_steps, slices, block):
+    """Sum grad_y * factor over the repeated axes: `slices` slices of the first axis a block.
+
+    A block writes a part of its own: of `partials`, or of the gradient itself.
+    """
+    first, stop, size = block * slices, min((block + 1) * slices, sizes[0]), sizes[-1]
+    offset = first * steps[0]
+    total = partials[block] if steps[0] == 0 else partials[0, offset : stop * steps[0]]
+    for k in range(total.size):
+        total[k] = 0.0
+    inner = 1
+    for i in range(1, len(sizes) - 1):
+        inner *= sizes[i]
+    row, end, along = first * inner, stop * inner, len(sizes) - 2 if inner > 1 else 0
+    while row < end:
+        count = min(end - row, sizes[-2] - row % sizes[-2]) if inner > 1 else end - row
+        grad, into = grad_y[row * size : (row + count) * size], total[row_start(row, sizes, steps) - offset :]
+        if factor is None:
+            add_rows(grad, into, steps[along], steps[-1], count)
+        else:
+            times = factor[row_start(row, sizes, factor_steps) :]
+            add_product_rows(grad, times, factor_steps[along], factor_steps[-1], into, steps[along], steps[-1], count)
+        row += count
+
+
+def add_rows(grad, total, row_step, step, count):
+    """Add `count` rows of grad to total; row_step, step: how far apart rows and elements lie in total, 0 where summed."""
+    size = grad.size // count
+    for i in range(count):
+        if step == 1:
+            for k in range(size):
+                total[np.uintp(i * row_step + k)] += grad[np.uintp(i * size + k)]
+        else:
+            part = 0.0
+            for k in range(size):
+                part += grad[np.uintp(i * size + k)]
+            total[i * row_step] += part
+
+
+def add_product_rows(grad, factor, factor_row_step, factor_step, total, row_step, step, count):
+    """Add `count` rows of grad * factor to total; the steps as in `add_rows`."""
+    size = grad.size // count
+    for i in range(count):
+        scale, part = factor[i * factor_row_step], 0.0
+        if step == 1 and factor_step == 1:
+            for k in range(size):
+                p, q = grad[np.uintp(i * size + k)], factor[np.uintp(i * factor_row_step + k)]
+                total[np.uintp(i * row_step + k)] += p * q
+        elif step == 1:
+            for k in range(size):
+                total[np.uintp(i * row_step + k)] += grad[np.uintp(i * size + k)] * scale
+        elif factor_step == 1:
+            for k in range(size):
+                part += grad[np.uintp(i * size + k)] * factor[np.uintp(i * factor_row_step + k)]
+            total[i * row_step] += part
+        else:
+            for k in range(size):
+                part += grad[np.uintp(i * size + k)]
+            total[i * row_step] += part * scale
+
+
+@kernel
+def add_partials(partials, grad, block):
+    """Add the sums of all blocks in a fixed order, so that the number of threads changes no bit."""
+    part = slice(block * BLOCK_ELEMENTS, (block + 1) * BLOCK_ELEMENTS)
+    total = grad[part]
+    for k in range(total.size):
+        total[k] = 0.0
+    for b in range(partials.shape[0]):
+        row = partials[b, part]
+        for k in range(total.size):
+            total[k] += row[k]
+
+
+def launch_add(a, b, y):
+    """Launch y = a + b, broadcast to the shape of y."""
+    _launch_pair(a, b, y, False)
+
+
+def launch_multiply(a, b, y):
+    """Launch y = a * b, broadcast to the shape of y."""
+    _launch_pair(a, b, y, True)
+
+
+def _launch_pair(a, b, y, product):
+    flat = a.reshape(-1), b.reshape(-1), y.reshape(-1)
+    if a.size == b.size == y.size:
+        launch(pair_block, cdiv(y.size, BLOCK_ELEMENTS), *flat, product)
+        return
+    sizes, steps_a, steps_b = merged(y.shape, steps_of(a.shape, y.shape), steps_of(b.shape, y.shape))
+    rows = cdiv(BLOCK_ELEMENTS, sizes[-1])
+    launch(pair_rows_block, cdiv(y.size // sizes[-1], rows), *flat, sizes, steps_a, steps_b, product, rows)
+
+
+@kernel
+def pair_block(a, b, y, product, block):
+    """Add or multiply two arrays of one size."""
+    part = slice(block * BLOCK_ELEMENTS, (block + 1) * BLOCK_ELEMENTS)
+    pair_rows(a[part], 0, 1, b[part], 0, 1, y[part], 1, product)
+
+
+@kernel
+def pair_rows_block(a, b, y, sizes, steps_a, steps_b, product, rows, block):
+    """Add or multiply, as many rows of y at once as are equally far apart in a and in b."""
+    size, row, end = sizes[-1], block * rows, min((block + 1) * rows, y.size // sizes[-1])
+    while row < end:
+        count = min(end - row, sizes[-2] - row % sizes[-2])
+        from_a, from_b = a[row_start(row, sizes, steps_a) :], b[row_start(row, sizes, steps_b) :]
+        out = y[row * size : (row + count) * size]
+        pair_rows(from_a, steps_a[-2], steps_a[-1], from_b, steps_b[-2], steps_b[-1], out, count, product)
+        row += count
+
+
+def pair_rows(a, row_step_a, step_a, b, row_step_b, step_b, y, count, product):
+    """Add or multiply `count` rows; a step of 0 repeats a row or an element."""
+    size = y.size // count
+    for i in range(count):
+        if step_a == 1 and step_b == 1:
+            for k in range(size):
+                p, q = a[np.uintp(i * row_step_a + k)], b[np.uintp(i * row_step_b + k)]
+                y[np.uintp(i * size + k)] = p * q if product else p + q
+        elif step_a == 1:
+            q = b[i * row_step_b]
+            for k in range(size):
+                p = a[np.uintp(i * row_step_a + k)]
+                y[np.uintp(i * size + k)] = p * q if product else p + q
+        else:
+            p = a[i * row_step_a]
+            for k in range(size):
+                q = b[np.uintp(i * row_step_b + k)]
+                y[np.uintp(i * size + k)] = p * q if product else p + q
