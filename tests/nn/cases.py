@@ -189,9 +189,9 @@ OTHERS = {  # ops that only networks from other programs need
     name
     for name, op in REGISTRY.items()
     if op.contract.__module__.rpartition(".")[2]
-    in ("unary", "elu", "prelu", "binary", "minmax", "reduce", "log_softmax", "depth_to_space",
+    in ("unary", "soft", "binary", "extremes", "reduce", "log_softmax", "depth_to_space",
         "gather", "expand", "instance_norm", "lp_pool")
-} | {"softplus", "softsign"}  # fmt: skip
+}  # fmt: skip
 NO_LAYER = {"softmax_cross_entropy"} | PUT_TOGETHER | OTHERS
 ALL = [(f"{name}-{i}", case) for name, cases in CASES.items() for i, case in enumerate(cases)]
 
