@@ -1,15 +1,15 @@
-"""What can go wrong, in one tree. Catch `ByhandError` and you have caught all of it.
+"""The exceptions that byhand raises on purpose. `except ByhandError` catches all of them.
 
     ByhandError
-    ├── ArgumentError (ValueError)     an argument that an op, a layer or a call can't use
-    │   └── ShapeError                 ... because of its shape
-    ├── UnknownNameError (LookupError) a model, op, data set or tensor of that name does not exist
-    ├── FileError (ValueError)         a file that is missing, cut short, or not what it says it is
-    │   └── UnsupportedError           ... or that asks for what byhand does not do
-    └── DivergedError (ArithmeticError) training whose loss is no number any more
+    ├── ArgumentError (ValueError)      invalid argument of an op, a layer or a call
+    │   └── ShapeError                  array or image of the wrong shape
+    ├── UnknownNameError (LookupError)  no model, op, data set or tensor of that name
+    ├── FileError (ValueError)          file that is missing, truncated or invalid
+    │   └── UnsupportedError            valid file that needs a feature byhand does not have
+    └── DivergedError (ArithmeticError) training loss that is NaN or infinite
 
-A message names the op or layer, the argument, what was got, what was expected and what to do, in one line. On the command
-line it is printed as it stands, and the exit code is 2.
+A message is one line: the op or layer, the argument, what was wrong, what was expected and what to do. The command line
+prints it and exits with code 2.
 """
 
 from collections.abc import Iterable
@@ -17,22 +17,22 @@ from difflib import get_close_matches
 
 
 class ByhandError(Exception):
-    """Any error that byhand raises on purpose."""
+    """Base class of all exceptions that byhand raises."""
 
 
 class ArgumentError(ByhandError, ValueError):
-    """An argument that an op, a layer or a call can't use."""
+    """Invalid argument of an op, a layer or a call."""
 
 
 class ShapeError(ArgumentError):
-    """An array, or an image, whose shape does not fit."""
+    """Array or image of the wrong shape."""
 
 
-MOST_NAMES = 40  # that an error tells
+MAX_NAMES = 40  # listed in an error message
 
 
 class UnknownNameError(ByhandError, LookupError):
-    """A name that nothing here has.
+    """No model, op, data set or tensor of that name; the message lists the known names and the closest one.
 
     >>> raise UnknownNameError("model", "lenet", ["article", "lenet5"])
     Traceback (most recent call last):
@@ -43,19 +43,19 @@ class UnknownNameError(ByhandError, LookupError):
         name, known = str(name), sorted(known)
         close = get_close_matches(name, known, n=1)
         hint = f"; did you mean '{close[0]}'?" if close else ""
-        if len(known) > MOST_NAMES:  # those that look like it, of as many
-            near = get_close_matches(name, known, MOST_NAMES, cutoff=0.3) or known[:MOST_NAMES]
+        if len(known) > MAX_NAMES:  # too many to list: those similar to the name
+            near = get_close_matches(name, known, MAX_NAMES, cutoff=0.3) or known[:MAX_NAMES]
             known = [*sorted(near), f"... {len(known)} in all"]
         super().__init__(f"there is no {what} '{name}'{hint} (known: {', '.join(known)})")
 
 
 class FileError(ByhandError, ValueError):
-    """A file that is missing, cut short, or not what it says it is."""
+    """File that is missing, truncated or invalid."""
 
 
 class UnsupportedError(FileError):
-    """A file that asks for what byhand does not do."""
+    """Valid file that needs a feature byhand does not have."""
 
 
 class DivergedError(ByhandError, ArithmeticError):
-    """Training whose loss is no number any more."""
+    """Training loss that is NaN or infinite."""

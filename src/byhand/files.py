@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and the folder for what can be made again."""
+"""Atomic file writes, and the cache folder."""
 
 import errno
 import os
@@ -12,12 +12,12 @@ from byhand.errors import FileError
 
 
 def write_whole(path: str | os.PathLike[str], data: bytes | memoryview) -> None:
-    """Write a file so that a reader, a kill or a full disk never meets half of it.
+    """Write a file atomically: after a kill, a full disk or a power cut it holds either all of `data` or its previous content.
 
-    The bytes go to a temporary file in the same folder and reach the disk before the rename that makes them the file;
-    the folder is synced last, so that the rename itself survives a power cut.
+    The bytes go to a temporary file in the same folder and are synced to disk before a rename replaces the file; the folder
+    is synced last, so that the rename survives a power cut.
 
-    Raises FileError where the system can't write; what was there before is then untouched.
+    Raises FileError where the system cannot write; the previous content is then unchanged.
     """
     path = Path(path)
     if not path.name or "\0" in str(path):
@@ -41,9 +41,9 @@ def write_whole(path: str | os.PathLike[str], data: bytes | memoryview) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":  # Windows has no handle for a folder; its rename is durable
+    if os.name == "nt":  # Windows cannot sync a folder; its rename is durable
         return
-    with suppress(OSError):  # the file is there, whole; some network file systems can't sync a folder
+    with suppress(OSError):  # the file is complete; some network file systems cannot sync a folder
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -51,18 +51,18 @@ def _sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def cache_folder(room: str) -> Path:
-    """Return the folder for one kind of thing that byhand can make again: under `BYHAND_CACHE`, else the user's cache.
+def cache_folder(name: str) -> Path:
+    """Return a subfolder of the cache: of `BYHAND_CACHE` where that is set, else of the user's cache folder.
 
-    Where that can't be written to, a private folder under the system's temporary one takes its place.
+    Where it is not writable, a private temporary folder takes its place.
     """
-    with suppress(OSError, RuntimeError):  # RuntimeError: the system knows no home for this user
+    with suppress(OSError, RuntimeError):  # RuntimeError: the user has no home folder
         home = os.environ.get("BYHAND_CACHE")
-        folder = Path(home or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "byhand") / room
+        folder = Path(home or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "byhand") / name
         folder.mkdir(parents=True, exist_ok=True)
         if os.access(folder, os.W_OK):
             return folder
-    folder = _private_folder() / room
+    folder = _private_folder() / name
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

@@ -1,12 +1,12 @@
-"""Every output size, every pad and every receptive field is computed here, and nowhere else.
+"""Output sizes, paddings and receptive fields; no other module computes them.
 
-A window of `kernel` places, `dilation` apart, is moved by `stride` over an image of `size` pixels with `before` and `after`
-pixels of padding:
+A window of `kernel` positions, `dilation` pixels apart, moves by `stride` over an image of `size` pixels with `before` and
+`after` pixels of padding:
 
-    reach  = (kernel - 1) * dilation + 1                            pixels from its first place to its last
-    output = floor((size + before + after - reach) / stride) + 1    (ceil mode: ceil, if that last window starts inside)
+    reach  = (kernel - 1) * dilation + 1                            pixels from the first position to the last
+    output = floor((size + before + after - reach) / stride) + 1    (ceil_mode: ceil, if the last window starts inside)
 
-A transposed convolution goes the other way, from the places of the windows to the image that they lie on.
+A transposed convolution is the inverse: its input has one pixel per window, and its output is the image they lie on.
 
 Source: Dumoulin & Visin 2016, "A guide to convolution arithmetic for deep learning", arXiv 1603.07285.
 """
@@ -25,10 +25,10 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Window:
-    """A window that moves over an image: what a convolution and a pooling have in common.
+    """The sliding window of a convolution or a pooling.
 
     kernel, stride, dilation: (down, across), in pixels; padding: (top, bottom, left, right), in pixels;
-    output: (height, width) of the result; transposed: it moves over the result, and padding is cropped.
+    output: (height, width) of the result; transposed: the window moves over the output, which padding crops.
     """
 
     kernel: tuple[int, int]
@@ -48,12 +48,12 @@ def window(
     *,
     ceil_mode: bool = False,
 ) -> Window:
-    """Place a window on an image of (height, width) pixels.
+    """Return the window on an image of (height, width) pixels, with its padding and output size.
 
     padding is "valid" (none), "same" (the output has ceil(size / stride) pixels; an odd pixel goes below and to the right,
     as in TensorFlow), a number, (down, across) or (top, bottom, left, right).
 
-    Raises ArgumentError for a setting that no window can have, ShapeError where the window is larger than the image.
+    Raises ArgumentError for an invalid setting, ShapeError where the window is larger than the image.
 
     >>> window((28, 28), 3).output
     (26, 26)
@@ -76,7 +76,9 @@ def window(
             )
         count = room // strides[axis] + 1
         if ceil_mode and room % strides[axis] and count * strides[axis] < size[axis] + before:
-            count += 1  # it hangs over the edge; one that started in the padding behind the image would see nothing
+            count += (
+                1  # the last window extends beyond the padding, but starts on the image or in the padding before it
+            )
         output.append(count)
     return Window(kernels, strides, pads, dilations, (output[0], output[1]))
 
@@ -84,27 +86,27 @@ def window(
 def transposed_window(
     size: Sequence[int], kernel: Any, stride: Any = 1, padding: Any = 0, output_padding: Any = 0, dilation: Any = 1
 ) -> Window:
-    """Place the windows that the pixels of an image of (height, width) make in the output of a transposed convolution.
+    """Return the window of a transposed convolution on an image of (height, width) pixels.
 
         output = (size - 1) * stride + reach - before - after + output_padding
 
-    padding: a number, (down, across) or (top, bottom, left, right), cropped; output_padding: a number or (down, across), which
-    is more below and to the right.
+    padding, cropped from the output: a number, (down, across) or (top, bottom, left, right); output_padding, extra rows at the
+    bottom and columns at the right: a number or (down, across).
 
-    Raises ArgumentError for a setting that no window can have, ShapeError where nothing of the output is left.
+    Raises ArgumentError for an invalid setting, ShapeError where padding crops all of the output.
 
     >>> transposed_window((14, 14), 3, stride=2, padding=1, output_padding=1).output
     (28, 28)
     """
     kernels, strides, dilations = pair("kernel", kernel), pair("stride", stride), pair("dilation", dilation)
-    pads, more = frame(padding), pair("output_padding", output_padding, 0)
+    pads, extra = frame(padding), pair("output_padding", output_padding, 0)
     output = []
     for axis, name in enumerate(("height", "width")):
-        whole = (size[axis] - 1) * strides[axis] + (kernels[axis] - 1) * dilations[axis] + 1 + more[axis]
+        full = (size[axis] - 1) * strides[axis] + (kernels[axis] - 1) * dilations[axis] + 1 + extra[axis]
         crops = sum(pads[2 * axis : 2 * axis + 2])
-        if crops >= whole:
-            raise ShapeError(f"padding crops {crops} pixels, but the output has a {name} of {whole}; use a smaller one")
-        output.append(whole - crops)
+        if crops >= full:
+            raise ShapeError(f"padding crops {crops} pixels, but the output has a {name} of {full}; use a smaller one")
+        output.append(full - crops)
     return Window(kernels, strides, pads, dilations, (output[0], output[1]), transposed=True)
 
 
@@ -123,7 +125,7 @@ def _pads(padding: Any, size: Sequence[int], reach: Sequence[int], stride: Seque
 
 
 def frame(padding: Any) -> tuple[int, int, int, int]:
-    """Return (top, bottom, left, right) from a number, (down, across) or all four.
+    """Return padding as (top, bottom, left, right), given a number, (down, across) or all four.
 
     >>> frame((1, 2))
     (1, 1, 2, 2)
@@ -137,13 +139,14 @@ def frame(padding: Any) -> tuple[int, int, int, int]:
     return down, down, across, across
 
 
-# (pixels down, across), and the strides so far (down, across): whole, or behind a transposed convolution fractions
+# A receptive field: its size (down, across) and the product of the strides so far (down, across), in input pixels. Integers,
+# or behind a transposed convolution fractions.
 Field = tuple[tuple[Any, Any], tuple[Any, Any]]
 PIXEL: Field = ((1, 1), (1, 1))
 
 
 def widen(field: Field, window: Window) -> Field:
-    """Return what an output sees of the input of a network, where an input of its window sees `field`."""
+    """Return the receptive field of a window's output, given that of its input."""
     (down, across), (below, beside) = field
     step = window.stride
     if window.transposed:
@@ -156,12 +159,12 @@ def widen(field: Field, window: Window) -> Field:
 
 
 def receptive_field(windows: Sequence[Window]) -> tuple[int, int]:
-    """Return how many input pixels, (down, across), one output pixel sees through a chain of windows.
+    """Return the receptive field, (down, across) in input pixels, of an output pixel behind a chain of windows.
 
         field = 1 + sum over layers of (reach - 1) * (product of the strides before)
 
-    A transposed convolution's stride divides, from its own layer on; the sum, rounded down, is then the most that an output may
-    see.
+    The stride of a transposed convolution divides that product, from its own layer on; the sum, rounded down, is then an upper
+    bound.
 
     Source: Araujo, Norris & Sim 2019, "Computing receptive fields of convolutional neural networks", Distill.
 
@@ -169,13 +172,13 @@ def receptive_field(windows: Sequence[Window]) -> tuple[int, int]:
     (4, 4)
     """
     field = PIXEL
-    for one in windows:
-        field = widen(field, one)
+    for layer in windows:
+        field = widen(field, layer)
     return int(field[0][0]), int(field[0][1])
 
 
 def broadcast(a: Shape, b: Shape) -> Shape:
-    """Return the shape of two arrays put together by NumPy's rule: axes from the last, of equal size or 1.
+    """Return the shape that two shapes broadcast to, by NumPy's rule: axes from the last, of equal size or 1.
 
     >>> broadcast((2, 1, 1, 8), (2, 5, 5, 8))
     (2, 5, 5, 8)
@@ -192,7 +195,7 @@ def broadcast(a: Shape, b: Shape) -> Shape:
 
 
 def reshaped(shape: Shape, target: Sequence[int]) -> Shape:
-    """Return `shape` with all axes but the first laid out anew; one size may be -1, and is worked out.
+    """Return the shape after a reshape of all axes but the first; one target size may be -1, and is inferred.
 
     >>> reshaped((64, 13, 13, 8), (-1,))
     (64, 1352)
@@ -213,7 +216,7 @@ def reshaped(shape: Shape, target: Sequence[int]) -> Shape:
 
 
 def normal_axis(axis: Any, dimensions: int) -> int:
-    """Return an axis counted from the front."""
+    """Return an axis as a non-negative int; raise an ArgumentError for one that is out of range."""
     whole = hasattr(axis, "__index__") and not isinstance(axis, bool)
     if not whole or not -dimensions <= axis < dimensions:
         raise ArgumentError(f"axis is {axis!r}; expected {-dimensions} to {dimensions - 1}")
@@ -249,11 +252,11 @@ def pair(name: str, value: Any, least: int = 1) -> tuple[int, int]:
         if len(value) != 2:
             raise ArgumentError(f"{name} is {tuple(value)}; expected a number or (down, across)")
         return integer(name, value[0], least), integer(name, value[1], least)
-    one = integer(name, value, least)
-    return one, one
+    both = integer(name, value, least)
+    return both, both
 
 
 def axes(name: str, shape: Shape, letters: str) -> None:
-    """Raise a ShapeError unless `shape` has one size, 1 or more, for each of the comma-separated letters."""
+    """Raise a ShapeError unless `shape` has an axis, of size 1 or more, for each of the comma-separated letters."""
     if len(shape) != len(letters.split(",")) or 0 in shape:
         raise ShapeError(f"{name} has the shape {shape}; expected ({letters}), each 1 or more")

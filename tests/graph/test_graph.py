@@ -62,9 +62,9 @@ OWN = [*sorted(RESERVED), "grad_conv1", "grad_images", "__class__", "__dict__", 
 
 @pytest.mark.parametrize("name", OWN)
 def test_the_programs_own_names_are_refused(name):
-    with pytest.raises(ArgumentError, match=f"the name '{name}' is the program's own"):
+    with pytest.raises(ArgumentError, match=f"the name '{name}' is reserved for the program"):
         nn.Input(3, name=name)
-    with pytest.raises(ArgumentError, match=f"the name '{name}' is the program's own"):
+    with pytest.raises(ArgumentError, match=f"the name '{name}' is reserved for the program"):
         nn.ReLU(name=name)(nn.Input(3))
 
 
@@ -76,11 +76,11 @@ NO_NAMES = [
 
 @pytest.mark.parametrize("name", NO_NAMES)
 def test_a_name_that_is_no_name(name):
-    message = f"the name {re.escape(repr(name))} is not one a program can use; take letters, digits and underscores"
+    message = f"the name {re.escape(repr(name))} is not an identifier; take letters, digits and underscores"
     with pytest.raises(ArgumentError, match=message):
         nn.Input(3, name=name)
     for layer in (nn.ReLU(name=name), nn.Linear(3, name=name), nn.Dropout(name=name)):
-        with pytest.raises(ArgumentError, match="is not one a program can use"):
+        with pytest.raises(ArgumentError, match="is not an identifier"):
             layer(nn.Input(3))
 
 
@@ -157,7 +157,7 @@ def test_an_error_names_the_layer():
 
 def test_a_graph_has_one_input():
     graph = nn.Input(3).graph
-    with pytest.raises(ArgumentError, match="has its input already"):
+    with pytest.raises(ArgumentError, match="has an input already"):
         graph.add_input((3,), "more")
     for size in (0, -1, 2.5, "3", (3,)):
         with pytest.raises(ArgumentError, match=r"Input's shape is .*; expected a whole number, 1 or more"):
@@ -199,7 +199,7 @@ def test_plan_gives_training_to_those_that_were_not_told():
         calls, _ = y.graph.plan(4, training)
         told = {name: call.attributes["training"] for name, call in calls.items()}
         assert told == {"dropout1": training, "norm1": training, "norm2": False}
-    with pytest.raises(ShapeError, match=r"^norm1: x .* one number a channel, of unknown variance"):
+    with pytest.raises(ShapeError, match=r"^norm1: x .* one number a channel, whose variance is undefined"):
         nn.BatchNorm()(nn.Input(3)).graph.plan(1, training=True)
 
 

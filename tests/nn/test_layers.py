@@ -277,7 +277,7 @@ ERRORS = [
     (nn.LeakyReLU, {"slope": "steep"}, ROW, ArgumentError, "^leaky_relu1: slope is 'steep'"),
     (nn.Concat, {"axis": 7}, IMAGE, ArgumentError, "^concat1: axis is 7; expected -4 to 3"),
     (nn.ReLU, {"slope": 1}, ROW, ArgumentError, "^relu1: relu has no attribute 'slope'"),
-    (nn.ReLU, {"name": "2nd"}, ROW, ArgumentError, "the name '2nd' is not one a program can use"),
+    (nn.ReLU, {"name": "2nd"}, ROW, ArgumentError, "the name '2nd' is not an identifier"),
     (lambda: nn.Sequential(nn.ReLU(), 3), {}, None, ArgumentError, "Sequential got a int; expected layers"),
 ]  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Nodes and tensors: what a network is, with no arithmetic."""
+"""Networks as graphs of nodes and tensors, without arithmetic; graph.py the graph, serial.py its JSON form."""
 
 from byhand.graph.graph import Graph, Node, Tensor
 from byhand.graph.serial import from_json, to_json

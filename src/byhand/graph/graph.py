@@ -1,7 +1,7 @@
-"""A network as a graph: tensors, and the nodes that make one from others, in the order in which they run.
+"""A network as a graph: tensors, and nodes in execution order, each an op call that computes tensors from others.
 
-The first axis of the input, and of what is computed from it, is the batch. A graph is built with a batch of one;
-`Graph.plan(batch)` asks every op's contract again for any other.
+The first axis of the input, and of every value computed from it, is the batch. A graph is built with a batch of one;
+`Graph.plan(batch)` infers the shapes for any other.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from byhand.errors import ArgumentError, UnknownNameError
 from byhand.ops.op import Array, Call, Op, flat, get, shape_of
 from byhand.shapes import Shape, integer
 
-Initializer = Callable[[Any, Shape], Array]  # (random generator, shape) -> the first values
-RESERVED = {  # the program's own names
+Initializer = Callable[[Any, Shape], Array]  # (random generator, shape) -> initial values
+RESERVED = {  # names that a generated program uses itself
     "labels", "loss", "probabilities", "optimizer", "lr", "t", "p", "g", "state", "arena", "flat", "step",
 }  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
 class Tensor:
-    """A named value of a graph: its input, a parameter, a state (what forward updates), or a node's output.
+    """A named tensor of a graph: its input, a parameter, a state (updated by forward), or the output of a node.
 
-    shape: with a batch of one; dtype: None for the model's own floating point.
-    Call ops and layers on it, or add and multiply it: each adds a node.
+    shape: for a batch of one; dtype: None for the model's floating-point type.
+    Ops and layers called on it, and the operators + and *, add nodes to the graph.
     """
 
     graph: Graph
@@ -40,7 +40,7 @@ class Tensor:
     initializer: Initializer | None = None
 
     def apply_op(self, op: Op, inputs: Mapping[str, Any], attributes: Mapping[str, Any]) -> Tensor:
-        """Add a node that applies an op; `Op.__call__` calls this when it meets a tensor."""
+        """Add a node that applies an op; `Op.__call__` calls this for a symbolic input."""
         return self.graph.add(op, inputs, attributes)
 
     def __add__(self, other: Any) -> Tensor:
@@ -64,7 +64,7 @@ class Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """One op call: where its inputs come from, its attributes as they were given, and what it makes."""
+    """One op call: its input tensors, its attributes as given by the user, and its output tensors."""
 
     op: Op
     name: str
@@ -79,37 +79,39 @@ class Node:
 
 
 class Graph:
-    """Nodes in the order in which they run, and every tensor by name."""
+    """Nodes in execution order, and every tensor by name."""
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
         self.tensors: dict[str, Tensor] = {}
         self.input: Tensor | None = None
-        self.layers: dict[int, tuple[Any, dict[str, Tensor]]] = {}  # the parameters of each layer already called
+        self.layers: dict[
+            int, tuple[Any, dict[str, Tensor]]
+        ] = {}  # by id of each layer already called: the layer, its parameters
 
     def add_tensor(
         self, name: str, shape: Shape, kind: str, dtype: Any = None, initializer: Initializer | None = None
     ) -> Tensor:
-        """Add a tensor; its name must be new, and one that a program can use."""
+        """Add a tensor; its name must be new and a valid identifier for the generated program."""
         if not (name.isidentifier() and name.isascii()) or keyword.iskeyword(name):
-            raise ArgumentError(f"the name {name!r} is not one a program can use; take letters, digits and underscores")
-        own = name in RESERVED or name.startswith(("grad_", "__"))
-        if name in self.tensors or own:
-            taken = "is the program's own" if own else "is taken"
+            raise ArgumentError(f"the name {name!r} is not an identifier; take letters, digits and underscores")
+        reserved = name in RESERVED or name.startswith(("grad_", "__"))
+        if name in self.tensors or reserved:
+            taken = "is reserved for the program" if reserved else "is taken"
             raise ArgumentError(f"the name '{name}' {taken}; give the layer another name")
         shape = tuple(integer(f"{name}'s shape", size) for size in shape)
         self.tensors[name] = tensor = Tensor(self, name, shape, kind, dtype, initializer)
         return tensor
 
     def add_input(self, shape: Shape, name: str = "images") -> Tensor:
-        """Add the graph's input, one example of which has `shape`."""
+        """Add the graph's input; shape: that of one example."""
         if self.input is not None:
-            raise ArgumentError("the graph has its input already; a network takes one")
+            raise ArgumentError("the graph has an input already; a network takes one")
         self.input = self.add_tensor(name, (1, *shape), "input")
         return self.input
 
     def add(self, op: Op, inputs: Mapping[str, Any], attributes: Mapping[str, Any], name: str | None = None) -> Tensor:
-        """Add a node and return its result; an error that the op's contract finds begins with the node's name."""
+        """Add a node and return its first output; errors of the op's contract begin with the node's name."""
         name = name or self.free_name(op.name)
         inputs = {key: inputs.get(key) for key in op.inputs}
         for key, value in inputs.items():
@@ -118,21 +120,21 @@ class Graph:
             if (key == "xs") != isinstance(value, (tuple, list)):
                 expected = "a list of tensors" if key == "xs" else "one tensor"
                 raise ArgumentError(f"{name}: {key} is a {type(value).__name__}; expected {expected}")
-        for one in flat(inputs.values()):
-            if not isinstance(one, Tensor) or one.graph is not self:
-                what = "a tensor of another network" if isinstance(one, Tensor) else f"a {type(one).__name__}"
+        for tensor in flat(inputs.values()):
+            if not isinstance(tensor, Tensor) or tensor.graph is not self:
+                what = "a tensor of another network" if isinstance(tensor, Tensor) else f"a {type(tensor).__name__}"
                 raise ArgumentError(f"{name}: got {what}; expected tensors that come from the same nn.Input")
         call = op.plan([shape_of(value) for value in inputs.values()], attributes, name)
         names = {output: name if output == op.outputs[0] else f"{name}_{output}" for output in op.outputs}
         before = len(self.tensors)
         try:
             outputs = {
-                output: self.add_tensor(tensor, shape, "value", op.dtypes.get(output))
-                for (output, tensor), shape in zip(names.items(), call.shapes.values())
+                output: self.add_tensor(new_name, shape, "value", op.dtypes.get(output))
+                for (output, new_name), shape in zip(names.items(), call.shapes.values())
             }
         except ArgumentError:
-            for tensor in list(self.tensors)[before:]:
-                del self.tensors[tensor]
+            for new_name in list(self.tensors)[before:]:
+                del self.tensors[new_name]
             raise
         self.nodes.append(
             Node(op, name, {k: tuple(v) if k == "xs" else v for k, v in inputs.items()}, dict(attributes), outputs)
@@ -140,7 +142,7 @@ class Graph:
         return outputs[op.outputs[0]]
 
     def rename_last(self, name: str) -> Tensor:
-        """Give the last node, which nothing reads yet, and its result another name; return the result."""
+        """Rename the last node, whose outputs nothing reads yet, and its outputs; return the first output."""
         node = self.nodes.pop()
         for tensor in node.outputs.values():
             del self.tensors[tensor.name]
@@ -150,8 +152,8 @@ class Graph:
         return outputs[node.op.outputs[0]]
 
     @contextmanager
-    def whole(self) -> Iterator[None]:
-        """Leave the graph as it was where what is done to it inside fails: no node without its tensors, no name taken."""
+    def rollback_on_error(self) -> Iterator[None]:
+        """Undo all changes of the graph if the block raises: no node without its tensors, no name taken."""
         nodes, tensors = len(self.nodes), dict(self.tensors)
         layers = {key: (layer, dict(mine)) for key, (layer, mine) in self.layers.items()}
         try:
@@ -162,7 +164,7 @@ class Graph:
             raise
 
     def up_to(self, *outputs: Tensor) -> Graph:
-        """Return a copy that holds the input and what the outputs are computed from, nothing else."""
+        """Return the subgraph that computes the outputs: the input, and the nodes and tensors they depend on."""
         graph, needed = Graph(), {output.name for output in outputs}
         for node in reversed(self.nodes):
             if any(tensor.name in needed for tensor in node.outputs.values()):
@@ -174,16 +176,16 @@ class Graph:
         return graph
 
     def with_loss(self, logits: Tensor, label_smoothing: float, auxiliary: Sequence[Tensor] = ()) -> Graph:
-        """Return a copy that goes on from the logits to the loss: softmax cross-entropy against `labels`.
+        """Return a copy with the softmax cross-entropy of the logits against a new input `labels`, as the last node `loss`.
 
-        auxiliary: other logits, each with a loss of its own, `<name>_loss`; the logits' own is the last node.
+        auxiliary: the logits of auxiliary classifiers, each with a loss of its own, `<name>_loss`.
         """
         graph, op = Graph(), get("softmax_cross_entropy")
         graph.nodes, graph.tensors, graph.input = list(self.nodes), dict(self.tensors), self.input
         labels = Tensor(graph, "labels", (1,), "input", np.int64)
         graph.tensors["labels"] = labels
         attributes = {"label_smoothing": label_smoothing}
-        for tensor, name in (*((one, f"{one.name}_loss") for one in auxiliary), (logits, "loss")):
+        for tensor, name in (*((other, f"{other.name}_loss") for other in auxiliary), (logits, "loss")):
             call = op.plan([tensor.shape, labels.shape], attributes, name)
             names = {key: key if tensor is logits else f"{tensor.name}_{key}" for key in call.shapes}
             outputs = {
@@ -194,7 +196,7 @@ class Graph:
         return graph
 
     def free_name(self, label: str) -> str:
-        """Return `label` with the first number that makes it new: conv1, conv2, ..."""
+        """Return `label` with the first free number: conv1, conv2, ..."""
         number = 1
         while f"{label}{number}" in self.tensors:
             number += 1
@@ -207,13 +209,13 @@ class Graph:
         return self.tensors[name]
 
     def of_kind(self, kind: str) -> list[Tensor]:
-        """Return the tensors of one kind, in the order in which they were added."""
+        """Return the tensors of one kind, in the order they were added."""
         return [tensor for tensor in self.tensors.values() if tensor.kind == kind]
 
     def plan(self, batch: int, training: bool) -> tuple[dict[str, Call], dict[str, Shape]]:
         """Return the call of every node and the shape of every tensor, for a batch of examples.
 
-        An op with a `training` attribute that was not given gets the program's.
+        The attribute `training` of an op, where it was not given, is that of the program.
         """
         shapes = {t.name: (batch, *t.shape[1:]) if t.kind == "input" else t.shape for t in self.tensors.values()}
         calls = {}
@@ -221,15 +223,16 @@ class Graph:
             attributes = dict(node.attributes)
             if "training" in node.op.attributes:
                 attributes.setdefault("training", training)
-            asked = [
-                tuple(shapes[one.name] for one in value) if isinstance(value, tuple)
-                else None if value is None else shapes[value.name]
-                for value in node.inputs.values()
-            ]  # fmt: skip
-            calls[node.name] = node.op.plan(asked, attributes, node.name)
+            input_shapes = [_map_tensors(lambda tensor: shapes[tensor.name], value) for value in node.inputs.values()]
+            calls[node.name] = node.op.plan(input_shapes, attributes, node.name)
             for output, shape in calls[node.name].shapes.items():
                 shapes[node.outputs[output].name] = shape
         return calls, shapes
+
+
+def _map_tensors(function: Callable[[Tensor], Any], value: Tensor | tuple[Tensor, ...] | None) -> Any:
+    """Return function(value) of an input: for a tuple of tensors a tuple, for None None."""
+    return tuple(map(function, value)) if isinstance(value, tuple) else None if value is None else function(value)
 
 
 def show(tensor: Tensor) -> str:

@@ -1,6 +1,6 @@
-"""A graph as JSON and back: what a saved model holds beside its numbers.
+"""Graphs to JSON and back: the part of a saved model beside its weights.
 
-A stranger's graph is data. Every field is checked, every node goes through its op's contract again, and nothing is run.
+Saved graphs are untrusted: every field is validated, every node passes through its op's contract again, nothing is executed.
 """
 
 from collections.abc import Sequence
@@ -12,12 +12,16 @@ from byhand.graph.graph import Graph, Tensor
 from byhand.ops.op import Op, flat, get
 from byhand.shapes import Shape, Window
 
-MOST_AXES, MOST_NUMBERS = 32, 2**40  # of one tensor: what no machine could hold is no network
-MOST_PADDED = 2**24  # numbers of an image in its padding, which a hand makes on the way, or a hundred times the image
+# Limits of one tensor, beyond any machine's memory.
+MAX_AXES = 32
+MAX_ELEMENTS = 2**40
+# Limit of a padded image, which a hand may allocate: this many elements, or MAX_PADDED_RATIO times the image.
+MAX_PADDED_ELEMENTS = 2**24
+MAX_PADDED_RATIO = 100
 
 
 def to_json(graph: Graph, output: Tensor, auxiliary: Sequence[tuple[Tensor, float]] = ()) -> dict[str, Any]:
-    """Return a graph as plain lists, numbers and strings; auxiliary: other outputs, each with its weight in the loss."""
+    """Return a graph as plain dicts, lists, numbers and strings; auxiliary: auxiliary outputs with their loss weights."""
     assert graph.input is not None
     return {
         "input": {"name": graph.input.name, "shape": list(graph.input.shape[1:])},
@@ -38,9 +42,9 @@ def to_json(graph: Graph, output: Tensor, auxiliary: Sequence[tuple[Tensor, floa
 
 
 def from_json(data: Any) -> tuple[Graph, Tensor, list[tuple[Tensor, float]]]:
-    """Return what `to_json` wrote: the graph, its output, and its auxiliary ones with their weights.
+    """Return the graph, its output and its auxiliary outputs with their loss weights, as `to_json` wrote them.
 
-    Raises FileError for anything else.
+    Raises FileError for anything invalid.
     """
     graph = Graph()
     try:
@@ -57,16 +61,15 @@ def from_json(data: Any) -> tuple[Graph, Tensor, list[tuple[Tensor, float]]]:
             inputs = {name: _tensors(graph, named.get(name)) for name in op.inputs}
             _check_kinds(op, inputs, usable)
             usable.add(graph.add(op, inputs, _typed(node["attributes"], dict), _typed(node["name"], str)).name)
-            for tensor in graph.nodes[-1].outputs.values():  # before others are made of it
+            for tensor in graph.nodes[-1].outputs.values():  # before other tensors are computed from it
                 _check_size(tensor)
         check_sizes(graph)
         output = graph.tensor(_typed(data["output"], str))
         auxiliary = [(graph.tensor(_typed(name, str)), float(weight)) for name, weight in data.get("auxiliary", [])]
-        made = {node.output.name for node in graph.nodes}
-        if strange := next(
-            (one.name for one in (output, *(one for one, _ in auxiliary)) if one.name not in made), None
-        ):
-            raise FileError(f"the output '{strange}' is not what a node makes")
+        computed = {node.output.name for node in graph.nodes}
+        for tensor in (output, *(tensor for tensor, _ in auxiliary)):
+            if tensor.name not in computed:
+                raise FileError(f"the output '{tensor.name}' is not the output of a node")
         return graph, output, auxiliary
     except (ByhandError, KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
         trouble = f"{error} is missing" if isinstance(error, KeyError) else str(error)
@@ -74,7 +77,7 @@ def from_json(data: Any) -> tuple[Graph, Tensor, list[tuple[Tensor, float]]]:
 
 
 def _state_types(nodes: Any) -> dict[str, Any]:
-    """Return the type of each state that is not floating point, from the op that takes it."""
+    """Return the dtype of each state that is not floating point, by the op that takes it."""
     found = {}
     for node in nodes:
         op = get(node["op"])
@@ -85,7 +88,7 @@ def _state_types(nodes: Any) -> dict[str, Any]:
 
 
 def check_sizes(graph: Graph) -> None:
-    """Raise a FileError for a graph with sizes that no network has: each node's outputs, and what a hand may pad on the way."""
+    """Raise a FileError where a tensor, or an image that a hand pads, is larger than any network's."""
     for tensor in graph.tensors.values():
         _check_size(tensor)
     for node, call in zip(graph.nodes, graph.plan(1, training=False)[0].values()):
@@ -94,21 +97,21 @@ def check_sizes(graph: Graph) -> None:
 
 
 def _check_size(tensor: Tensor) -> None:
-    if len(tensor.shape) > MOST_AXES or prod(tensor.shape) > MOST_NUMBERS:
-        raise FileError(f"'{tensor.name}' would hold more numbers, or in more axes, than any network's")
+    if len(tensor.shape) > MAX_AXES or prod(tensor.shape) > MAX_ELEMENTS:
+        raise FileError(f"'{tensor.name}' has more elements, or more axes, than any network needs")
 
 
 def _check_padding(name: str, image: Shape, window: Window) -> None:
     top, bottom, left, right = window.padding
     padded = (image[1] + top + bottom) * (image[2] + left + right) * image[3]
-    if padded > max(MOST_PADDED, 100 * prod(image)):
+    if padded > max(MAX_PADDED_ELEMENTS, MAX_PADDED_RATIO * prod(image)):
         raise FileError(
             f"{name} pads {image[1]}x{image[2]} images by {window.padding} pixels, more than any network does"
         )
 
 
 def _check_kinds(op: Op, inputs: dict[str, Any], usable: set[str]) -> None:
-    """Raise a FileError for an input of another kind than its op takes: what it updates is a state, all else are numbers."""
+    """Raise a FileError for an input of the wrong kind: an op updates states only, all other inputs are floating point."""
     for name, value in inputs.items():
         for tensor in flat([value]):
             if name in op.state:
@@ -120,7 +123,9 @@ def _check_kinds(op: Op, inputs: dict[str, Any], usable: set[str]) -> None:
 
 
 def _names(value: Any) -> Any:
-    return [one.name for one in value] if isinstance(value, (tuple, list)) else None if value is None else value.name
+    return (
+        [tensor.name for tensor in value] if isinstance(value, (tuple, list)) else None if value is None else value.name
+    )
 
 
 def _tensors(graph: Graph, value: Any) -> Any:
@@ -131,5 +136,5 @@ def _tensors(graph: Graph, value: Any) -> Any:
 
 def _typed(value: Any, kind: type) -> Any:
     if not isinstance(value, kind):
-        raise TypeError(f"{str(value)[:60]!r} stands where a {kind.__name__} is expected")
+        raise TypeError(f"{str(value)[:60]!r} is not a {kind.__name__}")
     return value

@@ -50,7 +50,7 @@ class Layer:
     def __call__(self, *inputs: Any) -> Tensor:
         """Add the layer's node; return its output. A call that fails leaves the graph as it was."""
         graph = self.graph_of(*inputs)
-        with graph.whole():
+        with graph.rollback_on_error():
             return self.add_to(graph, self.node_name(graph), *inputs)
 
     def add_to(self, graph: Graph, name: str, *inputs: Any) -> Tensor:

@@ -14,7 +14,7 @@ from onnx import TensorProto
 
 from byhand.errors import FileError, UnsupportedError
 from byhand.graph import Graph, Tensor
-from byhand.graph.serial import MOST_AXES, check_sizes
+from byhand.graph.serial import MAX_AXES, check_sizes
 from byhand.nn.model import Model
 from byhand.onnx.file import Large, read
 from byhand.onnx.node_context import python_name
@@ -130,7 +130,7 @@ def _image(given: onnx.ValueInfoProto, wanted: Sequence[int] | None, ours: bool)
     An image's channels come first, unless only the last axis looks like them; what byhand wrote keeps to the rule.
     """
     sizes: list[Any] = [one.dim_value or None for one in given.type.tensor_type.shape.dim]
-    if not 1 <= len(sizes) <= MOST_AXES:
+    if not 1 <= len(sizes) <= MAX_AXES:
         raise UnsupportedError(f"its input '{given.name}' has {len(sizes)} axes; expected (N, ...)")
     kind = given.type.tensor_type.elem_type
     if kind not in (*FLOATING, *WHOLE):

@@ -16,7 +16,7 @@ from onnx import helper
 from byhand.errors import UnsupportedError
 from byhand.graph import Tensor
 from byhand.graph.graph import RESERVED
-from byhand.graph.serial import MOST_AXES
+from byhand.graph.serial import MAX_AXES
 from byhand.onnx.values import Symbol, numbers, order_after, own_order, place_of, side_by_side, wrap
 from byhand.ops import reshape, transpose
 from byhand.ops.op import Op, flat, get, shape_of
@@ -181,9 +181,9 @@ class Use:
     def reshaped(self, value: Any, shape: Sequence[int]) -> Any:
         """Return a value in another shape, both in ONNX's order; numbers move only where they must."""
         shape = tuple(shape)
-        if len(shape) > MOST_AXES or any(size < 0 for size in shape):
+        if len(shape) > MAX_AXES or any(size < 0 for size in shape):
             raise ValueError(
-                f"from {value.shape} it makes {shape[:MOST_AXES]}; expected up to {MOST_AXES} sizes of 0 or more"
+                f"from {value.shape} it makes {shape[:MAX_AXES]}; expected up to {MAX_AXES} sizes of 0 or more"
             )
         if not isinstance(value, Symbol):
             if value.size > self.reader.most and any(value.strides):  # repeated: it would be copied
