@@ -159,7 +159,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.loss_ = self.loss_curve_[-1] if rows else float("nan")
         self.validation_scores_ = [row["val_accuracy"] for row in rows] if self.early_stopping else None
         self.best_validation_score_ = max(self.validation_scores_, default=0.0) if self.validation_scores_ else None
-        if trainer.progress is not None:  # stopped within
+        if trainer.state is not None:  # stopped by Ctrl-C
             raise KeyboardInterrupt
         return self
 

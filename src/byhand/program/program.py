@@ -3,7 +3,7 @@
 import hashlib
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from math import prod
 from pathlib import Path
@@ -59,12 +59,27 @@ class Program:
     @cached_property
     def module(self) -> ModuleType:
         """The program as a module."""
-        name = f"byhand_{self.path.stem}"
-        spec = importlib.util.spec_from_file_location(name, self.path)
+        module = self._load()
+        sys.modules[module.__name__] = module  # where debuggers look
+        return module
+
+    def module_with(self, replacements: Mapping[str, Callable[..., None]]) -> ModuleType:
+        """Return a new module in which other functions replace some of the ops that the program calls, by name.
+
+        Data-parallel training replaces batch norm by one that exchanges its statistics with other processes.
+        """
+        module = self._load()
+        for name, function in replacements.items():
+            if not hasattr(module, name):
+                raise ArgumentError(f"the program calls no '{name}' that could be replaced")
+            setattr(module, name, function)
+        return module
+
+    def _load(self) -> ModuleType:
+        spec = importlib.util.spec_from_file_location(f"byhand_{self.path.stem}", self.path)
         assert spec is not None
         module = importlib.util.module_from_spec(spec)
         exec(compile(self.text, str(self.path), "exec"), module.__dict__)  # the text printed is the text run
-        sys.modules[name] = module  # where debuggers look
         return module
 
     @cached_property
