@@ -22,7 +22,7 @@ from byhand.errors import (
 from byhand.nn import Model, load
 from byhand.ops.catalog import *  # noqa: F403
 from byhand.ops.op import REGISTRY as _REGISTRY
-from byhand.train import SGD, Adam, AdamW, Constant, Cosine, Muon, OneCycle, Run, StepDecay, Trainer, WarmUp
+from byhand.train import SGD, Adam, AdamW, Constant, Cosine, Muon, OneCycle, Run, StepDecay, Trainer, Warmup
 
 __version__ = "0.1.0"
 
@@ -45,7 +45,7 @@ __all__ = [
     "Trainer",
     "UnknownNameError",
     "UnsupportedError",
-    "WarmUp",
+    "Warmup",
     "data",
     "load",
     "models",
