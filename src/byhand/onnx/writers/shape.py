@@ -34,7 +34,9 @@ def write_channel_shuffle(graph: GraphWriter, node: Node, call: Call) -> None:
     x, groups = node.inputs["x"], call.attributes["groups"]
     last = len(x.shape) - 1
     layout = (0, last, *range(1, last))
-    grouped = graph.initializer(f"{node.name}_grouped_shape", [0, groups, x.shape[-1] // groups, *x.shape[1:-1]], np.int64)
+    grouped = graph.initializer(
+        f"{node.name}_grouped_shape", [0, groups, x.shape[-1] // groups, *x.shape[1:-1]], np.int64
+    )
     name = graph.add_node("Reshape", [graph.input(x, layout), grouped], graph.unused_name(f"{node.name}_grouped"))
     perm = [0, 2, 1, *range(3, last + 2)]
     name = graph.add_node("Transpose", [name], graph.unused_name(f"{node.name}_shuffled"), perm=perm)

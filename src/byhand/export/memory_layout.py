@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from byhand.export.lower import CURVES, PAIRS, Network, Step, Value
+from byhand.export.lowering import BINARY_OPS, ELEMENTWISE_OPS, Network, Step, Value
 from byhand.program.buffers import place
 
-IN_PLACE = ("clip", *CURVES)  # steps that read each number once, just before they write it
+IN_PLACE_OPS = ("clip", *ELEMENTWISE_OPS)  # steps that read each element once, just before they write it
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ def _views(network: Network) -> dict[str, str]:
 
 def _written_over(step: Step) -> Value | None:
     """Return the value that a step may write over: its numbers are read in the order in which they are written."""
-    if step.op in IN_PLACE:
+    if step.op in IN_PLACE_OPS:
         return step.values[0]
-    if step.op in PAIRS:
+    if step.op in BINARY_OPS:
         same = [value for value in step.values if value.size == step.output.size]
         return same[0] if same and len({value.name for value in step.values}) == len(step.values) else None
     return None
