@@ -9,7 +9,7 @@ import pytest
 import byhand as bh
 from byhand import nn
 from tests.cli.typed import byhand, small_mnist
-from tests.export.compiled import compile_c, needs_cc
+from tests.export.compile_c import compile_c, needs_cc
 
 
 @pytest.fixture(scope="module")
