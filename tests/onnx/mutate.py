@@ -3,7 +3,7 @@
 import numpy as np
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, defs, helper
 
-from byhand.onnx.readers import OPERATORS
+from byhand.onnx.readers import READERS
 from tests.onnx.seeds import seeds
 
 WHOLES = (
@@ -36,10 +36,9 @@ WORDS = (
     "\x1b[31m", "for", "é" * 40, "a" * 300, "../up", "/dev/zero", "numbers.bin", "__import__('os')", "tanh", "\x00",
 )  # fmt: skip
 FUNCTIONS = sorted(
-    {one.name for one in defs.get_all_schemas() if one.has_function or one.has_context_dependent_function}
-    - {*OPERATORS}
+    {one.name for one in defs.get_all_schemas() if one.has_function or one.has_context_dependent_function} - {*READERS}
 )
-KINDS = [*sorted(OPERATORS), *FUNCTIONS]
+KINDS = [*sorted(READERS), *FUNCTIONS]
 SETTINGS = (
     "axis", "axes", "kernel_shape", "pads", "strides", "dilations", "group", "auto_pad", "ceil_mode", "mode",
     "perm", "alpha",
@@ -241,7 +240,7 @@ def change_outputs(rng, proto):
 
 def change_kind(rng, proto):
     node_of(rng, proto).op_type = rng.choice(
-        [*sorted(OPERATORS), "Loop", "Scan", "OneHot", "GRU", "Scaled", "Celu", "Nothing"]
+        [*sorted(READERS), "Loop", "Scan", "OneHot", "GRU", "Scaled", "Celu", "Nothing"]
     )
 
 

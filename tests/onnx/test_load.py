@@ -213,8 +213,8 @@ def test_whole_numbers_as_images_are_pixels(tmp_path):
         ([node("Relu", ["x"], ["y"], domain="ai.acme", name="r")], r"Relu 'r' .*byhand has no operator Relu"),
         ([node("ArgMax", ["x"], ["y"], axis=1)], r"ArgMax 'y' \(opset 18\): its input depends on the image"),
         ([node("Transpose", ["x"], ["y"], perm=[1, 0, 2, 3])], r"it moves the batch from the first axis"),
-        ([node("ReduceSum", ["x"], ["y"])], r"it makes one of all images of a batch"),
-        ([node("Concat", ["x", "x"], ["y"], axis=0)], r"it puts images behind one another"),
+        ([node("ReduceSum", ["x"], ["y"])], r"it reduces over the images of a batch"),
+        ([node("Concat", ["x", "x"], ["y"], axis=0)], r"it concatenates the images of a batch"),
     ],
 )
 def test_what_byhand_has_not_is_told(nodes, message, tmp_path):

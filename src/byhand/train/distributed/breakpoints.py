@@ -24,7 +24,7 @@ from byhand.kernels import capture, kernel, launch, mode
 
 if TYPE_CHECKING:
     from byhand.kernels.runtime.launch_graph import LaunchGraph
-    from byhand.kernels.runtime.thread_pool import Table
+    from byhand.kernels.runtime.thread_pool import LaunchTable
 
 
 class _Recording(threading.local):
@@ -37,7 +37,7 @@ _recording = _Recording()
 class Segment(NamedTuple):
     """Launches up to a breakpoint, and the function to call there; None at the end of the step."""
 
-    launches: Table
+    launches: LaunchTable
     function: Callable[[], None] | None
 
 

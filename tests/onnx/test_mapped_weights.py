@@ -1,0 +1,74 @@
+"""Large numbers stay in the file: what is read is the same, and little memory is asked for."""
+
+import numpy as np
+import onnx
+import pytest
+from google.protobuf.message import DecodeError
+
+from byhand.errors import FileError
+from byhand.onnx.mapped_weights import MIN_MAPPED_BYTES, read_model
+from tests.onnx.make import array, graph, write
+
+
+def model(*sizes, dtype=np.float32):
+    return graph(
+        [onnx.helper.make_node("Relu", ["x"], ["y"])],
+        {f"w{i}": array(*size, dtype=dtype) for i, size in enumerate(sizes)},
+    )
+
+
+def test_the_message_is_the_same_but_for_the_large_numbers(tmp_path):
+    whole = model((3,), (40, 50), (2, 2), (64, 3, 7, 7), dtype=np.float64)
+    message, weights = read_model(write(whole, tmp_path))
+    assert sorted(weights.spans) == [1, 3]
+    for i, (ours, theirs) in enumerate(zip(message.graph.initializer, whole.graph.initializer, strict=True)):
+        expected = onnx.numpy_helper.to_array(theirs)
+        got = weights.array(i, ours)
+        assert (got is None) == (expected.nbytes < MIN_MAPPED_BYTES)
+        if got is not None:
+            np.testing.assert_array_equal(got, expected)
+            ours.raw_data = got.tobytes()
+    assert message == whole
+
+
+def test_numbers_are_still_there_after_they_were_let_go(tmp_path):
+    whole = model((100, 100))
+    message, weights = read_model(write(whole, tmp_path))
+    mine = weights.array(0, message.graph.initializer[0])
+    before = mine.copy()
+    weights.release_pages()
+    np.testing.assert_array_equal(mine, before)
+
+
+@pytest.mark.parametrize(
+    ("dims", "kind"), [((100, 99), 1), ((-1, 100), 1), ((100, 100), 11), ((2**40, 2**40), 1), ((100, 100), 8)]
+)
+def test_a_shape_that_does_not_fit_is_refused(dims, kind, tmp_path):
+    whole = model((100, 100))
+    whole.graph.initializer[0].dims[:], whole.graph.initializer[0].data_type = dims, kind
+    message, weights = read_model(write(whole, tmp_path))
+    with pytest.raises(FileError, match="but holds 40,000 bytes"):
+        weights.array(0, message.graph.initializer[0])
+
+
+def test_what_is_cut_short_is_the_parsers_to_refuse(tmp_path):
+    whole = model((40, 50), (3,)).SerializeToString()
+    path = tmp_path / "cut.onnx"
+    for length in (0, 1, 10, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        try:
+            theirs = onnx.ModelProto.FromString(whole[:length])
+        except DecodeError as error:
+            with pytest.raises(type(error)):
+                read_model(path)
+        else:
+            assert read_model(path)[0] == theirs
+
+
+def test_two_graphs_in_one_message_are_one(tmp_path):
+    """Protocol Buffers merges a message that is told twice."""
+    one, other = model((40, 50)), model((3,), (60, 70))
+    (tmp_path / "two.onnx").write_bytes(one.SerializeToString() + other.SerializeToString())
+    message, weights = read_model(tmp_path / "two.onnx")
+    assert [tuple(one.dims) for one in message.graph.initializer] == [(40, 50), (3,), (60, 70)]
+    np.testing.assert_array_equal(weights.array(2, message.graph.initializer[2]), array(60, 70))
