@@ -23,6 +23,7 @@ from tests.oracle import IN_CI, RECORDED, TORCH
 settings.register_profile(
     "byhand", max_examples=100, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
+settings.register_profile("fast", settings.get_profile("byhand"), max_examples=5)  # make test-fast
 settings.register_profile("ci", settings.get_profile("byhand"), derandomize=True)  # the same examples at every push
 settings.load_profile("ci" if IN_CI else "byhand")
 
