@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from matplotlib.text import Text
 from onnx import helper
 from PIL import Image
 
@@ -10,10 +9,9 @@ import byhand as bh
 from byhand import models, nn, onnx
 from byhand.data import Dataset, photos
 from byhand.nn.places import Place, chosen_layer, laid, with_maps
-from byhand.report import picture
 from byhand.report.explain import explain, grad_cam, gradients, occlusion, saliency
 from byhand.report.explanation import EDGE, HEAD, LARGEST, TITLE, draw_explanation
-from tests.models.test_hands import ONE_OF_EACH, smallest
+from tests.models.table import ONE_OF_EACH, smallest
 from tests.onnx.make import array, graph, write
 from tests.oracle import needs_torch
 
@@ -373,19 +371,6 @@ def test_what_can_not_be_explained():
 
 
 # the picture ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def texts(monkeypatch):
-    """Every text of the figure that was written last."""
-    found, write_figure = [], picture.write
-
-    def watched(figure, path):
-        found[:] = [text.get_text() for text in figure.findobj(Text) if text.get_text()]
-        write_figure(figure, path)
-
-    monkeypatch.setattr(picture, "write", watched)
-    return found
 
 
 def drawn(found, path):
