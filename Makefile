@@ -1,28 +1,63 @@
-# make run    set up and train: LeNet-5 on MNIST          make test   the whole test suite
-# make lint   ruff and mypy                               make bench  byhand beside its peers
+# `make help` lists the targets.
+ifeq ($(OS),Windows_NT)  # Git's sh and touch are on the PATH where make is
+PYTHON ?= python
+BIN    := .venv/Scripts
+TORCH  := torch==2.13.0
+else
 PYTHON ?= python3
 BIN    := .venv/bin
-PIP    := $(BIN)/pip install -qq --no-compile --disable-pip-version-check
-TORCH  := torch==2.13.0+cpu
+TORCH  := torch==2.13.0$(if $(filter Linux,$(shell uname)),+cpu)
+endif
+PIP    := $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
+# Of what all else stands on: each op once more, over few drawn shapes; layers, graph, generated program, the architecture's rules.
+FAST   := --hypothesis-profile=fast tests/ops/test_conformance.py tests/nn tests/graph tests/program tests/test_shapes.py \
+          tests/test_files.py tests/test_api.py tests/test_house.py tests/test_project.py
+# The tests start hundreds of Python processes: without byte code on disk each compiles every module again, for seconds.
+unexport PYTHONDONTWRITEBYTECODE
+.DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: run test lint bench clean
+.PHONY: help run test test-fast test-long lint lint-format lint-ruff lint-mypy format bench dist clean
 
-run: .venv/installed
+help:  ## list the targets
+	@sed -n 's/^\([a-z][a-z-]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
+
+run: .venv/installed  ## make .venv, install byhand, train LeNet-5 on MNIST
 	@$(BIN)/byhand train
 
-test: .venv/installed-dev
-	@$(BIN)/python -m pytest -n auto --dist loadfile
+test: .venv/installed-dev  ## the test suite: everything but the tests marked `long`
+	@$(PYTEST)
 
-lint: .venv/installed-dev
+test-fast: .venv/installed-dev  ## a minute of it, while you work: ops, layers, programs; no training, no commands
+	@$(PYTEST) $(FAST)
+
+test-long: .venv/installed-dev  ## the test suite with the tests marked `long`: an hour or more, before a release
+	@$(PYTEST) --long
+
+lint: lint-format lint-ruff lint-mypy  ## ruff and mypy, as CI runs them
+
+lint-format: .venv/installed-dev
 	@$(BIN)/ruff format --check .
+
+lint-ruff: .venv/installed-dev
 	@$(BIN)/ruff check .
+
+lint-mypy: .venv/installed-dev
 	@$(BIN)/mypy
 
-bench: .venv/installed-bench
+format: .venv/installed-dev  ## format the code, and fix what ruff can
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: .venv/installed-bench  ## byhand beside PyTorch, JAX and onnxruntime: the better part of an hour
 	@$(BIN)/byhand bench
 
-clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+dist: .venv/installed-dev  ## the wheel and the source distribution, in dist/
+	@rm -rf dist
+	@$(BIN)/python -m build --quiet
+
+clean:  ## remove .venv, dist and the tools' caches
+	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .venv/installed: pyproject.toml
 	@echo "Making .venv and installing byhand (once; about 370 MB with NumPy, Numba and matplotlib) ..."

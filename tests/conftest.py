@@ -1,27 +1,59 @@
-"""What all tests share: the way to their helpers (`tests.oracle` and the like), hypothesis's settings, the oracle's name."""
+"""What all tests share: the way to their helpers (`tests.oracle` and the like), hypothesis's settings, the oracle's name.
+
+The tests run in one process a core, so that each computes on one thread: more threads than cores spend their time waiting for
+each other. The paths of `THREADED`, and tests that call `limit`, compute on several.
+"""
 
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("BYHAND_POISON", "1")  # unwritten memory is NaN: kernels/memory.py
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # PyTorch's and NumPy's threads; read when they are imported
+sys.path.insert(0, str(Path(__file__).parent.parent))  # --import-mode=importlib leaves it out
 
 from hypothesis import HealthCheck, settings
 
-os.environ.setdefault(
-    "BYHAND_POISON", "1"
-)  # unwritten memory is NaN: kernels/memory.py, which nothing has imported yet
-sys.path.insert(0, str(Path(__file__).parent.parent))  # --import-mode=importlib leaves it out
-
+from byhand.kernels.runtime.thread_pool import limit
 from tests.oracle import IN_CI, RECORDED, TORCH
 
 # A draw of arrays is slow beside hypothesis's own idea of an example; no database, so that a run depends on no run before.
 settings.register_profile(
     "byhand", max_examples=100, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
+settings.register_profile("fast", settings.get_profile("byhand"), max_examples=5)  # make test-fast
 settings.register_profile("ci", settings.get_profile("byhand"), derandomize=True)  # the same examples at every push
 settings.load_profile("ci" if IN_CI else "byhand")
 
-
+THREADED = (
+    "kernels",
+    "ops/test_sizes.py",
+    "program/test_lanes.py",
+    "program/test_concurrency.py",
+    "train/test_threads.py",
+)
 ORACLE = f"oracle: {f'PyTorch {TORCH}' if TORCH else RECORDED}"
+
+
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true", help="run the tests marked `long` too")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--long"):
+        long = [item for item in items if item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
+
+
+@pytest.fixture(autouse=True)
+def one_thread(request):
+    threaded = any(request.path.is_relative_to(Path(__file__).parent / path) for path in THREADED)
+    with nullcontext() if threaded else limit(1):
+        yield
 
 
 def pytest_report_header():

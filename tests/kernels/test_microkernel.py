@@ -27,7 +27,7 @@ from byhand.kernels.microkernel.microkernel import (
 )
 from byhand.kernels.runtime.cpu import TARGETS, host
 from tests.kernels import process
-from tests.kernels.pages import Shelf
+from tests.kernels.guard_pages import Shelf
 
 needs_mprotect = pytest.mark.skipif(sys.platform == "win32", reason="no mprotect here")
 
@@ -212,7 +212,7 @@ def test_a_tile_is_the_sum_that_numpy_says(target):
 def test_an_element_too_many_is_seen():
     text = """
 import numpy as np
-from tests.kernels.pages import Pages
+from tests.kernels.guard_pages import Pages
 array = Pages().place(np.zeros(3, np.float32), {})
 np.lib.stride_tricks.as_strided(array, (4,), ({},))[3] = 1
 """

@@ -8,7 +8,7 @@ import pytest
 from byhand.ops import REGISTRY
 from byhand.ops.op import flat
 from tests.kernels import process
-from tests.kernels.pages import Shelf
+from tests.kernels.guard_pages import Shelf
 from tests.ops.draw import Seeded, plan, typed, with_gradient
 from tests.ops.test_conformance import check
 

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.cli.run_cli import byhand
 
 import byhand as bh
 from byhand.data import photos
 from byhand.errors import FileError, UnknownNameError
-from tests.cli.typed import byhand
+from tests.models.table import TOLERANCE
+from tests.oracle import needs_torch
 
 ANSWERS = {  # PyTorch's, with the weights as float32: shared data's README
     "chelsea.png": {"tiger cat": 0.386, "Egyptian cat": 0.356, "tabby": 0.169},
@@ -35,6 +37,32 @@ def test_photos_get_pytorchs_answers(name):
     assert best == list(ANSWERS[name])
     for one, share in ANSWERS[name].items():
         assert p[names.index(one)] == pytest.approx(share, abs=0.01)
+
+
+@needs_torch
+def test_the_trained_lite0_answers_as_in_pytorch():
+    import torch
+    from safetensors.torch import load_file
+
+    from tests.models.twins import TWINS
+
+    theirs = TWINS["efficientnet_lite0"]().eval()
+    trained = {
+        name: value.float() for name, value in load_file(bh.models.WEIGHTS / "efficientnet_lite0.safetensors").items()
+    }
+    missing, unknown = theirs.load_state_dict(trained, strict=False)
+    assert not unknown and all(name.endswith("num_batches_tracked") for name in missing)
+    ours = bh.models.pretrained("efficientnet_lite0")
+    rows, columns = np.mgrid[:224, :224]
+    ramp = np.stack([rows, columns, 255 - rows], -1).astype(np.uint8)  # two pictures that anyone can draw
+    disc = np.where((rows - 112) ** 2 + (columns - 112) ** 2 < 70**2, 230, 20).astype(np.uint8)[..., None].repeat(3, -1)
+    images = np.stack([ramp, disc])
+    with torch.no_grad():
+        scaled = (torch.from_numpy(images.transpose(0, 3, 1, 2).copy()).float() / 255 - 0.498) / 0.502
+        expected = theirs(scaled).numpy()
+    logits = ours.logits_of(images)
+    assert np.abs(logits - expected).max() < TOLERANCE * np.abs(expected).max()
+    assert (logits.argmax(1) == expected.argmax(1)).all() and logits.argmax(1)[0] != logits.argmax(1)[1]
 
 
 def test_predict_as_a_person_types_it(tmp_path):

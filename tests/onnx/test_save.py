@@ -14,6 +14,7 @@ from byhand.errors import UnsupportedError
 from byhand.models import ARCHITECTURES
 from byhand.onnx import load, save
 from byhand.ops import REGISTRY
+from tests.models.table import ONE_OF_EACH
 from tests.nn import cases
 from tests.onnx.make import array, lively
 
@@ -27,6 +28,7 @@ def runtime(path, images):
     """Return what onnxruntime makes of images (N, H, W, C), or of rows."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     images = images.transpose(0, 3, 1, 2) if images.ndim == 4 else images
     return session.run(None, {session.get_inputs()[0].name: np.ascontiguousarray(images)})[0]
@@ -36,7 +38,10 @@ def difference(one, other):
     return np.abs(one - other).max() / np.abs(other).max()
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+FAMILIES = [name if name in ONE_OF_EACH else pytest.param(name, marks=pytest.mark.long) for name in ARCHITECTURES]
+
+
+@pytest.mark.parametrize("name", FAMILIES)
 def test_onnxruntime_does_what_an_architecture_does_and_byhand_reads_it_back(name, tmp_path):
     model = lively(name, **SMALL.get(name, {}), **CALM.get(name, {}))
     images = array(2, *model.input_shape)

@@ -8,18 +8,17 @@ from math import ceil, prod
 import numpy as np
 
 from byhand.errors import ByhandError
-from byhand.kernels import sums, window
-from byhand.kernels.host import host
-from byhand.kernels.kernel import GRAIN
+from byhand.kernels import pool_rows, reductions
+from byhand.kernels.runtime.cpu import host
+from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS
 from byhand.ops import REGISTRY
-from byhand.ops.norm import GRAIN as NORM_GRAIN
-from byhand.ops.norm import LINE
-from byhand.ops.pool import GRAIN as POOL_GRAIN
-from byhand.ops.resize import SHORT
-from byhand.ops.transpose import TILE
+from byhand.ops.movement.resize import VECTOR_MIN_CHANNELS
+from byhand.ops.movement.transpose import TILE_ELEMENTS
+from byhand.ops.norm.lines import LINE_ELEMENTS, NORM_BLOCK_ELEMENTS
+from byhand.ops.pool.max_pool import POOL_BLOCK_ELEMENTS
 from tests.ops.large_conv import MAX_NUMBERS, conv2d, conv2d_block, conv2d_max_pool, conv_transpose2d, linear_call
 
-GRAINS = sorted({GRAIN, NORM_GRAIN, POOL_GRAIN})
+BLOCK_SIZES = sorted({BLOCK_ELEMENTS, NORM_BLOCK_ELEMENTS, POOL_BLOCK_ELEMENTS})
 
 
 class Large:
@@ -61,14 +60,14 @@ class Large:
 def spread(draw, width=None):
     """Return a shape (N, H, W, C) of so many numbers as some blocks hold."""
     width = width or draw.channels()
-    total = draw.one(GRAINS) * draw.between(1, 3)
+    total = draw.one(BLOCK_SIZES) * draw.between(1, 3)
     columns = draw.between(1, 40)
     rows = max(1, round(total / width / columns / draw.between(1, 4)))
     return max(1, round(total / width / columns / rows)), rows, columns, width
 
 
 def flat_shape(draw):
-    return draw.one([(draw.near(draw.one(GRAINS), 3),), spread(draw), (draw.near(GRAIN / 40), 40)])
+    return draw.one([(draw.near(draw.one(BLOCK_SIZES), 3),), spread(draw), (draw.near(BLOCK_ELEMENTS / 40), 40)])
 
 
 def elementwise(draw, positive=False):
@@ -93,13 +92,13 @@ def binary(draw, power=False):
 
 def normal_rows(draw):
     """Return a shape whose rows are a reduction's, a softmax's: many short ones, or few that fill a block."""
-    width = draw.one([draw.channels(), draw.near(LINE), draw.near(GRAIN), draw.near(1000)])
-    return draw.rows_of(width, draw.one(GRAINS) * draw.between(1, 3)), width
+    width = draw.one([draw.channels(), draw.near(LINE_ELEMENTS), draw.near(BLOCK_ELEMENTS), draw.near(1000)])
+    return draw.rows_of(width, draw.one(BLOCK_SIZES) * draw.between(1, 3)), width
 
 
 def batch_norm(draw, relu=False):
-    channels = draw.one([draw.channels(), draw.near(LINE), draw.near(LINE / draw.between(2, 9))])
-    rows = draw.rows_of(channels, draw.one([NORM_GRAIN, LINE]) * draw.between(1, 3))
+    channels = draw.one([draw.channels(), draw.near(LINE_ELEMENTS), draw.near(LINE_ELEMENTS / draw.between(2, 9))])
+    rows = draw.rows_of(channels, draw.one([NORM_BLOCK_ELEMENTS, LINE_ELEMENTS]) * draw.between(1, 3))
     shape = draw.one([(rows + 1, channels), (2, max(1, rows // 6), 3, channels)])
     x, gamma, beta, mean = draw.array(*shape), draw.array(channels), draw.array(channels), draw.array(channels)
     inputs = [x, gamma, beta, mean, np.abs(draw.array(channels)) + 0.5]
@@ -114,10 +113,10 @@ def layer_norm(draw):
 
 def pool(draw, **more):
     while True:
-        channels = draw.one([draw.channels(), draw.near(window.BYTES / draw.size, 3)])
+        channels = draw.one([draw.channels(), draw.near(pool_rows.VECTOR_BYTES / draw.size, 3)])
         kernel_, stride = draw.one([2, 2, 3, 3, (3, 2), 5]), draw.one([None, 1, 2, (2, 1)])
-        width = draw.one([draw.between(5, 40), draw.near(POOL_GRAIN / channels / draw.between(4, 20))])
-        rows = draw.rows_of(width * channels, POOL_GRAIN * draw.between(1, 3))
+        width = draw.one([draw.between(5, 40), draw.near(POOL_BLOCK_ELEMENTS / channels / draw.between(4, 20))])
+        rows = draw.rows_of(width * channels, POOL_BLOCK_ELEMENTS * draw.between(1, 3))
         shape = draw.one([(1, rows + 4), (draw.between(2, 9), rows // 5 + 5)])
         x, attributes = (shape[0], shape[1], width, channels), {"kernel": kernel_, "stride": stride}
         attributes |= {"padding": draw.one([0, 0, 1, "same"]), "ceil_mode": draw.one([False, True])}
@@ -150,7 +149,12 @@ def reduction(draw, positive=False, product=False):
     shape = [draw.one([1, draw.between(2, 9), draw.between(10, 40)]) for _ in range(rank)]
     at = draw.between(0, rank - 1)
     rest = prod(shape) // shape[at]
-    limits = [GRAIN, GRAIN * 2, sums.ROWS, sums.MOST * draw.between(1, 9)]
+    limits = [
+        BLOCK_ELEMENTS,
+        BLOCK_ELEMENTS * 2,
+        reductions.MIN_BLOCK_ROWS,
+        reductions.MAX_ROW_BLOCKS * draw.between(1, 9),
+    ]
     shape[at] = min(int(MAX_NUMBERS) // rest, draw.near(draw.one(limits) / rest))
     axes = [axis for axis in range(rank) if draw.one([True, False])] or [at]
     x = draw.array(*shape)
@@ -160,10 +164,10 @@ def reduction(draw, positive=False, product=False):
 
 
 def transpose_call(draw):
-    shape = [draw.one([draw.between(1, 9), draw.near(TILE, 2)]) for _ in range(draw.between(2, 4))]
+    shape = [draw.one([draw.between(1, 9), draw.near(TILE_ELEMENTS, 2)]) for _ in range(draw.between(2, 4))]
     at = draw.between(0, len(shape) - 1)
     rest = prod(shape) // shape[at]
-    shape[at] = draw.near(GRAIN * draw.between(1, 2) / rest)
+    shape[at] = draw.near(BLOCK_ELEMENTS * draw.between(1, 2) / rest)
     return [draw.array(*shape)], {"axes": tuple(draw.random.permutation(len(shape)).tolist())}
 
 
@@ -189,7 +193,7 @@ def pad(draw):
 
 
 def resize_call(draw):
-    channels = draw.one([draw.near(SHORT), draw.channels()])
+    channels = draw.one([draw.near(VECTOR_MIN_CHANNELS), draw.channels()])
     x = spread(draw, channels)
     size = tuple(max(1, round(pixels * draw.one([0.5, 0.7, 1, 1.3, 2]))) for pixels in x[1:3])
     mode = draw.one(["nearest", "linear", "cubic"])

@@ -1,6 +1,6 @@
 """The compiled hand at large shapes, drawn at every threshold of its plans: forward and backward as in PyTorch.
 
-1,000 calls a run, other ones each time but in CI; BYHAND_SEED=n repeats a run. 100,000 with `pytest -m long`.
+1,000 calls a run, other ones each time but in CI; BYHAND_SEED=n repeats a run. 100,000 with `pytest --long`.
 """
 
 import os
@@ -9,10 +9,11 @@ import time
 import numpy as np
 import pytest
 
-from byhand.kernels import conv, few, plans
-from byhand.kernels.host import cache_size, host
+from byhand.kernels import gemv
+from byhand.kernels.conv import direct, packed, plan
+from byhand.kernels.conv.matrix import TRANSPOSED_MAX_ROWS
+from byhand.kernels.runtime.cpu import cache_size, host
 from byhand.ops import REGISTRY
-from byhand.ops.linear import FEW as TURNED_ROWS
 from tests.ops import torch_twins
 from tests.ops.draw import each, plan, typed
 from tests.ops.large import CALLS, NAMES, Large, draw_call
@@ -76,18 +77,18 @@ def test_convolutions_are_drawn_on_both_sides_of_every_threshold():
         note("filters: columns of a tile", at["share"], draw.columns)
         note("filters: numbers of a vector", at["share"], draw.vector)
         note("depth: rows of a tile", at["depth"], host().rows)
-        note("pixels of a chunk", rows * columns, plans.PIXELS)
-        note("pixels of tiles", columns, plans.TILES * host().rows)
-        note("images of partial sums", at["images"], plans.LANES)
-        note("images of blocks", at["images"], plans.BLOCKS)
-        note("work that is shared out", 2 * at["images"] * rows * columns * numbers, plans.SMALL)
-        note("bytes of partial sums", numbers * size, plans.SUMS / plans.LANES)
+        note("pixels of a chunk", rows * columns, plan.CHUNK_PIXELS)
+        note("pixels of tiles", columns, plan.MIN_BLOCK_TILES * host().rows)
+        note("images of partial sums", at["images"], plan.MAX_BATCH_PARTS)
+        note("images of blocks", at["images"], plan.MIN_BLOCKS)
+        note("work that is shared out", 2 * at["images"] * rows * columns * numbers, plan.MIN_SHARED_FLOPS)
+        note("bytes of partial sums", numbers * size, plan.MAX_PARTIAL_BYTES / plan.MAX_BATCH_PARTS)
         note("bytes of an image", image, cache_size(2) / 2)
         if at["share"] > draw.columns:
-            note("bytes of weights that are packed", numbers * size, plans.PACKED)
-            if numbers * size > plans.PACKED:
-                note("few pixels", at["images"] * rows * columns, conv.FEW)
-                note("filters of several packed blocks", at["share"], 2 * plans.BLOCKS * draw.columns)
+            note("bytes of weights that are packed", numbers * size, direct.STRIDED_WEIGHT_BYTES)
+            if numbers * size > direct.STRIDED_WEIGHT_BYTES:
+                note("few pixels", at["images"] * rows * columns, packed.PACK_IN_CACHE_MAX_PIXELS)
+                note("filters of several packed blocks", at["share"], 2 * plan.MIN_BLOCKS * draw.columns)
         if at["groups"] > 1 and at["depth"] == at["share"] == 1:
             note("bytes of a depthwise image", image, 2 * cache_size(1))
     assert len(seen) == 14
@@ -107,8 +108,8 @@ def test_products_are_drawn_on_both_sides_of_every_threshold():
     seen = {"gemv rows": set(), "gemv bytes": set(), "turned": set()}
     for seed in range(300):
         (x, weight, _), _, dtype = draw_call("linear", seed)
-        seen["gemv rows"].add(int(np.sign(len(x) - few.MOST)))
-        seen["turned"].add(int(np.sign(len(x) - TURNED_ROWS)))
-        if len(x) <= few.MOST:
-            seen["gemv bytes"].add(bool(weight.size * np.dtype(dtype).itemsize >= few.LEAST))
+        seen["gemv rows"].add(int(np.sign(len(x) - gemv.GEMV_MAX_ROWS)))
+        seen["turned"].add(int(np.sign(len(x) - TRANSPOSED_MAX_ROWS)))
+        if len(x) <= gemv.GEMV_MAX_ROWS:
+            seen["gemv bytes"].add(bool(weight.size * np.dtype(dtype).itemsize >= gemv.GEMV_MIN_BYTES))
     assert seen == {"gemv rows": {-1, 0, 1}, "turned": {-1, 0, 1}, "gemv bytes": {True, False}}

@@ -2,18 +2,16 @@
 
 import numpy as np
 import pytest
-from matplotlib.text import Text
 from onnx import helper
 from PIL import Image
 
 import byhand as bh
 from byhand import models, nn, onnx
 from byhand.data import Dataset, photos
-from byhand.nn.receptive_field import FieldGrid, last_feature_map, lay_over, feature_maps
-from byhand.report import picture
+from byhand.nn.receptive_field import FieldGrid, feature_maps, last_feature_map, lay_over
 from byhand.report.explain import explain, grad_cam, gradients, occlusion, saliency
 from byhand.report.explanation import EDGE, HEAD, LARGEST, TITLE, draw_explanation
-from tests.models.test_hands import ONE_OF_EACH, smallest
+from tests.models.table import ONE_OF_EACH, smallest
 from tests.onnx.make import array, graph, write
 from tests.oracle import needs_torch
 
@@ -108,7 +106,9 @@ def test_each_family_is_explained(name):
     assert slope == pytest.approx((ahead - behind) / (2 * step), rel=1e-4, abs=1e-6 * abs(logits[k]))
     assert all(np.isfinite(value).all() for value in found.values()) and np.abs(slope) > 0
     layer = last_feature_map(model)
-    cam = lay_over(grad_cam(found[layer][0], found[f"grad_{layer}"][0]), feature_maps(model.graph)[layer], image.shape[1:3])
+    cam = lay_over(
+        grad_cam(found[layer][0], found[f"grad_{layer}"][0]), feature_maps(model.graph)[layer], image.shape[1:3]
+    )
     assert cam.shape == model.input_shape[:2] and np.isfinite(cam).all() and (cam >= 0).all()
 
 
@@ -373,19 +373,6 @@ def test_what_can_not_be_explained():
 
 
 # the picture ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def texts(monkeypatch):
-    """Every text of the figure that was written last."""
-    found, write_figure = [], picture.write
-
-    def watched(figure, path):
-        found[:] = [text.get_text() for text in figure.findobj(Text) if text.get_text()]
-        write_figure(figure, path)
-
-    monkeypatch.setattr(picture, "write", watched)
-    return found
 
 
 def drawn(found, path):

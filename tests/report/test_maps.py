@@ -5,7 +5,6 @@ import os
 import matplotlib
 import numpy as np
 import pytest
-from matplotlib.text import Text
 from PIL import Image
 
 import byhand as bh
@@ -19,19 +18,6 @@ def drawn(values, path, *words, **settings):
     with Image.open(path) as image:
         assert image.format == "PNG"
         return np.asarray(image.convert("RGB"))
-
-
-@pytest.fixture
-def texts(monkeypatch):
-    """Every text of the figure that was written last."""
-    found, write = [], picture.write
-
-    def watched(figure, path):
-        found[:] = [text.get_text() for text in figure.findobj(Text) if text.get_text()]
-        write(figure, path)
-
-    monkeypatch.setattr(picture, "write", watched)
-    return found
 
 
 def colour(part):

@@ -17,10 +17,10 @@ KILLS = 100
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_kill_during_a_save_loses_nothing(tmp_path):
     run = bh.Run.create(tmp_path / "run", {})
-    nursery = Path(__file__).with_name("nursery.py")
+    program = Path(__file__).with_name("kill_children.py")
     one_thread = {f"{name}_NUM_THREADS": "1" for name in ("OPENBLAS", "OMP", "MKL")}
     done = subprocess.run(
-        [sys.executable, nursery, run.folder, str(KILLS), "0"],
+        [sys.executable, program, run.folder, str(KILLS), "0"],
         capture_output=True, text=True, timeout=120, check=False, env=os.environ | one_thread,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 import byhand as bh
 from byhand.errors import ArgumentError
 from byhand.kernels import compiled
-from byhand.kernels.runtime.mode import mode
 from byhand.kernels.runtime.launch_graph import capture
+from byhand.kernels.runtime.mode import mode
 from byhand.ops import HANDS
 from byhand.train.optim import OPTIMIZERS, muon
 from byhand.train.optim.muon import NORM_EPS, A, B, C, segments

@@ -12,8 +12,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import byhand as bh
-from byhand.kernels.runtime.mode import mode
 from byhand.kernels.runtime.launch_graph import capture
+from byhand.kernels.runtime.mode import mode
 from byhand.ops import HANDS
 from byhand.train import settings
 from byhand.train.optim import CLIP_GRAD_NORM, OPTIMIZERS, apply_update, update

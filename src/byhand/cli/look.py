@@ -115,7 +115,9 @@ def _held_out(network: nn.Model, run: Run | None) -> Dataset | None:
     bar = Bar()
     try:
         shape = network.input_shape
-        held = sets_of(settings, find(str(settings.get("data")), bar.tell), shape, network.crop_pct or 1.0, bar).held_out
+        held = sets_of(
+            settings, find(str(settings.get("data")), bar.tell), shape, network.crop_pct or 1.0, bar
+        ).held_out
     except ByhandError as error:
         tell(plain(f"no test images, as the data of {run.folder} can't be read: {error}"))
         return None

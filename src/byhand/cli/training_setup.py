@@ -174,7 +174,12 @@ def _from_nothing(settings: dict[str, Any], sets: Sets, notes: list[str], run: R
     if not mnist:
         settings.setdefault("pixels", defaults.scale(train))
     model = models.create(
-        settings["model"], train.classes, train.shape, settings["seed"], crop_pct=sets.crop, **settings.get("pixels", {})
+        settings["model"],
+        train.classes,
+        train.shape,
+        settings["seed"],
+        crop_pct=sets.crop,
+        **settings.get("pixels", {}),
     )
     return Job(settings, sets, trainer or _trainer(settings, model), train, sets.held_out, run, notes)
 

@@ -331,7 +331,9 @@ class Trainer:
         to_point = max(1, total // CURVE_POINTS)
         to_point -= done % to_point
         to_snapshot = next((step for step in snapshot_steps(total) if step > done), total) - done
-        return max(1, min(self.program().steps_per_execution, full - first, to_point, to_snapshot)) if first < full else 1
+        return (
+            max(1, min(self.program().steps_per_execution, full - first, to_point, to_snapshot)) if first < full else 1
+        )
 
     def state_arrays(self) -> dict[str, Array]:
         """Return the arrays that training changes in the model: all parameters, in one buffer, and each state."""

@@ -1,6 +1,6 @@
 """Children that save checkpoints until they are killed; after each kill the checkpoint must be whole, and never an older one.
 
-    python tests/train/nursery.py FOLDER KILLS SEED
+    python tests/train/kill_children.py FOLDER KILLS SEED
 
 Prints one JSON object: the steps that each kill left behind, and how many kills fell into the middle of a write. It imports
 byhand once and forks, which is what makes a hundred kills cheap.
@@ -21,50 +21,54 @@ import byhand as bh
 from byhand import nn
 
 
-def trainer():
+def new_trainer():
     """Return a trainer whose parameters all say how many steps it has done."""
     model = nn.Model(nn.Input(16, 16, 3), nn.Sequential(nn.Conv2d(32, 3), nn.BatchNorm(), nn.Flatten(), nn.Linear(10)))
-    one = bh.Trainer(model, bh.Adam())
-    mark(one, 0)
-    return one
+    trained = bh.Trainer(model, bh.Adam())
+    mark(trained, 0)
+    return trained
 
 
-def mark(one, steps):
-    one.steps = steps
-    one.model.p.flat[...] = steps
-    for buffer in one.buffers.values():
+def mark(trained, steps):
+    trained.steps = steps
+    trained.model.p.flat[...] = steps
+    for buffer in trained.buffers.values():
         buffer[...] = steps
 
 
-def child(one, path):
+def child(trained, path):
     while True:
-        mark(one, one.steps + 1)
-        one.save(path)
+        mark(trained, trained.steps + 1)
+        trained.save(path)
 
 
 def main(folder, kills, seed):
     path, rng, steps, halves = folder / "checkpoint.safetensors", random.Random(seed), [], 0
-    one = trainer()
-    one.save(path)
-    for _ in range(kills):
-        parts = set(folder.glob(".*.part"))
+    trained = new_trainer()
+    trained.save(path)
+    for kill in range(kills):
+        parts, inode = set(folder.glob(".*.part")), path.stat().st_ino
         pid = os.fork()
         if pid == 0:
             try:
-                child(one, path)
+                child(trained, path)
             except BaseException:
                 traceback.print_exc()
             finally:
                 os._exit(1)
-        time.sleep(rng.uniform(0.001, 0.025))
+        while path.stat().st_ino == inode and (kill % 2 or set(folder.glob(".*.part")) == parts):
+            time.sleep(
+                0.0005
+            )  # every second child has saved once, the others have begun to, however busy the machine is
+        time.sleep(rng.uniform(0, 0.01))
         os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
         assert os.WIFSIGNALED(status), f"the child ended by itself: {status}"
         halves += len(set(folder.glob(".*.part")) - parts)
-        one = bh.Trainer.load(path)
-        for array in (one.model.p.flat, *one.buffers.values()):
-            assert np.all(array == one.steps), f"half of step {one.steps}: {array.min()} to {array.max()}"
-        steps.append(one.steps)
+        trained = bh.Trainer.load(path)
+        for array in (trained.model.p.flat, *trained.buffers.values()):
+            assert np.all(array == trained.steps), f"half of step {trained.steps}: {array.min()} to {array.max()}"
+        steps.append(trained.steps)
     print(json.dumps({"steps": steps, "halves": halves}))
 
 

@@ -1,0 +1,19 @@
+"""What the tests of pictures share."""
+
+import pytest
+from matplotlib.text import Text
+
+from byhand.report import picture
+
+
+@pytest.fixture
+def texts(monkeypatch):
+    """Every text of the figure that was written last."""
+    found, write = [], picture.write
+
+    def watched(figure, path):
+        found[:] = [text.get_text() for text in figure.findobj(Text) if text.get_text()]
+        write(figure, path)
+
+    monkeypatch.setattr(picture, "write", watched)
+    return found
