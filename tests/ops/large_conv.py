@@ -9,7 +9,8 @@ import numpy as np
 
 from byhand.errors import ByhandError
 from byhand.kernels import gemv
-from byhand.kernels.conv import direct, packed, plan, pool_backward
+from byhand.kernels.conv import direct, packed, pool_backward
+from byhand.kernels.conv import plan as conv_plan
 from byhand.kernels.conv.matrix import TRANSPOSED_MAX_ROWS
 from byhand.kernels.runtime.cpu import cache_size, host
 from byhand.ops import REGISTRY
@@ -32,7 +33,7 @@ def depth(draw, at):
 def weights(draw, at, limit=None):
     """Bytes of weights: where they are packed, and where partial sums have too little room."""
     limit = limit or draw.one(
-        [direct.STRIDED_WEIGHT_BYTES, plan.MAX_PARTIAL_BYTES / draw.between(1, plan.MAX_BATCH_PARTS)]
+        [direct.STRIDED_WEIGHT_BYTES, conv_plan.MAX_PARTIAL_BYTES / draw.between(1, conv_plan.MAX_BATCH_PARTS)]
     )
     at["groups"], at["out"] = 1, (draw.between(2, 9), draw.between(2, 9))
     at["share"] = draw.one([draw.near(draw.columns, 4), draw.between(draw.columns + 1, 160)])
@@ -53,14 +54,14 @@ def pixels(draw, at):
 def packing(draw, at):
     """Filters enough for a thread to pack several blocks of them at a time."""
     at["groups"], at["kernel"], at["out"], at["images"] = 1, (1, 1), (draw.between(1, 4), draw.between(1, 4)), 1
-    at["share"] = draw.near(plan.MIN_BLOCKS * draw.columns, 3)
+    at["share"] = draw.near(conv_plan.MIN_BLOCKS * draw.columns, 3)
     at["depth"] = draw.near(direct.STRIDED_WEIGHT_BYTES / draw.size / at["share"])
 
 
 def flops(draw, at):
     """Work that is, or is not, worth sharing out."""
     each = 2 * prod(at["out"]) * at["share"] * at["groups"] * at["depth"] * prod(at["kernel"])
-    at["images"] = draw.near(plan.MIN_SHARED_FLOPS / each)
+    at["images"] = draw.near(conv_plan.MIN_SHARED_FLOPS / each)
 
 
 def strip(draw, at):
@@ -76,7 +77,7 @@ def strip(draw, at):
 def depthwise(draw, at):
     at["groups"], at["depth"], at["share"] = draw.one([draw.near(draw.columns, 4), draw.between(2, 90)]), 1, 1
     width = draw.between(4, 60)
-    room = draw.one([2 * cache_size(1), 2 * cache_size(1) * plan.MIN_BLOCKS])
+    room = draw.one([2 * cache_size(1), 2 * cache_size(1) * conv_plan.MIN_BLOCKS])
     at["out"] = draw.near(room / (2 * draw.size * width * at["groups"])), width
 
 
@@ -87,16 +88,16 @@ def groups(draw, at):
 def chunk(draw, at):
     """Pixels of a chunk whose gradients of the filters are summed at once: of several images, of one, of some rows."""
     rows = draw.one([1, draw.between(2, 16), draw.between(17, 40)])
-    at["out"] = rows, draw.near(plan.CHUNK_PIXELS / rows / draw.one([1, 1, 2, 3]))
-    at["images"] = draw.near(plan.MAX_BATCH_PARTS, 2)
+    at["out"] = rows, draw.near(conv_plan.CHUNK_PIXELS / rows / draw.one([1, 1, 2, 3]))
+    at["images"] = draw.near(conv_plan.MAX_BATCH_PARTS, 2)
 
 
 def tiles(draw, at):
-    at["out"] = draw.between(1, 5), draw.near(plan.MIN_BLOCK_TILES * host().rows / draw.between(1, 5))
+    at["out"] = draw.between(1, 5), draw.near(conv_plan.MIN_BLOCK_TILES * host().rows / draw.between(1, 5))
 
 
 def images(draw, at):
-    at["images"], at["out"] = draw.near(plan.MIN_BLOCKS, 4), (draw.between(1, 12), draw.between(1, 12))
+    at["images"], at["out"] = draw.near(conv_plan.MIN_BLOCKS, 4), (draw.between(1, 12), draw.between(1, 12))
 
 
 def phases(draw, at):
@@ -189,11 +190,11 @@ def conv2d_max_pool(draw):
         if way == "grey":
             kernel_ = draw.one([(1, draw.near(pool_backward.DENSE_MAX_PATCH)), (4, 4), (3, 3), (3, draw.between(4, 6))])
             size = draw.between(8, 40), draw.between(24, 40)
-            x = draw.array(draw.near(plan.MAX_BATCH_PARTS), *size, 1)
+            x = draw.array(draw.near(conv_plan.MAX_BATCH_PARTS), *size, 1)
             weight, attributes = draw.array(*kernel_, 1, draw.channels()), {"padding": draw.one([0, 0, 1])}
         if way == "sums":
             share, deep = draw.near(draw.columns, 2), 0
-            deep = draw.near(plan.MAX_PARTIAL_BYTES / plan.MAX_BATCH_PARTS / draw.size / 9 / share)
+            deep = draw.near(conv_plan.MAX_PARTIAL_BYTES / conv_plan.MAX_BATCH_PARTS / draw.size / 9 / share)
             x, weight, attributes = draw.array(2, 8, 8, deep), draw.array(3, 3, deep, share), {"padding": 1}
         if way == "chunk":
             x = draw.array(draw.near(CHUNK_ELEMENTS / (32 * 32 * 64)), 32, 32, 1)
@@ -223,8 +224,8 @@ def linear_call(draw):
         rows, units, deep = (
             draw.near(TRANSPOSED_MAX_ROWS),
             draw.channels(),
-            draw.near(draw.one([gemv.WEIGHT_BLOCKS, 100, plan.CHUNK_PIXELS])),
+            draw.near(draw.one([gemv.WEIGHT_BLOCKS, 100, conv_plan.CHUNK_PIXELS])),
         )
     else:
-        rows, units, deep = draw.near(plan.CHUNK_PIXELS, 3), draw.near(draw.columns, 4), draw.channels()
+        rows, units, deep = draw.near(conv_plan.CHUNK_PIXELS, 3), draw.near(draw.columns, 4), draw.channels()
     return [draw.array(rows, deep), draw.array(deep, units), draw.one([draw.array(units), None])], {}

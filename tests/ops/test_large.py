@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from byhand.kernels import gemv
-from byhand.kernels.conv import direct, packed, plan
+from byhand.kernels.conv import direct, packed
+from byhand.kernels.conv import plan as conv_plan
 from byhand.kernels.conv.matrix import TRANSPOSED_MAX_ROWS
 from byhand.kernels.runtime.cpu import cache_size, host
 from byhand.ops import REGISTRY
@@ -77,18 +78,18 @@ def test_convolutions_are_drawn_on_both_sides_of_every_threshold():
         note("filters: columns of a tile", at["share"], draw.columns)
         note("filters: numbers of a vector", at["share"], draw.vector)
         note("depth: rows of a tile", at["depth"], host().rows)
-        note("pixels of a chunk", rows * columns, plan.CHUNK_PIXELS)
-        note("pixels of tiles", columns, plan.MIN_BLOCK_TILES * host().rows)
-        note("images of partial sums", at["images"], plan.MAX_BATCH_PARTS)
-        note("images of blocks", at["images"], plan.MIN_BLOCKS)
-        note("work that is shared out", 2 * at["images"] * rows * columns * numbers, plan.MIN_SHARED_FLOPS)
-        note("bytes of partial sums", numbers * size, plan.MAX_PARTIAL_BYTES / plan.MAX_BATCH_PARTS)
+        note("pixels of a chunk", rows * columns, conv_plan.CHUNK_PIXELS)
+        note("pixels of tiles", columns, conv_plan.MIN_BLOCK_TILES * host().rows)
+        note("images of partial sums", at["images"], conv_plan.MAX_BATCH_PARTS)
+        note("images of blocks", at["images"], conv_plan.MIN_BLOCKS)
+        note("work that is shared out", 2 * at["images"] * rows * columns * numbers, conv_plan.MIN_SHARED_FLOPS)
+        note("bytes of partial sums", numbers * size, conv_plan.MAX_PARTIAL_BYTES / conv_plan.MAX_BATCH_PARTS)
         note("bytes of an image", image, cache_size(2) / 2)
         if at["share"] > draw.columns:
             note("bytes of weights that are packed", numbers * size, direct.STRIDED_WEIGHT_BYTES)
             if numbers * size > direct.STRIDED_WEIGHT_BYTES:
                 note("few pixels", at["images"] * rows * columns, packed.PACK_IN_CACHE_MAX_PIXELS)
-                note("filters of several packed blocks", at["share"], 2 * plan.MIN_BLOCKS * draw.columns)
+                note("filters of several packed blocks", at["share"], 2 * conv_plan.MIN_BLOCKS * draw.columns)
         if at["groups"] > 1 and at["depth"] == at["share"] == 1:
             note("bytes of a depthwise image", image, 2 * cache_size(1))
     assert len(seen) == 14

@@ -261,7 +261,7 @@ def orthogonal_compiled(u: Array, ns_steps: int) -> Array:
         launch(polynomial_row, side, gram, gram_squared, power)
         _multiply(x, power, y, "compiled")
         x, y = y, x
-    return x  # type: ignore[no-any-return]
+    return x
 
 
 register(Muon, loops=muon_loops, arrays=muon_arrays, compiled=muon_compiled)
