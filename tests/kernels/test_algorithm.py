@@ -118,3 +118,13 @@ def test_the_flops_of_a_shape():
     pixel = (1, 1)
     shape = ConvShape((5, 4), (5, 4), pixel, pixel, (0, 0, 0, 0), pixel, 1, 3, 7)
     assert Problem("forward", shape, 2, 4).flops == 2 * 2 * 20 * 21
+
+
+def test_a_program_names_the_algorithms():
+    model = bh.models.create("lenet5", seed=0)
+    text = model.program(batch=4, train=True).text
+    assert "5, 5, 16), direct" in text
+    assert "grad_x: transposed, grad_weight: direct" in text
+    with force("packed"):
+        assert "5, 5, 16), packed" in model.program(batch=4, train=False).text
+    assert "direct" not in model.program(batch=4, hand="arrays").text

@@ -1,8 +1,8 @@
-"""What the compiled hands of broadcasting and moving share: how far apart, in elements, what an axis counts lies in memory."""
+"""Index arithmetic of the kernels that broadcast and move arrays: strides in elements, merged axes, where a row begins."""
 
 from math import prod
 
-RANK = 4  # axes that kernels are handed, so that they are compiled once and not for each number of axes
+RANK = 4  # axes that kernels are handed: they are compiled once, not for each number of axes
 
 
 def steps_of(shape, y=None):
@@ -27,8 +27,8 @@ def merged(shape, *all_steps):
             axes[-1] = [axes[-1][0] * size, *steps]
         else:
             axes.append([size, *steps])
-    one = [1, *[0] * len(all_steps)]
-    return tuple(zip(*[one] * (RANK - len(axes)), *axes))
+    unit_axis = [1, *[0] * len(all_steps)]
+    return tuple(zip(*[unit_axis] * (RANK - len(axes)), *axes))
 
 
 def row_start(item, sizes, steps):

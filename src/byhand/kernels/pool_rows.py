@@ -22,7 +22,7 @@ class Row(NamedTuple):
 
     start: int
     step: int
-    count: int
+    windows: int
     to: int
     channels: int
 
@@ -57,7 +57,7 @@ def tail_pixels(size, last, to, end, item, channels):
 
 def window_max_scalar(x, row, window, numbering, y, argmax):
     """Write the first largest number of each window, or its last NaN, and its position; numbering.across is 1."""
-    for i in range(row.count):
+    for i in range(row.windows):
         for c in range(row.channels):
             first = row.start + i * row.step + c
             best, winner = x[first], numbering.first
@@ -72,7 +72,7 @@ def window_max_scalar(x, row, window, numbering, y, argmax):
 
 def window_sum_scalar(x, row, window, scale, y):
     """Write the sum of each window times `scale`."""
-    for i in range(row.count):
+    for i in range(row.windows):
         for c in range(row.channels):
             result = 0.0
             for r in range(window.rows):
@@ -95,7 +95,7 @@ def gather_won_scalar(x, argmax, row, window, numbering, y):
 
 def scatter_won_scalar(x, argmax, row, columns, first, y):
     """Write a row of windows side by side, `columns` pixels each: the window's number where argmax is the pixel, else 0."""
-    for i in range(row.count):
+    for i in range(row.windows):
         for s in range(columns):
             for c in range(row.channels):
                 at = row.start + i * row.channels + c
@@ -104,7 +104,7 @@ def scatter_won_scalar(x, argmax, row, columns, first, y):
 
 def repeat_scalar(x, row, columns, scale, y):
     """Write a row of windows side by side, `columns` pixels each: the window's number times `scale`."""
-    for i in range(row.count):
+    for i in range(row.windows):
         for s in range(columns):
             for c in range(row.channels):
                 y[row.to + (i * columns + s) * row.channels + c] = x[row.start + i * row.channels + c] * scale

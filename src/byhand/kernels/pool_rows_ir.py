@@ -95,7 +95,7 @@ def gather_won(dtype: str) -> Any:
         def finish(state: list[Any], i: Any, c: Any) -> None:
             write.store(state[0], y, builder.add(row.to, c))
 
-        pixel = row._replace(count=WORD(1))
+        pixel = row._replace(windows=WORD(1))
         write.windows(pixel, window, Steps(lambda i, c: [write.zeros], tap, finish), UNROLLED_OVERLAPS)
         return context.get_dummy_value()
 
@@ -172,13 +172,13 @@ class ChannelVectors:
             sizes = zip((window.rows, window.columns), shape)
             same = [builder.icmp_signed("==", have, WORD(size)) for have, size in sizes]
             with builder.if_then(builder.and_(*same)):
-                for i, c in self._pixels(row.count, row.channels):
+                for i, c in self._pixels(row.windows, row.channels):
                     state = steps.start(i, c)
                     for position in range(steps.first, shape[0] * shape[1]):
                         state = steps.tap(state, i, c, *map(WORD, divmod(position, shape[1])))
                     steps.finish(state, i, c)
                 builder.branch(after)
-        for i, c in self._pixels(row.count, row.channels):
+        for i, c in self._pixels(row.windows, row.channels):
             state = steps.start(i, c)
             with builder.goto_entry_block():
                 slots = [builder.alloca(value.type) for value in state]
@@ -200,12 +200,12 @@ class ChannelVectors:
         builder = self.builder
         after, wide = builder.append_basic_block(), builder.mul(columns, row.channels)
         with builder.if_then(builder.icmp_signed("==", columns, WORD(2))):
-            for i, c in self._pixels(row.count, row.channels):
+            for i, c in self._pixels(row.windows, row.channels):
                 state = start(i, c)
                 for s in (WORD(0), WORD(1)):
                     self.store(value(state, s), y, self.place(row.to, c, i, wide, s, row.channels))
             builder.branch(after)
-        for i, c in self._pixels(row.count, row.channels):
+        for i, c in self._pixels(row.windows, row.channels):
             state = start(i, c)
             with cgutils.for_range(builder, columns) as across:
                 place = self.place(row.to, c, i, wide, across.index, row.channels)
@@ -239,9 +239,9 @@ class ChannelVectors:
     def splat(self, value: Any) -> Any:
         """Return a vector of one number."""
         kind = ir.VectorType(value.type, self.lanes)
-        one = self.builder.insert_element(ir.Constant(kind, ir.Undefined), value, HALF(0))
+        first = self.builder.insert_element(ir.Constant(kind, ir.Undefined), value, HALF(0))
         same = ir.Constant(ir.VectorType(HALF, self.lanes), [0] * self.lanes)
-        return self.builder.shuffle_vector(one, ir.Constant(kind, ir.Undefined), same)
+        return self.builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), same)
 
     def position(self, number: Any) -> Any:
         """Return a vector of one position in a window."""

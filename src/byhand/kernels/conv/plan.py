@@ -185,10 +185,17 @@ def _sweep_plan(runs: list[list[Run]], a: Side, c: Side, segments: Segments, ima
         b_segments += [segments.b_at(r, s) for r, s, _ in heads]
         pixel += n.size
     return Sweep(
-        table(phases, 8), np.concatenate(a_rows), np.concatenate(c_rows), table(a_segments), table(b_segments),
-        cut.images, cut.rows, grid, cut.filter_parts,
+        phases=table(phases, 8),
+        a_rows=np.concatenate(a_rows),
+        c_rows=np.concatenate(c_rows),
+        a_segments=table(a_segments),
+        b_segments=table(b_segments),
+        images_per_block=cut.images,
+        rows_per_block=cut.rows,
+        grid_rows=grid,
+        filter_parts=cut.filter_parts,
         blocks=cut.filter_parts * ceil(images / cut.images) * ceil(grid / cut.rows),
-    )  # fmt: skip
+    )
 
 
 def table(values: list[Any], columns: int | None = None) -> Indices:
@@ -291,9 +298,17 @@ def weights_plan(shape: ConvShape, images: int, itemsize: int, columns: int) -> 
             a_rows += [at * shape.channels + c for c in range(shape.depth)]
             c_rows += [((r * shape.kernel[1] + s) * shape.depth + c) * shape.filters for c in range(shape.depth)]
     return Sums(
-        table(phases, 7), table(a_rows), table(c_rows), table(a_segments), table(b_segments),
-        per_chunk, strip, out_rows, batch_parts, filter_parts,
-    )  # fmt: skip
+        phases=table(phases, 7),
+        a_rows=table(a_rows),
+        c_rows=table(c_rows),
+        a_segments=table(a_segments),
+        b_segments=table(b_segments),
+        images_per_chunk=per_chunk,
+        rows_per_chunk=strip,
+        grid_rows=out_rows,
+        batch_parts=batch_parts,
+        filter_parts=filter_parts,
+    )
 
 
 def _runs_of_places(runs: list[list[Run]]) -> list[list[Run]]:

@@ -1,4 +1,8 @@
-"""The register tile as LLVM IR."""
+"""The register tile as LLVM IR: sums in registers, a loop over segments, in it one over their numbers.
+
+`tile` becomes a call of a panel, a function for so many vectors of columns; a panel walks the rows, tile by tile. Numba
+inlines nothing of it: each panel is compiled once in a kernel, and called from every place that needs it.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +18,8 @@ from byhand.kernels.microkernel.simd import CACHE_LINE, REALS, WORD, Vectors, el
 from byhand.kernels.runtime.cpu import host
 
 
-class How(NamedTuple):
-    """What a kind of tile reads: whether a and b have a number for each column; whether its segments are of length 1."""
+class TileForm(NamedTuple):
+    """A form of the tile: whether a and b have a number for each column; whether its segments are of length 1."""
 
     a_wide: bool
     b_wide: bool
@@ -23,11 +27,12 @@ class How(NamedTuple):
     rows: tuple[int, ...]  # of the tiles
 
 
-KINDS = {  # how many rows a tile has is what registers allow (of a matrix: host.py); rows left over are done in tiles of fewer
-    "matrix": How(False, True, False, (6, 2, 1)),
-    "channel": How(True, True, False, (6, 2, 1)),
-    "tap": How(True, True, True, (6, 2, 1)),
-    "list": How(True, False, True, (5, 3, 1)),  # and twice as many vectors
+# The rows of a tile are as many as registers allow (of a matrix: runtime/cpu.py); rows left over are done in tiles of fewer.
+KINDS = {
+    "matrix": TileForm(False, True, False, (6, 2, 1)),
+    "channel": TileForm(True, True, False, (6, 2, 1)),
+    "tap": TileForm(True, True, True, (6, 2, 1)),
+    "list": TileForm(True, False, True, (5, 3, 1)),  # and twice as many vectors
 }
 
 
@@ -40,13 +45,25 @@ def tile_intrinsic(dtype: str, how: str) -> Any:
             a, b, c, extent, initial, epilogue = operands(context, builder, signature, values)
             start = partial(element, builder, REALS[dtype])
             arguments = TileArguments(
-                start(a.array, a.start), a.rows, a.segments, a.step,
-                start(b.array, b.start), b.segments, b.step,
-                start(c.array, c.start), c.rows,
-                extent.rows, extent.columns, extent.segments, extent.length, initial,
-                epilogue.steps, start(epilogue.bias, c.column), start(epilogue.scale, c.column),
-                start(epilogue.residual, c.start),
-            )  # fmt: skip
+                a=start(a.array, a.start),
+                a_rows=a.rows,
+                a_segments=a.segments,
+                a_step=a.step,
+                b=start(b.array, b.start),
+                b_segments=b.segments,
+                b_step=b.step,
+                c=start(c.array, c.start),
+                c_rows=c.rows,
+                rows=extent.rows,
+                columns=extent.columns,
+                segments=extent.segments,
+                length=extent.length,
+                initial=initial,
+                steps=epilogue.steps,
+                bias=start(epilogue.bias, c.column),
+                scale=start(epilogue.scale, c.column),
+                residual=start(epilogue.residual, c.start),
+            )
             _call_panel(builder, dtype, how, extent.columns, arguments)
             return context.get_dummy_value()
 
@@ -65,9 +82,16 @@ def scatter_intrinsic(dtype: str) -> Any:
             count = context.make_array(signature.args[1])(context, builder, values[1]).nitems
             start = partial(element, builder, REALS[dtype])
             arguments = ScatterArguments(
-                start(block.array, block.start), block.rows, places, count, numbers,
-                start(target.array, target.start), target.rows, rows, columns,
-            )  # fmt: skip
+                block=start(block.array, block.start),
+                block_rows=block.rows,
+                places=places,
+                count=count,
+                numbers=numbers,
+                target=start(target.array, target.start),
+                target_rows=target.rows,
+                rows=rows,
+                columns=columns,
+            )
             _call_panel(builder, dtype, "scatter", columns, arguments)
             return context.get_dummy_value()
 
@@ -143,7 +167,8 @@ def _call_panel(builder: Any, dtype: str, how: str, columns: Any, arguments: tup
     after = builder.append_basic_block()
     kind = KINDS.get(how, KINDS["list"])
     for width, vectors, masked, more_than in _choices(dtype, kind):
-        function = _panel(builder.module, dtype, width, vectors, masked, how)
+        kinds = [value.type for value in arguments]
+        function = _panel(builder.module, kinds, dtype, width, vectors, masked, how)
         if more_than:
             use, other = builder.append_basic_block(), builder.append_basic_block()
             builder.cbranch(builder.icmp_signed(">", columns, WORD(more_than)), use, other)
@@ -155,7 +180,7 @@ def _call_panel(builder: Any, dtype: str, how: str, columns: Any, arguments: tup
     builder.position_at_end(after)
 
 
-def _choices(dtype: str, how: How) -> list[tuple[int, int, bool, int]]:
+def _choices(dtype: str, how: TileForm) -> list[tuple[int, int, bool, int]]:
     """Return the panels, widest first: lanes, vectors, masked, and how many columns are too few for it to be chosen.
 
     A whole panel has a function of its own, without masks. AVX-512 has them for nothing, but where what is loaded is multiplied
@@ -174,22 +199,11 @@ def _choices(dtype: str, how: How) -> list[tuple[int, int, bool, int]]:
     return choices
 
 
-def _panel(module: Any, dtype: str, lanes: int, vectors: int, masked: bool, how: str) -> Any:
+def _panel(module: Any, kinds: list[Any], dtype: str, lanes: int, vectors: int, masked: bool, how: str) -> Any:
     """Return a function that does all rows of one block of columns, tile by tile."""
     name = f"byhand_{how}_{dtype}_{lanes}x{vectors}_{'masked' if masked else 'full'}"
     if name in module.globals:
         return module.globals[name]
-    number, table = REALS[dtype].as_pointer(), WORD.as_pointer()
-    kinds: Any = TileArguments(
-        a=number, a_rows=table, a_segments=table, a_step=WORD, b=number, b_segments=table, b_step=WORD, c=number,
-        c_rows=table, rows=WORD, columns=WORD, segments=WORD, length=WORD, initial=WORD, steps=WORD, bias=number,
-        scale=number, residual=number,
-    )  # fmt: skip
-    if how == "scatter":
-        kinds = ScatterArguments(
-            block=number, block_rows=table, places=table, count=WORD, numbers=number, target=number, target_rows=table,
-            rows=WORD, columns=WORD,
-        )  # fmt: skip
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
     function.linkage = "internal"
     function.attributes.add("noinline")
@@ -207,8 +221,8 @@ class Scatter(Vectors):
         """Write the function."""
         given = ScatterArguments(*self.function.args)
         build, new = self.builder, self.function.append_basic_block
-        self.hide(given.columns)
-        for m, count in self.each(given.rows, KINDS["list"].rows):
+        self.make_masks(given.columns)
+        for m, count in self.row_loops(given.rows, KINDS["list"].rows):
             rows = self.rows_at(given.block, given.block_rows, m, count)
             block = [self.load(row, n) for row in rows for n in range(self.vectors)]
             into = self.rows_at(given.target, given.target_rows, m, count)
@@ -219,7 +233,10 @@ class Scatter(Vectors):
             t.add_incoming(WORD(0), before)
             build.cbranch(build.icmp_signed("<", t, given.count), body, after)
             build.position_at_end(body)
-            offset, times = build.load(self.at(given.places, t, WORD), typ=WORD), self.one(self.at(given.numbers, t))
+            offset, times = (
+                build.load(self.at(given.places, t, WORD), typ=WORD),
+                self.broadcast(self.at(given.numbers, t)),
+            )
             rows_now = [self.at(row, offset) for row in into]
             sums = [
                 self.multiply_add(value, times, self.load(rows_now[i // self.vectors], i % self.vectors))
@@ -236,18 +253,18 @@ class Scatter(Vectors):
 class Panel(Vectors):
     """Writes a tile's function: sums in registers, a loop over segments, in it one over their places."""
 
-    def __init__(self, function: Any, dtype: str, lanes: int, vectors: int, masked: bool, how: How) -> None:
+    def __init__(self, function: Any, dtype: str, lanes: int, vectors: int, masked: bool, how: TileForm) -> None:
         super().__init__(function, dtype, lanes, vectors, masked)
         self.how = how
         self.given = TileArguments(*function.args)
 
     def emit(self) -> None:
         """Write the function: whole tiles as long as there are rows, then fewer and fewer rows at once."""
-        self.hide(self.given.columns)
+        self.make_masks(self.given.columns)
         whole = host().rows if self.vectors > 1 else min(9, host().rows)  # so many addresses stay in registers
         most = [] if self.how.a_wide else [whole]
-        for m, rows in self.each(
-            self.given.rows, [*most, *(few for few in self.how.rows if not most or few < most[0])]
+        for m, rows in self.row_loops(
+            self.given.rows, [*most, *(fewer for fewer in self.how.rows if not most or fewer < most[0])]
         ):
             self._tile(m, rows)
         self.builder.ret_void()
@@ -255,10 +272,12 @@ class Panel(Vectors):
     def _tile(self, m: Any, rows: int) -> None:
         """Write one tile: sums in registers, a loop over segments, in it one over their places."""
         build, new, pairs, given = self.builder, self.function.append_basic_block, rows * self.vectors, self.given
-        a_rows, c_rows = (self.rows_at(*one, m, rows) for one in ((given.a, given.a_rows), (given.c, given.c_rows)))
+        a_rows, c_rows = (
+            self.rows_at(*operand, m, rows) for operand in ((given.a, given.a_rows), (given.c, given.c_rows))
+        )
         sums = self._first_sums(c_rows)
         for row in c_rows:  # their lines come while the sums are made
-            self.expect(row)
+            self.prefetch_row(row)
         before, head, body, after = build.block, new(), new(), new()
         build.branch(head)
 
@@ -306,10 +325,10 @@ class Panel(Vectors):
     def _products(self, a_rows: list[Any], at: Any, by: Any, sums: list[Any]) -> list[Any]:
         """Return the sums with the products of one place added."""
         columns, results = range(self.vectors), []
-        b = [self.load(by, n) for n in columns] if self.how.b_wide else [self.one(by)] * self.vectors
+        b = [self.load(by, n) for n in columns] if self.how.b_wide else [self.broadcast(by)] * self.vectors
         for i, row in enumerate(a_rows):
             place = self.at(row, at)
-            a = [self.load(place, n) for n in columns] if self.how.a_wide else [self.one(place)] * self.vectors
+            a = [self.load(place, n) for n in columns] if self.how.a_wide else [self.broadcast(place)] * self.vectors
             results += [self.multiply_add(a[n], b[n], sums[i * self.vectors + n]) for n in columns]
         return results
 
@@ -340,7 +359,7 @@ class Panel(Vectors):
         build, columns = self.builder, range(self.vectors)
 
         def scaled() -> list[Any]:
-            scales, terms = ([self.load(one, n) for n in columns] for one in (self.given.scale, self.given.bias))
+            scales, terms = ([self.load(row, n) for n in columns] for row in (self.given.scale, self.given.bias))
             return [
                 self.multiply_add(value, scales[i % len(columns)], terms[i % len(columns)])
                 for i, value in enumerate(sums)

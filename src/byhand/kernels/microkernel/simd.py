@@ -56,16 +56,16 @@ class Vectors:
         self.builder = ir.IRBuilder(function.append_basic_block())
         self.masks: list[Any] = []
 
-    def hide(self, columns: Any) -> None:
+    def make_masks(self, columns: Any) -> None:
         """Make the masks that hide what lies beyond so many columns."""
         self.masks = [self._mask(n, columns) for n in range(self.vectors)] if self.masked else []
 
     def _mask(self, n: int, columns: Any) -> Any:
         kind = ir.VectorType(HALF, self.lanes)
         places = ir.Constant(kind, [n * self.lanes + i for i in range(self.lanes)])
-        return self.builder.icmp_signed("<", places, self.spread(self.builder.trunc(columns, HALF), HALF))
+        return self.builder.icmp_signed("<", places, self.splat(self.builder.trunc(columns, HALF), HALF))
 
-    def each(self, count: Any, sizes: Sequence[int]) -> Iterator[tuple[Any, int]]:
+    def row_loops(self, count: Any, sizes: Sequence[int]) -> Iterator[tuple[Any, int]]:
         """Write loops over rows, so many at a time as long as there are; yield (first row, how many)."""
         build, place = self.builder, WORD(0)
         for rows in sizes:
@@ -93,7 +93,7 @@ class Vectors:
         """Return an address some elements further."""
         return self.builder.gep(pointer, [offset], source_etype=kind or self.real)
 
-    def spread(self, value: Any, kind: Any) -> Any:
+    def splat(self, value: Any, kind: Any) -> Any:
         """Return a vector of one number."""
         build, vector = self.builder, ir.VectorType(kind, self.lanes)
         undefined, same = (
@@ -102,9 +102,9 @@ class Vectors:
         )
         return build.shuffle_vector(build.insert_element(undefined, value, HALF(0)), undefined, same)
 
-    def one(self, pointer: Any) -> Any:
+    def broadcast(self, pointer: Any) -> Any:
         """Return a vector of the number at an address."""
-        return self.spread(self.builder.load(pointer, typ=self.real), self.real)
+        return self.splat(self.builder.load(pointer, typ=self.real), self.real)
 
     def load(self, pointer: Any, n: int) -> Any:
         """Return a row's n-th vector."""
@@ -127,7 +127,7 @@ class Vectors:
         store = get_or_insert_function(self.function.module, kind, f"llvm.masked.store.{self.suffix}.p0")
         build.call(store, [value, place, HALF(self.align), self.masks[n]])
 
-    def expect(self, pointer: Any) -> None:
+    def prefetch_row(self, pointer: Any) -> None:
         """Ask for the cache lines that a row is going to be written to."""
         for n in range(self.vectors):
             prefetch(self.builder, self.at(pointer, WORD(n * self.lanes)), True)

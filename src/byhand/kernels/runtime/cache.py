@@ -1,4 +1,4 @@
-"""Machine code on disk: a file a kernel, named by the hash of all that it was made from.
+"""The kernel cache: machine code on disk, a file a kernel, named by the hash of all that it was made from.
 
 The name is the hash of the kernel's source with all that it calls, of the argument types, of Numba's and llvmlite's versions
 and of the processor: a change of any of these finds no file and builds anew. A file is written whole or not at all, so that
@@ -18,15 +18,14 @@ from typing import Any, NamedTuple
 from byhand.errors import FileError
 from byhand.files import cache_folder, write_whole
 
-BUILDING: list[
-    Callable[[str], None]
-] = []  # called with a kernel's name before it is built: what a person who waits is told
+# Called with a kernel's name before it is built: a person who waits is told.
+BUILDING: list[Callable[[str], None]] = []
 
 
 def tell(name: str) -> None:
     """Tell those who wait what is being built."""
-    for one in BUILDING:
-        one(name)
+    for listener in BUILDING:
+        listener(name)
 
 
 def key(*parts: Any) -> str:
@@ -71,9 +70,7 @@ def held() -> Held:
     """Return what the cache holds."""
     folder = cache_folder("kernels")
     sizes = [path.stat().st_size for path in folder.glob("*.kernel")]
-    lasting = not folder.parent.name.startswith(
-        "byhand-"
-    )  # else the temporary one that stands in for one that can't be written
+    lasting = not folder.parent.name.startswith("byhand-")  # else a temporary folder, as the real one can't be written
     with suppress(OSError, FileError):
         probe = folder / "probe"
         write_whole(probe, b"byhand")
