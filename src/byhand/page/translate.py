@@ -61,7 +61,7 @@ class Script:
         tree = ast.parse(source).body[0]
         assert isinstance(tree, ast.FunctionDef)
         file = (inspect.getsourcefile(hand) or "").replace("\\", "/")
-        shown = {"file": "/".join(file.split("/")[-2:]), "name": tree.name, "lines": source.splitlines()}
+        shown = {"file": file.rpartition("/byhand/")[2], "name": tree.name, "lines": source.splitlines()}
         self.sources[name] = shown | _marks(hand, tree)
         new = partial(Expressions, hand, tree, self.add, self.functions)
         self.functions[name] = f"{function(new, name, False)}\n{function(new, f'{name}$told', True)}"
