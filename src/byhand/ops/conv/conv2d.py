@@ -180,21 +180,21 @@ def conv2d_backward_compiled(x, weight, grad_y, grad_x, grad_weight, grad_bias, 
         conv.backward_data(weight, grad_y, grad_x, shape)
 
 
-# one op ---------------------------------------------------------------------------------------------------------------
+# the op ---------------------------------------------------------------------------------------------------------------
 
 
 def sample(draw):
     """Draw a legal call."""
-    groups, depth, share = draw.choice(
+    groups, depth, filters_per_group = draw.choice(
         [(1, 1, 1), (1, 3, 2), (1, 17, 3), (1, 2, 17), (2, 3, 2), (3, 2, 1), (3, 1, 2), (17, 1, 1)]
     )
     kernel, dilation = (draw.integer(1, 3), draw.integer(1, 3)), (draw.integer(1, 2), draw.integer(1, 2))
     size = [(k - 1) * d + draw.integer(1, 5) for k, d in zip(kernel, dilation)]
     padding = draw.choice(["valid", "same", 1, (0, 2), (2, 0, 1, 1)])
     x = draw.array(draw.integer(1, 2), *size, groups * depth)
-    bias = draw.array(groups * share) if draw.choice([True, False]) else None
+    bias = draw.array(groups * filters_per_group) if draw.choice([True, False]) else None
     stride = (draw.integer(1, 3), draw.integer(1, 3))
-    return (x, draw.array(*kernel, depth, groups * share), bias), {
+    return (x, draw.array(*kernel, depth, groups * filters_per_group), bias), {
         "stride": stride, "padding": padding, "dilation": dilation, "groups": groups,
     }  # fmt: skip
 

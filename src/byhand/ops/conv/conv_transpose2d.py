@@ -170,23 +170,23 @@ def conv_transpose2d_backward_compiled(
         conv.forward(grad_y, weight, grad_x, conv.epilogue(grad_y), shape)
 
 
-# one op ---------------------------------------------------------------------------------------------------------------
+# the op ---------------------------------------------------------------------------------------------------------------
 
 
 def sample(draw):
     """Draw a legal call."""
-    groups, depth, share = draw.choice(  # filters and channels of a group
+    groups, depth, channels_per_group = draw.choice(  # filters and channels of a group
         [(1, 1, 1), (1, 3, 2), (1, 17, 3), (1, 2, 17), (2, 3, 2), (3, 2, 1), (3, 1, 2), (17, 1, 1)]
     )
     kernel, dilation = (draw.integer(1, 3), draw.integer(1, 3)), (draw.integer(1, 2), draw.integer(1, 2))
     size, stride = (draw.integer(1, 3), draw.integer(1, 3)), (draw.integer(1, 3), draw.integer(1, 3))
-    more = draw.choice([0, 1, (2, 0), (1, 4)])
+    output_padding = draw.choice([0, 1, (2, 0), (1, 4)])
     padding = draw.choice([0, 1, (0, 1), (2, 0, 1, 1), (0, 3, 0, 2)])
-    if min(transposed_window(size, kernel, stride, 0, more, dilation).output) <= 3:
+    if min(transposed_window(size, kernel, stride, 0, output_padding, dilation).output) <= 3:
         padding = 0  # the largest would crop all of it
-    x, bias = draw.array(draw.integer(1, 2), *size, groups * share), draw.array(groups * depth)
-    return (x, draw.array(*kernel, depth, groups * share), bias if draw.choice([True, False]) else None), {
-        "stride": stride, "padding": padding, "output_padding": more, "dilation": dilation, "groups": groups,
+    x, bias = draw.array(draw.integer(1, 2), *size, groups * channels_per_group), draw.array(groups * depth)
+    return (x, draw.array(*kernel, depth, groups * channels_per_group), bias if draw.choice([True, False]) else None), {
+        "stride": stride, "padding": padding, "output_padding": output_padding, "dilation": dilation, "groups": groups,
     }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""linear: every output is a weighted sum of all inputs, plus a bias.
+"""linear: a matrix product plus a bias, the fully connected layer.
 
     y = x @ weight + bias
 
@@ -18,7 +18,7 @@ from byhand.shapes import axes
 
 
 def contract(x, weight, bias=None):
-    """Multiply by a matrix and add a bias: x (..., D), weight (D, K), bias (K,) or None -> y (..., K).
+    """Matrix product plus bias: x (..., D), weight (D, K), bias (K,) or None -> y (..., K).
 
     Raises ShapeError where shapes do not fit.
 
@@ -39,27 +39,27 @@ def contract(x, weight, bias=None):
 
 
 def linear_loops(x, weight, bias, y):
-    for place in np.ndindex(y.shape):
-        *n, k = place
+    for index in np.ndindex(y.shape):
+        *n, k = index
         total = 0.0 if bias is None else bias[k]
         for d in range(weight.shape[0]):
             total += x[*n, d] * weight[d, k]
-        y[place] = total
+        y[index] = total
 
 
 def linear_backward_loops(x, weight, grad_y, grad_x, grad_weight, grad_bias):
     for grad in (grad_x, grad_weight, grad_bias):
         if grad is not None:
             grad[...] = 0
-    for place in np.ndindex(grad_y.shape):
-        *n, k = place
+    for index in np.ndindex(grad_y.shape):
+        *n, k = index
         if grad_bias is not None:
-            grad_bias[k] += grad_y[place]
+            grad_bias[k] += grad_y[index]
         for d in range(weight.shape[0]):
             if grad_weight is not None:
-                grad_weight[d, k] += x[*n, d] * grad_y[place]
+                grad_weight[d, k] += x[*n, d] * grad_y[index]
             if grad_x is not None:
-                grad_x[*n, d] += weight[d, k] * grad_y[place]
+                grad_x[*n, d] += weight[d, k] * grad_y[index]
 
 
 # arrays ---------------------------------------------------------------------------------------------------------------
@@ -126,7 +126,7 @@ def linear_backward_compiled(x, weight, grad_y, grad_x, grad_weight, grad_bias):
         conv.backward_data(*images, matrix_shape(weight.shape, n, 1), matrix=True)
 
 
-# one op ---------------------------------------------------------------------------------------------------------------
+# the op ---------------------------------------------------------------------------------------------------------------
 
 
 def sample(draw):

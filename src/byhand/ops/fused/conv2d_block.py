@@ -110,7 +110,7 @@ def conv2d_block_backward_compiled(
     conv2d_backward_compiled(x, weight, g, grad_x, grad_weight, grad_bias, **view)
 
 
-# one op ---------------------------------------------------------------------------------------------------------------
+# the op ---------------------------------------------------------------------------------------------------------------
 
 STATISTICS = {
     "mean": lambda have: have["running_mean"],

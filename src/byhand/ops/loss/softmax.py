@@ -1,10 +1,10 @@
-"""softmax and softmax_cross_entropy: scores become probabilities, and the surprise at the right answer becomes the loss.
+"""softmax and softmax_cross_entropy: logits to probabilities, and the mean cross-entropy of logits against labels.
 
     softmax        q[k] = e^z[k] / sum over j of e^z[j]
-    cross-entropy  H(p, q) = -sum over k of p[k] ln q[k]        p: the truth, 1 at the label
+    cross-entropy  H(p, q) = -sum over k of p[k] ln q[k]        p: the target distribution, 1 at the label
 
-Both take the largest score away first, which changes neither and keeps e^z in range. Together their gradient is one
-subtraction, which is why they are one op; the loss is the mean over the N examples, hence its share of each:
+Both subtract the largest logit first, which changes no result and avoids overflow of e^z. Softmax and cross-entropy are one op
+because their joint gradient is one subtraction; the loss is the mean over the N examples:
 
     d loss / d z[n, k] = (q[n, k] - p[n, k]) / N
 
@@ -19,6 +19,7 @@ import numpy as np
 from byhand.errors import ArgumentError, ShapeError
 from byhand.kernels import cdiv, compiled, kernel, launch, scratch
 from byhand.kernels.vector_math import greater
+from byhand.ops.flat_kernels import BLOCK_ELEMENTS
 from byhand.ops.op import Array, Call, Op
 from byhand.shapes import axes, number
 
@@ -26,7 +27,7 @@ from byhand.shapes import axes, number
 
 
 def softmax_contract(x):
-    """Turn scores into probabilities along the last axis: y = e^x / sum e^x, x (..., K).
+    """Softmax along the last axis: y = e^x / sum e^x, x (..., K).
 
     >>> import byhand as bh
     >>> bh.softmax([[1000.0, 1000.0]])
@@ -66,37 +67,37 @@ def softmax_backward_arrays(y, grad_y, grad_x):
     grad_x[...] = y * (grad_y - (y * grad_y).sum(-1, keepdims=True))
 
 
-GRAIN = 16384  # numbers that a block of rows holds
+LARGEST, TOTAL, SHIFTED_SUM = range(3)  # columns of the statistics of a row
 
 
 def rows_of(x):
-    """Return x as rows, and how many of them make a block."""
-    return x.reshape(-1, x.shape[-1]), max(1, GRAIN // x.shape[-1])
+    """Return x as a matrix, and the number of its rows in a block."""
+    return x.reshape(-1, x.shape[-1]), max(1, BLOCK_ELEMENTS // x.shape[-1])
 
 
 @kernel(reassociate=True)
-def softmax_rows(x, y, flat, notes, rows, block):
-    """Write y, and of each row its largest score, the sum of e^(x - largest) and that of x - largest; flat is y again."""
+def softmax_rows(x, y, flat, statistics, rows, block):
+    """Write y, and per row its statistics: largest logit, sum of e^(x - largest), sum of x - largest; flat: y as a vector."""
     images, classes = x.shape
     first, end = block * rows, min(images, (block + 1) * rows)
     for n in range(first, end):
         largest = x[n, 0]
         for k in range(classes):
             largest = greater(largest, x[n, k])
-        below = 0.0
+        shifted_sum = 0.0
         for k in range(classes):
             difference = x[n, k] - largest
             y[n, k] = difference
-            below += difference
-        notes[n, 0], notes[n, 2] = largest, below
+            shifted_sum += difference
+        statistics[n, LARGEST], statistics[n, SHIFTED_SUM] = largest, shifted_sum
     part = flat[first * classes : end * classes]
-    for i in range(part.size):  # across rows: ten classes fill no vector
+    for i in range(part.size):  # across rows: ten classes do not fill a SIMD register
         part[i] = exp(part[i])
     for n in range(first, end):
         total = 0.0
         for k in range(classes):
             total += y[n, k]
-        notes[n, 1], inverse = total, 1.0 / total
+        statistics[n, TOTAL], inverse = total, 1.0 / total
         for k in range(classes):
             y[n, k] *= inverse
 
@@ -114,8 +115,8 @@ def softmax_backward_rows(y, grad_y, grad_x, rows, block):
 @compiled
 def softmax_compiled(x, y):
     x, rows = rows_of(x)
-    notes = scratch(len(x), 3, dtype=x.dtype)
-    launch(softmax_rows, cdiv(len(x), rows), x, y.reshape(x.shape), y.reshape(-1), notes, rows)
+    statistics = scratch(len(x), 3, dtype=x.dtype)
+    launch(softmax_rows, cdiv(len(x), rows), x, y.reshape(x.shape), y.reshape(-1), statistics, rows)
 
 
 @compiled
@@ -139,17 +140,17 @@ softmax = Op(
 )
 
 
-# softmax_cross_entropy: the truth p is (1 - label_smoothing) at the label, plus label_smoothing / K everywhere --------
+# softmax_cross_entropy: p is (1 - label_smoothing) at the label, plus label_smoothing / K everywhere ------------------
 
 
-def loss_contract(logits, labels, *, label_smoothing=0.0):
+def cross_entropy_contract(logits, labels, *, label_smoothing=0.0):
     """Return the mean cross-entropy of softmax(logits) against labels: logits (N, K), labels (N,) -> loss ().
 
-    label_smoothing: the part of the truth that is spread over all classes, 0 up to 1. Unit: nats. Raises ShapeError where
-    shapes do not fit.
+    label_smoothing: the probability that the target spreads evenly over all classes, from 0 up to 1. Unit: nats. Raises
+    ShapeError where shapes do not fit.
 
     >>> import byhand as bh
-    >>> round(float(bh.softmax_cross_entropy([[0.0] * 10], [3])), 6)  # ln 10: it knows nothing
+    >>> round(float(bh.softmax_cross_entropy([[0.0] * 10], [3])), 6)  # ln 10: a uniform prediction
     2.302585
     """
     axes("logits", logits, "N, K")
@@ -161,7 +162,7 @@ def loss_contract(logits, labels, *, label_smoothing=0.0):
 
 def softmax_cross_entropy_loops(logits, labels, loss, probabilities, *, label_smoothing):
     images, classes = logits.shape
-    surprise = 0.0
+    cross_entropy = 0.0
     for n in range(images):
         largest = max(logits[n])
         total = 0.0
@@ -170,17 +171,17 @@ def softmax_cross_entropy_loops(logits, labels, loss, probabilities, *, label_sm
             total += probabilities[n, k]
         for k in range(classes):
             probabilities[n, k] /= total
-            truth = label_smoothing / classes + (1 - label_smoothing if k == labels[n] else 0)
-            if truth > 0:
-                surprise -= truth * (logits[n, k] - largest - log(total))  # ln q, without the underflow of q
-    loss[...] = surprise / images
+            target = label_smoothing / classes + (1 - label_smoothing if k == labels[n] else 0)
+            if target > 0:
+                cross_entropy -= target * (logits[n, k] - largest - log(total))  # ln q, without underflow of q
+    loss[...] = cross_entropy / images
 
 
 def softmax_cross_entropy_backward_loops(probabilities, labels, grad_loss, grad_logits, *, label_smoothing):
     images, classes = probabilities.shape
     for n, k in np.ndindex(images, classes):
-        truth = label_smoothing / classes + (1 - label_smoothing if k == labels[n] else 0)
-        grad_logits[n, k] = grad_loss[()] * (probabilities[n, k] - truth) / images
+        target = label_smoothing / classes + (1 - label_smoothing if k == labels[n] else 0)
+        grad_logits[n, k] = grad_loss[()] * (probabilities[n, k] - target) / images
 
 
 def softmax_cross_entropy_arrays(logits, labels, loss, probabilities, *, label_smoothing):
@@ -201,35 +202,35 @@ def softmax_cross_entropy_backward_arrays(probabilities, labels, grad_loss, grad
 
 
 @kernel
-def mean_surprise(logits, labels, notes, loss, spread, rest, block):
-    """Write the mean over the rows of -sum p ln q, with ln q = x - largest - ln total."""
+def mean_cross_entropy(logits, labels, statistics, loss, smoothing, label_weight, block):
+    """Write the mean over rows of -sum p ln q, where ln q = x - largest - ln total."""
     images, classes = logits.shape
-    surprise = np.float64(0)
+    cross_entropy = np.float64(0)
     for n in range(images):
-        log_total = log(notes[n, 1])
-        surprise += rest * (log_total - (logits[n, labels[n]] - notes[n, 0]))
-        if spread > 0.0:
-            surprise += spread * (np.float64(classes) * log_total - notes[n, 2])
-    loss[()] = surprise / np.float64(images)
+        log_total = log(statistics[n, TOTAL])
+        cross_entropy += label_weight * (log_total - (logits[n, labels[n]] - statistics[n, LARGEST]))
+        if smoothing > 0.0:
+            cross_entropy += smoothing * (np.float64(classes) * log_total - statistics[n, SHIFTED_SUM])
+    loss[()] = cross_entropy / np.float64(images)
 
 
 @kernel
-def loss_backward_rows(probabilities, labels, grad_loss, grad_logits, spread, rest, per_image, rows, block):
+def loss_backward_rows(probabilities, labels, grad_loss, grad_logits, smoothing, label_weight, per_image, rows, block):
     images, classes = probabilities.shape
     factor = grad_loss[()] * per_image
     for n in range(block * rows, min(images, (block + 1) * rows)):
         for k in range(classes):
-            truth = spread + rest if k == labels[n] else spread
-            grad_logits[n, k] = factor * (probabilities[n, k] - truth)
+            target = smoothing + label_weight if k == labels[n] else smoothing
+            grad_logits[n, k] = factor * (probabilities[n, k] - target)
 
 
 @compiled
 def softmax_cross_entropy_compiled(logits, labels, loss, probabilities, *, label_smoothing):
     rows = rows_of(logits)[1]
-    notes = scratch(len(logits), 3, dtype=logits.dtype)
-    blocks, spread = cdiv(len(logits), rows), label_smoothing / logits.shape[1]
-    launch(softmax_rows, blocks, logits, probabilities, probabilities.reshape(-1), notes, rows)
-    launch(mean_surprise, 1, logits, labels, notes, loss, spread, 1.0 - label_smoothing)
+    statistics = scratch(len(logits), 3, dtype=logits.dtype)
+    blocks, smoothing = cdiv(len(logits), rows), label_smoothing / logits.shape[1]
+    launch(softmax_rows, blocks, logits, probabilities, probabilities.reshape(-1), statistics, rows)
+    launch(mean_cross_entropy, 1, logits, labels, statistics, loss, smoothing, 1.0 - label_smoothing)
 
 
 @compiled
@@ -241,7 +242,7 @@ def softmax_cross_entropy_backward_compiled(probabilities, labels, grad_loss, gr
 
 
 def check_labels(labels: Any, classes: int) -> Array:
-    """Return labels as int64; raise an ArgumentError for one that is no class (a negative one would count from the end)."""
+    """Return labels as int64; raise an ArgumentError for one that is not a class index from 0."""
     labels = np.asarray(labels)
     if labels.dtype.kind not in "iu":
         raise ArgumentError(f"labels hold {labels.dtype}; expected whole numbers, 0 to {classes - 1}")
@@ -252,7 +253,7 @@ def check_labels(labels: Any, classes: int) -> Array:
     return result
 
 
-def loss_sample(draw):
+def cross_entropy_sample(draw):
     """Draw a legal call."""
     images, classes = draw.integer(1, 4), draw.integer(1, 17)
     logits, labels = 10 * draw.array(images, classes), draw.integers(images, below=classes)
@@ -261,11 +262,11 @@ def loss_sample(draw):
 
 softmax_cross_entropy = Op(
     "softmax_cross_entropy",
-    loss_contract,
+    cross_entropy_contract,
     loops=(softmax_cross_entropy_loops, softmax_cross_entropy_backward_loops),
     arrays=(softmax_cross_entropy_arrays, softmax_cross_entropy_backward_arrays),
     compiled=(softmax_cross_entropy_compiled, softmax_cross_entropy_backward_compiled),
-    sample=loss_sample,
+    sample=cross_entropy_sample,
     dtypes={"labels": np.int64},
     check=lambda inputs: check_labels(inputs["labels"], inputs["logits"].shape[-1]),
 )

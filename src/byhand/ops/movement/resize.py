@@ -74,17 +74,17 @@ def check_choice(name, value, known):
 
 
 def checked_scales(scales, x, size):
-    """Return (down, across) from one number or two, which must lead to the size: rounded down, up, or to the nearest."""
-    two = tuple(scales) if isinstance(scales, (tuple, list)) else (scales, scales)
-    if len(two) != 2:
-        raise ArgumentError(f"scales is {two}; expected a number or (down, across)")
-    two = tuple(number("scales", scale) for scale in two)
-    for scale, old, new in zip(two, x[1:], size):
+    """Return (down, across) from one number or two; they must give `size` when rounded down, up or to the nearest."""
+    both = tuple(scales) if isinstance(scales, (tuple, list)) else (scales, scales)
+    if len(both) != 2:
+        raise ArgumentError(f"scales is {both}; expected a number or (down, across)")
+    both = tuple(number("scales", scale) for scale in both)
+    for scale, old, new in zip(both, x[1:], size):
         if abs(old * scale - new) >= 1 or old * scale < 0.5:
             raise ArgumentError(
-                f"scales is {two}, which makes {old * scale:g} of {old} pixels, but size asks for {new}"
+                f"scales is {both}, which makes {old * scale:g} of {old} pixels, but size asks for {new}"
             )
-    return two
+    return both
 
 
 def axis_weights(x, y, scales, mode, coordinates, nearest, cubic_a, exclude_outside, antialias):
@@ -164,18 +164,19 @@ def _scaled(x, weight):
 
 @kernel
 def resize_rows(
-    x, flat, y, part, flat_part, height, below, row_starts, rows, downs, starts, columns, acrosses, lines, block, worker
+    x, flat, y, part, flat_part, height, out_height, row_starts, rows, downs, starts, columns, acrosses, rows_per_block,
+    block, worker,
 ):  # fmt: skip
     """Write rows of y: combine source rows first, which are long and contiguous, then the pixels of the combined row."""
-    for line in range(block * lines, min((block + 1) * lines, y.shape[0])):
-        n, i = line // below, line % below
+    for out_row in range(block * rows_per_block, min((block + 1) * rows_per_block, y.shape[0])):
+        n, i = out_row // out_height, out_row % out_height
         first, end, row, source = row_starts[i], row_starts[i + 1], 0, part
         if end - first == 1 and downs[first] == 1.0:
             row, source = n * height + rows[first], x
         else:
             row = worker
             combine_rows(flat, n * height, flat_part[row], rows, downs, first, end)
-        pixels, out = source[row], y[line]
+        pixels, out = source[row], y[out_row]
         if out.shape[1] < VECTOR_MIN_CHANNELS:
             combine_short_pixels(pixels, out, starts, columns, acrosses)
         else:
@@ -193,37 +194,37 @@ def combine_short_pixels(pixels, out, starts, columns, weights):
             out[j, c] = total
 
 
-def combine_rows(x, at, out, places, weights, first, end):
+def combine_rows(x, at, out, indices, weights, first, end):
     """Write the weighted sum of rows of x; row numbers count from `at`."""
     size, t = out.size, first + (end - first) % 2
     if end == first:
         for k in range(size):
             out[k] = 0.0
     elif t > first:
-        row, weight = x[at + places[first]], weights[first]
+        row, weight = x[at + indices[first]], weights[first]
         for k in range(size):
             out[k] = weight * row[k]
     else:
-        row, other, weight, more = x[at + places[t]], x[at + places[t + 1]], weights[t], weights[t + 1]
+        row, other, weight, other_weight = x[at + indices[t]], x[at + indices[t + 1]], weights[t], weights[t + 1]
         for k in range(size):
-            out[k] = weight * row[k] + more * other[k]
+            out[k] = weight * row[k] + other_weight * other[k]
         t += 2
     while t < end:  # two rows per pass halve the reads and writes of `out`
-        row, other, weight, more = x[at + places[t]], x[at + places[t + 1]], weights[t], weights[t + 1]
+        row, other, weight, other_weight = x[at + indices[t]], x[at + indices[t + 1]], weights[t], weights[t + 1]
         for k in range(size):
-            out[k] += weight * row[k] + more * other[k]
+            out[k] += weight * row[k] + other_weight * other[k]
         t += 2
 
 
 def launch_resize(x, y, rows, columns):
     """Launch y = x resampled; rows, columns: the weights of the rows of y and of its columns, as sparse rows."""
     images, height, across, channels = x.shape
-    _, below, beside, _ = y.shape
+    _, out_height, out_width, _ = y.shape
     size, part = across * channels, scratch(workers(), across, channels, dtype=x.dtype)
-    lines = max(1, BLOCK_ELEMENTS // (max(beside, across) * channels))
+    rows_per_block = max(1, BLOCK_ELEMENTS // (max(out_width, across) * channels))
     launch(
-        resize_rows, cdiv(images * below, lines), x.reshape(-1, across, channels), x.reshape(-1, size),
-        y.reshape(-1, beside, channels), part, part.reshape(-1, size), height, below, *rows, *columns, lines,
+        resize_rows, cdiv(images * out_height, rows_per_block), x.reshape(-1, across, channels), x.reshape(-1, size),
+        y.reshape(-1, out_width, channels), part, part.reshape(-1, size), height, out_height, *rows, *columns, rows_per_block,
     )  # fmt: skip
 
 
@@ -262,7 +263,7 @@ def sample(draw):
     if mode == "cubic":
         attributes["cubic_a"] = draw.choice([-0.75, -0.5])
     if draw.choice([True, False]):
-        scales = tuple(draw.choice([one for one in SAMPLE_SCALES if one * old >= 1]) for old in x.shape[1:3])
+        scales = tuple(draw.choice([scale for scale in SAMPLE_SCALES if scale * old >= 1]) for old in x.shape[1:3])
         attributes |= {"scales": scales, "size": tuple(int(scale * old) for scale, old in zip(scales, x.shape[1:3]))}
     return (x,), attributes
 

@@ -35,18 +35,18 @@ def transpose_contract(x, *, axes):
 
 def transpose_loops(x, y, *, axes):
     for i in np.ndindex(y.shape):
-        place = [0] * x.ndim
+        index = [0] * x.ndim
         for axis, at in zip(axes, i):
-            place[axis] = at
-        y[i] = x[*place]
+            index[axis] = at
+        y[i] = x[*index]
 
 
 def transpose_backward_loops(grad_y, grad_x, *, axes):
     for i in np.ndindex(grad_y.shape):
-        place = [0] * grad_x.ndim
+        index = [0] * grad_x.ndim
         for axis, at in zip(axes, i):
-            place[axis] = at
-        grad_x[*place] = grad_y[i]
+            index[axis] = at
+        grad_x[*index] = grad_y[i]
 
 
 def transpose_arrays(x, y, *, axes):
@@ -159,16 +159,16 @@ def channel_shuffle_contract(x, *, groups):
 
 def channel_shuffle_loops(x, y, *, groups):
     per_group = x.shape[-1] // groups
-    for place in np.ndindex(x.shape):
-        *n, c = place
-        y[*n, c % per_group * groups + c // per_group] = x[place]
+    for index in np.ndindex(x.shape):
+        *n, c = index
+        y[*n, c % per_group * groups + c // per_group] = x[index]
 
 
 def channel_shuffle_backward_loops(grad_y, grad_x, *, groups):
     per_group = grad_x.shape[-1] // groups
-    for place in np.ndindex(grad_x.shape):
-        *n, c = place
-        grad_x[place] = grad_y[*n, c % per_group * groups + c // per_group]
+    for index in np.ndindex(grad_x.shape):
+        *n, c = index
+        grad_x[index] = grad_y[*n, c % per_group * groups + c // per_group]
 
 
 def channel_shuffle_arrays(x, y, *, groups):

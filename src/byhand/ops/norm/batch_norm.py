@@ -163,8 +163,8 @@ def batch_norm_merge(means, squares, mean, inv_std, running_mean, running_var, c
     for c in range(channels):
         mean[c], inv_std[c] = means[0, c], squares[0, c]
     for b in range(1, blocks):
-        before, more = b * rows, min(rows, count - b * rows)
-        ratio, weight = more / (before + more), before * more / (before + more)
+        before, added = b * rows, min(rows, count - b * rows)
+        ratio, weight = added / (before + added), before * added / (before + added)
         for c in range(channels):
             off = means[b, c] - mean[c]
             mean[c] = mean[c] + off * ratio if finite(off) else mean[c] + means[b, c]
@@ -229,10 +229,10 @@ def batch_norm_backward_merge(sums, gamma, mean, inv_std, grad_gamma, grad_beta,
     """Add the blocks in a fixed order; write lines of mean, a, b and d: grad_x = a * (grad_y + b * (x - mean) + d)."""
     blocks, channels, total, weighted = sums.shape[0], mean.size, sums[0, 0], sums[0, 1]
     for b in range(1, blocks):
-        more, other = sums[b, 0], sums[b, 1]
+        block_total, block_weighted = sums[b, 0], sums[b, 1]
         for c in range(channels):
-            total[c] += more[c]
-            weighted[c] += other[c]
+            total[c] += block_total[c]
+            weighted[c] += block_weighted[c]
     for c in range(channels):
         lines[0, c], lines[1, c], lines[2, c], lines[3, c] = mean[c], gamma[c] * inv_std[c], 0.0, 0.0
         if training:

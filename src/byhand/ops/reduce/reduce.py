@@ -209,7 +209,7 @@ reduce_min = reduction_op(
 # prod: the derivative is the product of all others, y / x; where x is the only 0, the product of the rest --------------
 
 
-def product(a, b):
+def mul(a, b):
     return a * b
 
 
@@ -234,8 +234,8 @@ def prod_derivative_arrays(x, y, axes):
 
 reduce_prod = reduction_op(
     "reduce_prod", "Product along axes: x (...) -> y.",
-    stages=(stage(combine=product, initial=1.0),), derivative=prod_derivative,
-    auxiliary=(stage(one_if_zero, product, 1.0), stage(is_zero)),
+    stages=(stage(combine=mul, initial=1.0),), derivative=prod_derivative,
+    auxiliary=(stage(one_if_zero, mul, 1.0), stage(is_zero)),
     arrays=lambda x, axes: np.prod(x, axes, keepdims=True), arrays_derivative=prod_derivative_arrays,
 )  # fmt: skip
 

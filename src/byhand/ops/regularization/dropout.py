@@ -131,7 +131,7 @@ def dropout_compiled(x, key, y, mask, *, rate, training):
 dropout_backward_compiled = elementwise(dropout_backward_loops)
 
 
-# one op ---------------------------------------------------------------------------------------------------------------
+# the op ---------------------------------------------------------------------------------------------------------------
 
 
 def sample(draw):
