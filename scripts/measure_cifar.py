@@ -23,7 +23,7 @@ from byhand.bench.torch_peer import Peer
 from byhand.cli import defaults
 from byhand.data import Augment
 from byhand.kernels.runtime.cpu import cores
-from byhand.train.optim.muon import TINY, A, B, C
+from byhand.train.optim.muon import NORM_EPS, A, B, C
 from byhand.train.settings import from_json
 
 MODES = {
@@ -52,13 +52,13 @@ def muon(network, velocity, optimizer, rate):
         v.mul_(optimizer.momentum).add_(p.grad)
         u = p.grad + optimizer.momentum * v
         if p.ndim == 1:
-            p.sub_(u, alpha=rate * optimizer.rest)
+            p.sub_(u, alpha=rate * optimizer.bias_lr_scale)
             continue
         x = u.reshape(len(u), -1)
-        x = x / (x.norm() + TINY)
+        x = x / (x.norm() + NORM_EPS)
         tall = x.shape[0] > x.shape[1]
         x = x.T if tall else x
-        for _ in range(optimizer.steps):
+        for _ in range(optimizer.ns_steps):
             square = x @ x.T
             x = A * x + (B * square + C * (square @ square)) @ x
         x = x.T if tall else x

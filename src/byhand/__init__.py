@@ -86,7 +86,7 @@ from byhand.ops import (
     tanh,
     transpose,
 )
-from byhand.train import SGD, Adam, AdamW, Constant, Cosine, Muon, OneCycle, Run, StepDecay, Trainer, WarmUp
+from byhand.train import SGD, Adam, AdamW, Constant, Cosine, Muon, OneCycle, Run, StepDecay, Trainer, Warmup
 
 __version__ = "0.1.0"
 
@@ -109,7 +109,7 @@ __all__ = [
     "Trainer",
     "UnknownNameError",
     "UnsupportedError",
-    "WarmUp",
+    "Warmup",
     "abs",
     "add",
     "avg_pool",

@@ -13,7 +13,7 @@ import pytest
 from byhand.bench import scaling, scaling_rank
 from byhand.bench.scaling import LINKS, MACHINES, Link, all_reduce, fit, predict
 from byhand.errors import ArgumentError
-from byhand.train.distributed.mpi import Ranks
+from byhand.train.distributed.mpi import Communicator
 from tests.train.test_ranks import ROOT, needs_mpi
 
 SLOW = Link("slow", 1e-3, 1e-6)
@@ -75,7 +75,7 @@ def test_a_rank_that_hears_nobody_does_its_share():
 
 def test_a_short_call_is_timed_as_several():
     calls = []
-    seconds = scaling_rank.timed(lambda: calls.append(0), 0.02, Ranks())
+    seconds = scaling_rank.timed(lambda: calls.append(0), 0.02, Communicator())
     assert len(calls) > 100 and 0 < seconds < 1e-3
 
 

@@ -169,7 +169,7 @@ def test_a_terminal_gets_a_live_bar(few, tmp_path):
         (["--hand", "fast"], "there is no hand 'fast' (known: arrays, compiled, loops)"),
         (["--epoch", "3"], "--epochs"),
         (["--resume"], "there is no stopped run in runs"),
-        (["--resume", "--out", "nowhere"], "nowhere is no run: it holds no run.json"),
+        (["--resume", "--out", "nowhere"], "nowhere is not a run: it holds no run.json"),
         (["lenet5", "extra"], "there is no architecture, data set or folder 'extra'"),
     ],
 )

@@ -121,7 +121,7 @@ def test_spaces_and_other_alphabets(tmp_path):
 
 def test_it_stops_early_and_the_best_is_kept(colours, tmp_path):
     out = train(colours, tmp_path / "run", "--epochs", 60, "--early-stopping", 2, "--lr", 0.05)
-    assert "stopped early: 2 epochs in a row did no better" in out
+    assert "early stopping: no improvement in 2 epochs" in out
     best = int(re.search(r"this is the network after epoch (\d+), which did best", out)[1])
     rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert len(rows) == best + 2 < 60

@@ -230,7 +230,7 @@ def test_training_says_what_it_waits_for(capsys):
 
 def test_in_a_terminal_the_bar_says_it(capsys):
     with Display(1, 10, console=Console(force_terminal=True, width=120)) as display:
-        display.begin(0, 0)
+        display.begin_epoch(0, 0)
         cache.tell("one")
         cache.tell("two")
         display.bar.refresh()
@@ -250,11 +250,11 @@ def test_the_wait_does_not_count_as_training(monkeypatch):
     now = [0.0]
     monkeypatch.setattr("time.perf_counter", lambda: now[0])
     with Display(1, 100, console=Console(force_terminal=False, quiet=True)) as display:
-        display.begin(0, 0)
+        display.begin_epoch(0, 0)
         cache.tell("one")
         now[0] = 20.0
-        display.step(10, 1.0, 0.5)
-        assert display.rate() == 0  # nothing is known yet
+        display.update(10, 1.0, 0.5)
+        assert display.images_per_second() == 0  # nothing is known yet
         now[0] = 21.0
-        display.step(20, 1.0, 0.5)
-        assert display.rate() == 10
+        display.update(20, 1.0, 0.5)
+        assert display.images_per_second() == 10

@@ -9,7 +9,7 @@ from PIL import Image
 import byhand as bh
 from byhand import models, nn, onnx
 from byhand.data import Dataset, photos
-from byhand.nn.receptive_field import FieldGrid, last_feature_map, lay_over, feature_maps
+from byhand.nn.receptive_field import FieldGrid, feature_maps, last_feature_map, lay_over
 from byhand.report import picture
 from byhand.report.explain import explain, grad_cam, gradients, occlusion, saliency
 from byhand.report.explanation import EDGE, HEAD, LARGEST, TITLE, draw_explanation
@@ -108,7 +108,9 @@ def test_each_family_is_explained(name):
     assert slope == pytest.approx((ahead - behind) / (2 * step), rel=1e-4, abs=1e-6 * abs(logits[k]))
     assert all(np.isfinite(value).all() for value in found.values()) and np.abs(slope) > 0
     layer = last_feature_map(model)
-    cam = lay_over(grad_cam(found[layer][0], found[f"grad_{layer}"][0]), feature_maps(model.graph)[layer], image.shape[1:3])
+    cam = lay_over(
+        grad_cam(found[layer][0], found[f"grad_{layer}"][0]), feature_maps(model.graph)[layer], image.shape[1:3]
+    )
     assert cam.shape == model.input_shape[:2] and np.isfinite(cam).all() and (cam >= 0).all()
 
 

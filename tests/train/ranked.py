@@ -1,4 +1,4 @@
-"""Trainings that ranks share, for `mpiexec`: each does what its JSON object says and leaves what came of it in a folder.
+"""Data-parallel trainings for `mpiexec`: each does what its JSON object says and writes its results to a folder.
 
     mpiexec -n 2 python tests/train/ranked.py FOLDER '{"plain": {}, "norm": {"norm": true, "epochs": 1}}'
 
@@ -54,26 +54,28 @@ def train(folder, job):
     run = bh.Run(folder)
     one = bh.Trainer.load(run.checkpoint) if run.checkpoint.exists() else trainer(job)
     arrange(one, job)
-    if "piece" in job and one.ranks.size > 1:
-        one.shared.send_early(job["piece"])
+    if "bucket_bytes" in job and one.comm.size > 1:
+        one.data_parallel.overlap_with_backward(job["bucket_bytes"])
     data = stripes(job.get("images", 100))
     history = one.fit(data, TEST, epochs=job.get("epochs", 3), quiet=job.get("quiet", True), run=run)
-    left = {"parameters": one.model.p.flat, "steps": one.steps, "unfinished": one.progress is not None}
+    left = {"parameters": one.model.p.flat, "steps": one.steps, "unfinished": one.state is not None}
     left |= {f"state {name}": value for name, value in vars(one.model.state).items()}
     left |= {f"optimizer {name}": value for name, value in one.buffers.items()}
     return {name: np.array(value) for name, value in left.items()} | {
         "history": np.array(json.dumps(history)),
         "losses": np.array([[value for name, value in row.items() if "loss" in name] for row in history]),
-        "pieces": np.array(one.shared.overlap.pieces if one.shared and one.shared.overlap else 0),
+        "buckets": np.array(
+            one.data_parallel.overlap.buckets if one.data_parallel and one.data_parallel.overlap else 0
+        ),
         "threads": np.array(os.environ.get("BYHAND_THREADS", "")),
     }
 
 
 def arrange(one, job):
     """Let something happen after a step: {"stop" or "kill" or "fail": [ranks, step]}."""
-    original, rank = one._steps_on, one.ranks.rank
+    original, rank = one._run_steps, one.comm.rank
 
-    def steps_on(*arguments):
+    def run_steps(*arguments):
         result = original(*arguments)
         for what in ("stop", "kill", "fail"):
             if what in job and rank in job[what][0] and one.steps == job[what][1]:
@@ -82,7 +84,7 @@ def arrange(one, job):
                 os.kill(os.getpid(), {"stop": signal.SIGINT, "kill": signal.SIGKILL}[what])
         return result
 
-    one._steps_on = steps_on
+    one._run_steps = run_steps
 
 
 def main(folder, jobs):

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 import byhand as bh
 from byhand.errors import ArgumentError
 from byhand.kernels import compiled
-from byhand.kernels.runtime.mode import mode
 from byhand.kernels.runtime.launch_graph import capture
-from byhand.train.optim import HANDS, muon
-from byhand.train.optim.muon import TINY, A, B, C, parts
+from byhand.kernels.runtime.mode import mode
+from byhand.ops import HANDS
+from byhand.train.optim import OPTIMIZERS, muon
+from byhand.train.optim.muon import NORM_EPS, A, B, C, segments
 from tests.oracle import needs_torch
 
 SHAPES = [(27, 32), (32, 27), (288, 64), (5, 5), (1, 7), (7, 1), (1, 1)]
@@ -31,7 +32,7 @@ def orthogonal(u, steps, hand):
 
 def by_decomposition(u, steps):
     """Return the same from u's singular values: each becomes a s + b s^3 + c s^5."""
-    left, s, right = np.linalg.svd(u.astype(np.float64) / (np.linalg.norm(u) + TINY), full_matrices=False)
+    left, s, right = np.linalg.svd(u.astype(np.float64) / (np.linalg.norm(u) + NORM_EPS), full_matrices=False)
     for _ in range(steps):
         s = A * s + B * s**3 + C * s**5
     return left * s @ right
@@ -71,10 +72,9 @@ def together(weights):
 def run(optimizer, hand, weights, gradients):
     """Return the parameters, one flat array, after steps with these gradients; weights: arrays, by name."""
     p = together(weights)
-    names = {"muon": HANDS[hand]["muon"], "p": p, "lr": optimizer.lr}
-    names["optimizer"] = SimpleNamespace(velocity=np.zeros_like(p.flat))
-    for gradient in gradients:
-        exec(optimizer.call, names | {"g": SimpleNamespace(flat=gradient.copy())})
+    buffers = SimpleNamespace(velocity=np.zeros_like(p.flat))
+    for t, gradient in enumerate(gradients, 1):
+        optimizer.apply(p, gradient.copy(), buffers, lr=optimizer.lr, t=t, hand=hand)
     return p.flat
 
 
@@ -103,7 +103,7 @@ def test_all_hands_take_the_same_steps(seed, lr, momentum, decay, rest, steps):
 def test_a_weights_steps_are_pytorchs_but_for_its_bfloat16(shape):
     import torch
 
-    ours = bh.Muon(lr=0.02, momentum=0.9, weight_decay=0.3, steps=5)
+    ours = bh.Muon(lr=0.02, momentum=0.9, weight_decay=0.3, ns_steps=5)
     rng = np.random.default_rng(4)
     weight, gradients = rng.standard_normal(shape), rng.standard_normal((6, *shape))
     w = torch.tensor(weight.T.copy(), requires_grad=True)
@@ -120,10 +120,12 @@ def test_a_weights_steps_are_pytorchs_but_for_its_bfloat16(shape):
 def test_biases_and_norms_take_sgds_steps(hand):
     rng = np.random.default_rng(5)
     bias, gradients = rng.standard_normal(7), rng.standard_normal((5, 7))
-    got = run(bh.Muon(lr=0.01, momentum=0.7, weight_decay=0.5, rest=3), hand, {"bias": bias}, gradients)
+    got = run(bh.Muon(lr=0.01, momentum=0.7, weight_decay=0.5, bias_lr_scale=3), hand, {"bias": bias}, gradients)
     p, velocity = SimpleNamespace(flat=bias.copy()), np.zeros(7)
     for gradient in gradients:
-        HANDS["loops"]["sgd"](p.flat, gradient, velocity, lr=0.03, momentum=0.7, nesterov=True, weight_decay=0.0)
+        OPTIMIZERS["SGD"].hands["loops"](
+            p.flat, gradient, velocity, lr=0.03, momentum=0.7, nesterov=True, weight_decay=0.0
+        )
     np.testing.assert_allclose(got, p.flat, rtol=1e-12)
 
 
@@ -132,18 +134,18 @@ def test_a_recorded_update_reads_lr_when_it_runs():
     optimizer, (weights, gradients) = bh.Muon(lr=0.1), weights_of(6)
     p, lr = together(weights), np.zeros(1)
     before, g, velocity = p.flat.copy(), np.zeros_like(p.flat), np.zeros_like(p.flat)
-    spaces = {"p": p, "g": SimpleNamespace(flat=g), "optimizer": SimpleNamespace(velocity=velocity), "lr": lr}
-    tape, _ = capture(eval, optimizer.call, HANDS["compiled"] | spaces)
+    buffers = SimpleNamespace(velocity=velocity)
+    graph, _ = capture(optimizer.apply, p, g, buffers, lr=lr, t=np.ones(1), hand="compiled")
     assert np.array_equal(p.flat, before)  # lr was 0
     for gradient in gradients:
         g[...], lr[0] = gradient, 0.1
-        tape.run()
+        graph.run()
     np.testing.assert_allclose(p.flat, run(optimizer, "loops", weights, gradients), rtol=1e-10)
 
 
 def test_parameters_are_taken_apart_in_order():
     model = bh.models.create("tiny")
-    found = list(parts(model.p))
+    found = list(segments(model.p))
     assert [part.stop for part, _ in found[:-1]] == [part.start for part, _ in found[1:]]
     assert (found[0][0].start, found[-1][0].stop) == (0, model.parameter_count)
     weights = [one for one in model.parameters.values() if one.ndim > 1]
@@ -152,10 +154,10 @@ def test_parameters_are_taken_apart_in_order():
 
 @pytest.mark.parametrize("value", [0, -1, 2.5, "3", True, None])
 def test_a_bad_number_of_steps_is_named(value):
-    with pytest.raises(ArgumentError, match=rf"^Muon: steps is {value!r}; expected a whole number, 1 or more"):
-        bh.Muon(steps=value)
+    with pytest.raises(ArgumentError, match=rf"^Muon: ns_steps is {value!r}; expected a whole number, 1 or more"):
+        bh.Muon(ns_steps=value)
 
 
-def test_a_checkpoint_cannot_ask_for_any_number_of_steps():
-    with pytest.raises(ArgumentError, match=r"^Muon: steps is 1000000000; expected 100 at most"):
-        bh.Muon(steps=10**9)
+def test_a_checkpoint_cannot_ask_for_any_number_of_iterations():
+    with pytest.raises(ArgumentError, match=r"^Muon: ns_steps is 1000000000; expected at most 100"):
+        bh.Muon(ns_steps=10**9)

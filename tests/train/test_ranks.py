@@ -16,7 +16,7 @@ import pytest
 import byhand as bh
 from byhand import nn
 from byhand.errors import ArgumentError
-from byhand.train.distributed.mpi import LAUNCHED, Ranks, world
+from byhand.train.distributed.mpi import LAUNCHER_VARIABLES, Communicator, world
 from tests.train import ranked
 from tests.train.small import network
 
@@ -34,8 +34,8 @@ SAME = {  # trainings that end where one rank ends
     "arrays": DOUBLE | {"hand": "arrays"},
     "dropout": DOUBLE | {"dropout": 0.3, "augment": "flip,shift=1,mixup=0.2", "adam": True, "clip": 1.0, "smooth": 0.1},
     "few": DOUBLE | {"batch": 2, "images": 9},
-    "pieces": DOUBLE | {"norm": True, "sync": True, "piece": 64, "clip": 0.5},
-    "pieces, arrays": DOUBLE | {"norm": True, "sync": True, "piece": 512, "hand": "arrays"},
+    "buckets": DOUBLE | {"norm": True, "sync": True, "bucket_bytes": 64, "clip": 0.5},
+    "buckets, arrays": DOUBLE | {"norm": True, "sync": True, "bucket_bytes": 512, "hand": "arrays"},
     "norm": DOUBLE | {"norm": True, "sync": True},
     "norm, arrays": DOUBLE | {"norm": True, "sync": True, "hand": "arrays"},
     "norm, few": DOUBLE | {"norm": True, "sync": True, "batch": 2, "images": 9},
@@ -87,7 +87,7 @@ def close(left, right, allowed):
     assert left.keys() == right.keys()
     for name, ours in left.items():
         theirs = right[name]
-        if name in ("history", "threads", "pieces"):
+        if name in ("history", "threads", "buckets"):
             continue
         if ours.dtype.kind != "f":
             assert np.array_equal(ours, theirs), name
@@ -147,19 +147,19 @@ def test_running_statistics_are_the_mean_over_the_ranks(ended, count):
 
 
 @needs_mpi
-def test_pieces_are_sent_while_backward_goes_on(ended):
+def test_buckets_are_sent_while_backward_goes_on(ended):
     """64 bytes are a parameter or two: nearly each backward op sends one; of 512 bytes, the last layer alone has as many."""
-    assert int(ended(2, "pieces")[0]["pieces"]) >= 4
-    assert 1 <= int(ended(2, "pieces, arrays")[0]["pieces"]) < int(ended(2, "pieces")[0]["pieces"])
-    assert int(ended(2, "norm")[0]["pieces"]) == 0  # ranks of one machine do not
+    assert int(ended(2, "buckets")[0]["buckets"]) >= 4
+    assert 1 <= int(ended(2, "buckets, arrays")[0]["buckets"]) < int(ended(2, "buckets")[0]["buckets"])
+    assert int(ended(2, "norm")[0]["buckets"]) == 0  # ranks of one machine do not
 
 
 def test_a_parameter_that_is_used_twice_is_not_sent_early():
-    from byhand.train.distributed.gradient_overlap import possible
+    from byhand.train.distributed.gradient_overlap import can_overlap
 
     x, layer = nn.Input(4, 4, 2), nn.Conv2d(2, 3, padding="same")
     twice = nn.Model(x, nn.Linear(2)(nn.Flatten()(layer(layer(x)))), classes=("a", "b"))
-    assert possible(network()) and not possible(twice)
+    assert can_overlap(network()) and not can_overlap(twice)
 
 
 @needs_mpi
@@ -182,7 +182,7 @@ def test_a_killed_rank_ends_the_job_and_the_checkpoint_is_whole(tmp_path):
     assert "kill" in (done.stdout + done.stderr).lower()  # mpiexec's own words
     assert done.stdout.count("epoch 1/3") == 1  # and of the ranks, only the first tells
     kept = bh.Trainer.load(tmp_path / "run")
-    assert kept.steps == 7 and kept.progress.done == 7  # the end of the first epoch
+    assert kept.steps == 7 and kept.state.steps_done == 7  # the end of the first epoch
     again = launch(2, tmp_path, {"run": {}})
     whole = launch(2, tmp_path, {"whole": {}})
     assert (again.returncode, whole.returncode) == (0, 0)
@@ -222,22 +222,29 @@ def test_a_stop_goes_for_all_and_other_ranks_go_on(tmp_path):
 
 
 def test_one_rank_is_the_default():
-    assert world() == Ranks() == bh.Trainer(network(), bh.SGD()).ranks
+    assert world() == Communicator() == bh.Trainer(network(), bh.SGD()).comm
     array = np.arange(3.0)
-    assert Ranks().all_reduce(array) is array and Ranks().broadcast("all") == "all" and Ranks().largest(2.0) == 2.0
+    assert (
+        Communicator().all_reduce(array) is array
+        and Communicator().broadcast("all") == "all"
+        and Communicator().maximum(2.0) == 2.0
+    )
     assert "mpi4py" not in sys.modules
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
 @pytest.mark.parametrize("count", [0, 1, 2, 5, 64])
-def test_shares_are_all_there_is(size, count):
-    shares = [list(range(count))[Ranks(rank, size).share(count)] for rank in range(size)]
-    assert [one for share in shares for one in share] == list(range(count))
-    assert max(map(len, shares)) - min(map(len, shares)) <= 1
-    assert all(len(range(1, 65)[Ranks(rank, size).some(count)]) == max(1, len(own)) for rank, own in enumerate(shares))
+def test_the_shards_are_the_whole(size, count):
+    shards = [list(range(count))[Communicator(rank, size).shard(count)] for rank in range(size)]
+    assert [item for shard in shards for item in shard] == list(range(count))
+    assert max(map(len, shards)) - min(map(len, shards)) <= 1
+    assert all(
+        len(range(1, 65)[Communicator(rank, size).shard_or_first(count)]) == max(1, len(own))
+        for rank, own in enumerate(shards)
+    )
 
 
-@pytest.mark.parametrize("variable", LAUNCHED)
+@pytest.mark.parametrize("variable", LAUNCHER_VARIABLES)
 def test_without_mpi4py_mpiexec_gets_one_line(monkeypatch, variable):
     monkeypatch.setenv(variable, "0")
     monkeypatch.setitem(sys.modules, "mpi4py", None)
@@ -246,4 +253,4 @@ def test_without_mpi4py_mpiexec_gets_one_line(monkeypatch, variable):
         world()
     monkeypatch.undo()
     world.cache_clear()
-    assert world() == Ranks()
+    assert world() == Communicator()

@@ -19,7 +19,7 @@ STEPS = EPOCHS * AN_EPOCH
 TEST = DATA.take(20)
 OPTIMIZERS = {"sgd": bh.SGD(0.1, 0.9), "adam": bh.Adam(0.01), "muon": bh.Muon(0.05)}
 HANDS = ("arrays", "compiled")
-TOGETHER = bh.Trainer._together
+GROUP_SIZE = bh.Trainer._group_size
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -27,7 +27,7 @@ def long_groups():
     """Hand over up to 25 steps together: by default a point of the curve, here every second step, or a snapshot ends them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("byhand.train.trainer.CURVE_POINTS", 8)
-        patch.setattr("byhand.train.trainer.moments", lambda total: [0])
+        patch.setattr("byhand.train.trainer.snapshot_steps", lambda total: [0])
         yield
 
 
@@ -52,11 +52,11 @@ class Stops:
     """
 
     def __init__(self, monkeypatch, *after, signals=(signal.SIGINT,), cut=True):
-        self.saved, self.groups, steps_on, save = {}, [], bh.Trainer._steps_on, bh.Trainer.save
+        self.saved, self.groups, run_steps, save = {}, [], bh.Trainer._run_steps, bh.Trainer.save
 
         def stopped_steps(trainer, images, labels, batch, rates, *more):
             before = trainer.steps
-            result = steps_on(trainer, images, labels, batch, rates, *more)
+            result = run_steps(trainer, images, labels, batch, rates, *more)
             self.groups.append(len(rates))
             assert trainer.steps == before + len(rates) and len(labels) == len(rates) * batch
             if any(before < stop <= trainer.steps for stop in after):
@@ -64,16 +64,16 @@ class Stops:
                     signal.raise_signal(one)
             return result
 
-        def together(trainer, index, done, total, images):
+        def group_size(trainer, first, done):
             until = [stop - done for stop in after if stop > done] if cut else []
-            return min([TOGETHER(trainer, index, done, total, images), *until])
+            return min([GROUP_SIZE(trainer, first, done), *until])
 
         def kept_save(trainer, path):
             save(trainer, path)
-            self.saved[trainer.progress.done] = path.read_bytes()
+            self.saved[trainer.state.steps_done] = path.read_bytes()
 
-        monkeypatch.setattr(bh.Trainer, "_steps_on", stopped_steps)
-        monkeypatch.setattr(bh.Trainer, "_together", together)
+        monkeypatch.setattr(bh.Trainer, "_run_steps", stopped_steps)
+        monkeypatch.setattr(bh.Trainer, "_group_size", group_size)
         monkeypatch.setattr(bh.Trainer, "save", kept_save)
 
 
@@ -112,7 +112,7 @@ def with_stops(optimizer, hand, folder, stops):
             assert not run.finished
             assert set(kept.saved) == {*range(AN_EPOCH, stop, AN_EPOCH), *stops[: number + 1]}
             trainer = bh.Trainer.load(bh.Run.open(folder).checkpoint)
-            assert trainer.steps == trainer.progress.done == stop
+            assert trainer.steps == trainer.state.steps_done == stop
             trainer.fit(DATA, TEST, quiet=True, run=run)
     return run, kept.saved
 
@@ -154,7 +154,7 @@ def test_wherever_it_is_stopped(tmp_path_factory, whole, stops, hand):
 def test_steps_by_themselves_and_in_groups_of_any_size_end_in_the_same_bytes(tmp_path, whole, monkeypatch, hand):
     rng = np.random.default_rng(0)
     for name, most in (("alone", lambda: 1), ("mixed", lambda: int(rng.integers(1, 26)))):
-        monkeypatch.setattr(bh.Trainer, "_together", lambda *given, most=most: min(most(), TOGETHER(*given)))
+        monkeypatch.setattr(bh.Trainer, "_group_size", lambda *given, most=most: min(most(), GROUP_SIZE(*given)))
         run = bh.Run.create(tmp_path / name, {})
         new("adam", hand).fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)
         assert (files(run), log(run)) == whole("adam", hand)[:2]
@@ -169,7 +169,7 @@ def test_a_stop_within_a_group_comes_after_it(tmp_path, whole, hand):
         new("sgd", hand).fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)
         for done in (25, 75):
             trainer = bh.Trainer.load(run.checkpoint)
-            assert trainer.steps == trainer.progress.done == done
+            assert trainer.steps == trainer.state.steps_done == done
             trainer.fit(DATA, TEST, quiet=True, run=run)
     assert files(run) == whole("sgd", hand)[0]
 
@@ -215,7 +215,7 @@ def test_a_checkpoint_within_an_epoch_is_the_same_bytes_too(tmp_path, monkeypatc
 
 
 def test_a_checkpoint_within_an_epoch_is_written_by_the_clock(tmp_path, monkeypatch):
-    monkeypatch.setattr("byhand.train.trainer.SAVE_EVERY", 0.0)
+    monkeypatch.setattr("byhand.train.trainer.CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr("byhand.train.trainer.CURVE_POINTS", 5)
     stops, run = Stops(monkeypatch), bh.Run.create(tmp_path / "run", {})
     new("sgd").fit(DATA.take(80), TEST, quiet=True, run=run)
@@ -243,7 +243,7 @@ def test_the_comparison_sees_what_a_resume_forgets(tmp_path, whole, monkeypatch)
         elif what == "running mean":
             trainer.model.state.norm1_running_mean[...] = 0
         elif what == "place":
-            trainer.progress.done -= 1
+            trainer.state.steps_done -= 1
         trainer.fit(DATA, TEST, quiet=True, run=run)
         return files(run)["model.safetensors"] == whole("sgd")[0]["model.safetensors"]
 
@@ -259,7 +259,7 @@ def test_a_polite_stop_is_after_a_whole_step_and_says_so(monkeypatch, capsys, on
     Stops(monkeypatch, 3, signals=[one])
     trainer = new("sgd")
     assert trainer.fit(DATA, epochs=EPOCHS) == []
-    assert trainer.steps == trainer.progress.done == 3
+    assert trainer.steps == trainer.state.steps_done == 3
     assert capsys.readouterr().out == "stopped after 3 of 200 steps\n"
 
 
@@ -277,7 +277,7 @@ def test_the_signal_handlers_are_put_back(monkeypatch):
         assert [signal.getsignal(one) for one in before] == [mine, mine]
         trainer.fit(DATA, quiet=True)
         trainer.fit(DATA, quiet=True)  # to its end
-        assert trainer.progress is None and [signal.getsignal(one) for one in before] == [mine, mine]
+        assert trainer.state is None and [signal.getsignal(one) for one in before] == [mine, mine]
         with pytest.raises(bh.DivergedError):
             plain(bh.SGD(lr=1e30)).fit(DATA, epochs=EPOCHS, quiet=True)
         assert [signal.getsignal(one) for one in before] == [mine, mine]
@@ -293,23 +293,23 @@ def test_a_second_ctrl_c_interrupts_and_leaves_the_last_checkpoint(tmp_path, mon
         new("sgd").fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)
     assert signal.getsignal(signal.SIGINT) is handler
     assert set(stops.saved) == {AN_EPOCH} and run.checkpoint.read_bytes() == stops.saved[AN_EPOCH]
-    assert bh.Trainer.load(run.checkpoint).progress.done == AN_EPOCH
+    assert bh.Trainer.load(run.checkpoint).state.steps_done == AN_EPOCH
 
 
 def test_a_stop_does_not_keep_what_is_no_number(tmp_path, monkeypatch):
     run = bh.Run.create(tmp_path / "run", {})
     new("sgd").save(run.checkpoint)
     before = run.checkpoint.read_bytes()
-    steps_on = bh.Trainer._steps_on
+    run_steps = bh.Trainer._run_steps
 
     def last_steps(trainer, *arguments):
-        result = steps_on(trainer, *arguments)
+        result = run_steps(trainer, *arguments)
         trainer.model.p.flat[7] = np.inf
         signal.raise_signal(signal.SIGINT)
         return result
 
-    monkeypatch.setattr(bh.Trainer, "_steps_on", last_steps)
-    with pytest.raises(bh.DivergedError, match="a parameter became no number at step 25"):
+    monkeypatch.setattr(bh.Trainer, "_run_steps", last_steps)
+    with pytest.raises(bh.DivergedError, match="a parameter is not finite at step 25"):
         new("sgd").fit(DATA, epochs=EPOCHS, quiet=True, run=run)
     assert run.checkpoint.read_bytes() == before
 
@@ -326,7 +326,7 @@ def test_a_training_goes_on_as_it_began_or_not_at_all(monkeypatch, data, epochs)
     says = rf"under way has 4 epochs of 398 images; got {epochs or 4} of {len(data)}; finish it first, or make a new"
     with pytest.raises(bh.ArgumentError, match=says):
         trainer.fit(data, epochs=epochs, quiet=True)
-    assert bits(trainer) == before and trainer.progress.done == 57
+    assert bits(trainer) == before and trainer.state.steps_done == 57
 
 
 # the run's folder -----------------------------------------------------------------------------------------------------
@@ -357,7 +357,7 @@ def test_create_says_why_it_can_not(tmp_path):
 
 def test_open_wants_a_run(tmp_path):
     for folder in (tmp_path, tmp_path / "none"):
-        with pytest.raises(bh.FileError, match=r"is no run: it holds no run\.json"):
+        with pytest.raises(bh.FileError, match=r"is not a run: it holds no run\.json"):
             bh.Run.open(folder)
 
 

@@ -21,17 +21,17 @@ PROGRESS = np.linspace(0, 1, 201)
     [
         (bh.Constant(), {0: 1, 0.3: 1, 1: 1}),
         (bh.StepDecay(), {0: 1, 0.4999: 1, 0.5: 0.1, 0.7499: 0.1, 0.75: 0.01, 1: 0.01}),
-        (bh.StepDecay(at=(0.2,), factor=0.5), {0.1999: 1, 0.2: 0.5, 1: 0.5}),
-        (bh.StepDecay(at=()), {0: 1, 1: 1}),
+        (bh.StepDecay(milestones=(0.2,), factor=0.5), {0.1999: 1, 0.2: 0.5, 1: 0.5}),
+        (bh.StepDecay(milestones=()), {0: 1, 1: 1}),
         (bh.Cosine(), {0: 1, 1 / 3: 0.75, 0.5: 0.5, 2 / 3: 0.25, 1: 0}),
         (bh.Cosine(final=0.2), {0: 1, 0.5: 0.6, 1: 0.2}),
         (bh.OneCycle(), {0: 0.04, 0.125: 0.52, 0.25: 1, 0.625: 0.5, 1: 0}),
         (bh.OneCycle(peak=0.5, start=0.1, final=0.01), {0: 0.1, 0.25: 0.55, 0.5: 1, 0.75: 0.505, 1: 0.01}),
         (bh.OneCycle(peak=0), {0: 1, 0.5: 0.5, 1: 0}),
-        (bh.WarmUp(0.1), {0: 0, 0.05: 0.5, 0.1: 1, 0.55: 0.5, 1: 0}),
-        (bh.WarmUp(0.2, bh.Constant()), {0: 0, 0.1: 0.5, 0.2: 1, 1: 1}),
-        (bh.WarmUp(0), {0: 1, 0.5: 0.5, 1: 0}),
-        (bh.WarmUp(0.5, bh.WarmUp(0.5, bh.Constant())), {0.25: 0.5, 0.5: 0, 0.625: 0.5, 0.75: 1, 1: 1}),
+        (bh.Warmup(0.1), {0: 0, 0.05: 0.5, 0.1: 1, 0.55: 0.5, 1: 0}),
+        (bh.Warmup(0.2, bh.Constant()), {0: 0, 0.1: 0.5, 0.2: 1, 1: 1}),
+        (bh.Warmup(0), {0: 1, 0.5: 0.5, 1: 0}),
+        (bh.Warmup(0.5, bh.Warmup(0.5, bh.Constant())), {0.25: 0.5, 0.5: 0, 0.625: 0.5, 0.75: 1, 1: 1}),
     ],
     ids=repr,
 )
@@ -50,7 +50,7 @@ def test_a_cosine_only_falls(final):
     assert rising([-bh.Cosine(final)(progress) for progress in PROGRESS])
 
 
-@pytest.mark.parametrize("schedule", [bh.OneCycle(), bh.OneCycle(peak=0.5, start=0.5, final=0.1), bh.WarmUp(0.25)])
+@pytest.mark.parametrize("schedule", [bh.OneCycle(), bh.OneCycle(peak=0.5, start=0.5, final=0.1), bh.Warmup(0.25)])
 def test_a_rise_only_rises_and_a_fall_only_falls(schedule):
     values = [schedule(progress) for progress in PROGRESS]
     top = values.index(max(values))
@@ -109,7 +109,7 @@ def test_warm_up_is_pytorchs_linear():
     rates = torch_rates(
         lambda optimizer, all_: all_.LinearLR(optimizer, start_factor=1 / (steps + 1), total_iters=steps), total - 1
     )
-    schedule = bh.WarmUp((steps + 1) / total, bh.Constant())
+    schedule = bh.Warmup((steps + 1) / total, bh.Constant())
     np.testing.assert_allclose([schedule(step / total) for step in range(1, total)], rates, rtol=0, atol=1e-9)
 
 
@@ -126,8 +126,8 @@ def test_step_decay_is_pytorchs_multi_step():
     "one",
     [
         bh.SGD(0.1, 0.9, nesterov=True), bh.Adam(eps=1e-7), bh.AdamW(lr=0.3), bh.Constant(), bh.StepDecay((0.1, 0.2), 0.3),
-        bh.Cosine(0.1), bh.OneCycle(0.3, 0.1, 0.01), bh.WarmUp(0.1, bh.OneCycle()),
-        bh.WarmUp(0.1, bh.WarmUp(0.2, bh.StepDecay(at=(0.9,)))),
+        bh.Cosine(0.1), bh.OneCycle(0.3, 0.1, 0.01), bh.Warmup(0.1, bh.OneCycle()),
+        bh.Warmup(0.1, bh.Warmup(0.2, bh.StepDecay(milestones=(0.9,)))),
     ],
     ids=repr,
 )  # fmt: skip
@@ -137,18 +137,18 @@ def test_settings_go_to_json_and_back(one):
 
 
 def test_every_kind_can_be_written():
-    assert {settings.to_json(kind())["kind"] for kind in settings.KINDS.values()} == set(settings.KINDS)
+    assert {settings.to_json(kind())["kind"] for kind in settings.kinds().values()} == set(settings.kinds())
 
 
 @pytest.mark.parametrize("kind", ["Cosinus", "", None, 1, "__import__", "Trainer"])
 def test_an_unknown_kind_is_named(kind):
-    with pytest.raises(bh.UnknownNameError, match=f"there is no optimiser or schedule '{kind}'"):
+    with pytest.raises(bh.UnknownNameError, match=f"there is no optimizer or schedule '{kind}'"):
         settings.from_json({"kind": kind})
 
 
 def test_a_kind_that_is_close_is_suggested():
     with pytest.raises(bh.UnknownNameError, match="did you mean 'Cosine'"):
-        settings.from_json({"kind": "WarmUp", "part": 0.1, "then": {"kind": "Cosin"}})
+        settings.from_json({"kind": "Warmup", "fraction": 0.1, "then": {"kind": "Cosin"}})
 
 
 @pytest.mark.parametrize("data", [{"kind": "Cosine", "begin": 1}, {"kind": ["Cosine"]}, 7, None])
@@ -162,7 +162,7 @@ def test_what_is_no_setting_is_a_type_error(data):
     ("kind", "name"),
     [
         (bh.StepDecay, "factor"), (bh.Cosine, "final"), (bh.OneCycle, "peak"), (bh.OneCycle, "start"),
-        (bh.OneCycle, "final"), (bh.WarmUp, "part"),
+        (bh.OneCycle, "final"), (bh.Warmup, "fraction"),
     ],
 )  # fmt: skip
 def test_a_bad_value_is_named(kind, name, value):
@@ -170,19 +170,19 @@ def test_a_bad_value_is_named(kind, name, value):
         kind(**{name: value})
 
 
-@pytest.mark.parametrize(("kind", "name"), [(bh.OneCycle, "peak"), (bh.WarmUp, "part")])
+@pytest.mark.parametrize(("kind", "name"), [(bh.OneCycle, "peak"), (bh.Warmup, "fraction")])
 def test_a_part_leaves_room_for_the_rest(kind, name):
     with pytest.raises(bh.ArgumentError, match="from 0 up to 1"):
         kind(**{name: 1.0})
 
 
-@pytest.mark.parametrize("at", [0.5, None, (-0.1,), (float("nan"),), ("0.5",), "0.5"])
-def test_step_decay_takes_points(at):
-    with pytest.raises(bh.ArgumentError, match=r"^StepDecay: at is"):
-        bh.StepDecay(at=at)
+@pytest.mark.parametrize("milestones", [0.5, None, (-0.1,), (float("nan"),), ("0.5",), "0.5"])
+def test_step_decay_takes_points(milestones):
+    with pytest.raises(bh.ArgumentError, match=r"^StepDecay: milestones is"):
+        bh.StepDecay(milestones=milestones)
 
 
 @pytest.mark.parametrize("then", ["Cosine", None, 0.5, bh.SGD(), bh.Cosine])
 def test_warm_up_goes_on_with_a_schedule(then):
-    with pytest.raises(bh.ArgumentError, match=r"WarmUp: then is .*expected a schedule"):
-        bh.WarmUp(0.1, then)
+    with pytest.raises(bh.ArgumentError, match=r"Warmup: then is .*expected a schedule"):
+        bh.Warmup(0.1, then)

@@ -7,7 +7,7 @@ import byhand as bh
 from byhand.nn import file
 from byhand.train import run as runs
 from byhand.train.history import History
-from byhand.train.state import moments
+from byhand.train.state import snapshot_steps
 
 DATA, TEST = (part.take(count) for part, count in zip(bh.data.load("mnist"), (640, 50)))
 STEPS = [0, 1, 2, 5, 10]  # of 20: halved down to one
@@ -20,15 +20,14 @@ def trainer(seed=0):
 def test_a_run_keeps_snapshots_more_often_at_first(tmp_path):
     run = bh.Run.create(tmp_path / "run", {})
     trainer().fit(DATA, epochs=2, quiet=True, run=run)
-    assert [step for step, _ in run.snapshots()] == STEPS == [one for one in moments(20) if one in STEPS]
+    assert [step for step, _ in run.snapshots()] == STEPS == [one for one in snapshot_steps(20) if one in STEPS]
     first = bh.load(run.snapshots()[0][1])
     np.testing.assert_array_equal(first.p.flat, bh.models.create("article").p.flat)
     for step, path in run.snapshots()[1:]:
         other = trainer()
-        rate = other.optimizer.lr
         for k in range(step):
             rows = np.random.default_rng([0, 0, k // 10]).permutation(640)[k % 10 * 64 : (k % 10 + 1) * 64]
-            other.try_step(other.model.prepare(DATA.images[rows]), DATA.labels[rows], rate)
+            other.step(other.model.prepare(DATA.images[rows]), DATA.labels[rows])
         np.testing.assert_allclose(bh.load(path).p.flat, other.model.p.flat, rtol=0, atol=1e-6)
         assert file.read(path)[2]["snapshot"] == {"step": step, "epoch": step / 10}
 
@@ -52,17 +51,36 @@ def test_a_stopped_run_keeps_the_same_snapshots(tmp_path, monkeypatch):
 
 
 def test_a_large_network_keeps_none(tmp_path, monkeypatch):
-    monkeypatch.setattr(runs, "SMALL", 13_601)
+    monkeypatch.setattr(runs, "SNAPSHOT_MAX_VALUES", 13_601)
     run = bh.Run.create(tmp_path / "run", {})
     trainer().fit(DATA, quiet=True, run=run)
     assert run.finished and not run.snapshots() and not (run.folder / "snapshots").exists()
 
 
-def test_a_run_is_watched_after_each_epoch(tmp_path):
+def test_a_function_is_called_after_each_epoch(tmp_path):
     run, seen = bh.Run.create(tmp_path / "run", {}), []
-    run.watched = lambda: seen.append([row["epoch"] for row in run.rows()])
-    trainer().fit(DATA, epochs=2, quiet=True, run=run)
-    assert seen == [[1], [1, 2]]
+
+    def on_epoch(row):
+        seen.append((row["epoch"], [logged["epoch"] for logged in run.rows()]))
+
+    trainer().fit(DATA, epochs=2, quiet=True, run=run, on_epoch=on_epoch)
+    assert seen == [(1, [1]), (2, [1, 2])]
+
+
+def test_a_run_keeps_the_model_that_is_exported(tmp_path):
+    """Of what is trained, a run may keep another network, as one with test-time augmentation."""
+    run, exported = bh.Run.create(tmp_path / "run", {}), bh.models.create("article", seed=9)
+
+    def export(model):
+        exported.p.flat[...] = 2 * model.p.flat
+        return exported
+
+    one = trainer()
+    one.fit(DATA, quiet=True, run=run, export_model=export)
+    np.testing.assert_array_equal(bh.load(run.model).p.flat, 2 * one.model.p.flat)
+    assert len(run.snapshots()) > 2
+    np.testing.assert_array_equal(bh.load(run.snapshots()[0][1]).p.flat, 2 * bh.models.create("article").p.flat)
+    np.testing.assert_array_equal(bh.load(run.checkpoint).p.flat, one.model.p.flat)
 
 
 def test_a_history_shows_itself(tmp_path):

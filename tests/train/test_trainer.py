@@ -8,7 +8,7 @@ import pytest
 
 import byhand as bh
 from byhand.data import Dataset
-from byhand.train.optim import HANDS
+from byhand.ops import HANDS
 from tests.oracle import needs_torch
 from tests.train import make
 from tests.train.small import bits, network, plain, stripes
@@ -151,13 +151,13 @@ def test_a_rows_loss_and_accuracy_are_the_means_over_all_images():
 
 def handed_over(monkeypatch):
     """Return a list that gets the images of every step."""
-    seen, steps_on = [], bh.Trainer._steps_on
+    seen, run_steps = [], bh.Trainer._run_steps
 
     def looked_at(trainer, images, labels, batch, rates, rows):
         seen.extend(np.split(images[rows], len(rates)))
-        return steps_on(trainer, images, labels, batch, rates, rows)
+        return run_steps(trainer, images, labels, batch, rates, rows)
 
-    monkeypatch.setattr(bh.Trainer, "_steps_on", looked_at)
+    monkeypatch.setattr(bh.Trainer, "_run_steps", looked_at)
     return seen
 
 
@@ -190,14 +190,14 @@ def test_the_curve_has_about_a_hundred_points_and_weighs_to_the_rows():
 @pytest.mark.parametrize("hand", ["arrays", "compiled"])
 def test_rows_curve_and_progress_do_not_depend_on_how_steps_are_grouped(monkeypatch, hand):
     """The curve's points lie within epochs, at their ends, and across them."""
-    together = bh.Trainer._together
+    together = bh.Trainer._group_size
     for points, batch in ((4, 5), (7, 4), (100, 1), (3, 48)):
         monkeypatch.setattr("byhand.train.trainer.CURVE_POINTS", points)
         found = []
         for most in (1, 3, 64):
             groups = []
             monkeypatch.setattr(
-                bh.Trainer, "_together",
+                bh.Trainer, "_group_size",
                 lambda *given, most=most, groups=groups: groups.append(min(most, together(*given))) or groups[-1],
             )  # fmt: skip
             trainer = bh.Trainer(network(), bh.SGD(0.1, 0.9), batch_size=batch, hand=hand, schedule=bh.Cosine())
@@ -209,10 +209,10 @@ def test_rows_curve_and_progress_do_not_depend_on_how_steps_are_grouped(monkeypa
 
 
 def test_the_step_named_is_the_one_that_diverged_however_steps_are_grouped(monkeypatch):
-    said, together = set(), bh.Trainer._together
+    said, together = set(), bh.Trainer._group_size
     monkeypatch.setattr("byhand.train.trainer.CURVE_POINTS", 2)
     for most in (1, 3, 12):
-        monkeypatch.setattr(bh.Trainer, "_together", lambda *given, most=most: min(most, together(*given)))
+        monkeypatch.setattr(bh.Trainer, "_group_size", lambda *given, most=most: min(most, together(*given)))
         with pytest.raises(bh.DivergedError) as caught:
             plain(bh.SGD(lr=1e20), batch_size=2).fit(DATA, quiet=True)
         said.add(str(caught.value))
@@ -378,7 +378,7 @@ def test_epochs_are_a_whole_number(epochs):
         ({"hand": "foot"}, "there is no hand 'foot'"),
         ({"schedule": "cosine"}, "Trainer: schedule is 'cosine'; expected one of Constant"),
         ({"schedule": bh.Cosine}, "Trainer: schedule is"),
-        ({"optimizer": "sgd"}, "Trainer: optimizer is 'sgd'; expected one of SGD"),
+        ({"optimizer": "sgd"}, "Trainer: optimizer is 'sgd'; expected one of Adam, AdamW, Muon, SGD"),
         ({"optimizer": bh.SGD}, "Trainer: optimizer is"),
     ],
 )

@@ -48,7 +48,7 @@ def test_training_stops_early(patience):
     history = one.fit(TRAIN, validation=wrong, epochs=60, early_stopping=patience, quiet=True)
     best = max(range(len(history)), key=lambda row: merit(history[row]))
     assert len(history) == best + 1 + patience < 60
-    assert one.progress is None and one.evaluate(wrong)["loss"] == history[best]["val_loss"]
+    assert one.state is None and one.evaluate(wrong)["loss"] == history[best]["val_loss"]
 
 
 def test_stopping_early_needs_images_to_judge_by():
@@ -70,7 +70,7 @@ def test_a_resumed_training_keeps_the_same_best(tmp_path, monkeypatch, stop, aug
     rows = whole.fit(TRAIN, **SETTINGS)
     run = bh.Run.create(tmp_path / "run", {})
     cut = trainer(**kept)
-    done = bh.Trainer._steps_on
+    done = bh.Trainer._run_steps
 
     def stopped(self, *arguments, **more):
         result = done(self, *arguments, **more)
@@ -78,11 +78,11 @@ def test_a_resumed_training_keeps_the_same_best(tmp_path, monkeypatch, stop, aug
             raise KeyboardInterrupt
         return result
 
-    monkeypatch.setattr(bh.Trainer, "_together", lambda *_: 1)
-    monkeypatch.setattr(bh.Trainer, "_steps_on", stopped)
+    monkeypatch.setattr(bh.Trainer, "_group_size", lambda *_: 1)
+    monkeypatch.setattr(bh.Trainer, "_run_steps", stopped)
     with pytest.raises(KeyboardInterrupt):
         cut.fit(TRAIN, run=run, **SETTINGS)
-    monkeypatch.setattr(bh.Trainer, "_steps_on", done)
+    monkeypatch.setattr(bh.Trainer, "_run_steps", done)
     again = bh.Trainer.load(run.checkpoint) if run.checkpoint.exists() else trainer(**kept)
     assert str(again.augment) == augment
     assert again.fit(TRAIN, run=run, **SETTINGS) == rows
@@ -95,10 +95,10 @@ def test_a_checkpoint_with_a_best_that_is_none_gets_one_line(tmp_path):
     one = trainer()
     one.fit(TRAIN, validation=VAL, epochs=2, quiet=True, run=run)
     data = run.checkpoint.read_bytes()
-    assert b'best\\": ' in data
+    assert b'best_epoch\\": ' in data
     size = int.from_bytes(data[:8], "little")
-    about = json.loads(json.loads(data[8 : 8 + size])["__metadata__"]["byhand"])["trainer"]["progress"]["best"]
-    run.checkpoint.write_bytes(data.replace(f'best\\": {about}'.encode(), b'best\\": 9'))
+    about = json.loads(json.loads(data[8 : 8 + size])["__metadata__"]["byhand"])["trainer"]["state"]["best_epoch"]
+    run.checkpoint.write_bytes(data.replace(f'best_epoch\\": {about}'.encode(), b'best_epoch\\": 9'))
     with pytest.raises(bh.errors.FileError, match="its best epoch is 9, which its history does not hold"):
         bh.Trainer.load(run.checkpoint)
 

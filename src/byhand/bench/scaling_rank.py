@@ -20,15 +20,15 @@ import numpy as np
 from byhand import models
 from byhand.kernels.runtime.thread_pool import workers
 from byhand.train import SGD, Trainer
-from byhand.train.distributed.gradient_overlap import PIECE
-from byhand.train.distributed.mpi import Ranks, world
+from byhand.train.distributed.gradient_overlap import BUCKET_BYTES
+from byhand.train.distributed.mpi import Communicator, world
 
 MIN_REPEATS = 3  # of a measurement
 
 
 def measure(job: dict[str, Any]) -> dict[str, Any]:
     """Return what the job asks for, in seconds; all ranks must call it."""
-    ranks = Ranks(0, job["of"]) if "of" in job else world()
+    ranks = Communicator(0, job["of"]) if "of" in job else world()
     result: dict[str, Any] = {"ranks": ranks.size}
     if "model" in job:
         result |= step(job, ranks)
@@ -39,21 +39,21 @@ def measure(job: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def step(job: dict[str, Any], ranks: Ranks) -> dict[str, Any]:
+def step(job: dict[str, Any], ranks: Communicator) -> dict[str, Any]:
     """Return the seconds of a step on a batch that the ranks share, and how much they send."""
     model, rng = models.create(job["model"]), np.random.default_rng(0)
     images = rng.integers(0, 256, (job["batch"], *model.input_shape), np.uint8)
     labels = rng.integers(0, len(model.classes), job["batch"])
     settings = {"hand": job["hand"]} if "hand" in job else {}
-    trainer = Trainer(model, SGD(0.001, 0.9), batch_size=job["batch"], ranks=ranks, **settings)
-    if "overlap" in job and trainer.shared is not None:
-        trainer.shared.send_early(PIECE if job["overlap"] else None)
+    trainer = Trainer(model, SGD(0.001, 0.9), batch_size=job["batch"], comm=ranks, **settings)
+    if "overlap" in job and trainer.data_parallel is not None:
+        trainer.data_parallel.overlap_with_backward(BUCKET_BYTES if job["overlap"] else None)
     seconds = timed(lambda: trainer.step(images, labels), job["seconds"], ranks)
     threads = workers() if trainer.hand == "compiled" else 1
     return {"step": seconds, "parameters": model.parameter_count, "bytes": model.g.flat.nbytes, "threads": threads}
 
 
-def all_reduce(size: int, seconds: float, ranks: Ranks) -> float:
+def all_reduce(size: int, seconds: float, ranks: Communicator) -> float:
     """Return the seconds of an all-reduce of so many bytes."""
     array = np.zeros(max(1, size // 4), np.float32)
     return timed(lambda: ranks.all_reduce(array), seconds, ranks)
@@ -62,10 +62,10 @@ def all_reduce(size: int, seconds: float, ranks: Ranks) -> float:
 def add(seconds: float) -> float:
     """Return the seconds for adding two large arrays, by byte: an all-reduce adds too."""
     left, right = np.zeros(1 << 22, np.float32), np.ones(1 << 22, np.float32)
-    return timed(lambda: np.add(left, right, out=left), seconds, Ranks()) / left.nbytes
+    return timed(lambda: np.add(left, right, out=left), seconds, Communicator()) / left.nbytes
 
 
-def timed(call: Callable[[], Any], seconds: float, ranks: Ranks) -> float:
+def timed(call: Callable[[], Any], seconds: float, ranks: Communicator) -> float:
     """Return the median time of a call, repeated for some seconds, the same number of times on each rank.
 
     Short calls are timed in groups.

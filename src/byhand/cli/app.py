@@ -66,11 +66,11 @@ def main() -> None:
 
 
 def _fail(message: str) -> int:
-    from byhand.train.distributed.mpi import Ranks, world  # noqa: PLC0415  (what has not failed yet has no need of it)
+    from byhand.train.distributed.mpi import Communicator, world  # noqa: PLC0415  (what has not failed yet has no need of it)
 
     sys.stdout.flush()
     try:
         ranks = world()
     except ByhandError:  # mpi4py is missing: the message says so
-        ranks = Ranks()
+        ranks = Communicator()
     return ranks.fail(f"byhand: {' '.join(message.split())}", 2)

@@ -4,7 +4,7 @@ import os
 import sys
 import time
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -115,7 +115,9 @@ def _held_out(network: nn.Model, run: Run | None) -> Dataset | None:
     bar = Bar()
     try:
         shape = network.input_shape
-        held = sets_of(settings, find(str(settings.get("data")), bar.tell), shape, network.crop_pct or 1.0, bar).held_out
+        held = sets_of(
+            settings, find(str(settings.get("data")), bar.tell), shape, network.crop_pct or 1.0, bar
+        ).held_out
     except ByhandError as error:
         tell(plain(f"no test images, as the data of {run.folder} can't be read: {error}"))
         return None
@@ -157,15 +159,17 @@ def _snapshots(run: Run) -> list[Snapshot]:
     return found
 
 
-def keep_fresh(job: Job) -> Path:
-    """Have a page written into a run's folder, now and after each epoch of its training; return its path."""
+def keep_fresh(job: Job) -> tuple[Path, Callable[[], None]]:
+    """Write a page into a run's folder; return its path, and the function that writes it again after an epoch."""
     path = job.run.folder / PAGE
     tests = _tests(job.sets.held_out)
     title = f"{job.model.name} on {job.sets.train.name}"
-    wrote, took = -np.inf, 0.0
+    wrote, took, failed = -np.inf, 0.0, False
 
     def write() -> None:
-        nonlocal wrote, took
+        nonlocal wrote, took, failed
+        if failed:
+            return
         began = time.monotonic()
         trainer, live = job.trainer, not job.run.finished
         if live and began - wrote < SPARE * took:  # a page must not take longer than what it shows
@@ -179,13 +183,12 @@ def keep_fresh(job: Job) -> Path:
             write_whole(path, document(page))
         except FileError as error:  # training is worth more than its page
             tell(plain(str(error)))
-            job.run.watched = lambda: None
+            failed = True
         wrote = time.monotonic()
         took = wrote - began
 
-    job.run.watched = write
     write()
-    return path
+    return path, write
 
 
 def opened(path: Path) -> bool:

@@ -24,6 +24,7 @@ from byhand.ops import DEFAULT_HAND, HANDS
 from byhand.ops.op import Array
 from byhand.train.display import duration
 from byhand.train.distributed.mpi import world
+from byhand.train.evaluation import score
 
 MOST_BAD = 100  # of them, in the report
 SHOWN = 8  # bad files that are named; the rest stands in the run's folder
@@ -118,15 +119,16 @@ def train(
     finally:
         bar.close()
     settings, run = job.settings, job.run
-    page = keep_fresh(job) if look and ranks.rank == 0 else None
+    page, write_page = keep_fresh(job) if look and ranks.rank == 0 else (None, None)
     if tells:
         _say([*_header(job, resume), *([f"look at it while it trains:  {page}", ""] if page else [])])
     judged: dict[str, Any] = {"validation": job.held_out} if job.sets.val is not None else {"test": job.held_out}
     job.trainer.fit(
         job.train, **judged, epochs=settings["epochs"], epoch_size=settings.get("epoch_size"),
         early_stopping=settings.get("early_stopping"), quiet=not tells, run=run,
+        on_epoch=None if write_page is None else lambda row: write_page(), export_model=job.finished,
     )  # fmt: skip
-    if job.trainer.progress is not None:  # Ctrl-C
+    if job.trainer.state is not None:  # Ctrl-C
         if as_json and ranks.rank == 0:
             print(json.dumps({"test": None, "history": job.trainer.history, "stopped": True, "run": str(run.folder)}))
         elif tells:
@@ -134,8 +136,8 @@ def train(
         raise typer.Exit(130)
     if ranks.rank > 0:  # the first one writes the report
         return
-    if page is not None:
-        job.run.watched()
+    if write_page is not None:
+        write_page()
     result, told = _report(job, time.perf_counter() - started)
     if as_json:
         result |= {"history": job.trainer.history, "images_per_second": job.trainer.images_per_second}
@@ -174,7 +176,7 @@ def _header(job: Job, resume: bool) -> list[str]:
     epochs, images = settings["epochs"], settings.get("epoch_size") or len(job.train)
     kind, momentum = type(trainer.optimizer).__name__, getattr(trainer.optimizer, "momentum", 0.0)
     rate = f"learning rate up to {trainer.optimizer.lr:g} and down again"
-    shared = f"    {trainer.ranks.size} ranks share each batch" if trainer.ranks.size > 1 else ""
+    shared = f"    {trainer.comm.size} ranks share each batch" if trainer.comm.size > 1 else ""
     lines = [
         f"{numbers}, {summary.flops:,} FLOPs an image forward",
         ", ".join(counts).replace(" to ", " images to ", 1),
@@ -186,8 +188,8 @@ def _header(job: Job, resume: bool) -> list[str]:
         f"{kind}{f' with momentum {momentum:g}' if momentum else ''}, {rate}, seed {trainer.seed}",
         f"hand: {trainer.hand}    run: {job.run.folder}{shared}",
     ]
-    if resume and trainer.progress is not None:
-        lines.append(f"going on after {trainer.progress.done:,} steps")
+    if resume and trainer.state is not None:
+        lines.append(f"going on after {trainer.state.steps_done:,} steps")
     title = f"{network.name} on {sets.train.name}: {spelled(network.input_shape)} -> {len(network.classes)} classes"
     return [title, *(f"  {line}" for line in lines), ""]
 
@@ -228,7 +230,7 @@ def _report(job: Job, seconds: float) -> tuple[dict[str, Any], list[str]]:
             continue
         logits = _logits(job, part, one)
         guesses, label = logits.argmax(1), "validation" if part == "val" else "test"
-        results[part] = trainer.judge(logits, one.labels)
+        results[part] = score(logits, one.labels)
         accuracy, loss = results[part]["accuracy"], results[part]["loss"]
         title = f"{network.name} on {one.name}: {accuracy:.2%} of {len(one):,} {label} images"
         wrong = int((guesses != one.labels).sum())
@@ -247,8 +249,8 @@ def _report(job: Job, seconds: float) -> tuple[dict[str, Any], list[str]]:
     best = max(trainer.history, key=lambda row: (row.get("val_accuracy", 0), -row.get("val_loss", 0)))["epoch"]
     if sets.val is not None and best < len(trainer.history):
         lines.append(f"this is the network after epoch {best}, which did best on the validation images")
-    if trainer.waited:
-        lines.append(f"training waited for its images {trainer.waited:.1%} of the time")
+    if trainer.data_wait_fraction:
+        lines.append(f"training waited for its images {trainer.data_wait_fraction:.1%} of the time")
     lines += [f"doctor, {one.severity}: {one.name}: {one.evidence}" for one in found if one.severity != "note"]
     results["doctor"] = [asdict(one) for one in found]
     lines += [

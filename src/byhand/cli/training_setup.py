@@ -24,8 +24,9 @@ from byhand.shapes import integer, number
 from byhand.train import SGD, OneCycle, Run, Trainer
 from byhand.train.distributed.mpi import world
 from byhand.train.features import features_of
+from byhand.train.lr_finder import find_learning_rate
 from byhand.train.settings import from_json, to_json
-from byhand.train.trial import TIMED, find_rate, plan, seconds_a_step
+from byhand.train.time_budget import TIMING_SECONDS, plan_epochs, seconds_per_step
 
 FOLDER = Path("runs")
 KINDS: dict[str, Any] = {  # of the settings that a run.json must have
@@ -101,10 +102,9 @@ def begin(given: dict[str, Any], out: Path | None, started: float, bar: Bar) -> 
     }
     job.trainer = _trainer(settings, job.trainer.model)
     job.notes = [*notes, *job.notes]
-    ranks = job.trainer.ranks
-    folder = ranks.broadcast(out or _free_folder(settings["model"], job.sets.train.name))
-    job.run = Run.create(folder, settings) if ranks.rank == 0 else Run(folder)
-    job.run.made = job.finished
+    comm = job.trainer.comm
+    folder = comm.broadcast(out or _free_folder(settings["model"], job.sets.train.name))
+    job.run = Run.create(folder, settings) if comm.rank == 0 else Run(folder)
     return job
 
 
@@ -119,14 +119,13 @@ def go_on(given: dict[str, Any], out: Path | None, bar: Bar) -> Job:
     if run.finished and all((run.folder / name).exists() for name in ("curves.png", "report.html")):
         raise FileError(f"the run {run.folder} is finished; there is nothing to go on with")
     trainer = Trainer.load(run.checkpoint) if run.checkpoint.exists() else None
-    if trainer is not None and (trainer.progress is None or trainer.progress.epochs != settings["epochs"]):
+    if trainer is not None and (trainer.state is None or trainer.state.epochs != settings["epochs"]):
         raise FileError(f"the checkpoint in {run.folder} is not of the {settings['epochs']} epochs that run.json says")
     job = _job(settings, data.find(settings["data"], bar.tell), bar, run, trainer)
     if job.sets.digest() != settings.get("data_sha256"):
         raise FileError(f"the data in {settings['data']} are not those that {run.folder} began with")
     if trainer is None:  # a kill came before the first checkpoint
         job.trainer = _trainer(settings, job.trainer.model)
-    run.made = job.finished
     return job
 
 
@@ -175,7 +174,12 @@ def _from_nothing(settings: dict[str, Any], sets: Sets, notes: list[str], run: R
     if not mnist:
         settings.setdefault("pixels", defaults.scale(train))
     model = models.create(
-        settings["model"], train.classes, train.shape, settings["seed"], crop_pct=sets.crop, **settings.get("pixels", {})
+        settings["model"],
+        train.classes,
+        train.shape,
+        settings["seed"],
+        crop_pct=sets.crop,
+        **settings.get("pixels", {}),
     )
     return Job(settings, sets, trainer or _trainer(settings, model), train, sets.held_out, run, notes)
 
@@ -243,7 +247,7 @@ def _rate(job: Job) -> tuple[float, str]:
     """Return a learning rate, and where it comes from."""
     unfreeze = job.settings["unfreeze"]
     if job.whole is None or job.settings["optimizer"] != "sgd":
-        return find_rate(job.trainer, job.train).rate, "found by a range test"
+        return find_learning_rate(job.trainer, job.train).learning_rate, "found by a range test"
     if unfreeze:
         return TUNED, "small, for layers that know something already"
     return _head_rate(job.train), "twice the inverse of the features' mean square length"
@@ -258,7 +262,7 @@ def _head_rate(features: Dataset) -> float:
 def _fit_budget(job: Job, started: float, minutes: float, notes: list[str]) -> None:
     """Plan as many epochs as fit into a budget of time."""
     settings, trainer, train = job.settings, job.trainer, job.train
-    step = seconds_a_step(trainer, train, min(TIMED, BRIEF * minutes * 60))
+    step = seconds_per_step(trainer, train, min(TIMING_SECONDS, BRIEF * minutes * 60))
     judging = 0.0
     if job.held_out is not None:
         some = job.held_out.take(min(len(job.held_out), SAMPLE))
@@ -267,8 +271,10 @@ def _fit_budget(job: Job, started: float, minutes: float, notes: list[str]) -> N
         trainer.evaluate(some)
         judging = (time.perf_counter() - before) * len(job.held_out) / len(some)
     left = (minutes * 60 - (time.perf_counter() - started) - REPORT) * SPARE
-    left, judging = trainer.ranks.broadcast((left, judging))  # each rank has a clock of its own
-    epochs, images = plan(left, step, len(train), trainer.batch_size, judging)
+    left, judging = trainer.comm.broadcast((left, judging))  # each rank has a clock of its own
+    epochs, images = plan_epochs(
+        left, step_seconds=step, images=len(train), batch_size=trainer.batch_size, evaluation_seconds=judging
+    )
     epochs = min(epochs, MOST_EPOCHS)
     settings["epochs"], settings["epoch_size"] = epochs, images
     many = f"{epochs:,} epochs" if images == len(train) else f"one epoch of {images:,} images"

@@ -96,7 +96,7 @@ def allocate(specs: Mapping[str, ArraySpec], offsets: Mapping[str, int]) -> dict
 def allocate_bytes(size: int) -> Array:
     """Return unwritten bytes that start at a cache line; raises ArgumentError where there is not enough memory."""
     try:
-        return aligned(size)  # type: ignore[no-any-return]
+        return aligned(size)
     except (MemoryError, ValueError):
         raise ArgumentError(
             f"this batch needs {size / 1e9:,.1f} GB, which is more than the memory there is; use a smaller one"

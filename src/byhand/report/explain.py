@@ -18,7 +18,7 @@ import numpy as np
 from byhand.errors import ArgumentError, UnknownNameError
 from byhand.nn import Model
 from byhand.nn.gradients import grad_cam, trace_gradients
-from byhand.nn.receptive_field import FieldGrid, last_feature_map, lay_over, feature_maps
+from byhand.nn.receptive_field import FieldGrid, feature_maps, last_feature_map, lay_over
 from byhand.ops import DEFAULT_HAND
 from byhand.ops.op import Array, flat
 from byhand.shapes import integer, pair

@@ -1,10 +1,18 @@
-"""Training: optimisers and schedules, the Trainer, and the folder that a run leaves behind."""
+"""Training: optimizers, learning-rate schedules, the Trainer, and the folder of a run.
 
-from byhand.train.optim.adam import Adam, AdamW
-from byhand.train.optim.muon import Muon
-from byhand.train.optim.sgd import SGD
+trainer.py        the Trainer: one update, a whole training; batches.py the order of the images, evaluation.py the metrics
+state.py          how far a training has come; checkpoint.py writes and reads it; run.py the folder of a run
+optim/            the optimizers, a file each, and gradient clipping
+distributed/      data-parallel training over MPI
+schedule.py       learning-rate schedules; settings.py optimizers and schedules as JSON
+lr_finder.py      the learning-rate range test; time_budget.py the time of a step; trial.py leaves the trainer unchanged
+features.py       the output of a frozen backbone, cached on disk
+history.py, display.py, signals.py   rows and charts, the progress bar, Ctrl-C
+"""
+
+from byhand.train.optim import SGD, Adam, AdamW, Muon
 from byhand.train.run import Run
-from byhand.train.schedule import Constant, Cosine, OneCycle, StepDecay, WarmUp
+from byhand.train.schedule import Constant, Cosine, OneCycle, StepDecay, Warmup
 from byhand.train.trainer import Trainer
 
-__all__ = ["SGD", "Adam", "AdamW", "Constant", "Cosine", "Muon", "OneCycle", "Run", "StepDecay", "Trainer", "WarmUp"]
+__all__ = ["SGD", "Adam", "AdamW", "Constant", "Cosine", "Muon", "OneCycle", "Run", "StepDecay", "Trainer", "Warmup"]

@@ -1,125 +1,128 @@
-"""A checkpoint: a model's file with the optimiser's buffers and the trainer's settings and progress beside the parameters.
+"""Checkpoints: a model file that also holds the optimizer's buffers and the settings and state of the trainer.
 
-What it says is a stranger's word: every field is checked before it is used, some of them go into the generated program.
+Checkpoints are untrusted: every field is validated before it is used. Some fields become text of the generated program.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from byhand.data.augment import Augment
 from byhand.errors import FileError
-from byhand.nn import file
+from byhand.nn import Model, file
 from byhand.ops.op import Array
 from byhand.shapes import integer, number
 from byhand.train import settings
 from byhand.train.history import History
 from byhand.train.run import Run
-from byhand.train.state import Progress
+from byhand.train.state import TrainingState
 
-if TYPE_CHECKING:
-    from byhand.train.trainer import Trainer
-
-
-def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
-    """Write a trainer, whole or not at all."""
-    notes = {
-        "optimizer": settings.to_json(trainer.optimizer),
-        "schedule": settings.to_json(trainer.schedule),
-        "batch_size": trainer.batch_size,
-        "hand": trainer.hand,
-        "clip_norm": trainer.clip_norm,
-        "label_smoothing": trainer.label_smoothing,
-        "seed": trainer.seed,
-        "augment": str(trainer.augment),
-        "sync_batchnorm": trainer.sync_batchnorm,
-        "steps": trainer.steps,
-        "progress": None if trainer.progress is None else asdict(trainer.progress),
-        "history": trainer.history,
-        "curve": trainer.curve,
-    }
-    buffers = {f"optimizer.{name}": array for name, array in trainer.buffers.items()}
-    buffers |= {f"best.{name}": array for name, array in trainer.best.items()}
-    file.save(trainer.model, path, more=buffers, notes={"trainer": notes})
+SETTINGS = (  # arguments of the Trainer
+    "optimizer", "schedule", "batch_size", "hand", "clip_norm", "label_smoothing", "seed", "augment", "sync_batchnorm",
+)  # fmt: skip
 
 
-def load(make: type[Trainer], path: str | os.PathLike[str]) -> Trainer:
-    """Return the trainer (the class that `make` is) of a checkpoint, or of the one in a run's folder."""
+@dataclass
+class Checkpoint:
+    """What a checkpoint holds. Its arrays are the buffers, `optimizer.<name>`, and the best epoch's model, `best.<name>`."""
+
+    model: Model
+    settings: dict[str, Any]
+    steps: int
+    state: TrainingState | None
+    history: History
+    curve: list[list[float]]
+    arrays: Mapping[str, Array]
+
+    def array(self, name: str, like: Array) -> Array:
+        """Return an array by name; raise FileError where its shape or type is not that of another."""
+        array = self.arrays[name]
+        if array.shape != like.shape or array.dtype != like.dtype:
+            raise FileError(f"its {name} is {array.dtype} {array.shape}, not {like.dtype} {like.shape}")
+        return array
+
+
+def save(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> None:
+    """Write a checkpoint, whole or not at all."""
+    plain = dict(checkpoint.settings)
+    plain |= {name: settings.to_json(plain[name]) for name in ("optimizer", "schedule")}
+    plain["augment"] = str(plain["augment"])
+    state = None if checkpoint.state is None else asdict(checkpoint.state)
+    progress = {"steps": checkpoint.steps, "state": state, "history": checkpoint.history, "curve": checkpoint.curve}
+    file.save(checkpoint.model, path, more=checkpoint.arrays, notes={"trainer": plain | progress})
+
+
+def load(path: str | os.PathLike[str]) -> Checkpoint:
+    """Return the checkpoint in a file, or the one in a run's folder."""
     if Path(path).is_dir():
         folder, path = path, Run(path).checkpoint
         if not path.exists():
             raise FileError(f"the folder {folder} holds no checkpoint; expected {path.name} in it")
-    model, buffers, about = file.read(path)
-    try:
+    model, arrays, about = file.read(path)
+    with untrusted(path):
         notes: dict[str, Any] = dict(about["trainer"])
-        optimizer, schedule = (settings.from_json(notes[name]) for name in ("optimizer", "schedule"))
-        plain = {name: notes[name] for name in ("batch_size", "hand", "clip_norm", "label_smoothing", "seed")}
-        trainer = make(
-            model, optimizer, schedule=schedule, augment=Augment.parse(notes.get("augment", "none")),
-            sync_batchnorm=bool(notes.get("sync_batchnorm", False)), **plain,
-        )  # fmt: skip
-        trainer.steps = integer("steps", notes["steps"], 0)
-        trainer.history, trainer.curve = _rows(notes["history"]), _points(notes["curve"])
-        if notes["progress"] is not None:
-            trainer.progress = _progress(notes["progress"])
-            trainer.history, trainer.curve = trainer.progress.history, trainer.progress.curve
-        for name, buffer in trainer.buffers.items():
-            buffer[...] = _like(buffer, buffers, f"optimizer.{name}")
-        if trainer.progress is not None and trainer.progress.best:
-            trainer.best = {name: _like(now, buffers, f"best.{name}") for name, now in trainer.kept().items()}
+        chosen = {name: notes[name] for name in SETTINGS}
+        chosen |= {name: settings.from_json(chosen[name]) for name in ("optimizer", "schedule")}
+        chosen["augment"] = Augment.parse(chosen["augment"])
+        steps, state = integer("steps", notes["steps"], 0), None
+        history, curve = _rows(notes["history"]), _points(notes["curve"])
+        if notes["state"] is not None:
+            state = _state(notes["state"])
+            history, curve = state.history, state.curve
+    return Checkpoint(model, chosen, steps, state, history, curve, arrays)
+
+
+@contextmanager
+def untrusted(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn what a wrong field of a file raises, wherever it is used, into a FileError of one line."""
+    try:
+        yield
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         what = f"it has no {error}" if isinstance(error, KeyError) else file.one_line(error)
-        raise FileError(f"{path} is not a checkpoint that byhand can go on from: {what}") from None
-    return trainer
+        raise FileError(f"{path} is not a checkpoint that byhand can resume from: {what}") from None
 
 
-def _like(wanted: Array, stored: dict[str, Array], name: str) -> Array:
-    """Return a stored array, which must be of the shape and type of another."""
-    array = stored[name]
-    if array.shape != wanted.shape or array.dtype != wanted.dtype:
-        raise FileError(f"its {name} is {array.dtype} {array.shape}, not {wanted.dtype} {wanted.shape}")
-    return array
+def _state(data: Any) -> TrainingState:
+    images, loss, correct = data["window"]
+    history, best = _rows(data["history"]), integer("best_epoch", data["best_epoch"], 0)
+    if best and not (best <= len(history) and {"val_accuracy", "val_loss"} <= set(history[best - 1])):
+        raise ValueError(f"its best epoch is {best}, which its history does not hold")
+    return TrainingState(
+        epochs=integer("epochs", data["epochs"]),
+        epoch_size=integer("epoch_size", data["epoch_size"]),
+        first_step=integer("first_step", data["first_step"], 0),
+        steps_done=integer("steps_done", data["steps_done"], 0),
+        images_seen=integer("images_seen", data["images_seen"], 0),
+        loss_sum=number("loss_sum", data["loss_sum"]),
+        correct=integer("correct", data["correct"], 0),
+        history=history,
+        curve=_points(data["curve"]),
+        window=[integer("window", images, 0), number("window", loss), integer("window", correct, 0)],
+        best_epoch=best,
+    )
 
 
 def _rows(data: Any) -> History:
     named = isinstance(data, list) and all(
         isinstance(row, dict) and {"epoch", "loss", "accuracy"} <= set(row) for row in data
     )
-    if not named or not all(_plain(value) for row in data for value in row.values()):
-        raise TypeError("its history is no list of rows")
+    if not named or not all(_is_number(value) for row in data for value in row.values()):
+        raise TypeError("its history is not a list of rows")
     return History(data)
 
 
 def _points(data: Any) -> list[list[float]]:
-    if not isinstance(data, list) or not all(isinstance(row, list) and len(row) == 3 for row in data):
-        raise TypeError("its curve is no list of points")
-    if not all(_plain(value) for row in data for value in row):
-        raise TypeError("its curve holds what is no number")
+    if not isinstance(data, list) or not all(isinstance(point, list) and len(point) == 3 for point in data):
+        raise TypeError("its curve is not a list of points")
+    if not all(_is_number(value) for point in data for value in point):
+        raise TypeError("its curve holds a value that is not a number")
     return data
 
 
-def _plain(value: Any) -> bool:
+def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _progress(data: Any) -> Progress:
-    images, loss, right = data["window"]
-    history, best = _rows(data["history"]), integer("best", data.get("best", 0), 0)
-    if best and not (best <= len(history) and {"val_accuracy", "val_loss"} <= set(history[best - 1])):
-        raise ValueError(f"its best epoch is {best}, which its history does not hold")
-    return Progress(
-        epochs=integer("epochs", data["epochs"]),
-        images=integer("images", data["images"]),
-        first=integer("first", data["first"], 0),
-        done=integer("done", data["done"], 0),
-        seen=integer("seen", data["seen"], 0),
-        loss=number("loss", data["loss"]),
-        correct=integer("correct", data["correct"], 0),
-        history=history,
-        curve=_points(data["curve"]),
-        window=[integer("window", images, 0), number("window", loss), integer("window", right, 0)],
-        best=best,
-    )

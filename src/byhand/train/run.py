@@ -1,11 +1,11 @@
-"""A run: the folder that training leaves behind.
+"""A run: the folder of one training.
 
 run.json                 everything needed to repeat it
-log.jsonl                a line an epoch
-checkpoint.safetensors   where training stands: the model, the optimiser, the steps done
-model.safetensors        the finished model, for `bh.load` and `byhand predict`
-snapshots/               what a small model was on the way, more often at first: files like model.safetensors, for `byhand look`
-*.png                    pictures
+log.jsonl                one line an epoch
+checkpoint.safetensors   what a stopped training resumes from: the model, the optimizer, the state
+model.safetensors        the trained model, for `bh.load` and `byhand predict`
+snapshots/               a small model in the course of training, more often at the beginning, for `byhand look`
+*.png                    plots
 """
 
 from __future__ import annotations
@@ -21,41 +21,39 @@ from byhand.errors import FileError
 from byhand.files import write_whole
 from byhand.nn import Model, file
 from byhand.train.history import Row
-from byhand.train.state import moments
+from byhand.train.state import snapshot_steps
 
-SMALL = 250_000  # numbers of a model of which snapshots are kept
+SNAPSHOT_MAX_VALUES = 250_000  # parameters and state values of a model whose snapshots are kept
 
 
 class Run:
-    """A run's folder: where its files are, written whole or not at all."""
+    """A run's folder: its files, each written whole or not at all."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
         self.checkpoint, self.model = self.folder / "checkpoint.safetensors", self.folder / "model.safetensors"
-        self.made: Callable[[Model], Model] = lambda model: model  # what people get of the model that was trained
-        self.watched: Callable[[], None] = lambda: None  # what looks at the run after each epoch
         self._settings, self._log = self.folder / "run.json", self.folder / "log.jsonl"
-        self._next = 0  # the step of the next snapshot
+        self._next_snapshot = 0  # the step of the next snapshot
 
     def __repr__(self) -> str:
         return f"<run {self.folder}, {'finished' if self.finished else 'not finished'}>"
 
     @classmethod
     def create(cls, folder: str | os.PathLike[str], settings: dict[str, Any]) -> Run:
-        """Make a new run's folder; one that holds a run already is never written over."""
+        """Make the folder of a new run; a folder that holds a run is never overwritten."""
         run = cls(folder)
         if run._settings.exists():
-            raise FileError(f"{folder} holds a run already; choose another --out, or go on with it: --resume")
+            raise FileError(f"{folder} holds a run already; choose another --out, or continue it: --resume")
         _make(run.folder)
         write_whole(run._settings, (json.dumps(settings, indent=2) + "\n").encode())
         return run
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Run:
-        """Return a run that exists, and clear away what a kill in the middle of a write left behind."""
+        """Return an existing run, and delete the partial files that a killed process left."""
         run = cls(folder)
         if not run._settings.is_file():
-            raise FileError(f"{folder} is no run: it holds no {run._settings.name}")
+            raise FileError(f"{folder} is not a run: it holds no {run._settings.name}")
         for part in run.folder.glob(".*.part"):
             with suppress(OSError):
                 part.unlink()
@@ -63,7 +61,7 @@ class Run:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What `run.json` says."""
+        """The content of `run.json`."""
         try:
             settings = json.loads(self._settings.read_bytes())
         except (OSError, ValueError, RecursionError) as error:
@@ -74,50 +72,52 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether training came to its end."""
+        """Whether the training is complete."""
         return self.model.exists()
 
-    def log(self, row: dict[str, Any]) -> None:
-        """Add an epoch's row; rows of an epoch that is done again are replaced."""
+    def log(self, row: Row) -> None:
+        """Add the row of an epoch to the log; it replaces rows of the same and of later epochs."""
         rows = [old for old in self.rows() if old["epoch"] < row["epoch"]]
-        write_whole(self._log, "".join(json.dumps(one) + "\n" for one in [*rows, row]).encode())
-        self.watched()
-
-    def keep(self, model: Model, done: int, total: int, epochs: int) -> None:
-        """Keep a snapshot of a small model, where one of the moments of its training is there that has none yet."""
-        if done < self._next:
-            return
-        passed = [step for step in moments(total) if step <= done]
-        self._next = next((step for step in moments(total) if step > done), total + 1)
-        if any(step >= passed[-1] for step, _ in self.snapshots()) or done == total:
-            return
-        made = self.made(model)
-        if made.parameter_count + sum(value.size for value in vars(made.state).values()) > SMALL:
-            self._next = total + 1
-            return
-        folder = self.folder / "snapshots"
-        _make(folder)
-        notes = {"snapshot": {"step": done, "epoch": done / total * epochs}}
-        file.save(made, folder / f"step-{done:06d}.safetensors", notes=notes)
-
-    def snapshots(self) -> list[tuple[int, Path]]:
-        """Return the snapshots, oldest first: (steps done, file) each."""
-        found = sorted((self.folder / "snapshots").glob("step-*.safetensors"))
-        return [(int(path.stem[5:]), path) for path in found if path.stem[5:].isascii() and path.stem[5:].isdigit()]
+        write_whole(self._log, "".join(json.dumps(line) + "\n" for line in [*rows, row]).encode())
 
     def rows(self) -> list[Row]:
-        """Return the log: a row an epoch."""
+        """Return the log: one row an epoch."""
         try:
             rows = [json.loads(line) for line in self._log.read_text().splitlines()] if self._log.exists() else []
         except (OSError, ValueError, RecursionError) as error:
             raise FileError(f"{self._log} can't be read: {error}") from None
         if not all(isinstance(row, dict) and isinstance(row.get("epoch"), int) for row in rows):
-            raise FileError(f"{self._log} can't be read: expected objects with an epoch, one a line")
+            raise FileError(f"{self._log} can't be read: expected one object with an epoch a line")
         return rows
 
-    def finish(self, model: Model) -> None:
-        """Write the finished model."""
-        self.made(model).save(self.model)
+    def save_snapshot(
+        self, model: Model, export: Callable[[Model], Model], step: int, total_steps: int, epochs: int
+    ) -> None:
+        """Save a snapshot of a small model where one is due after this step; `export` makes the model that is saved."""
+        if step < self._next_snapshot:
+            return
+        due = [number for number in snapshot_steps(total_steps) if number <= step]
+        self._next_snapshot = next((number for number in snapshot_steps(total_steps) if number > step), total_steps + 1)
+        if any(number >= due[-1] for number, _ in self.snapshots()) or step == total_steps:
+            return
+        exported = export(model)
+        values = exported.parameter_count + sum(value.size for value in vars(exported.state).values())
+        if values > SNAPSHOT_MAX_VALUES:
+            self._next_snapshot = total_steps + 1
+            return
+        folder = self.folder / "snapshots"
+        _make(folder)
+        notes = {"snapshot": {"step": step, "epoch": step / total_steps * epochs}}
+        file.save(exported, folder / f"step-{step:06d}.safetensors", notes=notes)
+
+    def snapshots(self) -> list[tuple[int, Path]]:
+        """Return the snapshots, oldest first, as (step, file)."""
+        found = sorted((self.folder / "snapshots").glob("step-*.safetensors"))
+        return [(int(path.stem[5:]), path) for path in found if path.stem[5:].isascii() and path.stem[5:].isdigit()]
+
+    def save_model(self, model: Model) -> None:
+        """Write the trained model."""
+        model.save(self.model)
 
 
 def _make(folder: Path) -> None:

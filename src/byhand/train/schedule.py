@@ -1,8 +1,10 @@
-"""Schedules: how the learning rate changes through training.
+"""Learning-rate schedules.
 
-A schedule gives the factor of the learning rate at a progress from 0 (the first step) to 1 (the end), so that the same
-schedule serves any number of epochs.
+A schedule is a function of the progress of a training, from 0 at the first step to 1 at the end, whatever its number of epochs.
+It returns the factor that the optimizer's learning rate is multiplied by.
 """
+
+from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import cos, pi
@@ -14,7 +16,7 @@ from byhand.shapes import number
 
 @dataclass(frozen=True)
 class Constant:
-    """The same learning rate throughout."""
+    """A constant learning rate."""
 
     def __call__(self, progress: float) -> float:
         """Return the factor at a progress from 0 to 1."""
@@ -23,29 +25,32 @@ class Constant:
 
 @dataclass(frozen=True)
 class StepDecay:
-    """The rate times `factor` at each of the points `at`.
+    """The learning rate is multiplied by `factor` at each milestone.
 
-    >>> StepDecay(at=(0.5, 0.75), factor=0.1)(0.6)
+    >>> StepDecay(milestones=(0.5, 0.75), factor=0.1)(0.6)
     0.1
     """
 
-    at: tuple[float, ...] = (0.5, 0.75)
+    milestones: tuple[float, ...] = (0.5, 0.75)
     factor: float = 0.1
 
     def __post_init__(self) -> None:
         number("StepDecay: factor", self.factor, 0)
-        if not isinstance(self.at, (tuple, list)):
-            raise ArgumentError(f"StepDecay: at is {self.at!r}; expected points of the progress, such as (0.5, 0.75)")
-        object.__setattr__(self, "at", tuple(number("StepDecay: at", point, 0) for point in self.at))
+        if not isinstance(self.milestones, (tuple, list)):
+            raise ArgumentError(
+                f"StepDecay: milestones is {self.milestones!r}; expected points of the progress, such as (0.5, 0.75)"
+            )
+        points = tuple(number("StepDecay: milestones", point, 0) for point in self.milestones)
+        object.__setattr__(self, "milestones", points)
 
     def __call__(self, progress: float) -> float:
         """Return the factor at a progress from 0 to 1."""
-        return float(self.factor ** sum(progress >= point for point in self.at))
+        return float(self.factor ** sum(progress >= point for point in self.milestones))
 
 
 @dataclass(frozen=True)
 class Cosine:
-    """Half a cosine, from 1 down to `final` (Loshchilov & Hutter 2016, arXiv 1608.03983).
+    """Cosine annealing from 1 to `final` (Loshchilov & Hutter 2016, arXiv 1608.03983).
 
     >>> Cosine()(0.5)
     0.5
@@ -63,7 +68,7 @@ class Cosine:
 
 @dataclass(frozen=True)
 class OneCycle:
-    """Up to the full rate at `peak`, then down to `final`, both along half a cosine (Smith & Topin 2017, arXiv 1708.07120).
+    """From `start` up to 1 at `peak`, then down to `final`, both along half a cosine (Smith & Topin 2017, arXiv 1708.07120).
 
     >>> [round(OneCycle(peak=0.25)(progress), 3) for progress in (0, 0.25, 0.625, 1)]
     [0.04, 1.0, 0.5, 0.0]
@@ -86,29 +91,29 @@ class OneCycle:
 
 
 @dataclass(frozen=True)
-class WarmUp:
-    """A straight line from 0 to the full rate over the first `part`, then another schedule over the rest.
+class Warmup:
+    """Linear warmup from 0 to 1 over the first `fraction` of the training, then another schedule over the rest.
 
     Source: Goyal et al. 2017, arXiv 1706.02677.
 
-    >>> [WarmUp(0.1)(progress) for progress in (0, 0.05, 0.1)]
+    >>> [Warmup(0.1)(progress) for progress in (0, 0.05, 0.1)]
     [0.0, 0.5, 1.0]
     """
 
-    part: float = 0.05
-    then: Any = field(default_factory=Cosine)
+    fraction: float = 0.05
+    then: Schedule = field(default_factory=Cosine)
 
     def __post_init__(self) -> None:
-        number("WarmUp: part", self.part, 0, 1)
+        number("Warmup: fraction", self.fraction, 0, 1)
         if not isinstance(self.then, tuple(SCHEDULES.values())):
-            raise ArgumentError(f"WarmUp: then is {self.then!r}; expected a schedule, as Cosine()")
+            raise ArgumentError(f"Warmup: then is {self.then!r}; expected a schedule, as Cosine()")
 
     def __call__(self, progress: float) -> float:
         """Return the factor at a progress from 0 to 1."""
-        if progress < self.part:
-            return progress / self.part
-        return float(self.then((progress - self.part) / (1 - self.part)))
+        if progress < self.fraction:
+            return progress / self.fraction
+        return float(self.then((progress - self.fraction) / (1 - self.fraction)))
 
 
-Schedule = Constant | StepDecay | Cosine | OneCycle | WarmUp
-SCHEDULES: dict[str, type[Any]] = {kind.__name__: kind for kind in (Constant, StepDecay, Cosine, OneCycle, WarmUp)}
+Schedule = Constant | StepDecay | Cosine | OneCycle | Warmup
+SCHEDULES: dict[str, type[Any]] = {kind.__name__: kind for kind in (Constant, StepDecay, Cosine, OneCycle, Warmup)}

@@ -1,39 +1,44 @@
-"""Optimisers and schedules as JSON and back, so that a run can be repeated and resumed."""
+"""Optimizers and schedules as JSON and back: for checkpoints and run files."""
 
 from dataclasses import fields
 from typing import Any
 
 from byhand.errors import ArgumentError, UnknownNameError
-from byhand.train.optim import OPTIMIZERS
-from byhand.train.schedule import SCHEDULES
+from byhand.train.optim import OPTIMIZERS, Optimizer
+from byhand.train.schedule import SCHEDULES, Schedule
 
-KINDS = OPTIMIZERS | SCHEDULES
+MAX_NESTING = 10  # schedules within schedules
 
 
-def to_json(settings: Any) -> dict[str, Any]:
-    """Return an optimiser or a schedule as plain values.
+def to_json(value: Optimizer | Schedule) -> dict[str, Any]:
+    """Return an optimizer or a schedule as an object of plain values.
 
-    >>> from byhand.train import Cosine, WarmUp
-    >>> to_json(WarmUp(0.1, Cosine()))
-    {'kind': 'WarmUp', 'part': 0.1, 'then': {'kind': 'Cosine', 'final': 0.0}}
+    >>> from byhand.train import Cosine, Warmup
+    >>> to_json(Warmup(0.1, Cosine()))
+    {'kind': 'Warmup', 'fraction': 0.1, 'then': {'kind': 'Cosine', 'final': 0.0}}
     """
-    values = {one.name: getattr(settings, one.name) for one in fields(settings)}
-    return {"kind": type(settings).__name__} | {
-        name: to_json(value) if type(value).__name__ in KINDS else value for name, value in values.items()
+    values = {field.name: getattr(value, field.name) for field in fields(value)}  # type: ignore[arg-type]
+    return {"kind": type(value).__name__} | {
+        name: to_json(field) if type(field).__name__ in kinds() else field for name, field in values.items()
     }
 
 
-def from_json(data: Any, deep: int = 0) -> Any:
-    """Return the optimiser or schedule that `to_json` wrote.
+def from_json(data: Any, nesting: int = 0) -> Any:
+    """Return the optimizer or schedule that `to_json` wrote.
 
     Raises UnknownNameError, ArgumentError or TypeError for anything else.
     """
-    if deep > 10:
-        raise ArgumentError("schedules stand within each other, more than ten deep")
+    if nesting > MAX_NESTING:
+        raise ArgumentError(f"schedules are nested more than {MAX_NESTING} deep")
     values = {
-        name: from_json(value, deep + 1) if isinstance(value, dict) else value for name, value in dict(data).items()
+        name: from_json(value, nesting + 1) if isinstance(value, dict) else value for name, value in dict(data).items()
     }
     kind = values.pop("kind", None)
-    if kind not in KINDS:
-        raise UnknownNameError("optimiser or schedule", str(kind), KINDS)
-    return KINDS[kind](**values)
+    if kind not in kinds():
+        raise UnknownNameError("optimizer or schedule", str(kind), kinds())
+    return kinds()[kind](**values)
+
+
+def kinds() -> dict[str, type[Any]]:
+    """Return all optimizers and schedules by name."""
+    return {**OPTIMIZERS, **SCHEDULES}

@@ -1,4 +1,4 @@
-"""Ctrl-C, so that it loses nothing."""
+"""Signals: Ctrl-C and SIGTERM stop a training after the step under way."""
 
 import os
 import signal
@@ -10,23 +10,23 @@ from types import FrameType
 
 @contextmanager
 def stop_signals(quiet: bool) -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C (or a polite kill) into an event, so that a step is never cut in half; a second one interrupts."""
+    """Yield an event that the first SIGINT or SIGTERM sets; the second one acts as it did before."""
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():  # only the main thread may handle signals
         yield stop
         return
-    before = {int(one): signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
+    before = {int(number): signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
-    def ask(asked: int, frame: FrameType | None) -> None:
+    def handle(number: int, frame: FrameType | None) -> None:
         stop.set()
         if not quiet:
             os.write(2, b"\nstopping after this step; Ctrl-C again stops at once\n")
-        signal.signal(asked, before[asked] or signal.SIG_DFL)
+        signal.signal(number, before[number] or signal.SIG_DFL)
 
-    for one in before:
-        signal.signal(one, ask)
+    for number in before:
+        signal.signal(number, handle)
     try:
         yield stop
     finally:
-        for one, handler in before.items():
-            signal.signal(one, handler or signal.SIG_DFL)  # None: not set from Python
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)  # None: the handler was not set from Python

@@ -1,60 +1,64 @@
-"""The Trainer: one update, a whole training, and a checkpoint from which it goes on bit for bit.
+"""The Trainer: one update, a whole training, and checkpoints from which a training resumes bit for bit.
 
-Where training stands is a handful of numbers: how many steps are done, the sums of the epoch so far, one row a finished
-epoch. The order of the images is drawn from the seed and the epoch, the learning rate from the progress, so that nothing
-else has to be kept beside the parameters, the optimiser's buffers and the states.
+The state of a training is small: the number of steps done, the sums of the epoch so far, one row for each finished epoch. The
+order of the images follows from the seed and the epoch, the learning rate from the number of the step. So a checkpoint holds
+that state, the parameters, the optimizer's buffers and the model's states (running statistics, random keys), and nothing else.
 
-Under `mpiexec` the ranks share every batch (`share.py`): all of them hold the same numbers after each step, rank 0 tells and
-writes. n ranks end where one does, to float32 accuracy; with batch norm, if it is synchronised.
+Under `mpiexec` training is data-parallel (`distributed/`): each rank computes its shard of every batch, and after each step all
+ranks hold the same parameters. n ranks end where one does, to float32 accuracy; with batch norm, if it is synchronized.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from functools import cached_property
+from functools import cached_property, partial
 from math import isfinite
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from byhand.data import Dataset
 from byhand.data.augment import Augment
-from byhand.data.feed import Draw, Feed
+from byhand.data.feed import Feed
 from byhand.errors import ArgumentError, DivergedError, ShapeError
 from byhand.nn import Model
-from byhand.ops import DEFAULT_HAND, softmax_cross_entropy
+from byhand.ops import DEFAULT_HAND
 from byhand.ops.loss.softmax import check_labels
 from byhand.ops.op import Array
 from byhand.program import Program
 from byhand.shapes import integer, number
 from byhand.train import checkpoint
-from byhand.train.distributed.data_parallel import SharedStep
-from byhand.train.distributed.mpi import Ranks, world
+from byhand.train.batches import step_groups
+from byhand.train.checkpoint import Checkpoint
+from byhand.train.distributed.data_parallel import DataParallelStep
+from byhand.train.distributed.mpi import Communicator, world
+from byhand.train.evaluation import check_data, evaluate
 from byhand.train.history import History, Row
-from byhand.train.optim import OPTIMIZERS, Optimizer, update
+from byhand.train.optim import OPTIMIZERS, Optimizer, apply_update, update
 from byhand.train.run import Run
 from byhand.train.schedule import SCHEDULES, Constant, Schedule
 from byhand.train.signals import stop_signals
-from byhand.train.state import Progress, moments
+from byhand.train.state import TrainingState, snapshot_steps
 
 if TYPE_CHECKING:
     from byhand.train.display import Display
 
-SAVE_EVERY = 30.0  # seconds between checkpoints within an epoch
-CURVE_POINTS = 100
+CHECKPOINT_SECONDS = 30.0  # between checkpoints within an epoch
+CURVE_POINTS = 100  # of loss and accuracy, in a whole training
 
 
 class Trainer:
     """Trains a model.
 
-    batch_size: images an update; schedule: how the learning rate changes (constant); clip_norm: the longest gradient
-    allowed; label_smoothing: the part of the truth spread over all classes; seed: the order of the images, and what is drawn
-    for them; augment: how they are varied, anew in each epoch; ranks: the processes that share each batch, by default those
-    of `mpiexec`; sync_batchnorm: whether a batch norm sees the whole batch or, which needs no message, each rank's share.
+    batch_size: images an update; schedule: of the learning rate, by default constant; clip_norm: the largest norm of the
+    gradient; label_smoothing: the part of the target that is spread over all classes; seed: of the order of the images and of
+    augmentation; augment: how images vary from epoch to epoch; comm: the ranks that train together, by default those of
+    `mpiexec`; sync_batchnorm: batch norm over the whole batch, not over each rank's shard.
 
     >>> import byhand as bh
     >>> train, test = bh.data.load("mnist")
@@ -76,7 +80,7 @@ class Trainer:
         label_smoothing: float = 0.0,
         seed: int = 0,
         augment: Augment | None = None,
-        ranks: Ranks | None = None,
+        comm: Communicator | None = None,
         sync_batchnorm: bool = False,
     ) -> None:
         if not isinstance(model, Model):
@@ -101,13 +105,13 @@ class Trainer:
         self.update = update(optimizer, self.clip_norm, hand)
         self.buffers = {name: np.zeros_like(model.p.flat) for name in optimizer.buffers}
         self._optimizer = SimpleNamespace(**self.buffers)
-        self.ranks, self.sync_batchnorm = world() if ranks is None else ranks, bool(sync_batchnorm)
+        self.comm, self.sync_batchnorm = world() if comm is None else comm, bool(sync_batchnorm)
         self.steps = 0
-        self.progress: Progress | None = None  # of a training that is not finished
+        self.state: TrainingState | None = None  # of the training under way
         self.history = History()
-        self.best: dict[str, Array] = {}  # what the model was after the best epoch, by the images to validate on
+        self.best: dict[str, Array] = {}  # the model's arrays after the best epoch, by the validation images
         self.images_per_second = 0.0  # of the latest training, its steps alone
-        self.waited = 0.0  # the part of the latest training's time that went by until its images were there
+        self.data_wait_fraction = 0.0  # of the latest training's time, spent waiting for images
         self.curve: list[list[float]] = []  # (epoch, loss, accuracy) at about a hundred points
 
     def __repr__(self) -> str:
@@ -116,63 +120,63 @@ class Trainer:
 
     def program(self, batch: int | None = None) -> Program:
         """Return the generated program of one update; `print` shows it."""
-        settings: dict[str, Any] = {"update": self.update, "label_smoothing": self.label_smoothing}
-        return self.model.program(self.batch_size if batch is None else batch, train=True, hand=self.hand, **settings)
+        return self.model.program(
+            self.batch_size if batch is None else batch, train=True, hand=self.hand, update=self.update,
+            label_smoothing=self.label_smoothing,
+        )  # fmt: skip
 
     @cached_property
-    def shared(self) -> SharedStep | None:
-        """The step that ranks share, where there are several."""
-        if self.ranks.size == 1:
+    def data_parallel(self) -> DataParallelStep | None:
+        """The step that several ranks do together; None for one rank."""
+        if self.comm.size == 1:
             return None
-        return SharedStep(
-            self.model, self.ranks, self.update, self._optimizer,
-            hand=self.hand, label_smoothing=self.label_smoothing, sync=self.sync_batchnorm,
+        apply = partial(apply_update, self.optimizer, self.clip_norm, self.hand, self.model.p, self._optimizer)
+        return DataParallelStep(
+            self.model, self.comm, apply,
+            hand=self.hand, label_smoothing=self.label_smoothing, sync_batchnorm=self.sync_batchnorm,
         )  # fmt: skip
 
-    def step(self, images: Any, labels: Any) -> float:
-        """Do one update on a batch: images (N, H, W, C) uint8 or floating point, labels (N,); return the loss before it.
+    def step(self, images: npt.ArrayLike, labels: npt.ArrayLike, *, lr: float | None = None) -> float:
+        """Do one update on a batch; return the loss before it.
 
-        The learning rate is the optimiser's own: a schedule needs to know how long a training is, which `fit` does. Of
-        several ranks, each is given the whole batch and takes its share.
+        images: (N, H, W, C) uint8 or floating point; labels: (N,). With several ranks, each is given the whole batch and
+        computes its shard. lr: the learning rate, by default the optimizer's; schedules are for `fit`.
         """
-        images = self.model.check(images)  # what does not fit is refused before a program is made
-        labels = check_labels(labels, len(self.model.classes))
-        if labels.shape != images.shape[:1]:
-            raise ShapeError(f"Trainer: labels have the shape {labels.shape}; expected ({len(images)},), one an image")
-        return self.try_step(images, labels, self.optimizer.lr)
+        x = self.model.check(images)  # refused before a program is built
+        targets = check_labels(labels, len(self.model.classes))
+        if targets.shape != x.shape[:1]:
+            raise ShapeError(f"Trainer: labels have the shape {targets.shape}; expected ({len(x)},), one an image")
+        lr = self.optimizer.lr if lr is None else lr
+        if self.data_parallel is not None:
+            shard = self.comm.shard_or_first(len(x))
+            return float(self._run_steps(x[shard], targets[shard], len(x), [lr])[0][0])
+        return float(self._run_program(x, targets, len(x), [lr])["loss"][0])
 
-    def try_step(self, images: Any, labels: Any, rate: float) -> float:
-        """Do one update with a learning rate of its own, on images that are known to fit; return the loss before it."""
-        if self.shared is not None:
-            own = self.ranks.some(len(images))
-            return float(self._steps_on(images[own], labels[own], len(images), [rate])[0][0])
-        return float(self._run(images, labels, len(images), [rate])["loss"][0])
-
-    def _steps_on(
-        self, images: Any, labels: Any, batch: int, rates: Sequence[float], rows: Any = None
+    def _run_steps(
+        self, images: Any, labels: Array, batch: int, learning_rates: Sequence[float], rows: Array | None = None
     ) -> tuple[Array, Array]:
-        """Do an update with each learning rate on the next `batch` images; return each one's loss and how many were right.
+        """Do an update with each learning rate, on `batch` images each; return the losses and the numbers of correct answers.
 
-        rows: which of the images, by default all. Of several ranks, each is given its share of one batch.
+        rows: which of the images, by default all. With several ranks, each is given its shard of one batch.
         """
-        if self.shared is not None:
-            (rate,), self.steps = rates, self.steps + 1
-            loss, right = self.shared(images, labels, rows, batch, rate, self.steps)
-            return np.array([loss]), np.array([right])
-        results = self._run(images, labels, batch, rates, rows)
-        truth = labels.reshape(len(rates), batch)
-        return results["loss"], (results["probabilities"].argmax(2) == truth).sum(1)
+        if self.data_parallel is not None:
+            (lr,), self.steps = learning_rates, self.steps + 1
+            loss, correct = self.data_parallel(images, labels, rows, batch, lr, self.steps)
+            return np.array([loss]), np.array([correct])
+        results = self._run_program(images, labels, batch, learning_rates, rows)
+        targets = labels.reshape(len(learning_rates), batch)
+        return results["loss"], (results["probabilities"].argmax(2) == targets).sum(1)
 
-    def _run(self, images: Any, labels: Any, batch: int, rates: Sequence[float], rows: Any = None) -> dict[str, Array]:
+    def _run_program(
+        self, images: Any, labels: Array, batch: int, learning_rates: Sequence[float], rows: Array | None = None
+    ) -> dict[str, Array]:
         """Do updates; return what the last layer wrote in each."""
-        model, count, program = self.model, len(rates), self.program(batch)
-        x, truth = program.images[:count], labels.reshape(count, batch)
+        model, count, program = self.model, len(learning_rates), self.program(batch)
+        x, targets = program.images[:count], labels.reshape(count, batch)
         model.prepare(images, rows, out=x.reshape(-1, *model.input_shape), hand=self.hand)
-        t = np.arange(self.steps + 1, self.steps + count + 1)
-        results = program.steps(
-            x, truth, model.p, model.g, model.state, program.arena, self._optimizer,
-            lr=np.asarray(rates), t=t,
-        )  # fmt: skip
+        scheduled = {"lr": np.asarray(learning_rates), "t": np.arange(self.steps + 1, self.steps + count + 1)}
+        spaces = model.p, model.g, model.state, program.arena, self._optimizer
+        results = program.steps(x, targets, *spaces, **scheduled)
         self.steps += count
         return results
 
@@ -187,214 +191,202 @@ class Trainer:
         epoch_size: int | None = None,
         quiet: bool = False,
         run: Run | None = None,
+        on_epoch: Callable[[Row], None] | None = None,
+        export_model: Callable[[Model], Model] | None = None,
     ) -> list[Row]:
-        """Train for a number of epochs; return one row an epoch: loss and accuracy while training, and on `test`.
+        """Train for a number of epochs; return one row an epoch: loss and accuracy of training, and on `test`.
 
-        validation: images that choose: at the end the model is what it was after the epoch that did best on them;
-        early_stopping: after so many epochs that did not do better, the training ends. epoch_size: images an epoch, by default
-        all. A trainer that came from a checkpoint goes on where it stood. Ctrl-C stops after the step under way; another call
-        goes on. run: where checkpoints and the log are written. Raises DivergedError where the loss is no number any more.
+        validation: images that select the model: at the end it has the parameters of the epoch that did best on them;
+        early_stopping: the patience: training ends after so many epochs without improvement. epoch_size: images an epoch, by
+        default all. run: where checkpoints, snapshots and the log are written; export_model: makes of the trained model the
+        one that the run keeps (a trained head, put back on its backbone). on_epoch: called with each row, on rank 0.
+
+        A trainer that came from a checkpoint resumes. Ctrl-C stops after the step under way; another call of `fit` resumes.
+        Raises DivergedError where the loss is not finite.
         """
         sets = {"test": test, "val": validation}
-        for data in (train, *sets.values()):  # all is looked at before the first step
+        for data in (train, *sets.values()):  # all is checked before the first step
             if data is not None:
-                self._check_data(data)
+                check_data(self.model, data, self.hand)
         if early_stopping is not None:
             integer("fit: early_stopping", early_stopping)
             if validation is None:
                 raise ArgumentError("fit: early_stopping needs images to validate on: validation=...")
         images = len(train) if epoch_size is None else min(integer("fit: epoch_size", epoch_size), len(train))
-        for size in {min(self.batch_size, images), images % self.batch_size} - {0}:
-            (self.program if self.shared is None else self.shared.program)(size)
-        if self.progress is None:
-            self.progress = Progress(integer("fit: epochs", 1 if epochs is None else epochs), images, self.steps)
-            self.best = {}
-        elif (epochs or self.progress.epochs, images) != (self.progress.epochs, self.progress.images):
-            raise ArgumentError(
-                f"fit: the training under way has {self.progress.epochs} epochs of {self.progress.images} images; "
-                f"got {epochs or self.progress.epochs} of {images}; finish it first, or make a new Trainer"
-            )
-        if self.ranks.rank > 0:
-            quiet, run = True, None
+        for size in {min(self.batch_size, images), images % self.batch_size} - {0}:  # refused before the first step
+            (self.program if self.data_parallel is None else self.data_parallel.program)(size)
+        state = self._begin(images, epochs)
+        if self.comm.rank > 0:
+            quiet, run, on_epoch = True, None, None
+        export, saved = export_model or (lambda model: model), time.monotonic()
         from byhand.train.display import Display  # noqa: PLC0415  (rich takes longer to import than all of byhand)
 
-        state, saved = self.progress, time.monotonic()
         if run is not None:
-            run.keep(self.model, state.done, self._total(state), state.epochs)
+            run.save_snapshot(self.model, export, state.steps_done, self._total_steps, state.epochs)
         with (
             stop_signals(quiet) as stop,
             Display(state.epochs, images, quiet=quiet) as display,
-            closing(self.steps_left(train, sets, early_stopping, display)) as steps,
+            closing(self.run_epochs(train, sets, early_stopping, display)) as steps,
         ):
-            if self.shared is not None:
-                self.shared.asked = stop.is_set
+            if self.data_parallel is not None:
+                self.data_parallel.stop_requested = stop.is_set
             for row in steps:
+                stopped = stop.is_set() if self.data_parallel is None else self.data_parallel.stopped
                 if run is not None:
-                    run.keep(self.model, state.done, self._total(state), state.epochs)
-                stopped = stop.is_set() if self.shared is None else self.shared.stopped
-                if run is not None and (row is not None or stopped or time.monotonic() - saved > SAVE_EVERY):
-                    self._check_parameters()
-                    self.save(run.checkpoint)
-                    saved = time.monotonic()
-                if row is not None and run is not None:
-                    run.log(row | {"seconds": round(display.took, 3)})
+                    run.save_snapshot(self.model, export, state.steps_done, self._total_steps, state.epochs)
+                    if row is not None or stopped or time.monotonic() - saved > CHECKPOINT_SECONDS:
+                        self._check_parameters()
+                        self.save(run.checkpoint)
+                        saved = time.monotonic()
+                    if row is not None:
+                        run.log(row | {"seconds": round(display.epoch_seconds, 3)})
+                if row is not None and on_epoch is not None:
+                    on_epoch(row)
                 if stopped:
-                    display.say(f"stopped after {state.done} of {self._total(state)} steps")
+                    display.print(f"stopped after {state.steps_done} of {self._total_steps} steps")
                     return self.history
-            if state.done < self._total(state):
-                display.say(f"stopped early: {early_stopping} epochs in a row did no better")
-        self._take_best()
-        self.progress = None
+            if state.steps_done < self._total_steps:
+                display.print(f"early stopping: no improvement in {early_stopping} epochs")
+        for name, value in self.best.items():
+            self.state_arrays()[name][...] = value
+        self.state = None
         if run is not None:
-            run.finish(self.model)
+            run.save_model(export(self.model))
         return self.history
 
-    def _total(self, state: Progress) -> int:
-        return state.epochs * -(-state.images // self.batch_size)
+    def _begin(self, images: int, epochs: int | None) -> TrainingState:
+        """Return the state of a new training, or of the one under way, which must be the same one."""
+        if self.state is None:
+            self.state = TrainingState(integer("fit: epochs", 1 if epochs is None else epochs), images, self.steps)
+            self.best = {}
+        elif (epochs or self.state.epochs, images) != (self.state.epochs, self.state.epoch_size):
+            raise ArgumentError(
+                f"fit: the training under way has {self.state.epochs} epochs of {self.state.epoch_size} images; "
+                f"got {epochs or self.state.epochs} of {images}; finish it first, or make a new Trainer"
+            )
+        return self.state
 
-    def steps_left(
+    @property
+    def _total_steps(self) -> int:
+        return 0 if self.state is None else self.state.total_steps(self.batch_size)
+
+    def run_epochs(
         self, train: Dataset, sets: dict[str, Dataset | None], early_stopping: int | None, display: Display
     ) -> Generator[Row | None]:
-        """Do the steps of `progress` that are left; after each few, yield the finished epoch's row, or None within one."""
-        assert self.progress is not None
-        state, total = self.progress, self._total(self.progress)
+        """Do the steps that are left; yield after each group of steps: the row of a finished epoch, or None within one."""
+        assert self.state is not None
+        state, total = self.state, self._total_steps
         self.history, self.curve = state.history, state.curve
-        began, images, seconds, now = time.perf_counter(), 0, 0.0, -1
-        batches = Feed(train, self.augment, self._plan(train))
+        started, images, seconds, current = time.perf_counter(), 0, 0.0, -1
+        groups = step_groups(
+            state, len(train), batch_size=self.batch_size, seed=self.seed, augment=self.augment, comm=self.comm,
+            learning_rate=self._learning_rate, group_size=self._group_size,
+        )  # fmt: skip
+        batches = Feed(train, self.augment, groups)
         try:
-            while state.done < total and not state.stale(early_stopping):
-                batch, (epoch, index, size, rates) = next(batches)
-                if epoch != now:
-                    now = epoch
-                    display.begin(epoch, state.seen)
-                    self._align()
-                started = time.perf_counter()
-                losses, correct = self._steps_on(batch.images, batch.labels, size, rates, batch.rows)
-                images, seconds = images + size * len(rates), seconds + time.perf_counter() - started
+            while state.steps_done < total and not state.out_of_patience(early_stopping):
+                batch, (epoch, first, size, learning_rates) = next(batches)
+                if epoch != current:
+                    current = epoch
+                    display.begin_epoch(epoch, state.images_seen)
+                    self._broadcast_arrays()
+                before = time.perf_counter()
+                losses, correct = self._run_steps(batch.images, batch.labels, size, learning_rates, batch.rows)
+                images, seconds = images + size * len(learning_rates), seconds + time.perf_counter() - before
                 self.images_per_second = images / seconds
-                self.waited = batches.waited / (time.perf_counter() - began)
+                self.data_wait_fraction = batches.waited / (time.perf_counter() - started)
                 for loss, right in zip(losses.tolist(), correct.tolist()):
                     if not isfinite(loss):
-                        raise self._diverged(f"the loss became {loss}", state.done + 1)
-                    state.add(size, loss, right)
-                if state.done % max(1, total // CURVE_POINTS) == 0 or state.done == total:
-                    state.add_point(total)
-                display.step(state.seen, state.loss / state.seen, state.correct / state.seen)
-                if index + len(rates) < total // state.epochs:
+                        raise self._diverged(f"the loss became {loss}", state.steps_done + 1)
+                    state.add_step(size, loss, right)
+                if state.steps_done % max(1, total // CURVE_POINTS) == 0 or state.steps_done == total:
+                    state.add_curve_point(total)
+                loss, accuracy = state.loss_sum / state.images_seen, state.correct / state.images_seen
+                display.update(state.images_seen, loss, accuracy)
+                if first + len(learning_rates) < total // state.epochs:
                     yield None
                     continue
                 self._check_parameters()
-                row: Row = {"epoch": epoch + 1, "loss": state.loss / state.seen, "accuracy": state.correct / state.seen}
+                row: Row = {"epoch": epoch + 1, "loss": loss, "accuracy": accuracy}
                 for part, data in sets.items():
                     if data is not None:
                         row |= {f"{part}_{name}": value for name, value in self.evaluate(data).items()}
-                if state.end(row):
-                    self.best = {name: value.copy() for name, value in self.kept().items()}
-                display.end(row)
+                if state.end_epoch(row):
+                    self.best = {name: value.copy() for name, value in self.state_arrays().items()}
+                display.end_epoch(row)
                 yield row
         finally:
             batches.close()
 
-    def _plan(self, train: Dataset) -> Iterator[tuple[Draw, tuple[int, int, int, list[float]]]]:
-        """Yield what is left to do: which images, and (epoch, the first step's number in it, images a step, rates).
+    def _learning_rate(self, step: int) -> float:
+        """Return the learning rate of a step of the training under way, given how many are done before it."""
+        return self.optimizer.lr * self.schedule(step / self._total_steps)
 
-        Of several ranks, each gets its share of the images.
-        """
-        assert self.progress is not None
-        state, total = self.progress, self._total(self.progress)
-        done, each, drawn = state.done, total // state.epochs, -1
-        while done < total:
-            epoch, index = divmod(done, each)
-            if drawn != epoch:
-                rng = np.random.default_rng([self.seed, state.first, epoch])
-                order, drawn = rng.permutation(len(train))[: state.images], epoch
-                uniforms = self.augment.draw(len(train), epoch, rng, [self.seed, state.first])
-                partners = rng.permutation(len(train)) if self.augment.mixup else None
-            count = self._together(index, done, total, state.images)
-            rows = order[index * self.batch_size : (index + count) * self.batch_size]
-            rates = [self.optimizer.lr * self.schedule((done + i) / total) for i in range(count)]
-            size, rows = len(rows) // count, rows[self.ranks.some(len(rows))]
-            yield Draw(rows, uniforms[rows], None if partners is None else partners[rows]), (epoch, index, size, rates)
-            done += count
+    def _group_size(self, first: int, done: int) -> int:
+        """Return how many steps run in one call: full batches, up to the curve's next point or the next snapshot."""
+        assert self.state is not None
+        if self.comm.size > 1:
+            return 1
+        total, full = self._total_steps, self.state.epoch_size // self.batch_size
+        to_point = max(1, total // CURVE_POINTS)
+        to_point -= done % to_point
+        to_snapshot = next((step for step in snapshot_steps(total) if step > done), total) - done
+        return (
+            max(1, min(self.program().steps_per_execution, full - first, to_point, to_snapshot)) if first < full else 1
+        )
 
-    def kept(self) -> dict[str, Array]:
-        """Return what makes the model what it is: every parameter, in one buffer, and the states."""
+    def state_arrays(self) -> dict[str, Array]:
+        """Return the arrays that training changes in the model: all parameters, in one buffer, and each state."""
         return {"parameters": self.model.p.flat} | {
             f"state.{name}": value for name, value in vars(self.model.state).items()
         }
 
-    def _align(self) -> None:
-        """Give all ranks the numbers of rank 0: processors of two kinds may round them apart in the course of an epoch."""
-        if self.ranks.size > 1:
-            for array in (*self.kept().values(), *self.buffers.values()):
-                array[...] = self.ranks.broadcast(array)
-
-    def _take_best(self) -> None:
-        for name, value in self.best.items():
-            self.kept()[name][...] = value
-
-    def _together(self, index: int, done: int, total: int, images: int) -> int:
-        """Return how many steps can be handed over at once: full batches, up to the curve's next point or a snapshot."""
-        if self.ranks.size > 1:
-            return 1
-        full, every = images // self.batch_size, max(1, total // CURVE_POINTS)
-        snapshot = next((step for step in moments(total) if step > done), total) - done
-        at_once = self.program().steps_per_execution
-        return max(1, min(at_once, full - index, every - done % every, snapshot)) if index < full else 1
+    def _broadcast_arrays(self) -> None:
+        """Give all ranks the arrays of rank 0: processors of two kinds may round differently in the course of an epoch."""
+        if self.comm.size > 1:
+            for array in (*self.state_arrays().values(), *self.buffers.values()):
+                array[...] = self.comm.broadcast(array)
 
     def _check_parameters(self) -> None:
-        """Raise a DivergedError for parameters that are no numbers, before they take the place of good ones."""
-        if self.progress is not None and not np.isfinite(self.model.p.flat).all():
-            raise self._diverged("a parameter became no number", self.progress.done)
+        """Raise DivergedError for parameters that are not finite, before a checkpoint replaces good ones."""
+        if self.state is not None and not np.isfinite(self.model.p.flat).all():
+            raise self._diverged("a parameter is not finite", self.state.steps_done)
 
     def _diverged(self, what: str, step: int) -> DivergedError:
-        assert self.progress is not None
-        lr = self.optimizer.lr * self.schedule((step - 1) / self._total(self.progress))
         return DivergedError(
-            f"{what} at step {step}: the learning rate {lr:.4g} is too large for this network; "
+            f"{what} at step {step}: the learning rate {self._learning_rate(step - 1):.4g} is too large for this network; "
             f"try {self.optimizer.lr / 10:g}, or in Python clip_norm=1"
         )
 
-    def _check_data(self, data: Any) -> None:
-        if not isinstance(data, Dataset):
-            raise ArgumentError(
-                f"Trainer: got a {type(data).__name__}; expected a bh.data.Dataset(images, labels, classes), "
-                "as bh.data.load gives"
-            )
-        self.model.prepare(data.images[:1], hand=self.hand)
-        check_labels(data.labels, len(self.model.classes))
-
     def evaluate(self, test: Dataset) -> dict[str, float]:
-        """Return the mean loss and the accuracy on a data set; of several ranks, each looks at its share."""
-        self._check_data(test)
-        if self.ranks.size == 1:
-            return self.judge(self.model.logits_of(test.images, hand=self.hand), test.labels)
-        own, logits = self.ranks.share(len(test)), np.zeros((len(test), len(self.model.classes)), self.model.dtype)
-        if own.stop > own.start:
-            logits[own] = self.model.logits_of(test.rows(own).images, hand=self.hand)
-        return self.judge(self.ranks.all_reduce(logits), test.labels)
-
-    @staticmethod
-    def judge(logits: Array, labels: Any) -> dict[str, float]:
-        """Return the mean loss and the accuracy of logits (N, classes)."""
-        labels = check_labels(labels, logits.shape[1])
-        return {
-            "loss": float(softmax_cross_entropy(logits.astype(np.float64), labels, hand="arrays")),
-            "accuracy": float((logits.argmax(1) == labels).mean()),
-        }
+        """Return the mean loss and the accuracy on a data set; each rank computes its shard."""
+        return evaluate(self.model, test, self.comm, self.hand)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a checkpoint, whole or not at all: the model, the optimiser's buffers, and where training stands.
-
-        Of several ranks, the first writes.
-        """
-        if self.ranks.rank == 0:
-            checkpoint.save(self, path)
+        """Write a checkpoint, whole or not at all; with several ranks, rank 0 writes."""
+        if self.comm.rank > 0:
+            return
+        arrays = {f"optimizer.{name}": buffer for name, buffer in self.buffers.items()}
+        arrays |= {f"best.{name}": array for name, array in self.best.items()}
+        settings = {name: getattr(self, name) for name in checkpoint.SETTINGS}
+        kept = Checkpoint(self.model, settings, self.steps, self.state, self.history, self.curve, arrays)
+        checkpoint.save(kept, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Trainer:
-        """Return the trainer of a checkpoint, or of a run's folder; its `fit` goes on where it stood.
+        """Return the trainer of a checkpoint file, or of the one in a run's folder; its `fit` resumes.
 
-        Raises FileError where there is none, or where it is not whole.
+        Raises FileError where there is none, or where it is damaged.
         """
-        return checkpoint.load(cls, path)
+        kept = checkpoint.load(path)
+        with checkpoint.untrusted(path):
+            trainer = cls(kept.model, **kept.settings)
+            trainer.steps, trainer.state = kept.steps, kept.state
+            trainer.history, trainer.curve = kept.history, kept.curve
+            for name, buffer in trainer.buffers.items():
+                buffer[...] = kept.array(f"optimizer.{name}", like=buffer)
+            if kept.state is not None and kept.state.best_epoch:
+                trainer.best = {
+                    name: kept.array(f"best.{name}", like=array) for name, array in trainer.state_arrays().items()
+                }
+        return trainer

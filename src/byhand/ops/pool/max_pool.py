@@ -23,8 +23,8 @@ from byhand.kernels.pool_rows import (
     scatter_won,
     tail_pixels,
     window_max,
+    window_max_scalar,
 )
-from byhand.kernels.pool_rows import window_max_scalar
 from byhand.ops.op import Call, Op
 from byhand.ops.windows import clear, every, framed, inside, over, taps, visible
 from byhand.shapes import axes, window

@@ -1,82 +1,94 @@
-"""A call that is written down once and run without Python, but for the places where it pauses: there, ranks talk.
+"""A recorded step with breakpoints for MPI: its launches run without Python, except where ranks communicate.
 
     def step():
         forward(...)
-        pause(reduce)       # called whenever the step comes here
+        at_breakpoint(reduce)       # called each time the step comes here
         update(...)
 
-    run = Paused(step, "compiled")
+    run = SegmentedReplay(step, "compiled")
     run()
 
-With another hand than the compiled one nothing is written down: the step is called.
+The first call records the launches and cuts the list at the breakpoints; each call runs segment, function, segment, ...
+Hands other than the compiled one are not recorded: the step is called as it is, and so are the functions at its breakpoints.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from byhand.kernels import capture, kernel, launch, mode
 
+if TYPE_CHECKING:
+    from byhand.kernels.runtime.launch_graph import LaunchGraph
+    from byhand.kernels.runtime.thread_pool import LaunchTable
 
-class _Local(threading.local):
-    pauses: list[Callable[[], None]] | None = None  # of the call that is being written down
+
+class _Recording(threading.local):
+    functions: list[Callable[[], None]] | None = None  # those at the breakpoints of the step that is being recorded
 
 
-_local = _Local()
+_recording = _Recording()
+
+
+class Segment(NamedTuple):
+    """Launches up to a breakpoint, and the function to call there; None at the end of the step."""
+
+    launches: LaunchTable
+    function: Callable[[], None] | None
 
 
 @kernel
-def place(number, block):  # type: ignore[no-untyped-def]
-    """Mark a place in a recording; it is cut there, and this never runs."""
+def breakpoint_marker(number, block):  # type: ignore[no-untyped-def]
+    """Mark the place of a breakpoint among recorded launches. It never runs: the list is cut there."""
 
 
-def pause(function: Callable[[], None]) -> None:
-    """Call a function now, or where a call is being written down, whenever that comes here."""
-    if _local.pauses is None:
+def at_breakpoint(function: Callable[[], None]) -> None:
+    """Call a function here: now, or where the step is being recorded, in each run of the recorded step."""
+    if _recording.functions is None:
         function()
         return
-    _local.pauses.append(function)
-    launch(place, 1, np.array([len(_local.pauses) - 1]))
+    _recording.functions.append(function)
+    launch(breakpoint_marker, 1, np.array([len(_recording.functions) - 1]))
 
 
-class Paused:
-    """A function without arguments that launches kernels on arrays that stay, and pauses between them."""
+class SegmentedReplay:
+    """Runs a function without arguments that launches kernels on arrays that stay, with breakpoints between them."""
 
     def __init__(self, function: Callable[[], None], hand: str) -> None:
-        self.function, self.native = function, hand == "compiled" and mode() == "native"
-        self._parts: list[tuple[Any, Callable[[], None] | None]] = []
-        self._tape: Any = None
+        self.function, self.recorded = function, hand == "compiled" and mode() == "native"
+        self._segments: list[Segment] = []
+        self._graph: LaunchGraph | None = None  # keeps the scratch memory of the launches
 
     def __call__(self) -> None:
         """Run it."""
-        if not self.native:
+        if not self.recorded:
             with np.errstate(all="ignore"):
                 self.function()
             return
-        if self._tape is None:
-            self._write_down()
-        for table, function in self._parts:
-            table.run()
-            if function is not None:
-                function()
+        if self._graph is None:
+            self._record()
+        for segment in self._segments:
+            segment.launches.run()
+            if segment.function is not None:
+                segment.function()
 
-    def _write_down(self) -> None:
+    def _record(self) -> None:
         from byhand.kernels.runtime.thread_pool import LaunchTable  # noqa: PLC0415  (Numba)
 
-        before, _local.pauses = _local.pauses, []
+        before, _recording.functions = _recording.functions, []
         try:
-            self._tape, _ = capture(self.function)
-            part: list[Any] = []
-            for one in self._tape.launches:
-                if getattr(one, "name", None) == place.function.__name__:
-                    self._parts.append((LaunchTable(part), _local.pauses[int(one.arguments[0][0])]))
-                    part = []
-                else:
-                    part.append(one)
-            self._parts.append((LaunchTable(part), None))
+            self._graph, _ = capture(self.function)
+            calls = []
+            for call in self._graph.launches:
+                if isinstance(call, list) or call.name != breakpoint_marker.function.__name__:
+                    calls.append(call)
+                    continue
+                self._segments.append(Segment(LaunchTable(calls), _recording.functions[int(call.arguments[0][0])]))
+                calls = []
+            self._segments.append(Segment(LaunchTable(calls), None))
         finally:
-            _local.pauses = before
+            _recording.functions = before

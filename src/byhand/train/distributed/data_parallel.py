@@ -1,14 +1,14 @@
-"""A training step that ranks share: forward and backward on a share of the batch, one all-reduce, the same update on each.
+"""A data-parallel training step: forward and backward on one shard of the batch, one all-reduce, the same update on each rank.
 
-The loss of a batch is the mean over its images, so that its gradient is the mean of the shares' gradients, each weighted by
-its images. The all-reduce carries, in one buffer: the weighted gradient, by how much the running statistics moved (weighted
-too: afterwards all ranks hold their mean), the loss, how many were right, and whether anyone was asked to stop.
+The loss of a batch is the mean over its images. Its gradient is therefore the mean of the shards' gradients, each weighted by
+the number of its images. One all-reduced buffer holds the weighted gradient, the weighted changes of the running statistics (so
+that all ranks end with their mean), the loss, the number of correct answers, and whether any rank received a stop signal.
 
-The step is recorded as ever; where ranks have to talk, the recording pauses. Dropout draws for each image what one rank
-would: a share begins in the sequence of random numbers where its first image does (a key that two layers share is used up
-in another order).
+The step is recorded as on one process, with breakpoints where ranks communicate. Dropout draws for each image the numbers that
+a single rank would draw: a shard begins in the random sequence where its first image does. (Two layers that share one key use
+the sequence in another order.)
 
-Source: Goyal et al. 2017, arXiv 1706.02677, section 3 (the loss, and the gradient's mean, over all workers).
+Source: Goyal et al. 2017, arXiv 1706.02677, section 3 (the loss, and the mean of the gradient, over all workers).
 """
 
 from __future__ import annotations
@@ -16,178 +16,187 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import prod
-from types import FunctionType, SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from byhand.kernels import cdiv
 from byhand.nn import Model
 from byhand.ops import dropout
 from byhand.ops.activation.dropout import STEP
 from byhand.ops.op import Array
 from byhand.program import Program
-from byhand.program.source import Update
-from byhand.train.distributed.breakpoints import Paused, pause
-from byhand.train.distributed.gradient_overlap import PIECE, Overlap, possible
-from byhand.train.distributed.mpi import Ranks
-from byhand.train.distributed.sync_batch_norm import SyncNorm
+from byhand.train.distributed.breakpoints import SegmentedReplay, at_breakpoint
+from byhand.train.distributed.gradient_overlap import BUCKET_BYTES, GradientOverlap, can_overlap
+from byhand.train.distributed.mpi import Communicator
+from byhand.train.distributed.sync_batch_norm import SyncBatchNorm
 
-NUMBERS = 3  # loss, right, stop
+SCALARS = 3  # at the start of the buffer: loss, correct, stop
+LINE_ELEMENTS = 16  # of float32 in a cache line
+
+Update = Callable[[Array, Any, Any], None]  # of the optimizer: (gradient, learning rate, step number)
 
 
-class SharedStep:
-    """One update of a model, shared by ranks; `stopped`: whether any of them was asked to stop before the latest one."""
+class DataParallelStep:
+    """One update of a model by all ranks.
+
+    update: the optimizer's, called with the reduced gradient, the learning rate and the number of the step;
+    stop_requested: a function that tells whether this rank received a stop signal;
+    stopped: whether any rank had received one before the latest step.
+    """
 
     def __init__(
-        self, model: Model, ranks: Ranks, update: Update, optimizer: Any, *, hand: str, label_smoothing: float, sync: bool
+        self, model: Model, comm: Communicator, update: Update,
+        *, hand: str, label_smoothing: float, sync_batchnorm: bool,
     ) -> None:  # fmt: skip
-        self.model, self.ranks, self.hand, self.label_smoothing = model, ranks, hand, label_smoothing
-        self.optimizer, self._update = optimizer, _function(update, hand)
-        self.asked: Callable[[], bool] = lambda: False  # whether this rank is to stop
+        self.model, self.comm, self.update = model, comm, update
+        self.hand, self.label_smoothing = hand, label_smoothing
+        self.stop_requested: Callable[[], bool] = lambda: False
         self.stopped = False
-        self.norm = SyncNorm(ranks, hand) if sync else None
-        self._made: dict[int, Recorded] = {}
-        self._moving = [one for one in vars(model.state).values() if one.dtype.kind == "f"]
-        moving = sum(one.size for one in self._moving)
-        first = -(-(NUMBERS + moving) // 16) * 16  # the gradient begins with a cache line
+        self.sync = SyncBatchNorm(comm, hand) if sync_batchnorm else None
+        self._running = [value for value in vars(model.state).values() if value.dtype.kind == "f"]
+        running = sum(value.size for value in self._running)
+        first = cdiv(SCALARS + running, LINE_ELEMENTS) * LINE_ELEMENTS  # the gradient begins with a cache line
         self.buffer = np.zeros(first + model.p.flat.size, model.p.flat.dtype)
-        self.gradient, self._moved = self.buffer[first:], self.buffer[NUMBERS : NUMBERS + moving]
-        self._numbers = self.buffer[:NUMBERS]
-        self.overlap: Overlap | None = None
-        if ranks.apart and model.p.flat.nbytes >= PIECE:  # on one machine, what talks would take time from what works
-            self.send_early()
+        self.gradient, self._running_change = self.buffer[first:], self.buffer[SCALARS : SCALARS + running]
+        self._scalars = self.buffer[:SCALARS]
+        self._recorded: dict[int, RecordedStep] = {}  # by the size of the shard
+        self.overlap: GradientOverlap | None = None
+        # On one machine MPI would take time from the kernels.
+        if comm.multi_node and model.p.flat.nbytes >= BUCKET_BYTES:
+            self.overlap_with_backward()
         self._before, self._weight = self._statistics(), 1.0
-        self._keys = _keys(model)
+        self._keys = _dropout_keys(model)
 
-    def send_early(self, piece: int | None = PIECE) -> None:
-        """Let gradients be on their way while backward goes on, in pieces of so many bytes; None: all at once, at the end."""
+    def overlap_with_backward(self, bucket_bytes: int | None = BUCKET_BYTES) -> None:
+        """Send the gradient in buckets while backward runs; None: all at once at its end."""
         self.overlap = None
-        if piece is not None and possible(self.model):
-            self.overlap = Overlap(self.model, self.ranks, self.gradient, self._pack, piece)
-        self._made.clear()
+        if bucket_bytes is not None and can_overlap(self.model):
+            self.overlap = GradientOverlap(self.model, self.comm, self.gradient, self._pack, bucket_bytes)
+        self._recorded.clear()
 
     def program(self, batch: int) -> Program:
-        """Return the program of this rank's share of a batch: forward and backward."""
-        own = self.ranks.some(batch)
-        images, settings = own.stop - own.start, {"hand": self.hand, "label_smoothing": self.label_smoothing}
-        return self.model.program(images, train=True, **settings)  # type: ignore[arg-type]
+        """Return the program of this rank's shard of a batch: forward and backward."""
+        shard = self.comm.shard_or_first(batch)
+        images = shard.stop - shard.start
+        return self.model.program(images, train=True, hand=self.hand, label_smoothing=self.label_smoothing)
 
-    def __call__(self, images: Any, labels: Array, rows: Any, batch: int, rate: float, t: int) -> tuple[float, int]:
-        """Do one update on a batch, given this rank's share; return the loss of the whole batch and how many were right."""
-        own, program = self.ranks.share(batch), self.program(batch)
-        recorded = self._made.get(len(labels))
+    def __call__(
+        self, images: Array, labels: Array, rows: Array | None, batch: int, learning_rate: float, t: int
+    ) -> tuple[float, int]:
+        """Do one update on a batch of so many images, given this rank's shard; return the batch's loss and correct answers."""
+        shard, program = self.comm.shard(batch), self.program(batch)
+        recorded = self._recorded.get(len(labels))
         if recorded is None or recorded.program is not program:
-            recorded = self._made[len(labels)] = Recorded(self, program)
+            recorded = self._recorded[len(labels)] = RecordedStep(self, program)
         self.model.prepare(images, rows, out=program.images[0], hand=self.hand)
         recorded.labels[...] = labels
-        self._weight = (own.stop - own.start) / batch
-        if self.norm is not None:
-            self.norm.weight, self.norm.counts = self._weight, own.stop > own.start
+        self._weight = (shard.stop - shard.start) / batch
+        if self.sync is not None:
+            self.sync.weight, self.sync.has_images = self._weight, shard.stop > shard.start
         self._before = self._statistics()
-        with self._random_numbers(own.start):
-            recorded.run(rate, t)
-        self._take(self._before + self._moved)
-        loss, right, stop = self._numbers.tolist()
+        with self._shifted_dropout(shard.start):
+            recorded.run(learning_rate, t)
+        self._set_statistics(self._before + self._running_change)
+        loss, correct, stop = self._scalars.tolist()
         self.stopped = stop > 0
-        return loss, round(right)
+        return loss, round(correct)
 
-    def reduce(self, loss: float, right: int) -> None:
-        """Put this rank's numbers together, and the sums over all ranks in their place."""
-        left = self.gradient.size if self.overlap is None else self.overlap.left
-        self._pack(slice(0, left))
-        self._weigh(self._statistics() - self._before, self._moved)
-        self._numbers[...] = (*((loss * self._weight, right) if self._weight else (0, 0)), self.asked())
-        self.ranks.all_reduce(self.buffer[: self.buffer.size - self.gradient.size + left])
+    def reduce(self, loss: float, correct: int) -> None:
+        """Fill the buffer with this rank's contribution, and replace it by the sum over all ranks."""
+        remaining = self.gradient.size if self.overlap is None else self.overlap.remaining
+        self._pack(slice(0, remaining))
+        self._write_weighted(self._statistics() - self._before, self._running_change)
+        counted = (loss * self._weight, correct) if self._weight else (0, 0)
+        self._scalars[...] = (*counted, self.stop_requested())
+        self.comm.all_reduce(self.buffer[: self.buffer.size - self.gradient.size + remaining])
         if self.overlap is not None:
-            self.overlap.end()
+            self.overlap.wait()
 
     def _pack(self, part: slice) -> None:
-        self._weigh(self.model.g.flat[part], self.gradient[part])
+        self._write_weighted(self.model.g.flat[part], self.gradient[part])
 
-    def _weigh(self, values: Array, out: Array) -> None:
-        """Write values as they count in the whole; what counts for nothing may be no number."""
+    def _write_weighted(self, values: Array, out: Array) -> None:
+        """Write values times the weight of the shard; zeros for a weight of 0, whatever the values (NaN included)."""
         if self._weight:
             np.multiply(values, self._weight, out=out)
         else:
             out[...] = 0
 
-    def update(self, lr: Any, t: Any) -> None:
-        """Let the optimiser take the reduced gradient."""
-        self._update(self.model.p, SimpleNamespace(flat=self.gradient), self.optimizer, lr=lr, t=t)
-
     def _statistics(self) -> Array:
-        return np.concatenate([self._moved[:0], *(one.reshape(-1) for one in self._moving)])
+        return np.concatenate([self._running_change[:0], *(value.reshape(-1) for value in self._running)])
 
-    def _take(self, statistics: Array) -> None:
-        at = 0
-        for one in self._moving:
-            one.reshape(-1)[...] = statistics[at : at + one.size]
-            at += one.size
+    def _set_statistics(self, statistics: Array) -> None:
+        start = 0
+        for value in self._running:
+            value.reshape(-1)[...] = statistics[start : start + value.size]
+            start += value.size
 
     @contextmanager
-    def _random_numbers(self, first: int) -> Iterator[None]:
-        """Let dropout draw for image 0 what one rank would for image `first`, and end with the key that one rank has."""
+    def _shifted_dropout(self, first: int) -> Iterator[None]:
+        """Begin dropout's sequences at image `first`; leave the keys as a rank leaves them that ran the whole batch."""
         after = []
-        for key, size, uses in self._keys:
-            moved = key.copy()
+        for key, numbers, uses in self._keys:
+            advanced = key.copy()
             for _ in range(uses):
-                dropout(np.empty(0), moved)
-            after.append(moved)
-            key[0] = (int(key[0]) + first * size * STEP) % 2**64
+                dropout(np.empty(0), advanced)
+            after.append(advanced)
+            key[0] = (int(key[0]) + first * numbers * STEP) % 2**64
         yield
-        for (key, _, _), moved in zip(self._keys, after):
-            key[...] = moved
+        for (key, _, _), advanced in zip(self._keys, after):
+            key[...] = advanced
 
 
-class Recorded:
-    """The step on a share of a certain size: its program and its labels."""
+class RecordedStep:
+    """The step on a shard of one size: its program, its labels, and its recorded launches."""
 
-    def __init__(self, step: SharedStep, program: Program) -> None:
-        self.step, self.program = step, program
-        images = program.images[0]
-        self.labels = np.zeros(len(images), np.int64)
-        self._lr, self._t = np.zeros(1), np.zeros(1)
-        self._function = program.module.step
-        hands = {} if step.norm is None else step.norm.hands(program.module)
+    def __init__(self, step: DataParallelStep, program: Program) -> None:
+        self.step, self.program, self._images = step, program, program.images[0]
+        self.labels = np.zeros(len(self._images), np.int64)
+        self._learning_rate, self._t = np.zeros(1), np.zeros(1)
+        module, replacements = program.module, {}
+        if step.sync is not None:
+            replacements = step.sync.replacements(module)
         if step.overlap is not None:
-            hands |= step.overlap.hands(program.module, hands)
-        if hands:
-            self._function = FunctionType(self._function.__code__, {**self._function.__globals__, **hands})
-        self._images = images
-        self._paused = Paused(self._whole, step.hand)
+            replacements |= step.overlap.wrapped(module, replacements)
+        self._forward_backward = (program.module_with(replacements) if replacements else module).step
+        self._replay = SegmentedReplay(self._whole, step.hand)
 
-    def run(self, rate: float, t: int) -> None:
+    def run(self, learning_rate: float, t: int) -> None:
         """Do one update."""
-        self._lr[0], self._t[0] = rate, t
-        self._paused()
+        self._learning_rate[0], self._t[0] = learning_rate, t
+        self._replay()
 
     def _whole(self) -> None:
-        model, step = self.step.model, self.step
+        step, model = self.step, self.step.model
         if step.overlap is not None:
             step.overlap.begin()
-        self._function(self._images, self.labels, model.p, model.g, model.state, self.program.arena)
-        pause(self._reduce)
-        plain = step.hand != "compiled"
-        step.update(*(one.tolist()[0] if plain else one for one in (self._lr, self._t)))
+        self._forward_backward(self._images, self.labels, model.p, model.g, model.state, self.program.arena)
+        at_breakpoint(self._reduce)
+        if step.hand == "compiled":  # recorded: each launch reads the arrays again
+            step.update(step.gradient, self._learning_rate, self._t)
+        else:
+            step.update(step.gradient, float(self._learning_rate[0]), float(self._t[0]))
 
     def _reduce(self) -> None:
         outputs = self.program.outputs
-        right = int((outputs["probabilities"][0].argmax(1) == self.labels).sum())
-        self.step.reduce(float(outputs["loss"][0]), right)
+        correct = int((outputs["probabilities"][0].argmax(1) == self.labels).sum())
+        self.step.reduce(float(outputs["loss"][0]), correct)
 
 
-def _function(update: Update, hand: str) -> Callable[..., None]:
-    """Return an update as a function of its own; within a program it is the last lines."""
-    space: dict[str, Any] = {one.__name__.removesuffix(f"_{hand}"): one for one in update.functions}
-    exec("\n    ".join(["def update(p, g, optimizer, *, lr, t):", *update.lines]), space)
-    return space["update"]  # type: ignore[no-any-return]
+class DropoutKey(NamedTuple):
+    """A random key, how many numbers it gives for each image, and how often a step uses it."""
+
+    key: Array
+    numbers: int
+    uses: int
 
 
-def _keys(model: Model) -> list[tuple[Array, int, int]]:
-    """Return the random keys, how many numbers each gives an image, and how often a step uses it."""
-    found: dict[str, tuple[Array, int, int]] = {}
+def _dropout_keys(model: Model) -> list[DropoutKey]:
+    found: dict[str, DropoutKey] = {}
     for node in model.graph.nodes:
         if node.op is dropout and node.attributes.get("training") is not False:
-            name, size = node.inputs["key"].name, prod(node.inputs["x"].shape[1:])
-            found[name] = (vars(model.state)[name], size, found.get(name, (None, 0, 0))[2] + 1)
+            name, numbers = node.inputs["key"].name, prod(node.inputs["x"].shape[1:])
+            uses = found[name].uses if name in found else 0
+            found[name] = DropoutKey(vars(model.state)[name], numbers, uses + 1)
     return list(found.values())

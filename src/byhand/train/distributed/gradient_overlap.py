@@ -1,7 +1,8 @@
-"""The gradient on its way while backward goes on: what is finished is sent in pieces, from the last layer on.
+"""Bucketed all-reduce, overlapped with backward.
 
-Gradients lie in the order of the layers, and backward begins with the last one, so that what is finished is an end of the
-buffer that grows. MPI moves a piece on when it is called; it is called after every backward op while a piece is under way.
+Gradients lie in the flat buffer in the order of the layers, and backward begins with the last layer: the finished part is the
+end of the buffer, and grows. Each time it has grown by a bucket, an asynchronous all-reduce of the bucket starts. MPI makes
+progress only inside its own calls, so it is polled after each backward op while a bucket is under way.
 
 Source: Li et al. 2020, "PyTorch distributed: experiences on accelerating data parallel training", arXiv 2006.15704.
 """
@@ -11,83 +12,95 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from byhand.nn import Model
 from byhand.ops.op import Array, flat
-from byhand.train.distributed.breakpoints import pause
-from byhand.train.distributed.mpi import Ranks
+from byhand.train.distributed.breakpoints import at_breakpoint
+from byhand.train.distributed.mpi import Communicator
 
-PIECE = 4 << 20  # bytes: a piece costs messages, a wait costs what no piece hides
+if TYPE_CHECKING:
+    from mpi4py.MPI import Request
+
+BUCKET_BYTES = 4 << 20  # smaller buckets cost messages, larger ones leave less to overlap
+
+Function = Callable[..., None]
 
 
-class Overlap:
-    """Sends a model's gradient, as `pack` lays it into `gradient`, in pieces of so many bytes; the caller sends what is left.
+class GradientOverlap:
+    """Sends a model's gradient in buckets while backward runs; the caller sends the rest.
 
-    left: how many numbers that is, from the first; pieces: how many were sent in the latest step.
+    gradient: the buffer that is reduced; pack: writes a slice of the model's gradient to it, weighted;
+    remaining: how many elements, from the first, were not sent; buckets: how many were sent in the latest step.
     """
 
-    def __init__(self, model: Model, ranks: Ranks, gradient: Array, pack: Callable[[slice], None], piece: int) -> None:
-        self.ranks, self.gradient, self.pack, self.piece = ranks, gradient, pack, piece
-        self.flat = model.g.flat
-        self.left, self.pieces = self.gradient.size, 0
-        self._written = self._sent = self.gradient.size
-        self._parts: dict[int, int] = {}  # where each finished parameter's gradient begins: where it ends
-        self._requests: list[Any] = []
+    def __init__(
+        self, model: Model, comm: Communicator, gradient: Array, pack: Callable[[slice], None], bucket_bytes: int
+    ) -> None:
+        self.comm, self.gradient, self.pack, self.bucket_bytes = comm, gradient, pack, bucket_bytes
+        self.source = model.g.flat
+        self.remaining, self.buckets = gradient.size, 0
+        self._finished_from = self._sent_from = gradient.size
+        self._starts: dict[int, int] = {}  # end of a finished parameter's gradient -> its start
+        self._requests: list[Request] = []
 
-    def hands(self, module: Any, others: dict[str, Callable[..., None]]) -> dict[str, Callable[..., None]]:
-        """Return a program's backward functions that tell when they are done, by name; others: what takes their place."""
+    def wrapped(self, module: ModuleType, replaced: dict[str, Function]) -> dict[str, Function]:
+        """Return the backward functions of a program by name, wrapped to report the gradients that they finish.
+
+        replaced: functions that take the place of some of the program's own.
+        """
         names = [name for name in vars(module) if name.endswith("_backward")]
-        return {name: self._telling(others.get(name, getattr(module, name))) for name in names}
+        return {name: self._reporting(replaced.get(name, getattr(module, name))) for name in names}
 
     def begin(self) -> None:
         """Begin a step."""
-        self._written = self._sent = self.gradient.size
-        self._parts.clear()
+        self._finished_from = self._sent_from = self.gradient.size
+        self._starts.clear()
 
-    def _telling(self, function: Callable[..., None]) -> Callable[..., None]:
+    def _reporting(self, function: Function) -> Function:
         def backward(*arrays: Any, **attributes: Any) -> None:
             function(*arrays, **attributes)
-            self._finished(arrays)
+            self._report(arrays)
 
         return backward
 
-    def _finished(self, arrays: tuple[Any, ...]) -> None:
-        """Take note of the gradients among arrays; send what is finished, if it is enough."""
-        start, size = self.flat.ctypes.data, self.flat.itemsize
-        for one in flat(arrays):
-            if isinstance(one, np.ndarray) and 0 <= one.ctypes.data - start < self.flat.nbytes:
-                first = (one.ctypes.data - start) // size
-                self._parts[first + one.size] = first
-        while self._written in self._parts:
-            self._written = self._parts.pop(self._written)
-        if (self._sent - self._written) * size >= self.piece:
-            pause(partial(self._send, slice(self._written, self._sent)))
-            self._sent = self._written
-        elif self._sent < self.gradient.size:
-            pause(self._move)
+    def _report(self, arrays: tuple[Any, ...]) -> None:
+        """Note which of the arrays are gradients of parameters; send the finished end of the buffer once it fills a bucket."""
+        base, itemsize = self.source.ctypes.data, self.source.itemsize
+        for array in flat(arrays):
+            if isinstance(array, np.ndarray) and 0 <= array.ctypes.data - base < self.source.nbytes:
+                start = (array.ctypes.data - base) // itemsize
+                self._starts[start + array.size] = start
+        while self._finished_from in self._starts:
+            self._finished_from = self._starts.pop(self._finished_from)
+        if (self._sent_from - self._finished_from) * itemsize >= self.bucket_bytes:
+            at_breakpoint(partial(self._send, slice(self._finished_from, self._sent_from)))
+            self._sent_from = self._finished_from
+        elif self._sent_from < self.gradient.size:
+            at_breakpoint(self._poll)
 
-    def _send(self, part: slice) -> None:
-        self.pack(part)
-        self._requests.append(self.ranks.start_all_reduce(self.gradient[part]))
-        self.left = part.start
+    def _send(self, bucket: slice) -> None:
+        self.pack(bucket)
+        self._requests.append(self.comm.start_all_reduce(self.gradient[bucket]))
+        self.remaining = bucket.start
 
-    def _move(self) -> None:
-        for one in self._requests:
-            one.Test()
+    def _poll(self) -> None:
+        for request in self._requests:
+            request.Test()
 
-    def end(self) -> None:
-        """Wait for what is under way."""
-        for one in self._requests:
-            one.Wait()
-        self.pieces = len(self._requests)
+    def wait(self) -> None:
+        """Wait for the buckets that are under way."""
+        for request in self._requests:
+            request.Wait()
+        self.buckets = len(self._requests)
         self._requests.clear()
-        self.left = self.gradient.size
+        self.remaining = self.gradient.size
 
 
-def possible(model: Model) -> bool:
-    """Return whether each gradient is finished when it is written: not, where a parameter is used twice."""
+def can_overlap(model: Model) -> bool:
+    """Return whether each gradient is final once an op has written it: not where a parameter is used twice."""
     uses = Counter(t.name for node in model.graph.nodes for t in flat(node.inputs.values()) if t.kind == "parameter")
     return max(uses.values(), default=0) == 1

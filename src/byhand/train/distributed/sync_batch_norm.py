@@ -1,12 +1,12 @@
-"""Batch norm over the whole batch where ranks share it: the mean and variance of all ranks' images, not of one's.
+"""Synchronized batch norm: mean and variance over the whole batch, of which each rank holds a shard.
 
-Each rank has of a channel M numbers, their mean m and the sum q of squares around it. With sums over ranks, in float64:
+For each channel a rank has M values, their mean m and the sum q of squared deviations. With sums over ranks, in float64:
 
     N = sum M,   mean = sum(M m) / N,   variance = sum(q + M m^2) / N - mean^2
 
-Backward has the two sums of `ops.norm`, over all ranks. A rank's gradient is that of its own images' mean loss, which counts
-with its weight w in the whole; the sums are of w sum(grad_y) and w sum(grad_y xhat), and what they take from grad_x is
-divided by w N, which is M. Forward and backward of each layer talk once.
+Backward needs the two sums of `ops.norm.batch_norm`, sum(grad_y) and sum(grad_y xhat), over all ranks. A rank computes the
+gradient of its own images' mean loss, which has the weight w in the loss of the batch. So the sums are weighted by w before the
+all-reduce, and their mean is divided by w N = M. Each layer communicates once in forward and once in backward.
 
 Sources: Ioffe & Szegedy 2015, arXiv 1502.03167; Peng et al. 2018, arXiv 1711.07240 ("cross-GPU batch normalization").
 """
@@ -14,6 +14,7 @@ Sources: Ioffe & Szegedy 2015, arXiv 1502.03167; Peng et al. 2018, arXiv 1711.07
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -29,88 +30,98 @@ from byhand.ops.norm.batch_norm import (
     batch_norm_sums,
 )
 from byhand.ops.op import Array
-from byhand.train.distributed.breakpoints import pause
-from byhand.train.distributed.mpi import Ranks
+from byhand.train.distributed.breakpoints import at_breakpoint
+from byhand.train.distributed.mpi import Communicator
+
+Function = Callable[..., None]
 
 
-class SyncNorm:
-    """The hands of batch norm that sum over ranks; weight: this rank's part of the batch; counts: whether it has any."""
+class SyncBatchNorm:
+    """The hands of batch norm that sum over ranks.
 
-    def __init__(self, ranks: Ranks, hand: str) -> None:
-        self.ranks, self.hand = ranks, hand
-        self.weight, self.counts = 1.0, True
+    weight: the weight of this rank's shard in the batch; has_images: whether the shard holds any.
+    """
 
-    def hands(self, module: Any) -> dict[str, Callable[..., None]]:
-        """Return what takes the place of a program's batch norms, by the names that it calls them by."""
-        found: dict[str, Callable[..., None]] = {}
+    def __init__(self, comm: Communicator, hand: str) -> None:
+        self.comm, self.hand = comm, hand
+        self.weight, self.has_images = 1.0, True
+
+    def replacements(self, module: ModuleType) -> dict[str, Function]:
+        """Return functions that replace a program's batch norms, by the names that it calls them by."""
+        found: dict[str, Function] = {}
         for name in ("batch_norm", "batch_norm_relu"):
-            for suffix, make in (("", self._forward), ("_backward", self._backward)):
-                if hasattr(module, name + suffix):
-                    found[name + suffix] = make(getattr(module, name + suffix), name.endswith("relu"))
+            if hasattr(module, name):
+                found[name] = self._forward(getattr(module, name))
+            if hasattr(module, f"{name}_backward"):
+                found[f"{name}_backward"] = self._backward(getattr(module, f"{name}_backward"), name.endswith("relu"))
         return found
 
-    def _forward(self, original: Callable[..., None], relu: bool) -> Callable[..., None]:
-        """Find the mean and variance of all ranks; then let the original hand use them as it would running ones."""
-        statistics = compiled_statistics if self.hand == "compiled" else arrays_statistics
+    def _forward(self, original: Function) -> Function:
+        """Return a forward that computes the statistics of all ranks; the original normalizes with them, as in inference."""
+        statistics = statistics_compiled if self.hand == "compiled" else statistics_arrays
 
-        def forward(x: Array, gamma: Array, beta: Array, running_mean: Array, running_var: Array, *rest: Array | None,
-                    eps: float, momentum: float, training: bool) -> None:  # fmt: skip
+        def forward(
+            x: Array, gamma: Array, beta: Array, running_mean: Array, running_var: Array, *rest: Array | None,
+            eps: float, momentum: float, training: bool,
+        ) -> None:  # fmt: skip
             settings = {"eps": eps, "momentum": momentum, "training": False}
             if not training:
                 original(x, gamma, beta, running_mean, running_var, *rest, **settings)
                 return
             mean, variance = np.zeros_like(running_mean), np.zeros_like(running_var)
             statistics(x, mean, variance)
-            pause(lambda: self._merge(x.size // mean.size, mean, variance, running_mean, running_var, momentum))
+            count = x.size // mean.size
+            at_breakpoint(lambda: self._reduce_statistics(count, mean, variance, running_mean, running_var, momentum))
             original(x, gamma, beta, mean, variance, *rest, **settings)
 
         return forward
 
-    def _merge(
+    def _reduce_statistics(
         self, count: int, mean: Array, variance: Array, running_mean: Array, running_var: Array, momentum: float
     ) -> None:
-        """Put all ranks' statistics in the place of this one's, and move the running ones towards them."""
-        ours, channels = mean.astype(np.float64), mean.size
-        sums = np.concatenate([ours, variance * ((count - 1) / count) + ours**2, [1.0]]) * (count * self.counts)
-        self.ranks.all_reduce(sums)
+        """Replace this rank's statistics by those of all ranks, and update the running ones."""
+        own_mean, channels = mean.astype(np.float64), mean.size
+        sums = np.concatenate([own_mean, variance * ((count - 1) / count) + own_mean**2, [1.0]])
+        sums *= count * self.has_images
+        self.comm.all_reduce(sums)
         total = sums[-1]
-        center = sums[:channels] / total
-        spread = np.maximum(sums[channels:-1] / total - center**2, 0)
-        mean[...], variance[...] = center, spread
-        running_mean[...] = (1 - momentum) * running_mean + momentum * center
-        running_var[...] = (1 - momentum) * running_var + momentum * spread * total / (total - 1)
+        batch_mean = sums[:channels] / total
+        batch_variance = np.maximum(sums[channels:-1] / total - batch_mean**2, 0)
+        mean[...], variance[...] = batch_mean, batch_variance
+        running_mean[...] = (1 - momentum) * running_mean + momentum * batch_mean
+        running_var[...] = (1 - momentum) * running_var + momentum * batch_variance * total / (total - 1)
 
-    def _backward(self, original: Callable[..., None], relu: bool) -> Callable[..., None]:
-        own: Callable[..., None] = compiled_backward if self.hand == "compiled" else arrays_backward
+    def _backward(self, original: Function, relu: bool) -> Function:
+        """Return a backward whose sums go over all ranks; relu: whether it is that of `batch_norm_relu`."""
+        summed: Function = backward_compiled if self.hand == "compiled" else backward_arrays
 
         def backward(x: Array, *rest: Any, training: bool, **settings: Any) -> None:
             if not training:
                 original(x, *rest, training=training, **settings)
                 return
-            gamma, *others = rest if relu else (rest[0], None, *rest[1:], None)  # y, and what a shortcut gets
-            own(x, gamma, *others, self._reduce)
+            gamma, *others = rest if relu else (rest[0], None, *rest[1:], None)  # no y, no gradient of a shortcut
+            summed(x, gamma, *others, self._reduce_sums)
 
         return backward
 
-    def _reduce(self, sums: Array) -> None:
-        whole = sums.astype(np.float64) * self.weight
-        sums[...] = self.ranks.all_reduce(whole)
+    def _reduce_sums(self, sums: Array) -> None:
+        sums[...] = self.comm.all_reduce(sums.astype(np.float64) * self.weight)
 
 
 # arrays ---------------------------------------------------------------------------------------------------------------
 
 
-def arrays_statistics(x: Array, mean: Array, variance: Array) -> None:
-    """Write the mean of this rank's numbers, and their variance as an unbiased estimate."""
+def statistics_arrays(x: Array, mean: Array, variance: Array) -> None:
+    """Write the mean and the unbiased variance of this rank's values."""
     rows = x.reshape(-1, mean.size)
     mean[...], variance[...] = rows.mean(0), rows.var(0, ddof=1)
 
 
-def arrays_backward(
+def backward_arrays(
     x: Array, gamma: Array, y: Array | None, mean: Array, inv_std: Array, grad_y: Array, grad_x: Array | None,
     grad_gamma: Array | None, grad_beta: Array | None, grad_shortcut: Array | None, reduce: Callable[[Array], None],
 ) -> None:  # fmt: skip
-    """Do what `batch_norm_backward_arrays` does, with sums over all ranks in grad_x."""
+    """Compute what `batch_norm_backward_arrays` does, with sums over all ranks in grad_x."""
     g = grad_y if y is None else np.where(y <= 0, 0, grad_y)
     if grad_shortcut is not None:
         grad_shortcut[...] = g
@@ -130,8 +141,8 @@ def arrays_backward(
 
 
 @compiled
-def compiled_statistics(x: Array, mean: Array, variance: Array) -> None:
-    """Do what `arrays_statistics` does: the kernels of `batch_norm`, with running statistics that keep the new ones alone."""
+def statistics_compiled(x: Array, mean: Array, variance: Array) -> None:
+    """Launch the kernels of `batch_norm`, with momentum 1: its running statistics become those of this batch."""
     rows, blocks, line = batch_cut(x)  # type: ignore[no-untyped-call]
     channels, count = mean.size, x.size // mean.size
     means, squares = scratch(blocks, channels, dtype=x.dtype), scratch(blocks, channels, dtype=x.dtype)
@@ -141,15 +152,17 @@ def compiled_statistics(x: Array, mean: Array, variance: Array) -> None:
 
 
 @compiled
-def compiled_backward(
+def backward_compiled(
     x: Array, gamma: Array, y: Array | None, mean: Array, inv_std: Array, grad_y: Array, grad_x: Array | None,
     grad_gamma: Array | None, grad_beta: Array | None, grad_shortcut: Array | None, reduce: Callable[[Array], None],
 ) -> None:  # fmt: skip
-    """Do what `arrays_backward` does: the kernels of `batch_norm` and `batch_norm_relu`, the second half after a pause."""
+    """Launch the kernels of `batch_norm` and `batch_norm_relu`, with an all-reduce of the sums before grad_x."""
     rows, blocks, line = batch_cut(x)  # type: ignore[no-untyped-call]
     channels, flat, count = mean.size, x.reshape(-1), x.size // mean.size
-    g = next((one for one in (grad_shortcut, grad_x) if one is not None), None) if y is not None else grad_y
-    g = scratch(*x.shape, dtype=x.dtype) if g is None else g
+    g = grad_y
+    if y is not None:
+        written = [grad for grad in (grad_shortcut, grad_x) if grad is not None]
+        g = written[0] if written else scratch(*x.shape, dtype=x.dtype)
     sums, lines = scratch(blocks, 2, channels, dtype=x.dtype), scratch(4, line, dtype=x.dtype)
     parts = scratch(blocks, 3, line, dtype=x.dtype)
     if y is None:
@@ -159,6 +172,6 @@ def compiled_backward(
         launch(batch_norm_relu_sums, blocks, *arrays, mean, parts, sums, rows)
     launch(batch_norm_backward_merge, 1, sums, gamma, mean, inv_std, grad_gamma, grad_beta, lines, count, True)
     if grad_x is not None:
-        pause(lambda: reduce(sums[0]))
+        at_breakpoint(lambda: reduce(sums[0]))
         launch(batch_norm_backward_merge, 1, sums[:1], gamma, mean, inv_std, None, None, lines, count, True)
         launch(batch_norm_backward_apply, blocks, flat, g.reshape(-1), lines, grad_x.reshape(-1), rows * channels, True)

@@ -1,35 +1,35 @@
-"""The optimisers by name, and what each adds to a generated program.
+"""The optimizers, and the update that one of them adds to a generated training program.
 
-The settings are a frozen dataclass, one a file; the update is a function with hands, like an op, that the program calls once a
-step: all parameters lie in one flat buffer, their gradients in another.
+To add an optimizer, write its file and import its class here; `register` at the end of the file does the rest.
 """
 
-from collections.abc import Callable
-from typing import Any
+from types import SimpleNamespace
 
-from byhand.errors import UnknownNameError
+from byhand.ops.op import Array
 from byhand.program.source import Update
-from byhand.train.optim.adam import Adam, AdamW, adam_arrays, adam_compiled, adam_loops
-from byhand.train.optim.clip import clip_arrays, clip_compiled, clip_loops
-from byhand.train.optim.muon import Muon, muon_arrays, muon_compiled, muon_loops
-from byhand.train.optim.sgd import SGD, sgd_arrays, sgd_compiled, sgd_loops
+from byhand.train.optim.adam import Adam, AdamW
+from byhand.train.optim.clip import CLIP_GRAD_NORM, clip_line
+from byhand.train.optim.muon import Muon
+from byhand.train.optim.optimizer import OPTIMIZERS, Optimizer, choose
+from byhand.train.optim.sgd import SGD
 
-Optimizer = SGD | Adam | AdamW | Muon
-OPTIMIZERS: dict[str, type[Any]] = {"SGD": SGD, "Adam": Adam, "AdamW": AdamW, "Muon": Muon}
-HANDS: dict[str, dict[str, Callable[..., None]]] = {
-    "loops": {"sgd": sgd_loops, "adam": adam_loops, "muon": muon_loops, "clip": clip_loops},
-    "arrays": {"sgd": sgd_arrays, "adam": adam_arrays, "muon": muon_arrays, "clip": clip_arrays},
-    "compiled": {"sgd": sgd_compiled, "adam": adam_compiled, "muon": muon_compiled, "clip": clip_compiled},
-}
+__all__ = ["CLIP_GRAD_NORM", "OPTIMIZERS", "SGD", "Adam", "AdamW", "Muon", "Optimizer", "apply_update", "update"]
 
 
 def update(optimizer: Optimizer, clip_norm: float | None, hand: str) -> Update:
-    """Return what an optimiser adds to the generated program."""
-    if hand not in HANDS:
-        raise UnknownNameError("hand", hand, HANDS)
-    functions: list[Callable[..., None]]
-    functions, lines = [HANDS[hand][optimizer.function]], [optimizer.call]
+    """Return the functions and the lines that an optimizer adds to the generated program, clipping first."""
+    functions, lines = [optimizer.function(hand)], [optimizer.line()]
     if clip_norm is not None:
-        functions.insert(0, HANDS[hand]["clip"])
-        lines.insert(0, f"clip(g.flat, norm={clip_norm})")
+        functions.insert(0, choose(CLIP_GRAD_NORM, hand))
+        lines.insert(0, clip_line(clip_norm))
     return Update(tuple(functions), tuple(lines))
+
+
+def apply_update(
+    optimizer: Optimizer, clip_norm: float | None, hand: str, p: SimpleNamespace, buffers: SimpleNamespace,
+    g: Array, lr: float | Array, t: float | Array,
+) -> None:  # fmt: skip
+    """Do the same update outside a generated program, as the data-parallel step does after its all-reduce."""
+    if clip_norm is not None:
+        choose(CLIP_GRAD_NORM, hand)(g, max_norm=clip_norm)
+    optimizer.apply(p, g, buffers, lr=lr, t=t, hand=hand)

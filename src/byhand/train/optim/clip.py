@@ -1,4 +1,7 @@
-"""Clipping: a gradient that is too long is shortened."""
+"""Gradient clipping by norm: g = g min(1, max_norm / |g|), where |g| is the norm of all gradients together.
+
+Source: Pascanu, Mikolov & Bengio 2013, arXiv 1211.5063.
+"""
 
 from math import sqrt
 
@@ -6,30 +9,32 @@ import numpy as np
 
 from byhand.kernels import cdiv, compiled, kernel, launch, scratch
 from byhand.ops.op import Array
-from byhand.train.optim.hyperparameters import WIDE
+from byhand.program.source import literal
+from byhand.train.optim.hyperparameters import REDUCTION_BLOCK_PARAMETERS
+from byhand.train.optim.optimizer import Hands
 
 
-def clip_loops(g: Array, *, norm: float) -> None:
-    """g = g min(1, norm / |g|): a gradient longer than `norm` is shortened to it (Pascanu et al. 2013, arXiv 1211.5063)."""
+def clip_grad_norm_loops(g: Array, *, max_norm: float) -> None:
+    """Scale a gradient that is longer than `max_norm`."""
     total = 0.0
     for i in range(g.size):
         total += g[i] * g[i]
-    if sqrt(total) > norm:
+    if sqrt(total) > max_norm:
         for i in range(g.size):
-            g[i] *= norm / sqrt(total)
+            g[i] *= max_norm / sqrt(total)
 
 
-def clip_arrays(g: Array, *, norm: float) -> None:
-    """Do what `clip_loops` does."""
-    length = np.linalg.norm(g)
-    if length > norm:
-        g *= norm / length
+def clip_grad_norm_arrays(g: Array, *, max_norm: float) -> None:
+    """Scale with NumPy."""
+    norm = np.linalg.norm(g)
+    if norm > max_norm:
+        g *= max_norm / norm
 
 
 @kernel(reassociate=True)
 def sum_squares(g, sums, block):  # type: ignore[no-untyped-def]
-    """Add up the squares of a slice in float64."""
-    part = g[block * WIDE : (block + 1) * WIDE]
+    """Sum the squares of one block in float64."""
+    part = g[block * REDUCTION_BLOCK_PARAMETERS : (block + 1) * REDUCTION_BLOCK_PARAMETERS]
     total = np.float64(0)
     for i in range(part.size):
         total += np.float64(part[i]) * np.float64(part[i])
@@ -37,29 +42,45 @@ def sum_squares(g, sums, block):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def clip_factor(sums, factor, norm, block):  # type: ignore[no-untyped-def]
-    """Add the slices' sums up in a fixed order."""
+def clip_factor(sums, factor, max_norm, block):  # type: ignore[no-untyped-def]
+    """Add the sums of the blocks in a fixed order; write the factor that the gradient is scaled by."""
     total = 0.0
     for i in range(sums.size):
         total += sums[i]
-    factor[0] = norm / sqrt(total) if sqrt(total) > norm else 1.0
+    factor[0] = max_norm / sqrt(total) if sqrt(total) > max_norm else 1.0
 
 
 @kernel
 def scale_block(g, factor, block):  # type: ignore[no-untyped-def]
-    """Shorten a slice."""
-    part = g[block * WIDE : (block + 1) * WIDE]
-    shrink = factor[0]
-    if shrink != 1.0:
+    """Scale one block in place."""
+    part = g[block * REDUCTION_BLOCK_PARAMETERS : (block + 1) * REDUCTION_BLOCK_PARAMETERS]
+    scale = factor[0]
+    if scale != 1.0:
         for i in range(part.size):
-            part[i] *= shrink
+            part[i] *= scale
 
 
 @compiled
-def clip_compiled(g: Array, *, norm: float) -> None:
-    """Do what `clip_loops` does."""
-    blocks = cdiv(g.size, WIDE)
+def clip_grad_norm_compiled(g: Array, *, max_norm: float) -> None:
+    """Scale in parallel blocks."""
+    blocks = cdiv(g.size, REDUCTION_BLOCK_PARAMETERS)
     sums, factor = scratch(blocks, dtype=np.float64), scratch(1, dtype=g.dtype)
     launch(sum_squares, blocks, g, sums)
-    launch(clip_factor, 1, sums, factor, norm)
+    launch(clip_factor, 1, sums, factor, max_norm)
     launch(scale_block, blocks, g, factor)
+
+
+CLIP_GRAD_NORM: Hands = {
+    "loops": clip_grad_norm_loops,
+    "arrays": clip_grad_norm_arrays,
+    "compiled": clip_grad_norm_compiled,
+}
+
+
+def clip_line(max_norm: float) -> str:
+    """Return the clipping as a line of the generated program.
+
+    >>> clip_line(1.0)
+    'clip_grad_norm(g.flat, max_norm=1.0)'
+    """
+    return f"clip_grad_norm(g.flat, max_norm={literal(max_norm)})"

@@ -1,4 +1,4 @@
-"""The numbers of an optimiser: checked, read anew by each launch; and how many parameters a kernel takes at a time."""
+"""Hyperparameters: their ranges, and values that change from step to step."""
 
 from typing import Any
 
@@ -7,21 +7,19 @@ import numpy as np
 from byhand.ops.op import Array
 from byhand.shapes import number
 
-Setting = float | Array  # what may change from step to step: a number, or float64 (1,) that each launch reads anew
-GRAIN = 16384  # parameters of a block
-WIDE = 4 * GRAIN  # of a block that does little with each
+Scheduled = float | Array  # a learning rate or a step number: a number, or float64 (1,) that each launch reads again
+BLOCK_PARAMETERS = 16384  # of an update: 64 KB of float32, a few microseconds
+REDUCTION_BLOCK_PARAMETERS = 4 * BLOCK_PARAMETERS  # of a sum or a scaling, which do little with each parameter
 
 
-def setting(value: Setting) -> Array:
-    """Return a setting as an array."""
+def as_array(value: Scheduled) -> Array:
+    """Return a scheduled value as float64 (1,), which a recorded launch reads when it runs."""
     return value if isinstance(value, np.ndarray) else np.array([value], np.float64)
 
 
-def check(settings: Any, **limits: float | None) -> None:
-    """Make every named setting a float, or raise an ArgumentError where it is no number from 0 up to its limit."""
+def check_ranges(optimizer: Any, **limits: float | None) -> None:
+    """Make each named hyperparameter a float; raise ArgumentError where it is no number from 0 up to, without, its limit."""
     for name, limit in limits.items():
-        what = f"{type(settings).__name__}: {name}"
-        value = number(what, getattr(settings, name), 0, float("inf") if limit is None else limit)
-        object.__setattr__(
-            settings, name, value
-        )  # a plain float, also for one of NumPy's: it goes into the program's text
+        what = f"{type(optimizer).__name__}: {name}"
+        value = number(what, getattr(optimizer, name), 0, float("inf") if limit is None else limit)
+        object.__setattr__(optimizer, name, value)  # a plain float: it becomes text of the generated program

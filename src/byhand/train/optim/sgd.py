@@ -1,20 +1,25 @@
-"""SGD: stochastic gradient descent, with momentum and weight decay. One loop over all parameters, in one flat buffer."""
+"""SGD: stochastic gradient descent, with momentum and weight decay.
+
+v = momentum v + (g + weight_decay p)
+p = p - lr v                                      with Nesterov: p - lr (g + weight_decay p + momentum v)
+"""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from byhand.errors import ArgumentError
 from byhand.kernels import cdiv, compiled, kernel, launch
 from byhand.ops.op import Array
-from byhand.train.optim.hyperparameters import GRAIN, Setting, check, setting
+from byhand.train.optim.hyperparameters import BLOCK_PARAMETERS, Scheduled, as_array, check_ranges
+from byhand.train.optim.optimizer import Optimizer, register
 
 
 @dataclass(frozen=True)
-class SGD:
+class SGD(Optimizer):
     """Stochastic gradient descent: v = momentum v + g, p = p - lr v.
 
-    lr: the learning rate; nesterov: look ahead along the velocity; weight_decay: added to g as decay p.
-    Sources: Robbins & Monro 1951; Polyak 1964; Sutskever et al. 2013. The same steps as `torch.optim.SGD`.
+    lr: the learning rate; nesterov: take the gradient step from where the velocity leads; weight_decay: added to the
+    gradient as weight_decay p. The same steps as `torch.optim.SGD`.
+    Sources: Robbins & Monro 1951; Polyak 1964; Sutskever et al. 2013.
 
     >>> import byhand as bh
     >>> bh.SGD(lr=0.1, momentum=0.9)
@@ -26,28 +31,17 @@ class SGD:
     nesterov: bool = False
     weight_decay: float = 0.0
 
-    function: ClassVar[str] = "sgd"
-
     def __post_init__(self) -> None:
-        check(self, lr=None, momentum=1.0, weight_decay=None)
-        if not isinstance(self.nesterov, bool):  # a checkpoint's may be anything, and it becomes text of the program
+        check_ranges(self, lr=None, momentum=1.0, weight_decay=None)
+        if not isinstance(self.nesterov, bool):  # checkpoints are untrusted, and the value becomes text of the program
             raise ArgumentError(f"SGD: nesterov is {self.nesterov!r}; expected True or False")
         if self.nesterov and not self.momentum:
             raise ArgumentError("SGD: nesterov needs momentum; give momentum=0.9")
 
     @property
     def buffers(self) -> tuple[str, ...]:
-        """The arrays, like the parameters, that it keeps from step to step."""
+        """The velocity; without momentum, nothing."""
         return ("velocity",) if self.momentum else ()
-
-    @property
-    def call(self) -> str:
-        """The update as a line of the generated program."""
-        velocity = "optimizer.velocity" if self.momentum else "None"
-        return (
-            f"sgd(p.flat, g.flat, {velocity}, lr=lr, momentum={self.momentum}, nesterov={self.nesterov}, "
-            f"weight_decay={self.weight_decay})"
-        )
 
 
 # hands ----------------------------------------------------------------------------------------------------------------
@@ -56,7 +50,7 @@ class SGD:
 def sgd_loops(
     p: Array, g: Array, velocity: Array | None, *, lr: float, momentum: float, nesterov: bool, weight_decay: float
 ) -> None:
-    """v = momentum v + (g + decay p);  p = p - lr v, or with Nesterov p - lr (g + decay p + momentum v)."""
+    """Update parameter by parameter."""
     for i in range(p.size):
         step = g[i] + weight_decay * p[i]
         if velocity is not None:
@@ -68,7 +62,7 @@ def sgd_loops(
 def sgd_arrays(
     p: Array, g: Array, velocity: Array | None, *, lr: float, momentum: float, nesterov: bool, weight_decay: float
 ) -> None:
-    """Do what `sgd_loops` does."""
+    """Update with NumPy."""
     step = g + weight_decay * p if weight_decay else g
     if velocity is not None:
         velocity *= momentum
@@ -79,8 +73,8 @@ def sgd_arrays(
 
 @kernel
 def sgd_block(p, g, velocity, lr, momentum, nesterov, weight_decay, block):  # type: ignore[no-untyped-def]
-    """Hand `sgd_loops` a slice of all arrays."""
-    part = slice(block * GRAIN, (block + 1) * GRAIN)
+    """Run `sgd_loops` on one block of all arrays."""
+    part = slice(block * BLOCK_PARAMETERS, (block + 1) * BLOCK_PARAMETERS)
     speed = None if velocity is None else velocity[part]
     rate = p.dtype.type(lr[0])
     sgd_loops(p[part], g[part], speed, lr=rate, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay)
@@ -88,7 +82,11 @@ def sgd_block(p, g, velocity, lr, momentum, nesterov, weight_decay, block):  # t
 
 @compiled
 def sgd_compiled(
-    p: Array, g: Array, velocity: Array | None, *, lr: Setting, momentum: float, nesterov: bool, weight_decay: float
+    p: Array, g: Array, velocity: Array | None, *, lr: Scheduled, momentum: float, nesterov: bool, weight_decay: float
 ) -> None:
-    """Do what `sgd_loops` does."""
-    launch(sgd_block, cdiv(p.size, GRAIN), p, g, velocity, setting(lr), momentum, nesterov, weight_decay)
+    """Update in parallel blocks."""
+    blocks = cdiv(p.size, BLOCK_PARAMETERS)
+    launch(sgd_block, blocks, p, g, velocity, as_array(lr), momentum, nesterov, weight_decay)
+
+
+register(SGD, loops=sgd_loops, arrays=sgd_arrays, compiled=sgd_compiled)

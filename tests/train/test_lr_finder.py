@@ -1,4 +1,4 @@
-"""Steps that are taken back: a learning rate is found, a budget is planned, and the trainer is as it was."""
+"""Trial steps leave the trainer unchanged: the learning-rate range test, the time of a step, a plan for a time budget."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,8 @@ import pytest
 import byhand as bh
 from byhand.data import Augment, Dataset
 from byhand.errors import DivergedError
-from byhand.train.trial import find_rate, plan, seconds_a_step
+from byhand.train.lr_finder import find_learning_rate
+from byhand.train.time_budget import plan_epochs, seconds_per_step
 from tests.train.small import bits, network, stripes
 
 TRAIN, TEST = stripes(300, seed=1), stripes(100, seed=2)
@@ -17,18 +18,20 @@ def trainer(**settings):
 
 
 @pytest.mark.parametrize("augment", ["none", "flip,mixup=0.3"])
-def test_everything_is_taken_back(augment):
+def test_the_trainer_is_left_unchanged(augment):
     one, other = (trainer(augment=Augment.parse(augment)) for _ in range(2))
-    find_rate(one, TRAIN)
-    seconds_a_step(one, TRAIN)
+    find_learning_rate(one, TRAIN)
+    seconds_per_step(one, TRAIN)
     assert bits(one) == bits(other) and one.steps == 0
     assert one.fit(TRAIN, epochs=2, quiet=True) == other.fit(TRAIN, epochs=2, quiet=True)
 
 
 def test_the_rate_that_is_found_learns_and_a_hundred_times_it_does_not():
-    found = find_rate(trainer(), TRAIN)
-    assert found == find_rate(trainer(), TRAIN)
-    assert found.rates[0] < found.rate < found.rates[-1] and len(found.rates) == len(found.losses)
+    found = find_learning_rate(trainer(), TRAIN)
+    assert found == find_learning_rate(trainer(), TRAIN)
+    assert found.learning_rates[0] < found.learning_rate < found.learning_rates[-1] and len(
+        found.learning_rates
+    ) == len(found.losses)
 
     def accuracy(rate):
         one = bh.Trainer(
@@ -40,23 +43,23 @@ def test_the_rate_that_is_found_learns_and_a_hundred_times_it_does_not():
             return 0.0
         return one.evaluate(TEST)["accuracy"]
 
-    best = max(accuracy(found.rate * factor) for factor in (0.1, 1, 10))
-    assert accuracy(found.rate) > best - 0.03 > 0.8
-    assert accuracy(found.rate / 1000) < accuracy(found.rate) - 0.2
+    best = max(accuracy(found.learning_rate * factor) for factor in (0.1, 1, 10))
+    assert accuracy(found.learning_rate) > best - 0.03 > 0.8
+    assert accuracy(found.learning_rate / 1000) < accuracy(found.learning_rate) - 0.2
 
 
-def test_a_loss_that_is_no_number_from_the_start_is_told():
+def test_a_loss_that_is_not_finite_from_the_start_is_an_error():
     broken = Dataset(np.full((40, 6, 6, 1), np.nan, np.float32), TRAIN.labels[:40], TRAIN.classes)
-    with pytest.raises(DivergedError, match="no number from the first step on"):
-        find_rate(trainer(), broken)
+    with pytest.raises(DivergedError, match="not finite from the first step on"):
+        find_learning_rate(trainer(), broken)
 
 
 def test_a_step_takes_time():
-    assert 0 < seconds_a_step(trainer(), TRAIN) < 1
+    assert 0 < seconds_per_step(trainer(), TRAIN) < 1
 
 
 @pytest.mark.parametrize(
-    ("seconds", "step", "images", "batch", "judging", "expected"),
+    ("seconds", "step", "images", "batch", "evaluation", "expected"),
     [
         (60, 0.01, 6400, 64, 0.5, (40, 6400)),
         (60, 0.01, 6401, 64, 0.5, (39, 6401)),
@@ -65,6 +68,8 @@ def test_a_step_takes_time():
         (0.1, 1, 6400, 64, 0.5, (1, 64)),
     ],
 )
-def test_a_plan_fits_its_budget(seconds, step, images, batch, judging, expected):
-    epochs, size = plan(seconds, step, images, batch, judging)
+def test_a_plan_fits_its_budget(seconds, step, images, batch, evaluation, expected):
+    epochs, size = plan_epochs(
+        seconds, step_seconds=step, images=images, batch_size=batch, evaluation_seconds=evaluation
+    )
     assert (epochs, size) == expected

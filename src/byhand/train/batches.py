@@ -1,0 +1,56 @@
+"""The order of a training: which images each step takes, with which random numbers, at which learning rate.
+
+All of it follows from the seed, the epoch and the number of the step. A resumed training draws the same.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from byhand.data.augment import Augment
+from byhand.data.feed import Draw
+from byhand.train.distributed.mpi import Communicator
+from byhand.train.state import TrainingState
+
+
+class StepGroup(NamedTuple):
+    """Consecutive steps of one epoch, which run in one call."""
+
+    epoch: int  # from 0
+    first: int  # step of the group, within its epoch, from 0
+    batch_size: int  # images a step, of all ranks
+    learning_rates: list[float]  # one a step
+
+
+def step_groups(
+    state: TrainingState,
+    images: int,
+    *,
+    batch_size: int,
+    seed: int,
+    augment: Augment,
+    comm: Communicator,
+    learning_rate: Callable[[int], float],
+    group_size: Callable[[int, int], int],
+) -> Iterator[tuple[Draw, StepGroup]]:
+    """Yield the steps that are left, in groups: this rank's images of each, out of so many, and the group.
+
+    learning_rate: of a step, given its number; group_size: how many steps run in one call, given the index of the first one
+    within its epoch and its number.
+    """
+    total = state.total_steps(batch_size)
+    step, steps_per_epoch, drawn_epoch = state.steps_done, total // state.epochs, -1
+    while step < total:
+        epoch, index = divmod(step, steps_per_epoch)
+        if drawn_epoch != epoch:
+            rng = np.random.default_rng([seed, state.first_step, epoch])
+            order, drawn_epoch = rng.permutation(images)[: state.epoch_size], epoch
+            uniforms = augment.draw(images, epoch, rng, [seed, state.first_step])
+            partners = rng.permutation(images) if augment.mixup else None
+        count = group_size(index, step)
+        rows = order[index * batch_size : (index + count) * batch_size]
+        group = StepGroup(epoch, index, len(rows) // count, [learning_rate(step + i) for i in range(count)])
+        rows = rows[comm.shard_or_first(len(rows))]
+        yield Draw(rows, uniforms[rows], None if partners is None else partners[rows]), group
+        step += count

@@ -1,0 +1,54 @@
+"""Time budgets: how long a training step takes, and how many epochs fit into a number of seconds."""
+
+import time
+from contextlib import closing
+
+from byhand.data import Dataset
+from byhand.kernels import cdiv
+from byhand.train.state import TrainingState
+from byhand.train.trainer import Trainer
+from byhand.train.trial import rollback
+
+TIMING_SECONDS = 3.0  # of training that are timed
+WARMUP_GROUPS = 3  # of steps before the clock starts: they may compile kernels, and their images were prepared before
+UNLIMITED_EPOCHS = 10**6  # more than are done in that time
+
+
+def seconds_per_step(trainer: Trainer, train: Dataset, seconds: float = TIMING_SECONDS) -> float:
+    """Return the seconds of a training step, from the images to the update, and leave the trainer unchanged.
+
+    seconds: how much training is timed. With several ranks, the slowest one counts.
+    """
+    from byhand.train.display import Display  # noqa: PLC0415  (rich takes longer to import than all of byhand)
+
+    times: list[float] = []
+    with rollback(trainer):
+        state = trainer.state = TrainingState(UNLIMITED_EPOCHS, len(train), trainer.steps)
+        display = Display(UNLIMITED_EPOCHS, len(train), quiet=True)
+        with closing(trainer.run_epochs(train, {}, None, display)) as groups:
+            for _ in groups:
+                times.append(time.perf_counter())
+                if len(times) == WARMUP_GROUPS:
+                    first = state.steps_done
+                if len(times) > WARMUP_GROUPS and trainer.comm.maximum(times[-1] - times[WARMUP_GROUPS - 1]) > seconds:
+                    break
+        steps = state.steps_done - first
+    return trainer.comm.maximum((times[-1] - times[WARMUP_GROUPS - 1]) / steps)
+
+
+def plan_epochs(
+    seconds: float, *, step_seconds: float, images: int, batch_size: int, evaluation_seconds: float
+) -> tuple[int, int]:
+    """Return how many epochs fit into a time, and how many images an epoch: all of them, if at least one whole epoch fits.
+
+    step_seconds: of a step of `batch_size` images; evaluation_seconds: of the evaluation after each epoch.
+
+    >>> plan_epochs(60, step_seconds=0.01, images=6400, batch_size=64, evaluation_seconds=0.5)
+    (40, 6400)
+    >>> plan_epochs(5, step_seconds=0.1, images=6400, batch_size=64, evaluation_seconds=1)
+    (1, 2560)
+    """
+    epoch_seconds = cdiv(images, batch_size) * step_seconds + evaluation_seconds
+    if seconds >= epoch_seconds:
+        return int(seconds / epoch_seconds), images
+    return 1, max(1, int((seconds - evaluation_seconds) / step_seconds)) * batch_size
