@@ -9,7 +9,7 @@ import pytest
 import byhand as bh
 from byhand import nn
 from tests.cli.typed import byhand, small_mnist
-from tests.export.compiled import compile_c, needs_cc
+from tests.export.compile_c import compile_c, needs_cc
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +44,8 @@ def test_json_is_one_object(run, tmp_path):
     done = byhand("export", run, "--c", tmp_path / "c", "--int8", "--onnx", tmp_path / "m.onnx", "--json")
     assert done.code == 0 and not done.err, done.err
     told = json.loads(done.out)
-    assert told["model"] == "lenet5" and told["c"]["kind"] == "int8" and told["c"]["tested"] == 300
-    assert [row["name"] for row in told["c"]["layers"]][-1] == "fc3"
+    assert told["model"] == "lenet5" and told["c"]["dtype"] == "int8" and told["c"]["test_images"] == 300
+    assert [row["name"] for row in told["c"]["layer_errors"]][-1] == "fc3"
     assert abs(told["c"]["accuracy_int8"] - told["c"]["accuracy_float32"]) <= 0.01
     assert told["onnx"]["bytes"] == (tmp_path / "m.onnx").stat().st_size and told["onnx"]["mean"] == bh.load(run).mean
 

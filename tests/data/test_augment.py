@@ -5,8 +5,11 @@ import pytest
 from PIL import Image
 from scipy.stats import beta
 
-from byhand.data.augment import LUMA, NUMBERS, Augment, mixing, suggest
-from byhand.data.warp import moved, warped
+from byhand.data.augment import Augment, suggest
+from byhand.data.augment.colour import LUMA
+from byhand.data.augment.mixup import beta_weights
+from byhand.data.augment.registry import REGISTRY, augmentation
+from byhand.data.image_warp import affine_warp, flip_and_shift
 from byhand.errors import ArgumentError, ShapeError, UnknownNameError
 
 ALL = Augment(flip=True, shift=2, rotate=20, crop=0.4, colour=0.3, cutout=4, mixup=0.4)
@@ -200,14 +203,14 @@ def test_crop_flip_rotate_shift_happen_in_that_order():
         wanted = one(wanted, part[None])
     middle = np.abs(got - wanted[0])[20:-20, 20:-20]  # at the border, reflections differ
     assert middle.max() <= 4 and middle.mean() < 1
-    assert sum(NUMBERS[name] for name in ("crop", "flip", "rotate", "shift")) == together.numbers == 8
+    assert sum(REGISTRY[name].uniforms for name in ("crop", "flip", "rotate", "shift")) == together.numbers == 8
 
 
 def test_warped_beside_bilinear_interpolation_as_it_is_written():
     images = batch(5, (9, 13, 5))
     rng = np.random.default_rng(5)
     maps = np.array([[[1, 0, 0], [0, 1, 0]]] * 5) + rng.normal(0, 0.4, (5, 2, 3)) * [1, 1, 8]
-    got = warped(images, maps)
+    got = affine_warp(images, maps)
     rows, columns = (np.pad(np.arange(size), 60, mode="reflect") for size in (9, 13))
     for k in range(5):
         for i, j in np.ndindex(9, 13):
@@ -274,14 +277,14 @@ def test_cutout_sets_one_square_to_the_mean(shape, side):
 @pytest.mark.parametrize("alpha", [0.01, 0.1, 0.2, 0.4, 1, 2, 8, 100])
 def test_mixing_is_scipys_beta(alpha):
     u = np.concatenate([np.linspace(0.0005, 0.9995, 1999), [1e-6, 1 - 1e-6]])
-    np.testing.assert_allclose(mixing(u, alpha), beta.ppf(u, alpha + 1, alpha), atol=1e-3)
-    assert (np.diff(mixing(np.linspace(0, 1, 5000, endpoint=False), alpha)) >= 0).all()
+    np.testing.assert_allclose(beta_weights(u, alpha), beta.ppf(u, alpha + 1, alpha), atol=1e-3)
+    assert (np.diff(beta_weights(np.linspace(0, 1, 5000, endpoint=False), alpha)) >= 0).all()
 
 
 @pytest.mark.parametrize("alpha", [1e-9, 1e-3, 1e5, 1e9])
 def test_mixing_at_the_ends_of_what_can_be_asked(alpha):
     u = np.linspace(0.01, 0.99, 99)
-    weights = mixing(u, alpha)
+    weights = beta_weights(u, alpha)
     assert np.isfinite(weights).all()
     assert weights.min() > 0.99 if alpha < 0.01 else np.abs(weights - 0.5).max() < 0.01
 
@@ -309,7 +312,7 @@ def test_one_label_gives_the_gradient_of_two():
     def cross_entropy(x, label):
         return np.log1p(np.exp(-(2 * label - 1) * (x @ [1.0, -2, 0.5, 1])))
 
-    two, one = beta.ppf(u, alpha, alpha)[:, None], mixing(u, alpha)[:, None]
+    two, one = beta.ppf(u, alpha, alpha)[:, None], beta_weights(u, alpha)[:, None]
     # a has the label 1, b the label 0, and each comes first as often as the other
     x = two * a + (1 - two) * b
     both = (two[:, 0] * cross_entropy(x, 1) + (1 - two[:, 0]) * cross_entropy(x, 0)).mean()
@@ -439,6 +442,32 @@ def test_names_that_are_none(text):
         Augment.parse(text)
 
 
+def test_a_new_augmentation_is_one_function(monkeypatch):
+    """Posterization: the last bits of each pixel are cleared, on half of the images."""
+    monkeypatch.setitem(REGISTRY, "posterize", None)  # removed again after the test
+
+    @augmentation("posterize", kind=int, example=3, at_most=7, unit="bits")
+    def posterize(images, uniforms, bits):
+        return np.where(uniforms[0][:, None, None, None] < 0.5, images >> bits << bits, images)
+
+    augment, images = Augment.parse("flip,posterize=3"), batch(40, (12, 12, 3))
+    uniforms = drawn(40, augment)
+    flipped = Augment(flip=True)(images, uniforms[:, :1])
+    half = uniforms[:, 1] < 0.5
+    np.testing.assert_array_equal(augment(images, uniforms)[half], flipped[half] >> 3 << 3)
+    np.testing.assert_array_equal(augment(images, uniforms)[~half], flipped[~half])
+    assert str(augment) == "flip,posterize=3" and augment.posterize == 3
+    with pytest.raises(ArgumentError, match="posterize is 8; expected 7 bits at most"):
+        Augment(posterize=8)
+
+
+def test_settings_are_immutable():
+    with pytest.raises(AttributeError, match="immutable"):
+        Augment().flip = True
+    with pytest.raises(UnknownNameError, match="no augmentation 'zoom'"):
+        Augment(zoom=1)
+
+
 def test_settings_of_another_type():
     for settings in ({"flip": 1}, {"shift": 2.0}, {"shift": True}, {"rotate": "10"}, {"cutout": None}):
         with pytest.raises(ArgumentError):
@@ -471,4 +500,4 @@ def test_suggest(shape, classes, text):
 def test_moved_by_nothing():
     images = batch(2, (3, 4, 2))
     still = np.zeros(2, np.int64)
-    np.testing.assert_array_equal(moved(images, still, still, np.zeros(2, bool)), images)
+    np.testing.assert_array_equal(flip_and_shift(images, still, still, np.zeros(2, bool)), images)

@@ -1,4 +1,4 @@
-"""Networks that have learnt something, and the data that they learnt: once for all tests here."""
+"""Digits, and networks trained on them for one short epoch: once for all tests of the package."""
 
 import pytest
 

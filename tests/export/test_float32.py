@@ -1,91 +1,94 @@
-"""float32 C, compiled strictly and run under sanitizers, beside Python: op by op, and networks on real digits."""
+"""float32 C against Python, compiled strictly and run under sanitizers: op by op, and networks on digits."""
 
 import numpy as np
 import pytest
 
 from byhand import nn, ops
 from byhand.errors import UnsupportedError
-from byhand.export import float32
-from byhand.export.integers import total
-from byhand.export.lower import BOUNDED, WHOLE, lower, run
-from byhand.export.quantize import prepared
-from byhand.export.sequential import run_in_order
-from tests.export.compiled import ALL, constant, needs_cc, pixels, run_c
+from byhand.export.execution import normalize, run_steps
+from byhand.export.float32_program import write_program
+from byhand.export.float32_reference import run_float32
+from byhand.export.int8_reference import sum_in_order
+from byhand.export.lowering import CLAMPING_OPS, DIRECT_OPS, lower
+from tests.export.compile_c import needs_cc, random_pixels, run_c
+from tests.export.op_networks import FLOAT32_NETWORKS, constant
 
-CLOSE = 1e-5
+TOLERANCE = 1e-5
 
 
 @needs_cc
-@pytest.mark.parametrize("network", ALL, ids=lambda network: network.__name__)
-def test_c_computes_what_python_does(network, tmp_path):
+@pytest.mark.parametrize("network", FLOAT32_NETWORKS, ids=lambda network: network.__name__)
+def test_c_agrees_with_python(network, tmp_path):
     model = network()
-    images = pixels(model.input_shape, 6)
-    ours = run_c(float32.write(lower(model)), images, tmp_path)
+    images = random_pixels(model.input_shape, 6)
+    ours = run_c(write_program(lower(model)), images, tmp_path)
     theirs = model.predict(images, hand="arrays").reshape(len(images), -1)
-    np.testing.assert_allclose(ours, theirs, rtol=CLOSE, atol=CLOSE)
-    assert np.abs(theirs).max() > 0.1 and np.ptp(theirs, axis=0).max() > 0.1  # it says something about its images
+    np.testing.assert_allclose(ours, theirs, rtol=TOLERANCE, atol=TOLERANCE)
+    assert np.abs(theirs).max() > 0.1 and np.ptp(theirs, axis=0).max() > 0.1  # results depend on the images
 
 
-def test_the_networks_hold_every_op_that_can_be_exported():
-    held = {step.op for network in ALL for step in lower(network()).steps}
-    assert held == {*BOUNDED, *WHOLE, "clip"}
+def test_the_networks_cover_every_exported_op():
+    covered = {step.op for network in FLOAT32_NETWORKS for step in lower(network()).steps}
+    assert covered == {*CLAMPING_OPS, *DIRECT_OPS, "clip"}
 
 
 @needs_cc
 @pytest.mark.parametrize("name", ["lenet5", "tiny"])
-def test_digits_get_the_probabilities_that_python_gives(name, request, digits, tmp_path):
+def test_digits_have_the_probabilities_of_python(name, request, digits, tmp_path):
     model, images = request.getfixturevalue(name), digits[1].images[:40]
-    ours = run_c(float32.write(lower(model)), images, tmp_path)
-    assert np.abs(ours - model.predict(images)).max() < CLOSE
+    ours = run_c(write_program(lower(model)), images, tmp_path)
+    assert np.abs(ours - model.predict(images)).max() < TOLERANCE
     assert (ours.argmax(1) == digits[1].labels[:40]).mean() > 0.8
 
 
 @needs_cc
-def test_a_network_that_looks_twice(lenet5, digits, tmp_path):
+def test_flip_tta_is_exported(lenet5, digits, tmp_path):
     model, images = lenet5.with_flip_tta(), digits[1].images[:40]
-    ours = run_c(float32.write(lower(model)), images, tmp_path)
-    assert np.abs(ours - model.predict(images)).max() < CLOSE < np.abs(ours - lenet5.predict(images)).max()
+    ours = run_c(write_program(lower(model)), images, tmp_path)
+    assert np.abs(ours - model.predict(images)).max() < TOLERANCE < np.abs(ours - lenet5.predict(images)).max()
 
 
 @needs_cc
-def test_sums_are_added_in_the_order_that_the_table_of_differences_says(lenet5, digits, tmp_path):
+def test_the_float32_reference_is_exact_but_for_the_exponential(lenet5, digits, tmp_path):
     network, images = lower(lenet5), digits[1].images[:40]
-    ours = run_c(float32.write(network), images, tmp_path)
-    logits = run_in_order(network, prepared(network, images))[network.output.name]
+    ours = run_c(write_program(network), images, tmp_path)
+    logits = run_float32(network, normalize(network, images))[network.output.name]
     powers = np.exp((logits - logits.max(1, keepdims=True)).astype(np.float64)).astype(np.float32)
-    assert np.abs(ours - powers / total(powers)).max() < 1.3e-7  # a last digit: e^x is the C library's
+    assert np.abs(ours - powers / sum_in_order(powers)).max() < 1.3e-7  # a last digit: e^x is the C library's
 
 
 @needs_cc
-@pytest.mark.parametrize("network", ALL[:3], ids=lambda network: network.__name__)
-def test_what_is_added_in_order_is_the_same_bit_for_bit(network, tmp_path):
+@pytest.mark.parametrize("network", FLOAT32_NETWORKS[:3], ids=lambda network: network.__name__)
+def test_the_float32_reference_is_bit_for_bit(network, tmp_path):
     model = network()
-    lowered, images = lower(model), pixels(model.input_shape, 4)
-    logits = run_in_order(lowered, prepared(lowered, images))[lowered.output.name]
-    ours = run_c(float32.write(lowered), images, tmp_path)
+    lowered, images = lower(model), random_pixels(model.input_shape, 4)
+    logits = run_float32(lowered, normalize(lowered, images))[lowered.output.name]
+    ours = run_c(write_program(lowered), images, tmp_path)
     np.testing.assert_array_equal(ours, logits.reshape(len(images), -1))
 
 
 def test_folding_changes_no_more_than_rounding():
-    for network in ALL:
+    for network in FLOAT32_NETWORKS:
         model = network()
-        lowered, images = lower(model), pixels(model.input_shape, 4)
-        made = run(lowered, prepared(lowered, images))[lowered.output.name].reshape(len(images), -1)
-        np.testing.assert_allclose(made, model.logits_of(images).reshape(len(images), -1), rtol=CLOSE, atol=CLOSE)
+        lowered, images = lower(model), random_pixels(model.input_shape, 4)
+        made = run_steps(lowered, normalize(lowered, images))[lowered.output.name].reshape(len(images), -1)
+        np.testing.assert_allclose(
+            made, model.logits_of(images).reshape(len(images), -1), rtol=TOLERANCE, atol=TOLERANCE
+        )
 
 
-def test_a_norm_and_a_relu_leave_no_step_of_their_own():
+def test_batch_norm_and_relu_are_folded():
     x = nn.Input(8, 8, 3)
     y = nn.ReLU()(nn.BatchNorm()(nn.Conv2d(4, 3)(x)))
     model = nn.Model(x, nn.Linear(2)(nn.Dropout()(nn.Flatten()(y))))
     steps = lower(model).steps
-    assert [(step.op, step.name, step.label) for step in steps] == [
+    assert [(step.op, step.name, step.layer) for step in steps] == [
         ("conv2d", "relu1", "conv1"), ("linear", "fc1", "fc1"),
     ]  # fmt: skip
     assert (steps[0].low, steps[0].high) == (0, np.inf)
 
 
-def test_what_two_layers_read_is_not_folded():
+def test_a_result_with_two_readers_is_not_folded():
     x = nn.Input(8, 8, 3)
     y = nn.Conv2d(4, 3)(x)
     model = nn.Model(x, nn.Linear(2)(nn.Flatten()(nn.ReLU()(y) + nn.BatchNorm()(y))))
@@ -104,7 +107,7 @@ def test_what_two_layers_read_is_not_folded():
         ),
     ],
 )
-def test_what_c_has_no_step_for_is_refused_by_name(make, message):
+def test_unsupported_ops_are_refused_by_name(make, message):
     x = nn.Input(8, 8, 3)
     model = nn.Model(x, make(x), classes=())
     with pytest.raises(UnsupportedError, match=message) as error:
@@ -112,7 +115,7 @@ def test_what_c_has_no_step_for_is_refused_by_name(make, message):
     assert "\n" not in str(error.value)
 
 
-def test_weights_that_are_no_numbers_are_refused():
+def test_weights_that_are_not_finite_are_refused():
     x = nn.Input(4, 4, 1)
     model = nn.Model(x, nn.Linear(2)(nn.Flatten()(x)))
     model.parameters["fc1_weight"][0, 0] = np.nan

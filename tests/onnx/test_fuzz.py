@@ -1,17 +1,17 @@
-"""A part of the fuzzer's work with every run of the tests: `python -m tests.onnx.fuzz 100000` is the whole."""
+"""A short run of the fuzzer; `python -m tests.onnx.fuzz 100000` is the long one."""
 
 import random
 
 import pytest
 
 from byhand.onnx import load
-from byhand.onnx.readers import OPERATORS
+from byhand.onnx.readers import READERS
 from tests.onnx.mutate import mutant
 from tests.onnx.seeds import SEEDS, seeds
 
 
 def test_the_seeds_use_every_operator_and_load(tmp_path):
-    assert OPERATORS.keys() - {node.op_type for model in seeds() for node in model.graph.node} == set()
+    assert READERS.keys() - {node.op_type for model in seeds() for node in model.graph.node} == set()
     for make, model in zip(SEEDS, seeds()):
         (tmp_path / f"{make.__name__}.onnx").write_bytes(model.SerializeToString())
         load(tmp_path / f"{make.__name__}.onnx")

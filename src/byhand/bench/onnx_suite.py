@@ -19,7 +19,7 @@ from onnx.backend.test.runner import Runner
 
 from byhand.errors import ByhandError, UnsupportedError
 from byhand.onnx import backend
-from byhand.onnx.readers import OPERATORS
+from byhand.onnx.readers import READERS
 from byhand.ops import DEFAULT_HAND
 
 KINDS = ("node", "simple", "pytorch-converted", "pytorch-operator", "real")
@@ -46,7 +46,7 @@ class Case:
     @property
     def known(self) -> bool:
         """Whether byhand reads every operator of the graph."""
-        return self.operators <= OPERATORS.keys()
+        return self.operators <= READERS.keys()
 
 
 @dataclass(frozen=True)
@@ -141,8 +141,8 @@ def report(results: list[Result]) -> str:
     """Return what passed, by operator, then by kind."""
     uses, passed = Counter[str](), Counter[str]()
     for result in results:
-        uses.update(result.case.operators & OPERATORS.keys())
-        passed.update(result.case.operators & OPERATORS.keys() if result.outcome == PASSED else ())
+        uses.update(result.case.operators & READERS.keys())
+        passed.update(result.case.operators & READERS.keys() if result.outcome == PASSED else ())
     cells = [f"{name:26}{passed[name]:4}/{uses[name]:<4}" for name in sorted(uses)]
     rows = -(-len(cells) // COLUMNS)
     lines = ["operator, cases passed / cases that use it (with others, also such as byhand has not)", ""]

@@ -17,8 +17,8 @@ from byhand.cli.model_argument import Mean, Size, Std, open_model, settle, spell
 from byhand.cli.training_setup import sets_of
 from byhand.data import Dataset, find
 from byhand.errors import ArgumentError, FileError
-from byhand.export import Exported, check_folder, to_c
-from byhand.export.difference import Layer
+from byhand.export import ExportReport, check_folder, to_c
+from byhand.export.layer_errors import LayerError
 from byhand.files import write_whole
 from byhand.models import TRAINED
 
@@ -142,9 +142,9 @@ def _spell(value: Any) -> str:
 # what is told of the C ------------------------------------------------------------------------------------------------
 
 
-def _print(network: nn.Model, folder: Path, done: Exported) -> None:
+def _print(network: nn.Model, folder: Path, done: ExportReport) -> None:
     image = spelled(network.input_shape)
-    print(f"{network.name}: {image} -> {spelled(network.logits.shape[1:])}, as C in {done.kind}\n")
+    print(f"{network.name}: {image} -> {spelled(network.logits.shape[1:])}, as C in {done.dtype}\n")
     print(_table(done))
     print(f"\n{_summary(done)}\n\nwrote to {folder}")
     header, code, main = done.files
@@ -154,13 +154,13 @@ def _print(network: nn.Model, folder: Path, done: Exported) -> None:
     )
 
 
-def _table(done: Exported) -> str:
+def _table(done: ExportReport) -> str:
     """Return a row a layer: float32 as C adds beside Python, int8 beside that."""
-    small, table = done.kind == "int8", Table(box=None, pad_edge=False, header_style="dim")
+    small, table = done.dtype == "int8", Table(box=None, pad_edge=False, header_style="dim")
     heads = ["layer", "op", "shape", "float32 off by", "mean", *(["int8 off by", "mean", "SNR"] if small else [])]
     for i, name in enumerate(heads):
         table.add_column(name, justify="left" if i < 3 else "right", no_wrap=True)
-    for row in done.layers:
+    for row in done.layer_errors:
         table.add_row(*_cells(row, small))
     console = Console(highlight=False, markup=False, width=WIDE)
     with console.capture() as printed:
@@ -168,29 +168,32 @@ def _table(done: Exported) -> str:
     return "\n".join(line.rstrip() for line in printed.get().splitlines())
 
 
-def _cells(row: Layer, small: bool) -> list[str]:
-    cells = [row.name, row.op, row.shape, f"{row.float32_largest:.1e}", f"{row.float32_mean:.1e}"]
-    if small and row.int8_largest is not None and row.int8_mean is not None:
+def _cells(row: LayerError, small: bool) -> list[str]:
+    cells = [row.name, row.op, row.shape, f"{row.float32_max:.1e}", f"{row.float32_mean:.1e}"]
+    if small and row.int8_max is not None and row.int8_mean is not None:
         noise = "-" if row.int8_snr is None else f"{row.int8_snr:.1f} dB" if isfinite(row.int8_snr) else "exact"
-        cells += [f"{row.int8_largest:.1e}", f"{row.int8_mean:.1e}", noise]
+        cells += [f"{row.int8_max:.1e}", f"{row.int8_mean:.1e}", noise]
     return cells
 
 
-def _summary(done: Exported) -> str:
+def _summary(done: ExportReport) -> str:
     lines = []
     if done.accuracy_float32 is not None:
-        told = f"accuracy on {done.tested:,} test images: float32 {done.accuracy_float32:.2%}"
+        told = f"accuracy on {done.test_images:,} test images: float32 {done.accuracy_float32:.2%}"
         lines.append(told + ("" if done.accuracy_int8 is None else f", int8 {done.accuracy_int8:.2%}"))
-    if done.calibrated:
-        lines.append(f"calibrated on {done.calibrated:,} training images")
-    of = f"{done.compared} {'test' if done.tested else 'random'} images"
-    beside = "; int8 beside that; SNR: signal to noise" if done.kind == "int8" else ""
+    if done.calibration_images:
+        lines.append(f"calibrated on {done.calibration_images:,} training images")
+    of = f"{done.compared_images} {'test' if done.test_images else 'random'} images"
+    beside = "; int8 beside that; SNR: signal to noise" if done.dtype == "int8" else ""
     lines.append(f"off by, mean: the largest and the mean difference on {of}; float32 in C beside Python{beside}")
-    lines.append(f"RAM {done.ram:,} bytes, and up to {done.stack} of stack; flash {done.flash:,} bytes, and the code")
+    flash = f"flash {done.flash_bytes:,} bytes, and the code"
+    lines.append(f"RAM {done.ram_bytes:,} bytes, and up to {done.stack_bytes} of stack; {flash}")
     return "\n".join(lines)
 
 
-def _object(network: nn.Model, onnx: Path | None, message: bytes | None, c: Path | None, done: Exported | None) -> Any:
+def _object(
+    network: nn.Model, onnx: Path | None, message: bytes | None, c: Path | None, done: ExportReport | None
+) -> Any:
     found: dict[str, Any] = {"model": network.name}
     if onnx is not None and message is not None:
         found["onnx"] = {
@@ -203,7 +206,7 @@ def _object(network: nn.Model, onnx: Path | None, message: bytes | None, c: Path
                 key: str(value) if isinstance(value, float) and not isfinite(value) else value
                 for key, value in row.items()
             }
-            for row in (asdict(one) for one in done.layers)
+            for row in (asdict(one) for one in done.layer_errors)
         ]
-        found["c"] = {"folder": str(c)} | asdict(done) | {"layers": rows}
+        found["c"] = {"folder": str(c)} | asdict(done) | {"layer_errors": rows}
     return found

@@ -72,15 +72,15 @@ def _from_onnx(path: Path, sides: tuple[int, int] | None) -> nn.Model:
 
 def _channels(path: Path) -> int:
     """Return how many channels an ONNX file's images have; where it leaves that open, 3."""
-    from byhand.onnx.file import read  # noqa: PLC0415
-    from byhand.onnx.load import CHANNELS  # noqa: PLC0415
+    from byhand.onnx.load import CHANNEL_COUNTS  # noqa: PLC0415
+    from byhand.onnx.mapped_weights import read_model  # noqa: PLC0415
 
-    graph = read(path)[0].graph
+    graph = read_model(path)[0].graph
     held = {tensor.name for tensor in graph.initializer}
     for given in graph.input:
         sizes = [one.dim_value for one in given.type.tensor_type.shape.dim]
         if given.name not in held and len(sizes) == 4:
-            return next((sizes[axis] for axis in (1, 3) if sizes[axis] in CHANNELS), sizes[1] or 3)
+            return next((sizes[axis] for axis in (1, 3) if sizes[axis] in CHANNEL_COUNTS), sizes[1] or 3)
     return 3
 
 

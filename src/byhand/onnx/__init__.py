@@ -1,10 +1,12 @@
-"""ONNX: networks that others trained go in, byhand's go out; `byhand.onnx.backend` runs any graph of their operators.
+"""ONNX files: import of networks from other frameworks, export of byhand's, and an ONNX backend for any graph.
 
-    load.py      a file -> a Model; file.py leaves large numbers there, reader.py walks the graph
-    use.py       what an operator sees; values.py what flows through the graph
-    operators/   ONNX's operators as calls of byhand's ops, a family a file
-    save.py      a Model -> a file; nodes.py is each op as ONNX's operators
-    backend.py   the interface by which ONNX's own suite runs against byhand (`byhand bench onnx-suite`)
+    load.py             file -> Model: mapped_weights.py reads the file, graph_reader.py walks its graph
+    node_context.py     a node as its reader sees it; symbol.py: the values that flow through the graph
+    readers/            each ONNX operator as calls of byhand's ops, a family a file
+    save.py             Model -> file: graph_writer.py builds the graph
+    writers/            each op as ONNX operators, the same families
+    budget.py           limits on what a small file may cost
+    backend.py          the interface of ONNX's own test suite (`byhand bench onnx-suite`)
 
 >>> from byhand import onnx
 >>> sorted(onnx.__all__)

@@ -1,13 +1,17 @@
-"""A node while it is read: its attributes, and what its operator may do with its inputs."""
+"""A node of an ONNX graph, as its reader sees it: attributes, opset version, and how to build what it computes.
+
+A reader (`readers/`) takes a `NodeContext` and the node's inputs. It calls `apply` with one of byhand's ops, which adds a node
+to the byhand graph where an input depends on the image, and computes an array at once where none does.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from keyword import iskeyword
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import onnx
@@ -17,229 +21,267 @@ from byhand.errors import UnsupportedError
 from byhand.graph import Tensor
 from byhand.graph.graph import RESERVED
 from byhand.graph.serial import MOST_AXES
-from byhand.onnx.values import Symbol, numbers, order_after, own_order, place_of, side_by_side, wrap
+from byhand.onnx.reader_state import ReaderState
+from byhand.onnx.symbol import Symbol, Value, from_layout, layout_of, mergeable_layout, reshaped_layout, stored_form
+from byhand.onnx.tensor_data import address
 from byhand.ops import reshape, transpose
-from byhand.ops.op import Op, flat, get, shape_of
+from byhand.ops.op import Array, Op, flat, get, shape_of
 from byhand.shapes import Shape
 
-if TYPE_CHECKING:
-    from byhand.onnx.reader import Reader
-
-DOMAINS = ("", "ai.onnx")
-GATES: dict[str, tuple[str, dict[str, float]]] = {  # what x is multiplied by -> the op of the product
+DOMAINS = ("", "ai.onnx")  # the names of ONNX's own operator set
+# Products x * gate(x) that are one op of byhand's: the gate, the op of the product, the gate's attributes.
+GATED_OPS: dict[str, tuple[str, dict[str, float]]] = {
     "sigmoid": ("silu", {}),
     "hard_sigmoid": ("hard_swish", {"alpha": 1 / 6, "beta": 0.5}),
 }
-MOST_WHOLE = 4096  # sizes, places or axes that a node is told
-MOST_ONE_BY_ONE = 2**20
-LEARNED = ("weight", "bias", "gamma", "beta", "slope")
+MAX_LISTED_INTEGERS = 4096  # of an input that lists sizes, indices or axes
+MAX_LOOPED_ELEMENTS = 2**20  # of an array that Python loops over
+LEARNED_INPUTS = ("weight", "bias", "gamma", "beta", "slope")  # inputs of ops that are parameters
 
 
 def python_name(name: str) -> str:
-    """Return a name of ONNX's as one that a program can use.
+    """Return an ONNX name as a Python identifier.
 
     >>> python_name("conv1/7x7_s2_1"), python_name("495")
     ('conv1_7x7_s2_1', 'v495')
     """
     name = re.sub(r"\W", "_", name[:200], flags=re.ASCII).strip("_")[:100] or "v"
-    own = name in RESERVED or name.startswith("grad_")
-    return f"v{name}" if own or not name.isidentifier() or iskeyword(name) else name
+    reserved = name in RESERVED or name.startswith("grad_")
+    return f"v{name}" if reserved or not name.isidentifier() or iskeyword(name) else name
 
 
 @dataclass
-class Use:
-    """A node while it is read: its attributes, the opset that gives it its meaning, and what its operator may do."""
+class NodeContext:
+    """One node while it is read.
 
-    reader: Reader
-    node: onnx.NodeProto
+    state: what all nodes of the file share; proto: the node; opsets: versions by domain; function_attributes: those of the
+    function that the node stands in; scope: the values that are visible; run_branch: runs a subgraph of the node.
+    """
+
+    state: ReaderState
+    proto: onnx.NodeProto
     opsets: Mapping[str, int]
-    outer: Mapping[str, Any]  # the attributes of the function that the node stands in
-    known: Mapping[str, Any]
+    function_attributes: Mapping[str, Any]
+    scope: Mapping[str, Value]
+    run_branch: Callable[[onnx.GraphProto, Mapping[str, Value]], Mapping[str, Value]]
 
     def __str__(self) -> str:
-        name = self.node.name or next(iter(self.node.output), "")
-        return f"{self.node.op_type} '{name}' (opset {self.version})"
+        name = self.proto.name or next(iter(self.outputs), "")
+        return f"{self.op_type} '{name}' (opset {self.opset})"
 
     @property
-    def version(self) -> int:
-        """The opset's version."""
-        return self.opsets.get("" if self.node.domain in DOMAINS else self.node.domain, 1)
+    def op_type(self) -> str:
+        """The operator's name."""
+        return str(self.proto.op_type)
+
+    @property
+    def outputs(self) -> Sequence[str]:
+        """The names of the outputs; an empty one is not used."""
+        return self.proto.output  # type: ignore[no-any-return]
+
+    @property
+    def opset(self) -> int:
+        """The version of the operator set that gives the node its meaning."""
+        return self.opsets.get("" if self.proto.domain in DOMAINS else self.proto.domain, 1)
 
     @property
     def label(self) -> str:
-        """The name for what it makes."""
-        return python_name(next(filter(None, self.node.output), self.node.name))
+        """The Python name of the node's first output."""
+        return python_name(next(filter(None, self.outputs), self.proto.name))
 
-    def get(self, name: str, default: Any = None) -> Any:
-        """Return an attribute by name."""
-        for one in self.node.attribute:
-            if one.name == name:
-                value = self.attribute(one)
+    # attributes and constant inputs ---------------------------------------------------------------------------------------
+
+    def attribute(self, name: str, default: Any = None) -> Any:
+        """Return an attribute's value by name."""
+        for proto in self.proto.attribute:
+            if proto.name == name:
+                value = self.attribute_value(proto)
                 return default if value is None else value
         return default
 
-    def attribute(self, one: onnx.AttributeProto) -> Any:
-        """Return an attribute's value; one that refers to a function's has that."""
-        value = self.outer.get(one.ref_attr_name) if one.ref_attr_name else helper.get_attribute_value(one)
+    def attribute_value(self, proto: onnx.AttributeProto) -> Any:
+        """Return the value of an AttributeProto, which may refer to an attribute of the function around it."""
+        name = proto.ref_attr_name
+        value = self.function_attributes.get(name) if name else helper.get_attribute_value(proto)
         return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
-    def refuse(self, why: str) -> UnsupportedError:
-        """Return the error that says why byhand can't translate it."""
-        return UnsupportedError(f"{self}: {why}")
-
-    def fixed(self, value: Any, what: str) -> Any:
-        """Return an input that must be known while the model is read, or raise."""
+    def constant(self, value: Value | None, what: str) -> Any:
+        """Return an input that must be constant, or raise an UnsupportedError that says what it is."""
         if isinstance(value, Symbol):
-            raise self.refuse(f"its {what} depends on the image; byhand needs it when the model is read")
+            raise self.unsupported(f"its {what} depends on the image; byhand reads it only where it is constant")
         return value
 
-    def whole(self, value: Any, what: str) -> list[int] | None:
-        """Return an input of whole numbers as a list."""
-        if value is None:
-            return None
-        value = np.asarray(self.fixed(value, what))
-        if value.dtype.kind not in "iu":
-            raise ValueError(f"its {what} are of the type {value.dtype}; expected whole numbers")
-        if value.size > MOST_WHOLE:
-            raise ValueError(f"its {what} are {value.size:,} numbers; expected at most {MOST_WHOLE:,}")
-        return [int(one) for one in value.reshape(-1)]
+    def integers(self, value: Value | None, what: str) -> list[int]:
+        """Return a constant input of integers as a list."""
+        array = np.asarray(self.constant(value, what))
+        if array.dtype.kind not in "iu":
+            raise ValueError(f"its {what} are of the type {array.dtype}; expected integers")
+        if array.size > MAX_LISTED_INTEGERS:
+            raise ValueError(f"its {what} are {array.size:,} integers; expected at most {MAX_LISTED_INTEGERS:,}")
+        return [int(element) for element in array.reshape(-1)]
 
-    def room(self, *shape: int) -> Shape:
-        """Return the shape of an array that is about to be made, or raise a FileError where no network's is so large."""
-        self.reader.spend(prod(numbers(shape, self.reader.most)))
+    def attribute_or_input(self, name: str, value: Value | None, *, since: int) -> Any:
+        """Return integers that are an attribute up to an opset and an input since; None where they are omitted."""
+        if self.opset < since:
+            return self.attribute(name)
+        return None if value is None else self.integers(value, name)
+
+    def unsupported(self, reason: str) -> UnsupportedError:
+        """Return the error for a node that byhand can't translate: `raise node.unsupported("...")`."""
+        return UnsupportedError(f"{self}: {reason}")
+
+    # the budget -----------------------------------------------------------------------------------------------------------
+
+    def reserve(self, *shape: int) -> Shape:
+        """Return the shape of an array that is about to be allocated, or raise a FileError where it is too large."""
+        self.state.budget.reserve(shape)
         return shape
 
-    def broadcast(self, *values: Any) -> Shape:
-        """Return the shape of arrays put together, or raise where no network's is so large."""
-        return self.room(*np.broadcast_shapes(*(value.shape for value in values)))
+    def reserve_broadcast(self, *arrays: Array) -> Shape:
+        """Return the shape that arrays broadcast to, or raise a FileError where it is too large."""
+        return self.reserve(*np.broadcast_shapes(*(array.shape for array in arrays)))
 
-    def few(self, value: Any) -> Any:
-        """Return an array that is worked on number by number in Python, or raise where that would take long."""
-        if value.size > MOST_ONE_BY_ONE:
-            raise ValueError(f"it has {value.size:,} numbers; byhand does this for up to {MOST_ONE_BY_ONE:,}")
-        return value
+    def check_looped(self, array: Array) -> Array:
+        """Return an array that Python will loop over, or raise a ValueError where that would take long."""
+        if array.size > MAX_LOOPED_ELEMENTS:
+            raise ValueError(f"it has {array.size:,} elements; byhand does this for up to {MAX_LOOPED_ELEMENTS:,}")
+        return array
+
+    # ops ------------------------------------------------------------------------------------------------------------------
 
     def apply(self, op: Op | str, *inputs: Any, output: int | None = None, **attributes: Any) -> Any:
-        """Apply an op to tensors and arrays in its own layout: a node, where a tensor is among them, else an array."""
+        """Apply an op of byhand's to tensors and arrays in its own layout; returns a tensor where one is among them.
+
+        output: the index of the node's output that the result is named after.
+        """
         op = get(op) if isinstance(op, str) else op
         named = dict(zip(op.inputs, (*inputs, *[None] * len(op.inputs))))
-        if any(isinstance(one, Tensor) for one in flat(named.values())):
-            graph = self.reader.graph
+        if any(isinstance(value, Tensor) for value in flat(named.values())):
+            graph = self.state.graph
             assert graph is not None
-            given = {key: self.tensor(value, key, op) for key, value in named.items()}
-            name = graph.unused(python_name(self.node.output[output])) if output is not None else None
+            given = {key: self.as_tensor(value, key, op) for key, value in named.items()}
+            name = graph.unused_name(python_name(self.outputs[output])) if output is not None else None
             return graph.add(op, given, attributes, name)
-        arrays = [one for one in flat(named.values()) if one.dtype.kind == "f" or one.dtype.name == "bfloat16"]
-        dtype = np.result_type(*{one.dtype for one in arrays})
+        dtype = np.result_type(*{array.dtype for array in flat(named.values()) if is_floating(array)})
         if dtype not in (np.float32, np.float64):
-            named = {key: _each(value, np.float32) for key, value in named.items()}
-        self.reader.account(op.plan(map(shape_of, named.values()), attributes), named)
-        result = op(*named.values(), hand=self.reader.hand, **attributes)
+            named = {key: _as_type(value, np.float32) for key, value in named.items()}
+        self.state.budget.charge_call(op.plan(map(shape_of, named.values()), attributes), named)
+        result = op(*named.values(), hand=self.state.hand, **attributes)
         return np.asarray(result).astype(dtype, copy=False)
 
-    def tensor(self, value: Any, key: str, op: Op) -> Any:
-        """Return an op's input as a tensor of the graph: an array becomes a parameter, or a state where nothing learns it."""
+    def elementwise(self, op: Op | str, value: Value, **attributes: Any) -> Any:
+        """Apply an elementwise op, in the layout that the value has."""
+        return from_layout(self.apply(op, stored_form(value), **attributes), layout_of(value))
+
+    def binary(self, op: Op | str, a: Value, b: Value) -> Any:
+        """Apply an op of two broadcast inputs."""
+        stored, layout = self.aligned([a, b])
+        return from_layout(self.apply(op, *stored), layout)
+
+    def as_tensor(self, value: Any, key: str, op: Op) -> Any:
+        """Return an op's input `key` as a graph tensor: an array becomes a parameter, or a state that training leaves."""
         if value is None or isinstance(value, Tensor):
             return value
         if isinstance(value, (tuple, list)):
-            return tuple(self.tensor(one, key, op) for one in value)
-        reader, graph = self.reader, self.reader.graph
+            return tuple(self.as_tensor(element, key, op) for element in value)
+        state, graph = self.state, self.state.graph
         assert graph is not None
         if value.dtype.kind not in "fiub" and value.dtype.name != "bfloat16":
-            raise self.refuse(f"its {key} holds {value.dtype}; expected numbers")
+            raise self.unsupported(f"its {key} holds {value.dtype}; expected numbers")
         value = value.reshape(1) if value.ndim == 0 else value
-        place = (place_of(value), value.shape, value.strides, value.dtype.str, key in op.state)
-        if place not in reader.places:
-            learned = key in LEARNED or (value.size > 1 and place[0] in reader.initial)
+        identity = (address(value), value.shape, value.strides, value.dtype.str, key in op.state)
+        if identity not in state.tensors:
+            learned = key in LEARNED_INPUTS or (value.size > 1 and identity[0] in state.initializer_addresses)
             kind = "parameter" if learned and key not in op.state else "state"
-            name = graph.unused(f"{graph.label}_{key}")
-            reader.places[place] = graph.add_tensor(name, value.shape, kind)
-            reader.values[name] = value
-        return reader.places[place]
+            name = graph.unused_name(f"{graph.label}_{key}")
+            state.tensors[identity] = graph.add_tensor(name, value.shape, kind)
+            state.weights[name] = value
+        return state.tensors[identity]
 
-    def arranged(self, value: Any, order: Sequence[int]) -> Any:
-        """Return a value as a tensor or an array whose axes hold ONNX's in an order."""
+    def fused_gate(self, a: Any, b: Any) -> Any:
+        """Return x * sigmoid(x), or x * hard_sigmoid(x), as the one op that it is; None for another product."""
+        makers = self.state.graph.recent_nodes if self.state.graph is not None else {}
+        for x, gate in ((a, b), (b, a)):
+            node = makers.get(getattr(gate, "name", ""))
+            if node is not None and node.op.name in GATED_OPS and node.inputs["x"] is x:
+                op, attributes = GATED_OPS[node.op.name]
+                if all(abs(node.attributes[key] - value) < 1e-6 for key, value in attributes.items()):
+                    return self.apply(op, x)
+        return None
+
+    # layouts --------------------------------------------------------------------------------------------------------------
+
+    def in_layout(self, value: Value, layout: Sequence[int]) -> Any:
+        """Return a value as a tensor or an array that is stored in this layout."""
         if not isinstance(value, Symbol):
-            return value.transpose(order)
-        if value.order == tuple(order):
+            return value.transpose(layout)
+        if value.layout == tuple(layout):
             return value.tensor
-        axes = tuple(value.order.index(axis) for axis in order)
+        axes = tuple(value.layout.index(axis) for axis in layout)
         moved = [axis for axis in axes if axis == 0 or value.tensor.shape[axis] > 1]
-        if moved == sorted(moved):  # only axes of size 1 lie elsewhere
+        if moved == sorted(moved):  # only axes of size 1 change their place
             return self.apply(reshape, value.tensor, shape=tuple(value.tensor.shape[axis] for axis in axes[1:]))
         return self.apply(transpose, value.tensor, axes=axes)
 
-    def plain(self, value: Any) -> Any:
-        """Return a value in ONNX's own order."""
-        return self.arranged(value, range(value.ndim))
+    def in_onnx_layout(self, value: Value) -> Any:
+        """Return a value stored with its axes in ONNX's order."""
+        return self.in_layout(value, range(value.ndim))
 
-    def elementwise(self, op: Op | str, value: Any, **attributes: Any) -> Any:
-        """Apply an op that takes each number for itself."""
-        raw = value.tensor if isinstance(value, Symbol) else value
-        return wrap(self.apply(op, raw, **attributes), own_order(value))
-
-    def reshaped(self, value: Any, shape: Sequence[int]) -> Any:
-        """Return a value in another shape, both in ONNX's order; numbers move only where they must."""
+    def reshape(self, value: Value, shape: Sequence[int]) -> Any:
+        """Return a value in another shape, both in ONNX's axis order; data moves only where it must."""
         shape = tuple(shape)
         if len(shape) > MOST_AXES or any(size < 0 for size in shape):
             raise ValueError(
                 f"from {value.shape} it makes {shape[:MOST_AXES]}; expected up to {MOST_AXES} sizes of 0 or more"
             )
         if not isinstance(value, Symbol):
-            if value.size > self.reader.most and any(value.strides):  # repeated: it would be copied
-                self.room(*value.shape)
+            if value.size > self.state.budget.max_elements and any(value.strides):  # a view, which would be copied
+                self.reserve(*value.shape)
             return value.reshape(shape)
         if shape == value.shape:
             return value
-        if not shape or shape[0] not in (1, self.reader.batch):
-            raise self.refuse(f"from {value.shape} it makes {shape}, whose first axis is not the batch")
+        if not shape or shape[0] not in (1, self.state.batch):
+            raise self.unsupported(f"from {value.shape} it makes {shape}, whose first axis is not the batch")
         shape = (1, *shape[1:])
         if prod(shape) != value.size:
-            raise ValueError(f"{value.shape} can't become {shape}: it holds {value.size} numbers")
-        if (order := order_after(value, shape)) is None:
-            near = side_by_side(value, shape)
-            value = Symbol(self.arranged(value, near), near)
-            order = order_after(value, shape)
-            assert order is not None
-        return Symbol(self.apply(reshape, value.tensor, shape=tuple(shape[axis] for axis in order[1:])), order)
+            raise ValueError(f"{value.shape} can't become {shape}: it has {value.size} elements")
+        if (layout := reshaped_layout(value, shape)) is None:
+            mergeable = mergeable_layout(value, shape)
+            value = Symbol(self.in_layout(value, mergeable), mergeable)
+            layout = reshaped_layout(value, shape)
+            assert layout is not None
+        return Symbol(self.apply(reshape, value.tensor, shape=tuple(shape[axis] for axis in layout[1:])), layout)
 
-    def together(self, values: Sequence[Any]) -> tuple[list[Any], Shape]:
-        """Return values for arithmetic between them, in one order: sizes of 1 are repeated, axes fit from the last."""
+    def aligned(self, values: Sequence[Value]) -> tuple[list[Any], Shape]:
+        """Return values ready for a broadcasting op, all in one layout, and that layout."""
         symbols = [value for value in values if isinstance(value, Symbol)]
         if not symbols:
             return list(values), tuple(range(max(value.ndim for value in values)))
-        lead = max(symbols, key=lambda symbol: symbol.size)
-        raws = [self._beside(lead, value) for value in values]
-        return raws, lead.order
+        largest = max(symbols, key=lambda symbol: symbol.size)
+        return [self._aligned_with(largest, value) for value in values], largest.layout
 
-    def gated(self, a: Any, b: Any) -> Any:
-        """Return x * sigmoid(x), or x * hard_sigmoid(x), as the one op that it is; None for another product."""
-        makers = self.reader.graph.makers if self.reader.graph is not None else {}
-        for x, gate in ((a, b), (b, a)):
-            node = makers.get(getattr(gate, "name", ""))
-            if node is not None and node.op.name in GATES and node.inputs["x"] is x:
-                op, attributes = GATES[node.op.name]
-                if all(abs(node.attributes[key] - value) < 1e-6 for key, value in attributes.items()):
-                    return self.apply(op, x)
-        return None
-
-    def _beside(self, lead: Symbol, value: Any) -> Any:
-        """Return a value in the order of a symbol."""
+    def _aligned_with(self, symbol: Symbol, value: Value) -> Any:
+        """Return a value in the layout of a symbol that it is broadcast with."""
         if isinstance(value, Symbol):
-            if value.ndim != lead.ndim:
-                raise self.refuse(f"{value.shape} and {lead.shape} are put together across the batch")
-            return self.arranged(value, lead.order)
-        if value.ndim > lead.ndim or (value.ndim == lead.ndim and value.shape[0] != 1):
-            raise self.refuse(f"a known array of the shape {value.shape} changes the batch of {lead.shape}")
+            if value.ndim != symbol.ndim:
+                raise self.unsupported(f"{value.shape} and {symbol.shape} are broadcast across the batch")
+            return self.in_layout(value, symbol.layout)
+        if value.ndim > symbol.ndim or (value.ndim == symbol.ndim and value.shape[0] != 1):
+            raise self.unsupported(f"a constant of the shape {value.shape} changes the batch of {symbol.shape}")
         if value.size == 1:
             return value.reshape(1)
-        raw = value.reshape((1,) * (lead.ndim - value.ndim) + value.shape).transpose(lead.order)
-        while raw.shape[0] == 1:
-            raw = raw[0]
-        return raw
+        stored = value.reshape((1,) * (symbol.ndim - value.ndim) + value.shape).transpose(symbol.layout)
+        while stored.shape[0] == 1:
+            stored = stored[0]
+        return stored
 
 
-def _each(value: Any, dtype: Any) -> Any:
+def is_floating(array: Any) -> bool:
+    """Tell whether an array is of floating point numbers, bfloat16 among them."""
+    return bool(array.dtype.kind == "f" or array.dtype.name == "bfloat16")
+
+
+def _as_type(value: Any, dtype: Any) -> Any:
     if isinstance(value, tuple):
-        return tuple(_each(one, dtype) for one in value)
+        return tuple(_as_type(element, dtype) for element in value)
     return None if value is None else value.astype(dtype)

@@ -1,17 +1,20 @@
-"""The operators that take each number for itself: Relu, Sigmoid, Clip, Sqrt, ... and Softmax, which takes a row."""
+"""Elementwise ONNX operators (Relu, Sigmoid, Clip, Sqrt, ...), and Softmax and LogSoftmax."""
 
+from collections.abc import Callable
 from math import inf, prod
 from typing import Any
 
 import numpy as np
 
-from byhand.onnx.readers.shape import normal
-from byhand.onnx.readers.table import operator
-from byhand.onnx.values import Symbol, own_order, wrap
+from byhand.onnx.node_context import NodeContext
+from byhand.onnx.registry import reader
+from byhand.onnx.symbol import Symbol, Value, dtype_of, from_layout, layout_of, normalized_axis, stored_form
 from byhand.ops import gelu, reduce_log_sum_exp, relu, relu6, softmax
+from byhand.ops.op import Array
 
-Attribute = tuple[str, str, float]
-NAMES: dict[str, tuple[str, list[Attribute]]] = {  # the op, and of each attribute ONNX's name, ours and the default
+Attribute = tuple[str, str, float]  # ONNX's name, byhand's name, ONNX's default
+# ONNX operators that are one elementwise op of byhand's: the op and its attributes.
+ELEMENTWISE_OPS: dict[str, tuple[str, list[Attribute]]] = {
     "Abs": ("abs", []),
     "Celu": ("celu", [("alpha", "alpha", 1.0)]),
     "Elu": ("elu", [("alpha", "alpha", 1.0)]),
@@ -31,106 +34,109 @@ NAMES: dict[str, tuple[str, list[Attribute]]] = {  # the op, and of each attribu
     "Sqrt": ("sqrt", []),
     "Tanh": ("tanh", []),
 }
-WHOLE: dict[str, Any] = {"Abs": np.abs, "Neg": np.negative, "Relu": lambda x: np.maximum(x, 0)}  # of whole numbers
+# The operators that ONNX also defines for integers.
+INTEGER_FUNCTIONS: dict[str, Callable[[Array], Array]] = {
+    "Abs": np.abs,
+    "Neg": np.negative,
+    "Relu": lambda x: np.maximum(x, 0),
+}
 
 
-@operator(*NAMES)
-def simple(use: Any, x: Any) -> Any:
-    """Read an operator of one input that an op of ours does as it is."""
-    kind = use.node.op_type
-    op, attributes = NAMES[kind]
-    if kind in WHOLE and not isinstance(x, Symbol) and x.dtype.kind in "iu":
-        return WHOLE[kind](x.reshape(use.room(*x.shape))).astype(x.dtype)
-    return use.elementwise(op, x, **{ours: float(use.get(name, default)) for name, ours, default in attributes})
+@reader(*ELEMENTWISE_OPS)
+def read_elementwise(node: NodeContext, x: Value) -> Any:
+    """Read an operator that is one elementwise op."""
+    op, attributes = ELEMENTWISE_OPS[node.op_type]
+    if node.op_type in INTEGER_FUNCTIONS and not isinstance(x, Symbol) and x.dtype.kind in "iu":
+        return INTEGER_FUNCTIONS[node.op_type](x.reshape(node.reserve(*x.shape))).astype(x.dtype)
+    return node.elementwise(op, x, **{ours: float(node.attribute(name, value)) for name, ours, value in attributes})
 
 
-@operator("Gelu")
-def read_gelu(use: Any, x: Any) -> Any:
-    """Read Gelu; by its approximation, x * sigmoid(1.5957691 (x + 0.044715 x^3))."""
-    if use.get("approximate", "none") != "tanh":
-        return use.elementwise(gelu, x)
-    raw = x.tensor if isinstance(x, Symbol) else x
-    cube = use.apply("multiply", use.apply("multiply", raw, raw), raw)
-    inner = use.apply("add", raw, use.apply("multiply", cube, like(raw, 0.044715)))
-    gate = use.apply("sigmoid", use.apply("multiply", inner, like(raw, (8 / np.pi) ** 0.5)))
-    return wrap(use.apply("multiply", raw, gate), own_order(x))
+@reader("Gelu")
+def read_gelu(node: NodeContext, x: Value) -> Any:
+    """Read Gelu; with approximate="tanh" it is x * sigmoid(1.5957691 (x + 0.044715 x^3))."""
+    if node.attribute("approximate", "none") != "tanh":
+        return node.elementwise(gelu, x)
+    stored = stored_form(x)
+    cube = node.apply("multiply", node.apply("multiply", stored, stored), stored)
+    inner = node.apply("add", stored, node.apply("multiply", cube, scalar(0.044715, stored)))
+    gate = node.apply("sigmoid", node.apply("multiply", inner, scalar((8 / np.pi) ** 0.5, stored)))
+    return from_layout(node.apply("multiply", stored, gate), layout_of(x))
 
 
-@operator("Swish")
-def read_swish(use: Any, x: Any) -> Any:
+@reader("Swish")
+def read_swish(node: NodeContext, x: Value) -> Any:
     """Read Swish: x * sigmoid(alpha x)."""
-    alpha = use.get("alpha", 1.0)
+    alpha = node.attribute("alpha", 1.0)
     if alpha == 1:
-        return use.elementwise("silu", x)
-    raw = x.tensor if isinstance(x, Symbol) else x
-    gate = use.apply("sigmoid", use.apply("multiply", raw, like(raw, alpha)))
-    return wrap(use.apply("multiply", raw, gate), own_order(x))
+        return node.elementwise("silu", x)
+    stored = stored_form(x)
+    gate = node.apply("sigmoid", node.apply("multiply", stored, scalar(alpha, stored)))
+    return from_layout(node.apply("multiply", stored, gate), layout_of(x))
 
 
-@operator("Mish")
-def read_mish(use: Any, x: Any) -> Any:
+@reader("Mish")
+def read_mish(node: NodeContext, x: Value) -> Any:
     """Read Mish: x * tanh(softplus(x))."""
-    raw = x.tensor if isinstance(x, Symbol) else x
-    return wrap(use.apply("multiply", raw, use.apply("tanh", use.apply("softplus", raw))), own_order(x))
+    stored = stored_form(x)
+    gate = node.apply("tanh", node.apply("softplus", stored))
+    return from_layout(node.apply("multiply", stored, gate), layout_of(x))
 
 
-@operator("Clip")
-def clip(use: Any, x: Any, low: Any = None, high: Any = None) -> Any:
-    """Read Clip; its bounds were attributes up to opset 10."""
-    if use.version < 11:
-        low, high = use.get("min"), use.get("max")
-    low, high = (None if bound is None else np.asarray(use.fixed(bound, "bound")).reshape(()) for bound in (low, high))
+@reader("Clip")
+def read_clip(node: NodeContext, x: Value, low: Value | None = None, high: Value | None = None) -> Any:
+    """Read Clip; its bounds are attributes up to opset 10, inputs since."""
+    if node.opset < 11:
+        low, high = node.attribute("min"), node.attribute("max")
+    bounds: list[Any] = [None if b is None else np.asarray(node.constant(b, "bound")).reshape(()) for b in (low, high)]
     if not isinstance(x, Symbol) and x.dtype.kind in "iu":
-        return (
-            np.clip(x.reshape(use.room(*x.shape)), low, high).astype(x.dtype)
-            if low is not None or high is not None
-            else x
-        )
-    low, high = -inf if low is None else float(low), inf if high is None else float(high)
-    if (low, high) == (0, inf):
-        return use.elementwise(relu, x)
-    if (low, high) == (0, 6):
-        return use.elementwise(relu6, x)
-    return use.elementwise("clip", x, low=min(low, high), high=high)  # where they cross, the upper one wins
+        if all(bound is None for bound in bounds):
+            return x
+        return np.clip(x.reshape(node.reserve(*x.shape)), *bounds).astype(x.dtype)
+    smallest = -inf if bounds[0] is None else float(bounds[0])
+    largest = inf if bounds[1] is None else float(bounds[1])
+    if (smallest, largest) == (0, inf):
+        return node.elementwise(relu, x)
+    if (smallest, largest) == (0, 6):
+        return node.elementwise(relu6, x)
+    return node.elementwise("clip", x, low=min(smallest, largest), high=largest)  # min > max: ONNX returns max
 
 
-@operator("PRelu")
-def prelu(use: Any, x: Any, slope: Any) -> Any:
-    """Read PRelu: its slopes, one a number, a channel or all, are repeated as arithmetic repeats."""
+@reader("PRelu")
+def read_prelu(node: NodeContext, x: Value, slope: Value) -> Any:
+    """Read PRelu; the slope broadcasts: one for each element, for each channel, or for all."""
+    weight = node.constant(slope, "slope")
     if not isinstance(x, Symbol) and x.dtype.kind != "f":
-        use.broadcast(x, slope)
-        return np.where(x < 0, x * slope, x).astype(x.dtype)
-    slope = use.fixed(slope, "slope")
-    if use.version < 7 and slope.ndim == 1:
-        slope = slope.reshape(-1, *[1] * (x.ndim - 2))
-    raws, order = use.together([x, slope])
-    return wrap(use.apply("prelu", *raws), order)
+        node.reserve_broadcast(x, weight)
+        return np.where(x < 0, x * weight, x).astype(x.dtype)
+    if node.opset < 7 and weight.ndim == 1:
+        weight = weight.reshape(-1, *[1] * (x.ndim - 2))
+    return node.binary("prelu", x, weight)
 
 
-@operator("Softmax", "LogSoftmax")
-def read_softmax(use: Any, x: Any) -> Any:
-    """Read Softmax along an axis; up to opset 12, over all axes from one on."""
-    axis = use.get("axis", -1 if use.version >= 13 else 1)
-    axis = axis if axis == x.ndim and use.version < 13 else normal(axis, x.ndim)
-    log_of = use.node.op_type == "LogSoftmax"
-    if use.version < 13 and sum(size > 1 for size in x.shape[axis:]) > 1 and axis < x.ndim:
-        rows = use.reshaped(x, (*x.shape[:axis], prod(x.shape[axis:])))
-        return use.reshaped(row_softmax(use, rows, axis, log_of), x.shape)
-    if use.version < 13:  # all but one of them are 1
+@reader("Softmax", "LogSoftmax")
+def read_softmax(node: NodeContext, x: Value) -> Any:
+    """Read Softmax along one axis; up to opset 12, over all axes from `axis` on."""
+    axis = node.attribute("axis", -1 if node.opset >= 13 else 1)
+    axis = axis if axis == x.ndim and node.opset < 13 else normalized_axis(axis, x.ndim)
+    logarithm = node.op_type == "LogSoftmax"
+    if node.opset < 13 and sum(size > 1 for size in x.shape[axis:]) > 1 and axis < x.ndim:
+        rows = node.reshape(x, (*x.shape[:axis], prod(x.shape[axis:])))
+        return node.reshape(softmax_along(node, rows, axis, logarithm), x.shape)
+    if node.opset < 13:  # at most one of the axes from `axis` on is larger than 1
         axis = next((i for i in range(axis, x.ndim) if x.shape[i] > 1), min(axis, x.ndim - 1))
-    return row_softmax(use, x, axis, log_of)
+    return softmax_along(node, x, axis, logarithm)
 
 
-def row_softmax(use: Any, x: Any, axis: int, log_of: bool) -> Any:
-    """Return the softmax of a value along an axis, or its logarithm: x - log(sum e^x)."""
-    order = [i for i in own_order(x) if i != axis] + [axis]
-    raw = use.arranged(x, order)
-    if not log_of:
-        return wrap(use.apply(softmax, raw), order)
-    total = use.apply(reduce_log_sum_exp, raw, axes=(-1,), keepdims=True)
-    return wrap(use.apply("subtract", raw, total), order)
+def softmax_along(node: NodeContext, x: Value, axis: int, logarithm: bool) -> Any:
+    """Return the softmax along an axis, or its logarithm: x - log(sum e^x)."""
+    layout = [i for i in layout_of(x) if i != axis] + [axis]
+    stored = node.in_layout(x, layout)
+    if not logarithm:
+        return from_layout(node.apply(softmax, stored), layout)
+    total = node.apply(reduce_log_sum_exp, stored, axes=(-1,), keepdims=True)
+    return from_layout(node.apply("subtract", stored, total), layout)
 
 
-def like(raw: Any, number: float) -> Any:
-    """Return a number as an array of the type of a raw value."""
-    return np.asarray([number], getattr(raw, "dtype", None) or np.float32)
+def scalar(number: float, like: Any) -> Array:
+    """Return a number as an array of another value's dtype."""
+    return np.asarray([number], dtype_of(like))

@@ -1,36 +1,42 @@
-"""Arithmetic and logic with sizes of 1 repeated: Add, Mul, Max, Sum, Equal, Where, MatMul, Gemm."""
+"""Arithmetic and logic with broadcasting (Add, Mul, Max, Equal, Where, ...), MatMul and Gemm."""
 
+from collections.abc import Callable
 from functools import reduce
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from byhand.onnx.readers.table import operator
-from byhand.onnx.values import Symbol, wrap
+from byhand.onnx.node_context import NodeContext, is_floating
+from byhand.onnx.registry import reader
+from byhand.onnx.symbol import Symbol, Value, dtype_of, from_layout
 from byhand.ops import conv2d, linear
+from byhand.ops.op import Array
 
 
-def _whole_quotient(a: Any, b: Any) -> Any:
-    """Return a / b, of whole numbers towards 0."""
+def _divide(a: Array, b: Array) -> Any:
+    """Return a / b; of integers, the quotient rounded towards 0."""
     if np.result_type(a, b).kind == "f":
         return a / b
     quotient = a // b
     return quotient + ((a % b != 0) & ((a < 0) != (b < 0)))
 
 
-PAIRS = {
+NumPyFunction = Callable[..., Any]
+# ONNX operators of two or more inputs: byhand's op, and NumPy's function for integers.
+BINARY_OPS: dict[str, tuple[str, NumPyFunction]] = {
     "Add": ("add", np.add),
     "Sub": ("subtract", np.subtract),
     "Mul": ("multiply", np.multiply),
-    "Div": ("divide", _whole_quotient),
+    "Div": ("divide", _divide),
     "Pow": ("power", np.power),
     "Max": ("maximum", np.maximum),
     "Min": ("minimum", np.minimum),
     "Sum": ("add", np.add),
     "Mean": ("add", np.add),
 }
-KNOWN: dict[str, Any] = {  # what is computed of arrays only
+# Operators of constants only: logic, rounding, comparison.
+CONSTANT_FUNCTIONS: dict[str, NumPyFunction] = {
     "And": np.logical_and,
     "BitwiseAnd": np.bitwise_and,
     "BitwiseNot": np.bitwise_not,
@@ -54,134 +60,130 @@ KNOWN: dict[str, Any] = {  # what is computed of arrays only
 }
 
 
-@operator(*PAIRS)
-def pairs(use: Any, *values: Any) -> Any:
+@reader(*BINARY_OPS)
+def read_binary(node: NodeContext, *values: Any) -> Any:
     """Read arithmetic of two inputs, or of several from the first to the last."""
-    kind = use.node.op_type
-    op, whole = PAIRS[kind]
-    if use.version < 7 and use.get("axis") is not None:  # the second's axes fit the first's from one on
+    op, of_integers = BINARY_OPS[node.op_type]
+    axis = node.attribute("axis") if node.opset < 7 else None
+    if axis is not None:  # the axes of b stand from `axis` of a on
         a, b = values
-        values = a, use.reshaped(b, (*b.shape, *[1] * (a.ndim - use.get("axis") % a.ndim - b.ndim)))
-    total = reduce(lambda a, b: pair(use, op, whole, a, b), values)
-    if kind == "Mean":
-        total = pair(use, "divide", np.divide, total, np.asarray([len(values)], getattr(total, "dtype", np.float32)))
-        return (
-            total.reshape(np.broadcast_shapes(*(v.shape for v in values))) if isinstance(total, np.ndarray) else total
-        )
-    return total
+        values = a, node.reshape(b, (*b.shape, *[1] * (a.ndim - axis % a.ndim - b.ndim)))
+    total = reduce(lambda a, b: binary(node, op, of_integers, a, b), values)
+    if node.op_type != "Mean":
+        return total
+    mean = binary(node, "divide", np.divide, total, np.asarray([len(values)], dtype_of(total)))
+    if isinstance(mean, np.ndarray):
+        return mean.reshape(np.broadcast_shapes(*(value.shape for value in values)))
+    return mean
 
 
-def pair(use: Any, op: str, whole: Any, a: Any, b: Any) -> Any:
-    """Return what an op makes of two values; of whole numbers, what NumPy does."""
+def binary(node: NodeContext, op: str, of_integers: NumPyFunction, a: Value, b: Value) -> Any:
+    """Return an op of two values; of integers or of mixed dtypes, NumPy's function."""
     if not isinstance(a, Symbol) and not isinstance(b, Symbol):
-        floating = all(one.dtype.kind == "f" or one.dtype.name == "bfloat16" for one in (a, b))
-        if not floating or a.dtype != b.dtype:
-            use.broadcast(a, b)
-            return np.asarray(whole(a, b)).astype(a.dtype)
-        return use.apply(op, a, b)
-    raws, order = use.together([a, b])
-    gated = use.gated(*raws) if op == "multiply" else None
-    return wrap(use.apply(op, *raws) if gated is None else gated, order)
+        if not is_floating(a) or not is_floating(b) or a.dtype != b.dtype:
+            node.reserve_broadcast(a, b)
+            return np.asarray(of_integers(a, b)).astype(a.dtype)
+        return node.apply(op, a, b)
+    stored, layout = node.aligned([a, b])
+    gated = node.fused_gate(*stored) if op == "multiply" else None
+    return from_layout(node.apply(op, *stored) if gated is None else gated, layout)
 
 
-@operator(*KNOWN)
-def known(use: Any, *values: Any) -> Any:
-    """Read an operator whose inputs are known."""
-    use.broadcast(*(use.fixed(value, "input") for value in values))
-    return np.asarray(KNOWN[use.node.op_type](*values))
+@reader(*CONSTANT_FUNCTIONS)
+def read_constant_function(node: NodeContext, *values: Value) -> Any:
+    """Read an operator whose inputs must be constant."""
+    node.reserve_broadcast(*(node.constant(value, "input") for value in values))
+    return np.asarray(CONSTANT_FUNCTIONS[node.op_type](*values))
 
 
-@operator("Mod")
-def modulo(use: Any, a: Any, b: Any) -> Any:
-    """Read Mod: the remainder, with the sign of the divisor, or as C's fmod."""
-    function = np.fmod if use.get("fmod", 0) else np.mod
-    use.broadcast(use.fixed(a, "input"), use.fixed(b, "input"))
-    return np.asarray(function(a, b))
+@reader("Mod")
+def read_mod(node: NodeContext, a: Value, b: Value) -> Any:
+    """Read Mod: the remainder with the sign of the divisor, or, with fmod=1, with that of the dividend as in C."""
+    remainder = np.fmod if node.attribute("fmod", 0) else np.mod
+    arrays = [node.constant(value, "input") for value in (a, b)]
+    node.reserve_broadcast(*arrays)
+    return np.asarray(remainder(*arrays))
 
 
-@operator("Where")
-def where(use: Any, condition: Any, a: Any, b: Any) -> Any:
-    """Read Where; with a condition that is all one, the value that it picks."""
-    condition = use.fixed(condition, "condition")
+@reader("Where")
+def read_where(node: NodeContext, condition: Value, a: Value, b: Value) -> Any:
+    """Read Where; of values that depend on the image, only where the condition is the same for every element."""
+    chosen = node.constant(condition, "condition")
     if isinstance(a, Symbol) or isinstance(b, Symbol):
-        for all_of, picked, other in ((True, a, b), (False, b, a)):
-            if (condition == all_of).all() and np.broadcast_shapes(picked.shape, other.shape) == picked.shape:
+        for outcome, picked, other in ((True, a, b), (False, b, a)):
+            if (chosen == outcome).all() and np.broadcast_shapes(picked.shape, other.shape) == picked.shape:
                 return picked
-        raise use.refuse("it picks number by number between values that depend on the image")
-    use.broadcast(condition, a, b)
-    return np.where(condition, a, b)
+        raise node.unsupported("it selects element by element between values that depend on the image")
+    node.reserve_broadcast(chosen, a, b)
+    return np.where(chosen, a, b)
 
 
-@operator("Gemm")
-def gemm(use: Any, a: Any, b: Any, c: Any = None) -> Any:
+@reader("Gemm")
+def read_gemm(node: NodeContext, a: Value, b: Value, c: Value | None = None) -> Any:
     """Read Gemm: alpha A B + beta C."""
-    alpha, beta = use.get("alpha", 1.0), use.get("beta", 1.0)
-    if use.get("transA", 0):
+    alpha, beta = node.attribute("alpha", 1.0), node.attribute("beta", 1.0)
+    if node.attribute("transA", 0):
         if isinstance(a, Symbol):
-            raise use.refuse("it turns the batch")
+            raise node.unsupported("it transposes the batch")
         a = a.T
-    b = use.fixed(b, "matrix B")
-    b = b.T if use.get("transB", 0) else b
-    if a.ndim != 2 or b.ndim != 2:
-        raise ValueError(f"A has the shape {a.shape} and B {b.shape}; expected two matrices")
-    b = scaled(use, b, alpha)
-    if c is not None:
-        c = scaled(use, use.fixed(c, "bias C"), beta)
+    weight = node.constant(b, "matrix B")
+    weight = weight.T if node.attribute("transB", 0) else weight
+    if a.ndim != 2 or weight.ndim != 2:
+        raise ValueError(f"A has the shape {a.shape} and B {weight.shape}; expected two matrices")
+    weight = scaled(node, weight, alpha)
+    bias = None if c is None else scaled(node, node.constant(c, "bias C"), beta)
     if not isinstance(a, Symbol):
-        use.room(a.shape[0], b.shape[1])
+        node.reserve(a.shape[0], weight.shape[1])
         if a.dtype.kind in "iu":
-            use.reader.spend(a.shape[0] * b.size)
-            return (a @ b + (0 if c is None else c)).astype(a.dtype)
-        y = use.apply(linear, a, b)
-        return y if c is None else use.apply("add", y, np.broadcast_to(c, y.shape))
-    if c is not None and c.ndim == 2 and c.shape[0] != 1:
-        raise use.refuse(f"its C has the shape {c.shape}, a row an image; expected one row")
-    bias = (
-        None
-        if c is None
-        else np.broadcast_to(c, (1, b.shape[1])).reshape(-1)
-        if c.size != b.shape[1]
-        else c.reshape(-1)
-    )
-    return wrap(use.apply(linear, use.plain(a), b, bias), (0, 1))
+            node.state.budget.charge(a.shape[0] * weight.size)
+            return (a @ weight + (0 if bias is None else bias)).astype(a.dtype)
+        y = node.apply(linear, a, weight)
+        return y if bias is None else node.apply("add", y, np.broadcast_to(bias, y.shape))
+    if bias is not None:
+        if bias.ndim == 2 and bias.shape[0] != 1:
+            raise node.unsupported(f"its C has the shape {bias.shape}, a row for each image; expected one row")
+        outputs = weight.shape[1]
+        bias = bias if bias.size == outputs else np.broadcast_to(bias, (1, outputs))
+        bias = bias.reshape(-1)
+    return from_layout(node.apply(linear, node.in_onnx_layout(a), weight, bias), (0, 1))
 
 
-def scaled(use: Any, x: Any, factor: float) -> Any:
-    """Return an array times a number, in its own type."""
+def scaled(node: NodeContext, x: Array, factor: float) -> Any:
+    """Return an array times a number, in its own dtype."""
     if factor == 1:
         return x
-    use.room(*x.shape)
+    node.reserve(*x.shape)
     return (x * np.asarray(factor, x.dtype)).astype(x.dtype)
 
 
-@operator("MatMul")
-def matmul(use: Any, a: Any, b: Any) -> Any:
-    """Read MatMul: of an image's features with a known matrix, or of arrays."""
+@reader("MatMul")
+def read_matmul(node: NodeContext, a: Value, b: Value) -> Any:
+    """Read MatMul: features of an image times a constant matrix, or a product of arrays."""
     if not isinstance(a, Symbol) and not isinstance(b, Symbol):
-        return arrays_matmul(use, a, b)
-    b = use.fixed(b, "second matrix")
-    if b.ndim != 2 or not isinstance(a, Symbol) or a.ndim < 2:
-        raise use.refuse("byhand multiplies an image's features by a known matrix")
+        return stacked_matmul(node, a, b)
+    weight = node.constant(b, "second matrix")
+    if weight.ndim != 2 or not isinstance(a, Symbol) or a.ndim < 2:
+        raise node.unsupported("byhand multiplies an image's features by a constant matrix")
     if a.ndim == 2:
-        return wrap(use.apply(linear, use.plain(a), b), (0, 1))
+        return from_layout(node.apply(linear, node.in_onnx_layout(a), weight), (0, 1))
     *front, depth = a.shape
-    rows = use.apply("reshape", use.plain(a), shape=(1, a.size // depth, depth))
-    y = use.apply(conv2d, rows, b.reshape(1, 1, *b.shape))
-    y = use.apply("reshape", y, shape=(*front[1:], b.shape[1]))
-    return wrap(y, range(a.ndim))
+    rows = node.apply("reshape", node.in_onnx_layout(a), shape=(1, a.size // depth, depth))
+    y = node.apply(conv2d, rows, weight.reshape(1, 1, *weight.shape))
+    y = node.apply("reshape", y, shape=(*front[1:], weight.shape[1]))
+    return from_layout(y, range(a.ndim))
 
 
-def arrays_matmul(use: Any, a: Any, b: Any) -> Any:
+def stacked_matmul(node: NodeContext, a: Array, b: Array) -> Any:
     """Return a product of stacks of matrices, by NumPy's rules."""
     if a.ndim < 2 or b.ndim < 2:
         left, right = (a[None] if a.ndim == 1 else a), (b[:, None] if b.ndim == 1 else b)
-        y = arrays_matmul(use, left, right)
+        y = stacked_matmul(node, left, right)
         y = y[..., 0] if b.ndim == 1 else y
         return y[..., 0, :] if a.ndim == 1 and b.ndim > 1 else y[..., 0] if a.ndim == 1 else y
     stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    shape = use.room(*stack, a.shape[-2], b.shape[-1])
+    shape = node.reserve(*stack, a.shape[-2], b.shape[-1])
     if a.dtype.kind in "iu":
-        use.reader.spend(prod(shape) * a.shape[-1])
+        node.state.budget.charge(prod(shape) * a.shape[-1])
         return np.matmul(a, b)
     y = np.empty(shape, np.result_type(a, b))
     if 0 in y.shape or 0 in a.shape:
@@ -189,5 +191,5 @@ def arrays_matmul(use: Any, a: Any, b: Any) -> Any:
         return y
     a, b = np.broadcast_to(a, (*stack, *a.shape[-2:])), np.broadcast_to(b, (*stack, *b.shape[-2:]))
     for i in np.ndindex(stack):
-        y[i] = use.apply(linear, a[i], b[i])
+        y[i] = node.apply(linear, a[i], b[i])
     return y

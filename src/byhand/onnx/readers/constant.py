@@ -1,140 +1,146 @@
-"""What is known before there is an image: constants, shapes, types, indices; and branches whose condition is known."""
+"""Operators on what is constant: Constant, Shape, Cast, Range, ArgMax, NonZero, and If with a constant condition."""
 
 from typing import Any
 
 import numpy as np
 from onnx import GraphProto, TensorProto, helper, numpy_helper
 
-from byhand.onnx.readers.table import operator
-from byhand.onnx.values import MOST_DEPTH, Symbol, array_of
+from byhand.onnx.budget import MAX_DEPTH
+from byhand.onnx.node_context import NodeContext
+from byhand.onnx.registry import reader
+from byhand.onnx.symbol import Symbol, Value
+from byhand.onnx.tensor_data import array_of
+from byhand.ops.op import Array
 
-FLOATING = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
+FLOATING_TYPES = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
+SATURATING_TYPES = (
+    TensorProto.FLOAT8E4M3FN,
+    TensorProto.FLOAT8E4M3FNUZ,
+    TensorProto.FLOAT8E5M2,
+    TensorProto.FLOAT8E5M2FNUZ,
+)  # casts to them clip to their largest number, unless saturate=0
 
-SATURATED = (
-    TensorProto.FLOAT8E4M3FN, TensorProto.FLOAT8E4M3FNUZ, TensorProto.FLOAT8E5M2, TensorProto.FLOAT8E5M2FNUZ,
-)  # fmt: skip
 
-
-@operator("Constant")
-def constant(use: Any) -> Any:
-    """Read Constant, in any of the forms that its number may have."""
+@reader("Constant")
+def read_constant(node: NodeContext) -> Any:
+    """Read Constant, whichever attribute holds its value."""
     for name in ("value", "value_float", "value_floats", "value_int", "value_ints", "value_string", "value_strings"):
-        value = use.get(name)
+        value = node.attribute(name)
         if value is None:
             continue
         if name == "value":
-            return use.reader.stored(value)
+            return node.state.stored_array(value)
         if "string" in name:
             return np.array(value, object)
         return np.array(value, np.float32 if "float" in name else np.int64)
-    raise use.refuse("it holds no number that byhand reads")
+    raise node.unsupported("it holds no value that byhand reads; expected a tensor, numbers or text")
 
 
-@operator("ConstantOfShape")
-def constant_of_shape(use: Any, shape: Any) -> Any:
-    """Read ConstantOfShape: one number, repeated without being copied."""
-    value = use.get("value")
-    one = np.zeros(1, np.float32) if value is None else array_of(value, use.reader.folder)
-    return np.broadcast_to(one.reshape(()), use.reader.repeat(use.whole(shape, "shape")))
+@reader("ConstantOfShape")
+def read_constant_of_shape(node: NodeContext, shape: Value) -> Any:
+    """Read ConstantOfShape: a broadcast view of one element."""
+    value = node.attribute("value")
+    element = np.zeros(1, np.float32) if value is None else array_of(value, node.state.folder)
+    return np.broadcast_to(element.reshape(()), node.state.budget.reserve_view(node.integers(shape, "shape")))
 
 
-@operator("Shape")
-def shape_of(use: Any, x: Any) -> Any:
-    """Read Shape; of an image, with the batch as it was declared."""
-    shape = (use.reader.batch, *x.shape[1:]) if isinstance(x, Symbol) else x.shape
-    start, end = use.get("start", 0), use.get("end")
+@reader("Shape")
+def read_shape(node: NodeContext, x: Value) -> Any:
+    """Read Shape; an image has the batch size that the file declares."""
+    shape = (node.state.batch, *x.shape[1:]) if isinstance(x, Symbol) else x.shape
+    start, end = node.attribute("start", 0), node.attribute("end")
     return np.array(shape[slice(start, end)], np.int64)
 
 
-@operator("Size")
-def size_of(use: Any, x: Any) -> Any:
-    """Read Size."""
+@reader("Size")
+def read_size(node: NodeContext, x: Value) -> Any:
+    """Read Size: the number of elements."""
     return np.array(x.size, np.int64)
 
 
-@operator("Identity")
-def identity(use: Any, x: Any) -> Any:
+@reader("Identity")
+def read_identity(node: NodeContext, x: Value) -> Any:
     """Read Identity."""
     return x
 
 
-@operator("Cast", "CastLike")
-def cast(use: Any, x: Any, like: Any = None) -> Any:
-    """Read Cast; an image's numbers stay floating point."""
-    if use.node.op_type == "Cast":
-        to = use.get("to")
+@reader("Cast", "CastLike")
+def read_cast(node: NodeContext, x: Value, like: Any = None) -> Any:
+    """Read Cast; what depends on the image stays floating point."""
+    if node.op_type == "Cast":
+        to = node.attribute("to")
     else:
-        to = helper.np_dtype_to_tensor_dtype(like.dtype) if not isinstance(like, Symbol) else TensorProto.FLOAT
+        to = TensorProto.FLOAT if isinstance(like, Symbol) else helper.np_dtype_to_tensor_dtype(like.dtype)
     if isinstance(x, Symbol):
-        if to not in FLOATING:
-            raise use.refuse("it makes whole numbers of what depends on the image")
+        if to not in FLOATING_TYPES:
+            raise node.unsupported("it makes integers of what depends on the image")
         return x
     if to == TensorProto.STRING:
-        return np.array([_text(one) for one in use.few(x).reshape(-1)], object).reshape(x.shape)
+        return np.array([_as_text(element) for element in node.check_looped(x).reshape(-1)], object).reshape(x.shape)
     dtype = helper.tensor_dtype_to_np_dtype(to)
     if dtype.kind == "c":
-        raise use.refuse("byhand computes with real numbers")
-    use.room(*x.shape)
+        raise node.unsupported("it makes complex numbers; byhand computes with real ones")
+    node.reserve(*x.shape)
     if x.dtype.kind in "OUS":
-        return np.array([_number(one) for one in use.few(x).reshape(-1)]).reshape(x.shape).astype(dtype)
-    saturate = bool(use.get("saturate", 1))
+        numbers = [_as_number(element) for element in node.check_looped(x).reshape(-1)]
+        return np.array(numbers).reshape(x.shape).astype(dtype)
+    saturate = bool(node.attribute("saturate", 1))
     if to == TensorProto.FLOAT8E8M0:
-        return numpy_helper.to_float8e8m0(x, saturate, use.get("round_mode", "up")).astype(dtype)
-    if to in SATURATED and saturate:
+        return numpy_helper.to_float8e8m0(x, saturate, node.attribute("round_mode", "up")).astype(dtype)
+    if to in SATURATING_TYPES and saturate:
         return numpy_helper.saturate_cast(x, dtype)
     with np.errstate(all="ignore"):
         return x.astype(dtype)
 
 
-def _text(one: Any) -> str:
-    if isinstance(one, (bytes, str)):
-        return one.decode() if isinstance(one, bytes) else one
-    return str(np.float32(one)) if isinstance(one, np.floating) and one.dtype != np.float64 else str(one)
+def _as_text(element: Any) -> str:
+    if isinstance(element, (bytes, str)):
+        return element.decode() if isinstance(element, bytes) else element
+    if isinstance(element, np.floating) and element.dtype != np.float64:
+        return str(np.float32(element))
+    return str(element)
 
 
-def _number(one: Any) -> float:
-    return float(one.decode() if isinstance(one, bytes) else one)
+def _as_number(element: Any) -> float:
+    return float(element.decode() if isinstance(element, bytes) else element)
 
 
-@operator("Range")
-def read_range(use: Any, start: Any, limit: Any, delta: Any) -> Any:
-    """Read Range."""
-    start, limit, delta = (use.fixed(one, "bounds").reshape(()) for one in (start, limit, delta))
-    count = max(0, int(np.ceil((limit.item() - start.item()) / delta.item())))
-    use.room(count)
-    return (start + np.arange(count) * delta).astype(start.dtype)
+@reader("Range")
+def read_range(node: NodeContext, start: Value, limit: Value, delta: Value) -> Any:
+    """Read Range: start, start + delta, ... below limit."""
+    first, end, step = (node.constant(value, "bounds").reshape(()) for value in (start, limit, delta))
+    count = max(0, int(np.ceil((end.item() - first.item()) / step.item())))
+    node.reserve(count)
+    return (first + np.arange(count) * step).astype(first.dtype)
 
 
-@operator("ArgMax", "ArgMin")
-def arg_max(use: Any, x: Any) -> Any:
-    """Read ArgMax: the place of the largest number along an axis, the first of them or the last."""
-    x, axis, kept = use.fixed(x, "input"), use.get("axis", 0), bool(use.get("keepdims", 1))
-    use.room(*x.shape)
-    find = np.argmax if use.node.op_type == "ArgMax" else np.argmin
-    if use.get("select_last_index", 0):
-        return (x.shape[axis] - 1 - find(np.flip(x, axis), axis, keepdims=kept)).astype(np.int64)
-    return find(x, axis, keepdims=kept).astype(np.int64)
+@reader("ArgMax", "ArgMin")
+def read_arg_max(node: NodeContext, x: Value) -> Any:
+    """Read ArgMax and ArgMin; of equal elements, the first or the last."""
+    array: Array = node.constant(x, "input")
+    axis, keepdims = node.attribute("axis", 0), bool(node.attribute("keepdims", 1))
+    node.reserve(*array.shape)
+    arg = np.argmax if node.op_type == "ArgMax" else np.argmin
+    if node.attribute("select_last_index", 0):
+        return (array.shape[axis] - 1 - arg(np.flip(array, axis), axis, keepdims=keepdims)).astype(np.int64)
+    return arg(array, axis, keepdims=keepdims).astype(np.int64)
 
 
-@operator("If")
-def branch(use: Any, condition: Any) -> Any:
-    """Read If, where its condition is known."""
-    name = "then_branch" if use.fixed(condition, "condition").item() else "else_branch"
-    graph = use.get(name)
+@reader("If")
+def read_if(node: NodeContext, condition: Value) -> Any:
+    """Read If, where its condition is constant."""
+    name = "then_branch" if node.constant(condition, "condition").item() else "else_branch"
+    graph = node.attribute(name)
     if not isinstance(graph, GraphProto):
-        raise use.refuse(f"it has no {name}")
-    reader = use.reader
-    if reader.depth >= MOST_DEPTH:
-        raise use.refuse(f"more than {MOST_DEPTH} branches and functions lie inside one another")
-    reader.depth += 1
-    try:
-        return list(reader.run(graph, use.known).values())
-    finally:
-        reader.depth -= 1
+        raise node.unsupported(f"it has no {name}")
+    if node.state.depth >= MAX_DEPTH:
+        raise node.unsupported(f"more than {MAX_DEPTH} branches and functions are nested")
+    return list(node.run_branch(graph, node.scope).values())
 
 
-@operator("NonZero")
-def non_zero(use: Any, x: Any) -> Any:
-    """Read NonZero."""
-    use.room(*use.fixed(x, "input").shape, max(1, x.ndim))
-    return np.array(np.nonzero(x), np.int64)
+@reader("NonZero")
+def read_non_zero(node: NodeContext, x: Value) -> Any:
+    """Read NonZero: the indices of elements other than 0, a row an axis."""
+    array: Array = node.constant(x, "input")
+    node.reserve(*array.shape, max(1, array.ndim))
+    return np.array(np.nonzero(array), np.int64)

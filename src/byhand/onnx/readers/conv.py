@@ -5,170 +5,160 @@ from typing import Any
 
 import numpy as np
 
-from byhand.onnx.readers.table import operator
-from byhand.onnx.values import IMAGE, wrap
+from byhand.onnx.node_context import NodeContext
+from byhand.onnx.readers.window import (
+    WindowAttributes,
+    along_one_axis,
+    check_window_axes,
+    slices_of,
+    split_padding,
+    strides_and_dilations,
+    volumes_of,
+    window_attributes,
+)
+from byhand.onnx.registry import reader
+from byhand.onnx.symbol import NHWC, Value, from_layout
 from byhand.ops import conv2d, conv_transpose2d
+from byhand.ops.op import Array
 
-HWIO = (2, 3, 1, 0)  # byhand's filters out of ONNX's (out, in, H, W)
-
-
-def frame(
-    use: Any, size: Sequence[int], kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
-) -> list[int]:
-    """Return the pixels of padding before and after each axis, ONNX's way: all befores, then all afters."""
-    auto, count = use.get("auto_pad", "NOTSET"), len(kernel)
-    if auto == "VALID":
-        return [0] * 2 * count
-    if auto not in ("SAME_UPPER", "SAME_LOWER"):
-        return list(use.get("pads", [0] * 2 * count))
-    totals = [
-        max(0, (-(-pixels // step) - 1) * step + (k - 1) * apart + 1 - pixels)
-        for pixels, k, step, apart in zip(size, kernel, strides, dilations)
-    ]
-    less = [total // 2 for total in totals]
-    more = [total - part for total, part in zip(totals, less)]
-    return [*less, *more] if auto == "SAME_UPPER" else [*more, *less]
+HWIO = (2, 3, 1, 0)  # the layout of byhand's filters: stored axis -> axis of ONNX's (out, in, H, W)
 
 
-def sides(pads: Sequence[int]) -> tuple[int, int, int, int]:
-    """Return ONNX's pads of two axes as byhand's (top, bottom, left, right)."""
-    top, left, bottom, right = pads
-    return top, bottom, left, right
+@reader("Conv")
+def read_conv(node: NodeContext, x: Value, weight: Value, bias: Value | None = None) -> Any:
+    """Read Conv: weight (out, in / group, ...)."""
+    filters, offset = node.constant(weight, "weight"), node.constant(bias, "bias")
+    _check_axes(x, filters)
+    kernel = list(node.attribute("kernel_shape", filters.shape[2:]))
+    if kernel != list(filters.shape[2:]):
+        raise ValueError(f"kernel_shape is {kernel}, but the weight has the shape {filters.shape}")
+    window = window_attributes(node, x.shape[2:], kernel)
+    if len(kernel) == 1:
+        row = window.with_row_axis()
+        return along_one_axis(node, x, lambda image: _conv2d(node, image, filters[:, :, None], offset, row))
+    if len(kernel) == 2:
+        return _conv2d(node, x, filters, offset, window)
+    return _conv3d(node, node.constant(x, "volume"), filters, offset, window)
 
 
-def settings(use: Any, axes: int) -> tuple[list[int], list[int]]:
-    """Return the strides and the dilations of a node whose window has some axes."""
-    found = [list(use.get(name, [1] * axes)) for name in ("strides", "dilations")]
-    if any(len(one) != axes for one in found):
-        raise ValueError(f"strides {found[0]} and dilations {found[1]} are not of {axes} axes, as its window is")
-    return found[0], found[1]
-
-
-@operator("Conv")
-def conv(use: Any, x: Any, weight: Any, bias: Any = None) -> Any:
-    """Read Conv."""
-    weight, bias = use.fixed(weight, "weight"), use.fixed(bias, "bias")
-    axes = weight.ndim - 2
-    if x.ndim != weight.ndim or axes < 1:
+def _check_axes(x: Value, weight: Array) -> None:
+    if x.ndim != weight.ndim or weight.ndim < 3:
         raise ValueError(
             f"x has the shape {x.shape}, its weight {weight.shape}; expected the same number of axes, 3 or more"
         )
-    kernel = list(use.get("kernel_shape", weight.shape[2:]))
-    if kernel != list(weight.shape[2:]):
-        raise ValueError(f"kernel_shape is {kernel}, but the weight has the shape {weight.shape}")
-    strides, dilations = settings(use, axes)
-    pads, group = frame(use, x.shape[2:], kernel, strides, dilations), use.get("group", 1)
-    if axes == 1:
-        (before, after), image = pads, use.reshaped(x, (*x.shape[:2], 1, x.shape[2]))
-        y = planar(use, image, weight[:, :, None], bias, [1, *strides], [0, before, 0, after], [1, *dilations], group)
-        return use.reshaped(y, (*y.shape[:2], y.shape[3]))
-    if axes == 2:
-        return planar(use, x, weight, bias, strides, pads, dilations, group)
-    return volume(use, use.fixed(x, "volume"), weight, bias, strides, pads, dilations, group)
 
 
-def planar(
-    use: Any, x: Any, weight: Any, bias: Any, strides: Any, pads: Any, dilations: Any, group: int
-) -> Any:  # fmt: skip
-    """Return the convolution of images."""
-    raw = use.arranged(x, IMAGE)
-    y = use.apply(
-        conv2d, raw, weight.transpose(HWIO), bias,
-        stride=tuple(strides), padding=sides(pads), dilation=tuple(dilations), groups=group,
-    )  # fmt: skip
-    return wrap(y, IMAGE)
+def _conv2d(node: NodeContext, x: Value, weight: Array, bias: Array | None, window: WindowAttributes) -> Any:
+    """Return the convolution of images (N, C, H, W)."""
+    y = node.apply(
+        conv2d,
+        node.in_layout(x, NHWC),
+        weight.transpose(HWIO),
+        bias,
+        stride=tuple(window.strides),
+        padding=window.padding,
+        dilation=tuple(window.dilations),
+        groups=node.attribute("group", 1),
+    )
+    return from_layout(y, NHWC)
 
 
-def volume(use: Any, x: Any, weight: Any, bias: Any, strides: Any, pads: Any, dilations: Any, group: int) -> Any:
-    """Return the convolution of volumes (N, C, D, H, W): the sum of those of their slices."""
-    if weight.ndim != 5:
-        raise use.refuse(f"its window has {weight.ndim - 2} axes; byhand has windows of one to three")
-    use.room(*x.shape[:2], x.shape[2] + pads[0] + pads[3], *x.shape[3:])
-    x = np.pad(x, [(0, 0), (0, 0), (pads[0], pads[3]), (0, 0), (0, 0)])
-    reach = (weight.shape[2] - 1) * dilations[0]
-    count = (x.shape[2] - reach - 1) // strides[0] + 1
-    total = 0
+def _conv3d(node: NodeContext, x: Array, weight: Array, bias: Array | None, window: WindowAttributes) -> Any:
+    """Return the convolution of volumes (N, C, D, H, W): for each depth of the filter, that of their slices, summed."""
+    check_window_axes(node, weight.ndim - 2)
+    before, after, stride, dilation = window.pads[0], window.pads[3], window.strides[0], window.dilations[0]
+    node.reserve(*x.shape[:2], x.shape[2] + before + after, *x.shape[3:])
+    x = np.pad(x, [(0, 0), (0, 0), (before, after), (0, 0), (0, 0)])
+    depth = (x.shape[2] - (weight.shape[2] - 1) * dilation - 1) // stride + 1
+    total: Any = 0
     for k in range(weight.shape[2]):
-        seen = x[:, :, k * dilations[0] :][:, :, : (count - 1) * strides[0] + 1 : strides[0]]
-        flat = [pads[1], pads[2], pads[4], pads[5]]
-        part = planar(
-            use, slices(seen), weight[:, :, k], bias if k == 0 else None, strides[1:], flat, dilations[1:], group
+        seen = x[:, :, k * dilation :][:, :, : (depth - 1) * stride + 1 : stride]
+        slices = slices_of(seen)
+        total = _conv2d(node, slices, weight[:, :, k], bias if k == 0 else None, window.within_slices()) + total
+    return volumes_of(total, depth)
+
+
+@reader("ConvTranspose")
+def read_conv_transpose(node: NodeContext, x: Value, weight: Value, bias: Value | None = None) -> Any:
+    """Read ConvTranspose: weight (in, out / group, ...); pads, or the output's shape, may be given."""
+    filters, offset = node.constant(weight, "weight"), node.constant(bias, "bias")
+    _check_axes(x, filters)
+    axes = filters.ndim - 2
+    window, output_padding = _transposed_window(node, x.shape[2:], filters.shape[2:])
+    if axes == 1:
+        row = window.with_row_axis()
+        return along_one_axis(
+            node,
+            x,
+            lambda image: _conv_transpose2d(node, image, filters[:, :, None], offset, row, [0, *output_padding]),
         )
-        total = part + total
-    return stacked(total, count)
+    if axes == 2:
+        return _conv_transpose2d(node, x, filters, offset, window, output_padding)
+    check_window_axes(node, axes)
+    return _conv_transpose3d(node, node.constant(x, "volume"), filters, offset, window, output_padding)
 
 
-def slices(x: Any) -> Any:
-    """Return volumes (N, C, D, H, W) as images (N * D, C, H, W)."""
-    return x.swapaxes(1, 2).reshape(-1, x.shape[1], *x.shape[3:])
-
-
-def stacked(images: Any, depth: int) -> Any:
-    """Return images (N * D, C, H, W) as volumes (N, C, D, H, W)."""
-    return images.reshape(-1, depth, *images.shape[1:]).swapaxes(1, 2)
-
-
-@operator("ConvTranspose")
-def conv_transpose(use: Any, x: Any, weight: Any, bias: Any = None) -> Any:
-    """Read ConvTranspose; its padding may be told by the output's shape."""
-    weight, bias = use.fixed(weight, "weight"), use.fixed(bias, "bias")
-    axes, size = weight.ndim - 2, x.shape[2:]
-    if x.ndim != weight.ndim or axes < 1:
-        raise ValueError(
-            f"x has the shape {x.shape}, its weight {weight.shape}; expected the same number of axes, 3 or more"
-        )
-    strides, dilations = settings(use, axes)
-    more = list(use.get("output_padding", [0] * axes))
-    full = [(n - 1) * s + (k - 1) * d + 1 for n, s, k, d in zip(size, strides, weight.shape[2:], dilations)]
-    wanted, auto = use.get("output_shape"), use.get("auto_pad", "NOTSET")
-    if wanted is None and auto in ("SAME_UPPER", "SAME_LOWER"):
-        wanted = [n * s for n, s in zip(size, strides)]
-    pads = list(use.get("pads", [0] * 2 * axes)) if auto == "NOTSET" else [0] * 2 * axes
+def _transposed_window(
+    node: NodeContext, size: Sequence[int], kernel: Sequence[int]
+) -> tuple[WindowAttributes, list[int]]:
+    """Return the window of a transposed convolution, and its output padding: rows and columns added at the end."""
+    axes = len(kernel)
+    strides, dilations = strides_and_dilations(node, axes)
+    output_padding = list(node.attribute("output_padding", [0] * axes))
+    wanted, auto_pad = node.attribute("output_shape"), node.attribute("auto_pad", "NOTSET")
+    if wanted is None and auto_pad in ("SAME_UPPER", "SAME_LOWER"):
+        wanted = [pixels * stride for pixels, stride in zip(size, strides)]
+    pads = list(node.attribute("pads", [0] * 2 * axes)) if auto_pad == "NOTSET" else [0] * 2 * axes
     if wanted is not None:
-        totals = [a + b - c for a, b, c in zip(full, more, wanted[-axes:])]
-        less = [max(total, 0) // 2 for total in totals]
-        rest = [max(total, 0) - part for total, part in zip(totals, less)]
-        more = [b + max(-total, 0) for b, total in zip(more, totals)]
-        pads = [*less, *rest] if auto == "SAME_UPPER" else [*rest, *less]
-    group = use.get("group", 1)
-    if axes == 1:
-        (before, after), image = pads, use.reshaped(x, (*x.shape[:2], 1, x.shape[2]))
-        y = transposed(
-            use,
-            image,
-            weight[:, :, None],
-            bias,
-            [1, *strides],
-            [0, before, 0, after],
-            [1, *dilations],
-            group,
-            [0, *more],
-        )
-        return use.reshaped(y, (*y.shape[:2], y.shape[3]))
-    if axes == 2:
-        return transposed(use, x, weight, bias, strides, pads, dilations, group, more)
-    if axes > 3:
-        raise use.refuse(f"its window has {axes} axes; byhand has windows of one to three")
-    use.room(*use.fixed(x, "volume").shape)
-    flat, y = [pads[1], pads[2], pads[4], pads[5]], None
+        full = _full_sizes(size, kernel, strides, dilations)
+        totals = [pixels + added - target for pixels, added, target in zip(full, output_padding, wanted[-axes:])]
+        output_padding = [added + max(-total, 0) for added, total in zip(output_padding, totals)]
+        pads = split_padding([max(total, 0) for total in totals], upper=auto_pad == "SAME_UPPER")
+    return WindowAttributes(list(kernel), strides, pads, dilations), output_padding
+
+
+def _full_sizes(
+    size: Sequence[int], kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
+) -> list[int]:
+    """Return the size of a transposed convolution's output before padding is cropped."""
+    return [(n - 1) * s + (k - 1) * d + 1 for n, k, s, d in zip(size, kernel, strides, dilations)]
+
+
+def _conv_transpose2d(
+    node: NodeContext, x: Value, weight: Array, bias: Array | None, window: WindowAttributes, output_padding: list[int]
+) -> Any:
+    """Return the transposed convolution of images (N, C, H, W)."""
+    y = node.apply(
+        conv_transpose2d,
+        node.in_layout(x, NHWC),
+        weight.transpose(HWIO),
+        bias,
+        stride=tuple(window.strides),
+        padding=window.padding,
+        output_padding=tuple(output_padding),
+        dilation=tuple(window.dilations),
+        groups=node.attribute("group", 1),
+    )
+    return from_layout(y, NHWC)
+
+
+def _conv_transpose3d(
+    node: NodeContext, x: Array, weight: Array, bias: Array | None, window: WindowAttributes, output_padding: list[int]
+) -> Any:
+    """Return the transposed convolution of volumes (N, C, D, H, W): each depth of the filter adds to its slices."""
+    node.reserve(*x.shape)
+    stride, dilation = window.strides[0], window.dilations[0]
+    full = _full_sizes(x.shape[2:], window.kernel, window.strides, window.dilations)[0] + output_padding[0]
+    if weight.shape[2] == 0:
+        raise ValueError(f"its weight has the shape {weight.shape}; expected sizes of 1 or more")
+    slices, within, y = slices_of(x), window.within_slices(), None
     for k in range(weight.shape[2]):
-        part = transposed(
-            use, slices(x), weight[:, :, k], None, strides[1:], flat, dilations[1:], group, more[1:]
-        )  # fmt: skip
-        part = stacked(part, x.shape[2])
+        part = volumes_of(
+            _conv_transpose2d(node, slices, weight[:, :, k], None, within, output_padding[1:]), x.shape[2]
+        )
         if y is None:
-            y = np.zeros(use.room(*part.shape[:2], full[0] + more[0], *part.shape[3:]), part.dtype)
-        y[:, :, k * dilations[0] :][:, :, : (x.shape[2] - 1) * strides[0] + 1 : strides[0]] += part
-    y = y[:, :, pads[0] : y.shape[2] - pads[3]]
+            y = np.zeros(node.reserve(*part.shape[:2], full, *part.shape[3:]), part.dtype)
+        y[:, :, k * dilation :][:, :, : (x.shape[2] - 1) * stride + 1 : stride] += part
+    assert y is not None
+    y = y[:, :, window.pads[0] : y.shape[2] - window.pads[3]]
     return y if bias is None else y + bias.reshape(-1, 1, 1, 1)
-
-
-def transposed(
-    use: Any, x: Any, weight: Any, bias: Any, strides: Any, pads: Any, dilations: Any, group: int, more: Any
-) -> Any:  # fmt: skip
-    """Return the transposed convolution of images."""
-    y = use.apply(
-        conv_transpose2d, use.arranged(x, IMAGE), weight.transpose(HWIO), bias,
-        stride=tuple(strides), padding=sides(pads), output_padding=tuple(more), dilation=tuple(dilations), groups=group,
-    )  # fmt: skip
-    return wrap(y, IMAGE)

@@ -1,6 +1,6 @@
-"""MaxPool, AveragePool and LpPool, along one, two or three axes, and the global ones."""
+"""MaxPool, AveragePool and LpPool, along one, two or three axes, and the global poolings."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import reduce
 from itertools import product
 from math import prod
@@ -8,157 +8,180 @@ from typing import Any
 
 import numpy as np
 
-from byhand.onnx.readers.conv import frame, settings, sides, slices, stacked
-from byhand.onnx.readers.reduce import reduced
-from byhand.onnx.readers.table import operator
-from byhand.onnx.values import IMAGE, Symbol, wrap
+from byhand.onnx.node_context import NodeContext
+from byhand.onnx.readers.reduce import reduce_axes
+from byhand.onnx.readers.window import (
+    WindowAttributes,
+    along_one_axis,
+    check_window_axes,
+    slices_of,
+    volumes_of,
+    window_attributes,
+)
+from byhand.onnx.registry import reader
+from byhand.onnx.symbol import NHWC, Symbol, Value, dtype_of, from_layout, layout_of, stored_form
 from byhand.ops import avg_pool, conv2d, global_avg_pool, max_pool
+from byhand.ops.op import Array
+
+CALL_ELEMENTS = 1024  # elements whose work one NumPy call costs, for the budget
+
+Pool2d = Callable[[Any, WindowAttributes], Any]  # of images (N, C, H, W)
 
 
-def pooled(use: Any, x: Any, one: Callable[..., Any]) -> Any:
-    """Pool along whatever axes the window has; one(x, kernel, strides, pads, dilations) pools images (N, C, H, W)."""
-    kernel = list(use.get("kernel_shape"))
+def pool(node: NodeContext, x: Value, pool2d: Pool2d) -> Any:
+    """Pool along as many axes as the window has, by a function that pools images."""
+    kernel = list(node.attribute("kernel_shape"))
     axes = len(kernel)
     if x.ndim != axes + 2:
-        raise ValueError(
-            f"x has the shape {x.shape}, but kernel_shape is {kernel}: expected a size for each axis but two"
-        )
-    strides, dilations = settings(use, axes)
-    pads = frame(use, x.shape[2:], kernel, strides, dilations)
+        raise ValueError(f"x has the shape {x.shape}, but kernel_shape is {kernel}; expected {axes + 2} axes of x")
+    window = window_attributes(node, x.shape[2:], kernel)
     if axes == 1:
-        image = use.reshaped(x, (*x.shape[:2], 1, x.shape[2]))
-        y = one(image, [1, *kernel], [1, *strides], [0, pads[0], 0, pads[1]], [1, *dilations])
-        return use.reshaped(y, (*y.shape[:2], y.shape[3]))
+        return along_one_axis(node, x, lambda image: pool2d(image, window.with_row_axis()))
     if axes == 2:
-        return one(x, kernel, strides, pads, dilations)
-    if axes != 3:
-        raise use.refuse(f"its window has {axes} axes; byhand has windows of one to three")
-    use.room(*use.fixed(x, "volume").shape)  # first within each slice, then across them
-    flat = [pads[1], pads[2], pads[4], pads[5]]
-    y = stacked(one(slices(x), kernel[1:], strides[1:], flat, dilations[1:]), x.shape[2])
-    rows = y.reshape(*y.shape[:3], -1)
-    deep = one(rows, [kernel[0], 1], [strides[0], 1], [pads[0], 0, pads[3], 0], [dilations[0], 1])
-    return deep.reshape(*deep.shape[:3], *y.shape[3:])
+        return pool2d(x, window)
+    check_window_axes(node, axes)
+    volume = node.constant(x, "volume")
+    node.reserve(*volume.shape)
+    within = volumes_of(pool2d(slices_of(volume), window.within_slices()), volume.shape[2])
+    rows = within.reshape(*within.shape[:3], -1)
+    across = pool2d(rows, window.across_slices())
+    return across.reshape(*across.shape[:3], *within.shape[3:])
 
 
-@operator("MaxPool")
-def read_max_pool(use: Any, x: Any) -> Any:
-    """Read MaxPool, with the places of what won where they are asked for."""
-    ceil_mode = bool(use.get("ceil_mode", 0))
+@reader("MaxPool")
+def read_max_pool(node: NodeContext, x: Value) -> Any:
+    """Read MaxPool, and its second output: the index of each maximum."""
+    ceil_mode = bool(node.attribute("ceil_mode", 0))
 
-    def one(image: Any, kernel: Any, strides: Any, pads: Any, dilations: Any) -> Any:
-        y = use.apply(
-            max_pool, use.arranged(image, IMAGE), kernel=tuple(kernel), stride=tuple(strides), padding=sides(pads),
-            dilation=tuple(dilations), ceil_mode=ceil_mode,
-        )  # fmt: skip
-        return wrap(y, IMAGE)
+    def max_pool2d(image: Any, window: WindowAttributes) -> Any:
+        y = node.apply(
+            max_pool,
+            node.in_layout(image, NHWC),
+            kernel=tuple(window.kernel),
+            stride=tuple(window.strides),
+            padding=window.padding,
+            dilation=tuple(window.dilations),
+            ceil_mode=ceil_mode,
+        )
+        return from_layout(y, NHWC)
 
     if not isinstance(x, Symbol) and x.dtype.kind in "iu":
-        return pooled(use, x.astype(np.float32), one).astype(x.dtype)
-    y = pooled(use, x, one)
-    if len(use.node.output) < 2 or not use.node.output[1]:
+        return pool(node, x.astype(np.float32), max_pool2d).astype(x.dtype)
+    y = pool(node, x, max_pool2d)
+    if len(node.outputs) < 2 or not node.outputs[1]:
         return y
-    return [y, winners(use, use.fixed(x, "input, whose winners' places are asked for,"), y)]
+    return [y, argmax_indices(node, node.constant(x, "input, whose Indices are an output,"), y)]
 
 
-def winners(use: Any, x: Any, y: Any) -> Any:
-    """Return the place in x, counted through all of it, of what won each window: the first that holds it."""
-    kernel = list(use.get("kernel_shape"))
-    strides, dilations = settings(use, len(kernel))
-    pads = frame(use, x.shape[2:], kernel, strides, dilations)
-    size = x.shape[2:]
-    use.reader.spend(prod(kernel) * (1024 + y.size))
-    steps = np.cumprod([1, *size[:-1]]) if use.get("storage_order", 0) else np.cumprod([1, *size[:0:-1]])[::-1]
-    found = np.full(y.shape, -1, np.int64)
+def argmax_indices(node: NodeContext, x: Array, y: Array) -> Array:
+    """Return the flat index in x of each window's maximum; of equal ones, the first."""
+    kernel = list(node.attribute("kernel_shape"))
+    size, window = x.shape[2:], window_attributes(node, x.shape[2:], kernel)
+    node.state.budget.charge(prod(kernel) * (CALL_ELEMENTS + y.size))
+    column_major = node.attribute("storage_order", 0)
+    steps = np.cumprod([1, *size[:-1]]) if column_major else np.cumprod([1, *size[:0:-1]])[::-1]
+    indices = np.full(y.shape, -1, np.int64)
     for tap in product(*map(range, kernel)):
-        at = [np.arange(n) * s - p + t * d for n, s, p, t, d in zip(y.shape[2:], strides, pads, tap, dilations)]
-        inside = reduce(np.logical_and.outer, [(a >= 0) & (a < n) for a, n in zip(at, size)])
-        seen = x[(slice(None), slice(None), *np.ix_(*[a.clip(0, n - 1) for a, n in zip(at, size)]))]
-        place = reduce(np.add.outer, [a * step for a, step in zip(at, steps)])
-        np.copyto(found, place, where=(found < 0) & inside & (seen == y))
+        starts = zip(y.shape[2:], window.strides, window.pads, tap, window.dilations)
+        positions = [np.arange(n) * stride - pad + t * dilation for n, stride, pad, t, dilation in starts]
+        inside = reduce(np.logical_and.outer, [(p >= 0) & (p < pixels) for p, pixels in zip(positions, size)])
+        clipped: Any = np.ix_(*[p.clip(0, pixels - 1) for p, pixels in zip(positions, size)])
+        seen = x[(slice(None), slice(None), *clipped)]
+        index = reduce(np.add.outer, [p * step for p, step in zip(positions, steps)])
+        np.copyto(indices, index, where=(indices < 0) & inside & (seen == y))
     images = np.arange(prod(x.shape[:2])).reshape(*x.shape[:2], *[1] * len(size))
-    return found + images * prod(size)
+    result: Array = indices + images * prod(size)
+    return result
 
 
-@operator("AveragePool")
-def read_avg_pool(use: Any, x: Any) -> Any:
+@reader("AveragePool")
+def read_avg_pool(node: NodeContext, x: Value) -> Any:
     """Read AveragePool."""
-    ceil_mode, padding_counts = bool(use.get("ceil_mode", 0)), bool(use.get("count_include_pad", 0))
+    ceil_mode = bool(node.attribute("ceil_mode", 0))
+    count_include_pad = bool(node.attribute("count_include_pad", 0))
 
-    def one(image: Any, kernel: Any, strides: Any, pads: Any, dilations: Any) -> Any:
-        if max(dilations) > 1:
-            return dilated(use, image, kernel, strides, pads, dilations, padding_counts, ceil_mode)
-        y = use.apply(
-            avg_pool, use.arranged(image, IMAGE), kernel=tuple(kernel), stride=tuple(strides), padding=sides(pads),
-            ceil_mode=ceil_mode, count_include_pad=padding_counts,
-        )  # fmt: skip
-        return wrap(y, IMAGE)
+    def avg_pool2d(image: Any, window: WindowAttributes) -> Any:
+        if max(window.dilations) > 1:
+            return dilated_avg_pool(node, image, window, ceil_mode, count_include_pad)
+        y = node.apply(
+            avg_pool,
+            node.in_layout(image, NHWC),
+            kernel=tuple(window.kernel),
+            stride=tuple(window.strides),
+            padding=window.padding,
+            ceil_mode=ceil_mode,
+            count_include_pad=count_include_pad,
+        )
+        return from_layout(y, NHWC)
 
-    return pooled(use, x, one)
-
-
-def dilated(
-    use: Any, x: Any, kernel: Any, strides: Any, pads: Any, dilations: Any, padding_counts: bool, ceil_mode: bool
-) -> Any:  # fmt: skip
-    """Return the averages of windows whose pixels lie apart: their sums by how many there are."""
-    total = window_sums(use, x, kernel, strides, pads, dilations, ceil_mode)
-    ones = np.ones(use.room(1, 1, *x.shape[2:]), np.float32)
-    if padding_counts:
-        ones, pads = np.pad(ones, [(0, 0), (0, 0), (pads[0], pads[2]), (pads[1], pads[3])], constant_values=1), [0] * 4
-    counts = window_sums(use, ones, kernel, strides, pads, dilations, ceil_mode)
-    raws, order = use.together([total, (1 / counts).astype(getattr(total, "dtype", np.float32))])
-    return wrap(use.apply("multiply", *raws), order)
+    return pool(node, x, avg_pool2d)
 
 
-def window_sums(use: Any, x: Any, kernel: Any, strides: Any, pads: Any, dilations: Any, ceil_mode: bool) -> Any:
+def dilated_avg_pool(
+    node: NodeContext, x: Value, window: WindowAttributes, ceil_mode: bool, count_include_pad: bool
+) -> Any:
+    """Return the averages of dilated windows: the sum of each divided by its number of pixels."""
+    total = window_sums(node, x, window, ceil_mode)
+    ones = np.ones(node.reserve(1, 1, *x.shape[2:]), np.float32)
+    if count_include_pad:
+        top, left, bottom, right = window.pads
+        ones = np.pad(ones, [(0, 0), (0, 0), (top, bottom), (left, right)], constant_values=1)
+        window = window._replace(pads=[0] * 4)
+    counts = window_sums(node, ones, window, ceil_mode)
+    return node.binary("multiply", total, (1 / counts).astype(dtype_of(total)))
+
+
+def window_sums(node: NodeContext, x: Value, window: WindowAttributes, ceil_mode: bool) -> Any:
     """Return the sum of every window, channel by channel: a depthwise convolution with ones."""
-    pads = list(pads)
+    pads = list(window.pads)
     if ceil_mode:
         for axis in range(2):
-            reach = (kernel[axis] - 1) * dilations[axis] + 1
+            extent = (window.kernel[axis] - 1) * window.dilations[axis] + 1
             size = x.shape[2 + axis] + pads[axis] + pads[2 + axis]
-            pads[2 + axis] += -(size - reach) % strides[axis]
-    ones = np.ones(use.room(*kernel, 1, x.shape[1]), getattr(x, "dtype", np.float32))
-    y = use.apply(
-        conv2d, use.arranged(x, IMAGE), ones, stride=tuple(strides), padding=sides(pads), dilation=tuple(dilations),
-        groups=x.shape[1],
-    )  # fmt: skip
-    return wrap(y, IMAGE)
-
-
-@operator("LpPool")
-def lp_pool(use: Any, x: Any) -> Any:
-    """Read LpPool: (sum of |x|^p)^(1/p) of every window."""
-    p, ceil_mode = float(use.get("p", 2)), bool(use.get("ceil_mode", 0))
-
-    def one(image: Any, kernel: Any, strides: Any, pads: Any, dilations: Any) -> Any:
-        return window_sums(use, image, kernel, strides, pads, dilations, ceil_mode)
-
-    return power(use, pooled(use, power(use, use.elementwise("abs", x), p), one), 1 / p)
-
-
-def power(use: Any, x: Any, exponent: float) -> Any:
-    """Return a value to a power."""
-    raw = x.tensor if isinstance(x, Symbol) else x
-    return (
-        x
-        if exponent == 1
-        else wrap(use.apply("power", raw, np.array([exponent], getattr(raw, "dtype", None) or np.float32)), _order(x))
+            pads[2 + axis] += -(size - extent) % window.strides[axis]
+    channels = x.shape[1]
+    ones = np.ones(node.reserve(*window.kernel, 1, channels), dtype_of(x))
+    y = node.apply(
+        conv2d,
+        node.in_layout(x, NHWC),
+        ones,
+        stride=tuple(window.strides),
+        padding=window._replace(pads=pads).padding,
+        dilation=tuple(window.dilations),
+        groups=channels,
     )
+    return from_layout(y, NHWC)
 
 
-def _order(x: Any) -> Sequence[int]:
-    return x.order if isinstance(x, Symbol) else range(x.ndim)
+@reader("LpPool")
+def read_lp_pool(node: NodeContext, x: Value) -> Any:
+    """Read LpPool: (sum of |x|^p)^(1/p) of every window."""
+    p, ceil_mode = float(node.attribute("p", 2)), bool(node.attribute("ceil_mode", 0))
+
+    def sum_pool2d(image: Any, window: WindowAttributes) -> Any:
+        return window_sums(node, image, window, ceil_mode)
+
+    return power(node, pool(node, power(node, node.elementwise("abs", x), p), sum_pool2d), 1 / p)
 
 
-@operator("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool")
-def global_pool(use: Any, x: Any) -> Any:
+def power(node: NodeContext, x: Value, exponent: float) -> Any:
+    """Return x to the power of a number."""
+    if exponent == 1:
+        return x
+    stored = stored_form(x)
+    return from_layout(node.apply("power", stored, np.array([exponent], dtype_of(stored))), layout_of(x))
+
+
+@reader("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool")
+def read_global_pool(node: NodeContext, x: Value) -> Any:
     """Read the poolings over a whole image."""
-    kind, axes = use.node.op_type, list(range(2, x.ndim))
-    if kind == "GlobalAveragePool" and x.ndim == 4:
-        return wrap(use.apply(global_avg_pool, use.arranged(x, IMAGE), keepdims=True), IMAGE)
-    if kind != "GlobalLpPool":
-        return reduced(use, "reduce_mean" if kind == "GlobalAveragePool" else "reduce_max", x, axes, True)
-    p = float(use.get("p", 2))
-    total = reduced(use, "reduce_sum", power(use, use.elementwise("abs", x), p), axes, True)
-    return power(use, total, 1 / p)
+    axes = list(range(2, x.ndim))
+    if node.op_type == "GlobalAveragePool" and x.ndim == 4:
+        return from_layout(node.apply(global_avg_pool, node.in_layout(x, NHWC), keepdims=True), NHWC)
+    if node.op_type == "GlobalAveragePool":
+        return reduce_axes(node, "reduce_mean", x, axes, keepdims=True)
+    if node.op_type == "GlobalMaxPool":
+        return reduce_axes(node, "reduce_max", x, axes, keepdims=True)
+    p = float(node.attribute("p", 2))
+    total = reduce_axes(node, "reduce_sum", power(node, node.elementwise("abs", x), p), axes, keepdims=True)
+    return power(node, total, 1 / p)

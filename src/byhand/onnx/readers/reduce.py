@@ -1,13 +1,13 @@
-"""ReduceSum, ReduceMean and their kin."""
+"""ReduceSum, ReduceMean, ReduceMax and the other reductions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from byhand.onnx.readers.shape import normal
-from byhand.onnx.readers.table import operator
-from byhand.onnx.values import IMAGE, Symbol, wrap
+from byhand.onnx.node_context import NodeContext, is_floating
+from byhand.onnx.registry import reader
+from byhand.onnx.symbol import NHWC, Symbol, Value, from_layout, normalized_axis
 from byhand.ops import global_avg_pool
 
 REDUCTIONS = {
@@ -22,46 +22,51 @@ REDUCTIONS = {
     "ReduceSum": "reduce_sum",
     "ReduceSumSquare": "reduce_sum_square",
 }
-AXES_ARE_INPUT = {"ReduceSum": 13}  # since which opset; of the others, 18
-EXACT: dict[str, Any] = {
+# The opset since which axes are an input, not an attribute.
+AXES_INPUT_OPSET = 18
+AXES_INPUT_OPSETS = {"ReduceSum": 13}
+# Reductions of integers, without rounding.
+INTEGER_REDUCTIONS: dict[str, Callable[..., Any]] = {
     "reduce_max": np.max,
     "reduce_min": np.min,
     "reduce_sum": np.sum,
     "reduce_prod": np.prod,
-}  # of whole numbers
+}
 
 
-@operator(*REDUCTIONS)
-def reduction(use: Any, x: Any, axes: Any = None) -> Any:
-    """Read a reduction; its axes were an attribute in older opsets."""
-    kind = use.node.op_type
-    wanted = use.whole(axes, "axes") if use.version >= AXES_ARE_INPUT.get(kind, 18) else use.get("axes")
-    if not wanted:
-        if use.get("noop_with_empty_axes", 0):
+@reader(*REDUCTIONS)
+def read_reduction(node: NodeContext, x: Value, axes: Value | None = None) -> Any:
+    """Read a reduction; its axes are an attribute in older opsets."""
+    since = AXES_INPUT_OPSETS.get(node.op_type, AXES_INPUT_OPSET)
+    listed = node.attribute_or_input("axes", axes, since=since)
+    if not listed:
+        if node.attribute("noop_with_empty_axes", 0):
             return x
-        wanted = list(range(x.ndim))
-    return reduced(use, REDUCTIONS[kind], x, wanted, bool(use.get("keepdims", 1)))
+        listed = list(range(x.ndim))
+    return reduce_axes(node, REDUCTIONS[node.op_type], x, listed, keepdims=bool(node.attribute("keepdims", 1)))
 
 
-def reduced(use: Any, op: str, x: Any, axes: Sequence[int], keepdims: bool) -> Any:
-    """Return a value with some axes made one number."""
-    axes = sorted(normal(axis, x.ndim) for axis in axes)
+def reduce_axes(node: NodeContext, op: str, x: Value, axes: Sequence[int], *, keepdims: bool) -> Any:
+    """Return a value reduced over some of ONNX's axes."""
+    axes = sorted(normalized_axis(axis, x.ndim) for axis in axes)
     if not isinstance(x, Symbol):
-        use.room(*x.shape)
-        if x.dtype.kind in "iub" and op in EXACT:
-            if x.size == 0 and op in ("reduce_max", "reduce_min"):  # of nothing at all: what any number would replace
-                bounds = (0, 1) if x.dtype.kind == "b" else (np.iinfo(x.dtype).min, np.iinfo(x.dtype).max)
-                return EXACT[op](x, axis=tuple(axes), keepdims=keepdims, initial=bounds[op == "reduce_min"])
-            return np.asarray(EXACT[op](x, axis=tuple(axes), keepdims=keepdims)).astype(x.dtype)
-        floats = x if x.dtype.kind == "f" or x.dtype.name == "bfloat16" else x.astype(np.float64)
-        return use.apply(op, floats, axes=tuple(axes), keepdims=keepdims).astype(x.dtype)
+        node.reserve(*x.shape)
+        if x.dtype.kind in "iub" and op in INTEGER_REDUCTIONS:
+            reduction = INTEGER_REDUCTIONS[op]
+            if x.size == 0 and op in ("reduce_max", "reduce_min"):  # ONNX: the identity element
+                smallest, largest = (0, 1) if x.dtype.kind == "b" else (np.iinfo(x.dtype).min, np.iinfo(x.dtype).max)
+                identity = largest if op == "reduce_min" else smallest
+                return reduction(x, axis=tuple(axes), keepdims=keepdims, initial=identity)
+            return np.asarray(reduction(x, axis=tuple(axes), keepdims=keepdims)).astype(x.dtype)
+        floats = x if is_floating(x) else x.astype(np.float64)
+        return node.apply(op, floats, axes=tuple(axes), keepdims=keepdims).astype(x.dtype)
     if 0 in axes:
-        raise use.refuse("it makes one of all images of a batch")
+        raise node.unsupported("it reduces over the images of a batch")
     if op == "reduce_mean" and axes == [2, 3] and x.ndim == 4:
-        y = use.apply(global_avg_pool, use.arranged(x, IMAGE), keepdims=keepdims)
-        return wrap(y, IMAGE if keepdims else (0, 1))
-    y = use.apply(op, x.tensor, axes=tuple(sorted(x.order.index(axis) for axis in axes)), keepdims=keepdims)
+        y = node.apply(global_avg_pool, node.in_layout(x, NHWC), keepdims=keepdims)
+        return from_layout(y, NHWC if keepdims else (0, 1))
+    y = node.apply(op, x.tensor, axes=tuple(sorted(x.layout.index(axis) for axis in axes)), keepdims=keepdims)
     if keepdims:
-        return wrap(y, x.order)
-    left = [axis for axis in range(x.ndim) if axis not in axes]
-    return wrap(y, [left.index(axis) for axis in x.order if axis in left])
+        return from_layout(y, x.layout)
+    kept = [axis for axis in range(x.ndim) if axis not in axes]
+    return from_layout(y, [kept.index(axis) for axis in x.layout if axis in kept])

@@ -1,0 +1,170 @@
+"""Walks an ONNX graph node by node: constants are folded at once, the rest becomes nodes of a byhand graph.
+
+With arrays for all inputs, the whole graph is computed: that is how `byhand.onnx.backend` runs one. With a symbol for the
+image, the same walk translates it.
+"""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import defs, helper
+
+from byhand.errors import FileError, UnsupportedError
+from byhand.onnx.budget import MAX_DEPTH, MAX_EXPANDED_NODES, Budget
+from byhand.onnx.file_errors import BROKEN_FILE_ERRORS, describe
+from byhand.onnx.function_body import default_attributes, function_body
+from byhand.onnx.mapped_weights import MappedWeights
+from byhand.onnx.node_context import DOMAINS, NodeContext
+from byhand.onnx.reader_state import NamedGraph, ReaderState
+from byhand.onnx.readers import READERS
+from byhand.onnx.symbol import Symbol, Value
+
+SUBGRAPH_TYPES = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
+# A computed array may be so many times as large as the largest input: batches grow on their way through a graph.
+INPUT_GROWTH = 100
+# Nodes of byhand's that one ONNX node may become, on average.
+MAX_NODES_PER_ONNX_NODE = 32
+
+
+class GraphReader:
+    """Reads one model.
+
+    graph: the byhand graph to add nodes to, or None to compute arrays; batch: the batch size that the file declares; folder:
+    where its external data lies; mapped_weights: the weights left in its own file.
+    """
+
+    def __init__(
+        self,
+        model: onnx.ModelProto,
+        hand: str,
+        graph: NamedGraph | None = None,
+        batch: int = 1,
+        folder: Path | None = None,
+        mapped_weights: MappedWeights | None = None,
+    ) -> None:
+        self.model = model
+        self.state = ReaderState(hand, graph, batch, folder, mapped_weights, Budget(bounded=graph is not None))
+        self.opsets = _opset_versions(model.opset_import)
+        self.functions = {(function.domain, function.name): function for function in model.functions}
+        self.expanded_nodes = 0
+
+    def run(self, graph: onnx.GraphProto, inputs: Mapping[str, Value]) -> dict[str, Value]:
+        """Return the outputs of a graph by name, from its inputs by name."""
+        scope: MutableMapping[str, Value] = dict(inputs)
+        if self.state.depth:
+            scope = ChainMap({}, inputs)  # type: ignore[arg-type]
+        else:
+            sizes = (value.size for value in inputs.values() if isinstance(value, np.ndarray))
+            self.state.budget.allow(INPUT_GROWTH * max(sizes, default=0))
+        for i, tensor in enumerate(graph.initializer):
+            if tensor.name not in inputs:
+                scope[tensor.name] = self.state.add_initializer(tensor, i if graph is self.model.graph else None)
+        if graph.sparse_initializer:
+            raise UnsupportedError("it holds sparse tensors; byhand reads dense ones")
+        self._walk(graph.node, scope, self.opsets, {}, [output.name for output in graph.output])
+        return {output.name: _lookup(scope, output.name, "the graph's output") for output in graph.output}
+
+    def run_branch(self, graph: onnx.GraphProto, scope: Mapping[str, Value]) -> dict[str, Value]:
+        """Return the outputs of a branch, which may use any value of the graph around it."""
+        self.state.depth += 1
+        try:
+            return self.run(graph, scope)
+        finally:
+            self.state.depth -= 1
+
+    def _walk(
+        self,
+        nodes: Iterable[onnx.NodeProto],
+        scope: MutableMapping[str, Value],
+        opsets: Mapping[str, int],
+        function_attributes: Mapping[str, Any],
+        outputs: Sequence[str],
+    ) -> None:
+        """Read nodes in order; their outputs are added to `scope`."""
+        nodes = list(nodes)
+        self.expanded_nodes += len(nodes) if self.state.depth else 0
+        if self.expanded_nodes > MAX_EXPANDED_NODES:
+            raise UnsupportedError(f"its functions and branches expand to more than {MAX_EXPANDED_NODES:,} nodes")
+        branches = any(attribute.type in SUBGRAPH_TYPES for node in nodes for attribute in node.attribute)
+        last_use = {name: i for i, node in enumerate(nodes) for name in node.input}
+        for i, proto in enumerate(nodes):
+            node = NodeContext(self.state, proto, opsets, function_attributes, scope, self.run_branch)
+            inputs = [_lookup(scope, name, node) if name else None for name in proto.input]
+            for name, value in zip(proto.output, self.apply(node, inputs), strict=False):
+                if name:
+                    scope[name] = value
+            if self.state.depth == 0 and not branches:  # free what no later node reads
+                for name in set(proto.input):
+                    if last_use.get(name) == i and name not in outputs:
+                        scope.pop(name, None)
+
+    def apply(self, node: NodeContext, inputs: list[Value | None]) -> Sequence[Any]:
+        """Return the outputs of a node."""
+        graph, start = self.state.graph, 0
+        if graph is not None:
+            graph.label, start = node.label, len(graph.nodes)
+        try:
+            reader = READERS.get(node.op_type) if node.proto.domain in DOMAINS else None
+            results = reader(node, *inputs) if reader else self._expand(node, inputs)
+            results = list(results) if isinstance(results, (tuple, list)) else [results]
+        except UnsupportedError:
+            raise
+        except BROKEN_FILE_ERRORS as error:
+            raise FileError(f"{node}: {describe(error)}") from error
+        if graph is not None:
+            if len(graph.nodes) > MAX_EXPANDED_NODES + MAX_NODES_PER_ONNX_NODE * len(self.model.graph.node):
+                raise node.unsupported(f"the graph up to here becomes {len(graph.nodes):,} nodes")
+            if len(graph.nodes) > start and results and isinstance(results[0], Symbol):
+                results[0] = _renamed(graph, results[0], node.label)
+        return results
+
+    def _expand(self, node: NodeContext, inputs: list[Value | None]) -> list[Any]:
+        """Return the outputs of a function: one of the model, or an operator that ONNX defines by others."""
+        proto = node.proto
+        function = self.functions.get((proto.domain, proto.op_type)) or function_body(node, inputs)
+        if function is None:
+            raise node.unsupported(f"byhand has no operator {proto.op_type}")
+        if self.state.depth >= MAX_DEPTH:
+            raise node.unsupported(f"more than {MAX_DEPTH} branches and functions are nested")
+        scope: dict[str, Any] = dict(zip(function.input, inputs))
+        attributes = default_attributes(node.op_type, node.opset) if proto.domain in DOMAINS else {}
+        attributes |= {default.name: helper.get_attribute_value(default) for default in function.attribute_proto}
+        attributes |= {attribute.name: node.attribute_value(attribute) for attribute in proto.attribute}
+        self.state.depth += 1
+        try:
+            opsets = _opset_versions(function.opset_import) or self.opsets
+            self._walk(function.node, scope, opsets, attributes, function.output)
+        finally:
+            self.state.depth -= 1
+        return [scope.get(name) for name in function.output]
+
+
+def _renamed(graph: NamedGraph, symbol: Symbol, label: str) -> Symbol:
+    """Give the last node's output the name that ONNX has for it."""
+    if symbol.tensor is not graph.nodes[-1].output or symbol.tensor.name == label:
+        return symbol
+    return Symbol(graph.rename_last(graph.unused_name(label)), symbol.layout)
+
+
+def _opset_versions(imports: Iterable[onnx.OperatorSetIdProto]) -> dict[str, int]:
+    """Return the version of each operator set by its domain."""
+    versions = {"" if opset.domain in DOMAINS else opset.domain: opset.version for opset in imports}
+    newest = defs.onnx_opset_version()
+    if not 1 <= versions.get("", 1) <= newest:
+        raise UnsupportedError(
+            f"its opset is {versions['']}; the installed package onnx reads 1 to {newest}: update onnx, or export again"
+        )
+    return versions
+
+
+def _lookup(scope: Mapping[str, Value], name: str, who: Any) -> Value:
+    """Return a value by name, or raise a FileError."""
+    if name not in scope:
+        raise FileError(f"{who}: nothing before it makes '{name}'; expected nodes in order of computation")
+    return scope[name]

@@ -1,0 +1,47 @@
+"""The tables of ONNX operators: who reads each one, and who writes each of byhand's ops.
+
+    @reader("Mish")                          @writer("silu")
+    def read_mish(node, x): ...              def write_silu(graph, node, call): ...
+
+A reader takes a `NodeContext` and the node's inputs, and returns the output or a list of outputs. A writer takes the
+`GraphWriter`, byhand's node and its `Call`, and adds ONNX nodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from byhand.graph import Node
+from byhand.onnx.graph_writer import GraphWriter
+from byhand.ops.op import Call
+
+Reader = Callable[..., Any]
+Writer = Callable[[GraphWriter, Node, Call], None]
+
+READERS: dict[str, Reader] = {}  # by ONNX operator
+WRITERS: dict[str, Writer] = {}  # by byhand's op
+# Unfused ops that ONNX files can't hold, and why.
+NOT_WRITTEN = {
+    "softmax_cross_entropy": "a loss: an ONNX file holds inference only",
+}
+
+
+def reader(*operators: str) -> Callable[[Reader], Reader]:
+    """Register a function that reads these ONNX operators."""
+
+    def register(function: Reader) -> Reader:
+        READERS.update(dict.fromkeys(operators, function))
+        return function
+
+    return register
+
+
+def writer(*ops: str) -> Callable[[Writer], Writer]:
+    """Register a function that writes these ops of byhand's."""
+
+    def register(function: Writer) -> Writer:
+        WRITERS.update(dict.fromkeys(ops, function))
+        return function
+
+    return register
