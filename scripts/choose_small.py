@@ -3,8 +3,8 @@
 python scripts/choose_small.py [COLOURS [SECONDS]]
 
 COLOURS: a folder of 32x32 colour images, train/CLASS/* and test/CLASS/*; without it only MNIST is learned. First a training
-step of each network is timed, in turns. Then each is trained for the same time, in whole epochs (SECONDS on the
-colours): what counts is the accuracy that a network reaches in a given time, not in a given number of epochs.
+step of each network is timed, in turns. Then each is trained for the same time, in whole epochs (SECONDS on the colours):
+what counts is the accuracy that a network reaches in a given time, not in a given number of epochs.
 """
 
 import sys

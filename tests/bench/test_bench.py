@@ -1,6 +1,7 @@
-"""The bench: every peer in its own process, the same work on both sides, a line for each that goes wrong."""
+"""The bench: every peer in its own process, the same numbers from all of them, a line for each that fails."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,7 +31,8 @@ def few(monkeypatch, name, *names):
 @pytest.fixture
 def wrong(monkeypatch):
     """Return a function that adds a peer that goes wrong, and measures."""
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    root = Path(__file__).parents[2]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (root, root / "src"))))
 
     def run(how, needs=()):
         monkeypatch.setitem(PEERS, how, Entry("tests.bench.faulty_peer", {"hand": "arrays", "how": how}, needs))
@@ -146,7 +148,7 @@ def test_who_is_far_behind_has_no_second_turn():
     for name, value in (("byhand", 90.0), ("fast", 10.0), ("near", 15.0), ("slow", 30.0)):
         process = race.processes[name] = bench.Process("latency", Entry("x"))
         process.values, process.stop = [[value]], lambda name=name: stopped.append(name)
-    race._stop_those_behind()
+    race._stop_slow_peers()
     assert stopped == ["slow"]
 
 
@@ -159,7 +161,9 @@ def test_a_row_of_several_lines_has_a_ratio_each_and_their_mean():
     assert row["ratio"] == pytest.approx(1)
     text = table(row)
     assert "0.50x torch.compile b" in text and "(goal 3, aim 6)" in text
-    less = bench.compare(replace(kind, less=True, lines=("",)), {"byhand": [1.0], "PyTorch": [3.0], "JAX": [2.0]})
+    less = bench.compare(
+        replace(kind, lower_is_better=True, lines=("",)), {"byhand": [1.0], "PyTorch": [3.0], "JAX": [2.0]}
+    )
     assert (less["ratio"], less["families"]) == (2, {"PyTorch": 3, "JAX": 2})
 
 

@@ -1,4 +1,4 @@
-"""Strangers' ONNX files by the thousand: `python -m tests.onnx.fuzz 100000 --seed 1` breaks small models and reads them.
+"""The ONNX fuzzer: `python -m tests.onnx.fuzz 100000 --seed 1` mutates small models and loads them.
 
 A model is refused with a ByhandError, or it loads; then it, and the backend, must run an image or raise a ByhandError. All
 else is a finding: another exception, a warning, a crash, memory that ran out (1 GB), more than 2 seconds. A finding is
@@ -21,10 +21,14 @@ from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-SECONDS, MEMORY = 2, 2**30
-PORTION = 2500  # models that a child reads
-SMALL_WORK, SMALL_SIZE, SMALL_WINDOW = 1e8, 1e7, 5000  # of a network that is run: FLOPs, numbers, places of a window
-HUNG = 60  # seconds without a sign
+MAX_SECONDS = 2  # a file
+MAX_BYTES = 2**30  # of memory
+MODELS_PER_CHILD = 2500
+# Networks up to this size are also run.
+MAX_RUN_FLOPS = 1e8
+MAX_RUN_ELEMENTS = 1e7
+MAX_RUN_WINDOW_PIXELS = 5000
+HANG_SECONDS = 60  # without a sign of a child
 
 
 class SlowError(BaseException):
@@ -56,13 +60,13 @@ def main(arguments=None):
 def fuzz(count, seed, jobs):
     """Return how often each thing was seen, and of each kind of finding the first: {where: (index, what)}."""
     seen, findings, running = Counter(), {}, []
-    size = min(PORTION, -(-count // jobs))
+    size = min(MODELS_PER_CHILD, -(-count // jobs))
     portions = [(first, min(first + size, count)) for first in range(0, count, size)]
     while portions or running:
         while portions and len(running) < max(1, jobs):
             running.append(Child(seed, *portions.pop(0)))
         time.sleep(0.05)
-        for child in [one for one in running if one.ended()]:
+        for child in [child for child in running if child.ended()]:
             running.remove(child)
             for kind, number in child.seen.items():
                 seen[kind] += number
@@ -92,14 +96,21 @@ class Child:
         }
         with self.log.open("w") as log, self.errors.open("w") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", f"from tests.onnx.fuzz import child; child({seed}, {first}, {end}, {str(home)!r})"],
-                stdout=log, stderr=errors, cwd=ROOT, env=environment,
-            )  # fmt: skip
+                [
+                    sys.executable,
+                    "-c",
+                    f"from tests.onnx.fuzz import child; child({seed}, {first}, {end}, {str(home)!r})",
+                ],
+                stdout=log,
+                stderr=errors,
+                cwd=ROOT,
+                env=environment,
+            )
 
     def ended(self):
         """Tell whether it has ended, or kill it where it hangs; then its results are there."""
         code = self.process.poll()
-        if code is None and time.time() - self.sign.stat().st_mtime < HUNG:
+        if code is None and time.time() - self.sign.stat().st_mtime < HANG_SECONDS:
             return False
         hung = code is None
         if hung:
@@ -129,7 +140,7 @@ def child(seed, first, end, folder):
     reading.read(seed, -1)
     if Path("/proc/self/statm").exists():  # Linux
         taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (taken + MEMORY, taken + MEMORY))
+        resource.setrlimit(resource.RLIMIT_AS, (taken + MAX_BYTES, taken + MAX_BYTES))
     sign = os.open(Path(folder, "sign"), os.O_WRONLY)
     for index in range(first, end):
         os.pwrite(sign, f"{index:<12}".encode(), 0)
@@ -163,7 +174,7 @@ class Reading:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             try:
-                signal.setitimer(signal.ITIMER_PROF, SECONDS)
+                signal.setitimer(signal.ITIMER_PROF, MAX_SECONDS)
                 stage = self.go()
                 return (stage,)
             except ByhandError as error:
@@ -171,14 +182,14 @@ class Reading:
                     traceback.print_exc()
                 if not str(error).isprintable():
                     return "finding", f"unprintable {place(error)}", f"{type(error).__name__}: {error!r}"
-                one = error
-                while one is not None:
-                    if isinstance(one, MemoryError):
-                        return "finding", f"memory {place(one)}", f"memory ran out: {error}"
-                    one = one.__cause__ or one.__context__
+                cause = error
+                while cause is not None:
+                    if isinstance(cause, MemoryError):
+                        return "finding", f"memory {place(cause)}", f"memory ran out: {error}"
+                    cause = cause.__cause__ or cause.__context__
                 return ("refused",)
             except SlowError as error:
-                return "finding", f"slow {place(error)}", f"more than {SECONDS} s at {place(error)}"
+                return "finding", f"slow {place(error)}", f"more than {MAX_SECONDS} s at {place(error)}"
             except (Exception, KeyboardInterrupt) as error:
                 if show:
                     traceback.print_exc()
@@ -202,7 +213,12 @@ class Reading:
         size = sum(np.prod(shape, dtype=object) for call in calls for shape in call.shapes.values())
         places = sum(np.prod(call.window.kernel, dtype=object) for call in calls if call.window is not None)
         work = model.summary().flops
-        if work > SMALL_WORK or size + model.parameter_count > SMALL_SIZE or places > SMALL_WINDOW or len(calls) > 200:
+        if (
+            work > MAX_RUN_FLOPS
+            or size + model.parameter_count > MAX_RUN_ELEMENTS
+            or places > MAX_RUN_WINDOW_PIXELS
+            or len(calls) > 200
+        ):
             return "loaded"
         image = np.random.default_rng(0).standard_normal((1, *model.input_shape)).astype(np.float32)
         model.logits_of(image, hand="arrays")
@@ -216,7 +232,7 @@ class Reading:
 def place(error):
     """Return the last line of byhand's own that an error came through."""
     frames = traceback.extract_tb(error.__traceback__)
-    ours = [one for one in frames if "byhand" in one.filename] or frames
+    ours = [frame for frame in frames if "byhand" in frame.filename] or frames
     return f"{Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else "?"
 
 

@@ -1,4 +1,4 @@
-"""What the tests of strangers' models share: small models, and what is held of one that is refused, or is not."""
+"""What the tests of untrusted models share: small models, and assertions that one is refused or runs."""
 
 import re
 
@@ -10,17 +10,17 @@ from onnx.helper import make_node as node
 from byhand.errors import FileError
 from byhand.onnx import backend, load
 from tests.memory import peak_below
-from tests.onnx.make import array, graph, write
+from tests.onnx.small_models import make_model, random_array, write_model
 
-MEMORY = 1_500_000  # bytes that reading a small file may take
-X = array(1, 3, 8, 8)
+MAX_BYTES = 1_500_000  # of memory that reading a small file may take
+X = random_array(1, 3, 8, 8)
 
 
-def refused(model, tmp_path, says="", error=FileError, runs=False):
-    """Hold that a model is refused with one line that says what it must; runs: it is the backend's too."""
+def assert_refused(model, tmp_path, says="", error=FileError, runs=False):
+    """Assert that loading a model fails with one line that matches `says`; runs: running it in the backend too."""
     path = tmp_path / "model.onnx"
     path.write_bytes(model if isinstance(model, bytes) else model.SerializeToString())
-    with pytest.raises(error) as found, peak_below(MEMORY):
+    with pytest.raises(error) as found, peak_below(MAX_BYTES):
         load(path)
     line = str(found.value)
     assert line.startswith(str(path)), line
@@ -28,42 +28,44 @@ def refused(model, tmp_path, says="", error=FileError, runs=False):
     assert re.search(says, line), line
     assert len(line) < 1000
     if runs:
-        with pytest.raises(error, match=says or None) as found, peak_below(MEMORY):
+        with pytest.raises(error, match=says or None) as found, peak_below(MAX_BYTES):
             backend.prepare(model).run([X])
         assert str(found.value).isprintable()
     return line
 
 
-def one(kind, *more, outputs=("y",), opset=18, numbers=(), **attributes):
-    """Return a model of one node that takes x."""
-    return graph([node(kind, ["x", *more], list(outputs), name="n", **attributes)], numbers, (1, 3, 8, 8), opset)
+def one_node_model(kind, *more, outputs=("y",), opset=18, initializers=(), **attributes):
+    """Return a model of one node whose first input is the image."""
+    return make_model(
+        [node(kind, ["x", *more], list(outputs), name="n", **attributes)], initializers, (1, 3, 8, 8), opset
+    )
 
 
-def fold(nodes, numbers=(), opset=18):
-    """Return a model whose nodes make "k", which no image changes, and which is added to x."""
+def model_adding_constant(nodes, initializers=(), opset=18):
+    """Return a model that adds to the image the constant "k", which its nodes compute."""
     nodes = [*nodes, node("Add", ["x", "k"], ["y"])]
-    return graph(nodes, numbers, (1, 3, 8, 8), opset)
+    return make_model(nodes, initializers, (1, 3, 8, 8), opset)
 
 
-def held(name, shape, kind=TensorProto.FLOAT, raw=b""):
-    """Return stored numbers that may be wrong."""
+def stored_tensor(name, shape, kind=TensorProto.FLOAT, raw=b""):
+    """Return a tensor of the file, whose fields may contradict each other."""
     return TensorProto(name=name, dims=shape, data_type=kind, raw_data=raw)
 
 
-def with_tensor(tensor):
-    """Return a model that adds a stored tensor, k, to x."""
-    model = fold([])
+def model_with_initializer(tensor):
+    """Return a model that adds an initializer "k" to the image."""
+    model = model_adding_constant([])
     model.graph.initializer.append(tensor)
     return model
 
 
-def whole(*numbers):
-    return np.array(numbers, np.int64)
+def int64_array(*values):
+    return np.array(values, np.int64)
 
 
-def runs_or_refuses(model, tmp_path):
-    """Hold that what loads also runs, by itself and by the backend, and that else there is an error of byhand's."""
-    path = write(model, tmp_path)
+def assert_runs_or_refuses(model, tmp_path):
+    """Assert that a model is refused with a FileError, or loads and runs, in the backend too."""
+    path = write_model(model, tmp_path)
     try:
         loaded = load(path)
     except FileError as error:

@@ -1,57 +1,17 @@
-"""What goes wrong with ONNX files: mutations of a small model, of its bytes and of what they mean."""
+"""Mutations of small ONNX models for the fuzzer: of their bytes, and of the fields of their messages."""
 
 import numpy as np
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, defs, helper
 
 from byhand.onnx.readers import READERS
+from tests.onnx.mutation_values import ATTRIBUTES, FLOATS, INTEGERS, STRINGS
 from tests.onnx.seeds import seeds
 
-WHOLES = (
-    0, 1, -1, 2, 3, 4, 7, 8, 9, 16, 63, 64, 65, 127, -128, 255, 1000, -1000, 4096, 65536, 2**20, 2**25,
-        2**31 - 1, 2**31,
-    -(2**31), 2**40, 2**62, 2**63 - 1, -(2**63),
-)  # fmt: skip
-REALS = (
-    0.0,
-    -0.0,
-    1.0,
-    -1.0,
-    0.5,
-    1e-30,
-    -1e-30,
-    1e30,
-    -1e30,
-    1e-45,
-    float("inf"),
-    float("-inf"),
-    float("nan"),
-    2.0,
-    1e7,
-)
-WORDS = (
-    "", "x", "y", "NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID", "edge", "reflect", "wrap", "constant",
-    "linear", "cubic",
-    "nearest", "tf_crop_and_resize", "align_corners", "asymmetric", "half_pixel_symmetric", "floor",
-    "not_larger", "DCR",
-    "\x1b[31m", "for", "é" * 40, "a" * 300, "../up", "/dev/zero", "numbers.bin", "__import__('os')", "tanh", "\x00",
-)  # fmt: skip
 FUNCTIONS = sorted(
-    {one.name for one in defs.get_all_schemas() if one.has_function or one.has_context_dependent_function} - {*READERS}
+    {schema.name for schema in defs.get_all_schemas() if schema.has_function or schema.has_context_dependent_function}
+    - {*READERS}
 )
-KINDS = [*sorted(READERS), *FUNCTIONS]
-SETTINGS = (
-    "axis", "axes", "kernel_shape", "pads", "strides", "dilations", "group", "auto_pad", "ceil_mode", "mode",
-    "perm", "alpha",
-    "beta", "epsilon", "to", "keepdims", "num_outputs", "split", "blocksize", "p", "output_shape",
-    "output_padding", "value",
-    "allowzero", "scales", "antialias", "size", "transA", "transB", "coordinate_transformation_mode", "min",
-    "max", "storage_order",
-    "count_include_pad", "training_mode", "noop_with_empty_axes", "start", "end", "starts", "ends",
-    "nearest_mode", "fmod",
-    "cubic_coeff_a", "exclude_outside", "extrapolation_value", "keep_aspect_ratio_policy", "saturate", "seed",
-    "ratio", "spatial",
-    "approximate", "select_last_index", "value_ints", "value_strings",
-)  # fmt: skip
+OPERATORS = [*sorted(READERS), *FUNCTIONS]
 
 
 def mutant(rng):
@@ -89,19 +49,24 @@ def broken(rng, data):
 
 
 def dims(rng):
-    return [rng.choice((1, 1, 2, 3, 4, 8, *WHOLES)) for _ in range(rng.choice((0, 1, 1, 2, 3, 4, 5, 9)))]
+    return [rng.choice((1, 1, 2, 3, 4, 8, *INTEGERS)) for _ in range(rng.choice((0, 1, 1, 2, 3, 4, 5, 9)))]
 
 
 def names(proto):
     """Return all names that a graph's nodes use."""
     graph = proto.graph
     found = {name for node in graph.node for name in (*node.input, *node.output)}
-    return sorted(found | {one.name for one in graph.initializer} | {"", "x", "nowhere"})
+    return sorted(found | {tensor_proto.name for tensor_proto in graph.initializer} | {"", "x", "nowhere"})
 
 
 def graph_of(rng, proto):
     """Return the graph, or a function, or a branch."""
-    inner = [one.g for node in proto.graph.node for one in node.attribute if one.type == AttributeProto.GRAPH]
+    inner = [
+        attribute.g
+        for node in proto.graph.node
+        for attribute in node.attribute
+        if attribute.type == AttributeProto.GRAPH
+    ]
     return rng.choice([proto.graph] * 6 + [*proto.functions, *inner])
 
 
@@ -111,20 +76,25 @@ def node_of(rng, proto):
 
 
 def tensors(proto):
-    inside = [one.t for node in proto.graph.node for one in node.attribute if one.type == AttributeProto.TENSOR]
+    inside = [
+        attribute.t
+        for node in proto.graph.node
+        for attribute in node.attribute
+        if attribute.type == AttributeProto.TENSOR
+    ]
     return [*proto.graph.initializer, *inside] or [proto.graph.initializer.add()]
 
 
 def value(rng):
     """Return what an attribute may hold."""
     makers = (
-        lambda: rng.choice(WHOLES),
-        lambda: rng.choice(WHOLES),
-        lambda: rng.choice(REALS),
-        lambda: rng.choice(WORDS),
-        lambda: [rng.choice(WHOLES) for _ in range(rng.choice((1, 2, 3, 4, 6, 8)))],
-        lambda: [rng.choice(REALS) for _ in range(rng.choice((1, 2, 4)))],
-        lambda: [rng.choice(WORDS) for _ in range(rng.choice((1, 2)))],
+        lambda: rng.choice(INTEGERS),
+        lambda: rng.choice(INTEGERS),
+        lambda: rng.choice(FLOATS),
+        lambda: rng.choice(STRINGS),
+        lambda: [rng.choice(INTEGERS) for _ in range(rng.choice((1, 2, 3, 4, 6, 8)))],
+        lambda: [rng.choice(FLOATS) for _ in range(rng.choice((1, 2, 4)))],
+        lambda: [rng.choice(STRINGS) for _ in range(rng.choice((1, 2)))],
         lambda: tensor(rng),
     )
     return rng.choice(makers)()
@@ -135,13 +105,13 @@ def tensor(rng):
     shape = [rng.choice((0, 1, 1, 2, 3, 4, 8)) for _ in range(rng.choice((0, 1, 1, 2, 4)))]
     count = int(np.prod(shape))
     if rng.random() < 0.5:
-        return helper.make_tensor("t", TensorProto.INT64, shape, [rng.choice(WHOLES) for _ in range(count)])
+        return helper.make_tensor("t", TensorProto.INT64, shape, [rng.choice(INTEGERS) for _ in range(count)])
     kind = rng.choice(
         (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BOOL, TensorProto.STRING)
     )
     if kind == TensorProto.STRING:
         return helper.make_tensor("t", kind, shape, [b"1.5"] * count)
-    return helper.make_tensor("t", kind, shape, [min(max(rng.choice(REALS), -6e4), 6e4) for _ in range(count)])
+    return helper.make_tensor("t", kind, shape, [min(max(rng.choice(FLOATS), -6e4), 6e4) for _ in range(count)])
 
 
 def change_input(rng, proto):
@@ -159,24 +129,24 @@ def change_attribute(rng, proto):
     node = node_of(rng, proto)
     if not node.attribute:
         return add_attribute(rng, proto)
-    one = rng.choice(node.attribute)
-    if one.type == AttributeProto.INT:
-        one.i = rng.choice(WHOLES)
-    elif one.type == AttributeProto.FLOAT:
-        one.f = rng.choice(REALS)
-    elif one.type == AttributeProto.STRING:
-        one.s = rng.choice(WORDS).encode()
-    elif one.type == AttributeProto.INTS and one.ints:
-        one.ints[rng.randrange(len(one.ints))] = rng.choice(WHOLES)
-    elif one.type == AttributeProto.FLOATS and one.floats:
-        one.floats[rng.randrange(len(one.floats))] = rng.choice(REALS)
+    attribute = rng.choice(node.attribute)
+    if attribute.type == AttributeProto.INT:
+        attribute.i = rng.choice(INTEGERS)
+    elif attribute.type == AttributeProto.FLOAT:
+        attribute.f = rng.choice(FLOATS)
+    elif attribute.type == AttributeProto.STRING:
+        attribute.s = rng.choice(STRINGS).encode()
+    elif attribute.type == AttributeProto.INTS and attribute.ints:
+        attribute.ints[rng.randrange(len(attribute.ints))] = rng.choice(INTEGERS)
+    elif attribute.type == AttributeProto.FLOATS and attribute.floats:
+        attribute.floats[rng.randrange(len(attribute.floats))] = rng.choice(FLOATS)
 
 
 def swap_attribute(rng, proto):
     node = node_of(rng, proto)
     if node.attribute:
-        one = rng.choice(node.attribute)
-        one.CopyFrom(helper.make_attribute(one.name, value(rng)))
+        attribute = rng.choice(node.attribute)
+        attribute.CopyFrom(helper.make_attribute(attribute.name, value(rng)))
 
 
 def retype_attribute(rng, proto):
@@ -187,7 +157,7 @@ def retype_attribute(rng, proto):
 
 def add_attribute(rng, proto):
     node = node_of(rng, proto)
-    node.attribute.append(helper.make_attribute(rng.choice(SETTINGS), value(rng)))
+    node.attribute.append(helper.make_attribute(rng.choice(ATTRIBUTES), value(rng)))
 
 
 def drop_attribute(rng, proto):
@@ -220,14 +190,14 @@ def more_inputs(rng, proto):
 def rename(rng, proto):
     node = node_of(rng, proto)
     if node.output:
-        old, new = rng.choice(node.output), rng.choice(WORDS)
-        for one in proto.graph.node:
-            for seen in (one.input, one.output):
+        old, new = rng.choice(node.output), rng.choice(STRINGS)
+        for other in proto.graph.node:
+            for seen in (other.input, other.output):
                 for i, name in enumerate(seen):
                     if name == old:
                         seen[i] = new
-        for one in proto.graph.output:
-            one.name = new if one.name == old else one.name
+        for output in proto.graph.output:
+            output.name = new if output.name == old else output.name
 
 
 def change_outputs(rng, proto):
@@ -274,7 +244,7 @@ def insert_node(rng, proto):
     """Put an operator behind a value, so that what read it reads what the operator makes of it."""
     known, at, old = names(proto), rng.randrange(len(proto.graph.node) + 1), rng.choice(names(proto))
     more = [rng.choice(known) for _ in range(rng.choice((0, 0, 1, 1, 2, 3)))]
-    given = {rng.choice(SETTINGS): value(rng) for _ in range(rng.choice((0, 1, 1, 2)))}
+    given = {rng.choice(ATTRIBUTES): value(rng) for _ in range(rng.choice((0, 1, 1, 2)))}
     kept = ModelProto()
     kept.CopyFrom(proto)
     for node in kept.graph.node[at:]:
@@ -283,25 +253,27 @@ def insert_node(rng, proto):
                 node.input[i] = f"new{at}"
     del proto.graph.node[:]
     proto.graph.node.extend(kept.graph.node[:at])
-    proto.graph.node.append(helper.make_node(rng.choice(KINDS), [old, *more], [f"new{at}"], **given))
+    proto.graph.node.append(helper.make_node(rng.choice(OPERATORS), [old, *more], [f"new{at}"], **given))
     proto.graph.node.extend(kept.graph.node[at:])
 
 
 def change_opset(rng, proto):
     if proto.opset_import:
-        rng.choice(proto.opset_import).version = rng.choice((1, 5, 6, 7, 8, 9, 10, 11, 12, 13, 17, 19, 21, 22, *WHOLES))
+        rng.choice(proto.opset_import).version = rng.choice(
+            (1, 5, 6, 7, 8, 9, 10, 11, 12, 13, 17, 19, 21, 22, *INTEGERS)
+        )
 
 
 def change_dims(rng, proto):
-    one = rng.choice(tensors(proto))
-    if one.dims and rng.random() < 0.6:
-        one.dims[rng.randrange(len(one.dims))] = rng.choice(WHOLES)
-    elif one.dims and rng.random() < 0.5:
-        kept = list(one.dims)
+    stored = rng.choice(tensors(proto))
+    if stored.dims and rng.random() < 0.6:
+        stored.dims[rng.randrange(len(stored.dims))] = rng.choice(INTEGERS)
+    elif stored.dims and rng.random() < 0.5:
+        kept = list(stored.dims)
         rng.shuffle(kept)
-        one.dims[:] = kept
+        stored.dims[:] = kept
     else:
-        one.dims[:] = dims(rng)
+        stored.dims[:] = dims(rng)
 
 
 def change_type(rng, proto):
@@ -309,48 +281,48 @@ def change_type(rng, proto):
 
 
 def change_numbers(rng, proto):
-    """Write other numbers into a tensor: into one of whole numbers those that no graph has."""
-    one = rng.choice(tensors(proto))
-    if one.data_type == TensorProto.INT64 and len(one.raw_data) >= 8:
-        array = np.frombuffer(one.raw_data, np.int64, len(one.raw_data) // 8).copy()
-        array[rng.randrange(array.size)] = rng.choice(WHOLES)
-        one.raw_data = array.tobytes()
-    elif one.data_type == TensorProto.FLOAT and len(one.raw_data) >= 4:
-        array = np.frombuffer(one.raw_data, np.float32, len(one.raw_data) // 4).copy()
-        array[rng.randrange(array.size)] = rng.choice(REALS)
-        one.raw_data = array.tobytes()
+    """Write other numbers into a tensor: into stored of whole numbers those that no graph has."""
+    stored = rng.choice(tensors(proto))
+    if stored.data_type == TensorProto.INT64 and len(stored.raw_data) >= 8:
+        array = np.frombuffer(stored.raw_data, np.int64, len(stored.raw_data) // 8).copy()
+        array[rng.randrange(array.size)] = rng.choice(INTEGERS)
+        stored.raw_data = array.tobytes()
+    elif stored.data_type == TensorProto.FLOAT and len(stored.raw_data) >= 4:
+        array = np.frombuffer(stored.raw_data, np.float32, len(stored.raw_data) // 4).copy()
+        array[rng.randrange(array.size)] = rng.choice(FLOATS)
+        stored.raw_data = array.tobytes()
     else:
-        one.raw_data = rng.randbytes(rng.choice((0, 1, 4, 8, 64)))
+        stored.raw_data = rng.randbytes(rng.choice((0, 1, 4, 8, 64)))
 
 
 def change_bytes(rng, proto):
-    one = rng.choice(tensors(proto))
+    stored = rng.choice(tensors(proto))
     kind = rng.randrange(5)
     if kind == 0:
-        one.raw_data = one.raw_data[: rng.randrange(len(one.raw_data) + 1)]
+        stored.raw_data = stored.raw_data[: rng.randrange(len(stored.raw_data) + 1)]
     elif kind == 1:
-        one.raw_data = one.raw_data + rng.randbytes(8)
+        stored.raw_data = stored.raw_data + rng.randbytes(8)
     elif kind == 2:
-        one.ClearField("raw_data")
-        one.float_data.extend([1.0] * rng.choice((0, 1, 12)))
+        stored.ClearField("raw_data")
+        stored.float_data.extend([1.0] * rng.choice((0, 1, 12)))
     elif kind == 3:
-        one.ClearField("raw_data")
-        one.int64_data.extend([rng.choice(WHOLES)] * rng.choice((0, 1, 4)))
+        stored.ClearField("raw_data")
+        stored.int64_data.extend([rng.choice(INTEGERS)] * rng.choice((0, 1, 4)))
     else:
-        one.CopyFrom(tensor(rng))
+        stored.CopyFrom(tensor(rng))
 
 
 def change_place(rng, proto):
-    one = rng.choice(tensors(proto))
-    one.data_location = TensorProto.EXTERNAL
+    stored = rng.choice(tensors(proto))
+    stored.data_location = TensorProto.EXTERNAL
     if rng.random() < 0.7:
-        one.ClearField("raw_data")
-    for key, words in (("location", WORDS), ("offset", (*WHOLES, "x")), ("length", (*WHOLES, "1.5"))):
+        stored.ClearField("raw_data")
+    for key, words in (("location", STRINGS), ("offset", (*INTEGERS, "x")), ("length", (*INTEGERS, "1.5"))):
         if rng.random() < 0.6:
-            entry = one.external_data.add()
+            entry = stored.external_data.add()
             entry.key, entry.value = key, str(rng.choice(words))
     if rng.random() < 0.5:
-        entry = one.external_data.add()
+        entry = stored.external_data.add()
         entry.key, entry.value = "location", "numbers.bin"
 
 
@@ -359,11 +331,30 @@ def change_notes(rng, proto):
     entry.key = "byhand." + rng.choice(("classes", "mean", "std", "name"))
     entry.value = rng.choice(
         (
-            "", "null", "{}", "[]", '["a"]', '["a", "b"]', "[1, 2]", "NaN", "Infinity", "0", "-1", "1e999",
+            "",
+            "null",
+            "{}",
+            "[]",
+            '["a"]',
+            '["a", "b"]',
+            "[1, 2]",
+            "NaN",
+            "Infinity",
+            "0",
+            "-1",
+            "1e999",
             "[0.5, 0.5, 0.5]",
-            "[0.5]", '"n"', '"\\u001b[31m"', '"a b"', "[" * 2000, "9" * 5000, "true", '{"a": 1, "b": 2}', "[[1]]",
+            "[0.5]",
+            '"n"',
+            '"\\u001b[31m"',
+            '"a b"',
+            "[" * 2000,
+            "9" * 5000,
+            "true",
+            '{"a": 1, "b": 2}',
+            "[[1]]",
         )
-    )  # fmt: skip
+    )
 
 
 def grow(rng, proto):
@@ -381,11 +372,39 @@ def grow(rng, proto):
 
 
 CHANGES = (
-    change_input, change_attribute, change_attribute, change_attribute, swap_attribute, retype_attribute, add_attribute,
-    add_attribute, drop_attribute, rewire, rewire, swap_inputs, more_inputs, rename, change_outputs,
-        change_kind, change_kind,
-    change_domain, delete_node, repeat_node, swap_nodes, insert_node, insert_node, insert_node, change_opset,
-        change_dims,
-    change_dims, change_type, change_numbers, change_numbers, change_numbers, change_bytes, change_place,
-        change_notes, grow,
-)  # fmt: skip
+    change_input,
+    change_attribute,
+    change_attribute,
+    change_attribute,
+    swap_attribute,
+    retype_attribute,
+    add_attribute,
+    add_attribute,
+    drop_attribute,
+    rewire,
+    rewire,
+    swap_inputs,
+    more_inputs,
+    rename,
+    change_outputs,
+    change_kind,
+    change_kind,
+    change_domain,
+    delete_node,
+    repeat_node,
+    swap_nodes,
+    insert_node,
+    insert_node,
+    insert_node,
+    change_opset,
+    change_dims,
+    change_dims,
+    change_type,
+    change_numbers,
+    change_numbers,
+    change_numbers,
+    change_bytes,
+    change_place,
+    change_notes,
+    grow,
+)

@@ -10,12 +10,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 from byhand import nn
 from byhand.onnx import save
-from byhand.onnx.readers.activation import NAMES
-from byhand.onnx.readers.arithmetic import KNOWN
+from byhand.onnx.readers.activation import ELEMENTWISE_OPS
+from byhand.onnx.readers.arithmetic import CONSTANT_FUNCTIONS
 from byhand.onnx.readers.reduce import REDUCTIONS
 
 IMAGE = (1, 3, 8, 8)
-COMPARED = ("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual")
+COMPARISONS = ("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual")
 
 
 def chain(*steps, x="x", y="y"):
@@ -34,9 +34,12 @@ def model(nodes, numbers=None, opset=18, image=IMAGE, kind=TensorProto.FLOAT, fu
     """Return a model of nodes from "x" to "y"."""
     held = [numpy_helper.from_array(np.asarray(value), name) for name, value in (numbers or {}).items()]
     graph = helper.make_graph(
-        nodes, "seed", [helper.make_tensor_value_info("x", kind, image)],
-        [helper.make_tensor_value_info(name, kind, None) for name in out], held,
-    )  # fmt: skip
+        nodes,
+        "seed",
+        [helper.make_tensor_value_info("x", kind, image)],
+        [helper.make_tensor_value_info(name, kind, None) for name in out],
+        held,
+    )
     imports = [helper.make_opsetid("", opset), *(helper.make_opsetid(domain, 1) for domain in domains)]
     return helper.make_model(graph, opset_imports=imports, functions=list(functions), ir_version=9)
 
@@ -45,7 +48,7 @@ def floats(*shape):
     return np.random.default_rng(len(shape)).standard_normal(shape).astype(np.float32)
 
 
-def wholes(*values):
+def int64_array(*values):
     return np.array(values, np.int64)
 
 
@@ -64,10 +67,17 @@ def classifier():
             ("Softmax", {"axis": 1}),
         ),
         {
-            "w1": floats(4, 3, 3, 3), "b1": floats(4), "g": floats(4), "v": np.ones(4, np.float32),
-            "w2": floats(4, 1, 2, 2), "zero": np.float32(0), "six": np.float32(6), "w3": floats(5, 4), "b3": floats(5),
+            "w1": floats(4, 3, 3, 3),
+            "b1": floats(4),
+            "g": floats(4),
+            "v": np.ones(4, np.float32),
+            "w2": floats(4, 1, 2, 2),
+            "zero": np.float32(0),
+            "six": np.float32(6),
+            "w3": floats(5, 4),
+            "b3": floats(5),
         },
-    )  # fmt: skip
+    )
 
 
 def windows():
@@ -93,29 +103,50 @@ def windows():
 def activations():
     return model(
         chain(
-            *NAMES, ("Clip", "low"), ("PRelu", "slope"), "Mish", ("Gelu", {"approximate": "tanh"}), "Gelu",
-            ("Swish", {"alpha": 1.5}), ("Dropout", "half"),
+            *ELEMENTWISE_OPS,
+            ("Clip", "low"),
+            ("PRelu", "slope"),
+            "Mish",
+            ("Gelu", {"approximate": "tanh"}),
+            "Gelu",
+            ("Swish", {"alpha": 1.5}),
+            ("Dropout", "half"),
         ),
         {"low": np.float32(-3), "slope": floats(3, 1, 1), "half": np.float32(0.5)},
         opset=24,
-    )  # fmt: skip
+    )
 
 
 def arithmetic():
     return model(
         [
             *chain(
-                ("Add", "c"), ("Sub", "s"), ("Mul", "c"), ("Div", "k"), "Abs", ("Pow", "two"), ("Max", "s"), ("Min", "k"),
-                ("Sum", "x"), ("Mean", "x"), y="t",
+                ("Add", "c"),
+                ("Sub", "s"),
+                ("Mul", "c"),
+                ("Div", "k"),
+                "Abs",
+                ("Pow", "two"),
+                ("Max", "s"),
+                ("Min", "k"),
+                ("Sum", "x"),
+                ("Mean", "x"),
+                y="t",
             ),
             helper.make_node("Where", ["yes", "t", "x"], ["picked"]),
             *chain(("MatMul", "m"), "Flatten", ("Gemm", "g", "b"), x="picked"),
         ],
         {
-            "c": floats(3, 1, 1), "s": np.float32(2), "k": floats(1, 3, 8, 8), "two": np.float32(2), "m": floats(8, 5),
-            "yes": np.ones((1, 1, 1, 1), bool), "g": floats(120, 4), "b": floats(4),
+            "c": floats(3, 1, 1),
+            "s": np.float32(2),
+            "k": floats(1, 3, 8, 8),
+            "two": np.float32(2),
+            "m": floats(8, 5),
+            "yes": np.ones((1, 1, 1, 1), bool),
+            "g": floats(120, 4),
+            "b": floats(4),
         },
-    )  # fmt: skip
+    )
 
 
 def shapes():
@@ -140,23 +171,28 @@ def shapes():
         helper.make_node("Flatten", ["c"], ["y"], axis=1),
     ]
     numbers = {
-        "zero": np.int64(0), "one": np.int64(1), "axes": wholes(0), "rest": wholes(3, 64), "sixty": wholes(64),
-        "two64": wholes(1, 1, 64), "ends": wholes(2),
-    }  # fmt: skip
+        "zero": np.int64(0),
+        "one": np.int64(1),
+        "axes": int64_array(0),
+        "rest": int64_array(3, 64),
+        "sixty": int64_array(64),
+        "two64": int64_array(1, 1, 64),
+        "ends": int64_array(2),
+    }
     return model(nodes, numbers)
 
 
 def logic():
     nodes, used = [], []
-    for kind in KNOWN:
-        one = kind in ("Ceil", "Floor", "Cos", "Sin", "Round", "Sign", "IsNaN", "Not", "BitwiseNot")
+    for kind in CONSTANT_FUNCTIONS:
+        unary = kind in ("Ceil", "Floor", "Cos", "Sin", "Round", "Sign", "IsNaN", "Not", "BitwiseNot")
         held = "t" if kind in ("And", "Or", "Xor", "Not") else "i" if kind.startswith("Bit") else "f"
-        nodes.append(helper.make_node(kind, [held] if one else [held, held], [f"k_{kind}"]))
+        nodes.append(helper.make_node(kind, [held] if unary else [held, held], [f"k_{kind}"]))
         nodes.append(helper.make_node("Cast", [f"k_{kind}"], [f"c_{kind}"], to=TensorProto.FLOAT))
         used.append(f"c_{kind}")
     nodes.append(helper.make_node("Sum", used, ["total"]))
     return model(
-        nodes + chain(("Add", "total"), x="x"), {"f": floats(8, 8), "t": floats(8, 8) > 0, "i": wholes(*range(8))}
+        nodes + chain(("Add", "total"), x="x"), {"f": floats(8, 8), "t": floats(8, 8) > 0, "i": int64_array(*range(8))}
     )
 
 
@@ -194,32 +230,54 @@ def constants():
         helper.make_node("Mul", ["x", "f"], ["y"]),
     ]
     numbers = {
-        "vol": floats(1, 2, 4, 4, 4), "w": floats(2, 2, 3, 3, 3), "i": wholes(3, -2, 5), "at": wholes(0),
-            "sq": floats(4, 4),
-        "pads": wholes(0, 0, 1, 1, 1, 0, 0, 1, 1, 1), "times": wholes(2), "sizes": wholes(1, 2, 5, 3, 3),
-        "half": np.float32(0.5), "yes": np.array(True), "one": floats(4), "two": np.ones(2, np.float32),
-    }  # fmt: skip
+        "vol": floats(1, 2, 4, 4, 4),
+        "w": floats(2, 2, 3, 3, 3),
+        "i": int64_array(3, -2, 5),
+        "at": int64_array(0),
+        "sq": floats(4, 4),
+        "pads": int64_array(0, 0, 1, 1, 1, 0, 0, 1, 1, 1),
+        "times": int64_array(2),
+        "sizes": int64_array(1, 2, 5, 3, 3),
+        "half": np.float32(0.5),
+        "yes": np.array(True),
+        "one": floats(4),
+        "two": np.ones(2, np.float32),
+    }
     return model(nodes, numbers)
 
 
 def moves():
     nodes = [
         *chain(
-            ("Pad", "pads", "value"), ("Slice", "starts", "ends", "axes", "steps"), ("Transpose", {"perm": [0,
-                2, 3, 1]}),
-            ("Transpose", {"perm": [0, 3, 1, 2]}), ("Tile", "times"), ("SpaceToDepth", {"blocksize": 2}),
-            ("DepthToSpace", {"blocksize": 2, "mode": "CRD"}), ("Gather", "order", {"axis": 1}), y="t",
+            ("Pad", "pads", "value"),
+            ("Slice", "starts", "ends", "axes", "steps"),
+            ("Transpose", {"perm": [0, 2, 3, 1]}),
+            ("Transpose", {"perm": [0, 3, 1, 2]}),
+            ("Tile", "times"),
+            ("SpaceToDepth", {"blocksize": 2}),
+            ("DepthToSpace", {"blocksize": 2, "mode": "CRD"}),
+            ("Gather", "order", {"axis": 1}),
+            y="t",
         ),
         helper.make_node("Split", ["t", "parts"], ["a", "b"], axis=1),
         helper.make_node("Concat", ["b", "a"], ["c"], axis=1),
-        *chain(("Unsqueeze", "axes"), ("Squeeze", "axes"), ("Pad", "edges", {"mode": "edge"}), ("Reshape",
-            "flat"), x="c"),
-    ]  # fmt: skip
+        *chain(
+            ("Unsqueeze", "axes"), ("Squeeze", "axes"), ("Pad", "edges", {"mode": "edge"}), ("Reshape", "flat"), x="c"
+        ),
+    ]
     numbers = {
-        "pads": wholes(0, 0, 1, 1, 0, 0, 1, 1), "value": np.float32(1), "starts": wholes(0), "ends": wholes(8),
-        "axes": wholes(2), "steps": wholes(1), "times": wholes(1, 2, 1, 1), "order": wholes(5, 4, 3, 0, 1, 2),
-        "parts": wholes(2, 4), "edges": wholes(0, 0, 0, 2, 0, 0, 0, 1), "flat": wholes(0, -1),
-    }  # fmt: skip
+        "pads": int64_array(0, 0, 1, 1, 0, 0, 1, 1),
+        "value": np.float32(1),
+        "starts": int64_array(0),
+        "ends": int64_array(8),
+        "axes": int64_array(2),
+        "steps": int64_array(1),
+        "times": int64_array(1, 2, 1, 1),
+        "order": int64_array(5, 4, 3, 0, 1, 2),
+        "parts": int64_array(2, 4),
+        "edges": int64_array(0, 0, 0, 2, 0, 0, 0, 1),
+        "flat": int64_array(0, -1),
+    }
     return model(nodes, numbers)
 
 
@@ -230,7 +288,7 @@ def sizes():
             ("Resize", "", "", "sizes", {"mode": "cubic", "antialias": 1}),
             ("Resize", "", "", "two", {"axes": [2, 3], "keep_aspect_ratio_policy": "not_larger"}),
         ),
-        {"scales": np.array([1, 1, 2, 1.5], np.float32), "sizes": wholes(1, 3, 5, 7), "two": wholes(9, 4)},
+        {"scales": np.array([1, 1, 2, 1.5], np.float32), "sizes": int64_array(1, 3, 5, 7), "two": int64_array(9, 4)},
     )
 
 
@@ -239,7 +297,9 @@ def reductions():
     for kind in REDUCTIONS:
         nodes += chain((kind, "axes", {"keepdims": 0}), x="x", y=f"r_{kind}")
     nodes.append(helper.make_node("Concat", [f"r_{kind}" for kind in REDUCTIONS], ["all"], axis=1))
-    return model(nodes + chain(("LayerNormalization", "scale"), x="all"), {"axes": wholes(2, 3), "scale": floats(30)})
+    return model(
+        nodes + chain(("LayerNormalization", "scale"), x="all"), {"axes": int64_array(2, 3), "scale": floats(30)}
+    )
 
 
 def old():
@@ -272,10 +332,11 @@ def nested():
         helper.make_node("If", ["yes"], ["picked"], then_branch=body("Relu"), else_branch=body("Neg")),
         helper.make_node("Scaled", ["picked", "two"], ["scaled"], domain="own"),
         *chain(
-            ("GroupNormalization", "k", "k", {"num_groups": 3}), ("MeanVarianceNormalization", {"axes": [2,
-                3]}), x="scaled"
+            ("GroupNormalization", "k", "k", {"num_groups": 3}),
+            ("MeanVarianceNormalization", {"axes": [2, 3]}),
+            x="scaled",
         ),
-    ]  # fmt: skip
+    ]
     return model(
         nodes, {"yes": np.array(True), "k": floats(3), "two": np.float32(2)}, functions=[function], domains=["own"]
     )
@@ -302,10 +363,21 @@ def saved_norms():
 
 
 SEEDS = (
-    classifier, windows, activations, arithmetic, shapes, logic, constants, moves, sizes, reductions, old,
-        nested, saved,
+    classifier,
+    windows,
+    activations,
+    arithmetic,
+    shapes,
+    logic,
+    constants,
+    moves,
+    sizes,
+    reductions,
+    old,
+    nested,
+    saved,
     saved_norms,
-)  # fmt: skip
+)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""A part of the fuzzer's work with every run of the tests: `python -m tests.onnx.fuzz 100000` is the whole."""
+"""A short run of the fuzzer; `python -m tests.onnx.fuzz 100000` is the long one."""
 
 import random
 

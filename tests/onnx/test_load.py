@@ -13,12 +13,12 @@ import byhand as bh
 from byhand.bench.onnx_suite import cases
 from byhand.errors import FileError, UnsupportedError
 from byhand.onnx import load
-from tests.onnx.make import array, graph, value, write
+from tests.onnx.small_models import make_model, random_array, value_info, write_model
 
 
 def both(model, tmp_path, images, **settings):
     """Return what byhand and onnxruntime make of images (N, C, H, W)."""
-    path = write(model, tmp_path)
+    path = write_model(model, tmp_path)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     theirs = session.run(None, {"x": images})[0]
     ours = load(path, **settings)
@@ -26,18 +26,18 @@ def both(model, tmp_path, images, **settings):
 
 
 CONV = node("Conv", ["x", "w", "b"], ["c/1:0"], pads=[1, 1, 1, 1])
-NUMBERS = {"w": array(4, 3, 3, 3), "b": array(4)}
+NUMBERS = {"w": random_array(4, 3, 3, 3), "b": random_array(4)}
 HEAD = [
     node("GlobalAveragePool", ["r"], ["p"]),
     node("Flatten", ["p"], ["f"]),
     node("Gemm", ["f", "h"], ["y"], transB=1),
 ]
-H = {"h": array(5, 4)}
+H = {"h": random_array(5, 4)}
 
 
 def logits(tmp_path, nodes, numbers, images=None, **settings):
-    images = array(2, 3, 8, 8, seed=9) if images is None else images
-    model, ours, theirs = both(graph(nodes, numbers, **settings), tmp_path, images)
+    images = random_array(2, 3, 8, 8, seed=9) if images is None else images
+    model, ours, theirs = both(make_model(nodes, numbers, **settings), tmp_path, images)
     if model.classes:
         ours = model.logits_of(images.transpose(0, 2, 3, 1) if images.ndim == 4 else images)
     elif ours.ndim == 4:
@@ -49,48 +49,52 @@ def logits(tmp_path, nodes, numbers, images=None, **settings):
 
 def test_a_small_network(tmp_path):
     model = logits(tmp_path, [CONV, node("Relu", ["c/1:0"], ["r"]), *HEAD], NUMBERS | H)
-    assert [one.name for one in model.graph.nodes][:2] == ["c_1_0", "r"]
+    assert [node.name for node in model.graph.nodes][:2] == ["c_1_0", "r"]
     assert model.input_shape == (8, 8, 3)
-    assert model.parameter_count == sum(one.size for one in (NUMBERS | H).values())
+    assert model.parameter_count == sum(weight.size for weight in (NUMBERS | H).values())
 
 
 def test_channels_are_shuffled_where_they_lie(tmp_path):
     shuffle = [
-        node("Reshape", ["c/1:0", "apart"], ["s1"]), node("Transpose", ["s1"], ["s2"], perm=[0, 2, 1, 3, 4]),
+        node("Reshape", ["c/1:0", "apart"], ["s1"]),
+        node("Transpose", ["s1"], ["s2"], perm=[0, 2, 1, 3, 4]),
         node("Reshape", ["s2", "together"], ["r"]),
-    ]  # fmt: skip
+    ]
     numbers = {"apart": np.array([0, 2, 2, 8, 8]), "together": np.array([0, -1, 8, 8])}
     model = logits(tmp_path, [CONV, *shuffle, *HEAD], NUMBERS | H | numbers)
-    moved = [one for one in model.graph.nodes if one.op.name == "transpose"]
+    moved = [node for node in model.graph.nodes if node.op.name == "transpose"]
     assert len(moved) == 1, "only the channels move"
 
 
 def test_shapes_that_are_computed_are_known_when_the_model_is_read(tmp_path):
     flat = [
-        node("Shape", ["c/1:0"], ["shape"]), node("Gather", ["shape", "zero"], ["n"]),
-        node("Unsqueeze", ["n", "axes"], ["n1"]), node("Concat", ["n1", "rest"], ["wanted"], axis=0),
-        node("Reshape", ["c/1:0", "wanted"], ["f"]), node("MatMul", ["f", "m"], ["y"]),
-    ]  # fmt: skip
-    numbers = {"zero": np.array(0), "axes": np.array([0]), "rest": np.array([-1]), "m": array(256, 6)}
+        node("Shape", ["c/1:0"], ["shape"]),
+        node("Gather", ["shape", "zero"], ["n"]),
+        node("Unsqueeze", ["n", "axes"], ["n1"]),
+        node("Concat", ["n1", "rest"], ["wanted"], axis=0),
+        node("Reshape", ["c/1:0", "wanted"], ["f"]),
+        node("MatMul", ["f", "m"], ["y"]),
+    ]
+    numbers = {"zero": np.array(0), "axes": np.array([0]), "rest": np.array([-1]), "m": random_array(256, 6)}
     model = logits(tmp_path, [CONV, *flat], NUMBERS | numbers)
-    assert {one.op.name for one in model.graph.nodes} == {"conv2d", "transpose", "reshape", "linear"}
+    assert {node.op.name for node in model.graph.nodes} == {"conv2d", "transpose", "reshape", "linear"}
 
 
 def test_images_that_keep_their_channels_last(tmp_path):
     nodes = [node("Transpose", ["x"], ["t"], perm=[0, 3, 1, 2]), node("Conv", ["t", "w"], ["r"]), *HEAD]
-    images = array(2, 8, 8, 3)
-    path = write(graph(nodes, {"w": NUMBERS["w"]} | H, x=("N", 8, 8, 3)), tmp_path)
+    images = random_array(2, 8, 8, 3)
+    path = write_model(make_model(nodes, {"w": NUMBERS["w"]} | H, x=("N", 8, 8, 3)), tmp_path)
     theirs = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]).run(None, {"x": images})[0]
     model = load(path)
     np.testing.assert_allclose(model.logits_of(images), theirs, rtol=1e-4, atol=1e-5)
-    assert "transpose" not in {one.op.name for one in model.graph.nodes}
+    assert "transpose" not in {node.op.name for node in model.graph.nodes}
 
 
 def test_a_batch_that_the_file_fixes_is_any_batch(tmp_path):
     nodes = [CONV, node("Reshape", ["c/1:0", "wanted"], ["f"]), node("Gemm", ["f", "m"], ["y"])]
-    numbers = NUMBERS | {"wanted": np.array([4, 256]), "m": array(256, 6)}
-    path = write(graph(nodes, numbers, x=(4, 3, 8, 8)), tmp_path)
-    images = array(4, 3, 8, 8)
+    numbers = NUMBERS | {"wanted": np.array([4, 256]), "m": random_array(256, 6)}
+    path = write_model(make_model(nodes, numbers, x=(4, 3, 8, 8)), tmp_path)
+    images = random_array(4, 3, 8, 8)
     theirs = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]).run(None, {"x": images})[0]
     model = load(path)
     for count in (1, 3, 4):
@@ -101,24 +105,39 @@ def test_a_batch_that_the_file_fixes_is_any_batch(tmp_path):
 @pytest.mark.parametrize(
     ("nodes", "numbers"),
     [
-        ([node("Mul", ["x", "s"], ["m"]), node("Add", ["m", "t"], ["y"])], {"s": array(3, 1, 1), "t": array(1, 3, 8, 8)}),
-        ([node("Sub", ["s", "x"], ["y"])], {"s": array(1)}),
-        ([node("PRelu", ["x", "s"], ["y"])], {"s": array(3, 1, 1)}),
-        ([node("Pad", ["x", "p", "v"], ["y"])], {"p": np.array([0, 1, 2, 0, 0, 2, 0, 3]), "v": np.array(1.5, np.float32)}),
+        (
+            [node("Mul", ["x", "s"], ["m"]), node("Add", ["m", "t"], ["y"])],
+            {"s": random_array(3, 1, 1), "t": random_array(1, 3, 8, 8)},
+        ),
+        ([node("Sub", ["s", "x"], ["y"])], {"s": random_array(1)}),
+        ([node("PRelu", ["x", "s"], ["y"])], {"s": random_array(3, 1, 1)}),
+        (
+            [node("Pad", ["x", "p", "v"], ["y"])],
+            {"p": np.array([0, 1, 2, 0, 0, 2, 0, 3]), "v": np.array(1.5, np.float32)},
+        ),
         ([node("Pad", ["x", "p"], ["y"], mode="reflect")], {"p": np.array([0, 0, 2, 1, 0, 0, 1, 3])}),
         ([node("Pad", ["x", "p"], ["y"], mode="edge")], {"p": np.array([0, 1, 2, 1, 0, 0, 1, 3])}),
-        ([node("Slice", ["x", "a", "b", "c", "d"], ["y"])],
-         {"a": np.array([6, 0]), "b": np.array([-9, 2]), "c": np.array([2, 1]), "d": np.array([-2, 1])}),
+        (
+            [node("Slice", ["x", "a", "b", "c", "d"], ["y"])],
+            {"a": np.array([6, 0]), "b": np.array([-9, 2]), "c": np.array([2, 1]), "d": np.array([-2, 1])},
+        ),
         ([node("Gather", ["x", "i"], ["y"], axis=1)], {"i": np.array([2, 0, -1])}),
-        ([node("Split", ["x", "n"], ["a", "b"], axis=1), node("Concat", ["b", "a", "b"], ["y"], axis=1)],
-         {"n": np.array([1, 2])}),
+        (
+            [node("Split", ["x", "n"], ["a", "b"], axis=1), node("Concat", ["b", "a", "b"], ["y"], axis=1)],
+            {"n": np.array([1, 2])},
+        ),
         ([node("Softmax", ["x"], ["y"], axis=1)], {}),
         ([node("LogSoftmax", ["x"], ["y"], axis=2)], {}),
-        ([node("InstanceNormalization", ["x", "s", "t"], ["y"])], {"s": array(3), "t": array(3)}),
-        ([node("LayerNormalization", ["x", "s"], ["y"], axis=2)], {"s": array(8, 8)}),
+        ([node("InstanceNormalization", ["x", "s", "t"], ["y"])], {"s": random_array(3), "t": random_array(3)}),
+        ([node("LayerNormalization", ["x", "s"], ["y"], axis=2)], {"s": random_array(8, 8)}),
         ([node("ReduceMean", ["x", "a"], ["y"], keepdims=1)], {"a": np.array([1])}),
         ([node("ReduceSum", ["x", "a"], ["y"], keepdims=0)], {"a": np.array([-1])}),
-        ([node("DepthToSpace", ["d"], ["y"], blocksize=2), node("Concat", ["x", "x", "x", "x"], ["d"], axis=1)][::-1], {}),
+        (
+            [node("DepthToSpace", ["d"], ["y"], blocksize=2), node("Concat", ["x", "x", "x", "x"], ["d"], axis=1)][
+                ::-1
+            ],
+            {},
+        ),
         ([node("SpaceToDepth", ["x"], ["y"], blocksize=4)], {}),
         ([node("Resize", ["x", "", "s"], ["y"], mode="linear")], {"s": np.array([1, 1, 2, 1.5], np.float32)}),
         ([node("Resize", ["x", "", "", "s"], ["y"], mode="nearest", axes=[2, 3])], {"s": np.array([5, 13])}),
@@ -126,58 +145,78 @@ def test_a_batch_that_the_file_fixes_is_any_batch(tmp_path):
         ([node("AveragePool", ["x"], ["y"], kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1], ceil_mode=1)], {}),
         ([node("GlobalMaxPool", ["x"], ["y"])], {}),
         ([node("GlobalLpPool", ["x"], ["y"], p=2)], {}),
-        ([node("Expand", ["p", "s"], ["y"]), node("GlobalAveragePool", ["x"], ["p"])][::-1], {"s": np.array([1, 3, 2, 4])}),
+        (
+            [node("Expand", ["p", "s"], ["y"]), node("GlobalAveragePool", ["x"], ["p"])][::-1],
+            {"s": np.array([1, 3, 2, 4])},
+        ),
         ([node("Tile", ["x", "s"], ["y"])], {"s": np.array([1, 2, 1, 3])}),
-        ([node("MatMul", ["x", "m"], ["y"])], {"m": array(8, 5)}),
-        ([node("ConvTranspose", ["x", "w"], ["y"], strides=[2, 2], pads=[1, 1, 0, 0], output_padding=[1, 0], group=3)],
-         {"w": array(3, 2, 3, 2)}),
+        ([node("MatMul", ["x", "m"], ["y"])], {"m": random_array(8, 5)}),
+        (
+            [
+                node(
+                    "ConvTranspose",
+                    ["x", "w"],
+                    ["y"],
+                    strides=[2, 2],
+                    pads=[1, 1, 0, 0],
+                    output_padding=[1, 0],
+                    group=3,
+                )
+            ],
+            {"w": random_array(3, 2, 3, 2)},
+        ),
         ([node("LRN", ["x"], ["y"], size=3, alpha=0.5)], {}),
         ([node("Gelu", ["x"], ["y"], approximate="tanh")], {}),
         ([node("Clip", ["x", "", "hi"], ["y"])], {"hi": np.array(0.5, np.float32)}),
-        ([node("Mean", ["x", "s", "x"], ["y"])], {"s": array(3, 8, 8)}),
+        ([node("Mean", ["x", "s", "x"], ["y"])], {"s": random_array(3, 8, 8)}),
         ([node("Where", ["c", "x", "x"], ["y"])], {"c": np.ones((1, 1, 1, 1), bool)}),
-        ([node("Conv", ["x", "w"], ["y"], auto_pad="SAME_LOWER", strides=[2, 2])], {"w": array(2, 3, 2, 3)}),
+        ([node("Conv", ["x", "w"], ["y"], auto_pad="SAME_LOWER", strides=[2, 2])], {"w": random_array(2, 3, 2, 3)}),
         ([node("Mish", ["x"], ["y"])], {}),
-        ([node("GroupNormalization", ["d", "s", "t"], ["y"], num_groups=2), node("Concat", ["x", "x"], ["d"], axis=1)][::-1],
-         {"s": array(6), "t": array(6)}),
+        (
+            [
+                node("GroupNormalization", ["d", "s", "t"], ["y"], num_groups=2),
+                node("Concat", ["x", "x"], ["d"], axis=1),
+            ][::-1],
+            {"s": random_array(6), "t": random_array(6)},
+        ),
     ],
-    ids=lambda one: "-".join(n.op_type for n in one) if isinstance(one, list) else "",
-)  # fmt: skip
+    ids=lambda nodes: "-".join(n.op_type for n in nodes) if isinstance(nodes, list) else "",
+)
 def test_operators_on_images(nodes, numbers, tmp_path):
-    opset = 21 if any(one.op_type in ("Gelu", "GroupNormalization") for one in nodes) else 18
+    opset = 21 if any(proto.op_type in ("Gelu", "GroupNormalization") for proto in nodes) else 18
     model = logits(tmp_path, nodes, numbers, opset=opset)
     again = tmp_path / "again.onnx"
     bh.onnx.save(model, again)
-    images = array(2, 8, 8, 3, seed=5)
+    images = random_array(2, 8, 8, 3, seed=5)
     np.testing.assert_allclose(load(again).predict(images), model.predict(images), rtol=1e-4, atol=1e-5)
 
 
 def test_the_gates_of_pytorch_become_one_op(tmp_path):
     nodes = [CONV, node("Sigmoid", ["c/1:0"], ["g"]), node("Mul", ["c/1:0", "g"], ["r"]), *HEAD]
     model = logits(tmp_path, nodes, NUMBERS | H)
-    assert [one.op.name for one in model.graph.nodes][:2] == ["conv2d", "silu"]
+    assert [node.op.name for node in model.graph.nodes][:2] == ["conv2d", "silu"]
 
 
 def test_one_of_several_outputs(tmp_path):
     nodes = [CONV, node("Relu", ["c/1:0"], ["r"]), *HEAD]
-    path = write(graph(nodes, NUMBERS | H, outputs=("y", "r")), tmp_path)
+    path = write_model(make_model(nodes, NUMBERS | H, outputs=("y", "r")), tmp_path)
     assert load(path).output.name == "y"
     maps = load(path, output="r")
-    assert maps.classes == () and maps.predict(array(2, 8, 8, 3)).shape == (2, 8, 8, 4)
+    assert maps.classes == () and maps.predict(random_array(2, 8, 8, 3)).shape == (2, 8, 8, 4)
     with pytest.raises(FileError, match=r"no output 'z'; it has y, r"):
         load(path, output="z")
 
 
 def test_a_model_without_classes_is_not_trained(tmp_path):
-    maps = load(write(graph([CONV], NUMBERS, outputs=("c/1:0",)), tmp_path))
+    maps = load(write_model(make_model([CONV], NUMBERS, outputs=("c/1:0",)), tmp_path))
     with pytest.raises(bh.ArgumentError, match="no classes to learn"):
         maps.program(train=True)
     assert "(8, 8, 4)" in repr(maps)
 
 
 def test_every_layer_of_a_strangers_model_can_be_seen(tmp_path):
-    model = load(write(graph([CONV, node("Relu", ["c/1:0"], ["r"]), *HEAD], NUMBERS | H), tmp_path))
-    images = array(2, 8, 8, 3)
+    model = load(write_model(make_model([CONV, node("Relu", ["c/1:0"], ["r"]), *HEAD], NUMBERS | H), tmp_path))
+    images = random_array(2, 8, 8, 3)
     trace = model.trace(images)
     assert trace["c_1_0"].shape == (2, 8, 8, 4)
     np.testing.assert_array_equal(trace["r"], np.maximum(trace["c_1_0"], 0))
@@ -185,23 +224,25 @@ def test_every_layer_of_a_strangers_model_can_be_seen(tmp_path):
 
 
 def test_a_strangers_model_learns(tmp_path):
-    model = load(write(graph([CONV, node("Relu", ["c/1:0"], ["r"]), *HEAD], NUMBERS | H), tmp_path))
-    images, labels = array(16, 8, 8, 3), np.arange(16) % 5
+    model = load(write_model(make_model([CONV, node("Relu", ["c/1:0"], ["r"]), *HEAD], NUMBERS | H), tmp_path))
+    images, labels = random_array(16, 8, 8, 3), np.arange(16) % 5
     trainer = bh.Trainer(model, bh.Adam(lr=0.02), batch_size=16)
     losses = [trainer.step(images, labels) for _ in range(300)]
     assert losses[-1] < 0.2 * losses[0]
 
 
 def test_a_size_that_is_open_is_asked_for(tmp_path):
-    path = write(graph([CONV, node("Relu", ["c/1:0"], ["r"]), *HEAD], NUMBERS | H, x=("N", 3, "h", "w")), tmp_path)
+    path = write_model(
+        make_model([CONV, node("Relu", ["c/1:0"], ["r"]), *HEAD], NUMBERS | H, x=("N", 3, "h", "w")), tmp_path
+    )
     with pytest.raises(FileError, match=r"leaves its size open, \(N, 3, h, w\); tell it with input_shape"):
         load(path)
-    assert load(path, input_shape=(12, 10, 3)).logits_of(array(1, 12, 10, 3)).shape == (1, 5)
+    assert load(path, input_shape=(12, 10, 3)).logits_of(random_array(1, 12, 10, 3)).shape == (1, 5)
 
 
 def test_whole_numbers_as_images_are_pixels(tmp_path):
     nodes = [node("Cast", ["x"], ["f"], to=TensorProto.FLOAT), node("Conv", ["f", "w"], ["r"]), *HEAD]
-    model = load(write(graph(nodes, {"w": NUMBERS["w"]} | H, kind=TensorProto.UINT8), tmp_path))
+    model = load(write_model(make_model(nodes, {"w": NUMBERS["w"]} | H, kind=TensorProto.UINT8), tmp_path))
     pixels = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8)
     np.testing.assert_allclose(model.logits_of(pixels), model.logits_of(pixels.astype(np.float32)), rtol=1e-4)
 
@@ -219,20 +260,20 @@ def test_whole_numbers_as_images_are_pixels(tmp_path):
 )
 def test_what_byhand_has_not_is_told(nodes, message, tmp_path):
     with pytest.raises(UnsupportedError, match=message) as caught:
-        load(write(graph(nodes), tmp_path))
+        load(write_model(make_model(nodes), tmp_path))
     assert "\n" not in str(caught.value)
     assert str(tmp_path / "model.onnx") in str(caught.value)
 
 
 def test_two_images_are_one_too_many(tmp_path):
-    model = graph([node("Add", ["x", "z"], ["y"])])
-    model.graph.input.append(value("z", (1, 3, 8, 8)))
+    model = make_model([node("Add", ["x", "z"], ["y"])])
+    model.graph.input.append(value_info("z", (1, 3, 8, 8)))
     with pytest.raises(UnsupportedError, match=r"it has 2 inputs \(x, z\)"):
-        load(write(model, tmp_path))
+        load(write_model(model, tmp_path))
 
 
 def test_functions_of_the_file_are_read(tmp_path):
-    model = graph([node("Double", ["x"], ["r"], domain="mine", by=3.0), *HEAD], {"h": array(5, 3)})
+    model = make_model([node("Double", ["x"], ["r"], domain="mine", by=3.0), *HEAD], {"h": random_array(5, 3)})
     body = [helper.make_node("Constant", [], ["k"]), node("Mul", ["a", "k"], ["b"])]
     attribute = body[0].attribute.add()
     attribute.name, attribute.ref_attr_name, attribute.type = "value_float", "by", 1
@@ -240,24 +281,32 @@ def test_functions_of_the_file_are_read(tmp_path):
         helper.make_function("mine", "Double", ["a"], ["b"], body, [helper.make_opsetid("", 18)], ["by"])
     )
     model.opset_import.append(helper.make_opsetid("mine", 1))
-    images = array(2, 8, 8, 3)
-    loaded = load(write(model, tmp_path))
+    images = random_array(2, 8, 8, 3)
+    loaded = load(write_model(model, tmp_path))
     assert loaded.parameter_count == 15, "a constant is not learned"
-    expected = 3 * images.mean((1, 2)) @ array(5, 3).T
+    expected = 3 * images.mean((1, 2)) @ random_array(5, 3).T
     np.testing.assert_allclose(loaded.logits_of(images), expected, rtol=1e-4, atol=1e-5)
 
 
 CLASSIC = (  # the networks in ONNX's own suite, with constants for weights
-    "bvlc_alexnet", "densenet121", "inception_v1", "inception_v2", "resnet50", "shufflenet", "squeezenet", "vgg19", "zfnet512",
-)  # fmt: skip
+    "bvlc_alexnet",
+    "densenet121",
+    "inception_v1",
+    "inception_v2",
+    "resnet50",
+    "shufflenet",
+    "squeezenet",
+    "vgg19",
+    "zfnet512",
+)
 
 
 @pytest.mark.parametrize("name", CLASSIC)
 def test_classic_networks_become_models(name):
-    case = next(one for one in cases(["real"]) if one.name == f"test_{name}")
+    case = next(case for case in cases(["real"]) if case.name == f"test_{name}")
     (inputs, (expected,)), *_ = case.data
     model = load(Path(onnx.__file__).parent / "backend" / "test" / "data" / "light" / f"light_{name}.onnx")
-    (image,) = (one for one in inputs if one.ndim == 4)
+    (image,) = (array for array in inputs if array.ndim == 4)
     softmax = model.output is not model.logits
     got = (model.predict if softmax else model.logits_of)(image.transpose(0, 2, 3, 1))
     assert len(model.classes) == 1000 and model.input_shape == (224, 224, 3)

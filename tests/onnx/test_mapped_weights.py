@@ -1,4 +1,4 @@
-"""Large numbers stay in the file: what is read is the same, and little memory is asked for."""
+"""Large weights stay in the file: the message and the arrays are the same as protobuf reads."""
 
 import numpy as np
 import onnx
@@ -7,19 +7,19 @@ from google.protobuf.message import DecodeError
 
 from byhand.errors import FileError
 from byhand.onnx.mapped_weights import MIN_MAPPED_BYTES, read_model
-from tests.onnx.make import array, graph, write
+from tests.onnx.small_models import make_model, random_array, write_model
 
 
 def model(*sizes, dtype=np.float32):
-    return graph(
+    return make_model(
         [onnx.helper.make_node("Relu", ["x"], ["y"])],
-        {f"w{i}": array(*size, dtype=dtype) for i, size in enumerate(sizes)},
+        {f"w{i}": random_array(*size, dtype=dtype) for i, size in enumerate(sizes)},
     )
 
 
-def test_the_message_is_the_same_but_for_the_large_numbers(tmp_path):
+def test_the_message_is_the_same_but_for_large_weights(tmp_path):
     whole = model((3,), (40, 50), (2, 2), (64, 3, 7, 7), dtype=np.float64)
-    message, weights = read_model(write(whole, tmp_path))
+    message, weights = read_model(write_model(whole, tmp_path))
     assert sorted(weights.spans) == [1, 3]
     for i, (ours, theirs) in enumerate(zip(message.graph.initializer, whole.graph.initializer, strict=True)):
         expected = onnx.numpy_helper.to_array(theirs)
@@ -31,9 +31,9 @@ def test_the_message_is_the_same_but_for_the_large_numbers(tmp_path):
     assert message == whole
 
 
-def test_numbers_are_still_there_after_they_were_let_go(tmp_path):
+def test_released_pages_are_read_again(tmp_path):
     whole = model((100, 100))
-    message, weights = read_model(write(whole, tmp_path))
+    message, weights = read_model(write_model(whole, tmp_path))
     mine = weights.array(0, message.graph.initializer[0])
     before = mine.copy()
     weights.release_pages()
@@ -46,12 +46,12 @@ def test_numbers_are_still_there_after_they_were_let_go(tmp_path):
 def test_a_shape_that_does_not_fit_is_refused(dims, kind, tmp_path):
     whole = model((100, 100))
     whole.graph.initializer[0].dims[:], whole.graph.initializer[0].data_type = dims, kind
-    message, weights = read_model(write(whole, tmp_path))
+    message, weights = read_model(write_model(whole, tmp_path))
     with pytest.raises(FileError, match="but holds 40,000 bytes"):
         weights.array(0, message.graph.initializer[0])
 
 
-def test_what_is_cut_short_is_the_parsers_to_refuse(tmp_path):
+def test_a_truncated_file_is_left_to_the_parser(tmp_path):
     whole = model((40, 50), (3,)).SerializeToString()
     path = tmp_path / "cut.onnx"
     for length in (0, 1, 10, len(whole) // 2, len(whole) - 1):
@@ -65,10 +65,10 @@ def test_what_is_cut_short_is_the_parsers_to_refuse(tmp_path):
             assert read_model(path)[0] == theirs
 
 
-def test_two_graphs_in_one_message_are_one(tmp_path):
-    """Protocol Buffers merges a message that is told twice."""
-    one, other = model((40, 50)), model((3,), (60, 70))
-    (tmp_path / "two.onnx").write_bytes(one.SerializeToString() + other.SerializeToString())
+def test_two_graphs_in_one_message_are_merged(tmp_path):
+    """Protocol Buffers merges repeated messages."""
+    first, second = model((40, 50)), model((3,), (60, 70))
+    (tmp_path / "two.onnx").write_bytes(first.SerializeToString() + second.SerializeToString())
     message, weights = read_model(tmp_path / "two.onnx")
-    assert [tuple(one.dims) for one in message.graph.initializer] == [(40, 50), (3,), (60, 70)]
-    np.testing.assert_array_equal(weights.array(2, message.graph.initializer[2]), array(60, 70))
+    assert [tuple(tensor.dims) for tensor in message.graph.initializer] == [(40, 50), (3,), (60, 70)]
+    np.testing.assert_array_equal(weights.array(2, message.graph.initializer[2]), random_array(60, 70))

@@ -10,7 +10,7 @@ from byhand.onnx.readers import READERS
 from byhand.onnx.registry import reader
 from byhand.onnx.writers import NOT_WRITTEN, WRITERS
 from byhand.ops import REGISTRY
-from tests.onnx.make import array, graph, write
+from tests.onnx.small_models import make_model, random_array, write_model
 
 
 def test_every_unfused_op_has_a_writer_or_a_reason():
@@ -22,8 +22,8 @@ def test_every_unfused_op_has_a_writer_or_a_reason():
 
 def test_a_new_operator_is_one_function(tmp_path, monkeypatch):
     """Soft shrinkage: x - clip(x, -lambd, lambd)."""
-    path = write(graph([make_node("Shrink", ["x"], ["y"], bias=0.5, lambd=0.5)]), tmp_path)
-    images = array(2, 8, 8, 3)
+    path = write_model(make_model([make_node("Shrink", ["x"], ["y"], bias=0.5, lambd=0.5)]), tmp_path)
+    images = random_array(2, 8, 8, 3)
     with pytest.raises(UnsupportedError):  # ONNX defines it by Where, whose condition depends on the image
         load(path)
     monkeypatch.setitem(READERS, "Shrink", None)  # removed again after the test

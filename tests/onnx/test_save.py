@@ -1,4 +1,4 @@
-"""What byhand writes: onnxruntime computes the same, ONNX's checker finds no fault, and byhand reads it back whole."""
+"""Exported files: onnxruntime computes the same, ONNX's checker accepts them, byhand reads them back."""
 
 import json
 from dataclasses import replace
@@ -16,12 +16,15 @@ from byhand.onnx import load, save
 from byhand.ops import REGISTRY
 from tests.models.table import ONE_OF_EACH
 from tests.nn import cases
-from tests.onnx.make import array, lively
+from tests.onnx.small_models import random_array, randomized_model
 
 TOLERANCE = 3e-5  # of the largest logit: float32, in another order
-SMALL = {name: {"input_shape": (32, 32, 3), "classes": 10} for name in ARCHITECTURES if name.startswith("vgg")}
-SMALL["alexnet"] = SMALL["zfnet"] = {"input_shape": (96, 96, 3), "classes": 10}  # big in what follows the images alone
-CALM = {"mobilenet_v3_large": {"gain": 1.0}}  # louder, its gates lose the last digits in float32, whoever computes
+SETTINGS = {name: {"input_shape": (32, 32, 3), "classes": 10} for name in ARCHITECTURES if name.startswith("vgg")}
+SETTINGS["alexnet"] = SETTINGS["zfnet"] = {
+    "input_shape": (96, 96, 3),
+    "classes": 10,
+}  # big in what follows the images alone
+GAINS = {"mobilenet_v3_large": {"gain": 1.0}}  # louder, its gates lose the last digits in float32, whoever computes
 
 
 def runtime(path, images):
@@ -34,8 +37,8 @@ def runtime(path, images):
     return session.run(None, {session.get_inputs()[0].name: np.ascontiguousarray(images)})[0]
 
 
-def difference(one, other):
-    return np.abs(one - other).max() / np.abs(other).max()
+def relative_error(actual, expected):
+    return np.abs(actual - expected).max() / np.abs(expected).max()
 
 
 FAMILIES = [name if name in ONE_OF_EACH else pytest.param(name, marks=pytest.mark.long) for name in ARCHITECTURES]
@@ -43,14 +46,14 @@ FAMILIES = [name if name in ONE_OF_EACH else pytest.param(name, marks=pytest.mar
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_onnxruntime_does_what_an_architecture_does_and_byhand_reads_it_back(name, tmp_path):
-    model = lively(name, **SMALL.get(name, {}), **CALM.get(name, {}))
-    images = array(2, *model.input_shape)
+    model = randomized_model(name, **SETTINGS.get(name, {}), **GAINS.get(name, {}))
+    images = random_array(2, *model.input_shape)
     expected = model.logits_of(images)
     assert np.ptp(expected, axis=0).max() > 20 * TOLERANCE * np.abs(expected).max(), "the images look alike"
     save(model, tmp_path / "model.onnx")
-    assert difference(runtime(tmp_path / "model.onnx", images), expected) < TOLERANCE
+    assert relative_error(runtime(tmp_path / "model.onnx", images), expected) < TOLERANCE
     again = load(tmp_path / "model.onnx")
-    assert difference(again.logits_of(images), expected) < 1e-6
+    assert relative_error(again.logits_of(images), expected) < 1e-6
     assert (again.name, again.parameter_count, again.classes) == (model.name, model.parameter_count, model.classes)
     assert [node.op.name for node in again.graph.nodes if node.op.name == "conv2d"] == [
         node.op.name for node in model.graph.nodes if node.op.name == "conv2d"
@@ -60,19 +63,19 @@ def test_onnxruntime_does_what_an_architecture_does_and_byhand_reads_it_back(nam
 @pytest.mark.parametrize(("name", "case"), cases.ALL)
 def test_every_layer_can_be_written(name, case, tmp_path):
     model, _ = case.model(dtype=np.float32)
-    images = array(3, *model.input_shape)
+    images = random_array(3, *model.input_shape)
     save(model, tmp_path / "layer.onnx")
     onnx.checker.check_model(str(tmp_path / "layer.onnx"), full_check=True)
     expected = model.logits_of(images)
     if "LRN" not in name or case.attributes["size"] % 2:  # onnxruntime has none of even sizes
-        assert difference(runtime(tmp_path / "layer.onnx", images), expected) < 1e-5
+        assert relative_error(runtime(tmp_path / "layer.onnx", images), expected) < 1e-5
     again = load(tmp_path / "layer.onnx")
-    assert difference(again.logits_of(images), expected) < 1e-6
+    assert relative_error(again.logits_of(images), expected) < 1e-6
 
 
-OPS = ["neg", "abs", "sqrt", "exp", "log", "reciprocal", "softplus", "softsign", "elu", "selu", "celu"]
+ELEMENTWISE_OPS = ["neg", "abs", "sqrt", "exp", "log", "reciprocal", "softplus", "softsign", "elu", "selu", "celu"]
 CALLS = [
-    *((op, {}) for op in OPS),
+    *((op, {}) for op in ELEMENTWISE_OPS),
     ("clip", {"low": -0.5, "high": 0.25}),
     ("reduce_mean", {"axes": (1, 2), "keepdims": True}),
     ("reduce_max", {"axes": (3,)}),
@@ -91,11 +94,11 @@ CALLS = [
 def test_ops_without_a_layer_are_written_too(op, attributes, tmp_path):
     x = nn.Input(5, 6, 4)
     model = nn.Model(x, nn.Flatten()(REGISTRY[op](nn.Sigmoid()(x), **attributes)), seed=1)
-    images = array(3, 5, 6, 4)
+    images = random_array(3, 5, 6, 4)
     save(model, tmp_path / "op.onnx")
     onnx.checker.check_model(str(tmp_path / "op.onnx"), full_check=True)
-    assert difference(runtime(tmp_path / "op.onnx", images), model.logits_of(images)) < 1e-5
-    assert difference(load(tmp_path / "op.onnx").logits_of(images), model.logits_of(images)) < 1e-6
+    assert relative_error(runtime(tmp_path / "op.onnx", images), model.logits_of(images)) < 1e-5
+    assert relative_error(load(tmp_path / "op.onnx").logits_of(images), model.logits_of(images)) < 1e-6
 
 
 def test_names_classes_and_pixels_come_back(tmp_path):
@@ -108,7 +111,7 @@ def test_names_classes_and_pixels_come_back(tmp_path):
     assert "first" in again.graph.tensors and "first_weight" in again.parameters
     pixels = np.random.default_rng(0).integers(0, 256, (2, 6, 6, 3), np.uint8)
     np.testing.assert_allclose(again.predict(pixels), model.predict(pixels), atol=1e-6)
-    notes = {one.key: json.loads(one.value) for one in onnx.load(tmp_path / "tiny.onnx").metadata_props}
+    notes = {entry.key: json.loads(entry.value) for entry in onnx.load(tmp_path / "tiny.onnx").metadata_props}
     assert notes["byhand.classes"] == ["a cat", "犬"]
 
 
@@ -116,7 +119,7 @@ def test_a_last_softmax_is_written(tmp_path):
     x = nn.Input(5)
     model = nn.Model(x, nn.Softmax()(nn.Linear(3)(x)))
     save(model, tmp_path / "softmax.onnx")
-    images = array(2, 5)
+    images = random_array(2, 5)
     np.testing.assert_allclose(runtime(tmp_path / "softmax.onnx", images), model.predict(images), atol=1e-6)
     again = load(tmp_path / "softmax.onnx")
     np.testing.assert_allclose(again.predict(images), model.predict(images), atol=1e-6)
@@ -127,7 +130,7 @@ def test_double_precision_stays(tmp_path):
     x = nn.Input(4, 4, 2)  # onnxruntime has no convolution of doubles
     model = nn.Model(x, nn.Linear(3)(nn.Tanh()(nn.Flatten()(x))), dtype=np.float64)
     save(model, tmp_path / "double.onnx")
-    images = array(2, 4, 4, 2, dtype=np.float64)
+    images = random_array(2, 4, 4, 2, dtype=np.float64)
     assert load(tmp_path / "double.onnx").dtype == np.float64
     np.testing.assert_allclose(runtime(tmp_path / "double.onnx", images), model.logits_of(images), atol=1e-13)
 

@@ -9,17 +9,17 @@ from byhand.bench.onnx_suite import FAILED, KINDS, PASSED, Case, cases, report, 
 from byhand.onnx.readers import READERS
 
 # Cases of ONNX 1.23 that pass: raise these, never lower them.
-PASS = {"node": 1450, "simple": 6, "pytorch-converted": 82, "pytorch-operator": 35, "real": 9}
-KNOWN = {"node": 1207, "simple": 6, "pytorch-converted": 82, "pytorch-operator": 35, "real": 9}
+PASSED_COUNTS = {"node": 1450, "simple": 6, "pytorch-converted": 82, "pytorch-operator": 35, "real": 9}
+PASSED_KNOWN_COUNTS = {"node": 1207, "simple": 6, "pytorch-converted": 82, "pytorch-operator": 35, "real": 9}
 # Cases of operators that byhand has in which it does otherwise, and why.
-OTHERWISE = {
+EXPECTED_FAILURES = {
     "test_attention_4d_causal_fp16_expanded": "16-bit products are summed in 32 bits, once: 2 of 192 numbers are nearer",
     "test_identity_sequence": "a sequence of tensors",
     "test_identity_opt": "an optional tensor",
     "test_if_seq": "a sequence of tensors",
     "test_if_opt": "an optional tensor",
 }
-WHOLE = onnx.__version__.startswith("1.23.")
+COUNTED_VERSION = onnx.__version__.startswith("1.23.")
 
 
 @pytest.fixture(scope="module")
@@ -27,32 +27,34 @@ def results():
     return suite()
 
 
-def test_what_byhand_has_passes(results):
-    wrong = {one.case.name: one.why for one in results if one.case.known and one.outcome != PASSED}
-    assert not {name: why for name, why in wrong.items() if name not in OTHERWISE}
+def test_known_operators_pass(results):
+    wrong = {result.case.name: result.why for result in results if result.case.known and result.outcome != PASSED}
+    assert not {name: why for name, why in wrong.items() if name not in EXPECTED_FAILURES}
 
 
-@pytest.mark.skipif(not WHOLE, reason="the counts are of the cases in ONNX 1.23; other versions have others")
+@pytest.mark.skipif(not COUNTED_VERSION, reason="the counts are of the cases in ONNX 1.23; other versions have others")
 def test_the_count_only_grows(results):
     found = summary(results)["kinds"]
-    assert {kind: found[kind]["passed"] for kind in KINDS} == PASS
-    assert {kind: found[kind]["known_passed"] for kind in KINDS} == KNOWN
+    assert {kind: found[kind]["passed"] for kind in KINDS} == PASSED_COUNTS
+    assert {kind: found[kind]["known_passed"] for kind in KINDS} == PASSED_KNOWN_COUNTS
 
 
-def test_what_byhand_has_not_is_named(results):
-    for one in results:
-        if one.outcome not in (PASSED, FAILED) and not one.case.known:
-            missing = one.case.operators - READERS.keys()
-            assert any(name in one.why for name in missing) or "opset" in one.why or "tensor" in one.why, one.why
+def test_missing_operators_are_named(results):
+    for result in results:
+        if result.outcome not in (PASSED, FAILED) and not result.case.known:
+            missing = result.case.operators - READERS.keys()
+            assert any(name in result.why for name in missing) or "opset" in result.why or "tensor" in result.why, (
+                result.why
+            )
 
 
 def test_the_report_counts(results):
     text = report(results)
-    passed = sum(one.outcome == PASSED and "Conv" in one.case.operators for one in results)
-    uses = sum("Conv" in one.case.operators for one in results)
+    passed = sum(result.outcome == PASSED and "Conv" in result.case.operators for result in results)
+    uses = sum("Conv" in result.case.operators for result in results)
     assert f"{'Conv':26}{passed:4}/{uses}" in text
     together = next(line for line in text.splitlines() if line.startswith("together"))
-    assert together.endswith(f"{sum(one.outcome == PASSED for one in results):,} / {len(results):,}")
+    assert together.endswith(f"{sum(result.outcome == PASSED for result in results):,} / {len(results):,}")
 
 
 @pytest.mark.parametrize("hand", ["loops", "arrays"])
@@ -62,7 +64,7 @@ def test_other_hands_pass_what_is_small(hand):
     for case in cases(["node", "pytorch-operator", "pytorch-converted"]):
         size = sum(getattr(x, "size", 0) for inputs, _ in case.data for x in inputs)
         fresh = [name for name in case.operators if seen[name] < 3]
-        if case.known and fresh and size < 2000 and case.name not in OTHERWISE:
+        if case.known and fresh and size < 2000 and case.name not in EXPECTED_FAILURES:
             seen.update(case.operators)
             assert run(case, hand).outcome == PASSED, case.name
     assert len(seen) > 80

@@ -12,7 +12,7 @@ from byhand.nn.receptive_field import FieldGrid, feature_maps, last_feature_map,
 from byhand.report.explain import explain, grad_cam, gradients, occlusion, saliency
 from byhand.report.explanation import EDGE, HEAD, LARGEST, TITLE, draw_explanation
 from tests.models.table import ONE_OF_EACH, smallest
-from tests.onnx.make import array, graph, write
+from tests.onnx.small_models import make_model, random_array, write_model
 from tests.oracle import needs_torch
 
 
@@ -327,7 +327,7 @@ def test_axes_are_followed_through_transposes(tmp_path):
     import torch
     from torch.nn import functional
 
-    numbers = {"w": array(6, 3, 3, 3), "m": array(6, 5, seed=1), "f": array(5, 4, seed=2)}
+    numbers = {"w": random_array(6, 3, 3, 3), "m": random_array(6, 5, seed=1), "f": random_array(5, 4, seed=2)}
     nodes = [
         helper.make_node("Conv", ["x", "w"], ["c"], pads=[1, 1, 1, 1]),
         helper.make_node("Transpose", ["c"], ["t"], perm=[0, 2, 3, 1]),
@@ -337,8 +337,8 @@ def test_axes_are_followed_through_transposes(tmp_path):
         helper.make_node("MatMul", ["mean", "f"], ["logits"]),
         helper.make_node("Softmax", ["logits"], ["y"], axis=-1),
     ]
-    model = onnx.load(write(graph(nodes, numbers, x=(1, 3, 8, 8), opset=13), tmp_path))
-    image = array(8, 8, 3, seed=5)
+    model = onnx.load(write_model(make_model(nodes, numbers, x=(1, 3, 8, 8), opset=13), tmp_path))
+    image = random_array(8, 8, 3, seed=5)
     found = explain(model, image, 2)
     assert found.layer == "seen" and found.maps.shape == (8, 8, 5)
     x = torch.tensor(image[None]).permute(0, 3, 1, 2).requires_grad_()

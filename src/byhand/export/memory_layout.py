@@ -1,4 +1,4 @@
-"""Where each value lies in the memory that a C program computes in: those never needed at the same time share their place."""
+"""The memory layout of a C program: each value's offset in its arena. Values never needed at the same time share memory."""
 
 from __future__ import annotations
 
@@ -15,59 +15,59 @@ IN_PLACE_OPS = ("clip", *ELEMENTWISE_OPS)  # steps that read each element once, 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where values lie: numbers from the arena's start, by name; and how many numbers it holds."""
+    """The offset of each value in the arena, by name, and the size of the arena, in elements."""
 
     places: dict[str, int]
     size: int
 
 
 def lay_out(network: Network, dtype: type, outside: Collection[str] = ()) -> Layout:
-    """Return where the values of a network lie, but for those that lie outside, in the caller's memory."""
+    """Return the layout of a network's values; outside: those in the caller's memory."""
     values = {value.name: value for value in (network.input, *(step.output for step in network.steps))}
-    written_over = {new: old for new, old in _views(network).items() if {new, old}.isdisjoint(outside)}
-    live = _live_ranges(network, written_over)
+    overwritten = {new: old for new, old in _in_place(network).items() if {new, old}.isdisjoint(outside)}
+    live = _live_ranges(network, overwritten)
     specs = {name: ArraySpec((value.size,), dtype) for name, value in values.items()}
     sizes = {name: specs[name].aligned_bytes for name in live if name not in outside}
     offsets = assign_offsets(sizes, live)
-    offsets |= {new: offsets[_base(new, written_over)] for new in written_over}
+    offsets |= {new: offsets[_base(new, overwritten)] for new in overwritten}
     item = np.dtype(dtype).itemsize
     places = {name: offset // item for name, offset in offsets.items()}
     return Layout(places, max((start + values[name].size for name, start in places.items()), default=0))
 
 
-def _live_ranges(network: Network, written_over: Mapping[str, str]) -> dict[str, LiveRange]:
-    """Return the first and the last step that needs the memory of each value, of all that is written over it too."""
+def _live_ranges(network: Network, overwritten: Mapping[str, str]) -> dict[str, LiveRange]:
+    """Return the first and the last step that needs each value's memory, including those that overwrite the value in place."""
     lines = [[network.input.name]]
     lines += [[step.name, *(value.name for value in step.values)] for step in network.steps]
     lines.append([network.output.name])
     live: dict[str, LiveRange] = {}
     for number, names in enumerate(lines):
         for name in names:
-            base = _base(name, written_over)
+            base = _base(name, overwritten)
             live[base] = LiveRange(live[base].first if base in live else number, number)
     return live
 
 
-def _base(name: str, written_over: Mapping[str, str]) -> str:
-    """Return the value whose memory another, by way of others, is written over."""
-    while name in written_over:
-        name = written_over[name]
+def _base(name: str, overwritten: Mapping[str, str]) -> str:
+    """Return the value whose memory another one uses, through a chain of in-place steps."""
+    while name in overwritten:
+        name = overwritten[name]
     return name
 
 
-def _views(network: Network) -> dict[str, str]:
-    """Return what can be written where it is read: the step's input is needed no more."""
+def _in_place(network: Network) -> dict[str, str]:
+    """Return the input that each in-place step overwrites, by the step's name: no later step reads it."""
     last = {value.name: i for i, step in enumerate(network.steps) for value in step.values}
     last[network.output.name] = len(network.steps)
     return {
         step.name: value.name
         for i, step in enumerate(network.steps)
-        if (value := _written_over(step)) is not None and last[value.name] == i
+        if (value := _overwritten(step)) is not None and last[value.name] == i
     }
 
 
-def _written_over(step: Step) -> Value | None:
-    """Return the value that a step may write over: its numbers are read in the order in which they are written."""
+def _overwritten(step: Step) -> Value | None:
+    """Return the input that a step may overwrite: it reads each element before it writes it."""
     if step.op in IN_PLACE_OPS:
         return step.values[0]
     if step.op in BINARY_OPS:

@@ -19,7 +19,7 @@ MAX_CACHED_BYTES = 1 << 30  # larger features are computed again each time
 def features_of(backbone: Model, images: Dataset, digest: str) -> Dataset:
     """Return a data set of the backbone's output for each image: (N, H, W, C) float32; (N, C) becomes (N, 1, 1, C).
 
-    backbone: a network that does not learn, as `split_frozen` returns; digest: of the images, the cache key.
+    backbone: a network that does not learn, the first part of `split_frozen`; digest: of the images, the key of the cache.
 
     >>> import byhand as bh
     >>> from byhand.nn.split_frozen import split_frozen
