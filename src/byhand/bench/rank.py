@@ -84,7 +84,7 @@ def timed(call: Callable[[], Any], seconds: float, ranks: Communicator) -> float
         for _ in range(together):
             call()
         times.append((time.perf_counter() - started) / together)
-    return ranks.broadcast(median(times))  # type: ignore[no-any-return]
+    return ranks.broadcast(median(times))
 
 
 if __name__ == "__main__":
