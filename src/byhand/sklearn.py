@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from byhand.data import Augment, Dataset
-from byhand.data.split import stratified
+from byhand.data.stratified_split import stratified_split
 from byhand.errors import ArgumentError, ShapeError, UnknownNameError
 from byhand.graph import Tensor
 from byhand.models import ARCHITECTURES
@@ -133,7 +133,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         seed, validation = int(check_random_state(self.random_state).randint(SEEDS)), None
         if self.early_stopping:
             share = number("validation_fraction", self.validation_fraction, 0, 1)
-            stay, aside = stratified(labels, share, seed)
+            stay, aside = stratified_split(labels, share, seed)
             if not len(aside):
                 raise ArgumentError(f"validation_fraction {share:g} of {len(labels)} images is none; give more of them")
             train, validation = train.rows(stay), train.rows(aside)

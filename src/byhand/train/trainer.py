@@ -23,7 +23,7 @@ import numpy as np
 
 from byhand.data import Dataset
 from byhand.data.augment import Augment
-from byhand.data.feed import Draw, Feed
+from byhand.data.batch_loader import BatchLoader, BatchSpec
 from byhand.errors import ArgumentError, DivergedError, ShapeError
 from byhand.nn import Model
 from byhand.ops import DEFAULT_HAND, softmax_cross_entropy
@@ -260,7 +260,7 @@ class Trainer:
         state, total = self.progress, self._total(self.progress)
         self.history, self.curve = state.history, state.curve
         began, images, seconds, now = time.perf_counter(), 0, 0.0, -1
-        batches = Feed(train, self.augment, self._plan(train))
+        batches = BatchLoader(train, self.augment, self._plan(train))
         try:
             while state.done < total and not state.stale(early_stopping):
                 batch, (epoch, index, size, rates) = next(batches)
@@ -272,7 +272,7 @@ class Trainer:
                 losses, correct = self._steps_on(batch.images, batch.labels, size, rates, batch.rows)
                 images, seconds = images + size * len(rates), seconds + time.perf_counter() - started
                 self.images_per_second = images / seconds
-                self.waited = batches.waited / (time.perf_counter() - began)
+                self.waited = batches.wait_seconds / (time.perf_counter() - began)
                 for loss, right in zip(losses.tolist(), correct.tolist()):
                     if not isfinite(loss):
                         raise self._diverged(f"the loss became {loss}", state.done + 1)
@@ -295,7 +295,7 @@ class Trainer:
         finally:
             batches.close()
 
-    def _plan(self, train: Dataset) -> Iterator[tuple[Draw, tuple[int, int, int, list[float]]]]:
+    def _plan(self, train: Dataset) -> Iterator[tuple[BatchSpec, tuple[int, int, int, list[float]]]]:
         """Yield what is left to do: which images, and (epoch, the first step's number in it, images a step, rates).
 
         Of several ranks, each gets its share of the images.
@@ -314,7 +314,10 @@ class Trainer:
             rows = order[index * self.batch_size : (index + count) * self.batch_size]
             rates = [self.optimizer.lr * self.schedule((done + i) / total) for i in range(count)]
             size, rows = len(rows) // count, rows[self.ranks.some(len(rows))]
-            yield Draw(rows, uniforms[rows], None if partners is None else partners[rows]), (epoch, index, size, rates)
+            yield (
+                BatchSpec(rows, uniforms[rows], None if partners is None else partners[rows]),
+                (epoch, index, size, rates),
+            )
             done += count
 
     def kept(self) -> dict[str, Array]:
