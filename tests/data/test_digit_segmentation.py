@@ -199,7 +199,7 @@ def test_a_clean_scan_is_read_too(light_ink, margin):
 
 def test_a_photo_of_another_shape_is_refused():
     for wrong in (np.zeros((5, 5, 3), np.uint8), np.zeros((5, 5)), np.zeros((0, 5), np.uint8)):
-        with pytest.raises(ShapeError, match=r"paper\.find: the photo must be \(H, W\) of uint8"):
+        with pytest.raises(ShapeError, match=r"digit_segmentation\.find: the photo must be \(H, W\) of uint8"):
             digit_segmentation.find(wrong)
 
 

@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from byhand.data import Dataset
-from byhand.data.augment import Augment
+from byhand.data import Augment, Dataset
 from byhand.data.batch_loader import BatchLoader, BatchSpec
 from byhand.errors import ArgumentError, DivergedError, ShapeError
 from byhand.nn import Model
@@ -314,10 +313,8 @@ class Trainer:
             rows = order[index * self.batch_size : (index + count) * self.batch_size]
             rates = [self.optimizer.lr * self.schedule((done + i) / total) for i in range(count)]
             size, rows = len(rows) // count, rows[self.ranks.some(len(rows))]
-            yield (
-                BatchSpec(rows, uniforms[rows], None if partners is None else partners[rows]),
-                (epoch, index, size, rates),
-            )
+            spec = BatchSpec(rows, uniforms[rows], None if partners is None else partners[rows])
+            yield spec, (epoch, index, size, rates)
             done += count
 
     def kept(self) -> dict[str, Array]:
