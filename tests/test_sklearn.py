@@ -21,7 +21,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import byhand as bh
 from byhand import nn
-from byhand.data.split import stratified
+from byhand.data.stratified_split import stratified_split
 from byhand.sklearn import CNNClassifier
 
 DIGITS = load_digits()
@@ -100,7 +100,7 @@ def test_early_stopping_ends_early_and_keeps_the_best_epoch():
     assert classifier.best_validation_score_ == max(scores) > 0.8
     assert max(scores[-3:]) <= max(scores[:-3])  # three epochs in a row did no better
     seed = np.random.RandomState(0).randint(2**31 - 1)
-    _, aside = stratified(DIGITS.target[FEW], 0.2, seed)
+    _, aside = stratified_split(DIGITS.target[FEW], 0.2, seed)
     assert len(aside) == 60
     assert classifier.score(PIXELS[aside], DIGITS.target[aside]) == max(scores)
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from byhand.data import Augment, Dataset
-from byhand.data.split import stratified
+from byhand.data.stratified_split import stratified_split
 from byhand.errors import ArgumentError, ShapeError, UnknownNameError
 from byhand.graph import Tensor
 from byhand.models import ARCHITECTURES
@@ -160,7 +160,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         seed, validation = int(check_random_state(self.random_state).randint(SEED_BOUND)), None
         if self.early_stopping:
             fraction = number("validation_fraction", self.validation_fraction, 0, 1)
-            kept, held_out = stratified(labels, fraction, seed)
+            kept, held_out = stratified_split(labels, fraction, seed)
             if not len(held_out):
                 raise ArgumentError(
                     f"validation_fraction {fraction:g} of {len(labels)} images is none; give more of them"

@@ -135,7 +135,7 @@ def test_what_is_not_there(tmp_path):
 
 def test_exported_members():
     assert byhand.data.__all__ == sorted(byhand.data.__all__)
-    assert set(byhand.data.__all__) == {"Augment", "Dataset", "Sets", "digits", "find", "idx", "load", "mnist"}
+    assert set(byhand.data.__all__) == {"Augment", "Dataset", "Splits", "digits", "find", "idx", "load", "mnist"}
 
 
 def test_digits_is_imported_when_it_is_asked_for():

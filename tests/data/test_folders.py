@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 import byhand as bh
-from byhand.data import find, sets
-from byhand.data.files import in_folders, natural
+from byhand.data import find, splits
+from byhand.data.discovery import discover_folders, natural_key
 from byhand.errors import ArgumentError, FileError, UnknownNameError
 from tests.data.pictures_made import COLOURS, folder, greys, picture
 
@@ -55,7 +55,7 @@ def test_a_class_that_val_has_not_shifts_no_label(tmp_path):
     folder(tmp_path / "val", 3, classes=("blue", "red"), start=50)
     found = find(tmp_path).sets()
     assert right(found.val) and set(found.val.labels) == {0, 2}
-    assert any("val holds no image of green" in note for note in sets.told(found))
+    assert any("val holds no image of green" in note for note in splits.data_warnings(found))
 
 
 def test_a_class_that_train_has_not_is_left_out_and_told(tmp_path):
@@ -189,7 +189,7 @@ def test_copies_across_the_split_are_told(tmp_path):
     Image.open(tmp_path / "train" / "red" / "2.png").save(
         tmp_path / "val" / "red" / "same.bmp"
     )  # other bytes, same pixels
-    notes = sets.told(find(tmp_path).sets())
+    notes = splits.data_warnings(find(tmp_path).sets())
     red = Path("train", "red", "1.png")
     assert len(notes) == 2
     assert notes[0].startswith("3 images stand both in train and in val, which flatters the accuracy: ")
@@ -203,7 +203,7 @@ def test_copies_stay_together_when_a_set_is_split(tmp_path):
         (root / "red" / f"copy{number}.png").write_bytes((root / "red" / "0.png").read_bytes())
     for seed in range(8):
         split = find(root).sets().split(0.3, seed)
-        assert sets.told(split) == () or "both" not in str(sets.told(split))
+        assert splits.data_warnings(split) == () or "both" not in str(splits.data_warnings(split))
         assert len(split.val) + len(split.train) == 24
 
 
@@ -232,14 +232,14 @@ def test_a_name_that_is_no_text_can_be_told(tmp_path):
 def test_numbers_are_in_the_order_of_numbers(tmp_path):
     train, _ = bh.data.load(folder(tmp_path / "n", 2, classes=tuple(map(str, range(12)))))
     assert train.classes == tuple(map(str, range(12)))
-    assert sorted(["x10", "x9", "X1"], key=natural) == ["X1", "x9", "x10"]
+    assert sorted(["x10", "x9", "X1"], key=natural_key) == ["X1", "x9", "x10"]
 
 
 def test_links_in_a_circle_end(tmp_path):
     root = folder(tmp_path / "colours", 3)
     (root / "red" / "again").symlink_to(root / "red")
     (root / "red" / "up").symlink_to(root)
-    found = in_folders(root)
+    found = discover_folders(root)
     reds = [path for path, label in found.parts["all"] if label == "red"]
     assert sorted({path.name for path in reds}) == ["0.png", "1.png", "2.png"]
     assert any("links to one that was seen already" in note for note in found.notes)
@@ -283,7 +283,7 @@ def test_a_folder_that_may_not_be_read_is_told(tmp_path):
     code = (
         "import os, sys\n"
         "from PIL import Image\n"
-        "from byhand.data import find, listing, photos\n"  # before its files can't be read any more
+        "from byhand.data import file_source, find, photos\n"  # before its files can't be read any more
         "Image.init()\n"
         "os.geteuid() or os.setuid(65534)\n"
         "found = find(sys.argv[1]).sets()\n"

@@ -83,7 +83,7 @@ def timed(call: Callable[[], Any], seconds: float, ranks: Communicator) -> float
         started = time.perf_counter()
         for _ in range(batch_calls):
             call()
-        times.append((time.perf_counter() - started) / together)
+        times.append((time.perf_counter() - started) / batch_calls)
     return ranks.broadcast(median(times))
 
 

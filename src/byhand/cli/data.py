@@ -14,9 +14,9 @@ from byhand.cli.model_argument import sides_of, spelled
 from byhand.cli.progress import Bar
 from byhand.cli.train import bad_lines
 from byhand.cli.training_setup import images_of
-from byhand.data import Dataset, Sets, find
+from byhand.data import Dataset, Splits, find
 from byhand.data.augment import Augment
-from byhand.data.sets import told
+from byhand.data.splits import data_warnings
 
 ACROSS, PAIRS, DOWN = (
     12,
@@ -58,7 +58,7 @@ def data(
     varied.check(train.shape)
     path = out or Path(f"{Path(source).resolve().stem if source != 'mnist' else source}-sheet.png")
     _draw(sets, varied, seed, path)
-    notes = [*sets.notes, *told(sets), *notes]
+    notes = [*sets.notes, *data_warnings(sets), *notes]
     if as_json:
         result = {
             "name": train.name, "shape": list(train.shape), "classes": list(train.classes), "counts": listing.counts,
@@ -75,7 +75,7 @@ def data(
     print(f"\nwrote {path}: what a network receives\nnext:  byhand train {source}")
 
 
-def _table(sets: Sets) -> None:
+def _table(sets: Splits) -> None:
     """Print how many images each class has, a column a set."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("class", overflow="fold")
@@ -94,7 +94,7 @@ def _table(sets: Sets) -> None:
     print("\n".join(f"  {line.rstrip()}" for line in printed.get().splitlines()))
 
 
-def _draw(sets: Sets, varied: Augment, seed: int, path: Path) -> None:
+def _draw(sets: Splits, varied: Augment, seed: int, path: Path) -> None:
     from byhand.report import draw_sheet  # noqa: PLC0415  (matplotlib is slow to import)
 
     train, rng, rows = sets.train, np.random.default_rng(seed), []

@@ -14,8 +14,8 @@ import typer
 from byhand import nn
 from byhand.cli.model_argument import Mean, Size, Std, check_classifier, open_model, reader, settle, spelled
 from byhand.cli.progress import Bar
-from byhand.data.ahead import Ahead
-from byhand.data.files import pictures_below, printable
+from byhand.data.discovery import image_files_below, printable
+from byhand.data.prefetch import Prefetcher
 from byhand.errors import ArgumentError, FileError
 from byhand.models import TRAINED
 from byhand.nn.model import MAX_BATCH, MAX_BATCH_PIXELS
@@ -99,7 +99,7 @@ def _paths(images: list[str], folder: Path) -> list[tuple[str, Path]]:
             path.write_bytes(sys.stdin.buffer.read())
             found.append((INPUT, path))
         elif path.is_dir():
-            below = [(printable(str(one)), one) for one in pictures_below(path)]
+            below = [(printable(str(one)), one) for one in image_files_below(path)]
             if not below:
                 raise FileError(f"the folder {path} holds no pictures")
             found += below
@@ -116,7 +116,7 @@ def _answers(network: nn.Model, read: Any, paths: list[tuple[str, Path]]) -> Ite
     def pixels_of(group: list[tuple[str, Path]]) -> list[Any]:
         return [_try(read, path) for _, path in group]
 
-    for group, several in zip(groups, Ahead(pixels_of, groups)):
+    for group, several in zip(groups, Prefetcher(pixels_of, groups)):
         good = [pixels for pixels in several if not isinstance(pixels, FileError)]
         answers = iter(network.predict(np.stack(good)) if good else ())
         for (name, _), pixels in zip(group, several):

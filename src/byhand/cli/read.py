@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from byhand.cli.model_argument import open_model
-from byhand.data import paper
+from byhand.data import digit_segmentation
 from byhand.errors import ArgumentError, ByhandError, FileError
 from byhand.nn import Model
 
@@ -65,7 +65,7 @@ def _answer(network: Model, photo: Path, file: Path) -> dict[str, Any]:
 
     if file.exists():
         raise FileError(f"{file} exists already; choose another file with --out")
-    image, scale = paper.from_file(photo)
+    image, scale = digit_segmentation.from_file(photo)
     digits = read_digits(network, np.asarray(image.convert("L")))
     if digits:
         draw_reading(image, digits, file)

@@ -14,9 +14,9 @@ from byhand.cli import defaults
 from byhand.cli.model_argument import open_model, spelled
 from byhand.cli.model_argument import settle as settle_pixels
 from byhand.cli.progress import Bar
-from byhand.data import Dataset, Sets
+from byhand.data import Dataset, Splits
 from byhand.data.augment import Augment
-from byhand.data.sets import HELD_OUT, told
+from byhand.data.splits import VALIDATION_FRACTION, data_warnings
 from byhand.errors import ArgumentError, FileError
 from byhand.nn.graph_copy import copy_weights
 from byhand.nn.split_frozen import split_frozen
@@ -47,7 +47,7 @@ class Job:
     """A training that is ready to begin, or to go on."""
 
     settings: dict[str, Any]
-    sets: Sets
+    sets: Splits
     trainer: Trainer
     train: Dataset  # what the trainer sees: images, or features
     held_out: Dataset | None
@@ -135,7 +135,7 @@ def _job(settings: dict[str, Any], listing: Any, bar: Bar, run: Run, trainer: Tr
     sets = sets_of(settings, listing, shape, crop, bar)
     if settings.get("early_stopping") and sets.val is None:
         raise ArgumentError("--early-stopping needs images to validate on, and there are none")
-    notes = [*sets.notes, *told(sets)]
+    notes = [*sets.notes, *data_warnings(sets)]
     bar.close()
     if source is None:
         job = _from_nothing(settings, sets, notes, run, trainer)
@@ -147,13 +147,15 @@ def _job(settings: dict[str, Any], listing: Any, bar: Bar, run: Run, trainer: Tr
     return job
 
 
-def sets_of(settings: dict[str, Any], listing: Any, shape: Any, crop: float, bar: Bar | None = None) -> Sets:
+def sets_of(settings: dict[str, Any], listing: Any, shape: Any, crop: float, bar: Bar | None = None) -> Splits:
     """Return the sets of a training: where it has none to judge it by, some of each class are set aside from its images."""
-    sets: Sets = listing.sets(shape, crop, stream=settings.get("stream") or None, **({"tell": bar.tell} if bar else {}))
+    sets: Splits = listing.sets(
+        shape, crop, stream=settings.get("stream") or None, **({"tell": bar.tell} if bar else {})
+    )
     share = settings.get("validation_fraction")
     needed = sets.test is None or settings.get("early_stopping")  # a test set must not choose
     if sets.val is None and (share if share is not None else needed):
-        sets = sets.split(share or HELD_OUT, settings.get("seed", 0))
+        sets = sets.split(share or VALIDATION_FRACTION, settings.get("seed", 0))
     return sets
 
 
@@ -168,7 +170,7 @@ def images_of(settings: dict[str, Any], listing: Any) -> tuple[nn.Model | None, 
     return source, source.input_shape, defaults.crop_of(source, listing)
 
 
-def _from_nothing(settings: dict[str, Any], sets: Sets, notes: list[str], run: Run, trainer: Trainer | None) -> Job:
+def _from_nothing(settings: dict[str, Any], sets: Splits, notes: list[str], run: Run, trainer: Trainer | None) -> Job:
     train, mnist = sets.train, settings["data"] == "mnist"
     settings.setdefault("augment", defaults.augmentation(train.shape, train.classes))
     if not mnist:
@@ -185,7 +187,7 @@ def _from_nothing(settings: dict[str, Any], sets: Sets, notes: list[str], run: R
 
 
 def _from_features(
-    settings: dict[str, Any], sets: Sets, notes: list[str], run: Run, trainer: Trainer | None,
+    settings: dict[str, Any], sets: Splits, notes: list[str], run: Run, trainer: Trainer | None,
     source: nn.Model, crop: float, bar: Bar,
 ) -> Job:  # fmt: skip
     """Set up the training of a new head, and of what is unfrozen below it, on features that are computed once."""

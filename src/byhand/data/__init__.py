@@ -1,18 +1,24 @@
-"""Data sets and pictures: arrays in, arrays out."""
+"""Data sets: found, decoded, split and augmented.
+
+`find` looks at a data set and returns a source: array_source.py (arrays of array_files.py, mnist.py, idx.py) or
+file_source.py (image files of discovery.py, decoded by image_decoding.py). A source returns splits (splits.py) of
+`Dataset` (dataset.py, lazy_images.py); batch_loader.py makes batches of one, augmented (augment/) and prefetched.
+digits.py and photos.py read one picture; digit_segmentation.py finds the digits of a page.
+"""
 
 import importlib
 import os
 from pathlib import Path
 from typing import Any
 
-from byhand.data import arrays, files, idx, mnist
+from byhand.data import array_files, discovery, idx, mnist
+from byhand.data.array_source import ArraySource
 from byhand.data.augment import Augment
 from byhand.data.dataset import Dataset
-from byhand.data.sets import Sets
-from byhand.data.whole import Whole
+from byhand.data.splits import Splits
 from byhand.errors import ArgumentError, FileError, UnknownNameError
 
-__all__ = ["Augment", "Dataset", "Sets", "digits", "find", "idx", "load", "mnist"]
+__all__ = ["Augment", "Dataset", "Splits", "digits", "find", "idx", "load", "mnist"]
 EXPECTED = (
     "mnist, a folder (of pictures, a folder a class, or of MNIST's IDX files), an .npz, or a .csv of paths and labels"
 )
@@ -26,14 +32,14 @@ def __getattr__(name: str) -> Any:
 
 
 def find(source: str | os.PathLike[str], tell: Any = None) -> Any:
-    """Return what there is in a data set, before its images are decoded: a `Listing` of pictures, or a `Whole` of arrays.
+    """Return what there is in a data set, before its images are decoded: a `FileSource` of image files, or an `ArraySource`.
 
     source: "mnist", a folder or a file, as `load` takes them; tell: called with (done, of how many, what) while it is looked
     at. Raises as `load` does.
     """
     if source == "mnist":
         train, test = mnist.load()
-        return Whole({"train": train, "test": test})
+        return ArraySource({"train": train, "test": test})
     path = Path(source)
     try:
         there = path.exists()
@@ -43,16 +49,16 @@ def find(source: str | os.PathLike[str], tell: Any = None) -> Any:
         raise UnknownNameError("data set, folder or file", source, ["mnist"])
     if not there:
         raise FileError(f"can't load {path}: there is no such folder or file; expected {EXPECTED}")
-    if path.is_dir() and arrays.has_idx(path):
-        train, test = arrays.in_idx(path)
-        return Whole({"train": train, "test": test})
+    if path.is_dir() and array_files.has_idx_files(path):
+        train, test = array_files.read_idx_folder(path)
+        return ArraySource({"train": train, "test": test})
     if path.suffix.lower() == ".npz":
-        return Whole(arrays.in_npz(path))
+        return ArraySource(array_files.read_npz(path))
     if not path.is_dir() and path.suffix.lower() not in (".csv", ".tsv"):
         raise FileError(f"can't load {path}: it is a file of another kind; expected {EXPECTED}")
-    from byhand.data.listing import Listing  # noqa: PLC0415  (Pillow, as above)
+    from byhand.data.file_source import FileSource  # noqa: PLC0415  (Pillow, as above)
 
-    return Listing.of(files.in_folders(path) if path.is_dir() else files.in_csv(path), tell)
+    return FileSource.of(discovery.discover_folders(path) if path.is_dir() else discovery.discover_csv(path), tell)
 
 
 def load(source: str | os.PathLike[str], *, share: float = 0.2, seed: int = 0) -> tuple[Dataset, Dataset]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from byhand.data.collection import Collection
+from byhand.data.lazy_images import LazyImages
 from byhand.errors import ArgumentError, ShapeError
 
 Array = npt.NDArray[Any]
@@ -16,8 +16,8 @@ Array = npt.NDArray[Any]
 class Dataset:
     """Images (N, H, W, C) in uint8 or float32, labels (N,) in int64, and the name of each class.
 
-    Labels of another integer type are converted. Nothing else is: no resize, no crop, no scaling. The images may also be a
-    `Collection`, whose pictures stay in their files. files: what each image's file is called, where there is one.
+    Labels of another integer type are converted. Nothing else is: no resize, no crop, no scaling. The images may also be
+    `LazyImages`, which stay in their files. files: the name of each image's file, where there is one.
 
     Raises ShapeError where the axes or the lengths don't fit, ArgumentError for a type, label or class that can't be.
 
@@ -33,7 +33,7 @@ class Dataset:
     files: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        images = self.images if isinstance(self.images, Collection) else np.asarray(self.images)
+        images = self.images if isinstance(self.images, LazyImages) else np.asarray(self.images)
         labels = np.asarray(self.labels)
         names: Any = self.classes
         if isinstance(names, str) or not all(isinstance(name, str) for name in names):
@@ -93,6 +93,6 @@ class Dataset:
 
     def rows(self, rows: Any) -> "Dataset":
         """Return some of the examples: by a slice, or by their numbers (the images are then copied, if they are an array)."""
-        images = self.images.take(rows) if isinstance(self.images, Collection) else self.images[rows]
+        images = self.images.take(rows) if isinstance(self.images, LazyImages) else self.images[rows]
         files = tuple(np.asarray(self.files, object)[rows]) if self.files else ()
         return Dataset(images, self.labels[rows], self.classes, self.name, files)

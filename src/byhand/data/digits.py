@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter, ImageStat
 
-from byhand.data import pictures
+from byhand.data import image_decoding
 from byhand.errors import ArgumentError, FileError, ShapeError
 
 Array = npt.NDArray[Any]
@@ -32,7 +32,7 @@ def from_file(path: str | os.PathLike[str]) -> Array:
     """Read a picture of one digit (PNG, JPEG or another common format), as (28, 28, 1) uint8 in the manner of MNIST.
 
     Grey or colour, any size, ink dark on light or light on dark; what is transparent counts as paper; a camera's
-    orientation mark is followed; very large pictures are refused, as `pictures.read` says.
+    orientation mark is followed; very large pictures are refused, as `image_decoding.read` says.
 
     Raises FileError for a file that is missing, no picture, cut short, too large, or blank.
 
@@ -44,7 +44,7 @@ def from_file(path: str | os.PathLike[str]) -> Array:
     ...     from_file(path).shape
     (28, 28, 1)
     """
-    grey = pictures.read(path, "L", WORKING_SIDE, _grey)
+    grey = image_decoding.decode_image(path, "L", WORKING_SIDE, _grey)
     try:
         return _digit(grey)
     except ArgumentError as error:

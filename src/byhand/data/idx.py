@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from byhand.data.opening import opened
+from byhand.data.open_file import open_regular_file
 from byhand.errors import FileError
 
 Array = npt.NDArray[Any]
@@ -48,7 +48,7 @@ def read(path: str | os.PathLike[str]) -> Array:
     ...     read(path)
     array([5, 0, 4], dtype=uint8)
     """
-    with opened(path, "an IDX file") as file:
+    with open_regular_file(path, "an IDX file") as file:
         size = file.seek(0, io.SEEK_END)
         file.seek(0)
         zipped = file.read(2) == b"\x1f\x8b"

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from byhand.data import idx
 from byhand.data.dataset import Dataset
-from byhand.data.opening import opened
+from byhand.data.open_file import open_regular_file
 from byhand.errors import FileError
 from byhand.files import cache_folder, write_whole
 
@@ -102,7 +102,7 @@ def _bytes() -> bytes:
             data = cached.read_bytes()
             if hashlib.sha256(data).hexdigest() == SHA256:
                 return data
-    with opened(EMBEDDED, "the MNIST that comes with byhand; install byhand again") as file:
+    with open_regular_file(EMBEDDED, "the MNIST that comes with byhand; install byhand again") as file:
         try:
             data = lzma.LZMADecompressor().decompress(file.read(), LENGTH + 1)
         except lzma.LZMAError:

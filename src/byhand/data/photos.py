@@ -1,4 +1,4 @@
-"""A photo as networks that know ImageNet want it: the shorter side resized, the middle cut out."""
+"""A photo preprocessed as for ImageNet: the shorter side resized, the center cropped."""
 
 import os
 from math import ceil
@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from byhand.data import pictures
+from byhand.data import image_decoding
 
 Array = npt.NDArray[Any]
-CROP = 0.875  # of the shorter side: 224 of 256, as everyone evaluates on ImageNet
+CROP = 0.875  # timm's crop_pct: 224 of 256 pixels, the usual evaluation on ImageNet
 
 
 def from_file(
@@ -31,8 +31,8 @@ def from_file(
     (224, 224, 3)
     """
     height, width = size
-    mode, convert = ("L", pictures.to_grey) if channels == 1 else ("RGB", pictures.to_colour)
-    photo = pictures.read(path, mode, ceil(max(size) / crop), convert)
+    mode, convert = ("L", image_decoding.to_grey) if channels == 1 else ("RGB", image_decoding.to_colour)
+    photo = image_decoding.decode_image(path, mode, ceil(max(size) / crop), convert)
     scale = max(height / photo.height, width / photo.width) / crop
     wide, tall = max(width, round(photo.width * scale)), max(height, round(photo.height * scale))
     photo = photo.resize((wide, tall), Image.Resampling.BICUBIC)

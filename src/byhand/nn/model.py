@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from byhand.data.ahead import Ahead
-from byhand.data.collection import Collection
+from byhand.data.lazy_images import LazyImages
+from byhand.data.prefetch import Prefetcher
 from byhand.errors import ArgumentError, ShapeError
 from byhand.graph import Graph, Tensor
 from byhand.kernels.lookup_table import look_up
@@ -262,10 +262,10 @@ class Model:
     def logits_of(self, images: Any, *, batch_size: int | None = None, hand: str = DEFAULT_HAND) -> Array:
         """Return the logits (N, classes) of images, a batch at a time.
 
-        images: an array, or a `data.Collection`, whose files are decoded ahead; batch_size: by default as many images as have
+        images: an array, or `data.lazy_images.LazyImages`, prefetched; batch_size: by default as many images as have
         a million pixels, at most 250.
         """
-        files = isinstance(images, Collection)
+        files = isinstance(images, LazyImages)
         images = images if files else np.atleast_1d(images)
         default = max(1, min(MAX_BATCH, MAX_BATCH_PIXELS // max(1, prod(self.input_shape[:2]))))
         size = default if batch_size is None else integer("batch_size", batch_size)
@@ -275,7 +275,7 @@ class Model:
             return images[start : start + size]
 
         parts = []
-        for part in Ahead(batch, starts) if files else map(batch, starts):
+        for part in Prefetcher(batch, starts) if files else map(batch, starts):
             part = self.check(part)
             program = self.program(len(part), hand=hand)
             with self._lock.rlock:  # from the images to the result, which the program copies

@@ -1,4 +1,4 @@
-"""Reading a photo of digits: a network names what `data.paper` found, or finds that it is none.
+"""Reading a photo of digits: a network names what `data.digit_segmentation` found, or finds that it is none.
 
 It stands here because it needs both: `data` knows no network, and `nn` no paper.
 """
@@ -9,8 +9,8 @@ from itertools import groupby, pairwise
 
 import numpy as np
 
-from byhand.data import paper
-from byhand.data.paper import Candidate
+from byhand.data import digit_segmentation
+from byhand.data.digit_segmentation import Candidate
 from byhand.errors import ArgumentError
 from byhand.nn import Model
 from byhand.ops.op import Array
@@ -43,7 +43,7 @@ def read_digits(model: Model, photo: Array, *, least: float = LEAST) -> list[Dig
     []
     """
     check(model)
-    found = paper.find(photo)
+    found = digit_segmentation.find(photo)
     named = _named(model, found)
     unsure = [one for one in found if one.wide or named[one].max() < SURE]
     while unsure:

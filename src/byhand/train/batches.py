@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from byhand.data.augment import Augment
-from byhand.data.feed import Draw
+from byhand.data.batch_loader import BatchSpec
 from byhand.train.distributed.mpi import Communicator
 from byhand.train.state import TrainingState
 
@@ -33,7 +33,7 @@ def step_groups(
     comm: Communicator,
     learning_rate: Callable[[int], float],
     group_size: Callable[[int, int], int],
-) -> Iterator[tuple[Draw, StepGroup]]:
+) -> Iterator[tuple[BatchSpec, StepGroup]]:
     """Yield the steps that are left, in groups: this rank's images of each, out of so many, and the group.
 
     learning_rate: of a step, given its number; group_size: how many steps run in one call, given the index of the first one
@@ -52,5 +52,5 @@ def step_groups(
         rows = order[index * batch_size : (index + count) * batch_size]
         group = StepGroup(epoch, index, len(rows) // count, [learning_rate(step + i) for i in range(count)])
         rows = rows[comm.shard_or_first(len(rows))]
-        yield Draw(rows, uniforms[rows], None if partners is None else partners[rows]), group
+        yield BatchSpec(rows, uniforms[rows], None if partners is None else partners[rows]), group
         step += count

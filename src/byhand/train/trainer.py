@@ -22,9 +22,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from byhand.data import Dataset
-from byhand.data.augment import Augment
-from byhand.data.feed import Feed
+from byhand.data import Augment, Dataset
+from byhand.data.batch_loader import BatchLoader
 from byhand.errors import ArgumentError, DivergedError, ShapeError
 from byhand.nn import Model
 from byhand.ops import DEFAULT_HAND
@@ -282,7 +281,7 @@ class Trainer:
             state, len(train), batch_size=self.batch_size, seed=self.seed, augment=self.augment, comm=self.comm,
             learning_rate=self._learning_rate, group_size=self._group_size,
         )  # fmt: skip
-        batches = Feed(train, self.augment, groups)
+        batches = BatchLoader(train, self.augment, groups)
         try:
             while state.steps_done < total and not state.out_of_patience(early_stopping):
                 batch, (epoch, first, size, learning_rates) = next(batches)
@@ -294,7 +293,7 @@ class Trainer:
                 losses, correct = self._run_steps(batch.images, batch.labels, size, learning_rates, batch.rows)
                 images, seconds = images + size * len(learning_rates), seconds + time.perf_counter() - before
                 self.images_per_second = images / seconds
-                self.data_wait_fraction = batches.waited / (time.perf_counter() - started)
+                self.data_wait_fraction = batches.wait_seconds / (time.perf_counter() - started)
                 for loss, right in zip(losses.tolist(), correct.tolist()):
                     if not isfinite(loss):
                         raise self._diverged(f"the loss became {loss}", state.steps_done + 1)

@@ -1,4 +1,4 @@
-"""Opening a stranger's file: whatever the system has against it becomes one line."""
+"""Opening an untrusted file: every operating system error becomes a one-line FileError."""
 
 import os
 import stat
@@ -11,12 +11,12 @@ from byhand.errors import FileError
 
 
 @contextmanager
-def opened(path: str | os.PathLike[str], expected: str) -> Iterator[BinaryIO]:
-    """Open a file to read its bytes; `expected` names in the message what it should have been.
+def open_regular_file(path: str | os.PathLike[str], expected: str) -> Iterator[BinaryIO]:
+    """Open a regular file to read its bytes; expected: what it should be, for the message.
 
     Raises FileError where there is no file, or a folder, a pipe or a device in its place, or where it can't be read.
 
-    >>> with opened("no-such-file", "a picture") as file: pass
+    >>> with open_regular_file("no-such-file", "a picture") as file: pass
     Traceback (most recent call last):
     byhand.errors.FileError: can't read no-such-file: there is no such file; expected a picture
     """

@@ -1,4 +1,4 @@
-"""Data sets that come as arrays: MNIST's IDX files, and NumPy's .npz."""
+"""Data sets stored as arrays: folders of MNIST's IDX files, and NumPy's .npz archives."""
 
 import zipfile
 from itertools import product
@@ -14,21 +14,21 @@ from byhand.data.dataset import Dataset
 from byhand.errors import FileError
 
 Array = npt.NDArray[Any]
-IDX = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
-NPZ = {  # what the arrays of each part may be called: of images, of labels
+IDX_NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+NPZ_NAMES = {  # names of the arrays of images and labels, by split
     "train": (("x_train", "y_train"), ("train_images", "train_labels"), ("images", "labels"), ("x", "y")),
     "val": (("x_val", "y_val"), ("val_images", "val_labels")),
     "test": (("x_test", "y_test"), ("test_images", "test_labels")),
 }
-MOST_BYTES = 16 << 30  # of an array in an .npz, unpacked
+MAX_ARRAY_BYTES = 16 << 30  # of an array in an .npz, unpacked
 
 
-def in_idx(folder: Path) -> tuple[Dataset, Dataset]:
+def read_idx_folder(folder: Path) -> tuple[Dataset, Dataset]:
     """Return the training and the test set of a folder with MNIST's four IDX files, plain or gzipped.
 
     Raises FileError where one is missing or does not fit the others.
     """
-    paths = [_find(folder, name) for name in IDX]  # all four, before the first is read
+    paths = [_find(folder, name) for name in IDX_NAMES]  # all four, before the first is read
     train_images, train_labels, test_images, test_labels = (
         _read(path, axes=3 if "idx3" in path.name else 1) for path in paths
     )
@@ -46,9 +46,9 @@ def in_idx(folder: Path) -> tuple[Dataset, Dataset]:
     )
 
 
-def has_idx(folder: Path) -> bool:
+def has_idx_files(folder: Path) -> bool:
     """Return whether a folder holds one of MNIST's files at least."""
-    return any(path.is_file() for name in IDX for path in _places(folder, name))
+    return any(path.is_file() for name in IDX_NAMES for path in _places(folder, name))
 
 
 def _places(folder: Path, name: str) -> list[Path]:
@@ -75,7 +75,7 @@ def _read(path: Path, axes: int) -> Array:
 # npz ------------------------------------------------------------------------------------------------------------------
 
 
-def in_npz(path: Path) -> dict[str, Dataset]:
+def read_npz(path: Path) -> dict[str, Dataset]:
     """Return the sets of an .npz file by part: arrays called x_train and y_train, or train_images and train_labels, ...
 
     Images (N, H, W) or (N, H, W, C), pixels, or floating point from 0 to 1, which becomes pixels from 0 to 255; labels (N,),
@@ -87,7 +87,7 @@ def in_npz(path: Path) -> dict[str, Dataset]:
             names = {Path(info.filename).stem: info for info in archive.infolist() if info.filename.endswith(".npy")}
             found = {
                 part: (_array(archive, names[x], path), _array(archive, names[y], path))
-                for part, known in NPZ.items()
+                for part, known in NPZ_NAMES.items()
                 for x, y in [next((pair for pair in known if set(pair) <= set(names)), ("", ""))]
                 if x
             }
@@ -102,25 +102,25 @@ def in_npz(path: Path) -> dict[str, Dataset]:
     labels = {part: y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y for part, (_, y) in found.items()}
     classes, numbers = _classes(labels, named, path)
     images = {part: _images(x, path) for part, (x, _) in found.items()}
-    if len({one.shape[1:] for one in images.values()}) > 1:
-        told = ", ".join(f"{part} {'x'.join(map(str, one.shape[1:]))}" for part, one in images.items())
+    if len({array.shape[1:] for array in images.values()}) > 1:
+        told = ", ".join(f"{part} {'x'.join(map(str, array.shape[1:]))}" for part, array in images.items())
         raise FileError(f"the images in {path} have different shapes: {told}; expected one")
-    for part, one in images.items():
-        if len(one) != len(numbers[part]):
+    for part, array in images.items():
+        if len(array) != len(numbers[part]):
             raise FileError(
-                f"{path} holds {len(one)} images and {len(numbers[part])} labels of {part}; expected as many"
+                f"{path} holds {len(array)} images and {len(numbers[part])} labels of {part}; expected as many"
             )
-    return {part: Dataset(one, numbers[part], classes, path.stem) for part, one in images.items()}
+    return {part: Dataset(array, numbers[part], classes, path.stem) for part, array in images.items()}
 
 
 def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> Array:
-    """Return an array, after its header was held against the bytes that are there: an archive may promise anything."""
+    """Return an array, after its header was checked against the bytes of the archive."""
     with archive.open(info) as file:
         version = npy.read_magic(file)
         header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, _, kind = header(file)
         size = int(np.prod(shape, dtype=object)) * kind.itemsize
-        if kind.hasobject or size > min(info.file_size, MOST_BYTES):
+        if kind.hasobject or size > min(info.file_size, MAX_ARRAY_BYTES):
             raise FileError(f"{path}: {info.filename} is {kind} of shape {shape}, which it does not hold")
     with archive.open(info) as file:
         return npy.read_array(file, allow_pickle=False)
@@ -141,8 +141,8 @@ def _images(array: Array, path: Path) -> Array:
 
 def _classes(labels: dict[str, Array], named: Array | None, path: Path) -> tuple[tuple[str, ...], dict[str, Array]]:
     """Return the classes' names, and each part's labels as their numbers."""
-    if any(one.ndim != 1 or one.dtype.kind not in "iuU" for one in labels.values()):
-        told = ", ".join(f"{one.dtype} {one.shape}" for one in labels.values())
+    if any(array.ndim != 1 or array.dtype.kind not in "iuU" for array in labels.values()):
+        told = ", ".join(f"{array.dtype} {array.shape}" for array in labels.values())
         raise FileError(f"the labels in {path} are {told}; expected (N,), class numbers from 0 or names")
     every = np.unique(np.concatenate(list(labels.values())))
     if every.dtype.kind == "U":

@@ -1,4 +1,4 @@
-"""Pictures that stay in their files: an array (N, H, W, C) that decodes what it is asked for."""
+"""Images that stay in their files: an array (N, H, W, C) that decodes the rows that are indexed."""
 
 import os
 from collections.abc import Sequence
@@ -11,17 +11,17 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 
-class Collection:
-    """Picture files as an array of uint8: `collection[rows]` decodes those, each resized and cut to (H, W), grey or colour.
+class LazyImages:
+    """Image files as an array of uint8: `images[rows]` decodes those, each resized and center-cropped to (H, W), grey or RGB.
 
-    crop: how much of a picture's shorter side is seen, as `photos.from_file` takes it.
+    crop: the fraction of an image's shorter side that is kept, as `photos.from_file` takes it.
 
     >>> import tempfile
     >>> from PIL import Image
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     Image.new("RGB", (64, 48), (255, 0, 0)).save(f"{folder}/red.png")
-    ...     collection = Collection([f"{folder}/red.png"] * 3, (32, 32, 3))
-    ...     collection.shape, collection[:2].shape, collection[0, 0, 0]
+    ...     images = LazyImages([f"{folder}/red.png"] * 3, (32, 32, 3))
+    ...     images.shape, images[:2].shape, images[0, 0, 0]
     ((3, 32, 32, 3), (2, 32, 32, 3), array([255,   0,   0], dtype=uint8))
     """
 
@@ -36,27 +36,27 @@ class Collection:
 
     def __getitem__(self, rows: Any) -> Any:
         if isinstance(rows, tuple):
-            several = np.ndim(np.arange(len(self))[rows[0]]) > 0
-            return self[rows[0]][(slice(None), *rows[1:]) if several else rows[1:]]
+            many = np.ndim(np.arange(len(self))[rows[0]]) > 0
+            return self[rows[0]][(slice(None), *rows[1:]) if many else rows[1:]]
         chosen = np.arange(len(self))[rows]
         if chosen.ndim == 0:
             return self.decode(int(chosen))
         images = np.empty((len(chosen), *self.shape[1:]), np.uint8)
-        for place, row in enumerate(chosen.tolist()):
-            images[place] = self.decode(row)
+        for i, row in enumerate(chosen.tolist()):
+            images[i] = self.decode(row)
         return images
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         return self[:] if dtype is None else self[:].astype(dtype)  # type: ignore[no-any-return]
 
     def decode(self, row: int) -> Array:
-        """Return one picture (H, W, C). Raises FileError where its file is not what it was."""
+        """Return one image (H, W, C). Raises FileError where its file has changed or is gone."""
         from byhand.data import photos  # noqa: PLC0415  (Pillow takes as long to import as the rest of byhand)
 
         _, height, width, channels = self.shape
         return photos.from_file(self.paths[row], (height, width), channels, self.crop)
 
-    def take(self, rows: Any) -> "Collection":
-        """Return the collection of some of the files."""
+    def take(self, rows: Any) -> "LazyImages":
+        """Return the images of some of the files."""
         chosen = np.arange(len(self))[rows]
-        return Collection([self.paths[row] for row in chosen], self.shape[1:], self.crop)
+        return LazyImages([self.paths[row] for row in chosen], self.shape[1:], self.crop)

@@ -1,4 +1,4 @@
-"""Pictures in files, as Pillow reads them: whatever is wrong with one becomes one line."""
+"""Decoding image files with Pillow: every fault of a file becomes a one-line FileError."""
 
 import io
 import os
@@ -14,19 +14,19 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from byhand.data.opening import opened
+from byhand.data.open_file import open_regular_file
 from byhand.errors import FileError
 
-# not all that Pillow reads: for EPS it would start Ghostscript on a stranger's program
+# Not all that Pillow reads: for EPS it would run Ghostscript on an untrusted program.
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 Array = npt.NDArray[Any]
-MOST_PIXELS = 25_000_000  # to decode: 5000 x 5000, which takes 100 MB
+MAX_PIXELS = 25_000_000  # to decode: 5000 x 5000, which takes 100 MB
 
 
-def read(
+def decode_image(
     path: str | os.PathLike[str], mode: str, side: int, convert: Callable[[Image.Image], Image.Image]
 ) -> Image.Image:
-    """Return a picture the way its camera held it, decoded and converted.
+    """Return an image decoded, converted, and upright (its EXIF orientation applied).
 
     mode: "L" for grey, "RGB" for colour; side: JPEGs may be decoded at a fraction of their size, no smaller than that.
     Pictures over 25 megapixels are refused, save JPEGs that are not progressive: they are decoded at a fraction of their
@@ -38,29 +38,29 @@ def read(
         image.draft(mode, (side, side))
         # a progressive JPEG keeps the coefficients of the whole picture, whatever size comes out
         width, height = whole if "progressive" in image.info else image.size
-        if width * height > MOST_PIXELS:
+        if width * height > MAX_PIXELS:
             raise FileError(
                 f"{path} is too large to decode: {whole[0]}x{whole[1]} pixels, expected at most "
-                f"{MOST_PIXELS // 1_000_000} million; scale it down first"
+                f"{MAX_PIXELS // 1_000_000} million; scale it down first"
             )
         return _upright(image, convert)
 
 
 @dataclass(frozen=True)
-class Look:
-    """What a look at a picture's file tells: its size as it is seen, its kind, a digest of its bytes, pixels of a small one."""
+class ImageInfo:
+    """What is known of an image file: upright size, colour, a digest of its bytes, and the pixels of a small image."""
 
     size: tuple[int, int]  # height, width
     grey: bool
-    note: str  # what its pixels are, where they are not 8 bits of grey or of red, green and blue
+    note: str  # how its pixels are converted, where they are not 8-bit grey or RGB
     digest: bytes
     pixels: Array | None
 
 
-def look(path: str | os.PathLike[str], small: int) -> Look:
-    """Look at a picture without decoding it, unless it has no more than `small` pixels.
+def inspect_image(path: str | os.PathLike[str], small: int) -> ImageInfo:
+    """Inspect an image file without decoding it, unless it has no more than `small` pixels.
 
-    Raises FileError as `read` does, for what its first bytes tell: what is cut short shows when it is decoded.
+    Raises FileError as `read` does, for what its header tells: a truncated file fails when it is decoded.
     """
     data = _bytes(path)
     with _opened(path, data) as image:
@@ -71,7 +71,7 @@ def look(path: str | os.PathLike[str], small: int) -> Look:
             height, width = pixels.shape[:2]
         elif image.getexif().get(ORIENTATION, 1) in SIDEWAYS:
             height, width = width, height
-        return Look((height, width), grey, _note(image), blake2b(data, digest_size=16).digest(), pixels)
+        return ImageInfo((height, width), grey, _note(image), blake2b(data, digest_size=16).digest(), pixels)
 
 
 ORIENTATION, SIDEWAYS = 0x0112, (5, 6, 7, 8)  # EXIF's tag, and those of its values that swap height and width
@@ -96,7 +96,7 @@ def _note(image: Image.Image) -> str:
 
 
 def to_colour(image: Image.Image) -> Image.Image:
-    """Make it 8 bits of red, green and blue, on white paper."""
+    """Return an image as 8-bit RGB, transparency on white."""
     image = _of_8_bits(image)
     if image.has_transparency_data:
         ink = image.convert("RGBA")
@@ -107,7 +107,7 @@ def to_colour(image: Image.Image) -> Image.Image:
 
 
 def to_grey(image: Image.Image) -> Image.Image:
-    """Make it 8 bits of grey, on white paper; what is grey already stays what it is."""
+    """Return an image as 8-bit grey, transparency on white; 8-bit grey stays as it is."""
     image = _of_8_bits(image)
     return image if image.mode == "L" else (to_colour(image) if image.mode != "1" else image).convert("L")
 
@@ -126,14 +126,14 @@ def _upright(image: Image.Image, convert: Callable[[Image.Image], Image.Image]) 
 
 
 def _bytes(path: str | os.PathLike[str]) -> bytes:
-    with opened(path, "a picture") as file:
+    with open_regular_file(path, "a picture") as file:
         return file.read()
 
 
 @contextmanager
 def _opened(path: str | os.PathLike[str], data: bytes) -> Iterator[Image.Image]:
-    """Open a picture from memory: asked for the four billion bytes that a broken chunk promises, it gives what there are."""
-    with _no_remarks():
+    """Open an image from memory: a broken chunk that claims four billion bytes then allocates no more than the file has."""
+    with _no_warnings():
         try:
             Image.init()
             with Image.open(io.BytesIO(data), formats=[name for name in FORMATS if name in Image.OPEN]) as image:
@@ -146,7 +146,7 @@ def _opened(path: str | os.PathLike[str], data: bytes) -> Iterator[Image.Image]:
             raise FileError(f"{path} is no picture that can be read; expected {', '.join(FORMATS)}") from None
         except Image.DecompressionBombError:
             raise FileError(f"{path} has too many pixels: it looks like a decompression bomb; scale it down") from None
-        except Exception as error:  # on broken bytes Pillow's readers raise whatever the bytes led them into
+        except Exception as error:  # broken bytes can raise anything in Pillow's decoders
             reason = " ".join(str(error).split()) or type(error).__name__
             raise FileError(f"{path} can't be decoded: {reason}; save it anew as PNG") from None
 
@@ -155,8 +155,8 @@ _lock, _inside, _outer = threading.Lock(), 0, warnings.catch_warnings()
 
 
 @contextmanager
-def _no_remarks() -> Iterator[None]:
-    """Ignore warnings (Pillow's remarks about metadata) while any thread is inside: Python's filters are those of all."""
+def _no_warnings() -> Iterator[None]:
+    """Ignore warnings (Pillow's, about metadata) while any thread is inside: Python's filters are global."""
     global _inside, _outer  # noqa: PLW0603
     with _lock:
         if not _inside:

@@ -1,4 +1,4 @@
-"""Pictures and their classes, found in folders (a folder a class) or named in a CSV file; nothing is decoded here."""
+"""Image files and their classes, from folders (a folder a class) or a CSV file; nothing is decoded here."""
 
 import csv
 import os
@@ -25,8 +25,8 @@ LAYOUT = "a folder a class (FOLDER/cat/1.jpg), or train/, val/ and test/ with su
 
 
 @dataclass
-class Found:
-    """What was found: by part, (file, class) pairs; "all" is the part of what is not split yet."""
+class DiscoveredFiles:
+    """Image files: (file, class) pairs by split; "all" where there are no splits."""
 
     name: str
     root: Path
@@ -35,25 +35,25 @@ class Found:
     bad: list[tuple[str, str]] = field(default_factory=list)  # what can't be read, and why
 
     def shown(self, path: Path) -> str:
-        """Return a file's name as it is told: from the data set's folder on."""
+        """Return a file's name for messages: relative to the data set's folder."""
         return printable(str(path.relative_to(self.root) if path.is_relative_to(self.root) else path))
 
 
-def in_folders(root: Path) -> Found:
+def discover_folders(root: Path) -> DiscoveredFiles:
     """Return the pictures below a folder: `root/cat/*`, or `root/train/cat/*`, `root/val/cat/*` and `root/test/cat/*`.
 
     A picture deeper down belongs to the class at the top. Links are followed, but never in a circle.
     Raises FileError where there is no picture in a class's folder.
     """
-    found = Found(printable(root.resolve().name) or "pictures", root)
+    found = DiscoveredFiles(printable(root.resolve().name) or "pictures", root)
     folders, loose, _ = _entries(root, found)
-    parts = {part: [one for one in folders if one.name.lower() in names] for part, names in PARTS.items()}
+    parts = {part: [folder for folder in folders if folder.name.lower() in names] for part, names in PARTS.items()}
     if parts["train"]:
-        used = {one for several in parts.values() for one in several}
-        if others := [printable(one.name) for one in folders if one not in used]:
-            found.notes.append(f"beside train/ there is also {some(others)}: left out")
-        for part, several in parts.items():
-            for folder in several:
+        used = {folder for group in parts.values() for folder in group}
+        if others := [printable(folder.name) for folder in folders if folder not in used]:
+            found.notes.append(f"beside train/ there is also {abbreviated(others)}: left out")
+        for part, group in parts.items():
+            for folder in group:
                 _classes(folder, part, found)
     else:
         _classes(root, "all", found)
@@ -65,28 +65,28 @@ def in_folders(root: Path) -> Found:
     return found
 
 
-def pictures_below(folder: Path) -> list[Path]:
-    """Return every picture below a folder, in natural order."""
-    return list(_below(folder, Found(folder.name, folder), set(), Counter()))
+def image_files_below(folder: Path) -> list[Path]:
+    """Return every image file below a folder, in natural order."""
+    return list(_below(folder, DiscoveredFiles(folder.name, folder), set(), Counter()))
 
 
-def _classes(folder: Path, part: str, found: Found) -> None:
+def _classes(folder: Path, part: str, found: DiscoveredFiles) -> None:
     """Add the pictures of each class's folder."""
     folders, loose, _ = _entries(folder, found)
     pairs, others, seen = found.parts.setdefault(part, []), Counter[str](), {_identity(folder)}
-    for one in folders:
-        label, before = class_name(one.name), len(pairs)
-        pairs += [(path, label) for path in _below(one, found, seen, others)]
+    for class_folder in folders:
+        label, before = class_name(class_folder.name), len(pairs)
+        pairs += [(path, label) for path in _below(class_folder, found, seen, others)]
         if len(pairs) == before:
-            found.notes.append(f"the folder {found.shown(one)} holds no picture: left out")
+            found.notes.append(f"the folder {found.shown(class_folder)} holds no picture: left out")
     if others:
-        kinds = some([f"{count} {ending or 'without an ending'}" for ending, count in others.most_common()])
+        kinds = abbreviated([f"{count} {ending or 'without an ending'}" for ending, count in others.most_common()])
         found.notes.append(f"files that are no pictures by their names are left out: {kinds}")
     if loose:
         found.notes.append(f"{_count(loose)} directly in {printable(folder.name)} {_belong(loose)} no class: left out")
 
 
-def _below(folder: Path, found: Found, seen: set[tuple[int, int]], others: Counter[str]) -> Iterator[Path]:
+def _below(folder: Path, found: DiscoveredFiles, seen: set[tuple[int, int]], others: Counter[str]) -> Iterator[Path]:
     """Yield the pictures below a folder; each folder is entered once."""
     waiting = [folder]
     while waiting:
@@ -101,7 +101,7 @@ def _below(folder: Path, found: Found, seen: set[tuple[int, int]], others: Count
         waiting += reversed(folders)
 
 
-def _entries(folder: Path, found: Found) -> tuple[list[Path], list[Path], list[Path]]:
+def _entries(folder: Path, found: DiscoveredFiles) -> tuple[list[Path], list[Path], list[Path]]:
     """Return what a folder holds, in natural order: folders, pictures, other files; what is hidden is passed over."""
     kinds: tuple[list[Path], list[Path], list[Path]] = [], [], []
     try:
@@ -113,8 +113,8 @@ def _entries(folder: Path, found: Found) -> tuple[list[Path], list[Path], list[P
                 kinds[0 if entry.is_dir() else 1 if picture else 2].append(folder / entry.name)
     except OSError as error:
         found.bad.append((found.shown(folder), f"the folder can't be read: {error.strerror or error}"))
-    for several in kinds:
-        several.sort(key=lambda path: natural(path.name))
+    for group in kinds:
+        group.sort(key=lambda path: natural_key(path.name))
     return kinds
 
 
@@ -129,13 +129,13 @@ def _identity(folder: Path) -> tuple[int, int]:
 # CSV ------------------------------------------------------------------------------------------------------------------
 
 
-def in_csv(path: Path) -> Found:
+def discover_csv(path: Path) -> DiscoveredFiles:
     """Return the pictures that a CSV file names: a path (from the CSV's own folder) and a label a row, by chance a split.
 
     A first row of names is understood (path or file, label or class, split), so are semicolons and tabs. A path that leads
     out of the CSV's folder is refused. Raises FileError for a file that is no such table.
     """
-    found = Found(printable(path.stem), path.parent)
+    found = DiscoveredFiles(printable(path.stem), path.parent)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             _rows(file, path, found)
@@ -149,7 +149,7 @@ def in_csv(path: Path) -> Found:
     return found
 
 
-def _rows(file: TextIO, path: Path, found: Found) -> None:
+def _rows(file: TextIO, path: Path, found: DiscoveredFiles) -> None:
     start = file.read(8192)
     file.seek(0)
     head = start.splitlines()[0] if start else ""
@@ -197,10 +197,10 @@ def _part(text: str) -> str | None:
 # names ----------------------------------------------------------------------------------------------------------------
 
 
-def natural(text: str) -> tuple[object, ...]:
+def natural_key(text: str) -> tuple[object, ...]:
     """Return a key that sorts numbers in names by their value.
 
-    >>> sorted(["10", "9", "cat", "b10", "b9"], key=natural)
+    >>> sorted(["10", "9", "cat", "b10", "b9"], key=natural_key)
     ['9', '10', 'b9', 'b10', 'cat']
     """
     parts = re.split(r"(\d{1,18})", text)
@@ -218,7 +218,7 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
-def some(names: list[str], most: int = 5) -> str:
+def abbreviated(names: list[str], most: int = 5) -> str:
     """Return the first few names of a list, and how many more there are."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 from skimage import filters, measure, morphology
 
-from byhand.data import mnist, paper, strokes
-from byhand.data.strokes import Piece
+from byhand.data import components, digit_segmentation, mnist
+from byhand.data.components import Component
 from byhand.errors import FileError, ShapeError
 from tests.data.paper_photos import KINDS, compose, score
 
@@ -20,19 +20,19 @@ def grey(photo):
 
 
 def boxes(photo):
-    return [("", candidate.box) for candidate in paper.find(photo)]
+    return [("", candidate.box) for candidate in digit_segmentation.find(photo)]
 
 
 # steps ----------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.45, 0.6, 0.97])
-def test_pieces_are_those_of_scikit_image(share):
+def test_components_are_those_of_scikit_image(share):
     rng = np.random.default_rng(int(100 * share))
     for shape in ((1, 1), (1, 40), (40, 1), (37, 53), (120, 90)):
         mask = rng.random(shape) < share
         theirs = measure.label(mask, connectivity=2)
-        found = strokes.pieces(mask)
+        found = components.connected_components(mask)
         assert len(found) == theirs.max()
         seen = np.zeros(shape, bool)
         for piece in found:
@@ -46,12 +46,12 @@ def test_pieces_are_those_of_scikit_image(share):
         assert np.array_equal(seen, mask)
 
 
-def test_a_spiral_is_one_piece_and_an_empty_mask_none():
+def test_a_spiral_is_one_component_and_an_empty_mask_none():
     spiral = morphology.skeletonize(np.add.outer(np.arange(60), np.zeros(60, int)) % 2 == 0)
     spiral[:, 0], spiral[1::4, 0], spiral[1::4, -1], spiral[3::4, 0] = False, False, True, True
-    assert len(strokes.pieces(spiral)) == measure.label(spiral, connectivity=2).max()
-    assert strokes.pieces(np.zeros((5, 7), bool)) == []
-    (one,) = strokes.pieces(np.ones((5, 7), bool))
+    assert len(components.connected_components(spiral)) == measure.label(spiral, connectivity=2).max()
+    assert components.connected_components(np.zeros((5, 7), bool)) == []
+    (one,) = components.connected_components(np.ones((5, 7), bool))
     assert one.area == 35
 
 
@@ -59,23 +59,26 @@ def test_a_spiral_is_one_piece_and_an_empty_mask_none():
 def test_closing_and_opening_are_those_of_scikit_image(side):
     image = np.random.default_rng(side).integers(0, 256, (60, 80), np.uint8)
     inside = slice(side, -side)
-    for mine, theirs in ((paper.closing, morphology.closing), (paper.opening, morphology.opening)):
+    for mine, theirs in (
+        (digit_segmentation.closing, morphology.closing),
+        (digit_segmentation.opening, morphology.opening),
+    ):
         assert np.array_equal(mine(image, side)[inside, inside], theirs(image, np.ones((side, side)))[inside, inside])
 
 
-def test_ink_is_told_as_otsu_does():
+def test_the_ink_threshold_is_otsus():
     rng = np.random.default_rng(0)
     faint, strong = 0.2 + 0.02 * rng.standard_normal(4000), 0.7 + 0.05 * rng.standard_normal(1500)
     contrast = np.concatenate([np.abs(0.01 * rng.standard_normal(30_000)), faint, strong])
     above = contrast[contrast > 0.05]
     theirs = above[above > filters.threshold_otsu(above)]
-    assert paper.ink_level(contrast) == pytest.approx(np.median(theirs), abs=0.01)
-    assert paper.ink_level(np.abs(0.02 * rng.standard_normal(30_000))) == 0
+    assert digit_segmentation.ink_level(contrast) == pytest.approx(np.median(theirs), abs=0.01)
+    assert digit_segmentation.ink_level(np.abs(0.02 * rng.standard_normal(30_000))) == 0
 
 
 @pytest.mark.parametrize("angle", [-17.3, -6.0, -0.4, 0.0, 3.2, 11.7])
 @pytest.mark.parametrize("ruled", [False, True])
-def test_the_turn_of_a_page_is_measured(angle, ruled):
+def test_skew_is_measured(angle, ruled):
     rng = np.random.default_rng(5)
     page = np.zeros((700, 900), np.float32)
     for top in range(150, 560, 80):
@@ -85,35 +88,35 @@ def test_the_turn_of_a_page_is_measured(angle, ruled):
         if ruled:
             page[top + 50 : top + 52] = np.maximum(page[top + 50 : top + 52], 0.15)
     turned = np.asarray(Image.fromarray(page).rotate(-angle, Image.Resampling.BILINEAR))
-    assert paper.turn(turned) == pytest.approx(angle, abs=0.3 if ruled else 1.0)
+    assert digit_segmentation.turn(turned) == pytest.approx(angle, abs=0.3 if ruled else 1.0)
 
 
-def test_rules_are_divided_out_and_strokes_over_them_stay():
+def test_ruled_lines_are_removed_and_strokes_over_them_stay():
     page = np.zeros((600, 800), np.float32)
     page[40:560:60] = page[41:560:60] = 0.3
     page[:, 100:103] = 0.3
     ink = np.zeros_like(page)
     for k, (top, left) in enumerate(((85, 200), (200, 400), (330, 500))):
         ink[top : top + 84, left : left + 84] = np.kron(mnist.test_images()[k], np.ones((3, 3))) / 255 * 0.7
-    left, rules = paper.without_rules(1 - (1 - page) * (1 - ink))
+    left, rules = digit_segmentation.without_rules(1 - (1 - page) * (1 - ink))
     assert np.abs(left - ink).max() < 0.1
     assert np.abs(rules - page).mean() < 0.01
 
 
-def test_touching_digits_are_cut_where_ink_is_least():
+def test_touching_digits_are_split_where_ink_is_least():
     mask = np.zeros((40, 60), bool)
     mask[5:35, 5:27] = mask[5:35, 32:55] = mask[20, 27:32] = True
-    a, b = strokes.cut(Piece(0, 0, mask), 0.25, 0.75)
+    a, b = components.split_horizontally(Component(0, 0, mask), 0.25, 0.75)
     assert (a.left, b.right, a.area + b.area) == (5, 55, np.count_nonzero(mask))
     assert a.right <= b.left and 27 <= a.right <= 32
-    upper, lower = strokes.cut_across(Piece(0, 0, mask.T), 0.25, 0.75)
+    upper, lower = components.split_vertically(Component(0, 0, mask.T), 0.25, 0.75)
     assert (upper.area, lower.area) == (a.area, b.area) and upper.bottom <= lower.top
 
 
-def test_parts_of_a_digit_become_one_and_specks_go():
-    stem, bar = Piece(20, 10, np.ones((30, 12), bool)), Piece(12, 14, np.ones((4, 18), bool))
-    speck, next_one = Piece(30, 60, np.ones((3, 3), bool)), Piece(12, 70, np.ones((38, 12), bool))
-    found = strokes.whole([stem, bar, speck, next_one], 38)
+def test_parts_of_a_digit_are_merged_and_specks_dropped():
+    stem, bar = Component(20, 10, np.ones((30, 12), bool)), Component(12, 14, np.ones((4, 18), bool))
+    speck, next_one = Component(30, 60, np.ones((3, 3), bool)), Component(12, 70, np.ones((38, 12), bool))
+    found = components.merge_parts([stem, bar, speck, next_one], 38)
     assert sorted((one.left, one.area) for one in found) == [(10, 432), (70, 456)]
 
 
@@ -121,7 +124,7 @@ def test_reading_order_follows_lines_that_rise():
     box = np.ones((20, 12), bool)
     places = [(40 * row + 30 - column * 2, 30 * column + 7 * row) for row in range(4) for column in range(9)]
     order = np.random.default_rng(0).permutation(len(places))
-    lines = strokes.in_lines([Piece(*places[k], box) for k in order], 20)
+    lines = components.text_lines([Component(*places[k], box) for k in order], 20)
     assert [[int(order[k]) for k in line] for line in lines] == [list(range(9 * row, 9 * row + 9)) for row in range(4)]
 
 
@@ -136,9 +139,9 @@ def test_digits_are_found_where_they_were_written(kind):
     assert found.invented <= max(1, 0.05 * found.written)  # no network has looked yet
 
 
-def test_candidates_are_as_mnist_has_digits():
+def test_candidates_are_normalized_as_in_mnist():
     photo = compose(72, "plain")
-    for candidate in paper.find(grey(photo)):
+    for candidate in digit_segmentation.find(grey(photo)):
         assert candidate.image.shape == (28, 28, 1) and candidate.image.dtype == np.uint8
         image = candidate.image[..., 0]
         y, x = np.nonzero(image)
@@ -149,7 +152,7 @@ def test_candidates_are_as_mnist_has_digits():
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (3, 3), (50, 20), (300, 400)])
 @pytest.mark.parametrize("what", ["white", "black", "noise", "half"])
-def test_where_nothing_is_written_nothing_is_found(shape, what):
+def test_a_blank_page_has_no_digits(shape, what):
     rng = np.random.default_rng(0)
     page = {
         "white": np.full(shape, 255, np.uint8),
@@ -157,7 +160,7 @@ def test_where_nothing_is_written_nothing_is_found(shape, what):
         "noise": np.clip(200 + 6 * rng.standard_normal(shape), 0, 255).astype(np.uint8),
         "half": np.where(np.arange(shape[1]) < shape[1] / 2, 60, 220).astype(np.uint8) * np.ones(shape, np.uint8),
     }[what]
-    assert paper.find(page) == []
+    assert digit_segmentation.find(page) == []
 
 
 def test_a_pattern_of_thousands_of_spots_ends_soon():
@@ -165,18 +168,18 @@ def test_a_pattern_of_thousands_of_spots_ends_soon():
     for top in range(0, 1400, 22):
         for left in range(0, 1400, 14):
             page[top : top + 18, left : left + 3] = 20
-    assert len(paper.find(page)) <= paper.MOST
+    assert len(digit_segmentation.find(page)) <= digit_segmentation.MAX_DIGITS
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_no_picture_stops_it(seed):
+def test_random_pictures_raise_nothing(seed):
     """Rectangles of any grey, of any size, on any ground: what is found has its box and its image."""
     rng = np.random.default_rng(seed)
     page = np.full(rng.integers(1, 400, 2), rng.integers(0, 256), np.uint8)
     for _ in range(int(rng.integers(1, 60))):
         top, left, height, width = rng.integers(0, (*page.shape, 80, 80))
         page[top : top + height, left : left + width] = rng.integers(0, 256)
-    for candidate in paper.find(page):
+    for candidate in digit_segmentation.find(page):
         x, y, width, height = candidate.box
         assert x >= -1 and y >= -1 and x + width <= page.shape[1] + 1 and y + height <= page.shape[0] + 1
         assert candidate.image.shape == (28, 28, 1)
@@ -190,14 +193,14 @@ def test_a_clean_scan_is_read_too(light_ink, margin):
     page = np.zeros((28 + 2 * margin, 4 * 32 + 2 * margin), np.uint8)
     for k in range(4):
         page[margin : margin + 28, margin + 32 * k : margin + 32 * k + 28] = mnist.test_images()[k]
-    found = paper.find(page if light_ink else 255 - page)
+    found = digit_segmentation.find(page if light_ink else 255 - page)
     assert [round((candidate.box[0] - margin) / 32 - 0.25) for candidate in found] == [0, 1, 2, 3]
 
 
 def test_a_photo_of_another_shape_is_refused():
     for wrong in (np.zeros((5, 5, 3), np.uint8), np.zeros((5, 5)), np.zeros((0, 5), np.uint8)):
-        with pytest.raises(ShapeError, match=r"paper\.find: the photo must be \(H, W\) of uint8"):
-            paper.find(wrong)
+        with pytest.raises(ShapeError, match=r"digit_segmentation\.find: the photo must be \(H, W\) of uint8"):
+            digit_segmentation.find(wrong)
 
 
 def test_boxes_are_in_pixels_of_the_photo_as_it_is_displayed(tmp_path):
@@ -207,14 +210,14 @@ def test_boxes_are_in_pixels_of_the_photo_as_it_is_displayed(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # turned by 90 degrees
     large.rotate(90, expand=True).save(tmp_path / "large.jpg", exif=exif)
-    shown, scale = paper.from_file(tmp_path / "large.jpg")
+    shown, scale = digit_segmentation.from_file(tmp_path / "large.jpg")
     assert shown.width > shown.height and shown.width * scale == 8800 and shown.width < 8800
     truth = compose(73, "plain", size=(1100, 800)).truth
     found = [("", tuple(value * scale / 8 for value in box)) for _, box in boxes(np.asarray(shown.convert("L")))]
     assert score(truth, found).placed >= len(truth) - 1
 
 
-def test_what_is_no_picture_is_told(tmp_path):
+def test_a_file_that_is_no_picture_is_refused(tmp_path):
     (tmp_path / "note.png").write_bytes(io.BytesIO(b"no picture").getvalue())
     with pytest.raises(FileError, match="no picture that can be read"):
-        paper.from_file(tmp_path / "note.png")
+        digit_segmentation.from_file(tmp_path / "note.png")

@@ -1,4 +1,4 @@
-"""A data set that is there as arrays: MNIST, IDX files, an .npz; nothing about it has to be found out."""
+"""A data set that is stored as arrays: MNIST, IDX files, an .npz."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,20 +7,20 @@ from typing import Any
 import numpy as np
 
 from byhand.data.dataset import Dataset
-from byhand.data.sets import Sets, check_classes
+from byhand.data.splits import Splits, check_classes
 from byhand.errors import ArgumentError
 
 
 @dataclass(frozen=True)
-class Whole:
-    """The sets of a data set by part, as arrays; a `Listing` answers the same questions of pictures in files."""
+class ArraySource:
+    """The splits of a data set as arrays; `FileSource` has the same interface for image files."""
 
     parts: Mapping[str, Dataset]
-    photos = False  # nothing is known of what they were
+    photos = False  # arrays don't tell whether they were photos
 
     @property
     def name(self) -> str:
-        """What the data set is called."""
+        """The data set's name."""
         return self.parts["train"].name
 
     @property
@@ -30,15 +30,15 @@ class Whole:
 
     @property
     def channels(self) -> int:
-        """How many numbers a pixel has."""
+        """The number of channels."""
         return self.shape[2]
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:
-        """How many images each class has, by part."""
+        """The number of images of each class, by split."""
         return {
-            part: dict(zip(one.classes, np.bincount(one.labels, minlength=len(one.classes)).tolist()))
-            for part, one in self.parts.items()
+            part: dict(zip(dataset.classes, np.bincount(dataset.labels, minlength=len(dataset.classes)).tolist()))
+            for part, dataset in self.parts.items()
         }
 
     def sets(
@@ -48,10 +48,10 @@ class Whole:
         *,
         stream: bool | None = None,
         tell: Any = None,
-    ) -> Sets:
-        """Return the sets. Raises ArgumentError for another shape: arrays are taken as they are."""
+    ) -> Splits:
+        """Return the splits. Raises ArgumentError for another shape: arrays are not resized."""
         if shape is not None and shape != self.shape:
-            ours, wanted = (" x ".join(map(str, one)) for one in (self.shape, shape))
+            ours, wanted = (" x ".join(map(str, sizes)) for sizes in (self.shape, shape))
             raise ArgumentError(f"the images of {self.name} are {ours}; arrays are not made into {wanted}")
         check_classes(self.parts["train"].labels, self.parts["train"].classes, self.name)
-        return Sets(self.parts["train"], self.parts.get("val"), self.parts.get("test"))
+        return Splits(self.parts["train"], self.parts.get("val"), self.parts.get("test"))

@@ -1,14 +1,14 @@
-"""A photo of digits on paper: where they are, in reading order, each as MNIST would have it.
+"""Segmentation of handwritten digits on a photo of paper: each digit in reading order, normalized as in MNIST.
 
-    light     divided by what closing leaves: strokes are narrower than its window, shadows and the desk are not
-    turn      the angle at which the rows' sums of ink are most uneven (W. Postl, "Detection of linear oblique
-              structures and skew scan in digitized documents", 1986); the page is turned back by it
-    rules     what a window along a row (a column) holds nearly everywhere is a printed line, and is divided out
-    ink       what is darker than Otsu's threshold over all that is no paper (N. Otsu, 1979)
-    strokes   pieces, made whole, cut apart, sorted into lines: see `strokes`
-    slant     the writing's mean slant, by second moments, becomes MNIST's own
+    illumination  the photo is divided by its morphological closing: strokes are narrower than the window, shadows are not
+    skew          the angle at which the row sums of ink vary most (W. Postl, "Detection of linear oblique structures and
+                  skew scan in digitized documents", 1986); the page is rotated back
+    ruled lines   ink that fills a window along a row or a column is a printed line, and is divided out
+    threshold     Otsu's, over all pixels that are not paper (N. Otsu, 1979)
+    components    connected, merged, split and sorted into lines of text: `components.py`
+    slant         the mean slant of the writing, by second moments, is changed to that of MNIST
 
-No digit is named here; `report.read_digits` asks a network.
+This module finds digits and does not classify them; `report.read_digits` asks a network.
 """
 
 import os
@@ -21,51 +21,58 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-from byhand.data import digits, pictures, strokes
-from byhand.data.strokes import Piece
+from byhand.data import components, digits, image_decoding
+from byhand.data.components import Component
 from byhand.errors import ShapeError
 
 Array = npt.NDArray[Any]
 
-WORKING_SIDE = 2400  # larger photos are averaged down
-TURN = 20.0  # degrees: how far a page may be turned
-LEAST = 0.15  # contrast of ink: below, the paper is blank
-LOWEST, LOWEST_SHARE = 9, 0.012  # pixels, and of the photo's longer side: a digit is taller
-LOW, TALL, WIDE = 0.4, 3.2, 6  # usual heights: what may hold digits
-FAINT, SOFT = 0.6, 0.18  # of ink's contrast: a stroke's least, and the most just outside it
-MOST = 2000  # digits of a photo: a pattern of more is no writing
-EDGE = 0.45  # of ink's contrast: where strokes end
-DIGIT_SIDE = 80  # pixels: larger pieces are averaged down
-NATURAL_SLANT = 0.13  # MNIST's mean: how far ink moves left a row down
+WORKING_SIDE = 2400  # pixels; larger photos are averaged down
+MAX_SKEW_DEGREES = 20.0
+MIN_INK_CONTRAST = 0.15  # below, the paper is blank
+# The smallest height of a digit: in pixels, and as a fraction of the photo's longer side.
+MIN_DIGIT_PIXELS = 9
+MIN_DIGIT_FRACTION = 0.012
+# What may hold digits, in typical heights.
+MIN_HEIGHT = 0.4
+MAX_HEIGHT = 3.2
+MAX_WIDTH = 6
+# In contrasts of ink: the least of a stroke, the most just outside it, and where a stroke ends.
+MIN_STROKE_CONTRAST = 0.6
+MAX_RIM_CONTRAST = 0.18
+EDGE_CONTRAST = 0.45
+MAX_DIGITS = 2000  # of a photo; a pattern of more is no writing
+DIGIT_SIDE = 80  # pixels; larger components are averaged down
+MNIST_SLANT = 0.13  # MNIST's mean: how far ink moves left a row down
 
 
 class Candidate:
-    """What may be a digit, or several that touch.
+    """A component that may be a digit, or several that touch.
 
-    box: (x, y, width, height) in pixels of the photo; line: which of the paper's, from 0; wide: whether it is wider or
-    taller than digits here are, so that it is more likely several.
+    box: (x, y, width, height) in pixels of the photo; line: the line of text, from 0; wide: whether it is wider or taller
+    than the digits of this page, so that it is more likely several.
     """
 
-    def __init__(self, page: "_Page", piece: Piece, line: int) -> None:
-        self._page, self._piece = page, piece
-        self.box, self.line, self.wide = page.box(piece), line, page.is_wide(piece)
+    def __init__(self, page: "_Page", component: Component, line: int) -> None:
+        self._page, self._component = page, component
+        self.box, self.line, self.wide = page.box(component), line, page.is_wide(component)
 
     @cached_property
     def image(self) -> Array:
-        """It as MNIST would have it: (28, 28, 1) uint8."""
-        return self._page.image(self._piece)
+        """The digit normalized as in MNIST, (28, 28, 1) uint8."""
+        return self._page.image(self._component)
 
     @cached_property
     def parts(self) -> tuple[tuple["Candidate", "Candidate"], ...]:
-        """It as two that touch, left and right or upper and lower, in several ways; none where it is too narrow."""
-        cuts = self._page.cuts(self._piece)
+        """Ways to split it into two digits, left and right or upper and lower; none where it is too narrow."""
+        cuts = self._page.cuts(self._component)
         return tuple((Candidate(self._page, a, self.line), Candidate(self._page, b, self.line)) for a, b in cuts)
 
 
 def from_file(path: str | os.PathLike[str]) -> tuple[Image.Image, float]:
-    """Read a photo (JPEG, PNG or another common format) in colour, and how many of its pixels one of these is.
+    """Return a photo (JPEG, PNG or another common format) in RGB, and the file's pixels for each of its pixels.
 
-    Its orientation mark is followed, what is transparent becomes white; large JPEGs are decoded at a fraction of their size.
+    Its EXIF orientation is applied, transparency becomes white; large JPEGs are decoded at a fraction of their size.
     Raises FileError for a file that is missing, no picture, cut short, or too large.
 
     >>> import tempfile, pathlib
@@ -76,14 +83,14 @@ def from_file(path: str | os.PathLike[str]) -> tuple[Image.Image, float]:
     >>> photo.size, photo.mode, scale
     ((640, 480), 'RGB', 1.0)
     """
-    photo = pictures.read(path, "RGB", WORKING_SIDE, pictures.to_colour)
-    return photo, max(pictures.look(path, 0).size) / max(photo.size)
+    photo = image_decoding.decode_image(path, "RGB", WORKING_SIDE, image_decoding.to_colour)
+    return photo, max(image_decoding.inspect_image(path, 0).size) / max(photo.size)
 
 
 def find(photo: Array) -> list[Candidate]:
-    """Return what may be digits on a photo of paper, (H, W) grey uint8, in reading order; none where it is blank.
+    """Return the digits on a photo of paper, (H, W) grey uint8, in reading order; none where it is blank.
 
-    Dark ink on light paper or light on dark; turned by up to 20 degrees.
+    Dark ink on light paper or light on dark; skewed by up to 20 degrees.
     Raises ShapeError for another shape.
 
     >>> from byhand.data import mnist
@@ -95,7 +102,9 @@ def find(photo: Array) -> list[Candidate]:
     """
     photo = np.asarray(photo)
     if photo.ndim != 2 or photo.dtype != np.uint8 or min(photo.shape) < 1:
-        raise ShapeError(f"paper.find: the photo must be (H, W) of uint8, got {photo.shape} of {photo.dtype}")
+        raise ShapeError(
+            f"digit_segmentation.find: the photo must be (H, W) of uint8, got {photo.shape} of {photo.dtype}"
+        )
     factor = ceil(max(photo.shape) / WORKING_SIDE)
     image = Image.fromarray(photo)
     contrast = flattened(image.reduce(factor) if factor > 1 else image)
@@ -106,11 +115,11 @@ def find(photo: Array) -> list[Candidate]:
     return page.candidates()
 
 
-# light ----------------------------------------------------------------------------------------------------------------
+# illumination ----------------------------------------------------------------------------------------------------------------
 
 
 def flattened(image: Image.Image) -> Array:
-    """Return the ink's contrast, 0 to 1, as if light were even: 1 - photo / paper; (H, W) float32."""
+    """Return the contrast of ink under even light, 0 to 1: 1 - photo / paper; (H, W) float32."""
     grey = np.asarray(image.filter(ImageFilter.GaussianBlur(0.7)))
     side = max(3, max(grey.shape) // 10)
     contrast: Array
@@ -126,7 +135,7 @@ def flattened(image: Image.Image) -> Array:
 
 
 def _is_dark(image: Image.Image) -> bool:
-    """Whether ink is lighter than its surroundings: strokes are a small part of them, so that the third moment tells."""
+    """Tell whether ink is lighter than the paper: strokes cover a small part, so that the skewness of pixels tells."""
     grey = np.asarray(image, np.float32)
     local = np.asarray(image.filter(ImageFilter.BoxBlur(max(image.size) / 16)), np.float32)
     detail = (grey - local) / (local + 16)
@@ -173,8 +182,8 @@ def turn(contrast: Array) -> float:
     y, x = np.nonzero(contrast > 0.06)
     if len(x) < 20:
         return 0.0
-    some = slice(None, None, ceil(len(x) / 60_000))
-    y, x = y[some].astype(np.float32), x[some].astype(np.float32)
+    candidates = slice(None, None, ceil(len(x) / 60_000))
+    y, x = y[candidates].astype(np.float32), x[candidates].astype(np.float32)
     weight = np.minimum(contrast[y.astype(int), x.astype(int)], 0.25)  # a faint rule tells as much as ink
 
     def unevenness(angle: float, bin: float) -> float:
@@ -183,7 +192,7 @@ def turn(contrast: Array) -> float:
         sums = np.bincount((down - down.min()).astype(np.intp), weight)
         return float(sums @ sums) * (1 - abs(angle) / 400)  # of two that are as good, the one less turned
 
-    coarse = max(np.arange(-TURN, TURN + 0.1, 0.5), key=lambda angle: unevenness(angle, 4))
+    coarse = max(np.arange(-MAX_SKEW_DEGREES, MAX_SKEW_DEGREES + 0.1, 0.5), key=lambda angle: unevenness(angle, 4))
     return float(max(coarse + np.arange(-0.6, 0.61, 0.05), key=lambda angle: unevenness(angle, 1)))
 
 
@@ -224,10 +233,10 @@ def _rules(contrast: Array, window: int) -> Array:
 
 
 def ink_level(contrast: Array) -> float:
-    """Return the contrast of ink, by Otsu's threshold over all that is no paper; 0 where there is none."""
-    noise = float(np.percentile(contrast, 70)) / 0.524  # its standard deviation, were it Gaussian
+    """Return the contrast of ink, by Otsu's threshold over pixels that are not paper; 0 where there is none."""
+    noise = float(np.percentile(contrast, 70)) / 0.524  # the standard deviation of Gaussian noise
     above = contrast[contrast > np.clip(4 * noise, 0.05, 0.2)]
-    if len(above) < LOWEST:
+    if len(above) < MIN_DIGIT_PIXELS:
         return 0.0
     counts, edges = np.histogram(above, 128)
     middles = (edges[1:] + edges[:-1]) / 2
@@ -236,18 +245,18 @@ def ink_level(contrast: Array) -> float:
         between = (total[-1] * below / below[-1] - total) ** 2 / (below * (below[-1] - below))
     strong = above[above > middles[np.nanargmax(between[:-1])]]
     level = float(np.median(strong))
-    return level if level >= LEAST else 0.0
+    return level if level >= MIN_INK_CONTRAST else 0.0
 
 
-def _largest(found: list[Piece], most: int) -> list[Piece]:
-    return found if len(found) <= most else sorted(found, key=lambda piece: piece.area)[-most:]
+def _largest(found: list[Component], most: int) -> list[Component]:
+    return found if len(found) <= most else sorted(found, key=lambda component: component.area)[-most:]
 
 
 # the page -------------------------------------------------------------------------------------------------------------
 
 
 class _Page:
-    """The upright page: its ink, the pieces that may be digits, and the way back to the photo."""
+    """The upright page: its ink, the components that may be digits, and the map back to the photo."""
 
     def __init__(self, contrast: Array, angle: float, factor: int) -> None:
         self.factor = factor
@@ -266,96 +275,103 @@ class _Page:
         self.contrast, self.rules = without_rules(contrast)
         self.ink = ink_level(self.contrast)
         self.near_rules = _running(self.rules, 3, np.maximum)
-        self.lowest = max(LOWEST, round(LOWEST_SHARE * max(contrast.shape)))
-        self.found: list[Piece] = []
+        self.min_height = max(MIN_DIGIT_PIXELS, round(MIN_DIGIT_FRACTION * max(contrast.shape)))
+        self.found: list[Component] = []
         self.height = 0.0
         if self.ink:
             self._find()
 
     def _find(self) -> None:
-        all_pieces = strokes.pieces(self.contrast > EDGE * self.ink)
-        some = [piece for piece in all_pieces if max(piece.height, piece.width) >= self.lowest // 3]
-        self.height = strokes.usual_height(some, self.lowest)
+        all_components = components.connected_components(self.contrast > EDGE_CONTRAST * self.ink)
+        candidates = [
+            component for component in all_components if max(component.height, component.width) >= self.min_height // 3
+        ]
+        self.height = components.typical_height(candidates, self.min_height)
         if self.height:
-            joined = strokes.whole(_largest(some, 4 * MOST), self.height)
-            self.found = _largest([piece for piece in joined if self._may_be_digits(piece)], MOST)
+            joined = components.merge_parts(_largest(candidates, 4 * MAX_DIGITS), self.height)
+            self.found = _largest([component for component in joined if self._may_be_digits(component)], MAX_DIGITS)
 
-    def _may_be_digits(self, piece: Piece) -> bool:
-        tall, wide = piece.height / self.height, piece.width / self.height
-        if not (LOW < tall < TALL and wide < WIDE and piece.height >= self.lowest) or strokes.is_blob(piece):
+    def _may_be_digits(self, component: Component) -> bool:
+        tall, wide = component.height / self.height, component.width / self.height
+        fits = MIN_HEIGHT < tall < MAX_HEIGHT and wide < MAX_WIDTH and component.height >= self.min_height
+        if not fits or components.is_blob(component):
             return False
-        large, slender = max(piece.height, piece.width) > max(self.contrast.shape) / 4, strokes.is_slender(piece)
-        if large + slender + self._at_edge(piece) > 1:
-            return False  # an edge of the paper, or what is beside it
-        strength = float(self.contrast[piece.window][piece.mask].mean())
-        rule = float(self.near_rules[piece.window][piece.mask].mean())
-        return strength > max(FAINT * self.ink, 1.5 * rule) and self._rim(piece) < SOFT * self.ink
+        large = max(component.height, component.width) > max(self.contrast.shape) / 4
+        slender = components.is_slender(component)
+        if large + slender + self._at_edge(component) > 1:
+            return False  # an edge of the paper, or an object beside it
+        strength = float(self.contrast[component.window][component.mask].mean())
+        rule = float(self.near_rules[component.window][component.mask].mean())
+        return (
+            strength > max(MIN_STROKE_CONTRAST * self.ink, 1.5 * rule)
+            and self._rim(component) < MAX_RIM_CONTRAST * self.ink
+        )
 
-    def _at_edge(self, piece: Piece) -> bool:
-        """Tell whether a piece reaches the photo's edge."""
-        y, x = np.nonzero(piece.mask)
-        places = np.stack([x + piece.left, y + piece.top], 1) @ self.back.T + self.shift
+    def _at_edge(self, component: Component) -> bool:
+        """Tell whether a component reaches the photo's edge."""
+        y, x = np.nonzero(component.mask)
+        places = np.stack([x + component.left, y + component.top], 1) @ self.back.T + self.shift
         return bool(places.min() < 2 or (places > np.array(self.size) - 3).any())
 
-    def _rim(self, piece: Piece) -> float:
-        """Return the mean contrast a little outside a piece: a pen's stroke ends, a cloud fades."""
+    def _rim(self, component: Component) -> float:
+        """Return the mean contrast just outside a component: a stroke ends sharply, a shadow fades."""
         reach = max(3, round(0.06 * self.height))
-        around, own = self._around(piece, reach)
+        around, own = self._around(component, reach)
         rim = _running(own, 2 * reach + 1, np.maximum) & ~_running(own, 2 * reach - 1, np.maximum)
-        rim &= around < EDGE * self.ink
+        rim &= around < EDGE_CONTRAST * self.ink
         return float(around[rim].mean()) if rim.any() else 0.0
 
-    def _around(self, piece: Piece, margin: int) -> tuple[Array, Array]:
-        """Return the contrast in a piece's box and a margin around it, and the piece's mask there."""
-        window = tuple(slice(max(line.start - margin, 0), line.stop + margin) for line in piece.window)
+    def _around(self, component: Component, margin: int) -> tuple[Array, Array]:
+        """Return the contrast in a component's box and a margin around it, and the component's mask there."""
+        window = tuple(slice(max(line.start - margin, 0), line.stop + margin) for line in component.window)
         around = self.contrast[window]
         own = np.zeros(around.shape, bool)
-        top, left = piece.top - window[0].start, piece.left - window[1].start
-        own[top : top + piece.height, left : left + piece.width] = piece.mask
+        top, left = component.top - window[0].start, component.left - window[1].start
+        own[top : top + component.height, left : left + component.width] = component.mask
         return around, own
 
     def candidates(self) -> list[Candidate]:
-        """Return what was found, in reading order."""
+        """Return the candidates in reading order."""
         if not self.found:
             return []
-        lines = strokes.in_lines(self.found, self.height)
+        lines = components.text_lines(self.found, self.height)
         return [Candidate(self, self.found[k], row) for row, line in enumerate(lines) for k in line]
 
     @cached_property
     def slant(self) -> float:
-        """How far the writing must be moved right a row down to lean as MNIST does."""
+        """How far each row must be shifted to give the writing the slant of MNIST."""
         slants = []
-        for piece in self.found:
-            y, x = np.nonzero(piece.mask)
+        for component in self.found:
+            y, x = np.nonzero(component.mask)
             y, x = y - y.mean(), x - x.mean()
-            if (spread := float(y @ y)) > 0 and piece.height > 0.6 * self.height:
+            if (spread := float(y @ y)) > 0 and component.height > 0.6 * self.height:
                 slants.append(-float(x @ y) / spread)
         if not slants:
             return 0.0
-        lean = float(np.median(slants)) - NATURAL_SLANT
-        return lean * len(slants) / (len(slants) + 4)  # a few digits lean as they like
+        lean = float(np.median(slants)) - MNIST_SLANT
+        return lean * len(slants) / (len(slants) + 4)  # shrunk towards 0 where digits are few
 
-    def is_wide(self, piece: Piece) -> bool:
-        """Tell whether a piece is larger than digits here are."""
-        return piece.width > 1.3 * self.height or piece.height > 1.6 * self.height
+    def is_wide(self, component: Component) -> bool:
+        """Tell whether a component is larger than digits here are."""
+        return component.width > 1.3 * self.height or component.height > 1.6 * self.height
 
-    def cuts(self, piece: Piece) -> list[tuple[Piece, Piece]]:
-        """Return a piece as two that touch, in several ways."""
+    def cuts(self, component: Component) -> list[tuple[Component, Component]]:
+        """Return a component as two that touch, in several ways."""
         found = []
-        if piece.width > max(0.75 * self.height, 0.8 * piece.height):
-            found = [strokes.cut(piece, low, low + 0.25) for low in (0.25, 0.375, 0.5)]
-        elif piece.height > 1.5 * self.height:
-            found = [strokes.cut_across(piece, 0.3, 0.7)]
-        return [pair for pair in found if pair is not None and min(one.height for one in pair) > 0.4 * self.height]
+        if component.width > max(0.75 * self.height, 0.8 * component.height):
+            found = [components.split_horizontally(component, low, low + 0.25) for low in (0.25, 0.375, 0.5)]
+        elif component.height > 1.5 * self.height:
+            found = [components.split_vertically(component, 0.3, 0.7)]
+        return [pair for pair in found if pair is not None and min(half.height for half in pair) > 0.4 * self.height]
 
-    def image(self, piece: Piece) -> Array:
-        """Return a piece as (28, 28, 1), its rows moved so that the writing leans as MNIST does."""
+    def image(self, component: Component) -> Array:
+        """Return a component as (28, 28, 1), its rows moved so that the writing leans as MNIST does."""
         slant, margin = self.slant, 2
-        around, own = self._around(piece, margin)
+        around, own = self._around(component, margin)
         ink = around / self.ink
         near = _running(own, 2 * margin + 1, np.maximum)
-        # soft edges belong to it, its neighbours' ink does not
-        ink = np.where(own | (near & (ink < EDGE)), np.clip(ink, 0, 1), 0)
+        # its soft edges are kept, ink of neighbours is not
+        ink = np.where(own | (near & (ink < EDGE_CONTRAST)), np.clip(ink, 0, 1), 0)
         height, width = ink.shape
         size = ceil(width + abs(slant) * height) + height // 2, height + height // 2
         shift = (width + slant * size[1] - size[0]) / 2, (height - size[1]) / 2
@@ -365,10 +381,10 @@ class _Page:
         factor = max(size) // DIGIT_SIDE
         return digits.from_array(np.asarray(moved.reduce(factor) if factor > 1 else moved))
 
-    def box(self, piece: Piece) -> tuple[float, float, float, float]:
-        """Return a piece's box in pixels of the photo."""
-        y, x = np.nonzero(piece.mask)
-        places = np.stack([x + piece.left + 0.5, y + piece.top + 0.5], 1) @ self.back.T + self.shift
+    def box(self, component: Component) -> tuple[float, float, float, float]:
+        """Return a component's box in pixels of the photo."""
+        y, x = np.nonzero(component.mask)
+        places = np.stack([x + component.left + 0.5, y + component.top + 0.5], 1) @ self.back.T + self.shift
         low, high = places.min(0) - 0.5, places.max(0) + 0.5
         left, top, right, bottom = (float(value) * self.factor for value in (*low, *high))
         return left, top, right - left, bottom - top
