@@ -12,7 +12,7 @@ import pytest
 import byhand as bh
 from byhand.ops import activation
 from byhand.ops.op import REGISTRY
-from tests.cli.typed import small_mnist
+from tests.cli.run_cli import small_mnist
 from tests.ops.draw import Seeded
 from tests.ops.test_conformance import check, typed
 
