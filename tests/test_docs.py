@@ -14,7 +14,7 @@ import byhand as bh
 from byhand.cli.app import app
 from byhand.ops.activation import smooth
 from byhand.ops.op import REGISTRY
-from tests.cli.typed import small_mnist
+from tests.cli.run_cli import small_mnist
 from tests.ops.draw import Seeded
 from tests.ops.test_conformance import check, typed
 

@@ -1,4 +1,4 @@
-"""Peers that go wrong, each in its own way; the bench starts them as it starts PyTorch."""
+"""Faulty peers, each in its own way; the bench starts them as it starts PyTorch."""
 
 import os
 

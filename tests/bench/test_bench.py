@@ -16,7 +16,7 @@ from byhand.bench.byhand_peer import Peer as Byhand
 from byhand.bench.layer_calls import layer_calls
 from byhand.bench.memory import peak, required
 from byhand.bench.peers import PEERS, Entry
-from tests.cli.typed import byhand
+from tests.cli.run_cli import byhand
 from tests.oracle import needs_torch
 
 QUICK = {"rounds": 1, "seconds": 0.02, "hand": "arrays"}
@@ -29,7 +29,7 @@ def few(monkeypatch, name, *names):
 
 
 @pytest.fixture
-def wrong(monkeypatch):
+def faulty(monkeypatch):
     """Return a function that adds a peer that goes wrong, and measures."""
     root = Path(__file__).parents[2]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (root, root / "src"))))
@@ -108,8 +108,8 @@ def test_a_convolution_counts_its_flops():
     assert len(convolutions.CASES) == 12
 
 
-def test_a_peer_that_computes_something_else_is_refused(wrong):
-    row = wrong("learns faster")
+def test_a_peer_that_computes_something_else_is_refused(faulty):
+    row = faulty("learns faster")
     assert row["peers"] == {} and row["ratio"] is None and row["byhand"] > 0
     assert row["failed"]["learns faster"].endswith("not the same computation")
 
@@ -121,16 +121,16 @@ def test_the_check_sees_a_difference_and_a_nan():
             bench.check([[2.3, 2.2]], numbers)
 
 
-def test_a_peer_that_breaks_is_reported_and_the_others_go_on(wrong):
-    row = wrong("raises")
+def test_a_peer_that_breaks_is_reported_and_the_others_go_on(faulty):
+    row = faulty("raises")
     assert row["failed"] == {"raises": "RuntimeError: no such wheel"} and row["byhand"] > 0
     assert "  raises: RuntimeError: no such wheel" in table(row).splitlines()
-    row = wrong("dies")
+    row = faulty("dies")
     assert row["failed"] == {"dies": "its process ended early, with 3: cannot load its library"}
 
 
-def test_a_peer_that_can_not_take_part_says_why(wrong, monkeypatch):
-    assert wrong("fine", needs=("no_such_package",))["missing"] == {"fine": "no_such_package is not installed"}
+def test_a_peer_that_can_not_take_part_says_why(faulty, monkeypatch):
+    assert faulty("fine", needs=("no_such_package",))["missing"] == {"fine": "no_such_package is not installed"}
     monkeypatch.setattr(peers.shutil, "which", lambda name: None)
     assert Entry("x", {"compiled": True}).missing() == "needs a C++ compiler"
 

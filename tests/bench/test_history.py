@@ -8,7 +8,7 @@ import pytest
 
 from byhand.bench import history
 from byhand.errors import FileError
-from tests.cli.typed import byhand
+from tests.cli.run_cli import byhand
 
 RESULT = {
     "rows": [

@@ -15,7 +15,7 @@ import byhand as bh
 from byhand import nn, onnx
 from byhand.data import digits, mnist, photos
 from byhand.models.architecture import IMAGENET_MEAN, IMAGENET_STD
-from tests.cli.typed import byhand
+from tests.cli.run_cli import byhand
 
 
 @pytest.fixture(scope="module")

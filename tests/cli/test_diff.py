@@ -7,7 +7,7 @@ import pytest
 
 import byhand as bh
 from byhand import nn, onnx
-from tests.cli.typed import byhand
+from tests.cli.run_cli import byhand
 
 
 def net(*, act=nn.ReLU, classes=("cat", "dog", "owl"), prefix="", seed=0, depth=2, **settings):

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from byhand.kernels.runtime.cpu import TARGETS, cores
-from tests.cli.typed import byhand
+from tests.cli.run_cli import byhand
 from tests.kernels.process import OURS
 
 TITLES = (
@@ -38,7 +38,7 @@ def test_it_tells_of_the_machine_a_line_each(words):
 
 
 def test_json_holds_the_same():
-    done = byhand("doctor", "--machine", "--json")
+    done = byhand("doctor", "--machine", "--json", process=True)  # its threads, not those of this one
     assert (done.code, done.err) == (0, "")
     found = json.loads(done.out)
     assert found["kernels"]["target"] in TARGETS

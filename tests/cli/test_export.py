@@ -8,7 +8,7 @@ import pytest
 
 import byhand as bh
 from byhand import nn
-from tests.cli.typed import byhand, small_mnist
+from tests.cli.run_cli import byhand, small_mnist
 from tests.export.compile_c import compile_c, needs_cc
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 import byhand as bh
 from byhand.data import mnist
-from tests.cli.typed import byhand, small_mnist
+from tests.cli.run_cli import byhand, small_mnist
 
 
 def data_of(path):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import byhand as bh
-from tests.cli.typed import byhand
+from tests.cli.run_cli import byhand
 from tests.data.pictures_made import COLOURS, folder
 
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 import byhand as bh
 from byhand.data import mnist
-from tests.cli.typed import byhand
+from tests.cli.run_cli import byhand, refuses
 from tests.data.paper_photos import compose, score
 from tests.data.reader import reader
 
@@ -113,7 +113,4 @@ def test_no_file_is_written_over(folder, tmp_path):
     ],
 )
 def test_bad_input_gets_one_line(folder, words, complaint):
-    before = {path.name for path in folder.iterdir()}
-    done = byhand("read", *words, folder=folder)
-    assert done.code == 2 and complaint in done.complaint and done.out == ""
-    assert {path.name for path in folder.iterdir()} == before
+    refuses(folder, complaint, "read", *words)

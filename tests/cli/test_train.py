@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import byhand as bh
-from tests.cli.typed import byhand, small_mnist
+from tests.cli.run_cli import byhand, small_mnist
 
 
 @pytest.fixture(scope="module")
@@ -260,7 +260,7 @@ def test_resume_draws_the_pictures_that_a_kill_kept_from_being_drawn(few, tmp_pa
 def test_a_pipe_that_is_closed_early_does_not_stop_training(few, tmp_path, lines, buffered):
     run = f"{sys.executable} -u -m" if not buffered else f"env -u PYTHONUNBUFFERED {sys.executable} -m"
     command = f"{run} byhand train article --data {few} --epochs 3 --out {tmp_path / 'run'} | head -{lines}"
-    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True, timeout=300)
     assert "Traceback" not in done.stderr
     assert len(bh.load(tmp_path / "run").classes) == 10
     assert (tmp_path / "run" / "model.safetensors").exists()

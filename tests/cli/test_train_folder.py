@@ -13,7 +13,7 @@ from PIL import Image
 import byhand as bh
 from byhand.data import find
 from byhand.nn.graph_copy import copy_weights
-from tests.cli.typed import byhand
+from tests.cli.run_cli import byhand
 from tests.data.pictures_made import COLOURS, folder, greys, picture
 
 QUICK = ("--epochs", 2, "--batch-size", 8, "--lr", 0.02)
