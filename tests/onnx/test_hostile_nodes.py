@@ -49,7 +49,9 @@ ABSURD = {
 def test_absurd_convolutions(what, tmp_path):
     kind, attributes = ABSURD[what]
     assert_refused(
-        one_node_model(kind, "w", initializers=W, **attributes), tmp_path, f"{kind} 'n'|'y' (has more elements|would hold more numbers)"
+        one_node_model(kind, "w", initializers=W, **attributes),
+        tmp_path,
+        f"{kind} 'n'|'y' (has more elements|would hold more numbers)",
     )
     with pytest.raises(FileError, match=f"{kind} 'n'"), peak_below(MAX_BYTES):
         backend.prepare(one_node_model(kind, "w", initializers=W, **attributes)).run([X])
