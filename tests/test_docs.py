@@ -12,7 +12,7 @@ import pytest
 import byhand as bh
 from byhand.ops.activation import activation
 from byhand.ops.op import REGISTRY
-from tests.cli.typed import small_mnist
+from tests.cli.run_cli import small_mnist
 from tests.ops.draw import Seeded
 from tests.ops.test_conformance import check, typed
 
@@ -102,7 +102,7 @@ def test_the_changelog_speaks_of_this_version():
 def test_the_commands_that_the_readme_names_exist():
     done = run(["-m", "byhand", "--help"], ROOT)
     for command in re.findall(r"^byhand (\w+)", "\n".join(blocks("README.md", "")), re.MULTILINE):
-        assert f"  {command} " in done.stdout
+        assert f" {command} " in done.stdout
 
 
 def masked(text):
@@ -124,7 +124,7 @@ def test_the_readmes_blocks_are_what_the_commands_print(tmp_path):
         "5",
         "--batch-size",
         "64",
-        "--out",
+        "--output",
         "runs/lenet5-mnist",
         "--lr",
         "0.05",

@@ -15,7 +15,7 @@ from byhand.bench.memory import peak, required
 from byhand.bench.peers import PEERS, Entry
 from byhand.bench.walk import walk
 from byhand.bench.work import WORKS
-from tests.cli.typed import byhand
+from tests.cli.run_cli import byhand
 from tests.oracle import needs_torch
 
 QUICK = {"rounds": 1, "seconds": 0.02, "hand": "arrays"}

@@ -9,7 +9,7 @@ import pytest
 import byhand as bh
 from byhand.data import photos
 from byhand.errors import FileError, UnknownNameError
-from tests.cli.typed import byhand
+from tests.cli.run_cli import byhand
 
 ANSWERS = {  # PyTorch's, with the weights as float32: shared data's README
     "chelsea.png": {"tiger cat": 0.386, "Egyptian cat": 0.356, "tabby": 0.169},

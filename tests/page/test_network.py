@@ -13,7 +13,7 @@ from byhand.page.html import bundle
 from byhand.page.network import ops_of, spec_of
 from byhand.page.snapshot import encoded, numbers_of
 from byhand.page.translate import hands
-from byhand.report.explain import grad_cam, gradients
+from byhand.report.explain.attribution import grad_cam, gradients
 
 RUN = """({ spec, numbers, image, label, layer }) => {
   const { Network, floats, gradCam } = globalThis.made;

@@ -1,4 +1,4 @@
-"""`byhand bench`: byhand beside its peers, measured in one run."""
+"""`byhand bench`: byhand and its peers on the same workloads, in one run."""
 
 import json
 from typing import Annotated
@@ -7,48 +7,53 @@ import typer
 from rich.console import Console
 
 from byhand.bench import WORKS, measure, table
+from byhand.cli.command import AsJson, command, option
 from byhand.errors import ArgumentError, UnknownNameError
 from byhand.ops import DEFAULT_HAND, HANDS
 
 SUITE, SCALING = "onnx-suite", "scaling"
+MEASUREMENT = "Measurement"
 
 
+@command("byhand bench lenet5 latency --quick", "byhand bench onnx-suite", panel="Machine")
 def bench(
     works: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[WORK...]", help=f"{', '.join(WORKS)}, by default all; or {SUITE}, or {SCALING}"),
+        typer.Argument(
+            metavar="WORKLOAD",
+            help=f"Workloads: {', '.join(WORKS)}; or {SUITE}, or {SCALING}, alone.",
+            show_default="all but the last two",
+        ),
     ] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="how often each side has its turn")] = 5,
-    seconds: Annotated[float, typer.Option(min=0.01, help="a turn's length")] = 0.5,
-    quick: Annotated[bool, typer.Option("--quick", help="one round")] = False,
-    hand: Annotated[str, typer.Option(help=f"who computes for byhand: {' or '.join(HANDS)}")] = DEFAULT_HAND,
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object, and nothing else")] = False,
+    rounds: Annotated[int, option(min=1, panel=MEASUREMENT, help="Turns of each framework.")] = 5,
+    seconds: Annotated[float, option(min=0.01, panel=MEASUREMENT, help="Length of a turn, in seconds.")] = 0.5,
+    quick: Annotated[bool, option("--quick", panel=MEASUREMENT, help="One round.")] = False,
+    hand: Annotated[
+        str, option(panel=MEASUREMENT, help=f"byhand's implementation of the ops: {' or '.join(HANDS)}.")
+    ] = DEFAULT_HAND,
+    as_json: AsJson = False,
 ) -> None:
-    """Measure byhand beside PyTorch, JAX and onnxruntime, where they are installed.
+    """Benchmark byhand beside PyTorch, JAX and onnxruntime, where they are installed.
 
-    Each in a process of its own, in turns; medians and ratios are printed. All of it takes the better part of an hour.
-    `onnx-suite` counts instead: which cases of ONNX's own suite byhand passes, by operator. `scaling` measures steps that
-    two ranks share, and says what many machines would give.
+    Each framework runs in a process of its own, in turns; medians and ratios are printed. All workloads take almost an hour.
+    onnx-suite counts the cases of ONNX's backend test suite that byhand passes, by operator. scaling measures data-parallel
+    steps of two ranks, and extrapolates to more machines.
     """
     for name in works or ():
         if name not in (*WORKS, SUITE, SCALING):
-            raise UnknownNameError("work", name, [*WORKS, SUITE, SCALING])
+            raise UnknownNameError("workload", name, [*WORKS, SUITE, SCALING])
     if hand not in HANDS:
         raise UnknownNameError("hand", hand, HANDS)
+    for alone in (SUITE, SCALING):
+        if works and alone in works and len(works) > 1:
+            others = ", ".join(name for name in works if name != alone)
+            raise ArgumentError(f"{alone} prints a table of its own; run it without {others}")
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    if works and SUITE in works:
-        if len(works) > 1:
-            raise ArgumentError(
-                f"{SUITE} measures no time; run it without {', '.join(one for one in works if one != SUITE)}"
-            )
+    if works == [SUITE]:
         _suite(hand, as_json, console)
         return
-    if works and SCALING in works:
-        if len(works) > 1:
-            raise ArgumentError(
-                f"{SCALING} has a table of its own; run it without {', '.join(one for one in works if one != SCALING)}"
-            )
-        from byhand.bench import scaling  # noqa: PLC0415  (the others need none of it)
+    if works == [SCALING]:
+        from byhand.bench import scaling  # noqa: PLC0415  (other workloads don't need it)
 
         found = scaling.scaling(seconds=seconds, quick=quick, hand=hand, tell=console.print)
         print(json.dumps(found) if as_json else scaling.report(found))
@@ -67,9 +72,9 @@ def bench(
 
 
 def _suite(hand: str, as_json: bool, console: Console) -> None:
-    from byhand.bench import onnx_suite  # noqa: PLC0415  (it needs the package onnx)
+    from byhand.bench import onnx_suite  # noqa: PLC0415  (needs the package onnx)
 
     results = onnx_suite.suite(hand, console.print)
     print(json.dumps(onnx_suite.summary(results)) if as_json else onnx_suite.report(results))
-    if any(one.outcome == onnx_suite.FAILED and one.case.known for one in results):
+    if any(result.outcome == onnx_suite.FAILED and result.case.known for result in results):
         raise typer.Exit(1)

@@ -20,7 +20,6 @@ from onnx import defs, helper
 
 from byhand.errors import ByhandError, FileError, UnsupportedError
 from byhand.graph import Graph, Node, Tensor
-from byhand.nn.file import one_line
 from byhand.onnx.file import Large
 from byhand.onnx.node_context import DOMAINS, Use
 from byhand.onnx.readers import OPERATORS
@@ -36,6 +35,7 @@ from byhand.onnx.values import (
 )  # fmt: skip
 from byhand.ops.op import Array, Call
 from byhand.shapes import Shape
+from byhand.text import one_line
 
 BRANCHES = (
     onnx.AttributeProto.GRAPH,

@@ -15,6 +15,7 @@ from byhand.errors import FileError
 from byhand.nn import file
 from byhand.ops.op import Array
 from byhand.shapes import integer, number
+from byhand.text import one_line
 from byhand.train import settings
 from byhand.train.history import History
 from byhand.train.run import Run
@@ -71,7 +72,7 @@ def load(make: type[Trainer], path: str | os.PathLike[str]) -> Trainer:
         if trainer.progress is not None and trainer.progress.best:
             trainer.best = {name: _like(now, buffers, f"best.{name}") for name, now in trainer.kept().items()}
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
-        what = f"it has no {error}" if isinstance(error, KeyError) else file.one_line(error)
+        what = f"it has no {error}" if isinstance(error, KeyError) else one_line(error)
         raise FileError(f"{path} is not a checkpoint that byhand can go on from: {what}") from None
     return trainer
 

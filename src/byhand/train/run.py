@@ -45,7 +45,7 @@ class Run:
         """Make a new run's folder; one that holds a run already is never written over."""
         run = cls(folder)
         if run._settings.exists():
-            raise FileError(f"{folder} holds a run already; choose another --out, or go on with it: --resume")
+            raise FileError(f"{folder} holds a run already; choose another --output, or go on with it: --resume")
         _make(run.folder)
         write_whole(run._settings, (json.dumps(settings, indent=2) + "\n").encode())
         return run
