@@ -225,9 +225,7 @@ def test_predict_sees_grey_photos_of_any_size(stranger, tmp_path):
 def test_predict_points_to_trace_where_there_are_no_classes(stranger, tmp_path):
     _, path = stranger("maps", classes=0)
     complaint = byhand("predict", path, "photo.png").complaint
-    assert complaint == (
-        f"maps is no classifier, its output is 14 x 18 x 6; to see it: byhand trace {path} photo.png"
-    )
+    assert complaint == (f"maps is no classifier, its output is 14 x 18 x 6; to see it: byhand trace {path} photo.png")
 
 
 @pytest.mark.parametrize(

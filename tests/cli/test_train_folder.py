@@ -79,7 +79,7 @@ def test_photos_of_any_kind_are_told_of(tmp_path):
     (root / "blue" / "copy.png").write_bytes((root / "blue" / "0.png").read_bytes())
     (root / "none").mkdir()
     out = train(root, tmp_path / "run", *QUICK)
-    assert "2 files can't be used and are skipped:" in out
+    assert "2 unusable files skipped:" in out
     assert "    red/text.jpg  is no picture that can be read; expected AVIF, BMP" in out
     assert "    red/line?break.jpg  is no picture" in out
     assert "the folder none holds no picture: left out" in out
@@ -251,7 +251,10 @@ def test_from_a_network_that_has_learned(colours, tmp_path, words, told):
 
 def test_photos_begin_with_a_network_that_knows_imagenet(tmp_path):
     out = train(folder(tmp_path / "photos", 4, size=(90, 80)), tmp_path / "run", "--epochs", 3)
-    assert "colour photos, fewer than 1,000 per class: transfer learning from efficientnet_lite0, pretrained on ImageNet" in out
+    assert (
+        "colour photos, fewer than 1,000 per class: transfer learning from efficientnet_lite0, pretrained on ImageNet"
+        in out
+    )
     assert "efficientnet_lite0 on photos: 224 x 224 x 3 -> 3 classes" in out
     assert "2,562 of" not in out and "3,843 of 3,416,868 parameters are trainable" in out
     assert "takes 87.5% of the shorter side" in out
@@ -270,7 +273,7 @@ def test_photos_begin_with_a_network_that_knows_imagenet(tmp_path):
         ),
         (("--augment", "shift=30"), "shift is 30 pixels, but the images have 24 x 24"),
         (("--model", "alexnet", "--image-size", "8x8"), "pool1: the window reaches over 3 pixels"),
-        (("--early-stopping", "2", "--validation-fraction", "0"), "--early-stopping needs images to validate on"),
+        (("--early-stopping", "2", "--validation-fraction", "0"), "--early-stopping needs validation images"),
     ],
 )
 def test_bad_settings_get_one_line_and_leave_nothing(colours, tmp_path, words, complaint):

@@ -285,7 +285,7 @@ def test_underfitting_and_an_end_that_came_too_early():
     train, test = spots(2000, noise=90), spots(1000, seed=1, noise=90)
     both = found(trained(network(*hidden()), train, test, lr=0.0005, epochs=2, momentum=0))
     one = both["underfitting"]
-    assert "below chance level" in one.evidence and one.severity == "warning"
+    assert "pseudo R² 0." in one.evidence and one.severity == "warning"
     one = both["still improving"]
     assert one.severity == "note" and one.advice == "train longer: try 4 epochs"
     longer = found(trained(network(*hidden()), train, test, lr=0.02, epochs=8))

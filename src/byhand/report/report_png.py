@@ -94,7 +94,8 @@ def _curves(canvas: PixelCanvas, inputs: DiagnosisInput, half: int) -> None:
         for line in lines:
             colour = style.ORANGE if line.kind == "held-out" else style.BLUE
             label = f"{line.label} {value_label(line.last, name)}" if line.label else None
-            weight: dict[str, Any] = {"alpha": 0.25, "linewidth": 0.7} if line.kind == "raw" else {"alpha": 1.0, "linewidth": 1.2}
+            raw = line.kind == "raw"
+            weight: dict[str, Any] = {"alpha": 0.25 if raw else 1.0, "linewidth": 0.7 if raw else 1.2}
             marker = "o-" if line.marked else "-"
             axes.plot(*zip(*line.points), marker, color=colour, markersize=3.5, label=label, **weight)
         if lines:

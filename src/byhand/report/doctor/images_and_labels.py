@@ -4,7 +4,15 @@ import numpy as np
 
 from byhand.data import Dataset
 from byhand.ops.op import Array
-from byhand.report.diagnosis_input import INPUT_MAX_PIXELS, DiagnosisInput, Finding, ImageNote, Severity, Subset, percent
+from byhand.report.diagnosis_input import (
+    INPUT_MAX_PIXELS,
+    DiagnosisInput,
+    Finding,
+    ImageNote,
+    Severity,
+    Subset,
+    percent,
+)
 from byhand.report.doctor.loss_curves import ONE_CLASS, training_failed
 from byhand.report.doctor.registry import check
 from byhand.report.metrics import Predictions, find_label_issues, precision_recall_f1, wilson_interval

@@ -153,7 +153,8 @@ def underfitting(inputs: DiagnosisInput) -> Finding | str | None:
     return Finding(
         "underfitting",
         "warning",
-        f"the loss on training images is {loss:.3f}, {max(0.0, explained):.0%} below chance level, {chance:.3f}{accuracy}",
+        f"the loss on training images is {loss:.3f}, chance level is {chance:.3f}: pseudo R²"
+        f" {max(0.0, explained):.2f}{accuracy}",
         "more epochs, and a larger learning rate if the curve is smooth; then a larger network, or one with batch norm; larger"
         " images, if details matter; less weight decay, dropout and augmentation",
     )
