@@ -34,5 +34,5 @@ def shoot(page_file: Path) -> None:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "look.html")
-        subprocess.run([sys.executable, "-m", "byhand", "look", sys.argv[1], "--out", file, "--no-open"], check=True)
+        subprocess.run([sys.executable, "-m", "byhand", "look", sys.argv[1], "--output", file, "--no-open"], check=True)
         shoot(file)

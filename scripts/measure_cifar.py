@@ -40,7 +40,7 @@ def byhand(folder, epochs):
     with tempfile.TemporaryDirectory() as place:
         run = f"{place}/run"
         more = [] if epochs is None else ["--epochs", epochs]
-        command = [sys.executable, "-m", "byhand", "train", str(folder), "--json", "--out", run, *more]
+        command = [sys.executable, "-m", "byhand", "train", str(folder), "--json", "--output", run, *more]
         started = time.perf_counter()
         done = json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
         return done | {"whole": time.perf_counter() - started}, json.loads(Path(run, "run.json").read_text())
@@ -161,7 +161,7 @@ def main(folder, epochs=None):
     """Measure both sides, one after the other, and print what each took."""
     if epochs == "steps":
         train = bh.data.load(folder)[0]
-        steps_alone(train, {"model": "small", "seed": 0, "batch_size": 256, "pixels": defaults.scale(train)})
+        steps_alone(train, {"model": "small", "seed": 0, "batch_size": 256, "pixels": defaults.normalization(train)})
         return
     done, settings = byhand(folder, epochs)
     sets = bh.data.find(folder)

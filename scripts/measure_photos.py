@@ -34,7 +34,7 @@ def byhand(folder):
         cache = Path(os.environ.get("BYHAND_CACHE") or Path.home() / ".cache" / "byhand")
         for features in cache.glob("features/*"):
             features.unlink()
-        command = [sys.executable, "-m", "byhand", "train", str(folder), "--json", "--out", f"{place}/run"]
+        command = [sys.executable, "-m", "byhand", "train", str(folder), "--json", "--output", f"{place}/run"]
         started = time.perf_counter()
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         return time.perf_counter() - started, json.loads(done.stdout)["val"]["accuracy"]

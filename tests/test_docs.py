@@ -163,7 +163,7 @@ def test_the_readmes_blocks_are_what_the_commands_print(tmp_path):
         "5",
         "--batch-size",
         "64",
-        "--out",
+        "--output",
         "runs/lenet5-mnist",
         "--lr",
         "0.05",

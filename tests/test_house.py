@@ -26,10 +26,13 @@ FLOORS = [
     {"kernels"},
     {"data"},
     {"files", "shapes"},
-    {"errors"},
+    {"errors", "text"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
-ONLY = {"tutorial": {"ops", "kernels", "data", "files", "shapes", "errors"}, "data": {"files", "shapes", "errors"}}
+ONLY = {
+    "tutorial": {"ops", "kernels", "data", "files", "shapes", "errors"},
+    "data": {"files", "shapes", "errors", "text"},
+}
 LINES = 400
 
 

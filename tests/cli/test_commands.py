@@ -81,18 +81,18 @@ def test_one_bad_picture_does_not_keep_the_others_from_their_answer(run, picture
         (["predict", "nowhere", "x.png"], "there is no file nowhere"),
         (["predict"], "Missing argument"),
         (["predict", ".", "x.png"], "holds no model"),
-        (["predict", "lenet5", "x.png"], "lenet5 is an architecture, which knows nothing yet: train it first, or take"),
+        (["predict", "lenet5", "x.png"], "lenet5 is an untrained architecture: train it first, or use"),
         (["predict", "none.onnx", "x.png"], "there is no file none.onnx"),
-        (["show", "lenet5", "--size", "wide"], "--size is 'wide'; expected HEIGHTxWIDTH, as 224x224"),
+        (["show", "lenet5", "--image-size", "wide"], "--image-size is 'wide'; expected HEIGHTxWIDTH, as 224x224"),
         (["show", "lenet6"], "there is no model 'lenet6'; did you mean 'lenet5'?"),
         (["show", "./lenet5"], "there is no file lenet5"),
         (["show", "lenet5", "--program", "--hand", "foot"], "there is no hand 'foot'"),
         (["show", "lenet5", "--program", "--batch-size", "0"], "batch_size is 0"),
         (["show", "lenet6", "--graph"], "there is no model 'lenet6'"),
         (["show", "lenet5", "--graph", "--program"], "give --graph or --program"),
-        (["show", "lenet5", "--out", "x.svg"], "--out is the file of a drawing; give --graph with it"),
-        (["show", "lenet5", "--graph", "--out", "none/x.svg"], "can't write none"),
-        (["show", "lenet5", "--graph", "--out", "."], ". exists already; choose another file with --out"),
+        (["show", "lenet5", "--output", "x.svg"], "--output is the file of a drawing; give --graph with it"),
+        (["show", "lenet5", "--graph", "--output", "none/x.svg"], "can't write none"),
+        (["show", "lenet5", "--graph", "--output", "."], ". exists already; choose another file with --output"),
         (["tutorial", "--hand", "foot"], "there is no hand 'foot'"),
         (["tutorial", "--images", "0"], "images is 0"),
         (["tutorial", "--epochs", "-1"], "epochs is -1"),
@@ -111,7 +111,7 @@ def test_bad_input_gets_one_line(words, complaint, tmp_path):
 def test_predict_says_what_it_can_not_read(tmp_path):
     bh.models.create("lenet5", input_shape=(32, 30, 2)).save(tmp_path / "two.safetensors")
     complaint = byhand("predict", tmp_path / "two.safetensors", "x.png").complaint
-    assert complaint == "a picture has one channel or three, but lenet5 takes 32 x 30 x 2 numbers"
+    assert complaint == "a picture has one channel or three, but lenet5 takes 32 x 30 x 2 arrays"
 
 
 @pytest.fixture
@@ -153,7 +153,10 @@ def test_predict_takes_a_strangers_onnx_file(stranger, tmp_path):
     model, path = stranger("four", mean=0, std=1)
     told, note = answer(path, tmp_path / "photo.png")
     assert told["probabilities"] == shares(model, tmp_path / "photo.png")
-    assert note == f"{path} does not say how pixels become numbers: taken to go from 0 to 1; --mean and --std tell it\n"
+    assert (
+        note
+        == f"{path} does not contain the pixels' mean and std: assuming pixels from 0 to 1; set them with --mean and --std\n"
+    )
 
 
 def test_predict_says_what_onnxruntime_says(stranger, tmp_path):
@@ -188,16 +191,16 @@ def test_predict_is_told_names_and_size(stranger, tmp_path):
     (tmp_path / "names.txt").write_text("cat\ndog\nowl\ncow\n")
     asked = byhand("predict", path, tmp_path / "photo.png").complaint
     assert asked.endswith(
-        "its input 'images' leaves its size open, (N, 3, side, side); tell it with --size HEIGHTxWIDTH"
+        "its input 'images' leaves its size open, (N, 3, side, side); tell it with --image-size HEIGHTxWIDTH"
     )
     told, _ = answer(
-        path, tmp_path / "photo.png", "--size", "16x20", "--labels", tmp_path / "names.txt", "--mean", "0.5"
+        path, tmp_path / "photo.png", "--image-size", "16x20", "--labels", tmp_path / "names.txt", "--mean", "0.5"
     )
     assert list(shares(model, tmp_path / "photo.png").expected.values()) == pytest.approx(
         [told["probabilities"][name] for name in ("cat", "dog", "owl", "cow")], rel=1e-4
     )
-    assert byhand("show", path, "--size", "16x20").out.startswith("open: 16 x 20 x 3 -> 4\n")
-    assert byhand("show", path, "--size", "32x32").out.startswith("open: 32 x 32 x 3 -> 4\n")
+    assert byhand("show", path, "--image-size", "16x20").out.startswith("open: 16 x 20 x 3 -> 4\n")
+    assert byhand("show", path, "--image-size", "32x32").out.startswith("open: 32 x 32 x 3 -> 4\n")
 
 
 def test_what_knows_a_thousand_classes_is_taken_for_imagenets(stranger, tmp_path):
@@ -207,8 +210,8 @@ def test_what_knows_a_thousand_classes_is_taken_for_imagenets(stranger, tmp_path
     p = model.predict(photos.from_file(tmp_path / "photo.png", (16, 20))[None])[0]
     assert told["class"] == names[p.argmax()] and told["probability"] == pytest.approx(float(p.max()), rel=1e-4)
     assert note == (
-        f"{path} does not say what its classes are and how pixels become numbers: taken as ImageNet's; "
-        "--labels, --mean and --std tell it\n"
+        f"{path} does not contain its class names and the pixels' mean and std: assuming ImageNet's; "
+        "set them with --labels, --mean and --std\n"
     )
     onnx.save(model, path)  # with byhand's notes: nothing is guessed of the pixels
     assert answer(path, tmp_path / "photo.png")[1] == ""
@@ -222,24 +225,22 @@ def test_predict_sees_grey_photos_of_any_size(stranger, tmp_path):
 def test_predict_points_to_trace_where_there_are_no_classes(stranger, tmp_path):
     _, path = stranger("maps", classes=0)
     complaint = byhand("predict", path, "photo.png").complaint
-    assert complaint == (
-        f"maps gives 14 x 18 x 6 numbers, no score a class; to see them: byhand trace {path} photo.png"
-    )
+    assert complaint == (f"maps is no classifier, its output is 14 x 18 x 6; to see it: byhand trace {path} photo.png")
 
 
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["--mean", "half"], "--mean is 'half'; expected a number, or 3 of them, with commas between"),
+        (["--mean", "half"], "--mean is 'half'; expected a number, or 3 separated by commas"),
         (["--mean", "1,2"], "--mean is '1,2'"),
         (["--std", "1/0"], "--std is '1/0'"),
         (["--std", "nan"], "--std is 'nan'"),
         (["--std", "0"], "--std is 0; expected numbers to divide by"),
-        (["--labels", "none.txt"], "can't read the names of the classes in none.txt: No such file"),
-        (["--labels", "photo.png"], "can't read the names of the classes in photo.png: it is no text"),
-        (["--labels", "three.txt"], "three.txt names 3 classes, but four has 4"),
-        (["--size", "0x5"], "--size is '0x5'; expected HEIGHTxWIDTH"),
-        (["--size", "2x2"], "four.onnx is no ONNX model that byhand can use"),
+        (["--labels", "none.txt"], "can't read the class names in none.txt: No such file"),
+        (["--labels", "photo.png"], "can't read the class names in photo.png: it is not text"),
+        (["--labels", "three.txt"], "three.txt has 3 class names, but four has 4"),
+        (["--image-size", "0x5"], "--image-size is '0x5'; expected HEIGHTxWIDTH"),
+        (["--image-size", "2x2"], "four.onnx is no ONNX model that byhand can use"),
     ],
 )
 def test_what_predict_can_not_be_told(stranger, tmp_path, words, complaint):
@@ -253,7 +254,7 @@ def test_show_and_its_drawing_take_onnx(stranger, tmp_path):
     _, path = stranger("four")
     table = byhand("show", path).out
     assert table == f"{onnx.load(path).summary()}\n" and table.startswith("four: 16 x 20 x 3 -> 4\n")
-    assert byhand("show", path, "--graph", folder=tmp_path).out == "wrote four.svg, which any browser shows\n"
+    assert byhand("show", path, "--graph", folder=tmp_path).out == "wrote four.svg; any browser shows it\n"
     assert "training, hand compiled" in byhand("show", path, "--program", "--batch-size", 2).out
 
 
@@ -278,14 +279,14 @@ def test_show_prints_the_program_that_training_runs():
 
 def test_show_draws_the_graph_and_writes_over_no_file(tmp_path):
     done = byhand("show", "lenet5", "--graph", folder=tmp_path)
-    assert (done.code, done.out, done.err) == (0, "wrote lenet5.svg, which any browser shows\n", "")
+    assert (done.code, done.out, done.err) == (0, "wrote lenet5.svg; any browser shows it\n", "")
     drawn = (tmp_path / "lenet5.svg").read_bytes()
     assert drawn.startswith(b"<svg xmlns=") and b">conv2d 5\xc3\x975<" in drawn
     assert byhand("show", "lenet5", "--graph", folder=tmp_path).complaint == (
-        "lenet5.svg exists already; choose another file with --out"
+        "lenet5.svg exists already; choose another file with --output"
     )
     (tmp_path / "lenet5.svg").write_text("mine")
-    assert byhand("show", "lenet5", "--graph", "--out", "again.svg", folder=tmp_path).code == 0
+    assert byhand("show", "lenet5", "--graph", "--output", "again.svg", folder=tmp_path).code == 0
     assert (tmp_path / "again.svg").read_bytes() == drawn
     assert (tmp_path / "lenet5.svg").read_text() == "mine"
 
@@ -305,8 +306,8 @@ def test_a_pipe_that_is_closed_early_is_no_error():
 def test_without_words_it_tells_its_commands():
     done = byhand()
     assert done.code == 0
-    for command in ("train", "predict", "show", "trace", "diff", "models", "tutorial", "doctor"):
-        assert f"  {command} " in done.out
+    for command in ("train", "predict", "show", "trace", "diff", "models", "tutorial", "env"):
+        assert f" {command} " in done.out
         assert byhand(command, "--help").code == 0
 
 

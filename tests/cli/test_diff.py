@@ -40,10 +40,10 @@ def test_the_same_is_one_line_and_code_0(files):
         ("b.safetensors", " (matched by order: 6 have other names)"),
     ):
         done = byhand("diff", "a.safetensors", other, folder=folder)
-        assert (done.code, done.out, done.err) == (0, f"the same: 6 layers, 203 numbers{note}\n", "")
+        assert (done.code, done.out, done.err) == (0, f"the same: 6 layers, 203 weights{note}\n", "")
     done = byhand("diff", "a.onnx", "b.onnx", "--json", folder=folder)
     found = json.loads(done.out)
-    assert (done.code, found["same"], found["differences"], found["by_order"]) == (0, True, [], True)
+    assert (done.code, found["same"], found["differences"], found["matched_by_order"]) == (0, True, [], True)
 
 
 def test_what_differs_is_a_table_and_code_1(files):
@@ -55,20 +55,20 @@ def test_what_differs_is_a_table_and_code_1(files):
         "A  a.safetensors: model, 6 layers, 203 parameters\n"
         "B  b.safetensors: model, 6 layers, 203 parameters\n"
         "\n"
-        "layer  what     difference\n"
-        "-      mean     0.5 -> 0.25\n"
-        "-      classes  1 other name: dog -> cow\n"
-        "act0   op       relu -> silu\n"
-        "conv1  bias     1 of 4 numbers, by up to 0.5\n"
+        "layer  property  difference\n"
+        "-      mean      0.5 -> 0.25\n"
+        "-      classes   1 other name: dog -> cow\n"
+        "act0   op        relu -> silu\n"
+        "conv1  bias      1 of 4 weights, by up to 0.5\n"
         "\n"
-        "different: mean, classes, 1 layer of another kind, setting or shape, 1 of 6 arrays with other numbers\n"
+        "different: mean, classes, 1 layer with another op, attribute or shape, 1 of 6 arrays with other values\n"
     )
 
 
 def test_layers_that_one_lacks(files):
     done = byhand("diff", "a.onnx", "b.onnx", folder=files(a=net(), b=net(depth=3)))
     assert done.code == 1
-    assert "only in B: conv2d (N, 12, 12, 4), 148 numbers\n" in done.out
+    assert "only in B: conv2d (N, 12, 12, 4), 148 weights\n" in done.out
     assert "2 layers only in B" in done.out and "only in A" not in done.out
     back = byhand("diff", "b.onnx", "a.onnx", folder=files())
     assert "2 layers only in A" in back.out
@@ -79,7 +79,7 @@ def test_a_deep_network_with_a_small_change_stays_short(files):
     other.p.conv123_weight[0, 0, 0, 0] += 1
     done = byhand("diff", "a.safetensors", "b.safetensors", folder=files(a=net(depth=250), b=other))
     assert done.code == 1 and done.out.count("\n") == 7
-    assert "conv123  weight  1 of 144 numbers, by up to 1," in done.out
+    assert "conv123  weight    1 of 144 weights, by up to 1," in done.out
 
 
 def test_json_holds_the_rows(files):
@@ -89,13 +89,13 @@ def test_json_holds_the_rows(files):
     assert (done.code, done.err) == (1, "")
     assert json.loads(done.out) == {
         "same": False,
-        "differences": [{"layer": "fc", "what": "bias", "a": [3], "b": [3], "count": 3}],
+        "differences": [{"layer": "fc", "property": "bias", "a": [3], "b": [3], "count": 3}],
         "layers": [6, 6],
-        "by_order": False,
+        "matched_by_order": False,
         "renamed": 0,
-        "following": 0,
-        "weights": 6,
-        "numbers": 203,
+        "shape_only": 0,
+        "arrays": 6,
+        "elements": 203,
     }
 
 
@@ -106,11 +106,11 @@ def test_json_has_no_infinity(files):
 
     done = byhand("diff", "a.safetensors", "b.safetensors", "--json", folder=files(a=clipped(6.0), b=clipped(np.inf)))
     (row,) = json.loads(done.out, parse_constant=pytest.fail)["differences"]
-    assert (row["layer"], row["what"], row["a"], row["b"]) == ("clip1", "high", 6.0, "inf")
+    assert (row["layer"], row["property"], row["a"], row["b"]) == ("clip1", "high", 6.0, "inf")
 
 
 def test_architectures_of_any_size_can_be_compared(files):
-    done = byhand("diff", "lenet5", "lenet5", "--size", "32x32")
+    done = byhand("diff", "lenet5", "lenet5", "--image-size", "32x32")
     assert done.code == 0 and done.out.startswith("the same: 11 layers, ")
     done = byhand("diff", "resnet18", "resnet34")
     assert done.code == 1 and "layers only in B" in done.out

@@ -10,7 +10,7 @@ import byhand as bh
 from byhand import nn, onnx
 from byhand.cli.explain import class_number
 from byhand.data import digits
-from byhand.report.explain import explain
+from byhand.report.explain.attribution import explain
 from tests.cli.run_cli import byhand, refuses
 
 
@@ -43,21 +43,23 @@ def test_a_digit_is_explained_once(folder, tmp_path):
     found = explain(bh.load(folder / "digits.safetensors"), digits.from_file(folder / "one.png"))
     (row, column), lines = np.unravel_index(found.cam.argmax(), found.cam.shape), done.out.splitlines()
     assert lines[0] == f"class      {found.name} (number {found.index} of 10), {found.probability:.1%}"
-    assert lines[1] == "layer      conv1, 26 x 26 x 8: the last layer with maps before pool1"
-    assert lines[2] == f"Grad-CAM   brightest at row {row}, column {column}"
-    assert lines[4].startswith(f"occlusion  a grey patch of 6 x 6 leaves {found.occlusion.min():.1%} at row ")
+    assert lines[1] == "layer      conv1, 26 x 26 x 8: the last layer with feature maps before pool1"
+    assert lines[2] == f"Grad-CAM   largest at row {row}, column {column}"
+    assert lines[4].startswith(
+        f"occlusion  with a 6 x 6 grey patch, the probability drops to {found.occlusion.min():.1%} at row "
+    )
     assert lines[5] == (
-        "wrote one-explained.png: the picture, Grad-CAM, saliency, occlusion, the first filters, the most active maps"
+        "wrote one-explained.png: input, Grad-CAM, saliency, occlusion, first filters, most active feature maps"
     )
     with Image.open(tmp_path / "one-explained.png") as image:
         assert image.format == "PNG" and 1000 <= image.width <= 1400
     again = byhand("explain", folder / "digits.safetensors", folder / "one.png", folder=tmp_path)
     assert again.code == 2
-    assert again.complaint == "one-explained.png exists already; choose another file with --out"
+    assert again.complaint == "one-explained.png exists already; choose another file with --output"
 
 
 def test_json_is_one_object(folder, tmp_path):
-    words = ["--class", "puss", "--layer", "/block_0/conv", "--out", "why.png", "--json"]
+    words = ["--class", "puss", "--layer", "/block_0/conv", "--output", "why.png", "--json"]
     done = byhand("explain", folder / "pets.onnx", folder / "photo.png", *words, folder=tmp_path)
     assert (done.code, done.err) == (0, "")
     told = json.loads(done.out)
@@ -70,14 +72,14 @@ def test_json_is_one_object(folder, tmp_path):
 def test_a_network_without_maps_says_so(folder, tmp_path):
     done = byhand("explain", folder / "flat.safetensors", folder / "one.png", "--class", "1", folder=tmp_path)
     assert done.code == 0
-    assert "layer      none: no layer of flat has maps, so there is no Grad-CAM\n" in done.out
-    assert done.out.endswith("wrote one-explained.png: the picture, saliency, occlusion\n")
+    assert "layer      none: no layer of flat has feature maps, so there is no Grad-CAM\n" in done.out
+    assert done.out.endswith("wrote one-explained.png: input, saliency, occlusion\n")
 
 
 def test_a_class_by_name_or_number():
     classes = "cat, puss", "dog, puss", "1", "0"
     assert [class_number(classes, name) for name in ("cat", "DOG", "dog, puss", "1", "0", "3")] == [0, 1, 1, 2, 3, 3]
-    with pytest.raises(bh.ArgumentError, match="2 classes are called puss: the numbers 0, 1; give one"):
+    with pytest.raises(bh.ArgumentError, match="2 classes are called puss: numbers 0, 1; give the number"):
         class_number(classes, "puss")
     for unknown in ("4", "-1", "²", "9" * 5000):
         with pytest.raises(bh.UnknownNameError, match="there is no class"):
@@ -90,18 +92,21 @@ def test_a_class_by_name_or_number():
         (["digits.safetensors", "none.png"], "can't read none.png: there is no such file"),
         (["digits.safetensors", "note.png"], "note.png"),
         (["none.onnx", "one.png"], "there is no file none.onnx"),
-        (["lenet5", "one.png"], "lenet5 is an architecture, which knows nothing yet: train it first"),
-        (["maps.onnx", "photo.png"], "no score a class; to see them: byhand trace maps.onnx photo.png"),
+        (["lenet5", "one.png"], "lenet5 is an untrained architecture: train it first"),
+        (
+            ["maps.onnx", "photo.png"],
+            "is no classifier, its output is 14 x 18 x 6; to see it: byhand trace maps.onnx photo.png",
+        ),
         (["pets.onnx", "photo.png", "--class", "dig"], "there is no class 'dig'; did you mean 'dog'?"),
         (["pets.onnx", "photo.png", "--class", "3"], "there is no class '3'"),
         (["pets.onnx", "photo.png", "--layer", "acd"], "there is no layer 'acd'; did you mean 'act'?"),
-        (["pets.onnx", "photo.png", "--layer", "fc"], "has no maps that the logits are made of"),
-        (["flat.safetensors", "one.png", "--layer", "fc1"], "no layer of flat has"),
+        (["pets.onnx", "photo.png", "--layer", "fc"], "has no feature maps that the logits depend on"),
+        (["flat.safetensors", "one.png", "--layer", "fc1"], "no layer of flat has any"),
         (["broken.safetensors", "photo.png"], "gives NaN for this image"),
-        (["pets.onnx", "photo.png", "--out", "none/x.png"], "can't write none"),
-        (["pets.onnx", "photo.png", "--out", "."], ". exists already"),
-        (["pets.onnx", "photo.png", "--size", "28"], "--size is '28'; expected HEIGHTxWIDTH, as 224x224"),
-        (["pets.onnx", "photo.png", "--labels", "note.png"], "note.png names 1 classes, but"),
+        (["pets.onnx", "photo.png", "--output", "none/x.png"], "can't write none"),
+        (["pets.onnx", "photo.png", "--output", "."], ". exists already"),
+        (["pets.onnx", "photo.png", "--image-size", "28"], "--image-size is '28'; expected HEIGHTxWIDTH, as 224x224"),
+        (["pets.onnx", "photo.png", "--labels", "note.png"], "note.png has 1 class names, but"),
         (["digits.safetensors"], "Missing argument"),
     ],
 )

@@ -17,7 +17,7 @@ def run(tmp_path_factory):
     """A run's folder, as `byhand train` leaves it, on a small data set."""
     folder = tmp_path_factory.mktemp("export")
     data = small_mnist(folder / "data")
-    done = byhand("train", "lenet5", "--data", data, "--epochs", 3, "--out", folder / "run", folder=folder)
+    done = byhand("train", "lenet5", "--data", data, "--epochs", 3, "--output", folder / "run", folder=folder)
     assert done.code == 0, done.err
     return folder / "run"
 
@@ -31,7 +31,7 @@ def names(folder):
 def test_a_run_goes_out_as_c(small, run, tmp_path):
     done = byhand("export", run, "--c", tmp_path / "c", *["--int8"] * small)
     assert done.code == 0 and not done.err, done.err
-    assert ("int8 off by" in done.out) == small and "float32 off by" in done.out
+    assert ("int8 max error" in done.out) == small and "float32 max error" in done.out
     assert "accuracy on 300 test images: float32 9" in done.out and (", int8 9" in done.out) == small
     assert "RAM " in done.out and "flash " in done.out and f"wrote to {tmp_path / 'c'}" in done.out
     program = compile_c(tmp_path / "c", "lenet5.c", "main.c")
@@ -94,9 +94,9 @@ def test_an_onnx_file_goes_out_as_c_with_the_mean_that_is_given(tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ((), "nothing to write; give --html, --onnx FILE, --c DIR, or several"),
-        (("--int8", "--onnx", "x.onnx"), "--int8 and --data are of the C; give --c DIR with them"),
-        (("--c", "c", "--int8"), "does not say what it was trained on; --data DATA tells what to calibrate int8 on"),
+        ((), "no format given; give --html, --onnx FILE, --c DIR, or several"),
+        (("--int8", "--onnx", "x.onnx"), "--int8 and --data are options of the C code; give --c DIR with them"),
+        (("--c", "c", "--int8"), "does not contain its training data's name; give --data DATA to calibrate int8"),
         (("--c", "file"), "file is a file; expected a folder"),
         (("--c", "full"), "full exists already, and is not empty; choose another folder"),
         (("--c", "file/below"), "file is a file; expected a folder"),

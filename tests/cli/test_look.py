@@ -25,10 +25,10 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("look")
     small_mnist(folder / "data")
     done = byhand(
-        "train", "article", folder / "data", "--epochs", "2", "--lr", "0.02", "--out", folder / "run", "--look"
+        "train", "article", folder / "data", "--epochs", "2", "--lr", "0.02", "--output", folder / "run", "--look"
     )
     assert done.code == 0, done.err
-    assert f"look at it while it trains:  {folder / 'run' / 'look.html'}" in done.out
+    assert f"watch the training:  {folder / 'run' / 'look.html'}" in done.out
     assert f"next:  byhand look {folder / 'run'}" in done.out
     return folder / "run"
 
@@ -46,7 +46,7 @@ def test_a_run_is_looked_at(run, tmp_path):
     done = byhand("look", run, "--no-open")
     assert done.code == 0 and not done.err
     size = (run / "look.html").stat().st_size
-    told = f"wrote {run / 'look.html'}, {size / 1e6:.2f} MB: one file, which opens from disk and needs nothing else"
+    told = f"wrote {run / 'look.html'}, {size / 1e6:.2f} MB: one self-contained HTML file"
     assert done.out.splitlines() == [told]
     data, watched = (
         data_of(run / "look.html"),
@@ -63,7 +63,7 @@ def test_a_run_is_looked_at(run, tmp_path):
 def test_the_newest_run_is_looked_at_where_none_is_named(run, tmp_path):
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "mine").symlink_to(run)
-    done = byhand("look", "--no-open", "--out", "page.html", folder=tmp_path)
+    done = byhand("look", "--no-open", "--output", "page.html", folder=tmp_path)
     assert done.code == 0 and (tmp_path / "page.html").exists()
     assert byhand("look", folder=tmp_path / "runs").complaint.startswith("there is no finished run in runs")
 
@@ -88,9 +88,9 @@ def test_a_page_is_written_over_and_nothing_else_is(run, tmp_path):
     assert byhand("look", "article", "--no-open", folder=tmp_path).code == 0
     assert byhand("look", "article", "--no-open", folder=tmp_path).code == 0
     (tmp_path / "mine.html").write_text("mine")
-    for words in (("look", "article", "--out", "mine.html"), ("export", run, "--html", "mine.html")):
+    for words in (("look", "article", "--output", "mine.html"), ("export", run, "--html", "mine.html")):
         said = byhand(*words, folder=tmp_path).complaint
-        assert said == "mine.html exists already and is no page of byhand; choose another file with --out"
+        assert said == "mine.html exists already and was not written by byhand; choose another file with --output"
         assert (tmp_path / "mine.html").read_text() == "mine"
 
 
@@ -120,10 +120,10 @@ def test_a_run_is_exported_as_a_page_that_answers(run, tmp_path):
         (("look", "nothing"), "no model 'nothing'"),
         (("look", "article", "missing.png"), "missing.png"),
         (("look", "article", *["a.png"] * 17), "a page shows up to 16 pictures of your own; got 17"),
-        (("look", "article", "--out", "no/folder/page.html"), "can't write no/folder/page.html"),
+        (("look", "article", "--output", "no/folder/page.html"), "can't write no/folder/page.html"),
         (("export", "article", "--html"), "article is an architecture, which knows nothing yet"),
         (("export", "efficientnet_lite0", "page.html"), "page.html is the file of a page; give --html with it"),
-        (("look", "article", "--out", "."), "can't write"),
+        (("look", "article", "--output", "."), "can't write"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(words, message, tmp_path):

@@ -46,8 +46,8 @@ def test_a_folder_as_csv(run):
 def test_a_folder_in_every_form_says_the_same(run):
     root, path, _ = run
     table = byhand("predict", path, root / "red").out.splitlines()[1:]
-    told = json.loads(byhand("predict", path, root / "red", "--json", "--top", 2).out)["predictions"]
-    rows = list(csv.DictReader(io.StringIO(byhand("predict", path, root / "red", "--csv", "--top", 2).out)))
+    told = json.loads(byhand("predict", path, root / "red", "--json", "--top-k", 2).out)["predictions"]
+    rows = list(csv.DictReader(io.StringIO(byhand("predict", path, root / "red", "--csv", "--top-k", 2).out)))
     assert len(table) == len(told) == len(rows) == 70
     for line, one, row in zip(table, told, rows):
         assert line.split()[:2] == [one["image"], one["class"]] == [row["image"], row["class"]]
@@ -80,8 +80,8 @@ def test_bad_pictures_are_told_and_the_rest_goes_on(run, tmp_path):
     ("words", "complaint"),
     [
         (("--csv", "--json"), "--json and --csv are two ways to print"),
-        (("--top", "0"), "--top is 0; expected a whole number, 1 or more"),
-        (("empty",), "the folder empty holds no pictures"),
+        (("--top-k", "0"), "--top-k is 0; expected a whole number, 1 or more"),
+        (("empty",), "the folder empty contains no pictures"),
     ],
 )
 def test_what_can_not_be_asked(run, tmp_path, words, complaint):

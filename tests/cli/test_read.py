@@ -91,9 +91,9 @@ def test_no_file_is_written_over(folder, tmp_path):
     words = ["read", folder / "digits.safetensors", folder / "row.png"]
     (tmp_path / "row-read.png").write_text("mine")
     done = byhand(*words, folder=tmp_path)
-    assert done.code == 2 and done.complaint == "row-read.png exists already; choose another file with --out"
+    assert done.code == 2 and done.complaint == "row-read.png exists already; choose another file with --output"
     assert (tmp_path / "row-read.png").read_text() == "mine"
-    assert byhand(*words, "--out", "other.png", folder=tmp_path).out.endswith("wrote other.png\n")
+    assert byhand(*words, "--output", "other.png", folder=tmp_path).out.endswith("wrote other.png\n")
 
 
 @pytest.mark.parametrize(
@@ -102,13 +102,16 @@ def test_no_file_is_written_over(folder, tmp_path):
         (["digits.safetensors", "none.png"], "can't read none.png: there is no such file"),
         (["digits.safetensors", "."], "it is a folder"),
         (["none", "row.png"], "none"),
-        (["lenet5", "row.png"], "lenet5 is an architecture, which knows nothing yet: train it first"),
+        (["lenet5", "row.png"], "lenet5 is an untrained architecture: train it first"),
         (["twelve.safetensors", "row.png"], "(12 classes); expected 28 x 28 x 1 and the digits 0 to 9"),
         (["colour.safetensors", "row.png"], "lenet5 takes 32 x 32 x 3"),
         (["efficientnet_lite0", "row.png"], "expected 28 x 28 x 1 and the digits 0 to 9"),
-        (["digits.safetensors", "row.png", "page.jpg", "--out", "x.png"], "--out names one picture, but there are 2"),
-        (["digits.safetensors", "row.png", "--out", "none/x.png"], "can't write none"),
-        (["digits.safetensors", "row.png", "--out", "."], ". exists already"),
+        (
+            ["digits.safetensors", "row.png", "page.jpg", "--output", "x.png"],
+            "--output names one picture, but there are 2",
+        ),
+        (["digits.safetensors", "row.png", "--output", "none/x.png"], "can't write none"),
+        (["digits.safetensors", "row.png", "--output", "."], ". exists already"),
         (["digits.safetensors"], "Missing argument"),
     ],
 )

@@ -67,8 +67,8 @@ def test_a_layers_maps_are_drawn_once(folder, tmp_path):
     with Image.open(tmp_path / "act.png") as image:
         assert image.format == "PNG" and image.width > 500
     again = byhand("trace", folder / "maps.onnx", folder / "photo.png", "--layer", "act", folder=tmp_path)
-    assert again.code == 2 and again.complaint == "act.png exists already; choose another file with --out"
-    options = ["--layer", "act", "--out", "other.png", "--each", "--most", "2"]
+    assert again.code == 2 and again.complaint == "act.png exists already; choose another file with --output"
+    options = ["--layer", "act", "--output", "other.png", "--scale-each", "--max-maps", "2"]
     assert byhand("trace", folder / "maps.onnx", folder / "photo.png", *options, folder=tmp_path).code == 0
     assert (tmp_path / "other.png").read_bytes() != (tmp_path / "act.png").read_bytes()
 
@@ -87,14 +87,17 @@ def test_a_layer_as_onnx_calls_it(folder, tmp_path):
         (["note.png", "one.png"], "note.png is not a model that byhand can use"),
         (["lenet6", "one.png"], "there is no model 'lenet6'; did you mean 'lenet5'?"),
         (["lenet5", "one.png", "--layer", "conv9"], "there is no layer 'conv9'; did you mean 'conv2'?"),
-        (["lenet5", "one.png", "--layer", "conv1", "--out", "none/x.png"], "can't write none"),
-        (["lenet5", "one.png", "--layer", "conv1", "--out", "."], ". exists already"),
-        (["lenet5", "one.png", "--layer", "conv1", "--most", "0"], "most is 0"),
-        (["lenet5", "one.png", "--out", "x.png"], "give --layer NAME with them"),
-        (["lenet5", "one.png", "--each"], "give --layer NAME with them"),
-        (["lenet5", "one.png", "--size", "28"], "--size is '28'; expected HEIGHTxWIDTH, as 224x224"),
-        (["lenet5", "one.png", "--mean", "half"], "--mean is 'half'; expected a number, or 1 of them"),
-        (["broken.safetensors", "photo.png", "--size", "5x5"], "--size is for architectures and ONNX files"),
+        (["lenet5", "one.png", "--layer", "conv1", "--output", "none/x.png"], "can't write none"),
+        (["lenet5", "one.png", "--layer", "conv1", "--output", "."], ". exists already"),
+        (["lenet5", "one.png", "--layer", "conv1", "--max-maps", "0"], "max_maps is 0"),
+        (["lenet5", "one.png", "--output", "x.png"], "give --layer NAME with them"),
+        (["lenet5", "one.png", "--scale-each"], "give --layer NAME with them"),
+        (["lenet5", "one.png", "--image-size", "28"], "--image-size is '28'; expected HEIGHTxWIDTH, as 224x224"),
+        (["lenet5", "one.png", "--mean", "half"], "--mean is 'half'; expected a number, or 1 separated by commas"),
+        (
+            ["broken.safetensors", "photo.png", "--image-size", "5x5"],
+            "--image-size is for architectures and ONNX files",
+        ),
         (["lenet5"], "Missing argument"),
     ],
 )

@@ -26,7 +26,7 @@ def test_a_run_prints_what_it_does_and_leaves_what_it_says(few, tmp_path):
     assert done.err == ""
     for words in (
         "lenet5 on few: 28 x 28 x 1 -> 10 classes",
-        "61,706 parameters, 845,852 FLOPs an image forward",
+        "61,706 parameters, 845,852 FLOPs per image",
         "1,200 images to train on, 300 to test on",
         "2 epochs of 60 steps, batch 20",
         "epoch 1/2  loss",
@@ -56,7 +56,7 @@ def test_a_run_prints_what_it_does_and_leaves_what_it_says(few, tmp_path):
 
 
 def test_json_is_one_object_and_nothing_else(few, tmp_path):
-    done = byhand("train", "article", "--data", few, "--epochs", 2, "--json", "--out", tmp_path / "run")
+    done = byhand("train", "article", "--data", few, "--epochs", 2, "--json", "--output", tmp_path / "run")
     assert (done.code, done.err) == (0, "")
     result = json.loads(done.out)
     assert result.keys() == {"test", "doctor", "history", "images_per_second", "seconds", "run"}
@@ -69,13 +69,13 @@ def test_json_is_one_object_and_nothing_else(few, tmp_path):
 def test_what_run_json_says_repeats_the_run_to_the_bit(few, tmp_path):
     settings = ("--data", few, "--epochs", 1, "--batch-size", 50, "--lr", 0.02, "--seed", 5)
     runs = [tmp_path / "one", tmp_path / "two", tmp_path / "other"]
-    byhand("train", "article", *settings, "--json", "--out", runs[0])
+    byhand("train", "article", *settings, "--json", "--output", runs[0])
     told = json.loads((runs[0] / "run.json").read_text())
     again = [
         f"--{name.replace('_', '-')}={told[name]}" for name in ("data", "epochs", "batch_size", "lr", "seed", "hand")
     ]
-    byhand("train", told["model"], *again, "--json", "--out", runs[1])
-    byhand("train", told["model"], *again[:-2], "--seed=6", "--json", "--out", runs[2])
+    byhand("train", told["model"], *again, "--json", "--output", runs[1])
+    byhand("train", told["model"], *again[:-2], "--seed=6", "--json", "--output", runs[2])
     models = [(run / "model.safetensors").read_bytes() for run in runs]
     assert models[0] == models[1] != models[2]
 
@@ -95,29 +95,29 @@ def stop_after(line, number, *words):
 def test_ctrl_c_keeps_everything_and_resume_ends_in_the_same_bytes(few, tmp_path):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     settings = ["--data", str(few), "--epochs", "40", "--batch-size", "10", "--lr", "0.01"]
-    assert byhand("train", "article", *settings, "--json", "--out", whole).code == 0
-    told = stop_after("epoch 2/40", signal.SIGINT, "article", *settings, "--out", cut)
+    assert byhand("train", "article", *settings, "--json", "--output", whole).code == 0
+    told = stop_after("epoch 2/40", signal.SIGINT, "article", *settings, "--output", cut)
     assert "stopped after" in told
-    assert f"byhand train --resume --out {cut}" in told
+    assert f"byhand train --resume --output {cut}" in told
     assert not (cut / "model.safetensors").exists()
     assert len(bh.load(cut).predict(bh.data.mnist.test_images()[:2, ..., None])) == 2  # the checkpoint is a model too
-    done = byhand("train", "--resume", "--out", cut)
+    done = byhand("train", "--resume", "--output", cut)
     assert done.code == 0
-    assert "going on after" in done.out
+    assert "resuming after" in done.out
     for name in ("model.safetensors", "checkpoint.safetensors", "confusion.png"):
         assert (cut / name).read_bytes() == (whole / name).read_bytes()
     logs = [[json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()] for run in (whole, cut)]
     for row in logs[0] + logs[1]:
         assert row.pop("seconds") > 0
     assert logs[0] == logs[1]
-    assert byhand("train", "--resume", "--out", cut).complaint.endswith("is finished; there is nothing to go on with")
+    assert byhand("train", "--resume", "--output", cut).complaint.endswith("is finished; there is nothing to resume")
 
 
 def test_a_terminal_gets_a_live_bar(few, tmp_path):
     """Under a real pseudo-terminal: the bar shows images/s, loss, accuracy and the time left."""
     parent, child = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "byhand", "train", "lenet5", few, "--epochs", "2", "--out", tmp_path / "run"],
+        [sys.executable, "-m", "byhand", "train", "lenet5", few, "--epochs", "2", "--output", tmp_path / "run"],
         stdout=child, stderr=child, env=os.environ | {"TERM": "xterm", "COLUMNS": "140"},
     )  # fmt: skip
     os.close(child)
@@ -142,19 +142,19 @@ def test_a_terminal_gets_a_live_bar(few, tmp_path):
         (["--data", "mnst"], "there is no data set, folder or file 'mnst'; did you mean 'mnist'? (known: mnist)"),
         (["--model", "lenet"], "there is no model 'lenet'; did you mean 'lenet5'?"),
         (["."], "no picture is in a class's folder; expected a folder a class"),
-        (["lenet5", "alexnet"], "got 2 of what may be one architecture: lenet5, alexnet; expected one"),
-        (["lenet5", "--model", "alexnet"], "got two of what may be one model: lenet5 and alexnet; expected one"),
+        (["lenet5", "alexnet"], "got 2 architectures: lenet5, alexnet; expected one"),
+        (["lenet5", "--model", "alexnet"], "got two models: lenet5 and alexnet; expected one"),
         (["--optimizer", "mion"], "there is no optimizer 'mion'; did you mean 'muon'?"),
         (["--augment", "flop"], "there is no augmentation 'flop'; did you mean 'flip'?"),
         (["--unfreeze", "-1"], "--unfreeze is '-1'; expected a number of layers, or all"),
-        (["--size", "big"], "--size is 'big'; expected HEIGHTxWIDTH"),
-        (["--size", "32x32"], "the images of mnist are 28 x 28 x 1; arrays are not made into 32 x 32 x 1"),
-        (["--minutes", "0"], "--minutes 0 is over before the first step"),
-        (["--minutes", "1", "--epochs", "3"], "--minutes plans the epochs; give one of the two"),
+        (["--image-size", "big"], "--image-size is 'big'; expected HEIGHTxWIDTH"),
+        (["--image-size", "32x32"], "the images of mnist are 28 x 28 x 1; arrays are not made into 32 x 32 x 1"),
+        (["--minutes", "0"], "--minutes 0 is too short for the first step"),
+        (["--minutes", "1", "--epochs", "3"], "--minutes plans the epochs; give either --minutes or --epochs"),
         (["--validation-fraction", "1"], "--validation-fraction is 1.0; expected a number, from 0 up to 1"),
         (["--label-smoothing", "1"], "--label-smoothing is 1.0; expected a number, from 0 up to 1"),
         (["--from", "nowhere"], "there is no file nowhere"),
-        (["--from", "lenet5"], "lenet5 is an architecture, which knows nothing yet"),
+        (["--from", "lenet5"], "lenet5 is an untrained architecture"),
         (
             ["--from", "efficientnet_lite0"],
             "the images of mnist are 28 x 28 x 1; arrays are not made into 224 x 224 x 3",
@@ -169,7 +169,7 @@ def test_a_terminal_gets_a_live_bar(few, tmp_path):
         (["--hand", "fast"], "there is no hand 'fast' (known: arrays, compiled, loops)"),
         (["--epoch", "3"], "--epochs"),
         (["--resume"], "there is no stopped run in runs"),
-        (["--resume", "--out", "nowhere"], "nowhere is not a run: it holds no run.json"),
+        (["--resume", "--output", "nowhere"], "nowhere is not a run: it holds no run.json"),
         (["lenet5", "extra"], "there is no architecture, data set or folder 'extra'"),
     ],
 )
@@ -182,16 +182,16 @@ def test_bad_input_gets_one_line_and_leaves_nothing(words, complaint, tmp_path):
 
 def test_a_run_is_never_written_over(few, tmp_path):
     settings = ("train", "article", "--data", few, "--epochs", 1, "--json")
-    assert byhand(*settings, "--out", tmp_path / "run").code == 0
+    assert byhand(*settings, "--output", tmp_path / "run").code == 0
     before = (tmp_path / "run" / "model.safetensors").read_bytes()
-    assert "holds a run already" in byhand(*settings, "--out", tmp_path / "run").complaint
+    assert "holds a run already" in byhand(*settings, "--output", tmp_path / "run").complaint
     assert (tmp_path / "run" / "model.safetensors").read_bytes() == before
     names = [json.loads(byhand(*settings, folder=tmp_path).out)["run"] for _ in range(2)]
     assert names == ["runs/article-few", "runs/article-few-2"]
 
 
 def test_training_that_diverges_says_so_and_what_to_try(few, tmp_path):
-    done = byhand("train", "lenet5", "--data", few, "--lr", 1e6, "--out", tmp_path / "run")
+    done = byhand("train", "lenet5", "--data", few, "--lr", 1e6, "--output", tmp_path / "run")
     assert done.code == 2
     assert "the loss became" in done.complaint
     assert "try 100000" in done.complaint
@@ -200,14 +200,16 @@ def test_training_that_diverges_says_so_and_what_to_try(few, tmp_path):
 
 def test_resume_refuses_other_settings_and_other_data(few, tmp_path):
     run = tmp_path / "run"
-    words = ("article", "--data", few, "--epochs", "500", "--lr", "0.01", "--out", run)
+    words = ("article", "--data", few, "--epochs", "500", "--lr", "0.01", "--output", run)
     stop_after("epoch 1/500", signal.SIGTERM, *words)  # a polite kill stops as cleanly as Ctrl-C
-    assert byhand("train", "--resume", "--out", run, "--lr", 0.5).complaint.startswith("--resume goes on with lr 0.01;")
+    assert byhand("train", "--resume", "--output", run, "--lr", 0.5).complaint.startswith(
+        "--resume continues with lr 0.01;"
+    )
     images = few / "train-images-idx3-ubyte"
     before = images.read_bytes()
     images.write_bytes(before[:-1] + b"\1")
     try:
-        assert "are not those that" in byhand("train", "--resume", "--out", run).complaint
+        assert "changed since" in byhand("train", "--resume", "--output", run).complaint
     finally:
         images.write_bytes(before)
 
@@ -223,7 +225,7 @@ def test_resume_refuses_other_settings_and_other_data(few, tmp_path):
         ({"model": 5}, "has 5 as its model"),
         ({"optimizer": "SGD"}, "has 'SGD' as its optimizer"),
         ({"data": "nowhere"}, "there is no data set, folder or file 'nowhere'"),
-        ({"data_sha256": "0"}, "are not those that"),
+        ({"data_sha256": "0"}, "changed since"),
         ({"model": "x" * 500}, "there is no model"),
         ({"optimizer": {"kind": "SGD", "lr": "x"}}, "SGD: lr is 'x'"),
         ({"hand": "foot"}, "there is no hand 'foot'"),
@@ -235,11 +237,11 @@ def test_a_run_json_that_someone_changed_gets_one_line(change, says, few, tmp_pa
         "optimizer": {"kind": "SGD", "lr": 0.1}, "schedule": {"kind": "Constant"}, "data_sha256": digest(few),
     }  # fmt: skip
     bh.Run.create(tmp_path / "run", settings | change)
-    done = byhand("train", "--resume", "--out", tmp_path / "run")
+    done = byhand("train", "--resume", "--output", tmp_path / "run")
     assert (done.code, done.out) == (2, "")
     assert says in done.complaint
     bh.Run.create(tmp_path / "good", settings)  # and one that nobody changed begins, though no checkpoint was reached
-    assert byhand("train", "--resume", "--out", tmp_path / "good", "--json").code == 0
+    assert byhand("train", "--resume", "--output", tmp_path / "good", "--json").code == 0
 
 
 def digest(folder):
@@ -248,10 +250,10 @@ def digest(folder):
 
 def test_resume_draws_the_pictures_that_a_kill_kept_from_being_drawn(few, tmp_path):
     run = tmp_path / "run"
-    assert byhand("train", "article", "--data", few, "--epochs", 1, "--out", run).code == 0
+    assert byhand("train", "article", "--data", few, "--epochs", 1, "--output", run).code == 0
     before = {name: (run / name).read_bytes() for name in ("curves.png", "model.safetensors", "report.png")}
     (run / "curves.png").unlink()
-    assert byhand("train", "--resume", "--out", run).code == 0
+    assert byhand("train", "--resume", "--output", run).code == 0
     assert before == {name: (run / name).read_bytes() for name in before}
 
 
@@ -259,7 +261,7 @@ def test_resume_draws_the_pictures_that_a_kill_kept_from_being_drawn(few, tmp_pa
 @pytest.mark.parametrize("buffered", [True, False], ids=["buffered", "unbuffered"])
 def test_a_pipe_that_is_closed_early_does_not_stop_training(few, tmp_path, lines, buffered):
     run = f"{sys.executable} -u -m" if not buffered else f"env -u PYTHONUNBUFFERED {sys.executable} -m"
-    command = f"{run} byhand train article --data {few} --epochs 3 --out {tmp_path / 'run'} | head -{lines}"
+    command = f"{run} byhand train article --data {few} --epochs 3 --output {tmp_path / 'run'} | head -{lines}"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True, timeout=300)
     assert "Traceback" not in done.stderr
     assert len(bh.load(tmp_path / "run").classes) == 10

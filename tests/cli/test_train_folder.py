@@ -25,7 +25,7 @@ def colours(tmp_path_factory):
 
 
 def train(source, out, *words, **more):
-    done = byhand("train", source, *words, "--out", out, **more)
+    done = byhand("train", source, *words, "--output", out, **more)
     assert done.code == 0, done.err
     return done.out
 
@@ -37,8 +37,8 @@ def test_a_folder_becomes_a_classifier(colours, tmp_path):
         "48 images to train on, 12 to validate on",
         "every picture is 24 x 24, taken as it is",
         "12 of 60 were set aside to validate on: 20% of each class, seed 0",
-        ": found by a range test",
-        "each image varies: flip,shift=1",
+        ": found by a learning rate range test",
+        "augmentation: flip,shift=1",
         "validation accuracy 100.00%",
         "report.html, report.png",
     ):
@@ -54,7 +54,7 @@ def test_what_is_predicted_is_what_was_trained_on(tmp_path):
     root = folder(tmp_path / "sizes", 5, size=(60, 40))
     for number, name in enumerate(COLOURS):
         picture(COLOURS[name], (50 + 9 * number, 90)).save(root / name / "tall.jpg")
-    train(root, tmp_path / "run", *QUICK, "--size", "24x32")
+    train(root, tmp_path / "run", *QUICK, "--image-size", "24x32")
     model, sets = bh.load(tmp_path / "run"), find(root).sets((24, 32, 3))
     assert model.input_shape == (24, 32, 3) and model.crop_pct == 1.0
     done = byhand("predict", tmp_path / "run", *(root / file for file in sets.train.files), "--json")
@@ -65,7 +65,7 @@ def test_what_is_predicted_is_what_was_trained_on(tmp_path):
 def test_grey_stays_grey(tmp_path):
     out = train(greys(tmp_path / "stripes"), tmp_path / "run", *QUICK)
     assert "28 x 28 x 1 -> 2 classes" in out and "every picture is 28 x 28, taken as it is" in out
-    assert "each image varies: shift=2" in out
+    assert "augmentation: shift=2" in out
     assert bh.load(tmp_path / "run").input_shape == (28, 28, 1)
     sure = byhand("predict", tmp_path / "run", tmp_path / "stripes" / "down" / "0.png", "--json", "--show")
     shown = json.loads(sure.out)["predictions"][0]["input"]
@@ -79,7 +79,7 @@ def test_photos_of_any_kind_are_told_of(tmp_path):
     (root / "blue" / "copy.png").write_bytes((root / "blue" / "0.png").read_bytes())
     (root / "none").mkdir()
     out = train(root, tmp_path / "run", *QUICK)
-    assert "2 files can't be used and are skipped:" in out
+    assert "2 unusable files skipped:" in out
     assert "    red/text.jpg  is no picture that can be read; expected AVIF, BMP" in out
     assert "    red/line?break.jpg  is no picture" in out
     assert "the folder none holds no picture: left out" in out
@@ -140,10 +140,10 @@ def test_it_stops_early_and_the_best_is_kept(colours, tmp_path):
 )
 def test_an_optimizer_by_name(colours, tmp_path, name, told):
     out = train(colours, tmp_path / "run", "--epochs", 1, "--batch-size", 8, "--optimizer", name)
-    assert told in out and ": found by a range test" in out
+    assert told in out and ": found by a learning rate range test" in out
     kept = json.loads((tmp_path / "run" / "run.json").read_text())["optimizer"]
     assert kept["kind"].lower() == name and kept["lr"] > 0
-    done = byhand("train", "--resume", "--out", tmp_path / "run", "--optimizer", "adam" if name == "sgd" else "sgd")
+    done = byhand("train", "--resume", "--output", tmp_path / "run", "--optimizer", "adam" if name == "sgd" else "sgd")
     assert f"--resume goes on with optimizer {name}; " in done.err
 
 
@@ -162,8 +162,8 @@ def test_the_finished_network_looks_twice(colours, tmp_path, more):
     if more:
         train(colours, tmp_path / "tiny-run", *QUICK, "--model", "tiny")
         more = ("--from", tmp_path / "tiny-run")
-    out = train(colours, tmp_path / "run", *QUICK, "--mirror", *more)
-    assert "looks at each image twice, as it is and mirrored" in out
+    out = train(colours, tmp_path / "run", *QUICK, "--tta", "flip", *more)
+    assert "test-time augmentation: the mean of the logits of each image and its horizontal flip" in out
     network, val = bh.load(tmp_path / "run"), find(colours).sets().split(0.2, 0).val
     once = bh.load(tmp_path / "tiny-run").replace_head(network.classes) if more else None
     if once is None:
@@ -189,7 +189,7 @@ def test_a_budget_plans_the_epochs(colours, tmp_path):
 def test_streaming_gives_the_same_network(colours, tmp_path):
     out = train(colours, tmp_path / "files", *QUICK, "--stream")
     assert "the images stay in their files and are decoded while training" in out
-    assert re.search(r"training waited for its images [\d.]+% of the time", out)
+    assert re.search(r"data loading held up training for [\d.]+% of the time", out)
     train(colours, tmp_path / "memory", *QUICK)
     models = [bh.load(tmp_path / name).p.flat for name in ("files", "memory")]
     np.testing.assert_array_equal(*models)
@@ -209,15 +209,15 @@ def test_ctrl_c_and_resume_end_in_the_same_network(colours, tmp_path, words):
     if words:
         words = ("--from", start(tmp_path / "start"), *words[2:])
     more = (*words, "--epochs", 40, "--batch-size", 4, "--lr", 0.001)
-    stop((colours, *more, "--out", tmp_path / "cut"), "epoch 2/40")
-    done = byhand("train", "--resume", "--out", tmp_path / "cut")
-    assert done.code == 0 and "going on after" in done.out, done.err
+    stop((colours, *more, "--output", tmp_path / "cut"), "epoch 2/40")
+    done = byhand("train", "--resume", "--output", tmp_path / "cut")
+    assert done.code == 0 and "resuming after" in done.out, done.err
     train(colours, tmp_path / "whole", *more)
     for name in ("model.safetensors", "checkpoint.safetensors"):
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
-# a network that has learned already -----------------------------------------------------------------------------------
+# Anetwork that has learned already ------------------------------------------------------------------------------------
 
 
 def start(path):
@@ -251,9 +251,12 @@ def test_from_a_network_that_has_learned(colours, tmp_path, words, told):
 
 def test_photos_begin_with_a_network_that_knows_imagenet(tmp_path):
     out = train(folder(tmp_path / "photos", 4, size=(90, 80)), tmp_path / "run", "--epochs", 3)
-    assert "photos in colour, fewer than 1,000 a class: a new head on efficientnet_lite0, which knows ImageNet" in out
+    assert (
+        "colour photos, fewer than 1,000 per class: transfer learning from efficientnet_lite0, pretrained on ImageNet"
+        in out
+    )
     assert "efficientnet_lite0 on photos: 224 x 224 x 3 -> 3 classes" in out
-    assert "2,562 of" not in out and "3,843 of 3,416,868 numbers learn" in out
+    assert "2,562 of" not in out and "3,843 of 3,416,868 parameters are trainable" in out
     assert "takes 87.5% of the shorter side" in out
     assert bh.load(tmp_path / "run").crop_pct == 0.875
 
@@ -261,16 +264,16 @@ def test_photos_begin_with_a_network_that_knows_imagenet(tmp_path):
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (("--size", "0x3"), "--size is '0x3'"),
-        (("--from", "efficientnet_lite0", "--size", "32x32"), "--size is for a new network"),
+        (("--image-size", "0x3"), "--image-size is '0x3'"),
+        (("--from", "efficientnet_lite0", "--image-size", "32x32"), "--image-size is for a new network"),
         (("--from", "efficientnet_lite0", "--augment", "flip"), "--augment flip needs --unfreeze all"),
         (
             ("--from", "efficientnet_lite0", "--unfreeze", "999"),
             "unfreeze is 999, but there are 49 layers with weights",
         ),
         (("--augment", "shift=30"), "shift is 30 pixels, but the images have 24 x 24"),
-        (("--model", "alexnet", "--size", "8x8"), "pool1: the window reaches over 3 pixels"),
-        (("--early-stopping", "2", "--validation-fraction", "0"), "--early-stopping needs images to validate on"),
+        (("--model", "alexnet", "--image-size", "8x8"), "pool1: the window reaches over 3 pixels"),
+        (("--early-stopping", "2", "--validation-fraction", "0"), "--early-stopping needs validation images"),
     ],
 )
 def test_bad_settings_get_one_line_and_leave_nothing(colours, tmp_path, words, complaint):
@@ -301,7 +304,7 @@ def test_folders_that_can_not_be_trained_on_get_one_line(tmp_path, kind):
     assert not (tmp_path / "runs").exists()
 
 
-# byhand data ----------------------------------------------------------------------------------------------------------
+# Byhand data ----------------------------------------------------------------------------------------------------------
 
 
 def test_data_tells_what_there_is(colours, tmp_path):
@@ -309,8 +312,8 @@ def test_data_tells_what_there_is(colours, tmp_path):
     assert (done.code, done.err) == (0, "")
     for words in (
         "colours: images of 24 x 24 x 3, 3 classes", "  blue      20", "  all       60",
-        "every picture is 24 x 24, taken as it is", "each image varies while training: flip,shift=1",
-        "wrote colours-sheet.png: what a network receives", f"next:  byhand train {colours}",
+        "every picture is 24 x 24, taken as it is", "augmentation while training: flip,shift=1",
+        "wrote colours-sheet.png: the network's inputs", f"next:  byhand train {colours}",
     ):  # fmt: skip
         assert words in done.out, done.out
     with Image.open(tmp_path / "colours-sheet.png") as sheet:
@@ -335,9 +338,9 @@ def test_data_tells_of_bad_files_and_copies(tmp_path):
 
 def test_data_shows_an_augmentation(colours, tmp_path):
     plain, varied = (
-        byhand("data", colours, "--augment", how, "--out", tmp_path / f"{number}.png")
+        byhand("data", colours, "--augment", how, "--output", tmp_path / f"{number}.png")
         for number, how in enumerate(("none", "rotate=30,mixup=0.4,cutout=6"))
     )
-    assert "images do not vary while training" in plain.out and "rotate=30,cutout=6,mixup=0.4" in varied.out
+    assert "no augmentation while training" in plain.out and "rotate=30,cutout=6,mixup=0.4" in varied.out
     assert (tmp_path / "0.png").read_bytes() != (tmp_path / "1.png").read_bytes()
     assert "there is no augmentation 'blur'" in byhand("data", colours, "--augment", "blur", folder=tmp_path).complaint

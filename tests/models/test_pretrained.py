@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.cli.run_cli import byhand
 
 import byhand as bh
 from byhand.data import photos
 from byhand.errors import FileError, UnknownNameError
+from tests.cli.run_cli import byhand
 from tests.models.table import TOLERANCE
 from tests.oracle import needs_torch
 

@@ -13,7 +13,7 @@ from byhand.page.html import bundle
 from byhand.page.network import ops_of, spec_of
 from byhand.page.snapshot import encoded, numbers_of
 from byhand.page.translate import hands
-from byhand.report.explain import grad_cam, gradients
+from byhand.report.explain.attribution import grad_cam, gradients
 
 RUN = """({ spec, numbers, image, label, layer }) => {
   const { Network, floats, gradCam } = globalThis.made;
@@ -77,7 +77,7 @@ def test_every_number_is_what_python_computes(browser, name):
     assert not refused
     label = int(model.predict(image)[0].argmin())  # where p - 1 loses no digits
     truth = np.eye(len(model.classes), dtype=np.float32)[[label]]
-    layer = bh.nn.receptive_field.chosen_layer(model)
+    layer = bh.nn.receptive_field.last_feature_map(model)
     page = browser.new_page()
     modules = "{ hands: $hands.hands, Network: $network.Network, floats: $decode.floats, gradCam: $grad_cam.gradCam }"
     page.evaluate(f"{bundle(script)}".split("const $app =")[0] + f"; globalThis.made = {modules};")

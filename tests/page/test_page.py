@@ -13,7 +13,7 @@ from byhand import nn
 from byhand.data import digits as digit_files
 from byhand.nn.gradients import trace_gradients
 from byhand.page import Look, document
-from byhand.report.explain import explain
+from byhand.report.explain.attribution import explain
 from tests.page.conftest import axe, copy
 
 SETTLED = "() => new Promise(done => setTimeout(done, 250))"  # past the pause after which slower panels are drawn

@@ -9,8 +9,9 @@ import byhand as bh
 from byhand import models, nn, onnx
 from byhand.data import Dataset, photos
 from byhand.nn.receptive_field import FieldGrid, feature_maps, last_feature_map, lay_over
-from byhand.report.explain import explain, grad_cam, gradients, occlusion, saliency
-from byhand.report.explanation import EDGE, HEAD, LARGEST, TITLE, draw_explanation
+from byhand.report.drawing import style
+from byhand.report.explain.attribution import explain, grad_cam, gradients, occlusion, saliency
+from byhand.report.explain.figure import HEAD_HEIGHT, MARGIN, PANEL_MAX_WIDTH, TITLE_HEIGHT, draw_explanation
 from tests.models.table import ONE_OF_EACH, smallest
 from tests.onnx.small_models import make_model, random_array, write_model
 from tests.oracle import needs_torch
@@ -136,7 +137,7 @@ def test_no_branch_is_chosen_where_there_is_one_way():
     assert last_feature_map(model) == "pool3", "where there is nothing but the pooling"
 
 
-# where maps lie -------------------------------------------------------------------------------------------------------
+# Where maps lie -------------------------------------------------------------------------------------------------------
 
 
 def chain(kind):
@@ -186,7 +187,7 @@ def test_laid_is_a_stretch_where_windows_tile():
     assert (far[9:12, 9:12] == 1).all() and (far[[7, 13]] == 0).all() and far.sum() < 25
 
 
-# occlusion ------------------------------------------------------------------------------------------------------------
+# Occlusion ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.float32])
@@ -215,7 +216,7 @@ def test_what_occlusion_can_not_do():
         occlusion(model, image, 0, patch=4, stride=5)
 
 
-# meaning --------------------------------------------------------------------------------------------------------------
+# Meaning --------------------------------------------------------------------------------------------------------------
 
 
 def planted(count, seed):
@@ -284,7 +285,7 @@ def test_a_cat_is_seen_where_it_is_and_a_cup_where_that_is(tmp_path):
             assert (column < 112) == left and (means[0] > means[1]) == left, (name, column, means)
 
 
-# any network ----------------------------------------------------------------------------------------------------------
+# Any network ----------------------------------------------------------------------------------------------------------
 
 
 def test_a_network_without_maps():
@@ -372,7 +373,7 @@ def test_what_can_not_be_explained():
         explain(nn.Model(x, nn.Conv2d(2, 3)(x), classes=()), np.zeros((8, 8, 1)))
 
 
-# the picture ----------------------------------------------------------------------------------------------------------
+# The picture ----------------------------------------------------------------------------------------------------------
 
 
 def drawn(found, path):
@@ -402,8 +403,8 @@ def test_the_image_is_in_the_picture(tmp_path, texts):
     image = np.random.default_rng(0).integers(0, 256, (28, 28, 1), np.uint8)
     pixels = drawn(explain(model, image), tmp_path / "a.png")
     assert [text for text in texts if text in PANELS] == ["The picture", "Saliency", "Occlusion"]
-    side = LARGEST // 28
-    part = pixels[HEAD + TITLE :, EDGE:][: 28 * side, : 28 * side]
+    side = PANEL_MAX_WIDTH // 28
+    part = pixels[HEAD_HEIGHT + TITLE_HEIGHT :, MARGIN:][: 28 * side, : 28 * side]
     assert np.array_equal(part[side // 2 :: side, side // 2 :: side], np.repeat(image, 3, 2))
 
 

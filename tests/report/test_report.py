@@ -12,10 +12,11 @@ from matplotlib.text import Text
 from PIL import Image
 
 import byhand as bh
-from byhand.report import confusion_matrix, draw_confusion, draw_curves, picture
-from byhand.report.confusion import mistakes
+from byhand.report import confusion_matrix, draw_confusion_matrix, draw_learning_curves
+from byhand.report.drawing import style
+from byhand.report.metrics import top_confusions
 
-# counting -------------------------------------------------------------------------------------------------------------
+# Counting -------------------------------------------------------------------------------------------------------------
 
 
 @given(
@@ -55,20 +56,20 @@ def test_what_can_not_be_counted_is_named(labels, guesses, says):
 def test_the_most_frequent_mistakes_come_first_and_ties_in_order():
     matrix = np.array([[50, 2, 0, 7], [2, 60, 0, 0], [0, 9, 0, 1], [0, 0, 0, 5]])
     names = ("a", "b", "c", "d")
-    assert mistakes(matrix, names) == [("c", "b", 9), ("a", "d", 7), ("a", "b", 2)]
-    assert mistakes(matrix, names, most=9) == [*mistakes(matrix, names), ("b", "a", 2), ("c", "d", 1)]
-    assert mistakes(matrix, names, most=1) == [("c", "b", 9)]
-    assert mistakes(np.diag([3, 4]), names) == []
+    assert top_confusions(matrix, names) == [("c", "b", 9), ("a", "d", 7), ("a", "b", 2)]
+    assert top_confusions(matrix, names, most=9) == [*top_confusions(matrix, names), ("b", "a", 2), ("c", "d", 1)]
+    assert top_confusions(matrix, names, most=1) == [("c", "b", 9)]
+    assert top_confusions(np.diag([3, 4]), names) == []
 
 
 @given(seed=st.integers(0, 2**32), most=st.integers(0, 12))
 def test_mistakes_against_a_plain_sort(seed, most):
     matrix = np.random.default_rng(seed).integers(0, 4, (4, 4))
     wrong = [("abcd"[i], "abcd"[j], matrix[i, j]) for i in range(4) for j in range(4) if i != j and matrix[i, j]]
-    assert mistakes(matrix, "abcd", most) == sorted(wrong, key=lambda one: -one[2])[:most]
+    assert top_confusions(matrix, "abcd", most) == sorted(wrong, key=lambda one: -one[2])[:most]
 
 
-# pictures -------------------------------------------------------------------------------------------------------------
+# Pictures -------------------------------------------------------------------------------------------------------------
 
 
 def opened(path):
@@ -81,14 +82,14 @@ def opened(path):
 
 def drawn(classes, path, title=""):
     matrix = np.random.default_rng(0).integers(0, 50, (len(classes), len(classes)))
-    draw_confusion(matrix, classes, path, title)
+    draw_confusion_matrix(matrix, classes, path, title)
     return opened(path)
 
 
 def texts(draw, monkeypatch):
     """Return the texts of the figure that is drawn, each with whether matplotlib reads formulas in it."""
-    figures, write = [], picture.write
-    monkeypatch.setattr(picture, "write", lambda figure, path: figures.append(figure) or write(figure, path))
+    figures, write = [], style.save_png
+    monkeypatch.setattr(style, "save_png", lambda figure, path: figures.append(figure) or write(figure, path))
     draw()
     monkeypatch.undo()
     return {text.get_text(): text.get_parse_math() for text in figures[0].findobj(Text) if text.get_text()}
@@ -111,7 +112,7 @@ def test_mistakes_are_seen_in_the_picture(tmp_path):
         ("wrong", np.full((4, 4), 9)),
         ("nothing", np.zeros((4, 4), int)),
     ):
-        draw_confusion(matrix, "abcd", tmp_path / name)
+        draw_confusion_matrix(matrix, "abcd", tmp_path / name)
 
     def orange(name):
         red, _, blue = np.moveaxis(np.asarray(opened(tmp_path / name), int), -1, 0)
@@ -141,15 +142,15 @@ def test_any_name_can_be_drawn(tmp_path, kind):
     image = drawn(NAMES[kind], tmp_path / "confusion.png", title)
     assert 400 <= image.width <= 1000 and 400 <= image.height <= 1000
     history = [{"epoch": 1, "loss": 1.0, "accuracy": 0.5}]
-    draw_curves(history, [], tmp_path / "curves.png", title)
+    draw_learning_curves(history, [], tmp_path / "curves.png", title)
     assert opened(tmp_path / "curves.png").size == (1080, 435)
 
 
 def test_names_are_no_formulas(tmp_path, monkeypatch):
     names = NAMES["no formula"]
     for draw in (
-        lambda: draw_confusion(np.eye(3, dtype=int), names, tmp_path / "a.png", "$title$"),
-        lambda: draw_curves([{"epoch": 1, "loss": 1.0, "accuracy": 0.5}], [], tmp_path / "b.png", "$title$"),
+        lambda: draw_confusion_matrix(np.eye(3, dtype=int), names, tmp_path / "a.png", "$title$"),
+        lambda: draw_learning_curves([{"epoch": 1, "loss": 1.0, "accuracy": 0.5}], [], tmp_path / "b.png", "$title$"),
     ):
         found = texts(draw, monkeypatch)
         wanted = {"$title$": False} | (dict.fromkeys(names, False) if "class" in found else {})
@@ -159,7 +160,7 @@ def test_names_are_no_formulas(tmp_path, monkeypatch):
 def test_names_tell_classes_apart(tmp_path, monkeypatch):
     """A name that is too long is cut where the reader sees it, and keeps its end."""
     names = ["n02085620-Chihuahua" * 4 + "-left", "n02085620-Chihuahua" * 4 + "-right", "cat"]
-    found = texts(lambda: draw_confusion(np.eye(3, dtype=int), names, tmp_path / "a.png"), monkeypatch)
+    found = texts(lambda: draw_confusion_matrix(np.eye(3, dtype=int), names, tmp_path / "a.png"), monkeypatch)
     assert "cat" in found and any("…" in one and one.endswith("-left") for one in found)
 
 
@@ -177,7 +178,7 @@ def test_a_picture_is_written_whole_or_not_at_all(tmp_path):
     assert os.listdir(tmp_path) == ["folder"] and not os.listdir(tmp_path / "folder")  # noqa: PTH208
 
 
-# curves ---------------------------------------------------------------------------------------------------------------
+# Curves ---------------------------------------------------------------------------------------------------------------
 
 ROW = {"epoch": 1, "loss": 0.7, "accuracy": 0.5}
 TESTED = ROW | {"test_loss": 0.8, "test_accuracy": 0.4567}
@@ -209,13 +210,13 @@ TESTED = ROW | {"test_loss": 0.8, "test_accuracy": 0.4567}
     ],
 )
 def test_curves_of_any_training(tmp_path, history, curve):
-    draw_curves(history, curve, tmp_path / "curves.png", "a title")
+    draw_learning_curves(history, curve, tmp_path / "curves.png", "a title")
     image = opened(tmp_path / "curves.png")
     assert image.size == (1080, 435) and os.listdir(tmp_path) == ["curves.png"]  # noqa: PTH208
 
 
 def test_one_point_is_seen(tmp_path):
-    draw_curves([ROW], [], tmp_path / "curves.png")
+    draw_learning_curves([ROW], [], tmp_path / "curves.png")
     pixels = np.asarray(opened(tmp_path / "curves.png"), int)
     blue = np.array([0x1F, 0x5F, 0xA8])
     half = pixels.shape[1] // 2
@@ -228,7 +229,7 @@ def test_one_point_is_seen(tmp_path):
 
 def test_the_legend_tells_the_last_test_result(tmp_path, monkeypatch):
     history = [TESTED, TESTED | {"epoch": 2, "test_loss": 0.1239, "test_accuracy": 0.98765}]
-    found = texts(lambda: draw_curves(history, [], tmp_path / "curves.png"), monkeypatch)
+    found = texts(lambda: draw_learning_curves(history, [], tmp_path / "curves.png"), monkeypatch)
     assert {"training", "test: 98.77%", "test: 0.124", "epoch", "loss", "accuracy"} <= found.keys()
 
 
@@ -236,10 +237,10 @@ def test_a_trainings_own_history_can_be_drawn(tmp_path):
     train, test = bh.data.load("mnist")
     trainer = bh.Trainer(bh.models.create("article"), bh.SGD(0.05), batch_size=10)
     trainer.fit(train.take(100), test.take(20), quiet=True)
-    draw_curves(trainer.history, trainer.curve, tmp_path / "curves.png")
+    draw_learning_curves(trainer.history, trainer.curve, tmp_path / "curves.png")
     guesses = trainer.model.predict(test.take(20).images).argmax(1)
     matrix = confusion_matrix(test.take(20).labels, guesses, 10)
-    draw_confusion(matrix, test.classes, tmp_path / "confusion.png")
+    draw_confusion_matrix(matrix, test.classes, tmp_path / "confusion.png")
     assert matrix.trace() / 20 == trainer.history[-1]["test_accuracy"]
     assert opened(tmp_path / "curves.png") and opened(tmp_path / "confusion.png")
 
@@ -254,7 +255,7 @@ def test_drawing_leaves_matplotlib_and_warnings_as_they_were(tmp_path):
 
 def test_a_picture_needs_no_file(monkeypatch):
     written = []
-    monkeypatch.setattr(picture, "write_whole", lambda path, data: written.append(data))
-    drawn_figure = picture.figure(2, 1)
-    picture.write(drawn_figure, "x")
+    monkeypatch.setattr(style, "write_whole", lambda path, data: written.append(data))
+    drawn_figure = style.new_figure(2, 1)
+    style.save_png(drawn_figure, "x")
     assert Image.open(io.BytesIO(written[0])).size == (300, 150)

@@ -344,7 +344,7 @@ def test_open_clears_away_what_a_kill_left_and_nothing_else(tmp_path):
 
 def test_create_never_writes_over_a_run(tmp_path):
     run = bh.Run.create(tmp_path / "deep" / "run", {"a": 1})
-    with pytest.raises(bh.FileError, match=r"holds a run already; choose another --out"):
+    with pytest.raises(bh.FileError, match=r"holds a run already; choose another --output"):
         bh.Run.create(run.folder, {"a": 2})
     assert run.settings == {"a": 1}
 

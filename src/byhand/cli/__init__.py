@@ -1,4 +1,4 @@
-"""What a person types: `byhand`, one file a command."""
+"""The command line `byhand`: one file per command, registered by the decorator `@command`."""
 
 from byhand.cli.app import main
 

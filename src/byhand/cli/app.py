@@ -1,42 +1,39 @@
-"""The command line: its commands, and what becomes of an error: one line, exit code 2, no traceback."""
+"""The `byhand` command line: collects the commands of this package, and turns errors into one line and exit code 2."""
 
 import os
 import sys
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
 from typing import Annotated
 
 import typer
 
 from byhand import __version__
-from byhand.cli.bench import bench
-from byhand.cli.data import data
-from byhand.cli.diff import diff
-from byhand.cli.doctor import doctor
-from byhand.cli.explain import explain
-from byhand.cli.export import export
-from byhand.cli.look import look
-from byhand.cli.models import models
-from byhand.cli.predict import predict
-from byhand.cli.read import read
-from byhand.cli.show import show
-from byhand.cli.trace import trace
-from byhand.cli.train import train
-from byhand.cli.tutorial import tutorial
+from byhand.cli.command import COMMANDS, registered_commands
 from byhand.errors import ByhandError
+
+CONTROL_C_EXIT_CODE = 130
+USAGE_EXIT_CODE = 2
 
 app = typer.Typer(
     name="byhand",
-    help="The convolutional network written by hand, whole.",
+    help="Convolutional networks written by hand in Python: train, inspect, explain and export them.",
+    epilog="Example:\n  byhand train",
     add_completion=False,
-    rich_markup_mode=None,
+    rich_markup_mode="rich",
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-COMMANDS = (train, look, data, predict, explain, read, export, show, trace, diff, models, tutorial, bench, doctor)
-for command in COMMANDS:
-    app.command()(command)
+for module in iter_modules([str(Path(__file__).parent)]):
+    if module.name != "app":
+        import_module(f"{__package__}.{module.name}")
+for entry in registered_commands():
+    app.command(entry.name, help=entry.help, epilog=entry.epilog, rich_help_panel=entry.panel)(entry.function)
 
 
 @app.callback(invoke_without_command=True)
-def _root(version: Annotated[bool, typer.Option("--version", help="print the version")] = False) -> None:
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
     if version:
         print(f"byhand {__version__}")
         raise typer.Exit
@@ -45,32 +42,30 @@ def _root(version: Annotated[bool, typer.Option("--version", help="print the ver
 def main() -> None:
     """Run the command line."""
     try:
-        code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
+        code = app(sys.argv[1:] or ["--help"], prog_name="byhand", standalone_mode=False)
     except ByhandError as error:
         code = _fail(str(error))
     except typer.Abort:  # Ctrl-C
         print("byhand: stopped", file=sys.stderr)
-        code = 130
+        code = CONTROL_C_EXIT_CODE
     except BrokenPipeError:  # `byhand show ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except Exception as error:
-        message = getattr(
-            error, "format_message", None
-        )  # typer's own: an option that does not exist, a missing argument
+        message = getattr(error, "format_message", None)  # a usage error of typer: unknown option, missing argument
         if message is None:
             raise
-        known = [word for word in sys.argv[1:2] if word in [command.__name__ for command in COMMANDS]]
-        code = _fail(f"{message()} ({' '.join(['byhand', *known, '--help'])} tells more)")
+        known = [word for word in sys.argv[1:2] if word in COMMANDS]
+        code = _fail(f"{message()} (see {' '.join(['byhand', *known, '--help'])})")
     sys.exit(code or 0)
 
 
 def _fail(message: str) -> int:
-    from byhand.train.distributed.mpi import Communicator, world  # noqa: PLC0415  (what has not failed yet has no need of it)
+    from byhand.train.distributed.mpi import Communicator, world  # noqa: PLC0415  (slow to import, needed for errors only)
 
     sys.stdout.flush()
     try:
         ranks = world()
-    except ByhandError:  # mpi4py is missing: the message says so
+    except ByhandError:  # mpi4py is missing, which the message says
         ranks = Communicator()
-    return ranks.fail(f"byhand: {' '.join(message.split())}", 2)
+    return ranks.fail(f"byhand: {' '.join(message.split())}", USAGE_EXIT_CODE)

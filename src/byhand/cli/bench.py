@@ -1,4 +1,4 @@
-"""`byhand bench`: byhand beside its peers, measured in one run."""
+"""`byhand bench`: byhand and its peers on the same benchmarks, in one run."""
 
 import json
 from pathlib import Path
@@ -8,66 +8,69 @@ import typer
 from rich.console import Console
 
 from byhand.bench import BENCHMARKS, history, measure, table
+from byhand.cli.command import AsJson, command, option
 from byhand.errors import ArgumentError, UnknownNameError
 from byhand.ops import DEFAULT_HAND, HANDS
 
 SUITE, SCALING = "onnx-suite", "scaling"
+MEASUREMENT, HISTORY = "Measurement", "History"
 
 
+@command(
+    "byhand bench lenet5 latency --quick", "byhand bench lenet5 --record", "byhand bench onnx-suite", panel="Machine"
+)
 def bench(
     works: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[BENCHMARK...]", help=f"{', '.join(BENCHMARKS)}, by default all; or {SUITE}, or {SCALING}"
+            metavar="BENCHMARK",
+            help=f"Benchmarks: {', '.join(BENCHMARKS)}; or {SUITE}, or {SCALING}, alone.",
+            show_default="all but the last two",
         ),
     ] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="how often each side has its turn")] = 5,
-    seconds: Annotated[float, typer.Option(min=0.01, help="a turn's length")] = 0.5,
-    quick: Annotated[bool, typer.Option("--quick", help="one round")] = False,
-    hand: Annotated[str, typer.Option(help=f"who computes for byhand: {' or '.join(HANDS)}")] = DEFAULT_HAND,
+    rounds: Annotated[int, option(min=1, panel=MEASUREMENT, help="Turns of each framework.")] = 5,
+    seconds: Annotated[float, option(min=0.01, panel=MEASUREMENT, help="Length of a turn, in seconds.")] = 0.5,
+    quick: Annotated[bool, option("--quick", panel=MEASUREMENT, help="One round.")] = False,
+    hand: Annotated[
+        str, option(panel=MEASUREMENT, help=f"byhand's implementation of the ops: {' or '.join(HANDS)}.")
+    ] = DEFAULT_HAND,
     record: Annotated[
-        bool, typer.Option("--record", help="append the results to the history, a line a benchmark")
+        bool, option("--record", panel=HISTORY, help="Append the results to the history, a line per benchmark.")
     ] = False,
     show_history: Annotated[
-        bool, typer.Option("--history", help="measure nothing: print the last runs recorded")
+        bool, option("--history", panel=HISTORY, help="Measure nothing; print the last recorded runs.")
     ] = False,
     file: Annotated[
-        Path, typer.Option("--history-file", metavar="FILE", help="the file of --record and --history")
+        Path, option("--history-file", panel=HISTORY, metavar="FILE", help="The file of --record and --history.")
     ] = Path(history.DEFAULT_FILE),
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object, and nothing else")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Measure byhand beside PyTorch, JAX and onnxruntime, where they are installed.
+    """Benchmark byhand beside PyTorch, JAX and onnxruntime, where they are installed.
 
-    Each in a process of its own, in turns; medians and ratios are printed. All of it takes the better part of an hour.
-    `onnx-suite` counts instead: which cases of ONNX's own suite byhand passes, by operator. `scaling` measures steps that
-    two ranks share, and says what many machines would give.
-
-    Examples: byhand bench lenet5 --record; byhand bench --history.
+    Each framework runs in a process of its own, in turns; medians and ratios are printed. All benchmarks take almost an hour.
+    onnx-suite counts the cases of ONNX's backend test suite that byhand passes, by operator. scaling measures data-parallel
+    steps of two ranks, and extrapolates to more machines.
     """
     for name in works or ():
         if name not in (*BENCHMARKS, SUITE, SCALING):
             raise UnknownNameError("benchmark", name, [*BENCHMARKS, SUITE, SCALING])
     if hand not in HANDS:
         raise UnknownNameError("hand", hand, HANDS)
-    if (record or show_history) and (others := [name for name in works or () if name in (SUITE, SCALING)]):
-        raise ArgumentError(f"the history holds no {others[0]}; give it benchmarks: {', '.join(BENCHMARKS)}")
+    for single in (SUITE, SCALING):
+        if works and single in works and len(works) > 1:
+            others = ", ".join(name for name in works if name != single)
+            raise ArgumentError(f"{single} prints a table of its own; run it without {others}")
+    if (record or show_history) and (alone := [name for name in works or () if name in (SUITE, SCALING)]):
+        raise ArgumentError(f"the history holds no {alone[0]}; give it benchmarks: {', '.join(BENCHMARKS)}")
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     if show_history:
         _history(file, works, as_json, console)
         return
-    if works and SUITE in works:
-        if len(works) > 1:
-            raise ArgumentError(
-                f"{SUITE} measures no time; run it without {', '.join(one for one in works if one != SUITE)}"
-            )
+    if works == [SUITE]:
         _suite(hand, as_json, console)
         return
-    if works and SCALING in works:
-        if len(works) > 1:
-            raise ArgumentError(
-                f"{SCALING} has a table of its own; run it without {', '.join(one for one in works if one != SCALING)}"
-            )
-        from byhand.bench import scaling  # noqa: PLC0415  (the others need none of it)
+    if works == [SCALING]:
+        from byhand.bench import scaling  # noqa: PLC0415  (other benchmarks don't need it)
 
         found = scaling.scaling(seconds=seconds, quick=quick, hand=hand, tell=console.print)
         print(json.dumps(found) if as_json else scaling.report(found))
@@ -97,9 +100,9 @@ def _history(file: Path, works: list[str] | None, as_json: bool, console: Consol
 
 
 def _suite(hand: str, as_json: bool, console: Console) -> None:
-    from byhand.bench import onnx_suite  # noqa: PLC0415  (it needs the package onnx)
+    from byhand.bench import onnx_suite  # noqa: PLC0415  (needs the package onnx)
 
     results = onnx_suite.suite(hand, console.print)
     print(json.dumps(onnx_suite.summary(results)) if as_json else onnx_suite.report(results))
-    if any(one.outcome == onnx_suite.FAILED and one.case.known for one in results):
+    if any(result.outcome == onnx_suite.FAILED and result.case.known for result in results):
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""`byhand data`: what a data set holds, and what a network would receive of it, before anything is trained."""
+"""`byhand data`: a summary of a data set before training, and a contact sheet of a network's inputs."""
 
 import json
 from pathlib import Path
@@ -10,83 +10,113 @@ from rich.console import Console
 from rich.table import Table
 
 from byhand.cli import defaults
-from byhand.cli.model_argument import sides_of, spelled
-from byhand.cli.progress import Bar
-from byhand.cli.train import bad_lines
-from byhand.cli.training_setup import images_of
+from byhand.cli.command import DATA, MODEL, OUTPUT, AsJson, command, option
+from byhand.cli.model_argument import format_shape, parse_image_size
+from byhand.cli.progress_bar import ProgressBar
+from byhand.cli.train import skipped_files_lines
+from byhand.cli.training_setup import source_and_shape
 from byhand.data import Dataset, Splits, find
 from byhand.data.augment import Augment
 from byhand.data.splits import data_warnings
 
-ACROSS, PAIRS, DOWN = (
-    12,
-    6,
-    20,
-)  # images of a class, of a class with augmented ones beside them, and classes on the sheet
-MOST = 30  # classes that are counted in the table; the rest is summed up
+SHEET_IMAGES = 12  # per class
+SHEET_PAIRS = 6  # per class, of plain and augmented images
+SHEET_CLASSES = 20
+TABLE_CLASSES = 30  # the others are summed up
 
 
+@command("byhand data photos", "byhand data photos --augment flip,rotate=10 -o sheet.png", panel="Data")
 def data(
     source: Annotated[
-        str, typer.Argument(metavar="DATA", help="a folder of pictures, IDX files, an .npz, a .csv, mnist")
+        str,
+        typer.Argument(
+            metavar="DATA",
+            help="mnist, a folder with a subfolder of pictures per class, IDX files, an .npz, or a .csv.",
+        ),
     ],
-    augment: Annotated[str | None, typer.Option(help="show this, as `byhand train --augment` takes it")] = None,
+    augment: Annotated[
+        str | None,
+        option(panel=DATA, help="Augmentation to show, as of `byhand train`.", show_default="the default of train"),
+    ] = None,
+    seed: Annotated[int, option(panel=DATA, help="Seed of the sheet's images and their augmentation.")] = 0,
+    size: Annotated[
+        str | None, option("--image-size", metavar="HxW", panel=DATA, help="Resize pictures to HEIGHTxWIDTH.")
+    ] = None,
     model: Annotated[
-        str | None, typer.Option("--model", help="the architecture it is for, as of `byhand train`")
+        str | None, option(panel=MODEL, help="Prepare images for this architecture, as `byhand train` does.")
     ] = None,
-    start: Annotated[
-        str | None, typer.Option("--from", help="the trained network it is for, as of `byhand train`")
+    pretrained: Annotated[
+        str | None,
+        option(
+            "--from", metavar="NETWORK", panel=MODEL, help="Prepare images for transfer learning from this network."
+        ),
     ] = None,
-    size: Annotated[str | None, typer.Option(help="of the images, HEIGHTxWIDTH")] = None,
-    seed: Annotated[int, typer.Option(help="of what is drawn for the sheet")] = 0,
-    out: Annotated[Path | None, typer.Option(help="the sheet's file, PNG  [DATA-sheet.png]")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object, and nothing else")] = False,
+    output: Annotated[
+        Path | None,
+        option("--output", "-o", metavar="FILE", panel=OUTPUT, help="PNG file.", show_default="DATA-sheet.png"),
+    ] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Look at a data set: counts per class, sizes, bad files, copies, and a sheet of what a network would receive."""
-    bar = Bar(quiet=as_json)
+    """Summarize a data set: images per class, sizes, unusable files, duplicates, and a contact sheet of network inputs."""
+    bar = ProgressBar(quiet=as_json)
     try:
-        listing = find(source, bar.tell)
-        given = {"data": source, "model": model, "from": start, "size": None if size is None else list(sides_of(size))}
-        settings, notes = defaults.settle(given, listing)
-        _, shape, crop = images_of(settings, listing)
-        sets = listing.sets(shape, crop, tell=bar.tell)
+        listing = find(source, bar.update)
+        given = {
+            "data": source,
+            "model": model,
+            "from": pretrained,
+            "size": None if size is None else list(parse_image_size(size)),
+        }
+        settings, notes = defaults.resolve(given, listing)
+        _, shape, crop = source_and_shape(settings, listing)
+        sets = listing.sets(shape, crop, tell=bar.update)
     finally:
         bar.close()
     train = sets.train
     usual = defaults.augmentation(train.shape, train.classes) if "from" not in settings else "none"
-    varied = Augment.parse(settings.get("augment", usual) if augment is None else augment)
-    varied.check(train.shape)
-    path = out or Path(f"{Path(source).resolve().stem if source != 'mnist' else source}-sheet.png")
-    _draw(sets, varied, seed, path)
+    augmentation = Augment.parse(settings.get("augment", usual) if augment is None else augment)
+    augmentation.check(train.shape)
+    path = output or Path(f"{Path(source).resolve().stem if source != 'mnist' else source}-sheet.png")
+    _draw(sets, augmentation, seed, path)
     notes = [*sets.notes, *data_warnings(sets), *notes]
     if as_json:
         result = {
-            "name": train.name, "shape": list(train.shape), "classes": list(train.classes), "counts": listing.counts,
-            "notes": notes, "skipped": [{"file": name, "reason": reason} for name, reason in sets.bad],
-            "augment": str(varied), "sheet": str(path),
-        }  # fmt: skip
+            "name": train.name,
+            "shape": list(train.shape),
+            "classes": list(train.classes),
+            "counts": listing.counts,
+            "notes": notes,
+            "skipped": [{"file": name, "reason": reason} for name, reason in sets.bad],
+            "augment": str(augmentation),
+            "sheet": str(path),
+        }
         print(json.dumps(result))
         return
-    print(f"{train.name}: images of {spelled(train.shape)}, {len(train.classes)} classes")
+    print(f"{train.name}: images of {format_shape(train.shape)}, {len(train.classes)} classes")
     _table(sets)
-    varies = f"each image varies while training: {varied}" if varied.numbers else "images do not vary while training"
-    for line in (*notes, *bad_lines(sets.bad), varies):
+    augmented = (
+        f"augmentation while training: {augmentation}" if augmentation.numbers else "no augmentation while training"
+    )
+    for line in (*notes, *skipped_files_lines(sets.bad), augmented):
         print(f"  {line}")
-    print(f"\nwrote {path}: what a network receives\nnext:  byhand train {source}")
+    print(f"\nwrote {path}: the network's inputs\nnext:  byhand train {source}")
 
 
 def _table(sets: Splits) -> None:
-    """Print how many images each class has, a column a set."""
+    """Print the number of images per class, a column per set."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("class", overflow="fold")
     counts = {}
-    for part, one in sets.parts.items():
+    for part, dataset in sets.parts.items():
         table.add_column(part, justify="right")
-        counts[part] = np.bincount(one.labels, minlength=len(one.classes))
-    for number, name in enumerate(sets.train.classes[:MOST]):
+        counts[part] = np.bincount(dataset.labels, minlength=len(dataset.classes))
+    for number, name in enumerate(sets.train.classes[:TABLE_CLASSES]):
         table.add_row(name, *(f"{count[number]:,}" for count in counts.values()))
-    if len(sets.train.classes) > MOST:
-        table.add_row(f"and {len(sets.train.classes) - MOST:,} more", *(f"{c[MOST:].sum():,}" for c in counts.values()))
+    if len(sets.train.classes) > TABLE_CLASSES:
+        table.add_row(
+            f"and {len(sets.train.classes) - TABLE_CLASSES:,} more",
+            *(f"{c[TABLE_CLASSES:].sum():,}" for c in counts.values()),
+        )
     table.add_row("all", *(f"{count.sum():,}" for count in counts.values()), style="dim")
     console = Console(highlight=False, markup=False)
     with console.capture() as printed:
@@ -94,25 +124,27 @@ def _table(sets: Splits) -> None:
     print("\n".join(f"  {line.rstrip()}" for line in printed.get().splitlines()))
 
 
-def _draw(sets: Splits, varied: Augment, seed: int, path: Path) -> None:
-    from byhand.report import draw_sheet  # noqa: PLC0415  (matplotlib is slow to import)
+def _draw(sets: Splits, augmentation: Augment, seed: int, path: Path) -> None:
+    from byhand.report import draw_contact_sheet  # noqa: PLC0415  (byhand.report imports matplotlib, which is slow)
 
     train, rng, rows = sets.train, np.random.default_rng(seed), []
-    for number, name in enumerate(train.classes[:DOWN]):
+    for number, name in enumerate(train.classes[:SHEET_CLASSES]):
         mine = np.flatnonzero(train.labels == number)
-        chosen = rng.choice(mine, min(len(mine), PAIRS if varied.numbers else ACROSS), replace=False)
+        chosen = rng.choice(mine, min(len(mine), SHEET_PAIRS if augmentation.numbers else SHEET_IMAGES), replace=False)
         images = train.images[chosen]
         row: list[Any] = [name, len(mine), list(images)]
-        if varied.numbers:
-            row.append(list(_varied(train, images, varied, rng)))
+        if augmentation.numbers:
+            row.append(list(_augmented(train, images, augmentation, rng)))
         rows.append(tuple(row))
     rows += [
-        (name, int((train.labels == number).sum()), []) for number, name in enumerate(train.classes) if number >= DOWN
+        (name, int((train.labels == number).sum()), [])
+        for number, name in enumerate(train.classes)
+        if number >= SHEET_CLASSES
     ]
-    about = f"{spelled(train.shape)}" + (f"; as they are, and varied: {varied}" if varied.numbers else "")
-    draw_sheet(path, rows, f"{train.name}: what a network receives", about)
+    about = f"{format_shape(train.shape)}" + (f"; plain, and augmented: {augmentation}" if augmentation.numbers else "")
+    draw_contact_sheet(path, rows, f"{train.name}: the network's inputs", about)
 
 
-def _varied(train: Dataset, images: Any, varied: Augment, rng: np.random.Generator) -> Any:
-    others = train.images[rng.choice(len(train), len(images))] if varied.mixup else None
-    return varied(images, rng.random((len(images), varied.numbers)), others)
+def _augmented(train: Dataset, images: Any, augmentation: Augment, rng: np.random.Generator) -> Any:
+    others = train.images[rng.choice(len(train), len(images))] if augmentation.mixup else None
+    return augmentation(images, rng.random((len(images), augmentation.numbers)), others)

@@ -1,4 +1,4 @@
-"""`byhand explain`: where in a picture a network sees what it says."""
+"""`byhand explain`: attribution maps of a prediction: Grad-CAM, saliency and occlusion."""
 
 import json
 from pathlib import Path
@@ -8,130 +8,140 @@ import numpy as np
 import typer
 
 from byhand import nn
+from byhand.cli.command import MODEL, OUTPUT, TRAINED_MODEL, AsJson, ImageSize, Labels, Mean, Std, command, option
 from byhand.cli.model_argument import (
-    Mean,
-    Size,
-    Std,
     check_classifier,
+    format_shape,
+    image_reader,
     open_model,
-    plain,
-    reader,
-    settle,
-    spelled,
+    resolve_preprocessing,
     tensor_of,
 )
 from byhand.errors import ArgumentError, FileError, UnknownNameError
-from byhand.models import TRAINED
 from byhand.ops.op import Array
+from byhand.text import printable
 
 if TYPE_CHECKING:
     from byhand.report.explain import Explanation
 
 
+@command(
+    "byhand explain runs/photos bee.jpg",
+    "byhand explain efficientnet_lite0 dog.jpg --class collie",
+    panel="Model",
+)
 def explain(
-    model: Annotated[
-        str,
-        typer.Argument(metavar="MODEL", help=f"a run's folder, a model's file (ONNX too), or {', '.join(TRAINED)}"),
-    ],
-    image: Annotated[Path, typer.Argument(help="a picture")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=TRAINED_MODEL)],
+    image: Annotated[Path, typer.Argument(help="A picture.")],
     name: Annotated[
-        str | None, typer.Option("--class", help="what to look for, its name or number  [the most probable]")
+        str | None,
+        option("--class", panel=MODEL, help="Class to explain, by name or number.", show_default="the most probable"),
     ] = None,
-    layer: Annotated[str | None, typer.Option(help="whose maps Grad-CAM weighs; as ONNX calls it will do")] = None,
-    out: Annotated[Path | None, typer.Option(help="the drawing's file  [IMAGE-explained.png]")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object, and nothing else")] = False,
-    labels: Annotated[Path | None, typer.Option(help="a file with the names of the classes, one a line")] = None,
+    layer: Annotated[
+        str | None,
+        option(
+            panel=MODEL,
+            help="Layer of Grad-CAM, by its name in byhand or in ONNX.",
+            show_default="the last with feature maps",
+        ),
+    ] = None,
+    labels: Labels = None,
     mean: Mean = None,
     std: Std = None,
-    size: Size = None,
+    size: ImageSize = None,
+    output: Annotated[
+        Path | None,
+        option("--output", "-o", metavar="FILE", panel=OUTPUT, help="PNG file.", show_default="IMAGE-explained.png"),
+    ] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Draw where in a picture a network sees what it says: Grad-CAM, saliency, occlusion, its filters and maps.
+    """Show which parts of a picture a prediction depends on: Grad-CAM, saliency and occlusion maps, filters, feature maps.
 
-    A picture becomes a network's numbers as `byhand predict` says.
+    The picture is preprocessed as by `byhand predict`.
     """
-    file = Path(f"{image.stem}-explained.png") if out is None else out
+    file = Path(f"{image.stem}-explained.png") if output is None else output
     if file.exists():
-        raise FileError(f"{file} exists already; choose another file with --out")
+        raise FileError(f"{file} exists already; choose another file with --output")
     network = open_model(model, size, trained=True)
     check_classifier(network, model, image)
-    read = reader(network)
-    settle(network, model, mean, std, labels)
+    read_image = image_reader(network)
+    resolve_preprocessing(network, model, mean, std, labels)
     index = None if name is None else class_number(network.classes, name)
-    asked = None if layer is None else tensor_of(network, layer)
-    pixels = read(image)
-    from byhand.report.explain import explain as explained  # noqa: PLC0415  (report brings matplotlib, slow to import)
-    from byhand.report.explanation import draw_explanation  # noqa: PLC0415
+    cam_layer = None if layer is None else tensor_of(network, layer)
+    pixels = read_image(image)
+    from byhand.report.explain import draw_explanation  # noqa: PLC0415  (byhand.report imports matplotlib, which is slow)
+    from byhand.report.explain import explain as explain_image  # noqa: PLC0415
 
-    found = explained(network, pixels, index, layer=asked)
+    found = explain_image(network, pixels, index, layer=cam_layer)
     draw_explanation(found, file, f"{image.name} in {network.name}")
     if as_json:
         print(json.dumps({"image": str(image), "model": network.name} | _facts(found) | {"file": str(file)}))
     else:
-        for head, text in _told(found, network, asked is not None):
-            print(plain(f"{head:9}  {text}"))
-        print(f"wrote {file}: {', '.join(_parts(found))}")
+        for title, text in _lines(found, network, cam_layer is not None):
+            print(printable(f"{title:9}  {text}"))
+        print(f"wrote {file}: {', '.join(_panels(found))}")
 
 
 def class_number(classes: tuple[str, ...], name: str) -> int:
-    """Return the number of a class by its name, by one of its names where it has several, or by its number.
+    """Return the index of a class, by its name, by one of several comma-separated names, or by its number.
 
     >>> class_number(("tench, Tinca tinca", "goldfish"), "tench"), class_number(("cat", "dog"), "1")
     (0, 1)
     """
     if name in classes:
         return classes.index(name)
-    names = [[one.strip() for one in names.split(",")] for names in classes]
-    found = [i for i, several in enumerate(names) if name.lower() in [one.lower() for one in several]]
+    synonyms = [[synonym.strip() for synonym in names.split(",")] for names in classes]
+    found = [i for i, names in enumerate(synonyms) if name.lower() in [synonym.lower() for synonym in names]]
     if len(found) == 1:
         return found[0]
     if len(found) > 1:
         raise ArgumentError(
-            f"{len(found)} classes are called {name}: the numbers {', '.join(map(str, found))}; give one"
+            f"{len(found)} classes are called {name}: numbers {', '.join(map(str, found))}; give the number"
         )
     if name.isascii() and name.isdecimal() and int(name[:9]) < len(classes):
         return int(name[:9])
-    raise UnknownNameError("class", name, {one for several in names for one in several})
+    raise UnknownNameError("class", name, {synonym for names in synonyms for synonym in names})
 
 
-def _told(found: "Explanation", network: nn.Model, asked: bool) -> list[tuple[str, str]]:
-    """Return what was found, as (what, in words)."""
+def _lines(found: "Explanation", network: nn.Model, layer_given: bool) -> list[tuple[str, str]]:
+    """Return the results as (title, text) lines."""
     lines = [("class", f"{found.name} (number {found.index} of {len(network.classes):,}), {found.probability:.1%}")]
     if found.cam is None or found.maps is None:
-        lines.append(("layer", f"none: no layer of {network.name} has maps, so there is no Grad-CAM"))
+        lines.append(("layer", f"none: no layer of {network.name} has feature maps, so there is no Grad-CAM"))
     else:
-        why = "as asked" if asked else f"the last layer with maps before {' and '.join(found.after)}"
-        lines.append(("layer", f"{found.layer}, {spelled(found.maps.shape)}: {why}"))
-        seen = f"brightest at {_place(found.cam.argmax(), found.cam)}"
-        lines.append(("Grad-CAM", seen if found.cam.max() > 0 else f"empty: nothing in {found.layer} speaks for it"))
-    lines.append(("saliency", f"largest at {_place(found.saliency.argmax(), found.saliency)}"))
-    lowest = f"{found.occlusion.min():.1%} at {_place(found.occlusion.argmin(), found.occlusion)}"
-    lines.append(("occlusion", f"a grey patch of {spelled(found.patch)} leaves {lowest}"))
+        why = "as given" if layer_given else f"the last layer with feature maps before {' and '.join(found.after)}"
+        lines.append(("layer", f"{found.layer}, {format_shape(found.maps.shape)}: {why}"))
+        peak = f"largest at {_position(int(found.cam.argmax()), found.cam)}"
+        lines.append(("Grad-CAM", peak if found.cam.max() > 0 else f"zero: no positive evidence in {found.layer}"))
+    lines.append(("saliency", f"largest at {_position(int(found.saliency.argmax()), found.saliency)}"))
+    lowest = f"{found.occlusion.min():.1%} at {_position(int(found.occlusion.argmin()), found.occlusion)}"
+    lines.append(("occlusion", f"with a {format_shape(found.patch)} grey patch, the probability drops to {lowest}"))
     return lines
 
 
-def _parts(found: "Explanation") -> list[str]:
-    """Return what the drawing holds."""
-    parts = ["the picture", *(["Grad-CAM"] if found.cam is not None else []), "saliency", "occlusion"]
-    parts += ["the first filters"] if found.filters is not None else []
-    return parts + (["the most active maps"] if found.maps is not None else [])
+def _panels(found: "Explanation") -> list[str]:
+    """Return the panels of the figure."""
+    parts = ["input", *(["Grad-CAM"] if found.cam is not None else []), "saliency", "occlusion"]
+    parts += ["first filters"] if found.filters is not None else []
+    return parts + (["most active feature maps"] if found.maps is not None else [])
 
 
 def _facts(found: "Explanation") -> dict[str, Any]:
-    """Return what was found, as JSON says it; places are (row, column), from 0."""
+    """Return the results for JSON; positions are (row, column), from 0."""
     facts: dict[str, Any] = {"class": found.name, "index": found.index, "probability": found.probability}
     facts["layer"] = facts["grad_cam"] = None
     if found.cam is not None and found.maps is not None:
         facts["layer"] = {"name": found.layer, "shape": list(found.maps.shape), "before": list(found.after)}
-        facts["grad_cam"] = {"brightest": _at(found.cam.argmax(), found.cam) if found.cam.max() > 0 else None}
-    facts["saliency"] = {"largest": _at(found.saliency.argmax(), found.saliency)}
-    lowest = {"probability": float(found.occlusion.min()), "at": _at(found.occlusion.argmin(), found.occlusion)}
-    return facts | {"occlusion": {"patch": list(found.patch), "lowest": lowest}, "holds": _parts(found)}
+        facts["grad_cam"] = {"largest": _at(int(found.cam.argmax()), found.cam) if found.cam.max() > 0 else None}
+    facts["saliency"] = {"largest": _at(int(found.saliency.argmax()), found.saliency)}
+    lowest = {"probability": float(found.occlusion.min()), "at": _at(int(found.occlusion.argmin()), found.occlusion)}
+    return facts | {"occlusion": {"patch": list(found.patch), "lowest": lowest}, "panels": _panels(found)}
 
 
-def _at(flat: Any, array: Array) -> list[int]:
-    return [int(i) for i in np.unravel_index(flat, array.shape)]
+def _at(index: int, array: Array) -> list[int]:
+    return [int(i) for i in np.unravel_index(index, array.shape)]
 
 
-def _place(flat: Any, array: Array) -> str:
-    row, column = _at(flat, array)
+def _position(index: int, array: Array) -> str:
+    row, column = _at(index, array)
     return f"row {row}, column {column}"

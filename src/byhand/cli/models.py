@@ -1,49 +1,51 @@
-"""`byhand models`: every architecture, one a line."""
+"""`byhand models`: a list of all architectures."""
 
 from itertools import groupby
 from typing import Annotated
 
 import typer
 
+from byhand.cli.command import command
 from byhand.errors import UnknownNameError
 from byhand.models import ARCHITECTURES
 from byhand.nn import Input
 from byhand.nn.summary import Summary
 
+WINDOW_OPS = ("conv2d", "max_pool", "avg_pool")  # what follows them sees the whole image
+LARGE_UNITS = (("G", 1e9), ("M", 1e6))
 
+
+@command("byhand models", "byhand models resnet", panel="Model")
 def models(
-    name: Annotated[str, typer.Argument(help="only those with this in their name")] = "",
+    name: Annotated[str, typer.Argument(help="Only names that contain this.", show_default=False)] = "",
 ) -> None:
-    """List the architectures, the oldest first, with what was new in each.
+    """List the architectures, oldest first: year, paper, what was new; image size, parameters, FLOPs, receptive field.
 
-    Parameters and FLOPs at their own image size; how many pixels across one output of the last layer sees that slides.
+    Parameters and FLOPs are for the architecture's own image size; the receptive field, in pixels, is that of the last
+    convolution or pooling.
     """
-    order = sorted(
-        (key for key in ARCHITECTURES if name in key), key=lambda key: (ARCHITECTURES[key].year, _about(key))
-    )
-    if not order:
+    names = [key for key in ARCHITECTURES if name in key]
+    names.sort(key=lambda key: (ARCHITECTURES[key].year, _headline(key)))
+    if not names:
         raise UnknownNameError("model", name, ARCHITECTURES)
-    print(f"{'':24}{'image':>10}{'parameters':>14}{'FLOPs':>10}{'sees':>7}")
-    for about, keys in groupby(order, _about):
-        print(about)
+    print(f"{'':24}{'image':>10}{'parameters':>14}{'FLOPs':>10}{'field':>7}")
+    for headline, keys in groupby(names, _headline):
+        print(headline)
         for key in keys:
-            one = ARCHITECTURES[key]
-            images = Input(*one.image)
-            summary = Summary(images.graph, one.build(images, one.classes), key)
-            sees = max(_down(row.receptive_field) for row in summary.rows if row.op in SLIDING)
-            size = f"{one.image[0]}x{one.image[2]}"
-            print(f"  {key:22}{size:>10}{summary.parameters:>14,}{_short(summary.flops):>10}{sees:>7}")
+            architecture = ARCHITECTURES[key]
+            images = Input(*architecture.image)
+            summary = Summary(images.graph, architecture.build(images, architecture.classes), key)
+            field = max(_height(row.receptive_field) for row in summary.rows if row.op in WINDOW_OPS)
+            size = f"{architecture.image[0]}x{architecture.image[2]}"
+            print(f"  {key:22}{size:>10}{summary.parameters:>14,}{_short(summary.flops):>10}{field:>7}")
 
 
-def _about(key: str) -> str:
-    one = ARCHITECTURES[key]
-    return f"{one.year}  {one.new} ({one.paper})"
+def _headline(key: str) -> str:
+    architecture = ARCHITECTURES[key]
+    return f"{architecture.year}  {architecture.new} ({architecture.paper})"
 
 
-SLIDING = ("conv2d", "max_pool", "avg_pool")  # what comes after sees the whole image
-
-
-def _down(field: int | tuple[int, int]) -> int:
+def _height(field: int | tuple[int, int]) -> int:
     return field if isinstance(field, int) else field[0]
 
 
@@ -53,7 +55,7 @@ def _short(number: int) -> str:
     >>> _short(83_109_120), _short(1_500), _short(3_640_000_000)
     ('83.1 M', '1,500', '3.64 G')
     """
-    for unit, size in (("G", 1e9), ("M", 1e6)):
+    for unit, size in LARGE_UNITS:
         if number >= size:
             return f"{number / size:.3g} {unit}"
     return f"{number:,}"

@@ -1,10 +1,10 @@
-"""`byhand predict`: what a trained network sees in pictures: files, folders of them, or one from standard input."""
+"""`byhand predict`: classifies pictures: files, folders, or standard input."""
 
 import csv
 import json
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,76 +12,84 @@ import numpy as np
 import typer
 
 from byhand import nn
-from byhand.cli.model_argument import Mean, Size, Std, check_classifier, open_model, reader, settle, spelled
-from byhand.cli.progress import Bar
-from byhand.data.discovery import image_files_below, printable
+from byhand.cli.command import OUTPUT, TRAINED_MODEL, AsJson, ImageSize, Labels, Mean, Std, command, option
+from byhand.cli.model_argument import check_classifier, format_shape, image_reader, open_model, resolve_preprocessing
+from byhand.cli.progress_bar import ProgressBar
+from byhand.data.discovery import image_files_below
 from byhand.data.prefetch import Prefetcher
 from byhand.errors import ArgumentError, FileError
-from byhand.models import TRAINED
 from byhand.nn.model import MAX_BATCH, MAX_BATCH_PIXELS
 from byhand.ops.op import Array
 from byhand.shapes import integer
+from byhand.text import printable
 
-TOP = {"json": 10, "csv": 1, "table": 3}  # classes that are told, where nothing is said
-WIDEST = 60  # letters of a column
+DEFAULT_TOP_K = {"json": 10, "csv": 1, "table": 3}
+MAX_COLUMN_WIDTH = 60  # letters
 SHADES = " .:-=+*#%@"  # from paper to ink
-INPUT = "-"
+STANDARD_INPUT = "-"
 
 
+@command(
+    "byhand predict runs/lenet5-mnist digit.png",
+    "byhand predict efficientnet_lite0 photos --csv --top-k 3",
+    panel="Model",
+)
 def predict(
-    model: Annotated[
-        str,
-        typer.Argument(metavar="MODEL", help=f"a run's folder, a model's file (ONNX too), or {', '.join(TRAINED)}"),
-    ],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=TRAINED_MODEL)],
     images: Annotated[
-        list[str], typer.Argument(metavar="IMAGE...", help="pictures, folders of them, or - for one on standard input")
+        list[str], typer.Argument(metavar="IMAGE", help="Pictures, folders of pictures, or - for standard input.")
     ],
-    show: Annotated[
-        bool, typer.Option("--show", help="also print what the network received, where it is grey")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object, and nothing else")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="print a line an image: its file, class, probability")] = False,
-    top: Annotated[
-        int | None, typer.Option(help="so many classes, the likeliest first  [3; --json 10, --csv 1]")
-    ] = None,
-    labels: Annotated[Path | None, typer.Option(help="a file with the names of the classes, one a line")] = None,
+    labels: Labels = None,
     mean: Mean = None,
     std: Std = None,
-    size: Size = None,
+    size: ImageSize = None,
+    top_k: Annotated[
+        int | None,
+        option(panel=OUTPUT, help="Number of classes, the most probable ones.", show_default="3; --json 10, --csv 1"),
+    ] = None,
+    show: Annotated[
+        bool, option("--show", panel=OUTPUT, help="Also print the network's input, if it is greyscale.")
+    ] = False,
+    as_json: AsJson = False,
+    as_csv: Annotated[
+        bool, option("--csv", panel=OUTPUT, help="Print CSV: file, class, probability, a line per picture.")
+    ] = False,
 ) -> None:
-    """Say what a network sees in pictures.
+    """Classify pictures.
 
-    PNG, JPEG and their like, of any size; of a folder all that lie below it. A network that was trained on pictures sees them
-    as it did in training. One for MNIST reads handwritten digits, one a picture, filling its paper, centred as MNIST's makers
-    did; any other sees the middle of a photo, 87.5 % of its shorter side.
+    PNG, JPEG and similar formats of any size; of a folder, all pictures below it. Pictures are preprocessed as in training. A
+    network trained on MNIST expects one handwritten digit per picture, which is centred as in MNIST; one with unknown
+    preprocessing gets the centre crop, 87.5 % of the shorter side.
     """
     if as_json and as_csv:
-        raise ArgumentError("--json and --csv are two ways to print; give one of them")
-    way = "json" if as_json else "csv" if as_csv else "table"
-    top = TOP[way] if top is None else integer("--top", top)
+        raise ArgumentError("--json and --csv are two output formats; give one of them")
+    output = "json" if as_json else "csv" if as_csv else "table"
+    top_k = DEFAULT_TOP_K[output] if top_k is None else integer("--top-k", top_k)
     network = open_model(model, size, trained=True)
     check_classifier(network, model, images[0])
-    read = reader(network)
-    settle(network, model, mean, std, labels)
-    bar, failed, answers = Bar(quiet=False), 0, []
+    read_image = image_reader(network)
+    resolve_preprocessing(network, model, mean, std, labels)
+    bar, failed, answers = ProgressBar(quiet=False), 0, []
     with tempfile.TemporaryDirectory() as folder:
         paths = _paths(images, Path(folder))
-        told = _Printer(way, [name for name, _ in paths], network.classes, top)
-        for done, (name, pixels, answer) in enumerate(_answers(network, read, paths)):
+        printer = _Printer(output, [name for name, _ in paths], network.classes, top_k)
+        for done, (name, pixels, answer) in enumerate(_predictions(network, read_image, paths)):
             if len(paths) > MAX_BATCH:
-                bar.tell(done, len(paths), "looking at pictures")
+                bar.update(done, len(paths), "classifying")
             if isinstance(answer, FileError):
-                print(f"byhand: {str(answer).replace(folder + '/' + INPUT, 'standard input')}", file=sys.stderr)
+                print(
+                    f"byhand: {str(answer).replace(folder + '/' + STANDARD_INPUT, 'standard input')}", file=sys.stderr
+                )
                 failed += 1
             elif as_json:
                 grey = show and pixels.shape[-1] == 1
-                answers.append({"image": name, **_told(answer, network.classes, top)})
+                answers.append({"image": name, **_as_dict(answer, network.classes, top_k)})
                 answers[-1] |= {"input": pixels[..., 0].tolist()} if grey else {}
             else:
                 if show and pixels.shape[-1] == 1 and not as_csv:
-                    print(f"{name}, as the network receives it ({spelled(pixels.shape[:2])}, pixels 0 to 255):")
-                    print(picture(pixels[..., 0]))
-                told.row(name, answer)
+                    print(f"{name}, as the network receives it ({format_shape(pixels.shape[:2])}, pixels 0 to 255):")
+                    print(ascii_art(pixels[..., 0]))
+                printer.row(name, answer)
         bar.close()
     if as_json:
         print(json.dumps({"predictions": answers}))
@@ -90,95 +98,98 @@ def predict(
 
 
 def _paths(images: list[str], folder: Path) -> list[tuple[str, Path]]:
-    """Return (name, file) of each picture; what comes from standard input is kept in a folder of its own."""
+    """Return (name, file) of each picture; standard input is saved in `folder`."""
     found: list[tuple[str, Path]] = []
     for image in images:
         path = Path(image)
-        if image == INPUT:
-            path = folder / INPUT
+        if image == STANDARD_INPUT:
+            path = folder / STANDARD_INPUT
             path.write_bytes(sys.stdin.buffer.read())
-            found.append((INPUT, path))
+            found.append((STANDARD_INPUT, path))
         elif path.is_dir():
-            below = [(printable(str(one)), one) for one in image_files_below(path)]
+            below = [(printable(str(picture)), picture) for picture in image_files_below(path)]
             if not below:
-                raise FileError(f"the folder {path} holds no pictures")
+                raise FileError(f"the folder {path} contains no pictures")
             found += below
         else:
             found.append((image, path))
     return found
 
 
-def _answers(network: nn.Model, read: Any, paths: list[tuple[str, Path]]) -> Iterator[tuple[str, Any, Any]]:
-    """Yield (name, pixels, probabilities) of each picture, or (name, None, the FileError that tells why there are none)."""
+def _predictions(
+    network: nn.Model, read_image: Callable[[Path], Array], paths: list[tuple[str, Path]]
+) -> Iterator[tuple[str, Any, Any]]:
+    """Yield (name, pixels, probabilities) of each picture, or (name, None, FileError) of one that can't be read."""
     size = max(1, min(MAX_BATCH, MAX_BATCH_PIXELS // (network.input_shape[0] * network.input_shape[1])))
     groups = [paths[start : start + size] for start in range(0, len(paths), size)]
 
     def pixels_of(group: list[tuple[str, Path]]) -> list[Any]:
-        return [_try(read, path) for _, path in group]
+        return [_try(read_image, path) for _, path in group]
 
-    for group, several in zip(groups, Prefetcher(pixels_of, groups)):
-        good = [pixels for pixels in several if not isinstance(pixels, FileError)]
-        answers = iter(network.predict(np.stack(good)) if good else ())
-        for (name, _), pixels in zip(group, several):
-            bad = isinstance(pixels, FileError)
-            yield name, None if bad else pixels, pixels if bad else next(answers)
+    for group, batch in zip(groups, Prefetcher(pixels_of, groups)):
+        good = [pixels for pixels in batch if not isinstance(pixels, FileError)]
+        probabilities = iter(network.predict(np.stack(good)) if good else ())
+        for (name, _), pixels in zip(group, batch):
+            if isinstance(pixels, FileError):
+                yield name, None, pixels
+            else:
+                yield name, pixels, next(probabilities)
 
 
-def _try(read: Any, path: Path) -> Any:
+def _try(read_image: Callable[[Path], Array], path: Path) -> Array | FileError:
     try:
-        return read(path)
+        return read_image(path)
     except FileError as error:
         return error
 
 
-def _told(probabilities: Array, classes: tuple[str, ...], top: int) -> dict[str, Any]:
+def _as_dict(probabilities: Array, classes: tuple[str, ...], top_k: int) -> dict[str, Any]:
     best = np.argsort(-probabilities, kind="stable")
     return {
         "class": classes[best[0]],
         "probability": float(probabilities[best[0]]),
-        "probabilities": {classes[k]: float(probabilities[k]) for k in best[:top]},
+        "probabilities": {classes[k]: float(probabilities[k]) for k in best[:top_k]},
     }
 
 
 class _Printer:
-    """Prints a line an image, at once: a table whose columns are known beforehand, or CSV."""
+    """Prints a line per picture as soon as it is classified: a table, or CSV."""
 
-    def __init__(self, way: str, names: list[str], classes: tuple[str, ...], top: int) -> None:
-        self.classes, self.top, self.begun = classes, top, False
-        self.csv = csv.writer(sys.stdout, lineterminator="\n") if way == "csv" else None
-        self.wide = [
-            min(WIDEST, max(map(len, (head, *several))))
-            for head, several in (("image", names), ("class", [_short(name) for name in classes]))
-        ]
+    def __init__(self, output: str, names: list[str], classes: tuple[str, ...], top_k: int) -> None:
+        self.classes, self.top_k, self.has_header = classes, top_k, False
+        self.csv = csv.writer(sys.stdout, lineterminator="\n") if output == "csv" else None
+        columns = (("image", *names), ("class", *map(_short, classes)))
+        self.widths = [min(MAX_COLUMN_WIDTH, max(map(len, column))) for column in columns]
 
     def row(self, name: str, probabilities: Array) -> None:
-        """Print an image's answer, and above the first one the names of the columns."""
-        ranked = list(_told(probabilities, self.classes, self.top)["probabilities"].items())
+        """Print a picture's prediction, and above the first one the header."""
+        ranked = list(_as_dict(probabilities, self.classes, self.top_k)["probabilities"].items())
+        name_width, class_width = self.widths
         if self.csv is not None:
-            if not self.begun:
+            if not self.has_header:
                 more = [f"{what}_{k}" for k in range(2, len(ranked) + 1) for what in ("class", "probability")]
                 self.csv.writerow(["image", "class", "probability", *more])
-            self.csv.writerow([name, *(value for label, share in ranked for value in (label, f"{share:.6f}"))])
+            self.csv.writerow([name, *(value for label, p in ranked for value in (label, f"{p:.6f}"))])
         else:
-            if not self.begun:
-                print(f"{'image':{self.wide[0]}}  {'class':{self.wide[1]}}  probability{'  next' * (self.top > 1)}")
-            label, share = ranked[0]
-            others = ", ".join(f"{_short(other)} {part:.1%}" for other, part in ranked[1:])
-            line = f"{name:{self.wide[0]}}  {_short(label):{self.wide[1]}}  {f'{share:.1%}':>11}  {others}"
+            if not self.has_header:
+                print(f"{'image':{name_width}}  {'class':{class_width}}  probability{'  next' * (self.top_k > 1)}")
+            label, probability = ranked[0]
+            others = ", ".join(f"{_short(other)} {p:.1%}" for other, p in ranked[1:])
+            line = f"{name:{name_width}}  {_short(label):{class_width}}  {f'{probability:.1%}':>11}  {others}"
             print(line.rstrip())
-        self.begun = True
+        self.has_header = True
 
 
 def _short(name: str) -> str:
-    """Return the first of a class's names."""
+    """Return the first of a class's comma-separated names."""
     return name.split(",", maxsplit=1)[0]
 
 
-def picture(pixels: Array) -> str:
+def ascii_art(pixels: Array) -> str:
     """Return grey pixels as text, two characters each.
 
     >>> import numpy as np
-    >>> picture(np.array([[0, 128], [255, 0]]))
+    >>> ascii_art(np.array([[0, 128], [255, 0]]))
     '  ==\\n@@'
     """
     rows = ["".join(2 * SHADES[int(value) * (len(SHADES) - 1) // 255] for value in row) for row in pixels]

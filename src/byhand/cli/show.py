@@ -1,4 +1,4 @@
-"""`byhand show`: a network's layers, a drawing of them, or the program that trains it."""
+"""`byhand show`: a network's layers, a drawing of its graph, or the generated training program."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,29 +6,36 @@ from typing import Annotated
 import typer
 
 from byhand import nn
-from byhand.cli.model_argument import MODEL, Size, open_model
+from byhand.cli.command import ANY_MODEL, OUTPUT, TRAINING, ImageSize, command, option
+from byhand.cli.model_argument import open_model
 from byhand.errors import ArgumentError, FileError
 from byhand.ops import DEFAULT_HAND, HANDS
 from byhand.train import SGD, Trainer
 
 
+@command("byhand show resnet50", "byhand show lenet5 --program --hand arrays", panel="Model")
 def show(
-    model: Annotated[str, typer.Argument(help=MODEL)],
-    graph: Annotated[bool, typer.Option("--graph", help="draw the layers and what they read, as SVG")] = False,
-    out: Annotated[Path | None, typer.Option(help="of the drawing: its file  [MODEL.svg]")] = None,
-    program: Annotated[bool, typer.Option("--program", help="the generated training program instead")] = False,
-    batch_size: Annotated[int, typer.Option(help="of the program")] = 64,
-    hand: Annotated[str, typer.Option(help=f"of the program: {' or '.join(HANDS)}")] = DEFAULT_HAND,
-    size: Size = None,
+    model: Annotated[str, typer.Argument(help=ANY_MODEL)],
+    graph: Annotated[bool, option("--graph", panel=OUTPUT, help="Draw the graph as SVG.")] = False,
+    program: Annotated[
+        bool, option("--program", panel=OUTPUT, help="Print the generated training program instead of the layers.")
+    ] = False,
+    output: Annotated[
+        Path | None,
+        option("--output", "-o", metavar="FILE", panel=OUTPUT, help="SVG file of --graph.", show_default="MODEL.svg"),
+    ] = None,
+    batch_size: Annotated[int, option(panel=TRAINING, help="Batch size of --program.")] = 64,
+    hand: Annotated[str, option(panel=TRAINING, help=f"Hand of --program: {' or '.join(HANDS)}.")] = DEFAULT_HAND,
+    size: ImageSize = None,
 ) -> None:
-    """Show a network's layers, a drawing of them, or the program that trains it."""
+    """Show a network's layers with shapes, parameters and FLOPs; a drawing of its graph; or its training program."""
     if graph and program:
         raise ArgumentError("show draws the graph or prints the program; give --graph or --program")
-    if out is not None and not graph:
-        raise ArgumentError("--out is the file of a drawing; give --graph with it")
+    if output is not None and not graph:
+        raise ArgumentError("--output is the file of a drawing; give --graph with it")
     network = open_model(model, size)
     if graph:
-        _draw(network, Path(f"{network.name}.svg") if out is None else out)
+        _draw(network, Path(f"{network.name}.svg") if output is None else output)
     elif program:
         trainer = Trainer(network, SGD(lr=0.1, momentum=0.9), batch_size=batch_size, hand=hand)
         print(trainer.program(), end="")
@@ -37,9 +44,9 @@ def show(
 
 
 def _draw(network: nn.Model, path: Path) -> None:
-    from byhand.report import draw_graph  # noqa: PLC0415  (matplotlib, which report's other pictures need, is slow to import)
+    from byhand.report import draw_graph  # noqa: PLC0415  (byhand.report imports matplotlib, which is slow)
 
     if path.exists():
-        raise FileError(f"{path} exists already; choose another file with --out")
+        raise FileError(f"{path} exists already; choose another file with --output")
     draw_graph(network, path)
-    print(f"wrote {path}, which any browser shows")
+    print(f"wrote {path}; any browser shows it")

@@ -1,4 +1,4 @@
-"""`byhand trace`: what every layer makes of a picture, in a table; or one layer's maps, drawn."""
+"""`byhand trace`: statistics of every layer's output for one picture, or one layer's feature maps, drawn."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,69 +7,87 @@ import numpy as np
 import typer
 
 from byhand import nn
-from byhand.cli.model_argument import MODEL, Mean, Size, Std, open_model, reader, settle, tensor_names, tensor_of
+from byhand.cli.command import ANY_MODEL, OUTPUT, ImageSize, Mean, Std, command, option
+from byhand.cli.model_argument import image_reader, open_model, resolve_preprocessing, tensor_names, tensor_of
 from byhand.errors import ArgumentError, FileError
 from byhand.graph.graph import show
 from byhand.ops.op import Array
 
-BROKEN = "  <- NaN or infinity"
-MOST = 64  # maps that are drawn
+NOT_FINITE_MARK = "  <- NaN or infinity"
+DEFAULT_MAX_MAPS = 64
+COLUMNS = ("layer", "op", "shape", "smallest", "mean", "largest", "zeros")
+TEXT_COLUMNS = 3  # of the above, aligned to the left
 
 
+@command(
+    "byhand trace lenet5 digit.png",
+    "byhand trace model.onnx photo.jpg --layer conv1 -o maps.png",
+    panel="Model",
+)
 def trace(
-    model: Annotated[str, typer.Argument(help=MODEL)],
-    image: Annotated[Path, typer.Argument(help="a picture")],
-    layer: Annotated[str | None, typer.Option(help="draw what this layer gives; as ONNX calls it will do")] = None,
-    out: Annotated[Path | None, typer.Option(help="of the drawing: its file  [LAYER.png]")] = None,
-    each: Annotated[bool, typer.Option("--each", help="a scale of colours a map, not one for all")] = False,
-    most: Annotated[int, typer.Option(help="how many maps are drawn, the most active ones")] = MOST,
+    model: Annotated[str, typer.Argument(help=ANY_MODEL)],
+    image: Annotated[Path, typer.Argument(help="A picture.")],
+    layer: Annotated[
+        str | None, option(panel=OUTPUT, help="Draw the output of this layer, by its name in byhand or in ONNX.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        option("--output", "-o", metavar="FILE", panel=OUTPUT, help="PNG file of --layer.", show_default="LAYER.png"),
+    ] = None,
+    scale_each: Annotated[
+        bool, option("--scale-each", panel=OUTPUT, help="Give each map a colour scale of its own.")
+    ] = False,
+    max_maps: Annotated[
+        int, option(panel=OUTPUT, help="Number of maps to draw, the most active ones.")
+    ] = DEFAULT_MAX_MAPS,
     mean: Mean = None,
     std: Std = None,
-    size: Size = None,
+    size: ImageSize = None,
 ) -> None:
-    """Tell what every layer makes of a picture, or draw what one layer gives: a map a channel, or a vector's bars.
+    """Print the range, mean and sparsity of every layer's output for a picture, or draw one layer's output.
 
-    A picture becomes a network's numbers as `byhand predict` says.
+    Feature maps are drawn one per channel, vectors as bars. The picture is preprocessed as by `byhand predict`.
     """
-    if layer is None and (out is not None or each or most != MOST):
-        raise ArgumentError("--out, --each and --most are of a drawing; give --layer NAME with them")
+    if layer is None and (output is not None or scale_each or max_maps != DEFAULT_MAX_MAPS):
+        raise ArgumentError("--output, --scale-each and --max-maps are of a drawing; give --layer NAME with them")
     network = open_model(model, size)
     name = None if layer is None else tensor_of(network, layer)
-    file = Path(f"{name}.png") if out is None else out
-    if name is not None and file.exists():
-        raise FileError(f"{file} exists already; choose another file with --out")
-    pixels = reader(network)(image)
-    settle(network, model, mean, std)
+    path = Path(f"{name}.png") if output is None else output
+    if name is not None and path.exists():
+        raise FileError(f"{path} exists already; choose another file with --output")
+    pixels = image_reader(network)(image)
+    resolve_preprocessing(network, model, mean, std)
     values = network.trace(pixels[None])
     if name is None:
         print(_table(network, values))
-    else:
-        _draw(network, name, values[name][0], file, each, most, image)
+        return
+    from byhand.report import draw_feature_maps  # noqa: PLC0415  (byhand.report imports matplotlib, which is slow)
+
+    names = network.classes if name in (network.output.name, network.logits.name) else ()
+    title = f"{network.name}, {name}, of {image.name}"
+    draw_feature_maps(values[name][0], path, title, scale_each=scale_each, max_maps=max_maps, names=names)
+    print(f"wrote {path}")
 
 
 def _table(network: nn.Model, values: dict[str, Array]) -> str:
     ops = {node.output.name: node.op.name for node in network.graph.nodes}
-    rows: list[tuple[str, ...]] = [("layer", "op", "shape", "smallest", "mean", "largest", "zeros")]
+    rows: list[tuple[str, ...]] = [COLUMNS]
     marks = [""]
     for name in tensor_names(network):
         array = values[name]
-        good = array[np.isfinite(array)].astype(np.float64)
-        figures = [f"{figure:.4g}" for figure in (good.min(), good.mean(), good.max())] if good.size else ["-"] * 3
+        finite = array[np.isfinite(array)].astype(np.float64)
+        statistics = ["-"] * 3
+        if finite.size:
+            statistics = [f"{value:.4g}" for value in (finite.min(), finite.mean(), finite.max())]
         shape = show(network.graph.tensors[name])
-        rows.append((name, ops.get(name, "input"), shape, *figures, f"{np.mean(array == 0):.1%}"))
-        marks.append("" if good.size == array.size else BROKEN)
-    widths = [max(len(row[i]) for row in rows) for i in range(7)]
-    lines = [
-        "  ".join(cell.ljust(width) if i < 3 else cell.rjust(width) for i, (cell, width) in enumerate(zip(row, widths)))
-        for row in rows
-    ]
-    return "\n".join(line.rstrip() + mark for line, mark in zip(lines, marks))
-
-
-def _draw(network: nn.Model, name: str, values: Array, file: Path, each: bool, most: int, image: Path) -> None:
-    from byhand.report import draw_maps  # noqa: PLC0415  (matplotlib is slow to import)
-
-    scored = name in (network.output.name, network.logits.name)
-    names = network.classes if scored else ()
-    draw_maps(values, file, f"{network.name}, {name}, of {image.name}", each=each, most=most, names=names)
-    print(f"wrote {file}")
+        rows.append((name, ops.get(name, "input"), shape, *statistics, f"{np.mean(array == 0):.1%}"))
+        marks.append("" if finite.size == array.size else NOT_FINITE_MARK)
+    widths = [max(len(row[i]) for row in rows) for i in range(len(COLUMNS))]
+    lines = []
+    for row, mark in zip(rows, marks):
+        cells = [
+            cell.ljust(width) if i < TEXT_COLUMNS else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths))
+        ]
+        lines.append("  ".join(cells).rstrip() + mark)
+    return "\n".join(lines)

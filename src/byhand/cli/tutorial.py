@@ -1,29 +1,29 @@
-"""`byhand tutorial`: the article's two programs."""
+"""`byhand tutorial`: the two programs of the article that byhand grew out of."""
 
 import json
 from typing import Annotated
 
-import typer
-
+from byhand.cli.command import DATA, TRAINING, AsJson, command, option
 from byhand.tutorial import HANDS, run
 
 
+@command("byhand tutorial", "byhand tutorial --hand loops --images 100 --epochs 1", panel="Training")
 def tutorial(
-    hand: Annotated[str, typer.Option(help=f"who computes: {' or '.join(HANDS)}")] = "compiled",
-    seed: Annotated[int, typer.Option(help="where the random numbers start")] = 0,
-    images: Annotated[int, typer.Option(help="how many images of each set")] = 1000,
-    epochs: Annotated[int, typer.Option(help="how often the training images are gone through")] = 3,
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object at the end, and nothing else")] = False,
+    hand: Annotated[str, option(panel=TRAINING, help=f"Implementation of the ops: {' or '.join(HANDS)}.")] = "compiled",
+    seed: Annotated[int, option(panel=TRAINING, help="Seed of the random numbers.")] = 0,
+    images: Annotated[int, option(panel=DATA, help="Number of training images, and of test images.")] = 1000,
+    epochs: Annotated[int, option(panel=TRAINING, help="Passes over the training images.")] = 3,
+    as_json: AsJson = False,
 ) -> None:
-    """Run the article's own program, an image at a time."""
-    result = run(hand=hand, seed=seed, images=images, epochs=epochs, say=_silent if as_json else _say)
+    """Run the article's own programs: a CNN on MNIST, trained one image at a time."""
+    result = run(hand=hand, seed=seed, images=images, epochs=epochs, say=_ignore if as_json else _print_line)
     if as_json:
         print(json.dumps(result))
 
 
-def _say(line: str) -> None:
+def _print_line(line: str) -> None:
     print(line, flush=True)
 
 
-def _silent(line: str) -> None:
+def _ignore(line: str) -> None:
     pass

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from byhand.errors import FileError
+from byhand.text import printable
 
 PARTS = {  # of a data set, and what their folders are called
     "train": ("train", "training"),
@@ -210,12 +211,6 @@ def natural_key(text: str) -> tuple[object, ...]:
 def class_name(text: str) -> str:
     """Return a class's name: the same letters are the same name, however a system spells them (NFC)."""
     return unicodedata.normalize("NFC", printable(text))
-
-
-def printable(text: str) -> str:
-    """Return text that any terminal and file can hold: what is no letter or sign becomes a question mark."""
-    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def abbreviated(names: list[str], most: int = 5) -> str:

@@ -19,6 +19,7 @@ from byhand.files import write_whole
 from byhand.graph import Tensor, from_json, to_json
 from byhand.nn.model import Model
 from byhand.ops.op import Array
+from byhand.text import one_line
 
 FORMAT = 1
 RUN_FILES = ("model.safetensors", "checkpoint.safetensors")  # the models of a run folder, the best first
@@ -85,12 +86,6 @@ def read(path: str | os.PathLike[str]) -> tuple[Model, dict[str, Array], dict[st
     ) as error:
         what = "it has no metadata that byhand wrote" if isinstance(error, KeyError) else one_line(error)
         raise FileError(f"{path} is not a model that byhand can use: {what}") from None
-
-
-def one_line(error: Exception) -> str:
-    """Return what an error says, in one line and without what a terminal would obey: a stranger's file may have written it."""
-    text = " ".join(str(error).split())
-    return "".join(letter if letter.isprintable() else "?" for letter in text[:400])
 
 
 def model_file(path: str | os.PathLike[str]) -> Path:

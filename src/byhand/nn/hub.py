@@ -11,7 +11,7 @@ import os
 import re
 
 from byhand.errors import FileError
-from byhand.nn.file import one_line
+from byhand.text import one_line
 
 ADDRESS = re.compile(
     r"hf://(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>refs/(pr|convert)/\w+|[^/@\s]+))?(/(?P<file>\S+))?", re.ASCII

@@ -13,11 +13,11 @@ from safetensors import SafetensorError, safe_open
 
 from byhand.errors import ByhandError, FileError
 from byhand.graph import Graph, Node, Tensor
-from byhand.nn.file import one_line
 from byhand.nn.hub import local_file
 from byhand.nn.model import Model
 from byhand.ops.op import Array
 from byhand.shapes import Shape
+from byhand.text import one_line
 
 OTHER_NAMES = {"weight": "gamma", "bias": "beta"}
 BATCH_COUNTER = "num_batches_tracked"  # of a batch norm; inference does not need it

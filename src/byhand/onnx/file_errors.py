@@ -9,7 +9,7 @@ import numpy as np
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from byhand.errors import ByhandError, FileError, UnsupportedError
-from byhand.nn.file import one_line
+from byhand.text import one_line
 
 # What NumPy, protobuf, ONNX's own helpers and byhand's ops raise for values that a file should not hold.
 BROKEN_FILE_ERRORS = (

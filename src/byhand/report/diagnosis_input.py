@@ -1,4 +1,4 @@
-"""A training as the doctor sees it: the network, its images and answers, its curves, and what can be worked out from these."""
+"""The input of the training doctor: a network, its predictions and learning curves, and quantities derived from it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,47 +12,47 @@ import numpy as np
 from byhand.data import Dataset
 from byhand.nn import Model
 from byhand.ops.op import Array
-from byhand.report.confusion import confusion_matrix
-from byhand.report.picture import plain_text
-from byhand.report.scores import Judged, judge
+from byhand.report.metrics import Predictions, confusion_matrix, predictions_of
+from byhand.text import shorten
 
 Severity = Literal["serious", "warning", "note"]
-Kind = Literal["training", "evaluation"]
-Place = tuple[Kind, int, str]  # an image: of which set, its number, what to say of it
-TRACED, SOME, NUMBERS = 64, 16, 2**26  # images that are traced, those at least, and numbers that this may keep
-PIXELS = 2**24  # that are looked at
-WORK = 1e12  # FLOPs that answers to training images may take: some ten seconds
-TENTHS, SEEN = (
-    10,
-    500,
-)  # parts of a training that has few epochs; images that a part must have seen, or its loss is chance
+Subset = Literal["training", "evaluation"]
+ImageNote = tuple[Subset, int, str]  # an image's subset, its index, and what to say about it
+TRACE_MAX_IMAGES = 64
+TRACE_MIN_IMAGES = 16  # fewer don't tell a dead unit from a rare one
+TRACE_MAX_ELEMENTS = 2**26  # activations and gradients in memory
+INPUT_MAX_PIXELS = 2**24  # of the images whose scale is measured
+INPUT_MAX_IMAGES = 256
+RESCORE_MAX_FLOPS = 1e12  # of predicting training images again: some ten seconds
+CURVE_PARTS = 10  # parts of a learning curve that has fewer epochs than that
+PART_MIN_IMAGES = 500  # below, the mean loss of a part is dominated by chance
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is wrong with a training, or may be.
+    """A problem of a training, or a likely one.
 
-    name: what; severity: "serious" (it can't be right like this), "warning" or "note"; evidence: the numbers it was seen by;
-    cure: what to try; images: those that show it.
+    name: the problem; severity: "serious" (the result is unusable), "warning" or "note"; evidence: the measured numbers;
+    advice: what to try; images: the images that show it.
     """
 
     name: str
     severity: Severity
     evidence: str
-    cure: str
-    images: tuple[Place, ...] = ()
+    advice: str
+    images: tuple[ImageNote, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
-class Case:
-    """One training: what `examine` is given, and what its checks share.
+class DiagnosisInput:
+    """One training: what `examine` receives, and derived quantities that the checks share.
 
-    history: a row an epoch; curve: (epoch, loss, accuracy) at many points within them; logits: (N, classes) of `evaluated`;
-    train_logits: of `train`, where they are known.
+    held_out: images that the network was not trained on, logits: (N, classes) of them; history: a row per epoch; curve: (epoch,
+    loss, accuracy) at many points within the epochs; train: the training images, train_logits: their logits, where known.
     """
 
     model: Model
-    evaluated: Dataset
+    held_out: Dataset
     logits: Array
     history: Sequence[Mapping[str, Any]] = ()
     curve: Sequence[Sequence[float]] = ()
@@ -60,131 +60,133 @@ class Case:
     train_logits: Array | None = None
 
     @cached_property
-    def judged(self) -> Judged:
-        """What the network says of the evaluation images."""
-        return judge(self.logits, self.evaluated.labels)
+    def predictions(self) -> Predictions:
+        """The predictions for the held-out images."""
+        return predictions_of(self.logits, self.held_out.labels)
 
     @cached_property
-    def matrix(self) -> Array:
-        """How often each class (row) was taken for each (column)."""
-        return confusion_matrix(self.judged.labels, self.judged.taken, len(self.model.classes))
+    def confusion(self) -> Array:
+        """The confusion matrix of the held-out images, (K, K), rows the true classes."""
+        return confusion_matrix(self.predictions.labels, self.predictions.predicted, len(self.model.classes))
 
     @cached_property
-    def named(self) -> tuple[str, ...]:
-        """The classes' names, each in one line and short enough for a sentence."""
-        return tuple(plain_text(name) for name in self.model.classes)
+    def class_names(self) -> tuple[str, ...]:
+        """The class names, each on one line and short enough for a sentence."""
+        return tuple(shorten(name) for name in self.model.classes)
 
     @cached_property
-    def held_out(self) -> str:
-        """What the history calls the images that were not trained on: "test" or "val"; "": nothing."""
+    def held_out_prefix(self) -> str:
+        """The prefix of the held-out columns in the history, "test" or "val"; "" where there are none."""
         for prefix in ("test", "val"):
             if any(f"{prefix}_loss" in row for row in self.history):
                 return prefix
         return ""
 
     @property
-    def word(self) -> str:
-        """What a sentence calls them."""
-        return {"test": "test", "val": "validation"}.get(self.held_out, "evaluation")
+    def held_out_name(self) -> str:
+        """The held-out images' name in a sentence: test, validation or evaluation."""
+        return {"test": "test", "val": "validation"}.get(self.held_out_prefix, "evaluation")
 
-    def called(self, kind: Kind) -> str:
-        """Return what a sentence calls either set's images."""
-        return kind if kind == "training" else self.word
+    def subset_name(self, subset: Subset) -> str:
+        """Return a subset's name in a sentence."""
+        return subset if subset == "training" else self.held_out_name
 
     @cached_property
-    def counts(self) -> Array:
-        """How many images each class has to learn from; without training images, to be judged by."""
-        labels = (self.evaluated if self.train is None else self.train).labels
+    def class_counts(self) -> Array:
+        """The number of training images of each class; without training images, of held-out images."""
+        labels = (self.held_out if self.train is None else self.train).labels
         return np.bincount(labels, minlength=len(self.model.classes))
 
     @cached_property
-    def guessing(self) -> float:
-        """The loss of who knows the classes' shares and nothing else: their entropy, ln K where they are equal."""
-        shares = self.counts[self.counts > 0] / self.counts.sum()
-        return float(-(shares * np.log(shares)).sum())
+    def chance_loss(self) -> float:
+        """The entropy of the class distribution: the loss of a constant predictor; ln K for K equally frequent classes."""
+        p = self.class_counts[self.class_counts > 0] / self.class_counts.sum()
+        return float(-(p * np.log(p)).sum())
 
     @cached_property
-    def losses(self) -> list[float]:
-        """The training loss, epoch by epoch; of fewer than ten epochs, tenths of the curve where each saw enough images."""
-        rows = [float(row["loss"]) for row in self.history]
-        enough = self.train is None or len(rows) * len(self.train) >= SEEN * TENTHS
-        if len(rows) < TENTHS and len(self.curve) >= 2 * TENTHS and enough:
+    def training_losses(self) -> list[float]:
+        """The training loss by epoch; of fewer than ten epochs, of each tenth of the curve, if a tenth covers enough images."""
+        losses = [float(row["loss"]) for row in self.history]
+        enough_images = self.train is None or len(losses) * len(self.train) >= PART_MIN_IMAGES * CURVE_PARTS
+        if len(losses) < CURVE_PARTS and len(self.curve) >= 2 * CURVE_PARTS and enough_images:
             return [float(np.mean([point[1] for point in part])) for part in _tenths(self.curve)]
-        return rows
+        return losses
 
     @cached_property
-    def last_loss(self) -> float | None:
-        """The training loss at the end; None: nobody wrote it down."""
-        return self.losses[-1] if self.losses else None
+    def final_loss(self) -> float | None:
+        """The training loss at the end; None without history and curve."""
+        return self.training_losses[-1] if self.training_losses else None
 
     @cached_property
-    def learned_from(self) -> Array:
-        """Which training images are looked at again: all, or as many as are worth the time."""
+    def train_indices(self) -> Array:
+        """The training images that are predicted again: all, or a random sample within RESCORE_MAX_FLOPS."""
         if self.train is None:
             return np.zeros(0, np.int64)
         if self.train_logits is not None:
             return np.arange(len(self.train))
-        return _drawn(len(self.train), max(TRACED, int(WORK / max(1, self.model.summary().flops))))
+        budget = int(RESCORE_MAX_FLOPS / max(1, self.model.summary().flops))
+        return _sample(len(self.train), max(TRACE_MAX_IMAGES, budget))
 
     @cached_property
-    def learned_logits(self) -> Array:
-        """What the network, as it is now, answers to those."""
+    def train_sample_logits(self) -> Array:
+        """The trained network's logits for the training images of `train_indices`."""
         assert self.train is not None
         if self.train_logits is not None:
             return self.train_logits
-        together = max(1, NUMBERS // self.train.images[0].size)  # a part of the images is a copy
-        parts = np.array_split(self.learned_from, -(-len(self.learned_from) // together))
-        return np.concatenate([self.model.logits_of(self.train.images[part]) for part in parts])
+        chunk = max(1, TRACE_MAX_ELEMENTS // self.train.images[0].size)  # fancy indexing copies the images
+        chunks = np.array_split(self.train_indices, -(-len(self.train_indices) // chunk))
+        return np.concatenate([self.model.logits_of(self.train.images[indices]) for indices in chunks])
 
     @cached_property
-    def learned(self) -> Judged | None:
-        """What the network, as it is now, says of training images; None: there are none."""
+    def train_predictions(self) -> Predictions | None:
+        """The trained network's predictions for the training images of `train_indices`; None without training images."""
         if self.train is None or not len(self.train):
             return None
-        return judge(self.learned_logits, self.train.labels[self.learned_from])
+        return predictions_of(self.train_sample_logits, self.train.labels[self.train_indices])
 
     @cached_property
-    def prepared(self) -> Array:
-        """Some images as the network receives them."""
-        images = (self.evaluated if self.train is None else self.train).images
-        return self.model.prepare(images[_drawn(len(images), max(1, min(256, PIXELS // images[0].size)))])
+    def network_inputs(self) -> Array:
+        """A sample of images after preprocessing, as the first layer receives them."""
+        images = (self.held_out if self.train is None else self.train).images
+        count = max(1, min(INPUT_MAX_IMAGES, INPUT_MAX_PIXELS // images[0].size))
+        return self.model.prepare(images[_sample(len(images), count)])
 
     @cached_property
-    def traced(self) -> dict[str, Array]:
-        """Every activation and gradient for some images, by name: forward and backward, in training's own way."""
-        data = self.evaluated if self.train is None else self.train
+    def trace(self) -> dict[str, Array]:
+        """All activations and gradients of one forward and backward pass in training mode over a sample of images, by name."""
+        data = self.held_out if self.train is None else self.train
         _, shapes = self.model.graph.plan(1, training=True)
-        kept = sum(prod(shapes[t.name]) for t in self.model.graph.of_kind("value"))
-        most = max(2, min(TRACED, NUMBERS // (4 * kept)))  # each with its gradient, and a copy of both
-        chosen = _drawn(len(data), most)
-        return self.model.trace(data.images[chosen], data.labels[chosen])
+        elements = sum(prod(shapes[tensor.name]) for tensor in self.model.graph.of_kind("value"))
+        count = max(2, min(TRACE_MAX_IMAGES, TRACE_MAX_ELEMENTS // (4 * elements)))  # values, gradients, a copy of both
+        indices = _sample(len(data), count)
+        return self.model.trace(data.images[indices], data.labels[indices])
 
     def activations(self) -> Iterator[dict[str, Array]]:
-        """Yield what is traced, and where that is few images, the activations for more of them, as many at a time."""
-        yield self.traced
-        data, step = self.evaluated if self.train is None else self.train, len(self.traced["labels"])
-        for end in range(2 * step, min(len(data), SOME) + step, step):
-            yield self.model.trace(data.images[np.setdiff1d(_drawn(len(data), end), _drawn(len(data), end - step))])
+        """Yield `trace`; where it holds fewer than TRACE_MIN_IMAGES images, also the activations of further images."""
+        yield self.trace
+        data, step = self.held_out if self.train is None else self.train, len(self.trace["labels"])
+        for end in range(2 * step, min(len(data), TRACE_MIN_IMAGES) + step, step):
+            yield self.model.trace(data.images[np.setdiff1d(_sample(len(data), end), _sample(len(data), end - step))])
 
 
-def percent(share: float) -> str:
-    """Return a probability as text: what is not quite 0 or 1 does not look like it.
+def percent(fraction: float) -> str:
+    """Return a probability as text; one that is close to 0 or 1 but not equal to it does not look equal.
 
-    >>> [percent(share) for share in (0.5, 0.99996, 1.0, 1e-9)]
+    >>> [percent(fraction) for fraction in (0.5, 0.99996, 1.0, 1e-9)]
     ['50.0%', '>99.9%', '100%', '<0.1%']
     """
-    if not np.isfinite(share):
+    if not np.isfinite(fraction):
         return "–"
-    if share in (0, 1):
-        return f"{share:.0%}"
-    return "<0.1%" if share < 0.0005 else ">99.9%" if share >= 0.9995 else f"{share:.1%}"
+    if fraction in (0, 1):
+        return f"{fraction:.0%}"
+    return "<0.1%" if fraction < 0.0005 else ">99.9%" if fraction >= 0.9995 else f"{fraction:.1%}"
 
 
-def _drawn(count: int, most: int) -> Array:
-    """Return at most so many places among `count`, drawn: images may lie class by class, or go around the classes."""
-    return np.sort(np.random.default_rng(0).permutation(count)[:most])
+def _sample(count: int, size: int) -> Array:
+    """Return `size` sorted indices below `count`, drawn at random: images are often sorted by class."""
+    return np.sort(np.random.default_rng(0).permutation(count)[:size])
 
 
-def _tenths(points: Sequence[Any]) -> list[Sequence[Any]]:
-    ends = [round(i * len(points) / TENTHS) for i in range(TENTHS + 1)]
+def _tenths(points: Sequence[Sequence[float]]) -> list[Sequence[Sequence[float]]]:
+    ends = [round(i * len(points) / CURVE_PARTS) for i in range(CURVE_PARTS + 1)]
     return [points[start:end] for start, end in pairwise(ends)]

@@ -1,4 +1,4 @@
-"""The report as one picture: the result, the curves, the confusion matrix, the worst mistakes, and what the doctor says."""
+"""The report of a training as one picture: accuracy, learning curves, confusion matrix, worst mistakes, doctor's findings."""
 
 import tempfile
 import textwrap
@@ -6,126 +6,139 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from PIL import Image
 
-from byhand.report import picture
-from byhand.report.charts import lines, mark_text, marks, value_text
-from byhand.report.confusion import draw_confusion
-from byhand.report.diagnosis_input import Case, Finding
+from byhand.report.diagnosis_input import DiagnosisInput, Finding
 from byhand.report.doctor import Diagnosis
+from byhand.report.drawing import style
+from byhand.report.drawing.confusion_matrix import draw_confusion_matrix
+from byhand.report.drawing.style import DOTS_PER_INCH
+from byhand.report.drawing.svg_charts import axis_ticks, chart_lines, tick_label, value_label
+from byhand.report.drawing.thumbnails import WHOLE_MAX_PIXELS, thumbnail
+from byhand.report.metrics import worst_mistakes
 from byhand.report.report_html import headline
-from byhand.report.scores import worst
-from byhand.report.thumbnails import SMALL, thumbnail
+from byhand.text import shorten
 
-WIDE, EDGE, GAP = 1500, 45, 50  # pixels
-HEAD, CURVES, MATRIX = 130, 300, 690
-COLUMNS, ROWS = 4, 4  # of worst mistakes
-LINE, WORDS, MOST = 26, 140, 6  # of what the doctor says: a line's height and letters; how many findings
-SHADE = {"serious": "#b3261e", "warning": picture.MINUS, "note": picture.SOFT}
+# Pixels
+WIDTH, MARGIN, GAP = 1500, 45, 50
+HEAD_HEIGHT, CURVES_HEIGHT, MATRIX_HEIGHT = 130, 300, 690
+CURVES_GAP, MATRIX_GAP = 95, 70  # below the curves, below the matrix
+LINE_HEIGHT = 26
+MISTAKE_SIDE = 108
+
+MISTAKE_COLUMNS, MISTAKE_ROWS = 4, 4
+FINDINGS_SHOWN = 6
+LINE_LETTERS = 140
+SEVERITY_COLOURS = {"serious": "#b3261e", "warning": style.ORANGE, "note": style.MUTED_COLOUR}
 
 
-def poster(case: Case, diagnosis: Diagnosis, title: str = "") -> Any:
-    """Return the figure."""
-    said = [(one, textwrap.wrap(_told(one), WORDS)) for one in diagnosis.findings[:MOST]]
-    height = sum(LINE * len(text) + 8 for _, text in said) or LINE
-    tall = HEAD + CURVES + 95 + MATRIX + 70 + 15 + height + EDGE
-    figure = picture.figure(WIDE / 150, tall / 150)
-    figure.set_layout_engine("none")  # each part has its place
-    sheet = Sheet(figure, tall)
-    sheet.write(EDGE, 55, headline(case), 14, weight="bold")
-    title = title or f"{case.model.name} on {case.evaluated.name or 'images'}"
-    sheet.write(EDGE, 92, picture.plain_text(title, 110), 8, color=picture.SOFT)
-    half = (WIDE - 2 * EDGE - GAP) // 2
-    _curves(sheet, case, half)
-    top = HEAD + CURVES + 95
-    _matrix(sheet, case, top)
-    _mistakes(sheet, case, EDGE + half + GAP, top, half)
-    y = top + MATRIX + 70
-    sheet.write(EDGE, y, "the training doctor", 9, weight="bold")
-    if not said:
-        sheet.write(EDGE, y + LINE, str(diagnosis), 8, color=picture.SOFT)
-    for one, text in said:
-        sheet.write(EDGE, y + LINE + 8, one.severity, 8, color=SHADE[one.severity])
-        for line in text:
-            y += LINE
-            sheet.write(EDGE + 100, y + 8, line, 8)
+def draw_report(inputs: DiagnosisInput, diagnosis: Diagnosis, title: str = "") -> Figure:
+    """Return the report as a figure."""
+    findings = [(finding, textwrap.wrap(_sentence(finding), LINE_LETTERS)) for finding in diagnosis.findings]
+    findings = findings[:FINDINGS_SHOWN]
+    findings_height = sum(LINE_HEIGHT * len(lines) + 8 for _, lines in findings) or LINE_HEIGHT
+    top = HEAD_HEIGHT + CURVES_HEIGHT + CURVES_GAP
+    height = top + MATRIX_HEIGHT + MATRIX_GAP + 15 + findings_height + MARGIN
+    figure = style.new_figure(WIDTH / DOTS_PER_INCH, height / DOTS_PER_INCH)
+    figure.set_layout_engine("none")  # positions are given in pixels
+    canvas = PixelCanvas(figure, height)
+    canvas.write(MARGIN, 55, headline(inputs), 14, weight="bold")
+    title = title or f"{inputs.model.name} on {inputs.held_out.name or 'images'}"
+    canvas.write(MARGIN, 92, shorten(title, 110), 8, color=style.MUTED_COLOUR)
+    half = (WIDTH - 2 * MARGIN - GAP) // 2
+    _curves(canvas, inputs, half)
+    _matrix(canvas, inputs, top)
+    _mistakes(canvas, inputs, MARGIN + half + GAP, top, half)
+    y = top + MATRIX_HEIGHT + MATRIX_GAP
+    canvas.write(MARGIN, y, "Training doctor", 9, weight="bold")
+    if not findings:
+        canvas.write(MARGIN, y + LINE_HEIGHT, str(diagnosis), 8, color=style.MUTED_COLOUR)
+    for finding, lines in findings:
+        canvas.write(MARGIN, y + LINE_HEIGHT + 8, finding.severity, 8, color=SEVERITY_COLOURS[finding.severity])
+        for line in lines:
+            y += LINE_HEIGHT
+            canvas.write(MARGIN + 100, y + 8, line, 8)
         y += 8
     return figure
 
 
-def _told(one: Finding) -> str:
-    return picture.plain_text(f"{one.name}: {one.evidence}", 3 * WORDS)
+def _sentence(finding: Finding) -> str:
+    return shorten(f"{finding.name}: {finding.evidence}", 3 * LINE_LETTERS)
 
 
-class Sheet:
-    """A figure that is drawn on in pixels from its left upper corner."""
+class PixelCanvas:
+    """A figure with positions in pixels, from its upper left corner."""
 
-    def __init__(self, figure: Any, tall: int) -> None:
-        self.figure, self.tall = figure, tall
+    def __init__(self, figure: Figure, height: int) -> None:
+        self.figure, self.height = figure, height
 
-    def axes(self, left: float, top: float, wide: float, tall: float) -> Any:
+    def axes(self, left: float, top: float, width: float, height: float) -> Axes:
         """Return axes that fill a rectangle."""
-        return self.figure.add_axes((left / WIDE, 1 - (top + tall) / self.tall, wide / WIDE, tall / self.tall))
+        box = (left / WIDTH, 1 - (top + height) / self.height, width / WIDTH, height / self.height)
+        return self.figure.add_axes(box)
 
-    def write(self, left: float, base: float, text: str, size: float, **style: Any) -> None:
-        """Write a line; base: where its letters stand."""
-        style = {"color": picture.INK, "va": "baseline"} | style
-        self.figure.text(left / WIDE, 1 - base / self.tall, text, fontsize=size, parse_math=False, **style)
+    def write(self, left: float, baseline: float, text: str, size: float, **settings: Any) -> None:
+        """Write a line of text."""
+        settings = {"color": style.TEXT_COLOUR, "va": "baseline"} | settings
+        self.figure.text(left / WIDTH, 1 - baseline / self.height, text, fontsize=size, parse_math=False, **settings)
 
 
-def _curves(sheet: Sheet, case: Case, half: int) -> None:
-    for place, name in enumerate(("loss", "accuracy")):
-        left = EDGE + 55 + place * (half + GAP)
-        sheet.write(left, HEAD + 12, name, 9, weight="bold")
-        axes = sheet.axes(left, HEAD + 30, half - 55, CURVES - 30)
-        found = lines(case.history, case.curve, name)
-        for line in found:
-            colour = picture.MINUS if line.kind == "minus" else picture.PLUS
-            label = f"{line.label} {value_text(line.last, name)}" if line.label else None
-            faint = {"alpha": 0.25, "linewidth": 0.7} if line.kind == "faint" else {"alpha": 1.0, "linewidth": 1.2}
-            axes.plot(
-                *zip(*line.points), "o-" if line.marked else "-", color=colour, markersize=3.5, label=label, **faint
-            )
-        if found:
-            sides, logarithmic = marks(found, name)
+def _curves(canvas: PixelCanvas, inputs: DiagnosisInput, half: int) -> None:
+    for column, name in enumerate(("loss", "accuracy")):
+        left = MARGIN + 55 + column * (half + GAP)
+        canvas.write(left, HEAD_HEIGHT + 12, name, 9, weight="bold")
+        axes = canvas.axes(left, HEAD_HEIGHT + 30, half - 55, CURVES_HEIGHT - 30)
+        lines = chart_lines(inputs.history, inputs.curve, name)
+        for line in lines:
+            colour = style.ORANGE if line.kind == "held-out" else style.BLUE
+            label = f"{line.label} {value_label(line.last, name)}" if line.label else None
+            raw = line.kind == "raw"
+            weight: dict[str, Any] = {"alpha": 0.25 if raw else 1.0, "linewidth": 0.7 if raw else 1.2}
+            marker = "o-" if line.marked else "-"
+            axes.plot(*zip(*line.points), marker, color=colour, markersize=3.5, label=label, **weight)
+        if lines:
+            ticks, logarithmic = axis_ticks(lines, name)
             axes.set_yscale("log" if logarithmic else "linear")
-            axes.set_yticks(sides, [mark_text(mark, name) for mark in sides])
+            axes.set_yticks(ticks, [tick_label(tick, name) for tick in ticks])
             axes.set_yticks([], minor=True)
-            axes.legend(frameon=False, fontsize=8, labelcolor=picture.INK)
-        axes.grid(axis="y", color=picture.LINE, linewidth=0.6)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+            axes.legend(frameon=False, fontsize=8, labelcolor=style.TEXT_COLOUR)
+        axes.grid(axis="y", color=style.GRID_COLOUR, linewidth=0.6)
+        axes.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]
         axes.set_xlabel("epoch")
-        picture.plain(axes)
+        style.style_axes(axes)
 
 
-def _matrix(sheet: Sheet, case: Case, top: int) -> None:
-    """Paste what `draw_confusion` draws."""
+def _matrix(canvas: PixelCanvas, inputs: DiagnosisInput, top: int) -> None:
+    """Paste the figure of `draw_confusion_matrix`."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "confusion.png"
-        draw_confusion(case.matrix, case.model.classes, path)
+        draw_confusion_matrix(inputs.confusion, inputs.model.classes, path)
         with Image.open(path) as image:
-            drawn = image.convert("RGB")
-    drawn.thumbnail((MATRIX, MATRIX), Image.Resampling.LANCZOS)
-    axes = sheet.axes(EDGE, top, *drawn.size)
-    axes.imshow(np.asarray(drawn), interpolation="none", aspect="auto")
+            matrix = image.convert("RGB")
+    matrix.thumbnail((MATRIX_HEIGHT, MATRIX_HEIGHT), Image.Resampling.LANCZOS)
+    axes = canvas.axes(MARGIN, top, *matrix.size)
+    axes.imshow(np.asarray(matrix), interpolation="none", aspect="auto")
     axes.set_axis_off()
 
 
-def _mistakes(sheet: Sheet, case: Case, left: int, top: int, wide: int) -> None:
-    chosen = worst(case.judged, COLUMNS * ROWS)
-    sheet.write(left, top + 16, "the worst mistakes" if len(chosen) else "no mistake", 9, weight="bold")
-    step, side = wide / COLUMNS, 108
-    for place, i in enumerate(chosen.tolist()):
-        x, y = left + place % COLUMNS * step, top + 36 + place // COLUMNS * (side + 56)
-        small = thumbnail(case.evaluated.images[i])
-        scale = side / max(small.size)
+def _mistakes(canvas: PixelCanvas, inputs: DiagnosisInput, left: int, top: int, width: int) -> None:
+    predictions, classes = inputs.predictions, inputs.model.classes
+    mistakes = worst_mistakes(predictions, MISTAKE_COLUMNS * MISTAKE_ROWS)
+    canvas.write(left, top + 16, "Worst mistakes" if len(mistakes) else "No mistakes", 9, weight="bold")
+    step = width / MISTAKE_COLUMNS
+    for position, i in enumerate(mistakes.tolist()):
+        row, column = divmod(position, MISTAKE_COLUMNS)
+        x, y = left + column * step, top + 36 + row * (MISTAKE_SIDE + 56)
+        small = thumbnail(inputs.held_out.images[i])
+        scale = MISTAKE_SIDE / max(small.size)
         size = max(1, round(small.width * scale)), max(1, round(small.height * scale))
-        kind = Image.Resampling.NEAREST if max(small.size) <= SMALL else Image.Resampling.LANCZOS
-        axes = sheet.axes(x, y, *size)
-        axes.imshow(np.asarray(small.resize(size, kind).convert("RGB")), interpolation="none", aspect="auto")
+        crisp = max(small.size) <= WHOLE_MAX_PIXELS
+        resized = small.resize(size, Image.Resampling.NEAREST if crisp else Image.Resampling.LANCZOS)
+        axes = canvas.axes(x, y, *size)
+        axes.imshow(np.asarray(resized.convert("RGB")), interpolation="none", aspect="auto")
         axes.set_axis_off()
-        true, taken = (
-            picture.plain_text(case.model.classes[one[i]], 14) for one in (case.judged.labels, case.judged.taken)
-        )
-        sheet.write(x, y + side + 17, true, 6.5)
-        sheet.write(x, y + side + 35, f"for {taken}", 6.5, color=picture.MINUS)
+        canvas.write(x, y + MISTAKE_SIDE + 17, shorten(classes[predictions.labels[i]], 14), 6.5)
+        predicted = f"predicted {shorten(classes[predictions.predicted[i]], 14)}"
+        canvas.write(x, y + MISTAKE_SIDE + 35, predicted, 6.5, color=style.ORANGE)

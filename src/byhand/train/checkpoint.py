@@ -17,6 +17,7 @@ from byhand.errors import FileError
 from byhand.nn import Model, file
 from byhand.ops.op import Array
 from byhand.shapes import integer, number
+from byhand.text import one_line
 from byhand.train import settings
 from byhand.train.history import History
 from byhand.train.run import Run
@@ -83,7 +84,7 @@ def untrusted(path: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
-        what = f"it has no {error}" if isinstance(error, KeyError) else file.one_line(error)
+        what = f"it has no {error}" if isinstance(error, KeyError) else one_line(error)
         raise FileError(f"{path} is not a checkpoint that byhand can resume from: {what}") from None
 
 

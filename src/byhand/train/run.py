@@ -43,7 +43,7 @@ class Run:
         """Make the folder of a new run; a folder that holds a run is never overwritten."""
         run = cls(folder)
         if run._settings.exists():
-            raise FileError(f"{folder} holds a run already; choose another --out, or continue it: --resume")
+            raise FileError(f"{folder} holds a run already; choose another --output, or continue it: --resume")
         _make(run.folder)
         write_whole(run._settings, (json.dumps(settings, indent=2) + "\n").encode())
         return run

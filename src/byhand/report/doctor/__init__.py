@@ -1,77 +1,76 @@
-"""The training doctor: what is wrong with a training, by what evidence, and what to try.
+"""The training doctor: checks for known problems of a training, each with its evidence and advice.
 
-Each check is a function of a `Case`; it returns a `Finding`, None where all is well, or, as text, why it could not look. Its
-docstring has the source of its limit, or the reason.
+Every module of this package registers its checks with the decorator of `registry.py`; a new check is a function there, or in a
+new file here, and nothing else.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from importlib import import_module
+from pkgutil import iter_modules
 
-from byhand.report.diagnosis_input import Case, Finding
-from byhand.report.doctor import curves, data, network
+from byhand.data import Dataset
+from byhand.nn import Model
+from byhand.ops.op import Array
+from byhand.report.diagnosis_input import DiagnosisInput, Finding
+from byhand.report.doctor.registry import Check, check, registered_checks
 
-Check = Callable[[Case], Finding | str | None]
-CHECKS: dict[str, Check] = {  # causes before effects: the first of a severity is the first to see to
-    "input scale": data.input_scale,
-    "dead ReLUs": network.dead_relus,
-    "exploding gradients": network.exploding,
-    "vanishing gradients": network.vanishing,
-    "unstable loss": curves.unstable,
-    "loss stuck at guessing": curves.stuck,
-    "labels that look wrong": data.wrong_labels,
-    "images of one colour": data.blank_images,
-    "rare classes": data.imbalance,
-    "classes that are hardly found": data.not_found,
-    "few images to learn from": data.few_images,
-    "overfitting": curves.overfits,
-    "underfitting": curves.underfits,
-    "still improving": curves.still_improving,
-    "few images to judge by": data.few_to_judge_by,
-}
+for module in iter_modules(__path__):
+    import_module(f"{__name__}.{module.name}")
+
+__all__ = ["SEVERITIES", "Check", "Diagnosis", "check", "diagnose", "examine", "registered_checks"]
+
 SEVERITIES = ("serious", "warning", "note")
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What was found, what matters first; the checks that found nothing; and those that could not look, with the reason."""
+    """The result of all checks: findings, most severe first; names of passed checks; skipped checks with the reason."""
 
     findings: list[Finding]
-    well: list[str]
-    unseen: dict[str, str]
+    passed: list[str]
+    skipped: dict[str, str]
 
     def __str__(self) -> str:
-        done = len(self.well) + len(self.findings)
         if not self.findings:
-            return f"the doctor has nothing to complain of: {done} checks"
-        lines = [f"{one.severity}: {one.name}: {one.evidence}\n  try: {one.cure}" for one in self.findings]
+            return f"no problems found by {len(self.passed)} checks"
+        lines = [f"{item.severity}: {item.name}: {item.evidence}\n  try: {item.advice}" for item in self.findings]
         return "\n".join(lines)
 
 
-def examine(model: Any, evaluated: Any, logits: Any, **rest: Any) -> list[Finding]:
-    """Return what is wrong with a training, what matters first; nothing: all is well.
+def examine(
+    model: Model,
+    held_out: Dataset,
+    logits: Array,
+    *,
+    history: Sequence[Mapping[str, float]] = (),
+    curve: Sequence[Sequence[float]] = (),
+    train: Dataset | None = None,
+    train_logits: Array | None = None,
+) -> list[Finding]:
+    """Return the problems of a training, most severe first; an empty list where there are none.
 
-    model: the trained network; evaluated: a Dataset it was not trained on, logits: (N, classes) of it; history: a row an epoch,
-    curve: points within them, as `Trainer.fit` leaves them; train: the training Dataset.
+    model: the trained network; held_out: images that it was not trained on, logits: (N, classes) of them; history: a row per
+    epoch, curve: points within the epochs, as `Trainer.fit` leaves them; train: the training images.
 
     >>> import byhand as bh
     >>> train, test = bh.data.load("mnist")
     >>> model, test = bh.models.create("lenet5"), test.take(500)
-    >>> [one.name for one in examine(model, test, model.logits_of(test.images))]  # nothing was learned yet
-    ['the loss is stuck at ln(10)']
+    >>> [finding.name for finding in examine(model, test, model.logits_of(test.images))]  # before any training
+    ['loss stuck at ln(10)']
     """
-    return diagnose(Case(model, evaluated, logits, **rest)).findings
+    return diagnose(DiagnosisInput(model, held_out, logits, history, curve, train, train_logits)).findings
 
 
-def diagnose(case: Case) -> Diagnosis:
-    """Make every check."""
-    found, well, unseen = list[Finding](), list[str](), dict[str, str]()
-    for name, check in CHECKS.items():
-        result = check(case)
+def diagnose(inputs: DiagnosisInput) -> Diagnosis:
+    """Run every check."""
+    findings, passed, skipped = list[Finding](), list[str](), dict[str, str]()
+    for entry in registered_checks():
+        result = entry.run(inputs)
         if isinstance(result, Finding):
-            found.append(result)
+            findings.append(result)
         elif isinstance(result, str):
-            unseen[name] = result
+            skipped[entry.name] = result
         else:
-            well.append(name)
-    return Diagnosis(sorted(found, key=lambda one: SEVERITIES.index(one.severity)), well, unseen)
+            passed.append(entry.name)
+    return Diagnosis(sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)), passed, skipped)

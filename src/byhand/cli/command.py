@@ -1,0 +1,80 @@
+"""The decorator that turns a function into a `byhand` command, the panels of the help, and options that commands share.
+
+A command is one file in this package: a function with typer's annotations, its docstring as the help text, and `@command`.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import typer
+
+from byhand.errors import ArgumentError
+from byhand.models import TRAINED
+
+COMMAND_PANELS = ("Data", "Training", "Model", "Output", "Machine")  # of `byhand --help`
+DATA, MODEL, TRAINING, OUTPUT = "Data", "Model", "Training", "Output"  # of a command's options
+
+ANY_MODEL = "An architecture (see `byhand models`), a run's folder, or a model file, ONNX included."
+TRAINED_MODEL = f"A run's folder, a model file (ONNX included), or a pretrained network: {', '.join(TRAINED)}."
+
+
+class Command(NamedTuple):
+    """A command of the command line."""
+
+    name: str
+    function: Callable[..., None]
+    panel: str
+    examples: tuple[str, ...]
+
+    @property
+    def help(self) -> str:
+        """The function's docstring with one line per paragraph: typer keeps line breaks within a paragraph."""
+        return "\n\n".join(" ".join(paragraph.split()) for paragraph in (self.function.__doc__ or "").split("\n\n"))
+
+    @property
+    def epilog(self) -> str:
+        """The end of the help text: the examples, one per line."""
+        title = "Examples:" if len(self.examples) > 1 else "Example:"
+        return "\n".join([title, *(f"  {example}" for example in self.examples)])
+
+
+COMMANDS: dict[str, Command] = {}
+
+
+def command(*examples: str, panel: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator that registers a function as the command of the same name; examples: whole command lines."""
+    if panel not in COMMAND_PANELS:
+        raise ArgumentError(f"command: panel is {panel!r}; expected one of {', '.join(COMMAND_PANELS)}")
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        COMMANDS[function.__name__] = Command(function.__name__, function, panel, examples)
+        return function
+
+    return register
+
+
+def registered_commands() -> list[Command]:
+    """Return all commands, by panel; within a panel by name."""
+    return sorted(COMMANDS.values(), key=lambda entry: (COMMAND_PANELS.index(entry.panel), entry.name))
+
+
+def option(*names: str, help: str, panel: str, **settings: Any) -> Any:
+    """Return an option that stands in a panel of the help."""
+    return typer.Option(*names, help=help, rich_help_panel=panel, **settings)
+
+
+ImageSize = Annotated[
+    str | None,
+    option("--image-size", metavar="HxW", panel=MODEL, help="Image size, HEIGHTxWIDTH, if the model does not fix it."),
+]
+Mean = Annotated[
+    str | None,
+    option(panel=MODEL, help="Subtracted from pixel / 255: a number, or one per channel (0.5,0.4,0.3)."),
+]
+Std = Annotated[
+    str | None,
+    option(panel=MODEL, help="Divides (pixel / 255 - mean); --mean 0 --std 1/255 leaves pixels unchanged."),
+]
+Labels = Annotated[Path | None, option(metavar="FILE", panel=MODEL, help="File with the class names, one per line.")]
+AsJson = Annotated[bool, option("--json", panel=OUTPUT, help="Print one JSON object and nothing else.")]

@@ -1,0 +1,105 @@
+"""`byhand env`: what byhand detects on this machine: processor, caches, threads, versions, kernel cache."""
+
+import json
+import os
+import platform
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from byhand.cli.command import AsJson, command
+
+TITLES = {
+    "processor": "processor",
+    "kernels": "instruction set",
+    "caches": "caches per core",
+    "threads": "threads",
+    "layer": "threading layer",
+    "region_us": "parallel loop cost",
+    "runs": "kernels run as",
+    "versions": "versions",
+    "cache": "kernel cache",
+}
+TITLE_WIDTH = 22
+
+
+@command("byhand env", "byhand env --json", panel="Machine")
+def env(as_json: AsJson = False) -> None:
+    """Show what byhand detects on this machine: processor, caches, threads, versions, and the cache of compiled kernels."""
+    found = examine()
+    if as_json:
+        print(json.dumps(found))
+        return
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        for key, text in as_text(found).items():
+            print(f"{TITLES[key]:{TITLE_WIDTH}} {text}")
+        return
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for key, text in as_text(found).items():
+        table.add_row(TITLES[key], text)
+    console.print(table)
+
+
+def examine() -> dict[str, Any]:
+    """Return the facts about this machine, as --json prints them."""
+    import llvmlite  # noqa: PLC0415  (slow to import, and no other command needs all of these)
+    import numba  # noqa: PLC0415
+    import numpy as np  # noqa: PLC0415
+
+    from byhand.kernels import mode  # noqa: PLC0415
+    from byhand.kernels.runtime import cache, cpu, launch, thread_pool  # noqa: PLC0415
+
+    unit, how = cpu.host(), mode()
+    running = thread_pool.start() if how == "native" else None
+    cost = round(1e6 * launch.launch_seconds(), 2) if running else None
+    kept = cache.held()
+    return {
+        "processor": {"name": cpu.name(), "llvm": cpu.processor().split()[0]},
+        "kernels": {
+            "target": unit.target,
+            "vector_bits": 8 * unit.width,
+            "tile": [unit.rows, unit.vectors],
+            "fma": unit.fma,
+            "chosen_by": "BYHAND_TARGET" if os.environ.get("BYHAND_TARGET") else "processor",
+        },
+        "caches": {f"L{level}": cpu.cache_size(level) for level in (1, 2, 3)},
+        "threads": {"used": running.workers if running else 1, "cores": cpu.cores(), "of": os.cpu_count()},
+        "layer": {"name": running.layer, "why": running.why} if running else None,
+        "region_us": cost,
+        "runs": how,
+        "versions": {
+            "numba": numba.__version__,
+            "llvmlite": llvmlite.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+        "cache": {"folder": str(kept.folder), "kernels": kept.kernels, "bytes": kept.bytes, "writable": kept.writable},
+    }
+
+
+def as_text(found: dict[str, Any]) -> dict[str, str]:
+    """Return the same facts as text, a line each."""
+    unit, threads, kept, layer = (found[key] for key in ("kernels", "threads", "cache", "layer"))
+    tile = f"register tile of {unit['tile'][0]} rows x {unit['tile'][1]} vector{'s' * (unit['tile'][1] > 1)}"
+    count = f"{threads['used']}, on {threads['cores']} of {threads['of']} cores"
+    lines = {
+        "processor": f"{found['processor']['name']} ({found['processor']['llvm']})",
+        "kernels": f"{unit['target']}, vectors of {unit['vector_bits']} bits, {tile}"
+        + (", set by BYHAND_TARGET" if unit["chosen_by"] == "BYHAND_TARGET" else ""),
+        "caches": ", ".join(f"{name} {size / 1024:,.0f} KB" for name, size in found["caches"].items()),
+        "threads": count + (", set by BYHAND_THREADS" if os.environ.get("BYHAND_THREADS") and layer else ""),
+        "versions": ", ".join(f"{name} {version}" for name, version in found["versions"].items()),
+        "cache": f"{kept['folder']}: {kept['kernels']} kernels, {kept['bytes'] / 1e6:.1f} MB"
+        + ("" if kept["writable"] else "; not writable, so kernels compile on each run: set BYHAND_CACHE to a folder"),
+    }
+    if layer:
+        lines |= {"layer": f"{layer['name']}: {layer['why']}", "region_us": f"{found['region_us']:.1f} microseconds"}
+    elif found["runs"] == "python":
+        lines["runs"] = "plain Python: NUMBA_DISABLE_JIT is set"
+    else:
+        lines["runs"] = "checked machine code, single-threaded: BYHAND_DEBUG is set"
+    return {key: lines[key] for key in TITLES if key in lines}

@@ -1,0 +1,1 @@
+"""Figures: matplotlib figures as PNG, and SVG drawings; arrays or graphs in, files out."""

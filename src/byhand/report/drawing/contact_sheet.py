@@ -1,0 +1,161 @@
+"""A contact sheet of a data set: a row of images per class, optionally with augmented ones; arrays in, PNG out."""
+
+import os
+import warnings
+from collections.abc import Sequence
+from math import ceil
+from typing import Any
+from unicodedata import east_asian_width
+
+import numpy as np
+from PIL import Image
+
+from byhand.errors import ArgumentError, ShapeError
+from byhand.ops.op import Array
+from byhand.report.drawing import style
+from byhand.report.drawing.feature_maps import GAP, pixel_axes, write_head
+from byhand.report.drawing.style import rgb
+from byhand.text import shorten
+
+MAX_CLASSES, MAX_IMAGES = 20, 12  # rows, and images in a row
+NAME_MAX_LETTERS = 32
+
+# Pixels
+TILE_MIN_PIXELS = 56  # an image's longer side; smaller images are enlarged
+TILE_MAX_PIXELS = 112  # an image's longer side; larger images are reduced
+ROW_MIN_PIXELS = 44  # a row's height, for a class's name and count
+NAME_MAX_PIXELS = 240
+HALVES_GAP = 24  # between plain and augmented images
+HALVES_HEAD = 20  # for the words above the two halves
+FOOT = 26  # for the line that counts what is not drawn
+
+# Fonts with Chinese, Japanese and Korean characters, by operating system
+CJK_FONTS = (
+    *("Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Source Han Sans SC", "WenQuanYi Micro Hei"),
+    *("WenQuanYi Zen Hei", "Droid Sans Fallback", "AR PL UMing CN", "PingFang SC", "Hiragino Sans GB", "Heiti TC"),
+    *("Microsoft YaHei", "SimHei", "SimSun", "Yu Gothic", "Malgun Gothic", "IPAexGothic", "Arial Unicode MS"),
+)
+
+
+def draw_contact_sheet(
+    path: str | os.PathLike[str], rows: Sequence[Sequence[Any]], title: str = "", about: str = ""
+) -> None:
+    """Draw images as PNG, whole or not at all: a row for each (name, count, images) or (name, count, plain, augmented).
+
+    Images are uint8 (H, W, C): grey, or red, green and blue (of more channels the first three; of two the first). Small ones
+    are enlarged without smoothing, those above 112 pixels are reduced. Drawn are the first 20 classes and 12 images of each,
+    or 6 plain and 6 augmented; the last line counts the others.
+
+    Raises ShapeError or ArgumentError for another row or image, FileError where no picture can be written.
+
+    >>> import tempfile
+    >>> images = list(np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1), np.uint8))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     draw_contact_sheet(f"{folder}/sheet.png", [("zero", 5923, images), ("one", 6742, images)], "mnist", "28 x 28 grey")
+    """
+    parts = [_row(row) for row in rows]
+    drawn_rows = parts[:MAX_CLASSES]
+    double = any(len(row) > 3 for row in rows)
+    most = [max((len(part[side]) for _, _, part in drawn_rows), default=0) for side in (0, 1)]
+    plain = min(most[0], MAX_IMAGES // 2 if most[1] else MAX_IMAGES)
+    columns = (plain, min(most[1], MAX_IMAGES - plain))
+    tiles = [[[_tile(image) for image in part[side][: columns[side]]] for side in (0, 1)] for _, _, part in drawn_rows]
+    names = [_fit_name(name) for name, _, _ in drawn_rows]
+    counts = [f"{count:,} image{'s' * (count != 1)}" for _, count, _ in drawn_rows]
+    label = (
+        max([_text_width(name, 8) for name in names] + [_text_width(count, 6.5) for count in counts], default=0)
+        + 2 * GAP
+    )
+    wide = max((tile.shape[1] for row in tiles for side in row for tile in side), default=TILE_MIN_PIXELS)
+    lefts = [label, label + columns[0] * (wide + GAP) + HALVES_GAP]
+    heights = [max([ROW_MIN_PIXELS, *(tile.shape[0] for side in row for tile in side)]) for row in tiles]
+    tops = np.cumsum([HALVES_HEAD if double else 0, *(height + GAP for height in heights)]).tolist()
+    drawn = sum(len(row[0]) for row in tiles)
+    left_out = _omitted(sum(count for _, count, _ in parts) - drawn, len(parts) - len(drawn_rows))
+    across = (lefts[1] + columns[1] * (wide + GAP) if double else lefts[1] - HALVES_GAP) - GAP
+    down = max(ROW_MIN_PIXELS, tops[-1] - GAP) + (FOOT if left_out else 0)
+
+    sheet = np.full((down, across, 3), rgb(style.BACKGROUND_COLOUR), np.uint8)
+    for top, height, row in zip(tops, heights, tiles):
+        for left, side in zip(lefts, row):
+            for i, tile in enumerate(side):
+                y, x = top + (height - tile.shape[0]) // 2, left + i * (wide + GAP)
+                sheet[y : y + tile.shape[0], x : x + tile.shape[1]] = tile
+    if double and tiles:
+        middle = lefts[1] - (HALVES_GAP + GAP) // 2
+        sheet[: tops[-1] - GAP, middle : middle + 1] = rgb(style.GRID_COLOUR)
+
+    figure, axes = pixel_axes(across, down, 0)
+    axes.imshow(sheet, interpolation="none", aspect="auto")
+    axes.set_axis_off()
+    words: dict[str, Any] = {"color": style.MUTED_COLOUR, "fontsize": 6.5, "parse_math": False}
+    for left, word in zip(lefts, ("plain", "augmented")) if double else ():
+        axes.text(left - 0.5, HALVES_HEAD - 9, word, va="baseline", **words)
+    for top, height, name, count in zip(tops, heights, names, counts):
+        y = top + height / 2 - 0.5
+        axes.text(-0.5, y - 4, name, va="baseline", **words | {"color": style.TEXT_COLOUR, "fontsize": 8})
+        axes.text(-0.5, y + 15, count, va="baseline", **words)
+    axes.text(-0.5, down - 4, left_out, va="baseline", **words)
+    write_head(figure, title, about)
+    for text in (*axes.texts, *figure.texts):
+        _use_cjk_font(text)
+    style.save_png(figure, path)
+
+
+def _row(row: Sequence[Any]) -> tuple[str, int, tuple[list[Array], list[Array]]]:
+    """Return a row's name, count, and plain and augmented images, all checked."""
+    if isinstance(row, str) or len(row) not in (3, 4):
+        raise ArgumentError(
+            f"draw_contact_sheet: a row is {row!r:.60}; expected (name, count, images) or (name, count, plain, augmented)"
+        )
+    images = [[np.asarray(image) for image in part] for part in row[2:]]
+    for image in (image for part in images for image in part):
+        if image.ndim != 3 or 0 in image.shape or image.dtype != np.uint8:
+            raise ShapeError(f"draw_contact_sheet: an image is {image.dtype} {image.shape}; expected uint8 (H, W, C)")
+    return str(row[0]), int(row[1]), (images[0], images[1] if len(images) > 1 else [])
+
+
+def _tile(image: Array) -> Array:
+    """Return an image resized for the sheet, (height, width, 3)."""
+    image = image[..., :3] if image.shape[2] > 2 else image[..., :1].repeat(3, 2)
+    longer = max(image.shape[:2])
+    if longer > TILE_MAX_PIXELS:
+        tall, wide = (max(1, round(size * TILE_MAX_PIXELS / longer)) for size in image.shape[:2])
+        return np.asarray(Image.fromarray(np.ascontiguousarray(image)).resize((wide, tall), Image.Resampling.LANCZOS))
+    factor = ceil(TILE_MIN_PIXELS / longer)
+    return image.repeat(factor, 0).repeat(factor, 1)
+
+
+def _omitted(images: int, classes: int) -> str:
+    """Return the line that counts what is not drawn."""
+    parts = [f"{classes:,} more class{'es' * (classes != 1)}"] if classes else []
+    parts += [f"{images:,} more image{'s' * (images != 1)}"] if images > 0 else []
+    return f"and {', '.join(parts)}" if parts else ""
+
+
+def _fit_name(name: str) -> str:
+    """Return a name shortened to NAME_MAX_LETTERS and NAME_MAX_PIXELS."""
+    letters = NAME_MAX_LETTERS
+    while _text_width(short := shorten(name, letters), 8) > NAME_MAX_PIXELS:
+        letters -= 2
+    return short
+
+
+def _text_width(text: str, size: float) -> int:
+    """Return the width of a text in pixels."""
+    drawn = style.new_figure(1, 1).text(0, 0, text, fontsize=size, parse_math=False)
+    _use_cjk_font(drawn)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # the box drawn instead is as wide
+        pixels: float = drawn.get_window_extent().width
+    return ceil(pixels)
+
+
+def _use_cjk_font(text: Any) -> None:
+    """Give text with Chinese, Japanese or Korean characters a font that has them, if one is installed."""
+    if any(east_asian_width(letter) in "WF" for letter in text.get_text()):
+        from matplotlib.font_manager import fontManager  # noqa: PLC0415  (it looks through the system's fonts)
+
+        installed = set(fontManager.get_font_names())
+        text.set_family(["DejaVu Sans", *(name for name in CJK_FONTS if name in installed)])
+        text.set_weight("normal")  # few of these fonts have a bold face

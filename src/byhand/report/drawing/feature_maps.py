@@ -1,0 +1,262 @@
+"""A layer's output as a figure: feature maps in a grid, one per channel, or a vector as a bar chart; an array in, PNG out."""
+
+import os
+from collections.abc import Sequence
+from math import ceil
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+
+from byhand.errors import ShapeError
+from byhand.ops.op import Array
+from byhand.report.drawing import style
+from byhand.report.drawing.style import DOTS_PER_INCH, rgb
+from byhand.shapes import integer
+from byhand.text import shorten
+
+DEFAULT_MAX_MAPS, MAX_MAPS = 64, 4096
+MAX_BARS = 600  # of a longer vector, each bar shows the extreme of several elements
+NAMED_MAX_BARS = 24
+LARGEST_LISTED = 5  # elements beside the bars
+
+# Pixels
+MAPS_WIDTH, MAPS_HEIGHT = 1440, 830  # of the grid
+MIN_WIDTH = 520
+HEAD_HEIGHT, MARGIN, GAP = 84, 30, 8
+LABEL_HEIGHT = 17  # of the channel number above a map
+MAP_MIN_PIXELS = 24  # a map's longer side
+MAP_MAX_PIXELS = 420  # a map's shorter side
+COLOUR_BAR_WIDTH, COLOUR_BAR_GAP, COLOUR_BAR_LABELS = 14, 16, 62
+LIST_WIDTH = 330
+PIXELATED_MIN_SCALE = 3  # pixels per element; from here on, elements are drawn as squares
+
+COLOUR_MAP = "magma"  # perceptually uniform: the larger, the brighter
+NOT_FINITE_COLOUR = "#19c3d6"
+
+
+def draw_feature_maps(
+    values: Array,
+    path: str | os.PathLike[str],
+    title: str = "",
+    *,
+    scale_each: bool = False,
+    max_maps: int = DEFAULT_MAX_MAPS,
+    names: Sequence[str] = (),
+) -> None:
+    """Draw a layer's output for one image as PNG, whole or not at all: (H, W, C), (H, W), or a vector (C,).
+
+    scale_each: a colour scale for each map instead of one for all; max_maps: of more maps, those with the largest mean
+    magnitude are drawn; names: of a vector's elements. Raises ShapeError for another shape.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     draw_feature_maps(np.random.default_rng(0).random((7, 7, 32)), f"{folder}/conv1.png", "conv1")
+    """
+    max_maps = integer("draw_feature_maps: max_maps", max_maps)
+    values = np.asarray(values, np.float64)
+    shape = values.shape
+    if values.size and sum(size > 1 for size in shape) <= 1:
+        figure = _draw_bars(values.reshape(-1), names)
+        about = [_format_shape(shape) if len(shape) > 1 else f"{values.size:,} numbers", _format_range(values)]
+    elif values.size and len(shape) in (2, 3):
+        maps = values.reshape(*shape[:2], -1)
+        chosen = most_active(maps, min(max_maps, MAX_MAPS))
+        figure = _draw_maps(maps, chosen, scale_each)
+        count = maps.shape[2]
+        shown = f"the {len(chosen)} most active of {count:,} maps" if count > len(chosen) else f"{count:,} maps"
+        about = [_format_shape(shape), *([shown] if count > 1 else []), _format_range(values)]
+        about += ["each map on its own scale"] if scale_each and count > 1 else []
+    else:
+        raise ShapeError(f"draw_feature_maps: the shape is {shape}; expected (H, W, C), (H, W) or (C,)")
+    if broken := np.count_nonzero(~np.isfinite(values)):
+        about.append(f"{broken:,} NaN or infinite (cyan)")
+    write_head(figure, title, ", ".join(about))
+    style.save_png(figure, path)
+
+
+def most_active(maps: Array, max_maps: int) -> list[int]:
+    """Return the channels of (H, W, C) to draw: all in order, or those with the largest mean magnitude, largest first."""
+    count = maps.shape[2]
+    if count <= max_maps:
+        return list(range(count))
+    mean = np.abs(np.where(np.isfinite(maps), maps, 0)).mean((0, 1))
+    return np.argsort(-mean, kind="stable")[:max_maps].tolist()  # type: ignore[no-any-return]
+
+
+# Maps -----------------------------------------------------------------------------------------------------------------
+
+
+def _draw_maps(maps: Array, chosen: list[int], scale_each: bool) -> Figure:
+    """Return a figure of the chosen channels in a grid."""
+    several = maps.shape[2] > 1
+    low, high = finite_limits(maps)
+    columns, tall, wide = _grid(len(chosen), *maps.shape[:2])
+    label = LABEL_HEIGHT if several else 0
+    rows = ceil(len(chosen) / columns)
+    down, across = rows * (tall + label + GAP) - GAP, columns * (wide + GAP) - GAP
+    sheet = np.full((down, across, 3), rgb(style.BACKGROUND_COLOUR), np.uint8)
+    corners = []
+    for i, channel in enumerate(chosen):
+        top, left = i // columns * (tall + label + GAP) + label, i % columns * (wide + GAP)
+        feature_map = maps[..., channel]
+        sheet[top : top + tall, left : left + wide] = resized(
+            colour_mapped(feature_map, *(finite_limits(feature_map) if scale_each else (low, high))), tall, wide
+        )
+        corners.append((left, top))
+    scale = 0 if scale_each and several else COLOUR_BAR_WIDTH + COLOUR_BAR_GAP + COLOUR_BAR_LABELS
+    figure, axes = pixel_axes(across, down, scale)
+    axes.imshow(sheet, interpolation="none", aspect="auto")
+    axes.set_axis_off()
+    for channel, (left, top) in zip(chosen, corners) if several else ():
+        axes.text(left - 0.5, top - 4, str(channel), fontsize=5.5, color=style.MUTED_COLOUR, va="baseline")
+    if scale:
+        _draw_colour_bar(figure, axes, low, high, label)
+    return figure
+
+
+def _grid(count: int, height: int, width: int) -> tuple[int, int, int]:
+    """Return the number of columns that makes the maps largest, and a map's height and width in pixels."""
+
+    def fit(columns: int) -> float:
+        rows = ceil(count / columns)
+        wide, tall = (MAPS_WIDTH + GAP) / columns - GAP, (MAPS_HEIGHT + GAP) / rows - GAP - LABEL_HEIGHT
+        return min(wide / width, tall / height, MAP_MAX_PIXELS / min(height, width))
+
+    columns = max(range(1, count + 1), key=lambda columns: (fit(columns), -columns))
+    factor = fit(columns)
+    if factor * max(height, width) < MAP_MIN_PIXELS:  # the figure grows downwards
+        factor = MAP_MIN_PIXELS / max(height, width)
+        columns = int((MAPS_WIDTH + GAP) // (MAP_MIN_PIXELS + GAP))
+    factor = int(factor) if factor >= PIXELATED_MIN_SCALE else factor
+    return min(columns, count), max(1, int(height * factor)), max(1, int(width * factor))
+
+
+def colour_mapped(feature_map: Array, low: float, high: float) -> Array:
+    """Return a map in the colour map's colours, (H, W, 3) uint8."""
+    good = np.isfinite(feature_map)
+    with np.errstate(over="ignore", invalid="ignore"):
+        part = np.where(good, (feature_map / 2 - low / 2) / max(high / 2 - low / 2, np.finfo(float).tiny), 0)
+    colours = matplotlib.colormaps[COLOUR_MAP](part, bytes=True)[..., :3]
+    colours[~good] = rgb(NOT_FINITE_COLOUR)
+    return colours
+
+
+def resized(colours: Array, tall: int, wide: int) -> Array:
+    """Return an image resized: elements as squares where they are large enough to be seen, else resampled."""
+    height, width = colours.shape[:2]
+    if tall >= PIXELATED_MIN_SCALE * height and tall % height == wide % width == 0:
+        return colours.repeat(tall // height, 0).repeat(wide // width, 1)
+    return np.asarray(Image.fromarray(colours).resize((wide, tall), Image.Resampling.LANCZOS))
+
+
+def _draw_colour_bar(figure: Figure, axes: Axes, low: float, high: float, label: int) -> None:
+    """Draw the colour bar to the right of the maps; label: the height of the label above the first map."""
+    width, height = figure.get_size_inches() * figure.dpi
+    box = axes.get_position()
+    top = box.y1 - label / height
+    tall = min(top - box.y0, 360 / height)
+    place = (box.x1 + COLOUR_BAR_GAP / width, top - tall, COLOUR_BAR_WIDTH / width, tall)
+    scale = figure.add_axes(place)
+    scale.imshow(np.linspace(1, 0, 256)[:, None], cmap=COLOUR_MAP, vmin=0, vmax=1, aspect="auto")
+    scale.set_xticks([])
+    marks = {0.0: high, 255.0: low}
+    if low < 0 < high and 0.12 < -low / (high - low) < 0.88:
+        marks[255 * high / (high - low)] = 0.0
+    scale.set_yticks(list(marks), [_format_number(value) for value in marks.values()])
+    scale.yaxis.tick_right()
+    scale.tick_params(colors=style.MUTED_COLOUR, labelsize=7, length=0)
+    for spine in scale.spines.values():
+        spine.set_visible(False)
+
+
+# Vectors --------------------------------------------------------------------------------------------------------------
+
+
+def _draw_bars(values: Array, names: Sequence[str]) -> Figure:
+    """Return a bar chart of a vector; unnamed elements are not labelled, the largest are listed beside the chart."""
+    named = [shorten(name, 12) for name in names] if len(names) <= NAMED_MAX_BARS else []
+    beside = 0 if named else LIST_WIDTH
+    below = 24 + 9 * max(map(len, named), default=0) * _vertical_labels(named)
+    figure, axes = pixel_axes(MAPS_WIDTH - beside, 400, beside, 48, below)
+    good, count = np.isfinite(values), len(values)
+    shown, step = np.where(good, values, 0), ceil(count / MAX_BARS)
+    starts = np.arange(0, count, step)
+    for pick, colour in (
+        (np.maximum, style.BLUE),
+        (np.minimum, style.ORANGE),
+    ):  # both extremes, so that no peak is lost
+        tops = pick(pick.reduceat(shown, starts), 0)
+        axes.bar(starts - 0.5, tops, step * (0.8 if count < 200 else 1.0), align="edge", color=colour, linewidth=0)
+    for i in np.flatnonzero(~good)[:MAX_BARS]:
+        axes.axvline(i, color=NOT_FINITE_COLOUR, linewidth=1)
+    axes.axhline(0, color=style.GRID_COLOUR, linewidth=0.8, zorder=0)
+    axes.margins(x=0.005)
+    style.style_axes(axes)
+    if named:
+        axes.set_xticks(range(count), named, parse_math=False, rotation=90 if _vertical_labels(named) else 0)
+    else:
+        _list_largest(figure, axes, values, names)
+    return figure
+
+
+def _vertical_labels(names: Sequence[str]) -> bool:
+    """Tell whether the labels under the bars don't fit horizontally."""
+    return sum(map(len, names)) > 80
+
+
+def _list_largest(figure: Figure, axes: Axes, values: Array, names: Sequence[str]) -> None:
+    """List the largest elements to the right of the bars."""
+    width, height = figure.get_size_inches() * figure.dpi
+    box = axes.get_position()
+    best = [k for k in np.argsort(-values, kind="stable")[:LARGEST_LISTED] if np.isfinite(values[k])]
+    for i, k in enumerate(best):
+        name = shorten(names[k].split(",")[0], 22) if names else f"number {k:,}"
+        for x, text, colour, align in (
+            (90, _format_number(values[k]), style.TEXT_COLOUR, "right"),
+            (104, name, style.MUTED_COLOUR, "left"),
+        ):
+            place = box.x1 + x / width, box.y1 - 30 * i / height
+            figure.text(*place, text, fontsize=8, color=colour, ha=align, va="top", parse_math=False)
+
+
+# Shared by figures whose parts are placed in pixels -------------------------------------------------------------------
+
+
+def pixel_axes(across: int, down: int, right: int, left: int = 0, below: int = 0) -> tuple[Figure, Axes]:
+    """Return a figure, and axes of across x down pixels in it; right, left, below: the room around them."""
+    width, height = left + max(across + right, MIN_WIDTH) + 2 * MARGIN, down + below + HEAD_HEIGHT + MARGIN
+    figure = style.new_figure(width / DOTS_PER_INCH, height / DOTS_PER_INCH)
+    figure.set_layout_engine("none")  # positions are given in pixels
+    place = (MARGIN + left) / width, (MARGIN + below) / height, across / width, down / height
+    return figure, figure.add_axes(place)
+
+
+def write_head(figure: Figure, title: str, about: str) -> None:
+    """Write a figure's title and the line below it."""
+    width, height = figure.get_size_inches() * figure.dpi
+    title = shorten(title, max(20, int(width // 18)))
+    figure.text(
+        MARGIN / width, 1 - 36 / height, title, fontsize=11, weight="bold", color=style.TEXT_COLOUR, parse_math=False
+    )
+    figure.text(MARGIN / width, 1 - 62 / height, about, fontsize=7.5, color=style.MUTED_COLOUR, parse_math=False)
+
+
+def finite_limits(values: Array) -> tuple[float, float]:
+    """Return the smallest and the largest finite value; (0, 0) where there is none."""
+    good = values[np.isfinite(values)]
+    return (float(good.min()), float(good.max())) if good.size else (0.0, 0.0)
+
+
+def _format_range(values: Array) -> str:
+    return " to ".join(map(_format_number, finite_limits(values)))
+
+
+def _format_number(value: float) -> str:
+    return f"{value:.3g}".replace("-", "−")
+
+
+def _format_shape(shape: tuple[int, ...]) -> str:
+    return " × ".join(f"{size:,}" for size in shape)

@@ -1,0 +1,226 @@
+"""An explanation as one figure: the image, three attribution maps, the first filters, the most active feature maps; PNG."""
+
+import os
+from collections.abc import Callable, Sequence
+from math import ceil
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
+from PIL import Image
+
+from byhand.ops.op import Array
+from byhand.report.drawing import style
+from byhand.report.drawing.feature_maps import COLOUR_MAP, colour_mapped, finite_limits, most_active, resized
+from byhand.report.drawing.style import rgb
+from byhand.report.explain.attribution import Explanation
+from byhand.text import shorten
+
+# Pixels
+WIDTH, MARGIN, GAP = 1328, 36, 24
+PANEL_MAX_HEIGHT, PANEL_MAX_WIDTH = 420, 400
+HEAD_HEIGHT, TITLE_HEIGHT, FOOT_HEIGHT = 84, 60, 46
+GRID_MAX_HEIGHT = 360  # of filters or feature maps
+NUMBER_HEIGHT, TILE_GAP = 16, 8  # the channel number above a tile; between tiles
+PIXELATED_MIN_SCALE = 3  # pixels per element; from here on, elements are drawn as squares
+
+MAX_FILTERS, MAX_MAPS = 32, 18
+OVERLAY_BRIGHTNESS = 0.8  # of the grey image below an attribution map
+SALIENCY_PERCENTILE = 99.5  # of the pixels that is drawn brightest; a few are much larger
+OCCLUSION_MIN_DROP = 0.01  # of the probability; smaller drops are drawn dark
+SIGNED_COLOUR_MAP = LinearSegmentedColormap.from_list("signed", [style.ORANGE, style.BACKGROUND_COLOUR, style.BLUE])
+
+TileRenderer = Callable[[int, int], Array]  # (height, width) in pixels -> (height, width, 3) uint8
+
+
+def draw_explanation(explanation: Explanation, path: str | os.PathLike[str], title: str = "") -> None:
+    """Draw an explanation as PNG, whole or not at all.
+
+    Upper row: the image as the network receives it, Grad-CAM and occlusion as overlays, saliency. Lower row: the filters of the
+    first convolution and the most active feature maps of Grad-CAM's layer, where the network has them.
+
+    >>> import byhand as bh, tempfile
+    >>> from byhand.report.explain import explain
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     draw_explanation(explain(bh.models.create("article"), np.zeros((28, 28, 1))), f"{folder}/why.png")
+    """
+    panels, grids = _panels(explanation), _grids(explanation)
+    height, width = explanation.image.shape[:2]
+    across = WIDTH - 2 * MARGIN
+    column = (across + GAP) // len(panels) - GAP
+    tall, wide = _fit(height, width, PANEL_MAX_HEIGHT, min(PANEL_MAX_WIDTH, column))
+    below = max((_grid_size(grid, (across - (len(grids) - 1) * GAP) // len(grids))[0] for grid in grids), default=0)
+    down = HEAD_HEIGHT + TITLE_HEIGHT + tall + (TITLE_HEIGHT + GAP // 2 + below if grids else 0) + FOOT_HEIGHT
+    figure = style.new_figure(WIDTH / 150, down / 150)
+    figure.set_layout_engine("none")  # positions are given in pixels
+    page = np.full((down, WIDTH, 3), rgb(style.BACKGROUND_COLOUR), np.uint8)
+    _text(figure, MARGIN, 40, shorten(title, 84), 12, style.TEXT_COLOUR, weight="bold")
+    _text(figure, MARGIN, 66, _subtitle(explanation), 8, style.MUTED_COLOUR)
+    for i, (name, about, tile) in enumerate(panels):
+        left, top = MARGIN + i * (column + GAP), HEAD_HEIGHT
+        _titles(figure, left, top, name, about)
+        page[top + TITLE_HEIGHT : top + TITLE_HEIGHT + tall, left : left + wide] = tile(tall, wide)
+    for i, grid in enumerate(grids):
+        part = (across - (len(grids) - 1) * GAP) // len(grids)
+        _draw_grid(figure, page, grid, MARGIN + i * (part + GAP), HEAD_HEIGHT + TITLE_HEIGHT + tall + GAP // 2, part)
+    foot = "The brighter, the larger; each map has its own scale."
+    foot += " Filters: blue is positive, orange negative." if _signed(explanation) else ""
+    _text(figure, MARGIN, down - 18, foot, 7, style.MUTED_COLOUR)
+    figure.figimage(page, origin="upper")
+    style.save_png(figure, path)
+
+
+# Panels ---------------------------------------------------------------------------------------------------------------
+
+
+def _panels(explanation: Explanation) -> list[tuple[str, str, TileRenderer]]:
+    """Return the panels of the upper row: (title, subtitle, renderer) each."""
+    seen = _as_rgb(explanation.image)
+    lost = explanation.probability - explanation.occlusion
+    most = float(lost.max())
+    patch = f"{_format_shape(explanation.patch)} patch"
+    panels = [("Input", f"{_format_shape(explanation.image.shape)}, as the network receives it", _plain(seen))]
+    if explanation.cam is not None:
+        peak = float(explanation.cam.max())
+        about = f"where {shorten(explanation.layer or '', 22)} supports it" if peak > 0 else "no positive evidence"
+        panels.append(("Grad-CAM", about, _overlay(seen, explanation.cam / peak if peak > 0 else explanation.cam)))
+    bright = float(np.percentile(explanation.saliency, SALIENCY_PERCENTILE)) or float(explanation.saliency.max()) or 1.0
+    panels.append(("Saliency", "largest gradient of the logit", _heat(explanation.saliency / bright)))
+    about = f"{patch}: drops by less than 1%"
+    if most >= OCCLUSION_MIN_DROP:
+        about = f"{patch}: {explanation.probability:.1%} drops to {explanation.occlusion.min():.1%}"
+    panels.append(("Occlusion", about, _overlay(seen, lost / max(most, OCCLUSION_MIN_DROP))))
+    return panels
+
+
+def _subtitle(explanation: Explanation) -> str:
+    return f"evidence for the class “{shorten(explanation.name, 60)}”, probability {explanation.probability:.1%}"
+
+
+def _as_rgb(image: Array) -> Array:
+    """Return an image as RGB, (H, W, 3) uint8; floating point is scaled from dark to bright."""
+    if image.dtype != np.uint8:
+        low, high = finite_limits(image)
+        image = np.nan_to_num((image - low) / ((high - low) or 1.0) * 255).astype(np.uint8)
+    return image if image.shape[2] == 3 else np.repeat(image.mean(2, keepdims=True).astype(np.uint8), 3, 2)
+
+
+def _plain(colours: Array) -> TileRenderer:
+    return lambda tall, wide: resized(colours, tall, wide)
+
+
+def _heat(heat: Array) -> TileRenderer:
+    return lambda tall, wide: resized(colour_mapped(heat, 0, 1), tall, wide)
+
+
+def _overlay(seen: Array, heat: Array) -> TileRenderer:
+    """Return a renderer that blends a map into the grey image: the larger the value, the more opaque."""
+    heat = np.clip(heat, 0, 1).astype(np.float32)
+
+    def tile(tall: int, wide: int) -> Array:
+        grey = resized(seen, tall, wide).mean(2, keepdims=True) * OVERLAY_BRIGHTNESS
+        smooth = np.asarray(Image.fromarray(heat).resize((wide, tall), Image.Resampling.BILINEAR))
+        share = 0.85 * smooth[..., None] ** 1.5
+        colours = matplotlib.colormaps[COLOUR_MAP](0.25 + 0.75 * smooth, bytes=True)[..., :3]
+        return ((1 - share) * grey + share * colours).astype(np.uint8)  # type: ignore[no-any-return]
+
+    return tile
+
+
+# Grids ----------------------------------------------------------------------------------------------------------------
+
+TileGrid = tuple[str, str, list[int], list[Array]]  # title, subtitle, channel numbers, tiles (H, W, 3) uint8
+
+
+def _grids(explanation: Explanation) -> list[TileGrid]:
+    """Return the grids of the lower row: filters, feature maps."""
+    grids = []
+    if explanation.filters is not None:
+        rows, columns, channels, count = explanation.filters.shape
+        chosen = most_active(explanation.filters.reshape(rows, columns * channels, count), MAX_FILTERS)
+        tiles = [_filter(explanation.filters[..., k]) for k in chosen]
+        about = (
+            f"{shorten(explanation.first or '', 22)}: {_count_text(chosen, count)} of {rows} × {columns} × {channels}"
+        )
+        grids.append(("First filters", about, chosen, tiles))
+    if explanation.maps is not None:
+        count = explanation.maps.shape[2]
+        chosen = most_active(explanation.maps, MAX_MAPS)
+        tiles = [colour_mapped(explanation.maps[..., k], *finite_limits(explanation.maps[..., k])) for k in chosen]
+        shape = _format_shape(explanation.maps.shape[:2])
+        about = f"{shorten(explanation.layer or '', 22)}: {_count_text(chosen, count)} of {shape}"
+        grids.append(("Most active feature maps", about, chosen, tiles))
+    return grids
+
+
+def _count_text(chosen: Sequence[int], count: int) -> str:
+    return f"{len(chosen)} of {count:,}," if len(chosen) < count else f"all {count:,},"
+
+
+def _signed(explanation: Explanation) -> bool:
+    return explanation.filters is not None and explanation.filters.shape[2] != 3
+
+
+def _filter(weight: Array) -> Array:
+    """Return a filter (R, S, C) as a tile: three channels as RGB with 0 as grey, others as their signed mean."""
+    weight = np.nan_to_num(weight.astype(np.float64))
+    if weight.shape[2] == 3:
+        return np.rint(127.5 + 127.5 * weight / (np.abs(weight).max() or 1.0)).astype(np.uint8)
+    mean = weight.mean(2)
+    return SIGNED_COLOUR_MAP(0.5 + mean / (2 * np.abs(mean).max() or 1.0), bytes=True)[..., :3]  # type: ignore[no-any-return]
+
+
+def _grid_size(grid: TileGrid, across: int) -> tuple[int, int, int, int]:
+    """Return a grid's height, the number of columns that makes its tiles largest, and a tile's height and width in pixels."""
+    count, (height, width) = len(grid[2]), grid[3][0].shape[:2]
+
+    def tile(columns: int) -> tuple[int, int]:
+        rows = ceil(count / columns)
+        return _fit(
+            height,
+            width,
+            (GRID_MAX_HEIGHT + TILE_GAP) // rows - NUMBER_HEIGHT - TILE_GAP,
+            (across + TILE_GAP) // columns - TILE_GAP,
+        )
+
+    columns = max(range(1, count + 1), key=lambda columns: (tile(columns), -columns))
+    tall, wide = tile(columns)
+    return ceil(count / columns) * (tall + NUMBER_HEIGHT + TILE_GAP) - TILE_GAP, columns, tall, wide
+
+
+def _draw_grid(figure: Any, page: Array, grid: TileGrid, left: int, top: int, across: int) -> None:
+    """Draw a grid's titles and tiles."""
+    name, about, numbers, tiles = grid
+    _titles(figure, left, top, name, about)
+    _, columns, tall, wide = _grid_size(grid, across)
+    for i, (number, tile) in enumerate(zip(numbers, tiles)):
+        x = left + i % columns * (wide + TILE_GAP)
+        y = top + TITLE_HEIGHT + i // columns * (tall + NUMBER_HEIGHT + TILE_GAP) + NUMBER_HEIGHT
+        page[y : y + tall, x : x + wide] = resized(tile, tall, wide)
+        _text(figure, x, y - 4, str(number), 5.5, style.MUTED_COLOUR)
+
+
+# Shared by panels and grids -------------------------------------------------------------------------------------------
+
+
+def _fit(height: int, width: int, down: int, across: int) -> tuple[int, int]:
+    """Return the largest height and width that fit: a whole number of pixels per element where elements are visible."""
+    factor = min(down / height, across / width)
+    factor = int(factor) if factor >= PIXELATED_MIN_SCALE else factor
+    return max(1, int(height * factor)), max(1, int(width * factor))
+
+
+def _titles(figure: Any, left: int, top: int, name: str, about: str) -> None:
+    _text(figure, left, top + 28, name, 10, style.TEXT_COLOUR, weight="bold")
+    _text(figure, left, top + 49, about, 7, style.MUTED_COLOUR)
+
+
+def _text(figure: Any, x: float, y: float, text: str, size: float, colour: str, **settings: Any) -> None:
+    """Write text whose baseline starts at a pixel."""
+    width, height = figure.get_size_inches() * figure.dpi
+    figure.text(x / width, 1 - y / height, text, fontsize=size, color=colour, parse_math=False, **settings)
+
+
+def _format_shape(shape: tuple[int, ...]) -> str:
+    return " × ".join(map(str, shape))

@@ -1,0 +1,90 @@
+"""`byhand env`, run as a command."""
+
+import json
+import os
+
+import pytest
+
+from byhand.kernels.runtime.cpu import TARGETS, cores
+from tests.cli.run_cli import byhand
+from tests.kernels.process import OURS
+
+TITLES = (
+    "processor",
+    "instruction set",
+    "caches per core",
+    "threads",
+    "threading layer",
+    "parallel loop cost",
+    "versions",
+    "kernel cache",
+)
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch):
+    for name in OURS:
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_it_prints_a_line_per_fact():
+    done = byhand("env")
+    assert (done.code, done.err) == (0, "")
+    lines = done.out.splitlines()
+    assert tuple(line[:22].strip() for line in lines) == TITLES
+    assert all(line[23:].strip() for line in lines)
+    assert done.out == "".join(f"{line.rstrip()}\n" for line in lines)  # plain
+
+
+def test_json_holds_the_same():
+    done = byhand("env", "--json", process=True)  # its threads, not those of this one
+    assert (done.code, done.err) == (0, "")
+    found = json.loads(done.out)
+    assert found["kernels"]["target"] in TARGETS
+    assert found["kernels"]["chosen_by"] == "processor"
+    assert found["caches"].keys() == {"L1", "L2", "L3"}
+    assert all(size >= 8192 for size in found["caches"].values())
+    assert found["threads"] == {"used": cores(), "cores": cores(), "of": os.cpu_count()}
+    assert found["layer"]["name"] in ("omp", "tbb", "workqueue")
+    assert found["layer"]["why"]
+    assert 0 < found["region_us"] < 10_000
+    assert found["runs"] == "native"
+    assert found["versions"].keys() == {"numba", "llvmlite", "numpy", "python"}
+    assert found["cache"]["kernels"] > 0
+    assert found["cache"]["writable"] is True
+
+
+def test_it_tells_of_what_the_environment_asks_for_and_that_nothing_can_be_kept(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    out = byhand("env", BYHAND_TARGET="scalar", BYHAND_THREADS="3", BYHAND_CACHE=str(tmp_path / "file")).out
+    assert "scalar, vectors of 32 bits, register tile of 4 rows x 1 vector, set by BYHAND_TARGET" in out
+    assert "threads                3, on " in out
+    assert "set by BYHAND_THREADS" in out
+    assert "/kernels: 2 kernels, " in out  # the parallel loop, and that which does nothing
+    assert "not writable, so kernels compile on each run: set BYHAND_CACHE to a folder" in out
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("NUMBA_DISABLE_JIT", "plain Python"), ("BYHAND_DEBUG", "checked machine code")]
+)
+def test_it_says_that_kernels_are_looked_at(name, says):
+    done = byhand("env", **{name: "1"})
+    assert (done.code, done.err) == (0, "")
+    assert f"kernels run as         {says}" in done.out
+    assert "threading layer" not in done.out
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "complaint"),
+    [
+        ([], {"BYHAND_TARGET": "avx51"}, "there is no BYHAND_TARGET 'avx51'; did you mean 'avx512'?"),
+        ([], {"BYHAND_THREADS": "all"}, "BYHAND_THREADS is 'all'; expected a number of threads, 1 to 1024"),
+        ([], {"NUMBA_THREADING_LAYER": "opm"}, "NUMBA_THREADING_LAYER is 'opm'; expected one that can be loaded here"),
+        (["folder"], {}, "folder"),
+        (["--machine"], {}, "--machine"),
+    ],
+)
+def test_bad_input_gets_one_line(words, environment, complaint):
+    done = byhand("env", *words, **environment)
+    assert (done.code, done.out) == (2, "")
+    assert complaint in done.complaint
