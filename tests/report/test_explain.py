@@ -9,7 +9,6 @@ import byhand as bh
 from byhand import models, nn, onnx
 from byhand.data import Dataset, photos
 from byhand.nn.receptive_field import FieldGrid, feature_maps, last_feature_map, lay_over
-from byhand.report.drawing import style
 from byhand.report.explain.attribution import explain, grad_cam, gradients, occlusion, saliency
 from byhand.report.explain.figure import HEAD_HEIGHT, MARGIN, PANEL_MAX_WIDTH, TITLE_HEIGHT, draw_explanation
 from tests.models.table import ONE_OF_EACH, smallest

@@ -13,7 +13,7 @@ from byhand.cli import defaults
 from byhand.cli.command import DATA, MODEL, OUTPUT, AsJson, command, option
 from byhand.cli.model_argument import format_shape, parse_image_size
 from byhand.cli.progress_bar import ProgressBar
-from byhand.cli.train import skipped_files_lines
+from byhand.cli.training_output import skipped_files_lines
 from byhand.cli.training_setup import source_and_shape
 from byhand.data import Dataset, Splits, find
 from byhand.data.augment import Augment
@@ -31,7 +31,7 @@ def data(
         str,
         typer.Argument(
             metavar="DATA",
-            help="mnist, a folder with a subfolder of pictures per class, IDX files, an .npz, or a .csv.",
+            help="A folder with a subfolder of pictures per class, IDX files, an .npz, a .csv, or mnist.",
         ),
     ],
     augment: Annotated[
