@@ -70,7 +70,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     max_iter : int, default=20
         Epochs; with early stopping, the maximum.
     batch_size : int or "auto", default="auto"
-        Images an update; "auto" is 64, or 16 for fewer than 2,000 images.
+        Images per update; "auto" is 64, or 16 for fewer than 2,000 images.
     early_stopping : bool, default=False
         Set `validation_fraction` of the images aside, stratified by class; stop after `n_iter_no_change` epochs without
         improvement on them, and keep the network of the best epoch.
@@ -100,7 +100,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     validation_scores_, best_validation_score_ : list of float, float
         The validation accuracy after each epoch, and the best one; None without early stopping.
     n_features_in_ : int
-        Values an image.
+        Values per image.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         The column names of X, where it is a data frame.
 

@@ -76,15 +76,15 @@ def timed(call: Callable[[], Any], seconds: float, ranks: Communicator) -> float
     started = time.perf_counter()
     call()
     once = ranks.broadcast(time.perf_counter() - started)
-    batch_calls = max(1, int(seconds / 20 / max(once, 1e-7)))
+    calls = max(1, int(seconds / 20 / max(once, 1e-7)))
     times = []
-    for _ in range(max(MIN_REPEATS, min(20, int(seconds / max(once * batch_calls, 1e-7))))):
+    for _ in range(max(MIN_REPEATS, min(20, int(seconds / max(once * calls, 1e-7))))):
         ranks.barrier()
         started = time.perf_counter()
-        for _ in range(batch_calls):
+        for _ in range(calls):
             call()
-        times.append((time.perf_counter() - started) / batch_calls)
-    return ranks.broadcast(median(times))  # type: ignore[no-any-return]
+        times.append((time.perf_counter() - started) / calls)
+    return ranks.broadcast(median(times))
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ class StepGroup(NamedTuple):
 
     epoch: int  # from 0
     first: int  # step of the group, within its epoch, from 0
-    batch_size: int  # images a step, of all ranks
-    learning_rates: list[float]  # one a step
+    batch_size: int  # images per step, of all ranks
+    learning_rates: list[float]  # one per step
 
 
 def step_groups(

@@ -1,4 +1,4 @@
-"""The display of a training: a progress bar in a terminal, and one line an epoch everywhere."""
+"""The display of a training: a progress bar in a terminal, and one line per epoch everywhere."""
 
 from __future__ import annotations
 

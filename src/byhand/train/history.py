@@ -1,4 +1,4 @@
-"""The history of a training: one row an epoch, which a notebook shows as two line charts and a table."""
+"""The history of a training: one row per epoch, which a notebook shows as two line charts and a table."""
 
 from collections.abc import Iterable
 from html import escape
@@ -10,7 +10,7 @@ COLORS = ("#1f5fa8", "#c25a12", "#6b7280")
 
 
 class History(list[Row]):
-    """A list of rows, one an epoch.
+    """A list of rows, one per epoch.
 
     >>> History([{"epoch": 1, "loss": 0.5, "accuracy": 0.8}, {"epoch": 2, "loss": 0.25, "accuracy": 0.9}])._repr_html_()[:60]
     '<div style="display:flex;flex-wrap:wrap;gap:24px"><figure st'
@@ -32,7 +32,7 @@ class History(list[Row]):
 
 
 def _chart(rows: Iterable[Row], metric: str, names: list[str]) -> str:
-    """Return a chart of one metric over the epochs, one line a column."""
+    """Return a chart of one metric over the epochs, one line per column."""
     lines = {name: [float(row[name]) for row in rows if name in row] for name in names}
     values = [value for line in lines.values() for value in line]
     if not values:

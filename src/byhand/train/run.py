@@ -1,7 +1,7 @@
 """A run: the folder of one training.
 
 run.json                 everything needed to repeat it
-log.jsonl                one line an epoch
+log.jsonl                one line per epoch
 checkpoint.safetensors   what a stopped training resumes from: the model, the optimizer, the state
 model.safetensors        the trained model, for `bh.load` and `byhand predict`
 snapshots/               a small model in the course of training, more often at the beginning, for `byhand look`
@@ -81,13 +81,13 @@ class Run:
         write_whole(self._log, "".join(json.dumps(line) + "\n" for line in [*rows, row]).encode())
 
     def rows(self) -> list[Row]:
-        """Return the log: one row an epoch."""
+        """Return the log: one row per epoch."""
         try:
             rows = [json.loads(line) for line in self._log.read_text().splitlines()] if self._log.exists() else []
         except (OSError, ValueError, RecursionError) as error:
             raise FileError(f"{self._log} can't be read: {error}") from None
         if not all(isinstance(row, dict) and isinstance(row.get("epoch"), int) for row in rows):
-            raise FileError(f"{self._log} can't be read: expected one object with an epoch a line")
+            raise FileError(f"{self._log} can't be read: expected one object with an epoch per line")
         return rows
 
     def save_snapshot(

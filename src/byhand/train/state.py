@@ -13,7 +13,7 @@ class TrainingState:
     """How far a training has come: the steps done, and of the epoch under way the images seen and the sums over them."""
 
     epochs: int  # of the whole training
-    epoch_size: int  # images an epoch
+    epoch_size: int  # images per epoch
     first_step: int  # the trainer's steps when this training began
     steps_done: int = 0
     images_seen: int = 0

@@ -39,7 +39,7 @@ def seconds_per_step(trainer: Trainer, train: Dataset, seconds: float = TIMING_S
 def plan_epochs(
     seconds: float, *, step_seconds: float, images: int, batch_size: int, evaluation_seconds: float
 ) -> tuple[int, int]:
-    """Return how many epochs fit into a time, and how many images an epoch: all of them, if at least one whole epoch fits.
+    """Return how many epochs fit into a time, and how many images per epoch: all of them, if at least one whole epoch fits.
 
     step_seconds: of a step of `batch_size` images; evaluation_seconds: of the evaluation after each epoch.
 

@@ -55,7 +55,7 @@ CURVE_POINTS = 100  # of loss and accuracy, in a whole training
 class Trainer:
     """Trains a model.
 
-    batch_size: images an update; schedule: of the learning rate, by default constant; clip_norm: the largest norm of the
+    batch_size: images per update; schedule: of the learning rate, by default constant; clip_norm: the largest norm of the
     gradient; label_smoothing: the part of the target that is spread over all classes; seed: of the order of the images and of
     augmentation; augment: how images vary from epoch to epoch; comm: the ranks that train together, by default those of
     `mpiexec`; sync_batchnorm: batch norm over the whole batch, not over each rank's shard.
@@ -145,7 +145,7 @@ class Trainer:
         x = self.model.check(images)  # refused before a program is built
         targets = check_labels(labels, len(self.model.classes))
         if targets.shape != x.shape[:1]:
-            raise ShapeError(f"Trainer: labels have the shape {targets.shape}; expected ({len(x)},), one an image")
+            raise ShapeError(f"Trainer: labels have the shape {targets.shape}; expected ({len(x)},), one per image")
         lr = self.optimizer.lr if lr is None else lr
         if self.data_parallel is not None:
             shard = self.comm.shard_or_first(len(x))
@@ -194,10 +194,10 @@ class Trainer:
         on_epoch: Callable[[Row], None] | None = None,
         export_model: Callable[[Model], Model] | None = None,
     ) -> list[Row]:
-        """Train for a number of epochs; return one row an epoch: loss and accuracy of training, and on `test`.
+        """Train for a number of epochs; return one row per epoch: loss and accuracy of training, and on `test`.
 
         validation: images that select the model: at the end it has the parameters of the epoch that did best on them;
-        early_stopping: the patience: training ends after so many epochs without improvement. epoch_size: images an epoch, by
+        early_stopping: the patience: training ends after so many epochs without improvement. epoch_size: images per epoch, by
         default all. run: where checkpoints, snapshots and the log are written; export_model: makes of the trained model the
         one that the run keeps (a trained head, put back on its backbone). on_epoch: called with each row, on rank 0.
 

@@ -1,4 +1,4 @@
-"""Data-parallel training over MPI: one all-reduce of the flat gradient a step.
+"""Data-parallel training over MPI: one all-reduce of the flat gradient per step.
 
 mpi.py               this process among those that mpiexec started: rank, size, collectives
 data_parallel.py     a training step on one shard of the batch, then the all-reduce, then the update

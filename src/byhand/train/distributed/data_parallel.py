@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -30,11 +30,12 @@ from byhand.train.distributed.breakpoints import SegmentedReplay, at_breakpoint
 from byhand.train.distributed.gradient_overlap import BUCKET_BYTES, GradientOverlap, can_overlap
 from byhand.train.distributed.mpi import Communicator
 from byhand.train.distributed.sync_batch_norm import SyncBatchNorm
+from byhand.train.optim.hyperparameters import Scheduled
 
 SCALARS = 3  # at the start of the buffer: loss, correct, stop
 LINE_ELEMENTS = 16  # of float32 in a cache line
 
-Update = Callable[[Array, Any, Any], None]  # of the optimizer: (gradient, learning rate, step number)
+ApplyUpdate = Callable[[Array, Scheduled, Scheduled], None]  # of the optimizer: gradient, learning rate, step number
 
 
 class DataParallelStep:
@@ -46,7 +47,7 @@ class DataParallelStep:
     """
 
     def __init__(
-        self, model: Model, comm: Communicator, update: Update,
+        self, model: Model, comm: Communicator, update: ApplyUpdate,
         *, hand: str, label_smoothing: float, sync_batchnorm: bool,
     ) -> None:  # fmt: skip
         self.model, self.comm, self.update = model, comm, update

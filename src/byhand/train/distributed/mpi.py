@@ -13,7 +13,7 @@ import traceback
 from dataclasses import dataclass
 from functools import cache
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from byhand.errors import ArgumentError
 from byhand.kernels.runtime.cpu import cores
@@ -21,6 +21,8 @@ from byhand.ops.op import Array
 
 if TYPE_CHECKING:
     from mpi4py.MPI import Comm, Intracomm, Request
+
+T = TypeVar("T")
 
 # What the launchers of MPICH, Open MPI, PMIx and MVAPICH set.
 LAUNCHER_VARIABLES = ("PMI_RANK", "PMI_SIZE", "PMIX_RANK", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
@@ -72,9 +74,9 @@ class Communicator:
         assert self.comm is not None
         return self.comm.Iallreduce(MPI.IN_PLACE, array)
 
-    def broadcast(self, value: Any) -> Any:
+    def broadcast(self, value: T) -> T:
         """Return the value of rank 0."""
-        return value if self.comm is None else self.comm.bcast(value)
+        return value if self.comm is None else cast(T, self.comm.bcast(value))
 
     def maximum(self, value: float) -> float:
         """Return the largest value of all ranks."""

@@ -9,6 +9,7 @@ from byhand.ops.op import Array
 from byhand.program.source import Update
 from byhand.train.optim.adam import Adam, AdamW
 from byhand.train.optim.clip import CLIP_GRAD_NORM, clip_line
+from byhand.train.optim.hyperparameters import Scheduled
 from byhand.train.optim.muon import Muon
 from byhand.train.optim.optimizer import OPTIMIZERS, Optimizer, choose
 from byhand.train.optim.sgd import SGD
@@ -27,7 +28,7 @@ def update(optimizer: Optimizer, clip_norm: float | None, hand: str) -> Update:
 
 def apply_update(
     optimizer: Optimizer, clip_norm: float | None, hand: str, p: SimpleNamespace, buffers: SimpleNamespace,
-    g: Array, lr: float | Array, t: float | Array,
+    g: Array, lr: Scheduled, t: Scheduled,
 ) -> None:  # fmt: skip
     """Do the same update outside a generated program, as the data-parallel step does after its all-reduce."""
     if clip_norm is not None:

@@ -1,7 +1,5 @@
 """Hyperparameters: their ranges, and values that change from step to step."""
 
-from typing import Any
-
 import numpy as np
 
 from byhand.ops.op import Array
@@ -17,7 +15,7 @@ def as_array(value: Scheduled) -> Array:
     return value if isinstance(value, np.ndarray) else np.array([value], np.float64)
 
 
-def check_ranges(optimizer: Any, **limits: float | None) -> None:
+def check_ranges(optimizer: object, **limits: float | None) -> None:
     """Make each named hyperparameter a float; raise ArgumentError where it is no number from 0 up to, without, its limit."""
     for name, limit in limits.items():
         what = f"{type(optimizer).__name__}: {name}"

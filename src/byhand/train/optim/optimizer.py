@@ -24,6 +24,7 @@ from typing import Any, ClassVar
 from byhand.errors import UnknownNameError
 from byhand.ops.op import Array, keywords, positional
 from byhand.program.source import literal
+from byhand.train.optim.hyperparameters import Scheduled
 
 Hands = dict[str, Callable[..., None]]  # loops, arrays, compiled: the same update, written three times
 OPTIMIZERS: dict[str, type[Optimizer]] = {}  # by class name; `register` fills it
@@ -64,7 +65,7 @@ class Optimizer:
         return f"{name}({', '.join([*arrays, 'lr=lr', *settings])})"
 
     def apply(
-        self, p: SimpleNamespace, g: Array, buffers: SimpleNamespace, *, lr: float | Array, t: float | Array, hand: str
+        self, p: SimpleNamespace, g: Array, buffers: SimpleNamespace, *, lr: Scheduled, t: Scheduled, hand: str
     ) -> None:
         """Do one update outside a generated program: the same call as `line` says.
 
