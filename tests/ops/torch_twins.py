@@ -59,7 +59,8 @@ def _framed(x, padding, value=0.0):
 
 def conv2d(x, weight, bias, *, stride=1, padding="valid", dilation=1, groups=1):
     view = window(x.shape[1:3], weight.shape[:2], stride, padding, dilation)
-    framed, filters = _framed(_first(x), view.padding), weight.permute(3, 2, 0, 1)
+    filters = weight.permute(3, 2, 0, 1).contiguous()  # its gradient's layout would follow, which PyTorch refuses
+    framed = _framed(_first(x), view.padding)
     return _last(F.conv2d(framed, filters, bias, view.stride, 0, view.dilation, groups))
 
 

@@ -1,0 +1,114 @@
+"""The compiled hand at large shapes, drawn at every threshold of its plans: forward and backward as in PyTorch.
+
+1,000 calls a run, other ones each time but in CI; BYHAND_SEED=n repeats a run. 100,000 with `pytest -m long`.
+"""
+
+import os
+import time
+
+import numpy as np
+import pytest
+
+from byhand.kernels import conv, few, plans
+from byhand.kernels.host import cache_size, host
+from byhand.ops import REGISTRY
+from byhand.ops.linear import FEW as TURNED_ROWS
+from tests.ops import torch_twins
+from tests.ops.draw import each, plan, typed
+from tests.ops.large import CALLS, NAMES, Large, draw_call
+from tests.ops.large_conv import convolution
+from tests.ops.test_torch import compare, ours
+from tests.oracle import IN_CI, needs_torch
+
+PARTS, CALLS_IN_A_PART, LONG_PARTS = 20, 50, 2000
+TOLERANCE = {np.float64: 1e-11, np.float32: 5e-5}  # sums over many thousands of numbers
+SEED = int(os.environ.get("BYHAND_SEED") or (0 if IN_CI else time.time_ns() // 1000 % 10**9))
+
+
+def test_every_op_has_large_calls():
+    assert CALLS.keys() == REGISTRY.keys()
+
+
+@needs_torch
+@pytest.mark.parametrize("part", range(PARTS))
+def test_a_large_call_does_what_pytorch_does(part):
+    check_part(part, SEED)
+
+
+@pytest.mark.long
+@needs_torch
+@pytest.mark.parametrize("part", range(LONG_PARTS))
+def test_many_large_calls_do_what_pytorch_does(part):
+    check_part(part, SEED + 1)
+
+
+def check_part(part, seed):
+    for i in range(CALLS_IN_A_PART):
+        at = [seed, part, i]
+        check(NAMES[int(np.random.default_rng(at).integers(len(NAMES)))], at)
+
+
+def check(name, seed):
+    """Compare the compiled hand with PyTorch at a drawn call."""
+    op, (values, attributes, dtype) = REGISTRY[name], draw_call(name, seed)
+    inputs = typed(op, values, dtype)
+    shape = plan(op, inputs, attributes).shapes[op.outputs[0]]
+    grad = np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+    expected = torch_twins.results(op, inputs, attributes, grad)
+    shapes = [each(np.shape, one) for one in inputs.values()]
+    who = f"{name}, BYHAND_SEED={seed[0]}, {seed}: {np.dtype(dtype)} {shapes}, {attributes}"
+    compare(who, ours(op, "compiled", inputs, attributes, grad), expected, TOLERANCE[dtype])
+
+
+def test_convolutions_are_drawn_on_both_sides_of_every_threshold():
+    seen = {}
+
+    def note(what, value, threshold):
+        seen.setdefault(what, set()).add(int(value > threshold) - int(value < threshold))
+
+    for seed in range(2000):
+        draw = Large(seed)
+        at, size = convolution(draw), draw.size
+        rows, columns = at["out"]
+        filters, channels = at["share"] * at["groups"], at["depth"] * at["groups"]
+        numbers = np.prod(at["kernel"]) * at["depth"] * filters
+        image = size * (np.prod(at["image"]) * channels + rows * columns * filters)
+        note("filters: columns of a tile", at["share"], draw.columns)
+        note("filters: numbers of a vector", at["share"], draw.vector)
+        note("depth: rows of a tile", at["depth"], host().rows)
+        note("pixels of a chunk", rows * columns, plans.PIXELS)
+        note("pixels of tiles", columns, plans.TILES * host().rows)
+        note("images of partial sums", at["images"], plans.LANES)
+        note("images of blocks", at["images"], plans.BLOCKS)
+        note("work that is shared out", 2 * at["images"] * rows * columns * numbers, plans.SMALL)
+        note("bytes of partial sums", numbers * size, plans.SUMS / plans.LANES)
+        note("bytes of an image", image, cache_size(2) / 2)
+        if at["share"] > draw.columns:
+            note("bytes of weights that are packed", numbers * size, plans.PACKED)
+            if numbers * size > plans.PACKED:
+                note("few pixels", at["images"] * rows * columns, conv.FEW)
+                note("filters of several packed blocks", at["share"], 2 * plans.BLOCKS * draw.columns)
+        if at["groups"] > 1 and at["depth"] == at["share"] == 1:
+            note("bytes of a depthwise image", image, 2 * cache_size(1))
+    assert len(seen) == 14
+    missed = {what: sides for what, sides in seen.items() if not sides >= {-1, 1}}
+    counted = (
+        "filters",
+        "depth",
+        "pixels",
+        "images",
+        "few",
+    )  # the others are bytes and FLOPs, which need not meet exactly
+    missed |= {what: sides for what, sides in seen.items() if what.startswith(counted) and 0 not in sides}
+    assert not missed
+
+
+def test_products_are_drawn_on_both_sides_of_every_threshold():
+    seen = {"gemv rows": set(), "gemv bytes": set(), "turned": set()}
+    for seed in range(300):
+        (x, weight, _), _, dtype = draw_call("linear", seed)
+        seen["gemv rows"].add(int(np.sign(len(x) - few.MOST)))
+        seen["turned"].add(int(np.sign(len(x) - TURNED_ROWS)))
+        if len(x) <= few.MOST:
+            seen["gemv bytes"].add(bool(weight.size * np.dtype(dtype).itemsize >= few.LEAST))
+    assert seen == {"gemv rows": {-1, 0, 1}, "turned": {-1, 0, 1}, "gemv bytes": {True, False}}
