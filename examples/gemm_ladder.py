@@ -10,7 +10,8 @@ import numpy as np
 
 from byhand.kernels import cdiv, kernel, launch, scratch
 from byhand.kernels.conv.packed import pack
-from byhand.kernels.microkernel.microkernel import ADD, ZERO, A, B, C, Extent, no_epilogue, tile
+from byhand.kernels.microkernel.microkernel import no_epilogue, tile
+from byhand.kernels.microkernel.operands import ADD, ZERO, A, B, C, Extent
 from byhand.kernels.runtime import cpu
 from byhand.kernels.runtime.thread_pool import limit, workers
 

@@ -7,24 +7,8 @@ import numpy as np
 import pytest
 
 from byhand.kernels import kernel, launch
-from byhand.kernels.microkernel.microkernel import (
-    ADD,
-    BIAS,
-    RELU,
-    RESIDUAL,
-    SCALE,
-    ZERO,
-    A,
-    B,
-    C,
-    Epilogue,
-    Extent,
-    scatter,
-    tile,
-    tile_of_list,
-    tile_per_channel,
-    tile_per_tap,
-)
+from byhand.kernels.microkernel.microkernel import scatter, tile, tile_of_list, tile_per_channel, tile_per_tap
+from byhand.kernels.microkernel.operands import ADD, BIAS, RELU, RESIDUAL, SCALE, ZERO, A, B, C, Epilogue, Extent
 from byhand.kernels.runtime.cpu import TARGETS, host
 from tests.kernels import process
 from tests.kernels.guard_pages import Shelf

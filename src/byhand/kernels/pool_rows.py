@@ -10,38 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from byhand.kernels.pool_operands import VECTOR_BYTES
 from byhand.kernels.runtime.intrinsic import Intrinsic
-
-VECTOR_BYTES = 32  # a register of AVX2, half of one of AVX-512, two of NEON
-
-
-class Row(NamedTuple):
-    """Windows side by side: the first begins at `start`, the next `step` numbers further; results are written from `to` on."""
-
-    start: int
-    step: int
-    windows: int
-    to: int
-    channels: int
-
-
-class Window(NamedTuple):
-    """The positions of a window inside the image, or the windows over a pixel; numbers from one to the next down, across."""
-
-    rows: int
-    columns: int
-    down: int
-    across: int
-
-
-class Numbering(NamedTuple):
-    """The positions of a window, as argmax numbers them: the first, and how much more each is a row down, a column across."""
-
-    first: int
-    down: int
-    across: int
 
 
 def tail_pixels(size, last, to, end, item, channels):
@@ -120,7 +92,7 @@ def _emit(name: str) -> Callable[[str], Any]:
 
 
 def _version() -> Any:
-    files = ("pool_rows.py", "pool_rows_ir.py", "microkernel/simd.py")
+    files = ("pool_operands.py", "pool_rows.py", "pool_rows_ir.py", "microkernel/simd.py")
     return [(Path(__file__).parent / name).read_bytes() for name in files]
 
 

@@ -11,7 +11,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from byhand.kernels.microkernel.simd import HALF, REALS, WORD, operands
-from byhand.kernels.pool_rows import VECTOR_BYTES, Window
+from byhand.kernels.pool_operands import VECTOR_BYTES, Window
 
 UNROLLED_MAX = ((2, 2), (3, 3))  # (rows, columns) of pooling windows that need no loop
 UNROLLED_OVERLAPS = ((1, 1), (1, 2), (2, 1), (2, 2))  # of the windows over one pixel

@@ -30,7 +30,7 @@ from byhand.kernels.conv.direct import direct
 from byhand.kernels.conv.matrix import gemv, transposed
 from byhand.kernels.conv.packed import packed
 from byhand.kernels.conv.problem import PASSES, Algorithm, ConvShape, Problem
-from byhand.kernels.microkernel.microkernel import Epilogue
+from byhand.kernels.microkernel.operands import Epilogue
 from byhand.kernels.runtime.types import Array
 
 ALGORITHMS = {algorithm.name: algorithm for algorithm in (direct, packed, depthwise, gemv, transposed)}

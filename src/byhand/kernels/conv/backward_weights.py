@@ -13,18 +13,8 @@ from typing import Any, NamedTuple
 from byhand.kernels.conv.operands import Channels, images_of
 from byhand.kernels.conv.plan import BASE, FIRST, LAST, POSITION, POSITIONS, SEGMENT, WIDTH, weights_plan
 from byhand.kernels.conv.problem import ConvShape
-from byhand.kernels.microkernel.microkernel import (
-    ADD,
-    ZERO,
-    A,
-    B,
-    C,
-    Extent,
-    fetch,
-    no_epilogue,
-    tile,
-    tile_per_channel,
-)
+from byhand.kernels.microkernel.microkernel import fetch, no_epilogue, tile, tile_per_channel
+from byhand.kernels.microkernel.operands import ADD, ZERO, A, B, C, Extent
 from byhand.kernels.reductions import add_up
 from byhand.kernels.runtime.kernel import cdiv, kernel
 from byhand.kernels.runtime.launch import launch, scratch

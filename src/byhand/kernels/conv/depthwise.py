@@ -11,7 +11,8 @@ from byhand.kernels.conv.operands import Channels, Filters, images_of
 from byhand.kernels.conv.plan import data_plan, forward_plan
 from byhand.kernels.conv.problem import Algorithm, ConvShape, Problem
 from byhand.kernels.conv.sweep import sweep_per_channel
-from byhand.kernels.microkernel.microkernel import Epilogue, no_epilogue
+from byhand.kernels.microkernel.microkernel import no_epilogue
+from byhand.kernels.microkernel.operands import Epilogue
 from byhand.kernels.runtime.cpu import host
 from byhand.kernels.runtime.launch import launch
 from byhand.kernels.runtime.types import Array

@@ -10,7 +10,8 @@ from byhand.kernels.conv.direct import direct
 from byhand.kernels.conv.packed import packed
 from byhand.kernels.conv.problem import Algorithm, ConvShape, Problem
 from byhand.kernels.gemv import GEMV_MAX_ROWS, GEMV_MIN_BYTES, product
-from byhand.kernels.microkernel.microkernel import RELU, Epilogue, epilogue
+from byhand.kernels.microkernel.microkernel import epilogue
+from byhand.kernels.microkernel.operands import RELU, Epilogue
 from byhand.kernels.reductions import sum_transposed
 from byhand.kernels.runtime.launch import scratch
 from byhand.kernels.runtime.types import Array

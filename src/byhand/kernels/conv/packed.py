@@ -27,7 +27,8 @@ from byhand.kernels.conv.plan import (
 )
 from byhand.kernels.conv.problem import Algorithm, ConvShape, Problem
 from byhand.kernels.conv.sweep import sweep
-from byhand.kernels.microkernel.microkernel import A, B, C, Epilogue, Extent, fetch, initial_of, no_epilogue, tile
+from byhand.kernels.microkernel.microkernel import fetch, initial_of, no_epilogue, tile
+from byhand.kernels.microkernel.operands import A, B, C, Epilogue, Extent
 from byhand.kernels.runtime.cpu import cache_size, host
 from byhand.kernels.runtime.kernel import cdiv, kernel
 from byhand.kernels.runtime.launch import launch, scratch

@@ -15,7 +15,8 @@ import numpy as np
 
 from byhand.kernels.conv.plan import MAX_BATCH_PARTS, MAX_PARTIAL_BYTES, MIN_SHARED_FLOPS
 from byhand.kernels.conv.problem import ConvShape
-from byhand.kernels.microkernel.microkernel import ADD, A, B, C, Extent, no_epilogue, scatter, tile, tile_of_list
+from byhand.kernels.microkernel.microkernel import no_epilogue, scatter, tile, tile_of_list
+from byhand.kernels.microkernel.operands import ADD, A, B, C, Extent
 from byhand.kernels.reductions import add_up, sum_transposed
 from byhand.kernels.runtime.cpu import cache_size, host
 from byhand.kernels.runtime.kernel import kernel

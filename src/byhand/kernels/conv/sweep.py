@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from byhand.kernels.conv.plan import BASE, FIRST, LAST, LENGTH, PIXEL, SEGMENT, SEGMENTS, WIDTH
-from byhand.kernels.microkernel.microkernel import A, B, C, Extent, initial_of, tile, tile_per_tap
+from byhand.kernels.microkernel.microkernel import initial_of, tile, tile_per_tap
+from byhand.kernels.microkernel.operands import A, B, C, Extent
 from byhand.kernels.runtime.kernel import cdiv, kernel
 
 

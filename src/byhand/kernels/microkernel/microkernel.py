@@ -8,7 +8,8 @@ m counts rows of the result (pixels, images, filter positions), n its columns (f
 Where the numbers lie is given by tables of offsets, so that a padded, strided, dilated or grouped convolution, its two
 gradients and a matrix product are all the same sum. This is a batch-reduce GEMM: t is the batch that is summed over.
 
-The operands `A`, `B` and `C` say where their numbers lie, `Extent` how many there are, `Epilogue` what follows the sum.
+The operands `A`, `B` and `C` say where their numbers lie, `Extent` how many there are, `Epilogue` what follows the sum
+(operands.py).
 
 The IR keeps a tile of sums in registers, rows x vectors of them (runtime/cpu.py), and walks t and k once: each number of b that
 is loaded serves all rows, each of a all columns. What is left over at the edges is done by tiles of fewer rows, and by masks
@@ -22,69 +23,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from byhand.kernels.microkernel.operands import ADD, BIAS, RELU, RESIDUAL, SCALE, ZERO, Epilogue
 from byhand.kernels.runtime.cpu import host
 from byhand.kernels.runtime.intrinsic import Intrinsic
-from byhand.kernels.runtime.types import Array, Indices
-
-ZERO, ADD, BIAS = range(3)  # what a sum starts from: 0, what c holds, the bias of its column
-RELU, SCALE, RESIDUAL = 1, 2, 4  # the steps of an epilogue: any of them together
-
-
-class A(NamedTuple):
-    """The left operand: a[m, t, k] = array[start + rows[m] + segments[t] + k * step], the same for all columns.
-
-    `tile_per_channel` and `tile_per_tap` add n: there each column has a number of its own.
-    """
-
-    array: Array
-    start: int
-    rows: Indices
-    segments: Indices
-    step: int
-
-
-class B(NamedTuple):
-    """The right operand: b[t, k, n] = array[start + segments[t] + k * step + n].
-
-    `tile_of_list` reads array[start + t * step] for all columns, a list of one number a segment.
-    """
-
-    array: Array
-    start: int
-    segments: Indices
-    step: int
-
-
-class C(NamedTuple):
-    """The result: c[m, n] = array[start + rows[m] + n]; column: where its bias and scale begin."""
-
-    array: Array
-    start: int
-    rows: Indices
-    column: int
-
-
-class Extent(NamedTuple):
-    """How many rows m and columns n a result has, and how many segments t of length k are summed over."""
-
-    rows: int
-    columns: int
-    segments: int
-    length: int
-
-
-class Epilogue(NamedTuple):
-    """What follows a sum: steps, any of RELU, SCALE and RESIDUAL; bias, scale (columns); residual, laid out as c is.
-
-    Without SCALE the bias is no step: a sum may start from it. What is not asked for is an empty array.
-    """
-
-    steps: int
-    bias: Array
-    scale: Array
-    residual: Array
+from byhand.kernels.runtime.types import Array
 
 
 def epilogue(like: Array, bias: Any = None, scale: Any = None, residual: Any = None, relu: bool = False) -> Epilogue:
@@ -157,7 +101,7 @@ def _emit(how: str) -> Callable[[str], Any]:
 
 
 def _version() -> Any:
-    files = ("microkernel.py", "microkernel_ir.py", "simd.py")
+    files = ("microkernel.py", "microkernel_ir.py", "operands.py", "simd.py")
     return host(), [Path(__file__).with_name(name).read_bytes() for name in files]
 
 

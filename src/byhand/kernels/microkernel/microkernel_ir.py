@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from byhand.kernels.microkernel.microkernel import ADD, BIAS, RELU, RESIDUAL, SCALE
+from byhand.kernels.microkernel.operands import ADD, BIAS, RELU, RESIDUAL, SCALE
 from byhand.kernels.microkernel.simd import CACHE_LINE, REALS, WORD, Vectors, element, operands, prefetch
 from byhand.kernels.runtime.cpu import host
 

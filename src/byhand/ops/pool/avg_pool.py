@@ -13,7 +13,8 @@ from math import prod
 import numpy as np
 
 from byhand.kernels import cdiv, compiled, kernel, launch, scratch
-from byhand.kernels.pool_rows import Row, Window, repeat, tail_pixels, window_sum, window_sum_scalar
+from byhand.kernels.pool_operands import Row, Window
+from byhand.kernels.pool_rows import repeat, tail_pixels, window_sum, window_sum_scalar
 from byhand.ops.op import Call, Op
 from byhand.ops.pool.max_pool import POOL_BLOCK_ELEMENTS
 from byhand.ops.pool.window_range import PoolShape, interior_windows, visible_positions, windows_over

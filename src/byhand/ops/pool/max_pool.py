@@ -14,10 +14,8 @@ from math import gcd, prod
 import numpy as np
 
 from byhand.kernels import cdiv, compiled, kernel, launch
+from byhand.kernels.pool_operands import Numbering, Row, Window
 from byhand.kernels.pool_rows import (
-    Numbering,
-    Row,
-    Window,
     gather_won,
     gather_won_scalar,
     scatter_won,

@@ -1,0 +1,68 @@
+"""The operands of the register tile: where the numbers of a, b and c lie, how many there are, and what follows their sum.
+
+microkernel.py states the sum.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from byhand.kernels.runtime.types import Array, Indices
+
+ZERO, ADD, BIAS = range(3)  # what a sum starts from: 0, what c holds, the bias of its column
+RELU, SCALE, RESIDUAL = 1, 2, 4  # the steps of an epilogue: any of them together
+
+
+class A(NamedTuple):
+    """The left operand: a[m, t, k] = array[start + rows[m] + segments[t] + k * step], the same for all columns.
+
+    `tile_per_channel` and `tile_per_tap` add n: there each column has a number of its own.
+    """
+
+    array: Array
+    start: int
+    rows: Indices
+    segments: Indices
+    step: int
+
+
+class B(NamedTuple):
+    """The right operand: b[t, k, n] = array[start + segments[t] + k * step + n].
+
+    `tile_of_list` reads array[start + t * step] for all columns, a list of one number a segment.
+    """
+
+    array: Array
+    start: int
+    segments: Indices
+    step: int
+
+
+class C(NamedTuple):
+    """The result: c[m, n] = array[start + rows[m] + n]; column: where its bias and scale begin."""
+
+    array: Array
+    start: int
+    rows: Indices
+    column: int
+
+
+class Extent(NamedTuple):
+    """How many rows m and columns n a result has, and how many segments t of length k are summed over."""
+
+    rows: int
+    columns: int
+    segments: int
+    length: int
+
+
+class Epilogue(NamedTuple):
+    """What follows a sum: steps, any of RELU, SCALE and RESIDUAL; bias, scale (columns); residual, laid out as c is.
+
+    Without SCALE the bias is no step: a sum may start from it. What is not asked for is an empty array.
+    """
+
+    steps: int
+    bias: Array
+    scale: Array
+    residual: Array
