@@ -76,9 +76,7 @@ def window(
             )
         count = room // strides[axis] + 1
         if ceil_mode and room % strides[axis] and count * strides[axis] < size[axis] + before:
-            count += (
-                1  # the last window extends beyond the padding, but starts on the image or in the padding before it
-            )
+            count += 1  # the last window extends beyond the padding, but starts on the image or before it
         output.append(count)
     return Window(kernels, strides, pads, dilations, (output[0], output[1]))
 

@@ -85,9 +85,7 @@ class Graph:
         self.nodes: list[Node] = []
         self.tensors: dict[str, Tensor] = {}
         self.input: Tensor | None = None
-        self.layers: dict[
-            int, tuple[Any, dict[str, Tensor]]
-        ] = {}  # by id of each layer already called: the layer, its parameters
+        self.layers: dict[int, tuple[Any, dict[str, Tensor]]] = {}  # by id of a layer: the layer, its parameters
 
     def add_tensor(
         self, name: str, shape: Shape, kind: str, dtype: Any = None, initializer: Initializer | None = None
