@@ -52,12 +52,12 @@ def test_a_run_is_looked_at(run, tmp_path):
         data_of(run / "look.html"),
         json.loads(re.search(rb'id="data">(.*?)</script>', before, re.DOTALL)[1]),
     )
-    assert data["end"]["said"] == watched["end"]["said"]
+    assert data["end"]["predictions"] == watched["end"]["predictions"]
     assert data["history"][-1]["accuracy"] == watched["history"][-1]["accuracy"]
     test, model = bh.data.find(str(run.parent / "data")).sets().test, bh.load(run)
-    said = np.frombuffer(base64.b64decode(data["end"]["said"]), np.uint16)
+    predictions = np.frombuffer(base64.b64decode(data["end"]["predictions"]), np.uint16)
     accuracy = float((model.logits_of(test.images).argmax(1) == test.labels).mean())
-    assert data["end"]["accuracy"] == pytest.approx(accuracy) and len(said) == 300
+    assert data["end"]["accuracy"] == pytest.approx(accuracy) and len(predictions) == 300
 
 
 def test_the_newest_run_is_looked_at_where_none_is_named(run, tmp_path):
@@ -89,8 +89,10 @@ def test_a_page_is_written_over_and_nothing_else_is(run, tmp_path):
     assert byhand("look", "article", "--no-open", folder=tmp_path).code == 0
     (tmp_path / "mine.html").write_text("mine")
     for words in (("look", "article", "--output", "mine.html"), ("export", run, "--html", "mine.html")):
-        said = byhand(*words, folder=tmp_path).complaint
-        assert said == "mine.html exists already and was not written by byhand; choose another file with --output"
+        predictions = byhand(*words, folder=tmp_path).complaint
+        assert (
+            predictions == "mine.html exists already and was not written by byhand; choose another file with --output"
+        )
         assert (tmp_path / "mine.html").read_text() == "mine"
 
 
@@ -119,10 +121,10 @@ def test_a_run_is_exported_as_a_page_that_answers(run, tmp_path):
     [
         (("look", "nothing"), "no model 'nothing'"),
         (("look", "article", "missing.png"), "missing.png"),
-        (("look", "article", *["a.png"] * 17), "a page shows up to 16 pictures of your own; got 17"),
+        (("look", "article", *["a.png"] * 17), "a page shows up to 16 pictures; got 17"),
         (("look", "article", "--output", "no/folder/page.html"), "can't write no/folder/page.html"),
-        (("export", "article", "--html"), "article is an architecture, which knows nothing yet"),
-        (("export", "efficientnet_lite0", "page.html"), "page.html is the file of a page; give --html with it"),
+        (("export", "article", "--html"), "article is an untrained architecture: train it first"),
+        (("export", "efficientnet_lite0", "page.html"), "page.html is the HTML file of --html; give --html with it"),
         (("look", "article", "--output", "."), "can't write"),
     ],
 )

@@ -79,7 +79,7 @@ def test_bad_pictures_are_told_and_the_rest_goes_on(run, tmp_path):
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (("--csv", "--json"), "--json and --csv are two ways to print"),
+        (("--csv", "--json"), "--json and --csv are two output formats"),
         (("--top-k", "0"), "--top-k is 0; expected a whole number, 1 or more"),
         (("empty",), "the folder empty contains no pictures"),
     ],

@@ -108,7 +108,7 @@ def test_no_file_is_written_over(folder, tmp_path):
         (["efficientnet_lite0", "row.png"], "expected 28 x 28 x 1 and the digits 0 to 9"),
         (
             ["digits.safetensors", "row.png", "page.jpg", "--output", "x.png"],
-            "--output names one picture, but there are 2",
+            "--output names one file, but there are 2",
         ),
         (["digits.safetensors", "row.png", "--output", "none/x.png"], "can't write none"),
         (["digits.safetensors", "row.png", "--output", "."], ". exists already"),

@@ -122,7 +122,7 @@ def test_spaces_and_other_alphabets(tmp_path):
 def test_it_stops_early_and_the_best_is_kept(colours, tmp_path):
     out = train(colours, tmp_path / "run", "--epochs", 60, "--early-stopping", 2, "--lr", 0.05)
     assert "early stopping: no improvement in 2 epochs" in out
-    best = int(re.search(r"this is the network after epoch (\d+), which did best", out)[1])
+    best = int(re.search(r"the saved network is that of epoch (\d+), the best", out)[1])
     rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert len(rows) == best + 2 < 60
     val = find(colours).sets().split(0.2, 0).val
@@ -134,8 +134,8 @@ def test_it_stops_early_and_the_best_is_kept(colours, tmp_path):
     [
         ("muon", "Muon with momentum 0.9"),
         ("sgd", "SGD with momentum 0.9"),
-        ("adam", "Adam, learning rate"),
-        ("adamw", "AdamW, learning rate"),
+        ("adam", "Adam, one-cycle learning rate"),
+        ("adamw", "AdamW, one-cycle learning rate"),
     ],
 )
 def test_an_optimizer_by_name(colours, tmp_path, name, told):
@@ -144,14 +144,14 @@ def test_an_optimizer_by_name(colours, tmp_path, name, told):
     kept = json.loads((tmp_path / "run" / "run.json").read_text())["optimizer"]
     assert kept["kind"].lower() == name and kept["lr"] > 0
     done = byhand("train", "--resume", "--output", tmp_path / "run", "--optimizer", "adam" if name == "sgd" else "sgd")
-    assert f"--resume goes on with optimizer {name}; " in done.err
+    assert f"--resume continues with optimizer {name}; " in done.err
 
 
 def test_labels_are_smoothed(colours, tmp_path):
     """A share e of a label is spread over K classes: at the first step, where all are as likely, the loss is ln K yet."""
     shapes = tmp_path / "sharp", tmp_path / "smooth"
     train(colours, shapes[0], *QUICK)
-    assert "0.4 of each label is spread over all classes" in train(colours, shapes[1], *QUICK, "--label-smoothing", 0.4)
+    assert "label smoothing 0.4" in train(colours, shapes[1], *QUICK, "--label-smoothing", 0.4)
     sharp, smooth = (json.loads((folder / "log.jsonl").read_text().splitlines()[-1])["loss"] for folder in shapes)
     assert smooth > sharp + 0.1
     assert bh.Trainer.load(shapes[1] / "checkpoint.safetensors").label_smoothing == 0.4

@@ -163,7 +163,17 @@ def conv2d(draw):
 
 def conv_transpose2d(draw):
     """The gradient by data of a convolution: its output in the place of the image."""
-    at = convolution(draw)
+    while True:
+        inputs, attributes = _transposed(convolution(draw), draw)
+        try:
+            shapes = [None if array is None else array.shape for array in inputs]
+            REGISTRY["conv_transpose2d"].plan(shapes, attributes)
+        except ByhandError:  # its padding leaves nothing of the output
+            continue
+        return inputs, attributes
+
+
+def _transposed(at, draw):
     channels, out = at["share"] * at["groups"], at["depth"] * at["groups"]
     inputs = [
         draw.array(at["images"], *at["out"], channels), draw.array(*at["kernel"], at["depth"], channels),

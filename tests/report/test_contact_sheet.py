@@ -174,7 +174,7 @@ def test_chinese_gets_a_font_that_knows_it_where_there_is_one(tmp_path, texts, m
     ],
 )
 def test_what_can_not_be_drawn(tmp_path, rows, error, message):
-    with pytest.raises(error, match=f"draw_sheet: {message}"):
+    with pytest.raises(error, match=f"draw_contact_sheet: {message}"):
         draw_contact_sheet(tmp_path / "a.png", rows)
     assert os.listdir(tmp_path) == []  # noqa: PTH208
 

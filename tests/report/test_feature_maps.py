@@ -102,7 +102,7 @@ def test_what_is_no_number_is_marked(tmp_path, texts):
     clean = drawn(values, tmp_path / "a.png")
     values[1, 2, 0], values[0, 0, 1] = np.nan, np.inf
     pixels = drawn(values, tmp_path / "b.png")
-    assert "4 × 4 × 2, 2 maps, 1 to 1, 2 NaN or infinite (blue)" in texts
+    assert "4 × 4 × 2, 2 maps, 1 to 1, 2 NaN or infinite (cyan)" in texts
     blue = [(one == np.array([0x19, 0xC3, 0xD6])).all(-1).sum() for one in (clean, pixels)]
     assert blue[0] == 0 and blue[1] > 1000
     for odd in (
@@ -132,7 +132,7 @@ def test_what_can_not_be_drawn(tmp_path):
     for shape in ((2, 3, 4, 5), (0, 3, 2), (0,)):
         with pytest.raises(bh.ShapeError, match="expected \\(H, W, C\\), \\(H, W\\) or \\(C,\\)"):
             draw_feature_maps(np.zeros(shape), tmp_path / "a.png")
-    with pytest.raises(bh.ArgumentError, match="draw_maps: most is 0"):
+    with pytest.raises(bh.ArgumentError, match="draw_feature_maps: max_maps is 0"):
         draw_feature_maps(np.zeros((3, 3, 2)), tmp_path / "a.png", max_maps=0)
     with pytest.raises(bh.FileError, match="can't write"):
         draw_feature_maps(np.zeros((3, 3, 2)), tmp_path / "none" / "a.png")

@@ -68,7 +68,7 @@ def test_what_can_not_be_judged_is_named():
         (logits[:0], labels[:0], "expected \\(N, classes\\)"),
         (logits, labels[:3], "labels have the shape \\(3,\\); expected \\(200,\\)"),
         (logits, labels + 5, "there are 5 classes"),
-        (np.where(logits > 3, np.nan, logits), labels, "NaN or infinity; the training diverged"),
+        (np.where(logits > 3, np.nan, logits), labels, "NaN or infinity: the training diverged"),
     ):
         with pytest.raises(bh.ArgumentError, match=says):
             predictions_of(logits_, labels_)

@@ -57,8 +57,8 @@ def test_the_most_frequent_mistakes_come_first_and_ties_in_order():
     matrix = np.array([[50, 2, 0, 7], [2, 60, 0, 0], [0, 9, 0, 1], [0, 0, 0, 5]])
     names = ("a", "b", "c", "d")
     assert top_confusions(matrix, names) == [("c", "b", 9), ("a", "d", 7), ("a", "b", 2)]
-    assert top_confusions(matrix, names, most=9) == [*top_confusions(matrix, names), ("b", "a", 2), ("c", "d", 1)]
-    assert top_confusions(matrix, names, most=1) == [("c", "b", 9)]
+    assert top_confusions(matrix, names, count=9) == [*top_confusions(matrix, names), ("b", "a", 2), ("c", "d", 1)]
+    assert top_confusions(matrix, names, count=1) == [("c", "b", 9)]
     assert top_confusions(np.diag([3, 4]), names) == []
 
 

@@ -69,7 +69,9 @@ class Expressions:
 
     def refuse(self, node: ast.AST) -> Untranslatable:
         """Return the error that tells what the page can't run."""
-        return Untranslatable(f"{self.tree.name} can't run in a page: it holds {ast.unparse(node)!r}")
+        return Untranslatable(
+            f"{self.tree.name} holds {ast.unparse(node)!r}, which the translator to JavaScript does not know"
+        )
 
     def value(self, node: ast.expr) -> str:
         """Return an expression in JavaScript."""
