@@ -18,6 +18,7 @@ from byhand.ops.norm.lines import LINE_ELEMENTS, NORM_BLOCK_ELEMENTS
 from byhand.ops.pool.max_pool import POOL_BLOCK_ELEMENTS
 from tests.ops.large_conv import MAX_NUMBERS, conv2d, conv2d_block, conv2d_max_pool, conv_transpose2d, linear_call
 
+BATCH_NORM_MIN_ROWS = 16  # the gradient of two or three rows cancels to its last bits, in PyTorch too
 BLOCK_SIZES = sorted({BLOCK_ELEMENTS, NORM_BLOCK_ELEMENTS, POOL_BLOCK_ELEMENTS})
 
 
@@ -99,7 +100,8 @@ def normal_rows(draw):
 def batch_norm(draw, relu=False):
     channels = draw.one([draw.channels(), draw.near(LINE_ELEMENTS), draw.near(LINE_ELEMENTS / draw.between(2, 9))])
     rows = draw.rows_of(channels, draw.one([NORM_BLOCK_ELEMENTS, LINE_ELEMENTS]) * draw.between(1, 3))
-    shape = draw.one([(rows + 1, channels), (2, max(1, rows // 6), 3, channels)])
+    rows = max(rows, BATCH_NORM_MIN_ROWS)
+    shape = draw.one([(rows, channels), (2, rows // 6, 3, channels)])
     x, gamma, beta, mean = draw.array(*shape), draw.array(channels), draw.array(channels), draw.array(channels)
     inputs = [x, gamma, beta, mean, np.abs(draw.array(channels)) + 0.5]
     inputs += [draw.one([None, draw.array(*shape)])] if relu else []

@@ -43,8 +43,8 @@ def weights(draw, at, limit=None):
 def pixels(draw, at):
     """All pixels: few of them, with weights that are packed."""
     weights(draw, at, direct.STRIDED_WEIGHT_BYTES * draw.one([0.9, 1.2]))
-    rows = draw.between(2, 32)
-    at["images"] = draw.between(1, 3)
+    rows = draw.one([2, 4, 8, 16, 32, draw.between(2, 32)])  # powers of 2 meet the threshold exactly
+    at["images"] = draw.one([1, 2, 3])
     at["out"], at["max_flops"] = (
         (rows, draw.near(packed.PACK_IN_CACHE_MAX_PIXELS / at["images"] / rows)),
         PIXELS_MAX_FLOPS,
