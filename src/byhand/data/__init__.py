@@ -15,7 +15,7 @@ from byhand.data import array_files, discovery, idx, mnist
 from byhand.data.array_source import ArraySource
 from byhand.data.augment import Augment
 from byhand.data.dataset import Dataset
-from byhand.data.splits import Splits
+from byhand.data.splits import VALIDATION_FRACTION, Splits
 from byhand.errors import ArgumentError, FileError, UnknownNameError
 
 __all__ = ["Augment", "Dataset", "Splits", "digits", "find", "idx", "load", "mnist"]
@@ -61,13 +61,15 @@ def find(source: str | os.PathLike[str], tell: Any = None) -> Any:
     return FileSource.of(discovery.discover_folders(path) if path.is_dir() else discovery.discover_csv(path), tell)
 
 
-def load(source: str | os.PathLike[str], *, share: float = 0.2, seed: int = 0) -> tuple[Dataset, Dataset]:
-    """Return a data set's training set, and the one to judge by: what it has to validate on, else to test on.
+def load(
+    source: str | os.PathLike[str], *, validation_fraction: float = VALIDATION_FRACTION, seed: int = 0
+) -> tuple[Dataset, Dataset]:
+    """Return a data set's training set and its held-out set: the validation images, else the test images.
 
     source: "mnist"; a folder of pictures, a folder a class, split into train/, val/ and test/ or not; a folder with MNIST's
-    four IDX files, plain or gzipped, as Fashion-MNIST has them too; an .npz file; a .csv file of paths and labels. What is not
-    split yet is: a share of each class is set aside, drawn from the seed. `find(source).sets(...)` gives more: other sizes,
-    all three sets, and what was found of bad files.
+    four IDX files, plain or gzipped, as Fashion-MNIST has them too; an .npz file; a .csv file of paths and labels.
+    validation_fraction: of each class, set aside from a data set without splits; seed: of that draw. `find(source).sets(...)`
+    gives more: other sizes, all three sets, and the unreadable files.
     Raises UnknownNameError for a name that is neither, FileError for what can't be read, ArgumentError for a single class.
 
     >>> train, test = load("mnist")
@@ -76,7 +78,7 @@ def load(source: str | os.PathLike[str], *, share: float = 0.2, seed: int = 0) -
     """
     sets = find(source).sets()
     if sets.held_out is None:
-        sets = sets.split(share, seed)
+        sets = sets.split(validation_fraction, seed)
     if sets.held_out is None:
         raise ArgumentError(f"{source}: no class has two images; one of them must be set aside to judge by")
     return sets.train, sets.held_out

@@ -7,6 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from scripts.efficientnet_lite0_torch import EfficientNetLite0
+
 
 def conv_bn(channels, filters, kernel, stride=1, groups=1, act=None, **norm):
     conv = nn.Conv2d(channels, filters, kernel, stride, kernel // 2, groups=groups, bias=False)
@@ -216,60 +218,6 @@ class EfficientNetB0(nn.Module):
 
     def forward(self, x):
         return self.classifier(self.features(x).mean((2, 3)))
-
-
-class SameConv2d(nn.Conv2d):
-    """Padded as TensorFlow pads: an odd pixel goes below and to the right."""
-
-    def forward(self, x):
-        pads = []
-        for size, kernel, stride in zip(x.shape[:1:-1], self.kernel_size, self.stride):
-            total = max(0, (-(-size // stride) - 1) * stride + kernel - size)
-            pads += [total // 2, total - total // 2]
-        return F.conv2d(F.pad(x, pads), self.weight, None, self.stride, 0, 1, self.groups)
-
-
-def lite_norm(channels):
-    return nn.BatchNorm2d(channels, 1e-3, 0.01)
-
-
-class LiteBlock(nn.Module):
-    def __init__(self, expansion, kernel, stride, channels, filters):
-        super().__init__()
-        hidden = channels * expansion
-        self.expands, self.residual = expansion != 1, stride == 1 and channels == filters
-        if self.expands:
-            self._expand_conv, self._bn0 = SameConv2d(channels, hidden, 1, bias=False), lite_norm(hidden)
-        self._depthwise_conv = SameConv2d(hidden, hidden, kernel, stride, groups=hidden, bias=False)
-        self._bn1 = lite_norm(hidden)
-        self._project_conv, self._bn2 = SameConv2d(hidden, filters, 1, bias=False), lite_norm(filters)
-
-    def forward(self, x):
-        y = F.relu6(self._bn0(self._expand_conv(x))) if self.expands else x
-        y = self._bn2(self._project_conv(F.relu6(self._bn1(self._depthwise_conv(y)))))
-        return y + x if self.residual else y
-
-
-class EfficientNetLite0(nn.Module):
-    """Under the module names of the port that the weights come from."""
-
-    def __init__(self, classes=1000):
-        super().__init__()
-        self.conv_stem, self.bn0 = SameConv2d(3, 32, 3, 2, bias=False), lite_norm(32)
-        blocks = []
-        for expansion, kernel, stride, channels, filters, repeats in EFFICIENTNET_STAGES:
-            blocks.append(LiteBlock(expansion, kernel, stride, channels, filters))
-            blocks += [LiteBlock(expansion, kernel, 1, filters, filters) for _ in range(repeats - 1)]
-        self.blocks = nn.ModuleList(blocks)
-        self.conv_head, self.bn1 = SameConv2d(320, 1280, 1, bias=False), lite_norm(1280)
-        self.fc = nn.Linear(1280, classes)
-
-    def forward(self, x):
-        x = F.relu6(self.bn0(self.conv_stem(x)))
-        for block in self.blocks:
-            x = block(x)
-        x = F.relu6(self.bn1(self.conv_head(x)))
-        return self.fc(F.dropout(x.mean((2, 3)), 0.2, self.training))
 
 
 TWINS = {

@@ -12,7 +12,8 @@ import numpy as np
 
 from byhand.kernels import cdiv, kernel, launch, scratch
 from byhand.kernels.indexing import merged, row_start, steps_of
-from byhand.ops.flat_kernels import BLOCK_ELEMENTS, copy
+from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS
+from byhand.ops.flat_kernels import copy
 from byhand.ops.op import Call
 from byhand.shapes import broadcast
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from byhand.kernels import cdiv, kernel, launch, scratch
 from byhand.kernels.indexing import merged, row_start, steps_of
+from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS
 from byhand.ops.arithmetic.broadcast import broadcast_index, sum_to_shape, unbroadcast
-from byhand.ops.flat_kernels import BLOCK_ELEMENTS
 
 # loops and arrays -----------------------------------------------------------------------------------------------------
 

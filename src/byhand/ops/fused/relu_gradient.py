@@ -1,7 +1,7 @@
 """The gradient before a ReLU, which the compiled backward hands of fused ops begin with."""
 
 from byhand.kernels import cdiv, kernel, launch, scratch
-from byhand.ops.flat_kernels import BLOCK_ELEMENTS
+from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS
 
 
 def relu_gradient(y, grad_y, into=None, relu=True):

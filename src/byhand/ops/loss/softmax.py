@@ -18,8 +18,8 @@ import numpy as np
 
 from byhand.errors import ArgumentError, ShapeError
 from byhand.kernels import cdiv, compiled, kernel, launch, scratch
+from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS
 from byhand.kernels.vector_math import greater
-from byhand.ops.flat_kernels import BLOCK_ELEMENTS
 from byhand.ops.op import Array, Call, Op
 from byhand.shapes import axes, number
 

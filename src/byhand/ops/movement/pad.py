@@ -10,7 +10,8 @@ from math import prod
 import numpy as np
 
 from byhand.kernels import cdiv, compiled, kernel, launch
-from byhand.ops.flat_kernels import BLOCK_ELEMENTS, fill
+from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS
+from byhand.ops.flat_kernels import fill
 from byhand.ops.op import Call, Op
 from byhand.shapes import axes, frame, number
 

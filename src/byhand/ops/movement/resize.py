@@ -16,8 +16,8 @@ import numpy as np
 
 from byhand.errors import ArgumentError
 from byhand.kernels import cdiv, compiled, kernel, launch, scratch
+from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS
 from byhand.kernels.runtime.launch_graph import workers
-from byhand.ops.flat_kernels import BLOCK_ELEMENTS
 from byhand.ops.movement.interpolation import (
     COORDINATE_MODES,
     FILTER_RADIUS,

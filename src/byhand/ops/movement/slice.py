@@ -12,7 +12,8 @@ import numpy as np
 from byhand.errors import ArgumentError
 from byhand.kernels import cdiv, compiled, kernel, launch
 from byhand.kernels.indexing import merged, row_start, steps_of
-from byhand.ops.flat_kernels import BLOCK_ELEMENTS, zero
+from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS
+from byhand.ops.flat_kernels import zero
 from byhand.ops.op import Call, Op
 from byhand.shapes import normal_axis
 

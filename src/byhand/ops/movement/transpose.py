@@ -11,7 +11,7 @@ import numpy as np
 from byhand.errors import ArgumentError, ShapeError
 from byhand.kernels import cdiv, compiled, kernel, launch
 from byhand.kernels.indexing import merged, row_start, steps_of
-from byhand.ops.flat_kernels import BLOCK_ELEMENTS
+from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS
 from byhand.ops.op import Call, Op
 from byhand.shapes import integer
 

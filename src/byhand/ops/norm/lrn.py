@@ -18,8 +18,8 @@ import numpy as np
 
 from byhand.errors import ShapeError
 from byhand.kernels import cdiv, compiled, kernel, launch, scratch
+from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS
 from byhand.kernels.runtime.launch_graph import workers
-from byhand.ops.flat_kernels import BLOCK_ELEMENTS
 from byhand.ops.op import Call, Op
 from byhand.shapes import integer, number
 

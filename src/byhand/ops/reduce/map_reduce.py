@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from byhand.kernels import cdiv, kernel, launch, scratch
-from byhand.ops.flat_kernels import BLOCK_ELEMENTS, copy
+from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS
+from byhand.ops.flat_kernels import copy
 from byhand.ops.movement.transpose import launch_transpose
 
 # the functions of a sum, which are the defaults -----------------------------------------------------------------------

@@ -15,7 +15,7 @@ import numpy as np
 
 from byhand.errors import ShapeError
 from byhand.kernels import cdiv, compiled, elementwise, kernel, launch
-from byhand.ops.flat_kernels import BLOCK_ELEMENTS
+from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS
 from byhand.ops.op import Call, Op
 from byhand.shapes import number
 
