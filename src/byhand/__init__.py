@@ -1,12 +1,12 @@
-"""byhand: the convolutional network written by hand, whole.
+"""byhand: a convolutional neural network library written by hand in Python.
 
-Every op is written as loops, as NumPy arrays and compiled, one above the other in one file under `byhand.ops`, and can be
-called on arrays: `bh.conv2d(x, weight, bias, stride=2, padding="same", hand="loops")`. Layers (`bh.nn`) make a `Model`, whose
-training step is one generated Python file: `print(model.program(train=True))`. `bh.Trainer` trains it, `bh.load` opens a saved
-one.
+Every op has three implementations, its hands, one above the other in one file under `byhand.ops`: loops, NumPy arrays, and
+compiled. (Fused ops and reductions derive theirs from their parts.) An op is a function of arrays:
+`bh.conv2d(x, weight, bias, stride=2, padding="same", hand="loops")`. Layers (`bh.nn`) make a `Model`, whose training step is
+one generated Python file: `print(model.program(train=True))`. `bh.Trainer` trains a model, `bh.load` opens a saved one.
 
-The packages, each importing only what stands below it: cli; train, models, onnx, report, export, page; nn; program; graph; ops;
-kernels; data; shapes, files, errors.
+The packages by floor; each imports only from lower floors: cli; bench, sklearn; train, models, onnx, report, export, page,
+tutorial; nn; program; graph; ops; kernels; data; files, shapes; errors, text.
 """
 
 from byhand import data, models, nn
