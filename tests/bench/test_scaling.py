@@ -53,7 +53,7 @@ def test_few_bytes_go_by_recursive_doubling_and_many_do_not():
 def test_a_prediction_is_bounded_by_its_work_and_falls_with_the_machines():
     for link in LINKS:
         rows = [predict(1.0, 32, 1e8, machines, link, 1e-10) for machines in MACHINES]
-        assert all(one["efficiency"] > other["efficiency"] for one, other in pairwise(rows))
+        assert all(row["efficiency"] > other["efficiency"] for row, other in pairwise(rows))
         for row in rows:
             assert 1.0 <= row["overlapped"]["step"] <= row["step"] == pytest.approx(1.0 + row["all_reduce"])
             assert row["images_per_second"] == pytest.approx(row["machines"] * 32 * row["efficiency"])
