@@ -60,11 +60,11 @@ def test_onnx_tells_how_pixels_become_numbers_and_what_classes_are_called(tmp_pa
     done = byhand("export", tmp_path / "pets.safetensors", "--onnx", tmp_path / "pets.onnx")
     assert done.code == 0 and "takes (N, 3, 6, 6) in float32" in done.out, done.err
     assert "mean 0.1, 0.2, 0.3, std 1, 2, 4, the names of 2 classes" in done.out
-    notes = {one.key: json.loads(one.value) for one in onnx.load(tmp_path / "pets.onnx").metadata_props}
+    notes = {entry.key: json.loads(entry.value) for entry in onnx.load(tmp_path / "pets.onnx").metadata_props}
     assert ["cat", 'the "dog"'] in notes.values() and [0.1, 0.2, 0.3] in notes.values()
     session = pytest.importorskip("onnxruntime").InferenceSession(tmp_path / "pets.onnx")
     images = np.random.default_rng(0).integers(0, 256, (3, 6, 6, 3), dtype=np.uint8)
-    ((name),) = (one.name for one in session.get_inputs())
+    ((name),) = (node.name for node in session.get_inputs())
     (scores,) = session.run(None, {name: np.ascontiguousarray(model.prepare(images).transpose(0, 3, 1, 2))})
     np.testing.assert_allclose(scores, model.logits_of(images), atol=1e-5)
 

@@ -36,7 +36,7 @@ def run(tmp_path_factory):
 def test_a_training_that_is_watched_leaves_the_whole_page(run):
     data = data_of(run / "look.html")
     assert not data["live"] and data["title"] == "article on data" and len(data["history"]) == 2
-    assert [one["step"] for one in data["snapshots"]] == [step for step, _ in bh.Run(run).snapshots()]
+    assert [snapshot["step"] for snapshot in data["snapshots"]] == [step for step, _ in bh.Run(run).snapshots()]
     assert data["samples"]["count"] == 300 and len(data["curve"]) > 10
     assert not list(run.glob(".*.part"))
 

@@ -58,12 +58,12 @@ def test_json_tells_all_of_it(folder, tmp_path):
             assert (answer["width"], answer["height"]) == image.size
         assert answer["photo"] == str(photo) and answer["picture"] == f"{photo.stem}-read.png"
         assert (tmp_path / answer["picture"]).is_file()
-        found = [(one["digit"], one["box"]) for one in answer["digits"]]
+        found = [(symbol["digit"], symbol["box"]) for symbol in answer["digits"]]
         assert score(compose(seed, kind).truth, found).right >= 0.9 * len(found)
         told = "".join("".join(line.split()) for line in answer["lines"])
-        assert told == "".join(one["digit"] for one in answer["digits"])
-        assert all(0.5 <= one["confidence"] <= 1 for one in answer["digits"])
-        assert [one["line"] for one in answer["digits"]] == sorted(one["line"] for one in answer["digits"])
+        assert told == "".join(symbol["digit"] for symbol in answer["digits"])
+        assert all(0.5 <= symbol["confidence"] <= 1 for symbol in answer["digits"])
+        assert [symbol["line"] for symbol in answer["digits"]] == sorted(symbol["line"] for symbol in answer["digits"])
 
 
 def test_one_bad_photo_does_not_keep_the_others_from_being_read(folder, tmp_path):

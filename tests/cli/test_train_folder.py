@@ -44,7 +44,7 @@ def test_a_folder_becomes_a_classifier(colours, tmp_path):
     ):
         assert words in out, out
     predicted = byhand("predict", tmp_path / "run", *(colours / name / "3.png" for name in COLOURS), "--json")
-    assert [one["class"] for one in json.loads(predicted.out)["predictions"]] == list(COLOURS)
+    assert [prediction["class"] for prediction in json.loads(predicted.out)["predictions"]] == list(COLOURS)
     settings = json.loads((tmp_path / "run" / "run.json").read_text())
     assert settings["classes"] == list(COLOURS) and settings["crop" if "crop" in settings else "seed"] in (0, 1.0)
 
@@ -58,7 +58,7 @@ def test_what_is_predicted_is_what_was_trained_on(tmp_path):
     model, sets = bh.load(tmp_path / "run"), find(root).sets((24, 32, 3))
     assert model.input_shape == (24, 32, 3) and model.crop_pct == 1.0
     done = byhand("predict", tmp_path / "run", *(root / file for file in sets.train.files), "--json")
-    told = [one["probability"] for one in json.loads(done.out)["predictions"]]
+    told = [prediction["probability"] for prediction in json.loads(done.out)["predictions"]]
     np.testing.assert_allclose(told, model.predict(sets.train.images).max(1), atol=1e-5)
 
 
@@ -197,11 +197,11 @@ def test_streaming_gives_the_same_network(colours, tmp_path):
 
 def stop(words, line):
     command = [sys.executable, "-m", "byhand", "train", *map(str, words)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as one:
-        next(told for told in one.stdout if told.startswith(line))
-        one.send_signal(signal.SIGINT)
-        one.stdout.read()
-    assert one.returncode == 130
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        next(told for told in process.stdout if told.startswith(line))
+        process.send_signal(signal.SIGINT)
+        process.stdout.read()
+    assert process.returncode == 130
 
 
 @pytest.mark.parametrize("words", [(), ("--from", "lenet", "--unfreeze", "1")], ids=["new", "head"])
@@ -331,7 +331,7 @@ def test_data_tells_of_bad_files_and_copies(tmp_path):
     (tmp_path / "set" / "train" / "red" / "empty.png").touch()
     told = json.loads(byhand("data", tmp_path / "set", "--json", folder=tmp_path).out)
     assert told["counts"]["train"] == {"blue": 3, "green": 3, "red": 3} and told["shape"] == [16, 16, 3]
-    assert [one["file"] for one in told["skipped"]] == ["train/red/empty.png"]
+    assert [skipped["file"] for skipped in told["skipped"]] == ["train/red/empty.png"]
     assert any("1 image stands both in train and in val" in note for note in told["notes"])
     assert (tmp_path / told["sheet"]).exists()
 
