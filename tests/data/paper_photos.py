@@ -296,9 +296,9 @@ class Score:
 def score(truth, found):
     """Compare (text, box) that were found with the truth: pairs of most overlap, of at least a quarter (IoU), one to one."""
     pairs = []
-    for i, one in enumerate(truth):
+    for i, digit in enumerate(truth):
         for k, (_, box) in enumerate(found):
-            overlap = iou(one.box, box)
+            overlap = iou(digit.box, box)
             if overlap > 0.25:
                 pairs.append((overlap, i, k))
     mine, theirs, right = set(), set(), 0

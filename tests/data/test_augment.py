@@ -71,9 +71,9 @@ def test_images_that_do_not_lie_in_one_piece():
     np.testing.assert_array_equal(ALL(images, uniforms, images), ALL(images.copy(), uniforms, images.copy()))
     images.flags.writeable = False
     for text in EACH:
-        one = Augment.parse(text)
+        augment = Augment.parse(text)
         np.testing.assert_array_equal(
-            one(images, drawn(6, one), images), one(images.copy(), drawn(6, one), images.copy())
+            augment(images, drawn(6, augment), images), augment(images.copy(), drawn(6, augment), images.copy())
         )
 
 
@@ -99,7 +99,7 @@ def test_shift_is_a_slice_of_the_reflected_image(shape, flip):
     got, seen = augment(images, uniforms), set()
     for image, u, result in zip(images, uniforms, got):
         image = np.fliplr(image) if flip and u[0] < 0.5 else image
-        down, right = (int(np.floor(one * (2 * most + 1))) - most for one in u[-2:])
+        down, right = (int(np.floor(uniform * (2 * most + 1))) - most for uniform in u[-2:])
         padded = np.pad(image, ((most, most), (most, most), (0, 0)), mode="reflect")
         wanted = padded[most - down : most - down + height, most - right : most - right + width]
         np.testing.assert_array_equal(result, wanted)
@@ -194,13 +194,13 @@ def test_crop_flip_rotate_shift_happen_in_that_order():
     u = np.array([0.8, 0.3, 0.6, 0.2, 0.1, 0.9, 0.8, 0.15])
     got = together(image[None], u[None])[0].astype(int)
     wanted = image[None]
-    for one, part in (
+    for method, part in (
         (Augment(crop=0.4), u[:4]),
         (Augment(flip=True), u[4:5]),
         (Augment(rotate=25), u[5:6]),
         (Augment(shift=6), u[6:]),
     ):
-        wanted = one(wanted, part[None])
+        wanted = method(wanted, part[None])
     middle = np.abs(got - wanted[0])[20:-20, 20:-20]  # at the border, reflections differ
     assert middle.max() <= 4 and middle.mean() < 1
     assert sum(REGISTRY[name].uniforms for name in ("crop", "flip", "rotate", "shift")) == together.numbers == 8
@@ -312,11 +312,13 @@ def test_one_label_gives_the_gradient_of_two():
     def cross_entropy(x, label):
         return np.log1p(np.exp(-(2 * label - 1) * (x @ [1.0, -2, 0.5, 1])))
 
-    two, one = beta.ppf(u, alpha, alpha)[:, None], beta_weights(u, alpha)[:, None]
+    two, weight = beta.ppf(u, alpha, alpha)[:, None], beta_weights(u, alpha)[:, None]
     # a has the label 1, b the label 0, and each comes first as often as the other
     x = two * a + (1 - two) * b
     both = (two[:, 0] * cross_entropy(x, 1) + (1 - two[:, 0]) * cross_entropy(x, 0)).mean()
-    first = (cross_entropy(one * a + (1 - one) * b, 1).mean() + cross_entropy(one * b + (1 - one) * a, 0).mean()) / 2
+    first = (
+        cross_entropy(weight * a + (1 - weight) * b, 1).mean() + cross_entropy(weight * b + (1 - weight) * a, 0).mean()
+    ) / 2
     assert abs(both - first) < 1e-3 * both
 
 

@@ -51,8 +51,8 @@ def test_a_spiral_is_one_component_and_an_empty_mask_none():
     spiral[:, 0], spiral[1::4, 0], spiral[1::4, -1], spiral[3::4, 0] = False, False, True, True
     assert len(components.connected_components(spiral)) == measure.label(spiral, connectivity=2).max()
     assert components.connected_components(np.zeros((5, 7), bool)) == []
-    (one,) = components.connected_components(np.ones((5, 7), bool))
-    assert one.area == 35
+    (component,) = components.connected_components(np.ones((5, 7), bool))
+    assert component.area == 35
 
 
 @pytest.mark.parametrize("side", [1, 3, 9, 21])
@@ -117,7 +117,7 @@ def test_parts_of_a_digit_are_merged_and_specks_dropped():
     stem, bar = Component(20, 10, np.ones((30, 12), bool)), Component(12, 14, np.ones((4, 18), bool))
     speck, next_one = Component(30, 60, np.ones((3, 3), bool)), Component(12, 70, np.ones((38, 12), bool))
     found = components.merge_parts([stem, bar, speck, next_one], 38)
-    assert sorted((one.left, one.area) for one in found) == [(10, 432), (70, 456)]
+    assert sorted((component.left, component.area) for component in found) == [(10, 432), (70, 456)]
 
 
 def test_reading_order_follows_lines_that_rise():

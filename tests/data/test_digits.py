@@ -45,7 +45,7 @@ def grey(page):
 def likeness(a, b):
     """Correlation, at the best of the shifts by one pixel: rounding the centre of mass may go either way."""
     shifted = (np.roll(a, (down, right), (0, 1)) for down in (-1, 0, 1) for right in (-1, 0, 1))
-    return max(np.corrcoef(one.ravel(), b.ravel())[0, 1] for one in shifted)
+    return max(np.corrcoef(moved.ravel(), b.ravel())[0, 1] for moved in shifted)
 
 
 @pytest.mark.parametrize("dark_on_light", [False, True])

@@ -24,9 +24,9 @@ def colour_of(image):
     return min(COLOURS, key=lambda name: np.abs(mean - COLOURS[name]).sum())
 
 
-def right(one):
+def right(dataset):
     """Return whether every label names what its image shows."""
-    return all(one.classes[label] == colour_of(image) for image, label in zip(one.images, one.labels))
+    return all(dataset.classes[label] == colour_of(image) for image, label in zip(dataset.images, dataset.labels))
 
 
 def test_a_folder_a_class_is_split_the_same_way_each_time(tmp_path):
@@ -45,8 +45,8 @@ def test_what_is_split_stays_split(tmp_path):
     for part, count in (("train", 4), ("valid", 2), ("test", 3)):
         folder(tmp_path / part, count, start=10 * count)
     found = find(tmp_path).sets()
-    assert {part: len(one) for part, one in found.parts.items()} == {"train": 12, "val": 6, "test": 9}
-    assert all(right(one) for one in found.parts.values())
+    assert {part: len(dataset) for part, dataset in found.parts.items()} == {"train": 12, "val": 6, "test": 9}
+    assert all(right(dataset) for dataset in found.parts.values())
     assert found.held_out is found.val
 
 
@@ -350,8 +350,8 @@ def test_a_streamed_set_is_the_same_set(tmp_path):
     np.testing.assert_array_equal(here.train.images, there.train.images[:])
     np.testing.assert_array_equal(here.train.images[[5, 2]], there.train.images[[5, 2]])
     np.testing.assert_array_equal(here.train.images[4:7, 3:5, 1], there.train.images[4:7, 3:5, 1])
-    one, other = here.split(0.3, 3), there.split(0.3, 3)
-    assert len(one.val) == len(other.val) and any("decoded while training" in note for note in other.notes)
+    first, other = here.split(0.3, 3), there.split(0.3, 3)
+    assert len(first.val) == len(other.val) and any("decoded while training" in note for note in other.notes)
 
 
 # CSV and npz ----------------------------------------------------------------------------------------------------------
@@ -394,10 +394,10 @@ def test_bad_rows_of_a_csv_are_told(tmp_path):
     found = find(tmp_path / "in" / "labels.csv").sets()
     assert len(found.train) == 9
     reasons = [reason for _, reason in found.bad]
-    assert sum("leads out of the CSV's folder" in one for one in reasons) == 2
-    assert sum("has 1 cells; expected a path and a label" in one for one in reasons) == 1
-    assert sum("gives it no label" in one for one in reasons) == 1
-    assert sum("there is no such file" in one for one in reasons) == 1
+    assert sum("leads out of the CSV's folder" in reason for reason in reasons) == 2
+    assert sum("has 1 cells; expected a path and a label" in reason for reason in reasons) == 1
+    assert sum("gives it no label" in reason for reason in reasons) == 1
+    assert sum("there is no such file" in reason for reason in reasons) == 1
 
 
 @pytest.mark.parametrize("text", ["", "a\0b", "\xff\xfe"], ids=["empty", "null", "other"])
