@@ -241,7 +241,7 @@ def test_up_to_holds_what_an_output_needs():
 # there and back -------------------------------------------------------------------------------------------------------
 
 
-def same(one, other):
+def same(left, other):
     """Whether two graphs are the same in all that a program depends on."""
 
     def plain(value):
@@ -258,7 +258,7 @@ def same(one, other):
             for n in graph.nodes
         ]
 
-    return tensors(one) == tensors(other) and nodes(one) == nodes(other) and one.input.name == other.input.name
+    return tensors(left) == tensors(other) and nodes(left) == nodes(other) and left.input.name == other.input.name
 
 
 @pytest.mark.parametrize("case", [case for _, case in ALL], ids=[name for name, _ in ALL])
