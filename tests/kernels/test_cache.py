@@ -49,9 +49,9 @@ def told(monkeypatch):
     return names
 
 
-def result(one, dtype=np.float32):
+def result(kernel, dtype=np.float32):
     x, y = np.arange(5, dtype=dtype), np.zeros(5, dtype)
-    launch(one, 1, x, y)
+    launch(kernel, 1, x, y)
     return y.tolist()
 
 
@@ -63,7 +63,7 @@ def test_a_kernel_is_built_once_and_then_found(folder, told):
     for _ in range(2):
         assert result(made()) == [1, 7, 13, 19, 25]
     assert told == ["tripled"]
-    assert [one.stat().st_mtime_ns for one in folder.iterdir()] == [before]
+    assert [path.stat().st_mtime_ns for path in folder.iterdir()] == [before]
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def digest():
 
 def test_processes_that_start_at_once_from_nothing_get_the_same(tmp_path, digest):
     both = [process.start(WORK, BYHAND_CACHE=str(tmp_path)) for _ in range(2)]
-    assert [process.end(one) for one in both] == [digest, digest]
+    assert [process.end(child) for child in both] == [digest, digest]
     names = [path.name for path in (tmp_path / "kernels").iterdir()]
     assert len(names) == 3  # the parallel loop is one
     assert all(name.endswith(".kernel") for name in names)

@@ -243,11 +243,11 @@ def test_scratch_memory_is_aligned_and_nobody_elses():
             assert (made[-1].shape, made[-1].dtype) == (shape, dtype)
 
     hand(np.zeros(1))
-    starts = [one.ctypes.data for one in made if one.size]
+    starts = [array.ctypes.data for array in made if array.size]
     assert all(start % 64 == 0 for start in starts)
-    for i, one in enumerate(made):
-        one[...] = i
-    assert all((one == i).all() for i, one in enumerate(made))
+    for i, array in enumerate(made):
+        array[...] = i
+    assert all((array == i).all() for i, array in enumerate(made))
 
 
 @pytest.mark.parametrize(("size", "least", "blocks"), [(0, 4, 0), (1, 4, 1), (4, 4, 1), (5, 4, 2), (4001, 4, 1001)])
@@ -265,9 +265,9 @@ def every_kernel():
     found = {}
     for name, module in list(sys.modules.items()):
         if name.startswith("byhand."):
-            for one in vars(module).values():
-                if isinstance(one, Kernel):
-                    found[one.function.__name__] = one
+            for member in vars(module).values():
+                if isinstance(member, Kernel):
+                    found[member.function.__name__] = member
     return found
 
 
@@ -296,4 +296,4 @@ def test_all_that_a_kernel_uses_is_part_of_its_key():
     kernels = every_kernel()
     assert len(kernels) > 20
     seen = set()
-    assert [one for each in kernels.values() for one in unknown(each.function, seen)] == []
+    assert [name for each in kernels.values() for name in unknown(each.function, seen)] == []

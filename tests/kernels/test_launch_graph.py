@@ -40,12 +40,12 @@ def doubled(x, y):
 @compiled
 def twice_over(x, y):
     """Add x to y twice, through scratch memory."""
-    one, other = scratch(x.size, dtype=x.dtype), scratch(x.size, dtype=x.dtype)
-    launch(copy_of, 1, x, one)
-    launch(copy_of, 1, one, other)
-    launch(add_to, 1, one, y)
+    first, other = scratch(x.size, dtype=x.dtype), scratch(x.size, dtype=x.dtype)
+    launch(copy_of, 1, x, first)
+    launch(copy_of, 1, first, other)
+    launch(add_to, 1, first, y)
     launch(add_to, 1, other, y)
-    places.append((one.ctypes.data, other.ctypes.data))
+    places.append((first.ctypes.data, other.ctypes.data))
 
 
 places = []
@@ -129,9 +129,9 @@ def test_lanes_do_what_they_do_one_after_the_other(threads, count):
         graph, _ = capture(step, y)
         graph.run()
     assert np.array_equal(y, direct)
-    assert [len(one) for one in graph.launches if isinstance(one, list)] == [count]
-    written = [[call for call in one if call.name != "fill_words"] for one in graph.launches[0]]  # but for the poison
-    assert [len(one) for one in written] == [5] * count
+    assert [len(lanes) for lanes in graph.launches if isinstance(lanes, list)] == [count]
+    written = [[call for call in lane if call.name != "fill_words"] for lane in graph.launches[0]]  # but for the poison
+    assert [len(lane) for lane in written] == [5] * count
 
 
 def test_lanes_move_too():

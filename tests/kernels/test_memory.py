@@ -167,9 +167,9 @@ SPOILED = [
 @pytest.mark.parametrize(("train", "direction", "argument"), SPOILED)
 def test_a_program_whose_op_leaves_a_number_unwritten_is_seen(monkeypatch, train, direction, argument):
     """At its first run, and where the number is there from the run before."""
-    assert all(np.isfinite(one).all() for one in answers(everything(), train))
+    assert all(np.isfinite(answer).all() for answer in answers(everything(), train))
     spoil(monkeypatch, "layer_norm", direction, argument)
-    assert all(np.isnan(one).any() for one in answers(everything(), train))
+    assert all(np.isnan(answer).any() for answer in answers(everything(), train))
 
 
 def test_a_program_with_micro_batches_sees_it_too(monkeypatch):

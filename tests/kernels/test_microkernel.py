@@ -63,7 +63,7 @@ class Case:
         bias, scale = rng.standard_normal((2, bias_start + columns))
         residual = rng.standard_normal(c.size)
         self.a, self.b, self.c, self.bias, self.scale, self.residual = (
-            place(one.astype(dtype)) for one in (a, b, c, bias, scale, residual)
+            place(array.astype(dtype)) for array in (a, b, c, bias, scale, residual)
         )
         tables = self.a_rows, self.a_segments, self.b_segments, self.c_rows
         self.a_rows, self.a_segments, self.b_segments, self.c_rows = map(place, tables)
@@ -79,7 +79,7 @@ class Case:
 
     def expected(self):
         """Return c as it ought to be, in float64."""
-        a, b, c = (one.astype(np.float64) for one in (self.a, self.b, self.c))
+        a, b, c = (array.astype(np.float64) for array in (self.a, self.b, self.c))
         total = np.zeros(self.at_c.shape)
         if self.start == ADD:
             total = c[self.at_c]

@@ -102,6 +102,6 @@ def at_edge(shelf, op, dtype, inputs, attributes, at_end):
 @pytest.mark.skipif(sys.platform == "win32", reason="no mprotect here")
 def test_no_op_touches_what_lies_beside_its_arrays():
     text = "from tests.kernels.test_modes import check_where_memory_ends; check_where_memory_ends()"
-    one = process.start(text)
-    out, err = one.communicate(timeout=300)
+    child = process.start(text)
+    out, err = child.communicate(timeout=300)
     assert out.strip() == str(len(COMPILED)), "\n".join(err.splitlines()[-30:])

@@ -139,10 +139,10 @@ def test_threads_wait_as_long_as_the_user_says(given, spin):
     text += "print(os.environ.get('GOMP_SPINCOUNT'))"
     before = {name: os.environ.pop(name) for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY") if name in os.environ}
     try:
-        one = process.start(text, OMP_DISPLAY_ENV="verbose", **given)
+        child = process.start(text, OMP_DISPLAY_ENV="verbose", **given)
     finally:
         os.environ.update(before)
-    out, err = one.communicate(timeout=60)
+    out, err = child.communicate(timeout=60)
     assert f"GOMP_SPINCOUNT = '{spin}'" in err
     assert out.strip() == str(given.get("GOMP_SPINCOUNT"))  # what libgomp has read is not handed on to other programs
 
@@ -256,7 +256,9 @@ def enlarged(op, seed):
         return array + np.arange(array.size).reshape(array.shape) % 7 / 8 if array.dtype.kind == "f" else array
 
     large = {name: each(repeat, value) if name in BATCHED else value for name, value in inputs.items()}
-    large = {name: each(partial(np.asarray, dtype=op.dtypes.get(name, np.float32)), one) for name, one in large.items()}
+    large = {
+        name: each(partial(np.asarray, dtype=op.dtypes.get(name, np.float32)), value) for name, value in large.items()
+    }
     try:
         plan(op, large, attributes)
     except ArgumentError:
@@ -276,9 +278,9 @@ def outcome(op, inputs, attributes):
         graph, _ = capture(hand, *(have.get(name) for name in names), **call.attributes)
         graph.run()
         blocks = max(
-            [blocks, *(one.blocks for one in graph.all_launches if one.name != "fill_words")]
+            [blocks, *(launched.blocks for launched in graph.all_launches if launched.name != "fill_words")]
         )  # but for the poison
-    return {name: b"".join(one.tobytes() for one in flat([value])) for name, value in have.items()}, blocks
+    return {name: b"".join(array.tobytes() for array in flat([value])) for name, value in have.items()}, blocks
 
 
 COMPILED = [name for name, op in REGISTRY.items() if "compiled" in op.hands]

@@ -103,7 +103,7 @@ def test_special_numbers(name, copies):
 def test_as_plain_python_it_computes_the_same(name):
     x = np.linspace(-5, 5, 101, dtype=np.float32)
     function = {"exp": exp, "tanh": tanh, "erf": erf}[name]
-    got = np.array([function(one) for one in x], np.float32)
+    got = np.array([function(number) for number in x], np.float32)
     assert error(name, x, got).max() <= 2
 
 
@@ -123,6 +123,6 @@ def test_the_greatest_of_a_row_is_nan_where_there_is_one(dtype):
             launch(greatest, 1, x, y)
             assert np.array_equal(y[0], x.max(), equal_nan=True)
             function = x[0]
-            for one in x:
-                function = greater(function, one)
+            for number in x:
+                function = greater(function, number)
             assert np.array_equal(function, x.max(), equal_nan=True)
