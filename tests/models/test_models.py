@@ -303,9 +303,9 @@ def test_small_fuses_every_pooling_into_its_convolution_and_every_relu_into_its_
 
 @classics
 def test_the_seed_decides(name):
-    one, same, other = (models.create(name, seed=seed) for seed in (1, 1, 2))
-    np.testing.assert_array_equal(one.p.flat, same.p.flat)
-    assert (one.p.flat != other.p.flat).any()
+    first, same, other = (models.create(name, seed=seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first.p.flat, same.p.flat)
+    assert (first.p.flat != other.p.flat).any()
     np.testing.assert_array_equal(models.create(name).p.flat, models.create(name, seed=0).p.flat)
 
 

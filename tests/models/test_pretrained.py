@@ -32,11 +32,11 @@ def photo(name):
 def test_photos_get_pytorchs_answers(name):
     model = bh.models.pretrained("efficientnet_lite0")
     p = model.predict(photos.from_file(photo(name))[None])[0]
-    names = [one.split(",")[0] for one in model.classes]
+    names = [label.split(",")[0] for label in model.classes]
     best = [names[k] for k in np.argsort(-p)[: len(ANSWERS[name])]]
     assert best == list(ANSWERS[name])
-    for one, share in ANSWERS[name].items():
-        assert p[names.index(one)] == pytest.approx(share, abs=0.01)
+    for label, share in ANSWERS[name].items():
+        assert p[names.index(label)] == pytest.approx(share, abs=0.01)
 
 
 @needs_torch
