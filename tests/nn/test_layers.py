@@ -15,9 +15,9 @@ from tests.nn.cases import ALL, CASES, images
 from tests.nn.gradients import check_gradients
 
 CLASSES = {
-    name: one
-    for name, one in ((name, getattr(nn, name)) for name in nn.__all__)
-    if isinstance(one, type) and issubclass(one, Layer) and one is not Layer
+    name: member
+    for name, member in ((name, getattr(nn, name)) for name in nn.__all__)
+    if isinstance(member, type) and issubclass(member, Layer) and member is not Layer
 }
 each = pytest.mark.parametrize("case", [case for _, case in ALL], ids=[name for name, _ in ALL])
 
@@ -133,13 +133,13 @@ def test_shared_gradient_is_the_sum_of_its_uses():
         return nn.Model(x, nn.Linear(3, name="end")(second(nn.Tanh()(first(x)))), dtype=np.float64)
 
     shared = nn.Linear(5)
-    one, two = build(shared, shared), build(nn.Linear(5), nn.Linear(5))
+    tied, two = build(shared, shared), build(nn.Linear(5), nn.Linear(5))
     for name in ("weight", "bias"):
         for number in (1, 2):
-            two.parameters[f"fc{number}_{name}"][...] = one.parameters[f"fc1_{name}"]
-        two.parameters[f"end_{name}"][...] = one.parameters[f"end_{name}"]
-    x, labels = images(one)
-    once, apart = one.trace(x, labels), two.trace(x, labels)
+            two.parameters[f"fc{number}_{name}"][...] = tied.parameters[f"fc1_{name}"]
+        two.parameters[f"end_{name}"][...] = tied.parameters[f"end_{name}"]
+    x, labels = images(tied)
+    once, apart = tied.trace(x, labels), two.trace(x, labels)
     for name in ("weight", "bias"):
         total = apart[f"grad_fc1_{name}"] + apart[f"grad_fc2_{name}"]
         np.testing.assert_allclose(once[f"grad_fc1_{name}"], total, rtol=1e-12)
@@ -218,9 +218,9 @@ def test_nested_sequential_is_its_layers_in_turn():
     conv, relu, pool, flatten, fc = layers()
     nested = nn.Sequential(nn.Sequential(conv, nn.Sequential(relu)), nn.Sequential(), pool, nn.Sequential(flatten, fc))
     plain = nn.Sequential(*layers())
-    one, two = (nn.Model(nn.Input(8, 8, 1), net, name="net", seed=4) for net in (nested, plain))
-    assert str(one.program(2, train=True)) == str(two.program(2, train=True))
-    np.testing.assert_array_equal(one.p.flat, two.p.flat)
+    first, two = (nn.Model(nn.Input(8, 8, 1), net, name="net", seed=4) for net in (nested, plain))
+    assert str(first.program(2, train=True)) == str(two.program(2, train=True))
+    np.testing.assert_array_equal(first.p.flat, two.p.flat)
     x = nn.Input(3)
     assert nn.Sequential()(x) is x
 
@@ -232,8 +232,8 @@ def test_a_sequential_takes_functions():
 
 def test_a_layer_serves_two_networks():
     layer = nn.Linear(2, name="head")
-    one, two = nn.Model(nn.Input(3), layer, seed=1), nn.Model(nn.Input(5), layer, seed=1)
-    assert one.p.head_weight.shape == (3, 2) and two.p.head_weight.shape == (5, 2)
+    first, two = nn.Model(nn.Input(3), layer, seed=1), nn.Model(nn.Input(5), layer, seed=1)
+    assert first.p.head_weight.shape == (3, 2) and two.p.head_weight.shape == (5, 2)
 
 
 # errors: the call, the error, what its message must hold --------------------------------------------------------------
