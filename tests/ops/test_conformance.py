@@ -65,14 +65,14 @@ def run(op, hand, direction, reads, writes, attributes, layout=contiguous):
     """Return what one pass of a hand made of `writes`; the hand gets copies of all arrays, and None for those not given."""
     given = {name: each(layout, value) for name, value in reads.items()}
     guarded = {name: each(Guarded, value) for name, value in writes.items()}
-    written = {name: each(lambda one: one.array, value) for name, value in guarded.items()}
+    written = {name: each(lambda guard: guard.array, value) for name, value in guarded.items()}
     names = op.forward_arguments if direction == "forward" else op.backward_arguments
     have = dict.fromkeys(names) | given | written
     getattr(op.hands[hand], direction)(*(have[name] for name in names), **attributes)
 
     who = f"{op.name}, {hand}, {direction}"
     for name, value in guarded.items():
-        assert all(one.is_intact() for one in flat([value])), f"{who}: wrote outside of {name}"
+        assert all(guard.is_intact() for guard in flat([value])), f"{who}: wrote outside of {name}"
     for name, value in given.items():
         for now, before in zip(flat([value]), flat([reads[name]])):
             assert np.array_equal(now, before), f"{who}: changed {name}, which is only to be read"

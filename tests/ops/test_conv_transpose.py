@@ -151,10 +151,10 @@ def test_a_receptive_field_is_the_most_that_gradients_reach(layers):
         sizes.append(windows[-1].output[0])
     assume(sizes[-1] < 600)
     grad = np.eye(sizes[-1])[:, :, None, None]  # an output each
-    for one, size in reversed(list(zip(windows, sizes))):
-        op = bh.conv_transpose2d if one.transposed else bh.conv2d
-        x, weight = np.ones((len(grad), size, 1, 1)), np.ones((*one.kernel, 1, 1))
-        grad, _, _ = op.backward(grad, x, weight, hand="arrays", stride=one.stride)
+    for placed, size in reversed(list(zip(windows, sizes))):
+        op = bh.conv_transpose2d if placed.transposed else bh.conv2d
+        x, weight = np.ones((len(grad), size, 1, 1)), np.ones((*placed.kernel, 1, 1))
+        grad, _, _ = op.backward(grad, x, weight, hand="arrays", stride=placed.stride)
     reached = [np.flatnonzero(row) for row in grad[:, :, 0, 0]]
     most, told = max(1 + rows[-1] - rows[0] for rows in reached if rows.size), receptive_field(windows)[0]
     assert most == told if all(up or stride == 1 for up, _, stride in layers) else most <= told

@@ -56,7 +56,7 @@ def check(op, hand, draw):
             slope = sum(np.sum(g * d) for g, d in zip(flat([grads[moved]]), flat([way]), strict=True))
             errors = []
             for h in STEPS:
-                up, down = (terms(inputs | {moved: step(inputs[moved], way, one)}).sum() for one in (h, -h))
+                up, down = (terms(inputs | {moved: step(inputs[moved], way, distance)}).sum() for distance in (h, -h))
                 errors.append(abs((up - down) / (2 * h) - slope))
                 if errors[-1] <= limit:
                     break

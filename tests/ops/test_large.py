@@ -57,7 +57,7 @@ def check(name, seed):
     shape = plan(op, inputs, attributes).shapes[op.outputs[0]]
     grad = np.random.default_rng(seed).standard_normal(shape).astype(dtype)
     expected = torch_twins.results(op, inputs, attributes, grad)
-    shapes = [each(np.shape, one) for one in inputs.values()]
+    shapes = [each(np.shape, value) for value in inputs.values()]
     who = f"{name}, BYHAND_SEED={seed[0]}, {seed}: {np.dtype(dtype)} {shapes}, {attributes}"
     compare(who, ours(op, "compiled", inputs, attributes, grad), expected, TOLERANCE[dtype])
 

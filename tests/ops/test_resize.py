@@ -33,9 +33,9 @@ def onnx_cases():
         if case.name.startswith("test_resize_"):
             (node,), ((inputs, outputs),) = case.model.graph.node, case.data_sets
             names = [name for name in node.input if name]
-            values = {one.name: get_attribute_value(one) for one in node.attribute}
-            values = {key: one.decode() if isinstance(one, bytes) else one for key, one in values.items()}
-            cases[case.name] = values, dict(zip(names, [one for one in inputs if one is not None])), outputs[0]
+            values = {attribute.name: get_attribute_value(attribute) for attribute in node.attribute}
+            values = {key: value.decode() if isinstance(value, bytes) else value for key, value in values.items()}
+            cases[case.name] = values, dict(zip(names, [array for array in inputs if array is not None])), outputs[0]
     return cases
 
 
@@ -72,7 +72,7 @@ def settled(attributes, given, shape):
 
 def test_there_are_cases_of_every_kind():
     told = [attributes for attributes, _, _ in CASES.values()]
-    assert len(told) >= 39 and {one.get("coordinate_transformation_mode", "half_pixel") for one in told} == {
+    assert len(told) >= 39 and {settings.get("coordinate_transformation_mode", "half_pixel") for settings in told} == {
         *COORDINATE_MODES, "tf_crop_and_resize"
     }  # fmt: skip
 
@@ -162,9 +162,9 @@ def test_it_does_what_pytorch_does(name, sizes, hand):
     expected = torch_twins.F.interpolate(leaf, size=size, **theirs)
     (slope,) = torch_twins.torch.autograd.grad(expected, leaf, torch_twins.torch.from_numpy(grad).movedim(-1, 1))
     for dtype, limit in ((np.float64, 1e-13), (np.float32, 2e-6)):
-        one, more = x.astype(dtype), grad.astype(dtype)
-        y = bh.resize(one, size=tuple(size), hand=hand, **mine)
-        back = bh.resize.backward(more, one, size=tuple(size), hand=hand, **mine)
+        image, more = x.astype(dtype), grad.astype(dtype)
+        y = bh.resize(image, size=tuple(size), hand=hand, **mine)
+        back = bh.resize.backward(more, image, size=tuple(size), hand=hand, **mine)
         for ours, right in ((y, expected.detach()), (back, slope)):
             right = right.movedim(1, -1).numpy()
             assert np.abs(ours - right).max() <= limit * max(1, np.abs(right).max())

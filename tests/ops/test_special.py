@@ -4,6 +4,7 @@ A NaN that got lost would hide a training that diverges; one too many would end 
 """
 
 from collections.abc import Callable
+from functools import partial
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -107,7 +108,7 @@ def spoiled(op, seed):
     grad = draw.random.standard_normal(plan(op, inputs, attributes).shapes[op.outputs[0]])
     there = [name for name, value in inputs.items() if value is not None and name not in op.dtypes]
     where = draw.choice([*there, "grad"])
-    arrays = [one for one in flat([grad if where == "grad" else inputs[where]]) if one.size]
+    arrays = [array for array in flat([grad if where == "grad" else inputs[where]]) if array.size]
     for _ in range(draw.integer(1, 3)):
         array = draw.choice(arrays)
         array.flat[draw.integer(0, array.size - 1)] = draw.choice(SPECIAL)
@@ -116,7 +117,7 @@ def spoiled(op, seed):
 
 def results(op, hand, dtype, inputs, attributes, grad):
     """Return a hand's results of a call in a type."""
-    inputs = {name: each(lambda one: one.astype(op.dtypes.get(name, dtype)), one) for name, one in inputs.items()}  # noqa: B023
+    inputs = {name: each(partial(np.array, dtype=op.dtypes.get(name, dtype)), value) for name, value in inputs.items()}
     with np.errstate(all="ignore"):  # NumPy is right to warn; here it is meant
         return ours(op, hand, inputs, attributes, grad.astype(dtype))
 
@@ -271,7 +272,7 @@ def test_most_numbers_stay_finite():
     """A test in which all becomes NaN would see nothing."""
     for name, op in REGISTRY.items():
         found = [torch_twins.results(op, *spoiled(op, seed)[1:]) for seed in range(CALLS)]
-        finite = [np.isfinite(one).mean() for made in found for one in flat(made.values()) if one.size]
+        finite = [np.isfinite(array).mean() for made in found for array in flat(made.values()) if array.size]
         assert 0.2 < np.mean(finite) < 1, name
 
 

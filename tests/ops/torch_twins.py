@@ -111,8 +111,8 @@ def avg_pool(x, *, kernel, stride=None, padding="valid", ceil_mode=False, count_
     counts = _framed(torch.ones_like(x), view.padding, float(count_include_pad))
     beyond = (0, view.kernel[0], 0, view.kernel[1])
     sums, counts = (
-        F.avg_pool2d(_framed(one, beyond), view.kernel, view.stride, divisor_override=1)
-        for one in (_framed(x, view.padding), counts)
+        F.avg_pool2d(_framed(summed, beyond), view.kernel, view.stride, divisor_override=1)
+        for summed in (_framed(x, view.padding), counts)
     )
     return _last(sums / counts.clamp(min=1))[:, : view.output[0], : view.output[1]]
 
