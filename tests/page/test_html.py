@@ -77,13 +77,13 @@ def test_a_network_that_is_too_large_is_recorded_and_no_classifier(monkeypatch):
     shapes = {node.output.name: node.output.shape[1:] for node in model.graph.up_to(model.logits).nodes}
     trace = model.trace(images[1:])
     for node in data["spec"]["nodes"]:
-        one = kept[node["output"]]
-        assert len(one["shape"]) == len(shapes[node["output"]]) + 1
+        tensor = kept[node["output"]]
+        assert len(tensor["shape"]) == len(shapes[node["output"]]) + 1
         if node["output"] != model.logits.name:
             values = np.frombuffer(base64.b64decode(data["recorded"][1]["values"][node["output"]]), "<f2").reshape(
-                one["shape"]
+                tensor["shape"]
             )
-            wanted = trace[node["output"]][..., one["kept"]] if one["kept"] else trace[node["output"]]
+            wanted = trace[node["output"]][..., tensor["kept"]] if tensor["kept"] else trace[node["output"]]
             np.testing.assert_allclose(values, wanted, rtol=1e-3, atol=1e-3 * np.abs(wanted).max())
     monkeypatch.setattr(html, "CLASSIFIER_MAX_WORK", (1000, 1000))
     with pytest.raises(bh.ArgumentError, match=r"squeezenet1_1 can't run in a page: it has [\d,]+ multiply-adds"):
@@ -111,7 +111,7 @@ def test_an_op_that_is_not_translated_is_recorded_or_refused():
 def test_snapshots_of_another_network_are_left_out():
     model, other = bh.models.create("article"), bh.models.create("lenet5")
     data = data_of(document(Look(model, snapshots=[Snapshot(0, 0.0, model), Snapshot(5, 1.0, other)])))
-    assert [one["step"] for one in data["snapshots"]] == [0]
+    assert [snapshot["step"] for snapshot in data["snapshots"]] == [0]
 
 
 def test_without_a_picture_there_is_a_pattern():
