@@ -141,8 +141,8 @@ def test_who_asks_while_another_thread_trains_sees_the_model_between_two_steps()
     other_x = images(other, 4)[0]
     other_answer = other.predict(other_x)
 
-    def train(one, at):
-        one.program(x[at], labels[at], *one.spaces, lr=float(lr[at]), t=int(t[at]))
+    def train(trained, at):
+        trained.program(x[at], labels[at], *trained.spaces, lr=float(lr[at]), t=int(t[at]))
 
     expected = {beside.model.predict(asked).tobytes()}
     for at in range(steps):
@@ -160,7 +160,7 @@ def test_who_asks_while_another_thread_trains_sees_the_model_between_two_steps()
             np.testing.assert_array_equal(other.predict(other_x), other_answer)
 
     in_threads(work, 4)
-    assert {answer for one in answers for answer in one} <= expected
+    assert {answer for answered in answers for answer in answered} <= expected
     assert training.bits() == beside.bits()
 
 

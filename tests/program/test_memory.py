@@ -40,11 +40,11 @@ def overlaps(sizes, places, needed, bases):
     """Return the pairs of arrays that share memory while both are needed."""
     names = [name for name in sizes if name in needed and sizes[name] and name not in bases]
     return [
-        (one, other)
-        for i, one in enumerate(names)
+        (name, other)
+        for i, name in enumerate(names)
         for other in names[i + 1 :]
-        if needed[one][0] <= needed[other][1] and needed[other][0] <= needed[one][1]
-        and places[one] < places[other] + sizes[other] and places[other] < places[one] + sizes[one]
+        if needed[name][0] <= needed[other][1] and needed[other][0] <= needed[name][1]
+        and places[name] < places[other] + sizes[other] and places[other] < places[name] + sizes[name]
     ]  # fmt: skip
 
 
@@ -219,7 +219,7 @@ def test_in_real_programs_nothing_overlaps_that_is_needed(make, settings):
     every = [array for part in parts for array in vars(part).values()]
     if len(parts) > 1:  # micro-batches share nothing
         owners = [{id(memory(a)) for n, a in vars(p).items() if n not in ("loss", "probabilities")} for p in parts]
-        assert all(one.isdisjoint(other) for i, one in enumerate(owners) for other in owners[:i])
+        assert all(owner.isdisjoint(other) for i, owner in enumerate(owners) for other in owners[:i])
     assert all(array.ctypes.data % array.itemsize == 0 for array in every)
 
 

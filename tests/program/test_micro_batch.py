@@ -48,8 +48,8 @@ def test_micro_batches_and_layer_by_layer_give_the_same(monkeypatch, make, batch
         model = make()
         found.append(step(model, batch, label_smoothing=smoothing))
         assert count(model, batch, label_smoothing=smoothing) == 1
-    for one, other in zip(*found):
-        np.testing.assert_allclose(one, other, rtol=0, atol=1e-12)
+    for first, other in zip(*found):
+        np.testing.assert_allclose(first, other, rtol=0, atol=1e-12)
     trace = make().trace(*images(model, batch), hand="arrays")
     if not smoothing:
         np.testing.assert_allclose(found[0][0], trace["loss"], rtol=1e-12)
@@ -60,11 +60,11 @@ def test_inference_in_micro_batches_gives_the_same(monkeypatch):
     model = plain()
     x, _ = images(model, 30)
     assert count(model, 30, training=False) == 5
-    one = model.logits_of(x, hand="compiled")
+    first = model.logits_of(x, hand="compiled")
     monkeypatch.setattr(micro_batch, "MIN_MICRO_BATCHES", 10**9)
     model = plain()
-    np.testing.assert_allclose(one, model.logits_of(x, hand="compiled"), rtol=0, atol=1e-12)
-    np.testing.assert_allclose(one, model.logits_of(x, hand="arrays"), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(first, model.logits_of(x, hand="compiled"), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(first, model.logits_of(x, hand="arrays"), rtol=0, atol=1e-12)
 
 
 def test_sizes_and_not_threads_decide_the_number_of_micro_batches():
