@@ -88,13 +88,13 @@ def test_plain_and_augmented_stand_side_by_side(tmp_path, texts):
 
 
 def test_what_is_not_drawn_is_told(tmp_path, texts):
-    few, one = images(15, 4, 4, 3), images(1, 4, 4, 3)
+    few, single = images(15, 4, 4, 3), images(1, 4, 4, 3)
     drawn(tmp_path / "a.png", [(f"class {i}", 100, few) for i in range(103)])
     assert "class 19" in texts and "class 20" not in texts and "and 83 more classes, 10,060 more images" in texts
     assert "100 images" in texts
-    drawn(tmp_path / "b.png", [("a", 14, few), ("b", 1, one)])
+    drawn(tmp_path / "b.png", [("a", 14, few), ("b", 1, single)])
     assert "and 2 more images" in texts and "1 image" in texts
-    drawn(tmp_path / "c.png", [("a", 1, one)] * 21)
+    drawn(tmp_path / "c.png", [("a", 1, single)] * 21)
     assert "and 1 more class, 1 more image" in texts
     drawn(tmp_path / "d.png", [("a", 9, few[:9], few[:9])])
     assert "and 3 more images" in texts, "six plain ones"

@@ -25,7 +25,7 @@ def read(photo):
 def scored(kind):
     """What reading this kind of photo gives, all seeds together."""
     photos = [compose(seed, kind) for seed in SEEDS]
-    return sum((score(photo.truth, [(one.text, one.box) for one in read(photo)]) for photo in photos), NOTHING)
+    return sum((score(photo.truth, [(found.text, found.box) for found in read(photo)]) for photo in photos), NOTHING)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -44,7 +44,7 @@ def test_19_digits_of_20_are_right_and_at_most_1_of_50_is_invented():
 
 def test_the_score_sees_what_is_wrong_missing_and_invented():
     truth = compose(0, "plain").truth
-    right = [(str(one.label), one.box) for one in truth]
+    right = [(str(digit.label), digit.box) for digit in truth]
     assert score(truth, right).right == len(truth)
     moved = [(text, (box[0], box[1] - 1000, *box[2:])) for text, box in right]
     wrong = [(str((int(text) + 1) % 10), box) for text, box in right]
@@ -58,8 +58,8 @@ def test_lines_come_in_reading_order(kind):
     photo = compose(9, kind)
     found = read(photo)
     lines = {}
-    for one in photo.truth:
-        lines.setdefault(one.line, []).append(str(one.label))
+    for digit in photo.truth:
+        lines.setdefault(digit.line, []).append(str(digit.label))
     told = ["".join(line.split()) for line in lines_of_text(found)]
     assert len(told) == len(lines)
     assert sum(len(a) == len(b) for a, b in zip(told, lines.values())) >= len(lines) - 1
@@ -75,7 +75,7 @@ def test_digits_that_touch_are_told_apart():
     found = NOTHING
     for seed in range(4):
         photo = compose(seed, "plain", gap=-0.02)
-        found += score(photo.truth, [(one.text, one.box) for one in read(photo)])
+        found += score(photo.truth, [(digit.text, digit.box) for digit in read(photo)])
     assert found.right >= 0.85 * found.written, found
 
 

@@ -103,7 +103,7 @@ def test_what_is_no_number_is_marked(tmp_path, texts):
     values[1, 2, 0], values[0, 0, 1] = np.nan, np.inf
     pixels = drawn(values, tmp_path / "b.png")
     assert "4 × 4 × 2, 2 maps, 1 to 1, 2 NaN or infinite (cyan)" in texts
-    blue = [(one == np.array([0x19, 0xC3, 0xD6])).all(-1).sum() for one in (clean, pixels)]
+    blue = [(image == np.array([0x19, 0xC3, 0xD6])).all(-1).sum() for image in (clean, pixels)]
     assert blue[0] == 0 and blue[1] > 1000
     for odd in (
         np.full((3, 3, 2), np.nan),

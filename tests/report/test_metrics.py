@@ -57,8 +57,8 @@ def test_rows_are_judged_some_at_a_time(monkeypatch):
     parts = predictions_of(logits, labels)
     for name in vars(whole):
         assert np.array_equal(getattr(whole, name), getattr(parts, name)), name
-    for one, other in zip(found, find_label_issues(logits, parts)):
-        assert np.array_equal(one, other)
+    for expected, other in zip(found, find_label_issues(logits, parts)):
+        assert np.array_equal(expected, other)
 
 
 def test_what_can_not_be_judged_is_named():

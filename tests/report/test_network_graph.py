@@ -30,13 +30,15 @@ class Drawn:
         self.root = ElementTree.fromstring(text)
         self.boxes = {}  # the names in a box: its (left, top, right, bottom)
         for group in self.root.iter(f"{SVG}g"):
-            names = tuple(one.text for one in group.iter(f"{SVG}text") if one.get("class") == "name")
-            frame = next(one for one in group.iter(f"{SVG}rect") if one.get("class") == "frame")
+            names = tuple(element.text for element in group.iter(f"{SVG}text") if element.get("class") == "name")
+            frame = next(element for element in group.iter(f"{SVG}rect") if element.get("class") == "frame")
             x, y, width, height = (float(frame.get(key)) for key in ("x", "y", "width", "height"))
             self.boxes[names] = (x, y, x + width, y + height)
-        paths = [one for one in self.root.iter(f"{SVG}path") if one.get("data-from")]
-        self.edges = [(one.get("data-from"), one.get("data-to"), points(one.get("d"))) for one in paths]
-        self.shortcuts = [(one.get("data-from"), one.get("data-to")) for one in paths if one.get("class") == "shortcut"]
+        paths = [element for element in self.root.iter(f"{SVG}path") if element.get("data-from")]
+        self.edges = [(path.get("data-from"), path.get("data-to"), points(path.get("d"))) for path in paths]
+        self.shortcuts = [
+            (path.get("data-from"), path.get("data-to")) for path in paths if path.get("class") == "shortcut"
+        ]
 
     def box(self, name):
         return next(box for names, box in self.boxes.items() if name in names)
@@ -51,15 +53,15 @@ def points(path):
     return found
 
 
-def overlap(one, other):
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+def overlap(first, other):
+    return first[0] < other[2] and other[0] < first[2] and first[1] < other[3] and other[1] < first[3]
 
 
 def test_every_node_has_its_line_and_no_other(drawn):
     model, drawing = drawn
     names = [name for box in drawing.boxes for name in box]
     assert sorted(names) == sorted([model.graph.input.name, *(node.name for node in model.graph.nodes)])
-    titles = "\n".join(one.text for one in drawing.root.iter(f"{SVG}title"))
+    titles = "\n".join(title.text for title in drawing.root.iter(f"{SVG}title"))
     assert all(f"{node.name}: {node.op.name}, " in titles for node in model.graph.nodes)
 
 
@@ -86,8 +88,8 @@ def test_the_edges_are_the_graphs(drawn):
 
 def test_every_edge_runs_down_from_its_box_to_its_box_and_through_no_other(drawn):
     for start, end, path in drawn[1].edges:
-        one, other = drawn[1].box(start), drawn[1].box(end)
-        assert one[0] < path[0][0] < one[2] and path[0][1] == one[3]
+        upper, other = drawn[1].box(start), drawn[1].box(end)
+        assert upper[0] < path[0][0] < upper[2] and path[0][1] == upper[3]
         assert other[0] < path[-1][0] < other[2] and path[-1][1] == other[1]
         assert all(y <= below for (_, y), (_, below) in pairwise(path))
         for (x, y), (to, below) in pairwise(path):  # the straight parts pass boxes; the curves lie between two levels
@@ -179,10 +181,10 @@ def test_a_strangers_name_is_only_text(name):
     nodes = model.graph.nodes
     model.name, model.graph.nodes = name, [replace(nodes[0], name=name), *nodes[1:]]
     drawn = Drawn(graph_svg(model))
-    assert {one.tag.removeprefix(SVG) for one in drawn.root.iter()} <= {
+    assert {element.tag.removeprefix(SVG) for element in drawn.root.iter()} <= {
         "svg", "title", "style", "defs", "marker", "path", "rect", "text", "g",
     }  # fmt: skip
-    assert max(len(one.text or "") for one in drawn.root.iter(f"{SVG}text")) < 60
+    assert max(len(element.text or "") for element in drawn.root.iter(f"{SVG}text")) < 60
     assert len(drawn.boxes) == 9 and len(drawn.edges) == 8
 
 

@@ -66,7 +66,7 @@ def test_the_most_frequent_mistakes_come_first_and_ties_in_order():
 def test_mistakes_against_a_plain_sort(seed, most):
     matrix = np.random.default_rng(seed).integers(0, 4, (4, 4))
     wrong = [("abcd"[i], "abcd"[j], matrix[i, j]) for i in range(4) for j in range(4) if i != j and matrix[i, j]]
-    assert top_confusions(matrix, "abcd", most) == sorted(wrong, key=lambda one: -one[2])[:most]
+    assert top_confusions(matrix, "abcd", most) == sorted(wrong, key=lambda pair: -pair[2])[:most]
 
 
 # Pictures -------------------------------------------------------------------------------------------------------------
@@ -161,7 +161,7 @@ def test_names_tell_classes_apart(tmp_path, monkeypatch):
     """A name that is too long is cut where the reader sees it, and keeps its end."""
     names = ["n02085620-Chihuahua" * 4 + "-left", "n02085620-Chihuahua" * 4 + "-right", "cat"]
     found = texts(lambda: draw_confusion_matrix(np.eye(3, dtype=int), names, tmp_path / "a.png"), monkeypatch)
-    assert "cat" in found and any("…" in one and one.endswith("-left") for one in found)
+    assert "cat" in found and any("…" in text and text.endswith("-left") for text in found)
 
 
 def test_a_picture_is_the_same_bytes_again(tmp_path):
