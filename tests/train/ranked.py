@@ -52,39 +52,39 @@ def train(folder, job):
     """Train, or go on with what lies in the folder; return what came of it."""
     folder.mkdir(parents=True, exist_ok=True)
     run = bh.Run(folder)
-    one = bh.Trainer.load(run.checkpoint) if run.checkpoint.exists() else trainer(job)
-    arrange(one, job)
-    if "bucket_bytes" in job and one.comm.size > 1:
-        one.data_parallel.overlap_with_backward(job["bucket_bytes"])
+    trained = bh.Trainer.load(run.checkpoint) if run.checkpoint.exists() else trainer(job)
+    arrange(trained, job)
+    if "bucket_bytes" in job and trained.comm.size > 1:
+        trained.data_parallel.overlap_with_backward(job["bucket_bytes"])
     data = stripes(job.get("images", 100))
-    history = one.fit(data, TEST, epochs=job.get("epochs", 3), quiet=job.get("quiet", True), run=run)
-    left = {"parameters": one.model.p.flat, "steps": one.steps, "unfinished": one.state is not None}
-    left |= {f"state {name}": value for name, value in vars(one.model.state).items()}
-    left |= {f"optimizer {name}": value for name, value in one.buffers.items()}
+    history = trained.fit(data, TEST, epochs=job.get("epochs", 3), quiet=job.get("quiet", True), run=run)
+    left = {"parameters": trained.model.p.flat, "steps": trained.steps, "unfinished": trained.state is not None}
+    left |= {f"state {name}": value for name, value in vars(trained.model.state).items()}
+    left |= {f"optimizer {name}": value for name, value in trained.buffers.items()}
     return {name: np.array(value) for name, value in left.items()} | {
         "history": np.array(json.dumps(history)),
         "losses": np.array([[value for name, value in row.items() if "loss" in name] for row in history]),
         "buckets": np.array(
-            one.data_parallel.overlap.buckets if one.data_parallel and one.data_parallel.overlap else 0
+            trained.data_parallel.overlap.buckets if trained.data_parallel and trained.data_parallel.overlap else 0
         ),
         "threads": np.array(os.environ.get("BYHAND_THREADS", "")),
     }
 
 
-def arrange(one, job):
+def arrange(trained, job):
     """Let something happen after a step: {"stop" or "kill" or "fail": [ranks, step]}."""
-    original, rank = one._run_steps, one.comm.rank
+    original, rank = trained._run_steps, trained.comm.rank
 
     def run_steps(*arguments):
         result = original(*arguments)
         for what in ("stop", "kill", "fail"):
-            if what in job and rank in job[what][0] and one.steps == job[what][1]:
+            if what in job and rank in job[what][0] and trained.steps == job[what][1]:
                 if what == "fail":
                     raise bh.errors.ArgumentError("this went wrong")
                 os.kill(os.getpid(), {"stop": signal.SIGINT, "kill": signal.SIGKILL}[what])
         return result
 
-    one._run_steps = run_steps
+    trained._run_steps = run_steps
 
 
 def main(folder, jobs):

@@ -188,7 +188,7 @@ def assert_harmless(text):
     assert len(tree.body) == 1 + len(imports) + len(functions) and isinstance(tree.body[0].value, ast.Constant)
     names = {alias.asname or alias.name for node in imports for alias in node.names}
     assert all(node.module.startswith(("byhand.ops.", *UPDATES)) or node.module == SUMS for node in imports)
-    arguments = [arg.arg for one in functions for arg in one.args.args + one.args.kwonlyargs]
+    arguments = [arg.arg for function in functions for arg in function.args.args + function.args.kwonlyargs]
     assert not {*arguments, *(["micro_batch", "part"] if parts else [])} & names
     loop = functions[-1].body[0] if parts else None
     assert loop is None or re.fullmatch(LOOP, ast.unparse(loop)), ast.unparse(loop)
@@ -290,8 +290,8 @@ def places(value, path=()):
     """Return the path to every value within a JSON value."""
     found = [path] if path else []
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, one in items:
-        found += places(one, (*path, key))
+    for key, item in items:
+        found += places(item, (*path, key))
     return found
 
 

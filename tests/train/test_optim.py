@@ -84,9 +84,9 @@ def test_pytorch_still_does_what_was_recorded():
 
 def test_the_cases_differ_so_that_a_setting_left_out_is_seen():
     last = [RECORDED[name][-1] for name in make.OPTIMIZERS]
-    for i, one in enumerate(last):
+    for i, steps_taken in enumerate(last):
         for other in last[:i]:
-            assert np.abs(one - other).max() > 1e-3
+            assert np.abs(steps_taken - other).max() > 1e-3
 
 
 # every optimizer that is registered ------------------------------------------------------------------------------------

@@ -117,7 +117,7 @@ def test_ranks_end_where_one_does(ended, name, count):
 @pytest.mark.parametrize("name", JOBS)
 def test_all_ranks_hold_the_same_bits(ended, name, count):
     first, *others = ended(count, name)
-    assert [alike(first, one) for one in others] == [[]] * (count - 1)
+    assert [alike(first, result) for result in others] == [[]] * (count - 1)
     assert first["steps"] > 0 and np.isfinite(first["parameters"]).all()
 
 
@@ -131,19 +131,19 @@ def test_the_same_number_of_ranks_gives_the_same_bits_again(ended, name, count):
 @needs_mpi
 def test_a_batch_norm_of_each_rank_is_not_that_of_all(ended):
     """What the synchronised one is for; the tests above would not see a norm that synchronises nothing."""
-    apart, one = ended(2, "norm apart")[0], ended(1, "norm apart")[0]
-    assert np.abs(apart["parameters"] - one["parameters"]).max() > 1e-3
+    apart, alone = ended(2, "norm apart")[0], ended(1, "norm apart")[0]
+    assert np.abs(apart["parameters"] - alone["parameters"]).max() > 1e-3
 
 
 @needs_mpi
 @pytest.mark.parametrize("count", [2, 3])
 def test_running_statistics_are_the_mean_over_the_ranks(ended, count):
     """The first norm sees after one step what a norm of all would: its mean is that of the shares' means."""
-    shares, one = ended(count, "norm apart, one step")[0], ended(1, "norm apart, one step")[0]
-    mean, var = (next(key for key in one if key.startswith("state") and kind in key) for kind in ("mean", "var"))
-    np.testing.assert_allclose(shares[mean], one[mean], rtol=1e-12)
-    assert not np.allclose(shares[var], one[var], rtol=1e-6)  # within a share, images vary less or more than in all
-    np.testing.assert_allclose(shares[var], one[var], rtol=0.1)
+    shares, alone = ended(count, "norm apart, one step")[0], ended(1, "norm apart, one step")[0]
+    mean, var = (next(key for key in alone if key.startswith("state") and kind in key) for kind in ("mean", "var"))
+    np.testing.assert_allclose(shares[mean], alone[mean], rtol=1e-12)
+    assert not np.allclose(shares[var], alone[var], rtol=1e-6)  # within a share, images vary less or more than in all
+    np.testing.assert_allclose(shares[var], alone[var], rtol=0.1)
 
 
 @needs_mpi
@@ -167,7 +167,7 @@ def test_ranks_of_one_machine_share_its_cores(ended):
     from byhand.kernels.runtime.cpu import cores
 
     own = os.environ.get("BYHAND_THREADS")
-    assert {str(one["threads"]) for one in ended(2, "plain")} == {own or str(max(1, cores() // 2))}
+    assert {str(result["threads"]) for result in ended(2, "plain")} == {own or str(max(1, cores() // 2))}
 
 
 # the end of one is the end of all -------------------------------------------------------------------------------------

@@ -60,8 +60,8 @@ class Stops:
             self.groups.append(len(rates))
             assert trainer.steps == before + len(rates) and len(labels) == len(rates) * batch
             if any(before < stop <= trainer.steps for stop in after):
-                for one in signals:
-                    signal.raise_signal(one)
+                for number in signals:
+                    signal.raise_signal(number)
             return result
 
         def group_size(trainer, first, done):
@@ -254,9 +254,9 @@ def test_the_comparison_sees_what_a_resume_forgets(tmp_path, whole, monkeypatch)
 # signals --------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("one", [signal.SIGINT, signal.SIGTERM])
-def test_a_polite_stop_is_after_a_whole_step_and_says_so(monkeypatch, capsys, one):
-    Stops(monkeypatch, 3, signals=[one])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_polite_stop_is_after_a_whole_step_and_says_so(monkeypatch, capsys, number):
+    Stops(monkeypatch, 3, signals=[number])
     trainer = new("sgd")
     assert trainer.fit(DATA, epochs=EPOCHS) == []
     assert trainer.steps == trainer.state.steps_done == 3
@@ -267,23 +267,23 @@ def test_the_signal_handlers_are_put_back(monkeypatch):
     def mine(*_):
         raise AssertionError("not while training")
 
-    before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        for one in before:
-            signal.signal(one, mine)
+        for number in before:
+            signal.signal(number, mine)
         Stops(monkeypatch, 3, 7)
         trainer = new("sgd")
         trainer.fit(DATA, epochs=EPOCHS, quiet=True)  # stopped
-        assert [signal.getsignal(one) for one in before] == [mine, mine]
+        assert [signal.getsignal(number) for number in before] == [mine, mine]
         trainer.fit(DATA, quiet=True)
         trainer.fit(DATA, quiet=True)  # to its end
-        assert trainer.state is None and [signal.getsignal(one) for one in before] == [mine, mine]
+        assert trainer.state is None and [signal.getsignal(number) for number in before] == [mine, mine]
         with pytest.raises(bh.DivergedError):
             plain(bh.SGD(lr=1e30)).fit(DATA, epochs=EPOCHS, quiet=True)
-        assert [signal.getsignal(one) for one in before] == [mine, mine]
+        assert [signal.getsignal(number) for number in before] == [mine, mine]
     finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def test_a_second_ctrl_c_interrupts_and_leaves_the_last_checkpoint(tmp_path, monkeypatch):

@@ -123,7 +123,7 @@ def test_step_decay_is_pytorchs_multi_step():
 
 
 @pytest.mark.parametrize(
-    "one",
+    "original",
     [
         bh.SGD(0.1, 0.9, nesterov=True), bh.Adam(eps=1e-7), bh.AdamW(lr=0.3), bh.Constant(), bh.StepDecay((0.1, 0.2), 0.3),
         bh.Cosine(0.1), bh.OneCycle(0.3, 0.1, 0.01), bh.Warmup(0.1, bh.OneCycle()),
@@ -131,9 +131,9 @@ def test_step_decay_is_pytorchs_multi_step():
     ],
     ids=repr,
 )  # fmt: skip
-def test_settings_go_to_json_and_back(one):
-    again = settings.from_json(json.loads(json.dumps(settings.to_json(one))))
-    assert again == one and type(again) is type(one)
+def test_settings_go_to_json_and_back(original):
+    again = settings.from_json(json.loads(json.dumps(settings.to_json(original))))
+    assert again == original and type(again) is type(original)
 
 
 def test_every_kind_can_be_written():

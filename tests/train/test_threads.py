@@ -38,7 +38,7 @@ def test_a_training_has_the_same_bits_at_any_number_of_threads(make):
             found.append(
                 (rows, trainer.curve, bits(trainer), trainer.model.logits_of(data.images, hand="compiled").tobytes())
             )
-    assert all(one == found[0] for one in found[1:])
+    assert all(result == found[0] for result in found[1:])
     assert rows[1]["loss"] < rows[0]["loss"]
 
 

@@ -116,8 +116,8 @@ def test_a_step_after_a_training_has_the_optimisers_own_rate(tmp_path):
     trainer.fit(DATA, quiet=True)
     trainer.save(tmp_path / "checkpoint")
     loaded = bh.Trainer.load(tmp_path / "checkpoint")
-    for one in (trainer, loaded):
-        one.step(DATA.images, DATA.labels)
+    for trained in (trainer, loaded):
+        trained.step(DATA.images, DATA.labels)
     assert bits(trainer) == bits(loaded)
 
 
@@ -288,9 +288,9 @@ def test_a_training_does_not_depend_on_numpys_global_seed():
         return bits(trainer)
 
     np.random.seed(1)
-    one = train()
+    first = train()
     np.random.seed(2)
-    assert train() == one
+    assert train() == first
 
 
 def test_fit_works_in_any_thread(tmp_path):
