@@ -58,9 +58,9 @@ def imports(text, module):
             names = [[*base, alias.name] for alias in node.names]
         elif isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in ("import_module", "__import__"):
             names = [
-                one.value.split(".")
-                for one in node.args
-                if isinstance(one, ast.Constant) and isinstance(one.value, str)
+                argument.value.split(".")
+                for argument in node.args
+                if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
             ]
         for name in names:
             if name[0] == "byhand":
@@ -93,7 +93,7 @@ def trouble(text, module):
 
 
 def test_a_package_imports_only_what_stands_below_it():
-    found = [one for path in files() for one in trouble(path.read_text(encoding="utf-8"), parts(path))]
+    found = [problem for path in files() for problem in trouble(path.read_text(encoding="utf-8"), parts(path))]
     assert not found, "\n" + "\n".join(found)
     assert len(files()) > 40
 

@@ -83,10 +83,10 @@ def test_receptive_field_is_what_a_gradient_reaches(layers):
         size = windows[-1].output[0]
     grad = np.zeros((1, size, 1, 1))
     grad[0, size // 2] = 1  # one output in the middle
-    sizes = [200, *(one.output[0] for one in windows)]
-    for one, height in reversed(list(zip(windows, sizes))):
-        settings = {"stride": one.stride, "dilation": one.dilation}
-        grad, _, _ = bh.conv2d.backward(grad, np.ones((1, height, 1, 1)), np.ones((*one.kernel, 1, 1)), **settings)
+    sizes = [200, *(window.output[0] for window in windows)]
+    for layer, height in reversed(list(zip(windows, sizes))):
+        settings = {"stride": layer.stride, "dilation": layer.dilation}
+        grad, _, _ = bh.conv2d.backward(grad, np.ones((1, height, 1, 1)), np.ones((*layer.kernel, 1, 1)), **settings)
     reached = np.flatnonzero(grad)
     assert receptive_field(windows)[0] == reached[-1] - reached[0] + 1
 

@@ -182,8 +182,8 @@ def test_an_int_gives_the_same_network_and_a_generator_goes_on():
 
 
 def test_the_first_weights_come_from_the_random_state():
-    zero, again, one = (fitted(random_state=seed, learning_rate_init=0).model_.p.flat for seed in (0, 0, 1))
-    assert (zero == again).all() and (zero != one).any()
+    zero, again, other = (fitted(random_state=seed, learning_rate_init=0).model_.p.flat for seed in (0, 0, 1))
+    assert (zero == again).all() and (zero != other).any()
 
 
 # images as they come --------------------------------------------------------------------------------------------------
@@ -246,7 +246,7 @@ def test_a_channel_that_never_changed_does_no_harm(noise):
 @pytest.mark.parametrize("scale", [1e-30, 1e30])
 def test_features_may_be_of_any_size(scale):
     wine = load_wine()
-    sizes = [quick().fit(wine.data * one, wine.target).loss_curve_ for one in (1, scale)]
+    sizes = [quick().fit(wine.data * factor, wine.target).loss_curve_ for factor in (1, scale)]
     np.testing.assert_allclose(*sizes, rtol=1e-3)
 
 
