@@ -153,9 +153,12 @@ TRANSCRIBED = {
 }
 
 
-@pytest.mark.parametrize(("seed", "hand"), [(0, "loops"), (0, "arrays"), (1, "arrays"), (2, "arrays")])
+@pytest.mark.parametrize(
+    ("seed", "hand"),
+    [pytest.param(0, "loops", marks=pytest.mark.long), (0, "arrays"), (1, "arrays"), (2, "arrays")],
+)
 def test_both_hands_give_the_digits_of_a_transcription(seed, hand):
-    """The loops take a minute, so one seed is held to them whole; the next test holds the hands together for others."""
+    """The loops take a minute: `test_the_loops_and_the_arrays_are_one_computation` holds them to the arrays on fewer images."""
     result = run(hand=hand, seed=seed, say=lambda line: None)
     rows = [result["untrained"], result["steps"][0], result["steps"][-1], result["test"]]
     for row, (loss, accuracy) in zip(rows, TRANSCRIBED[seed], strict=True):

@@ -17,7 +17,7 @@ from tests.data.reader import reader
 def folder(tmp_path_factory):
     """A network that reads digits, two that do not, and photos."""
     folder = tmp_path_factory.mktemp("read")
-    reader().save(folder / "digits.safetensors")
+    reader(images=12_000).save(folder / "digits.safetensors")
     bh.models.create("lenet5", classes=12).save(folder / "twelve.safetensors")
     bh.models.create("lenet5", input_shape=(32, 32, 3)).save(folder / "colour.safetensors")
     (folder / "page.jpg").write_bytes(compose(20, "ruled").jpeg)

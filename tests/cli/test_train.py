@@ -231,21 +231,32 @@ def test_resume_refuses_other_settings_and_other_data(few, tmp_path):
         ({"hand": "foot"}, "there is no hand 'foot'"),
     ],
 )
-def test_a_run_json_that_someone_changed_gets_one_line(change, says, few, tmp_path):
-    settings = {
-        "model": "article", "data": str(few), "epochs": 1, "batch_size": 50, "lr": 0.1, "seed": 0, "hand": "arrays",
-        "optimizer": {"kind": "SGD", "lr": 0.1}, "schedule": {"kind": "Constant"}, "data_sha256": digest(few),
-    }  # fmt: skip
-    bh.Run.create(tmp_path / "run", settings | change)
+def test_a_changed_run_json_gets_one_line(change, says, few, tmp_path):
+    bh.Run.create(tmp_path / "run", run_settings(few) | change)
     done = byhand("train", "--resume", "--output", tmp_path / "run")
     assert (done.code, done.out) == (2, "")
     assert says in done.complaint
-    bh.Run.create(tmp_path / "good", settings)  # and one that nobody changed begins, though no checkpoint was reached
-    assert byhand("train", "--resume", "--output", tmp_path / "good", "--json").code == 0
 
 
-def digest(folder):
-    return bh.data.find(folder).sets().digest()
+def test_a_run_without_a_checkpoint_is_started(few, tmp_path):
+    bh.Run.create(tmp_path / "run", run_settings(few))
+    assert byhand("train", "--resume", "--output", tmp_path / "run", "--json").code == 0
+
+
+def run_settings(data):
+    """Return what run.json holds before the first checkpoint."""
+    return {
+        "model": "article",
+        "data": str(data),
+        "epochs": 1,
+        "batch_size": 50,
+        "lr": 0.1,
+        "seed": 0,
+        "hand": "arrays",
+        "optimizer": {"kind": "SGD", "lr": 0.1},
+        "schedule": {"kind": "Constant"},
+        "data_sha256": bh.data.find(data).sets().digest(),
+    }
 
 
 def test_resume_draws_the_pictures_that_a_kill_kept_from_being_drawn(few, tmp_path):
