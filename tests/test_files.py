@@ -16,7 +16,7 @@ import byhand as bh
 from byhand import files
 from byhand.errors import FileError
 from byhand.files import cache_folder, write_whole
-from tests.train.small import bits, network, plain
+from tests.train.small_training import bits, network, plain
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="POSIX permissions and limits")
 ROOT = hasattr(os, "geteuid") and os.geteuid() == 0

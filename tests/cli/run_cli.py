@@ -21,7 +21,7 @@ ENVIRONMENT = {"COLUMNS": "120"}
 
 
 @dataclass
-class Typed:
+class Completed:
     """What a command printed, and its exit code."""
 
     code: int
@@ -77,7 +77,7 @@ def _own_process(words, folder, timeout, environment):
 
 def _printed(code, out, err):
     told = [line for line in err.splitlines(keepends=True) if not line.startswith(COMPILING)]
-    return Typed(code, out, "".join(told))
+    return Completed(code, out, "".join(told))
 
 
 def write_idx(path, array):

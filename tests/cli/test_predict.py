@@ -11,14 +11,14 @@ import pytest
 
 import byhand as bh
 from tests.cli.run_cli import byhand
-from tests.data.pictures_made import COLOURS, folder
+from tests.data.image_folders import COLOURS, write_image_folder
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """Return a folder of pictures, and the file of a network for them."""
     root = tmp_path_factory.mktemp("predict")
-    folder(root / "colours", 70, size=(12, 10))
+    write_image_folder(root / "colours", 70, size=(12, 10))
     (root / "colours" / "red" / "notes.txt").write_text("no picture")
     model = bh.models.create("lenet5", tuple(COLOURS), (16, 16, 3), crop_pct=1.0)
     model.save(root / "model.safetensors")

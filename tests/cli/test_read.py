@@ -9,15 +9,15 @@ from PIL import Image
 import byhand as bh
 from byhand.data import mnist
 from tests.cli.run_cli import byhand, refuses
-from tests.data.paper_photos import compose, score
 from tests.data.reader import reader
+from tests.data.synthetic_photos import compose, score
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A network that reads digits, two that do not, and photos."""
     folder = tmp_path_factory.mktemp("read")
-    reader(images=12_000).save(folder / "digits.safetensors")
+    reader(images=30_000).save(folder / "digits.safetensors")
     bh.models.create("lenet5", classes=12).save(folder / "twelve.safetensors")
     bh.models.create("lenet5", input_shape=(32, 32, 3)).save(folder / "colour.safetensors")
     (folder / "page.jpg").write_bytes(compose(20, "ruled").jpeg)

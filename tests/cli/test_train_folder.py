@@ -14,14 +14,14 @@ import byhand as bh
 from byhand.data import find
 from byhand.nn.graph_copy import copy_weights
 from tests.cli.run_cli import byhand
-from tests.data.pictures_made import COLOURS, folder, greys, picture
+from tests.data.image_folders import COLOURS, noisy_image, write_image_folder, write_striped_folder
 
 QUICK = ("--epochs", 2, "--batch-size", 8, "--lr", 0.02)
 
 
 @pytest.fixture(scope="module")
 def colours(tmp_path_factory):
-    return folder(tmp_path_factory.mktemp("data") / "colours", 20, size=(24, 24))
+    return write_image_folder(tmp_path_factory.mktemp("data") / "colours", 20, size=(24, 24))
 
 
 def train(source, out, *words, **more):
@@ -51,9 +51,9 @@ def test_a_folder_becomes_a_classifier(colours, tmp_path):
 
 def test_what_is_predicted_is_what_was_trained_on(tmp_path):
     """A picture goes the same way into training and into prediction, whatever its size."""
-    root = folder(tmp_path / "sizes", 5, size=(60, 40))
+    root = write_image_folder(tmp_path / "sizes", 5, size=(60, 40))
     for number, name in enumerate(COLOURS):
-        picture(COLOURS[name], (50 + 9 * number, 90)).save(root / name / "tall.jpg")
+        noisy_image(COLOURS[name], (50 + 9 * number, 90)).save(root / name / "tall.jpg")
     train(root, tmp_path / "run", *QUICK, "--image-size", "24x32")
     model, sets = bh.load(tmp_path / "run"), find(root).sets((24, 32, 3))
     assert model.input_shape == (24, 32, 3) and model.crop_pct == 1.0
@@ -63,7 +63,7 @@ def test_what_is_predicted_is_what_was_trained_on(tmp_path):
 
 
 def test_grey_stays_grey(tmp_path):
-    out = train(greys(tmp_path / "stripes"), tmp_path / "run", *QUICK)
+    out = train(write_striped_folder(tmp_path / "stripes"), tmp_path / "run", *QUICK)
     assert "28 x 28 x 1 -> 2 classes" in out and "every picture is 28 x 28, taken as it is" in out
     assert "augmentation: shift=2" in out
     assert bh.load(tmp_path / "run").input_shape == (28, 28, 1)
@@ -73,7 +73,7 @@ def test_grey_stays_grey(tmp_path):
 
 
 def test_photos_of_any_kind_are_told_of(tmp_path):
-    root = folder(tmp_path / "mixed", 6, size=(50, 40))
+    root = write_image_folder(tmp_path / "mixed", 6, size=(50, 40))
     (root / "red" / "text.jpg").write_text("no picture")
     (root / "red" / "line\nbreak.jpg").write_text("no picture")
     (root / "blue" / "copy.png").write_bytes((root / "blue" / "0.png").read_bytes())
@@ -90,7 +90,7 @@ def test_photos_of_any_kind_are_told_of(tmp_path):
 
 def test_a_set_that_is_split_is_judged_by_its_own_parts(tmp_path):
     for part, count in (("train", 8), ("val", 4), ("test", 3)):
-        folder(tmp_path / "set" / part, count, size=(16, 16), start=100 * count)
+        write_image_folder(tmp_path / "set" / part, count, size=(16, 16), start=100 * count)
     (tmp_path / "set" / "val" / "red" / "copy.png").write_bytes(
         (tmp_path / "set" / "train" / "red" / "800.png").read_bytes()
     )
@@ -105,14 +105,14 @@ def test_a_set_that_is_split_is_judged_by_its_own_parts(tmp_path):
 
 
 def test_one_image_a_class_is_trained_on_without_a_judge(tmp_path):
-    out = train(folder(tmp_path / "single", 1, size=(16, 16)), tmp_path / "run", *QUICK)
+    out = train(write_image_folder(tmp_path / "single", 1, size=(16, 16)), tmp_path / "run", *QUICK)
     assert "no class has two images: nothing could be set aside to validate on" in out
     assert "accuracy" in out and "report.html" not in out
     assert {"model.safetensors", "curves.png"} <= {path.name for path in (tmp_path / "run").iterdir()}
 
 
 def test_spaces_and_other_alphabets(tmp_path):
-    root = folder(tmp_path / "фото с моря", 4, classes=("рыба", "sea gull"), size=(16, 16))
+    root = write_image_folder(tmp_path / "фото с моря", 4, classes=("рыба", "sea gull"), size=(16, 16))
     out = train(root, tmp_path / "мой запуск", *QUICK)
     assert "small on фото с моря" in out
     done = byhand("predict", tmp_path / "мой запуск", root / "рыба" / "1.png", "--json")
@@ -250,7 +250,7 @@ def test_from_a_network_that_has_learned(colours, tmp_path, words, told):
 
 
 def test_photos_begin_with_a_network_that_knows_imagenet(tmp_path):
-    out = train(folder(tmp_path / "photos", 4, size=(90, 80)), tmp_path / "run", "--epochs", 3)
+    out = train(write_image_folder(tmp_path / "photos", 4, size=(90, 80)), tmp_path / "run", "--epochs", 3)
     assert (
         "colour photos, fewer than 1,000 per class: transfer learning from efficientnet_lite0, pretrained on ImageNet"
         in out
@@ -287,7 +287,7 @@ def test_folders_that_can_not_be_trained_on_get_one_line(tmp_path, kind):
     root = tmp_path / "data"
     root.mkdir()
     if kind == "class":
-        folder(root, 3, classes=("red",))
+        write_image_folder(root, 3, classes=("red",))
     if kind == "bad":
         for name in COLOURS:
             (root / name).mkdir()
@@ -324,7 +324,7 @@ def test_data_tells_what_there_is(colours, tmp_path):
 
 def test_data_tells_of_bad_files_and_copies(tmp_path):
     for part, begin in (("train", 0), ("val", 50)):
-        folder(tmp_path / "set" / part, 3, size=(16, 16), start=begin)
+        write_image_folder(tmp_path / "set" / part, 3, size=(16, 16), start=begin)
     (tmp_path / "set" / "val" / "red" / "copy.png").write_bytes(
         (tmp_path / "set" / "train" / "red" / "1.png").read_bytes()
     )

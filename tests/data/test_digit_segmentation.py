@@ -10,7 +10,7 @@ from skimage import filters, measure, morphology
 from byhand.data import components, digit_segmentation, mnist
 from byhand.data.components import Component
 from byhand.errors import FileError, ShapeError
-from tests.data.paper_photos import KINDS, compose, score
+from tests.data.synthetic_photos import KINDS, compose, score
 
 SEVEN = mnist.test_images()[0]
 

@@ -15,7 +15,7 @@ import byhand as bh
 from byhand.data import find, splits
 from byhand.data.discovery import discover_folders, natural_key
 from byhand.errors import ArgumentError, FileError, UnknownNameError
-from tests.data.pictures_made import COLOURS, folder, greys, picture
+from tests.data.image_folders import COLOURS, noisy_image, write_image_folder, write_striped_folder
 
 
 def colour_of(image):
@@ -30,7 +30,7 @@ def right(dataset):
 
 
 def test_a_folder_a_class_is_split_the_same_way_each_time(tmp_path):
-    root = folder(tmp_path / "colours", count=10)
+    root = write_image_folder(tmp_path / "colours", count=10)
     train, held_out = bh.data.load(root)
     again, _ = bh.data.load(root)
     other, _ = bh.data.load(root, seed=1)
@@ -43,7 +43,7 @@ def test_a_folder_a_class_is_split_the_same_way_each_time(tmp_path):
 
 def test_what_is_split_stays_split(tmp_path):
     for part, count in (("train", 4), ("valid", 2), ("test", 3)):
-        folder(tmp_path / part, count, start=10 * count)
+        write_image_folder(tmp_path / part, count, start=10 * count)
     found = find(tmp_path).sets()
     assert {part: len(dataset) for part, dataset in found.parts.items()} == {"train": 12, "val": 6, "test": 9}
     assert all(right(dataset) for dataset in found.parts.values())
@@ -51,16 +51,16 @@ def test_what_is_split_stays_split(tmp_path):
 
 
 def test_a_class_that_val_has_not_shifts_no_label(tmp_path):
-    folder(tmp_path / "train")
-    folder(tmp_path / "val", 3, classes=("blue", "red"), start=50)
+    write_image_folder(tmp_path / "train")
+    write_image_folder(tmp_path / "val", 3, classes=("blue", "red"), start=50)
     found = find(tmp_path).sets()
     assert right(found.val) and set(found.val.labels) == {0, 2}
     assert any("val holds no image of green" in note for note in splits.data_warnings(found))
 
 
 def test_a_class_that_train_has_not_is_left_out_and_told(tmp_path):
-    folder(tmp_path / "train", classes=("blue", "red"))
-    folder(tmp_path / "val", 3, start=50)
+    write_image_folder(tmp_path / "train", classes=("blue", "red"))
+    write_image_folder(tmp_path / "val", 3, start=50)
     found = find(tmp_path).sets()
     assert found.train.classes == ("blue", "red") == found.val.classes
     assert right(found.val) and len(found.val) == 6
@@ -68,7 +68,7 @@ def test_a_class_that_train_has_not_is_left_out_and_told(tmp_path):
 
 
 def test_grey_stays_grey_and_its_size(tmp_path):
-    found = find(greys(tmp_path / "stripes"))
+    found = find(write_striped_folder(tmp_path / "stripes"))
     assert found.shape == (28, 28, 1) and not found.photos
     train = found.sets().train
     assert train.shape == (28, 28, 1) and found.sets().crop == 1.0
@@ -79,14 +79,14 @@ def test_grey_stays_grey_and_its_size(tmp_path):
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (5, 1)])
 def test_tiny_pictures_stay_what_they_are(tmp_path, size):
-    train = find(folder(tmp_path / "tiny", 3, size=size)).sets().train
+    train = find(write_image_folder(tmp_path / "tiny", 3, size=size)).sets().train
     assert train.shape == (size[1], size[0], 3)
 
 
 def test_nothing_is_resized_or_coloured_without_a_word(tmp_path):
-    root = folder(tmp_path / "mixed", 4, size=(300, 200))
-    picture(COLOURS["red"], (90, 120)).convert("L").save(root / "red" / "grey.png")
-    clear = picture(COLOURS["red"], (200, 200)).convert("RGBA")
+    root = write_image_folder(tmp_path / "mixed", 4, size=(300, 200))
+    noisy_image(COLOURS["red"], (90, 120)).convert("L").save(root / "red" / "grey.png")
+    clear = noisy_image(COLOURS["red"], (200, 200)).convert("RGBA")
     clear.putalpha(128)
     clear.save(root / "red" / "clear.png")
     found = find(root)
@@ -102,7 +102,7 @@ def test_nothing_is_resized_or_coloured_without_a_word(tmp_path):
 
 
 def test_large_pictures_of_one_size_are_made_smaller_and_it_is_told(tmp_path):
-    found = find(folder(tmp_path / "large", 2, size=(320, 240)))
+    found = find(write_image_folder(tmp_path / "large", 2, size=(320, 240)))
     assert found.shape == (128, 128, 3) and found.photos
     (note,) = found.sets().notes
     assert note.startswith("pictures of 240 x 320: resized so that 128 x 128")
@@ -111,12 +111,12 @@ def test_large_pictures_of_one_size_are_made_smaller_and_it_is_told(tmp_path):
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff", "JPG", "ppm"])
 def test_every_format_is_read(tmp_path, ending):
-    train, _ = bh.data.load(folder(tmp_path / "colours", 3, ending=ending))
+    train, _ = bh.data.load(write_image_folder(tmp_path / "colours", 3, ending=ending))
     assert len(train) == 6 and right(train)
 
 
 def test_of_a_gif_the_first_frame(tmp_path):
-    root = folder(tmp_path / "moving", 2)
+    root = write_image_folder(tmp_path / "moving", 2)
     frames = [Image.new("RGB", (40, 30), COLOURS[name]) for name in ("red", "green", "blue")]
     frames[0].save(root / "red" / "moving.gif", save_all=True, append_images=frames[1:])
     train = find(root).sets().train
@@ -151,7 +151,7 @@ def bad_files(root):
     """Put every kind of bad file among the reds; return what is said of each."""
     red = root / "red"
     whole = (root / "red" / "0.png").read_bytes()
-    picture(COLOURS["red"], (400, 300)).save(red / "cut.jpg")
+    noisy_image(COLOURS["red"], (400, 300)).save(red / "cut.jpg")
     (red / "cut.jpg").write_bytes((red / "cut.jpg").read_bytes()[:3000])
     (red / "cut.png").write_bytes(whole[:200])
     (red / "text.jpg").write_text("this is no picture")
@@ -169,7 +169,7 @@ def bad_files(root):
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_bad_files_are_skipped_and_told(tmp_path, stream):
-    root = folder(tmp_path / "colours", 4)
+    root = write_image_folder(tmp_path / "colours", 4)
     expected = bad_files(root)
     found = find(root).sets(stream=stream)
     told = {Path(name).name: reason for name, reason in found.bad}
@@ -181,8 +181,8 @@ def test_bad_files_are_skipped_and_told(tmp_path, stream):
 
 
 def test_copies_across_the_split_are_told(tmp_path):
-    folder(tmp_path / "train", 4)
-    folder(tmp_path / "val", 2, start=40)
+    write_image_folder(tmp_path / "train", 4)
+    write_image_folder(tmp_path / "val", 2, start=40)
     copied = (tmp_path / "train" / "red" / "1.png").read_bytes()
     (tmp_path / "val" / "red" / "copy.png").write_bytes(copied)
     (tmp_path / "val" / "blue" / "wrong.png").write_bytes(copied)
@@ -198,7 +198,7 @@ def test_copies_across_the_split_are_told(tmp_path):
 
 
 def test_copies_stay_together_when_a_set_is_split(tmp_path):
-    root = folder(tmp_path / "colours", 6)
+    root = write_image_folder(tmp_path / "colours", 6)
     for number in range(6):
         (root / "red" / f"copy{number}.png").write_bytes((root / "red" / "0.png").read_bytes())
     for seed in range(8):
@@ -209,20 +209,20 @@ def test_copies_stay_together_when_a_set_is_split(tmp_path):
 
 def test_names_in_any_alphabet_with_spaces(tmp_path):
     names = ("猫 и собаки", "café au lait", 'a\'b "c"')
-    root = folder(tmp_path / "ünï cödé", 3, classes=names)
+    root = write_image_folder(tmp_path / "ünï cödé", 3, classes=names)
     train, _ = bh.data.load(root)
     assert set(train.classes) == set(names) and train.name == "ünï cödé"
 
 
 def test_the_same_name_is_the_same_class_however_it_is_spelled(tmp_path):
-    folder(tmp_path / "train", 3, classes=("caf\u00e9", "tea"))
-    folder(tmp_path / "val", 2, classes=("cafe\u0301", "tea"), start=20)
+    write_image_folder(tmp_path / "train", 3, classes=("caf\u00e9", "tea"))
+    write_image_folder(tmp_path / "val", 2, classes=("cafe\u0301", "tea"), start=20)
     found = find(tmp_path).sets()
     assert found.train.classes == ("caf\u00e9", "tea") == found.val.classes and len(found.val) == 4
 
 
 def test_a_name_that_is_no_text_can_be_told(tmp_path):
-    root = folder(tmp_path / "colours", 3, classes=("blue", "red"))
+    root = write_image_folder(tmp_path / "colours", 3, classes=("blue", "red"))
     (root / "red").rename(os.fsdecode(os.fsencode(root) + b"/r\xffd"))
     train, _ = bh.data.load(root)
     json.dumps(train.classes).encode()
@@ -230,13 +230,13 @@ def test_a_name_that_is_no_text_can_be_told(tmp_path):
 
 
 def test_numbers_are_in_the_order_of_numbers(tmp_path):
-    train, _ = bh.data.load(folder(tmp_path / "n", 2, classes=tuple(map(str, range(12)))))
+    train, _ = bh.data.load(write_image_folder(tmp_path / "n", 2, classes=tuple(map(str, range(12)))))
     assert train.classes == tuple(map(str, range(12)))
     assert sorted(["x10", "x9", "X1"], key=natural_key) == ["X1", "x9", "x10"]
 
 
 def test_links_in_a_circle_end(tmp_path):
-    root = folder(tmp_path / "colours", 3)
+    root = write_image_folder(tmp_path / "colours", 3)
     (root / "red" / "again").symlink_to(root / "red")
     (root / "red" / "up").symlink_to(root)
     found = discover_folders(root)
@@ -246,17 +246,17 @@ def test_links_in_a_circle_end(tmp_path):
 
 
 def test_deeper_folders_belong_to_the_class_above(tmp_path):
-    root = folder(tmp_path / "colours", 3)
+    root = write_image_folder(tmp_path / "colours", 3)
     (root / "red" / "more" / "still").mkdir(parents=True)
-    picture(COLOURS["red"]).save(root / "red" / "more" / "still" / "x.png")
+    noisy_image(COLOURS["red"]).save(root / "red" / "more" / "still" / "x.png")
     train = find(root).sets().train
     assert train.classes == ("blue", "green", "red") and str(Path("red", "more", "still", "x.png")) in train.files
 
 
 def test_what_systems_leave_behind_is_no_class(tmp_path):
-    root = folder(tmp_path / "colours", 3)
+    root = write_image_folder(tmp_path / "colours", 3)
     for name in (".ipynb_checkpoints", "__MACOSX", ".git"):
-        folder(root / name, 1)
+        write_image_folder(root / name, 1)
     (root / "red" / "._0.png").write_bytes(b"x")
     (root / "red" / "Thumbs.db").write_bytes(b"x")
     found = find(root).sets()
@@ -264,10 +264,10 @@ def test_what_systems_leave_behind_is_no_class(tmp_path):
 
 
 def test_other_files_and_empty_classes_are_told(tmp_path):
-    root = folder(tmp_path / "colours", 3)
+    root = write_image_folder(tmp_path / "colours", 3)
     (root / "red" / "notes.txt").write_text("x")
     (root / "empty").mkdir()
-    picture(COLOURS["red"]).save(root / "loose.png")
+    noisy_image(COLOURS["red"]).save(root / "loose.png")
     notes = find(root).sets().notes
     assert "the folder empty holds no picture: left out" in notes
     assert "files that are no pictures by their names are left out: 1 .txt" in notes
@@ -275,9 +275,9 @@ def test_other_files_and_empty_classes_are_told(tmp_path):
 
 
 def test_a_folder_that_may_not_be_read_is_told(tmp_path):
-    root = folder(tmp_path / "colours", 3)
+    root = write_image_folder(tmp_path / "colours", 3)
     (root / "secret").mkdir()
-    picture(COLOURS["red"]).save(root / "secret" / "x.png")
+    noisy_image(COLOURS["red"]).save(root / "secret" / "x.png")
     (root / "secret").chmod(0)
     (root / "red" / "0.png").chmod(0)
     code = (
@@ -312,11 +312,11 @@ def test_a_path_through_a_folder_that_may_not_be_entered_gets_one_line(tmp_path,
 
 def test_one_class_is_not_enough(tmp_path):
     with pytest.raises(ArgumentError, match="has only the class 'red'; a classifier needs two classes"):
-        find(folder(tmp_path / "red", 3, classes=("red",))).sets()
+        find(write_image_folder(tmp_path / "red", 3, classes=("red",))).sets()
 
 
 def test_one_image_a_class(tmp_path):
-    root = folder(tmp_path / "single", 1)
+    root = write_image_folder(tmp_path / "single", 1)
     found = find(root).sets()
     assert len(found.train) == 3
     assert "no class has two images: nothing could be set aside to validate on" in found.split(0.2, 0).notes
@@ -327,7 +327,7 @@ def test_one_image_a_class(tmp_path):
 def test_nothing_to_train_on_is_one_line(tmp_path):
     with pytest.raises(FileError, match="no picture is in a class's folder; expected a folder a class"):
         find(tmp_path)
-    picture(COLOURS["red"]).save(tmp_path / "x.png")
+    noisy_image(COLOURS["red"]).save(tmp_path / "x.png")
     with pytest.raises(FileError, match="holds 1 picture, but no folder of a class"):
         find(tmp_path)
     (tmp_path / "a").mkdir()
@@ -344,7 +344,7 @@ def test_nothing_to_train_on_is_one_line(tmp_path):
 
 
 def test_a_streamed_set_is_the_same_set(tmp_path):
-    root = folder(tmp_path / "colours", 6, size=(80, 70))
+    root = write_image_folder(tmp_path / "colours", 6, size=(80, 70))
     here, there = find(root).sets((32, 32, 3)), find(root).sets((32, 32, 3), stream=True)
     assert isinstance(here.train.images, np.ndarray) and not isinstance(there.train.images, np.ndarray)
     np.testing.assert_array_equal(here.train.images, there.train.images[:])
@@ -369,7 +369,7 @@ def test_a_streamed_set_is_the_same_set(tmp_path):
     ids=["bare", "named", "semicolons", "tabs", "mark"],
 )
 def test_a_csv_names_pictures(tmp_path, head, row):
-    folder(tmp_path, 4)
+    write_image_folder(tmp_path, 4)
     rows = [row.format(name=name, n=n) for name in COLOURS for n in range(4)]
     (tmp_path / "labels.csv").write_text("\n".join([head, *rows] if head else rows), encoding="utf-8")
     train = find(tmp_path / "labels.csv").sets().train
@@ -377,7 +377,7 @@ def test_a_csv_names_pictures(tmp_path, head, row):
 
 
 def test_a_csv_may_say_the_split(tmp_path):
-    folder(tmp_path, 4)
+    write_image_folder(tmp_path, 4)
     rows = [f"{name}/{n}.png,{name},{'train' if n < 3 else 'valid'}" for name in COLOURS for n in range(4)]
     (tmp_path / "labels.csv").write_text("\n".join(["path,label,split", *rows]))
     found = find(tmp_path / "labels.csv").sets()
@@ -386,8 +386,8 @@ def test_a_csv_may_say_the_split(tmp_path):
 
 def test_bad_rows_of_a_csv_are_told(tmp_path):
     (tmp_path / "in").mkdir()
-    folder(tmp_path / "in", 3)
-    picture(COLOURS["red"]).save(tmp_path / "outside.png")
+    write_image_folder(tmp_path / "in", 3)
+    noisy_image(COLOURS["red"]).save(tmp_path / "outside.png")
     rows = [f"{name}/{n}.png,{name}" for name in COLOURS for n in range(3)]
     rows += ["../outside.png,red", f"{tmp_path}/outside.png,red", "alone", "red/0.png,", "red/none.png,red", ""]
     (tmp_path / "in" / "labels.csv").write_text("\n".join(rows))

@@ -9,7 +9,7 @@ from byhand.kernels import aligned, capture, compiled, kernel, launch, micro_bat
 from byhand.kernels.runtime.thread_pool import limit
 from byhand.ops import REGISTRY
 from byhand.ops.op import flat
-from tests.ops.draw import Seeded, copies, each, plan, typed, with_gradient
+from tests.ops.draw import Seeded, cast_inputs, copies, each, plan, with_gradient
 
 COMPILED = [name for name, op in REGISTRY.items() if "compiled" in op.hands]
 
@@ -207,7 +207,7 @@ def test_every_op_replayed_does_what_it_does_at_once(name, dtype):
     op = REGISTRY[name]
     for seed in range(4):
         values, attributes = op.sample(Seeded(seed))
-        inputs = typed(op, values, dtype)
+        inputs = cast_inputs(op, values, dtype)
         call = plan(op, inputs, attributes)
         first = op.outputs[0]
         at_once = copies(inputs) | op.allocate(call, dtype)

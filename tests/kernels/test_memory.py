@@ -12,7 +12,7 @@ from byhand.kernels.runtime.launch import poison
 from byhand.ops import REGISTRY
 from tests.nn.cases import images
 from tests.nn.networks import everything, plain
-from tests.ops.draw import Seeded, plan, typed
+from tests.ops.draw import Seeded, cast_inputs, plan
 
 KINDS = [np.float32, np.float64, np.int64, np.int32, np.uint8, np.bool_]
 
@@ -133,7 +133,7 @@ def test_an_output_that_is_not_written_is_seen(name, hand):
     """Called as `bh.relu(x)` and `bh.relu.backward(grad, x)`, which hand in memory of their own."""
     op = REGISTRY[name]
     values, attributes = op.sample(Seeded(1))
-    inputs = typed(op, values, np.float64)
+    inputs = cast_inputs(op, values, np.float64)
     shape = plan(op, inputs, attributes).shapes[op.outputs[0]]
     lazy = copy.copy(op)
     lazy.hands = {hand: op.hands[hand]._replace(forward=lambda *arrays, **_: None, backward=lambda *arrays, **_: None)}

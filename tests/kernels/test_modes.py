@@ -9,7 +9,7 @@ from byhand.ops import REGISTRY
 from byhand.ops.op import flat
 from tests.kernels import process
 from tests.kernels.guard_pages import Shelf
-from tests.ops.draw import Seeded, plan, typed, with_gradient
+from tests.ops.draw import Seeded, cast_inputs, plan, with_gradient
 from tests.ops.test_conformance import check
 
 COMPILED = [op for op in REGISTRY.values() if "compiled" in op.hands]
@@ -22,7 +22,7 @@ def check_all(dtypes, seeds, names=None):
         for dtype in dtypes:
             for seed in range(seeds):
                 values, attributes = op.sample(Seeded(seed))
-                check(op, "compiled", typed(op, values, dtype), attributes)
+                check(op, "compiled", cast_inputs(op, values, dtype), attributes)
     print(len(ops))
 
 
@@ -77,7 +77,7 @@ def check_where_memory_ends():
         for dtype in (np.float32, np.float64):
             for seed in range(12):
                 values, attributes = op.sample(Seeded(seed))
-                inputs = typed(op, values, dtype)
+                inputs = cast_inputs(op, values, dtype)
                 at_edge(shelf, op, dtype, inputs, attributes, at_end=seed % 4 > 0)
     print(len(COMPILED))
 

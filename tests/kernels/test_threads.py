@@ -15,7 +15,7 @@ from byhand.kernels.runtime.launch import launch_seconds
 from byhand.ops import REGISTRY
 from byhand.ops.op import flat
 from tests.kernels import process
-from tests.ops.draw import Seeded, each, plan, typed, with_gradient
+from tests.ops.draw import Seeded, cast_inputs, each, plan, with_gradient
 
 LAYERS = ("omp", "tbb", "workqueue")
 
@@ -247,7 +247,7 @@ BATCHED = ("x", "a", "b", "xs", "logits", "labels")
 def enlarged(op, seed):
     """Return a sample's inputs with many times the images, and its attributes."""
     values, attributes = op.sample(Seeded(seed))
-    inputs = typed(op, values, np.float32)
+    inputs = cast_inputs(op, values, np.float32)
     first = plan(op, inputs, attributes).shapes[op.outputs[0]][:1]
 
     def repeat(array):

@@ -13,7 +13,8 @@ from onnx.helper import make_node as node
 from byhand.errors import FileError, UnsupportedError
 from byhand.onnx import load
 from tests.memory import peak_below
-from tests.onnx.hostile import (
+from tests.onnx.small_models import make_model, random_array, value_info, write_model
+from tests.onnx.untrusted import (
     assert_refused,
     int64_array,
     model_adding_constant,
@@ -21,7 +22,6 @@ from tests.onnx.hostile import (
     one_node_model,
     stored_tensor,
 )
-from tests.onnx.small_models import make_model, random_array, value_info, write_model
 
 # files ----------------------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from byhand.ops import REGISTRY
 from byhand.ops.op import flat
-from tests.ops.draw import LAYOUTS, Drawn, Seeded, contiguous, each, plan, typed, with_gradient
+from tests.ops.draw import LAYOUTS, Drawn, Seeded, cast_inputs, contiguous, each, plan, with_gradient
 
 # How far a hand may be from the loops: a part of the largest number in the array (of 1, where all are smaller).
 TOLERANCE = {np.float64: 1e-13, np.float32: 5e-6}
@@ -29,7 +29,7 @@ OTHER_HANDS = [(name, hand) for name, op in REGISTRY.items() for hand in op.hand
 def test_a_hand_does_what_the_loops_do(name, hand, dtype, data):
     op, draw = REGISTRY[name], Drawn(data)
     values, attributes = op.sample(draw)
-    inputs = typed(op, values, dtype)
+    inputs = cast_inputs(op, values, dtype)
     asked = st.lists(st.sampled_from(with_gradient(op, inputs)), min_size=1, unique=True)
     check(op, hand, inputs, attributes, grads=data.draw(asked, label="grads"), layout=draw.choice(LAYOUTS))
 
@@ -200,7 +200,7 @@ def check_some(op):
     """Check an op's broken hand on ten calls, fewer than the test of the real hands draws."""
     for seed in range(10):
         values, attributes = op.sample(Seeded(seed))
-        check(op, "broken", typed(op, values, np.float64), attributes)
+        check(op, "broken", cast_inputs(op, values, np.float64), attributes)
 
 
 def with_flaw(op, direction, spoiled, flaw):

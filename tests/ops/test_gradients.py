@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from byhand.ops import REGISTRY
 from byhand.ops.op import flat
-from tests.ops.draw import Drawn, Seeded, copies, each, plan, smooth, typed, with_gradient
+from tests.ops.draw import Drawn, Seeded, cast_inputs, copies, each, plan, smooth, with_gradient
 from tests.ops.test_conformance import a_thousandth_too_much, with_flaw
 
 # h: a smaller one loses digits to the rounding of the loss, a larger one to the curve. Where a ReLU inside an op bends between
@@ -41,7 +41,7 @@ def test_a_gradient_a_thousandth_too_large_is_not(name, moved):
 def check(op, hand, draw):
     """Raise an AssertionError unless each gradient of a drawn call is the slope that its input has."""
     values, attributes = op.sample(draw)
-    inputs = typed(op, values, np.float64)
+    inputs = cast_inputs(op, values, np.float64)
     grad = draw.array(*plan(op, inputs, attributes).shapes[op.outputs[0]])
 
     def terms(inputs):

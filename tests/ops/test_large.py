@@ -16,7 +16,7 @@ from byhand.kernels.conv.matrix import TRANSPOSED_MAX_ROWS
 from byhand.kernels.runtime.cpu import cache_size, host
 from byhand.ops import REGISTRY
 from tests.ops import torch_twins
-from tests.ops.draw import each, plan, typed
+from tests.ops.draw import cast_inputs, each, plan
 from tests.ops.large import CALLS, NAMES, Large, draw_call
 from tests.ops.large_conv import convolution
 from tests.ops.test_torch import compare, ours
@@ -53,7 +53,7 @@ def check_part(part, seed):
 def check(name, seed):
     """Compare the compiled hand with PyTorch at a drawn call."""
     op, (values, attributes, dtype) = REGISTRY[name], draw_call(name, seed)
-    inputs = typed(op, values, dtype)
+    inputs = cast_inputs(op, values, dtype)
     shape = plan(op, inputs, attributes).shapes[op.outputs[0]]
     grad = np.random.default_rng(seed).standard_normal(shape).astype(dtype)
     expected = torch_twins.results(op, inputs, attributes, grad)

@@ -11,7 +11,7 @@ import byhand as bh
 from byhand.errors import ArgumentError, ByhandError, ShapeError, UnknownNameError
 from byhand.ops import HANDS, REGISTRY, Op, get
 from byhand.ops.op import Call, flat
-from tests.ops.draw import Drawn, Seeded, copies, typed
+from tests.ops.draw import Drawn, Seeded, cast_inputs, copies
 
 IMAGE, FILTER = np.ones((1, 4, 4, 2)), np.ones((3, 3, 2, 4))
 
@@ -119,7 +119,7 @@ MISSHAPEN = [np.zeros((0, 3)), np.zeros((2, 0, 3, 2)), np.ones((2, 3)), np.full(
 def test_nonsense_is_refused_or_used_but_never_crashes(name, data):
     op, draw = REGISTRY[name], Drawn(data)
     values, attributes = op.sample(draw)
-    inputs = copies(typed(op, values, np.float64))
+    inputs = copies(cast_inputs(op, values, np.float64))
     place = draw.choice([key for key in (*op.inputs, *op.attributes) if key != "eps"])  # eps=0 may well divide by zero
     if place in inputs:
         inputs[place] = draw.choice(NONSENSE + MISSHAPEN)
@@ -196,7 +196,7 @@ def test_types_are_kept(name, hand):
     op = REGISTRY[name]
     values, attributes = op.sample(Seeded(1))
     for dtype in (np.float32, np.float64):
-        inputs = typed(op, values, dtype)
+        inputs = cast_inputs(op, values, dtype)
         y = op(*copies(inputs).values(), hand=hand, **attributes)
         grads = op.backward(np.ones(y.shape), *inputs.values(), hand=hand, **attributes)
         assert all(array.dtype == dtype for array in (y, *flat(flat([grads]))))

@@ -14,7 +14,7 @@ import pytest
 from byhand.ops import REGISTRY
 from byhand.ops.op import flat
 from tests.ops import torch_twins
-from tests.ops.draw import Seeded, copies, each, plan, typed
+from tests.ops.draw import Seeded, cast_inputs, copies, each, plan
 from tests.ops.test_torch import ALL_HANDS, TOLERANCE, ours
 from tests.oracle import needs_torch
 
@@ -104,7 +104,7 @@ def spoiled(op, seed):
     """Return what was spoiled, and a sample's inputs, attributes and gradient, one of which holds NaN or infinities."""
     draw = Seeded(seed)
     values, attributes = op.sample(draw)
-    inputs = typed(op, values, np.float64)
+    inputs = cast_inputs(op, values, np.float64)
     grad = draw.random.standard_normal(plan(op, inputs, attributes).shapes[op.outputs[0]])
     there = [name for name, value in inputs.items() if value is not None and name not in op.dtypes]
     where = draw.choice([*there, "grad"])
@@ -232,7 +232,7 @@ def test_in_any_block_of_a_large_array(name, numbers):
     op = REGISTRY[name]
     values, attributes = large(name)
     for places in ((0.01, 0.02), (0.01, 0.99), (0.5, 0.99), (0.99, 0.01)):
-        inputs = typed(op, values, np.float64)
+        inputs = cast_inputs(op, values, np.float64)
         x = inputs[op.inputs[0]]
         for number, place in zip(numbers, places):  # all in one channel
             x.reshape(-1, x.shape[-1])[int(place * x.size / x.shape[-1]), 1] = number

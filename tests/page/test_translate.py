@@ -9,7 +9,7 @@ from byhand.ops.op import REGISTRY, flat
 from byhand.page.expressions import Untranslatable
 from byhand.page.html import EXPORT, IMPORT, bundle
 from byhand.page.translate import Script, hands
-from tests.ops.draw import Seeded, each, plan, typed, with_gradient
+from tests.ops.draw import Seeded, cast_inputs, each, plan, with_gradient
 from tests.ops.test_conformance import blank, run
 
 FUSED = {"conv2d_relu", "conv2d_block", "conv2d_max_pool", "batch_norm_relu", "linear_relu"}  # no graph holds these
@@ -57,7 +57,7 @@ def cases(op, forward, backward):
         values, attributes = op.sample(Seeded(seed))
         if "training" in attributes:
             attributes["training"] = False
-        inputs = typed(op, values, np.float64)
+        inputs = cast_inputs(op, values, np.float64)
         call = plan(op, inputs, attributes)
         reads = {name: value for name, value in inputs.items() if name not in op.state}
         states = {name: inputs[name] for name in op.state}

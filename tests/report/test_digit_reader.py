@@ -10,8 +10,8 @@ import byhand as bh
 from byhand.errors import ArgumentError
 from byhand.report.digit_reader import Digit, check_reads_digits, lines_of_text, read_digits
 from byhand.report.drawing.digit_boxes import draw_digit_boxes
-from tests.data.paper_photos import KINDS, Score, compose, score
 from tests.data.reader import reader
+from tests.data.synthetic_photos import KINDS, Score, compose, score
 
 NOTHING = Score(0, 0, 0, 0)
 SEEDS = range(8)  # a kind: 64 photos

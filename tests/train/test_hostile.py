@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 import byhand as bh
 from byhand import nn
 from tests.program.folders import own_folder
-from tests.train.small import network, plain, stripes
+from tests.train.small_training import network, plain, stripes
 
 DATA = stripes(8)
 ROOM = 64 * 2**20  # bytes beside the file's own size

@@ -8,7 +8,7 @@ from byhand.data import Augment, Dataset
 from byhand.errors import DivergedError
 from byhand.train.lr_finder import find_learning_rate
 from byhand.train.time_budget import plan_epochs, seconds_per_step
-from tests.train.small import bits, network, stripes
+from tests.train.small_training import bits, network, stripes
 
 TRAIN, TEST = stripes(300, seed=1), stripes(100, seed=2)
 

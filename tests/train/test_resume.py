@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import byhand as bh
 from byhand.train.optim import update
-from tests.train.small import bits, network, plain, stripes
+from tests.train.small_training import bits, network, plain, stripes
 
 DATA = stripes(398)
 EPOCHS, AN_EPOCH, BATCH = 4, 50, 8  # the last batch of an epoch is one of 6 images

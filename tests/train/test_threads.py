@@ -6,7 +6,7 @@ import pytest
 import byhand as bh
 from byhand.kernels.runtime import thread_pool
 from tests.program.test_memory import residual
-from tests.train.small import bits, network, stripes
+from tests.train.small_training import bits, network, stripes
 
 DATA = stripes(100, size=28, classes=("down", "across", "even"))
 

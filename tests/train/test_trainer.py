@@ -10,8 +10,8 @@ import byhand as bh
 from byhand.data import Dataset
 from byhand.ops import HANDS
 from tests.oracle import needs_torch
-from tests.train import make
-from tests.train.small import bits, network, plain, stripes
+from tests.train import record_optimizers
+from tests.train.small_training import bits, network, plain, stripes
 
 DATA = stripes()
 
@@ -37,23 +37,26 @@ def close(got, expected, tolerance):
 
 
 def ours(hand):
-    """Return what byhand makes of LeNet-5, named as `make.torch_lenet` names it."""
-    (images, labels), model = make.lenet_batch(), make.lenet()
-    trainer = bh.Trainer(model, make.LENET_SGD, batch_size=make.BATCH, hand=hand)
+    """Return what byhand makes of LeNet-5, named as `record_optimizers.torch_lenet` names it."""
+    (images, labels), model = record_optimizers.lenet_batch(), record_optimizers.lenet()
+    trainer = bh.Trainer(model, record_optimizers.LENET_SGD, batch_size=record_optimizers.BATCH, hand=hand)
     trace = model.trace(images, labels, hand=hand)
     found = {"loss": np.array([trainer.step(images, labels)])}
     gradients = {name: value.copy() for name, value in vars(model.g).items() if name != "flat"}
     for name, gradient in gradients.items():
         close(gradient, trace[name], 1e-13)  # a trace is of the layers one by one, fused into nothing
     close(found["loss"][0], trace["loss"], 1e-13)
-    more = [trainer.step(images, labels) for _ in range(make.LENET_STEPS - 1)]
+    more = [trainer.step(images, labels) for _ in range(record_optimizers.LENET_STEPS - 1)]
     return {"loss": np.append(found["loss"], more)} | gradients | model.parameters
 
 
 @needs_torch
 @pytest.mark.parametrize("hand", ["arrays", "compiled"])
 def test_lenet_does_what_pytorch_does(hand):
-    mine, theirs = ours(hand), make.torch_lenet(make.lenet(), *make.lenet_batch())
+    mine, theirs = (
+        ours(hand),
+        record_optimizers.torch_lenet(record_optimizers.lenet(), *record_optimizers.lenet_batch()),
+    )
     assert mine.keys() == theirs.keys()
     assert theirs["loss"][0] > 1.1 * theirs["loss"][-1]
     for name, expected in theirs.items():
@@ -62,24 +65,26 @@ def test_lenet_does_what_pytorch_does(hand):
 
 @pytest.mark.parametrize("hand", ["arrays", "compiled"])
 def test_lenet_does_what_was_recorded_of_pytorch(hand):
-    mine, recorded = ours(hand), make.read("lenet")
+    mine, recorded = ours(hand), record_optimizers.read("lenet")
     assert mine.keys() == recorded.keys()
     for name, expected in recorded.items():
-        close(make.digest(mine[name]), expected, 1e-9)
+        close(record_optimizers.digest(mine[name]), expected, 1e-9)
 
 
 def test_the_record_sees_a_wrong_number():
     right = np.random.default_rng(0).standard_normal((5, 5, 16))
     wrong = right.copy()
     wrong[3, 2, 7] += 1e-3
-    assert np.abs(make.digest(wrong) - make.digest(right)).max() > 1e-4
-    assert np.abs(make.digest(right.swapaxes(0, 1)) - make.digest(right)).max() > 1e-4
+    assert np.abs(record_optimizers.digest(wrong) - record_optimizers.digest(right)).max() > 1e-4
+    assert np.abs(record_optimizers.digest(right.swapaxes(0, 1)) - record_optimizers.digest(right)).max() > 1e-4
 
 
 def test_all_hands_take_the_same_step_on_lenet():
-    (images, labels), after = make.lenet_batch(), {}
+    (images, labels), after = record_optimizers.lenet_batch(), {}
     for hand in HANDS:
-        trainer = bh.Trainer(make.lenet(), make.LENET_SGD, hand=hand, clip_norm=0.5, label_smoothing=0.1)
+        trainer = bh.Trainer(
+            record_optimizers.lenet(), record_optimizers.LENET_SGD, hand=hand, clip_norm=0.5, label_smoothing=0.1
+        )
         after[hand] = (trainer.step(images[:1], labels[:1]), trainer.model.p.flat, trainer.buffers["velocity"])
     for loops, *others in zip(*(after[hand] for hand in ("loops", *sorted(after.keys() - {"loops"})))):
         for other in others:

@@ -8,7 +8,7 @@ import pytest
 import byhand as bh
 from byhand.data import Augment, Dataset
 from byhand.errors import ArgumentError
-from tests.train.small import bits, network, stripes
+from tests.train.small_training import bits, network, stripes
 
 TRAIN, VAL, TEST = stripes(90, seed=1), stripes(40, seed=2), stripes(30, seed=3)
 

@@ -1,6 +1,6 @@
 """Record what PyTorch makes of the optimisers and of LeNet-5, so that the tests hold byhand to it where PyTorch is missing.
 
-    python -m tests.train.make        writes tests/train/recorded.npz, the same bytes each time
+    python -m tests.train.record_optimizers        writes tests/train/recorded.npz, the same bytes each time
 
 Of LeNet-5 it keeps a few numbers of each array, and sums over all of it.
 """

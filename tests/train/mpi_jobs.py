@@ -1,6 +1,6 @@
 """Data-parallel trainings for `mpiexec`: each does what its JSON object says and writes its results to a folder.
 
-    mpiexec -n 2 python tests/train/ranked.py FOLDER '{"plain": {}, "norm": {"norm": true, "epochs": 1}}'
+    mpiexec -n 2 python tests/train/mpi_jobs.py FOLDER '{"plain": {}, "norm": {"norm": true, "epochs": 1}}'
 
 Each rank writes FOLDER/<name>/<rank>.npz: every number that training changes, the history, the curve.
 """
@@ -21,7 +21,7 @@ from byhand.train.distributed.mpi import world
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.train.small import network, stripes
+from tests.train.small_training import network, stripes
 
 TEST = stripes(31, seed=1)
 
