@@ -84,8 +84,12 @@ def test_ranks_measure_together():
     job = {"model": "lenet5", "batch": 8, "seconds": 0.01, "sizes": [4, 4096], "hand": "arrays"}
     done = subprocess.run(
         [scaling.launcher(), "-n", "2", sys.executable, "-m", "byhand.bench.scaling_rank", json.dumps(job)],
-        capture_output=True, text=True, timeout=60, check=True, env=os.environ | ROOT,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        env=os.environ | ROOT,
+    )
     result = json.loads(done.stdout)
     assert result["ranks"] == 2 and [size for size, _ in result["all_reduce"]] == [4, 4096]
     assert all(0 < seconds < 1 for _, seconds in result["all_reduce"])

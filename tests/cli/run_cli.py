@@ -69,9 +69,13 @@ def refuses(folder, complaint, *words):
 def _own_process(words, folder, timeout, environment):
     done = subprocess.run(
         [sys.executable, "-m", "byhand", *words],
-        cwd=folder, capture_output=True, text=True, timeout=timeout, check=False,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
         env=os.environ | ENVIRONMENT | {"PYTHONWARNINGS": "error"} | environment,
-    )  # fmt: skip
+    )
     return _printed(done.returncode, done.stdout, done.stderr)
 
 

@@ -114,9 +114,12 @@ def test_what_cannot_be_done_is_said_in_one_line(words, message, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine").write_text("mine")
     np.savez(
-        tmp_path / "colour.npz", x_train=np.zeros((4, 9, 9, 3), np.uint8), y_train=np.arange(4) % 2,
-        x_test=np.zeros((4, 9, 9, 3), np.uint8), y_test=np.arange(4) % 2,
-    )  # fmt: skip
+        tmp_path / "colour.npz",
+        x_train=np.zeros((4, 9, 9, 3), np.uint8),
+        y_train=np.arange(4) % 2,
+        x_test=np.zeros((4, 9, 9, 3), np.uint8),
+        y_test=np.arange(4) % 2,
+    )
     words = [word if word != "colour" else "colour.npz" for word in words]
     done = byhand("export", "m.safetensors", *words, folder=tmp_path)
     assert done.code == 2 and not done.out and message in done.complaint

@@ -15,8 +15,13 @@ from tests.train.test_ranks import MPIEXEC, ROOT, needs_mpi
 def byhand(folder, *words):
     return subprocess.run(
         [MPIEXEC, "-n", "2", sys.executable, "-m", "byhand", *words],
-        cwd=folder, capture_output=True, text=True, timeout=300, check=False, env=os.environ | ROOT,
-    )  # fmt: skip
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env=os.environ | ROOT,
+    )
 
 
 def pictures(folder):

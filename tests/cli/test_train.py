@@ -38,9 +38,16 @@ def test_a_run_prints_what_it_does_and_leaves_what_it_says(few, tmp_path):
     run = tmp_path / "runs" / "lenet5-few"
     written = {path.name for path in run.iterdir()}
     assert written == {
-        "run.json", "log.jsonl", "checkpoint.safetensors", "model.safetensors", "confusion.png", "curves.png", "snapshots",
-        "report.html", "report.png",
-    }  # fmt: skip
+        "run.json",
+        "log.jsonl",
+        "checkpoint.safetensors",
+        "model.safetensors",
+        "confusion.png",
+        "curves.png",
+        "snapshots",
+        "report.html",
+        "report.png",
+    }
     assert all(name in done.out for name in written)
     for picture in ("confusion.png", "curves.png"):
         with Image.open(run / picture) as image:
@@ -118,8 +125,10 @@ def test_a_terminal_gets_a_live_bar(few, tmp_path):
     parent, child = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "byhand", "train", "lenet5", few, "--epochs", "2", "--output", tmp_path / "run"],
-        stdout=child, stderr=child, env=os.environ | {"TERM": "xterm", "COLUMNS": "140"},
-    )  # fmt: skip
+        stdout=child,
+        stderr=child,
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "140"},
+    )
     os.close(child)
     shown = b""
     while process.poll() is None or shown == b"":

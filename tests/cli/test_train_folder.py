@@ -296,9 +296,11 @@ def test_folders_that_can_not_be_trained_on_get_one_line(tmp_path, kind):
         root = tmp_path / "data.zip"
         root.touch()
     expected = {
-        "class": "has only the class 'red'; a classifier needs two classes or more", "empty": "expected a folder a class",
-        "bad": "none of 3 pictures can be read; the first: blue/x.jpg", "file": "it is a file of another kind",
-    }  # fmt: skip
+        "class": "has only the class 'red'; a classifier needs two classes or more",
+        "empty": "expected a folder a class",
+        "bad": "none of 3 pictures can be read; the first: blue/x.jpg",
+        "file": "it is a file of another kind",
+    }
     done = byhand("train", root, folder=tmp_path)
     assert done.code == 2 and expected[kind] in done.complaint
     assert not (tmp_path / "runs").exists()
@@ -311,10 +313,14 @@ def test_data_tells_what_there_is(colours, tmp_path):
     done = byhand("data", colours, folder=tmp_path)
     assert (done.code, done.err) == (0, "")
     for words in (
-        "colours: images of 24 x 24 x 3, 3 classes", "  blue      20", "  all       60",
-        "every picture is 24 x 24, taken as it is", "augmentation while training: flip,shift=1",
-        "wrote colours-sheet.png: the network's inputs", f"next:  byhand train {colours}",
-    ):  # fmt: skip
+        "colours: images of 24 x 24 x 3, 3 classes",
+        "  blue      20",
+        "  all       60",
+        "every picture is 24 x 24, taken as it is",
+        "augmentation while training: flip,shift=1",
+        "wrote colours-sheet.png: the network's inputs",
+        f"next:  byhand train {colours}",
+    ):
         assert words in done.out, done.out
     with Image.open(tmp_path / "colours-sheet.png") as sheet:
         pixels = np.asarray(sheet.convert("RGB")).reshape(-1, 3)

@@ -40,8 +40,11 @@ def test_components_are_those_of_scikit_image(share):
             assert len(label) == 1 and piece.area == np.count_nonzero(theirs == label)
             rows, columns = np.nonzero(theirs == label)
             assert (rows.min(), rows.max() + 1, columns.min(), columns.max() + 1) == (
-                piece.top, piece.bottom, piece.left, piece.right,
-            )  # fmt: skip
+                piece.top,
+                piece.bottom,
+                piece.left,
+                piece.right,
+            )
             seen[piece.window] |= piece.mask
         assert np.array_equal(seen, mask)
 

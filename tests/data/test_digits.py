@@ -108,8 +108,14 @@ def test_the_cameras_orientation_is_followed(tmp_path, name):
 def test_array_kinds_agree():
     page = grey(drawn(SEVEN))
     expected = digits.from_array(page)
-    for same in (page[..., None], np.stack([page] * 3, 2), page / 255, page.astype(np.float32), page.astype(np.int64),
-                 page.astype(np.uint16) * 257):  # fmt: skip
+    for same in (
+        page[..., None],
+        np.stack([page] * 3, 2),
+        page / 255,
+        page.astype(np.float32),
+        page.astype(np.int64),
+        page.astype(np.uint16) * 257,
+    ):
         assert np.abs(digits.from_array(same).astype(int) - expected).max() <= 2
     assert likeness(digits.from_array(page > 120)[..., 0], expected[..., 0]) > 0.8
     page.flags.writeable = False

@@ -129,10 +129,15 @@ def test_a_camera_that_was_turned_is_followed(tmp_path, turn):
     upright = np.zeros((20, 30, 3), np.uint8)
     upright[:8, :10] = 255  # bright above, on the left
     stored = {  # what a camera held that way would have written (EXIF 2.32, figure 4.6.4.A.1)
-        1: upright, 2: upright[:, ::-1], 3: upright[::-1, ::-1], 4: upright[::-1],
-        5: upright.transpose(1, 0, 2), 6: upright.transpose(1, 0, 2)[::-1],
-        7: upright.transpose(1, 0, 2)[::-1, ::-1], 8: upright.transpose(1, 0, 2)[:, ::-1],
-    }[turn]  # fmt: skip
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.transpose(1, 0, 2),
+        6: upright.transpose(1, 0, 2)[::-1],
+        7: upright.transpose(1, 0, 2)[::-1, ::-1],
+        8: upright.transpose(1, 0, 2)[:, ::-1],
+    }[turn]
     exif = Image.Exif()
     exif[0x0112] = turn
     for name in ("a", "b"):
@@ -161,10 +166,14 @@ def bad_files(root):
     os.mkfifo(red / "pipe.jpg")
     (red / "gone.jpg").symlink_to("nowhere.jpg")
     return {
-        "cut.jpg": "can't be decoded", "cut.png": "can't be decoded", "text.jpg": "is no picture that can be read",
-        "empty.jpg": "is no picture that can be read", "bomb.png": "too many pixels", "pipe.jpg": "no regular file",
+        "cut.jpg": "can't be decoded",
+        "cut.png": "can't be decoded",
+        "text.jpg": "is no picture that can be read",
+        "empty.jpg": "is no picture that can be read",
+        "bomb.png": "too many pixels",
+        "pipe.jpg": "no regular file",
         "gone.jpg": "there is no such file",
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -448,11 +457,17 @@ class Executed:
         ({"images": np.zeros((2, 3, 3), np.uint8), "labels": [-1, 1]}, "no class numbers from 0"),
         ({"images": np.zeros((2, 3, 3), np.uint8), "labels": [[0, 1], [1, 0]]}, "expected \\(N,\\), class numbers"),
         ({"images": np.zeros((2, 3, 3), np.uint8), "labels": [0, 5], "classes": np.array(["a"])}, "names 1 classes"),
-        ({"images": np.full((2, 3, 3), np.nan, np.float32), "labels": [0, 1]}, "expected pixels, 0 to 255, or floating"),
-        ({"images": np.array([Executed()] * 2, object), "labels": [0, 1]}, "Object arrays|which it does not hold|pickle"),
+        (
+            {"images": np.full((2, 3, 3), np.nan, np.float32), "labels": [0, 1]},
+            "expected pixels, 0 to 255, or floating",
+        ),
+        (
+            {"images": np.array([Executed()] * 2, object), "labels": [0, 1]},
+            "Object arrays|which it does not hold|pickle",
+        ),
     ],
     ids=["names", "axes", "range", "negative", "onehot", "classes", "nan", "pickle"],
-)  # fmt: skip
+)
 def test_no_npz_that_fits(tmp_path, monkeypatch, arrays, message):
     monkeypatch.chdir(tmp_path)
     np.savez(tmp_path / "a.npz", **arrays)

@@ -22,9 +22,12 @@ def start(text, *words, **environment):
     path = os.pathsep.join(filter(None, [str(ROOT), inherited.get("PYTHONPATH")]))
     return subprocess.Popen(
         [sys.executable, "-X", "faulthandler", "-c", text, *map(str, words)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
         env=inherited | {"PYTHONPATH": path, "PYTHONWARNINGS": "error"} | environment,
-    )  # fmt: skip
+    )
 
 
 def end(process, timeout=120):

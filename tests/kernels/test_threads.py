@@ -50,7 +50,9 @@ def on(layer, text):
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_python_threads_may_launch_at_once(layer):
-    out = on(layer, """
+    out = on(
+        layer,
+        """
 @kernel
 def fresh(x, block):  # all of them want it built
     x[block] -= 1
@@ -66,14 +68,17 @@ running = [threading.Thread(target=work, args=(own,)) for own in arrays]
 for one in running: one.start()
 for one in running: one.join()
 print(threads.start().layer, *(set(own) for own in arrays))
-""")  # fmt: skip
+""",
+    )
     assert out == f"{layer} {' '.join(['{np.float64(300.0)}'] * 4)}"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.parametrize("layer", LAYERS)
 def test_a_forked_child_runs_on_one_thread(layer):
-    out = on(layer, """
+    out = on(
+        layer,
+        """
 import warnings
 warnings.simplefilter("ignore")  # Python warns of a fork where there are threads: rightly
 table = threads.LaunchTable([])
@@ -88,13 +93,15 @@ assert os.waitpid(child, 0)[1] == 0
 launch(count, 500, x)
 assert threads.workers() == 3 and (x == 2).all()
 print("good")
-""")  # fmt: skip
+""",
+    )
     assert out == "good"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_child_forked_before_the_threads_start_has_its_own():
-    out = process.run("""
+    out = process.run(
+        """
 import os
 import numpy as np
 import byhand.kernels.runtime.thread_pool as threads
@@ -102,13 +109,17 @@ child = os.fork()
 if child == 0:
     os._exit(threads.workers())
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-""", BYHAND_THREADS="3")  # fmt: skip
+""",
+        BYHAND_THREADS="3",
+    )
     assert out.strip() == "3"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_lock_held_at_the_fork_does_not_stop_the_child():
-    out = on("workqueue", """
+    out = on(
+        "workqueue",
+        """
 import warnings
 warnings.simplefilter("ignore")
 threads.start().lock.acquire()
@@ -117,7 +128,8 @@ if child == 0:
     launch(count, 500, x)
     os._exit(0)
 print(os.waitpid(child, 0)[1])
-""")  # fmt: skip
+""",
+    )
     assert out == "0"
 
 

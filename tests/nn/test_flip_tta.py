@@ -19,9 +19,14 @@ def network(**settings):
     y = nn.ReLU()(nn.BatchNorm()(nn.Conv2d(6, 3, padding="same")(x)))
     y = nn.Dropout(0.5)(same(same(y)) + y)
     model = nn.Model(
-        x, nn.Softmax()(nn.Linear(4)(nn.Flatten()(y))), classes=list("abcd"), mean=[0.1, 0.2, 0.3], std=0.4, crop_pct=0.9,
+        x,
+        nn.Softmax()(nn.Linear(4)(nn.Flatten()(y))),
+        classes=list("abcd"),
+        mean=[0.1, 0.2, 0.3],
+        std=0.4,
+        crop_pct=0.9,
         **settings,
-    )  # fmt: skip
+    )
     for name, values in vars(model.state).items():
         if values.dtype.kind == "f":
             values[...] = np.random.default_rng(len(name)).uniform(0.5, 1.5, values.shape)
@@ -47,8 +52,12 @@ def test_all_else_is_as_it_was():
     assert both.parameter_count == model.parameter_count == both.summary().parameters
     assert both.summary().flops == pytest.approx(2 * model.summary().flops, rel=0.001)
     assert (both.name, both.classes, both.mean, both.std, both.crop_pct) == (
-        model.name, model.classes, model.mean, model.std, model.crop_pct,
-    )  # fmt: skip
+        model.name,
+        model.classes,
+        model.mean,
+        model.std,
+        model.crop_pct,
+    )
     both.p.flat[...] = 0
     assert np.abs(model.p.flat).max() > 0.1, "its numbers are its own"
 

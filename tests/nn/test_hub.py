@@ -180,10 +180,19 @@ def test_what_can_not_be_fetched_gets_one_line_and_leaves_the_model(server, tmp_
 def test_the_cache_serves_no_stranger():
     """What is no weights file, or names a place outside the repository, is refused before anybody is asked."""
     for address in (
-        "hf:", "hf://", "hf://lenet", "hf:/byhand/lenet", "hf://byhand/lenet@", "hf://byhand/lenet/", "hf://byhand//lenet",
-        "hf://byhand/lenet/../x.safetensors", "hf://../lenet", "hf://byhand/lenet@../x.safetensors", "hf://a/b c",
+        "hf:",
+        "hf://",
+        "hf://lenet",
+        "hf:/byhand/lenet",
+        "hf://byhand/lenet@",
+        "hf://byhand/lenet/",
+        "hf://byhand//lenet",
+        "hf://byhand/lenet/../x.safetensors",
+        "hf://../lenet",
+        "hf://byhand/lenet@../x.safetensors",
+        "hf://a/b c",
         "hf://byhand/lenet/a\\..\\x.safetensors",
-    ):  # fmt: skip
+    ):
         with pytest.raises(FileError, match=r"is no file of the Hub; expected hf://OWNER/REPO"):
             hub.local_file(address)
     for file in ("pytorch_model.bin", "model.safetensors.index.json", "weights.pth", "model.pkl"):

@@ -118,8 +118,13 @@ def test_a_layer_called_twice_shares_its_parameters():
     y = norm(conv(y))
     model = nn.Model(x, nn.Linear(3)(nn.Flatten()(y)), dtype=np.float64, seed=1)
     assert list(model.parameters) == [
-        "twice_weight", "twice_bias", "norm1_gamma", "norm1_beta", "fc1_weight", "fc1_bias",
-    ]  # fmt: skip
+        "twice_weight",
+        "twice_bias",
+        "norm1_gamma",
+        "norm1_beta",
+        "fc1_weight",
+        "fc1_bias",
+    ]
     assert [node.name for node in model.graph.nodes if node.op is bh.conv2d] == ["twice", "conv1"]
     assert [node.name for node in model.graph.nodes if node.op is bh.batch_norm] == ["norm1", "norm2"]
     x, labels = images(model)
@@ -327,9 +332,18 @@ def test_a_layer_used_twice_needs_the_same_shape():
 
 
 @pytest.mark.parametrize(
-    "fails", [nn.Conv2d(3, 9), nn.Conv2d(3, 3, groups=2), nn.Dropout(1.0), nn.LayerNorm(4), nn.BatchNorm(eps=-1),
-              nn.Linear(2, initializer="x"), nn.MaxPool2d(9), nn.Conv2d(3, 3, name="class")],
-)  # fmt: skip
+    "fails",
+    [
+        nn.Conv2d(3, 9),
+        nn.Conv2d(3, 3, groups=2),
+        nn.Dropout(1.0),
+        nn.LayerNorm(4),
+        nn.BatchNorm(eps=-1),
+        nn.Linear(2, initializer="x"),
+        nn.MaxPool2d(9),
+        nn.Conv2d(3, 3, name="class"),
+    ],
+)
 def test_a_call_that_fails_leaves_the_graph_as_it_was(fails):
     x = nn.Input(8, 8, 2)
     x = nn.Flatten()(x) if isinstance(fails, nn.Linear) else nn.ReLU()(x)

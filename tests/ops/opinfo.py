@@ -140,9 +140,18 @@ def _conv(sample, given):
 
 def pool(sample, *more):
     given = named(
-        sample, "kernel_size", "stride", "padding", *more, "ceil_mode", "count_include_pad", "divisor_override",
-        "return_indices", stride=None, padding=0,
-    )  # fmt: skip
+        sample,
+        "kernel_size",
+        "stride",
+        "padding",
+        *more,
+        "ceil_mode",
+        "count_include_pad",
+        "divisor_override",
+        "return_indices",
+        stride=None,
+        padding=0,
+    )
     require(not given.pop("return_indices", False), "the same call, with indices returned")
     require(given.pop("divisor_override", None) is None, "a divisor of one's own")
     given["kernel"] = given.pop("kernel_size")
@@ -191,9 +200,20 @@ def global_avg_pool(sample):
 
 def batch_norm(sample):
     given = named(
-        sample, "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps",
-        running_mean=None, running_var=None, weight=None, bias=None, training=False,
-    )  # fmt: skip
+        sample,
+        "running_mean",
+        "running_var",
+        "weight",
+        "bias",
+        "training",
+        "momentum",
+        "eps",
+        running_mean=None,
+        running_var=None,
+        weight=None,
+        bias=None,
+        training=False,
+    )
     require(sample.input.ndim > 1, "no channels")
     channels = sample.input.shape[1]
     mean, var, weight, bias = (given.pop(name) for name in ("running_mean", "running_var", "weight", "bias"))
@@ -224,9 +244,17 @@ def linear(sample):
 
 def cross_entropy(sample):
     given = named(
-        sample, "target", "weight", "reduction", "ignore_index", "label_smoothing", reduction="mean", ignore_index=-100,
-        label_smoothing=0.0, weight=None,
-    )  # fmt: skip
+        sample,
+        "target",
+        "weight",
+        "reduction",
+        "ignore_index",
+        "label_smoothing",
+        reduction="mean",
+        ignore_index=-100,
+        label_smoothing=0.0,
+        weight=None,
+    )
     target, logits = given["target"], sample.input
     require(given["reduction"] == "mean", "no mean over the images")
     require(given["weight"] is None, "classes with weights")

@@ -40,8 +40,12 @@ def test_compiled_does_what_numpy_does(case, dtype):
         for shape in ((images, height, width, groups * share), (*kernel, depth, groups * share), (groups * depth,))
     ]
     attributes = {
-        "stride": stride, "padding": padding, "output_padding": more, "dilation": dilation, "groups": groups,
-    }  # fmt: skip
+        "stride": stride,
+        "padding": padding,
+        "output_padding": more,
+        "dilation": dilation,
+        "groups": groups,
+    }
     expected, got = (bh.conv_transpose2d(*arrays, hand=hand, **attributes) for hand in ("arrays", "compiled"))
     close(got, expected, dtype)
     grad = rng.standard_normal(expected.shape).astype(dtype)

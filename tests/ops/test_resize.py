@@ -47,11 +47,15 @@ def settled(attributes, given, shape):
     how = {
         theirs if ours is None else ours: attributes[theirs]
         for theirs, ours in (
-            ("mode", None), ("coordinate_transformation_mode", "coordinates"), ("nearest_mode", "nearest"),
-            ("cubic_coeff_a", "cubic_a"), ("exclude_outside", None), ("antialias", None),
+            ("mode", None),
+            ("coordinate_transformation_mode", "coordinates"),
+            ("nearest_mode", "nearest"),
+            ("cubic_coeff_a", "cubic_a"),
+            ("exclude_outside", None),
+            ("antialias", None),
         )
         if theirs in attributes
-    }  # fmt: skip
+    }
     axes = attributes.get("axes", range(len(shape)))
     if "scales" in given:
         scales = given["scales"].astype(np.float64)
@@ -73,8 +77,9 @@ def settled(attributes, given, shape):
 def test_there_are_cases_of_every_kind():
     told = [attributes for attributes, _, _ in CASES.values()]
     assert len(told) >= 39 and {settings.get("coordinate_transformation_mode", "half_pixel") for settings in told} == {
-        *COORDINATE_MODES, "tf_crop_and_resize"
-    }  # fmt: skip
+        *COORDINATE_MODES,
+        "tf_crop_and_resize",
+    }
 
 
 @pytest.mark.parametrize("hand", HANDS)
@@ -105,16 +110,27 @@ def test_taps_do_what_onnx_does(name):
 
 
 @given(
-    length=st.integers(1, 9), start=st.sampled_from([0.0, 0.25, -0.5, 1.0]), end=st.sampled_from([1.0, 0.5, 1.75]),
-    size=st.integers(1, 9), mode=st.sampled_from(["nearest", "linear", "cubic"]),
-    coordinates=st.sampled_from([*COORDINATE_MODES, "tf_crop_and_resize"]), flags=st.tuples(st.booleans(), st.booleans()),
-)  # fmt: skip
+    length=st.integers(1, 9),
+    start=st.sampled_from([0.0, 0.25, -0.5, 1.0]),
+    end=st.sampled_from([1.0, 0.5, 1.75]),
+    size=st.integers(1, 9),
+    mode=st.sampled_from(["nearest", "linear", "cubic"]),
+    coordinates=st.sampled_from([*COORDINATE_MODES, "tf_crop_and_resize"]),
+    flags=st.tuples(st.booleans(), st.booleans()),
+)
 def test_taps_lie_on_the_axis_and_weigh_one_in_all(length, size, mode, coordinates, start, end, flags):
     exclude_outside, antialias = flags if mode != "nearest" else (False, False)
     indices, weights = interpolation_weights(
-        length, size, size / length, mode, coordinates=coordinates, start=start, end=end,
-        exclude_outside=exclude_outside, antialias=antialias,
-    )  # fmt: skip
+        length,
+        size,
+        size / length,
+        mode,
+        coordinates=coordinates,
+        start=start,
+        end=end,
+        exclude_outside=exclude_outside,
+        antialias=antialias,
+    )
     assert indices.shape == weights.shape and indices.dtype == np.int64
     assert (indices >= 0).all() and (indices < length).all() and (np.diff(indices) == 1).all()
     inside = weights.any(1)

@@ -226,8 +226,21 @@ def large(name):
 
 
 @pytest.mark.parametrize("numbers", [SPECIAL[:1], SPECIAL[1:2], (np.inf, np.inf), SPECIAL[1:]], ids=str)
-@pytest.mark.parametrize("name", ["avg_pool", "batch_norm", "batch_norm_relu", "global_avg_pool", "layer_norm", "lrn",
-                                  "max_pool", "resize", "softmax", "softmax_cross_entropy"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        "avg_pool",
+        "batch_norm",
+        "batch_norm_relu",
+        "global_avg_pool",
+        "layer_norm",
+        "lrn",
+        "max_pool",
+        "resize",
+        "softmax",
+        "softmax_cross_entropy",
+    ],
+)
 def test_in_any_block_of_a_large_array(name, numbers):
     op = REGISTRY[name]
     values, attributes = large(name)

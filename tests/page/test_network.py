@@ -82,9 +82,12 @@ def test_every_number_is_what_python_computes(browser, name):
     modules = "{ hands: $hands.hands, Network: $network.Network, floats: $decode.floats, gradCam: $grad_cam.gradCam }"
     page.evaluate(f"{bundle(script)}".split("const $app =")[0] + f"; globalThis.made = {modules};")
     sent = {
-        "spec": spec_of(model, found) | {"numbers": where}, "numbers": encoded(numbers, np.float32),
-        "image": encoded(image, np.float32), "label": label, "layer": layer,
-    }  # fmt: skip
+        "spec": spec_of(model, found) | {"numbers": where},
+        "numbers": encoded(numbers, np.float32),
+        "image": encoded(image, np.float32),
+        "label": label,
+        "layer": layer,
+    }
     got = page.evaluate(RUN, json.loads(json.dumps(sent)))
     page.close()
     wanted = trace_gradients(model, image, model.predict(image) - truth)

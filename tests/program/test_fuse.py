@@ -90,8 +90,15 @@ def layer(op, draw=None):
     """Return a layer of an op, of drawn attributes where there is a draw."""
     chosen = (lambda *values: draw(st.sampled_from(values))) if draw else lambda first, *_: first
     if op == "conv2d":
-        return nn.Conv2d(4, chosen(3, 2, (1, 3)), stride=chosen(1, 2), padding=chosen("same", 1, "valid"),
-                         dilation=chosen(1, 2), groups=chosen(1, 2), bias=chosen(True, False))  # fmt: skip
+        return nn.Conv2d(
+            4,
+            chosen(3, 2, (1, 3)),
+            stride=chosen(1, 2),
+            padding=chosen("same", 1, "valid"),
+            dilation=chosen(1, 2),
+            groups=chosen(1, 2),
+            bias=chosen(True, False),
+        )
     if op == "max_pool":
         return nn.MaxPool2d(
             chosen(2, 3), stride=chosen(None, 1, 2), padding=chosen(0, 1), ceil_mode=chosen(False, True)

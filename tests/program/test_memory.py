@@ -43,9 +43,11 @@ def overlaps(sizes, places, needed, bases):
         (name, other)
         for i, name in enumerate(names)
         for other in names[i + 1 :]
-        if needed[name][0] <= needed[other][1] and needed[other][0] <= needed[name][1]
-        and places[name] < places[other] + sizes[other] and places[other] < places[name] + sizes[name]
-    ]  # fmt: skip
+        if needed[name][0] <= needed[other][1]
+        and needed[other][0] <= needed[name][1]
+        and places[name] < places[other] + sizes[other]
+        and places[other] < places[name] + sizes[name]
+    ]
 
 
 # drawn live ranges ----------------------------------------------------------------------------------------------------

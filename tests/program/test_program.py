@@ -231,8 +231,15 @@ def test_a_program_can_be_read():
     assert float(size) < float(apart) <= every / 1e6
     assert repr(program) == f"<program {text.splitlines()[0].strip(chr(34) + '.')}>"
     body = text[text.index("def step") :]
-    order = ["# forward", "conv1_weight", "softmax_cross_entropy(", "# backward, last layer first", "linear_backward(",
-             "conv2d_backward(pixels", "return arena.loss"]  # fmt: skip
+    order = [
+        "# forward",
+        "conv1_weight",
+        "softmax_cross_entropy(",
+        "# backward, last layer first",
+        "linear_backward(",
+        "conv2d_backward(pixels",
+        "return arena.loss",
+    ]
     places = [body.index(part) for part in order]
     assert places == sorted(places)
     assert re.search(
@@ -243,8 +250,9 @@ def test_a_program_can_be_read():
     assert called[0] == "conv2d" and called[-2:] == ["linear", "softmax_cross_entropy"]
     kept_step = ast.parse(str(kept)[str(kept).index("def step") : str(kept).index("# backward")].rstrip()).body[0]
     assert [call.value.func.id for call in kept_step.body] == [
-        *(node.op.name for node in model.graph.nodes), "softmax_cross_entropy",
-    ]  # fmt: skip
+        *(node.op.name for node in model.graph.nodes),
+        "softmax_cross_entropy",
+    ]
     lines = [line.partition("  # ")[0] for line in text.splitlines()[1:]]
     assert max(map(len, lines)) <= 120 and max(map(len, text.splitlines())) < 170
     updating = str(model.program(64, train=True, update=UPDATE, hand="arrays"))

@@ -293,9 +293,10 @@ def test_a_gap_that_chance_explains_is_none():
     many = spots(500, seed=3)
     logits = 5.0 * np.eye(4)[many.labels]
     logits[:100] = -logits[:100]
-    assert "80.0% on validation images" in found(DiagnosisInput(healthy().model, many, logits, rows))[
-        "overfitting"
-    ].evidence  # fmt: skip
+    assert (
+        "80.0% on validation images"
+        in found(DiagnosisInput(healthy().model, many, logits, rows))["overfitting"].evidence
+    )
 
 
 def test_underfitting_and_an_end_that_came_too_early():

@@ -129,8 +129,12 @@ def test_the_models_output_is_seen():
 def test_shortcuts_are_the_residuals():
     drawn = Drawn(graph_svg(bh.models.create("resnet18", seed=None)))
     assert drawn.shortcuts == [
-        ("maxpool", "add1"), ("layer1_0", "add2"), ("layer2_0", "add4"), ("layer3_0", "add6"), ("layer4_0", "add8"),
-    ]  # fmt: skip
+        ("maxpool", "add1"),
+        ("layer1_0", "add2"),
+        ("layer2_0", "add4"),
+        ("layer3_0", "add6"),
+        ("layer4_0", "add8"),
+    ]
     assert not Drawn(graph_svg(bh.models.create("googlenet", seed=None))).shortcuts
 
 
@@ -182,8 +186,16 @@ def test_a_strangers_name_is_only_text(name):
     model.name, model.graph.nodes = name, [replace(nodes[0], name=name), *nodes[1:]]
     drawn = Drawn(graph_svg(model))
     assert {element.tag.removeprefix(SVG) for element in drawn.root.iter()} <= {
-        "svg", "title", "style", "defs", "marker", "path", "rect", "text", "g",
-    }  # fmt: skip
+        "svg",
+        "title",
+        "style",
+        "defs",
+        "marker",
+        "path",
+        "rect",
+        "text",
+        "g",
+    }
     assert max(len(element.text or "") for element in drawn.root.iter(f"{SVG}text")) < 60
     assert len(drawn.boxes) == 9 and len(drawn.edges) == 8
 

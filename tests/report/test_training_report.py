@@ -102,9 +102,13 @@ def mnist():
     trainer = bh.Trainer(model, bh.SGD(0.05, momentum=0.9))
     trainer.fit(train, test, epochs=2, quiet=True)
     return {
-        "model": model, "held_out": test, "logits": model.logits_of(test.images), "history": trainer.history,
-        "curve": trainer.curve, "train": train,
-    }  # fmt: skip
+        "model": model,
+        "held_out": test,
+        "logits": model.logits_of(test.images),
+        "history": trainer.history,
+        "curve": trainer.curve,
+        "train": train,
+    }
 
 
 def test_a_report_of_a_real_training(tmp_path):
@@ -194,9 +198,15 @@ STRANGE = ("<img src=x onerror=alert(1)>", "\"'><script>alert(1)</script>", "&am
 def test_names_are_text_and_nothing_else(tmp_path):
     given = made(30, 4, names=STRANGE)
     page, text = report(
-        tmp_path, **given, names=[STRANGE[i % 4] for i in range(30)], title=STRANGE[1], facts=[(STRANGE[0], STRANGE[1])],
-        train=given["held_out"], train_names=[STRANGE[i % 4] for i in range(30)], history=ROWS,
-    )  # fmt: skip
+        tmp_path,
+        **given,
+        names=[STRANGE[i % 4] for i in range(30)],
+        title=STRANGE[1],
+        facts=[(STRANGE[0], STRANGE[1])],
+        train=given["held_out"],
+        train_names=[STRANGE[i % 4] for i in range(30)],
+        history=ROWS,
+    )
     assert not {tag for tag, _ in page.found} & {"script"} and all(
         "onerror" not in attributes for _, attributes in page.found
     )

@@ -41,11 +41,16 @@ def trainer(job):
     dtype = job.get("dtype", "float32")
     model = residual(dtype) if job.get("norm") else network(norm=False, dropout=job.get("dropout", 0), dtype=dtype)
     return bh.Trainer(
-        model, bh.Adam(0.003) if job.get("adam") else bh.SGD(0.05, 0.9), batch_size=job.get("batch", 16),
-        hand=job.get("hand", "compiled"), schedule=bh.OneCycle(), clip_norm=job.get("clip"),
-        augment=Augment.parse(job.get("augment", "none")), sync_batchnorm=job.get("sync", False),
+        model,
+        bh.Adam(0.003) if job.get("adam") else bh.SGD(0.05, 0.9),
+        batch_size=job.get("batch", 16),
+        hand=job.get("hand", "compiled"),
+        schedule=bh.OneCycle(),
+        clip_norm=job.get("clip"),
+        augment=Augment.parse(job.get("augment", "none")),
+        sync_batchnorm=job.get("sync", False),
         label_smoothing=job.get("smooth", 0.0),
-    )  # fmt: skip
+    )
 
 
 def train(folder, job):

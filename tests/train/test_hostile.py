@@ -189,9 +189,27 @@ def use_trainer(trainer):
 
 
 NODES = (
-    ast.Module, ast.Expr, ast.Constant, ast.ImportFrom, ast.alias, ast.FunctionDef, ast.arguments, ast.arg, ast.Call, ast.Name,
-    ast.Load, ast.Store, ast.Attribute, ast.keyword, ast.Tuple, ast.UnaryOp, ast.USub, ast.Assign, ast.Subscript, ast.Return,
-)  # fmt: skip
+    ast.Module,
+    ast.Expr,
+    ast.Constant,
+    ast.ImportFrom,
+    ast.alias,
+    ast.FunctionDef,
+    ast.arguments,
+    ast.arg,
+    ast.Call,
+    ast.Name,
+    ast.Load,
+    ast.Store,
+    ast.Attribute,
+    ast.keyword,
+    ast.Tuple,
+    ast.UnaryOp,
+    ast.USub,
+    ast.Assign,
+    ast.Subscript,
+    ast.Return,
+)
 
 
 SUMS = "byhand.kernels.reductions"
@@ -453,7 +471,7 @@ LOADS_AS_A_MODEL = {  # what only a checkpoint says
     "a list for a batch": lambda: put("trainer.batch_size", [64]),
     "no trainer": lambda: changed(lambda about: {k: v for k, v in about.items() if k != "trainer"}),
     "a trainer that is text": lambda: put("trainer", CODE),
-}  # fmt: skip
+}
 
 MAY_LOAD = {  # and then runs, or gives byhand's own errors
     "the input called as a function": lambda: renamed("images", "relu"),
@@ -509,7 +527,9 @@ LOADS_NOT = {
     "no input": lambda: put("graph.nodes.0.inputs", {}),
     "no output": lambda: put("graph.output", "gone"),
     "a parameter for an output": lambda: put("graph.output", "fc1_weight"),
-    "the loss as a node": lambda: with_nodes(node("softmax_cross_entropy", "a", {"logits": "fc1", "labels": "fc1_bias"})),
+    "the loss as a node": lambda: with_nodes(
+        node("softmax_cross_entropy", "a", {"logits": "fc1", "labels": "fc1_bias"})
+    ),
     "a random key that is a parameter": lambda: put("graph.nodes.5.inputs.key", "fc1_bias"),
     "running means that a layer computed": lambda: put("graph.nodes.1.inputs.running_mean", "norm1_beta"),
     "a state of two types": lambda: with_nodes(node("add", "a", {"a": "fc1", "b": "dropout1_key"}), output="a"),
@@ -529,13 +549,15 @@ LOADS_NOT = {
     "no JSON": lambda: changed(lambda about: CODE),
     "brackets, very deep": lambda: changed(lambda about: "[" * 100_000),
     "a number of many digits": lambda: changed(lambda about: "1" * 100_000),
-    "no metadata": lambda: pack(unpack(saved("small"))[0] | {"__metadata__": {"other": "x"}}, {}, unpack(saved("small"))[2]),
+    "no metadata": lambda: pack(
+        unpack(saved("small"))[0] | {"__metadata__": {"other": "x"}}, {}, unpack(saved("small"))[2]
+    ),
     "a pickle": lambda: pickle.dumps({"weights": [1.0, 2.0]}),
     "a pickle with code": lambda: b"cos\nsystem\n(S'touch pwned'\ntR.",
     "an empty file": lambda: b"",
     "a header longer than the file": lambda: struct.pack("<Q", 2**63) + b"{}",
     "a header of 2 GB": lambda: struct.pack("<Q", 2**31) + b"{}" * 50,
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("what", LOADS_NOT)

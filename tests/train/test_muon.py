@@ -88,9 +88,13 @@ def weights_of(seed, dtype=np.float64):
 
 @settings(max_examples=20)
 @given(
-    seed=st.integers(0, 2**32), lr=st.floats(0, 1), momentum=st.floats(0, 0.99), decay=st.floats(0, 1),
-    rest=st.floats(0, 10), steps=st.integers(1, 5),
-)  # fmt: skip
+    seed=st.integers(0, 2**32),
+    lr=st.floats(0, 1),
+    momentum=st.floats(0, 0.99),
+    decay=st.floats(0, 1),
+    rest=st.floats(0, 10),
+    steps=st.integers(1, 5),
+)
 def test_all_hands_take_the_same_steps(seed, lr, momentum, decay, rest, steps):
     optimizer = bh.Muon(lr, momentum, decay, rest, steps)
     loops, *others = (run(optimizer, hand, *weights_of(seed)) for hand in HANDS)

@@ -264,12 +264,22 @@ def test_clipping_stands_before_the_update_and_counts(hand):
 @pytest.mark.parametrize(
     ("kind", "name"),
     [
-        (bh.SGD, "lr"), (bh.SGD, "momentum"), (bh.SGD, "weight_decay"),
-        (bh.Adam, "lr"), (bh.Adam, "beta1"), (bh.Adam, "beta2"), (bh.Adam, "eps"), (bh.Adam, "weight_decay"),
-        (bh.AdamW, "lr"), (bh.AdamW, "weight_decay"),
-        (bh.Muon, "lr"), (bh.Muon, "momentum"), (bh.Muon, "weight_decay"), (bh.Muon, "bias_lr_scale"),
+        (bh.SGD, "lr"),
+        (bh.SGD, "momentum"),
+        (bh.SGD, "weight_decay"),
+        (bh.Adam, "lr"),
+        (bh.Adam, "beta1"),
+        (bh.Adam, "beta2"),
+        (bh.Adam, "eps"),
+        (bh.Adam, "weight_decay"),
+        (bh.AdamW, "lr"),
+        (bh.AdamW, "weight_decay"),
+        (bh.Muon, "lr"),
+        (bh.Muon, "momentum"),
+        (bh.Muon, "weight_decay"),
+        (bh.Muon, "bias_lr_scale"),
     ],
-)  # fmt: skip
+)
 def test_a_bad_setting_is_named(kind, name, value):
     with pytest.raises(bh.ArgumentError, match=rf"^{kind.__name__}: {name} is {value!r}; expected a number"):
         kind(**{name: value})

@@ -93,11 +93,17 @@ def test_one_cycle_is_pytorchs(part, div, final_div):
     total = 100
     rates = torch_rates(
         lambda optimizer, all_: all_.OneCycleLR(
-            optimizer, max_lr=1.0, total_steps=total, pct_start=part, anneal_strategy="cos", cycle_momentum=False,
-            div_factor=div, final_div_factor=final_div,
+            optimizer,
+            max_lr=1.0,
+            total_steps=total,
+            pct_start=part,
+            anneal_strategy="cos",
+            cycle_momentum=False,
+            div_factor=div,
+            final_div_factor=final_div,
         ),
         total - 1,
-    )  # fmt: skip
+    )
     last = total - 1  # PyTorch counts to its last step, not to the end behind it
     schedule = bh.OneCycle(peak=(part * total - 1) / last, start=1 / div, final=1 / (div * final_div))
     np.testing.assert_allclose([schedule(step / last) for step in range(last)], rates, rtol=0, atol=1e-9)
@@ -125,12 +131,18 @@ def test_step_decay_is_pytorchs_multi_step():
 @pytest.mark.parametrize(
     "original",
     [
-        bh.SGD(0.1, 0.9, nesterov=True), bh.Adam(eps=1e-7), bh.AdamW(lr=0.3), bh.Constant(), bh.StepDecay((0.1, 0.2), 0.3),
-        bh.Cosine(0.1), bh.OneCycle(0.3, 0.1, 0.01), bh.Warmup(0.1, bh.OneCycle()),
+        bh.SGD(0.1, 0.9, nesterov=True),
+        bh.Adam(eps=1e-7),
+        bh.AdamW(lr=0.3),
+        bh.Constant(),
+        bh.StepDecay((0.1, 0.2), 0.3),
+        bh.Cosine(0.1),
+        bh.OneCycle(0.3, 0.1, 0.01),
+        bh.Warmup(0.1, bh.OneCycle()),
         bh.Warmup(0.1, bh.Warmup(0.2, bh.StepDecay(milestones=(0.9,)))),
     ],
     ids=repr,
-)  # fmt: skip
+)
 def test_settings_go_to_json_and_back(original):
     again = settings.from_json(json.loads(json.dumps(settings.to_json(original))))
     assert again == original and type(again) is type(original)
@@ -161,10 +173,14 @@ def test_what_is_no_setting_is_a_type_error(data):
 @pytest.mark.parametrize(
     ("kind", "name"),
     [
-        (bh.StepDecay, "factor"), (bh.Cosine, "final"), (bh.OneCycle, "peak"), (bh.OneCycle, "start"),
-        (bh.OneCycle, "final"), (bh.Warmup, "fraction"),
+        (bh.StepDecay, "factor"),
+        (bh.Cosine, "final"),
+        (bh.OneCycle, "peak"),
+        (bh.OneCycle, "start"),
+        (bh.OneCycle, "final"),
+        (bh.Warmup, "fraction"),
     ],
-)  # fmt: skip
+)
 def test_a_bad_value_is_named(kind, name, value):
     with pytest.raises(bh.ArgumentError, match=rf"^{kind.__name__}: {name} is {value!r}; expected a number"):
         kind(**{name: value})

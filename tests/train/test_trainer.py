@@ -202,9 +202,10 @@ def test_rows_curve_and_progress_do_not_depend_on_how_steps_are_grouped(monkeypa
         for most in (1, 3, 64):
             groups = []
             monkeypatch.setattr(
-                bh.Trainer, "_group_size",
+                bh.Trainer,
+                "_group_size",
                 lambda *given, most=most, groups=groups: groups.append(min(most, together(*given))) or groups[-1],
-            )  # fmt: skip
+            )
             trainer = bh.Trainer(network(), bh.SGD(0.1, 0.9), batch_size=batch, hand=hand, schedule=bh.Cosine())
             rows = trainer.fit(DATA, epochs=3, quiet=True)
             found.append((rows, trainer.curve, trainer.steps, bits(trainer)))

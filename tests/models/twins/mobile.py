@@ -83,8 +83,14 @@ class MobileNetV2(nn.Module):
         super().__init__()
         layers, channels = [conv_bn(3, 32, 3, 2, act=nn.ReLU6)], 32
         for expansion, filters, repeats, stride in (
-            (1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1),
-        ):  # fmt: skip
+            (1, 16, 1, 1),
+            (6, 24, 2, 2),
+            (6, 32, 3, 2),
+            (6, 64, 4, 2),
+            (6, 96, 3, 1),
+            (6, 160, 3, 2),
+            (6, 320, 1, 1),
+        ):
             for i in range(repeats):
                 layers.append(InvertedResidual(channels, filters, stride if i == 0 else 1, expansion))
                 channels = filters
@@ -97,16 +103,35 @@ class MobileNetV2(nn.Module):
 
 R, H = nn.ReLU, nn.Hardswish
 V3_LARGE = [  # channels, kernel, hidden channels, filters, squeezed channels, activation, stride
-    (16, 3, 16, 16, 0, R, 1), (16, 3, 64, 24, 0, R, 2), (24, 3, 72, 24, 0, R, 1), (24, 5, 72, 40, 24, R, 2),
-    (40, 5, 120, 40, 32, R, 1), (40, 5, 120, 40, 32, R, 1), (40, 3, 240, 80, 0, H, 2), (80, 3, 200, 80, 0, H, 1),
-    (80, 3, 184, 80, 0, H, 1), (80, 3, 184, 80, 0, H, 1), (80, 3, 480, 112, 120, H, 1), (112, 3, 672, 112, 168, H, 1),
-    (112, 5, 672, 160, 168, H, 2), (160, 5, 960, 160, 240, H, 1), (160, 5, 960, 160, 240, H, 1),
-]  # fmt: skip
+    (16, 3, 16, 16, 0, R, 1),
+    (16, 3, 64, 24, 0, R, 2),
+    (24, 3, 72, 24, 0, R, 1),
+    (24, 5, 72, 40, 24, R, 2),
+    (40, 5, 120, 40, 32, R, 1),
+    (40, 5, 120, 40, 32, R, 1),
+    (40, 3, 240, 80, 0, H, 2),
+    (80, 3, 200, 80, 0, H, 1),
+    (80, 3, 184, 80, 0, H, 1),
+    (80, 3, 184, 80, 0, H, 1),
+    (80, 3, 480, 112, 120, H, 1),
+    (112, 3, 672, 112, 168, H, 1),
+    (112, 5, 672, 160, 168, H, 2),
+    (160, 5, 960, 160, 240, H, 1),
+    (160, 5, 960, 160, 240, H, 1),
+]
 V3_SMALL = [
-    (16, 3, 16, 16, 8, R, 2), (16, 3, 72, 24, 0, R, 2), (24, 3, 88, 24, 0, R, 1), (24, 5, 96, 40, 24, H, 2),
-    (40, 5, 240, 40, 64, H, 1), (40, 5, 240, 40, 64, H, 1), (40, 5, 120, 48, 32, H, 1), (48, 5, 144, 48, 40, H, 1),
-    (48, 5, 288, 96, 72, H, 2), (96, 5, 576, 96, 144, H, 1), (96, 5, 576, 96, 144, H, 1),
-]  # fmt: skip
+    (16, 3, 16, 16, 8, R, 2),
+    (16, 3, 72, 24, 0, R, 2),
+    (24, 3, 88, 24, 0, R, 1),
+    (24, 5, 96, 40, 24, H, 2),
+    (40, 5, 240, 40, 64, H, 1),
+    (40, 5, 240, 40, 64, H, 1),
+    (40, 5, 120, 48, 32, H, 1),
+    (48, 5, 144, 48, 40, H, 1),
+    (48, 5, 288, 96, 72, H, 2),
+    (96, 5, 576, 96, 144, H, 1),
+    (96, 5, 576, 96, 144, H, 1),
+]
 v3_conv_bn = partial(conv_bn, eps=1e-3, momentum=0.01)
 
 
@@ -147,14 +172,22 @@ class ShuffleUnit(nn.Module):
         self.branch1 = nn.Sequential()
         if stride > 1:
             self.branch1 = nn.Sequential(
-                conv(channels, channels, 3, stride, channels), nn.BatchNorm2d(channels),
-                conv(channels, half, 1), nn.BatchNorm2d(half), nn.ReLU(),
-            )  # fmt: skip
+                conv(channels, channels, 3, stride, channels),
+                nn.BatchNorm2d(channels),
+                conv(channels, half, 1),
+                nn.BatchNorm2d(half),
+                nn.ReLU(),
+            )
         self.branch2 = nn.Sequential(
-            conv(channels if stride > 1 else half, half, 1), nn.BatchNorm2d(half), nn.ReLU(),
-            conv(half, half, 3, stride, half), nn.BatchNorm2d(half),
-            conv(half, half, 1), nn.BatchNorm2d(half), nn.ReLU(),
-        )  # fmt: skip
+            conv(channels if stride > 1 else half, half, 1),
+            nn.BatchNorm2d(half),
+            nn.ReLU(),
+            conv(half, half, 3, stride, half),
+            nn.BatchNorm2d(half),
+            conv(half, half, 1),
+            nn.BatchNorm2d(half),
+            nn.ReLU(),
+        )
 
     def forward(self, x):
         left, right = x.chunk(2, 1) if self.stride == 1 else (x, x)
