@@ -49,7 +49,7 @@ def test_every_exported_name_is_there_once_and_in_order(module):
     assert listed == sorted(listed, key=order)  # the ops, which the registry lists, come after these
 
 
-def test_nothing_public_is_left_out():
+def test_every_public_name_is_exported():
     """What byhand/__init__.py binds, beside its rooms, is what it exports."""
     bound = {
         name for name, value in vars(byhand).items() if not name.startswith("_") and not isinstance(value, ModuleType)

@@ -29,7 +29,7 @@ def names(folder):
 @pytest.mark.parametrize(
     "data", [b"", b"abc", memoryview(b"abc"), bytearray(b"\x00\xff" * 100_000)], ids=["0", "3", "view", "200k"]
 )
-def test_the_bytes_are_written_and_nothing_else(tmp_path, data):
+def test_the_file_holds_exactly_the_bytes(tmp_path, data):
     write_whole(tmp_path / "file", data)
     assert (tmp_path / "file").read_bytes() == bytes(data) and names(tmp_path) == ["file"]
 
@@ -51,7 +51,7 @@ def test_permissions_follow_the_umask(tmp_path, umask):
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o666 & ~umask
 
 
-def test_who_reads_meets_the_old_file_or_the_new(tmp_path, monkeypatch):
+def test_a_reader_sees_the_old_file_or_the_new(tmp_path, monkeypatch):
     """Until the rename, the old one is there; the new one reached the disk before it, the folder after it."""
     done, fsync, replace = [], os.fsync, Path.replace
     path = tmp_path / "file"

@@ -28,7 +28,7 @@ def starts(size, reach, stride, before, after, ceil_mode):
 
 
 @given(SIZE, PAIR, PAIR, PADS, PAIR, st.booleans())
-def test_as_many_windows_as_fit(size, kernel, stride, padding, dilation, ceil_mode):
+def test_output_size_is_the_number_of_windows_that_fit(size, kernel, stride, padding, dilation, ceil_mode):
     expected = [
         len(starts(size[i], (kernel[i] - 1) * dilation[i] + 1, stride[i], *padding[2 * i : 2 * i + 2], ceil_mode))
         for i in (0, 1)

@@ -206,7 +206,7 @@ def test_the_first_weights_come_from_the_random_state():
     ],
 )
 @pytest.mark.parametrize("dtype", [np.uint8, np.float64])
-def test_what_is_taken_for_an_image(shape, settings, expected, dtype):
+def test_input_shapes_that_are_images(shape, settings, expected, dtype):
     rng = np.random.default_rng(0)
     labels = np.arange(40) % 2
     X = (rng.integers(0, 60, (40, *shape)) + 120 * labels.reshape(-1, *[1] * len(shape))).astype(dtype)
@@ -272,7 +272,7 @@ def test_images_are_varied_while_training():
     assert curves[0] != curves[1] == curves[2]
 
 
-def test_it_tells_each_epoch_where_asked(capsys):
+def test_verbose_prints_each_epoch(capsys):
     fitted()
     assert capsys.readouterr().out == ""
     fitted(verbose=True)
@@ -304,13 +304,13 @@ def test_it_tells_each_epoch_where_asked(capsys):
         ({"random_state": "x"}, "'x' cannot be used to seed"),
     ],
 )
-def test_settings_that_cannot_be(settings, message):
+def test_impossible_settings_are_refused(settings, message):
     with pytest.raises(ValueError, match=message) as told:
         fitted(**settings)
     assert "\n" not in str(told.value)
 
 
-def test_a_name_that_no_network_has():
+def test_an_unknown_network_name_is_refused():
     with pytest.raises(bh.UnknownNameError, match="there is no model 'smal'; did you mean 'small'"):
         fitted(model="smal")
     with pytest.raises(bh.ArgumentError, match=r"augment is shift=2, which is for uint8; X holds float32"):
@@ -348,12 +348,12 @@ def test_images_that_do_not_fit_the_network(X, message):
         (np.zeros((4, 8, 0)), [0, 1, 0, 1], r"X has the shape \(4, 8, 0\); expected"),
     ],
 )
-def test_images_and_labels_that_cannot_be_learned(X, y, message):
+def test_unusable_images_and_labels_are_refused(X, y, message):
     with pytest.raises(ValueError, match=message):
         quick().fit(X, y)
 
 
-def test_a_rate_that_is_too_high_is_told():
+def test_a_diverging_learning_rate_is_reported():
     with pytest.raises(bh.DivergedError, match="is too large for this network"), np.errstate(all="ignore"):
         fitted(model=one_layer, learning_rate_init=1e38)
 

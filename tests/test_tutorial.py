@@ -166,7 +166,7 @@ def test_both_hands_give_the_digits_of_a_transcription(seed, hand):
         assert row["accuracy"] == accuracy
 
 
-def test_what_it_says(full):
+def test_the_printed_lines(full):
     result, lines = full
     assert lines[:2] == ["MNIST CNN initialized!", "[Step 100] Past 100 steps: Average Loss 2.302 | Accuracy: 8%"]
     assert [line for line in lines if line.startswith("---")] == [
@@ -179,7 +179,7 @@ def test_what_it_says(full):
     assert all(type(number) in (int, float) for number in numbers(result))
 
 
-def test_the_article_s_program_gives_these_lines(full):
+def test_the_articles_program_prints_the_same_lines(full):
     lines = article((UNTRAINED + TRAINING).format(**ARRAYS))
     _, ours = full
     assert lines[:-2] == ours[:-2]
@@ -187,7 +187,7 @@ def test_the_article_s_program_gives_these_lines(full):
         assert float(theirs.split()[-1]) == pytest.approx(float(line.split()[-1]), rel=1e-9)
 
 
-def test_the_article_s_program_on_its_own_layers_begins_so(full):
+def test_the_articles_program_starts_alike_on_the_loop_layers(full):
     _, ours = full
     assert article(UNTRAINED.format(**LOOPS), lines=2) == ours[:2]
     head, _, tail = UNTRAINED.partition("loss = 0\n")  # training alone: its first line is then after 99 steps
@@ -447,7 +447,7 @@ def test_an_input_is_left_as_it_was():
         ({"seed": "x"}, "seed is 'x'"),
     ],
 )
-def test_a_run_that_cannot_be(arguments, message):
+def test_impossible_runs_are_refused(arguments, message):
     with pytest.raises(ArgumentError, match=message) as caught:
         run(say=pytest.fail, **arguments)
     assert "\n" not in str(caught.value)
@@ -458,7 +458,7 @@ def test_an_unknown_hand():
         run(hand="array", say=pytest.fail)
 
 
-def test_layers_that_cannot_be():
+def test_impossible_layers_are_refused():
     for count in (0, -3, 1.5, "8", None, True):
         with pytest.raises(ArgumentError, match="Conv3x3: num_filters is"):
             Conv3x3(count)
@@ -472,7 +472,7 @@ def test_layers_that_cannot_be():
 
 
 @pytest.mark.parametrize("parts", PARTS)
-def test_shapes_that_do_not_fit(parts):
+def test_mismatched_shapes_are_refused(parts):
     conv, pool, softmax = parts[0](8), parts[1](), parts[2](12, 10)
     for shape in [(), (28,), (2, 28), (28, 2), (28, 28, 1), (5, 28, 28)]:
         with pytest.raises(ShapeError, match=r"Conv3x3\.forward: input has shape .*expected \(H, W\)"):
@@ -486,7 +486,7 @@ def test_shapes_that_do_not_fit(parts):
 
 
 @pytest.mark.parametrize("parts", PARTS)
-def test_gradients_that_do_not_fit(parts):
+def test_mismatched_gradients_are_refused(parts):
     conv, pool, softmax = parts[0](8), parts[1](), parts[2](12, 10)
     back = {
         "Conv3x3": lambda gradient: conv.backprop(gradient, 0.1),
@@ -505,7 +505,7 @@ def test_gradients_that_do_not_fit(parts):
             call(np.zeros(4))
 
 
-def test_the_hands_are_subclasses_of_the_article_s_layers():
+def test_the_hands_subclass_the_articles_layers():
     assert HANDS == ("loops", "arrays", "compiled")
     for make_conv, make_pool, make_softmax in map(layers, HANDS):
         assert issubclass(make_conv, Conv3x3)

@@ -138,7 +138,7 @@ def test_a_peer_that_can_not_take_part_says_why(faulty, monkeypatch):
     assert Entry("x", {"compiled": True}).missing() == "needs a C++ compiler"
 
 
-def test_byhands_own_failure_is_a_row_too(monkeypatch):
+def test_a_failure_of_byhand_is_a_row(monkeypatch):
     monkeypatch.setattr(bench, "byhand", lambda hand: Entry("tests.bench.nowhere", {}))
     few(monkeypatch, "lenet5")
     (row,) = measure(["lenet5"], **QUICK)["rows"]
@@ -146,7 +146,7 @@ def test_byhands_own_failure_is_a_row_too(monkeypatch):
     assert "byhand" in table(row)
 
 
-def test_who_is_far_behind_has_no_second_turn():
+def test_a_slow_peer_is_measured_once():
     race, stopped = bench.Race("latency", print), []
     for name, value in (("byhand", 90.0), ("fast", 10.0), ("near", 15.0), ("slow", 30.0)):
         process = race.processes[name] = bench.Process("latency", Entry("x"))

@@ -69,7 +69,7 @@ def test_json_is_one_object(folder, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["why.png"]
 
 
-def test_a_network_without_maps_says_so(folder, tmp_path):
+def test_a_network_without_feature_maps_is_refused(folder, tmp_path):
     done = byhand("explain", folder / "flat.safetensors", folder / "one.png", "--class", "1", folder=tmp_path)
     assert done.code == 0
     assert "layer      none: no layer of flat has feature maps, so there is no Grad-CAM\n" in done.out

@@ -106,7 +106,7 @@ def test_an_onnx_file_goes_out_as_c_with_the_mean_that_is_given(tmp_path):
         (("--c", "c", "--data", "colour"), "28 x 28 x 1"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_line(words, message, tmp_path):
+def test_an_impossible_request_is_one_line(words, message, tmp_path):
     if "--onnx" in words:
         pytest.importorskip("onnx")
     bh.models.create("article").save(tmp_path / "m.safetensors")
@@ -127,7 +127,7 @@ def test_what_cannot_be_done_is_said_in_one_line(words, message, tmp_path):
     assert (tmp_path / "file").read_text() == "mine" and names(tmp_path / "full") == ["mine"]
 
 
-def test_where_the_c_fails_no_onnx_is_left(tmp_path):
+def test_no_onnx_file_is_left_when_c_export_fails(tmp_path):
     pytest.importorskip("onnx")
     x = nn.Input(8, 8, 1)
     nn.Model(x, nn.Linear(2)(nn.Flatten()(nn.ConvTranspose2d(2, 3)(x)))).save(tmp_path / "m.safetensors")
@@ -136,6 +136,6 @@ def test_where_the_c_fails_no_onnx_is_left(tmp_path):
     assert names(tmp_path) == ["m.safetensors"]
 
 
-def test_an_architecture_that_has_learnt_nothing_is_refused(tmp_path):
+def test_an_untrained_architecture_is_refused(tmp_path):
     done = byhand("export", "lenet5", "--c", "c", folder=tmp_path)
     assert done.code == 2 and "train it first" in done.complaint and not names(tmp_path)

@@ -128,7 +128,7 @@ def test_a_run_is_exported_as_a_page_that_answers(run, tmp_path):
         (("look", "article", "--output", "."), "can't write"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_line(words, message, tmp_path):
+def test_an_impossible_request_is_one_line(words, message, tmp_path):
     done = byhand(*words, folder=tmp_path)
     assert done.code == 2 and message in done.complaint
     assert list(tmp_path.iterdir()) == []

@@ -69,7 +69,7 @@ def test_one_picture_from_standard_input(run):
     assert done.stderr.count(b"\n") == 1
 
 
-def test_bad_pictures_are_told_and_the_rest_goes_on(run, tmp_path):
+def test_bad_images_are_reported_and_the_others_predicted(run, tmp_path):
     root, path, _ = run
     (tmp_path / "bad.png").write_text("no picture")
     good = [root / "red" / f"{number}.png" for number in range(3)]
@@ -86,7 +86,7 @@ def test_bad_pictures_are_told_and_the_rest_goes_on(run, tmp_path):
         (("empty",), "the folder empty contains no pictures"),
     ],
 )
-def test_what_can_not_be_asked(run, tmp_path, words, complaint):
+def test_wrong_options_are_refused(run, tmp_path, words, complaint):
     (tmp_path / "empty").mkdir()
     done = byhand("predict", run[1], run[0] / "red" / "0.png", *words, folder=tmp_path)
     assert done.code == 2 and complaint in done.complaint and done.out == ""

@@ -33,7 +33,7 @@ def pictures(folder):
 
 
 @needs_mpi
-def test_two_ranks_speak_with_one_voice(tmp_path):
+def test_two_ranks_print_once(tmp_path):
     pictures(tmp_path / "pictures")
     done = byhand(tmp_path, "train", "pictures", "--epochs", "2", "--sync-batchnorm")
     said = [line for line in done.stderr.splitlines() if not line.startswith(COMPILING)]
@@ -45,7 +45,7 @@ def test_two_ranks_speak_with_one_voice(tmp_path):
 
 
 @needs_mpi
-def test_one_json_object(tmp_path):
+def test_json_output_of_two_ranks_is_one_object(tmp_path):
     pictures(tmp_path / "pictures")
     done = byhand(tmp_path, "train", "pictures", "--epochs", "1", "--lr", "0.05", "--json")
     assert len(json.loads(done.stdout)["history"]) == 1

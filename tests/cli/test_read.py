@@ -87,7 +87,7 @@ def test_blank_paper_is_told_and_no_picture_is_written(folder, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_file_is_written_over(folder, tmp_path):
+def test_an_existing_file_is_kept(folder, tmp_path):
     words = ["read", folder / "digits.safetensors", folder / "row.png"]
     (tmp_path / "row-read.png").write_text("mine")
     done = byhand(*words, folder=tmp_path)

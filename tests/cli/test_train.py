@@ -20,7 +20,7 @@ def few(tmp_path_factory):
     return small_mnist(tmp_path_factory.mktemp("data") / "few")
 
 
-def test_a_run_prints_what_it_does_and_leaves_what_it_says(few, tmp_path):
+def test_a_run_writes_the_files_that_it_names(few, tmp_path):
     done = byhand("train", "lenet5", few, "--epochs", 2, "--lr", 0.05, "--batch-size", 20, folder=tmp_path)
     assert done.code == 0, done.err
     assert done.err == ""
@@ -62,7 +62,7 @@ def test_a_run_prints_what_it_does_and_leaves_what_it_says(few, tmp_path):
     assert log[-1]["test_accuracy"] == accuracy
 
 
-def test_json_is_one_object_and_nothing_else(few, tmp_path):
+def test_json_output_is_one_object(few, tmp_path):
     done = byhand("train", "article", "--data", few, "--epochs", 2, "--json", "--output", tmp_path / "run")
     assert (done.code, done.err) == (0, "")
     result = json.loads(done.out)
@@ -73,7 +73,7 @@ def test_json_is_one_object_and_nothing_else(few, tmp_path):
     assert result["images_per_second"] > 0
 
 
-def test_what_run_json_says_repeats_the_run_to_the_bit(few, tmp_path):
+def test_the_settings_of_run_json_reproduce_the_run_bit_for_bit(few, tmp_path):
     settings = ("--data", few, "--epochs", 1, "--batch-size", 50, "--lr", 0.02, "--seed", 5)
     runs = [tmp_path / "one", tmp_path / "two", tmp_path / "other"]
     byhand("train", "article", *settings, "--json", "--output", runs[0])
@@ -182,7 +182,7 @@ def test_a_terminal_gets_a_live_bar(few, tmp_path):
         (["lenet5", "extra"], "there is no architecture, data set or folder 'extra'"),
     ],
 )
-def test_bad_input_gets_one_line_and_leaves_nothing(words, complaint, tmp_path):
+def test_bad_input_is_refused_and_writes_nothing(words, complaint, tmp_path):
     done = byhand("train", *words, folder=tmp_path)
     assert done.code == 2
     assert complaint in done.complaint

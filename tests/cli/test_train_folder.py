@@ -49,7 +49,7 @@ def test_a_folder_becomes_a_classifier(colours, tmp_path):
     assert settings["classes"] == list(COLOURS) and settings["crop" if "crop" in settings else "seed"] in (0, 1.0)
 
 
-def test_what_is_predicted_is_what_was_trained_on(tmp_path):
+def test_training_and_prediction_preprocess_alike(tmp_path):
     """A picture goes the same way into training and into prediction, whatever its size."""
     root = write_image_folder(tmp_path / "sizes", 5, size=(60, 40))
     for number, name in enumerate(COLOURS):
@@ -72,7 +72,7 @@ def test_grey_stays_grey(tmp_path):
     np.testing.assert_array_equal(shown, np.asarray(Image.open(tmp_path / "stripes" / "down" / "0.png")))
 
 
-def test_photos_of_any_kind_are_told_of(tmp_path):
+def test_unusable_files_are_reported(tmp_path):
     root = write_image_folder(tmp_path / "mixed", 6, size=(50, 40))
     (root / "red" / "text.jpg").write_text("no picture")
     (root / "red" / "line\nbreak.jpg").write_text("no picture")
@@ -88,7 +88,7 @@ def test_photos_of_any_kind_are_told_of(tmp_path):
     assert sorted(name for name, _ in skipped) == ["red/line?break.jpg", "red/text.jpg"]
 
 
-def test_a_set_that_is_split_is_judged_by_its_own_parts(tmp_path):
+def test_a_presplit_data_set_keeps_its_parts(tmp_path):
     for part, count in (("train", 8), ("val", 4), ("test", 3)):
         write_image_folder(tmp_path / "set" / part, count, size=(16, 16), start=100 * count)
     (tmp_path / "set" / "val" / "red" / "copy.png").write_bytes(
@@ -104,7 +104,7 @@ def test_a_set_that_is_split_is_judged_by_its_own_parts(tmp_path):
     assert [row.keys() for row in result["history"]] == [{"epoch", "loss", "accuracy", "val_loss", "val_accuracy"}] * 2
 
 
-def test_one_image_a_class_is_trained_on_without_a_judge(tmp_path):
+def test_one_image_per_class_trains_without_validation(tmp_path):
     out = train(write_image_folder(tmp_path / "single", 1, size=(16, 16)), tmp_path / "run", *QUICK)
     assert "no class has two images: nothing could be set aside to validate on" in out
     assert "accuracy" in out and "report.html" not in out
@@ -119,7 +119,7 @@ def test_spaces_and_other_alphabets(tmp_path):
     assert set(json.loads(done.out)["predictions"][0]["probabilities"]) == {"рыба", "sea gull"}
 
 
-def test_it_stops_early_and_the_best_is_kept(colours, tmp_path):
+def test_early_stopping_keeps_the_best_network(colours, tmp_path):
     out = train(colours, tmp_path / "run", "--epochs", 60, "--early-stopping", 2, "--lr", 0.05)
     assert "early stopping: no improvement in 2 epochs" in out
     best = int(re.search(r"the saved network is that of epoch (\d+), the best", out)[1])
@@ -158,7 +158,7 @@ def test_labels_are_smoothed(colours, tmp_path):
 
 
 @pytest.mark.parametrize("more", [(), ("--from", "tiny-run")], ids=["from nothing", "features"])
-def test_the_finished_network_looks_twice(colours, tmp_path, more):
+def test_flip_tta_averages_the_logits(colours, tmp_path, more):
     if more:
         train(colours, tmp_path / "tiny-run", *QUICK, "--model", "tiny")
         more = ("--from", tmp_path / "tiny-run")
@@ -236,7 +236,7 @@ def start(path):
     ],
     ids=["head", "one", "all"],
 )
-def test_from_a_network_that_has_learned(colours, tmp_path, words, told):
+def test_transfer_learning_from_a_trained_network(colours, tmp_path, words, told):
     source = start(tmp_path / "start.safetensors")
     out = train(colours, tmp_path / "run", "--from", source, *words, "--epochs", 12, "--lr", 0.02)
     assert told in out and "lenet5 on colours: 24 x 24 x 3 -> 3 classes" in out
@@ -249,7 +249,7 @@ def test_from_a_network_that_has_learned(colours, tmp_path, words, told):
     assert f"validation accuracy {accuracy:.2%}" in out and accuracy > 0.8
 
 
-def test_photos_begin_with_a_network_that_knows_imagenet(tmp_path):
+def test_photos_use_transfer_learning_from_imagenet(tmp_path):
     out = train(write_image_folder(tmp_path / "photos", 4, size=(90, 80)), tmp_path / "run", "--epochs", 3)
     assert (
         "colour photos, fewer than 1,000 per class: transfer learning from efficientnet_lite0, pretrained on ImageNet"
@@ -276,14 +276,14 @@ def test_photos_begin_with_a_network_that_knows_imagenet(tmp_path):
         (("--early-stopping", "2", "--validation-fraction", "0"), "--early-stopping needs validation images"),
     ],
 )
-def test_bad_settings_get_one_line_and_leave_nothing(colours, tmp_path, words, complaint):
+def test_bad_settings_are_refused_and_write_nothing(colours, tmp_path, words, complaint):
     done = byhand("train", colours, *words, folder=tmp_path)
     assert done.code == 2 and complaint in done.complaint
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("kind", ["class", "empty", "bad", "file"])
-def test_folders_that_can_not_be_trained_on_get_one_line(tmp_path, kind):
+def test_an_unusable_folder_is_refused_in_one_line(tmp_path, kind):
     root = tmp_path / "data"
     root.mkdir()
     if kind == "class":
@@ -309,7 +309,7 @@ def test_folders_that_can_not_be_trained_on_get_one_line(tmp_path, kind):
 # Byhand data ----------------------------------------------------------------------------------------------------------
 
 
-def test_data_tells_what_there_is(colours, tmp_path):
+def test_data_lists_classes_and_settings(colours, tmp_path):
     done = byhand("data", colours, folder=tmp_path)
     assert (done.code, done.err) == (0, "")
     for words in (
@@ -328,7 +328,7 @@ def test_data_tells_what_there_is(colours, tmp_path):
         assert (np.abs(pixels - np.array(colour)).max(1) < 30).sum() > 20 * 24 * 24
 
 
-def test_data_tells_of_bad_files_and_copies(tmp_path):
+def test_data_reports_bad_files_and_duplicates(tmp_path):
     for part, begin in (("train", 0), ("val", 50)):
         write_image_folder(tmp_path / "set" / part, 3, size=(16, 16), start=begin)
     (tmp_path / "set" / "val" / "red" / "copy.png").write_bytes(

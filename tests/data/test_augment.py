@@ -36,7 +36,7 @@ def smooth(height, width, channels=3):
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("text", [*EACH, str(ALL)])
-def test_one_at_a_time_in_batches_and_in_any_order(text, shape):
+def test_results_do_not_depend_on_batching_or_order(text, shape):
     augment, n = Augment.parse(text), 37
     images, uniforms = batch(n, shape), drawn(n, augment)
     others = batch(n, shape, 2) if augment.mixup else None
@@ -64,7 +64,7 @@ def test_more_images_than_are_worked_on_at_a_time():
         np.testing.assert_array_equal(ALL(images[i : i + 1], uniforms[i : i + 1], images[::-1][i : i + 1])[0], whole[i])
 
 
-def test_images_that_do_not_lie_in_one_piece():
+def test_non_contiguous_images_are_augmented():
     images = batch(6, (24, 20, 4))[:, ::2, ::-1, 1:].transpose(0, 2, 1, 3)
     uniforms = drawn(6, ALL)
     assert ALL(images, uniforms, images).flags.c_contiguous
@@ -135,7 +135,7 @@ def test_rotate_is_pillows(shape):
         assert u == 0.5 or np.abs(image - wanted).mean() > 5
 
 
-def test_no_turn_changes_nothing_and_a_half_turn_turns_all():
+def test_rotation_by_0_and_by_180_degrees():
     images = batch(3, (11, 16, 3))
     np.testing.assert_array_equal(Augment(rotate=90)(images, np.full((3, 1), 0.5)), images)
     np.testing.assert_array_equal(Augment(rotate=180)(images, np.zeros((3, 1))), images[:, ::-1, ::-1])
@@ -347,14 +347,14 @@ def test_thin_images(shape):
 
 
 @pytest.mark.parametrize("text", [*EACH, str(ALL), "none"])
-def test_no_images(text):
+def test_an_empty_batch_is_augmented(text):
     augment = Augment.parse(text)
     empty = np.zeros((0, 10, 10, 3), np.uint8)
     got = augment(empty, np.zeros((0, augment.numbers)), empty)
     assert got.shape == empty.shape and got.dtype == np.uint8
 
 
-def test_nothing_asked_is_a_copy():
+def test_without_augmentation_images_are_copied():
     images = batch(3, (4, 4, 1))
     got = Augment()(images, np.zeros((3, 0)))
     np.testing.assert_array_equal(got, images)
@@ -406,11 +406,11 @@ def test_arrays_that_do_not_fit():
 
 
 @pytest.mark.parametrize("text", ["none", *EACH, str(ALL), "rotate=0.1", "crop=0.123456789", "mixup=1e-05"])
-def test_text_there_and_back(text):
+def test_text_round_trip(text):
     assert str(Augment.parse(text)) == text and Augment.parse(str(Augment.parse(text))) == Augment.parse(text)
 
 
-def test_text_as_people_type_it():
+def test_text_with_spaces_and_capitals_is_parsed():
     assert Augment.parse(" flip , shift = 2,rotate=10 ") == Augment(flip=True, shift=2, rotate=10)
     assert Augment.parse("shift=0,rotate=0") == Augment() and str(Augment(rotate=10.0)) == "rotate=10"
     assert str(Augment(shift=np.int64(3), crop=np.float32(0.5))) == "shift=3,crop=0.5"
@@ -432,14 +432,14 @@ def test_text_as_people_type_it():
         ("flip,flip", "flip is given twice"),
     ],
 )
-def test_what_no_one_can_mean(text, message):
+def test_impossible_values_are_refused(text, message):
     with pytest.raises(ArgumentError) as caught:
         Augment.parse(text)
     assert message in str(caught.value) and str(caught.value).startswith("augment: ") and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["flop", "", "flip,", "none,flip", "color=0.2"])
-def test_names_that_are_none(text):
+def test_unknown_names_are_refused(text):
     with pytest.raises(UnknownNameError, match=r"there is no augmentation '.*known: colour, crop, cutout, flip, mixup"):
         Augment.parse(text)
 
@@ -499,7 +499,7 @@ def test_suggest(shape, classes, text):
     got.check(shape)
 
 
-def test_moved_by_nothing():
+def test_a_shift_of_zero_changes_nothing():
     images = batch(2, (3, 4, 2))
     still = np.zeros(2, np.int64)
     np.testing.assert_array_equal(flip_and_shift(images, still, still, np.zeros(2, bool)), images)

@@ -49,7 +49,7 @@ def test_components_are_those_of_scikit_image(share):
         assert np.array_equal(seen, mask)
 
 
-def test_a_spiral_is_one_component_and_an_empty_mask_none():
+def test_components_of_a_spiral_and_of_an_empty_mask():
     spiral = morphology.skeletonize(np.add.outer(np.arange(60), np.zeros(60, int)) % 2 == 0)
     spiral[:, 0], spiral[1::4, 0], spiral[1::4, -1], spiral[3::4, 0] = False, False, True, True
     assert len(components.connected_components(spiral)) == measure.label(spiral, connectivity=2).max()
@@ -191,7 +191,7 @@ def test_random_pictures_raise_nothing(seed):
 
 @pytest.mark.parametrize("light_ink", [False, True])
 @pytest.mark.parametrize("margin", [4, 200])
-def test_a_clean_scan_is_read_too(light_ink, margin):
+def test_a_clean_scan_is_read(light_ink, margin):
     """Nothing but paper and ink: no noise, no blur, no light."""
     page = np.zeros((28 + 2 * margin, 4 * 32 + 2 * margin), np.uint8)
     for k in range(4):

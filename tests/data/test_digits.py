@@ -98,7 +98,7 @@ def test_transparent_is_white_paper(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["d.jpg", "d.png", "d.tiff"])
-def test_the_cameras_orientation_is_followed(tmp_path, name):
+def test_exif_orientation_is_applied(tmp_path, name):
     exif = Image.Exif()
     exif[0x0112] = 6  # turn by 90 degrees clockwise to see it upright
     page = np.rot90(grey(drawn(SEVEN)))
@@ -188,7 +188,7 @@ def test_files_that_are_no_digit(tmp_path, data, message):
     assert "\n" not in str(caught.value) and str(path) in str(caught.value)
 
 
-def test_what_is_no_file(tmp_path):
+def test_a_path_that_is_no_regular_file_is_refused(tmp_path):
     with pytest.raises(FileError, match="there is no such file; expected a picture"):
         digits.from_file(tmp_path / "nothing.png")
     with pytest.raises(FileError, match="it is a folder; expected a picture"):

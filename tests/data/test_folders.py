@@ -41,7 +41,7 @@ def test_a_folder_a_class_is_split_the_same_way_each_time(tmp_path):
     np.testing.assert_array_equal(train.images, again.images)
 
 
-def test_what_is_split_stays_split(tmp_path):
+def test_a_presplit_folder_keeps_its_parts(tmp_path):
     for part, count in (("train", 4), ("valid", 2), ("test", 3)):
         write_image_folder(tmp_path / part, count, start=10 * count)
     found = find(tmp_path).sets()
@@ -50,7 +50,7 @@ def test_what_is_split_stays_split(tmp_path):
     assert found.held_out is found.val
 
 
-def test_a_class_that_val_has_not_shifts_no_label(tmp_path):
+def test_a_class_missing_from_val_shifts_no_label(tmp_path):
     write_image_folder(tmp_path / "train")
     write_image_folder(tmp_path / "val", 3, classes=("blue", "red"), start=50)
     found = find(tmp_path).sets()
@@ -58,7 +58,7 @@ def test_a_class_that_val_has_not_shifts_no_label(tmp_path):
     assert any("val holds no image of green" in note for note in splits.data_warnings(found))
 
 
-def test_a_class_that_train_has_not_is_left_out_and_told(tmp_path):
+def test_a_class_missing_from_train_is_dropped_with_a_note(tmp_path):
     write_image_folder(tmp_path / "train", classes=("blue", "red"))
     write_image_folder(tmp_path / "val", 3, start=50)
     found = find(tmp_path).sets()
@@ -78,12 +78,12 @@ def test_grey_stays_grey_and_its_size(tmp_path):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (5, 1)])
-def test_tiny_pictures_stay_what_they_are(tmp_path, size):
+def test_tiny_images_keep_their_size(tmp_path, size):
     train = find(write_image_folder(tmp_path / "tiny", 3, size=size)).sets().train
     assert train.shape == (size[1], size[0], 3)
 
 
-def test_nothing_is_resized_or_coloured_without_a_word(tmp_path):
+def test_resizing_and_colour_conversion_are_reported(tmp_path):
     root = write_image_folder(tmp_path / "mixed", 4, size=(300, 200))
     noisy_image(COLOURS["red"], (90, 120)).convert("L").save(root / "red" / "grey.png")
     clear = noisy_image(COLOURS["red"], (200, 200)).convert("RGBA")
@@ -101,7 +101,7 @@ def test_nothing_is_resized_or_coloured_without_a_word(tmp_path):
     assert any("13 of 14 are in colour: made grey" in note for note in found.sets((64, 64, 1)).notes)
 
 
-def test_large_pictures_of_one_size_are_made_smaller_and_it_is_told(tmp_path):
+def test_large_images_of_one_size_are_downscaled_with_a_note(tmp_path):
     found = find(write_image_folder(tmp_path / "large", 2, size=(320, 240)))
     assert found.shape == (128, 128, 3) and found.photos
     (note,) = found.sets().notes
@@ -115,7 +115,7 @@ def test_every_format_is_read(tmp_path, ending):
     assert len(train) == 6 and right(train)
 
 
-def test_of_a_gif_the_first_frame(tmp_path):
+def test_the_first_frame_of_a_gif_is_read(tmp_path):
     root = write_image_folder(tmp_path / "moving", 2)
     frames = [Image.new("RGB", (40, 30), COLOURS[name]) for name in ("red", "green", "blue")]
     frames[0].save(root / "red" / "moving.gif", save_all=True, append_images=frames[1:])
@@ -125,7 +125,7 @@ def test_of_a_gif_the_first_frame(tmp_path):
 
 
 @pytest.mark.parametrize("turn", range(1, 9))
-def test_a_camera_that_was_turned_is_followed(tmp_path, turn):
+def test_exif_orientation_is_applied(tmp_path, turn):
     upright = np.zeros((20, 30, 3), np.uint8)
     upright[:8, :10] = 255  # bright above, on the left
     stored = {  # what a camera held that way would have written (EXIF 2.32, figure 4.6.4.A.1)
@@ -177,7 +177,7 @@ def bad_files(root):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_bad_files_are_skipped_and_told(tmp_path, stream):
+def test_bad_files_are_skipped_and_reported(tmp_path, stream):
     root = write_image_folder(tmp_path / "colours", 4)
     expected = bad_files(root)
     found = find(root).sets(stream=stream)
@@ -189,7 +189,7 @@ def test_bad_files_are_skipped_and_told(tmp_path, stream):
     assert len(found.train) == 12 and right(found.train)
 
 
-def test_copies_across_the_split_are_told(tmp_path):
+def test_duplicates_across_the_split_are_reported(tmp_path):
     write_image_folder(tmp_path / "train", 4)
     write_image_folder(tmp_path / "val", 2, start=40)
     copied = (tmp_path / "train" / "red" / "1.png").read_bytes()
@@ -206,7 +206,7 @@ def test_copies_across_the_split_are_told(tmp_path):
     assert notes[1].startswith("1 image has a copy with another label: ") and "wrong.png" in notes[1]
 
 
-def test_copies_stay_together_when_a_set_is_split(tmp_path):
+def test_duplicates_stay_in_the_same_part(tmp_path):
     root = write_image_folder(tmp_path / "colours", 6)
     for number in range(6):
         (root / "red" / f"copy{number}.png").write_bytes((root / "red" / "0.png").read_bytes())
@@ -230,7 +230,7 @@ def test_the_same_name_is_the_same_class_however_it_is_spelled(tmp_path):
     assert found.train.classes == ("caf\u00e9", "tea") == found.val.classes and len(found.val) == 4
 
 
-def test_a_name_that_is_no_text_can_be_told(tmp_path):
+def test_a_file_name_that_is_not_utf8_is_printable(tmp_path):
     root = write_image_folder(tmp_path / "colours", 3, classes=("blue", "red"))
     (root / "red").rename(os.fsdecode(os.fsencode(root) + b"/r\xffd"))
     train, _ = bh.data.load(root)
@@ -238,7 +238,7 @@ def test_a_name_that_is_no_text_can_be_told(tmp_path):
     assert "\ufffd" in train.classes[1] and train.classes[1].encode()
 
 
-def test_numbers_are_in_the_order_of_numbers(tmp_path):
+def test_numeric_class_names_are_sorted_by_value(tmp_path):
     train, _ = bh.data.load(write_image_folder(tmp_path / "n", 2, classes=tuple(map(str, range(12)))))
     assert train.classes == tuple(map(str, range(12)))
     assert sorted(["x10", "x9", "X1"], key=natural_key) == ["X1", "x9", "x10"]
@@ -262,7 +262,7 @@ def test_deeper_folders_belong_to_the_class_above(tmp_path):
     assert train.classes == ("blue", "green", "red") and str(Path("red", "more", "still", "x.png")) in train.files
 
 
-def test_what_systems_leave_behind_is_no_class(tmp_path):
+def test_system_files_are_ignored(tmp_path):
     root = write_image_folder(tmp_path / "colours", 3)
     for name in (".ipynb_checkpoints", "__MACOSX", ".git"):
         write_image_folder(root / name, 1)
@@ -272,7 +272,7 @@ def test_what_systems_leave_behind_is_no_class(tmp_path):
     assert found.train.classes == ("blue", "green", "red") and not found.bad
 
 
-def test_other_files_and_empty_classes_are_told(tmp_path):
+def test_other_files_and_empty_classes_are_reported(tmp_path):
     root = write_image_folder(tmp_path / "colours", 3)
     (root / "red" / "notes.txt").write_text("x")
     (root / "empty").mkdir()
@@ -283,7 +283,7 @@ def test_other_files_and_empty_classes_are_told(tmp_path):
     assert "1 picture directly in colours belongs to no class: left out" in notes
 
 
-def test_a_folder_that_may_not_be_read_is_told(tmp_path):
+def test_an_unreadable_folder_is_reported(tmp_path):
     root = write_image_folder(tmp_path / "colours", 3)
     (root / "secret").mkdir()
     noisy_image(COLOURS["red"]).save(root / "secret" / "x.png")
@@ -310,7 +310,7 @@ def test_a_folder_that_may_not_be_read_is_told(tmp_path):
     assert "0.png': 'Permission denied" in done.stdout and done.stdout.strip().endswith(" 8")
 
 
-def test_a_path_through_a_folder_that_may_not_be_entered_gets_one_line(tmp_path, monkeypatch):
+def test_a_path_through_a_locked_folder_is_refused(tmp_path, monkeypatch):
     def forbidden(self):
         raise PermissionError(13, "Permission denied")
 
@@ -333,7 +333,7 @@ def test_one_image_a_class(tmp_path):
         bh.data.load(root)
 
 
-def test_nothing_to_train_on_is_one_line(tmp_path):
+def test_a_folder_without_images_is_refused(tmp_path):
     with pytest.raises(FileError, match="no picture is in a class's folder; expected a folder a class"):
         find(tmp_path)
     noisy_image(COLOURS["red"]).save(tmp_path / "x.png")
@@ -385,7 +385,7 @@ def test_a_csv_names_pictures(tmp_path, head, row):
     assert len(train) == 12 and right(train)
 
 
-def test_a_csv_may_say_the_split(tmp_path):
+def test_a_csv_column_sets_the_split(tmp_path):
     write_image_folder(tmp_path, 4)
     rows = [f"{name}/{n}.png,{name},{'train' if n < 3 else 'valid'}" for name in COLOURS for n in range(4)]
     (tmp_path / "labels.csv").write_text("\n".join(["path,label,split", *rows]))
@@ -393,7 +393,7 @@ def test_a_csv_may_say_the_split(tmp_path):
     assert len(found.train) == 9 and len(found.val) == 3 and right(found.val)
 
 
-def test_bad_rows_of_a_csv_are_told(tmp_path):
+def test_bad_csv_rows_are_reported(tmp_path):
     (tmp_path / "in").mkdir()
     write_image_folder(tmp_path / "in", 3)
     noisy_image(COLOURS["red"]).save(tmp_path / "outside.png")
@@ -410,7 +410,7 @@ def test_bad_rows_of_a_csv_are_told(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "a\0b", "\xff\xfe"], ids=["empty", "null", "other"])
-def test_no_csv(tmp_path, text):
+def test_an_unreadable_csv_is_refused(tmp_path, text):
     (tmp_path / "labels.csv").write_bytes(text.encode("latin-1"))
     with pytest.raises(FileError):
         find(tmp_path / "labels.csv")
@@ -468,7 +468,7 @@ class Executed:
     ],
     ids=["names", "axes", "range", "negative", "onehot", "classes", "nan", "pickle"],
 )
-def test_no_npz_that_fits(tmp_path, monkeypatch, arrays, message):
+def test_an_npz_with_wrong_arrays_is_refused(tmp_path, monkeypatch, arrays, message):
     monkeypatch.chdir(tmp_path)
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(FileError, match=message):
@@ -477,14 +477,14 @@ def test_no_npz_that_fits(tmp_path, monkeypatch, arrays, message):
 
 
 @pytest.mark.parametrize("cut", [0, 3, 50, 400])
-def test_an_npz_that_is_cut_short(tmp_path, cut):
+def test_a_truncated_npz_is_refused(tmp_path, cut):
     np.savez(tmp_path / "a.npz", images=np.zeros((2, 3, 3), np.uint8), labels=[0, 1])
     (tmp_path / "a.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:cut])
     with pytest.raises(FileError, match="can't read"):
         find(tmp_path / "a.npz")
 
 
-def test_an_npz_that_promises_too_much(tmp_path):
+def test_an_npz_larger_than_its_file_is_refused(tmp_path):
     np.savez(tmp_path / "a.npz", images=np.zeros((2, 3, 3), np.uint8), labels=[0, 1])
     data = (tmp_path / "a.npz").read_bytes().replace(b"(2, 3, 3)", b"(2e9,3,3)".replace(b"2e9", b"999"))
     (tmp_path / "a.npz").write_bytes(data)

@@ -52,7 +52,7 @@ def test_load():
     np.testing.assert_array_equal(test.labels, mnist.test_labels())
 
 
-def test_no_caller_can_spoil_anothers_images():
+def test_returned_images_are_read_only():
     train, test = mnist.load()
     for array in (mnist.train_images(), mnist.test_labels(), train.images, train.labels, test.images, test.labels):
         with pytest.raises(ValueError, match="read-only"):
@@ -89,7 +89,7 @@ def test_a_damaged_cache_is_made_again(cold, damage):
 @pytest.mark.parametrize(
     "damage", [lambda data: data[:-100], lambda data: data[:5000] + b"?" + data[5001:], lambda _: b""]
 )
-def test_a_damaged_package_is_told(cold, monkeypatch, damage):
+def test_damaged_package_data_are_refused(cold, monkeypatch, damage):
     path = cold / "mnist.idx.xz"
     path.write_bytes(damage(mnist.EMBEDDED.read_bytes()))
     monkeypatch.setattr(mnist, "EMBEDDED", path)

@@ -133,7 +133,7 @@ def test_wrong_kinds_of_inputs(call, message):
     assert x.graph.nodes == [] and list(x.graph.tensors) == ["images"]
 
 
-def test_what_is_no_tensor_does_not_add():
+def test_adding_a_non_tensor_is_refused():
     x = nn.Input(3)
     for call in (lambda: 1.0 + x, lambda: np.ones(3) + x, lambda: 2 * x, lambda: sum([x, x])):
         with pytest.raises(ArgumentError, match=r"expected tensors that come from the same nn\.Input"):
@@ -192,7 +192,7 @@ def test_plan_gives_the_shapes_of_any_batch(case, batch):
     assert model.graph.tensors[node.name].shape == (1, *case.output)  # and the graph is as it was
 
 
-def test_plan_gives_training_to_those_that_were_not_told():
+def test_plan_sets_training_where_it_is_not_given():
     x = nn.Input(3, 3, 2)
     y = nn.BatchNorm(training=False)(nn.BatchNorm()(nn.Dropout()(x)))
     for training in (True, False):

@@ -75,7 +75,7 @@ def test_every_problem_has_an_algorithm():
         ("depthwise", ("depthwise",) * 3),
     ],
 )
-def test_what_is_chosen(name, chosen):
+def test_the_expected_algorithm_is_chosen(name, chosen):
     assert tuple(choose(problem(direction, name)[0]).name for direction in PASSES) == chosen
 
 

@@ -110,7 +110,7 @@ def test_another_numba_processor_or_target_finds_nothing(folder, told, monkeypat
     )  # only loops over elements are cut at BLOCK_ELEMENTS
 
 
-def test_what_the_world_is_made_of():
+def test_the_key_names_versions_and_processor():
     import llvmlite
     import numba
 
@@ -228,7 +228,7 @@ def test_training_says_what_it_waits_for(capsys):
     assert said.err == "compiling kernels for this processor, once (some seconds) ...\n"
 
 
-def test_in_a_terminal_the_bar_says_it(capsys):
+def test_a_terminal_shows_compilation_in_the_progress_bar(capsys):
     with Display(1, 10, console=Console(force_terminal=True, width=120)) as display:
         display.begin_epoch(0, 0)
         cache.tell("one")

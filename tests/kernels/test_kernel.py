@@ -233,7 +233,7 @@ def test_a_hand_takes_tuples_of_arrays_of_any_layout():
     assert all(np.array_equal(y[i], x.T) for i, x in enumerate(xs))
 
 
-def test_scratch_memory_is_aligned_and_nobody_elses():
+def test_scratch_memory_is_aligned_and_not_shared():
     made = []
 
     @compiled
@@ -292,7 +292,7 @@ def unknown(function, seen):
             yield f"{function.__module__}.{function.__name__} uses {name}, {value!r:.60}"
 
 
-def test_all_that_a_kernel_uses_is_part_of_its_key():
+def test_a_kernels_key_covers_everything_it_uses():
     kernels = every_kernel()
     assert len(kernels) > 20
     seen = set()

@@ -51,7 +51,7 @@ def twice_over(x, y):
 places = []
 
 
-def test_what_is_recorded_is_not_run():
+def test_capture_does_not_execute():
     x, y = np.ones(3), np.zeros(3)
     graph, result = capture(lambda: doubled(x, y) or "result")
     assert result == "result"
@@ -65,7 +65,7 @@ def test_what_is_recorded_is_not_run():
     assert (y == 10).all()
 
 
-def test_nothing_recorded_is_nothing_run():
+def test_an_empty_graph_runs_nothing():
     graph, _ = capture(lambda: None)
     graph.run()
     graph.run(3)
@@ -134,7 +134,7 @@ def test_lanes_do_what_they_do_one_after_the_other(threads, count):
     assert [len(lane) for lane in written] == [5] * count
 
 
-def test_lanes_move_too():
+def test_micro_batch_arguments_are_moved():
     x, y = np.arange(24.0).reshape(4, 2, 3), np.zeros((4, 2, 3))
 
     def step(x, y):

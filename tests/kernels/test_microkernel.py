@@ -187,13 +187,13 @@ print(host().target)
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_a_tile_is_the_sum_that_numpy_says(target):
+def test_a_tile_agrees_with_numpy(target):
     work = "check_anywhere" if sys.platform == "win32" else "check_at_the_edge"
     assert process.run(WORK.format(work), BYHAND_TARGET=target).strip() == target
 
 
 @needs_mprotect
-def test_an_element_too_many_is_seen():
+def test_an_out_of_bounds_access_is_detected():
     text = """
 import numpy as np
 from tests.kernels.guard_pages import Pages

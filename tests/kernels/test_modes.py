@@ -26,7 +26,7 @@ def check_all(dtypes, seeds, names=None):
     print(len(ops))
 
 
-def test_as_plain_python_every_op_does_the_same(tmp_path):
+def test_every_op_runs_as_plain_python(tmp_path):
     text = """
 import numpy as np
 from tests.kernels.test_modes import check_all
@@ -100,7 +100,7 @@ def at_edge(shelf, op, dtype, inputs, attributes, at_end):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no mprotect here")
-def test_no_op_touches_what_lies_beside_its_arrays():
+def test_no_op_accesses_memory_outside_its_arrays():
     text = "from tests.kernels.test_modes import check_where_memory_ends; check_where_memory_ends()"
     child = process.start(text)
     out, err = child.communicate(timeout=300)

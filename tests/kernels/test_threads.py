@@ -146,7 +146,7 @@ def test_without_libgomp_another_layer_takes_its_place():
     [({}, thread_pool.SPIN_TURNS), ({"GOMP_SPINCOUNT": "77"}, "77"), ({"OMP_WAIT_POLICY": "passive"}, "0")],
     ids=["ours", "the user's count", "the user's policy"],
 )
-def test_threads_wait_as_long_as_the_user_says(given, spin):
+def test_the_users_wait_policy_is_respected(given, spin):
     text = "import os; from byhand.kernels.runtime import thread_pool; thread_pool.start(); "
     text += "print(os.environ.get('GOMP_SPINCOUNT'))"
     before = {name: os.environ.pop(name) for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY") if name in os.environ}
@@ -179,7 +179,7 @@ def test_a_layer_that_is_none_is_refused():
     assert "NUMBA_THREADING_LAYER is 'threads'; expected one that can be loaded here" in out
 
 
-def test_no_more_threads_than_cores():
+def test_there_are_at_most_as_many_threads_as_cores():
     text = "from byhand.kernels.runtime import thread_pool as threads; print(threads.workers())"
     assert process.run(text).strip() == str(machine.cores())
     if hasattr(os, "sched_getaffinity"):

@@ -100,7 +100,7 @@ def test_special_numbers(name, copies):
 
 
 @pytest.mark.parametrize("name", LOOPS)
-def test_as_plain_python_it_computes_the_same(name):
+def test_vector_math_runs_as_plain_python(name):
     x = np.linspace(-5, 5, 101, dtype=np.float32)
     function = {"exp": exp, "tanh": tanh, "erf": erf}[name]
     got = np.array([function(number) for number in x], np.float32)

@@ -61,13 +61,13 @@ def test_parameter_count(name):
 
 @needs_torch
 @of_rows("logits")
-def test_the_twins_logits(name, case, tmp_path):
+def test_logits_agree_with_pytorch(name, case, tmp_path):
     assert logits_differ(name, case, tmp_path) < case.limit
 
 
 @needs_torch
 @of_rows("learning")
-def test_it_learns(name, case):
+def test_an_architecture_overfits_a_small_batch(name, case):
     learns(models.create(name, case.classes, case.image), case)
 
 
@@ -213,7 +213,7 @@ def test_parameters_and_weights_of_auxiliary_heads(name):
 
 @needs_torch
 @with_heads
-def test_all_logits_are_the_twins_at_full_size(name, tmp_path):
+def test_logits_agree_with_pytorch_at_full_size(name, tmp_path):
     images = nn.Input(*ARCHITECTURES[name].image)
     logits, auxiliary = ARCHITECTURES[name].build(images, 1000, auxiliary=True)
     model, twin = nn.Model(images, logits, auxiliary=auxiliary, seed=None), TWINS[name](heads=True)

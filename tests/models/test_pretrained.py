@@ -76,7 +76,7 @@ def test_predict_as_a_person_types_it(tmp_path):
     assert byhand("predict", "efficientnet_lite0", str(tmp_path / "note.jpg")).code == 2
 
 
-def test_it_is_whole_and_named():
+def test_weights_and_class_names_are_complete():
     model = bh.models.pretrained("efficientnet_lite0")
     assert model.parameter_count == 4_652_008 and len(set(model.classes)) == 1000
     assert np.isfinite(model.p.flat).all() and model.mean == 0.498 and model.std == 0.502

@@ -136,7 +136,7 @@ def test_the_weights_at_an_address_end_in_the_model(server, address, seed):
     np.testing.assert_array_equal(model.p.flat, bh.models.create("lenet5", seed=seed).p.flat)
 
 
-def test_what_was_fetched_once_is_in_the_cache(server, tmp_path):
+def test_a_download_is_cached(server, tmp_path):
     first = hub.local_file("hf://byhand/lenet")
     assert first.startswith(str(tmp_path / "cache")) and hub.local_file("hf://byhand/lenet") == first
     assert [command for command, _ in server.asked].count("GET") == 1
@@ -166,7 +166,7 @@ def test_the_cache_serves_where_the_hub_does_not_answer(tmp_path, monkeypatch):
         ("hf://by..hand/lenet", ""),
     ],
 )
-def test_what_can_not_be_fetched_gets_one_line_and_leaves_the_model(server, tmp_path, address, says):
+def test_a_failed_download_is_one_line_and_leaves_the_model(server, tmp_path, address, says):
     model = bh.models.create("lenet5", seed=1)
     before = model.p.flat.copy()
     with pytest.raises(FileError) as found:

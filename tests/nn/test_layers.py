@@ -29,14 +29,14 @@ def test_every_layer_has_a_case():
 
 
 @pytest.mark.parametrize("op", [bh.softplus, partial(bh.elu, alpha=0.5), partial(bh.reduce_mean, axes=(1,))])
-def test_an_op_is_a_layer_itself(op):
+def test_an_op_applies_to_tensors(op):
     """An op needs a class only where it has parameters, or for its settings to be checked by an editor."""
     y = nn.Sequential(nn.Flatten(), op)(nn.Input(2, 2, 1))
     assert y.graph.nodes[-1].op is getattr(op, "func", op)
 
 
 @each
-def test_what_a_layer_adds(case):
+def test_a_layer_adds_the_expected_node(case):
     model, node = case.model()
     assert (node.op, node.name) == (case.op, case.node)
     assert node.output.shape == (1, *case.output)

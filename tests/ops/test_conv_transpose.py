@@ -65,7 +65,7 @@ def test_compiled_does_what_numpy_does(case, dtype):
     ],
     ids=str,
 )
-def test_it_is_the_gradient_of_a_convolutions_images(size, settings, hand):
+def test_conv_transpose_is_the_input_gradient_of_a_convolution(size, settings, hand):
     """With the convolution's weight as it is; what its last windows left over is output_padding."""
     rng = np.random.default_rng(1)
     images, weight = np.zeros((2, *size, 4)), rng.standard_normal((3, 3, 4 // settings.get("groups", 1), 6))
@@ -81,7 +81,7 @@ def test_it_is_the_gradient_of_a_convolutions_images(size, settings, hand):
 
 
 @pytest.mark.parametrize("hand", bh.conv_transpose2d.hands)
-def test_what_no_window_reaches_holds_the_bias(hand):
+def test_pixels_outside_every_window_hold_the_bias(hand):
     x, weight, bias = np.ones((1, 2, 1, 1)), np.ones((1, 2, 1, 1)), np.array([0.5])
     y = bh.conv_transpose2d(x, weight, bias, stride=(3, 1), output_padding=(2, 1), hand=hand)
     rows = [1.5, 0.5, 0.5, 1.5, 0.5, 0.5]

@@ -289,7 +289,7 @@ def test_an_op_tells_editors_and_notebooks_what_it_takes():
     assert str(inspect.signature(type(bh.conv2d))).startswith("(name")
 
 
-def test_an_op_explains_itself():
+def test_an_op_has_help():
     assert bh.conv2d.__name__ == "conv2d"
     for words in ("Slide filters over an image", "grad_weight", "sum over r, s, c", "LeCun et al. 1989"):
         assert words in bh.conv2d.__doc__

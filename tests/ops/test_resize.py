@@ -84,7 +84,7 @@ def test_there_are_cases_of_every_kind():
 
 @pytest.mark.parametrize("hand", HANDS)
 @pytest.mark.parametrize("name", [name for name in CASES if "tf_crop" not in name])
-def test_it_does_what_onnx_does(name, hand):
+def test_resize_agrees_with_onnx(name, hand):
     attributes, given, expected = CASES[name]
     x = given["X"]
     how, axes = settled(attributes, given, x.shape)
@@ -166,7 +166,7 @@ SIZES = [(12, 10, 24, 20), (12, 10, 6, 5), (7, 9, 11, 4), (5, 40, 17, 1), (1, 3,
 @pytest.mark.parametrize("hand", HANDS)
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
 @pytest.mark.parametrize("name", MODES)
-def test_it_does_what_pytorch_does(name, sizes, hand):
+def test_resize_agrees_with_pytorch(name, sizes, hand):
     theirs, mine = MODES[name]
     height, width, *size = sizes
     channels = 3 if hand == "loops" else 19
@@ -227,7 +227,7 @@ def test_a_pixel_without_weight_leaves_no_trace(hand):
         ({"size": 4, "cubic_a": "b"}, "resize: cubic_a is 'b'; expected a number"),
     ],
 )
-def test_what_does_not_fit_is_refused(attributes, message):
+def test_mismatched_arguments_are_refused(attributes, message):
     with pytest.raises(ArgumentError, match=message):
         bh.resize(np.ones((1, 2, 2, 1)), **attributes)
 

@@ -159,7 +159,7 @@ def test_nan_and_infinity_reach_what_they_reach_in_pytorch(name, hand, dtype):
 
 
 @pytest.mark.parametrize("entry", LEFT_OPEN, ids=" ".join)
-def test_nothing_is_left_open_in_vain(entry):
+def test_every_exemption_is_needed(entry):
     name, spoils = entry
     for seed in range(300):
         where, *call = spoiled(REGISTRY[name], seed)
@@ -241,7 +241,7 @@ def large(name):
         "softmax_cross_entropy",
     ],
 )
-def test_in_any_block_of_a_large_array(name, numbers):
+def test_special_values_propagate_in_any_block_of_a_large_array(name, numbers):
     op = REGISTRY[name]
     values, attributes = large(name)
     for places in ((0.01, 0.02), (0.01, 0.99), (0.5, 0.99), (0.99, 0.01)):
@@ -258,7 +258,7 @@ def test_in_any_block_of_a_large_array(name, numbers):
 # the tests themselves -------------------------------------------------------------------------------------------------
 
 
-def test_what_is_lost_or_added_is_seen():
+def test_a_lost_or_added_special_value_is_detected():
     """Also where something is left open, everything else is not."""
     expected = {"y": np.array([1.0, np.nan, np.inf, -np.inf])}
     compare("it", expected, expected, 1e-9)

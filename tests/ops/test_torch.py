@@ -84,7 +84,7 @@ def test_pytorch_still_does_what_was_recorded(name):
         compare(name, torch_twins.results(REGISTRY[name], inputs, attributes, grad), expected, 1e-13)
 
 
-def test_a_wrong_number_is_seen():
+def test_a_wrong_number_is_detected():
     for got in ([1.0, 2.001], [1.0, np.nan], [1.0, np.inf], [0.0, 0.0]):
         with pytest.raises(AssertionError, match="y is"):
             compare("it", {"y": np.array(got)}, {"y": np.array([1.0, 2.0])}, 1e-5)

@@ -59,7 +59,7 @@ def test_any_name_goes_in_and_comes_out(name):
     assert page.count(b"<script") == 2 and b"<!--" not in page.split(b"<body>")[1]
 
 
-def test_infinity_and_no_weights_are_told(tmp_path):
+def test_infinity_and_missing_weights_are_refused(tmp_path):
     images = nn.Input(6, 6, 1)
     clipped = images.apply_op(get("clip"), {"x": images}, {"low": 0.0, "high": np.inf})
     model = nn.Model(images, nn.Flatten()(nn.MaxPool2d(3)(clipped)))
@@ -90,7 +90,7 @@ def test_a_network_that_is_too_large_is_recorded_and_no_classifier(monkeypatch):
         document(Look(model, images=images, classifier=True))
 
 
-def test_what_cannot_be_shown_is_said_in_one_line():
+def test_an_unsupported_model_is_refused_in_one_line():
     images = nn.Input(8, 8, 4)
     with pytest.raises(bh.ArgumentError, match="a page shows networks of pictures, grey or colour"):
         document(Look(nn.Model(images, nn.Linear(3)(nn.Flatten()(images)))))

@@ -108,7 +108,7 @@ def test_the_loops_of_every_op_do_in_the_page_what_they_do_in_python(window, tra
         assert compared >= 4 * SEEDS
 
 
-def test_what_is_no_loop_is_refused_and_leaves_nothing_behind():
+def test_untranslatable_code_is_refused():
     def loops(x, y):
         for i in range(0, len(x), 2):
             y[i] = x[i]
@@ -119,7 +119,7 @@ def test_what_is_no_loop_is_refused_and_leaves_nothing_behind():
     assert set(found) == {"relu"} and set(refused) == {"resize"} and "resize" not in str(script)
 
 
-def test_a_source_tells_where_its_numbers_stand():
+def test_translated_source_keeps_line_numbers():
     script = Script()
     script.add(REGISTRY["conv2d"].hands["loops"].forward, "conv")
     source = script.sources["conv"]

@@ -98,7 +98,7 @@ def test_a_program_called_from_many_threads(hand):
     in_threads(work)
 
 
-def test_what_a_run_leaves_in_the_arena_is_the_callers_while_it_holds_the_lock():
+def test_the_arena_is_unchanged_while_the_caller_holds_the_lock():
     model = plain()
     program, (x, labels) = model.program(4, train=True), images(model, 4 * THREADS)
     x, labels = x.astype(np.float32).reshape(THREADS, 4, *x.shape[1:]), labels.reshape(THREADS, 4)
@@ -133,7 +133,7 @@ def test_traces_from_many_threads():
     in_threads(work, 3)
 
 
-def test_who_asks_while_another_thread_trains_sees_the_model_between_two_steps():
+def test_prediction_during_training_sees_whole_steps():
     steps = 60
     training, beside = (Training(plain, "sgd", "compiled") for _ in range(2))
     x, labels, lr, t = batches(training.model, steps)

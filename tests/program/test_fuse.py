@@ -174,7 +174,7 @@ def test_a_layer_that_is_used_twice_is_put_together_twice():
 
 
 @pytest.mark.parametrize("training", [False, True])
-def test_what_a_program_returns_stays(training):
+def test_returned_tensors_are_not_fused_away(training):
     """The logits are returned by inference, also where a ReLU or a softmax follows them in the graph."""
     x = nn.Input(6)
     y = nn.Linear(3)(x)
@@ -210,7 +210,7 @@ def test_fusing_leaves_the_graph_as_it_is():
 
 
 @pytest.mark.parametrize("case", [case for _, case in ALL], ids=[name for name, _ in ALL])
-def test_what_a_model_ends_in_is_what_inference_returns(case):
+def test_inference_returns_the_models_output(case):
     """Also where the last layer only lays numbers out anew, and in micro-batches."""
     model, node = case.model()
     x, labels = images(model, 12)

@@ -68,7 +68,7 @@ def placed(specs, live):
 
 
 @given(drawn())
-def test_what_is_needed_at_the_same_time_does_not_overlap(program):
+def test_buffers_alive_at_the_same_time_do_not_overlap(program):
     specs, live = program
     offsets = placed(specs, live)
     sizes = {name: spec.aligned_bytes for name, spec in specs.items()}
@@ -104,7 +104,7 @@ def test_arrays_hold_what_was_written_while_they_are_live(program):
                 assert (arrays[name] == number).all()
 
 
-def test_a_broken_offset_is_seen():
+def test_a_wrong_offset_is_detected():
     lines = ["op(arena.a)", "op(arena.a, arena.b)", "op(arena.b, arena.c)"]
     sizes, (needed, bases) = dict.fromkeys("abc", 128), spans(lines)
     good = assign_offsets(sizes, {name: LiveRange(*lines) for name, lines in needed.items()})
@@ -203,7 +203,7 @@ def memory(array):
 
 @pytest.mark.parametrize("settings", [{}, {"input_gradient": True}, {"preserve_all": True}])
 @pytest.mark.parametrize("make", [everything, *NETWORKS.values()])
-def test_in_real_programs_nothing_overlaps_that_is_needed(make, settings):
+def test_live_buffers_of_real_programs_do_not_overlap(make, settings):
     program = make().program(8, train=True, hand="compiled", **settings)
     parts = [part.arena for part in getattr(program.arena, "micro_batches", [])] or [program.arena]
     forward, backward = calls(program.text)
@@ -227,7 +227,7 @@ def test_in_real_programs_nothing_overlaps_that_is_needed(make, settings):
 
 @pytest.mark.parametrize("settings", [{}, {"train": True}, {"train": True, "preserve_all": True}])
 @pytest.mark.parametrize("hand", ["arrays", "compiled"])
-def test_what_is_kept_is_allocated_once(hand, settings):
+def test_a_preserved_buffer_is_allocated_once(hand, settings):
     """The last layer's outputs lie in `outputs`; of the arena's memory every byte is some other array's."""
     program = plain().program(512, hand=hand, **settings)
     parts = [part.arena for part in getattr(program.arena, "micro_batches", [])] or [program.arena]

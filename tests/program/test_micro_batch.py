@@ -86,7 +86,7 @@ def test_sizes_and_not_threads_decide_the_number_of_micro_batches():
         (plain, 8, {"input_gradient": True}),
     ],
 )
-def test_where_there_are_no_micro_batches(make, batch, options):
+def test_programs_without_micro_batches(make, batch, options):
     assert count(make(), batch, **options) == 1
     assert "def micro_batch(" not in str(plain().program(64, train=True, hand="arrays"))
 
@@ -98,7 +98,7 @@ def test_transposes_may_mix_images_and_go_without():
 
 
 @pytest.mark.parametrize("batch", [13, 5])
-def test_a_prime_batch_has_a_micro_batch_an_image_or_none(batch):
+def test_micro_batches_of_a_prime_batch_size(batch):
     assert count(plain(), batch) in (1, batch)
 
 

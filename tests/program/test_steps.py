@@ -63,7 +63,7 @@ def test_steps_are_single_calls(make, dtype, optimizer, hand):
     assert parts.bits() == single.bits()
 
 
-def test_loops_take_steps_too():
+def test_loops_take_several_steps():
     single, several = Training(plain, "sgd", "loops"), Training(plain, "sgd", "loops")
     x, labels, lr, t = (values[:2] for values in batches(single.model))
     losses = [float(single.program(x[i], labels[i], *single.spaces, lr=float(lr[i]), t=int(t[i]))) for i in range(2)]
@@ -131,7 +131,7 @@ def test_images_and_settings_may_change_and_are_not_kept():
 
 
 @pytest.mark.parametrize("hand", HANDS)
-def test_a_single_call_takes_other_types_too(hand):
+def test_a_single_call_converts_dtypes(hand):
     model = plain()
     x, labels = images(model, BATCH)
     program = model.program(BATCH, train=True, hand=hand)

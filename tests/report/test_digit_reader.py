@@ -116,7 +116,7 @@ def test_boxes_are_drawn_where_digits_are(tmp_path, size):
         assert (y - 0.2) * height < rows.min() < y * height  # what it says stands above its box
 
 
-def test_nothing_is_half_written(tmp_path):
+def test_no_partial_file_is_left(tmp_path):
     with pytest.raises(bh.errors.FileError, match="can't write"):
         draw_digit_boxes(Image.new("L", (50, 50), 200), [], tmp_path / "none" / "read.png")
     assert list(tmp_path.iterdir()) == []

@@ -81,7 +81,7 @@ def test_a_training_of_lenet5_on_mnist_is_healthy():
     assert not [finding for finding in diagnosis.findings if finding.severity != "note"], str(diagnosis)
 
 
-def test_what_can_not_be_looked_at_is_said():
+def test_skipped_checks_are_listed():
     inputs = dataclasses.replace(healthy(), train=None, history=(), curve=())
     diagnosis = diagnose(inputs)
     assert diagnosis.findings == []
@@ -238,7 +238,7 @@ def test_guessing_knows_how_frequent_classes_are():
     assert inputs.chance_loss == pytest.approx(-share * np.log(share) - (1 - share) * np.log(1 - share))
 
 
-def test_a_loss_that_ran_away():
+def test_a_diverging_loss_is_diagnosed():
     train, test = spots(noise=120), spots(1000, seed=1, noise=120)
     first = trained(network(*hidden()), train, test, lr=0.02)
     again = trained(first.model, train, test, lr=2.0, epochs=3)  # a hundred times the rate
@@ -282,7 +282,7 @@ def test_overfitting():
     )
 
 
-def test_a_gap_that_chance_explains_is_none():
+def test_a_gap_within_chance_is_no_overfitting():
     """Of ten images eight right, where training has 100 %, says nothing yet."""
     rows = [{"epoch": 1, "loss": 0.01, "accuracy": 1.0, "val_loss": 0.2, "val_accuracy": 0.8}]
     test = spots(10, seed=3)
@@ -328,7 +328,7 @@ def test_usual_input_scales_are_right(mean, std):
     assert "wrong input scale" not in found(trained(network(*hidden(), mean=mean, std=std), epochs=1))
 
 
-def test_floating_point_images_that_nobody_scaled():
+def test_unscaled_float_images_are_diagnosed():
     train, test = (
         Dataset(dataset.images.astype(np.float32), dataset.labels, NAMES) for dataset in (spots(), spots(100, 1))
     )

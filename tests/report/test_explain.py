@@ -53,7 +53,7 @@ def twin(model):
 
 @needs_torch
 @pytest.mark.parametrize("hand", ["arrays", "compiled"])
-def test_all_is_as_pytorch_has_it(hand):
+def test_explanations_agree_with_pytorch(hand):
     import torch
     from torch.nn import functional
 
@@ -85,7 +85,7 @@ def test_the_gradient_of_a_batch_is_that_of_each_image():
             np.testing.assert_allclose(together[name][i], alone[name][0], atol=1e-12)
 
 
-def test_nothing_of_the_model_changes():
+def test_explain_leaves_the_model_unchanged():
     model = network()
     before = [value.copy() for value in (*model.parameters.values(), *vars(model.state).values())]
     explain(model, np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8))
@@ -126,7 +126,7 @@ def test_a_layer_is_found_for_every_architecture():
         assert last_feature_map(models.create(name, seed=None)) == layer
 
 
-def test_no_branch_is_chosen_where_there_is_one_way():
+def test_the_last_feature_map_of_a_branched_network():
     x = nn.Input(8, 8, 1)
     y = nn.Conv2d(4, 3, padding="same", name="one")(x)
     branch = nn.GlobalAvgPool2d()(nn.Conv2d(4, 3, name="branch")(y))
@@ -207,7 +207,7 @@ def test_occlusion_beside_a_plain_loop(kind):
     assert np.ptp(found) > 1e-4
 
 
-def test_what_occlusion_can_not_do():
+def test_occlusion_refuses_wrong_arguments():
     model, image = network(), np.zeros((12, 16, 3), np.uint8)
     with pytest.raises(bh.ArgumentError, match="patch is \\(13, 13\\); expected no more than the image"):
         occlusion(model, image, 0, patch=13)
@@ -352,7 +352,7 @@ def test_axes_are_followed_through_transposes(tmp_path):
     assert expected.max() > 0.01
 
 
-def test_what_can_not_be_explained():
+def test_unexplainable_models_are_refused():
     model, image = network(), np.zeros((12, 16, 3), np.uint8)
     with pytest.raises(bh.ArgumentError, match="class is 5; expected 0 to 4"):
         explain(model, image, 5)
@@ -414,7 +414,7 @@ def test_a_picture_is_the_same_bytes_again(tmp_path):
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_a_map_that_speaks_against_is_told(tmp_path, texts):
+def test_a_negative_saliency_map_is_reported(tmp_path, texts):
     x = nn.Input(8, 8, 1)
     model = nn.Model(x, nn.Sequential(nn.Conv2d(1, 1), nn.ReLU(), nn.GlobalAvgPool2d(), nn.Linear(2))(x))
     model.p.conv1_weight[...], model.p.fc1_weight[...] = 1, [[-1, 1]]

@@ -61,7 +61,7 @@ def test_rows_are_judged_some_at_a_time(monkeypatch):
         assert np.array_equal(expected, other)
 
 
-def test_what_can_not_be_judged_is_named():
+def test_wrong_metric_arguments_are_named():
     logits, labels = drawn(0)
     for logits_, labels_, says in (
         (logits[:, 0], labels, "expected \\(N, classes\\)"),

@@ -171,7 +171,7 @@ def test_wires_that_are_crossed():
     assert rows(crossed(False), crossed(True)) == [("both", "reads", "a, b", "b, a")]
 
 
-def test_a_reshape_that_makes_another_picture_is_seen():
+def test_a_changed_reshape_is_a_difference():
     def shaped(*sizes):
         x = nn.Input(4, 6, 2)
         return nn.Model(x, nn.Linear(3)(nn.GlobalAvgPool2d()(nn.Reshape(*sizes)(x))))

@@ -65,7 +65,7 @@ def test_every_node_has_its_line_and_no_other(drawn):
     assert all(f"{node.name}: {node.op.name}, " in titles for node in model.graph.nodes)
 
 
-def test_no_two_boxes_overlap_and_all_are_on_the_paper(drawn):
+def test_boxes_do_not_overlap_and_lie_inside_the_drawing(drawn):
     boxes = list(drawn[1].boxes.values())
     assert not [pair for pair in combinations(boxes, 2) if overlap(*pair)]
     width, height = (float(drawn[1].root.get(key)) for key in ("width", "height"))
@@ -106,7 +106,7 @@ def test_the_largest_stays_small():
     assert len(graph_svg(bh.models.create("densenet201", seed=None)).encode()) < 1e6
 
 
-def test_what_shares_a_box():
+def test_fused_layers_share_a_box():
     boxes = Drawn(graph_svg(bh.models.create("resnet18", seed=None))).boxes
     assert ("conv1", "bn1", "relu") in boxes and ("layer1_0_conv2", "layer1_0_bn2") in boxes
     assert ("add1", "layer1_0") in boxes and ("layer2_0_downsample_0", "layer2_0_downsample_1") in boxes
@@ -118,7 +118,7 @@ def test_what_shares_a_box():
     assert set(boxes) == {("images",), ("read_twice",), ("a",), ("b",), ("add1", "e"), ("d",), ("c",), ("h",), ("f",)}
 
 
-def test_the_models_output_is_seen():
+def test_a_changed_output_is_a_difference():
     """What the model gives, and not only what reads it, ends a box."""
     x = nn.Input(4)
     hidden = nn.Linear(3, name="head")(x)
@@ -148,7 +148,7 @@ def test_branches_stand_side_by_side_around_the_middle():
         assert (left + right) / 2 == pytest.approx(middle, abs=0.2)
 
 
-def test_what_a_line_says():
+def test_edge_tooltips():
     text = graph_svg(bh.models.create("shufflenet_v2_x1_0", seed=None))
     for words in ("conv2d 3×3, stride 2, groups 24", "max_pool 3×3, stride 2", "slice 58:", "channel_shuffle groups 2"):
         assert f">{words}</text>" in text

@@ -48,7 +48,7 @@ def test_small_label_types_do_not_overflow():
         ([0.0, 1.0], [0, 1], "hold float64"),
     ],
 )
-def test_what_can_not_be_counted_is_named(labels, guesses, says):
+def test_uncountable_labels_are_refused(labels, guesses, says):
     with pytest.raises(bh.ArgumentError, match=says):
         confusion_matrix(np.array(labels), np.array(guesses), 2)
 
@@ -215,7 +215,7 @@ def test_curves_of_any_training(tmp_path, history, curve):
     assert image.size == (1080, 435) and os.listdir(tmp_path) == ["curves.png"]  # noqa: PTH208
 
 
-def test_one_point_is_seen(tmp_path):
+def test_a_single_point_is_visible(tmp_path):
     draw_learning_curves([ROW], [], tmp_path / "curves.png")
     pixels = np.asarray(opened(tmp_path / "curves.png"), int)
     blue = np.array([0x1F, 0x5F, 0xA8])

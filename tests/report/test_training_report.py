@@ -133,7 +133,7 @@ def test_a_report_of_a_real_training(tmp_path):
     assert "test 0." in page.words, "the curve's last value"
 
 
-def test_the_page_needs_nothing_else(tmp_path):
+def test_the_report_is_self_contained(tmp_path):
     page, text = report(tmp_path, **mnist())
     tags = {tag for tag, _ in page.found}
     assert not tags & {"script", "link", "iframe", "object", "embed", "form", "base"}
@@ -143,7 +143,7 @@ def test_the_page_needs_nothing_else(tmp_path):
     assert policy.startswith("default-src 'none'")
 
 
-def test_the_page_can_be_read_without_seeing_it(tmp_path):
+def test_the_report_is_accessible(tmp_path):
     page, _ = report(tmp_path, **mnist())
     assert page.all("html")[0]["lang"] == "en"
     assert all(image["alt"] for image in page.all("img")) and len(page.all("img")) > 12
@@ -184,7 +184,7 @@ def test_the_matrix_and_the_classes(tmp_path):
     assert "66.7%" in page.words and "80.0%" in page.words, "recall and precision of ants"
 
 
-def test_file_names_are_told(tmp_path):
+def test_file_names_are_shown(tmp_path):
     given = made(30, 2)
     names = [f"photos/{i:03}.jpg" for i in range(30)]
     page, _ = report(tmp_path, **given, names=names, train=given["held_out"], train_names=names)
@@ -195,7 +195,7 @@ def test_file_names_are_told(tmp_path):
 STRANGE = ("<img src=x onerror=alert(1)>", "\"'><script>alert(1)</script>", "&amp; \ud800 \u202e\0", "数字 $x$ {0}")
 
 
-def test_names_are_text_and_nothing_else(tmp_path):
+def test_names_are_escaped(tmp_path):
     given = made(30, 4, names=STRANGE)
     page, text = report(
         tmp_path,
@@ -246,7 +246,7 @@ def test_large_images_become_thumbnails(tmp_path):
             assert max(image.size) == 160 and image.mode == "RGB"
 
 
-def test_all_right(tmp_path):
+def test_a_report_without_mistakes(tmp_path):
     page, _ = report(tmp_path, **made(60, 3, right=1.0))
     assert "All 60 evaluation images correct" in page.words and "Worst mistakes" not in page.words
 
@@ -262,7 +262,7 @@ def test_a_report_is_the_same_bytes_again(tmp_path):
 # What can't be written ------------------------------------------------------------------------------------------------
 
 
-def test_what_does_not_fit_is_named_and_nothing_is_written(tmp_path):
+def test_mismatched_arguments_are_refused_and_nothing_is_written(tmp_path):
     given = made(30, 3)
     free = nn.Model(x := nn.Input(8, 8, 1), nn.ReLU()(x), classes=())
     for other, says in (
@@ -277,7 +277,7 @@ def test_what_does_not_fit_is_named_and_nothing_is_written(tmp_path):
     assert not os.listdir(tmp_path)  # noqa: PTH208
 
 
-def test_nothing_is_written_where_drawing_fails(tmp_path, monkeypatch):
+def test_no_file_is_written_when_drawing_fails(tmp_path, monkeypatch):
     monkeypatch.setattr(training_report, "draw_report", lambda *arguments: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         write_report(tmp_path, **made(5, 2))

@@ -246,13 +246,13 @@ def assert_harmless(text):
             assert not node.attr.startswith("__")
 
 
-def test_the_files_are_good_before_they_are_changed(tmp_path):
+def test_the_unchanged_files_load(tmp_path):
     for kind in ("small", "rich"):
         assert check(tmp_path / "file", saved(kind), trace_use=True) == [True, True]
         assert check(tmp_path / "file", pack(*unpack(saved(kind)))) == [True, True]
 
 
-def test_what_is_harmful_is_seen():
+def test_a_harmful_program_is_detected():
     good, parts = (plain(bh.SGD(0.1, 0.9), hand="compiled").program(batch).text for batch in (2, 8))
     assert_harmless(good)
     assert_harmless(parts)
@@ -309,7 +309,7 @@ def test_any_bytes(tmp_path_factory, content):
 
 
 @pytest.mark.parametrize("kind", ["small", "rich"])
-def test_every_cut_is_seen(tmp_path, kind):
+def test_a_truncated_file_is_refused(tmp_path, kind):
     data = saved(kind)
     for length in {*range(0, len(data), 97), len(data) - 1}:
         assert check(tmp_path / "file", data[:length]) == [False, False]
@@ -561,21 +561,21 @@ LOADS_NOT = {
 
 
 @pytest.mark.parametrize("what", LOADS_NOT)
-def test_what_loads_not_at_all(tmp_path, monkeypatch, what):
+def test_invalid_fields_are_refused(tmp_path, monkeypatch, what):
     monkeypatch.chdir(tmp_path)
     assert check(tmp_path / "file", LOADS_NOT[what]()) == [False, False]
     assert not (tmp_path / "pwned").exists()
 
 
 @pytest.mark.parametrize("what", MAY_LOAD)
-def test_what_may_load(tmp_path, monkeypatch, what):
+def test_unusual_fields_do_no_harm(tmp_path, monkeypatch, what):
     monkeypatch.chdir(tmp_path)
     check(tmp_path / "file", MAY_LOAD[what]())
     assert not (tmp_path / "pwned").exists()
 
 
 @pytest.mark.parametrize("what", LOADS_AS_A_MODEL)
-def test_what_is_no_checkpoint(tmp_path, monkeypatch, what):
+def test_a_model_file_is_no_checkpoint(tmp_path, monkeypatch, what):
     monkeypatch.chdir(tmp_path)
     assert check(tmp_path / "file", LOADS_AS_A_MODEL[what]()) == [True, False]
     assert not (tmp_path / "pwned").exists()
@@ -618,7 +618,7 @@ def plain_linear(path, inputs=4, **settings):
     return unpack(path.read_bytes())
 
 
-def test_sizes_are_held_against_the_file_before_memory_is_asked_for(tmp_path):
+def test_sizes_are_checked_before_memory_is_allocated(tmp_path):
     header, about, numbers = plain_linear(tmp_path / "file")
     about["graph"]["input"]["shape"] = [2**24]
     about["graph"]["parameters"]["fc1_weight"] = [2**24, 3]  # 200 MB, of which the file holds 48 bytes
@@ -637,7 +637,7 @@ def test_numbers_of_another_type_are_refused(tmp_path, dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_what_was_saved_is_what_is_loaded(tmp_path, dtype):
+def test_save_and_load_round_trip(tmp_path, dtype):
     plain_linear(tmp_path / "file", dtype=dtype, name="a-b.c", classes=["x", "y y", "ß"], mean=0.25, std=2.0, seed=7)
     model = bh.load(tmp_path / "file")
     again = nn.Model(nn.Input(4), nn.Linear(3), dtype=dtype, seed=7)
@@ -647,7 +647,7 @@ def test_what_was_saved_is_what_is_loaded(tmp_path, dtype):
     assert (tmp_path / "again").read_bytes() == (tmp_path / "file").read_bytes()
 
 
-def test_a_large_file_takes_memory_once_or_twice(tmp_path):
+def test_loading_takes_memory_in_proportion_to_the_file(tmp_path):
     """Its numbers, an array's as they come from the file, and nothing in proportion to what it only says."""
     model = nn.Model(nn.Input(1000), nn.Sequential(nn.Linear(1000), nn.ReLU(), nn.Linear(1000)))
     model.save(tmp_path / "file")

@@ -82,7 +82,7 @@ def test_pytorch_still_does_what_was_recorded():
         close(record_optimizers.torch_steps(name), expected, 1e-12)
 
 
-def test_the_cases_differ_so_that_a_setting_left_out_is_seen():
+def test_every_setting_changes_the_result():
     last = [RECORDED[name][-1] for name in record_optimizers.OPTIMIZERS]
     for i, steps_taken in enumerate(last):
         for other in last[:i]:
@@ -288,7 +288,7 @@ def test_a_bad_setting_is_named(kind, name, value):
 @pytest.mark.parametrize(
     ("kind", "name"), [(bh.SGD, "momentum"), (bh.Adam, "beta1"), (bh.AdamW, "beta2"), (bh.Muon, "momentum")]
 )
-def test_a_mean_that_never_forgets_is_refused(kind, name):
+def test_a_beta_of_one_is_refused(kind, name):
     with pytest.raises(bh.ArgumentError, match=rf"{kind.__name__}: {name} is 1\.0; expected a number, from 0 up to 1"):
         kind(**{name: 1.0})
 

@@ -114,7 +114,7 @@ def alike(left, right):
 @needs_mpi
 @pytest.mark.parametrize("count", [2, 3])
 @pytest.mark.parametrize("name", SAME | SINGLE)
-def test_ranks_end_where_one_does(ended, name, count):
+def test_ranks_agree_with_one_rank(ended, name, count):
     """Of 100 images in batches of 16, the last has 4; of 9 in batches of 2, some ranks have none."""
     close(ended(count, name)[0], ended(1, name)[0], allowed=1e-5 if name in SINGLE else 1e-11)
 
@@ -154,7 +154,7 @@ def test_running_statistics_are_the_mean_over_the_ranks(ended, count):
 
 
 @needs_mpi
-def test_buckets_are_sent_while_backward_goes_on(ended):
+def test_buckets_overlap_with_backward(ended):
     """64 bytes are a parameter or two: nearly each backward op sends one; of 512 bytes, the last layer alone has as many."""
     assert int(ended(2, "buckets")[0]["buckets"]) >= 4
     assert 1 <= int(ended(2, "buckets, arrays")[0]["buckets"]) < int(ended(2, "buckets")[0]["buckets"])
@@ -211,7 +211,7 @@ def test_an_error_of_all_ranks_is_told_once(tmp_path):
 
 
 @needs_mpi
-def test_a_stop_goes_for_all_and_other_ranks_go_on(tmp_path):
+def test_a_stop_reaches_all_ranks_and_other_ranks_resume(tmp_path):
     """A signal reaches one of two ranks; one goes on alone and is stopped; three finish."""
     job = DOUBLE | {"dropout": 0.2, "augment": "flip"}
     assert launch(2, tmp_path, {"run": job | {"stop": [[1], 4]}}).returncode == 0
@@ -240,7 +240,7 @@ def test_one_rank_is_the_default():
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
 @pytest.mark.parametrize("count", [0, 1, 2, 5, 64])
-def test_the_shards_are_the_whole(size, count):
+def test_the_shards_cover_the_batch(size, count):
     shards = [list(range(count))[Communicator(rank, size).shard(count)] for rank in range(size)]
     assert [item for shard in shards for item in shard] == list(range(count))
     assert max(map(len, shards)) - min(map(len, shards)) <= 1

@@ -145,13 +145,13 @@ def test_a_stopped_run_ends_in_the_same_bytes(tmp_path, whole, hand, optimizer, 
 
 @settings(max_examples=16)
 @given(stops=st.sets(st.integers(1, STEPS), min_size=1, max_size=3), hand=st.sampled_from(HANDS))
-def test_wherever_it_is_stopped(tmp_path_factory, whole, stops, hand):
+def test_a_run_stopped_after_any_step_ends_in_the_same_bytes(tmp_path_factory, whole, stops, hand):
     run, _ = with_stops("sgd", hand, tmp_path_factory.mktemp("stopped") / "run", sorted(stops))
     assert files(run) == whole("sgd", hand)[0]
 
 
 @pytest.mark.parametrize("hand", HANDS)
-def test_steps_by_themselves_and_in_groups_of_any_size_end_in_the_same_bytes(tmp_path, whole, monkeypatch, hand):
+def test_single_and_grouped_steps_end_in_the_same_bytes(tmp_path, whole, monkeypatch, hand):
     rng = np.random.default_rng(0)
     for name, most in (("alone", lambda: 1), ("mixed", lambda: int(rng.integers(1, 26)))):
         monkeypatch.setattr(bh.Trainer, "_group_size", lambda *given, most=most: min(most(), GROUP_SIZE(*given)))
@@ -174,7 +174,7 @@ def test_a_stop_within_a_group_comes_after_it(tmp_path, whole, hand):
     assert files(run) == whole("sgd", hand)[0]
 
 
-def test_what_a_checkpoint_holds_is_of_no_hand(tmp_path):
+def test_a_checkpoint_resumes_with_any_hand(tmp_path):
     run, moved = bh.Run.create(tmp_path / "run", {}), []
     with pytest.MonkeyPatch.context() as patch:
         Stops(patch, 57)
@@ -189,7 +189,7 @@ def test_what_a_checkpoint_holds_is_of_no_hand(tmp_path):
     np.testing.assert_allclose(*moved, rtol=0, atol=1e-4 * np.abs(moved[0]).max())
 
 
-def test_the_same_trainer_goes_on_too(tmp_path, whole, monkeypatch):
+def test_the_stopped_trainer_itself_resumes(tmp_path, whole, monkeypatch):
     Stops(monkeypatch, 57, 120)
     trainer, run = new("adam"), bh.Run.create(tmp_path / "run", {})
     rows = [len(trainer.fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)) for _ in range(3)]
@@ -197,7 +197,7 @@ def test_the_same_trainer_goes_on_too(tmp_path, whole, monkeypatch):
 
 
 @pytest.mark.parametrize("hand", HANDS)
-def test_a_checkpoint_within_an_epoch_is_the_same_bytes_too(tmp_path, monkeypatch, hand):
+def test_a_checkpoint_within_an_epoch_resumes_to_the_same_bytes(tmp_path, monkeypatch, hand):
     """Within an epoch, and within a point of the curve, of three steps here."""
     monkeypatch.setattr("byhand.train.trainer.CURVE_POINTS", 100)
 
@@ -227,7 +227,7 @@ def test_a_checkpoint_within_an_epoch_is_written_by_the_clock(tmp_path, monkeypa
         assert other.model.read_bytes() == run.model.read_bytes()
 
 
-def test_the_comparison_sees_what_a_resume_forgets(tmp_path, whole, monkeypatch):
+def test_state_lost_by_a_resume_is_detected(tmp_path, whole, monkeypatch):
     """Each thing that a checkpoint holds counts: without it, the run ends in other bytes."""
 
     def forget(what):
@@ -255,7 +255,7 @@ def test_the_comparison_sees_what_a_resume_forgets(tmp_path, whole, monkeypatch)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_polite_stop_is_after_a_whole_step_and_says_so(monkeypatch, capsys, number):
+def test_a_signal_stops_after_a_whole_step(monkeypatch, capsys, number):
     Stops(monkeypatch, 3, signals=[number])
     trainer = new("sgd")
     assert trainer.fit(DATA, epochs=EPOCHS) == []
@@ -296,7 +296,7 @@ def test_a_second_ctrl_c_interrupts_and_leaves_the_last_checkpoint(tmp_path, mon
     assert bh.Trainer.load(run.checkpoint).state.steps_done == AN_EPOCH
 
 
-def test_a_stop_does_not_keep_what_is_no_number(tmp_path, monkeypatch):
+def test_a_stop_does_not_save_nan(tmp_path, monkeypatch):
     run = bh.Run.create(tmp_path / "run", {})
     new("sgd").save(run.checkpoint)
     before = run.checkpoint.read_bytes()
@@ -318,7 +318,7 @@ def test_a_stop_does_not_keep_what_is_no_number(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("data", "epochs"), [(DATA.take(397), None), (DATA, 5), (DATA.take(3), EPOCHS)])
-def test_a_training_goes_on_as_it_began_or_not_at_all(monkeypatch, data, epochs):
+def test_resume_refuses_other_settings(monkeypatch, data, epochs):
     Stops(monkeypatch, 57)
     trainer = new("sgd")
     trainer.fit(DATA, epochs=EPOCHS, quiet=True)
@@ -332,7 +332,7 @@ def test_a_training_goes_on_as_it_began_or_not_at_all(monkeypatch, data, epochs)
 # the run's folder -----------------------------------------------------------------------------------------------------
 
 
-def test_open_clears_away_what_a_kill_left_and_nothing_else(tmp_path):
+def test_open_removes_only_partial_files(tmp_path):
     run = bh.Run.create(tmp_path / "run", {"a": 1})
     run.log({"epoch": 1})
     (run.folder / ".checkpoint.safetensors.0a1b2c3d.part").write_bytes(b"half")
@@ -349,7 +349,7 @@ def test_create_never_writes_over_a_run(tmp_path):
     assert run.settings == {"a": 1}
 
 
-def test_create_says_why_it_can_not(tmp_path):
+def test_create_reports_an_unwritable_folder(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(bh.FileError, match=r"can't make the folder .*file"):
         bh.Run.create(tmp_path / "file" / "run", {})
@@ -369,7 +369,7 @@ def test_log_rows_are_replaced_not_doubled(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["{", "[]\n", "1\n", '{"epoch": "1"}\n', "\xff\n", "[" * 100_000])
-def test_a_log_that_is_none_is_a_file_error(tmp_path, text):
+def test_an_invalid_log_is_refused(tmp_path, text):
     run = bh.Run.create(tmp_path / "run", {})
     run._log.write_bytes(text.encode("latin1"))
     with pytest.raises(bh.FileError, match=r"log\.jsonl can't be read") as caught:
@@ -378,7 +378,7 @@ def test_a_log_that_is_none_is_a_file_error(tmp_path, text):
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "1", "\xff", "[" * 100_000, '{"a": 1' + "0" * 5000 + "}"])
-def test_settings_that_are_none_are_a_file_error(tmp_path, text):
+def test_invalid_settings_are_refused(tmp_path, text):
     run = bh.Run.create(tmp_path / "run", {})
     run._settings.write_bytes(text.encode("latin1"))
     with pytest.raises(bh.FileError, match=r"run\.json can't be read") as caught:

@@ -164,7 +164,7 @@ def test_a_kind_that_is_close_is_suggested():
 
 
 @pytest.mark.parametrize("data", [{"kind": "Cosine", "begin": 1}, {"kind": ["Cosine"]}, 7, None])
-def test_what_is_no_setting_is_a_type_error(data):
+def test_a_non_setting_is_a_type_error(data):
     with pytest.raises(TypeError):
         settings.from_json(data)
 

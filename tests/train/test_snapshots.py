@@ -50,7 +50,7 @@ def test_a_stopped_run_keeps_the_same_snapshots(tmp_path, monkeypatch):
     assert [path.read_bytes() for _, path in again.snapshots()] == [path.read_bytes() for _, path in whole.snapshots()]
 
 
-def test_a_large_network_keeps_none(tmp_path, monkeypatch):
+def test_a_large_network_keeps_no_snapshots(tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "SNAPSHOT_MAX_VALUES", 13_601)
     run = bh.Run.create(tmp_path / "run", {})
     trainer().fit(DATA, quiet=True, run=run)
@@ -83,7 +83,7 @@ def test_a_run_keeps_the_model_that_is_exported(tmp_path):
     np.testing.assert_array_equal(bh.load(run.checkpoint).p.flat, trained.model.p.flat)
 
 
-def test_a_history_shows_itself(tmp_path):
+def test_a_history_has_a_notebook_representation(tmp_path):
     trained = trainer()
     history = trained.fit(DATA, TEST, epochs=2, quiet=True)
     shown = trained.history._repr_html_()

@@ -21,7 +21,7 @@ DATA = stripes()
 
 @pytest.mark.parametrize("hand", HANDS)
 @pytest.mark.parametrize("optimizer", [bh.SGD(0.3, 0.9), bh.SGD(0.3, 0.9, nesterov=True), bh.Adam(0.1), bh.AdamW(0.1)])
-def test_steps_on_a_small_batch_learn_it_by_heart(optimizer, hand):
+def test_repeated_steps_overfit_a_small_batch(optimizer, hand):
     trainer, batch = plain(optimizer, hand=hand), DATA.take(6)
     first = trainer.step(batch.images, batch.labels)
     for _ in range(40):
@@ -71,7 +71,7 @@ def test_lenet_does_what_was_recorded_of_pytorch(hand):
         close(record_optimizers.digest(mine[name]), expected, 1e-9)
 
 
-def test_the_record_sees_a_wrong_number():
+def test_a_wrong_number_differs_from_the_record():
     right = np.random.default_rng(0).standard_normal((5, 5, 16))
     wrong = right.copy()
     wrong[3, 2, 7] += 1e-3
@@ -259,7 +259,7 @@ def test_one_line_an_epoch_however_narrow(capsys, monkeypatch):
     assert all("loss" in line and "accuracy" in line and "test" in line and "images/s" in line for line in lines)
 
 
-def test_fit_again_goes_on():
+def test_a_second_fit_continues():
     trainer = plain(bh.Adam(0.01), batch_size=10)
     (first,) = trainer.fit(DATA, epochs=1, quiet=True)
     again = trainer.fit(DATA, epochs=2, quiet=True)
@@ -394,7 +394,7 @@ def test_a_bad_setting_is_named(settings, says):
 
 
 @pytest.mark.parametrize("hand", HANDS)
-def test_a_loss_that_is_no_number_stops_and_leaves_what_was_before(tmp_path, hand):
+def test_a_nan_loss_stops_and_keeps_the_last_checkpoint(tmp_path, hand):
     data, run = stripes(8), bh.Run.create(tmp_path / "run", {})
     good = plain(bh.SGD(0.1))
     good.fit(data, quiet=True, run=run)
@@ -409,7 +409,7 @@ def test_a_loss_that_is_no_number_stops_and_leaves_what_was_before(tmp_path, han
 
 
 @pytest.mark.parametrize("test", [None, stripes(8)], ids=["no test", "test"])
-def test_a_network_that_is_no_number_any_more_is_not_kept(tmp_path, test):
+def test_a_network_with_nan_is_not_saved(tmp_path, test):
     """The last step of a training may end in infinities, which no loss has seen."""
     run = bh.Run.create(tmp_path / "run", {})
     trainer = plain(bh.SGD(lr=1e300))
@@ -418,7 +418,7 @@ def test_a_network_that_is_no_number_any_more_is_not_kept(tmp_path, test):
     assert not run.checkpoint.exists() and not run.finished
 
 
-def test_what_is_no_data_set_or_no_model_is_refused_at_the_door():
+def test_a_wrong_dataset_or_model_is_refused():
     trainer = bh.Trainer(bh.models.create("article"), bh.SGD())
     for call in (lambda: trainer.fit(np.zeros((2, 28, 28, 1))), lambda: trainer.evaluate([1, 2])):
         with pytest.raises(bh.ArgumentError, match=r"expected a bh\.data\.Dataset"):
