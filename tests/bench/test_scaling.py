@@ -66,7 +66,7 @@ def test_the_fit_finds_the_line_through_noise():
     assert latency == pytest.approx(30e-6, rel=0.05) and byte == pytest.approx(8e-9, rel=0.05)
 
 
-def test_a_rank_without_messages_is_simulated():
+def test_a_rank_is_measured_without_communication():
     """Half the images take about half the work; here only what it computed is looked at, not how long it took."""
     result = scaling_rank.measure({"model": "lenet5", "batch": 8, "seconds": 0.01, "of": 2, "hand": "arrays"})
     assert result["ranks"] == 2 and result["parameters"] == 61706 and result["bytes"] == 4 * 61706

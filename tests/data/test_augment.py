@@ -410,7 +410,7 @@ def test_text_round_trip(text):
     assert str(Augment.parse(text)) == text and Augment.parse(str(Augment.parse(text))) == Augment.parse(text)
 
 
-def test_text_with_spaces_and_capitals_is_parsed():
+def test_text_with_spaces_is_parsed():
     assert Augment.parse(" flip , shift = 2,rotate=10 ") == Augment(flip=True, shift=2, rotate=10)
     assert Augment.parse("shift=0,rotate=0") == Augment() and str(Augment(rotate=10.0)) == "rotate=10"
     assert str(Augment(shift=np.int64(3), crop=np.float32(0.5))) == "shift=3,crop=0.5"

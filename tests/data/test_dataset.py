@@ -84,7 +84,7 @@ def write(folder, dotted=False, zipped=False, **changed):
 @pytest.mark.parametrize("dotted", [False, True])
 @pytest.mark.parametrize("zipped", [False, True])
 @pytest.mark.parametrize("kind", [str, Path])
-def test_a_folder_of_gzipped_idx_files_is_read(tmp_path, dotted, zipped, kind):
+def test_a_folder_of_idx_files_is_read(tmp_path, dotted, zipped, kind):
     train, test = load(kind(write(tmp_path / "clothes", dotted, zipped)))
     assert repr(train) == "Dataset 'clothes': 5 images 3x4x1 uint8, 4 classes"
     assert repr(test) == "Dataset 'clothes': 2 images 3x4x1 uint8, 4 classes"

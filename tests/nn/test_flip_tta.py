@@ -46,7 +46,7 @@ def test_logits_are_the_mean_of_image_and_mirror_image(hand):
     assert both.predict(IMAGES).sum(1) == pytest.approx(1)
 
 
-def test_only_the_logits_change():
+def test_flip_tta_keeps_parameters_and_metadata():
     model = network()
     both = model.with_flip_tta()
     assert both.parameter_count == model.parameter_count == both.summary().parameters

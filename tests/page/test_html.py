@@ -59,7 +59,7 @@ def test_any_name_goes_in_and_comes_out(name):
     assert page.count(b"<script") == 2 and b"<!--" not in page.split(b"<body>")[1]
 
 
-def test_infinity_and_missing_weights_are_refused(tmp_path):
+def test_infinity_and_a_model_without_weights_are_written(tmp_path):
     images = nn.Input(6, 6, 1)
     clipped = images.apply_op(get("clip"), {"x": images}, {"low": 0.0, "high": np.inf})
     model = nn.Model(images, nn.Flatten()(nn.MaxPool2d(3)(clipped)))

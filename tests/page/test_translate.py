@@ -119,7 +119,7 @@ def test_untranslatable_code_is_refused():
     assert set(found) == {"relu"} and set(refused) == {"resize"} and "resize" not in str(script)
 
 
-def test_translated_source_keeps_line_numbers():
+def test_translated_source_marks_the_elements_that_a_line_reads():
     script = Script()
     script.add(REGISTRY["conv2d"].hands["loops"].forward, "conv")
     source = script.sources["conv"]

@@ -126,7 +126,7 @@ def test_a_layer_is_found_for_every_architecture():
         assert last_feature_map(models.create(name, seed=None)) == layer
 
 
-def test_the_last_feature_map_of_a_branched_network():
+def test_the_last_feature_map_lies_before_the_branches():
     x = nn.Input(8, 8, 1)
     y = nn.Conv2d(4, 3, padding="same", name="one")(x)
     branch = nn.GlobalAvgPool2d()(nn.Conv2d(4, 3, name="branch")(y))
@@ -414,7 +414,7 @@ def test_a_picture_is_the_same_bytes_again(tmp_path):
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_a_negative_saliency_map_is_reported(tmp_path, texts):
+def test_a_map_without_positive_evidence_is_reported(tmp_path, texts):
     x = nn.Input(8, 8, 1)
     model = nn.Model(x, nn.Sequential(nn.Conv2d(1, 1), nn.ReLU(), nn.GlobalAvgPool2d(), nn.Linear(2))(x))
     model.p.conv1_weight[...], model.p.fc1_weight[...] = 1, [[-1, 1]]

@@ -118,7 +118,7 @@ def test_fused_layers_share_a_box():
     assert set(boxes) == {("images",), ("read_twice",), ("a",), ("b",), ("add1", "e"), ("d",), ("c",), ("h",), ("f",)}
 
 
-def test_a_changed_output_is_a_difference():
+def test_a_model_output_ends_a_box():
     """What the model gives, and not only what reads it, ends a box."""
     x = nn.Input(4)
     hidden = nn.Linear(3, name="head")(x)
@@ -148,7 +148,7 @@ def test_branches_stand_side_by_side_around_the_middle():
         assert (left + right) / 2 == pytest.approx(middle, abs=0.2)
 
 
-def test_edge_tooltips():
+def test_boxes_show_attributes_shapes_and_parameters():
     text = graph_svg(bh.models.create("shufflenet_v2_x1_0", seed=None))
     for words in ("conv2d 3×3, stride 2, groups 24", "max_pool 3×3, stride 2", "slice 58:", "channel_shuffle groups 2"):
         assert f">{words}</text>" in text

@@ -575,7 +575,7 @@ def test_unusual_fields_do_no_harm(tmp_path, monkeypatch, what):
 
 
 @pytest.mark.parametrize("what", LOADS_AS_A_MODEL)
-def test_a_model_file_is_no_checkpoint(tmp_path, monkeypatch, what):
+def test_a_file_with_a_broken_checkpoint_loads_as_a_model(tmp_path, monkeypatch, what):
     monkeypatch.chdir(tmp_path)
     assert check(tmp_path / "file", LOADS_AS_A_MODEL[what]()) == [True, False]
     assert not (tmp_path / "pwned").exists()
