@@ -1,4 +1,4 @@
-"""What byhand exports: every name is there, in order, with words of its own."""
+"""The public API: exported names, their order and docstrings."""
 
 import importlib
 import inspect

@@ -1,4 +1,4 @@
-"""CONTRIBUTING's walks, performed: each code block becomes the file that it describes, and does what the text promises."""
+"""CONTRIBUTING's walkthroughs, executed from their code blocks."""
 
 import re
 import sys

@@ -1,4 +1,4 @@
-"""The code, commands and links of the READMEs, docs, CONTRIBUTING and examples: all of them run here."""
+"""Documentation: code, commands, links and examples are executed and checked."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""Files are written whole or not at all, whatever the disk says; and there is always a folder for the cache."""
+"""Atomic writes: whole or not at all; the choice of the cache folder."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""The house: a package imports only what stands below it, a file is one room, and `import byhand` costs little."""
+"""The architecture: imports between packages, file length, and the cost of `import byhand`."""
 
 import ast
 import re

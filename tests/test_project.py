@@ -1,4 +1,4 @@
-"""The files around the code agree with it: make targets, workflow, hooks, version and address stand once."""
+"""Project files: make targets, workflow, version and address agree."""
 
 import re
 import tomllib

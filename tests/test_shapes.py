@@ -1,4 +1,4 @@
-"""Output sizes, pads and receptive fields: against PyTorch, against counting, and against what a gradient reaches."""
+"""Output sizes, pads and receptive fields against PyTorch and brute force."""
 
 import numpy as np
 import pytest

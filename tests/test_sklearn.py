@@ -1,4 +1,4 @@
-"""CNNClassifier passes scikit-learn's own checks, works in its pipelines and searches, and takes images as they come."""
+"""CNNClassifier: scikit-learn's checks, pipelines, searches and image inputs."""
 
 import copy
 import pickle

@@ -1,4 +1,4 @@
-"""The article's program: its digits, its API, its rule for ties; both hands held together and to finite differences."""
+"""The article's program: its digits, its API, ties, and gradients by finite differences."""
 
 import math
 

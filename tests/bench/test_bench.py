@@ -1,4 +1,4 @@
-"""The bench: every peer in its own process, the same numbers from all of them, a line for each that fails."""
+"""Benchmarks: each peer runs in its own process, computes the same numbers, and fails alone."""
 
 import json
 import os

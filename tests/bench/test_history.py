@@ -1,4 +1,4 @@
-"""The benchmark history: rows are appended whole, read back, and a line that is no row is named."""
+"""Benchmark history: rows are appended and read back; an invalid line is named."""
 
 import json
 import subprocess

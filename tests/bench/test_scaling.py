@@ -1,4 +1,4 @@
-"""`byhand bench scaling`: the model against formulas and a simulation, the fit, and the whole of it on a tiny job."""
+"""`byhand bench scaling`: cost formulas, the fit of the network model, and a small run."""
 
 import json
 import os

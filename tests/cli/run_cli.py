@@ -1,4 +1,4 @@
-"""Run the command line as a person types it: what it prints, where, and its exit code."""
+"""A helper that runs the command line and returns its output and exit code."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""`byhand predict`, `show` and `tutorial`, as a person types them."""
+"""Commands `byhand predict`, `show` and `tutorial`."""
 
 import json
 import os

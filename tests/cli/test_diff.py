@@ -1,4 +1,4 @@
-"""`byhand diff`, as a person types it."""
+"""Command `byhand diff`."""
 
 import json
 

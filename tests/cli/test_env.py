@@ -1,4 +1,4 @@
-"""`byhand env`, run as a command."""
+"""Command `byhand env`."""
 
 import json
 import os

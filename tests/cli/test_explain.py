@@ -1,4 +1,4 @@
-"""`byhand explain`, as a person types it."""
+"""Command `byhand explain`."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""`byhand export`: what it writes and prints, and what it says where it can't."""
+"""Command `byhand export`: the files it writes, its output and its errors."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""`byhand look`, `byhand train --look` and `byhand export --html`, as a person types them."""
+"""Commands `byhand look`, `byhand train --look` and `byhand export --html`."""
 
 import base64
 import json

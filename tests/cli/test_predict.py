@@ -1,4 +1,4 @@
-"""`byhand predict` of folders, of standard input, and in the forms that other programs read."""
+"""Command `byhand predict` with folders, standard input, CSV and JSON."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""`mpiexec -n 2 byhand train`: one voice, one folder, one exit code."""
+"""`byhand train` under mpiexec: one output, one run folder, one exit code."""
 
 import json
 import os

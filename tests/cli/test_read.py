@@ -1,4 +1,4 @@
-"""`byhand read`, as a person types it."""
+"""Command `byhand read`."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""`byhand trace`, as a person types it."""
+"""Command `byhand trace`."""
 
 import numpy as np
 import pytest

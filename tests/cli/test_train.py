@@ -1,4 +1,4 @@
-"""`byhand train`, as a person types it."""
+"""Command `byhand train` on MNIST and IDX files."""
 
 import json
 import os

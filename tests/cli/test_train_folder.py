@@ -1,4 +1,4 @@
-"""`byhand train FOLDER` and `byhand data FOLDER`, as a person with a folder of photos types them."""
+"""Commands `byhand train FOLDER` and `byhand data FOLDER` on folders of images."""
 
 import json
 import re

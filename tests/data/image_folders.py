@@ -1,4 +1,4 @@
-"""Folders of pictures for the tests: small ones, of every format, and what people complain about."""
+"""Folders of small generated images, one subfolder per class."""
 
 import numpy as np
 from PIL import Image

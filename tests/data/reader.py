@@ -1,4 +1,4 @@
-"""The network that reads photos in tests: LeNet-5 on MNIST, as `byhand train` makes it, in fewer epochs."""
+"""The network that the tests of `byhand read` use: LeNet-5 after three epochs of MNIST."""
 
 from functools import cache
 

@@ -1,4 +1,4 @@
-"""Photos of digits on paper, composed from MNIST's test digits, with the truth beside them; what `byhand read` is tested on.
+"""Synthetic photos of handwritten digits on paper, composed from MNIST, with their ground truth.
 
 A page has its own frame: writing, rules and the margin's line lie in it. It is turned as a whole; then come light, the
 camera's blur and noise, and JPEG. Nothing here knows how digits are found.

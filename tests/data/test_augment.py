@@ -1,4 +1,4 @@
-"""Augmentation: each change beside a plain one, image by image; nothing else decides an image's result; what was typed."""
+"""Augmentation: each transform against a reference, independence between images, and the text form."""
 
 import numpy as np
 import pytest

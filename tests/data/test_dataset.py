@@ -1,4 +1,4 @@
-"""The data set: what it holds, what it refuses, and the folders it is read from."""
+"""Data sets: images, labels, shape checks, and folders of IDX files."""
 
 import dataclasses
 import gzip

@@ -1,4 +1,4 @@
-"""Finding digits on paper: each step beside scikit-image or the truth, and what must not be taken for a digit."""
+"""Digit segmentation on paper: each step against scikit-image or ground truth."""
 
 import io
 

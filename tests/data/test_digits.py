@@ -1,4 +1,4 @@
-"""Pictures of a digit: MNIST stays itself, others become like it, and what is no picture is told in one line."""
+"""Digit images: normalization to MNIST's form, and errors for files that are no digit."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""Folders and tables of pictures: what is found, what is told, and that no label ever shifts."""
+"""Image folders and tables: classes, splits, notes and errors."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The IDX reader: every element type, both packings, and files that lie."""
+"""The IDX reader: element types, compression and invalid files."""
 
 import gzip
 import math

@@ -1,4 +1,4 @@
-"""The embedded MNIST is MNIST, byte for byte, and its cache can be trusted."""
+"""The embedded MNIST: checksums, the cache and read-only arrays."""
 
 import hashlib
 import struct

@@ -1,4 +1,4 @@
-"""Photos: resized, cut, turned upright; what is none is one line."""
+"""Photos: resize, crop, orientation and unreadable files."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""`to_c`: its files, its report, and that it writes all files or none."""
+"""Export to C: the files, the report, and no partial output."""
 
 import re
 import shutil

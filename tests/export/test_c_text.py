@@ -1,4 +1,4 @@
-"""C syntax: identifiers, string literals and numbers, as a compiler reads them."""
+"""C syntax: identifiers, string literals and numbers."""
 
 import subprocess
 

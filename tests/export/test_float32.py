@@ -1,4 +1,4 @@
-"""float32 C against Python, compiled strictly and run under sanitizers: op by op, and networks on digits."""
+"""Exported float32 C against Python, per op and on digits."""
 
 import numpy as np
 import pytest

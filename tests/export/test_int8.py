@@ -1,4 +1,4 @@
-"""int8 C against its NumPy reference, bit for bit, compiled strictly and run under sanitizers; and its accuracy."""
+"""Exported int8 C against its NumPy reference, bit for bit, and its accuracy."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Graphs: names that a program can use, inputs of the right kind, the shapes of any batch, and there and back as JSON."""
+"""Graphs: names, kinds of inputs, batch sizes and JSON."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Python in a process of its own: what aborts there, or needs another environment, leaves the tests alone."""
+"""A helper that runs Python code in its own process and environment."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The door to the algorithms of a convolution: what is chosen, what is forced, and that all of them do the same."""
+"""Convolution algorithms: choice, forced choice and agreement."""
 
 import numpy as np
 import pytest

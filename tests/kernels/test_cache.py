@@ -1,4 +1,4 @@
-"""Machine code on disk: found again where nothing has changed, built anew where anything has, and never run when damaged."""
+"""The kernel cache on disk: reuse, rebuild after a change, damaged files."""
 
 import errno
 import hashlib

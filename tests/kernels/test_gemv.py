@@ -1,4 +1,4 @@
-"""Matrix products of few rows: the same as everywhere, whatever the sizes."""
+"""Matrix products with few rows agree with the loops and with NumPy."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Kernels: what reaches them of their arguments, in which type, and that every block is done once."""
+"""Kernels: argument types, blocks, and agreement of compiled hands with their loops."""
 
 import math
 import sys

@@ -1,4 +1,4 @@
-"""Launches written down: run again they do what they did at once, step by step, lane by lane, on the same scratch memory."""
+"""Launch graphs: capture and replay give the same numbers as direct calls."""
 
 from functools import partial
 

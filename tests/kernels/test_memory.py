@@ -1,4 +1,4 @@
-"""Memory is poisoned in these tests, so that a number that a hand leaves unwritten is seen: scratch, arena and outputs."""
+"""Poisoned memory: an unwritten element in scratch, arena or output is detected."""
 
 import copy
 import sys

@@ -1,4 +1,4 @@
-"""The register tile against NumPy: every target, every number of rows and columns, and nothing touched beyond an array."""
+"""The register tile against NumPy, on every target and at every tile size."""
 
 import sys
 from functools import partial

@@ -1,4 +1,4 @@
-"""Kernels run in other ways: as plain Python, checked against bounds, and where memory ends."""
+"""Kernel modes: plain Python, bounds checks and guard pages."""
 
 import sys
 

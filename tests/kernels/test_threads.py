@@ -1,4 +1,4 @@
-"""Threads: the same bits however many there are, on every layer, after a fork, and from several Python threads at once."""
+"""Threads: the same bits at any number, after a fork, and with several Python threads."""
 
 import os
 import threading

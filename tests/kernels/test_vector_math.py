@@ -1,4 +1,4 @@
-"""exp, tanh and erf of float32, held to float64 over the whole range; kernels/vector_math.py states the errors."""
+"""float32 exp, tanh and erf against float64 over the whole range."""
 
 import math
 

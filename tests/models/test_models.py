@@ -1,4 +1,4 @@
-"""Every architecture: its parameters, its logits and losses beside its PyTorch twin's, its training, its errors.
+"""Architectures: parameters, logits and losses against PyTorch, training, errors.
 
 What is expected of each is a row of `table.ROWS`.
 """

@@ -1,4 +1,4 @@
-"""The network that knows ImageNet: photos get the answers that PyTorch gives, from half the bytes."""
+"""Pretrained EfficientNet-Lite0: the answers of PyTorch on photos."""
 
 import json
 from pathlib import Path

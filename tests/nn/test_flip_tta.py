@@ -1,4 +1,4 @@
-"""Flip test-time augmentation: the logits are the mean of those of an image and of its mirror image, in every export too."""
+"""Flip test-time augmentation: the logits are the mean of image and mirror image, also after export."""
 
 import numpy as np
 import pytest

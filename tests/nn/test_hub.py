@@ -1,4 +1,4 @@
-"""Weights by their address on the Hugging Face Hub: fetched from a Hub on this machine, which can also refuse and break off."""
+"""Weights from the Hugging Face Hub: download, cache and errors, against a local server."""
 
 import os
 import subprocess

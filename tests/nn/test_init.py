@@ -1,4 +1,4 @@
-"""First values: as their docstrings' formulas say, from the seed, and from nothing else."""
+"""Initializers: mean, variance and seeds."""
 
 from math import prod, sqrt
 

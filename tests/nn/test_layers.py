@@ -1,4 +1,4 @@
-"""Layers: each adds the node that its op expects, with parameters of the right shapes and names, and nothing else."""
+"""Layers: the node that each adds, its parameters, names and gradients."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""The Model: what it predicts, how it takes images, its buffers, its errors."""
+"""The Model: predictions, preprocessing, buffers and errors."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A new head, a network that is partly frozen, and the same network cut in two where it begins to learn."""
+"""Transfer learning: a new head, frozen layers, and training on features."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Every tensor of a pass: gradients against differences and against PyTorch, under the names that the program uses."""
+"""Traces: every tensor and gradient of a pass, against differences and PyTorch."""
 
 import ast
 

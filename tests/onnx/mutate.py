@@ -1,4 +1,4 @@
-"""Mutations of small ONNX models for the fuzzer: of their bytes, and of the fields of their messages."""
+"""Mutations of ONNX models for the fuzzer: bytes and message fields."""
 
 import numpy as np
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, defs, helper

@@ -1,4 +1,4 @@
-"""External data: in a file of the model's folder, and nowhere else."""
+"""External data: read from a file in the model's folder, refused elsewhere."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Untrusted models: each fault ends in one printable line, soon and without much memory."""
+"""Untrusted models: each fault is one printable line, fast and in little memory."""
 
 import random
 import sys

@@ -1,4 +1,4 @@
-"""Untrusted nodes: nonsense attributes and inputs, names of any kind, metadata that byhand did not write."""
+"""Untrusted nodes: invalid attributes, inputs, names and metadata."""
 
 import json
 

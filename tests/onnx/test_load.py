@@ -1,4 +1,4 @@
-"""What others wrote, as a Model: layouts, names, shapes that are computed, and the errors that say what byhand has not."""
+"""Loading of ONNX models: layouts, names, computed shapes and unsupported features."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Where the tests of the ops get their calls: from each op's own `sample`, driven by hypothesis or by a seed."""
+"""Random calls of ops, drawn from each op's `sample` by hypothesis or by a seed."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""Large calls drawn at the thresholds of the compiled hand: each takes one threshold, and lands below it, on it or above.
+"""Large random calls at the thresholds of the compiled hand: below, on and above each.
 
 `draw_call` returns a call of an op by its name and a seed. All thresholds are read from the code.
 """

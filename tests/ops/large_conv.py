@@ -1,4 +1,4 @@
-"""Large convolutions and matrix products, drawn at the thresholds of their plans: see large.py.
+"""Large random convolutions and matrix products at the thresholds of their plans.
 
 A convolution is a dictionary of sizes. `AIMS` each set one of them, or some, by a threshold of the code.
 """

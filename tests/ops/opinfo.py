@@ -1,4 +1,4 @@
-"""PyTorch's OpInfo samples as calls of byhand: `TABLE` says which of its ops an op is, and how the arguments translate.
+"""PyTorch's OpInfo samples as calls of byhand: `TABLE` maps ops and translates arguments.
 
 A translation takes a sample (input, args, kwargs) and returns a `Case`. It raises `Uncovered` with a reason for what is
 outside an op's contract. A `Case` names tensors of the sample with the layout in which byhand takes them, so that gradients

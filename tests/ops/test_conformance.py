@@ -1,4 +1,4 @@
-"""All hands of an op do the same: the promise of the project, held at calls that nobody thought of.
+"""Conformance: all hands of an op agree on random calls.
 
 `check` runs one call with a hand and with the loops, and compares all that they wrote. The first test draws the calls, for
 every hand of every op in the registry: a new op, or a new hand, is held to this without a line here. The other tests show

@@ -1,4 +1,4 @@
-"""A transposed convolution: what a convolution sends back to its images, at sizes of all kinds; sizes are PyTorch's."""
+"""Transposed convolution: the input gradient of a convolution, with PyTorch's sizes."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Every backward is the slope of its forward: central finite differences, which nobody derived.
+"""Gradient checks: every backward against central finite differences.
 
     (loss(x + h d) - loss(x - h d)) / 2h  =  sum of grad_x * d,        loss = sum of y * (what y's gradient is set to)
 

@@ -1,4 +1,4 @@
-"""The compiled hand at large shapes, drawn at every threshold of its plans: forward and backward as in PyTorch.
+"""The compiled hand at large shapes, forward and backward, against PyTorch.
 
 1,000 calls a run, other ones each time but in CI; BYHAND_SEED=n repeats a run. 100,000 with `pytest --long`.
 """

@@ -1,4 +1,4 @@
-"""What `Op` itself does around the hands: arguments bound and checked, types, state in place, errors that say what to do."""
+"""`Op`: arguments, dtypes, state and error messages."""
 
 import inspect
 

@@ -1,4 +1,4 @@
-"""PyTorch's own samples of its ops (OpInfo), given to every hand of every op that has a counterpart there.
+"""PyTorch's OpInfo samples with every hand of every matching op.
 
 Forward and backward, float32 and float64; PyTorch computes in float64. The loops take the small ones.
 """

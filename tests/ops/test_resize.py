@@ -1,4 +1,4 @@
-"""resize does what ONNX's own cases say, and PyTorch's `F.interpolate` where that has the mode."""
+"""resize against ONNX's cases and PyTorch's `F.interpolate`."""
 
 import math
 import warnings

@@ -1,4 +1,4 @@
-"""Convolutions and matrix products of sizes that fill tiles, strips and lanes, or just do not: more than the loops can do."""
+"""Convolutions and matrix products at sizes around tiles, strips and SIMD lanes."""
 
 import numpy as np
 import pytest

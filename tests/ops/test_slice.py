@@ -1,4 +1,4 @@
-"""slice cuts what NumPy's own slices cut, wherever starts and stops lie."""
+"""slice against NumPy's slicing."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""NaN and infinity, in any input or in the gradient, reach with every hand what they reach in PyTorch, as what they are there.
+"""NaN and infinity: every hand propagates them as PyTorch does.
 
 A NaN that got lost would hide a training that diverges; one too many would end a good one.
 """

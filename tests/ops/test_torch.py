@@ -1,4 +1,4 @@
-"""Every op gives PyTorch's result and PyTorch's gradients: results nobody here wrote.
+"""Every op against PyTorch: results and gradients.
 
 Live where PyTorch is installed; everywhere against results recorded from it (tests/fixtures). Continuous integration must
 have it.

@@ -1,4 +1,4 @@
-"""Every op once more, in PyTorch: `TWINS` maps an op's name to a function that takes and returns what the op does.
+"""PyTorch twins of the ops: `TWINS` maps an op's name to the same function in PyTorch.
 
 A twin gets tensors in byhand's layout, (N, H, W, C) and (R, S, C / groups, K), and the attributes as a user gives them. It
 must be differentiable. Add one here for a new op, then record its results: `python -m tests.fixtures.record_ops`.

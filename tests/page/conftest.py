@@ -1,4 +1,4 @@
-"""A real browser: Debian's chromium. Whatever it opens must say nothing to the console and ask nothing of any host."""
+"""Fixtures of the page tests: a browser that allows no console message and no request."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""The page as a file: what is in it, how large it is, and what it refuses; no browser."""
+"""The page as a file: content, size and errors, without a browser."""
 
 import base64
 import hashlib

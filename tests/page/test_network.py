@@ -1,4 +1,4 @@
-"""The page's networks beside Python's: every value and every gradient of a forward and a backward pass, layer by layer."""
+"""The page's networks against Python: values and gradients, layer by layer."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""The page in a real browser: what somebody draws, points at, moves and changes, and what they then see."""
+"""The page in a browser: drawing, pointing, moving and editing."""
 
 import re
 import time

@@ -1,4 +1,4 @@
-"""The loops of every op, translated and run in a browser, beside the Python that they are read in."""
+"""The loops of every op, translated to JavaScript and run in a browser, against Python."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""One model, program or op called from several Python threads answers each of them what one thread alone is answered."""
+"""Concurrency: models, programs and ops called from several Python threads."""
 
 import copy
 import sys

@@ -1,4 +1,4 @@
-"""Nodes put together compute what they computed one by one; what is read twice or returned is not taken in."""
+"""Fusion: fused nodes compute the same; tensors that are read twice or returned stay."""
 
 import copy
 import re

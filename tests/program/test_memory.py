@@ -1,4 +1,4 @@
-"""The arena: no two arrays that are needed at the same time overlap, and it is hardly larger than what backward needs."""
+"""The arena: live buffers do not overlap, and little memory is wasted."""
 
 import re
 from itertools import pairwise

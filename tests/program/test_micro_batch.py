@@ -1,4 +1,4 @@
-"""Micro-batches, which go through all layers one after the other, give what layer by layer gives."""
+"""Micro-batches: depth-first execution gives the numbers of layer-by-layer execution."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Programs: the text printed is the text run, it is the same text every time, and no name in it becomes code."""
+"""Programs: the printed text is what runs, it is reproducible, and no name becomes code."""
 
 import ast
 import copy

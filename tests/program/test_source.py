@@ -1,4 +1,4 @@
-"""Attributes become literals or are refused; no name and no text of a user becomes code."""
+"""Program source: attributes become literals or are refused."""
 
 import ast
 import functools

@@ -1,4 +1,4 @@
-"""Several steps handed over at once are, bit for bit, single steps one after the other."""
+"""Several steps in one call equal single steps, bit for bit."""
 
 import copy
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""Sheets of images: each pixel where it should be, what is said beside it, and any row at all."""
+"""Contact sheets: pixels, labels and unusual rows."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Reading photos of digits: how many are right and how many invented, by kind of paper; and the picture that is drawn."""
+"""Digit reading in photos: the share of correct and invented digits, and the picture."""
 
 from functools import cache
 

@@ -1,4 +1,4 @@
-"""The doctor finds a disease in a training that has it, and is silent about one that has not: tiny networks, really trained."""
+"""The doctor: each finding on a training that has the fault, and none on a healthy one."""
 
 import dataclasses
 from functools import cache

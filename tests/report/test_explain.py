@@ -1,4 +1,4 @@
-"""Grad-CAM, saliency and occlusion: beside PyTorch, finite differences and plain loops, for any network; and the picture."""
+"""Grad-CAM, saliency and occlusion against PyTorch, finite differences and loops."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Maps drawn as pictures: every pixel where it should be, the right maps, and any array at all."""
+"""Feature map sheets: pixels, order and unusual arrays."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Scores against scikit-learn's and SciPy's, and against the definitions as plain loops."""
+"""Metrics against scikit-learn, SciPy and their definitions as loops."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What differs between two models, and only that: one change at a time, and the row that tells it."""
+"""Model differences: one change at a time, and the row that reports it."""
 
 import numpy as np
 import pytest

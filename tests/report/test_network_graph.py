@@ -1,4 +1,4 @@
-"""The drawing of a graph: well-formed, complete, nothing on top of anything else, every edge from a box down to a box."""
+"""Network drawings: valid SVG, complete, without overlaps."""
 
 import re
 from dataclasses import replace

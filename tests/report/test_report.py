@@ -1,4 +1,4 @@
-"""The confusion matrix against a plain loop; and pictures that are whole, of the right size, and draw names as they are."""
+"""Confusion matrices and learning curves: counts, pictures and names."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""Letters in pictures: what matplotlib's own font has not is drawn with one of this machine's that has."""
+"""Fonts: fallback for glyphs that matplotlib's font lacks."""
 
 import io
 import warnings

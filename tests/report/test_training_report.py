@@ -1,4 +1,4 @@
-"""The report's two files: whole or not at all, complete, safe with strangers' names, of any size of data."""
+"""The training report: complete, escaped, written whole or not at all."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""Data-parallel trainings for `mpiexec`: each does what its JSON object says and writes its results to a folder.
+"""Data-parallel trainings for `mpiexec`, described by JSON; results are saved per rank.
 
     mpiexec -n 2 python tests/train/mpi_jobs.py FOLDER '{"plain": {}, "norm": {"norm": true, "epochs": 1}}'
 

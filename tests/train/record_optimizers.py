@@ -1,4 +1,4 @@
-"""Record what PyTorch makes of the optimisers and of LeNet-5, so that the tests hold byhand to it where PyTorch is missing.
+"""A script that records PyTorch's steps of the optimizers and of LeNet-5.
 
     python -m tests.train.record_optimizers        writes tests/train/recorded.npz, the same bytes each time
 

@@ -1,4 +1,4 @@
-"""A stranger's file is data: whatever it holds, it loads or gives one line; nothing in it runs, and it asks for little memory.
+"""Untrusted checkpoints: a file loads or gives one line, runs no code, and takes little memory.
 
 A saved checkpoint is changed byte by byte, and field by field with a header that is whole again. What still loads is asked
 for its programs, which may then hold nothing but calls of byhand's own functions, and is run where it is small.

@@ -1,4 +1,4 @@
-"""A kill in the middle of a save leaves the last good checkpoint: a hundred of them."""
+"""A kill during a save leaves the last good checkpoint, a hundred times."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Trial steps leave the trainer unchanged: the learning-rate range test, the time of a step, a plan for a time budget."""
+"""Trial steps leave the trainer unchanged: the learning-rate range test and step timing."""
 
 import numpy as np
 import pytest

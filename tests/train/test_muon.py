@@ -1,4 +1,4 @@
-"""Muon: its orthogonal matrices beside the singular value decomposition, its steps beside PyTorch's, and hand beside hand."""
+"""Muon: orthogonalization against the SVD, steps against PyTorch, agreement of the hands."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""Every registered optimizer: its hands agree, its recorded update follows the schedule, and PyTorch takes the same steps.
+"""Optimizers: hands agree, schedules are read at run time, steps are PyTorch's.
 
 The comparison with PyTorch runs live where PyTorch is installed, and everywhere against its recorded results.
 """

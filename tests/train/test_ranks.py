@@ -1,4 +1,4 @@
-"""Ranks that share a training: they end where one ends, all with the same bits, and they fail, stop and go on together."""
+"""Data parallelism: ranks agree with one rank, and fail, stop and resume together."""
 
 import importlib.util
 import json

@@ -1,4 +1,4 @@
-"""A run that is stopped at any step and resumed ends in the same bytes as one that was not."""
+"""Resume: a run stopped at any step ends in the same bytes."""
 
 import json
 import signal

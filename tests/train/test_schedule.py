@@ -1,4 +1,4 @@
-"""Schedules: their values, their shapes, JSON and back, and PyTorch's own schedulers."""
+"""Learning-rate schedules: values, JSON, and PyTorch's schedulers."""
 
 import json
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""What a run keeps on the way: snapshots of small networks, at the right steps, whatever interrupts it; and its history."""
+"""Snapshots and history of a run: steps, interruption, notebook form."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The same seed gives the same bits, at 1, 2 and 4 threads, of a whole training."""
+"""A training has the same bits at 1, 2 and 4 threads."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The Trainer: one update against PyTorch's, a whole training, its history, its bits and its errors."""
+"""The Trainer: updates against PyTorch, history, reproducibility and errors."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""Images to validate on choose the network: the best epoch is kept, training may stop early, and a resume changes nothing."""
+"""Validation: the best epoch is kept, early stopping, and resume."""
 
 import json
 
