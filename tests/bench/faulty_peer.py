@@ -1,4 +1,4 @@
-"""Benchmark peers with faults: wrong numbers, exceptions, no output."""
+"""Benchmark peers with faults: other numbers, an exception, a crash."""
 
 import os
 

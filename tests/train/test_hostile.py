@@ -11,7 +11,7 @@ import pickle
 import re
 import struct
 import tracemalloc
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from functools import cache
 from math import prod
 
@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 import byhand as bh
 from byhand import nn
+from tests.memory import peak_below
 from tests.program.folders import own_folder
 from tests.train.small_training import network, plain, stripes
 
@@ -109,26 +110,14 @@ def changed(change, kind="small"):
 def check(path, data, *, trace_use=False):
     """Load a file as a model and as a checkpoint, use what loads; return whether each did. Only byhand's errors are let by."""
     path.write_bytes(data)
-    with memory_bound(len(data)):
+    with peak_below(len(data) + ROOM):
         found = [loaded(bh.load, path), loaded(bh.Trainer.load, path)]
     for made, use in zip(found, (use_model, use_trainer)):
         if made is not None:
             traced = trace_use or elements(made) > TRACED_ELEMENTS
-            with memory_bound(len(data)) if traced else nullcontext():
+            with peak_below(len(data) + ROOM) if traced else nullcontext():
                 used(use, made)
     return [made is not None for made in found]
-
-
-@contextmanager
-def memory_bound(size):
-    """Assert that the block asks for no more memory than a file's size and ROOM."""
-    tracemalloc.start()
-    try:
-        yield
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak < size + ROOM, f"{peak / 2**20:.0f} MB for a file of {size} bytes"
 
 
 def elements(made):
