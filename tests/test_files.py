@@ -259,7 +259,7 @@ for _ in range(25):
 """
 
 
-def one_whole(path):
+def is_one_whole_file(path):
     data = path.read_bytes()
     return len(data) == 50_000 and len(set(data)) == 1
 
@@ -270,10 +270,10 @@ def test_two_processes_leave_one_whole_file(tmp_path):
     writers = [subprocess.Popen([sys.executable, "-c", WRITER, path, letter]) for letter in "ab"]
     seen = set()
     while any(writer.poll() is None for writer in writers):
-        assert one_whole(path)
+        assert is_one_whole_file(path)
         seen.add(path.read_bytes()[:1])
     assert [writer.returncode for writer in writers] == [0, 0]
-    assert one_whole(path) and names(tmp_path) == ["file"] and len(seen) > 1
+    assert is_one_whole_file(path) and names(tmp_path) == ["file"] and len(seen) > 1
 
 
 def test_two_threads_leave_one_whole_file(tmp_path):
@@ -291,14 +291,14 @@ def test_two_threads_leave_one_whole_file(tmp_path):
         thread.start()
     for thread in threads:
         thread.join()
-    assert not errors and one_whole(path) and names(tmp_path) == ["file"]
+    assert not errors and is_one_whole_file(path) and names(tmp_path) == ["file"]
 
 
 # the cache ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch):
+def user_home(tmp_path, monkeypatch):
     """A home of our own, and no variable set."""
     for name in ("BYHAND_CACHE", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
@@ -311,8 +311,8 @@ def home(tmp_path, monkeypatch):
     files._private_folder.cache_clear()
 
 
-def test_the_cache_is_the_users(home, tmp_path, monkeypatch):
-    assert cache_folder("room") == home / ".cache" / "byhand" / "room"
+def test_the_cache_is_the_users(user_home, tmp_path, monkeypatch):
+    assert cache_folder("room") == user_home / ".cache" / "byhand" / "room"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     assert cache_folder("room") == tmp_path / "xdg" / "byhand" / "room"
     monkeypatch.setenv("BYHAND_CACHE", str(tmp_path / "mine"))
@@ -322,40 +322,40 @@ def test_the_cache_is_the_users(home, tmp_path, monkeypatch):
     assert cache_folder("room") == tmp_path / "xdg" / "byhand" / "room"
 
 
-def private(folder, tmp_path):
+def is_private(folder, tmp_path):
     inside = folder.parent.parent == tmp_path / "temporary" and re.match("byhand-", folder.parent.name)
     return inside and folder.is_dir() and (os.name == "nt" or stat.S_IMODE(folder.parent.stat().st_mode) == 0o700)
 
 
-def test_a_cache_that_can_not_be_made_is_a_private_temporary_one(home, tmp_path, monkeypatch):
+def test_a_cache_that_can_not_be_made_is_a_private_temporary_one(user_home, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("BYHAND_CACHE", str(tmp_path / "file"))
     folder = cache_folder("room")
-    assert private(folder, tmp_path)
+    assert is_private(folder, tmp_path)
     assert cache_folder("room") == folder and cache_folder("other") == folder.with_name("other")
 
 
 @POSIX
-def test_a_cache_that_can_not_be_written_to_is_a_private_temporary_one(home, tmp_path, monkeypatch):
+def test_a_cache_that_can_not_be_written_to_is_a_private_temporary_one(user_home, tmp_path, monkeypatch):
     (tmp_path / "cache").mkdir()
     monkeypatch.setenv("BYHAND_CACHE", str(tmp_path / "cache"))
     cache_folder("room").rmdir()
     with read_only(tmp_path / "cache"):
-        assert private(cache_folder("room"), tmp_path)
+        assert is_private(cache_folder("room"), tmp_path)
     assert cache_folder("room") == tmp_path / "cache" / "room"
 
 
-def test_a_user_without_a_home_has_a_cache(home, tmp_path, monkeypatch):
+def test_a_user_without_a_home_has_a_cache(user_home, tmp_path, monkeypatch):
     def nowhere():
         raise RuntimeError("Could not determine home directory.")  # a container's user that the system does not know
 
     monkeypatch.setattr(Path, "home", nowhere)
-    assert private(cache_folder("room"), tmp_path)
+    assert is_private(cache_folder("room"), tmp_path)
     monkeypatch.setenv("BYHAND_CACHE", str(tmp_path / "mine"))
     assert cache_folder("room") == tmp_path / "mine" / "room"
 
 
-def test_a_program_runs_from_the_temporary_cache(home, tmp_path, monkeypatch):
+def test_a_program_runs_from_the_temporary_cache(user_home, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("BYHAND_CACHE", str(tmp_path / "file"))
     program = plain(bh.SGD()).program(3)

@@ -10,8 +10,8 @@ from byhand.errors import ArgumentError, ShapeError
 from byhand.shapes import axes, broadcast, integer, normal_axis, number, pair, receptive_field, reshaped, window
 from tests.oracle import needs_torch
 
-SMALL = st.integers(1, 4)
-PAIR = st.tuples(SMALL, SMALL)
+SMALL_SIZES = st.integers(1, 4)
+PAIR = st.tuples(SMALL_SIZES, SMALL_SIZES)
 SIZE = st.tuples(st.integers(1, 30), st.integers(1, 30))
 PADS = st.tuples(*[st.integers(0, 5)] * 4)
 
@@ -95,7 +95,7 @@ def test_receptive_field_of_nothing_is_a_pixel():
     assert receptive_field([]) == (1, 1)
 
 
-@given(st.lists(SMALL, max_size=4), st.lists(SMALL, max_size=4))
+@given(st.lists(SMALL_SIZES, max_size=4), st.lists(SMALL_SIZES, max_size=4))
 def test_broadcast_is_numpys(a, b):
     try:
         expected = np.broadcast_shapes(tuple(a), tuple(b))
@@ -106,7 +106,7 @@ def test_broadcast_is_numpys(a, b):
         assert broadcast(tuple(a), tuple(b)) == expected
 
 
-@given(st.lists(SMALL, min_size=1, max_size=4), st.lists(st.sampled_from([-1, 1, 2, 3, 4, 6]), max_size=3))
+@given(st.lists(SMALL_SIZES, min_size=1, max_size=4), st.lists(st.sampled_from([-1, 1, 2, 3, 4, 6]), max_size=3))
 def test_reshaped_is_numpys(shape, target):
     try:
         expected = np.empty(shape[1:]).reshape(target).shape

@@ -26,16 +26,16 @@ from byhand.sklearn import CNNClassifier
 
 DIGITS = load_digits()
 PIXELS = (DIGITS.images * 15).astype(np.uint8)  # 0 to 240
-FEW = slice(300)
+FIRST_IMAGES = slice(300)
 TEST = slice(300, 600)
 
 
-def quick(**settings):
+def quick_classifier(**settings):
     return CNNClassifier(**{"random_state": 0, "max_iter": 3} | settings)
 
 
 def fitted(images=PIXELS, **settings):
-    return quick(**settings).fit(images[FEW], DIGITS.target[FEW])
+    return quick_classifier(**settings).fit(images[FIRST_IMAGES], DIGITS.target[FIRST_IMAGES])
 
 
 @parametrize_with_checks([CNNClassifier(), CNNClassifier(early_stopping=True)])
@@ -66,20 +66,22 @@ def test_the_defaults_tell_wines_from_their_features():
 
 
 def test_in_a_pipeline_rows_are_scaled_or_made_images():
-    scaled = make_pipeline(StandardScaler(), quick()).fit(DIGITS.data[FEW], DIGITS.target[FEW])
+    scaled = make_pipeline(StandardScaler(), quick_classifier()).fit(
+        DIGITS.data[FIRST_IMAGES], DIGITS.target[FIRST_IMAGES]
+    )
     assert scaled.score(DIGITS.data[TEST], DIGITS.target[TEST]) > 0.8
     assert scaled[-1].image_shape_ == (8, 8, 1)
     images = FunctionTransformer(lambda rows: rows.reshape(-1, 8, 8, 1))
-    shaped = make_pipeline(images, quick()).fit(DIGITS.data[FEW], DIGITS.target[FEW])
+    shaped = make_pipeline(images, quick_classifier()).fit(DIGITS.data[FIRST_IMAGES], DIGITS.target[FIRST_IMAGES])
     assert shaped.score(DIGITS.data[TEST], DIGITS.target[TEST]) > 0.8
 
 
 def test_a_grid_search_in_two_processes_finds_the_rate_that_learns():
-    search = GridSearchCV(quick(), {"learning_rate_init": [1e-6, 0.01]}, cv=2, n_jobs=2, error_score="raise")
-    search.fit(PIXELS[FEW], DIGITS.target[FEW])
+    search = GridSearchCV(quick_classifier(), {"learning_rate_init": [1e-6, 0.01]}, cv=2, n_jobs=2, error_score="raise")
+    search.fit(PIXELS[FIRST_IMAGES], DIGITS.target[FIRST_IMAGES])
     worse, better = search.cv_results_["mean_test_score"]
     assert search.best_params_ == {"learning_rate_init": 0.01} and worse < 0.3 and better > 0.7
-    alone = clone(search.best_estimator_).fit(PIXELS[FEW], DIGITS.target[FEW])
+    alone = clone(search.best_estimator_).fit(PIXELS[FIRST_IMAGES], DIGITS.target[FIRST_IMAGES])
     assert (search.predict(PIXELS[TEST]) == alone.predict(PIXELS[TEST])).all()
 
 
@@ -100,7 +102,7 @@ def test_early_stopping_ends_early_and_keeps_the_best_epoch():
     assert classifier.best_validation_score_ == max(scores) > 0.8
     assert max(scores[-3:]) <= max(scores[:-3])  # three epochs in a row did no better
     seed = np.random.RandomState(0).randint(2**31 - 1)
-    _, aside = stratified_split(DIGITS.target[FEW], 0.2, seed)
+    _, aside = stratified_split(DIGITS.target[FIRST_IMAGES], 0.2, seed)
     assert len(aside) == 60
     assert classifier.score(PIXELS[aside], DIGITS.target[aside]) == max(scores)
 
@@ -111,7 +113,7 @@ def test_labels_of_any_type_come_back(kind):
     few = DIGITS.target < 2 if kind is bool else DIGITS.target < 10
     images, numbers = PIXELS[few], DIGITS.target[few]
     labels = words[numbers].astype(kind) if kind in (str, object) else numbers.astype(kind)
-    classifier = quick().fit(images[FEW], labels[FEW])
+    classifier = quick_classifier().fit(images[FIRST_IMAGES], labels[FIRST_IMAGES])
     got = classifier.predict(images[TEST])
     assert got.dtype == classifier.classes_.dtype == labels.dtype
     assert accuracy_score(labels[TEST], got) == classifier.score(images[TEST], labels[TEST]) > 0.8
@@ -169,7 +171,7 @@ def test_parameters_are_got_set_and_cloned():
     assert classifier.get_params()["model"] == "lenet5"
     other = clone(classifier.set_params(max_iter=7))
     assert other.get_params() == classifier.get_params() and other.max_iter == 7
-    assert clone(fitted()).fit(PIXELS[FEW], DIGITS.target[FEW]).loss_curve_ == fitted().loss_curve_
+    assert clone(fitted()).fit(PIXELS[FIRST_IMAGES], DIGITS.target[FIRST_IMAGES]).loss_curve_ == fitted().loss_curve_
     with pytest.raises(NotFittedError):
         other.predict(PIXELS)
 
@@ -210,7 +212,7 @@ def test_input_shapes_that_are_images(shape, settings, expected, dtype):
     rng = np.random.default_rng(0)
     labels = np.arange(40) % 2
     X = (rng.integers(0, 60, (40, *shape)) + 120 * labels.reshape(-1, *[1] * len(shape))).astype(dtype)
-    classifier = quick(max_iter=10, **settings).fit(X, labels)
+    classifier = quick_classifier(max_iter=10, **settings).fit(X, labels)
     assert classifier.image_shape_ == classifier.model_.input_shape == expected
     assert classifier.n_features_in_ == np.prod(shape)
     assert classifier.score(X, labels) == 1
@@ -230,7 +232,7 @@ def test_the_same_numbers_are_the_same_images_in_any_type(there, here):
 
 def test_features_are_standardised_inside_as_scikit_learn_does_it():
     wine = load_wine()
-    classifier = quick().fit(wine.data, wine.target)
+    classifier = quick_classifier().fit(wine.data, wine.target)
     inside = classifier.model_.trace(wine.data.reshape(-1, 1, 1, 13))["standardize"]
     np.testing.assert_allclose(inside.reshape(-1, 13), StandardScaler().fit_transform(wine.data), atol=1e-4)
 
@@ -246,13 +248,13 @@ def test_a_channel_that_never_changed_does_no_harm(noise):
 @pytest.mark.parametrize("scale", [1e-30, 1e30])
 def test_features_may_be_of_any_size(scale):
     wine = load_wine()
-    sizes = [quick().fit(wine.data * factor, wine.target).loss_curve_ for factor in (1, scale)]
+    sizes = [quick_classifier().fit(wine.data * factor, wine.target).loss_curve_ for factor in (1, scale)]
     np.testing.assert_allclose(*sizes, rtol=1e-3)
 
 
 def test_an_epoch_may_leave_one_image_over():
     """Alone in a batch, its batch norms would know no variance."""
-    assert quick(model="tiny", batch_size=16).fit(PIXELS[:17], DIGITS.target[:17]).n_iter_ == 3
+    assert quick_classifier(model="tiny", batch_size=16).fit(PIXELS[:17], DIGITS.target[:17]).n_iter_ == 3
 
 
 def one_layer(images, classes):
@@ -263,8 +265,8 @@ def test_the_network_may_be_a_name_or_a_function():
     assert fitted(model=one_layer).model_.parameter_count == 8 * 8 * 10 + 10
     assert fitted(model=one_layer).model_.name == "one_layer"
     assert fitted(model=partial(one_layer)).model_.name == "cnn"
-    large = np.repeat(np.repeat(PIXELS[FEW], 4, 1), 4, 2)
-    assert quick(model="lenet5", max_iter=1).fit(large, DIGITS.target[FEW]).model_.name == "lenet5"
+    large = np.repeat(np.repeat(PIXELS[FIRST_IMAGES], 4, 1), 4, 2)
+    assert quick_classifier(model="lenet5", max_iter=1).fit(large, DIGITS.target[FIRST_IMAGES]).model_.name == "lenet5"
 
 
 def test_images_are_varied_while_training():
@@ -350,7 +352,7 @@ def test_images_that_do_not_fit_the_network(X, message):
 )
 def test_unusable_images_and_labels_are_refused(X, y, message):
     with pytest.raises(ValueError, match=message):
-        quick().fit(X, y)
+        quick_classifier().fit(X, y)
 
 
 def test_a_diverging_learning_rate_is_reported():
@@ -367,9 +369,9 @@ def test_ctrl_c_leaves_a_network_and_goes_on_up(monkeypatch):
         return evaluate(trainer, data)
 
     monkeypatch.setattr(bh.Trainer, "evaluate", interrupted)
-    classifier = quick(early_stopping=True, max_iter=50)
+    classifier = quick_classifier(early_stopping=True, max_iter=50)
     with pytest.raises(KeyboardInterrupt):
-        classifier.fit(PIXELS[FEW], DIGITS.target[FEW])
+        classifier.fit(PIXELS[FIRST_IMAGES], DIGITS.target[FIRST_IMAGES])
     assert classifier.n_iter_ == 1 and classifier.predict(PIXELS[TEST]).shape == (300,)
 
 

@@ -91,7 +91,7 @@ LOOPS = {"conv": "Conv3x3", "pool": "MaxPool2"}
 ARRAYS = {"conv": "ArraysConv3x3", "pool": "ArraysMaxPool2"}
 
 
-class Enough(Exception):
+class EnoughLines(Exception):
     pass
 
 
@@ -103,7 +103,7 @@ def _leave_the_global_generator_as_it_was():
 
 
 @pytest.fixture(scope="module")
-def full():
+def full_run():
     lines = []
     return run(hand="arrays", seed=0, say=lines.append), lines
 
@@ -115,12 +115,12 @@ def article(program, lines=None):
     def note(*words):
         printed.append(" ".join(str(word) for word in words))
         if len(printed) == lines:
-            raise Enough
+            raise EnoughLines
 
     np.random.seed(0)
     try:
         exec(program, {"print": note, "__name__": "article"})
-    except Enough:
+    except EnoughLines:
         assert len(printed) == lines
     return printed
 
@@ -134,8 +134,8 @@ def numbers(result):
 # ----------------------------------------------------------------------------------------------------------- the digits
 
 
-def test_seed_0_gives_the_digits_of_a_literal_transcription(full):
-    result, _ = full
+def test_seed_0_gives_the_digits_of_a_literal_transcription(full_run):
+    result, _ = full_run
     steps = result["steps"]
     assert [(row["epoch"], row["step"]) for row in steps] == [(e, s) for e in (1, 2, 3) for s in range(100, 1001, 100)]
     assert result["untrained"] == {"loss": pytest.approx(2.302809395, rel=1e-8), "accuracy": 0.081}
@@ -166,8 +166,8 @@ def test_both_hands_give_the_digits_of_a_transcription(seed, hand):
         assert row["accuracy"] == accuracy
 
 
-def test_the_printed_lines(full):
-    result, lines = full
+def test_the_printed_lines(full_run):
+    result, lines = full_run
     assert lines[:2] == ["MNIST CNN initialized!", "[Step 100] Past 100 steps: Average Loss 2.302 | Accuracy: 8%"]
     assert [line for line in lines if line.startswith("---")] == [
         *(f"--- Epoch {epoch} ---" for epoch in (1, 2, 3)),
@@ -179,16 +179,16 @@ def test_the_printed_lines(full):
     assert all(type(number) in (int, float) for number in numbers(result))
 
 
-def test_the_articles_program_prints_the_same_lines(full):
+def test_the_articles_program_prints_the_same_lines(full_run):
     lines = article((UNTRAINED + TRAINING).format(**ARRAYS))
-    _, ours = full
+    _, ours = full_run
     assert lines[:-2] == ours[:-2]
     for theirs, line in zip(lines[-2:], ours[-2:]):
         assert float(theirs.split()[-1]) == pytest.approx(float(line.split()[-1]), rel=1e-9)
 
 
-def test_the_articles_program_starts_alike_on_the_loop_layers(full):
-    _, ours = full
+def test_the_articles_program_starts_alike_on_the_loop_layers(full_run):
+    _, ours = full_run
     assert article(UNTRAINED.format(**LOOPS), lines=2) == ours[:2]
     head, _, tail = UNTRAINED.partition("loss = 0\n")  # training alone: its first line is then after 99 steps
     assert tail

@@ -195,7 +195,7 @@ def test_streaming_gives_the_same_network(colours, tmp_path):
     np.testing.assert_array_equal(*models)
 
 
-def stop(words, line):
+def interrupt(words, line):
     command = [sys.executable, "-m", "byhand", "train", *map(str, words)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         next(told for told in process.stdout if told.startswith(line))
@@ -207,9 +207,9 @@ def stop(words, line):
 @pytest.mark.parametrize(("unfreeze", "epochs"), [(None, 8), (1, 40)], ids=["new", "head"])
 def test_ctrl_c_and_resume_end_in_the_same_network(colours, tmp_path, unfreeze, epochs):
     """An epoch of the new network takes a second, one of the head far less: many are left when the signal arrives."""
-    words = ("--from", start(tmp_path / "start"), "--unfreeze", unfreeze) if unfreeze else ()
+    words = ("--from", save_pretrained(tmp_path / "start"), "--unfreeze", unfreeze) if unfreeze else ()
     more = (*words, "--epochs", epochs, "--batch-size", 4, "--lr", 0.001)
-    stop((colours, *more, "--output", tmp_path / "cut"), f"epoch 2/{epochs}")
+    interrupt((colours, *more, "--output", tmp_path / "cut"), f"epoch 2/{epochs}")
     done = byhand("train", "--resume", "--output", tmp_path / "cut")
     assert done.code == 0 and "resuming after" in done.out, done.err
     train(colours, tmp_path / "whole", *more)
@@ -220,7 +220,7 @@ def test_ctrl_c_and_resume_end_in_the_same_network(colours, tmp_path, unfreeze, 
 # A network that has learned already ------------------------------------------------------------------------------------
 
 
-def start(path):
+def save_pretrained(path):
     """Save a network that has learned something of colours; return its file."""
     model = bh.models.create("lenet5", 4, (24, 24, 3), seed=3)
     model.save(path)
@@ -237,7 +237,7 @@ def start(path):
     ids=["head", "one", "all"],
 )
 def test_transfer_learning_from_a_trained_network(colours, tmp_path, words, told):
-    source = start(tmp_path / "start.safetensors")
+    source = save_pretrained(tmp_path / "start.safetensors")
     out = train(colours, tmp_path / "run", "--from", source, *words, "--epochs", 12, "--lr", 0.02)
     assert told in out and "lenet5 on colours: 24 x 24 x 3 -> 3 classes" in out
     made, before = bh.load(tmp_path / "run"), bh.load(source)

@@ -13,7 +13,7 @@ from PIL import Image
 from byhand.data import mnist
 
 KINDS = ("plain", "shaded", "ruled", "squared", "rotated", "dense", "blackboard", "desk")
-LEAST = 0.3  # of full ink: where a digit's true box ends
+INK_THRESHOLD = 0.3  # of full ink: where a digit's true box ends
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def stamp(ink, page, image, corner, place, scale, slant, nib):
     )
     sharp, middle = nib
     value = np.clip((np.asarray(drawn, np.float32) / 255 - middle) * sharp + 0.5, 0, 1)
-    rows, columns = np.flatnonzero((value > LEAST).any(1)), np.flatnonzero((value > LEAST).any(0))
+    rows, columns = np.flatnonzero((value > INK_THRESHOLD).any(1)), np.flatnonzero((value > INK_THRESHOLD).any(0))
     y0, x0, y1, x1 = max(top, 0), max(left, 0), min(bottom, ink.shape[0]), min(right, ink.shape[1])
     target = ink[y0:y1, x0:x1]
     np.maximum(target, value[y0 - top : y1 - top, x0 - left : x1 - left], out=target)

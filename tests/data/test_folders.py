@@ -24,7 +24,7 @@ def colour_of(image):
     return min(COLOURS, key=lambda name: np.abs(mean - COLOURS[name]).sum())
 
 
-def right(dataset):
+def labels_match_colours(dataset):
     """Return whether every label names what its image shows."""
     return all(dataset.classes[label] == colour_of(image) for image, label in zip(dataset.images, dataset.labels))
 
@@ -34,7 +34,7 @@ def test_a_folder_a_class_is_split_the_same_way_each_time(tmp_path):
     train, held_out = bh.data.load(root)
     again, _ = bh.data.load(root)
     other, _ = bh.data.load(root, seed=1)
-    assert train.classes == ("blue", "green", "red") and right(train) and right(held_out)
+    assert train.classes == ("blue", "green", "red") and labels_match_colours(train) and labels_match_colours(held_out)
     assert np.bincount(train.labels).tolist() == [8, 8, 8] and np.bincount(held_out.labels).tolist() == [2, 2, 2]
     assert not set(train.files) & set(held_out.files) and len(train.files) == 24
     assert train.files == again.files != other.files
@@ -46,7 +46,7 @@ def test_a_presplit_folder_keeps_its_parts(tmp_path):
         write_image_folder(tmp_path / part, count, start=10 * count)
     found = find(tmp_path).sets()
     assert {part: len(dataset) for part, dataset in found.parts.items()} == {"train": 12, "val": 6, "test": 9}
-    assert all(right(dataset) for dataset in found.parts.values())
+    assert all(labels_match_colours(dataset) for dataset in found.parts.values())
     assert found.held_out is found.val
 
 
@@ -54,7 +54,7 @@ def test_a_class_missing_from_val_shifts_no_label(tmp_path):
     write_image_folder(tmp_path / "train")
     write_image_folder(tmp_path / "val", 3, classes=("blue", "red"), start=50)
     found = find(tmp_path).sets()
-    assert right(found.val) and set(found.val.labels) == {0, 2}
+    assert labels_match_colours(found.val) and set(found.val.labels) == {0, 2}
     assert any("val holds no image of green" in note for note in splits.data_warnings(found))
 
 
@@ -63,7 +63,7 @@ def test_a_class_missing_from_train_is_dropped_with_a_note(tmp_path):
     write_image_folder(tmp_path / "val", 3, start=50)
     found = find(tmp_path).sets()
     assert found.train.classes == ("blue", "red") == found.val.classes
-    assert right(found.val) and len(found.val) == 6
+    assert labels_match_colours(found.val) and len(found.val) == 6
     assert "val has green, which train has not: 3 left out" in found.notes
 
 
@@ -112,7 +112,7 @@ def test_large_images_of_one_size_are_downscaled_with_a_note(tmp_path):
 @pytest.mark.parametrize("ending", ["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff", "JPG", "ppm"])
 def test_every_format_is_read(tmp_path, ending):
     train, _ = bh.data.load(write_image_folder(tmp_path / "colours", 3, ending=ending))
-    assert len(train) == 6 and right(train)
+    assert len(train) == 6 and labels_match_colours(train)
 
 
 def test_the_first_frame_of_a_gif_is_read(tmp_path):
@@ -186,7 +186,7 @@ def test_bad_files_are_skipped_and_reported(tmp_path, stream):
     for name, reason in expected.items():
         assert reason in told[name], told[name]
         assert "\n" not in told[name] and str(tmp_path) not in told[name]
-    assert len(found.train) == 12 and right(found.train)
+    assert len(found.train) == 12 and labels_match_colours(found.train)
 
 
 def test_duplicates_across_the_split_are_reported(tmp_path):
@@ -382,7 +382,7 @@ def test_a_csv_names_pictures(tmp_path, head, row):
     rows = [row.format(name=name, n=n) for name in COLOURS for n in range(4)]
     (tmp_path / "labels.csv").write_text("\n".join([head, *rows] if head else rows), encoding="utf-8")
     train = find(tmp_path / "labels.csv").sets().train
-    assert len(train) == 12 and right(train)
+    assert len(train) == 12 and labels_match_colours(train)
 
 
 def test_a_csv_column_sets_the_split(tmp_path):
@@ -390,7 +390,7 @@ def test_a_csv_column_sets_the_split(tmp_path):
     rows = [f"{name}/{n}.png,{name},{'train' if n < 3 else 'valid'}" for name in COLOURS for n in range(4)]
     (tmp_path / "labels.csv").write_text("\n".join(["path,label,split", *rows]))
     found = find(tmp_path / "labels.csv").sets()
-    assert len(found.train) == 9 and len(found.val) == 3 and right(found.val)
+    assert len(found.train) == 9 and len(found.val) == 3 and labels_match_colours(found.val)
 
 
 def test_bad_csv_rows_are_reported(tmp_path):

@@ -9,7 +9,7 @@ from byhand.kernels import elementwise, kernel, launch
 from byhand.kernels.vector_math import erf, exp, greater, tanh
 
 STEP = 1021  # every so many of all 2^32 float32; `_sweep(name, 1)` takes minutes and 2 GB, and was the source of the errors
-LEAST = 2.0**-126  # below this results and arguments are 0
+SMALLEST_NORMAL = 2.0**-126  # below this results and arguments are 0
 
 
 def exp_loops(x, y):
@@ -60,10 +60,10 @@ def error(name, x, y):
     """Return by how many units in the last place each y is wrong; infinite where it is no number and should be one."""
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         exact = EXACT[name](x.astype(np.float64))
-        exact[np.abs(exact) < LEAST] = 0
+        exact[np.abs(exact) < SMALLEST_NORMAL] = 0
         nearest = exact.astype(np.float32)
-        off = np.abs(y - exact) / np.spacing(np.maximum(np.abs(nearest), np.float32(LEAST)))
-    off[(nearest == y) | (np.isnan(nearest) & np.isnan(y)) | (np.abs(x) < 1.01 * LEAST)] = 0
+        off = np.abs(y - exact) / np.spacing(np.maximum(np.abs(nearest), np.float32(SMALLEST_NORMAL)))
+    off[(nearest == y) | (np.isnan(nearest) & np.isnan(y)) | (np.abs(x) < 1.01 * SMALLEST_NORMAL)] = 0
     return np.where(np.isfinite(off), off, np.inf)
 
 

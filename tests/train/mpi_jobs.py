@@ -58,7 +58,7 @@ def train(folder, job):
     folder.mkdir(parents=True, exist_ok=True)
     run = bh.Run(folder)
     trained = bh.Trainer.load(run.checkpoint) if run.checkpoint.exists() else trainer(job)
-    arrange(trained, job)
+    add_events(trained, job)
     if "bucket_bytes" in job and trained.comm.size > 1:
         trained.data_parallel.overlap_with_backward(job["bucket_bytes"])
     data = stripes(job.get("images", 100))
@@ -76,7 +76,7 @@ def train(folder, job):
     }
 
 
-def arrange(trained, job):
+def add_events(trained, job):
     """Let something happen after a step: {"stop" or "kill" or "fail": [ranks, step]}."""
     original, rank = trained._run_steps, trained.comm.rank
 

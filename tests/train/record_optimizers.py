@@ -104,7 +104,7 @@ def torch_lenet(model, images, labels):
     names = [name.removesuffix("_weight") for name in model.parameters if name.endswith("_weight")]
     with torch.no_grad():
         for name, layer in zip(names, layers, strict=True):
-            layer.weight.copy_(torch.tensor(there(model.parameters[f"{name}_weight"])))
+            layer.weight.copy_(torch.tensor(to_torch_layout(model.parameters[f"{name}_weight"])))
             layer.bias.copy_(torch.tensor(model.parameters[f"{name}_bias"]))
     optimizer = torch.optim.SGD(twin.parameters(), lr=LENET_SGD.lr, momentum=LENET_SGD.momentum)
     x, found = torch.tensor(images.transpose(0, 3, 1, 2) / 255 - 0.5), {"loss": []}
@@ -116,16 +116,16 @@ def torch_lenet(model, images, labels):
         if step == 0:
             for name, layer in zip(names, layers):
                 found[f"grad_{name}_weight"], found[f"grad_{name}_bias"] = (
-                    here(layer.weight.grad),
-                    here(layer.bias.grad),
+                    to_byhand_layout(layer.weight.grad),
+                    to_byhand_layout(layer.bias.grad),
                 )
         optimizer.step()
     for name, layer in zip(names, layers):
-        found[f"{name}_weight"], found[f"{name}_bias"] = here(layer.weight), here(layer.bias)
+        found[f"{name}_weight"], found[f"{name}_bias"] = to_byhand_layout(layer.weight), to_byhand_layout(layer.bias)
     return {name: np.array(value) for name, value in found.items()}
 
 
-def there(weight):
+def to_torch_layout(weight):
     """Return a weight of byhand's in PyTorch's layout."""
     if weight.ndim == 4:
         return weight.transpose(3, 2, 0, 1).copy()
@@ -134,7 +134,7 @@ def there(weight):
     return weight.T.copy()
 
 
-def here(tensor):
+def to_byhand_layout(tensor):
     """Return a weight (or bias) of PyTorch's in byhand's layout."""
     array = tensor.detach().numpy().copy()
     if array.ndim == 4:

@@ -50,7 +50,7 @@ AGAIN = {f"{name}, again": JOBS[name] for name in ("float32", "norm in float32",
 
 
 @pytest.fixture(scope="module")
-def ended(tmp_path_factory):
+def results_of(tmp_path_factory):
     """Return a function: what a training came to on a number of ranks, on each of them."""
 
     @cache
@@ -104,7 +104,7 @@ def close(left, right, allowed):
             )
 
 
-def alike(left, right):
+def differing_arrays(left, right):
     return [name for name in left if not np.array_equal(left[name], right[name])]
 
 
@@ -114,39 +114,39 @@ def alike(left, right):
 @needs_mpi
 @pytest.mark.parametrize("count", [2, 3])
 @pytest.mark.parametrize("name", SAME | SINGLE)
-def test_ranks_agree_with_one_rank(ended, name, count):
+def test_ranks_agree_with_one_rank(results_of, name, count):
     """Of 100 images in batches of 16, the last has 4; of 9 in batches of 2, some ranks have none."""
-    close(ended(count, name)[0], ended(1, name)[0], allowed=1e-5 if name in SINGLE else 1e-11)
+    close(results_of(count, name)[0], results_of(1, name)[0], allowed=1e-5 if name in SINGLE else 1e-11)
 
 
 @needs_mpi
 @pytest.mark.parametrize("count", [2, 3])
 @pytest.mark.parametrize("name", JOBS)
-def test_all_ranks_hold_the_same_bits(ended, name, count):
-    first, *others = ended(count, name)
-    assert [alike(first, result) for result in others] == [[]] * (count - 1)
+def test_all_ranks_hold_the_same_bits(results_of, name, count):
+    first, *others = results_of(count, name)
+    assert [differing_arrays(first, result) for result in others] == [[]] * (count - 1)
     assert first["steps"] > 0 and np.isfinite(first["parameters"]).all()
 
 
 @needs_mpi
 @pytest.mark.parametrize("count", [2, 3])
 @pytest.mark.parametrize("name", AGAIN)
-def test_the_same_number_of_ranks_gives_the_same_bits_again(ended, name, count):
-    assert alike(ended(count, name)[0], ended(count, name.removesuffix(", again"))[0]) == []
+def test_the_same_number_of_ranks_gives_the_same_bits_again(results_of, name, count):
+    assert differing_arrays(results_of(count, name)[0], results_of(count, name.removesuffix(", again"))[0]) == []
 
 
 @needs_mpi
-def test_a_batch_norm_of_each_rank_is_not_that_of_all(ended):
+def test_a_batch_norm_of_each_rank_is_not_that_of_all(results_of):
     """What the synchronised one is for; the tests above would not see a norm that synchronises nothing."""
-    apart, alone = ended(2, "norm apart")[0], ended(1, "norm apart")[0]
+    apart, alone = results_of(2, "norm apart")[0], results_of(1, "norm apart")[0]
     assert np.abs(apart["parameters"] - alone["parameters"]).max() > 1e-3
 
 
 @needs_mpi
 @pytest.mark.parametrize("count", [2, 3])
-def test_running_statistics_are_the_mean_over_the_ranks(ended, count):
+def test_running_statistics_are_the_mean_over_the_ranks(results_of, count):
     """The first norm sees after one step what a norm of all would: its mean is that of the shares' means."""
-    shares, alone = ended(count, "norm apart, one step")[0], ended(1, "norm apart, one step")[0]
+    shares, alone = results_of(count, "norm apart, one step")[0], results_of(1, "norm apart, one step")[0]
     mean, var = (next(key for key in alone if key.startswith("state") and kind in key) for kind in ("mean", "var"))
     np.testing.assert_allclose(shares[mean], alone[mean], rtol=1e-12)
     assert not np.allclose(shares[var], alone[var], rtol=1e-6)  # within a share, images vary less or more than in all
@@ -154,11 +154,11 @@ def test_running_statistics_are_the_mean_over_the_ranks(ended, count):
 
 
 @needs_mpi
-def test_buckets_overlap_with_backward(ended):
+def test_buckets_overlap_with_backward(results_of):
     """64 bytes are a parameter or two: nearly each backward op sends one; of 512 bytes, the last layer alone has as many."""
-    assert int(ended(2, "buckets")[0]["buckets"]) >= 4
-    assert 1 <= int(ended(2, "buckets, arrays")[0]["buckets"]) < int(ended(2, "buckets")[0]["buckets"])
-    assert int(ended(2, "norm")[0]["buckets"]) == 0  # ranks of one machine do not
+    assert int(results_of(2, "buckets")[0]["buckets"]) >= 4
+    assert 1 <= int(results_of(2, "buckets, arrays")[0]["buckets"]) < int(results_of(2, "buckets")[0]["buckets"])
+    assert int(results_of(2, "norm")[0]["buckets"]) == 0  # ranks of one machine do not
 
 
 def test_a_parameter_that_is_used_twice_is_not_sent_early():
@@ -170,10 +170,10 @@ def test_a_parameter_that_is_used_twice_is_not_sent_early():
 
 
 @needs_mpi
-def test_ranks_of_one_machine_share_its_cores(ended):
+def test_ranks_of_one_machine_share_its_cores(results_of):
     from byhand.kernels.runtime.cpu import cores
 
-    assert {str(result["threads"]) for result in ended(2, "plain")} == {str(max(1, cores() // 2))}
+    assert {str(result["threads"]) for result in results_of(2, "plain")} == {str(max(1, cores() // 2))}
 
 
 # the end of one is the end of all -------------------------------------------------------------------------------------
@@ -192,7 +192,7 @@ def test_a_killed_rank_ends_the_job_and_the_checkpoint_is_whole(tmp_path):
     again = launch(2, tmp_path, {"run": {}})
     whole = launch(2, tmp_path, {"whole": {}})
     assert (again.returncode, whole.returncode) == (0, 0)
-    assert alike(read(tmp_path / "run", 0), read(tmp_path / "whole", 0)) == []
+    assert differing_arrays(read(tmp_path / "run", 0), read(tmp_path / "whole", 0)) == []
 
 
 @needs_mpi
@@ -216,7 +216,7 @@ def test_a_stop_reaches_all_ranks_and_other_ranks_resume(tmp_path):
     job = DOUBLE | {"dropout": 0.2, "augment": "flip"}
     assert launch(2, tmp_path, {"run": job | {"stop": [[1], 4]}}).returncode == 0
     stopped = [read(tmp_path / "run", rank) for rank in (0, 1)]
-    assert alike(*stopped) == [] and stopped[0]["unfinished"] and stopped[0]["steps"] == 5
+    assert differing_arrays(*stopped) == [] and stopped[0]["unfinished"] and stopped[0]["steps"] == 5
     assert bh.Trainer.load(tmp_path / "run").steps == 5
     mpi_jobs.train(tmp_path / "run", job | {"stop": [[0], 11]})
     assert bh.Trainer.load(tmp_path / "run").steps == 11

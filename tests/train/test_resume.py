@@ -31,7 +31,7 @@ def long_groups():
         yield
 
 
-def new(optimizer, hand="compiled"):
+def new_trainer(optimizer, hand="compiled"):
     """Return a trainer with everything that a resume must bring back: momentum, running means, dropout's key, a schedule."""
     return bh.Trainer(
         network(),
@@ -91,7 +91,7 @@ def uninterrupted(optimizer, hand, folder):
     run = bh.Run.create(folder / optimizer / hand, {})
     with pytest.MonkeyPatch.context() as patch:
         stops = Stops(patch)
-        new(optimizer, hand).fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)
+        new_trainer(optimizer, hand).fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)
     assert stops.groups == [25, 24, 1] * EPOCHS
     return files(run), log(run), stops.saved
 
@@ -107,7 +107,7 @@ def with_stops(optimizer, hand, folder, stops):
     run = bh.Run.create(folder, {})
     with pytest.MonkeyPatch.context() as patch:
         kept = Stops(patch, *stops)
-        new(optimizer, hand).fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)
+        new_trainer(optimizer, hand).fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)
         for number, stop in enumerate(stops):
             assert not run.finished
             assert set(kept.saved) == {*range(AN_EPOCH, stop, AN_EPOCH), *stops[: number + 1]}
@@ -156,7 +156,7 @@ def test_single_and_grouped_steps_end_in_the_same_bytes(tmp_path, whole, monkeyp
     for name, most in (("alone", lambda: 1), ("mixed", lambda: int(rng.integers(1, 26)))):
         monkeypatch.setattr(bh.Trainer, "_group_size", lambda *given, most=most: min(most(), GROUP_SIZE(*given)))
         run = bh.Run.create(tmp_path / name, {})
-        new("adam", hand).fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)
+        new_trainer("adam", hand).fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)
         assert (files(run), log(run)) == whole("adam", hand)[:2]
 
 
@@ -166,7 +166,7 @@ def test_a_stop_within_a_group_comes_after_it(tmp_path, whole, hand):
     run = bh.Run.create(tmp_path / "run", {})
     with pytest.MonkeyPatch.context() as patch:
         Stops(patch, 7, 60, cut=False)
-        new("sgd", hand).fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)
+        new_trainer("sgd", hand).fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)
         for done in (25, 75):
             trainer = bh.Trainer.load(run.checkpoint)
             assert trainer.steps == trainer.state.steps_done == done
@@ -178,7 +178,7 @@ def test_a_checkpoint_resumes_with_any_hand(tmp_path):
     run, moved = bh.Run.create(tmp_path / "run", {}), []
     with pytest.MonkeyPatch.context() as patch:
         Stops(patch, 57)
-        new("sgd", "arrays").fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)
+        new_trainer("sgd", "arrays").fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)
     stopped = bh.Trainer.load(run.checkpoint).model.p.flat
     for hand in HANDS:
         trainer = bh.Trainer.load(run.checkpoint)
@@ -191,7 +191,7 @@ def test_a_checkpoint_resumes_with_any_hand(tmp_path):
 
 def test_the_stopped_trainer_itself_resumes(tmp_path, whole, monkeypatch):
     Stops(monkeypatch, 57, 120)
-    trainer, run = new("adam"), bh.Run.create(tmp_path / "run", {})
+    trainer, run = new_trainer("adam"), bh.Run.create(tmp_path / "run", {})
     rows = [len(trainer.fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)) for _ in range(3)]
     assert rows == [1, 2, 4] and files(run) == whole("adam")[0]
 
@@ -218,7 +218,7 @@ def test_a_checkpoint_within_an_epoch_is_written_by_the_clock(tmp_path, monkeypa
     monkeypatch.setattr("byhand.train.trainer.CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr("byhand.train.trainer.CURVE_POINTS", 5)
     stops, run = Stops(monkeypatch), bh.Run.create(tmp_path / "run", {})
-    new("sgd").fit(DATA.take(80), TEST, quiet=True, run=run)
+    new_trainer("sgd").fit(DATA.take(80), TEST, quiet=True, run=run)
     assert set(stops.saved) == {2, 4, 6, 8, 10}, "after each group of steps"
     for done in (4, 10):
         (tmp_path / "checkpoint").write_bytes(stops.saved[done])
@@ -234,7 +234,7 @@ def test_state_lost_by_a_resume_is_detected(tmp_path, whole, monkeypatch):
         run = bh.Run.create(tmp_path / what, {})
         with pytest.MonkeyPatch.context() as patch:
             Stops(patch, 57)
-            new("sgd").fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)
+            new_trainer("sgd").fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)
         trainer = bh.Trainer.load(run.checkpoint)
         if what == "velocity":
             trainer.buffers["velocity"][...] = 0
@@ -257,7 +257,7 @@ def test_state_lost_by_a_resume_is_detected(tmp_path, whole, monkeypatch):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_after_a_whole_step(monkeypatch, capsys, number):
     Stops(monkeypatch, 3, signals=[number])
-    trainer = new("sgd")
+    trainer = new_trainer("sgd")
     assert trainer.fit(DATA, epochs=EPOCHS) == []
     assert trainer.steps == trainer.state.steps_done == 3
     assert capsys.readouterr().out == "stopped after 3 of 200 steps\n"
@@ -272,7 +272,7 @@ def test_the_signal_handlers_are_put_back(monkeypatch):
         for number in before:
             signal.signal(number, mine)
         Stops(monkeypatch, 3, 7)
-        trainer = new("sgd")
+        trainer = new_trainer("sgd")
         trainer.fit(DATA, epochs=EPOCHS, quiet=True)  # stopped
         assert [signal.getsignal(number) for number in before] == [mine, mine]
         trainer.fit(DATA, quiet=True)
@@ -290,7 +290,7 @@ def test_a_second_ctrl_c_interrupts_and_leaves_the_last_checkpoint(tmp_path, mon
     stops, run = Stops(monkeypatch, 57, signals=[signal.SIGINT] * 2), bh.Run.create(tmp_path / "run", {})
     handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        new("sgd").fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)
+        new_trainer("sgd").fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)
     assert signal.getsignal(signal.SIGINT) is handler
     assert set(stops.saved) == {AN_EPOCH} and run.checkpoint.read_bytes() == stops.saved[AN_EPOCH]
     assert bh.Trainer.load(run.checkpoint).state.steps_done == AN_EPOCH
@@ -298,7 +298,7 @@ def test_a_second_ctrl_c_interrupts_and_leaves_the_last_checkpoint(tmp_path, mon
 
 def test_a_stop_does_not_save_nan(tmp_path, monkeypatch):
     run = bh.Run.create(tmp_path / "run", {})
-    new("sgd").save(run.checkpoint)
+    new_trainer("sgd").save(run.checkpoint)
     before = run.checkpoint.read_bytes()
     run_steps = bh.Trainer._run_steps
 
@@ -310,7 +310,7 @@ def test_a_stop_does_not_save_nan(tmp_path, monkeypatch):
 
     monkeypatch.setattr(bh.Trainer, "_run_steps", last_steps)
     with pytest.raises(bh.DivergedError, match="a parameter is not finite at step 25"):
-        new("sgd").fit(DATA, epochs=EPOCHS, quiet=True, run=run)
+        new_trainer("sgd").fit(DATA, epochs=EPOCHS, quiet=True, run=run)
     assert run.checkpoint.read_bytes() == before
 
 
@@ -320,7 +320,7 @@ def test_a_stop_does_not_save_nan(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("data", "epochs"), [(DATA.take(397), None), (DATA, 5), (DATA.take(3), EPOCHS)])
 def test_resume_refuses_other_settings(monkeypatch, data, epochs):
     Stops(monkeypatch, 57)
-    trainer = new("sgd")
+    trainer = new_trainer("sgd")
     trainer.fit(DATA, epochs=EPOCHS, quiet=True)
     before = bits(trainer)
     says = rf"under way has 4 epochs of 398 images; got {epochs or 4} of {len(data)}; finish it first, or make a new"

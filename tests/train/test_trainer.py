@@ -36,7 +36,7 @@ def close(got, expected, tolerance):
     np.testing.assert_allclose(got, expected, rtol=0, atol=tolerance * max(1, np.abs(expected).max()))
 
 
-def ours(hand):
+def train_lenet(hand):
     """Return what byhand makes of LeNet-5, named as `record_optimizers.torch_lenet` names it."""
     (images, labels), model = record_optimizers.lenet_batch(), record_optimizers.lenet()
     trainer = bh.Trainer(model, record_optimizers.LENET_SGD, batch_size=record_optimizers.BATCH, hand=hand)
@@ -54,7 +54,7 @@ def ours(hand):
 @pytest.mark.parametrize("hand", ["arrays", "compiled"])
 def test_lenet_does_what_pytorch_does(hand):
     mine, theirs = (
-        ours(hand),
+        train_lenet(hand),
         record_optimizers.torch_lenet(record_optimizers.lenet(), *record_optimizers.lenet_batch()),
     )
     assert mine.keys() == theirs.keys()
@@ -65,7 +65,7 @@ def test_lenet_does_what_pytorch_does(hand):
 
 @pytest.mark.parametrize("hand", ["arrays", "compiled"])
 def test_lenet_does_what_was_recorded_of_pytorch(hand):
-    mine, recorded = ours(hand), record_optimizers.read("lenet")
+    mine, recorded = train_lenet(hand), record_optimizers.read("lenet")
     assert mine.keys() == recorded.keys()
     for name, expected in recorded.items():
         close(record_optimizers.digest(mine[name]), expected, 1e-9)
