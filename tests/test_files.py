@@ -248,7 +248,7 @@ def test_a_file_that_may_not_grow_leaves_the_old_one(tmp_path):
     assert names(tmp_path) == ["checkpoint", "file", "small"]
 
 
-# two at once ----------------------------------------------------------------------------------------------------------
+# concurrent writers ---------------------------------------------------------------------------------------------------
 
 WRITER = """
 import sys

@@ -43,7 +43,7 @@ def test_scikit_learns_own_checks(estimator, check):
     check(estimator)
 
 
-# how well, and in which company ---------------------------------------------------------------------------------------
+# accuracy, pipelines and searches -------------------------------------------------------------------------------------
 
 
 def test_the_defaults_read_digits_in_cross_validation():
@@ -85,7 +85,7 @@ def test_a_grid_search_in_two_processes_finds_the_rate_that_learns():
     assert (search.predict(PIXELS[TEST]) == alone.predict(PIXELS[TEST])).all()
 
 
-# what fit leaves ------------------------------------------------------------------------------------------------------
+# attributes after fit -------------------------------------------------------------------------------------------------
 
 
 def test_a_curve_has_a_loss_an_epoch():
@@ -188,7 +188,7 @@ def test_the_first_weights_come_from_the_random_state():
     assert (zero == again).all() and (zero != other).any()
 
 
-# images as they come --------------------------------------------------------------------------------------------------
+# input shapes ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -281,7 +281,7 @@ def test_verbose_prints_each_epoch(capsys):
     assert capsys.readouterr().out.count("epoch ") == 3
 
 
-# what can't be --------------------------------------------------------------------------------------------------------
+# errors ---------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -375,7 +375,7 @@ def test_ctrl_c_leaves_a_network_and_goes_on_up(monkeypatch):
     assert classifier.n_iter_ == 1 and classifier.predict(PIXELS[TEST]).shape == (300,)
 
 
-# what it costs --------------------------------------------------------------------------------------------------------
+# imports --------------------------------------------------------------------------------------------------------------
 
 
 def python(code):

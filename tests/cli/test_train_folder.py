@@ -217,7 +217,7 @@ def test_ctrl_c_and_resume_end_in_the_same_network(colours, tmp_path, unfreeze, 
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
-# A network that has learned already ------------------------------------------------------------------------------------
+# transfer learning ----------------------------------------------------------------------------------------------------
 
 
 def save_pretrained(path):
@@ -306,7 +306,7 @@ def test_an_unusable_folder_is_refused_in_one_line(tmp_path, kind):
     assert not (tmp_path / "runs").exists()
 
 
-# Byhand data ----------------------------------------------------------------------------------------------------------
+# byhand data ----------------------------------------------------------------------------------------------------------
 
 
 def test_data_lists_classes_and_settings(colours, tmp_path):

@@ -31,7 +31,7 @@ def smooth(height, width, channels=3):
     return np.rint(127 + 60 * np.sin(y / 7 + c) + 60 * np.cos(x / 9 - c)).astype(np.uint8)
 
 
-# what an image's result depends on ------------------------------------------------------------------------------------
+# independence between images ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -77,7 +77,7 @@ def test_non_contiguous_images_are_augmented():
         )
 
 
-# each change beside a plain one ---------------------------------------------------------------------------------------
+# each transform against a reference -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -322,7 +322,7 @@ def test_one_label_gives_the_gradient_of_two():
     assert abs(both - first) < 1e-3 * both
 
 
-# extremes -------------------------------------------------------------------------------------------------------------
+# edge cases -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
@@ -402,7 +402,7 @@ def test_arrays_that_do_not_fit():
         mix(images, drawn(2, mix), images[:1])
 
 
-# what was typed -------------------------------------------------------------------------------------------------------
+# parsing --------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("text", ["none", *EACH, str(ALL), "rotate=0.1", "crop=0.123456789", "mixup=1e-05"])
@@ -476,7 +476,7 @@ def test_settings_of_another_type():
             Augment(**settings)
 
 
-# what usually helps ---------------------------------------------------------------------------------------------------
+# suggestions ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

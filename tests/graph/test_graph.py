@@ -203,7 +203,7 @@ def test_plan_sets_training_where_it_is_not_given():
         nn.BatchNorm()(nn.Input(3)).graph.plan(1, training=True)
 
 
-# the parts that are copies --------------------------------------------------------------------------------------------
+# derived graphs -------------------------------------------------------------------------------------------------------
 
 
 def test_with_loss_leaves_the_original_untouched():
@@ -238,7 +238,7 @@ def test_up_to_holds_what_an_output_needs():
     assert list(x.graph.up_to(x).tensors) == ["images"] and len(x.graph.nodes) == 5
 
 
-# there and back -------------------------------------------------------------------------------------------------------
+# JSON -----------------------------------------------------------------------------------------------------------------
 
 
 def same(left, other):

@@ -215,7 +215,7 @@ def test_a_disk_that_takes_no_more_costs_time_alone(tmp_path, digest):
     assert list((tmp_path / "kernels").iterdir()) == []
 
 
-# what a person who waits is told --------------------------------------------------------------------------------------
+# progress messages ----------------------------------------------------------------------------------------------------
 
 
 def test_training_says_what_it_waits_for(capsys):

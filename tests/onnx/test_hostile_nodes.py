@@ -177,7 +177,7 @@ def test_numbers_that_overflow_warn_of_nothing(tmp_path):
     assert_runs_or_refuses(model_adding_constant([], {"k": np.float64([1e300])}), tmp_path)
 
 
-# names and notes ------------------------------------------------------------------------------------------------------
+# names and metadata ---------------------------------------------------------------------------------------------------
 
 NAMES = [
     "",

@@ -55,7 +55,7 @@ class Large:
         return max(1, ceil(total / width) + self.one([-1, 0, 1]))
 
 
-# what goes over numbers in blocks ---------------------------------------------------------------------------------------
+# ops that process elements in blocks ----------------------------------------------------------------------------------
 
 
 def spread(draw, width=None):

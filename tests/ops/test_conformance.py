@@ -117,7 +117,7 @@ class Guarded:
         return all((strip == self.UNTOUCHED).all() for strip in (self.memory[: self.STRIP], self.memory[-self.STRIP :]))
 
 
-# is `check` worth anything? broken hands, of every op ----------------------------------------------------------------
+# `check` rejects broken hands of every op -----------------------------------------------------------------------------
 
 
 def zeros(now, before):

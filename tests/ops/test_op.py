@@ -131,7 +131,7 @@ def test_nonsense_is_refused_or_used_but_never_crashes(name, data):
         assert str(error).startswith(f"{name}: "), error
 
 
-# an op that the hands do not fulfil is no op ----------------------------------------------------------------------------
+# contracts that do not match the hands --------------------------------------------------------------------------------
 
 
 def contract(x, *, slope=1.0):

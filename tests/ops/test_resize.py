@@ -186,7 +186,7 @@ def test_resize_agrees_with_pytorch(name, sizes, hand):
             assert np.abs(ours - right).max() <= limit * max(1, np.abs(right).max())
 
 
-# large and absurd ones ------------------------------------------------------------------------------------------------------
+# large and extreme sizes ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("channels", [1, 3, 64])

@@ -171,7 +171,7 @@ def test_every_exemption_is_needed(entry):
     pytest.fail(f"{name} agrees with PyTorch where {spoils} is spoiled; take it from LEFT_OPEN")
 
 
-# what drawn calls seldom meet -----------------------------------------------------------------------------------------
+# cases that random calls seldom contain -------------------------------------------------------------------------------
 
 NUMBERS = (*SPECIAL, 0.0, 1.0, -1.0, 3.0, -3.0, 6.0, -6.0, 40.0, -40.0)
 UNITS = [  # softsign: at infinity PyTorch's gradient is NaN, byhand's 0
@@ -255,7 +255,7 @@ def test_special_values_propagate_in_any_block_of_a_large_array(name, numbers):
             check(op, hand, dtype, f"x at {places}", inputs, attributes, grad, None)
 
 
-# the tests themselves -------------------------------------------------------------------------------------------------
+# the comparison itself ------------------------------------------------------------------------------------------------
 
 
 def test_a_lost_or_added_special_value_is_detected():

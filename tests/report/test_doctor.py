@@ -54,7 +54,7 @@ def healthy():
     return trained(network(*hidden(), *hidden()))
 
 
-# All is well ----------------------------------------------------------------------------------------------------------
+# Healthy trainings ----------------------------------------------------------------------------------------------------
 
 
 def test_a_healthy_training_has_nothing_to_complain_of():
@@ -117,7 +117,7 @@ def test_every_finding_has_its_evidence_in_numbers_and_a_cure():
     assert order == sorted(order), "what matters comes first"
 
 
-# Inside the network ---------------------------------------------------------------------------------------------------
+# Activations and gradients --------------------------------------------------------------------------------------------
 
 
 def test_dead_relus():
@@ -214,7 +214,7 @@ def test_large_networks_are_traced_on_few_images():
     assert sum(v.size for k, v in inputs.trace.items() if "relu" in k or "conv" in k) < 2**26
 
 
-# The curves -----------------------------------------------------------------------------------------------------------
+# Learning curves ------------------------------------------------------------------------------------------------------
 
 
 def test_a_loss_stuck_at_ln_classes():

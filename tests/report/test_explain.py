@@ -136,7 +136,7 @@ def test_the_last_feature_map_lies_before_the_branches():
     assert last_feature_map(model) == "pool3", "where there is nothing but the pooling"
 
 
-# Where maps lie -------------------------------------------------------------------------------------------------------
+# Positions of maps ----------------------------------------------------------------------------------------------------
 
 
 def chain(kind):
@@ -215,7 +215,7 @@ def test_occlusion_refuses_wrong_arguments():
         occlusion(model, image, 0, patch=4, stride=5)
 
 
-# Meaning --------------------------------------------------------------------------------------------------------------
+# Known images ---------------------------------------------------------------------------------------------------------
 
 
 def planted(count, seed):

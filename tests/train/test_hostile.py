@@ -104,7 +104,7 @@ def changed(change, kind="small"):
     return pack(header, about, numbers)
 
 
-# what is asked of every file ------------------------------------------------------------------------------------------
+# the check of every file ----------------------------------------------------------------------------------------------
 
 
 def check(path, data, *, trace_use=False):
@@ -397,7 +397,7 @@ def test_changed_arrays(tmp_path_factory, data):
     check(tmp_path_factory.getbasetemp() / "arrays", pack(header, about, numbers))
 
 
-# what was thought of --------------------------------------------------------------------------------------------------
+# hand-written cases ---------------------------------------------------------------------------------------------------
 
 
 def put(path, value, kind="small"):

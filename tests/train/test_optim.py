@@ -89,7 +89,7 @@ def test_every_setting_changes_the_result():
             assert np.abs(steps_taken - other).max() > 1e-3
 
 
-# every optimizer that is registered ------------------------------------------------------------------------------------
+# every registered optimizer -------------------------------------------------------------------------------------------
 
 
 @st.composite
@@ -257,7 +257,7 @@ def test_clipping_stands_before_the_update_and_counts(hand):
     close(steps("sgd, momentum", hand, np.float64, clip_norm=5.0), expected, 1e-12)
 
 
-# settings that can't be -------------------------------------------------------------------------------------------------
+# errors ---------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("value", [-0.1, float("nan"), float("inf"), "0.1", None, True])

@@ -108,7 +108,7 @@ def differing_arrays(left, right):
     return [name for name in left if not np.array_equal(left[name], right[name])]
 
 
-# what comes of it -----------------------------------------------------------------------------------------------------
+# results --------------------------------------------------------------------------------------------------------------
 
 
 @needs_mpi
@@ -176,7 +176,7 @@ def test_ranks_of_one_machine_share_its_cores(results_of):
     assert {str(result["threads"]) for result in results_of(2, "plain")} == {str(max(1, cores() // 2))}
 
 
-# the end of one is the end of all -------------------------------------------------------------------------------------
+# errors, kills and stops ----------------------------------------------------------------------------------------------
 
 
 @needs_mpi
@@ -224,7 +224,7 @@ def test_a_stop_reaches_all_ranks_and_other_ranks_resume(tmp_path):
     close(read(tmp_path / "run", 0), mpi_jobs.train(tmp_path / "whole", job), allowed=1e-11)
 
 
-# a rank by itself -----------------------------------------------------------------------------------------------------
+# a single rank --------------------------------------------------------------------------------------------------------
 
 
 def test_one_rank_is_the_default():

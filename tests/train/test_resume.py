@@ -314,7 +314,7 @@ def test_a_stop_does_not_save_nan(tmp_path, monkeypatch):
     assert run.checkpoint.read_bytes() == before
 
 
-# what can't be gone on with -------------------------------------------------------------------------------------------
+# errors ---------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("data", "epochs"), [(DATA.take(397), None), (DATA, 5), (DATA.take(3), EPOCHS)])

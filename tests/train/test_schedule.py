@@ -64,7 +64,7 @@ def test_a_factor_is_from_0_to_1(schedule, progress):
     assert 0 <= schedule(progress) <= 1
 
 
-# PyTorch's own --------------------------------------------------------------------------------------------------------
+# against PyTorch ------------------------------------------------------------------------------------------------------
 
 
 def torch_rates(make_scheduler, steps):

@@ -315,7 +315,7 @@ def test_fit_works_in_any_thread(tmp_path):
     assert found == [bits(reference)] and run.finished
 
 
-# what can go wrong ----------------------------------------------------------------------------------------------------
+# errors ---------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
