@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from scripts.efficientnet_lite0_torch import STAGES as EFFICIENTNET_STAGES
 from scripts.efficientnet_lite0_torch import EfficientNetLite0
 
 
@@ -210,17 +211,6 @@ class ShuffleNetV2(nn.Module):
     def forward(self, x):
         x = self.stage4(self.stage3(self.stage2(self.maxpool(self.conv1(x)))))
         return self.fc(self.conv5(x).mean((2, 3)))
-
-
-EFFICIENTNET_STAGES = [  # expansion, kernel, stride, channels, filters, blocks
-    (1, 3, 1, 32, 16, 1),
-    (6, 3, 2, 16, 24, 2),
-    (6, 5, 2, 24, 40, 2),
-    (6, 3, 2, 40, 80, 3),
-    (6, 5, 1, 80, 112, 3),
-    (6, 5, 2, 112, 192, 4),
-    (6, 3, 1, 192, 320, 1),
-]
 
 
 class MBConv(nn.Module):
