@@ -1,7 +1,8 @@
-"""What all tests share: the way to their helpers (`tests.oracle` and the like), hypothesis's settings, the oracle's name.
+"""Settings of all tests: the path to their helpers, hypothesis's profiles, threads, and the name of the oracle.
 
-The tests run in one process a core, so that each computes on one thread: more threads than cores spend their time waiting for
-each other. The paths of `THREADED`, and tests that call `limit`, compute on several.
+The tests run in one process a core, so each computes on one thread, and so does every process that a test starts: with more
+threads than cores, a small network takes five times the CPU time. The paths of `THREADED`, tests that call `limit`, and the
+processes of `tests.kernels.process` compute on several.
 """
 
 import os
@@ -17,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # --import-mode=importlib
 
 from hypothesis import HealthCheck, settings
 
-from byhand.kernels.runtime.thread_pool import limit
+from byhand.kernels.runtime import thread_pool
 from tests.oracle import IN_CI, RECORDED, TORCH
 
 # A draw of arrays is slow beside hypothesis's own idea of an example; no database, so that a run depends on no run before.
@@ -31,7 +32,7 @@ settings.load_profile("ci" if IN_CI else "byhand")
 THREADED = (
     "kernels",
     "ops/test_sizes.py",
-    "program/test_lanes.py",
+    "program/test_micro_batch.py",
     "program/test_concurrency.py",
     "train/test_threads.py",
 )
@@ -49,10 +50,17 @@ def pytest_collection_modifyitems(config, items):
         items[:] = [item for item in items if not item.get_closest_marker("long")]
 
 
+@pytest.fixture(autouse=True, scope="session")
+def children_compute_on_one_thread():
+    """Start this process's threads, one a core, then set the number of threads that child processes read."""
+    thread_pool.start()
+    os.environ.setdefault("BYHAND_THREADS", "1")
+
+
 @pytest.fixture(autouse=True)
 def one_thread(request):
     threaded = any(request.path.is_relative_to(Path(__file__).parent / path) for path in THREADED)
-    with nullcontext() if threaded else limit(1):
+    with nullcontext() if threaded else thread_pool.limit(1):
         yield
 
 

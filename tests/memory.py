@@ -1,4 +1,4 @@
-"""How much memory something asks Python and NumPy for."""
+"""A context manager that bounds the peak memory of a block."""
 
 import tracemalloc
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Is PyTorch here? It is an oracle, never a dependency: where it is missing, results recorded from it stand in."""
+"""PyTorch as an oracle: its version where it is installed, recorded results elsewhere."""
 
 import os
 from importlib.metadata import PackageNotFoundError, version

@@ -1,4 +1,4 @@
-"""What byhand exports: every name is there, in order, with words of its own."""
+"""The public API: exported names, their order and docstrings."""
 
 import importlib
 import inspect
@@ -13,7 +13,9 @@ import pytest
 import byhand
 from byhand.ops import REGISTRY
 
-FOUND = [one.name for one in pkgutil.walk_packages(byhand.__path__, "byhand.") if not one.name.endswith("__main__")]
+FOUND = [
+    module.name for module in pkgutil.walk_packages(byhand.__path__, "byhand.") if not module.name.endswith("__main__")
+]
 MODULES = ["byhand", *sorted(FOUND)]
 WITH_ALL = [name for name in MODULES if hasattr(importlib.import_module(name), "__all__")]
 PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
@@ -31,7 +33,7 @@ def test_the_order():
 
 
 def test_packages_say_what_they_export():
-    packages = {one.name for one in pkgutil.iter_modules(byhand.__path__, "byhand.") if one.ispkg}
+    packages = {module.name for module in pkgutil.iter_modules(byhand.__path__, "byhand.") if module.ispkg}
     silent = packages - set(WITH_ALL)
     assert silent <= {"byhand.models", "byhand.tutorial"}, silent  # `names` and `create`; the article's own program
     assert "byhand" in WITH_ALL and len(WITH_ALL) > 6
@@ -47,7 +49,7 @@ def test_every_exported_name_is_there_once_and_in_order(module):
     assert listed == sorted(listed, key=order)  # the ops, which the registry lists, come after these
 
 
-def test_nothing_public_is_left_out():
+def test_every_public_name_is_exported():
     """What byhand/__init__.py binds, beside its rooms, is what it exports."""
     bound = {
         name for name, value in vars(byhand).items() if not name.startswith("_") and not isinstance(value, ModuleType)

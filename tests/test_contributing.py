@@ -1,4 +1,4 @@
-"""CONTRIBUTING's walks, performed: each code block becomes the file that it describes, and does what the text promises."""
+"""CONTRIBUTING's walkthroughs, executed from their code blocks."""
 
 import re
 import sys
@@ -21,7 +21,7 @@ from byhand.ops.op import REGISTRY
 from byhand.report.doctor import registry as checks
 from byhand.train.optim.optimizer import OPTIMIZERS
 from tests.ops.draw import Seeded
-from tests.ops.test_conformance import check, typed
+from tests.ops.test_conformance import cast_inputs, check
 
 TEXT = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
@@ -55,7 +55,7 @@ def test_an_op():
         op = REGISTRY["log_sigmoid"]
         for seed in range(20):
             values, attributes = op.sample(Seeded(seed))
-            check(op, "arrays", typed(op, values, np.float64), attributes)
+            check(op, "arrays", cast_inputs(op, values, np.float64), attributes)
         assert np.allclose(op([0.0, -1000.0]), [-np.log(2), -1000])
     finally:
         REGISTRY.pop("log_sigmoid", None)

@@ -1,4 +1,4 @@
-"""The code, commands and links of the READMEs, docs, CONTRIBUTING and examples: all of them run here."""
+"""Documentation: code, commands, links and examples are executed and checked."""
 
 import re
 import shutil
@@ -152,8 +152,8 @@ def test_the_readmes_blocks_are_what_the_commands_print(tmp_path):
         "sgd",  # as for mnist itself
     ]
     printed = run(["-m", "byhand", *command], tmp_path).stdout
-    train = next(one for one in blocks("README.md", "") if "lenet5 on mnist" in one)
-    predict = next(one for one in blocks("README.md", "") if one.startswith("$ byhand predict"))
+    train = next(block for block in blocks("README.md", "") if "lenet5 on mnist" in block)
+    predict = next(block for block in blocks("README.md", "") if block.startswith("$ byhand predict"))
     train = train[train.index("lenet5 on mnist") :]  # before it, what make says of the installation
     assert masked(printed.replace("0.05", "0.1")) == masked(train)
     shutil.copytree(ROOT / "examples", tmp_path / "examples")

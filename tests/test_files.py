@@ -1,4 +1,4 @@
-"""Files are written whole or not at all, whatever the disk says; and there is always a folder for the cache."""
+"""Atomic writes: whole or not at all; the choice of the cache folder."""
 
 import errno
 import os
@@ -16,7 +16,7 @@ import byhand as bh
 from byhand import files
 from byhand.errors import FileError
 from byhand.files import cache_folder, write_whole
-from tests.train.small import bits, network, plain
+from tests.train.small_training import bits, network, plain
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="POSIX permissions and limits")
 ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
@@ -29,7 +29,7 @@ def names(folder):
 @pytest.mark.parametrize(
     "data", [b"", b"abc", memoryview(b"abc"), bytearray(b"\x00\xff" * 100_000)], ids=["0", "3", "view", "200k"]
 )
-def test_the_bytes_are_written_and_nothing_else(tmp_path, data):
+def test_the_file_holds_exactly_the_bytes(tmp_path, data):
     write_whole(tmp_path / "file", data)
     assert (tmp_path / "file").read_bytes() == bytes(data) and names(tmp_path) == ["file"]
 
@@ -51,7 +51,7 @@ def test_permissions_follow_the_umask(tmp_path, umask):
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o666 & ~umask
 
 
-def test_who_reads_meets_the_old_file_or_the_new(tmp_path, monkeypatch):
+def test_a_reader_sees_the_old_file_or_the_new(tmp_path, monkeypatch):
     """Until the rename, the old one is there; the new one reached the disk before it, the folder after it."""
     done, fsync, replace = [], os.fsync, Path.replace
     path = tmp_path / "file"
@@ -248,7 +248,7 @@ def test_a_file_that_may_not_grow_leaves_the_old_one(tmp_path):
     assert names(tmp_path) == ["checkpoint", "file", "small"]
 
 
-# two at once ----------------------------------------------------------------------------------------------------------
+# concurrent writers ---------------------------------------------------------------------------------------------------
 
 WRITER = """
 import sys
@@ -259,7 +259,7 @@ for _ in range(25):
 """
 
 
-def one_whole(path):
+def is_one_whole_file(path):
     data = path.read_bytes()
     return len(data) == 50_000 and len(set(data)) == 1
 
@@ -270,10 +270,10 @@ def test_two_processes_leave_one_whole_file(tmp_path):
     writers = [subprocess.Popen([sys.executable, "-c", WRITER, path, letter]) for letter in "ab"]
     seen = set()
     while any(writer.poll() is None for writer in writers):
-        assert one_whole(path)
+        assert is_one_whole_file(path)
         seen.add(path.read_bytes()[:1])
     assert [writer.returncode for writer in writers] == [0, 0]
-    assert one_whole(path) and names(tmp_path) == ["file"] and len(seen) > 1
+    assert is_one_whole_file(path) and names(tmp_path) == ["file"] and len(seen) > 1
 
 
 def test_two_threads_leave_one_whole_file(tmp_path):
@@ -291,14 +291,14 @@ def test_two_threads_leave_one_whole_file(tmp_path):
         thread.start()
     for thread in threads:
         thread.join()
-    assert not errors and one_whole(path) and names(tmp_path) == ["file"]
+    assert not errors and is_one_whole_file(path) and names(tmp_path) == ["file"]
 
 
 # the cache ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch):
+def user_home(tmp_path, monkeypatch):
     """A home of our own, and no variable set."""
     for name in ("BYHAND_CACHE", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
@@ -311,8 +311,8 @@ def home(tmp_path, monkeypatch):
     files._private_folder.cache_clear()
 
 
-def test_the_cache_is_the_users(home, tmp_path, monkeypatch):
-    assert cache_folder("room") == home / ".cache" / "byhand" / "room"
+def test_the_cache_is_the_users(user_home, tmp_path, monkeypatch):
+    assert cache_folder("room") == user_home / ".cache" / "byhand" / "room"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     assert cache_folder("room") == tmp_path / "xdg" / "byhand" / "room"
     monkeypatch.setenv("BYHAND_CACHE", str(tmp_path / "mine"))
@@ -322,40 +322,40 @@ def test_the_cache_is_the_users(home, tmp_path, monkeypatch):
     assert cache_folder("room") == tmp_path / "xdg" / "byhand" / "room"
 
 
-def private(folder, tmp_path):
+def is_private(folder, tmp_path):
     inside = folder.parent.parent == tmp_path / "temporary" and re.match("byhand-", folder.parent.name)
     return inside and folder.is_dir() and (os.name == "nt" or stat.S_IMODE(folder.parent.stat().st_mode) == 0o700)
 
 
-def test_a_cache_that_can_not_be_made_is_a_private_temporary_one(home, tmp_path, monkeypatch):
+def test_a_cache_that_can_not_be_made_is_a_private_temporary_one(user_home, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("BYHAND_CACHE", str(tmp_path / "file"))
     folder = cache_folder("room")
-    assert private(folder, tmp_path)
+    assert is_private(folder, tmp_path)
     assert cache_folder("room") == folder and cache_folder("other") == folder.with_name("other")
 
 
 @POSIX
-def test_a_cache_that_can_not_be_written_to_is_a_private_temporary_one(home, tmp_path, monkeypatch):
+def test_a_cache_that_can_not_be_written_to_is_a_private_temporary_one(user_home, tmp_path, monkeypatch):
     (tmp_path / "cache").mkdir()
     monkeypatch.setenv("BYHAND_CACHE", str(tmp_path / "cache"))
     cache_folder("room").rmdir()
     with read_only(tmp_path / "cache"):
-        assert private(cache_folder("room"), tmp_path)
+        assert is_private(cache_folder("room"), tmp_path)
     assert cache_folder("room") == tmp_path / "cache" / "room"
 
 
-def test_a_user_without_a_home_has_a_cache(home, tmp_path, monkeypatch):
+def test_a_user_without_a_home_has_a_cache(user_home, tmp_path, monkeypatch):
     def nowhere():
         raise RuntimeError("Could not determine home directory.")  # a container's user that the system does not know
 
     monkeypatch.setattr(Path, "home", nowhere)
-    assert private(cache_folder("room"), tmp_path)
+    assert is_private(cache_folder("room"), tmp_path)
     monkeypatch.setenv("BYHAND_CACHE", str(tmp_path / "mine"))
     assert cache_folder("room") == tmp_path / "mine" / "room"
 
 
-def test_a_program_runs_from_the_temporary_cache(home, tmp_path, monkeypatch):
+def test_a_program_runs_from_the_temporary_cache(user_home, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("BYHAND_CACHE", str(tmp_path / "file"))
     program = plain(bh.SGD()).program(3)

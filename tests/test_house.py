@@ -1,4 +1,4 @@
-"""The house: a package imports only what stands below it, a file is one room, and `import byhand` costs little."""
+"""The architecture: imports between packages, file length, and the cost of `import byhand`."""
 
 import ast
 import re
@@ -58,9 +58,9 @@ def imports(text, module):
             names = [[*base, alias.name] for alias in node.names]
         elif isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in ("import_module", "__import__"):
             names = [
-                one.value.split(".")
-                for one in node.args
-                if isinstance(one, ast.Constant) and isinstance(one.value, str)
+                argument.value.split(".")
+                for argument in node.args
+                if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
             ]
         for name in names:
             if name[0] == "byhand":
@@ -69,7 +69,7 @@ def imports(text, module):
                 yield node.lineno, room if known else name[1], ".".join(name)
 
 
-def trouble(text, module):
+def forbidden_imports(text, module):
     """Return what a file imports that it must not, as sentences."""
     room, where = module[0], "/".join(module)
     if room not in LEVEL:
@@ -93,7 +93,9 @@ def trouble(text, module):
 
 
 def test_a_package_imports_only_what_stands_below_it():
-    found = [one for path in files() for one in trouble(path.read_text(encoding="utf-8"), parts(path))]
+    found = [
+        problem for path in files() for problem in forbidden_imports(path.read_text(encoding="utf-8"), parts(path))
+    ]
     assert not found, "\n" + "\n".join(found)
     assert len(files()) > 40
 
@@ -128,14 +130,14 @@ def test_a_package_imports_only_what_stands_below_it():
     ],
 )
 def test_this_test_sees_a_wrong_import(text, module, message):
-    (found,) = trouble(text, module)
+    (found,) = forbidden_imports(text, module)
     assert message in found and found.startswith("src/byhand/" + "/".join(module))
 
 
 def test_this_test_lets_a_right_import_pass():
     text = "import numpy\nfrom byhand.ops.op import Op\nfrom byhand import ops\nfrom . import init\nfrom byhand.nn import he"
-    assert trouble(text, ("nn", "layers")) == []
-    assert trouble("from byhand import __version__, data, models", ("cli", "train")) == []
+    assert forbidden_imports(text, ("nn", "layers")) == []
+    assert forbidden_imports("from byhand import __version__, data, models", ("cli", "train")) == []
 
 
 def test_a_graph_does_no_arithmetic():

@@ -1,4 +1,4 @@
-"""The files around the code agree with it: make targets, workflow, hooks, version and address stand once."""
+"""Project files: make targets, workflow, version and address agree."""
 
 import re
 import tomllib
@@ -31,8 +31,16 @@ def test_every_phony_target_is_a_target_and_help_lists_those_for_people():
     phony = set(re.search(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)[1].split())
     assert phony == set(re.findall(r"^([a-z][a-z-]*):", MAKEFILE, re.MULTILINE))
     assert {line.split(":")[0] for line in MAKEFILE.splitlines() if ":  ## " in line or "  ## " in line} >= {
-        "run", "test", "test-fast", "test-long", "lint", "bench", "dist", "clean", "help",
-    }  # fmt: skip
+        "run",
+        "test",
+        "test-fast",
+        "test-long",
+        "lint",
+        "bench",
+        "dist",
+        "clean",
+        "help",
+    }
 
 
 def test_the_citation_is_of_this_version():

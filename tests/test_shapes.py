@@ -1,4 +1,4 @@
-"""Output sizes, pads and receptive fields: against PyTorch, against counting, and against what a gradient reaches."""
+"""Output sizes, pads and receptive fields against PyTorch and brute force."""
 
 import numpy as np
 import pytest
@@ -10,8 +10,8 @@ from byhand.errors import ArgumentError, ShapeError
 from byhand.shapes import axes, broadcast, integer, normal_axis, number, pair, receptive_field, reshaped, window
 from tests.oracle import needs_torch
 
-SMALL = st.integers(1, 4)
-PAIR = st.tuples(SMALL, SMALL)
+SMALL_SIZES = st.integers(1, 4)
+PAIR = st.tuples(SMALL_SIZES, SMALL_SIZES)
 SIZE = st.tuples(st.integers(1, 30), st.integers(1, 30))
 PADS = st.tuples(*[st.integers(0, 5)] * 4)
 
@@ -28,7 +28,7 @@ def starts(size, reach, stride, before, after, ceil_mode):
 
 
 @given(SIZE, PAIR, PAIR, PADS, PAIR, st.booleans())
-def test_as_many_windows_as_fit(size, kernel, stride, padding, dilation, ceil_mode):
+def test_output_size_is_the_number_of_windows_that_fit(size, kernel, stride, padding, dilation, ceil_mode):
     expected = [
         len(starts(size[i], (kernel[i] - 1) * dilation[i] + 1, stride[i], *padding[2 * i : 2 * i + 2], ceil_mode))
         for i in (0, 1)
@@ -83,10 +83,10 @@ def test_receptive_field_is_what_a_gradient_reaches(layers):
         size = windows[-1].output[0]
     grad = np.zeros((1, size, 1, 1))
     grad[0, size // 2] = 1  # one output in the middle
-    sizes = [200, *(one.output[0] for one in windows)]
-    for one, height in reversed(list(zip(windows, sizes))):
-        settings = {"stride": one.stride, "dilation": one.dilation}
-        grad, _, _ = bh.conv2d.backward(grad, np.ones((1, height, 1, 1)), np.ones((*one.kernel, 1, 1)), **settings)
+    sizes = [200, *(window.output[0] for window in windows)]
+    for layer, height in reversed(list(zip(windows, sizes))):
+        settings = {"stride": layer.stride, "dilation": layer.dilation}
+        grad, _, _ = bh.conv2d.backward(grad, np.ones((1, height, 1, 1)), np.ones((*layer.kernel, 1, 1)), **settings)
     reached = np.flatnonzero(grad)
     assert receptive_field(windows)[0] == reached[-1] - reached[0] + 1
 
@@ -95,7 +95,7 @@ def test_receptive_field_of_nothing_is_a_pixel():
     assert receptive_field([]) == (1, 1)
 
 
-@given(st.lists(SMALL, max_size=4), st.lists(SMALL, max_size=4))
+@given(st.lists(SMALL_SIZES, max_size=4), st.lists(SMALL_SIZES, max_size=4))
 def test_broadcast_is_numpys(a, b):
     try:
         expected = np.broadcast_shapes(tuple(a), tuple(b))
@@ -106,7 +106,7 @@ def test_broadcast_is_numpys(a, b):
         assert broadcast(tuple(a), tuple(b)) == expected
 
 
-@given(st.lists(SMALL, min_size=1, max_size=4), st.lists(st.sampled_from([-1, 1, 2, 3, 4, 6]), max_size=3))
+@given(st.lists(SMALL_SIZES, min_size=1, max_size=4), st.lists(st.sampled_from([-1, 1, 2, 3, 4, 6]), max_size=3))
 def test_reshaped_is_numpys(shape, target):
     try:
         expected = np.empty(shape[1:]).reshape(target).shape

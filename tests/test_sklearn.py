@@ -1,4 +1,4 @@
-"""CNNClassifier passes scikit-learn's own checks, works in its pipelines and searches, and takes images as they come."""
+"""CNNClassifier: scikit-learn's checks, pipelines, searches and image inputs."""
 
 import copy
 import pickle
@@ -26,16 +26,16 @@ from byhand.sklearn import CNNClassifier
 
 DIGITS = load_digits()
 PIXELS = (DIGITS.images * 15).astype(np.uint8)  # 0 to 240
-FEW = slice(300)
+FIRST_IMAGES = slice(300)
 TEST = slice(300, 600)
 
 
-def quick(**settings):
+def quick_classifier(**settings):
     return CNNClassifier(**{"random_state": 0, "max_iter": 3} | settings)
 
 
 def fitted(images=PIXELS, **settings):
-    return quick(**settings).fit(images[FEW], DIGITS.target[FEW])
+    return quick_classifier(**settings).fit(images[FIRST_IMAGES], DIGITS.target[FIRST_IMAGES])
 
 
 @parametrize_with_checks([CNNClassifier(), CNNClassifier(early_stopping=True)])
@@ -43,7 +43,7 @@ def test_scikit_learns_own_checks(estimator, check):
     check(estimator)
 
 
-# how well, and in which company ---------------------------------------------------------------------------------------
+# accuracy, pipelines and searches -------------------------------------------------------------------------------------
 
 
 def test_the_defaults_read_digits_in_cross_validation():
@@ -66,24 +66,26 @@ def test_the_defaults_tell_wines_from_their_features():
 
 
 def test_in_a_pipeline_rows_are_scaled_or_made_images():
-    scaled = make_pipeline(StandardScaler(), quick()).fit(DIGITS.data[FEW], DIGITS.target[FEW])
+    scaled = make_pipeline(StandardScaler(), quick_classifier()).fit(
+        DIGITS.data[FIRST_IMAGES], DIGITS.target[FIRST_IMAGES]
+    )
     assert scaled.score(DIGITS.data[TEST], DIGITS.target[TEST]) > 0.8
     assert scaled[-1].image_shape_ == (8, 8, 1)
     images = FunctionTransformer(lambda rows: rows.reshape(-1, 8, 8, 1))
-    shaped = make_pipeline(images, quick()).fit(DIGITS.data[FEW], DIGITS.target[FEW])
+    shaped = make_pipeline(images, quick_classifier()).fit(DIGITS.data[FIRST_IMAGES], DIGITS.target[FIRST_IMAGES])
     assert shaped.score(DIGITS.data[TEST], DIGITS.target[TEST]) > 0.8
 
 
 def test_a_grid_search_in_two_processes_finds_the_rate_that_learns():
-    search = GridSearchCV(quick(), {"learning_rate_init": [1e-6, 0.01]}, cv=2, n_jobs=2, error_score="raise")
-    search.fit(PIXELS[FEW], DIGITS.target[FEW])
+    search = GridSearchCV(quick_classifier(), {"learning_rate_init": [1e-6, 0.01]}, cv=2, n_jobs=2, error_score="raise")
+    search.fit(PIXELS[FIRST_IMAGES], DIGITS.target[FIRST_IMAGES])
     worse, better = search.cv_results_["mean_test_score"]
     assert search.best_params_ == {"learning_rate_init": 0.01} and worse < 0.3 and better > 0.7
-    alone = clone(search.best_estimator_).fit(PIXELS[FEW], DIGITS.target[FEW])
+    alone = clone(search.best_estimator_).fit(PIXELS[FIRST_IMAGES], DIGITS.target[FIRST_IMAGES])
     assert (search.predict(PIXELS[TEST]) == alone.predict(PIXELS[TEST])).all()
 
 
-# what fit leaves ------------------------------------------------------------------------------------------------------
+# attributes after fit -------------------------------------------------------------------------------------------------
 
 
 def test_a_curve_has_a_loss_an_epoch():
@@ -100,7 +102,7 @@ def test_early_stopping_ends_early_and_keeps_the_best_epoch():
     assert classifier.best_validation_score_ == max(scores) > 0.8
     assert max(scores[-3:]) <= max(scores[:-3])  # three epochs in a row did no better
     seed = np.random.RandomState(0).randint(2**31 - 1)
-    _, aside = stratified_split(DIGITS.target[FEW], 0.2, seed)
+    _, aside = stratified_split(DIGITS.target[FIRST_IMAGES], 0.2, seed)
     assert len(aside) == 60
     assert classifier.score(PIXELS[aside], DIGITS.target[aside]) == max(scores)
 
@@ -111,7 +113,7 @@ def test_labels_of_any_type_come_back(kind):
     few = DIGITS.target < 2 if kind is bool else DIGITS.target < 10
     images, numbers = PIXELS[few], DIGITS.target[few]
     labels = words[numbers].astype(kind) if kind in (str, object) else numbers.astype(kind)
-    classifier = quick().fit(images[FEW], labels[FEW])
+    classifier = quick_classifier().fit(images[FIRST_IMAGES], labels[FIRST_IMAGES])
     got = classifier.predict(images[TEST])
     assert got.dtype == classifier.classes_.dtype == labels.dtype
     assert accuracy_score(labels[TEST], got) == classifier.score(images[TEST], labels[TEST]) > 0.8
@@ -169,7 +171,7 @@ def test_parameters_are_got_set_and_cloned():
     assert classifier.get_params()["model"] == "lenet5"
     other = clone(classifier.set_params(max_iter=7))
     assert other.get_params() == classifier.get_params() and other.max_iter == 7
-    assert clone(fitted()).fit(PIXELS[FEW], DIGITS.target[FEW]).loss_curve_ == fitted().loss_curve_
+    assert clone(fitted()).fit(PIXELS[FIRST_IMAGES], DIGITS.target[FIRST_IMAGES]).loss_curve_ == fitted().loss_curve_
     with pytest.raises(NotFittedError):
         other.predict(PIXELS)
 
@@ -182,11 +184,11 @@ def test_an_int_gives_the_same_network_and_a_generator_goes_on():
 
 
 def test_the_first_weights_come_from_the_random_state():
-    zero, again, one = (fitted(random_state=seed, learning_rate_init=0).model_.p.flat for seed in (0, 0, 1))
-    assert (zero == again).all() and (zero != one).any()
+    zero, again, other = (fitted(random_state=seed, learning_rate_init=0).model_.p.flat for seed in (0, 0, 1))
+    assert (zero == again).all() and (zero != other).any()
 
 
-# images as they come --------------------------------------------------------------------------------------------------
+# input shapes ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -206,11 +208,11 @@ def test_the_first_weights_come_from_the_random_state():
     ],
 )
 @pytest.mark.parametrize("dtype", [np.uint8, np.float64])
-def test_what_is_taken_for_an_image(shape, settings, expected, dtype):
+def test_input_shapes_that_are_images(shape, settings, expected, dtype):
     rng = np.random.default_rng(0)
     labels = np.arange(40) % 2
     X = (rng.integers(0, 60, (40, *shape)) + 120 * labels.reshape(-1, *[1] * len(shape))).astype(dtype)
-    classifier = quick(max_iter=10, **settings).fit(X, labels)
+    classifier = quick_classifier(max_iter=10, **settings).fit(X, labels)
     assert classifier.image_shape_ == classifier.model_.input_shape == expected
     assert classifier.n_features_in_ == np.prod(shape)
     assert classifier.score(X, labels) == 1
@@ -230,7 +232,7 @@ def test_the_same_numbers_are_the_same_images_in_any_type(there, here):
 
 def test_features_are_standardised_inside_as_scikit_learn_does_it():
     wine = load_wine()
-    classifier = quick().fit(wine.data, wine.target)
+    classifier = quick_classifier().fit(wine.data, wine.target)
     inside = classifier.model_.trace(wine.data.reshape(-1, 1, 1, 13))["standardize"]
     np.testing.assert_allclose(inside.reshape(-1, 13), StandardScaler().fit_transform(wine.data), atol=1e-4)
 
@@ -246,13 +248,13 @@ def test_a_channel_that_never_changed_does_no_harm(noise):
 @pytest.mark.parametrize("scale", [1e-30, 1e30])
 def test_features_may_be_of_any_size(scale):
     wine = load_wine()
-    sizes = [quick().fit(wine.data * one, wine.target).loss_curve_ for one in (1, scale)]
+    sizes = [quick_classifier().fit(wine.data * factor, wine.target).loss_curve_ for factor in (1, scale)]
     np.testing.assert_allclose(*sizes, rtol=1e-3)
 
 
 def test_an_epoch_may_leave_one_image_over():
     """Alone in a batch, its batch norms would know no variance."""
-    assert quick(model="tiny", batch_size=16).fit(PIXELS[:17], DIGITS.target[:17]).n_iter_ == 3
+    assert quick_classifier(model="tiny", batch_size=16).fit(PIXELS[:17], DIGITS.target[:17]).n_iter_ == 3
 
 
 def one_layer(images, classes):
@@ -263,8 +265,8 @@ def test_the_network_may_be_a_name_or_a_function():
     assert fitted(model=one_layer).model_.parameter_count == 8 * 8 * 10 + 10
     assert fitted(model=one_layer).model_.name == "one_layer"
     assert fitted(model=partial(one_layer)).model_.name == "cnn"
-    large = np.repeat(np.repeat(PIXELS[FEW], 4, 1), 4, 2)
-    assert quick(model="lenet5", max_iter=1).fit(large, DIGITS.target[FEW]).model_.name == "lenet5"
+    large = np.repeat(np.repeat(PIXELS[FIRST_IMAGES], 4, 1), 4, 2)
+    assert quick_classifier(model="lenet5", max_iter=1).fit(large, DIGITS.target[FIRST_IMAGES]).model_.name == "lenet5"
 
 
 def test_images_are_varied_while_training():
@@ -272,14 +274,14 @@ def test_images_are_varied_while_training():
     assert curves[0] != curves[1] == curves[2]
 
 
-def test_it_tells_each_epoch_where_asked(capsys):
+def test_verbose_prints_each_epoch(capsys):
     fitted()
     assert capsys.readouterr().out == ""
     fitted(verbose=True)
     assert capsys.readouterr().out.count("epoch ") == 3
 
 
-# what can't be --------------------------------------------------------------------------------------------------------
+# errors ---------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -304,13 +306,13 @@ def test_it_tells_each_epoch_where_asked(capsys):
         ({"random_state": "x"}, "'x' cannot be used to seed"),
     ],
 )
-def test_settings_that_cannot_be(settings, message):
+def test_impossible_settings_are_refused(settings, message):
     with pytest.raises(ValueError, match=message) as told:
         fitted(**settings)
     assert "\n" not in str(told.value)
 
 
-def test_a_name_that_no_network_has():
+def test_an_unknown_network_name_is_refused():
     with pytest.raises(bh.UnknownNameError, match="there is no model 'smal'; did you mean 'small'"):
         fitted(model="smal")
     with pytest.raises(bh.ArgumentError, match=r"augment is shift=2, which is for uint8; X holds float32"):
@@ -348,12 +350,12 @@ def test_images_that_do_not_fit_the_network(X, message):
         (np.zeros((4, 8, 0)), [0, 1, 0, 1], r"X has the shape \(4, 8, 0\); expected"),
     ],
 )
-def test_images_and_labels_that_cannot_be_learned(X, y, message):
+def test_unusable_images_and_labels_are_refused(X, y, message):
     with pytest.raises(ValueError, match=message):
-        quick().fit(X, y)
+        quick_classifier().fit(X, y)
 
 
-def test_a_rate_that_is_too_high_is_told():
+def test_a_diverging_learning_rate_is_reported():
     with pytest.raises(bh.DivergedError, match="is too large for this network"), np.errstate(all="ignore"):
         fitted(model=one_layer, learning_rate_init=1e38)
 
@@ -367,13 +369,13 @@ def test_ctrl_c_leaves_a_network_and_goes_on_up(monkeypatch):
         return evaluate(trainer, data)
 
     monkeypatch.setattr(bh.Trainer, "evaluate", interrupted)
-    classifier = quick(early_stopping=True, max_iter=50)
+    classifier = quick_classifier(early_stopping=True, max_iter=50)
     with pytest.raises(KeyboardInterrupt):
-        classifier.fit(PIXELS[FEW], DIGITS.target[FEW])
+        classifier.fit(PIXELS[FIRST_IMAGES], DIGITS.target[FIRST_IMAGES])
     assert classifier.n_iter_ == 1 and classifier.predict(PIXELS[TEST]).shape == (300,)
 
 
-# what it costs --------------------------------------------------------------------------------------------------------
+# imports --------------------------------------------------------------------------------------------------------------
 
 
 def python(code):

@@ -1,4 +1,4 @@
-"""The article's program: its digits, its API, its rule for ties; both hands held together and to finite differences."""
+"""The article's program: its digits, its API, ties, and gradients by finite differences."""
 
 import math
 
@@ -91,7 +91,7 @@ LOOPS = {"conv": "Conv3x3", "pool": "MaxPool2"}
 ARRAYS = {"conv": "ArraysConv3x3", "pool": "ArraysMaxPool2"}
 
 
-class Enough(Exception):
+class EnoughLines(Exception):
     pass
 
 
@@ -103,7 +103,7 @@ def _leave_the_global_generator_as_it_was():
 
 
 @pytest.fixture(scope="module")
-def full():
+def full_run():
     lines = []
     return run(hand="arrays", seed=0, say=lines.append), lines
 
@@ -115,12 +115,12 @@ def article(program, lines=None):
     def note(*words):
         printed.append(" ".join(str(word) for word in words))
         if len(printed) == lines:
-            raise Enough
+            raise EnoughLines
 
     np.random.seed(0)
     try:
         exec(program, {"print": note, "__name__": "article"})
-    except Enough:
+    except EnoughLines:
         assert len(printed) == lines
     return printed
 
@@ -134,8 +134,8 @@ def numbers(result):
 # ----------------------------------------------------------------------------------------------------------- the digits
 
 
-def test_seed_0_gives_the_digits_of_a_literal_transcription(full):
-    result, _ = full
+def test_seed_0_gives_the_digits_of_a_literal_transcription(full_run):
+    result, _ = full_run
     steps = result["steps"]
     assert [(row["epoch"], row["step"]) for row in steps] == [(e, s) for e in (1, 2, 3) for s in range(100, 1001, 100)]
     assert result["untrained"] == {"loss": pytest.approx(2.302809395, rel=1e-8), "accuracy": 0.081}
@@ -153,9 +153,12 @@ TRANSCRIBED = {
 }
 
 
-@pytest.mark.parametrize(("seed", "hand"), [(0, "loops"), (0, "arrays"), (1, "arrays"), (2, "arrays")])
+@pytest.mark.parametrize(
+    ("seed", "hand"),
+    [pytest.param(0, "loops", marks=pytest.mark.long), (0, "arrays"), (1, "arrays"), (2, "arrays")],
+)
 def test_both_hands_give_the_digits_of_a_transcription(seed, hand):
-    """The loops take a minute, so one seed is held to them whole; the next test holds the hands together for others."""
+    """The loops take a minute: `test_the_loops_and_the_arrays_are_one_computation` holds them to the arrays on fewer images."""
     result = run(hand=hand, seed=seed, say=lambda line: None)
     rows = [result["untrained"], result["steps"][0], result["steps"][-1], result["test"]]
     for row, (loss, accuracy) in zip(rows, TRANSCRIBED[seed], strict=True):
@@ -163,8 +166,8 @@ def test_both_hands_give_the_digits_of_a_transcription(seed, hand):
         assert row["accuracy"] == accuracy
 
 
-def test_what_it_says(full):
-    result, lines = full
+def test_the_printed_lines(full_run):
+    result, lines = full_run
     assert lines[:2] == ["MNIST CNN initialized!", "[Step 100] Past 100 steps: Average Loss 2.302 | Accuracy: 8%"]
     assert [line for line in lines if line.startswith("---")] == [
         *(f"--- Epoch {epoch} ---" for epoch in (1, 2, 3)),
@@ -176,16 +179,16 @@ def test_what_it_says(full):
     assert all(type(number) in (int, float) for number in numbers(result))
 
 
-def test_the_article_s_program_gives_these_lines(full):
+def test_the_articles_program_prints_the_same_lines(full_run):
     lines = article((UNTRAINED + TRAINING).format(**ARRAYS))
-    _, ours = full
+    _, ours = full_run
     assert lines[:-2] == ours[:-2]
     for theirs, line in zip(lines[-2:], ours[-2:]):
         assert float(theirs.split()[-1]) == pytest.approx(float(line.split()[-1]), rel=1e-9)
 
 
-def test_the_article_s_program_on_its_own_layers_begins_so(full):
-    _, ours = full
+def test_the_articles_program_starts_alike_on_the_loop_layers(full_run):
+    _, ours = full_run
     assert article(UNTRAINED.format(**LOOPS), lines=2) == ours[:2]
     head, _, tail = UNTRAINED.partition("loss = 0\n")  # training alone: its first line is then after 99 steps
     assert tail
@@ -444,7 +447,7 @@ def test_an_input_is_left_as_it_was():
         ({"seed": "x"}, "seed is 'x'"),
     ],
 )
-def test_a_run_that_cannot_be(arguments, message):
+def test_impossible_runs_are_refused(arguments, message):
     with pytest.raises(ArgumentError, match=message) as caught:
         run(say=pytest.fail, **arguments)
     assert "\n" not in str(caught.value)
@@ -455,7 +458,7 @@ def test_an_unknown_hand():
         run(hand="array", say=pytest.fail)
 
 
-def test_layers_that_cannot_be():
+def test_impossible_layers_are_refused():
     for count in (0, -3, 1.5, "8", None, True):
         with pytest.raises(ArgumentError, match="Conv3x3: num_filters is"):
             Conv3x3(count)
@@ -469,7 +472,7 @@ def test_layers_that_cannot_be():
 
 
 @pytest.mark.parametrize("parts", PARTS)
-def test_shapes_that_do_not_fit(parts):
+def test_mismatched_shapes_are_refused(parts):
     conv, pool, softmax = parts[0](8), parts[1](), parts[2](12, 10)
     for shape in [(), (28,), (2, 28), (28, 2), (28, 28, 1), (5, 28, 28)]:
         with pytest.raises(ShapeError, match=r"Conv3x3\.forward: input has shape .*expected \(H, W\)"):
@@ -483,7 +486,7 @@ def test_shapes_that_do_not_fit(parts):
 
 
 @pytest.mark.parametrize("parts", PARTS)
-def test_gradients_that_do_not_fit(parts):
+def test_mismatched_gradients_are_refused(parts):
     conv, pool, softmax = parts[0](8), parts[1](), parts[2](12, 10)
     back = {
         "Conv3x3": lambda gradient: conv.backprop(gradient, 0.1),
@@ -502,7 +505,7 @@ def test_gradients_that_do_not_fit(parts):
             call(np.zeros(4))
 
 
-def test_the_hands_are_subclasses_of_the_article_s_layers():
+def test_the_hands_subclass_the_articles_layers():
     assert HANDS == ("loops", "arrays", "compiled")
     for make_conv, make_pool, make_softmax in map(layers, HANDS):
         assert issubclass(make_conv, Conv3x3)

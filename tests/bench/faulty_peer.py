@@ -1,4 +1,4 @@
-"""Faulty peers, each in its own way; the bench starts them as it starts PyTorch."""
+"""Benchmark peers with faults: other numbers, an exception, a crash."""
 
 import os
 

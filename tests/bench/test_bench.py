@@ -1,4 +1,4 @@
-"""The bench: every peer in its own process, the same numbers from all of them, a line for each that fails."""
+"""Benchmarks: each peer runs in its own process, computes the same numbers, and fails alone."""
 
 import json
 import os
@@ -23,20 +23,20 @@ QUICK = {"rounds": 1, "seconds": 0.02, "hand": "arrays"}
 TORCH = "PyTorch contiguous, 1 thread"
 
 
-def few(monkeypatch, name, *names):
+def restrict_peers(monkeypatch, name, *names):
     """Let only these peers take part in a benchmark."""
     monkeypatch.setitem(BENCHMARKS, name, replace(BENCHMARKS[name], peers=names))
 
 
 @pytest.fixture
-def faulty(monkeypatch):
+def measure_faulty_peer(monkeypatch):
     """Return a function that adds a peer that goes wrong, and measures."""
     root = Path(__file__).parents[2]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (root, root / "src"))))
 
     def run(how, needs=()):
         monkeypatch.setitem(PEERS, how, Entry("tests.bench.faulty_peer", {"hand": "arrays", "how": how}, needs))
-        few(monkeypatch, "lenet5", how)
+        restrict_peers(monkeypatch, "lenet5", how)
         (row,) = measure(["lenet5"], **QUICK)["rows"]
         return row
 
@@ -61,7 +61,7 @@ def test_byhand_is_measured_alone_where_no_peer_is_installed(monkeypatch):
 def test_both_sides_do_the_same_work(name, monkeypatch):
     """A peer whose numbers are not byhand's is among the failed: that it is not is the test."""
     layouts = (TORCH, "PyTorch channels_last, 1 thread")
-    few(monkeypatch, name, *layouts)
+    restrict_peers(monkeypatch, name, *layouts)
     result = measure([name], **QUICK)
     (row,) = result["rows"]
     assert row["failed"] == {} and row["peers"].keys() == set(layouts)
@@ -92,9 +92,12 @@ def test_residuals_norms_and_strides_are_the_same_in_pytorch(network):
 def test_every_pass_of_a_convolution_is_the_same_in_pytorch(layout):
     torch_peer = pytest.importorskip("byhand.bench.torch_peer")
     for case in (
-        convolutions.Case("a", 2, 9, 3, 4, 3), convolutions.Case("b", 1, 8, 6, 6, 3, stride=2, groups=6),
-        convolutions.Case("c", 2, 8, 8, 16, 1, stride=2),  # with 4 channels PyTorch 2.13 writes beyond its memory, on AVX2
-    ):  # fmt: skip
+        convolutions.Case("a", 2, 9, 3, 4, 3),
+        convolutions.Case("b", 1, 8, 6, 6, 3, stride=2, groups=6),
+        convolutions.Case(
+            "c", 2, 8, 8, 16, 1, stride=2
+        ),  # with 4 channels PyTorch 2.13 writes beyond its memory, on AVX2
+    ):
         ours, theirs = Byhand("arrays").convolution(case), torch_peer.Peer(layout).convolution(case)
         assert set(case.passes) <= ours.keys() == theirs.keys()
         for name in ours:
@@ -108,8 +111,8 @@ def test_a_convolution_counts_its_flops():
     assert len(convolutions.CASES) == 12
 
 
-def test_a_peer_that_computes_something_else_is_refused(faulty):
-    row = faulty("learns faster")
+def test_a_peer_that_computes_something_else_is_refused(measure_faulty_peer):
+    row = measure_faulty_peer("learns faster")
     assert row["peers"] == {} and row["ratio"] is None and row["byhand"] > 0
     assert row["failed"]["learns faster"].endswith("not the same computation")
 
@@ -121,29 +124,31 @@ def test_the_check_sees_a_difference_and_a_nan():
             bench.check([[2.3, 2.2]], numbers)
 
 
-def test_a_peer_that_breaks_is_reported_and_the_others_go_on(faulty):
-    row = faulty("raises")
+def test_a_peer_that_breaks_is_reported_and_the_others_go_on(measure_faulty_peer):
+    row = measure_faulty_peer("raises")
     assert row["failed"] == {"raises": "RuntimeError: no such wheel"} and row["byhand"] > 0
     assert "  raises: RuntimeError: no such wheel" in table(row).splitlines()
-    row = faulty("dies")
+    row = measure_faulty_peer("dies")
     assert row["failed"] == {"dies": "its process ended early, with 3: cannot load its library"}
 
 
-def test_a_peer_that_can_not_take_part_says_why(faulty, monkeypatch):
-    assert faulty("fine", needs=("no_such_package",))["missing"] == {"fine": "no_such_package is not installed"}
+def test_a_peer_that_can_not_take_part_says_why(measure_faulty_peer, monkeypatch):
+    assert measure_faulty_peer("fine", needs=("no_such_package",))["missing"] == {
+        "fine": "no_such_package is not installed"
+    }
     monkeypatch.setattr(peers.shutil, "which", lambda name: None)
     assert Entry("x", {"compiled": True}).missing() == "needs a C++ compiler"
 
 
-def test_byhands_own_failure_is_a_row_too(monkeypatch):
+def test_a_failure_of_byhand_is_a_row(monkeypatch):
     monkeypatch.setattr(bench, "byhand", lambda hand: Entry("tests.bench.nowhere", {}))
-    few(monkeypatch, "lenet5")
+    restrict_peers(monkeypatch, "lenet5")
     (row,) = measure(["lenet5"], **QUICK)["rows"]
     assert row["byhand"] is None and row["ratio"] is None and "nowhere" in row["failed"]["byhand"]
     assert "byhand" in table(row)
 
 
-def test_who_is_far_behind_has_no_second_turn():
+def test_a_slow_peer_is_measured_once():
     race, stopped = bench.Race("latency", print), []
     for name, value in (("byhand", 90.0), ("fast", 10.0), ("near", 15.0), ("slow", 30.0)):
         process = race.processes[name] = bench.Process("latency", Entry("x"))

@@ -1,4 +1,4 @@
-"""The benchmark history: rows are appended whole, read back, and a line that is no row is named."""
+"""Benchmark history: rows are appended and read back; an invalid line is named."""
 
 import json
 import subprocess
@@ -96,7 +96,7 @@ def test_many_bad_lines_take_one_sentence():
     )
 
 
-def test_a_commit_is_that_of_the_folder_itself(tmp_path):
+def test_the_commit_is_read_from_the_folders_repository(tmp_path):
     assert history.commit(tmp_path) is None
     git = ["git", "-C", tmp_path, "-c", "user.name=n", "-c", "user.email=e@example.com"]
     try:

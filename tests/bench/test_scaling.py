@@ -1,4 +1,4 @@
-"""`byhand bench scaling`: the model against formulas and a simulation, the fit, and the whole of it on a tiny job."""
+"""`byhand bench scaling`: cost formulas, the fit of the network model, and a small run."""
 
 import json
 import os
@@ -53,7 +53,7 @@ def test_few_bytes_go_by_recursive_doubling_and_many_do_not():
 def test_a_prediction_is_bounded_by_its_work_and_falls_with_the_machines():
     for link in LINKS:
         rows = [predict(1.0, 32, 1e8, machines, link, 1e-10) for machines in MACHINES]
-        assert all(one["efficiency"] > other["efficiency"] for one, other in pairwise(rows))
+        assert all(row["efficiency"] > other["efficiency"] for row, other in pairwise(rows))
         for row in rows:
             assert 1.0 <= row["overlapped"]["step"] <= row["step"] == pytest.approx(1.0 + row["all_reduce"])
             assert row["images_per_second"] == pytest.approx(row["machines"] * 32 * row["efficiency"])
@@ -66,7 +66,7 @@ def test_the_fit_finds_the_line_through_noise():
     assert latency == pytest.approx(30e-6, rel=0.05) and byte == pytest.approx(8e-9, rel=0.05)
 
 
-def test_a_rank_that_hears_nobody_does_its_share():
+def test_a_rank_is_measured_without_communication():
     """Half the images take about half the work; here only what it computed is looked at, not how long it took."""
     result = scaling_rank.measure({"model": "lenet5", "batch": 8, "seconds": 0.01, "of": 2, "hand": "arrays"})
     assert result["ranks"] == 2 and result["parameters"] == 61706 and result["bytes"] == 4 * 61706
@@ -84,8 +84,12 @@ def test_ranks_measure_together():
     job = {"model": "lenet5", "batch": 8, "seconds": 0.01, "sizes": [4, 4096], "hand": "arrays"}
     done = subprocess.run(
         [scaling.launcher(), "-n", "2", sys.executable, "-m", "byhand.bench.scaling_rank", json.dumps(job)],
-        capture_output=True, text=True, timeout=60, check=True, env=os.environ | ROOT,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        env=os.environ | ROOT,
+    )
     result = json.loads(done.stdout)
     assert result["ranks"] == 2 and [size for size, _ in result["all_reduce"]] == [4, 4096]
     assert all(0 < seconds < 1 for _, seconds in result["all_reduce"])

@@ -1,4 +1,4 @@
-"""Run the command line as a person types it: what it prints, where, and its exit code."""
+"""A helper that runs the command line and returns its output and exit code."""
 
 import io
 import os
@@ -21,7 +21,7 @@ ENVIRONMENT = {"COLUMNS": "120"}
 
 
 @dataclass
-class Typed:
+class Completed:
     """What a command printed, and its exit code."""
 
     code: int
@@ -69,15 +69,19 @@ def refuses(folder, complaint, *words):
 def _own_process(words, folder, timeout, environment):
     done = subprocess.run(
         [sys.executable, "-m", "byhand", *words],
-        cwd=folder, capture_output=True, text=True, timeout=timeout, check=False,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
         env=os.environ | ENVIRONMENT | {"PYTHONWARNINGS": "error"} | environment,
-    )  # fmt: skip
+    )
     return _printed(done.returncode, done.stdout, done.stderr)
 
 
 def _printed(code, out, err):
     told = [line for line in err.splitlines(keepends=True) if not line.startswith(COMPILING)]
-    return Typed(code, out, "".join(told))
+    return Completed(code, out, "".join(told))
 
 
 def write_idx(path, array):

@@ -1,4 +1,4 @@
-"""`byhand predict`, `show` and `tutorial`, as a person types them."""
+"""Commands `byhand predict`, `show` and `tutorial`."""
 
 import json
 import os
@@ -159,7 +159,7 @@ def test_predict_takes_a_strangers_onnx_file(stranger, tmp_path):
     )
 
 
-def test_predict_says_what_onnxruntime_says(stranger, tmp_path):
+def test_predict_agrees_with_onnxruntime(stranger, tmp_path):
     runtime = pytest.importorskip("onnxruntime")
     _, path = stranger("four")
     told, _ = answer(path, tmp_path / "photo.png", "--mean", "0.4,0.5,0.6", "--std", "0.2")
@@ -203,7 +203,7 @@ def test_predict_is_told_names_and_size(stranger, tmp_path):
     assert byhand("show", path, "--image-size", "32x32").out.startswith("open: 32 x 32 x 3 -> 4\n")
 
 
-def test_what_knows_a_thousand_classes_is_taken_for_imagenets(stranger, tmp_path):
+def test_a_model_with_1000_classes_gets_imagenet_names(stranger, tmp_path):
     model, path = stranger("thousand", classes=1000, mean=IMAGENET_MEAN, std=IMAGENET_STD)
     told, note = answer(path, tmp_path / "photo.png")
     names = (Path(bh.models.__file__).parent / "weights" / "imagenet_classes.txt").read_text().splitlines()
@@ -243,7 +243,7 @@ def test_predict_points_to_trace_where_there_are_no_classes(stranger, tmp_path):
         (["--image-size", "2x2"], "four.onnx is no ONNX model that byhand can use"),
     ],
 )
-def test_what_predict_can_not_be_told(stranger, tmp_path, words, complaint):
+def test_predict_refuses_wrong_options(stranger, tmp_path, words, complaint):
     _, path = stranger("four")
     (tmp_path / "three.txt").write_text("a\nb\nc\n")
     done = byhand("predict", path.name, "photo.png", *words, folder=tmp_path)

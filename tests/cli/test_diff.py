@@ -1,4 +1,4 @@
-"""`byhand diff`, as a person types it."""
+"""Command `byhand diff`."""
 
 import json
 
@@ -32,7 +32,7 @@ def files(tmp_path):
     return saved
 
 
-def test_the_same_is_one_line_and_code_0(files):
+def test_equal_models_are_one_line_and_exit_code_0(files):
     folder = files(a=net(), b=net(prefix="v"))
     for other, note in (
         ("a.safetensors", ""),
@@ -46,7 +46,7 @@ def test_the_same_is_one_line_and_code_0(files):
     assert (done.code, found["same"], found["differences"], found["matched_by_order"]) == (0, True, [], True)
 
 
-def test_what_differs_is_a_table_and_code_1(files):
+def test_differences_are_a_table_and_exit_code_1(files):
     other = net(act=nn.SiLU, classes=("cat", "cow", "owl"), mean=0.25)
     other.p.conv1_bias[2] = 0.5
     done = byhand("diff", "a.safetensors", "b.safetensors", folder=files(a=net(), b=other))
@@ -65,7 +65,7 @@ def test_what_differs_is_a_table_and_code_1(files):
     )
 
 
-def test_layers_that_one_lacks(files):
+def test_layers_missing_from_one_model_are_listed(files):
     done = byhand("diff", "a.onnx", "b.onnx", folder=files(a=net(), b=net(depth=3)))
     assert done.code == 1
     assert "only in B: conv2d (N, 12, 12, 4), 148 weights\n" in done.out
@@ -132,7 +132,7 @@ def test_names_from_a_strangers_file_can_not_command_the_terminal(files):
         (["a.onnx"], "Missing argument"),
     ],
 )
-def test_trouble_is_one_line_and_code_2(files, words, complaint):
+def test_an_error_is_one_line_and_exit_code_2(files, words, complaint):
     folder = files(a=net())
     for name in ("note.onnx", "note.safetensors"):
         (folder / name).write_text("no model")

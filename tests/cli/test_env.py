@@ -1,4 +1,4 @@
-"""`byhand env`, run as a command."""
+"""Command `byhand env`."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def no_settings(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
-def test_it_prints_a_line_per_fact():
+def test_each_fact_has_a_line():
     done = byhand("env")
     assert (done.code, done.err) == (0, "")
     lines = done.out.splitlines()
@@ -54,7 +54,7 @@ def test_json_holds_the_same():
     assert found["cache"]["writable"] is True
 
 
-def test_it_tells_of_what_the_environment_asks_for_and_that_nothing_can_be_kept(tmp_path):
+def test_environment_settings_and_an_unwritable_cache_are_shown(tmp_path):
     (tmp_path / "file").write_text("in the way")
     out = byhand("env", BYHAND_TARGET="scalar", BYHAND_THREADS="3", BYHAND_CACHE=str(tmp_path / "file")).out
     assert "scalar, vectors of 32 bits, register tile of 4 rows x 1 vector, set by BYHAND_TARGET" in out
@@ -67,7 +67,7 @@ def test_it_tells_of_what_the_environment_asks_for_and_that_nothing_can_be_kept(
 @pytest.mark.parametrize(
     ("name", "says"), [("NUMBA_DISABLE_JIT", "plain Python"), ("BYHAND_DEBUG", "checked machine code")]
 )
-def test_it_says_that_kernels_are_looked_at(name, says):
+def test_debug_mode_is_shown(name, says):
     done = byhand("env", **{name: "1"})
     assert (done.code, done.err) == (0, "")
     assert f"kernels run as         {says}" in done.out

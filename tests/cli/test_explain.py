@@ -1,4 +1,4 @@
-"""`byhand explain`, as a person types it."""
+"""Command `byhand explain`."""
 
 import json
 
@@ -12,22 +12,16 @@ from byhand.cli.explain import class_number
 from byhand.data import digits
 from byhand.report.explain.attribution import explain
 from tests.cli.run_cli import byhand, refuses
+from tests.cli.small_files import write_feature_maps, write_images
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Pictures, and small networks in files."""
     folder = tmp_path_factory.mktemp("explain")
-    rng = np.random.default_rng(0)
-    page = np.full((60, 60), 230, np.uint8)
-    page[10:50, 28:33] = 20
-    Image.fromarray(page).save(folder / "one.png")
-    Image.fromarray(rng.integers(0, 256, (40, 50, 3), np.uint8)).save(folder / "photo.png")
-    (folder / "note.png").write_text("no picture")
+    write_images(folder)
     bh.models.create("article").save(folder / "digits.safetensors")
-    x = nn.Input(16, 20, 3)
-    y = nn.ReLU(name="act")(nn.Conv2d(6, 3, name="block_0_conv")(x))
-    onnx.save(nn.Model(x, y, classes=()), folder / "maps.onnx")
+    x, y = write_feature_maps(folder)
     model = nn.Model(x, nn.Linear(3, name="fc")(nn.GlobalAvgPool2d(name="pool")(y)), classes=("cat, puss", "dog", "2"))
     onnx.save(model, folder / "pets.onnx")
     model.p.block_0_conv_bias[2] = np.nan
@@ -69,7 +63,7 @@ def test_json_is_one_object(folder, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["why.png"]
 
 
-def test_a_network_without_maps_says_so(folder, tmp_path):
+def test_a_network_without_feature_maps_is_refused(folder, tmp_path):
     done = byhand("explain", folder / "flat.safetensors", folder / "one.png", "--class", "1", folder=tmp_path)
     assert done.code == 0
     assert "layer      none: no layer of flat has feature maps, so there is no Grad-CAM\n" in done.out

@@ -1,4 +1,4 @@
-"""`byhand export`: what it writes and prints, and what it says where it can't."""
+"""Command `byhand export`: the files it writes, its output and its errors."""
 
 import json
 import subprocess
@@ -60,11 +60,11 @@ def test_onnx_tells_how_pixels_become_numbers_and_what_classes_are_called(tmp_pa
     done = byhand("export", tmp_path / "pets.safetensors", "--onnx", tmp_path / "pets.onnx")
     assert done.code == 0 and "takes (N, 3, 6, 6) in float32" in done.out, done.err
     assert "mean 0.1, 0.2, 0.3, std 1, 2, 4, the names of 2 classes" in done.out
-    notes = {one.key: json.loads(one.value) for one in onnx.load(tmp_path / "pets.onnx").metadata_props}
+    notes = {entry.key: json.loads(entry.value) for entry in onnx.load(tmp_path / "pets.onnx").metadata_props}
     assert ["cat", 'the "dog"'] in notes.values() and [0.1, 0.2, 0.3] in notes.values()
     session = pytest.importorskip("onnxruntime").InferenceSession(tmp_path / "pets.onnx")
     images = np.random.default_rng(0).integers(0, 256, (3, 6, 6, 3), dtype=np.uint8)
-    ((name),) = (one.name for one in session.get_inputs())
+    ((name),) = (node.name for node in session.get_inputs())
     (scores,) = session.run(None, {name: np.ascontiguousarray(model.prepare(images).transpose(0, 3, 1, 2))})
     np.testing.assert_allclose(scores, model.logits_of(images), atol=1e-5)
 
@@ -106,7 +106,7 @@ def test_an_onnx_file_goes_out_as_c_with_the_mean_that_is_given(tmp_path):
         (("--c", "c", "--data", "colour"), "28 x 28 x 1"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_line(words, message, tmp_path):
+def test_an_impossible_request_is_one_line(words, message, tmp_path):
     if "--onnx" in words:
         pytest.importorskip("onnx")
     bh.models.create("article").save(tmp_path / "m.safetensors")
@@ -114,9 +114,12 @@ def test_what_cannot_be_done_is_said_in_one_line(words, message, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine").write_text("mine")
     np.savez(
-        tmp_path / "colour.npz", x_train=np.zeros((4, 9, 9, 3), np.uint8), y_train=np.arange(4) % 2,
-        x_test=np.zeros((4, 9, 9, 3), np.uint8), y_test=np.arange(4) % 2,
-    )  # fmt: skip
+        tmp_path / "colour.npz",
+        x_train=np.zeros((4, 9, 9, 3), np.uint8),
+        y_train=np.arange(4) % 2,
+        x_test=np.zeros((4, 9, 9, 3), np.uint8),
+        y_test=np.arange(4) % 2,
+    )
     words = [word if word != "colour" else "colour.npz" for word in words]
     done = byhand("export", "m.safetensors", *words, folder=tmp_path)
     assert done.code == 2 and not done.out and message in done.complaint
@@ -124,7 +127,7 @@ def test_what_cannot_be_done_is_said_in_one_line(words, message, tmp_path):
     assert (tmp_path / "file").read_text() == "mine" and names(tmp_path / "full") == ["mine"]
 
 
-def test_where_the_c_fails_no_onnx_is_left(tmp_path):
+def test_no_onnx_file_is_left_when_c_export_fails(tmp_path):
     pytest.importorskip("onnx")
     x = nn.Input(8, 8, 1)
     nn.Model(x, nn.Linear(2)(nn.Flatten()(nn.ConvTranspose2d(2, 3)(x)))).save(tmp_path / "m.safetensors")
@@ -133,6 +136,6 @@ def test_where_the_c_fails_no_onnx_is_left(tmp_path):
     assert names(tmp_path) == ["m.safetensors"]
 
 
-def test_an_architecture_that_has_learnt_nothing_is_refused(tmp_path):
+def test_an_untrained_architecture_is_refused(tmp_path):
     done = byhand("export", "lenet5", "--c", "c", folder=tmp_path)
     assert done.code == 2 and "train it first" in done.complaint and not names(tmp_path)

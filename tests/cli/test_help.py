@@ -1,4 +1,4 @@
-"""The help of every command: options stand in panels, examples parse, and the text fits the terminal."""
+"""Help texts: options stand in panels, examples parse, lines fit the terminal."""
 
 import ast
 import shlex

@@ -1,4 +1,4 @@
-"""`byhand look`, `byhand train --look` and `byhand export --html`, as a person types them."""
+"""Commands `byhand look`, `byhand train --look` and `byhand export --html`."""
 
 import base64
 import json
@@ -36,7 +36,7 @@ def run(tmp_path_factory):
 def test_a_training_that_is_watched_leaves_the_whole_page(run):
     data = data_of(run / "look.html")
     assert not data["live"] and data["title"] == "article on data" and len(data["history"]) == 2
-    assert [one["step"] for one in data["snapshots"]] == [step for step, _ in bh.Run(run).snapshots()]
+    assert [snapshot["step"] for snapshot in data["snapshots"]] == [step for step, _ in bh.Run(run).snapshots()]
     assert data["samples"]["count"] == 300 and len(data["curve"]) > 10
     assert not list(run.glob(".*.part"))
 
@@ -128,7 +128,7 @@ def test_a_run_is_exported_as_a_page_that_answers(run, tmp_path):
         (("look", "article", "--output", "."), "can't write"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_line(words, message, tmp_path):
+def test_an_impossible_request_is_one_line(words, message, tmp_path):
     done = byhand(*words, folder=tmp_path)
     assert done.code == 2 and message in done.complaint
     assert list(tmp_path.iterdir()) == []

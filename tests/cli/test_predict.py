@@ -1,4 +1,4 @@
-"""`byhand predict` of folders, of standard input, and in the forms that other programs read."""
+"""Command `byhand predict` with folders, standard input, CSV and JSON."""
 
 import csv
 import io
@@ -11,14 +11,14 @@ import pytest
 
 import byhand as bh
 from tests.cli.run_cli import byhand
-from tests.data.pictures_made import COLOURS, folder
+from tests.data.image_folders import COLOURS, write_image_folder
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """Return a folder of pictures, and the file of a network for them."""
     root = tmp_path_factory.mktemp("predict")
-    folder(root / "colours", 70, size=(12, 10))
+    write_image_folder(root / "colours", 70, size=(12, 10))
     (root / "colours" / "red" / "notes.txt").write_text("no picture")
     model = bh.models.create("lenet5", tuple(COLOURS), (16, 16, 3), crop_pct=1.0)
     model.save(root / "model.safetensors")
@@ -38,8 +38,10 @@ def test_a_folder_as_csv(run):
     assert (done.code, done.err) == (0, "")
     rows = list(csv.DictReader(io.StringIO(done.out)))
     wanted = expected(root, model)
-    assert [(row["image"], row["class"]) for row in rows] == [one[:2] for one in wanted]
-    np.testing.assert_allclose([float(row["probability"]) for row in rows], [one[2] for one in wanted], atol=1e-5)
+    assert [(row["image"], row["class"]) for row in rows] == [wanted_row[:2] for wanted_row in wanted]
+    np.testing.assert_allclose(
+        [float(row["probability"]) for row in rows], [wanted_row[2] for wanted_row in wanted], atol=1e-5
+    )
     assert len(rows) == 210 and rows[0].keys() == {"image", "class", "probability"}
 
 
@@ -49,9 +51,9 @@ def test_a_folder_in_every_form_says_the_same(run):
     told = json.loads(byhand("predict", path, root / "red", "--json", "--top-k", 2).out)["predictions"]
     rows = list(csv.DictReader(io.StringIO(byhand("predict", path, root / "red", "--csv", "--top-k", 2).out)))
     assert len(table) == len(told) == len(rows) == 70
-    for line, one, row in zip(table, told, rows):
-        assert line.split()[:2] == [one["image"], one["class"]] == [row["image"], row["class"]]
-        assert list(one["probabilities"]) == [row["class"], row["class_2"]]
+    for line, prediction, row in zip(table, told, rows):
+        assert line.split()[:2] == [prediction["image"], prediction["class"]] == [row["image"], row["class"]]
+        assert list(prediction["probabilities"]) == [row["class"], row["class_2"]]
 
 
 def test_one_picture_from_standard_input(run):
@@ -59,21 +61,21 @@ def test_one_picture_from_standard_input(run):
     picture = root / "green" / "3.png"
     command = [sys.executable, "-m", "byhand", "predict", path, "-", "--json"]
     done = subprocess.run(command, input=picture.read_bytes(), capture_output=True, check=True)
-    (one,) = json.loads(done.stdout)["predictions"]
+    (prediction,) = json.loads(done.stdout)["predictions"]
     (other,) = json.loads(byhand("predict", path, picture, "--json").out)["predictions"]
-    assert one.pop("image") == "-" and other.pop("image") == str(picture) and one == other
+    assert prediction.pop("image") == "-" and other.pop("image") == str(picture) and prediction == other
     done = subprocess.run(command, input=b"no picture", capture_output=True, check=False)
     assert done.returncode == 2 and done.stderr.startswith(b"byhand: standard input is no picture")
     assert done.stderr.count(b"\n") == 1
 
 
-def test_bad_pictures_are_told_and_the_rest_goes_on(run, tmp_path):
+def test_bad_images_are_reported_and_the_others_predicted(run, tmp_path):
     root, path, _ = run
     (tmp_path / "bad.png").write_text("no picture")
     good = [root / "red" / f"{number}.png" for number in range(3)]
     done = byhand("predict", path, good[0], tmp_path, *good[1:], "--csv")
     assert done.code == 2 and "bad.png is no picture that can be read" in done.complaint
-    assert [row["image"] for row in csv.DictReader(io.StringIO(done.out))] == [str(one) for one in good]
+    assert [row["image"] for row in csv.DictReader(io.StringIO(done.out))] == [str(path) for path in good]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +86,7 @@ def test_bad_pictures_are_told_and_the_rest_goes_on(run, tmp_path):
         (("empty",), "the folder empty contains no pictures"),
     ],
 )
-def test_what_can_not_be_asked(run, tmp_path, words, complaint):
+def test_wrong_options_are_refused(run, tmp_path, words, complaint):
     (tmp_path / "empty").mkdir()
     done = byhand("predict", run[1], run[0] / "red" / "0.png", *words, folder=tmp_path)
     assert done.code == 2 and complaint in done.complaint and done.out == ""

@@ -1,4 +1,4 @@
-"""`byhand read`, as a person types it."""
+"""Command `byhand read`."""
 
 import json
 
@@ -9,15 +9,15 @@ from PIL import Image
 import byhand as bh
 from byhand.data import mnist
 from tests.cli.run_cli import byhand, refuses
-from tests.data.paper_photos import compose, score
 from tests.data.reader import reader
+from tests.data.synthetic_photos import compose, score
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A network that reads digits, two that do not, and photos."""
     folder = tmp_path_factory.mktemp("read")
-    reader().save(folder / "digits.safetensors")
+    reader(images=30_000).save(folder / "digits.safetensors")
     bh.models.create("lenet5", classes=12).save(folder / "twelve.safetensors")
     bh.models.create("lenet5", input_shape=(32, 32, 3)).save(folder / "colour.safetensors")
     (folder / "page.jpg").write_bytes(compose(20, "ruled").jpeg)
@@ -58,12 +58,12 @@ def test_json_tells_all_of_it(folder, tmp_path):
             assert (answer["width"], answer["height"]) == image.size
         assert answer["photo"] == str(photo) and answer["picture"] == f"{photo.stem}-read.png"
         assert (tmp_path / answer["picture"]).is_file()
-        found = [(one["digit"], one["box"]) for one in answer["digits"]]
+        found = [(symbol["digit"], symbol["box"]) for symbol in answer["digits"]]
         assert score(compose(seed, kind).truth, found).right >= 0.9 * len(found)
         told = "".join("".join(line.split()) for line in answer["lines"])
-        assert told == "".join(one["digit"] for one in answer["digits"])
-        assert all(0.5 <= one["confidence"] <= 1 for one in answer["digits"])
-        assert [one["line"] for one in answer["digits"]] == sorted(one["line"] for one in answer["digits"])
+        assert told == "".join(symbol["digit"] for symbol in answer["digits"])
+        assert all(0.5 <= symbol["confidence"] <= 1 for symbol in answer["digits"])
+        assert [symbol["line"] for symbol in answer["digits"]] == sorted(symbol["line"] for symbol in answer["digits"])
 
 
 def test_one_bad_photo_does_not_keep_the_others_from_being_read(folder, tmp_path):
@@ -87,7 +87,7 @@ def test_blank_paper_is_told_and_no_picture_is_written(folder, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_file_is_written_over(folder, tmp_path):
+def test_an_existing_file_is_kept(folder, tmp_path):
     words = ["read", folder / "digits.safetensors", folder / "row.png"]
     (tmp_path / "row-read.png").write_text("mine")
     done = byhand(*words, folder=tmp_path)

@@ -1,28 +1,22 @@
-"""`byhand trace`, as a person types it."""
+"""Command `byhand trace`."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import byhand as bh
-from byhand import nn, onnx
+from byhand import nn
 from byhand.data import digits
 from tests.cli.run_cli import byhand, refuses
+from tests.cli.small_files import write_feature_maps, write_images
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Pictures, and small networks in files."""
     folder = tmp_path_factory.mktemp("trace")
-    rng = np.random.default_rng(0)
-    page = np.full((60, 60), 230, np.uint8)
-    page[10:50, 28:33] = 20
-    Image.fromarray(page).save(folder / "one.png")
-    Image.fromarray(rng.integers(0, 256, (40, 50, 3), np.uint8)).save(folder / "photo.png")
-    (folder / "note.png").write_text("no picture")
-    x = nn.Input(16, 20, 3)
-    y = nn.ReLU(name="act")(nn.Conv2d(6, 3, name="block_0_conv")(x))
-    onnx.save(nn.Model(x, y, classes=()), folder / "maps.onnx")
+    write_images(folder)
+    x, y = write_feature_maps(folder)
     model = nn.Model(x, nn.Linear(2, name="fc")(nn.GlobalAvgPool2d(name="pool")(y)), mean=0, std=1 / 255)
     model.p.block_0_conv_bias[2] = np.nan
     model.save(folder / "broken.safetensors")

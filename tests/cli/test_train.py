@@ -1,4 +1,4 @@
-"""`byhand train`, as a person types it."""
+"""Command `byhand train` on MNIST and IDX files."""
 
 import json
 import os
@@ -16,12 +16,12 @@ from tests.cli.run_cli import byhand, small_mnist
 
 
 @pytest.fixture(scope="module")
-def few(tmp_path_factory):
+def small_data(tmp_path_factory):
     return small_mnist(tmp_path_factory.mktemp("data") / "few")
 
 
-def test_a_run_prints_what_it_does_and_leaves_what_it_says(few, tmp_path):
-    done = byhand("train", "lenet5", few, "--epochs", 2, "--lr", 0.05, "--batch-size", 20, folder=tmp_path)
+def test_a_run_writes_the_files_that_it_names(small_data, tmp_path):
+    done = byhand("train", "lenet5", small_data, "--epochs", 2, "--lr", 0.05, "--batch-size", 20, folder=tmp_path)
     assert done.code == 0, done.err
     assert done.err == ""
     for words in (
@@ -38,14 +38,21 @@ def test_a_run_prints_what_it_does_and_leaves_what_it_says(few, tmp_path):
     run = tmp_path / "runs" / "lenet5-few"
     written = {path.name for path in run.iterdir()}
     assert written == {
-        "run.json", "log.jsonl", "checkpoint.safetensors", "model.safetensors", "confusion.png", "curves.png", "snapshots",
-        "report.html", "report.png",
-    }  # fmt: skip
+        "run.json",
+        "log.jsonl",
+        "checkpoint.safetensors",
+        "model.safetensors",
+        "confusion.png",
+        "curves.png",
+        "snapshots",
+        "report.html",
+        "report.png",
+    }
     assert all(name in done.out for name in written)
     for picture in ("confusion.png", "curves.png"):
         with Image.open(run / picture) as image:
             assert min(image.size) > 300
-    _, test = bh.data.load(few)
+    _, test = bh.data.load(small_data)
     model = bh.load(run)
     accuracy = (model.predict(test.images).argmax(1) == test.labels).mean()
     assert f"test accuracy {accuracy:.2%}" in done.out
@@ -55,8 +62,8 @@ def test_a_run_prints_what_it_does_and_leaves_what_it_says(few, tmp_path):
     assert log[-1]["test_accuracy"] == accuracy
 
 
-def test_json_is_one_object_and_nothing_else(few, tmp_path):
-    done = byhand("train", "article", "--data", few, "--epochs", 2, "--json", "--output", tmp_path / "run")
+def test_json_output_is_one_object(small_data, tmp_path):
+    done = byhand("train", "article", "--data", small_data, "--epochs", 2, "--json", "--output", tmp_path / "run")
     assert (done.code, done.err) == (0, "")
     result = json.loads(done.out)
     assert result.keys() == {"test", "doctor", "history", "images_per_second", "seconds", "run"}
@@ -66,8 +73,8 @@ def test_json_is_one_object_and_nothing_else(few, tmp_path):
     assert result["images_per_second"] > 0
 
 
-def test_what_run_json_says_repeats_the_run_to_the_bit(few, tmp_path):
-    settings = ("--data", few, "--epochs", 1, "--batch-size", 50, "--lr", 0.02, "--seed", 5)
+def test_the_settings_of_run_json_reproduce_the_run_bit_for_bit(small_data, tmp_path):
+    settings = ("--data", small_data, "--epochs", 1, "--batch-size", 50, "--lr", 0.02, "--seed", 5)
     runs = [tmp_path / "one", tmp_path / "two", tmp_path / "other"]
     byhand("train", "article", *settings, "--json", "--output", runs[0])
     told = json.loads((runs[0] / "run.json").read_text())
@@ -92,9 +99,9 @@ def stop_after(line, number, *words):
     return rest
 
 
-def test_ctrl_c_keeps_everything_and_resume_ends_in_the_same_bytes(few, tmp_path):
+def test_ctrl_c_keeps_everything_and_resume_ends_in_the_same_bytes(small_data, tmp_path):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    settings = ["--data", str(few), "--epochs", "40", "--batch-size", "10", "--lr", "0.01"]
+    settings = ["--data", str(small_data), "--epochs", "40", "--batch-size", "10", "--lr", "0.01"]
     assert byhand("train", "article", *settings, "--json", "--output", whole).code == 0
     told = stop_after("epoch 2/40", signal.SIGINT, "article", *settings, "--output", cut)
     assert "stopped after" in told
@@ -113,13 +120,15 @@ def test_ctrl_c_keeps_everything_and_resume_ends_in_the_same_bytes(few, tmp_path
     assert byhand("train", "--resume", "--output", cut).complaint.endswith("is finished; there is nothing to resume")
 
 
-def test_a_terminal_gets_a_live_bar(few, tmp_path):
+def test_a_terminal_gets_a_live_bar(small_data, tmp_path):
     """Under a real pseudo-terminal: the bar shows images/s, loss, accuracy and the time left."""
     parent, child = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "byhand", "train", "lenet5", few, "--epochs", "2", "--output", tmp_path / "run"],
-        stdout=child, stderr=child, env=os.environ | {"TERM": "xterm", "COLUMNS": "140"},
-    )  # fmt: skip
+        [sys.executable, "-m", "byhand", "train", "lenet5", small_data, "--epochs", "2", "--output", tmp_path / "run"],
+        stdout=child,
+        stderr=child,
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "140"},
+    )
     os.close(child)
     shown = b""
     while process.poll() is None or shown == b"":
@@ -173,15 +182,15 @@ def test_a_terminal_gets_a_live_bar(few, tmp_path):
         (["lenet5", "extra"], "there is no architecture, data set or folder 'extra'"),
     ],
 )
-def test_bad_input_gets_one_line_and_leaves_nothing(words, complaint, tmp_path):
+def test_bad_input_is_refused_and_writes_nothing(words, complaint, tmp_path):
     done = byhand("train", *words, folder=tmp_path)
     assert done.code == 2
     assert complaint in done.complaint
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_run_is_never_written_over(few, tmp_path):
-    settings = ("train", "article", "--data", few, "--epochs", 1, "--json")
+def test_a_run_is_never_written_over(small_data, tmp_path):
+    settings = ("train", "article", "--data", small_data, "--epochs", 1, "--json")
     assert byhand(*settings, "--output", tmp_path / "run").code == 0
     before = (tmp_path / "run" / "model.safetensors").read_bytes()
     assert "holds a run already" in byhand(*settings, "--output", tmp_path / "run").complaint
@@ -190,22 +199,22 @@ def test_a_run_is_never_written_over(few, tmp_path):
     assert names == ["runs/article-few", "runs/article-few-2"]
 
 
-def test_training_that_diverges_says_so_and_what_to_try(few, tmp_path):
-    done = byhand("train", "lenet5", "--data", few, "--lr", 1e6, "--output", tmp_path / "run")
+def test_training_that_diverges_says_so_and_what_to_try(small_data, tmp_path):
+    done = byhand("train", "lenet5", "--data", small_data, "--lr", 1e6, "--output", tmp_path / "run")
     assert done.code == 2
     assert "the loss became" in done.complaint
     assert "try 100000" in done.complaint
     assert not (tmp_path / "run" / "model.safetensors").exists()
 
 
-def test_resume_refuses_other_settings_and_other_data(few, tmp_path):
+def test_resume_refuses_other_settings_and_other_data(small_data, tmp_path):
     run = tmp_path / "run"
-    words = ("article", "--data", few, "--epochs", "500", "--lr", "0.01", "--output", run)
+    words = ("article", "--data", small_data, "--epochs", "500", "--lr", "0.01", "--output", run)
     stop_after("epoch 1/500", signal.SIGTERM, *words)  # a polite kill stops as cleanly as Ctrl-C
     assert byhand("train", "--resume", "--output", run, "--lr", 0.5).complaint.startswith(
         "--resume continues with lr 0.01;"
     )
-    images = few / "train-images-idx3-ubyte"
+    images = small_data / "train-images-idx3-ubyte"
     before = images.read_bytes()
     images.write_bytes(before[:-1] + b"\1")
     try:
@@ -231,26 +240,37 @@ def test_resume_refuses_other_settings_and_other_data(few, tmp_path):
         ({"hand": "foot"}, "there is no hand 'foot'"),
     ],
 )
-def test_a_run_json_that_someone_changed_gets_one_line(change, says, few, tmp_path):
-    settings = {
-        "model": "article", "data": str(few), "epochs": 1, "batch_size": 50, "lr": 0.1, "seed": 0, "hand": "arrays",
-        "optimizer": {"kind": "SGD", "lr": 0.1}, "schedule": {"kind": "Constant"}, "data_sha256": digest(few),
-    }  # fmt: skip
-    bh.Run.create(tmp_path / "run", settings | change)
+def test_a_changed_run_json_gets_one_line(change, says, small_data, tmp_path):
+    bh.Run.create(tmp_path / "run", run_settings(small_data) | change)
     done = byhand("train", "--resume", "--output", tmp_path / "run")
     assert (done.code, done.out) == (2, "")
     assert says in done.complaint
-    bh.Run.create(tmp_path / "good", settings)  # and one that nobody changed begins, though no checkpoint was reached
-    assert byhand("train", "--resume", "--output", tmp_path / "good", "--json").code == 0
 
 
-def digest(folder):
-    return bh.data.find(folder).sets().digest()
+def test_a_run_without_a_checkpoint_is_started(small_data, tmp_path):
+    bh.Run.create(tmp_path / "run", run_settings(small_data))
+    assert byhand("train", "--resume", "--output", tmp_path / "run", "--json").code == 0
 
 
-def test_resume_draws_the_pictures_that_a_kill_kept_from_being_drawn(few, tmp_path):
+def run_settings(data):
+    """Return what run.json holds before the first checkpoint."""
+    return {
+        "model": "article",
+        "data": str(data),
+        "epochs": 1,
+        "batch_size": 50,
+        "lr": 0.1,
+        "seed": 0,
+        "hand": "arrays",
+        "optimizer": {"kind": "SGD", "lr": 0.1},
+        "schedule": {"kind": "Constant"},
+        "data_sha256": bh.data.find(data).sets().digest(),
+    }
+
+
+def test_resume_draws_the_pictures_that_a_kill_kept_from_being_drawn(small_data, tmp_path):
     run = tmp_path / "run"
-    assert byhand("train", "article", "--data", few, "--epochs", 1, "--output", run).code == 0
+    assert byhand("train", "article", "--data", small_data, "--epochs", 1, "--output", run).code == 0
     before = {name: (run / name).read_bytes() for name in ("curves.png", "model.safetensors", "report.png")}
     (run / "curves.png").unlink()
     assert byhand("train", "--resume", "--output", run).code == 0
@@ -259,9 +279,9 @@ def test_resume_draws_the_pictures_that_a_kill_kept_from_being_drawn(few, tmp_pa
 
 @pytest.mark.parametrize("lines", [1, 7, 10])
 @pytest.mark.parametrize("buffered", [True, False], ids=["buffered", "unbuffered"])
-def test_a_pipe_that_is_closed_early_does_not_stop_training(few, tmp_path, lines, buffered):
+def test_a_pipe_that_is_closed_early_does_not_stop_training(small_data, tmp_path, lines, buffered):
     run = f"{sys.executable} -u -m" if not buffered else f"env -u PYTHONUNBUFFERED {sys.executable} -m"
-    command = f"{run} byhand train article --data {few} --epochs 3 --output {tmp_path / 'run'} | head -{lines}"
+    command = f"{run} byhand train article --data {small_data} --epochs 3 --output {tmp_path / 'run'} | head -{lines}"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True, timeout=300)
     assert "Traceback" not in done.stderr
     assert len(bh.load(tmp_path / "run").classes) == 10

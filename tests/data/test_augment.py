@@ -1,4 +1,4 @@
-"""Augmentation: each change beside a plain one, image by image; nothing else decides an image's result; what was typed."""
+"""Augmentation: each transform against a reference, independence between images, and the text form."""
 
 import numpy as np
 import pytest
@@ -31,12 +31,12 @@ def smooth(height, width, channels=3):
     return np.rint(127 + 60 * np.sin(y / 7 + c) + 60 * np.cos(x / 9 - c)).astype(np.uint8)
 
 
-# what an image's result depends on ------------------------------------------------------------------------------------
+# independence between images ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("text", [*EACH, str(ALL)])
-def test_one_at_a_time_in_batches_and_in_any_order(text, shape):
+def test_results_do_not_depend_on_batching_or_order(text, shape):
     augment, n = Augment.parse(text), 37
     images, uniforms = batch(n, shape), drawn(n, augment)
     others = batch(n, shape, 2) if augment.mixup else None
@@ -64,20 +64,20 @@ def test_more_images_than_are_worked_on_at_a_time():
         np.testing.assert_array_equal(ALL(images[i : i + 1], uniforms[i : i + 1], images[::-1][i : i + 1])[0], whole[i])
 
 
-def test_images_that_do_not_lie_in_one_piece():
+def test_non_contiguous_images_are_augmented():
     images = batch(6, (24, 20, 4))[:, ::2, ::-1, 1:].transpose(0, 2, 1, 3)
     uniforms = drawn(6, ALL)
     assert ALL(images, uniforms, images).flags.c_contiguous
     np.testing.assert_array_equal(ALL(images, uniforms, images), ALL(images.copy(), uniforms, images.copy()))
     images.flags.writeable = False
     for text in EACH:
-        one = Augment.parse(text)
+        augment = Augment.parse(text)
         np.testing.assert_array_equal(
-            one(images, drawn(6, one), images), one(images.copy(), drawn(6, one), images.copy())
+            augment(images, drawn(6, augment), images), augment(images.copy(), drawn(6, augment), images.copy())
         )
 
 
-# each change beside a plain one ---------------------------------------------------------------------------------------
+# each transform against a reference -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -99,7 +99,7 @@ def test_shift_is_a_slice_of_the_reflected_image(shape, flip):
     got, seen = augment(images, uniforms), set()
     for image, u, result in zip(images, uniforms, got):
         image = np.fliplr(image) if flip and u[0] < 0.5 else image
-        down, right = (int(np.floor(one * (2 * most + 1))) - most for one in u[-2:])
+        down, right = (int(np.floor(uniform * (2 * most + 1))) - most for uniform in u[-2:])
         padded = np.pad(image, ((most, most), (most, most), (0, 0)), mode="reflect")
         wanted = padded[most - down : most - down + height, most - right : most - right + width]
         np.testing.assert_array_equal(result, wanted)
@@ -135,7 +135,7 @@ def test_rotate_is_pillows(shape):
         assert u == 0.5 or np.abs(image - wanted).mean() > 5
 
 
-def test_no_turn_changes_nothing_and_a_half_turn_turns_all():
+def test_rotation_by_0_and_by_180_degrees():
     images = batch(3, (11, 16, 3))
     np.testing.assert_array_equal(Augment(rotate=90)(images, np.full((3, 1), 0.5)), images)
     np.testing.assert_array_equal(Augment(rotate=180)(images, np.zeros((3, 1))), images[:, ::-1, ::-1])
@@ -194,13 +194,13 @@ def test_crop_flip_rotate_shift_happen_in_that_order():
     u = np.array([0.8, 0.3, 0.6, 0.2, 0.1, 0.9, 0.8, 0.15])
     got = together(image[None], u[None])[0].astype(int)
     wanted = image[None]
-    for one, part in (
+    for method, part in (
         (Augment(crop=0.4), u[:4]),
         (Augment(flip=True), u[4:5]),
         (Augment(rotate=25), u[5:6]),
         (Augment(shift=6), u[6:]),
     ):
-        wanted = one(wanted, part[None])
+        wanted = method(wanted, part[None])
     middle = np.abs(got - wanted[0])[20:-20, 20:-20]  # at the border, reflections differ
     assert middle.max() <= 4 and middle.mean() < 1
     assert sum(REGISTRY[name].uniforms for name in ("crop", "flip", "rotate", "shift")) == together.numbers == 8
@@ -312,15 +312,17 @@ def test_one_label_gives_the_gradient_of_two():
     def cross_entropy(x, label):
         return np.log1p(np.exp(-(2 * label - 1) * (x @ [1.0, -2, 0.5, 1])))
 
-    two, one = beta.ppf(u, alpha, alpha)[:, None], beta_weights(u, alpha)[:, None]
+    two, weight = beta.ppf(u, alpha, alpha)[:, None], beta_weights(u, alpha)[:, None]
     # a has the label 1, b the label 0, and each comes first as often as the other
     x = two * a + (1 - two) * b
     both = (two[:, 0] * cross_entropy(x, 1) + (1 - two[:, 0]) * cross_entropy(x, 0)).mean()
-    first = (cross_entropy(one * a + (1 - one) * b, 1).mean() + cross_entropy(one * b + (1 - one) * a, 0).mean()) / 2
+    first = (
+        cross_entropy(weight * a + (1 - weight) * b, 1).mean() + cross_entropy(weight * b + (1 - weight) * a, 0).mean()
+    ) / 2
     assert abs(both - first) < 1e-3 * both
 
 
-# extremes -------------------------------------------------------------------------------------------------------------
+# edge cases -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
@@ -345,14 +347,14 @@ def test_thin_images(shape):
 
 
 @pytest.mark.parametrize("text", [*EACH, str(ALL), "none"])
-def test_no_images(text):
+def test_an_empty_batch_is_augmented(text):
     augment = Augment.parse(text)
     empty = np.zeros((0, 10, 10, 3), np.uint8)
     got = augment(empty, np.zeros((0, augment.numbers)), empty)
     assert got.shape == empty.shape and got.dtype == np.uint8
 
 
-def test_nothing_asked_is_a_copy():
+def test_without_augmentation_images_are_copied():
     images = batch(3, (4, 4, 1))
     got = Augment()(images, np.zeros((3, 0)))
     np.testing.assert_array_equal(got, images)
@@ -400,15 +402,15 @@ def test_arrays_that_do_not_fit():
         mix(images, drawn(2, mix), images[:1])
 
 
-# what was typed -------------------------------------------------------------------------------------------------------
+# parsing --------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("text", ["none", *EACH, str(ALL), "rotate=0.1", "crop=0.123456789", "mixup=1e-05"])
-def test_text_there_and_back(text):
+def test_text_round_trip(text):
     assert str(Augment.parse(text)) == text and Augment.parse(str(Augment.parse(text))) == Augment.parse(text)
 
 
-def test_text_as_people_type_it():
+def test_text_with_spaces_is_parsed():
     assert Augment.parse(" flip , shift = 2,rotate=10 ") == Augment(flip=True, shift=2, rotate=10)
     assert Augment.parse("shift=0,rotate=0") == Augment() and str(Augment(rotate=10.0)) == "rotate=10"
     assert str(Augment(shift=np.int64(3), crop=np.float32(0.5))) == "shift=3,crop=0.5"
@@ -430,14 +432,14 @@ def test_text_as_people_type_it():
         ("flip,flip", "flip is given twice"),
     ],
 )
-def test_what_no_one_can_mean(text, message):
+def test_impossible_values_are_refused(text, message):
     with pytest.raises(ArgumentError) as caught:
         Augment.parse(text)
     assert message in str(caught.value) and str(caught.value).startswith("augment: ") and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["flop", "", "flip,", "none,flip", "color=0.2"])
-def test_names_that_are_none(text):
+def test_unknown_names_are_refused(text):
     with pytest.raises(UnknownNameError, match=r"there is no augmentation '.*known: colour, crop, cutout, flip, mixup"):
         Augment.parse(text)
 
@@ -474,7 +476,7 @@ def test_settings_of_another_type():
             Augment(**settings)
 
 
-# what usually helps ---------------------------------------------------------------------------------------------------
+# suggestions ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -497,7 +499,7 @@ def test_suggest(shape, classes, text):
     got.check(shape)
 
 
-def test_moved_by_nothing():
+def test_a_shift_of_zero_changes_nothing():
     images = batch(2, (3, 4, 2))
     still = np.zeros(2, np.int64)
     np.testing.assert_array_equal(flip_and_shift(images, still, still, np.zeros(2, bool)), images)

@@ -1,4 +1,4 @@
-"""The data set: what it holds, what it refuses, and the folders it is read from."""
+"""Data sets: images, labels, shape checks, and folders of IDX files."""
 
 import dataclasses
 import gzip
@@ -17,7 +17,7 @@ LABELS = np.array([0, 2, 1, 0, 2])
 CLASSES = ("cat", "dog", "eel")
 
 
-def test_it_holds_what_it_was_given():
+def test_a_dataset_keeps_images_and_labels():
     data = Dataset(IMAGES, LABELS.astype(np.uint8), list(CLASSES), "pets")
     assert len(data) == 5
     assert data.images is IMAGES
@@ -55,7 +55,7 @@ def test_take():
         (IMAGES, LABELS, (0, 1, 2), ArgumentError, r"classes must be a tuple of str, got \(0, 1, 2\)"),
     ],
 )
-def test_what_does_not_fit_is_refused(images, labels, classes, error, message):
+def test_mismatched_arguments_are_refused(images, labels, classes, error, message):
     with pytest.raises(error, match=message) as caught:
         Dataset(images, labels, classes)
     assert "\n" not in str(caught.value)
@@ -84,7 +84,7 @@ def write(folder, dotted=False, zipped=False, **changed):
 @pytest.mark.parametrize("dotted", [False, True])
 @pytest.mark.parametrize("zipped", [False, True])
 @pytest.mark.parametrize("kind", [str, Path])
-def test_a_folder_as_others_ship_it(tmp_path, dotted, zipped, kind):
+def test_a_folder_of_idx_files_is_read(tmp_path, dotted, zipped, kind):
     train, test = load(kind(write(tmp_path / "clothes", dotted, zipped)))
     assert repr(train) == "Dataset 'clothes': 5 images 3x4x1 uint8, 4 classes"
     assert repr(test) == "Dataset 'clothes': 2 images 3x4x1 uint8, 4 classes"
@@ -105,7 +105,7 @@ def test_a_folder_as_others_ship_it(tmp_path, dotted, zipped, kind):
         ({"t10k_labels_idx1_ubyte": np.zeros(0, np.uint8)}, "t10k-labels-idx1-ubyte holds uint8 of shape .*empty"),
     ],
 )
-def test_files_that_do_not_fit_together(tmp_path, changed, message):
+def test_mismatched_files_are_refused(tmp_path, changed, message):
     with pytest.raises(FileError, match=message):
         load(write(tmp_path / "set", **changed))
 
@@ -117,7 +117,7 @@ def test_labels_of_a_wider_type_make_no_endless_list_of_classes(tmp_path):
         load(folder)
 
 
-def test_what_is_not_there(tmp_path):
+def test_a_missing_folder_is_refused(tmp_path):
     (tmp_path / "train-images-idx3-ubyte").write_bytes(encode(IMAGES[..., 0]))
     with pytest.raises(
         FileError,

@@ -1,4 +1,4 @@
-"""Finding digits on paper: each step beside scikit-image or the truth, and what must not be taken for a digit."""
+"""Digit segmentation on paper: each step against scikit-image or ground truth."""
 
 import io
 
@@ -10,7 +10,7 @@ from skimage import filters, measure, morphology
 from byhand.data import components, digit_segmentation, mnist
 from byhand.data.components import Component
 from byhand.errors import FileError, ShapeError
-from tests.data.paper_photos import KINDS, compose, score
+from tests.data.synthetic_photos import KINDS, compose, score
 
 SEVEN = mnist.test_images()[0]
 
@@ -40,19 +40,22 @@ def test_components_are_those_of_scikit_image(share):
             assert len(label) == 1 and piece.area == np.count_nonzero(theirs == label)
             rows, columns = np.nonzero(theirs == label)
             assert (rows.min(), rows.max() + 1, columns.min(), columns.max() + 1) == (
-                piece.top, piece.bottom, piece.left, piece.right,
-            )  # fmt: skip
+                piece.top,
+                piece.bottom,
+                piece.left,
+                piece.right,
+            )
             seen[piece.window] |= piece.mask
         assert np.array_equal(seen, mask)
 
 
-def test_a_spiral_is_one_component_and_an_empty_mask_none():
+def test_components_of_a_spiral_and_of_an_empty_mask():
     spiral = morphology.skeletonize(np.add.outer(np.arange(60), np.zeros(60, int)) % 2 == 0)
     spiral[:, 0], spiral[1::4, 0], spiral[1::4, -1], spiral[3::4, 0] = False, False, True, True
     assert len(components.connected_components(spiral)) == measure.label(spiral, connectivity=2).max()
     assert components.connected_components(np.zeros((5, 7), bool)) == []
-    (one,) = components.connected_components(np.ones((5, 7), bool))
-    assert one.area == 35
+    (component,) = components.connected_components(np.ones((5, 7), bool))
+    assert component.area == 35
 
 
 @pytest.mark.parametrize("side", [1, 3, 9, 21])
@@ -117,7 +120,7 @@ def test_parts_of_a_digit_are_merged_and_specks_dropped():
     stem, bar = Component(20, 10, np.ones((30, 12), bool)), Component(12, 14, np.ones((4, 18), bool))
     speck, next_one = Component(30, 60, np.ones((3, 3), bool)), Component(12, 70, np.ones((38, 12), bool))
     found = components.merge_parts([stem, bar, speck, next_one], 38)
-    assert sorted((one.left, one.area) for one in found) == [(10, 432), (70, 456)]
+    assert sorted((component.left, component.area) for component in found) == [(10, 432), (70, 456)]
 
 
 def test_reading_order_follows_lines_that_rise():
@@ -188,7 +191,7 @@ def test_random_pictures_raise_nothing(seed):
 
 @pytest.mark.parametrize("light_ink", [False, True])
 @pytest.mark.parametrize("margin", [4, 200])
-def test_a_clean_scan_is_read_too(light_ink, margin):
+def test_a_clean_scan_is_read(light_ink, margin):
     """Nothing but paper and ink: no noise, no blur, no light."""
     page = np.zeros((28 + 2 * margin, 4 * 32 + 2 * margin), np.uint8)
     for k in range(4):

@@ -1,4 +1,4 @@
-"""Pictures of a digit: MNIST stays itself, others become like it, and what is no picture is told in one line."""
+"""Digit images: normalization to MNIST's form, and errors for files that are no digit."""
 
 import io
 import os
@@ -45,7 +45,7 @@ def grey(page):
 def likeness(a, b):
     """Correlation, at the best of the shifts by one pixel: rounding the centre of mass may go either way."""
     shifted = (np.roll(a, (down, right), (0, 1)) for down in (-1, 0, 1) for right in (-1, 0, 1))
-    return max(np.corrcoef(one.ravel(), b.ravel())[0, 1] for one in shifted)
+    return max(np.corrcoef(moved.ravel(), b.ravel())[0, 1] for moved in shifted)
 
 
 @pytest.mark.parametrize("dark_on_light", [False, True])
@@ -98,7 +98,7 @@ def test_transparent_is_white_paper(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["d.jpg", "d.png", "d.tiff"])
-def test_the_cameras_orientation_is_followed(tmp_path, name):
+def test_exif_orientation_is_applied(tmp_path, name):
     exif = Image.Exif()
     exif[0x0112] = 6  # turn by 90 degrees clockwise to see it upright
     page = np.rot90(grey(drawn(SEVEN)))
@@ -108,8 +108,14 @@ def test_the_cameras_orientation_is_followed(tmp_path, name):
 def test_array_kinds_agree():
     page = grey(drawn(SEVEN))
     expected = digits.from_array(page)
-    for same in (page[..., None], np.stack([page] * 3, 2), page / 255, page.astype(np.float32), page.astype(np.int64),
-                 page.astype(np.uint16) * 257):  # fmt: skip
+    for same in (
+        page[..., None],
+        np.stack([page] * 3, 2),
+        page / 255,
+        page.astype(np.float32),
+        page.astype(np.int64),
+        page.astype(np.uint16) * 257,
+    ):
         assert np.abs(digits.from_array(same).astype(int) - expected).max() <= 2
     assert likeness(digits.from_array(page > 120)[..., 0], expected[..., 0]) > 0.8
     page.flags.writeable = False
@@ -182,7 +188,7 @@ def test_files_that_are_no_digit(tmp_path, data, message):
     assert "\n" not in str(caught.value) and str(path) in str(caught.value)
 
 
-def test_what_is_no_file(tmp_path):
+def test_a_path_that_is_no_regular_file_is_refused(tmp_path):
     with pytest.raises(FileError, match="there is no such file; expected a picture"):
         digits.from_file(tmp_path / "nothing.png")
     with pytest.raises(FileError, match="it is a folder; expected a picture"):

@@ -1,4 +1,4 @@
-"""Folders and tables of pictures: what is found, what is told, and that no label ever shifts."""
+"""Image folders and tables: classes, splits, notes and errors."""
 
 import json
 import os
@@ -15,7 +15,7 @@ import byhand as bh
 from byhand.data import find, splits
 from byhand.data.discovery import discover_folders, natural_key
 from byhand.errors import ArgumentError, FileError, UnknownNameError
-from tests.data.pictures_made import COLOURS, folder, greys, picture
+from tests.data.image_folders import COLOURS, noisy_image, write_image_folder, write_striped_folder
 
 
 def colour_of(image):
@@ -24,51 +24,51 @@ def colour_of(image):
     return min(COLOURS, key=lambda name: np.abs(mean - COLOURS[name]).sum())
 
 
-def right(one):
+def labels_match_colours(dataset):
     """Return whether every label names what its image shows."""
-    return all(one.classes[label] == colour_of(image) for image, label in zip(one.images, one.labels))
+    return all(dataset.classes[label] == colour_of(image) for image, label in zip(dataset.images, dataset.labels))
 
 
 def test_a_folder_a_class_is_split_the_same_way_each_time(tmp_path):
-    root = folder(tmp_path / "colours", count=10)
+    root = write_image_folder(tmp_path / "colours", count=10)
     train, held_out = bh.data.load(root)
     again, _ = bh.data.load(root)
     other, _ = bh.data.load(root, seed=1)
-    assert train.classes == ("blue", "green", "red") and right(train) and right(held_out)
+    assert train.classes == ("blue", "green", "red") and labels_match_colours(train) and labels_match_colours(held_out)
     assert np.bincount(train.labels).tolist() == [8, 8, 8] and np.bincount(held_out.labels).tolist() == [2, 2, 2]
     assert not set(train.files) & set(held_out.files) and len(train.files) == 24
     assert train.files == again.files != other.files
     np.testing.assert_array_equal(train.images, again.images)
 
 
-def test_what_is_split_stays_split(tmp_path):
+def test_a_presplit_folder_keeps_its_parts(tmp_path):
     for part, count in (("train", 4), ("valid", 2), ("test", 3)):
-        folder(tmp_path / part, count, start=10 * count)
+        write_image_folder(tmp_path / part, count, start=10 * count)
     found = find(tmp_path).sets()
-    assert {part: len(one) for part, one in found.parts.items()} == {"train": 12, "val": 6, "test": 9}
-    assert all(right(one) for one in found.parts.values())
+    assert {part: len(dataset) for part, dataset in found.parts.items()} == {"train": 12, "val": 6, "test": 9}
+    assert all(labels_match_colours(dataset) for dataset in found.parts.values())
     assert found.held_out is found.val
 
 
-def test_a_class_that_val_has_not_shifts_no_label(tmp_path):
-    folder(tmp_path / "train")
-    folder(tmp_path / "val", 3, classes=("blue", "red"), start=50)
+def test_a_class_missing_from_val_shifts_no_label(tmp_path):
+    write_image_folder(tmp_path / "train")
+    write_image_folder(tmp_path / "val", 3, classes=("blue", "red"), start=50)
     found = find(tmp_path).sets()
-    assert right(found.val) and set(found.val.labels) == {0, 2}
+    assert labels_match_colours(found.val) and set(found.val.labels) == {0, 2}
     assert any("val holds no image of green" in note for note in splits.data_warnings(found))
 
 
-def test_a_class_that_train_has_not_is_left_out_and_told(tmp_path):
-    folder(tmp_path / "train", classes=("blue", "red"))
-    folder(tmp_path / "val", 3, start=50)
+def test_a_class_missing_from_train_is_dropped_with_a_note(tmp_path):
+    write_image_folder(tmp_path / "train", classes=("blue", "red"))
+    write_image_folder(tmp_path / "val", 3, start=50)
     found = find(tmp_path).sets()
     assert found.train.classes == ("blue", "red") == found.val.classes
-    assert right(found.val) and len(found.val) == 6
+    assert labels_match_colours(found.val) and len(found.val) == 6
     assert "val has green, which train has not: 3 left out" in found.notes
 
 
 def test_grey_stays_grey_and_its_size(tmp_path):
-    found = find(greys(tmp_path / "stripes"))
+    found = find(write_striped_folder(tmp_path / "stripes"))
     assert found.shape == (28, 28, 1) and not found.photos
     train = found.sets().train
     assert train.shape == (28, 28, 1) and found.sets().crop == 1.0
@@ -78,15 +78,15 @@ def test_grey_stays_grey_and_its_size(tmp_path):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (5, 1)])
-def test_tiny_pictures_stay_what_they_are(tmp_path, size):
-    train = find(folder(tmp_path / "tiny", 3, size=size)).sets().train
+def test_tiny_images_keep_their_size(tmp_path, size):
+    train = find(write_image_folder(tmp_path / "tiny", 3, size=size)).sets().train
     assert train.shape == (size[1], size[0], 3)
 
 
-def test_nothing_is_resized_or_coloured_without_a_word(tmp_path):
-    root = folder(tmp_path / "mixed", 4, size=(300, 200))
-    picture(COLOURS["red"], (90, 120)).convert("L").save(root / "red" / "grey.png")
-    clear = picture(COLOURS["red"], (200, 200)).convert("RGBA")
+def test_resizing_and_colour_conversion_are_reported(tmp_path):
+    root = write_image_folder(tmp_path / "mixed", 4, size=(300, 200))
+    noisy_image(COLOURS["red"], (90, 120)).convert("L").save(root / "red" / "grey.png")
+    clear = noisy_image(COLOURS["red"], (200, 200)).convert("RGBA")
     clear.putalpha(128)
     clear.save(root / "red" / "clear.png")
     found = find(root)
@@ -101,8 +101,8 @@ def test_nothing_is_resized_or_coloured_without_a_word(tmp_path):
     assert any("13 of 14 are in colour: made grey" in note for note in found.sets((64, 64, 1)).notes)
 
 
-def test_large_pictures_of_one_size_are_made_smaller_and_it_is_told(tmp_path):
-    found = find(folder(tmp_path / "large", 2, size=(320, 240)))
+def test_large_images_of_one_size_are_downscaled_with_a_note(tmp_path):
+    found = find(write_image_folder(tmp_path / "large", 2, size=(320, 240)))
     assert found.shape == (128, 128, 3) and found.photos
     (note,) = found.sets().notes
     assert note.startswith("pictures of 240 x 320: resized so that 128 x 128")
@@ -111,12 +111,12 @@ def test_large_pictures_of_one_size_are_made_smaller_and_it_is_told(tmp_path):
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff", "JPG", "ppm"])
 def test_every_format_is_read(tmp_path, ending):
-    train, _ = bh.data.load(folder(tmp_path / "colours", 3, ending=ending))
-    assert len(train) == 6 and right(train)
+    train, _ = bh.data.load(write_image_folder(tmp_path / "colours", 3, ending=ending))
+    assert len(train) == 6 and labels_match_colours(train)
 
 
-def test_of_a_gif_the_first_frame(tmp_path):
-    root = folder(tmp_path / "moving", 2)
+def test_the_first_frame_of_a_gif_is_read(tmp_path):
+    root = write_image_folder(tmp_path / "moving", 2)
     frames = [Image.new("RGB", (40, 30), COLOURS[name]) for name in ("red", "green", "blue")]
     frames[0].save(root / "red" / "moving.gif", save_all=True, append_images=frames[1:])
     train = find(root).sets().train
@@ -125,14 +125,19 @@ def test_of_a_gif_the_first_frame(tmp_path):
 
 
 @pytest.mark.parametrize("turn", range(1, 9))
-def test_a_camera_that_was_turned_is_followed(tmp_path, turn):
+def test_exif_orientation_is_applied(tmp_path, turn):
     upright = np.zeros((20, 30, 3), np.uint8)
     upright[:8, :10] = 255  # bright above, on the left
     stored = {  # what a camera held that way would have written (EXIF 2.32, figure 4.6.4.A.1)
-        1: upright, 2: upright[:, ::-1], 3: upright[::-1, ::-1], 4: upright[::-1],
-        5: upright.transpose(1, 0, 2), 6: upright.transpose(1, 0, 2)[::-1],
-        7: upright.transpose(1, 0, 2)[::-1, ::-1], 8: upright.transpose(1, 0, 2)[:, ::-1],
-    }[turn]  # fmt: skip
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.transpose(1, 0, 2),
+        6: upright.transpose(1, 0, 2)[::-1],
+        7: upright.transpose(1, 0, 2)[::-1, ::-1],
+        8: upright.transpose(1, 0, 2)[:, ::-1],
+    }[turn]
     exif = Image.Exif()
     exif[0x0112] = turn
     for name in ("a", "b"):
@@ -151,7 +156,7 @@ def bad_files(root):
     """Put every kind of bad file among the reds; return what is said of each."""
     red = root / "red"
     whole = (root / "red" / "0.png").read_bytes()
-    picture(COLOURS["red"], (400, 300)).save(red / "cut.jpg")
+    noisy_image(COLOURS["red"], (400, 300)).save(red / "cut.jpg")
     (red / "cut.jpg").write_bytes((red / "cut.jpg").read_bytes()[:3000])
     (red / "cut.png").write_bytes(whole[:200])
     (red / "text.jpg").write_text("this is no picture")
@@ -161,15 +166,19 @@ def bad_files(root):
     os.mkfifo(red / "pipe.jpg")
     (red / "gone.jpg").symlink_to("nowhere.jpg")
     return {
-        "cut.jpg": "can't be decoded", "cut.png": "can't be decoded", "text.jpg": "is no picture that can be read",
-        "empty.jpg": "is no picture that can be read", "bomb.png": "too many pixels", "pipe.jpg": "no regular file",
+        "cut.jpg": "can't be decoded",
+        "cut.png": "can't be decoded",
+        "text.jpg": "is no picture that can be read",
+        "empty.jpg": "is no picture that can be read",
+        "bomb.png": "too many pixels",
+        "pipe.jpg": "no regular file",
         "gone.jpg": "there is no such file",
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_bad_files_are_skipped_and_told(tmp_path, stream):
-    root = folder(tmp_path / "colours", 4)
+def test_bad_files_are_skipped_and_reported(tmp_path, stream):
+    root = write_image_folder(tmp_path / "colours", 4)
     expected = bad_files(root)
     found = find(root).sets(stream=stream)
     told = {Path(name).name: reason for name, reason in found.bad}
@@ -177,12 +186,12 @@ def test_bad_files_are_skipped_and_told(tmp_path, stream):
     for name, reason in expected.items():
         assert reason in told[name], told[name]
         assert "\n" not in told[name] and str(tmp_path) not in told[name]
-    assert len(found.train) == 12 and right(found.train)
+    assert len(found.train) == 12 and labels_match_colours(found.train)
 
 
-def test_copies_across_the_split_are_told(tmp_path):
-    folder(tmp_path / "train", 4)
-    folder(tmp_path / "val", 2, start=40)
+def test_duplicates_across_the_split_are_reported(tmp_path):
+    write_image_folder(tmp_path / "train", 4)
+    write_image_folder(tmp_path / "val", 2, start=40)
     copied = (tmp_path / "train" / "red" / "1.png").read_bytes()
     (tmp_path / "val" / "red" / "copy.png").write_bytes(copied)
     (tmp_path / "val" / "blue" / "wrong.png").write_bytes(copied)
@@ -197,8 +206,8 @@ def test_copies_across_the_split_are_told(tmp_path):
     assert notes[1].startswith("1 image has a copy with another label: ") and "wrong.png" in notes[1]
 
 
-def test_copies_stay_together_when_a_set_is_split(tmp_path):
-    root = folder(tmp_path / "colours", 6)
+def test_duplicates_stay_in_the_same_part(tmp_path):
+    root = write_image_folder(tmp_path / "colours", 6)
     for number in range(6):
         (root / "red" / f"copy{number}.png").write_bytes((root / "red" / "0.png").read_bytes())
     for seed in range(8):
@@ -209,34 +218,34 @@ def test_copies_stay_together_when_a_set_is_split(tmp_path):
 
 def test_names_in_any_alphabet_with_spaces(tmp_path):
     names = ("猫 и собаки", "café au lait", 'a\'b "c"')
-    root = folder(tmp_path / "ünï cödé", 3, classes=names)
+    root = write_image_folder(tmp_path / "ünï cödé", 3, classes=names)
     train, _ = bh.data.load(root)
     assert set(train.classes) == set(names) and train.name == "ünï cödé"
 
 
 def test_the_same_name_is_the_same_class_however_it_is_spelled(tmp_path):
-    folder(tmp_path / "train", 3, classes=("caf\u00e9", "tea"))
-    folder(tmp_path / "val", 2, classes=("cafe\u0301", "tea"), start=20)
+    write_image_folder(tmp_path / "train", 3, classes=("caf\u00e9", "tea"))
+    write_image_folder(tmp_path / "val", 2, classes=("cafe\u0301", "tea"), start=20)
     found = find(tmp_path).sets()
     assert found.train.classes == ("caf\u00e9", "tea") == found.val.classes and len(found.val) == 4
 
 
-def test_a_name_that_is_no_text_can_be_told(tmp_path):
-    root = folder(tmp_path / "colours", 3, classes=("blue", "red"))
+def test_a_file_name_that_is_not_utf8_is_printable(tmp_path):
+    root = write_image_folder(tmp_path / "colours", 3, classes=("blue", "red"))
     (root / "red").rename(os.fsdecode(os.fsencode(root) + b"/r\xffd"))
     train, _ = bh.data.load(root)
     json.dumps(train.classes).encode()
     assert "\ufffd" in train.classes[1] and train.classes[1].encode()
 
 
-def test_numbers_are_in_the_order_of_numbers(tmp_path):
-    train, _ = bh.data.load(folder(tmp_path / "n", 2, classes=tuple(map(str, range(12)))))
+def test_numeric_class_names_are_sorted_by_value(tmp_path):
+    train, _ = bh.data.load(write_image_folder(tmp_path / "n", 2, classes=tuple(map(str, range(12)))))
     assert train.classes == tuple(map(str, range(12)))
     assert sorted(["x10", "x9", "X1"], key=natural_key) == ["X1", "x9", "x10"]
 
 
 def test_links_in_a_circle_end(tmp_path):
-    root = folder(tmp_path / "colours", 3)
+    root = write_image_folder(tmp_path / "colours", 3)
     (root / "red" / "again").symlink_to(root / "red")
     (root / "red" / "up").symlink_to(root)
     found = discover_folders(root)
@@ -246,38 +255,38 @@ def test_links_in_a_circle_end(tmp_path):
 
 
 def test_deeper_folders_belong_to_the_class_above(tmp_path):
-    root = folder(tmp_path / "colours", 3)
+    root = write_image_folder(tmp_path / "colours", 3)
     (root / "red" / "more" / "still").mkdir(parents=True)
-    picture(COLOURS["red"]).save(root / "red" / "more" / "still" / "x.png")
+    noisy_image(COLOURS["red"]).save(root / "red" / "more" / "still" / "x.png")
     train = find(root).sets().train
     assert train.classes == ("blue", "green", "red") and str(Path("red", "more", "still", "x.png")) in train.files
 
 
-def test_what_systems_leave_behind_is_no_class(tmp_path):
-    root = folder(tmp_path / "colours", 3)
+def test_system_files_are_ignored(tmp_path):
+    root = write_image_folder(tmp_path / "colours", 3)
     for name in (".ipynb_checkpoints", "__MACOSX", ".git"):
-        folder(root / name, 1)
+        write_image_folder(root / name, 1)
     (root / "red" / "._0.png").write_bytes(b"x")
     (root / "red" / "Thumbs.db").write_bytes(b"x")
     found = find(root).sets()
     assert found.train.classes == ("blue", "green", "red") and not found.bad
 
 
-def test_other_files_and_empty_classes_are_told(tmp_path):
-    root = folder(tmp_path / "colours", 3)
+def test_other_files_and_empty_classes_are_reported(tmp_path):
+    root = write_image_folder(tmp_path / "colours", 3)
     (root / "red" / "notes.txt").write_text("x")
     (root / "empty").mkdir()
-    picture(COLOURS["red"]).save(root / "loose.png")
+    noisy_image(COLOURS["red"]).save(root / "loose.png")
     notes = find(root).sets().notes
     assert "the folder empty holds no picture: left out" in notes
     assert "files that are no pictures by their names are left out: 1 .txt" in notes
     assert "1 picture directly in colours belongs to no class: left out" in notes
 
 
-def test_a_folder_that_may_not_be_read_is_told(tmp_path):
-    root = folder(tmp_path / "colours", 3)
+def test_an_unreadable_folder_is_reported(tmp_path):
+    root = write_image_folder(tmp_path / "colours", 3)
     (root / "secret").mkdir()
-    picture(COLOURS["red"]).save(root / "secret" / "x.png")
+    noisy_image(COLOURS["red"]).save(root / "secret" / "x.png")
     (root / "secret").chmod(0)
     (root / "red" / "0.png").chmod(0)
     code = (
@@ -301,7 +310,7 @@ def test_a_folder_that_may_not_be_read_is_told(tmp_path):
     assert "0.png': 'Permission denied" in done.stdout and done.stdout.strip().endswith(" 8")
 
 
-def test_a_path_through_a_folder_that_may_not_be_entered_gets_one_line(tmp_path, monkeypatch):
+def test_a_path_through_a_locked_folder_is_refused(tmp_path, monkeypatch):
     def forbidden(self):
         raise PermissionError(13, "Permission denied")
 
@@ -312,11 +321,11 @@ def test_a_path_through_a_folder_that_may_not_be_entered_gets_one_line(tmp_path,
 
 def test_one_class_is_not_enough(tmp_path):
     with pytest.raises(ArgumentError, match="has only the class 'red'; a classifier needs two classes"):
-        find(folder(tmp_path / "red", 3, classes=("red",))).sets()
+        find(write_image_folder(tmp_path / "red", 3, classes=("red",))).sets()
 
 
 def test_one_image_a_class(tmp_path):
-    root = folder(tmp_path / "single", 1)
+    root = write_image_folder(tmp_path / "single", 1)
     found = find(root).sets()
     assert len(found.train) == 3
     assert "no class has two images: nothing could be set aside to validate on" in found.split(0.2, 0).notes
@@ -324,10 +333,10 @@ def test_one_image_a_class(tmp_path):
         bh.data.load(root)
 
 
-def test_nothing_to_train_on_is_one_line(tmp_path):
+def test_a_folder_without_images_is_refused(tmp_path):
     with pytest.raises(FileError, match="no picture is in a class's folder; expected a folder a class"):
         find(tmp_path)
-    picture(COLOURS["red"]).save(tmp_path / "x.png")
+    noisy_image(COLOURS["red"]).save(tmp_path / "x.png")
     with pytest.raises(FileError, match="holds 1 picture, but no folder of a class"):
         find(tmp_path)
     (tmp_path / "a").mkdir()
@@ -344,14 +353,14 @@ def test_nothing_to_train_on_is_one_line(tmp_path):
 
 
 def test_a_streamed_set_is_the_same_set(tmp_path):
-    root = folder(tmp_path / "colours", 6, size=(80, 70))
+    root = write_image_folder(tmp_path / "colours", 6, size=(80, 70))
     here, there = find(root).sets((32, 32, 3)), find(root).sets((32, 32, 3), stream=True)
     assert isinstance(here.train.images, np.ndarray) and not isinstance(there.train.images, np.ndarray)
     np.testing.assert_array_equal(here.train.images, there.train.images[:])
     np.testing.assert_array_equal(here.train.images[[5, 2]], there.train.images[[5, 2]])
     np.testing.assert_array_equal(here.train.images[4:7, 3:5, 1], there.train.images[4:7, 3:5, 1])
-    one, other = here.split(0.3, 3), there.split(0.3, 3)
-    assert len(one.val) == len(other.val) and any("decoded while training" in note for note in other.notes)
+    first, other = here.split(0.3, 3), there.split(0.3, 3)
+    assert len(first.val) == len(other.val) and any("decoded while training" in note for note in other.notes)
 
 
 # CSV and npz ----------------------------------------------------------------------------------------------------------
@@ -369,39 +378,39 @@ def test_a_streamed_set_is_the_same_set(tmp_path):
     ids=["bare", "named", "semicolons", "tabs", "mark"],
 )
 def test_a_csv_names_pictures(tmp_path, head, row):
-    folder(tmp_path, 4)
+    write_image_folder(tmp_path, 4)
     rows = [row.format(name=name, n=n) for name in COLOURS for n in range(4)]
     (tmp_path / "labels.csv").write_text("\n".join([head, *rows] if head else rows), encoding="utf-8")
     train = find(tmp_path / "labels.csv").sets().train
-    assert len(train) == 12 and right(train)
+    assert len(train) == 12 and labels_match_colours(train)
 
 
-def test_a_csv_may_say_the_split(tmp_path):
-    folder(tmp_path, 4)
+def test_a_csv_column_sets_the_split(tmp_path):
+    write_image_folder(tmp_path, 4)
     rows = [f"{name}/{n}.png,{name},{'train' if n < 3 else 'valid'}" for name in COLOURS for n in range(4)]
     (tmp_path / "labels.csv").write_text("\n".join(["path,label,split", *rows]))
     found = find(tmp_path / "labels.csv").sets()
-    assert len(found.train) == 9 and len(found.val) == 3 and right(found.val)
+    assert len(found.train) == 9 and len(found.val) == 3 and labels_match_colours(found.val)
 
 
-def test_bad_rows_of_a_csv_are_told(tmp_path):
+def test_bad_csv_rows_are_reported(tmp_path):
     (tmp_path / "in").mkdir()
-    folder(tmp_path / "in", 3)
-    picture(COLOURS["red"]).save(tmp_path / "outside.png")
+    write_image_folder(tmp_path / "in", 3)
+    noisy_image(COLOURS["red"]).save(tmp_path / "outside.png")
     rows = [f"{name}/{n}.png,{name}" for name in COLOURS for n in range(3)]
     rows += ["../outside.png,red", f"{tmp_path}/outside.png,red", "alone", "red/0.png,", "red/none.png,red", ""]
     (tmp_path / "in" / "labels.csv").write_text("\n".join(rows))
     found = find(tmp_path / "in" / "labels.csv").sets()
     assert len(found.train) == 9
     reasons = [reason for _, reason in found.bad]
-    assert sum("leads out of the CSV's folder" in one for one in reasons) == 2
-    assert sum("has 1 cells; expected a path and a label" in one for one in reasons) == 1
-    assert sum("gives it no label" in one for one in reasons) == 1
-    assert sum("there is no such file" in one for one in reasons) == 1
+    assert sum("leads out of the CSV's folder" in reason for reason in reasons) == 2
+    assert sum("has 1 cells; expected a path and a label" in reason for reason in reasons) == 1
+    assert sum("gives it no label" in reason for reason in reasons) == 1
+    assert sum("there is no such file" in reason for reason in reasons) == 1
 
 
 @pytest.mark.parametrize("text", ["", "a\0b", "\xff\xfe"], ids=["empty", "null", "other"])
-def test_no_csv(tmp_path, text):
+def test_an_unreadable_csv_is_refused(tmp_path, text):
     (tmp_path / "labels.csv").write_bytes(text.encode("latin-1"))
     with pytest.raises(FileError):
         find(tmp_path / "labels.csv")
@@ -448,12 +457,18 @@ class Executed:
         ({"images": np.zeros((2, 3, 3), np.uint8), "labels": [-1, 1]}, "no class numbers from 0"),
         ({"images": np.zeros((2, 3, 3), np.uint8), "labels": [[0, 1], [1, 0]]}, "expected \\(N,\\), class numbers"),
         ({"images": np.zeros((2, 3, 3), np.uint8), "labels": [0, 5], "classes": np.array(["a"])}, "names 1 classes"),
-        ({"images": np.full((2, 3, 3), np.nan, np.float32), "labels": [0, 1]}, "expected pixels, 0 to 255, or floating"),
-        ({"images": np.array([Executed()] * 2, object), "labels": [0, 1]}, "Object arrays|which it does not hold|pickle"),
+        (
+            {"images": np.full((2, 3, 3), np.nan, np.float32), "labels": [0, 1]},
+            "expected pixels, 0 to 255, or floating",
+        ),
+        (
+            {"images": np.array([Executed()] * 2, object), "labels": [0, 1]},
+            "Object arrays|which it does not hold|pickle",
+        ),
     ],
     ids=["names", "axes", "range", "negative", "onehot", "classes", "nan", "pickle"],
-)  # fmt: skip
-def test_no_npz_that_fits(tmp_path, monkeypatch, arrays, message):
+)
+def test_an_npz_with_wrong_arrays_is_refused(tmp_path, monkeypatch, arrays, message):
     monkeypatch.chdir(tmp_path)
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(FileError, match=message):
@@ -462,14 +477,14 @@ def test_no_npz_that_fits(tmp_path, monkeypatch, arrays, message):
 
 
 @pytest.mark.parametrize("cut", [0, 3, 50, 400])
-def test_an_npz_that_is_cut_short(tmp_path, cut):
+def test_a_truncated_npz_is_refused(tmp_path, cut):
     np.savez(tmp_path / "a.npz", images=np.zeros((2, 3, 3), np.uint8), labels=[0, 1])
     (tmp_path / "a.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:cut])
     with pytest.raises(FileError, match="can't read"):
         find(tmp_path / "a.npz")
 
 
-def test_an_npz_that_promises_too_much(tmp_path):
+def test_an_npz_larger_than_its_file_is_refused(tmp_path):
     np.savez(tmp_path / "a.npz", images=np.zeros((2, 3, 3), np.uint8), labels=[0, 1])
     data = (tmp_path / "a.npz").read_bytes().replace(b"(2, 3, 3)", b"(2e9,3,3)".replace(b"2e9", b"999"))
     (tmp_path / "a.npz").write_bytes(data)

@@ -1,4 +1,4 @@
-"""The embedded MNIST is MNIST, byte for byte, and its cache can be trusted."""
+"""The embedded MNIST: checksums, the cache and read-only arrays."""
 
 import hashlib
 import struct
@@ -11,7 +11,7 @@ from byhand.errors import FileError
 
 
 @pytest.fixture
-def cold(tmp_path, monkeypatch):
+def empty_cache(tmp_path, monkeypatch):
     """A first use: an empty cache folder, nothing kept in the process."""
     monkeypatch.setenv("BYHAND_CACHE", str(tmp_path))
     mnist._arrays.cache_clear()
@@ -52,7 +52,7 @@ def test_load():
     np.testing.assert_array_equal(test.labels, mnist.test_labels())
 
 
-def test_no_caller_can_spoil_anothers_images():
+def test_returned_images_are_read_only():
     train, test = mnist.load()
     for array in (mnist.train_images(), mnist.test_labels(), train.images, train.labels, test.images, test.labels):
         with pytest.raises(ValueError, match="read-only"):
@@ -60,20 +60,20 @@ def test_no_caller_can_spoil_anothers_images():
     mnist.train_images()[:1000][np.random.default_rng(0).permutation(1000)][0] = 0  # fancy indexing copies
 
 
-def test_the_cache_is_written_once_and_read_again(cold, monkeypatch):
+def test_the_cache_is_written_once_and_read_again(empty_cache, monkeypatch):
     first = mnist.train_labels().copy()
-    (cached,) = (cold / "data").iterdir()
+    (cached,) = (empty_cache / "data").iterdir()
     assert cached.name == f"mnist-{mnist.SHA256[:16]}.idx" and cached.stat().st_size == mnist.LENGTH
     mnist._arrays.cache_clear()
-    monkeypatch.setattr(mnist, "EMBEDDED", cold / "not needed")
+    monkeypatch.setattr(mnist, "EMBEDDED", empty_cache / "not needed")
     np.testing.assert_array_equal(mnist.train_labels(), first)
     assert mnist.train_images() is mnist.train_images()
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "a folder"])
-def test_a_damaged_cache_is_made_again(cold, damage):
+def test_a_damaged_cache_is_made_again(empty_cache, damage):
     mnist.train_images()
-    (cached,) = (cold / "data").iterdir()
+    (cached,) = (empty_cache / "data").iterdir()
     data = cached.read_bytes()
     if damage == "a folder":
         cached.unlink()
@@ -89,8 +89,8 @@ def test_a_damaged_cache_is_made_again(cold, damage):
 @pytest.mark.parametrize(
     "damage", [lambda data: data[:-100], lambda data: data[:5000] + b"?" + data[5001:], lambda _: b""]
 )
-def test_a_damaged_package_is_told(cold, monkeypatch, damage):
-    path = cold / "mnist.idx.xz"
+def test_damaged_package_data_are_refused(empty_cache, monkeypatch, damage):
+    path = empty_cache / "mnist.idx.xz"
     path.write_bytes(damage(mnist.EMBEDDED.read_bytes()))
     monkeypatch.setattr(mnist, "EMBEDDED", path)
     with pytest.raises(FileError, match="is damaged: it does not unpack to MNIST; install byhand again"):
@@ -98,7 +98,7 @@ def test_a_damaged_package_is_told(cold, monkeypatch, damage):
     path.unlink()
     with pytest.raises(FileError, match="there is no such file; expected the MNIST that comes with byhand"):
         mnist.load()
-    assert not list((cold / "data").iterdir())
+    assert not list((empty_cache / "data").iterdir())
 
 
 def test_the_licence_stands_beside_the_data():

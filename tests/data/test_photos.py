@@ -1,4 +1,4 @@
-"""Photos: resized, cut, turned upright; what is none is one line."""
+"""Photos: resize, crop, orientation and unreadable files."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ def saved(path, array, **settings):
     return path
 
 
-def test_the_middle_of_the_shorter_side_is_seen(tmp_path):
+def test_the_central_crop_is_used(tmp_path):
     wide = np.zeros((256, 512, 3), np.uint8)
     wide[16:240, 144:368] = (10, 200, 30)  # what is left of it
     got = photos.from_file(saved(tmp_path / "wide.png", wide))
@@ -51,12 +51,12 @@ def test_orientation_transparency_and_grey(tmp_path):
     assert (sixteen == 99).all()
 
 
-def test_tiny_ones_are_made_larger(tmp_path):
+def test_small_photos_are_upscaled(tmp_path):
     got = photos.from_file(saved(tmp_path / "dot.png", np.full((1, 1, 3), 5, np.uint8)))
     assert got.shape == (224, 224, 3) and (got == 5).all()
 
 
 @pytest.mark.parametrize("name", ["nothing.jpg", "."])
-def test_no_photo(tmp_path, name):
+def test_an_unreadable_photo_is_refused(tmp_path, name):
     with pytest.raises(FileError, match="can't read"):
         photos.from_file(tmp_path / name)

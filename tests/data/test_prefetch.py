@@ -1,4 +1,4 @@
-"""Prefetching: results in order, bounded in number, exceptions in turn; batches and stratified splits."""
+"""Prefetching: order, bounded depth, exceptions; batches and stratified splits."""
 
 import threading
 import time

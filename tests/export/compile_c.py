@@ -1,4 +1,4 @@
-"""Compiles exported C with all warnings as errors, and runs it on images under sanitizers."""
+"""A helper that compiles exported C with sanitizers and runs it on images."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""Digits, and networks trained on them for one short epoch: once for all tests of the package."""
+"""Fixtures of the export tests: MNIST and networks trained for one epoch."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Networks that between them hold every op that can be exported: without classes, the results of many ops side by side."""
+"""Small networks that together hold every op that can be exported to C."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""`to_c`: its files, its report, and that it writes all files or none."""
+"""Export to C: the files, the report, and no partial output."""
 
 import re
 import shutil
@@ -200,7 +200,7 @@ def test_a_folder_with_files_is_left_alone(lenet5, tmp_path):
 
 
 @pytest.mark.parametrize("fails", ["lenet5.h", "lenet5.c", "main.c"])
-def test_where_one_file_fails_none_is_left(fails, lenet5, tmp_path, monkeypatch):
+def test_no_file_is_left_when_one_fails(fails, lenet5, tmp_path, monkeypatch):
     def full(path, data):
         if path.name == fails:
             raise FileError(f"can't write {path}: No space left on device")

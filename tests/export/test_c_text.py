@@ -1,4 +1,4 @@
-"""C syntax: identifiers, string literals and numbers, as a compiler reads them."""
+"""C syntax: identifiers, string literals and numbers."""
 
 import subprocess
 
@@ -12,9 +12,21 @@ from byhand.export.lowering import lower
 from tests.export.compile_c import compile_c, needs_cc, random_pixels, run_c
 
 NASTY = (
-    "plain", "", 'a "quote"', "back\\slash", "two\nlines\ttab\r", "??/ ??) trigraphs??!", "caf\u00e9 \u4e2d\u6587 \U0001f600",
-    "%s %d %n", "*/ end /* begin", "7 digits after \x01" + "7", "\x7f\x80", "// comment \\", "a" * 3000, "\ud800",
-)  # fmt: skip
+    "plain",
+    "",
+    'a "quote"',
+    "back\\slash",
+    "two\nlines\ttab\r",
+    "??/ ??) trigraphs??!",
+    "caf\u00e9 \u4e2d\u6587 \U0001f600",
+    "%s %d %n",
+    "*/ end /* begin",
+    "7 digits after \x01" + "7",
+    "\x7f\x80",
+    "// comment \\",
+    "a" * 3000,
+    "\ud800",
+)
 
 
 @needs_cc

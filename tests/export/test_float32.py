@@ -1,4 +1,4 @@
-"""float32 C against Python, compiled strictly and run under sanitizers: op by op, and networks on digits."""
+"""Exported float32 C against Python, per op and on digits."""
 
 import numpy as np
 import pytest
@@ -83,8 +83,9 @@ def test_batch_norm_and_relu_are_folded():
     model = nn.Model(x, nn.Linear(2)(nn.Dropout()(nn.Flatten()(y))))
     steps = lower(model).steps
     assert [(step.op, step.name, step.layer) for step in steps] == [
-        ("conv2d", "relu1", "conv1"), ("linear", "fc1", "fc1"),
-    ]  # fmt: skip
+        ("conv2d", "relu1", "conv1"),
+        ("linear", "fc1", "fc1"),
+    ]
     assert (steps[0].low, steps[0].high) == (0, np.inf)
 
 

@@ -1,4 +1,4 @@
-"""int8 C against its NumPy reference, bit for bit, compiled strictly and run under sanitizers; and its accuracy."""
+"""Exported int8 C against its NumPy reference, bit for bit, and its accuracy."""
 
 import numpy as np
 import pytest
@@ -208,7 +208,7 @@ def test_calibration_sees_all_images(digits, lenet5):
             assert values.max() <= table[-1] + 1e-5 and values.min() >= table[0] - quantized.scales[name].scale
 
 
-def test_int8_networks_are_float32_networks_too():
+def test_an_int8_network_also_runs_in_float32():
     assert set(INT8_NETWORKS) < set(FLOAT32_NETWORKS)
 
 

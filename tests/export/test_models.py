@@ -1,4 +1,4 @@
-"""Every architecture as C: the text of all of them, compiled and run for a few."""
+"""Export of every architecture; a few are compiled and run."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Graphs: names that a program can use, inputs of the right kind, the shapes of any batch, and there and back as JSON."""
+"""Graphs: names, kinds of inputs, batch sizes and JSON."""
 
 import json
 import re
@@ -133,7 +133,7 @@ def test_wrong_kinds_of_inputs(call, message):
     assert x.graph.nodes == [] and list(x.graph.tensors) == ["images"]
 
 
-def test_what_is_no_tensor_does_not_add():
+def test_adding_a_non_tensor_is_refused():
     x = nn.Input(3)
     for call in (lambda: 1.0 + x, lambda: np.ones(3) + x, lambda: 2 * x, lambda: sum([x, x])):
         with pytest.raises(ArgumentError, match=r"expected tensors that come from the same nn\.Input"):
@@ -192,7 +192,7 @@ def test_plan_gives_the_shapes_of_any_batch(case, batch):
     assert model.graph.tensors[node.name].shape == (1, *case.output)  # and the graph is as it was
 
 
-def test_plan_gives_training_to_those_that_were_not_told():
+def test_plan_sets_training_where_it_is_not_given():
     x = nn.Input(3, 3, 2)
     y = nn.BatchNorm(training=False)(nn.BatchNorm()(nn.Dropout()(x)))
     for training in (True, False):
@@ -203,7 +203,7 @@ def test_plan_gives_training_to_those_that_were_not_told():
         nn.BatchNorm()(nn.Input(3)).graph.plan(1, training=True)
 
 
-# the parts that are copies --------------------------------------------------------------------------------------------
+# derived graphs -------------------------------------------------------------------------------------------------------
 
 
 def test_with_loss_leaves_the_original_untouched():
@@ -238,10 +238,10 @@ def test_up_to_holds_what_an_output_needs():
     assert list(x.graph.up_to(x).tensors) == ["images"] and len(x.graph.nodes) == 5
 
 
-# there and back -------------------------------------------------------------------------------------------------------
+# JSON -----------------------------------------------------------------------------------------------------------------
 
 
-def same(one, other):
+def same(left, other):
     """Whether two graphs are the same in all that a program depends on."""
 
     def plain(value):
@@ -258,7 +258,7 @@ def same(one, other):
             for n in graph.nodes
         ]
 
-    return tensors(one) == tensors(other) and nodes(one) == nodes(other) and one.input.name == other.input.name
+    return tensors(left) == tensors(other) and nodes(left) == nodes(other) and left.input.name == other.input.name
 
 
 @pytest.mark.parametrize("case", [case for _, case in ALL], ids=[name for name, _ in ALL])

@@ -1,4 +1,4 @@
-"""Arrays that end where memory ends: whoever reads or writes an element too many is stopped by the processor.
+"""Arrays before an inaccessible page: an access out of bounds ends the process.
 
 An array ends at the last byte of a page, or begins at the first of one; the pages around it may not be touched. What goes
 too far raises no exception, it kills the process: run such tests in one of their own.

@@ -1,4 +1,4 @@
-"""Python in a process of its own: what aborts there, or needs another environment, leaves the tests alone."""
+"""A helper that runs Python code in its own process and environment."""
 
 import os
 import subprocess
@@ -22,9 +22,12 @@ def start(text, *words, **environment):
     path = os.pathsep.join(filter(None, [str(ROOT), inherited.get("PYTHONPATH")]))
     return subprocess.Popen(
         [sys.executable, "-X", "faulthandler", "-c", text, *map(str, words)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
         env=inherited | {"PYTHONPATH": path, "PYTHONWARNINGS": "error"} | environment,
-    )  # fmt: skip
+    )
 
 
 def end(process, timeout=120):

@@ -1,4 +1,4 @@
-"""The door to the algorithms of a convolution: what is chosen, what is forced, and that all of them do the same."""
+"""Convolution algorithms: choice, forced choice and agreement."""
 
 import numpy as np
 import pytest
@@ -49,12 +49,12 @@ def algorithm_epilogue(x, weight, y):
 @pytest.mark.parametrize("direction", PASSES)
 def test_all_algorithms_that_apply_do_the_same(direction, name, dtype):
     asked, arguments = problem(direction, name, dtype)
-    able = [one for one in ALGORITHMS.values() if can(one, asked)]
+    able = [algorithm for algorithm in ALGORITHMS.values() if can(algorithm, asked)]
     assert choose(asked) in able
     results = []
-    for one in able:
+    for candidate in able:
         arguments[2].fill(np.nan)
-        one.run(direction)(*arguments)
+        candidate.run(direction)(*arguments)
         results.append(arguments[2].copy())
     tolerance = (1e-5 if dtype is np.float32 else 1e-13) * np.abs(results[0]).max()
     for result in results:
@@ -64,7 +64,7 @@ def test_all_algorithms_that_apply_do_the_same(direction, name, dtype):
 def test_every_problem_has_an_algorithm():
     for name in SHAPES:
         for direction in PASSES:
-            assert any(can(one, problem(direction, name)[0]) for one in ALGORITHMS.values())
+            assert any(can(algorithm, problem(direction, name)[0]) for algorithm in ALGORITHMS.values())
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_every_problem_has_an_algorithm():
         ("depthwise", ("depthwise",) * 3),
     ],
 )
-def test_what_is_chosen(name, chosen):
+def test_the_expected_algorithm_is_chosen(name, chosen):
     assert tuple(choose(problem(direction, name)[0]).name for direction in PASSES) == chosen
 
 

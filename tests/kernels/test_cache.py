@@ -1,4 +1,4 @@
-"""Machine code on disk: found again where nothing has changed, built anew where anything has, and never run when damaged."""
+"""The kernel cache on disk: reuse, rebuild after a change, damaged files."""
 
 import errno
 import hashlib
@@ -49,9 +49,9 @@ def told(monkeypatch):
     return names
 
 
-def result(one, dtype=np.float32):
+def result(kernel, dtype=np.float32):
     x, y = np.arange(5, dtype=dtype), np.zeros(5, dtype)
-    launch(one, 1, x, y)
+    launch(kernel, 1, x, y)
     return y.tolist()
 
 
@@ -63,7 +63,7 @@ def test_a_kernel_is_built_once_and_then_found(folder, told):
     for _ in range(2):
         assert result(made()) == [1, 7, 13, 19, 25]
     assert told == ["tripled"]
-    assert [one.stat().st_mtime_ns for one in folder.iterdir()] == [before]
+    assert [path.stat().st_mtime_ns for path in folder.iterdir()] == [before]
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_another_numba_processor_or_target_finds_nothing(folder, told, monkeypat
     )  # only loops over elements are cut at BLOCK_ELEMENTS
 
 
-def test_what_the_world_is_made_of():
+def test_the_key_names_versions_and_processor():
     import llvmlite
     import numba
 
@@ -203,7 +203,7 @@ def digest():
 
 def test_processes_that_start_at_once_from_nothing_get_the_same(tmp_path, digest):
     both = [process.start(WORK, BYHAND_CACHE=str(tmp_path)) for _ in range(2)]
-    assert [process.end(one) for one in both] == [digest, digest]
+    assert [process.end(child) for child in both] == [digest, digest]
     names = [path.name for path in (tmp_path / "kernels").iterdir()]
     assert len(names) == 3  # the parallel loop is one
     assert all(name.endswith(".kernel") for name in names)
@@ -215,7 +215,7 @@ def test_a_disk_that_takes_no_more_costs_time_alone(tmp_path, digest):
     assert list((tmp_path / "kernels").iterdir()) == []
 
 
-# what a person who waits is told --------------------------------------------------------------------------------------
+# progress messages ----------------------------------------------------------------------------------------------------
 
 
 def test_training_says_what_it_waits_for(capsys):
@@ -228,7 +228,7 @@ def test_training_says_what_it_waits_for(capsys):
     assert said.err == "compiling kernels for this processor, once (some seconds) ...\n"
 
 
-def test_in_a_terminal_the_bar_says_it(capsys):
+def test_a_terminal_shows_compilation_in_the_progress_bar(capsys):
     with Display(1, 10, console=Console(force_terminal=True, width=120)) as display:
         display.begin_epoch(0, 0)
         cache.tell("one")

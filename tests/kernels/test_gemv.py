@@ -1,4 +1,4 @@
-"""Matrix products of few rows: the same as everywhere, whatever the sizes."""
+"""Matrix products with few rows agree with the loops and with NumPy."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from byhand.kernels import gemv
 from byhand.kernels.conv import algorithm, matrix
 from byhand.ops import REGISTRY
 from byhand.ops.conv.linear import matrix_shape
-from tests.ops.draw import Seeded, typed
+from tests.ops.draw import Seeded, cast_inputs
 from tests.ops.test_conformance import check
 
 
@@ -28,7 +28,7 @@ def test_small_sizes_agree_with_the_loops(name, dtype):
     op = REGISTRY[name]
     for seed in range(60):
         values, attributes = op.sample(Seeded(seed))
-        check(op, "compiled", typed(op, values, dtype), attributes)
+        check(op, "compiled", cast_inputs(op, values, dtype), attributes)
 
 
 def chosen(x, weight):

@@ -1,4 +1,4 @@
-"""Kernels: what reaches them of their arguments, in which type, and that every block is done once."""
+"""Kernels: argument types, blocks, and agreement of compiled hands with their loops."""
 
 import math
 import sys
@@ -233,7 +233,7 @@ def test_a_hand_takes_tuples_of_arrays_of_any_layout():
     assert all(np.array_equal(y[i], x.T) for i, x in enumerate(xs))
 
 
-def test_scratch_memory_is_aligned_and_nobody_elses():
+def test_scratch_memory_is_aligned_and_not_shared():
     made = []
 
     @compiled
@@ -243,11 +243,11 @@ def test_scratch_memory_is_aligned_and_nobody_elses():
             assert (made[-1].shape, made[-1].dtype) == (shape, dtype)
 
     hand(np.zeros(1))
-    starts = [one.ctypes.data for one in made if one.size]
+    starts = [array.ctypes.data for array in made if array.size]
     assert all(start % 64 == 0 for start in starts)
-    for i, one in enumerate(made):
-        one[...] = i
-    assert all((one == i).all() for i, one in enumerate(made))
+    for i, array in enumerate(made):
+        array[...] = i
+    assert all((array == i).all() for i, array in enumerate(made))
 
 
 @pytest.mark.parametrize(("size", "least", "blocks"), [(0, 4, 0), (1, 4, 1), (4, 4, 1), (5, 4, 2), (4001, 4, 1001)])
@@ -255,7 +255,7 @@ def test_cdiv(size, least, blocks):
     assert cdiv(size, least) == blocks
 
 
-# all kernels there are ------------------------------------------------------------------------------------------------
+# every kernel ---------------------------------------------------------------------------------------------------------
 
 
 def every_kernel():
@@ -265,9 +265,9 @@ def every_kernel():
     found = {}
     for name, module in list(sys.modules.items()):
         if name.startswith("byhand."):
-            for one in vars(module).values():
-                if isinstance(one, Kernel):
-                    found[one.function.__name__] = one
+            for member in vars(module).values():
+                if isinstance(member, Kernel):
+                    found[member.function.__name__] = member
     return found
 
 
@@ -292,8 +292,8 @@ def unknown(function, seen):
             yield f"{function.__module__}.{function.__name__} uses {name}, {value!r:.60}"
 
 
-def test_all_that_a_kernel_uses_is_part_of_its_key():
+def test_a_kernels_key_covers_everything_it_uses():
     kernels = every_kernel()
     assert len(kernels) > 20
     seen = set()
-    assert [one for each in kernels.values() for one in unknown(each.function, seen)] == []
+    assert [name for each in kernels.values() for name in unknown(each.function, seen)] == []

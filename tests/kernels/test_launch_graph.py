@@ -1,4 +1,4 @@
-"""Launches written down: run again they do what they did at once, step by step, lane by lane, on the same scratch memory."""
+"""Launch graphs: capture and replay give the same numbers as direct calls."""
 
 from functools import partial
 
@@ -9,7 +9,7 @@ from byhand.kernels import aligned, capture, compiled, kernel, launch, micro_bat
 from byhand.kernels.runtime.thread_pool import limit
 from byhand.ops import REGISTRY
 from byhand.ops.op import flat
-from tests.ops.draw import Seeded, copies, each, plan, typed, with_gradient
+from tests.ops.draw import Seeded, cast_inputs, copies, each, plan, with_gradient
 
 COMPILED = [name for name, op in REGISTRY.items() if "compiled" in op.hands]
 
@@ -40,18 +40,18 @@ def doubled(x, y):
 @compiled
 def twice_over(x, y):
     """Add x to y twice, through scratch memory."""
-    one, other = scratch(x.size, dtype=x.dtype), scratch(x.size, dtype=x.dtype)
-    launch(copy_of, 1, x, one)
-    launch(copy_of, 1, one, other)
-    launch(add_to, 1, one, y)
+    first, other = scratch(x.size, dtype=x.dtype), scratch(x.size, dtype=x.dtype)
+    launch(copy_of, 1, x, first)
+    launch(copy_of, 1, first, other)
+    launch(add_to, 1, first, y)
     launch(add_to, 1, other, y)
-    places.append((one.ctypes.data, other.ctypes.data))
+    places.append((first.ctypes.data, other.ctypes.data))
 
 
 places = []
 
 
-def test_what_is_recorded_is_not_run():
+def test_capture_does_not_execute():
     x, y = np.ones(3), np.zeros(3)
     graph, result = capture(lambda: doubled(x, y) or "result")
     assert result == "result"
@@ -65,7 +65,7 @@ def test_what_is_recorded_is_not_run():
     assert (y == 10).all()
 
 
-def test_nothing_recorded_is_nothing_run():
+def test_an_empty_graph_runs_nothing():
     graph, _ = capture(lambda: None)
     graph.run()
     graph.run(3)
@@ -129,12 +129,12 @@ def test_lanes_do_what_they_do_one_after_the_other(threads, count):
         graph, _ = capture(step, y)
         graph.run()
     assert np.array_equal(y, direct)
-    assert [len(one) for one in graph.launches if isinstance(one, list)] == [count]
-    written = [[call for call in one if call.name != "fill_words"] for one in graph.launches[0]]  # but for the poison
-    assert [len(one) for one in written] == [5] * count
+    assert [len(lanes) for lanes in graph.launches if isinstance(lanes, list)] == [count]
+    written = [[call for call in lane if call.name != "fill_words"] for lane in graph.launches[0]]  # but for the poison
+    assert [len(lane) for lane in written] == [5] * count
 
 
-def test_lanes_move_too():
+def test_micro_batch_arguments_are_moved():
     x, y = np.arange(24.0).reshape(4, 2, 3), np.zeros((4, 2, 3))
 
     def step(x, y):
@@ -207,7 +207,7 @@ def test_every_op_replayed_does_what_it_does_at_once(name, dtype):
     op = REGISTRY[name]
     for seed in range(4):
         values, attributes = op.sample(Seeded(seed))
-        inputs = typed(op, values, dtype)
+        inputs = cast_inputs(op, values, dtype)
         call = plan(op, inputs, attributes)
         first = op.outputs[0]
         at_once = copies(inputs) | op.allocate(call, dtype)

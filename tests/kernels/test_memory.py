@@ -1,4 +1,4 @@
-"""Memory is poisoned in these tests, so that a number that a hand leaves unwritten is seen: scratch, arena and outputs."""
+"""Poisoned memory: an unwritten element in scratch, arena or output is detected."""
 
 import copy
 import sys
@@ -12,7 +12,7 @@ from byhand.kernels.runtime.launch import poison
 from byhand.ops import REGISTRY
 from tests.nn.cases import images
 from tests.nn.networks import everything, plain
-from tests.ops.draw import Seeded, plan, typed
+from tests.ops.draw import Seeded, cast_inputs, plan
 
 KINDS = [np.float32, np.float64, np.int64, np.int32, np.uint8, np.bool_]
 
@@ -55,7 +55,7 @@ def test_the_tests_run_on_poisoned_memory():
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("shape", [(), (1,), (3,), (4, 5), (0, 2)], ids=str)
-def test_what_unwritten_memory_holds(kind, shape):
+def test_poison_values_by_dtype(kind, shape):
     array = memory.empty(shape, kind)
     assert (array.shape, array.dtype) == (shape, kind)
     if array.dtype.kind == "f":
@@ -66,7 +66,7 @@ def test_what_unwritten_memory_holds(kind, shape):
         assert (array.view(np.uint8) > 1).all()
 
 
-def test_memory_is_as_it_comes_where_nobody_asks_for_poison(monkeypatch):
+def test_memory_is_not_poisoned_by_default(monkeypatch):
     monkeypatch.setattr(memory, "POISON", False)
     x = np.ones(3)
     assert memory.poison(x) is x and (x == 1).all()
@@ -74,7 +74,7 @@ def test_memory_is_as_it_comes_where_nobody_asks_for_poison(monkeypatch):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_scratch_that_is_not_written_is_seen(dtype):
+def test_unwritten_scratch_memory_is_detected(dtype):
     x, y = np.ones(50, dtype), np.zeros(50, dtype)
     through_scratch(x, y)
     assert left(y) == [49]
@@ -129,11 +129,11 @@ def spoil(monkeypatch, name, direction, argument):
 
 @pytest.mark.parametrize("hand", ["loops", "arrays", "compiled"])
 @pytest.mark.parametrize("name", REGISTRY)
-def test_an_output_that_is_not_written_is_seen(name, hand):
+def test_an_unwritten_output_is_detected(name, hand):
     """Called as `bh.relu(x)` and `bh.relu.backward(grad, x)`, which hand in memory of their own."""
     op = REGISTRY[name]
     values, attributes = op.sample(Seeded(1))
-    inputs = typed(op, values, np.float64)
+    inputs = cast_inputs(op, values, np.float64)
     shape = plan(op, inputs, attributes).shapes[op.outputs[0]]
     lazy = copy.copy(op)
     lazy.hands = {hand: op.hands[hand]._replace(forward=lambda *arrays, **_: None, backward=lambda *arrays, **_: None)}
@@ -165,14 +165,14 @@ SPOILED = [
 
 
 @pytest.mark.parametrize(("train", "direction", "argument"), SPOILED)
-def test_a_program_whose_op_leaves_a_number_unwritten_is_seen(monkeypatch, train, direction, argument):
+def test_a_program_with_an_unwritten_element_is_detected(monkeypatch, train, direction, argument):
     """At its first run, and where the number is there from the run before."""
-    assert all(np.isfinite(one).all() for one in answers(everything(), train))
+    assert all(np.isfinite(answer).all() for answer in answers(everything(), train))
     spoil(monkeypatch, "layer_norm", direction, argument)
-    assert all(np.isnan(one).any() for one in answers(everything(), train))
+    assert all(np.isnan(answer).any() for answer in answers(everything(), train))
 
 
-def test_a_program_with_micro_batches_sees_it_too(monkeypatch):
+def test_a_micro_batch_with_an_unwritten_element_is_detected(monkeypatch):
     def run(times):
         model = plain(dtype=np.float32)
         program, (x, labels) = model.program(64, train=True), images(model, 64)

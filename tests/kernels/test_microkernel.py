@@ -1,4 +1,4 @@
-"""The register tile against NumPy: every target, every number of rows and columns, and nothing touched beyond an array."""
+"""The register tile against NumPy, on every target and at every tile size."""
 
 import sys
 from functools import partial
@@ -63,7 +63,7 @@ class Case:
         bias, scale = rng.standard_normal((2, bias_start + columns))
         residual = rng.standard_normal(c.size)
         self.a, self.b, self.c, self.bias, self.scale, self.residual = (
-            place(one.astype(dtype)) for one in (a, b, c, bias, scale, residual)
+            place(array.astype(dtype)) for array in (a, b, c, bias, scale, residual)
         )
         tables = self.a_rows, self.a_segments, self.b_segments, self.c_rows
         self.a_rows, self.a_segments, self.b_segments, self.c_rows = map(place, tables)
@@ -79,7 +79,7 @@ class Case:
 
     def expected(self):
         """Return c as it ought to be, in float64."""
-        a, b, c = (one.astype(np.float64) for one in (self.a, self.b, self.c))
+        a, b, c = (array.astype(np.float64) for array in (self.a, self.b, self.c))
         total = np.zeros(self.at_c.shape)
         if self.start == ADD:
             total = c[self.at_c]
@@ -187,13 +187,13 @@ print(host().target)
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_a_tile_is_the_sum_that_numpy_says(target):
+def test_a_tile_agrees_with_numpy(target):
     work = "check_anywhere" if sys.platform == "win32" else "check_at_the_edge"
     assert process.run(WORK.format(work), BYHAND_TARGET=target).strip() == target
 
 
 @needs_mprotect
-def test_an_element_too_many_is_seen():
+def test_an_out_of_bounds_access_is_detected():
     text = """
 import numpy as np
 from tests.kernels.guard_pages import Pages

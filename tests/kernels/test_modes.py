@@ -1,4 +1,4 @@
-"""Kernels run in other ways: as plain Python, checked against bounds, and where memory ends."""
+"""Kernel modes: plain Python, bounds checks and guard pages."""
 
 import sys
 
@@ -9,7 +9,7 @@ from byhand.ops import REGISTRY
 from byhand.ops.op import flat
 from tests.kernels import process
 from tests.kernels.guard_pages import Shelf
-from tests.ops.draw import Seeded, plan, typed, with_gradient
+from tests.ops.draw import Seeded, cast_inputs, plan, with_gradient
 from tests.ops.test_conformance import check
 
 COMPILED = [op for op in REGISTRY.values() if "compiled" in op.hands]
@@ -22,11 +22,11 @@ def check_all(dtypes, seeds, names=None):
         for dtype in dtypes:
             for seed in range(seeds):
                 values, attributes = op.sample(Seeded(seed))
-                check(op, "compiled", typed(op, values, dtype), attributes)
+                check(op, "compiled", cast_inputs(op, values, dtype), attributes)
     print(len(ops))
 
 
-def test_as_plain_python_every_op_does_the_same(tmp_path):
+def test_every_op_runs_as_plain_python(tmp_path):
     text = """
 import numpy as np
 from tests.kernels.test_modes import check_all
@@ -77,7 +77,7 @@ def check_where_memory_ends():
         for dtype in (np.float32, np.float64):
             for seed in range(12):
                 values, attributes = op.sample(Seeded(seed))
-                inputs = typed(op, values, dtype)
+                inputs = cast_inputs(op, values, dtype)
                 at_edge(shelf, op, dtype, inputs, attributes, at_end=seed % 4 > 0)
     print(len(COMPILED))
 
@@ -100,8 +100,8 @@ def at_edge(shelf, op, dtype, inputs, attributes, at_end):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no mprotect here")
-def test_no_op_touches_what_lies_beside_its_arrays():
+def test_no_op_accesses_memory_outside_its_arrays():
     text = "from tests.kernels.test_modes import check_where_memory_ends; check_where_memory_ends()"
-    one = process.start(text)
-    out, err = one.communicate(timeout=300)
+    child = process.start(text)
+    out, err = child.communicate(timeout=300)
     assert out.strip() == str(len(COMPILED)), "\n".join(err.splitlines()[-30:])

@@ -1,4 +1,4 @@
-"""Threads: the same bits however many there are, on every layer, after a fork, and from several Python threads at once."""
+"""Threads: the same bits at any number, after a fork, and with several Python threads."""
 
 import os
 import threading
@@ -15,7 +15,7 @@ from byhand.kernels.runtime.launch import launch_seconds
 from byhand.ops import REGISTRY
 from byhand.ops.op import flat
 from tests.kernels import process
-from tests.ops.draw import Seeded, each, plan, typed, with_gradient
+from tests.ops.draw import Seeded, cast_inputs, each, plan, with_gradient
 
 LAYERS = ("omp", "tbb", "workqueue")
 
@@ -50,7 +50,9 @@ def on(layer, text):
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_python_threads_may_launch_at_once(layer):
-    out = on(layer, """
+    out = on(
+        layer,
+        """
 @kernel
 def fresh(x, block):  # all of them want it built
     x[block] -= 1
@@ -66,14 +68,17 @@ running = [threading.Thread(target=work, args=(own,)) for own in arrays]
 for one in running: one.start()
 for one in running: one.join()
 print(threads.start().layer, *(set(own) for own in arrays))
-""")  # fmt: skip
+""",
+    )
     assert out == f"{layer} {' '.join(['{np.float64(300.0)}'] * 4)}"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.parametrize("layer", LAYERS)
 def test_a_forked_child_runs_on_one_thread(layer):
-    out = on(layer, """
+    out = on(
+        layer,
+        """
 import warnings
 warnings.simplefilter("ignore")  # Python warns of a fork where there are threads: rightly
 table = threads.LaunchTable([])
@@ -88,13 +93,15 @@ assert os.waitpid(child, 0)[1] == 0
 launch(count, 500, x)
 assert threads.workers() == 3 and (x == 2).all()
 print("good")
-""")  # fmt: skip
+""",
+    )
     assert out == "good"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_child_forked_before_the_threads_start_has_its_own():
-    out = process.run("""
+    out = process.run(
+        """
 import os
 import numpy as np
 import byhand.kernels.runtime.thread_pool as threads
@@ -102,13 +109,17 @@ child = os.fork()
 if child == 0:
     os._exit(threads.workers())
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-""", BYHAND_THREADS="3")  # fmt: skip
+""",
+        BYHAND_THREADS="3",
+    )
     assert out.strip() == "3"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_lock_held_at_the_fork_does_not_stop_the_child():
-    out = on("workqueue", """
+    out = on(
+        "workqueue",
+        """
 import warnings
 warnings.simplefilter("ignore")
 threads.start().lock.acquire()
@@ -117,7 +128,8 @@ if child == 0:
     launch(count, 500, x)
     os._exit(0)
 print(os.waitpid(child, 0)[1])
-""")  # fmt: skip
+""",
+    )
     assert out == "0"
 
 
@@ -134,15 +146,15 @@ def test_without_libgomp_another_layer_takes_its_place():
     [({}, thread_pool.SPIN_TURNS), ({"GOMP_SPINCOUNT": "77"}, "77"), ({"OMP_WAIT_POLICY": "passive"}, "0")],
     ids=["ours", "the user's count", "the user's policy"],
 )
-def test_threads_wait_as_long_as_the_user_says(given, spin):
+def test_the_users_wait_policy_is_respected(given, spin):
     text = "import os; from byhand.kernels.runtime import thread_pool; thread_pool.start(); "
     text += "print(os.environ.get('GOMP_SPINCOUNT'))"
     before = {name: os.environ.pop(name) for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY") if name in os.environ}
     try:
-        one = process.start(text, OMP_DISPLAY_ENV="verbose", **given)
+        child = process.start(text, OMP_DISPLAY_ENV="verbose", **given)
     finally:
         os.environ.update(before)
-    out, err = one.communicate(timeout=60)
+    out, err = child.communicate(timeout=60)
     assert f"GOMP_SPINCOUNT = '{spin}'" in err
     assert out.strip() == str(given.get("GOMP_SPINCOUNT"))  # what libgomp has read is not handed on to other programs
 
@@ -167,7 +179,7 @@ def test_a_layer_that_is_none_is_refused():
     assert "NUMBA_THREADING_LAYER is 'threads'; expected one that can be loaded here" in out
 
 
-def test_no_more_threads_than_cores():
+def test_there_are_at_most_as_many_threads_as_cores():
     text = "from byhand.kernels.runtime import thread_pool as threads; print(threads.workers())"
     assert process.run(text).strip() == str(machine.cores())
     if hasattr(os, "sched_getaffinity"):
@@ -247,7 +259,7 @@ BATCHED = ("x", "a", "b", "xs", "logits", "labels")
 def enlarged(op, seed):
     """Return a sample's inputs with many times the images, and its attributes."""
     values, attributes = op.sample(Seeded(seed))
-    inputs = typed(op, values, np.float32)
+    inputs = cast_inputs(op, values, np.float32)
     first = plan(op, inputs, attributes).shapes[op.outputs[0]][:1]
 
     def repeat(array):
@@ -256,7 +268,9 @@ def enlarged(op, seed):
         return array + np.arange(array.size).reshape(array.shape) % 7 / 8 if array.dtype.kind == "f" else array
 
     large = {name: each(repeat, value) if name in BATCHED else value for name, value in inputs.items()}
-    large = {name: each(partial(np.asarray, dtype=op.dtypes.get(name, np.float32)), one) for name, one in large.items()}
+    large = {
+        name: each(partial(np.asarray, dtype=op.dtypes.get(name, np.float32)), value) for name, value in large.items()
+    }
     try:
         plan(op, large, attributes)
     except ArgumentError:
@@ -276,9 +290,9 @@ def outcome(op, inputs, attributes):
         graph, _ = capture(hand, *(have.get(name) for name in names), **call.attributes)
         graph.run()
         blocks = max(
-            [blocks, *(one.blocks for one in graph.all_launches if one.name != "fill_words")]
+            [blocks, *(launched.blocks for launched in graph.all_launches if launched.name != "fill_words")]
         )  # but for the poison
-    return {name: b"".join(one.tobytes() for one in flat([value])) for name, value in have.items()}, blocks
+    return {name: b"".join(array.tobytes() for array in flat([value])) for name, value in have.items()}, blocks
 
 
 COMPILED = [name for name, op in REGISTRY.items() if "compiled" in op.hands]

@@ -1,4 +1,4 @@
-"""exp, tanh and erf of float32, held to float64 over the whole range; kernels/vector_math.py states the errors."""
+"""float32 exp, tanh and erf against float64 over the whole range."""
 
 import math
 
@@ -9,7 +9,7 @@ from byhand.kernels import elementwise, kernel, launch
 from byhand.kernels.vector_math import erf, exp, greater, tanh
 
 STEP = 1021  # every so many of all 2^32 float32; `_sweep(name, 1)` takes minutes and 2 GB, and was the source of the errors
-LEAST = 2.0**-126  # below this results and arguments are 0
+SMALLEST_NORMAL = 2.0**-126  # below this results and arguments are 0
 
 
 def exp_loops(x, y):
@@ -60,10 +60,10 @@ def error(name, x, y):
     """Return by how many units in the last place each y is wrong; infinite where it is no number and should be one."""
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         exact = EXACT[name](x.astype(np.float64))
-        exact[np.abs(exact) < LEAST] = 0
+        exact[np.abs(exact) < SMALLEST_NORMAL] = 0
         nearest = exact.astype(np.float32)
-        off = np.abs(y - exact) / np.spacing(np.maximum(np.abs(nearest), np.float32(LEAST)))
-    off[(nearest == y) | (np.isnan(nearest) & np.isnan(y)) | (np.abs(x) < 1.01 * LEAST)] = 0
+        off = np.abs(y - exact) / np.spacing(np.maximum(np.abs(nearest), np.float32(SMALLEST_NORMAL)))
+    off[(nearest == y) | (np.isnan(nearest) & np.isnan(y)) | (np.abs(x) < 1.01 * SMALLEST_NORMAL)] = 0
     return np.where(np.isfinite(off), off, np.inf)
 
 
@@ -100,10 +100,10 @@ def test_special_numbers(name, copies):
 
 
 @pytest.mark.parametrize("name", LOOPS)
-def test_as_plain_python_it_computes_the_same(name):
+def test_vector_math_runs_as_plain_python(name):
     x = np.linspace(-5, 5, 101, dtype=np.float32)
     function = {"exp": exp, "tanh": tanh, "erf": erf}[name]
-    got = np.array([function(one) for one in x], np.float32)
+    got = np.array([function(number) for number in x], np.float32)
     assert error(name, x, got).max() <= 2
 
 
@@ -123,6 +123,6 @@ def test_the_greatest_of_a_row_is_nan_where_there_is_one(dtype):
             launch(greatest, 1, x, y)
             assert np.array_equal(y[0], x.max(), equal_nan=True)
             function = x[0]
-            for one in x:
-                function = greater(function, one)
+            for number in x:
+                function = greater(function, number)
             assert np.array_equal(function, x.max(), equal_nan=True)

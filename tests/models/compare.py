@@ -1,4 +1,4 @@
-"""A network of byhand's beside its PyTorch twin, from the same weights: logits and losses; and whether it learns."""
+"""Comparison of a network with its PyTorch twin: logits, losses and training."""
 
 from math import prod
 

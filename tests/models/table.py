@@ -1,4 +1,4 @@
-"""The table of architectures: what the tests expect of each, a row an architecture."""
+"""The table of architectures: expected sizes and settings, one row each."""
 
 from dataclasses import dataclass, field, replace
 

@@ -1,4 +1,4 @@
-"""Every architecture: its parameters, its logits and losses beside its PyTorch twin's, its training, its errors.
+"""Architectures: parameters, logits and losses against PyTorch, training, errors.
 
 What is expected of each is a row of `table.ROWS`.
 """
@@ -61,13 +61,13 @@ def test_parameter_count(name):
 
 @needs_torch
 @of_rows("logits")
-def test_the_twins_logits(name, case, tmp_path):
+def test_logits_agree_with_pytorch(name, case, tmp_path):
     assert logits_differ(name, case, tmp_path) < case.limit
 
 
 @needs_torch
 @of_rows("learning")
-def test_it_learns(name, case):
+def test_an_architecture_overfits_a_small_batch(name, case):
     learns(models.create(name, case.classes, case.image), case)
 
 
@@ -213,7 +213,7 @@ def test_parameters_and_weights_of_auxiliary_heads(name):
 
 @needs_torch
 @with_heads
-def test_all_logits_are_the_twins_at_full_size(name, tmp_path):
+def test_logits_agree_with_pytorch_at_full_size(name, tmp_path):
     images = nn.Input(*ARCHITECTURES[name].image)
     logits, auxiliary = ARCHITECTURES[name].build(images, 1000, auxiliary=True)
     model, twin = nn.Model(images, logits, auxiliary=auxiliary, seed=None), TWINS[name](heads=True)
@@ -303,9 +303,9 @@ def test_small_fuses_every_pooling_into_its_convolution_and_every_relu_into_its_
 
 @classics
 def test_the_seed_decides(name):
-    one, same, other = (models.create(name, seed=seed) for seed in (1, 1, 2))
-    np.testing.assert_array_equal(one.p.flat, same.p.flat)
-    assert (one.p.flat != other.p.flat).any()
+    first, same, other = (models.create(name, seed=seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first.p.flat, same.p.flat)
+    assert (first.p.flat != other.p.flat).any()
     np.testing.assert_array_equal(models.create(name).p.flat, models.create(name, seed=0).p.flat)
 
 

@@ -1,4 +1,4 @@
-"""The network that knows ImageNet: photos get the answers that PyTorch gives, from half the bytes."""
+"""Pretrained EfficientNet-Lite0: the answers of PyTorch on photos."""
 
 import json
 from pathlib import Path
@@ -32,11 +32,11 @@ def photo(name):
 def test_photos_get_pytorchs_answers(name):
     model = bh.models.pretrained("efficientnet_lite0")
     p = model.predict(photos.from_file(photo(name))[None])[0]
-    names = [one.split(",")[0] for one in model.classes]
+    names = [label.split(",")[0] for label in model.classes]
     best = [names[k] for k in np.argsort(-p)[: len(ANSWERS[name])]]
     assert best == list(ANSWERS[name])
-    for one, share in ANSWERS[name].items():
-        assert p[names.index(one)] == pytest.approx(share, abs=0.01)
+    for label, share in ANSWERS[name].items():
+        assert p[names.index(label)] == pytest.approx(share, abs=0.01)
 
 
 @needs_torch
@@ -76,7 +76,7 @@ def test_predict_as_a_person_types_it(tmp_path):
     assert byhand("predict", "efficientnet_lite0", str(tmp_path / "note.jpg")).code == 2
 
 
-def test_it_is_whole_and_named():
+def test_weights_and_class_names_are_complete():
     model = bh.models.pretrained("efficientnet_lite0")
     assert model.parameter_count == 4_652_008 and len(set(model.classes)) == 1000
     assert np.isfinite(model.p.flat).all() and model.mean == 0.498 and model.std == 0.502

@@ -1,4 +1,4 @@
-"""Every layer in a small network: how it is made, and what is expected of it, written down by hand.
+"""Every layer in a small network, with its expected node, shapes and attributes.
 
 `CASES` holds one entry or more for each layer that `byhand.nn` exports; test_layers.py fails where a new layer has none.
 """

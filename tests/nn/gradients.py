@@ -1,4 +1,4 @@
-"""A network's gradients against central differences: (loss(v + h) - loss(v - h)) / 2h, in float64."""
+"""Gradient check of a network by central differences in float64."""
 
 import numpy as np
 

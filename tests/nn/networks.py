@@ -1,4 +1,4 @@
-"""The networks that these tests share."""
+"""Networks that several test modules share."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Flip test-time augmentation: the logits are the mean of those of an image and of its mirror image, in every export too."""
+"""Flip test-time augmentation: the logits are the mean of image and mirror image, also after export."""
 
 import numpy as np
 import pytest
@@ -19,9 +19,14 @@ def network(**settings):
     y = nn.ReLU()(nn.BatchNorm()(nn.Conv2d(6, 3, padding="same")(x)))
     y = nn.Dropout(0.5)(same(same(y)) + y)
     model = nn.Model(
-        x, nn.Softmax()(nn.Linear(4)(nn.Flatten()(y))), classes=list("abcd"), mean=[0.1, 0.2, 0.3], std=0.4, crop_pct=0.9,
+        x,
+        nn.Softmax()(nn.Linear(4)(nn.Flatten()(y))),
+        classes=list("abcd"),
+        mean=[0.1, 0.2, 0.3],
+        std=0.4,
+        crop_pct=0.9,
         **settings,
-    )  # fmt: skip
+    )
     for name, values in vars(model.state).items():
         if values.dtype.kind == "f":
             values[...] = np.random.default_rng(len(name)).uniform(0.5, 1.5, values.shape)
@@ -33,7 +38,7 @@ def expected(model, **settings):
 
 
 @pytest.mark.parametrize("hand", bh.ops.HANDS)
-def test_it_is_the_mean_of_two_looks(hand):
+def test_logits_are_the_mean_of_image_and_mirror_image(hand):
     model = network(dtype=np.float64)
     both = model.with_flip_tta()
     np.testing.assert_allclose(both.logits_of(IMAGES, hand=hand), expected(model, hand=hand), atol=1e-12)
@@ -41,24 +46,28 @@ def test_it_is_the_mean_of_two_looks(hand):
     assert both.predict(IMAGES).sum(1) == pytest.approx(1)
 
 
-def test_all_else_is_as_it_was():
+def test_flip_tta_keeps_parameters_and_metadata():
     model = network()
     both = model.with_flip_tta()
     assert both.parameter_count == model.parameter_count == both.summary().parameters
     assert both.summary().flops == pytest.approx(2 * model.summary().flops, rel=0.001)
     assert (both.name, both.classes, both.mean, both.std, both.crop_pct) == (
-        model.name, model.classes, model.mean, model.std, model.crop_pct,
-    )  # fmt: skip
+        model.name,
+        model.classes,
+        model.mean,
+        model.std,
+        model.crop_pct,
+    )
     both.p.flat[...] = 0
     assert np.abs(model.p.flat).max() > 0.1, "its numbers are its own"
 
 
-def test_whoever_mirrors_twice_gets_the_same():
+def test_flip_tta_applied_twice_is_applied_once():
     both = network().with_flip_tta()
     np.testing.assert_allclose(both.with_flip_tta().logits_of(IMAGES), both.logits_of(IMAGES), atol=1e-5)
 
 
-def test_it_is_saved_and_opened(tmp_path):
+def test_flip_tta_survives_saving(tmp_path):
     model = network()
     model.with_flip_tta().save(tmp_path / "both.safetensors")
     np.testing.assert_array_equal(bh.load(tmp_path / "both.safetensors").logits_of(IMAGES), expected(model))
@@ -74,11 +83,11 @@ def test_onnxruntime_says_the_same(tmp_path):
     np.testing.assert_allclose(theirs, expected(model), atol=1e-5)
 
 
-def test_maps_to_look_at_are_those_of_the_image_itself():
+def test_traced_feature_maps_are_of_the_unflipped_image():
     assert last_feature_map(bh.models.create("tiny").with_flip_tta()) == last_feature_map(bh.models.create("tiny"))
 
 
-def test_what_is_no_image_has_no_mirror_image():
+def test_flip_tta_needs_images():
     model = nn.Model(nn.Input(5), nn.Linear(2))
     with pytest.raises(ShapeError, match=r"^model: images are \(5,\); expected \(H, W, C\) to flip"):
         model.with_flip_tta()

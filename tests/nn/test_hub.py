@@ -1,4 +1,4 @@
-"""Weights by their address on the Hugging Face Hub: fetched from a Hub on this machine, which can also refuse and break off."""
+"""Weights from the Hugging Face Hub: download, cache and errors, against a local server."""
 
 import os
 import subprocess
@@ -136,7 +136,7 @@ def test_the_weights_at_an_address_end_in_the_model(server, address, seed):
     np.testing.assert_array_equal(model.p.flat, bh.models.create("lenet5", seed=seed).p.flat)
 
 
-def test_what_was_fetched_once_is_in_the_cache(server, tmp_path):
+def test_a_download_is_cached(server, tmp_path):
     first = hub.local_file("hf://byhand/lenet")
     assert first.startswith(str(tmp_path / "cache")) and hub.local_file("hf://byhand/lenet") == first
     assert [command for command, _ in server.asked].count("GET") == 1
@@ -166,7 +166,7 @@ def test_the_cache_serves_where_the_hub_does_not_answer(tmp_path, monkeypatch):
         ("hf://by..hand/lenet", ""),
     ],
 )
-def test_what_can_not_be_fetched_gets_one_line_and_leaves_the_model(server, tmp_path, address, says):
+def test_a_failed_download_is_one_line_and_leaves_the_model(server, tmp_path, address, says):
     model = bh.models.create("lenet5", seed=1)
     before = model.p.flat.copy()
     with pytest.raises(FileError) as found:
@@ -180,10 +180,19 @@ def test_what_can_not_be_fetched_gets_one_line_and_leaves_the_model(server, tmp_
 def test_the_cache_serves_no_stranger():
     """What is no weights file, or names a place outside the repository, is refused before anybody is asked."""
     for address in (
-        "hf:", "hf://", "hf://lenet", "hf:/byhand/lenet", "hf://byhand/lenet@", "hf://byhand/lenet/", "hf://byhand//lenet",
-        "hf://byhand/lenet/../x.safetensors", "hf://../lenet", "hf://byhand/lenet@../x.safetensors", "hf://a/b c",
+        "hf:",
+        "hf://",
+        "hf://lenet",
+        "hf:/byhand/lenet",
+        "hf://byhand/lenet@",
+        "hf://byhand/lenet/",
+        "hf://byhand//lenet",
+        "hf://byhand/lenet/../x.safetensors",
+        "hf://../lenet",
+        "hf://byhand/lenet@../x.safetensors",
+        "hf://a/b c",
         "hf://byhand/lenet/a\\..\\x.safetensors",
-    ):  # fmt: skip
+    ):
         with pytest.raises(FileError, match=r"is no file of the Hub; expected hf://OWNER/REPO"):
             hub.local_file(address)
     for file in ("pytorch_model.bin", "model.safetensors.index.json", "weights.pth", "model.pkl"):

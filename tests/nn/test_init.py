@@ -1,4 +1,4 @@
-"""First values: as their docstrings' formulas say, from the seed, and from nothing else."""
+"""Initializers: mean, variance and seeds."""
 
 from math import prod, sqrt
 
@@ -104,10 +104,10 @@ def test_he_is_the_default():
 
 
 def test_a_models_seed_decides_all_of_it():
-    one, same, other = (nn.Model(nn.Input(6, 6, 1), network(), seed=seed) for seed in (7, 7, 8))
-    np.testing.assert_array_equal(one.p.flat, same.p.flat)
-    assert (one.p.flat != other.p.flat).any()
-    assert one.state.dropout1_key == same.state.dropout1_key != other.state.dropout1_key
+    first, same, other = (nn.Model(nn.Input(6, 6, 1), network(), seed=seed) for seed in (7, 7, 8))
+    np.testing.assert_array_equal(first.p.flat, same.p.flat)
+    assert (first.p.flat != other.p.flat).any()
+    assert first.state.dropout1_key == same.state.dropout1_key != other.state.dropout1_key
 
 
 def test_a_function_is_an_initializer():

@@ -1,4 +1,4 @@
-"""Layers: each adds the node that its op expects, with parameters of the right shapes and names, and nothing else."""
+"""Layers: the node that each adds, its parameters, names and gradients."""
 
 from functools import partial
 
@@ -15,9 +15,9 @@ from tests.nn.cases import ALL, CASES, images
 from tests.nn.gradients import check_gradients
 
 CLASSES = {
-    name: one
-    for name, one in ((name, getattr(nn, name)) for name in nn.__all__)
-    if isinstance(one, type) and issubclass(one, Layer) and one is not Layer
+    name: member
+    for name, member in ((name, getattr(nn, name)) for name in nn.__all__)
+    if isinstance(member, type) and issubclass(member, Layer) and member is not Layer
 }
 each = pytest.mark.parametrize("case", [case for _, case in ALL], ids=[name for name, _ in ALL])
 
@@ -29,14 +29,14 @@ def test_every_layer_has_a_case():
 
 
 @pytest.mark.parametrize("op", [bh.softplus, partial(bh.elu, alpha=0.5), partial(bh.reduce_mean, axes=(1,))])
-def test_an_op_is_a_layer_itself(op):
+def test_an_op_applies_to_tensors(op):
     """An op needs a class only where it has parameters, or for its settings to be checked by an editor."""
     y = nn.Sequential(nn.Flatten(), op)(nn.Input(2, 2, 1))
     assert y.graph.nodes[-1].op is getattr(op, "func", op)
 
 
 @each
-def test_what_a_layer_adds(case):
+def test_a_layer_adds_the_expected_node(case):
     model, node = case.model()
     assert (node.op, node.name) == (case.op, case.node)
     assert node.output.shape == (1, *case.output)
@@ -108,7 +108,7 @@ def test_reprs_in_full():
     )
 
 
-# layers put together --------------------------------------------------------------------------------------------------
+# composed layers ------------------------------------------------------------------------------------------------------
 
 
 def test_a_layer_called_twice_shares_its_parameters():
@@ -118,8 +118,13 @@ def test_a_layer_called_twice_shares_its_parameters():
     y = norm(conv(y))
     model = nn.Model(x, nn.Linear(3)(nn.Flatten()(y)), dtype=np.float64, seed=1)
     assert list(model.parameters) == [
-        "twice_weight", "twice_bias", "norm1_gamma", "norm1_beta", "fc1_weight", "fc1_bias",
-    ]  # fmt: skip
+        "twice_weight",
+        "twice_bias",
+        "norm1_gamma",
+        "norm1_beta",
+        "fc1_weight",
+        "fc1_bias",
+    ]
     assert [node.name for node in model.graph.nodes if node.op is bh.conv2d] == ["twice", "conv1"]
     assert [node.name for node in model.graph.nodes if node.op is bh.batch_norm] == ["norm1", "norm2"]
     x, labels = images(model)
@@ -133,13 +138,13 @@ def test_shared_gradient_is_the_sum_of_its_uses():
         return nn.Model(x, nn.Linear(3, name="end")(second(nn.Tanh()(first(x)))), dtype=np.float64)
 
     shared = nn.Linear(5)
-    one, two = build(shared, shared), build(nn.Linear(5), nn.Linear(5))
+    tied, two = build(shared, shared), build(nn.Linear(5), nn.Linear(5))
     for name in ("weight", "bias"):
         for number in (1, 2):
-            two.parameters[f"fc{number}_{name}"][...] = one.parameters[f"fc1_{name}"]
-        two.parameters[f"end_{name}"][...] = one.parameters[f"end_{name}"]
-    x, labels = images(one)
-    once, apart = one.trace(x, labels), two.trace(x, labels)
+            two.parameters[f"fc{number}_{name}"][...] = tied.parameters[f"fc1_{name}"]
+        two.parameters[f"end_{name}"][...] = tied.parameters[f"end_{name}"]
+    x, labels = images(tied)
+    once, apart = tied.trace(x, labels), two.trace(x, labels)
     for name in ("weight", "bias"):
         total = apart[f"grad_fc1_{name}"] + apart[f"grad_fc2_{name}"]
         np.testing.assert_allclose(once[f"grad_fc1_{name}"], total, rtol=1e-12)
@@ -218,9 +223,9 @@ def test_nested_sequential_is_its_layers_in_turn():
     conv, relu, pool, flatten, fc = layers()
     nested = nn.Sequential(nn.Sequential(conv, nn.Sequential(relu)), nn.Sequential(), pool, nn.Sequential(flatten, fc))
     plain = nn.Sequential(*layers())
-    one, two = (nn.Model(nn.Input(8, 8, 1), net, name="net", seed=4) for net in (nested, plain))
-    assert str(one.program(2, train=True)) == str(two.program(2, train=True))
-    np.testing.assert_array_equal(one.p.flat, two.p.flat)
+    first, two = (nn.Model(nn.Input(8, 8, 1), net, name="net", seed=4) for net in (nested, plain))
+    assert str(first.program(2, train=True)) == str(two.program(2, train=True))
+    np.testing.assert_array_equal(first.p.flat, two.p.flat)
     x = nn.Input(3)
     assert nn.Sequential()(x) is x
 
@@ -232,8 +237,8 @@ def test_a_sequential_takes_functions():
 
 def test_a_layer_serves_two_networks():
     layer = nn.Linear(2, name="head")
-    one, two = nn.Model(nn.Input(3), layer, seed=1), nn.Model(nn.Input(5), layer, seed=1)
-    assert one.p.head_weight.shape == (3, 2) and two.p.head_weight.shape == (5, 2)
+    first, two = nn.Model(nn.Input(3), layer, seed=1), nn.Model(nn.Input(5), layer, seed=1)
+    assert first.p.head_weight.shape == (3, 2) and two.p.head_weight.shape == (5, 2)
 
 
 # errors: the call, the error, what its message must hold --------------------------------------------------------------
@@ -327,9 +332,18 @@ def test_a_layer_used_twice_needs_the_same_shape():
 
 
 @pytest.mark.parametrize(
-    "fails", [nn.Conv2d(3, 9), nn.Conv2d(3, 3, groups=2), nn.Dropout(1.0), nn.LayerNorm(4), nn.BatchNorm(eps=-1),
-              nn.Linear(2, initializer="x"), nn.MaxPool2d(9), nn.Conv2d(3, 3, name="class")],
-)  # fmt: skip
+    "fails",
+    [
+        nn.Conv2d(3, 9),
+        nn.Conv2d(3, 3, groups=2),
+        nn.Dropout(1.0),
+        nn.LayerNorm(4),
+        nn.BatchNorm(eps=-1),
+        nn.Linear(2, initializer="x"),
+        nn.MaxPool2d(9),
+        nn.Conv2d(3, 3, name="class"),
+    ],
+)
 def test_a_call_that_fails_leaves_the_graph_as_it_was(fails):
     x = nn.Input(8, 8, 2)
     x = nn.Flatten()(x) if isinstance(fails, nn.Linear) else nn.ReLU()(x)

@@ -1,4 +1,4 @@
-"""The Model: what it predicts, how it takes images, its buffers, its errors."""
+"""The Model: predictions, preprocessing, buffers and errors."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def test_batch_size_does_not_matter(batch_size):
     x, _ = images(model, 7)
     p = model.predict(x, batch_size=batch_size)
     np.testing.assert_allclose(p, model.predict(x), atol=1e-6)
-    np.testing.assert_allclose(p, np.concatenate([model.predict(one[None]) for one in x]), atol=1e-6)
+    np.testing.assert_allclose(p, np.concatenate([model.predict(image[None]) for image in x]), atol=1e-6)
 
 
 def test_a_prediction_is_the_callers_own():
@@ -72,10 +72,10 @@ def test_a_last_softmax_changes_nothing():
     np.testing.assert_array_equal(with_softmax.p.flat, without.p.flat)
     np.testing.assert_array_equal(with_softmax.predict(x), without.predict(x))
     assert with_softmax.output.name == "softmax1" and with_softmax.logits.name == "fc1"
-    one, other = with_softmax.trace(x, labels), without.trace(x, labels)
-    assert one.keys() == other.keys()
-    for name in one:
-        np.testing.assert_array_equal(one[name], other[name])
+    first, other = with_softmax.trace(x, labels), without.trace(x, labels)
+    assert first.keys() == other.keys()
+    for name in first:
+        np.testing.assert_array_equal(first[name], other[name])
     assert str(with_softmax.program(4, train=True)) == str(without.program(4, train=True))
     assert "softmax1" not in str(with_softmax.program(4))
 
@@ -106,8 +106,8 @@ def test_an_unknown_hand():
 def test_uint8_pixels_are_scaled():
     pixels = np.random.default_rng(0).integers(0, 256, (3, 6, 6, 2)).astype(np.uint8)
     np.testing.assert_allclose(small(dtype=np.float64).prepare(pixels), pixels / 255 - 0.5, atol=1e-15)
-    one = small(mean=0.2, std=0.5, dtype=np.float64)
-    np.testing.assert_allclose(one.prepare(pixels), (pixels / 255 - 0.2) / 0.5, atol=1e-14)
+    normalized = small(mean=0.2, std=0.5, dtype=np.float64)
+    np.testing.assert_allclose(normalized.prepare(pixels), (pixels / 255 - 0.2) / 0.5, atol=1e-14)
     each = small(mean=(0.1, 0.6), std=[2, 0.25], dtype=np.float64)
     expected = np.stack([(pixels[..., 0] / 255 - 0.1) / 2, (pixels[..., 1] / 255 - 0.6) / 0.25], -1)
     np.testing.assert_allclose(each.prepare(pixels), expected, atol=1e-14)
@@ -291,9 +291,9 @@ def test_outputs_may_be_a_function_or_a_tensor():
     x = nn.Input(3)
     y = nn.Linear(2)(x + x)
     assert isinstance(y, Tensor)
-    one, other = nn.Model(x, y), nn.Model(nn.Input(3), lambda x: nn.Linear(2)(x + x))
-    np.testing.assert_array_equal(one.p.flat, other.p.flat)
-    assert repr(one) == "<model model: (3,) -> 2 classes, 8 parameters>"
+    first, other = nn.Model(x, y), nn.Model(nn.Input(3), lambda x: nn.Linear(2)(x + x))
+    np.testing.assert_array_equal(first.p.flat, other.p.flat)
+    assert repr(first) == "<model model: (3,) -> 2 classes, 8 parameters>"
 
 
 def test_a_model_keeps_only_the_last_few_programs():

@@ -1,4 +1,4 @@
-"""A new head, a network that is partly frozen, and the same network cut in two where it begins to learn."""
+"""Transfer learning: a new head, frozen layers, and training on features."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def test_both_parts_in_turn_are_the_whole(name, unfreeze):
     assert weights >= 1 + unfreeze
 
 
-def test_what_the_learner_learns_is_what_the_whole_would_have_learned():
+def test_training_on_features_equals_training_the_frozen_network():
     rng = np.random.default_rng(1)
     x, labels = rng.random((24, 32, 32, 3)).astype(np.float32), rng.integers(0, 3, 24)
     whole = bh.models.create("resnet20_cifar").replace_head(["a", "b", "c"], unfreeze=2)
@@ -57,7 +57,7 @@ def test_frozen_statistics_stay_when_layers_learn():
     assert all((before[name] == value).all() for name, value in vars(whole.state).items())
 
 
-def test_too_many_layers_to_unfreeze_is_told():
+def test_too_many_layers_to_unfreeze_are_refused():
     with pytest.raises(ArgumentError, match=r"unfreeze is 9, but there are 4 layers with weights.*frozen=False"):
         bh.models.create("lenet5").replace_head(2, unfreeze=9)
 

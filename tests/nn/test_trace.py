@@ -1,4 +1,4 @@
-"""Every tensor of a pass: gradients against differences and against PyTorch, under the names that the program uses."""
+"""Traces: every tensor and gradient of a pass, against differences and PyTorch."""
 
 import ast
 
@@ -28,11 +28,11 @@ def test_gradients_of_everything_at_once():
 def test_all_hands_trace_the_same():
     model = everything()
     x, labels = images(model, 3)
-    one, *others = (model.trace(x, labels, hand=hand) for hand in HANDS)
+    first, *others = (model.trace(x, labels, hand=hand) for hand in HANDS)
     for other in others:
-        assert one.keys() == other.keys()
-        for name in one:
-            np.testing.assert_allclose(one[name], other[name], rtol=1e-9, atol=1e-12, err_msg=name)
+        assert first.keys() == other.keys()
+        for name in first:
+            np.testing.assert_allclose(first[name], other[name], rtol=1e-9, atol=1e-12, err_msg=name)
 
 
 @pytest.mark.parametrize("make", [everything, small, lambda: bh.models.create("lenet5")])

@@ -1,4 +1,4 @@
-"""Mutations of small ONNX models for the fuzzer: of their bytes, and of the fields of their messages."""
+"""Mutations of ONNX models for the fuzzer: bytes and message fields."""
 
 import numpy as np
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, defs, helper
@@ -179,12 +179,20 @@ def swap_inputs(rng, proto):
         node.input[a], node.input[b] = node.input[b], node.input[a]
 
 
-def more_inputs(rng, proto):
-    node = node_of(rng, proto)
-    if rng.random() < 0.5 and node.input:
-        del node.input[rng.randrange(len(node.input)) :]
+def change_inputs(rng, proto):
+    cut_or_append(rng, proto, node_of(rng, proto).input)
+
+
+def change_outputs(rng, proto):
+    cut_or_append(rng, proto, node_of(rng, proto).output)
+
+
+def cut_or_append(rng, proto, tensors):
+    """Remove the last of a node's inputs or outputs, or append the name of any tensor."""
+    if rng.random() < 0.5 and tensors:
+        del tensors[rng.randrange(len(tensors)) :]
     else:
-        node.input.append(rng.choice(names(proto)))
+        tensors.append(rng.choice(names(proto)))
 
 
 def rename(rng, proto):
@@ -198,14 +206,6 @@ def rename(rng, proto):
                         seen[i] = new
         for output in proto.graph.output:
             output.name = new if output.name == old else output.name
-
-
-def change_outputs(rng, proto):
-    node = node_of(rng, proto)
-    if rng.random() < 0.5 and node.output:
-        del node.output[rng.randrange(len(node.output)) :]
-    else:
-        node.output.append(rng.choice(names(proto)))
 
 
 def change_kind(rng, proto):
@@ -384,7 +384,7 @@ CHANGES = (
     rewire,
     rewire,
     swap_inputs,
-    more_inputs,
+    change_inputs,
     rename,
     change_outputs,
     change_kind,

@@ -1,4 +1,4 @@
-"""Values at the edge of what ONNX files hold, for the fuzzer: integers, floats, strings, and attribute names."""
+"""Edge values for the ONNX fuzzer: integers, floats, strings and attribute names."""
 
 INTEGERS = (
     0,

@@ -1,4 +1,4 @@
-"""Small ONNX models that between them use every operator that byhand reads: what the fuzzer starts from."""
+"""Seed models of the ONNX fuzzer: together they use every supported operator."""
 
 import tempfile
 from functools import cache

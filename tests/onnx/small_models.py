@@ -1,4 +1,4 @@
-"""Small ONNX models, and models of byhand's whose norms and biases are random."""
+"""Small ONNX models, and byhand models with random norms and biases."""
 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper

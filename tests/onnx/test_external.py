@@ -1,4 +1,4 @@
-"""External data: in a file of the model's folder, and nowhere else."""
+"""External data: read from a file in the model's folder, refused elsewhere."""
 
 import os
 
@@ -93,7 +93,7 @@ def test_a_path_that_leaves_the_folder(location, folder):
     refused(write_external_model(folder, location=location), "expected a file in the model's folder")
 
 
-def test_no_path_at_all(folder):
+def test_a_missing_path_is_refused(folder):
     refused(write_external_model(folder), "expected a file in the model's folder")
     refused(write_external_model(folder, offset=0, length=BYTES), "expected a file in the model's folder")
 
@@ -111,7 +111,7 @@ def test_links(folder):
     refused(write_external_model(folder, location="hard.bin"), "hard link")
 
 
-def test_what_is_no_file(folder):
+def test_a_path_that_is_no_regular_file_is_refused(folder):
     os.mkfifo(folder / "fifo")
     for location in ("deep", "fifo", "missing.bin", "plain.bin/more", "a" * 5000, "plain.bin\0"):
         refused(write_external_model(folder, location=location), "no file|too long|null")
@@ -158,7 +158,7 @@ def test_control_characters_in_a_path(folder):
     refused(write_external_model(folder, location="\x1b[31mred\n\x07"), "red")
 
 
-def test_a_constant_keeps_numbers_too(folder):
+def test_a_constant_with_external_data_is_read(folder):
     constant = node("Constant", [], ["k"], value=TensorProto(name="v", dims=[3, 1, 1], data_type=1))
     tensor = constant.attribute[0].t
     tensor.data_location = TensorProto.EXTERNAL

@@ -1,4 +1,4 @@
-"""Untrusted models: each fault ends in one printable line, soon and without much memory."""
+"""Untrusted models: each fault is one printable line, fast and in little memory."""
 
 import random
 import sys
@@ -13,7 +13,8 @@ from onnx.helper import make_node as node
 from byhand.errors import FileError, UnsupportedError
 from byhand.onnx import load
 from tests.memory import peak_below
-from tests.onnx.hostile import (
+from tests.onnx.small_models import make_model, random_array, value_info, write_model
+from tests.onnx.untrusted import (
     assert_refused,
     int64_array,
     model_adding_constant,
@@ -21,7 +22,6 @@ from tests.onnx.hostile import (
     one_node_model,
     stored_tensor,
 )
-from tests.onnx.small_models import make_model, random_array, value_info, write_model
 
 # files ----------------------------------------------------------------------------------------------------------------
 
@@ -50,14 +50,14 @@ def test_a_model_cut_off_anywhere(tmp_path):
     assert len(data) - min(loaded, default=len(data)) < 10  # without its last words, the opset's or the format's
 
 
-def test_what_is_no_file(tmp_path):
+def test_a_path_that_is_no_regular_file_is_refused(tmp_path):
     for path in (tmp_path, tmp_path / "missing.onnx", tmp_path / "no" / "folder.onnx"):
         with pytest.raises(FileError, match="no such file") as found:
             load(path)
         assert str(path) in str(found.value)
 
 
-def test_no_graph_and_no_output(tmp_path):
+def test_a_model_without_graph_or_output_is_refused(tmp_path):
     assert_refused(onnx.ModelProto(ir_version=9), tmp_path, "no graph")
     empty = one_node_model("Relu")
     del empty.graph.output[:]

@@ -1,4 +1,4 @@
-"""Untrusted nodes: nonsense attributes and inputs, names of any kind, metadata that byhand did not write."""
+"""Untrusted nodes: invalid attributes, inputs, names and metadata."""
 
 import json
 
@@ -10,7 +10,8 @@ from onnx.helper import make_node as node
 from byhand.errors import FileError, UnsupportedError
 from byhand.onnx import backend, load
 from tests.memory import peak_below
-from tests.onnx.hostile import (
+from tests.onnx.small_models import make_model, random_array, write_model
+from tests.onnx.untrusted import (
     MAX_BYTES,
     X,
     assert_refused,
@@ -19,7 +20,6 @@ from tests.onnx.hostile import (
     model_adding_constant,
     one_node_model,
 )
-from tests.onnx.small_models import make_model, random_array, write_model
 
 # attributes -----------------------------------------------------------------------------------------------------------
 
@@ -177,7 +177,7 @@ def test_numbers_that_overflow_warn_of_nothing(tmp_path):
     assert_runs_or_refuses(model_adding_constant([], {"k": np.float64([1e300])}), tmp_path)
 
 
-# names and notes ------------------------------------------------------------------------------------------------------
+# names and metadata ---------------------------------------------------------------------------------------------------
 
 NAMES = [
     "",

@@ -1,4 +1,4 @@
-"""What others wrote, as a Model: layouts, names, shapes that are computed, and the errors that say what byhand has not."""
+"""Loading of ONNX models: layouts, names, computed shapes and unsupported features."""
 
 from pathlib import Path
 
@@ -240,7 +240,7 @@ def test_a_size_that_is_open_is_asked_for(tmp_path):
     assert load(path, input_shape=(12, 10, 3)).logits_of(random_array(1, 12, 10, 3)).shape == (1, 5)
 
 
-def test_whole_numbers_as_images_are_pixels(tmp_path):
+def test_integer_inputs_are_pixels(tmp_path):
     nodes = [node("Cast", ["x"], ["f"], to=TensorProto.FLOAT), node("Conv", ["f", "w"], ["r"]), *HEAD]
     model = load(write_model(make_model(nodes, {"w": NUMBERS["w"]} | H, kind=TensorProto.UINT8), tmp_path))
     pixels = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8)
@@ -258,7 +258,7 @@ def test_whole_numbers_as_images_are_pixels(tmp_path):
         ([node("Concat", ["x", "x"], ["y"], axis=0)], r"it concatenates the images of a batch"),
     ],
 )
-def test_what_byhand_has_not_is_told(nodes, message, tmp_path):
+def test_unsupported_features_are_named(nodes, message, tmp_path):
     with pytest.raises(UnsupportedError, match=message) as caught:
         load(write_model(make_model(nodes), tmp_path))
     assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Large weights stay in the file: the message and the arrays are the same as protobuf reads."""
+"""Memory-mapped weights: the same message and arrays as protobuf's."""
 
 import numpy as np
 import onnx

@@ -1,4 +1,4 @@
-"""Exported files: onnxruntime computes the same, ONNX's checker accepts them, byhand reads them back."""
+"""Exported ONNX files: valid, equal in onnxruntime, and read back."""
 
 import json
 from dataclasses import replace
@@ -91,7 +91,7 @@ CALLS = [
 
 
 @pytest.mark.parametrize(("op", "attributes"), CALLS)
-def test_ops_without_a_layer_are_written_too(op, attributes, tmp_path):
+def test_ops_without_a_layer_are_written(op, attributes, tmp_path):
     x = nn.Input(5, 6, 4)
     model = nn.Model(x, nn.Flatten()(REGISTRY[op](nn.Sigmoid()(x), **attributes)), seed=1)
     images = random_array(3, 5, 6, 4)

@@ -1,4 +1,4 @@
-"""Where the tests of the ops get their calls: from each op's own `sample`, driven by hypothesis or by a seed."""
+"""Random calls of ops, drawn from each op's `sample` by hypothesis or by a seed."""
 
 from functools import partial
 
@@ -67,7 +67,7 @@ def each(function, value):
     return tuple(map(function, value)) if isinstance(value, tuple) else function(value)
 
 
-def typed(op, inputs, dtype):
+def cast_inputs(op, inputs, dtype):
     """Return a sample's inputs by name, in the types that the hands take."""
     return {
         name: each(partial(np.array, dtype=op.dtypes.get(name, dtype)), value)

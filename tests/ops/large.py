@@ -1,4 +1,4 @@
-"""Large calls drawn at the thresholds of the compiled hand: each takes one threshold, and lands below it, on it or above.
+"""Large random calls at the thresholds of the compiled hand: below, on and above each.
 
 `draw_call` returns a call of an op by its name and a seed. All thresholds are read from the code.
 """
@@ -55,7 +55,7 @@ class Large:
         return max(1, ceil(total / width) + self.one([-1, 0, 1]))
 
 
-# what goes over numbers in blocks ---------------------------------------------------------------------------------------
+# ops that process elements in blocks ----------------------------------------------------------------------------------
 
 
 def spread(draw, width=None):

@@ -1,4 +1,4 @@
-"""Large convolutions and matrix products, drawn at the thresholds of their plans: see large.py.
+"""Large random convolutions and matrix products at the thresholds of their plans.
 
 A convolution is a dictionary of sizes. `AIMS` each set one of them, or some, by a threshold of the code.
 """
@@ -115,8 +115,21 @@ def padded(draw, at):
 
 
 AIMS = [
-    filters, depth, weights, pixels, packing, flops, strip, depthwise, groups, chunk, tiles, images, phases, padded,
-]  # fmt: skip
+    filters,
+    depth,
+    weights,
+    pixels,
+    packing,
+    flops,
+    strip,
+    depthwise,
+    groups,
+    chunk,
+    tiles,
+    images,
+    phases,
+    padded,
+]
 
 
 def convolution(draw, transposed=False):
@@ -124,20 +137,29 @@ def convolution(draw, transposed=False):
     while True:
         at = {
             "images": draw.one([1, 1, draw.between(2, 4), draw.between(5, 40)]),
-            "out": (draw.between(1, 30), draw.between(1, 30)), "groups": 1, "depth": draw.channels(),
-            "share": draw.channels(), "kernel": draw.one([(1, 1), (3, 3), (3, 3), (5, 5), (draw.between(1, 4), 3)]),
-            "stride": draw.one([1, 1, 2, (1, 2)]), "padding": draw.one([0, 1, 1, 2, (0, 1, 2, 0)]),
-            "dilation": draw.one([1, 1, 1, 2]), "max_flops": MAX_FLOPS,
-        }  # fmt: skip
+            "out": (draw.between(1, 30), draw.between(1, 30)),
+            "groups": 1,
+            "depth": draw.channels(),
+            "share": draw.channels(),
+            "kernel": draw.one([(1, 1), (3, 3), (3, 3), (5, 5), (draw.between(1, 4), 3)]),
+            "stride": draw.one([1, 1, 2, (1, 2)]),
+            "padding": draw.one([0, 1, 1, 2, (0, 1, 2, 0)]),
+            "dilation": draw.one([1, 1, 1, 2]),
+            "max_flops": MAX_FLOPS,
+        }
         for aim in {draw.one(AIMS), draw.one(AIMS)}:
             aim(draw, at)
         stride, dilation = pair("", at["stride"]), pair("", at["dilation"])
         padding = at["padding"] if isinstance(at["padding"], tuple) else (at["padding"],) * 4
         at["image"] = tuple(
-            (at["out"][axis] - 1) * stride[axis] + (at["kernel"][axis] - 1) * dilation[axis] + 1
-            - padding[2 * axis] - padding[2 * axis + 1] + draw.between(0, stride[axis] - 1)
+            (at["out"][axis] - 1) * stride[axis]
+            + (at["kernel"][axis] - 1) * dilation[axis]
+            + 1
+            - padding[2 * axis]
+            - padding[2 * axis + 1]
+            + draw.between(0, stride[axis] - 1)
             for axis in (0, 1)
-        )  # fmt: skip
+        )
         if min(at["image"]) < 1 or min(at["out"]) < 1:
             continue
         channels, filters_ = at["depth"] * at["groups"], at["share"] * at["groups"]
@@ -155,9 +177,10 @@ def conv2d(draw):
     at = convolution(draw)
     channels, out = at["depth"] * at["groups"], at["share"] * at["groups"]
     inputs = [
-        draw.array(at["images"], *at["image"], channels), draw.array(*at["kernel"], at["depth"], out),
+        draw.array(at["images"], *at["image"], channels),
+        draw.array(*at["kernel"], at["depth"], out),
         draw.one([draw.array(out), None]),
-    ]  # fmt: skip
+    ]
     return inputs, {name: at[name] for name in ("stride", "padding", "dilation", "groups")}
 
 
@@ -176,9 +199,10 @@ def conv_transpose2d(draw):
 def _transposed(at, draw):
     channels, out = at["share"] * at["groups"], at["depth"] * at["groups"]
     inputs = [
-        draw.array(at["images"], *at["out"], channels), draw.array(*at["kernel"], at["depth"], channels),
+        draw.array(at["images"], *at["out"], channels),
+        draw.array(*at["kernel"], at["depth"], channels),
         draw.one([draw.array(out), None]),
-    ]  # fmt: skip
+    ]
     return inputs, {name: at[name] for name in ("stride", "padding", "dilation", "groups")}
 
 
@@ -210,9 +234,11 @@ def conv2d_max_pool(draw):
             x = draw.array(draw.near(CHUNK_ELEMENTS / (32 * 32 * 64)), 32, 32, 1)
             weight, attributes = draw.array(1, 1, 1, 64), {}
         attributes |= {
-            "relu": draw.one([True, False]), "pool_kernel": draw.one([2, 2, 3, (1, 2)]),
-            "pool_stride": draw.one([None, 2, 1]), "ceil_mode": draw.one([False, True]),
-        }  # fmt: skip
+            "relu": draw.one([True, False]),
+            "pool_kernel": draw.one([2, 2, 3, (1, 2)]),
+            "pool_stride": draw.one([None, 2, 1]),
+            "ceil_mode": draw.one([False, True]),
+        }
         bias = draw.array(weight.shape[3])
         try:
             call = REGISTRY["conv2d_max_pool"].plan([x.shape, weight.shape, bias.shape], attributes)

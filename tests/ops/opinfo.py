@@ -1,4 +1,4 @@
-"""PyTorch's OpInfo samples as calls of byhand: `TABLE` says which of its ops an op is, and how the arguments translate.
+"""PyTorch's OpInfo samples as calls of byhand: `TABLE` maps ops and translates arguments.
 
 A translation takes a sample (input, args, kwargs) and returns a `Case`. It raises `Uncovered` with a reason for what is
 outside an op's contract. A `Case` names tensors of the sample with the layout in which byhand takes them, so that gradients
@@ -86,7 +86,7 @@ def value(number):
 def unary(sample, **attributes):
     """attributes: PyTorch's name of each, and byhand's."""
     given = named(sample, *attributes)
-    return Case((In(sample.input),), {attributes[name]: value(one) for name, one in given.items()})
+    return Case((In(sample.input),), {attributes[name]: value(argument) for name, argument in given.items()})
 
 
 def binary(sample):
@@ -116,7 +116,9 @@ def prelu(sample):
 def clip(sample, low="min", high="max", **defaults):
     given = named(sample, *filter(None, (low, high)), **defaults)
     given = {"low": given.get(low), "high": given.get(high)}
-    return Case((In(sample.input),), {name: value(one) for name, one in given.items() if one is not None})
+    return Case(
+        (In(sample.input),), {name: value(argument) for name, argument in given.items() if argument is not None}
+    )
 
 
 def conv2d(sample):
@@ -138,24 +140,36 @@ def _conv(sample, given):
 
 def pool(sample, *more):
     given = named(
-        sample, "kernel_size", "stride", "padding", *more, "ceil_mode", "count_include_pad", "divisor_override",
-        "return_indices", stride=None, padding=0,
-    )  # fmt: skip
+        sample,
+        "kernel_size",
+        "stride",
+        "padding",
+        *more,
+        "ceil_mode",
+        "count_include_pad",
+        "divisor_override",
+        "return_indices",
+        stride=None,
+        padding=0,
+    )
     require(not given.pop("return_indices", False), "the same call, with indices returned")
     require(given.pop("divisor_override", None) is None, "a divisor of one's own")
     given["kernel"] = given.pop("kernel_size")
     if given["stride"] in ((), []):
         given["stride"] = None
-    given = {name: tuple(one) if isinstance(one, list) else one for name, one in given.items()}
-    given = {name: one[0] if isinstance(one, tuple) and len(one) == 1 else one for name, one in given.items()}
+    given = {name: tuple(argument) if isinstance(argument, list) else argument for name, argument in given.items()}
+    given = {
+        name: argument[0] if isinstance(argument, tuple) and len(argument) == 1 else argument
+        for name, argument in given.items()
+    }
     return Case((In(sample.input, image),), given, image)
 
 
 def max_pool(sample):
     case = pool(sample, "dilation")
     kernel, stride, padding, dilation = (
-        np.broadcast_to(np.array(one), 2)
-        for one in (
+        np.broadcast_to(np.array(argument), 2)
+        for argument in (
             case.attributes["kernel"],
             case.attributes["stride"] or case.attributes["kernel"],
             case.attributes["padding"],
@@ -186,19 +200,30 @@ def global_avg_pool(sample):
 
 def batch_norm(sample):
     given = named(
-        sample, "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps",
-        running_mean=None, running_var=None, weight=None, bias=None, training=False,
-    )  # fmt: skip
+        sample,
+        "running_mean",
+        "running_var",
+        "weight",
+        "bias",
+        "training",
+        "momentum",
+        "eps",
+        running_mean=None,
+        running_var=None,
+        weight=None,
+        bias=None,
+        training=False,
+    )
     require(sample.input.ndim > 1, "no channels")
     channels = sample.input.shape[1]
     mean, var, weight, bias = (given.pop(name) for name in ("running_mean", "running_var", "weight", "bias"))
-    for one in (mean, var):
-        if one is not None:
-            one.requires_grad_(False)
+    for statistic in (mean, var):
+        if statistic is not None:
+            statistic.requires_grad_(False)
     zeros, ones = (torch.full((channels,), number, dtype=torch.float64) for number in (0.0, 1.0))
     inputs = (
-        In(default if one is None else one)
-        for one, default in ((weight, ones), (bias, zeros), (mean, zeros), (var, ones))
+        In(default if statistic is None else statistic)
+        for statistic, default in ((weight, ones), (bias, zeros), (mean, zeros), (var, ones))
     )
     return Case((In(sample.input, channels_last), *inputs), given, channels_last)
 
@@ -219,9 +244,17 @@ def linear(sample):
 
 def cross_entropy(sample):
     given = named(
-        sample, "target", "weight", "reduction", "ignore_index", "label_smoothing", reduction="mean", ignore_index=-100,
-        label_smoothing=0.0, weight=None,
-    )  # fmt: skip
+        sample,
+        "target",
+        "weight",
+        "reduction",
+        "ignore_index",
+        "label_smoothing",
+        reduction="mean",
+        ignore_index=-100,
+        label_smoothing=0.0,
+        weight=None,
+    )
     target, logits = given["target"], sample.input
     require(given["reduction"] == "mean", "no mean over the images")
     require(given["weight"] is None, "classes with weights")
@@ -308,8 +341,8 @@ def transpose(sample):
     given = named(sample, "dim0", "dim1")
     axes = list(range(sample.input.ndim))
     require(axes, "a number")
-    one, other = given["dim0"], given["dim1"]
-    axes[one], axes[other] = axes[other], axes[one]
+    first, other = given["dim0"], given["dim1"]
+    axes[first], axes[other] = axes[other], axes[first]
     return Case((In(sample.input),), {"axes": tuple(axes)})
 
 
@@ -323,8 +356,8 @@ def narrow(sample):
 
 def getitem(sample):
     places = sample.args[0] if isinstance(sample.args[0], tuple) else (sample.args[0],)
-    require(all(isinstance(one, slice) for one in places), "indices that are no slices")
-    starts, stops, steps = zip(*(one.indices(size) for one, size in zip(places, sample.input.shape)))
+    require(all(isinstance(index, slice) for index in places), "indices that are no slices")
+    starts, stops, steps = zip(*(index.indices(size) for index, size in zip(places, sample.input.shape)))
     return Case((In(sample.input),), {"starts": starts, "stops": stops, "steps": steps})
 
 
@@ -436,6 +469,6 @@ WITHOUT_COUNTERPART = {
 def elements(case):
     """Return how many numbers a case reads."""
     tensors = (
-        one for value in case.inputs if value is not None for one in (value if type(value) is tuple else (value,))
+        entry for value in case.inputs if value is not None for entry in (value if type(value) is tuple else (value,))
     )
-    return sum(prod(one.tensor.shape) for one in tensors)
+    return sum(prod(entry.tensor.shape) for entry in tensors)

@@ -1,4 +1,4 @@
-"""All hands of an op do the same: the promise of the project, held at calls that nobody thought of.
+"""Conformance: all hands of an op agree on random calls.
 
 `check` runs one call with a hand and with the loops, and compares all that they wrote. The first test draws the calls, for
 every hand of every op in the registry: a new op, or a new hand, is held to this without a line here. The other tests show
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from byhand.ops import REGISTRY
 from byhand.ops.op import flat
-from tests.ops.draw import LAYOUTS, Drawn, Seeded, contiguous, each, plan, typed, with_gradient
+from tests.ops.draw import LAYOUTS, Drawn, Seeded, cast_inputs, contiguous, each, plan, with_gradient
 
 # How far a hand may be from the loops: a part of the largest number in the array (of 1, where all are smaller).
 TOLERANCE = {np.float64: 1e-13, np.float32: 5e-6}
@@ -29,7 +29,7 @@ OTHER_HANDS = [(name, hand) for name, op in REGISTRY.items() for hand in op.hand
 def test_a_hand_does_what_the_loops_do(name, hand, dtype, data):
     op, draw = REGISTRY[name], Drawn(data)
     values, attributes = op.sample(draw)
-    inputs = typed(op, values, dtype)
+    inputs = cast_inputs(op, values, dtype)
     asked = st.lists(st.sampled_from(with_gradient(op, inputs)), min_size=1, unique=True)
     check(op, hand, inputs, attributes, grads=data.draw(asked, label="grads"), layout=draw.choice(LAYOUTS))
 
@@ -65,14 +65,14 @@ def run(op, hand, direction, reads, writes, attributes, layout=contiguous):
     """Return what one pass of a hand made of `writes`; the hand gets copies of all arrays, and None for those not given."""
     given = {name: each(layout, value) for name, value in reads.items()}
     guarded = {name: each(Guarded, value) for name, value in writes.items()}
-    written = {name: each(lambda one: one.array, value) for name, value in guarded.items()}
+    written = {name: each(lambda guard: guard.array, value) for name, value in guarded.items()}
     names = op.forward_arguments if direction == "forward" else op.backward_arguments
     have = dict.fromkeys(names) | given | written
     getattr(op.hands[hand], direction)(*(have[name] for name in names), **attributes)
 
     who = f"{op.name}, {hand}, {direction}"
     for name, value in guarded.items():
-        assert all(one.is_intact() for one in flat([value])), f"{who}: wrote outside of {name}"
+        assert all(guard.is_intact() for guard in flat([value])), f"{who}: wrote outside of {name}"
     for name, value in given.items():
         for now, before in zip(flat([value]), flat([reads[name]])):
             assert np.array_equal(now, before), f"{who}: changed {name}, which is only to be read"
@@ -117,7 +117,7 @@ class Guarded:
         return all((strip == self.UNTOUCHED).all() for strip in (self.memory[: self.STRIP], self.memory[-self.STRIP :]))
 
 
-# is `check` worth anything? broken hands, of every op ----------------------------------------------------------------
+# `check` rejects broken hands of every op -----------------------------------------------------------------------------
 
 
 def zeros(now, before):
@@ -200,7 +200,7 @@ def check_some(op):
     """Check an op's broken hand on ten calls, fewer than the test of the real hands draws."""
     for seed in range(10):
         values, attributes = op.sample(Seeded(seed))
-        check(op, "broken", typed(op, values, np.float64), attributes)
+        check(op, "broken", cast_inputs(op, values, np.float64), attributes)
 
 
 def with_flaw(op, direction, spoiled, flaw):

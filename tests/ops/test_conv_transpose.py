@@ -1,4 +1,4 @@
-"""A transposed convolution: what a convolution sends back to its images, at sizes of all kinds; sizes are PyTorch's."""
+"""Transposed convolution: the input gradient of a convolution, with PyTorch's sizes."""
 
 import numpy as np
 import pytest
@@ -40,8 +40,12 @@ def test_compiled_does_what_numpy_does(case, dtype):
         for shape in ((images, height, width, groups * share), (*kernel, depth, groups * share), (groups * depth,))
     ]
     attributes = {
-        "stride": stride, "padding": padding, "output_padding": more, "dilation": dilation, "groups": groups,
-    }  # fmt: skip
+        "stride": stride,
+        "padding": padding,
+        "output_padding": more,
+        "dilation": dilation,
+        "groups": groups,
+    }
     expected, got = (bh.conv_transpose2d(*arrays, hand=hand, **attributes) for hand in ("arrays", "compiled"))
     close(got, expected, dtype)
     grad = rng.standard_normal(expected.shape).astype(dtype)
@@ -61,7 +65,7 @@ def test_compiled_does_what_numpy_does(case, dtype):
     ],
     ids=str,
 )
-def test_it_is_the_gradient_of_a_convolutions_images(size, settings, hand):
+def test_conv_transpose_is_the_input_gradient_of_a_convolution(size, settings, hand):
     """With the convolution's weight as it is; what its last windows left over is output_padding."""
     rng = np.random.default_rng(1)
     images, weight = np.zeros((2, *size, 4)), rng.standard_normal((3, 3, 4 // settings.get("groups", 1), 6))
@@ -77,7 +81,7 @@ def test_it_is_the_gradient_of_a_convolutions_images(size, settings, hand):
 
 
 @pytest.mark.parametrize("hand", bh.conv_transpose2d.hands)
-def test_what_no_window_reaches_holds_the_bias(hand):
+def test_pixels_outside_every_window_hold_the_bias(hand):
     x, weight, bias = np.ones((1, 2, 1, 1)), np.ones((1, 2, 1, 1)), np.array([0.5])
     y = bh.conv_transpose2d(x, weight, bias, stride=(3, 1), output_padding=(2, 1), hand=hand)
     rows = [1.5, 0.5, 0.5, 1.5, 0.5, 0.5]
@@ -151,10 +155,10 @@ def test_a_receptive_field_is_the_most_that_gradients_reach(layers):
         sizes.append(windows[-1].output[0])
     assume(sizes[-1] < 600)
     grad = np.eye(sizes[-1])[:, :, None, None]  # an output each
-    for one, size in reversed(list(zip(windows, sizes))):
-        op = bh.conv_transpose2d if one.transposed else bh.conv2d
-        x, weight = np.ones((len(grad), size, 1, 1)), np.ones((*one.kernel, 1, 1))
-        grad, _, _ = op.backward(grad, x, weight, hand="arrays", stride=one.stride)
+    for placed, size in reversed(list(zip(windows, sizes))):
+        op = bh.conv_transpose2d if placed.transposed else bh.conv2d
+        x, weight = np.ones((len(grad), size, 1, 1)), np.ones((*placed.kernel, 1, 1))
+        grad, _, _ = op.backward(grad, x, weight, hand="arrays", stride=placed.stride)
     reached = [np.flatnonzero(row) for row in grad[:, :, 0, 0]]
     most, told = max(1 + rows[-1] - rows[0] for rows in reached if rows.size), receptive_field(windows)[0]
     assert most == told if all(up or stride == 1 for up, _, stride in layers) else most <= told

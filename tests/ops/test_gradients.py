@@ -1,4 +1,4 @@
-"""Every backward is the slope of its forward: central finite differences, which nobody derived.
+"""Gradient checks: every backward against central finite differences.
 
     (loss(x + h d) - loss(x - h d)) / 2h  =  sum of grad_x * d,        loss = sum of y * (what y's gradient is set to)
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from byhand.ops import REGISTRY
 from byhand.ops.op import flat
-from tests.ops.draw import Drawn, Seeded, copies, each, plan, smooth, typed, with_gradient
+from tests.ops.draw import Drawn, Seeded, cast_inputs, copies, each, plan, smooth, with_gradient
 from tests.ops.test_conformance import a_thousandth_too_much, with_flaw
 
 # h: a smaller one loses digits to the rounding of the loss, a larger one to the curve. Where a ReLU inside an op bends between
@@ -41,7 +41,7 @@ def test_a_gradient_a_thousandth_too_large_is_not(name, moved):
 def check(op, hand, draw):
     """Raise an AssertionError unless each gradient of a drawn call is the slope that its input has."""
     values, attributes = op.sample(draw)
-    inputs = typed(op, values, np.float64)
+    inputs = cast_inputs(op, values, np.float64)
     grad = draw.array(*plan(op, inputs, attributes).shapes[op.outputs[0]])
 
     def terms(inputs):
@@ -56,7 +56,7 @@ def check(op, hand, draw):
             slope = sum(np.sum(g * d) for g, d in zip(flat([grads[moved]]), flat([way]), strict=True))
             errors = []
             for h in STEPS:
-                up, down = (terms(inputs | {moved: step(inputs[moved], way, one)}).sum() for one in (h, -h))
+                up, down = (terms(inputs | {moved: step(inputs[moved], way, distance)}).sum() for distance in (h, -h))
                 errors.append(abs((up - down) / (2 * h) - slope))
                 if errors[-1] <= limit:
                     break

@@ -1,4 +1,4 @@
-"""The compiled hand at large shapes, drawn at every threshold of its plans: forward and backward as in PyTorch.
+"""The compiled hand at large shapes, forward and backward, against PyTorch.
 
 1,000 calls a run, other ones each time but in CI; BYHAND_SEED=n repeats a run. 100,000 with `pytest --long`.
 """
@@ -16,7 +16,7 @@ from byhand.kernels.conv.matrix import TRANSPOSED_MAX_ROWS
 from byhand.kernels.runtime.cpu import cache_size, host
 from byhand.ops import REGISTRY
 from tests.ops import torch_twins
-from tests.ops.draw import each, plan, typed
+from tests.ops.draw import cast_inputs, each, plan
 from tests.ops.large import CALLS, NAMES, Large, draw_call
 from tests.ops.large_conv import convolution
 from tests.ops.test_torch import compare, ours
@@ -53,11 +53,11 @@ def check_part(part, seed):
 def check(name, seed):
     """Compare the compiled hand with PyTorch at a drawn call."""
     op, (values, attributes, dtype) = REGISTRY[name], draw_call(name, seed)
-    inputs = typed(op, values, dtype)
+    inputs = cast_inputs(op, values, dtype)
     shape = plan(op, inputs, attributes).shapes[op.outputs[0]]
     grad = np.random.default_rng(seed).standard_normal(shape).astype(dtype)
     expected = torch_twins.results(op, inputs, attributes, grad)
-    shapes = [each(np.shape, one) for one in inputs.values()]
+    shapes = [each(np.shape, value) for value in inputs.values()]
     who = f"{name}, BYHAND_SEED={seed[0]}, {seed}: {np.dtype(dtype)} {shapes}, {attributes}"
     compare(who, ours(op, "compiled", inputs, attributes, grad), expected, TOLERANCE[dtype])
 

@@ -1,4 +1,4 @@
-"""What `Op` itself does around the hands: arguments bound and checked, types, state in place, errors that say what to do."""
+"""`Op`: arguments, dtypes, state and error messages."""
 
 import inspect
 
@@ -11,7 +11,7 @@ import byhand as bh
 from byhand.errors import ArgumentError, ByhandError, ShapeError, UnknownNameError
 from byhand.ops import HANDS, REGISTRY, Op, get
 from byhand.ops.op import Call, flat
-from tests.ops.draw import Drawn, Seeded, copies, typed
+from tests.ops.draw import Drawn, Seeded, cast_inputs, copies
 
 IMAGE, FILTER = np.ones((1, 4, 4, 2)), np.ones((3, 3, 2, 4))
 
@@ -119,7 +119,7 @@ MISSHAPEN = [np.zeros((0, 3)), np.zeros((2, 0, 3, 2)), np.ones((2, 3)), np.full(
 def test_nonsense_is_refused_or_used_but_never_crashes(name, data):
     op, draw = REGISTRY[name], Drawn(data)
     values, attributes = op.sample(draw)
-    inputs = copies(typed(op, values, np.float64))
+    inputs = copies(cast_inputs(op, values, np.float64))
     place = draw.choice([key for key in (*op.inputs, *op.attributes) if key != "eps"])  # eps=0 may well divide by zero
     if place in inputs:
         inputs[place] = draw.choice(NONSENSE + MISSHAPEN)
@@ -131,7 +131,7 @@ def test_nonsense_is_refused_or_used_but_never_crashes(name, data):
         assert str(error).startswith(f"{name}: "), error
 
 
-# an op that the hands do not fulfil is no op ----------------------------------------------------------------------------
+# contracts that do not match the hands --------------------------------------------------------------------------------
 
 
 def contract(x, *, slope=1.0):
@@ -150,7 +150,7 @@ def renamed(z, y, *, slope): ...
 def without_attribute(x, y): ...
 def no_output(x, *, slope): ...
 def needs_unknown(w, grad_y, grad_x, *, slope): ...
-def swapped(grad_x, grad_y, *, slope): ...  # fmt: skip
+def swapped(grad_x, grad_y, *, slope): ...
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_types_are_kept(name, hand):
     op = REGISTRY[name]
     values, attributes = op.sample(Seeded(1))
     for dtype in (np.float32, np.float64):
-        inputs = typed(op, values, dtype)
+        inputs = cast_inputs(op, values, dtype)
         y = op(*copies(inputs).values(), hand=hand, **attributes)
         grads = op.backward(np.ones(y.shape), *inputs.values(), hand=hand, **attributes)
         assert all(array.dtype == dtype for array in (y, *flat(flat([grads]))))
@@ -289,7 +289,7 @@ def test_an_op_tells_editors_and_notebooks_what_it_takes():
     assert str(inspect.signature(type(bh.conv2d))).startswith("(name")
 
 
-def test_an_op_explains_itself():
+def test_an_op_has_help():
     assert bh.conv2d.__name__ == "conv2d"
     for words in ("Slide filters over an image", "grad_weight", "sum over r, s, c", "LeCun et al. 1989"):
         assert words in bh.conv2d.__doc__

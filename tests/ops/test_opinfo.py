@@ -1,4 +1,4 @@
-"""PyTorch's own samples of its ops (OpInfo), given to every hand of every op that has a counterpart there.
+"""PyTorch's OpInfo samples with every hand of every matching op.
 
 Forward and backward, float32 and float64; PyTorch computes in float64. The loops take the small ones.
 """
@@ -94,11 +94,11 @@ def samples(counterpart, dtype):
     import torch
     from torch.utils._pytree import tree_map
 
-    def leaf(one):
-        if not isinstance(one, torch.Tensor):
-            return one
-        one = one.detach().clone()
-        return one.double().requires_grad_() if one.is_floating_point() else one
+    def leaf(value):
+        if not isinstance(value, torch.Tensor):
+            return value
+        value = value.detach().clone()
+        return value.double().requires_grad_() if value.is_floating_point() else value
 
     torch.manual_seed(0)
     kind = getattr(torch, np.dtype(dtype).name)
@@ -114,7 +114,10 @@ def check(name, counterpart, translate, sample, dtype, loops):
     import torch
 
     op, case = REGISTRY[name], translate(sample)
-    inputs = {key: None if one is None else arrays(op, key, one, dtype) for key, one in zip(op.inputs, case.inputs)}
+    inputs = {
+        key: None if given_value is None else arrays(op, key, given_value, dtype)
+        for key, given_value in zip(op.inputs, case.inputs)
+    }
     try:
         call = op.plan([each(np.shape, value) for value in inputs.values()], case.attributes)
         op(*copied(inputs), hand="arrays", **case.attributes)
@@ -140,10 +143,10 @@ def check(name, counterpart, translate, sample, dtype, loops):
     for key in op.state:
         value = case.inputs[op.inputs.index(key)]
         given = [*sample.args, *sample.kwargs.values()]
-        if inputs[key].dtype.kind == "f" and any(one is value.tensor for one in given):
+        if inputs[key].dtype.kind == "f" and any(tensor is value.tensor for tensor in given):
             expected[key] = value.layout(value.tensor.detach()).numpy().astype(dtype)
 
-    who = f"{name}, {counterpart}, {[np.shape(one) for one in flat(inputs.values())]}, {case.attributes}"
+    who = f"{name}, {counterpart}, {[np.shape(array) for array in flat(inputs.values())]}, {case.attributes}"
     loops = loops and elements(case) <= LOOPS_MAX_ELEMENTS and call.flops <= LOOPS_MAX_FLOPS
     hands = [hand for hand in op.hands if hand != "loops" or loops]
     tolerance = max(TOLERANCE[dtype], TOLERANCE_OF.get(name, 0))
@@ -153,17 +156,17 @@ def check(name, counterpart, translate, sample, dtype, loops):
         grads = dict(zip(op.differentiable, grads if len(op.differentiable) > 1 else (grads,), strict=True))
         with np.errstate(all="ignore"):
             found = {"y": op(*given, hand=hand, **case.attributes)}
-        found |= {f"grad_{key}": one for key, one in grads.items()}
+        found |= {f"grad_{key}": grad for key, grad in grads.items()}
         found |= dict(zip(op.inputs, given))
-        pairs = {key: one for key, one in expected.items() if one is not None}
+        pairs = {key: value for key, value in expected.items() if value is not None}
         compare(f"{who}, {hand}", {key: found[key] for key in pairs}, pairs, tolerance)
 
 
-def arrays(op, key, one, dtype):
+def arrays(op, key, value, dtype):
     """Return what byhand is given for an input: an array, or a tuple of them."""
-    if not isinstance(one, In):
-        return tuple(arrays(op, key, part, dtype) for part in one)
-    laid_out = one.layout(one.tensor.detach()).numpy()
+    if not isinstance(value, In):
+        return tuple(arrays(op, key, part, dtype) for part in value)
+    laid_out = value.layout(value.tensor.detach()).numpy()
     return np.array(laid_out, op.dtypes.get(key, dtype), order="C")
 
 

@@ -1,4 +1,4 @@
-"""resize does what ONNX's own cases say, and PyTorch's `F.interpolate` where that has the mode."""
+"""resize against ONNX's cases and PyTorch's `F.interpolate`."""
 
 import math
 import warnings
@@ -33,9 +33,9 @@ def onnx_cases():
         if case.name.startswith("test_resize_"):
             (node,), ((inputs, outputs),) = case.model.graph.node, case.data_sets
             names = [name for name in node.input if name]
-            values = {one.name: get_attribute_value(one) for one in node.attribute}
-            values = {key: one.decode() if isinstance(one, bytes) else one for key, one in values.items()}
-            cases[case.name] = values, dict(zip(names, [one for one in inputs if one is not None])), outputs[0]
+            values = {attribute.name: get_attribute_value(attribute) for attribute in node.attribute}
+            values = {key: value.decode() if isinstance(value, bytes) else value for key, value in values.items()}
+            cases[case.name] = values, dict(zip(names, [array for array in inputs if array is not None])), outputs[0]
     return cases
 
 
@@ -47,11 +47,15 @@ def settled(attributes, given, shape):
     how = {
         theirs if ours is None else ours: attributes[theirs]
         for theirs, ours in (
-            ("mode", None), ("coordinate_transformation_mode", "coordinates"), ("nearest_mode", "nearest"),
-            ("cubic_coeff_a", "cubic_a"), ("exclude_outside", None), ("antialias", None),
+            ("mode", None),
+            ("coordinate_transformation_mode", "coordinates"),
+            ("nearest_mode", "nearest"),
+            ("cubic_coeff_a", "cubic_a"),
+            ("exclude_outside", None),
+            ("antialias", None),
         )
         if theirs in attributes
-    }  # fmt: skip
+    }
     axes = attributes.get("axes", range(len(shape)))
     if "scales" in given:
         scales = given["scales"].astype(np.float64)
@@ -72,14 +76,15 @@ def settled(attributes, given, shape):
 
 def test_there_are_cases_of_every_kind():
     told = [attributes for attributes, _, _ in CASES.values()]
-    assert len(told) >= 39 and {one.get("coordinate_transformation_mode", "half_pixel") for one in told} == {
-        *COORDINATE_MODES, "tf_crop_and_resize"
-    }  # fmt: skip
+    assert len(told) >= 39 and {settings.get("coordinate_transformation_mode", "half_pixel") for settings in told} == {
+        *COORDINATE_MODES,
+        "tf_crop_and_resize",
+    }
 
 
 @pytest.mark.parametrize("hand", HANDS)
 @pytest.mark.parametrize("name", [name for name in CASES if "tf_crop" not in name])
-def test_it_does_what_onnx_does(name, hand):
+def test_resize_agrees_with_onnx(name, hand):
     attributes, given, expected = CASES[name]
     x = given["X"]
     how, axes = settled(attributes, given, x.shape)
@@ -105,16 +110,27 @@ def test_taps_do_what_onnx_does(name):
 
 
 @given(
-    length=st.integers(1, 9), start=st.sampled_from([0.0, 0.25, -0.5, 1.0]), end=st.sampled_from([1.0, 0.5, 1.75]),
-    size=st.integers(1, 9), mode=st.sampled_from(["nearest", "linear", "cubic"]),
-    coordinates=st.sampled_from([*COORDINATE_MODES, "tf_crop_and_resize"]), flags=st.tuples(st.booleans(), st.booleans()),
-)  # fmt: skip
+    length=st.integers(1, 9),
+    start=st.sampled_from([0.0, 0.25, -0.5, 1.0]),
+    end=st.sampled_from([1.0, 0.5, 1.75]),
+    size=st.integers(1, 9),
+    mode=st.sampled_from(["nearest", "linear", "cubic"]),
+    coordinates=st.sampled_from([*COORDINATE_MODES, "tf_crop_and_resize"]),
+    flags=st.tuples(st.booleans(), st.booleans()),
+)
 def test_taps_lie_on_the_axis_and_weigh_one_in_all(length, size, mode, coordinates, start, end, flags):
     exclude_outside, antialias = flags if mode != "nearest" else (False, False)
     indices, weights = interpolation_weights(
-        length, size, size / length, mode, coordinates=coordinates, start=start, end=end,
-        exclude_outside=exclude_outside, antialias=antialias,
-    )  # fmt: skip
+        length,
+        size,
+        size / length,
+        mode,
+        coordinates=coordinates,
+        start=start,
+        end=end,
+        exclude_outside=exclude_outside,
+        antialias=antialias,
+    )
     assert indices.shape == weights.shape and indices.dtype == np.int64
     assert (indices >= 0).all() and (indices < length).all() and (np.diff(indices) == 1).all()
     inside = weights.any(1)
@@ -150,7 +166,7 @@ SIZES = [(12, 10, 24, 20), (12, 10, 6, 5), (7, 9, 11, 4), (5, 40, 17, 1), (1, 3,
 @pytest.mark.parametrize("hand", HANDS)
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
 @pytest.mark.parametrize("name", MODES)
-def test_it_does_what_pytorch_does(name, sizes, hand):
+def test_resize_agrees_with_pytorch(name, sizes, hand):
     theirs, mine = MODES[name]
     height, width, *size = sizes
     channels = 3 if hand == "loops" else 19
@@ -162,15 +178,15 @@ def test_it_does_what_pytorch_does(name, sizes, hand):
     expected = torch_twins.F.interpolate(leaf, size=size, **theirs)
     (slope,) = torch_twins.torch.autograd.grad(expected, leaf, torch_twins.torch.from_numpy(grad).movedim(-1, 1))
     for dtype, limit in ((np.float64, 1e-13), (np.float32, 2e-6)):
-        one, more = x.astype(dtype), grad.astype(dtype)
-        y = bh.resize(one, size=tuple(size), hand=hand, **mine)
-        back = bh.resize.backward(more, one, size=tuple(size), hand=hand, **mine)
+        image, more = x.astype(dtype), grad.astype(dtype)
+        y = bh.resize(image, size=tuple(size), hand=hand, **mine)
+        back = bh.resize.backward(more, image, size=tuple(size), hand=hand, **mine)
         for ours, right in ((y, expected.detach()), (back, slope)):
             right = right.movedim(1, -1).numpy()
             assert np.abs(ours - right).max() <= limit * max(1, np.abs(right).max())
 
 
-# large and absurd ones ------------------------------------------------------------------------------------------------------
+# large and extreme sizes ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("channels", [1, 3, 64])
@@ -211,7 +227,7 @@ def test_a_pixel_without_weight_leaves_no_trace(hand):
         ({"size": 4, "cubic_a": "b"}, "resize: cubic_a is 'b'; expected a number"),
     ],
 )
-def test_what_does_not_fit_is_refused(attributes, message):
+def test_mismatched_arguments_are_refused(attributes, message):
     with pytest.raises(ArgumentError, match=message):
         bh.resize(np.ones((1, 2, 2, 1)), **attributes)
 

@@ -1,4 +1,4 @@
-"""slice cuts what NumPy's own slices cut, wherever starts and stops lie."""
+"""slice against NumPy's slicing."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ STEPS = st.integers(-4, 4).filter(bool)
 
 @pytest.mark.parametrize("hand", HANDS)
 @given(first=st.tuples(PLACES, PLACES, STEPS), second=st.tuples(PLACES, PLACES, STEPS))
-def test_it_cuts_what_numpy_cuts(hand, first, second):
+def test_slice_agrees_with_numpy(hand, first, second):
     x = np.arange(105.0).reshape(5, 3, 7)
     starts, stops, steps = zip(first, second)
     attributes = {"starts": starts, "stops": stops, "axes": (2, 0), "steps": steps}
@@ -38,7 +38,7 @@ def test_it_cuts_what_numpy_cuts(hand, first, second):
         ({"starts": (1,), "stops": (2,), "steps": (0,)}, "no step of 0"),
     ],
 )
-def test_what_does_not_fit_is_refused(attributes, message):
+def test_mismatched_arguments_are_refused(attributes, message):
     with pytest.raises(ArgumentError, match=message):
         bh.slice(np.ones((2, 3)), **attributes)
 

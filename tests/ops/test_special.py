@@ -1,9 +1,10 @@
-"""NaN and infinity, in any input or in the gradient, reach with every hand what they reach in PyTorch, as what they are there.
+"""NaN and infinity: every hand propagates them as PyTorch does.
 
 A NaN that got lost would hide a training that diverges; one too many would end a good one.
 """
 
 from collections.abc import Callable
+from functools import partial
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ import pytest
 from byhand.ops import REGISTRY
 from byhand.ops.op import flat
 from tests.ops import torch_twins
-from tests.ops.draw import Seeded, copies, each, plan, typed
+from tests.ops.draw import Seeded, cast_inputs, copies, each, plan
 from tests.ops.test_torch import ALL_HANDS, TOLERANCE, ours
 from tests.oracle import needs_torch
 
@@ -103,11 +104,11 @@ def spoiled(op, seed):
     """Return what was spoiled, and a sample's inputs, attributes and gradient, one of which holds NaN or infinities."""
     draw = Seeded(seed)
     values, attributes = op.sample(draw)
-    inputs = typed(op, values, np.float64)
+    inputs = cast_inputs(op, values, np.float64)
     grad = draw.random.standard_normal(plan(op, inputs, attributes).shapes[op.outputs[0]])
     there = [name for name, value in inputs.items() if value is not None and name not in op.dtypes]
     where = draw.choice([*there, "grad"])
-    arrays = [one for one in flat([grad if where == "grad" else inputs[where]]) if one.size]
+    arrays = [array for array in flat([grad if where == "grad" else inputs[where]]) if array.size]
     for _ in range(draw.integer(1, 3)):
         array = draw.choice(arrays)
         array.flat[draw.integer(0, array.size - 1)] = draw.choice(SPECIAL)
@@ -116,7 +117,7 @@ def spoiled(op, seed):
 
 def results(op, hand, dtype, inputs, attributes, grad):
     """Return a hand's results of a call in a type."""
-    inputs = {name: each(lambda one: one.astype(op.dtypes.get(name, dtype)), one) for name, one in inputs.items()}  # noqa: B023
+    inputs = {name: each(partial(np.array, dtype=op.dtypes.get(name, dtype)), value) for name, value in inputs.items()}
     with np.errstate(all="ignore"):  # NumPy is right to warn; here it is meant
         return ours(op, hand, inputs, attributes, grad.astype(dtype))
 
@@ -158,7 +159,7 @@ def test_nan_and_infinity_reach_what_they_reach_in_pytorch(name, hand, dtype):
 
 
 @pytest.mark.parametrize("entry", LEFT_OPEN, ids=" ".join)
-def test_nothing_is_left_open_in_vain(entry):
+def test_every_exemption_is_needed(entry):
     name, spoils = entry
     for seed in range(300):
         where, *call = spoiled(REGISTRY[name], seed)
@@ -170,7 +171,7 @@ def test_nothing_is_left_open_in_vain(entry):
     pytest.fail(f"{name} agrees with PyTorch where {spoils} is spoiled; take it from LEFT_OPEN")
 
 
-# what drawn calls seldom meet -----------------------------------------------------------------------------------------
+# cases that random calls seldom contain -------------------------------------------------------------------------------
 
 NUMBERS = (*SPECIAL, 0.0, 1.0, -1.0, 3.0, -3.0, 6.0, -6.0, 40.0, -40.0)
 UNITS = [  # softsign: at infinity PyTorch's gradient is NaN, byhand's 0
@@ -225,13 +226,26 @@ def large(name):
 
 
 @pytest.mark.parametrize("numbers", [SPECIAL[:1], SPECIAL[1:2], (np.inf, np.inf), SPECIAL[1:]], ids=str)
-@pytest.mark.parametrize("name", ["avg_pool", "batch_norm", "batch_norm_relu", "global_avg_pool", "layer_norm", "lrn",
-                                  "max_pool", "resize", "softmax", "softmax_cross_entropy"])  # fmt: skip
-def test_in_any_block_of_a_large_array(name, numbers):
+@pytest.mark.parametrize(
+    "name",
+    [
+        "avg_pool",
+        "batch_norm",
+        "batch_norm_relu",
+        "global_avg_pool",
+        "layer_norm",
+        "lrn",
+        "max_pool",
+        "resize",
+        "softmax",
+        "softmax_cross_entropy",
+    ],
+)
+def test_special_values_propagate_in_any_block_of_a_large_array(name, numbers):
     op = REGISTRY[name]
     values, attributes = large(name)
     for places in ((0.01, 0.02), (0.01, 0.99), (0.5, 0.99), (0.99, 0.01)):
-        inputs = typed(op, values, np.float64)
+        inputs = cast_inputs(op, values, np.float64)
         x = inputs[op.inputs[0]]
         for number, place in zip(numbers, places):  # all in one channel
             x.reshape(-1, x.shape[-1])[int(place * x.size / x.shape[-1]), 1] = number
@@ -241,10 +255,10 @@ def test_in_any_block_of_a_large_array(name, numbers):
             check(op, hand, dtype, f"x at {places}", inputs, attributes, grad, None)
 
 
-# the tests themselves -------------------------------------------------------------------------------------------------
+# the comparison itself ------------------------------------------------------------------------------------------------
 
 
-def test_what_is_lost_or_added_is_seen():
+def test_a_lost_or_added_special_value_is_detected():
     """Also where something is left open, everything else is not."""
     expected = {"y": np.array([1.0, np.nan, np.inf, -np.inf])}
     compare("it", expected, expected, 1e-9)
@@ -271,7 +285,7 @@ def test_most_numbers_stay_finite():
     """A test in which all becomes NaN would see nothing."""
     for name, op in REGISTRY.items():
         found = [torch_twins.results(op, *spoiled(op, seed)[1:]) for seed in range(CALLS)]
-        finite = [np.isfinite(one).mean() for made in found for one in flat(made.values()) if one.size]
+        finite = [np.isfinite(array).mean() for made in found for array in flat(made.values()) if array.size]
         assert 0.2 < np.mean(finite) < 1, name
 
 

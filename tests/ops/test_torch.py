@@ -1,4 +1,4 @@
-"""Every op gives PyTorch's result and PyTorch's gradients: results nobody here wrote.
+"""Every op against PyTorch: results and gradients.
 
 Live where PyTorch is installed; everywhere against results recorded from it (tests/fixtures). Continuous integration must
 have it.
@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from byhand.ops import REGISTRY
 from byhand.ops.op import flat
-from tests.fixtures import make
+from tests.fixtures import record_ops
 from tests.ops import torch_twins
-from tests.ops.draw import Drawn, copies, plan, typed, with_gradient
+from tests.ops.draw import Drawn, cast_inputs, copies, plan, with_gradient
 from tests.oracle import IN_CI, TORCH, needs_torch
 
 # How far a hand may be from PyTorch, which gets the same numbers in float64: a part of the largest number in the array (of
@@ -21,7 +21,7 @@ from tests.oracle import IN_CI, TORCH, needs_torch
 TOLERANCE = {np.float64: 1e-13, np.float32: 5e-6}
 
 ALL_HANDS = [(name, hand) for name, op in REGISTRY.items() for hand in op.hands]
-RECORDED = make.read()
+RECORDED = record_ops.read()
 
 
 def test_ci_has_pytorch():
@@ -32,7 +32,9 @@ def test_ci_has_pytorch():
 @pytest.mark.parametrize("name", REGISTRY)
 def test_an_op_has_a_twin_and_a_record(name):
     assert name in torch_twins.TWINS, f"{name} has no twin: add it to TWINS in tests/ops/torch_twins.py"
-    assert name in RECORDED, f"{name} has no recorded results: run `python -m tests.fixtures.make` where PyTorch is"
+    assert name in RECORDED, (
+        f"{name} has no recorded results: run `python -m tests.fixtures.record_ops` where PyTorch is"
+    )
 
 
 @needs_torch
@@ -43,7 +45,7 @@ def test_an_op_has_a_twin_and_a_record(name):
 def test_a_hand_does_what_pytorch_does(name, hand, dtype, data):
     op, draw = REGISTRY[name], Drawn(data)
     values, attributes = op.sample(draw)
-    inputs = typed(op, values, dtype)
+    inputs = cast_inputs(op, values, dtype)
     grad = draw.random.standard_normal(plan(op, inputs, attributes).shapes[op.outputs[0]]).astype(dtype)
     expected = torch_twins.results(op, inputs, attributes, grad)
     compare(f"{name}, {hand}", ours(op, hand, inputs, attributes, grad), expected, TOLERANCE[dtype])
@@ -56,7 +58,7 @@ def test_a_hand_does_what_pytorch_does(name, hand, dtype, data):
 def test_nan_and_infinity_pass_through_as_in_pytorch(name, hand, data):
     op, draw = REGISTRY[name], Drawn(data)
     values, attributes = op.sample(draw)
-    inputs = typed(op, values, np.float64)
+    inputs = cast_inputs(op, values, np.float64)
     x = draw.choice(flat([inputs[op.inputs[0]]]))
     for _ in range(draw.integer(1, 3)):
         x.flat[draw.integer(0, x.size - 1)] = draw.choice([np.nan, np.inf, -np.inf])
@@ -82,7 +84,7 @@ def test_pytorch_still_does_what_was_recorded(name):
         compare(name, torch_twins.results(REGISTRY[name], inputs, attributes, grad), expected, 1e-13)
 
 
-def test_a_wrong_number_is_seen():
+def test_a_wrong_number_is_detected():
     for got in ([1.0, 2.001], [1.0, np.nan], [1.0, np.inf], [0.0, 0.0]):
         with pytest.raises(AssertionError, match="y is"):
             compare("it", {"y": np.array(got)}, {"y": np.array([1.0, 2.0])}, 1e-5)

@@ -1,7 +1,7 @@
-"""Every op once more, in PyTorch: `TWINS` maps an op's name to a function that takes and returns what the op does.
+"""PyTorch twins of the ops: `TWINS` maps an op's name to the same function in PyTorch.
 
 A twin gets tensors in byhand's layout, (N, H, W, C) and (R, S, C / groups, K), and the attributes as a user gives them. It
-must be differentiable. Add one here for a new op, then record its results: `python -m tests.fixtures.make`.
+must be differentiable. Add one here for a new op, then record its results: `python -m tests.fixtures.record_ops`.
 """
 # ruff: noqa: PLW0108 - a lambda asks for F when it is called: without PyTorch there is none
 
@@ -111,8 +111,8 @@ def avg_pool(x, *, kernel, stride=None, padding="valid", ceil_mode=False, count_
     counts = _framed(torch.ones_like(x), view.padding, float(count_include_pad))
     beyond = (0, view.kernel[0], 0, view.kernel[1])
     sums, counts = (
-        F.avg_pool2d(_framed(one, beyond), view.kernel, view.stride, divisor_override=1)
-        for one in (_framed(x, view.padding), counts)
+        F.avg_pool2d(_framed(summed, beyond), view.kernel, view.stride, divisor_override=1)
+        for summed in (_framed(x, view.padding), counts)
     )
     return _last(sums / counts.clamp(min=1))[:, : view.output[0], : view.output[1]]
 
@@ -153,9 +153,18 @@ def channel_shuffle(x, *, groups):
 
 
 def conv2d_max_pool(
-    x, weight, bias, *, relu=False, pool_kernel, pool_stride=None, pool_padding="valid", pool_dilation=1, ceil_mode=False,
+    x,
+    weight,
+    bias,
+    *,
+    relu=False,
+    pool_kernel,
+    pool_stride=None,
+    pool_padding="valid",
+    pool_dilation=1,
+    ceil_mode=False,
     **attributes,
-):  # fmt: skip
+):
     y = conv2d(x, weight, bias, **attributes)
     pool = {"kernel": pool_kernel, "stride": pool_stride, "padding": pool_padding, "dilation": pool_dilation}
     return max_pool(F.relu(y) if relu else y, **pool, ceil_mode=ceil_mode)
@@ -217,19 +226,36 @@ def resize(x, *, size, scales=(None, None), **attributes):
 
 @cache
 def weights_of(
-    length, out, scale, *, mode="nearest", coordinates="half_pixel", nearest="round_prefer_floor", cubic_a=-0.75,
-    exclude_outside=False, antialias=False,
-):  # fmt: skip
+    length,
+    out,
+    scale,
+    *,
+    mode="nearest",
+    coordinates="half_pixel",
+    nearest="round_prefer_floor",
+    cubic_a=-0.75,
+    exclude_outside=False,
+    antialias=False,
+):
     """Return how much each pixel of an axis weighs in each place of the resized one: what becomes of the unit vectors."""
     from onnx.reference.ops.op_resize import Resize  # called as it is: an evaluator makes cubic_coeff_a a float32
 
     if coordinates == "pytorch_half_pixel":  # where there is one place, it is 0 by ONNX's text, -1/2 in its reference
         coordinates = "half_pixel" if out > 1 else "asymmetric"
     (weights,) = Resize._run(
-        None, np.eye(length), None, scales=[scale, 1.0] if scale else None, sizes=None if scale else [out, length],
-        mode=mode, coordinate_transformation_mode=coordinates, nearest_mode=nearest, cubic_coeff_a=cubic_a,
-        exclude_outside=exclude_outside, antialias=antialias, keep_aspect_ratio_policy="stretch",
-    )  # fmt: skip
+        None,
+        np.eye(length),
+        None,
+        scales=[scale, 1.0] if scale else None,
+        sizes=None if scale else [out, length],
+        mode=mode,
+        coordinate_transformation_mode=coordinates,
+        nearest_mode=nearest,
+        cubic_coeff_a=cubic_a,
+        exclude_outside=exclude_outside,
+        antialias=antialias,
+        keep_aspect_ratio_policy="stretch",
+    )
     assert weights.shape == (out, length)
     return np.where(np.abs(weights) < 1e-12, 0, weights)  # rounding errors
 

@@ -1,4 +1,4 @@
-"""A real browser: Debian's chromium. Whatever it opens must say nothing to the console and ask nothing of any host."""
+"""Fixtures of the page tests: a browser that allows no console message and no request."""
 
 import os
 import shutil
@@ -76,9 +76,14 @@ def page_file(digits, tmp_path_factory):
     model, snapshots, trainer = digits
     test = bh.data.load("mnist")[1].take(1000)
     look = Look(
-        model, "lenet5 on mnist", tests=test.images, labels=test.labels, snapshots=snapshots,
-        history=[{"epoch": 1} | trainer.history[0], {**trainer.history[0], "epoch": 2}], curve=trainer.curve,
-    )  # fmt: skip
+        model,
+        "lenet5 on mnist",
+        tests=test.images,
+        labels=test.labels,
+        snapshots=snapshots,
+        history=[{"epoch": 1} | trainer.history[0], {**trainer.history[0], "epoch": 2}],
+        curve=trainer.curve,
+    )
     path = tmp_path_factory.mktemp("page") / "look.html"
     path.write_bytes(document(look))
     return path

@@ -1,4 +1,4 @@
-"""The page as a file: what is in it, how large it is, and what it refuses; no browser."""
+"""The page as a file: content, size and errors, without a browser."""
 
 import base64
 import hashlib
@@ -59,7 +59,7 @@ def test_any_name_goes_in_and_comes_out(name):
     assert page.count(b"<script") == 2 and b"<!--" not in page.split(b"<body>")[1]
 
 
-def test_infinity_and_no_weights_are_told(tmp_path):
+def test_infinity_and_a_model_without_weights_are_written(tmp_path):
     images = nn.Input(6, 6, 1)
     clipped = images.apply_op(get("clip"), {"x": images}, {"low": 0.0, "high": np.inf})
     model = nn.Model(images, nn.Flatten()(nn.MaxPool2d(3)(clipped)))
@@ -77,20 +77,20 @@ def test_a_network_that_is_too_large_is_recorded_and_no_classifier(monkeypatch):
     shapes = {node.output.name: node.output.shape[1:] for node in model.graph.up_to(model.logits).nodes}
     trace = model.trace(images[1:])
     for node in data["spec"]["nodes"]:
-        one = kept[node["output"]]
-        assert len(one["shape"]) == len(shapes[node["output"]]) + 1
+        tensor = kept[node["output"]]
+        assert len(tensor["shape"]) == len(shapes[node["output"]]) + 1
         if node["output"] != model.logits.name:
             values = np.frombuffer(base64.b64decode(data["recorded"][1]["values"][node["output"]]), "<f2").reshape(
-                one["shape"]
+                tensor["shape"]
             )
-            wanted = trace[node["output"]][..., one["kept"]] if one["kept"] else trace[node["output"]]
+            wanted = trace[node["output"]][..., tensor["kept"]] if tensor["kept"] else trace[node["output"]]
             np.testing.assert_allclose(values, wanted, rtol=1e-3, atol=1e-3 * np.abs(wanted).max())
     monkeypatch.setattr(html, "CLASSIFIER_MAX_WORK", (1000, 1000))
     with pytest.raises(bh.ArgumentError, match=r"squeezenet1_1 can't run in a page: it has [\d,]+ multiply-adds"):
         document(Look(model, images=images, classifier=True))
 
 
-def test_what_cannot_be_shown_is_said_in_one_line():
+def test_an_unsupported_model_is_refused_in_one_line():
     images = nn.Input(8, 8, 4)
     with pytest.raises(bh.ArgumentError, match="a page shows networks of pictures, grey or colour"):
         document(Look(nn.Model(images, nn.Linear(3)(nn.Flatten()(images)))))
@@ -111,7 +111,7 @@ def test_an_op_that_is_not_translated_is_recorded_or_refused():
 def test_snapshots_of_another_network_are_left_out():
     model, other = bh.models.create("article"), bh.models.create("lenet5")
     data = data_of(document(Look(model, snapshots=[Snapshot(0, 0.0, model), Snapshot(5, 1.0, other)])))
-    assert [one["step"] for one in data["snapshots"]] == [0]
+    assert [snapshot["step"] for snapshot in data["snapshots"]] == [0]
 
 
 def test_without_a_picture_there_is_a_pattern():

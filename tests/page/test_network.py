@@ -1,4 +1,4 @@
-"""The page's networks beside Python's: every value and every gradient of a forward and a backward pass, layer by layer."""
+"""The page's networks against Python: values and gradients, layer by layer."""
 
 import base64
 import json
@@ -82,9 +82,12 @@ def test_every_number_is_what_python_computes(browser, name):
     modules = "{ hands: $hands.hands, Network: $network.Network, floats: $decode.floats, gradCam: $grad_cam.gradCam }"
     page.evaluate(f"{bundle(script)}".split("const $app =")[0] + f"; globalThis.made = {modules};")
     sent = {
-        "spec": spec_of(model, found) | {"numbers": where}, "numbers": encoded(numbers, np.float32),
-        "image": encoded(image, np.float32), "label": label, "layer": layer,
-    }  # fmt: skip
+        "spec": spec_of(model, found) | {"numbers": where},
+        "numbers": encoded(numbers, np.float32),
+        "image": encoded(image, np.float32),
+        "label": label,
+        "layer": layer,
+    }
     got = page.evaluate(RUN, json.loads(json.dumps(sent)))
     page.close()
     wanted = trace_gradients(model, image, model.predict(image) - truth)
@@ -92,16 +95,16 @@ def test_every_number_is_what_python_computes(browser, name):
     assert got["loss"] == pytest.approx(loss, rel=1e-5)
     compared = [name for name in got["values"] if name in wanted and wanted[name].dtype.kind == "f"]
     assert len(compared) >= len([node for node in model.graph.up_to(model.logits).nodes if node.op.name != "dropout"])
-    for one in compared:
-        close(read(got["values"][one], wanted[one].shape), wanted[one], one)
-    sent_back = [one for one in got["grads"] if f"grad_{one}" in wanted]
+    for key in compared:
+        close(read(got["values"][key], wanted[key].shape), wanted[key], key)
+    sent_back = [name for name in got["grads"] if f"grad_{name}" in wanted]
     assert {model.graph.input.name, model.logits.name} <= set(sent_back)
-    for one in sent_back:
-        close(read(got["grads"][one], wanted[f"grad_{one}"].shape), wanted[f"grad_{one}"], f"grad_{one}")
+    for key in sent_back:
+        close(read(got["grads"][key], wanted[f"grad_{key}"].shape), wanted[f"grad_{key}"], f"grad_{key}")
     if not any(node.op.name in ("batch_norm", "dropout") for node in model.graph.nodes):  # these differ while training
         trained = model.trace(image, np.array([label]))
-        for one in model.parameters:
-            close(read(got["grads"][one], trained[f"grad_{one}"].shape), trained[f"grad_{one}"], f"grad_{one}")
+        for key in model.parameters:
+            close(read(got["grads"][key], trained[f"grad_{key}"].shape), trained[f"grad_{key}"], f"grad_{key}")
     else:
         assert set(model.parameters) <= set(got["grads"])
     by_score = gradients(model, image, label)

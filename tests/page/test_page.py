@@ -1,4 +1,4 @@
-"""The page in a real browser: what somebody draws, points at, moves and changes, and what they then see."""
+"""The page in a browser: drawing, pointing, moving and editing."""
 
 import re
 import time
@@ -52,7 +52,9 @@ def draw(page, *points, touch=False):
     if touch:
         finger = page.context.new_cdp_session(page)
         steps = [
-            np.add(one, np.subtract(other, one) * part) for one, other in pairwise(at) for part in (0, 0.25, 0.5, 0.75)
+            np.add(point, np.subtract(other, point) * part)
+            for point, other in pairwise(at)
+            for part in (0, 0.25, 0.5, 0.75)
         ]
         for k, (x, y) in enumerate([*steps, at[-1]]):
             kind, places = ("touchMove" if k else "touchStart"), [{"x": float(x), "y": float(y)}]
@@ -143,7 +145,7 @@ def test_a_convolutions_parts_are_shown_and_add_up(visit, page_file, digits):
     grids = page.locator("#sum .grid")
     shown = [number(text) for text in grids.nth(0).locator("span").all_inner_texts()]
     np.testing.assert_allclose(shown, patch[..., 2].ravel(), atol=6e-3)
-    kernel = [number(one.input_value()) for one in grids.nth(1).locator("input").all()]
+    kernel = [number(field.input_value()) for field in grids.nth(1).locator("input").all()]
     np.testing.assert_allclose(kernel, weight[..., 2, 5].ravel(), atol=6e-3)
     sums = [number(text) for text in grids.nth(3).locator("button").all_inner_texts()]
     np.testing.assert_allclose(sums, (patch * weight[..., 5]).sum((0, 1)), atol=6e-3)
@@ -196,7 +198,7 @@ def test_backward_shows_every_gradient_and_one_weights_sum(visit, page_file, dig
 def test_the_answer_is_in_numbers(visit, page_file, digits):
     page = visit(page_file)
     logits = digits[0].logits_of(pixels(page))[0].astype(float)
-    rows = [one.locator("td").all_inner_texts() for one in page.locator(".answer tbody tr").all()]
+    rows = [row.locator("td").all_inner_texts() for row in page.locator(".answer tbody tr").all()]
     np.testing.assert_allclose([number(row[0]) for row in rows], logits, atol=6e-3)
     np.testing.assert_allclose([number(row[1]) for row in rows], np.exp(logits - logits.max()), rtol=0.06, atol=6e-4)
     page.select_option(".says select", "4")
@@ -369,7 +371,7 @@ def test_axe_finds_no_violation(visit, page_file, scheme, mode, width):
     page.evaluate("document.querySelector('details').open = true")
     page.evaluate(axe())
     found = page.evaluate("axe.run({ resultTypes: ['violations'] })")
-    nodes = [(one["id"], node) for one in found["violations"] for node in one["nodes"]]
+    nodes = [(violation["id"], node) for violation in found["violations"] for node in violation["nodes"]]
     told = [f"{name}: {node['html'][:120]} {node['failureSummary']}" for name, node in nodes]
     assert not told, "\n".join(told[:12])
     assert found["passes"]
@@ -392,7 +394,7 @@ def test_names_that_hold_html_are_text(visit, tmp_path):
     inline = "Object.assign(document.createElement('script'), { textContent: 'globalThis.ran = 1' })"
     page.evaluate(f"document.body.append({inline})")
     assert page.evaluate("globalThis.ran") is None, "what is not the page's own does not run"
-    assert all("Content Security Policy" in one for one in page.complaints)
+    assert all("Content Security Policy" in complaint for complaint in page.complaints)
     page.complaints.clear()
 
 
@@ -471,8 +473,10 @@ def test_a_recorded_network_shows_what_python_saw(visit, tmp_path, monkeypatch):
             shown = page.evaluate(
                 "(({ d, kept }) => ({ numbers: Array.from(d), kept }))(byhand.shownOf(byhand.at.layer))"
             )
-            one = wanted[prefix + name][0][..., shown["kept"]]
-            np.testing.assert_allclose(np.reshape(shown["numbers"], one.shape), one, atol=1e-3 * np.abs(one).max())
+            expected = wanted[prefix + name][0][..., shown["kept"]]
+            np.testing.assert_allclose(
+                np.reshape(shown["numbers"], expected.shape), expected, atol=1e-3 * np.abs(expected).max()
+            )
         page.click("button[value=forward]")
         np.testing.assert_allclose(
             page.evaluate("Array.from(byhand.network.logits.d)"), wanted[model.logits.name][0], rtol=1e-6

@@ -1,4 +1,4 @@
-"""The loops of every op, translated and run in a browser, beside the Python that they are read in."""
+"""The loops of every op, translated to JavaScript and run in a browser, against Python."""
 
 import json
 
@@ -9,7 +9,7 @@ from byhand.ops.op import REGISTRY, flat
 from byhand.page.expressions import Untranslatable
 from byhand.page.html import EXPORT, IMPORT, bundle
 from byhand.page.translate import Script, hands
-from tests.ops.draw import Seeded, each, plan, typed, with_gradient
+from tests.ops.draw import Seeded, cast_inputs, each, plan, with_gradient
 from tests.ops.test_conformance import blank, run
 
 FUSED = {"conv2d_relu", "conv2d_block", "conv2d_max_pool", "batch_norm_relu", "linear_relu"}  # no graph holds these
@@ -47,8 +47,8 @@ def window(browser, translated):
 
 def encoded(value):
     if value is None or isinstance(value, tuple):
-        return value and [encoded(one) for one in value]
-    return {"shape": list(value.shape), "numbers": [str(one) for one in np.asarray(value, float).ravel()]}
+        return value and [encoded(item) for item in value]
+    return {"shape": list(value.shape), "numbers": [str(number) for number in np.asarray(value, float).ravel()]}
 
 
 def cases(op, forward, backward):
@@ -57,7 +57,7 @@ def cases(op, forward, backward):
         values, attributes = op.sample(Seeded(seed))
         if "training" in attributes:
             attributes["training"] = False
-        inputs = typed(op, values, np.float64)
+        inputs = cast_inputs(op, values, np.float64)
         call = plan(op, inputs, attributes)
         reads = {name: value for name, value in inputs.items() if name not in op.state}
         states = {name: inputs[name] for name in op.state}
@@ -92,7 +92,7 @@ def test_the_loops_of_every_op_do_in_the_page_what_they_do_in_python(window, tra
     for name, (forward, backward) in found.items():
         drawn = list(cases(REGISTRY[name], forward, backward))
         sent = [
-            {"hand": hand, "given": [encoded(one) for one in given], "attributes": attributes}
+            {"hand": hand, "given": [encoded(argument) for argument in given], "attributes": attributes}
             for hand, given, attributes, _ in drawn
         ]
         answers = window.evaluate(RUN, json.loads(json.dumps(sent, default=int)))
@@ -100,15 +100,15 @@ def test_the_loops_of_every_op_do_in_the_page_what_they_do_in_python(window, tra
         for (hand, _, _, wanted), ways in zip(drawn, answers):
             for way in ways:  # plain, and told
                 for array, numbers in zip(wanted, way):
-                    for one, texts in zip(flat([array]), numbers if isinstance(array, tuple) else [numbers]):
-                        if one is not None:
-                            got = np.array([float(text) for text in texts]).reshape(one.shape)
-                            np.testing.assert_allclose(got, one, rtol=1e-9, atol=1e-9, err_msg=f"{name}, {hand}")
+                    for part, texts in zip(flat([array]), numbers if isinstance(array, tuple) else [numbers]):
+                        if part is not None:
+                            got = np.array([float(text) for text in texts]).reshape(part.shape)
+                            np.testing.assert_allclose(got, part, rtol=1e-9, atol=1e-9, err_msg=f"{name}, {hand}")
                             compared += 1
         assert compared >= 4 * SEEDS
 
 
-def test_what_is_no_loop_is_refused_and_leaves_nothing_behind():
+def test_untranslatable_code_is_refused():
     def loops(x, y):
         for i in range(0, len(x), 2):
             y[i] = x[i]
@@ -119,7 +119,7 @@ def test_what_is_no_loop_is_refused_and_leaves_nothing_behind():
     assert set(found) == {"relu"} and set(refused) == {"resize"} and "resize" not in str(script)
 
 
-def test_a_source_tells_where_its_numbers_stand():
+def test_translated_source_marks_the_elements_that_a_line_reads():
     script = Script()
     script.add(REGISTRY["conv2d"].hands["loops"].forward, "conv")
     source = script.sources["conv"]
@@ -137,16 +137,18 @@ def test_every_module_of_the_page_is_read_and_its_imports_exist():
     from importlib.resources import files
 
     web = files("byhand.page").joinpath("web")
-    modules = {one.name: one.read_text(encoding="utf-8") for one in web.iterdir() if one.name.endswith(".js")}
+    modules = {path.name: path.read_text(encoding="utf-8") for path in web.iterdir() if path.name.endswith(".js")}
     exported = {name: set(EXPORT.findall(text)) for name, text in modules.items()} | {"hands.js": {"hands"}}
     reached, left = set(), ["app.js"]
     while left:
         name = left.pop()
         reached.add(name)
         for names, other in IMPORT.findall(modules.get(name, "")):
-            wanted = {one.strip() for one in names.strip("{} \n").split(",") if one.strip()}
+            wanted = {name.strip() for name in names.strip("{} \n").split(",") if name.strip()}
             assert wanted <= exported[other], f"{name} wants {wanted - exported[other]} of {other}"
-            assert all(modules[name].count(one) > 1 for one in wanted), f"{name} has no use for all of {wanted}"
+            assert all(modules[name].count(imported) > 1 for imported in wanted), (
+                f"{name} has no use for all of {wanted}"
+            )
             left += [other] if other not in reached else []
     assert reached == {*modules, "hands.js"}
     assert all(text.count("\n") < 400 for text in modules.values())

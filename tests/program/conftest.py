@@ -1,4 +1,4 @@
-"""Programs are written to a cache folder: here to one of each test's own."""
+"""A cache folder per test, for generated programs."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A cache folder of a test's own, but for the machine code: what takes seconds to build is what all tests share."""
+"""A cache folder per test that shares compiled kernels with all tests."""
 
 from byhand.files import cache_folder
 

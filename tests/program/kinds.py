@@ -1,4 +1,4 @@
-"""The kinds of program, and an update for them."""
+"""The kinds of program, and an update for each."""
 
 from byhand.program.source import Update
 

@@ -1,4 +1,4 @@
-"""Auxiliary heads: while training their weighted losses join in the gradient; outside of it they are not there."""
+"""Auxiliary heads: part of the training loss, absent in inference."""
 
 import numpy as np
 import pytest

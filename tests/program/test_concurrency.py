@@ -1,4 +1,4 @@
-"""One model, program or op called from several Python threads answers each of them what one thread alone is answered."""
+"""Concurrency: models, programs and ops called from several Python threads."""
 
 import copy
 import sys
@@ -98,7 +98,7 @@ def test_a_program_called_from_many_threads(hand):
     in_threads(work)
 
 
-def test_what_a_run_leaves_in_the_arena_is_the_callers_while_it_holds_the_lock():
+def test_the_arena_is_unchanged_while_the_caller_holds_the_lock():
     model = plain()
     program, (x, labels) = model.program(4, train=True), images(model, 4 * THREADS)
     x, labels = x.astype(np.float32).reshape(THREADS, 4, *x.shape[1:]), labels.reshape(THREADS, 4)
@@ -133,7 +133,7 @@ def test_traces_from_many_threads():
     in_threads(work, 3)
 
 
-def test_who_asks_while_another_thread_trains_sees_the_model_between_two_steps():
+def test_prediction_during_training_sees_whole_steps():
     steps = 60
     training, beside = (Training(plain, "sgd", "compiled") for _ in range(2))
     x, labels, lr, t = batches(training.model, steps)
@@ -141,8 +141,8 @@ def test_who_asks_while_another_thread_trains_sees_the_model_between_two_steps()
     other_x = images(other, 4)[0]
     other_answer = other.predict(other_x)
 
-    def train(one, at):
-        one.program(x[at], labels[at], *one.spaces, lr=float(lr[at]), t=int(t[at]))
+    def train(trained, at):
+        trained.program(x[at], labels[at], *trained.spaces, lr=float(lr[at]), t=int(t[at]))
 
     expected = {beside.model.predict(asked).tobytes()}
     for at in range(steps):
@@ -160,7 +160,7 @@ def test_who_asks_while_another_thread_trains_sees_the_model_between_two_steps()
             np.testing.assert_array_equal(other.predict(other_x), other_answer)
 
     in_threads(work, 4)
-    assert {answer for one in answers for answer in one} <= expected
+    assert {answer for answered in answers for answer in answered} <= expected
     assert training.bits() == beside.bits()
 
 

@@ -1,4 +1,4 @@
-"""Nodes put together compute what they computed one by one; what is read twice or returned is not taken in."""
+"""Fusion: fused nodes compute the same; tensors that are read twice or returned stay."""
 
 import copy
 import re
@@ -34,10 +34,10 @@ def run(model, count=4, seed=0, **options):
     return {name: np.array(value) for name, value in found.items()}
 
 
-def assert_same(one, other, tolerance=1e-12):
-    assert one.keys() == other.keys()
-    largest = max(1.0, *(np.abs(value).max() for name, value in one.items() if name.startswith(("grad_", "loss"))))
-    for name, value in one.items():
+def assert_same(first, other, tolerance=1e-12):
+    assert first.keys() == other.keys()
+    largest = max(1.0, *(np.abs(value).max() for name, value in first.items() if name.startswith(("grad_", "loss"))))
+    for name, value in first.items():
         np.testing.assert_allclose(
             value.astype(float), other[name].astype(float), rtol=0, atol=tolerance * largest, err_msg=name
         )
@@ -90,8 +90,15 @@ def layer(op, draw=None):
     """Return a layer of an op, of drawn attributes where there is a draw."""
     chosen = (lambda *values: draw(st.sampled_from(values))) if draw else lambda first, *_: first
     if op == "conv2d":
-        return nn.Conv2d(4, chosen(3, 2, (1, 3)), stride=chosen(1, 2), padding=chosen("same", 1, "valid"),
-                         dilation=chosen(1, 2), groups=chosen(1, 2), bias=chosen(True, False))  # fmt: skip
+        return nn.Conv2d(
+            4,
+            chosen(3, 2, (1, 3)),
+            stride=chosen(1, 2),
+            padding=chosen("same", 1, "valid"),
+            dilation=chosen(1, 2),
+            groups=chosen(1, 2),
+            bias=chosen(True, False),
+        )
     if op == "max_pool":
         return nn.MaxPool2d(
             chosen(2, 3), stride=chosen(None, 1, 2), padding=chosen(0, 1), ceil_mode=chosen(False, True)
@@ -131,11 +138,11 @@ def test_ties_and_zeros_go_the_same_way():
             model.p.flat[...] = value
             model.p.flat[-3:] = 0
             for hand in ("arrays", "compiled"):
-                one, other = run(model, hand=hand), run(model, hand=hand, preserve_all=True)
-                assert_same(one, other)
+                fused, other = run(model, hand=hand), run(model, hand=hand, preserve_all=True)
+                assert_same(fused, other)
 
 
-# what stays -----------------------------------------------------------------------------------------------------------
+# what is not fused ----------------------------------------------------------------------------------------------------
 
 
 def test_a_tensor_that_is_used_twice_stays():
@@ -167,7 +174,7 @@ def test_a_layer_that_is_used_twice_is_put_together_twice():
 
 
 @pytest.mark.parametrize("training", [False, True])
-def test_what_a_program_returns_stays(training):
+def test_returned_tensors_are_not_fused_away(training):
     """The logits are returned by inference, also where a ReLU or a softmax follows them in the graph."""
     x = nn.Input(6)
     y = nn.Linear(3)(x)
@@ -192,9 +199,9 @@ def test_fusing_leaves_the_graph_as_it_is():
         made = set()
         for node in fused.nodes:  # in an order that runs
             for value in node.inputs.values():
-                for one in value if isinstance(value, tuple) else (value,):
-                    assert one is None or one.kind != "value" or one.name in made
-            made |= {one.name for one in node.outputs.values()}
+                for tensor in value if isinstance(value, tuple) else (value,):
+                    assert tensor is None or tensor.kind != "value" or tensor.name in made
+            made |= {tensor.name for tensor in node.outputs.values()}
         assert {t.name for t in fused.tensors.values() if t.kind == "value"} == made
     assert before == [
         (node.name, node.op, dict(node.inputs), dict(node.attributes), dict(node.outputs)) for node in model.graph.nodes
@@ -203,7 +210,7 @@ def test_fusing_leaves_the_graph_as_it_is():
 
 
 @pytest.mark.parametrize("case", [case for _, case in ALL], ids=[name for name, _ in ALL])
-def test_what_a_model_ends_in_is_what_inference_returns(case):
+def test_inference_returns_the_models_output(case):
     """Also where the last layer only lays numbers out anew, and in micro-batches."""
     model, node = case.model()
     x, labels = images(model, 12)
@@ -266,9 +273,9 @@ def test_a_convolution_takes_in_what_follows_in_inference_alone(chain, bias, han
     model = shifted(nn.Model(x, nn.Linear(3)(nn.Flatten()(nn.Sigmoid()(y))), dtype=np.float64))
     assert ops(model, training=False) == ["tanh", "conv2d_block", "sigmoid", "linear"]
     assert "conv2d_block" not in ops(model)
-    one, other = answers(model, hand)
-    np.testing.assert_allclose(one, other, rtol=0, atol=1e-12)
-    assert np.ptp(one) > 0.1
+    expected, other = answers(model, hand)
+    np.testing.assert_allclose(expected, other, rtol=0, atol=1e-12)
+    assert np.ptp(expected) > 0.1
 
 
 @pytest.mark.parametrize("hand", HANDS)
@@ -283,8 +290,8 @@ def test_a_norm_by_the_batch_itself_stays(hand):
 def test_both_ways_into_a_sum_may_end_in_a_norm():
     """The first convolution takes the sum in, the second its norm alone."""
     x = nn.Input(5, 5, 2)
-    one, other = (nn.BatchNorm()(nn.Conv2d(2, size, padding="same")(x)) for size in (3, 1))
-    model = shifted(nn.Model(x, nn.Linear(3)(nn.Flatten()(nn.ReLU()(one + other))), dtype=np.float64))
+    branch, other = (nn.BatchNorm()(nn.Conv2d(2, size, padding="same")(x)) for size in (3, 1))
+    model = shifted(nn.Model(x, nn.Linear(3)(nn.Flatten()(nn.ReLU()(branch + other))), dtype=np.float64))
     assert ops(model, training=False) == ["conv2d_block", "conv2d_block", "linear"]
     for hand in HANDS:
         np.testing.assert_allclose(*answers(model, hand), rtol=0, atol=1e-12)

@@ -1,4 +1,4 @@
-"""The arena: no two arrays that are needed at the same time overlap, and it is hardly larger than what backward needs."""
+"""The arena: live buffers do not overlap, and little memory is wasted."""
 
 import re
 from itertools import pairwise
@@ -40,15 +40,17 @@ def overlaps(sizes, places, needed, bases):
     """Return the pairs of arrays that share memory while both are needed."""
     names = [name for name in sizes if name in needed and sizes[name] and name not in bases]
     return [
-        (one, other)
-        for i, one in enumerate(names)
+        (name, other)
+        for i, name in enumerate(names)
         for other in names[i + 1 :]
-        if needed[one][0] <= needed[other][1] and needed[other][0] <= needed[one][1]
-        and places[one] < places[other] + sizes[other] and places[other] < places[one] + sizes[one]
-    ]  # fmt: skip
+        if needed[name][0] <= needed[other][1]
+        and needed[other][0] <= needed[name][1]
+        and places[name] < places[other] + sizes[other]
+        and places[other] < places[name] + sizes[name]
+    ]
 
 
-# drawn live ranges ----------------------------------------------------------------------------------------------------
+# random live ranges ---------------------------------------------------------------------------------------------------
 
 
 @st.composite
@@ -66,7 +68,7 @@ def placed(specs, live):
 
 
 @given(drawn())
-def test_what_is_needed_at_the_same_time_does_not_overlap(program):
+def test_buffers_alive_at_the_same_time_do_not_overlap(program):
     specs, live = program
     offsets = placed(specs, live)
     sizes = {name: spec.aligned_bytes for name, spec in specs.items()}
@@ -102,7 +104,7 @@ def test_arrays_hold_what_was_written_while_they_are_live(program):
                 assert (arrays[name] == number).all()
 
 
-def test_a_broken_offset_is_seen():
+def test_a_wrong_offset_is_detected():
     lines = ["op(arena.a)", "op(arena.a, arena.b)", "op(arena.b, arena.c)"]
     sizes, (needed, bases) = dict.fromkeys("abc", 128), spans(lines)
     good = assign_offsets(sizes, {name: LiveRange(*lines) for name, lines in needed.items()})
@@ -201,7 +203,7 @@ def memory(array):
 
 @pytest.mark.parametrize("settings", [{}, {"input_gradient": True}, {"preserve_all": True}])
 @pytest.mark.parametrize("make", [everything, *NETWORKS.values()])
-def test_in_real_programs_nothing_overlaps_that_is_needed(make, settings):
+def test_live_buffers_of_real_programs_do_not_overlap(make, settings):
     program = make().program(8, train=True, hand="compiled", **settings)
     parts = [part.arena for part in getattr(program.arena, "micro_batches", [])] or [program.arena]
     forward, backward = calls(program.text)
@@ -219,13 +221,13 @@ def test_in_real_programs_nothing_overlaps_that_is_needed(make, settings):
     every = [array for part in parts for array in vars(part).values()]
     if len(parts) > 1:  # micro-batches share nothing
         owners = [{id(memory(a)) for n, a in vars(p).items() if n not in ("loss", "probabilities")} for p in parts]
-        assert all(one.isdisjoint(other) for i, one in enumerate(owners) for other in owners[:i])
+        assert all(owner.isdisjoint(other) for i, owner in enumerate(owners) for other in owners[:i])
     assert all(array.ctypes.data % array.itemsize == 0 for array in every)
 
 
 @pytest.mark.parametrize("settings", [{}, {"train": True}, {"train": True, "preserve_all": True}])
 @pytest.mark.parametrize("hand", ["arrays", "compiled"])
-def test_what_is_kept_is_allocated_once(hand, settings):
+def test_a_preserved_buffer_is_allocated_once(hand, settings):
     """The last layer's outputs lie in `outputs`; of the arena's memory every byte is some other array's."""
     program = plain().program(512, hand=hand, **settings)
     parts = [part.arena for part in getattr(program.arena, "micro_batches", [])] or [program.arena]

@@ -1,4 +1,4 @@
-"""Micro-batches, which go through all layers one after the other, give what layer by layer gives."""
+"""Micro-batches: depth-first execution gives the numbers of layer-by-layer execution."""
 
 import re
 
@@ -48,8 +48,8 @@ def test_micro_batches_and_layer_by_layer_give_the_same(monkeypatch, make, batch
         model = make()
         found.append(step(model, batch, label_smoothing=smoothing))
         assert count(model, batch, label_smoothing=smoothing) == 1
-    for one, other in zip(*found):
-        np.testing.assert_allclose(one, other, rtol=0, atol=1e-12)
+    for first, other in zip(*found):
+        np.testing.assert_allclose(first, other, rtol=0, atol=1e-12)
     trace = make().trace(*images(model, batch), hand="arrays")
     if not smoothing:
         np.testing.assert_allclose(found[0][0], trace["loss"], rtol=1e-12)
@@ -60,11 +60,11 @@ def test_inference_in_micro_batches_gives_the_same(monkeypatch):
     model = plain()
     x, _ = images(model, 30)
     assert count(model, 30, training=False) == 5
-    one = model.logits_of(x, hand="compiled")
+    first = model.logits_of(x, hand="compiled")
     monkeypatch.setattr(micro_batch, "MIN_MICRO_BATCHES", 10**9)
     model = plain()
-    np.testing.assert_allclose(one, model.logits_of(x, hand="compiled"), rtol=0, atol=1e-12)
-    np.testing.assert_allclose(one, model.logits_of(x, hand="arrays"), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(first, model.logits_of(x, hand="compiled"), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(first, model.logits_of(x, hand="arrays"), rtol=0, atol=1e-12)
 
 
 def test_sizes_and_not_threads_decide_the_number_of_micro_batches():
@@ -86,7 +86,7 @@ def test_sizes_and_not_threads_decide_the_number_of_micro_batches():
         (plain, 8, {"input_gradient": True}),
     ],
 )
-def test_where_there_are_no_micro_batches(make, batch, options):
+def test_programs_without_micro_batches(make, batch, options):
     assert count(make(), batch, **options) == 1
     assert "def micro_batch(" not in str(plain().program(64, train=True, hand="arrays"))
 
@@ -98,7 +98,7 @@ def test_transposes_may_mix_images_and_go_without():
 
 
 @pytest.mark.parametrize("batch", [13, 5])
-def test_a_prime_batch_has_a_micro_batch_an_image_or_none(batch):
+def test_micro_batches_of_a_prime_batch_size(batch):
     assert count(plain(), batch) in (1, batch)
 
 

@@ -1,4 +1,4 @@
-"""Programs: the text printed is the text run, it is the same text every time, and no name in it becomes code."""
+"""Programs: the printed text is what runs, it is reproducible, and no name becomes code."""
 
 import ast
 import copy
@@ -46,7 +46,7 @@ def arrays(space):
     return found
 
 
-# printed is run -------------------------------------------------------------------------------------------------------
+# the printed text is what runs ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("hand", HANDS)
@@ -64,9 +64,9 @@ def test_executing_the_text_gives_the_same_bits(hand, dtype, make):
             again = namespace["step"](*by_hand, lr=0.1, t=t)
         loss = programs[0](*run, lr=0.1, t=t)
         assert loss.tobytes() == again.tobytes()
-    for one, other in zip(map(arrays, run[2:6]), map(arrays, by_hand[2:6])):
-        assert one.keys() == other.keys()
-        for name, array in one.items():
+    for first, other in zip(map(arrays, run[2:6]), map(arrays, by_hand[2:6])):
+        assert first.keys() == other.keys()
+        for name, array in first.items():
             assert array.tobytes() == other[name].tobytes(), name
     assert np.abs(run[2].flat - before[2].flat).max() > 1e-3  # it did learn
     assert abs(programs[2](*before, lr=0.1, t=1) - loss) > 1e-3
@@ -132,7 +132,7 @@ def test_a_file_cut_short_or_gone_is_written_again():
         spoil()
         program = everything().program(2)
         assert program.path == path and path.read_text() == str(program)
-    assert [one.name for one in path.parent.iterdir()] == [path.name]  # and no temporary file stays
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]  # and no temporary file stays
 
 
 # the cache ------------------------------------------------------------------------------------------------------------
@@ -195,8 +195,8 @@ def test_another_hand_changes_the_imports_and_the_header(kind, make, batch):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_two_builds_give_the_same_text(kind):
-    one, other = (str(everything().program(5, **kind)) for _ in range(2))
-    assert one == other, "\n".join(difflib.unified_diff(one.splitlines(), other.splitlines()))
+    first, other = (str(everything().program(5, **kind)) for _ in range(2))
+    assert first == other, "\n".join(difflib.unified_diff(first.splitlines(), other.splitlines()))
 
 
 def test_the_text_does_not_depend_on_pythons_hash_seed():
@@ -231,8 +231,15 @@ def test_a_program_can_be_read():
     assert float(size) < float(apart) <= every / 1e6
     assert repr(program) == f"<program {text.splitlines()[0].strip(chr(34) + '.')}>"
     body = text[text.index("def step") :]
-    order = ["# forward", "conv1_weight", "softmax_cross_entropy(", "# backward, last layer first", "linear_backward(",
-             "conv2d_backward(pixels", "return arena.loss"]  # fmt: skip
+    order = [
+        "# forward",
+        "conv1_weight",
+        "softmax_cross_entropy(",
+        "# backward, last layer first",
+        "linear_backward(",
+        "conv2d_backward(pixels",
+        "return arena.loss",
+    ]
     places = [body.index(part) for part in order]
     assert places == sorted(places)
     assert re.search(
@@ -243,8 +250,9 @@ def test_a_program_can_be_read():
     assert called[0] == "conv2d" and called[-2:] == ["linear", "softmax_cross_entropy"]
     kept_step = ast.parse(str(kept)[str(kept).index("def step") : str(kept).index("# backward")].rstrip()).body[0]
     assert [call.value.func.id for call in kept_step.body] == [
-        *(node.op.name for node in model.graph.nodes), "softmax_cross_entropy",
-    ]  # fmt: skip
+        *(node.op.name for node in model.graph.nodes),
+        "softmax_cross_entropy",
+    ]
     lines = [line.partition("  # ")[0] for line in text.splitlines()[1:]]
     assert max(map(len, lines)) <= 120 and max(map(len, text.splitlines())) < 170
     updating = str(model.program(64, train=True, update=UPDATE, hand="arrays"))
@@ -262,12 +270,12 @@ def test_a_program_holds_nothing_but_calls(case):
     for kind, batch in [(kind, batch) for kind in KINDS for batch in (3, 12)]:
         text = str(model.program(batch, hand="compiled", **kind))
         tree = ast.parse(text)
-        docstring, *imports = [one for one in tree.body if not isinstance(one, ast.FunctionDef)]
-        functions = {one.name: one for one in tree.body if isinstance(one, ast.FunctionDef)}
+        docstring, *imports = [statement for statement in tree.body if not isinstance(statement, ast.FunctionDef)]
+        functions = {statement.name: statement for statement in tree.body if isinstance(statement, ast.FunctionDef)}
         parts = "micro_batch" in functions
-        assert isinstance(docstring, ast.Expr) and all(isinstance(one, ast.ImportFrom) for one in imports)
-        imported = {alias.asname or alias.name for one in imports for alias in one.names}
-        assert all(one.module.startswith(("byhand.ops.", "byhand.kernels.reductions")) for one in imports)
+        assert isinstance(docstring, ast.Expr) and all(isinstance(statement, ast.ImportFrom) for statement in imports)
+        imported = {alias.asname or alias.name for statement in imports for alias in statement.names}
+        assert all(statement.module.startswith(("byhand.ops.", "byhand.kernels.reductions")) for statement in imports)
         assert functions.keys() == {"step", *["micro_batch"] * parts}
         assert (" in 4 micro-batches, " in docstring.value.value) == parts
         loop, *rest = functions["step"].body[:-1] if parts else [None, *functions["step"].body[:-1]]
@@ -383,10 +391,10 @@ def test_a_batch_too_large_for_memory():
 
 
 def test_models_of_one_name_and_shape_share_nothing_but_text():
-    one, other = everything(seed=1), everything(seed=2)
-    x, _ = images(one, 2)
-    assert one.program(2).path == other.program(2).path
-    assert np.abs(one.logits_of(x) - other.logits_of(x)).max() > 1e-3
+    first, other = everything(seed=1), everything(seed=2)
+    x, _ = images(first, 2)
+    assert first.program(2).path == other.program(2).path
+    assert np.abs(first.logits_of(x) - other.logits_of(x)).max() > 1e-3
 
 
 def test_a_program_is_kept():

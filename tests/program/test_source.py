@@ -1,4 +1,4 @@
-"""Attributes become literals or are refused; no name and no text of a user becomes code."""
+"""Program source: attributes become literals or are refused."""
 
 import ast
 import functools
@@ -24,10 +24,10 @@ PLAIN = st.recursive(
 )
 
 
-def same(one, other):
-    if isinstance(one, tuple):
-        return isinstance(other, tuple) and len(one) == len(other) and all(map(same, one, other))
-    return type(one) is type(other) and (repr(one) == repr(other))  # repr: nan, and the sign of zero
+def same(value, other):
+    if isinstance(value, tuple):
+        return isinstance(other, tuple) and len(value) == len(other) and all(map(same, value, other))
+    return type(value) is type(other) and (repr(value) == repr(other))  # repr: nan, and the sign of zero
 
 
 @given(PLAIN)

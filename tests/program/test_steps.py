@@ -1,4 +1,4 @@
-"""Several steps handed over at once are, bit for bit, single steps one after the other."""
+"""Several steps in one call equal single steps, bit for bit."""
 
 import copy
 from types import SimpleNamespace
@@ -21,10 +21,10 @@ class Training:
     """A model and the program of its updates."""
 
     def __init__(self, make, optimizer, hand, **settings):
-        one = OPTIMIZERS[optimizer]
+        chosen = OPTIMIZERS[optimizer]
         self.model = make(**settings)
-        self.program = self.model.program(BATCH, train=True, hand=hand, update=update(one, 1.0, hand))
-        self.optimizer = SimpleNamespace(**{name: np.zeros_like(self.model.p.flat) for name in one.buffers})
+        self.program = self.model.program(BATCH, train=True, hand=hand, update=update(chosen, 1.0, hand))
+        self.optimizer = SimpleNamespace(**{name: np.zeros_like(self.model.p.flat) for name in chosen.buffers})
         self.spaces = self.model.p, self.model.g, self.model.state, self.program.arena, self.optimizer
 
     def bits(self):
@@ -45,14 +45,14 @@ def batches(model, steps=STEPS, seed=0):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("make", [everything, small, plain])
 def test_steps_are_single_calls(make, dtype, optimizer, hand):
-    one, several, parts = (Training(make, optimizer, hand, dtype=dtype) for _ in range(3))
-    x, labels, lr, t = batches(one.model)
+    single, several, parts = (Training(make, optimizer, hand, dtype=dtype) for _ in range(3))
+    x, labels, lr, t = batches(single.model)
     losses, probabilities = [], []
     for i in range(STEPS):
-        losses.append(float(one.program(x[i], labels[i], *one.spaces, lr=float(lr[i]), t=int(t[i]))))
-        probabilities.append(one.program.arena.probabilities.copy())
+        losses.append(float(single.program(x[i], labels[i], *single.spaces, lr=float(lr[i]), t=int(t[i]))))
+        probabilities.append(single.program.arena.probabilities.copy())
     found = several.program.steps(x, labels, *several.spaces, lr=lr, t=t)
-    assert several.bits() == one.bits()
+    assert several.bits() == single.bits()
     assert found.keys() == {"loss", "probabilities"} and found["loss"].dtype == np.dtype(dtype)
     assert found["loss"].tolist() == losses and len(set(losses)) == STEPS
     np.testing.assert_array_equal(found["probabilities"], probabilities)
@@ -60,15 +60,15 @@ def test_steps_are_single_calls(make, dtype, optimizer, hand):
         part = slice(start, end)
         again = parts.program.steps(x[part], labels[part], *parts.spaces, lr=lr[part], t=t[part])
         assert again["loss"].tolist() == losses[part]
-    assert parts.bits() == one.bits()
+    assert parts.bits() == single.bits()
 
 
-def test_loops_take_steps_too():
-    one, several = Training(plain, "sgd", "loops"), Training(plain, "sgd", "loops")
-    x, labels, lr, t = (values[:2] for values in batches(one.model))
-    losses = [float(one.program(x[i], labels[i], *one.spaces, lr=float(lr[i]), t=int(t[i]))) for i in range(2)]
+def test_loops_take_several_steps():
+    single, several = Training(plain, "sgd", "loops"), Training(plain, "sgd", "loops")
+    x, labels, lr, t = (values[:2] for values in batches(single.model))
+    losses = [float(single.program(x[i], labels[i], *single.spaces, lr=float(lr[i]), t=int(t[i]))) for i in range(2)]
     assert several.program.steps(x, labels, *several.spaces, lr=lr, t=t)["loss"].tolist() == losses
-    assert one.bits() == several.bits()
+    assert single.bits() == several.bits()
 
 
 @pytest.mark.parametrize("hand", ["arrays", "compiled"])
@@ -96,48 +96,48 @@ def test_a_program_without_an_update_takes_one_step():
     for train in (False, True):
         assert model.program(BATCH, train, hand="compiled").steps_per_execution == 1
     for batch, steps in ((1, 64), (8, 64), (64, 8), (500, 1), (600, 1)):
-        one = model.program(batch, train=True, update=update(bh.SGD(), None, "arrays"), hand="arrays")
-        assert one.steps_per_execution == steps
+        program = model.program(batch, train=True, update=update(bh.SGD(), None, "arrays"), hand="arrays")
+        assert program.steps_per_execution == steps
 
 
 def test_handing_over_other_arrays_is_another_recording():
     """The launches are written down for certain parameters; others are not mistaken for them."""
-    one, other = Training(plain, "sgd", "compiled"), Training(plain, "sgd", "compiled", seed=9)
-    x, labels, lr, t = batches(one.model)
+    trained, other = Training(plain, "sgd", "compiled"), Training(plain, "sgd", "compiled", seed=9)
+    x, labels, lr, t = batches(trained.model)
     expected = other.program.steps(x, labels, *other.spaces, lr=lr, t=t)["loss"].tolist()
     other = Training(plain, "sgd", "compiled", seed=9)
-    before = one.bits()
-    first = one.program.steps(x[:2], labels[:2], *one.spaces, lr=lr[:2] * 0, t=t[:2])["loss"].tolist()
-    spaces = *other.spaces[:3], one.program.arena, other.optimizer
-    assert one.program.steps(x, labels, *spaces, lr=lr, t=t)["loss"].tolist() == expected
+    before = trained.bits()
+    first = trained.program.steps(x[:2], labels[:2], *trained.spaces, lr=lr[:2] * 0, t=t[:2])["loss"].tolist()
+    spaces = *other.spaces[:3], trained.program.arena, other.optimizer
+    assert trained.program.steps(x, labels, *spaces, lr=lr, t=t)["loss"].tolist() == expected
     momentum = Training(plain, "sgd", "compiled")
     assert before == momentum.bits()
-    again = one.program.steps(x[:2], labels[:2], *one.spaces, lr=lr[:2] * 0, t=t[:2])["loss"].tolist()
+    again = trained.program.steps(x[:2], labels[:2], *trained.spaces, lr=lr[:2] * 0, t=t[:2])["loss"].tolist()
     assert again == first
 
 
 def test_images_and_settings_may_change_and_are_not_kept():
     """What is handed over is copied in: the caller may write over it, or hand over other types."""
-    one, other = (Training(plain, "sgd", "compiled") for _ in range(2))
-    x, labels, lr, t = batches(one.model)
-    expected = one.program.steps(x, labels, *one.spaces, lr=lr, t=t)["loss"].tolist()
+    trained, other = (Training(plain, "sgd", "compiled") for _ in range(2))
+    x, labels, lr, t = batches(trained.model)
+    expected = trained.program.steps(x, labels, *trained.spaces, lr=lr, t=t)["loss"].tolist()
     first = other.program.steps(x[:3].copy(), labels[:3].astype(np.int32), *other.spaces, lr=lr[:3], t=t[:3])[
         "loss"
     ].tolist()
     rest = other.program.steps(np.asfortranarray(x[3:]), labels[3:], *other.spaces, lr=list(lr[3:]), t=list(t[3:]))[
         "loss"
     ].tolist()
-    assert first + rest == expected and one.bits() == other.bits()
+    assert first + rest == expected and trained.bits() == other.bits()
 
 
 @pytest.mark.parametrize("hand", HANDS)
-def test_a_single_call_takes_other_types_too(hand):
+def test_a_single_call_converts_dtypes(hand):
     model = plain()
     x, labels = images(model, BATCH)
     program = model.program(BATCH, train=True, hand=hand)
     losses = [
         float(program(x, kind(labels), model.p, model.g, model.state, program.arena))
-        for kind in (np.asarray, lambda one: one.astype(np.int32), np.asfortranarray)
+        for kind in (np.asarray, lambda array: array.astype(np.int32), np.asfortranarray)
     ]
     assert len(set(losses)) == 1
 

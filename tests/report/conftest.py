@@ -1,4 +1,4 @@
-"""What the tests of pictures share."""
+"""A fixture that returns the texts of the last figure."""
 
 import pytest
 from matplotlib.text import Text

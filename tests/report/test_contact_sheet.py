@@ -1,4 +1,4 @@
-"""Sheets of images: each pixel where it should be, what is said beside it, and any row at all."""
+"""Contact sheets: pixels, labels and unusual rows."""
 
 import os
 
@@ -87,14 +87,14 @@ def test_plain_and_augmented_stand_side_by_side(tmp_path, texts):
     assert "plain" not in texts and "augmented" not in texts
 
 
-def test_what_is_not_drawn_is_told(tmp_path, texts):
-    few, one = images(15, 4, 4, 3), images(1, 4, 4, 3)
+def test_omitted_images_are_reported(tmp_path, texts):
+    few, single = images(15, 4, 4, 3), images(1, 4, 4, 3)
     drawn(tmp_path / "a.png", [(f"class {i}", 100, few) for i in range(103)])
     assert "class 19" in texts and "class 20" not in texts and "and 83 more classes, 10,060 more images" in texts
     assert "100 images" in texts
-    drawn(tmp_path / "b.png", [("a", 14, few), ("b", 1, one)])
+    drawn(tmp_path / "b.png", [("a", 14, few), ("b", 1, single)])
     assert "and 2 more images" in texts and "1 image" in texts
-    drawn(tmp_path / "c.png", [("a", 1, one)] * 21)
+    drawn(tmp_path / "c.png", [("a", 1, single)] * 21)
     assert "and 1 more class, 1 more image" in texts
     drawn(tmp_path / "d.png", [("a", 9, few[:9], few[:9])])
     assert "and 3 more images" in texts, "six plain ones"
@@ -142,7 +142,7 @@ def test_names_are_cut_and_are_no_formulas(tmp_path, texts):
         assert 180 < contact_sheet._text_width(cut, 8) <= 240 or letter == "i"
 
 
-def test_no_name_reaches_into_the_images(tmp_path):
+def test_labels_do_not_overlap_images(tmp_path):
     for name in ("W" * 50, "数" * 50, "wide letters MMMM", "a"):
         row = [(name, 1, images(1, 28, 28, 1))]
         pixels = drawn(tmp_path / "a.png", row)
@@ -173,7 +173,7 @@ def test_chinese_gets_a_font_that_knows_it_where_there_is_one(tmp_path, texts, m
         ([("a", 1, [], [np.zeros((0, 3, 1), np.uint8)])], bh.ShapeError, r"an image is uint8 \(0, 3, 1\)"),
     ],
 )
-def test_what_can_not_be_drawn(tmp_path, rows, error, message):
+def test_undrawable_arguments_are_refused(tmp_path, rows, error, message):
     with pytest.raises(error, match=f"draw_contact_sheet: {message}"):
         draw_contact_sheet(tmp_path / "a.png", rows)
     assert os.listdir(tmp_path) == []  # noqa: PTH208

@@ -1,4 +1,4 @@
-"""Reading photos of digits: how many are right and how many invented, by kind of paper; and the picture that is drawn."""
+"""Digit reading in photos: the share of correct and invented digits, and the picture."""
 
 from functools import cache
 
@@ -10,8 +10,8 @@ import byhand as bh
 from byhand.errors import ArgumentError
 from byhand.report.digit_reader import Digit, check_reads_digits, lines_of_text, read_digits
 from byhand.report.drawing.digit_boxes import draw_digit_boxes
-from tests.data.paper_photos import KINDS, Score, compose, score
 from tests.data.reader import reader
+from tests.data.synthetic_photos import KINDS, Score, compose, score
 
 NOTHING = Score(0, 0, 0, 0)
 SEEDS = range(8)  # a kind: 64 photos
@@ -25,7 +25,7 @@ def read(photo):
 def scored(kind):
     """What reading this kind of photo gives, all seeds together."""
     photos = [compose(seed, kind) for seed in SEEDS]
-    return sum((score(photo.truth, [(one.text, one.box) for one in read(photo)]) for photo in photos), NOTHING)
+    return sum((score(photo.truth, [(found.text, found.box) for found in read(photo)]) for photo in photos), NOTHING)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -44,7 +44,7 @@ def test_19_digits_of_20_are_right_and_at_most_1_of_50_is_invented():
 
 def test_the_score_sees_what_is_wrong_missing_and_invented():
     truth = compose(0, "plain").truth
-    right = [(str(one.label), one.box) for one in truth]
+    right = [(str(digit.label), digit.box) for digit in truth]
     assert score(truth, right).right == len(truth)
     moved = [(text, (box[0], box[1] - 1000, *box[2:])) for text, box in right]
     wrong = [(str((int(text) + 1) % 10), box) for text, box in right]
@@ -58,8 +58,8 @@ def test_lines_come_in_reading_order(kind):
     photo = compose(9, kind)
     found = read(photo)
     lines = {}
-    for one in photo.truth:
-        lines.setdefault(one.line, []).append(str(one.label))
+    for digit in photo.truth:
+        lines.setdefault(digit.line, []).append(str(digit.label))
     told = ["".join(line.split()) for line in lines_of_text(found)]
     assert len(told) == len(lines)
     assert sum(len(a) == len(b) for a, b in zip(told, lines.values())) >= len(lines) - 1
@@ -75,7 +75,7 @@ def test_digits_that_touch_are_told_apart():
     found = NOTHING
     for seed in range(4):
         photo = compose(seed, "plain", gap=-0.02)
-        found += score(photo.truth, [(one.text, one.box) for one in read(photo)])
+        found += score(photo.truth, [(digit.text, digit.box) for digit in read(photo)])
     assert found.right >= 0.85 * found.written, found
 
 
@@ -116,7 +116,7 @@ def test_boxes_are_drawn_where_digits_are(tmp_path, size):
         assert (y - 0.2) * height < rows.min() < y * height  # what it says stands above its box
 
 
-def test_nothing_is_half_written(tmp_path):
+def test_no_partial_file_is_left(tmp_path):
     with pytest.raises(bh.errors.FileError, match="can't write"):
         draw_digit_boxes(Image.new("L", (50, 50), 200), [], tmp_path / "none" / "read.png")
     assert list(tmp_path.iterdir()) == []

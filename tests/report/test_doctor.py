@@ -1,4 +1,4 @@
-"""The doctor finds a disease in a training that has it, and is silent about one that has not: tiny networks, really trained."""
+"""The doctor: each finding on a training that has the fault, and none on a healthy one."""
 
 import dataclasses
 from functools import cache
@@ -46,7 +46,7 @@ def trained(model, train=None, test=None, lr=0.05, epochs=6, momentum=0.9):
 
 def found(inputs):
     """Return the findings by name."""
-    return {one.name: one for one in diagnose(inputs).findings}
+    return {finding.name: finding for finding in diagnose(inputs).findings}
 
 
 @cache
@@ -54,7 +54,7 @@ def healthy():
     return trained(network(*hidden(), *hidden()))
 
 
-# All is well ----------------------------------------------------------------------------------------------------------
+# Healthy trainings ----------------------------------------------------------------------------------------------------
 
 
 def test_a_healthy_training_has_nothing_to_complain_of():
@@ -78,10 +78,10 @@ def test_a_training_of_lenet5_on_mnist_is_healthy():
     diagnosis = diagnose(
         DiagnosisInput(model, test, model.logits_of(test.images), trainer.history, trainer.curve, train)
     )
-    assert not [one for one in diagnosis.findings if one.severity != "note"], str(diagnosis)
+    assert not [finding for finding in diagnosis.findings if finding.severity != "note"], str(diagnosis)
 
 
-def test_what_can_not_be_looked_at_is_said():
+def test_skipped_checks_are_listed():
     inputs = dataclasses.replace(healthy(), train=None, history=(), curve=())
     diagnosis = diagnose(inputs)
     assert diagnosis.findings == []
@@ -99,8 +99,8 @@ def test_the_model_and_the_data_stay_as_they_are():
     inputs = healthy()
     before = inputs.model.p.flat.copy(), inputs.logits.copy(), inputs.train.images.copy()
     diagnose(dataclasses.replace(inputs))
-    for one, other in zip(before, (inputs.model.p.flat, inputs.logits, inputs.train.images)):
-        assert np.array_equal(one, other)
+    for array, other in zip(before, (inputs.model.p.flat, inputs.logits, inputs.train.images)):
+        assert np.array_equal(array, other)
 
 
 def test_every_finding_has_its_evidence_in_numbers_and_a_cure():
@@ -108,29 +108,37 @@ def test_every_finding_has_its_evidence_in_numbers_and_a_cure():
     blank = Dataset(np.zeros((30, 8, 8, 1), np.uint8), rng.integers(0, 2, 30), NAMES)
     all_of_it = found(trained(network(*hidden(), std=255.0, mean=0.0), blank, blank, epochs=2))
     assert len(all_of_it) > 3
-    for one in all_of_it.values():
-        assert any(letter.isdigit() for letter in one.evidence) and len(one.advice) > 20
-        assert one.severity in doctor.SEVERITIES
+    for finding in all_of_it.values():
+        assert any(letter.isdigit() for letter in finding.evidence) and len(finding.advice) > 20
+        assert finding.severity in doctor.SEVERITIES
     with pytest.raises(dataclasses.FrozenInstanceError):
-        one.name = "x"
-    order = [doctor.SEVERITIES.index(one.severity) for one in all_of_it.values()]
+        finding.name = "x"
+    order = [doctor.SEVERITIES.index(finding.severity) for finding in all_of_it.values()]
     assert order == sorted(order), "what matters comes first"
 
 
-# Inside the network ---------------------------------------------------------------------------------------------------
+# Activations and gradients --------------------------------------------------------------------------------------------
 
 
 def test_dead_relus():
     model = network(*hidden(), *hidden())
     model.p.fc1_bias[...] = -100.0  # as a step that was too long leaves them
     inputs = trained(model, epochs=2)
-    one = found(inputs)["dead ReLUs"]
-    assert one.severity == "serious" and "0 for all 64 images" in one.evidence and "32 of 32 in relu1" in one.evidence
+    finding = found(inputs)["dead ReLUs"]
+    assert (
+        finding.severity == "serious"
+        and "0 for all 64 images" in finding.evidence
+        and "32 of 32 in relu1" in finding.evidence
+    )
     assert not np.any(inputs.trace["grad_fc1_weight"]), "they really can't learn"
     model = network(*hidden(), *hidden())
     model.p.fc1_bias[:14] = -100.0  # 44 % of one layer
-    one = found(trained(model, epochs=4))["dead ReLUs"]
-    assert one.severity == "warning" and "14 of 32 in relu1" in one.evidence and "of all 64 units" in one.evidence
+    finding = found(trained(model, epochs=4))["dead ReLUs"]
+    assert (
+        finding.severity == "warning"
+        and "14 of 32 in relu1" in finding.evidence
+        and "of all 64 units" in finding.evidence
+    )
 
 
 def test_a_channel_is_dead_only_if_it_is_nowhere_positive():
@@ -154,9 +162,11 @@ def test_few_images_say_nothing_about_relus():
 def test_vanishing_gradients():
     sigmoids = [layer for _ in range(8) for layer in (nn.Linear(16, initializer="glorot"), nn.Sigmoid())]
     inputs = trained(network(*sigmoids), epochs=3)
-    one = found(inputs)["vanishing gradients"]
+    finding = found(inputs)["vanishing gradients"]
     assert (
-        one.severity == "serious" and "fc1, the first of 9 layers" in one.evidence and "times per layer" in one.evidence
+        finding.severity == "serious"
+        and "fc1, the first of 9 layers" in finding.evidence
+        and "times per layer" in finding.evidence
     )
     first, *_, last = gradient_to_weight_ratios(inputs).values()
     assert first < 1e-3 * last
@@ -172,8 +182,8 @@ def test_exploding_gradients():
         model.p.flat[...] *= factor
         return trained(model, lr=1e-9, epochs=2)
 
-    one = found(deep(6.0))["exploding gradients"]
-    assert one.severity == "serious" and "clip_norm=1" in one.advice
+    finding = found(deep(6.0))["exploding gradients"]
+    assert finding.severity == "serious" and "clip_norm=1" in finding.advice
     assert "exploding gradients" not in found(deep(1.0))
 
 
@@ -204,13 +214,17 @@ def test_large_networks_are_traced_on_few_images():
     assert sum(v.size for k, v in inputs.trace.items() if "relu" in k or "conv" in k) < 2**26
 
 
-# The curves -----------------------------------------------------------------------------------------------------------
+# Learning curves ------------------------------------------------------------------------------------------------------
 
 
 def test_a_loss_stuck_at_ln_classes():
     inputs = trained(network(*hidden(), std=255.0, mean=0.0), lr=1e-6, epochs=3)
-    one = found(inputs)["loss stuck at ln(4)"]
-    assert one.severity == "serious" and "ln 4 = 1.386" in one.evidence and "nothing was learned" in one.evidence
+    finding = found(inputs)["loss stuck at ln(4)"]
+    assert (
+        finding.severity == "serious"
+        and "ln 4 = 1.386" in finding.evidence
+        and "nothing was learned" in finding.evidence
+    )
     assert "underfitting" not in found(inputs), "said once"
 
 
@@ -224,14 +238,14 @@ def test_guessing_knows_how_frequent_classes_are():
     assert inputs.chance_loss == pytest.approx(-share * np.log(share) - (1 - share) * np.log(1 - share))
 
 
-def test_a_loss_that_ran_away():
+def test_a_diverging_loss_is_diagnosed():
     train, test = spots(noise=120), spots(1000, seed=1, noise=120)
     first = trained(network(*hidden()), train, test, lr=0.02)
     again = trained(first.model, train, test, lr=2.0, epochs=3)  # a hundred times the rate
     history = [*first.history, *(row | {"epoch": row["epoch"] + 6} for row in again.history)]
     inputs = DiagnosisInput(again.model, test, again.logits, history, train=train)
-    one = found(inputs)["diverging training loss"]
-    assert one.severity == "serious" and f"ended at {history[-1]['loss']:.3f}" in one.evidence
+    finding = found(inputs)["diverging training loss"]
+    assert finding.severity == "serious" and f"ended at {history[-1]['loss']:.3f}" in finding.evidence
     assert "label noise" not in found(inputs), "who lost his way accuses nobody"
     calm = DiagnosisInput(first.model, test, first.logits, first.history, train=train)
     assert "diverging training loss" not in found(calm)
@@ -240,8 +254,8 @@ def test_a_loss_that_ran_away():
 def test_a_loss_that_jumps():
     rng = np.random.default_rng(5)
     data = Dataset(rng.integers(0, 256, (100, 4, 4, 1), dtype=np.uint8), rng.integers(0, 4, 100), NAMES)
-    one = found(trained(network(size=4), data, data, lr=10.0, epochs=40))["unstable training loss"]
-    assert "of 39 steps from one epoch to the next" in one.evidence
+    finding = found(trained(network(size=4), data, data, lr=10.0, epochs=40))["unstable training loss"]
+    assert "of 39 steps from one epoch to the next" in finding.evidence
     assert "unstable training loss" not in found(trained(network(size=4), data, data, lr=0.03, epochs=40))
 
 
@@ -261,11 +275,14 @@ def test_overfitting():
     train, test = (
         Dataset(rng.integers(0, 256, (n, 8, 8, 1), dtype=np.uint8), rng.integers(0, 4, n), NAMES) for n in (60, 1000)
     )
-    one = found(trained(network(*hidden(64)), train, test, epochs=30))["overfitting"]
-    assert "the accuracy is 100.0% on training images" in one.evidence and "loss was best after epoch" in one.evidence
+    finding = found(trained(network(*hidden(64)), train, test, epochs=30))["overfitting"]
+    assert (
+        "the accuracy is 100.0% on training images" in finding.evidence
+        and "loss was best after epoch" in finding.evidence
+    )
 
 
-def test_a_gap_that_chance_explains_is_none():
+def test_a_gap_within_chance_is_no_overfitting():
     """Of ten images eight right, where training has 100 %, says nothing yet."""
     rows = [{"epoch": 1, "loss": 0.01, "accuracy": 1.0, "val_loss": 0.2, "val_accuracy": 0.8}]
     test = spots(10, seed=3)
@@ -276,18 +293,19 @@ def test_a_gap_that_chance_explains_is_none():
     many = spots(500, seed=3)
     logits = 5.0 * np.eye(4)[many.labels]
     logits[:100] = -logits[:100]
-    assert "80.0% on validation images" in found(DiagnosisInput(healthy().model, many, logits, rows))[
-        "overfitting"
-    ].evidence  # fmt: skip
+    assert (
+        "80.0% on validation images"
+        in found(DiagnosisInput(healthy().model, many, logits, rows))["overfitting"].evidence
+    )
 
 
 def test_underfitting_and_an_end_that_came_too_early():
     train, test = spots(2000, noise=90), spots(1000, seed=1, noise=90)
     both = found(trained(network(*hidden()), train, test, lr=0.0005, epochs=2, momentum=0))
-    one = both["underfitting"]
-    assert "pseudo R² 0." in one.evidence and one.severity == "warning"
-    one = both["still improving"]
-    assert one.severity == "note" and one.advice == "train longer: try 4 epochs"
+    finding = both["underfitting"]
+    assert "pseudo R² 0." in finding.evidence and finding.severity == "warning"
+    finding = both["still improving"]
+    assert finding.severity == "note" and finding.advice == "train longer: try 4 epochs"
     longer = found(trained(network(*hidden()), train, test, lr=0.02, epochs=8))
     assert not {"underfitting", "still improving"} & longer.keys()
 
@@ -297,10 +315,10 @@ def test_underfitting_and_an_end_that_came_too_early():
 
 @pytest.mark.parametrize(("mean", "std", "says"), [(0, 1 / 255, "serious"), (0, 255, "serious"), (0.5, 3, "warning")])
 def test_a_wrong_input_scale(mean, std, says):
-    one = found(trained(network(*hidden(), mean=mean, std=std), lr=1e-6, epochs=1))["wrong input scale"]
-    assert one.severity == says and "expected about 0 and 1" in one.evidence
+    finding = found(trained(network(*hidden(), mean=mean, std=std), lr=1e-6, epochs=1))["wrong input scale"]
+    assert finding.severity == says and "expected about 0 and 1" in finding.evidence
     pixels = spots().images / 255
-    assert f"mean={pixels.mean():.3f}"[:-1] in one.advice and f"std={pixels.std():.3f}"[:-1] in one.advice, (
+    assert f"mean={pixels.mean():.3f}"[:-1] in finding.advice and f"std={pixels.std():.3f}"[:-1] in finding.advice, (
         "what to set"
     )
 
@@ -310,10 +328,12 @@ def test_usual_input_scales_are_right(mean, std):
     assert "wrong input scale" not in found(trained(network(*hidden(), mean=mean, std=std), epochs=1))
 
 
-def test_floating_point_images_that_nobody_scaled():
-    train, test = (Dataset(one.images.astype(np.float32), one.labels, NAMES) for one in (spots(), spots(100, 1)))
-    one = found(trained(network(*hidden()), train, test, lr=1e-6, epochs=1))["wrong input scale"]
-    assert "from 0 to 255" in one.evidence and "floating point images bypass" in one.advice
+def test_unscaled_float_images_are_diagnosed():
+    train, test = (
+        Dataset(dataset.images.astype(np.float32), dataset.labels, NAMES) for dataset in (spots(), spots(100, 1))
+    )
+    finding = found(trained(network(*hidden()), train, test, lr=1e-6, epochs=1))["wrong input scale"]
+    assert "from 0 to 255" in finding.evidence and "floating point images bypass" in finding.advice
 
 
 def test_images_of_one_colour():
@@ -321,18 +341,18 @@ def test_images_of_one_colour():
     images = test.images.copy()
     images[5], images[77] = 0, 255
     test = Dataset(images, test.labels, NAMES)
-    one = found(trained(network(*hidden()), train, test))["blank images"]
-    assert one.evidence == "2 of 1,000 test images are one colour all over"
-    assert one.images == (("evaluation", 5, "labelled bee"), ("evaluation", 77, "labelled bee"))
+    finding = found(trained(network(*hidden()), train, test))["blank images"]
+    assert finding.evidence == "2 of 1,000 test images are one colour all over"
+    assert finding.images == (("evaluation", 5, "labelled bee"), ("evaluation", 77, "labelled bee"))
 
 
 def test_rare_classes_and_what_they_lose():
     train = spots(noise=60)
     keep = (train.labels != 2) | (np.arange(400) < 12)
     train = Dataset(train.images[keep], train.labels[keep], NAMES)
-    one = found(trained(network(*hidden()), train, epochs=2))["class imbalance"]
-    assert one.severity == "warning"
-    assert one.evidence.startswith("'cat' has 3 training images, 'ant' has 100, 33 times as many; recall is")
+    finding = found(trained(network(*hidden()), train, epochs=2))["class imbalance"]
+    assert finding.severity == "warning"
+    assert finding.evidence.startswith("'cat' has 3 training images, 'ant' has 100, 33 times as many; recall is")
     half = (spots().labels != 2) | (np.arange(400) < 200)
     train = Dataset(spots().images[half], spots().labels[half], NAMES)
     assert "class imbalance" not in found(trained(network(*hidden()), train)), "twice as many do no harm"
@@ -342,16 +362,16 @@ def test_classes_without_an_image():
     train = spots()
     keep = train.labels != 3
     inputs = trained(network(*hidden()), Dataset(train.images[keep], train.labels[keep], NAMES))
-    one = found(inputs)["classes without images"]
-    assert one.severity == "serious" and one.evidence == "1 of 4 classes have no training image: 'dog'"
+    finding = found(inputs)["classes without images"]
+    assert finding.severity == "serious" and finding.evidence == "1 of 4 classes have no training image: 'dog'"
 
 
 def test_classes_that_are_hardly_found():
     train, test = spots(), spots(1000, seed=1)
     hidden_away = np.where(train.labels == 3, 1, train.labels)  # who labelled took dogs for bees, save ten
     hidden_away[np.flatnonzero(train.labels == 3)[::10]] = 3
-    one = found(trained(network(*hidden()), Dataset(train.images, hidden_away, NAMES), test, epochs=2))
-    said = one["classes with low recall"].evidence
+    findings = found(trained(network(*hidden()), Dataset(train.images, hidden_away, NAMES), test, epochs=2))
+    said = findings["classes with low recall"].evidence
     assert said.endswith("predicted as 'bee'; 1 of 4 classes have a recall below chance (25.0%)")
     assert "250 test images of 'dog' are recognized" in said
 
@@ -364,12 +384,12 @@ def test_labels_that_look_wrong_are_named():
     inputs = trained(
         network(*hidden()), Dataset(train.images, wrong_train, NAMES), Dataset(test.images, wrong_test, NAMES), epochs=3
     )
-    one = found(inputs)["label noise"]
-    assert {i for kind, i, _ in one.images if kind == "evaluation"} == {10, 20}
-    assert {i for kind, i, _ in one.images if kind == "training"} <= {3, 50, 77}
-    says = next(says for kind, i, says in one.images if (kind, i) == ("evaluation", 10))
+    finding = found(inputs)["label noise"]
+    assert {i for kind, i, _ in finding.images if kind == "evaluation"} == {10, 20}
+    assert {i for kind, i, _ in finding.images if kind == "training"} <= {3, 50, 77}
+    says = next(says for kind, i, says in finding.images if (kind, i) == ("evaluation", 10))
     assert says.startswith("labelled ant (") and "looks like cat (" in says
-    assert "2 of 1,000 test images" in one.evidence
+    assert "2 of 1,000 test images" in finding.evidence
 
 
 def test_few_images():
@@ -398,8 +418,8 @@ def test_names_of_strangers_stay_in_one_line():
     inputs = healthy()
     model = nn.Model(x := nn.Input(8, 8, 1), nn.Linear(4)(nn.Flatten()(x)), classes=names)
     logits = np.zeros((1000, 4))
-    for one in diagnose(DiagnosisInput(model, inputs.held_out, logits, inputs.history)).findings:
-        assert isinstance(one, Finding) and one.evidence.isprintable() and len(one.evidence) < 400
+    for finding in diagnose(DiagnosisInput(model, inputs.held_out, logits, inputs.history)).findings:
+        assert isinstance(finding, Finding) and finding.evidence.isprintable() and len(finding.evidence) < 400
 
 
 # The registry ---------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Grad-CAM, saliency and occlusion: beside PyTorch, finite differences and plain loops, for any network; and the picture."""
+"""Grad-CAM, saliency and occlusion against PyTorch, finite differences and loops."""
 
 import numpy as np
 import pytest
@@ -53,7 +53,7 @@ def twin(model):
 
 @needs_torch
 @pytest.mark.parametrize("hand", ["arrays", "compiled"])
-def test_all_is_as_pytorch_has_it(hand):
+def test_explanations_agree_with_pytorch(hand):
     import torch
     from torch.nn import functional
 
@@ -85,12 +85,12 @@ def test_the_gradient_of_a_batch_is_that_of_each_image():
             np.testing.assert_allclose(together[name][i], alone[name][0], atol=1e-12)
 
 
-def test_nothing_of_the_model_changes():
+def test_explain_leaves_the_model_unchanged():
     model = network()
     before = [value.copy() for value in (*model.parameters.values(), *vars(model.state).values())]
     explain(model, np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8))
     after = (*model.parameters.values(), *vars(model.state).values())
-    assert all(np.array_equal(one, other) for one, other in zip(before, after))
+    assert all(np.array_equal(array, other) for array, other in zip(before, after))
 
 
 @pytest.mark.parametrize("name", ONE_OF_EACH)
@@ -102,7 +102,7 @@ def test_each_family_is_explained(name):
     k = int(np.abs(logits).argmax())
     found = gradients(model, image, k)
     slope = (found["grad_images"] * way).sum()
-    ahead, behind = (model.logits_of(image + one * way)[0, k] for one in (step, -step))
+    ahead, behind = (model.logits_of(image + offset * way)[0, k] for offset in (step, -step))
     assert slope == pytest.approx((ahead - behind) / (2 * step), rel=1e-4, abs=1e-6 * abs(logits[k]))
     assert all(np.isfinite(value).all() for value in found.values()) and np.abs(slope) > 0
     layer = last_feature_map(model)
@@ -126,7 +126,7 @@ def test_a_layer_is_found_for_every_architecture():
         assert last_feature_map(models.create(name, seed=None)) == layer
 
 
-def test_no_branch_is_chosen_where_there_is_one_way():
+def test_the_last_feature_map_lies_before_the_branches():
     x = nn.Input(8, 8, 1)
     y = nn.Conv2d(4, 3, padding="same", name="one")(x)
     branch = nn.GlobalAvgPool2d()(nn.Conv2d(4, 3, name="branch")(y))
@@ -136,7 +136,7 @@ def test_no_branch_is_chosen_where_there_is_one_way():
     assert last_feature_map(model) == "pool3", "where there is nothing but the pooling"
 
 
-# Where maps lie -------------------------------------------------------------------------------------------------------
+# Positions of maps ----------------------------------------------------------------------------------------------------
 
 
 def chain(kind):
@@ -198,16 +198,16 @@ def test_occlusion_beside_a_plain_loop(kind):
     shares = [[[] for _ in range(16)] for _ in range(12)]
     for top in (0, 3, 6, 8):
         for left in (0, 2, 4, 6, 8, 10, 11):
-            one = image.copy()
-            one[top : top + 4, left : left + 5] = grey
-            share = model.predict(one[None])[0, 1]
+            covered = image.copy()
+            covered[top : top + 4, left : left + 5] = grey
+            share = model.predict(covered[None])[0, 1]
             for i, j in np.ndindex(4, 5):
                 shares[top + i][left + j].append(share)
-    np.testing.assert_allclose(found, [[np.mean(one) for one in row] for row in shares], atol=1e-6)
+    np.testing.assert_allclose(found, [[np.mean(part) for part in row] for row in shares], atol=1e-6)
     assert np.ptp(found) > 1e-4
 
 
-def test_what_occlusion_can_not_do():
+def test_occlusion_refuses_wrong_arguments():
     model, image = network(), np.zeros((12, 16, 3), np.uint8)
     with pytest.raises(bh.ArgumentError, match="patch is \\(13, 13\\); expected no more than the image"):
         occlusion(model, image, 0, patch=13)
@@ -215,7 +215,7 @@ def test_what_occlusion_can_not_do():
         occlusion(model, image, 0, patch=4, stride=5)
 
 
-# Meaning --------------------------------------------------------------------------------------------------------------
+# Known images ---------------------------------------------------------------------------------------------------------
 
 
 def planted(count, seed):
@@ -273,7 +273,7 @@ def test_a_cat_is_seen_where_it_is_and_a_cup_where_that_is(tmp_path):
     _, (row, column) = cam_of(model, image, cat)
     assert 60 <= row <= 210 and 20 <= column <= 215, "from the eyes to the chin"
     halves = [
-        np.asarray(Image.fromarray(one).resize((112, 112))) for one in (data.chelsea()[:, 100:400], data.coffee())
+        np.asarray(Image.fromarray(photo).resize((112, 112))) for photo in (data.chelsea()[:, 100:400], data.coffee())
     ]
     for cat_first in (True, False):
         both = np.full((224, 224, 3), 128, np.uint8)
@@ -302,7 +302,7 @@ def test_an_export_is_explained_as_its_model(tmp_path):
     model = network()
     onnx.save(model, tmp_path / "model.onnx")
     image = np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8)
-    ours, theirs = (explain(one, image, 2) for one in (model, onnx.load(tmp_path / "model.onnx")))
+    ours, theirs = (explain(network, image, 2) for network in (model, onnx.load(tmp_path / "model.onnx")))
     assert theirs.layer == "last" and ours.cam.max() > 0
     for name in ("cam", "saliency", "occlusion", "filters"):
         np.testing.assert_allclose(getattr(theirs, name), getattr(ours, name), atol=1e-5)
@@ -317,7 +317,7 @@ def test_maps_are_found_in_the_exports_of_others(tmp_path, name):
     layer = last_feature_map(model)
     assert last_feature_map(other) == layer
     assert feature_maps(other.graph)[layer] == feature_maps(model.graph)[layer]
-    ours, theirs = (gradients(one, image, 1) for one in (model, other))
+    ours, theirs = (gradients(network, image, 1) for network in (model, other))
     for key in (layer, f"grad_{layer}", "grad_images"):
         np.testing.assert_allclose(theirs[key], ours[key], atol=1e-3 * np.abs(ours[key]).max())
 
@@ -352,7 +352,7 @@ def test_axes_are_followed_through_transposes(tmp_path):
     assert expected.max() > 0.01
 
 
-def test_what_can_not_be_explained():
+def test_unexplainable_models_are_refused():
     model, image = network(), np.zeros((12, 16, 3), np.uint8)
     with pytest.raises(bh.ArgumentError, match="class is 5; expected 0 to 4"):
         explain(model, image, 5)
@@ -377,9 +377,9 @@ def test_what_can_not_be_explained():
 
 def drawn(found, path):
     draw_explanation(found, path, "a picture in a network")
-    with Image.open(path) as one:
-        assert one.format == "PNG" and 1000 <= one.width <= 1400 and one.height < 1100
-        return np.asarray(one.convert("RGB"))
+    with Image.open(path) as picture:
+        assert picture.format == "PNG" and 1000 <= picture.width <= 1400 and picture.height < 1100
+        return np.asarray(picture.convert("RGB"))
 
 
 PANELS = ["Input", "Grad-CAM", "Saliency", "Occlusion", "First filters", "Most active feature maps"]
@@ -414,7 +414,7 @@ def test_a_picture_is_the_same_bytes_again(tmp_path):
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_a_map_that_speaks_against_is_told(tmp_path, texts):
+def test_a_map_without_positive_evidence_is_reported(tmp_path, texts):
     x = nn.Input(8, 8, 1)
     model = nn.Model(x, nn.Sequential(nn.Conv2d(1, 1), nn.ReLU(), nn.GlobalAvgPool2d(), nn.Linear(2))(x))
     model.p.conv1_weight[...], model.p.fc1_weight[...] = 1, [[-1, 1]]

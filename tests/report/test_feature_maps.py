@@ -1,4 +1,4 @@
-"""Maps drawn as pictures: every pixel where it should be, the right maps, and any array at all."""
+"""Feature map sheets: pixels, order and unusual arrays."""
 
 import os
 
@@ -91,19 +91,19 @@ def test_any_layer_fits_a_laptops_screen(tmp_path, shape, largest):
     assert os.listdir(tmp_path) == ["a.png"]  # noqa: PTH208
 
 
-def test_a_sheet_of_very_many_maps_grows_down(tmp_path):
+def test_a_sheet_of_many_maps_grows_in_height(tmp_path):
     pixels = drawn(np.random.default_rng(0).random((7, 7, 1280)), tmp_path / "a.png", max_maps=1280)
     assert pixels.shape[1] <= 1650 and pixels.shape[0] > 1200
     assert drawn(np.ones((1, 2, 9000)), tmp_path / "b.png", max_maps=9000).shape[0] < 10000
 
 
-def test_what_is_no_number_is_marked(tmp_path, texts):
+def test_nan_and_infinity_are_marked(tmp_path, texts):
     values = np.ones((4, 4, 2))
     clean = drawn(values, tmp_path / "a.png")
     values[1, 2, 0], values[0, 0, 1] = np.nan, np.inf
     pixels = drawn(values, tmp_path / "b.png")
     assert "4 × 4 × 2, 2 maps, 1 to 1, 2 NaN or infinite (cyan)" in texts
-    blue = [(one == np.array([0x19, 0xC3, 0xD6])).all(-1).sum() for one in (clean, pixels)]
+    blue = [(image == np.array([0x19, 0xC3, 0xD6])).all(-1).sum() for image in (clean, pixels)]
     assert blue[0] == 0 and blue[1] > 1000
     for odd in (
         np.full((3, 3, 2), np.nan),
@@ -128,7 +128,7 @@ def test_a_vector_is_bars_and_its_largest_are_named(tmp_path, texts):
     assert "number 400" in texts
 
 
-def test_what_can_not_be_drawn(tmp_path):
+def test_undrawable_arguments_are_refused(tmp_path):
     for shape in ((2, 3, 4, 5), (0, 3, 2), (0,)):
         with pytest.raises(bh.ShapeError, match="expected \\(H, W, C\\), \\(H, W\\) or \\(C,\\)"):
             draw_feature_maps(np.zeros(shape), tmp_path / "a.png")

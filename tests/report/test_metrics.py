@@ -1,4 +1,4 @@
-"""Scores against scikit-learn's and SciPy's, and against the definitions as plain loops."""
+"""Metrics against scikit-learn, SciPy and their definitions as loops."""
 
 import numpy as np
 import pytest
@@ -57,11 +57,11 @@ def test_rows_are_judged_some_at_a_time(monkeypatch):
     parts = predictions_of(logits, labels)
     for name in vars(whole):
         assert np.array_equal(getattr(whole, name), getattr(parts, name)), name
-    for one, other in zip(found, find_label_issues(logits, parts)):
-        assert np.array_equal(one, other)
+    for expected, other in zip(found, find_label_issues(logits, parts)):
+        assert np.array_equal(expected, other)
 
 
-def test_what_can_not_be_judged_is_named():
+def test_wrong_metric_arguments_are_named():
     logits, labels = drawn(0)
     for logits_, labels_, says in (
         (logits[:, 0], labels, "expected \\(N, classes\\)"),

@@ -1,4 +1,4 @@
-"""What differs between two models, and only that: one change at a time, and the row that tells it."""
+"""Model differences: one change at a time, and the row that reports it."""
 
 import numpy as np
 import pytest
@@ -66,7 +66,7 @@ def test_one_change_is_one_row_and_what_follows(kind):
         "a stride": [("conv", "output", "(N, 10, 10, 4)", "(N, 5, 5, 4)")],
         "one more": [("act", "reads", "conv", "new")],
     }
-    assert [one for one in there if one != row] == more.get(kind, [])
+    assert [reported for reported in there if reported != row] == more.get(kind, [])
 
 
 def test_shapes_that_follow_are_counted_not_listed():
@@ -98,8 +98,8 @@ def test_numbers():
     b.state.norm_running_mean[...] = 3
     largest = float(np.abs(a.p.conv_weight).max())
     moved = abs(float(b.p.conv_weight[0, 0, 0, 1]) - float(a.p.conv_weight[0, 0, 0, 1]))
-    one, other = compare_models(a, b).differences
-    assert one == Difference("conv", "weight", (3, 3, 1, 4), (3, 3, 1, 4), 1, moved, moved / largest)
+    first, other = compare_models(a, b).differences
+    assert first == Difference("conv", "weight", (3, 3, 1, 4), (3, 3, 1, 4), 1, moved, moved / largest)
     assert other == Difference("norm", "running_mean", (5,), (5,), 5, 3.0, None)
 
 
@@ -171,7 +171,7 @@ def test_wires_that_are_crossed():
     assert rows(crossed(False), crossed(True)) == [("both", "reads", "a, b", "b, a")]
 
 
-def test_a_reshape_that_makes_another_picture_is_seen():
+def test_a_changed_reshape_is_a_difference():
     def shaped(*sizes):
         x = nn.Input(4, 6, 2)
         return nn.Model(x, nn.Linear(3)(nn.GlobalAvgPool2d()(nn.Reshape(*sizes)(x))))

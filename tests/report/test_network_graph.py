@@ -1,4 +1,4 @@
-"""The drawing of a graph: well-formed, complete, nothing on top of anything else, every edge from a box down to a box."""
+"""Network drawings: valid SVG, complete, without overlaps."""
 
 import re
 from dataclasses import replace
@@ -30,13 +30,15 @@ class Drawn:
         self.root = ElementTree.fromstring(text)
         self.boxes = {}  # the names in a box: its (left, top, right, bottom)
         for group in self.root.iter(f"{SVG}g"):
-            names = tuple(one.text for one in group.iter(f"{SVG}text") if one.get("class") == "name")
-            frame = next(one for one in group.iter(f"{SVG}rect") if one.get("class") == "frame")
+            names = tuple(element.text for element in group.iter(f"{SVG}text") if element.get("class") == "name")
+            frame = next(element for element in group.iter(f"{SVG}rect") if element.get("class") == "frame")
             x, y, width, height = (float(frame.get(key)) for key in ("x", "y", "width", "height"))
             self.boxes[names] = (x, y, x + width, y + height)
-        paths = [one for one in self.root.iter(f"{SVG}path") if one.get("data-from")]
-        self.edges = [(one.get("data-from"), one.get("data-to"), points(one.get("d"))) for one in paths]
-        self.shortcuts = [(one.get("data-from"), one.get("data-to")) for one in paths if one.get("class") == "shortcut"]
+        paths = [element for element in self.root.iter(f"{SVG}path") if element.get("data-from")]
+        self.edges = [(path.get("data-from"), path.get("data-to"), points(path.get("d"))) for path in paths]
+        self.shortcuts = [
+            (path.get("data-from"), path.get("data-to")) for path in paths if path.get("class") == "shortcut"
+        ]
 
     def box(self, name):
         return next(box for names, box in self.boxes.items() if name in names)
@@ -51,19 +53,19 @@ def points(path):
     return found
 
 
-def overlap(one, other):
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+def overlap(first, other):
+    return first[0] < other[2] and other[0] < first[2] and first[1] < other[3] and other[1] < first[3]
 
 
 def test_every_node_has_its_line_and_no_other(drawn):
     model, drawing = drawn
     names = [name for box in drawing.boxes for name in box]
     assert sorted(names) == sorted([model.graph.input.name, *(node.name for node in model.graph.nodes)])
-    titles = "\n".join(one.text for one in drawing.root.iter(f"{SVG}title"))
+    titles = "\n".join(title.text for title in drawing.root.iter(f"{SVG}title"))
     assert all(f"{node.name}: {node.op.name}, " in titles for node in model.graph.nodes)
 
 
-def test_no_two_boxes_overlap_and_all_are_on_the_paper(drawn):
+def test_boxes_do_not_overlap_and_lie_inside_the_drawing(drawn):
     boxes = list(drawn[1].boxes.values())
     assert not [pair for pair in combinations(boxes, 2) if overlap(*pair)]
     width, height = (float(drawn[1].root.get(key)) for key in ("width", "height"))
@@ -86,8 +88,8 @@ def test_the_edges_are_the_graphs(drawn):
 
 def test_every_edge_runs_down_from_its_box_to_its_box_and_through_no_other(drawn):
     for start, end, path in drawn[1].edges:
-        one, other = drawn[1].box(start), drawn[1].box(end)
-        assert one[0] < path[0][0] < one[2] and path[0][1] == one[3]
+        upper, other = drawn[1].box(start), drawn[1].box(end)
+        assert upper[0] < path[0][0] < upper[2] and path[0][1] == upper[3]
         assert other[0] < path[-1][0] < other[2] and path[-1][1] == other[1]
         assert all(y <= below for (_, y), (_, below) in pairwise(path))
         for (x, y), (to, below) in pairwise(path):  # the straight parts pass boxes; the curves lie between two levels
@@ -104,7 +106,7 @@ def test_the_largest_stays_small():
     assert len(graph_svg(bh.models.create("densenet201", seed=None)).encode()) < 1e6
 
 
-def test_what_shares_a_box():
+def test_fused_layers_share_a_box():
     boxes = Drawn(graph_svg(bh.models.create("resnet18", seed=None))).boxes
     assert ("conv1", "bn1", "relu") in boxes and ("layer1_0_conv2", "layer1_0_bn2") in boxes
     assert ("add1", "layer1_0") in boxes and ("layer2_0_downsample_0", "layer2_0_downsample_1") in boxes
@@ -116,7 +118,7 @@ def test_what_shares_a_box():
     assert set(boxes) == {("images",), ("read_twice",), ("a",), ("b",), ("add1", "e"), ("d",), ("c",), ("h",), ("f",)}
 
 
-def test_the_models_output_is_seen():
+def test_a_model_output_ends_a_box():
     """What the model gives, and not only what reads it, ends a box."""
     x = nn.Input(4)
     hidden = nn.Linear(3, name="head")(x)
@@ -127,8 +129,12 @@ def test_the_models_output_is_seen():
 def test_shortcuts_are_the_residuals():
     drawn = Drawn(graph_svg(bh.models.create("resnet18", seed=None)))
     assert drawn.shortcuts == [
-        ("maxpool", "add1"), ("layer1_0", "add2"), ("layer2_0", "add4"), ("layer3_0", "add6"), ("layer4_0", "add8"),
-    ]  # fmt: skip
+        ("maxpool", "add1"),
+        ("layer1_0", "add2"),
+        ("layer2_0", "add4"),
+        ("layer3_0", "add6"),
+        ("layer4_0", "add8"),
+    ]
     assert not Drawn(graph_svg(bh.models.create("googlenet", seed=None))).shortcuts
 
 
@@ -142,7 +148,7 @@ def test_branches_stand_side_by_side_around_the_middle():
         assert (left + right) / 2 == pytest.approx(middle, abs=0.2)
 
 
-def test_what_a_line_says():
+def test_boxes_show_attributes_shapes_and_parameters():
     text = graph_svg(bh.models.create("shufflenet_v2_x1_0", seed=None))
     for words in ("conv2d 3×3, stride 2, groups 24", "max_pool 3×3, stride 2", "slice 58:", "channel_shuffle groups 2"):
         assert f">{words}</text>" in text
@@ -179,10 +185,18 @@ def test_a_strangers_name_is_only_text(name):
     nodes = model.graph.nodes
     model.name, model.graph.nodes = name, [replace(nodes[0], name=name), *nodes[1:]]
     drawn = Drawn(graph_svg(model))
-    assert {one.tag.removeprefix(SVG) for one in drawn.root.iter()} <= {
-        "svg", "title", "style", "defs", "marker", "path", "rect", "text", "g",
-    }  # fmt: skip
-    assert max(len(one.text or "") for one in drawn.root.iter(f"{SVG}text")) < 60
+    assert {element.tag.removeprefix(SVG) for element in drawn.root.iter()} <= {
+        "svg",
+        "title",
+        "style",
+        "defs",
+        "marker",
+        "path",
+        "rect",
+        "text",
+        "g",
+    }
+    assert max(len(element.text or "") for element in drawn.root.iter(f"{SVG}text")) < 60
     assert len(drawn.boxes) == 9 and len(drawn.edges) == 8
 
 

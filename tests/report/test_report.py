@@ -1,4 +1,4 @@
-"""The confusion matrix against a plain loop; and pictures that are whole, of the right size, and draw names as they are."""
+"""Confusion matrices and learning curves: counts, pictures and names."""
 
 import io
 import os
@@ -48,7 +48,7 @@ def test_small_label_types_do_not_overflow():
         ([0.0, 1.0], [0, 1], "hold float64"),
     ],
 )
-def test_what_can_not_be_counted_is_named(labels, guesses, says):
+def test_uncountable_labels_are_refused(labels, guesses, says):
     with pytest.raises(bh.ArgumentError, match=says):
         confusion_matrix(np.array(labels), np.array(guesses), 2)
 
@@ -66,7 +66,7 @@ def test_the_most_frequent_mistakes_come_first_and_ties_in_order():
 def test_mistakes_against_a_plain_sort(seed, most):
     matrix = np.random.default_rng(seed).integers(0, 4, (4, 4))
     wrong = [("abcd"[i], "abcd"[j], matrix[i, j]) for i in range(4) for j in range(4) if i != j and matrix[i, j]]
-    assert top_confusions(matrix, "abcd", most) == sorted(wrong, key=lambda one: -one[2])[:most]
+    assert top_confusions(matrix, "abcd", most) == sorted(wrong, key=lambda pair: -pair[2])[:most]
 
 
 # Pictures -------------------------------------------------------------------------------------------------------------
@@ -161,7 +161,7 @@ def test_names_tell_classes_apart(tmp_path, monkeypatch):
     """A name that is too long is cut where the reader sees it, and keeps its end."""
     names = ["n02085620-Chihuahua" * 4 + "-left", "n02085620-Chihuahua" * 4 + "-right", "cat"]
     found = texts(lambda: draw_confusion_matrix(np.eye(3, dtype=int), names, tmp_path / "a.png"), monkeypatch)
-    assert "cat" in found and any("…" in one and one.endswith("-left") for one in found)
+    assert "cat" in found and any("…" in text and text.endswith("-left") for text in found)
 
 
 def test_a_picture_is_the_same_bytes_again(tmp_path):
@@ -215,7 +215,7 @@ def test_curves_of_any_training(tmp_path, history, curve):
     assert image.size == (1080, 435) and os.listdir(tmp_path) == ["curves.png"]  # noqa: PTH208
 
 
-def test_one_point_is_seen(tmp_path):
+def test_a_single_point_is_visible(tmp_path):
     draw_learning_curves([ROW], [], tmp_path / "curves.png")
     pixels = np.asarray(opened(tmp_path / "curves.png"), int)
     blue = np.array([0x1F, 0x5F, 0xA8])

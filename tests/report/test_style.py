@@ -1,4 +1,4 @@
-"""Letters in pictures: what matplotlib's own font has not is drawn with one of this machine's that has."""
+"""Fonts: fallback for glyphs that matplotlib's font lacks."""
 
 import io
 import warnings
@@ -8,11 +8,11 @@ from byhand.report.drawing.style import fonts_covering, new_figure, save_png
 RARE = "\u1d81"  # a letter of STIX, which comes with matplotlib, and not of DejaVu Sans
 
 
-def test_its_own_font_is_enough_for_most():
+def test_the_default_font_covers_common_text():
     assert fonts_covering("cat, 12 %, Straße, кошка") == []
 
 
-def test_another_font_lends_what_is_missing(tmp_path):
+def test_a_fallback_font_supplies_missing_glyphs(tmp_path):
     assert fonts_covering(f"a {RARE} b")
     picture = new_figure(2, 1)
     picture.suptitle(f"d{RARE}g")
@@ -22,7 +22,7 @@ def test_another_font_lends_what_is_missing(tmp_path):
         picture.savefig(io.BytesIO())
 
 
-def test_what_no_font_has_is_a_box(tmp_path):
+def test_a_missing_glyph_is_a_box(tmp_path):
     picture = new_figure(2, 1)
     picture.suptitle("\U0010fffd")
     save_png(picture, tmp_path / "a.png")

@@ -1,4 +1,4 @@
-"""The report's two files: whole or not at all, complete, safe with strangers' names, of any size of data."""
+"""The training report: complete, escaped, written whole or not at all."""
 
 import base64
 import io
@@ -91,7 +91,7 @@ def report(folder, **arguments):
     return Page(text), text
 
 
-# What the page holds --------------------------------------------------------------------------------------------------
+# Content --------------------------------------------------------------------------------------------------------------
 
 
 @cache
@@ -102,9 +102,13 @@ def mnist():
     trainer = bh.Trainer(model, bh.SGD(0.05, momentum=0.9))
     trainer.fit(train, test, epochs=2, quiet=True)
     return {
-        "model": model, "held_out": test, "logits": model.logits_of(test.images), "history": trainer.history,
-        "curve": trainer.curve, "train": train,
-    }  # fmt: skip
+        "model": model,
+        "held_out": test,
+        "logits": model.logits_of(test.images),
+        "history": trainer.history,
+        "curve": trainer.curve,
+        "train": train,
+    }
 
 
 def test_a_report_of_a_real_training(tmp_path):
@@ -129,22 +133,22 @@ def test_a_report_of_a_real_training(tmp_path):
     assert "test 0." in page.words, "the curve's last value"
 
 
-def test_the_page_needs_nothing_else(tmp_path):
+def test_the_report_is_self_contained(tmp_path):
     page, text = report(tmp_path, **mnist())
     tags = {tag for tag, _ in page.found}
     assert not tags & {"script", "link", "iframe", "object", "embed", "form", "base"}
     assert "http:" not in text and "https:" not in text and "url(" not in text and "@import" not in text
-    assert all(one["src"].startswith("data:image/") for one in page.all("img"))
-    policy = next(one["content"] for one in page.all("meta") if "http-equiv" in one)
+    assert all(image["src"].startswith("data:image/") for image in page.all("img"))
+    policy = next(meta["content"] for meta in page.all("meta") if "http-equiv" in meta)
     assert policy.startswith("default-src 'none'")
 
 
-def test_the_page_can_be_read_without_seeing_it(tmp_path):
+def test_the_report_is_accessible(tmp_path):
     page, _ = report(tmp_path, **mnist())
     assert page.all("html")[0]["lang"] == "en"
-    assert all(one["alt"] for one in page.all("img")) and len(page.all("img")) > 12
-    assert all(one["aria-label"] and one["role"] == "img" for one in page.all("svg"))
-    assert all(one.get("scope") in ("row", "col") for one in page.all("th"))
+    assert all(image["alt"] for image in page.all("img")) and len(page.all("img")) > 12
+    assert all(chart["aria-label"] and chart["role"] == "img" for chart in page.all("svg"))
+    assert all(cell.get("scope") in ("row", "col") for cell in page.all("th"))
     assert len(page.all("h1")) == 1
 
 
@@ -153,9 +157,9 @@ def test_the_pictures_are_the_images(tmp_path):
     page, _ = report(tmp_path, **given)
     images = given["held_out"].images[..., 0]
     shown = 0
-    for one in page.all("img"):
-        with Image.open(io.BytesIO(base64.b64decode(one["src"].split(",")[1]))) as image:
-            number = int(re.match(r"image (\d+):", one["alt"])[1])
+    for tag in page.all("img"):
+        with Image.open(io.BytesIO(base64.b64decode(tag["src"].split(",")[1]))) as image:
+            number = int(re.match(r"image (\d+):", tag["alt"])[1])
             assert image.mode == "L", "grey stays grey"
             assert np.array_equal(np.asarray(image), images[number])
             shown += 1
@@ -180,7 +184,7 @@ def test_the_matrix_and_the_classes(tmp_path):
     assert "66.7%" in page.words and "80.0%" in page.words, "recall and precision of ants"
 
 
-def test_file_names_are_told(tmp_path):
+def test_file_names_are_shown(tmp_path):
     given = made(30, 2)
     names = [f"photos/{i:03}.jpg" for i in range(30)]
     page, _ = report(tmp_path, **given, names=names, train=given["held_out"], train_names=names)
@@ -191,18 +195,26 @@ def test_file_names_are_told(tmp_path):
 STRANGE = ("<img src=x onerror=alert(1)>", "\"'><script>alert(1)</script>", "&amp; \ud800 \u202e\0", "数字 $x$ {0}")
 
 
-def test_names_are_text_and_nothing_else(tmp_path):
+def test_names_are_escaped(tmp_path):
     given = made(30, 4, names=STRANGE)
     page, text = report(
-        tmp_path, **given, names=[STRANGE[i % 4] for i in range(30)], title=STRANGE[1], facts=[(STRANGE[0], STRANGE[1])],
-        train=given["held_out"], train_names=[STRANGE[i % 4] for i in range(30)], history=ROWS,
-    )  # fmt: skip
-    assert not {tag for tag, _ in page.found} & {"script"} and all("onerror" not in one for _, one in page.found)
+        tmp_path,
+        **given,
+        names=[STRANGE[i % 4] for i in range(30)],
+        title=STRANGE[1],
+        facts=[(STRANGE[0], STRANGE[1])],
+        train=given["held_out"],
+        train_names=[STRANGE[i % 4] for i in range(30)],
+        history=ROWS,
+    )
+    assert not {tag for tag, _ in page.found} & {"script"} and all(
+        "onerror" not in attributes for _, attributes in page.found
+    )
     assert STRANGE[0] in page.words and "\u202e" not in text and "\0" not in text
     assert "数字 $x$ {0}" in page.words
 
 
-# Any data -------------------------------------------------------------------------------------------------------------
+# Unusual data ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("images", "classes"), [(1, 1), (1, 2), (3, 1), (3, 2), (3, 5), (50, 30), (300, 31)])
@@ -217,7 +229,7 @@ def test_many_images_of_a_thousand_classes(tmp_path):
     page, text = report(tmp_path, **given, history=ROWS)
     assert len(text) < 3_000_000
     assert "the other 980 classes" in page.words and len(page.all("details")) >= 1
-    matrix = next(one for one in page.all("img") if one["alt"].startswith("confusion matrix"))
+    matrix = next(image for image in page.all("img") if image["alt"].startswith("confusion matrix"))
     with Image.open(io.BytesIO(base64.b64decode(matrix["src"].split(",")[1]))) as image:
         assert image.size == (1000, 1000)
         alpha = np.asarray(image)[..., 3]
@@ -229,12 +241,12 @@ def test_many_images_of_a_thousand_classes(tmp_path):
 def test_large_images_become_thumbnails(tmp_path):
     page, text = report(tmp_path, **made(40, 3, size=224, channels=3, right=0.2))
     assert len(text) < 3_000_000
-    for one in page.all("img"):
-        with Image.open(io.BytesIO(base64.b64decode(one["src"].split(",")[1]))) as image:
+    for tag in page.all("img"):
+        with Image.open(io.BytesIO(base64.b64decode(tag["src"].split(",")[1]))) as image:
             assert max(image.size) == 160 and image.mode == "RGB"
 
 
-def test_all_right(tmp_path):
+def test_a_report_without_mistakes(tmp_path):
     page, _ = report(tmp_path, **made(60, 3, right=1.0))
     assert "All 60 evaluation images correct" in page.words and "Worst mistakes" not in page.words
 
@@ -247,10 +259,10 @@ def test_a_report_is_the_same_bytes_again(tmp_path):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
-# What can't be written ------------------------------------------------------------------------------------------------
+# Errors ---------------------------------------------------------------------------------------------------------------
 
 
-def test_what_does_not_fit_is_named_and_nothing_is_written(tmp_path):
+def test_mismatched_arguments_are_refused_and_nothing_is_written(tmp_path):
     given = made(30, 3)
     free = nn.Model(x := nn.Input(8, 8, 1), nn.ReLU()(x), classes=())
     for other, says in (
@@ -265,7 +277,7 @@ def test_what_does_not_fit_is_named_and_nothing_is_written(tmp_path):
     assert not os.listdir(tmp_path)  # noqa: PTH208
 
 
-def test_nothing_is_written_where_drawing_fails(tmp_path, monkeypatch):
+def test_no_file_is_written_when_drawing_fails(tmp_path, monkeypatch):
     monkeypatch.setattr(training_report, "draw_report", lambda *arguments: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         write_report(tmp_path, **made(5, 2))
@@ -302,12 +314,12 @@ def test_a_chart_of_any_values_stays_in_its_frame(values, name):
     found = chart_lines(history, [], name)
     text = curve_chart(found, name)
     Page(text)
-    numbers = [float(one) for one in re.findall(r'y="(-?[\d.]+)"', text)]
-    assert numbers and all(0 <= one <= svg_charts.HEIGHT for one in numbers)
+    numbers = [float(number) for number in re.findall(r'y="(-?[\d.]+)"', text)]
+    assert numbers and all(0 <= number <= svg_charts.HEIGHT for number in numbers)
     sides, _ = svg_charts.axis_ticks(found, name)
     assert 2 <= len(sides) <= 9 and sides == sorted(set(sides))
     points = re.search(r'class="line train" d="M([^"]+)"', text)[1].split("L")
-    assert all(0 <= float(one.split()[1]) <= svg_charts.HEIGHT for one in points) and len(points) == len(values)
+    assert all(0 <= float(point.split()[1]) <= svg_charts.HEIGHT for point in points) and len(points) == len(values)
 
 
 def test_the_reliability_chart_shows_what_was_counted():

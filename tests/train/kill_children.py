@@ -1,4 +1,4 @@
-"""Children that save checkpoints until they are killed; after each kill the checkpoint must be whole, and never an older one.
+"""Processes that save checkpoints until they are killed, and checks of what is left.
 
     python tests/train/kill_children.py FOLDER KILLS SEED
 

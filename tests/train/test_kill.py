@@ -1,4 +1,4 @@
-"""A kill in the middle of a save leaves the last good checkpoint: a hundred of them."""
+"""A kill during a save leaves the last good checkpoint, a hundred times."""
 
 import json
 import os
@@ -21,8 +21,12 @@ def test_a_kill_during_a_save_loses_nothing(tmp_path):
     one_thread = {f"{name}_NUM_THREADS": "1" for name in ("OPENBLAS", "OMP", "MKL")}
     done = subprocess.run(
         [sys.executable, program, run.folder, str(KILLS), "0"],
-        capture_output=True, text=True, timeout=120, check=False, env=os.environ | one_thread,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env=os.environ | one_thread,
+    )
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     steps = told["steps"]

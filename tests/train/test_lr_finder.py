@@ -1,4 +1,4 @@
-"""Trial steps leave the trainer unchanged: the learning-rate range test, the time of a step, a plan for a time budget."""
+"""Trial steps leave the trainer unchanged: the learning-rate range test and step timing."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from byhand.data import Augment, Dataset
 from byhand.errors import DivergedError
 from byhand.train.lr_finder import find_learning_rate
 from byhand.train.time_budget import plan_epochs, seconds_per_step
-from tests.train.small import bits, network, stripes
+from tests.train.small_training import bits, network, stripes
 
 TRAIN, TEST = stripes(300, seed=1), stripes(100, seed=2)
 
@@ -19,11 +19,11 @@ def trainer(**settings):
 
 @pytest.mark.parametrize("augment", ["none", "flip,mixup=0.3"])
 def test_the_trainer_is_left_unchanged(augment):
-    one, other = (trainer(augment=Augment.parse(augment)) for _ in range(2))
-    find_learning_rate(one, TRAIN)
-    seconds_per_step(one, TRAIN)
-    assert bits(one) == bits(other) and one.steps == 0
-    assert one.fit(TRAIN, epochs=2, quiet=True) == other.fit(TRAIN, epochs=2, quiet=True)
+    first, other = (trainer(augment=Augment.parse(augment)) for _ in range(2))
+    find_learning_rate(first, TRAIN)
+    seconds_per_step(first, TRAIN)
+    assert bits(first) == bits(other) and first.steps == 0
+    assert first.fit(TRAIN, epochs=2, quiet=True) == other.fit(TRAIN, epochs=2, quiet=True)
 
 
 def test_the_rate_that_is_found_learns_and_a_hundred_times_it_does_not():
@@ -34,14 +34,14 @@ def test_the_rate_that_is_found_learns_and_a_hundred_times_it_does_not():
     ) == len(found.losses)
 
     def accuracy(rate):
-        one = bh.Trainer(
+        fitted = bh.Trainer(
             network(dropout=0, mean=0.3), bh.SGD(lr=rate, momentum=0.9), batch_size=20, schedule=bh.OneCycle()
         )
         try:
-            one.fit(TRAIN, epochs=5, quiet=True)
+            fitted.fit(TRAIN, epochs=5, quiet=True)
         except DivergedError:
             return 0.0
-        return one.evaluate(TEST)["accuracy"]
+        return fitted.evaluate(TEST)["accuracy"]
 
     best = max(accuracy(found.learning_rate * factor) for factor in (0.1, 1, 10))
     assert accuracy(found.learning_rate) > best - 0.03 > 0.8

@@ -1,4 +1,4 @@
-"""Muon: its orthogonal matrices beside the singular value decomposition, its steps beside PyTorch's, and hand beside hand."""
+"""Muon: orthogonalization against the SVD, steps against PyTorch, agreement of the hands."""
 
 from types import SimpleNamespace
 
@@ -62,10 +62,10 @@ def test_a_gradient_of_nothing_moves_nothing(hand):
 
 def together(weights):
     """Return weights as a model has its parameters: views by name of one flat array."""
-    p, place = SimpleNamespace(flat=np.concatenate([one.ravel() for one in weights.values()])), 0
-    for name, one in weights.items():
-        setattr(p, name, p.flat[place : place + one.size].reshape(one.shape))
-        place += one.size
+    p, place = SimpleNamespace(flat=np.concatenate([weight.ravel() for weight in weights.values()])), 0
+    for name, weight in weights.items():
+        setattr(p, name, p.flat[place : place + weight.size].reshape(weight.shape))
+        place += weight.size
     return p
 
 
@@ -83,14 +83,18 @@ def weights_of(seed, dtype=np.float64):
     rng = np.random.default_rng(seed)
     shapes = {"bias": (3,), "a": (2, 2, 1, 6), "gamma": (6,), "beta": (6,), "b": (1, 1, 6, 4), "c": (4, 3), "end": (3,)}
     weights = {name: rng.standard_normal(shape).astype(dtype) for name, shape in shapes.items()}
-    return weights, rng.standard_normal((4, sum(one.size for one in weights.values()))).astype(dtype)
+    return weights, rng.standard_normal((4, sum(weight.size for weight in weights.values()))).astype(dtype)
 
 
 @settings(max_examples=20)
 @given(
-    seed=st.integers(0, 2**32), lr=st.floats(0, 1), momentum=st.floats(0, 0.99), decay=st.floats(0, 1),
-    rest=st.floats(0, 10), steps=st.integers(1, 5),
-)  # fmt: skip
+    seed=st.integers(0, 2**32),
+    lr=st.floats(0, 1),
+    momentum=st.floats(0, 0.99),
+    decay=st.floats(0, 1),
+    rest=st.floats(0, 10),
+    steps=st.integers(1, 5),
+)
 def test_all_hands_take_the_same_steps(seed, lr, momentum, decay, rest, steps):
     optimizer = bh.Muon(lr, momentum, decay, rest, steps)
     loops, *others = (run(optimizer, hand, *weights_of(seed)) for hand in HANDS)
@@ -148,8 +152,10 @@ def test_parameters_are_taken_apart_in_order():
     found = list(segments(model.p))
     assert [part.stop for part, _ in found[:-1]] == [part.start for part, _ in found[1:]]
     assert (found[0][0].start, found[-1][0].stop) == (0, model.parameter_count)
-    weights = [one for one in model.parameters.values() if one.ndim > 1]
-    assert [shape for _, shape in found if shape] == [(one.size // one.shape[-1], one.shape[-1]) for one in weights]
+    weights = [weight for weight in model.parameters.values() if weight.ndim > 1]
+    assert [shape for _, shape in found if shape] == [
+        (weight.size // weight.shape[-1], weight.shape[-1]) for weight in weights
+    ]
 
 
 @pytest.mark.parametrize("value", [0, -1, 2.5, "3", True, None])

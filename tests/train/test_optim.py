@@ -1,4 +1,4 @@
-"""Every registered optimizer: its hands agree, its recorded update follows the schedule, and PyTorch takes the same steps.
+"""Optimizers: hands agree, schedules are read at run time, steps are PyTorch's.
 
 The comparison with PyTorch runs live where PyTorch is installed, and everywhere against its recorded results.
 """
@@ -19,18 +19,18 @@ from byhand.train import settings
 from byhand.train.optim import CLIP_GRAD_NORM, OPTIMIZERS, apply_update, update
 from byhand.train.optim.optimizer import Optimizer, register
 from tests.oracle import needs_torch
-from tests.train import make
-from tests.train.small import network, stripes
+from tests.train import record_optimizers
+from tests.train.small_training import network, stripes
 
-RECORDED = make.read("optimizer")
-CASES = [(name, hand) for name in make.OPTIMIZERS for hand in HANDS]
+RECORDED = record_optimizers.read("optimizer")
+CASES = [(name, hand) for name in record_optimizers.OPTIMIZERS for hand in HANDS]
 TOLERANCE = {np.float64: 1e-12, np.float32: 2e-5}  # of the largest number
 
 
 def steps(name, hand, dtype, clip_norm=None):
     """Return the parameters after each step of a recorded problem."""
-    start, gradients = make.problem(dtype)
-    return run(make.OPTIMIZERS[name], hand, start, gradients, clip_norm)
+    start, gradients = record_optimizers.problem(dtype)
+    return run(record_optimizers.OPTIMIZERS[name], hand, start, gradients, clip_norm)
 
 
 def run(optimizer, hand, p, gradients, clip_norm=None):
@@ -66,7 +66,7 @@ def close(got, expected, tolerance):
 @pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["float64", "float32"])
 @pytest.mark.parametrize(("name", "hand"), CASES)
 def test_an_optimizer_takes_pytorchs_steps(name, hand, dtype):
-    close(steps(name, hand, dtype), make.torch_steps(name, dtype), TOLERANCE[dtype])
+    close(steps(name, hand, dtype), record_optimizers.torch_steps(name, dtype), TOLERANCE[dtype])
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["float64", "float32"])
@@ -77,19 +77,19 @@ def test_an_optimizer_takes_the_steps_recorded_of_pytorch(name, hand, dtype):
 
 @needs_torch
 def test_pytorch_still_does_what_was_recorded():
-    assert RECORDED.keys() == make.OPTIMIZERS.keys()
+    assert RECORDED.keys() == record_optimizers.OPTIMIZERS.keys()
     for name, expected in RECORDED.items():
-        close(make.torch_steps(name), expected, 1e-12)
+        close(record_optimizers.torch_steps(name), expected, 1e-12)
 
 
-def test_the_cases_differ_so_that_a_setting_left_out_is_seen():
-    last = [RECORDED[name][-1] for name in make.OPTIMIZERS]
-    for i, one in enumerate(last):
+def test_every_setting_changes_the_result():
+    last = [RECORDED[name][-1] for name in record_optimizers.OPTIMIZERS]
+    for i, steps_taken in enumerate(last):
         for other in last[:i]:
-            assert np.abs(one - other).max() > 1e-3
+            assert np.abs(steps_taken - other).max() > 1e-3
 
 
-# every optimizer that is registered ------------------------------------------------------------------------------------
+# every registered optimizer -------------------------------------------------------------------------------------------
 
 
 @st.composite
@@ -238,7 +238,7 @@ def test_clip_shortens_a_long_gradient_and_leaves_a_short_one(hand, dtype):
 def test_clip_does_what_pytorch_does(hand):
     import torch
 
-    g, p = make.problem()[1][0] / 100, torch.zeros(make.SIZE, dtype=torch.float64)
+    g, p = record_optimizers.problem()[1][0] / 100, torch.zeros(record_optimizers.SIZE, dtype=torch.float64)
     p.grad = torch.tensor(g)
     length = torch.nn.utils.clip_grad_norm_([p], 0.25).item()
     assert length > 0.25
@@ -249,27 +249,37 @@ def test_clip_does_what_pytorch_does(hand):
 @pytest.mark.parametrize("hand", HANDS)
 def test_clipping_stands_before_the_update_and_counts(hand):
     close(steps("sgd", hand, np.float64, clip_norm=1e9), RECORDED["sgd"], 1e-12)
-    p, gradients = make.problem()
+    p, gradients = record_optimizers.problem()
     lengths = np.linalg.norm(gradients, axis=1)
     clipped = gradients * np.minimum(1, 5 / lengths)[:, None]
     assert (lengths > 5).any()
-    expected = run(make.OPTIMIZERS["sgd, momentum"], hand, p, clipped)
+    expected = run(record_optimizers.OPTIMIZERS["sgd, momentum"], hand, p, clipped)
     close(steps("sgd, momentum", hand, np.float64, clip_norm=5.0), expected, 1e-12)
 
 
-# settings that can't be -------------------------------------------------------------------------------------------------
+# errors ---------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("value", [-0.1, float("nan"), float("inf"), "0.1", None, True])
 @pytest.mark.parametrize(
     ("kind", "name"),
     [
-        (bh.SGD, "lr"), (bh.SGD, "momentum"), (bh.SGD, "weight_decay"),
-        (bh.Adam, "lr"), (bh.Adam, "beta1"), (bh.Adam, "beta2"), (bh.Adam, "eps"), (bh.Adam, "weight_decay"),
-        (bh.AdamW, "lr"), (bh.AdamW, "weight_decay"),
-        (bh.Muon, "lr"), (bh.Muon, "momentum"), (bh.Muon, "weight_decay"), (bh.Muon, "bias_lr_scale"),
+        (bh.SGD, "lr"),
+        (bh.SGD, "momentum"),
+        (bh.SGD, "weight_decay"),
+        (bh.Adam, "lr"),
+        (bh.Adam, "beta1"),
+        (bh.Adam, "beta2"),
+        (bh.Adam, "eps"),
+        (bh.Adam, "weight_decay"),
+        (bh.AdamW, "lr"),
+        (bh.AdamW, "weight_decay"),
+        (bh.Muon, "lr"),
+        (bh.Muon, "momentum"),
+        (bh.Muon, "weight_decay"),
+        (bh.Muon, "bias_lr_scale"),
     ],
-)  # fmt: skip
+)
 def test_a_bad_setting_is_named(kind, name, value):
     with pytest.raises(bh.ArgumentError, match=rf"^{kind.__name__}: {name} is {value!r}; expected a number"):
         kind(**{name: value})
@@ -278,7 +288,7 @@ def test_a_bad_setting_is_named(kind, name, value):
 @pytest.mark.parametrize(
     ("kind", "name"), [(bh.SGD, "momentum"), (bh.Adam, "beta1"), (bh.AdamW, "beta2"), (bh.Muon, "momentum")]
 )
-def test_a_mean_that_never_forgets_is_refused(kind, name):
+def test_a_beta_of_one_is_refused(kind, name):
     with pytest.raises(bh.ArgumentError, match=rf"{kind.__name__}: {name} is 1\.0; expected a number, from 0 up to 1"):
         kind(**{name: 1.0})
 

@@ -1,4 +1,4 @@
-"""Ranks that share a training: they end where one ends, all with the same bits, and they fail, stop and go on together."""
+"""Data parallelism: ranks agree with one rank, and fail, stop and resume together."""
 
 import importlib.util
 import json
@@ -17,10 +17,10 @@ import byhand as bh
 from byhand import nn
 from byhand.errors import ArgumentError
 from byhand.train.distributed.mpi import LAUNCHER_VARIABLES, Communicator, world
-from tests.train import ranked
-from tests.train.small import network
+from tests.train import mpi_jobs
+from tests.train.small_training import network
 
-SCRIPT = Path(ranked.__file__)
+SCRIPT = Path(mpi_jobs.__file__)
 MPIEXEC = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
 MISSING = "mpi4py is not installed" if importlib.util.find_spec("mpi4py") is None else None
 MISSING = MISSING or ("there is no mpiexec" if MPIEXEC is None else None)
@@ -50,19 +50,20 @@ AGAIN = {f"{name}, again": JOBS[name] for name in ("float32", "norm in float32",
 
 
 @pytest.fixture(scope="module")
-def ended(tmp_path_factory):
+def results_of(tmp_path_factory):
     """Return a function: what a training came to on a number of ranks, on each of them."""
 
     @cache
     def train(count):
         folder = tmp_path_factory.mktemp(f"ranks{count}")
         if count == 1:
-            ranked.main(folder, JOBS)
+            mpi_jobs.main(folder, JOBS)
             return folder, (0, "", "")
         done = launch(count, folder, JOBS | AGAIN)
         return folder, (done.returncode, done.stdout, done.stderr)
 
     def of(count, name):
+        train(1)  # compiles the kernels: ranks would say so
         folder, done = train(count)
         assert done == (0, "", "")
         return [read(folder / name, rank) for rank in range(count)]
@@ -71,10 +72,16 @@ def ended(tmp_path_factory):
 
 
 def launch(count, folder, jobs, **more):
+    """Run jobs on this many ranks; how many threads each has is theirs to decide."""
+    inherited = {name: value for name, value in os.environ.items() if name != "BYHAND_THREADS"}
     return subprocess.run(
         [MPIEXEC, "-n", str(count), sys.executable, SCRIPT, folder, json.dumps(jobs)],
-        capture_output=True, text=True, timeout=100, check=False, env=os.environ | ROOT | more,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+        env=inherited | ROOT | more,
+    )
 
 
 def read(folder, rank):
@@ -97,61 +104,61 @@ def close(left, right, allowed):
             )
 
 
-def alike(left, right):
+def differing_arrays(left, right):
     return [name for name in left if not np.array_equal(left[name], right[name])]
 
 
-# what comes of it -----------------------------------------------------------------------------------------------------
+# results --------------------------------------------------------------------------------------------------------------
 
 
 @needs_mpi
 @pytest.mark.parametrize("count", [2, 3])
 @pytest.mark.parametrize("name", SAME | SINGLE)
-def test_ranks_end_where_one_does(ended, name, count):
+def test_ranks_agree_with_one_rank(results_of, name, count):
     """Of 100 images in batches of 16, the last has 4; of 9 in batches of 2, some ranks have none."""
-    close(ended(count, name)[0], ended(1, name)[0], allowed=1e-5 if name in SINGLE else 1e-11)
+    close(results_of(count, name)[0], results_of(1, name)[0], allowed=1e-5 if name in SINGLE else 1e-11)
 
 
 @needs_mpi
 @pytest.mark.parametrize("count", [2, 3])
 @pytest.mark.parametrize("name", JOBS)
-def test_all_ranks_hold_the_same_bits(ended, name, count):
-    first, *others = ended(count, name)
-    assert [alike(first, one) for one in others] == [[]] * (count - 1)
+def test_all_ranks_hold_the_same_bits(results_of, name, count):
+    first, *others = results_of(count, name)
+    assert [differing_arrays(first, result) for result in others] == [[]] * (count - 1)
     assert first["steps"] > 0 and np.isfinite(first["parameters"]).all()
 
 
 @needs_mpi
 @pytest.mark.parametrize("count", [2, 3])
 @pytest.mark.parametrize("name", AGAIN)
-def test_the_same_number_of_ranks_gives_the_same_bits_again(ended, name, count):
-    assert alike(ended(count, name)[0], ended(count, name.removesuffix(", again"))[0]) == []
+def test_the_same_number_of_ranks_gives_the_same_bits_again(results_of, name, count):
+    assert differing_arrays(results_of(count, name)[0], results_of(count, name.removesuffix(", again"))[0]) == []
 
 
 @needs_mpi
-def test_a_batch_norm_of_each_rank_is_not_that_of_all(ended):
+def test_a_batch_norm_of_each_rank_is_not_that_of_all(results_of):
     """What the synchronised one is for; the tests above would not see a norm that synchronises nothing."""
-    apart, one = ended(2, "norm apart")[0], ended(1, "norm apart")[0]
-    assert np.abs(apart["parameters"] - one["parameters"]).max() > 1e-3
+    apart, alone = results_of(2, "norm apart")[0], results_of(1, "norm apart")[0]
+    assert np.abs(apart["parameters"] - alone["parameters"]).max() > 1e-3
 
 
 @needs_mpi
 @pytest.mark.parametrize("count", [2, 3])
-def test_running_statistics_are_the_mean_over_the_ranks(ended, count):
+def test_running_statistics_are_the_mean_over_the_ranks(results_of, count):
     """The first norm sees after one step what a norm of all would: its mean is that of the shares' means."""
-    shares, one = ended(count, "norm apart, one step")[0], ended(1, "norm apart, one step")[0]
-    mean, var = (next(key for key in one if key.startswith("state") and kind in key) for kind in ("mean", "var"))
-    np.testing.assert_allclose(shares[mean], one[mean], rtol=1e-12)
-    assert not np.allclose(shares[var], one[var], rtol=1e-6)  # within a share, images vary less or more than in all
-    np.testing.assert_allclose(shares[var], one[var], rtol=0.1)
+    shares, alone = results_of(count, "norm apart, one step")[0], results_of(1, "norm apart, one step")[0]
+    mean, var = (next(key for key in alone if key.startswith("state") and kind in key) for kind in ("mean", "var"))
+    np.testing.assert_allclose(shares[mean], alone[mean], rtol=1e-12)
+    assert not np.allclose(shares[var], alone[var], rtol=1e-6)  # within a share, images vary less or more than in all
+    np.testing.assert_allclose(shares[var], alone[var], rtol=0.1)
 
 
 @needs_mpi
-def test_buckets_are_sent_while_backward_goes_on(ended):
+def test_buckets_overlap_with_backward(results_of):
     """64 bytes are a parameter or two: nearly each backward op sends one; of 512 bytes, the last layer alone has as many."""
-    assert int(ended(2, "buckets")[0]["buckets"]) >= 4
-    assert 1 <= int(ended(2, "buckets, arrays")[0]["buckets"]) < int(ended(2, "buckets")[0]["buckets"])
-    assert int(ended(2, "norm")[0]["buckets"]) == 0  # ranks of one machine do not
+    assert int(results_of(2, "buckets")[0]["buckets"]) >= 4
+    assert 1 <= int(results_of(2, "buckets, arrays")[0]["buckets"]) < int(results_of(2, "buckets")[0]["buckets"])
+    assert int(results_of(2, "norm")[0]["buckets"]) == 0  # ranks of one machine do not
 
 
 def test_a_parameter_that_is_used_twice_is_not_sent_early():
@@ -163,14 +170,13 @@ def test_a_parameter_that_is_used_twice_is_not_sent_early():
 
 
 @needs_mpi
-def test_ranks_of_one_machine_share_its_cores(ended):
+def test_ranks_of_one_machine_share_its_cores(results_of):
     from byhand.kernels.runtime.cpu import cores
 
-    own = os.environ.get("BYHAND_THREADS")
-    assert {str(one["threads"]) for one in ended(2, "plain")} == {own or str(max(1, cores() // 2))}
+    assert {str(result["threads"]) for result in results_of(2, "plain")} == {str(max(1, cores() // 2))}
 
 
-# the end of one is the end of all -------------------------------------------------------------------------------------
+# errors, kills and stops ----------------------------------------------------------------------------------------------
 
 
 @needs_mpi
@@ -186,7 +192,7 @@ def test_a_killed_rank_ends_the_job_and_the_checkpoint_is_whole(tmp_path):
     again = launch(2, tmp_path, {"run": {}})
     whole = launch(2, tmp_path, {"whole": {}})
     assert (again.returncode, whole.returncode) == (0, 0)
-    assert alike(read(tmp_path / "run", 0), read(tmp_path / "whole", 0)) == []
+    assert differing_arrays(read(tmp_path / "run", 0), read(tmp_path / "whole", 0)) == []
 
 
 @needs_mpi
@@ -205,20 +211,20 @@ def test_an_error_of_all_ranks_is_told_once(tmp_path):
 
 
 @needs_mpi
-def test_a_stop_goes_for_all_and_other_ranks_go_on(tmp_path):
+def test_a_stop_reaches_all_ranks_and_other_ranks_resume(tmp_path):
     """A signal reaches one of two ranks; one goes on alone and is stopped; three finish."""
     job = DOUBLE | {"dropout": 0.2, "augment": "flip"}
     assert launch(2, tmp_path, {"run": job | {"stop": [[1], 4]}}).returncode == 0
     stopped = [read(tmp_path / "run", rank) for rank in (0, 1)]
-    assert alike(*stopped) == [] and stopped[0]["unfinished"] and stopped[0]["steps"] == 5
+    assert differing_arrays(*stopped) == [] and stopped[0]["unfinished"] and stopped[0]["steps"] == 5
     assert bh.Trainer.load(tmp_path / "run").steps == 5
-    ranked.train(tmp_path / "run", job | {"stop": [[0], 11]})
+    mpi_jobs.train(tmp_path / "run", job | {"stop": [[0], 11]})
     assert bh.Trainer.load(tmp_path / "run").steps == 11
     assert launch(3, tmp_path, {"run": job}).returncode == 0
-    close(read(tmp_path / "run", 0), ranked.train(tmp_path / "whole", job), allowed=1e-11)
+    close(read(tmp_path / "run", 0), mpi_jobs.train(tmp_path / "whole", job), allowed=1e-11)
 
 
-# a rank by itself -----------------------------------------------------------------------------------------------------
+# a single rank --------------------------------------------------------------------------------------------------------
 
 
 def test_one_rank_is_the_default():
@@ -234,7 +240,7 @@ def test_one_rank_is_the_default():
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
 @pytest.mark.parametrize("count", [0, 1, 2, 5, 64])
-def test_the_shards_are_the_whole(size, count):
+def test_the_shards_cover_the_batch(size, count):
     shards = [list(range(count))[Communicator(rank, size).shard(count)] for rank in range(size)]
     assert [item for shard in shards for item in shard] == list(range(count))
     assert max(map(len, shards)) - min(map(len, shards)) <= 1

@@ -1,4 +1,4 @@
-"""A run that is stopped at any step and resumed ends in the same bytes as one that was not."""
+"""Resume: a run stopped at any step ends in the same bytes."""
 
 import json
 import signal
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import byhand as bh
 from byhand.train.optim import update
-from tests.train.small import bits, network, plain, stripes
+from tests.train.small_training import bits, network, plain, stripes
 
 DATA = stripes(398)
 EPOCHS, AN_EPOCH, BATCH = 4, 50, 8  # the last batch of an epoch is one of 6 images
@@ -31,7 +31,7 @@ def long_groups():
         yield
 
 
-def new(optimizer, hand="compiled"):
+def new_trainer(optimizer, hand="compiled"):
     """Return a trainer with everything that a resume must bring back: momentum, running means, dropout's key, a schedule."""
     return bh.Trainer(
         network(),
@@ -60,8 +60,8 @@ class Stops:
             self.groups.append(len(rates))
             assert trainer.steps == before + len(rates) and len(labels) == len(rates) * batch
             if any(before < stop <= trainer.steps for stop in after):
-                for one in signals:
-                    signal.raise_signal(one)
+                for number in signals:
+                    signal.raise_signal(number)
             return result
 
         def group_size(trainer, first, done):
@@ -91,7 +91,7 @@ def uninterrupted(optimizer, hand, folder):
     run = bh.Run.create(folder / optimizer / hand, {})
     with pytest.MonkeyPatch.context() as patch:
         stops = Stops(patch)
-        new(optimizer, hand).fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)
+        new_trainer(optimizer, hand).fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)
     assert stops.groups == [25, 24, 1] * EPOCHS
     return files(run), log(run), stops.saved
 
@@ -107,7 +107,7 @@ def with_stops(optimizer, hand, folder, stops):
     run = bh.Run.create(folder, {})
     with pytest.MonkeyPatch.context() as patch:
         kept = Stops(patch, *stops)
-        new(optimizer, hand).fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)
+        new_trainer(optimizer, hand).fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)
         for number, stop in enumerate(stops):
             assert not run.finished
             assert set(kept.saved) == {*range(AN_EPOCH, stop, AN_EPOCH), *stops[: number + 1]}
@@ -145,18 +145,18 @@ def test_a_stopped_run_ends_in_the_same_bytes(tmp_path, whole, hand, optimizer, 
 
 @settings(max_examples=16)
 @given(stops=st.sets(st.integers(1, STEPS), min_size=1, max_size=3), hand=st.sampled_from(HANDS))
-def test_wherever_it_is_stopped(tmp_path_factory, whole, stops, hand):
+def test_a_run_stopped_after_any_step_ends_in_the_same_bytes(tmp_path_factory, whole, stops, hand):
     run, _ = with_stops("sgd", hand, tmp_path_factory.mktemp("stopped") / "run", sorted(stops))
     assert files(run) == whole("sgd", hand)[0]
 
 
 @pytest.mark.parametrize("hand", HANDS)
-def test_steps_by_themselves_and_in_groups_of_any_size_end_in_the_same_bytes(tmp_path, whole, monkeypatch, hand):
+def test_single_and_grouped_steps_end_in_the_same_bytes(tmp_path, whole, monkeypatch, hand):
     rng = np.random.default_rng(0)
     for name, most in (("alone", lambda: 1), ("mixed", lambda: int(rng.integers(1, 26)))):
         monkeypatch.setattr(bh.Trainer, "_group_size", lambda *given, most=most: min(most(), GROUP_SIZE(*given)))
         run = bh.Run.create(tmp_path / name, {})
-        new("adam", hand).fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)
+        new_trainer("adam", hand).fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)
         assert (files(run), log(run)) == whole("adam", hand)[:2]
 
 
@@ -166,7 +166,7 @@ def test_a_stop_within_a_group_comes_after_it(tmp_path, whole, hand):
     run = bh.Run.create(tmp_path / "run", {})
     with pytest.MonkeyPatch.context() as patch:
         Stops(patch, 7, 60, cut=False)
-        new("sgd", hand).fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)
+        new_trainer("sgd", hand).fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)
         for done in (25, 75):
             trainer = bh.Trainer.load(run.checkpoint)
             assert trainer.steps == trainer.state.steps_done == done
@@ -174,11 +174,11 @@ def test_a_stop_within_a_group_comes_after_it(tmp_path, whole, hand):
     assert files(run) == whole("sgd", hand)[0]
 
 
-def test_what_a_checkpoint_holds_is_of_no_hand(tmp_path):
+def test_a_checkpoint_resumes_with_any_hand(tmp_path):
     run, moved = bh.Run.create(tmp_path / "run", {}), []
     with pytest.MonkeyPatch.context() as patch:
         Stops(patch, 57)
-        new("sgd", "arrays").fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)
+        new_trainer("sgd", "arrays").fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)
     stopped = bh.Trainer.load(run.checkpoint).model.p.flat
     for hand in HANDS:
         trainer = bh.Trainer.load(run.checkpoint)
@@ -189,15 +189,15 @@ def test_what_a_checkpoint_holds_is_of_no_hand(tmp_path):
     np.testing.assert_allclose(*moved, rtol=0, atol=1e-4 * np.abs(moved[0]).max())
 
 
-def test_the_same_trainer_goes_on_too(tmp_path, whole, monkeypatch):
+def test_the_stopped_trainer_itself_resumes(tmp_path, whole, monkeypatch):
     Stops(monkeypatch, 57, 120)
-    trainer, run = new("adam"), bh.Run.create(tmp_path / "run", {})
+    trainer, run = new_trainer("adam"), bh.Run.create(tmp_path / "run", {})
     rows = [len(trainer.fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)) for _ in range(3)]
     assert rows == [1, 2, 4] and files(run) == whole("adam")[0]
 
 
 @pytest.mark.parametrize("hand", HANDS)
-def test_a_checkpoint_within_an_epoch_is_the_same_bytes_too(tmp_path, monkeypatch, hand):
+def test_a_checkpoint_within_an_epoch_resumes_to_the_same_bytes(tmp_path, monkeypatch, hand):
     """Within an epoch, and within a point of the curve, of three steps here."""
     monkeypatch.setattr("byhand.train.trainer.CURVE_POINTS", 100)
 
@@ -218,7 +218,7 @@ def test_a_checkpoint_within_an_epoch_is_written_by_the_clock(tmp_path, monkeypa
     monkeypatch.setattr("byhand.train.trainer.CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr("byhand.train.trainer.CURVE_POINTS", 5)
     stops, run = Stops(monkeypatch), bh.Run.create(tmp_path / "run", {})
-    new("sgd").fit(DATA.take(80), TEST, quiet=True, run=run)
+    new_trainer("sgd").fit(DATA.take(80), TEST, quiet=True, run=run)
     assert set(stops.saved) == {2, 4, 6, 8, 10}, "after each group of steps"
     for done in (4, 10):
         (tmp_path / "checkpoint").write_bytes(stops.saved[done])
@@ -227,14 +227,14 @@ def test_a_checkpoint_within_an_epoch_is_written_by_the_clock(tmp_path, monkeypa
         assert other.model.read_bytes() == run.model.read_bytes()
 
 
-def test_the_comparison_sees_what_a_resume_forgets(tmp_path, whole, monkeypatch):
+def test_state_lost_by_a_resume_is_detected(tmp_path, whole, monkeypatch):
     """Each thing that a checkpoint holds counts: without it, the run ends in other bytes."""
 
     def forget(what):
         run = bh.Run.create(tmp_path / what, {})
         with pytest.MonkeyPatch.context() as patch:
             Stops(patch, 57)
-            new("sgd").fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)
+            new_trainer("sgd").fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)
         trainer = bh.Trainer.load(run.checkpoint)
         if what == "velocity":
             trainer.buffers["velocity"][...] = 0
@@ -254,10 +254,10 @@ def test_the_comparison_sees_what_a_resume_forgets(tmp_path, whole, monkeypatch)
 # signals --------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("one", [signal.SIGINT, signal.SIGTERM])
-def test_a_polite_stop_is_after_a_whole_step_and_says_so(monkeypatch, capsys, one):
-    Stops(monkeypatch, 3, signals=[one])
-    trainer = new("sgd")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_after_a_whole_step(monkeypatch, capsys, number):
+    Stops(monkeypatch, 3, signals=[number])
+    trainer = new_trainer("sgd")
     assert trainer.fit(DATA, epochs=EPOCHS) == []
     assert trainer.steps == trainer.state.steps_done == 3
     assert capsys.readouterr().out == "stopped after 3 of 200 steps\n"
@@ -267,38 +267,38 @@ def test_the_signal_handlers_are_put_back(monkeypatch):
     def mine(*_):
         raise AssertionError("not while training")
 
-    before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        for one in before:
-            signal.signal(one, mine)
+        for number in before:
+            signal.signal(number, mine)
         Stops(monkeypatch, 3, 7)
-        trainer = new("sgd")
+        trainer = new_trainer("sgd")
         trainer.fit(DATA, epochs=EPOCHS, quiet=True)  # stopped
-        assert [signal.getsignal(one) for one in before] == [mine, mine]
+        assert [signal.getsignal(number) for number in before] == [mine, mine]
         trainer.fit(DATA, quiet=True)
         trainer.fit(DATA, quiet=True)  # to its end
-        assert trainer.state is None and [signal.getsignal(one) for one in before] == [mine, mine]
+        assert trainer.state is None and [signal.getsignal(number) for number in before] == [mine, mine]
         with pytest.raises(bh.DivergedError):
             plain(bh.SGD(lr=1e30)).fit(DATA, epochs=EPOCHS, quiet=True)
-        assert [signal.getsignal(one) for one in before] == [mine, mine]
+        assert [signal.getsignal(number) for number in before] == [mine, mine]
     finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def test_a_second_ctrl_c_interrupts_and_leaves_the_last_checkpoint(tmp_path, monkeypatch):
     stops, run = Stops(monkeypatch, 57, signals=[signal.SIGINT] * 2), bh.Run.create(tmp_path / "run", {})
     handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        new("sgd").fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)
+        new_trainer("sgd").fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)
     assert signal.getsignal(signal.SIGINT) is handler
     assert set(stops.saved) == {AN_EPOCH} and run.checkpoint.read_bytes() == stops.saved[AN_EPOCH]
     assert bh.Trainer.load(run.checkpoint).state.steps_done == AN_EPOCH
 
 
-def test_a_stop_does_not_keep_what_is_no_number(tmp_path, monkeypatch):
+def test_a_stop_does_not_save_nan(tmp_path, monkeypatch):
     run = bh.Run.create(tmp_path / "run", {})
-    new("sgd").save(run.checkpoint)
+    new_trainer("sgd").save(run.checkpoint)
     before = run.checkpoint.read_bytes()
     run_steps = bh.Trainer._run_steps
 
@@ -310,17 +310,17 @@ def test_a_stop_does_not_keep_what_is_no_number(tmp_path, monkeypatch):
 
     monkeypatch.setattr(bh.Trainer, "_run_steps", last_steps)
     with pytest.raises(bh.DivergedError, match="a parameter is not finite at step 25"):
-        new("sgd").fit(DATA, epochs=EPOCHS, quiet=True, run=run)
+        new_trainer("sgd").fit(DATA, epochs=EPOCHS, quiet=True, run=run)
     assert run.checkpoint.read_bytes() == before
 
 
-# what can't be gone on with -------------------------------------------------------------------------------------------
+# errors ---------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("data", "epochs"), [(DATA.take(397), None), (DATA, 5), (DATA.take(3), EPOCHS)])
-def test_a_training_goes_on_as_it_began_or_not_at_all(monkeypatch, data, epochs):
+def test_resume_refuses_other_settings(monkeypatch, data, epochs):
     Stops(monkeypatch, 57)
-    trainer = new("sgd")
+    trainer = new_trainer("sgd")
     trainer.fit(DATA, epochs=EPOCHS, quiet=True)
     before = bits(trainer)
     says = rf"under way has 4 epochs of 398 images; got {epochs or 4} of {len(data)}; finish it first, or make a new"
@@ -332,7 +332,7 @@ def test_a_training_goes_on_as_it_began_or_not_at_all(monkeypatch, data, epochs)
 # the run's folder -----------------------------------------------------------------------------------------------------
 
 
-def test_open_clears_away_what_a_kill_left_and_nothing_else(tmp_path):
+def test_open_removes_only_partial_files(tmp_path):
     run = bh.Run.create(tmp_path / "run", {"a": 1})
     run.log({"epoch": 1})
     (run.folder / ".checkpoint.safetensors.0a1b2c3d.part").write_bytes(b"half")
@@ -349,7 +349,7 @@ def test_create_never_writes_over_a_run(tmp_path):
     assert run.settings == {"a": 1}
 
 
-def test_create_says_why_it_can_not(tmp_path):
+def test_create_reports_an_unwritable_folder(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(bh.FileError, match=r"can't make the folder .*file"):
         bh.Run.create(tmp_path / "file" / "run", {})
@@ -369,7 +369,7 @@ def test_log_rows_are_replaced_not_doubled(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["{", "[]\n", "1\n", '{"epoch": "1"}\n', "\xff\n", "[" * 100_000])
-def test_a_log_that_is_none_is_a_file_error(tmp_path, text):
+def test_an_invalid_log_is_refused(tmp_path, text):
     run = bh.Run.create(tmp_path / "run", {})
     run._log.write_bytes(text.encode("latin1"))
     with pytest.raises(bh.FileError, match=r"log\.jsonl can't be read") as caught:
@@ -378,7 +378,7 @@ def test_a_log_that_is_none_is_a_file_error(tmp_path, text):
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "1", "\xff", "[" * 100_000, '{"a": 1' + "0" * 5000 + "}"])
-def test_settings_that_are_none_are_a_file_error(tmp_path, text):
+def test_invalid_settings_are_refused(tmp_path, text):
     run = bh.Run.create(tmp_path / "run", {})
     run._settings.write_bytes(text.encode("latin1"))
     with pytest.raises(bh.FileError, match=r"run\.json can't be read") as caught:

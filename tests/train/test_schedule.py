@@ -1,4 +1,4 @@
-"""Schedules: their values, their shapes, JSON and back, and PyTorch's own schedulers."""
+"""Learning-rate schedules: values, JSON, and PyTorch's schedulers."""
 
 import json
 from itertools import pairwise
@@ -64,7 +64,7 @@ def test_a_factor_is_from_0_to_1(schedule, progress):
     assert 0 <= schedule(progress) <= 1
 
 
-# PyTorch's own --------------------------------------------------------------------------------------------------------
+# against PyTorch ------------------------------------------------------------------------------------------------------
 
 
 def torch_rates(make_scheduler, steps):
@@ -93,11 +93,17 @@ def test_one_cycle_is_pytorchs(part, div, final_div):
     total = 100
     rates = torch_rates(
         lambda optimizer, all_: all_.OneCycleLR(
-            optimizer, max_lr=1.0, total_steps=total, pct_start=part, anneal_strategy="cos", cycle_momentum=False,
-            div_factor=div, final_div_factor=final_div,
+            optimizer,
+            max_lr=1.0,
+            total_steps=total,
+            pct_start=part,
+            anneal_strategy="cos",
+            cycle_momentum=False,
+            div_factor=div,
+            final_div_factor=final_div,
         ),
         total - 1,
-    )  # fmt: skip
+    )
     last = total - 1  # PyTorch counts to its last step, not to the end behind it
     schedule = bh.OneCycle(peak=(part * total - 1) / last, start=1 / div, final=1 / (div * final_div))
     np.testing.assert_allclose([schedule(step / last) for step in range(last)], rates, rtol=0, atol=1e-9)
@@ -123,17 +129,23 @@ def test_step_decay_is_pytorchs_multi_step():
 
 
 @pytest.mark.parametrize(
-    "one",
+    "original",
     [
-        bh.SGD(0.1, 0.9, nesterov=True), bh.Adam(eps=1e-7), bh.AdamW(lr=0.3), bh.Constant(), bh.StepDecay((0.1, 0.2), 0.3),
-        bh.Cosine(0.1), bh.OneCycle(0.3, 0.1, 0.01), bh.Warmup(0.1, bh.OneCycle()),
+        bh.SGD(0.1, 0.9, nesterov=True),
+        bh.Adam(eps=1e-7),
+        bh.AdamW(lr=0.3),
+        bh.Constant(),
+        bh.StepDecay((0.1, 0.2), 0.3),
+        bh.Cosine(0.1),
+        bh.OneCycle(0.3, 0.1, 0.01),
+        bh.Warmup(0.1, bh.OneCycle()),
         bh.Warmup(0.1, bh.Warmup(0.2, bh.StepDecay(milestones=(0.9,)))),
     ],
     ids=repr,
-)  # fmt: skip
-def test_settings_go_to_json_and_back(one):
-    again = settings.from_json(json.loads(json.dumps(settings.to_json(one))))
-    assert again == one and type(again) is type(one)
+)
+def test_settings_go_to_json_and_back(original):
+    again = settings.from_json(json.loads(json.dumps(settings.to_json(original))))
+    assert again == original and type(again) is type(original)
 
 
 def test_every_kind_can_be_written():
@@ -152,7 +164,7 @@ def test_a_kind_that_is_close_is_suggested():
 
 
 @pytest.mark.parametrize("data", [{"kind": "Cosine", "begin": 1}, {"kind": ["Cosine"]}, 7, None])
-def test_what_is_no_setting_is_a_type_error(data):
+def test_a_non_setting_is_a_type_error(data):
     with pytest.raises(TypeError):
         settings.from_json(data)
 
@@ -161,10 +173,14 @@ def test_what_is_no_setting_is_a_type_error(data):
 @pytest.mark.parametrize(
     ("kind", "name"),
     [
-        (bh.StepDecay, "factor"), (bh.Cosine, "final"), (bh.OneCycle, "peak"), (bh.OneCycle, "start"),
-        (bh.OneCycle, "final"), (bh.Warmup, "fraction"),
+        (bh.StepDecay, "factor"),
+        (bh.Cosine, "final"),
+        (bh.OneCycle, "peak"),
+        (bh.OneCycle, "start"),
+        (bh.OneCycle, "final"),
+        (bh.Warmup, "fraction"),
     ],
-)  # fmt: skip
+)
 def test_a_bad_value_is_named(kind, name, value):
     with pytest.raises(bh.ArgumentError, match=rf"^{kind.__name__}: {name} is {value!r}; expected a number"):
         kind(**{name: value})

@@ -1,4 +1,4 @@
-"""What a run keeps on the way: snapshots of small networks, at the right steps, whatever interrupts it; and its history."""
+"""Snapshots and history of a run: steps, interruption, notebook form."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def trainer(seed=0):
 def test_a_run_keeps_snapshots_more_often_at_first(tmp_path):
     run = bh.Run.create(tmp_path / "run", {})
     trainer().fit(DATA, epochs=2, quiet=True, run=run)
-    assert [step for step, _ in run.snapshots()] == STEPS == [one for one in snapshot_steps(20) if one in STEPS]
+    assert [step for step, _ in run.snapshots()] == STEPS == [step for step in snapshot_steps(20) if step in STEPS]
     first = bh.load(run.snapshots()[0][1])
     np.testing.assert_array_equal(first.p.flat, bh.models.create("article").p.flat)
     for step, path in run.snapshots()[1:]:
@@ -50,7 +50,7 @@ def test_a_stopped_run_keeps_the_same_snapshots(tmp_path, monkeypatch):
     assert [path.read_bytes() for _, path in again.snapshots()] == [path.read_bytes() for _, path in whole.snapshots()]
 
 
-def test_a_large_network_keeps_none(tmp_path, monkeypatch):
+def test_a_large_network_keeps_no_snapshots(tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "SNAPSHOT_MAX_VALUES", 13_601)
     run = bh.Run.create(tmp_path / "run", {})
     trainer().fit(DATA, quiet=True, run=run)
@@ -75,22 +75,22 @@ def test_a_run_keeps_the_model_that_is_exported(tmp_path):
         exported.p.flat[...] = 2 * model.p.flat
         return exported
 
-    one = trainer()
-    one.fit(DATA, quiet=True, run=run, export_model=export)
-    np.testing.assert_array_equal(bh.load(run.model).p.flat, 2 * one.model.p.flat)
+    trained = trainer()
+    trained.fit(DATA, quiet=True, run=run, export_model=export)
+    np.testing.assert_array_equal(bh.load(run.model).p.flat, 2 * trained.model.p.flat)
     assert len(run.snapshots()) > 2
     np.testing.assert_array_equal(bh.load(run.snapshots()[0][1]).p.flat, 2 * bh.models.create("article").p.flat)
-    np.testing.assert_array_equal(bh.load(run.checkpoint).p.flat, one.model.p.flat)
+    np.testing.assert_array_equal(bh.load(run.checkpoint).p.flat, trained.model.p.flat)
 
 
-def test_a_history_shows_itself(tmp_path):
-    one = trainer()
-    history = one.fit(DATA, TEST, epochs=2, quiet=True)
-    shown = one.history._repr_html_()
-    assert history is one.history and shown.count("<svg") == 2 and shown.count("<polyline") == 4
+def test_a_history_has_a_notebook_representation(tmp_path):
+    trained = trainer()
+    history = trained.fit(DATA, TEST, epochs=2, quiet=True)
+    shown = trained.history._repr_html_()
+    assert history is trained.history and shown.count("<svg") == 2 and shown.count("<polyline") == 4
     for row in history:
         assert f"{row['test_accuracy']:.2%}" in shown and f"{row['loss']:.4g}" in shown
-    one.save(tmp_path / "checkpoint")
+    trained.save(tmp_path / "checkpoint")
     assert isinstance(bh.Trainer.load(tmp_path / "checkpoint").history, History)
     assert "<script" not in History([{"epoch": 1, "<script>": 2}])._repr_html_()
     assert "<svg" not in History()._repr_html_()

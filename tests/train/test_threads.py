@@ -1,4 +1,4 @@
-"""The same seed gives the same bits, at 1, 2 and 4 threads, of a whole training."""
+"""A training has the same bits at 1, 2 and 4 threads."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 import byhand as bh
 from byhand.kernels.runtime import thread_pool
 from tests.program.test_memory import residual
-from tests.train.small import bits, network, stripes
+from tests.train.small_training import bits, network, stripes
 
 DATA = stripes(100, size=28, classes=("down", "across", "even"))
 
@@ -38,7 +38,7 @@ def test_a_training_has_the_same_bits_at_any_number_of_threads(make):
             found.append(
                 (rows, trainer.curve, bits(trainer), trainer.model.logits_of(data.images, hand="compiled").tobytes())
             )
-    assert all(one == found[0] for one in found[1:])
+    assert all(result == found[0] for result in found[1:])
     assert rows[1]["loss"] < rows[0]["loss"]
 
 

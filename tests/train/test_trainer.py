@@ -1,4 +1,4 @@
-"""The Trainer: one update against PyTorch's, a whole training, its history, its bits and its errors."""
+"""The Trainer: updates against PyTorch, history, reproducibility and errors."""
 
 import json
 import threading
@@ -10,8 +10,8 @@ import byhand as bh
 from byhand.data import Dataset
 from byhand.ops import HANDS
 from tests.oracle import needs_torch
-from tests.train import make
-from tests.train.small import bits, network, plain, stripes
+from tests.train import record_optimizers
+from tests.train.small_training import bits, network, plain, stripes
 
 DATA = stripes()
 
@@ -21,7 +21,7 @@ DATA = stripes()
 
 @pytest.mark.parametrize("hand", HANDS)
 @pytest.mark.parametrize("optimizer", [bh.SGD(0.3, 0.9), bh.SGD(0.3, 0.9, nesterov=True), bh.Adam(0.1), bh.AdamW(0.1)])
-def test_steps_on_a_small_batch_learn_it_by_heart(optimizer, hand):
+def test_repeated_steps_overfit_a_small_batch(optimizer, hand):
     trainer, batch = plain(optimizer, hand=hand), DATA.take(6)
     first = trainer.step(batch.images, batch.labels)
     for _ in range(40):
@@ -36,24 +36,27 @@ def close(got, expected, tolerance):
     np.testing.assert_allclose(got, expected, rtol=0, atol=tolerance * max(1, np.abs(expected).max()))
 
 
-def ours(hand):
-    """Return what byhand makes of LeNet-5, named as `make.torch_lenet` names it."""
-    (images, labels), model = make.lenet_batch(), make.lenet()
-    trainer = bh.Trainer(model, make.LENET_SGD, batch_size=make.BATCH, hand=hand)
+def train_lenet(hand):
+    """Return what byhand makes of LeNet-5, named as `record_optimizers.torch_lenet` names it."""
+    (images, labels), model = record_optimizers.lenet_batch(), record_optimizers.lenet()
+    trainer = bh.Trainer(model, record_optimizers.LENET_SGD, batch_size=record_optimizers.BATCH, hand=hand)
     trace = model.trace(images, labels, hand=hand)
     found = {"loss": np.array([trainer.step(images, labels)])}
     gradients = {name: value.copy() for name, value in vars(model.g).items() if name != "flat"}
     for name, gradient in gradients.items():
         close(gradient, trace[name], 1e-13)  # a trace is of the layers one by one, fused into nothing
     close(found["loss"][0], trace["loss"], 1e-13)
-    more = [trainer.step(images, labels) for _ in range(make.LENET_STEPS - 1)]
+    more = [trainer.step(images, labels) for _ in range(record_optimizers.LENET_STEPS - 1)]
     return {"loss": np.append(found["loss"], more)} | gradients | model.parameters
 
 
 @needs_torch
 @pytest.mark.parametrize("hand", ["arrays", "compiled"])
 def test_lenet_does_what_pytorch_does(hand):
-    mine, theirs = ours(hand), make.torch_lenet(make.lenet(), *make.lenet_batch())
+    mine, theirs = (
+        train_lenet(hand),
+        record_optimizers.torch_lenet(record_optimizers.lenet(), *record_optimizers.lenet_batch()),
+    )
     assert mine.keys() == theirs.keys()
     assert theirs["loss"][0] > 1.1 * theirs["loss"][-1]
     for name, expected in theirs.items():
@@ -62,24 +65,26 @@ def test_lenet_does_what_pytorch_does(hand):
 
 @pytest.mark.parametrize("hand", ["arrays", "compiled"])
 def test_lenet_does_what_was_recorded_of_pytorch(hand):
-    mine, recorded = ours(hand), make.read("lenet")
+    mine, recorded = train_lenet(hand), record_optimizers.read("lenet")
     assert mine.keys() == recorded.keys()
     for name, expected in recorded.items():
-        close(make.digest(mine[name]), expected, 1e-9)
+        close(record_optimizers.digest(mine[name]), expected, 1e-9)
 
 
-def test_the_record_sees_a_wrong_number():
+def test_a_wrong_number_differs_from_the_record():
     right = np.random.default_rng(0).standard_normal((5, 5, 16))
     wrong = right.copy()
     wrong[3, 2, 7] += 1e-3
-    assert np.abs(make.digest(wrong) - make.digest(right)).max() > 1e-4
-    assert np.abs(make.digest(right.swapaxes(0, 1)) - make.digest(right)).max() > 1e-4
+    assert np.abs(record_optimizers.digest(wrong) - record_optimizers.digest(right)).max() > 1e-4
+    assert np.abs(record_optimizers.digest(right.swapaxes(0, 1)) - record_optimizers.digest(right)).max() > 1e-4
 
 
 def test_all_hands_take_the_same_step_on_lenet():
-    (images, labels), after = make.lenet_batch(), {}
+    (images, labels), after = record_optimizers.lenet_batch(), {}
     for hand in HANDS:
-        trainer = bh.Trainer(make.lenet(), make.LENET_SGD, hand=hand, clip_norm=0.5, label_smoothing=0.1)
+        trainer = bh.Trainer(
+            record_optimizers.lenet(), record_optimizers.LENET_SGD, hand=hand, clip_norm=0.5, label_smoothing=0.1
+        )
         after[hand] = (trainer.step(images[:1], labels[:1]), trainer.model.p.flat, trainer.buffers["velocity"])
     for loops, *others in zip(*(after[hand] for hand in ("loops", *sorted(after.keys() - {"loops"})))):
         for other in others:
@@ -116,8 +121,8 @@ def test_a_step_after_a_training_has_the_optimisers_own_rate(tmp_path):
     trainer.fit(DATA, quiet=True)
     trainer.save(tmp_path / "checkpoint")
     loaded = bh.Trainer.load(tmp_path / "checkpoint")
-    for one in (trainer, loaded):
-        one.step(DATA.images, DATA.labels)
+    for trained in (trainer, loaded):
+        trained.step(DATA.images, DATA.labels)
     assert bits(trainer) == bits(loaded)
 
 
@@ -197,9 +202,10 @@ def test_rows_curve_and_progress_do_not_depend_on_how_steps_are_grouped(monkeypa
         for most in (1, 3, 64):
             groups = []
             monkeypatch.setattr(
-                bh.Trainer, "_group_size",
+                bh.Trainer,
+                "_group_size",
                 lambda *given, most=most, groups=groups: groups.append(min(most, together(*given))) or groups[-1],
-            )  # fmt: skip
+            )
             trainer = bh.Trainer(network(), bh.SGD(0.1, 0.9), batch_size=batch, hand=hand, schedule=bh.Cosine())
             rows = trainer.fit(DATA, epochs=3, quiet=True)
             found.append((rows, trainer.curve, trainer.steps, bits(trainer)))
@@ -253,7 +259,7 @@ def test_one_line_an_epoch_however_narrow(capsys, monkeypatch):
     assert all("loss" in line and "accuracy" in line and "test" in line and "images/s" in line for line in lines)
 
 
-def test_fit_again_goes_on():
+def test_a_second_fit_continues():
     trainer = plain(bh.Adam(0.01), batch_size=10)
     (first,) = trainer.fit(DATA, epochs=1, quiet=True)
     again = trainer.fit(DATA, epochs=2, quiet=True)
@@ -288,9 +294,9 @@ def test_a_training_does_not_depend_on_numpys_global_seed():
         return bits(trainer)
 
     np.random.seed(1)
-    one = train()
+    first = train()
     np.random.seed(2)
-    assert train() == one
+    assert train() == first
 
 
 def test_fit_works_in_any_thread(tmp_path):
@@ -309,7 +315,7 @@ def test_fit_works_in_any_thread(tmp_path):
     assert found == [bits(reference)] and run.finished
 
 
-# what can go wrong ----------------------------------------------------------------------------------------------------
+# errors ---------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -388,7 +394,7 @@ def test_a_bad_setting_is_named(settings, says):
 
 
 @pytest.mark.parametrize("hand", HANDS)
-def test_a_loss_that_is_no_number_stops_and_leaves_what_was_before(tmp_path, hand):
+def test_a_nan_loss_stops_and_keeps_the_last_checkpoint(tmp_path, hand):
     data, run = stripes(8), bh.Run.create(tmp_path / "run", {})
     good = plain(bh.SGD(0.1))
     good.fit(data, quiet=True, run=run)
@@ -403,7 +409,7 @@ def test_a_loss_that_is_no_number_stops_and_leaves_what_was_before(tmp_path, han
 
 
 @pytest.mark.parametrize("test", [None, stripes(8)], ids=["no test", "test"])
-def test_a_network_that_is_no_number_any_more_is_not_kept(tmp_path, test):
+def test_a_network_with_nan_is_not_saved(tmp_path, test):
     """The last step of a training may end in infinities, which no loss has seen."""
     run = bh.Run.create(tmp_path / "run", {})
     trainer = plain(bh.SGD(lr=1e300))
@@ -412,7 +418,7 @@ def test_a_network_that_is_no_number_any_more_is_not_kept(tmp_path, test):
     assert not run.checkpoint.exists() and not run.finished
 
 
-def test_what_is_no_data_set_or_no_model_is_refused_at_the_door():
+def test_a_wrong_dataset_or_model_is_refused():
     trainer = bh.Trainer(bh.models.create("article"), bh.SGD())
     for call in (lambda: trainer.fit(np.zeros((2, 28, 28, 1))), lambda: trainer.evaluate([1, 2])):
         with pytest.raises(bh.ArgumentError, match=r"expected a bh\.data\.Dataset"):

@@ -1,4 +1,4 @@
-"""Images to validate on choose the network: the best epoch is kept, training may stop early, and a resume changes nothing."""
+"""Validation: the best epoch is kept, early stopping, and resume."""
 
 import json
 
@@ -8,7 +8,7 @@ import pytest
 import byhand as bh
 from byhand.data import Augment, Dataset
 from byhand.errors import ArgumentError
-from tests.train.small import bits, network, stripes
+from tests.train.small_training import bits, network, stripes
 
 TRAIN, VAL, TEST = stripes(90, seed=1), stripes(40, seed=2), stripes(30, seed=3)
 
@@ -22,33 +22,33 @@ def merit(row):
 
 
 def test_the_network_is_what_it_was_after_its_best_epoch():
-    one = trainer(lr=0.4)  # so large that the last epoch is not the best
-    history = one.fit(TRAIN, TEST, validation=VAL, epochs=12, quiet=True)
+    trained = trainer(lr=0.4)  # so large that the last epoch is not the best
+    history = trained.fit(TRAIN, TEST, validation=VAL, epochs=12, quiet=True)
     best = max(history, key=merit)
     assert best is not history[-1], "the test is of no use otherwise"
     assert {"test_loss", "val_accuracy"} <= best.keys()
-    now = one.evaluate(VAL)
+    now = trained.evaluate(VAL)
     assert (now["accuracy"], now["loss"]) == (best["val_accuracy"], best["val_loss"])
-    assert one.evaluate(TEST)["loss"] == best["test_loss"]
+    assert trained.evaluate(TEST)["loss"] == best["test_loss"]
     shorter = trainer(lr=0.4)
     shorter.fit(TRAIN, validation=VAL, epochs=12, quiet=True, early_stopping=12)
-    assert bits(shorter) == bits(one)
+    assert bits(shorter) == bits(trained)
 
 
 def test_without_images_to_validate_on_the_last_epoch_counts():
-    one = trainer(lr=0.4)
-    history = one.fit(TRAIN, TEST, epochs=3, quiet=True)
-    assert one.evaluate(TEST)["loss"] == history[-1]["test_loss"] and not one.best
+    trained = trainer(lr=0.4)
+    history = trained.fit(TRAIN, TEST, epochs=3, quiet=True)
+    assert trained.evaluate(TEST)["loss"] == history[-1]["test_loss"] and not trained.best
 
 
 @pytest.mark.parametrize("patience", [1, 3])
 def test_training_stops_early(patience):
     wrong = Dataset(VAL.images, (VAL.labels + 1) % 3, VAL.classes)  # the more is learned, the worse
-    one = trainer(lr=0.05)
-    history = one.fit(TRAIN, validation=wrong, epochs=60, early_stopping=patience, quiet=True)
+    trained = trainer(lr=0.05)
+    history = trained.fit(TRAIN, validation=wrong, epochs=60, early_stopping=patience, quiet=True)
     best = max(range(len(history)), key=lambda row: merit(history[row]))
     assert len(history) == best + 1 + patience < 60
-    assert one.state is None and one.evaluate(wrong)["loss"] == history[best]["val_loss"]
+    assert trained.state is None and trained.evaluate(wrong)["loss"] == history[best]["val_loss"]
 
 
 def test_stopping_early_needs_images_to_judge_by():
@@ -92,8 +92,8 @@ def test_a_resumed_training_keeps_the_same_best(tmp_path, monkeypatch, stop, aug
 
 def test_a_checkpoint_with_a_best_that_is_none_gets_one_line(tmp_path):
     run = bh.Run.create(tmp_path / "run", {})
-    one = trainer()
-    one.fit(TRAIN, validation=VAL, epochs=2, quiet=True, run=run)
+    trained = trainer()
+    trained.fit(TRAIN, validation=VAL, epochs=2, quiet=True, run=run)
     data = run.checkpoint.read_bytes()
     assert b'best_epoch\\": ' in data
     size = int.from_bytes(data[:8], "little")
@@ -105,9 +105,9 @@ def test_a_checkpoint_with_a_best_that_is_none_gets_one_line(tmp_path):
 
 @pytest.mark.parametrize("augment", ["none", "shift=1"])
 def test_an_epoch_of_some_images(augment):
-    one = trainer(augment=Augment.parse(augment))
-    one.fit(TRAIN, epochs=3, epoch_size=25, quiet=True)
-    assert one.steps == 9
+    trained = trainer(augment=Augment.parse(augment))
+    trained.fit(TRAIN, epochs=3, epoch_size=25, quiet=True)
+    assert trained.steps == 9
     assert trainer().fit(TRAIN, epochs=1, epoch_size=10_000, quiet=True) == trainer().fit(TRAIN, epochs=1, quiet=True)
 
 

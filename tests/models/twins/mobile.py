@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from scripts.efficientnet_lite0_torch import STAGES as EFFICIENTNET_STAGES
 from scripts.efficientnet_lite0_torch import EfficientNetLite0
 
 
@@ -83,8 +84,14 @@ class MobileNetV2(nn.Module):
         super().__init__()
         layers, channels = [conv_bn(3, 32, 3, 2, act=nn.ReLU6)], 32
         for expansion, filters, repeats, stride in (
-            (1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1),
-        ):  # fmt: skip
+            (1, 16, 1, 1),
+            (6, 24, 2, 2),
+            (6, 32, 3, 2),
+            (6, 64, 4, 2),
+            (6, 96, 3, 1),
+            (6, 160, 3, 2),
+            (6, 320, 1, 1),
+        ):
             for i in range(repeats):
                 layers.append(InvertedResidual(channels, filters, stride if i == 0 else 1, expansion))
                 channels = filters
@@ -97,16 +104,35 @@ class MobileNetV2(nn.Module):
 
 R, H = nn.ReLU, nn.Hardswish
 V3_LARGE = [  # channels, kernel, hidden channels, filters, squeezed channels, activation, stride
-    (16, 3, 16, 16, 0, R, 1), (16, 3, 64, 24, 0, R, 2), (24, 3, 72, 24, 0, R, 1), (24, 5, 72, 40, 24, R, 2),
-    (40, 5, 120, 40, 32, R, 1), (40, 5, 120, 40, 32, R, 1), (40, 3, 240, 80, 0, H, 2), (80, 3, 200, 80, 0, H, 1),
-    (80, 3, 184, 80, 0, H, 1), (80, 3, 184, 80, 0, H, 1), (80, 3, 480, 112, 120, H, 1), (112, 3, 672, 112, 168, H, 1),
-    (112, 5, 672, 160, 168, H, 2), (160, 5, 960, 160, 240, H, 1), (160, 5, 960, 160, 240, H, 1),
-]  # fmt: skip
+    (16, 3, 16, 16, 0, R, 1),
+    (16, 3, 64, 24, 0, R, 2),
+    (24, 3, 72, 24, 0, R, 1),
+    (24, 5, 72, 40, 24, R, 2),
+    (40, 5, 120, 40, 32, R, 1),
+    (40, 5, 120, 40, 32, R, 1),
+    (40, 3, 240, 80, 0, H, 2),
+    (80, 3, 200, 80, 0, H, 1),
+    (80, 3, 184, 80, 0, H, 1),
+    (80, 3, 184, 80, 0, H, 1),
+    (80, 3, 480, 112, 120, H, 1),
+    (112, 3, 672, 112, 168, H, 1),
+    (112, 5, 672, 160, 168, H, 2),
+    (160, 5, 960, 160, 240, H, 1),
+    (160, 5, 960, 160, 240, H, 1),
+]
 V3_SMALL = [
-    (16, 3, 16, 16, 8, R, 2), (16, 3, 72, 24, 0, R, 2), (24, 3, 88, 24, 0, R, 1), (24, 5, 96, 40, 24, H, 2),
-    (40, 5, 240, 40, 64, H, 1), (40, 5, 240, 40, 64, H, 1), (40, 5, 120, 48, 32, H, 1), (48, 5, 144, 48, 40, H, 1),
-    (48, 5, 288, 96, 72, H, 2), (96, 5, 576, 96, 144, H, 1), (96, 5, 576, 96, 144, H, 1),
-]  # fmt: skip
+    (16, 3, 16, 16, 8, R, 2),
+    (16, 3, 72, 24, 0, R, 2),
+    (24, 3, 88, 24, 0, R, 1),
+    (24, 5, 96, 40, 24, H, 2),
+    (40, 5, 240, 40, 64, H, 1),
+    (40, 5, 240, 40, 64, H, 1),
+    (40, 5, 120, 48, 32, H, 1),
+    (48, 5, 144, 48, 40, H, 1),
+    (48, 5, 288, 96, 72, H, 2),
+    (96, 5, 576, 96, 144, H, 1),
+    (96, 5, 576, 96, 144, H, 1),
+]
 v3_conv_bn = partial(conv_bn, eps=1e-3, momentum=0.01)
 
 
@@ -147,14 +173,22 @@ class ShuffleUnit(nn.Module):
         self.branch1 = nn.Sequential()
         if stride > 1:
             self.branch1 = nn.Sequential(
-                conv(channels, channels, 3, stride, channels), nn.BatchNorm2d(channels),
-                conv(channels, half, 1), nn.BatchNorm2d(half), nn.ReLU(),
-            )  # fmt: skip
+                conv(channels, channels, 3, stride, channels),
+                nn.BatchNorm2d(channels),
+                conv(channels, half, 1),
+                nn.BatchNorm2d(half),
+                nn.ReLU(),
+            )
         self.branch2 = nn.Sequential(
-            conv(channels if stride > 1 else half, half, 1), nn.BatchNorm2d(half), nn.ReLU(),
-            conv(half, half, 3, stride, half), nn.BatchNorm2d(half),
-            conv(half, half, 1), nn.BatchNorm2d(half), nn.ReLU(),
-        )  # fmt: skip
+            conv(channels if stride > 1 else half, half, 1),
+            nn.BatchNorm2d(half),
+            nn.ReLU(),
+            conv(half, half, 3, stride, half),
+            nn.BatchNorm2d(half),
+            conv(half, half, 1),
+            nn.BatchNorm2d(half),
+            nn.ReLU(),
+        )
 
     def forward(self, x):
         left, right = x.chunk(2, 1) if self.stride == 1 else (x, x)
@@ -177,17 +211,6 @@ class ShuffleNetV2(nn.Module):
     def forward(self, x):
         x = self.stage4(self.stage3(self.stage2(self.maxpool(self.conv1(x)))))
         return self.fc(self.conv5(x).mean((2, 3)))
-
-
-EFFICIENTNET_STAGES = [  # expansion, kernel, stride, channels, filters, blocks
-    (1, 3, 1, 32, 16, 1),
-    (6, 3, 2, 16, 24, 2),
-    (6, 5, 2, 24, 40, 2),
-    (6, 3, 2, 40, 80, 3),
-    (6, 5, 1, 80, 112, 3),
-    (6, 5, 2, 112, 192, 4),
-    (6, 3, 1, 192, 320, 1),
-]
 
 
 class MBConv(nn.Module):

@@ -1,4 +1,4 @@
-"""Photos of digits on paper, composed from MNIST's test digits, with the truth beside them; what `byhand read` is tested on.
+"""Synthetic photos of handwritten digits on paper, composed from MNIST, with their ground truth.
 
 A page has its own frame: writing, rules and the margin's line lie in it. It is turned as a whole; then come light, the
 camera's blur and noise, and JPEG. Nothing here knows how digits are found.
@@ -13,7 +13,7 @@ from PIL import Image
 from byhand.data import mnist
 
 KINDS = ("plain", "shaded", "ruled", "squared", "rotated", "dense", "blackboard", "desk")
-LEAST = 0.3  # of full ink: where a digit's true box ends
+INK_THRESHOLD = 0.3  # of full ink: where a digit's true box ends
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Page:
         return np.stack([self.to_photo(u + 1, v) - middle, self.to_photo(u, v + 1) - middle], axis=1)
 
 
-# writing --------------------------------------------------------------------------------------------------------------
+# handwriting ----------------------------------------------------------------------------------------------------------
 
 
 def write(rng, page, digit, dense, gap):
@@ -168,7 +168,7 @@ def stamp(ink, page, image, corner, place, scale, slant, nib):
     )
     sharp, middle = nib
     value = np.clip((np.asarray(drawn, np.float32) / 255 - middle) * sharp + 0.5, 0, 1)
-    rows, columns = np.flatnonzero((value > LEAST).any(1)), np.flatnonzero((value > LEAST).any(0))
+    rows, columns = np.flatnonzero((value > INK_THRESHOLD).any(1)), np.flatnonzero((value > INK_THRESHOLD).any(0))
     y0, x0, y1, x1 = max(top, 0), max(left, 0), min(bottom, ink.shape[0]), min(right, ink.shape[1])
     target = ink[y0:y1, x0:x1]
     np.maximum(target, value[y0 - top : y1 - top, x0 - left : x1 - left], out=target)
@@ -296,9 +296,9 @@ class Score:
 def score(truth, found):
     """Compare (text, box) that were found with the truth: pairs of most overlap, of at least a quarter (IoU), one to one."""
     pairs = []
-    for i, one in enumerate(truth):
+    for i, digit in enumerate(truth):
         for k, (_, box) in enumerate(found):
-            overlap = iou(one.box, box)
+            overlap = iou(digit.box, box)
             if overlap > 0.25:
                 pairs.append((overlap, i, k))
     mine, theirs, right = set(), set(), 0

@@ -1,6 +1,6 @@
-"""Data-parallel trainings for `mpiexec`: each does what its JSON object says and writes its results to a folder.
+"""Data-parallel trainings for `mpiexec`, described by JSON; results are saved per rank.
 
-    mpiexec -n 2 python tests/train/ranked.py FOLDER '{"plain": {}, "norm": {"norm": true, "epochs": 1}}'
+    mpiexec -n 2 python tests/train/mpi_jobs.py FOLDER '{"plain": {}, "norm": {"norm": true, "epochs": 1}}'
 
 Each rank writes FOLDER/<name>/<rank>.npz: every number that training changes, the history, the curve.
 """
@@ -21,7 +21,7 @@ from byhand.train.distributed.mpi import world
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.train.small import network, stripes
+from tests.train.small_training import network, stripes
 
 TEST = stripes(31, seed=1)
 
@@ -41,50 +41,55 @@ def trainer(job):
     dtype = job.get("dtype", "float32")
     model = residual(dtype) if job.get("norm") else network(norm=False, dropout=job.get("dropout", 0), dtype=dtype)
     return bh.Trainer(
-        model, bh.Adam(0.003) if job.get("adam") else bh.SGD(0.05, 0.9), batch_size=job.get("batch", 16),
-        hand=job.get("hand", "compiled"), schedule=bh.OneCycle(), clip_norm=job.get("clip"),
-        augment=Augment.parse(job.get("augment", "none")), sync_batchnorm=job.get("sync", False),
+        model,
+        bh.Adam(0.003) if job.get("adam") else bh.SGD(0.05, 0.9),
+        batch_size=job.get("batch", 16),
+        hand=job.get("hand", "compiled"),
+        schedule=bh.OneCycle(),
+        clip_norm=job.get("clip"),
+        augment=Augment.parse(job.get("augment", "none")),
+        sync_batchnorm=job.get("sync", False),
         label_smoothing=job.get("smooth", 0.0),
-    )  # fmt: skip
+    )
 
 
 def train(folder, job):
     """Train, or go on with what lies in the folder; return what came of it."""
     folder.mkdir(parents=True, exist_ok=True)
     run = bh.Run(folder)
-    one = bh.Trainer.load(run.checkpoint) if run.checkpoint.exists() else trainer(job)
-    arrange(one, job)
-    if "bucket_bytes" in job and one.comm.size > 1:
-        one.data_parallel.overlap_with_backward(job["bucket_bytes"])
+    trained = bh.Trainer.load(run.checkpoint) if run.checkpoint.exists() else trainer(job)
+    add_events(trained, job)
+    if "bucket_bytes" in job and trained.comm.size > 1:
+        trained.data_parallel.overlap_with_backward(job["bucket_bytes"])
     data = stripes(job.get("images", 100))
-    history = one.fit(data, TEST, epochs=job.get("epochs", 3), quiet=job.get("quiet", True), run=run)
-    left = {"parameters": one.model.p.flat, "steps": one.steps, "unfinished": one.state is not None}
-    left |= {f"state {name}": value for name, value in vars(one.model.state).items()}
-    left |= {f"optimizer {name}": value for name, value in one.buffers.items()}
+    history = trained.fit(data, TEST, epochs=job.get("epochs", 3), quiet=job.get("quiet", True), run=run)
+    left = {"parameters": trained.model.p.flat, "steps": trained.steps, "unfinished": trained.state is not None}
+    left |= {f"state {name}": value for name, value in vars(trained.model.state).items()}
+    left |= {f"optimizer {name}": value for name, value in trained.buffers.items()}
     return {name: np.array(value) for name, value in left.items()} | {
         "history": np.array(json.dumps(history)),
         "losses": np.array([[value for name, value in row.items() if "loss" in name] for row in history]),
         "buckets": np.array(
-            one.data_parallel.overlap.buckets if one.data_parallel and one.data_parallel.overlap else 0
+            trained.data_parallel.overlap.buckets if trained.data_parallel and trained.data_parallel.overlap else 0
         ),
         "threads": np.array(os.environ.get("BYHAND_THREADS", "")),
     }
 
 
-def arrange(one, job):
+def add_events(trained, job):
     """Let something happen after a step: {"stop" or "kill" or "fail": [ranks, step]}."""
-    original, rank = one._run_steps, one.comm.rank
+    original, rank = trained._run_steps, trained.comm.rank
 
     def run_steps(*arguments):
         result = original(*arguments)
         for what in ("stop", "kill", "fail"):
-            if what in job and rank in job[what][0] and one.steps == job[what][1]:
+            if what in job and rank in job[what][0] and trained.steps == job[what][1]:
                 if what == "fail":
                     raise bh.errors.ArgumentError("this went wrong")
                 os.kill(os.getpid(), {"stop": signal.SIGINT, "kill": signal.SIGKILL}[what])
         return result
 
-    one._run_steps = run_steps
+    trained._run_steps = run_steps
 
 
 def main(folder, jobs):

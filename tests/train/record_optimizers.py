@@ -1,6 +1,6 @@
-"""Record what PyTorch makes of the optimisers and of LeNet-5, so that the tests hold byhand to it where PyTorch is missing.
+"""A script that records PyTorch's steps of the optimizers and of LeNet-5.
 
-    python -m tests.train.make        writes tests/train/recorded.npz, the same bytes each time
+    python -m tests.train.record_optimizers        writes tests/train/recorded.npz, the same bytes each time
 
 Of LeNet-5 it keeps a few numbers of each array, and sums over all of it.
 """
@@ -87,14 +87,24 @@ def torch_lenet(model, images, labels):
     from torch import nn
 
     twin = nn.Sequential(
-        nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Flatten(), nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10),
-    ).double()  # fmt: skip
+        nn.Conv2d(1, 6, 5, padding=2),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(6, 16, 5),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(400, 120),
+        nn.ReLU(),
+        nn.Linear(120, 84),
+        nn.ReLU(),
+        nn.Linear(84, 10),
+    ).double()
     layers = [layer for layer in twin if hasattr(layer, "weight")]
     names = [name.removesuffix("_weight") for name in model.parameters if name.endswith("_weight")]
     with torch.no_grad():
         for name, layer in zip(names, layers, strict=True):
-            layer.weight.copy_(torch.tensor(there(model.parameters[f"{name}_weight"])))
+            layer.weight.copy_(torch.tensor(to_torch_layout(model.parameters[f"{name}_weight"])))
             layer.bias.copy_(torch.tensor(model.parameters[f"{name}_bias"]))
     optimizer = torch.optim.SGD(twin.parameters(), lr=LENET_SGD.lr, momentum=LENET_SGD.momentum)
     x, found = torch.tensor(images.transpose(0, 3, 1, 2) / 255 - 0.5), {"loss": []}
@@ -106,16 +116,16 @@ def torch_lenet(model, images, labels):
         if step == 0:
             for name, layer in zip(names, layers):
                 found[f"grad_{name}_weight"], found[f"grad_{name}_bias"] = (
-                    here(layer.weight.grad),
-                    here(layer.bias.grad),
+                    to_byhand_layout(layer.weight.grad),
+                    to_byhand_layout(layer.bias.grad),
                 )
         optimizer.step()
     for name, layer in zip(names, layers):
-        found[f"{name}_weight"], found[f"{name}_bias"] = here(layer.weight), here(layer.bias)
+        found[f"{name}_weight"], found[f"{name}_bias"] = to_byhand_layout(layer.weight), to_byhand_layout(layer.bias)
     return {name: np.array(value) for name, value in found.items()}
 
 
-def there(weight):
+def to_torch_layout(weight):
     """Return a weight of byhand's in PyTorch's layout."""
     if weight.ndim == 4:
         return weight.transpose(3, 2, 0, 1).copy()
@@ -124,7 +134,7 @@ def there(weight):
     return weight.T.copy()
 
 
-def here(tensor):
+def to_byhand_layout(tensor):
     """Return a weight (or bias) of PyTorch's in byhand's layout."""
     array = tensor.detach().numpy().copy()
     if array.ndim == 4:

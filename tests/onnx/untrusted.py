@@ -1,4 +1,4 @@
-"""What the tests of untrusted models share: small models, and assertions that one is refused or runs."""
+"""Helpers for tests of untrusted models: small models, and assertions that one is refused or runs."""
 
 import re
 

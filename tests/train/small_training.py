@@ -1,4 +1,4 @@
-"""What the training tests train: images of stripes, and a network that learns them in no time."""
+"""A small training: striped images and a network that learns them in seconds."""
 
 import numpy as np
 
