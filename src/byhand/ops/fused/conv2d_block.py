@@ -13,8 +13,6 @@ once, and no filter is scaled. Backward computes the input of the norm again.
 Sources: He et al. 2015, arXiv 1512.03385 (the block); Jacob et al. 2017, section 3.2, arXiv 1712.05877 (the factor).
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
 from byhand.errors import ArgumentError, ShapeError
@@ -25,7 +23,8 @@ from byhand.ops.conv.conv2d import conv2d, conv2d_backward_compiled, conv2d_comp
 from byhand.ops.fused.composed import Part, composed
 from byhand.ops.fused.relu_gradient import relu_gradient
 from byhand.ops.norm.batch_norm import batch_norm, batch_norm_backward_compiled, batch_norm_running
-from byhand.ops.op import Array, Call, Op
+from byhand.ops.norm.operands import Affine, NormStats, RunningStats
+from byhand.ops.op import Call, Op
 
 
 def contract(
@@ -62,22 +61,13 @@ FROZEN = {"momentum": 0.0, "training": False}  # a batch norm by its running sta
 # compiled: an epilogue of the convolution, kernels/microkernel/microkernel.py -----------------------------------------
 
 
-class Norm(NamedTuple):
-    """A batch norm by running statistics, (K,) each."""
-
-    gamma: Array
-    beta: Array
-    running_mean: Array
-    running_var: Array
-
-
 @kernel
-def norm_factors(norm, bias, scale, term, eps, block):
+def norm_factors(affine, running, bias, scale, term, eps, block):
     """Write the factor and the term of a batch norm, the bias of the convolution included in the term."""
     for k in range(scale.size):
-        factor = norm.gamma[k] / np.sqrt(norm.running_var[k] + eps)
+        factor = affine.gamma[k] / np.sqrt(running.var[k] + eps)
         given = bias[k] if bias is not None else 0.0
-        scale[k], term[k] = factor, (given - norm.running_mean[k]) * factor + norm.beta[k]
+        scale[k], term[k] = factor, (given - running.mean[k]) * factor + affine.beta[k]
 
 
 @compiled
@@ -87,7 +77,8 @@ def conv2d_block_compiled(
     shape, scale, term = conv_shape(x.shape, weight.shape, y.shape, stride, padding, dilation, groups), None, bias
     if gamma is not None:
         scale, term = scratch(2, gamma.size, dtype=x.dtype)
-        launch(norm_factors, 1, Norm(gamma, beta, running_mean, running_var), bias, scale, term, eps)
+        affine, running = Affine(gamma, beta), RunningStats(running_mean, running_var)
+        launch(norm_factors, 1, affine, running, bias, scale, term, eps)
     conv.forward(x, weight, y, conv.epilogue(x, term, scale, shortcut, relu), shape)
 
 
@@ -102,7 +93,7 @@ def conv2d_block_backward_compiled(
         (seen, before), after = scratch(2, *y.shape, dtype=y.dtype), g
         mean, inv_std = scratch(2, gamma.size, dtype=x.dtype)
         conv2d_compiled(x, weight, bias, seen, **view)
-        launch(batch_norm_running, 1, running_mean, running_var, mean, inv_std, eps)
+        launch(batch_norm_running, 1, RunningStats(running_mean, running_var), NormStats(mean, inv_std), eps)
         batch_norm_backward_compiled(
             seen, gamma, mean, inv_std, after, before, grad_gamma, grad_beta, eps=eps, **FROZEN
         )

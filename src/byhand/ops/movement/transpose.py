@@ -6,6 +6,8 @@
 Sources: ONNX, operator Transpose; Zhang et al. 2017 (ShuffleNet), arXiv 1707.01083.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from byhand.errors import ArgumentError, ShapeError
@@ -57,14 +59,30 @@ def transpose_backward_arrays(grad_y, grad_x, *, axes):
     grad_x[...] = grad_y.transpose(np.argsort(axes))
 
 
+class Axes(NamedTuple):
+    """The axes of y: their sizes, and the step along each in the memory of x and of y."""
+
+    sizes: tuple[int, ...]
+    x_steps: tuple[int, ...]
+    y_steps: tuple[int, ...]
+
+
+class Tiles(NamedTuple):
+    """How y is cut into tiles along one axis, which is contiguous in x."""
+
+    axis: int
+    number: int  # of them along the axis
+    per_block: int
+
+
 @kernel
-def transpose_tiles(x, y, sizes, steps, strides, along, tiles, tiles_per_block, block):
-    """Write y in tiles. sizes: those of y; strides, steps: of y's axes in y's and in x's memory; axis `along` has step 1."""
+def transpose_tiles(x, y, axes, tiles, block):
+    """Write y in tiles."""
+    (sizes, steps, strides), (along, tiles_along, per_block) = axes, tiles
     size, step, stride = sizes[-1], steps[-1], strides[along]
-    for item in range(
-        block * tiles_per_block, min((block + 1) * tiles_per_block, y.size // size // sizes[along] * tiles)
-    ):
-        rest, tile = item // tiles, item % tiles
+    end = y.size // size // sizes[along] * tiles_along
+    for item in range(block * per_block, min((block + 1) * per_block, end)):
+        rest, tile = item // tiles_along, item % tiles_along
         a, b = tile * TILE_ELEMENTS, tile * TILE_ELEMENTS * stride
         for i in range(len(sizes) - 2, -1, -1):
             if i != along:
@@ -88,16 +106,16 @@ def transpose_tiles(x, y, sizes, steps, strides, along, tiles, tiles_per_block, 
 def launch_transpose(x, y, axes):
     """Launch y = x.transpose(axes)."""
     have = steps_of(x.shape)
-    sizes, steps, strides = merged(y.shape, [have[axis] for axis in axes], steps_of(y.shape))
+    merged_axes = Axes(*merged(y.shape, [have[axis] for axis in axes], steps_of(y.shape)))
+    sizes, steps, _ = merged_axes
     if steps[-1] <= 1:
         rows = cdiv(BLOCK_ELEMENTS, sizes[-1])
         launch(transpose_rows, cdiv(y.size // sizes[-1], rows), x.reshape(-1), y.reshape(-1), sizes, steps, rows)
         return
     along = max(i for i, step in enumerate(steps) if step == 1)
-    tiles = cdiv(sizes[along], TILE_ELEMENTS)
-    tiles_per_block = cdiv(BLOCK_ELEMENTS, TILE_ELEMENTS * sizes[-1])
-    blocks = cdiv(y.size // sizes[-1] // sizes[along] * tiles, tiles_per_block)
-    launch(transpose_tiles, blocks, x.reshape(-1), y.reshape(-1), sizes, steps, strides, along, tiles, tiles_per_block)
+    tiles = Tiles(along, cdiv(sizes[along], TILE_ELEMENTS), cdiv(BLOCK_ELEMENTS, TILE_ELEMENTS * sizes[-1]))
+    blocks = cdiv(y.size // sizes[-1] // sizes[along] * tiles.number, tiles.per_block)
+    launch(transpose_tiles, blocks, x.reshape(-1), y.reshape(-1), merged_axes, tiles)
 
 
 @kernel
