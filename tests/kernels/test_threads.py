@@ -13,7 +13,7 @@ from byhand.kernels.runtime import cpu as machine
 from byhand.kernels.runtime import thread_pool
 from byhand.kernels.runtime.launch import launch_seconds
 from byhand.ops import REGISTRY
-from byhand.ops.op import flat
+from byhand.ops.op import tree_leaves
 from tests.kernels import process
 from tests.ops.draw import Seeded, each, plan, typed, with_gradient
 
@@ -278,7 +278,7 @@ def outcome(op, inputs, attributes):
         blocks = max(
             [blocks, *(one.blocks for one in graph.all_launches if one.name != "fill_words")]
         )  # but for the poison
-    return {name: b"".join(one.tobytes() for one in flat([value])) for name, value in have.items()}, blocks
+    return {name: b"".join(one.tobytes() for one in tree_leaves([value])) for name, value in have.items()}, blocks
 
 
 COMPILED = [name for name, op in REGISTRY.items() if "compiled" in op.hands]

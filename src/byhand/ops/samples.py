@@ -1,6 +1,6 @@
 """Draws that several ops share: an array, positive numbers, a pair to broadcast, an image with a pooling window.
 
-Each takes a `Draw` (op.py) and returns parts of a legal call; an op's own `sample` adds what is left.
+Each takes a `SampleSource` (op.py) and returns parts of a legal call; an op's own `sample` adds what is left.
 """
 
 import numpy as np

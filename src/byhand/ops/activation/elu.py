@@ -11,7 +11,7 @@ import numpy as np
 
 from byhand.errors import ArgumentError
 from byhand.kernels import elementwise
-from byhand.ops.op import Call, Op
+from byhand.ops.op import CallSpec, Op
 from byhand.ops.samples import any_array
 from byhand.shapes import number
 
@@ -27,7 +27,7 @@ def elu_contract(x, *, alpha=1.0):
     >>> bh.elu([-1000.0, 2.0], alpha=0.5)
     array([-0.5,  2. ])
     """
-    return Call({"y": x}, {"alpha": number("alpha", alpha)}, flops=4 * prod(x))
+    return CallSpec({"y": x}, {"alpha": number("alpha", alpha)}, flops=4 * prod(x))
 
 
 def elu_loops(x, y, *, alpha):
@@ -77,7 +77,7 @@ def selu_contract(x, *, alpha=SELU_ALPHA, gamma=SELU_GAMMA):
     >>> bh.selu([-1000.0, 1.0])
     array([-1.75809934,  1.05070099])
     """
-    return Call({"y": x}, {"alpha": number("alpha", alpha), "gamma": number("gamma", gamma)}, flops=5 * prod(x))
+    return CallSpec({"y": x}, {"alpha": number("alpha", alpha), "gamma": number("gamma", gamma)}, flops=5 * prod(x))
 
 
 def selu_loops(x, y, *, alpha, gamma):
@@ -124,7 +124,7 @@ def celu_contract(x, *, alpha=1.0):
     """
     if not number("alpha", alpha) > 0:
         raise ArgumentError(f"alpha is {alpha!r}; expected a number above 0")
-    return Call({"y": x}, {"alpha": float(alpha)}, flops=5 * prod(x))
+    return CallSpec({"y": x}, {"alpha": float(alpha)}, flops=5 * prod(x))
 
 
 def celu_loops(x, y, *, alpha):

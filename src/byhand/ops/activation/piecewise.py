@@ -10,7 +10,7 @@ from math import prod
 import numpy as np
 
 from byhand.kernels import elementwise
-from byhand.ops.op import Call, Op
+from byhand.ops.op import CallSpec, Op
 from byhand.ops.samples import any_array
 from byhand.shapes import number
 
@@ -26,7 +26,7 @@ def relu_contract(x):
     >>> bh.relu([-1.0, 2.0])
     array([0., 2.])
     """
-    return Call({"y": x}, flops=prod(x))
+    return CallSpec({"y": x}, flops=prod(x))
 
 
 def relu_loops(x, y):
@@ -71,7 +71,7 @@ def leaky_relu_contract(x, *, slope=0.01):
     >>> bh.leaky_relu([-1.0, 2.0], slope=0.1)
     array([-0.1,  2. ])
     """
-    return Call({"y": x}, {"slope": number("slope", slope)}, flops=prod(x))
+    return CallSpec({"y": x}, {"slope": number("slope", slope)}, flops=prod(x))
 
 
 def leaky_relu_loops(x, y, *, slope):
@@ -116,7 +116,7 @@ def relu6_contract(x):
     >>> bh.relu6([-1.0, 2.0, 7.0])
     array([0., 2., 6.])
     """
-    return Call({"y": x}, flops=2 * prod(x))
+    return CallSpec({"y": x}, flops=2 * prod(x))
 
 
 def relu6_loops(x, y):
@@ -160,7 +160,7 @@ def hard_sigmoid_contract(x, *, alpha=1 / 6, beta=0.5):
     >>> bh.hard_sigmoid([-4.0, 0.0, 1.5, 4.0])
     array([0.  , 0.5 , 0.75, 1.  ])
     """
-    return Call({"y": x}, {"alpha": number("alpha", alpha), "beta": number("beta", beta)}, flops=4 * prod(x))
+    return CallSpec({"y": x}, {"alpha": number("alpha", alpha), "beta": number("beta", beta)}, flops=4 * prod(x))
 
 
 def hard_sigmoid_loops(x, y, *, alpha, beta):
@@ -206,7 +206,7 @@ def hard_swish_contract(x):
     >>> bh.hard_swish([-4.0, 0.0, 1.5, 4.0])
     array([-0.   ,  0.   ,  1.125,  4.   ])
     """
-    return Call({"y": x}, flops=5 * prod(x))
+    return CallSpec({"y": x}, flops=5 * prod(x))
 
 
 def hard_swish_loops(x, y):

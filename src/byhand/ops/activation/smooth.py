@@ -10,7 +10,7 @@ from math import tanh as scalar_tanh
 import numpy as np
 
 from byhand.kernels import elementwise
-from byhand.ops.op import Call, Op
+from byhand.ops.op import CallSpec, Op
 from byhand.ops.samples import any_array
 from byhand.ops.special import erf_array, sigmoid_array, sigmoid_scalar
 
@@ -26,7 +26,7 @@ def sigmoid_contract(x):
     >>> bh.sigmoid([0.0, 1000.0])
     array([0.5, 1. ])
     """
-    return Call({"y": x}, flops=4 * prod(x))
+    return CallSpec({"y": x}, flops=4 * prod(x))
 
 
 def sigmoid_loops(x, y):
@@ -71,7 +71,7 @@ def silu_contract(x):
     >>> bh.silu([0.0, 1000.0])
     array([   0., 1000.])
     """
-    return Call({"y": x}, flops=5 * prod(x))
+    return CallSpec({"y": x}, flops=5 * prod(x))
 
 
 def silu_loops(x, y):
@@ -118,7 +118,7 @@ def tanh_contract(x):
     >>> bh.tanh([0.0, 1000.0])
     array([0., 1.])
     """
-    return Call({"y": x}, flops=4 * prod(x))
+    return CallSpec({"y": x}, flops=4 * prod(x))
 
 
 def tanh_loops(x, y):
@@ -163,7 +163,7 @@ def gelu_contract(x):
     >>> bh.gelu([0.0, 100.0])
     array([  0., 100.])
     """
-    return Call({"y": x}, flops=8 * prod(x))
+    return CallSpec({"y": x}, flops=8 * prod(x))
 
 
 def gelu_loops(x, y):
@@ -210,7 +210,7 @@ def softplus_contract(x):
     >>> bh.softplus([-1000.0, 1000.0])
     array([   0., 1000.])
     """
-    return Call({"y": x}, flops=6 * prod(x))
+    return CallSpec({"y": x}, flops=6 * prod(x))
 
 
 def softplus_loops(x, y):
@@ -255,7 +255,7 @@ def softsign_contract(x):
     >>> bh.softsign([-1.0, 3.0])
     array([-0.5 ,  0.75])
     """
-    return Call({"y": x}, flops=3 * prod(x))
+    return CallSpec({"y": x}, flops=3 * prod(x))
 
 
 def softsign_loops(x, y):

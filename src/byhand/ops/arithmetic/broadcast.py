@@ -15,14 +15,14 @@ from byhand.kernels import cdiv, kernel, launch, scratch
 from byhand.kernels.indexing import merged, row_start, steps_of
 from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS
 from byhand.ops.flat_kernels import copy
-from byhand.ops.op import Array, Call
+from byhand.ops.op import Array, CallSpec
 from byhand.shapes import broadcast
 
 
 def broadcast_call(a, b):
     """Return the call of an op of two arrays that does one operation per element of y."""
     y = broadcast(a, b)
-    return Call({"y": y}, flops=prod(y))
+    return CallSpec({"y": y}, flops=prod(y))
 
 
 def broadcast_index(index, shape):

@@ -13,7 +13,7 @@ from math import inf, pi, prod
 import numpy as np
 
 from byhand.kernels import elementwise
-from byhand.ops.op import Call, Op
+from byhand.ops.op import CallSpec, Op
 from byhand.ops.samples import any_array, positive_array
 from byhand.ops.special import EXP_MAX, erf_array
 from byhand.shapes import number
@@ -28,7 +28,7 @@ def neg_contract(x):
     >>> bh.neg([-1.0, 2.0])
     array([ 1., -2.])
     """
-    return Call({"y": x}, flops=prod(x))
+    return CallSpec({"y": x}, flops=prod(x))
 
 
 def neg_loops(x, y):
@@ -70,7 +70,7 @@ def abs_contract(x):
     >>> bh.abs([-1.0, 2.0])
     array([1., 2.])
     """
-    return Call({"y": x}, flops=prod(x))
+    return CallSpec({"y": x}, flops=prod(x))
 
 
 def abs_loops(x, y):
@@ -113,7 +113,7 @@ def sqrt_contract(x):
     >>> bh.sqrt([0.0, 9.0])
     array([0., 3.])
     """
-    return Call({"y": x}, flops=prod(x))
+    return CallSpec({"y": x}, flops=prod(x))
 
 
 def sqrt_loops(x, y):
@@ -155,7 +155,7 @@ def exp_contract(x):
     >>> bh.exp([0.0, -1000.0])
     array([1., 0.])
     """
-    return Call({"y": x}, flops=2 * prod(x))
+    return CallSpec({"y": x}, flops=2 * prod(x))
 
 
 def exp_loops(x, y):
@@ -197,7 +197,7 @@ def log_contract(x):
     >>> bh.log([1.0, 2.0])
     array([0.        , 0.69314718])
     """
-    return Call({"y": x}, flops=2 * prod(x))
+    return CallSpec({"y": x}, flops=2 * prod(x))
 
 
 def log_loops(x, y):
@@ -241,7 +241,7 @@ def erf_contract(x):
     >>> bh.erf([0.0, 1.0])
     array([0.        , 0.84270079])
     """
-    return Call({"y": x}, flops=8 * prod(x))
+    return CallSpec({"y": x}, flops=8 * prod(x))
 
 
 def erf_loops(x, y):
@@ -283,7 +283,7 @@ def reciprocal_contract(x):
     >>> bh.reciprocal([-2.0, 4.0])
     array([-0.5 ,  0.25])
     """
-    return Call({"y": x}, flops=prod(x))
+    return CallSpec({"y": x}, flops=prod(x))
 
 
 def reciprocal_loops(x, y):
@@ -338,7 +338,7 @@ def clip_contract(x, *, low=None, high=None):
         default if value is None or (value == default and isinstance(value, float)) else number(name, value)
         for name, value, default in (("low", low, -inf), ("high", high, inf))
     )
-    return Call({"y": x}, {"low": low, "high": high}, flops=2 * prod(x))
+    return CallSpec({"y": x}, {"low": low, "high": high}, flops=2 * prod(x))
 
 
 def clip_loops(x, y, *, low, high):

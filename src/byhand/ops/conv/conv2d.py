@@ -20,7 +20,7 @@ import numpy as np
 
 from byhand.errors import ShapeError
 from byhand.kernels import compiled, conv
-from byhand.ops.op import Call, Op
+from byhand.ops.op import CallSpec, Op
 from byhand.ops.windows import pad, unpad, window_views
 from byhand.shapes import axes, integer, window
 
@@ -47,7 +47,7 @@ def contract(x, weight, bias=None, *, stride=1, padding="valid", dilation=1, gro
         raise ShapeError(f"bias has the shape {bias}; expected {(filters,)}, one number a filter")
     view = window(x[1:3], (rows, columns), stride, padding, dilation)
     y = (x[0], *view.output, filters)
-    return Call(
+    return CallSpec(
         {"y": y},
         {"stride": view.stride, "padding": view.padding, "dilation": view.dilation, "groups": groups},
         flops=int(np.prod(y, dtype=object)) * (2 * rows * columns * depth - (bias is None)),

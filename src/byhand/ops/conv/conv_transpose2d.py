@@ -24,7 +24,7 @@ from byhand.errors import ShapeError
 from byhand.kernels import compiled, conv
 from byhand.ops.arithmetic.broadcast import launch_add
 from byhand.ops.conv.conv2d import conv_shape, split_groups
-from byhand.ops.op import Call, Op
+from byhand.ops.op import CallSpec, Op
 from byhand.ops.windows import pad, unpad, window_views
 from byhand.shapes import axes, integer, transposed_window
 
@@ -54,7 +54,7 @@ def contract(x, weight, bias=None, *, stride=1, padding=0, output_padding=0, dil
     if bias not in (None, (filters,)):
         raise ShapeError(f"bias has the shape {bias}; expected {(filters,)}, one number a filter")
     view = transposed_window(x[1:3], (rows, columns), stride, padding, output_padding, dilation)
-    return Call(
+    return CallSpec(
         {"y": (x[0], *view.output, filters)},
         {"stride": view.stride, "padding": view.padding, "dilation": view.dilation, "groups": groups},
         flops=2 * prod(x) * rows * columns * depth,

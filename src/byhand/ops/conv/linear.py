@@ -13,7 +13,7 @@ import numpy as np
 
 from byhand.errors import ShapeError
 from byhand.kernels import compiled, conv
-from byhand.ops.op import Call, Op
+from byhand.ops.op import CallSpec, Op
 from byhand.shapes import axes
 
 
@@ -32,7 +32,7 @@ def contract(x, weight, bias=None):
     if bias not in (None, (weight[1],)):
         raise ShapeError(f"bias has the shape {bias}; expected {(weight[1],)}")
     y = (*x[:-1], weight[1])
-    return Call({"y": y}, flops=prod(y) * (2 * weight[0] - (bias is None)))
+    return CallSpec({"y": y}, flops=prod(y) * (2 * weight[0] - (bias is None)))
 
 
 # loops ----------------------------------------------------------------------------------------------------------------

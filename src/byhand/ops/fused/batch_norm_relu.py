@@ -27,7 +27,7 @@ from byhand.ops.norm.batch_norm import (
 )
 from byhand.ops.norm.lines import block_of, repeat_row, rows_and_blocks, sum_line
 from byhand.ops.norm.operands import Affine, AffineGradients, NormStats, ReluGradient, RunningStats
-from byhand.ops.op import Call, Op
+from byhand.ops.op import CallSpec, Op
 
 
 def contract(
@@ -43,7 +43,7 @@ def contract(
     call = batch_norm.contract(x, gamma, beta, running_mean, running_var, eps=eps, momentum=momentum, training=training)
     if shortcut not in (None, x):
         raise ShapeError(f"shortcut has the shape {shortcut}; expected that of x, {x}")
-    return Call(call.shapes, call.attributes, call.flops + (1 + (shortcut is not None)) * prod(x))
+    return CallSpec(call.shapes, call.attributes, call.flops + (1 + (shortcut is not None)) * prod(x))
 
 
 @kernel

@@ -24,7 +24,7 @@ from byhand.ops.fused.composed import Part, composed
 from byhand.ops.fused.relu_gradient import relu_gradient
 from byhand.ops.norm.batch_norm import batch_norm, batch_norm_backward_compiled, batch_norm_running
 from byhand.ops.norm.operands import Affine, NormStats, RunningStats
-from byhand.ops.op import Call, Op
+from byhand.ops.op import CallSpec, Op
 
 
 def contract(
@@ -52,7 +52,7 @@ def contract(
     if shortcut not in (None, y):
         raise ShapeError(f"shortcut has the shape {shortcut}; expected that of y, {y}")
     flops += ((shortcut is not None) + bool(relu)) * int(np.prod(y, dtype=object))
-    return Call(call.shapes, call.attributes | {"eps": float(eps), "relu": bool(relu)}, flops, call.window)
+    return CallSpec(call.shapes, call.attributes | {"eps": float(eps), "relu": bool(relu)}, flops, call.window)
 
 
 FROZEN = {"momentum": 0.0, "training": False}  # a batch norm by its running statistics, which do not change

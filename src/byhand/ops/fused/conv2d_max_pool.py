@@ -17,7 +17,7 @@ from byhand.ops.activation.piecewise import relu as relu_op
 from byhand.ops.conv.conv2d import conv2d, conv2d_backward_compiled, conv_shape
 from byhand.ops.fused.composed import Part, composed
 from byhand.ops.fused.relu_gradient import relu_gradient
-from byhand.ops.op import Call, Op
+from byhand.ops.op import CallSpec, Op
 from byhand.ops.pool.max_pool import max_pool, max_pool_backward_compiled, max_pool_compiled
 
 # Elements of the convolution's output that wait to be pooled: 4 MB of float32, which stay in the caches.
@@ -44,7 +44,7 @@ def contract(
         first.attributes | {"relu": bool(relu)} | {f"pool_{key}": value for key, value in second.attributes.items()}
     )
     attributes["between"] = first.shapes["y"][1:3]
-    return Call(second.shapes, attributes, first.flops + second.flops, first.window)
+    return CallSpec(second.shapes, attributes, first.flops + second.flops, first.window)
 
 
 def pool_attributes(kernel, stride, padding, dilation):
@@ -108,7 +108,7 @@ def algorithms(shapes, call, itemsize):
     x, weight, *_ = shapes
     attributes = {name: call.attributes[name] for name in ("stride", "padding", "dilation", "groups")}
     between = (x[0], *call.attributes["between"], weight[3])
-    found = conv2d.algorithms(shapes, Call({"y": between}, attributes), itemsize)
+    found = conv2d.algorithms(shapes, CallSpec({"y": between}, attributes), itemsize)
     if pool_backward.applies(conv_shape(x, weight, between, **attributes), itemsize):
         found |= {"grad_x": "sparse", "grad_weight": "sparse"}
     return found

@@ -14,7 +14,7 @@ from byhand.ops.activation.piecewise import relu
 from byhand.ops.conv.conv2d import conv2d, conv2d_backward_compiled, conv_shape
 from byhand.ops.fused.composed import Part, composed
 from byhand.ops.fused.relu_gradient import relu_gradient
-from byhand.ops.op import Call, Op
+from byhand.ops.op import CallSpec, Op
 
 
 def contract(x, weight, bias=None, *, stride=1, padding="valid", dilation=1, groups=1):
@@ -25,7 +25,9 @@ def contract(x, weight, bias=None, *, stride=1, padding="valid", dilation=1, gro
     array([9., 0., 0.])
     """
     call = conv2d.contract(x, weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups)
-    return Call(call.shapes, call.attributes, call.flops + int(np.prod(call.shapes["y"], dtype=object)), call.window)
+    return CallSpec(
+        call.shapes, call.attributes, call.flops + int(np.prod(call.shapes["y"], dtype=object)), call.window
+    )
 
 
 @compiled

@@ -15,7 +15,7 @@ from byhand.ops.conv.linear import forward as linear_forward
 from byhand.ops.conv.linear import linear, linear_backward_compiled
 from byhand.ops.fused.composed import Part, composed
 from byhand.ops.fused.relu_gradient import relu_gradient
-from byhand.ops.op import Call, Op
+from byhand.ops.op import CallSpec, Op
 
 
 def contract(x, weight, bias=None):
@@ -26,7 +26,7 @@ def contract(x, weight, bias=None):
     array([[1., 0.]])
     """
     call = linear.contract(x, weight, bias)
-    return Call(call.shapes, call.attributes, call.flops + int(np.prod(call.shapes["y"], dtype=object)))
+    return CallSpec(call.shapes, call.attributes, call.flops + int(np.prod(call.shapes["y"], dtype=object)))
 
 
 @compiled

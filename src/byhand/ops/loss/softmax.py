@@ -20,7 +20,7 @@ from byhand.errors import ArgumentError, ShapeError
 from byhand.kernels import cdiv, compiled, kernel, launch, scratch
 from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS
 from byhand.kernels.vector_math import greater
-from byhand.ops.op import Array, Call, Op
+from byhand.ops.op import Array, CallSpec, Op
 from byhand.shapes import axes, number
 
 # softmax: dq[k] = q[k] (dz[k] - sum over j of q[j] dz[j]) -------------------------------------------------------------
@@ -35,7 +35,7 @@ def softmax_contract(x):
     """
     if not x or 0 in x:
         raise ShapeError(f"x has the shape {x}; expected (..., K)")
-    return Call({"y": x}, flops=4 * prod(x))
+    return CallSpec({"y": x}, flops=4 * prod(x))
 
 
 def softmax_loops(x, y):
@@ -160,7 +160,7 @@ def cross_entropy_contract(logits, labels, *, label_smoothing=0.0):
     if labels != logits[:1]:
         raise ShapeError(f"labels have the shape {labels}; expected {logits[:1]}, one a row of logits {logits}")
     attributes = {"label_smoothing": number("label_smoothing", label_smoothing, 0, 1)}
-    return Call({"loss": (), "probabilities": logits}, attributes, flops=6 * prod(logits))
+    return CallSpec({"loss": (), "probabilities": logits}, attributes, flops=6 * prod(logits))
 
 
 def softmax_cross_entropy_loops(logits, labels, loss, probabilities, *, label_smoothing):

@@ -12,7 +12,7 @@ import numpy as np
 from byhand.errors import ArgumentError, ShapeError
 from byhand.kernels import compiled
 from byhand.ops.flat_kernels import copy_rows
-from byhand.ops.op import Call, Op
+from byhand.ops.op import CallSpec, Op
 from byhand.shapes import normal_axis
 
 
@@ -32,7 +32,7 @@ def concat_contract(xs, *, axis=-1):
         if len(x) != len(xs[0]) or any(a != b for i, (a, b) in enumerate(zip(x, xs[0])) if i != axis):
             raise ShapeError(f"xs have the shapes {xs[0]} and {x}; expected equal sizes but for axis {axis}")
     y = (*xs[0][:axis], sum(x[axis] for x in xs), *xs[0][axis + 1 :])
-    return Call({"y": y}, {"axis": axis})
+    return CallSpec({"y": y}, {"axis": axis})
 
 
 def concat_loops(xs, y, *, axis):

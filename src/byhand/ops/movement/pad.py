@@ -12,7 +12,7 @@ import numpy as np
 from byhand.kernels import cdiv, compiled, kernel, launch
 from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS
 from byhand.ops.flat_kernels import fill
-from byhand.ops.op import Call, Op
+from byhand.ops.op import CallSpec, Op
 from byhand.shapes import axes, frame, number
 
 
@@ -28,7 +28,7 @@ def pad_contract(x, *, padding, value=0.0):
     axes("x", x, "N, H, W, C")
     top, bottom, left, right = frame(padding)
     y = (x[0], x[1] + top + bottom, x[2] + left + right, x[3])
-    return Call({"y": y}, {"padding": (top, bottom, left, right), "value": number("value", value)})
+    return CallSpec({"y": y}, {"padding": (top, bottom, left, right), "value": number("value", value)})
 
 
 def pad_loops(x, y, *, padding, value):

@@ -10,7 +10,7 @@ from math import prod
 from byhand.errors import ShapeError
 from byhand.kernels import compiled
 from byhand.ops.flat_kernels import copy
-from byhand.ops.op import Call, Op
+from byhand.ops.op import CallSpec, Op
 from byhand.shapes import reshaped
 
 
@@ -24,7 +24,7 @@ def reshape_contract(x, *, shape):
     (2, 3, 4)
     """
     y = reshaped(x, shape)
-    return Call({"y": y}, {"shape": y[1:]})
+    return CallSpec({"y": y}, {"shape": y[1:]})
 
 
 def flatten_contract(x):
@@ -36,7 +36,7 @@ def flatten_contract(x):
     """
     if not x:
         raise ShapeError("x has the shape (); expected (N, ...)")
-    return Call({"y": (x[0], prod(x[1:]))})
+    return CallSpec({"y": (x[0], prod(x[1:]))})
 
 
 def reshape_loops(x, y, *, shape):

@@ -30,7 +30,7 @@ from byhand.ops.movement.interpolation import (
     to_csr,
     to_transposed_csr,
 )
-from byhand.ops.op import Array, Call, Op
+from byhand.ops.op import Array, CallSpec, Op
 from byhand.shapes import axes, number, pair
 
 VECTOR_MIN_CHANNELS = 8  # a pixel of fewer channels is shorter than a SIMD register
@@ -75,7 +75,7 @@ def contract(
     attributes["antialias"] = bool(antialias)
     down, across = (filter_support(scale, mode, antialias) for scale in scales)
     flops = 0 if mode == "nearest" else 2 * x[0] * size[0] * x[3] * (down * x[2] + across * size[1])
-    return Call({"y": (x[0], *size, x[3])}, attributes, flops=flops)
+    return CallSpec({"y": (x[0], *size, x[3])}, attributes, flops=flops)
 
 
 def check_choice(name, value, known):

@@ -14,7 +14,7 @@ from byhand.kernels import cdiv, compiled, kernel, launch
 from byhand.kernels.indexing import merged, row_start, steps_of
 from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS
 from byhand.ops.flat_kernels import zero
-from byhand.ops.op import Call, Op
+from byhand.ops.op import CallSpec, Op
 from byhand.shapes import normal_axis
 
 python_slice = slice  # this module's `slice` is the op
@@ -42,7 +42,7 @@ def contract(x, *, starts, stops, axes=None, steps=None):
         begin, end, _ = python_slice(start, stop, step).indices(x[axis])
         y[axis] = len(range(begin, end, step))
         firsts[axis], strides[axis] = (begin, step) if y[axis] else (0, 1)
-    return Call({"y": tuple(y)}, {"starts": tuple(firsts), "steps": tuple(strides)})
+    return CallSpec({"y": tuple(y)}, {"starts": tuple(firsts), "steps": tuple(strides)})
 
 
 def integers(name, values, count):

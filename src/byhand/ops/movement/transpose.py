@@ -14,7 +14,7 @@ from byhand.errors import ArgumentError, ShapeError
 from byhand.kernels import cdiv, compiled, kernel, launch
 from byhand.kernels.indexing import merged, row_start, steps_of
 from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS
-from byhand.ops.op import Call, Op
+from byhand.ops.op import CallSpec, Op
 from byhand.shapes import integer
 
 TILE_ELEMENTS = 16  # elements of each axis in a tile: its cache lines, read across, stay in the cache
@@ -32,7 +32,7 @@ def transpose_contract(x, *, axes):
     """
     if not isinstance(axes, (tuple, list)) or sorted(integer("axes", axis, 0) for axis in axes) != list(range(len(x))):
         raise ArgumentError(f"axes is {axes!r}; expected an order of 0 to {len(x) - 1}")
-    return Call({"y": tuple(x[i] for i in axes)}, {"axes": tuple(map(int, axes))})
+    return CallSpec({"y": tuple(x[i] for i in axes)}, {"axes": tuple(map(int, axes))})
 
 
 def transpose_loops(x, y, *, axes):
@@ -172,7 +172,7 @@ def channel_shuffle_contract(x, *, groups):
     groups = integer("groups", groups)
     if not x or 0 in x or x[-1] % groups:
         raise ShapeError(f"x has the shape {x}; expected (..., C), each 1 or more, C a multiple of groups, {groups}")
-    return Call({"y": x}, {"groups": groups})
+    return CallSpec({"y": x}, {"groups": groups})
 
 
 def channel_shuffle_loops(x, y, *, groups):

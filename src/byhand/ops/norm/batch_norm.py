@@ -28,7 +28,7 @@ from byhand.ops.norm.lines import (
     write_scaled_row,
 )
 from byhand.ops.norm.operands import Affine, AffineGradients, BlockStats, NormStats, RunningStats
-from byhand.ops.op import Call, Op
+from byhand.ops.op import CallSpec, Op
 from byhand.shapes import number
 
 
@@ -55,7 +55,7 @@ def contract(x, gamma, beta, running_mean, running_var, *, eps=1e-5, momentum=0.
             f"x {x} has one number a channel, whose variance is undefined; take a batch size that leaves no image alone"
         )
     attributes = {"eps": number("eps", eps, 0), "momentum": number("momentum", momentum, 0), "training": bool(training)}
-    return Call({"y": x, "mean": channels, "inv_std": channels}, attributes, flops=(7 if training else 2) * prod(x))
+    return CallSpec({"y": x, "mean": channels, "inv_std": channels}, attributes, flops=(7 if training else 2) * prod(x))
 
 
 def batch_norm_loops(x, gamma, beta, running_mean, running_var, y, mean, inv_std, *, eps, momentum, training):

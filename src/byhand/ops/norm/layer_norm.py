@@ -20,7 +20,7 @@ from byhand.kernels import cdiv, compiled, kernel, launch, scratch
 from byhand.ops.flat_kernels import fill
 from byhand.ops.norm.lines import NORM_BLOCK_ELEMENTS, write_row
 from byhand.ops.norm.operands import Affine, AffineGradients, NormStats
-from byhand.ops.op import Call, Op
+from byhand.ops.op import CallSpec, Op
 from byhand.shapes import number
 
 
@@ -38,7 +38,7 @@ def contract(x, gamma, beta, *, eps=1e-5):
     if beta != gamma:
         raise ShapeError(f"beta has the shape {beta}; expected that of gamma, {gamma}")
     examples = x[: -len(gamma)]
-    return Call({"y": x, "mean": examples, "inv_std": examples}, {"eps": number("eps", eps, 0)}, flops=7 * prod(x))
+    return CallSpec({"y": x, "mean": examples, "inv_std": examples}, {"eps": number("eps", eps, 0)}, flops=7 * prod(x))
 
 
 def layer_norm_loops(x, gamma, beta, y, mean, inv_std, *, eps):

@@ -21,7 +21,7 @@ from byhand.errors import ShapeError
 from byhand.kernels import cdiv, compiled, kernel, launch, scratch
 from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS
 from byhand.kernels.runtime.launch_graph import workers
-from byhand.ops.op import Call, Op
+from byhand.ops.op import CallSpec, Op
 from byhand.shapes import integer, number
 
 
@@ -36,7 +36,7 @@ def contract(x, *, size, alpha=1e-4, beta=0.75, bias=1.0):
         raise ShapeError(f"x has the shape {x}; expected (N, ..., C), each 1 or more")
     attributes = {"size": integer("size", size), "alpha": number("alpha", alpha), "beta": number("beta", beta)}
     attributes["bias"] = number("bias", bias)
-    return Call({"y": x, "scale": x}, attributes, flops=prod(x) * (2 * min(size, x[-1]) + 4))
+    return CallSpec({"y": x, "scale": x}, attributes, flops=prod(x) * (2 * min(size, x[-1]) + 4))
 
 
 def channels_in_window(c, size, channels):

@@ -15,7 +15,7 @@ import numpy as np
 from byhand.kernels import cdiv, compiled, kernel, launch, scratch
 from byhand.kernels.pool_operands import Row, Window
 from byhand.kernels.pool_rows import repeat, tail_pixels, window_sum, window_sum_scalar
-from byhand.ops.op import Call, Op
+from byhand.ops.op import CallSpec, Op
 from byhand.ops.pool.max_pool import POOL_BLOCK_ELEMENTS
 from byhand.ops.pool.window_range import PoolShape, interior_windows, visible_positions, windows_over
 from byhand.ops.samples import image_and_window
@@ -39,7 +39,7 @@ def contract(x, *, kernel, stride=None, padding="valid", ceil_mode=False, count_
     y = (x[0], *view.output, x[3])
     attributes = {"kernel": view.kernel, "stride": view.stride, "padding": view.padding}
     attributes["count_include_pad"] = bool(count_include_pad)
-    return Call({"y": y}, attributes, flops=prod(y) * prod(view.kernel), window=view)
+    return CallSpec({"y": y}, attributes, flops=prod(y) * prod(view.kernel), window=view)
 
 
 def avg_pool_loops(x, y, *, kernel, stride, padding, count_include_pad):

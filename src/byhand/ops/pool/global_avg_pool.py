@@ -10,7 +10,7 @@ from math import prod
 import numpy as np
 
 from byhand.kernels import cdiv, compiled, kernel, launch
-from byhand.ops.op import Call, Op
+from byhand.ops.op import CallSpec, Op
 from byhand.ops.pool.max_pool import POOL_BLOCK_ELEMENTS
 from byhand.shapes import axes
 
@@ -23,7 +23,9 @@ def contract(x, *, keepdims=False):
     array([[3., 4.]])
     """
     axes("x", x, "N, H, W, C")
-    return Call({"y": (x[0], 1, 1, x[3]) if keepdims else (x[0], x[3])}, {"keepdims": bool(keepdims)}, flops=prod(x))
+    return CallSpec(
+        {"y": (x[0], 1, 1, x[3]) if keepdims else (x[0], x[3])}, {"keepdims": bool(keepdims)}, flops=prod(x)
+    )
 
 
 def global_avg_pool_loops(x, y, *, keepdims):

@@ -23,7 +23,7 @@ from byhand.kernels.pool_rows import (
     window_max,
     window_max_scalar,
 )
-from byhand.ops.op import Call, Op
+from byhand.ops.op import CallSpec, Op
 from byhand.ops.pool.window_range import PoolShape, interior_windows, visible_positions, windows_on, windows_over
 from byhand.ops.samples import image_and_window
 from byhand.ops.windows import pad, unpad, window_views
@@ -46,7 +46,7 @@ def contract(x, *, kernel, stride=None, padding="valid", dilation=1, ceil_mode=F
     view = window(x[1:3], kernel, kernel if stride is None else stride, padding, dilation, ceil_mode=ceil_mode)
     y = (x[0], *view.output, x[3])
     attributes = {"kernel": view.kernel, "stride": view.stride, "padding": view.padding, "dilation": view.dilation}
-    return Call({"y": y, "argmax": y}, attributes, flops=prod(y) * prod(view.kernel), window=view)
+    return CallSpec({"y": y, "argmax": y}, attributes, flops=prod(y) * prod(view.kernel), window=view)
 
 
 def max_pool_loops(x, y, argmax, *, kernel, stride, padding, dilation):

@@ -16,7 +16,7 @@ import numpy as np
 from byhand.errors import ArgumentError
 from byhand.kernels import compiled
 from byhand.kernels.vector_math import greater
-from byhand.ops.op import Call, HandFunction, Op
+from byhand.ops.op import CallSpec, HandFunction, Op
 from byhand.ops.reduce.map_reduce import backward_kernel, index_groups, reduce_values, run, run_backward, stage
 from byhand.ops.special import EXP_MAX
 from byhand.shapes import normal_axis
@@ -30,7 +30,7 @@ def call(x, axes, keepdims):
     if len(set(axes)) < len(axes):
         raise ArgumentError(f"axes are {tuple(axes)}; expected each axis once")
     y = tuple(1 if i in axes else size for i, size in enumerate(x) if keepdims or i not in axes)
-    return Call({"y": y}, {"axes": tuple(sorted(axes)), "keepdims": bool(keepdims)}, flops=2 * prod(x))
+    return CallSpec({"y": y}, {"axes": tuple(sorted(axes)), "keepdims": bool(keepdims)}, flops=2 * prod(x))
 
 
 def sample(draw):

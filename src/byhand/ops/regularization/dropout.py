@@ -16,7 +16,7 @@ import numpy as np
 from byhand.errors import ShapeError
 from byhand.kernels import cdiv, compiled, elementwise, kernel, launch
 from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS
-from byhand.ops.op import Call, Op
+from byhand.ops.op import CallSpec, Op
 from byhand.shapes import number
 
 
@@ -38,7 +38,7 @@ def contract(x, key, *, rate=0.5, training=True):
     if key != (1,):
         raise ShapeError(f"key has the shape {key}; expected (1,)")
     attributes = {"rate": number("rate", rate, 0, 1), "training": bool(training)}
-    return Call({"y": x, "mask": x}, attributes, flops=prod(x))
+    return CallSpec({"y": x, "mask": x}, attributes, flops=prod(x))
 
 
 # loops ----------------------------------------------------------------------------------------------------------------
