@@ -194,9 +194,8 @@ def sample(draw):
     x = draw.array(draw.integer(1, 2), *size, groups * depth)
     bias = draw.array(groups * filters_per_group) if draw.choice([True, False]) else None
     stride = (draw.integer(1, 3), draw.integer(1, 3))
-    return (x, draw.array(*kernel, depth, groups * filters_per_group), bias), {
-        "stride": stride, "padding": padding, "dilation": dilation, "groups": groups,
-    }  # fmt: skip
+    weight = draw.array(*kernel, depth, groups * filters_per_group)
+    return (x, weight, bias), {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
 
 
 conv2d = Op(

@@ -185,9 +185,9 @@ def sample(draw):
     if min(transposed_window(size, kernel, stride, 0, output_padding, dilation).output) <= 3:
         padding = 0  # the largest would crop all of it
     x, bias = draw.array(draw.integer(1, 2), *size, groups * channels_per_group), draw.array(groups * depth)
-    return (x, draw.array(*kernel, depth, groups * channels_per_group), bias if draw.choice([True, False]) else None), {
-        "stride": stride, "padding": padding, "output_padding": output_padding, "dilation": dilation, "groups": groups,
-    }  # fmt: skip
+    inputs = x, draw.array(*kernel, depth, groups * channels_per_group), bias if draw.choice([True, False]) else None
+    attributes = {"stride": stride, "padding": padding, "output_padding": output_padding}
+    return inputs, attributes | {"dilation": dilation, "groups": groups}
 
 
 conv_transpose2d = Op(

@@ -30,9 +30,7 @@ from byhand.ops.norm.operands import Affine, AffineGradients, NormStats, ReluGra
 from byhand.ops.op import CallSpec, Op
 
 
-def contract(
-    x, gamma, beta, running_mean, running_var, shortcut=None, *, eps=1e-5, momentum=0.1, training=False
-):  # fmt: skip
+def contract(x, gamma, beta, running_mean, running_var, shortcut=None, *, eps=1e-5, momentum=0.1, training=False):
     """Batch norm, a residual sum and ReLU: x and shortcut (N, ..., C), all else (C,) -> y like x.
 
     >>> import byhand as bh, numpy as np
@@ -88,7 +86,7 @@ def batch_norm_relu_sums(x, relu, mean, lines, sums, rows, block):
 @compiled
 def batch_norm_relu_compiled(
     x, gamma, beta, running_mean, running_var, shortcut, y, mean, inv_std, *, eps, momentum, training
-):  # fmt: skip
+):
     affine, running, stats = Affine(gamma, beta), RunningStats(running_mean, running_var), NormStats(mean, inv_std)
     lines = batch_norm_lines(x, affine, running, stats, eps=eps, momentum=momentum, training=training)
     (rows, blocks, _), flat = rows_and_blocks(x), x.reshape(-1)
@@ -99,7 +97,7 @@ def batch_norm_relu_compiled(
 @compiled
 def batch_norm_relu_backward_compiled(
     x, gamma, y, mean, inv_std, grad_y, grad_x, grad_gamma, grad_beta, grad_shortcut, *, eps, momentum, training
-):  # fmt: skip
+):
     rows, blocks, line = rows_and_blocks(x)
     channels, flat = mean.size, x.reshape(-1)
     g = grad_x if grad_shortcut is None else grad_shortcut

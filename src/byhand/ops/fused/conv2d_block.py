@@ -28,9 +28,22 @@ from byhand.ops.op import CallSpec, Op
 
 
 def contract(
-    x, weight, bias=None, gamma=None, beta=None, running_mean=None, running_var=None, shortcut=None, *,
-    stride=1, padding="valid", dilation=1, groups=1, eps=1e-5, relu=False,
-):  # fmt: skip
+    x,
+    weight,
+    bias=None,
+    gamma=None,
+    beta=None,
+    running_mean=None,
+    running_var=None,
+    shortcut=None,
+    *,
+    stride=1,
+    padding="valid",
+    dilation=1,
+    groups=1,
+    eps=1e-5,
+    relu=False,
+):
     """Convolution, batch norm, residual sum and ReLU: the four ops, one after the other.
 
     gamma, beta, running_mean, running_var: (K,), all of them or none; shortcut: like y. Raises ArgumentError where only some of
@@ -72,8 +85,23 @@ def norm_factors(affine, running, bias, scale, term, eps, block):
 
 @compiled
 def conv2d_block_compiled(
-    x, weight, bias, gamma, beta, running_mean, running_var, shortcut, y, *, stride, padding, dilation, groups, eps, relu,
-):  # fmt: skip
+    x,
+    weight,
+    bias,
+    gamma,
+    beta,
+    running_mean,
+    running_var,
+    shortcut,
+    y,
+    *,
+    stride,
+    padding,
+    dilation,
+    groups,
+    eps,
+    relu,
+):
     shape, scale, term = conv_shape(x.shape, weight.shape, y.shape, stride, padding, dilation, groups), None, bias
     if gamma is not None:
         scale, term = scratch(2, gamma.size, dtype=x.dtype)
@@ -84,9 +112,28 @@ def conv2d_block_compiled(
 
 @compiled
 def conv2d_block_backward_compiled(
-    x, weight, bias, gamma, running_mean, running_var, y, grad_y, grad_x, grad_weight, grad_bias, grad_gamma, grad_beta,
-    grad_shortcut, *, stride, padding, dilation, groups, eps, relu,
-):  # fmt: skip
+    x,
+    weight,
+    bias,
+    gamma,
+    running_mean,
+    running_var,
+    y,
+    grad_y,
+    grad_x,
+    grad_weight,
+    grad_bias,
+    grad_gamma,
+    grad_beta,
+    grad_shortcut,
+    *,
+    stride,
+    padding,
+    dilation,
+    groups,
+    eps,
+    relu,
+):
     view = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     g = relu_gradient(y, grad_y, grad_shortcut, relu)
     if gamma is not None:

@@ -40,10 +40,8 @@ def conv2d_relu_compiled(x, weight, bias, y, *, stride, padding, dilation, group
 def conv2d_relu_backward_compiled(
     x, weight, y, grad_y, grad_x, grad_weight, grad_bias, *, stride, padding, dilation, groups
 ):
-    conv2d_backward_compiled(
-        x, weight, relu_gradient(y, grad_y), grad_x, grad_weight, grad_bias,
-        stride=stride, padding=padding, dilation=dilation, groups=groups,
-    )  # fmt: skip
+    attributes = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    conv2d_backward_compiled(x, weight, relu_gradient(y, grad_y), grad_x, grad_weight, grad_bias, **attributes)
 
 
 loops, arrays = composed((Part(conv2d), Part(relu)), like=(conv2d_relu_compiled, conv2d_relu_backward_compiled))

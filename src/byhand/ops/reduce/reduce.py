@@ -58,7 +58,7 @@ def __getattr__(name):
 
 def reduction_op(
     name, summary, *, stages, derivative, arrays, arrays_derivative, auxiliary=(), linear=False, sample=sample
-):  # fmt: skip
+):
     """Return the op `name`.
 
     stages: the last one gives y, each sees the y of the one before; derivative(x, y, first, second, count): dy/dx, where
@@ -164,16 +164,23 @@ def count_of(x, axes):
 
 
 reduce_sum = reduction_op(
-    "reduce_sum", "Sum along axes: x (...) -> y.",
-    stages=(stage(),), derivative=constant_one, linear=True,
-    arrays=lambda x, axes: np.sum(x, axes, keepdims=True), arrays_derivative=lambda x, y, axes: 1,
-)  # fmt: skip
+    "reduce_sum",
+    "Sum along axes: x (...) -> y.",
+    stages=(stage(),),
+    derivative=constant_one,
+    linear=True,
+    arrays=lambda x, axes: np.sum(x, axes, keepdims=True),
+    arrays_derivative=lambda x, y, axes: 1,
+)
 reduce_mean = reduction_op(
-    "reduce_mean", "Mean along axes: x (...) -> y.",
-    stages=(stage(finalize=total_over_count),), derivative=one_over_count, linear=True,
+    "reduce_mean",
+    "Mean along axes: x (...) -> y.",
+    stages=(stage(finalize=total_over_count),),
+    derivative=one_over_count,
+    linear=True,
     arrays=lambda x, axes: np.sum(x, axes, keepdims=True) / x.dtype.type(count_of(x, axes)),
     arrays_derivative=lambda x, y, axes: 1 / count_of(x, axes),
-)  # fmt: skip
+)
 
 # max and min: the elements that equal it share the gradient -----------------------------------------------------------
 
@@ -196,15 +203,23 @@ def extremum_derivative_arrays(x, y, axes):
 
 
 reduce_max = reduction_op(
-    "reduce_max", "Maximum along axes, NaN where one element is: x (...) -> y.",
-    stages=(stage(combine=greater, initial=-inf),), derivative=extremum_derivative, auxiliary=(stage(equal),),
-    arrays=lambda x, axes: np.max(x, axes, keepdims=True, initial=-inf), arrays_derivative=extremum_derivative_arrays,
-)  # fmt: skip
+    "reduce_max",
+    "Maximum along axes, NaN where one element is: x (...) -> y.",
+    stages=(stage(combine=greater, initial=-inf),),
+    derivative=extremum_derivative,
+    auxiliary=(stage(equal),),
+    arrays=lambda x, axes: np.max(x, axes, keepdims=True, initial=-inf),
+    arrays_derivative=extremum_derivative_arrays,
+)
 reduce_min = reduction_op(
-    "reduce_min", "Minimum along axes, NaN where one element is: x (...) -> y.",
-    stages=(stage(combine=smaller, initial=inf),), derivative=extremum_derivative, auxiliary=(stage(equal),),
-    arrays=lambda x, axes: np.min(x, axes, keepdims=True, initial=inf), arrays_derivative=extremum_derivative_arrays,
-)  # fmt: skip
+    "reduce_min",
+    "Minimum along axes, NaN where one element is: x (...) -> y.",
+    stages=(stage(combine=smaller, initial=inf),),
+    derivative=extremum_derivative,
+    auxiliary=(stage(equal),),
+    arrays=lambda x, axes: np.min(x, axes, keepdims=True, initial=inf),
+    arrays_derivative=extremum_derivative_arrays,
+)
 
 # prod: the derivative is the product of all others, y / x; where x is the only 0, the product of the rest --------------
 
@@ -233,11 +248,14 @@ def prod_derivative_arrays(x, y, axes):
 
 
 reduce_prod = reduction_op(
-    "reduce_prod", "Product along axes: x (...) -> y.",
-    stages=(stage(combine=mul, initial=1.0),), derivative=prod_derivative,
+    "reduce_prod",
+    "Product along axes: x (...) -> y.",
+    stages=(stage(combine=mul, initial=1.0),),
+    derivative=prod_derivative,
     auxiliary=(stage(one_if_zero, mul, 1.0), stage(is_zero)),
-    arrays=lambda x, axes: np.prod(x, axes, keepdims=True), arrays_derivative=prod_derivative_arrays,
-)  # fmt: skip
+    arrays=lambda x, axes: np.prod(x, axes, keepdims=True),
+    arrays_derivative=prod_derivative_arrays,
+)
 
 # sums of |x| and of x^2 and its root; logarithms of sums --------------------------------------------------------------
 
@@ -267,21 +285,29 @@ def l2_derivative(x, y, first, second, count):
 
 
 reduce_l1 = reduction_op(
-    "reduce_l1", "L1 norm along axes, the sum of absolute values: x (...) -> y.",
-    stages=(stage(magnitude),), derivative=sign, arrays=lambda x, axes: np.sum(np.abs(x), axes, keepdims=True),
+    "reduce_l1",
+    "L1 norm along axes, the sum of absolute values: x (...) -> y.",
+    stages=(stage(magnitude),),
+    derivative=sign,
+    arrays=lambda x, axes: np.sum(np.abs(x), axes, keepdims=True),
     arrays_derivative=lambda x, y, axes: np.where(x > 0, 1, np.where(x < 0, -1, 0)),
-)  # fmt: skip
+)
 reduce_l2 = reduction_op(
-    "reduce_l2", "L2 norm along axes, the square root of the sum of squares: x (...) -> y.",
-    stages=(stage(square, finalize=square_root),), derivative=l2_derivative,
+    "reduce_l2",
+    "L2 norm along axes, the square root of the sum of squares: x (...) -> y.",
+    stages=(stage(square, finalize=square_root),),
+    derivative=l2_derivative,
     arrays=lambda x, axes: np.sqrt(np.sum(x * x, axes, keepdims=True)),
     arrays_derivative=lambda x, y, axes: np.where(y == 0, 0, x / np.where(y == 0, 1, y)),
-)  # fmt: skip
+)
 reduce_sum_square = reduction_op(
-    "reduce_sum_square", "Sum of squares along axes: x (...) -> y.",
-    stages=(stage(square),), derivative=twice_x, arrays=lambda x, axes: np.sum(x * x, axes, keepdims=True),
+    "reduce_sum_square",
+    "Sum of squares along axes: x (...) -> y.",
+    stages=(stage(square),),
+    derivative=twice_x,
+    arrays=lambda x, axes: np.sum(x * x, axes, keepdims=True),
     arrays_derivative=lambda x, y, axes: 2 * x,
-)  # fmt: skip
+)
 
 
 def logarithm(total, count, y):
@@ -316,14 +342,20 @@ def log_sum_exp_arrays(x, axes):
 
 
 reduce_log_sum = reduction_op(
-    "reduce_log_sum", "Logarithm of the sum along axes: x (...) -> y.",
-    stages=(stage(finalize=logarithm),), derivative=log_sum_derivative, auxiliary=(stage(),), sample=positive_sample,
+    "reduce_log_sum",
+    "Logarithm of the sum along axes: x (...) -> y.",
+    stages=(stage(finalize=logarithm),),
+    derivative=log_sum_derivative,
+    auxiliary=(stage(),),
+    sample=positive_sample,
     arrays=lambda x, axes: np.log(np.sum(x, axes, keepdims=True)),
     arrays_derivative=lambda x, y, axes: 1 / np.sum(x, axes, keepdims=True),
-)  # fmt: skip
+)
 reduce_log_sum_exp = reduction_op(
-    "reduce_log_sum_exp", "Logarithm of the sum of e^x along axes: x (...) -> y.",
+    "reduce_log_sum_exp",
+    "Logarithm of the sum of e^x along axes: x (...) -> y.",
     stages=(stage(combine=greater, initial=-inf), stage(exp_shifted, finalize=log_unshifted)),
     derivative=log_sum_exp_derivative,
-    arrays=log_sum_exp_arrays, arrays_derivative=lambda x, y, axes: np.exp(x - y),
-)  # fmt: skip
+    arrays=log_sum_exp_arrays,
+    arrays_derivative=lambda x, y, axes: np.exp(x - y),
+)

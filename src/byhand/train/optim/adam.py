@@ -61,9 +61,19 @@ class AdamW(Adam):
 
 
 def adam_loops(
-    p: Array, g: Array, exp_avg: Array, exp_avg_sq: Array, t: int,
-    *, lr: float, beta1: float, beta2: float, eps: float, weight_decay: float, decoupled: bool,
-) -> None:  # fmt: skip
+    p: Array,
+    g: Array,
+    exp_avg: Array,
+    exp_avg_sq: Array,
+    t: int,
+    *,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+    decoupled: bool,
+) -> None:
     """Update parameter by parameter."""
     for i in range(p.size):
         step = g[i]
@@ -77,9 +87,19 @@ def adam_loops(
 
 
 def adam_arrays(
-    p: Array, g: Array, exp_avg: Array, exp_avg_sq: Array, t: int,
-    *, lr: float, beta1: float, beta2: float, eps: float, weight_decay: float, decoupled: bool,
-) -> None:  # fmt: skip
+    p: Array,
+    g: Array,
+    exp_avg: Array,
+    exp_avg_sq: Array,
+    t: int,
+    *,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+    decoupled: bool,
+) -> None:
     """Update with NumPy."""
     step = g
     if decoupled:
@@ -130,9 +150,19 @@ def adam_block(p, g, moments, factors, eps, coupled_decay, block):  # type: igno
 
 @compiled
 def adam_compiled(
-    p: Array, g: Array, exp_avg: Array, exp_avg_sq: Array, t: Scheduled,
-    *, lr: Scheduled, beta1: float, beta2: float, eps: float, weight_decay: float, decoupled: bool,
-) -> None:  # fmt: skip
+    p: Array,
+    g: Array,
+    exp_avg: Array,
+    exp_avg_sq: Array,
+    t: Scheduled,
+    *,
+    lr: Scheduled,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+    decoupled: bool,
+) -> None:
     """Update in parallel blocks."""
     factors = scratch(7, dtype=p.dtype)
     decoupled_decay, coupled_decay = (weight_decay, 0.0) if decoupled else (0.0, weight_decay)
