@@ -11,8 +11,8 @@ def pad(x, y, kernel, stride, padding, dilation, value=0):
     """Return a padded copy of x (N, H, W, C), large enough for every window of y (N, H', W', K)."""
     top, _, left, _ = padding
     height, width = (
-        max((out - 1) * step + (positions - 1) * apart + 1, before + size)
-        for out, step, positions, apart, before, size in zip(
+        max((out - 1) * step + (positions - 1) * spacing + 1, before + size)
+        for out, step, positions, spacing, before, size in zip(
             y.shape[1:3], stride, kernel, dilation, (top, left), x.shape[1:3]
         )
     )
@@ -31,7 +31,7 @@ def window_views(padded, y, kernel, stride, dilation):
     """Yield ((r, s), view): the pixels at position (r, s) of the windows of all outputs, a strided view (N, H', W', C)."""
     for r, s in np.ndindex(*kernel):
         rows, columns = (
-            slice(position * apart, position * apart + (out - 1) * step + 1, step)
-            for position, apart, out, step in zip((r, s), dilation, y.shape[1:3], stride)
+            slice(position * spacing, position * spacing + (out - 1) * step + 1, step)
+            for position, spacing, out, step in zip((r, s), dilation, y.shape[1:3], stride)
         )
         yield (r, s), padded[:, rows, columns]
