@@ -32,6 +32,11 @@ Array = npt.NDArray[Any]  # of any type of number: a docstring says its shape
 Input = Array | tuple[Array, ...] | None  # `xs` of concat is a tuple; None: an optional input that is left out
 InputShape = Shape | tuple[Shape, ...] | None
 Attributes = dict[str, Any]  # such as stride and padding, by name
+Sample = tuple[tuple[Any, ...], Attributes]  # a legal call: inputs and attributes
+Pair = int | Sequence[int]  # an attribute of two axes: one number for both, or (rows, columns)
+Padding = (
+    int | str | Sequence[int]
+)  # pixels, "valid" or "same"; two numbers: rows, columns; four: top, bottom, left, right
 HandFunction = Callable[..., None]  # writes into the arrays it is given
 
 HANDS = ("loops", "arrays", "compiled")
@@ -103,7 +108,7 @@ class Op:
         loops: tuple[HandFunction, HandFunction],
         arrays: tuple[HandFunction, HandFunction],
         compiled: tuple[HandFunction, HandFunction] | None = None,
-        sample: Callable[[SampleSource], tuple[tuple[Input, ...], Attributes]],
+        sample: Callable[[SampleSource], Sample],
         dtypes: Mapping[str, npt.DTypeLike] | None = None,
         state: tuple[str, ...] = (),
         check: Callable[[dict[str, Any]], object] | None = None,
@@ -279,7 +284,10 @@ class Op:
         if name != "__signature__":
             raise AttributeError(name)
         hand = Parameter("hand", Parameter.KEYWORD_ONLY, default=DEFAULT_HAND)
-        return Signature([*signature(self.contract).parameters.values(), hand])
+        arguments = [
+            argument.replace(annotation=Parameter.empty) for argument in signature(self.contract).parameters.values()
+        ]
+        return Signature([*arguments, hand])  # annotated, the inputs would be shapes
 
 
 def get(name: str) -> Op:

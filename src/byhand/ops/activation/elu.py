@@ -13,12 +13,12 @@ from byhand.errors import ArgumentError
 from byhand.kernels import elementwise
 from byhand.ops.op import CallSpec, Op
 from byhand.ops.samples import any_array
-from byhand.shapes import number
+from byhand.shapes import Shape, number
 
 # elu: y = x where x > 0, else alpha (e^x - 1);  dy/dx = 1 or alpha e^x ------------------------------------------------
 
 
-def elu_contract(x, *, alpha=1.0):
+def elu_contract(x: Shape, *, alpha: float = 1.0) -> CallSpec:
     """Exponential linear unit, which tends to -alpha: y = x where x > 0, else alpha (e^x - 1); x of any shape.
 
     Source: Clevert, Unterthiner & Hochreiter 2015, arXiv 1511.07289.
@@ -66,7 +66,7 @@ SELU_ALPHA = 1.6732632423543772
 SELU_GAMMA = 1.0507009873554805
 
 
-def selu_contract(x, *, alpha=SELU_ALPHA, gamma=SELU_GAMMA):
+def selu_contract(x: Shape, *, alpha: float = SELU_ALPHA, gamma: float = SELU_GAMMA) -> CallSpec:
     """Scaled ELU: y = gamma x where x > 0, else gamma alpha (e^x - 1); x of any shape.
 
     With the default constants, mean and variance stay near 0 and 1 from layer to layer.
@@ -113,7 +113,7 @@ selu = Op(
 # celu: y = x where x > 0, else alpha (e^(x / alpha) - 1);  dy/dx = 1 or e^(x / alpha) ---------------------------------
 
 
-def celu_contract(x, *, alpha=1.0):
+def celu_contract(x: Shape, *, alpha: float = 1.0) -> CallSpec:
     """ELU with a continuous derivative at 0: y = x where x > 0, else alpha (e^(x / alpha) - 1); x of any shape.
 
     Source: Barron 2017, arXiv 1704.07483.

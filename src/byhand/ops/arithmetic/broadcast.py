@@ -16,10 +16,10 @@ from byhand.kernels.indexing import merged, row_start, steps_of
 from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS
 from byhand.ops.flat_kernels import copy
 from byhand.ops.op import Array, CallSpec
-from byhand.shapes import broadcast
+from byhand.shapes import Shape, broadcast
 
 
-def broadcast_call(a, b):
+def broadcast_call(a: Shape, b: Shape) -> CallSpec:
     """Return the call of an op of two arrays that does one operation per element of y."""
     y = broadcast(a, b)
     return CallSpec({"y": y}, flops=prod(y))

@@ -20,12 +20,21 @@ import numpy as np
 
 from byhand.errors import ShapeError
 from byhand.kernels import compiled, conv
-from byhand.ops.op import CallSpec, Op
+from byhand.ops.op import CallSpec, Op, Padding, Pair, Sample, SampleSource
 from byhand.ops.windows import pad, unpad, window_views
-from byhand.shapes import axes, integer, window
+from byhand.shapes import Shape, axes, integer, window
 
 
-def contract(x, weight, bias=None, *, stride=1, padding="valid", dilation=1, groups=1):
+def contract(
+    x: Shape,
+    weight: Shape,
+    bias: Shape | None = None,
+    *,
+    stride: Pair = 1,
+    padding: Padding = "valid",
+    dilation: Pair = 1,
+    groups: int = 1,
+) -> CallSpec:
     """Slide filters over an image: x (N, H, W, C), weight (R, S, C / groups, K), bias (K,) or None -> y (N, H', W', K).
 
     stride, dilation: pixels, a number or (down, across); padding: "valid", "same", a number, (down, across) or
@@ -183,7 +192,7 @@ def conv2d_backward_compiled(x, weight, grad_y, grad_x, grad_weight, grad_bias, 
 # the op ---------------------------------------------------------------------------------------------------------------
 
 
-def sample(draw):
+def sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     groups, depth, filters_per_group = draw.choice(
         [(1, 1, 1), (1, 3, 2), (1, 17, 3), (1, 2, 17), (2, 3, 2), (3, 2, 1), (3, 1, 2), (17, 1, 1)]

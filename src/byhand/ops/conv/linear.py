@@ -13,11 +13,11 @@ import numpy as np
 
 from byhand.errors import ShapeError
 from byhand.kernels import compiled, conv
-from byhand.ops.op import CallSpec, Op
-from byhand.shapes import axes
+from byhand.ops.op import CallSpec, Op, Sample, SampleSource
+from byhand.shapes import Shape, axes
 
 
-def contract(x, weight, bias=None):
+def contract(x: Shape, weight: Shape, bias: Shape | None = None) -> CallSpec:
     """Matrix product plus bias: x (..., D), weight (D, K), bias (K,) or None -> y (..., K).
 
     Raises ShapeError where shapes do not fit.
@@ -129,7 +129,7 @@ def linear_backward_compiled(x, weight, grad_y, grad_x, grad_weight, grad_bias):
 # the op ---------------------------------------------------------------------------------------------------------------
 
 
-def sample(draw):
+def sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     width, units = draw.integer(1, 17), draw.integer(1, 5)
     x = draw.array(*(draw.integer(1, 3) for _ in range(draw.integer(1, 2))), width)

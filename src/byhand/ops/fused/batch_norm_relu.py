@@ -27,10 +27,22 @@ from byhand.ops.norm.batch_norm import (
 )
 from byhand.ops.norm.lines import block_of, repeat_row, rows_and_blocks, sum_line
 from byhand.ops.norm.operands import Affine, AffineGradients, NormStats, ReluGradient, RunningStats
-from byhand.ops.op import CallSpec, Op
+from byhand.ops.op import CallSpec, Op, Sample, SampleSource
+from byhand.shapes import Shape
 
 
-def contract(x, gamma, beta, running_mean, running_var, shortcut=None, *, eps=1e-5, momentum=0.1, training=False):
+def contract(
+    x: Shape,
+    gamma: Shape,
+    beta: Shape,
+    running_mean: Shape,
+    running_var: Shape,
+    shortcut: Shape | None = None,
+    *,
+    eps: float = 1e-5,
+    momentum: float = 0.1,
+    training: bool = False,
+) -> CallSpec:
     """Batch norm, a residual sum and ReLU: x and shortcut (N, ..., C), all else (C,) -> y like x.
 
     >>> import byhand as bh, numpy as np
@@ -122,7 +134,7 @@ batch_norm_relu_loops, batch_norm_relu_backward_loops = loops
 batch_norm_relu_arrays, batch_norm_relu_backward_arrays = arrays
 
 
-def sample(draw):
+def sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     inputs, attributes = batch_norm.sample(draw)
     x, gamma, beta, mean, var = inputs

@@ -24,26 +24,27 @@ from byhand.ops.fused.composed import Part, composed
 from byhand.ops.fused.relu_gradient import relu_gradient
 from byhand.ops.norm.batch_norm import batch_norm, batch_norm_backward_compiled, batch_norm_running
 from byhand.ops.norm.operands import Affine, NormStats, RunningStats
-from byhand.ops.op import CallSpec, Op
+from byhand.ops.op import Array, CallSpec, Op, Padding, Pair, Sample, SampleSource
+from byhand.shapes import Shape
 
 
 def contract(
-    x,
-    weight,
-    bias=None,
-    gamma=None,
-    beta=None,
-    running_mean=None,
-    running_var=None,
-    shortcut=None,
+    x: Shape,
+    weight: Shape,
+    bias: Shape | None = None,
+    gamma: Shape | None = None,
+    beta: Shape | None = None,
+    running_mean: Shape | None = None,
+    running_var: Shape | None = None,
+    shortcut: Shape | None = None,
     *,
-    stride=1,
-    padding="valid",
-    dilation=1,
-    groups=1,
-    eps=1e-5,
-    relu=False,
-):
+    stride: Pair = 1,
+    padding: Padding = "valid",
+    dilation: Pair = 1,
+    groups: int = 1,
+    eps: float = 1e-5,
+    relu: bool = False,
+) -> CallSpec:
     """Convolution, batch norm, residual sum and ReLU: the four ops, one after the other.
 
     gamma, beta, running_mean, running_var: (K,), all of them or none; shortcut: like y. Raises ArgumentError where only some of
@@ -165,11 +166,11 @@ conv2d_block_loops, conv2d_block_backward_loops = loops
 conv2d_block_arrays, conv2d_block_backward_arrays = arrays
 
 
-def sample(draw):
+def sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     (x, weight, bias), attributes = conv2d.sample(draw)
     y = conv2d.contract(x.shape, weight.shape, **attributes).shapes["y"]
-    statistics = [None] * 4
+    statistics: list[Array | None] = [None] * 4
     if draw.choice([True, False]):
         gamma, beta, mean, var = (draw.array(y[-1]) for _ in range(4))
         # An element equal to the mean becomes beta, which must not be 0, the kink of the ReLU.

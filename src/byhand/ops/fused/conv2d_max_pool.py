@@ -17,29 +17,30 @@ from byhand.ops.activation.piecewise import relu as relu_op
 from byhand.ops.conv.conv2d import conv2d, conv2d_backward_compiled, conv_shape
 from byhand.ops.fused.composed import Part, composed
 from byhand.ops.fused.relu_gradient import relu_gradient
-from byhand.ops.op import CallSpec, Op
+from byhand.ops.op import CallSpec, Op, Padding, Pair, Sample, SampleSource
 from byhand.ops.pool.max_pool import max_pool, max_pool_backward_compiled, max_pool_compiled
+from byhand.shapes import Shape
 
 # Elements of the convolution's output that wait to be pooled: 4 MB of float32, which stay in the caches.
 CHUNK_ELEMENTS = 1 << 20
 
 
 def contract(
-    x,
-    weight,
-    bias=None,
+    x: Shape,
+    weight: Shape,
+    bias: Shape | None = None,
     *,
-    stride=1,
-    padding="valid",
-    dilation=1,
-    groups=1,
-    relu=False,
-    pool_kernel,
-    pool_stride=None,
-    pool_padding="valid",
-    pool_dilation=1,
-    ceil_mode=False,
-):
+    stride: Pair = 1,
+    padding: Padding = "valid",
+    dilation: Pair = 1,
+    groups: int = 1,
+    relu: bool = False,
+    pool_kernel: Pair,
+    pool_stride: Pair | None = None,
+    pool_padding: Padding = "valid",
+    pool_dilation: Pair = 1,
+    ceil_mode: bool = False,
+) -> CallSpec:
     """Convolution and max pooling: `conv2d`, with `relu` a ReLU, then `max_pool`; pool_*: the attributes of the pooling.
 
     >>> import byhand as bh, numpy as np
@@ -166,7 +167,7 @@ conv2d_max_pool_loops, conv2d_max_pool_backward_loops = loops
 conv2d_max_pool_arrays, conv2d_max_pool_backward_arrays = arrays
 
 
-def sample(draw):
+def sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     inputs, attributes = conv2d.sample(draw)
     between = conv2d.contract(*(None if array is None else array.shape for array in inputs), **attributes).shapes["y"]

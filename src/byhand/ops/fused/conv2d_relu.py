@@ -14,10 +14,20 @@ from byhand.ops.activation.piecewise import relu
 from byhand.ops.conv.conv2d import conv2d, conv2d_backward_compiled, conv_shape
 from byhand.ops.fused.composed import Part, composed
 from byhand.ops.fused.relu_gradient import relu_gradient
-from byhand.ops.op import CallSpec, Op
+from byhand.ops.op import CallSpec, Op, Padding, Pair
+from byhand.shapes import Shape
 
 
-def contract(x, weight, bias=None, *, stride=1, padding="valid", dilation=1, groups=1):
+def contract(
+    x: Shape,
+    weight: Shape,
+    bias: Shape | None = None,
+    *,
+    stride: Pair = 1,
+    padding: Padding = "valid",
+    dilation: Pair = 1,
+    groups: int = 1,
+) -> CallSpec:
     """Convolution and ReLU: `conv2d`, then `relu`.
 
     >>> import byhand as bh, numpy as np

@@ -16,9 +16,10 @@ from byhand.ops.conv.linear import linear, linear_backward_compiled
 from byhand.ops.fused.composed import Part, composed
 from byhand.ops.fused.relu_gradient import relu_gradient
 from byhand.ops.op import CallSpec, Op
+from byhand.shapes import Shape
 
 
-def contract(x, weight, bias=None):
+def contract(x: Shape, weight: Shape, bias: Shape | None = None) -> CallSpec:
     """Linear layer and ReLU: `linear`, then `relu`.
 
     >>> import byhand as bh, numpy as np

@@ -20,13 +20,13 @@ from byhand.errors import ArgumentError, ShapeError
 from byhand.kernels import cdiv, compiled, kernel, launch, scratch
 from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS
 from byhand.kernels.vector_math import greater
-from byhand.ops.op import Array, CallSpec, Op
-from byhand.shapes import axes, number
+from byhand.ops.op import Array, CallSpec, Op, Sample, SampleSource
+from byhand.shapes import Shape, axes, number
 
 # softmax: dq[k] = q[k] (dz[k] - sum over j of q[j] dz[j]) -------------------------------------------------------------
 
 
-def softmax_contract(x):
+def softmax_contract(x: Shape) -> CallSpec:
     """Softmax along the last axis: y = e^x / sum e^x, x (..., K).
 
     >>> import byhand as bh
@@ -128,7 +128,7 @@ def softmax_backward_compiled(y, grad_y, grad_x):
     launch(softmax_backward_rows, blocks, y, grad_y.reshape(y.shape), grad_x.reshape(y.shape))
 
 
-def softmax_sample(draw):
+def softmax_sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     return (10 * draw.array(draw.integer(1, 3), draw.integer(1, 3), draw.integer(1, 17)),), {}
 
@@ -146,7 +146,7 @@ softmax = Op(
 # softmax_cross_entropy: p is (1 - label_smoothing) at the label, plus label_smoothing / K everywhere ------------------
 
 
-def cross_entropy_contract(logits, labels, *, label_smoothing=0.0):
+def cross_entropy_contract(logits: Shape, labels: Shape, *, label_smoothing: float = 0.0) -> CallSpec:
     """Return the mean cross-entropy of softmax(logits) against labels: logits (N, K), labels (N,) -> loss ().
 
     label_smoothing: the probability that the target spreads evenly over all classes, from 0 up to 1. Unit: nats. Raises
@@ -267,7 +267,7 @@ def check_labels(labels: Any, classes: int) -> Array:
     return result
 
 
-def cross_entropy_sample(draw):
+def cross_entropy_sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     images, classes = draw.integer(1, 4), draw.integer(1, 17)
     logits, labels = 10 * draw.array(images, classes), draw.integers(images, below=classes)

@@ -5,6 +5,7 @@
 Source: ONNX, operator Concat.
 """
 
+from collections.abc import Sequence
 from math import prod
 
 import numpy as np
@@ -12,11 +13,11 @@ import numpy as np
 from byhand.errors import ArgumentError, ShapeError
 from byhand.kernels import compiled
 from byhand.ops.flat_kernels import copy_rows
-from byhand.ops.op import CallSpec, Op
-from byhand.shapes import normal_axis
+from byhand.ops.op import CallSpec, Op, Sample, SampleSource
+from byhand.shapes import Shape, normal_axis
 
 
-def concat_contract(xs, *, axis=-1):
+def concat_contract(xs: Sequence[Shape], *, axis: int = -1) -> CallSpec:
     """Concatenate along an axis: xs, arrays of equal shape except on that axis -> y.
 
     Raises ShapeError where their shapes differ on another axis.
@@ -79,7 +80,7 @@ def concat_backward_compiled(grad_y, grad_xs, *, axis):
         start += width
 
 
-def concat_sample(draw):
+def concat_sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     shape, axis = [draw.integer(1, 3) for _ in range(4)], draw.integer(-4, 3)
     xs = []

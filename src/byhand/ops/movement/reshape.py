@@ -5,16 +5,17 @@
 Source: ONNX, operators Reshape and Flatten.
 """
 
+from collections.abc import Sequence
 from math import prod
 
 from byhand.errors import ShapeError
 from byhand.kernels import compiled
 from byhand.ops.flat_kernels import copy
-from byhand.ops.op import CallSpec, Op
-from byhand.shapes import reshaped
+from byhand.ops.op import CallSpec, Op, Sample, SampleSource
+from byhand.shapes import Shape, reshaped
 
 
-def reshape_contract(x, *, shape):
+def reshape_contract(x: Shape, *, shape: Sequence[int]) -> CallSpec:
     """Reshape each example: x (N, ...) -> y (N, *shape); one size may be -1.
 
     Raises ShapeError where the number of elements differs.
@@ -27,7 +28,7 @@ def reshape_contract(x, *, shape):
     return CallSpec({"y": y}, {"shape": y[1:]})
 
 
-def flatten_contract(x):
+def flatten_contract(x: Shape) -> CallSpec:
     """Flatten each example into a vector: x (N, ...) -> y (N, D).
 
     >>> import byhand as bh, numpy as np
@@ -93,12 +94,12 @@ def flatten_backward_compiled(grad_y, grad_x):
     copy(grad_y, grad_x)
 
 
-def flatten_sample(draw):
+def flatten_sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     return (draw.array(*(draw.integer(1, 4) for _ in range(4))),), {}
 
 
-def reshape_sample(draw):
+def reshape_sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     (x,), _ = flatten_sample(draw)
     return (x,), {"shape": draw.choice([(-1,), (x.shape[1] * x.shape[2], x.shape[3]), (1, -1, x.shape[3])])}

@@ -12,6 +12,7 @@ A pixel of weight 0 adds nothing, even where it is infinite or NaN.
 Source: ONNX, operator Resize (opset 19), on the two axes of an image.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -30,25 +31,25 @@ from byhand.ops.movement.interpolation import (
     to_csr,
     to_transposed_csr,
 )
-from byhand.ops.op import Array, CallSpec, Op
-from byhand.shapes import axes, number, pair
+from byhand.ops.op import Array, CallSpec, Op, Pair, Sample, SampleSource
+from byhand.shapes import Shape, axes, number, pair
 
 VECTOR_MIN_CHANNELS = 8  # a pixel of fewer channels is shorter than a SIMD register
 SAMPLE_SCALES = (0.4375, 0.625, 0.75, 1.0, 1.375, 1.5, 2.0, 2.625)
 
 
 def contract(
-    x,
+    x: Shape,
     *,
-    size,
-    mode="nearest",
-    coordinates="half_pixel",
-    nearest="round_prefer_floor",
-    cubic_a=-0.75,
-    exclude_outside=False,
-    antialias=False,
-    scales=None,
-):
+    size: Pair,
+    mode: str = "nearest",
+    coordinates: str = "half_pixel",
+    nearest: str = "round_prefer_floor",
+    cubic_a: float = -0.75,
+    exclude_outside: bool = False,
+    antialias: bool = False,
+    scales: float | Sequence[float] | None = None,
+) -> CallSpec:
     """Resize images: x (N, H, W, C) -> y (N, H', W', C), of size (H', W').
 
     mode: "nearest", "linear" or "cubic"; coordinates: where a pixel lies in the old image, "half_pixel", "align_corners",
@@ -267,7 +268,7 @@ def resize_backward_compiled(
     launch_resize(grad_y, grad_x, row_weights, to_transposed_csr(*columns, width, grad_x.dtype))
 
 
-def sample(draw):
+def sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     x = draw.array(draw.integer(1, 2), draw.integer(1, 5), draw.integer(1, 5), draw.choice([1, 3, 9, 17]))
     mode = draw.choice(["nearest", "linear", "cubic"])

@@ -6,6 +6,7 @@
 Sources: ONNX, operator Transpose; Zhang et al. 2017 (ShuffleNet), arXiv 1707.01083.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,15 +15,15 @@ from byhand.errors import ArgumentError, ShapeError
 from byhand.kernels import cdiv, compiled, kernel, launch
 from byhand.kernels.indexing import merged, row_start, steps_of
 from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS
-from byhand.ops.op import CallSpec, Op
-from byhand.shapes import integer
+from byhand.ops.op import CallSpec, Op, Sample, SampleSource
+from byhand.shapes import Shape, integer
 
 TILE_ELEMENTS = 16  # elements of each axis in a tile: its cache lines, read across, stay in the cache
 
 # transpose: y's axis i is x's axis axes[i] ----------------------------------------------------------------------------
 
 
-def transpose_contract(x, *, axes):
+def transpose_contract(x: Shape, *, axes: Sequence[int]) -> CallSpec:
     """Reorder axes: x -> y, whose axis i is x's axis axes[i].
 
     >>> import byhand as bh
@@ -141,7 +142,7 @@ def transpose_backward_compiled(grad_y, grad_x, *, axes):
     launch_transpose(grad_y, grad_x, [axes.index(i) for i in range(len(axes))])
 
 
-def transpose_sample(draw):
+def transpose_sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     x = draw.array(*(draw.integer(1, 4) for _ in range(4)))
     return (x,), {"axes": draw.choice([(0, 1, 2, 3), (0, 3, 1, 2), (0, 2, 3, 1), (3, 1, 0, 2)])}
@@ -160,7 +161,7 @@ transpose = Op(
 # channel_shuffle: y[..., i * G + g] = x[..., g * C/G + i], which mixes the groups of a grouped convolution --------
 
 
-def channel_shuffle_contract(x, *, groups):
+def channel_shuffle_contract(x: Shape, *, groups: int) -> CallSpec:
     """Interleave the channels of `groups` groups: x (..., C) -> y (..., C).
 
     Source: Zhang et al. 2017 (ShuffleNet), arXiv 1707.01083. Raises ShapeError where the channels do not fall into groups.
@@ -212,7 +213,7 @@ def channel_shuffle_backward_compiled(grad_y, grad_x, *, groups):
     )
 
 
-def channel_shuffle_sample(draw):
+def channel_shuffle_sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     groups = draw.integer(1, 4)
     return (draw.array(2, draw.integer(1, 3), groups * draw.integer(1, 4)),), {"groups": groups}

@@ -28,11 +28,21 @@ from byhand.ops.norm.lines import (
     write_scaled_row,
 )
 from byhand.ops.norm.operands import Affine, AffineGradients, BlockStats, NormStats, RunningStats
-from byhand.ops.op import CallSpec, Op
-from byhand.shapes import number
+from byhand.ops.op import CallSpec, Op, Sample, SampleSource
+from byhand.shapes import Shape, number
 
 
-def contract(x, gamma, beta, running_mean, running_var, *, eps=1e-5, momentum=0.1, training=False):
+def contract(
+    x: Shape,
+    gamma: Shape,
+    beta: Shape,
+    running_mean: Shape,
+    running_var: Shape,
+    *,
+    eps: float = 1e-5,
+    momentum: float = 0.1,
+    training: bool = False,
+) -> CallSpec:
     """Normalize each channel over the batch: x (N, ..., C), all else (C,) -> y like x.
 
     In training, the statistics are the batch's own, and the running statistics move towards them by `momentum`, in place (the
@@ -308,7 +318,7 @@ def batch_norm_backward_compiled(
         launch(batch_norm_backward_apply, blocks, flat, grad, lines, grad_x.reshape(-1), rows * channels, training)
 
 
-def sample(draw):
+def sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     channels = draw.integer(1, 17)
     x = draw.array(draw.integer(2, 4), *(draw.integer(1, 4) for _ in range(draw.choice([0, 2]))), channels)

@@ -20,11 +20,11 @@ from byhand.kernels import cdiv, compiled, kernel, launch, scratch
 from byhand.ops.flat_kernels import fill
 from byhand.ops.norm.lines import NORM_BLOCK_ELEMENTS, write_row
 from byhand.ops.norm.operands import Affine, AffineGradients, NormStats
-from byhand.ops.op import CallSpec, Op
-from byhand.shapes import number
+from byhand.ops.op import CallSpec, Op, Sample, SampleSource
+from byhand.shapes import Shape, number
 
 
-def contract(x, gamma, beta, *, eps=1e-5):
+def contract(x: Shape, gamma: Shape, beta: Shape, *, eps: float = 1e-5) -> CallSpec:
     """Normalize the last axes of each example: x (N, ..., D), gamma and beta (D,), or all the axes they have -> y like x.
 
     Raises ShapeError where shapes do not fit.
@@ -168,7 +168,7 @@ def layer_norm_backward_compiled(x, gamma, mean, inv_std, grad_y, grad_x, grad_g
         launch(layer_norm_merge, 1, sums, AffineGradients(*grads))
 
 
-def sample(draw):
+def sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     features = tuple(draw.integer(1, 5) for _ in range(draw.integer(1, 2)))
     x = draw.array(draw.integer(1, 3), *(draw.integer(1, 3) for _ in range(draw.integer(0, 2))), *features)

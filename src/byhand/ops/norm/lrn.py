@@ -21,11 +21,11 @@ from byhand.errors import ShapeError
 from byhand.kernels import cdiv, compiled, kernel, launch, scratch
 from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS
 from byhand.kernels.runtime.launch_graph import workers
-from byhand.ops.op import CallSpec, Op
-from byhand.shapes import integer, number
+from byhand.ops.op import CallSpec, Op, Sample, SampleSource
+from byhand.shapes import Shape, integer, number
 
 
-def contract(x, *, size, alpha=1e-4, beta=0.75, bias=1.0):
+def contract(x: Shape, *, size: int, alpha: float = 1e-4, beta: float = 0.75, bias: float = 1.0) -> CallSpec:
     """Normalize over `size` neighbouring channels: x (N, ..., C) -> y like x; s is kept for backward, as `scale`.
 
     >>> import byhand as bh
@@ -175,7 +175,7 @@ def lrn_backward_compiled(x, scale, grad_y, grad_x, *, size, alpha, beta, bias):
     launch(lrn_backward_rows, blocks, x, scale, grad_y, grad_x, parts, response)
 
 
-def sample(draw):
+def sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     x = draw.array(draw.integer(1, 3), *(draw.integer(1, 3) for _ in range(draw.integer(0, 2))), draw.integer(1, 17))
     attributes = {"size": draw.integer(1, 7), "alpha": draw.choice([1e-4, 0.5, 2.0])}

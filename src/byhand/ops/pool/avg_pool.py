@@ -15,15 +15,23 @@ import numpy as np
 from byhand.kernels import cdiv, compiled, kernel, launch, scratch
 from byhand.kernels.pool_operands import Row, Window
 from byhand.kernels.pool_rows import repeat, tail_pixels, window_sum, window_sum_scalar
-from byhand.ops.op import CallSpec, Op
+from byhand.ops.op import Attributes, CallSpec, Op, Padding, Pair, Sample, SampleSource
 from byhand.ops.pool.max_pool import POOL_BLOCK_ELEMENTS
 from byhand.ops.pool.window_range import PoolShape, interior_windows, visible_positions, windows_over
 from byhand.ops.samples import image_and_window
 from byhand.ops.windows import pad, unpad, window_views
-from byhand.shapes import axes, window
+from byhand.shapes import Shape, axes, window
 
 
-def contract(x, *, kernel, stride=None, padding="valid", ceil_mode=False, count_include_pad=True):
+def contract(
+    x: Shape,
+    *,
+    kernel: Pair,
+    stride: Pair | None = None,
+    padding: Padding = "valid",
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> CallSpec:
     """Average every window: x (N, H, W, C) -> y (N, H', W', C).
 
     stride: pixels, by default the kernel's; ceil_mode: a last window may extend beyond the padding; count_include_pad: the
@@ -37,7 +45,7 @@ def contract(x, *, kernel, stride=None, padding="valid", ceil_mode=False, count_
     axes("x", x, "N, H, W, C")
     view = window(x[1:3], kernel, kernel if stride is None else stride, padding, ceil_mode=ceil_mode)
     y = (x[0], *view.output, x[3])
-    attributes = {"kernel": view.kernel, "stride": view.stride, "padding": view.padding}
+    attributes: Attributes = {"kernel": view.kernel, "stride": view.stride, "padding": view.padding}
     attributes["count_include_pad"] = bool(count_include_pad)
     return CallSpec({"y": y}, attributes, flops=prod(y) * prod(view.kernel), window=view)
 
@@ -233,7 +241,7 @@ def all_counts_equal(size, output, kernel, stride, padding, count_include_pad):
     )
 
 
-def sample(draw):
+def sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     x, attributes = image_and_window(draw)
     return (x,), attributes | {"count_include_pad": draw.choice([True, False])}

@@ -23,16 +23,24 @@ from byhand.kernels.pool_rows import (
     window_max,
     window_max_scalar,
 )
-from byhand.ops.op import CallSpec, Op
+from byhand.ops.op import CallSpec, Op, Padding, Pair, Sample, SampleSource
 from byhand.ops.pool.window_range import PoolShape, interior_windows, visible_positions, windows_on, windows_over
 from byhand.ops.samples import image_and_window
 from byhand.ops.windows import pad, unpad, window_views
-from byhand.shapes import axes, window
+from byhand.shapes import Shape, axes, window
 
 POOL_BLOCK_ELEMENTS = 32768  # of the image in a block of a pooling kernel: a few microseconds of work
 
 
-def contract(x, *, kernel, stride=None, padding="valid", dilation=1, ceil_mode=False):
+def contract(
+    x: Shape,
+    *,
+    kernel: Pair,
+    stride: Pair | None = None,
+    padding: Padding = "valid",
+    dilation: Pair = 1,
+    ceil_mode: bool = False,
+) -> CallSpec:
     """Keep the largest pixel of every window: x (N, H, W, C) -> y (N, H', W', C).
 
     stride: pixels, by default the kernel's; ceil_mode: a last window may extend beyond the padding. Raises ShapeError where the
@@ -203,7 +211,7 @@ def max_pool_backward_compiled(argmax, grad_y, grad_x, *, kernel, stride, paddin
     launch(max_pool_backward_rows, cdiv(prod(grad_x.shape[:2]), rows), *arrays, shape, step, rows)
 
 
-def sample(draw):
+def sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     x, attributes = image_and_window(draw)
     dilation = draw.integer(1, 2)

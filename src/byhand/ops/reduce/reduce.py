@@ -9,6 +9,7 @@ Source: ONNX, operators ReduceSum, ReduceMean, ReduceMax, ReduceMin, ReduceProd,
 ReduceLogSum and ReduceLogSumExp.
 """
 
+from collections.abc import Sequence
 from math import exp, inf, prod
 
 import numpy as np
@@ -16,13 +17,13 @@ import numpy as np
 from byhand.errors import ArgumentError
 from byhand.kernels import compiled
 from byhand.kernels.vector_math import greater
-from byhand.ops.op import CallSpec, HandFunction, Op
+from byhand.ops.op import CallSpec, HandFunction, Op, Sample, SampleSource
 from byhand.ops.reduce.map_reduce import backward_kernel, index_groups, reduce_values, run, run_backward, stage
 from byhand.ops.special import EXP_MAX
-from byhand.shapes import normal_axis
+from byhand.shapes import Shape, normal_axis
 
 
-def call(x, axes, keepdims):
+def call(x: Shape, axes: int | Sequence[int] | None, keepdims: bool) -> CallSpec:
     """Return the call of a reduction; axes: one axis, several, or None for all."""
     if axes is None:
         axes = tuple(range(len(x)))
@@ -33,14 +34,14 @@ def call(x, axes, keepdims):
     return CallSpec({"y": y}, {"axes": tuple(sorted(axes)), "keepdims": bool(keepdims)}, flops=2 * prod(x))
 
 
-def sample(draw):
+def sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     x = draw.array(*(draw.integer(1, 4) for _ in range(4)))
     axes = draw.choice([None, 0, -1, (), (1, 2), (0, 2), (3, 1), (0, 1, 2), (-4, -1)])
     return (x,), {"axes": axes, "keepdims": draw.choice([True, False])}
 
 
-def positive_sample(draw):
+def positive_sample(draw: SampleSource) -> Sample:
     """Draw a legal call whose x is 0.5 or more."""
     (x,), attributes = sample(draw)
     return (0.5 + np.abs(x),), attributes
@@ -67,7 +68,7 @@ def reduction_op(
     """
     gradient = backward_kernel(derivative)
 
-    def contract(x, *, axes=None, keepdims=False):
+    def contract(x: Shape, *, axes: int | Sequence[int] | None = None, keepdims: bool = False) -> CallSpec:
         return call(x, axes, keepdims)
 
     def loops(x, y, *, axes, keepdims):
