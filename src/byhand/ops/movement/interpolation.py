@@ -68,8 +68,8 @@ def interpolation_weights(length, out_length, scale, how, region=(0.0, 1.0)):
         distances *= min(scale, 1) if antialias else 1
         weights = linear_filter(distances) if mode == "linear" else cubic_filter(distances, cubic_a)
         if exclude_outside:
-            places = first[:, None] + np.arange(count)
-            weights[(places < 0) | (places >= length)] = 0
+            positions = first[:, None] + np.arange(count)
+            weights[(positions < 0) | (positions >= length)] = 0
         if exclude_outside or antialias:
             total = weights.sum(1, keepdims=True)
             weights /= np.where(total == 0, 1, total)
@@ -127,9 +127,9 @@ def clamp_to_edge(first, weights, length):
     out, count = weights.shape
     kept = min(count, length)
     begin = np.clip(first, 0, length - kept)[:, None]
-    places = np.clip(first[:, None] + np.arange(count), 0, length - 1)
+    positions = np.clip(first[:, None] + np.arange(count), 0, length - 1)
     sums = np.zeros((out, kept))
-    np.add.at(sums, (np.arange(out)[:, None], places - begin), weights)
+    np.add.at(sums, (np.arange(out)[:, None], positions - begin), weights)
     return begin + np.arange(kept), sums
 
 
@@ -152,11 +152,11 @@ def to_csr(indices, weights, dtype):
 
 def to_transposed_csr(indices, weights, length, dtype):
     """Return `AxisWeights` for the backward pass: a row per source pixel, of new pixels."""
-    places, _ = counts = np.nonzero(weights)
+    positions, _ = counts = np.nonzero(weights)
     pixels = indices[counts]
     order = np.argsort(pixels, kind="stable")
     starts = _row_starts(np.bincount(pixels, minlength=length))
-    return AxisWeights(starts, places[order], weights[counts][order].astype(dtype))
+    return AxisWeights(starts, positions[order], weights[counts][order].astype(dtype))
 
 
 def _row_starts(counts):

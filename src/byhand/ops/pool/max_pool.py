@@ -60,15 +60,15 @@ def contract(
 def max_pool_loops(x, y, argmax, *, kernel, stride, padding, dilation):
     _, height, width, _ = x.shape
     for n, i, j, c in np.ndindex(y.shape):
-        best, place = -np.inf, -1
+        largest, winner = -np.inf, -1
         for r, s in np.ndindex(kernel):
             p = i * stride[0] - padding[0] + r * dilation[0]
             q = j * stride[1] - padding[2] + s * dilation[1]
             if 0 <= p < height and 0 <= q < width:
                 value = x[n, p, q, c]
-                if place < 0 or value > best or np.isnan(value):
-                    best, place = value, r * kernel[1] + s
-        y[n, i, j, c], argmax[n, i, j, c] = best, place
+                if winner < 0 or value > largest or np.isnan(value):
+                    largest, winner = value, r * kernel[1] + s
+        y[n, i, j, c], argmax[n, i, j, c] = largest, winner
 
 
 def max_pool_backward_loops(argmax, grad_y, grad_x, *, kernel, stride, padding, dilation):
@@ -205,10 +205,10 @@ def max_pool_compiled(x, y, argmax, *, kernel, stride, padding, dilation):
 @compiled
 def max_pool_backward_compiled(argmax, grad_y, grad_x, *, kernel, stride, padding, dilation):
     rows = max(1, POOL_BLOCK_ELEMENTS // prod(grad_x.shape[2:]))
-    step = tuple(apart // gcd(apart, move) for apart, move in zip(dilation, stride))
+    window_step = tuple(d // gcd(d, s) for d, s in zip(dilation, stride))
     arrays = argmax.reshape(-1), grad_y.reshape(-1), grad_x.reshape(-1)
     shape = PoolShape(grad_x.shape, grad_y.shape, kernel, stride, padding, dilation)
-    launch(max_pool_backward_rows, cdiv(prod(grad_x.shape[:2]), rows), *arrays, shape, step, rows)
+    launch(max_pool_backward_rows, cdiv(prod(grad_x.shape[:2]), rows), *arrays, shape, window_step, rows)
 
 
 def sample(draw: SampleSource) -> Sample:
