@@ -189,21 +189,21 @@ def resize_rows(x, y, combined, row_weights, column_weights, rows_per_block, blo
 
     combined: `ImageRows` of scratch memory, a row for each worker.
     """
-    starts, weights, columns = row_weights.starts, row_weights.weights, column_weights.starts
+    (starts, rows, downs), (column_starts, columns, acrosses) = row_weights, column_weights
     for out_row in range(block * rows_per_block, min((block + 1) * rows_per_block, y.pixels.shape[0])):
         n, i = out_row // y.height, out_row % y.height
         first, end = starts[i], starts[i + 1]
-        if end - first == 1 and weights[first] == 1.0:
-            pixels = x.pixels[n * x.height + row_weights.pixels[first]]
+        if end - first == 1 and downs[first] == 1.0:
+            pixels = x.pixels[n * x.height + rows[first]]
         else:
-            combine_rows(x.flat, n * x.height, combined.flat[worker], row_weights, first, end)
+            combine_rows(x.flat, n * x.height, combined.flat[worker], rows, downs, first, end)
             pixels = combined.pixels[worker]
         out = y.pixels[out_row]
         if out.shape[1] < VECTOR_MIN_CHANNELS:
             combine_short_pixels(pixels, out, column_weights)
         else:
             for j in range(out.shape[0]):
-                combine_rows(pixels, 0, out[j], column_weights, columns[j], columns[j + 1])
+                combine_rows(pixels, 0, out[j], columns, acrosses, column_starts[j], column_starts[j + 1])
 
 
 def combine_short_pixels(x, out, axis):
@@ -217,9 +217,8 @@ def combine_short_pixels(x, out, axis):
             out[j, c] = total
 
 
-def combine_rows(x, at, out, axis, first, end):
-    """Write the weighted sum of rows of x, by the weights from `first` to `end` of an axis; row numbers count from `at`."""
-    _, pixels, weights = axis
+def combine_rows(x, at, out, pixels, weights, first, end):
+    """Write the sum of the rows `pixels` of x, by the weights from `first` to `end`; row numbers count from `at`."""
     size, t = out.size, first + (end - first) % 2
     if end == first:
         for k in range(size):
