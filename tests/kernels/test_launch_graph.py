@@ -8,7 +8,7 @@ import pytest
 from byhand.kernels import aligned, capture, compiled, kernel, launch, micro_batch, scratch
 from byhand.kernels.runtime.thread_pool import limit
 from byhand.ops import REGISTRY
-from byhand.ops.op import flat
+from byhand.ops.op import tree_leaves
 from tests.ops.draw import Seeded, cast_inputs, copies, each, plan, with_gradient
 
 COMPILED = [name for name, op in REGISTRY.items() if "compiled" in op.hands]
@@ -222,11 +222,11 @@ def test_every_op_replayed_does_what_it_does_at_once(name, dtype):
         graph, _ = capture(run, op, replayed, call.attributes)
         for _ in range(2):
             for key, value in replayed.items():
-                for ours, theirs in zip(flat([value]), flat([fresh[key]])):
+                for ours, theirs in zip(tree_leaves([value]), tree_leaves([fresh[key]])):
                     ours[...] = theirs
             graph.run()
             for key, value in at_once.items():
-                for ours, theirs in zip(flat([replayed[key]]), flat([value])):
+                for ours, theirs in zip(tree_leaves([replayed[key]]), tree_leaves([value])):
                     assert np.array_equal(ours, theirs, equal_nan=ours.dtype.kind == "f"), f"{name}, seed {seed}: {key}"
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from byhand.ops import REGISTRY
-from byhand.ops.op import flat
+from byhand.ops.op import tree_leaves
 from tests.kernels import process
 from tests.kernels.guard_pages import Shelf
 from tests.ops.draw import Seeded, cast_inputs, plan, with_gradient
@@ -94,7 +94,9 @@ def at_edge(shelf, op, dtype, inputs, attributes, at_end):
     have = {name: place(value) for name, value in (inputs | op.allocate(call, dtype)).items()}
     have[f"grad_{first}"] = place(np.random.default_rng(0).standard_normal(call.shapes[first]).astype(dtype))
     have |= {f"grad_{name}": place(inputs[name]) for name in with_gradient(op, inputs)}
-    print(f"{op.name} {np.dtype(dtype)} {attributes} {[a.shape for a in flat(inputs.values())]}", file=sys.stderr)
+    print(
+        f"{op.name} {np.dtype(dtype)} {attributes} {[a.shape for a in tree_leaves(inputs.values())]}", file=sys.stderr
+    )
     for names, hand in zip((op.forward_arguments, op.backward_arguments), op.hands["compiled"]):
         hand(*(have.get(name) for name in names), **call.attributes)
 

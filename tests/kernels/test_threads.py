@@ -13,7 +13,7 @@ from byhand.kernels.runtime import cpu as machine
 from byhand.kernels.runtime import thread_pool
 from byhand.kernels.runtime.launch import launch_seconds
 from byhand.ops import REGISTRY
-from byhand.ops.op import flat
+from byhand.ops.op import tree_leaves
 from tests.kernels import process
 from tests.ops.draw import Seeded, cast_inputs, each, plan, with_gradient
 
@@ -292,7 +292,7 @@ def outcome(op, inputs, attributes):
         blocks = max(
             [blocks, *(launched.blocks for launched in graph.all_launches if launched.name != "fill_words")]
         )  # but for the poison
-    return {name: b"".join(array.tobytes() for array in flat([value])) for name, value in have.items()}, blocks
+    return {name: b"".join(array.tobytes() for array in tree_leaves([value])) for name, value in have.items()}, blocks
 
 
 COMPILED = [name for name, op in REGISTRY.items() if "compiled" in op.hands]

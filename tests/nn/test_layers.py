@@ -10,7 +10,7 @@ from byhand import nn
 from byhand.errors import ArgumentError, ByhandError, ShapeError, UnknownNameError
 from byhand.nn import Layer
 from byhand.ops import HANDS
-from byhand.ops.op import flat
+from byhand.ops.op import tree_leaves
 from tests.nn.cases import ALL, CASES, images
 from tests.nn.gradients import check_gradients
 
@@ -40,7 +40,7 @@ def test_a_layer_adds_the_expected_node(case):
     model, node = case.model()
     assert (node.op, node.name) == (case.op, case.node)
     assert node.output.shape == (1, *case.output)
-    mine = {t.name: t for t in flat(node.inputs.values()) if t.kind in ("parameter", "state")}
+    mine = {t.name: t for t in tree_leaves(node.inputs.values()) if t.kind in ("parameter", "state")}
     expected = {f"{case.node}_{suffix}": shape for suffix, shape in (case.parameters | case.states).items()}
     assert {name: tensor.shape for name, tensor in mine.items()} == expected
     assert {t.name for t in mine.values() if t.kind == "state"} == {f"{case.node}_{suffix}" for suffix in case.states}

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 
 class Seeded:
-    """A `byhand.ops.op.Draw` that a seed decides wholly; `numbers` says which fill its arrays: normal, ties or smooth."""
+    """A `SampleSource` (ops/op.py) that a seed decides; `numbers` says which fill its arrays: normal, ties or smooth."""
 
     def __init__(self, seed, numbers=None):
         self.random, self.numbers = np.random.default_rng(seed), numbers or normal
@@ -27,7 +27,7 @@ class Seeded:
 
 
 class Drawn(Seeded):
-    """A `Draw` whose shapes and attributes hypothesis picks, and makes smaller when a test fails; numbers are from a seed."""
+    """A `SampleSource` whose shapes and attributes hypothesis picks and shrinks when a test fails; numbers are from a seed."""
 
     def __init__(self, data, numbers=None):
         numbers = numbers or data.draw(st.sampled_from([normal, ties]), label="numbers")
@@ -82,7 +82,7 @@ def copies(inputs):
 
 def plan(op, inputs, attributes):
     """Return what the op's contract makes of inputs by name."""
-    return op.plan([each(np.shape, value) for value in inputs.values()], attributes)
+    return op.infer([each(np.shape, value) for value in inputs.values()], attributes)
 
 
 def with_gradient(op, inputs):

@@ -124,7 +124,7 @@ def pool(draw, **more):
         attributes |= {"padding": draw.one([0, 0, 1, "same"]), "ceil_mode": draw.one([False, True])}
         attributes |= {name: draw.one(options) for name, options in more.items()}
         try:
-            REGISTRY["max_pool"].plan(
+            REGISTRY["max_pool"].infer(
                 [x], {name: attributes[name] for name in ("kernel", "stride", "padding", "ceil_mode")}
             )
         except ByhandError:  # a window larger than its image

@@ -190,7 +190,7 @@ def conv_transpose2d(draw):
         inputs, attributes = _transposed(convolution(draw), draw)
         try:
             shapes = [None if array is None else array.shape for array in inputs]
-            REGISTRY["conv_transpose2d"].plan(shapes, attributes)
+            REGISTRY["conv_transpose2d"].infer(shapes, attributes)
         except ByhandError:  # its padding leaves nothing of the output
             continue
         return inputs, attributes
@@ -209,7 +209,7 @@ def _transposed(at, draw):
 def conv2d_block(draw):
     (x, weight, bias), attributes = conv2d(draw)
     count = weight.shape[3]
-    shape = REGISTRY["conv2d"].plan([x.shape, weight.shape, None], attributes).shapes["y"]
+    shape = REGISTRY["conv2d"].infer([x.shape, weight.shape, None], attributes).shapes["y"]
     norm_ = [draw.array(count) for _ in range(3)] + [np.abs(draw.array(count)) + 0.5]
     norm_ = draw.one([norm_, [None] * 4])
     attributes["relu"] = draw.one([True, False])
@@ -241,7 +241,7 @@ def conv2d_max_pool(draw):
         }
         bias = draw.array(weight.shape[3])
         try:
-            call = REGISTRY["conv2d_max_pool"].plan([x.shape, weight.shape, bias.shape], attributes)
+            call = REGISTRY["conv2d_max_pool"].infer([x.shape, weight.shape, bias.shape], attributes)
         except ByhandError:  # the window is larger than what is pooled
             continue
         if call.flops <= 3 * MAX_FLOPS:

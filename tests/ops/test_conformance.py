@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from byhand.ops import REGISTRY
-from byhand.ops.op import flat
+from byhand.ops.op import tree_leaves
 from tests.ops.draw import LAYOUTS, Drawn, Seeded, cast_inputs, contiguous, each, plan, with_gradient
 
 # How far a hand may be from the loops: a part of the largest number in the array (of 1, where all are smaller).
@@ -42,7 +42,7 @@ def check(op, hand, inputs, attributes, *, grads=None, layout=contiguous):
     and must change none of its inputs but the op's state.
     """
     call = plan(op, inputs, attributes)
-    dtype = next(array.dtype.type for array in flat(inputs.values()) if array.dtype.kind == "f")
+    dtype = next(array.dtype.type for array in tree_leaves(inputs.values()) if array.dtype.kind == "f")
     grads = with_gradient(op, inputs) if grads is None else grads
     first = op.outputs[0]
 
@@ -72,9 +72,9 @@ def run(op, hand, direction, reads, writes, attributes, layout=contiguous):
 
     who = f"{op.name}, {hand}, {direction}"
     for name, value in guarded.items():
-        assert all(guard.is_intact() for guard in flat([value])), f"{who}: wrote outside of {name}"
+        assert all(guard.is_intact() for guard in tree_leaves([value])), f"{who}: wrote outside of {name}"
     for name, value in given.items():
-        for now, before in zip(flat([value]), flat([reads[name]])):
+        for now, before in zip(tree_leaves([value]), tree_leaves([reads[name]])):
             assert np.array_equal(now, before), f"{who}: changed {name}, which is only to be read"
     return written
 
@@ -82,7 +82,7 @@ def run(op, hand, direction, reads, writes, attributes, layout=contiguous):
 def compare(who, got, expected, tolerance):
     """Raise an AssertionError unless two hands wrote the same into each array, and wrote all of it."""
     for name, value in expected.items():
-        for ours, theirs in zip(flat([got[name]]), flat([value]), strict=True):
+        for ours, theirs in zip(tree_leaves([got[name]]), tree_leaves([value]), strict=True):
             if theirs.dtype.kind != "f":
                 assert np.array_equal(ours, theirs), f"{who}: {name} is {ours}; the loops say {theirs}"
                 continue
@@ -212,7 +212,7 @@ def with_flaw(op, direction, spoiled, flaw):
         before = [each(np.copy, value) for value in arrays]
         getattr(good, direction)(*arrays, **attributes)
         at = names.index(spoiled)
-        for now, then in zip(flat([arrays[at]]), flat([before[at]])):
+        for now, then in zip(tree_leaves([arrays[at]]), tree_leaves([before[at]])):
             flaw(now, then)
 
     broken = copy.copy(op)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from byhand.ops import REGISTRY
-from byhand.ops.op import flat
+from byhand.ops.op import tree_leaves
 from tests.ops.draw import Drawn, Seeded, cast_inputs, copies, each, plan, smooth, with_gradient
 from tests.ops.test_conformance import a_thousandth_too_much, with_flaw
 
@@ -53,7 +53,7 @@ def check(op, hand, draw):
     for moved in with_gradient(op, inputs):
         everywhere = each(lambda x: draw.random.standard_normal(x.shape), inputs[moved])
         for way in (everywhere, single(everywhere, draw)):
-            slope = sum(np.sum(g * d) for g, d in zip(flat([grads[moved]]), flat([way]), strict=True))
+            slope = sum(np.sum(g * d) for g, d in zip(tree_leaves([grads[moved]]), tree_leaves([way]), strict=True))
             errors = []
             for h in STEPS:
                 up, down = (terms(inputs | {moved: step(inputs[moved], way, distance)}).sum() for distance in (h, -h))
@@ -66,7 +66,7 @@ def check(op, hand, draw):
 def single(way, draw):
     """Return a direction that moves one number only."""
     only = each(np.zeros_like, way)
-    array = draw.choice(flat([only]))
+    array = draw.choice(tree_leaves([only]))
     array.flat[draw.integer(0, array.size - 1)] = 1
     return only
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import byhand as bh
 from byhand.errors import ArgumentError, ByhandError, ShapeError, UnknownNameError
 from byhand.ops import HANDS, REGISTRY, Op, get
-from byhand.ops.op import Call, flat
+from byhand.ops.op import CallSpec, tree_leaves
 from tests.ops.draw import Drawn, Seeded, cast_inputs, copies
 
 IMAGE, FILTER = np.ones((1, 4, 4, 2)), np.ones((3, 3, 2, 4))
@@ -135,7 +135,7 @@ def test_nonsense_is_refused_or_used_but_never_crashes(name, data):
 
 
 def contract(x, *, slope=1.0):
-    return Call({"y": x}, {"slope": slope})
+    return CallSpec({"y": x}, {"slope": slope})
 
 
 def forward(x, y, *, slope):
@@ -199,7 +199,7 @@ def test_types_are_kept(name, hand):
         inputs = cast_inputs(op, values, dtype)
         y = op(*copies(inputs).values(), hand=hand, **attributes)
         grads = op.backward(np.ones(y.shape), *inputs.values(), hand=hand, **attributes)
-        assert all(array.dtype == dtype for array in (y, *flat(flat([grads]))))
+        assert all(array.dtype == dtype for array in (y, *tree_leaves(tree_leaves([grads]))))
 
 
 def test_numbers_that_are_not_floating_point_become_float64():

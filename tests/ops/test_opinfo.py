@@ -13,7 +13,7 @@ import pytest
 
 from byhand.errors import ByhandError
 from byhand.ops import REGISTRY
-from byhand.ops.op import flat
+from byhand.ops.op import tree_leaves
 from tests.ops.draw import each
 from tests.ops.opinfo import TABLE, WITHOUT_COUNTERPART, In, Uncovered, elements
 from tests.ops.test_torch import compare
@@ -119,7 +119,7 @@ def check(name, counterpart, translate, sample, dtype, loops):
         for key, given_value in zip(op.inputs, case.inputs)
     }
     try:
-        call = op.plan([each(np.shape, value) for value in inputs.values()], case.attributes)
+        call = op.infer([each(np.shape, value) for value in inputs.values()], case.attributes)
         op(*copied(inputs), hand="arrays", **case.attributes)
     except ByhandError as error:
         raise Refused(f"{name} refuses: {error}") from None
@@ -146,7 +146,7 @@ def check(name, counterpart, translate, sample, dtype, loops):
         if inputs[key].dtype.kind == "f" and any(tensor is value.tensor for tensor in given):
             expected[key] = value.layout(value.tensor.detach()).numpy().astype(dtype)
 
-    who = f"{name}, {counterpart}, {[np.shape(array) for array in flat(inputs.values())]}, {case.attributes}"
+    who = f"{name}, {counterpart}, {[np.shape(array) for array in tree_leaves(inputs.values())]}, {case.attributes}"
     loops = loops and elements(case) <= LOOPS_MAX_ELEMENTS and call.flops <= LOOPS_MAX_FLOPS
     hands = [hand for hand in op.hands if hand != "loops" or loops]
     tolerance = max(TOLERANCE[dtype], TOLERANCE_OF.get(name, 0))

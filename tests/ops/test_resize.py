@@ -13,7 +13,7 @@ from byhand.errors import ArgumentError
 from byhand.graph.serial import from_json, to_json
 from byhand.nn import Input, Resize, Upsample
 from byhand.ops import HANDS
-from byhand.ops.movement.interpolation import COORDINATE_MODES, interpolation_weights
+from byhand.ops.movement.interpolation import COORDINATE_MODES, Interpolation, interpolation_weights
 from tests.ops import torch_twins
 from tests.oracle import needs_torch
 
@@ -102,7 +102,7 @@ def test_taps_do_what_onnx_does(name):
     y, outside = given["X"].astype(np.float64), np.zeros(expected.shape, bool)
     how, axes = settled(attributes, given, y.shape)
     for axis, (scale, size, start, end) in axes.items():
-        indices, weights = interpolation_weights(y.shape[axis], size, scale, start=start, end=end, **how)
+        indices, weights = interpolation_weights(y.shape[axis], size, scale, Interpolation(**how), (start, end))
         y = np.moveaxis(np.einsum("ik,ik...->i...", weights, np.moveaxis(y, axis, 0)[indices]), 0, axis)
         outside |= np.moveaxis(~weights.any(1).reshape(-1, *[1] * (y.ndim - 1)), 0, axis)
     y[outside] = attributes.get("extrapolation_value", 0.0)
@@ -120,17 +120,8 @@ def test_taps_do_what_onnx_does(name):
 )
 def test_taps_lie_on_the_axis_and_weigh_one_in_all(length, size, mode, coordinates, start, end, flags):
     exclude_outside, antialias = flags if mode != "nearest" else (False, False)
-    indices, weights = interpolation_weights(
-        length,
-        size,
-        size / length,
-        mode,
-        coordinates=coordinates,
-        start=start,
-        end=end,
-        exclude_outside=exclude_outside,
-        antialias=antialias,
-    )
+    how = Interpolation(mode, coordinates, exclude_outside=exclude_outside, antialias=antialias)
+    indices, weights = interpolation_weights(length, size, size / length, how, (start, end))
     assert indices.shape == weights.shape and indices.dtype == np.int64
     assert (indices >= 0).all() and (indices < length).all() and (np.diff(indices) == 1).all()
     inside = weights.any(1)

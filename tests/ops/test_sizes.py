@@ -92,7 +92,7 @@ def test_a_pooled_grey_convolution_sees_nothing_beyond_its_image(size, padding, 
     """Backward without a gradient of the images; windows that hang over the edge have places that no pixel fills."""
     op, rng = bh.conv2d_max_pool, np.random.default_rng(0)
     arrays = [rng.standard_normal(shape) for shape in ((9, size, size, 1), (3, 3, 1, 8), (8,))]
-    call = op.plan([array.shape for array in arrays], {"relu": True, "padding": padding, "pool_kernel": 2, **pool})
+    call = op.infer([array.shape for array in arrays], {"relu": True, "padding": padding, "pool_kernel": 2, **pool})
     results = {}
     for hand in ("arrays", "compiled"):
         outputs = op.allocate(call, np.float64)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from byhand.ops import REGISTRY
-from byhand.ops.op import flat
+from byhand.ops.op import tree_leaves
 from tests.ops import torch_twins
 from tests.ops.draw import Seeded, cast_inputs, copies, each, plan
 from tests.ops.test_torch import ALL_HANDS, TOLERANCE, ours
@@ -108,7 +108,7 @@ def spoiled(op, seed):
     grad = draw.random.standard_normal(plan(op, inputs, attributes).shapes[op.outputs[0]])
     there = [name for name, value in inputs.items() if value is not None and name not in op.dtypes]
     where = draw.choice([*there, "grad"])
-    arrays = [array for array in flat([grad if where == "grad" else inputs[where]]) if array.size]
+    arrays = [array for array in tree_leaves([grad if where == "grad" else inputs[where]]) if array.size]
     for _ in range(draw.integer(1, 3)):
         array = draw.choice(arrays)
         array.flat[draw.integer(0, array.size - 1)] = draw.choice(SPECIAL)
@@ -126,7 +126,7 @@ def compare(who, got, expected, tolerance, left=None, call=()):
     """Raise an AssertionError unless two sets of results agree, but for what is left open."""
     assert got.keys() == expected.keys(), who
     for name, value in expected.items():
-        for mine, theirs in zip(flat([got[name]]), flat([value]), strict=True):
+        for mine, theirs in zip(tree_leaves([got[name]]), tree_leaves([value]), strict=True):
             is_open = left is not None and name in left.results
             ours = mine if mine.ndim else mine[None]  # what is left open in them takes the other's numbers
             theirs = theirs if theirs.ndim else theirs[None]
@@ -285,7 +285,7 @@ def test_most_numbers_stay_finite():
     """A test in which all becomes NaN would see nothing."""
     for name, op in REGISTRY.items():
         found = [torch_twins.results(op, *spoiled(op, seed)[1:]) for seed in range(CALLS)]
-        finite = [np.isfinite(array).mean() for made in found for array in flat(made.values()) if array.size]
+        finite = [np.isfinite(array).mean() for made in found for array in tree_leaves(made.values()) if array.size]
         assert 0.2 < np.mean(finite) < 1, name
 
 

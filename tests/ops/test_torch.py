@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from byhand.ops import REGISTRY
-from byhand.ops.op import flat
+from byhand.ops.op import tree_leaves
 from tests.fixtures import record_ops
 from tests.ops import torch_twins
 from tests.ops.draw import Drawn, cast_inputs, copies, plan, with_gradient
@@ -59,7 +59,7 @@ def test_nan_and_infinity_pass_through_as_in_pytorch(name, hand, data):
     op, draw = REGISTRY[name], Drawn(data)
     values, attributes = op.sample(draw)
     inputs = cast_inputs(op, values, np.float64)
-    x = draw.choice(flat([inputs[op.inputs[0]]]))
+    x = draw.choice(tree_leaves([inputs[op.inputs[0]]]))
     for _ in range(draw.integer(1, 3)):
         x.flat[draw.integer(0, x.size - 1)] = draw.choice([np.nan, np.inf, -np.inf])
     grad = np.ones(plan(op, inputs, attributes).shapes[op.outputs[0]])
@@ -108,7 +108,7 @@ def compare(who, got, expected, tolerance):
     """Raise an AssertionError unless two sets of results agree; a NaN only with a NaN, an infinity only with its like."""
     assert got.keys() == expected.keys(), f"{who}: got {list(got)}, PyTorch {list(expected)}"
     for name, value in expected.items():
-        for mine, theirs in zip(flat([got[name]]), flat([value]), strict=True):
+        for mine, theirs in zip(tree_leaves([got[name]]), tree_leaves([value]), strict=True):
             assert mine.shape == theirs.shape, f"{who}: {name} has the shape {mine.shape}; PyTorch says {theirs.shape}"
             finite = np.isfinite(theirs)
             largest = np.abs(theirs[finite]).max(initial=1)

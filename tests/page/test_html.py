@@ -104,7 +104,7 @@ def test_an_op_that_is_not_translated_is_recorded_or_refused():
     images = nn.Input(8, 8, 1)
     model = nn.Model(images, nn.Linear(3)(nn.Flatten()(nn.Resize((16, 16))(images))))
     assert "recorded" in data_of(document(Look(model)))
-    with pytest.raises(bh.ArgumentError, match="can't run in a page: axis_weights holds"):
+    with pytest.raises(bh.ArgumentError, match="can't run in a page: resize_loops holds"):
         document(Look(model, classifier=True))
 
 

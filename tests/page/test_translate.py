@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from byhand.ops.op import REGISTRY, flat
+from byhand.ops.op import REGISTRY, tree_leaves
 from byhand.page.expressions import Untranslatable
 from byhand.page.html import EXPORT, IMPORT, bundle
 from byhand.page.translate import Script, hands
@@ -100,7 +100,7 @@ def test_the_loops_of_every_op_do_in_the_page_what_they_do_in_python(window, tra
         for (hand, _, _, wanted), ways in zip(drawn, answers):
             for way in ways:  # plain, and told
                 for array, numbers in zip(wanted, way):
-                    for part, texts in zip(flat([array]), numbers if isinstance(array, tuple) else [numbers]):
+                    for part, texts in zip(tree_leaves([array]), numbers if isinstance(array, tuple) else [numbers]):
                         if part is not None:
                             got = np.array([float(text) for text in texts]).reshape(part.shape)
                             np.testing.assert_allclose(got, part, rtol=1e-9, atol=1e-9, err_msg=f"{name}, {hand}")

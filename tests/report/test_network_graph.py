@@ -9,7 +9,7 @@ import pytest
 
 import byhand as bh
 from byhand import nn
-from byhand.ops.op import flat
+from byhand.ops.op import tree_leaves
 from byhand.report import draw_graph, graph_svg
 from byhand.report.drawing import network_graph
 
@@ -79,7 +79,7 @@ def test_the_edges_are_the_graphs(drawn):
     wanted = {
         (makers[t.name], node.name)
         for node in model.graph.nodes
-        for t in flat(node.inputs.values())
+        for t in tree_leaves(node.inputs.values())
         if t.name in makers
     }
     wanted -= {pair for box in drawing.boxes for pair in pairwise(box)}  # inside a box: one under the other

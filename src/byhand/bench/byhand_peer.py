@@ -33,7 +33,7 @@ class Peer:
     def convolution(self, case: Case) -> Passes:
         """Return a function for each pass of a convolution."""
         x, weight, grad = case.arrays()
-        call = conv2d.plan([x.shape, weight.shape, None], case.attributes)
+        call = conv2d.infer([x.shape, weight.shape, None], case.attributes)
         y, grad_x, grad_weight = np.empty_like(grad), np.empty_like(x), np.empty_like(weight)
         hand = conv2d.hand(self.hand)
 

@@ -52,7 +52,7 @@ class Case:
         """Return the shapes of x, weight and y."""
         x = (self.batch, self.size, self.size, self.depth)
         weight = (self.kernel, self.kernel, self.depth // self.groups, self.filters)
-        return x, weight, conv2d.plan([x, weight, None], self.attributes).shapes["y"]
+        return x, weight, conv2d.infer([x, weight, None], self.attributes).shapes["y"]
 
     def arrays(self) -> tuple[Any, ...]:
         """Return x, weight and a gradient of y."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from byhand.export.lowering import Step, Value
 from byhand.kernels.indexing import steps_of
-from byhand.ops.movement.interpolation import interpolation_weights
+from byhand.ops.movement.interpolation import Interpolation, interpolation_weights
 from byhand.ops.op import Array
 from byhand.shapes import Shape
 
@@ -68,9 +68,9 @@ def copies_of(step: Step) -> list[Copy]:
 def axis_taps(step: Step, axis: int) -> tuple[Array, Array]:
     """Return the input pixels that each output pixel of a resize mixes along an axis, and their weights."""
     settings = dict(step.call.attributes)
-    scale, mode = settings.pop("scales")[axis], settings.pop("mode")
+    scale = settings.pop("scales")[axis]
     size, new_size = step.values[0].shape[axis], step.output.shape[axis]
-    return interpolation_weights(size, new_size, scale, mode, **settings)  # type: ignore[no-any-return, no-untyped-call]
+    return interpolation_weights(size, new_size, scale, Interpolation(**settings))  # type: ignore[no-any-return, no-untyped-call]
 
 
 def offset(name: str, start: int) -> str:

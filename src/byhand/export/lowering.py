@@ -24,7 +24,7 @@ from byhand.errors import UnsupportedError
 from byhand.graph import Node, Tensor
 from byhand.nn import Model
 from byhand.ops import get
-from byhand.ops.op import Array, Call, flat
+from byhand.ops.op import Array, CallSpec, tree_leaves
 from byhand.shapes import Shape
 
 VIEW_OPS = ("flatten", "reshape", "dropout")  # the same data in the same order
@@ -94,10 +94,10 @@ class Step:
         return [argument for argument in self.arguments if isinstance(argument, np.ndarray)]
 
     @property
-    def call(self) -> Call:
+    def call(self) -> CallSpec:
         """The op's contract for one image."""
         shapes: list[Any] = [_batched_shape(argument) for argument in self.arguments]
-        return get(self.op).plan([tuple(shapes)] if self.op == "concat" else shapes, self.attributes, self.name)
+        return get(self.op).infer([tuple(shapes)] if self.op == "concat" else shapes, self.attributes, self.name)
 
 
 def _batched_shape(argument: Operand) -> Shape | None:
@@ -163,7 +163,7 @@ class _Lowering:
             if node.op.name in VIEW_OPS:
                 self.viewed[node.output.name] = self._root(node.inputs["x"])
             else:
-                counts.update(self._root(tensor) for tensor in flat(node.inputs.values()))
+                counts.update(self._root(tensor) for tensor in tree_leaves(node.inputs.values()))
         counts[self._root(self.model.logits)] += 1
         return counts
 
@@ -276,7 +276,7 @@ class _Lowering:
 
     def _add_direct(self, node: Node) -> None:
         """Add a node as it is; an average over the whole image becomes global_avg_pool."""
-        op, inputs = node.op.name, flat(node.inputs.values())
+        op, inputs = node.op.name, tree_leaves(node.inputs.values())
         operands = [self.constants[t.name] if t.name in self.constants else self._value(t) for t in inputs]
         if op == "concat" and any(isinstance(operand, np.ndarray) for operand in operands):
             raise self._unsupported(node, "it joins constants")

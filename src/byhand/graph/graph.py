@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from byhand.errors import ArgumentError, UnknownNameError
-from byhand.ops.op import Array, Call, Op, flat, get, shape_of
+from byhand.ops.op import Array, CallSpec, Op, get, shape_of, tree_leaves
 from byhand.shapes import Shape, integer
 
 Initializer = Callable[[Any, Shape], Array]  # (random generator, shape) -> initial values
@@ -118,11 +118,11 @@ class Graph:
             if (key == "xs") != isinstance(value, (tuple, list)):
                 expected = "a list of tensors" if key == "xs" else "one tensor"
                 raise ArgumentError(f"{name}: {key} is a {type(value).__name__}; expected {expected}")
-        for tensor in flat(inputs.values()):
+        for tensor in tree_leaves(inputs.values()):
             if not isinstance(tensor, Tensor) or tensor.graph is not self:
                 what = "a tensor of another network" if isinstance(tensor, Tensor) else f"a {type(tensor).__name__}"
                 raise ArgumentError(f"{name}: got {what}; expected tensors that come from the same nn.Input")
-        call = op.plan([shape_of(value) for value in inputs.values()], attributes, name)
+        call = op.infer([shape_of(value) for value in inputs.values()], attributes, name)
         names = {output: name if output == op.outputs[0] else f"{name}_{output}" for output in op.outputs}
         before = len(self.tensors)
         try:
@@ -167,7 +167,7 @@ class Graph:
         for node in reversed(self.nodes):
             if any(tensor.name in needed for tensor in node.outputs.values()):
                 graph.nodes.append(node)
-                needed |= {tensor.name for tensor in flat([*node.inputs.values(), *node.outputs.values()])}
+                needed |= {tensor.name for tensor in tree_leaves([*node.inputs.values(), *node.outputs.values()])}
         graph.nodes.reverse()
         graph.input = self.input
         graph.tensors = {name: t for name, t in self.tensors.items() if name in needed or t is self.input}
@@ -184,7 +184,7 @@ class Graph:
         graph.tensors["labels"] = labels
         attributes = {"label_smoothing": label_smoothing}
         for tensor, name in (*((other, f"{other.name}_loss") for other in auxiliary), (logits, "loss")):
-            call = op.plan([tensor.shape, labels.shape], attributes, name)
+            call = op.infer([tensor.shape, labels.shape], attributes, name)
             names = {key: key if tensor is logits else f"{tensor.name}_{key}" for key in call.shapes}
             outputs = {
                 key: Tensor(graph, names[key], shape, "value", op.dtypes.get(key)) for key, shape in call.shapes.items()
@@ -210,7 +210,7 @@ class Graph:
         """Return the tensors of one kind, in the order they were added."""
         return [tensor for tensor in self.tensors.values() if tensor.kind == kind]
 
-    def plan(self, batch: int, training: bool) -> tuple[dict[str, Call], dict[str, Shape]]:
+    def plan(self, batch: int, training: bool) -> tuple[dict[str, CallSpec], dict[str, Shape]]:
         """Return the call of every node and the shape of every tensor, for a batch of examples.
 
         The attribute `training` of an op, where it was not given, is that of the program.
@@ -222,7 +222,7 @@ class Graph:
             if "training" in node.op.attributes:
                 attributes.setdefault("training", training)
             input_shapes = [_map_tensors(lambda tensor: shapes[tensor.name], value) for value in node.inputs.values()]
-            calls[node.name] = node.op.plan(input_shapes, attributes, node.name)
+            calls[node.name] = node.op.infer(input_shapes, attributes, node.name)
             for output, shape in calls[node.name].shapes.items():
                 shapes[node.outputs[output].name] = shape
         return calls, shapes

@@ -9,7 +9,7 @@ from typing import Any
 
 from byhand.errors import ByhandError, FileError
 from byhand.graph.graph import Graph, Tensor
-from byhand.ops.op import Op, flat, get
+from byhand.ops.op import Op, get, tree_leaves
 from byhand.shapes import Shape, Window
 
 # Limits of one tensor, beyond any machine's memory.
@@ -113,7 +113,7 @@ def _check_padding(name: str, image: Shape, window: Window) -> None:
 def _check_kinds(op: Op, inputs: dict[str, Any], usable: set[str]) -> None:
     """Raise a FileError for an input of the wrong kind: an op updates states only, all other inputs are floating point."""
     for name, value in inputs.items():
-        for tensor in flat([value]):
+        for tensor in tree_leaves([value]):
             if name in op.state:
                 good = tensor.kind == "state" and tensor.dtype is op.dtypes.get(name)
             else:

@@ -14,7 +14,7 @@ from byhand.graph import Node, Tensor
 from byhand.nn.model import Model
 from byhand.nn.receptive_field import depends_on_images
 from byhand.ops import DEFAULT_HAND
-from byhand.ops.op import Array, Call
+from byhand.ops.op import Array, CallSpec
 
 
 def trace_gradients(model: Model, images: Any, grad_logits: Any, *, hand: str = DEFAULT_HAND) -> dict[str, Array]:
@@ -57,7 +57,7 @@ def grad_cam(maps: Array, gradient: Array) -> Array:
 
 
 def _backward(
-    node: Node, call: Call, have: Mapping[str, Array], grad: Array, wanted: set[str], hand: str
+    node: Node, call: CallSpec, have: Mapping[str, Array], grad: Array, wanted: set[str], hand: str
 ) -> list[tuple[str, Array]]:
     """Return (name, gradient) of each tensor that a node reads, given the gradient of its output."""
     op, sent = node.op, list[tuple[str, Array]]()

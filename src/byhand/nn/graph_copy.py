@@ -6,7 +6,7 @@ from typing import Any
 from byhand.graph import Graph, Node, Tensor
 from byhand.nn import init
 from byhand.nn.model import Model
-from byhand.ops.op import flat
+from byhand.ops.op import tree_leaves
 
 
 def copy_graph(graph: Graph, frozen: int = 0, fixed_statistics: bool = False) -> tuple[Graph, dict[str, Tensor]]:
@@ -44,8 +44,10 @@ def copy_nodes(
     frozen: whose parameters become states; inference: which nodes run as in inference while the others train; prefix: of the
     names of the nodes in the copy, which may so hold them twice, with the same parameters.
     """
-    states = {t.name for node in nodes if frozen(node) for t in flat(node.inputs.values()) if t.kind == "parameter"}
-    read = {tensor.name for node in nodes for tensor in flat(node.inputs.values())}
+    states = {
+        t.name for node in nodes if frozen(node) for t in tree_leaves(node.inputs.values()) if t.kind == "parameter"
+    }
+    read = {tensor.name for node in nodes for tensor in tree_leaves(node.inputs.values())}
     for kind in ("parameter", "state"):
         for tensor in graph.of_kind(kind):
             if tensor.name in read and tensor.name not in tensors:
@@ -71,5 +73,7 @@ def copy_weights(model: Model, other: Model) -> None:
 def boundary(nodes: Sequence[Node], start: int) -> list[Tensor]:
     """Return the values and the input that the nodes from `start` on read of those before them."""
     made = {tensor.name for node in nodes[start:] for tensor in node.outputs.values()}
-    read = {t.name: t for node in nodes[start:] for t in flat(node.inputs.values()) if t.kind in ("input", "value")}
+    read = {
+        t.name: t for node in nodes[start:] for t in tree_leaves(node.inputs.values()) if t.kind in ("input", "value")
+    }
     return [tensor for name, tensor in read.items() if name not in made]

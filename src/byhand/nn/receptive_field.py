@@ -20,7 +20,7 @@ import numpy as np
 
 from byhand.graph import Graph, Node, Tensor
 from byhand.nn.model import Model
-from byhand.ops.op import Array, Call, flat
+from byhand.ops.op import Array, CallSpec, tree_leaves
 
 NHWC = (0, 1, 2, 3)  # the order of axes
 IMAGE_OPS = ("conv2d", "conv_transpose2d", "max_pool", "avg_pool", "lrn", "resize")  # read and write (N, H, W, C)
@@ -75,7 +75,7 @@ def feature_maps(graph: Graph) -> dict[str, FieldGrid]:
     calls, _ = graph.plan(1, training=False)
     maps, dependent = {}, depends_on_images(graph)
     for node in graph.nodes:
-        read = [tensor for tensor in flat(node.inputs.values()) if tensor.name in grids]
+        read = [tensor for tensor in tree_leaves(node.inputs.values()) if tensor.name in grids]
         if read:
             read.sort(key=lambda tensor: not grids[tensor.name].order)  # those that are still images first
             name = node.output.name
@@ -90,7 +90,7 @@ def depends_on_images(graph: Graph) -> set[str]:
     assert graph.input is not None
     names = {graph.input.name}
     for node in graph.nodes:
-        if any(tensor.name in names for i in node.op.differentiable for tensor in flat([node.inputs[i]])):
+        if any(tensor.name in names for i in node.op.differentiable for tensor in tree_leaves([node.inputs[i]])):
             names.add(node.output.name)
     return names
 
@@ -100,7 +100,7 @@ def _bottlenecks(graph: Graph) -> set[str]:
     assert graph.input is not None
     dependent, last_read = depends_on_images(graph), dict[str, int]()
     for i, node in enumerate(graph.nodes):
-        last_read |= {tensor.name: i for tensor in flat(node.inputs.values()) if tensor.name in dependent}
+        last_read |= {tensor.name: i for tensor in tree_leaves(node.inputs.values()) if tensor.name in dependent}
     names, farthest = set(), last_read.get(graph.input.name, 0)  # the last node that reads a tensor made so far
     for i, node in enumerate(graph.nodes):
         if node.output.name in dependent:
@@ -131,7 +131,7 @@ def _interpolation(pixels: int, count: int, line: Line) -> Array:
     return fade[:, None] * np.maximum(0, 1 - np.abs(inside[:, None] - np.arange(count)))  # type: ignore[no-any-return]
 
 
-def _grid_of(node: Node, call: Call, read: Tensor, grid: FieldGrid, image: tuple[int, ...]) -> FieldGrid:
+def _grid_of(node: Node, call: CallSpec, read: Tensor, grid: FieldGrid, image: tuple[int, ...]) -> FieldGrid:
     """Return the centres of a node's result, given those of the tensor that it reads."""
     shape, op = node.output.shape, node.op.name
     reshaped = op in ("reshape", "flatten") and shape != read.shape
@@ -164,7 +164,7 @@ def _through(line: Line, start: float, step: float) -> Line:
     return line[0] + line[1] * start, line[1] * step
 
 
-def _line(node: Node, call: Call, read: Tensor, i: int, axis: int) -> Line:
+def _line(node: Node, call: CallSpec, read: Tensor, i: int, axis: int) -> Line:
     """Return the centres of a node's results along one axis of its input; i: 0 down, 1 across; axis: which axis that is."""
     attributes: Mapping[str, Any] = call.attributes
     if (window := call.window) is not None:

@@ -10,7 +10,7 @@ from byhand.graph import Graph, Node
 from byhand.nn.graph_copy import boundary, copy_graph, copy_weights
 from byhand.nn.layers import GlobalAvgPool2d, Linear
 from byhand.nn.model import Model
-from byhand.ops.op import flat
+from byhand.ops.op import tree_leaves
 from byhand.shapes import integer
 
 # ops that may stand between the last weights and the logits
@@ -60,7 +60,7 @@ def _frozen_nodes(graph: Graph, unfreeze: int) -> int:
     """
     layers = 0
     for start in range(len(graph.nodes) - 1, -1, -1):
-        tensors = flat(graph.nodes[start].inputs.values())
+        tensors = tree_leaves(graph.nodes[start].inputs.values())
         layers += any(tensor.kind in ("parameter", "state") and len(tensor.shape) > 1 for tensor in tensors)
         if start and layers >= unfreeze and len(boundary(graph.nodes, start)) == 1:
             return start

@@ -8,7 +8,7 @@ from byhand.graph import Graph
 from byhand.nn.graph_copy import boundary, copy_nodes, copy_weights
 from byhand.nn.model import Model
 from byhand.nn.movement import Flatten
-from byhand.ops.op import flat
+from byhand.ops.op import tree_leaves
 
 
 def split_frozen(model: Model) -> tuple[Model, Model]:
@@ -24,7 +24,9 @@ def split_frozen(model: Model) -> tuple[Model, Model]:
     ((28, 28, 1), (1, 1, 84), 170)
     """
     nodes = model.graph.nodes
-    learning = [i for i, node in enumerate(nodes) if any(t.kind == "parameter" for t in flat(node.inputs.values()))]
+    learning = [
+        i for i, node in enumerate(nodes) if any(t.kind == "parameter" for t in tree_leaves(node.inputs.values()))
+    ]
     start = learning[0] if learning else len(nodes)
     while 0 < start < len(nodes) and len(boundary(nodes, start)) > 1:
         start -= 1  # for instance to a pooling layer before the first layer that learns

@@ -7,7 +7,7 @@ from math import prod
 
 from byhand.graph import Graph, Tensor
 from byhand.graph.graph import show
-from byhand.ops.op import flat
+from byhand.ops.op import tree_leaves
 from byhand.shapes import PIXEL, Field, Shape, Window, widen
 
 
@@ -47,7 +47,7 @@ class Summary:
         fields = {graph.input.name: PIXEL}
         counted: set[str] = set()
         for node in graph.nodes:
-            tensors = flat(node.inputs.values())
+            tensors = tree_leaves(node.inputs.values())
             parameters = [t for t in tensors if t.kind == "parameter" and t.name not in counted]
             counted |= {t.name for t in parameters}
             seen = [fields[t.name] for t in tensors if t.name in fields]

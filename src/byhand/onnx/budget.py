@@ -11,7 +11,7 @@ from math import inf, prod
 from typing import Any
 
 from byhand.errors import FileError
-from byhand.ops.op import Call
+from byhand.ops.op import CallSpec
 from byhand.shapes import Shape
 
 MAX_DEPTH = 20  # branches and functions inside one another
@@ -78,7 +78,7 @@ class Budget:
         if self.flops > self.max_flops:
             raise FileError("constant folding takes more work than any network needs; expected mostly stored weights")
 
-    def charge_call(self, call: Call, inputs: Mapping[str, Any]) -> None:
+    def charge_call(self, call: CallSpec, inputs: Mapping[str, Any]) -> None:
         """Charge a call of an op on arrays."""
         for shape in call.shapes.values():
             self.reserve(shape)

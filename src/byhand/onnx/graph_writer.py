@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from byhand.errors import UnsupportedError
 from byhand.graph import Graph, Node, Tensor
-from byhand.ops.op import Array, Call
+from byhand.ops.op import Array, CallSpec
 from byhand.shapes import Shape
 
 NCHW = (0, 3, 1, 2)  # ONNX axis of an image -> byhand's axis
@@ -32,7 +32,7 @@ class GraphWriter:
 
     def __init__(self, graph: Graph, weights: dict[str, Array], dtype: npt.DTypeLike) -> None:
         self.graph, self.weights, self.dtype = graph, weights, dtype
-        self.calls: dict[str, Call] = graph.plan(1, training=False)[0]
+        self.calls: dict[str, CallSpec] = graph.plan(1, training=False)[0]
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: dict[str, TensorProto] = {}
         self.outputs: dict[str, tuple[str, Shape]] = {}

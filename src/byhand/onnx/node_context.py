@@ -25,7 +25,7 @@ from byhand.onnx.reader_state import ReaderState
 from byhand.onnx.symbol import Symbol, Value, from_layout, layout_of, mergeable_layout, reshaped_layout, stored_form
 from byhand.onnx.tensor_data import address
 from byhand.ops import reshape, transpose
-from byhand.ops.op import Array, Op, flat, get, shape_of
+from byhand.ops.op import Array, Op, get, shape_of, tree_leaves
 from byhand.shapes import Shape
 
 DOMAINS = ("", "ai.onnx")  # the names of ONNX's own operator set
@@ -156,16 +156,16 @@ class NodeContext:
         """
         op = get(op) if isinstance(op, str) else op
         named = dict(zip(op.inputs, (*inputs, *[None] * len(op.inputs))))
-        if any(isinstance(value, Tensor) for value in flat(named.values())):
+        if any(isinstance(value, Tensor) for value in tree_leaves(named.values())):
             graph = self.state.graph
             assert graph is not None
             given = {key: self.as_tensor(value, key, op) for key, value in named.items()}
             name = graph.unused_name(python_name(self.outputs[output])) if output is not None else None
             return graph.add(op, given, attributes, name)
-        dtype = np.result_type(*{array.dtype for array in flat(named.values()) if is_floating(array)})
+        dtype = np.result_type(*{array.dtype for array in tree_leaves(named.values()) if is_floating(array)})
         if dtype not in (np.float32, np.float64):
             named = {key: _as_type(value, np.float32) for key, value in named.items()}
-        self.state.budget.charge_call(op.plan(map(shape_of, named.values()), attributes), named)
+        self.state.budget.charge_call(op.infer(map(shape_of, named.values()), attributes), named)
         result = op(*named.values(), hand=self.state.hand, **attributes)
         return np.asarray(result).astype(dtype, copy=False)
 

@@ -4,7 +4,7 @@
     def read_mish(node, x): ...              def write_silu(graph, node, call): ...
 
 A reader takes a `NodeContext` and the node's inputs, and returns the output or a list of outputs. A writer takes the
-`GraphWriter`, byhand's node and its `Call`, and adds ONNX nodes.
+`GraphWriter`, byhand's node and its `CallSpec`, and adds ONNX nodes.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any
 
 from byhand.graph import Node
 from byhand.onnx.graph_writer import GraphWriter
-from byhand.ops.op import Call
+from byhand.ops.op import CallSpec
 
 Reader = Callable[..., Any]
-Writer = Callable[[GraphWriter, Node, Call], None]
+Writer = Callable[[GraphWriter, Node, CallSpec], None]
 
 READERS: dict[str, Reader] = {}  # by ONNX operator
 WRITERS: dict[str, Writer] = {}  # by byhand's op

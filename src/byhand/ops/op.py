@@ -9,6 +9,8 @@ wanted:
 
 All hands of an op have the same signature; `Op` raises a TypeError for any other. The argument names are all that a program
 needs to write its calls, and all that the conformance test needs to compare the hands.
+
+This file reads from top to bottom: the types that an op is made of, `Op` with its registry, and helpers.
 """
 
 from __future__ import annotations
@@ -26,11 +28,20 @@ from byhand.errors import ArgumentError, ByhandError, ShapeError, UnknownNameErr
 from byhand.kernels import memory
 from byhand.shapes import Shape, Window
 
-Array = npt.NDArray[Any]
+Array = npt.NDArray[Any]  # of any type of number: a docstring says its shape
+Input = Array | tuple[Array, ...] | None  # `xs` of concat is a tuple; None: an optional input that is left out
+InputShape = Shape | tuple[Shape, ...] | None
+Attributes = dict[str, Any]  # such as stride and padding, by name
+Sample = tuple[tuple[Any, ...], Attributes]  # a legal call: inputs and attributes
+Pair = int | Sequence[int]  # an attribute of two axes: one number for both, or (rows, columns)
+Padding = (
+    int | str | Sequence[int]
+)  # pixels, "valid" or "same"; two numbers: rows, columns; four: top, bottom, left, right
 HandFunction = Callable[..., None]  # writes into the arrays it is given
+
 HANDS = ("loops", "arrays", "compiled")
 DEFAULT_HAND = "compiled"
-REGISTRY: dict[str, Op] = {}
+REGISTRY: dict[str, Op] = {}  # all ops by name; `Op` adds itself
 ARGUMENT_KINDS = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 
 
@@ -42,17 +53,21 @@ class Hand(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Call:
-    """The result of a contract for one call: the shape of every output, the attributes as the hands take them, the work."""
+class CallSpec:
+    """What a contract infers about one call of an op.
+
+    shapes: of every output, by name. attributes: as the hands take them, such as a padding "same" as four numbers.
+    flops: a multiply-add counts as two. window: of a convolution or a pooling.
+    """
 
     shapes: dict[str, Shape]
-    attributes: dict[str, Any] = field(default_factory=dict)
-    flops: int = 0  # a multiply-add counts as two
-    window: Window | None = None  # of a convolution or a pooling
+    attributes: Attributes = field(default_factory=dict)
+    flops: int = 0
+    window: Window | None = None
 
 
-class Draw(Protocol):
-    """A source of random choices for an op's `sample`; the conformance test passes one that hypothesis drives."""
+class SampleSource(Protocol):
+    """The random choices that an op's `sample` makes, to draw a legal call; hypothesis drives them in the conformance test."""
 
     def integer(self, least: int, most: int) -> int:
         """Return an integer from least to most, both included."""
@@ -70,9 +85,13 @@ class Draw(Protocol):
 class Op:
     """An op, callable on arrays and on symbolic tensors (`nn.Input`); a program calls its hands directly.
 
-    loops, arrays, compiled: the hands, each (forward, backward). sample(draw): a legal call, (inputs, attributes).
-    dtypes: of the inputs and outputs that are not floating point. state: inputs that forward also writes in place, such as
-    running statistics. check(inputs): raises for values, not only shapes, that are invalid.
+    contract(*input shapes, **attributes): checks a call, returns a `CallSpec`; its signature names inputs and attributes.
+    loops, arrays, compiled: the hands, each (forward, backward); the signature of forward names the outputs.
+    sample(draw): a legal call, (inputs, attributes).
+    dtypes: of the inputs and outputs that are not floating point.
+    state: inputs that forward also writes in place, such as running statistics.
+    check(inputs): raises for values, not only shapes, that are invalid.
+    algorithms(input shapes, call, itemsize): which algorithm the compiled hand takes to write each output and gradient.
 
     >>> import byhand as bh, numpy as np
     >>> bh.relu(np.array([-1.0, 2.0]), hand="loops")
@@ -84,16 +103,16 @@ class Op:
     def __init__(
         self,
         name: str,
-        contract: Callable[..., Call],
+        contract: Callable[..., CallSpec],
         *,
         loops: tuple[HandFunction, HandFunction],
         arrays: tuple[HandFunction, HandFunction],
         compiled: tuple[HandFunction, HandFunction] | None = None,
-        sample: Callable[[Draw], tuple[tuple[Any, ...], dict[str, Any]]],
-        dtypes: Mapping[str, Any] | None = None,
+        sample: Callable[[SampleSource], Sample],
+        dtypes: Mapping[str, npt.DTypeLike] | None = None,
         state: tuple[str, ...] = (),
-        check: Callable[[dict[str, Any]], Any] | None = None,
-        algorithms: Callable[[Sequence[Any], Call, int], dict[str, str]] | None = None,
+        check: Callable[[dict[str, Any]], object] | None = None,
+        algorithms: Callable[[Sequence[InputShape], CallSpec, int], dict[str, str]] | None = None,
     ) -> None:
         self.name, self.contract, self.sample = name, contract, sample
         self.dtypes, self.state, self.check = dict(dtypes or {}), state, check
@@ -101,51 +120,62 @@ class Op:
         self.hands = {"loops": Hand(*loops), "arrays": Hand(*arrays)}
         if compiled is not None:
             self.hands["compiled"] = Hand(*compiled)
+
+        # The names of what goes in and out, read from the signatures.
         self.inputs, self.attributes = positional(contract), keywords(contract)
         self.optional = self.inputs[len(self.inputs) - len(contract.__defaults__ or ()) :]
         self.required = tuple(name for name in self.attributes if name not in (contract.__kwdefaults__ or {}))
-        forward, backward = (positional(hand) for hand in self.hands["arrays"])
-        self.outputs = forward[len(self.inputs) :]
-        self.forward_arguments, self.backward_arguments = forward, backward
-        self.differentiable = tuple(i for i in self.inputs if f"grad_{i}" in backward)
+        self.forward_arguments, self.backward_arguments = (positional(hand) for hand in self.hands["arrays"])
+        self.outputs = self.forward_arguments[len(self.inputs) :]
+        self.differentiable = tuple(i for i in self.inputs if f"grad_{i}" in self.backward_arguments)
+
         self._check_signatures()
-        self.__name__, self.__doc__ = name, self._explain()
+        self.__name__, self.__doc__ = name, self._docstring()
         REGISTRY[name] = self
 
     def __repr__(self) -> str:
         return f"<op {self.name}({', '.join(self.inputs + self.attributes)}) -> {', '.join(self.outputs)}>"
 
-    def _explain(self) -> str:
-        """Return the docstring: that of the contract, what backward returns, and the equations in the file's docstring."""
-        grads = ", ".join(f"grad_{name}" for name in self.differentiable)
-        backward = f"{self.name}.backward(grad_{self.outputs[0]}, {', '.join(self.inputs)}, ...) returns {grads}."
-        family = sys.modules[self.contract.__module__].__doc__ or ""
-        return "\n\n".join([cleandoc(self.contract.__doc__ or ""), backward, family.strip()])
+    def __call__(self, *inputs: Any, hand: str = DEFAULT_HAND, **attributes: Any) -> Any:
+        """Return the first output of the op; for a symbolic input, a symbolic tensor."""
+        given = self._inputs_by_name(inputs, attributes)
+        symbol = next((t for t in tree_leaves(given.values()) if hasattr(t, "apply_op")), None)
+        if symbol is not None:
+            if hand != DEFAULT_HAND:
+                raise ArgumentError(f"{self.name}: a symbolic call takes no hand; the program that runs it does")
+            return symbol.apply_op(self, given, attributes)
+        arrays, dtype = self._as_arrays(given)
+        call = self.infer(map(shape_of, arrays.values()), attributes)
+        self._check_values(arrays)
+        outputs = self.allocate(call, dtype)
+        self._hand_for(hand, arrays).forward(*arrays.values(), *outputs.values(), **call.attributes)
+        for name in self.state:  # in place, also where the hand got a copy of another dtype
+            updated, state = arrays[name], given[name]
+            if isinstance(state, np.ndarray) and np.can_cast(updated.dtype, state.dtype, "same_kind"):
+                state[...] = updated.reshape(state.shape)
+        return outputs[self.outputs[0]]
 
-    def __getattr__(self, name: str) -> Any:
-        """Return `__signature__`, which editors and notebooks show: the contract's arguments and `hand`."""
-        if name != "__signature__":
-            raise AttributeError(name)
-        hand = Parameter("hand", Parameter.KEYWORD_ONLY, default=DEFAULT_HAND)
-        return Signature([*signature(self.contract).parameters.values(), hand])
+    def backward(self, grad: Any, *inputs: Any, hand: str = DEFAULT_HAND, **attributes: Any) -> Any:
+        """Return the gradient of every differentiable input, a tuple if there are several; grad: that of the first output."""
+        arrays, dtype = self._as_arrays(self._inputs_by_name(inputs, attributes))
+        call = self.infer(map(shape_of, arrays.values()), attributes)
+        self._check_values(arrays)
+        chosen, first = self._hand_for(hand, arrays), self.outputs[0]
+        grad = np.asarray(grad, dtype)
+        if grad.shape != call.shapes[first]:
+            expected = f"expected that of {first}, {call.shapes[first]}"
+            raise ShapeError(f"{self.name}: grad has the shape {grad.shape}; {expected}")
+        grads = {f"grad_{name}": empty_like(arrays[name]) for name in self.differentiable}
+        have: dict[str, Any] = arrays | {f"grad_{first}": grad} | grads
+        if set(self.outputs) & set(self.backward_arguments):  # backward needs outputs of forward
+            have |= {name: np.array(arrays[name]) for name in self.state}  # forward writes to these: copies
+            have |= self.allocate(call, dtype)
+            chosen.forward(*(have[name] for name in self.forward_arguments), **call.attributes)
+        chosen.backward(*(have[name] for name in self.backward_arguments), **call.attributes)
+        return tuple(grads.values()) if len(grads) > 1 else next(iter(grads.values()))
 
-    def _check_signatures(self) -> None:
-        grads = {f"grad_{name}" for name in self.inputs + self.outputs}
-        if self.forward_arguments[: len(self.inputs)] != self.inputs or not self.outputs:
-            raise TypeError(f"{self.name}: forward takes {self.forward_arguments}, the contract {self.inputs}")
-        if unknown := set(self.backward_arguments) - set(self.forward_arguments) - grads:
-            raise TypeError(f"{self.name}: backward takes {unknown}, which is no input, output or gradient")
-        if self.backward_arguments[-len(self.differentiable) :] != tuple(f"grad_{i}" for i in self.differentiable):
-            raise TypeError(
-                f"{self.name}: backward takes {self.backward_arguments}; the gradients it writes must come last, in order"
-            )
-        for hand, pair in self.hands.items():
-            for function, reference in zip(pair, self.hands["arrays"]):
-                if _argument_names(function) != _argument_names(reference):
-                    raise TypeError(f"{self.name}: the {hand} and arrays hands differ in their arguments")
-
-    def plan(self, shapes: Iterable[Any], attributes: Mapping[str, Any], who: str | None = None) -> Call:
-        """Return the contract's call for input shapes and attributes; errors begin with `who`, by default the op's name."""
+    def infer(self, shapes: Iterable[InputShape], attributes: Mapping[str, Any], who: str = "") -> CallSpec:
+        """Return what the contract infers of a call; errors begin with `who`, by default the op's name."""
         who = who or self.name
         if unknown := next((key for key in attributes if key not in self.attributes), None):
             known = f"it has {', '.join(self.attributes)}" if self.attributes else "it has none"
@@ -157,84 +187,36 @@ class Op:
         except ByhandError as error:
             raise type(error)(f"{who}: {error}") from None
 
-    def algorithms(self, shapes: Sequence[Any], call: Call, itemsize: int) -> dict[str, str]:
-        """Return which algorithm the compiled hand takes to write each output and gradient; empty where it has but one."""
-        return {} if self._algorithms is None else self._algorithms(shapes, call, itemsize)
-
     def hand(self, name: str) -> Hand:
         """Return one of the op's hands by name."""
         if name not in self.hands:
             raise UnknownNameError("hand", name, self.hands)
         return self.hands[name]
 
-    def _hand_for(self, name: str, arrays: Mapping[str, Any]) -> Hand:
-        """Return a hand by name; the arrays hand where there is no compiled one, or where an array is empty."""
-        if name == "compiled" and (name not in self.hands or any(array.size == 0 for array in flat(arrays.values()))):
-            name = "arrays"
-        return self.hand(name)
-
-    def allocate(self, call: Call, dtype: Any) -> dict[str, Array]:
+    def allocate(self, call: CallSpec, dtype: npt.DTypeLike) -> dict[str, Array]:
         """Return an uninitialized array for every output of a call."""
         return {name: memory.empty(shape, self.dtypes.get(name, dtype)) for name, shape in call.shapes.items()}
 
-    def __call__(self, *inputs: Any, hand: str = DEFAULT_HAND, **attributes: Any) -> Any:
-        """Return the first output of the op; for a symbolic input, a symbolic tensor."""
-        tensors = self._bind(inputs, attributes)
-        symbol = next((t for t in flat(tensors.values()) if hasattr(t, "apply_op")), None)
-        if symbol is not None:
-            if hand != DEFAULT_HAND:
-                raise ArgumentError(f"{self.name}: a symbolic call takes no hand; the program that runs it does")
-            return symbol.apply_op(self, tensors, attributes)
-        arrays, dtype = self._as_arrays(tensors)
-        call = self.plan(map(shape_of, arrays.values()), attributes)
-        self._check_values(arrays)
-        outputs = self.allocate(call, dtype)
-        self._hand_for(hand, arrays).forward(*arrays.values(), *outputs.values(), **call.attributes)
-        for name in self.state:  # in place, also where the hand got a copy of another dtype
-            updated, given = arrays[name], tensors[name]
-            if isinstance(given, np.ndarray) and np.can_cast(updated.dtype, given.dtype, "same_kind"):
-                given[...] = updated.reshape(given.shape)
-        return outputs[self.outputs[0]]
+    def algorithms(self, shapes: Sequence[InputShape], call: CallSpec, itemsize: int) -> dict[str, str]:
+        """Return which algorithm the compiled hand takes to write each output and gradient; empty where it has but one."""
+        return {} if self._algorithms is None else self._algorithms(shapes, call, itemsize)
 
-    def backward(self, grad: Any, *inputs: Any, hand: str = DEFAULT_HAND, **attributes: Any) -> Any:
-        """Return the gradient of every differentiable input, a tuple if there are several; grad: that of the first output."""
-        tensors, dtype = self._as_arrays(self._bind(inputs, attributes))
-        call = self.plan(map(shape_of, tensors.values()), attributes)
-        self._check_values(tensors)
-        have: dict[str, Any] = dict(tensors)
-        if set(self.outputs) & set(self.backward_arguments):  # backward needs outputs of forward
-            have |= {
-                name: np.array(tensors[name]) for name in self.state
-            }  # forward writes these: leave the caller's alone
-            have |= self.allocate(call, dtype)
-            self._hand_for(hand, tensors).forward(*(have[name] for name in self.forward_arguments), **call.attributes)
-        first = self.outputs[0]
-        grad = np.asarray(grad, dtype)
-        if grad.shape != call.shapes[first]:
-            raise ShapeError(
-                f"{self.name}: grad has the shape {grad.shape}; expected that of {first}, {call.shapes[first]}"
-            )
-        have[f"grad_{first}"] = grad
-        grads = {f"grad_{name}": empty_like(tensors[name]) for name in self.differentiable}
-        have |= grads
-        self._hand_for(hand, tensors).backward(*(have[name] for name in self.backward_arguments), **call.attributes)
-        return tuple(grads.values()) if len(grads) > 1 else next(iter(grads.values()))
-
-    def _bind(self, inputs: tuple[Any, ...], attributes: dict[str, Any]) -> dict[str, Any]:
-        bound = dict(zip(self.inputs, inputs))
-        if twice := next((name for name in bound if name in attributes), None):
+    def _inputs_by_name(self, inputs: tuple[Any, ...], attributes: Attributes) -> dict[str, Any]:
+        """Return the inputs of a call by name; those given as keywords are taken out of the attributes."""
+        found = dict(zip(self.inputs, inputs))
+        if twice := next((name for name in found if name in attributes), None):
             raise ArgumentError(f"{self.name}: {twice} is given twice; it takes {', '.join(self.inputs)}")
-        bound |= {name: attributes.pop(name) for name in self.inputs if name in attributes}
-        missing = [name for name in self.inputs if bound.get(name) is None and name not in self.optional]
+        found |= {name: attributes.pop(name) for name in self.inputs if name in attributes}
+        missing = [name for name in self.inputs if found.get(name) is None and name not in self.optional]
         if len(inputs) > len(self.inputs) or missing:
             trouble = f"{missing[0]} is missing" if missing else f"got {len(inputs)} inputs"
             raise ArgumentError(f"{self.name}: {trouble}; it takes {', '.join(self.inputs)}")
-        return {name: bound.get(name) for name in self.inputs}
+        return {name: found.get(name) for name in self.inputs}
 
-    def _as_arrays(self, inputs: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    def _as_arrays(self, inputs: dict[str, Any]) -> tuple[dict[str, Any], np.dtype[Any]]:
         """Convert inputs to arrays: floating-point inputs to one dtype (integers become float64), the others as declared."""
         arrays = {name: None if value is None else self._as_array(name, value) for name, value in inputs.items()}
-        floats = flat(value for name, value in arrays.items() if name not in self.dtypes)
+        floats = tree_leaves(value for name, value in arrays.items() if name not in self.dtypes)
         dtypes = [a.dtype if a.dtype in (np.float32, np.float64) else np.dtype(np.float64) for a in floats]
         dtype = np.result_type(*dtypes) if dtypes else np.dtype(np.float64)
         for name, value in arrays.items():
@@ -262,11 +244,50 @@ class Op:
         return np.atleast_1d(array) if name in self.state else array
 
     def _check_values(self, arrays: dict[str, Any]) -> None:
+        """Raise an error for values that the op does not take, such as a label that is no class."""
         try:
             if self.check is not None:
                 self.check(arrays)
         except ByhandError as error:
             raise type(error)(f"{self.name}: {error}") from None
+
+    def _hand_for(self, name: str, arrays: Mapping[str, Input]) -> Hand:
+        """Return a hand by name; the arrays hand where there is no compiled one, or where an array is empty."""
+        empty = any(array.size == 0 for array in tree_leaves(arrays.values()))
+        return self.hand("arrays" if name == "compiled" and (empty or name not in self.hands) else name)
+
+    def _check_signatures(self) -> None:
+        """Raise a TypeError unless contract and hands agree on the names of the arguments."""
+        grads = {f"grad_{name}" for name in self.inputs + self.outputs}
+        if self.forward_arguments[: len(self.inputs)] != self.inputs or not self.outputs:
+            raise TypeError(f"{self.name}: forward takes {self.forward_arguments}, the contract {self.inputs}")
+        if unknown := set(self.backward_arguments) - set(self.forward_arguments) - grads:
+            raise TypeError(f"{self.name}: backward takes {unknown}, which is no input, output or gradient")
+        if self.backward_arguments[-len(self.differentiable) :] != tuple(f"grad_{i}" for i in self.differentiable):
+            raise TypeError(
+                f"{self.name}: backward takes {self.backward_arguments}; the gradients it writes must come last, in order"
+            )
+        for hand, pair in self.hands.items():
+            for function, reference in zip(pair, self.hands["arrays"]):
+                if _argument_names(function) != _argument_names(reference):
+                    raise TypeError(f"{self.name}: the {hand} and arrays hands differ in their arguments")
+
+    def _docstring(self) -> str:
+        """Return the docstring: that of the contract, what backward returns, and the equations in the file's docstring."""
+        grads = ", ".join(f"grad_{name}" for name in self.differentiable)
+        backward = f"{self.name}.backward(grad_{self.outputs[0]}, {', '.join(self.inputs)}, ...) returns {grads}."
+        family = sys.modules[self.contract.__module__].__doc__ or ""
+        return "\n\n".join([cleandoc(self.contract.__doc__ or ""), backward, family.strip()])
+
+    def __getattr__(self, name: str) -> Signature:
+        """Return `__signature__`, which editors and notebooks show: the contract's arguments and `hand`."""
+        if name != "__signature__":
+            raise AttributeError(name)
+        hand = Parameter("hand", Parameter.KEYWORD_ONLY, default=DEFAULT_HAND)
+        arguments = [
+            argument.replace(annotation=Parameter.empty) for argument in signature(self.contract).parameters.values()
+        ]
+        return Signature([*arguments, hand])  # annotated, the inputs would be shapes
 
 
 def get(name: str) -> Op:
@@ -308,7 +329,7 @@ def unwrapped(function: Any) -> Any:
     return function
 
 
-def flat(values: Iterable[Any]) -> list[Any]:
+def tree_leaves(values: Iterable[Any]) -> list[Any]:
     """Return the tensors among inputs as one list: without None, and with the members of a list (`xs`)."""
     groups = (value if isinstance(value, (tuple, list)) else [value] for value in values if value is not None)
     return [tensor for group in groups for tensor in group]

@@ -4,15 +4,27 @@ At one position (r, s) of the window, the pixels that all outputs see form a str
 few positions of the window therefore replaces the loop over the many outputs.
 """
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 
+from byhand.ops.op import Array
 
-def pad(x, y, kernel, stride, padding, dilation, value=0):
+
+def pad(
+    x: Array,
+    y: Array,
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    value: float = 0,
+) -> Array:
     """Return a padded copy of x (N, H, W, C), large enough for every window of y (N, H', W', K)."""
     top, _, left, _ = padding
     height, width = (
-        max((out - 1) * step + (positions - 1) * apart + 1, before + size)
-        for out, step, positions, apart, before, size in zip(
+        max((out - 1) * step + (positions - 1) * spacing + 1, before + size)
+        for out, step, positions, spacing, before, size in zip(
             y.shape[1:3], stride, kernel, dilation, (top, left), x.shape[1:3]
         )
     )
@@ -21,17 +33,19 @@ def pad(x, y, kernel, stride, padding, dilation, value=0):
     return padded
 
 
-def unpad(padded, x, padding):
+def unpad(padded: Array, x: Array, padding: Sequence[int]) -> Array:
     """Return the view of a padded array where x lies."""
     top, _, left, _ = padding
     return padded[:, top : top + x.shape[1], left : left + x.shape[2]]
 
 
-def window_views(padded, y, kernel, stride, dilation):
+def window_views(
+    padded: Array, y: Array, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
+) -> Iterator[tuple[tuple[int, int], Array]]:
     """Yield ((r, s), view): the pixels at position (r, s) of the windows of all outputs, a strided view (N, H', W', C)."""
     for r, s in np.ndindex(*kernel):
         rows, columns = (
-            slice(position * apart, position * apart + (out - 1) * step + 1, step)
-            for position, apart, out, step in zip((r, s), dilation, y.shape[1:3], stride)
+            slice(position * spacing, position * spacing + (out - 1) * step + 1, step)
+            for position, spacing, out, step in zip((r, s), dilation, y.shape[1:3], stride)
         )
         yield (r, s), padded[:, rows, columns]

@@ -7,7 +7,7 @@ from typing import Any
 from byhand.graph import Graph, Node, Tensor
 from byhand.nn import Model
 from byhand.nn.receptive_field import depends_on_images, feature_maps
-from byhand.ops.op import Call
+from byhand.ops.op import CallSpec
 from byhand.page.translate import Pair
 
 DROPPED = ("dropout",)  # does nothing once a network has learned
@@ -45,7 +45,7 @@ def spec_of(model: Model, found: Mapping[str, Pair]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _node(node: Node, call: Call, hands: Pair, alias: Mapping[str, str]) -> dict[str, Any]:
+def _node(node: Node, call: CallSpec, hands: Pair, alias: Mapping[str, str]) -> dict[str, Any]:
     tensors = {**node.inputs, **node.outputs}
 
     def named(key: str) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from byhand.kernels.runtime.launch import poison
-from byhand.ops.op import REGISTRY, flat
+from byhand.ops.op import REGISTRY, tree_leaves
 from byhand.program.micro_batch import MicroBatches
 
 
@@ -40,8 +40,8 @@ def _poisoning(hand: Callable[..., None], written: list[bool]) -> Callable[..., 
 
     @wraps(hand)
     def poisoned(*arrays: Any, **attributes: Any) -> None:
-        read = flat(value for value, out in zip(arrays, written) if not out)
-        for array in flat(value for value, out in zip(arrays, written) if out):
+        read = tree_leaves(value for value, out in zip(arrays, written) if not out)
+        for array in tree_leaves(value for value, out in zip(arrays, written) if out):
             if not any(np.may_share_memory(array, other) for other in read):
                 poison(array)
         hand(*arrays, **attributes)

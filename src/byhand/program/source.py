@@ -15,7 +15,7 @@ import numpy.typing as npt
 from byhand.errors import ArgumentError
 from byhand.graph import Graph, Node, Tensor
 from byhand.kernels.reductions import add_up
-from byhand.ops.op import flat, get
+from byhand.ops.op import get, tree_leaves
 from byhand.program.buffers import ArraySpec, LiveRange, arena_bytes, assign_offsets
 
 VIEWS = ("flatten", "reshape")  # ops whose output has the elements of their input in the same order
@@ -254,14 +254,14 @@ class SourceWriter:
 
     def _forward_comment(self, node: Node) -> str:
         """Return the comment of a node's forward call: the shapes of what it reads and of its result, and the algorithm."""
-        read = [self.shapes[t.name] for t in flat(node.inputs.values()) if t.kind in ("input", "value")]
+        read = [self.shapes[t.name] for t in tree_leaves(node.inputs.values()) if t.kind in ("input", "value")]
         shapes = f"{', '.join(map(str, read))} -> {self.calls[node.name].shapes[node.op.outputs[0]]}"
         algorithm = self._algorithms(node).get(node.op.outputs[0])
         return shapes if algorithm is None else f"{shapes}, {algorithm}"
 
     def _backward_comment(self, node: Node, wanted: set[str]) -> str:
         """Return the comment of a node's backward call: the shapes of its gradient and of those that it writes, algorithms."""
-        written = {f"grad_{i}": flat([node.inputs[i]]) for i in node.op.differentiable}
+        written = {f"grad_{i}": tree_leaves([node.inputs[i]]) for i in node.op.differentiable}
         written = {name: [t for t in tensors if t.name in wanted] for name, tensors in written.items()}
         shapes = ", ".join(str(self.shapes[t.name]) for tensors in written.values() for t in tensors)
         chosen = [f", {name}: {how}" for name, how in self._algorithms(node).items() if written.get(name)]
@@ -278,7 +278,7 @@ class SourceWriter:
         """Return the names of the tensors on the way from a parameter (where asked for, the input) to the loss."""
         wanted = {t.name for t in self.graph.of_kind("parameter")} | ({self.input.name} if input_gradient else set())
         for node in self.graph.nodes:
-            if any(t.name in wanted for i in node.op.differentiable for t in flat([node.inputs[i]])):
+            if any(t.name in wanted for i in node.op.differentiable for t in tree_leaves([node.inputs[i]])):
                 wanted.add(node.output.name)
         return wanted
 

@@ -14,7 +14,7 @@ import numpy as np
 from byhand.graph import Node, Tensor
 from byhand.graph.graph import show
 from byhand.nn import Model
-from byhand.ops.op import Array, flat
+from byhand.ops.op import Array, tree_leaves
 
 PASS_THROUGH_OPS = ("flatten", "reshape", "dropout")
 IGNORED_ATTRIBUTES = ("keepdims", "training", "momentum")  # attributes without effect in inference
@@ -118,7 +118,7 @@ class ModelLayers:
 
     def sources(self, node: Node) -> list[int]:
         """Return the indices of the layers that a layer reads."""
-        return [self.index[tensor.name] for tensor in flat(node.inputs.values()) if tensor.name in self.index]
+        return [self.index[tensor.name] for tensor in tree_leaves(node.inputs.values()) if tensor.name in self.index]
 
     def output_of(self, index: int) -> Tensor:
         """Return the output tensor of a layer."""
@@ -172,7 +172,7 @@ class MatchedModels:
         if rewired:
             self.add(node.name, "reads", self.ours.names_of(sources), self.theirs.names_of(read))
         takes, taken = (
-            [t for t in flat(node.inputs.values()) if t.name in side.index]
+            [t for t in tree_leaves(node.inputs.values()) if t.name in side.index]
             for node, side in ((node, self.ours), (other, self.theirs))
         )
         given = _shapes(map(self.ours.output_of, sources)) == _shapes(map(self.theirs.output_of, read))

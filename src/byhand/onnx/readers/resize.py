@@ -10,7 +10,7 @@ from byhand.onnx.node_context import NodeContext
 from byhand.onnx.registry import reader
 from byhand.onnx.symbol import NHWC, Symbol, Value, from_layout, normalized_axis
 from byhand.ops import resize
-from byhand.ops.movement.interpolation import FILTER_RADIUS, filter_support, interpolation_weights
+from byhand.ops.movement.interpolation import FILTER_RADIUS, Interpolation, filter_support, interpolation_weights
 from byhand.ops.op import Array
 
 TAP_ARRAYS = 8  # of (output pixels, taps) elements that computing the taps of one axis allocates
@@ -127,12 +127,11 @@ def _resized_array(
     y: Any = x
     outside: Any = np.zeros((), bool)
     for axis, (size, factor) in enumerate(zip(sizes, factors)):
-        start, end = regions[axis]
-        if size == x.shape[axis] and factor == 1 and (start, end) == (0.0, 1.0):
+        if size == x.shape[axis] and factor == 1 and regions[axis] == (0.0, 1.0):
             continue
         node.reserve(*y.shape[:axis], size, *y.shape[axis + 1 :])
         indices, weights = interpolation_weights(  # type: ignore[no-untyped-call]
-            x.shape[axis], size, factor, mode, start=start, end=end, **settings
+            x.shape[axis], size, factor, Interpolation(mode, **settings), regions[axis]
         )
         along = [1] * axis + [-1] + [1] * (x.ndim - axis - 1)
         y = sum(np.take(y, i, axis) * w.reshape(along) for i, w in zip(indices.T, weights.T))

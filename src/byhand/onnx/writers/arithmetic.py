@@ -3,7 +3,7 @@
 from byhand.graph import Node
 from byhand.onnx.graph_writer import GraphWriter
 from byhand.onnx.registry import writer
-from byhand.ops.op import Call
+from byhand.ops.op import CallSpec
 
 BINARY_OPERATORS = {
     "add": "Add",
@@ -18,7 +18,7 @@ BINARY_OPERATORS = {
 
 
 @writer(*BINARY_OPERATORS)
-def write_binary(graph: GraphWriter, node: Node, call: Call) -> None:
+def write_binary(graph: GraphWriter, node: Node, call: CallSpec) -> None:
     """Write an op of two tensors that broadcast, in the layout of the larger one."""
     operands = list(node.inputs.values())
     computed = [tensor for tensor in operands if tensor.name in graph.outputs]
@@ -28,7 +28,7 @@ def write_binary(graph: GraphWriter, node: Node, call: Call) -> None:
 
 
 @writer("linear")
-def write_linear(graph: GraphWriter, node: Node, call: Call) -> None:
+def write_linear(graph: GraphWriter, node: Node, call: CallSpec) -> None:
     """Write a fully connected layer: Gemm with a transposed weight."""
     inputs = [graph.input(node.inputs["x"], (0, 1)), graph.input(node.inputs["weight"], (1, 0))]
     if node.inputs["bias"] is not None:

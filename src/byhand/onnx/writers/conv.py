@@ -4,17 +4,17 @@ from byhand.graph import Node
 from byhand.onnx.graph_writer import NCHW, OIHW, GraphWriter
 from byhand.onnx.registry import writer
 from byhand.onnx.writers.window import onnx_pads
-from byhand.ops.op import Call
+from byhand.ops.op import CallSpec
 
 
 @writer("conv2d")
-def write_conv2d(graph: GraphWriter, node: Node, call: Call) -> None:
+def write_conv2d(graph: GraphWriter, node: Node, call: CallSpec) -> None:
     """Write Conv."""
     _write(graph, node, call, "Conv")
 
 
 @writer("conv_transpose2d")
-def write_conv_transpose2d(graph: GraphWriter, node: Node, call: Call) -> None:
+def write_conv_transpose2d(graph: GraphWriter, node: Node, call: CallSpec) -> None:
     """Write ConvTranspose; output_padding: rows and columns that no filter reaches."""
     top, bottom, left, right = call.attributes["padding"]
     padding = (top + bottom, left + right)
@@ -27,7 +27,7 @@ def write_conv_transpose2d(graph: GraphWriter, node: Node, call: Call) -> None:
     _write(graph, node, call, "ConvTranspose", output_padding=output_padding)
 
 
-def _write(graph: GraphWriter, node: Node, call: Call, operator: str, **attributes: list[int]) -> None:
+def _write(graph: GraphWriter, node: Node, call: CallSpec, operator: str, **attributes: list[int]) -> None:
     inputs = [graph.input(node.inputs["x"], NCHW), graph.input(node.inputs["weight"], OIHW)]
     if node.inputs["bias"] is not None:
         inputs.append(graph.input(node.inputs["bias"]))

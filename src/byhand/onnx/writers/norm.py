@@ -3,7 +3,7 @@
 from byhand.graph import Node
 from byhand.onnx.graph_writer import GraphWriter
 from byhand.onnx.registry import writer
-from byhand.ops.op import Call
+from byhand.ops.op import CallSpec
 from byhand.shapes import Shape
 
 
@@ -14,7 +14,7 @@ def channels_second(node: Node) -> Shape:
 
 
 @writer("batch_norm")
-def write_batch_norm(graph: GraphWriter, node: Node, call: Call) -> None:
+def write_batch_norm(graph: GraphWriter, node: Node, call: CallSpec) -> None:
     """Write BatchNormalization, with the running statistics."""
     layout = channels_second(node)
     statistics = [graph.input(node.inputs[key]) for key in ("gamma", "beta", "running_mean", "running_var")]
@@ -23,14 +23,14 @@ def write_batch_norm(graph: GraphWriter, node: Node, call: Call) -> None:
 
 
 @writer("lrn")
-def write_lrn(graph: GraphWriter, node: Node, call: Call) -> None:
+def write_lrn(graph: GraphWriter, node: Node, call: CallSpec) -> None:
     """Write LRN, whose attributes have the same names."""
     layout = channels_second(node)
     graph.emit(node, "LRN", [graph.input(node.inputs["x"], layout)], layout, **call.attributes)
 
 
 @writer("layer_norm")
-def write_layer_norm(graph: GraphWriter, node: Node, call: Call) -> None:
+def write_layer_norm(graph: GraphWriter, node: Node, call: CallSpec) -> None:
     """Write LayerNormalization over byhand's last axes."""
     layout = range(len(node.output.shape))
     gamma, beta = node.inputs["gamma"], node.inputs["beta"]
@@ -40,7 +40,7 @@ def write_layer_norm(graph: GraphWriter, node: Node, call: Call) -> None:
 
 
 @writer("dropout")
-def write_dropout(graph: GraphWriter, node: Node, call: Call) -> None:
+def write_dropout(graph: GraphWriter, node: Node, call: CallSpec) -> None:
     """Write nothing: in inference, dropout is the identity."""
     x = node.inputs["x"]
     graph.alias(node, x, graph.layout(x))

@@ -6,25 +6,25 @@ from byhand.graph import Node
 from byhand.onnx.graph_writer import NCHW, GraphWriter
 from byhand.onnx.registry import writer
 from byhand.onnx.writers.window import onnx_pads
-from byhand.ops.op import Call
+from byhand.ops.op import CallSpec
 
 
 @writer("max_pool")
-def write_max_pool(graph: GraphWriter, node: Node, call: Call) -> None:
+def write_max_pool(graph: GraphWriter, node: Node, call: CallSpec) -> None:
     """Write MaxPool."""
     attributes = _window_attributes(node, call) | {"dilations": call.attributes["dilation"]}
     graph.emit(node, "MaxPool", [graph.input(node.inputs["x"], NCHW)], **attributes)
 
 
 @writer("avg_pool")
-def write_avg_pool(graph: GraphWriter, node: Node, call: Call) -> None:
+def write_avg_pool(graph: GraphWriter, node: Node, call: CallSpec) -> None:
     """Write AveragePool."""
     attributes = _window_attributes(node, call)
     attributes["count_include_pad"] = int(call.attributes["count_include_pad"])
     graph.emit(node, "AveragePool", [graph.input(node.inputs["x"], NCHW)], **attributes)
 
 
-def _window_attributes(node: Node, call: Call) -> dict[str, Any]:
+def _window_attributes(node: Node, call: CallSpec) -> dict[str, Any]:
     """Return the attributes that MaxPool and AveragePool share; ceil_mode, where a last window hangs over the edge."""
     assert call.window is not None
     kernel, stride, padding = (call.attributes[key] for key in ("kernel", "stride", "padding"))
@@ -38,7 +38,7 @@ def _window_attributes(node: Node, call: Call) -> dict[str, Any]:
 
 
 @writer("global_avg_pool")
-def write_global_avg_pool(graph: GraphWriter, node: Node, call: Call) -> None:
+def write_global_avg_pool(graph: GraphWriter, node: Node, call: CallSpec) -> None:
     """Write GlobalAveragePool, flattened unless keepdims."""
     x = graph.input(node.inputs["x"], NCHW)
     if call.attributes["keepdims"]:

@@ -6,13 +6,13 @@ from byhand.graph import Node
 from byhand.onnx.graph_writer import GraphWriter
 from byhand.onnx.readers.reduce import REDUCTIONS
 from byhand.onnx.registry import writer
-from byhand.ops.op import Call
+from byhand.ops.op import CallSpec
 
 ONNX_REDUCTIONS = {op: operator for operator, op in REDUCTIONS.items()}
 
 
 @writer(*ONNX_REDUCTIONS)
-def write_reduction(graph: GraphWriter, node: Node, call: Call) -> None:
+def write_reduction(graph: GraphWriter, node: Node, call: CallSpec) -> None:
     """Write a reduction in the layout that its input has."""
     x, axes, keepdims = node.inputs["x"], call.attributes["axes"], call.attributes["keepdims"]
     layout = graph.layout(x)

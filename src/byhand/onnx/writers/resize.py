@@ -5,11 +5,11 @@ import numpy as np
 from byhand.graph import Node
 from byhand.onnx.graph_writer import NCHW, GraphWriter
 from byhand.onnx.registry import writer
-from byhand.ops.op import Call
+from byhand.ops.op import CallSpec
 
 
 @writer("resize")
-def write_resize(graph: GraphWriter, node: Node, call: Call) -> None:
+def write_resize(graph: GraphWriter, node: Node, call: CallSpec) -> None:
     """Write Resize: to sizes, or by scales where these are not the ratio of the sizes."""
     attributes = call.attributes
     _, height, width, _ = node.inputs["x"].shape

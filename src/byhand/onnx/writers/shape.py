@@ -5,11 +5,11 @@ import numpy as np
 from byhand.graph import Node
 from byhand.onnx.graph_writer import GraphWriter
 from byhand.onnx.registry import writer
-from byhand.ops.op import Call
+from byhand.ops.op import CallSpec
 
 
 @writer("flatten", "reshape")
-def write_reshape(graph: GraphWriter, node: Node, call: Call) -> None:
+def write_reshape(graph: GraphWriter, node: Node, call: CallSpec) -> None:
     """Write Flatten or Reshape, of data in byhand's order."""
     x = node.inputs["x"]
     any_order = sum(size > 1 for size in x.shape[1:]) < 2
@@ -22,14 +22,14 @@ def write_reshape(graph: GraphWriter, node: Node, call: Call) -> None:
 
 
 @writer("transpose")
-def write_transpose(graph: GraphWriter, node: Node, call: Call) -> None:
+def write_transpose(graph: GraphWriter, node: Node, call: CallSpec) -> None:
     """Write nothing: the same value with another layout."""
     x, axes = node.inputs["x"], call.attributes["axes"]
     graph.alias(node, x, [axes.index(axis) for axis in graph.layout(x)])
 
 
 @writer("channel_shuffle")
-def write_channel_shuffle(graph: GraphWriter, node: Node, call: Call) -> None:
+def write_channel_shuffle(graph: GraphWriter, node: Node, call: CallSpec) -> None:
     """Write Reshape to (groups, channels of a group), Transpose, Reshape back."""
     x, groups = node.inputs["x"], call.attributes["groups"]
     last = len(x.shape) - 1
@@ -45,7 +45,7 @@ def write_channel_shuffle(graph: GraphWriter, node: Node, call: Call) -> None:
 
 
 @writer("concat")
-def write_concat(graph: GraphWriter, node: Node, call: Call) -> None:
+def write_concat(graph: GraphWriter, node: Node, call: CallSpec) -> None:
     """Write Concat, in the layout of the first input."""
     xs = node.inputs["xs"]
     layout = graph.layout(xs[0])

@@ -5,13 +5,13 @@ import numpy as np
 from byhand.graph import Node
 from byhand.onnx.graph_writer import GraphWriter
 from byhand.onnx.registry import writer
-from byhand.ops.op import Call
+from byhand.ops.op import CallSpec
 
 MIN_INT32 = -(2**31)  # as the end of a slice with a negative step: before the first position
 
 
 @writer("slice")
-def write_slice(graph: GraphWriter, node: Node, call: Call) -> None:
+def write_slice(graph: GraphWriter, node: Node, call: CallSpec) -> None:
     """Write Slice of the axes that are cut."""
     x, layout = node.inputs["x"], graph.layout(node.inputs["x"])
     starts, steps, sizes = call.attributes["starts"], call.attributes["steps"], node.output.shape
@@ -31,7 +31,7 @@ def write_slice(graph: GraphWriter, node: Node, call: Call) -> None:
 
 
 @writer("pad")
-def write_pad(graph: GraphWriter, node: Node, call: Call) -> None:
+def write_pad(graph: GraphWriter, node: Node, call: CallSpec) -> None:
     """Write Pad of rows and columns."""
     x, layout = node.inputs["x"], graph.layout(node.inputs["x"])
     top, bottom, left, right = call.attributes["padding"]

@@ -11,14 +11,14 @@ import numpy as np
 
 from byhand.errors import ArgumentError
 from byhand.kernels import elementwise
-from byhand.ops.op import Call, Op
+from byhand.ops.op import CallSpec, Op
 from byhand.ops.samples import any_array
-from byhand.shapes import number
+from byhand.shapes import Shape, number
 
 # elu: y = x where x > 0, else alpha (e^x - 1);  dy/dx = 1 or alpha e^x ------------------------------------------------
 
 
-def elu_contract(x, *, alpha=1.0):
+def elu_contract(x: Shape, *, alpha: float = 1.0) -> CallSpec:
     """Exponential linear unit, which tends to -alpha: y = x where x > 0, else alpha (e^x - 1); x of any shape.
 
     Source: Clevert, Unterthiner & Hochreiter 2015, arXiv 1511.07289.
@@ -27,7 +27,7 @@ def elu_contract(x, *, alpha=1.0):
     >>> bh.elu([-1000.0, 2.0], alpha=0.5)
     array([-0.5,  2. ])
     """
-    return Call({"y": x}, {"alpha": number("alpha", alpha)}, flops=4 * prod(x))
+    return CallSpec({"y": x}, {"alpha": number("alpha", alpha)}, flops=4 * prod(x))
 
 
 def elu_loops(x, y, *, alpha):
@@ -66,7 +66,7 @@ SELU_ALPHA = 1.6732632423543772
 SELU_GAMMA = 1.0507009873554805
 
 
-def selu_contract(x, *, alpha=SELU_ALPHA, gamma=SELU_GAMMA):
+def selu_contract(x: Shape, *, alpha: float = SELU_ALPHA, gamma: float = SELU_GAMMA) -> CallSpec:
     """Scaled ELU: y = gamma x where x > 0, else gamma alpha (e^x - 1); x of any shape.
 
     With the default constants, mean and variance stay near 0 and 1 from layer to layer.
@@ -77,7 +77,7 @@ def selu_contract(x, *, alpha=SELU_ALPHA, gamma=SELU_GAMMA):
     >>> bh.selu([-1000.0, 1.0])
     array([-1.75809934,  1.05070099])
     """
-    return Call({"y": x}, {"alpha": number("alpha", alpha), "gamma": number("gamma", gamma)}, flops=5 * prod(x))
+    return CallSpec({"y": x}, {"alpha": number("alpha", alpha), "gamma": number("gamma", gamma)}, flops=5 * prod(x))
 
 
 def selu_loops(x, y, *, alpha, gamma):
@@ -113,7 +113,7 @@ selu = Op(
 # celu: y = x where x > 0, else alpha (e^(x / alpha) - 1);  dy/dx = 1 or e^(x / alpha) ---------------------------------
 
 
-def celu_contract(x, *, alpha=1.0):
+def celu_contract(x: Shape, *, alpha: float = 1.0) -> CallSpec:
     """ELU with a continuous derivative at 0: y = x where x > 0, else alpha (e^(x / alpha) - 1); x of any shape.
 
     Source: Barron 2017, arXiv 1704.07483.
@@ -124,7 +124,7 @@ def celu_contract(x, *, alpha=1.0):
     """
     if not number("alpha", alpha) > 0:
         raise ArgumentError(f"alpha is {alpha!r}; expected a number above 0")
-    return Call({"y": x}, {"alpha": float(alpha)}, flops=5 * prod(x))
+    return CallSpec({"y": x}, {"alpha": float(alpha)}, flops=5 * prod(x))
 
 
 def celu_loops(x, y, *, alpha):

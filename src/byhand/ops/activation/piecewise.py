@@ -10,14 +10,14 @@ from math import prod
 import numpy as np
 
 from byhand.kernels import elementwise
-from byhand.ops.op import Call, Op
+from byhand.ops.op import CallSpec, Op
 from byhand.ops.samples import any_array
-from byhand.shapes import number
+from byhand.shapes import Shape, number
 
 # relu: y = max(x, 0);  dy/dx = 1 where x > 0, else 0 ------------------------------------------------------------------
 
 
-def relu_contract(x):
+def relu_contract(x: Shape) -> CallSpec:
     """Rectified linear unit: y = max(x, 0), x of any shape.
 
     Source: Fukushima 1969; Nair & Hinton 2010.
@@ -26,7 +26,7 @@ def relu_contract(x):
     >>> bh.relu([-1.0, 2.0])
     array([0., 2.])
     """
-    return Call({"y": x}, flops=prod(x))
+    return CallSpec({"y": x}, flops=prod(x))
 
 
 def relu_loops(x, y):
@@ -62,7 +62,7 @@ relu = Op(
 # leaky_relu: y = x where x > 0, else slope * x;  dy/dx = 1 or slope ---------------------------------------------------
 
 
-def leaky_relu_contract(x, *, slope=0.01):
+def leaky_relu_contract(x: Shape, *, slope: float = 0.01) -> CallSpec:
     """Leaky ReLU: y = x where x > 0, else slope * x; x of any shape.
 
     Source: Maas, Hannun & Ng 2013.
@@ -71,7 +71,7 @@ def leaky_relu_contract(x, *, slope=0.01):
     >>> bh.leaky_relu([-1.0, 2.0], slope=0.1)
     array([-0.1,  2. ])
     """
-    return Call({"y": x}, {"slope": number("slope", slope)}, flops=prod(x))
+    return CallSpec({"y": x}, {"slope": number("slope", slope)}, flops=prod(x))
 
 
 def leaky_relu_loops(x, y, *, slope):
@@ -107,7 +107,7 @@ leaky_relu = Op(
 # relu6: y = min(max(x, 0), 6);  dy/dx = 1 where 0 < x < 6, else 0 -----------------------------------------------------
 
 
-def relu6_contract(x):
+def relu6_contract(x: Shape) -> CallSpec:
     """ReLU capped at 6: y = min(max(x, 0), 6), x of any shape.
 
     Source: Krizhevsky 2010, "Convolutional deep belief networks on CIFAR-10".
@@ -116,7 +116,7 @@ def relu6_contract(x):
     >>> bh.relu6([-1.0, 2.0, 7.0])
     array([0., 2., 6.])
     """
-    return Call({"y": x}, flops=2 * prod(x))
+    return CallSpec({"y": x}, flops=2 * prod(x))
 
 
 def relu6_loops(x, y):
@@ -151,7 +151,7 @@ relu6 = Op(
 # hard_sigmoid: y = min(max(alpha x + beta, 0), 1);  dy/dx = alpha where 0 < y < 1, else 0 -----------------------------
 
 
-def hard_sigmoid_contract(x, *, alpha=1 / 6, beta=0.5):
+def hard_sigmoid_contract(x: Shape, *, alpha: float = 1 / 6, beta: float = 0.5) -> CallSpec:
     """Piecewise-linear sigmoid: y = min(max(alpha x + beta, 0), 1), x of any shape.
 
     Source: Courbariaux, Bengio & David 2015, arXiv 1511.00363; with 1/6 Howard et al. 2019 (MobileNetV3), arXiv 1905.02244.
@@ -160,7 +160,7 @@ def hard_sigmoid_contract(x, *, alpha=1 / 6, beta=0.5):
     >>> bh.hard_sigmoid([-4.0, 0.0, 1.5, 4.0])
     array([0.  , 0.5 , 0.75, 1.  ])
     """
-    return Call({"y": x}, {"alpha": number("alpha", alpha), "beta": number("beta", beta)}, flops=4 * prod(x))
+    return CallSpec({"y": x}, {"alpha": number("alpha", alpha), "beta": number("beta", beta)}, flops=4 * prod(x))
 
 
 def hard_sigmoid_loops(x, y, *, alpha, beta):
@@ -197,7 +197,7 @@ hard_sigmoid = Op(
 # hard_swish: y = x relu6(x + 3) / 6;  dy/dx = 0 below -3, 1 above 3, else (2 x + 3) / 6 -------------------------------
 
 
-def hard_swish_contract(x):
+def hard_swish_contract(x: Shape) -> CallSpec:
     """Piecewise approximation of silu: y = x min(max(x + 3, 0), 6) / 6, x of any shape.
 
     Source: Howard et al. 2019 (MobileNetV3), arXiv 1905.02244.
@@ -206,7 +206,7 @@ def hard_swish_contract(x):
     >>> bh.hard_swish([-4.0, 0.0, 1.5, 4.0])
     array([-0.   ,  0.   ,  1.125,  4.   ])
     """
-    return Call({"y": x}, flops=5 * prod(x))
+    return CallSpec({"y": x}, flops=5 * prod(x))
 
 
 def hard_swish_loops(x, y):

@@ -18,11 +18,11 @@ from byhand.ops.arithmetic.scalar_function import (
     run_backward,
     sum_gradients,
 )
-from byhand.ops.op import Op
-from byhand.shapes import broadcast
+from byhand.ops.op import CallSpec, Op, Sample, SampleSource
+from byhand.shapes import Shape, broadcast
 
 
-def prelu_contract(x, slope):
+def prelu_contract(x: Shape, slope: Shape) -> CallSpec:
     """Leaky ReLU with a learnt slope: x (...), slope, which broadcasts to x -> y like x.
 
     slope: one number, or one a channel (C,). Raises ShapeError where it does not broadcast to x.
@@ -79,7 +79,7 @@ def prelu_backward_compiled(x, slope, grad_y, grad_x, grad_slope):
     run_backward(PRELU.backward, x, slope, grad_y, grad_x, grad_slope)
 
 
-def prelu_sample(draw):
+def prelu_sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     shape = [draw.integer(1, 4) for _ in range(4)]
     slope = draw.choice([shape[-1:], [1], shape[1:], [1, 1, shape[-1]], shape])

@@ -10,14 +10,15 @@ from math import tanh as scalar_tanh
 import numpy as np
 
 from byhand.kernels import elementwise
-from byhand.ops.op import Call, Op
+from byhand.ops.op import CallSpec, Op
 from byhand.ops.samples import any_array
 from byhand.ops.special import erf_array, sigmoid_array, sigmoid_scalar
+from byhand.shapes import Shape
 
 # sigmoid: y = 1 / (1 + e^-x);  dy/dx = y (1 - y) ----------------------------------------------------------------------
 
 
-def sigmoid_contract(x):
+def sigmoid_contract(x: Shape) -> CallSpec:
     """Squash to between 0 and 1: y = 1 / (1 + e^-x), x of any shape.
 
     Source: Rumelhart, Hinton & Williams 1986.
@@ -26,7 +27,7 @@ def sigmoid_contract(x):
     >>> bh.sigmoid([0.0, 1000.0])
     array([0.5, 1. ])
     """
-    return Call({"y": x}, flops=4 * prod(x))
+    return CallSpec({"y": x}, flops=4 * prod(x))
 
 
 def sigmoid_loops(x, y):
@@ -62,7 +63,7 @@ sigmoid = Op(
 # silu: y = x s with s = sigmoid(x);  dy/dx = s (1 + x (1 - s)) --------------------------------------------------------
 
 
-def silu_contract(x):
+def silu_contract(x: Shape) -> CallSpec:
     """Gate x by its own sigmoid: y = x sigmoid(x), x of any shape.
 
     Source: Elfwing, Uchibe & Doya 2017, arXiv 1702.03118; as "swish" Ramachandran et al. 2017, arXiv 1710.05941.
@@ -71,7 +72,7 @@ def silu_contract(x):
     >>> bh.silu([0.0, 1000.0])
     array([   0., 1000.])
     """
-    return Call({"y": x}, flops=5 * prod(x))
+    return CallSpec({"y": x}, flops=5 * prod(x))
 
 
 def silu_loops(x, y):
@@ -109,7 +110,7 @@ silu = Op(
 # tanh: y = tanh(x);  dy/dx = 1 - y^2 ----------------------------------------------------------------------------------
 
 
-def tanh_contract(x):
+def tanh_contract(x: Shape) -> CallSpec:
     """Squash to between -1 and 1: y = tanh(x), x of any shape.
 
     Source: LeCun et al. 1998, "Efficient BackProp".
@@ -118,7 +119,7 @@ def tanh_contract(x):
     >>> bh.tanh([0.0, 1000.0])
     array([0., 1.])
     """
-    return Call({"y": x}, flops=4 * prod(x))
+    return CallSpec({"y": x}, flops=4 * prod(x))
 
 
 def tanh_loops(x, y):
@@ -154,7 +155,7 @@ tanh = Op(
 # gelu: y = x P with P = (1 + erf(x / sqrt 2)) / 2, the normal distribution;  dy/dx = P + x p, p = e^(-x^2 / 2) / sqrt(2 pi) ---
 
 
-def gelu_contract(x):
+def gelu_contract(x: Shape) -> CallSpec:
     """Weight x by the normal distribution function: y = x (1 + erf(x / sqrt 2)) / 2, x of any shape.
 
     Source: Hendrycks & Gimpel 2016, arXiv 1606.08415.
@@ -163,7 +164,7 @@ def gelu_contract(x):
     >>> bh.gelu([0.0, 100.0])
     array([  0., 100.])
     """
-    return Call({"y": x}, flops=8 * prod(x))
+    return CallSpec({"y": x}, flops=8 * prod(x))
 
 
 def gelu_loops(x, y):
@@ -201,7 +202,7 @@ gelu = Op(
 # Computed as max(x, 0) + ln(1 + e^-|x|), which cannot overflow.
 
 
-def softplus_contract(x):
+def softplus_contract(x: Shape) -> CallSpec:
     """Smooth approximation of a ReLU: y = ln(1 + e^x), x of any shape.
 
     Source: Dugas et al. 2001, "Incorporating second-order functional knowledge for better option pricing".
@@ -210,7 +211,7 @@ def softplus_contract(x):
     >>> bh.softplus([-1000.0, 1000.0])
     array([   0., 1000.])
     """
-    return Call({"y": x}, flops=6 * prod(x))
+    return CallSpec({"y": x}, flops=6 * prod(x))
 
 
 def softplus_loops(x, y):
@@ -246,7 +247,7 @@ softplus = Op(
 # softsign: y = x / (1 + |x|);  dy/dx = 1 / (1 + |x|)^2 ----------------------------------------------------------------
 
 
-def softsign_contract(x):
+def softsign_contract(x: Shape) -> CallSpec:
     """Squash to between -1 and 1 without an exponential: y = x / (1 + |x|), x of any shape.
 
     Source: Bergstra et al. 2009, "Quadratic polynomials learn better image features".
@@ -255,7 +256,7 @@ def softsign_contract(x):
     >>> bh.softsign([-1.0, 3.0])
     array([-0.5 ,  0.75])
     """
-    return Call({"y": x}, flops=3 * prod(x))
+    return CallSpec({"y": x}, flops=3 * prod(x))
 
 
 def softsign_loops(x, y):

@@ -18,13 +18,14 @@ from byhand.ops.arithmetic.broadcast import (
     sum_to_shape,
     unbroadcast,
 )
-from byhand.ops.op import Op
+from byhand.ops.op import CallSpec, Op
 from byhand.ops.samples import broadcast_pair
+from byhand.shapes import Shape
 
 # add ------------------------------------------------------------------------------------------------------------------
 
 
-def add_contract(a, b):
+def add_contract(a: Shape, b: Shape) -> CallSpec:
     """Add with NumPy's broadcasting: a (...), b (...) -> y. Raises ShapeError where the shapes do not broadcast.
 
     >>> import byhand as bh
@@ -81,7 +82,7 @@ add = Op(
 # multiply -------------------------------------------------------------------------------------------------------------
 
 
-def multiply_contract(a, b):
+def multiply_contract(a: Shape, b: Shape) -> CallSpec:
     """Multiply with NumPy's broadcasting: a (...), b (...) -> y. Raises ShapeError where the shapes do not broadcast.
 
     >>> import byhand as bh

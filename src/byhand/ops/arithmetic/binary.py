@@ -19,13 +19,14 @@ from byhand.ops.arithmetic.scalar_function import (
     sum_gradients,
 )
 from byhand.ops.flat_kernels import negate
-from byhand.ops.op import Op
+from byhand.ops.op import CallSpec, Op, Sample, SampleSource
 from byhand.ops.samples import broadcast_pair
+from byhand.shapes import Shape
 
 # subtract: y = a - b;  derivatives 1, -1 ------------------------------------------------------------------------------
 
 
-def subtract_contract(a, b):
+def subtract_contract(a: Shape, b: Shape) -> CallSpec:
     """Subtract, with NumPy's broadcasting: a (...), b (...) -> y. Raises ShapeError where the shapes do not broadcast.
 
     >>> import byhand as bh
@@ -88,7 +89,7 @@ subtract = Op(
 # divide: y = a / b;  derivatives 1 / b, -a / b^2 ----------------------------------------------------------------------
 
 
-def divide_contract(a, b):
+def divide_contract(a: Shape, b: Shape) -> CallSpec:
     """Divide, with NumPy's broadcasting: a (...), b (...) -> y. Raises ShapeError where the shapes do not broadcast.
 
     >>> import byhand as bh
@@ -139,7 +140,7 @@ def divide_backward_compiled(a, b, grad_y, grad_a, grad_b):
     run_backward(DIVIDE.backward, a, b, grad_y, grad_a, grad_b)
 
 
-def divide_sample(draw):
+def divide_sample(draw: SampleSource) -> Sample:
     """Draw a legal call whose divisor keeps away from 0."""
     (a, b), _ = broadcast_pair(draw)
     return (a, np.where(b < 0, b - 0.5, b + 0.5)), {}
@@ -158,7 +159,7 @@ divide = Op(
 # power: y = a^b;  derivatives b a^(b - 1), a^b ln a; 0 where b = 0, and where a = 0 with b >= 0 -----------------------
 
 
-def power_contract(a, b):
+def power_contract(a: Shape, b: Shape) -> CallSpec:
     """Raise to a power, with NumPy's broadcasting: a (...), b (...) -> y; NaN where a < 0 and b is no whole one.
 
     >>> import byhand as bh
@@ -212,7 +213,7 @@ def power_backward_compiled(a, b, grad_y, grad_a, grad_b):
     run_backward(POWER.backward, a, b, grad_y, grad_a, grad_b)
 
 
-def positive_sample(draw):
+def positive_sample(draw: SampleSource) -> Sample:
     """Draw a legal call whose numbers keep away from 0 and below."""
     (a, b), _ = broadcast_pair(draw)
     return (0.5 + np.abs(a), 0.5 + np.abs(b)), {}

@@ -7,6 +7,7 @@ The loops use `broadcast_index`, the arrays hands `sum_to_shape`, the compiled h
 """
 
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,14 +15,14 @@ from byhand.kernels import cdiv, kernel, launch, scratch
 from byhand.kernels.indexing import merged, row_start, steps_of
 from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS
 from byhand.ops.flat_kernels import copy
-from byhand.ops.op import Call
-from byhand.shapes import broadcast
+from byhand.ops.op import Array, CallSpec
+from byhand.shapes import Shape, broadcast
 
 
-def broadcast_call(a, b):
+def broadcast_call(a: Shape, b: Shape) -> CallSpec:
     """Return the call of an op of two arrays that does one operation per element of y."""
     y = broadcast(a, b)
-    return Call({"y": y}, flops=prod(y))
+    return CallSpec({"y": y}, flops=prod(y))
 
 
 def broadcast_index(index, shape):
@@ -38,6 +39,35 @@ def sum_to_shape(grad, shape):
 # compiled -------------------------------------------------------------------------------------------------------------
 
 
+class Rows(NamedTuple):
+    """Rows of a flat array; a step of 0 repeats a row or an element."""
+
+    array: Array
+    row_step: int  # elements from one row to the next
+    step: int  # elements from one element of a row to the next
+
+
+class PairSteps(NamedTuple):
+    """The axes of y, and the steps along them in the two inputs that are broadcast to it."""
+
+    sizes: tuple[int, ...]
+    a: tuple[int, ...]
+    b: tuple[int, ...]
+
+
+class SumSteps(NamedTuple):
+    """The axes of grad_y, and the steps along them in the gradient that it is summed to, and in its factor."""
+
+    sizes: tuple[int, ...]
+    grad: tuple[int, ...]
+    factor: tuple[int, ...]
+
+
+def pair_steps(a, b, shape):
+    """Return the steps in a and b, broadcast to a shape; axes that are adjacent in all arrays are merged."""
+    return PairSteps(*merged(shape, steps_of(a.shape, shape), steps_of(b.shape, shape)))
+
+
 def unbroadcast(grad_y, factor, grad):
     """Launch grad = grad_y * factor, summed over the axes that grad's input repeats; factor None: 1; grad None: nothing.
 
@@ -50,23 +80,20 @@ def unbroadcast(grad_y, factor, grad):
         return
     shape = grad_y.shape
     factor_steps = steps_of(shape) if factor is None else steps_of(factor.shape, shape)
-    sizes, steps, factor_steps = merged(shape, steps_of(grad.shape, shape), factor_steps)
-    flat_grad, flat_y, flat_factor = (
-        grad.reshape(1, -1),
-        grad_y.reshape(-1),
-        None if factor is None else factor.reshape(-1),
-    )
-    if prod(sizes[:-1]) == 1:  # every element goes into one sum
+    steps = SumSteps(*merged(shape, steps_of(grad.shape, shape), factor_steps))
+    flat_grad, flat_y = grad.reshape(1, -1), grad_y.reshape(-1)
+    flat_factor = None if factor is None else factor.reshape(-1)
+    if prod(steps.sizes[:-1]) == 1:  # every element goes into one sum
         blocks = cdiv(grad_y.size, BLOCK_ELEMENTS)
         partials = scratch(blocks, 1, dtype=grad.dtype)
-        launch(sum_block, blocks, flat_y, flat_factor, factor_steps[-1], partials)
+        launch(sum_block, blocks, flat_y, flat_factor, steps.factor[-1], partials)
     else:
-        axis = next(i for i, size in enumerate(sizes) if size > 1)  # blocks are slices of this axis
-        sizes, steps, factor_steps = (swap_first(values, axis) for values in (sizes, steps, factor_steps))
-        slices = min(sizes[0], cdiv(BLOCK_ELEMENTS, prod(sizes[1:])))
-        blocks = cdiv(sizes[0], slices)
-        partials = flat_grad if steps[0] or blocks == 1 else scratch(blocks, grad.size, dtype=grad.dtype)
-        launch(sum_rows_block, blocks, flat_y, flat_factor, partials, sizes, steps, factor_steps, slices)
+        axis = next(i for i, size in enumerate(steps.sizes) if size > 1)  # blocks are slices of this axis
+        steps = SumSteps(*(swap_first(values, axis) for values in steps))
+        slices = min(steps.sizes[0], cdiv(BLOCK_ELEMENTS, prod(steps.sizes[1:])))
+        blocks = cdiv(steps.sizes[0], slices)
+        partials = flat_grad if steps.grad[0] or blocks == 1 else scratch(blocks, grad.size, dtype=grad.dtype)
+        launch(sum_rows_block, blocks, flat_y, flat_factor, partials, steps, slices)
     if partials is not flat_grad:
         launch(add_partials, cdiv(grad.size, BLOCK_ELEMENTS), partials, grad.reshape(-1))
 
@@ -82,20 +109,22 @@ def sum_block(grad_y, factor, factor_step, partials, block):
     grad, total = grad_y[block * BLOCK_ELEMENTS : (block + 1) * BLOCK_ELEMENTS], partials[block]
     total[0] = 0.0
     if factor is None:
-        add_rows(grad, total, 0, 0, 1)
+        add_rows(grad, Rows(total, 0, 0), 1)
     else:
-        add_product_rows(grad, factor[block * BLOCK_ELEMENTS * factor_step :], 0, factor_step, total, 0, 0, 1)
+        times = factor[block * BLOCK_ELEMENTS * factor_step :]
+        add_product_rows(grad, Rows(times, 0, factor_step), Rows(total, 0, 0), 1)
 
 
 @kernel(reassociate=True)
-def sum_rows_block(grad_y, factor, partials, sizes, steps, factor_steps, slices, block):
+def sum_rows_block(grad_y, factor, partials, steps, slices, block):
     """Sum grad_y * factor over the repeated axes: `slices` slices of the first axis a block.
 
     A block writes a part of its own: of `partials`, or of the gradient itself.
     """
+    sizes, grad_steps, factor_steps = steps
     first, stop, size = block * slices, min((block + 1) * slices, sizes[0]), sizes[-1]
-    offset = first * steps[0]
-    total = partials[block] if steps[0] == 0 else partials[0, offset : stop * steps[0]]
+    offset = first * grad_steps[0]
+    total = partials[block] if grad_steps[0] == 0 else partials[0, offset : stop * grad_steps[0]]
     for k in range(total.size):
         total[k] = 0.0
     inner = 1
@@ -104,18 +133,19 @@ def sum_rows_block(grad_y, factor, partials, sizes, steps, factor_steps, slices,
     row, end, along = first * inner, stop * inner, len(sizes) - 2 if inner > 1 else 0
     while row < end:
         count = min(end - row, sizes[-2] - row % sizes[-2]) if inner > 1 else end - row
-        grad, into = grad_y[row * size : (row + count) * size], total[row_start(row, sizes, steps) - offset :]
+        grad, into = grad_y[row * size : (row + count) * size], total[row_start(row, sizes, grad_steps) - offset :]
+        sums = Rows(into, grad_steps[along], grad_steps[-1])
         if factor is None:
-            add_rows(grad, into, steps[along], steps[-1], count)
+            add_rows(grad, sums, count)
         else:
             times = factor[row_start(row, sizes, factor_steps) :]
-            add_product_rows(grad, times, factor_steps[along], factor_steps[-1], into, steps[along], steps[-1], count)
+            add_product_rows(grad, Rows(times, factor_steps[along], factor_steps[-1]), sums, count)
         row += count
 
 
-def add_rows(grad, total, row_step, step, count):
-    """Add `count` rows of grad to total; row_step, step: how far apart rows and elements lie in total, 0 where summed."""
-    size = grad.size // count
+def add_rows(grad, sums, count):
+    """Add `count` rows of grad to the rows of sums."""
+    (total, row_step, step), size = sums, grad.size // count
     for i in range(count):
         if step == 1:
             for k in range(size):
@@ -127,9 +157,10 @@ def add_rows(grad, total, row_step, step, count):
             total[i * row_step] += part
 
 
-def add_product_rows(grad, factor, factor_row_step, factor_step, total, row_step, step, count):
-    """Add `count` rows of grad * factor to total; the steps as in `add_rows`."""
-    size = grad.size // count
+def add_product_rows(grad, factors, sums, count):
+    """Add `count` rows of grad * factors to the rows of sums."""
+    factor, factor_row_step, factor_step = factors
+    (total, row_step, step), size = sums, grad.size // count
     for i in range(count):
         scale, part = factor[i * factor_row_step], 0.0
         if step == 1 and factor_step == 1:
@@ -177,32 +208,36 @@ def _launch_pair(a, b, y, product):
     if a.size == b.size == y.size:
         launch(pair_block, cdiv(y.size, BLOCK_ELEMENTS), *flat, product)
         return
-    sizes, steps_a, steps_b = merged(y.shape, steps_of(a.shape, y.shape), steps_of(b.shape, y.shape))
-    rows = cdiv(BLOCK_ELEMENTS, sizes[-1])
-    launch(pair_rows_block, cdiv(y.size // sizes[-1], rows), *flat, sizes, steps_a, steps_b, product, rows)
+    steps = pair_steps(a, b, y.shape)
+    size = steps.sizes[-1]
+    rows = cdiv(BLOCK_ELEMENTS, size)
+    launch(pair_rows_block, cdiv(y.size // size, rows), *flat, steps, product, rows)
 
 
 @kernel
 def pair_block(a, b, y, product, block):
     """Add or multiply two arrays of one size."""
     part = slice(block * BLOCK_ELEMENTS, (block + 1) * BLOCK_ELEMENTS)
-    pair_rows(a[part], 0, 1, b[part], 0, 1, y[part], 1, product)
+    pair_rows(Rows(a[part], 0, 1), Rows(b[part], 0, 1), y[part], 1, product)
 
 
 @kernel
-def pair_rows_block(a, b, y, sizes, steps_a, steps_b, product, rows, block):
+def pair_rows_block(a, b, y, steps, product, rows, block):
     """Add or multiply, as many rows of y at once as are equally far apart in a and in b."""
+    sizes, steps_a, steps_b = steps
     size, row, end = sizes[-1], block * rows, min((block + 1) * rows, y.size // sizes[-1])
     while row < end:
         count = min(end - row, sizes[-2] - row % sizes[-2])
         from_a, from_b = a[row_start(row, sizes, steps_a) :], b[row_start(row, sizes, steps_b) :]
         out = y[row * size : (row + count) * size]
-        pair_rows(from_a, steps_a[-2], steps_a[-1], from_b, steps_b[-2], steps_b[-1], out, count, product)
+        rows_a, rows_b = Rows(from_a, steps_a[-2], steps_a[-1]), Rows(from_b, steps_b[-2], steps_b[-1])
+        pair_rows(rows_a, rows_b, out, count, product)
         row += count
 
 
-def pair_rows(a, row_step_a, step_a, b, row_step_b, step_b, y, count, product):
-    """Add or multiply `count` rows; a step of 0 repeats a row or an element."""
+def pair_rows(rows_a, rows_b, y, count, product):
+    """Add or multiply `count` rows."""
+    (a, row_step_a, step_a), (b, row_step_b, step_b) = rows_a, rows_b
     size = y.size // count
     for i in range(count):
         if step_a == 1 and step_b == 1:

@@ -17,13 +17,14 @@ from byhand.ops.arithmetic.scalar_function import (
     run_backward,
     sum_gradients,
 )
-from byhand.ops.op import Op
+from byhand.ops.op import CallSpec, Op
 from byhand.ops.samples import broadcast_pair
+from byhand.shapes import Shape
 
 # maximum: y = max(a, b);  derivatives 1 for the larger, 0 for the other, 1/2 each where they are equal ----------------
 
 
-def maximum_contract(a, b):
+def maximum_contract(a: Shape, b: Shape) -> CallSpec:
     """Take the larger of two numbers, with NumPy's broadcasting: a (...), b (...) -> y; NaN where either is.
 
     Raises ShapeError where the shapes do not broadcast.
@@ -90,7 +91,7 @@ maximum = Op(
 # minimum: y = min(a, b);  slopes: each has what the other has of the maximum ------------------------------------------
 
 
-def minimum_contract(a, b):
+def minimum_contract(a: Shape, b: Shape) -> CallSpec:
     """Take the smaller of two numbers, with NumPy's broadcasting: a (...), b (...) -> y; NaN where either is.
 
     Raises ShapeError where the shapes do not broadcast.

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from byhand.kernels import cdiv, kernel, launch, scratch
-from byhand.kernels.indexing import merged, row_start, steps_of
+from byhand.kernels.indexing import row_start
 from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS
-from byhand.ops.arithmetic.broadcast import broadcast_index, sum_to_shape, unbroadcast
+from byhand.ops.arithmetic.broadcast import broadcast_index, pair_steps, sum_to_shape, unbroadcast
 
 # loops and arrays -----------------------------------------------------------------------------------------------------
 
@@ -59,7 +59,8 @@ def forward_kernel(function):
     """Return a kernel that writes rows of y = function(a, b); a step of 0 repeats an element."""
 
     @kernel
-    def function_rows(a, b, y, sizes, steps_a, steps_b, rows, block):
+    def function_rows(a, b, y, steps, rows, block):
+        sizes, steps_a, steps_b = steps
         size, step_a, step_b = sizes[-1], steps_a[-1], steps_b[-1]
         for row in range(block * rows, min((block + 1) * rows, y.size // size)):
             from_a, from_b = a[row_start(row, sizes, steps_a) :], b[row_start(row, sizes, steps_b) :]
@@ -83,7 +84,8 @@ def backward_kernel(gradient):
     """Return a kernel that writes rows of gradient(a, b, grad_y), in the shape of y."""
 
     @kernel
-    def gradient_rows(a, b, grad_y, part, sizes, steps_a, steps_b, rows, block):
+    def gradient_rows(a, b, grad_y, part, steps, rows, block):
+        sizes, steps_a, steps_b = steps
         size, step_a, step_b = sizes[-1], steps_a[-1], steps_b[-1]
         for row in range(block * rows, min((block + 1) * rows, part.size // size)):
             from_a, from_b = a[row_start(row, sizes, steps_a) :], b[row_start(row, sizes, steps_b) :]
@@ -105,10 +107,9 @@ def backward_kernel(gradient):
 
 def run(rows_kernel, a, b, *arrays):
     """Launch one of these kernels over a, b and arrays in the shape of y."""
-    shape = arrays[-1].shape
-    sizes, steps_a, steps_b = merged(shape, steps_of(a.shape, shape), steps_of(b.shape, shape))
-    rows, flat = cdiv(BLOCK_ELEMENTS, sizes[-1]), [array.reshape(-1) for array in (a, b, *arrays)]
-    launch(rows_kernel, cdiv(prod(sizes[:-1]), rows), *flat, sizes, steps_a, steps_b, rows)
+    steps = pair_steps(a, b, arrays[-1].shape)
+    rows, flat = cdiv(BLOCK_ELEMENTS, steps.sizes[-1]), [array.reshape(-1) for array in (a, b, *arrays)]
+    launch(rows_kernel, cdiv(prod(steps.sizes[:-1]), rows), *flat, steps, rows)
 
 
 def run_backward(gradients, a, b, grad_y, grad_a, grad_b):

@@ -13,22 +13,22 @@ from math import inf, pi, prod
 import numpy as np
 
 from byhand.kernels import elementwise
-from byhand.ops.op import Call, Op
+from byhand.ops.op import CallSpec, Op, Sample, SampleSource
 from byhand.ops.samples import any_array, positive_array
 from byhand.ops.special import EXP_MAX, erf_array
-from byhand.shapes import number
+from byhand.shapes import Shape, number
 
 # neg: y = -x;  dy/dx = -1 ---------------------------------------------------------------------------------------------
 
 
-def neg_contract(x):
+def neg_contract(x: Shape) -> CallSpec:
     """Negate: y = -x, x of any shape.
 
     >>> import byhand as bh
     >>> bh.neg([-1.0, 2.0])
     array([ 1., -2.])
     """
-    return Call({"y": x}, flops=prod(x))
+    return CallSpec({"y": x}, flops=prod(x))
 
 
 def neg_loops(x, y):
@@ -63,14 +63,14 @@ neg = Op(
 # abs: y = |x|;  dy/dx = 1 where x > 0, -1 where x < 0, else 0 ---------------------------------------------------------
 
 
-def abs_contract(x):
+def abs_contract(x: Shape) -> CallSpec:
     """Absolute value: y = |x|, x of any shape; the derivative at 0 is 0.
 
     >>> import byhand as bh
     >>> bh.abs([-1.0, 2.0])
     array([1., 2.])
     """
-    return Call({"y": x}, flops=prod(x))
+    return CallSpec({"y": x}, flops=prod(x))
 
 
 def abs_loops(x, y):
@@ -106,14 +106,14 @@ abs = Op(
 # sqrt: y = sqrt(x);  dy/dx = 1 / (2 y) --------------------------------------------------------------------------------
 
 
-def sqrt_contract(x):
+def sqrt_contract(x: Shape) -> CallSpec:
     """Square root: y = sqrt(x), NaN where x < 0; x of any shape.
 
     >>> import byhand as bh
     >>> bh.sqrt([0.0, 9.0])
     array([0., 3.])
     """
-    return Call({"y": x}, flops=prod(x))
+    return CallSpec({"y": x}, flops=prod(x))
 
 
 def sqrt_loops(x, y):
@@ -148,14 +148,14 @@ sqrt = Op(
 # exp: y = e^x;  dy/dx = y ---------------------------------------------------------------------------------------------
 
 
-def exp_contract(x):
+def exp_contract(x: Shape) -> CallSpec:
     """Exponential: y = e^x, x of any shape.
 
     >>> import byhand as bh
     >>> bh.exp([0.0, -1000.0])
     array([1., 0.])
     """
-    return Call({"y": x}, flops=2 * prod(x))
+    return CallSpec({"y": x}, flops=2 * prod(x))
 
 
 def exp_loops(x, y):
@@ -190,14 +190,14 @@ exp = Op(
 # log: y = ln x;  dy/dx = 1 / x ----------------------------------------------------------------------------------------
 
 
-def log_contract(x):
+def log_contract(x: Shape) -> CallSpec:
     """Natural logarithm: y = ln x, minus infinity at 0, NaN below; x of any shape.
 
     >>> import byhand as bh
     >>> bh.log([1.0, 2.0])
     array([0.        , 0.69314718])
     """
-    return Call({"y": x}, flops=2 * prod(x))
+    return CallSpec({"y": x}, flops=2 * prod(x))
 
 
 def log_loops(x, y):
@@ -234,14 +234,14 @@ log = Op(
 ERF_SLOPE_AT_0 = 2 / pi**0.5
 
 
-def erf_contract(x):
+def erf_contract(x: Shape) -> CallSpec:
     """Error function: y = 2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x; x of any shape.
 
     >>> import byhand as bh
     >>> bh.erf([0.0, 1.0])
     array([0.        , 0.84270079])
     """
-    return Call({"y": x}, flops=8 * prod(x))
+    return CallSpec({"y": x}, flops=8 * prod(x))
 
 
 def erf_loops(x, y):
@@ -276,14 +276,14 @@ erf = Op(
 # reciprocal: y = 1 / x;  dy/dx = -y^2 ---------------------------------------------------------------------------------
 
 
-def reciprocal_contract(x):
+def reciprocal_contract(x: Shape) -> CallSpec:
     """Reciprocal: y = 1 / x, infinity at 0; x of any shape.
 
     >>> import byhand as bh
     >>> bh.reciprocal([-2.0, 4.0])
     array([-0.5 ,  0.25])
     """
-    return Call({"y": x}, flops=prod(x))
+    return CallSpec({"y": x}, flops=prod(x))
 
 
 def reciprocal_loops(x, y):
@@ -304,7 +304,7 @@ def reciprocal_backward_arrays(y, grad_y, grad_x):
     grad_x[...] = -grad_y * (y * y)
 
 
-def reciprocal_sample(draw):
+def reciprocal_sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     (x,), _ = any_array(draw)
     return (np.where(x < 0, x - 0.5, x + 0.5),), {}
@@ -325,7 +325,7 @@ reciprocal = Op(
 # clip: y = min(max(x, low), high);  dy/dx = 1 where low <= x <= high, else 0 ------------------------------------------
 
 
-def clip_contract(x, *, low=None, high=None):
+def clip_contract(x: Shape, *, low: float | None = None, high: float | None = None) -> CallSpec:
     """Limit to a range: y = min(max(x, low), high), x of any shape.
 
     low, high: the bounds; None means no bound. Where low > high, y is high.
@@ -338,7 +338,7 @@ def clip_contract(x, *, low=None, high=None):
         default if value is None or (value == default and isinstance(value, float)) else number(name, value)
         for name, value, default in (("low", low, -inf), ("high", high, inf))
     )
-    return Call({"y": x}, {"low": low, "high": high}, flops=2 * prod(x))
+    return CallSpec({"y": x}, {"low": low, "high": high}, flops=2 * prod(x))
 
 
 def clip_loops(x, y, *, low, high):
@@ -360,7 +360,7 @@ def clip_backward_arrays(x, grad_y, grad_x, *, low, high):
     grad_x[...] = np.where((low <= x) & (x <= high), grad_y, 0)
 
 
-def clip_sample(draw):
+def clip_sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     bounds = draw.choice([{}, {"low": -1.0}, {"high": 0.0}, {"low": -1.0, "high": 1.0}, {"low": 1.0, "high": 0.0}])
     return (2 * any_array(draw)[0][0],), bounds

@@ -20,12 +20,21 @@ import numpy as np
 
 from byhand.errors import ShapeError
 from byhand.kernels import compiled, conv
-from byhand.ops.op import Call, Op
+from byhand.ops.op import CallSpec, Op, Padding, Pair, Sample, SampleSource
 from byhand.ops.windows import pad, unpad, window_views
-from byhand.shapes import axes, integer, window
+from byhand.shapes import Shape, axes, integer, window
 
 
-def contract(x, weight, bias=None, *, stride=1, padding="valid", dilation=1, groups=1):
+def contract(
+    x: Shape,
+    weight: Shape,
+    bias: Shape | None = None,
+    *,
+    stride: Pair = 1,
+    padding: Padding = "valid",
+    dilation: Pair = 1,
+    groups: int = 1,
+) -> CallSpec:
     """Slide filters over an image: x (N, H, W, C), weight (R, S, C / groups, K), bias (K,) or None -> y (N, H', W', K).
 
     stride, dilation: pixels, a number or (down, across); padding: "valid", "same", a number, (down, across) or
@@ -47,7 +56,7 @@ def contract(x, weight, bias=None, *, stride=1, padding="valid", dilation=1, gro
         raise ShapeError(f"bias has the shape {bias}; expected {(filters,)}, one number a filter")
     view = window(x[1:3], (rows, columns), stride, padding, dilation)
     y = (x[0], *view.output, filters)
-    return Call(
+    return CallSpec(
         {"y": y},
         {"stride": view.stride, "padding": view.padding, "dilation": view.dilation, "groups": groups},
         flops=int(np.prod(y, dtype=object)) * (2 * rows * columns * depth - (bias is None)),
@@ -183,7 +192,7 @@ def conv2d_backward_compiled(x, weight, grad_y, grad_x, grad_weight, grad_bias, 
 # the op ---------------------------------------------------------------------------------------------------------------
 
 
-def sample(draw):
+def sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     groups, depth, filters_per_group = draw.choice(
         [(1, 1, 1), (1, 3, 2), (1, 17, 3), (1, 2, 17), (2, 3, 2), (3, 2, 1), (3, 1, 2), (17, 1, 1)]
@@ -194,9 +203,8 @@ def sample(draw):
     x = draw.array(draw.integer(1, 2), *size, groups * depth)
     bias = draw.array(groups * filters_per_group) if draw.choice([True, False]) else None
     stride = (draw.integer(1, 3), draw.integer(1, 3))
-    return (x, draw.array(*kernel, depth, groups * filters_per_group), bias), {
-        "stride": stride, "padding": padding, "dilation": dilation, "groups": groups,
-    }  # fmt: skip
+    weight = draw.array(*kernel, depth, groups * filters_per_group)
+    return (x, weight, bias), {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
 
 
 conv2d = Op(

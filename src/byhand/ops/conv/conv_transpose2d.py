@@ -24,12 +24,22 @@ from byhand.errors import ShapeError
 from byhand.kernels import compiled, conv
 from byhand.ops.arithmetic.broadcast import launch_add
 from byhand.ops.conv.conv2d import conv_shape, split_groups
-from byhand.ops.op import Call, Op
+from byhand.ops.op import CallSpec, Op, Padding, Pair, Sample, SampleSource
 from byhand.ops.windows import pad, unpad, window_views
-from byhand.shapes import axes, integer, transposed_window
+from byhand.shapes import Shape, axes, integer, transposed_window
 
 
-def contract(x, weight, bias=None, *, stride=1, padding=0, output_padding=0, dilation=1, groups=1):
+def contract(
+    x: Shape,
+    weight: Shape,
+    bias: Shape | None = None,
+    *,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    output_padding: Pair = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
+) -> CallSpec:
     """Transposed convolution: x (N, H, W, C), weight (R, S, K / groups, C), bias (K,) -> y (N, H', W', K).
 
     H' = (H - 1) * stride + (R - 1) * dilation + 1 - top - bottom + output_padding, and W' alike.
@@ -54,7 +64,7 @@ def contract(x, weight, bias=None, *, stride=1, padding=0, output_padding=0, dil
     if bias not in (None, (filters,)):
         raise ShapeError(f"bias has the shape {bias}; expected {(filters,)}, one number a filter")
     view = transposed_window(x[1:3], (rows, columns), stride, padding, output_padding, dilation)
-    return Call(
+    return CallSpec(
         {"y": (x[0], *view.output, filters)},
         {"stride": view.stride, "padding": view.padding, "dilation": view.dilation, "groups": groups},
         flops=2 * prod(x) * rows * columns * depth,
@@ -173,7 +183,7 @@ def conv_transpose2d_backward_compiled(
 # the op ---------------------------------------------------------------------------------------------------------------
 
 
-def sample(draw):
+def sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     groups, depth, channels_per_group = draw.choice(  # filters and channels of a group
         [(1, 1, 1), (1, 3, 2), (1, 17, 3), (1, 2, 17), (2, 3, 2), (3, 2, 1), (3, 1, 2), (17, 1, 1)]
@@ -185,9 +195,9 @@ def sample(draw):
     if min(transposed_window(size, kernel, stride, 0, output_padding, dilation).output) <= 3:
         padding = 0  # the largest would crop all of it
     x, bias = draw.array(draw.integer(1, 2), *size, groups * channels_per_group), draw.array(groups * depth)
-    return (x, draw.array(*kernel, depth, groups * channels_per_group), bias if draw.choice([True, False]) else None), {
-        "stride": stride, "padding": padding, "output_padding": output_padding, "dilation": dilation, "groups": groups,
-    }  # fmt: skip
+    inputs = x, draw.array(*kernel, depth, groups * channels_per_group), bias if draw.choice([True, False]) else None
+    attributes = {"stride": stride, "padding": padding, "output_padding": output_padding}
+    return inputs, attributes | {"dilation": dilation, "groups": groups}
 
 
 conv_transpose2d = Op(

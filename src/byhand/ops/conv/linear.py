@@ -13,11 +13,11 @@ import numpy as np
 
 from byhand.errors import ShapeError
 from byhand.kernels import compiled, conv
-from byhand.ops.op import Call, Op
-from byhand.shapes import axes
+from byhand.ops.op import CallSpec, Op, Sample, SampleSource
+from byhand.shapes import Shape, axes
 
 
-def contract(x, weight, bias=None):
+def contract(x: Shape, weight: Shape, bias: Shape | None = None) -> CallSpec:
     """Matrix product plus bias: x (..., D), weight (D, K), bias (K,) or None -> y (..., K).
 
     Raises ShapeError where shapes do not fit.
@@ -32,7 +32,7 @@ def contract(x, weight, bias=None):
     if bias not in (None, (weight[1],)):
         raise ShapeError(f"bias has the shape {bias}; expected {(weight[1],)}")
     y = (*x[:-1], weight[1])
-    return Call({"y": y}, flops=prod(y) * (2 * weight[0] - (bias is None)))
+    return CallSpec({"y": y}, flops=prod(y) * (2 * weight[0] - (bias is None)))
 
 
 # loops ----------------------------------------------------------------------------------------------------------------
@@ -97,15 +97,16 @@ def linear_algorithms(shapes, call, itemsize):
     return {"y": names["forward"], "grad_x": names["backward_data"], "grad_weight": names["backward_weights"]}
 
 
-def _image(a, rows, columns):
-    return a.reshape(1, rows, columns, a.shape[-1])
+def _image(matrix, height, width):
+    """Return a matrix as one image, a row a pixel."""
+    return matrix.reshape(1, height, width, matrix.shape[-1])
 
 
 def forward(x, weight, bias, y, relu=False):
-    """Write y; with `relu`, what is negative becomes 0."""
-    n = x.size // x.shape[-1]
-    images, epilogue = (_image(x, n, 1), weight[None, None], _image(y, n, 1)), conv.epilogue(x, bias, relu=relu)
-    conv.forward(*images, epilogue, matrix_shape(weight.shape, n, 1), matrix=True)
+    """Launch y = x @ weight + bias, with `relu` max(0, that)."""
+    rows = x.size // x.shape[-1]
+    images, epilogue = (_image(x, rows, 1), weight[None, None], _image(y, rows, 1)), conv.epilogue(x, bias, relu=relu)
+    conv.forward(*images, epilogue, matrix_shape(weight.shape, rows, 1), matrix=True)
 
 
 @compiled
@@ -115,21 +116,21 @@ def linear_compiled(x, weight, bias, y):
 
 @compiled
 def linear_backward_compiled(x, weight, grad_y, grad_x, grad_weight, grad_bias):
-    n = x.size // x.shape[-1]
+    rows = x.size // x.shape[-1]
     if grad_bias is not None:
         conv.backward_bias(grad_y, grad_bias)
     if grad_weight is not None:  # summed over n: a row of pixels is a segment
-        images = _image(x, 1, n), _image(grad_y, 1, n), grad_weight[None, None]
-        conv.backward_weights(*images, matrix_shape(weight.shape, 1, n), matrix=True)
+        images = _image(x, 1, rows), _image(grad_y, 1, rows), grad_weight[None, None]
+        conv.backward_weights(*images, matrix_shape(weight.shape, 1, rows), matrix=True)
     if grad_x is not None:
-        images = weight[None, None], _image(grad_y, n, 1), _image(grad_x, n, 1)
-        conv.backward_data(*images, matrix_shape(weight.shape, n, 1), matrix=True)
+        images = weight[None, None], _image(grad_y, rows, 1), _image(grad_x, rows, 1)
+        conv.backward_data(*images, matrix_shape(weight.shape, rows, 1), matrix=True)
 
 
 # the op ---------------------------------------------------------------------------------------------------------------
 
 
-def sample(draw):
+def sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     width, units = draw.integer(1, 17), draw.integer(1, 5)
     x = draw.array(*(draw.integer(1, 3) for _ in range(draw.integer(1, 2))), width)

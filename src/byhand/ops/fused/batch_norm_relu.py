@@ -17,18 +17,32 @@ from byhand.ops.arithmetic.add_multiply import add
 from byhand.ops.flat_kernels import fill
 from byhand.ops.fused.composed import Part, composed
 from byhand.ops.norm.batch_norm import (
+    FACTOR,
+    MEAN,
+    TERM,
     batch_norm,
     batch_norm_backward_apply,
     batch_norm_backward_merge,
     batch_norm_lines,
 )
 from byhand.ops.norm.lines import block_of, repeat_row, rows_and_blocks, sum_line
-from byhand.ops.op import Call, Op
+from byhand.ops.norm.operands import Affine, AffineGradients, NormStats, ReluGradient, RunningStats
+from byhand.ops.op import CallSpec, Op, Sample, SampleSource
+from byhand.shapes import Shape
 
 
 def contract(
-    x, gamma, beta, running_mean, running_var, shortcut=None, *, eps=1e-5, momentum=0.1, training=False
-):  # fmt: skip
+    x: Shape,
+    gamma: Shape,
+    beta: Shape,
+    running_mean: Shape,
+    running_var: Shape,
+    shortcut: Shape | None = None,
+    *,
+    eps: float = 1e-5,
+    momentum: float = 0.1,
+    training: bool = False,
+) -> CallSpec:
     """Batch norm, a residual sum and ReLU: x and shortcut (N, ..., C), all else (C,) -> y like x.
 
     >>> import byhand as bh, numpy as np
@@ -39,13 +53,13 @@ def contract(
     call = batch_norm.contract(x, gamma, beta, running_mean, running_var, eps=eps, momentum=momentum, training=training)
     if shortcut not in (None, x):
         raise ShapeError(f"shortcut has the shape {shortcut}; expected that of x, {x}")
-    return Call(call.shapes, call.attributes, call.flops + (1 + (shortcut is not None)) * prod(x))
+    return CallSpec(call.shapes, call.attributes, call.flops + (1 + (shortcut is not None)) * prod(x))
 
 
 @kernel
 def batch_norm_relu_apply(x, lines, shortcut, y, size, block):
     source, target, line = block_of(x, size, block), block_of(y, size, block), lines.shape[1]
-    mean, factor, term = lines[0], lines[1], lines[2]
+    mean, factor, term = lines[MEAN], lines[FACTOR], lines[TERM]
     for at in range(0, source.size, line):
         values, out = source[at : at + line], target[at : at + line]
         if shortcut.size > 0:
@@ -60,26 +74,18 @@ def batch_norm_relu_apply(x, lines, shortcut, y, size, block):
 
 
 @kernel
-def batch_norm_relu_sums(x, y, grad_y, g, mean, lines, sums, rows, block):
+def batch_norm_relu_sums(x, relu, mean, lines, sums, rows, block):
     """Write g, and a block's sums of g and of g * (x - mean)."""
     size, line = rows * mean.size, lines.shape[2]
-    source, kept, grads, into = (
-        block_of(x, size, block),
-        block_of(y, size, block),
-        block_of(grad_y, size, block),
-        block_of(g, size, block),
-    )
+    source, kept = block_of(x, size, block), block_of(relu.y, size, block)
+    grads, into = block_of(relu.grad_y, size, block), block_of(relu.g, size, block)
     center, first, second = lines[block, 0], lines[block, 1], lines[block, 2]
     repeat_row(mean, center)
     fill(first, 0.0)
     fill(second, 0.0)
     for at in range(0, source.size, line):
-        values, alive, grad, out = (
-            source[at : at + line],
-            kept[at : at + line],
-            grads[at : at + line],
-            into[at : at + line],
-        )
+        values, alive = source[at : at + line], kept[at : at + line]
+        grad, out = grads[at : at + line], into[at : at + line]
         for k in range(values.size):
             value = 0.0 if alive[k] <= 0.0 else grad[k]
             out[k] = value
@@ -92,8 +98,9 @@ def batch_norm_relu_sums(x, y, grad_y, g, mean, lines, sums, rows, block):
 @compiled
 def batch_norm_relu_compiled(
     x, gamma, beta, running_mean, running_var, shortcut, y, mean, inv_std, *, eps, momentum, training
-):  # fmt: skip
-    lines = batch_norm_lines(x, gamma, beta, running_mean, running_var, mean, inv_std, eps, momentum, training)
+):
+    affine, running, stats = Affine(gamma, beta), RunningStats(running_mean, running_var), NormStats(mean, inv_std)
+    lines = batch_norm_lines(x, affine, running, stats, eps=eps, momentum=momentum, training=training)
     (rows, blocks, _), flat = rows_and_blocks(x), x.reshape(-1)
     residual = flat[:0] if shortcut is None else shortcut.reshape(-1)
     launch(batch_norm_relu_apply, blocks, flat, lines, residual, y.reshape(-1), rows * mean.size)
@@ -102,36 +109,21 @@ def batch_norm_relu_compiled(
 @compiled
 def batch_norm_relu_backward_compiled(
     x, gamma, y, mean, inv_std, grad_y, grad_x, grad_gamma, grad_beta, grad_shortcut, *, eps, momentum, training
-):  # fmt: skip
+):
     rows, blocks, line = rows_and_blocks(x)
     channels, flat = mean.size, x.reshape(-1)
-    g = (
-        grad_shortcut
-        if grad_shortcut is not None
-        else grad_x
-        if grad_x is not None
-        else scratch(*x.shape, dtype=x.dtype)
-    )
+    g = grad_x if grad_shortcut is None else grad_shortcut
+    if g is None:
+        g = scratch(*x.shape, dtype=x.dtype)
     sums, lines = scratch(blocks, 2, channels, dtype=x.dtype), scratch(4, line, dtype=x.dtype)
+    relu_gradient = ReluGradient(y.reshape(-1), grad_y.reshape(-1), g.reshape(-1))
     part_lines = scratch(blocks, 3, line, dtype=x.dtype)
-    launch(
-        batch_norm_relu_sums,
-        blocks,
-        flat,
-        y.reshape(-1),
-        grad_y.reshape(-1),
-        g.reshape(-1),
-        mean,
-        part_lines,
-        sums,
-        rows,
-    )
-    count = x.size // channels
-    launch(batch_norm_backward_merge, 1, sums, gamma, mean, inv_std, grad_gamma, grad_beta, lines, count, training)
+    launch(batch_norm_relu_sums, blocks, flat, relu_gradient, mean, part_lines, sums, rows)
+    stats, grads = NormStats(mean, inv_std), AffineGradients(grad_gamma, grad_beta)
+    launch(batch_norm_backward_merge, 1, sums, gamma, stats, grads, lines, x.size // channels)
     if grad_x is not None:
-        launch(
-            batch_norm_backward_apply, blocks, flat, g.reshape(-1), lines, grad_x.reshape(-1), rows * channels, training
-        )
+        size, grad = rows * channels, grad_x.reshape(-1)
+        launch(batch_norm_backward_apply, blocks, flat, relu_gradient.g, lines, grad, size, training)
 
 
 loops, arrays = composed(
@@ -142,19 +134,13 @@ batch_norm_relu_loops, batch_norm_relu_backward_loops = loops
 batch_norm_relu_arrays, batch_norm_relu_backward_arrays = arrays
 
 
-def sample(draw):
+def sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     inputs, attributes = batch_norm.sample(draw)
     x, gamma, beta, mean, var = inputs
-    inputs = (
-        x,
-        gamma,
-        abs(beta) + 0.25,
-        mean,
-        var,
-    )  # equal elements become beta, which must not be 0, the kink of the ReLU
-    shortcut = draw.array(*inputs[0].shape) if draw.choice([True, False]) else None
-    return (*inputs, shortcut), attributes
+    shortcut = draw.array(*x.shape) if draw.choice([True, False]) else None
+    # Equal elements become beta, which must not be 0, the kink of the ReLU.
+    return (x, gamma, abs(beta) + 0.25, mean, var, shortcut), attributes
 
 
 batch_norm_relu = Op(

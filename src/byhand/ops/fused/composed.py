@@ -92,7 +92,7 @@ def _run(hand: str, parts: Sequence[Part], have: Arguments, last: int | None = N
         if i != last:
             kept[part.op.outputs[0]] = None  # a value between two parts
         if any(array is None for array in kept.values()):
-            shapes = part.op.plan(map(shape_of, inputs), attributes).shapes
+            shapes = part.op.infer(map(shape_of, inputs), attributes).shapes
             fresh = {key: np.empty(shape, part.op.dtypes.get(key, values[-1].dtype)) for key, shape in shapes.items()}
             kept = {key: fresh[key] if array is None else array for key, array in kept.items()}
         part.op.hands[hand].forward(*inputs, *kept.values(), **attributes)

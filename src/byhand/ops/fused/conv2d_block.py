@@ -13,8 +13,6 @@ once, and no filter is scaled. Backward computes the input of the norm again.
 Sources: He et al. 2015, arXiv 1512.03385 (the block); Jacob et al. 2017, section 3.2, arXiv 1712.05877 (the factor).
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
 from byhand.errors import ArgumentError, ShapeError
@@ -25,13 +23,28 @@ from byhand.ops.conv.conv2d import conv2d, conv2d_backward_compiled, conv2d_comp
 from byhand.ops.fused.composed import Part, composed
 from byhand.ops.fused.relu_gradient import relu_gradient
 from byhand.ops.norm.batch_norm import batch_norm, batch_norm_backward_compiled, batch_norm_running
-from byhand.ops.op import Array, Call, Op
+from byhand.ops.norm.operands import Affine, NormStats, RunningStats
+from byhand.ops.op import Array, CallSpec, Op, Padding, Pair, Sample, SampleSource
+from byhand.shapes import Shape
 
 
 def contract(
-    x, weight, bias=None, gamma=None, beta=None, running_mean=None, running_var=None, shortcut=None, *,
-    stride=1, padding="valid", dilation=1, groups=1, eps=1e-5, relu=False,
-):  # fmt: skip
+    x: Shape,
+    weight: Shape,
+    bias: Shape | None = None,
+    gamma: Shape | None = None,
+    beta: Shape | None = None,
+    running_mean: Shape | None = None,
+    running_var: Shape | None = None,
+    shortcut: Shape | None = None,
+    *,
+    stride: Pair = 1,
+    padding: Padding = "valid",
+    dilation: Pair = 1,
+    groups: int = 1,
+    eps: float = 1e-5,
+    relu: bool = False,
+) -> CallSpec:
     """Convolution, batch norm, residual sum and ReLU: the four ops, one after the other.
 
     gamma, beta, running_mean, running_var: (K,), all of them or none; shortcut: like y. Raises ArgumentError where only some of
@@ -53,7 +66,7 @@ def contract(
     if shortcut not in (None, y):
         raise ShapeError(f"shortcut has the shape {shortcut}; expected that of y, {y}")
     flops += ((shortcut is not None) + bool(relu)) * int(np.prod(y, dtype=object))
-    return Call(call.shapes, call.attributes | {"eps": float(eps), "relu": bool(relu)}, flops, call.window)
+    return CallSpec(call.shapes, call.attributes | {"eps": float(eps), "relu": bool(relu)}, flops, call.window)
 
 
 FROZEN = {"momentum": 0.0, "training": False}  # a batch norm by its running statistics, which do not change
@@ -62,47 +75,73 @@ FROZEN = {"momentum": 0.0, "training": False}  # a batch norm by its running sta
 # compiled: an epilogue of the convolution, kernels/microkernel/microkernel.py -----------------------------------------
 
 
-class Norm(NamedTuple):
-    """A batch norm by running statistics, (K,) each."""
-
-    gamma: Array
-    beta: Array
-    running_mean: Array
-    running_var: Array
-
-
 @kernel
-def norm_factors(norm, bias, scale, term, eps, block):
+def norm_factors(affine, running, bias, scale, term, eps, block):
     """Write the factor and the term of a batch norm, the bias of the convolution included in the term."""
     for k in range(scale.size):
-        factor = norm.gamma[k] / np.sqrt(norm.running_var[k] + eps)
+        factor = affine.gamma[k] / np.sqrt(running.var[k] + eps)
         given = bias[k] if bias is not None else 0.0
-        scale[k], term[k] = factor, (given - norm.running_mean[k]) * factor + norm.beta[k]
+        scale[k], term[k] = factor, (given - running.mean[k]) * factor + affine.beta[k]
 
 
 @compiled
 def conv2d_block_compiled(
-    x, weight, bias, gamma, beta, running_mean, running_var, shortcut, y, *, stride, padding, dilation, groups, eps, relu,
-):  # fmt: skip
+    x,
+    weight,
+    bias,
+    gamma,
+    beta,
+    running_mean,
+    running_var,
+    shortcut,
+    y,
+    *,
+    stride,
+    padding,
+    dilation,
+    groups,
+    eps,
+    relu,
+):
     shape, scale, term = conv_shape(x.shape, weight.shape, y.shape, stride, padding, dilation, groups), None, bias
     if gamma is not None:
         scale, term = scratch(2, gamma.size, dtype=x.dtype)
-        launch(norm_factors, 1, Norm(gamma, beta, running_mean, running_var), bias, scale, term, eps)
+        affine, running = Affine(gamma, beta), RunningStats(running_mean, running_var)
+        launch(norm_factors, 1, affine, running, bias, scale, term, eps)
     conv.forward(x, weight, y, conv.epilogue(x, term, scale, shortcut, relu), shape)
 
 
 @compiled
 def conv2d_block_backward_compiled(
-    x, weight, bias, gamma, running_mean, running_var, y, grad_y, grad_x, grad_weight, grad_bias, grad_gamma, grad_beta,
-    grad_shortcut, *, stride, padding, dilation, groups, eps, relu,
-):  # fmt: skip
+    x,
+    weight,
+    bias,
+    gamma,
+    running_mean,
+    running_var,
+    y,
+    grad_y,
+    grad_x,
+    grad_weight,
+    grad_bias,
+    grad_gamma,
+    grad_beta,
+    grad_shortcut,
+    *,
+    stride,
+    padding,
+    dilation,
+    groups,
+    eps,
+    relu,
+):
     view = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     g = relu_gradient(y, grad_y, grad_shortcut, relu)
     if gamma is not None:
         (seen, before), after = scratch(2, *y.shape, dtype=y.dtype), g
         mean, inv_std = scratch(2, gamma.size, dtype=x.dtype)
         conv2d_compiled(x, weight, bias, seen, **view)
-        launch(batch_norm_running, 1, running_mean, running_var, mean, inv_std, eps)
+        launch(batch_norm_running, 1, RunningStats(running_mean, running_var), NormStats(mean, inv_std), eps)
         batch_norm_backward_compiled(
             seen, gamma, mean, inv_std, after, before, grad_gamma, grad_beta, eps=eps, **FROZEN
         )
@@ -127,11 +166,11 @@ conv2d_block_loops, conv2d_block_backward_loops = loops
 conv2d_block_arrays, conv2d_block_backward_arrays = arrays
 
 
-def sample(draw):
+def sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     (x, weight, bias), attributes = conv2d.sample(draw)
     y = conv2d.contract(x.shape, weight.shape, **attributes).shapes["y"]
-    statistics = [None] * 4
+    statistics: list[Array | None] = [None] * 4
     if draw.choice([True, False]):
         gamma, beta, mean, var = (draw.array(y[-1]) for _ in range(4))
         # An element equal to the mean becomes beta, which must not be 0, the kink of the ReLU.

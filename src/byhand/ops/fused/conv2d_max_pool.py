@@ -17,17 +17,30 @@ from byhand.ops.activation.piecewise import relu as relu_op
 from byhand.ops.conv.conv2d import conv2d, conv2d_backward_compiled, conv_shape
 from byhand.ops.fused.composed import Part, composed
 from byhand.ops.fused.relu_gradient import relu_gradient
-from byhand.ops.op import Call, Op
+from byhand.ops.op import CallSpec, Op, Padding, Pair, Sample, SampleSource
 from byhand.ops.pool.max_pool import max_pool, max_pool_backward_compiled, max_pool_compiled
+from byhand.shapes import Shape
 
 # Elements of the convolution's output that wait to be pooled: 4 MB of float32, which stay in the caches.
 CHUNK_ELEMENTS = 1 << 20
 
 
 def contract(
-    x, weight, bias=None, *, stride=1, padding="valid", dilation=1, groups=1, relu=False, pool_kernel, pool_stride=None,
-    pool_padding="valid", pool_dilation=1, ceil_mode=False,
-):  # fmt: skip
+    x: Shape,
+    weight: Shape,
+    bias: Shape | None = None,
+    *,
+    stride: Pair = 1,
+    padding: Padding = "valid",
+    dilation: Pair = 1,
+    groups: int = 1,
+    relu: bool = False,
+    pool_kernel: Pair,
+    pool_stride: Pair | None = None,
+    pool_padding: Padding = "valid",
+    pool_dilation: Pair = 1,
+    ceil_mode: bool = False,
+) -> CallSpec:
     """Convolution and max pooling: `conv2d`, with `relu` a ReLU, then `max_pool`; pool_*: the attributes of the pooling.
 
     >>> import byhand as bh, numpy as np
@@ -36,18 +49,16 @@ def contract(
     array([0., 9.])
     """
     first = conv2d.contract(x, weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups)
-    second = max_pool.contract(
-        first.shapes["y"], kernel=pool_kernel, stride=pool_stride, padding=pool_padding, dilation=pool_dilation,
-        ceil_mode=ceil_mode,
-    )  # fmt: skip
-    attributes = (
-        first.attributes | {"relu": bool(relu)} | {f"pool_{key}": value for key, value in second.attributes.items()}
-    )
+    pooling = pool_attributes(pool_kernel, pool_stride, pool_padding, pool_dilation)
+    second = max_pool.contract(first.shapes["y"], **pooling, ceil_mode=ceil_mode)
+    attributes = first.attributes | {"relu": bool(relu)}
+    attributes |= {f"pool_{key}": value for key, value in second.attributes.items()}
     attributes["between"] = first.shapes["y"][1:3]
-    return Call(second.shapes, attributes, first.flops + second.flops, first.window)
+    return CallSpec(second.shapes, attributes, first.flops + second.flops, first.window)
 
 
 def pool_attributes(kernel, stride, padding, dilation):
+    """Return the attributes of the pooling by max_pool's names."""
     return {"kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation}
 
 
@@ -56,28 +67,58 @@ def pool_attributes(kernel, stride, padding, dilation):
 
 @compiled
 def conv2d_max_pool_compiled(
-    x, weight, bias, y, argmax, *, stride, padding, dilation, groups, relu, pool_kernel, pool_stride, pool_padding,
-    pool_dilation, between,
-):  # fmt: skip
+    x,
+    weight,
+    bias,
+    y,
+    argmax,
+    *,
+    stride,
+    padding,
+    dilation,
+    groups,
+    relu,
+    pool_kernel,
+    pool_stride,
+    pool_padding,
+    pool_dilation,
+    between,
+):
     size = between[0] * between[1] * weight.shape[3]
     images_per_chunk = max(1, min(len(x), CHUNK_ELEMENTS // max(1, size)))
     convolved = scratch(images_per_chunk, *between, weight.shape[3], dtype=x.dtype)
     shape = conv_shape(x.shape, weight.shape, convolved.shape, stride, padding, dilation, groups)
     epilogue = conv.epilogue(x, bias, relu=relu)
+    pooling = pool_attributes(pool_kernel, pool_stride, pool_padding, pool_dilation)
     for n in range(0, len(x), images_per_chunk):
-        now = slice(n, n + images_per_chunk)
-        part = convolved[: len(x[now])]
-        conv.forward(x[now], weight, part, epilogue, shape)
-        max_pool_compiled(
-            part, y[now], argmax[now], **pool_attributes(pool_kernel, pool_stride, pool_padding, pool_dilation)
-        )
+        chunk = slice(n, n + images_per_chunk)
+        part = convolved[: len(x[chunk])]
+        conv.forward(x[chunk], weight, part, epilogue, shape)
+        max_pool_compiled(part, y[chunk], argmax[chunk], **pooling)
 
 
 @compiled
 def conv2d_max_pool_backward_compiled(
-    x, weight, y, argmax, grad_y, grad_x, grad_weight, grad_bias, *, stride, padding, dilation, groups, relu, pool_kernel,
-    pool_stride, pool_padding, pool_dilation, between,
-):  # fmt: skip
+    x,
+    weight,
+    y,
+    argmax,
+    grad_y,
+    grad_x,
+    grad_weight,
+    grad_bias,
+    *,
+    stride,
+    padding,
+    dilation,
+    groups,
+    relu,
+    pool_kernel,
+    pool_stride,
+    pool_padding,
+    pool_dilation,
+    between,
+):
     shape = (len(x), *between, weight.shape[3])
     convolution = conv_shape(x.shape, weight.shape, shape, stride, padding, dilation, groups)
     if pool_backward.applies(convolution, x.itemsize):
@@ -86,21 +127,10 @@ def conv2d_max_pool_backward_compiled(
         pool_backward.backward(x, weight, pooled, gradients, convolution, pooling)
         return
     alive, grad = relu_gradient(y, grad_y) if relu else grad_y, scratch(*shape, dtype=x.dtype)
-    max_pool_backward_compiled(
-        argmax, alive, grad, **pool_attributes(pool_kernel, pool_stride, pool_padding, pool_dilation)
-    )
-    conv2d_backward_compiled(
-        x,
-        weight,
-        grad,
-        grad_x,
-        grad_weight,
-        grad_bias,
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        groups=groups,
-    )
+    pooling = pool_attributes(pool_kernel, pool_stride, pool_padding, pool_dilation)
+    max_pool_backward_compiled(argmax, alive, grad, **pooling)
+    attributes = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    conv2d_backward_compiled(x, weight, grad, grad_x, grad_weight, grad_bias, **attributes)
 
 
 def algorithms(shapes, call, itemsize):
@@ -108,7 +138,7 @@ def algorithms(shapes, call, itemsize):
     x, weight, *_ = shapes
     attributes = {name: call.attributes[name] for name in ("stride", "padding", "dilation", "groups")}
     between = (x[0], *call.attributes["between"], weight[3])
-    found = conv2d.algorithms(shapes, Call({"y": between}, attributes), itemsize)
+    found = conv2d.algorithms(shapes, CallSpec({"y": between}, attributes), itemsize)
     if pool_backward.applies(conv_shape(x, weight, between, **attributes), itemsize):
         found |= {"grad_x": "sparse", "grad_weight": "sparse"}
     return found
@@ -131,26 +161,20 @@ POOLING = Part(
 loops, arrays = composed(
     (CONVOLUTION, RELU, POOLING),
     like=(conv2d_max_pool_compiled, conv2d_max_pool_backward_compiled),
-    backward_parts=(
-        CONVOLUTION,
-        POOLING,
-        RELU,
-    ),  # a maximum and a ReLU commute, and y is kept while relu's output is not
+    backward_parts=(CONVOLUTION, POOLING, RELU),  # a maximum and a ReLU commute; y is kept, relu's output is not
 )
 conv2d_max_pool_loops, conv2d_max_pool_backward_loops = loops
 conv2d_max_pool_arrays, conv2d_max_pool_backward_arrays = arrays
 
 
-def sample(draw):
+def sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     inputs, attributes = conv2d.sample(draw)
     between = conv2d.contract(*(None if array is None else array.shape for array in inputs), **attributes).shapes["y"]
     pool_kernel = tuple(draw.integer(1, min(3, size)) for size in between[1:3])
-    return inputs, attributes | {
-        "relu": draw.choice([True, False]), "pool_kernel": pool_kernel, "pool_stride": draw.choice([None, 1, 2]),
-        "pool_padding": draw.choice(["valid", tuple(size // 2 for size in pool_kernel)]),
-        "ceil_mode": draw.choice([True, False]),
-    }  # fmt: skip
+    pooling = {"relu": draw.choice([True, False]), "pool_kernel": pool_kernel, "pool_stride": draw.choice([None, 1, 2])}
+    pooling["pool_padding"] = draw.choice(["valid", tuple(size // 2 for size in pool_kernel)])
+    return inputs, attributes | pooling | {"ceil_mode": draw.choice([True, False])}
 
 
 conv2d_max_pool = Op(

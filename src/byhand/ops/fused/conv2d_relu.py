@@ -14,10 +14,20 @@ from byhand.ops.activation.piecewise import relu
 from byhand.ops.conv.conv2d import conv2d, conv2d_backward_compiled, conv_shape
 from byhand.ops.fused.composed import Part, composed
 from byhand.ops.fused.relu_gradient import relu_gradient
-from byhand.ops.op import Call, Op
+from byhand.ops.op import CallSpec, Op, Padding, Pair
+from byhand.shapes import Shape
 
 
-def contract(x, weight, bias=None, *, stride=1, padding="valid", dilation=1, groups=1):
+def contract(
+    x: Shape,
+    weight: Shape,
+    bias: Shape | None = None,
+    *,
+    stride: Pair = 1,
+    padding: Padding = "valid",
+    dilation: Pair = 1,
+    groups: int = 1,
+) -> CallSpec:
     """Convolution and ReLU: `conv2d`, then `relu`.
 
     >>> import byhand as bh, numpy as np
@@ -25,7 +35,9 @@ def contract(x, weight, bias=None, *, stride=1, padding="valid", dilation=1, gro
     array([9., 0., 0.])
     """
     call = conv2d.contract(x, weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups)
-    return Call(call.shapes, call.attributes, call.flops + int(np.prod(call.shapes["y"], dtype=object)), call.window)
+    return CallSpec(
+        call.shapes, call.attributes, call.flops + int(np.prod(call.shapes["y"], dtype=object)), call.window
+    )
 
 
 @compiled
@@ -38,10 +50,8 @@ def conv2d_relu_compiled(x, weight, bias, y, *, stride, padding, dilation, group
 def conv2d_relu_backward_compiled(
     x, weight, y, grad_y, grad_x, grad_weight, grad_bias, *, stride, padding, dilation, groups
 ):
-    conv2d_backward_compiled(
-        x, weight, relu_gradient(y, grad_y), grad_x, grad_weight, grad_bias,
-        stride=stride, padding=padding, dilation=dilation, groups=groups,
-    )  # fmt: skip
+    attributes = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    conv2d_backward_compiled(x, weight, relu_gradient(y, grad_y), grad_x, grad_weight, grad_bias, **attributes)
 
 
 loops, arrays = composed((Part(conv2d), Part(relu)), like=(conv2d_relu_compiled, conv2d_relu_backward_compiled))

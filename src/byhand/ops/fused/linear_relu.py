@@ -15,10 +15,11 @@ from byhand.ops.conv.linear import forward as linear_forward
 from byhand.ops.conv.linear import linear, linear_backward_compiled
 from byhand.ops.fused.composed import Part, composed
 from byhand.ops.fused.relu_gradient import relu_gradient
-from byhand.ops.op import Call, Op
+from byhand.ops.op import CallSpec, Op
+from byhand.shapes import Shape
 
 
-def contract(x, weight, bias=None):
+def contract(x: Shape, weight: Shape, bias: Shape | None = None) -> CallSpec:
     """Linear layer and ReLU: `linear`, then `relu`.
 
     >>> import byhand as bh, numpy as np
@@ -26,7 +27,7 @@ def contract(x, weight, bias=None):
     array([[1., 0.]])
     """
     call = linear.contract(x, weight, bias)
-    return Call(call.shapes, call.attributes, call.flops + int(np.prod(call.shapes["y"], dtype=object)))
+    return CallSpec(call.shapes, call.attributes, call.flops + int(np.prod(call.shapes["y"], dtype=object)))
 
 
 @compiled

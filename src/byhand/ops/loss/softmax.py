@@ -12,7 +12,7 @@ Source: Bridle 1990; label smoothing: Szegedy et al. 2015, arXiv 1512.00567.
 """
 
 from math import exp, log, prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,13 +20,13 @@ from byhand.errors import ArgumentError, ShapeError
 from byhand.kernels import cdiv, compiled, kernel, launch, scratch
 from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS
 from byhand.kernels.vector_math import greater
-from byhand.ops.op import Array, Call, Op
-from byhand.shapes import axes, number
+from byhand.ops.op import Array, CallSpec, Op, Sample, SampleSource
+from byhand.shapes import Shape, axes, number
 
 # softmax: dq[k] = q[k] (dz[k] - sum over j of q[j] dz[j]) -------------------------------------------------------------
 
 
-def softmax_contract(x):
+def softmax_contract(x: Shape) -> CallSpec:
     """Softmax along the last axis: y = e^x / sum e^x, x (..., K).
 
     >>> import byhand as bh
@@ -35,7 +35,7 @@ def softmax_contract(x):
     """
     if not x or 0 in x:
         raise ShapeError(f"x has the shape {x}; expected (..., K)")
-    return Call({"y": x}, flops=4 * prod(x))
+    return CallSpec({"y": x}, flops=4 * prod(x))
 
 
 def softmax_loops(x, y):
@@ -70,15 +70,16 @@ def softmax_backward_arrays(y, grad_y, grad_x):
 LARGEST, TOTAL, SHIFTED_SUM = range(3)  # columns of the statistics of a row
 
 
-def rows_of(x):
-    """Return x as a matrix, and the number of its rows in a block."""
-    return x.reshape(-1, x.shape[-1]), max(1, BLOCK_ELEMENTS // x.shape[-1])
+def rows_per_block(classes):
+    """Return how many rows of logits a block does."""
+    return max(1, BLOCK_ELEMENTS // classes)
 
 
 @kernel(reassociate=True)
-def softmax_rows(x, y, flat, statistics, rows, block):
+def softmax_rows(x, y, flat, statistics, block):
     """Write y, and per row its statistics: largest logit, sum of e^(x - largest), sum of x - largest; flat: y as a vector."""
     images, classes = x.shape
+    rows = rows_per_block(classes)
     first, end = block * rows, min(images, (block + 1) * rows)
     for n in range(first, end):
         largest = x[n, 0]
@@ -103,7 +104,8 @@ def softmax_rows(x, y, flat, statistics, rows, block):
 
 
 @kernel(reassociate=True)
-def softmax_backward_rows(y, grad_y, grad_x, rows, block):
+def softmax_backward_rows(y, grad_y, grad_x, block):
+    rows = rows_per_block(y.shape[1])
     for n in range(block * rows, min(y.shape[0], (block + 1) * rows)):
         mean = 0.0
         for k in range(y.shape[1]):
@@ -114,18 +116,19 @@ def softmax_backward_rows(y, grad_y, grad_x, rows, block):
 
 @compiled
 def softmax_compiled(x, y):
-    x, rows = rows_of(x)
-    statistics = scratch(len(x), 3, dtype=x.dtype)
-    launch(softmax_rows, cdiv(len(x), rows), x, y.reshape(x.shape), y.reshape(-1), statistics, rows)
+    x = x.reshape(-1, x.shape[-1])
+    statistics, blocks = scratch(len(x), 3, dtype=x.dtype), cdiv(len(x), rows_per_block(x.shape[1]))
+    launch(softmax_rows, blocks, x, y.reshape(x.shape), y.reshape(-1), statistics)
 
 
 @compiled
 def softmax_backward_compiled(y, grad_y, grad_x):
-    y, rows = rows_of(y)
-    launch(softmax_backward_rows, cdiv(len(y), rows), y, grad_y.reshape(y.shape), grad_x.reshape(y.shape), rows)
+    y = y.reshape(-1, y.shape[-1])
+    blocks = cdiv(len(y), rows_per_block(y.shape[1]))
+    launch(softmax_backward_rows, blocks, y, grad_y.reshape(y.shape), grad_x.reshape(y.shape))
 
 
-def softmax_sample(draw):
+def softmax_sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     return (10 * draw.array(draw.integer(1, 3), draw.integer(1, 3), draw.integer(1, 17)),), {}
 
@@ -143,7 +146,7 @@ softmax = Op(
 # softmax_cross_entropy: p is (1 - label_smoothing) at the label, plus label_smoothing / K everywhere ------------------
 
 
-def cross_entropy_contract(logits, labels, *, label_smoothing=0.0):
+def cross_entropy_contract(logits: Shape, labels: Shape, *, label_smoothing: float = 0.0) -> CallSpec:
     """Return the mean cross-entropy of softmax(logits) against labels: logits (N, K), labels (N,) -> loss ().
 
     label_smoothing: the probability that the target spreads evenly over all classes, from 0 up to 1. Unit: nats. Raises
@@ -157,7 +160,7 @@ def cross_entropy_contract(logits, labels, *, label_smoothing=0.0):
     if labels != logits[:1]:
         raise ShapeError(f"labels have the shape {labels}; expected {logits[:1]}, one a row of logits {logits}")
     attributes = {"label_smoothing": number("label_smoothing", label_smoothing, 0, 1)}
-    return Call({"loss": (), "probabilities": logits}, attributes, flops=6 * prod(logits))
+    return CallSpec({"loss": (), "probabilities": logits}, attributes, flops=6 * prod(logits))
 
 
 def softmax_cross_entropy_loops(logits, labels, loss, probabilities, *, label_smoothing):
@@ -201,44 +204,55 @@ def softmax_cross_entropy_backward_arrays(probabilities, labels, grad_loss, grad
     grad_logits *= grad_loss / images
 
 
+class Target(NamedTuple):
+    """The target distribution of a row: p = uniform everywhere, and at the label uniform + label."""
+
+    uniform: float  # label_smoothing / K
+    label: float  # 1 - label_smoothing
+
+
+def target_of(label_smoothing, classes):
+    """Return the target distribution over so many classes."""
+    return Target(label_smoothing / classes, 1.0 - label_smoothing)
+
+
 @kernel
-def mean_cross_entropy(logits, labels, statistics, loss, smoothing, label_weight, block):
+def mean_cross_entropy(logits, labels, statistics, loss, target, block):
     """Write the mean over rows of -sum p ln q, where ln q = x - largest - ln total."""
     images, classes = logits.shape
     cross_entropy = np.float64(0)
     for n in range(images):
         log_total = log(statistics[n, TOTAL])
-        cross_entropy += label_weight * (log_total - (logits[n, labels[n]] - statistics[n, LARGEST]))
-        if smoothing > 0.0:
-            cross_entropy += smoothing * (np.float64(classes) * log_total - statistics[n, SHIFTED_SUM])
+        cross_entropy += target.label * (log_total - (logits[n, labels[n]] - statistics[n, LARGEST]))
+        if target.uniform > 0.0:
+            cross_entropy += target.uniform * (np.float64(classes) * log_total - statistics[n, SHIFTED_SUM])
     loss[()] = cross_entropy / np.float64(images)
 
 
 @kernel
-def loss_backward_rows(probabilities, labels, grad_loss, grad_logits, smoothing, label_weight, per_image, rows, block):
+def loss_backward_rows(probabilities, labels, grad_loss, grad_logits, target, per_image, block):
     images, classes = probabilities.shape
-    factor = grad_loss[()] * per_image
+    rows, factor = rows_per_block(classes), grad_loss[()] * per_image
     for n in range(block * rows, min(images, (block + 1) * rows)):
         for k in range(classes):
-            target = smoothing + label_weight if k == labels[n] else smoothing
-            grad_logits[n, k] = factor * (probabilities[n, k] - target)
+            p = target.uniform + target.label if k == labels[n] else target.uniform
+            grad_logits[n, k] = factor * (probabilities[n, k] - p)
 
 
 @compiled
 def softmax_cross_entropy_compiled(logits, labels, loss, probabilities, *, label_smoothing):
-    rows = rows_of(logits)[1]
-    statistics = scratch(len(logits), 3, dtype=logits.dtype)
-    blocks, smoothing = cdiv(len(logits), rows), label_smoothing / logits.shape[1]
-    launch(softmax_rows, blocks, logits, probabilities, probabilities.reshape(-1), statistics, rows)
-    launch(mean_cross_entropy, 1, logits, labels, statistics, loss, smoothing, 1.0 - label_smoothing)
+    images, classes = logits.shape
+    statistics = scratch(images, 3, dtype=logits.dtype)
+    blocks = cdiv(images, rows_per_block(classes))
+    launch(softmax_rows, blocks, logits, probabilities, probabilities.reshape(-1), statistics)
+    launch(mean_cross_entropy, 1, logits, labels, statistics, loss, target_of(label_smoothing, classes))
 
 
 @compiled
 def softmax_cross_entropy_backward_compiled(probabilities, labels, grad_loss, grad_logits, *, label_smoothing):
     images, classes = probabilities.shape
-    rows = rows_of(probabilities)[1]
-    numbers = label_smoothing / classes, 1.0 - label_smoothing, 1.0 / images, rows
-    launch(loss_backward_rows, cdiv(images, rows), probabilities, labels, grad_loss, grad_logits, *numbers)
+    blocks, target = cdiv(images, rows_per_block(classes)), target_of(label_smoothing, classes)
+    launch(loss_backward_rows, blocks, probabilities, labels, grad_loss, grad_logits, target, 1.0 / images)
 
 
 def check_labels(labels: Any, classes: int) -> Array:
@@ -253,7 +267,7 @@ def check_labels(labels: Any, classes: int) -> Array:
     return result
 
 
-def cross_entropy_sample(draw):
+def cross_entropy_sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     images, classes = draw.integer(1, 4), draw.integer(1, 17)
     logits, labels = 10 * draw.array(images, classes), draw.integers(images, below=classes)

@@ -5,6 +5,7 @@
 Source: ONNX, operator Concat.
 """
 
+from collections.abc import Sequence
 from math import prod
 
 import numpy as np
@@ -12,11 +13,11 @@ import numpy as np
 from byhand.errors import ArgumentError, ShapeError
 from byhand.kernels import compiled
 from byhand.ops.flat_kernels import copy_rows
-from byhand.ops.op import Call, Op
-from byhand.shapes import normal_axis
+from byhand.ops.op import CallSpec, Op, Sample, SampleSource
+from byhand.shapes import Shape, normal_axis
 
 
-def concat_contract(xs, *, axis=-1):
+def concat_contract(xs: Sequence[Shape], *, axis: int = -1) -> CallSpec:
     """Concatenate along an axis: xs, arrays of equal shape except on that axis -> y.
 
     Raises ShapeError where their shapes differ on another axis.
@@ -32,7 +33,7 @@ def concat_contract(xs, *, axis=-1):
         if len(x) != len(xs[0]) or any(a != b for i, (a, b) in enumerate(zip(x, xs[0])) if i != axis):
             raise ShapeError(f"xs have the shapes {xs[0]} and {x}; expected equal sizes but for axis {axis}")
     y = (*xs[0][:axis], sum(x[axis] for x in xs), *xs[0][axis + 1 :])
-    return Call({"y": y}, {"axis": axis})
+    return CallSpec({"y": y}, {"axis": axis})
 
 
 def concat_loops(xs, y, *, axis):
@@ -79,7 +80,7 @@ def concat_backward_compiled(grad_y, grad_xs, *, axis):
         start += width
 
 
-def concat_sample(draw):
+def concat_sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     shape, axis = [draw.integer(1, 3) for _ in range(4)], draw.integer(-4, 3)
     xs = []

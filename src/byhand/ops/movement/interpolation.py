@@ -17,8 +17,11 @@ Sources: ONNX, operator Resize (opset 19); Keys 1981, "Cubic convolution interpo
 """
 
 from math import ceil
+from typing import NamedTuple
 
 import numpy as np
+
+from byhand.ops.op import Array
 
 COORDINATE_MODES = ("half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric")
 ROUNDING_MODES = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
@@ -27,23 +30,33 @@ FILTER_RADIUS = {"linear": 1, "cubic": 2}  # pixels
 SNAP_TOLERANCE = 1e-12
 
 
-def interpolation_weights(
-    length, out_length, scale, mode, *, coordinates="half_pixel", nearest="round_prefer_floor", cubic_a=-0.75,
-    exclude_outside=False, antialias=False, start=0.0, end=1.0,
-):  # fmt: skip
+class Interpolation(NamedTuple):
+    """How an axis is resampled: `resize` says what each field means."""
+
+    mode: str
+    coordinates: str = "half_pixel"
+    nearest: str = "round_prefer_floor"
+    cubic_a: float = -0.75
+    exclude_outside: bool = False
+    antialias: bool = False
+
+
+def interpolation_weights(length, out_length, scale, how, region=(0.0, 1.0)):
     """Return (indices, weights), each (out_length, K): y[i] = sum over k of weights[i, k] * x[indices[i, k]].
 
+    how: an `Interpolation`; region: what tf_crop_and_resize resamples, from start to end, fractions of the axis.
     The indices of a new pixel are consecutive and lie on the axis. A new pixel outside of it, which only tf_crop_and_resize
     has, gets weights of 0.
 
-    >>> indices, weights = interpolation_weights(2, 4, 2.0, "linear")
+    >>> indices, weights = interpolation_weights(2, 4, 2.0, Interpolation("linear"))
     >>> weights
     array([[1.  , 0.  ],
            [0.75, 0.25],
            [0.25, 0.75],
            [0.  , 1.  ]])
     """
-    x = source_coordinates(length, out_length, scale, coordinates, start, end)
+    mode, coordinates, nearest, cubic_a, exclude_outside, antialias = how
+    x = source_coordinates(length, out_length, scale, coordinates, region)
     count, whole = filter_support(scale, mode, antialias), np.round(x)
     x = np.where(np.abs(x - whole) < SNAP_TOLERANCE, whole, x)
     near = np.clip(x, -count - 1, length + count)  # further out nothing changes, and an infinite x would not convert
@@ -52,14 +65,11 @@ def interpolation_weights(
     else:
         first = np.ceil(near).astype(np.int64) - count // 2
         distances = first[:, None] + np.arange(count) - near[:, None]
-        weights = (
-            linear_filter(distances, scale, antialias)
-            if mode == "linear"
-            else cubic_filter(distances, cubic_a, scale, antialias)
-        )
+        distances *= min(scale, 1) if antialias else 1
+        weights = linear_filter(distances) if mode == "linear" else cubic_filter(distances, cubic_a)
         if exclude_outside:
-            places = first[:, None] + np.arange(count)
-            weights[(places < 0) | (places >= length)] = 0
+            positions = first[:, None] + np.arange(count)
+            weights[(positions < 0) | (positions >= length)] = 0
         if exclude_outside or antialias:
             total = weights.sum(1, keepdims=True)
             weights /= np.where(total == 0, 1, total)
@@ -69,7 +79,7 @@ def interpolation_weights(
     return clamp_to_edge(first, weights, length)
 
 
-def source_coordinates(length, out_length, scale, coordinates, start, end):
+def source_coordinates(length, out_length, scale, coordinates, region):
     """Return the coordinates of the new axis on the old one."""
     i, new = np.arange(out_length, dtype=np.float64), length * scale
     if coordinates == "align_corners":
@@ -77,6 +87,7 @@ def source_coordinates(length, out_length, scale, coordinates, start, end):
     if coordinates == "asymmetric":
         return i / scale
     if coordinates == "tf_crop_and_resize":
+        start, end = region
         if out_length == 1:
             return (start + end) * (length - 1) / 2 + i
         return start * (length - 1) + i * (end - start) * (length - 1) / (out_length - 1)
@@ -95,23 +106,18 @@ def round_coordinates(x, nearest):
     """Return the nearest pixels by a rounding mode."""
     below = np.floor(x)
     rest = x - below
-    up = {
-        "round_prefer_floor": rest > 0.5,
-        "round_prefer_ceil": rest >= 0.5,
-        "floor": False,
-        "ceil": rest > 0,
-    }[nearest]
+    up = {"round_prefer_floor": rest > 0.5, "round_prefer_ceil": rest >= 0.5, "floor": False, "ceil": rest > 0}[nearest]
     return (below + up).astype(np.int64)
 
 
-def linear_filter(distances, scale, antialias):
+def linear_filter(distances):
     """Return max(0, 1 - |d|)."""
-    return np.maximum(0, 1 - np.abs(distances) * (min(scale, 1) if antialias else 1))
+    return np.maximum(0, 1 - np.abs(distances))
 
 
-def cubic_filter(distances, a, scale, antialias):
+def cubic_filter(distances, a):
     """Return Keys' cubic: (a + 2) |d|^3 - (a + 3) d^2 + 1 for |d| <= 1, a (|d|^3 - 5 d^2 + 8 |d| - 4) for |d| < 2."""
-    d = np.abs(distances) * (min(scale, 1) if antialias else 1)
+    d = np.abs(distances)
     inner, outer = ((a + 2) * d - (a + 3)) * d * d + 1, ((d - 5) * d + 8) * d - 4
     return np.where(d <= 1, inner, np.where(d < 2, a * outer, 0))
 
@@ -121,28 +127,36 @@ def clamp_to_edge(first, weights, length):
     out, count = weights.shape
     kept = min(count, length)
     begin = np.clip(first, 0, length - kept)[:, None]
-    places = np.clip(first[:, None] + np.arange(count), 0, length - 1)
+    positions = np.clip(first[:, None] + np.arange(count), 0, length - 1)
     sums = np.zeros((out, kept))
-    np.add.at(sums, (np.arange(out)[:, None], places - begin), weights)
+    np.add.at(sums, (np.arange(out)[:, None], positions - begin), weights)
     return begin + np.arange(kept), sums
 
 
 # Weights as a sparse matrix (compressed sparse rows): row i has the entries starts[i] up to starts[i + 1] --------------
 
 
+class AxisWeights(NamedTuple):
+    """The weights of one axis as a sparse matrix, flat arrays."""
+
+    starts: Array  # where each row begins, and the end of the last
+    pixels: Array  # the pixel that each weight belongs to
+    weights: Array
+
+
 def to_csr(indices, weights, dtype):
-    """Return (starts, source pixels, weights): a row per new pixel, for the forward pass."""
+    """Return `AxisWeights` for the forward pass: a row per new pixel, of source pixels."""
     counts = weights != 0
-    return _row_starts(counts.sum(1)), indices[counts], weights[counts].astype(dtype)
+    return AxisWeights(_row_starts(counts.sum(1)), indices[counts], weights[counts].astype(dtype))
 
 
 def to_transposed_csr(indices, weights, length, dtype):
-    """Return (starts, new pixels, weights): a row per source pixel, for the backward pass."""
-    places, _ = counts = np.nonzero(weights)
+    """Return `AxisWeights` for the backward pass: a row per source pixel, of new pixels."""
+    positions, _ = counts = np.nonzero(weights)
     pixels = indices[counts]
     order = np.argsort(pixels, kind="stable")
     starts = _row_starts(np.bincount(pixels, minlength=length))
-    return starts, places[order], weights[counts][order].astype(dtype)
+    return AxisWeights(starts, positions[order], weights[counts][order].astype(dtype))
 
 
 def _row_starts(counts):

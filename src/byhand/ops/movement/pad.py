@@ -12,11 +12,11 @@ import numpy as np
 from byhand.kernels import cdiv, compiled, kernel, launch
 from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS
 from byhand.ops.flat_kernels import fill
-from byhand.ops.op import Call, Op
-from byhand.shapes import axes, frame, number
+from byhand.ops.op import CallSpec, Op, Padding, Sample, SampleSource
+from byhand.shapes import Shape, axes, frame, number
 
 
-def pad_contract(x, *, padding, value=0.0):
+def pad_contract(x: Shape, *, padding: Padding, value: float = 0.0) -> CallSpec:
     """Surround images with pixels of one value: x (N, H, W, C) -> y (N, top + H + bottom, left + W + right, C).
 
     padding: a number, (down, across) or (top, bottom, left, right).
@@ -28,7 +28,7 @@ def pad_contract(x, *, padding, value=0.0):
     axes("x", x, "N, H, W, C")
     top, bottom, left, right = frame(padding)
     y = (x[0], x[1] + top + bottom, x[2] + left + right, x[3])
-    return Call({"y": y}, {"padding": (top, bottom, left, right), "value": number("value", value)})
+    return CallSpec({"y": y}, {"padding": (top, bottom, left, right), "value": number("value", value)})
 
 
 def pad_loops(x, y, *, padding, value):
@@ -104,7 +104,7 @@ def merge_last_axes(x):
     return x.reshape(*x.shape[:2], -1)
 
 
-def pad_sample(draw):
+def pad_sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     x = draw.array(*(draw.integer(1, 3) for _ in range(4)))
     return (x,), {"padding": tuple(draw.integer(0, 3) for _ in range(4)), "value": draw.choice([0.0, -1.5])}

@@ -5,16 +5,17 @@
 Source: ONNX, operators Reshape and Flatten.
 """
 
+from collections.abc import Sequence
 from math import prod
 
 from byhand.errors import ShapeError
 from byhand.kernels import compiled
 from byhand.ops.flat_kernels import copy
-from byhand.ops.op import Call, Op
-from byhand.shapes import reshaped
+from byhand.ops.op import CallSpec, Op, Sample, SampleSource
+from byhand.shapes import Shape, reshaped
 
 
-def reshape_contract(x, *, shape):
+def reshape_contract(x: Shape, *, shape: Sequence[int]) -> CallSpec:
     """Reshape each example: x (N, ...) -> y (N, *shape); one size may be -1.
 
     Raises ShapeError where the number of elements differs.
@@ -24,10 +25,10 @@ def reshape_contract(x, *, shape):
     (2, 3, 4)
     """
     y = reshaped(x, shape)
-    return Call({"y": y}, {"shape": y[1:]})
+    return CallSpec({"y": y}, {"shape": y[1:]})
 
 
-def flatten_contract(x):
+def flatten_contract(x: Shape) -> CallSpec:
     """Flatten each example into a vector: x (N, ...) -> y (N, D).
 
     >>> import byhand as bh, numpy as np
@@ -36,7 +37,7 @@ def flatten_contract(x):
     """
     if not x:
         raise ShapeError("x has the shape (); expected (N, ...)")
-    return Call({"y": (x[0], prod(x[1:]))})
+    return CallSpec({"y": (x[0], prod(x[1:]))})
 
 
 def reshape_loops(x, y, *, shape):
@@ -93,12 +94,12 @@ def flatten_backward_compiled(grad_y, grad_x):
     copy(grad_y, grad_x)
 
 
-def flatten_sample(draw):
+def flatten_sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     return (draw.array(*(draw.integer(1, 4) for _ in range(4))),), {}
 
 
-def reshape_sample(draw):
+def reshape_sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     (x,), _ = flatten_sample(draw)
     return (x,), {"shape": draw.choice([(-1,), (x.shape[1] * x.shape[2], x.shape[3]), (1, -1, x.shape[3])])}

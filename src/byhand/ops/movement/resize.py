@@ -12,6 +12,9 @@ A pixel of weight 0 adds nothing, even where it is infinite or NaN.
 Source: ONNX, operator Resize (opset 19), on the two axes of an image.
 """
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 
 from byhand.errors import ArgumentError
@@ -22,22 +25,31 @@ from byhand.ops.movement.interpolation import (
     COORDINATE_MODES,
     FILTER_RADIUS,
     ROUNDING_MODES,
+    Interpolation,
     filter_support,
     interpolation_weights,
     to_csr,
     to_transposed_csr,
 )
-from byhand.ops.op import Call, Op
-from byhand.shapes import axes, number, pair
+from byhand.ops.op import Array, CallSpec, Op, Pair, Sample, SampleSource
+from byhand.shapes import Shape, axes, number, pair
 
 VECTOR_MIN_CHANNELS = 8  # a pixel of fewer channels is shorter than a SIMD register
 SAMPLE_SCALES = (0.4375, 0.625, 0.75, 1.0, 1.375, 1.5, 2.0, 2.625)
 
 
 def contract(
-    x, *, size, mode="nearest", coordinates="half_pixel", nearest="round_prefer_floor", cubic_a=-0.75,
-    exclude_outside=False, antialias=False, scales=None,
-):  # fmt: skip
+    x: Shape,
+    *,
+    size: Pair,
+    mode: str = "nearest",
+    coordinates: str = "half_pixel",
+    nearest: str = "round_prefer_floor",
+    cubic_a: float = -0.75,
+    exclude_outside: bool = False,
+    antialias: bool = False,
+    scales: float | Sequence[float] | None = None,
+) -> CallSpec:
     """Resize images: x (N, H, W, C) -> y (N, H', W', C), of size (H', W').
 
     mode: "nearest", "linear" or "cubic"; coordinates: where a pixel lies in the old image, "half_pixel", "align_corners",
@@ -64,7 +76,7 @@ def contract(
     attributes["antialias"] = bool(antialias)
     down, across = (filter_support(scale, mode, antialias) for scale in scales)
     flops = 0 if mode == "nearest" else 2 * x[0] * size[0] * x[3] * (down * x[2] + across * size[1])
-    return Call({"y": (x[0], *size, x[3])}, attributes, flops=flops)
+    return CallSpec({"y": (x[0], *size, x[3])}, attributes, flops=flops)
 
 
 def check_choice(name, value, known):
@@ -87,14 +99,10 @@ def checked_scales(scales, x, size):
     return both
 
 
-def axis_weights(x, y, scales, mode, coordinates, nearest, cubic_a, exclude_outside, antialias):
-    """Return (indices, weights) of the rows of y, and of its columns."""
-    rule = {"coordinates": coordinates, "nearest": nearest, "cubic_a": cubic_a}
-    rule |= {"exclude_outside": exclude_outside, "antialias": antialias}
-    return [
-        interpolation_weights(old, new, scale, mode, **rule)
-        for old, new, scale in zip(x.shape[1:], y.shape[1:], scales)
-    ]
+def axis_weights(x, y, scales, how):
+    """Return (indices, weights) of the rows of y, and of its columns; how: an `Interpolation`."""
+    sizes = zip(x.shape[1:3], y.shape[1:3], scales)
+    return [interpolation_weights(old, new, scale, how) for old, new, scale in sizes]
 
 
 def nonzero_weights(indices, weights, i):
@@ -103,7 +111,8 @@ def nonzero_weights(indices, weights, i):
 
 
 def resize_loops(x, y, *, scales, mode, coordinates, nearest, cubic_a, exclude_outside, antialias):
-    rows, columns = axis_weights(x, y, scales, mode, coordinates, nearest, cubic_a, exclude_outside, antialias)
+    how = Interpolation(mode, coordinates, nearest, cubic_a, exclude_outside, antialias)
+    rows, columns = axis_weights(x, y, scales, how)
     for n, i, j, c in np.ndindex(y.shape):
         total = 0.0
         for p, down in nonzero_weights(*rows, i):
@@ -112,12 +121,9 @@ def resize_loops(x, y, *, scales, mode, coordinates, nearest, cubic_a, exclude_o
         y[n, i, j, c] = total
 
 
-def resize_backward_loops(
-    grad_y, grad_x, *, scales, mode, coordinates, nearest, cubic_a, exclude_outside, antialias
-):  # fmt: skip
-    rows, columns = axis_weights(
-        grad_x, grad_y, scales, mode, coordinates, nearest, cubic_a, exclude_outside, antialias
-    )
+def resize_backward_loops(grad_y, grad_x, *, scales, mode, coordinates, nearest, cubic_a, exclude_outside, antialias):
+    how = Interpolation(mode, coordinates, nearest, cubic_a, exclude_outside, antialias)
+    rows, columns = axis_weights(grad_x, grad_y, scales, how)
     grad_x[...] = 0
     for n, i, j, c in np.ndindex(grad_y.shape):
         for p, down in nonzero_weights(*rows, i):
@@ -126,16 +132,14 @@ def resize_backward_loops(
 
 
 def resize_arrays(x, y, *, scales, mode, coordinates, nearest, cubic_a, exclude_outside, antialias):
-    rows, columns = axis_weights(x, y, scales, mode, coordinates, nearest, cubic_a, exclude_outside, antialias)
+    how = Interpolation(mode, coordinates, nearest, cubic_a, exclude_outside, antialias)
+    rows, columns = axis_weights(x, y, scales, how)
     y[...] = _interpolate_axis(_interpolate_axis(x, 1, *rows), 2, *columns)
 
 
-def resize_backward_arrays(
-    grad_y, grad_x, *, scales, mode, coordinates, nearest, cubic_a, exclude_outside, antialias
-):  # fmt: skip
-    rows, columns = axis_weights(
-        grad_x, grad_y, scales, mode, coordinates, nearest, cubic_a, exclude_outside, antialias
-    )
+def resize_backward_arrays(grad_y, grad_x, *, scales, mode, coordinates, nearest, cubic_a, exclude_outside, antialias):
+    how = Interpolation(mode, coordinates, nearest, cubic_a, exclude_outside, antialias)
+    rows, columns = axis_weights(grad_x, grad_y, scales, how)
     part = _interpolate_axis_backward(grad_y, 2, *columns, grad_x.shape[2])
     grad_x[...] = _interpolate_axis_backward(part, 1, *rows, grad_x.shape[1])
 
@@ -162,95 +166,108 @@ def _scaled(x, weight):
     return np.multiply(x, weight, out=np.zeros(x.shape), where=weight != 0)
 
 
+# compiled -------------------------------------------------------------------------------------------------------------
+
+
+class ImageRows(NamedTuple):
+    """Images (N, H, W, C) as rows of pixels and as flat rows, two views of the same memory."""
+
+    pixels: Array  # (N * H, W, C)
+    flat: Array  # (N * H, W * C)
+    height: int
+
+
+def image_rows(images):
+    """Return the rows of images."""
+    _, height, width, channels = images.shape
+    return ImageRows(images.reshape(-1, width, channels), images.reshape(-1, width * channels), height)
+
+
 @kernel
-def resize_rows(
-    x, flat, y, part, flat_part, height, out_height, row_starts, rows, downs, starts, columns, acrosses, rows_per_block,
-    block, worker,
-):  # fmt: skip
-    """Write rows of y: combine source rows first, which are long and contiguous, then the pixels of the combined row."""
-    for out_row in range(block * rows_per_block, min((block + 1) * rows_per_block, y.shape[0])):
-        n, i = out_row // out_height, out_row % out_height
-        first, end, row, source = row_starts[i], row_starts[i + 1], 0, part
+def resize_rows(x, y, combined, row_weights, column_weights, rows_per_block, block, worker):
+    """Write rows of y: combine source rows first, which are long and contiguous, then the pixels of the combined row.
+
+    combined: `ImageRows` of scratch memory, a row for each worker.
+    """
+    (starts, rows, downs), (column_starts, columns, acrosses) = row_weights, column_weights
+    for out_row in range(block * rows_per_block, min((block + 1) * rows_per_block, y.pixels.shape[0])):
+        n, i = out_row // y.height, out_row % y.height
+        first, end = starts[i], starts[i + 1]
         if end - first == 1 and downs[first] == 1.0:
-            row, source = n * height + rows[first], x
+            pixels = x.pixels[n * x.height + rows[first]]
         else:
-            row = worker
-            combine_rows(flat, n * height, flat_part[row], rows, downs, first, end)
-        pixels, out = source[row], y[out_row]
+            combine_rows(x.flat, n * x.height, combined.flat[worker], rows, downs, first, end)
+            pixels = combined.pixels[worker]
+        out = y.pixels[out_row]
         if out.shape[1] < VECTOR_MIN_CHANNELS:
-            combine_short_pixels(pixels, out, starts, columns, acrosses)
+            combine_short_pixels(pixels, out, column_weights)
         else:
             for j in range(out.shape[0]):
-                combine_rows(pixels, 0, out[j], columns, acrosses, starts[j], starts[j + 1])
+                combine_rows(pixels, 0, out[j], columns, acrosses, column_starts[j], column_starts[j + 1])
 
 
-def combine_short_pixels(pixels, out, starts, columns, weights):
+def combine_short_pixels(x, out, axis):
     """Write the pixels of a row element by element: they are too short for SIMD."""
+    starts, pixels, weights = axis
     for j in range(out.shape[0]):
         for c in range(out.shape[1]):
             total = 0.0
             for t in range(starts[j], starts[j + 1]):
-                total += weights[t] * pixels[columns[t], c]
+                total += weights[t] * x[pixels[t], c]
             out[j, c] = total
 
 
-def combine_rows(x, at, out, indices, weights, first, end):
-    """Write the weighted sum of rows of x; row numbers count from `at`."""
+def combine_rows(x, at, out, pixels, weights, first, end):
+    """Write the sum of the rows `pixels` of x, by the weights from `first` to `end`; row numbers count from `at`."""
     size, t = out.size, first + (end - first) % 2
     if end == first:
         for k in range(size):
             out[k] = 0.0
     elif t > first:
-        row, weight = x[at + indices[first]], weights[first]
+        row, weight = x[at + pixels[first]], weights[first]
         for k in range(size):
             out[k] = weight * row[k]
     else:
-        row, other, weight, other_weight = x[at + indices[t]], x[at + indices[t + 1]], weights[t], weights[t + 1]
+        row, other, weight, other_weight = x[at + pixels[t]], x[at + pixels[t + 1]], weights[t], weights[t + 1]
         for k in range(size):
             out[k] = weight * row[k] + other_weight * other[k]
         t += 2
     while t < end:  # two rows per pass halve the reads and writes of `out`
-        row, other, weight, other_weight = x[at + indices[t]], x[at + indices[t + 1]], weights[t], weights[t + 1]
+        row, other, weight, other_weight = x[at + pixels[t]], x[at + pixels[t + 1]], weights[t], weights[t + 1]
         for k in range(size):
             out[k] += weight * row[k] + other_weight * other[k]
         t += 2
 
 
-def launch_resize(x, y, rows, columns):
-    """Launch y = x resampled; rows, columns: the weights of the rows of y and of its columns, as sparse rows."""
-    images, height, across, channels = x.shape
+def launch_resize(x, y, row_weights, column_weights):
+    """Launch y = x resampled, by the `AxisWeights` of its rows and of its columns."""
+    images, _, width, channels = x.shape
     _, out_height, out_width, _ = y.shape
-    size, part = across * channels, scratch(workers(), across, channels, dtype=x.dtype)
-    rows_per_block = max(1, BLOCK_ELEMENTS // (max(out_width, across) * channels))
-    launch(
-        resize_rows, cdiv(images * out_height, rows_per_block), x.reshape(-1, across, channels), x.reshape(-1, size),
-        y.reshape(-1, out_width, channels), part, part.reshape(-1, size), height, out_height, *rows, *columns, rows_per_block,
-    )  # fmt: skip
+    combined = image_rows(scratch(workers(), 1, width, channels, dtype=x.dtype))
+    rows_per_block = max(1, BLOCK_ELEMENTS // (max(out_width, width) * channels))
+    blocks = cdiv(images * out_height, rows_per_block)
+    launch(resize_rows, blocks, image_rows(x), image_rows(y), combined, row_weights, column_weights, rows_per_block)
 
 
 @compiled
 def resize_compiled(x, y, *, scales, mode, coordinates, nearest, cubic_a, exclude_outside, antialias):
-    rows, columns = axis_weights(x, y, scales, mode, coordinates, nearest, cubic_a, exclude_outside, antialias)
+    how = Interpolation(mode, coordinates, nearest, cubic_a, exclude_outside, antialias)
+    rows, columns = axis_weights(x, y, scales, how)
     launch_resize(x, y, to_csr(*rows, x.dtype), to_csr(*columns, x.dtype))
 
 
 @compiled
 def resize_backward_compiled(
     grad_y, grad_x, *, scales, mode, coordinates, nearest, cubic_a, exclude_outside, antialias
-):  # fmt: skip
-    rows, columns = axis_weights(
-        grad_x, grad_y, scales, mode, coordinates, nearest, cubic_a, exclude_outside, antialias
-    )
-    _, height, across, _ = grad_x.shape
-    launch_resize(
-        grad_y,
-        grad_x,
-        to_transposed_csr(*rows, height, grad_x.dtype),
-        to_transposed_csr(*columns, across, grad_x.dtype),
-    )
+):
+    how = Interpolation(mode, coordinates, nearest, cubic_a, exclude_outside, antialias)
+    rows, columns = axis_weights(grad_x, grad_y, scales, how)
+    _, height, width, _ = grad_x.shape
+    row_weights = to_transposed_csr(*rows, height, grad_x.dtype)
+    launch_resize(grad_y, grad_x, row_weights, to_transposed_csr(*columns, width, grad_x.dtype))
 
 
-def sample(draw):
+def sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     x = draw.array(draw.integer(1, 2), draw.integer(1, 5), draw.integer(1, 5), draw.choice([1, 3, 9, 17]))
     mode = draw.choice(["nearest", "linear", "cubic"])

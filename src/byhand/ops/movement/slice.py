@@ -5,6 +5,7 @@
 Source: ONNX, operator Slice.
 """
 
+from collections.abc import Sequence
 from math import prod
 
 import numpy as np
@@ -14,13 +15,20 @@ from byhand.kernels import cdiv, compiled, kernel, launch
 from byhand.kernels.indexing import merged, row_start, steps_of
 from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS
 from byhand.ops.flat_kernels import zero
-from byhand.ops.op import Call, Op
-from byhand.shapes import normal_axis
+from byhand.ops.op import CallSpec, Op, Sample, SampleSource
+from byhand.shapes import Shape, normal_axis
 
 python_slice = slice  # this module's `slice` is the op
 
 
-def contract(x, *, starts, stops, axes=None, steps=None):
+def contract(
+    x: Shape,
+    *,
+    starts: Sequence[int],
+    stops: Sequence[int],
+    axes: Sequence[int] | None = None,
+    steps: Sequence[int] | None = None,
+) -> CallSpec:
     """Slice some axes: x -> y, whose axis axes[i] holds the indices starts[i], starts[i] + steps[i], ..., before stops[i].
 
     starts, stops: indices as in Python's slices, negative ones count from the end; None: from the first, through the last.
@@ -42,7 +50,7 @@ def contract(x, *, starts, stops, axes=None, steps=None):
         begin, end, _ = python_slice(start, stop, step).indices(x[axis])
         y[axis] = len(range(begin, end, step))
         firsts[axis], strides[axis] = (begin, step) if y[axis] else (0, 1)
-    return Call({"y": tuple(y)}, {"starts": tuple(firsts), "steps": tuple(strides)})
+    return CallSpec({"y": tuple(y)}, {"starts": tuple(firsts), "steps": tuple(strides)})
 
 
 def integers(name, values, count):
@@ -160,7 +168,7 @@ def slice_backward_compiled(grad_y, grad_x, *, starts, steps):
         launch(scatter_rows, blocks, grad_y.reshape(-1), grad_x.reshape(-1), sizes, apart, start, rows)
 
 
-def sample(draw):
+def sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     x = draw.array(*(draw.integer(1, 5) for _ in range(4)))
     axes = draw.choice([(0, 1), (3,), (-1, 2), (1, 3, 2), (2,)])

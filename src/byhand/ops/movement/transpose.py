@@ -6,21 +6,24 @@
 Sources: ONNX, operator Transpose; Zhang et al. 2017 (ShuffleNet), arXiv 1707.01083.
 """
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 
 from byhand.errors import ArgumentError, ShapeError
 from byhand.kernels import cdiv, compiled, kernel, launch
 from byhand.kernels.indexing import merged, row_start, steps_of
 from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS
-from byhand.ops.op import Call, Op
-from byhand.shapes import integer
+from byhand.ops.op import CallSpec, Op, Sample, SampleSource
+from byhand.shapes import Shape, integer
 
 TILE_ELEMENTS = 16  # elements of each axis in a tile: its cache lines, read across, stay in the cache
 
 # transpose: y's axis i is x's axis axes[i] ----------------------------------------------------------------------------
 
 
-def transpose_contract(x, *, axes):
+def transpose_contract(x: Shape, *, axes: Sequence[int]) -> CallSpec:
     """Reorder axes: x -> y, whose axis i is x's axis axes[i].
 
     >>> import byhand as bh
@@ -30,7 +33,7 @@ def transpose_contract(x, *, axes):
     """
     if not isinstance(axes, (tuple, list)) or sorted(integer("axes", axis, 0) for axis in axes) != list(range(len(x))):
         raise ArgumentError(f"axes is {axes!r}; expected an order of 0 to {len(x) - 1}")
-    return Call({"y": tuple(x[i] for i in axes)}, {"axes": tuple(map(int, axes))})
+    return CallSpec({"y": tuple(x[i] for i in axes)}, {"axes": tuple(map(int, axes))})
 
 
 def transpose_loops(x, y, *, axes):
@@ -57,14 +60,30 @@ def transpose_backward_arrays(grad_y, grad_x, *, axes):
     grad_x[...] = grad_y.transpose(np.argsort(axes))
 
 
+class Axes(NamedTuple):
+    """The axes of y: their sizes, and the step along each in the memory of x and of y."""
+
+    sizes: tuple[int, ...]
+    x_steps: tuple[int, ...]
+    y_steps: tuple[int, ...]
+
+
+class Tiles(NamedTuple):
+    """How y is cut into tiles along one axis, which is contiguous in x."""
+
+    axis: int
+    number: int  # of them along the axis
+    per_block: int
+
+
 @kernel
-def transpose_tiles(x, y, sizes, steps, strides, along, tiles, tiles_per_block, block):
-    """Write y in tiles. sizes: those of y; strides, steps: of y's axes in y's and in x's memory; axis `along` has step 1."""
+def transpose_tiles(x, y, axes, tiles, block):
+    """Write y in tiles."""
+    (sizes, steps, strides), (along, tiles_along, per_block) = axes, tiles
     size, step, stride = sizes[-1], steps[-1], strides[along]
-    for item in range(
-        block * tiles_per_block, min((block + 1) * tiles_per_block, y.size // size // sizes[along] * tiles)
-    ):
-        rest, tile = item // tiles, item % tiles
+    end = y.size // size // sizes[along] * tiles_along
+    for item in range(block * per_block, min((block + 1) * per_block, end)):
+        rest, tile = item // tiles_along, item % tiles_along
         a, b = tile * TILE_ELEMENTS, tile * TILE_ELEMENTS * stride
         for i in range(len(sizes) - 2, -1, -1):
             if i != along:
@@ -88,16 +107,16 @@ def transpose_tiles(x, y, sizes, steps, strides, along, tiles, tiles_per_block, 
 def launch_transpose(x, y, axes):
     """Launch y = x.transpose(axes)."""
     have = steps_of(x.shape)
-    sizes, steps, strides = merged(y.shape, [have[axis] for axis in axes], steps_of(y.shape))
+    merged_axes = Axes(*merged(y.shape, [have[axis] for axis in axes], steps_of(y.shape)))
+    sizes, steps, _ = merged_axes
     if steps[-1] <= 1:
         rows = cdiv(BLOCK_ELEMENTS, sizes[-1])
         launch(transpose_rows, cdiv(y.size // sizes[-1], rows), x.reshape(-1), y.reshape(-1), sizes, steps, rows)
         return
     along = max(i for i, step in enumerate(steps) if step == 1)
-    tiles = cdiv(sizes[along], TILE_ELEMENTS)
-    tiles_per_block = cdiv(BLOCK_ELEMENTS, TILE_ELEMENTS * sizes[-1])
-    blocks = cdiv(y.size // sizes[-1] // sizes[along] * tiles, tiles_per_block)
-    launch(transpose_tiles, blocks, x.reshape(-1), y.reshape(-1), sizes, steps, strides, along, tiles, tiles_per_block)
+    tiles = Tiles(along, cdiv(sizes[along], TILE_ELEMENTS), cdiv(BLOCK_ELEMENTS, TILE_ELEMENTS * sizes[-1]))
+    blocks = cdiv(y.size // sizes[-1] // sizes[along] * tiles.number, tiles.per_block)
+    launch(transpose_tiles, blocks, x.reshape(-1), y.reshape(-1), merged_axes, tiles)
 
 
 @kernel
@@ -123,7 +142,7 @@ def transpose_backward_compiled(grad_y, grad_x, *, axes):
     launch_transpose(grad_y, grad_x, [axes.index(i) for i in range(len(axes))])
 
 
-def transpose_sample(draw):
+def transpose_sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     x = draw.array(*(draw.integer(1, 4) for _ in range(4)))
     return (x,), {"axes": draw.choice([(0, 1, 2, 3), (0, 3, 1, 2), (0, 2, 3, 1), (3, 1, 0, 2)])}
@@ -142,7 +161,7 @@ transpose = Op(
 # channel_shuffle: y[..., i * G + g] = x[..., g * C/G + i], which mixes the groups of a grouped convolution --------
 
 
-def channel_shuffle_contract(x, *, groups):
+def channel_shuffle_contract(x: Shape, *, groups: int) -> CallSpec:
     """Interleave the channels of `groups` groups: x (..., C) -> y (..., C).
 
     Source: Zhang et al. 2017 (ShuffleNet), arXiv 1707.01083. Raises ShapeError where the channels do not fall into groups.
@@ -154,7 +173,7 @@ def channel_shuffle_contract(x, *, groups):
     groups = integer("groups", groups)
     if not x or 0 in x or x[-1] % groups:
         raise ShapeError(f"x has the shape {x}; expected (..., C), each 1 or more, C a multiple of groups, {groups}")
-    return Call({"y": x}, {"groups": groups})
+    return CallSpec({"y": x}, {"groups": groups})
 
 
 def channel_shuffle_loops(x, y, *, groups):
@@ -194,7 +213,7 @@ def channel_shuffle_backward_compiled(grad_y, grad_x, *, groups):
     )
 
 
-def channel_shuffle_sample(draw):
+def channel_shuffle_sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     groups = draw.integer(1, 4)
     return (draw.array(2, draw.integer(1, 3), groups * draw.integer(1, 4)),), {"groups": groups}

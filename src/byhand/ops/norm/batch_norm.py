@@ -18,12 +18,31 @@ import numpy as np
 from byhand.errors import ShapeError
 from byhand.kernels import compiled, kernel, launch, scratch
 from byhand.ops.flat_kernels import fill
-from byhand.ops.norm.lines import block_of, finite, repeat_row, rows_and_blocks, sum_line
-from byhand.ops.op import Call, Op
-from byhand.shapes import number
+from byhand.ops.norm.lines import (
+    block_of,
+    finite,
+    repeat_row,
+    rows_and_blocks,
+    sum_line,
+    write_row,
+    write_scaled_row,
+)
+from byhand.ops.norm.operands import Affine, AffineGradients, BlockStats, NormStats, RunningStats
+from byhand.ops.op import CallSpec, Op, Sample, SampleSource
+from byhand.shapes import Shape, number
 
 
-def contract(x, gamma, beta, running_mean, running_var, *, eps=1e-5, momentum=0.1, training=False):
+def contract(
+    x: Shape,
+    gamma: Shape,
+    beta: Shape,
+    running_mean: Shape,
+    running_var: Shape,
+    *,
+    eps: float = 1e-5,
+    momentum: float = 0.1,
+    training: bool = False,
+) -> CallSpec:
     """Normalize each channel over the batch: x (N, ..., C), all else (C,) -> y like x.
 
     In training, the statistics are the batch's own, and the running statistics move towards them by `momentum`, in place (the
@@ -45,10 +64,8 @@ def contract(x, gamma, beta, running_mean, running_var, *, eps=1e-5, momentum=0.
         raise ShapeError(
             f"x {x} has one number a channel, whose variance is undefined; take a batch size that leaves no image alone"
         )
-    attributes = {
-        "eps": number("eps", eps, 0), "momentum": number("momentum", momentum, 0), "training": bool(training),
-    }  # fmt: skip
-    return Call({"y": x, "mean": channels, "inv_std": channels}, attributes, flops=(7 if training else 2) * prod(x))
+    attributes = {"eps": number("eps", eps, 0), "momentum": number("momentum", momentum, 0), "training": bool(training)}
+    return CallSpec({"y": x, "mean": channels, "inv_std": channels}, attributes, flops=(7 if training else 2) * prod(x))
 
 
 def batch_norm_loops(x, gamma, beta, running_mean, running_var, y, mean, inv_std, *, eps, momentum, training):
@@ -118,18 +135,19 @@ def batch_norm_backward_arrays(
 # merged by the formula of Chan, Golub & LeVeque 1979. No two large values are subtracted, so float32 is accurate whatever
 # the mean is. lines.py says how a kernel walks over rows of channels.
 
+# Lines of the forward pass: y = (x - mean) * factor + term.
+MEAN, FACTOR, TERM = range(3)
+# Lines of the backward pass, after mean and factor: grad_x = factor * (grad_y + slope * (x - mean) + offset).
+SLOPE, OFFSET = 2, 3
+
 
 @kernel
-def batch_norm_sums(x, means, squares, lines, rows, block):
+def batch_norm_sums(x, blocks, lines, block):
     """Write the mean of each channel over a block, and the sum of squares around it."""
-    part, channels, line = block_of(x, rows * means.shape[1], block), means.shape[1], lines.shape[2]
-    mean, square, center, first, second = (
-        means[block],
-        squares[block],
-        lines[block, 0],
-        lines[block, 1],
-        lines[block, 2],
-    )
+    mean, square, line = blocks.means[block], blocks.squares[block], lines.shape[2]
+    center, first, second = lines[block, 0], lines[block, 1], lines[block, 2]
+    channels = mean.size
+    part = block_of(x, blocks.rows * channels, block)
     count = part.size // channels
     fill(first, 0.0)
     for at in range(0, part.size, line):
@@ -157,8 +175,9 @@ def batch_norm_sums(x, means, squares, lines, rows, block):
 
 
 @kernel
-def batch_norm_merge(means, squares, mean, inv_std, running_mean, running_var, count, rows, eps, momentum, block):
-    """Merge the blocks in a fixed order, and update the running statistics."""
+def batch_norm_merge(parts, stats, running, count, eps, momentum, block):
+    """Merge the blocks in a fixed order, and update the running statistics; count: values of a channel."""
+    (means, squares, rows), (mean, inv_std), (running_mean, running_var) = parts, stats, running
     blocks, channels = means.shape
     for c in range(channels):
         mean[c], inv_std[c] = means[0, c], squares[0, c]
@@ -177,26 +196,27 @@ def batch_norm_merge(means, squares, mean, inv_std, running_mean, running_var, c
 
 
 @kernel
-def batch_norm_running(running_mean, running_var, mean, inv_std, eps, block):
-    for c in range(mean.size):
-        mean[c], inv_std[c] = running_mean[c], 1.0 / np.sqrt(running_var[c] + eps)
+def batch_norm_running(running, stats, eps, block):
+    """Write the statistics of inference: the running ones."""
+    for c in range(stats.mean.size):
+        stats.mean[c], stats.inv_std[c] = running.mean[c], 1.0 / np.sqrt(running.var[c] + eps)
 
 
 @kernel
-def batch_norm_line(gamma, beta, mean, inv_std, lines, block):
+def batch_norm_line(affine, stats, lines, block):
     """Write a line each of mean, factor and term: y = (x - mean) * factor + term."""
-    channels = mean.size
+    channels = stats.mean.size
     for c in range(channels):
-        lines[1, c] = gamma[c] * inv_std[c]
-    repeat_row(mean, lines[0])
-    repeat_row(lines[1, :channels], lines[1])
-    repeat_row(beta, lines[2])
+        lines[FACTOR, c] = affine.gamma[c] * stats.inv_std[c]
+    repeat_row(stats.mean, lines[MEAN])
+    repeat_row(lines[FACTOR, :channels], lines[FACTOR])
+    repeat_row(affine.beta, lines[TERM])
 
 
 @kernel
 def batch_norm_apply(x, lines, y, size, block):
     source, target, line = block_of(x, size, block), block_of(y, size, block), lines.shape[1]
-    mean, factor, term = lines[0], lines[1], lines[2]
+    mean, factor, term = lines[MEAN], lines[FACTOR], lines[TERM]
     for at in range(0, source.size, line):
         values, out = source[at : at + line], target[at : at + line]
         for k in range(values.size):
@@ -206,11 +226,8 @@ def batch_norm_apply(x, lines, y, size, block):
 @kernel
 def batch_norm_backward_sums(x, grad_y, mean, lines, sums, rows, block):
     """Write a block's sums of grad_y and of grad_y * (x - mean)."""
-    source, grads, line = (
-        block_of(x, rows * mean.size, block),
-        block_of(grad_y, rows * mean.size, block),
-        lines.shape[2],
-    )
+    size, line = rows * mean.size, lines.shape[2]
+    source, grads = block_of(x, size, block), block_of(grad_y, size, block)
     center, first, second = lines[block, 0], lines[block, 1], lines[block, 2]
     repeat_row(mean, center)
     fill(first, 0.0)
@@ -225,8 +242,9 @@ def batch_norm_backward_sums(x, grad_y, mean, lines, sums, rows, block):
 
 
 @kernel
-def batch_norm_backward_merge(sums, gamma, mean, inv_std, grad_gamma, grad_beta, lines, count, training, block):
-    """Add the blocks in a fixed order; write lines of mean, a, b and d: grad_x = a * (grad_y + b * (x - mean) + d)."""
+def batch_norm_backward_merge(sums, gamma, stats, grads, lines, count, block):
+    """Add the blocks in a fixed order; write the lines of the backward pass; count: values of a channel."""
+    mean, inv_std = stats
     blocks, channels, total, weighted = sums.shape[0], mean.size, sums[0, 0], sums[0, 1]
     for b in range(1, blocks):
         block_total, block_weighted = sums[b, 0], sums[b, 1]
@@ -234,53 +252,54 @@ def batch_norm_backward_merge(sums, gamma, mean, inv_std, grad_gamma, grad_beta,
             total[c] += block_total[c]
             weighted[c] += block_weighted[c]
     for c in range(channels):
-        lines[0, c], lines[1, c], lines[2, c], lines[3, c] = mean[c], gamma[c] * inv_std[c], 0.0, 0.0
-        if training:
-            lines[2, c] = -weighted[c] * inv_std[c] * inv_std[c] / count
-            lines[3, c] = -total[c] / count
-        if grad_beta is not None:
-            grad_beta[c] = total[c]
-        if grad_gamma is not None:
-            grad_gamma[c] = weighted[c] * inv_std[c]
-    for i in range(4):
+        lines[MEAN, c], lines[FACTOR, c] = mean[c], gamma[c] * inv_std[c]
+        lines[SLOPE, c] = -weighted[c] * inv_std[c] * inv_std[c] / count
+        lines[OFFSET, c] = -total[c] / count
+    write_row(total, grads.beta)
+    write_scaled_row(weighted, inv_std, grads.gamma)
+    for i in range(lines.shape[0]):
         repeat_row(lines[i, :channels], lines[i])
 
 
 @kernel
 def batch_norm_backward_apply(x, grad_y, lines, grad_x, size, training, block):
     source, grads, target = block_of(x, size, block), block_of(grad_y, size, block), block_of(grad_x, size, block)
-    line, mean, a, b, d = lines.shape[1], lines[0], lines[1], lines[2], lines[3]
+    line, mean, factor, slope, offset = lines.shape[1], lines[MEAN], lines[FACTOR], lines[SLOPE], lines[OFFSET]
     for at in range(0, source.size, line):
         values, grad, out = source[at : at + line], grads[at : at + line], target[at : at + line]
         if training:
             for k in range(values.size):
-                out[k] = a[k] * (grad[k] + (b[k] * (values[k] - mean[k]) + d[k]))
-        else:  # independent of x, which may be infinite here
+                out[k] = factor[k] * (grad[k] + (slope[k] * (values[k] - mean[k]) + offset[k]))
+        else:  # the running statistics do not depend on x, which may be infinite here
             for k in range(values.size):
-                out[k] = a[k] * grad[k]
+                out[k] = factor[k] * grad[k]
 
 
-def batch_norm_lines(x, gamma, beta, running_mean, running_var, mean, inv_std, eps, momentum, training):
-    """Write mean and inv_std; return lines of mean, factor and term: y = (x - mean) * factor + term."""
+def launch_statistics(x, stats, running, eps, momentum):
+    """Launch the statistics of x over the batch; running statistics move towards them by `momentum`."""
     rows, blocks, line = rows_and_blocks(x)
-    channels = mean.size
+    channels = stats.mean.size
+    means, squares = scratch(blocks, channels, dtype=x.dtype), scratch(blocks, channels, dtype=x.dtype)
+    parts = BlockStats(means, squares, rows)
+    launch(batch_norm_sums, blocks, x.reshape(-1), parts, scratch(blocks, 3, line, dtype=x.dtype))
+    launch(batch_norm_merge, 1, parts, stats, running, x.size // channels, eps, momentum)
+
+
+def batch_norm_lines(x, affine, running, stats, *, eps, momentum, training):
+    """Write the statistics; return lines of mean, factor and term: y = (x - mean) * factor + term."""
     if training:
-        means, squares = scratch(blocks, channels, dtype=x.dtype), scratch(blocks, channels, dtype=x.dtype)
-        launch(batch_norm_sums, blocks, x.reshape(-1), means, squares, scratch(blocks, 3, line, dtype=x.dtype), rows)
-        count = x.size // channels
-        launch(
-            batch_norm_merge, 1, means, squares, mean, inv_std, running_mean, running_var, count, rows, eps, momentum
-        )
+        launch_statistics(x, stats, running, eps, momentum)
     else:
-        launch(batch_norm_running, 1, running_mean, running_var, mean, inv_std, eps)
-    lines = scratch(3, line, dtype=x.dtype)
-    launch(batch_norm_line, 1, gamma, beta, mean, inv_std, lines)
+        launch(batch_norm_running, 1, running, stats, eps)
+    lines = scratch(3, rows_and_blocks(x)[2], dtype=x.dtype)
+    launch(batch_norm_line, 1, affine, stats, lines)
     return lines
 
 
 @compiled
 def batch_norm_compiled(x, gamma, beta, running_mean, running_var, y, mean, inv_std, *, eps, momentum, training):
-    lines = batch_norm_lines(x, gamma, beta, running_mean, running_var, mean, inv_std, eps, momentum, training)
+    affine, running, stats = Affine(gamma, beta), RunningStats(running_mean, running_var), NormStats(mean, inv_std)
+    lines = batch_norm_lines(x, affine, running, stats, eps=eps, momentum=momentum, training=training)
     rows, blocks, _ = rows_and_blocks(x)
     launch(batch_norm_apply, blocks, x.reshape(-1), lines, y.reshape(-1), rows * mean.size)
 
@@ -293,13 +312,13 @@ def batch_norm_backward_compiled(
     channels, flat, grad = mean.size, x.reshape(-1), grad_y.reshape(-1)
     sums, lines = scratch(blocks, 2, channels, dtype=x.dtype), scratch(4, line, dtype=x.dtype)
     launch(batch_norm_backward_sums, blocks, flat, grad, mean, scratch(blocks, 3, line, dtype=x.dtype), sums, rows)
-    count = x.size // channels
-    launch(batch_norm_backward_merge, 1, sums, gamma, mean, inv_std, grad_gamma, grad_beta, lines, count, training)
+    stats, grads = NormStats(mean, inv_std), AffineGradients(grad_gamma, grad_beta)
+    launch(batch_norm_backward_merge, 1, sums, gamma, stats, grads, lines, x.size // channels)
     if grad_x is not None:
         launch(batch_norm_backward_apply, blocks, flat, grad, lines, grad_x.reshape(-1), rows * channels, training)
 
 
-def sample(draw):
+def sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     channels = draw.integer(1, 17)
     x = draw.array(draw.integer(2, 4), *(draw.integer(1, 4) for _ in range(draw.choice([0, 2]))), channels)

@@ -18,12 +18,13 @@ import numpy as np
 from byhand.errors import ShapeError
 from byhand.kernels import cdiv, compiled, kernel, launch, scratch
 from byhand.ops.flat_kernels import fill
-from byhand.ops.norm.lines import NORM_BLOCK_ELEMENTS
-from byhand.ops.op import Call, Op
-from byhand.shapes import number
+from byhand.ops.norm.lines import NORM_BLOCK_ELEMENTS, write_row
+from byhand.ops.norm.operands import Affine, AffineGradients, NormStats
+from byhand.ops.op import CallSpec, Op, Sample, SampleSource
+from byhand.shapes import Shape, number
 
 
-def contract(x, gamma, beta, *, eps=1e-5):
+def contract(x: Shape, gamma: Shape, beta: Shape, *, eps: float = 1e-5) -> CallSpec:
     """Normalize the last axes of each example: x (N, ..., D), gamma and beta (D,), or all the axes they have -> y like x.
 
     Raises ShapeError where shapes do not fit.
@@ -37,7 +38,7 @@ def contract(x, gamma, beta, *, eps=1e-5):
     if beta != gamma:
         raise ShapeError(f"beta has the shape {beta}; expected that of gamma, {gamma}")
     examples = x[: -len(gamma)]
-    return Call({"y": x, "mean": examples, "inv_std": examples}, {"eps": number("eps", eps, 0)}, flops=7 * prod(x))
+    return CallSpec({"y": x, "mean": examples, "inv_std": examples}, {"eps": number("eps", eps, 0)}, flops=7 * prod(x))
 
 
 def layer_norm_loops(x, gamma, beta, y, mean, inv_std, *, eps):
@@ -89,9 +90,15 @@ def layer_norm_backward_arrays(x, gamma, mean, inv_std, grad_y, grad_x, grad_gam
         grad_x[...] = (scale * inner).reshape(x.shape)
 
 
+def rows_per_block(features):
+    """Return how many examples a block does."""
+    return cdiv(NORM_BLOCK_ELEMENTS, features)
+
+
 @kernel(reassociate=True)
-def layer_norm_rows(x, gamma, beta, y, mean, inv_std, eps, length, rows, block):
-    count, size = x.shape
+def layer_norm_rows(x, affine, y, stats, eps, block):
+    (count, size), (gamma, beta), (mean, inv_std) = x.shape, affine, stats
+    rows, length = rows_per_block(size), x.dtype.type(size)
     for n in range(block * rows, min((block + 1) * rows, count)):
         row, out = x[n], y[n]
         total = off = square = 0.0
@@ -109,9 +116,10 @@ def layer_norm_rows(x, gamma, beta, y, mean, inv_std, eps, length, rows, block):
 
 
 @kernel(reassociate=True)
-def layer_norm_backward_rows(x, gamma, mean, inv_std, grad_y, grad_x, sums, length, rows, block):
+def layer_norm_backward_rows(x, gamma, stats, grad_y, grad_x, sums, block):
     """Write the rows of grad_x in a block, and the block's sums of grad_y and grad_y * xhat."""
-    count, size = x.shape
+    (count, size), (mean, inv_std) = x.shape, stats
+    rows, length = rows_per_block(size), x.dtype.type(size)
     first, second = sums[block, 0], sums[block, 1]
     fill(first, 0.0)
     fill(second, 0.0)
@@ -132,43 +140,35 @@ def layer_norm_backward_rows(x, gamma, mean, inv_std, grad_y, grad_x, sums, leng
 
 
 @kernel
-def layer_norm_merge(sums, grad_gamma, grad_beta, block):
+def layer_norm_merge(sums, grads, block):
     blocks, _, size = sums.shape
     for b in range(1, blocks):
         for d in range(size):
             sums[0, 0, d] += sums[b, 0, d]
             sums[0, 1, d] += sums[b, 1, d]
-    for d in range(size):
-        if grad_gamma is not None:
-            grad_gamma[d] = sums[0, 1, d]
-        if grad_beta is not None:
-            grad_beta[d] = sums[0, 0, d]
+    write_row(sums[0, 1], grads.gamma)
+    write_row(sums[0, 0], grads.beta)
 
 
 @compiled
 def layer_norm_compiled(x, gamma, beta, y, mean, inv_std, *, eps):
-    shape, rows = (mean.size, gamma.size), cdiv(NORM_BLOCK_ELEMENTS, gamma.size)
-    launch(
-        layer_norm_rows, cdiv(mean.size, rows), x.reshape(shape), gamma.reshape(-1), beta.reshape(-1), y.reshape(shape),
-        mean.reshape(-1), inv_std.reshape(-1), eps, float(gamma.size), rows,
-    )  # fmt: skip
+    shape, blocks = (mean.size, gamma.size), cdiv(mean.size, rows_per_block(gamma.size))
+    affine, stats = Affine(gamma.reshape(-1), beta.reshape(-1)), NormStats(mean.reshape(-1), inv_std.reshape(-1))
+    launch(layer_norm_rows, blocks, x.reshape(shape), affine, y.reshape(shape), stats, eps)
 
 
 @compiled
 def layer_norm_backward_compiled(x, gamma, mean, inv_std, grad_y, grad_x, grad_gamma, grad_beta, *, eps):
-    shape, rows = (mean.size, gamma.size), cdiv(NORM_BLOCK_ELEMENTS, gamma.size)
-    blocks = cdiv(mean.size, rows)
-    sums = scratch(blocks, 2, gamma.size, dtype=x.dtype)
-    launch(
-        layer_norm_backward_rows, blocks, x.reshape(shape), gamma.reshape(-1), mean.reshape(-1), inv_std.reshape(-1),
-        grad_y.reshape(shape), None if grad_x is None else grad_x.reshape(shape), sums, float(gamma.size), rows,
-    )  # fmt: skip
+    shape, blocks = (mean.size, gamma.size), cdiv(mean.size, rows_per_block(gamma.size))
+    sums, stats = scratch(blocks, 2, gamma.size, dtype=x.dtype), NormStats(mean.reshape(-1), inv_std.reshape(-1))
+    x, grad_y, out = x.reshape(shape), grad_y.reshape(shape), None if grad_x is None else grad_x.reshape(shape)
+    launch(layer_norm_backward_rows, blocks, x, gamma.reshape(-1), stats, grad_y, out, sums)
     if grad_gamma is not None or grad_beta is not None:
-        gamma, beta = (None if grad is None else grad.reshape(-1) for grad in (grad_gamma, grad_beta))
-        launch(layer_norm_merge, 1, sums, gamma, beta)
+        grads = (None if grad is None else grad.reshape(-1) for grad in (grad_gamma, grad_beta))
+        launch(layer_norm_merge, 1, sums, AffineGradients(*grads))
 
 
-def sample(draw):
+def sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     features = tuple(draw.integer(1, 5) for _ in range(draw.integer(1, 2)))
     x = draw.array(draw.integer(1, 3), *(draw.integer(1, 3) for _ in range(draw.integer(0, 2))), *features)

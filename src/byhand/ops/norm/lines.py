@@ -41,6 +41,20 @@ def repeat_row(row, line):
             part[c] = row[c]
 
 
+def write_row(row, out):
+    """Copy a row; out None: it is not wanted."""
+    if out is not None:
+        for c in range(row.size):
+            out[c] = row[c]
+
+
+def write_scaled_row(row, scale, out):
+    """Write row * scale; out None: it is not wanted."""
+    if out is not None:
+        for c in range(row.size):
+            out[c] = row[c] * scale[c]
+
+
 def finite(number):
     """Return whether a number is neither infinite nor NaN."""
     return number - number == 0.0

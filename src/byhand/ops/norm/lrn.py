@@ -13,6 +13,7 @@ it has one more below.
 """
 
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,11 +21,11 @@ from byhand.errors import ShapeError
 from byhand.kernels import cdiv, compiled, kernel, launch, scratch
 from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS
 from byhand.kernels.runtime.launch_graph import workers
-from byhand.ops.op import Call, Op
-from byhand.shapes import integer, number
+from byhand.ops.op import CallSpec, Op, Sample, SampleSource
+from byhand.shapes import Shape, integer, number
 
 
-def contract(x, *, size, alpha=1e-4, beta=0.75, bias=1.0):
+def contract(x: Shape, *, size: int, alpha: float = 1e-4, beta: float = 0.75, bias: float = 1.0) -> CallSpec:
     """Normalize over `size` neighbouring channels: x (N, ..., C) -> y like x; s is kept for backward, as `scale`.
 
     >>> import byhand as bh
@@ -35,7 +36,7 @@ def contract(x, *, size, alpha=1e-4, beta=0.75, bias=1.0):
         raise ShapeError(f"x has the shape {x}; expected (N, ..., C), each 1 or more")
     attributes = {"size": integer("size", size), "alpha": number("alpha", alpha), "beta": number("beta", beta)}
     attributes["bias"] = number("bias", bias)
-    return Call({"y": x, "scale": x}, attributes, flops=prod(x) * (2 * min(size, x[-1]) + 4))
+    return CallSpec({"y": x, "scale": x}, attributes, flops=prod(x) * (2 * min(size, x[-1]) + 4))
 
 
 def channels_in_window(c, size, channels):
@@ -79,9 +80,28 @@ def lrn_backward_arrays(x, scale, grad_y, grad_x, *, size, alpha, beta, bias):
     grad_x[...] = grad_y / scale**beta - 2 * alpha * beta / size * x * sums
 
 
+# compiled -------------------------------------------------------------------------------------------------------------
+
+
+class Response(NamedTuple):
+    """A window of channels, and what becomes of its sum: s = bias + factor * sum, raised to beta."""
+
+    before: int  # channels of the window below the one in question
+    after: int  # and above it
+    factor: float
+    beta: float
+    bias: float
+
+
+def rows_per_block(channels):
+    """Return how many rows of channels a block does."""
+    return cdiv(BLOCK_ELEMENTS, channels)
+
+
 @kernel
-def lrn_rows(x, y, scale, before, after, factor, beta, bias, rows, block):
-    count, channels = x.shape
+def lrn_rows(x, y, scale, response, block):
+    (count, channels), (before, after, factor, beta, bias) = x.shape, response
+    rows = rows_per_block(channels)
     for n in range(block * rows, min((block + 1) * rows, count)):
         row, out, total = x[n], y[n], scale[n]
         for c in range(channels):
@@ -95,8 +115,9 @@ def lrn_rows(x, y, scale, before, after, factor, beta, bias, rows, block):
 
 
 @kernel
-def lrn_backward_rows(x, scale, grad_y, grad_x, parts, before, after, factor, beta, rows, block, worker):
-    count, channels = x.shape
+def lrn_backward_rows(x, scale, grad_y, grad_x, parts, response, block, worker):
+    (count, channels), (before, after, factor, beta, _) = x.shape, response
+    rows = rows_per_block(channels)
     part, total = parts[worker, 0], parts[worker, 1]
     for n in range(block * rows, min((block + 1) * rows, count)):
         row, base, grad, out = x[n], scale[n], grad_y[n], grad_x[n]
@@ -140,24 +161,21 @@ def raise_to_beta(x, out, beta):
 
 @compiled
 def lrn_compiled(x, y, scale, *, size, alpha, beta, bias):
-    shape, before, rows = (-1, x.shape[-1]), (size - 1) // 2, cdiv(BLOCK_ELEMENTS, x.shape[-1])
-    launch(
-        lrn_rows, cdiv(x.size // x.shape[-1], rows), x.reshape(shape), y.reshape(shape), scale.reshape(shape), before,
-        size - 1 - before, alpha / size, beta, bias, rows,
-    )  # fmt: skip
+    x, before = x.reshape(-1, x.shape[-1]), (size - 1) // 2
+    response = Response(before, size - 1 - before, alpha / size, beta, bias)
+    launch(lrn_rows, cdiv(len(x), rows_per_block(x.shape[1])), x, y.reshape(x.shape), scale.reshape(x.shape), response)
 
 
 @compiled
 def lrn_backward_compiled(x, scale, grad_y, grad_x, *, size, alpha, beta, bias):
-    shape, after, rows = (-1, x.shape[-1]), (size - 1) // 2, cdiv(BLOCK_ELEMENTS, x.shape[-1])
-    parts = scratch(workers(), 2, x.shape[-1], dtype=x.dtype)
-    launch(
-        lrn_backward_rows, cdiv(x.size // x.shape[-1], rows), x.reshape(shape), scale.reshape(shape),
-        grad_y.reshape(shape), grad_x.reshape(shape), parts, size - 1 - after, after, 2 * alpha * beta / size, beta, rows,
-    )  # fmt: skip
+    after, x = (size - 1) // 2, x.reshape(-1, x.shape[-1])  # backward, the window is mirrored
+    response = Response(size - 1 - after, after, 2 * alpha * beta / size, beta, bias)
+    scale, grad_y, grad_x = (array.reshape(x.shape) for array in (scale, grad_y, grad_x))
+    parts, blocks = scratch(workers(), 2, x.shape[1], dtype=x.dtype), cdiv(len(x), rows_per_block(x.shape[1]))
+    launch(lrn_backward_rows, blocks, x, scale, grad_y, grad_x, parts, response)
 
 
-def sample(draw):
+def sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     x = draw.array(draw.integer(1, 3), *(draw.integer(1, 3) for _ in range(draw.integer(0, 2))), draw.integer(1, 17))
     attributes = {"size": draw.integer(1, 7), "alpha": draw.choice([1e-4, 0.5, 2.0])}

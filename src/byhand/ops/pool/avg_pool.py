@@ -15,15 +15,23 @@ import numpy as np
 from byhand.kernels import cdiv, compiled, kernel, launch, scratch
 from byhand.kernels.pool_operands import Row, Window
 from byhand.kernels.pool_rows import repeat, tail_pixels, window_sum, window_sum_scalar
-from byhand.ops.op import Call, Op
+from byhand.ops.op import Attributes, CallSpec, Op, Padding, Pair, Sample, SampleSource
 from byhand.ops.pool.max_pool import POOL_BLOCK_ELEMENTS
 from byhand.ops.pool.window_range import PoolShape, interior_windows, visible_positions, windows_over
 from byhand.ops.samples import image_and_window
 from byhand.ops.windows import pad, unpad, window_views
-from byhand.shapes import axes, window
+from byhand.shapes import Shape, axes, window
 
 
-def contract(x, *, kernel, stride=None, padding="valid", ceil_mode=False, count_include_pad=True):
+def contract(
+    x: Shape,
+    *,
+    kernel: Pair,
+    stride: Pair | None = None,
+    padding: Padding = "valid",
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> CallSpec:
     """Average every window: x (N, H, W, C) -> y (N, H', W', C).
 
     stride: pixels, by default the kernel's; ceil_mode: a last window may extend beyond the padding; count_include_pad: the
@@ -37,9 +45,9 @@ def contract(x, *, kernel, stride=None, padding="valid", ceil_mode=False, count_
     axes("x", x, "N, H, W, C")
     view = window(x[1:3], kernel, kernel if stride is None else stride, padding, ceil_mode=ceil_mode)
     y = (x[0], *view.output, x[3])
-    attributes = {"kernel": view.kernel, "stride": view.stride, "padding": view.padding}
+    attributes: Attributes = {"kernel": view.kernel, "stride": view.stride, "padding": view.padding}
     attributes["count_include_pad"] = bool(count_include_pad)
-    return Call({"y": y}, attributes, flops=prod(y) * prod(view.kernel), window=view)
+    return CallSpec({"y": y}, attributes, flops=prod(y) * prod(view.kernel), window=view)
 
 
 def avg_pool_loops(x, y, *, kernel, stride, padding, count_include_pad):
@@ -103,106 +111,104 @@ def avg_pool_backward_arrays(grad_y, grad_x, *, kernel, stride, padding, count_i
 
 @kernel
 def avg_pool_rows(x, y, shape, count_include_pad, rows, block):
-    size, out, places, stride, padding, _ = shape
-    _, height, width, channels = size
-    images, below, beside, _ = out
-    row, last_row, step, line = (
-        block * rows,
-        min((block + 1) * rows, images * below),
-        stride[1] * channels,
-        width * channels,
-    )
-    near, far = interior_windows(padding[2], stride[1], places[1] - 1, width, beside)
-    n, i = row // below, row % below
-    while row < last_row:
+    image, output, kernel, stride, padding, _ = shape
+    _, height, width, channels = image
+    images, out_height, out_width, _ = output
+    row, end_row = block * rows, min((block + 1) * rows, images * out_height)
+    end_element = end_row * out_width * channels
+    window_step, down_step = stride[1] * channels, width * channels
+    first_inside, end_inside = interior_windows(padding[2], stride[1], kernel[1] - 1, width, out_width)
+    n, i = row // out_height, row % out_height
+    while row < end_row:
         p, j = i * stride[0] - padding[0], 0
-        r, down = visible_positions(p, 1, places[0], height)
-        tall = positions_counted(p, down, places[0], height + padding[1], count_include_pad)
-        while j < beside:
+        r, rows_seen = visible_positions(p, 1, kernel[0], height)
+        rows_counted = positions_counted(p, rows_seen, kernel[0], height + padding[1], count_include_pad)
+        while j < out_width:
             q = j * stride[1] - padding[2]
-            s, across = visible_positions(q, 1, places[1], width)
-            scale = 1.0 / (tall * positions_counted(q, across, places[1], width + padding[3], count_include_pad))
-            at, to = ((n * height + p + r) * width + q + s) * channels, (row * beside + j) * channels
-            count = max(1, far - near) if j == near else 1
+            s, columns_seen = visible_positions(q, 1, kernel[1], width)
+            columns_counted = positions_counted(q, columns_seen, kernel[1], width + padding[3], count_include_pad)
+            scale = 1.0 / (rows_counted * columns_counted)
+            start, out_start = ((n * height + p + r) * width + q + s) * channels, (row * out_width + j) * channels
+            count = max(1, end_inside - first_inside) if j == first_inside else 1
             j += count
-            last, final = (
-                at + (count - 1) * step + (down - 1) * line + (across - 1) * channels,
-                to + (count - 1) * channels,
-            )
-            left = min(count, tail_pixels(x.size, last, final, last_row * beside * channels, x.itemsize, channels))
-            window_sum(x, Row(at, step, count - left, to, channels), Window(down, across, line, channels), scale, y)
-            if left > 0:
-                at, to = at + (count - left) * step, to + (count - left) * channels
-                window_sum_scalar(x, Row(at, step, left, to, channels), Window(down, across, line, channels), scale, y)
+            last_window = start + (count - 1) * window_step
+            last_read = last_window + (rows_seen - 1) * down_step + (columns_seen - 1) * channels
+            last_written = out_start + (count - 1) * channels
+            tail = min(count, tail_pixels(x.size, last_read, last_written, end_element, x.itemsize, channels))
+            window = Window(rows_seen, columns_seen, down_step, channels)
+            window_sum(x, Row(start, window_step, count - tail, out_start, channels), window, scale, y)
+            if tail > 0:
+                start, out_start = start + (count - tail) * window_step, out_start + (count - tail) * channels
+                window_sum_scalar(x, Row(start, window_step, tail, out_start, channels), window, scale, y)
         row += 1
-        n, i = (n, i + 1) if i + 1 < below else (n + 1, 0)
+        n, i = (n, i + 1) if i + 1 < out_height else (n + 1, 0)
 
 
-def positions_counted(first, seen, places, size, count_include_pad):
+def positions_counted(first, seen, kernel, size, count_include_pad):
     """Return how many rows, or columns, of a window the mean counts."""
-    return max(1, min(places, size - first) if count_include_pad else seen)
+    return max(1, min(kernel, size - first) if count_include_pad else seen)
 
 
 @kernel
 def avg_pool_divide(grad_y, part, shape, count_include_pad, rows, block):
     """Divide the gradient of each window by its number of pixels."""
-    size, _, places, stride, padding, _ = shape
-    _, height, width, _ = size
-    images, below, beside, channels = grad_y.shape
-    for row in range(block * rows, min((block + 1) * rows, images * below)):
-        n, i = row // below, row % below
+    image, _, kernel, stride, padding, _ = shape
+    _, height, width, _ = image
+    images, out_height, out_width, channels = grad_y.shape
+    for row in range(block * rows, min((block + 1) * rows, images * out_height)):
+        n, i = row // out_height, row % out_height
         p = i * stride[0] - padding[0]
-        tall = positions_counted(
-            p, visible_positions(p, 1, places[0], height)[1], places[0], height + padding[1], count_include_pad
-        )
-        for j in range(beside):
+        rows_seen = visible_positions(p, 1, kernel[0], height)[1]
+        rows_counted = positions_counted(p, rows_seen, kernel[0], height + padding[1], count_include_pad)
+        for j in range(out_width):
             q = j * stride[1] - padding[2]
-            wide = positions_counted(
-                q, visible_positions(q, 1, places[1], width)[1], places[1], width + padding[3], count_include_pad
-            )
+            columns_seen = visible_positions(q, 1, kernel[1], width)[1]
+            columns_counted = positions_counted(q, columns_seen, kernel[1], width + padding[3], count_include_pad)
             for c in range(channels):
-                part[n, i, j, c] = grad_y[n, i, j, c] / (tall * wide)
+                part[n, i, j, c] = grad_y[n, i, j, c] / (rows_counted * columns_counted)
 
 
 @kernel
 def avg_pool_backward_rows(part, grad_x, shape, scale, rows, block):
     """Write each pixel of grad_x once, from the windows that see it."""
-    size, out, places, stride, padding, _ = shape
-    images, height, width, channels = size
-    _, below, beside, _ = out
-    row, last_row, line = block * rows, min((block + 1) * rows, images * height), beside * channels
-    end_row = last_row * width * channels
-    near, far = 0, 0
-    if stride[1] == places[1]:  # side by side: they share no pixel
-        near, far = interior_windows(padding[2], stride[1], places[1] - 1, width, beside)
-    start = near * stride[1] if far > near else -1
-    n, p, i, bottom = row // height, row % height + padding[0], 0, 0
+    image, output, kernel, stride, padding, _ = shape
+    images, height, width, channels = image
+    _, out_height, out_width, _ = output
+    row, last_row, down_step = block * rows, min((block + 1) * rows, images * height), out_width * channels
+    end_element = last_row * width * channels
+    first_inside, end_inside = 0, 0
+    if stride[1] == kernel[1]:  # side by side: they share no pixel
+        first_inside, end_inside = interior_windows(padding[2], stride[1], kernel[1] - 1, width, out_width)
+    inside = end_inside - first_inside
+    interior_column = first_inside * stride[1] if inside > 0 else -1
+    n, p, top, bottom = row // height, row % height + padding[0], 0, 0
     while row < last_row:
-        i, bottom = windows_over(p, places[0], stride[0], 1, below, i, bottom)
-        down, first, end, q = bottom - i, 0, 0, padding[2]
+        top, bottom = windows_over(p, kernel[0], stride[0], 1, out_height, top, bottom)
+        rows_seen, left, right, q = bottom - top, 0, 0, padding[2]
         while q < width + padding[2]:
-            first, end = windows_over(q, places[1], stride[1], 1, beside, first, end)
-            across, to, at, last = end - first, (row * width + q - padding[2]) * channels, 0, 0
-            if down > 0 and across > 0:
-                at = ((n * below + i) * beside + first) * channels
-                last = at + (down - 1) * line + (across - 1) * channels
-                if q == start and down == 1:
-                    last, final = at + (far - near - 1) * channels, to + ((far - near) * stride[1] - 1) * channels
-                    count = far - near - tail_pixels(part.size, last, final, end_row, part.itemsize, channels)
+            left, right = windows_over(q, kernel[1], stride[1], 1, out_width, left, right)
+            columns_seen, out_start, start, last_read = right - left, (row * width + q - padding[2]) * channels, 0, 0
+            if rows_seen > 0 and columns_seen > 0:
+                start = ((n * out_height + top) * out_width + left) * channels
+                last_read = start + (rows_seen - 1) * down_step + (columns_seen - 1) * channels
+                if q == interior_column and rows_seen == 1:
+                    last_read = start + (inside - 1) * channels
+                    last_written = out_start + (inside * stride[1] - 1) * channels
+                    tail = tail_pixels(part.size, last_read, last_written, end_element, part.itemsize, channels)
+                    count = inside - tail
                     if count > 0:
-                        repeat(part, Row(at, channels, count, to, channels), places[1], scale, grad_x)
+                        repeat(part, Row(start, channels, count, out_start, channels), kernel[1], scale, grad_x)
                         q += count * stride[1]
                         continue
-            if tail_pixels(part.size, last, to, end_row, part.itemsize, channels):
-                window_sum_scalar(
-                    part, Row(at, 0, 1, to, channels), Window(down, across, line, channels), scale, grad_x
-                )
+            pixel, windows = Row(start, 0, 1, out_start, channels), Window(rows_seen, columns_seen, down_step, channels)
+            if tail_pixels(part.size, last_read, out_start, end_element, part.itemsize, channels):
+                window_sum_scalar(part, pixel, windows, scale, grad_x)
             else:
-                window_sum(part, Row(at, 0, 1, to, channels), Window(down, across, line, channels), scale, grad_x)
+                window_sum(part, pixel, windows, scale, grad_x)
             q += 1
         row, p = row + 1, p + 1
         if p == height + padding[0]:
-            n, p, i, bottom = n + 1, padding[0], 0, 0
+            n, p, top, bottom = n + 1, padding[0], 0, 0
 
 
 @compiled
@@ -225,17 +231,17 @@ def avg_pool_backward_compiled(grad_y, grad_x, *, kernel, stride, padding, count
     launch(avg_pool_backward_rows, blocks, part.reshape(-1), grad_x.reshape(-1), shape, scale, rows)
 
 
-def all_counts_equal(size, out, places, stride, padding, count_include_pad):
+def all_counts_equal(size, output, kernel, stride, padding, count_include_pad):
     """Return whether all windows average the same number of pixels."""
     return all(
-        (out[1 + axis] - 1) * stride[axis] + places[axis]
+        (output[1 + axis] - 1) * stride[axis] + kernel[axis]
         <= size[1 + axis] + padding[2 * axis] + (padding[2 * axis + 1] if count_include_pad else 0)
         and (count_include_pad or padding[2 * axis] == 0)
         for axis in (0, 1)
     )
 
 
-def sample(draw):
+def sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     x, attributes = image_and_window(draw)
     return (x,), attributes | {"count_include_pad": draw.choice([True, False])}

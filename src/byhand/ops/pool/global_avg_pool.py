@@ -10,12 +10,12 @@ from math import prod
 import numpy as np
 
 from byhand.kernels import cdiv, compiled, kernel, launch
-from byhand.ops.op import Call, Op
+from byhand.ops.op import CallSpec, Op, Sample, SampleSource
 from byhand.ops.pool.max_pool import POOL_BLOCK_ELEMENTS
-from byhand.shapes import axes
+from byhand.shapes import Shape, axes
 
 
-def contract(x, *, keepdims=False):
+def contract(x: Shape, *, keepdims: bool = False) -> CallSpec:
     """Average each channel over the image: x (N, H, W, C) -> y (N, C), or (N, 1, 1, C) with keepdims.
 
     >>> import byhand as bh, numpy as np
@@ -23,7 +23,9 @@ def contract(x, *, keepdims=False):
     array([[3., 4.]])
     """
     axes("x", x, "N, H, W, C")
-    return Call({"y": (x[0], 1, 1, x[3]) if keepdims else (x[0], x[3])}, {"keepdims": bool(keepdims)}, flops=prod(x))
+    return CallSpec(
+        {"y": (x[0], 1, 1, x[3]) if keepdims else (x[0], x[3])}, {"keepdims": bool(keepdims)}, flops=prod(x)
+    )
 
 
 def global_avg_pool_loops(x, y, *, keepdims):
@@ -93,7 +95,7 @@ def global_avg_pool_backward_compiled(grad_y, grad_x, *, keepdims):
     launch(global_avg_pool_backward_images, blocks, grad_y, grad_x, 1.0 / pixels, images_per_block)
 
 
-def sample(draw):
+def sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     shape = (draw.integer(1, 3), draw.integer(1, 5), draw.integer(1, 5), draw.integer(1, 17))
     return (draw.array(*shape),), {"keepdims": draw.choice([True, False])}

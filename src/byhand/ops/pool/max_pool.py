@@ -23,16 +23,24 @@ from byhand.kernels.pool_rows import (
     window_max,
     window_max_scalar,
 )
-from byhand.ops.op import Call, Op
+from byhand.ops.op import CallSpec, Op, Padding, Pair, Sample, SampleSource
 from byhand.ops.pool.window_range import PoolShape, interior_windows, visible_positions, windows_on, windows_over
 from byhand.ops.samples import image_and_window
 from byhand.ops.windows import pad, unpad, window_views
-from byhand.shapes import axes, window
+from byhand.shapes import Shape, axes, window
 
 POOL_BLOCK_ELEMENTS = 32768  # of the image in a block of a pooling kernel: a few microseconds of work
 
 
-def contract(x, *, kernel, stride=None, padding="valid", dilation=1, ceil_mode=False):
+def contract(
+    x: Shape,
+    *,
+    kernel: Pair,
+    stride: Pair | None = None,
+    padding: Padding = "valid",
+    dilation: Pair = 1,
+    ceil_mode: bool = False,
+) -> CallSpec:
     """Keep the largest pixel of every window: x (N, H, W, C) -> y (N, H', W', C).
 
     stride: pixels, by default the kernel's; ceil_mode: a last window may extend beyond the padding. Raises ShapeError where the
@@ -46,21 +54,21 @@ def contract(x, *, kernel, stride=None, padding="valid", dilation=1, ceil_mode=F
     view = window(x[1:3], kernel, kernel if stride is None else stride, padding, dilation, ceil_mode=ceil_mode)
     y = (x[0], *view.output, x[3])
     attributes = {"kernel": view.kernel, "stride": view.stride, "padding": view.padding, "dilation": view.dilation}
-    return Call({"y": y, "argmax": y}, attributes, flops=prod(y) * prod(view.kernel), window=view)
+    return CallSpec({"y": y, "argmax": y}, attributes, flops=prod(y) * prod(view.kernel), window=view)
 
 
 def max_pool_loops(x, y, argmax, *, kernel, stride, padding, dilation):
     _, height, width, _ = x.shape
     for n, i, j, c in np.ndindex(y.shape):
-        best, place = -np.inf, -1
+        largest, winner = -np.inf, -1
         for r, s in np.ndindex(kernel):
             p = i * stride[0] - padding[0] + r * dilation[0]
             q = j * stride[1] - padding[2] + s * dilation[1]
             if 0 <= p < height and 0 <= q < width:
                 value = x[n, p, q, c]
-                if place < 0 or value > best or np.isnan(value):
-                    best, place = value, r * kernel[1] + s
-        y[n, i, j, c], argmax[n, i, j, c] = best, place
+                if winner < 0 or value > largest or np.isnan(value):
+                    largest, winner = value, r * kernel[1] + s
+        y[n, i, j, c], argmax[n, i, j, c] = largest, winner
 
 
 def max_pool_backward_loops(argmax, grad_y, grad_x, *, kernel, stride, padding, dilation):
@@ -93,89 +101,98 @@ def max_pool_backward_arrays(argmax, grad_y, grad_x, *, kernel, stride, padding,
 
 @kernel
 def max_pool_rows(x, y, argmax, shape, rows, block):
-    size, out, places, stride, padding, dilation = shape
-    _, height, width, channels = size
-    images, below, beside, _ = out
-    row, last_row = block * rows, min((block + 1) * rows, images * below)
-    step, line, pixel = stride[1] * channels, dilation[0] * width * channels, dilation[1] * channels
-    near, far = interior_windows(padding[2], stride[1], (places[1] - 1) * dilation[1], width, beside)
-    n, i = row // below, row % below
-    while row < last_row:
+    image, output, kernel, stride, padding, dilation = shape
+    _, height, width, channels = image
+    images, out_height, out_width, _ = output
+    row, end_row = block * rows, min((block + 1) * rows, images * out_height)
+    end_element = end_row * out_width * channels
+    window_step, down_step, across_step = stride[1] * channels, dilation[0] * width * channels, dilation[1] * channels
+    first_inside, end_inside = interior_windows(padding[2], stride[1], (kernel[1] - 1) * dilation[1], width, out_width)
+    n, i = row // out_height, row % out_height
+    while row < end_row:
         p, j = i * stride[0] - padding[0], 0
-        r, down = visible_positions(p, dilation[0], places[0], height)
-        while j < beside:
+        r, rows_seen = visible_positions(p, dilation[0], kernel[0], height)
+        while j < out_width:
             q = j * stride[1] - padding[2]
-            s, across = visible_positions(q, dilation[1], places[1], width)
-            to = (row * beside + j) * channels
-            count = max(1, far - near) if j == near else 1
+            s, columns_seen = visible_positions(q, dilation[1], kernel[1], width)
+            out_start = (row * out_width + j) * channels
+            count = max(1, end_inside - first_inside) if j == first_inside else 1
             j += count
-            if down == 0 or across == 0:  # a window wholly in the padding has no winner
+            if rows_seen == 0 or columns_seen == 0:  # a window wholly in the padding has no winner
                 for c in range(count * channels):
-                    y[to + c], argmax[to + c] = -np.inf, -1
+                    y[out_start + c], argmax[out_start + c] = -np.inf, -1
                 continue
-            at, place = ((n * height + p + r * dilation[0]) * width + q + s * dilation[1]) * channels, r * places[1] + s
-            last, final = (
-                at + (count - 1) * step + (down - 1) * line + (across - 1) * pixel,
-                to + (count - 1) * channels,
-            )
-            left = min(count, tail_pixels(x.size, last, final, last_row * beside * channels, x.itemsize, channels))
-            window, numbering = Window(down, across, line, pixel), Numbering(place, places[1], 1)
-            window_max(x, Row(at, step, count - left, to, channels), window, numbering, y, argmax)
-            if left > 0:
-                at, to = at + (count - left) * step, to + (count - left) * channels
-                window_max_scalar(x, Row(at, step, left, to, channels), window, numbering, y, argmax)
+            start = ((n * height + p + r * dilation[0]) * width + q + s * dilation[1]) * channels
+            last_window = start + (count - 1) * window_step
+            last_read = last_window + (rows_seen - 1) * down_step + (columns_seen - 1) * across_step
+            last_written = out_start + (count - 1) * channels
+            tail = min(count, tail_pixels(x.size, last_read, last_written, end_element, x.itemsize, channels))
+            window = Window(rows_seen, columns_seen, down_step, across_step)
+            numbering = Numbering(r * kernel[1] + s, kernel[1], 1)
+            window_max(x, Row(start, window_step, count - tail, out_start, channels), window, numbering, y, argmax)
+            if tail > 0:
+                start, out_start = start + (count - tail) * window_step, out_start + (count - tail) * channels
+                window_max_scalar(x, Row(start, window_step, tail, out_start, channels), window, numbering, y, argmax)
         row += 1
-        n, i = (n, i + 1) if i + 1 < below else (n + 1, 0)
+        n, i = (n, i + 1) if i + 1 < out_height else (n + 1, 0)
 
 
 @kernel
-def max_pool_backward_rows(argmax, grad_y, grad_x, shape, step, rows, block):
-    """Write each pixel of grad_x once, from the windows that see it, which lie `step` apart."""
-    size, out, places, stride, padding, dilation = shape
-    images, height, width, channels = size
-    _, below, beside, _ = out
+def max_pool_backward_rows(argmax, grad_y, grad_x, shape, window_step, rows, block):
+    """Write each pixel of grad_x once, from the windows that see it, which lie `window_step` apart."""
+    image, output, kernel, stride, padding, dilation = shape
+    images, height, width, channels = image
+    _, out_height, out_width, _ = output
     row, last_row = block * rows, min((block + 1) * rows, images * height)
-    end_row = last_row * width * channels
-    line, pixel = step[0] * beside * channels, step[1] * channels
-    upward, leftward = -(step[0] * stride[0] // dilation[0]) * places[1], -(step[1] * stride[1] // dilation[1])
-    near, far = 0, 0
-    if stride[1] == places[1] and dilation[1] == 1:  # side by side: they share no pixel
-        near, far = interior_windows(padding[2], stride[1], places[1] - 1, width, beside)
-    start = near * stride[1] if far > near else -1
+    end_element = last_row * width * channels
+    down_step, across_step = window_step[0] * out_width * channels, window_step[1] * channels
+    upward = -(window_step[0] * stride[0] // dilation[0]) * kernel[1]
+    leftward = -(window_step[1] * stride[1] // dilation[1])
+    first_inside, end_inside = 0, 0
+    if stride[1] == kernel[1] and dilation[1] == 1:  # side by side: they share no pixel
+        first_inside, end_inside = interior_windows(padding[2], stride[1], kernel[1] - 1, width, out_width)
+    inside = end_inside - first_inside
+    interior_column = first_inside * stride[1] if inside > 0 else -1
     n, p, top, bottom = row // height, row % height + padding[0], 0, 0
     while row < last_row:
-        top, bottom = windows_over(p, places[0], stride[0], dilation[0], below, top, bottom)
-        i, down = windows_on(top, bottom, p, stride[0], dilation[0], step[0])
-        first, end, q = 0, 0, padding[2]
+        top, bottom = windows_over(p, kernel[0], stride[0], dilation[0], out_height, top, bottom)
+        i, rows_seen = windows_on(top, bottom, p, stride[0], dilation[0], window_step[0])
+        left, right, q = 0, 0, padding[2]
         while q < width + padding[2]:
-            first, end = windows_over(q, places[1], stride[1], dilation[1], beside, first, end)
-            j, across = windows_on(first, end, q, stride[1], dilation[1], step[1])
-            to, at, place, last = (row * width + q - padding[2]) * channels, 0, 0, 0
-            if down > 0 and across > 0:
-                at = ((n * below + i) * beside + j) * channels
-                last = at + (down - 1) * line + (across - 1) * pixel
-                place = divide(p - i * stride[0], dilation[0]) * places[1] + divide(q - j * stride[1], dilation[1])
-                if q == start and down == 1:
-                    last, final = at + (far - near - 1) * channels, to + ((far - near) * stride[1] - 1) * channels
-                    count = far - near - tail_pixels(grad_y.size, last, final, end_row, grad_y.itemsize, channels)
+            left, right = windows_over(q, kernel[1], stride[1], dilation[1], out_width, left, right)
+            j, columns_seen = windows_on(left, right, q, stride[1], dilation[1], window_step[1])
+            out_start, start, position, last_read = (row * width + q - padding[2]) * channels, 0, 0, 0
+            if rows_seen > 0 and columns_seen > 0:
+                start = ((n * out_height + i) * out_width + j) * channels
+                last_read = start + (rows_seen - 1) * down_step + (columns_seen - 1) * across_step
+                position = divide(p - i * stride[0], dilation[0]) * kernel[1] + divide(q - j * stride[1], dilation[1])
+                if q == interior_column and rows_seen == 1:
+                    last_read = start + (inside - 1) * channels
+                    last_written = out_start + (inside * stride[1] - 1) * channels
+                    tail = tail_pixels(grad_y.size, last_read, last_written, end_element, grad_y.itemsize, channels)
+                    count = inside - tail
                     if count > 0:
-                        scatter_won(grad_y, argmax, Row(at, channels, count, to, channels), places[1], place, grad_x)
+                        side_by_side = Row(start, channels, count, out_start, channels)
+                        scatter_won(grad_y, argmax, side_by_side, kernel[1], position, grad_x)
                         q += count * stride[1]
                         continue
-            windows, numbering = Window(down, across, line, pixel), Numbering(place, upward, leftward)
-            if tail_pixels(grad_y.size, last, to, end_row, grad_y.itemsize, channels):
-                gather_won_scalar(grad_y, argmax, Row(at, 0, 1, to, channels), windows, numbering, grad_x)
+            windows, numbering = (
+                Window(rows_seen, columns_seen, down_step, across_step),
+                Numbering(position, upward, leftward),
+            )
+            if tail_pixels(grad_y.size, last_read, out_start, end_element, grad_y.itemsize, channels):
+                gather_won_scalar(grad_y, argmax, Row(start, 0, 1, out_start, channels), windows, numbering, grad_x)
             else:
-                gather_won(grad_y, argmax, Row(at, 0, 1, to, channels), windows, numbering, grad_x)
+                gather_won(grad_y, argmax, Row(start, 0, 1, out_start, channels), windows, numbering, grad_x)
             q += 1
         row, p = row + 1, p + 1
         if p == height + padding[0]:
             n, p, top, bottom = n + 1, padding[0], 0, 0
 
 
-def divide(distance, apart):
-    """Return distance / apart, without the division where apart is 1."""
-    return distance if apart == 1 else distance // apart
+def divide(distance, dilation):
+    """Return distance / dilation, without the division where dilation is 1."""
+    return distance if dilation == 1 else distance // dilation
 
 
 @compiled
@@ -188,13 +205,13 @@ def max_pool_compiled(x, y, argmax, *, kernel, stride, padding, dilation):
 @compiled
 def max_pool_backward_compiled(argmax, grad_y, grad_x, *, kernel, stride, padding, dilation):
     rows = max(1, POOL_BLOCK_ELEMENTS // prod(grad_x.shape[2:]))
-    step = tuple(apart // gcd(apart, move) for apart, move in zip(dilation, stride))
+    window_step = tuple(d // gcd(d, s) for d, s in zip(dilation, stride))
     arrays = argmax.reshape(-1), grad_y.reshape(-1), grad_x.reshape(-1)
     shape = PoolShape(grad_x.shape, grad_y.shape, kernel, stride, padding, dilation)
-    launch(max_pool_backward_rows, cdiv(prod(grad_x.shape[:2]), rows), *arrays, shape, step, rows)
+    launch(max_pool_backward_rows, cdiv(prod(grad_x.shape[:2]), rows), *arrays, shape, window_step, rows)
 
 
-def sample(draw):
+def sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     x, attributes = image_and_window(draw)
     dilation = draw.integer(1, 2)

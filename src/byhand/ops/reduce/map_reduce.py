@@ -18,6 +18,7 @@ from byhand.kernels import cdiv, kernel, launch, scratch
 from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS
 from byhand.ops.flat_kernels import copy
 from byhand.ops.movement.transpose import launch_transpose
+from byhand.ops.op import Array
 
 # the functions of a sum, which are the defaults -----------------------------------------------------------------------
 
@@ -74,13 +75,29 @@ def reduce_values(stage, values, y):
 # compiled -------------------------------------------------------------------------------------------------------------
 
 
+class Pieces(NamedTuple):
+    """How the reduced axis of x (A, R, B) is cut into pieces."""
+
+    length: int  # elements of R in a piece
+    number: int  # of them in R
+    per_block: int
+
+
+class Results(NamedTuple):
+    """What a derivative reads besides x, each (A, B)."""
+
+    y: Array
+    first: Array  # the results of the auxiliary stages; where there is none, any array
+    second: Array
+
+
 def _combine_kernel(map, combine, initial):
     @kernel(reassociate=True)
-    def combine_pieces(x, y, parts, length, pieces_per_block, block):
-        """Combine pieces of `length` elements: x (A, R, B) -> parts (A, pieces, B)."""
-        reduced, columns, pieces = x.shape[1], x.shape[2], parts.shape[1]
-        for unit in range(block * pieces_per_block, min((block + 1) * pieces_per_block, x.shape[0] * pieces)):
-            a, p = unit // pieces, unit % pieces
+    def combine_pieces(x, y, parts, pieces, block):
+        """Combine the elements of each piece: x (A, R, B) -> parts (A, pieces, B)."""
+        (length, number, per_block), (rows, reduced, columns) = pieces, x.shape
+        for unit in range(block * per_block, min((block + 1) * per_block, rows * number)):
+            a, p = unit // number, unit % number
             first, end = p * length, min((p + 1) * length, reduced)
             if columns == 1:
                 total, before = initial, y[a, 0]
@@ -117,35 +134,34 @@ def backward_kernel(derivative):
     """Return the kernel that writes grad_x (A, R, B) = grad_y (A, B) * derivative(x, y, first, second, count)."""
 
     @kernel
-    def reduction_backward(x, y, first, second, grad_y, grad_x, count, length, pieces, pieces_per_block, block):
-        reduced, columns = grad_x.shape[1], grad_x.shape[2]
-        for unit in range(block * pieces_per_block, min((block + 1) * pieces_per_block, grad_x.shape[0] * pieces)):
-            a, p = unit // pieces, unit % pieces
+    def reduction_backward(x, results, grad_y, grad_x, elements, pieces, block):
+        (y, first, second), (length, number, per_block) = results, pieces
+        rows, reduced, columns = grad_x.shape
+        for unit in range(block * per_block, min((block + 1) * per_block, rows * number)):
+            a, p = unit // number, unit % number
             for r in range(p * length, min((p + 1) * length, reduced)):
                 for b in range(columns):
-                    slope = derivative(x[a, r, b], y[a, b], first[a, b], second[a, b], count)
+                    slope = derivative(x[a, r, b], y[a, b], first[a, b], second[a, b], elements)
                     grad_x[a, r, b] = grad_y[a, b] * slope
 
     return reduction_backward
 
 
 def cut(shape):
-    """Return how x (A, R, B) is cut: elements of R in a piece, pieces of R, pieces in a block, blocks."""
+    """Return how x (A, R, B) is cut into pieces, and the number of blocks."""
     rows, reduced, columns = shape
-    pieces = cdiv(reduced * columns, BLOCK_ELEMENTS)
-    length = cdiv(reduced, pieces)
-    pieces = cdiv(reduced, length)
-    pieces_per_block = max(1, BLOCK_ELEMENTS // (length * columns))
-    return length, pieces, pieces_per_block, cdiv(rows * pieces, pieces_per_block)
+    length = cdiv(reduced, cdiv(reduced * columns, BLOCK_ELEMENTS))
+    pieces = Pieces(length, cdiv(reduced, length), max(1, BLOCK_ELEMENTS // (length * columns)))
+    return pieces, cdiv(rows * pieces.number, pieces.per_block)
 
 
 def launch_stage(stage, x, y):
     """Launch a stage: x (A, R, B) -> y (A, B)."""
-    length, pieces, pieces_per_block, blocks = cut(x.shape)
-    parts = scratch(x.shape[0], pieces, x.shape[2], dtype=x.dtype)
+    pieces, blocks = cut(x.shape)
+    parts = scratch(x.shape[0], pieces.number, x.shape[2], dtype=x.dtype)
     combine_pieces, finalize_rows = stage.kernels
-    launch(combine_pieces, blocks, x, y, parts, length, pieces_per_block)
-    rows = max(1, BLOCK_ELEMENTS // (pieces * x.shape[2]))
+    launch(combine_pieces, blocks, x, y, parts, pieces)
+    rows = max(1, BLOCK_ELEMENTS // (pieces.number * x.shape[2]))
     launch(finalize_rows, cdiv(x.shape[0], rows), parts, y, float(x.shape[1]), rows)
 
 
@@ -186,13 +202,13 @@ def run_backward(gradient, auxiliary, x, y, grad_y, grad_x, axes):
     grad_y = grad_y.reshape(reduced_shape)
     # A linear reduction has x None: its derivative reads neither x nor y, and any arrays of their shapes will do.
     x, y = (out, grad_y) if x is None else (arranged(x, sizes, order), y.reshape(reduced_shape))
-    results = [y, y]
+    extra = [y, y]
     for i, stage in enumerate(auxiliary):
-        results[i] = scratch(*reduced_shape, dtype=y.dtype)
-        copy(y, results[i])
-        launch_stage(stage, x, results[i])
-    length, pieces, pieces_per_block, blocks = cut(sizes)
-    launch(gradient, blocks, x, y, *results, grad_y, out, float(sizes[1]), length, pieces, pieces_per_block)
+        extra[i] = scratch(*reduced_shape, dtype=y.dtype)
+        copy(y, extra[i])
+        launch_stage(stage, x, extra[i])
+    pieces, blocks = cut(sizes)
+    launch(gradient, blocks, x, Results(y, *extra), grad_y, out, float(sizes[1]), pieces)
     if order is not None:
         shape = [grad_x.shape[axis] for axis in order]
         launch_transpose(out.reshape(shape), grad_x, [order.index(axis) for axis in range(grad_x.ndim)])

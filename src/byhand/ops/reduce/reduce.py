@@ -9,6 +9,7 @@ Source: ONNX, operators ReduceSum, ReduceMean, ReduceMax, ReduceMin, ReduceProd,
 ReduceLogSum and ReduceLogSumExp.
 """
 
+from collections.abc import Sequence
 from math import exp, inf, prod
 
 import numpy as np
@@ -16,13 +17,13 @@ import numpy as np
 from byhand.errors import ArgumentError
 from byhand.kernels import compiled
 from byhand.kernels.vector_math import greater
-from byhand.ops.op import Call, HandFunction, Op
+from byhand.ops.op import CallSpec, HandFunction, Op, Sample, SampleSource
 from byhand.ops.reduce.map_reduce import backward_kernel, index_groups, reduce_values, run, run_backward, stage
 from byhand.ops.special import EXP_MAX
-from byhand.shapes import normal_axis
+from byhand.shapes import Shape, normal_axis
 
 
-def call(x, axes, keepdims):
+def call(x: Shape, axes: int | Sequence[int] | None, keepdims: bool) -> CallSpec:
     """Return the call of a reduction; axes: one axis, several, or None for all."""
     if axes is None:
         axes = tuple(range(len(x)))
@@ -30,17 +31,17 @@ def call(x, axes, keepdims):
     if len(set(axes)) < len(axes):
         raise ArgumentError(f"axes are {tuple(axes)}; expected each axis once")
     y = tuple(1 if i in axes else size for i, size in enumerate(x) if keepdims or i not in axes)
-    return Call({"y": y}, {"axes": tuple(sorted(axes)), "keepdims": bool(keepdims)}, flops=2 * prod(x))
+    return CallSpec({"y": y}, {"axes": tuple(sorted(axes)), "keepdims": bool(keepdims)}, flops=2 * prod(x))
 
 
-def sample(draw):
+def sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     x = draw.array(*(draw.integer(1, 4) for _ in range(4)))
     axes = draw.choice([None, 0, -1, (), (1, 2), (0, 2), (3, 1), (0, 1, 2), (-4, -1)])
     return (x,), {"axes": axes, "keepdims": draw.choice([True, False])}
 
 
-def positive_sample(draw):
+def positive_sample(draw: SampleSource) -> Sample:
     """Draw a legal call whose x is 0.5 or more."""
     (x,), attributes = sample(draw)
     return (0.5 + np.abs(x),), attributes
@@ -58,7 +59,7 @@ def __getattr__(name):
 
 def reduction_op(
     name, summary, *, stages, derivative, arrays, arrays_derivative, auxiliary=(), linear=False, sample=sample
-):  # fmt: skip
+):
     """Return the op `name`.
 
     stages: the last one gives y, each sees the y of the one before; derivative(x, y, first, second, count): dy/dx, where
@@ -67,7 +68,7 @@ def reduction_op(
     """
     gradient = backward_kernel(derivative)
 
-    def contract(x, *, axes=None, keepdims=False):
+    def contract(x: Shape, *, axes: int | Sequence[int] | None = None, keepdims: bool = False) -> CallSpec:
         return call(x, axes, keepdims)
 
     def loops(x, y, *, axes, keepdims):
@@ -164,16 +165,23 @@ def count_of(x, axes):
 
 
 reduce_sum = reduction_op(
-    "reduce_sum", "Sum along axes: x (...) -> y.",
-    stages=(stage(),), derivative=constant_one, linear=True,
-    arrays=lambda x, axes: np.sum(x, axes, keepdims=True), arrays_derivative=lambda x, y, axes: 1,
-)  # fmt: skip
+    "reduce_sum",
+    "Sum along axes: x (...) -> y.",
+    stages=(stage(),),
+    derivative=constant_one,
+    linear=True,
+    arrays=lambda x, axes: np.sum(x, axes, keepdims=True),
+    arrays_derivative=lambda x, y, axes: 1,
+)
 reduce_mean = reduction_op(
-    "reduce_mean", "Mean along axes: x (...) -> y.",
-    stages=(stage(finalize=total_over_count),), derivative=one_over_count, linear=True,
+    "reduce_mean",
+    "Mean along axes: x (...) -> y.",
+    stages=(stage(finalize=total_over_count),),
+    derivative=one_over_count,
+    linear=True,
     arrays=lambda x, axes: np.sum(x, axes, keepdims=True) / x.dtype.type(count_of(x, axes)),
     arrays_derivative=lambda x, y, axes: 1 / count_of(x, axes),
-)  # fmt: skip
+)
 
 # max and min: the elements that equal it share the gradient -----------------------------------------------------------
 
@@ -196,15 +204,23 @@ def extremum_derivative_arrays(x, y, axes):
 
 
 reduce_max = reduction_op(
-    "reduce_max", "Maximum along axes, NaN where one element is: x (...) -> y.",
-    stages=(stage(combine=greater, initial=-inf),), derivative=extremum_derivative, auxiliary=(stage(equal),),
-    arrays=lambda x, axes: np.max(x, axes, keepdims=True, initial=-inf), arrays_derivative=extremum_derivative_arrays,
-)  # fmt: skip
+    "reduce_max",
+    "Maximum along axes, NaN where one element is: x (...) -> y.",
+    stages=(stage(combine=greater, initial=-inf),),
+    derivative=extremum_derivative,
+    auxiliary=(stage(equal),),
+    arrays=lambda x, axes: np.max(x, axes, keepdims=True, initial=-inf),
+    arrays_derivative=extremum_derivative_arrays,
+)
 reduce_min = reduction_op(
-    "reduce_min", "Minimum along axes, NaN where one element is: x (...) -> y.",
-    stages=(stage(combine=smaller, initial=inf),), derivative=extremum_derivative, auxiliary=(stage(equal),),
-    arrays=lambda x, axes: np.min(x, axes, keepdims=True, initial=inf), arrays_derivative=extremum_derivative_arrays,
-)  # fmt: skip
+    "reduce_min",
+    "Minimum along axes, NaN where one element is: x (...) -> y.",
+    stages=(stage(combine=smaller, initial=inf),),
+    derivative=extremum_derivative,
+    auxiliary=(stage(equal),),
+    arrays=lambda x, axes: np.min(x, axes, keepdims=True, initial=inf),
+    arrays_derivative=extremum_derivative_arrays,
+)
 
 # prod: the derivative is the product of all others, y / x; where x is the only 0, the product of the rest --------------
 
@@ -233,11 +249,14 @@ def prod_derivative_arrays(x, y, axes):
 
 
 reduce_prod = reduction_op(
-    "reduce_prod", "Product along axes: x (...) -> y.",
-    stages=(stage(combine=mul, initial=1.0),), derivative=prod_derivative,
+    "reduce_prod",
+    "Product along axes: x (...) -> y.",
+    stages=(stage(combine=mul, initial=1.0),),
+    derivative=prod_derivative,
     auxiliary=(stage(one_if_zero, mul, 1.0), stage(is_zero)),
-    arrays=lambda x, axes: np.prod(x, axes, keepdims=True), arrays_derivative=prod_derivative_arrays,
-)  # fmt: skip
+    arrays=lambda x, axes: np.prod(x, axes, keepdims=True),
+    arrays_derivative=prod_derivative_arrays,
+)
 
 # sums of |x| and of x^2 and its root; logarithms of sums --------------------------------------------------------------
 
@@ -267,21 +286,29 @@ def l2_derivative(x, y, first, second, count):
 
 
 reduce_l1 = reduction_op(
-    "reduce_l1", "L1 norm along axes, the sum of absolute values: x (...) -> y.",
-    stages=(stage(magnitude),), derivative=sign, arrays=lambda x, axes: np.sum(np.abs(x), axes, keepdims=True),
+    "reduce_l1",
+    "L1 norm along axes, the sum of absolute values: x (...) -> y.",
+    stages=(stage(magnitude),),
+    derivative=sign,
+    arrays=lambda x, axes: np.sum(np.abs(x), axes, keepdims=True),
     arrays_derivative=lambda x, y, axes: np.where(x > 0, 1, np.where(x < 0, -1, 0)),
-)  # fmt: skip
+)
 reduce_l2 = reduction_op(
-    "reduce_l2", "L2 norm along axes, the square root of the sum of squares: x (...) -> y.",
-    stages=(stage(square, finalize=square_root),), derivative=l2_derivative,
+    "reduce_l2",
+    "L2 norm along axes, the square root of the sum of squares: x (...) -> y.",
+    stages=(stage(square, finalize=square_root),),
+    derivative=l2_derivative,
     arrays=lambda x, axes: np.sqrt(np.sum(x * x, axes, keepdims=True)),
     arrays_derivative=lambda x, y, axes: np.where(y == 0, 0, x / np.where(y == 0, 1, y)),
-)  # fmt: skip
+)
 reduce_sum_square = reduction_op(
-    "reduce_sum_square", "Sum of squares along axes: x (...) -> y.",
-    stages=(stage(square),), derivative=twice_x, arrays=lambda x, axes: np.sum(x * x, axes, keepdims=True),
+    "reduce_sum_square",
+    "Sum of squares along axes: x (...) -> y.",
+    stages=(stage(square),),
+    derivative=twice_x,
+    arrays=lambda x, axes: np.sum(x * x, axes, keepdims=True),
     arrays_derivative=lambda x, y, axes: 2 * x,
-)  # fmt: skip
+)
 
 
 def logarithm(total, count, y):
@@ -316,14 +343,20 @@ def log_sum_exp_arrays(x, axes):
 
 
 reduce_log_sum = reduction_op(
-    "reduce_log_sum", "Logarithm of the sum along axes: x (...) -> y.",
-    stages=(stage(finalize=logarithm),), derivative=log_sum_derivative, auxiliary=(stage(),), sample=positive_sample,
+    "reduce_log_sum",
+    "Logarithm of the sum along axes: x (...) -> y.",
+    stages=(stage(finalize=logarithm),),
+    derivative=log_sum_derivative,
+    auxiliary=(stage(),),
+    sample=positive_sample,
     arrays=lambda x, axes: np.log(np.sum(x, axes, keepdims=True)),
     arrays_derivative=lambda x, y, axes: 1 / np.sum(x, axes, keepdims=True),
-)  # fmt: skip
+)
 reduce_log_sum_exp = reduction_op(
-    "reduce_log_sum_exp", "Logarithm of the sum of e^x along axes: x (...) -> y.",
+    "reduce_log_sum_exp",
+    "Logarithm of the sum of e^x along axes: x (...) -> y.",
     stages=(stage(combine=greater, initial=-inf), stage(exp_shifted, finalize=log_unshifted)),
     derivative=log_sum_exp_derivative,
-    arrays=log_sum_exp_arrays, arrays_derivative=lambda x, y, axes: np.exp(x - y),
-)  # fmt: skip
+    arrays=log_sum_exp_arrays,
+    arrays_derivative=lambda x, y, axes: np.exp(x - y),
+)

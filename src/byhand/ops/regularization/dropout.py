@@ -16,11 +16,11 @@ import numpy as np
 from byhand.errors import ShapeError
 from byhand.kernels import cdiv, compiled, elementwise, kernel, launch
 from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS
-from byhand.ops.op import Call, Op
-from byhand.shapes import number
+from byhand.ops.op import CallSpec, Op, Sample, SampleSource
+from byhand.shapes import Shape, number
 
 
-def contract(x, key, *, rate=0.5, training=True):
+def contract(x: Shape, key: Shape, *, rate: float = 0.5, training: bool = True) -> CallSpec:
     """Set elements to 0 at random while training: x of any shape, key (1,) uint64 -> y like x.
 
     rate: the probability of becoming 0, from 0 up to 1. The same key gives the same mask. In training the key advances in
@@ -38,7 +38,7 @@ def contract(x, key, *, rate=0.5, training=True):
     if key != (1,):
         raise ShapeError(f"key has the shape {key}; expected (1,)")
     attributes = {"rate": number("rate", rate, 0, 1), "training": bool(training)}
-    return Call({"y": x, "mask": x}, attributes, flops=prod(x))
+    return CallSpec({"y": x, "mask": x}, attributes, flops=prod(x))
 
 
 # loops ----------------------------------------------------------------------------------------------------------------
@@ -134,7 +134,7 @@ dropout_backward_compiled = elementwise(dropout_backward_loops)
 # the op ---------------------------------------------------------------------------------------------------------------
 
 
-def sample(draw):
+def sample(draw: SampleSource) -> Sample:
     """Draw a legal call."""
     x = draw.array(*(draw.integer(1, 5) for _ in range(draw.integer(1, 4))))
     key = draw.integers(1, below=2**63).astype(np.uint64)

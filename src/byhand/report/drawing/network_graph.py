@@ -18,7 +18,7 @@ from byhand.graph import Node, Tensor
 from byhand.graph.graph import show
 from byhand.nn import Model
 from byhand.nn.summary import Row
-from byhand.ops.op import Call, flat
+from byhand.ops.op import CallSpec, tree_leaves
 from byhand.report.drawing.style import MUTED_COLOUR, TEXT_COLOUR
 from byhand.text import shorten
 
@@ -119,7 +119,7 @@ def graph_svg(model: Model) -> str:
 
 def _chains(model: Model) -> list[list[Node]]:
     """Return the nodes of each box, in the order of execution."""
-    readers = Counter(t.name for node in model.graph.nodes for t in flat(node.inputs.values()))
+    readers = Counter(t.name for node in model.graph.nodes for t in tree_leaves(node.inputs.values()))
     readers.update(tensor.name for tensor in (model.output, *(head for head, _ in model.auxiliary)))
     chains: list[list[Node]] = []
     box_of: dict[str, list[Node]] = {}  # the box that computes a tensor
@@ -142,7 +142,7 @@ def _layout(model: Model) -> tuple[list[Cell], list[list[Cell]]]:
     ancestors = [0]  # of each box, a bit per box
     maker = {image.name: 0}  # the index of the box that computes a tensor
     for i, chain in enumerate(_chains(model), 1):
-        read = sorted({maker[t.name] for node in chain for t in flat(node.inputs.values()) if t.name in maker})
+        read = sorted({maker[t.name] for node in chain for t in tree_leaves(node.inputs.values()) if t.name in maker})
         maker |= {t.name: i for node in chain for t in node.outputs.values()}
         lines = [(node.name, _describe_op(node, calls[node.name]), _family(node)) for node in chain]
         boxes.append(Cell(BOX_MIN_WIDTH, 1 + max([boxes[j].level for j in read], default=0), chain, lines))
@@ -291,7 +291,7 @@ def _draw_boxes(model: Model, boxes: list[Cell], spans: list[tuple[float, float]
 
 def _family(node: Node) -> str:
     """Return the family of a node's op."""
-    read = [t for t in flat(node.inputs.values()) if t.kind in ("input", "value")]
+    read = [t for t in tree_leaves(node.inputs.values()) if t.kind in ("input", "value")]
     return next(
         name
         for name, (_, parts) in FAMILIES.items()
@@ -299,7 +299,7 @@ def _family(node: Node) -> str:
     )
 
 
-def _describe_op(node: Node, call: Call) -> str:
+def _describe_op(node: Node, call: CallSpec) -> str:
     """Return an op with its main attributes: conv2d 3×3, stride 2, groups 32."""
     words, window = [], call.window
     if window is not None:
@@ -316,7 +316,7 @@ def _describe_op(node: Node, call: Call) -> str:
 def _describe_node(node: Node, row: Row) -> str:
     """Return the full description of a node, on one line."""
     parts = [f"{node.name}: {node.op.name}"]
-    parts += [f"{t.name} {show(t)}" for t in flat(node.inputs.values())]
+    parts += [f"{t.name} {show(t)}" for t in tree_leaves(node.inputs.values())]
     parts += [f"output {row.output}", *(f"{key} {value}" for key, value in node.attributes.items())]
     parts += [
         f"{row.parameters:,} parameters",

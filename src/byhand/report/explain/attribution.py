@@ -20,7 +20,7 @@ from byhand.nn import Model
 from byhand.nn.gradients import grad_cam, trace_gradients
 from byhand.nn.receptive_field import FieldGrid, feature_maps, last_feature_map, lay_over
 from byhand.ops import DEFAULT_HAND
-from byhand.ops.op import Array, flat
+from byhand.ops.op import Array, tree_leaves
 from byhand.shapes import integer, pair
 
 PATCH_PARTS = 5  # the grey patch is a fifth of the image
@@ -90,7 +90,7 @@ def explain(
     found: dict[str, Any] = {}
     if layer is not None:
         cam = grad_cam(values[layer][0], values[f"grad_{layer}"][0])
-        readers = (node.name for node in graph.nodes if any(t.name == layer for t in flat(node.inputs.values())))
+        readers = (node.name for node in graph.nodes if any(t.name == layer for t in tree_leaves(node.inputs.values())))
         found = {"layer": layer, "after": tuple(readers), "maps": values[layer][0]}
         found["cam"] = lay_over(cam, maps[layer], image.shape[:2])
     first = next((node for node in graph.nodes if node.op.name == "conv2d"), None)

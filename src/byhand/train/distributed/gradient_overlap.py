@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from byhand.nn import Model
-from byhand.ops.op import Array, flat
+from byhand.ops.op import Array, tree_leaves
 from byhand.train.distributed.breakpoints import at_breakpoint
 from byhand.train.distributed.mpi import Communicator
 
@@ -70,7 +70,7 @@ class GradientOverlap:
     def _report(self, arrays: tuple[Any, ...]) -> None:
         """Note which of the arrays are gradients of parameters; send the finished end of the buffer once it fills a bucket."""
         base, itemsize = self.source.ctypes.data, self.source.itemsize
-        for array in flat(arrays):
+        for array in tree_leaves(arrays):
             if isinstance(array, np.ndarray) and 0 <= array.ctypes.data - base < self.source.nbytes:
                 start = (array.ctypes.data - base) // itemsize
                 self._starts[start + array.size] = start
@@ -102,5 +102,7 @@ class GradientOverlap:
 
 def can_overlap(model: Model) -> bool:
     """Return whether each gradient is final once an op has written it: not where a parameter is used twice."""
-    uses = Counter(t.name for node in model.graph.nodes for t in flat(node.inputs.values()) if t.kind == "parameter")
+    uses = Counter(
+        t.name for node in model.graph.nodes for t in tree_leaves(node.inputs.values()) if t.kind == "parameter"
+    )
     return max(uses.values(), default=0) == 1

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,15 +25,30 @@ from byhand.ops.norm.batch_norm import (
     batch_norm_backward_apply,
     batch_norm_backward_merge,
     batch_norm_backward_sums,
-    batch_norm_merge,
-    batch_norm_sums,
+    launch_statistics,
 )
 from byhand.ops.norm.lines import rows_and_blocks
+from byhand.ops.norm.operands import AffineGradients, NormStats, ReluGradient, RunningStats
 from byhand.ops.op import Array
 from byhand.train.distributed.breakpoints import at_breakpoint
 from byhand.train.distributed.mpi import Communicator
 
 Function = Callable[..., None]
+
+
+class BackwardArrays(NamedTuple):
+    """The arrays of a backward of `batch_norm` or `batch_norm_relu`, in the order of the latter."""
+
+    x: Array
+    gamma: Array
+    y: Array | None  # None: no ReLU
+    mean: Array
+    inv_std: Array
+    grad_y: Array
+    grad_x: Array | None
+    grad_gamma: Array | None
+    grad_beta: Array | None
+    grad_shortcut: Array | None = None
 
 
 class SyncBatchNorm:
@@ -60,26 +75,23 @@ class SyncBatchNorm:
         """Return a forward that computes the statistics of all ranks; the original normalizes with them, as in inference."""
         statistics = statistics_compiled if self.hand == "compiled" else statistics_arrays
 
-        def forward(
-            x: Array, gamma: Array, beta: Array, running_mean: Array, running_var: Array, *rest: Array | None,
-            eps: float, momentum: float, training: bool,
-        ) -> None:  # fmt: skip
-            settings = {"eps": eps, "momentum": momentum, "training": False}
-            if not training:
-                original(x, gamma, beta, running_mean, running_var, *rest, **settings)
+        def forward(x: Array, gamma: Array, beta: Array, *rest: Array, **settings: Any) -> None:
+            if not settings["training"]:
+                original(x, gamma, beta, *rest, **settings)
                 return
+            running_mean, running_var, *others = rest
             mean, variance = np.zeros_like(running_mean), np.zeros_like(running_var)
             statistics(x, mean, variance)
+            own, running = RunningStats(mean, variance), RunningStats(running_mean, running_var)
             count = x.size // mean.size
-            at_breakpoint(lambda: self._reduce_statistics(count, mean, variance, running_mean, running_var, momentum))
-            original(x, gamma, beta, mean, variance, *rest, **settings)
+            at_breakpoint(lambda: self._reduce_statistics(count, own, running, settings["momentum"]))
+            original(x, gamma, beta, mean, variance, *others, **settings | {"training": False})
 
         return forward
 
-    def _reduce_statistics(
-        self, count: int, mean: Array, variance: Array, running_mean: Array, running_var: Array, momentum: float
-    ) -> None:
+    def _reduce_statistics(self, count: int, own: RunningStats, running: RunningStats, momentum: float) -> None:
         """Replace this rank's statistics by those of all ranks, and update the running ones."""
+        mean, variance = own
         own_mean, channels = mean.astype(np.float64), mean.size
         sums = np.concatenate([own_mean, variance * ((count - 1) / count) + own_mean**2, [1.0]])
         sums *= count * self.has_images
@@ -88,8 +100,8 @@ class SyncBatchNorm:
         batch_mean = sums[:channels] / total
         batch_variance = np.maximum(sums[channels:-1] / total - batch_mean**2, 0)
         mean[...], variance[...] = batch_mean, batch_variance
-        running_mean[...] = (1 - momentum) * running_mean + momentum * batch_mean
-        running_var[...] = (1 - momentum) * running_var + momentum * batch_variance * total / (total - 1)
+        running.mean[...] = (1 - momentum) * running.mean + momentum * batch_mean
+        running.var[...] = (1 - momentum) * running.var + momentum * batch_variance * total / (total - 1)
 
     def _backward(self, original: Function, relu: bool) -> Function:
         """Return a backward whose sums go over all ranks; relu: whether it is that of `batch_norm_relu`."""
@@ -99,8 +111,8 @@ class SyncBatchNorm:
             if not training:
                 original(x, *rest, training=training, **settings)
                 return
-            gamma, *others = rest if relu else (rest[0], None, *rest[1:], None)  # no y, no gradient of a shortcut
-            summed(x, gamma, *others, self._reduce_sums)
+            gamma, *others = rest
+            summed(BackwardArrays(x, gamma, *others if relu else (None, *others)), self._reduce_sums)
 
         return backward
 
@@ -117,11 +129,9 @@ def statistics_arrays(x: Array, mean: Array, variance: Array) -> None:
     mean[...], variance[...] = rows.mean(0), rows.var(0, ddof=1)
 
 
-def backward_arrays(
-    x: Array, gamma: Array, y: Array | None, mean: Array, inv_std: Array, grad_y: Array, grad_x: Array | None,
-    grad_gamma: Array | None, grad_beta: Array | None, grad_shortcut: Array | None, reduce: Callable[[Array], None],
-) -> None:  # fmt: skip
+def backward_arrays(arrays: BackwardArrays, reduce: Callable[[Array], None]) -> None:
     """Compute what `batch_norm_backward_arrays` does, with sums over all ranks in grad_x."""
+    x, gamma, y, mean, inv_std, grad_y, grad_x, grad_gamma, grad_beta, grad_shortcut = arrays
     g = grad_y if y is None else np.where(y <= 0, 0, grad_y)
     if grad_shortcut is not None:
         grad_shortcut[...] = g
@@ -143,35 +153,29 @@ def backward_arrays(
 @compiled
 def statistics_compiled(x: Array, mean: Array, variance: Array) -> None:
     """Launch the kernels of `batch_norm`, with momentum 1: its running statistics become those of this batch."""
-    rows, blocks, line = rows_and_blocks(x)  # type: ignore[no-untyped-call]
-    channels, count = mean.size, x.size // mean.size
-    means, squares = scratch(blocks, channels, dtype=x.dtype), scratch(blocks, channels, dtype=x.dtype)
-    launch(batch_norm_sums, blocks, x.reshape(-1), means, squares, scratch(blocks, 3, line, dtype=x.dtype), rows)
-    center, inverse = scratch(channels, dtype=x.dtype), scratch(channels, dtype=x.dtype)
-    launch(batch_norm_merge, 1, means, squares, center, inverse, mean, variance, count, rows, 0.0, 1.0)
+    stats = NormStats(scratch(mean.size, dtype=x.dtype), scratch(mean.size, dtype=x.dtype))
+    launch_statistics(x, stats, RunningStats(mean, variance), 0.0, 1.0)  # type: ignore[no-untyped-call]
 
 
 @compiled
-def backward_compiled(
-    x: Array, gamma: Array, y: Array | None, mean: Array, inv_std: Array, grad_y: Array, grad_x: Array | None,
-    grad_gamma: Array | None, grad_beta: Array | None, grad_shortcut: Array | None, reduce: Callable[[Array], None],
-) -> None:  # fmt: skip
+def backward_compiled(arrays: BackwardArrays, reduce: Callable[[Array], None]) -> None:
     """Launch the kernels of `batch_norm` and `batch_norm_relu`, with an all-reduce of the sums before grad_x."""
+    x, gamma, y, mean, inv_std, grad_y, grad_x, grad_gamma, grad_beta, grad_shortcut = arrays
     rows, blocks, line = rows_and_blocks(x)  # type: ignore[no-untyped-call]
     channels, flat, count = mean.size, x.reshape(-1), x.size // mean.size
-    g = grad_y
-    if y is not None:
-        written = [grad for grad in (grad_shortcut, grad_x) if grad is not None]
-        g = written[0] if written else scratch(*x.shape, dtype=x.dtype)
     sums, lines = scratch(blocks, 2, channels, dtype=x.dtype), scratch(4, line, dtype=x.dtype)
     parts = scratch(blocks, 3, line, dtype=x.dtype)
     if y is None:
-        launch(batch_norm_backward_sums, blocks, flat, grad_y.reshape(-1), mean, parts, sums, rows)
+        g = grad_y.reshape(-1)
+        launch(batch_norm_backward_sums, blocks, flat, g, mean, parts, sums, rows)
     else:
-        arrays = flat, y.reshape(-1), grad_y.reshape(-1), g.reshape(-1)
-        launch(batch_norm_relu_sums, blocks, *arrays, mean, parts, sums, rows)
-    launch(batch_norm_backward_merge, 1, sums, gamma, mean, inv_std, grad_gamma, grad_beta, lines, count, True)
+        before_relu = grad_x if grad_shortcut is None else grad_shortcut
+        g = (scratch(*x.shape, dtype=x.dtype) if before_relu is None else before_relu).reshape(-1)
+        relu = ReluGradient(y.reshape(-1), grad_y.reshape(-1), g)
+        launch(batch_norm_relu_sums, blocks, flat, relu, mean, parts, sums, rows)
+    stats, grads = NormStats(mean, inv_std), AffineGradients(grad_gamma, grad_beta)
+    launch(batch_norm_backward_merge, 1, sums, gamma, stats, grads, lines, count)
     if grad_x is not None:
         at_breakpoint(lambda: reduce(sums[0]))
-        launch(batch_norm_backward_merge, 1, sums[:1], gamma, mean, inv_std, None, None, lines, count, True)
-        launch(batch_norm_backward_apply, blocks, flat, g.reshape(-1), lines, grad_x.reshape(-1), rows * channels, True)
+        launch(batch_norm_backward_merge, 1, sums[:1], gamma, stats, AffineGradients(None, None), lines, count)
+        launch(batch_norm_backward_apply, blocks, flat, g, lines, grad_x.reshape(-1), rows * channels, True)

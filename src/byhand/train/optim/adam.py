@@ -7,7 +7,7 @@ p = p - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)
 
 from dataclasses import dataclass
 from math import sqrt
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -61,9 +61,19 @@ class AdamW(Adam):
 
 
 def adam_loops(
-    p: Array, g: Array, exp_avg: Array, exp_avg_sq: Array, t: int,
-    *, lr: float, beta1: float, beta2: float, eps: float, weight_decay: float, decoupled: bool,
-) -> None:  # fmt: skip
+    p: Array,
+    g: Array,
+    exp_avg: Array,
+    exp_avg_sq: Array,
+    t: int,
+    *,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+    decoupled: bool,
+) -> None:
     """Update parameter by parameter."""
     for i in range(p.size):
         step = g[i]
@@ -77,9 +87,19 @@ def adam_loops(
 
 
 def adam_arrays(
-    p: Array, g: Array, exp_avg: Array, exp_avg_sq: Array, t: int,
-    *, lr: float, beta1: float, beta2: float, eps: float, weight_decay: float, decoupled: bool,
-) -> None:  # fmt: skip
+    p: Array,
+    g: Array,
+    exp_avg: Array,
+    exp_avg_sq: Array,
+    t: int,
+    *,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+    decoupled: bool,
+) -> None:
     """Update with NumPy."""
     step = g
     if decoupled:
@@ -91,25 +111,36 @@ def adam_arrays(
     p -= lr * (exp_avg / (1 - beta1**t)) / (np.sqrt(exp_avg_sq / (1 - beta2**t)) + eps)
 
 
+# Factors that are the same for all parameters, computed once a step in float64.
+RATE, CORRECTION, KEEP, BETA1, BETA2, NEW1, NEW2 = range(7)
+
+
+class Moments(NamedTuple):
+    """The exponential moving averages of the gradient and of its square, like the parameters."""
+
+    exp_avg: Array
+    exp_avg_sq: Array
+
+
 @kernel
 def adam_factors(lr, t, beta1, beta2, decoupled_decay, factors, block):  # type: ignore[no-untyped-def]
     """Compute in float64 what is the same for all parameters."""
-    factors[0] = lr[0] / (1.0 - beta1 ** t[0])
-    factors[1] = 1.0 / (1.0 - beta2 ** t[0])
-    factors[2] = 1.0 - lr[0] * decoupled_decay
-    factors[3] = beta1
-    factors[4] = beta2
-    factors[5] = 1.0 - beta1
-    factors[6] = 1.0 - beta2
+    factors[RATE] = lr[0] / (1.0 - beta1 ** t[0])
+    factors[CORRECTION] = 1.0 / (1.0 - beta2 ** t[0])
+    factors[KEEP] = 1.0 - lr[0] * decoupled_decay
+    factors[BETA1] = beta1
+    factors[BETA2] = beta2
+    factors[NEW1] = 1.0 - beta1
+    factors[NEW2] = 1.0 - beta2
 
 
 @kernel
-def adam_block(p, g, exp_avg, exp_avg_sq, factors, eps, coupled_decay, block):  # type: ignore[no-untyped-def]
+def adam_block(p, g, moments, factors, eps, coupled_decay, block):  # type: ignore[no-untyped-def]
     """Update one block."""
     part = slice(block * BLOCK_PARAMETERS, (block + 1) * BLOCK_PARAMETERS)
-    p, g, exp_avg, exp_avg_sq = p[part], g[part], exp_avg[part], exp_avg_sq[part]
-    rate, correction, keep = factors[0], factors[1], factors[2]
-    beta1, beta2, new1, new2 = factors[3], factors[4], factors[5], factors[6]
+    p, g, exp_avg, exp_avg_sq = p[part], g[part], moments.exp_avg[part], moments.exp_avg_sq[part]
+    rate, correction, keep = factors[RATE], factors[CORRECTION], factors[KEEP]
+    beta1, beta2, new1, new2 = factors[BETA1], factors[BETA2], factors[NEW1], factors[NEW2]
     for i in range(p.size):
         step = g[i] + coupled_decay * p[i]
         exp_avg[i] = beta1 * exp_avg[i] + new1 * step
@@ -119,15 +150,25 @@ def adam_block(p, g, exp_avg, exp_avg_sq, factors, eps, coupled_decay, block):  
 
 @compiled
 def adam_compiled(
-    p: Array, g: Array, exp_avg: Array, exp_avg_sq: Array, t: Scheduled,
-    *, lr: Scheduled, beta1: float, beta2: float, eps: float, weight_decay: float, decoupled: bool,
-) -> None:  # fmt: skip
+    p: Array,
+    g: Array,
+    exp_avg: Array,
+    exp_avg_sq: Array,
+    t: Scheduled,
+    *,
+    lr: Scheduled,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+    decoupled: bool,
+) -> None:
     """Update in parallel blocks."""
     factors = scratch(7, dtype=p.dtype)
     decoupled_decay, coupled_decay = (weight_decay, 0.0) if decoupled else (0.0, weight_decay)
     launch(adam_factors, 1, as_array(lr), as_array(t), beta1, beta2, decoupled_decay, factors)
     blocks = cdiv(p.size, BLOCK_PARAMETERS)
-    launch(adam_block, blocks, p, g, exp_avg, exp_avg_sq, factors, eps, coupled_decay)
+    launch(adam_block, blocks, p, g, Moments(exp_avg, exp_avg_sq), factors, eps, coupled_decay)
 
 
 register(Adam, AdamW, loops=adam_loops, arrays=adam_arrays, compiled=adam_compiled)

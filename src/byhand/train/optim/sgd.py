@@ -5,6 +5,7 @@ p = p - lr v                                      with Nesterov: p - lr (g + wei
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from byhand.errors import ArgumentError
 from byhand.kernels import cdiv, compiled, kernel, launch
@@ -71,13 +72,21 @@ def sgd_arrays(
     p -= lr * step
 
 
+class Momentum(NamedTuple):
+    """How the velocity enters a step."""
+
+    factor: float
+    nesterov: bool
+
+
 @kernel
-def sgd_block(p, g, velocity, lr, momentum, nesterov, weight_decay, block):  # type: ignore[no-untyped-def]
+def sgd_block(p, g, velocity, lr, momentum, weight_decay, block):  # type: ignore[no-untyped-def]
     """Run `sgd_loops` on one block of all arrays."""
     part = slice(block * BLOCK_PARAMETERS, (block + 1) * BLOCK_PARAMETERS)
     speed = None if velocity is None else velocity[part]
     rate = p.dtype.type(lr[0])
-    sgd_loops(p[part], g[part], speed, lr=rate, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay)
+    factor, nesterov = momentum
+    sgd_loops(p[part], g[part], speed, lr=rate, momentum=factor, nesterov=nesterov, weight_decay=weight_decay)
 
 
 @compiled
@@ -86,7 +95,7 @@ def sgd_compiled(
 ) -> None:
     """Update in parallel blocks."""
     blocks = cdiv(p.size, BLOCK_PARAMETERS)
-    launch(sgd_block, blocks, p, g, velocity, as_array(lr), momentum, nesterov, weight_decay)
+    launch(sgd_block, blocks, p, g, velocity, as_array(lr), Momentum(momentum, nesterov), weight_decay)
 
 
 register(SGD, loops=sgd_loops, arrays=sgd_arrays, compiled=sgd_compiled)
