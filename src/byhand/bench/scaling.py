@@ -191,13 +191,13 @@ def run(launch: Sequence[str], job: dict[str, Any], threads: int | None = None) 
 def report(result: dict[str, Any]) -> str:
     """Return a result as text."""
     here = result["measured"]
-    one, two = here["threads"]
+    one_rank, two_ranks = here["threads"]
     lines = [
         result["machine"],
         "",
         f"measured here: {here['model']}, a batch of {here['batch']}, a gradient of {here['bytes'] / 1e6:.2f} MB",
-        f"  {'1 rank of ' + _threads(one):44}{_time(here['one_rank'])} a step",
-        f"  {'2 ranks of ' + _threads(two):44}{_time(here['two_ranks'])} a step",
+        f"  {'1 rank of ' + _threads(one_rank):44}{_time(here['one_rank'])} a step",
+        f"  {'2 ranks of ' + _threads(two_ranks):44}{_time(here['two_ranks'])} a step",
         f"  {'the work of one of the two':44}{_time(here['work'])}",
         f"  {'the all-reduce of the gradient':44}{_time(here['all_reduce'])}",
         f"  {'both together, which is the model':44}{_time(here['predicted'])}"

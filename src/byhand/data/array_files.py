@@ -147,7 +147,7 @@ def _classes(labels: dict[str, Array], named: Array | None, path: Path) -> tuple
     every = np.unique(np.concatenate(list(labels.values())))
     if every.dtype.kind == "U":
         names = tuple(map(str, every))
-        return names, {part: np.searchsorted(every, one) for part, one in labels.items()}
+        return names, {part: np.searchsorted(every, numbers) for part, numbers in labels.items()}
     if not len(every) or every[0] < 0 or every[-1] > 1_000_000:
         raise FileError(f"the labels in {path} are no class numbers from 0")
     count = int(every[-1]) + 1 if named is None else named.size

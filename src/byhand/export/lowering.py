@@ -310,13 +310,13 @@ def _is_per_channel(constant: Array, shape: Shape) -> bool:
 
 def _as_affine(op: str, constant: Array, *, constant_is_second: bool) -> tuple[Array, Array] | None:
     """Return arithmetic with a constant as (scale, shift), or None where it is neither."""
-    one, zero = np.ones(1), np.zeros(1)
+    scale, shift = np.ones(1), np.zeros(1)
     if op == "add":
-        return one, constant
+        return scale, constant
     if op == "multiply":
-        return constant, zero
+        return constant, shift
     if op == "subtract":
-        return (one, -constant) if constant_is_second else (-one, constant)
+        return (scale, -constant) if constant_is_second else (-scale, constant)
     if op == "divide" and constant_is_second:
         with np.errstate(divide="ignore"):
             return 1 / constant, zero

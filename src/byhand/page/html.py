@@ -98,8 +98,8 @@ def document(look: Look) -> bytes:
         half = numbers.size > MAX_FLOAT32_PARAMETERS
         data |= {"spec": spec_of(model, found) | {"numbers": where}, "half": half}
         data["numbers"] = encoded(numbers, np.float16 if half else np.float32)
-        same = [one for one in look.snapshots if numbers_of(one.model)[0] == where]
-        data["snapshots"] = [moment(one, tests, labels) for one in same]
+        same = [snapshot for snapshot in look.snapshots if numbers_of(snapshot.model)[0] == where]
+        data["snapshots"] = [moment(snapshot, tests, labels) for snapshot in same]
         epochs = look.history[-1]["epoch"] if look.history else 0
         data["end"] = moment(Snapshot(0, epochs, model), tests, labels, numbers=False)
     else:
@@ -111,7 +111,7 @@ def document(look: Look) -> bytes:
 
 def _images(look: Look) -> Array:
     """Return the images that a page shows: the reader's own first."""
-    parts = [one for one in (look.images, look.tests) if one is not None and len(one)]
+    parts = [images for images in (look.images, look.tests) if images is not None and len(images)]
     return np.concatenate(parts or [pattern(look.model.input_shape)[None]])
 
 
@@ -138,7 +138,7 @@ def _samples(look: Look, computes: bool) -> tuple[dict[str, Any], Array, Array]:
     shown = images[:count]
     labels: list[int | None] = [None] * count
     if look.labels is not None:
-        labels[own:] = [int(one) for one in look.labels[: count - own]]
+        labels[own:] = [int(label) for label in look.labels[: count - own]]
     columns = max(1, min(count, 8192 // images.shape[2], 40))
     samples = {
         "png": _png(shown, columns), "count": count, "shape": list(images.shape[1:]), "labels": labels,
@@ -228,7 +228,7 @@ def bundle(script: Script, last: str = "app.js") -> str:
 
 def _hands(script: Script) -> str:
     runtime = ", ".join(EXPORT.findall(_read("runtime.js")))
-    names = ", ".join(name for one in script.functions for name in (one, f"{one}$traced"))
+    names = ", ".join(name for hand in script.functions for name in (hand, f"{hand}$traced"))
     return f"import {{ {runtime} }} from './runtime.js';\n{script}\nexport const hands = {{ {names} }};\n"
 
 

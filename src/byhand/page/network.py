@@ -51,7 +51,7 @@ def _node(node: Node, call: Call, hands: Pair, alias: Mapping[str, str]) -> dict
     def named(key: str) -> Any:
         value = tensors.get(key.removeprefix("grad_"))
         if isinstance(value, tuple):
-            return [alias.get(one.name, one.name) for one in value]
+            return [alias.get(tensor.name, tensor.name) for tensor in value]
         return None if value is None else alias.get(value.name, value.name)
 
     return {
@@ -66,7 +66,7 @@ def _node(node: Node, call: Call, hands: Pair, alias: Mapping[str, str]) -> dict
 def _finite(value: Any) -> Any:
     """Return an attribute as JSON can have it: infinity by its name."""
     if isinstance(value, (tuple, list)):
-        return [_finite(one) for one in value]
+        return [_finite(item) for item in value]
     return str(float(value)) if isinstance(value, float) and isinf(value) else value
 
 

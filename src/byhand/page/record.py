@@ -37,7 +37,7 @@ def recorded(model: Model, images: Array, cam: str | None) -> tuple[dict[str, An
     found = ((name, _kept([trace[name] for trace in traces], most)) for name in names)
     kept = {name: spec for name, spec in found if spec is not None}
 
-    def some(trace: dict[str, Array], prefix: str) -> dict[str, str]:
+    def encoded_arrays(trace: dict[str, Array], prefix: str) -> dict[str, str]:
         return {
             name: encoded(_take(trace[prefix + name], spec["kept"]), np.float16)
             for name, spec in kept.items()
@@ -49,8 +49,8 @@ def recorded(model: Model, images: Array, cam: str | None) -> tuple[dict[str, An
     spec["nodes"] = [node for node in nodes if node["output"] in kept]
     images_of = [
         {
-            "values": some(trace, ""),
-            "grads": some(trace, "grad_"),
+            "values": encoded_arrays(trace, ""),
+            "grads": encoded_arrays(trace, "grad_"),
             "logits": encoded(trace[model.logits.name], np.float32),
         }
         | ({"cam": cams[k]} if cams else {})

@@ -31,7 +31,7 @@ def loads(statement: ast.Assign | ast.AugAssign, known: set[str]) -> list[tuple[
             walk(child, maybe or isinstance(node, (ast.IfExp, ast.BoolOp)))
 
     walk(statement.value, False)
-    return sorted(found, key=lambda one: (one[0].lineno, one[0].col_offset))
+    return sorted(found, key=lambda load: (load[0].lineno, load[0].col_offset))
 
 
 class Statements:
@@ -48,7 +48,7 @@ class Statements:
         for statement in of.tree.body:
             if not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)):  # its docstring
                 self.statement(statement)
-        star = "*" if any(isinstance(one, ast.Yield) for one in ast.walk(of.tree)) else ""
+        star = "*" if any(isinstance(node, ast.Yield) for node in ast.walk(of.tree)) else ""
         plain, named = positional(of.function), keywords(of.function)
         arguments = [*(["$t"] if self.traced else []), *map(spelled, plain)]
         arguments += [f"{{{', '.join(map(spelled, named))}}}"] if named else []
@@ -99,8 +99,8 @@ class Statements:
 
     def _block(self, body: list[ast.stmt]) -> None:
         self.depth += 1
-        for one in body:
-            self.statement(one)
+        for child in body:
+            self.statement(child)
         self.depth -= 1
 
     # loops ------------------------------------------------------------------------------------------------------------
@@ -116,10 +116,10 @@ class Statements:
         if unpacked is not None:
             self._unpack(*unpacked)
         if self.traced:
-            names = [one.id for one in ast.walk(node.target) if isinstance(one, ast.Name) and one.id[0] != "_"]
+            names = [name.id for name in ast.walk(node.target) if isinstance(name, ast.Name) and name.id[0] != "_"]
             self.emit(f"$t.next({{{', '.join(f'{json.dumps(name)}: {spelled(name)}' for name in names)}}});")
-        for one in node.body:
-            self.statement(one)
+        for child in node.body:
+            self.statement(child)
         self.depth -= 1
         self.emit("}")
         if self.traced:
@@ -129,14 +129,14 @@ class Statements:
         """Emit the head of a loop; return what its rounds begin by taking apart, and into what."""
         of, kinds = self.of, self.of.kinds
         targets = node.target.elts if isinstance(node.target, ast.Tuple) else [node.target]
-        names = [one.id for one in targets if isinstance(one, ast.Name)]
+        names = [target.id for target in targets if isinstance(target, ast.Name)]
         places = of.places(node.iter)
         if places is None:
             call = node.iter
             if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "range" and len(names) == len(targets):
                 if len(call.args) > 2:
                     raise of.refuse(call)
-                first, end = (["0"] if len(call.args) == 1 else []) + [of.value(one) for one in call.args]
+                first, end = (["0"] if len(call.args) == 1 else []) + [of.value(argument) for argument in call.args]
                 name = spelled(names[0])
                 kinds[names[0]] = "number"
                 self.emit(f"for ({name} = {first}; {name} < {end}; {name}++) {{")
@@ -152,12 +152,13 @@ class Statements:
             return None
         kinds |= dict.fromkeys(names, "number")
         if len(names) == len(targets) and not self.traced:  # a loop an axis, all in one line
-            ends = [of.value(one) for one in node.iter.args if isinstance(one, ast.Name) and one.id not in names]  # type: ignore[attr-defined]
+            sources = [argument for argument in node.iter.args if isinstance(argument, ast.Name)]  # type: ignore[attr-defined]
+            ends = [of.value(argument) for argument in sources if argument.id not in names]
             if len(ends) != len(names):
                 sizes = self.fresh()
                 self.emit(f"const {sizes} = {shape};")
                 ends = [f"{sizes}[{axis}]" for axis in range(len(names))]
-            heads = [f"for ({one} = 0; {one} < {end}; {one}++)" for one, end in zip(map(spelled, names), ends)]
+            heads = [f"for ({name} = 0; {name} < {end}; {name}++)" for name, end in zip(map(spelled, names), ends)]
             self.emit(f"{' '.join(heads)} {{")
             return None
         place = self.fresh()
@@ -174,28 +175,28 @@ class Statements:
         kinds = self.of.kinds
         listed = isinstance(source, ast.Name) and source.id in ("xs", "grad_xs")
         among = isinstance(source, ast.Tuple) and all(
-            isinstance(one, ast.Name) and kinds.get(one.id) == "array" for one in source.elts
+            isinstance(item, ast.Name) and kinds.get(item.id) == "array" for item in source.elts
         )
         kinds |= dict.fromkeys(names, "array" if len(names) == 1 and (listed or among) else "any")
 
     def _unpack(self, targets: list[ast.expr], value: str) -> None:
         """Emit `a, *b, c = value`."""
         of = self.of
-        stars = [i for i, one in enumerate(targets) if isinstance(one, ast.Starred)]
+        stars = [i for i, target in enumerate(targets) if isinstance(target, ast.Starred)]
         if not stars:
             self.emit(f"[{', '.join(map(of.targets, targets))}] = {value};")
             return
         whole, star = self.fresh(), stars[0]
         self.emit(f"const {whole} = tuple({value});")
-        for i, one in enumerate(targets):
+        for i, target in enumerate(targets):
             after = len(targets) - 1 - i
             if i == star:
-                name = one.value.id  # type: ignore[attr-defined]
+                name = target.value.id  # type: ignore[attr-defined]
                 of.kinds[name] = "tuple"
                 self.emit(f"{spelled(name)} = {whole}.slice({i}, {whole}.length - {after});")
             else:
-                of.kinds[one.id] = "number"  # type: ignore[attr-defined]
-                self.emit(f"{of.targets(one)} = {whole}[{i if i < star else f'{whole}.length - {after + 1}'}];")
+                of.kinds[target.id] = "number"  # type: ignore[attr-defined]
+                self.emit(f"{of.targets(target)} = {whole}[{i if i < star else f'{whole}.length - {after + 1}'}];")
 
     # assignments ------------------------------------------------------------------------------------------------------
 
@@ -204,7 +205,8 @@ class Statements:
         of = self.of
         if self.traced:
             read = [
-                f"attempt(() => {of.value(one)})" if maybe else of.value(one) for one, maybe in loads(node, of.locals)
+                f"attempt(() => {of.value(load)})" if maybe else of.value(load)
+                for load, maybe in loads(node, of.locals)
             ]
             self.emit(f"$t.read({node.lineno}, [{', '.join(read)}]);")
         if isinstance(node, ast.AugAssign):
@@ -225,11 +227,11 @@ class Statements:
         """Translate `a, b = c, d`, of which the right side is known first, and `a, *b = c`."""
         if isinstance(value, ast.Tuple) and len(value.elts) == len(target.elts):
             values = [self.fresh() for _ in value.elts]
-            for name, one in zip(values, value.elts):
-                self.emit(f"const {name} = {self.of.value(one)};")
-            return ", ".join(self._store(one, name, None) for one, name in zip(target.elts, values))
+            for name, item in zip(values, value.elts):
+                self.emit(f"const {name} = {self.of.value(item)};")
+            return ", ".join(self._store(item, name, None) for item, name in zip(target.elts, values))
         self._unpack(target.elts, self.of.value(value))
-        return ", ".join(spelled(one.id) for one in target.elts if isinstance(one, ast.Name)) or "null"
+        return ", ".join(spelled(item.id) for item in target.elts if isinstance(item, ast.Name)) or "null"
 
     def _store(self, target: ast.expr, value: str, operator: type[ast.operator] | None) -> str:
         """Emit one store; return what was stored, as an expression."""

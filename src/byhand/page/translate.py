@@ -73,20 +73,19 @@ class Script:
 
 def _marks(hand: Callable[..., Any], tree: ast.FunctionDef) -> dict[str, Any]:
     """Return, by line, where the numbers stand that a statement reads, and which statements make sums or write arrays."""
-    known = {one.arg for one in ast.walk(tree) if isinstance(one, ast.arg)}
-    known |= {one.id for one in ast.walk(tree) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
+    known = {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+    known |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     reads, telling, arrays = {}, [], positional(hand)
-    for one in ast.walk(tree):
-        if not isinstance(one, (ast.Assign, ast.AugAssign)):
+    for statement in ast.walk(tree):
+        if not isinstance(statement, (ast.Assign, ast.AugAssign)):
             continue
-        read = [load for load, _ in loads(one, known)]
-        reads[one.lineno] = [
-            [load.col_offset, load.end_col_offset] if load.lineno == one.lineno else None for load in read
-        ]
-        target = one.target if isinstance(one, ast.AugAssign) else one.targets[0]
+        line = statement.lineno
+        read = [load for load, _ in loads(statement, known)]
+        reads[line] = [[load.col_offset, load.end_col_offset] if load.lineno == line else None for load in read]
+        target = statement.target if isinstance(statement, ast.AugAssign) else statement.targets[0]
         numbers = [load for load in read if isinstance(load, ast.Subscript) and getattr(load.value, "id", "") in arrays]
-        if isinstance(one, ast.AugAssign) or isinstance(target, ast.Subscript) or numbers:
-            telling.append(one.lineno)
+        if isinstance(statement, ast.AugAssign) or isinstance(target, ast.Subscript) or numbers:
+            telling.append(line)
     return {"reads": reads, "telling": sorted(telling)}
 
 
