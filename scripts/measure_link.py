@@ -71,12 +71,21 @@ def main() -> None:
         line = Link("", delay, 8 / rate)
         said = min(all_reduce(size, 2, line, share["add"]).values())
         row = {
-            "rate": rate, "delay": delay, "how": how, "sweep": sweep, "latency": latency, "byte": byte, "bytes": size,
-            "all_reduce": measured, "all_reduce_said": said, "step": step,
-            "step_said": share["step"] + said, "work": share["step"],
+            "rate": rate,
+            "delay": delay,
+            "how": how,
+            "sweep": sweep,
+            "latency": latency,
+            "byte": byte,
+            "bytes": size,
+            "all_reduce": measured,
+            "all_reduce_said": said,
+            "step": step,
+            "step_said": share["step"] + said,
+            "work": share["step"],
             "large": {"work": whole["step"], "bytes": whole["bytes"], "late": late, "early": early}
             | dict(zip(("late_said", "early_said"), steps(whole["step"], whole["bytes"], line, share["add"]))),
-        }  # fmt: skip
+        }
         rows.append(row)
         if not given.json:
             tell(row)

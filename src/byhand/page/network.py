@@ -39,10 +39,13 @@ def spec_of(model: Model, found: Mapping[str, Pair]) -> dict[str, Any]:
     wanted = {*depends_on_images(graph), *(t.name for t in graph.of_kind("parameter"))} - {*alias}
     assert graph.input is not None
     return {
-        "input": graph.input.name, "logits": alias.get(model.logits.name, model.logits.name),
-        "nodes": nodes[:-1], "loss": nodes[-1], "wanted": sorted(wanted),
+        "input": graph.input.name,
+        "logits": alias.get(model.logits.name, model.logits.name),
+        "nodes": nodes[:-1],
+        "loss": nodes[-1],
+        "wanted": sorted(wanted),
         "values": {name: list(shape) for name, shape in shapes.items() if name not in kept and name not in alias},
-    }  # fmt: skip
+    }
 
 
 def _node(node: Node, call: Call, hands: Pair, alias: Mapping[str, str]) -> dict[str, Any]:
@@ -55,12 +58,16 @@ def _node(node: Node, call: Call, hands: Pair, alias: Mapping[str, str]) -> dict
         return None if value is None else alias.get(value.name, value.name)
 
     return {
-        "name": node.name, "op": node.op.name, "output": node.output.name, "result": node.op.outputs[0],
-        "forward": hands[0], "backward": hands[1],
+        "name": node.name,
+        "op": node.op.name,
+        "output": node.output.name,
+        "result": node.op.outputs[0],
+        "forward": hands[0],
+        "backward": hands[1],
         "attributes": {key: _finite(value) for key, value in call.attributes.items()},
         "reads": [named(key) for key in node.op.forward_arguments],
         "sends": [[key, named(key)] for key in node.op.backward_arguments],
-    }  # fmt: skip
+    }
 
 
 def _finite(value: Any) -> Any:
@@ -84,9 +91,11 @@ def rows_of(model: Model) -> dict[str, Any]:
     for node in graph.nodes:
         call, field = calls[node.name], seen[node.name]
         found[node.name] = {
-            "shape": list(node.output.shape[1:]), "window": call.window and list(call.window.kernel), "macs": call.flops // 2,
+            "shape": list(node.output.shape[1:]),
+            "window": call.window and list(call.window.kernel),
+            "macs": call.flops // 2,
             "field": list(field) if isinstance(field, tuple) else [field, field],
-        }  # fmt: skip
+        }
     return found
 
 
@@ -105,9 +114,11 @@ def facts_of(model: Model, rows: Mapping[str, Any]) -> dict[str, Any]:
     maps = [row["field"] for row in rows.values() if len(row["shape"]) == 3 and prod(row["shape"][:2]) > 1]
     down, across = maps[-1] if maps else model.input_shape[:2]
     return {
-        "parameters": sum(prod(t.shape) for t in weights.values()), "macs": model.summary().flops // 2,
-        "layers": sum("weight" in node.inputs for node in nodes), "field": f"{down} × {across}",
-    }  # fmt: skip
+        "parameters": sum(prod(t.shape) for t in weights.values()),
+        "macs": model.summary().flops // 2,
+        "layers": sum("weight" in node.inputs for node in nodes),
+        "field": f"{down} × {across}",
+    }
 
 
 def _learned(tensor: Any) -> bool:

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from byhand.errors import ArgumentError
 from byhand.kernels import cdiv, compiled, kernel, launch
-from byhand.ops.op import Array
-from byhand.train.optim.hyperparameters import BLOCK_PARAMETERS, Scheduled, as_array, check_ranges
+from byhand.train.optim.hyperparameters import BLOCK_PARAMETERS, as_array, check_ranges
 from byhand.train.optim.optimizer import Optimizer, register
 
 
@@ -47,9 +46,7 @@ class SGD(Optimizer):
 # hands ----------------------------------------------------------------------------------------------------------------
 
 
-def sgd_loops(
-    p: Array, g: Array, velocity: Array | None, *, lr: float, momentum: float, nesterov: bool, weight_decay: float
-) -> None:
+def sgd_loops(p, g, velocity, *, lr, momentum, nesterov, weight_decay):
     """Update parameter by parameter."""
     for i in range(p.size):
         step = g[i] + weight_decay * p[i]
@@ -59,9 +56,7 @@ def sgd_loops(
         p[i] -= lr * step
 
 
-def sgd_arrays(
-    p: Array, g: Array, velocity: Array | None, *, lr: float, momentum: float, nesterov: bool, weight_decay: float
-) -> None:
+def sgd_arrays(p, g, velocity, *, lr, momentum, nesterov, weight_decay):
     """Update with NumPy."""
     step = g + weight_decay * p if weight_decay else g
     if velocity is not None:
@@ -72,7 +67,7 @@ def sgd_arrays(
 
 
 @kernel
-def sgd_block(p, g, velocity, lr, momentum, nesterov, weight_decay, block):  # type: ignore[no-untyped-def]
+def sgd_block(p, g, velocity, lr, momentum, nesterov, weight_decay, block):
     """Run `sgd_loops` on one block of all arrays."""
     part = slice(block * BLOCK_PARAMETERS, (block + 1) * BLOCK_PARAMETERS)
     speed = None if velocity is None else velocity[part]
@@ -81,9 +76,7 @@ def sgd_block(p, g, velocity, lr, momentum, nesterov, weight_decay, block):  # t
 
 
 @compiled
-def sgd_compiled(
-    p: Array, g: Array, velocity: Array | None, *, lr: Scheduled, momentum: float, nesterov: bool, weight_decay: float
-) -> None:
+def sgd_compiled(p, g, velocity, *, lr, momentum, nesterov, weight_decay):
     """Update in parallel blocks."""
     blocks = cdiv(p.size, BLOCK_PARAMETERS)
     launch(sgd_block, blocks, p, g, velocity, as_array(lr), momentum, nesterov, weight_decay)
