@@ -4,12 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from byhand.data.lazy_images import LazyImages
 from byhand.errors import ArgumentError, ShapeError
-
-Array = npt.NDArray[Any]
+from byhand.shapes import Array
 
 
 @dataclass(frozen=True, repr=False, eq=False)

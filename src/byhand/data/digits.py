@@ -9,16 +9,13 @@ handwritten digits", 1998.
 """
 
 import os
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageFilter, ImageStat
 
 from byhand.data import image_decoding
 from byhand.errors import ArgumentError, FileError, ShapeError
-
-Array = npt.NDArray[Any]
+from byhand.shapes import Array
 
 WORKING_SIDE = 1000  # larger pictures are averaged down: no digit needs more
 COARSE_SIDE = 112  # where the ink's box is looked for: averaged so far, noise no longer looks like ink

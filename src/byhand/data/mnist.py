@@ -13,18 +13,15 @@ import lzma
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from byhand.data import idx
 from byhand.data.dataset import Dataset
 from byhand.data.open_file import open_regular_file
 from byhand.errors import FileError
 from byhand.files import cache_folder, write_whole
-
-Array = npt.NDArray[Any]
+from byhand.shapes import Array
 
 EMBEDDED = Path(__file__).with_name("mnist.idx.xz")
 

@@ -58,7 +58,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from byhand.data import mnist
 from byhand.errors import ShapeError, UnknownNameError
-from byhand.tutorial.checks import Array, as_generator, as_gradient, as_image, integer_within
+from byhand.shapes import Array
+from byhand.tutorial.checks import as_generator, as_gradient, as_image, integer_within
 
 Say = Callable[[str], object]
 LEARN_RATE = 0.005

@@ -14,8 +14,9 @@ import numpy as np
 from byhand.kernels import Replay, kernel, launch
 from byhand.ops.conv.conv2d import conv2d_backward_compiled, conv2d_compiled
 from byhand.ops.conv.linear import linear_backward_compiled, linear_compiled
+from byhand.shapes import Array
 from byhand.tutorial import Conv3x3, MaxPool2, Softmax
-from byhand.tutorial.checks import Array, as_gradient, as_image
+from byhand.tutorial.checks import as_gradient, as_image
 
 CONV_ATTRIBUTES: dict[str, Any] = {"stride": (1, 1), "padding": (0, 0, 0, 0), "dilation": (1, 1), "groups": 1}
 
