@@ -53,7 +53,7 @@ def main(package: str | None = None) -> None:
         sys.exit("the packed bytes do not unpack to what was packed; nothing was written")
     target = Path(__file__).parents[1] / "src" / "byhand" / "data" / "mnist.idx.xz"
     target.write_bytes(packed)
-    print(f"{target.name}: {len(packed)} bytes; LENGTH = {len(data)}, SHA256 = {hashlib.sha256(data).hexdigest()}")
+    print(f"{target.name}: {len(packed)} bytes; DECOMPRESSED_BYTES = {len(data)}, SHA256 = {hashlib.sha256(data).hexdigest()}")
 
 
 def _from_folder(folder: Path) -> list[bytes]:

@@ -63,7 +63,7 @@ def test_no_caller_can_spoil_anothers_images():
 def test_the_cache_is_written_once_and_read_again(cold, monkeypatch):
     first = mnist.train_labels().copy()
     (cached,) = (cold / "data").iterdir()
-    assert cached.name == f"mnist-{mnist.SHA256[:16]}.idx" and cached.stat().st_size == mnist.LENGTH
+    assert cached.name == f"mnist-{mnist.SHA256[:16]}.idx" and cached.stat().st_size == mnist.DECOMPRESSED_BYTES
     mnist._arrays.cache_clear()
     monkeypatch.setattr(mnist, "EMBEDDED", cold / "not needed")
     np.testing.assert_array_equal(mnist.train_labels(), first)
