@@ -1,9 +1,9 @@
-"""An expression of a loops hand in JavaScript.
+"""Translation of a Python function's expressions to JavaScript.
 
-What stands in an array's memory is reached by its strides, which a function takes from its arrays once, at its top:
+An array element is addressed by the array's strides, which the function reads once, in its first lines:
 
     x[n, p, q, c]       x$d[n * x$0 + p * x$1 + q * x$2 + c * x$3]
-    x[i]                x$d[flat(x, i)]          i: a place, as np.ndindex gives
+    x[i]                x$d[flat(x, i)]          i: an index tuple of np.ndindex
     x[*n, c]            x$d[lead(x, n, c)]
 """
 
@@ -29,20 +29,20 @@ RESERVED = {"in", "function", "var", "let", "const", "new", "default", "switch",
 
 
 class Untranslatable(ArgumentError):
-    """A function holds what the page can't run."""
+    """A function uses Python that the translator does not know."""
 
 
 def spelled(name: str) -> str:
-    """Return a name as JavaScript can have it."""
+    """Return a name that is valid in JavaScript."""
     return f"{name}_" if name in RESERVED else name
 
 
 class Expressions:
-    """The expressions of one function.
+    """The translator of one function's expressions.
 
-    add: translates a function that this one calls, and returns its name; translated: the names of those so far.
-    kinds: what each name holds, as far as its use needs it: an array, a place, a list, a number; used: by array of the
-    function's own, the axes whose strides are wanted, -1 for its memory alone; items: by attribute, which of its numbers are.
+    add: translates a function that this one calls, and returns its JavaScript name; translated: the functions so far, by name.
+    kinds: by variable, "array", "place" (an index tuple), "tuple", "list", "number" or "any".
+    used: by array argument, the axes whose strides are read, -1 for its data; items: by attribute, the indices that are read.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Expressions:
         self.items: dict[str, set[int]] = {}
 
     def refuse(self, node: ast.AST) -> Untranslatable:
-        """Return the error that tells what the page can't run."""
+        """Return the error for a node that can't be translated."""
         return Untranslatable(
             f"{self.tree.name} holds {ast.unparse(node)!r}, which the translator to JavaScript does not know"
         )
@@ -92,7 +92,7 @@ class Expressions:
         return spelled(node.id) if node.id in self.locals else self._outside(node.id, node)
 
     def _outside(self, name: str, node: ast.AST) -> str:
-        """Return what a name stands for that is not the function's own."""
+        """Return the JavaScript of a name from a closure, the module or the builtins."""
         cells = dict(zip(self.function.__code__.co_freevars, self.function.__closure__ or ()))
         if name in cells:
             return self._constant(cells[name].cell_contents, name, node)
@@ -103,7 +103,7 @@ class Expressions:
         raise self.refuse(node)
 
     def _constant(self, value: Any, name: str, node: ast.AST) -> str:
-        """Return a number, a function, or several of them, as JavaScript."""
+        """Return a number, a function, or a tuple of them, in JavaScript."""
         if isinstance(value, (bool, int, float)):
             return json.dumps(value) if isfinite(value) else f"({value})".replace("inf", "Infinity")
         if isinstance(value, tuple) and hasattr(value, "_fields"):
@@ -134,7 +134,7 @@ class Expressions:
     # arrays -----------------------------------------------------------------------------------------------------------
 
     def memory(self, array: ast.expr) -> str:
-        """Return the numbers of an array."""
+        """Return the JavaScript expression of an array's data."""
         if isinstance(array, ast.Name) and array.id in self.own:
             self.used.setdefault(array.id, set()).add(-1)
             return f"{spelled(array.id)}$d"
@@ -147,7 +147,7 @@ class Expressions:
         return f"{self.value(array)}.s[{axis}]"
 
     def place(self, array: ast.expr, index: ast.expr) -> str:
-        """Return where in an array's memory an index stands."""
+        """Return the JavaScript expression of an index's offset in an array's data."""
         name = self.value(array)
         if isinstance(index, ast.Tuple) and not index.elts:
             return "0"
@@ -243,9 +243,9 @@ class Expressions:
         return f"yield {self.value(node.value) if node.value else ''}"
 
     def _GeneratorExp(self, node: ast.GeneratorExp | ast.ListComp) -> str:
-        """Return a list, made by a function that loops."""
+        """Return a comprehension as a function that is called at once and fills a list."""
         outer = self.kinds, self.locals
-        self.kinds, self.locals = dict(self.kinds), set(self.locals)  # of its own
+        self.kinds, self.locals = dict(self.kinds), set(self.locals)  # a comprehension has its own scope
         heads, tests = [], []
         for comprehension in node.generators:
             target = comprehension.target
@@ -267,7 +267,7 @@ class Expressions:
     _ListComp = _GeneratorExp
 
     def targets(self, node: ast.expr) -> str:
-        """Return names that something is taken apart into."""
+        """Return the targets of an unpacking assignment."""
         if isinstance(node, ast.Name):
             return spelled(node.id)
         if isinstance(node, ast.Tuple) and all(isinstance(item, (ast.Name, ast.Tuple)) for item in node.elts):
@@ -297,7 +297,7 @@ class Expressions:
         return self.call(node)
 
     def call(self, node: ast.Call, traced: bool = False) -> str:
-        """Return a call; traced: one that stands by itself writes arrays, and is traced in its turn."""
+        """Return a call; traced: call the traced function, since a call statement writes arrays."""
         if isinstance(node.func, ast.Attribute) and node.func.attr == "append":
             return f"{self.value(node.func.value)}.push({self.value(node.args[0])})"
         name = self.value(node.func)

@@ -1,4 +1,4 @@
-"""A network as the page gets it: its nodes in order, what each reads and writes, and what a reader wants to know of each."""
+"""The description of a network for the page: its nodes with inputs and outputs, and the facts of each layer."""
 
 from collections.abc import Mapping
 from math import isinf, prod
@@ -10,11 +10,11 @@ from byhand.nn.receptive_field import depends_on_images, feature_maps
 from byhand.ops.op import Call
 from byhand.page.translate import Pair
 
-DROPPED = ("dropout",)  # does nothing once a network has learned
+DROPPED = ("dropout",)  # the identity in inference
 
 
 def ops_of(model: Model) -> set[str]:
-    """Return the names of the ops that a network's answer and its loss need."""
+    """Return the names of the ops that compute a network's logits and loss."""
     return {node.op.name for node in with_loss(model).nodes} - {*DROPPED}
 
 
@@ -24,7 +24,7 @@ def with_loss(model: Model) -> Graph:
 
 
 def spec_of(model: Model, found: Mapping[str, Pair]) -> dict[str, Any]:
-    """Return the nodes of a network for one image; found: the translated hands of every op of them."""
+    """Return the nodes of a network for one image; found: the translated functions by op."""
     graph = with_loss(model)
     calls, shapes = graph.plan(1, training=False)
     alias = dict[str, str]()
@@ -71,14 +71,14 @@ def _node(node: Node, call: Call, hands: Pair, alias: Mapping[str, str]) -> dict
 
 
 def _finite(value: Any) -> Any:
-    """Return an attribute as JSON can have it: infinity by its name."""
+    """Return an attribute for JSON: infinity as a string."""
     if isinstance(value, (tuple, list)):
         return [_finite(item) for item in value]
     return str(float(value)) if isinstance(value, float) and isinf(value) else value
 
 
 def rows_of(model: Model) -> dict[str, Any]:
-    """Return by node what its column tells: output shape, window, multiply-adds, and how many pixels it sees (down, across).
+    """Return the facts of each node: output shape, window, multiply-adds, and receptive field (down, across).
 
     >>> import byhand as bh
     >>> rows_of(bh.models.create("article"))["conv1"]
@@ -100,13 +100,13 @@ def rows_of(model: Model) -> dict[str, Any]:
 
 
 def places_of(model: Model) -> dict[str, Any]:
-    """Return by tensor where the numbers of its maps lie on the image: (start, step) down and across."""
+    """Return by tensor where the pixels of its feature maps lie on the image: (start, step) down and across."""
     maps = feature_maps(model.graph.up_to(model.logits))
     return {name: {"down": list(place.down), "across": list(place.across)} for name, place in maps.items()}
 
 
 def facts_of(model: Model, rows: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the header tells: layers with weights, parameters, multiply-adds, the receptive field of the last maps."""
+    """Return the facts of the header: layers with weights, parameters, multiply-adds, last receptive field."""
     nodes = model.graph.up_to(model.logits).nodes
     weights = {
         t.name: t for node in nodes for key, t in node.inputs.items() if key not in node.op.state and _learned(t)
@@ -122,5 +122,5 @@ def facts_of(model: Model, rows: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _learned(tensor: Any) -> bool:
-    """Tell whether a tensor was learned, by this network or, frozen, by the one that it came from."""
+    """Tell whether a tensor was learned: a parameter, or a frozen state of a pretrained network."""
     return isinstance(tensor, Tensor) and tensor.kind in ("parameter", "state")

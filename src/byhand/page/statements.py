@@ -1,7 +1,7 @@
-"""A loops hand in JavaScript, statement by statement.
+"""Translation of a Python function's statements to JavaScript; `expressions.py` translates the expressions in them.
 
-A function is written once to compute, and once more to tell: then `$t` hears of every round of a loop, and of what each
-assignment read and made.
+A function is written twice: to compute, and traced. The traced one reports to a LineTracer `$t` each round of a loop, and the
+values that each assignment reads and writes.
 """
 
 import ast
@@ -35,7 +35,7 @@ def loads(statement: ast.Assign | ast.AugAssign, known: set[str]) -> list[tuple[
 
 
 class Statements:
-    """The statements of one function, on their way to JavaScript."""
+    """The translator of one function's statements; traced: also report to `$t`."""
 
     def __init__(self, expressions: Expressions, traced: bool) -> None:
         self.of, self.traced = expressions, traced
@@ -126,7 +126,7 @@ class Statements:
             self.emit("$t.leave();")
 
     def _head(self, node: ast.For) -> tuple[list[ast.expr], str] | None:
-        """Emit the head of a loop; return what its rounds begin by taking apart, and into what."""
+        """Emit the head of a loop; return the targets and the value that each round first unpacks, or None."""
         of, kinds = self.of, self.of.kinds
         targets = node.target.elts if isinstance(node.target, ast.Tuple) else [node.target]
         names = [target.id for target in targets if isinstance(target, ast.Name)]
@@ -167,7 +167,7 @@ class Statements:
         return targets, f"{place}.tuple()"
 
     def _only(self, whose: str | None) -> str:
-        """Return the arguments that keep a loop over the places of an array to those that matter."""
+        """Return the arguments that restrict a traced loop over an array's indices to the range of interest."""
         return f", $t.first({whose}), $t.end({whose})" if self.traced and whose and self.depth == 1 else ""
 
     def _note_kinds(self, source: ast.expr, names: list[str]) -> None:
@@ -201,7 +201,7 @@ class Statements:
     # assignments ------------------------------------------------------------------------------------------------------
 
     def _assign(self, node: ast.Assign | ast.AugAssign) -> None:
-        """Translate an assignment; what it read is traced beside what it made."""
+        """Translate an assignment; traced: report the values that it reads and writes."""
         of = self.of
         if self.traced:
             read = [
@@ -224,7 +224,7 @@ class Statements:
             self.emit(f"$t.made({made});")
 
     def _several(self, target: ast.Tuple | ast.List, value: ast.expr) -> str:
-        """Translate `a, b = c, d`, of which the right side is known first, and `a, *b = c`."""
+        """Translate `a, b = c, d`, evaluating the right side first, and `a, *b = c`."""
         if isinstance(value, ast.Tuple) and len(value.elts) == len(target.elts):
             values = [self.fresh() for _ in value.elts]
             for name, item in zip(values, value.elts):
@@ -269,5 +269,5 @@ class Statements:
 
 
 def function(expressions: Callable[[], Any], name: str, traced: bool) -> str:
-    """Return a function in JavaScript; expressions: makes its Expressions, new ones for each way of writing it."""
+    """Return a function in JavaScript; expressions: returns a new Expressions of the function."""
     return Statements(expressions(), traced).whole(name)

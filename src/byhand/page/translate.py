@@ -1,8 +1,8 @@
-"""The loops hands in JavaScript: what is read in Python runs in the page, line by line the same.
+"""Translation of the ops' loops to JavaScript, line by line: the page runs the same code that a reader sees in Python.
 
-Of Python's grammar the loops need little: numbers, tuples, arrays and loops over their places. This file translates that
-little and refuses all else, so that nothing is translated wrongly in silence. A hand exists twice in the page: `name`, which
-only computes, and `name$traced`, which also tells what each line read and made, for the number that somebody points at.
+The loops use a small part of Python: numbers, tuples, arrays and loops over their indices. The translator covers that part and
+raises Untranslatable for anything else. Each function exists twice in the page: `name` computes; `name$traced` also records
+the values that each line reads and writes, for the number under the pointer.
 """
 
 import ast
@@ -23,10 +23,10 @@ Pair = tuple[str, str]  # the names of a forward hand and its backward
 
 @dataclass
 class Script:
-    r"""What was translated so far: functions by their JavaScript names, each once.
+    r"""A JavaScript program: the translated functions by their names, each once.
 
-    sources: of each, what a reader is shown: its file, name and lines; by line, in which columns stands what it reads; and
-    which lines are worth telling round by round.
+    sources: by function, its Python source for the reader: file, name and lines; by line, the columns of the values that it
+    reads; and the lines whose rounds the page lists one by one.
 
     >>> script = Script()
     >>> script.add(get("relu").hands["loops"].forward, "relu_forward")
@@ -44,9 +44,8 @@ class Script:
 
     functions: dict[str, str] = field(default_factory=dict)
     sources: dict[str, dict[str, Any]] = field(default_factory=dict)
-    names: dict[int, tuple[str, Any]] = field(
-        default_factory=dict
-    )  # by identity: the name, and what keeps it from ending
+    # By identity of the function: its name, and a reference that keeps the identity unique.
+    names: dict[int, tuple[str, Any]] = field(default_factory=dict)
 
     def add(self, hand: Callable[..., Any], name: str) -> str:
         """Translate a function and all that it calls; return its name in JavaScript."""
@@ -56,7 +55,7 @@ class Script:
         while name in self.functions:
             name += "_"
         self.names[id(hand)] = name, hand
-        self.functions[name] = ""  # its name is taken while those that it calls are translated
+        self.functions[name] = ""  # reserves the name while the functions that it calls are translated
         source = textwrap.dedent(inspect.getsource(hand))
         tree = ast.parse(source).body[0]
         assert isinstance(tree, ast.FunctionDef)
@@ -72,7 +71,7 @@ class Script:
 
 
 def _marks(hand: Callable[..., Any], tree: ast.FunctionDef) -> dict[str, Any]:
-    """Return, by line, where the numbers stand that a statement reads, and which statements make sums or write arrays."""
+    """Return, by line, the columns of the values that a statement reads, and the lines that add up or write arrays."""
     known = {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
     known |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     reads, telling, arrays = {}, [], positional(hand)

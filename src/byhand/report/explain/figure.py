@@ -121,9 +121,9 @@ def _overlay(seen: Array, heat: Array) -> TileRenderer:
     def tile(tall: int, wide: int) -> Array:
         grey = resized(seen, tall, wide).mean(2, keepdims=True) * OVERLAY_BRIGHTNESS
         smooth = np.asarray(Image.fromarray(heat).resize((wide, tall), Image.Resampling.BILINEAR))
-        share = 0.85 * smooth[..., None] ** 1.5
+        opacity = 0.85 * smooth[..., None] ** 1.5
         colours = matplotlib.colormaps[COLOUR_MAP](0.25 + 0.75 * smooth, bytes=True)[..., :3]
-        return ((1 - share) * grey + share * colours).astype(np.uint8)  # type: ignore[no-any-return]
+        return ((1 - opacity) * grey + opacity * colours).astype(np.uint8)  # type: ignore[no-any-return]
 
     return tile
 
