@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from byhand.shapes import Array
+from byhand.shapes import Array, Shape
 
 
 class LazyImages:
@@ -26,7 +26,7 @@ class LazyImages:
 
     ndim, dtype = 4, np.dtype(np.uint8)
 
-    def __init__(self, paths: Sequence[str | os.PathLike[str]], shape: tuple[int, int, int], crop: float = 1.0) -> None:
+    def __init__(self, paths: Sequence[str | os.PathLike[str]], shape: Shape, crop: float = 1.0) -> None:
         self.paths, self.crop = [Path(path) for path in paths], crop
         self.shape = (len(self.paths), *shape)
 
