@@ -9,7 +9,7 @@ An array element is addressed by the array's strides, which the function reads o
 
 import ast
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from math import isfinite
 from types import FunctionType, ModuleType
 from typing import Any
@@ -50,7 +50,7 @@ class Expressions:
         function: Callable[..., Any],
         tree: ast.FunctionDef,
         add: Callable[[Callable[..., Any], str], str],
-        translated: Any,
+        translated: Container[str],
     ) -> None:
         self.function, self.tree, self.add, self.translated = unwrapped(function), tree, add, translated
         names = positional(function)

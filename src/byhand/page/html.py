@@ -109,7 +109,7 @@ def document(look: Look) -> bytes:
     }
     if computes:
         half = numbers.size > MAX_FLOAT32_PARAMETERS
-        data |= {"spec": spec_of(model, found) | {"numbers": where}, "half": half}
+        data |= {"spec": {**spec_of(model, found), "numbers": where}, "half": half}
         data["numbers"] = encoded(numbers, np.float16 if half else np.float32)
         same = [snapshot for snapshot in look.snapshots if numbers_of(snapshot.model)[0] == where]
         data["snapshots"] = [moment(snapshot, tests, labels) for snapshot in same]

@@ -2,13 +2,59 @@
 
 from collections.abc import Mapping
 from math import isinf, prod
-from typing import Any
+from typing import Any, TypedDict
 
 from byhand.graph import Graph, Node, Tensor
 from byhand.nn import Model
 from byhand.nn.receptive_field import depends_on_images, feature_maps
 from byhand.ops.op import Call
 from byhand.page.translate import Pair
+
+Shown = str | list[str] | None  # the tensor of an argument, of a list of arguments, or of an omitted one
+
+
+class NodeSpec(TypedDict):
+    """A node for the page: its op's translated functions, and the tensors of their arguments."""
+
+    name: str
+    op: str
+    output: str
+    result: str
+    forward: str
+    backward: str
+    attributes: dict[str, Any]
+    reads: list[Shown]
+    sends: list[tuple[str, Shown]]
+
+
+class NetworkSpec(TypedDict):
+    """A network for the page; wanted: tensors whose gradients are computed; values: the shapes of all activations."""
+
+    input: str
+    logits: str
+    nodes: list[NodeSpec]
+    loss: NodeSpec
+    wanted: list[str]
+    values: dict[str, list[int]]
+
+
+class LayerFacts(TypedDict):
+    """The facts of a layer's column; field: the receptive field, (down, across) in pixels."""
+
+    shape: list[int]
+    window: list[int] | None
+    macs: int
+    field: list[int]
+
+
+class NetworkFacts(TypedDict):
+    """The facts of the page's header."""
+
+    parameters: int
+    macs: int
+    layers: int
+    field: str
+
 
 DROPPED = ("dropout",)  # the identity in inference
 
@@ -23,7 +69,7 @@ def with_loss(model: Model) -> Graph:
     return model.graph.up_to(model.logits).with_loss(model.logits, 0.0)
 
 
-def spec_of(model: Model, found: Mapping[str, Pair]) -> dict[str, Any]:
+def spec_of(model: Model, found: Mapping[str, Pair]) -> NetworkSpec:
     """Return the nodes of a network for one image; found: the translated functions by op."""
     graph = with_loss(model)
     calls, shapes = graph.plan(1, training=False)
@@ -48,10 +94,10 @@ def spec_of(model: Model, found: Mapping[str, Pair]) -> dict[str, Any]:
     }
 
 
-def _node(node: Node, call: Call, hands: Pair, alias: Mapping[str, str]) -> dict[str, Any]:
+def _node(node: Node, call: Call, hands: Pair, alias: Mapping[str, str]) -> NodeSpec:
     tensors = {**node.inputs, **node.outputs}
 
-    def named(key: str) -> Any:
+    def named(key: str) -> Shown:
         value = tensors.get(key.removeprefix("grad_"))
         if isinstance(value, tuple):
             return [alias.get(tensor.name, tensor.name) for tensor in value]
@@ -66,7 +112,7 @@ def _node(node: Node, call: Call, hands: Pair, alias: Mapping[str, str]) -> dict
         "backward": hands[1],
         "attributes": {key: _finite(value) for key, value in call.attributes.items()},
         "reads": [named(key) for key in node.op.forward_arguments],
-        "sends": [[key, named(key)] for key in node.op.backward_arguments],
+        "sends": [(key, named(key)) for key in node.op.backward_arguments],
     }
 
 
@@ -77,7 +123,7 @@ def _finite(value: Any) -> Any:
     return str(float(value)) if isinstance(value, float) and isinf(value) else value
 
 
-def rows_of(model: Model) -> dict[str, Any]:
+def rows_of(model: Model) -> dict[str, LayerFacts]:
     """Return the facts of each node: output shape, window, multiply-adds, and receptive field (down, across).
 
     >>> import byhand as bh
@@ -87,25 +133,25 @@ def rows_of(model: Model) -> dict[str, Any]:
     graph = model.graph.up_to(model.logits)
     calls, _ = graph.plan(1, training=False)
     seen = {row.layer: row.receptive_field for row in model.summary().rows}
-    found = {}
+    found: dict[str, LayerFacts] = {}
     for node in graph.nodes:
         call, field = calls[node.name], seen[node.name]
         found[node.name] = {
             "shape": list(node.output.shape[1:]),
-            "window": call.window and list(call.window.kernel),
+            "window": None if call.window is None else list(call.window.kernel),
             "macs": call.flops // 2,
             "field": list(field) if isinstance(field, tuple) else [field, field],
         }
     return found
 
 
-def places_of(model: Model) -> dict[str, Any]:
+def places_of(model: Model) -> dict[str, dict[str, list[float]]]:
     """Return by tensor where the pixels of its feature maps lie on the image: (start, step) down and across."""
     maps = feature_maps(model.graph.up_to(model.logits))
     return {name: {"down": list(place.down), "across": list(place.across)} for name, place in maps.items()}
 
 
-def facts_of(model: Model, rows: Mapping[str, Any]) -> dict[str, Any]:
+def facts_of(model: Model, rows: Mapping[str, LayerFacts]) -> NetworkFacts:
     """Return the facts of the header: layers with weights, parameters, multiply-adds, last receptive field."""
     nodes = model.graph.up_to(model.logits).nodes
     weights = {
@@ -121,6 +167,6 @@ def facts_of(model: Model, rows: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _learned(tensor: Any) -> bool:
+def _learned(tensor: object) -> bool:
     """Tell whether a tensor was learned: a parameter, or a frozen state of a pretrained network."""
     return isinstance(tensor, Tensor) and tensor.kind in ("parameter", "state")

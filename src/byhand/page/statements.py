@@ -7,7 +7,6 @@ values that each assignment reads and writes.
 import ast
 import json
 from collections.abc import Callable
-from typing import Any
 
 from byhand.ops.op import keywords, positional
 from byhand.page.expressions import OPERATORS, Expressions, spelled
@@ -268,6 +267,6 @@ class Statements:
         return f"{numbers}[{at}]"
 
 
-def function(expressions: Callable[[], Any], name: str, traced: bool) -> str:
+def function(expressions: Callable[[], Expressions], name: str, traced: bool) -> str:
     """Return a function in JavaScript; expressions: returns a new Expressions of the function."""
     return Statements(expressions(), traced).whole(name)

@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypedDict
 
 from byhand.ops import get
 from byhand.ops.op import positional, unwrapped
@@ -19,6 +19,16 @@ from byhand.page.expressions import Expressions, Untranslatable
 from byhand.page.statements import function, loads
 
 Pair = tuple[str, str]  # the names of a forward hand and its backward
+
+
+class Source(TypedDict):
+    """A function's Python source for the reader; reads: by line, the columns of the values that it reads."""
+
+    file: str
+    name: str
+    lines: list[str]
+    reads: dict[int, list[list[int | None] | None]]
+    telling: list[int]
 
 
 @dataclass
@@ -43,7 +53,7 @@ class Script:
     """
 
     functions: dict[str, str] = field(default_factory=dict)
-    sources: dict[str, dict[str, Any]] = field(default_factory=dict)
+    sources: dict[str, Source] = field(default_factory=dict)
     # By identity of the function: its name, and a reference that keeps the identity unique.
     names: dict[int, tuple[str, Any]] = field(default_factory=dict)
 
@@ -60,8 +70,14 @@ class Script:
         tree = ast.parse(source).body[0]
         assert isinstance(tree, ast.FunctionDef)
         file = (inspect.getsourcefile(hand) or "").replace("\\", "/")
-        shown = {"file": file.rpartition("/byhand/")[2], "name": tree.name, "lines": source.splitlines()}
-        self.sources[name] = shown | _marks(hand, tree)
+        reads, telling = _marks(hand, tree)
+        self.sources[name] = {
+            "file": file.rpartition("/byhand/")[2],
+            "name": tree.name,
+            "lines": source.splitlines(),
+            "reads": reads,
+            "telling": telling,
+        }
         new = partial(Expressions, hand, tree, self.add, self.functions)
         self.functions[name] = f"{function(new, name, False)}\n{function(new, f'{name}$traced', True)}"
         return name
@@ -70,11 +86,14 @@ class Script:
         return "\n".join(self.functions.values())
 
 
-def _marks(hand: Callable[..., Any], tree: ast.FunctionDef) -> dict[str, Any]:
+def _marks(
+    hand: Callable[..., Any], tree: ast.FunctionDef
+) -> tuple[dict[int, list[list[int | None] | None]], list[int]]:
     """Return, by line, the columns of the values that a statement reads, and the lines that add up or write arrays."""
     known = {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
     known |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    reads, telling, arrays = {}, [], positional(hand)
+    reads: dict[int, list[list[int | None] | None]] = {}
+    telling, arrays = list[int](), positional(hand)
     for statement in ast.walk(tree):
         if not isinstance(statement, (ast.Assign, ast.AugAssign)):
             continue
@@ -85,7 +104,7 @@ def _marks(hand: Callable[..., Any], tree: ast.FunctionDef) -> dict[str, Any]:
         numbers = [load for load in read if isinstance(load, ast.Subscript) and getattr(load.value, "id", "") in arrays]
         if isinstance(statement, ast.AugAssign) or isinstance(target, ast.Subscript) or numbers:
             telling.append(line)
-    return {"reads": reads, "telling": sorted(telling)}
+    return reads, sorted(telling)
 
 
 def hands(names: Iterable[str]) -> tuple[Script, dict[str, Pair], dict[str, str]]:
