@@ -21,9 +21,14 @@ def main():
     trainer.fit(train.take(6000), test.take(1000), epochs=1)
     before = Snapshot(0, 0.0, network())  # before training: the page has a slider
     look = Look(
-        model, "a residual network", tests=test.images[:500], labels=test.labels[:500],
-        snapshots=[before], history=trainer.history, curve=trainer.curve,
-    )  # fmt: skip
+        model,
+        "a residual network",
+        tests=test.images[:500],
+        labels=test.labels[:500],
+        snapshots=[before],
+        history=trainer.history,
+        curve=trainer.curve,
+    )
     Path("a_page.html").write_bytes(document(look))
     print("wrote a_page.html: open it, and point at a number")
 

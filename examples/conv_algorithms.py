@@ -46,7 +46,7 @@ for name, (x_size, weight_size, attributes) in SHAPES.items():
         problem = Problem(direction, shape, len(x), x.itemsize)
         able = [algorithm for algorithm in ALGORITHMS.values() if can(algorithm, problem)]
         speeds = {
-            candidate.name: problem.flops / seconds(candidate.run(direction), *arguments) / 1e9 for candidate in able
+            algorithm.name: problem.flops / seconds(algorithm.run(direction), *arguments) / 1e9 for algorithm in able
         }
         words = [f"{'*' * (choose(problem).name == how)}{how} {speed:.0f}" for how, speed in speeds.items()]
         print(f"{name:22} {direction:17} {', '.join(words)}")

@@ -7,9 +7,12 @@ from byhand import nn
 def block(x, filters):
     """Return x with the output of two convolutions added."""
     y = nn.Sequential(
-        nn.Conv2d(filters, padding="same", bias=False), nn.BatchNorm(), nn.ReLU(),
-        nn.Conv2d(filters, padding="same", bias=False), nn.BatchNorm(),
-    )(x)  # fmt: skip
+        nn.Conv2d(filters, padding="same", bias=False),
+        nn.BatchNorm(),
+        nn.ReLU(),
+        nn.Conv2d(filters, padding="same", bias=False),
+        nn.BatchNorm(),
+    )(x)
     return nn.ReLU()(x + y)
 
 

@@ -53,12 +53,14 @@ def main(package: str | None = None) -> None:
         sys.exit("the packed bytes do not unpack to what was packed; nothing was written")
     target = Path(__file__).parents[1] / "src" / "byhand" / "data" / "mnist.idx.xz"
     target.write_bytes(packed)
-    print(f"{target.name}: {len(packed)} bytes; LENGTH = {len(data)}, SHA256 = {hashlib.sha256(data).hexdigest()}")
+    print(
+        f"{target.name}: {len(packed)} bytes; DECOMPRESSED_BYTES = {len(data)}, SHA256 = {hashlib.sha256(data).hexdigest()}"
+    )
 
 
 def _from_folder(folder: Path) -> list[bytes]:
-    inside = folder / "package" if (folder / "package").is_dir() else folder
-    return [(inside / "data" / name).read_bytes() for name in FILES]
+    root = folder / "package" if (folder / "package").is_dir() else folder
+    return [(root / "data" / name).read_bytes() for name in FILES]
 
 
 def _from_tgz(package: str | None, temporary: str) -> list[bytes]:

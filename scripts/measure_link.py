@@ -37,12 +37,9 @@ LARGE = ("resnet18", 8)  # 224 x 224: what has something to overlap
 SIZES = [4, 1 << 10, 1 << 14, 1 << 16, 1 << 18, 1 << 20, 1 << 22, 1 << 24]
 SPACES, DEVICE = ("byhand0", "byhand1"), "wire0"
 HOSTS = ("10.77.0.1", "10.77.0.2")
-TCP = {
-    "UCX_TLS": "tcp,self",
-    "MPIR_CVAR_NOLOCAL": "1",
-    "FI_PROVIDER": "tcp",
-}  # or MPI would notice that it is one machine
-TAP = (0x400454CA, 0x0002 | 0x1000)  # TUNSETIFF; an Ethernet device, packets without a header
+# Environment variables that make MPI use TCP; otherwise it detects that both ranks are on one machine.
+TCP = {"UCX_TLS": "tcp,self", "MPIR_CVAR_NOLOCAL": "1", "FI_PROVIDER": "tcp"}
+TUNSETIFF, TAP_WITHOUT_HEADER = 0x400454CA, 0x0002 | 0x1000  # ioctl: make an Ethernet device; IFF_TAP | IFF_NO_PI
 
 
 def main() -> None:
@@ -57,26 +54,41 @@ def main() -> None:
     threads, job = max(1, cores() // 2), {"seconds": given.seconds}
     training = job | {"model": model, "batch": batch}
     large = job | {"model": LARGE[0], "batch": LARGE[1]}
-    beside = [launcher(), "-n", "2"]  # side by side: they share caches and memory
-    share = run(beside, training | {"of": 2, "add": True}, threads)
-    whole = run(beside, large | {"of": 2}, threads)
+    # Two processes at once, because ranks share caches and memory bandwidth; each computes its shard alone.
+    start_two = [launcher(), "-n", "2"]
+    shard = run(start_two, training | {"of": 2, "add": True}, threads)
+    large_shard = run(start_two, large | {"of": 2}, threads)
     rows = []
     for rate, delay in LINKS:
         with link(rate, delay) as (launch, how):
-            swept = run(launch, job | {"sizes": [*SIZES, share["bytes"]]}, threads)["all_reduce"]
+            all_reduces = run(launch, job | {"sizes": [*SIZES, shard["bytes"]]}, threads)["all_reduce"]
             step = run(launch, training, threads)["step"]
             late, early = (run(launch, large | {"overlap": how}, threads)["step"] for how in (False, True))
-        *sweep, (size, measured) = swept
+        *sweep, (size, measured) = all_reduces
         latency, byte = fit(sweep)
         line = Link("", delay, 8 / rate)
-        said = min(all_reduce(size, 2, line, share["add"]).values())
+        predicted = min(all_reduce(size, 2, line, shard["add"]).values())
         row = {
-            "rate": rate, "delay": delay, "how": how, "sweep": sweep, "latency": latency, "byte": byte, "bytes": size,
-            "all_reduce": measured, "all_reduce_said": said, "step": step,
-            "step_said": share["step"] + said, "work": share["step"],
-            "large": {"work": whole["step"], "bytes": whole["bytes"], "late": late, "early": early}
-            | dict(zip(("late_said", "early_said"), steps(whole["step"], whole["bytes"], line, share["add"]))),
-        }  # fmt: skip
+            "rate": rate,
+            "delay": delay,
+            "how": how,
+            "sweep": sweep,
+            "latency": latency,
+            "byte": byte,
+            "bytes": size,
+            "all_reduce": measured,
+            "all_reduce_predicted": predicted,
+            "step": step,
+            "step_predicted": shard["step"] + predicted,
+            "work": shard["step"],
+            "large": {"work": large_shard["step"], "bytes": large_shard["bytes"], "late": late, "early": early}
+            | dict(
+                zip(
+                    ("late_predicted", "early_predicted"),
+                    steps(large_shard["step"], large_shard["bytes"], line, shard["add"]),
+                )
+            ),
+        }
         rows.append(row)
         if not given.json:
             tell(row)
@@ -85,7 +97,7 @@ def main() -> None:
 
 
 def steps(work: float, size: float, line: Link, add: float) -> tuple[float, float]:
-    """Return what the model says of a step: without overlap, and with it."""
+    """Return the predicted seconds of a step: without overlap, and with it."""
     row = predict(work, 1, size, 2, line, add)
     return row["step"], row["overlapped"]["step"]
 
@@ -97,14 +109,13 @@ def tell(row: dict) -> None:
     for size, seconds in row["sweep"]:
         print(f"  {size:12,} bytes {seconds * 1e3:10.3f} ms")
     name = f"the gradient, {row['bytes'] / 1e6:.2f} MB"
-    print(f"  {name:30}{row['all_reduce'] * 1e3:10.3f} ms, said {row['all_reduce_said'] * 1e3:.3f}")
-    print(
-        f"  {'a step':30}{row['step'] * 1e3:10.3f} ms, said {row['step_said'] * 1e3:.3f}: work {row['work'] * 1e3:.3f}"
-    )
+    print(f"  {name:30}{row['all_reduce'] * 1e3:10.3f} ms, predicted {row['all_reduce_predicted'] * 1e3:.3f}")
+    prediction = f"predicted {row['step_predicted'] * 1e3:.3f}: work {row['work'] * 1e3:.3f}"
+    print(f"  {'a step':30}{row['step'] * 1e3:10.3f} ms, {prediction}")
     large = row["large"]
     print(f"  {LARGE[0]}, a gradient of {large['bytes'] / 1e6:.1f} MB, a step: work {large['work'] * 1e3:.1f} ms")
     for name, what in (("late", "sent at the end"), ("early", "sent during backward")):
-        print(f"  {what:30}{large[name] * 1e3:10.1f} ms, said {large[f'{name}_said'] * 1e3:.1f}")
+        print(f"  {what:30}{large[name] * 1e3:10.1f} ms, predicted {large[f'{name}_predicted'] * 1e3:.1f}")
 
 
 @contextmanager
@@ -188,7 +199,7 @@ def relay(rate: float, delay: float) -> int:
     files = []
     for i, space in enumerate(SPACES):
         file, name = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK), f"byhandtap{i}"
-        fcntl.ioctl(file, TAP[0], struct.pack("16sH22x", name.encode(), TAP[1]))
+        fcntl.ioctl(file, TUNSETIFF, struct.pack("16sH22x", name.encode(), TAP_WITHOUT_HEADER))
         ip("link", "set", name, "netns", space)
         ip("-n", space, "link", "set", name, "name", DEVICE, "mtu", str(9000 if rate < 5e9 else 65000))
         files.append(file)

@@ -18,9 +18,12 @@ from numbers import Real
 from operator import index
 from typing import Any
 
+import numpy.typing as npt
+
 from byhand.errors import ArgumentError, ShapeError
 
 Shape = tuple[int, ...]
+Array = npt.NDArray[Any]  # of any element type; docstrings give its shape and dtype
 
 
 @dataclass(frozen=True)

@@ -174,15 +174,22 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         automatic = LARGE_BATCH if len(train) >= LARGE_SET_IMAGES else SMALL_BATCH
         batch = integer("batch_size", automatic if self.batch_size == "auto" else self.batch_size)
         trainer = Trainer(
-            self._network(train, seed), AdamW(number("learning_rate_init", self.learning_rate_init, 0)),
-            batch_size=batch, schedule=OneCycle(), augment=augment, seed=seed,
-        )  # fmt: skip
+            self._network(train, seed),
+            AdamW(number("learning_rate_init", self.learning_rate_init, 0)),
+            batch_size=batch,
+            schedule=OneCycle(),
+            augment=augment,
+            seed=seed,
+        )
         rows = trainer.fit(
-            train, validation=validation, epochs=integer("max_iter", self.max_iter),
+            train,
+            validation=validation,
+            epochs=integer("max_iter", self.max_iter),
             early_stopping=integer("n_iter_no_change", self.n_iter_no_change) if self.early_stopping else None,
             # Batch norm has no variance of one image: an epoch leaves one out where the last batch would hold it alone.
-            epoch_size=len(train) - (len(train) % batch == 1), quiet=not self.verbose,
-        )  # fmt: skip
+            epoch_size=len(train) - (len(train) % batch == 1),
+            quiet=not self.verbose,
+        )
         self.model_, self.n_iter_ = trainer.model, len(rows)
         self.loss_curve_ = [row["loss"] for row in rows]
         self.loss_ = self.loss_curve_[-1] if rows else float("nan")
@@ -294,8 +301,11 @@ def standardized(images: Tensor, mean: Array, std: Array) -> Tensor:
     """Return (images - mean) / std as a frozen batch norm, so that the saved network takes the same images."""
     graph = images.graph
     arrays = {  # the scale goes into gamma: a variance may be too large or too small for float32
-        "gamma": 1 / std, "beta": np.zeros_like(mean), "running_mean": mean, "running_var": np.ones_like(mean),
-    }  # fmt: skip
+        "gamma": 1 / std,
+        "beta": np.zeros_like(mean),
+        "running_mean": mean,
+        "running_var": np.ones_like(mean),
+    }
     tensors = {
         key: graph.add_tensor(f"standardize_{key}", array.shape, "state", None, constant(array))
         for key, array in arrays.items()

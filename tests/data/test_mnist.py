@@ -63,7 +63,7 @@ def test_returned_images_are_read_only():
 def test_the_cache_is_written_once_and_read_again(empty_cache, monkeypatch):
     first = mnist.train_labels().copy()
     (cached,) = (empty_cache / "data").iterdir()
-    assert cached.name == f"mnist-{mnist.SHA256[:16]}.idx" and cached.stat().st_size == mnist.LENGTH
+    assert cached.name == f"mnist-{mnist.SHA256[:16]}.idx" and cached.stat().st_size == mnist.DECOMPRESSED_BYTES
     mnist._arrays.cache_clear()
     monkeypatch.setattr(mnist, "EMBEDDED", empty_cache / "not needed")
     np.testing.assert_array_equal(mnist.train_labels(), first)

@@ -16,7 +16,7 @@ from byhand.kernels.runtime.launch_graph import capture
 from byhand.kernels.runtime.mode import mode
 from byhand.ops import HANDS
 from byhand.train import settings
-from byhand.train.optim import CLIP_GRAD_NORM, OPTIMIZERS, apply_update, update
+from byhand.train.optim import CLIP_GRAD_NORM, OPTIMIZERS, update, update_function
 from byhand.train.optim.optimizer import Optimizer, register
 from tests.oracle import needs_torch
 from tests.train import record_optimizers
@@ -37,8 +37,9 @@ def run(optimizer, hand, p, gradients, clip_norm=None):
     """Return the parameters after each step; p: an array, or the parameters by name with `flat`."""
     p = copied(p)
     buffers, after = SimpleNamespace(**{name: np.zeros_like(p.flat) for name in optimizer.buffers}), []
+    apply = update_function(optimizer, clip_norm, hand, p, buffers)
     for t, gradient in enumerate(gradients, 1):
-        apply_update(optimizer, clip_norm, hand, p, buffers, gradient.copy(), optimizer.lr, t)
+        apply(gradient.copy(), optimizer.lr, t)
         after.append(p.flat.copy())
     assert all(array.dtype == p.flat.dtype for array in vars(buffers).values())
     return np.array(after)

@@ -1,12 +1,11 @@
 """The article's own program, `byhand.tutorial`, as a peer of the bench: loops, or NumPy arrays."""
 
-from typing import Any
-
 import numpy as np
 
 from byhand import tutorial
 from byhand.bench.network import Network
 from byhand.nn import Model
+from byhand.ops.op import Array
 
 
 class Peer:
@@ -30,7 +29,7 @@ class ArticleNetwork(Network):
         self.conv.filters[...] = filters[:, :, 0].transpose(2, 0, 1)
         self.softmax.weights[...] = weights
 
-    def step(self, images: Any, labels: Any) -> float:
+    def step(self, images: Array, labels: Array) -> float:
         """Do one update on a batch of one image."""
         out, label = self._probabilities(images[0]), labels[0]
         gradient = np.zeros(10)
@@ -39,9 +38,9 @@ class ArticleNetwork(Network):
         self.conv.backprop(self.pool.backprop(gradient), self.lr)
         return -float(np.log(out[label]))
 
-    def logits(self, images: Any) -> Any:
+    def logits(self, images: Array) -> Array:
         """Return the logarithms of the probabilities, which differ from the logits by a number an image."""
         return np.log([self._probabilities(image) for image in images])
 
-    def _probabilities(self, image: Any) -> Any:
+    def _probabilities(self, image: Array) -> Array:
         return self.softmax.forward(self.pool.forward(self.conv.forward(image[..., 0] / 255 - 0.5)))

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import metadata
 from statistics import geometric_mean
-from typing import Any
 
 from byhand.bench.benchmarks import BENCHMARKS, Benchmark
 from byhand.bench.peers import PEERS, Entry, byhand, family
 from byhand.bench.process import Failed, Numbers, Process
+from byhand.bench.results import Comparison, Line, Result, Row
 from byhand.bench.table import figure
 from byhand.kernels.runtime import cpu
 from byhand.ops import DEFAULT_HAND
@@ -28,15 +28,11 @@ def measure(
     seconds: float = TURN_SECONDS,
     hand: str = DEFAULT_HAND,
     tell: Callable[[str], None] = lambda line: None,
-) -> dict[str, Any]:
+) -> Result:
     """Measure byhand and every peer that is installed in each benchmark.
 
-    Returns {"machine": ..., "rows": [{"benchmark", "byhand", "peers": {name: value}, "unit", "ratio", ...}]}; a ratio above 1:
-    byhand is ahead of the best peer. A row also has
-        "best", "families": the best peer, and the ratio to the best of each framework
-        "goal", "aim", "rival": ratios to reach, and the framework they are relative to ("" for all)
-        "lines": the same for each line, where there are several; the row has their geometric means
-        "missing", "failed": peers that can't run here; peers that broke, or computed other numbers than byhand
+    Returns the machine and a row for each benchmark; a ratio above 1: byhand is ahead of the best peer. `results.py` lists all
+    fields. hand: byhand's implementation of the ops; tell: called with each line of progress.
     """
     return {"machine": machine(), "rows": [_row(name, rounds, seconds, hand, tell) for name in works]}
 
@@ -95,7 +91,7 @@ class Race:
                 process.stop()
 
 
-def _row(name: str, rounds: int, seconds: float, hand: str, tell: Callable[[str], None]) -> dict[str, Any]:
+def _row(name: str, rounds: int, seconds: float, hand: str, tell: Callable[[str], None]) -> Row:
     benchmark, race = BENCHMARKS[name], Race(name, tell)
     entries = {"byhand": byhand(hand)} | {peer: PEERS[peer] for peer in benchmark.peers}
     missing = {peer: reason for peer, entry in entries.items() if (reason := entry.missing())}
@@ -109,24 +105,35 @@ def _row(name: str, rounds: int, seconds: float, hand: str, tell: Callable[[str]
     finally:
         race.stop()
     values = {peer: process.result for peer, process in race.processes.items()}
-    return compare(benchmark, values) | {"missing": missing, "failed": race.failed}
+    return {**compare(benchmark, values), "missing": missing, "failed": race.failed}
 
 
-def compare(benchmark: Benchmark, values: dict[str, list[float]]) -> dict[str, Any]:
+def compare(benchmark: Benchmark, values: dict[str, list[float]]) -> Comparison:
     """Return a row of results: each line beside its best peer, and the geometric means."""
     means = {name: _mean(numbers) for name, numbers in values.items()}
     lines = [
         _line(benchmark, {name: numbers[i] for name, numbers in values.items()}) for i in range(len(benchmark.lines))
     ]
     ratios = [line["ratio"] for line in lines if line["ratio"] is not None]
-    row = {"benchmark": benchmark.title} | _line(benchmark, means)
-    row |= {"unit": benchmark.unit, "ratio": _mean(ratios) if ratios else None}
-    row |= {"families": _families(benchmark, row["byhand"], row["peers"])}
-    row |= {"goal": benchmark.goal, "aim": benchmark.aim, "rival": benchmark.rival}
-    return row if len(lines) == 1 else row | {"lines": dict(zip(benchmark.lines, lines))}
+    mean = _line(benchmark, means)
+    comparison: Comparison = {
+        "benchmark": benchmark.title,
+        "byhand": mean["byhand"],
+        "peers": mean["peers"],
+        "best": mean["best"],
+        "ratio": _mean(ratios) if ratios else None,
+        "unit": benchmark.unit,
+        "families": _families(benchmark, mean["byhand"], mean["peers"]),
+        "goal": benchmark.goal,
+        "aim": benchmark.aim,
+        "rival": benchmark.rival,
+    }
+    if len(lines) > 1:
+        comparison["lines"] = dict(zip(benchmark.lines, lines))
+    return comparison
 
 
-def _line(benchmark: Benchmark, values: dict[str, float]) -> dict[str, Any]:
+def _line(benchmark: Benchmark, values: dict[str, float]) -> Line:
     ours, peers = values.get("byhand"), {name: value for name, value in values.items() if name != "byhand"}
     best = (min if benchmark.lower_is_better else max)(peers, key=peers.__getitem__, default=None)
     ratio = None if ours is None or best is None else ahead(benchmark, ours, peers[best])

@@ -20,14 +20,18 @@ from byhand.bench.convolutions import LINES, convolutions
 from byhand.bench.inference import LINES as INFERENCES
 from byhand.bench.inference import inference
 from byhand.bench.memory import install_size, peak
+from byhand.bench.network import NetworkPeer
 from byhand.bench.timing import seconds_per_call
 from byhand.data import Dataset
 from byhand.errors import DivergedError
 from byhand.nn import Model
+from byhand.ops.op import Array
 from byhand.train import OneCycle
 from byhand.tutorial import LEARN_RATE
 
-Session = Generator[Any, float, None]
+# Yields once the numbers to compare, a list for each step, then the measurements of each turn of so many seconds.
+Session = Generator[list[list[float]] | list[float], float]
+Batches = list[tuple[Array, Array]]  # images, labels
 STARTED = "BYHAND_BENCH_STARTED"  # an environment variable of a peer's process: the time of its start
 TARGET_ACCURACY = 0.99
 
@@ -41,7 +45,7 @@ class Benchmark:
 
     title: str
     unit: str
-    session: Callable[[Any], Session]
+    session: Callable[[Any], Session]  # of a peer: a Protocol of network.py, convolutions.py, inference.py or memory.py
     goal: float
     aim: float
     peers: tuple[str, ...]
@@ -71,18 +75,22 @@ def photographs() -> Dataset:
     return noise((32, 32, 3), 1024)
 
 
-def batches(train: Dataset, size: int) -> list[tuple[Any, Any]]:
+def batches(train: Dataset, size: int) -> Batches:
     """Return the full batches of a data set."""
     return [(train.images[i : i + size], train.labels[i : i + size]) for i in range(0, len(train) - size + 1, size)]
 
 
 def training(
-    network: Callable[[], Model], batch: int, images: Callable[[], Dataset] = digits, *,
-    plain: Callable[[], Model] | None = None, checked: int = 5,
-) -> Callable[[Any], Session]:  # fmt: skip
+    network: Callable[[], Model],
+    batch: int,
+    images: Callable[[], Dataset] = digits,
+    *,
+    plain: Callable[[], Model] | None = None,
+    checked: int = 5,
+) -> Callable[[NetworkPeer], Session]:
     """Training steps, in images per second; plain: the network without dropout, for the check."""
 
-    def session(peer: Any) -> Session:
+    def session(peer: NetworkPeer) -> Session:
         turns = batches(images(), batch)
         side = peer.network((plain or network)(), 0.01, 0.9)
         seconds = yield [[float(side.step(*turn)) for turn in turns[:checked]]]
@@ -96,7 +104,7 @@ def training(
     return session
 
 
-def articles_run(peer: Any) -> Session:
+def articles_run(peer: NetworkPeer) -> Session:
     """The article's run: 3 epochs of 1,000 images, one at a time, then 1,000 tests; in seconds."""
     train, test = (part.take(1000) for part in data.load("mnist"))
     side = peer.network(networks.article(), LEARN_RATE, 0.0)
@@ -109,7 +117,7 @@ def articles_run(peer: Any) -> Session:
         yield [time.perf_counter() - started]
 
 
-def articles_epoch(peer: Any) -> Session:
+def articles_epoch(peer: NetworkPeer) -> Session:
     """The article's network, an epoch of all of MNIST's 60,000 images, 64 at a time; in seconds."""
     train, side = digits(), peer.network(networks.article(), 0.01, 0.0)
     yield [[float(side.step(*batch)) for batch in batches(train.take(320), 64)]]
@@ -120,7 +128,7 @@ def articles_epoch(peer: Any) -> Session:
         yield [time.perf_counter() - started]
 
 
-def articles_steps(peer: Any) -> Session:
+def articles_steps(peer: NetworkPeer) -> Session:
     """The article's training, one image at a time, in images per second."""
     side, random = peer.network(networks.article(), LEARN_RATE, 0.0), noise((28, 28, 1), 5)
     # Noise has no ties: the article gives the gradient of a maximum to every pixel that equals it, other peers to one.
@@ -138,22 +146,22 @@ def articles_steps(peer: Any) -> Session:
             seconds = yield [count / took]
 
 
-def latency(peer: Any) -> Session:
+def latency(peer: NetworkPeer) -> Session:
     """From one image to its logits, in microseconds."""
     images = digits(16).images
     side = peer.network(networks.lenet5(), 0.01, 0.0)
     seconds = yield [side.logits(images[i : i + 1])[0].tolist() for i in range(5)]
     turn = cycle(range(len(images)))
 
-    def answer() -> Any:
+    def predict() -> Array:
         i = next(turn)
         return side.logits(images[i : i + 1])
 
     while True:
-        seconds = yield [1e6 * seconds_per_call(answer, seconds)]
+        seconds = yield [1e6 * seconds_per_call(predict, seconds)]
 
 
-def to_target(peer: Any) -> Session:
+def to_target(peer: NetworkPeer) -> Session:
     """From the start of the process to a LeNet-5 with 99 % accuracy on MNIST's test set, in seconds.
 
     The settings are those of `byhand train`. byhand's kernels come from its cache on disk, PyTorch's from its binaries.
@@ -168,7 +176,7 @@ def to_target(peer: Any) -> Session:
     yield [time.time() - float(os.environ[STARTED])]
 
 
-def training_memory(peer: Any) -> Session:
+def training_memory(peer: NetworkPeer) -> Session:
     """Peak memory of a process that trains ResNet-18, in MB."""
     turns = batches(photographs(), 64)
     side = peer.network(networks.resnet18(), 0.01, 0.9)

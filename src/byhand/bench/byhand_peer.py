@@ -1,15 +1,17 @@
 """byhand as a peer of the bench, with one of its hands."""
 
+from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from byhand.bench.convolutions import Case, Passes
+from byhand.bench.inference import Predict
 from byhand.bench.network import Network
 from byhand.data import Dataset
 from byhand.nn import Model
 from byhand.ops import conv2d
+from byhand.ops.op import Array, HandFunction
 from byhand.train import SGD, Trainer
 from byhand.train.schedule import Schedule
 
@@ -26,7 +28,7 @@ class Peer:
         """Return the model, ready to be trained."""
         return ByhandNetwork(model, lr, momentum, self.hand)
 
-    def answers(self, model: Model) -> Any:
+    def predictor(self, model: Model) -> Callable[[Array], Predict]:
         """Return a function: images -> the call that returns their logits."""
         return lambda images: partial(model.logits_of, images, hand=self.hand)
 
@@ -37,7 +39,7 @@ class Peer:
         y, grad_x, grad_weight = np.empty_like(grad), np.empty_like(x), np.empty_like(weight)
         hand = conv2d.hand(self.hand)
 
-        def run(function: Any, *arguments: Any, result: Any) -> Any:
+        def run(function: HandFunction, *arguments: Array | None, result: Array) -> Array:
             function(*arguments, **call.attributes)
             return result
 
@@ -56,11 +58,11 @@ class ByhandNetwork(Network):
         self.model, self.hand, self.optimizer = model, hand, SGD(lr=lr, momentum=momentum)
         self.trainer = Trainer(model, self.optimizer, hand=hand)
 
-    def step(self, images: Any, labels: Any) -> float:
+    def step(self, images: Array, labels: Array) -> float:
         """Do one update."""
         return self.trainer.step(images, labels)
 
-    def logits(self, images: Any) -> Any:
+    def logits(self, images: Array) -> Array:
         """Return the logits."""
         return self.model.logits_of(images, hand=self.hand)
 

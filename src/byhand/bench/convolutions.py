@@ -2,14 +2,17 @@
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from byhand.bench.timing import seconds_per_call
 from byhand.ops import conv2d
+from byhand.ops.op import Array
+from byhand.shapes import Shape
 
-Passes = dict[str, Callable[[], Any]]  # a function for each pass, which returns its result in byhand's layout
+Passes = dict[str, Callable[[], npt.ArrayLike]]  # a function for each pass; its result is in byhand's layout
 COMPARED_NUMBERS = 16  # of each result
 TURN_FRACTION = 1 / 6  # of a turn, for each pass
 
@@ -48,16 +51,17 @@ class Case:
         """The passes that training needs: a first layer needs no gradient of the images."""
         return ("forward", "backward weights") if self.depth == 3 else ("forward", "backward data", "backward weights")
 
-    def shapes(self) -> tuple[tuple[int, ...], ...]:
+    def shapes(self) -> tuple[Shape, Shape, Shape]:
         """Return the shapes of x, weight and y."""
         x = (self.batch, self.size, self.size, self.depth)
         weight = (self.kernel, self.kernel, self.depth // self.groups, self.filters)
         return x, weight, conv2d.infer([x, weight, None], self.attributes).shapes["y"]
 
-    def arrays(self) -> tuple[Any, ...]:
+    def arrays(self) -> tuple[Array, Array, Array]:
         """Return x, weight and a gradient of y."""
         rng = np.random.default_rng(0)
-        return tuple(rng.standard_normal(shape, np.float32) for shape in self.shapes())
+        x, weight, grad_y = (rng.standard_normal(shape, np.float32) for shape in self.shapes())
+        return x, weight, grad_y
 
 
 CASES = (
@@ -77,12 +81,19 @@ CASES = (
 LINES = tuple(f"{case}, {name}" for case in CASES for name in case.passes)
 
 
-def convolutions(peer: Any) -> Generator[Any, float, None]:
+class ConvolutionPeer(Protocol):
+    """A framework that has convolutions."""
+
+    def convolution(self, case: Case) -> Passes:
+        """Return a function for each pass of a convolution."""
+
+
+def convolutions(peer: ConvolutionPeer) -> Generator[list[list[float]] | list[float], float]:
     """Yield numbers of each result to compare, then for each turn the GFLOP/s of every line."""
-    checks = []
+    checks: list[list[float]] = []
     for case in CASES:
         passes = peer.convolution(case)
-        checks += [_some(passes[name]()) for name in case.passes]
+        checks += [_sample(passes[name]()) for name in case.passes]
     seconds = yield checks
     while True:
         rates = []
@@ -94,6 +105,7 @@ def convolutions(peer: Any) -> Generator[Any, float, None]:
         seconds = yield rates
 
 
-def _some(result: Any) -> list[float]:
+def _sample(result: npt.ArrayLike) -> list[float]:
+    """Return COMPARED_NUMBERS numbers of a result, evenly spaced."""
     numbers = np.ascontiguousarray(result).ravel()
     return numbers[:: max(1, numbers.size // COMPARED_NUMBERS)].astype(float).tolist()  # type: ignore[no-any-return]

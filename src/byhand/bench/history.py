@@ -14,10 +14,11 @@ import os
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from byhand.bench.bench import ahead, versions
 from byhand.bench.benchmarks import BENCHMARKS
+from byhand.bench.results import HistoryRow, Result
 from byhand.bench.table import figure
 from byhand.errors import FileError
 from byhand.files import write_whole
@@ -40,7 +41,7 @@ FIELDS: dict[str, type | tuple[type, ...]] = {
 }
 
 
-def append(path: Path, names: list[str], result: dict[str, Any], hand: str) -> int:
+def append(path: Path, names: list[str], result: Result, hand: str) -> int:
     """Append a run to the history, whole or not at all; return the number of rows.
 
     names: of the benchmarks, as they were given to `measure`, whose result it is. Where byhand failed, there is no row.
@@ -67,7 +68,7 @@ def append(path: Path, names: list[str], result: dict[str, Any], hand: str) -> i
     return len(rows)
 
 
-def read(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
+def read(path: Path) -> tuple[list[HistoryRow], list[int]]:
     """Return the rows of a history, oldest first, and the numbers of the lines that are no rows.
 
     Raises FileError where the file can't be read.
@@ -90,7 +91,7 @@ def bad_lines(path: Path, bad: list[int]) -> str:
     return f"{path}: {lines} of a benchmark history; left out"
 
 
-def table(rows: list[dict[str, Any]]) -> str:
+def table(rows: list[HistoryRow]) -> str:
     """Return the last rows as text, below the machine that they were measured on."""
     lines, machine = [], ""
     for row in rows[-MAX_ROWS:]:
@@ -123,7 +124,7 @@ def _content(path: Path) -> bytes:
         raise FileError(f"can't read the benchmark history {path}: {error.strerror}") from None
 
 
-def _row(row: Any) -> dict[str, Any]:
+def _row(row: Any) -> HistoryRow:
     """Return a row whose fields have their types and whose texts are printable; raise ValueError for anything else."""
     if not isinstance(row, dict) or not all(isinstance(row.get(name), kind) for name, kind in FIELDS.items()):
         raise ValueError("fields are missing, or have other types")
@@ -133,4 +134,4 @@ def _row(row: Any) -> dict[str, Any]:
         raise ValueError("a text is not printable")
     if not all(isinstance(value, (int, float)) for value in row["ratios"].values()):
         raise ValueError("a ratio is no number")
-    return row
+    return cast("HistoryRow", row)

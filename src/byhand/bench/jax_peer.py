@@ -2,15 +2,18 @@
 
 import os
 from importlib import import_module
-from typing import Any
+from types import ModuleType
+from typing import Any, SupportsFloat
 
 import numpy as np
 
 from byhand.bench.layer_calls import LayerCall, layer_calls
 from byhand.bench.network import Network
 from byhand.nn import Model
+from byhand.ops.op import Array
 
-Numbers = dict[str, Any]
+JaxArray = Any  # jax.Array: JAX is a peer, never a dependency
+Numbers = dict[str, JaxArray]  # by "layer argument"
 
 
 class Peer:
@@ -22,7 +25,7 @@ class Peer:
         if threads == 1 and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
         os.environ["JAX_PLATFORMS"] = "cpu"
-        self.jax: Any = import_module("jax")  # a peer, never a dependency
+        self.jax = import_module("jax")
         self.jax.config.update("jax_default_prng_impl", "rbg")  # its fastest, for dropout
 
     def network(self, model: Model, lr: float, momentum: float) -> "JaxNetwork":
@@ -33,7 +36,7 @@ class Peer:
 class JaxNetwork(Network):
     """Parameters, states and velocities, and the compiled functions of a step and of the logits."""
 
-    def __init__(self, model: Model, lr: float, momentum: float, jax: Any) -> None:
+    def __init__(self, model: Model, lr: float, momentum: float, jax: ModuleType) -> None:
         self.lr, self.momentum, self.jax, self.mean, self.std = lr, momentum, jax, model.mean, model.std
         self.calls = layer_calls(model, channels_first=False)
         self.input = model.graph.input.name if model.graph.input else ""
@@ -45,21 +48,29 @@ class JaxNetwork(Network):
         self.update = jax.jit(self._update, donate_argnums=(0, 1, 2))
         self.forward = jax.jit(lambda parameters, states, images: self._logits(parameters, states, images, False)[0])
 
-    def step(self, images: Any, labels: Any) -> Any:
+    def step(self, images: Array, labels: Array) -> SupportsFloat:
         """Do one update."""
         self.parameters, self.states, self.velocities, loss = self.update(
             self.parameters, self.states, self.velocities, images, labels, self.lr
         )
-        return loss
+        return loss  # type: ignore[no-any-return]
 
-    def logits(self, images: Any) -> Any:
+    def logits(self, images: Array) -> Array:
         """Return the logits."""
         return np.asarray(self.forward(self.parameters, self.states, images))
 
     def _update(
-        self, parameters: Numbers, states: Numbers, velocities: Numbers, images: Any, labels: Any, lr: Any
-    ) -> Any:
-        def loss_of(parameters: Numbers) -> Any:
+        self,
+        parameters: Numbers,
+        states: Numbers,
+        velocities: Numbers,
+        images: JaxArray,
+        labels: JaxArray,
+        lr: float,
+    ) -> tuple[Numbers, Numbers, Numbers, JaxArray]:
+        """Return the parameters, states and velocities after one update, and the loss before it."""
+
+        def loss_of(parameters: Numbers) -> tuple[JaxArray, Numbers]:
             logits, after = self._logits(parameters, states, images, True)
             chances = self.jax.nn.log_softmax(logits)
             return -self.jax.numpy.take_along_axis(chances, labels[:, None], 1).mean(), after
@@ -68,7 +79,9 @@ class JaxNetwork(Network):
         velocities = {name: self.momentum * v + grads[name] for name, v in velocities.items()}
         return {name: p - lr * velocities[name] for name, p in parameters.items()}, states, velocities, loss
 
-    def _logits(self, parameters: Numbers, states: Numbers, images: Any, training: bool) -> Any:
+    def _logits(
+        self, parameters: Numbers, states: Numbers, images: JaxArray, training: bool
+    ) -> tuple[JaxArray, Numbers]:
         values = {self.input: (images.astype(self.jax.numpy.float32) / 255 - self.mean) / self.std}
         after = dict(states)
         for call in self.calls:
@@ -77,14 +90,21 @@ class JaxNetwork(Network):
             after |= {f"{call.name} {part}": value for part, value in changed.items()}
         return values[self.calls[-1].name], after
 
-    def _apply(self, call: LayerCall, inputs: list[Any], parts: Numbers, training: bool) -> tuple[Any, Numbers]:
+    def _apply(
+        self, call: LayerCall, inputs: list[JaxArray], parts: Numbers, training: bool
+    ) -> tuple[JaxArray, Numbers]:
         """Return one op's result, and the states that it changed."""
         jax, given, (x, *_) = self.jax, call.attributes, inputs
         if call.op == "conv2d":
             y = jax.lax.conv_general_dilated(
-                x, parts["weight"], given["stride"], _pairs(given["padding"]), rhs_dilation=given["dilation"],
-                feature_group_count=given["groups"], dimension_numbers=("NHWC", "HWIO", "NHWC"),
-            )  # fmt: skip
+                x,
+                parts["weight"],
+                given["stride"],
+                _pairs(given["padding"]),
+                rhs_dilation=given["dilation"],
+                feature_group_count=given["groups"],
+                dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            )
             return y + parts.get("bias", 0.0), {}
         if call.op == "linear":
             return x @ parts["weight"] + parts.get("bias", 0.0), {}
@@ -99,12 +119,17 @@ class JaxNetwork(Network):
             kept = jax.random.bernoulli(now, 1 - given["rate"], x.shape)
             return jax.numpy.where(kept, x / (1 - given["rate"]), 0.0), {"key": key}
         simple = {
-            "relu": jax.nn.relu, "flatten": lambda x: x.reshape(len(x), -1), "global_avg_pool": lambda x: x.mean((1, 2)),
-            "add": lambda x: x + inputs[1], "dropout": lambda x: x,
-        }  # fmt: skip
+            "relu": jax.nn.relu,
+            "flatten": lambda x: x.reshape(len(x), -1),
+            "global_avg_pool": lambda x: x.mean((1, 2)),
+            "add": lambda x: x + inputs[1],
+            "dropout": lambda x: x,
+        }
         return simple[call.op](x), {}
 
-    def _batch_norm(self, x: Any, parts: Numbers, given: dict[str, Any], training: bool) -> tuple[Any, Numbers]:
+    def _batch_norm(
+        self, x: JaxArray, parts: Numbers, given: dict[str, Any], training: bool
+    ) -> tuple[JaxArray, Numbers]:
         mean, variance, changed = parts["running_mean"], parts["running_var"], {}
         if training:
             mean, variance, count = x.mean((0, 1, 2)), x.var((0, 1, 2)), x.size // x.shape[-1]

@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 
 from byhand.nn import Model
-
-Array = Any
+from byhand.ops.op import Array
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Generator
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 MB = 1e6
 
@@ -21,7 +21,13 @@ def peak() -> float:
     return most * (1 if sys.platform == "darwin" else 1024) / MB
 
 
-def install_size(peer: Any) -> Generator[Any, float, None]:
+class PackagePeer(Protocol):
+    """A framework that is installed as a package."""
+
+    package: str
+
+
+def install_size(peer: PackagePeer) -> Generator[list[list[float]] | list[float], float]:
     """Yield, for each turn, the MB of a peer's package and all its requirements, as installed here."""
     yield []
     while True:

@@ -1,12 +1,23 @@
 """The interface of a peer's network: training steps, a whole training, logits."""
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Protocol, SupportsFloat
 
 import numpy as np
 
 from byhand.data import Dataset
+from byhand.nn import Model
+from byhand.ops.op import Array
 from byhand.train.schedule import Constant, Schedule
+
+EVALUATION_BATCH = 250  # images
+
+
+class NetworkPeer(Protocol):
+    """A framework that has networks."""
+
+    def network(self, model: Model, lr: float, momentum: float) -> "Network":
+        """Return the model as the framework has it, with the same weights and SGD with momentum."""
 
 
 class Network(ABC):
@@ -16,17 +27,18 @@ class Network(ABC):
     steps = 0
 
     @abstractmethod
-    def step(self, images: Any, labels: Any) -> Any:
-        """Do one update at the learning rate `lr`: uint8 images (N, H, W, C), labels; return the loss before it."""
+    def step(self, images: Array, labels: Array) -> SupportsFloat:
+        """Do one update at the learning rate `lr`: uint8 images (N, H, W, C), labels (N,); return the loss before it."""
 
     @abstractmethod
-    def logits(self, images: Any) -> Any:
-        """Return the logits (N, classes) of uint8 images."""
+    def logits(self, images: Array) -> Array:
+        """Return the logits (N, classes) of uint8 images (N, H, W, C)."""
 
     def fit(self, train: Dataset, epochs: int, batch: int, schedule: Schedule | None = None) -> None:
         """Train, with the images in the order that byhand's Trainer draws, at its learning rates."""
         first, done, highest, schedule = self.steps, 0, self.lr, schedule or Constant()
-        total, loss = epochs * -(-len(train) // batch), 0.0
+        total = epochs * -(-len(train) // batch)
+        loss: SupportsFloat = 0.0
         for epoch in range(epochs):
             order = np.random.default_rng([0, first, epoch]).permutation(len(train))
             for start in range(0, len(train), batch):
@@ -39,7 +51,8 @@ class Network(ABC):
 
     def loss_and_accuracy(self, test: Dataset) -> tuple[float, float]:
         """Return the mean loss and the accuracy on a data set."""
-        parts = [self.logits(test.images[start : start + 250]) for start in range(0, len(test), 250)]
+        starts = range(0, len(test), EVALUATION_BATCH)
+        parts = [self.logits(test.images[start : start + EVALUATION_BATCH]) for start in starts]
         logits = np.concatenate(parts).astype(np.float64)
         logits -= logits.max(1, keepdims=True)
         losses = np.log(np.exp(logits).sum(1)) - logits[np.arange(len(logits)), test.labels]

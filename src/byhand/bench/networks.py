@@ -1,4 +1,4 @@
-"""The networks of the benchmarks: some from `byhand.models`, the others defined here."""
+"""The networks of the benchmarks: those of `byhand.models`, PyTorch's MNIST example, and ResNets for 32x32 images."""
 
 from byhand import models, nn
 from byhand.graph import Tensor
@@ -19,13 +19,18 @@ def mnist_example(dropout: bool = True) -> Model:
     """Return the network of PyTorch's own MNIST example (github.com/pytorch/examples, mnist/main.py)."""
     images = nn.Input(28, 28, 1)
     chain = nn.Sequential(
-        nn.Conv2d(32, 3), nn.ReLU(),  # (28, 28, 1) -> (26, 26, 32)
-        nn.Conv2d(64, 3), nn.ReLU(), nn.MaxPool2d(2),  # -> (12, 12, 64)
+        nn.Conv2d(32, 3),  # (28, 28, 1) -> (26, 26, 32)
+        nn.ReLU(),
+        nn.Conv2d(64, 3),  # -> (24, 24, 64)
+        nn.ReLU(),
+        nn.MaxPool2d(2),  # -> (12, 12, 64)
         *([nn.Dropout(0.25)] if dropout else []),
-        nn.Flatten(), nn.Linear(128), nn.ReLU(),  # 9216 -> 128
+        nn.Flatten(),  # -> (9216,)
+        nn.Linear(128),
+        nn.ReLU(),
         *([nn.Dropout(0.5)] if dropout else []),
         nn.Linear(10),
-    )  # fmt: skip
+    )
     return Model(images, chain(images), name="mnist_example")
 
 

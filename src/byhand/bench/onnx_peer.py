@@ -1,15 +1,23 @@
 """onnxruntime as a peer of the bench: inference only."""
 
+from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from byhand.bench.inference import Predict
 from byhand.bench.layer_calls import LayerCall, layer_calls
 from byhand.bench.network import Network
 from byhand.errors import ArgumentError
 from byhand.nn import Model
 from byhand.onnx.save import as_onnx as graph_of
+from byhand.ops.op import Array
+
+if TYPE_CHECKING:
+    import onnx
+
+Session = Any  # onnxruntime.InferenceSession: a peer, never a dependency
 
 
 class Peer:
@@ -22,22 +30,20 @@ class Peer:
         """Return the model as onnxruntime has it, with the same weights."""
         return OnnxNetwork(model, self.threads)
 
-    def answers(self, model: Model) -> Any:
+    def predictor(self, model: Model) -> Callable[[Array], Predict]:
         """Return a function: images -> the call that returns their logits; the images are converted to NCHW before."""
         run = session(graph_of(model), self.threads).run
 
-        def answer(images: Any) -> Any:
-            given = {
-                model.graph.input.name if model.graph.input else "": np.ascontiguousarray(images.transpose(0, 3, 1, 2))
-            }
-            return lambda: run(None, given)[0]
+        def prepare(images: Array) -> Predict:
+            inputs = {_input_name(model): np.ascontiguousarray(images.transpose(0, 3, 1, 2))}
+            return lambda: run(None, inputs)[0]
 
-        return answer
+        return prepare
 
 
-def session(proto: Any, threads: int) -> Any:
+def session(proto: "onnx.ModelProto", threads: int) -> Session:
     """Return a session of onnxruntime."""
-    runtime: Any = import_module("onnxruntime")
+    runtime = import_module("onnxruntime")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
     return runtime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
@@ -49,18 +55,19 @@ class OnnxNetwork(Network):
     def __init__(self, model: Model, threads: int) -> None:
         self.session = session(as_onnx(model), threads)
 
-    def step(self, images: Any, labels: Any) -> Any:
+    def step(self, images: Array, labels: Array) -> float:
         """Raise ArgumentError: onnxruntime does not train."""
         raise ArgumentError("onnxruntime does not train")
 
-    def logits(self, images: Any) -> Any:
+    def logits(self, images: Array) -> Array:
         """Return the logits."""
-        return self.session.run(None, {"pixels": images})[0]
+        return self.session.run(None, {"pixels": images})[0]  # type: ignore[no-any-return]
 
 
-def as_onnx(model: Model) -> Any:
+def as_onnx(model: Model) -> "onnx.ModelProto":
     """Return an ONNX model of a chain of layers, from uint8 images (N, H, W, C) to logits."""
-    onnx: Any = import_module("onnx")
+    import onnx  # noqa: PLC0415  (a peer, never a dependency)
+
     helper, kinds = onnx.helper, onnx.TensorProto
     constants = {
         name: np.asarray(value, np.float32)
@@ -68,12 +75,10 @@ def as_onnx(model: Model) -> Any:
     }
     nodes = [
         helper.make_node("Cast", ["pixels"], ["numbers"], to=kinds.FLOAT),
-        helper.make_node("Div", ["numbers", "levels"], ["shares"]),
-        helper.make_node("Sub", ["shares", "mean"], ["centred"]),
+        helper.make_node("Div", ["numbers", "levels"], ["fractions"]),
+        helper.make_node("Sub", ["fractions", "mean"], ["centred"]),
         helper.make_node("Div", ["centred", "std"], ["scaled"]),
-        helper.make_node(
-            "Transpose", ["scaled"], [model.graph.input.name if model.graph.input else ""], perm=[0, 3, 1, 2]
-        ),
+        helper.make_node("Transpose", ["scaled"], [_input_name(model)], perm=[0, 3, 1, 2]),
     ]
     calls = layer_calls(model, channels_first=True)
     for call in calls:
@@ -91,7 +96,12 @@ def as_onnx(model: Model) -> Any:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
+def _input_name(model: Model) -> str:
+    return model.graph.input.name if model.graph.input else ""
+
+
 def _node(call: LayerCall) -> tuple[str, dict[str, Any]]:
+    """Return a layer's ONNX operator and its attributes."""
     given = call.attributes
     if call.op in ("conv2d", "max_pool"):
         top, bottom, left, right = given["padding"]

@@ -9,11 +9,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import onnx
 from onnx import numpy_helper
+from onnx.backend.test.case.test_case import TestCase
 from onnx.backend.test.loader import load_model_tests
 from onnx.backend.test.runner import Runner
 
@@ -21,20 +22,24 @@ from byhand.errors import ByhandError, UnsupportedError
 from byhand.onnx import backend
 from byhand.onnx.readers import READERS
 from byhand.ops import DEFAULT_HAND
+from byhand.ops.op import Array
 
 KINDS = ("node", "simple", "pytorch-converted", "pytorch-operator", "real")
 PASSED, UNSUPPORTED, FAILED = "passed", "unsupported", "failed"
 COLUMNS = 3  # of operators, side by side
 
 
+DataSet = tuple[list[Array], list[Array]]  # inputs, expected outputs
+
+
 @dataclass(frozen=True)
 class Case:
-    """A graph, what goes in and what must come out, and how near."""
+    """A graph, inputs with their expected outputs, and the tolerance of the comparison."""
 
     kind: str
     name: str
     model: onnx.ModelProto
-    data: list[tuple[list[Any], list[Any]]]
+    data: list[DataSet]
     rtol: float
     atol: float
 
@@ -69,18 +74,20 @@ def cases(kinds: Iterable[str] = KINDS) -> Iterator[Case]:
             yield Case(kind, test.name, *found, test.rtol, test.atol)
 
 
-Graph = tuple[onnx.ModelProto, list[tuple[list[Any], list[Any]]]]
+Graph = tuple[onnx.ModelProto, list[DataSet]]
 
 
-def _node(test: Any) -> Graph:
+def _node(test: TestCase) -> Graph:
     """Return a case that is made here."""
+    assert test.model is not None and test.data_sets is not None
     return test.model, [
         ([_array(x) for x in inputs], [_array(y) for y in outputs]) for inputs, outputs in test.data_sets
     ]
 
 
-def _real(test: Any) -> Graph:
+def _real(test: TestCase) -> Graph:
     """Return a network whose weights are constants, with the answer that lies beside it."""
+    assert test.url is not None
     path = Path(onnx.__file__).parents[1] / test.url
     model = onnx.load(path)
     held = {tensor.name for tensor in model.graph.initializer}
@@ -88,8 +95,9 @@ def _real(test: Any) -> Graph:
     return model, [(given, [_read(file) for file in sorted(path.parent.glob(f"{path.stem}_output_*.pb"))])]
 
 
-def _stored(test: Any) -> Graph | None:
+def _stored(test: TestCase) -> Graph | None:
     """Return a case that lies on the disk, where all that goes in and comes out is tensors."""
+    assert test.model_dir is not None
     folder = Path(test.model_dir)
     model = onnx.load(folder / "model.onnx")
     if not all(value.type.HasField("tensor_type") for value in (*model.graph.input, *model.graph.output)):
@@ -98,18 +106,18 @@ def _stored(test: Any) -> Graph | None:
     return model, [(_files(folder, "input"), _files(folder, "output")) for folder in sets]
 
 
-def _files(folder: Path, what: str) -> list[Any]:
+def _files(folder: Path, what: str) -> list[Array]:
     count = len(list(folder.glob(f"{what}_*.pb")))
     return [_read(folder / f"{what}_{i}.pb") for i in range(count)]
 
 
-def _read(path: Path) -> Any:
+def _read(path: Path) -> Array:
     tensor = onnx.TensorProto()
     tensor.ParseFromString(path.read_bytes())
     return numpy_helper.to_array(tensor)
 
 
-def _array(value: Any) -> Any:
+def _array(value: Array | onnx.TensorProto) -> Array:
     return numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else value
 
 
@@ -151,24 +159,42 @@ def report(results: list[Result]) -> str:
     for kind in (*KINDS, ""):
         mine = [result for result in results if result.case.kind == kind or not kind]
         known = [result for result in mine if result.case.known]
-        lines.append(f"{kind or 'together':20}{_share(known):>32}{_share(mine):>24}")
+        lines.append(f"{kind or 'together':20}{_fraction(known):>32}{_fraction(mine):>24}")
     wrong = [result for result in results if result.outcome == FAILED]
     lines += ["", *(f"failed: {result.case.name}: {result.why[:150]}" for result in wrong)] if wrong else []
     return "\n".join(lines)
 
 
-def _share(results: list[Result]) -> str:
+def _fraction(results: list[Result]) -> str:
     return f"{sum(result.outcome == PASSED for result in results):,} / {len(results):,}"
 
 
-def summary(results: list[Result]) -> dict[str, Any]:
+class KindCounts(TypedDict):
+    """Cases of a kind that pass, and of how many; known: of those whose operators byhand reads."""
+
+    passed: int
+    cases: int
+    known_passed: int
+    known_cases: int
+
+
+class Summary(TypedDict):
+    """The version of the package onnx, whose suite it is, and the counts by kind."""
+
+    onnx: str
+    kinds: dict[str, KindCounts]
+
+
+def summary(results: list[Result]) -> Summary:
     """Return the counts as plain numbers, by kind: passed, and of how many."""
-    counts: dict[str, Any] = {}
+    counts: dict[str, KindCounts] = {}
     for kind in KINDS:
         mine = [result for result in results if result.case.kind == kind]
         known = [result for result in mine if result.case.known]
         counts[kind] = {
-            "passed": sum(result.outcome == PASSED for result in mine), "cases": len(mine),
-            "known_passed": sum(result.outcome == PASSED for result in known), "known_cases": len(known),
-        }  # fmt: skip
+            "passed": sum(result.outcome == PASSED for result in mine),
+            "cases": len(mine),
+            "known_passed": sum(result.outcome == PASSED for result in known),
+            "known_cases": len(known),
+        }
     return {"onnx": onnx.__version__, "kinds": counts}

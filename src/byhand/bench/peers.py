@@ -4,15 +4,16 @@ import importlib.util
 import os
 import shutil
 from dataclasses import dataclass, field
-from typing import Any
+
+Setting = str | int | bool
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A peer: the module whose `Peer` it is, that one's settings, and the packages it needs."""
+    """A peer: the module with its class `Peer`, the arguments of that class, and the packages it needs."""
 
     module: str
-    settings: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Setting] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
 
     @property

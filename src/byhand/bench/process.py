@@ -38,8 +38,13 @@ class Process:
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115  (it is closed with the process)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "byhand.bench.serve_peer", json.dumps(job)],
-            stdin=PIPE, stdout=PIPE, stderr=self.errors, text=True, start_new_session=True, env=environment,
-        )  # fmt: skip
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=self.errors,
+            text=True,
+            start_new_session=True,
+            env=environment,
+        )
         return self._answer("check")  # type: ignore[no-any-return]
 
     def turn(self, seconds: float) -> None:

@@ -28,18 +28,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from math import log2
 from pathlib import Path
-from typing import Any
 
 from byhand.bench.bench import machine
 from byhand.bench.process import Failed
+from byhand.bench.results import (
+    Extrapolation,
+    PredictedStep,
+    Prediction,
+    RankJob,
+    RankResult,
+    ScalingMeasurement,
+    ScalingResult,
+)
 from byhand.errors import ArgumentError
 from byhand.kernels.runtime.cpu import cores
 from byhand.ops import DEFAULT_HAND
 
 MACHINES = (8, 64, 1024)
-MODELS = {"resnet18": 32, "resnet50": 32}  # on paper: images a machine and step, 224 x 224
-CHECKED = ("resnet20_cifar", 64)  # measured at 1 and 2 ranks: images of both together
-SIZES = tuple(4**power for power in range(1, 14))  # bytes: 4 to 64 MB
+MODELS = {"resnet18": 32, "resnet50": 32}  # extrapolated: images of 224 x 224 per machine and step
+CHECKED = ("resnet20_cifar", 64)  # measured at 1 and 2 ranks: images per step of all ranks
+SIZES = tuple(4**power for power in range(1, 14))  # bytes of an all-reduce: 4 bytes to 64 MB
 BACKWARD_FRACTION = 2 / 3  # of the work of a step
 TIMEOUT_SECONDS = 900  # of one measurement
 
@@ -79,7 +87,7 @@ def all_reduce(size: float, machines: int, link: Link, add: float = 0.0) -> dict
     }
 
 
-def predict(work: float, images: int, size: float, machines: int, link: Link, add: float = 0.0) -> dict[str, Any]:
+def predict(work: float, images: int, size: float, machines: int, link: Link, add: float = 0.0) -> Prediction:
     """Return a step between machines, each with so many images: seconds, images a second, efficiency.
 
     work: the seconds of a machine's own part. Efficiency is that of a machine beside one that is alone.
@@ -91,15 +99,20 @@ def predict(work: float, images: int, size: float, machines: int, link: Link, ad
     times = all_reduce(size, machines, link, add)
     name = min(times, key=times.__getitem__)
 
-    def row(step: float) -> dict[str, float]:
+    def row(step: float) -> PredictedStep:
         return {"step": step, "images_per_second": machines * images / step, "efficiency": work / step}
 
     hidden = (1 - BACKWARD_FRACTION) * work + max(BACKWARD_FRACTION * work, times[name])
     return {
-        "machines": machines, "link": link.name, "work": work, "all_reduces": times, "all_reduce": times[name],
+        "machines": machines,
+        "link": link.name,
+        "work": work,
+        "all_reduces": times,
+        "all_reduce": times[name],
         "algorithm": name,
-        **row(work + times[name]), "overlapped": row(hidden),
-    }  # fmt: skip
+        **row(work + times[name]),
+        "overlapped": row(hidden),
+    }
 
 
 def fit(times: Sequence[tuple[float, float]]) -> tuple[float, float]:
@@ -122,31 +135,44 @@ def fit(times: Sequence[tuple[float, float]]) -> tuple[float, float]:
 
 
 def scaling(
-    *, seconds: float = 2.0, quick: bool = False, hand: str = DEFAULT_HAND, tell: Callable[[str], None] = lambda line: None
-) -> dict[str, Any]:  # fmt: skip
+    *,
+    seconds: float = 2.0,
+    quick: bool = False,
+    hand: str = DEFAULT_HAND,
+    tell: Callable[[str], None] = lambda line: None,
+) -> ScalingResult:
     """Measure steps and all-reduces at 1 and 2 ranks on this machine, and predict those of many machines.
 
     seconds: of each measurement; quick: fewer of them, and on paper ResNet-18 alone. Raises ArgumentError without MPI.
     """
-    mpiexec = launcher()
+    start_two = [launcher(), "-n", "2"]
     model, batch = CHECKED
     threads = max(1, cores() // 2)
-    job = {"model": model, "batch": batch, "seconds": seconds, "hand": hand}
+    job: RankJob = {"model": model, "batch": batch, "seconds": seconds, "hand": hand}
     sizes = SIZES[::4] if quick else SIZES
     tell(f"measuring: {model}, a batch of {batch}, by 1 and by 2 ranks")
-    alone = run([], job)
-    share = run(
-        [mpiexec, "-n", "2"], job | {"of": 2, "add": True}, threads
-    )  # side by side: they share caches and memory
-    both = run([mpiexec, "-n", "2"], job | {"sizes": [*sizes, share["bytes"]]}, threads)
-    *swept, (_, gradient) = both["all_reduce"]
-    latency, byte = fit([(size, time) for size, time in swept])
-    measured = {
-        "model": model, "batch": batch, "bytes": share["bytes"], "threads": [alone["threads"], threads],
-        "one_rank": alone["step"], "two_ranks": both["step"], "work": share["step"], "all_reduce": gradient,
-        "predicted": share["step"] + gradient, "sweep": swept, "latency": latency, "byte": byte, "add": share["add"],
-    }  # fmt: skip
-    paper: dict[str, Any] = {}
+    one_rank = run([], job)
+    # Two processes at once, because ranks share caches and memory bandwidth; each computes its shard alone.
+    shard = run(start_two, {**job, "of": 2, "add": True}, threads)
+    two_ranks = run(start_two, {**job, "sizes": [*sizes, shard["bytes"]]}, threads)
+    *sweep, (_, gradient) = two_ranks["all_reduce"]
+    latency, byte = fit([(size, time) for size, time in sweep])
+    measured: ScalingMeasurement = {
+        "model": model,
+        "batch": batch,
+        "bytes": shard["bytes"],
+        "threads": [one_rank["threads"], threads],
+        "one_rank": one_rank["step"],
+        "two_ranks": two_ranks["step"],
+        "work": shard["step"],
+        "all_reduce": gradient,
+        "predicted": shard["step"] + gradient,
+        "sweep": sweep,
+        "latency": latency,
+        "byte": byte,
+        "add": shard["add"],
+    }
+    paper: dict[str, Extrapolation] = {}
     for name, images in MODELS.items():
         if quick and paper:
             break
@@ -154,7 +180,7 @@ def scaling(
         tell(f"measuring: {name}, {images} images of 224 x 224")
         own = run([], {"model": name, "batch": images * 2, "of": 2, "seconds": seconds, "hand": hand})
         rows = [
-            predict(own["step"], images, own["bytes"], count, link, share["add"])
+            predict(own["step"], images, own["bytes"], count, link, shard["add"])
             for link in LINKS
             for count in MACHINES
         ]
@@ -173,13 +199,18 @@ def launcher() -> str:
     return found
 
 
-def run(launch: Sequence[str], job: dict[str, Any], threads: int | None = None) -> dict[str, Any]:
+def run(launch: Sequence[str], job: RankJob, threads: int | None = None) -> RankResult:
     """Return what a process, or those that `launch` starts, measured."""
     environment = os.environ | ({"BYHAND_THREADS": str(threads)} if threads else {})
     done = subprocess.run(
         [*launch, sys.executable, "-m", "byhand.bench.scaling_rank", json.dumps(job)],
-        capture_output=True, text=True, check=False, env=environment, timeout=TIMEOUT_SECONDS, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+        timeout=TIMEOUT_SECONDS,
+        stdin=subprocess.DEVNULL,
+    )
     if done.returncode:
         raise Failed(f"it ended with {done.returncode}: {(done.stderr.strip().splitlines() or [''])[-1]}")
     return json.loads(done.stdout)  # type: ignore[no-any-return]
@@ -188,16 +219,16 @@ def run(launch: Sequence[str], job: dict[str, Any], threads: int | None = None) 
 # report ---------------------------------------------------------------------------------------------------------------
 
 
-def report(result: dict[str, Any]) -> str:
+def report(result: ScalingResult) -> str:
     """Return a result as text."""
     here = result["measured"]
-    one, two = here["threads"]
+    one_rank, two_ranks = here["threads"]
     lines = [
         result["machine"],
         "",
         f"measured here: {here['model']}, a batch of {here['batch']}, a gradient of {here['bytes'] / 1e6:.2f} MB",
-        f"  {'1 rank of ' + _threads(one):44}{_time(here['one_rank'])} a step",
-        f"  {'2 ranks of ' + _threads(two):44}{_time(here['two_ranks'])} a step",
+        f"  {'1 rank of ' + _threads(one_rank):44}{_time(here['one_rank'])} a step",
+        f"  {'2 ranks of ' + _threads(two_ranks):44}{_time(here['two_ranks'])} a step",
         f"  {'the work of one of the two':44}{_time(here['work'])}",
         f"  {'the all-reduce of the gradient':44}{_time(here['all_reduce'])}",
         f"  {'both together, which is the model':44}{_time(here['predicted'])}"
@@ -221,7 +252,7 @@ def report(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _row(row: dict[str, Any]) -> str:
+def _row(row: Prediction) -> str:
     parts = [f"  {row['link']:12}{row['machines']:8,}", *(f"{_time(time):>11}" for time in row["all_reduces"].values())]
     for step in (row, row["overlapped"]):
         parts.append(f"{_time(step['step']):>12}{step['images_per_second']:10,.0f}{step['efficiency']:7.0%}")

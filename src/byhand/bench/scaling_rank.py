@@ -13,12 +13,13 @@ import sys
 import time
 from collections.abc import Callable
 from statistics import median
-from typing import Any
 
 import numpy as np
 
 from byhand import models
+from byhand.bench.results import RankJob, RankResult
 from byhand.kernels.runtime.thread_pool import workers
+from byhand.ops import DEFAULT_HAND
 from byhand.train import SGD, Trainer
 from byhand.train.distributed.gradient_overlap import BUCKET_BYTES
 from byhand.train.distributed.mpi import Communicator, world
@@ -26,12 +27,12 @@ from byhand.train.distributed.mpi import Communicator, world
 MIN_REPEATS = 3  # of a measurement
 
 
-def measure(job: dict[str, Any]) -> dict[str, Any]:
+def measure(job: RankJob) -> RankResult:
     """Return what the job asks for, in seconds; all ranks must call it."""
     ranks = Communicator(0, job["of"]) if "of" in job else world()
-    result: dict[str, Any] = {"ranks": ranks.size}
+    result: RankResult = {"ranks": ranks.size}
     if "model" in job:
-        result |= step(job, ranks)
+        result.update(step(job, ranks))
     if "sizes" in job:
         result["all_reduce"] = [[size, all_reduce(size, job["seconds"], ranks)] for size in job["sizes"]]
     if job.get("add"):
@@ -39,13 +40,13 @@ def measure(job: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def step(job: dict[str, Any], ranks: Communicator) -> dict[str, Any]:
+def step(job: RankJob, ranks: Communicator) -> RankResult:
     """Return the seconds of a step on a batch that the ranks share, and how much they send."""
     model, rng = models.create(job["model"]), np.random.default_rng(0)
     images = rng.integers(0, 256, (job["batch"], *model.input_shape), np.uint8)
     labels = rng.integers(0, len(model.classes), job["batch"])
-    settings = {"hand": job["hand"]} if "hand" in job else {}
-    trainer = Trainer(model, SGD(0.001, 0.9), batch_size=job["batch"], comm=ranks, **settings)
+    hand = job.get("hand", DEFAULT_HAND)
+    trainer = Trainer(model, SGD(0.001, 0.9), batch_size=job["batch"], comm=ranks, hand=hand)
     if "overlap" in job and trainer.data_parallel is not None:
         trainer.data_parallel.overlap_with_backward(BUCKET_BYTES if job["overlap"] else None)
     seconds = timed(lambda: trainer.step(images, labels), job["seconds"], ranks)
@@ -65,7 +66,7 @@ def add(seconds: float) -> float:
     return timed(lambda: np.add(left, right, out=left), seconds, Communicator()) / left.nbytes
 
 
-def timed(call: Callable[[], Any], seconds: float, ranks: Communicator) -> float:
+def timed(call: Callable[[], object], seconds: float, ranks: Communicator) -> float:
     """Return the median time of a call, repeated for some seconds, the same number of times on each rank.
 
     Short calls are timed in groups.

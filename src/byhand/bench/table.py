@@ -1,11 +1,11 @@
 """A row of the bench as text."""
 
-from typing import Any
+from byhand.bench.results import Line, Row
 
 WIDTH = 62
 
 
-def table(row: dict[str, Any]) -> str:
+def table(row: Row) -> str:
     """Return one row: byhand, its peers, the peers that could not run and why, and the ratio to the best."""
     lines = [f"{row['benchmark']:{WIDTH}}{row['unit']:>11}"]
     for name, line in row.get("lines", {}).items():
@@ -25,7 +25,7 @@ def table(row: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _beside(line: dict[str, Any]) -> str:
+def _beside(line: Line) -> str:
     return "" if line["ratio"] is None else f"{line['ratio']:10.2f}x {line['best']}"
 
 

@@ -2,10 +2,9 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 
-def seconds_per_call(call: Callable[[], Any], seconds: float) -> float:
+def seconds_per_call(call: Callable[[], object], seconds: float) -> float:
     """Return the mean time of a call, which is repeated for `seconds`, at least once; waits for the last one's result."""
     calls, started = 0, time.perf_counter()
     end = started + seconds

@@ -1,8 +1,10 @@
 """PyTorch as a peer of the bench: eager or torch.compile, in one of its two memory layouts."""
 
-from functools import partial
+import operator
+from functools import partial, reduce
 from importlib import import_module
-from typing import Any
+from types import ModuleType
+from typing import Any, SupportsFloat
 
 import numpy as np
 
@@ -10,6 +12,10 @@ from byhand.bench.convolutions import Case, Passes
 from byhand.bench.layer_calls import LayerCall, layer_calls, symmetric_padding
 from byhand.bench.network import Network
 from byhand.nn import Model
+from byhand.ops.op import Array
+
+TorchTensor = Any  # torch.Tensor: PyTorch is a peer, never a dependency, also not of the type checker
+TorchModule = Any  # torch.nn.Module
 
 
 class Peer:
@@ -18,29 +24,31 @@ class Peer:
     package = "torch"
 
     def __init__(self, layout: str = "contiguous", threads: int = 1, compiled: bool = False) -> None:
-        torch: Any = import_module("torch")  # a peer, never a dependency
-        self.torch, self.compiled = torch, compiled
-        self.memory = torch.channels_last if layout == "channels_last" else torch.contiguous_format
-        torch.set_num_threads(threads)
+        self.torch, self.compiled = import_module("torch"), compiled
+        self.memory_format = self.torch.channels_last if layout == "channels_last" else self.torch.contiguous_format
+        self.torch.set_num_threads(threads)
 
     def network(self, model: Model, lr: float, momentum: float) -> "TorchNetwork":
         """Return the model as PyTorch has it, with the same weights."""
-        return TorchNetwork(model, lr, momentum, self.torch, self.memory, self.compiled)
+        return TorchNetwork(self, model, lr, momentum)
 
     def convolution(self, case: Case) -> Passes:
         """Return a function for each pass of a convolution: the ops that autograd calls, without its bookkeeping."""
-        torch: Any = self.torch
+        torch, memory_format = self.torch, self.memory_format
         x, weight, grad = case.arrays()
-        x, grad = (torch.from_numpy(a).permute(0, 3, 1, 2).contiguous(memory_format=self.memory) for a in (x, grad))
-        w = torch.from_numpy(weight).permute(3, 2, 0, 1).contiguous(memory_format=self.memory)
+        x, grad = (torch.from_numpy(a).permute(0, 3, 1, 2).contiguous(memory_format=memory_format) for a in (x, grad))
+        w = torch.from_numpy(weight).permute(3, 2, 0, 1).contiguous(memory_format=memory_format)
         stride, padding = [case.stride] * 2, [case.kernel // 2] * 2
 
+        def run_forward() -> TorchTensor:
+            return torch.conv2d(x, w, None, stride, padding, 1, case.groups)
+
         @torch.inference_mode()  # type: ignore[untyped-decorator]
-        def backward(*which: bool) -> Any:
+        def backward(*which: bool) -> TorchTensor:
             setting = [None, stride, padding, [1, 1], False, [0, 0], case.groups, [*which, False]]
             return torch.ops.aten.convolution_backward(grad, x, w, *setting)[which.index(True)]
 
-        forward = torch.inference_mode()(lambda: torch.conv2d(x, w, None, stride, padding, 1, case.groups))
+        forward = torch.inference_mode()(run_forward)
         return {
             "forward": lambda: forward().permute(0, 2, 3, 1),
             "backward data": lambda: backward(True, False).permute(0, 2, 3, 1),
@@ -51,25 +59,25 @@ class Peer:
 class TorchNetwork(Network):
     """A module and its optimiser."""
 
-    def __init__(self, model: Model, lr: float, momentum: float, torch: Any, memory: Any, compiled: bool) -> None:
-        self.torch, self.lr, self.memory = torch, lr, memory
+    def __init__(self, peer: Peer, model: Model, lr: float, momentum: float) -> None:
+        self.torch, self.lr, self.memory_format = peer.torch, lr, peer.memory_format
         self.mean, self.std = (
-            torch.tensor(value, dtype=torch.float32).reshape(-1, 1, 1) for value in (model.mean, model.std)
+            self.torch.tensor(value, dtype=self.torch.float32).reshape(-1, 1, 1) for value in (model.mean, model.std)
         )
-        self.module = module(model, torch).to(memory_format=memory)
-        self.optimizer = torch.optim.SGD(self.module.parameters(), lr=lr, momentum=momentum, fused=True)
+        self.module = as_module(model, self.torch).to(memory_format=self.memory_format)
+        self.optimizer = self.torch.optim.SGD(self.module.parameters(), lr=lr, momentum=momentum, fused=True)
         self.loss_of, self.logits_of = self._loss, self._logits
-        if compiled:
-            self.loss_of, self.logits_of = (torch.compile(f, dynamic=False) for f in (self._loss, self._logits))
+        if peer.compiled:
+            self.loss_of, self.logits_of = (self.torch.compile(f, dynamic=False) for f in (self._loss, self._logits))
 
-    def _logits(self, images: Any) -> Any:
-        x = images.permute(0, 3, 1, 2).to(self.torch.float32, memory_format=self.memory)
+    def _logits(self, images: TorchTensor) -> TorchTensor:
+        x = images.permute(0, 3, 1, 2).to(self.torch.float32, memory_format=self.memory_format)
         return self.module(x.div_(255).sub_(self.mean).div_(self.std))
 
-    def _loss(self, images: Any, labels: Any) -> Any:
+    def _loss(self, images: TorchTensor, labels: TorchTensor) -> TorchTensor:
         return self.torch.nn.functional.cross_entropy(self._logits(images), labels)
 
-    def step(self, images: Any, labels: Any) -> Any:
+    def step(self, images: Array, labels: Array) -> SupportsFloat:
         """Do one update."""
         if not self.module.training:
             self.module.train()
@@ -78,48 +86,44 @@ class TorchNetwork(Network):
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
-        return loss.detach()
+        return loss.detach()  # type: ignore[no-any-return]
 
-    def logits(self, images: Any) -> Any:
+    def logits(self, images: Array) -> Array:
         """Return the logits."""
         if self.module.training:
             self.module.eval()
         with self.torch.inference_mode():
-            return self.logits_of(self.torch.from_numpy(np.array(images))).numpy()
+            return self.logits_of(self.torch.from_numpy(np.array(images))).numpy()  # type: ignore[no-any-return]
 
 
-def module(model: Model, torch: Any) -> Any:
-    """Return a module with a generated forward, a line for each layer, as a person would write it."""
+def as_module(model: Model, torch: ModuleType) -> TorchModule:
+    """Return the model as a torch.nn.Module, built as a torch.fx graph: a call for each layer, in the model's order."""
     calls = layer_calls(model, channels_first=True)
-    uses = [name for call in calls for name in call.inputs]
-    lines, layers = [], {}
-    for call in calls:
-        if call.op == "add":
-            lines.append(f"    {call.name} = {' + '.join(call.inputs)}\n")
-        else:
-            layers[call.name] = _layer(call, torch, alone=uses.count(call.inputs[0]) == 1)
-            lines.append(f"    {call.name} = self.{call.name}({call.inputs[0]})\n")
+    readers = [name for call in calls for name in call.inputs]
+    graph, layers = torch.fx.Graph(), torch.nn.Module()
     assert model.graph.input is not None
-    text = f"def forward(self, {model.graph.input.name}):\n{''.join(lines)}    return {calls[-1].name}\n"
-    written: dict[str, Any] = {}
-    exec(text, written)
-    network = type("Written", (torch.nn.Module,), {"forward": written["forward"]})()
-    for name, layer in layers.items():
-        network.add_module(name, layer)
-    return network
+    values = {model.graph.input.name: graph.placeholder("images")}
+    for call in calls:
+        inputs = [values[name] for name in call.inputs]
+        if call.op == "add":
+            values[call.name] = reduce(lambda x, y: graph.call_function(operator.add, (x, y)), inputs)
+        else:
+            layers.add_module(call.name, _layer(call, torch, alone=readers.count(call.inputs[0]) == 1))
+            values[call.name] = graph.call_module(call.name, (inputs[0],))
+    graph.output(values[calls[-1].name])
+    return torch.fx.GraphModule(layers, graph)
 
 
-def _layer(call: LayerCall, torch: Any, alone: bool) -> Any:
+def _layer(call: LayerCall, torch: ModuleType, alone: bool) -> TorchModule:
     """Return one layer with its weights; alone: nothing else reads its input, so that a ReLU may write over it."""
     nn, given = torch.nn, call.attributes
     values = {key: torch.from_numpy(value) for key, value in call.values.items() if key != "key"}
+    layer: TorchModule
     if call.op == "conv2d":
         filters, depth, *kernel = values["weight"].shape
-        layer: Any = nn.Conv2d(
-            depth * given["groups"], filters, tuple(kernel), given["stride"], symmetric_padding(given["padding"]),
-            given["dilation"],
-            given["groups"], bias="bias" in values,
-        )  # fmt: skip
+        settings = {name: given[name] for name in ("stride", "dilation", "groups")}
+        settings |= {"padding": symmetric_padding(given["padding"]), "bias": "bias" in values}
+        layer = nn.Conv2d(depth * given["groups"], filters, tuple(kernel), **settings)
     elif call.op == "linear":
         layer = nn.Linear(values["weight"].shape[1], values["weight"].shape[0], bias="bias" in values)
     elif call.op == "batch_norm":

@@ -1,7 +1,7 @@
 """The defaults of `byhand train`: network, optimizer, batch size, epochs, augmentation, normalization, by data set."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -9,9 +9,11 @@ from byhand import models
 from byhand.data import Dataset
 from byhand.data.augment import suggest
 from byhand.data.photos import CROP
+from byhand.data.source import Source
 from byhand.errors import ArgumentError, UnknownNameError
+from byhand.nn import Model
 from byhand.ops import DEFAULT_HAND
-from byhand.train.optim import OPTIMIZERS
+from byhand.train.optim import OPTIMIZERS, Optimizer
 from byhand.train.settings import from_json
 
 Settings = dict[str, Any]  # of a training, as run.json keeps them
@@ -37,7 +39,7 @@ MIN_STD = 0.01  # a channel of one colour has none
 OPTIMIZER_NAMES = {name.lower(): kind for name, kind in OPTIMIZERS.items()}
 
 
-def resolve(given: Settings, listing: Any) -> tuple[Settings, list[str]]:
+def resolve(given: Settings, listing: Source) -> tuple[Settings, list[str]]:
     """Return the settings of a training, given ones and defaults, and notes on the choice.
 
     given: by name, None where not given; listing: the result of `data.find`.
@@ -71,17 +73,17 @@ def resolve(given: Settings, listing: Any) -> tuple[Settings, list[str]]:
     return {**rest, **settings}, notes
 
 
-def optimizer(settings: Settings) -> Any:
+def optimizer(settings: Settings) -> Optimizer:
     """Return the optimizer of a training, from its settings in run.json or by name."""
     kept, lr = settings["optimizer"], settings.get("lr")
     if isinstance(kept, dict):
-        return from_json(kept)
+        return cast("Optimizer", from_json(kept))
     decay = 0.0 if settings["data"] == "mnist" or "from" in settings else WEIGHT_DECAY
     more = {"sgd": {"momentum": MOMENTUM, "weight_decay": decay}, "adam": {"weight_decay": decay}}.get(kept, {})
     return OPTIMIZER_NAMES[kept](**more, **({} if lr is None else {"lr": lr}))
 
 
-def crop_of(network: Any, listing: Any) -> float:
+def crop_of(network: Model, listing: Source) -> float:
     """Return the fraction of a picture's shorter side that a pretrained network is shown."""
     if network.crop_pct is not None:
         return float(network.crop_pct)

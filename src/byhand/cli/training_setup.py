@@ -5,7 +5,6 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,11 +14,12 @@ from byhand.cli.model_argument import format_shape, open_model, resolve_preproce
 from byhand.cli.progress_bar import ProgressBar
 from byhand.data import Dataset, Splits
 from byhand.data.augment import Augment
+from byhand.data.source import Source
 from byhand.data.splits import VALIDATION_FRACTION, data_warnings
 from byhand.errors import ArgumentError, FileError, UnknownNameError
 from byhand.nn.graph_copy import copy_weights
 from byhand.nn.split_frozen import split_frozen
-from byhand.shapes import integer, number
+from byhand.shapes import Shape, integer, number
 from byhand.train import SGD, OneCycle, Run, Trainer
 from byhand.train.distributed.mpi import world
 from byhand.train.features import features_of
@@ -144,7 +144,7 @@ def resume(given: defaults.Settings, output: Path | None, bar: ProgressBar) -> T
 
 
 def _set_up(
-    settings: defaults.Settings, listing: Any, bar: ProgressBar, run: Run, trainer: Trainer | None
+    settings: defaults.Settings, listing: Source, bar: ProgressBar, run: Run, trainer: Trainer | None
 ) -> TrainingSetup:
     """Return a training of these settings, which are completed; trainer: of a checkpoint, when resuming."""
     source, shape, crop = source_and_shape(settings, listing)
@@ -164,12 +164,11 @@ def _set_up(
 
 
 def load_sets(
-    settings: defaults.Settings, listing: Any, shape: Any, crop: float, bar: ProgressBar | None = None
+    settings: defaults.Settings, listing: Source, shape: Shape, crop: float, bar: ProgressBar | None = None
 ) -> Splits:
     """Return a training's data sets; without a test set, a fraction of each class is split off for validation."""
-    sets: Splits = listing.sets(
-        shape, crop, stream=settings.get("stream") or None, **({"tell": bar.update} if bar else {})
-    )
+    tell = None if bar is None else bar.update
+    sets = listing.sets(shape, crop, stream=settings.get("stream") or None, tell=tell)
     fraction = settings.get("validation_fraction")
     needed = sets.test is None or settings.get("early_stopping")  # the test set must not select the model
     if sets.val is None and (fraction if fraction is not None else needed):
@@ -177,7 +176,7 @@ def load_sets(
     return sets
 
 
-def source_and_shape(settings: defaults.Settings, listing: Any) -> tuple[nn.Model | None, Any, float]:
+def source_and_shape(settings: defaults.Settings, listing: Source) -> tuple[nn.Model | None, Shape, float]:
     """Return the pretrained network, if any, the shape of the images, and their crop fraction."""
     sides = settings.get("size")
     if "from" not in settings:

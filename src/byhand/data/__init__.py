@@ -15,6 +15,7 @@ from byhand.data import array_files, discovery, idx, mnist
 from byhand.data.array_source import ArraySource
 from byhand.data.augment import Augment
 from byhand.data.dataset import Dataset
+from byhand.data.source import Source, Tell
 from byhand.data.splits import VALIDATION_FRACTION, Splits
 from byhand.errors import ArgumentError, FileError, UnknownNameError
 
@@ -31,7 +32,7 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def find(source: str | os.PathLike[str], tell: Any = None) -> Any:
+def find(source: str | os.PathLike[str], tell: Tell | None = None) -> Source:
     """Return what there is in a data set, before its images are decoded: a `FileSource` of image files, or an `ArraySource`.
 
     source: "mnist", a folder or a file, as `load` takes them; tell: called with (done, of how many, what) while it is looked

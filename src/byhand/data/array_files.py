@@ -3,17 +3,15 @@
 import zipfile
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from numpy.lib import format as npy
 
 from byhand.data import idx
 from byhand.data.dataset import Dataset
 from byhand.errors import FileError
+from byhand.shapes import Array
 
-Array = npt.NDArray[Any]
 IDX_NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 NPZ_NAMES = {  # names of the arrays of images and labels, by split
     "train": (("x_train", "y_train"), ("train_images", "train_labels"), ("images", "labels"), ("x", "y")),
@@ -147,7 +145,7 @@ def _classes(labels: dict[str, Array], named: Array | None, path: Path) -> tuple
     every = np.unique(np.concatenate(list(labels.values())))
     if every.dtype.kind == "U":
         names = tuple(map(str, every))
-        return names, {part: np.searchsorted(every, one) for part, one in labels.items()}
+        return names, {part: np.searchsorted(every, numbers) for part, numbers in labels.items()}
     if not len(every) or every[0] < 0 or every[-1] > 1_000_000:
         raise FileError(f"the labels in {path} are no class numbers from 0")
     count = int(every[-1]) + 1 if named is None else named.size

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from byhand.data.dataset import Dataset
+from byhand.data.source import Tell
 from byhand.data.splits import Splits, check_classes
 from byhand.errors import ArgumentError
+from byhand.shapes import Shape
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,11 @@ class ArraySource:
 
     def sets(
         self,
-        shape: tuple[int, int, int] | None = None,
+        shape: Shape | None = None,
         crop: float = 1.0,
         *,
         stream: bool | None = None,
-        tell: Any = None,
+        tell: Tell | None = None,
     ) -> Splits:
         """Return the splits. Raises ArgumentError for another shape: arrays are not resized."""
         if shape is not None and shape != self.shape:

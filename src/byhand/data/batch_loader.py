@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from byhand.data.augment import Augment
-from byhand.data.dataset import Array, Dataset
+from byhand.data.dataset import Dataset
 from byhand.data.lazy_images import LazyImages
 from byhand.data.prefetch import Prefetcher
+from byhand.shapes import Array
 
 T = TypeVar("T")
 

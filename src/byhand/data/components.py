@@ -8,12 +8,10 @@ boxes and dynamic programming", 1998).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from byhand.shapes import Array
 
 # All in typical heights of digits.
 MAX_PART_HEIGHT = 0.6  # a lower component may be a part of its neighbour

@@ -1,25 +1,23 @@
-"""A data set: images, a label each, and what the labels mean."""
+"""`Dataset`: images in memory or in files, a label for each, and the names of the classes."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from byhand.data.lazy_images import LazyImages
 from byhand.errors import ArgumentError, ShapeError
-
-Array = npt.NDArray[Any]
+from byhand.shapes import Array
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Dataset:
     """Images (N, H, W, C) in uint8 or float32, labels (N,) in int64, and the name of each class.
 
-    Labels of another integer type are converted. Nothing else is: no resize, no crop, no scaling. The images may also be
-    `LazyImages`, which stay in their files. files: the name of each image's file, where there is one.
+    Labels of another integer type are converted; images are taken as they are, without resizing, cropping or scaling. They
+    may also be `LazyImages`, which are decoded when they are indexed. files: the file name of each image, or empty.
 
-    Raises ShapeError where the axes or the lengths don't fit, ArgumentError for a type, label or class that can't be.
+    Raises ShapeError for wrong axes or lengths, ArgumentError for a wrong type, label or class name.
 
     >>> import numpy as np
     >>> Dataset(np.zeros((3, 28, 28, 1), np.uint8), np.array([1, 0, 1]), ("cat", "dog"), "pets")
@@ -75,11 +73,11 @@ class Dataset:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """One image's shape, (H, W, C)."""
+        """The shape of an image, (H, W, C)."""
         return self.images.shape[1:]  # type: ignore[no-any-return]
 
     def take(self, n: int) -> "Dataset":
-        """Return the first `n` examples; the arrays are views, nothing is copied.
+        """Return the first `n` examples, as views of the arrays.
 
         Raises ArgumentError for an `n` below 1 or above the number of examples.
 
@@ -92,7 +90,7 @@ class Dataset:
         return self.rows(slice(n))
 
     def rows(self, rows: Any) -> "Dataset":
-        """Return some of the examples: by a slice, or by their numbers (the images are then copied, if they are an array)."""
+        """Return examples by a slice (views) or by their indices (copies of the images, unless they are in files)."""
         images = self.images.take(rows) if isinstance(self.images, LazyImages) else self.images[rows]
         files = tuple(np.asarray(self.files, object)[rows]) if self.files else ()
         return Dataset(images, self.labels[rows], self.classes, self.name, files)

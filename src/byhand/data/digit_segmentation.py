@@ -15,17 +15,14 @@ import os
 from collections.abc import Sequence
 from functools import cached_property
 from math import ceil
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageFilter
 
 from byhand.data import components, digits, image_decoding
 from byhand.data.components import Component
 from byhand.errors import ShapeError
-
-Array = npt.NDArray[Any]
+from byhand.shapes import Array
 
 WORKING_SIDE = 2400  # pixels; larger photos are averaged down
 MAX_SKEW_DEGREES = 20.0

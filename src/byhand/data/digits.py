@@ -1,40 +1,39 @@
-"""A picture of one handwritten digit, made into what MNIST's makers would have made of it.
+"""Preprocessing of a picture of one handwritten digit, as for MNIST: bright ink on black, scaled and centered.
 
-    ink bright on black          whichever way round the picture has it
-    cropped, fitted to 20x20     the longer side of the ink becomes 20 pixels, the other keeps its proportion, smooth
-    placed in 28x28              the ink's centre of mass at the middle
+    ink       bright on black, whether the picture has dark ink on light paper or light ink on dark paper
+    scale     cropped to the ink and resized, bilinear: the longer side becomes 20 pixels
+    center    placed in 28x28 pixels, the ink's center of mass at the middle
 
-An image of MNIST itself comes out as it went in. Source: Y. LeCun, C. Cortes, C. J. C. Burges, "The MNIST database of
-handwritten digits", 1998.
+An image of MNIST is returned unchanged. Source: Y. LeCun, C. Cortes, C. J. C. Burges, "The MNIST database of handwritten
+digits", 1998.
 """
 
 import os
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageFilter, ImageStat
 
 from byhand.data import image_decoding
 from byhand.errors import ArgumentError, FileError, ShapeError
+from byhand.shapes import Array
 
-Array = npt.NDArray[Any]
-
-WORKING_SIDE = 1000  # larger pictures are averaged down: no digit needs more
-COARSE_SIDE = 112  # where the ink's box is looked for: averaged so far, noise no longer looks like ink
-
-BOX, SIDE = 20, 28
-FAINT, STRONG = 0.04, 0.25  # of the ink's peak: never, and always, part of its box
-LEAST_CONTRAST = 8.0  # of 255: below, the picture is blank
+WORKING_SIDE = 1000  # pixels; larger pictures are averaged down
+COARSE_SIDE = 112  # pixels; the ink's box is searched on a picture averaged to this size, to suppress noise
+INK_SIDE = 20  # pixels of the ink's longer side in an MNIST image
+IMAGE_SIDE = 28  # pixels of an MNIST image
+# Fractions of the ink's peak: pixels below the first are outside the ink's box, those above the second inside it.
+MIN_BOX_INK = 0.04
+STRONG_INK = 0.25
+MIN_CONTRAST = 8.0  # grey levels of 255; with less, the picture is blank
 
 
 def from_file(path: str | os.PathLike[str]) -> Array:
-    """Read a picture of one digit (PNG, JPEG or another common format), as (28, 28, 1) uint8 in the manner of MNIST.
+    """Read a picture of one digit (PNG, JPEG or another common format) as an MNIST image, (28, 28, 1) uint8.
 
-    Grey or colour, any size, ink dark on light or light on dark; what is transparent counts as paper; a camera's
-    orientation mark is followed; very large pictures are refused, as `image_decoding.read` says.
+    Grey or colour, any size, ink dark on light or light on dark. Transparent pixels count as paper; the EXIF orientation is
+    applied; pictures larger than `image_decoding` allows are refused.
 
-    Raises FileError for a file that is missing, no picture, cut short, too large, or blank.
+    Raises FileError for a file that is missing, not a picture, truncated, too large, or blank.
 
     >>> import tempfile, pathlib
     >>> from byhand.data import mnist
@@ -52,17 +51,17 @@ def from_file(path: str | os.PathLike[str]) -> Array:
 
 
 def from_array(image: Array) -> Array:
-    """Make a picture of one digit, (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), into (28, 28, 1) uint8 as MNIST has it.
+    """Return a picture of one digit, (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), as an MNIST image, (28, 28, 1) uint8.
 
-    Integers go from 0 to 255 (or 65535, where one is larger than 255), floats and booleans from 0 to 1 (or 255).
+    Integers are from 0 to 255 (or to 65535, if any exceeds 255), floats and booleans from 0 to 1 (or to 255).
 
-    Raises ShapeError for another shape, ArgumentError for values outside, or for a blank picture.
+    Raises ShapeError for another shape, ArgumentError for values outside these ranges or a blank picture.
 
     >>> import numpy as np
     >>> paper = np.full((100, 60), 255, np.uint8)
     >>> paper[20:80, 25:35] = 0
-    >>> one = from_array(paper)
-    >>> one[4:24, 13:16, 0].min(), one[:4].max(), one[24:].max()
+    >>> digit = from_array(paper)
+    >>> digit[4:24, 13:16, 0].min(), digit[:4].max(), digit[24:].max()
     (np.uint8(255), np.uint8(0), np.uint8(0))
     """
     image = np.asarray(image)
@@ -76,7 +75,7 @@ def from_array(image: Array) -> Array:
 
 
 def _bytes(image: Array) -> Array:
-    """Bring pixel values to 0 .. 255 in uint8."""
+    """Return pixel values scaled to 0 .. 255, uint8."""
     if image.dtype == np.uint8:
         return image
     if image.dtype.kind not in "biuf" or not np.isfinite(image).all() or image.min() < 0 or image.max() > 65535:
@@ -92,7 +91,7 @@ def _span(image: Array) -> str:
 
 
 def _grey(image: Image.Image) -> Image.Image:
-    """Make it 8 bits of grey on white paper, averaged down to the working size."""
+    """Return a picture as 8-bit grey on white paper, averaged down to at most WORKING_SIDE pixels."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         grey = Image.fromarray(_bytes(np.asarray(image)))
     elif image.has_transparency_data:
@@ -100,7 +99,7 @@ def _grey(image: Image.Image) -> Image.Image:
         alpha, light = ink.getchannel("A"), ink.convert("L")
         opaque = alpha.point([0] * 128 + [255] * 128)
         bright = opaque.getbbox() is not None and ImageStat.Stat(light, opaque).extrema[0][0] > 127
-        grey = Image.new("L", ink.size, 0 if bright else 255)  # white ink alone would not show on white paper
+        grey = Image.new("L", ink.size, 0 if bright else 255)  # white ink is invisible on white paper
         grey.paste(light, mask=alpha)
     else:
         grey = image.convert("L")
@@ -109,42 +108,43 @@ def _grey(image: Image.Image) -> Image.Image:
 
 
 def _digit(grey: Image.Image) -> Array:
+    """Return the ink of a grey picture, scaled and centered, as (28, 28, 1) uint8."""
     ink = _ink(grey)
     ink = ink[_box(ink)]
     height, width = ink.shape
-    scale = BOX / max(height, width)
+    scale = INK_SIDE / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     small = np.asarray(Image.fromarray(ink).resize(size, Image.Resampling.BILINEAR))
     small = small * (255 / small.max())
     height, width = small.shape
-    # MNIST's middle is pixel 14: over its images the centre of mass lies between 13.5 and 14.5
+    # The middle is pixel 14: the centers of mass of MNIST's images lie between 13.5 and 14.5.
     mass = small.sum()
-    top = SIDE // 2 - round(float(small.sum(1) @ np.arange(height) / mass))
-    left = SIDE // 2 - round(float(small.sum(0) @ np.arange(width) / mass))
-    top, left = min(max(top, 0), SIDE - height), min(max(left, 0), SIDE - width)
-    digit = np.zeros((SIDE, SIDE, 1), np.uint8)
+    top = IMAGE_SIDE // 2 - round(float(small.sum(1) @ np.arange(height) / mass))
+    left = IMAGE_SIDE // 2 - round(float(small.sum(0) @ np.arange(width) / mass))
+    top, left = min(max(top, 0), IMAGE_SIDE - height), min(max(left, 0), IMAGE_SIDE - width)
+    digit = np.zeros((IMAGE_SIDE, IMAGE_SIDE, 1), np.uint8)
     digit[top : top + height, left : left + width, 0] = np.rint(small)
     return digit
 
 
 def _ink(grey: Image.Image) -> Array:
-    """How far each pixel is from the paper, to the ink's side of it; 0 where that may be noise."""
+    """Return the ink of each pixel (H, W): its difference from the paper, less the noise, at least 0."""
     pixels = np.asarray(grey, np.float32)
     paper, edge = _paper(pixels)
-    # Strokes are a small part of their surroundings, all on one side of it, noise is on both: the third moment tells
-    # dark ink from light. The surroundings are the blurred picture, which follows uneven light further than a plane.
+    # The third moment tells dark ink from light ink: strokes are few pixels on one side of the paper's level, noise is
+    # symmetric. The level is the blurred picture, which follows uneven light more closely than a plane.
     detail = pixels - np.asarray(grey.filter(ImageFilter.BoxBlur(max(grey.size) / 4)), np.float32)
     distance = pixels - paper if np.mean(detail**3) > 0 else paper - pixels
-    noise = 5 * np.median(np.abs(distance[edge]))  # 3.4 standard deviations, were it Gaussian
+    noise = 5 * np.median(np.abs(distance[edge]))  # 3.4 standard deviations of Gaussian noise
     ink: Array = np.maximum(distance - noise, 0)
     return ink
 
 
 def _paper(grey: Array) -> tuple[Array, Array]:
-    """The paper under uneven light: the plane that fits the picture's border best, and that border.
+    """Return the paper's level under uneven light, a plane fitted to the picture's border, and the border as a mask.
 
-    The fit is of least absolute deviations, a median with a slope: ink that reaches the border does not bend it. It is
-    found by least squares, reweighted by 1 / |residual| (E. J. Schlossmacher, 1973).
+    The fit minimizes absolute deviations, which makes it robust against ink at the border: least squares, iteratively
+    reweighted by 1 / |residual| (E. J. Schlossmacher, 1973).
     """
     height, width = grey.shape
     edge = np.zeros(grey.shape, bool)
@@ -156,7 +156,7 @@ def _paper(grey: Array) -> tuple[Array, Array]:
     fit: Array = np.zeros(len(terms))
     fit[0] = np.median(values)
     for _ in range(20):
-        weight = 1 / np.sqrt(np.maximum(np.abs(values - at_edge @ fit), 0.5))  # 0.5: half a grey level is exact
+        weight = 1 / np.sqrt(np.maximum(np.abs(values - at_edge @ fit), 0.5))  # half a grey level is rounding
         fit = np.linalg.lstsq(at_edge * weight[:, None], values * weight, rcond=None)[0]
     paper = np.zeros_like(grey)
     for factor, term in zip(fit, terms):
@@ -165,26 +165,29 @@ def _paper(grey: Array) -> tuple[Array, Array]:
 
 
 def _box(ink: Array) -> tuple[slice, slice]:
-    """The rows and columns that hold ink, found on a coarse grid, then drawn tight."""
+    """Return the rows and columns that hold ink, found on a coarse grid and then refined.
+
+    Raises ArgumentError for a blank picture.
+    """
     step = -(-max(ink.shape) // COARSE_SIDE)
     rows, columns = (-(-n // step) for n in ink.shape)
     padded = np.zeros((rows * step, columns * step), np.float32)
     padded[: ink.shape[0], : ink.shape[1]] = ink
     coarse = padded.reshape(rows, step, columns, step).mean((1, 3))
-    if coarse.max() < LEAST_CONTRAST:
+    if coarse.max() < MIN_CONTRAST:
         raise ArgumentError(
             "the picture is blank: no ink stands out from the paper (what is transparent counts as white)"
         )
-    # what lies apart from the strong ink is not its smooth rim: dirt, or what JPEG leaves around a stroke
+    # Weak ink that does not touch the strong ink's box is dirt or a JPEG artifact; it raises the threshold of the box.
     apart = coarse.copy()
-    down, across = _extent(coarse > STRONG * coarse.max())
+    down, across = _extent(coarse > STRONG_INK * coarse.max())
     apart[max(down.start - 1, 0) : down.stop + 1, max(across.start - 1, 0) : across.stop + 1] = 0
-    down, across = _extent(coarse > max(FAINT * coarse.max(), apart.max()))
+    down, across = _extent(coarse > max(MIN_BOX_INK * coarse.max(), apart.max()))
     if step == 1:
         return down, across
     down, across = (slice(line.start * step, line.stop * step) for line in (down, across))
-    inside = ink[down, across]
-    tight_down, tight_across = _extent(inside > STRONG * inside.max())
+    box = ink[down, across]
+    tight_down, tight_across = _extent(box > STRONG_INK * box.max())
     return (
         slice(down.start + tight_down.start, down.start + tight_down.stop),
         slice(across.start + tight_across.start, across.start + tight_across.stop),
@@ -192,5 +195,6 @@ def _box(ink: Array) -> tuple[slice, slice]:
 
 
 def _extent(mask: Array) -> tuple[slice, slice]:
+    """Return the smallest range of rows and of columns that holds a mask."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)

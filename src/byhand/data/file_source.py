@@ -2,7 +2,6 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,10 +15,11 @@ from byhand.data.dataset import Dataset
 from byhand.data.discovery import DiscoveredFiles, abbreviated, natural_key
 from byhand.data.lazy_images import LazyImages
 from byhand.data.prefetch import Prefetcher
+from byhand.data.source import Tell
 from byhand.data.splits import Splits, check_classes
 from byhand.errors import FileError
+from byhand.shapes import Shape
 
-Tell = Callable[[int, int, str], None]  # progress: (done, total, what)
 MAX_DECODED_PIXELS = 64 * 64  # a smaller image is decoded when it is inspected
 MAX_DEFAULT_SIDE = 128  # pixels of a side, of the images of a new network
 MIN_PHOTO_SIDE = 64  # pixels of the shorter side, of a colour image that counts as a photo
@@ -94,7 +94,7 @@ class FileSource:
         side = side // 8 * 8 or side
         return side, side, self.channels
 
-    def about(self, shape: tuple[int, int, int], crop: float) -> list[str]:
+    def about(self, shape: Shape, crop: float) -> list[str]:
         """Return how the files become images of a shape, a line each."""
         lines, count, (height, width, channels) = [], len(self.infos), shape
         told = [f"{h} x {w}" for h, w in sorted(self.sizes, key=lambda size: (size[0] * size[1], size))]
@@ -116,7 +116,7 @@ class FileSource:
 
     def sets(
         self,
-        shape: tuple[int, int, int] | None = None,
+        shape: Shape | None = None,
         crop: float = 1.0,
         *,
         stream: bool | None = None,
@@ -167,7 +167,7 @@ class FileSource:
         return Splits(**made, notes=tuple(notes), bad=tuple(self.bad), crop=1.0 if untouched else crop, digests=digests)
 
     def _decoded(
-        self, pairs: list[tuple[Path, str]], shape: tuple[int, int, int], crop: float, stream: bool, tell: Tell | None
+        self, pairs: list[tuple[Path, str]], shape: Shape, crop: float, stream: bool, tell: Tell | None
     ) -> tuple[list[tuple[Path, str]], Any]:
         """Return the files that can be decoded, and their images: an array, or LazyImages."""
         files = LazyImages([path for path, _ in pairs], shape, crop)

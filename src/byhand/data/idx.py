@@ -1,8 +1,10 @@
-"""IDX, the file format of MNIST: a reader that believes nothing a header says before the file has proved it.
+"""IDX, the file format of MNIST: a reader for untrusted files, plain or gzip.
 
-    magic    0 0 type axes          type: see `TYPES`; axes: 1 for labels, 3 for grey images
+    magic    0 0 type axes          type: a key of `TYPES`; axes: 1 for labels, 3 for grey images
     sizes    one uint32 an axis     everything is big-endian
-    data     the elements, the last axis running fastest
+    data     the elements, the last axis fastest
+
+The header's sizes are checked against the length of the file before memory is allocated.
 
 Source: Y. LeCun, C. Cortes, C. J. C. Burges, "The MNIST database of handwritten digits", 1998.
 """
@@ -17,29 +19,29 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 
 from byhand.data.open_file import open_regular_file
 from byhand.errors import FileError
-
-Array = npt.NDArray[Any]
+from byhand.shapes import Array, Shape
 
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
-MOST_AXES = 32  # NumPy 2 takes 64; no data set has more than a handful
-LONGEST_HEADER = 4 + 4 * MOST_AXES
-CHUNK = 1 << 20
-BOMB_BYTES, BOMB_RATIO = 64 << 20, 100
+MAX_AXES = 32  # NumPy 2 allows 64; data sets have at most 4
+MAX_HEADER_BYTES = 4 + 4 * MAX_AXES
+CHUNK_BYTES = 1 << 20  # read at a time
+# A gzip file is a decompression bomb if its header promises more than both: bytes, and a multiple of the file's size.
+BOMB_MIN_BYTES = 64 << 20
+BOMB_MIN_RATIO = 100
 
 
 def read(path: str | os.PathLike[str]) -> Array:
-    """Read an IDX file, plain or gzip (told apart by the first two bytes), into an array of the machine's byte order.
+    """Read an IDX file, plain or gzip (recognized by its first two bytes), as an array in the machine's byte order.
 
-    The file's length is held against the header before memory for the data is asked for; a gzip stream is first
-    unpacked once without keeping it. A gzip file whose header promises more than 64 MiB and more than 100 times the
-    file's own size is refused as a decompression bomb.
+    The length of the data is checked against the header before memory is allocated; a gzip stream is decompressed twice, the
+    first time only to measure it. A gzip file whose header promises more than 64 MiB and more than 100 times the file's size
+    is refused as a decompression bomb.
 
-    Raises FileError for a file that is missing, no IDX file, corrupt, or longer or shorter than its header says.
+    Raises FileError for a file that is missing, not IDX, corrupt, or longer or shorter than its header promises.
 
     >>> import tempfile, pathlib
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -54,12 +56,12 @@ def read(path: str | os.PathLike[str]) -> Array:
         zipped = file.read(2) == b"\x1f\x8b"
         file.seek(0)
         if not zipped:
-            header = _header(file.read(LONGEST_HEADER), str(path))
+            header = _header(file.read(MAX_HEADER_BYTES), str(path))
             _check_length(size, header, str(path))
             return _native(_fill(file, header, str(path)), header)
         try:
             with gzip.GzipFile(fileobj=file, mode="rb") as stream:
-                header = _header(stream.read(LONGEST_HEADER), str(path))
+                header = _header(stream.read(MAX_HEADER_BYTES), str(path))
                 _check_zipped(stream, size, header, str(path))
                 return _native(_fill(stream, header, str(path)), header)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -67,16 +69,16 @@ def read(path: str | os.PathLike[str]) -> Array:
 
 
 def parse(data: bytes | memoryview, name: str = "IDX data") -> tuple[Array, memoryview]:
-    """Read the IDX array that stands at the beginning of `data`; return it, and the bytes that follow it.
+    """Read the IDX array at the beginning of `data`; return it, and the bytes after it.
 
-    Bytes are not copied where the element type allows; such an array is read-only, as bytes are.
+    The array is a read-only view of the bytes where the machine's byte order allows it, else a copy.
 
     >>> array, rest = parse(bytes([0, 0, 8, 1, 0, 0, 0, 2, 7, 3]) + b"next")
     >>> array, bytes(rest)
     (array([7, 3], dtype=uint8), b'next')
     """
     view = memoryview(data)
-    header = _header(bytes(view[:LONGEST_HEADER]), name)
+    header = _header(bytes(view[:MAX_HEADER_BYTES]), name)
     if len(view) < header.end:
         _check_length(len(view), header, name)
     count = math.prod(header.shape)
@@ -86,9 +88,11 @@ def parse(data: bytes | memoryview, name: str = "IDX data") -> tuple[Array, memo
 
 @dataclass(frozen=True)
 class _Header:
+    """The element type and shape of the array; start, end: of its data in the file, in bytes."""
+
     dtype: np.dtype[Any]
-    shape: tuple[int, ...]
-    start: int  # where the data begin, in bytes
+    shape: Shape
+    start: int
     end: int
 
 
@@ -100,20 +104,20 @@ def _header(head: bytes, name: str) -> _Header:
     if kind not in TYPES:
         known = ", ".join(f"{code:02x}" for code in TYPES)
         raise FileError(f"{name} is no IDX file: there is no element type {kind:02x} (known: {known})")
-    if not 1 <= axes <= MOST_AXES:
-        raise FileError(f"{name} is no IDX file that can be read: it has {axes} axes, expected 1 to {MOST_AXES}")
+    if not 1 <= axes <= MAX_AXES:
+        raise FileError(f"{name} is no IDX file that can be read: it has {axes} axes, expected 1 to {MAX_AXES}")
     start = 4 + 4 * axes
     if len(head) < start:
         raise FileError(f"{name} is cut short: {len(head)} bytes, but a header of {axes} axes takes {start}")
     shape = tuple(int.from_bytes(head[at : at + 4], "big") for at in range(4, start, 4))
     dtype = np.dtype(TYPES[kind])
-    # NumPy refuses strides past 2**63 even where an axis of size 0 leaves nothing to store
+    # NumPy refuses strides of 2**63 bytes or more, also for arrays without elements.
     if math.prod(max(n, 1) for n in shape) * dtype.itemsize > sys.maxsize:
         raise FileError(f"{name}: no file holds the {_times(shape)} elements that the header promises")
     return _Header(dtype, shape, start, start + math.prod(shape) * dtype.itemsize)
 
 
-def _times(shape: tuple[int, ...]) -> str:
+def _times(shape: Shape) -> str:
     return " x ".join(map(str, shape))
 
 
@@ -127,14 +131,14 @@ def _check_length(length: int, header: _Header, name: str) -> None:
 
 
 def _check_zipped(stream: gzip.GzipFile, size: int, header: _Header, name: str) -> None:
-    """Unpack the whole stream once, a chunk at a time, so that its length is known before it is kept."""
-    if header.end > max(BOMB_BYTES, BOMB_RATIO * size):
+    """Decompress the whole stream once, chunk by chunk, to check its length before memory is allocated."""
+    if header.end > max(BOMB_MIN_BYTES, BOMB_MIN_RATIO * size):
         raise FileError(
             f"{name} looks like a decompression bomb: {size} bytes that promise {header.end}; "
             "if you trust it, unpack it first"
         )
     length = stream.seek(0)
-    while length <= header.end and (piece := stream.read(min(CHUNK, header.end + 1 - length))):
+    while length <= header.end and (piece := stream.read(min(CHUNK_BYTES, header.end + 1 - length))):
         length += len(piece)
     if length > header.end:
         raise FileError(
@@ -147,9 +151,9 @@ def _fill(stream: BinaryIO | gzip.GzipFile, header: _Header, name: str) -> Array
     stream.seek(header.start)
     array = np.empty(header.shape, header.dtype)
     flat = array.reshape(-1).view(np.uint8)
-    for at in range(0, flat.size, CHUNK):  # in chunks: GzipFile.readinto would hold all of it twice
-        piece = stream.read(min(CHUNK, flat.size - at))
-        if len(piece) < min(CHUNK, flat.size - at):
+    for at in range(0, flat.size, CHUNK_BYTES):  # GzipFile.readinto would hold all of it twice
+        piece = stream.read(min(CHUNK_BYTES, flat.size - at))
+        if len(piece) < min(CHUNK_BYTES, flat.size - at):
             raise FileError(f"{name} has changed while it was read; try again")
         flat[at : at + len(piece)] = np.frombuffer(piece, np.uint8)
     return array
@@ -159,6 +163,6 @@ def _native(array: Array, header: _Header) -> Array:
     native = header.dtype.newbyteorder("=")
     if header.dtype == native:
         return array.view(native)
-    if array.flags.writeable:  # in place: the data never stand twice in memory
+    if array.flags.writeable:  # in place, without a second copy
         return array.byteswap(inplace=True).view(native)
     return array.astype(native)

@@ -8,18 +8,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from byhand.data.open_file import open_regular_file
 from byhand.errors import FileError
+from byhand.shapes import Array
 
 # Not all that Pillow reads: for EPS it would run Ghostscript on an untrusted program.
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
-Array = npt.NDArray[Any]
 MAX_PIXELS = 25_000_000  # to decode: 5000 x 5000, which takes 100 MB
 
 

@@ -1,12 +1,9 @@
 """Images moved by whole pixels, exactly, or through an affine map with bilinear interpolation; the border reflects."""
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
-Array = npt.NDArray[Any]
+from byhand.shapes import Array
 
 LANES = 4  # channels that one 64-bit integer holds, 16 bits each
 LOW_BYTES = np.uint64(0x00FF00FF00FF00FF)  # the lower 8 bits of each lane

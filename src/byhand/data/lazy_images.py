@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from byhand.shapes import Array, Shape
 
 
 class LazyImages:
@@ -27,7 +26,7 @@ class LazyImages:
 
     ndim, dtype = 4, np.dtype(np.uint8)
 
-    def __init__(self, paths: Sequence[str | os.PathLike[str]], shape: tuple[int, int, int], crop: float = 1.0) -> None:
+    def __init__(self, paths: Sequence[str | os.PathLike[str]], shape: Shape, crop: float = 1.0) -> None:
         self.paths, self.crop = [Path(path) for path in paths], crop
         self.shape = (len(self.paths), *shape)
 

@@ -1,8 +1,7 @@
-"""MNIST: 70,000 handwritten digits of 28x28 pixels, embedded in the package, so that nothing is fetched.
+"""MNIST: 70,000 handwritten digits of 28x28 pixels, embedded in the package and therefore available offline.
 
-`from byhand.data import mnist` takes the place of `import mnist` in programs written for the package of that name.
-
-The first use unpacks the embedded file into the cache folder; later uses read it from there and check it.
+`from byhand.data import mnist` is a drop-in replacement for `import mnist`, the package of that name. The first use
+decompresses the embedded file into the cache folder; later uses read it from there and verify its SHA-256.
 
 Source: Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, "Gradient-based learning applied to document recognition",
 Proceedings of the IEEE 86(11), 1998. Licence: MNIST-LICENSE.txt in this folder.
@@ -13,28 +12,25 @@ import lzma
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from byhand.data import idx
 from byhand.data.dataset import Dataset
 from byhand.data.open_file import open_regular_file
 from byhand.errors import FileError
 from byhand.files import cache_folder, write_whole
-
-Array = npt.NDArray[Any]
+from byhand.shapes import Array
 
 EMBEDDED = Path(__file__).with_name("mnist.idx.xz")
 
-# of the four IDX files one after another; scripts/make_mnist.py prints them
-LENGTH = 54_950_048
+# Of the four IDX files, concatenated; scripts/make_mnist.py prints both.
+DECOMPRESSED_BYTES = 54_950_048
 SHA256 = "b2d8f5bf39174ee5ffeefa97e42d673c35432b411bb5d1f74fbbeddae7f1690a"
 
 
 def train_images() -> Array:
-    """Return the 60,000 training images, (60000, 28, 28) uint8, ink 255 on paper 0; read-only, as all here.
+    """Return the 60,000 training images, (60000, 28, 28) uint8, read-only: paper is 0, ink up to 255.
 
     >>> train_images()[7, 14, 10:18]
     array([252, 252, 252, 252, 253, 252, 252, 252], dtype=uint8)
@@ -43,7 +39,7 @@ def train_images() -> Array:
 
 
 def train_labels() -> Array:
-    """Return the 60,000 training labels, (60000,) uint8.
+    """Return the 60,000 training labels, (60000,) uint8, read-only.
 
     >>> train_labels()[:8]
     array([5, 0, 4, 1, 9, 2, 1, 3], dtype=uint8)
@@ -52,7 +48,7 @@ def train_labels() -> Array:
 
 
 def test_images() -> Array:
-    """Return the 10,000 test images, (10000, 28, 28) uint8.
+    """Return the 10,000 test images, (10000, 28, 28) uint8, read-only.
 
     >>> test_images().shape
     (10000, 28, 28)
@@ -61,7 +57,7 @@ def test_images() -> Array:
 
 
 def test_labels() -> Array:
-    """Return the 10,000 test labels, (10000,) uint8.
+    """Return the 10,000 test labels, (10000,) uint8, read-only.
 
     >>> test_labels()[:8]
     array([7, 2, 1, 0, 4, 1, 4, 9], dtype=uint8)
@@ -87,6 +83,7 @@ def _dataset(images: Array, labels: Array) -> Dataset:
 
 @cache
 def _arrays() -> tuple[Array, Array, Array, Array]:
+    """Return training images and labels, test images and labels."""
     data = _bytes()
     first, rest = idx.parse(data)
     second, rest = idx.parse(rest)
@@ -96,19 +93,20 @@ def _arrays() -> tuple[Array, Array, Array, Array]:
 
 
 def _bytes() -> bytes:
+    """Return the four IDX files, from the cache or from the package."""
     cached = cache_folder("data") / f"mnist-{SHA256[:16]}.idx"
     with suppress(OSError):
-        if cached.is_file() and cached.stat().st_size == LENGTH:
+        if cached.is_file() and cached.stat().st_size == DECOMPRESSED_BYTES:
             data = cached.read_bytes()
             if hashlib.sha256(data).hexdigest() == SHA256:
                 return data
     with open_regular_file(EMBEDDED, "the MNIST that comes with byhand; install byhand again") as file:
         try:
-            data = lzma.LZMADecompressor().decompress(file.read(), LENGTH + 1)
+            data = lzma.LZMADecompressor().decompress(file.read(), DECOMPRESSED_BYTES + 1)
         except lzma.LZMAError:
             data = b""
     if hashlib.sha256(data).hexdigest() != SHA256:
         raise FileError(f"{EMBEDDED} is damaged: it does not unpack to MNIST; install byhand again")
-    with suppress(FileError):  # on a full disk the next start unpacks again, which takes a second
+    with suppress(FileError):  # on a full disk, the next start decompresses again, in about a second
         write_whole(cached, data)
     return data

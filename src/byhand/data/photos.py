@@ -2,15 +2,13 @@
 
 import os
 from math import ceil
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from byhand.data import image_decoding
+from byhand.shapes import Array
 
-Array = npt.NDArray[Any]
 CROP = 0.875  # timm's crop_pct: 224 of 256 pixels, the usual evaluation on ImageNet
 
 

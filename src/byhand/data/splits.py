@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from byhand.data.dataset import Array, Dataset
+from byhand.data.dataset import Dataset
 from byhand.data.discovery import abbreviated
 from byhand.data.lazy_images import LazyImages
 from byhand.data.stratified_split import stratified_split
 from byhand.errors import ArgumentError
+from byhand.shapes import Array
 
 VALIDATION_FRACTION = 0.2  # of a set without splits
 

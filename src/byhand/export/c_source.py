@@ -15,10 +15,9 @@ from byhand.export.memory_layout import Layout
 from byhand.kernels.indexing import merged
 from byhand.ops.op import Array
 
-# What functions are built on; a program includes those that its functions name.
-HELPERS = (
-    "struct window", "struct strides", "struct requantization", "clamp", "requantize", "round_to_int8",
-)  # fmt: skip
+# Declarations that other functions need; a program includes those that its functions name.
+STRUCTS = ("struct window", "struct strides", "struct requantization")
+HELPERS = (*STRUCTS, "clamp", "requantize", "round_to_int8")
 MATH_FUNCTIONS = ("expf", "tanhf", "erff", "log1pf", "fabsf", "expm1f", "sqrtf", "logf", "powf")
 COMMENT_COLUMN = 92
 STACK_BYTES = 256  # that a run takes at most: its own frame and its deepest call, at -O1 or better

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import cast
 
 import numpy as np
 
@@ -17,7 +17,7 @@ def run_steps(network: Network, x: Array, keep: bool = False) -> dict[str, Array
     results = {network.input.name: x}
     last_use = {value.name: i for i, step in enumerate(network.steps) for value in step.values}
     for i, step in enumerate(network.steps):
-        results[step.name] = apply_step(step, [argument(operand, results) for operand in step.arguments])
+        results[step.name] = apply_step(step, arguments_of(step, results))
         for value in step.values:
             if not keep and last_use[value.name] == i and value.name != network.output.name:
                 results.pop(value.name, None)
@@ -31,7 +31,12 @@ def argument(operand: Operand, results: dict[str, Array]) -> Array | None:
     return operand
 
 
-def apply_step(step: Step, arguments: Sequence[Any], hand: str = DEFAULT_HAND) -> Array:
+def arguments_of(step: Step, results: dict[str, Array]) -> list[Array]:
+    """Return the arrays of a step's operands; None only for a bias that the step omits, and then does not read."""
+    return cast("list[Array]", [argument(operand, results) for operand in step.arguments])
+
+
+def apply_step(step: Step, arguments: Sequence[Array | None], hand: str = DEFAULT_HAND) -> Array:
     """Return the result of a step on arrays, by byhand's op, clamped to the step's bounds."""
     inputs = [tuple(arguments)] if step.op == "concat" else arguments
     y: Array = get(step.op)(*inputs, hand=hand, **step.attributes)

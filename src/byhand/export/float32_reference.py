@@ -6,11 +6,10 @@ byhand's own hands add in another order, and the compiled one uses fused multipl
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
-from byhand.export.execution import apply_step, argument
+from byhand.export.execution import apply_step, arguments_of
 from byhand.export.lowering import Network, Step
 from byhand.ops.movement.pad import pad
 from byhand.ops.op import Array
@@ -21,12 +20,12 @@ def run_float32(network: Network, x: Array) -> dict[str, Array]:
     results = {network.input.name: x}
     for step in network.steps:
         function = IN_ORDER.get(step.op, apply_step)
-        y = function(step, [argument(operand, results) for operand in step.arguments])
+        y = function(step, arguments_of(step, results))
         results[step.name] = np.clip(y, np.float32(step.low), np.float32(step.high))
     return results
 
 
-def _conv2d(step: Step, arguments: list[Any]) -> Array:
+def _conv2d(step: Step, arguments: list[Array]) -> Array:
     """A convolution, filter row by row, column by column, channel by channel."""
     x, weight, bias = arguments
     call, window = step.call, step.call.window
@@ -48,7 +47,7 @@ def _conv2d(step: Step, arguments: list[Any]) -> Array:
     return y
 
 
-def _linear(step: Step, arguments: list[Any]) -> Array:
+def _linear(step: Step, arguments: list[Array]) -> Array:
     x, weight, bias = arguments
     y = np.broadcast_to(bias, (*x.shape[:-1], len(bias))).copy()
     for d in range(len(weight)):
@@ -56,19 +55,19 @@ def _linear(step: Step, arguments: list[Any]) -> Array:
     return y
 
 
-def _global_avg_pool(step: Step, arguments: list[Any]) -> Array:
+def _global_avg_pool(step: Step, arguments: list[Array]) -> Array:
     x = arguments[0]
     x = x.reshape(len(x), -1, x.shape[-1])
     total = np.add.accumulate(x, axis=1, dtype=np.float32)[:, -1]
     return (total / np.float32(x.shape[1])).reshape(len(x), *step.output.shape)
 
 
-def _avg_pool(step: Step, arguments: list[Any]) -> Array:
+def _avg_pool(step: Step, arguments: list[Array]) -> Array:
     """The arrays hand adds pixel by pixel and divides at the end, as C does."""
     return apply_step(step, arguments, hand="arrays")
 
 
-IN_ORDER: dict[str, Callable[[Step, list[Any]], Array]] = {
+IN_ORDER: dict[str, Callable[[Step, list[Array]], Array]] = {
     "avg_pool": _avg_pool,
     "conv2d": _conv2d,
     "linear": _linear,

@@ -144,22 +144,19 @@ def _write_softmax(source: CSource, step: Step, parameters: StepParameters) -> N
 def _write_layer_norm(source: CSource, step: Step, parameters: StepParameters) -> None:
     x, y, size = step.values[0], source.c_name(step.output), parameters["gamma"].size
     names = [source.add_constant(f"{step.layer}_{key}", parameters[key]) for key in ("gamma", "beta")]
-    numbers = literal(parameters["eps"]), parameters["zero_y"]
-    source.add_call(
-        "layer_norm", x.size // size, size, source.c_name(x), parameters["zero_x"], *names, *numbers, y,
-        comment=source.comment(step),
-    )  # fmt: skip
+    input_arguments = source.c_name(x), parameters["zero_x"]
+    output_arguments = literal(parameters["eps"]), parameters["zero_y"], y
+    arguments = x.size // size, size, *input_arguments, *names, *output_arguments
+    source.add_call("layer_norm", *arguments, comment=source.comment(step))
 
 
 def _write_lrn(source: CSource, step: Step, parameters: StepParameters) -> None:
     x, y = step.values[0], source.c_name(step.output)
     sizes = prod(x.shape[:-1]), x.shape[-1], step.call.attributes["size"]
     alpha, bias, unit = (literal(parameters[key]) for key in ("alpha", "bias", "unit"))
-    zeros = parameters["zero_x"], parameters["zero_y"]
-    source.add_call(
-        "lrn", *sizes, alpha, parameters["quarters"], bias, unit, source.c_name(x), *zeros, y,
-        comment=source.comment(step),
-    )  # fmt: skip
+    equation = alpha, parameters["quarters"], bias, unit
+    arguments = *sizes, *equation, source.c_name(x), parameters["zero_x"], parameters["zero_y"], y
+    source.add_call("lrn", *arguments, comment=source.comment(step))
 
 
 WRITERS: dict[str, Callable[[CSource, Step, StepParameters], None]] = {

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import prod
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from byhand.export.execution import apply_step, argument
+from byhand.export.execution import apply_step, arguments_of
 from byhand.export.lowering import ELEMENTWISE_OPS, MOVEMENT_OPS, Step
 from byhand.export.quantization import INT8_MAX, INT8_MIN, QuantizedNetwork, StepParameters
 from byhand.ops import get
@@ -40,7 +39,7 @@ def run_int8(quantized: QuantizedNetwork, images: Array) -> dict[str, Array]:
     channel = np.arange(images.shape[-1]) % channels if channels > 1 else 0
     results = {network.input.name: quantized.pixel_table[channel, images]}
     for step in network.steps:
-        arguments = [argument(operand, results) for operand in step.arguments]
+        arguments = arguments_of(step, results)
         y = STEP_FUNCTIONS[step.op](step, quantized.parameters[step.name], arguments)
         results[step.name] = y.reshape(len(images), *step.output.shape)
     return results
@@ -86,14 +85,14 @@ def _look_up(table: Array, q: Array) -> Array:
     return table[q.astype(np.int64) - INT8_MIN]
 
 
-def _weighted(step: Step, parameters: StepParameters, arguments: list[Any]) -> Array:
+def _weighted(step: Step, parameters: StepParameters, arguments: list[Array]) -> Array:
     x = arguments[0].astype(np.float64) - parameters["zero_x"]
     sums = get(step.op)(x, parameters["weight"].astype(np.float64), **step.attributes)
     n = (np.rint(sums).astype(np.int64) + parameters["bias"]) * parameters["multiplier"].astype(np.int64)
     return requantize(n, parameters["shift"], parameters["zero_y"], parameters["low"], parameters["high"])
 
 
-def _binary(step: Step, parameters: StepParameters, arguments: list[Any]) -> Array:
+def _binary(step: Step, parameters: StepParameters, arguments: list[Array]) -> Array:
     first, second = parameters["constants"]
     a = (arguments[0] if first is None else first).astype(np.int64) - parameters["zero_a"]
     b = (arguments[1] if second is None else second).astype(np.int64) - parameters["zero_b"]
@@ -104,17 +103,17 @@ def _binary(step: Step, parameters: StepParameters, arguments: list[Any]) -> Arr
     return requantize(n, parameters["shift"], parameters["zero_y"], parameters["low"], parameters["high"])
 
 
-def _global_avg_pool(step: Step, parameters: StepParameters, arguments: list[Any]) -> Array:
+def _global_avg_pool(step: Step, parameters: StepParameters, arguments: list[Array]) -> Array:
     x = arguments[0].astype(np.int64) - parameters["zero_x"]
     n = x.reshape(len(x), -1, x.shape[-1]).sum(1) * parameters["multiplier"]
     return requantize(n, parameters["shift"], parameters["zero_y"], parameters["low"], parameters["high"])
 
 
-def _max_pool(step: Step, parameters: StepParameters, arguments: list[Any]) -> Array:
+def _max_pool(step: Step, parameters: StepParameters, arguments: list[Array]) -> Array:
     return np.maximum(apply_step(step, [arguments[0].astype(np.float32)]), INT8_MIN).astype(np.int8)
 
 
-def _avg_pool(step: Step, parameters: StepParameters, arguments: list[Any]) -> Array:
+def _avg_pool(step: Step, parameters: StepParameters, arguments: list[Array]) -> Array:
     """Sums and counts of windows as averages of padded arrays times the window's size, which float64 holds exactly."""
     x = arguments[0].astype(np.float64) - parameters["zero"]
     ones = np.ones((1, *x.shape[1:3], 1))
@@ -142,15 +141,15 @@ def _avg_pool(step: Step, parameters: StepParameters, arguments: list[Any]) -> A
     return _clamp_int8(np.where(sums < 0, -magnitude, magnitude) + parameters["zero"])
 
 
-def _clip(step: Step, parameters: StepParameters, arguments: list[Any]) -> Array:
+def _clip(step: Step, parameters: StepParameters, arguments: list[Array]) -> Array:
     return _clamp_int8(arguments[0], parameters["low"], parameters["high"])
 
 
-def _elementwise(step: Step, parameters: StepParameters, arguments: list[Any]) -> Array:
+def _elementwise(step: Step, parameters: StepParameters, arguments: list[Array]) -> Array:
     return _look_up(parameters["table"], arguments[0])
 
 
-def _movement(step: Step, parameters: StepParameters, arguments: list[Any]) -> Array:
+def _movement(step: Step, parameters: StepParameters, arguments: list[Array]) -> Array:
     parts = [q if table is None else _look_up(table, q) for q, table in zip(arguments, parameters["tables"])]
     floats = [part.astype(np.float32) for part in parts]
     if step.op == "pad":
@@ -159,9 +158,9 @@ def _movement(step: Step, parameters: StepParameters, arguments: list[Any]) -> A
     return _clamp_int8(apply_step(step, floats, hand="arrays"))
 
 
-def _nearest(step: Step, parameters: StepParameters, arguments: list[Any]) -> Array:
+def _nearest(step: Step, parameters: StepParameters, arguments: list[Array]) -> Array:
     rows, columns = parameters["indices"]
-    return arguments[0][:, rows][:, :, columns]  # type: ignore[no-any-return]
+    return arguments[0][:, rows][:, :, columns]
 
 
 def softmax_rows(q: Array, table: Array) -> Array:
@@ -170,11 +169,11 @@ def softmax_rows(q: Array, table: Array) -> Array:
     return v / sum_in_order(v)  # type: ignore[no-any-return]
 
 
-def _softmax(step: Step, parameters: StepParameters, arguments: list[Any]) -> Array:
+def _softmax(step: Step, parameters: StepParameters, arguments: list[Array]) -> Array:
     return round_to_int8(softmax_rows(arguments[0], parameters["table"]) * parameters["unit"], parameters["zero_y"])
 
 
-def _layer_norm(step: Step, parameters: StepParameters, arguments: list[Any]) -> Array:
+def _layer_norm(step: Step, parameters: StepParameters, arguments: list[Array]) -> Array:
     gamma, beta = parameters["gamma"], parameters["beta"]
     size = np.float32(gamma.size)
     v = (
@@ -187,7 +186,7 @@ def _layer_norm(step: Step, parameters: StepParameters, arguments: list[Any]) ->
     return round_to_int8(gamma * v * inv_std + beta, parameters["zero_y"])
 
 
-def _lrn(step: Step, parameters: StepParameters, arguments: list[Any]) -> Array:
+def _lrn(step: Step, parameters: StepParameters, arguments: list[Array]) -> Array:
     v = arguments[0].astype(np.int64) - parameters["zero_x"]
     size = step.call.attributes["size"]
     before = (size - 1) // 2
@@ -199,7 +198,7 @@ def _lrn(step: Step, parameters: StepParameters, arguments: list[Any]) -> Array:
     return round_to_int8(v.astype(np.float32) * parameters["unit"] / power, parameters["zero_y"])
 
 
-STEP_FUNCTIONS: dict[str, Callable[[Step, StepParameters, list[Any]], Array]] = {
+STEP_FUNCTIONS: dict[str, Callable[[Step, StepParameters, list[Array]], Array]] = {
     "conv2d": _weighted,
     "linear": _weighted,
     "add": _binary,

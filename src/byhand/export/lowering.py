@@ -33,16 +33,15 @@ BINARY_OPS = ("add", "subtract", "multiply", "divide", "maximum", "minimum", "po
 CLAMPING_OPS = ("conv2d", "linear", *BINARY_OPS)  # steps that can clamp their result
 FOLDABLE_OPS = ("conv2d", "linear")  # steps that a batch norm is folded into
 REDUCE_OPS = ("reduce_sum", "reduce_mean", "reduce_max", "reduce_min", "reduce_prod", "reduce_l1", "reduce_l2")
-ELEMENTWISE_OPS = (
-    "leaky_relu", "sigmoid", "tanh", "silu", "gelu", "hard_sigmoid", "hard_swish", "softplus", "softsign", "elu", "selu",
-    "celu", "neg", "abs", "sqrt", "exp", "log", "erf", "reciprocal",
-)  # fmt: skip
+ACTIVATION_OPS = ("leaky_relu", "sigmoid", "tanh", "silu", "gelu", "hard_sigmoid", "hard_swish", "softplus", "softsign")
+EXPONENTIAL_LINEAR_OPS = ("elu", "selu", "celu")
+UNARY_OPS = ("neg", "abs", "sqrt", "exp", "log", "erf", "reciprocal")
+ELEMENTWISE_OPS = (*ACTIVATION_OPS, *EXPONENTIAL_LINEAR_OPS, *UNARY_OPS)
+POOL_OPS = ("max_pool", "avg_pool", "global_avg_pool")
+NORMALIZATION_OPS = ("softmax", "layer_norm", "lrn")
 MOVEMENT_OPS = ("pad", "slice", "transpose", "channel_shuffle", "concat")
 # Ops that become a step as they are.
-DIRECT_OPS = (
-    "max_pool", "avg_pool", "global_avg_pool", "softmax", "layer_norm", "lrn", "resize",
-    *MOVEMENT_OPS, *ELEMENTWISE_OPS, *REDUCE_OPS,
-)  # fmt: skip
+DIRECT_OPS = (*POOL_OPS, *NORMALIZATION_OPS, "resize", *MOVEMENT_OPS, *ELEMENTWISE_OPS, *REDUCE_OPS)
 
 
 @dataclass(frozen=True)
@@ -310,16 +309,16 @@ def _is_per_channel(constant: Array, shape: Shape) -> bool:
 
 def _as_affine(op: str, constant: Array, *, constant_is_second: bool) -> tuple[Array, Array] | None:
     """Return arithmetic with a constant as (scale, shift), or None where it is neither."""
-    one, zero = np.ones(1), np.zeros(1)
+    scale, shift = np.ones(1), np.zeros(1)
     if op == "add":
-        return one, constant
+        return scale, constant
     if op == "multiply":
-        return constant, zero
+        return constant, shift
     if op == "subtract":
-        return (one, -constant) if constant_is_second else (-one, constant)
+        return (scale, -constant) if constant_is_second else (-scale, constant)
     if op == "divide" and constant_is_second:
         with np.errstate(divide="ignore"):
-            return 1 / constant, zero
+            return 1 / constant, shift
     return None
 
 

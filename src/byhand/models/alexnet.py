@@ -34,10 +34,14 @@ def alexnet(images: Tensor, classes: int) -> Tensor:
     )(images)  # fmt: skip
     return nn.Sequential(
         nn.Flatten(),  # -> (9216,)
-        nn.Dropout(), nn.Linear(4096, name="classifier_1"), nn.ReLU(),
-        nn.Dropout(), nn.Linear(4096, name="classifier_4"), nn.ReLU(),
+        nn.Dropout(),
+        nn.Linear(4096, name="classifier_1"),
+        nn.ReLU(),
+        nn.Dropout(),
+        nn.Linear(4096, name="classifier_4"),
+        nn.ReLU(),
         nn.Linear(classes, name="classifier_6"),
-    )(averaged(x, 6))  # fmt: skip
+    )(averaged(x, 6))
 
 
 def two_towers(images: Tensor, classes: int) -> Tensor:
@@ -61,10 +65,14 @@ def classifier(x: Tensor, classes: int) -> Tensor:
     """Return the logits of maps of 6 x 6 pixels: the three fully connected layers that AlexNet and ZFNet share."""
     return nn.Sequential(
         nn.Flatten(),  # -> (9216,)
-        nn.Linear(4096, name="fc6"), nn.ReLU(), nn.Dropout(),
-        nn.Linear(4096, name="fc7"), nn.ReLU(), nn.Dropout(),
+        nn.Linear(4096, name="fc6"),
+        nn.ReLU(),
+        nn.Dropout(),
+        nn.Linear(4096, name="fc7"),
+        nn.ReLU(),
+        nn.Dropout(),
         nn.Linear(classes, name="fc8"),
-    )(averaged(x, 6))  # fmt: skip
+    )(averaged(x, 6))
 
 
 def averaged(x: Tensor, size: int) -> Tensor:

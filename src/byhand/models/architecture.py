@@ -2,15 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-IMAGENET_MEAN, IMAGENET_STD = (
-    (0.485, 0.456, 0.406),
-    (0.229, 0.224, 0.225),
-)  # of ImageNet's pixels / 255, as in torchvision
-CIFAR: dict[str, Any] = {  # of a network for CIFAR-10
-    "image": (32, 32, 3), "classes": 10, "mean": (0.4914, 0.4822, 0.4465), "std": (0.2470, 0.2435, 0.2616),
-}  # fmt: skip
+# Of the pixels / 255 of a channel: ImageNet's as in torchvision, and CIFAR-10's.
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+CIFAR_MEAN = (0.4914, 0.4822, 0.4465)
+CIFAR_STD = (0.2470, 0.2435, 0.2616)
 
 
 @dataclass(frozen=True)
@@ -32,3 +31,7 @@ class Architecture:
     std: float | tuple[float, ...] = IMAGENET_STD
     auxiliary: bool = False
     variants: Mapping[str, "Architecture"] = field(default_factory=dict)
+
+
+# An architecture for CIFAR-10: `cifar_architecture(build, year, paper, new)`.
+cifar_architecture = partial(Architecture, image=(32, 32, 3), classes=10, mean=CIFAR_MEAN, std=CIFAR_STD)

@@ -21,7 +21,13 @@ def article(images: Tensor, classes: int) -> Tensor:
 
 ARCHITECTURES = {
     "article": Architecture(
-        article, year=2019, paper="a tutorial article", new="every derivative by hand", image=(28, 28, 1), classes=10,
-        mean=0.5, std=1.0,
+        article,
+        year=2019,
+        paper="a tutorial article",
+        new="every derivative by hand",
+        image=(28, 28, 1),
+        classes=10,
+        mean=0.5,
+        std=1.0,
     ),
-}  # fmt: skip
+}

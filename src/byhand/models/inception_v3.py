@@ -86,13 +86,13 @@ def shrink_fives(x: Tensor, name: str) -> Tensor:
     )
 
 
-def sevens(x: Tensor, inside: int, name: str) -> Tensor:
-    """Return figure 6: 7x7 filters as 1x7 and 7x1. inside: filters before the last of a branch."""
+def sevens(x: Tensor, width: int, name: str) -> Tensor:
+    """Return figure 6: 7x7 filters as 1x7 and 7x1. width: filters before the last of a branch."""
     across, down = (1, 7), (7, 1)
     return nn.Concat(name=name)(
         basic(x, 192, 1, f"{name}_branch1x1"),
-        chain(x, f"{name}_branch7x7", (inside, 1), (inside, across), (192, down)),
-        chain(x, f"{name}_branch7x7dbl", (inside, 1), (inside, down), (inside, across), (inside, down), (192, across)),
+        chain(x, f"{name}_branch7x7", (width, 1), (width, across), (192, down)),
+        chain(x, f"{name}_branch7x7dbl", (width, 1), (width, down), (width, across), (width, down), (192, across)),
         pooled(x, 192, name),
     )
 

@@ -11,8 +11,6 @@ Both end in a softmax, where the paper has radial basis functions, and connect e
 the first, where the paper connects only some.
 """
 
-from typing import Any
-
 from byhand import nn
 from byhand.graph import Tensor
 from byhand.models.architecture import Architecture
@@ -42,9 +40,8 @@ def lenet5_1998(images: Tensor, classes: int) -> Tensor:
     )(images)  # fmt: skip
 
 
-DIGITS: dict[str, Any] = {"image": (28, 28, 1), "classes": 10, "mean": 0.5, "std": 1.0}
-PAPER = "Proc. IEEE 86(11)"
+PAPER, NEW = "Proc. IEEE 86(11)", "filters learned end to end"
 ARCHITECTURES = {
-    "lenet5": Architecture(lenet5, 1998, PAPER, "filters learned end to end", **DIGITS),
-    "lenet5_1998": Architecture(lenet5_1998, 1998, PAPER, "filters learned end to end", **DIGITS),
+    build.__name__: Architecture(build, 1998, PAPER, NEW, image=(28, 28, 1), classes=10, mean=0.5, std=1.0)
+    for build in (lenet5, lenet5_1998)
 }

@@ -19,7 +19,7 @@ from byhand.models.blocks import conv_norm, squeeze_excite
 Block = tuple[int, int, int, bool, str, int]
 # the paper's tables 1 and 2, of each block:
 # kernel, expanded channels, filters, squeeze-and-excitation, activation (ReLU or hard swish), stride
-LARGE: tuple[Block, ...] = (
+LARGE_BLOCKS: tuple[Block, ...] = (
     (3, 16, 16, False, "RE", 1),  # (112, 112, 16)
     (3, 64, 24, False, "RE", 2),  # -> (56, 56, 24)
     (3, 72, 24, False, "RE", 1),
@@ -36,7 +36,7 @@ LARGE: tuple[Block, ...] = (
     (5, 960, 160, True, "HS", 1),
     (5, 960, 160, True, "HS", 1),
 )
-SMALL: tuple[Block, ...] = (
+SMALL_BLOCKS: tuple[Block, ...] = (
     (3, 16, 16, True, "RE", 2),  # (112, 112, 16) -> (56, 56, 16)
     (3, 72, 24, False, "RE", 2),  # -> (28, 28, 24)
     (3, 88, 24, False, "RE", 1),
@@ -94,12 +94,12 @@ def multiple_of_8(maps: float) -> int:
 
 def mobilenet_v3_large(images: Tensor, classes: int) -> Tensor:
     """Return the logits of the larger network."""
-    return mobilenet_v3(images, classes, LARGE, 1280)
+    return mobilenet_v3(images, classes, LARGE_BLOCKS, 1280)
 
 
 def mobilenet_v3_small(images: Tensor, classes: int) -> Tensor:
     """Return the logits of the smaller network."""
-    return mobilenet_v3(images, classes, SMALL, 1024)
+    return mobilenet_v3(images, classes, SMALL_BLOCKS, 1024)
 
 
 NEW = "hard swish, squeeze-and-excitation, layers found by search"

@@ -15,7 +15,7 @@ from typing import Any
 
 from byhand import nn
 from byhand.graph import Tensor
-from byhand.models.architecture import CIFAR, Architecture
+from byhand.models.architecture import cifar_architecture
 from byhand.ops.op import Array
 from byhand.shapes import Shape
 
@@ -48,8 +48,7 @@ def narrow(rng: Any, shape: Shape) -> Array:
 
 
 ARCHITECTURES = {
-    "nin": Architecture(
-        nin, 2013, "arXiv 1312.4400", "1x1 convolutions, and global averages for fully connected layers",
-        **CIFAR,
+    "nin": cifar_architecture(
+        nin, 2013, "arXiv 1312.4400", "1x1 convolutions, and global averages for fully connected layers"
     )
-}  # fmt: skip
+}

@@ -18,7 +18,7 @@ from functools import partial
 
 from byhand import nn
 from byhand.graph import Tensor
-from byhand.models.architecture import CIFAR, Architecture
+from byhand.models.architecture import Architecture, cifar_architecture
 
 Unit = Callable[[Tensor, Tensor, int, int, str], Tensor]
 
@@ -87,8 +87,7 @@ PAPER, NEW = "arXiv 1603.05027", "norm and ReLU before the convolutions: nothing
 ARCHITECTURES = {
     "preact_resnet18": Architecture(partial(preact_resnet, unit=basic, units=(2, 2, 2, 2)), 2016, PAPER, NEW),
     "preact_resnet50": Architecture(partial(preact_resnet, unit=bottleneck, units=(3, 4, 6, 3)), 2016, PAPER, NEW),
-    "preact_resnet164_cifar": Architecture(
-        partial(preact_resnet_cifar, unit=bottleneck, units=(18, 18, 18)), 2016, PAPER, NEW,
-        **CIFAR,
+    "preact_resnet164_cifar": cifar_architecture(
+        partial(preact_resnet_cifar, unit=bottleneck, units=(18, 18, 18)), 2016, PAPER, NEW
     ),
-}  # fmt: skip
+}

@@ -19,7 +19,7 @@ from functools import partial
 
 from byhand import nn
 from byhand.graph import Tensor
-from byhand.models.architecture import CIFAR, Architecture
+from byhand.models.architecture import cifar_architecture
 from byhand.models.blocks import conv_norm
 
 
@@ -56,9 +56,6 @@ def shortcut(x: Tensor, filters: int, stride: int) -> Tensor:
 
 PAPER, NEW = "arXiv 1512.03385", "shortcuts without parameters: small images, up to 110 layers"
 ARCHITECTURES = {
-    f"resnet{6 * units + 2}_cifar": Architecture(
-        partial(resnet_cifar, units=units), 2015, PAPER, NEW,
-        **CIFAR,
-    )
+    f"resnet{6 * units + 2}_cifar": cifar_architecture(partial(resnet_cifar, units=units), 2015, PAPER, NEW)
     for units in (3, 5, 7, 9, 18)
-}  # fmt: skip
+}

@@ -27,7 +27,7 @@ batches of 64 to 512. `scripts/choose_small.py` compares them at equal times.
 
 from byhand import nn
 from byhand.graph import Tensor
-from byhand.models.architecture import CIFAR, Architecture
+from byhand.models.architecture import cifar_architecture
 from byhand.models.blocks import conv_norm
 
 
@@ -65,8 +65,6 @@ def unit(x: Tensor, filters: int, name: str) -> Tensor:
 
 
 ARCHITECTURES = {
-    "small": Architecture(small, 2026, "byhand", "small photographs on a CPU, by accuracy against seconds", **CIFAR),
-    "tiny": Architecture(
-        tiny, 2026, "byhand", "small with a quarter of its filters: digits, microcontrollers", **CIFAR
-    ),
+    "small": cifar_architecture(small, 2026, "byhand", "small photographs on a CPU, by accuracy against seconds"),
+    "tiny": cifar_architecture(tiny, 2026, "byhand", "small with a quarter of its filters: digits, microcontrollers"),
 }

@@ -36,10 +36,14 @@ def vgg(images: Tensor, classes: int, stages: Sequence[int], norm: bool = False)
         x, place = nn.MaxPool2d(2, name=f"features_{place}")(x), place + 1
     return nn.Sequential(
         nn.Flatten(),  # (7, 7, 512) -> (25088,)
-        nn.Linear(4096, name="classifier_0"), nn.ReLU(), nn.Dropout(),
-        nn.Linear(4096, name="classifier_3"), nn.ReLU(), nn.Dropout(),
+        nn.Linear(4096, name="classifier_0"),
+        nn.ReLU(),
+        nn.Dropout(),
+        nn.Linear(4096, name="classifier_3"),
+        nn.ReLU(),
+        nn.Dropout(),
         nn.Linear(classes, name="classifier_6"),
-    )(averaged(x, 7))  # fmt: skip
+    )(averaged(x, 7))
 
 
 PAPER, NEW = "arXiv 1409.1556", "depth: 3x3 convolutions only, up to nineteen layers"

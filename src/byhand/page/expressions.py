@@ -1,15 +1,15 @@
-"""An expression of a loops hand in JavaScript.
+"""Translation of a Python function's expressions to JavaScript.
 
-What stands in an array's memory is reached by its strides, which a function takes from its arrays once, at its top:
+An array element is addressed by the array's strides, which the function reads once, in its first lines:
 
     x[n, p, q, c]       x$d[n * x$0 + p * x$1 + q * x$2 + c * x$3]
-    x[i]                x$d[flat(x, i)]          i: a place, as np.ndindex gives
+    x[i]                x$d[flat(x, i)]          i: an index tuple of np.ndindex
     x[*n, c]            x$d[lead(x, n, c)]
 """
 
 import ast
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from math import isfinite
 from types import FunctionType, ModuleType
 from typing import Any
@@ -18,30 +18,31 @@ from byhand.errors import ArgumentError
 from byhand.kernels.runtime.intrinsic import Intrinsic
 from byhand.ops.op import keywords, positional, unwrapped
 
-# functions of others' that the runtime has under their own names
-KNOWN = {"exp", "expm1", "log", "log1p", "sqrt", "erf", "tanh", "prod", "abs", "max", "min", "sum", "len", "range",
-         "enumerate", "zip", "divmod", "tuple", "list", "int", "float", "isnan", "product", "float64"}  # fmt: skip
+# Functions of Python, math and NumPy that runtime.js defines under the same names.
+BUILTINS = {"abs", "divmod", "enumerate", "float", "int", "len", "list", "max", "min", "range", "sum", "tuple", "zip"}
+MATH = {"erf", "exp", "expm1", "float64", "isnan", "log", "log1p", "prod", "product", "sqrt", "tanh"}
+KNOWN = BUILTINS | MATH
 OPERATORS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
-COMPARISONS = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "===", ast.NotEq: "!==", ast.Is: "===",
-               ast.IsNot: "!=="}  # fmt: skip
+ORDER = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
+COMPARISONS = ORDER | {ast.Eq: "===", ast.NotEq: "!==", ast.Is: "===", ast.IsNot: "!=="}
 RESERVED = {"in", "function", "var", "let", "const", "new", "default", "switch", "case", "this", "delete", "void"}
 
 
 class Untranslatable(ArgumentError):
-    """A function holds what the page can't run."""
+    """A function uses Python that the translator does not know."""
 
 
 def spelled(name: str) -> str:
-    """Return a name as JavaScript can have it."""
+    """Return a name that is valid in JavaScript."""
     return f"{name}_" if name in RESERVED else name
 
 
 class Expressions:
-    """The expressions of one function.
+    """The translator of one function's expressions.
 
-    add: translates a function that this one calls, and returns its name; translated: the names of those so far.
-    kinds: what each name holds, as far as its use needs it: an array, a place, a list, a number; used: by array of the
-    function's own, the axes whose strides are wanted, -1 for its memory alone; items: by attribute, which of its numbers are.
+    add: translates a function that this one calls, and returns its JavaScript name; translated: the functions so far, by name.
+    kinds: by variable, "array", "place" (an index tuple), "tuple", "list", "number" or "any".
+    used: by array argument, the axes whose strides are read, -1 for its data; items: by attribute, the indices that are read.
     """
 
     def __init__(
@@ -49,13 +50,13 @@ class Expressions:
         function: Callable[..., Any],
         tree: ast.FunctionDef,
         add: Callable[[Callable[..., Any], str], str],
-        translated: Any,
+        translated: Container[str],
     ) -> None:
         self.function, self.tree, self.add, self.translated = unwrapped(function), tree, add, translated
         names = positional(function)
         self.kinds = dict.fromkeys(names, "any")
         self.assigned = {
-            one.id for one in ast.walk(tree) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)
+            name.id for name in ast.walk(tree) if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)
         }
         self.own: set[str] = set()  # arrays that stay what they were handed as
         if tree.name.endswith("loops"):
@@ -68,7 +69,7 @@ class Expressions:
         self.items: dict[str, set[int]] = {}
 
     def refuse(self, node: ast.AST) -> Untranslatable:
-        """Return the error that tells what the page can't run."""
+        """Return the error for a node that can't be translated."""
         return Untranslatable(
             f"{self.tree.name} holds {ast.unparse(node)!r}, which the translator to JavaScript does not know"
         )
@@ -91,7 +92,7 @@ class Expressions:
         return spelled(node.id) if node.id in self.locals else self._outside(node.id, node)
 
     def _outside(self, name: str, node: ast.AST) -> str:
-        """Return what a name stands for that is not the function's own."""
+        """Return the JavaScript of a name from a closure, the module or the builtins."""
         cells = dict(zip(self.function.__code__.co_freevars, self.function.__closure__ or ()))
         if name in cells:
             return self._constant(cells[name].cell_contents, name, node)
@@ -102,14 +103,14 @@ class Expressions:
         raise self.refuse(node)
 
     def _constant(self, value: Any, name: str, node: ast.AST) -> str:
-        """Return a number, a function, or several of them, as JavaScript."""
+        """Return a number, a function, or a tuple of them, in JavaScript."""
         if isinstance(value, (bool, int, float)):
             return json.dumps(value) if isfinite(value) else f"({value})".replace("inf", "Infinity")
         if isinstance(value, tuple) and hasattr(value, "_fields"):
             parts = {key: getattr(value, key) for key in value._fields if key != "kernels"}
-            return f"{{{', '.join(f'{key}: {self._constant(one, key, node)}' for key, one in parts.items())}}}"
+            return f"{{{', '.join(f'{key}: {self._constant(part, key, node)}' for key, part in parts.items())}}}"
         if isinstance(value, (tuple, list)):
-            return f"[{', '.join(self._constant(one, name, node) for one in value)}]"
+            return f"[{', '.join(self._constant(item, name, node) for item in value)}]"
         value = value.function if isinstance(value, Intrinsic) else value
         known = getattr(value, "__name__", "")
         if known in KNOWN and not (isinstance(value, FunctionType) and value.__module__.startswith("byhand.ops")):
@@ -133,7 +134,7 @@ class Expressions:
     # arrays -----------------------------------------------------------------------------------------------------------
 
     def memory(self, array: ast.expr) -> str:
-        """Return the numbers of an array."""
+        """Return the JavaScript expression of an array's data."""
         if isinstance(array, ast.Name) and array.id in self.own:
             self.used.setdefault(array.id, set()).add(-1)
             return f"{spelled(array.id)}$d"
@@ -146,17 +147,17 @@ class Expressions:
         return f"{self.value(array)}.s[{axis}]"
 
     def place(self, array: ast.expr, index: ast.expr) -> str:
-        """Return where in an array's memory an index stands."""
+        """Return the JavaScript expression of an index's offset in an array's data."""
         name = self.value(array)
         if isinstance(index, ast.Tuple) and not index.elts:
             return "0"
-        if isinstance(index, ast.Tuple) and not any(isinstance(one, (ast.Starred, ast.Slice)) for one in index.elts):
-            parts = (f"{self.value(one)} * {self._stride(array, axis)}" for axis, one in enumerate(index.elts))
+        if isinstance(index, ast.Tuple) and not any(isinstance(item, (ast.Starred, ast.Slice)) for item in index.elts):
+            parts = (f"{self.value(item)} * {self._stride(array, axis)}" for axis, item in enumerate(index.elts))
             return " + ".join(parts)
         if isinstance(index, ast.Tuple):
             first, *rest = index.elts
-            if isinstance(first, ast.Starred) and not any(isinstance(one, ast.Starred) for one in rest):
-                tail = "".join(f", {self.value(one)}" for one in rest)
+            if isinstance(first, ast.Starred) and not any(isinstance(item, ast.Starred) for item in rest):
+                tail = "".join(f", {self.value(item)}" for item in rest)
                 return f"lead({name}, {self.value(first.value)}{tail})"
             return f"flat({name}, {self._Tuple(index)})"
         if isinstance(index, ast.Name) and self.kinds.get(index.id) == "number":
@@ -167,7 +168,7 @@ class Expressions:
         if isinstance(node.slice, ast.Slice):
             if node.slice.step is not None:
                 raise self.refuse(node)
-            ends = [self.value(one) if one else "undefined" for one in (node.slice.lower, node.slice.upper)]
+            ends = [self.value(end) if end else "undefined" for end in (node.slice.lower, node.slice.upper)]
             return f"tuple({self.value(node.value)}).slice({', '.join(ends)})"
         if isinstance(node.value, ast.Name):
             kind = self.kinds.get(node.value.id)
@@ -191,7 +192,8 @@ class Expressions:
 
     def _spread(self, nodes: list[ast.expr]) -> list[str]:
         return [
-            f"...tuple({self.value(one.value)})" if isinstance(one, ast.Starred) else self.value(one) for one in nodes
+            f"...tuple({self.value(item.value)})" if isinstance(item, ast.Starred) else self.value(item)
+            for item in nodes
         ]
 
     def _BinOp(self, node: ast.BinOp) -> str:
@@ -241,22 +243,23 @@ class Expressions:
         return f"yield {self.value(node.value) if node.value else ''}"
 
     def _GeneratorExp(self, node: ast.GeneratorExp | ast.ListComp) -> str:
-        """Return a list, made by a function that loops."""
+        """Return a comprehension as a function that is called at once and fills a list."""
         outer = self.kinds, self.locals
-        self.kinds, self.locals = dict(self.kinds), set(self.locals)  # of its own
+        self.kinds, self.locals = dict(self.kinds), set(self.locals)  # a comprehension has its own scope
         heads, tests = [], []
-        for one in node.generators:
-            self.locals |= {name.id for name in ast.walk(one.target) if isinstance(name, ast.Name)}
-            places = self.places(one.iter)
-            if places is not None and isinstance(one.target, ast.Name):
-                self.kinds[one.target.id] = "place"
-                name = spelled(one.target.id)
+        for comprehension in node.generators:
+            target = comprehension.target
+            self.locals |= {name.id for name in ast.walk(target) if isinstance(name, ast.Name)}
+            places = self.places(comprehension.iter)
+            if places is not None and isinstance(target, ast.Name):
+                self.kinds[target.id] = "place"
+                name = spelled(target.id)
                 heads.append(f"for (const {name} = new Place({places[0]}); {name}.n < {name}.end; {name}.n++)")
             else:
-                source = f"each({places[0]})" if places is not None else self.value(one.iter)
-                self.kinds |= {part.id: "any" for part in ast.walk(one.target) if isinstance(part, ast.Name)}
-                heads.append(f"for (const {self.targets(one.target)} of {source})")
-            tests += [f"if ({self.value(test)})" for test in one.ifs]
+                source = f"each({places[0]})" if places is not None else self.value(comprehension.iter)
+                self.kinds |= {part.id: "any" for part in ast.walk(target) if isinstance(part, ast.Name)}
+                heads.append(f"for (const {self.targets(target)} of {source})")
+            tests += [f"if ({self.value(test)})" for test in comprehension.ifs]
         made = f"$l.push({self.value(node.elt)})"
         self.kinds, self.locals = outer
         return f"(() => {{ const $l = []; {' '.join([*heads, *tests])} {made}; return $l; }})()"
@@ -264,22 +267,28 @@ class Expressions:
     _ListComp = _GeneratorExp
 
     def targets(self, node: ast.expr) -> str:
-        """Return names that something is taken apart into."""
+        """Return the targets of an unpacking assignment."""
         if isinstance(node, ast.Name):
             return spelled(node.id)
-        if isinstance(node, ast.Tuple) and all(isinstance(one, (ast.Name, ast.Tuple)) for one in node.elts):
+        if isinstance(node, ast.Tuple) and all(isinstance(item, (ast.Name, ast.Tuple)) for item in node.elts):
             return f"[{', '.join(map(self.targets, node.elts))}]"
         raise self.refuse(node)
 
     def places(self, node: ast.expr) -> tuple[str, str | None] | None:
-        """Return the shape over whose places np.ndindex goes, and the array that has it, where it is one's."""
+        """Return the shape that np.ndindex iterates over, and the array whose shape it is, or None; None for other calls."""
         if not (isinstance(node, ast.Call) and ast.unparse(node.func) == "np.ndindex"):
             return None
         arguments = node.args
         if len(arguments) == 1 and not isinstance(arguments[0], ast.Starred):
-            one = arguments[0]
-            array = isinstance(one, ast.Attribute) and one.attr == "shape" and isinstance(one.value, ast.Name)
-            return f"shape({self.value(one)})", spelled(one.value.id) if array else None  # type: ignore[attr-defined]
+            argument = arguments[0]
+            whose = None
+            if (
+                isinstance(argument, ast.Attribute)
+                and argument.attr == "shape"
+                and isinstance(argument.value, ast.Name)
+            ):
+                whose = spelled(argument.value.id)
+            return f"shape({self.value(argument)})", whose
         if len(arguments) == 1 and isinstance(arguments[0], ast.Starred):
             return f"shape({self.value(arguments[0].value)})", None
         return f"[{', '.join(map(self.value, arguments))}]", None
@@ -288,17 +297,18 @@ class Expressions:
         return self.call(node)
 
     def call(self, node: ast.Call, traced: bool = False) -> str:
-        """Return a call; traced: one that stands by itself writes arrays, and is traced in its turn."""
+        """Return a call; traced: call the traced function, since a call statement writes arrays."""
         if isinstance(node.func, ast.Attribute) and node.func.attr == "append":
             return f"{self.value(node.func.value)}.push({self.value(node.args[0])})"
         name = self.value(node.func)
         if name in ("py.max", "py.min", "py.sum") and len(node.args) == 1:
-            one = node.args[0]
-            if isinstance(one, ast.Subscript) and self.kinds.get(getattr(one.value, "id", "")) == "array":
-                return f"{name}(row({self.value(one.value)}, {self.value(one.slice)}))"
+            argument = node.args[0]
+            if isinstance(argument, ast.Subscript) and self.kinds.get(getattr(argument.value, "id", "")) == "array":
+                return f"{name}(row({self.value(argument.value)}, {self.value(argument.slice)}))"
         arguments = self._spread(node.args)
         if node.keywords:
-            arguments.append(f"{{{', '.join(f'{one.arg}: {self.value(one.value)}' for one in node.keywords)}}}")
+            named = ", ".join(f"{keyword.arg}: {self.value(keyword.value)}" for keyword in node.keywords)
+            arguments.append(f"{{{named}}}")
         if traced and name in self.translated:
             return f"{name}$traced($t, {', '.join(arguments)})"
         return f"{name}({', '.join(arguments)})"

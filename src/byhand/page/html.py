@@ -88,18 +88,31 @@ def document(look: Look) -> bytes:
     samples, tests, labels = _samples(look, computes)
     cam = last_feature_map(model)
     data: dict[str, Any] = {
-        "title": look.title or model.name, "facts": facts, "rows": rows, "places": places_of(model),
-        "classes": list(model.classes), "scale": {"mean": model.mean, "std": model.std}, "crop": model.crop_pct or CROP,
-        "ink": model.crop_pct is None and model.input_shape == (28, 28, 1), "samples": samples, "cam": cam,
-        "snapshots": [], "end": None, "history": [dict(row) for row in look.history], "curve": [list(p) for p in look.curve],
-        "live": look.live, "untrained": look.untrained, "sources": script.sources, "half": False,
-    }  # fmt: skip
+        "title": look.title or model.name,
+        "facts": facts,
+        "rows": rows,
+        "places": places_of(model),
+        "classes": list(model.classes),
+        "scale": {"mean": model.mean, "std": model.std},
+        "crop": model.crop_pct or CROP,
+        "ink": model.crop_pct is None and model.input_shape == (28, 28, 1),
+        "samples": samples,
+        "cam": cam,
+        "snapshots": [],
+        "end": None,
+        "history": [dict(row) for row in look.history],
+        "curve": [list(p) for p in look.curve],
+        "live": look.live,
+        "untrained": look.untrained,
+        "sources": script.sources,
+        "half": False,
+    }
     if computes:
         half = numbers.size > MAX_FLOAT32_PARAMETERS
-        data |= {"spec": spec_of(model, found) | {"numbers": where}, "half": half}
+        data |= {"spec": {**spec_of(model, found), "numbers": where}, "half": half}
         data["numbers"] = encoded(numbers, np.float16 if half else np.float32)
-        same = [one for one in look.snapshots if numbers_of(one.model)[0] == where]
-        data["snapshots"] = [moment(one, tests, labels) for one in same]
+        same = [snapshot for snapshot in look.snapshots if numbers_of(snapshot.model)[0] == where]
+        data["snapshots"] = [moment(snapshot, tests, labels) for snapshot in same]
         epochs = look.history[-1]["epoch"] if look.history else 0
         data["end"] = moment(Snapshot(0, epochs, model), tests, labels, numbers=False)
     else:
@@ -111,7 +124,7 @@ def document(look: Look) -> bytes:
 
 def _images(look: Look) -> Array:
     """Return the images that a page shows: the reader's own first."""
-    parts = [one for one in (look.images, look.tests) if one is not None and len(one)]
+    parts = [images for images in (look.images, look.tests) if images is not None and len(images)]
     return np.concatenate(parts or [pattern(look.model.input_shape)[None]])
 
 
@@ -138,12 +151,16 @@ def _samples(look: Look, computes: bool) -> tuple[dict[str, Any], Array, Array]:
     shown = images[:count]
     labels: list[int | None] = [None] * count
     if look.labels is not None:
-        labels[own:] = [int(one) for one in look.labels[: count - own]]
+        labels[own:] = [int(label) for label in look.labels[: count - own]]
     columns = max(1, min(count, 8192 // images.shape[2], 40))
     samples = {
-        "png": _png(shown, columns), "count": count, "shape": list(images.shape[1:]), "labels": labels,
-        "first": own, "tested": labelled and count > own,
-    }  # fmt: skip
+        "png": _png(shown, columns),
+        "count": count,
+        "shape": list(images.shape[1:]),
+        "labels": labels,
+        "first": own,
+        "tested": labelled and count > own,
+    }
     tests = shown[own:] if samples["tested"] else shown[:0]
     return samples, tests, np.asarray(labels[own : own + len(tests)])
 
@@ -171,10 +188,15 @@ def _assemble(data: Mapping[str, Any], script: Script, classifier: bool) -> byte
     style = _read("style.css")
     code = f"\n{bundle(script)}\n"
     parts = {
-        "policy": _policy(code, style), "title": escape(str(data["title"])), "style": style, "script": code,
-        "data": _json(data), "version": version("byhand"), "generator": GENERATOR,
+        "policy": _policy(code, style),
+        "title": escape(str(data["title"])),
+        "style": style,
+        "script": code,
+        "data": _json(data),
+        "version": version("byhand"),
+        "generator": GENERATOR,
         "classifier": _read("classifier.html") if classifier else "",
-    }  # fmt: skip
+    }
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _read("page.html")).encode()
 
 
@@ -182,9 +204,14 @@ def _policy(code: str, style: str) -> str:
     """Return what the page may do: run its own script, use its own style, show pictures that it holds."""
     script, look = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (code, style))
     rules = {
-        "default-src": "'none'", "script-src": f"'sha256-{script}'", "style-src": f"'sha256-{look}'",
-        "img-src": "data: blob:", "worker-src": "blob:", "base-uri": "'none'", "form-action": "'none'",
-    }  # fmt: skip
+        "default-src": "'none'",
+        "script-src": f"'sha256-{script}'",
+        "style-src": f"'sha256-{look}'",
+        "img-src": "data: blob:",
+        "worker-src": "blob:",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
     return "; ".join(f"{name} {value}" for name, value in rules.items())
 
 
@@ -228,7 +255,7 @@ def bundle(script: Script, last: str = "app.js") -> str:
 
 def _hands(script: Script) -> str:
     runtime = ", ".join(EXPORT.findall(_read("runtime.js")))
-    names = ", ".join(name for one in script.functions for name in (one, f"{one}$traced"))
+    names = ", ".join(name for hand in script.functions for name in (hand, f"{hand}$traced"))
     return f"import {{ {runtime} }} from './runtime.js';\n{script}\nexport const hands = {{ {names} }};\n"
 
 

@@ -1,8 +1,8 @@
-"""A network as the page gets it: its nodes in order, what each reads and writes, and what a reader wants to know of each."""
+"""The description of a network for the page: its nodes with inputs and outputs, and the facts of each layer."""
 
 from collections.abc import Mapping
 from math import isinf, prod
-from typing import Any
+from typing import Any, TypedDict
 
 from byhand.graph import Graph, Node, Tensor
 from byhand.nn import Model
@@ -10,11 +10,57 @@ from byhand.nn.receptive_field import depends_on_images, feature_maps
 from byhand.ops.op import CallSpec
 from byhand.page.translate import Pair
 
-DROPPED = ("dropout",)  # does nothing once a network has learned
+Shown = str | list[str] | None  # the tensor of an argument, of a list of arguments, or of an omitted one
+
+
+class NodeSpec(TypedDict):
+    """A node for the page: its op's translated functions, and the tensors of their arguments."""
+
+    name: str
+    op: str
+    output: str
+    result: str
+    forward: str
+    backward: str
+    attributes: dict[str, Any]
+    reads: list[Shown]
+    sends: list[tuple[str, Shown]]
+
+
+class NetworkSpec(TypedDict):
+    """A network for the page; wanted: tensors whose gradients are computed; values: the shapes of all activations."""
+
+    input: str
+    logits: str
+    nodes: list[NodeSpec]
+    loss: NodeSpec
+    wanted: list[str]
+    values: dict[str, list[int]]
+
+
+class LayerFacts(TypedDict):
+    """The facts of a layer's column; field: the receptive field, (down, across) in pixels."""
+
+    shape: list[int]
+    window: list[int] | None
+    macs: int
+    field: list[int]
+
+
+class NetworkFacts(TypedDict):
+    """The facts of the page's header."""
+
+    parameters: int
+    macs: int
+    layers: int
+    field: str
+
+
+DROPPED = ("dropout",)  # the identity in inference
 
 
 def ops_of(model: Model) -> set[str]:
-    """Return the names of the ops that a network's answer and its loss need."""
+    """Return the names of the ops that compute a network's logits and loss."""
     return {node.op.name for node in with_loss(model).nodes} - {*DROPPED}
 
 
@@ -23,8 +69,8 @@ def with_loss(model: Model) -> Graph:
     return model.graph.up_to(model.logits).with_loss(model.logits, 0.0)
 
 
-def spec_of(model: Model, found: Mapping[str, Pair]) -> dict[str, Any]:
-    """Return the nodes of a network for one image; found: the translated hands of every op of them."""
+def spec_of(model: Model, found: Mapping[str, Pair]) -> NetworkSpec:
+    """Return the nodes of a network for one image; found: the translated functions by op."""
     graph = with_loss(model)
     calls, shapes = graph.plan(1, training=False)
     alias = dict[str, str]()
@@ -39,39 +85,46 @@ def spec_of(model: Model, found: Mapping[str, Pair]) -> dict[str, Any]:
     wanted = {*depends_on_images(graph), *(t.name for t in graph.of_kind("parameter"))} - {*alias}
     assert graph.input is not None
     return {
-        "input": graph.input.name, "logits": alias.get(model.logits.name, model.logits.name),
-        "nodes": nodes[:-1], "loss": nodes[-1], "wanted": sorted(wanted),
+        "input": graph.input.name,
+        "logits": alias.get(model.logits.name, model.logits.name),
+        "nodes": nodes[:-1],
+        "loss": nodes[-1],
+        "wanted": sorted(wanted),
         "values": {name: list(shape) for name, shape in shapes.items() if name not in kept and name not in alias},
-    }  # fmt: skip
+    }
 
 
-def _node(node: Node, call: CallSpec, hands: Pair, alias: Mapping[str, str]) -> dict[str, Any]:
+def _node(node: Node, call: CallSpec, hands: Pair, alias: Mapping[str, str]) -> NodeSpec:
     tensors = {**node.inputs, **node.outputs}
 
-    def named(key: str) -> Any:
+    def named(key: str) -> Shown:
         value = tensors.get(key.removeprefix("grad_"))
         if isinstance(value, tuple):
-            return [alias.get(one.name, one.name) for one in value]
+            return [alias.get(tensor.name, tensor.name) for tensor in value]
         return None if value is None else alias.get(value.name, value.name)
 
     return {
-        "name": node.name, "op": node.op.name, "output": node.output.name, "result": node.op.outputs[0],
-        "forward": hands[0], "backward": hands[1],
+        "name": node.name,
+        "op": node.op.name,
+        "output": node.output.name,
+        "result": node.op.outputs[0],
+        "forward": hands[0],
+        "backward": hands[1],
         "attributes": {key: _finite(value) for key, value in call.attributes.items()},
         "reads": [named(key) for key in node.op.forward_arguments],
-        "sends": [[key, named(key)] for key in node.op.backward_arguments],
-    }  # fmt: skip
+        "sends": [(key, named(key)) for key in node.op.backward_arguments],
+    }
 
 
 def _finite(value: Any) -> Any:
-    """Return an attribute as JSON can have it: infinity by its name."""
+    """Return an attribute for JSON: infinity as a string."""
     if isinstance(value, (tuple, list)):
-        return [_finite(one) for one in value]
+        return [_finite(item) for item in value]
     return str(float(value)) if isinstance(value, float) and isinf(value) else value
 
 
-def rows_of(model: Model) -> dict[str, Any]:
-    """Return by node what its column tells: output shape, window, multiply-adds, and how many pixels it sees (down, across).
+def rows_of(model: Model) -> dict[str, LayerFacts]:
+    """Return the facts of each node: output shape, window, multiply-adds, and receptive field (down, across).
 
     >>> import byhand as bh
     >>> rows_of(bh.models.create("article"))["conv1"]
@@ -80,24 +133,26 @@ def rows_of(model: Model) -> dict[str, Any]:
     graph = model.graph.up_to(model.logits)
     calls, _ = graph.plan(1, training=False)
     seen = {row.layer: row.receptive_field for row in model.summary().rows}
-    found = {}
+    found: dict[str, LayerFacts] = {}
     for node in graph.nodes:
         call, field = calls[node.name], seen[node.name]
         found[node.name] = {
-            "shape": list(node.output.shape[1:]), "window": call.window and list(call.window.kernel), "macs": call.flops // 2,
+            "shape": list(node.output.shape[1:]),
+            "window": None if call.window is None else list(call.window.kernel),
+            "macs": call.flops // 2,
             "field": list(field) if isinstance(field, tuple) else [field, field],
-        }  # fmt: skip
+        }
     return found
 
 
-def places_of(model: Model) -> dict[str, Any]:
-    """Return by tensor where the numbers of its maps lie on the image: (start, step) down and across."""
+def places_of(model: Model) -> dict[str, dict[str, list[float]]]:
+    """Return by tensor where the pixels of its feature maps lie on the image: (start, step) down and across."""
     maps = feature_maps(model.graph.up_to(model.logits))
     return {name: {"down": list(place.down), "across": list(place.across)} for name, place in maps.items()}
 
 
-def facts_of(model: Model, rows: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the header tells: layers with weights, parameters, multiply-adds, the receptive field of the last maps."""
+def facts_of(model: Model, rows: Mapping[str, LayerFacts]) -> NetworkFacts:
+    """Return the facts of the header: layers with weights, parameters, multiply-adds, last receptive field."""
     nodes = model.graph.up_to(model.logits).nodes
     weights = {
         t.name: t for node in nodes for key, t in node.inputs.items() if key not in node.op.state and _learned(t)
@@ -105,11 +160,13 @@ def facts_of(model: Model, rows: Mapping[str, Any]) -> dict[str, Any]:
     maps = [row["field"] for row in rows.values() if len(row["shape"]) == 3 and prod(row["shape"][:2]) > 1]
     down, across = maps[-1] if maps else model.input_shape[:2]
     return {
-        "parameters": sum(prod(t.shape) for t in weights.values()), "macs": model.summary().flops // 2,
-        "layers": sum("weight" in node.inputs for node in nodes), "field": f"{down} × {across}",
-    }  # fmt: skip
+        "parameters": sum(prod(t.shape) for t in weights.values()),
+        "macs": model.summary().flops // 2,
+        "layers": sum("weight" in node.inputs for node in nodes),
+        "field": f"{down} × {across}",
+    }
 
 
-def _learned(tensor: Any) -> bool:
-    """Tell whether a tensor was learned, by this network or, frozen, by the one that it came from."""
+def _learned(tensor: object) -> bool:
+    """Tell whether a tensor was learned: a parameter, or a frozen state of a pretrained network."""
     return isinstance(tensor, Tensor) and tensor.kind in ("parameter", "state")

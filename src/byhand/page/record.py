@@ -1,4 +1,4 @@
-"""What Python records of a network too large for the page: values and gradients of each layer's most active channels."""
+"""The recording of a network too large to run in the page: values and gradients of each layer's most active channels."""
 
 from math import prod
 from typing import Any
@@ -11,16 +11,17 @@ from byhand.ops import softmax
 from byhand.ops.op import Array
 from byhand.page.snapshot import encoded
 
-CHANNELS = 12  # of a layer, those whose numbers are largest
-LEAST = 2  # of them, where there are many images
-TOTAL = 16  # of them, over all images
-NUMBERS = 10_000  # of what is no image: more are not recorded
+# Channels of a layer that are recorded, the most active ones: at most so many, about so many over all images, never fewer.
+MAX_CHANNELS = 12
+MAX_CHANNELS_OF_ALL_IMAGES = 16
+MIN_CHANNELS = 2
+MAX_VECTOR_ELEMENTS = 10_000  # larger outputs that are no feature maps are not recorded
 
 
 def recorded(model: Model, images: Array, cam: str | None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Return the network as the page gets it, and for each image (H, W, C) its values, its gradients and its Grad-CAM.
+    """Return the network's description for the page, and for each image (H, W, C) its values, gradients and Grad-CAM.
 
-    cam: the layer whose maps Grad-CAM weighs. The gradient is of the loss against the class that the network says.
+    cam: the layer of Grad-CAM's feature maps. The gradients are those of the loss against the predicted class.
     """
     graph = model.graph.up_to(model.logits)
     assert graph.input is not None
@@ -33,11 +34,11 @@ def recorded(model: Model, images: Array, cam: str | None) -> tuple[dict[str, An
         if cam is not None:
             scores = trace_gradients(model, image[None], truth)
             cams.append(encoded(grad_cam(scores[cam][0], scores[f"grad_{cam}"][0]), np.float16))
-    most = max(LEAST, min(CHANNELS, TOTAL // len(images)))
+    most = max(MIN_CHANNELS, min(MAX_CHANNELS, MAX_CHANNELS_OF_ALL_IMAGES // len(images)))
     found = ((name, _kept([trace[name] for trace in traces], most)) for name in names)
     kept = {name: spec for name, spec in found if spec is not None}
 
-    def some(trace: dict[str, Array], prefix: str) -> dict[str, str]:
+    def encoded_arrays(trace: dict[str, Array], prefix: str) -> dict[str, str]:
         return {
             name: encoded(_take(trace[prefix + name], spec["kept"]), np.float16)
             for name, spec in kept.items()
@@ -49,8 +50,8 @@ def recorded(model: Model, images: Array, cam: str | None) -> tuple[dict[str, An
     spec["nodes"] = [node for node in nodes if node["output"] in kept]
     images_of = [
         {
-            "values": some(trace, ""),
-            "grads": some(trace, "grad_"),
+            "values": encoded_arrays(trace, ""),
+            "grads": encoded_arrays(trace, "grad_"),
             "logits": encoded(trace[model.logits.name], np.float32),
         }
         | ({"cam": cams[k]} if cams else {})
@@ -63,7 +64,7 @@ def _kept(values: list[Array], most: int) -> dict[str, Any] | None:
     """Return which channels of a layer are kept, and the shape that is left; None for what is not recorded."""
     shape = values[0].shape
     if len(shape) != 4 or prod(shape[1:3]) == 1:
-        return {"shape": list(shape), "kept": None} if prod(shape) <= NUMBERS else None
+        return {"shape": list(shape), "kept": None} if prod(shape) <= MAX_VECTOR_ELEMENTS else None
     power = sum(np.abs(value.astype(np.float32)).mean((0, 1, 2)) for value in values)
     channels = np.sort(np.argsort(-np.nan_to_num(power), kind="stable")[:most]).tolist()
     return {"shape": [*shape[:3], len(channels)], "kept": channels}

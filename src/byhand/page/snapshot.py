@@ -1,4 +1,4 @@
-"""A network at a moment of its training, as the page shows it."""
+"""Snapshots of a network during training, and their encoding for the page."""
 
 import base64
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Snapshot:
 
 def encoded(array: Array, dtype: Any) -> str:
     """Return an array as base64 of a little-endian type."""
-    with np.errstate(over="ignore"):  # what float16 can't hold is infinite there
+    with np.errstate(over="ignore"):  # values beyond float16's range become infinite
         return base64.b64encode(np.ascontiguousarray(array, np.dtype(dtype).newbyteorder("<")).tobytes()).decode()
 
 
@@ -43,7 +43,7 @@ def numbers_of(model: Model) -> tuple[dict[str, Any], Array]:
 
 
 def moment(snapshot: Snapshot, tests: Array, labels: Array, numbers: bool = True) -> dict[str, Any]:
-    """Return a snapshot as the page gets it: what it says of the test images, and its numbers in float16."""
+    """Return a snapshot for the page: its predictions of the test images, and its weights in float16."""
     found: dict[str, Any] = {"step": snapshot.step, "epoch": snapshot.epoch}
     if len(tests):
         predictions = snapshot.model.logits_of(tests).argmax(1)

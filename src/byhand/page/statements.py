@@ -1,13 +1,12 @@
-"""A loops hand in JavaScript, statement by statement.
+"""Translation of a Python function's statements to JavaScript; `expressions.py` translates the expressions in them.
 
-A function is written once to compute, and once more to tell: then `$t` hears of every round of a loop, and of what each
-assignment read and made.
+A function is written twice: to compute, and traced. The traced one reports to a LineTracer `$t` each round of a loop, and the
+values that each assignment reads and writes.
 """
 
 import ast
 import json
 from collections.abc import Callable
-from typing import Any
 
 from byhand.ops.op import keywords, positional
 from byhand.page.expressions import OPERATORS, Expressions, spelled
@@ -31,11 +30,11 @@ def loads(statement: ast.Assign | ast.AugAssign, known: set[str]) -> list[tuple[
             walk(child, maybe or isinstance(node, (ast.IfExp, ast.BoolOp)))
 
     walk(statement.value, False)
-    return sorted(found, key=lambda one: (one[0].lineno, one[0].col_offset))
+    return sorted(found, key=lambda load: (load[0].lineno, load[0].col_offset))
 
 
 class Statements:
-    """The statements of one function, on their way to JavaScript."""
+    """The translator of one function's statements; traced: also report to `$t`."""
 
     def __init__(self, expressions: Expressions, traced: bool) -> None:
         self.of, self.traced = expressions, traced
@@ -48,7 +47,7 @@ class Statements:
         for statement in of.tree.body:
             if not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)):  # its docstring
                 self.statement(statement)
-        star = "*" if any(isinstance(one, ast.Yield) for one in ast.walk(of.tree)) else ""
+        star = "*" if any(isinstance(node, ast.Yield) for node in ast.walk(of.tree)) else ""
         plain, named = positional(of.function), keywords(of.function)
         arguments = [*(["$t"] if self.traced else []), *map(spelled, plain)]
         arguments += [f"{{{', '.join(map(spelled, named))}}}"] if named else []
@@ -99,8 +98,8 @@ class Statements:
 
     def _block(self, body: list[ast.stmt]) -> None:
         self.depth += 1
-        for one in body:
-            self.statement(one)
+        for child in body:
+            self.statement(child)
         self.depth -= 1
 
     # loops ------------------------------------------------------------------------------------------------------------
@@ -116,27 +115,27 @@ class Statements:
         if unpacked is not None:
             self._unpack(*unpacked)
         if self.traced:
-            names = [one.id for one in ast.walk(node.target) if isinstance(one, ast.Name) and one.id[0] != "_"]
+            names = [name.id for name in ast.walk(node.target) if isinstance(name, ast.Name) and name.id[0] != "_"]
             self.emit(f"$t.next({{{', '.join(f'{json.dumps(name)}: {spelled(name)}' for name in names)}}});")
-        for one in node.body:
-            self.statement(one)
+        for child in node.body:
+            self.statement(child)
         self.depth -= 1
         self.emit("}")
         if self.traced:
             self.emit("$t.leave();")
 
     def _head(self, node: ast.For) -> tuple[list[ast.expr], str] | None:
-        """Emit the head of a loop; return what its rounds begin by taking apart, and into what."""
+        """Emit the head of a loop; return the targets and the value that each round first unpacks, or None."""
         of, kinds = self.of, self.of.kinds
         targets = node.target.elts if isinstance(node.target, ast.Tuple) else [node.target]
-        names = [one.id for one in targets if isinstance(one, ast.Name)]
+        names = [target.id for target in targets if isinstance(target, ast.Name)]
         places = of.places(node.iter)
         if places is None:
             call = node.iter
             if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "range" and len(names) == len(targets):
                 if len(call.args) > 2:
                     raise of.refuse(call)
-                first, end = (["0"] if len(call.args) == 1 else []) + [of.value(one) for one in call.args]
+                first, end = (["0"] if len(call.args) == 1 else []) + [of.value(argument) for argument in call.args]
                 name = spelled(names[0])
                 kinds[names[0]] = "number"
                 self.emit(f"for ({name} = {first}; {name} < {end}; {name}++) {{")
@@ -152,12 +151,13 @@ class Statements:
             return None
         kinds |= dict.fromkeys(names, "number")
         if len(names) == len(targets) and not self.traced:  # a loop an axis, all in one line
-            ends = [of.value(one) for one in node.iter.args if isinstance(one, ast.Name) and one.id not in names]  # type: ignore[attr-defined]
+            sources = [argument for argument in node.iter.args if isinstance(argument, ast.Name)]  # type: ignore[attr-defined]
+            ends = [of.value(argument) for argument in sources if argument.id not in names]
             if len(ends) != len(names):
                 sizes = self.fresh()
                 self.emit(f"const {sizes} = {shape};")
                 ends = [f"{sizes}[{axis}]" for axis in range(len(names))]
-            heads = [f"for ({one} = 0; {one} < {end}; {one}++)" for one, end in zip(map(spelled, names), ends)]
+            heads = [f"for ({name} = 0; {name} < {end}; {name}++)" for name, end in zip(map(spelled, names), ends)]
             self.emit(f"{' '.join(heads)} {{")
             return None
         place = self.fresh()
@@ -166,7 +166,7 @@ class Statements:
         return targets, f"{place}.tuple()"
 
     def _only(self, whose: str | None) -> str:
-        """Return the arguments that keep a loop over the places of an array to those that matter."""
+        """Return the arguments that restrict a traced loop over an array's indices to the range of interest."""
         return f", $t.first({whose}), $t.end({whose})" if self.traced and whose and self.depth == 1 else ""
 
     def _note_kinds(self, source: ast.expr, names: list[str]) -> None:
@@ -174,37 +174,38 @@ class Statements:
         kinds = self.of.kinds
         listed = isinstance(source, ast.Name) and source.id in ("xs", "grad_xs")
         among = isinstance(source, ast.Tuple) and all(
-            isinstance(one, ast.Name) and kinds.get(one.id) == "array" for one in source.elts
+            isinstance(item, ast.Name) and kinds.get(item.id) == "array" for item in source.elts
         )
         kinds |= dict.fromkeys(names, "array" if len(names) == 1 and (listed or among) else "any")
 
     def _unpack(self, targets: list[ast.expr], value: str) -> None:
         """Emit `a, *b, c = value`."""
         of = self.of
-        stars = [i for i, one in enumerate(targets) if isinstance(one, ast.Starred)]
+        stars = [i for i, target in enumerate(targets) if isinstance(target, ast.Starred)]
         if not stars:
             self.emit(f"[{', '.join(map(of.targets, targets))}] = {value};")
             return
         whole, star = self.fresh(), stars[0]
         self.emit(f"const {whole} = tuple({value});")
-        for i, one in enumerate(targets):
+        for i, target in enumerate(targets):
             after = len(targets) - 1 - i
             if i == star:
-                name = one.value.id  # type: ignore[attr-defined]
+                name = target.value.id  # type: ignore[attr-defined]
                 of.kinds[name] = "tuple"
                 self.emit(f"{spelled(name)} = {whole}.slice({i}, {whole}.length - {after});")
             else:
-                of.kinds[one.id] = "number"  # type: ignore[attr-defined]
-                self.emit(f"{of.targets(one)} = {whole}[{i if i < star else f'{whole}.length - {after + 1}'}];")
+                of.kinds[target.id] = "number"  # type: ignore[attr-defined]
+                self.emit(f"{of.targets(target)} = {whole}[{i if i < star else f'{whole}.length - {after + 1}'}];")
 
     # assignments ------------------------------------------------------------------------------------------------------
 
     def _assign(self, node: ast.Assign | ast.AugAssign) -> None:
-        """Translate an assignment; what it read is traced beside what it made."""
+        """Translate an assignment; traced: report the values that it reads and writes."""
         of = self.of
         if self.traced:
             read = [
-                f"attempt(() => {of.value(one)})" if maybe else of.value(one) for one, maybe in loads(node, of.locals)
+                f"attempt(() => {of.value(load)})" if maybe else of.value(load)
+                for load, maybe in loads(node, of.locals)
             ]
             self.emit(f"$t.read({node.lineno}, [{', '.join(read)}]);")
         if isinstance(node, ast.AugAssign):
@@ -222,14 +223,14 @@ class Statements:
             self.emit(f"$t.made({made});")
 
     def _several(self, target: ast.Tuple | ast.List, value: ast.expr) -> str:
-        """Translate `a, b = c, d`, of which the right side is known first, and `a, *b = c`."""
+        """Translate `a, b = c, d`, evaluating the right side first, and `a, *b = c`."""
         if isinstance(value, ast.Tuple) and len(value.elts) == len(target.elts):
             values = [self.fresh() for _ in value.elts]
-            for name, one in zip(values, value.elts):
-                self.emit(f"const {name} = {self.of.value(one)};")
-            return ", ".join(self._store(one, name, None) for one, name in zip(target.elts, values))
+            for name, item in zip(values, value.elts):
+                self.emit(f"const {name} = {self.of.value(item)};")
+            return ", ".join(self._store(item, name, None) for item, name in zip(target.elts, values))
         self._unpack(target.elts, self.of.value(value))
-        return ", ".join(spelled(one.id) for one in target.elts if isinstance(one, ast.Name)) or "null"
+        return ", ".join(spelled(item.id) for item in target.elts if isinstance(item, ast.Name)) or "null"
 
     def _store(self, target: ast.expr, value: str, operator: type[ast.operator] | None) -> str:
         """Emit one store; return what was stored, as an expression."""
@@ -266,6 +267,6 @@ class Statements:
         return f"{numbers}[{at}]"
 
 
-def function(expressions: Callable[[], Any], name: str, traced: bool) -> str:
-    """Return a function in JavaScript; expressions: makes its Expressions, new ones for each way of writing it."""
+def function(expressions: Callable[[], Expressions], name: str, traced: bool) -> str:
+    """Return a function in JavaScript; expressions: returns a new Expressions of the function."""
     return Statements(expressions(), traced).whole(name)

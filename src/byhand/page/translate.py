@@ -1,8 +1,8 @@
-"""The loops hands in JavaScript: what is read in Python runs in the page, line by line the same.
+"""Translation of the ops' loops to JavaScript, line by line: the page runs the same code that a reader sees in Python.
 
-Of Python's grammar the loops need little: numbers, tuples, arrays and loops over their places. This file translates that
-little and refuses all else, so that nothing is translated wrongly in silence. A hand exists twice in the page: `name`, which
-only computes, and `name$traced`, which also tells what each line read and made, for the number that somebody points at.
+The loops use a small part of Python: numbers, tuples, arrays and loops over their indices. The translator covers that part and
+raises Untranslatable for anything else. Each function exists twice in the page: `name` computes; `name$traced` also records
+the values that each line reads and writes, for the number under the pointer.
 """
 
 import ast
@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypedDict
 
 from byhand.ops import get
 from byhand.ops.op import positional, unwrapped
@@ -21,12 +21,22 @@ from byhand.page.statements import function, loads
 Pair = tuple[str, str]  # the names of a forward hand and its backward
 
 
+class Source(TypedDict):
+    """A function's Python source for the reader; reads: by line, the columns of the values that it reads."""
+
+    file: str
+    name: str
+    lines: list[str]
+    reads: dict[int, list[list[int | None] | None]]
+    telling: list[int]
+
+
 @dataclass
 class Script:
-    r"""What was translated so far: functions by their JavaScript names, each once.
+    r"""A JavaScript program: the translated functions by their names, each once.
 
-    sources: of each, what a reader is shown: its file, name and lines; by line, in which columns stands what it reads; and
-    which lines are worth telling round by round.
+    sources: by function, its Python source for the reader: file, name and lines; by line, the columns of the values that it
+    reads; and the lines whose rounds the page lists one by one.
 
     >>> script = Script()
     >>> script.add(get("relu").hands["loops"].forward, "relu_forward")
@@ -43,10 +53,9 @@ class Script:
     """
 
     functions: dict[str, str] = field(default_factory=dict)
-    sources: dict[str, dict[str, Any]] = field(default_factory=dict)
-    names: dict[int, tuple[str, Any]] = field(
-        default_factory=dict
-    )  # by identity: the name, and what keeps it from ending
+    sources: dict[str, Source] = field(default_factory=dict)
+    # By identity of the function: its name, and a reference that keeps the identity unique.
+    names: dict[int, tuple[str, Any]] = field(default_factory=dict)
 
     def add(self, hand: Callable[..., Any], name: str) -> str:
         """Translate a function and all that it calls; return its name in JavaScript."""
@@ -56,13 +65,19 @@ class Script:
         while name in self.functions:
             name += "_"
         self.names[id(hand)] = name, hand
-        self.functions[name] = ""  # its name is taken while those that it calls are translated
+        self.functions[name] = ""  # reserves the name while the functions that it calls are translated
         source = textwrap.dedent(inspect.getsource(hand))
         tree = ast.parse(source).body[0]
         assert isinstance(tree, ast.FunctionDef)
         file = (inspect.getsourcefile(hand) or "").replace("\\", "/")
-        shown = {"file": file.rpartition("/byhand/")[2], "name": tree.name, "lines": source.splitlines()}
-        self.sources[name] = shown | _marks(hand, tree)
+        reads, telling = _marks(hand, tree)
+        self.sources[name] = {
+            "file": file.rpartition("/byhand/")[2],
+            "name": tree.name,
+            "lines": source.splitlines(),
+            "reads": reads,
+            "telling": telling,
+        }
         new = partial(Expressions, hand, tree, self.add, self.functions)
         self.functions[name] = f"{function(new, name, False)}\n{function(new, f'{name}$traced', True)}"
         return name
@@ -71,23 +86,25 @@ class Script:
         return "\n".join(self.functions.values())
 
 
-def _marks(hand: Callable[..., Any], tree: ast.FunctionDef) -> dict[str, Any]:
-    """Return, by line, where the numbers stand that a statement reads, and which statements make sums or write arrays."""
-    known = {one.arg for one in ast.walk(tree) if isinstance(one, ast.arg)}
-    known |= {one.id for one in ast.walk(tree) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
-    reads, telling, arrays = {}, [], positional(hand)
-    for one in ast.walk(tree):
-        if not isinstance(one, (ast.Assign, ast.AugAssign)):
+def _marks(
+    hand: Callable[..., Any], tree: ast.FunctionDef
+) -> tuple[dict[int, list[list[int | None] | None]], list[int]]:
+    """Return, by line, the columns of the values that a statement reads, and the lines that add up or write arrays."""
+    known = {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+    known |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    reads: dict[int, list[list[int | None] | None]] = {}
+    telling, arrays = list[int](), positional(hand)
+    for statement in ast.walk(tree):
+        if not isinstance(statement, (ast.Assign, ast.AugAssign)):
             continue
-        read = [load for load, _ in loads(one, known)]
-        reads[one.lineno] = [
-            [load.col_offset, load.end_col_offset] if load.lineno == one.lineno else None for load in read
-        ]
-        target = one.target if isinstance(one, ast.AugAssign) else one.targets[0]
+        line = statement.lineno
+        read = [load for load, _ in loads(statement, known)]
+        reads[line] = [[load.col_offset, load.end_col_offset] if load.lineno == line else None for load in read]
+        target = statement.target if isinstance(statement, ast.AugAssign) else statement.targets[0]
         numbers = [load for load in read if isinstance(load, ast.Subscript) and getattr(load.value, "id", "") in arrays]
-        if isinstance(one, ast.AugAssign) or isinstance(target, ast.Subscript) or numbers:
-            telling.append(one.lineno)
-    return {"reads": reads, "telling": sorted(telling)}
+        if isinstance(statement, ast.AugAssign) or isinstance(target, ast.Subscript) or numbers:
+            telling.append(line)
+    return reads, sorted(telling)
 
 
 def hands(names: Iterable[str]) -> tuple[Script, dict[str, Pair], dict[str, str]]:

@@ -24,8 +24,16 @@ from byhand.train.run import Run
 from byhand.train.state import TrainingState
 
 SETTINGS = (  # arguments of the Trainer
-    "optimizer", "schedule", "batch_size", "hand", "clip_norm", "label_smoothing", "seed", "augment", "sync_batchnorm",
-)  # fmt: skip
+    "optimizer",
+    "schedule",
+    "batch_size",
+    "hand",
+    "clip_norm",
+    "label_smoothing",
+    "seed",
+    "augment",
+    "sync_batchnorm",
+)
 
 
 @dataclass

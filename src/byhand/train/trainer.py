@@ -14,7 +14,7 @@ import os
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from functools import cached_property, partial
+from functools import cached_property
 from math import isfinite
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -38,7 +38,7 @@ from byhand.train.distributed.data_parallel import DataParallelStep
 from byhand.train.distributed.mpi import Communicator, world
 from byhand.train.evaluation import check_data, evaluate
 from byhand.train.history import History, Row
-from byhand.train.optim import OPTIMIZERS, Optimizer, apply_update, update
+from byhand.train.optim import OPTIMIZERS, Optimizer, update, update_function
 from byhand.train.run import Run
 from byhand.train.schedule import SCHEDULES, Constant, Schedule
 from byhand.train.signals import stop_signals
@@ -119,21 +119,25 @@ class Trainer:
 
     def program(self, batch: int | None = None) -> Program:
         """Return the generated program of one update; `print` shows it."""
+        size = self.batch_size if batch is None else batch
         return self.model.program(
-            self.batch_size if batch is None else batch, train=True, hand=self.hand, update=self.update,
-            label_smoothing=self.label_smoothing,
-        )  # fmt: skip
+            size, train=True, hand=self.hand, update=self.update, label_smoothing=self.label_smoothing
+        )
 
     @cached_property
     def data_parallel(self) -> DataParallelStep | None:
         """The step that several ranks do together; None for one rank."""
         if self.comm.size == 1:
             return None
-        apply = partial(apply_update, self.optimizer, self.clip_norm, self.hand, self.model.p, self._optimizer)
+        apply = update_function(self.optimizer, self.clip_norm, self.hand, self.model.p, self._optimizer)
         return DataParallelStep(
-            self.model, self.comm, apply,
-            hand=self.hand, label_smoothing=self.label_smoothing, sync_batchnorm=self.sync_batchnorm,
-        )  # fmt: skip
+            self.model,
+            self.comm,
+            apply,
+            hand=self.hand,
+            label_smoothing=self.label_smoothing,
+            sync_batchnorm=self.sync_batchnorm,
+        )
 
     def step(self, images: npt.ArrayLike, labels: npt.ArrayLike, *, lr: float | None = None) -> float:
         """Do one update on a batch; return the loss before it.
@@ -278,9 +282,15 @@ class Trainer:
         self.history, self.curve = state.history, state.curve
         started, images, seconds, current = time.perf_counter(), 0, 0.0, -1
         groups = step_groups(
-            state, len(train), batch_size=self.batch_size, seed=self.seed, augment=self.augment, comm=self.comm,
-            learning_rate=self._learning_rate, group_size=self._group_size,
-        )  # fmt: skip
+            state,
+            len(train),
+            batch_size=self.batch_size,
+            seed=self.seed,
+            augment=self.augment,
+            comm=self.comm,
+            learning_rate=self._learning_rate,
+            group_size=self._group_size,
+        )
         batches = BatchLoader(train, self.augment, groups)
         try:
             while state.steps_done < total and not state.out_of_patience(early_stopping):
@@ -327,18 +337,17 @@ class Trainer:
         if self.comm.size > 1:
             return 1
         total, full = self._total_steps, self.state.epoch_size // self.batch_size
+        if first >= full:  # the epoch's last, smaller batch
+            return 1
         to_point = max(1, total // CURVE_POINTS)
         to_point -= done % to_point
         to_snapshot = next((step for step in snapshot_steps(total) if step > done), total) - done
-        return (
-            max(1, min(self.program().steps_per_execution, full - first, to_point, to_snapshot)) if first < full else 1
-        )
+        return max(1, min(self.program().steps_per_execution, full - first, to_point, to_snapshot))
 
     def state_arrays(self) -> dict[str, Array]:
         """Return the arrays that training changes in the model: all parameters, in one buffer, and each state."""
-        return {"parameters": self.model.p.flat} | {
-            f"state.{name}": value for name, value in vars(self.model.state).items()
-        }
+        states = {f"state.{name}": value for name, value in vars(self.model.state).items()}
+        return {"parameters": self.model.p.flat} | states
 
     def _broadcast_arrays(self) -> None:
         """Give all ranks the arrays of rank 0: processors of two kinds may round differently in the course of an epoch."""
@@ -385,7 +394,6 @@ class Trainer:
             for name, buffer in trainer.buffers.items():
                 buffer[...] = kept.array(f"optimizer.{name}", like=buffer)
             if kept.state is not None and kept.state.best_epoch:
-                trainer.best = {
-                    name: kept.array(f"best.{name}", like=array) for name, array in trainer.state_arrays().items()
-                }
+                arrays = trainer.state_arrays().items()
+                trainer.best = {name: kept.array(f"best.{name}", like=array) for name, array in arrays}
         return trainer

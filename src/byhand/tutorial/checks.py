@@ -3,11 +3,9 @@
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from byhand.errors import ArgumentError, ShapeError
-
-Array = npt.NDArray[Any]
+from byhand.shapes import Array
 
 
 def as_generator(rng: np.random.RandomState | None) -> Any:

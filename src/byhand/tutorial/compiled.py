@@ -14,8 +14,9 @@ import numpy as np
 from byhand.kernels import Replay, kernel, launch
 from byhand.ops.conv.conv2d import conv2d_backward_compiled, conv2d_compiled
 from byhand.ops.conv.linear import linear_backward_compiled, linear_compiled
-from byhand.tutorial import Conv3x3, MaxPool2, Softmax
-from byhand.tutorial.checks import Array, as_gradient, as_image
+from byhand.shapes import Array
+from byhand.tutorial.checks import as_gradient, as_image
+from byhand.tutorial.network import Conv3x3, MaxPool2, Softmax
 
 CONV_ATTRIBUTES: dict[str, Any] = {"stride": (1, 1), "padding": (0, 0, 0, 0), "dilation": (1, 1), "groups": 1}
 
@@ -109,10 +110,10 @@ def max_pool_2x2_backward(image, out, gradient, grad_input, block):
     """Copy each window's gradient to every pixel that equals its maximum; the others, and an odd last row, get 0."""
     for i in range(image.shape[0]):
         for j in range(image.shape[1]):
-            inside = i // 2 < out.shape[0] and j // 2 < out.shape[1]
+            pooled = i // 2 < out.shape[0] and j // 2 < out.shape[1]  # False in an odd last row or column
             for f in range(image.shape[2]):
                 grad_input[i, j, f] = 0.0
-                if inside and image[i, j, f] == out[i // 2, j // 2, f]:
+                if pooled and image[i, j, f] == out[i // 2, j // 2, f]:
                     grad_input[i, j, f] = gradient[i // 2, j // 2, f]
 
 

@@ -9,7 +9,7 @@ import { hands } from './hands.js';
 import { readUrl, writeUrl } from './url-state.js';
 import { addListeners } from './events.js';
 import { Evaluator, serve } from './evaluator.js';
-import { TALL } from './layer-columns.js';
+import { STRIP_NUMBERS } from './layer-columns.js';
 import { SAMPLES, matrix, thumbnail } from './confusion-matrix.js';
 import { Network } from './network.js';
 import { freshPalette, largest, paintPixels } from './paint.js';
@@ -20,8 +20,8 @@ import { WeightEdits } from './weight-edits.js';
 import { WORDS } from './translations.js';
 import { product } from './runtime.js';
 
-const SLOW = 90; // milliseconds of rest after which what takes longer is drawn
-const FAST = 40; // milliseconds of a forward pass up to which it follows every stroke
+const IDLE_MS = 90; // pause of the pointer after which the slow panels are drawn
+const LIVE_FORWARD_MS = 40; // slowest forward pass that is run again for every stroke
 
 class Page {
   constructor(given) {
@@ -74,7 +74,7 @@ class Page {
     return this.label ?? this.prediction;
   }
   column(name) {
-    return this.columns.find(one => one.name === name);
+    return this.columns.find(column => column.name === name);
   }
   node(name) {
     return this.given.spec.nodes.find(node => node.output === name);
@@ -90,12 +90,12 @@ class Page {
   async start() {
     const { given } = this;
     this.samples = await pictures(given.samples);
-    this.tests = this.samples.slice(given.samples.first); // those that it is showEvaluation by, and their classes
+    this.tests = this.samples.slice(given.samples.first); // the images that the network is evaluated on; this.truths: their classes
     this.truths = given.samples.labels.slice(given.samples.first);
     if (this.snapshot < given.snapshots.length) this.network.take(halves(given.snapshots[this.snapshot].numbers));
-    for (const one of this.pendingEdits) {
-      if (one.output) this.edits.toggle(one.output, one.channel);
-      else this.edits.edit(one.name, one.index, one.value);
+    for (const edit of this.pendingEdits) {
+      if (edit.output) this.edits.toggle(edit.output, edit.channel);
+      else this.edits.edit(edit.name, edit.index, edit.value);
     }
     freshPalette();
     if (this.computes) this.drawingPad = new DrawingPad(find('board'), given.samples.shape, this.ink, () => this.drawn());
@@ -132,9 +132,9 @@ class Page {
       this.strokes = null;
       this.see(this.drawingPad.pixels(find('centre').checked && this.ink));
     };
-    if (this.forwardMs > FAST) {
+    if (this.forwardMs > LIVE_FORWARD_MS) {
       clearTimeout(this.strokes);
-      this.strokes = setTimeout(show, SLOW);
+      this.strokes = setTimeout(show, IDLE_MS);
     } else this.strokes ??= requestAnimationFrame(show);
   }
   see(pixels) {
@@ -222,7 +222,7 @@ class Page {
     this.evaluator.run((predictions, count) => this.showEvaluation(predictions, count));
   }
   showEvaluation(predictions, count) {
-    const right = predictions.reduce((sum, one, k) => sum + (one === this.truths[k]), 0) / count,
+    const right = predictions.reduce((sum, prediction, k) => sum + (prediction === this.truths[k]), 0) / count,
       all = count === this.tests.length;
     this.verdict = { right, count, all };
     drawEdits(this);
@@ -263,7 +263,7 @@ class Page {
     this.held = true;
     if (column.maps)
       this.point(at.layer, at.channel, clamp(at.row + step[0], column.shape[0]), clamp(at.column + step[1], column.shape[1]));
-    else this.point(at.layer, clamp(at.channel + step[0] + step[1] * TALL, this.network.tensors[at.layer].size), 0, 0);
+    else this.point(at.layer, clamp(at.channel + step[0] + step[1] * STRIP_NUMBERS, this.network.tensors[at.layer].size), 0, 0);
   }
   scheduleDraw() {
     // another number, in the next frame
@@ -271,7 +271,7 @@ class Page {
       this.frame = 0;
       const name = this.pointed;
       this.pointed = this.at.layer;
-      for (const one of new Set([name, this.at.layer])) if (one) this.paintColumn(this.column(one));
+      for (const layer of new Set([name, this.at.layer])) if (layer) this.paintColumn(this.column(layer));
       drawNumber(this);
       this.scheduleSlowPanels();
     });
@@ -306,7 +306,7 @@ class Page {
   draw() {
     if (!this.columns) return;
     if (this.settings.scale === 'all')
-      this.scaleOfAll = Math.max(...this.columns.map(one => largest(this.shownOf(one.name)?.d ?? [])));
+      this.scaleOfAll = Math.max(...this.columns.map(column => largest(this.shownOf(column.name)?.d ?? [])));
     for (const column of this.columns) this.paintColumn(column);
     this.pointed = this.at.layer;
     paintPixels(find('seen'), this.pixels, this.given.samples.shape);
@@ -327,12 +327,12 @@ class Page {
     const { count } = this.given.samples,
       shown = Math.min(SAMPLES, count);
     const wanted = Array.from({ length: shown }, (_, k) => (this.offset + k) % count);
-    const now = [...find('samples').children].map(one => Number(one.dataset.image));
+    const now = [...find('samples').children].map(button => Number(button.dataset.image));
     if (String(now) !== String(wanted) || find('samples').lang !== this.settings.language)
       find('samples').replaceChildren(...wanted.map(k => thumbnail(this, k)));
     find('samples').lang = this.settings.language;
-    for (const one of document.querySelectorAll('[data-image]'))
-      one.setAttribute('aria-pressed', Number(one.dataset.image) === this.image);
+    for (const button of document.querySelectorAll('[data-image]'))
+      button.setAttribute('aria-pressed', Number(button.dataset.image) === this.image);
   }
 
   scheduleSlowPanels() {
@@ -344,7 +344,7 @@ class Page {
       drawEdits(this);
       if (this.backwards && this.computes) drawLines(this);
       writeUrl(this);
-    }, SLOW);
+    }, IDLE_MS);
   }
 }
 

@@ -1,6 +1,6 @@
 // The arithmetic of one number as a figure: patch x kernel = products -> sum, the maximum of a window, a list of terms, or f(x).
 
-import { element, inside, labelled, sign } from './dom.js';
+import { clampIndex, element, labelled, sign } from './dom.js';
 import { colour, digits, largest } from './paint.js';
 
 // Small numbers share a power of ten, which their label tells.
@@ -8,7 +8,7 @@ function powerOf(rows) {
   const most = largest(rows.flat());
   return most === 0 || most >= 0.05 ? 0 : Math.floor(Math.log10(most));
 }
-const raised = power => [...String(power)].map(one => '⁰¹²³⁴⁵⁶⁷⁸⁹'[one] ?? '⁻').join('');
+const raised = power => [...String(power)].map(character => '⁰¹²³⁴⁵⁶⁷⁸⁹'[character] ?? '⁻').join('');
 const fixed = (value, places) => (Math.abs(value) < 0.5 * 10 ** -places ? (0).toFixed(places) : digits(value, places));
 
 // A grid of numbers under which its label stands, with colours that say how large they are; null: outside the image.
@@ -71,7 +71,7 @@ function windowOf({ kernel, stride, padding, dilation = [1, 1] }, [, height, wid
 const read = (x, p, q, c) => x.d[(p * x.shape[2] + q) * x.shape[3] + c];
 
 export function pictureOf(page, node, channel, row, column) {
-  return (PICTURES[node.op] ?? one)(page, node, channel, row, column);
+  return (PICTURES[node.op] ?? elementwise)(page, node, channel, row, column);
 }
 
 // The parts of a convolution's sum at one place: the patch and the products of an input channel, and each channel's sum.
@@ -79,7 +79,7 @@ function parts(network, node, k, i, j, asked) {
   const [x, weight, bias] = node.reads.slice(0, 3).map(name => network.of(name)),
     [rows, columns, depth, filters] = weight.shape;
   const first = Math.floor(k / (filters / node.attributes.groups)) * depth,
-    c = inside(asked, depth);
+    c = clampIndex(asked, depth);
   const places = windowOf({ ...node.attributes, kernel: [rows, columns] }, x.shape, i, j);
   const at = (r, s, c) => ((r * columns + s) * depth + c) * filters + k;
   const patch = places.map(line => line.map(([p, q, within]) => (within ? read(x, p, q, first + c) : null)));
@@ -197,7 +197,7 @@ function channels(page, { sums, c, first }) {
   return cells;
 }
 
-function one(page, node, channel, row, column) {
+function elementwise(page, node, channel, row, column) {
   // element by element, as an activation does
   const { network } = page,
     y = network.tensors[node.output],

@@ -17,15 +17,16 @@ export function build(page) {
   root.lang = settings.language === 'zh' ? 'zh-CN' : 'en';
   root.dataset.theme = settings.theme;
   freshPalette();
-  for (const one of document.querySelectorAll('[data-word]')) one.textContent = words[one.dataset.word];
-  for (const one of document.querySelectorAll('[data-label]')) one.setAttribute('aria-label', words[one.dataset.label]);
+  for (const label of document.querySelectorAll('[data-word]')) label.textContent = words[label.dataset.word];
+  for (const control of document.querySelectorAll('[data-label]'))
+    control.setAttribute('aria-label', words[control.dataset.label]);
   for (const group of document.querySelectorAll('.choice'))
-    for (const one of group.children) one.setAttribute('aria-pressed', settings[group.dataset.of] === one.value);
+    for (const button of group.children) button.setAttribute('aria-pressed', settings[group.dataset.of] === button.value);
   const { facts, scale } = given,
     spelled = value =>
       [value]
         .flat()
-        .map(one => Number(one.toFixed(4)))
+        .map(number => Number(number.toFixed(4)))
         .join(', ');
   const fact = (value, name) => element('div', {}, element('dd', {}, value), element('dt', {}, name));
   find('facts').replaceChildren(
@@ -56,7 +57,7 @@ export function build(page) {
     .filter(node => !QUIET.has(node.op) && page.network.tensors[node.output] && given.rows[node.name])
     .map(node => new Column(page, node, given.rows[node.name]));
   if (!page.column(page.at.layer)) page.at.layer = page.columns[0].name;
-  find('layers').replaceChildren(...page.columns.map(one => one.box));
+  find('layers').replaceChildren(...page.columns.map(column => column.box));
   find('glossary').replaceChildren(
     ...words.glossary.flatMap(([symbol, phrase]) => [element('dt', {}, symbol), element('dd', {}, phrase)]),
   );

@@ -5,7 +5,7 @@ import { digits, largest, paint } from './paint.js';
 import { result } from './arithmetic.js';
 import { Tensor } from './runtime.js';
 
-const SHOWN = 16; // input channels, those that add most
+const MAX_CONTRIBUTIONS = 16; // input channels shown: those that add most
 
 // The map that each input channel adds to filter k, found by the translated convolution itself.
 function contributions(network, node, k) {
@@ -34,34 +34,35 @@ export function filterWhole(page, node, k) {
   const { words, network } = page,
     y = network.tensors[node.output],
     all = contributions(network, node, k);
-  const power = one => one.made.d.reduce((sum, value) => sum + Math.abs(value), 0);
-  const most = [...all]
+  const power = contribution => contribution.made.d.reduce((sum, value) => sum + Math.abs(value), 0);
+  const strongest = [...all]
     .sort((a, b) => power(b) - power(a))
-    .slice(0, SHOWN)
+    .slice(0, MAX_CONTRIBUTIONS)
     .sort((a, b) => a.channel - b.channel);
-  const scale = largest(all.flatMap(one => [largest(one.made.d)])),
+  const scale = largest(all.flatMap(contribution => [largest(contribution.made.d)])),
     imageScale = largest(network.of(node.reads[0]).d);
   const weightScale = largest(network.of(node.reads[1]).d);
-  const rows = most.map(one => {
+  const rows = strongest.map(contribution => {
     const kernel = element('canvas', {
       className: 'kernel',
       role: 'img',
-      'aria-label': `${words.kernel} ${k}, ${words.channel} ${one.channel}`,
+      'aria-label': `${words.kernel} ${k}, ${words.channel} ${contribution.channel}`,
     });
-    paint(kernel, one.kernel.d, one.kernel.shape[0], one.kernel.shape[1], weightScale);
+    const [height, width] = contribution.kernel.shape;
+    paint(kernel, contribution.kernel.d, height, width, weightScale);
     return element(
       'button',
       {
         type: 'button',
         className: 'adds',
-        'aria-pressed': one.c === page.inputChannel,
-        onclick: () => page.lookAt(one.c),
+        'aria-pressed': contribution.c === page.inputChannel,
+        onclick: () => page.lookAt(contribution.c),
       },
-      drawn(one.image, imageScale, `${words.channel} ${one.channel}`),
+      drawn(contribution.image, imageScale, `${words.channel} ${contribution.channel}`),
       sign('×'),
       kernel,
       sign('='),
-      drawn(one.made, scale, words.adds),
+      drawn(contribution.made, scale, words.adds),
     );
   });
   const bias = node.reads[2] === null ? 0 : network.of(node.reads[2]).d[k],
@@ -75,7 +76,8 @@ export function filterWhole(page, node, k) {
     for (let at = 0; at < map.size; at++) map.d[at] = z.d[at * z.shape[3] + k];
     sums.push(sign('→'), drawn(map, largest(map.d), `${words.kinds[next.op] ?? next.op}`, 'large'));
   }
-  const about = all.length > most.length ? element('p', { className: 'about' }, words.most(most.length, all.length)) : null;
+  const about =
+    all.length > strongest.length ? element('p', { className: 'about' }, words.most(strongest.length, all.length)) : null;
   return [about, element('div', { className: 'filter' }, element('div', { className: 'addends' }, ...rows), ...sums)].filter(
     Boolean,
   );

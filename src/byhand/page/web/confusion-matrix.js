@@ -3,9 +3,9 @@
 import { button, element } from './dom.js';
 import { colour, grouped, paintPixels, percent } from './paint.js';
 
-const MOST = 20; // classes of a table; of more, the commonest mistakes are listed
-export const SAMPLES = 18; // thumbnails beside the board
-const IMAGES = 60; // of a cell
+const TABLE_MAX_CLASSES = 20; // with more classes, the commonest mistakes are listed instead
+export const SAMPLES = 18; // thumbnails beside the drawing pad
+const MAX_CELL_IMAGES = 60; // of a cell of the confusion matrix that are shown
 
 export function matrix(page, predictions, place) {
   const { words, given } = page,
@@ -14,8 +14,8 @@ export function matrix(page, predictions, place) {
     count = classes.length;
   const cells = new Map(),
     { right, count: size } = page.verdict;
-  predictions.forEach((one, k) => {
-    const key = `${truths[k]} ${one}`;
+  predictions.forEach((prediction, k) => {
+    const key = `${truths[k]} ${prediction}`;
     (cells.get(key) ?? cells.set(key, []).get(key)).push(k);
   });
   const open = (truth, taken) =>
@@ -31,8 +31,8 @@ export function matrix(page, predictions, place) {
     .sort((a, b) => b[2] - a[2]);
   const name = (truth, taken, images) => `${words.takenFor(classes[truth], classes[taken])}: ${images}`;
   let body;
-  if (count <= MOST) {
-    const most = Math.max(1, ...mistakes.map(one => one[2]));
+  if (count <= TABLE_MAX_CLASSES) {
+    const maxCount = Math.max(1, ...mistakes.map(mistake => mistake[2]));
     const head = element(
       'tr',
       {},
@@ -47,7 +47,7 @@ export function matrix(page, predictions, place) {
         ...classes.map((_, taken) => {
           const images = cells.get(`${truth} ${taken}`)?.length ?? 0;
           if (!images) return element('td', {});
-          const style = truth === taken ? '' : `background: ${colour(-images, most)}`;
+          const style = truth === taken ? '' : `background: ${colour(-images, maxCount)}`;
           return element(
             'td',
             { style },
@@ -99,9 +99,9 @@ function gallery(page, images, place, title) {
     element(
       'div',
       { className: 'samples' },
-      ...images.slice(0, IMAGES).map(k => thumbnail(page, page.given.samples.first + k)),
+      ...images.slice(0, MAX_CELL_IMAGES).map(k => thumbnail(page, page.given.samples.first + k)),
     ),
-    images.length > IMAGES ? element('p', { className: 'about' }, words.more(images.length - IMAGES)) : '',
+    images.length > MAX_CELL_IMAGES ? element('p', { className: 'about' }, words.more(images.length - MAX_CELL_IMAGES)) : '',
   );
 }
 

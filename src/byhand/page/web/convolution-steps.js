@@ -99,7 +99,7 @@ export class Steps {
         element(
           'div',
           { className: 'settings' },
-          ...this.sliders.map(one => one.box),
+          ...this.sliders.map(slider => slider.box),
           this.formula,
           element(
             'p',

@@ -14,7 +14,7 @@ export function element(name, attributes = {}, ...children) {
 
 export const find = id => document.getElementById(id);
 export const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
-export const inside = (value, size) => clamp(Math.floor(value), 0, size - 1);
+export const clampIndex = (value, size) => clamp(Math.floor(value), 0, size - 1);
 export const top = numbers => {
   let at = 0;
   for (let i = 1; i < numbers.length; i++) if (numbers[i] > numbers[at]) at = i;
@@ -30,7 +30,7 @@ export function where(event, target, columns, rows) {
   // the (row, column) of a canvas that a pointer is over
   const box = target.getBoundingClientRect();
   return [
-    inside(((event.clientY - box.top) / box.height) * rows, rows),
-    inside(((event.clientX - box.left) / box.width) * columns, columns),
+    clampIndex(((event.clientY - box.top) / box.height) * rows, rows),
+    clampIndex(((event.clientX - box.left) / box.width) * columns, columns),
   ];
 }

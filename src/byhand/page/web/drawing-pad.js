@@ -21,7 +21,7 @@ export class DrawingPad {
     });
     canvas.addEventListener('pointermove', event => {
       if (event.buttons)
-        for (const one of event.getCoalescedEvents?.().length ? event.getCoalescedEvents() : [event]) this.stroke(one);
+        for (const point of event.getCoalescedEvents?.().length ? event.getCoalescedEvents() : [event]) this.stroke(point);
     });
     for (const end of ['pointerup', 'pointercancel'])
       canvas.addEventListener(end, () => {

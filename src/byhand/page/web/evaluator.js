@@ -5,8 +5,8 @@ import { top } from './dom.js';
 import { hands } from './hands.js';
 import { Network } from './network.js';
 
-const WORKERS = 4; // at most
-const SLICE = 14; // milliseconds of answers before others may speak
+const MAX_WORKERS = 4;
+const SLICE_MS = 14; // of work on the main thread between two pauses for events
 
 const pause = () =>
   new Promise(done => {
@@ -15,14 +15,14 @@ const pause = () =>
     port2.postMessage(0);
   });
 
-// Answer images, a few at a time, as long as `isCurrent()`; report(the first one's number, the predicted classes).
+// Predict the classes of images in slices of SLICE_MS, while `isCurrent()`; report(index of the slice's first image, classes).
 async function answer(network, { images, scale, channels, first }, isCurrent, report) {
   let predictions = [],
     begun = performance.now();
   for (let k = 0; k < images.length; k++) {
     scaled(images[k], scale, channels, network.input.d);
     predictions.push(top(network.forward(network.input.d).d));
-    if (k < images.length - 1 && performance.now() - begun < SLICE) continue;
+    if (k < images.length - 1 && performance.now() - begun < SLICE_MS) continue;
     report(first + k + 1 - predictions.length, predictions);
     predictions = [];
     await pause();
@@ -31,7 +31,7 @@ async function answer(network, { images, scale, channels, first }, isCurrent, re
   }
 }
 
-// What a worker does: it is sent its images once, and then numbers, of which the latest count.
+// The worker's side: it receives its images once, then weights; a message with weights supersedes the run before it.
 export function serve() {
   let network,
     given,
@@ -57,37 +57,39 @@ export function serve() {
 export class Evaluator {
   constructor(page) {
     this.page = page;
-    this.pendingEdits = 0;
+    this.currentRun = 0;
     this.workers = null;
   }
 
   stop() {
-    this.pendingEdits++;
+    this.currentRun++;
   }
 
   startWorkers() {
     const { given, tests } = this.page,
-      count = Math.max(1, Math.min(WORKERS, navigator.hardwareConcurrency ?? 2, tests.length));
+      count = Math.max(1, Math.min(MAX_WORKERS, navigator.hardwareConcurrency ?? 2, tests.length));
     const code = new Blob([document.querySelector('script[type=module]').textContent], { type: 'text/javascript' });
     const address = URL.createObjectURL(code),
-      share = Math.ceil(tests.length / count);
+      imagesPerWorker = Math.ceil(tests.length / count);
     return Array.from({ length: count }, (_, k) => {
       const worker = new Worker(address),
-        images = tests.slice(k * share, (k + 1) * share);
-      worker.postMessage({ spec: given.spec, scale: given.scale, channels: given.samples.shape[2], images, first: k * share });
+        images = tests.slice(k * imagesPerWorker, (k + 1) * imagesPerWorker);
+      const channels = given.samples.shape[2];
+      worker.postMessage({ spec: given.spec, scale: given.scale, channels, images, first: k * imagesPerWorker });
       return worker;
     });
   }
 
-  // Answer all test images with the numbers of now; report(answers by image, how many there are so far). The last one latest counts.
+  // Predict the classes of all test images with the current weights; report(predictions by image, their number so far).
+  // A new run supersedes the one before it.
   run(report) {
-    const run = ++this.pendingEdits,
+    const run = ++this.currentRun,
       { given, network, tests } = this.page,
       predictions = new Array(tests.length);
     let done = 0;
-    const take = (at, some) => {
-      some.forEach((one, k) => (predictions[at + k] = one));
-      report(predictions, (done += some.length));
+    const take = (at, batch) => {
+      batch.forEach((prediction, k) => (predictions[at + k] = prediction));
+      report(predictions, (done += batch.length));
     };
     try {
       this.workers ??= this.startWorkers();
@@ -96,12 +98,12 @@ export class Evaluator {
     }
     if (!this.workers.length) {
       const here = { images: tests, scale: given.scale, channels: given.samples.shape[2], first: 0 };
-      answer(network.twin(), here, () => run === this.pendingEdits, take);
+      answer(network.twin(), here, () => run === this.currentRun, take);
       return;
     }
     for (const worker of this.workers) {
       worker.onmessage = ({ data }) => {
-        if (data.run === run && run === this.pendingEdits) take(data.at, data.predictions);
+        if (data.run === run && run === this.currentRun) take(data.at, data.predictions);
       };
       worker.postMessage({ run, numbers: network.numbers(), off: network.off });
     }

@@ -5,10 +5,10 @@ import { digits } from './paint.js';
 import { Tensor } from './runtime.js';
 import { LineTracer } from './line-tracer.js';
 
-export const MOST = 6e6; // multiply-adds of a layer whose gradients can still be told line by line
-const WHOLE = 3e5; // numbers of a layer that can be told as a whole, where it is not clear which of them matter
+export const TRACE_MAX_MACS = 6e6; // largest layer whose gradients are traced line by line
+const FULL_TRACE_MAX_NUMBERS = 3e5; // largest array that is traced whole, where the relevant range is unknown
 
-// Run a node's hand again for array.d[at] alone, and return what it did: [{ line, names, read, made }]; null: that is too much.
+// Run a node's hand again for array.d[at] alone and return its trace: [{ line, names, read, made }]; null: too large to trace.
 export function traceForward(network, node, array, at) {
   const outputs = node.reads
     .flat()
@@ -28,7 +28,7 @@ export function traceForward(network, node, array, at) {
 export function traceBackward(network, node, name, at) {
   const own = node.output in network.grads ? network.grads[node.output] : new Tensor([], Float32Array.of(1));
   const { given, sent } = network.arguments(node, own),
-    [, array] = sent.find(([one]) => one === name) ?? [];
+    [, array] = sent.find(([tensorName]) => tensorName === name) ?? [];
   if (!array) return null;
   network.hands[node.backward](...given, node.attributes);
   const value = array.d[at],
@@ -39,12 +39,12 @@ export function traceBackward(network, node, name, at) {
   return { steps, value };
 }
 
-// Tell as little as does: the places that seem to matter, and all of them where those gave another number.
+// Trace the smallest range that reproduces the number: first the ranges that seem relevant, then the whole array.
 function attempts(array, at, ranges, value, run) {
-  const most = new Map();
-  for (const some of [...ranges.filter(one => one.size), most]) {
-    if (some === most && array.size > WHOLE) return null;
-    const tracer = new LineTracer(array, at, some);
+  const everything = new Map();
+  for (const chosen of [...ranges.filter(range => range.size), everything]) {
+    if (chosen === everything && array.size > FULL_TRACE_MAX_NUMBERS) return null;
+    const tracer = new LineTracer(array, at, chosen);
     array.d[at] = NaN;
     run(tracer);
     if (Object.is(array.d[at], value)) return flattened(tracer.steps, {});
@@ -52,10 +52,12 @@ function attempts(array, at, ranges, value, run) {
   return null;
 }
 
-// What has the same shape is taken place by place, perhaps.
+// Tensors of the same shape: an elementwise op reads their number `at` alone.
 const alike = (tensors, array, at) =>
   new Map(
-    tensors.filter(one => one && one !== array && String(one.shape) === String(array.shape)).map(one => [one, [at, at + 1]]),
+    tensors
+      .filter(tensor => tensor && tensor !== array && String(tensor.shape) === String(array.shape))
+      .map(tensor => [tensor, [at, at + 1]]),
   );
 
 // Which outputs of a window matter for pixel `at` of its input: the rows whose windows see it.
@@ -83,7 +85,7 @@ function flattened(steps, names) {
   return made;
 }
 
-// The source, and after each line what it did here: once, or term by term.
+// The source, with the values of each line beside it: once, or term by term.
 export function code(source, steps, words, most = 40) {
   const byLine = new Map();
   for (const step of steps) (byLine.get(step.line) ?? byLine.set(step.line, []).get(step.line)).push(step);
@@ -98,7 +100,7 @@ export function code(source, steps, words, most = 40) {
     block.append(element('span', { className: here.length ? '' : 'dim' }, text));
     if (here.length === 1) block.append('  ', element('span', { className: 'value' }, result(here[0])));
     block.append('\n');
-    const numbers = here.length === 1 ? here[0].read.filter(one => typeof one === 'number').length : 2;
+    const numbers = here.length === 1 ? here[0].read.filter(value => typeof value === 'number').length : 2;
     if (!here.length || numbers < 2 || !source.telling.includes(line)) return;
     const indent = '      ',
       names = varying(here);
@@ -134,11 +136,11 @@ export function code(source, steps, words, most = 40) {
 const varying = steps =>
   Object.keys(steps[0].names).filter(name => steps.some(step => String(step.names[name]) !== String(steps[0].names[name])));
 const result = step =>
-  step.made.every(one => one === null)
+  step.made.every(value => value === null)
     ? ''
     : `= ${step.made
-        .filter(one => one !== null)
-        .map(one => (Array.isArray(one) ? one.join(', ') : digits(one, Number.isInteger(one) ? 0 : 3)))
+        .filter(value => value !== null)
+        .map(value => (Array.isArray(value) ? value.join(', ') : digits(value, Number.isInteger(value) ? 0 : 3)))
         .join(', ')}`;
 
 // Of too many steps, those that add most to their sum, in their order, and what all others add.

@@ -50,12 +50,12 @@ export function drawCam(canvas, cam, pixels, [height, width, channels], ink) {
   // in warm light over the image in grey
   const context = sized(canvas, height, width),
     image = context.createImageData(width, height);
-  const most = cam.reduce((a, b) => Math.max(a, b), 0) || 1;
+  const max = cam.reduce((a, b) => Math.max(a, b), 0) || 1;
   for (let k = 0; k < height * width; k++) {
     let grey = 0;
     for (let c = 0; c < channels; c++) grey += pixels[k * channels + c] / channels;
     grey = (ink ? 255 - grey : grey) * 0.75 + 48;
-    const part = (cam[k] / most) * 0.85,
+    const part = (cam[k] / max) * 0.85,
       to = [232, 112, 20];
     for (let c = 0; c < 3; c++) image.data[4 * k + c] = grey + (to[c] - grey) * part;
     image.data[4 * k + 3] = 255;

@@ -1,15 +1,15 @@
 // The layer view: one column per layer, with a map per channel or a cell per number.
 
-import { button, element, inside, where } from './dom.js';
+import { button, clamp, clampIndex, element, where } from './dom.js';
 import { dot, largest, paint } from './paint.js';
 import { product } from './runtime.js';
 
-const FEW = 16; // maps of a layer that are shown at first: the most active ones
-export const TALL = 30; // numbers of a vector, one below the other
-const MANY = 10 * TALL; // of them that are shown at first
-const CELL = 8; // pixels of one of them
-const ROWS = 3; // of maps
-const SIDES = [44, 84]; // pixels of a map
+const MAX_MAPS = 16; // most active maps of a layer that are shown before "show all"
+export const STRIP_NUMBERS = 30; // numbers of a vector in one vertical strip
+const MAX_NUMBERS = 10 * STRIP_NUMBERS; // of a vector that are shown before "show all"
+const CELL_PIXELS = 8; // height of a number in a strip
+const MAP_ROWS = 3; // of maps in a layer's column
+const MAP_SIDE_PIXELS = [44, 84]; // smallest and largest side of a map on the screen
 
 export class Column {
   constructor(page, node, row) {
@@ -53,22 +53,22 @@ export class Column {
     // which channels are shown: all, or the most active
     const count = this.channels,
       list = Array.from({ length: count }, (_, c) => c);
-    if (count <= FEW || this.all) return list;
+    if (count <= MAX_MAPS || this.all) return list;
     const { d } = this.page.network.tensors[this.name],
       power = new Float64Array(count);
     for (let k = 0; k < d.length; k++) power[k % count] += Math.abs(d[k]);
     return list
       .sort((a, b) => power[b] - power[a])
-      .slice(0, FEW)
+      .slice(0, MAX_MAPS)
       .sort((a, b) => a - b);
   }
 
   grid() {
     const { page } = this,
       [rows, columns] = this.shape;
-    const side = Math.max(SIDES[0], Math.min(SIDES[1], columns * Math.max(1, Math.round(76 / columns))));
+    const side = clamp(columns * Math.max(1, Math.round(76 / columns)), ...MAP_SIDE_PIXELS);
     const shown = this.order(),
-      across = Math.max(Math.min(3, shown.length), Math.ceil(shown.length / ROWS));
+      across = Math.max(Math.min(3, shown.length), Math.ceil(shown.length / MAP_ROWS));
     this.body.style.setProperty('--side', `${side}px`);
     this.body.style.setProperty('--columns', across);
     this.canvases = shown.map(channel => {
@@ -83,22 +83,22 @@ export class Column {
       );
       this.pointable(made, canvas, event => {
         const { row, column } = page.at,
-          at = event ? where(event, canvas, columns, rows) : [inside(row, rows), inside(column, columns)];
+          at = event ? where(event, canvas, columns, rows) : [clampIndex(row, rows), clampIndex(column, columns)];
         page.point(this.name, channel, ...at);
       });
       return { channel, canvas, made, kernel };
     });
-    this.fill(this.channels, FEW);
+    this.fill(this.channels, MAX_MAPS);
   }
 
   strip() {
     const { page } = this,
       count = product(this.shape),
-      shown = this.all ? count : Math.min(count, MANY);
+      shown = this.all ? count : Math.min(count, MAX_NUMBERS);
     this.canvases = [];
-    for (let start = 0; start < shown; start += TALL) {
-      const size = Math.min(TALL, shown - start);
-      const canvas = element('canvas', { width: 1, height: size, style: `height: ${size * CELL}px` });
+    for (let start = 0; start < shown; start += STRIP_NUMBERS) {
+      const size = Math.min(STRIP_NUMBERS, shown - start);
+      const canvas = element('canvas', { width: 1, height: size, style: `height: ${size * CELL_PIXELS}px` });
       const name = `${this.node.name}, ${start} – ${start + size - 1}`;
       const made = element('button', { className: 'map', type: 'button', 'aria-label': name, 'aria-pressed': 'false' }, canvas);
       this.pointable(made, canvas, event =>
@@ -106,7 +106,7 @@ export class Column {
       );
       this.canvases.push({ channel: start, canvas, made, size });
     }
-    this.fill(count, MANY);
+    this.fill(count, MAX_NUMBERS);
   }
 
   // Hovering points, a click holds; point(event), and point() where the keyboard clicks.
@@ -126,8 +126,8 @@ export class Column {
     made.addEventListener('keydown', event => page.walk(event));
   }
 
-  fill(count, few) {
-    // what was made, and a button for the rest
+  fill(count, limit) {
+    // show the canvases, and a button that shows all where there are more than `limit`
     const { words } = this.page;
     const turn = () => {
       this.all = !this.all;
@@ -135,12 +135,12 @@ export class Column {
       else this.strip();
       this.page.draw();
     };
-    const rest = count > few ? button(this.all ? words.fewer : words.allOf(count), turn, { className: 'plain more' }) : '';
-    this.body.replaceChildren(...this.canvases.map(one => one.made), rest);
+    const rest = count > limit ? button(this.all ? words.fewer : words.allOf(count), turn, { className: 'plain more' }) : '';
+    this.body.replaceChildren(...this.canvases.map(({ made }) => made), rest);
   }
 
   draw(tensor, all) {
-    // the layer's numbers, or their gradients; all: the scale, where it is everybody's
+    // tensor: the layer's values or gradients; all: the colour scale that all layers share, if they do
     const { d } = tensor,
       { page } = this,
       { at, settings } = page,
@@ -161,7 +161,7 @@ export class Column {
       const here = at.layer === this.name && at.channel === channel;
       made.setAttribute('aria-pressed', here);
       made.classList.toggle('off', off?.has(channel) ?? false);
-      if (here) dot(canvas, inside(at.row, rows), inside(at.column, columns));
+      if (here) dot(canvas, clampIndex(at.row, rows), clampIndex(at.column, columns));
     }
   }
 
@@ -170,15 +170,15 @@ export class Column {
     const { page, weight } = this,
       [rows, columns, depth, filters] = weight.shape;
     const { d } = page.backwards ? (page.network.grads[this.node.reads[1]] ?? weight) : weight;
-    paint(canvas, d, rows, columns, largest(d), inside(page.inputChannel, depth) * filters + filter, depth * filters);
+    paint(canvas, d, rows, columns, largest(d), clampIndex(page.inputChannel, depth) * filters + filter, depth * filters);
   }
 
   index(channel, row, column) {
     // where a number stands in memory
-    if (!this.maps) return inside(channel, product(this.shape));
+    if (!this.maps) return clampIndex(channel, product(this.shape));
     return (
-      (inside(row, this.shape[0]) * this.shape[1] + inside(column, this.shape[1])) * this.channels +
-      inside(channel, this.channels)
+      (clampIndex(row, this.shape[0]) * this.shape[1] + clampIndex(column, this.shape[1])) * this.channels +
+      clampIndex(channel, this.channels)
     );
   }
 }

@@ -1,12 +1,12 @@
 // A trace of the loops for one number: the lines that ran, with the values they read and wrote.
 //
 // A translated hand calls `enter`, `next` and `leave` around its loops, `read` and `made` around its assignments, and
-// `stored` where it writes into an array. Of a loop in which some rounds wrote the wanted number only those are kept;
-// of one in which none did, all are, for they are the sum that comes to it.
+// `stored` where it writes into an array. If rounds of a loop wrote the wanted number, only those are kept; otherwise all
+// rounds are, since they are the terms of the sum.
 
 import { Place } from './runtime.js';
 
-const KEPT = { inner: 1200, outer: 40 }; // rounds of a loop that wrote nothing wanted: those without loops inside, others
+const MAX_ROUNDS = { inner: 1200, outer: 40 }; // kept of an innermost loop, of other loops, where no round wrote the number
 
 const still = value => (value instanceof Place ? value.tuple() : value); // a Place moves on, its recorded copy stays
 
@@ -48,7 +48,7 @@ export class LineTracer {
     const { now } = loop;
     if (!now) return;
     if (now.hit) loop.hits.push(now);
-    else if (!loop.hits.length && loop.rounds.length < (now.loops ? KEPT.outer : KEPT.inner)) loop.rounds.push(now);
+    else if (!loop.hits.length && loop.rounds.length < (now.loops ? MAX_ROUNDS.outer : MAX_ROUNDS.inner)) loop.rounds.push(now);
     loop.now = null;
   }
   leave() {

@@ -17,12 +17,12 @@ export function freshPalette() {
 }
 
 export function largest(numbers, start = 0, step = 1) {
-  let most = 0;
+  let max = 0;
   for (let k = start; k < numbers.length; k += step) {
     const size = Math.abs(numbers[k]);
-    if (size > most) most = size;
+    if (size > max) max = size;
   }
-  return most;
+  return max;
 }
 
 export function colour(value, scale) {

@@ -4,7 +4,7 @@ import { drawCam, gradCam, laid } from './grad-cam.js';
 import { filterWhole, weightWhole } from './channels.js';
 import { halves } from './decode.js';
 import { button, element, find } from './dom.js';
-import { MOST, traceBackward, code, traceForward } from './explain-number.js';
+import { TRACE_MAX_MACS, traceBackward, code, traceForward } from './explain-number.js';
 import { digits, grouped, percent } from './paint.js';
 import { grid, pictureOf, result } from './arithmetic.js';
 
@@ -135,7 +135,7 @@ export function drawLines(page) {
     blocks = [];
   for (const node of readers) {
     const found =
-      (given.rows[node.name]?.macs ?? 0) > MOST ? { value: null, steps: null } : traceBackward(network, node, name, index);
+      (given.rows[node.name]?.macs ?? 0) > TRACE_MAX_MACS ? { value: null, steps: null } : traceBackward(network, node, name, index);
     if (!found) continue;
     if (found.value !== null) blocks.push(about(`${words.readBy(node.name)}: ${digits(found.value, 4)}`));
     blocks.push(found.steps ? code(given.sources[node.backward], found.steps, words) : about(words.tooMany));
@@ -184,14 +184,14 @@ export function drawEdits(page) {
     button(words.undo, () => edits.undo(), { disabled: !edits.touched }),
     button(words.reset, () => edits.reset(), { disabled: !edits.touched }),
   ];
-  const described = one =>
-    one.output
-      ? words.offOne(one.output, one.channel)
+  const described = edit =>
+    edit.output
+      ? words.offOne(edit.output, edit.channel)
       : words.changedOne(
-          one.name,
-          placeIn(given.spec.numbers[one.name].shape, one.index),
-          digits(one.before, 3),
-          digits(one.value, 3),
+          edit.name,
+          placeIn(given.spec.numbers[edit.name].shape, edit.index),
+          digits(edit.before, 3),
+          digits(edit.value, 3),
         );
   const parts = [element('h2', {}, words.surgery), about(words.surgeryAbout), element('p', { className: 'row' }, ...buttons)];
   if (verdict) {
@@ -211,7 +211,7 @@ export function drawEdits(page) {
   }
   parts.push(
     edits.touched
-      ? element('ol', { className: 'done' }, ...edits.done.map(one => element('li', {}, described(one))))
+      ? element('ol', { className: 'done' }, ...edits.done.map(edit => element('li', {}, described(edit))))
       : about(words.untouched),
   );
   find('surgery').replaceChildren(...parts);

@@ -3,13 +3,13 @@
 import { element, top } from './dom.js';
 import { digits, percent } from './paint.js';
 
-const SHOWN = 12; // classes
+const MAX_CLASSES = 12; // shown in the table
 
 function softmax(logits) {
-  const most = Math.max(...logits),
-    exps = Array.from(logits, value => Math.exp(value - most)),
+  const max = Math.max(...logits),
+    exps = Array.from(logits, value => Math.exp(value - max)),
     sum = exps.reduce((a, b) => a + b, 0);
-  return { most, exps, sum, probabilities: exps.map(value => value / sum) };
+  return { max, exps, sum, probabilities: exps.map(value => value / sum) };
 }
 
 export function answer(page) {
@@ -17,10 +17,10 @@ export function answer(page) {
     { classes } = given,
     logits = page.network.logits.d,
     predicted = top(logits);
-  const { most, exps, sum, probabilities } = softmax(logits),
+  const { max, exps, sum, probabilities } = softmax(logits),
     truth = page.label;
   let shown = classes.map((_, k) => k);
-  if (classes.length > SHOWN) shown = shown.sort((a, b) => logits[b] - logits[a]).slice(0, SHOWN);
+  if (classes.length > MAX_CLASSES) shown = shown.sort((a, b) => logits[b] - logits[a]).slice(0, MAX_CLASSES);
   if (truth !== null && !shown.includes(truth)) shown.push(truth);
   const head = element(
     'tr',
@@ -45,7 +45,7 @@ export function answer(page) {
     ),
   );
   const table = element('table', { className: 'answer' }, element('thead', {}, head), element('tbody', {}, ...rows));
-  const formula = element('p', { className: 'about formula' }, words.softmaxIs(digits(most), digits(sum, 3)));
+  const formula = element('p', { className: 'about formula' }, words.softmaxIs(digits(max), digits(sum, 3)));
   const choose = element(
     'select',
     {

@@ -76,9 +76,9 @@ export function flat(x, index) {
   if (typeof index === 'number') return index * x.s[0];
   let at = 0,
     axis = 0;
-  for (const one of index) {
-    if (typeof one === 'number') at += one * x.s[axis++];
-    else for (const i of tuple(one)) at += i * x.s[axis++];
+  for (const position of index) {
+    if (typeof position === 'number') at += position * x.s[axis++];
+    else for (const i of tuple(position)) at += i * x.s[axis++];
   }
   return at;
 }
@@ -93,7 +93,7 @@ export function lead(x, first, next, last) {
     const list = tuple(first);
     axis = list.length;
     if (list.strides !== x.s) {
-      list.start = list.reduce((sum, one, k) => sum + one * x.s[k], 0); // kept for the next round of the loop
+      list.start = list.reduce((sum, position, k) => sum + position * x.s[k], 0); // kept for the next round of the loop
       list.strides = x.s;
     }
     at = list.start;
@@ -159,7 +159,7 @@ const best =
     // max and min; a NaN stays
     list = list.length > 1 ? list : list[0];
     let found = list[0];
-    for (const one of list) if (wins(one, found) || one !== one) found = one;
+    for (const value of list) if (wins(value, found) || value !== value) found = value;
     return found;
   };
 const mod = (a, b) => ((a % b) + b) % b;
@@ -182,14 +182,14 @@ export const py = {
   prod: list => product(tuple(list)),
   sum(list) {
     let total = 0;
-    for (const one of list) total += one;
+    for (const value of list) total += value;
     return total;
   },
-  has: (list, one) => tuple(list).includes(one),
+  has: (list, value) => tuple(list).includes(value),
   repeat: (list, count) => Array.from({ length: list.length * count }, (_, i) => list[i % list.length]),
   *enumerate(list) {
     let i = 0;
-    for (const one of tuple(list)) yield [i++, one];
+    for (const value of tuple(list)) yield [i++, value];
   },
   *zip(...lists) {
     lists = lists.map(tuple);

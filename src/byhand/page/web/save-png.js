@@ -24,13 +24,14 @@ export function save(page) {
   };
   write(page.given.title, EDGE, 34, '600 17px', '--ink');
   const at = box => [box.left - first.left + layers.scrollLeft + EDGE, box.top - first.top + HEAD];
-  for (const one of layers.querySelectorAll('h3, p, .caption')) {
-    const [x, y] = at(one.getBoundingClientRect());
-    write(one.textContent, x, y + 13, one.tagName === 'H3' ? '600 13px' : '12px', one.tagName === 'H3' ? '--ink' : '--soft');
+  for (const label of layers.querySelectorAll('h3, p, .caption')) {
+    const [x, y] = at(label.getBoundingClientRect()),
+      heading = label.tagName === 'H3';
+    write(label.textContent, x, y + 13, heading ? '600 13px' : '12px', heading ? '--ink' : '--soft');
   }
-  for (const one of layers.querySelectorAll('canvas')) {
-    const box = one.getBoundingClientRect();
-    context.drawImage(one, ...at(box), box.width, box.height);
+  for (const map of layers.querySelectorAll('canvas')) {
+    const box = map.getBoundingClientRect();
+    context.drawImage(map, ...at(box), box.width, box.height);
   }
   canvas.toBlob(blob => {
     const link = element('a', {

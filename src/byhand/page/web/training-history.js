@@ -3,8 +3,8 @@
 import { element } from './dom.js';
 import { grouped, percent } from './paint.js';
 
-const WIDE = 320,
-  TALL = 140,
+const WIDTH = 320,
+  HEIGHT = 140,
   ROOM = { left: 40, right: 8, top: 8, bottom: 20 };
 
 export class Epochs {
@@ -27,7 +27,7 @@ export class Epochs {
       element('h2', {}, words.trainingTitle),
       element('p', { className: 'about' }, last ? words.trainingAbout : words.noSnapshots),
       ...(last ? [element('div', { className: 'slider' }, this.slider, this.text)] : []),
-      element('div', { className: 'charts' }, ...this.charts.map(one => one.box)),
+      element('div', { className: 'charts' }, ...this.charts.map(chart => chart.box)),
     );
     this.show();
   }
@@ -75,16 +75,16 @@ export class Epochs {
       values = points.map(([, y]) => y).sort((a, b) => a - b);
     const high = name === 'loss' ? values[Math.floor(values.length * 0.98)] * 1.05 : 1,
       low = name === 'loss' ? 0 : Math.min(...values, 0.9);
-    const x = at => ROOM.left + (at / end) * (WIDE - ROOM.left - ROOM.right);
-    const y = value => ROOM.top + (1 - (Math.min(value, high) - low) / (high - low || 1)) * (TALL - ROOM.top - ROOM.bottom);
+    const x = at => ROOM.left + (at / end) * (WIDTH - ROOM.left - ROOM.right);
+    const y = value => ROOM.top + (1 - (Math.min(value, high) - low) / (high - low || 1)) * (HEIGHT - ROOM.top - ROOM.bottom);
     const box = svg('svg', {
-      viewBox: `0 0 ${WIDE} ${TALL}`,
+      viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
       role: 'img',
       'aria-label': `${words[name]}: ${lines.map(([text]) => text).join(', ')}`,
     });
     for (const value of [low, (low + high) / 2, high]) {
       box.append(
-        svg('line', { x1: ROOM.left, x2: WIDE - ROOM.right, y1: y(value), y2: y(value), class: 'grid-line' }),
+        svg('line', { x1: ROOM.left, x2: WIDTH - ROOM.right, y1: y(value), y2: y(value), class: 'grid-line' }),
         svg(
           'text',
           { x: ROOM.left - 6, y: y(value) + 4, 'text-anchor': 'end' },
@@ -96,7 +96,7 @@ export class Epochs {
       box.append(
         svg(
           'text',
-          { x: x(epoch), y: TALL - 4, 'text-anchor': epoch ? 'end' : 'start' },
+          { x: x(epoch), y: HEIGHT - 4, 'text-anchor': epoch ? 'end' : 'start' },
           epoch ? `${words.epoch} ${Number(epoch.toFixed(2))}` : '0',
         ),
       );
@@ -107,7 +107,7 @@ export class Epochs {
           d: line.map(([at, value], k) => `${k ? 'L' : 'M'}${x(at).toFixed(1)} ${y(value).toFixed(1)}`).join(''),
         }),
       );
-    const mark = svg('line', { y1: ROOM.top, y2: TALL - ROOM.bottom, class: 'mark' });
+    const mark = svg('line', { y1: ROOM.top, y2: HEIGHT - ROOM.bottom, class: 'mark' });
     box.append(mark);
     const keys = lines.map(([text, sign]) => element('span', { className: `key ${sign}` }, text));
     return { mark, x, box: element('figure', {}, element('figcaption', {}, words[name], ' ', ...keys), box) };

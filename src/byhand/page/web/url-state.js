@@ -2,7 +2,7 @@
 
 import { product } from './runtime.js';
 
-const hex = bytes => Array.from(bytes, one => one.toString(16).padStart(2, '0')).join('');
+const hex = bytes => Array.from(bytes, byte => byte.toString(16).padStart(2, '0')).join('');
 
 export function writeUrl(page) {
   const { settings, at, given } = page,
@@ -15,8 +15,8 @@ export function writeUrl(page) {
   if (page.weightAt) parts.set('weight', [page.weightAt.name, page.weightAt.index].join('.'));
   if (page.inputChannel) parts.set('input', page.inputChannel);
   if (page.snapshot !== given.snapshots.length) parts.set('snapshot', page.snapshot);
-  const done = page.edits.done.map(one =>
-    one.output ? `${one.output}.${one.channel}` : `${one.name}.${one.index}.${one.value}`,
+  const done = page.edits.done.map(edit =>
+    edit.output ? `${edit.output}.${edit.channel}` : `${edit.name}.${edit.index}.${edit.value}`,
   );
   if (done.length) parts.set('surgery', done.join(' '));
   history.replaceState(null, '', `#${parts}`);
@@ -54,7 +54,7 @@ export function readUrl(page) {
   if (
     given.spec.nodes.some(node => node.output === layer) &&
     place.length === 3 &&
-    place.every(one => whole(one, 1e7) !== null)
+    place.every(number => whole(number, 1e7) !== null)
   ) {
     const [channel, row, column] = place.map(Number);
     page.at = { layer, channel, row, column };
@@ -63,8 +63,8 @@ export function readUrl(page) {
   const [weight, index] = (parts.get('weight') ?? '').split('.'),
     shape = given.spec.numbers?.[weight]?.shape;
   if (shape && whole(index, product(shape)) !== null) page.weightAt = { name: weight, index: Number(index) };
-  for (const one of (parts.get('surgery') ?? '').split(' ').filter(Boolean)) {
-    const [name, index, ...value] = one.split('.'),
+  for (const text of (parts.get('surgery') ?? '').split(' ').filter(Boolean)) {
+    const [name, index, ...value] = text.split('.'),
       found = given.spec.numbers?.[name]?.shape,
       map = given.spec.values?.[name];
     if (found && whole(index, product(found)) !== null && Number.isFinite(Number(value.join('.'))))

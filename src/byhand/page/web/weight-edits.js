@@ -54,11 +54,11 @@ export class WeightEdits {
 
   again() {
     // on other numbers: those of another snapshot
-    for (const one of this.done)
-      if (one.name) {
-        const { d } = this.page.network.tensors[one.name];
-        one.before = d[one.index];
-        d[one.index] = one.value;
+    for (const edit of this.done)
+      if (edit.name) {
+        const { d } = this.page.network.tensors[edit.name];
+        edit.before = d[edit.index];
+        d[edit.index] = edit.value;
       }
   }
 }

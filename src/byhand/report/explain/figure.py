@@ -8,6 +8,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
 from PIL import Image
 
 from byhand.ops.op import Array
@@ -121,9 +122,9 @@ def _overlay(seen: Array, heat: Array) -> TileRenderer:
     def tile(tall: int, wide: int) -> Array:
         grey = resized(seen, tall, wide).mean(2, keepdims=True) * OVERLAY_BRIGHTNESS
         smooth = np.asarray(Image.fromarray(heat).resize((wide, tall), Image.Resampling.BILINEAR))
-        share = 0.85 * smooth[..., None] ** 1.5
+        opacity = 0.85 * smooth[..., None] ** 1.5
         colours = matplotlib.colormaps[COLOUR_MAP](0.25 + 0.75 * smooth, bytes=True)[..., :3]
-        return ((1 - share) * grey + share * colours).astype(np.uint8)  # type: ignore[no-any-return]
+        return ((1 - opacity) * grey + opacity * colours).astype(np.uint8)  # type: ignore[no-any-return]
 
     return tile
 
@@ -189,7 +190,7 @@ def _grid_size(grid: TileGrid, across: int) -> tuple[int, int, int, int]:
     return ceil(count / columns) * (tall + NUMBER_HEIGHT + TILE_GAP) - TILE_GAP, columns, tall, wide
 
 
-def _draw_grid(figure: Any, page: Array, grid: TileGrid, left: int, top: int, across: int) -> None:
+def _draw_grid(figure: Figure, page: Array, grid: TileGrid, left: int, top: int, across: int) -> None:
     """Draw a grid's titles and tiles."""
     name, about, numbers, tiles = grid
     _titles(figure, left, top, name, about)
@@ -211,12 +212,12 @@ def _fit(height: int, width: int, down: int, across: int) -> tuple[int, int]:
     return max(1, int(height * factor)), max(1, int(width * factor))
 
 
-def _titles(figure: Any, left: int, top: int, name: str, about: str) -> None:
+def _titles(figure: Figure, left: int, top: int, name: str, about: str) -> None:
     _text(figure, left, top + 28, name, 10, style.TEXT_COLOUR, weight="bold")
     _text(figure, left, top + 49, about, 7, style.MUTED_COLOUR)
 
 
-def _text(figure: Any, x: float, y: float, text: str, size: float, colour: str, **settings: Any) -> None:
+def _text(figure: Figure, x: float, y: float, text: str, size: float, colour: str, **settings: Any) -> None:
     """Write text whose baseline starts at a pixel."""
     width, height = figure.get_size_inches() * figure.dpi
     figure.text(x / width, 1 - y / height, text, fontsize=size, color=colour, parse_math=False, **settings)

@@ -47,9 +47,15 @@ class DataParallelStep:
     """
 
     def __init__(
-        self, model: Model, comm: Communicator, update: ApplyUpdate,
-        *, hand: str, label_smoothing: float, sync_batchnorm: bool,
-    ) -> None:  # fmt: skip
+        self,
+        model: Model,
+        comm: Communicator,
+        update: ApplyUpdate,
+        *,
+        hand: str,
+        label_smoothing: float,
+        sync_batchnorm: bool,
+    ) -> None:
         self.model, self.comm, self.update = model, comm, update
         self.hand, self.label_smoothing = hand, label_smoothing
         self.stop_requested: Callable[[], bool] = lambda: False

@@ -3,6 +3,7 @@
 To add an optimizer, write its file and import its class here; `register` at the end of the file does the rest.
 """
 
+from collections.abc import Callable
 from types import SimpleNamespace
 
 from byhand.ops.op import Array
@@ -14,7 +15,7 @@ from byhand.train.optim.muon import Muon
 from byhand.train.optim.optimizer import OPTIMIZERS, Optimizer, choose
 from byhand.train.optim.sgd import SGD
 
-__all__ = ["CLIP_GRAD_NORM", "OPTIMIZERS", "SGD", "Adam", "AdamW", "Muon", "Optimizer", "apply_update", "update"]
+__all__ = ["CLIP_GRAD_NORM", "OPTIMIZERS", "SGD", "Adam", "AdamW", "Muon", "Optimizer", "update", "update_function"]
 
 
 def update(optimizer: Optimizer, clip_norm: float | None, hand: str) -> Update:
@@ -26,11 +27,17 @@ def update(optimizer: Optimizer, clip_norm: float | None, hand: str) -> Update:
     return Update(tuple(functions), tuple(lines))
 
 
-def apply_update(
-    optimizer: Optimizer, clip_norm: float | None, hand: str, p: SimpleNamespace, buffers: SimpleNamespace,
-    g: Array, lr: Scheduled, t: Scheduled,
-) -> None:  # fmt: skip
-    """Do the same update outside a generated program, as the data-parallel step does after its all-reduce."""
-    if clip_norm is not None:
-        choose(CLIP_GRAD_NORM, hand)(g, max_norm=clip_norm)
-    optimizer.apply(p, g, buffers, lr=lr, t=t, hand=hand)
+def update_function(
+    optimizer: Optimizer, clip_norm: float | None, hand: str, p: SimpleNamespace, buffers: SimpleNamespace
+) -> Callable[[Array, Scheduled, Scheduled], None]:
+    """Return the same update as a function of the gradient, the learning rate and the step number.
+
+    The data-parallel step calls it after its all-reduce, outside the generated program.
+    """
+
+    def apply(g: Array, lr: Scheduled, t: Scheduled) -> None:
+        if clip_norm is not None:
+            choose(CLIP_GRAD_NORM, hand)(g, max_norm=clip_norm)
+        optimizer.apply(p, g, buffers, lr=lr, t=t, hand=hand)
+
+    return apply

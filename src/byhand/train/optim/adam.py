@@ -12,8 +12,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from byhand.kernels import cdiv, compiled, kernel, launch, scratch
-from byhand.ops.op import Array
-from byhand.train.optim.hyperparameters import BLOCK_PARAMETERS, Scheduled, as_array, check_ranges
+from byhand.train.optim.hyperparameters import BLOCK_PARAMETERS, as_array, check_ranges
 from byhand.train.optim.optimizer import Optimizer, register
 
 
@@ -60,20 +59,7 @@ class AdamW(Adam):
 # hands ----------------------------------------------------------------------------------------------------------------
 
 
-def adam_loops(
-    p: Array,
-    g: Array,
-    exp_avg: Array,
-    exp_avg_sq: Array,
-    t: int,
-    *,
-    lr: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    weight_decay: float,
-    decoupled: bool,
-) -> None:
+def adam_loops(p, g, exp_avg, exp_avg_sq, t, *, lr, beta1, beta2, eps, weight_decay, decoupled):
     """Update parameter by parameter."""
     for i in range(p.size):
         step = g[i]
@@ -86,20 +72,7 @@ def adam_loops(
         p[i] -= lr * (exp_avg[i] / (1 - beta1**t)) / (sqrt(exp_avg_sq[i] / (1 - beta2**t)) + eps)
 
 
-def adam_arrays(
-    p: Array,
-    g: Array,
-    exp_avg: Array,
-    exp_avg_sq: Array,
-    t: int,
-    *,
-    lr: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    weight_decay: float,
-    decoupled: bool,
-) -> None:
+def adam_arrays(p, g, exp_avg, exp_avg_sq, t, *, lr, beta1, beta2, eps, weight_decay, decoupled):
     """Update with NumPy."""
     step = g
     if decoupled:
@@ -111,7 +84,7 @@ def adam_arrays(
     p -= lr * (exp_avg / (1 - beta1**t)) / (np.sqrt(exp_avg_sq / (1 - beta2**t)) + eps)
 
 
-# Factors that are the same for all parameters, computed once a step in float64.
+# Entries of `factors`, the scalars of a step.
 RATE, CORRECTION, KEEP, BETA1, BETA2, NEW1, NEW2 = range(7)
 
 
@@ -123,7 +96,7 @@ class Moments(NamedTuple):
 
 
 @kernel
-def adam_factors(lr, t, beta1, beta2, decoupled_decay, factors, block):  # type: ignore[no-untyped-def]
+def adam_factors(lr, t, beta1, beta2, decoupled_decay, factors, block):
     """Compute in float64 what is the same for all parameters."""
     factors[RATE] = lr[0] / (1.0 - beta1 ** t[0])
     factors[CORRECTION] = 1.0 / (1.0 - beta2 ** t[0])
@@ -135,7 +108,7 @@ def adam_factors(lr, t, beta1, beta2, decoupled_decay, factors, block):  # type:
 
 
 @kernel
-def adam_block(p, g, moments, factors, eps, coupled_decay, block):  # type: ignore[no-untyped-def]
+def adam_block(p, g, moments, factors, eps, coupled_decay, block):
     """Update one block."""
     part = slice(block * BLOCK_PARAMETERS, (block + 1) * BLOCK_PARAMETERS)
     p, g, exp_avg, exp_avg_sq = p[part], g[part], moments.exp_avg[part], moments.exp_avg_sq[part]
@@ -149,20 +122,7 @@ def adam_block(p, g, moments, factors, eps, coupled_decay, block):  # type: igno
 
 
 @compiled
-def adam_compiled(
-    p: Array,
-    g: Array,
-    exp_avg: Array,
-    exp_avg_sq: Array,
-    t: Scheduled,
-    *,
-    lr: Scheduled,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    weight_decay: float,
-    decoupled: bool,
-) -> None:
+def adam_compiled(p, g, exp_avg, exp_avg_sq, t, *, lr, beta1, beta2, eps, weight_decay, decoupled):
     """Update in parallel blocks."""
     factors = scratch(7, dtype=p.dtype)
     decoupled_decay, coupled_decay = (weight_decay, 0.0) if decoupled else (0.0, weight_decay)

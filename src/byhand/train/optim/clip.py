@@ -8,13 +8,12 @@ from math import sqrt
 import numpy as np
 
 from byhand.kernels import cdiv, compiled, kernel, launch, scratch
-from byhand.ops.op import Array
 from byhand.program.source import literal
 from byhand.train.optim.hyperparameters import REDUCTION_BLOCK_PARAMETERS
 from byhand.train.optim.optimizer import Hands
 
 
-def clip_grad_norm_loops(g: Array, *, max_norm: float) -> None:
+def clip_grad_norm_loops(g, *, max_norm):
     """Scale a gradient that is longer than `max_norm`."""
     total = 0.0
     for i in range(g.size):
@@ -24,7 +23,7 @@ def clip_grad_norm_loops(g: Array, *, max_norm: float) -> None:
             g[i] *= max_norm / sqrt(total)
 
 
-def clip_grad_norm_arrays(g: Array, *, max_norm: float) -> None:
+def clip_grad_norm_arrays(g, *, max_norm):
     """Scale with NumPy."""
     norm = np.linalg.norm(g)
     if norm > max_norm:
@@ -32,7 +31,7 @@ def clip_grad_norm_arrays(g: Array, *, max_norm: float) -> None:
 
 
 @kernel(reassociate=True)
-def sum_squares(g, sums, block):  # type: ignore[no-untyped-def]
+def sum_squares(g, sums, block):
     """Sum the squares of one block in float64."""
     part = g[block * REDUCTION_BLOCK_PARAMETERS : (block + 1) * REDUCTION_BLOCK_PARAMETERS]
     total = np.float64(0)
@@ -42,7 +41,7 @@ def sum_squares(g, sums, block):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def clip_factor(sums, factor, max_norm, block):  # type: ignore[no-untyped-def]
+def clip_factor(sums, factor, max_norm, block):
     """Add the sums of the blocks in a fixed order; write the factor that the gradient is scaled by."""
     total = 0.0
     for i in range(sums.size):
@@ -51,7 +50,7 @@ def clip_factor(sums, factor, max_norm, block):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def scale_block(g, factor, block):  # type: ignore[no-untyped-def]
+def scale_block(g, factor, block):
     """Scale one block in place."""
     part = g[block * REDUCTION_BLOCK_PARAMETERS : (block + 1) * REDUCTION_BLOCK_PARAMETERS]
     scale = factor[0]
@@ -61,7 +60,7 @@ def scale_block(g, factor, block):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def clip_grad_norm_compiled(g: Array, *, max_norm: float) -> None:
+def clip_grad_norm_compiled(g, *, max_norm):
     """Scale in parallel blocks."""
     blocks = cdiv(g.size, REDUCTION_BLOCK_PARAMETERS)
     sums, factor = scratch(blocks, dtype=np.float64), scratch(1, dtype=g.dtype)

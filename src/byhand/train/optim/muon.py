@@ -33,7 +33,6 @@ from byhand.train.optim.clip import sum_squares
 from byhand.train.optim.hyperparameters import (
     BLOCK_PARAMETERS,
     REDUCTION_BLOCK_PARAMETERS,
-    Scheduled,
     as_array,
     check_ranges,
 )
@@ -113,10 +112,7 @@ def _multiply(x: Array, factor: Array, y: Array, hand: str) -> None:
 # loops ----------------------------------------------------------------------------------------------------------------
 
 
-def muon_loops(
-    parameters: SimpleNamespace, g: Array, velocity: Array,
-    *, lr: float, momentum: float, weight_decay: float, bias_lr_scale: float, ns_steps: int,
-) -> None:  # fmt: skip
+def muon_loops(parameters, g, velocity, *, lr, momentum, weight_decay, bias_lr_scale, ns_steps):
     """Update parameter by parameter."""
     p, u = parameters.flat, np.empty_like(g)
     for i in range(g.size):
@@ -132,7 +128,7 @@ def muon_loops(
                 p[i] -= lr * (_scale(shape) * step[i - part.start] + weight_decay * p[i])
 
 
-def orthogonal_loops(u: Array, ns_steps: int) -> Array:
+def orthogonal_loops(u, ns_steps):
     """Return a matrix with the singular vectors of u and singular values near 1."""
     total = sum(float(value) ** 2 for value in u.flat)
     x, y = u / (sqrt(total) + NORM_EPS), np.empty_like(u)
@@ -150,10 +146,7 @@ def orthogonal_loops(u: Array, ns_steps: int) -> Array:
 # arrays ---------------------------------------------------------------------------------------------------------------
 
 
-def muon_arrays(
-    parameters: SimpleNamespace, g: Array, velocity: Array,
-    *, lr: float, momentum: float, weight_decay: float, bias_lr_scale: float, ns_steps: int,
-) -> None:  # fmt: skip
+def muon_arrays(parameters, g, velocity, *, lr, momentum, weight_decay, bias_lr_scale, ns_steps):
     """Update with NumPy."""
     velocity *= momentum
     velocity += g
@@ -166,7 +159,7 @@ def muon_arrays(
             p[part] -= lr * (_scale(shape) * step + weight_decay * p[part])
 
 
-def orthogonal_arrays(u: Array, ns_steps: int) -> Array:
+def orthogonal_arrays(u, ns_steps):
     """Return what `orthogonal_loops` returns."""
     x = u / (np.linalg.norm(u) + NORM_EPS)
     for _ in range(ns_steps):
@@ -183,7 +176,7 @@ def orthogonal_arrays(u: Array, ns_steps: int) -> Array:
 
 
 @kernel
-def muon_block(g, velocity, u, momentum, block):  # type: ignore[no-untyped-def]
+def muon_block(g, velocity, u, momentum, block):
     """Update one block of the velocity, and write the Nesterov step."""
     part = slice(block * BLOCK_PARAMETERS, (block + 1) * BLOCK_PARAMETERS)
     g, velocity, u = g[part], velocity[part], u[part]
@@ -193,7 +186,7 @@ def muon_block(g, velocity, u, momentum, block):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def inverse_norm(sums, factor, block):  # type: ignore[no-untyped-def]
+def inverse_norm(sums, factor, block):
     """Write 1 / |u| from the sums of squares of its blocks."""
     total = 0.0
     for i in range(sums.size):
@@ -202,7 +195,7 @@ def inverse_norm(sums, factor, block):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def scaled_block(u, factor, x, block):  # type: ignore[no-untyped-def]
+def scaled_block(u, factor, x, block):
     """Write one block of x = factor u."""
     part = slice(block * BLOCK_PARAMETERS, (block + 1) * BLOCK_PARAMETERS)
     u, x, scale = u[part], x[part], factor[0]
@@ -211,7 +204,7 @@ def scaled_block(u, factor, x, block):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def polynomial_row(gram, gram_squared, factor, block):  # type: ignore[no-untyped-def]
+def polynomial_row(gram, gram_squared, factor, block):
     """Write one row of a I + b A + c A^2."""
     for j in range(len(gram)):
         factor[block, j] = B * gram[block, j] + C * gram_squared[block, j]
@@ -219,7 +212,7 @@ def polynomial_row(gram, gram_squared, factor, block):  # type: ignore[no-untype
 
 
 @kernel
-def step_block(p, step, lr, scale, decay, block):  # type: ignore[no-untyped-def]
+def step_block(p, step, lr, scale, decay, block):
     """Update one block: p = p - lr (scale step + decay p)."""
     part = slice(block * BLOCK_PARAMETERS, (block + 1) * BLOCK_PARAMETERS)
     p, step = p[part], step[part]
@@ -229,10 +222,7 @@ def step_block(p, step, lr, scale, decay, block):  # type: ignore[no-untyped-def
 
 
 @compiled
-def muon_compiled(
-    parameters: SimpleNamespace, g: Array, velocity: Array,
-    *, lr: Scheduled, momentum: float, weight_decay: float, bias_lr_scale: float, ns_steps: int,
-) -> None:  # fmt: skip
+def muon_compiled(parameters, g, velocity, *, lr, momentum, weight_decay, bias_lr_scale, ns_steps):
     """Update in parallel blocks."""
     p, u, lr = parameters.flat, scratch(g.size, dtype=g.dtype), as_array(lr)
     launch(muon_block, cdiv(g.size, BLOCK_PARAMETERS), g, velocity, u, momentum)
@@ -245,7 +235,7 @@ def muon_compiled(
             launch(step_block, blocks, p[part], step, lr, _scale(shape), weight_decay)
 
 
-def orthogonal_compiled(u: Array, ns_steps: int) -> Array:
+def orthogonal_compiled(u, ns_steps):
     """Launch what `orthogonal_loops` does, and return where the result will be."""
     blocks = cdiv(u.size, REDUCTION_BLOCK_PARAMETERS)
     sums, factor = scratch(blocks, dtype=np.float64), scratch(1, dtype=u.dtype)

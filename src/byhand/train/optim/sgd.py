@@ -9,8 +9,7 @@ from typing import NamedTuple
 
 from byhand.errors import ArgumentError
 from byhand.kernels import cdiv, compiled, kernel, launch
-from byhand.ops.op import Array
-from byhand.train.optim.hyperparameters import BLOCK_PARAMETERS, Scheduled, as_array, check_ranges
+from byhand.train.optim.hyperparameters import BLOCK_PARAMETERS, as_array, check_ranges
 from byhand.train.optim.optimizer import Optimizer, register
 
 
@@ -48,9 +47,7 @@ class SGD(Optimizer):
 # hands ----------------------------------------------------------------------------------------------------------------
 
 
-def sgd_loops(
-    p: Array, g: Array, velocity: Array | None, *, lr: float, momentum: float, nesterov: bool, weight_decay: float
-) -> None:
+def sgd_loops(p, g, velocity, *, lr, momentum, nesterov, weight_decay):
     """Update parameter by parameter."""
     for i in range(p.size):
         step = g[i] + weight_decay * p[i]
@@ -60,9 +57,7 @@ def sgd_loops(
         p[i] -= lr * step
 
 
-def sgd_arrays(
-    p: Array, g: Array, velocity: Array | None, *, lr: float, momentum: float, nesterov: bool, weight_decay: float
-) -> None:
+def sgd_arrays(p, g, velocity, *, lr, momentum, nesterov, weight_decay):
     """Update with NumPy."""
     step = g + weight_decay * p if weight_decay else g
     if velocity is not None:
@@ -80,7 +75,7 @@ class Momentum(NamedTuple):
 
 
 @kernel
-def sgd_block(p, g, velocity, lr, momentum, weight_decay, block):  # type: ignore[no-untyped-def]
+def sgd_block(p, g, velocity, lr, momentum, weight_decay, block):
     """Run `sgd_loops` on one block of all arrays."""
     part = slice(block * BLOCK_PARAMETERS, (block + 1) * BLOCK_PARAMETERS)
     speed = None if velocity is None else velocity[part]
@@ -90,9 +85,7 @@ def sgd_block(p, g, velocity, lr, momentum, weight_decay, block):  # type: ignor
 
 
 @compiled
-def sgd_compiled(
-    p: Array, g: Array, velocity: Array | None, *, lr: Scheduled, momentum: float, nesterov: bool, weight_decay: float
-) -> None:
+def sgd_compiled(p, g, velocity, *, lr, momentum, nesterov, weight_decay):
     """Update in parallel blocks."""
     blocks = cdiv(p.size, BLOCK_PARAMETERS)
     launch(sgd_block, blocks, p, g, velocity, as_array(lr), Momentum(momentum, nesterov), weight_decay)
