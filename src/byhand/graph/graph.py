@@ -64,13 +64,17 @@ class Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """One op call: its input tensors, its attributes as given by the user, and its output tensors."""
+    """One op call: its input tensors, its attributes as given by the user, and its output tensors.
+
+    fused: of a node that fusion made, the names of the nodes whose work it does.
+    """
 
     op: Op
     name: str
     inputs: dict[str, Any]  # a Tensor, a tuple of them (xs), or None
     attributes: dict[str, Any]
     outputs: dict[str, Tensor]
+    fused: tuple[str, ...] = ()
 
     @property
     def output(self) -> Tensor:

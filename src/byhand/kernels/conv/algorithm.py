@@ -10,8 +10,8 @@ Add an algorithm: a file with `applies`, `cost` and the passes that it has, whic
 
     winograd = Algorithm("winograd", applies, cost, forward=forward, backward_data=backward_data)
 
-and its name in ALGORITHMS below. Nothing else changes: programs name it, `byhand show --program` prints it, BYHAND_CONV takes
-it, and tests/kernels/test_algorithm.py holds it to the others on every shape to which it applies. An algorithm that rounds
+and its name in ALGORITHMS below. Nothing else changes: programs name it, `byhand show` prints it, BYHAND_CONV takes it,
+and tests/kernels/test_algorithm.py holds it to the others on every shape to which it applies. An algorithm that rounds
 otherwise (bfloat16) costs `math.inf`: it is never chosen, only forced.
 """
 
