@@ -44,12 +44,26 @@ def build(kernel: Kernel, kinds: tuple[Kind, ...], checked: bool) -> Any:
     if found is None:
         disk.tell(kernel.function.__name__)
         entry = _entry(kernel, kinds)
-        library, symbol = entry._library, entry.native_name
-        disk.store(name, symbol, library.serialize_using_object_code())
-    else:
-        symbol, state = found
-        library = revive(state)
-    return library.get_pointer_to_function(symbol)
+        found = isolated(entry._library, entry.native_name)
+        disk.store(name, *found)
+    symbol, state = found
+    return revive(state).get_pointer_to_function(symbol)  # also what was just built: the same machine code as next time
+
+
+def isolated(library: Any, entry: str) -> tuple[str, tuple[Any, ...]]:
+    """Return (the entry's symbol, a library as `revive` takes it), in which the entry is the only public function.
+
+    A library has its own copy of each function that the entry calls. Numba gives these weak linkage: the linker takes the
+    first function of that name, which in the process that compiles is another copy, optimised apart, that adds up in another
+    order. The last bits of a result would depend on what was compiled or loaded before.
+    """
+    module = binding.parse_bitcode(library._final_module.as_bitcode())
+    for function in module.functions:
+        if not function.is_declaration:
+            function.linkage = "external" if function.name == entry else "internal"
+    symbol = f"byhand_{disk.key(module.as_bitcode())}"
+    module.get_function(entry).name = symbol
+    return symbol, (symbol, "object", (library._codegen._tm.emit_object(module), module.as_bitcode()))
 
 
 def run_checked(kernel: Kernel, function: Callable[..., None], arguments: tuple[Any, ...], blocks: int) -> None:
