@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from types import BuiltinFunctionType, CellType, CodeType, FunctionType
+from types import BuiltinFunctionType, CellType, CodeType, FunctionType, ModuleType, NoneType
 from typing import Any
 
 import numba
@@ -223,35 +223,65 @@ def is_ours(value: Any) -> bool:
 
 def names_of(function: FunctionType) -> Iterator[tuple[str, Any]]:
     """Yield (name, value) of all that a function reads of its module and of the functions around it."""
-    for name in function.__code__.co_names:
-        if name in function.__globals__:
-            yield name, function.__globals__[name]
+    for code in (function.__code__, *codes_within(function.__code__)):
+        for name in code.co_names:
+            if name in function.__globals__:
+                yield name, function.__globals__[name]
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or ()):
         yield name, cell.cell_contents
+
+
+def codes_within(code: CodeType) -> Iterator[CodeType]:
+    """Yield the code of the functions, lambdas and comprehensions within a function."""
+    for value in code.co_consts:
+        if isinstance(value, CodeType):
+            yield value
+            yield from codes_within(value)
 
 
 @cache
 def source_of(function: FunctionType) -> tuple[Any, ...]:
     """Return all that a function's machine code depends on: its own code, and what it reads and calls."""
-    code = function.__code__
-    constants = [value for value in code.co_consts if not isinstance(value, (str, CodeType))]
-    parts = tuple((name, part) for name, value in names_of(function) if (part := _source(value)) is not None)
-    return (function.__name__, code.co_code, repr(constants), code.co_names, code.co_freevars, code.co_varnames, parts)
+    parts = tuple((name, _source(value)) for name, value in names_of(function))
+    codes = tuple(_own(code, function.__doc__) for code in (function.__code__, *codes_within(function.__code__)))
+    return function.__name__, codes, repr(function.__defaults__), parts
+
+
+def _own(code: CodeType, docstring: str | None) -> tuple[Any, ...]:
+    """Return what code says itself, without the docstring."""
+    constants = [repr(value) for value in code.co_consts if not isinstance(value, CodeType) and value != docstring]
+    return code.co_code, constants, code.co_names, code.co_freevars, code.co_varnames
 
 
 def _source(value: Any) -> Any:
-    """Return what machine code depends on of a value that a function reads; None: of nothing."""
+    """Return what machine code depends on of a value that a function reads; None: the value is of no kind known here."""
     function = value.function if isinstance(value, Kernel) else value
     if isinstance(function, BuiltinFunctionType):
-        function = VECTOR_FORMS.get(function)
+        function = VECTOR_FORMS.get(function, function)
     if is_ours(function):
         return source_of(function)
     if isinstance(value, Intrinsic):
         return value.__name__, value.version()
-    if isinstance(value, (int, float, tuple)):
-        return value
-    if isinstance(value, type) and issubclass(value, tuple):  # an operand: what its fields are called, and their order
-        return value.__qualname__, getattr(value, "_fields", ())
+    if isinstance(value, tuple):
+        return _source(type(value)), tuple(map(_source, value))
+    return _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    """Return what machine code depends on of a value that holds no function."""
+    if isinstance(value, type):  # of an operand: what its fields are called, and their order
+        return (
+            value.__module__,
+            value.__qualname__,
+            getattr(value, "_fields", ()),
+            getattr(value, "_field_defaults", {}),
+        )
+    if isinstance(value, np.ndarray):
+        return value.dtype.str, value.shape, value.tobytes()
+    if isinstance(value, (ModuleType, BuiltinFunctionType, np.ufunc)):
+        return value.__name__
+    if isinstance(value, (int, float, str, bytes, np.generic, NoneType)):
+        return repr(value)
     return None
 
 
