@@ -14,6 +14,7 @@ from byhand.kernels import cdiv, compiled, elementwise, kernel, launch, scratch
 from byhand.kernels.runtime import cache
 from byhand.kernels.runtime.arguments import kind_of
 from byhand.kernels.runtime.build import _source, codes_within, is_ours, names_of, source_of
+from byhand.kernels.runtime.intrinsic import Intrinsic
 from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS, Kernel
 from byhand.kernels.runtime.thread_pool import limit, workers
 from byhand.ops import REGISTRY
@@ -297,6 +298,12 @@ def test_all_that_a_kernel_uses_is_part_of_its_key():
     seen = set()
     assert [fault for found in kernels for fault in unknown(found.function, seen)] == []
     assert all(is_ours(function) for function in seen)
+
+
+def test_no_two_intrinsics_have_one_key():
+    intrinsics = [value for value in gc.get_objects() if issubclass(type(value), Intrinsic)]
+    keys = [cache.key(_source(intrinsic)) for intrinsic in intrinsics]
+    assert len(set(keys)) == len(keys) > 10
 
 
 MAKER = """
