@@ -19,9 +19,8 @@ from byhand.ops.op import Array, Call, Op, flat, get, shape_of
 from byhand.shapes import Shape, integer
 
 Initializer = Callable[[Any, Shape], Array]  # (random generator, shape) -> initial values
-RESERVED = {  # names that a generated program uses itself
-    "labels", "loss", "probabilities", "optimizer", "lr", "t", "p", "g", "state", "arena", "flat", "step",
-}  # fmt: skip
+# Names that a generated program uses itself.
+RESERVED = frozenset("labels loss probabilities optimizer lr t p g state arena flat step".split())
 
 
 @dataclass(frozen=True, eq=False)

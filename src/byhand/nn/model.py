@@ -211,10 +211,20 @@ class Model:
             if program is None:
                 title = f"{self.name}, {self.parameter_count:,} parameters"
                 program = build(
-                    self.graph, self.logits, title, batch=batch, training=train, hand=hand, dtype=self.dtype,
-                    update=update, input_gradient=input_gradient, label_smoothing=label_smoothing, preserve_all=preserve_all,
-                    auxiliary=self.auxiliary, lock=self._lock,
-                )  # fmt: skip
+                    self.graph,
+                    self.logits,
+                    title,
+                    batch=batch,
+                    training=train,
+                    hand=hand,
+                    dtype=self.dtype,
+                    update=update,
+                    input_gradient=input_gradient,
+                    label_smoothing=label_smoothing,
+                    preserve_all=preserve_all,
+                    auxiliary=self.auxiliary,
+                    lock=self._lock,
+                )
             self._programs[key] = program
             if len(self._programs) > MAX_PROGRAMS:
                 del self._programs[next(iter(self._programs))]  # the least recently used

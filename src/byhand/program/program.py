@@ -54,9 +54,15 @@ class Program:
     """
 
     def __init__(
-        self, source: Source, hand: str, image: Shape, parameters: Sequence[Tensor], dtype: npt.DTypeLike,
-        steps_per_execution: int, lock: ForkSafeLock | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        source: Source,
+        hand: str,
+        image: Shape,
+        parameters: Sequence[Tensor],
+        dtype: npt.DTypeLike,
+        steps_per_execution: int,
+        lock: ForkSafeLock | None = None,
+    ) -> None:
         self.text, self.hand, self.steps_per_execution = source.text, hand, steps_per_execution
         self._source, self._parameters, self._dtype, self._image = source, parameters, np.dtype(dtype), image
         self.lock = lock or ForkSafeLock()
