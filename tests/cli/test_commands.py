@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -253,7 +254,9 @@ def test_predict_refuses_wrong_options(stranger, tmp_path, words, complaint):
 def test_show_and_its_drawing_take_onnx(stranger, tmp_path):
     _, path = stranger("four")
     table = byhand("show", path).out
-    assert table == f"{onnx.load(path).summary()}\n" and table.startswith("four: 16 x 20 x 3 -> 4\n")
+    assert table.startswith(f"{onnx.load(path).summary()}\n\nalgorithms") and table.startswith(
+        "four: 16 x 20 x 3 -> 4\n"
+    )
     assert byhand("show", path, "--graph", folder=tmp_path).out == "wrote four.svg; any browser shows it\n"
     assert "training, hand compiled" in byhand("show", path, "--program", "--batch-size", 2).out
 
@@ -266,9 +269,35 @@ def test_onnx_that_is_not_installed_is_one_line(stranger, tmp_path):
 
 
 def test_show_prints_the_table_of_an_architecture_and_of_a_saved_model(run):
-    table = byhand("show", "lenet5").out
-    assert table == f"{bh.models.create('lenet5').summary()}\n"
-    assert byhand("show", run).out == table
+    shown = byhand("show", "lenet5").out
+    table, algorithms = shown.split("\n\n")
+    assert table == str(bh.models.create("lenet5").summary())
+    assert algorithms.startswith("algorithms at batch size 64")
+    assert byhand("show", run).out == shown
+
+
+def test_show_names_the_algorithms_that_its_program_names():
+    for words in ((), ("--batch-size", 3)):
+        shown = byhand("show", "lenet5", *words).out.split("\n\n")[1].splitlines()
+        assert shown[1].split() == ["layer", "forward", "backward", "data", "backward", "weights"]
+        rows = [line.split() for line in shown[2:]]
+        assert [row[0] for row in rows] == ["conv1", "conv2", "fc1", "fc2", "fc3"]
+        assert max(map(len, shown)) <= 80
+        program = byhand("show", "lenet5", "--program", *words).out
+        comments = re.findall(r"; (\w+)$", program, re.MULTILINE)
+        assert comments == [row[1] for row in rows]
+        backward = re.findall(r"; (?:grad_x: (\w+), )?grad_weight: (\w+)$", program, re.MULTILINE)
+        assert backward == [(row[2].strip("-"), row[3]) for row in reversed(rows)]
+
+
+def test_show_names_a_forced_algorithm():
+    assert re.search(r"conv2 +packed", byhand("show", "lenet5", BYHAND_CONV="packed").out)
+
+
+def test_show_of_a_network_without_convolutions_names_no_algorithm(tmp_path):
+    x = bh.nn.Input(4, 4, 1)
+    bh.nn.Model(x, bh.nn.Flatten()(bh.nn.ReLU()(x)), classes=()).save(tmp_path / "relu.safetensors")
+    assert "algorithms" not in byhand("show", tmp_path / "relu.safetensors").out
 
 
 def test_show_prints_the_program_that_training_runs():

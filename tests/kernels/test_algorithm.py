@@ -123,8 +123,8 @@ def test_the_flops_of_a_shape():
 def test_a_program_names_the_algorithms():
     model = bh.models.create("lenet5", seed=0)
     text = model.program(batch=4, train=True).text
-    assert "5, 5, 16), direct" in text
+    assert "5, 5, 16); direct" in text
     assert "grad_x: transposed, grad_weight: direct" in text
     with force("packed"):
-        assert "5, 5, 16), packed" in model.program(batch=4, train=False).text
+        assert "5, 5, 16); packed" in model.program(batch=4, train=False).text
     assert "direct" not in model.program(batch=4, hand="arrays").text

@@ -6,6 +6,7 @@ import os
 
 import numpy as np
 import pytest
+from llvmlite import binding
 from rich.console import Console
 
 from byhand.errors import FileError
@@ -213,6 +214,36 @@ def test_a_disk_that_takes_no_more_costs_time_alone(tmp_path, digest):
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
     assert process.run(limit + WORK, BYHAND_CACHE=str(tmp_path)) == digest
     assert list((tmp_path / "kernels").iterdir()) == []
+
+
+TRANSCENDENTAL = """
+from hashlib import sha256
+import numpy as np
+import byhand as bh
+x = np.random.default_rng(0).random((300, 1000)).astype(np.float32) * 20 + np.float32(0.01)
+ops = [bh.exp, bh.log, bh.tanh, bh.erf, bh.sqrt, bh.sigmoid, bh.softplus, bh.elu, bh.gelu, bh.softmax]
+results = {op.name: op(x) for op in ops}
+results |= {op.name: op(x, axes=1) for op in (bh.reduce_sum, bh.reduce_log_sum, bh.reduce_log_sum_exp)}
+results["power"] = bh.power(x, x)
+for name, y in results.items():
+    print(name, sha256(y.tobytes()).hexdigest())
+"""
+
+
+def test_the_bits_are_those_of_a_kernel_that_was_compiled_in_another_process(tmp_path):
+    """In the process that compiles, copies of the functions that a kernel calls lie about; it must call its own."""
+    compiled, loaded = (process.run(TRANSCENDENTAL, BYHAND_CACHE=str(tmp_path)) for _ in range(2))
+    assert loaded.splitlines() == compiled.splitlines()
+    assert len(loaded.splitlines()) == 14
+
+
+def test_a_kept_kernel_has_one_public_function(folder):
+    result(made())
+    (file,) = folder.iterdir()
+    symbol, (_, _, (_, bitcode)) = cache.load(file.stem)
+    module = binding.parse_bitcode(bitcode)
+    public = [function.name for function in module.functions if function.linkage.name != "internal"]
+    assert [name for name in public if not module.get_function(name).is_declaration] == [symbol]
 
 
 # progress messages ----------------------------------------------------------------------------------------------------

@@ -1,21 +1,26 @@
 """Kernels: argument types, blocks, and agreement of compiled hands with their loops."""
 
-import math
-import sys
+import dis
+import gc
 import types
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
 import byhand.train
 from byhand.kernels import cdiv, compiled, elementwise, kernel, launch, scratch
-from byhand.kernels.runtime.build import names_of
+from byhand.kernels.runtime import cache
+from byhand.kernels.runtime.arguments import kind_of
+from byhand.kernels.runtime.build import _source, codes_within, is_ours, names_of, source_of
 from byhand.kernels.runtime.intrinsic import Intrinsic
 from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS, Kernel
 from byhand.kernels.runtime.thread_pool import limit, workers
 from byhand.ops import REGISTRY
-from byhand.ops.op import positional
+from byhand.ops.op import Op, positional
 
+SOURCE = Path(byhand.__file__).parent
 DTYPES = [np.float32, np.float64]
 TENTH = 0.1
 
@@ -234,20 +239,20 @@ def test_a_hand_takes_tuples_of_arrays_of_any_layout():
 
 
 def test_scratch_memory_is_aligned_and_not_shared():
-    made = []
+    arrays = []
 
     @compiled
     def hand(x):
         for shape, dtype in (((3, 5), np.float32), ((7,), np.int64), ((1, 2, 3), np.float64), ((0, 4), np.float32)):
-            made.append(scratch(*shape, dtype=dtype))
-            assert (made[-1].shape, made[-1].dtype) == (shape, dtype)
+            arrays.append(scratch(*shape, dtype=dtype))
+            assert (arrays[-1].shape, arrays[-1].dtype) == (shape, dtype)
 
     hand(np.zeros(1))
-    starts = [array.ctypes.data for array in made if array.size]
+    starts = [array.ctypes.data for array in arrays if array.size]
     assert all(start % 64 == 0 for start in starts)
-    for i, array in enumerate(made):
+    for i, array in enumerate(arrays):
         array[...] = i
-    assert all((array == i).all() for i, array in enumerate(made))
+    assert all((array == i).all() for i, array in enumerate(arrays))
 
 
 @pytest.mark.parametrize(("size", "least", "blocks"), [(0, 4, 0), (1, 4, 1), (4, 4, 1), (5, 4, 2), (4001, 4, 1001)])
@@ -259,16 +264,11 @@ def test_cdiv(size, least, blocks):
 
 
 def every_kernel():
-    """Return all kernels of byhand by name."""
+    """Return all kernels of byhand: those of modules, and those that functions make and keep in closures and tuples."""
     assert REGISTRY
     assert byhand.train
-    found = {}
-    for name, module in list(sys.modules.items()):
-        if name.startswith("byhand."):
-            for member in vars(module).values():
-                if isinstance(member, Kernel):
-                    found[member.function.__name__] = member
-    return found
+    kernels = (value for value in gc.get_objects() if issubclass(type(value), Kernel))  # isinstance asks dead proxies
+    return [found for found in kernels if found.function.__code__.co_filename.startswith(str(SOURCE))]
 
 
 def unknown(function, seen):
@@ -276,24 +276,110 @@ def unknown(function, seen):
     if function in seen:
         return
     seen.add(function)
+    attributes = {
+        instruction.argval
+        for code in (function.__code__, *codes_within(function.__code__))
+        for instruction in dis.get_instructions(code)
+        if instruction.opname in ("LOAD_ATTR", "LOAD_METHOD")
+    }
     for name, value in names_of(function):
-        if isinstance(value, Kernel):
-            value = value.function
-        if isinstance(value, types.FunctionType) and value.__module__.startswith("byhand."):
-            yield from unknown(value, seen)
-        elif isinstance(value, type) and issubclass(value, tuple):
-            continue  # an operand
-        elif not isinstance(
-            value, (type(None), Intrinsic, int, float, tuple, types.BuiltinFunctionType)
-        ) and value not in (
-            math,
-            np,
-        ):
+        if name in attributes and isinstance(value, Op):
+            continue  # np.log, not the op
+        if isinstance(value, (Kernel, types.FunctionType)):
+            yield from unknown(getattr(value, "function", value), seen)
+        elif _source(value) is None:
             yield f"{function.__module__}.{function.__name__} uses {name}, {value!r:.60}"
 
 
 def test_a_kernels_key_covers_everything_it_uses():
     kernels = every_kernel()
-    assert len(kernels) > 20
+    assert len({found.function.__code__ for found in kernels}) > 60
+    assert len(kernels) > len({found.function.__code__ for found in kernels})  # some are made by functions
     seen = set()
-    assert [name for each in kernels.values() for name in unknown(each.function, seen)] == []
+    assert [fault for found in kernels for fault in unknown(found.function, seen)] == []
+    assert all(is_ours(function) for function in seen)
+
+
+def test_no_two_intrinsics_have_one_key():
+    intrinsics = [value for value in gc.get_objects() if issubclass(type(value), Intrinsic)]
+    keys = [cache.key(_source(intrinsic)) for intrinsic in intrinsics]
+    assert len(set(keys)) == len(keys) > 10
+
+
+MAKER = """
+import math
+import numpy as np
+from math import exp, log
+from typing import NamedTuple
+
+class Pair(NamedTuple):
+    first: float
+    second: float = 2.0
+
+TABLE = np.array([1.0, 2.0])
+PAIR = Pair(1.0)
+FUNCTION = exp
+
+def double(x):
+    return 2.0 * x
+
+def make(factor, change, mode):
+    def made(x, y, block, step=1):
+        pair = Pair(x[0], x[1])
+        values = [change(value) for value in x]
+        y[0] = factor * FUNCTION(pair.first) + values[1] + TABLE[0] + PAIR.second
+        if mode == "add":
+            y[0] += 1.0
+    return made
+
+made = make(3.0, double, "add")
+"""
+
+
+def maker_key(text):
+    space = {"__name__": "byhand.made_here"}
+    exec(text, space)
+    return cache.key(source_of(space["made"]))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("make(3.0", "make(4.0"),
+        ("double, ", "abs, "),
+        ('"add")', '"take")'),
+        ("2.0 * x", "2.5 * x"),
+        ("first: float\n    second: float = 2.0", "second: float\n    first: float = 2.0"),
+        ("second: float = 2.0", "second: float = 3.0"),
+        ("first: float\n", "first: float\n    third: float = 0.0\n"),
+        ("TABLE = np.array([1.0, 2.0])", "TABLE = np.array([1.0, 3.0])"),
+        ("PAIR = Pair(1.0)", "PAIR = Pair(1.5)"),
+        ("FUNCTION = exp", "FUNCTION = log"),
+        ("change(value)", "change(value + 1.0)"),
+        ('mode == "add"', 'mode == "sub"'),
+        ("step=1", "step=2"),
+    ],
+    ids=lambda change: change[1],
+)
+def test_what_is_read_from_closures_and_operands_is_part_of_the_key(change):
+    assert change[0] in MAKER
+    assert maker_key(MAKER) == maker_key(MAKER)
+    assert maker_key(MAKER.replace(*change)) != maker_key(MAKER)
+
+
+class Sizes(NamedTuple):
+    rows: int
+    columns: int
+
+
+class SizesTurned(NamedTuple):
+    columns: int
+    rows: int
+
+
+def test_the_layout_of_an_operand_is_part_of_the_key():
+    assert cache.key(kind_of(Sizes(1, 2))) == cache.key(kind_of(Sizes(3, 4)))
+    SizesTurned.__qualname__ = Sizes.__qualname__
+    assert repr(SizesTurned) == repr(Sizes)
+    assert cache.key(kind_of(Sizes(1, 2))) != cache.key(kind_of(SizesTurned(1, 2)))
+    assert cache.key(kind_of(Sizes(1, 2))) != cache.key(kind_of((1, 2)))

@@ -220,14 +220,14 @@ def test_a_program_can_be_read():
     program, kept = (model.program(64, train=True, hand="arrays", preserve_all=keep) for keep in (False, True))
     text = str(program)
     flops, size, apart = re.match(
-        r'"""everything, 396 parameters, batch 64, training, hand arrays: ([\d,]+) FLOPs an image forward, '
-        r'arena ([\d.]+) MB \(([\d.]+) without reuse\)\."""\n',
+        r'"""everything, 396 parameters, batch 64, training, hand arrays\.\n\n([\d,]+) FLOPs per image, forward\.\n'
+        r"The arena, memory for all arrays between the ops, takes ([\d.]+) MB \(([\d.]+) MB without reuse\)\.\n",
         text.replace(f"{model.parameter_count:,} parameters", "396 parameters"),
     ).groups()
     calls, _ = model.graph.with_loss(model.logits, 0.0).plan(64, training=True)
     assert int(flops.replace(",", "")) == sum(call.flops for name, call in calls.items() if name != "loss") // 64
     every = sum(-(-array.nbytes // 64) * 64 for array in vars(kept.arena).values())  # in cache lines
-    assert re.search(r"arena ([\d.]+) MB\.", str(kept))[1] == f"{every / 1e6:.1f}"
+    assert re.search(r"takes ([\d.]+) MB\.", str(kept))[1] == f"{every / 1e6:.1f}"
     assert float(size) < float(apart) <= every / 1e6
     assert repr(program) == f"<program {text.splitlines()[0].strip(chr(34) + '.')}>"
     body = text[text.index("def step") :]
@@ -235,7 +235,7 @@ def test_a_program_can_be_read():
         "# forward",
         "conv1_weight",
         "softmax_cross_entropy(",
-        "# backward, last layer first",
+        "# backward, from the last layer to the first",
         "linear_backward(",
         "conv2d_backward(pixels",
         "return arena.loss",

@@ -10,6 +10,7 @@ from byhand.cli.command import ANY_MODEL, OUTPUT, TRAINING, ImageSize, command, 
 from byhand.cli.model_argument import open_model
 from byhand.errors import ArgumentError, FileError
 from byhand.ops import DEFAULT_HAND, HANDS
+from byhand.program import algorithms
 from byhand.train import SGD, Trainer
 
 
@@ -24,11 +25,11 @@ def show(
         Path | None,
         option("--output", "-o", metavar="FILE", panel=OUTPUT, help="SVG file of --graph.", show_default="MODEL.svg"),
     ] = None,
-    batch_size: Annotated[int, option(panel=TRAINING, help="Batch size of --program.")] = 64,
+    batch_size: Annotated[int, option(panel=TRAINING, help="Batch size of --program and of the algorithms.")] = 64,
     hand: Annotated[str, option(panel=TRAINING, help=f"Hand of --program: {' or '.join(HANDS)}.")] = DEFAULT_HAND,
     size: ImageSize = None,
 ) -> None:
-    """Show a network's layers with shapes, parameters and FLOPs; a drawing of its graph; or its training program."""
+    """Show a network's layers with shapes, parameters, FLOPs and algorithms; its graph; or its training program."""
     if graph and program:
         raise ArgumentError("show draws the graph or prints the program; give --graph or --program")
     if output is not None and not graph:
@@ -41,6 +42,17 @@ def show(
         print(trainer.program(), end="")
     else:
         print(network.summary())
+        _print_algorithms(network, batch_size)
+
+
+def _print_algorithms(network: nn.Model, batch_size: int) -> None:
+    """Print which algorithm each convolution and linear layer runs with, where the network has any."""
+    program = network.program(batch_size, train=bool(network.classes))
+    if program.algorithms:
+        count = program.micro_batches
+        parts = f" in {count} micro-batches" if count > 1 else ""
+        print(f"\nalgorithms at batch size {batch_size}{parts}, compiled hand")
+        print(algorithms.table(program.algorithms))
 
 
 def _draw(network: nn.Model, path: Path) -> None:

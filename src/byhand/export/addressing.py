@@ -27,7 +27,7 @@ class Copy(NamedTuple):
 
 def element_strides(shape: Sequence[int], broadcast_to: Sequence[int] | None = None) -> list[int]:
     """Return an array's strides in elements; 0 along axes that repeat to fill the shape `broadcast_to`."""
-    return list(steps_of(tuple(shape), broadcast_to))  # type: ignore[no-untyped-call]
+    return list(steps_of(tuple(shape), broadcast_to))
 
 
 def binary_strides(step: Step) -> tuple[Shape, list[int], list[int]]:

@@ -103,7 +103,7 @@ class CSource:
         self, step: Step, sizes: Sequence[int], a: Sequence[int], b: Sequence[int], label: str = "strides"
     ) -> str:
         """Add the strides of two arrays, adjacent axes merged; return their address."""
-        merged_axes = merged(sizes, a, b)  # type: ignore[no-untyped-call]
+        merged_axes = merged(sizes, a, b)
         if len(merged_axes[0]) > MAX_COPY_AXES:
             raise UnsupportedError(
                 f"{step.name}: the op {step.op} can't be exported as C: it moves more than {MAX_COPY_AXES} axes"

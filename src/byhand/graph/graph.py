@@ -10,18 +10,21 @@ import keyword
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from byhand.errors import ArgumentError, UnknownNameError
 from byhand.ops.op import Array, CallSpec, Op, get, shape_of, tree_leaves
 from byhand.shapes import Shape, integer
 
-Initializer = Callable[[Any, Shape], Array]  # (random generator, shape) -> initial values
-RESERVED = {  # names that a generated program uses itself
-    "labels", "loss", "probabilities", "optimizer", "lr", "t", "p", "g", "state", "arena", "flat", "step",
-}  # fmt: skip
+if TYPE_CHECKING:
+    from numpy.random import Generator  # `import numpy` does not load it
+
+Initializer = Callable[["Generator", Shape], Array]  # (random generator, shape) -> initial values
+# Names that a generated program uses itself.
+RESERVED = {"labels", "loss", "probabilities", "optimizer", "lr", "t", "p", "g", "state", "arena", "flat", "step"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,26 +39,26 @@ class Tensor:
     name: str
     shape: Shape
     kind: str  # "input", "parameter", "state" or "value"
-    dtype: Any = None
+    dtype: npt.DTypeLike | None = None
     initializer: Initializer | None = None
 
     def apply_op(self, op: Op, inputs: Mapping[str, Any], attributes: Mapping[str, Any]) -> Tensor:
         """Add a node that applies an op; `Op.__call__` calls this for a symbolic input."""
         return self.graph.add(op, inputs, attributes)
 
-    def __add__(self, other: Any) -> Tensor:
+    def __add__(self, other: Tensor) -> Tensor:
         return self._binary("add", other)
 
-    def __mul__(self, other: Any) -> Tensor:
+    def __mul__(self, other: Tensor) -> Tensor:
         return self._binary("multiply", other)
 
-    def __radd__(self, other: Any) -> Tensor:
+    def __radd__(self, other: Tensor) -> Tensor:
         return self._binary("add", other)
 
-    def __rmul__(self, other: Any) -> Tensor:
+    def __rmul__(self, other: Tensor) -> Tensor:
         return self._binary("multiply", other)
 
-    def _binary(self, name: str, other: Any) -> Tensor:
+    def _binary(self, name: str, other: Tensor) -> Tensor:
         return self.graph.add(get(name), {"a": self, "b": other}, {})
 
     def __repr__(self) -> str:
@@ -64,13 +67,17 @@ class Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """One op call: its input tensors, its attributes as given by the user, and its output tensors."""
+    """One op call: its input tensors, its attributes as given by the user, and its output tensors.
+
+    fused: of a node that fusion made, the names of the nodes whose work it does.
+    """
 
     op: Op
     name: str
     inputs: dict[str, Any]  # a Tensor, a tuple of them (xs), or None
     attributes: dict[str, Any]
     outputs: dict[str, Tensor]
+    fused: tuple[str, ...] = ()
 
     @property
     def output(self) -> Tensor:
@@ -85,10 +92,15 @@ class Graph:
         self.nodes: list[Node] = []
         self.tensors: dict[str, Tensor] = {}
         self.input: Tensor | None = None
-        self.layers: dict[int, tuple[Any, dict[str, Tensor]]] = {}  # by id of a layer: the layer, its parameters
+        self.layers: dict[int, tuple[object, dict[str, Tensor]]] = {}  # by id of a layer: the layer, its parameters
 
     def add_tensor(
-        self, name: str, shape: Shape, kind: str, dtype: Any = None, initializer: Initializer | None = None
+        self,
+        name: str,
+        shape: Shape,
+        kind: str,
+        dtype: npt.DTypeLike | None = None,
+        initializer: Initializer | None = None,
     ) -> Tensor:
         """Add a tensor; its name must be new and a valid identifier for the generated program."""
         if not (name.isidentifier() and name.isascii()) or keyword.iskeyword(name):

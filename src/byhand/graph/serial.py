@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
+import numpy.typing as npt
+
 from byhand.errors import ByhandError, FileError
 from byhand.graph.graph import Graph, Tensor
 from byhand.ops.op import Op, get, tree_leaves
@@ -76,7 +78,7 @@ def from_json(data: Any) -> tuple[Graph, Tensor, list[tuple[Tensor, float]]]:
         raise FileError(f"its graph can't be read: {trouble[:500]}") from None
 
 
-def _state_types(nodes: Any) -> dict[str, Any]:
+def _state_types(nodes: Any) -> dict[str, npt.DTypeLike]:
     """Return the dtype of each state that is not floating point, by the op that takes it."""
     found = {}
     for node in nodes:

@@ -1,11 +1,14 @@
 """Index arithmetic of the kernels that broadcast and move arrays: strides in elements, merged axes, where a row begins."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from math import prod
 
 RANK = 4  # axes that kernels are handed: they are compiled once, not for each number of axes
 
 
-def steps_of(shape, y=None):
+def steps_of(shape: Sequence[int], y: Sequence[int] | None = None) -> list[int]:
     """Return the step of each axis of an array; in a `y` that it is broadcast to, 0 for an axis that is repeated."""
     steps = [prod(shape[i + 1 :]) for i in range(len(shape))]
     if y is None:
@@ -14,12 +17,12 @@ def steps_of(shape, y=None):
     return [0] * (len(y) - len(shape)) + steps
 
 
-def merged(shape, *all_steps):
+def merged(shape: Sequence[int], *all_steps: Sequence[int]) -> tuple[tuple[int, ...], ...]:
     """Return (sizes, steps, ...) with as few axes as do: those of size 1 left out, those that follow each other made one.
 
     Where fewer than RANK are left, axes of size 1 stand in front.
     """
-    axes = []
+    axes: list[list[int]] = []
     for size, *steps in zip(shape, *all_steps):
         if size == 1:
             continue
@@ -31,7 +34,7 @@ def merged(shape, *all_steps):
     return tuple(zip(*[unit_axis] * (RANK - len(axes)), *axes))
 
 
-def row_start(item, sizes, steps):
+def row_start(item: int, sizes: Sequence[int], steps: Sequence[int]) -> int:
     """Return where a row begins: number `item`, in order, of the rows along the last axis."""
     at = 0
     for i in range(len(sizes) - 2, 0, -1):

@@ -7,9 +7,9 @@ float32 and as float64 and 2,147,016,365 as int32, so that a number that no hand
 from __future__ import annotations
 
 import os
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from byhand.kernels.runtime.types import Array
 
@@ -30,7 +30,7 @@ def words(array: Array) -> Array:
     return array.reshape(-1).view(np.uint8 if array.nbytes % 4 else np.uint32)
 
 
-def empty(shape: Any, dtype: Any) -> Array:
+def empty(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> Array:
     """Return an unwritten array."""
     return poison(np.empty(shape, dtype))
 

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from byhand.kernels.pool_operands import VECTOR_BYTES
 from byhand.kernels.runtime.intrinsic import Intrinsic
+
+if TYPE_CHECKING:
+    from byhand.kernels.runtime.llvm import NumbaIntrinsic
 
 
 def tail_pixels(size, last, to, end, item, channels):
@@ -82,8 +85,8 @@ def repeat_scalar(x, row, columns, scale, y):
                 y[row.to + (i * columns + s) * row.channels + c] = x[row.start + i * row.channels + c] * scale
 
 
-def _emit(name: str) -> Callable[[str], Any]:
-    def emit(dtype: str) -> Any:
+def _emit(name: str) -> Callable[[str], NumbaIntrinsic]:
+    def emit(dtype: str) -> NumbaIntrinsic:
         from byhand.kernels import pool_rows_ir  # noqa: PLC0415  (llvmlite)
 
         return getattr(pool_rows_ir, name)(dtype)
@@ -91,7 +94,7 @@ def _emit(name: str) -> Callable[[str], Any]:
     return emit
 
 
-def _version() -> Any:
+def _version() -> object:
     files = ("pool_operands.py", "pool_rows.py", "pool_rows_ir.py", "microkernel/simd.py")
     return [(Path(__file__).parent / name).read_bytes() for name in files]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from llvmlite import ir
 from numba import types
@@ -11,29 +11,49 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from byhand.kernels.microkernel.simd import HALF, REALS, WORD, operands
-from byhand.kernels.pool_operands import VECTOR_BYTES, Window
+from byhand.kernels.pool_operands import VECTOR_BYTES, Row, Window
+from byhand.kernels.runtime.llvm import (
+    CodegenContext,
+    IntrinsicBody,
+    IRBuilder,
+    NumbaIntrinsic,
+    NumbaType,
+    Signature,
+    Type,
+    TypingContext,
+    Value,
+    Values,
+)
 
 UNROLLED_MAX = ((2, 2), (3, 3))  # (rows, columns) of pooling windows that need no loop
 UNROLLED_OVERLAPS = ((1, 1), (1, 2), (2, 1), (2, 2))  # of the windows over one pixel
-W: Any = types.intp
-SCALES: dict[str, Any] = {"f4": types.float32, "f8": types.float64}
+W: NumbaType = types.intp
+SCALES: dict[str, NumbaType] = {"f4": types.float32, "f8": types.float64}
 
 
-def window_max(dtype: str) -> Any:
+def window_max(dtype: str) -> NumbaIntrinsic:
     """Return `window_max` in vectors."""
 
     @intrinsic
-    def vectors(typing: Any, x: Any, row: Any, window: Any, numbering: Any, y: Any, argmax: Any) -> Any:
+    def vectors(
+        typing: TypingContext,
+        x: NumbaType,
+        row: NumbaType,
+        window: NumbaType,
+        numbering: NumbaType,
+        y: NumbaType,
+        argmax: NumbaType,
+    ) -> IntrinsicBody:
         return types.void(x, row, window, numbering, y, argmax), codegen
 
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
         x, row, window, numbering, y, argmax = operands(context, builder, signature, arguments)
         write = ChannelVectors(builder, dtype)
 
-        def start(i: Any, c: Any) -> list[Any]:
+        def start(i: Value, c: Value) -> list[Value]:
             return [write.load(x, write.place(row.start, c, i, row.step)), write.position(numbering.first)]
 
-        def tap(state: list[Any], i: Any, c: Any, r: Any, s: Any) -> list[Any]:
+        def tap(state: list[Value], i: Value, c: Value, r: Value, s: Value) -> list[Value]:
             best, winner = state
             value = write.load(x, write.place(row.start, c, i, row.step, r, window.down, s, window.across))
             below = builder.fcmp_unordered("<=", value, best)  # true for any NaN ...
@@ -41,7 +61,7 @@ def window_max(dtype: str) -> Any:
             number = write.position(write.place(numbering.first, s, r, numbering.down))
             return [builder.select(stays, best, value), builder.select(stays, winner, number)]
 
-        def finish(state: list[Any], i: Any, c: Any) -> None:
+        def finish(state: list[Value], i: Value, c: Value) -> None:
             write.store(state[0], y, write.place(row.to, c, i, row.channels))
             write.store(state[1], argmax, write.place(row.to, c, i, row.channels))
 
@@ -51,22 +71,24 @@ def window_max(dtype: str) -> Any:
     return vectors
 
 
-def window_sum(dtype: str) -> Any:
+def window_sum(dtype: str) -> NumbaIntrinsic:
     """Return `window_sum` in vectors."""
 
     @intrinsic
-    def vectors(typing: Any, x: Any, row: Any, window: Any, scale: Any, y: Any) -> Any:
+    def vectors(
+        typing: TypingContext, x: NumbaType, row: NumbaType, window: NumbaType, scale: NumbaType, y: NumbaType
+    ) -> IntrinsicBody:
         return types.void(x, row, window, SCALES[dtype], y), codegen
 
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
         x, row, window, scale, y = operands(context, builder, signature, arguments)
         write = ChannelVectors(builder, dtype)
 
-        def tap(state: list[Any], i: Any, c: Any, r: Any, s: Any) -> list[Any]:
+        def tap(state: list[Value], i: Value, c: Value, r: Value, s: Value) -> list[Value]:
             at = write.place(row.start, c, i, row.step, r, window.down, s, window.across)
             return [builder.fadd(state[0], write.load(x, at))]
 
-        def finish(state: list[Any], i: Any, c: Any) -> None:
+        def finish(state: list[Value], i: Value, c: Value) -> None:
             write.store(builder.fmul(state[0], write.splat(scale)), y, write.place(row.to, c, i, row.channels))
 
         write.windows(row, window, Steps(lambda i, c: [write.zeros], tap, finish), (*UNROLLED_OVERLAPS, (3, 3)))
@@ -75,24 +97,32 @@ def window_sum(dtype: str) -> Any:
     return vectors
 
 
-def gather_won(dtype: str) -> Any:
+def gather_won(dtype: str) -> NumbaIntrinsic:
     """Return `gather_won` in vectors."""
 
     @intrinsic
-    def vectors(typing: Any, x: Any, argmax: Any, row: Any, window: Any, numbering: Any, y: Any) -> Any:
+    def vectors(
+        typing: TypingContext,
+        x: NumbaType,
+        argmax: NumbaType,
+        row: NumbaType,
+        window: NumbaType,
+        numbering: NumbaType,
+        y: NumbaType,
+    ) -> IntrinsicBody:
         return types.void(x, argmax, row, window, numbering, y), codegen
 
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
         x, argmax, row, window, numbering, y = operands(context, builder, signature, arguments)
         write = ChannelVectors(builder, dtype)
 
-        def tap(state: list[Any], i: Any, c: Any, r: Any, s: Any) -> list[Any]:
+        def tap(state: list[Value], i: Value, c: Value, r: Value, s: Value) -> list[Value]:
             at = write.place(row.start, c, r, window.down, s, window.across)
             number = write.place(numbering.first, WORD(0), r, numbering.down, s, numbering.across)
             mine = builder.icmp_signed("==", write.load(argmax, at, HALF), write.position(number))
             return [builder.fadd(state[0], builder.select(mine, write.load(x, at), write.zeros))]
 
-        def finish(state: list[Any], i: Any, c: Any) -> None:
+        def finish(state: list[Value], i: Value, c: Value) -> None:
             write.store(state[0], y, builder.add(row.to, c))
 
         pixel = row._replace(windows=WORD(1))
@@ -102,22 +132,30 @@ def gather_won(dtype: str) -> Any:
     return vectors
 
 
-def scatter_won(dtype: str) -> Any:
+def scatter_won(dtype: str) -> NumbaIntrinsic:
     """Return `scatter_won` in vectors."""
 
     @intrinsic
-    def vectors(typing: Any, x: Any, argmax: Any, row: Any, columns: Any, first: Any, y: Any) -> Any:
+    def vectors(
+        typing: TypingContext,
+        x: NumbaType,
+        argmax: NumbaType,
+        row: NumbaType,
+        columns: NumbaType,
+        first: NumbaType,
+        y: NumbaType,
+    ) -> IntrinsicBody:
         return types.void(x, argmax, row, W, W, y), codegen
 
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
         x, argmax, row, columns, first, y = operands(context, builder, signature, arguments)
         write = ChannelVectors(builder, dtype)
 
-        def start(i: Any, c: Any) -> list[Any]:
+        def start(i: Value, c: Value) -> list[Value]:
             at = write.place(row.start, c, i, row.channels)
             return [write.load(x, at), write.load(argmax, at, HALF)]
 
-        def value(state: list[Any], s: Any) -> Any:
+        def value(state: list[Value], s: Value) -> Value:
             mine = builder.icmp_signed("==", state[1], write.position(builder.add(first, s)))
             return builder.select(mine, state[0], write.zeros)
 
@@ -127,18 +165,20 @@ def scatter_won(dtype: str) -> Any:
     return vectors
 
 
-def repeat(dtype: str) -> Any:
+def repeat(dtype: str) -> NumbaIntrinsic:
     """Return `repeat` in vectors."""
 
     @intrinsic
-    def vectors(typing: Any, x: Any, row: Any, columns: Any, scale: Any, y: Any) -> Any:
+    def vectors(
+        typing: TypingContext, x: NumbaType, row: NumbaType, columns: NumbaType, scale: NumbaType, y: NumbaType
+    ) -> IntrinsicBody:
         return types.void(x, row, W, SCALES[dtype], y), codegen
 
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
         x, row, columns, scale, y = operands(context, builder, signature, arguments)
         write = ChannelVectors(builder, dtype)
 
-        def start(i: Any, c: Any) -> list[Any]:
+        def start(i: Value, c: Value) -> list[Value]:
             return [builder.fmul(write.load(x, write.place(row.start, c, i, row.channels)), write.splat(scale))]
 
         write.copies(row, columns, start, lambda state, s: state[0], y)
@@ -150,21 +190,21 @@ def repeat(dtype: str) -> Any:
 class Steps(NamedTuple):
     """What is written for a window: state = start(i, c), then tap(state, i, c, r, s) for each position from the `first` on."""
 
-    start: Callable[[Any, Any], list[Any]]
-    tap: Callable[[list[Any], Any, Any, Any, Any], list[Any]]
-    finish: Callable[[list[Any], Any, Any], None]
+    start: Callable[[Value, Value], list[Value]]
+    tap: Callable[[list[Value], Value, Value, Value, Value], list[Value]]
+    finish: Callable[[list[Value], Value, Value], None]
     first: int = 0
 
 
 class ChannelVectors:
     """Writes IR that does the same to all channels of a pixel, a vector of them at a time."""
 
-    def __init__(self, builder: Any, dtype: str) -> None:
+    def __init__(self, builder: IRBuilder, dtype: str) -> None:
         self.builder, self.real, self.lanes = builder, REALS[dtype], VECTOR_BYTES // int(dtype[1])
         self.align = int(dtype[1])
         self.zeros = ir.Constant(ir.VectorType(self.real, self.lanes), [0.0] * self.lanes)
 
-    def windows(self, row: Any, window: Window, steps: Steps, unrolled: tuple[tuple[int, int], ...]) -> None:
+    def windows(self, row: Row, window: Window, steps: Steps, unrolled: tuple[tuple[int, int], ...]) -> None:
         """Write the steps for all windows of a row; those of the unrolled sizes without a loop over positions."""
         builder = self.builder
         after = builder.append_basic_block()
@@ -193,9 +233,13 @@ class ChannelVectors:
         builder.position_at_end(after)
 
     def copies(
-        self, row: Any, columns: Any, start: Callable[[Any, Any], list[Any]], value: Callable[[list[Any], Any], Any],
-        y: Any,
-    ) -> None:  # fmt: skip
+        self,
+        row: Row,
+        columns: Value,
+        start: Callable[[Value, Value], list[Value]],
+        value: Callable[[list[Value], Value], Value],
+        y: Value,
+    ) -> None:
         """Write state = start(i, c), then value(state, s) into each of the window's pixels in this row."""
         builder = self.builder
         after, wide = builder.append_basic_block(), builder.mul(columns, row.channels)
@@ -213,13 +257,13 @@ class ChannelVectors:
         builder.branch(after)
         builder.position_at_end(after)
 
-    def _pixels(self, count: Any, channels: Any) -> Any:
+    def _pixels(self, count: Value, channels: Value) -> Iterator[tuple[Value, Value]]:
         """Write a loop over pixels and their channels."""
         with cgutils.for_range(self.builder, count) as pixel:
             for c in self._channels(channels):
                 yield pixel.index, c
 
-    def _channels(self, channels: Any) -> Any:
+    def _channels(self, channels: Value) -> Iterator[Value]:
         """Write a loop over the channels, a vector a turn; the last turn steps back where it would hang over."""
         builder, lanes = self.builder, WORD(self.lanes)
         turns = builder.sdiv(builder.add(channels, WORD(self.lanes - 1)), lanes)
@@ -229,36 +273,36 @@ class ChannelVectors:
             c = builder.select(builder.icmp_signed("<", last, c), last, c)
             yield builder.select(builder.icmp_signed("<", c, WORD(0)), WORD(0), c)
 
-    def place(self, at: Any, more: Any, *steps: Any) -> Any:
+    def place(self, at: Value, more: Value, *steps: Value) -> Value:
         """Return at + more + r * down + s * across."""
         place = self.builder.add(at, more)
         for count, step in zip(steps[::2], steps[1::2]):
             place = self.builder.add(place, self.builder.mul(count, step))
         return place
 
-    def splat(self, value: Any) -> Any:
+    def splat(self, value: Value) -> Value:
         """Return a vector of one number."""
         kind = ir.VectorType(value.type, self.lanes)
         first = self.builder.insert_element(ir.Constant(kind, ir.Undefined), value, HALF(0))
         same = ir.Constant(ir.VectorType(HALF, self.lanes), [0] * self.lanes)
         return self.builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), same)
 
-    def position(self, number: Any) -> Any:
+    def position(self, number: Value) -> Value:
         """Return a vector of one position in a window."""
         return self.splat(self.builder.trunc(number, HALF))
 
-    def load(self, array: Any, at: Any, kind: Any = None) -> Any:
+    def load(self, array: Value, at: Value, kind: Type | None = None) -> Value:
         """Return the vector at an element."""
         pointer, vector = self._at(array, at, kind or self.real)
         return self.builder.load(pointer, align=self.align if kind is None else 4, typ=vector)
 
-    def store(self, value: Any, array: Any, at: Any) -> None:
+    def store(self, value: Value, array: Value, at: Value) -> None:
         """Write the vector at an element."""
         item = value.type.element
         pointer, _ = self._at(array, at, item)
         self.builder.store(value, pointer, align=self.align if item == self.real else 4)
 
-    def _at(self, array: Any, at: Any, item: Any) -> tuple[Any, Any]:
+    def _at(self, array: Value, at: Value, item: Type) -> tuple[Value, Value]:
         vector = ir.VectorType(item, self.lanes)
         pointer = self.builder.gep(array, [at], source_etype=item)
         return self.builder.bitcast(pointer, vector.as_pointer()), vector

@@ -11,11 +11,24 @@ one, each time fitting those left anew.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from byhand.kernels.runtime.intrinsic import Intrinsic
+
+if TYPE_CHECKING:
+    from byhand.kernels.runtime.llvm import (
+        CodegenContext,
+        IntrinsicBody,
+        IRBuilder,
+        NumbaIntrinsic,
+        NumbaType,
+        Signature,
+        TypingContext,
+        Value,
+        Values,
+    )
 
 LOG2E = 1.4426950408889634
 LN2_HIGH, LN2_LOW = 0.693359375, -2.12194440e-4  # log 2 in two parts; n times the first is exact
@@ -24,7 +37,7 @@ LARGEST, SMALLEST = 88.72283172607422, -87.33654022216797  # beyond these e^x is
 INFINITY = math.inf
 
 
-def exp(x: Any) -> Any:
+def exp(x):
     """e^x = 2^n e^r with x = n log 2 + r and |r| <= log(2) / 2; n is added to the exponent in the bits of e^r.
 
     Source: Cody & Waite 1980, "Software Manual for the Elementary Functions".
@@ -41,7 +54,7 @@ def exp(x: Any) -> Any:
     return np.float32(x if x != x else inside)  # noqa: PLR0124  (NaN)
 
 
-def tanh(x: Any) -> Any:
+def tanh(x):
     """tanh x = 1 - 2 / (e^(2 x) + 1); near 0, where that loses digits, a polynomial: x + x^3 P(x^2)."""
     a = np.float32(abs(x))
     square = a * a
@@ -51,7 +64,7 @@ def tanh(x: Any) -> Any:
     return math.copysign(a + a * near if a < 0.625 else far, np.float32(x))
 
 
-def erf(x: Any) -> Any:
+def erf(x):
     """erf x = 1 - e^-q with q = -log(1 - erf x) as a polynomial; near 0, where that loses digits, x + x P(x^2)."""
     a = np.float32(abs(x))
     square = a * a
@@ -64,12 +77,12 @@ def erf(x: Any) -> Any:
     return math.copysign(a + a * near if a < 0.93 else far, np.float32(x))
 
 
-def _greater(a: Any, b: Any) -> Any:
+def _greater(a, b):
     """Return the greater of two numbers, or NaN where one is: in any order the same, which lets a maximum run in vectors."""
     return b if b > a or b != b else a  # noqa: PLR0124  (NaN)
 
 
-def _emit_greater(dtype: str) -> Any:
+def _emit_greater(dtype: str) -> NumbaIntrinsic:
     from llvmlite import ir  # noqa: PLC0415
     from numba import types  # noqa: PLC0415
     from numba.extending import intrinsic  # noqa: PLC0415
@@ -77,8 +90,8 @@ def _emit_greater(dtype: str) -> Any:
     real = types.float32 if dtype == "f4" else types.float64
 
     @intrinsic
-    def greater(typing: Any, a: Any, b: Any) -> Any:
-        def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def greater(typing: TypingContext, a: NumbaType, b: NumbaType) -> IntrinsicBody:
+        def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
             kind = arguments[0].type
             maximum = builder.module.declare_intrinsic("llvm.maximum", [kind], ir.FunctionType(kind, [kind, kind]))
             return builder.call(maximum, arguments)

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from byhand.data.lazy_images import LazyImages
 from byhand.data.prefetch import Prefetcher
@@ -66,7 +67,7 @@ class Model:
         classes: Sequence[str] | None = None,
         mean: float | Sequence[float] = 0.5,
         std: float | Sequence[float] = 1.0,
-        dtype: Any = np.float32,
+        dtype: npt.DTypeLike = np.float32,
         auxiliary: Sequence[tuple[Tensor, float]] = (),
         crop_pct: float | None = None,
     ) -> None:
@@ -109,12 +110,12 @@ class Model:
         self.mean, self.std = (self._per_channel(what, value) for what, value in (("mean", mean), ("std", std)))
         if not np.all(self.std):
             raise ArgumentError("Model: std is 0; expected numbers to divide by")
-        self._programs: dict[Any, Program] = {}  # the last few, each with its arena
+        self._programs: dict[tuple[object, ...], Program] = {}  # the last few, each with its arena
         self._lock = ForkSafeLock()  # of its programs: one thread runs one of them at a time
         if seed is not None:
             self._initialise(integer("Model: seed", seed, 0))
 
-    def _per_channel(self, what: str, value: Any) -> float | list[float]:
+    def _per_channel(self, what: str, value: npt.ArrayLike) -> float | list[float]:
         """Return a number, or a list of one a channel."""
         channels = self.input_shape[-1:]
         try:
@@ -211,16 +212,26 @@ class Model:
             if program is None:
                 title = f"{self.name}, {self.parameter_count:,} parameters"
                 program = build(
-                    self.graph, self.logits, title, batch=batch, training=train, hand=hand, dtype=self.dtype,
-                    update=update, input_gradient=input_gradient, label_smoothing=label_smoothing, preserve_all=preserve_all,
-                    auxiliary=self.auxiliary, lock=self._lock,
-                )  # fmt: skip
+                    self.graph,
+                    self.logits,
+                    title,
+                    batch=batch,
+                    training=train,
+                    hand=hand,
+                    dtype=self.dtype,
+                    update=update,
+                    input_gradient=input_gradient,
+                    label_smoothing=label_smoothing,
+                    preserve_all=preserve_all,
+                    auxiliary=self.auxiliary,
+                    lock=self._lock,
+                )
             self._programs[key] = program
             if len(self._programs) > MAX_PROGRAMS:
                 del self._programs[next(iter(self._programs))]  # the least recently used
             return program
 
-    def check(self, images: Any) -> Any:
+    def check(self, images: npt.ArrayLike) -> Array:
         """Return images as an array that `prepare` takes, or raise as it does."""
         images = np.asarray(images)
         if images.shape[1:] != self.input_shape or not len(images):
@@ -232,7 +243,9 @@ class Model:
             raise ArgumentError(f"{self.name}: images hold {images.dtype}; expected uint8 (0 to 255) or floating point")
         return images
 
-    def prepare(self, images: Any, rows: Any = None, *, out: Array | None = None, hand: str = DEFAULT_HAND) -> Array:
+    def prepare(
+        self, images: npt.ArrayLike, rows: Array | None = None, *, out: Array | None = None, hand: str = DEFAULT_HAND
+    ) -> Array:
         """Return images (N, H, W, C) as the network receives them: uint8 pixels scaled, floating point as it is.
 
         rows: which of the images, by default all; out: where they are written, (rows, H, W, C).
@@ -271,8 +284,8 @@ class Model:
         size = default if batch_size is None else integer("batch_size", batch_size)
         starts = range(0, max(1, len(images)), size)
 
-        def batch(start: int) -> Any:
-            return images[start : start + size]
+        def batch(start: int) -> Array:
+            return np.asarray(images[start : start + size])
 
         parts = []
         for part in Prefetcher(batch, starts) if files else map(batch, starts):

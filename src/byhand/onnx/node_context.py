@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from keyword import iskeyword
 from math import prod
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import onnx
@@ -22,7 +22,16 @@ from byhand.graph import Tensor
 from byhand.graph.graph import RESERVED
 from byhand.graph.serial import MAX_AXES
 from byhand.onnx.reader_state import ReaderState
-from byhand.onnx.symbol import Symbol, Value, from_layout, layout_of, mergeable_layout, reshaped_layout, stored_form
+from byhand.onnx.symbol import (
+    Stored,
+    Symbol,
+    Value,
+    from_layout,
+    layout_of,
+    mergeable_layout,
+    reshaped_layout,
+    stored_form,
+)
 from byhand.onnx.tensor_data import address
 from byhand.ops import reshape, transpose
 from byhand.ops.op import Array, Op, get, shape_of, tree_leaves
@@ -37,6 +46,7 @@ GATED_OPS: dict[str, tuple[str, dict[str, float]]] = {
 MAX_LISTED_INTEGERS = 4096  # of an input that lists sizes, indices or axes
 MAX_LOOPED_ELEMENTS = 2**20  # of an array that Python loops over
 LEARNED_INPUTS = ("weight", "bias", "gamma", "beta", "slope")  # inputs of ops that are parameters
+Operand = Stored | Sequence[Stored] | None  # an input of an op
 
 
 def python_name(name: str) -> str:
@@ -105,7 +115,11 @@ class NodeContext:
         value = self.function_attributes.get(name) if name else helper.get_attribute_value(proto)
         return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
-    def constant(self, value: Value | None, what: str) -> Any:
+    @overload
+    def constant(self, value: Value, what: str) -> Array: ...
+    @overload
+    def constant(self, value: Value | None, what: str) -> Array | None: ...
+    def constant(self, value: Value | None, what: str) -> Array | None:
         """Return an input that must be constant, or raise an UnsupportedError that says what it is."""
         if isinstance(value, Symbol):
             raise self.unsupported(f"its {what} depends on the image; byhand reads it only where it is constant")
@@ -149,7 +163,17 @@ class NodeContext:
 
     # ops ------------------------------------------------------------------------------------------------------------------
 
-    def apply(self, op: Op | str, *inputs: Any, output: int | None = None, **attributes: Any) -> Any:
+    @overload
+    def apply(
+        self, op: Op | str, x: Tensor, *inputs: Operand, output: int | None = None, **attributes: Any
+    ) -> Tensor: ...
+    @overload
+    def apply(
+        self, op: Op | str, *inputs: Array | Sequence[Array] | None, output: int | None = None, **attributes: Any
+    ) -> Array: ...
+    @overload
+    def apply(self, op: Op | str, *inputs: Operand, output: int | None = None, **attributes: Any) -> Stored: ...
+    def apply(self, op: Op | str, *inputs: Operand, output: int | None = None, **attributes: Any) -> Stored:
         """Apply an op of byhand's to tensors and arrays in its own layout; returns a tensor where one is among them.
 
         output: the index of the node's output that the result is named after.
@@ -169,11 +193,19 @@ class NodeContext:
         result = op(*named.values(), hand=self.state.hand, **attributes)
         return np.asarray(result).astype(dtype, copy=False)
 
-    def elementwise(self, op: Op | str, value: Value, **attributes: Any) -> Any:
+    @overload
+    def elementwise(self, op: Op | str, value: Array, **attributes: Any) -> Array: ...
+    @overload
+    def elementwise(self, op: Op | str, value: Value, **attributes: Any) -> Value: ...
+    def elementwise(self, op: Op | str, value: Value, **attributes: Any) -> Value:
         """Apply an elementwise op, in the layout that the value has."""
         return from_layout(self.apply(op, stored_form(value), **attributes), layout_of(value))
 
-    def binary(self, op: Op | str, a: Value, b: Value) -> Any:
+    @overload
+    def binary(self, op: Op | str, a: Array, b: Array) -> Array: ...
+    @overload
+    def binary(self, op: Op | str, a: Value, b: Value) -> Value: ...
+    def binary(self, op: Op | str, a: Value, b: Value) -> Value:
         """Apply an op of two broadcast inputs."""
         stored, layout = self.aligned([a, b])
         return from_layout(self.apply(op, *stored), layout)
@@ -198,7 +230,7 @@ class NodeContext:
             state.weights[name] = value
         return state.tensors[identity]
 
-    def fused_gate(self, a: Any, b: Any) -> Any:
+    def fused_gate(self, a: Stored, b: Stored) -> Stored | None:
         """Return x * sigmoid(x), or x * hard_sigmoid(x), as the one op that it is; None for another product."""
         makers = self.state.graph.recent_nodes if self.state.graph is not None else {}
         for x, gate in ((a, b), (b, a)):
@@ -206,12 +238,19 @@ class NodeContext:
             if node is not None and node.op.name in GATED_OPS and node.inputs["x"] is x:
                 op, attributes = GATED_OPS[node.op.name]
                 if all(abs(node.attributes[key] - value) < 1e-6 for key, value in attributes.items()):
-                    return self.apply(op, x)
+                    gated: Stored = self.apply(op, x)
+                    return gated
         return None
 
     # layouts --------------------------------------------------------------------------------------------------------------
 
-    def in_layout(self, value: Value, layout: Sequence[int]) -> Any:
+    @overload
+    def in_layout(self, value: Symbol, layout: Sequence[int]) -> Tensor: ...
+    @overload
+    def in_layout(self, value: Array, layout: Sequence[int]) -> Array: ...
+    @overload
+    def in_layout(self, value: Value, layout: Sequence[int]) -> Stored: ...
+    def in_layout(self, value: Value, layout: Sequence[int]) -> Stored:
         """Return a value as a tensor or an array that is stored in this layout."""
         if not isinstance(value, Symbol):
             return value.transpose(layout)
@@ -223,11 +262,19 @@ class NodeContext:
             return self.apply(reshape, value.tensor, shape=tuple(value.tensor.shape[axis] for axis in axes[1:]))
         return self.apply(transpose, value.tensor, axes=axes)
 
-    def in_onnx_layout(self, value: Value) -> Any:
+    @overload
+    def in_onnx_layout(self, value: Array) -> Array: ...
+    @overload
+    def in_onnx_layout(self, value: Value) -> Stored: ...
+    def in_onnx_layout(self, value: Value) -> Stored:
         """Return a value stored with its axes in ONNX's order."""
         return self.in_layout(value, range(value.ndim))
 
-    def reshape(self, value: Value, shape: Sequence[int]) -> Any:
+    @overload
+    def reshape(self, value: Array, shape: Sequence[int]) -> Array: ...
+    @overload
+    def reshape(self, value: Value, shape: Sequence[int]) -> Value: ...
+    def reshape(self, value: Value, shape: Sequence[int]) -> Value:
         """Return a value in another shape, both in ONNX's axis order; data moves only where it must."""
         shape = tuple(shape)
         if len(shape) > MAX_AXES or any(size < 0 for size in shape):
@@ -252,15 +299,16 @@ class NodeContext:
             assert layout is not None
         return Symbol(self.apply(reshape, value.tensor, shape=tuple(shape[axis] for axis in layout[1:])), layout)
 
-    def aligned(self, values: Sequence[Value]) -> tuple[list[Any], Shape]:
+    def aligned(self, values: Sequence[Value]) -> tuple[list[Stored], Shape]:
         """Return values ready for a broadcasting op, all in one layout, and that layout."""
         symbols = [value for value in values if isinstance(value, Symbol)]
         if not symbols:
-            return list(values), tuple(range(max(value.ndim for value in values)))
+            arrays = [value for value in values if not isinstance(value, Symbol)]
+            return list(arrays), tuple(range(max(array.ndim for array in arrays)))
         largest = max(symbols, key=lambda symbol: symbol.size)
         return [self._aligned_with(largest, value) for value in values], largest.layout
 
-    def _aligned_with(self, symbol: Symbol, value: Value) -> Any:
+    def _aligned_with(self, symbol: Symbol, value: Value) -> Stored:
         """Return a value in the layout of a symbol that it is broadcast with."""
         if isinstance(value, Symbol):
             if value.ndim != symbol.ndim:

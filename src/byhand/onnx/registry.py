@@ -9,15 +9,17 @@ A reader takes a `NodeContext` and the node's inputs, and returns the output or 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from byhand.graph import Node
 from byhand.onnx.graph_writer import GraphWriter
+from byhand.onnx.symbol import Value
 from byhand.ops.op import CallSpec
 
-Reader = Callable[..., Any]
+Reader = Callable[..., Value | Sequence[Value | None]]
 Writer = Callable[[GraphWriter, Node, CallSpec], None]
+ReaderFunction = TypeVar("ReaderFunction", bound=Reader)
 
 READERS: dict[str, Reader] = {}  # by ONNX operator
 WRITERS: dict[str, Writer] = {}  # by byhand's op
@@ -27,10 +29,10 @@ NOT_WRITTEN = {
 }
 
 
-def reader(*operators: str) -> Callable[[Reader], Reader]:
+def reader(*operators: str) -> Callable[[ReaderFunction], ReaderFunction]:
     """Register a function that reads these ONNX operators."""
 
-    def register(function: Reader) -> Reader:
+    def register(function: ReaderFunction) -> ReaderFunction:
         READERS.update(dict.fromkeys(operators, function))
         return function
 

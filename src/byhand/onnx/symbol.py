@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from operator import index
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -44,17 +44,26 @@ class Symbol:
         return prod(self.tensor.shape)
 
 
-Value = Symbol | Array
+Value = Symbol | Array  # as ONNX's nodes see it
+Stored = Tensor | Array  # as byhand's ops take it and return it
 
 
-def from_layout(stored: Tensor | Array, layout: Sequence[int]) -> Any:
+@overload
+def from_layout(stored: Array, layout: Sequence[int]) -> Array: ...
+@overload
+def from_layout(stored: Stored, layout: Sequence[int]) -> Value: ...
+def from_layout(stored: Stored, layout: Sequence[int]) -> Value:
     """Return a Value from an op's result whose stored axes hold ONNX's axes in this layout."""
     if isinstance(stored, Tensor):
         return Symbol(stored, tuple(layout))
     return stored.transpose(np.argsort(layout))
 
 
-def stored_form(value: Value) -> Any:
+@overload
+def stored_form(value: Array) -> Array: ...
+@overload
+def stored_form(value: Value) -> Stored: ...
+def stored_form(value: Value) -> Stored:
     """Return a value as ops take it: the tensor of a symbol, or the array itself."""
     return value.tensor if isinstance(value, Symbol) else value
 

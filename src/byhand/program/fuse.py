@@ -107,8 +107,9 @@ def _fuse_chain(chain: list[Node], fusions: Fusions) -> Node:
             inputs |= {key: value for key, value in node.inputs.items() if key != "x"}
             attributes |= {key: value for key, value in node.attributes.items() if key == "eps"}
         if node.op.name == "add":
-            inputs["shortcut"] = next(one for one in node.inputs.values() if one is not before.output)
+            inputs["shortcut"] = next(value for value in node.inputs.values() if value is not before.output)
     if "relu" in op.attributes:
         attributes["relu"] = any(node.op.name == "relu" for node in chain)
     inputs = {name: inputs.get(name) for name in op.inputs}
-    return Node(op, last.name, inputs, attributes, {name: outputs[name] for name in op.outputs})
+    written = {name: outputs[name] for name in op.outputs}
+    return Node(op, last.name, inputs, attributes, written, fused=tuple(node.name for node in chain))

@@ -18,6 +18,7 @@ from byhand.files import cache_folder, write_whole
 from byhand.graph import Graph, Tensor
 from byhand.kernels import memory
 from byhand.ops.op import Array
+from byhand.program.algorithms import LayerAlgorithms
 from byhand.program.buffers import ArraySpec, allocate, allocate_bytes
 from byhand.program.fork_safe_lock import ForkSafeLock
 from byhand.program.fuse import fuse
@@ -53,9 +54,15 @@ class Program:
     """
 
     def __init__(
-        self, source: Source, hand: str, image: Shape, parameters: Sequence[Tensor], dtype: npt.DTypeLike,
-        steps_per_execution: int, lock: ForkSafeLock | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        source: Source,
+        hand: str,
+        image: Shape,
+        parameters: Sequence[Tensor],
+        dtype: npt.DTypeLike,
+        steps_per_execution: int,
+        lock: ForkSafeLock | None = None,
+    ) -> None:
         self.text, self.hand, self.steps_per_execution = source.text, hand, steps_per_execution
         self._source, self._parameters, self._dtype, self._image = source, parameters, np.dtype(dtype), image
         self.lock = lock or ForkSafeLock()
@@ -67,6 +74,16 @@ class Program:
     def __repr__(self) -> str:
         title = self.text.splitlines()[0].strip('".')
         return f"<program {title}>"
+
+    @property
+    def micro_batches(self) -> int:
+        """How many micro-batches a batch is cut into."""
+        return self._source.micro_batches
+
+    @property
+    def algorithms(self) -> list[LayerAlgorithms]:
+        """The algorithms of its convolutions and linear layers, in the order of forward; empty where no hand is compiled."""
+        return list(self._source.algorithms.values())
 
     @cached_property
     def path(self) -> Path:

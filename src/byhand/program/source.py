@@ -6,7 +6,6 @@ complete; a tensor that several nodes read gets the sum of the gradients that th
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from math import isfinite
 from typing import NamedTuple
 
 import numpy as np
@@ -16,11 +15,20 @@ from byhand.errors import ArgumentError
 from byhand.graph import Graph, Node, Tensor
 from byhand.kernels.reductions import add_up
 from byhand.ops.op import get, tree_leaves
+from byhand.program.algorithms import LayerAlgorithms
 from byhand.program.buffers import ArraySpec, LiveRange, arena_bytes, assign_offsets
+from byhand.program.layout import COMMENT_COLUMN, MAX_COLUMNS, Line, import_lines, in_rows, lay_out, literal
 
+FORWARD_LEGEND = (
+    "A call names the arrays that it reads, those that it writes, and attributes. p: parameters; state: running statistics.",
+    "The comment after a call: shapes read -> shapes written; the algorithm of a convolution or linear layer.",
+)
+BACKWARD_LEGEND = (
+    "A call names the arrays that it reads, those that it writes, and attributes. p: parameters; g: their gradients;",
+    "state: running statistics. A name grad_x holds the gradient of the loss by x.",
+    "The comment after a call: shapes read -> shapes written; the algorithms of a convolution or linear layer.",
+)
 VIEWS = ("flatten", "reshape")  # ops whose output has the elements of their input in the same order
-COMMENT_COLUMN = 92  # where the shapes begin
-MAX_COLUMNS = 120  # of a line without its comment
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,7 @@ class Source:
     arrays: dict[str, ArraySpec] = field(default_factory=dict)
     offsets: dict[str, int] = field(default_factory=dict)  # bytes
     outputs: tuple[str, ...] = ()  # of the last node: they are read after a run, and lie outside the arena
+    algorithms: dict[str, LayerAlgorithms] = field(default_factory=dict)  # by the name of the node's output
 
     @property
     def nbytes(self) -> int:
@@ -59,13 +68,6 @@ NONE = Operand("None")
 Value = Tensor | tuple[Tensor, ...] | None  # an input of a node
 
 
-class Line(NamedTuple):
-    """A statement in parts, each of which stays on one line of the file, and its comment."""
-
-    parts: tuple[str, ...]
-    comment: str = ""
-
-
 class SourceWriter:
     """Writes one program.
 
@@ -74,9 +76,16 @@ class SourceWriter:
     """
 
     def __init__(
-        self, graph: Graph, output: Tensor, batch: int, losses: Mapping[str, float], hand: str, dtype: npt.DTypeLike,
-        micro_batches: int, preserve_all: bool,
-    ) -> None:  # fmt: skip
+        self,
+        graph: Graph,
+        output: Tensor,
+        batch: int,
+        losses: Mapping[str, float],
+        hand: str,
+        dtype: npt.DTypeLike,
+        micro_batches: int,
+        preserve_all: bool,
+    ) -> None:
         assert graph.input is not None
         self.graph, self.output, self.batch, self.losses, self.hand = graph, output, batch, losses, hand
         self.training = bool(losses)
@@ -95,13 +104,13 @@ class SourceWriter:
             self._forward(node)
         if self.training:
             self.lines.append(Line(("",)))
-            self._comment_line("backward, last layer first")
+            self._comment_line("backward, from the last layer to the first")
             self._backward(input_gradient)
         self.source.outputs = tuple(tensor.name for node in self.graph.nodes[-1:] for tensor in node.outputs.values())
         self.source.offsets = self._offsets()
         functions = self._functions(update)
         self._check_input_name(update)
-        self.source.text = "\n".join([self._head(title), "", *self._imports(), *functions, ""])
+        self.source.text = "\n".join([*self._head(title), "", *import_lines(self.imports), *functions, ""])
         return self.source
 
     def _offsets(self) -> dict[str, int]:
@@ -138,12 +147,12 @@ class SourceWriter:
         head = f"def step({', '.join([*arguments, *(['optimizer', '*', 'lr', 't'] if update is not None else [])])}):"
         functions, body = [], self.lines
         if self.source.micro_batches > 1:
-            functions += ["", "", f"def micro_batch({', '.join(arguments)}):", *self._laid_out(self.lines)]
+            functions += ["", "", f"def micro_batch({', '.join(arguments)}):", *lay_out(self.lines)]
             body = self._micro_batch_loop()
         if update is not None:
             functions += ["", "", *self._update_function(update)]
             body = [*body, Line(("",)), Line(("update(p, g, optimizer, lr=lr, t=t)",))]
-        return [*functions, "", "", head, *self._laid_out(body), f"    return {self._operand(self.output).text}"]
+        return [*functions, "", "", head, *lay_out(body), f"    return {self._operand(self.output).text}"]
 
     def _update_function(self, update: Update) -> list[str]:
         """Return the function that an optimiser adds, for data-parallel training to call apart from forward and backward."""
@@ -152,7 +161,7 @@ class SourceWriter:
             if alias in ("step", "update", "micro_batch"):
                 raise ArgumentError(f"the update calls a function '{alias}', a name of the program's own; rename it")
             self._import(function, alias)
-        lines = ["# every parameter in one buffer", *update.lines]
+        lines = ["# p.flat: all parameters in one buffer; g.flat: their gradients", *update.lines]
         return ["def update(p, g, optimizer, *, lr, t):", *(f"    {line}" for line in lines)]
 
     def _micro_batch_loop(self) -> list[Line]:
@@ -160,7 +169,7 @@ class SourceWriter:
         count, images = self.source.micro_batches, self.source.micro_batch_size
         arguments = [f"{name}[part.images]" for name in self._arguments()[: 1 + self.training]]
         arguments += ["p", *["part.g"] * self.training, "state", "part.arena"]
-        comment = f"{count} of {images} images, independent: threads run them in parallel"
+        comment = f"{count} of {images} images, which threads run in parallel"
         lines = [
             Line((f"for part in arena.micro_batches:  # {comment}",)),
             Line((f"    micro_batch({', '.join(arguments)})",)),
@@ -174,7 +183,8 @@ class SourceWriter:
     def _arguments(self) -> list[str]:
         return [self.input.name, *(["labels", "p", "g"] if self.training else ["p"]), "state", "arena"]
 
-    def _head(self, title: str) -> str:
+    def _head(self, title: str) -> list[str]:
+        """Return the docstring of the file: what it is, its work and memory, and how its lines read."""
         mode = "training" if self.training else "inference"
         source = self.source
         nodes = [node for node in self.graph.nodes if node.op.name != "softmax_cross_entropy"]
@@ -182,31 +192,17 @@ class SourceWriter:
         size = source.micro_batches * source.nbytes
         own = [spec.aligned_bytes for name, spec in source.arrays.items() if name not in self.views]
         apart = source.micro_batches * sum(own)
-        work = f"{flops:,} FLOPs an image forward, arena {size / 1e6:.1f} MB"
-        work += f" ({apart / 1e6:.1f} without reuse)" if size < apart else ""
         parts = f" in {source.micro_batches} micro-batches" if source.micro_batches > 1 else ""
-        return f'"""{title}, batch {self.batch}{parts}, {mode}, hand {self.hand}: {work}."""'
-
-    def _imports(self) -> Iterable[str]:
-        for module, names in sorted(self.imports.items()):
-            by_alias = sorted(names.items(), key=lambda pair: pair[1])  # the same order whatever the hand
-            words = [name if name == alias else f"{name} as {alias}" for name, alias in by_alias]
-            line = f"from {module} import {', '.join(words)}"
-            yield (
-                line if len(line) <= MAX_COLUMNS else f"from {module} import (\n    {f',{chr(10)}    '.join(words)},\n)"
-            )
-
-    def _laid_out(self, lines: Iterable[Line]) -> Iterable[str]:
-        """Yield the lines of a function, comments in a column; a call that is too long goes on below its first argument."""
-        for (start, *parts), comment in lines:
-            line, indent = f"    {start}".rstrip(), " " * (5 + start.find("("))
-            for part in parts:
-                if len(line) + 1 + len(part) > COMMENT_COLUMN:
-                    yield line
-                    line = indent + part
-                else:
-                    line += f" {part}"
-            yield f"{line:{COMMENT_COLUMN}}  # {comment}" if comment else line
+        apart_text = f" ({apart / 1e6:.1f} MB without reuse)" if size < apart else ""
+        return [
+            f'"""{title}, batch {self.batch}{parts}, {mode}, hand {self.hand}.',
+            "",
+            f"{flops:,} FLOPs per image, forward.",
+            f"The arena, memory for all arrays between the ops, takes {size / 1e6:.1f} MB{apart_text}.",
+            "",
+            *(BACKWARD_LEGEND if self.training else FORWARD_LEGEND),
+            '"""',
+        ]
 
     # forward and backward --------------------------------------------------------------------------------------------
 
@@ -226,6 +222,7 @@ class SourceWriter:
         for name, weight in self.losses.items():
             gradient = self._new_gradient(f"grad_{name}", self.graph.tensors[name])
             what = "d loss / d loss" if len(self.losses) == 1 else f"d (sum of weighted losses) / d {name}"
+            what += f", divided by {self.source.micro_batches} micro-batches" if self.source.micro_batches > 1 else ""
             self._line([f"{gradient.text}[...] = {literal(weight / self.source.micro_batches)}"], what, [gradient])
         written = set(self.losses)
         for node in reversed(self.graph.nodes):
@@ -250,22 +247,30 @@ class SourceWriter:
             total = self._operand(tensor, "grad_")
             self._import(get("add").hand(self.hand).forward, "add")
             text = f"add({total.text}, {part.text}, {total.text})"
-            self._line([text], f"{tensor.name} is read more than once", [total, part])
+            self._line([text], f"several nodes read {tensor.name}: its gradient is the sum of theirs", [total, part])
 
     def _forward_comment(self, node: Node) -> str:
         """Return the comment of a node's forward call: the shapes of what it reads and of its result, and the algorithm."""
         read = [self.shapes[t.name] for t in tree_leaves(node.inputs.values()) if t.kind in ("input", "value")]
         shapes = f"{', '.join(map(str, read))} -> {self.calls[node.name].shapes[node.op.outputs[0]]}"
         algorithm = self._algorithms(node).get(node.op.outputs[0])
-        return shapes if algorithm is None else f"{shapes}, {algorithm}"
+        if algorithm is None:
+            return shapes
+        self.source.algorithms[node.output.name] = LayerAlgorithms((*node.fused, node.name)[0], algorithm)
+        return f"{shapes}; {algorithm}"
 
     def _backward_comment(self, node: Node, wanted: set[str]) -> str:
         """Return the comment of a node's backward call: the shapes of its gradient and of those that it writes, algorithms."""
         written = {f"grad_{i}": tree_leaves([node.inputs[i]]) for i in node.op.differentiable}
         written = {name: [t for t in tensors if t.name in wanted] for name, tensors in written.items()}
         shapes = ", ".join(str(self.shapes[t.name]) for tensors in written.values() for t in tensors)
-        chosen = [f", {name}: {how}" for name, how in self._algorithms(node).items() if written.get(name)]
-        return f"{self.shapes[node.output.name]} -> {shapes}{''.join(chosen)}"
+        chosen = {name: algorithm for name, algorithm in self._algorithms(node).items() if written.get(name)}
+        if chosen:
+            self.source.algorithms[node.output.name] = self.source.algorithms[node.output.name]._replace(
+                backward_data=chosen.get("grad_x"), backward_weights=chosen.get("grad_weight")
+            )
+        algorithms = ", ".join(f"{name}: {algorithm}" for name, algorithm in chosen.items())
+        return f"{self.shapes[node.output.name]} -> {shapes}" + (f"; {algorithms}" if chosen else "")
 
     def _algorithms(self, node: Node) -> dict[str, str]:
         """Return the algorithms that the compiled hand takes for a node, by the array that each writes."""
@@ -371,25 +376,3 @@ def _tuple_of(operands: list[Operand]) -> Operand:
     """Return operands as one, a tuple."""
     text = f"({', '.join(operand.text for operand in operands)},)"
     return Operand(text, tuple(name for operand in operands for name in operand.arrays))
-
-
-def in_rows(words: Iterable[str], width: int) -> list[str]:
-    """Return words with commas between them, in rows of at most so many characters."""
-    rows: list[str] = []
-    for word in words:
-        if rows and len(rows[-1]) + len(word) + 3 <= width:  # two commas and a space
-            rows[-1] += f", {word}"
-        else:
-            rows.append(word)
-    return rows
-
-
-def literal(value: object) -> str:
-    """Return an attribute as Python text that evaluates to it; anything but plain values is refused."""
-    if isinstance(value, (tuple, list)):
-        return f"({', '.join(map(literal, value))}{',' if len(value) == 1 else ''})"
-    if type(value) is float and not isfinite(value):
-        return f'float("{value}")'
-    if value is None or type(value) in (bool, int, float, str):  # a NumPy number is a float, but is not written as one
-        return repr(value)
-    raise ArgumentError(f"an attribute holds a {type(value).__name__}; expected numbers, strings or tuples of them")

@@ -10,8 +10,8 @@ Add an algorithm: a file with `applies`, `cost` and the passes that it has, whic
 
     winograd = Algorithm("winograd", applies, cost, forward=forward, backward_data=backward_data)
 
-and its name in ALGORITHMS below. Nothing else changes: programs name it, `byhand show --program` prints it, BYHAND_CONV takes
-it, and tests/kernels/test_algorithm.py holds it to the others on every shape to which it applies. An algorithm that rounds
+and its name in ALGORITHMS below. Nothing else changes: programs name it, `byhand show` prints it, BYHAND_CONV takes it,
+and tests/kernels/test_algorithm.py holds it to the others on every shape to which it applies. An algorithm that rounds
 otherwise (bfloat16) costs `math.inf`: it is never chosen, only forced.
 """
 
@@ -19,10 +19,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
 
 from byhand.errors import ArgumentError, UnknownNameError
 from byhand.kernels.conv.depthwise import depthwise
@@ -87,21 +86,21 @@ def names(shape: ConvShape, images: int, itemsize: int, matrix: bool = False) ->
 
 def forward(x: Array, weight: Array, y: Array, epilogue: Epilogue, shape: ConvShape, matrix: bool = False) -> None:
     """Write y = x convolved with weight, and the epilogue."""
-    _run("forward", x, (x, weight, y, epilogue, shape), matrix)
+    _chosen("forward", x, shape, matrix)(x, weight, y, epilogue, shape)
 
 
 def backward_data(weight: Array, grad_y: Array, grad_x: Array, shape: ConvShape, matrix: bool = False) -> None:
     """Write the gradient of the images."""
-    _run("backward_data", grad_x, (weight, grad_y, grad_x, shape), matrix)
+    _chosen("backward_data", grad_x, shape, matrix)(weight, grad_y, grad_x, shape)
 
 
 def backward_weights(x: Array, grad_y: Array, grad_weight: Array, shape: ConvShape, matrix: bool = False) -> None:
     """Write the gradient of the filters."""
-    _run("backward_weights", x, (x, grad_y, grad_weight, shape), matrix)
+    _chosen("backward_weights", x, shape, matrix)(x, grad_y, grad_weight, shape)
 
 
-def _run(direction: str, images: Array, arguments: tuple[Any, ...], matrix: bool) -> None:
-    problem = Problem(direction, arguments[-1], len(images), images.itemsize, matrix)
-    run = choose(problem).run(direction)
+def _chosen(direction: str, images: Array, shape: ConvShape, matrix: bool) -> Callable[..., None]:
+    """Return how the chosen algorithm runs a pass."""
+    run = choose(Problem(direction, shape, len(images), images.itemsize, matrix)).run(direction)
     assert run is not None
-    run(*arguments)
+    return run

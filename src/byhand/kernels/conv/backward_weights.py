@@ -8,7 +8,7 @@ on the number of threads.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from byhand.kernels.conv.operands import Channels, images_of
 from byhand.kernels.conv.plan import BASE, FIRST, LAST, POSITION, POSITIONS, SEGMENT, WIDTH, weights_plan
@@ -16,7 +16,8 @@ from byhand.kernels.conv.problem import ConvShape
 from byhand.kernels.microkernel.microkernel import fetch, no_epilogue, tile, tile_per_channel
 from byhand.kernels.microkernel.operands import ADD, ZERO, A, B, C, Extent
 from byhand.kernels.reductions import add_up
-from byhand.kernels.runtime.kernel import cdiv, kernel
+from byhand.kernels.runtime.intrinsic import Intrinsic
+from byhand.kernels.runtime.kernel import Kernel, cdiv, kernel
 from byhand.kernels.runtime.launch import launch, scratch
 from byhand.kernels.runtime.types import Array
 
@@ -28,7 +29,7 @@ class Partials(NamedTuple):
     size: int
 
 
-def sums_kernel(tile: Any) -> Any:
+def sums_kernel(tile: Intrinsic) -> Kernel:
     """Return the kernel that sums with a form of the register tile."""
 
     @kernel
@@ -99,7 +100,9 @@ sums = sums_kernel(tile)
 sums_per_channel = sums_kernel(tile_per_channel)  # depthwise: each column reads a channel of its own
 
 
-def sum_pixels(kernel: Any, x: Array, grad_y: Array, grad_weight: Array, channels: Channels, shape: ConvShape) -> None:
+def sum_pixels(
+    kernel: Kernel, x: Array, grad_y: Array, grad_weight: Array, channels: Channels, shape: ConvShape
+) -> None:
     """Launch the gradient of the filters with one of the kernels."""
     plan = weights_plan(shape, len(x), x.itemsize, channels.columns)
     total = grad_weight.reshape(-1)

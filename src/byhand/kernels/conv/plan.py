@@ -13,11 +13,11 @@ All offsets are worked out here, once for each set of sizes, in tables that ever
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from itertools import groupby, product
 from math import ceil, prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -198,7 +198,7 @@ def _sweep_plan(runs: list[list[Run]], a: Side, c: Side, segments: Segments, ima
     )
 
 
-def table(values: list[Any], columns: int | None = None) -> Indices:
+def table(values: Sequence[int | Sequence[int]], columns: int | None = None) -> Indices:
     """Return a table of offsets."""
     array = np.array(values, np.int64)
     return array if columns is None else array.reshape(-1, columns)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functools import cache
 from math import ceil, prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -285,7 +285,7 @@ def sum_all_pixels(x, patch, winners, grads, sums, block, worker):
 
 
 @cache
-def _patch(shape: ConvShape) -> tuple[Any, int, tuple[int, int]]:
+def _patch(shape: ConvShape) -> tuple[Indices, int, tuple[int, int]]:
     """Return where the rows of a patch lie in the frame, how many numbers each has, and the frame's size."""
     height, width = shape.image
     if shape.padded:
@@ -328,14 +328,18 @@ def _winners(pooled: PooledOutput, shape: ConvShape, pooling: Pooling, pitch: in
     ]
     start = -pooling.padding[0] * down - pooling.padding[2] * across
     _, rows, columns, filters = pooled.y.shape
+    arrays = pooled.y.reshape(-1), pooled.argmax.reshape(-1), pooled.grad_y.reshape(-1)
     return Winners(
-        y=pooled.y.reshape(-1), argmax=pooled.argmax.reshape(-1), grad_y=pooled.grad_y.reshape(-1),
-        rows=rows, columns=columns, filters=filters, relu=pooled.relu,
-        start=start, down=pooling.stride[0] * down, across=pooling.stride[1] * across, taps=np.array(taps),
-    )  # fmt: skip
+        *(*arrays, rows, columns, filters),
+        relu=pooled.relu,
+        start=start,
+        down=pooling.stride[0] * down,
+        across=pooling.stride[1] * across,
+        taps=np.array(taps),
+    )
 
 
-def _all_inside(output: Any, shape: ConvShape, pooling: Pooling) -> bool:
+def _all_inside(output: tuple[int, ...], shape: ConvShape, pooling: Pooling) -> bool:
     """Tell whether every window lies inside of what was pooled."""
     sizes = zip(output, pooling.stride, pooling.kernel, pooling.dilation)
     ends = [(rows - 1) * step + (k - 1) * gap + 1 for rows, step, k, gap in sizes]
@@ -361,9 +365,15 @@ def _launch_dense(images: PaddedImages, patch: Patch, winners: Winners, gradient
 
 
 def _launch_sparse(
-    images: PaddedImages, patch: Patch, winners: Winners, gradients: Gradients, weight: Array, shape: ConvShape,
-    pooling: Pooling, parts: int,
-) -> None:  # fmt: skip
+    images: PaddedImages,
+    patch: Patch,
+    winners: Winners,
+    gradients: Gradients,
+    weight: Array,
+    shape: ConvShape,
+    pooling: Pooling,
+    parts: int,
+) -> None:
     """Launch the visits of the winners."""
     dtype, filters, numbers = weight.dtype, shape.filters, weight.size // shape.filters
     want_x, want_weight = gradients.x is not None, gradients.weight is not None

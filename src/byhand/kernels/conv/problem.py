@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -130,5 +130,4 @@ class Algorithm(NamedTuple):
 
     def run(self, direction: str) -> Callable[..., None] | None:
         """Return how a pass runs."""
-        found: Any = getattr(self, direction)
-        return found  # type: ignore[no-any-return]
+        return dict(zip(PASSES, (self.forward, self.backward_data, self.backward_weights)))[direction]

@@ -6,15 +6,14 @@ Forward and backward by data are both this sweep: over x with the filters, and o
 
 from __future__ import annotations
 
-from typing import Any
-
 from byhand.kernels.conv.plan import BASE, FIRST, LAST, LENGTH, PIXEL, SEGMENT, SEGMENTS, WIDTH
 from byhand.kernels.microkernel.microkernel import initial_of, tile, tile_per_tap
 from byhand.kernels.microkernel.operands import A, B, C, Extent
-from byhand.kernels.runtime.kernel import cdiv, kernel
+from byhand.kernels.runtime.intrinsic import Intrinsic
+from byhand.kernels.runtime.kernel import Kernel, cdiv, kernel
 
 
-def sweep_kernel(tile: Any) -> Any:
+def sweep_kernel(tile: Intrinsic) -> Kernel:
     """Return the kernel that sweeps with a form of the register tile."""
 
     @kernel

@@ -23,27 +23,36 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from byhand.kernels.microkernel.operands import ADD, BIAS, RELU, RESIDUAL, SCALE, ZERO, Epilogue
 from byhand.kernels.runtime.cpu import host
 from byhand.kernels.runtime.intrinsic import Intrinsic
 from byhand.kernels.runtime.types import Array
 
+if TYPE_CHECKING:
+    from byhand.kernels.runtime.llvm import NumbaIntrinsic
 
-def epilogue(like: Array, bias: Any = None, scale: Any = None, residual: Any = None, relu: bool = False) -> Epilogue:
+
+def epilogue(
+    like: Array,
+    bias: Array | None = None,
+    scale: Array | None = None,
+    residual: Array | None = None,
+    relu: bool = False,
+) -> Epilogue:
     """Return an epilogue; like: an array of the same type, for the empty ones that stand for None."""
     steps = RELU * relu + SCALE * (scale is not None) + RESIDUAL * (residual is not None)
     empty = like.reshape(-1)[:0]
     return Epilogue(steps, *(empty if array is None else array.reshape(-1) for array in (bias, scale, residual)))
 
 
-def no_epilogue(array):
+def no_epilogue(array: Array) -> Epilogue:
     """Return the epilogue of a sum that is stored as it is."""
     return Epilogue(0, array, array, array)
 
 
-def initial_of(epilogue):
+def initial_of(epilogue: Epilogue) -> int:
     """Return what a sum starts from: its bias, unless that comes after a scale."""
     return BIAS if epilogue.bias.size > 0 and not epilogue.steps & SCALE else ZERO
 
@@ -90,8 +99,8 @@ def _fetch(array, first, last):
     """Bring a stretch of an array into the caches, line by line: scattered reads of it would wait for the memory each time."""
 
 
-def _emit(how: str) -> Callable[[str], Any]:
-    def emit(dtype: str) -> Any:
+def _emit(how: str) -> Callable[[str], NumbaIntrinsic]:
+    def emit(dtype: str) -> NumbaIntrinsic:
         from byhand.kernels.microkernel import microkernel_ir  # noqa: PLC0415  (llvmlite)
 
         own = {"scatter": microkernel_ir.scatter_intrinsic, "fetch": microkernel_ir.fetch_intrinsic}
@@ -100,16 +109,18 @@ def _emit(how: str) -> Callable[[str], Any]:
     return emit
 
 
-def _version() -> Any:
-    files = ("microkernel.py", "microkernel_ir.py", "operands.py", "simd.py")
-    return host(), [Path(__file__).with_name(name).read_bytes() for name in files]
+def _version(how: str) -> Callable[[], object]:
+    files = ("microkernel.py", "microkernel_ir.py", "operands.py", "scatter_ir.py", "simd.py")
+    return lambda: (how, host(), [Path(__file__).with_name(name).read_bytes() for name in files])
 
 
 # tile(a: A, b: B, c: C, extent: Extent, initial, epilogue: Epilogue), and its forms
-tile = Intrinsic(_tile, _emit("matrix"), _version)
-tile_per_channel = Intrinsic(_tile_per_channel, _emit("channel"), _version)
-tile_per_tap = Intrinsic(_tile_per_channel, _emit("tap"), _version)  # the same for segments of length 1
-tile_of_list = Intrinsic(_tile_of_list, _emit("list"), _version)  # b one number a segment, of length 1
+tile = Intrinsic(_tile, _emit("matrix"), _version("matrix"))
+tile_per_channel = Intrinsic(_tile_per_channel, _emit("channel"), _version("channel"))
+tile_per_tap = Intrinsic(_tile_per_channel, _emit("tap"), _version("tap"))  # the same for segments of length 1
+tile_of_list = Intrinsic(_tile_of_list, _emit("list"), _version("list"))  # b one number a segment, of length 1
 
-scatter = Intrinsic(_scatter, _emit("scatter"), _version)  # (block: C, places, numbers, target: C, rows, columns)
-fetch = Intrinsic(_fetch, _emit("fetch"), _version)  # (array, first, last)
+scatter = Intrinsic(
+    _scatter, _emit("scatter"), _version("scatter")
+)  # (block: C, places, numbers, target: C, rows, columns)
+fetch = Intrinsic(_fetch, _emit("fetch"), _version("fetch"))  # (array, first, last)

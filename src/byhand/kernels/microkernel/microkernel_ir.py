@@ -7,15 +7,30 @@ inlines nothing of it: each panel is compiled once in a kernel, and called from 
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
 from byhand.kernels.microkernel.operands import ADD, BIAS, RELU, RESIDUAL, SCALE
+from byhand.kernels.microkernel.scatter_ir import Scatter, ScatterArguments
 from byhand.kernels.microkernel.simd import CACHE_LINE, REALS, WORD, Vectors, element, operands, prefetch
 from byhand.kernels.runtime.cpu import host
+from byhand.kernels.runtime.llvm import (
+    CodegenContext,
+    Function,
+    IntrinsicBody,
+    IRBuilder,
+    Module,
+    NumbaIntrinsic,
+    NumbaType,
+    Signature,
+    Type,
+    TypingContext,
+    Value,
+    Values,
+)
 
 
 class TileForm(NamedTuple):
@@ -36,12 +51,20 @@ KINDS = {
 }
 
 
-def tile_intrinsic(dtype: str, how: str) -> Any:
+def tile_intrinsic(dtype: str, how: str) -> NumbaIntrinsic:
     """Return the tile as an intrinsic: it picks, by the number of columns, one of a few panels."""
 
     @intrinsic
-    def tile(typing: Any, a: Any, b: Any, c: Any, extent: Any, initial: Any, epilogue: Any) -> Any:
-        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    def tile(
+        typing: TypingContext,
+        a: NumbaType,
+        b: NumbaType,
+        c: NumbaType,
+        extent: NumbaType,
+        initial: NumbaType,
+        epilogue: NumbaType,
+    ) -> IntrinsicBody:
+        def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, values: Values) -> Value:
             a, b, c, extent, initial, epilogue = operands(context, builder, signature, values)
             start = partial(element, builder, REALS[dtype])
             arguments = TileArguments(
@@ -72,12 +95,20 @@ def tile_intrinsic(dtype: str, how: str) -> Any:
     return tile
 
 
-def scatter_intrinsic(dtype: str) -> Any:
+def scatter_intrinsic(dtype: str) -> NumbaIntrinsic:
     """Return `scatter` as an intrinsic."""
 
     @intrinsic
-    def scatter(typing: Any, block: Any, places: Any, numbers: Any, target: Any, rows: Any, columns: Any) -> Any:
-        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    def scatter(
+        typing: TypingContext,
+        block: NumbaType,
+        places: NumbaType,
+        numbers: NumbaType,
+        target: NumbaType,
+        rows: NumbaType,
+        columns: NumbaType,
+    ) -> IntrinsicBody:
+        def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, values: Values) -> Value:
             block, places, numbers, target, rows, columns = operands(context, builder, signature, values)
             count = context.make_array(signature.args[1])(context, builder, values[1]).nitems
             start = partial(element, builder, REALS[dtype])
@@ -100,12 +131,12 @@ def scatter_intrinsic(dtype: str) -> Any:
     return scatter
 
 
-def fetch_intrinsic(dtype: str) -> Any:
+def fetch_intrinsic(dtype: str) -> NumbaIntrinsic:
     """Return `fetch` as an intrinsic."""
 
     @intrinsic
-    def fetch(typing, a, first, last):
-        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    def fetch(typing: TypingContext, a: NumbaType, first: NumbaType, last: NumbaType) -> IntrinsicBody:
+        def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, values: Values) -> Value:
             a, first, last = operands(context, builder, signature, values)
             before, head, body, after = builder.block, *(builder.append_basic_block() for _ in range(3))
             builder.branch(head)
@@ -128,41 +159,27 @@ def fetch_intrinsic(dtype: str) -> Any:
 class TileArguments(NamedTuple):
     """The arguments of a tile's function: pointers to the first number of each operand and table, and counts."""
 
-    a: Any
-    a_rows: Any
-    a_segments: Any
-    a_step: Any
-    b: Any
-    b_segments: Any
-    b_step: Any
-    c: Any
-    c_rows: Any
-    rows: Any
-    columns: Any
-    segments: Any
-    length: Any
-    initial: Any
-    steps: Any
-    bias: Any
-    scale: Any
-    residual: Any
+    a: Value
+    a_rows: Value
+    a_segments: Value
+    a_step: Value
+    b: Value
+    b_segments: Value
+    b_step: Value
+    c: Value
+    c_rows: Value
+    rows: Value
+    columns: Value
+    segments: Value
+    length: Value
+    initial: Value
+    steps: Value
+    bias: Value
+    scale: Value
+    residual: Value
 
 
-class ScatterArguments(NamedTuple):
-    """The arguments of `scatter`'s function."""
-
-    block: Any
-    block_rows: Any
-    places: Any
-    count: Any
-    numbers: Any
-    target: Any
-    target_rows: Any
-    rows: Any
-    columns: Any
-
-
-def _call_panel(builder: Any, dtype: str, how: str, columns: Any, arguments: tuple[Any, ...]) -> None:
+def _call_panel(builder: IRBuilder, dtype: str, how: str, columns: Value, arguments: tuple[Value, ...]) -> None:
     """Call the panel that fits the columns."""
     after = builder.append_basic_block()
     kind = KINDS.get(how, KINDS["list"])
@@ -199,7 +216,7 @@ def _choices(dtype: str, how: TileForm) -> list[tuple[int, int, bool, int]]:
     return choices
 
 
-def _panel(module: Any, kinds: list[Any], dtype: str, lanes: int, vectors: int, masked: bool, how: str) -> Any:
+def _panel(module: Module, kinds: list[Type], dtype: str, lanes: int, vectors: int, masked: bool, how: str) -> Function:
     """Return a function that does all rows of one block of columns, tile by tile."""
     name = f"byhand_{how}_{dtype}_{lanes}x{vectors}_{'masked' if masked else 'full'}"
     if name in module.globals:
@@ -214,46 +231,10 @@ def _panel(module: Any, kinds: list[Any], dtype: str, lanes: int, vectors: int, 
     return function
 
 
-class Scatter(Vectors):
-    """Writes `scatter`: a block of numbers stays in registers, and is added, times a number, at one place after the other."""
-
-    def emit(self) -> None:
-        """Write the function."""
-        given = ScatterArguments(*self.function.args)
-        build, new = self.builder, self.function.append_basic_block
-        self.make_masks(given.columns)
-        for m, count in self.row_loops(given.rows, KINDS["list"].rows):
-            rows = self.rows_at(given.block, given.block_rows, m, count)
-            block = [self.load(row, n) for row in rows for n in range(self.vectors)]
-            into = self.rows_at(given.target, given.target_rows, m, count)
-            before, head, body, after = build.block, new(), new(), new()
-            build.branch(head)
-            build.position_at_end(head)
-            t = build.phi(WORD)
-            t.add_incoming(WORD(0), before)
-            build.cbranch(build.icmp_signed("<", t, given.count), body, after)
-            build.position_at_end(body)
-            offset, times = (
-                build.load(self.at(given.places, t, WORD), typ=WORD),
-                self.broadcast(self.at(given.numbers, t)),
-            )
-            rows_now = [self.at(row, offset) for row in into]
-            sums = [
-                self.multiply_add(value, times, self.load(rows_now[i // self.vectors], i % self.vectors))
-                for i, value in enumerate(block)
-            ]
-            for i, value in enumerate(sums):
-                self.store(value, rows_now[i // self.vectors], i % self.vectors)
-            t.add_incoming(build.add(t, WORD(1)), body)
-            build.branch(head)
-            build.position_at_end(after)
-        build.ret_void()
-
-
 class Panel(Vectors):
     """Writes a tile's function: sums in registers, a loop over segments, in it one over their places."""
 
-    def __init__(self, function: Any, dtype: str, lanes: int, vectors: int, masked: bool, how: TileForm) -> None:
+    def __init__(self, function: Function, dtype: str, lanes: int, vectors: int, masked: bool, how: TileForm) -> None:
         super().__init__(function, dtype, lanes, vectors, masked)
         self.how = how
         self.given = TileArguments(*function.args)
@@ -269,7 +250,7 @@ class Panel(Vectors):
             self._tile(m, rows)
         self.builder.ret_void()
 
-    def _tile(self, m: Any, rows: int) -> None:
+    def _tile(self, m: Value, rows: int) -> None:
         """Write one tile: sums in registers, a loop over segments, in it one over their places."""
         build, new, pairs, given = self.builder, self.function.append_basic_block, rows * self.vectors, self.given
         a_rows, c_rows = (
@@ -303,7 +284,7 @@ class Panel(Vectors):
         build.position_at_end(after)
         self._finish(outer, c_rows, m)
 
-    def _segment(self, a_rows: list[Any], offset: Any, b_start: Any, sums: list[Any]) -> list[Any]:
+    def _segment(self, a_rows: list[Value], offset: Value, b_start: Value, sums: list[Value]) -> list[Value]:
         """Write the loop over the places of a segment; return the sums after it."""
         build, before, inner = self.builder, self.builder.block, self.function.append_basic_block()
         after = self.function.append_basic_block()
@@ -322,7 +303,7 @@ class Panel(Vectors):
         build.position_at_end(after)
         return results
 
-    def _products(self, a_rows: list[Any], at: Any, by: Any, sums: list[Any]) -> list[Any]:
+    def _products(self, a_rows: list[Value], at: Value, by: Value, sums: list[Value]) -> list[Value]:
         """Return the sums with the products of one place added."""
         columns, results = range(self.vectors), []
         b = [self.load(by, n) for n in columns] if self.how.b_wide else [self.broadcast(by)] * self.vectors
@@ -332,7 +313,7 @@ class Panel(Vectors):
             results += [self.multiply_add(a[n], b[n], sums[i * self.vectors + n]) for n in columns]
         return results
 
-    def _first_sums(self, c_rows: list[Any]) -> list[Any]:
+    def _first_sums(self, c_rows: list[Value]) -> list[Value]:
         """Return what the sums start from: 0, what c holds, or the bias."""
         build, new = self.builder, self.function.append_basic_block
         count = len(c_rows) * self.vectors
@@ -354,24 +335,24 @@ class Panel(Vectors):
             phi.add_incoming(biases[i], bias)
         return sums
 
-    def _finish(self, sums: list[Any], c_rows: list[Any], m: Any) -> None:
+    def _finish(self, sums: list[Value], c_rows: list[Value], m: Value) -> None:
         """Finish the sums as is asked for, and store them."""
         build, columns = self.builder, range(self.vectors)
 
-        def scaled() -> list[Any]:
+        def scaled() -> list[Value]:
             scales, terms = ([self.load(row, n) for n in columns] for row in (self.given.scale, self.given.bias))
             return [
                 self.multiply_add(value, scales[i % len(columns)], terms[i % len(columns)])
                 for i, value in enumerate(sums)
             ]
 
-        def added() -> list[Any]:
+        def added() -> list[Value]:
             rows = self.rows_at(self.given.residual, self.given.c_rows, m, len(c_rows))
             return [
                 build.fadd(value, self.load(rows[i // self.vectors], i % self.vectors)) for i, value in enumerate(sums)
             ]
 
-        def clipped() -> list[Any]:
+        def clipped() -> list[Value]:
             return [build.select(build.fcmp_ordered("<", value, self.zero), self.zero, value) for value in sums]
 
         for flag, change in ((SCALE, scaled), (RESIDUAL, added), (RELU, clipped)):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from llvmlite import ir
 from numba import types
 from numba.core.cgutils import get_or_insert_function
 
 from byhand.kernels.runtime.cpu import host
+from byhand.kernels.runtime.llvm import CodegenContext, Function, IRBuilder, NumbaType, Signature, Type, Value, Values
 
 WORD, HALF, BIT = ir.IntType(64), ir.IntType(32), ir.IntType(1)
 REALS = {"f4": ir.FloatType(), "f8": ir.DoubleType()}
@@ -17,12 +17,12 @@ REALS = {"f4": ir.FloatType(), "f8": ir.DoubleType()}
 CACHE_LINE = 64  # bytes
 
 
-def operands(context: Any, builder: Any, signature: Any, values: Any) -> list[Any]:
+def operands(context: CodegenContext, builder: IRBuilder, signature: Signature, values: Values) -> list[Value]:
     """Return an intrinsic's arguments as LLVM values: of arrays their addresses, of a NamedTuple one of such values."""
     return [operand(context, builder, kind, value) for kind, value in zip(signature.args, values)]
 
 
-def operand(context: Any, builder: Any, kind: Any, value: Any) -> Any:
+def operand(context: CodegenContext, builder: IRBuilder, kind: NumbaType, value: Value) -> Value | tuple[Value, ...]:
     """Return an argument of a Numba type as LLVM values."""
     if isinstance(kind, types.Array):
         return context.make_array(kind)(context, builder, value).data
@@ -32,12 +32,12 @@ def operand(context: Any, builder: Any, kind: Any, value: Any) -> Any:
     return value
 
 
-def element(builder: Any, real: Any, pointer: Any, offset: Any) -> Any:
+def element(builder: IRBuilder, real: Type, pointer: Value, offset: Value) -> Value:
     """Return the address of an element."""
     return builder.gep(pointer, [offset], source_etype=real)
 
 
-def prefetch(builder: Any, pointer: Any, write: bool) -> None:
+def prefetch(builder: IRBuilder, pointer: Value, write: bool) -> None:
     """Ask for the cache line of an address, which need not exist, to be read or to be written."""
     byte = ir.IntType(8).as_pointer()
     kind = ir.FunctionType(ir.VoidType(), [byte, HALF, HALF, HALF])
@@ -48,24 +48,24 @@ def prefetch(builder: Any, pointer: Any, write: bool) -> None:
 class Vectors:
     """Writes rows of numbers as vectors, the columns that are not there hidden by masks."""
 
-    def __init__(self, function: Any, dtype: str, lanes: int, vectors: int, masked: bool) -> None:
+    def __init__(self, function: Function, dtype: str, lanes: int, vectors: int, masked: bool) -> None:
         self.function, self.real, self.lanes, self.vectors, self.masked = function, REALS[dtype], lanes, vectors, masked
         self.align, self.suffix = int(dtype[1]), f"v{lanes}{'f32' if dtype == 'f4' else 'f64'}"
         self.vector = ir.VectorType(self.real, lanes)
         self.zero = ir.Constant(self.vector, [0.0] * lanes)
         self.builder = ir.IRBuilder(function.append_basic_block())
-        self.masks: list[Any] = []
+        self.masks: list[Value] = []
 
-    def make_masks(self, columns: Any) -> None:
+    def make_masks(self, columns: Value) -> None:
         """Make the masks that hide what lies beyond so many columns."""
         self.masks = [self._mask(n, columns) for n in range(self.vectors)] if self.masked else []
 
-    def _mask(self, n: int, columns: Any) -> Any:
+    def _mask(self, n: int, columns: Value) -> Value:
         kind = ir.VectorType(HALF, self.lanes)
         places = ir.Constant(kind, [n * self.lanes + i for i in range(self.lanes)])
         return self.builder.icmp_signed("<", places, self.splat(self.builder.trunc(columns, HALF), HALF))
 
-    def row_loops(self, count: Any, sizes: Sequence[int]) -> Iterator[tuple[Any, int]]:
+    def row_loops(self, count: Value, sizes: Sequence[int]) -> Iterator[tuple[Value, int]]:
         """Write loops over rows, so many at a time as long as there are; yield (first row, how many)."""
         build, place = self.builder, WORD(0)
         for rows in sizes:
@@ -83,17 +83,17 @@ class Vectors:
             build.position_at_end(after)
             place = m
 
-    def rows_at(self, base: Any, table: Any, m: Any, rows: int) -> list[Any]:
+    def rows_at(self, base: Value, table: Value, m: Value, rows: int) -> list[Value]:
         """Return the addresses of rows, base plus what a table says."""
         build = self.builder
         offsets = [build.load(self.at(table, build.add(m, WORD(i)), WORD), typ=WORD) for i in range(rows)]
         return [self.at(base, offset) for offset in offsets]
 
-    def at(self, pointer: Any, offset: Any, kind: Any = None) -> Any:
+    def at(self, pointer: Value, offset: Value, kind: Type | None = None) -> Value:
         """Return an address some elements further."""
         return self.builder.gep(pointer, [offset], source_etype=kind or self.real)
 
-    def splat(self, value: Any, kind: Any) -> Any:
+    def splat(self, value: Value, kind: Type) -> Value:
         """Return a vector of one number."""
         build, vector = self.builder, ir.VectorType(kind, self.lanes)
         undefined, same = (
@@ -102,11 +102,11 @@ class Vectors:
         )
         return build.shuffle_vector(build.insert_element(undefined, value, HALF(0)), undefined, same)
 
-    def broadcast(self, pointer: Any) -> Any:
+    def broadcast(self, pointer: Value) -> Value:
         """Return a vector of the number at an address."""
         return self.splat(self.builder.load(pointer, typ=self.real), self.real)
 
-    def load(self, pointer: Any, n: int) -> Any:
+    def load(self, pointer: Value, n: int) -> Value:
         """Return a row's n-th vector."""
         build = self.builder
         place = build.bitcast(self.at(pointer, WORD(n * self.lanes)), self.vector.as_pointer())
@@ -116,7 +116,7 @@ class Vectors:
         load = get_or_insert_function(self.function.module, kind, f"llvm.masked.load.{self.suffix}.p0")
         return build.call(load, [place, HALF(self.align), self.masks[n], self.zero])
 
-    def store(self, value: Any, pointer: Any, n: int) -> None:
+    def store(self, value: Value, pointer: Value, n: int) -> None:
         """Write a row's n-th vector."""
         build = self.builder
         place = build.bitcast(self.at(pointer, WORD(n * self.lanes)), self.vector.as_pointer())
@@ -127,12 +127,12 @@ class Vectors:
         store = get_or_insert_function(self.function.module, kind, f"llvm.masked.store.{self.suffix}.p0")
         build.call(store, [value, place, HALF(self.align), self.masks[n]])
 
-    def prefetch_row(self, pointer: Any) -> None:
+    def prefetch_row(self, pointer: Value) -> None:
         """Ask for the cache lines that a row is going to be written to."""
         for n in range(self.vectors):
             prefetch(self.builder, self.at(pointer, WORD(n * self.lanes)), True)
 
-    def multiply_add(self, a: Any, b: Any, total: Any) -> Any:
+    def multiply_add(self, a: Value, b: Value, total: Value) -> Value:
         """Return a * b + total, in one rounding where the processor has it."""
         build = self.builder
         if not host().fma:

@@ -11,11 +11,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from byhand.kernels.runtime.types import Array
+from byhand.kernels.runtime.types import Argument, Array
 
 
 class TupleKind(NamedTuple):
@@ -29,7 +29,7 @@ class TupleKind(NamedTuple):
 Kind = str | TupleKind
 
 
-def kind_of(argument: Any) -> Kind:
+def kind_of(argument: Argument) -> Kind:
     """Return the kind of an argument: of an array its type and axes ("f4x2"), of a number its type."""
     if isinstance(argument, np.ndarray):
         return f"{argument.dtype.str[1:]}x{argument.ndim}"
@@ -40,21 +40,21 @@ def kind_of(argument: Any) -> Kind:
     return {type(None): "none", bool: "bool", int: "int"}.get(type(argument), "float")
 
 
-def pack(arguments: tuple[Any, ...]) -> Array:
+def pack(arguments: tuple[Argument, ...]) -> Array:
     """Return arguments as words."""
     words: list[int] = []
     _append(words, [], arguments)
     return np.array(words, np.int64)
 
 
-def address_words(arguments: tuple[Any, ...]) -> list[int]:
+def address_words(arguments: tuple[Argument, ...]) -> list[int]:
     """Return the places of those words that are addresses of arrays."""
     addresses: list[int] = []
     _append([], addresses, arguments)
     return addresses
 
 
-def _append(words: list[int], addresses: list[int], arguments: tuple[Any, ...]) -> None:
+def _append(words: list[int], addresses: list[int], arguments: tuple[Argument, ...]) -> None:
     """Append the words of arguments, and the places of those that are addresses."""
     for argument in arguments:
         if isinstance(argument, np.ndarray):

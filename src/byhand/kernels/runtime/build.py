@@ -8,11 +8,11 @@ float64, so literals, constants and the fields of operands are turned before Num
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from types import BuiltinFunctionType, CellType, CodeType, FunctionType
-from typing import Any
+from types import BuiltinFunctionType, CellType, CodeType, FunctionType, ModuleType, NoneType
+from typing import TypeGuard
 
 import numba
 import numpy as np
@@ -23,11 +23,27 @@ from numba.np.arrayobj import populate_array
 
 from byhand.kernels import vector_math
 from byhand.kernels.runtime import cache as disk
-from byhand.kernels.runtime.arguments import Kind, TupleKind, main_dtype
+from byhand.kernels.runtime.arguments import Kind, TupleKind, kind_of, main_dtype
+from byhand.kernels.runtime.cache import LibraryState
 from byhand.kernels.runtime.cpu import host, processor
 from byhand.kernels.runtime.intrinsic import Intrinsic
 from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS, Kernel
+from byhand.kernels.runtime.llvm import (
+    CFunc,
+    CodegenContext,
+    CodeLibrary,
+    Dispatcher,
+    IntrinsicBody,
+    IRBuilder,
+    NumbaIntrinsic,
+    NumbaType,
+    Signature,
+    TypingContext,
+    Value,
+    Values,
+)
 from byhand.kernels.runtime.parallel_loop import revive
+from byhand.kernels.runtime.types import Argument
 
 WORD = ir.IntType(64)
 FAST = {"contract"}  # a * b + c in one rounding; never anything that assumes NaN or infinity away
@@ -35,38 +51,55 @@ FAST_SUMS = {"contract", "reassoc", "nsz"}
 VECTOR_FORMS = {math.exp: vector_math.exp, math.tanh: vector_math.tanh, math.erf: vector_math.erf}
 
 
-def build(kernel: Kernel, kinds: tuple[Kind, ...], checked: bool) -> Any:
-    """Return the address of a kernel's entry for arguments of these kinds; in a checked build, a function to call."""
-    if checked:
-        return for_numba(kernel.function, main_dtype(kinds), kernel.reassociate, True)
+def build(kernel: Kernel, kinds: tuple[Kind, ...]) -> int:
+    """Return the address of a kernel's entry for arguments of these kinds."""
     name = disk.key(source_of(kernel.function), kinds, kernel.reassociate, kernel.elementwise, host(), _world())
     found = disk.load(name)
     if found is None:
         disk.tell(kernel.function.__name__)
         entry = _entry(kernel, kinds)
-        library, symbol = entry._library, entry.native_name
-        disk.store(name, symbol, library.serialize_using_object_code())
-    else:
-        symbol, state = found
-        library = revive(state)
-    return library.get_pointer_to_function(symbol)
+        found = isolated(entry._library, entry.native_name)
+        disk.store(name, *found)
+    symbol, state = found
+    return int(
+        revive(state).get_pointer_to_function(symbol)
+    )  # also what was just built: the same machine code as next time
 
 
-def run_checked(kernel: Kernel, function: Callable[..., None], arguments: tuple[Any, ...], blocks: int) -> None:
+def isolated(library: CodeLibrary, entry: str) -> tuple[str, LibraryState]:
+    """Return (the entry's symbol, a library as `revive` takes it), in which the entry is the only public function.
+
+    A library has its own copy of each function that the entry calls. Numba gives these weak linkage: the linker takes the
+    first function of that name, which in the process that compiles is another copy, optimised apart, that adds up in another
+    order. The last bits of a result would depend on what was compiled or loaded before.
+    """
+    module = binding.parse_bitcode(library._final_module.as_bitcode())
+    for function in module.functions:
+        if not function.is_declaration:
+            function.linkage = "external" if function.name == entry else "internal"
+    symbol = f"byhand_{disk.key(module.as_bitcode())}"
+    module.get_function(entry).name = symbol
+    return symbol, (symbol, "object", (library._codegen._tm.emit_object(module), module.as_bitcode()))
+
+
+def run_checked(kernel: Kernel, arguments: tuple[Argument, ...], blocks: int) -> None:
     """Run all blocks with every access checked; raises IndexError where one is out of bounds."""
+    kinds = tuple(map(kind_of, arguments))
+    if kinds not in kernel.checked:
+        kernel.checked[kinds] = for_numba(kernel.function, main_dtype(kinds), kernel.reassociate, True)
     arrays = [leaf for leaf in arguments if isinstance(leaf, np.ndarray)]
     real = next((array.dtype.type for array in arrays if array.dtype.kind == "f"), np.float64)
     values = tuple(real(value) if isinstance(value, float) else value for value in arguments)
     for block in range(blocks):
-        function(*kernel.arguments_of(values, block, 0))
+        kernel.checked[kinds](*kernel.arguments_of(values, block, 0))
 
 
-def _entry(kernel: Kernel, kinds: tuple[Kind, ...]) -> Any:
+def _entry(kernel: Kernel, kinds: tuple[Kind, ...]) -> CFunc:
     """Compile the entry: arguments unpacked from memory, then the kernel."""
     function = for_numba(kernel.function, main_dtype(kinds), kernel.reassociate, False)
     unpack = _unpack(kernel, kinds)
 
-    def entry(address, block, worker):
+    def entry(address: int, block: int, worker: int) -> None:
         function(*unpack(address, block, worker))
 
     entry.__name__ = entry.__qualname__ = (
@@ -75,15 +108,15 @@ def _entry(kernel: Kernel, kinds: tuple[Kind, ...]) -> Any:
     return cfunc(types.void(types.intp, types.intp, types.intp), error_model="numpy")(entry)
 
 
-def _unpack(kernel: Kernel, kinds: tuple[Kind, ...]) -> Any:
+def _unpack(kernel: Kernel, kinds: tuple[Kind, ...]) -> NumbaIntrinsic:
     """Return an intrinsic that makes a kernel's arguments out of (address of their words, block, worker)."""
     dtype = main_dtype(kinds)
     packed = [numba_type(kind, dtype) for kind in kinds]
     counters = [] if kernel.elementwise else [types.intp, types.intp] if kernel.takes_worker else [types.intp]
 
     @intrinsic
-    def unpack(typing: Any, address: Any, block: Any, worker: Any) -> Any:
-        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    def unpack(typing: TypingContext, address: NumbaType, block: NumbaType, worker: NumbaType) -> IntrinsicBody:
+        def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, values: Values) -> Value:
             words = Words(context, builder, values[0])
             arguments = [words.read(kind) for kind in packed]
             if kernel.elementwise:
@@ -99,16 +132,16 @@ def _unpack(kernel: Kernel, kinds: tuple[Kind, ...]) -> Any:
 class Words:
     """Reads packed arguments (arguments.py), one word after the other."""
 
-    def __init__(self, context: Any, builder: Any, address: Any) -> None:
+    def __init__(self, context: CodegenContext, builder: IRBuilder, address: Value) -> None:
         self.context, self.builder, self.place = context, builder, 0
         self.pointer = builder.inttoptr(address, WORD.as_pointer())
 
-    def word(self) -> Any:
+    def word(self) -> Value:
         """Return the next word."""
         place, self.place = WORD(self.place), self.place + 1
         return self.builder.load(self.builder.gep(self.pointer, [place], source_etype=WORD), typ=WORD)
 
-    def read(self, kind: Any) -> Any:
+    def read(self, kind: NumbaType) -> Value:
         """Return the next value of a Numba type."""
         if isinstance(kind, types.Array):
             return _array(self.context, self.builder, kind, self.word(), [self.word() for _ in range(kind.ndim)])
@@ -123,10 +156,10 @@ class Words:
         return self.builder.icmp_signed("!=", value, WORD(0)) if kind is types.boolean else value
 
 
-def _array(context: Any, builder: Any, kind: Any, address: Any, sizes: list[Any]) -> Any:
+def _array(context: CodegenContext, builder: IRBuilder, kind: NumbaType, address: Value, sizes: list[Value]) -> Value:
     """Return an array that lies at an address."""
     item = kind.dtype.bitwidth // 8
-    strides: list[Any] = []
+    strides: list[Value] = []
     step = WORD(item)
     for size in reversed(sizes):
         strides.insert(0, step)
@@ -137,10 +170,12 @@ def _array(context: Any, builder: Any, kind: Any, address: Any, sizes: list[Any]
     return array._getvalue()
 
 
-def _slices(context: Any, builder: Any, kinds: list[Any], values: list[Any], block: Any) -> list[Any]:
+def _slices(
+    context: CodegenContext, builder: IRBuilder, kinds: list[NumbaType], values: list[Value], block: Value
+) -> list[Value]:
     """Return the arguments of elementwise loops: of each array, which is flat, a block's slice."""
-    arrays = {i: context.make_array(kind)(context, builder, values[i])
-              for i, kind in enumerate(kinds) if isinstance(kind, types.Array)}  # fmt: skip
+    places = [i for i, kind in enumerate(kinds) if isinstance(kind, types.Array)]
+    arrays = {i: context.make_array(kinds[i])(context, builder, values[i]) for i in places}
     size = builder.extract_value(next(iter(arrays.values())).shape, 0)
     first = builder.mul(block, WORD(BLOCK_ELEMENTS))
     left, most = builder.sub(size, first), WORD(BLOCK_ELEMENTS)
@@ -153,7 +188,7 @@ def _slices(context: Any, builder: Any, kinds: list[Any], values: list[Any], blo
     return sliced
 
 
-def numba_type(kind: Kind, dtype: str) -> Any:
+def numba_type(kind: Kind, dtype: str) -> NumbaType:
     """Return the Numba type of an argument's kind; dtype: that of plain numbers."""
     if isinstance(kind, TupleKind):
         cls = kind.cls if kind.fields else None
@@ -166,11 +201,11 @@ def numba_type(kind: Kind, dtype: str) -> Any:
 
 
 @cache
-def for_numba(function: FunctionType, dtype: str, reassociate: bool, checked: bool) -> Any:
+def for_numba(function: FunctionType, dtype: str, reassociate: bool, checked: bool) -> Dispatcher:
     """Return a function for Numba: its numbers of the arrays' type, and what it calls turned alike."""
     real = np.dtype(dtype).type
 
-    def turn(value: Any) -> Any:
+    def turn(value: object) -> object:
         if isinstance(value, Intrinsic):
             return for_numba(value.function, dtype, False, True) if checked else value.emitted(dtype)
         if isinstance(value, Kernel):
@@ -183,7 +218,7 @@ def for_numba(function: FunctionType, dtype: str, reassociate: bool, checked: bo
             return for_numba(VECTOR_FORMS[value], dtype, False, checked)  # in the order that keeps them exact
         return value
 
-    def turn_constant(value: Any) -> Any:
+    def turn_constant(value: object) -> object:
         if type(value) is tuple:
             return tuple(map(turn_constant, value))
         return real(value) if type(value) is float else value
@@ -202,42 +237,72 @@ def for_numba(function: FunctionType, dtype: str, reassociate: bool, checked: bo
     return njit(error_model="numpy", fastmath=FAST_SUMS if reassociate else FAST, boundscheck=checked, **lean)(copy)
 
 
-def is_ours(value: Any) -> bool:
+def is_ours(value: object) -> TypeGuard[FunctionType]:
     """Tell whether a value is a Python function of byhand, to be compiled with what calls it."""
     return isinstance(value, FunctionType) and value.__module__.startswith("byhand.")
 
 
-def names_of(function: FunctionType) -> Iterator[tuple[str, Any]]:
+def names_of(function: FunctionType) -> Iterator[tuple[str, object]]:
     """Yield (name, value) of all that a function reads of its module and of the functions around it."""
-    for name in function.__code__.co_names:
-        if name in function.__globals__:
-            yield name, function.__globals__[name]
+    for code in (function.__code__, *codes_within(function.__code__)):
+        for name in code.co_names:
+            if name in function.__globals__:
+                yield name, function.__globals__[name]
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or ()):
         yield name, cell.cell_contents
 
 
+def codes_within(code: CodeType) -> Iterator[CodeType]:
+    """Yield the code of the functions, lambdas and comprehensions within a function."""
+    for value in code.co_consts:
+        if isinstance(value, CodeType):
+            yield value
+            yield from codes_within(value)
+
+
 @cache
-def source_of(function: FunctionType) -> tuple[Any, ...]:
+def source_of(function: FunctionType) -> tuple[object, ...]:
     """Return all that a function's machine code depends on: its own code, and what it reads and calls."""
-    code = function.__code__
-    constants = [value for value in code.co_consts if not isinstance(value, (str, CodeType))]
-    parts = tuple((name, part) for name, value in names_of(function) if (part := _source(value)) is not None)
-    return (function.__name__, code.co_code, repr(constants), code.co_names, code.co_freevars, code.co_varnames, parts)
+    parts = tuple((name, _source(value)) for name, value in names_of(function))
+    codes = tuple(_own(code, function.__doc__) for code in (function.__code__, *codes_within(function.__code__)))
+    return function.__name__, codes, repr(function.__defaults__), parts
 
 
-def _source(value: Any) -> Any:
-    """Return what machine code depends on of a value that a function reads; None: of nothing."""
+def _own(code: CodeType, docstring: str | None) -> tuple[object, ...]:
+    """Return what code says itself, without the docstring."""
+    constants = [repr(value) for value in code.co_consts if not isinstance(value, CodeType) and value != docstring]
+    return code.co_code, constants, code.co_names, code.co_freevars, code.co_varnames
+
+
+def _source(value: object) -> object:
+    """Return what machine code depends on of a value that a function reads; None: the value is of no kind known here."""
     function = value.function if isinstance(value, Kernel) else value
     if isinstance(function, BuiltinFunctionType):
-        function = VECTOR_FORMS.get(function)
+        function = VECTOR_FORMS.get(function, function)
     if is_ours(function):
         return source_of(function)
     if isinstance(value, Intrinsic):
         return value.__name__, value.version()
-    if isinstance(value, (int, float, tuple)):
-        return value
-    if isinstance(value, type) and issubclass(value, tuple):  # an operand: what its fields are called, and their order
-        return value.__qualname__, getattr(value, "_fields", ())
+    if isinstance(value, tuple):
+        return _source(type(value)), tuple(map(_source, value))
+    return _plain(value)
+
+
+def _plain(value: object) -> object:
+    """Return what machine code depends on of a value that holds no function."""
+    if isinstance(value, type):  # of an operand: what its fields are called, and their order
+        return (
+            value.__module__,
+            value.__qualname__,
+            getattr(value, "_fields", ()),
+            getattr(value, "_field_defaults", {}),
+        )
+    if isinstance(value, np.ndarray):
+        return value.dtype.str, value.shape, value.tobytes()
+    if isinstance(value, (ModuleType, BuiltinFunctionType, np.ufunc)):
+        return value.__name__
+    if isinstance(value, (int, float, str, bytes, np.generic, NoneType)):
+        return repr(value)
     return None
 
 

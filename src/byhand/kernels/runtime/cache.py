@@ -13,10 +13,13 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from byhand.errors import FileError
 from byhand.files import cache_folder, write_whole
+
+# A library of machine code as Numba takes it: its name, "object", (machine code, LLVM bitcode).
+LibraryState = tuple[str, str, tuple[bytes, bytes]]
 
 # Called with a kernel's name before it is built: a person who waits is told.
 BUILDING: list[Callable[[str], None]] = []
@@ -28,12 +31,12 @@ def tell(name: str) -> None:
         listener(name)
 
 
-def key(*parts: Any) -> str:
+def key(*parts: object) -> str:
     """Return the name of what is made from these parts."""
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
 
 
-def load(name: str) -> tuple[str, tuple[Any, ...]] | None:
+def load(name: str) -> tuple[str, LibraryState] | None:
     """Return (the entry's symbol, a library as Numba takes it back), or None where there is none that is whole."""
     with suppress(OSError, ValueError, FileError):
         content = (cache_folder("kernels") / f"{name}.kernel").read_bytes()
@@ -46,7 +49,7 @@ def load(name: str) -> tuple[str, tuple[Any, ...]] | None:
     return None
 
 
-def store(name: str, symbol: str, state: tuple[Any, ...]) -> None:
+def store(name: str, symbol: str, state: LibraryState) -> None:
     """Keep a library; where the disk is full or may not be written, it is built again next time."""
     library, how, data = state
     if how != "object":

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import cache
 from math import ceil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from byhand.errors import UnknownNameError
 
@@ -32,11 +32,11 @@ class Host:
     vectors: int
     fma: bool  # multiply and add in one rounding
 
-    def lanes(self, dtype: Any) -> int:
+    def lanes(self, dtype: npt.DTypeLike) -> int:
         """Return how many numbers a vector holds."""
         return max(1, self.width // int(np.dtype(dtype).itemsize))
 
-    def columns(self, dtype: Any) -> int:
+    def columns(self, dtype: npt.DTypeLike) -> int:
         """Return how many columns a tile of the result has."""
         return self.vectors * self.lanes(dtype)
 

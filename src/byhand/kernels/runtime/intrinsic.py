@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # it imports Numba, which takes longest of a first use
+    from byhand.kernels.runtime.llvm import NumbaIntrinsic
 
 
 class Intrinsic:
@@ -13,16 +16,18 @@ class Intrinsic:
     every access it makes is checked.
     """
 
-    def __init__(self, function: Callable[..., Any], emit: Callable[[str], Any], version: Callable[[], Any]) -> None:
+    def __init__(
+        self, function: Callable[..., Any], emit: Callable[[str], NumbaIntrinsic], version: Callable[[], object]
+    ) -> None:
         self.function, self.emit, self.version = function, emit, version
         self.__name__, self.__doc__ = function.__name__, function.__doc__
-        self._emitted: dict[str, Any] = {}
+        self._emitted: dict[str, NumbaIntrinsic] = {}
 
     def __call__(self, *arguments: Any) -> Any:
         """Do it in Python."""
         return self.function(*arguments)
 
-    def emitted(self, dtype: str) -> Any:
+    def emitted(self, dtype: str) -> NumbaIntrinsic:
         """Return the Numba intrinsic for "f4" or "f8"."""
         if dtype not in self._emitted:
             self._emitted[dtype] = self.emit(dtype)

@@ -18,9 +18,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import update_wrapper
-from typing import Any
+from typing import overload
 
 import numpy as np
+
+from byhand.kernels.runtime.arguments import Kind
+from byhand.kernels.runtime.types import Argument
 
 BLOCK_ELEMENTS = 16384  # of an elementwise block: 64 KB of float32, a few microseconds
 
@@ -39,16 +42,17 @@ class Kernel:
         code = function.__code__
         self.keywords = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
         self.takes_worker = code.co_varnames[: code.co_argcount][-1:] == ("worker",)
-        self.built: dict[tuple[Any, ...], Any] = {}  # (mode, *kinds of the arguments) -> machine code (build.py)
+        self.entries: dict[tuple[Kind, ...], int] = {}  # kinds of the arguments -> address of machine code (build.py)
+        self.checked: dict[tuple[Kind, ...], Callable[..., None]] = {}  # the same -> a function that checks each access
 
     def __repr__(self) -> str:
         return f"<kernel {self.function.__name__}>"
 
-    def arguments_of(self, arguments: tuple[Any, ...], block: int, worker: int) -> tuple[Any, ...]:
+    def arguments_of(self, arguments: tuple[Argument, ...], block: int, worker: int) -> tuple[Argument, ...]:
         """Return what the function is called with for one block."""
         return (*arguments, block, worker) if self.takes_worker else (*arguments, block)
 
-    def run(self, arguments: tuple[Any, ...], block: int, worker: int) -> None:
+    def run(self, arguments: tuple[Argument, ...], block: int, worker: int) -> None:
         """Do one block as plain Python."""
         self.function(*self.arguments_of(arguments, block, worker))
 
@@ -58,19 +62,29 @@ class Elementwise(Kernel):
 
     elementwise = True
 
-    def arguments_of(self, arguments: tuple[Any, ...], block: int, worker: int) -> tuple[Any, ...]:
+    def arguments_of(self, arguments: tuple[Argument, ...], block: int, worker: int) -> tuple[Argument, ...]:
         """Return the slices of a block, and the attributes."""
         part = slice(block * BLOCK_ELEMENTS, (block + 1) * BLOCK_ELEMENTS)
         return tuple(value[part] if isinstance(value, np.ndarray) else value for value in arguments)
 
-    def run(self, arguments: tuple[Any, ...], block: int, worker: int) -> None:
+    def run(self, arguments: tuple[Argument, ...], block: int, worker: int) -> None:
         """Do one slice as plain Python."""
         values = self.arguments_of(arguments, block, worker)
         count = len(values) - len(self.keywords)
         self.function(*values[:count], **dict(zip(self.keywords, values[count:])))
 
 
-def kernel(function: Any = None, *, reassociate: bool = False) -> Any:
+@overload
+def kernel(function: Callable[..., None]) -> Kernel: ...
+
+
+@overload
+def kernel(*, reassociate: bool = False) -> Callable[[Callable[..., None]], Kernel]: ...
+
+
+def kernel(
+    function: Callable[..., None] | None = None, *, reassociate: bool = False
+) -> Kernel | Callable[[Callable[..., None]], Kernel]:
     """Make a function a kernel."""
     return Kernel(function, reassociate) if function is not None else lambda late: Kernel(late, reassociate)
 

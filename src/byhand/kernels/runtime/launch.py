@@ -14,16 +14,17 @@ from functools import update_wrapper
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from byhand.kernels import memory
 from byhand.kernels.runtime import launch_graph, thread_pool
 from byhand.kernels.runtime.arguments import kind_of, pack
 from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS, Elementwise, Kernel, cdiv, kernel
 from byhand.kernels.runtime.mode import mode
-from byhand.kernels.runtime.types import Array
+from byhand.kernels.runtime.types import Argument, Array
 
 
-def launch(kernel: Kernel, blocks: int, *arguments: Any) -> None:
+def launch(kernel: Kernel, blocks: int, *arguments: Argument) -> None:
     """Run a kernel: as many blocks as told, shared out between the threads; arrays must be contiguous."""
     if blocks < 1:
         return
@@ -33,23 +34,23 @@ def launch(kernel: Kernel, blocks: int, *arguments: Any) -> None:
     elif mode() == "debug":
         from byhand.kernels.runtime import build  # noqa: PLC0415  (Numba)
 
-        build.run_checked(kernel, machine_code(kernel, arguments), arguments, blocks)
+        build.run_checked(kernel, arguments, blocks)
     else:
         for block in range(blocks):
             kernel.run(arguments, block, 0)
 
 
-def machine_code(kernel: Kernel, arguments: tuple[Any, ...]) -> Any:
-    """Return a kernel's machine code for arguments like these: an address, or in a debug build a function."""
-    key = (mode(), *map(kind_of, arguments))
-    if key not in kernel.built:
+def machine_code(kernel: Kernel, arguments: tuple[Argument, ...]) -> int:
+    """Return the address of a kernel's machine code for arguments like these."""
+    kinds = tuple(map(kind_of, arguments))
+    if kinds not in kernel.entries:
         from byhand.kernels.runtime import build  # noqa: PLC0415  (Numba)
 
-        kernel.built[key] = build.build(kernel, key[1:], checked=mode() == "debug")
-    return kernel.built[key]
+        kernel.entries[kinds] = build.build(kernel, kinds)
+    return kernel.entries[kinds]
 
 
-def scratch(*shape: int, dtype: Any) -> Array:
+def scratch(*shape: int, dtype: npt.DTypeLike) -> Array:
     """Return unwritten memory that holds until the hand under way returns; a captured program uses it again and again."""
     return poison(launch_graph.scratch(shape, dtype))
 
@@ -64,7 +65,7 @@ def poison(array: Array) -> Array:
 
 
 @kernel
-def fill_words(words, number, block):
+def fill_words(words, number, block):  # type: ignore[no-untyped-def]
     """Write a number into a slice of some words."""
     for i in range(block * BLOCK_ELEMENTS, min((block + 1) * BLOCK_ELEMENTS, words.size)):
         words[i] = number
@@ -124,7 +125,7 @@ def map_arrays(function: Callable[[Any], Any], value: Any) -> Any:
 
 
 @kernel
-def do_nothing(x, block):
+def do_nothing(x, block):  # type: ignore[no-untyped-def]
     """Do nothing."""
 
 

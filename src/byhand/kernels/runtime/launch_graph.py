@@ -14,9 +14,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from byhand.kernels.memory import poison
 from byhand.kernels.runtime import thread_pool
@@ -26,6 +27,8 @@ from byhand.kernels.runtime.thread_pool import Launch, LaunchTable
 from byhand.kernels.runtime.types import Array
 
 CACHE_LINE = 64  # bytes
+
+T = TypeVar("T")
 
 
 class _Local(threading.local):
@@ -98,7 +101,7 @@ class LaunchGraph:
         return self._pools[pool][start : self._used]
 
 
-def capture(function: Callable[..., Any], *arguments: Any, **settings: Any) -> tuple[LaunchGraph, Any]:
+def capture(function: Callable[..., T], *arguments: Any, **settings: Any) -> tuple[LaunchGraph, T]:
     """Return the launches of a call and what it returned; the first of two passes finds out how much scratch it takes."""
     room = 0
     while True:
@@ -181,7 +184,7 @@ def at_once() -> Iterator[None]:
         _local.graph = before
 
 
-def scratch(shape: tuple[int, ...], dtype: Any) -> Array:
+def scratch(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
     """Return unwritten memory, aligned to cache lines."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     room = -(-size // CACHE_LINE) * CACHE_LINE

@@ -12,9 +12,9 @@ make up for it. Which thread runs a block changes no bit of it.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numba
 from llvmlite import binding, ir
@@ -25,7 +25,19 @@ from numba.core.runtime import rtsys
 from numba.extending import intrinsic
 
 from byhand.kernels.runtime import cache as disk
+from byhand.kernels.runtime.cache import LibraryState
 from byhand.kernels.runtime.cpu import MAX_THREADS, processor
+from byhand.kernels.runtime.llvm import (
+    CodegenContext,
+    CodeLibrary,
+    IntrinsicBody,
+    IRBuilder,
+    NumbaType,
+    Signature,
+    TypingContext,
+    Value,
+    Values,
+)
 
 WORD = ir.IntType(64)
 ROW_BYTES = 24  # of a row of a table
@@ -36,20 +48,20 @@ SIGNATURE = types.void(*[types.intp] * 6)
 
 
 @intrinsic
-def word(typing: Any, address: Any) -> Any:
+def word(typing: TypingContext, address: NumbaType) -> IntrinsicBody:
     """Return the word at an address."""
 
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
         return builder.load(builder.inttoptr(arguments[0], WORD.as_pointer()), typ=WORD)
 
     return types.intp(types.intp), codegen
 
 
 @intrinsic
-def move(typing: Any, address: Any, step: Any) -> Any:
+def move(typing: TypingContext, address: NumbaType, step: NumbaType) -> IntrinsicBody:
     """Add to the word at an address."""
 
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
         pointer = builder.inttoptr(arguments[0], WORD.as_pointer())
         builder.store(builder.add(builder.load(pointer, typ=WORD), arguments[1]), pointer)
         return context.get_dummy_value()
@@ -58,10 +70,10 @@ def move(typing: Any, address: Any, step: Any) -> Any:
 
 
 @intrinsic
-def counters(typing: Any) -> Any:
+def counters(typing: TypingContext) -> IntrinsicBody:
     """Return the address of a counter for each thread, on the stack."""
 
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
         with builder.goto_entry_block():
             return builder.ptrtoint(builder.alloca(ir.IntType(8), COUNTER_BYTES * MAX_THREADS), WORD)
 
@@ -69,10 +81,10 @@ def counters(typing: Any) -> Any:
 
 
 @intrinsic
-def put(typing: Any, address: Any, value: Any) -> Any:
+def put(typing: TypingContext, address: NumbaType, value: NumbaType) -> IntrinsicBody:
     """Write a word."""
 
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
         builder.store(arguments[1], builder.inttoptr(arguments[0], WORD.as_pointer()))
         return context.get_dummy_value()
 
@@ -80,10 +92,10 @@ def put(typing: Any, address: Any, value: Any) -> Any:
 
 
 @intrinsic
-def take(typing: Any, address: Any) -> Any:
+def take(typing: TypingContext, address: NumbaType) -> IntrinsicBody:
     """Return a counter's number, and add 1 to it; no two threads get the same."""
 
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
         pointer = builder.inttoptr(arguments[0], WORD.as_pointer())
         return builder.atomic_rmw("add", pointer, WORD(1), "monotonic")
 
@@ -91,10 +103,12 @@ def take(typing: Any, address: Any) -> Any:
 
 
 @intrinsic
-def call(typing: Any, entry: Any, address: Any, block: Any, worker: Any) -> Any:
+def call(
+    typing: TypingContext, entry: NumbaType, address: NumbaType, block: NumbaType, worker: NumbaType
+) -> IntrinsicBody:
     """Call a kernel's entry."""
 
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
         kind = ir.FunctionType(ir.VoidType(), [WORD] * 3)
         builder.call(builder.inttoptr(arguments[0], kind.as_pointer()), arguments[1:])
         return context.get_dummy_value()
@@ -103,10 +117,10 @@ def call(typing: Any, entry: Any, address: Any, block: Any, worker: Any) -> Any:
 
 
 @intrinsic
-def flush_denormals(typing: Any) -> Any:
+def flush_denormals(typing: TypingContext) -> IntrinsicBody:
     """Make this thread treat numbers below 1.2e-38 as 0 (they take 40 to 100 times as long); return what it did before."""
 
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
         before = _control(builder, None)
         _control(builder, builder.or_(before, WORD(FLUSH)))
         return before
@@ -115,17 +129,17 @@ def flush_denormals(typing: Any) -> Any:
 
 
 @intrinsic
-def restore(typing: Any, before: Any) -> Any:
+def restore(typing: TypingContext, before: NumbaType) -> IntrinsicBody:
     """Make this thread treat small numbers as it did."""
 
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
         _control(builder, arguments[0])
         return context.get_dummy_value()
 
     return types.void(types.intp), codegen
 
 
-def _control(builder: Any, value: Any) -> Any:
+def _control(builder: IRBuilder, value: Value | None) -> Value:
     """Read this thread's floating point control register, or write it."""
     if ARM:
         kind = ir.FunctionType(WORD if value is None else ir.VoidType(), [] if value is None else [WORD])
@@ -142,7 +156,7 @@ def _control(builder: Any, value: Any) -> Any:
 
 
 @njit(error_model="numpy")
-def run_blocks(entry, address, blocks, counts, worker, workers):
+def run_blocks(entry: int, address: int, blocks: int, counts: int, worker: int, workers: int) -> None:
     """Run one worker's blocks of a launch, then what is left of the others'."""
     before = flush_denormals()
     for turn in range(workers):
@@ -160,7 +174,7 @@ def run_blocks(entry, address, blocks, counts, worker, workers):
     restore(before)
 
 
-def run(table, count, moves, moved, steps, workers):
+def run(table: int, count: int, moves: int, moved: int, steps: int, workers: int) -> None:
     """Run a table `steps` times; after each time the words that `moves` names (address, stride) move on."""
     counts = counters()
     for _ in range(steps):
@@ -182,7 +196,7 @@ def run(table, count, moves, moved, steps, workers):
 
 
 @cache
-def loop() -> Any:
+def loop() -> Callable[..., None]:
     """Return the loop as a C function of six words, from the cache where it is there."""
     name = disk.key(Path(__file__).read_bytes(), numba.__version__, binding.llvm_version_info, processor())
     found = disk.load(name)
@@ -190,7 +204,7 @@ def loop() -> Any:
         disk.tell("the parallel loop")
         inner = njit(SIGNATURE, parallel=True, error_model="numpy")(run)
 
-        def entry(table, count, moves, moved, steps, workers):
+        def entry(table: int, count: int, moves: int, moved: int, steps: int, workers: int) -> None:
             inner(table, count, moves, moved, steps, workers)
 
         outer = cfunc(SIGNATURE, error_model="numpy")(entry)
@@ -202,7 +216,7 @@ def loop() -> Any:
     return ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 6)(library.get_pointer_to_function(symbol))
 
 
-def revive(state: tuple[Any, ...]) -> Any:
+def revive(state: LibraryState) -> CodeLibrary:
     """Return a library that `serialize_using_object_code` took apart."""
     context = cpu_target.target_context
     rtsys.initialize(context)

@@ -13,16 +13,17 @@ import site
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import ModuleType
+from typing import NamedTuple
 
 from byhand.errors import ArgumentError
 from byhand.kernels.runtime.cpu import MAX_THREADS, cores
 from byhand.kernels.runtime.mode import mode
-from byhand.kernels.runtime.types import Array
+from byhand.kernels.runtime.types import Argument, Array
 
 # Turns that a thread of libgomp waits awake, some 50 microseconds. By default it waits so long that, where another program has
 # the core, a step takes ten times as long.
@@ -43,7 +44,7 @@ class Launch(NamedTuple):
     entry: int
     words: Array
     blocks: int
-    arguments: tuple[Any, ...]
+    arguments: tuple[Argument, ...]
 
 
 class Threads(NamedTuple):
@@ -52,8 +53,8 @@ class Threads(NamedTuple):
     layer: str
     why: str
     workers: int
-    loop: Any
-    lock: Any
+    loop: Callable[..., None]
+    lock: threading.Lock | None
 
 
 class _Local(threading.local):
@@ -71,11 +72,15 @@ def start() -> Threads:
     global _threads  # noqa: PLW0603
     if _threads is None:
         if mode() == "python":
-            return Threads("none", "kernels run as plain Python", 1, None, None)
+            return Threads("none", "kernels run as plain Python", 1, _no_loop, None)
         with _starting:
             if _threads is None:
                 _threads = _start()
     return _threads
+
+
+def _no_loop(*words: int) -> None:
+    raise RuntimeError("kernels run as plain Python: there is no compiled loop")
 
 
 def _start() -> Threads:
@@ -101,7 +106,7 @@ def _start() -> Threads:
     return Threads(layer, why, count, loop(), threading.Lock() if layer == "workqueue" else None)
 
 
-def _start_layer(numba: Any) -> tuple[str, str]:
+def _start_layer(numba: ModuleType) -> tuple[str, str]:
     """Let Numba start its threads; return (the layer, why it is this one)."""
     with suppress(ValueError):
         return numba.threading_layer(), "Numba had started it already"
@@ -165,14 +170,14 @@ class LaunchTable:
     """
 
     def __init__(self, launches: Sequence[Launch | Sequence[Sequence[Launch]]]) -> None:
-        self.keep_alive: list[Any] = [launches]
+        self.keep_alive: list[object] = [launches]
         self.max_workers = workers()  # their scratch memory serves no more
         self._rows, self._count = self._table(launches), len(launches)
-        self._moves: Any = None
+        self._moves: Array | None = None
         self._place = (ctypes.addressof(self._rows), self._count, 0, 0)
 
     @property
-    def moves(self) -> Any:
+    def moves(self) -> Array | None:
         """Words of arguments to move on after each step: (address, by how much)."""
         return self._moves
 
@@ -181,7 +186,7 @@ class LaunchTable:
         self._moves = moves
         self._place = (ctypes.addressof(self._rows), self._count, moves.ctypes.data, len(moves))
 
-    def _table(self, launches: Sequence[Any]) -> Any:
+    def _table(self, launches: Sequence[Launch | Sequence[Sequence[Launch]]]) -> ctypes.Array[ctypes.c_int64]:
         rows = (self._row(item) if isinstance(item, Launch) else self._group(item) for item in launches)
         words = [word for row in rows for word in row]
         return (WORD * len(words))(*words)  # NumPy takes microseconds for as much

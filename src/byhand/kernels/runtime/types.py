@@ -9,3 +9,4 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]  # of any type of number: a docstring says its shape
 Indices = npt.NDArray[np.int64]
+Argument = Array | float | np.number[Any] | None | tuple["Argument", ...]  # of a kernel: arguments.py

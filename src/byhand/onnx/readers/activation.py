@@ -43,7 +43,7 @@ INTEGER_FUNCTIONS: dict[str, Callable[[Array], Array]] = {
 
 
 @reader(*ELEMENTWISE_OPS)
-def read_elementwise(node: NodeContext, x: Value) -> Any:
+def read_elementwise(node: NodeContext, x: Value) -> Value:
     """Read an operator that is one elementwise op."""
     op, attributes = ELEMENTWISE_OPS[node.op_type]
     if node.op_type in INTEGER_FUNCTIONS and not isinstance(x, Symbol) and x.dtype.kind in "iu":
@@ -52,7 +52,7 @@ def read_elementwise(node: NodeContext, x: Value) -> Any:
 
 
 @reader("Gelu")
-def read_gelu(node: NodeContext, x: Value) -> Any:
+def read_gelu(node: NodeContext, x: Value) -> Value:
     """Read Gelu; with approximate="tanh" it is x * sigmoid(1.5957691 (x + 0.044715 x^3))."""
     if node.attribute("approximate", "none") != "tanh":
         return node.elementwise(gelu, x)
@@ -64,7 +64,7 @@ def read_gelu(node: NodeContext, x: Value) -> Any:
 
 
 @reader("Swish")
-def read_swish(node: NodeContext, x: Value) -> Any:
+def read_swish(node: NodeContext, x: Value) -> Value:
     """Read Swish: x * sigmoid(alpha x)."""
     alpha = node.attribute("alpha", 1.0)
     if alpha == 1:
@@ -75,7 +75,7 @@ def read_swish(node: NodeContext, x: Value) -> Any:
 
 
 @reader("Mish")
-def read_mish(node: NodeContext, x: Value) -> Any:
+def read_mish(node: NodeContext, x: Value) -> Value:
     """Read Mish: x * tanh(softplus(x))."""
     stored = stored_form(x)
     gate = node.apply("tanh", node.apply("softplus", stored))
@@ -83,7 +83,7 @@ def read_mish(node: NodeContext, x: Value) -> Any:
 
 
 @reader("Clip")
-def read_clip(node: NodeContext, x: Value, low: Value | None = None, high: Value | None = None) -> Any:
+def read_clip(node: NodeContext, x: Value, low: Value | None = None, high: Value | None = None) -> Value:
     """Read Clip; its bounds are attributes up to opset 10, inputs since."""
     if node.opset < 11:
         low, high = node.attribute("min"), node.attribute("max")
@@ -91,7 +91,8 @@ def read_clip(node: NodeContext, x: Value, low: Value | None = None, high: Value
     if not isinstance(x, Symbol) and x.dtype.kind in "iu":
         if all(bound is None for bound in bounds):
             return x
-        return np.clip(x.reshape(node.reserve(*x.shape)), *bounds).astype(x.dtype)
+        clipped: Array = np.clip(x.reshape(node.reserve(*x.shape)), *bounds).astype(x.dtype)
+        return clipped
     smallest = -inf if bounds[0] is None else float(bounds[0])
     largest = inf if bounds[1] is None else float(bounds[1])
     if (smallest, largest) == (0, inf):
@@ -102,7 +103,7 @@ def read_clip(node: NodeContext, x: Value, low: Value | None = None, high: Value
 
 
 @reader("PRelu")
-def read_prelu(node: NodeContext, x: Value, slope: Value) -> Any:
+def read_prelu(node: NodeContext, x: Value, slope: Value) -> Value:
     """Read PRelu; the slope broadcasts: one for each element, for each channel, or for all."""
     weight = node.constant(slope, "slope")
     if not isinstance(x, Symbol) and x.dtype.kind != "f":
@@ -114,7 +115,7 @@ def read_prelu(node: NodeContext, x: Value, slope: Value) -> Any:
 
 
 @reader("Softmax", "LogSoftmax")
-def read_softmax(node: NodeContext, x: Value) -> Any:
+def read_softmax(node: NodeContext, x: Value) -> Value:
     """Read Softmax along one axis; up to opset 12, over all axes from `axis` on."""
     axis = node.attribute("axis", -1 if node.opset >= 13 else 1)
     axis = axis if axis == x.ndim and node.opset < 13 else normalized_axis(axis, x.ndim)
@@ -127,7 +128,7 @@ def read_softmax(node: NodeContext, x: Value) -> Any:
     return softmax_along(node, x, axis, logarithm)
 
 
-def softmax_along(node: NodeContext, x: Value, axis: int, logarithm: bool) -> Any:
+def softmax_along(node: NodeContext, x: Value, axis: int, logarithm: bool) -> Value:
     """Return the softmax along an axis, or its logarithm: x - log(sum e^x)."""
     layout = [i for i in layout_of(x) if i != axis] + [axis]
     stored = node.in_layout(x, layout)

@@ -14,12 +14,12 @@ from byhand.ops import conv2d, linear
 from byhand.ops.op import Array
 
 
-def _divide(a: Array, b: Array) -> Any:
+def _divide(a: Array, b: Array) -> Array:
     """Return a / b; of integers, the quotient rounded towards 0."""
     if np.result_type(a, b).kind == "f":
         return a / b
-    quotient = a // b
-    return quotient + ((a % b != 0) & ((a < 0) != (b < 0)))
+    quotient: Array = a // b + ((a % b != 0) & ((a < 0) != (b < 0)))
+    return quotient
 
 
 NumPyFunction = Callable[..., Any]
@@ -61,14 +61,14 @@ CONSTANT_FUNCTIONS: dict[str, NumPyFunction] = {
 
 
 @reader(*BINARY_OPS)
-def read_binary(node: NodeContext, *values: Any) -> Any:
+def read_binary(node: NodeContext, *values: Value) -> Value:
     """Read arithmetic of two inputs, or of several from the first to the last."""
     op, of_integers = BINARY_OPS[node.op_type]
     axis = node.attribute("axis") if node.opset < 7 else None
     if axis is not None:  # the axes of b stand from `axis` of a on
         a, b = values
         values = a, node.reshape(b, (*b.shape, *[1] * (a.ndim - axis % a.ndim - b.ndim)))
-    total = reduce(lambda a, b: binary(node, op, of_integers, a, b), values)
+    total: Value = reduce(lambda a, b: binary(node, op, of_integers, a, b), values)
     if node.op_type != "Mean":
         return total
     mean = binary(node, "divide", np.divide, total, np.asarray([len(values)], dtype_of(total)))
@@ -77,7 +77,7 @@ def read_binary(node: NodeContext, *values: Any) -> Any:
     return mean
 
 
-def binary(node: NodeContext, op: str, of_integers: NumPyFunction, a: Value, b: Value) -> Any:
+def binary(node: NodeContext, op: str, of_integers: NumPyFunction, a: Value, b: Value) -> Value:
     """Return an op of two values; of integers or of mixed dtypes, NumPy's function."""
     if not isinstance(a, Symbol) and not isinstance(b, Symbol):
         if not is_floating(a) or not is_floating(b) or a.dtype != b.dtype:
@@ -90,14 +90,14 @@ def binary(node: NodeContext, op: str, of_integers: NumPyFunction, a: Value, b: 
 
 
 @reader(*CONSTANT_FUNCTIONS)
-def read_constant_function(node: NodeContext, *values: Value) -> Any:
+def read_constant_function(node: NodeContext, *values: Value) -> Value:
     """Read an operator whose inputs must be constant."""
     node.reserve_broadcast(*(node.constant(value, "input") for value in values))
     return np.asarray(CONSTANT_FUNCTIONS[node.op_type](*values))
 
 
 @reader("Mod")
-def read_mod(node: NodeContext, a: Value, b: Value) -> Any:
+def read_mod(node: NodeContext, a: Value, b: Value) -> Value:
     """Read Mod: the remainder with the sign of the divisor, or, with fmod=1, with that of the dividend as in C."""
     remainder = np.fmod if node.attribute("fmod", 0) else np.mod
     arrays = [node.constant(value, "input") for value in (a, b)]
@@ -106,7 +106,7 @@ def read_mod(node: NodeContext, a: Value, b: Value) -> Any:
 
 
 @reader("Where")
-def read_where(node: NodeContext, condition: Value, a: Value, b: Value) -> Any:
+def read_where(node: NodeContext, condition: Value, a: Value, b: Value) -> Value:
     """Read Where; of values that depend on the image, only where the condition is the same for every element."""
     chosen = node.constant(condition, "condition")
     if isinstance(a, Symbol) or isinstance(b, Symbol):
@@ -119,7 +119,7 @@ def read_where(node: NodeContext, condition: Value, a: Value, b: Value) -> Any:
 
 
 @reader("Gemm")
-def read_gemm(node: NodeContext, a: Value, b: Value, c: Value | None = None) -> Any:
+def read_gemm(node: NodeContext, a: Value, b: Value, c: Value | None = None) -> Value:
     """Read Gemm: alpha A B + beta C."""
     alpha, beta = node.attribute("alpha", 1.0), node.attribute("beta", 1.0)
     if node.attribute("transA", 0):
@@ -148,16 +148,17 @@ def read_gemm(node: NodeContext, a: Value, b: Value, c: Value | None = None) -> 
     return from_layout(node.apply(linear, node.in_onnx_layout(a), weight, bias), (0, 1))
 
 
-def scaled(node: NodeContext, x: Array, factor: float) -> Any:
+def scaled(node: NodeContext, x: Array, factor: float) -> Array:
     """Return an array times a number, in its own dtype."""
     if factor == 1:
         return x
     node.reserve(*x.shape)
-    return (x * np.asarray(factor, x.dtype)).astype(x.dtype)
+    product: Array = (x * np.asarray(factor, x.dtype)).astype(x.dtype)
+    return product
 
 
 @reader("MatMul")
-def read_matmul(node: NodeContext, a: Value, b: Value) -> Any:
+def read_matmul(node: NodeContext, a: Value, b: Value) -> Value:
     """Read MatMul: features of an image times a constant matrix, or a product of arrays."""
     if not isinstance(a, Symbol) and not isinstance(b, Symbol):
         return stacked_matmul(node, a, b)
@@ -173,7 +174,7 @@ def read_matmul(node: NodeContext, a: Value, b: Value) -> Any:
     return from_layout(y, range(a.ndim))
 
 
-def stacked_matmul(node: NodeContext, a: Array, b: Array) -> Any:
+def stacked_matmul(node: NodeContext, a: Array, b: Array) -> Array:
     """Return a product of stacks of matrices, by NumPy's rules."""
     if a.ndim < 2 or b.ndim < 2:
         left, right = (a[None] if a.ndim == 1 else a), (b[:, None] if b.ndim == 1 else b)
@@ -184,7 +185,8 @@ def stacked_matmul(node: NodeContext, a: Array, b: Array) -> Any:
     shape = node.reserve(*stack, a.shape[-2], b.shape[-1])
     if a.dtype.kind in "iu":
         node.state.budget.charge(prod(shape) * a.shape[-1])
-        return np.matmul(a, b)
+        integers: Array = np.matmul(a, b)
+        return integers
     y = np.empty(shape, np.result_type(a, b))
     if 0 in y.shape or 0 in a.shape:
         y[...] = 0

@@ -22,7 +22,7 @@ SATURATING_TYPES = (
 
 
 @reader("Constant")
-def read_constant(node: NodeContext) -> Any:
+def read_constant(node: NodeContext) -> Value:
     """Read Constant, whichever attribute holds its value."""
     for name in ("value", "value_float", "value_floats", "value_int", "value_ints", "value_string", "value_strings"):
         value = node.attribute(name)
@@ -37,7 +37,7 @@ def read_constant(node: NodeContext) -> Any:
 
 
 @reader("ConstantOfShape")
-def read_constant_of_shape(node: NodeContext, shape: Value) -> Any:
+def read_constant_of_shape(node: NodeContext, shape: Value) -> Value:
     """Read ConstantOfShape: a broadcast view of one element."""
     value = node.attribute("value")
     element = np.zeros(1, np.float32) if value is None else array_of(value, node.state.folder)
@@ -45,7 +45,7 @@ def read_constant_of_shape(node: NodeContext, shape: Value) -> Any:
 
 
 @reader("Shape")
-def read_shape(node: NodeContext, x: Value) -> Any:
+def read_shape(node: NodeContext, x: Value) -> Value:
     """Read Shape; an image has the batch size that the file declares."""
     shape = (node.state.batch, *x.shape[1:]) if isinstance(x, Symbol) else x.shape
     start, end = node.attribute("start", 0), node.attribute("end")
@@ -53,19 +53,19 @@ def read_shape(node: NodeContext, x: Value) -> Any:
 
 
 @reader("Size")
-def read_size(node: NodeContext, x: Value) -> Any:
+def read_size(node: NodeContext, x: Value) -> Value:
     """Read Size: the number of elements."""
     return np.array(x.size, np.int64)
 
 
 @reader("Identity")
-def read_identity(node: NodeContext, x: Value) -> Any:
+def read_identity(node: NodeContext, x: Value) -> Value:
     """Read Identity."""
     return x
 
 
 @reader("Cast", "CastLike")
-def read_cast(node: NodeContext, x: Value, like: Any = None) -> Any:
+def read_cast(node: NodeContext, x: Value, like: Any = None) -> Value:
     """Read Cast; what depends on the image stays floating point."""
     if node.op_type == "Cast":
         to = node.attribute("to")
@@ -106,7 +106,7 @@ def _as_number(element: Any) -> float:
 
 
 @reader("Range")
-def read_range(node: NodeContext, start: Value, limit: Value, delta: Value) -> Any:
+def read_range(node: NodeContext, start: Value, limit: Value, delta: Value) -> Value:
     """Read Range: start, start + delta, ... below limit."""
     first, end, step = (node.constant(value, "bounds").reshape(()) for value in (start, limit, delta))
     count = max(0, int(np.ceil((end.item() - first.item()) / step.item())))
@@ -115,19 +115,22 @@ def read_range(node: NodeContext, start: Value, limit: Value, delta: Value) -> A
 
 
 @reader("ArgMax", "ArgMin")
-def read_arg_max(node: NodeContext, x: Value) -> Any:
+def read_arg_max(node: NodeContext, x: Value) -> Value:
     """Read ArgMax and ArgMin; of equal elements, the first or the last."""
     array: Array = node.constant(x, "input")
     axis, keepdims = node.attribute("axis", 0), bool(node.attribute("keepdims", 1))
     node.reserve(*array.shape)
     arg = np.argmax if node.op_type == "ArgMax" else np.argmin
     if node.attribute("select_last_index", 0):
-        return (array.shape[axis] - 1 - arg(np.flip(array, axis), axis, keepdims=keepdims)).astype(np.int64)
-    return arg(array, axis, keepdims=keepdims).astype(np.int64)
+        indices = array.shape[axis] - 1 - arg(np.flip(array, axis), axis, keepdims=keepdims)
+    else:
+        indices = arg(array, axis, keepdims=keepdims)
+    result: Array = indices.astype(np.int64)
+    return result
 
 
 @reader("If")
-def read_if(node: NodeContext, condition: Value) -> Any:
+def read_if(node: NodeContext, condition: Value) -> list[Value]:
     """Read If, where its condition is constant."""
     name = "then_branch" if node.constant(condition, "condition").item() else "else_branch"
     graph = node.attribute(name)
@@ -139,7 +142,7 @@ def read_if(node: NodeContext, condition: Value) -> Any:
 
 
 @reader("NonZero")
-def read_non_zero(node: NodeContext, x: Value) -> Any:
+def read_non_zero(node: NodeContext, x: Value) -> Value:
     """Read NonZero: the indices of elements other than 0, a row an axis."""
     array: Array = node.constant(x, "input")
     node.reserve(*array.shape, max(1, array.ndim))

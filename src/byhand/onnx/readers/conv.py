@@ -25,7 +25,7 @@ HWIO = (2, 3, 1, 0)  # the layout of byhand's filters: stored axis -> axis of ON
 
 
 @reader("Conv")
-def read_conv(node: NodeContext, x: Value, weight: Value, bias: Value | None = None) -> Any:
+def read_conv(node: NodeContext, x: Value, weight: Value, bias: Value | None = None) -> Value:
     """Read Conv: weight (out, in / group, ...)."""
     filters, offset = node.constant(weight, "weight"), node.constant(bias, "bias")
     _check_axes(x, filters)
@@ -48,7 +48,7 @@ def _check_axes(x: Value, weight: Array) -> None:
         )
 
 
-def _conv2d(node: NodeContext, x: Value, weight: Array, bias: Array | None, window: WindowAttributes) -> Any:
+def _conv2d(node: NodeContext, x: Value, weight: Array, bias: Array | None, window: WindowAttributes) -> Value:
     """Return the convolution of images (N, C, H, W)."""
     y = node.apply(
         conv2d,
@@ -63,7 +63,7 @@ def _conv2d(node: NodeContext, x: Value, weight: Array, bias: Array | None, wind
     return from_layout(y, NHWC)
 
 
-def _conv3d(node: NodeContext, x: Array, weight: Array, bias: Array | None, window: WindowAttributes) -> Any:
+def _conv3d(node: NodeContext, x: Array, weight: Array, bias: Array | None, window: WindowAttributes) -> Value:
     """Return the convolution of volumes (N, C, D, H, W): for each depth of the filter, that of their slices, summed."""
     check_window_axes(node, weight.ndim - 2)
     before, after, stride, dilation = window.pads[0], window.pads[3], window.strides[0], window.dilations[0]
@@ -79,7 +79,7 @@ def _conv3d(node: NodeContext, x: Array, weight: Array, bias: Array | None, wind
 
 
 @reader("ConvTranspose")
-def read_conv_transpose(node: NodeContext, x: Value, weight: Value, bias: Value | None = None) -> Any:
+def read_conv_transpose(node: NodeContext, x: Value, weight: Value, bias: Value | None = None) -> Value:
     """Read ConvTranspose: weight (in, out / group, ...); pads, or the output's shape, may be given."""
     filters, offset = node.constant(weight, "weight"), node.constant(bias, "bias")
     _check_axes(x, filters)
@@ -126,7 +126,7 @@ def _full_sizes(
 
 def _conv_transpose2d(
     node: NodeContext, x: Value, weight: Array, bias: Array | None, window: WindowAttributes, output_padding: list[int]
-) -> Any:
+) -> Value:
     """Return the transposed convolution of images (N, C, H, W)."""
     y = node.apply(
         conv_transpose2d,
@@ -144,7 +144,7 @@ def _conv_transpose2d(
 
 def _conv_transpose3d(
     node: NodeContext, x: Array, weight: Array, bias: Array | None, window: WindowAttributes, output_padding: list[int]
-) -> Any:
+) -> Value:
     """Return the transposed convolution of volumes (N, C, D, H, W): each depth of the filter adds to its slices."""
     node.reserve(*x.shape)
     stride, dilation = window.strides[0], window.dilations[0]
@@ -154,7 +154,7 @@ def _conv_transpose3d(
     slices, within, y = slices_of(x), window.within_slices(), None
     for k in range(weight.shape[2]):
         part = volumes_of(
-            _conv_transpose2d(node, slices, weight[:, :, k], None, within, output_padding[1:]), x.shape[2]
+            np.asarray(_conv_transpose2d(node, slices, weight[:, :, k], None, within, output_padding[1:])), x.shape[2]
         )
         if y is None:
             y = np.zeros(node.reserve(*part.shape[:2], full, *part.shape[3:]), part.dtype)

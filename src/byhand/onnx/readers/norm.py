@@ -21,7 +21,9 @@ def channels_last(x: Value) -> tuple[int, ...]:
 
 
 @reader("BatchNormalization")
-def read_batch_norm(node: NodeContext, x: Value, scale: Value, bias: Value, mean: Value, var: Value) -> Any:
+def read_batch_norm(
+    node: NodeContext, x: Value, scale: Value, bias: Value, mean: Value, var: Value
+) -> Value | list[Value]:
     """Read BatchNormalization; in its training mode, of arrays only, with the new running statistics."""
     statistics = [node.constant(value, "statistics") for value in (scale, bias, mean, var)]
     if not node.attribute("spatial", 1):
@@ -33,14 +35,16 @@ def read_batch_norm(node: NodeContext, x: Value, scale: Value, bias: Value, mean
     return _batch_norm(node, x, *statistics)
 
 
-def _batch_norm(node: NodeContext, x: Value, scale: Array, bias: Array, mean: Array, var: Array) -> Any:
+def _batch_norm(node: NodeContext, x: Value, scale: Array, bias: Array, mean: Array, var: Array) -> Value:
     """Return (x - mean) / sqrt(var + eps) * scale + bias, channel by channel."""
     layout, eps = channels_last(x), node.attribute("epsilon", 1e-5)
     y = node.apply(batch_norm, node.in_layout(x, layout), scale, bias, mean, var, eps=eps, training=False)
     return from_layout(y, layout)
 
 
-def _training_batch_norm(node: NodeContext, x: Array, scale: Array, bias: Array, mean: Array, var: Array) -> list[Any]:
+def _training_batch_norm(
+    node: NodeContext, x: Array, scale: Array, bias: Array, mean: Array, var: Array
+) -> list[Value]:
     """Return x normalized by its own statistics, and the new running ones."""
     momentum = node.attribute("momentum", 0.9)
     node.reserve(*x.shape)
@@ -53,18 +57,19 @@ def _training_batch_norm(node: NodeContext, x: Array, scale: Array, bias: Array,
 
 
 @reader("InstanceNormalization")
-def read_instance_norm(node: NodeContext, x: Value, scale: Value, bias: Value) -> Any:
+def read_instance_norm(node: NodeContext, x: Value, scale: Value, bias: Value) -> Value:
     """Read InstanceNormalization: each channel of each image normalized to mean 0 and variance 1."""
     spatial_axes, eps = list(range(2, x.ndim)), node.attribute("epsilon", 1e-5)
     return normalized(node, x, spatial_axes, eps, _per_channel(x, scale), _per_channel(x, bias))
 
 
-def _per_channel(x: Value, numbers: Any) -> Any:
+def _per_channel(x: Value, numbers: Any) -> Array:
     """Return one number a channel, shaped to broadcast with x, whose second axis has the channels."""
-    return numbers.reshape(-1, *[1] * (x.ndim - 2))
+    shaped: Array = numbers.reshape(-1, *[1] * (x.ndim - 2))
+    return shaped
 
 
-def normalized(node: NodeContext, x: Value, axes: list[int], eps: float, scale: Value, bias: Value) -> Any:
+def normalized(node: NodeContext, x: Value, axes: list[int], eps: float, scale: Value, bias: Value) -> Value:
     """Return (x - mean) / sqrt(variance + eps) * scale + bias, the statistics taken over some axes."""
     centered = node.binary("subtract", x, reduce_axes(node, "reduce_mean", x, axes, keepdims=True))
     var = reduce_axes(node, "reduce_mean", node.binary("multiply", centered, centered), axes, keepdims=True)
@@ -73,7 +78,7 @@ def normalized(node: NodeContext, x: Value, axes: list[int], eps: float, scale: 
 
 
 @reader("LayerNormalization")
-def read_layer_norm(node: NodeContext, x: Value, scale: Value, bias: Value | None = None) -> Any:
+def read_layer_norm(node: NodeContext, x: Value, scale: Value, bias: Value | None = None) -> Value | list[Value]:
     """Read LayerNormalization over the axes from `axis` on."""
     axis, eps = normalized_axis(node.attribute("axis", -1), x.ndim), node.attribute("epsilon", 1e-5)
     gamma, beta = node.constant(scale, "scale"), node.constant(bias, "bias")
@@ -84,6 +89,7 @@ def read_layer_norm(node: NodeContext, x: Value, scale: Value, bias: Value | Non
         beta = np.zeros(shape, gamma.dtype)
     elif beta.shape != shape:
         beta = np.broadcast_to(beta, shape)
+    y: Value
     if axis == 0:  # the whole array is one example
         y = node.apply(layer_norm, node.constant(x, "input")[None], gamma, beta, eps=eps)[0]
     else:
@@ -98,7 +104,7 @@ def read_layer_norm(node: NodeContext, x: Value, scale: Value, bias: Value | Non
 
 
 @reader("LRN")
-def read_lrn(node: NodeContext, x: Value) -> Any:
+def read_lrn(node: NodeContext, x: Value) -> Value:
     """Read LRN: local response normalization across channels."""
     settings = {name: node.attribute(name, value) for name, value in (("alpha", 1e-4), ("beta", 0.75), ("bias", 1.0))}
     layout = channels_last(x)
@@ -106,7 +112,9 @@ def read_lrn(node: NodeContext, x: Value) -> Any:
 
 
 @reader("Dropout")
-def read_dropout(node: NodeContext, x: Value, ratio: Value | None = None, training: Value | None = None) -> Any:
+def read_dropout(
+    node: NodeContext, x: Value, ratio: Value | None = None, training: Value | None = None
+) -> list[Value | None]:
     """Read Dropout: the identity; in training mode, with the mask that ONNX's reference draws from its seed."""
     rate = 0.5 if ratio is None else float(node.constant(ratio, "ratio"))
     mask = np.ones(x.shape, bool) if prod(x.shape) < MAX_MASK_ELEMENTS else None

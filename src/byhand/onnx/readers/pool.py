@@ -28,7 +28,7 @@ CALL_ELEMENTS = 1024  # elements whose work one NumPy call costs, for the budget
 Pool2d = Callable[[Any, WindowAttributes], Any]  # of images (N, C, H, W)
 
 
-def pool(node: NodeContext, x: Value, pool2d: Pool2d) -> Any:
+def pool(node: NodeContext, x: Value, pool2d: Pool2d) -> Value:
     """Pool along as many axes as the window has, by a function that pools images."""
     kernel = list(node.attribute("kernel_shape"))
     axes = len(kernel)
@@ -38,22 +38,24 @@ def pool(node: NodeContext, x: Value, pool2d: Pool2d) -> Any:
     if axes == 1:
         return along_one_axis(node, x, lambda image: pool2d(image, window.with_row_axis()))
     if axes == 2:
-        return pool2d(x, window)
+        images: Value = pool2d(x, window)
+        return images
     check_window_axes(node, axes)
     volume = node.constant(x, "volume")
     node.reserve(*volume.shape)
     within = volumes_of(pool2d(slices_of(volume), window.within_slices()), volume.shape[2])
     rows = within.reshape(*within.shape[:3], -1)
     across = pool2d(rows, window.across_slices())
-    return across.reshape(*across.shape[:3], *within.shape[3:])
+    volumes: Array = across.reshape(*across.shape[:3], *within.shape[3:])
+    return volumes
 
 
 @reader("MaxPool")
-def read_max_pool(node: NodeContext, x: Value) -> Any:
+def read_max_pool(node: NodeContext, x: Value) -> Value | list[Value]:
     """Read MaxPool, and its second output: the index of each maximum."""
     ceil_mode = bool(node.attribute("ceil_mode", 0))
 
-    def max_pool2d(image: Any, window: WindowAttributes) -> Any:
+    def max_pool2d(image: Value, window: WindowAttributes) -> Value:
         y = node.apply(
             max_pool,
             node.in_layout(image, NHWC),
@@ -66,11 +68,14 @@ def read_max_pool(node: NodeContext, x: Value) -> Any:
         return from_layout(y, NHWC)
 
     if not isinstance(x, Symbol) and x.dtype.kind in "iu":
-        return pool(node, x.astype(np.float32), max_pool2d).astype(x.dtype)
+        return node.constant(pool(node, x.astype(np.float32), max_pool2d), "input").astype(x.dtype)
     y = pool(node, x, max_pool2d)
     if len(node.outputs) < 2 or not node.outputs[1]:
         return y
-    return [y, argmax_indices(node, node.constant(x, "input, whose Indices are an output,"), y)]
+    return [
+        y,
+        argmax_indices(node, node.constant(x, "input, whose Indices are an output,"), node.constant(y, "output")),
+    ]
 
 
 def argmax_indices(node: NodeContext, x: Array, y: Array) -> Array:
@@ -95,12 +100,12 @@ def argmax_indices(node: NodeContext, x: Array, y: Array) -> Array:
 
 
 @reader("AveragePool")
-def read_avg_pool(node: NodeContext, x: Value) -> Any:
+def read_avg_pool(node: NodeContext, x: Value) -> Value:
     """Read AveragePool."""
     ceil_mode = bool(node.attribute("ceil_mode", 0))
     count_include_pad = bool(node.attribute("count_include_pad", 0))
 
-    def avg_pool2d(image: Any, window: WindowAttributes) -> Any:
+    def avg_pool2d(image: Value, window: WindowAttributes) -> Value:
         if max(window.dilations) > 1:
             return dilated_avg_pool(node, image, window, ceil_mode, count_include_pad)
         y = node.apply(
@@ -119,7 +124,7 @@ def read_avg_pool(node: NodeContext, x: Value) -> Any:
 
 def dilated_avg_pool(
     node: NodeContext, x: Value, window: WindowAttributes, ceil_mode: bool, count_include_pad: bool
-) -> Any:
+) -> Value:
     """Return the averages of dilated windows: the sum of each divided by its number of pixels."""
     total = window_sums(node, x, window, ceil_mode)
     ones = np.ones(node.reserve(1, 1, *x.shape[2:]), np.float32)
@@ -127,11 +132,11 @@ def dilated_avg_pool(
         top, left, bottom, right = window.pads
         ones = np.pad(ones, [(0, 0), (0, 0), (top, bottom), (left, right)], constant_values=1)
         window = window._replace(pads=[0] * 4)
-    counts = window_sums(node, ones, window, ceil_mode)
+    counts = node.constant(window_sums(node, ones, window, ceil_mode), "windows")
     return node.binary("multiply", total, (1 / counts).astype(dtype_of(total)))
 
 
-def window_sums(node: NodeContext, x: Value, window: WindowAttributes, ceil_mode: bool) -> Any:
+def window_sums(node: NodeContext, x: Value, window: WindowAttributes, ceil_mode: bool) -> Value:
     """Return the sum of every window, channel by channel: a depthwise convolution with ones."""
     pads = list(window.pads)
     if ceil_mode:
@@ -154,17 +159,17 @@ def window_sums(node: NodeContext, x: Value, window: WindowAttributes, ceil_mode
 
 
 @reader("LpPool")
-def read_lp_pool(node: NodeContext, x: Value) -> Any:
+def read_lp_pool(node: NodeContext, x: Value) -> Value:
     """Read LpPool: (sum of |x|^p)^(1/p) of every window."""
     p, ceil_mode = float(node.attribute("p", 2)), bool(node.attribute("ceil_mode", 0))
 
-    def sum_pool2d(image: Any, window: WindowAttributes) -> Any:
+    def sum_pool2d(image: Value, window: WindowAttributes) -> Value:
         return window_sums(node, image, window, ceil_mode)
 
     return power(node, pool(node, power(node, node.elementwise("abs", x), p), sum_pool2d), 1 / p)
 
 
-def power(node: NodeContext, x: Value, exponent: float) -> Any:
+def power(node: NodeContext, x: Value, exponent: float) -> Value:
     """Return x to the power of a number."""
     if exponent == 1:
         return x
@@ -173,7 +178,7 @@ def power(node: NodeContext, x: Value, exponent: float) -> Any:
 
 
 @reader("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool")
-def read_global_pool(node: NodeContext, x: Value) -> Any:
+def read_global_pool(node: NodeContext, x: Value) -> Value:
     """Read the poolings over a whole image."""
     axes = list(range(2, x.ndim))
     if node.op_type == "GlobalAveragePool" and x.ndim == 4:

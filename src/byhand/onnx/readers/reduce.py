@@ -9,6 +9,7 @@ from byhand.onnx.node_context import NodeContext, is_floating
 from byhand.onnx.registry import reader
 from byhand.onnx.symbol import NHWC, Symbol, Value, from_layout, normalized_axis
 from byhand.ops import global_avg_pool
+from byhand.ops.op import Array
 
 REDUCTIONS = {
     "ReduceL1": "reduce_l1",
@@ -35,7 +36,7 @@ INTEGER_REDUCTIONS: dict[str, Callable[..., Any]] = {
 
 
 @reader(*REDUCTIONS)
-def read_reduction(node: NodeContext, x: Value, axes: Value | None = None) -> Any:
+def read_reduction(node: NodeContext, x: Value, axes: Value | None = None) -> Value:
     """Read a reduction; its axes are an attribute in older opsets."""
     since = AXES_INPUT_OPSETS.get(node.op_type, AXES_INPUT_OPSET)
     listed = node.attribute_or_input("axes", axes, since=since)
@@ -46,7 +47,7 @@ def read_reduction(node: NodeContext, x: Value, axes: Value | None = None) -> An
     return reduce_axes(node, REDUCTIONS[node.op_type], x, listed, keepdims=bool(node.attribute("keepdims", 1)))
 
 
-def reduce_axes(node: NodeContext, op: str, x: Value, axes: Sequence[int], *, keepdims: bool) -> Any:
+def reduce_axes(node: NodeContext, op: str, x: Value, axes: Sequence[int], *, keepdims: bool) -> Value:
     """Return a value reduced over some of ONNX's axes."""
     axes = sorted(normalized_axis(axis, x.ndim) for axis in axes)
     if not isinstance(x, Symbol):
@@ -56,10 +57,12 @@ def reduce_axes(node: NodeContext, op: str, x: Value, axes: Sequence[int], *, ke
             if x.size == 0 and op in ("reduce_max", "reduce_min"):  # ONNX: the identity element
                 smallest, largest = (0, 1) if x.dtype.kind == "b" else (np.iinfo(x.dtype).min, np.iinfo(x.dtype).max)
                 identity = largest if op == "reduce_min" else smallest
-                return reduction(x, axis=tuple(axes), keepdims=keepdims, initial=identity)
+                reduced: Array = reduction(x, axis=tuple(axes), keepdims=keepdims, initial=identity)
+                return reduced
             return np.asarray(reduction(x, axis=tuple(axes), keepdims=keepdims)).astype(x.dtype)
         floats = x if is_floating(x) else x.astype(np.float64)
-        return node.apply(op, floats, axes=tuple(axes), keepdims=keepdims).astype(x.dtype)
+        result: Array = node.apply(op, floats, axes=tuple(axes), keepdims=keepdims).astype(x.dtype)
+        return result
     if 0 in axes:
         raise node.unsupported("it reduces over the images of a batch")
     if op == "reduce_mean" and axes == [2, 3] and x.ndim == 4:

@@ -17,7 +17,7 @@ TAP_ARRAYS = 8  # of (output pixels, taps) elements that computing the taps of o
 
 
 @reader("Upsample")
-def read_upsample(node: NodeContext, x: Value, scales: Value | None = None) -> Any:
+def read_upsample(node: NodeContext, x: Value, scales: Value | None = None) -> Value:
     """Read Upsample: Resize with asymmetric coordinates."""
     factors = node.attribute("scales") if scales is None else node.constant(scales, "scales").reshape(-1).tolist()
     if len(factors) != x.ndim:
@@ -29,7 +29,7 @@ def read_upsample(node: NodeContext, x: Value, scales: Value | None = None) -> A
 @reader("Resize")
 def read_resize(
     node: NodeContext, x: Value, roi: Value | None = None, scales: Value | None = None, sizes: Value | None = None
-) -> Any:
+) -> Value:
     """Read Resize: to sizes or by scales, of all axes or of those listed."""
     if node.opset < 11:
         return read_upsample(node, x, roi)  # opset 10: x, scales
@@ -92,7 +92,7 @@ def resized(
     corners: Sequence[tuple[float, float]] = (),
     extrapolation_value: float = 0.0,
     **settings: Any,
-) -> Any:
+) -> Value:
     """Return x in another size: an image by the op resize, any other array axis by axis."""
     if min(sizes, default=1) < 1 <= min(x.shape):
         raise ValueError(f"from {x.shape} it makes {tuple(sizes)}; expected sizes of 1 or more")
@@ -107,7 +107,7 @@ def resized(
         floats = x if isinstance(x, Symbol) or x.dtype.kind == "f" else x.astype(np.float32)
         stored = node.in_layout(floats, NHWC)
         y = node.apply(resize, stored, size=tuple(sizes[2:]), mode=mode, scales=tuple(factors[2:]), **settings)
-        return from_layout(y if isinstance(x, Symbol) else y.astype(x.dtype), NHWC)
+        return from_layout(y if isinstance(x, Symbol) else np.asarray(y).astype(x.dtype), NHWC)
     array = node.constant(x, "input, resized along other axes than an image's,")
     regions = corners if crops else [(0.0, 1.0)] * x.ndim
     return _resized_array(node, array, sizes, factors, mode, regions, extrapolation_value, settings)

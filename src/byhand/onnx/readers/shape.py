@@ -1,7 +1,6 @@
 """Operators that rearrange axes: Reshape, Flatten, Squeeze, Transpose, Concat, Expand, DepthToSpace, ..."""
 
 from math import prod
-from typing import Any
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from byhand.ops import concat
 
 
 @reader("Reshape")
-def read_reshape(node: NodeContext, x: Value, shape: Value) -> Any:
+def read_reshape(node: NodeContext, x: Value, shape: Value) -> Value:
     """Read Reshape: a size of 0 is copied from x, one of -1 is what remains."""
     sizes = node.integers(shape, "shape")
     if not node.attribute("allowzero", 0):
@@ -26,7 +25,7 @@ def read_reshape(node: NodeContext, x: Value, shape: Value) -> Any:
 
 
 @reader("Flatten")
-def read_flatten(node: NodeContext, x: Value) -> Any:
+def read_flatten(node: NodeContext, x: Value) -> Value:
     """Read Flatten: the axes before `axis` become one, those from it on the other."""
     axis = node.attribute("axis", 1)
     axis = axis if axis == x.ndim else normalized_axis(axis, x.ndim)
@@ -34,7 +33,7 @@ def read_flatten(node: NodeContext, x: Value) -> Any:
 
 
 @reader("Squeeze")
-def read_squeeze(node: NodeContext, x: Value, axes: Value | None = None) -> Any:
+def read_squeeze(node: NodeContext, x: Value, axes: Value | None = None) -> Value:
     """Read Squeeze: axes of size 1 are removed."""
     listed = node.attribute_or_input("axes", axes, since=13)
     if listed is None:
@@ -46,7 +45,7 @@ def read_squeeze(node: NodeContext, x: Value, axes: Value | None = None) -> Any:
 
 
 @reader("Unsqueeze")
-def read_unsqueeze(node: NodeContext, x: Value, axes: Value | None = None) -> Any:
+def read_unsqueeze(node: NodeContext, x: Value, axes: Value | None = None) -> Value:
     """Read Unsqueeze: axes of size 1 are added."""
     listed = node.attribute_or_input("axes", axes, since=13)
     added = [normalized_axis(axis, x.ndim + len(listed)) for axis in listed]
@@ -57,7 +56,7 @@ def read_unsqueeze(node: NodeContext, x: Value, axes: Value | None = None) -> An
 
 
 @reader("Transpose")
-def read_transpose(node: NodeContext, x: Value) -> Any:
+def read_transpose(node: NodeContext, x: Value) -> Value:
     """Read Transpose: another layout; data moves when an op needs it."""
     axes = node.attribute("perm", list(range(x.ndim))[::-1])
     if sorted(axes) != list(range(x.ndim)):
@@ -70,7 +69,7 @@ def read_transpose(node: NodeContext, x: Value) -> Any:
 
 
 @reader("Concat")
-def read_concat(node: NodeContext, *xs: Value) -> Any:
+def read_concat(node: NodeContext, *xs: Value) -> Value:
     """Read Concat."""
     axis = normalized_axis(node.attribute("axis", 1), xs[0].ndim)
     symbols = [x for x in xs if isinstance(x, Symbol)]
@@ -90,7 +89,7 @@ def read_concat(node: NodeContext, *xs: Value) -> Any:
 
 
 @reader("Expand")
-def read_expand(node: NodeContext, x: Value, shape: Value) -> Any:
+def read_expand(node: NodeContext, x: Value, shape: Value) -> Value:
     """Read Expand: broadcast to a shape."""
     sizes = np.broadcast_shapes(x.shape, tuple(node.integers(shape, "shape")))
     if not isinstance(x, Symbol):
@@ -101,7 +100,7 @@ def read_expand(node: NodeContext, x: Value, shape: Value) -> Any:
 
 
 @reader("DepthToSpace")
-def read_depth_to_space(node: NodeContext, x: Value) -> Any:
+def read_depth_to_space(node: NodeContext, x: Value) -> Value:
     """Read DepthToSpace: channels become blocks of pixels."""
     block, (n, c, h, w) = node.attribute("blocksize"), x.shape
     depth = c // block**2
@@ -115,7 +114,7 @@ def read_depth_to_space(node: NodeContext, x: Value) -> Any:
 
 
 @reader("SpaceToDepth")
-def read_space_to_depth(node: NodeContext, x: Value) -> Any:
+def read_space_to_depth(node: NodeContext, x: Value) -> Value:
     """Read SpaceToDepth: blocks of pixels become channels."""
     block, (n, c, h, w) = node.attribute("blocksize"), x.shape
     axes = (0, 3, 5, 1, 2, 4) if node.attribute("mode", "DCR") == "DCR" else (0, 1, 3, 5, 2, 4)

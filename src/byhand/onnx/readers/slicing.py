@@ -19,7 +19,7 @@ Cut = tuple[int, int | None, int | None, int]  # axis, start, stop, step
 
 
 @reader("Slice")
-def read_slice(node: NodeContext, x: Value, *inputs: Value | None) -> Any:
+def read_slice(node: NodeContext, x: Value, *inputs: Value | None) -> Value:
     """Read Slice; starts, ends and axes are attributes up to opset 9."""
     if node.opset < 10:
         starts, stops, axes, steps = node.attribute("starts"), node.attribute("ends"), node.attribute("axes"), None
@@ -39,7 +39,7 @@ def read_slice(node: NodeContext, x: Value, *inputs: Value | None) -> Any:
     return cut(node, x, cuts)
 
 
-def cut(node: NodeContext, x: Value, cuts: Sequence[Cut], output: int | None = None) -> Any:
+def cut(node: NodeContext, x: Value, cuts: Sequence[Cut], output: int | None = None) -> Value:
     """Return x cut along some axes; output: the node's output that the result is named after."""
     slices = [slice(None) for _ in x.shape]
     for axis, start, stop, step in cuts:
@@ -59,7 +59,7 @@ def cut(node: NodeContext, x: Value, cuts: Sequence[Cut], output: int | None = N
 
 
 @reader("Split")
-def read_split(node: NodeContext, x: Value, split: Value | None = None) -> Any:
+def read_split(node: NodeContext, x: Value, split: Value | None = None) -> list[Value]:
     """Read Split; without sizes, into equal parts, the last one smaller where they do not divide the axis."""
     axis, count = normalized_axis(node.attribute("axis", 0), x.ndim), node.attribute("num_outputs", len(node.outputs))
     sizes = node.attribute_or_input("split", split, since=13)
@@ -76,7 +76,7 @@ def read_split(node: NodeContext, x: Value, split: Value | None = None) -> Any:
 
 
 @reader("Gather")
-def read_gather(node: NodeContext, x: Value, indices: Value) -> Any:
+def read_gather(node: NodeContext, x: Value, indices: Value) -> Value:
     """Read Gather: positions along an axis, by their indices."""
     axis, picked = normalized_axis(node.attribute("axis", 0), x.ndim), node.constant(indices, "indices")
     if picked.dtype.kind not in "iu":
@@ -93,7 +93,7 @@ def read_gather(node: NodeContext, x: Value, indices: Value) -> Any:
 
 
 @reader("GatherElements")
-def read_gather_elements(node: NodeContext, x: Value, indices: Value) -> Any:
+def read_gather_elements(node: NodeContext, x: Value, indices: Value) -> Value:
     """Read GatherElements, of arrays."""
     axis, picked = normalized_axis(node.attribute("axis", 0), x.ndim), node.constant(indices, "indices")
     node.reserve(*picked.shape)
@@ -101,7 +101,7 @@ def read_gather_elements(node: NodeContext, x: Value, indices: Value) -> Any:
 
 
 @reader("Tile")
-def read_tile(node: NodeContext, x: Value, repeats: Value) -> Any:
+def read_tile(node: NodeContext, x: Value, repeats: Value) -> Value:
     """Read Tile: x repeated along its axes."""
     counts = node.integers(repeats, "repeats")
     if len(counts) != x.ndim or min(counts, default=0) < 0:
@@ -122,7 +122,7 @@ def _check_positions(count: int) -> None:
         raise ValueError(f"it lists {count:,} positions of an axis; byhand lists up to {MAX_PICKED_POSITIONS:,}")
 
 
-def pick(node: NodeContext, x: Any, axis: int, positions: Sequence[int]) -> Any:
+def pick(node: NodeContext, x: Value, axis: int, positions: Sequence[int]) -> Value:
     """Return positions along an axis, as slices that are concatenated."""
     if axis == 0:
         raise node.unsupported("it picks images out of a batch")
@@ -132,7 +132,7 @@ def pick(node: NodeContext, x: Any, axis: int, positions: Sequence[int]) -> Any:
     parts = [cut(node, x, [(axis, *part)]) for part in ranges]
     if len(parts) == 1:
         return parts[0]
-    layout = parts[0].layout
+    layout = layout_of(parts[0])
     stored = tuple(node.in_layout(part, layout) for part in parts)
     return from_layout(node.apply(concat, stored, axis=layout.index(axis)), layout)
 
@@ -155,7 +155,7 @@ def as_ranges(positions: Sequence[int]) -> Iterator[tuple[int, int | None, int]]
 
 
 @reader("Pad")
-def read_pad(node: NodeContext, x: Any, *inputs: Value | None) -> Any:
+def read_pad(node: NodeContext, x: Value, *inputs: Value | None) -> Value:
     """Read Pad: with a constant, or with the image's own pixels (edge, reflect, wrap); negative pads crop."""
     mode = node.attribute("mode", "constant")
     value, pads = _pad_inputs(node, x.ndim, inputs)
@@ -196,13 +196,14 @@ def _pad_inputs(node: NodeContext, ndim: int, inputs: Sequence[Value | None]) ->
         pads = node.integers(pads_input, "pads")
         axes = list(range(ndim)) if axes_input is None else node.integers(axes_input, "axes")
         axes = [normalized_axis(axis, ndim) for axis in axes]
-        missing = value_input is None or value_input.size == 0
-        value = 0 if missing else node.constant(value_input, "value").reshape(())[()]
+        value = 0
+        if value_input is not None and value_input.size > 0:
+            value = node.constant(value_input, "value").reshape(())[()]
     half = len(pads) // 2
     return value, {axis: (pads[i], pads[half + i]) for i, axis in enumerate(axes)}
 
 
-def pad_constant(node: NodeContext, x: Value, pads: dict[int, tuple[int, int]], value: float) -> Any:
+def pad_constant(node: NodeContext, x: Value, pads: dict[int, tuple[int, int]], value: float) -> Value:
     """Return x padded with a constant: the op pads two axes at a time, the rows and columns of a layout."""
     if x.ndim > 4:
         raise node.unsupported(f"it pads {x.ndim} axes; byhand pads up to four")

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from byhand.onnx.node_context import NodeContext
+from byhand.onnx.symbol import Value
 from byhand.ops.op import Array
 
 MAX_WINDOW_AXES = 3
@@ -84,9 +85,9 @@ def check_window_axes(node: NodeContext, axes: int) -> None:
         raise node.unsupported(f"its window has {axes} axes; byhand has windows of one to {MAX_WINDOW_AXES}")
 
 
-def along_one_axis(node: NodeContext, x: Any, of_images: Callable[[Any], Any]) -> Any:
+def along_one_axis(node: NodeContext, x: Value, of_images: Callable[[Any], Any]) -> Value:
     """Apply a function of images (N, C, H, W) to signals (N, C, W), as images of one row."""
-    y = of_images(node.reshape(x, (*x.shape[:2], 1, x.shape[2])))
+    y: Value = of_images(node.reshape(x, (*x.shape[:2], 1, x.shape[2])))
     return node.reshape(y, (*y.shape[:2], y.shape[3]))
 
 

@@ -87,7 +87,9 @@ class SegmentedReplay:
                 if isinstance(call, list) or call.name != breakpoint_marker.function.__name__:
                     calls.append(call)
                     continue
-                self._segments.append(Segment(LaunchTable(calls), _recording.functions[int(call.arguments[0][0])]))
+                number = call.arguments[0]
+                assert isinstance(number, np.ndarray)
+                self._segments.append(Segment(LaunchTable(calls), _recording.functions[int(number[0])]))
                 calls = []
             self._segments.append(Segment(LaunchTable(calls), None))
         finally:

@@ -12,6 +12,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from byhand.kernels import cdiv, compiled, kernel, launch, scratch
+from byhand.ops.op import Array
 from byhand.train.optim.hyperparameters import BLOCK_PARAMETERS, as_array, check_ranges
 from byhand.train.optim.optimizer import Optimizer, register
 

@@ -1,0 +1,30 @@
+"""The algorithms that a compiled program takes for its convolutions and linear layers, one row a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+HEAD = ("layer", "forward", "backward data", "backward weights")
+
+
+class LayerAlgorithms(NamedTuple):
+    """The algorithm of each pass of a layer, as kernels/conv/algorithm.py chooses it; None: the program has no such pass."""
+
+    layer: str
+    forward: str | None = None
+    backward_data: str | None = None
+    backward_weights: str | None = None
+
+
+def table(layers: Iterable[LayerAlgorithms]) -> str:
+    """Return the rows as text.
+
+    >>> print(table([LayerAlgorithms("conv1", "direct", None, "sparse"), LayerAlgorithms("fc1", "gemv")]))
+    layer  forward  backward data  backward weights
+    conv1  direct   -              sparse
+    fc1    gemv     -              -
+    """
+    rows = [HEAD, *(tuple(cell or "-" for cell in layer) for layer in layers)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
