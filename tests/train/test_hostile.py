@@ -241,6 +241,23 @@ def test_the_unchanged_files_load(tmp_path):
         assert check(tmp_path / "file", pack(*unpack(saved(kind)))) == [True, True]
 
 
+def test_much_memory_is_detected(tmp_path, monkeypatch):
+    """While a file loads, and while a network is used that is large or that is traced on demand."""
+    much = "bytes, more than"
+    with monkeypatch.context() as patch, pytest.raises(AssertionError, match=much):
+        patch.setattr(bh, "load", lambda path: np.ones(ROOM // 4))
+        check(tmp_path / "file", saved("small"))
+    monkeypatch.setitem(globals(), "use_model", lambda model: np.ones(ROOM // 4))
+    monkeypatch.setitem(globals(), "use_trainer", lambda trainer: None)
+    with pytest.raises(AssertionError, match=much):
+        check(tmp_path / "file", saved("small"), trace_use=True)
+    nn.Model(nn.Input(400, 300, 1), nn.Sequential(nn.MaxPool2d(100), nn.Flatten(), nn.Linear(2))).save(
+        tmp_path / "large"
+    )
+    with pytest.raises(AssertionError, match=much):
+        check(tmp_path / "file", (tmp_path / "large").read_bytes())
+
+
 def test_a_harmful_program_is_detected():
     good, parts = (plain(bh.SGD(0.1, 0.9), hand="compiled").program(batch).text for batch in (2, 8))
     assert_harmless(good)
