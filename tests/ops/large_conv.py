@@ -147,7 +147,9 @@ def convolution(draw, transposed=False):
             "dilation": draw.one([1, 1, 1, 2]),
             "max_flops": MAX_FLOPS,
         }
-        for aim in {draw.one(AIMS), draw.one(AIMS)}:
+        for aim in dict.fromkeys(
+            [draw.one(AIMS), draw.one(AIMS)]
+        ):  # once each; a set's order differs between processes
             aim(draw, at)
         stride, dilation = pair("", at["stride"]), pair("", at["dilation"])
         padding = at["padding"] if isinstance(at["padding"], tuple) else (at["padding"],) * 4
