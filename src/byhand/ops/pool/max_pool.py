@@ -109,6 +109,7 @@ def max_pool_backward_arrays(argmax, grad_y, grad_x, *, kernel, stride, padding,
 
 
 # compiled: forward a row of y at a time, backward a row of grad_x -----------------------------------------------------
+# As above, a window is n, i, j, a position in it r, s, and its pixel p, q.
 
 
 @kernel
