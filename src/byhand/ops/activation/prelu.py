@@ -23,7 +23,7 @@ from byhand.shapes import Shape, broadcast
 
 
 def prelu_contract(x: Shape, slope: Shape) -> CallSpec:
-    """Leaky ReLU with a learnt slope: x (...), slope, which broadcasts to x -> y like x.
+    """Leaky ReLU with a learned slope: x (...), slope, which broadcasts to x -> y like x.
 
     slope: one number, or one a channel (C,). Raises ShapeError where it does not broadcast to x.
 

@@ -130,9 +130,10 @@ def conv2d_max_pool_backward_compiled(
         pooling = Pooling(pool_kernel, pool_stride, pool_padding, pool_dilation)
         pool_backward.backward(x, weight, pooled, gradients, convolution, pooling)
         return
-    alive, grad = relu_gradient(y, grad_y) if relu else grad_y, scratch(*shape, dtype=x.dtype)
+    pooled_grad = relu_gradient(y, grad_y) if relu else grad_y
+    grad = scratch(*shape, dtype=x.dtype)
     pooling = pool_attributes(pool_kernel, pool_stride, pool_padding, pool_dilation)
-    max_pool_backward_compiled(argmax, alive, grad, **pooling)
+    max_pool_backward_compiled(argmax, pooled_grad, grad, **pooling)
     attributes = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     conv2d_backward_compiled(x, weight, grad, grad_x, grad_weight, grad_bias, **attributes)
 

@@ -45,7 +45,7 @@ def contract(
 ) -> CallSpec:
     """Normalize each channel over the batch: x (N, ..., C), all else (C,) -> y like x.
 
-    In training, the statistics are the batch's own, and the running statistics move towards them by `momentum`, in place (the
+    In training, the statistics are the batch's own, and the running statistics move toward them by `momentum`, in place (the
     variance as an unbiased estimate: times M / (M - 1) for M elements). Otherwise the running statistics are used.
     Raises ShapeError where shapes do not fit, or where training has one element a channel, whose variance is undefined.
 
@@ -277,7 +277,7 @@ def batch_norm_backward_apply(x, grad_y, strips, grad_x, size, training, block):
 
 
 def launch_statistics(x, stats, running, eps, momentum):
-    """Launch the statistics of x over the batch; running statistics move towards them by `momentum`."""
+    """Launch the statistics of x over the batch; running statistics move toward them by `momentum`."""
     rows, blocks, strip_size = rows_and_blocks(x)
     channels = stats.mean.size
     means, squares = scratch(blocks, channels, dtype=x.dtype), scratch(blocks, channels, dtype=x.dtype)

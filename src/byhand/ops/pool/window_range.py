@@ -1,7 +1,7 @@
 """Index ranges of pooling windows along one axis: which window positions see the image, and which windows see a pixel.
 
 Kernels call these to leave padding out of their inner loops. A window has `kernel` positions, `dilation` pixels apart;
-window i begins at the padded pixel i * stride.
+window i begins at the padded pixel i * stride. The last two functions say how many windows of a row vectors can write.
 """
 
 from typing import NamedTuple
