@@ -14,7 +14,7 @@ from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS
 from byhand.ops import REGISTRY
 from byhand.ops.movement.resize import VECTOR_MIN_CHANNELS
 from byhand.ops.movement.transpose import TILE_ELEMENTS
-from byhand.ops.norm.lines import LINE_ELEMENTS, NORM_BLOCK_ELEMENTS
+from byhand.ops.norm.strips import MIN_STRIP_ELEMENTS, NORM_BLOCK_ELEMENTS
 from byhand.ops.pool.max_pool import POOL_BLOCK_ELEMENTS
 from tests.ops.large_conv import MAX_NUMBERS, conv2d, conv2d_block, conv2d_max_pool, conv_transpose2d, linear_call
 
@@ -93,13 +93,15 @@ def binary(draw, power=False):
 
 def normal_rows(draw):
     """Return a shape whose rows are a reduction's, a softmax's: many short ones, or few that fill a block."""
-    width = draw.one([draw.channels(), draw.near(LINE_ELEMENTS), draw.near(BLOCK_ELEMENTS), draw.near(1000)])
+    width = draw.one([draw.channels(), draw.near(MIN_STRIP_ELEMENTS), draw.near(BLOCK_ELEMENTS), draw.near(1000)])
     return draw.rows_of(width, draw.one(BLOCK_SIZES) * draw.between(1, 3)), width
 
 
 def batch_norm(draw, relu=False):
-    channels = draw.one([draw.channels(), draw.near(LINE_ELEMENTS), draw.near(LINE_ELEMENTS / draw.between(2, 9))])
-    rows = draw.rows_of(channels, draw.one([NORM_BLOCK_ELEMENTS, LINE_ELEMENTS]) * draw.between(1, 3))
+    channels = draw.one(
+        [draw.channels(), draw.near(MIN_STRIP_ELEMENTS), draw.near(MIN_STRIP_ELEMENTS / draw.between(2, 9))]
+    )
+    rows = draw.rows_of(channels, draw.one([NORM_BLOCK_ELEMENTS, MIN_STRIP_ELEMENTS]) * draw.between(1, 3))
     rows = max(rows, BATCH_NORM_MIN_ROWS)
     shape = draw.one([(rows, channels), (2, rows // 6, 3, channels)])
     x, gamma, beta, mean = draw.array(*shape), draw.array(channels), draw.array(channels), draw.array(channels)

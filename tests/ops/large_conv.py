@@ -45,10 +45,8 @@ def pixels(draw, at):
     weights(draw, at, direct.STRIDED_WEIGHT_BYTES * draw.one([0.9, 1.2]))
     rows = draw.one([2, 4, 8, 16, 32, draw.between(2, 32)])  # powers of 2 meet the threshold exactly
     at["images"] = draw.one([1, 2, 3])
-    at["out"], at["max_flops"] = (
-        (rows, draw.near(packed.PACK_IN_CACHE_MAX_PIXELS / at["images"] / rows)),
-        PIXELS_MAX_FLOPS,
-    )
+    at["out"] = rows, draw.near(packed.PACK_IN_CACHE_MAX_PIXELS / at["images"] / rows)
+    at["max_flops"] = PIXELS_MAX_FLOPS
 
 
 def packing(draw, at):
@@ -101,7 +99,7 @@ def images(draw, at):
 
 
 def phases(draw, at):
-    """Rows of pixels that see other places of the window than their neighbours."""
+    """Rows of pixels that see other places of the window than their neighbors."""
     at["kernel"] = draw.between(1, 7), draw.between(1, 7)
     at["padding"] = tuple(draw.between(0, 5) for _ in range(4))
     at["stride"], at["dilation"] = (draw.between(1, 4), draw.between(1, 3)), (draw.between(1, 3), draw.between(1, 3))
@@ -147,7 +145,8 @@ def convolution(draw, transposed=False):
             "dilation": draw.one([1, 1, 1, 2]),
             "max_flops": MAX_FLOPS,
         }
-        for aim in {draw.one(AIMS), draw.one(AIMS)}:
+        # Each once, in a fixed order: that of a set of functions depends on where they lie in memory.
+        for aim in dict.fromkeys([draw.one(AIMS), draw.one(AIMS)]):
             aim(draw, at)
         stride, dilation = pair("", at["stride"]), pair("", at["dilation"])
         padding = at["padding"] if isinstance(at["padding"], tuple) else (at["padding"],) * 4
@@ -217,11 +216,11 @@ def conv2d_block(draw):
 
 
 def conv2d_max_pool(draw):
-    """A pooled convolution, at the limits of its ways back: by the winners, or by sums over a small patch of a grey image."""
+    """A pooled convolution, at the limits of its ways back: by the winners, or by sums over a small patch of a gray image."""
     while True:
         (x, weight, bias), attributes = conv2d(draw)
-        way = draw.one(["as it is", "grey", "sums", "chunk"])
-        if way == "grey":
+        way = draw.one(["as it is", "gray", "sums", "chunk"])
+        if way == "gray":
             kernel_ = draw.one([(1, draw.near(pool_backward.DENSE_MAX_PATCH)), (4, 4), (3, 3), (3, draw.between(4, 6))])
             size = draw.between(8, 40), draw.between(24, 40)
             x = draw.array(draw.near(conv_plan.MAX_BATCH_PARTS), *size, 1)
@@ -251,17 +250,12 @@ def conv2d_max_pool(draw):
 def linear_call(draw):
     way = draw.one(["gemv", "turned", "tile"])
     if way == "gemv":
-        rows, units = (
-            draw.near(gemv.GEMV_MAX_ROWS),
-            draw.one([draw.near(gemv.ADD_BLOCK_ELEMENTS, 2), draw.near(draw.columns, 4)]),
-        )
+        rows = draw.near(gemv.GEMV_MAX_ROWS)
+        units = draw.one([draw.near(gemv.ADD_BLOCK_ELEMENTS, 2), draw.near(draw.columns, 4)])
         deep = draw.near(gemv.GEMV_MIN_BYTES * draw.one([1, 1, 0.5]) / draw.size / units)
     elif way == "turned":
-        rows, units, deep = (
-            draw.near(TRANSPOSED_MAX_ROWS),
-            draw.channels(),
-            draw.near(draw.one([gemv.WEIGHT_BLOCKS, 100, conv_plan.CHUNK_PIXELS])),
-        )
+        rows, units = draw.near(TRANSPOSED_MAX_ROWS), draw.channels()
+        deep = draw.near(draw.one([gemv.WEIGHT_BLOCKS, 100, conv_plan.CHUNK_PIXELS]))
     else:
         rows, units, deep = draw.near(conv_plan.CHUNK_PIXELS, 3), draw.near(draw.columns, 4), draw.channels()
     return [draw.array(rows, deep), draw.array(deep, units), draw.one([draw.array(units), None])], {}

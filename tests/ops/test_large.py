@@ -4,6 +4,8 @@
 """
 
 import os
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -48,6 +50,16 @@ def check_part(part, seed):
     for i in range(CALLS_IN_A_PART):
         at = [seed, part, i]
         check(NAMES[int(np.random.default_rng(at).integers(len(NAMES)))], at)
+
+
+def test_a_seed_draws_the_same_convolutions_in_every_process():
+    """Also where functions, and so the order of a set of them, lie elsewhere in memory."""
+    draws = "print([draw_call('conv2d_max_pool', seed)[1:] for seed in range(20)])"
+    expected = str([draw_call("conv2d_max_pool", seed)[1:] for seed in range(20)])
+    for count in (1, 2, 3):
+        code = f"before = [lambda: 0 for _ in range({count})]; from tests.ops.large import draw_call; {draws}"
+        found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        assert found.strip() == expected
 
 
 def check(name, seed):

@@ -122,6 +122,30 @@ def test_a_chain_is_one_call(chain):
     assert ops(model, preserve_all=True) == ["tanh", *chain, *(["flatten"] if chain[0] != "linear" else []), "linear"]
 
 
+def flops(graph, training):
+    """Return the FLOPs of a graph's nodes, at batch size 2."""
+    return sum(call.flops for call in graph.plan(2, training)[0].values())
+
+
+def assert_same_flops(model):
+    for training in (False, True):
+        fused = fuse(model.graph, model.logits, training)
+        assert flops(fused, training) == flops(model.graph, training)
+
+
+# A ReLU after the pooling is left out: the fused op applies it before the pooling, to a larger array.
+@pytest.mark.parametrize(
+    "chain", [chain for chain in INFERENCE_FUSIONS if chain[1:] != ("max_pool", "relu")], ids="+".join
+)
+def test_a_fused_chain_counts_the_flops_of_its_ops(chain):
+    assert_same_flops(chained(chain))
+
+
+@pytest.mark.parametrize("name", ["lenet5", "resnet20_cifar", "squeezenet1_1"])
+def test_a_fused_network_counts_the_flops_of_its_ops(name):
+    assert_same_flops(bh.models.create(name))
+
+
 @settings(max_examples=40)
 @given(data=st.data(), seed=st.integers(0, 99), hand=st.sampled_from(["arrays", "compiled"]), before=st.booleans())
 def test_a_drawn_chain_gives_the_same(data, seed, hand, before):

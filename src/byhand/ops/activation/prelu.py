@@ -13,9 +13,9 @@ from byhand.ops.arithmetic.broadcast import broadcast_call
 from byhand.ops.arithmetic.scalar_function import (
     apply_function,
     apply_function_backward,
-    kernels_of,
-    run,
-    run_backward,
+    binary_kernels,
+    launch_binary,
+    launch_binary_backward,
     sum_gradients,
 )
 from byhand.ops.op import CallSpec, Op, Sample, SampleSource
@@ -23,7 +23,7 @@ from byhand.shapes import Shape, broadcast
 
 
 def prelu_contract(x: Shape, slope: Shape) -> CallSpec:
-    """Leaky ReLU with a learnt slope: x (...), slope, which broadcasts to x -> y like x.
+    """Leaky ReLU with a learned slope: x (...), slope, which broadcasts to x -> y like x.
 
     slope: one number, or one a channel (C,). Raises ShapeError where it does not broadcast to x.
 
@@ -62,21 +62,26 @@ def prelu_arrays(x, slope, y):
 
 
 def prelu_backward_arrays(x, slope, grad_y, grad_x, grad_slope):
-    of_x, of_slope = (lambda: np.where(x > 0, grad_y, slope * grad_y)), (lambda: np.where(x > 0, 0, x * grad_y))
-    sum_gradients((of_x, of_slope), grad_x, grad_slope)
+    def gradient_x():
+        return np.where(x > 0, grad_y, slope * grad_y)
+
+    def gradient_slope():
+        return np.where(x > 0, 0, x * grad_y)
+
+    sum_gradients((gradient_x, gradient_slope), grad_x, grad_slope)
 
 
-PRELU = kernels_of(leaky, (prelu_grad_x, prelu_grad_slope))
+PRELU = binary_kernels(leaky, (prelu_grad_x, prelu_grad_slope))
 
 
 @compiled
 def prelu_compiled(x, slope, y):
-    run(PRELU.forward, x, slope, y)
+    launch_binary(PRELU.forward, x, slope, y)
 
 
 @compiled
 def prelu_backward_compiled(x, slope, grad_y, grad_x, grad_slope):
-    run_backward(PRELU.backward, x, slope, grad_y, grad_x, grad_slope)
+    launch_binary_backward(PRELU.backward, x, slope, grad_y, grad_x, grad_slope)
 
 
 def prelu_sample(draw: SampleSource) -> Sample:

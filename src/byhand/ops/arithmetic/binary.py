@@ -13,9 +13,9 @@ from byhand.ops.arithmetic.broadcast import broadcast_call, broadcast_index, unb
 from byhand.ops.arithmetic.scalar_function import (
     apply_function,
     apply_function_backward,
-    kernels_of,
-    run,
-    run_backward,
+    binary_kernels,
+    launch_binary,
+    launch_binary_backward,
     sum_gradients,
 )
 from byhand.ops.flat_kernels import negate
@@ -60,12 +60,12 @@ def subtract_backward_arrays(grad_y, grad_a, grad_b):
     sum_gradients((lambda: grad_y, lambda: -grad_y), grad_a, grad_b)
 
 
-SUBTRACT = kernels_of(difference)
+SUBTRACT = binary_kernels(difference)
 
 
 @compiled
 def subtract_compiled(a, b, y):
-    run(SUBTRACT.forward, a, b, y)
+    launch_binary(SUBTRACT.forward, a, b, y)
 
 
 @compiled
@@ -111,7 +111,7 @@ def divide_grad_b(a, b, grad):
     return -grad * ((a / b) / b)
 
 
-DIVIDE = kernels_of(quotient, (divide_grad_a, divide_grad_b))
+DIVIDE = binary_kernels(quotient, (divide_grad_a, divide_grad_b))
 
 
 def divide_loops(a, b, y):
@@ -132,12 +132,12 @@ def divide_backward_arrays(a, b, grad_y, grad_a, grad_b):
 
 @compiled
 def divide_compiled(a, b, y):
-    run(DIVIDE.forward, a, b, y)
+    launch_binary(DIVIDE.forward, a, b, y)
 
 
 @compiled
 def divide_backward_compiled(a, b, grad_y, grad_a, grad_b):
-    run_backward(DIVIDE.backward, a, b, grad_y, grad_a, grad_b)
+    launch_binary_backward(DIVIDE.backward, a, b, grad_y, grad_a, grad_b)
 
 
 def divide_sample(draw: SampleSource) -> Sample:
@@ -181,7 +181,7 @@ def power_grad_b(a, b, grad):
     return 0.0 if a == 0.0 and b >= 0.0 else grad * (a**b * np.log(a))
 
 
-POWER = kernels_of(a_to_the_b, (power_grad_a, power_grad_b))
+POWER = binary_kernels(a_to_the_b, (power_grad_a, power_grad_b))
 
 
 def power_loops(a, b, y):
@@ -197,20 +197,24 @@ def power_arrays(a, b, y):
 
 
 def power_backward_arrays(a, b, grad_y, grad_a, grad_b):
-    flat = (a == 0) & (b >= 0)
-    of_a = lambda: np.where(b == 0, 0, grad_y * (b * np.float_power(a, b - 1)))  # noqa: E731
-    of_b = lambda: np.where(flat, 0, grad_y * (np.float_power(a, b) * np.log(np.where(flat, 1, a))))  # noqa: E731
-    sum_gradients((of_a, of_b), grad_a, grad_b)
+    def gradient_a():
+        return np.where(b == 0, 0, grad_y * (b * np.float_power(a, b - 1)))
+
+    def gradient_b():
+        zero_slope = (a == 0) & (b >= 0)
+        return np.where(zero_slope, 0, grad_y * (np.float_power(a, b) * np.log(np.where(zero_slope, 1, a))))
+
+    sum_gradients((gradient_a, gradient_b), grad_a, grad_b)
 
 
 @compiled
 def power_compiled(a, b, y):
-    run(POWER.forward, a, b, y)
+    launch_binary(POWER.forward, a, b, y)
 
 
 @compiled
 def power_backward_compiled(a, b, grad_y, grad_a, grad_b):
-    run_backward(POWER.backward, a, b, grad_y, grad_a, grad_b)
+    launch_binary_backward(POWER.backward, a, b, grad_y, grad_a, grad_b)
 
 
 def positive_sample(draw: SampleSource) -> Sample:

@@ -37,6 +37,7 @@ def sum_to_shape(grad, shape):
 
 
 # compiled -------------------------------------------------------------------------------------------------------------
+# np.uintp(...) around an index: Numba tests a signed index for being negative, which keeps LLVM from vectorizing the loop.
 
 
 class Rows(NamedTuple):
@@ -100,7 +101,7 @@ def unbroadcast(grad_y, factor, grad):
 
 def swap_first(values, i):
     """Return a tuple with its first and its i-th item swapped."""
-    return tuple(values[i if at == 0 else 0 if at == i else at] for at in range(len(values)))
+    return (values[i], *values[1:i], values[0], *values[i + 1 :]) if i > 0 else values
 
 
 @kernel(reassociate=True)
@@ -109,10 +110,10 @@ def sum_block(grad_y, factor, factor_step, partials, block):
     grad, total = grad_y[block * BLOCK_ELEMENTS : (block + 1) * BLOCK_ELEMENTS], partials[block]
     total[0] = 0.0
     if factor is None:
-        add_rows(grad, Rows(total, 0, 0), 1)
+        accumulate_rows(grad, Rows(total, 0, 0), 1)
     else:
         times = factor[block * BLOCK_ELEMENTS * factor_step :]
-        add_product_rows(grad, Rows(times, 0, factor_step), Rows(total, 0, 0), 1)
+        accumulate_product_rows(grad, Rows(times, 0, factor_step), Rows(total, 0, 0), 1)
 
 
 @kernel(reassociate=True)
@@ -136,14 +137,14 @@ def sum_rows_block(grad_y, factor, partials, steps, slices, block):
         grad, into = grad_y[row * size : (row + count) * size], total[row_start(row, sizes, grad_steps) - offset :]
         sums = Rows(into, grad_steps[along], grad_steps[-1])
         if factor is None:
-            add_rows(grad, sums, count)
+            accumulate_rows(grad, sums, count)
         else:
             times = factor[row_start(row, sizes, factor_steps) :]
-            add_product_rows(grad, Rows(times, factor_steps[along], factor_steps[-1]), sums, count)
+            accumulate_product_rows(grad, Rows(times, factor_steps[along], factor_steps[-1]), sums, count)
         row += count
 
 
-def add_rows(grad, sums, count):
+def accumulate_rows(grad, sums, count):
     """Add `count` rows of grad to the rows of sums."""
     (total, row_step, step), size = sums, grad.size // count
     for i in range(count):
@@ -157,7 +158,7 @@ def add_rows(grad, sums, count):
             total[i * row_step] += part
 
 
-def add_product_rows(grad, factors, sums, count):
+def accumulate_product_rows(grad, factors, sums, count):
     """Add `count` rows of grad * factors to the rows of sums."""
     factor, factor_row_step, factor_step = factors
     (total, row_step, step), size = sums, grad.size // count

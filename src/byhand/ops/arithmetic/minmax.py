@@ -12,16 +12,16 @@ from byhand.ops.arithmetic.broadcast import broadcast_call
 from byhand.ops.arithmetic.scalar_function import (
     apply_function,
     apply_function_backward,
-    kernels_of,
-    run,
-    run_backward,
+    binary_kernels,
+    launch_binary,
+    launch_binary_backward,
     sum_gradients,
 )
 from byhand.ops.op import CallSpec, Op
 from byhand.ops.samples import broadcast_pair
 from byhand.shapes import Shape
 
-# maximum: y = max(a, b);  derivatives 1 for the larger, 0 for the other, 1/2 each where they are equal ----------------
+# maximum: y = max(a, b);  derivatives 1 for the maximum_scalar, 0 for the other, 1/2 each where they are equal ----------------
 
 
 def maximum_contract(a: Shape, b: Shape) -> CallSpec:
@@ -36,7 +36,7 @@ def maximum_contract(a: Shape, b: Shape) -> CallSpec:
     return broadcast_call(a, b)
 
 
-def larger(a, b):
+def maximum_scalar(a, b):
     return a if a > b or a != a else b  # noqa: PLR0124  (NaN)
 
 
@@ -49,7 +49,7 @@ def maximum_grad_b(a, b, grad):
 
 
 def maximum_loops(a, b, y):
-    apply_function(larger, a, b, y)
+    apply_function(maximum_scalar, a, b, y)
 
 
 def maximum_backward_loops(a, b, grad_y, grad_a, grad_b):
@@ -65,17 +65,17 @@ def maximum_backward_arrays(a, b, grad_y, grad_a, grad_b):
     sum_gradients((lambda: np.where(a < b, 0, shared), lambda: np.where(b < a, 0, shared)), grad_a, grad_b)
 
 
-MAXIMUM = kernels_of(larger, (maximum_grad_a, maximum_grad_b))
+MAXIMUM = binary_kernels(maximum_scalar, (maximum_grad_a, maximum_grad_b))
 
 
 @compiled
 def maximum_compiled(a, b, y):
-    run(MAXIMUM.forward, a, b, y)
+    launch_binary(MAXIMUM.forward, a, b, y)
 
 
 @compiled
 def maximum_backward_compiled(a, b, grad_y, grad_a, grad_b):
-    run_backward(MAXIMUM.backward, a, b, grad_y, grad_a, grad_b)
+    launch_binary_backward(MAXIMUM.backward, a, b, grad_y, grad_a, grad_b)
 
 
 maximum = Op(
@@ -88,7 +88,7 @@ maximum = Op(
 )
 
 
-# minimum: y = min(a, b);  slopes: each has what the other has of the maximum ------------------------------------------
+# minimum: y = min(a, b);  derivatives 1 for the smaller, 0 for the other, 1/2 each where they are equal ---------------
 
 
 def minimum_contract(a: Shape, b: Shape) -> CallSpec:
@@ -103,12 +103,12 @@ def minimum_contract(a: Shape, b: Shape) -> CallSpec:
     return broadcast_call(a, b)
 
 
-def smaller(a, b):
+def minimum_scalar(a, b):
     return a if a < b or a != a else b  # noqa: PLR0124  (NaN)
 
 
 def minimum_loops(a, b, y):
-    apply_function(smaller, a, b, y)
+    apply_function(minimum_scalar, a, b, y)
 
 
 def minimum_backward_loops(a, b, grad_y, grad_a, grad_b):
@@ -123,17 +123,17 @@ def minimum_backward_arrays(a, b, grad_y, grad_a, grad_b):
     maximum_backward_arrays(b, a, grad_y, grad_a, grad_b)
 
 
-MINIMUM = kernels_of(smaller)
+MINIMUM = binary_kernels(minimum_scalar)
 
 
 @compiled
 def minimum_compiled(a, b, y):
-    run(MINIMUM.forward, a, b, y)
+    launch_binary(MINIMUM.forward, a, b, y)
 
 
 @compiled
 def minimum_backward_compiled(a, b, grad_y, grad_a, grad_b):
-    run_backward(MAXIMUM.backward[::-1], a, b, grad_y, grad_a, grad_b)
+    launch_binary_backward(MAXIMUM.backward[::-1], a, b, grad_y, grad_a, grad_b)
 
 
 minimum = Op(

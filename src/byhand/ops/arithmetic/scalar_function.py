@@ -41,6 +41,7 @@ def sum_gradients(gradients, grad_a, grad_b):
 
 
 # compiled -------------------------------------------------------------------------------------------------------------
+# np.uintp(...) around an index: Numba tests a signed index for being negative, which keeps LLVM from vectorizing the loop.
 
 
 class Kernels(NamedTuple):
@@ -50,7 +51,7 @@ class Kernels(NamedTuple):
     backward: tuple[object, ...]
 
 
-def kernels_of(function, gradients=()):
+def binary_kernels(function, gradients=()):
     """Compile a function of two numbers, and its gradient functions, into kernels."""
     return Kernels(forward_kernel(function), tuple(backward_kernel(gradient) for gradient in gradients))
 
@@ -105,21 +106,21 @@ def backward_kernel(gradient):
     return gradient_rows
 
 
-def run(rows_kernel, a, b, *arrays):
+def launch_binary(rows_kernel, a, b, *arrays):
     """Launch one of these kernels over a, b and arrays in the shape of y."""
     steps = pair_steps(a, b, arrays[-1].shape)
     rows, flat = cdiv(BLOCK_ELEMENTS, steps.sizes[-1]), [array.reshape(-1) for array in (a, b, *arrays)]
     launch(rows_kernel, cdiv(prod(steps.sizes[:-1]), rows), *flat, steps, rows)
 
 
-def run_backward(gradients, a, b, grad_y, grad_a, grad_b):
+def launch_binary_backward(gradients, a, b, grad_y, grad_a, grad_b):
     """Launch the kernels of both gradients; sum over the axes that an input repeats."""
     for rows_kernel, grad in zip(gradients, (grad_a, grad_b)):
         if grad is None:
             continue
         if grad.size == grad_y.size:
-            run(rows_kernel, a, b, grad_y, grad.reshape(grad_y.shape))
+            launch_binary(rows_kernel, a, b, grad_y, grad.reshape(grad_y.shape))
         else:
             part = scratch(*grad_y.shape, dtype=grad_y.dtype)
-            run(rows_kernel, a, b, grad_y, part)
+            launch_binary(rows_kernel, a, b, grad_y, part)
             unbroadcast(part, None, grad)

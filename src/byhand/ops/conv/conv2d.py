@@ -16,6 +16,8 @@ Each product x * weight is part of one y, so the gradients are the same sum over
 Source: LeCun et al. 1989, "Backpropagation applied to handwritten zip code recognition".
 """
 
+from math import prod
+
 import numpy as np
 
 from byhand.errors import ShapeError
@@ -59,7 +61,7 @@ def contract(
     return CallSpec(
         {"y": y},
         {"stride": view.stride, "padding": view.padding, "dilation": view.dilation, "groups": groups},
-        flops=int(np.prod(y, dtype=object)) * (2 * rows * columns * depth - (bias is None)),
+        flops=prod(y) * (2 * rows * columns * depth - (bias is None)),
         window=view,
     )
 

@@ -147,22 +147,23 @@ def conv_transpose2d_backward_arrays(
 # compiled: conv2d's kernels with image and output exchanged -----------------------------------------------------------
 
 
-def _shape(x, weight, y, stride, padding, dilation, groups):
+def as_conv_shape(x, weight, y, stride, padding, dilation, groups):
     """Return the convolution that makes an x of a y, from their shapes."""
-    stride = tuple(step if pixels > 1 else 1 for step, pixels in zip(stride, x[1:3]))  # it would cost phases
+    # Along an axis of one pixel a stride changes nothing, but the plan would have `stride` phases.
+    stride = tuple(step if pixels > 1 else 1 for step, pixels in zip(stride, x[1:3]))
     return conv_shape(y, weight, x, stride, padding, dilation, groups)
 
 
 def algorithms(shapes, call, itemsize):
     """Return the algorithms that kernels choose for a call, by the array that each writes."""
     x, weight, *_ = shapes
-    names = conv.names(_shape(x, weight, call.shapes["y"], **call.attributes), x[0], itemsize)
+    names = conv.names(as_conv_shape(x, weight, call.shapes["y"], **call.attributes), x[0], itemsize)
     return {"y": names["backward_data"], "grad_x": names["forward"], "grad_weight": names["backward_weights"]}
 
 
 @compiled
 def conv_transpose2d_compiled(x, weight, bias, y, *, stride, padding, dilation, groups):
-    conv.backward_data(weight, x, y, _shape(x.shape, weight.shape, y.shape, stride, padding, dilation, groups))
+    conv.backward_data(weight, x, y, as_conv_shape(x.shape, weight.shape, y.shape, stride, padding, dilation, groups))
     if bias is not None:
         launch_add(y, bias, y)
 
@@ -171,7 +172,7 @@ def conv_transpose2d_compiled(x, weight, bias, y, *, stride, padding, dilation, 
 def conv_transpose2d_backward_compiled(
     x, weight, grad_y, grad_x, grad_weight, grad_bias, *, stride, padding, dilation, groups
 ):
-    shape = _shape(x.shape, weight.shape, grad_y.shape, stride, padding, dilation, groups)
+    shape = as_conv_shape(x.shape, weight.shape, grad_y.shape, stride, padding, dilation, groups)
     if grad_bias is not None:
         conv.backward_bias(grad_y, grad_bias)
     if grad_weight is not None:

@@ -86,8 +86,18 @@ def linear_backward_arrays(x, weight, grad_y, grad_x, grad_weight, grad_bias):
 
 def matrix_shape(weight, rows, columns):
     """Return the product with a weight of this shape as a convolution: the rows of x are the pixels of one image."""
-    pixels, pixel = (rows, columns), (1, 1)
-    return conv.ConvShape(pixels, pixels, pixel, pixel, (0, 0, 0, 0), pixel, 1, *weight)
+    depth, filters = weight
+    return conv.ConvShape(
+        image=(rows, columns),
+        output=(rows, columns),
+        kernel=(1, 1),
+        stride=(1, 1),
+        padding=(0, 0, 0, 0),
+        dilation=(1, 1),
+        groups=1,
+        depth=depth,
+        filters_per_group=filters,
+    )
 
 
 def linear_algorithms(shapes, call, itemsize):

@@ -23,10 +23,10 @@ from byhand.ops.norm.batch_norm import (
     batch_norm,
     batch_norm_backward_apply,
     batch_norm_backward_merge,
-    batch_norm_lines,
+    batch_norm_strips,
 )
-from byhand.ops.norm.lines import block_of, repeat_row, rows_and_blocks, sum_line
 from byhand.ops.norm.operands import Affine, AffineGradients, NormStats, ReluGradient, RunningStats
+from byhand.ops.norm.strips import block_of, repeat_row, rows_and_blocks, sum_strip
 from byhand.ops.op import CallSpec, Op, Sample, SampleSource
 from byhand.shapes import Shape
 
@@ -57,13 +57,13 @@ def contract(
 
 
 @kernel
-def batch_norm_relu_apply(x, lines, shortcut, y, size, block):
-    source, target, line = block_of(x, size, block), block_of(y, size, block), lines.shape[1]
-    mean, factor, term = lines[MEAN], lines[FACTOR], lines[TERM]
-    for at in range(0, source.size, line):
-        values, out = source[at : at + line], target[at : at + line]
+def batch_norm_relu_apply(x, strips, shortcut, y, size, block):
+    source, target, strip_size = block_of(x, size, block), block_of(y, size, block), strips.shape[1]
+    mean, factor, term = strips[MEAN], strips[FACTOR], strips[TERM]
+    for at in range(0, source.size, strip_size):
+        values, out = source[at : at + strip_size], target[at : at + strip_size]
         if shortcut.size > 0:
-            residual = block_of(shortcut, size, block)[at : at + line]
+            residual = block_of(shortcut, size, block)[at : at + strip_size]
             for k in range(values.size):
                 value = (values[k] - mean[k]) * factor[k] + term[k] + residual[k]
                 out[k] = 0.0 if value < 0.0 else value
@@ -74,25 +74,25 @@ def batch_norm_relu_apply(x, lines, shortcut, y, size, block):
 
 
 @kernel
-def batch_norm_relu_sums(x, relu, mean, lines, sums, rows, block):
+def batch_norm_relu_sums(x, relu, mean, strips, sums, rows, block):
     """Write g, and a block's sums of g and of g * (x - mean)."""
-    size, line = rows * mean.size, lines.shape[2]
+    size, strip_size = rows * mean.size, strips.shape[2]
     source, kept = block_of(x, size, block), block_of(relu.y, size, block)
     grads, into = block_of(relu.grad_y, size, block), block_of(relu.g, size, block)
-    center, first, second = lines[block, 0], lines[block, 1], lines[block, 2]
+    center, first, second = strips[block, 0], strips[block, 1], strips[block, 2]
     repeat_row(mean, center)
     fill(first, 0.0)
     fill(second, 0.0)
-    for at in range(0, source.size, line):
-        values, alive = source[at : at + line], kept[at : at + line]
-        grad, out = grads[at : at + line], into[at : at + line]
+    for at in range(0, source.size, strip_size):
+        values, alive = source[at : at + strip_size], kept[at : at + strip_size]
+        grad, out = grads[at : at + strip_size], into[at : at + strip_size]
         for k in range(values.size):
             value = 0.0 if alive[k] <= 0.0 else grad[k]
             out[k] = value
             first[k] += value
             second[k] += value * (values[k] - center[k])
-    sum_line(first, sums[block, 0])
-    sum_line(second, sums[block, 1])
+    sum_strip(first, sums[block, 0])
+    sum_strip(second, sums[block, 1])
 
 
 @compiled
@@ -100,30 +100,30 @@ def batch_norm_relu_compiled(
     x, gamma, beta, running_mean, running_var, shortcut, y, mean, inv_std, *, eps, momentum, training
 ):
     affine, running, stats = Affine(gamma, beta), RunningStats(running_mean, running_var), NormStats(mean, inv_std)
-    lines = batch_norm_lines(x, affine, running, stats, eps=eps, momentum=momentum, training=training)
+    strips = batch_norm_strips(x, affine, running, stats, eps=eps, momentum=momentum, training=training)
     (rows, blocks, _), flat = rows_and_blocks(x), x.reshape(-1)
     residual = flat[:0] if shortcut is None else shortcut.reshape(-1)
-    launch(batch_norm_relu_apply, blocks, flat, lines, residual, y.reshape(-1), rows * mean.size)
+    launch(batch_norm_relu_apply, blocks, flat, strips, residual, y.reshape(-1), rows * mean.size)
 
 
 @compiled
 def batch_norm_relu_backward_compiled(
     x, gamma, y, mean, inv_std, grad_y, grad_x, grad_gamma, grad_beta, grad_shortcut, *, eps, momentum, training
 ):
-    rows, blocks, line = rows_and_blocks(x)
+    rows, blocks, strip_size = rows_and_blocks(x)
     channels, flat = mean.size, x.reshape(-1)
     g = grad_x if grad_shortcut is None else grad_shortcut
     if g is None:
         g = scratch(*x.shape, dtype=x.dtype)
-    sums, lines = scratch(blocks, 2, channels, dtype=x.dtype), scratch(4, line, dtype=x.dtype)
+    sums, strips = scratch(blocks, 2, channels, dtype=x.dtype), scratch(4, strip_size, dtype=x.dtype)
     relu_gradient = ReluGradient(y.reshape(-1), grad_y.reshape(-1), g.reshape(-1))
-    part_lines = scratch(blocks, 3, line, dtype=x.dtype)
-    launch(batch_norm_relu_sums, blocks, flat, relu_gradient, mean, part_lines, sums, rows)
+    part_strips = scratch(blocks, 3, strip_size, dtype=x.dtype)
+    launch(batch_norm_relu_sums, blocks, flat, relu_gradient, mean, part_strips, sums, rows)
     stats, grads = NormStats(mean, inv_std), AffineGradients(grad_gamma, grad_beta)
-    launch(batch_norm_backward_merge, 1, sums, gamma, stats, grads, lines, x.size // channels)
+    launch(batch_norm_backward_merge, 1, sums, gamma, stats, grads, strips, x.size // channels)
     if grad_x is not None:
         size, grad = rows * channels, grad_x.reshape(-1)
-        launch(batch_norm_backward_apply, blocks, flat, relu_gradient.g, lines, grad, size, training)
+        launch(batch_norm_backward_apply, blocks, flat, relu_gradient.g, strips, grad, size, training)
 
 
 loops, arrays = composed(

@@ -13,6 +13,8 @@ once, and no filter is scaled. Backward computes the input of the norm again.
 Sources: He et al. 2015, arXiv 1512.03385 (the block); Jacob et al. 2017, section 3.2, arXiv 1712.05877 (the factor).
 """
 
+from math import prod
+
 import numpy as np
 
 from byhand.errors import ArgumentError, ShapeError
@@ -65,7 +67,7 @@ def contract(
         flops += batch_norm.contract(y, **given, eps=eps).flops
     if shortcut not in (None, y):
         raise ShapeError(f"shortcut has the shape {shortcut}; expected that of y, {y}")
-    flops += ((shortcut is not None) + bool(relu)) * int(np.prod(y, dtype=object))
+    flops += ((shortcut is not None) + bool(relu)) * prod(y)
     return CallSpec(call.shapes, call.attributes | {"eps": float(eps), "relu": bool(relu)}, flops, call.window)
 
 

@@ -8,6 +8,8 @@ where it is the maximum of its window, and with `relu` only where y > 0: `kernel
 Sources: those of conv2d, relu and max_pool.
 """
 
+from math import prod
+
 import numpy as np
 
 from byhand.kernels import compiled, conv, scratch
@@ -50,11 +52,13 @@ def contract(
     """
     first = conv2d.contract(x, weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups)
     pooling = pool_attributes(pool_kernel, pool_stride, pool_padding, pool_dilation)
-    second = max_pool.contract(first.shapes["y"], **pooling, ceil_mode=ceil_mode)
+    convolved = first.shapes["y"]
+    second = max_pool.contract(convolved, **pooling, ceil_mode=ceil_mode)
     attributes = first.attributes | {"relu": bool(relu)}
     attributes |= {f"pool_{key}": value for key, value in second.attributes.items()}
-    attributes["between"] = first.shapes["y"][1:3]
-    return CallSpec(second.shapes, attributes, first.flops + second.flops, first.window)
+    attributes["between"] = convolved[1:3]
+    flops = first.flops + second.flops + (prod(convolved) if relu else 0)
+    return CallSpec(second.shapes, attributes, flops, first.window)
 
 
 def pool_attributes(kernel, stride, padding, dilation):
@@ -126,9 +130,10 @@ def conv2d_max_pool_backward_compiled(
         pooling = Pooling(pool_kernel, pool_stride, pool_padding, pool_dilation)
         pool_backward.backward(x, weight, pooled, gradients, convolution, pooling)
         return
-    alive, grad = relu_gradient(y, grad_y) if relu else grad_y, scratch(*shape, dtype=x.dtype)
+    pooled_grad = relu_gradient(y, grad_y) if relu else grad_y
+    grad = scratch(*shape, dtype=x.dtype)
     pooling = pool_attributes(pool_kernel, pool_stride, pool_padding, pool_dilation)
-    max_pool_backward_compiled(argmax, alive, grad, **pooling)
+    max_pool_backward_compiled(argmax, pooled_grad, grad, **pooling)
     attributes = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     conv2d_backward_compiled(x, weight, grad, grad_x, grad_weight, grad_bias, **attributes)
 

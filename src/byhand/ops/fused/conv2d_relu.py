@@ -7,7 +7,7 @@ The convolution's own output is not stored: backward needs y alone, as the ReLU'
 Sources: those of conv2d and relu.
 """
 
-import numpy as np
+from math import prod
 
 from byhand.kernels import compiled, conv
 from byhand.ops.activation.piecewise import relu
@@ -35,9 +35,7 @@ def contract(
     array([9., 0., 0.])
     """
     call = conv2d.contract(x, weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups)
-    return CallSpec(
-        call.shapes, call.attributes, call.flops + int(np.prod(call.shapes["y"], dtype=object)), call.window
-    )
+    return CallSpec(call.shapes, call.attributes, call.flops + prod(call.shapes["y"]), call.window)
 
 
 @compiled

@@ -7,7 +7,7 @@ The layer's own output is not stored: backward needs y alone, as the ReLU's deri
 Sources: those of linear and relu.
 """
 
-import numpy as np
+from math import prod
 
 from byhand.kernels import compiled
 from byhand.ops.activation.piecewise import relu
@@ -27,7 +27,7 @@ def contract(x: Shape, weight: Shape, bias: Shape | None = None) -> CallSpec:
     array([[1., 0.]])
     """
     call = linear.contract(x, weight, bias)
-    return CallSpec(call.shapes, call.attributes, call.flops + int(np.prod(call.shapes["y"], dtype=object)))
+    return CallSpec(call.shapes, call.attributes, call.flops + prod(call.shapes["y"]))
 
 
 @compiled

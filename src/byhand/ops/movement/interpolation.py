@@ -3,9 +3,9 @@
 A pixel i of the new axis lies at the coordinate x of the old one:
 
     half_pixel            x = (i + 1/2) / scale - 1/2                pixels are squares; the edges of both images coincide
-    half_pixel_symmetric  half_pixel, shifted so that the image centres coincide where length * scale is not whole
+    half_pixel_symmetric  half_pixel, shifted so that the image centers coincide where length * scale is not whole
     pytorch_half_pixel    half_pixel, but 0 where the new axis has one pixel
-    align_corners         x = i (length - 1) / (length * scale - 1)  the centres of the end pixels coincide
+    align_corners         x = i (length - 1) / (length * scale - 1)  the centers of the end pixels coincide
     asymmetric            x = i / scale
     tf_crop_and_resize    x runs from start to end, fractions of the old axis
 

@@ -189,21 +189,21 @@ def resize_rows(x, y, combined, row_weights, column_weights, rows_per_block, blo
 
     combined: `ImageRows` of scratch memory, a row for each worker.
     """
-    (starts, rows, downs), (column_starts, columns, acrosses) = row_weights, column_weights
+    (row_starts, rows, down), (column_starts, columns, across) = row_weights, column_weights
     for out_row in range(block * rows_per_block, min((block + 1) * rows_per_block, y.pixels.shape[0])):
         n, i = out_row // y.height, out_row % y.height
-        first, end = starts[i], starts[i + 1]
-        if end - first == 1 and downs[first] == 1.0:
+        first, end = row_starts[i], row_starts[i + 1]
+        if end - first == 1 and down[first] == 1.0:
             pixels = x.pixels[n * x.height + rows[first]]
         else:
-            combine_rows(x.flat, n * x.height, combined.flat[worker], rows, downs, first, end)
+            combine_rows(x.flat, n * x.height, combined.flat[worker], rows, down, first, end)
             pixels = combined.pixels[worker]
         out = y.pixels[out_row]
         if out.shape[1] < VECTOR_MIN_CHANNELS:
             combine_short_pixels(pixels, out, column_weights)
         else:
             for j in range(out.shape[0]):
-                combine_rows(pixels, 0, out[j], columns, acrosses, column_starts[j], column_starts[j + 1])
+                combine_rows(pixels, 0, out[j], columns, across, column_starts[j], column_starts[j + 1])
 
 
 def combine_short_pixels(x, out, axis):

@@ -114,7 +114,7 @@ def gather_rows(x, y, sizes, steps, start, rows, block):
                     out[k] = source[k]
             else:
                 for k in range(size):
-                    out[k] = x[np.uintp(first + k * step)]
+                    out[k] = x[np.uintp(first + k * step)]  # unsigned: no test for a negative index
         row += count
 
 
@@ -132,7 +132,7 @@ def scatter_rows(y, x, sizes, steps, start, rows, block):
                     out[k] = source[k]
             else:
                 for k in range(size):
-                    x[np.uintp(first + k * step)] = source[k]
+                    x[np.uintp(first + k * step)] = source[k]  # unsigned: no test for a negative index
         row += count
 
 

@@ -95,13 +95,13 @@ def transpose_tiles(x, y, axes, tiles, block):
             for k in range(size):
                 source, out = x[a + k * step :], y[b + k :]
                 for i in range(count):
-                    out[np.uintp(i * stride)] = source[i]
+                    out[np.uintp(i * stride)] = source[i]  # unsigned: no test for a negative index
         else:
             for low in range(0, size, TILE_ELEMENTS):
                 for i in range(count):
                     source, out = x[a + i + low * step :], y[b + i * stride + low :]
                     for k in range(min(TILE_ELEMENTS, size - low)):
-                        out[k] = source[np.uintp(k * step)]
+                        out[k] = source[np.uintp(k * step)]  # unsigned: no test for a negative index
 
 
 def launch_transpose(x, y, axes):

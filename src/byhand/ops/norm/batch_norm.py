@@ -18,16 +18,16 @@ import numpy as np
 from byhand.errors import ShapeError
 from byhand.kernels import compiled, kernel, launch, scratch
 from byhand.ops.flat_kernels import fill
-from byhand.ops.norm.lines import (
+from byhand.ops.norm.operands import Affine, AffineGradients, BlockStats, NormStats, RunningStats
+from byhand.ops.norm.strips import (
     block_of,
     finite,
     repeat_row,
     rows_and_blocks,
-    sum_line,
+    sum_strip,
     write_row,
     write_scaled_row,
 )
-from byhand.ops.norm.operands import Affine, AffineGradients, BlockStats, NormStats, RunningStats
 from byhand.ops.op import CallSpec, Op, Sample, SampleSource
 from byhand.shapes import Shape, number
 
@@ -45,7 +45,7 @@ def contract(
 ) -> CallSpec:
     """Normalize each channel over the batch: x (N, ..., C), all else (C,) -> y like x.
 
-    In training, the statistics are the batch's own, and the running statistics move towards them by `momentum`, in place (the
+    In training, the statistics are the batch's own, and the running statistics move toward them by `momentum`, in place (the
     variance as an unbiased estimate: times M / (M - 1) for M elements). Otherwise the running statistics are used.
     Raises ShapeError where shapes do not fit, or where training has one element a channel, whose variance is undefined.
 
@@ -133,41 +133,41 @@ def batch_norm_backward_arrays(
 # compiled -------------------------------------------------------------------------------------------------------------
 # A block computes its mean and the sum of squares around it, in two passes while the block is in the cache. The blocks are
 # merged by the formula of Chan, Golub & LeVeque 1979. No two large values are subtracted, so float32 is accurate whatever
-# the mean is. lines.py says how a kernel walks over rows of channels.
+# the mean is. strips.py says how a kernel walks over rows of channels.
 
-# Lines of the forward pass: y = (x - mean) * factor + term.
+# Strips of the forward pass: y = (x - mean) * factor + term.
 MEAN, FACTOR, TERM = range(3)
-# Lines of the backward pass, after mean and factor: grad_x = factor * (grad_y + slope * (x - mean) + offset).
+# Strips of the backward pass, after mean and factor: grad_x = factor * (grad_y + slope * (x - mean) + offset).
 SLOPE, OFFSET = 2, 3
 
 
 @kernel
-def batch_norm_sums(x, blocks, lines, block):
+def batch_norm_sums(x, blocks, strips, block):
     """Write the mean of each channel over a block, and the sum of squares around it."""
-    mean, square, line = blocks.means[block], blocks.squares[block], lines.shape[2]
-    center, first, second = lines[block, 0], lines[block, 1], lines[block, 2]
+    mean, square, strip_size = blocks.means[block], blocks.squares[block], strips.shape[2]
+    center, first, second = strips[block, 0], strips[block, 1], strips[block, 2]
     channels = mean.size
     part = block_of(x, blocks.rows * channels, block)
     count = part.size // channels
     fill(first, 0.0)
-    for at in range(0, part.size, line):
-        values = part[at : at + line]
+    for at in range(0, part.size, strip_size):
+        values = part[at : at + strip_size]
         for k in range(values.size):
             first[k] += values[k]
-    sum_line(first, mean)
+    sum_strip(first, mean)
     for c in range(channels):
         mean[c] /= count
     repeat_row(mean, center)
     fill(first, 0.0)
     fill(second, 0.0)
-    for at in range(0, part.size, line):
-        values = part[at : at + line]
+    for at in range(0, part.size, strip_size):
+        values = part[at : at + strip_size]
         for k in range(values.size):
             off = values[k] - center[k]
             first[k] += off
             second[k] += off * off
-    sum_line(first, mean)
-    sum_line(second, square)
+    sum_strip(first, mean)
+    sum_strip(second, square)
     for c in range(channels):  # correct the mean by its rounding error
         off = mean[c] / count
         square[c] -= off * mean[c]
@@ -203,47 +203,47 @@ def batch_norm_running(running, stats, eps, block):
 
 
 @kernel
-def batch_norm_line(affine, stats, lines, block):
-    """Write a line each of mean, factor and term: y = (x - mean) * factor + term."""
+def batch_norm_write_strips(affine, stats, strips, block):
+    """Write a strip each of mean, factor and term: y = (x - mean) * factor + term."""
     channels = stats.mean.size
     for c in range(channels):
-        lines[FACTOR, c] = affine.gamma[c] * stats.inv_std[c]
-    repeat_row(stats.mean, lines[MEAN])
-    repeat_row(lines[FACTOR, :channels], lines[FACTOR])
-    repeat_row(affine.beta, lines[TERM])
+        strips[FACTOR, c] = affine.gamma[c] * stats.inv_std[c]
+    repeat_row(stats.mean, strips[MEAN])
+    repeat_row(strips[FACTOR, :channels], strips[FACTOR])
+    repeat_row(affine.beta, strips[TERM])
 
 
 @kernel
-def batch_norm_apply(x, lines, y, size, block):
-    source, target, line = block_of(x, size, block), block_of(y, size, block), lines.shape[1]
-    mean, factor, term = lines[MEAN], lines[FACTOR], lines[TERM]
-    for at in range(0, source.size, line):
-        values, out = source[at : at + line], target[at : at + line]
+def batch_norm_apply(x, strips, y, size, block):
+    source, target, strip_size = block_of(x, size, block), block_of(y, size, block), strips.shape[1]
+    mean, factor, term = strips[MEAN], strips[FACTOR], strips[TERM]
+    for at in range(0, source.size, strip_size):
+        values, out = source[at : at + strip_size], target[at : at + strip_size]
         for k in range(values.size):
             out[k] = (values[k] - mean[k]) * factor[k] + term[k]
 
 
 @kernel
-def batch_norm_backward_sums(x, grad_y, mean, lines, sums, rows, block):
+def batch_norm_backward_sums(x, grad_y, mean, strips, sums, rows, block):
     """Write a block's sums of grad_y and of grad_y * (x - mean)."""
-    size, line = rows * mean.size, lines.shape[2]
+    size, strip_size = rows * mean.size, strips.shape[2]
     source, grads = block_of(x, size, block), block_of(grad_y, size, block)
-    center, first, second = lines[block, 0], lines[block, 1], lines[block, 2]
+    center, first, second = strips[block, 0], strips[block, 1], strips[block, 2]
     repeat_row(mean, center)
     fill(first, 0.0)
     fill(second, 0.0)
-    for at in range(0, source.size, line):
-        values, grad = source[at : at + line], grads[at : at + line]
+    for at in range(0, source.size, strip_size):
+        values, grad = source[at : at + strip_size], grads[at : at + strip_size]
         for k in range(values.size):
             first[k] += grad[k]
             second[k] += grad[k] * (values[k] - center[k])
-    sum_line(first, sums[block, 0])
-    sum_line(second, sums[block, 1])
+    sum_strip(first, sums[block, 0])
+    sum_strip(second, sums[block, 1])
 
 
 @kernel
-def batch_norm_backward_merge(sums, gamma, stats, grads, lines, count, block):
-    """Add the blocks in a fixed order; write the lines of the backward pass; count: values of a channel."""
+def batch_norm_backward_merge(sums, gamma, stats, grads, strips, count, block):
+    """Add the blocks in a fixed order; write the strips of the backward pass; count: values of a channel."""
     mean, inv_std = stats
     blocks, channels, total, weighted = sums.shape[0], mean.size, sums[0, 0], sums[0, 1]
     for b in range(1, blocks):
@@ -252,21 +252,22 @@ def batch_norm_backward_merge(sums, gamma, stats, grads, lines, count, block):
             total[c] += block_total[c]
             weighted[c] += block_weighted[c]
     for c in range(channels):
-        lines[MEAN, c], lines[FACTOR, c] = mean[c], gamma[c] * inv_std[c]
-        lines[SLOPE, c] = -weighted[c] * inv_std[c] * inv_std[c] / count
-        lines[OFFSET, c] = -total[c] / count
+        strips[MEAN, c], strips[FACTOR, c] = mean[c], gamma[c] * inv_std[c]
+        strips[SLOPE, c] = -weighted[c] * inv_std[c] * inv_std[c] / count
+        strips[OFFSET, c] = -total[c] / count
     write_row(total, grads.beta)
     write_scaled_row(weighted, inv_std, grads.gamma)
-    for i in range(lines.shape[0]):
-        repeat_row(lines[i, :channels], lines[i])
+    for i in range(strips.shape[0]):
+        repeat_row(strips[i, :channels], strips[i])
 
 
 @kernel
-def batch_norm_backward_apply(x, grad_y, lines, grad_x, size, training, block):
+def batch_norm_backward_apply(x, grad_y, strips, grad_x, size, training, block):
     source, grads, target = block_of(x, size, block), block_of(grad_y, size, block), block_of(grad_x, size, block)
-    line, mean, factor, slope, offset = lines.shape[1], lines[MEAN], lines[FACTOR], lines[SLOPE], lines[OFFSET]
-    for at in range(0, source.size, line):
-        values, grad, out = source[at : at + line], grads[at : at + line], target[at : at + line]
+    mean, factor, slope, offset = strips[MEAN], strips[FACTOR], strips[SLOPE], strips[OFFSET]
+    strip_size = mean.size
+    for at in range(0, source.size, strip_size):
+        values, grad, out = source[at : at + strip_size], grads[at : at + strip_size], target[at : at + strip_size]
         if training:
             for k in range(values.size):
                 out[k] = factor[k] * (grad[k] + (slope[k] * (values[k] - mean[k]) + offset[k]))
@@ -276,46 +277,47 @@ def batch_norm_backward_apply(x, grad_y, lines, grad_x, size, training, block):
 
 
 def launch_statistics(x, stats, running, eps, momentum):
-    """Launch the statistics of x over the batch; running statistics move towards them by `momentum`."""
-    rows, blocks, line = rows_and_blocks(x)
+    """Launch the statistics of x over the batch; running statistics move toward them by `momentum`."""
+    rows, blocks, strip_size = rows_and_blocks(x)
     channels = stats.mean.size
     means, squares = scratch(blocks, channels, dtype=x.dtype), scratch(blocks, channels, dtype=x.dtype)
     parts = BlockStats(means, squares, rows)
-    launch(batch_norm_sums, blocks, x.reshape(-1), parts, scratch(blocks, 3, line, dtype=x.dtype))
+    launch(batch_norm_sums, blocks, x.reshape(-1), parts, scratch(blocks, 3, strip_size, dtype=x.dtype))
     launch(batch_norm_merge, 1, parts, stats, running, x.size // channels, eps, momentum)
 
 
-def batch_norm_lines(x, affine, running, stats, *, eps, momentum, training):
-    """Write the statistics; return lines of mean, factor and term: y = (x - mean) * factor + term."""
+def batch_norm_strips(x, affine, running, stats, *, eps, momentum, training):
+    """Write the statistics; return strips of mean, factor and term: y = (x - mean) * factor + term."""
     if training:
         launch_statistics(x, stats, running, eps, momentum)
     else:
         launch(batch_norm_running, 1, running, stats, eps)
-    lines = scratch(3, rows_and_blocks(x)[2], dtype=x.dtype)
-    launch(batch_norm_line, 1, affine, stats, lines)
-    return lines
+    strips = scratch(3, rows_and_blocks(x)[2], dtype=x.dtype)
+    launch(batch_norm_write_strips, 1, affine, stats, strips)
+    return strips
 
 
 @compiled
 def batch_norm_compiled(x, gamma, beta, running_mean, running_var, y, mean, inv_std, *, eps, momentum, training):
     affine, running, stats = Affine(gamma, beta), RunningStats(running_mean, running_var), NormStats(mean, inv_std)
-    lines = batch_norm_lines(x, affine, running, stats, eps=eps, momentum=momentum, training=training)
+    strips = batch_norm_strips(x, affine, running, stats, eps=eps, momentum=momentum, training=training)
     rows, blocks, _ = rows_and_blocks(x)
-    launch(batch_norm_apply, blocks, x.reshape(-1), lines, y.reshape(-1), rows * mean.size)
+    launch(batch_norm_apply, blocks, x.reshape(-1), strips, y.reshape(-1), rows * mean.size)
 
 
 @compiled
 def batch_norm_backward_compiled(
     x, gamma, mean, inv_std, grad_y, grad_x, grad_gamma, grad_beta, *, eps, momentum, training
 ):
-    rows, blocks, line = rows_and_blocks(x)
+    rows, blocks, strip_size = rows_and_blocks(x)
     channels, flat, grad = mean.size, x.reshape(-1), grad_y.reshape(-1)
-    sums, lines = scratch(blocks, 2, channels, dtype=x.dtype), scratch(4, line, dtype=x.dtype)
-    launch(batch_norm_backward_sums, blocks, flat, grad, mean, scratch(blocks, 3, line, dtype=x.dtype), sums, rows)
+    sums, strips = scratch(blocks, 2, channels, dtype=x.dtype), scratch(4, strip_size, dtype=x.dtype)
+    part_strips = scratch(blocks, 3, strip_size, dtype=x.dtype)
+    launch(batch_norm_backward_sums, blocks, flat, grad, mean, part_strips, sums, rows)
     stats, grads = NormStats(mean, inv_std), AffineGradients(grad_gamma, grad_beta)
-    launch(batch_norm_backward_merge, 1, sums, gamma, stats, grads, lines, x.size // channels)
+    launch(batch_norm_backward_merge, 1, sums, gamma, stats, grads, strips, x.size // channels)
     if grad_x is not None:
-        launch(batch_norm_backward_apply, blocks, flat, grad, lines, grad_x.reshape(-1), rows * channels, training)
+        launch(batch_norm_backward_apply, blocks, flat, grad, strips, grad_x.reshape(-1), rows * channels, training)
 
 
 def sample(draw: SampleSource) -> Sample:

@@ -18,8 +18,8 @@ import numpy as np
 from byhand.errors import ShapeError
 from byhand.kernels import cdiv, compiled, kernel, launch, scratch
 from byhand.ops.flat_kernels import fill
-from byhand.ops.norm.lines import NORM_BLOCK_ELEMENTS, write_row
 from byhand.ops.norm.operands import Affine, AffineGradients, NormStats
+from byhand.ops.norm.strips import NORM_BLOCK_ELEMENTS, write_row
 from byhand.ops.op import CallSpec, Op, Sample, SampleSource
 from byhand.shapes import Shape, number
 

@@ -26,7 +26,7 @@ from byhand.shapes import Shape, integer, number
 
 
 def contract(x: Shape, *, size: int, alpha: float = 1e-4, beta: float = 0.75, bias: float = 1.0) -> CallSpec:
-    """Normalize over `size` neighbouring channels: x (N, ..., C) -> y like x; s is kept for backward, as `scale`.
+    """Normalize over `size` neighboring channels: x (N, ..., C) -> y like x; s is kept for backward, as `scale`.
 
     >>> import byhand as bh
     >>> bh.lrn([[3.0, 0.0, 4.0]], size=3, alpha=3, beta=0.5, bias=0)
@@ -131,7 +131,7 @@ def lrn_backward_rows(x, scale, grad_y, grad_x, parts, response, block, worker):
 
 
 def channel_sums(x, total, before, after):
-    """Write the sums over each channel and its neighbours; a running sum would accumulate rounding errors."""
+    """Write the sums over each channel and its neighbors; a running sum would accumulate rounding errors."""
     channels = x.size
     for c in range(channels):
         total[c] = x[c]

@@ -14,10 +14,18 @@ import numpy as np
 
 from byhand.kernels import cdiv, compiled, kernel, launch, scratch
 from byhand.kernels.pool_operands import Row, Window
-from byhand.kernels.pool_rows import repeat, tail_pixels, window_sum, window_sum_scalar
+from byhand.kernels.pool_rows import repeat, window_sum, window_sum_scalar
 from byhand.ops.op import Attributes, CallSpec, Op, Padding, Pair, Sample, SampleSource
 from byhand.ops.pool.max_pool import POOL_BLOCK_ELEMENTS
-from byhand.ops.pool.window_range import PoolShape, interior_windows, visible_positions, windows_over
+from byhand.ops.pool.window_range import (
+    PoolShape,
+    disjoint_windows,
+    interior_windows,
+    tail_windows,
+    vectorizable_windows,
+    visible_positions,
+    windows_over,
+)
 from byhand.ops.samples import image_and_window
 from byhand.ops.windows import pad, unpad, window_views
 from byhand.shapes import Shape, axes, window
@@ -109,38 +117,40 @@ def avg_pool_backward_arrays(grad_y, grad_x, *, kernel, stride, padding, count_i
     grad_x[...] = unpad(padded, grad_x, padding)
 
 
+# compiled: forward a row of y at a time, backward a row of grad_x -----------------------------------------------------
+
+
 @kernel
 def avg_pool_rows(x, y, shape, count_include_pad, rows, block):
+    """Write a block of rows of y. The windows of a row that lie wholly on the image are done in one call."""
     image, output, kernel, stride, padding, _ = shape
     _, height, width, channels = image
     images, out_height, out_width, _ = output
-    row, end_row = block * rows, min((block + 1) * rows, images * out_height)
+    end_row = min((block + 1) * rows, images * out_height)
     end_element = end_row * out_width * channels
-    window_step, down_step = stride[1] * channels, width * channels
-    first_inside, end_inside = interior_windows(padding[2], stride[1], kernel[1] - 1, width, out_width)
-    n, i = row // out_height, row % out_height
-    while row < end_row:
-        p, j = i * stride[0] - padding[0], 0
+    first_interior, end_interior = interior_windows(padding[2], stride[1], kernel[1] - 1, width, out_width)
+    n, i = block * rows // out_height, block * rows % out_height
+    for row in range(block * rows, end_row):
+        p = i * stride[0] - padding[0]
         r, rows_seen = visible_positions(p, 1, kernel[0], height)
         rows_counted = positions_counted(p, rows_seen, kernel[0], height + padding[1], count_include_pad)
+        j = 0
         while j < out_width:
             q = j * stride[1] - padding[2]
             s, columns_seen = visible_positions(q, 1, kernel[1], width)
             columns_counted = positions_counted(q, columns_seen, kernel[1], width + padding[3], count_include_pad)
-            scale = 1.0 / (rows_counted * columns_counted)
-            start, out_start = ((n * height + p + r) * width + q + s) * channels, (row * out_width + j) * channels
-            count = max(1, end_inside - first_inside) if j == first_inside else 1
-            j += count
-            last_window = start + (count - 1) * window_step
-            last_read = last_window + (rows_seen - 1) * down_step + (columns_seen - 1) * channels
-            last_written = out_start + (count - 1) * channels
-            tail = min(count, tail_pixels(x.size, last_read, last_written, end_element, x.itemsize, channels))
-            window = Window(rows_seen, columns_seen, down_step, channels)
-            window_sum(x, Row(start, window_step, count - tail, out_start, channels), window, scale, y)
+            windows = max(1, end_interior - first_interior) if j == first_interior else 1
+            start, to = ((n * height + p + r) * width + q + s) * channels, (row * out_width + j) * channels
+            step, scale = stride[1] * channels, 1.0 / (rows_counted * columns_counted)
+            window = Window(rows_seen, columns_seen, width * channels, channels)
+            side_by_side = Row(start, step, windows, to, channels)
+            tail = tail_windows(side_by_side, window, x.size, x.itemsize, end_element)
+            head = windows - tail
+            window_sum(x, Row(start, step, head, to, channels), window, scale, y)
             if tail > 0:
-                start, out_start = start + (count - tail) * window_step, out_start + (count - tail) * channels
-                window_sum_scalar(x, Row(start, window_step, tail, out_start, channels), window, scale, y)
-        row += 1
+                rest = Row(start + head * step, step, tail, to + head * channels, channels)
+                window_sum_scalar(x, rest, window, scale, y)
+            j += windows
         n, i = (n, i + 1) if i + 1 < out_height else (n + 1, 0)
 
 
@@ -170,44 +180,40 @@ def avg_pool_divide(grad_y, part, shape, count_include_pad, rows, block):
 
 @kernel
 def avg_pool_backward_rows(part, grad_x, shape, scale, rows, block):
-    """Write each pixel of grad_x once, from the windows that see it."""
+    """Write a block of rows of grad_x, each pixel once, from the windows that see it."""
     image, output, kernel, stride, padding, _ = shape
     images, height, width, channels = image
     _, out_height, out_width, _ = output
-    row, last_row, down_step = block * rows, min((block + 1) * rows, images * height), out_width * channels
-    end_element = last_row * width * channels
-    first_inside, end_inside = 0, 0
-    if stride[1] == kernel[1]:  # side by side: they share no pixel
-        first_inside, end_inside = interior_windows(padding[2], stride[1], kernel[1] - 1, width, out_width)
-    inside = end_inside - first_inside
-    interior_column = first_inside * stride[1] if inside > 0 else -1
-    n, p, top, bottom = row // height, row % height + padding[0], 0, 0
-    while row < last_row:
+    end_row = min((block + 1) * rows, images * height)
+    end_element = end_row * width * channels
+    first_disjoint, disjoint = disjoint_windows(padding[2], stride[1], kernel[1], 1, width, out_width)
+    n, p = block * rows // height, block * rows % height + padding[0]  # p, q: the padded pixel
+    top, bottom = 0, 0
+    for row in range(block * rows, end_row):
         top, bottom = windows_over(p, kernel[0], stride[0], 1, out_height, top, bottom)
         rows_seen, left, right, q = bottom - top, 0, 0, padding[2]
         while q < width + padding[2]:
             left, right = windows_over(q, kernel[1], stride[1], 1, out_width, left, right)
-            columns_seen, out_start, start, last_read = right - left, (row * width + q - padding[2]) * channels, 0, 0
+            columns_seen, start, to = right - left, 0, (row * width + q - padding[2]) * channels
             if rows_seen > 0 and columns_seen > 0:
                 start = ((n * out_height + top) * out_width + left) * channels
-                last_read = start + (rows_seen - 1) * down_step + (columns_seen - 1) * channels
-                if q == interior_column and rows_seen == 1:
-                    last_read = start + (inside - 1) * channels
-                    last_written = out_start + (inside * stride[1] - 1) * channels
-                    tail = tail_pixels(part.size, last_read, last_written, end_element, part.itemsize, channels)
-                    count = inside - tail
-                    if count > 0:
-                        repeat(part, Row(start, channels, count, out_start, channels), kernel[1], scale, grad_x)
-                        q += count * stride[1]
-                        continue
-            pixel, windows = Row(start, 0, 1, out_start, channels), Window(rows_seen, columns_seen, down_step, channels)
-            if tail_pixels(part.size, last_read, out_start, end_element, part.itemsize, channels):
-                window_sum_scalar(part, pixel, windows, scale, grad_x)
-            else:
-                window_sum(part, pixel, windows, scale, grad_x)
-            q += 1
-        row, p = row + 1, p + 1
-        if p == height + padding[0]:
+            written = 0
+            if disjoint > 0 and rows_seen == 1 and q == first_disjoint * stride[1]:
+                side_by_side = Row(start, channels, disjoint, to, channels)
+                written = vectorizable_windows(side_by_side, kernel[1], part.size, part.itemsize, end_element)
+                if written > 0:
+                    repeat(part, Row(start, channels, written, to, channels), kernel[1], scale, grad_x)
+                q += written * stride[1]
+            if written == 0:
+                windows = Window(rows_seen, columns_seen, out_width * channels, channels)
+                pixel = Row(start, 0, 1, to, channels)
+                if tail_windows(pixel, windows, part.size, part.itemsize, end_element) > 0:
+                    window_sum_scalar(part, pixel, windows, scale, grad_x)
+                else:
+                    window_sum(part, pixel, windows, scale, grad_x)
+                q += 1
+        p += 1
+        if p == height + padding[0]:  # the next image
             n, p, top, bottom = n + 1, padding[0], 0, 0
 
 

@@ -19,17 +19,26 @@ from byhand.kernels.pool_rows import (
     gather_won,
     gather_won_scalar,
     scatter_won,
-    tail_pixels,
     window_max,
     window_max_scalar,
 )
 from byhand.ops.op import CallSpec, Op, Padding, Pair, Sample, SampleSource
-from byhand.ops.pool.window_range import PoolShape, interior_windows, visible_positions, windows_on, windows_over
+from byhand.ops.pool.window_range import (
+    PoolShape,
+    disjoint_windows,
+    interior_windows,
+    tail_windows,
+    vectorizable_windows,
+    visible_positions,
+    windows_on,
+    windows_over,
+)
 from byhand.ops.samples import image_and_window
 from byhand.ops.windows import pad, unpad, window_views
 from byhand.shapes import Shape, axes, window
 
-POOL_BLOCK_ELEMENTS = 32768  # of the image in a block of a pooling kernel: a few microseconds of work
+# Elements of the image in a block of a pooling kernel: a few microseconds of work.
+POOL_BLOCK_ELEMENTS = 32768
 
 
 def contract(
@@ -99,94 +108,94 @@ def max_pool_backward_arrays(argmax, grad_y, grad_x, *, kernel, stride, padding,
     grad_x[...] = unpad(padded, grad_x, padding)
 
 
+# compiled: forward a row of y at a time, backward a row of grad_x -----------------------------------------------------
+# As above, a window is n, i, j, a position in it r, s, and its pixel p, q.
+
+
 @kernel
 def max_pool_rows(x, y, argmax, shape, rows, block):
+    """Write a block of rows of y and argmax. The windows of a row that lie wholly on the image are done in one call."""
     image, output, kernel, stride, padding, dilation = shape
     _, height, width, channels = image
     images, out_height, out_width, _ = output
-    row, end_row = block * rows, min((block + 1) * rows, images * out_height)
+    end_row = min((block + 1) * rows, images * out_height)
     end_element = end_row * out_width * channels
-    window_step, down_step, across_step = stride[1] * channels, dilation[0] * width * channels, dilation[1] * channels
-    first_inside, end_inside = interior_windows(padding[2], stride[1], (kernel[1] - 1) * dilation[1], width, out_width)
-    n, i = row // out_height, row % out_height
-    while row < end_row:
-        p, j = i * stride[0] - padding[0], 0
+    reach = (kernel[1] - 1) * dilation[1]
+    first_interior, end_interior = interior_windows(padding[2], stride[1], reach, width, out_width)
+    n, i = block * rows // out_height, block * rows % out_height
+    for row in range(block * rows, end_row):
+        p = i * stride[0] - padding[0]
         r, rows_seen = visible_positions(p, dilation[0], kernel[0], height)
+        j = 0
         while j < out_width:
             q = j * stride[1] - padding[2]
             s, columns_seen = visible_positions(q, dilation[1], kernel[1], width)
-            out_start = (row * out_width + j) * channels
-            count = max(1, end_inside - first_inside) if j == first_inside else 1
-            j += count
-            if rows_seen == 0 or columns_seen == 0:  # a window wholly in the padding has no winner
-                for c in range(count * channels):
-                    y[out_start + c], argmax[out_start + c] = -np.inf, -1
-                continue
-            start = ((n * height + p + r * dilation[0]) * width + q + s * dilation[1]) * channels
-            last_window = start + (count - 1) * window_step
-            last_read = last_window + (rows_seen - 1) * down_step + (columns_seen - 1) * across_step
-            last_written = out_start + (count - 1) * channels
-            tail = min(count, tail_pixels(x.size, last_read, last_written, end_element, x.itemsize, channels))
-            window = Window(rows_seen, columns_seen, down_step, across_step)
-            numbering = Numbering(r * kernel[1] + s, kernel[1], 1)
-            window_max(x, Row(start, window_step, count - tail, out_start, channels), window, numbering, y, argmax)
-            if tail > 0:
-                start, out_start = start + (count - tail) * window_step, out_start + (count - tail) * channels
-                window_max_scalar(x, Row(start, window_step, tail, out_start, channels), window, numbering, y, argmax)
-        row += 1
+            windows = max(1, end_interior - first_interior) if j == first_interior else 1
+            to = (row * out_width + j) * channels
+            if rows_seen > 0 and columns_seen > 0:
+                start = ((n * height + p + r * dilation[0]) * width + q + s * dilation[1]) * channels
+                step = stride[1] * channels
+                window = Window(rows_seen, columns_seen, dilation[0] * width * channels, dilation[1] * channels)
+                numbering = Numbering(r * kernel[1] + s, kernel[1], 1)
+                side_by_side = Row(start, step, windows, to, channels)
+                tail = tail_windows(side_by_side, window, x.size, x.itemsize, end_element)
+                head = windows - tail
+                window_max(x, Row(start, step, head, to, channels), window, numbering, y, argmax)
+                if tail > 0:
+                    rest = Row(start + head * step, step, tail, to + head * channels, channels)
+                    window_max_scalar(x, rest, window, numbering, y, argmax)
+            else:  # a window wholly in the padding has no winner
+                for k in range(to, to + windows * channels):
+                    y[k], argmax[k] = -np.inf, -1
+            j += windows
         n, i = (n, i + 1) if i + 1 < out_height else (n + 1, 0)
 
 
 @kernel
 def max_pool_backward_rows(argmax, grad_y, grad_x, shape, window_step, rows, block):
-    """Write each pixel of grad_x once, from the windows that see it, which lie `window_step` apart."""
+    """Write a block of rows of grad_x, each pixel once, from the windows with a position on it, `window_step` apart."""
     image, output, kernel, stride, padding, dilation = shape
     images, height, width, channels = image
     _, out_height, out_width, _ = output
-    row, last_row = block * rows, min((block + 1) * rows, images * height)
-    end_element = last_row * width * channels
-    down_step, across_step = window_step[0] * out_width * channels, window_step[1] * channels
+    end_row = min((block + 1) * rows, images * height)
+    end_element = end_row * width * channels
+    first_disjoint, disjoint = disjoint_windows(padding[2], stride[1], kernel[1], dilation[1], width, out_width)
+    down, across = window_step[0] * out_width * channels, window_step[1] * channels
+    # In the next window down, or across, the pixel has an earlier position.
     upward = -(window_step[0] * stride[0] // dilation[0]) * kernel[1]
     leftward = -(window_step[1] * stride[1] // dilation[1])
-    first_inside, end_inside = 0, 0
-    if stride[1] == kernel[1] and dilation[1] == 1:  # side by side: they share no pixel
-        first_inside, end_inside = interior_windows(padding[2], stride[1], kernel[1] - 1, width, out_width)
-    inside = end_inside - first_inside
-    interior_column = first_inside * stride[1] if inside > 0 else -1
-    n, p, top, bottom = row // height, row % height + padding[0], 0, 0
-    while row < last_row:
+    n, p = block * rows // height, block * rows % height + padding[0]  # p, q: the padded pixel
+    top, bottom = 0, 0
+    for row in range(block * rows, end_row):
         top, bottom = windows_over(p, kernel[0], stride[0], dilation[0], out_height, top, bottom)
         i, rows_seen = windows_on(top, bottom, p, stride[0], dilation[0], window_step[0])
         left, right, q = 0, 0, padding[2]
         while q < width + padding[2]:
             left, right = windows_over(q, kernel[1], stride[1], dilation[1], out_width, left, right)
             j, columns_seen = windows_on(left, right, q, stride[1], dilation[1], window_step[1])
-            out_start, start, position, last_read = (row * width + q - padding[2]) * channels, 0, 0, 0
+            start, position, to = 0, 0, (row * width + q - padding[2]) * channels
             if rows_seen > 0 and columns_seen > 0:
                 start = ((n * out_height + i) * out_width + j) * channels
-                last_read = start + (rows_seen - 1) * down_step + (columns_seen - 1) * across_step
                 position = divide(p - i * stride[0], dilation[0]) * kernel[1] + divide(q - j * stride[1], dilation[1])
-                if q == interior_column and rows_seen == 1:
-                    last_read = start + (inside - 1) * channels
-                    last_written = out_start + (inside * stride[1] - 1) * channels
-                    tail = tail_pixels(grad_y.size, last_read, last_written, end_element, grad_y.itemsize, channels)
-                    count = inside - tail
-                    if count > 0:
-                        side_by_side = Row(start, channels, count, out_start, channels)
-                        scatter_won(grad_y, argmax, side_by_side, kernel[1], position, grad_x)
-                        q += count * stride[1]
-                        continue
-            windows, numbering = (
-                Window(rows_seen, columns_seen, down_step, across_step),
-                Numbering(position, upward, leftward),
-            )
-            if tail_pixels(grad_y.size, last_read, out_start, end_element, grad_y.itemsize, channels):
-                gather_won_scalar(grad_y, argmax, Row(start, 0, 1, out_start, channels), windows, numbering, grad_x)
-            else:
-                gather_won(grad_y, argmax, Row(start, 0, 1, out_start, channels), windows, numbering, grad_x)
-            q += 1
-        row, p = row + 1, p + 1
-        if p == height + padding[0]:
+            written = 0
+            if disjoint > 0 and rows_seen == 1 and q == first_disjoint * stride[1]:
+                side_by_side = Row(start, channels, disjoint, to, channels)
+                written = vectorizable_windows(side_by_side, kernel[1], grad_y.size, grad_y.itemsize, end_element)
+                if written > 0:
+                    disjoint_row = Row(start, channels, written, to, channels)
+                    scatter_won(grad_y, argmax, disjoint_row, kernel[1], position, grad_x)
+                q += written * stride[1]
+            if written == 0:
+                windows = Window(rows_seen, columns_seen, down, across)
+                numbering = Numbering(position, upward, leftward)
+                pixel = Row(start, 0, 1, to, channels)
+                if tail_windows(pixel, windows, grad_y.size, grad_y.itemsize, end_element) > 0:
+                    gather_won_scalar(grad_y, argmax, pixel, windows, numbering, grad_x)
+                else:
+                    gather_won(grad_y, argmax, pixel, windows, numbering, grad_x)
+                q += 1
+        p += 1
+        if p == height + padding[0]:  # the next image
             n, p, top, bottom = n + 1, padding[0], 0, 0
 
 

@@ -1,10 +1,12 @@
 """Index ranges of pooling windows along one axis: which window positions see the image, and which windows see a pixel.
 
 Kernels call these to leave padding out of their inner loops. A window has `kernel` positions, `dilation` pixels apart;
-window i begins at the padded pixel i * stride.
+window i begins at the padded pixel i * stride. The last two functions say how many windows of a row vectors can write.
 """
 
 from typing import NamedTuple
+
+from byhand.kernels.pool_rows import tail_pixels
 
 
 class PoolShape(NamedTuple):
@@ -31,6 +33,14 @@ def interior_windows(padding, stride, reach, size, windows):
     return first, max(first, min(windows, (size - 1 - reach + padding) // stride + 1))
 
 
+def disjoint_windows(padding, stride, kernel, dilation, size, windows):
+    """Return (first, count) of the interior windows that lie side by side, pixel to pixel; count 0 where windows do not."""
+    if stride != kernel or dilation != 1:
+        return 0, 0
+    first, end = interior_windows(padding, stride, kernel - 1, size, windows)
+    return first, end - first
+
+
 def windows_over(pixel, kernel, stride, dilation, windows, first, end):
     """Return (first, end) of the windows that span a padded pixel, given (first, end) of an earlier pixel."""
     while end < windows and end * stride <= pixel:
@@ -47,3 +57,21 @@ def windows_on(first, end, pixel, stride, dilation, step):
     while first < end and (pixel - first * stride) % dilation != 0:
         first += 1
     return first, max(0, end - first + step - 1) // step
+
+
+def tail_windows(row, window, size, itemsize, end_element):
+    """Return how many windows at the end of a row are left to scalar code: a vector would reach beyond the arrays.
+
+    size, itemsize: of the array that is read; end_element: where the elements that may be written end.
+    """
+    last_read = row.start + (row.windows - 1) * row.step
+    last_read += max(0, window.rows - 1) * window.down + max(0, window.columns - 1) * window.across
+    last_written = row.to + (row.windows - 1) * row.channels
+    return min(row.windows, tail_pixels(size, last_read, last_written, end_element, itemsize, row.channels))
+
+
+def vectorizable_windows(row, columns, size, itemsize, end_element):
+    """Return how many of the disjoint windows of a row, each `columns` pixels wide, vectors can write, as in tail_windows."""
+    last_read = row.start + (row.windows - 1) * row.channels
+    last_written = row.to + (row.windows * columns - 1) * row.channels
+    return max(0, row.windows - tail_pixels(size, last_read, last_written, end_element, itemsize, row.channels))

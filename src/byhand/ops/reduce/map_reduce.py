@@ -186,7 +186,7 @@ def arranged(x, sizes, order):
     return transposed.reshape(sizes)
 
 
-def run(stages, x, y, axes):
+def launch_stages(stages, x, y, axes):
     """Launch stages one after the other: each sees the y of the one before."""
     sizes, order = layout(x.shape, axes)
     x = arranged(x, sizes, order)
@@ -194,7 +194,7 @@ def run(stages, x, y, axes):
         launch_stage(stage, x, y.reshape(sizes[0], sizes[2]))
 
 
-def run_backward(gradient, auxiliary, x, y, grad_y, grad_x, axes):
+def launch_reduction_backward(gradient, auxiliary, x, y, grad_y, grad_x, axes):
     """Launch grad_x = grad_y * derivative; auxiliary: the stages whose results the derivative also needs."""
     sizes, order = layout(grad_x.shape, axes)
     reduced_shape = sizes[0], sizes[2]

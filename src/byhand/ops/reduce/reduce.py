@@ -1,5 +1,4 @@
-"""Reductions along axes: reduce_sum, reduce_mean, reduce_max, reduce_min, reduce_prod, reduce_l1, reduce_l2,
-reduce_sum_square, reduce_log_sum and reduce_log_sum_exp.
+"""Reductions along axes: sum, mean, maximum, minimum, product, L1 and L2 norms, sum of squares, log-sum, log-sum-exp.
 
     y = finalize(combine of map(x)) over the elements along `axes`,   grad_x = grad_y * dy/dx
 
@@ -17,8 +16,15 @@ import numpy as np
 from byhand.errors import ArgumentError
 from byhand.kernels import compiled
 from byhand.kernels.vector_math import greater
-from byhand.ops.op import CallSpec, HandFunction, Op, Sample, SampleSource
-from byhand.ops.reduce.map_reduce import backward_kernel, index_groups, reduce_values, run, run_backward, stage
+from byhand.ops.op import CallSpec, Op, Sample, SampleSource
+from byhand.ops.reduce.map_reduce import (
+    backward_kernel,
+    index_groups,
+    launch_reduction_backward,
+    launch_stages,
+    reduce_values,
+    stage,
+)
 from byhand.ops.special import EXP_MAX
 from byhand.shapes import Shape, normal_axis
 
@@ -45,16 +51,6 @@ def positive_sample(draw: SampleSource) -> Sample:
     """Draw a legal call whose x is 0.5 or more."""
     (x,), attributes = sample(draw)
     return (0.5 + np.abs(x),), attributes
-
-
-HANDS_BY_NAME: dict[str, HandFunction] = {}  # those of all ops below
-
-
-def __getattr__(name):
-    """Return a hand, such as `reduce_sum_loops`: generated programs import hands by name."""
-    if name in HANDS_BY_NAME:
-        return HANDS_BY_NAME[name]
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def reduction_op(
@@ -102,13 +98,13 @@ def reduction_op(
         grad_x[...] = grad_y.reshape(kept) * arrays_derivative(grad_x, None, axes)
 
     def forward_compiled(x, y, *, axes, keepdims):
-        run(stages, x, y, axes)
+        launch_stages(stages, x, y, axes)
 
     def backward_compiled(x, y, grad_y, grad_x, *, axes, keepdims):
-        run_backward(gradient, auxiliary, x, y, grad_y, grad_x, axes)
+        launch_reduction_backward(gradient, auxiliary, x, y, grad_y, grad_x, axes)
 
     def linear_compiled(grad_y, grad_x, *, axes, keepdims):
-        run_backward(gradient, (), None, None, grad_y, grad_x, axes)
+        launch_reduction_backward(gradient, (), None, None, grad_y, grad_x, axes)
 
     contract.__doc__ = (
         f"{summary}\n\n    axes: one axis or several, by default all; keepdims: they stay, with size 1.\n"
@@ -122,7 +118,8 @@ def reduction_op(
     for hand, (forward, backward) in pairs.items():
         forward.__name__ = forward.__qualname__ = f"{name}_{hand}"
         backward.__name__ = backward.__qualname__ = f"{name}_backward_{hand}"
-        HANDS_BY_NAME.update({forward.__name__: forward, backward.__name__: backward})
+        # Names of the module, such as `reduce_sum_loops`: generated programs import hands by name.
+        globals().update({forward.__name__: forward, backward.__name__: backward})
     return Op(name, contract, **pairs, sample=sample)
 
 
@@ -186,7 +183,7 @@ reduce_mean = reduction_op(
 # max and min: the elements that equal it share the gradient -----------------------------------------------------------
 
 
-def smaller(a, b):
+def nan_minimum(a, b):
     return -greater(-a, -b)
 
 
@@ -215,7 +212,7 @@ reduce_max = reduction_op(
 reduce_min = reduction_op(
     "reduce_min",
     "Minimum along axes, NaN where one element is: x (...) -> y.",
-    stages=(stage(combine=smaller, initial=inf),),
+    stages=(stage(combine=nan_minimum, initial=inf),),
     derivative=extremum_derivative,
     auxiliary=(stage(equal),),
     arrays=lambda x, axes: np.min(x, axes, keepdims=True, initial=inf),

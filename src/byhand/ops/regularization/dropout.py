@@ -99,11 +99,8 @@ def dropout_backward_arrays(mask, grad_y, grad_x, *, rate, training):
 def dropout_block(x, key, y, mask, rate, least, block):
     """Keep an element where the top 53 of its random bits are `least` or more."""
     first = block * BLOCK_ELEMENTS
-    x, y, mask = (
-        x[first : first + BLOCK_ELEMENTS],
-        y[first : first + BLOCK_ELEMENTS],
-        mask[first : first + BLOCK_ELEMENTS],
-    )
+    part = slice(first, first + BLOCK_ELEMENTS)
+    x, y, mask = x[part], y[part], mask[part]
     start = int(key[0]) + int(np.uint64(first)) * GOLDEN_GAMMA & MASK_64
     for i in range(x.size):
         bits = mix64(start + int(np.uint64(i + 1)) * GOLDEN_GAMMA & MASK_64)

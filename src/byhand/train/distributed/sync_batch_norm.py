@@ -27,8 +27,8 @@ from byhand.ops.norm.batch_norm import (
     batch_norm_backward_sums,
     launch_statistics,
 )
-from byhand.ops.norm.lines import rows_and_blocks
 from byhand.ops.norm.operands import AffineGradients, NormStats, ReluGradient, RunningStats
+from byhand.ops.norm.strips import rows_and_blocks
 from byhand.ops.op import Array
 from byhand.train.distributed.breakpoints import at_breakpoint
 from byhand.train.distributed.mpi import Communicator
