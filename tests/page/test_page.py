@@ -418,13 +418,13 @@ def test_a_layer_of_many_channels_or_numbers_shows_some_and_then_all(visit, tmp_
     path = tmp_path / "wide.html"
     path.write_bytes(document(Look(model)))
     page = visit(path)
-    for layer, few, all_ in (("conv1", 16, 20), ("fc1", 10, 14)):
+    for layer, initial_count, full_count in (("conv1", 16, 20), ("fc1", 10, 14)):
         shown = page.locator(f"#layer-{layer} .map")
-        assert shown.count() == few
+        assert shown.count() == initial_count
         page.click(f"#layer-{layer} .more")
-        assert shown.count() == all_
+        assert shown.count() == full_count
         page.click(f"#layer-{layer} .more")
-        assert shown.count() == few
+        assert shown.count() == initial_count
 
 
 def test_the_maps_are_saved_as_a_png(visit, page_file, tmp_path):
