@@ -70,7 +70,6 @@ def test_an_optimizer(hand):
             trainer = bh.Trainer(
                 bh.models.create("article", seed=0), lion.Lion(lr=1e-3, weight_decay=0.1), hand="arrays"
             )
-            trainer.hand = "arrays"
             parameters, rng = trainer.model.p.flat, np.random.default_rng(0)
             gradient, momentum = (np.asarray(rng.standard_normal(parameters.size), parameters.dtype) for _ in range(2))
             settings = {"lr": 1e-3, "beta1": 0.9, "beta2": 0.99, "weight_decay": 0.1}

@@ -197,7 +197,7 @@ def test_the_networks_are_those_of_their_papers():
     assert networks.resnet18().parameter_count == 11_173_962
 
 
-def test_a_walk_turns_weights_for_channels_first():
+def test_layer_calls_transpose_weights_for_channels_first():
     calls = {call.name: call for call in layer_calls(networks.article(), channels_first=True)}
     assert calls["conv1"].values["weight"].shape == (8, 1, 3, 3)
     model = networks.article()
@@ -225,7 +225,7 @@ def test_the_command_prints_one_object(tmp_path, monkeypatch):
     assert "(goal 600, aim 1500)" in text and "byhand / the best peer" in text
 
 
-def test_bad_words_get_one_line():
+def test_invalid_arguments_get_one_line():
     assert "there is no benchmark 'lenet'; did you mean 'lenet5'?" in byhand("bench", "lenet").complaint
     assert "there is no hand 'foot'" in byhand("bench", "--hand", "foot").complaint
     assert "--rounds" in byhand("bench", "--rounds", 0).complaint

@@ -1,4 +1,4 @@
-"""Launch graphs: capture and replay give the same numbers as direct calls."""
+"""Launch graphs: a replay does what direct launches do, step by step and micro-batch by micro-batch."""
 
 from functools import partial
 
@@ -112,7 +112,7 @@ def test_parts_of_a_row_and_arrays_of_one_row_move_with_it_or_stay():
 
 @pytest.mark.parametrize("threads", [1, 2, 4])
 @pytest.mark.parametrize("count", [1, 2, 5])
-def test_lanes_do_what_they_do_one_after_the_other(threads, count):
+def test_micro_batches_equal_direct_launches_in_sequence(threads, count):
     x = np.random.default_rng(0).standard_normal((count, 50))
 
     def step(y):
@@ -129,9 +129,9 @@ def test_lanes_do_what_they_do_one_after_the_other(threads, count):
         graph, _ = capture(step, y)
         graph.run()
     assert np.array_equal(y, direct)
-    assert [len(lanes) for lanes in graph.launches if isinstance(lanes, list)] == [count]
-    written = [[call for call in lane if call.name != "fill_words"] for lane in graph.launches[0]]  # but for the poison
-    assert [len(lane) for lane in written] == [5] * count
+    assert [len(batches) for batches in graph.launches if isinstance(batches, list)] == [count]
+    calls = [[call for call in batch if call.name != "fill_words"] for batch in graph.launches[0]]  # without the poison
+    assert [len(batch) for batch in calls] == [5] * count
 
 
 def test_micro_batch_arguments_are_moved():
@@ -148,7 +148,7 @@ def test_micro_batch_arguments_are_moved():
     assert np.array_equal(y, 2 * x + 6)
 
 
-def test_scratch_memory_is_used_again_by_the_next_hand_and_by_no_lane_beside():
+def test_scratch_memory_is_reused_by_the_next_call_and_not_shared_by_micro_batches():
     x, y = np.ones(50), np.zeros(50)
 
     def step():
@@ -160,10 +160,10 @@ def test_scratch_memory_is_used_again_by_the_next_hand_and_by_no_lane_beside():
 
     places.clear()
     graph, _ = capture(step)
-    first, second, lane_one, lane_two = places[-4:]  # of the second pass: the first finds out how much is needed
+    first, second, batch_0, batch_1 = places[-4:]  # of the second pass: the first finds out how much is needed
     assert first == second
-    assert len({first, lane_one, lane_two}) == 3
-    assert len({place for pair in (first, lane_one, lane_two) for place in pair}) == 6
+    assert len({first, batch_0, batch_1}) == 3
+    assert len({place for pair in (first, batch_0, batch_1) for place in pair}) == 6
     assert graph.needed == 2 * 448  # 50 numbers, in whole cache lines
 
 

@@ -38,12 +38,13 @@ KINDS = {  # the kernel; whether a and b have a number for each column; whether 
     "tile_of_list": (run_kernel(tile_of_list), 1, 0, True),
 }
 DTYPES = (np.float32, np.float64)
+OUT_OF_BOUNDS_OFFSET = 1 << 40  # a read there ends the process
 
 
 class Case:
     """One call of a tile: tables and numbers, and what NumPy says of it."""
 
-    def __init__(self, rng, dtype, kind, rows, columns, segments, length, start, finish, place=np.array):
+    def __init__(self, rng, dtype, kind, rows, columns, segments, length, initial, epilogue, place=np.array):
         _, self.a_wide, self.b_wide, flat = KINDS[kind]
         length = 1 if flat else length
         first, segment, a_start, b_start, c_start, bias_start = rng.integers(0, 3, 6)
@@ -72,33 +73,33 @@ class Case:
             B(self.b, int(b_start), self.b_segments[segment:], b_step),
             C(self.c, int(c_start), self.c_rows[first:], int(bias_start)),
             Extent(rows, columns, segments, length),
-            start,
-            Epilogue(finish, self.bias, self.scale, self.residual),
+            initial,
+            Epilogue(epilogue, self.bias, self.scale, self.residual),
         )
-        self.start, self.finish, self.bias_start = start, finish, bias_start
+        self.initial, self.epilogue, self.bias_start = initial, epilogue, bias_start
 
     def expected(self):
         """Return c as it ought to be, in float64."""
         a, b, c = (array.astype(np.float64) for array in (self.a, self.b, self.c))
         total = np.zeros(self.at_c.shape)
-        if self.start == ADD:
+        if self.initial == ADD:
             total = c[self.at_c]
-        if self.start == BIAS:
+        if self.initial == BIAS:
             total = total + self.bias[self.bias_start :]
         with np.errstate(invalid="ignore"):
             total = total + (a[self.at_a] * b[self.at_b]).sum((2, 3))
-            if self.finish & SCALE:
+            if self.epilogue & SCALE:
                 total = total * self.scale[self.bias_start :] + self.bias[self.bias_start :]
-            if self.finish & RESIDUAL:
+            if self.epilogue & RESIDUAL:
                 total = total + self.residual.astype(np.float64)[self.at_c]
-            total = np.where(total < 0, 0, total) if self.finish & RELU else total
+            total = np.where(total < 0, 0, total) if self.epilogue & RELU else total
         c[self.at_c] = total
         return c
 
 
 def first_rows(table, first):
-    """Return a table in which what counts begins at `first`: what stands before is wrong."""
-    return np.concatenate([np.full(first, 1 << 40), table]).astype(np.int64)
+    """Return a table that begins at `first`; the entries before it point out of bounds."""
+    return np.concatenate([np.full(first, OUT_OF_BOUNDS_OFFSET), table]).astype(np.int64)
 
 
 def agree(got, expected, dtype, who):
@@ -119,19 +120,22 @@ def sizes():
 def check(place=np.array, clear=lambda: None):
     """Hold all tiles to NumPy."""
     rng = np.random.default_rng(0)
-    starts = [(start, finish) for start in (ZERO, ADD, BIAS) for finish in range(RELU + SCALE + RESIDUAL + 1)]
+    variants = [(initial, epilogue) for initial in (ZERO, ADD, BIAS) for epilogue in range(RELU + SCALE + RESIDUAL + 1)]
     for dtype in DTYPES:
         for kind in KINDS:
             for i, (rows, columns) in enumerate(sizes()):
                 if columns <= host().columns(dtype):
                     clear()
-                    start, finish = starts[i % len(starts)]
+                    initial, epilogue = variants[i % len(variants)]
                     segments, length = ((1, 1), (3, 5), (2, 1), (1, 9), (0, 4))[i % 5]
-                    case = Case(rng, dtype, kind, max(1, rows), columns, segments, length, start, finish, place)
+                    case = Case(rng, dtype, kind, max(1, rows), columns, segments, length, initial, epilogue, place)
                     expected = case.expected()
                     launch(KINDS[kind][0], 1, *case.arguments)
                     agree(
-                        case.c, expected, dtype, f"{kind}, {rows} x {columns}, {segments} x {length}, {start}, {finish}"
+                        case.c,
+                        expected,
+                        dtype,
+                        f"{kind}, {rows} x {columns}, {segments} x {length}, {initial}, {epilogue}",
                     )
 
 
@@ -210,9 +214,9 @@ np.lib.stride_tricks.as_strided(array, (4,), ({},))[3] = 1
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_python_of_a_tile_does_what_its_code_does(kind, dtype):
     rng = np.random.default_rng(2)
-    for start in (ZERO, ADD, BIAS):
-        for finish in range(RELU + SCALE + RESIDUAL + 1):
-            case = Case(rng, dtype, kind, 3, min(5, host().columns(dtype)), 2, 3, start, finish)
+    for initial in (ZERO, ADD, BIAS):
+        for epilogue in range(RELU + SCALE + RESIDUAL + 1):
+            case = Case(rng, dtype, kind, 3, min(5, host().columns(dtype)), 2, 3, initial, epilogue)
             before = case.c.copy()
             launch(KINDS[kind][0], 1, *case.arguments)
             got = case.c.copy()
@@ -232,12 +236,12 @@ def test_the_python_of_scatter_does_what_its_code_does():
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("finish", [0, RELU, SCALE + RESIDUAL, SCALE + RESIDUAL + RELU])
-def test_nan_and_infinity_pass(kind, dtype, value, finish):
+@pytest.mark.parametrize("epilogue", [0, RELU, SCALE + RESIDUAL, SCALE + RESIDUAL + RELU])
+def test_nan_and_infinity_pass(kind, dtype, value, epilogue):
     rng = np.random.default_rng(4)
     for columns in range(1, host().columns(dtype) + 1, 3):
         for where in ("a", "b", "c", "bias"):
-            case = Case(rng, dtype, kind, 5, columns, 2, 3, {"c": ADD, "bias": BIAS}.get(where, ZERO), finish)
+            case = Case(rng, dtype, kind, 5, columns, 2, 3, {"c": ADD, "bias": BIAS}.get(where, ZERO), epilogue)
             array = getattr(case, where)
             array[rng.integers(0, array.size, 2)] = value
             expected = case.expected()

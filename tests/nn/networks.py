@@ -19,7 +19,7 @@ def everything(**settings):
 
 
 def plain(**settings):
-    """Return a network of layers whose result for an image is a function of that image alone: one for lanes."""
+    """Return a network of layers whose result for an image depends on that image alone, as micro-batches need it."""
     x = nn.Input(8, 8, 2)
     y = nn.MaxPool2d(2)(nn.ReLU()(nn.Conv2d(5, 3, padding="same")(x)))
     y = y + nn.ReLU()(nn.Conv2d(5, 3, padding="same")(y))

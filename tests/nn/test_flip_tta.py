@@ -1,4 +1,4 @@
-"""Flip test-time augmentation: the logits are the mean of image and mirror image, also after export."""
+"""Flip test-time augmentation: the logits are the mean over an image and its flip, also after export."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def expected(model, **settings):
 
 
 @pytest.mark.parametrize("hand", bh.ops.HANDS)
-def test_logits_are_the_mean_of_image_and_mirror_image(hand):
+def test_logits_are_the_mean_over_an_image_and_its_flip(hand):
     model = network(dtype=np.float64)
     both = model.with_flip_tta()
     np.testing.assert_allclose(both.logits_of(IMAGES, hand=hand), expected(model, hand=hand), atol=1e-12)
@@ -62,7 +62,7 @@ def test_flip_tta_keeps_parameters_and_metadata():
     assert np.abs(model.p.flat).max() > 0.1, "its numbers are its own"
 
 
-def test_flip_tta_applied_twice_is_applied_once():
+def test_flip_tta_is_idempotent():
     both = network().with_flip_tta()
     np.testing.assert_allclose(both.with_flip_tta().logits_of(IMAGES), both.logits_of(IMAGES), atol=1e-5)
 
@@ -73,7 +73,7 @@ def test_flip_tta_survives_saving(tmp_path):
     np.testing.assert_array_equal(bh.load(tmp_path / "both.safetensors").logits_of(IMAGES), expected(model))
 
 
-def test_onnxruntime_says_the_same(tmp_path):
+def test_onnxruntime_agrees_with_flip_tta(tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     model = network()
     save(model.with_flip_tta(), tmp_path / "both.onnx")
@@ -83,7 +83,7 @@ def test_onnxruntime_says_the_same(tmp_path):
     np.testing.assert_allclose(theirs, expected(model), atol=1e-5)
 
 
-def test_traced_feature_maps_are_of_the_unflipped_image():
+def test_last_feature_map_is_that_of_the_unflipped_image():
     assert last_feature_map(bh.models.create("tiny").with_flip_tta()) == last_feature_map(bh.models.create("tiny"))
 
 

@@ -19,42 +19,42 @@ def images(model, count=3):
 
 @pytest.mark.parametrize("unfreeze", [0, 1, 3])
 @pytest.mark.parametrize("name", NAMES)
-def test_both_parts_in_turn_are_the_whole(name, unfreeze):
+def test_backbone_and_learner_in_turn_equal_the_model(name, unfreeze):
     small = {"vgg11": (32, 32, 3), "lenet5": (28, 28, 1), "resnet20_cifar": (32, 32, 3)}.get(name, (64, 64, 3))
-    whole = bh.models.create(name, 10, small).replace_head(["a", "b", "c"], unfreeze=unfreeze, seed=4)
-    below, learner = split_frozen(whole)
-    assert learner.parameters.keys() == whole.parameters.keys() and not below.parameters
-    assert below.parameter_count + learner.parameter_count == whole.parameter_count
-    x = images(whole)
-    features = below.logits_of(x)
+    model = bh.models.create(name, 10, small).replace_head(["a", "b", "c"], unfreeze=unfreeze, seed=4)
+    backbone, learner = split_frozen(model)
+    assert learner.parameters.keys() == model.parameters.keys() and not backbone.parameters
+    assert backbone.parameter_count + learner.parameter_count == model.parameter_count
+    x = images(model)
+    features = backbone.logits_of(x)
     got = learner.logits_of(features.reshape(len(x), *learner.input_shape))
-    np.testing.assert_allclose(got, whole.logits_of(x), rtol=1e-4, atol=1e-5)
-    weights = sum(np.ndim(value) > 1 for value in whole.parameters.values())
+    np.testing.assert_allclose(got, model.logits_of(x), rtol=1e-4, atol=1e-5)
+    weights = sum(np.ndim(value) > 1 for value in model.parameters.values())
     assert weights >= 1 + unfreeze
 
 
 def test_training_on_features_equals_training_the_frozen_network():
     rng = np.random.default_rng(1)
     x, labels = rng.random((24, 32, 32, 3)).astype(np.float32), rng.integers(0, 3, 24)
-    whole = bh.models.create("resnet20_cifar").replace_head(["a", "b", "c"], unfreeze=2)
-    below, learner = split_frozen(whole)
-    features = below.logits_of(x).reshape(len(x), *learner.input_shape)
-    for model, data in ((whole, x), (learner, features)):
-        trainer = bh.Trainer(model, bh.SGD(lr=0.02, momentum=0.9))
+    model = bh.models.create("resnet20_cifar").replace_head(["a", "b", "c"], unfreeze=2)
+    backbone, learner = split_frozen(model)
+    features = backbone.logits_of(x).reshape(len(x), *learner.input_shape)
+    for network, data in ((model, x), (learner, features)):
+        trainer = bh.Trainer(network, bh.SGD(lr=0.02, momentum=0.9))
         for _ in range(6):
             trainer.step(data, labels)
-    for name, value in whole.parameters.items():
+    for name, value in model.parameters.items():
         np.testing.assert_allclose(learner.parameters[name], value, rtol=2e-4, atol=1e-6)
     other = bh.models.create("resnet20_cifar").replace_head(["a", "b", "c"], unfreeze=2)
     copy_weights(other, learner)
-    np.testing.assert_allclose(other.logits_of(x), whole.logits_of(x), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(other.logits_of(x), model.logits_of(x), rtol=1e-3, atol=1e-4)
 
 
 def test_frozen_statistics_stay_when_layers_learn():
-    whole = bh.models.create("resnet20_cifar").replace_head(["a", "b"], unfreeze=3)
-    before = {name: value.copy() for name, value in vars(whole.state).items()}
-    bh.Trainer(whole, bh.SGD(lr=0.1)).step(images(whole, 8), [0, 1] * 4)
-    assert all((before[name] == value).all() for name, value in vars(whole.state).items())
+    model = bh.models.create("resnet20_cifar").replace_head(["a", "b"], unfreeze=3)
+    before = {name: value.copy() for name, value in vars(model.state).items()}
+    bh.Trainer(model, bh.SGD(lr=0.1)).step(images(model, 8), [0, 1] * 4)
+    assert all((before[name] == value).all() for name, value in vars(model.state).items())
 
 
 def test_too_many_layers_to_unfreeze_are_refused():
@@ -62,31 +62,31 @@ def test_too_many_layers_to_unfreeze_are_refused():
         bh.models.create("lenet5").replace_head(2, unfreeze=9)
 
 
-def test_a_network_that_learns_from_the_first_layer_on_can_not_be_cut():
+def test_a_model_without_frozen_layers_is_not_split():
     with pytest.raises(ArgumentError, match="one tensor must lead from layers that are frozen"):
         split_frozen(bh.models.create("lenet5"))
 
 
 def test_features_are_computed_once(monkeypatch, tmp_path):
     monkeypatch.setenv("BYHAND_CACHE", str(tmp_path))
-    below, _ = split_frozen(bh.models.create("lenet5").replace_head(3))
+    backbone, _ = split_frozen(bh.models.create("lenet5").replace_head(3))
     data, calls = bh.data.load("mnist")[1].take(30), []
     real = nn.Model.logits_of
     monkeypatch.setattr(
         nn.Model, "logits_of", lambda self, *words, **more: calls.append(1) or real(self, *words, **more)
     )
-    first = features_of(below, data, "a")
-    again = features_of(below, data, "a")
+    first = features_of(backbone, data, "a")
+    again = features_of(backbone, data, "a")
     assert len(calls) == 1 and first.shape == (1, 1, 84)
     np.testing.assert_array_equal(first.images, again.images)
-    np.testing.assert_array_equal(first.images.reshape(30, -1), real(below, data.images))
-    features_of(below, data, "b")  # other images
-    next(value for value in vars(below.state).values() if value.ndim == 2)[...] *= 1.5  # another network
-    changed = features_of(below, data, "a")
+    np.testing.assert_array_equal(first.images.reshape(30, -1), real(backbone, data.images))
+    features_of(backbone, data, "b")  # other images
+    next(value for value in vars(backbone.state).values() if value.ndim == 2)[...] *= 1.5  # another network
+    changed = features_of(backbone, data, "a")
     assert len(calls) == 3 and not np.array_equal(changed.images, first.images)
     for path in (tmp_path / "features").iterdir():
-        path.write_bytes(path.read_bytes()[:100])  # a stranger was here
-    np.testing.assert_array_equal(features_of(below, data, "a").images, changed.images)
+        path.write_bytes(path.read_bytes()[:100])  # a truncated file
+    np.testing.assert_array_equal(features_of(backbone, data, "a").images, changed.images)
 
 
 def test_how_much_of_a_picture_it_saw_stays_with_a_network(tmp_path):

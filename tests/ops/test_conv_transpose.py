@@ -33,11 +33,15 @@ SIZES = [
 @pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["float64", "float32"])
 @pytest.mark.parametrize("case", SIZES, ids=lambda case: "-".join(map(str, case)).replace(" ", ""))
 def test_compiled_does_what_numpy_does(case, dtype):
-    images, height, width, groups, depth, share, kernel, stride, padding, more, dilation = case
+    images, height, width, groups, depth, channels, kernel, stride, padding, more, dilation = case
     rng = np.random.default_rng(0)
     arrays = [
         rng.standard_normal(shape).astype(dtype)
-        for shape in ((images, height, width, groups * share), (*kernel, depth, groups * share), (groups * depth,))
+        for shape in (
+            (images, height, width, groups * channels),
+            (*kernel, depth, groups * channels),
+            (groups * depth,),
+        )
     ]
     attributes = {
         "stride": stride,

@@ -1,11 +1,11 @@
-"""Convolutions and matrix products at sizes around tiles, strips and SIMD lanes."""
+"""Convolutions and matrix products at sizes around multiples of the register tile, the block and the SIMD width."""
 
 import numpy as np
 import pytest
 
 import byhand as bh
 
-# images, height, width, groups, channels and filters of a group, kernel, stride, padding, dilation
+# images, height, width, groups, channels and filters per group, kernel, stride, padding, dilation
 CONVOLUTIONS = [
     (1, 1, 1, 1, 1, 1, (1, 1), 1, "valid", 1),
     (1, 1, 1, 1, 100, 17, (1, 1), 1, "valid", 1),
@@ -33,11 +33,12 @@ LIMIT = {np.float64: 1e-13, np.float32: 2e-5}
 @pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["float64", "float32"])
 @pytest.mark.parametrize("case", CONVOLUTIONS, ids=lambda case: "-".join(map(str, case)).replace(" ", ""))
 def test_a_convolution_does_what_numpy_does(case, dtype):
-    images, height, width, groups, depth, share, kernel, stride, padding, dilation = case
+    images, height, width, groups, depth, filters_per_group, kernel, stride, padding, dilation = case
+    filters = groups * filters_per_group
     rng = np.random.default_rng(0)
     x, weight, bias = (
         rng.standard_normal(shape).astype(dtype)
-        for shape in ((images, height, width, groups * depth), (*kernel, depth, groups * share), (groups * share,))
+        for shape in ((images, height, width, groups * depth), (*kernel, depth, filters), (filters,))
     )
     attributes = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     expected, got = (bh.conv2d(x, weight, bias, hand=hand, **attributes) for hand in ("arrays", "compiled"))

@@ -245,18 +245,19 @@ def test_surgery_is_felt_at_once_on_all_test_images_and_undone(visit, page_file,
     agree()
     first = page.locator("#sum .grid input").first
     first.fill("-2.5")
+    page.evaluate("byhand.verdict.all = false")  # before the edit: its evaluation may end before the next line
     first.press("Enter")
     until(page, "byhand.edits.touched")
-    page.evaluate("byhand.verdict.all = false")
     model.parameters["conv1_weight"][0, 0, 0, 1] = -2.5
     agree()
     assert "conv1_weight[0, 0, 0, 1]" in page.inner_text("#surgery .done")
-    page.locator("#surgery button").first.click()
     page.evaluate("byhand.verdict.all = false")
+    page.locator("#surgery button").first.click()
     model.parameters["conv1_weight"][..., 1] = 0
     model.parameters["conv1_bias"][1] = 0
     agree()
-    assert page.locator("#layer-conv1 .map.off").count() == 1
+    page.locator("#layer-conv1").scroll_into_view_if_needed()  # a layer out of view is drawn when it comes into view
+    until(page, "document.querySelectorAll('#layer-conv1 .map.off').length === 1")
     page.click("#surgery button:has-text('undo')")
     page.keyboard.press("Control+z")
     settle(page)
@@ -417,13 +418,13 @@ def test_a_layer_of_many_channels_or_numbers_shows_some_and_then_all(visit, tmp_
     path = tmp_path / "wide.html"
     path.write_bytes(document(Look(model)))
     page = visit(path)
-    for layer, few, all_ in (("conv1", 16, 20), ("fc1", 10, 14)):
+    for layer, initial_count, full_count in (("conv1", 16, 20), ("fc1", 10, 14)):
         shown = page.locator(f"#layer-{layer} .map")
-        assert shown.count() == few
+        assert shown.count() == initial_count
         page.click(f"#layer-{layer} .more")
-        assert shown.count() == all_
+        assert shown.count() == full_count
         page.click(f"#layer-{layer} .more")
-        assert shown.count() == few
+        assert shown.count() == initial_count
 
 
 def test_the_maps_are_saved_as_a_png(visit, page_file, tmp_path):

@@ -100,8 +100,8 @@ def _stem(name: str) -> str:
 def check_page(path: Path) -> None:
     """Raise a FileError for an existing file that byhand did not write: only its own pages are overwritten."""
     try:
-        with path.open("rb") as open_in_browser:
-            ours = f'content="{GENERATOR}"'.encode() in open_in_browser.read(2000)
+        with path.open("rb") as page_file:
+            ours = f'content="{GENERATOR}"'.encode() in page_file.read(2000)
     except FileNotFoundError:
         return
     except OSError as error:
