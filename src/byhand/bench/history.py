@@ -49,7 +49,7 @@ def append(path: Path, names: list[str], result: dict[str, Any], hand: str) -> i
     common = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit(),
-        "cpu": cpu.name(),
+        "cpu": cpu.processor_name(),
         "cores": os.cpu_count(),
         "versions": versions(),
         "hand": hand,

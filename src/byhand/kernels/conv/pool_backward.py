@@ -13,12 +13,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from byhand.kernels.conv.plan import MAX_BATCH_PARTS, MAX_PARTIAL_BYTES, MIN_SHARED_FLOPS
+from byhand.kernels.conv.plan import MIN_SHARED_FLOPS
 from byhand.kernels.conv.problem import ConvShape
+from byhand.kernels.conv.weights_plan import MAX_BATCH_PARTS, MAX_PARTIAL_BYTES
 from byhand.kernels.microkernel.microkernel import no_epilogue, scatter, tile, tile_of_list
 from byhand.kernels.microkernel.operands import ADD, A, B, C, Extent
 from byhand.kernels.reductions import add_up, sum_transposed
-from byhand.kernels.runtime.cpu import cache_size, host
+from byhand.kernels.runtime.cpu import cache_size, vector_unit
 from byhand.kernels.runtime.kernel import kernel
 from byhand.kernels.runtime.launch import launch, scratch
 from byhand.kernels.runtime.launch_graph import workers
@@ -105,7 +106,7 @@ class Winners(NamedTuple):
     taps: Indices
 
 
-class TurnedFilters(NamedTuple):
+class TransposedFilters(NamedTuple):
     """The filters, one after the other, in groups; columns: of a tile."""
 
     array: Array
@@ -126,7 +127,7 @@ class PartialSums(NamedTuple):
     want_images: bool
 
 
-class Lists(NamedTuple):
+class WinnerLists(NamedTuple):
     """Memory for a list of winners for each worker, of `strip` rows of windows: positions and gradients.
 
     Every `apart`-th window is listed first, then the next ones.
@@ -146,7 +147,7 @@ class TapGradients(NamedTuple):
     columns: int  # of a tile
 
 
-def fill_frame(x, n, worker):
+def pad_image(x, n, worker):
     """Copy image n into a worker's frame, with 0 beyond its edges."""
     line = x.frame_width * x.channels
     first = min(max(0, -x.left), x.frame_width) * x.channels
@@ -182,7 +183,7 @@ def visit_winners(x, patch, winners, filters, sums, lists, block, worker):
         source, at, target, into = x.array, n * size, sums.images, n * size
         if x.padded:
             source, at, target, into = x.frames, worker * area, sums.frames, worker * area
-            fill_frame(x, n, worker)
+            pad_image(x, n, worker)
         if sums.want_images:
             zeroed = target[into : into + area]
             for k in range(zeroed.size):
@@ -213,7 +214,7 @@ def visit_winners(x, patch, winners, filters, sums, lists, block, worker):
                             width,
                         )
         if sums.want_images and x.padded:
-            take_inside(x, n, sums.images, target, into)
+            unpad_image(x, n, sums.images, target, into)
 
 
 def list_winners(winners, bias, lists, list_at, n, first, sum_at):
@@ -235,7 +236,7 @@ def list_winners(winners, bias, lists, list_at, n, first, sum_at):
     return found
 
 
-def take_inside(x, n, image, frame, start):
+def unpad_image(x, n, image, frame, start):
     """Copy what lies inside a frame to image n."""
     for p in range(x.height):
         begin = start + ((p - x.top) * x.frame_width - x.left) * x.channels
@@ -259,7 +260,7 @@ def sum_all_pixels(x, patch, winners, grads, sums, block, worker):
         source, at = x.array, n * size
         if x.padded:
             source, at = x.frames, worker * area
-            fill_frame(x, n, worker)
+            pad_image(x, n, worker)
         for i in range(winners.rows):
             first = (n * winners.rows + i) * line
             won, out = winners.argmax[first : first + line], winners.y[first : first + line]
@@ -357,7 +358,7 @@ def _launch_dense(images: PaddedImages, patch: Patch, winners: Winners, gradient
     sums = PartialSums(weights.reshape(-1), biases.reshape(-1), parts, True, nothing, nothing, False)
     taps = len(winners.taps)
     memory = scratch(workers() * taps * line, dtype=dtype)
-    grads = TapGradients(memory, np.arange(taps) * line, host().columns(dtype))
+    grads = TapGradients(memory, np.arange(taps) * line, vector_unit().tile_columns(dtype))
     launch(sum_all_pixels, parts, images, whole, winners, grads, sums)
     for total, gradient in ((weights, gradients.weight), (biases, gradients.bias)):
         if gradient is not None:
@@ -388,8 +389,8 @@ def _launch_sparse(
     frames = scratch(images.frames.size if want_x else 0, dtype=dtype)
     grad_x = images.array[:0] if gradients.x is None else gradients.x.reshape(-1)
     sums = PartialSums(weights.reshape(-1), biases.reshape(-1), parts, want_weight, grad_x, frames, want_x)
-    lists = Lists(scratch(room, dtype=np.int64), scratch(room, dtype=dtype), strip, apart)
-    view = TurnedFilters(turned.reshape(-1), shape.groups, shape.depth, 2 * host().columns(dtype))
+    lists = WinnerLists(scratch(room, dtype=np.int64), scratch(room, dtype=dtype), strip, apart)
+    view = TransposedFilters(turned.reshape(-1), shape.groups, shape.depth, 2 * vector_unit().tile_columns(dtype))
     launch(visit_winners, parts, images, patch, winners, view, sums, lists)
     if gradients.weight is not None:
         sum_transposed(weights, gradients.weight.reshape(numbers, -1))

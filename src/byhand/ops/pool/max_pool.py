@@ -16,9 +16,9 @@ import numpy as np
 from byhand.kernels import cdiv, compiled, kernel, launch
 from byhand.kernels.pool_operands import Numbering, Row, Window
 from byhand.kernels.pool_rows import (
-    gather_won,
-    gather_won_scalar,
-    scatter_won,
+    gather_by_argmax,
+    gather_by_argmax_scalar,
+    scatter_by_argmax,
     tail_pixels,
     window_max,
     window_max_scalar,
@@ -159,14 +159,16 @@ def max_pool_backward_rows(argmax, grad_y, grad_x, shape, step, rows, block):
                     last, final = at + (far - near - 1) * channels, to + ((far - near) * stride[1] - 1) * channels
                     count = far - near - tail_pixels(grad_y.size, last, final, end_row, grad_y.itemsize, channels)
                     if count > 0:
-                        scatter_won(grad_y, argmax, Row(at, channels, count, to, channels), places[1], place, grad_x)
+                        scatter_by_argmax(
+                            grad_y, argmax, Row(at, channels, count, to, channels), places[1], place, grad_x
+                        )
                         q += count * stride[1]
                         continue
             windows, numbering = Window(down, across, line, pixel), Numbering(place, upward, leftward)
             if tail_pixels(grad_y.size, last, to, end_row, grad_y.itemsize, channels):
-                gather_won_scalar(grad_y, argmax, Row(at, 0, 1, to, channels), windows, numbering, grad_x)
+                gather_by_argmax_scalar(grad_y, argmax, Row(at, 0, 1, to, channels), windows, numbering, grad_x)
             else:
-                gather_won(grad_y, argmax, Row(at, 0, 1, to, channels), windows, numbering, grad_x)
+                gather_by_argmax(grad_y, argmax, Row(at, 0, 1, to, channels), windows, numbering, grad_x)
             q += 1
         row, p = row + 1, p + 1
         if p == height + padding[0]:
