@@ -51,7 +51,7 @@ def twice_over(x, y):
 places = []
 
 
-def test_what_is_recorded_is_not_run():
+def test_what_is_captured_is_not_run():
     x, y = np.ones(3), np.zeros(3)
     graph, result = capture(lambda: doubled(x, y) or "result")
     assert result == "result"
@@ -65,7 +65,7 @@ def test_what_is_recorded_is_not_run():
     assert (y == 10).all()
 
 
-def test_nothing_recorded_is_nothing_run():
+def test_nothing_captured_is_nothing_run():
     graph, _ = capture(lambda: None)
     graph.run()
     graph.run(3)

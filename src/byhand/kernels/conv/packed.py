@@ -139,15 +139,8 @@ def _forward_in_cache(x: Array, weight: Array, y: Array, epilogue: Epilogue, sha
     panels = Panels(weight.reshape(-1), rows, scratch(workers() * tiles * rows * columns, dtype=x.dtype), tiles)
     channels = Channels(shape.groups, shape.depth, shape.filters_per_group, columns, 0)
     images: tuple[Images, Images] = images_of(x), images_of(y)
-    launch(
-        sweep_packing,
-        ceil(filter_tiles / tiles),
-        *images,
-        channels,
-        epilogue,
-        single_block_plan(shape, len(x), columns),
-        panels,
-    )
+    plan, blocks = single_block_plan(shape, len(x), columns), ceil(filter_tiles / tiles)
+    launch(sweep_packing, blocks, *images, channels, epilogue, plan, panels)
 
 
 @kernel
