@@ -6,7 +6,7 @@ import numpy as np
 
 import byhand as bh
 from byhand.kernels import capture, conv
-from byhand.kernels.conv.algorithm import ALGORITHMS, can, choose
+from byhand.kernels.conv.algorithm import ALGORITHMS, choose, supports
 from byhand.kernels.conv.problem import PASSES, Problem
 from byhand.kernels.runtime import cpu
 from byhand.kernels.runtime.thread_pool import limit
@@ -35,7 +35,7 @@ def timed(function, *arguments):
     return time.process_time() - start
 
 
-print(cpu.name(), cpu.host().target)
+print(cpu.processor_name(), cpu.vector_unit().target)
 rng = np.random.default_rng(0)
 for name, (x_size, weight_size, attributes) in SHAPES.items():
     call = bh.conv2d.contract(x_size, weight_size, **attributes)
@@ -44,7 +44,7 @@ for name, (x_size, weight_size, attributes) in SHAPES.items():
     passes = (x, weight, y.copy(), conv.epilogue(x), shape), (weight, y, x.copy(), shape), (x, y, weight.copy(), shape)
     for direction, arguments in zip(PASSES, passes):
         problem = Problem(direction, shape, len(x), x.itemsize)
-        able = [algorithm for algorithm in ALGORITHMS.values() if can(algorithm, problem)]
+        able = [algorithm for algorithm in ALGORITHMS.values() if supports(algorithm, problem)]
         speeds = {
             algorithm.name: problem.flops / seconds(algorithm.run(direction), *arguments) / 1e9 for algorithm in able
         }

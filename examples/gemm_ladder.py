@@ -17,7 +17,7 @@ from byhand.kernels.runtime.thread_pool import limit, workers
 
 SIZE = int(sys.argv[1]) if len(sys.argv) > 1 else 384  # a multiple of 4
 DEPTH, WIDTH = 64, 128  # of a block of b: 32 KB, the L1 cache
-ROWS, COLUMNS = cpu.host().rows, cpu.host().columns(np.float32)  # of the register tile
+ROWS, COLUMNS = cpu.vector_unit().tile_rows, cpu.vector_unit().tile_columns(np.float32)  # of the register tile
 STRIP = 8 * ROWS  # rows of c that a thread takes at a time
 
 
@@ -94,7 +94,7 @@ a, b = np.random.default_rng(0).standard_normal((2, SIZE, SIZE)).astype(np.float
 c, rows, start, starts = np.empty_like(a), np.arange(SIZE) * SIZE, np.zeros(1, np.int64), np.zeros(5000, np.int64)
 small, sums, numbers = np.ones(10_000, np.float32), np.zeros((1, 10_000), np.float32), np.arange(ROWS) * COLUMNS
 peak = gflops(lambda: launch(multiply_adds, 1, small, small, sums, numbers, starts), 2 * ROWS * COLUMNS * DEPTH * 5000)
-print(f"{cpu.name()}, {cpu.host().target}; {SIZE}^3, float32; peak {peak:.0f} GFLOP/s a core")
+print(f"{cpu.processor_name()}, {cpu.vector_unit().target}; {SIZE}^3, float32; peak {peak:.0f} GFLOP/s a core")
 tiles, threads = cdiv(SIZE, COLUMNS) * cdiv(SIZE, STRIP), workers()
 for name, work, count in (
     ("1 triple loop", lambda: launch(triple_loop, 1, a, b, c), 1),

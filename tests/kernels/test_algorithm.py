@@ -6,7 +6,7 @@ import pytest
 import byhand as bh
 from byhand.errors import ArgumentError, UnknownNameError
 from byhand.kernels.conv import algorithm
-from byhand.kernels.conv.algorithm import ALGORITHMS, Problem, can, choose, force
+from byhand.kernels.conv.algorithm import ALGORITHMS, Problem, choose, force, supports
 from byhand.kernels.conv.problem import PASSES, ConvShape
 from byhand.ops.conv.conv2d import conv_shape
 from byhand.ops.conv.linear import matrix_shape
@@ -49,7 +49,7 @@ def algorithm_epilogue(x, weight, y):
 @pytest.mark.parametrize("direction", PASSES)
 def test_all_algorithms_that_apply_do_the_same(direction, name, dtype):
     asked, arguments = problem(direction, name, dtype)
-    able = [algorithm for algorithm in ALGORITHMS.values() if can(algorithm, asked)]
+    able = [algorithm for algorithm in ALGORITHMS.values() if supports(algorithm, asked)]
     assert choose(asked) in able
     results = []
     for candidate in able:
@@ -64,7 +64,7 @@ def test_all_algorithms_that_apply_do_the_same(direction, name, dtype):
 def test_every_problem_has_an_algorithm():
     for name in SHAPES:
         for direction in PASSES:
-            assert any(can(algorithm, problem(direction, name)[0]) for algorithm in ALGORITHMS.values())
+            assert any(supports(algorithm, problem(direction, name)[0]) for algorithm in ALGORITHMS.values())
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_forced_algorithm_that_does_not_apply_is_refused(monkeypatch):
     with pytest.raises(ArgumentError) as raised:
         bh.conv2d(x, weight, groups=4)
     assert str(raised.value) == (
-        "the algorithm direct, which is forced, can not do the forward of a conv2d of 4 -> 4 channels, 3x3, stride (1, 1); "
+        "the forced algorithm direct does not apply to the forward of a conv2d of 4 -> 4 channels, 3x3, stride (1, 1); "
         "use depthwise"
     )
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from byhand.errors import FileError
 from byhand.kernels import launch
 from byhand.kernels.runtime import build, cache, thread_pool
-from byhand.kernels.runtime.cpu import Host
+from byhand.kernels.runtime.cpu import VectorUnit
 from byhand.kernels.runtime.kernel import kernel
 from byhand.train.display import Display
 from tests.kernels import process
@@ -46,7 +46,7 @@ def folder(tmp_path, monkeypatch):
 @pytest.fixture
 def told(monkeypatch):
     names = []
-    monkeypatch.setattr(cache, "BUILDING", [names.append])
+    monkeypatch.setattr(cache, "BUILD_LISTENERS", [names.append])
     return names
 
 
@@ -97,8 +97,8 @@ def test_another_type_and_another_order_of_sums_are_built_anew(folder, told):
 @pytest.mark.parametrize(
     ("name", "other"),
     [
-        ("_world", lambda: ("another Numba",)),
-        ("host", lambda: Host("scalar", 4, 4, 1, fma=False)),
+        ("_toolchain", lambda: ("another Numba",)),
+        ("vector_unit", lambda: VectorUnit("scalar", 4, 4, 1, fma=False)),
         ("BLOCK_ELEMENTS", 512),
     ],
 )
@@ -115,7 +115,7 @@ def test_the_key_names_versions_and_processor():
     import llvmlite
     import numba
 
-    parts = build._world()
+    parts = build._toolchain()
     assert numba.__version__ in parts
     assert np.__version__ in parts
     assert any(".".join(map(str, llvmlite.binding.llvm_version_info)) == part for part in parts)
@@ -168,23 +168,23 @@ def test_a_full_disk_costs_time_alone(folder, told, monkeypatch):
     for _ in range(2):
         assert result(made()) == [1, 7, 13, 19, 25]
     assert told == ["tripled", "tripled"]
-    assert cache.held().writable is False
+    assert cache.cache_info().writable is False
 
 
 def test_a_folder_that_can_not_be_written_costs_time_alone(tmp_path, told, monkeypatch):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("BYHAND_CACHE", str(tmp_path / "file"))
     assert result(made()) == [1, 7, 13, 19, 25]
-    held = cache.held()
+    held = cache.cache_info()
     assert held.writable is False
     assert held.kernels >= 1  # for this process, in a temporary folder
 
 
 def test_held(folder):
-    assert cache.held() == (folder, 0, 0, True)
+    assert cache.cache_info() == (folder, 0, 0, True)
     result(made())
     (file,) = folder.iterdir()
-    assert cache.held() == (folder, 1, file.stat().st_size, True)
+    assert cache.cache_info() == (folder, 1, file.stat().st_size, True)
 
 
 WORK = """
@@ -251,9 +251,9 @@ def test_a_kept_kernel_has_one_public_function(folder):
 
 def test_training_says_what_it_waits_for(capsys):
     with Display(1, 10, console=Console(force_terminal=False)):
-        cache.tell("one")
-        cache.tell("two")
-    cache.tell("three")
+        cache.notify_build("one")
+        cache.notify_build("two")
+    cache.notify_build("three")
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err == "compiling kernels for this processor, once (some seconds) ...\n"
@@ -262,8 +262,8 @@ def test_training_says_what_it_waits_for(capsys):
 def test_a_terminal_shows_compilation_in_the_progress_bar(capsys):
     with Display(1, 10, console=Console(force_terminal=True, width=120)) as display:
         display.begin_epoch(0, 0)
-        cache.tell("one")
-        cache.tell("two")
+        cache.notify_build("one")
+        cache.notify_build("two")
         display.bar.refresh()
     said = capsys.readouterr()
     assert "once: 2, two" in said.out
@@ -272,7 +272,7 @@ def test_a_terminal_shows_compilation_in_the_progress_bar(capsys):
 
 def test_quiet_stays_quiet(capsys):
     with Display(1, 10, quiet=True):
-        cache.tell("one")
+        cache.notify_build("one")
     said = capsys.readouterr()
     assert (said.out, said.err) == ("", "")
 
@@ -282,7 +282,7 @@ def test_the_wait_does_not_count_as_training(monkeypatch):
     monkeypatch.setattr("time.perf_counter", lambda: now[0])
     with Display(1, 100, console=Console(force_terminal=False, quiet=True)) as display:
         display.begin_epoch(0, 0)
-        cache.tell("one")
+        cache.notify_build("one")
         now[0] = 20.0
         display.update(10, 1.0, 0.5)
         assert display.images_per_second() == 0  # nothing is known yet

@@ -90,7 +90,7 @@ def test_each_step_sees_the_next_row(table_first):
     if table_first:
         graph.run()
         total[:] = 0
-    graph.move([x, y])
+    graph.advance([x, y])
     for _ in range(2):  # and after all steps it begins at the first row again
         y[:], total[:] = 0, 0
         graph.run(4)
@@ -105,7 +105,7 @@ def test_each_step_sees_the_next_row(table_first):
 def test_parts_of_a_row_and_arrays_of_one_row_move_with_it_or_stay():
     x, y = np.arange(24.0).reshape(3, 8), np.zeros((1, 4))
     graph, _ = capture(lambda: launch(add_to, 1, x[0][4:], y[0]))
-    graph.move([x, y])
+    graph.advance([x, y])
     graph.run(3)
     assert np.array_equal(y[0], x[:, 4:].sum(0))
 
@@ -143,7 +143,7 @@ def test_micro_batch_arguments_are_moved():
                 doubled(x[i], y[i])
 
     graph, _ = capture(step, x[0], y[0])
-    graph.move([x, y])
+    graph.advance([x, y])
     graph.run(4)
     assert np.array_equal(y, 2 * x + 6)
 
@@ -164,10 +164,10 @@ def test_scratch_memory_is_reused_by_the_next_call_and_not_shared_by_micro_batch
     assert first == second
     assert len({first, batch_0, batch_1}) == 3
     assert len({place for pair in (first, batch_0, batch_1) for place in pair}) == 6
-    assert graph.needed == 2 * 448  # 50 numbers, in whole cache lines
+    assert graph.scratch_bytes_needed == 2 * 448  # 50 numbers, in whole cache lines
 
 
-def test_an_error_while_recording_leaves_nothing_behind():
+def test_an_error_while_capturing_leaves_nothing_behind():
     x, y = np.ones(3), np.zeros(3)
 
     def step():
@@ -180,7 +180,7 @@ def test_an_error_while_recording_leaves_nothing_behind():
     assert (y == 8).all()
 
 
-def test_recordings_within_recordings():
+def test_captures_within_captures():
     x, y, z = np.ones(3), np.zeros(3), np.zeros(3)
 
     def step():

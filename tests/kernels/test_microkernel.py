@@ -9,7 +9,7 @@ import pytest
 from byhand.kernels import kernel, launch
 from byhand.kernels.microkernel.microkernel import scatter, tile, tile_of_list, tile_per_channel, tile_per_tap
 from byhand.kernels.microkernel.operands import ADD, BIAS, RELU, RESIDUAL, SCALE, ZERO, A, B, C, Epilogue, Extent
-from byhand.kernels.runtime.cpu import TARGETS, host
+from byhand.kernels.runtime.cpu import TARGETS, vector_unit
 from tests.kernels import process
 from tests.kernels.guard_pages import Shelf
 
@@ -112,9 +112,22 @@ def agree(got, expected, dtype, who):
 
 def sizes():
     """Yield (rows, columns): all numbers of columns, with numbers of rows that need every kind of tile."""
-    most = 2 * host().rows + 2
-    for columns in range(1, host().columns(np.float32) + 1):
-        yield from ((rows, columns) for rows in {1, 2, 3, 5, 7, host().rows - 1, host().rows, host().rows + 1, most})
+    most = 2 * vector_unit().tile_rows + 2
+    for columns in range(1, vector_unit().tile_columns(np.float32) + 1):
+        yield from (
+            (rows, columns)
+            for rows in {
+                1,
+                2,
+                3,
+                5,
+                7,
+                vector_unit().tile_rows - 1,
+                vector_unit().tile_rows,
+                vector_unit().tile_rows + 1,
+                most,
+            }
+        )
 
 
 def check(place=np.array, clear=lambda: None):
@@ -124,7 +137,7 @@ def check(place=np.array, clear=lambda: None):
     for dtype in DTYPES:
         for kind in KINDS:
             for i, (rows, columns) in enumerate(sizes()):
-                if columns <= host().columns(dtype):
+                if columns <= vector_unit().tile_columns(dtype):
                     clear()
                     initial, epilogue = variants[i % len(variants)]
                     segments, length = ((1, 1), (3, 5), (2, 1), (1, 9), (0, 4))[i % 5]
@@ -160,7 +173,7 @@ def check_scatter(place=np.array, clear=lambda: None):
     rng = np.random.default_rng(1)
     for dtype in DTYPES:
         for i, (rows, columns) in enumerate(sizes()):
-            if columns <= host().columns(dtype):
+            if columns <= vector_unit().tile_columns(dtype):
                 clear()
                 arguments, c, expected = scatter_case(rng, dtype, max(1, rows), columns, i % 4, place)
                 launch(run_scatter, 1, *arguments)
@@ -183,10 +196,10 @@ def check_at_the_edge():
 
 
 WORK = """
-from byhand.kernels.runtime.cpu import host
+from byhand.kernels.runtime.cpu import vector_unit
 from tests.kernels.test_microkernel import {0}
 {0}()
-print(host().target)
+print(vector_unit().target)
 """
 
 
@@ -216,7 +229,7 @@ def test_the_python_of_a_tile_does_what_its_code_does(kind, dtype):
     rng = np.random.default_rng(2)
     for initial in (ZERO, ADD, BIAS):
         for epilogue in range(RELU + SCALE + RESIDUAL + 1):
-            case = Case(rng, dtype, kind, 3, min(5, host().columns(dtype)), 2, 3, initial, epilogue)
+            case = Case(rng, dtype, kind, 3, min(5, vector_unit().tile_columns(dtype)), 2, 3, initial, epilogue)
             before = case.c.copy()
             launch(KINDS[kind][0], 1, *case.arguments)
             got = case.c.copy()
@@ -227,7 +240,7 @@ def test_the_python_of_a_tile_does_what_its_code_does(kind, dtype):
 
 def test_the_python_of_scatter_does_what_its_code_does():
     arguments, c, expected = scatter_case(
-        np.random.default_rng(3), np.float32, 4, min(3, host().columns(np.float32)), 3
+        np.random.default_rng(3), np.float32, 4, min(3, vector_unit().tile_columns(np.float32)), 3
     )
     run_scatter.run(arguments, 0, 0)
     agree(c, expected, np.float32, "scatter in Python")
@@ -239,7 +252,7 @@ def test_the_python_of_scatter_does_what_its_code_does():
 @pytest.mark.parametrize("epilogue", [0, RELU, SCALE + RESIDUAL, SCALE + RESIDUAL + RELU])
 def test_nan_and_infinity_pass(kind, dtype, value, epilogue):
     rng = np.random.default_rng(4)
-    for columns in range(1, host().columns(dtype) + 1, 3):
+    for columns in range(1, vector_unit().tile_columns(dtype) + 1, 3):
         for where in ("a", "b", "c", "bias"):
             case = Case(rng, dtype, kind, 5, columns, 2, 3, {"c": ADD, "bias": BIAS}.get(where, ZERO), epilogue)
             array = getattr(case, where)

@@ -200,7 +200,7 @@ def test_a_limit_is_that_of_a_thread():
     assert seen == [thread_pool.start().workers]
 
 
-def test_a_recording_runs_on_no_more_threads_than_its_memory_serves():
+def test_a_captured_graph_runs_on_no_more_threads_than_its_memory_serves():
     @kernel
     def sums(x, room, y, block, worker):
         room[worker] = x[block]

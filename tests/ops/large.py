@@ -9,7 +9,7 @@ import numpy as np
 
 from byhand.errors import ByhandError
 from byhand.kernels import pool_rows, reductions
-from byhand.kernels.runtime.cpu import host
+from byhand.kernels.runtime.cpu import vector_unit
 from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS
 from byhand.ops import REGISTRY
 from byhand.ops.movement.resize import VECTOR_MIN_CHANNELS
@@ -29,7 +29,7 @@ class Large:
         self.random = np.random.default_rng(seed)
         self.dtype = self.one([np.float32, np.float64])
         self.size = np.dtype(self.dtype).itemsize
-        self.columns, self.vector = host().columns(self.dtype), host().lanes(self.dtype)
+        self.columns, self.vector = vector_unit().tile_columns(self.dtype), vector_unit().lanes(self.dtype)
 
     def one(self, options):
         """Return one of the options."""

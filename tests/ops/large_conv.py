@@ -9,10 +9,10 @@ import numpy as np
 
 from byhand.errors import ByhandError
 from byhand.kernels import gemv
-from byhand.kernels.conv import direct, packed, pool_backward
+from byhand.kernels.conv import direct, packed, pool_backward, weights_plan
 from byhand.kernels.conv import plan as conv_plan
 from byhand.kernels.conv.matrix import TRANSPOSED_MAX_ROWS
-from byhand.kernels.runtime.cpu import cache_size, host
+from byhand.kernels.runtime.cpu import cache_size, vector_unit
 from byhand.ops import REGISTRY
 from byhand.ops.fused.conv2d_max_pool import CHUNK_ELEMENTS
 from byhand.shapes import pair
@@ -27,13 +27,13 @@ def filters(draw, at):
 
 
 def depth(draw, at):
-    at["depth"] = draw.near(draw.one([host().rows, draw.vector, draw.columns]), 2)
+    at["depth"] = draw.near(draw.one([vector_unit().tile_rows, draw.vector, draw.columns]), 2)
 
 
 def weights(draw, at, limit=None):
     """Bytes of weights: where they are packed, and where partial sums have too little room."""
     limit = limit or draw.one(
-        [direct.STRIDED_WEIGHT_BYTES, conv_plan.MAX_PARTIAL_BYTES / draw.between(1, conv_plan.MAX_BATCH_PARTS)]
+        [direct.STRIDED_WEIGHT_BYTES, weights_plan.MAX_PARTIAL_BYTES / draw.between(1, weights_plan.MAX_BATCH_PARTS)]
     )
     at["groups"], at["out"] = 1, (draw.between(2, 9), draw.between(2, 9))
     at["share"] = draw.one([draw.near(draw.columns, 4), draw.between(draw.columns + 1, 160)])
@@ -86,12 +86,12 @@ def groups(draw, at):
 def chunk(draw, at):
     """Pixels of a chunk whose gradients of the filters are summed at once: of several images, of one, of some rows."""
     rows = draw.one([1, draw.between(2, 16), draw.between(17, 40)])
-    at["out"] = rows, draw.near(conv_plan.CHUNK_PIXELS / rows / draw.one([1, 1, 2, 3]))
-    at["images"] = draw.near(conv_plan.MAX_BATCH_PARTS, 2)
+    at["out"] = rows, draw.near(weights_plan.CHUNK_PIXELS / rows / draw.one([1, 1, 2, 3]))
+    at["images"] = draw.near(weights_plan.MAX_BATCH_PARTS, 2)
 
 
 def tiles(draw, at):
-    at["out"] = draw.between(1, 5), draw.near(conv_plan.MIN_BLOCK_TILES * host().rows / draw.between(1, 5))
+    at["out"] = draw.between(1, 5), draw.near(conv_plan.MIN_BLOCK_TILES * vector_unit().tile_rows / draw.between(1, 5))
 
 
 def images(draw, at):
@@ -108,7 +108,7 @@ def phases(draw, at):
 def padded(draw, at):
     """A 1x1 convolution that sees its padding: whole chunks of pixels have no part in the gradient of its filters."""
     at["kernel"], at["padding"] = (1, 1), draw.one([1, 4, (3, 4, 1, 3)])
-    at["depth"] = draw.near(host().rows, 3)
+    at["depth"] = draw.near(vector_unit().tile_rows, 3)
     at["out"] = draw.between(10, 40), draw.between(10, 40)
 
 
@@ -223,11 +223,11 @@ def conv2d_max_pool(draw):
         if way == "gray":
             kernel_ = draw.one([(1, draw.near(pool_backward.DENSE_MAX_PATCH)), (4, 4), (3, 3), (3, draw.between(4, 6))])
             size = draw.between(8, 40), draw.between(24, 40)
-            x = draw.array(draw.near(conv_plan.MAX_BATCH_PARTS), *size, 1)
+            x = draw.array(draw.near(weights_plan.MAX_BATCH_PARTS), *size, 1)
             weight, attributes = draw.array(*kernel_, 1, draw.channels()), {"padding": draw.one([0, 0, 1])}
         if way == "sums":
             share, deep = draw.near(draw.columns, 2), 0
-            deep = draw.near(conv_plan.MAX_PARTIAL_BYTES / conv_plan.MAX_BATCH_PARTS / draw.size / 9 / share)
+            deep = draw.near(weights_plan.MAX_PARTIAL_BYTES / weights_plan.MAX_BATCH_PARTS / draw.size / 9 / share)
             x, weight, attributes = draw.array(2, 8, 8, deep), draw.array(3, 3, deep, share), {"padding": 1}
         if way == "chunk":
             x = draw.array(draw.near(CHUNK_ELEMENTS / (32 * 32 * 64)), 32, 32, 1)
@@ -255,7 +255,7 @@ def linear_call(draw):
         deep = draw.near(gemv.GEMV_MIN_BYTES * draw.one([1, 1, 0.5]) / draw.size / units)
     elif way == "turned":
         rows, units = draw.near(TRANSPOSED_MAX_ROWS), draw.channels()
-        deep = draw.near(draw.one([gemv.WEIGHT_BLOCKS, 100, conv_plan.CHUNK_PIXELS]))
+        deep = draw.near(draw.one([gemv.WEIGHT_BLOCKS, 100, weights_plan.CHUNK_PIXELS]))
     else:
-        rows, units, deep = draw.near(conv_plan.CHUNK_PIXELS, 3), draw.near(draw.columns, 4), draw.channels()
+        rows, units, deep = draw.near(weights_plan.CHUNK_PIXELS, 3), draw.near(draw.columns, 4), draw.channels()
     return [draw.array(rows, deep), draw.array(deep, units), draw.one([draw.array(units), None])], {}

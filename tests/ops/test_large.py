@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from byhand.kernels import gemv
-from byhand.kernels.conv import direct, packed
+from byhand.kernels.conv import direct, packed, weights_plan
 from byhand.kernels.conv import plan as conv_plan
 from byhand.kernels.conv.matrix import TRANSPOSED_MAX_ROWS
-from byhand.kernels.runtime.cpu import cache_size, host
+from byhand.kernels.runtime.cpu import cache_size, vector_unit
 from byhand.ops import REGISTRY
 from tests.ops import torch_twins
 from tests.ops.draw import cast_inputs, each, plan
@@ -89,13 +89,13 @@ def test_convolutions_are_drawn_on_both_sides_of_every_threshold():
         image = size * (np.prod(at["image"]) * channels + rows * columns * filters)
         note("filters: columns of a tile", at["share"], draw.columns)
         note("filters: numbers of a vector", at["share"], draw.vector)
-        note("depth: rows of a tile", at["depth"], host().rows)
-        note("pixels of a chunk", rows * columns, conv_plan.CHUNK_PIXELS)
-        note("pixels of tiles", columns, conv_plan.MIN_BLOCK_TILES * host().rows)
-        note("images of partial sums", at["images"], conv_plan.MAX_BATCH_PARTS)
+        note("depth: rows of a tile", at["depth"], vector_unit().tile_rows)
+        note("pixels of a chunk", rows * columns, weights_plan.CHUNK_PIXELS)
+        note("pixels of tiles", columns, conv_plan.MIN_BLOCK_TILES * vector_unit().tile_rows)
+        note("images of partial sums", at["images"], weights_plan.MAX_BATCH_PARTS)
         note("images of blocks", at["images"], conv_plan.MIN_BLOCKS)
         note("work that is shared out", 2 * at["images"] * rows * columns * numbers, conv_plan.MIN_SHARED_FLOPS)
-        note("bytes of partial sums", numbers * size, conv_plan.MAX_PARTIAL_BYTES / conv_plan.MAX_BATCH_PARTS)
+        note("bytes of partial sums", numbers * size, weights_plan.MAX_PARTIAL_BYTES / weights_plan.MAX_BATCH_PARTS)
         note("bytes of an image", image, cache_size(2) / 2)
         if at["share"] > draw.columns:
             note("bytes of weights that are packed", numbers * size, direct.STRIDED_WEIGHT_BYTES)

@@ -102,7 +102,7 @@ def test_an_input_does_not_hide_the_updates_function_or_float():
             nn.Model(x, nn.Linear(2)(x)).program(2, train=True, update=update, hand="arrays")
 
 
-def test_a_compiled_program_refuses_an_update_that_would_run_only_while_it_is_recorded():
+def test_a_compiled_program_refuses_an_update_that_would_run_only_during_the_capture():
     model = plain()
     wrapped = functools.wraps(double_step)(lambda p, g, *, lr: double_step(p, g, lr=lr))
     for function in (double_step, wrapped):

@@ -100,7 +100,7 @@ def test_a_program_without_an_update_takes_one_step():
         assert program.steps_per_execution == steps
 
 
-def test_handing_over_other_arrays_is_another_recording():
+def test_handing_over_other_arrays_is_another_capture():
     """The launches are written down for certain parameters; others are not mistaken for them."""
     trained, other = Training(plain, "sgd", "compiled"), Training(plain, "sgd", "compiled", seed=9)
     x, labels, lr, t = batches(trained.model)

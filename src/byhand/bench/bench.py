@@ -180,8 +180,8 @@ def check(expected: Numbers, numbers: Numbers) -> None:
 
 def machine() -> str:
     """Return the processor's name, its cores, and the versions that matter."""
-    name = cpu.name()
-    name += {"avx512": " with AVX-512", "avx2": " with AVX2"}.get(cpu.host().target, "")
+    name = cpu.processor_name()
+    name += {"avx512": " with AVX-512", "avx2": " with AVX2"}.get(cpu.vector_unit().target, "")
     return f"{name}, {os.cpu_count()} cores, {', '.join(f'{title} {number}' for title, number in versions().items())}"
 
 

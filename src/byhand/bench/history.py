@@ -50,7 +50,7 @@ def append(path: Path, names: list[str], result: Result, hand: str) -> int:
     common = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit(),
-        "cpu": cpu.name(),
+        "cpu": cpu.processor_name(),
         "cores": os.cpu_count(),
         "versions": versions(),
         "hand": hand,

@@ -53,16 +53,16 @@ def examine() -> dict[str, Any]:
     from byhand.kernels import mode  # noqa: PLC0415
     from byhand.kernels.runtime import cache, cpu, launch, thread_pool  # noqa: PLC0415
 
-    unit, how = cpu.host(), mode()
+    unit, how = cpu.vector_unit(), mode()
     running = thread_pool.start() if how == "native" else None
     cost = round(1e6 * launch.launch_seconds(), 2) if running else None
-    kept = cache.held()
+    kept = cache.cache_info()
     return {
-        "processor": {"name": cpu.name(), "llvm": cpu.processor().split()[0]},
+        "processor": {"name": cpu.processor_name(), "llvm": cpu.processor().split()[0]},
         "kernels": {
             "target": unit.target,
-            "vector_bits": 8 * unit.width,
-            "tile": [unit.rows, unit.vectors],
+            "vector_bits": 8 * unit.vector_bytes,
+            "tile": [unit.tile_rows, unit.tile_vectors],
             "fma": unit.fma,
             "chosen_by": "BYHAND_TARGET" if os.environ.get("BYHAND_TARGET") else "processor",
         },

@@ -1,11 +1,11 @@
-"""Index arithmetic of the kernels that broadcast and move arrays: strides in elements, merged axes, where a row begins."""
+"""Index arithmetic of the kernels that broadcast and move arrays: strides in elements, merged axes, starts of rows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
 
-RANK = 4  # axes that kernels are handed: they are compiled once, not for each number of axes
+RANK = 4  # axes that every kernel gets: it is compiled once, not for each number of axes
 
 
 def steps_of(shape: Sequence[int], y: Sequence[int] | None = None) -> list[int]:
@@ -18,9 +18,9 @@ def steps_of(shape: Sequence[int], y: Sequence[int] | None = None) -> list[int]:
 
 
 def merged(shape: Sequence[int], *all_steps: Sequence[int]) -> tuple[tuple[int, ...], ...]:
-    """Return (sizes, steps, ...) with as few axes as do: those of size 1 left out, those that follow each other made one.
+    """Return (sizes, steps, ...) with size-1 axes dropped and contiguous neighboring axes merged.
 
-    Where fewer than RANK are left, axes of size 1 stand in front.
+    Where fewer than RANK axes are left, axes of size 1 are put in front.
     """
     axes: list[list[int]] = []
     for size, *steps in zip(shape, *all_steps):
@@ -35,7 +35,7 @@ def merged(shape: Sequence[int], *all_steps: Sequence[int]) -> tuple[tuple[int, 
 
 
 def row_start(item: int, sizes: Sequence[int], steps: Sequence[int]) -> int:
-    """Return where a row begins: number `item`, in order, of the rows along the last axis."""
+    """Return the offset of row `item`, counted in order over all rows along the last axis."""
     at = 0
     for i in range(len(sizes) - 2, 0, -1):
         if sizes[i] > 1:  # a division costs as much as a short row

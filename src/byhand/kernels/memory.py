@@ -1,4 +1,4 @@
-"""Unwritten memory: arrays that are still to be written.
+"""Uninitialized memory: arrays that are still to be written.
 
 With BYHAND_POISON=1, as in the tests, scratch memory, arenas and outputs are filled before each use with bytes that are NaN as
 float32 and as float64 and 2,147,016,365 as int32, so that a number that no hand writes is seen in what it spoils.
@@ -14,14 +14,14 @@ import numpy.typing as npt
 from byhand.kernels.runtime.types import Array
 
 POISON = os.environ.get("BYHAND_POISON", "0") not in ("", "0")
-WORD = 0x7FF8DEAD  # a quiet NaN as float32, and twice in a row as float64
+POISON_WORD = 0x7FF8DEAD  # a quiet NaN as float32, and twice in a row as float64
 
 
 def poison(array: Array) -> Array:
     """Return a contiguous array, filled where memory is poisoned."""
     if POISON:
         memory = words(array)
-        memory[...] = WORD & np.iinfo(memory.dtype).max
+        memory[...] = POISON_WORD & np.iinfo(memory.dtype).max
     return array
 
 

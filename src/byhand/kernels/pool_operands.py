@@ -1,4 +1,4 @@
-"""The operands of the pooling functions (pool_rows.py): a row of windows, the positions of a window, and their numbers."""
+"""The operands of the pooling functions (pool_rows.py): a row of windows, the taps of a window, and the numbers of the taps."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ VECTOR_BYTES = 32  # a register of AVX2, half of one of AVX-512, two of NEON
 
 
 class Row(NamedTuple):
-    """Windows side by side: the first begins at `start`, the next `step` numbers further; results are written from `to` on."""
+    """Windows side by side: the first begins at element `start`, the next `step` further; results are written from `to` on."""
 
     start: int
     step: int
@@ -18,7 +18,7 @@ class Row(NamedTuple):
 
 
 class Window(NamedTuple):
-    """The positions of a window inside the image, or the windows over a pixel; numbers from one to the next down, across."""
+    """The taps of a window inside the image, or the windows over a pixel; elements from one to the next, down and across."""
 
     rows: int
     columns: int
@@ -27,7 +27,7 @@ class Window(NamedTuple):
 
 
 class Numbering(NamedTuple):
-    """The positions of a window, as argmax numbers them: the first, and how much more each is a row down, a column across."""
+    """The numbers of the taps of a window in argmax: that of the first, and the step a row down and a column across."""
 
     first: int
     down: int

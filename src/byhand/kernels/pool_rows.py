@@ -1,9 +1,9 @@
-"""Pooling along a row of pixels: the largest of each window, its sum, and the gradients of both.
+"""Pooling along a row of pixels: the maximum or the sum of each window, and the gradients of both.
 
-LLVM makes vectors of a loop over channels only where it is long, and a network that pools may have 6 of them. So the vectors
-are written by hand (pool_rows_ir.py), and where a pixel is shorter than one, the vector hangs over its end: the garbage that
-it leaves there is overwritten by the next pixel. Pixels are therefore written in the order in which they lie, and
-`tail_pixels` says how many at the end of a row are left to the scalar form of the function.
+LLVM vectorizes a loop over channels only where it is long, and a network that pools may have 6 channels. So the vectors are
+written by hand (pool_rows_ir.py). Where a pixel has fewer channels than a vector has lanes, a store runs over its end, and the
+store of the next pixel overwrites what it left there. Pixels are therefore written in the order in which they lie in memory,
+and `tail_pixels` tells how many at the end of a row need the scalar form of the function.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 def tail_pixels(size, last, to, end, item, channels):
     """Return how many pixels at the end of a row can't be done in vectors.
 
-    The last of them reads number `last` of `size`, and writes number `to` of what may be written up to `end`.
+    The row's last pixel begins at `last` of `size` elements that may be read, and at `to` of those that may be written up to
+    `end`; item: bytes of an element.
     """
     lanes = VECTOR_BYTES // item
     if channels >= lanes or (last + lanes <= size and to + lanes <= end):
@@ -31,7 +32,7 @@ def tail_pixels(size, last, to, end, item, channels):
 
 
 def window_max_scalar(x, row, window, numbering, y, argmax):
-    """Write the first largest number of each window, or its last NaN, and its position; numbering.across is 1."""
+    """Write the maximum of each window (of equal ones the first, of NaNs the last) and its tap; numbering.across is 1."""
     for i in range(row.windows):
         for c in range(row.channels):
             first = row.start + i * row.step + c
@@ -56,8 +57,8 @@ def window_sum_scalar(x, row, window, scale, y):
             y[row.to + i * row.channels + c] = result * scale
 
 
-def gather_won_scalar(x, argmax, row, window, numbering, y):
-    """Write, for one pixel, the sum of the numbers of those windows over it that it has won."""
+def gather_by_argmax_scalar(x, argmax, row, window, numbering, y):
+    """Sum the gradients x of the windows whose argmax is this pixel."""
     for c in range(row.channels):
         result = 0.0
         for r in range(window.rows):
@@ -68,8 +69,8 @@ def gather_won_scalar(x, argmax, row, window, numbering, y):
         y[row.to + c] = result
 
 
-def scatter_won_scalar(x, argmax, row, columns, first, y):
-    """Write a row of windows side by side, `columns` pixels each: the window's number where argmax is the pixel, else 0."""
+def scatter_by_argmax_scalar(x, argmax, row, columns, first, y):
+    """Write a row of windows side by side, `columns` pixels each: the window's gradient x where argmax is the pixel, else 0."""
     for i in range(row.windows):
         for s in range(columns):
             for c in range(row.channels):
@@ -78,7 +79,7 @@ def scatter_won_scalar(x, argmax, row, columns, first, y):
 
 
 def repeat_scalar(x, row, columns, scale, y):
-    """Write a row of windows side by side, `columns` pixels each: the window's number times `scale`."""
+    """Write a row of windows side by side, `columns` pixels each: the window's gradient x times `scale`."""
     for i in range(row.windows):
         for s in range(columns):
             for c in range(row.channels):
@@ -101,6 +102,6 @@ def _version() -> object:
 
 window_max = Intrinsic(window_max_scalar, _emit("window_max"), _version)
 window_sum = Intrinsic(window_sum_scalar, _emit("window_sum"), _version)
-gather_won = Intrinsic(gather_won_scalar, _emit("gather_won"), _version)
-scatter_won = Intrinsic(scatter_won_scalar, _emit("scatter_won"), _version)
+gather_by_argmax = Intrinsic(gather_by_argmax_scalar, _emit("gather_by_argmax"), _version)
+scatter_by_argmax = Intrinsic(scatter_by_argmax_scalar, _emit("scatter_by_argmax"), _version)
 repeat = Intrinsic(repeat_scalar, _emit("repeat"), _version)

@@ -1,4 +1,4 @@
-"""Pooling along a row of pixels as LLVM IR; pool_rows.py says what each function does."""
+"""Pooling along a row of pixels as LLVM IR; pool_rows.py has each function in Python."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from byhand.kernels.microkernel.simd import HALF, REALS, WORD, operands
+from byhand.kernels.microkernel.simd import HALF, REALS, operands
 from byhand.kernels.pool_operands import VECTOR_BYTES, Row, Window
 from byhand.kernels.runtime.llvm import (
+    WORD,
     CodegenContext,
     IntrinsicBody,
     IRBuilder,
@@ -27,7 +28,6 @@ from byhand.kernels.runtime.llvm import (
 
 UNROLLED_MAX = ((2, 2), (3, 3))  # (rows, columns) of pooling windows that need no loop
 UNROLLED_OVERLAPS = ((1, 1), (1, 2), (2, 1), (2, 2))  # of the windows over one pixel
-W: NumbaType = types.intp
 SCALES: dict[str, NumbaType] = {"f4": types.float32, "f8": types.float64}
 
 
@@ -51,21 +51,21 @@ def window_max(dtype: str) -> NumbaIntrinsic:
         write = ChannelVectors(builder, dtype)
 
         def start(i: Value, c: Value) -> list[Value]:
-            return [write.load(x, write.place(row.start, c, i, row.step)), write.position(numbering.first)]
+            return [write.load(x, write.offset(row.start, c, i, row.step)), write.tap_number(numbering.first)]
 
         def tap(state: list[Value], i: Value, c: Value, r: Value, s: Value) -> list[Value]:
             best, winner = state
-            value = write.load(x, write.place(row.start, c, i, row.step, r, window.down, s, window.across))
+            value = write.load(x, write.offset(row.start, c, i, row.step, r, window.down, s, window.across))
             below = builder.fcmp_unordered("<=", value, best)  # true for any NaN ...
             stays = builder.and_(below, builder.fcmp_ordered("ord", value, value))  # ... but a NaN wins
-            number = write.position(write.place(numbering.first, s, r, numbering.down))
+            number = write.tap_number(write.offset(numbering.first, s, r, numbering.down))
             return [builder.select(stays, best, value), builder.select(stays, winner, number)]
 
         def finish(state: list[Value], i: Value, c: Value) -> None:
-            write.store(state[0], y, write.place(row.to, c, i, row.channels))
-            write.store(state[1], argmax, write.place(row.to, c, i, row.channels))
+            write.store(state[0], y, write.offset(row.to, c, i, row.channels))
+            write.store(state[1], argmax, write.offset(row.to, c, i, row.channels))
 
-        write.windows(row, window, Steps(start, tap, finish, first=1), UNROLLED_MAX)
+        write.windows(row, window, WindowSteps(start, tap, finish, first=1), UNROLLED_MAX)
         return context.get_dummy_value()
 
     return vectors
@@ -85,20 +85,20 @@ def window_sum(dtype: str) -> NumbaIntrinsic:
         write = ChannelVectors(builder, dtype)
 
         def tap(state: list[Value], i: Value, c: Value, r: Value, s: Value) -> list[Value]:
-            at = write.place(row.start, c, i, row.step, r, window.down, s, window.across)
+            at = write.offset(row.start, c, i, row.step, r, window.down, s, window.across)
             return [builder.fadd(state[0], write.load(x, at))]
 
         def finish(state: list[Value], i: Value, c: Value) -> None:
-            write.store(builder.fmul(state[0], write.splat(scale)), y, write.place(row.to, c, i, row.channels))
+            write.store(builder.fmul(state[0], write.splat(scale)), y, write.offset(row.to, c, i, row.channels))
 
-        write.windows(row, window, Steps(lambda i, c: [write.zeros], tap, finish), (*UNROLLED_OVERLAPS, (3, 3)))
+        write.windows(row, window, WindowSteps(lambda i, c: [write.zeros], tap, finish), (*UNROLLED_OVERLAPS, (3, 3)))
         return context.get_dummy_value()
 
     return vectors
 
 
-def gather_won(dtype: str) -> NumbaIntrinsic:
-    """Return `gather_won` in vectors."""
+def gather_by_argmax(dtype: str) -> NumbaIntrinsic:
+    """Return `gather_by_argmax` in vectors."""
 
     @intrinsic
     def vectors(
@@ -117,23 +117,23 @@ def gather_won(dtype: str) -> NumbaIntrinsic:
         write = ChannelVectors(builder, dtype)
 
         def tap(state: list[Value], i: Value, c: Value, r: Value, s: Value) -> list[Value]:
-            at = write.place(row.start, c, r, window.down, s, window.across)
-            number = write.place(numbering.first, WORD(0), r, numbering.down, s, numbering.across)
-            mine = builder.icmp_signed("==", write.load(argmax, at, HALF), write.position(number))
+            at = write.offset(row.start, c, r, window.down, s, window.across)
+            number = write.offset(numbering.first, WORD(0), r, numbering.down, s, numbering.across)
+            mine = builder.icmp_signed("==", write.load(argmax, at, HALF), write.tap_number(number))
             return [builder.fadd(state[0], builder.select(mine, write.load(x, at), write.zeros))]
 
         def finish(state: list[Value], i: Value, c: Value) -> None:
             write.store(state[0], y, builder.add(row.to, c))
 
         pixel = row._replace(windows=WORD(1))
-        write.windows(pixel, window, Steps(lambda i, c: [write.zeros], tap, finish), UNROLLED_OVERLAPS)
+        write.windows(pixel, window, WindowSteps(lambda i, c: [write.zeros], tap, finish), UNROLLED_OVERLAPS)
         return context.get_dummy_value()
 
     return vectors
 
 
-def scatter_won(dtype: str) -> NumbaIntrinsic:
-    """Return `scatter_won` in vectors."""
+def scatter_by_argmax(dtype: str) -> NumbaIntrinsic:
+    """Return `scatter_by_argmax` in vectors."""
 
     @intrinsic
     def vectors(
@@ -145,18 +145,18 @@ def scatter_won(dtype: str) -> NumbaIntrinsic:
         first: NumbaType,
         y: NumbaType,
     ) -> IntrinsicBody:
-        return types.void(x, argmax, row, W, W, y), codegen
+        return types.void(x, argmax, row, types.intp, types.intp, y), codegen
 
     def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
         x, argmax, row, columns, first, y = operands(context, builder, signature, arguments)
         write = ChannelVectors(builder, dtype)
 
         def start(i: Value, c: Value) -> list[Value]:
-            at = write.place(row.start, c, i, row.channels)
+            at = write.offset(row.start, c, i, row.channels)
             return [write.load(x, at), write.load(argmax, at, HALF)]
 
         def value(state: list[Value], s: Value) -> Value:
-            mine = builder.icmp_signed("==", state[1], write.position(builder.add(first, s)))
+            mine = builder.icmp_signed("==", state[1], write.tap_number(builder.add(first, s)))
             return builder.select(mine, state[0], write.zeros)
 
         write.copies(row, columns, start, value, y)
@@ -172,14 +172,14 @@ def repeat(dtype: str) -> NumbaIntrinsic:
     def vectors(
         typing: TypingContext, x: NumbaType, row: NumbaType, columns: NumbaType, scale: NumbaType, y: NumbaType
     ) -> IntrinsicBody:
-        return types.void(x, row, W, SCALES[dtype], y), codegen
+        return types.void(x, row, types.intp, SCALES[dtype], y), codegen
 
     def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
         x, row, columns, scale, y = operands(context, builder, signature, arguments)
         write = ChannelVectors(builder, dtype)
 
         def start(i: Value, c: Value) -> list[Value]:
-            return [builder.fmul(write.load(x, write.place(row.start, c, i, row.channels)), write.splat(scale))]
+            return [builder.fmul(write.load(x, write.offset(row.start, c, i, row.channels)), write.splat(scale))]
 
         write.copies(row, columns, start, lambda state, s: state[0], y)
         return context.get_dummy_value()
@@ -187,8 +187,11 @@ def repeat(dtype: str) -> NumbaIntrinsic:
     return vectors
 
 
-class Steps(NamedTuple):
-    """What is written for a window: state = start(i, c), then tap(state, i, c, r, s) for each position from the `first` on."""
+class WindowSteps(NamedTuple):
+    """The code for channel c of window i; each function emits IR and returns the values that it computes.
+
+    state = start(i, c);  state = tap(state, i, c, r, s) for each tap (r, s) from number `first` on;  finish(state, i, c)
+    """
 
     start: Callable[[Value, Value], list[Value]]
     tap: Callable[[list[Value], Value, Value, Value, Value], list[Value]]
@@ -197,15 +200,15 @@ class Steps(NamedTuple):
 
 
 class ChannelVectors:
-    """Writes IR that does the same to all channels of a pixel, a vector of them at a time."""
+    """Emits IR that does the same to all channels of a pixel, a vector of channels at a time."""
 
     def __init__(self, builder: IRBuilder, dtype: str) -> None:
         self.builder, self.real, self.lanes = builder, REALS[dtype], VECTOR_BYTES // int(dtype[1])
         self.align = int(dtype[1])
         self.zeros = ir.Constant(ir.VectorType(self.real, self.lanes), [0.0] * self.lanes)
 
-    def windows(self, row: Row, window: Window, steps: Steps, unrolled: tuple[tuple[int, int], ...]) -> None:
-        """Write the steps for all windows of a row; those of the unrolled sizes without a loop over positions."""
+    def windows(self, row: Row, window: Window, steps: WindowSteps, unrolled: tuple[tuple[int, int], ...]) -> None:
+        """Write the steps for all windows of a row; those of the unrolled sizes without a loop over taps."""
         builder = self.builder
         after = builder.append_basic_block()
         for shape in unrolled:
@@ -214,8 +217,8 @@ class ChannelVectors:
             with builder.if_then(builder.and_(*same)):
                 for i, c in self._pixels(row.windows, row.channels):
                     state = steps.start(i, c)
-                    for position in range(steps.first, shape[0] * shape[1]):
-                        state = steps.tap(state, i, c, *map(WORD, divmod(position, shape[1])))
+                    for tap in range(steps.first, shape[0] * shape[1]):
+                        state = steps.tap(state, i, c, *map(WORD, divmod(tap, shape[1])))
                     steps.finish(state, i, c)
                 builder.branch(after)
         for i, c in self._pixels(row.windows, row.channels):
@@ -240,20 +243,20 @@ class ChannelVectors:
         value: Callable[[list[Value], Value], Value],
         y: Value,
     ) -> None:
-        """Write state = start(i, c), then value(state, s) into each of the window's pixels in this row."""
+        """Write state = start(i, c), then value(state, s) to each pixel of the window in this row."""
         builder = self.builder
         after, wide = builder.append_basic_block(), builder.mul(columns, row.channels)
         with builder.if_then(builder.icmp_signed("==", columns, WORD(2))):
             for i, c in self._pixels(row.windows, row.channels):
                 state = start(i, c)
                 for s in (WORD(0), WORD(1)):
-                    self.store(value(state, s), y, self.place(row.to, c, i, wide, s, row.channels))
+                    self.store(value(state, s), y, self.offset(row.to, c, i, wide, s, row.channels))
             builder.branch(after)
         for i, c in self._pixels(row.windows, row.channels):
             state = start(i, c)
             with cgutils.for_range(builder, columns) as across:
-                place = self.place(row.to, c, i, wide, across.index, row.channels)
-                self.store(value(state, across.index), y, place)
+                at = self.offset(row.to, c, i, wide, across.index, row.channels)
+                self.store(value(state, across.index), y, at)
         builder.branch(after)
         builder.position_at_end(after)
 
@@ -264,21 +267,21 @@ class ChannelVectors:
                 yield pixel.index, c
 
     def _channels(self, channels: Value) -> Iterator[Value]:
-        """Write a loop over the channels, a vector a turn; the last turn steps back where it would hang over."""
+        """Write a loop over the channels, one vector per iteration; the last one is moved back to end with the last channel."""
         builder, lanes = self.builder, WORD(self.lanes)
-        turns = builder.sdiv(builder.add(channels, WORD(self.lanes - 1)), lanes)
+        count = builder.sdiv(builder.add(channels, WORD(self.lanes - 1)), lanes)
         last = builder.sub(channels, lanes)
-        with cgutils.for_range(builder, turns) as turn:
-            c = builder.mul(turn.index, lanes)
+        with cgutils.for_range(builder, count) as vector:
+            c = builder.mul(vector.index, lanes)
             c = builder.select(builder.icmp_signed("<", last, c), last, c)
             yield builder.select(builder.icmp_signed("<", c, WORD(0)), WORD(0), c)
 
-    def place(self, at: Value, more: Value, *steps: Value) -> Value:
-        """Return at + more + r * down + s * across."""
-        place = self.builder.add(at, more)
+    def offset(self, start: Value, more: Value, *steps: Value) -> Value:
+        """Return start + more + r * down + s * across: the sum of two offsets and of the products of the pairs that follow."""
+        offset = self.builder.add(start, more)
         for count, step in zip(steps[::2], steps[1::2]):
-            place = self.builder.add(place, self.builder.mul(count, step))
-        return place
+            offset = self.builder.add(offset, self.builder.mul(count, step))
+        return offset
 
     def splat(self, value: Value) -> Value:
         """Return a vector of one number."""
@@ -287,8 +290,8 @@ class ChannelVectors:
         same = ir.Constant(ir.VectorType(HALF, self.lanes), [0] * self.lanes)
         return self.builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), same)
 
-    def position(self, number: Value) -> Value:
-        """Return a vector of one position in a window."""
+    def tap_number(self, number: Value) -> Value:
+        """Return a vector of the number of one tap, as argmax holds it."""
         return self.splat(self.builder.trunc(number, HALF))
 
     def load(self, array: Value, at: Value, kind: Type | None = None) -> Value:

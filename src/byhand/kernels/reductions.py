@@ -1,4 +1,4 @@
-"""Sums over many rows or parts, in an order that depends on sizes alone."""
+"""Sums over rows of a matrix or over partial sums, in an order that depends on sizes alone, never on threads."""
 
 from __future__ import annotations
 
@@ -8,15 +8,22 @@ from byhand.kernels.runtime.kernel import cdiv, kernel
 from byhand.kernels.runtime.launch import compiled, launch, scratch
 from byhand.kernels.runtime.types import Array
 
+# Elements of the total that one block computes.
 SUM_BLOCK_ELEMENTS = 4096
-SQUARE = 16  # numbers: a cache line of float32
-MIN_BLOCK_ROWS = 256  # that a block adds up
+
+# Rows and columns of the square tiles of a transposition: a cache line of float32.
+TRANSPOSE_TILE_ELEMENTS = 16
+
+# Rows that one block of a column sum adds, at least.
+MIN_BLOCK_ROWS = 256
+
+# Blocks of a column sum, at most: each has a row of partial sums.
 MAX_ROW_BLOCKS = 64
 
 
 @kernel
 def add_parts(parts, total, scale, block):
-    """Add a slice of the parts (P, size) up, the first first."""
+    """Sum a slice of the parts (P, size) in order, then scale it."""
     first, last = block * SUM_BLOCK_ELEMENTS, min((block + 1) * SUM_BLOCK_ELEMENTS, total.size)
     into = total[first:last]
     part = parts[0, first:last]
@@ -39,7 +46,7 @@ def add_up(parts: Array, total: Array, *, scale: float = 1.0) -> None:
 
 @kernel(reassociate=True)
 def add_rows(rows, parts, rows_per_block, block):
-    """Add up some rows of (P, K)."""
+    """Write the partial sum of some rows of (P, K)."""
     into = parts[block]
     for k in range(into.size):
         into[k] = 0.0
@@ -62,13 +69,13 @@ def column_sums(rows: Array, total: Array) -> None:
 
 @kernel
 def sum_transposed_rows(parts, total, rows_per_block, block):
-    """Write total[p, k], the sum over i of parts[i, k, p], for some rows p, square by square: both sides stay in the cache."""
+    """Write total[p, k], the sum over i of parts[i, k, p], for some rows p, tile by tile: both sides stay in the cache."""
     columns, last = total.shape[1], min((block + 1) * rows_per_block, total.shape[0])
-    for first in range(block * rows_per_block, last, SQUARE):
-        for left in range(0, columns, SQUARE):
-            for p in range(first, min(first + SQUARE, last)):
+    for first in range(block * rows_per_block, last, TRANSPOSE_TILE_ELEMENTS):
+        for left in range(0, columns, TRANSPOSE_TILE_ELEMENTS):
+            for p in range(first, min(first + TRANSPOSE_TILE_ELEMENTS, last)):
                 row = total[p]
-                for k in range(left, min(left + SQUARE, columns)):
+                for k in range(left, min(left + TRANSPOSE_TILE_ELEMENTS, columns)):
                     value = parts[0, k, p]
                     for i in range(1, parts.shape[0]):
                         value += parts[i, k, p]
@@ -77,5 +84,5 @@ def sum_transposed_rows(parts, total, rows_per_block, block):
 
 def sum_transposed(parts: Array, total: Array) -> None:
     """Write the sum of parts (P, K, M), transposed, into total (M, K)."""
-    rows_per_block = max(SQUARE, SUM_BLOCK_ELEMENTS // total.shape[1])
+    rows_per_block = max(TRANSPOSE_TILE_ELEMENTS, SUM_BLOCK_ELEMENTS // total.shape[1])
     launch(sum_transposed_rows, cdiv(len(total), rows_per_block), parts, total, rows_per_block)

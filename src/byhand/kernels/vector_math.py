@@ -31,9 +31,12 @@ if TYPE_CHECKING:
     )
 
 LOG2E = 1.4426950408889634
-LN2_HIGH, LN2_LOW = 0.693359375, -2.12194440e-4  # log 2 in two parts; n times the first is exact
-ROUND, ROUND_BITS = 12582912.0, 0x4B400000  # 1.5 * 2^23; added to a number, its last bits are that number, rounded
-LARGEST, SMALLEST = 88.72283172607422, -87.33654022216797  # beyond these e^x is no float32
+LN2_HIGH = 0.693359375  # log 2 = LN2_HIGH + LN2_LOW; n * LN2_HIGH is exact
+LN2_LOW = -2.12194440e-4
+ROUND = 12582912.0  # 1.5 * 2^23: in the bits of x + ROUND, the last ones are x, rounded to an integer
+ROUND_BITS = 0x4B400000  # ROUND as an int32
+EXP_MAX_FLOAT32 = 88.72283172607422  # for a larger x, e^x is infinity as a float32
+EXP_MIN_FLOAT32 = -87.33654022216797  # for a smaller x, e^x is below 1.2e-38
 INFINITY = math.inf
 
 
@@ -49,8 +52,8 @@ def exp(x):
     tail = 0.49999994 + r * (0.16666521 + r * (0.04166828 + r * (0.0083686942 + r * 0.001381961)))
     power = np.float32(1.0 + (r + r * r * tail))
     scaled = np.int32(power.view(np.int32) + (n << 23)).view(np.float32)
-    finite = INFINITY if x > LARGEST else scaled
-    inside = 0.0 if x < SMALLEST else finite
+    finite = INFINITY if x > EXP_MAX_FLOAT32 else scaled
+    inside = 0.0 if x < EXP_MIN_FLOAT32 else finite
     return np.float32(x if x != x else inside)  # noqa: PLR0124  (NaN)
 
 

@@ -66,7 +66,7 @@ class Program:
         self.text, self.hand, self.steps_per_execution = source.text, hand, steps_per_execution
         self._source, self._parameters, self._dtype, self._image = source, parameters, np.dtype(dtype), image
         self.lock = lock or ForkSafeLock()
-        self._recording: Recording | None = None
+        self._captured: CapturedProgram | None = None
 
     def __str__(self) -> str:
         return self.text
@@ -96,7 +96,7 @@ class Program:
 
     @once
     def module(self) -> ModuleType:
-        """The program as a module: its function `step`, and `update` where an optimiser adds one."""
+        """The program as a module: its function `step`, and `update` where an optimizer adds one."""
         module = self._load()
         sys.modules[module.__name__] = module  # where debuggers look
         return module
@@ -163,14 +163,14 @@ class Program:
 
         Infinities pass through without a warning, as in PyTorch.
 
-        The compiled hand's launches are recorded at the first call and replayed without Python from then on, as long as the
+        The compiled hand's launches are captured at the first call and replayed without Python from then on, as long as the
         parameters, gradients and states are the same arrays; images, labels and settings may change.
         """
         with self.lock.rlock:
             if self.hand == "compiled" and kernels.mode() == "native":
-                recording = self._record(arguments, settings)
-                recording.run([array[None] for array in arguments[: len(recording.inputs)]], settings, 1)
-                return np.array(recording.result)
+                captured = self._capture(arguments, settings)
+                captured.run([array[None] for array in arguments[: len(captured.inputs)]], settings, 1)
+                return np.array(captured.result)
             with np.errstate(all="ignore"):
                 return np.array(self.step(*arguments, **settings))
 
@@ -197,8 +197,8 @@ class Program:
             end = min(start + stride, len(images))
             now = {name: values[start:end] for name, values in settings.items()}
             if native:
-                recording = self._record((images[0], labels[0], *spaces), now)
-                recording.run([images[start:end], labels[start:end]], now, end - start)
+                captured = self._capture((images[0], labels[0], *spaces), now)
+                captured.run([images[start:end], labels[start:end]], now, end - start)
             else:
                 step = {name: values.tolist()[0] for name, values in now.items()}  # NumPy's float64 would widen float32
                 self(images[start], labels[start], *spaces, **step)
@@ -206,13 +206,14 @@ class Program:
                 results[name][start:end] = array[: end - start]
         return results
 
-    def _record(self, arguments: tuple[Any, ...], settings: dict[str, Any]) -> "Recording":
-        if self._recording is None or not self._recording.fits(arguments):
-            self._recording = Recording(self, arguments, list(settings))
-        return self._recording
+    def _capture(self, arguments: tuple[Any, ...], settings: dict[str, Any]) -> "CapturedProgram":
+        """Return the captured program for these arguments: the last one where it fits, else a new one."""
+        if self._captured is None or not self._captured.fits(arguments):
+            self._captured = CapturedProgram(self, arguments, list(settings))
+        return self._captured
 
 
-class Recording:
+class CapturedProgram:
     """A program's launches on certain arrays. Images, labels and settings are copied in, for one step or for several."""
 
     def __init__(self, program: Program, arguments: tuple[Any, ...], settings: list[str]) -> None:
@@ -225,7 +226,7 @@ class Recording:
         self.launch_graph, self.result = kernels.capture(
             program.step, *(array[0] for array in self.inputs), *self.spaces, **first
         )
-        self.launch_graph.move([*self.inputs, *self.settings.values(), *program.outputs.values()])
+        self.launch_graph.advance([*self.inputs, *self.settings.values(), *program.outputs.values()])
 
     def fits(self, arguments: tuple[Any, ...]) -> bool:
         """Tell whether the launches work on these parameters, gradients and states."""
@@ -263,7 +264,7 @@ def build(
 ) -> Program:
     """Return the program of a graph: its logits, or in training the loss, every gradient, and the update where one is given.
 
-    Raises ArgumentError where a compiled program's update is no compiled hand: it would run only while it is recorded.
+    Raises ArgumentError where a compiled program's update is no compiled hand: it would run only during the capture.
     """
     for function in update.functions if update is not None and hand == "compiled" else ():
         if not getattr(function, "is_compiled_hand", False):

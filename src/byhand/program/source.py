@@ -33,7 +33,7 @@ VIEWS = ("flatten", "reshape")  # ops whose output has the elements of their inp
 
 @dataclass(frozen=True)
 class Update:
-    """What an optimiser adds to a training program: the functions it calls, and the calls as text."""
+    """What an optimizer adds to a training program: the functions it calls, and the calls as text."""
 
     functions: tuple[Callable[..., None], ...]
     lines: tuple[str, ...]
@@ -116,7 +116,7 @@ class SourceWriter:
     def _offsets(self) -> dict[str, int]:
         """Return the offset of every array in the arena, of a view that of the array it shows."""
         whole = LiveRange(0, len(self.lines))
-        # A recorded program writes the gradient of a loss but once, while it is recorded: nothing may overwrite it.
+        # A captured program writes the gradient of a loss only once, during the capture: nothing may overwrite it.
         preserved = {f"grad_{name}" for name in self.losses}
         sizes, live = {}, {}
         for name, spec in self.source.arrays.items():
@@ -155,7 +155,7 @@ class SourceWriter:
         return [*functions, "", "", head, *lay_out(body), f"    return {self._operand(self.output).text}"]
 
     def _update_function(self, update: Update) -> list[str]:
-        """Return the function that an optimiser adds, for data-parallel training to call apart from forward and backward."""
+        """Return the function that an optimizer adds, for data-parallel training to call apart from forward and backward."""
         for function in update.functions:
             alias = function.__name__.removesuffix(f"_{self.hand}")
             if alias in ("step", "update", "micro_batch"):
@@ -221,13 +221,24 @@ class SourceWriter:
         wanted = self._wanted_gradients(input_gradient)
         for name, weight in self.losses.items():
             gradient = self._new_gradient(f"grad_{name}", self.graph.tensors[name])
-            what = "d loss / d loss" if len(self.losses) == 1 else f"d (sum of weighted losses) / d {name}"
-            what += f", divided by {self.source.micro_batches} micro-batches" if self.source.micro_batches > 1 else ""
-            self._line([f"{gradient.text}[...] = {literal(weight / self.source.micro_batches)}"], what, [gradient])
+            value, what = self._loss_gradient(name, weight)
+            self._line([f"{gradient.text}[...] = {value}"], what, [gradient])
         written = set(self.losses)
         for node in reversed(self.graph.nodes):
             if node.output.name in written:
                 self._backward_of(node, wanted, written)
+
+    def _loss_gradient(self, name: str, weight: float) -> tuple[str, str]:
+        """Return (the gradient with which backward starts from a loss, the derivative that it is), as text."""
+        several = len(self.losses) > 1
+        count = self.source.micro_batches
+        if count == 1:
+            return literal(weight), f"d (sum of weighted losses) / d {name}" if several else "d loss / d loss"
+        over = (
+            f"weighted sum of losses, mean over the batch) / d ({name}, " if several else "mean over the batch) / d ("
+        )
+        factor = literal(weight) if several else "1"
+        return f"{factor} / {count}", f"d ({over}mean over this micro-batch): {count} micro-batches"
 
     def _backward_of(self, node: Node, wanted: set[str], written: set[str]) -> None:
         """Write the call that returns the gradients of a node's inputs; written: tensors whose gradient exists already."""

@@ -43,15 +43,15 @@ class Display:
     def __enter__(self) -> Display:
         self.bar.start()
         if not self.quiet:
-            cache.BUILDING.append(self.building)
+            cache.BUILD_LISTENERS.append(self.building)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.bar.stop()
-        if self.building in cache.BUILDING:
-            cache.BUILDING.remove(self.building)
+        if self.building in cache.BUILD_LISTENERS:
+            cache.BUILD_LISTENERS.remove(self.building)
 
     def building(self, name: str) -> None:
         """Show that a kernel is being compiled: in the bar, or where there is none once on standard error."""

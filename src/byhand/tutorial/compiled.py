@@ -4,7 +4,7 @@ Convolution and the fully connected layer call the library's ops. Pooling has tw
 gradient to every pixel that equals its window's maximum, the library only to the first. Equal regions of an image have equal
 outputs of the convolution, whichever tile computes them, because every output is summed in the same order.
 
-A layer keeps its arrays, so that its launches are recorded once and replayed for each image.
+A layer keeps its arrays, so that its launches are captured once and replayed for each image.
 """
 
 from typing import Any
@@ -30,7 +30,7 @@ class CompiledConv3x3(Conv3x3):
         self._image = np.empty((0, 0), np.float32)
 
     def _prepare(self, height: int, width: int) -> None:
-        """Allocate the arrays for images of this size, and record the launches on them."""
+        """Allocate the arrays for images of this size, and capture the launches on them."""
         self._image, self._weight = (
             np.empty((height, width), np.float32),
             np.empty((3, 3, 1, self.num_filters), np.float32),
@@ -71,7 +71,7 @@ class CompiledMaxPool2(MaxPool2):
     _image = np.empty((0, 0, 0), np.float32)
 
     def _prepare(self, height: int, width: int, filters: int) -> None:
-        """Allocate the arrays for inputs of this size, and record the launches on them."""
+        """Allocate the arrays for inputs of this size, and capture the launches on them."""
         self._image, self._grad = (np.empty((height, width, filters), np.float32) for _ in range(2))
         self._out, self._gradient = (np.empty((height // 2, width // 2, filters), np.float32) for _ in range(2))
         self._forward = Replay(launch, max_pool_2x2, 1, self._image, self._out)

@@ -1,7 +1,8 @@
 """Convolution: the passes, each by the algorithm that suits its shape.
 
-algorithm.py is the door. Behind it stand direct.py, packed.py and depthwise.py, and matrix.py for matrix products;
-they are made of sweep.py and backward_weights.py, which walk as plan.py says. pool_backward.py goes back through a pooled one.
+algorithm.py is the door. Behind it stand direct.py, packed.py and depthwise.py, and matrix.py for matrix products. Their
+kernels are sweep.py (plan.py has its tables) and backward_weights.py (weights_plan.py). pool_backward.py has the gradients of
+a max-pooled convolution.
 """
 
 from byhand.kernels.conv.algorithm import backward_data, backward_weights, force, forward, names

@@ -1,10 +1,10 @@
 """The choice of an algorithm for each pass of a convolution, and the door through which all algorithms are called.
 
-An algorithm says to which problems it applies and what they cost it (problem.py); `choose` takes the cheapest. The choice
+Each algorithm has `applies` and an estimated `cost` (problem.py); `choose` takes the cheapest that applies. The choice
 depends on sizes alone: it is the same in every run, and the generated program names it.
 
-A person can force one, to compare or to find a fault: BYHAND_CONV=direct, or `with force("direct"):`. It is taken for the
-passes that it has; the others are chosen as always.
+BYHAND_CONV=direct or `with force("direct"):` forces one, to compare algorithms or to find a fault. It is used for the passes
+that it has; for the others the cheapest is chosen.
 
 Add an algorithm: a file with `applies`, `cost` and the passes that it has, which ends with one line,
 
@@ -62,20 +62,20 @@ def choose(problem: Problem) -> Algorithm:
 
 @cache
 def _choose(problem: Problem, forced: str | None) -> Algorithm:
-    able = [algorithm for algorithm in ALGORITHMS.values() if can(algorithm, problem)]
+    applicable = [algorithm for algorithm in ALGORITHMS.values() if supports(algorithm, problem)]
     if forced is not None:
         if forced not in ALGORITHMS:
             raise UnknownNameError("convolution algorithm", forced, ALGORITHMS)
         if ALGORITHMS[forced].run(problem.direction) is not None:
-            if ALGORITHMS[forced] in able:
+            if ALGORITHMS[forced] in applicable:
                 return ALGORITHMS[forced]
-            names = ", ".join(algorithm.name for algorithm in able)
-            raise ArgumentError(f"the algorithm {forced}, which is forced, can not do the {problem}; use {names}")
-    return min(able, key=lambda algorithm: algorithm.cost(problem))
+            names = ", ".join(algorithm.name for algorithm in applicable)
+            raise ArgumentError(f"the forced algorithm {forced} does not apply to the {problem}; use {names}")
+    return min(applicable, key=lambda algorithm: algorithm.cost(problem))
 
 
-def can(algorithm: Algorithm, problem: Problem) -> bool:
-    """Tell whether an algorithm has the pass of a problem and applies to it."""
+def supports(algorithm: Algorithm, problem: Problem) -> bool:
+    """Tell whether an algorithm has the pass of a problem and applies to its shape."""
     return algorithm.run(problem.direction) is not None and algorithm.applies(problem)
 
 
@@ -100,7 +100,7 @@ def backward_weights(x: Array, grad_y: Array, grad_weight: Array, shape: ConvSha
 
 
 def _chosen(direction: str, images: Array, shape: ConvShape, matrix: bool) -> Callable[..., None]:
-    """Return how the chosen algorithm runs a pass."""
+    """Return the function with which the chosen algorithm launches a pass."""
     run = choose(Problem(direction, shape, len(images), images.itemsize, matrix)).run(direction)
     assert run is not None
     return run

@@ -1,18 +1,18 @@
-"""direct: the filters are read where they lie, row by row of the (R, S, C / groups, K) array.
+"""direct: the algorithm that reads the filters where they lie, row by row of the (R, S, C / groups, K) array.
 
-The algorithm to begin with. Its limit is the weights: beyond some 256 KB, rows of filters lie too far apart for the caches, and
-`packed` lays them out anew.
+Read it first: it is the simplest. Its limit is the weights: beyond some 256 KB a tile's rows of weights lie too far apart for
+the caches, and `packed` copies them.
 """
 
 from __future__ import annotations
 
-from byhand.kernels.conv.backward_weights import sum_pixels, sums
+from byhand.kernels.conv.backward_weights import backward_weights_kernel, launch_backward_weights
 from byhand.kernels.conv.operands import Channels, Filters, images_of
 from byhand.kernels.conv.plan import forward_plan
 from byhand.kernels.conv.problem import Algorithm, ConvShape, Problem
 from byhand.kernels.conv.sweep import sweep
 from byhand.kernels.microkernel.operands import Epilogue
-from byhand.kernels.runtime.cpu import host
+from byhand.kernels.runtime.cpu import vector_unit
 from byhand.kernels.runtime.launch import launch
 from byhand.kernels.runtime.types import Array
 
@@ -24,12 +24,12 @@ MISS_FLOPS = 32
 
 
 def applies(problem: Problem) -> bool:
-    """Tell whether a problem can be computed with filters as they lie: by data they have to be turned round."""
+    """Tell whether filters can be read as they lie: not for backward_data, which needs them transposed."""
     return not problem.shape.depthwise and problem.direction != "backward_data"
 
 
 def cost(problem: Problem) -> float:
-    """Return the work, and the weights that miss the caches."""
+    """Return the FLOPs, plus those in the time of the weights that miss the caches."""
     strided = problem.shape.filters_per_group > problem.tile_columns and problem.weight_bytes > STRIDED_WEIGHT_BYTES
     misses = problem.shape.weights if strided and problem.direction == "forward" else 0
     return problem.tile_flops + MISS_FLOPS * misses
@@ -37,7 +37,7 @@ def cost(problem: Problem) -> float:
 
 def forward(x: Array, weight: Array, y: Array, epilogue: Epilogue, shape: ConvShape) -> None:
     """Launch y = x convolved with weight."""
-    columns = host().columns(x.dtype)
+    columns = vector_unit().tile_columns(x.dtype)
     channels = Channels(shape.groups, shape.depth, shape.filters_per_group, columns, 0)
     filters = Filters(weight.reshape(-1), shape.filters_per_group, columns, shape.filters)
     plan = forward_plan(shape, len(x), x.itemsize, columns, shape.filters)
@@ -45,9 +45,9 @@ def forward(x: Array, weight: Array, y: Array, epilogue: Epilogue, shape: ConvSh
 
 
 def backward_weights(x: Array, grad_y: Array, grad_weight: Array, shape: ConvShape) -> None:
-    """Launch the sum over all pixels that each filter saw."""
-    channels = Channels(shape.groups, shape.depth, shape.filters_per_group, host().columns(x.dtype), 0)
-    sum_pixels(sums, x, grad_y, grad_weight, channels, shape)
+    """Launch the gradient of the filters."""
+    channels = Channels(shape.groups, shape.depth, shape.filters_per_group, vector_unit().tile_columns(x.dtype), 0)
+    launch_backward_weights(backward_weights_kernel, x, grad_y, grad_weight, channels, shape)
 
 
 direct = Algorithm("direct", applies, cost, forward=forward, backward_weights=backward_weights)

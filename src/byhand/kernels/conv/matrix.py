@@ -1,7 +1,7 @@
-"""gemv and transposed: matrix products with few rows, for which the weights are too large to be moved about.
+"""gemv and transposed: algorithms for matrix products with few rows, which neither copy nor transpose the large weights.
 
 gemv         y = x @ weight with at most 4 rows: the weights are read once, as they lie (../gemv.py)
-transposed   grad_x.T = weight @ grad_y.T with at most 64 rows: grad_y and grad_x are turned, not the weights
+transposed   grad_x.T = weight @ grad_y.T with at most 64 rows: grad_y and grad_x are transposed, not the weights
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 from byhand.kernels.conv.direct import direct
 from byhand.kernels.conv.packed import packed
 from byhand.kernels.conv.problem import Algorithm, ConvShape, Problem
-from byhand.kernels.gemv import GEMV_MAX_ROWS, GEMV_MIN_BYTES, product
+from byhand.kernels.gemv import GEMV_MAX_ROWS, GEMV_MIN_BYTES
+from byhand.kernels.gemv import gemv as launch_gemv
 from byhand.kernels.microkernel.microkernel import epilogue
 from byhand.kernels.microkernel.operands import RELU, Epilogue
 from byhand.kernels.reductions import sum_transposed
@@ -20,7 +21,7 @@ TRANSPOSED_MAX_ROWS = 64  # of grad_y
 
 
 def cost(problem: Problem) -> float:
-    """Return the work: what is moved beside the weights is small."""
+    """Return the FLOPs: next to the weights, what is copied is small."""
     return problem.flops
 
 
@@ -28,16 +29,16 @@ def cost(problem: Problem) -> float:
 
 
 def gemv_applies(problem: Problem) -> bool:
-    """Tell whether a problem is a matrix product forward with few rows and large weights."""
+    """Tell whether a problem is forward of a matrix product with few rows and large weights."""
     few_rows = problem.pixels <= GEMV_MAX_ROWS and problem.weight_bytes >= GEMV_MIN_BYTES
     return problem.matrix and problem.direction == "forward" and few_rows
 
 
 def gemv_forward(x: Array, weight: Array, y: Array, epilogue: Epilogue, shape: ConvShape) -> None:
-    """Launch y = x @ weight; of an epilogue it knows the bias and the ReLU."""
+    """Launch y = x @ weight with the bias and the ReLU of the epilogue; a linear layer has no other steps."""
     rows = shape.image[0]
     matrices = x.reshape(rows, shape.depth), weight.reshape(shape.depth, -1), y.reshape(rows, -1)
-    product(*matrices, epilogue.bias, bool(epilogue.steps & RELU))
+    launch_gemv(*matrices, epilogue.bias, bool(epilogue.steps & RELU))
 
 
 gemv = Algorithm("gemv", gemv_applies, cost, forward=gemv_forward)
@@ -46,22 +47,22 @@ gemv = Algorithm("gemv", gemv_applies, cost, forward=gemv_forward)
 
 
 def transposed_applies(problem: Problem) -> bool:
-    """Tell whether a problem is a matrix product by data with few rows."""
+    """Tell whether a problem is backward_data of a matrix product with few rows."""
     return problem.matrix and problem.direction == "backward_data" and problem.pixels <= TRANSPOSED_MAX_ROWS
 
 
 def transposed_backward_data(weight: Array, grad_y: Array, grad_x: Array, shape: ConvShape) -> None:
     """Launch grad_x.T = weight @ grad_y.T."""
     rows, depth, units = shape.image[0], shape.depth, shape.filters
-    turned = scratch(units, rows, dtype=grad_x.dtype)
+    grad_y_transposed = scratch(units, rows, dtype=grad_x.dtype)
     columns = grad_x if rows == 1 else scratch(depth, rows, dtype=grad_x.dtype)
-    sum_transposed(grad_y.reshape(1, rows, units), turned)
+    sum_transposed(grad_y.reshape(1, rows, units), grad_y_transposed)
     product_shape = shape._replace(image=(depth, 1), output=(depth, 1), depth=units, filters_per_group=rows)
     problem = Problem("forward", product_shape, 1, grad_x.itemsize)
     forward = min(direct, packed, key=lambda algorithm: algorithm.cost(problem)).forward
     assert forward is not None
     x, y = weight.reshape(1, depth, 1, units), columns.reshape(1, depth, 1, rows)
-    forward(x, turned.reshape(1, 1, units, rows), y, epilogue(x), product_shape)
+    forward(x, grad_y_transposed.reshape(1, 1, units, rows), y, epilogue(x), product_shape)
     if rows > 1:
         sum_transposed(columns.reshape(1, depth, rows), grad_x.reshape(rows, depth))
 

@@ -1,4 +1,4 @@
-"""The operands of the convolution kernels: flat arrays, and how far apart in them things lie, counted in numbers."""
+"""The operands of the convolution kernels: flat arrays with their strides, counted in elements."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from byhand.kernels.runtime.types import Array
 
 
 class Images(NamedTuple):
-    """A batch of images (N, H, W, C); the grid that a kernel walks may take every second row or pixel of it, or every third."""
+    """A batch of images (N, H, W, C), flat, and the grid of its pixels that a kernel visits: all, or every stride-th."""
 
     array: Array
     images: int
@@ -19,7 +19,7 @@ class Images(NamedTuple):
 
 
 class Filters(NamedTuple):
-    """Filters as the register tile reads them: rows of numbers, one for each column of the tile."""
+    """Filters, flat, as the register tile reads them: rows (r, s, c) of weights, an element for each column of the tile."""
 
     array: Array
     group_step: int  # from one group's filters to the next's
@@ -28,16 +28,16 @@ class Filters(NamedTuple):
 
 
 class Channels(NamedTuple):
-    """How channels are divided: into groups, and the filters of a group into tiles of so many columns."""
+    """How channels are divided: into groups, and the filters of a group into tiles of `columns` columns."""
 
     groups: int
     depth: int  # channels that a filter sees
     filters_per_group: int
     columns: int  # of a tile
-    per_column: int  # channels from one column's to the next's: 1 where each filter has a channel of its own, else 0
+    per_column: int  # channels from one column to the next: 1 depthwise, else 0
 
 
 def images_of(array: Array, stride: tuple[int, int] = (1, 1)) -> Images:
-    """Return a batch of images (N, H, W, C) as kernels take it; stride: of the grid, in rows and pixels."""
+    """Return a batch of images (N, H, W, C) as an operand; stride: of the grid, (down, across)."""
     row, pixel = prod(array.shape[2:]), array.shape[3]
     return Images(array.reshape(-1), len(array), array.shape[1] * row, stride[0] * row, stride[1] * pixel)

@@ -1,4 +1,4 @@
-"""What is asked of a convolution algorithm, and what an algorithm is.
+"""The terms of the choice of a convolution algorithm: shape, problem and algorithm.
 
 ConvShape   the sizes and attributes of a convolution
 Problem     one pass of it over some images: forward, backward_data or backward_weights
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from byhand.kernels.runtime.cpu import host
+from byhand.kernels.runtime.cpu import vector_unit
 
 PASSES = ("forward", "backward_data", "backward_weights")
 
@@ -48,7 +48,7 @@ class ConvShape(NamedTuple):
 
     @property
     def weights(self) -> int:
-        """Numbers in all filters."""
+        """Elements of all filters."""
         return prod(self.kernel) * self.depth * self.filters
 
     @property
@@ -63,7 +63,7 @@ class ConvShape(NamedTuple):
 
     @property
     def padded(self) -> bool:
-        """Whether windows see anything beyond the image."""
+        """Whether windows reach beyond the image."""
         return any(self.padding[::2]) or any(n > size for n, size in zip(self.span, self.image))
 
     def flops(self, images: int) -> int:
@@ -72,23 +72,23 @@ class ConvShape(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """One pass of a convolution; matrix: it is a matrix product, its rows laid out as the pixels of one image."""
+    """One pass of a convolution; matrix: it is a matrix product, with rows in place of pixels."""
 
     direction: str  # of PASSES
     shape: ConvShape
     images: int
-    itemsize: int  # bytes of a number
+    itemsize: int  # bytes of an element
     matrix: bool = False
 
     @property
     def flops(self) -> int:
-        """The work."""
+        """The work in FLOPs."""
         return self.shape.flops(self.images)
 
     @property
     def tile_flops(self) -> int:
-        """The work in time of the register tile: with fewer pixels than it has rows, it takes as long as with that many."""
-        return self.flops * max(self.pixels, host().rows) // self.pixels
+        """FLOPs that the register tile executes: with fewer pixels than it has rows, as many as with all rows."""
+        return self.flops * max(self.pixels, vector_unit().tile_rows) // self.pixels
 
     @property
     def pixels(self) -> int:
@@ -103,7 +103,7 @@ class Problem(NamedTuple):
     @property
     def tile_columns(self) -> int:
         """Columns of the register tile."""
-        return host().columns(np.dtype(f"f{self.itemsize}"))
+        return vector_unit().tile_columns(np.dtype(f"f{self.itemsize}"))
 
     def __str__(self) -> str:
         rows, columns = self.shape.kernel
@@ -129,5 +129,5 @@ class Algorithm(NamedTuple):
     backward_weights: Callable[..., None] | None = None
 
     def run(self, direction: str) -> Callable[..., None] | None:
-        """Return how a pass runs."""
+        """Return the function that launches a pass, or None."""
         return dict(zip(PASSES, (self.forward, self.backward_data, self.backward_weights)))[direction]

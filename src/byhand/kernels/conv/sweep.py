@@ -1,43 +1,57 @@
-"""The sweep: every pixel of the output is a row of the register tile, every filter a column.
+"""The sweep: the kernel of forward and of backward_data, a matrix product whose rows are pixels and whose columns are filters.
 
-Forward and backward by data are both this sweep: over x with the filters, and over grad_y with the filters turned round
-(packed.py). Images are read where they lie: no window is copied into a matrix (im2col), no image is padded.
+    y[n, i, j, k] = sum over r, s, c of  x[n, p, q, c] * weight[r, s, c, k]
+    with  p = i * stride + r * dilation - padding,  q = j * stride + s * dilation - padding
+
+forward sweeps y, and reads x; backward_data sweeps grad_x, and reads grad_y with the filters transposed (packed.py). Images are
+read where they lie: no window is copied into a matrix (im2col), no image is padded. plan.py has the tables of offsets.
 """
 
 from __future__ import annotations
 
-from byhand.kernels.conv.plan import BASE, FIRST, LAST, LENGTH, PIXEL, SEGMENT, SEGMENTS, WIDTH
+from byhand.kernels.conv.plan import (
+    END_ROW,
+    FIRST_PIXEL,
+    FIRST_ROW,
+    FIRST_SEGMENT,
+    ROW_PIXELS,
+    SEGMENT_COUNT,
+    SEGMENT_LENGTH,
+    TABLE_ROW,
+)
 from byhand.kernels.microkernel.microkernel import initial_of, tile, tile_per_tap
 from byhand.kernels.microkernel.operands import A, B, C, Extent
 from byhand.kernels.runtime.intrinsic import Intrinsic
 from byhand.kernels.runtime.kernel import Kernel, cdiv, kernel
 
 
-def sweep_kernel(tile: Intrinsic) -> Kernel:
-    """Return the kernel that sweeps with a form of the register tile."""
+def make_kernel(tile: Intrinsic) -> Kernel:
+    """Return the kernel of a sweep, made with a form of the register tile."""
 
     @kernel
     def sweep(x, filters, y, channels, epilogue, plan, block):
-        """Compute the pixels of some images, or of a strip of one, for a part of the filters."""
-        groups, count, columns = channels.groups, channels.filters_per_group, channels.columns
-        strips, tiles = cdiv(plan.grid_rows, plan.rows_per_block), cdiv(count, columns)
-        strip, part = block // plan.filter_parts, block % plan.filter_parts
+        """Write the pixels of some images, or of some rows of one, for one part of the filters."""
+        groups, filters_per_group, columns = channels.groups, channels.filters_per_group, channels.columns
+        tiles = cdiv(filters_per_group, columns)  # of a group
+        strips = cdiv(plan.grid_rows, plan.rows_per_block)  # of rows of an image
+        strip, filter_part = block // plan.filter_parts, block % plan.filter_parts
         n, top = strip // strips * plan.images_per_block, strip % strips * plan.rows_per_block
         images, initial = min(plan.images_per_block, x.images - n), initial_of(epilogue)
-        first_unit = part * groups * tiles // plan.filter_parts
-        last_unit = (part + 1) * groups * tiles // plan.filter_parts
+        first_tile = filter_part * groups * tiles // plan.filter_parts
+        end_tile = (filter_part + 1) * groups * tiles // plan.filter_parts
         for p in range(plan.phases.shape[0]):
             phase = plan.phases[p]
-            first, last = max(phase[FIRST], top), min(phase[LAST], top + plan.rows_per_block)
-            if first >= last:
+            first, end = max(phase[FIRST_ROW], top), min(phase[END_ROW], top + plan.rows_per_block)
+            if first >= end:  # the block has none of the phase's rows
                 continue
-            pixel, segment = phase[PIXEL] + (first - top - phase[BASE]) * phase[WIDTH], phase[SEGMENT]
-            pixels = images * (last - first) * phase[WIDTH]
+            pixel = phase[FIRST_PIXEL] + (first - top - phase[TABLE_ROW]) * phase[ROW_PIXELS]
+            segment = phase[FIRST_SEGMENT]
+            pixels = images * (end - first) * phase[ROW_PIXELS]
             x_start, y_start = n * x.image_step + top * x.row_step, n * y.image_step + top * y.row_step
-            for unit in range(first_unit, last_unit):
-                group, t = unit // tiles, unit % tiles
-                k = group * count + t * columns  # the tile's first filter
-                channel = group * channels.depth + channels.per_column * t * columns
+            for filter_tile in range(first_tile, end_tile):
+                group, t = filter_tile // tiles, filter_tile % tiles
+                k = group * filters_per_group + t * columns  # the tile's first filter
+                channel = group * channels.depth + channels.per_column * t * columns  # the first that it reads
                 tile(
                     A(x.array, x_start + channel, plan.a_rows[pixel:], plan.a_segments[segment:], 1),
                     B(
@@ -47,7 +61,12 @@ def sweep_kernel(tile: Intrinsic) -> Kernel:
                         filters.row_step,
                     ),
                     C(y.array, y_start + k, plan.c_rows[pixel:], k),
-                    Extent(pixels, min(columns, count - t * columns), phase[SEGMENTS], phase[LENGTH]),
+                    Extent(
+                        pixels,
+                        min(columns, filters_per_group - t * columns),
+                        phase[SEGMENT_COUNT],
+                        phase[SEGMENT_LENGTH],
+                    ),
                     initial,
                     epilogue,
                 )
@@ -55,5 +74,5 @@ def sweep_kernel(tile: Intrinsic) -> Kernel:
     return sweep
 
 
-sweep = sweep_kernel(tile)
-sweep_per_channel = sweep_kernel(tile_per_tap)  # depthwise: each column reads a channel of its own
+sweep = make_kernel(tile)
+sweep_per_channel = make_kernel(tile_per_tap)  # depthwise: each column reads a channel of its own

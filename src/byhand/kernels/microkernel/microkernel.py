@@ -4,16 +4,16 @@
 
 then the epilogue, before it is stored:  c * scale[n] + bias[n],  + residual[m, n],  0 where negative.
 
-m counts rows of the result (pixels, images, filter positions), n its columns (filters), t segments and k the numbers of one.
-Where the numbers lie is given by tables of offsets, so that a padded, strided, dilated or grouped convolution, its two
+m counts rows of the result (pixels, images, filter taps), n its columns (filters), t segments and k the elements of one.
+Tables of offsets say where rows and segments begin, so that a padded, strided, dilated or grouped convolution, its two
 gradients and a matrix product are all the same sum. This is a batch-reduce GEMM: t is the batch that is summed over.
 
-The operands `A`, `B` and `C` say where their numbers lie, `Extent` how many there are, `Epilogue` what follows the sum
+The operands `A`, `B` and `C` hold an array and its tables, `Extent` the counts, `Epilogue` the steps after the sum
 (operands.py).
 
-The IR keeps a tile of sums in registers, rows x vectors of them (runtime/cpu.py), and walks t and k once: each number of b that
-is loaded serves all rows, each of a all columns. What is left over at the edges is done by tiles of fewer rows, and by masks
-that hide the columns that are not there. With a mask nothing outside of an array is read or written.
+The IR keeps a tile of sums in registers, tile_rows x tile_vectors of them (runtime/cpu.py), and walks t and k once: a loaded
+element of b serves all rows, one of a all columns. Rows left over at the end are done by smaller tiles, columns left over by
+masks, with which nothing outside of an array is read or written.
 
 Sources: Goto & van de Geijn 2008, "Anatomy of high-performance matrix multiplication" (the register tile); Georganas et al.
 2019, arXiv 1906.06440 (batch-reduce GEMM); Dukhan 2019, arXiv 1907.02129 (offsets in place of im2col).
@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from byhand.kernels.microkernel.operands import ADD, BIAS, RELU, RESIDUAL, SCALE, ZERO, Epilogue
-from byhand.kernels.runtime.cpu import host
+from byhand.kernels.runtime.cpu import vector_unit
 from byhand.kernels.runtime.intrinsic import Intrinsic
 from byhand.kernels.runtime.types import Array
 
@@ -58,20 +58,20 @@ def initial_of(epilogue: Epilogue) -> int:
 
 
 def _sum(a_wide, b_wide, a, b, c, extent, initial, epilogue):
-    """Do what the IR does; a_wide, b_wide: whether each column of a and of b has a number of its own."""
+    """Do what the IR does; a_wide, b_wide: whether a and b have an element per column."""
     steps, bias, scale, residual = epilogue
     for m in range(extent.rows):
         for n in range(extent.columns):
-            place, column = c.start + c.rows[m] + n, c.column + n
-            total = c.array[place] if initial == ADD else bias[column] if initial == BIAS else 0.0
+            at_c, column = c.start + c.rows[m] + n, c.column + n
+            total = c.array[at_c] if initial == ADD else bias[column] if initial == BIAS else 0.0
             for t in range(extent.segments):
-                at = a.start + a.rows[m] + a.segments[t] + a_wide * n
-                by = b.start + (b.segments[t] + n if b_wide else t * b.step)
+                at_a = a.start + a.rows[m] + a.segments[t] + a_wide * n
+                at_b = b.start + (b.segments[t] + n if b_wide else t * b.step)
                 for k in range(extent.length):
-                    total += a.array[at + k * a.step] * b.array[by + k * b.step]
+                    total += a.array[at_a + k * a.step] * b.array[at_b + k * b.step]
             total = total * scale[column] + bias[column] if steps & SCALE else total
-            total = total + residual[place] if steps & RESIDUAL else total
-            c.array[place] = 0.0 if steps & RELU and total < 0.0 else total
+            total = total + residual[at_c] if steps & RESIDUAL else total
+            c.array[at_c] = 0.0 if steps & RELU and total < 0.0 else total
 
 
 def _tile(*operands):
@@ -86,17 +86,17 @@ def _tile_of_list(*operands):
     _sum(1, 0, *operands)
 
 
-def _scatter(block, places, numbers, target, rows, columns):
-    """Add a block of rows x columns, times one number after the other, to a target, at one place after the other."""
-    for t in range(places.size):
+def _scatter(block, offsets, factors, target, rows, columns):
+    """Add a block of rows x columns, times factors[t], to a target at offsets[t], for one t after the other."""
+    for t in range(offsets.size):
         for m in range(rows):
             for n in range(columns):
-                place = target.start + places[t] + target.rows[m] + n
-                target.array[place] += block.array[block.start + block.rows[m] + n] * numbers[t]
+                at = target.start + offsets[t] + target.rows[m] + n
+                target.array[at] += block.array[block.start + block.rows[m] + n] * factors[t]
 
 
 def _fetch(array, first, last):
-    """Bring a stretch of an array into the caches, line by line: scattered reads of it would wait for the memory each time."""
+    """Prefetch array[first:last], line by line: later scattered reads of it would each wait for the memory."""
 
 
 def _emit(how: str) -> Callable[[str], NumbaIntrinsic]:
@@ -111,16 +111,17 @@ def _emit(how: str) -> Callable[[str], NumbaIntrinsic]:
 
 def _version(how: str) -> Callable[[], object]:
     files = ("microkernel.py", "microkernel_ir.py", "operands.py", "scatter_ir.py", "simd.py")
-    return lambda: (how, host(), [Path(__file__).with_name(name).read_bytes() for name in files])
+    return lambda: (how, vector_unit(), [Path(__file__).with_name(name).read_bytes() for name in files])
 
 
 # tile(a: A, b: B, c: C, extent: Extent, initial, epilogue: Epilogue), and its forms
 tile = Intrinsic(_tile, _emit("matrix"), _version("matrix"))
 tile_per_channel = Intrinsic(_tile_per_channel, _emit("channel"), _version("channel"))
 tile_per_tap = Intrinsic(_tile_per_channel, _emit("tap"), _version("tap"))  # the same for segments of length 1
-tile_of_list = Intrinsic(_tile_of_list, _emit("list"), _version("list"))  # b one number a segment, of length 1
+tile_of_list = Intrinsic(_tile_of_list, _emit("list"), _version("list"))  # b: one number per segment of length 1
 
-scatter = Intrinsic(
-    _scatter, _emit("scatter"), _version("scatter")
-)  # (block: C, places, numbers, target: C, rows, columns)
-fetch = Intrinsic(_fetch, _emit("fetch"), _version("fetch"))  # (array, first, last)
+# scatter(block: C, offsets, factors, target: C, rows, columns)
+scatter = Intrinsic(_scatter, _emit("scatter"), _version("scatter"))
+
+# fetch(array, first, last)
+fetch = Intrinsic(_fetch, _emit("fetch"), _version("fetch"))

@@ -1,7 +1,7 @@
-"""The register tile as LLVM IR: sums in registers, a loop over segments, in it one over their numbers.
+"""The register tile as LLVM IR: sums in registers, a loop over segments t, and in it a loop over their elements k.
 
-`tile` becomes a call of a panel, a function for so many vectors of columns; a panel walks the rows, tile by tile. Numba
-inlines nothing of it: each panel is compiled once in a kernel, and called from every place that needs it.
+`tile` becomes a call of a macro kernel: a function for one number of vectors of columns, which walks the rows, tile by tile.
+It is not inlined: each macro kernel is compiled once per kernel and called from every `tile` in it.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from numba.extending import intrinsic
 
 from byhand.kernels.microkernel.operands import ADD, BIAS, RELU, RESIDUAL, SCALE
 from byhand.kernels.microkernel.scatter_ir import Scatter, ScatterArguments
-from byhand.kernels.microkernel.simd import CACHE_LINE, REALS, WORD, Vectors, element, operands, prefetch
-from byhand.kernels.runtime.cpu import host
+from byhand.kernels.microkernel.simd import REALS, Vectors, element, operands, prefetch
+from byhand.kernels.runtime.cpu import CACHE_LINE_BYTES, vector_unit
 from byhand.kernels.runtime.llvm import (
+    WORD,
     CodegenContext,
     Function,
     IntrinsicBody,
@@ -32,27 +33,38 @@ from byhand.kernels.runtime.llvm import (
     Values,
 )
 
+# Rows of the tiles that do what whole tiles of runtime/cpu.py's `tile_rows` leave over, largest first. They also serve a form
+# whose a has an element per column: there 6 rows of 2 vectors are 12 sums, and 2 of the 16 registers of AVX2 hold b.
+REMAINDER_ROWS = (6, 2, 1)
+
+# Rows of a tile whose b is one number per segment. Its tiles are twice as wide: with AVX-512, 5 rows of 4 vectors are 20 sums
+# in 32 registers, with NEON 5 rows of 6 are 30 in 32. (AVX2 has 16, and keeps some of its 20 sums in the L1 cache.)
+LIST_ROWS = (5, 3, 1)
+
+# Rows of a tile of a single vector. Each row needs an address in one of the 16 general registers; beyond 9 rows some addresses
+# are reloaded from the stack for each k. A tile of two vectors hides that: it does twice the arithmetic per address.
+MAX_SINGLE_VECTOR_ROWS = 9
+
 
 class TileForm(NamedTuple):
-    """A form of the tile: whether a and b have a number for each column; whether its segments are of length 1."""
+    """A form of the tile: whether a and b have an element per column; whether its segments have length 1; rows of its tiles."""
 
     a_wide: bool
     b_wide: bool
     flat: bool
-    rows: tuple[int, ...]  # of the tiles
+    rows: tuple[int, ...]
 
 
-# The rows of a tile are as many as registers allow (of a matrix: runtime/cpu.py); rows left over are done in tiles of fewer.
-KINDS = {
-    "matrix": TileForm(False, True, False, (6, 2, 1)),
-    "channel": TileForm(True, True, False, (6, 2, 1)),
-    "tap": TileForm(True, True, True, (6, 2, 1)),
-    "list": TileForm(True, False, True, (5, 3, 1)),  # and twice as many vectors
+FORMS = {
+    "matrix": TileForm(False, True, False, REMAINDER_ROWS),
+    "channel": TileForm(True, True, False, REMAINDER_ROWS),
+    "tap": TileForm(True, True, True, REMAINDER_ROWS),
+    "list": TileForm(True, False, True, LIST_ROWS),  # and twice as many vectors
 }
 
 
 def tile_intrinsic(dtype: str, how: str) -> NumbaIntrinsic:
-    """Return the tile as an intrinsic: it picks, by the number of columns, one of a few panels."""
+    """Return the tile as an intrinsic, which picks a macro kernel by the number of columns."""
 
     @intrinsic
     def tile(
@@ -87,7 +99,7 @@ def tile_intrinsic(dtype: str, how: str) -> NumbaIntrinsic:
                 scale=start(epilogue.scale, c.column),
                 residual=start(epilogue.residual, c.start),
             )
-            _call_panel(builder, dtype, how, extent.columns, arguments)
+            _call_macro_kernel(builder, dtype, how, extent.columns, arguments)
             return context.get_dummy_value()
 
         return types.void(a, b, c, extent, initial, epilogue), codegen
@@ -102,31 +114,31 @@ def scatter_intrinsic(dtype: str) -> NumbaIntrinsic:
     def scatter(
         typing: TypingContext,
         block: NumbaType,
-        places: NumbaType,
-        numbers: NumbaType,
+        offsets: NumbaType,
+        factors: NumbaType,
         target: NumbaType,
         rows: NumbaType,
         columns: NumbaType,
     ) -> IntrinsicBody:
         def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, values: Values) -> Value:
-            block, places, numbers, target, rows, columns = operands(context, builder, signature, values)
+            block, offsets, factors, target, rows, columns = operands(context, builder, signature, values)
             count = context.make_array(signature.args[1])(context, builder, values[1]).nitems
             start = partial(element, builder, REALS[dtype])
             arguments = ScatterArguments(
                 block=start(block.array, block.start),
                 block_rows=block.rows,
-                places=places,
+                offsets=offsets,
                 count=count,
-                numbers=numbers,
+                factors=factors,
                 target=start(target.array, target.start),
                 target_rows=target.rows,
                 rows=rows,
                 columns=columns,
             )
-            _call_panel(builder, dtype, "scatter", columns, arguments)
+            _call_macro_kernel(builder, dtype, "scatter", columns, arguments)
             return context.get_dummy_value()
 
-        return types.void(block, places, numbers, target, rows, columns), codegen
+        return types.void(block, offsets, factors, target, rows, columns), codegen
 
     return scatter
 
@@ -146,7 +158,7 @@ def fetch_intrinsic(dtype: str) -> NumbaIntrinsic:
             builder.cbranch(builder.icmp_signed("<", i, last), body, after)
             builder.position_at_end(body)
             prefetch(builder, element(builder, REALS[dtype], a, i), False)
-            i.add_incoming(builder.add(i, WORD(CACHE_LINE // int(dtype[1]))), body)
+            i.add_incoming(builder.add(i, WORD(CACHE_LINE_BYTES // int(dtype[1]))), body)
             builder.branch(head)
             builder.position_at_end(after)
             return context.get_dummy_value()
@@ -179,13 +191,13 @@ class TileArguments(NamedTuple):
     residual: Value
 
 
-def _call_panel(builder: IRBuilder, dtype: str, how: str, columns: Value, arguments: tuple[Value, ...]) -> None:
-    """Call the panel that fits the columns."""
+def _call_macro_kernel(builder: IRBuilder, dtype: str, how: str, columns: Value, arguments: tuple[Value, ...]) -> None:
+    """Emit the call of the macro kernel that fits the columns."""
     after = builder.append_basic_block()
-    kind = KINDS.get(how, KINDS["list"])
-    for width, vectors, masked, more_than in _choices(dtype, kind):
+    form = FORMS.get(how, FORMS["list"])
+    for lanes, vectors, masked, more_than in _choices(dtype, form):
         kinds = [value.type for value in arguments]
-        function = _panel(builder.module, kinds, dtype, width, vectors, masked, how)
+        function = _macro_kernel(builder.module, kinds, dtype, lanes, vectors, masked, how)
         if more_than:
             use, other = builder.append_basic_block(), builder.append_basic_block()
             builder.cbranch(builder.icmp_signed(">", columns, WORD(more_than)), use, other)
@@ -197,27 +209,29 @@ def _call_panel(builder: IRBuilder, dtype: str, how: str, columns: Value, argume
     builder.position_at_end(after)
 
 
-def _choices(dtype: str, how: TileForm) -> list[tuple[int, int, bool, int]]:
-    """Return the panels, widest first: lanes, vectors, masked, and how many columns are too few for it to be chosen.
+def _choices(dtype: str, form: TileForm) -> list[tuple[int, int, bool, int]]:
+    """Return the macro kernels, widest first: (lanes, vectors, masked, chosen for more than so many columns).
 
-    A whole panel has a function of its own, without masks. AVX-512 has them for nothing, but where what is loaded is multiplied
-    by a vector: without a mask that is one instruction, and the register that holds it is free.
+    Full width has a macro kernel without masks. With AVX-512 masks cost nothing, except where a loaded vector is multiplied by
+    another: without a mask load and multiplication are one instruction, which needs no register for the loaded vector.
     """
-    most = host().vectors * (1 if how.b_wide else 2)
-    lanes = host().lanes(dtype)
-    if lanes * most == 1:
+    widest = vector_unit().tile_vectors * (1 if form.b_wide else 2)
+    lanes = vector_unit().lanes(dtype)
+    if lanes * widest == 1:
         return [(1, 1, False, 0)]
-    choices = [(lanes, n, True, lanes * (n - 1)) for n in range(most, 0, -1)]
-    if host().target != "avx512" or how.a_wide:
-        choices.insert(0, (lanes, most, False, lanes * most - 1))
-    if host().width >= 32:  # half a vector serves few columns at twice the pace
+    choices = [(lanes, n, True, lanes * (n - 1)) for n in range(widest, 0, -1)]
+    if vector_unit().target != "avx512" or form.a_wide:
+        choices.insert(0, (lanes, widest, False, lanes * widest - 1))
+    if vector_unit().vector_bytes >= 32:  # half a vector is twice as fast for few columns
         choices[-1] = (lanes, 1, True, lanes // 2)
         choices.append((lanes // 2, 1, True, 0))
     return choices
 
 
-def _panel(module: Module, kinds: list[Type], dtype: str, lanes: int, vectors: int, masked: bool, how: str) -> Function:
-    """Return a function that does all rows of one block of columns, tile by tile."""
+def _macro_kernel(
+    module: Module, kinds: list[Type], dtype: str, lanes: int, vectors: int, masked: bool, how: str
+) -> Function:
+    """Return the macro kernel: a function that does all rows of one block of columns, tile by tile."""
     name = f"byhand_{how}_{dtype}_{lanes}x{vectors}_{'masked' if masked else 'full'}"
     if name in module.globals:
         return module.globals[name]
@@ -227,37 +241,42 @@ def _panel(module: Module, kinds: list[Type], dtype: str, lanes: int, vectors: i
     if how == "scatter":
         Scatter(function, dtype, lanes, vectors, masked).emit()
     else:
-        Panel(function, dtype, lanes, vectors, masked, KINDS[how]).emit()
+        MacroKernel(function, dtype, lanes, vectors, masked, FORMS[how]).emit()
     return function
 
 
-class Panel(Vectors):
-    """Writes a tile's function: sums in registers, a loop over segments, in it one over their places."""
+class MacroKernel(Vectors):
+    """Emits a macro kernel: loops over tiles of rows, each of which holds its sums in registers."""
 
-    def __init__(self, function: Function, dtype: str, lanes: int, vectors: int, masked: bool, how: TileForm) -> None:
+    def __init__(self, function: Function, dtype: str, lanes: int, vectors: int, masked: bool, form: TileForm) -> None:
         super().__init__(function, dtype, lanes, vectors, masked)
-        self.how = how
+        self.form = form
         self.given = TileArguments(*function.args)
 
     def emit(self) -> None:
-        """Write the function: whole tiles as long as there are rows, then fewer and fewer rows at once."""
+        """Write the function: whole tiles as long as there are rows, then smaller ones."""
         self.make_masks(self.given.columns)
-        whole = host().rows if self.vectors > 1 else min(9, host().rows)  # so many addresses stay in registers
-        most = [] if self.how.a_wide else [whole]
-        for m, rows in self.row_loops(
-            self.given.rows, [*most, *(fewer for fewer in self.how.rows if not most or fewer < most[0])]
-        ):
+        for m, rows in self.row_loops(self.given.rows, self._tile_rows()):
             self._tile(m, rows)
         self.builder.ret_void()
 
+    def _tile_rows(self) -> list[int]:
+        """Return the rows of the tiles, largest first."""
+        if self.form.a_wide:
+            return list(self.form.rows)
+        whole = vector_unit().tile_rows
+        if self.vectors == 1:
+            whole = min(whole, MAX_SINGLE_VECTOR_ROWS)
+        return [whole, *(rows for rows in self.form.rows if rows < whole)]
+
     def _tile(self, m: Value, rows: int) -> None:
-        """Write one tile: sums in registers, a loop over segments, in it one over their places."""
+        """Write one tile: sums in registers, a loop over segments t, in it a loop over k."""
         build, new, pairs, given = self.builder, self.function.append_basic_block, rows * self.vectors, self.given
         a_rows, c_rows = (
             self.rows_at(*operand, m, rows) for operand in ((given.a, given.a_rows), (given.c, given.c_rows))
         )
         sums = self._first_sums(c_rows)
-        for row in c_rows:  # their lines come while the sums are made
+        for row in c_rows:  # while the sums are computed
             self.prefetch_row(row)
         before, head, body, after = build.block, new(), new(), new()
         build.branch(head)
@@ -270,10 +289,10 @@ class Panel(Vectors):
         build.position_at_end(body)
         offset = build.load(self.at(given.a_segments, t, WORD), typ=WORD)
         in_b = (
-            build.load(self.at(given.b_segments, t, WORD), typ=WORD) if self.how.b_wide else build.mul(t, given.b_step)
+            build.load(self.at(given.b_segments, t, WORD), typ=WORD) if self.form.b_wide else build.mul(t, given.b_step)
         )
         b_start = self.at(given.b, in_b)
-        if self.how.flat:
+        if self.form.flat:
             results = self._products(a_rows, offset, b_start, outer)
         else:
             results = self._segment(a_rows, offset, b_start, outer)
@@ -282,10 +301,10 @@ class Panel(Vectors):
         build.branch(head)
 
         build.position_at_end(after)
-        self._finish(outer, c_rows, m)
+        self._epilogue(outer, c_rows, m)
 
     def _segment(self, a_rows: list[Value], offset: Value, b_start: Value, sums: list[Value]) -> list[Value]:
-        """Write the loop over the places of a segment; return the sums after it."""
+        """Write the loop over the elements k of a segment; return the sums after it."""
         build, before, inner = self.builder, self.builder.block, self.function.append_basic_block()
         after = self.function.append_basic_block()
         build.branch(inner)
@@ -304,12 +323,16 @@ class Panel(Vectors):
         return results
 
     def _products(self, a_rows: list[Value], at: Value, by: Value, sums: list[Value]) -> list[Value]:
-        """Return the sums with the products of one place added."""
+        """Return the sums with the products of one k added."""
         columns, results = range(self.vectors), []
-        b = [self.load(by, n) for n in columns] if self.how.b_wide else [self.broadcast(by)] * self.vectors
+        b = [self.load(by, n) for n in columns] if self.form.b_wide else [self.broadcast(by)] * self.vectors
         for i, row in enumerate(a_rows):
-            place = self.at(row, at)
-            a = [self.load(place, n) for n in columns] if self.how.a_wide else [self.broadcast(place)] * self.vectors
+            address = self.at(row, at)
+            a = (
+                [self.load(address, n) for n in columns]
+                if self.form.a_wide
+                else [self.broadcast(address)] * self.vectors
+            )
             results += [self.multiply_add(a[n], b[n], sums[i * self.vectors + n]) for n in columns]
         return results
 
@@ -335,8 +358,8 @@ class Panel(Vectors):
             phi.add_incoming(biases[i], bias)
         return sums
 
-    def _finish(self, sums: list[Value], c_rows: list[Value], m: Value) -> None:
-        """Finish the sums as is asked for, and store them."""
+    def _epilogue(self, sums: list[Value], c_rows: list[Value], m: Value) -> None:
+        """Write the steps of the epilogue that are asked for, and store the sums."""
         build, columns = self.builder, range(self.vectors)
 
         def scaled() -> list[Value]:

@@ -1,4 +1,4 @@
-"""The operands of the register tile: where the numbers of a, b and c lie, how many there are, and what follows their sum.
+"""The operands of the register tile: arrays a, b and c with their tables of offsets, the counts, and the epilogue.
 
 microkernel.py states the sum.
 """
@@ -16,7 +16,7 @@ RELU, SCALE, RESIDUAL = 1, 2, 4  # the steps of an epilogue: any of them togethe
 class A(NamedTuple):
     """The left operand: a[m, t, k] = array[start + rows[m] + segments[t] + k * step], the same for all columns.
 
-    `tile_per_channel` and `tile_per_tap` add n: there each column has a number of its own.
+    `tile_per_channel` and `tile_per_tap` add n: there each column has an element of its own.
     """
 
     array: Array
@@ -29,7 +29,7 @@ class A(NamedTuple):
 class B(NamedTuple):
     """The right operand: b[t, k, n] = array[start + segments[t] + k * step + n].
 
-    `tile_of_list` reads array[start + t * step] for all columns, a list of one number a segment.
+    `tile_of_list` reads array[start + t * step] for all columns, one number per segment.
     """
 
     array: Array

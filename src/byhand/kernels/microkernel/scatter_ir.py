@@ -1,13 +1,14 @@
-"""`scatter` as LLVM IR: a block of numbers, times a number, added at one place after the other."""
+"""`scatter` as LLVM IR: adds a block times a factor to a target, at one offset after the other."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from byhand.kernels.microkernel.simd import WORD, Vectors
-from byhand.kernels.runtime.llvm import Value
+from byhand.kernels.microkernel.simd import Vectors
+from byhand.kernels.runtime.llvm import WORD, Value
 
-SCATTER_ROWS = (5, 3, 1)  # of the blocks, as registers allow; rows left over are done in blocks of fewer
+# Rows of the blocks that are held in registers, largest first: with AVX-512, 5 rows of 4 vectors are 20 of 32 registers.
+SCATTER_ROWS = (5, 3, 1)
 
 
 class ScatterArguments(NamedTuple):
@@ -15,9 +16,9 @@ class ScatterArguments(NamedTuple):
 
     block: Value
     block_rows: Value
-    places: Value
+    offsets: Value
     count: Value
-    numbers: Value
+    factors: Value
     target: Value
     target_rows: Value
     rows: Value
@@ -25,7 +26,7 @@ class ScatterArguments(NamedTuple):
 
 
 class Scatter(Vectors):
-    """Writes `scatter`: a block of numbers stays in registers, and is added, times a number, at one place after the other."""
+    """Emits `scatter`: the block stays in registers while it is added at one offset after the other."""
 
     def emit(self) -> None:
         """Write the function."""
@@ -43,13 +44,13 @@ class Scatter(Vectors):
             t.add_incoming(WORD(0), before)
             build.cbranch(build.icmp_signed("<", t, given.count), body, after)
             build.position_at_end(body)
-            offset, times = (
-                build.load(self.at(given.places, t, WORD), typ=WORD),
-                self.broadcast(self.at(given.numbers, t)),
+            offset, factor = (
+                build.load(self.at(given.offsets, t, WORD), typ=WORD),
+                self.broadcast(self.at(given.factors, t)),
             )
             rows_now = [self.at(row, offset) for row in into]
             sums = [
-                self.multiply_add(value, times, self.load(rows_now[i // self.vectors], i % self.vectors))
+                self.multiply_add(value, factor, self.load(rows_now[i // self.vectors], i % self.vectors))
                 for i, value in enumerate(block)
             ]
             for i, value in enumerate(sums):

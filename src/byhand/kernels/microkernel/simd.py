@@ -1,4 +1,4 @@
-"""Rows of numbers as vectors, in LLVM IR: what the tiles are written with."""
+"""LLVM IR for rows of vectors: loads, stores, masks, broadcasts and multiply-adds, from which the tiles are built."""
 
 from __future__ import annotations
 
@@ -8,13 +8,21 @@ from llvmlite import ir
 from numba import types
 from numba.core.cgutils import get_or_insert_function
 
-from byhand.kernels.runtime.cpu import host
-from byhand.kernels.runtime.llvm import CodegenContext, Function, IRBuilder, NumbaType, Signature, Type, Value, Values
+from byhand.kernels.runtime.cpu import vector_unit
+from byhand.kernels.runtime.llvm import (
+    WORD,
+    CodegenContext,
+    Function,
+    IRBuilder,
+    NumbaType,
+    Signature,
+    Type,
+    Value,
+    Values,
+)
 
-WORD, HALF, BIT = ir.IntType(64), ir.IntType(32), ir.IntType(1)
+HALF = ir.IntType(32)
 REALS = {"f4": ir.FloatType(), "f8": ir.DoubleType()}
-
-CACHE_LINE = 64  # bytes
 
 
 def operands(context: CodegenContext, builder: IRBuilder, signature: Signature, values: Values) -> list[Value]:
@@ -38,7 +46,7 @@ def element(builder: IRBuilder, real: Type, pointer: Value, offset: Value) -> Va
 
 
 def prefetch(builder: IRBuilder, pointer: Value, write: bool) -> None:
-    """Ask for the cache line of an address, which need not exist, to be read or to be written."""
+    """Prefetch the cache line of an address, for reading or for writing; an address that does not exist is ignored."""
     byte = ir.IntType(8).as_pointer()
     kind = ir.FunctionType(ir.VoidType(), [byte, HALF, HALF, HALF])
     function = get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
@@ -46,7 +54,7 @@ def prefetch(builder: IRBuilder, pointer: Value, write: bool) -> None:
 
 
 class Vectors:
-    """Writes rows of numbers as vectors, the columns that are not there hidden by masks."""
+    """Emits operations on rows of vectors; masks hide the columns beyond the last."""
 
     def __init__(self, function: Function, dtype: str, lanes: int, vectors: int, masked: bool) -> None:
         self.function, self.real, self.lanes, self.vectors, self.masked = function, REALS[dtype], lanes, vectors, masked
@@ -57,23 +65,23 @@ class Vectors:
         self.masks: list[Value] = []
 
     def make_masks(self, columns: Value) -> None:
-        """Make the masks that hide what lies beyond so many columns."""
+        """Make the masks that hide all but the first `columns` columns."""
         self.masks = [self._mask(n, columns) for n in range(self.vectors)] if self.masked else []
 
     def _mask(self, n: int, columns: Value) -> Value:
         kind = ir.VectorType(HALF, self.lanes)
-        places = ir.Constant(kind, [n * self.lanes + i for i in range(self.lanes)])
-        return self.builder.icmp_signed("<", places, self.splat(self.builder.trunc(columns, HALF), HALF))
+        indices = ir.Constant(kind, [n * self.lanes + i for i in range(self.lanes)])
+        return self.builder.icmp_signed("<", indices, self.splat(self.builder.trunc(columns, HALF), HALF))
 
     def row_loops(self, count: Value, sizes: Sequence[int]) -> Iterator[tuple[Value, int]]:
-        """Write loops over rows, so many at a time as long as there are; yield (first row, how many)."""
-        build, place = self.builder, WORD(0)
+        """Emit a loop over rows for each block size, the largest first; yield (first row of a block, its rows)."""
+        build, first = self.builder, WORD(0)
         for rows in sizes:
             before, head, body, after = build.block, *(self.function.append_basic_block() for _ in range(3))
             build.branch(head)
             build.position_at_end(head)
             m = build.phi(WORD)
-            m.add_incoming(place, before)
+            m.add_incoming(first, before)
             end = build.add(m, WORD(rows))
             build.cbranch(build.icmp_signed("<=", end, count), body, after)
             build.position_at_end(body)
@@ -81,10 +89,10 @@ class Vectors:
             m.add_incoming(end, build.block)
             build.branch(head)
             build.position_at_end(after)
-            place = m
+            first = m
 
     def rows_at(self, base: Value, table: Value, m: Value, rows: int) -> list[Value]:
-        """Return the addresses of rows, base plus what a table says."""
+        """Return the addresses of rows: base plus their offsets in a table."""
         build = self.builder
         offsets = [build.load(self.at(table, build.add(m, WORD(i)), WORD), typ=WORD) for i in range(rows)]
         return [self.at(base, offset) for offset in offsets]
@@ -109,33 +117,33 @@ class Vectors:
     def load(self, pointer: Value, n: int) -> Value:
         """Return a row's n-th vector."""
         build = self.builder
-        place = build.bitcast(self.at(pointer, WORD(n * self.lanes)), self.vector.as_pointer())
+        address = build.bitcast(self.at(pointer, WORD(n * self.lanes)), self.vector.as_pointer())
         if not self.masked:
-            return build.load(place, align=self.align, typ=self.vector)
-        kind = ir.FunctionType(self.vector, [place.type, HALF, self.masks[n].type, self.vector])
+            return build.load(address, align=self.align, typ=self.vector)
+        kind = ir.FunctionType(self.vector, [address.type, HALF, self.masks[n].type, self.vector])
         load = get_or_insert_function(self.function.module, kind, f"llvm.masked.load.{self.suffix}.p0")
-        return build.call(load, [place, HALF(self.align), self.masks[n], self.zero])
+        return build.call(load, [address, HALF(self.align), self.masks[n], self.zero])
 
     def store(self, value: Value, pointer: Value, n: int) -> None:
         """Write a row's n-th vector."""
         build = self.builder
-        place = build.bitcast(self.at(pointer, WORD(n * self.lanes)), self.vector.as_pointer())
+        address = build.bitcast(self.at(pointer, WORD(n * self.lanes)), self.vector.as_pointer())
         if not self.masked:
-            build.store(value, place, align=self.align)
+            build.store(value, address, align=self.align)
             return
-        kind = ir.FunctionType(ir.VoidType(), [self.vector, place.type, HALF, self.masks[n].type])
+        kind = ir.FunctionType(ir.VoidType(), [self.vector, address.type, HALF, self.masks[n].type])
         store = get_or_insert_function(self.function.module, kind, f"llvm.masked.store.{self.suffix}.p0")
-        build.call(store, [value, place, HALF(self.align), self.masks[n]])
+        build.call(store, [value, address, HALF(self.align), self.masks[n]])
 
     def prefetch_row(self, pointer: Value) -> None:
-        """Ask for the cache lines that a row is going to be written to."""
+        """Prefetch the cache lines of a row that is about to be written."""
         for n in range(self.vectors):
             prefetch(self.builder, self.at(pointer, WORD(n * self.lanes)), True)
 
     def multiply_add(self, a: Value, b: Value, total: Value) -> Value:
         """Return a * b + total, in one rounding where the processor has it."""
         build = self.builder
-        if not host().fma:
+        if not vector_unit().fma:
             return build.fadd(build.fmul(a, b), total)
         fma = get_or_insert_function(
             self.function.module, ir.FunctionType(self.vector, [self.vector] * 3), f"llvm.fma.{self.suffix}"

@@ -1,11 +1,11 @@
-"""The arguments of a launch as 64-bit words, the form in which machine code finds them.
+"""The arguments of a launch as 64-bit words, the form in which machine code reads them.
 
     array    its address, then its sizes:  a (3, 5) array is three words
     number   its value; a float as the bits of a float64
     None     no word: it is part of the kind
     tuple    the words of its members, one after the other; a NamedTuple alike
 
-`kind_of` says what a kernel is compiled for, `pack` what it is run on.
+`kind_of` gives the types for which a kernel is compiled, `pack` the words with which it is run.
 """
 
 from __future__ import annotations
@@ -16,6 +16,11 @@ from typing import NamedTuple
 import numpy as np
 
 from byhand.kernels.runtime.types import Argument, Array
+
+WORD_BYTES = 8
+
+# A row of a launch table (thread_pool.py writes it, parallel_loop.py runs it): entry, address of the arguments, blocks.
+LAUNCH_ROW_BYTES = 3 * WORD_BYTES
 
 
 class TupleKind(NamedTuple):
@@ -48,14 +53,14 @@ def pack(arguments: tuple[Argument, ...]) -> Array:
 
 
 def address_words(arguments: tuple[Argument, ...]) -> list[int]:
-    """Return the places of those words that are addresses of arrays."""
+    """Return the indices of those words that are addresses of arrays."""
     addresses: list[int] = []
     _append([], addresses, arguments)
     return addresses
 
 
 def _append(words: list[int], addresses: list[int], arguments: tuple[Argument, ...]) -> None:
-    """Append the words of arguments, and the places of those that are addresses."""
+    """Append the words of arguments, and the indices of those that are addresses."""
     for argument in arguments:
         if isinstance(argument, np.ndarray):
             addresses.append(len(words))

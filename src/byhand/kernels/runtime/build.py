@@ -1,8 +1,8 @@
-"""Python to machine code: a kernel, all that it calls, and the entry through which threads reach it.
+"""The compiler: turns a kernel and all that it calls into machine code, with an entry that threads call.
 
 Every entry has the same signature, (address of the packed arguments, block, worker), so that one compiled loop runs them all.
-As in NumPy, a plain number takes the type of the arrays it meets: `0.5 * x[i]` stays float32 where x is. Numba would make it
-float64, so literals, constants and the fields of operands are turned before Numba sees them.
+As in NumPy, a plain number takes the type of the arrays it meets: `0.5 * x[i]` is float32 where x is. Numba would make it
+float64. `specialize` therefore casts literals, constants and the fields of operands before Numba sees them.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ from byhand.kernels import vector_math
 from byhand.kernels.runtime import cache as disk
 from byhand.kernels.runtime.arguments import Kind, TupleKind, kind_of, main_dtype
 from byhand.kernels.runtime.cache import LibraryState
-from byhand.kernels.runtime.cpu import host, processor
+from byhand.kernels.runtime.cpu import processor, vector_unit
 from byhand.kernels.runtime.intrinsic import Intrinsic
 from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS, Kernel
 from byhand.kernels.runtime.llvm import (
+    WORD,
     CFunc,
     CodegenContext,
     CodeLibrary,
@@ -45,18 +46,20 @@ from byhand.kernels.runtime.llvm import (
 from byhand.kernels.runtime.parallel_loop import revive
 from byhand.kernels.runtime.types import Argument
 
-WORD = ir.IntType(64)
-FAST = {"contract"}  # a * b + c in one rounding; never anything that assumes NaN or infinity away
+# LLVM's fast-math flags. contract: a * b + c in one rounding. None that assumes there is no NaN or infinity.
+FAST = {"contract"}
 FAST_SUMS = {"contract", "reassoc", "nsz"}
 VECTOR_FORMS = {math.exp: vector_math.exp, math.tanh: vector_math.tanh, math.erf: vector_math.erf}
 
 
 def build(kernel: Kernel, kinds: tuple[Kind, ...]) -> int:
     """Return the address of a kernel's entry for arguments of these kinds."""
-    name = disk.key(source_of(kernel.function), kinds, kernel.reassociate, kernel.elementwise, host(), _world())
+    name = disk.key(
+        source_of(kernel.function), kinds, kernel.reassociate, kernel.elementwise, vector_unit(), _toolchain()
+    )
     found = disk.load(name)
     if found is None:
-        disk.tell(kernel.function.__name__)
+        disk.notify_build(kernel.function.__name__)
         entry = _entry(kernel, kinds)
         found = isolated(entry._library, entry.native_name)
         disk.store(name, *found)
@@ -70,7 +73,7 @@ def isolated(library: CodeLibrary, entry: str) -> tuple[str, LibraryState]:
     """Return (the entry's symbol, a library as `revive` takes it), in which the entry is the only public function.
 
     A library has its own copy of each function that the entry calls. Numba gives these weak linkage: the linker takes the
-    first function of that name, which in the process that compiles is another copy, optimised apart, that adds up in another
+    first function of that name, which in the process that compiles is another copy, optimized apart, that adds up in another
     order. The last bits of a result would depend on what was compiled or loaded before.
     """
     module = binding.parse_bitcode(library._final_module.as_bitcode())
@@ -86,7 +89,7 @@ def run_checked(kernel: Kernel, arguments: tuple[Argument, ...], blocks: int) ->
     """Run all blocks with every access checked; raises IndexError where one is out of bounds."""
     kinds = tuple(map(kind_of, arguments))
     if kinds not in kernel.checked:
-        kernel.checked[kinds] = for_numba(kernel.function, main_dtype(kinds), kernel.reassociate, True)
+        kernel.checked[kinds] = specialize(kernel.function, main_dtype(kinds), kernel.reassociate, True)
     arrays = [leaf for leaf in arguments if isinstance(leaf, np.ndarray)]
     real = next((array.dtype.type for array in arrays if array.dtype.kind == "f"), np.float64)
     values = tuple(real(value) if isinstance(value, float) else value for value in arguments)
@@ -96,7 +99,7 @@ def run_checked(kernel: Kernel, arguments: tuple[Argument, ...], blocks: int) ->
 
 def _entry(kernel: Kernel, kinds: tuple[Kind, ...]) -> CFunc:
     """Compile the entry: arguments unpacked from memory, then the kernel."""
-    function = for_numba(kernel.function, main_dtype(kinds), kernel.reassociate, False)
+    function = specialize(kernel.function, main_dtype(kinds), kernel.reassociate, False)
     unpack = _unpack(kernel, kinds)
 
     def entry(address: int, block: int, worker: int) -> None:
@@ -133,13 +136,13 @@ class Words:
     """Reads packed arguments (arguments.py), one word after the other."""
 
     def __init__(self, context: CodegenContext, builder: IRBuilder, address: Value) -> None:
-        self.context, self.builder, self.place = context, builder, 0
+        self.context, self.builder, self.index = context, builder, 0
         self.pointer = builder.inttoptr(address, WORD.as_pointer())
 
     def word(self) -> Value:
         """Return the next word."""
-        place, self.place = WORD(self.place), self.place + 1
-        return self.builder.load(self.builder.gep(self.pointer, [place], source_etype=WORD), typ=WORD)
+        index, self.index = WORD(self.index), self.index + 1
+        return self.builder.load(self.builder.gep(self.pointer, [index], source_etype=WORD), typ=WORD)
 
     def read(self, kind: NumbaType) -> Value:
         """Return the next value of a Numba type."""
@@ -174,12 +177,12 @@ def _slices(
     context: CodegenContext, builder: IRBuilder, kinds: list[NumbaType], values: list[Value], block: Value
 ) -> list[Value]:
     """Return the arguments of elementwise loops: of each array, which is flat, a block's slice."""
-    places = [i for i, kind in enumerate(kinds) if isinstance(kind, types.Array)]
-    arrays = {i: context.make_array(kinds[i])(context, builder, values[i]) for i in places}
+    indices = [i for i, kind in enumerate(kinds) if isinstance(kind, types.Array)]
+    arrays = {i: context.make_array(kinds[i])(context, builder, values[i]) for i in indices}
     size = builder.extract_value(next(iter(arrays.values())).shape, 0)
     first = builder.mul(block, WORD(BLOCK_ELEMENTS))
-    left, most = builder.sub(size, first), WORD(BLOCK_ELEMENTS)
-    count = builder.select(builder.icmp_signed("<", left, most), left, most)
+    left, full_block = builder.sub(size, first), WORD(BLOCK_ELEMENTS)
+    count = builder.select(builder.icmp_signed("<", left, full_block), left, full_block)
     sliced = list(values)
     for i, array in arrays.items():
         item = context.get_data_type(kinds[i].dtype)
@@ -201,39 +204,42 @@ def numba_type(kind: Kind, dtype: str) -> NumbaType:
 
 
 @cache
-def for_numba(function: FunctionType, dtype: str, reassociate: bool, checked: bool) -> Dispatcher:
-    """Return a function for Numba: its numbers of the arrays' type, and what it calls turned alike."""
+def specialize(function: FunctionType, dtype: str, reassociate: bool, checked: bool) -> Dispatcher:
+    """Return a copy for Numba, with its float literals, globals and callees cast to dtype ("f4" or "f8").
+
+    reassociate: sums may be added in any order; checked: every access to an array is checked against its bounds.
+    """
     real = np.dtype(dtype).type
 
-    def turn(value: object) -> object:
+    def cast(value: object) -> object:
         if isinstance(value, Intrinsic):
-            return for_numba(value.function, dtype, False, True) if checked else value.emitted(dtype)
+            return specialize(value.function, dtype, False, True) if checked else value.emitted(dtype)
         if isinstance(value, Kernel):
-            return for_numba(value.function, dtype, reassociate, checked)
+            return specialize(value.function, dtype, reassociate, checked)
         if is_ours(value):
-            return for_numba(value, dtype, reassociate, checked)
+            return specialize(value, dtype, reassociate, checked)
         if isinstance(value, float) and dtype == "f4":
             return real(value)
         if dtype == "f4" and isinstance(value, BuiltinFunctionType) and value in VECTOR_FORMS:
-            return for_numba(VECTOR_FORMS[value], dtype, False, checked)  # in the order that keeps them exact
+            return specialize(VECTOR_FORMS[value], dtype, False, checked)  # in the order that keeps them exact
         return value
 
-    def turn_constant(value: object) -> object:
+    def cast_literal(value: object) -> object:
         if type(value) is tuple:
-            return tuple(map(turn_constant, value))
+            return tuple(map(cast_literal, value))
         return real(value) if type(value) is float else value
 
     code = function.__code__
     count = code.co_argcount + code.co_kwonlyargcount
     code = code.replace(co_argcount=count, co_kwonlyargcount=0)  # Numba muddles keyword-only arguments
     if dtype == "f4":
-        code = code.replace(co_consts=tuple(map(turn_constant, code.co_consts)))
-    space = {name: turn(function.__globals__[name]) for name in code.co_names if name in function.__globals__}
-    cells = tuple(CellType(turn(cell.cell_contents)) for cell in function.__closure__ or ())
-    copy = FunctionType(code, space, function.__name__, function.__defaults__, cells)
+        code = code.replace(co_consts=tuple(map(cast_literal, code.co_consts)))
+    namespace = {name: cast(function.__globals__[name]) for name in code.co_names if name in function.__globals__}
+    cells = tuple(CellType(cast(cell.cell_contents)) for cell in function.__closure__ or ())
+    copy = FunctionType(code, namespace, function.__name__, function.__defaults__, cells)
     copy.__module__ = function.__module__
     copy.__qualname__ = f"{function.__name__}_{disk.key(source_of(function), dtype, reassociate)}"
-    lean = {} if checked else {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # nobody calls it but the entry
+    lean = {} if checked else {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # only the entry calls it
     return njit(error_model="numpy", fastmath=FAST_SUMS if reassociate else FAST, boundscheck=checked, **lean)(copy)
 
 
@@ -307,8 +313,8 @@ def _plain(value: object) -> object:
 
 
 @cache
-def _world() -> tuple[str, ...]:
-    """Return what else machine code depends on: this file, Numba, LLVM, Python's byte code, the processor."""
-    files = ("build.py", "kernel.py", "intrinsic.py", "arguments.py")
+def _toolchain() -> tuple[str, ...]:
+    """Return what else machine code depends on: the compiler's own files, the versions of its libraries, the processor."""
+    files = ("build.py", "kernel.py", "intrinsic.py", "arguments.py", "llvm.py")
     texts = tuple(disk.key((Path(__file__).parent / name).read_bytes()) for name in files)
     return (*texts, numba.__version__, ".".join(map(str, binding.llvm_version_info)), np.__version__, processor())

@@ -1,9 +1,9 @@
-"""The kernel cache: machine code on disk, a file a kernel, named by the hash of all that it was made from.
+"""The kernel cache: machine code on disk, one file per kernel, named by the hash of all that it was made from.
 
-The name is the hash of the kernel's source with all that it calls, of the argument types, of Numba's and llvmlite's versions
-and of the processor: a change of any of these finds no file and builds anew. A file is written whole or not at all, so that
-two processes that start at once both succeed, and it begins with the hash of its own content, so that a file cut short is
-built again.
+The key covers the kernel's source and all that it calls, the types of its arguments, the vector unit, the processor, the
+versions of Numba, LLVM and NumPy, and the text of build.py, kernel.py, intrinsic.py, arguments.py and llvm.py. After a change
+of any of these no file is found, and the kernel is built anew. Files are written atomically, so that two processes that start
+together both succeed. A file begins with the hash of its content: a truncated one is built again.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from byhand.files import cache_folder, write_whole
 # A library of machine code as Numba takes it: its name, "object", (machine code, LLVM bitcode).
 LibraryState = tuple[str, str, tuple[bytes, bytes]]
 
-# Called with a kernel's name before it is built: a person who waits is told.
-BUILDING: list[Callable[[str], None]] = []
+# Functions that are called with a kernel's name before it is built, to show progress.
+BUILD_LISTENERS: list[Callable[[str], None]] = []
 
 
-def tell(name: str) -> None:
-    """Tell those who wait what is being built."""
-    for listener in BUILDING:
+def notify_build(name: str) -> None:
+    """Call the listeners with the name of the kernel that is about to be built."""
+    for listener in BUILD_LISTENERS:
         listener(name)
 
 
 def key(*parts: object) -> str:
-    """Return the name of what is made from these parts."""
+    """Return the key of what is made from these parts, a hash."""
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
 
 
 def load(name: str) -> tuple[str, LibraryState] | None:
-    """Return (the entry's symbol, a library as Numba takes it back), or None where there is none that is whole."""
+    """Return (the entry's symbol, the library), or None where the file is missing or damaged."""
     with suppress(OSError, ValueError, FileError):
         content = (cache_folder("kernels") / f"{name}.kernel").read_bytes()
         digest, body = content[:64], content[64:]
@@ -50,7 +50,7 @@ def load(name: str) -> tuple[str, LibraryState] | None:
 
 
 def store(name: str, symbol: str, state: LibraryState) -> None:
-    """Keep a library; where the disk is full or may not be written, it is built again next time."""
+    """Store a library; where the disk is full or read-only, it is built again next time."""
     library, how, data = state
     if how != "object":
         return
@@ -60,8 +60,8 @@ def store(name: str, symbol: str, state: LibraryState) -> None:
         write_whole(cache_folder("kernels") / f"{name}.kernel", hashlib.sha256(body).hexdigest().encode() + body)
 
 
-class Held(NamedTuple):
-    """What the cache holds, where, and whether it can be written to and will be there next time."""
+class CacheInfo(NamedTuple):
+    """The cache: its folder, how many kernels and bytes it holds, whether it can be written and outlives the process."""
 
     folder: Path
     kernels: int
@@ -69,14 +69,14 @@ class Held(NamedTuple):
     writable: bool
 
 
-def held() -> Held:
-    """Return what the cache holds."""
+def cache_info() -> CacheInfo:
+    """Return the state of the cache."""
     folder = cache_folder("kernels")
     sizes = [path.stat().st_size for path in folder.glob("*.kernel")]
-    lasting = not folder.parent.name.startswith("byhand-")  # else a temporary folder, as the real one can't be written
+    lasting = not folder.parent.name.startswith("byhand-")  # else a temporary folder: the usual one is not writable
     with suppress(OSError, FileError):
         probe = folder / "probe"
         write_whole(probe, b"byhand")
         probe.unlink()
-        return Held(folder, len(sizes), sum(sizes), lasting)
-    return Held(folder, len(sizes), sum(sizes), False)
+        return CacheInfo(folder, len(sizes), sum(sizes), lasting)
+    return CacheInfo(folder, len(sizes), sum(sizes), False)

@@ -1,4 +1,4 @@
-"""This CPU, as far as kernels have to know it: vector width, register tile, caches, cores."""
+"""The CPU that kernels are compiled for: its vector unit, the register tile that fits it, caches and cores."""
 
 from __future__ import annotations
 
@@ -17,55 +17,58 @@ from byhand.errors import UnknownNameError
 
 MAX_THREADS = 1024
 
-# Width of a vector in bytes, and the register tile: rows of the result, vectors in a row. The tile's sums fill the registers,
-# of which AVX-512 has 32, the others 16 or 32. `scalar` works everywhere.
+# Bytes of the cache line of nearly every processor.
+CACHE_LINE_BYTES = 64
+
+# (bytes of a vector, rows of the register tile, vectors in a row of it). The tile's sums fill the vector registers: AVX-512 has
+# 32 of them, AVX2 16, NEON 32. `scalar` runs on every processor.
 TARGETS = {"avx512": (64, 14, 2), "avx2": (32, 6, 2), "neon": (16, 8, 3), "scalar": (4, 4, 1)}
 
 
 @dataclass(frozen=True)
-class Host:
-    """The vector unit that kernels are written for."""
+class VectorUnit:
+    """A vector unit: the size of its vectors, and the register tile that its registers hold."""
 
     target: str
-    width: int  # bytes of a vector
-    rows: int
-    vectors: int
+    vector_bytes: int
+    tile_rows: int  # of the register tile
+    tile_vectors: int  # in a row of the tile
     fma: bool  # multiply and add in one rounding
 
     def lanes(self, dtype: npt.DTypeLike) -> int:
-        """Return how many numbers a vector holds."""
-        return max(1, self.width // int(np.dtype(dtype).itemsize))
+        """Return how many elements a vector holds."""
+        return max(1, self.vector_bytes // int(np.dtype(dtype).itemsize))
 
-    def columns(self, dtype: npt.DTypeLike) -> int:
-        """Return how many columns a tile of the result has."""
-        return self.vectors * self.lanes(dtype)
+    def tile_columns(self, dtype: npt.DTypeLike) -> int:
+        """Return how many columns the register tile has."""
+        return self.tile_vectors * self.lanes(dtype)
 
 
 @cache
-def host() -> Host:
-    """Return what kernels are built for: the widest unit this processor has, or what BYHAND_TARGET names."""
+def vector_unit() -> VectorUnit:
+    """Return the vector unit that kernels are built for: the widest of this processor, or the one that BYHAND_TARGET names."""
     from llvmlite import binding  # noqa: PLC0415
 
-    has = {name for name, there in binding.get_host_cpu_features().items() if there}
+    has = {feature for feature, there in binding.get_host_cpu_features().items() if there}
     arm = binding.get_default_triple().startswith(("aarch64", "arm64"))
     best = "neon" if arm else "avx512" if "avx512f" in has else "avx2" if {"avx2", "fma"} <= has else "scalar"
-    name = os.environ.get("BYHAND_TARGET") or best
-    if name not in TARGETS:
-        raise UnknownNameError("BYHAND_TARGET", name, TARGETS)
-    return Host(name, *TARGETS[name], fma=arm or "fma" in has)
+    target = os.environ.get("BYHAND_TARGET") or best
+    if target not in TARGETS:
+        raise UnknownNameError("BYHAND_TARGET", target, TARGETS)
+    return VectorUnit(target, *TARGETS[target], fma=arm or "fma" in has)
 
 
 @cache
 def processor() -> str:
-    """Return the processor's name and everything it can do, as LLVM says it."""
+    """Return the processor's name and features, as LLVM gives them."""
     from llvmlite import binding  # noqa: PLC0415
 
     return f"{binding.get_host_cpu_name()} {binding.get_host_cpu_features().flatten()}"
 
 
 @cache
-def name() -> str:
-    """Return the processor's name as its maker has it, where the system tells it."""
+def processor_name() -> str:
+    """Return the processor's brand name, where the system gives it."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -85,7 +88,7 @@ def cores() -> int:
 
 @cache
 def cache_size(level: int) -> int:
-    """Return the size in bytes of a core's cache of data, as Linux tells it; elsewhere what most processors have."""
+    """Return the bytes of a core's data cache, as Linux reports them; elsewhere a common size."""
     for folder in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
         try:
             found = int((folder / "level").read_text())

@@ -1,6 +1,6 @@
-"""Launches: a kernel, its blocks and its arguments are handed to the threads, or to the launch graph that is being captured.
+"""Launches: a kernel, its blocks and its arguments, given to the threads or to the launch graph that is being captured.
 
-launch(kernel, blocks, *arguments)   run a kernel, or record it where a graph is being captured
+launch(kernel, blocks, *arguments)   run a kernel, or add it to the graph that is being captured
 compiled(function)                   make a function that launches kernels the compiled hand of an op
 elementwise(loops)                   make loops over elements a compiled hand: the loops themselves, compiled
 scratch(*shape, dtype=...)           unwritten memory for a hand
@@ -60,7 +60,7 @@ def poison(array: Array) -> Array:
     if not (memory.POISON and launch_graph.capturing() and mode() == "native"):
         return memory.poison(array)
     words = memory.words(array)
-    launch(fill_words, cdiv(words.size, BLOCK_ELEMENTS), words, memory.WORD)
+    launch(fill_words, cdiv(words.size, BLOCK_ELEMENTS), words, memory.POISON_WORD)
     return array
 
 
@@ -80,7 +80,7 @@ def compiled(function: Callable[..., None]) -> Callable[..., None]:
                 function(*arrays, **attributes)
             return
         copies = [map_arrays(contiguous, value) for value in arrays]
-        with launch_graph.at_once(), launch_graph.hand():
+        with launch_graph.eager(), launch_graph.hand():
             function(*copies, **attributes)
         for value, copy in zip(arrays, copies):
             for theirs, ours in zip(*((item if isinstance(item, tuple) else (item,)) for item in (value, copy))):

@@ -1,9 +1,9 @@
-"""Launch graphs: launches recorded once, then replayed without Python between them (as CUDA graphs are).
+"""Launch graphs: launches captured once, then replayed without Python between them (as CUDA graphs are).
 
-A compiled hand is Python that launches kernels. Which kernels it launches, on which memory, depends on shapes alone, so it runs
-once while its launches are recorded; from then on one compiled loop runs the list.
+A compiled hand is Python that launches kernels. Which kernels it launches, on which memory, depends on shapes alone. So the
+hand runs once while its launches are captured; from then on one compiled loop runs the list.
 
-    graph, result = capture(step, images, labels, ...)   # recorded, not run
+    graph, result = capture(step, images, labels, ...)   # captured, not run
     graph.run()                                          # as often as wanted, on the same arrays
 
 Launches made within `micro_batch()` form a list of their own: micro-batches are independent, and threads share them out.
@@ -21,44 +21,43 @@ import numpy.typing as npt
 
 from byhand.kernels.memory import poison
 from byhand.kernels.runtime import thread_pool
-from byhand.kernels.runtime.arguments import address_words
+from byhand.kernels.runtime.arguments import WORD_BYTES, address_words
+from byhand.kernels.runtime.cpu import CACHE_LINE_BYTES
 from byhand.kernels.runtime.mode import mode
 from byhand.kernels.runtime.thread_pool import Launch, LaunchTable
 from byhand.kernels.runtime.types import Array
-
-CACHE_LINE = 64  # bytes
 
 T = TypeVar("T")
 
 
 class _Local(threading.local):
-    graph: LaunchGraph | None = None  # that this Python thread is capturing
+    graph: LaunchGraph | None = None  # the one that this Python thread is capturing
 
 
 _local = _Local()
 
 
 class LaunchGraph:
-    """A list of launches and of groups of micro-batches, and the scratch memory that they use again and again.
+    """A list of launches and of groups of micro-batches, and the scratch memory that they share.
 
-    room: bytes of scratch memory that all hands share.
+    scratch_bytes: size of the scratch memory; each hand starts at its beginning again.
     """
 
-    def __init__(self, room: int = 0) -> None:
+    def __init__(self, scratch_bytes: int = 0) -> None:
         self.launches: list[Launch | list[list[Launch]]] = []
-        self.needed = 0  # bytes of scratch memory
+        self.scratch_bytes_needed = 0
         self.in_micro_batch = False
-        self._room, self._used = room, 0
-        self._pools: dict[int, Array] = {}  # a micro-batch has its own; the others' is number -1
+        self._scratch_bytes, self._used = scratch_bytes, 0
+        self._pools: dict[int, Array] = {}  # by micro-batch; -1: the launches outside of all
         self._table: LaunchTable | None = None
 
     def add(self, launch: Launch) -> None:
-        """Record a launch."""
+        """Append a launch."""
         (self.micro_batches[-1] if self.in_micro_batch else self.launches).append(launch)
 
     @property
     def micro_batches(self) -> list[list[Launch]]:
-        """The micro-batches of the group recorded last."""
+        """The micro-batches of the group captured last."""
         last = self.launches[-1] if self.launches else None
         return last if isinstance(last, list) else []
 
@@ -74,51 +73,51 @@ class LaunchGraph:
             self._table = LaunchTable(self.launches)
         return self._table
 
-    def move(self, arrays: Sequence[Array]) -> None:
-        """Let each further step of a run see the next row of these arrays, of which the launches see the first."""
+    def advance(self, arrays: Sequence[Array]) -> None:
+        """Make step i of a run read row i of these arrays; the launches were captured on row 0."""
         rows = [(array.ctypes.data, array.strides[0]) for array in arrays if len(array) > 1]
-        moves = []
+        advances = []
         for launch in self.all_launches:
-            for place in address_words(launch.arguments):
-                offsets = ((int(launch.words[place]) - start, stride) for start, stride in rows)
-                word = launch.words.ctypes.data + 8 * place
-                moves += [(word, stride) for offset, stride in offsets if 0 <= offset < stride]
-        self.table().moves = np.array(moves, np.int64).reshape(-1, 2)
+            for index in address_words(launch.arguments):
+                offsets = ((int(launch.words[index]) - start, stride) for start, stride in rows)
+                word = launch.words.ctypes.data + WORD_BYTES * index
+                advances += [(word, stride) for offset, stride in offsets if 0 <= offset < stride]
+        self.table().advances = np.array(advances, np.int64).reshape(-1, 2)
 
     def run(self, steps: int = 1) -> None:
         """Run all launches in order, each shared out between the threads; `steps` times."""
         self.table().run(steps)
 
-    def take(self, size: int) -> Array:
-        """Return memory that the next hand may use again."""
+    def allocate_scratch(self, size: int) -> Array:
+        """Return scratch memory, which is free again when the hand returns."""
         start, self._used = self._used, self._used + size
-        self.needed = max(self.needed, self._used)
-        if self._used > self._room:
+        self.scratch_bytes_needed = max(self.scratch_bytes_needed, self._used)
+        if self._used > self._scratch_bytes:
             return _aligned(size)
         pool = len(self.micro_batches) - 1 if self.in_micro_batch else -1
         if pool not in self._pools:
-            self._pools[pool] = _aligned(self._room)
+            self._pools[pool] = _aligned(self._scratch_bytes)
         return self._pools[pool][start : self._used]
 
 
 def capture(function: Callable[..., T], *arguments: Any, **settings: Any) -> tuple[LaunchGraph, T]:
-    """Return the launches of a call and what it returned; the first of two passes finds out how much scratch it takes."""
-    room = 0
+    """Return (the launches of a call, what it returned); the first of two passes measures its scratch memory."""
+    scratch_bytes = 0
     while True:
-        graph = LaunchGraph(room)
+        graph = LaunchGraph(scratch_bytes)
         before, _local.graph = _local.graph, graph
         try:
             result = function(*arguments, **settings)
         finally:
             _local.graph = before
-        if graph.needed <= room:
+        if graph.scratch_bytes_needed <= scratch_bytes:
             graph.table()  # now: it remembers how many threads the scratch memory serves
             return graph, result
-        room = graph.needed
+        scratch_bytes = graph.scratch_bytes_needed
 
 
 class Replay:
-    """A call of a compiled hand on arrays that stay: captured at the first time, run without Python from then on."""
+    """A call of a compiled hand on fixed arrays: captured the first time, replayed without Python from then on."""
 
     def __init__(self, function: Callable[..., None], *arrays: Any, **attributes: Any) -> None:
         self.function, self.arrays, self.attributes = function, arrays, attributes
@@ -135,7 +134,7 @@ class Replay:
 
 
 def add(launch: Launch) -> None:
-    """Record a launch, or run it where nothing is being captured."""
+    """Append a launch to the graph that is being captured, or run it at once where there is none."""
     if _local.graph is not None:
         _local.graph.add(launch)
     else:
@@ -175,8 +174,8 @@ def hand() -> Iterator[None]:
 
 
 @contextmanager
-def at_once() -> Iterator[None]:
-    """Run launches at once: for a hand that works on copies."""
+def eager() -> Iterator[None]:
+    """Run launches at once, even during a capture: for a hand that works on copies."""
     before, _local.graph = _local.graph, None
     try:
         yield
@@ -187,14 +186,14 @@ def at_once() -> Iterator[None]:
 def scratch(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
     """Return unwritten memory, aligned to cache lines."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    room = -(-size // CACHE_LINE) * CACHE_LINE
-    memory = _aligned(room) if _local.graph is None else _local.graph.take(room)
+    rounded = -(-size // CACHE_LINE_BYTES) * CACHE_LINE_BYTES
+    memory = _aligned(rounded) if _local.graph is None else _local.graph.allocate_scratch(rounded)
     result: Array = memory[:size].view(dtype).reshape(shape)
     return result
 
 
 def capturing() -> bool:
-    """Tell whether this thread's launches are recorded."""
+    """Tell whether this thread's launches are being captured."""
     return _local.graph is not None
 
 
@@ -204,6 +203,6 @@ def aligned(size: int) -> Array:
 
 
 def _aligned(size: int) -> Array:
-    memory = np.empty(size + CACHE_LINE, np.uint8)
-    start = -memory.ctypes.data % CACHE_LINE
+    memory = np.empty(size + CACHE_LINE_BYTES, np.uint8)
+    start = -memory.ctypes.data % CACHE_LINE_BYTES
     return memory[start : start + size]

@@ -1,13 +1,14 @@
-"""The types of llvmlite and Numba that functions which write LLVM IR are annotated with.
+"""The types of llvmlite and Numba with which functions that emit LLVM IR are annotated, and the IR type of a word.
 
-Both come without type hints, so that mypy takes each for `Any`; to a reader they say what is what. Only modules that import
-Numba anyway may import this one.
+Both libraries come without type hints: mypy takes each of these for `Any`, and a reader still sees what is what. Only modules
+that import Numba anyway may import this one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from llvmlite import ir
 from llvmlite.ir import Function, IRBuilder, Module, Type, Value
 from numba.core.base import BaseContext as CodegenContext
 from numba.core.ccallback import CFunc
@@ -19,6 +20,7 @@ from numba.core.typing.context import BaseContext as TypingContext
 from numba.core.typing.templates import Signature
 
 __all__ = [
+    "WORD",
     "CFunc",
     "CodeLibrary",
     "CodegenContext",
@@ -36,5 +38,7 @@ __all__ = [
     "Values",
 ]
 
+WORD = ir.IntType(64)
+
 Values = Sequence[Value]
-IntrinsicBody = tuple[Signature, Callable[..., Value]]  # what a function under Numba's `@intrinsic` returns
+IntrinsicBody = tuple[Signature, Callable[..., Value]]  # returned by a function under Numba's `@intrinsic`

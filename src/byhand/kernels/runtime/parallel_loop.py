@@ -1,12 +1,12 @@
-"""The one parallel loop of the project, for Numba: it runs a table of launches, block by block.
+"""The parallel loop: one compiled function that runs a table of launches, block by block, on all threads.
 
-A table is rows of three words: a kernel's entry, the address of its packed arguments, its blocks. An entry of 0 stands for a
+A table has rows of three words: a kernel's entry, the address of its packed arguments, its blocks. An entry of 0 marks a
 group of micro-batches, independent lists of launches, each run by one thread: the address is then that of a list of tables,
-one a micro-batch, the last word their end. Micro-batches and blocks are what threads share out.
+one per micro-batch, and the last word their end. Threads share out the blocks of a launch and the micro-batches of a group.
 
-Each thread begins with blocks of its own, the same ones in every launch, so that it finds in its cache what it wrote there in
-the last. A thread that is done steals blocks that others have not begun: where another program slows a core down, the others
-make up for it. Which thread runs a block changes no bit of it.
+Each thread begins with blocks of its own, the same in every launch, and so finds in its cache what it wrote in the launch
+before. A thread that is done steals blocks that others have not begun: when another program slows a core down, the others
+take over its work. The thread that runs a block does not change the bits of its result.
 """
 
 from __future__ import annotations
@@ -25,9 +25,11 @@ from numba.core.runtime import rtsys
 from numba.extending import intrinsic
 
 from byhand.kernels.runtime import cache as disk
+from byhand.kernels.runtime.arguments import LAUNCH_ROW_BYTES, WORD_BYTES
 from byhand.kernels.runtime.cache import LibraryState
-from byhand.kernels.runtime.cpu import MAX_THREADS, processor
+from byhand.kernels.runtime.cpu import CACHE_LINE_BYTES, MAX_THREADS, processor
 from byhand.kernels.runtime.llvm import (
+    WORD,
     CodegenContext,
     CodeLibrary,
     IntrinsicBody,
@@ -39,16 +41,14 @@ from byhand.kernels.runtime.llvm import (
     Values,
 )
 
-WORD = ir.IntType(64)
-ROW_BYTES = 24  # of a row of a table
-COUNTER_BYTES = 128  # from one thread's counter to the next's: two cache lines, as some processors fetch them in pairs
+COUNTER_BYTES = 2 * CACHE_LINE_BYTES  # from one thread's counter to the next's: some processors fetch lines in pairs
 ARM = binding.get_default_triple().startswith(("aarch64", "arm64"))
-FLUSH = 1 << 24 if ARM else (1 << 15) | (1 << 6)  # results below 1.2e-38 become 0, and such arguments count as 0
+FLUSH_DENORMALS = 1 << 24 if ARM else (1 << 15) | (1 << 6)  # FPCR.FZ; MXCSR.FTZ and MXCSR.DAZ
 SIGNATURE = types.void(*[types.intp] * 6)
 
 
 @intrinsic
-def word(typing: TypingContext, address: NumbaType) -> IntrinsicBody:
+def load_word(typing: TypingContext, address: NumbaType) -> IntrinsicBody:
     """Return the word at an address."""
 
     def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
@@ -58,7 +58,7 @@ def word(typing: TypingContext, address: NumbaType) -> IntrinsicBody:
 
 
 @intrinsic
-def move(typing: TypingContext, address: NumbaType, step: NumbaType) -> IntrinsicBody:
+def add_to_word(typing: TypingContext, address: NumbaType, step: NumbaType) -> IntrinsicBody:
     """Add to the word at an address."""
 
     def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
@@ -81,7 +81,7 @@ def counters(typing: TypingContext) -> IntrinsicBody:
 
 
 @intrinsic
-def put(typing: TypingContext, address: NumbaType, value: NumbaType) -> IntrinsicBody:
+def store_word(typing: TypingContext, address: NumbaType, value: NumbaType) -> IntrinsicBody:
     """Write a word."""
 
     def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
@@ -92,8 +92,8 @@ def put(typing: TypingContext, address: NumbaType, value: NumbaType) -> Intrinsi
 
 
 @intrinsic
-def take(typing: TypingContext, address: NumbaType) -> IntrinsicBody:
-    """Return a counter's number, and add 1 to it; no two threads get the same."""
+def fetch_add(typing: TypingContext, address: NumbaType) -> IntrinsicBody:
+    """Return a counter and add 1 to it, atomically: no two threads get the same number."""
 
     def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
         pointer = builder.inttoptr(arguments[0], WORD.as_pointer())
@@ -118,11 +118,11 @@ def call(
 
 @intrinsic
 def flush_denormals(typing: TypingContext) -> IntrinsicBody:
-    """Make this thread treat numbers below 1.2e-38 as 0 (they take 40 to 100 times as long); return what it did before."""
+    """Make this thread treat numbers below 1.2e-38 as 0 (they take 40 to 100 times as long); return its control word before."""
 
     def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
         before = _control(builder, None)
-        _control(builder, builder.or_(before, WORD(FLUSH)))
+        _control(builder, builder.or_(before, WORD(FLUSH_DENORMALS)))
         return before
 
     return types.intp(), codegen
@@ -130,7 +130,7 @@ def flush_denormals(typing: TypingContext) -> IntrinsicBody:
 
 @intrinsic
 def restore(typing: TypingContext, before: NumbaType) -> IntrinsicBody:
-    """Make this thread treat small numbers as it did."""
+    """Restore the control word that `flush_denormals` returned."""
 
     def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
         _control(builder, arguments[0])
@@ -162,50 +162,54 @@ def run_blocks(entry: int, address: int, blocks: int, counts: int, worker: int, 
     for turn in range(workers):
         owner = (worker + turn) % workers
         count, end = counts + COUNTER_BYTES * owner, (owner + 1) * blocks // workers
-        block = take(count)
+        block = fetch_add(count)
         while block < end:
             if entry != 0:
                 call(entry, address, block, worker)
             else:
-                for row in range(word(address + 8 * block), word(address + 8 * block + 8), ROW_BYTES):
-                    for part in range(word(row + 16)):
-                        call(word(row), word(row + 8), part, 0)
-            block = take(count)
+                first, end_row = address + WORD_BYTES * block, address + WORD_BYTES * (block + 1)
+                for row in range(load_word(first), load_word(end_row), LAUNCH_ROW_BYTES):
+                    for part in range(load_word(row + 2 * WORD_BYTES)):
+                        call(load_word(row), load_word(row + WORD_BYTES), part, 0)
+            block = fetch_add(count)
     restore(before)
 
 
-def run(table: int, count: int, moves: int, moved: int, steps: int, workers: int) -> None:
-    """Run a table `steps` times; after each time the words that `moves` names (address, stride) move on."""
+def run(table: int, count: int, advances: int, advance_count: int, steps: int, workers: int) -> None:
+    """Run a table `steps` times; after each step, add to each word of `advances` (address, stride) its stride."""
     counts = counters()
     for _ in range(steps):
         for i in range(count):
-            row = table + ROW_BYTES * i
-            entry, address, blocks = word(row), word(row + 8), word(row + 16)
+            row = table + LAUNCH_ROW_BYTES * i
+            entry, address, blocks = load_word(row), load_word(row + WORD_BYTES), load_word(row + 2 * WORD_BYTES)
             if workers == 1 or blocks == 1:
-                put(counts, 0)
+                store_word(counts, 0)
                 run_blocks(entry, address, blocks, counts, 0, 1)
             else:
                 for worker in range(workers):
-                    put(counts + COUNTER_BYTES * worker, worker * blocks // workers)
+                    store_word(counts + COUNTER_BYTES * worker, worker * blocks // workers)
                 for worker in prange(workers):
                     run_blocks(entry, address, blocks, counts, worker, workers)
-        for i in range(moved):
-            move(word(moves + 16 * i), word(moves + 16 * i + 8))
-    for i in range(moved):
-        move(word(moves + 16 * i), -steps * word(moves + 16 * i + 8))
+        for i in range(advance_count):
+            pair = advances + 2 * WORD_BYTES * i
+            add_to_word(load_word(pair), load_word(pair + WORD_BYTES))
+    for i in range(advance_count):
+        pair = advances + 2 * WORD_BYTES * i
+        add_to_word(load_word(pair), -steps * load_word(pair + WORD_BYTES))
 
 
 @cache
 def loop() -> Callable[..., None]:
-    """Return the loop as a C function of six words, from the cache where it is there."""
-    name = disk.key(Path(__file__).read_bytes(), numba.__version__, binding.llvm_version_info, processor())
+    """Return the loop as a C function of six words, from the cache if it is there."""
+    layout = (LAUNCH_ROW_BYTES, WORD_BYTES, COUNTER_BYTES, MAX_THREADS)
+    name = disk.key(Path(__file__).read_bytes(), layout, numba.__version__, binding.llvm_version_info, processor())
     found = disk.load(name)
     if found is None:
-        disk.tell("the parallel loop")
+        disk.notify_build("the parallel loop")
         inner = njit(SIGNATURE, parallel=True, error_model="numpy")(run)
 
-        def entry(table: int, count: int, moves: int, moved: int, steps: int, workers: int) -> None:
-            inner(table, count, moves, moved, steps, workers)
+        def entry(table: int, count: int, advances: int, advance_count: int, steps: int, workers: int) -> None:
+            inner(table, count, advances, advance_count, steps, workers)
 
         outer = cfunc(SIGNATURE, error_model="numpy")(entry)
         library, symbol = outer._library, outer.native_name

@@ -21,6 +21,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from byhand.errors import ArgumentError
+from byhand.kernels.runtime.arguments import LAUNCH_ROW_BYTES
 from byhand.kernels.runtime.cpu import MAX_THREADS, cores
 from byhand.kernels.runtime.mode import mode
 from byhand.kernels.runtime.types import Argument, Array
@@ -33,8 +34,6 @@ LAYERS = {
     "tbb": "libtbb is there, libgomp is not",
     "workqueue": "neither libgomp nor libtbb is there; `pip install tbb` makes sharing out 7 times as cheap",
 }
-WORD = ctypes.c_int64
-ROW_BYTES = 24  # of a row of a launch table: three words
 
 
 class Launch(NamedTuple):
@@ -173,23 +172,23 @@ class LaunchTable:
         self.keep_alive: list[object] = [launches]
         self.max_workers = workers()  # their scratch memory serves no more
         self._rows, self._count = self._table(launches), len(launches)
-        self._moves: Array | None = None
-        self._place = (ctypes.addressof(self._rows), self._count, 0, 0)
+        self._advances: Array | None = None
+        self._table_arguments = (ctypes.addressof(self._rows), self._count, 0, 0)
 
     @property
-    def moves(self) -> Array | None:
-        """Words of arguments to move on after each step: (address, by how much)."""
-        return self._moves
+    def advances(self) -> Array | None:
+        """The words of arguments that advance after each step: rows of (address, stride)."""
+        return self._advances
 
-    @moves.setter
-    def moves(self, moves: Array) -> None:
-        self._moves = moves
-        self._place = (ctypes.addressof(self._rows), self._count, moves.ctypes.data, len(moves))
+    @advances.setter
+    def advances(self, advances: Array) -> None:
+        self._advances = advances
+        self._table_arguments = (ctypes.addressof(self._rows), self._count, advances.ctypes.data, len(advances))
 
     def _table(self, launches: Sequence[Launch | Sequence[Sequence[Launch]]]) -> ctypes.Array[ctypes.c_int64]:
         rows = (self._row(item) if isinstance(item, Launch) else self._group(item) for item in launches)
         words = [word for row in rows for word in row]
-        return (WORD * len(words))(*words)  # NumPy takes microseconds for as much
+        return (ctypes.c_int64 * len(words))(*words)  # NumPy takes microseconds for as much
 
     def _row(self, launch: Launch) -> tuple[int, int, int]:
         return launch.entry, launch.words.ctypes.data, launch.blocks
@@ -197,7 +196,9 @@ class LaunchTable:
     def _group(self, micro_batches: Sequence[Sequence[Launch]]) -> tuple[int, int, int]:
         rows = self._table([launch for micro_batch in micro_batches for launch in micro_batch])
         starts = accumulate(map(len, micro_batches), initial=0)
-        ends = (WORD * (len(micro_batches) + 1))(*(ctypes.addressof(rows) + ROW_BYTES * start for start in starts))
+        ends = (ctypes.c_int64 * (len(micro_batches) + 1))(
+            *(ctypes.addressof(rows) + LAUNCH_ROW_BYTES * start for start in starts)
+        )
         self.keep_alive += [rows, ends]
         return 0, ctypes.addressof(ends), len(micro_batches)
 
@@ -206,7 +207,7 @@ class LaunchTable:
         threads = _threads or start()
         count = 1 if _forked else min(_local.workers or threads.workers, self.max_workers)
         if threads.lock is None or count == 1:
-            threads.loop(*self._place, steps, count)
+            threads.loop(*self._table_arguments, steps, count)
         else:
             with threads.lock:
-                threads.loop(*self._place, steps, count)
+                threads.loop(*self._table_arguments, steps, count)

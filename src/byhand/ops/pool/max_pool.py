@@ -16,9 +16,9 @@ import numpy as np
 from byhand.kernels import cdiv, compiled, kernel, launch
 from byhand.kernels.pool_operands import Numbering, Row, Window
 from byhand.kernels.pool_rows import (
-    gather_won,
-    gather_won_scalar,
-    scatter_won,
+    gather_by_argmax,
+    gather_by_argmax_scalar,
+    scatter_by_argmax,
     window_max,
     window_max_scalar,
 )
@@ -183,16 +183,16 @@ def max_pool_backward_rows(argmax, grad_y, grad_x, shape, window_step, rows, blo
                 written = vectorizable_windows(side_by_side, kernel[1], grad_y.size, grad_y.itemsize, end_element)
                 if written > 0:
                     disjoint_row = Row(start, channels, written, to, channels)
-                    scatter_won(grad_y, argmax, disjoint_row, kernel[1], position, grad_x)
+                    scatter_by_argmax(grad_y, argmax, disjoint_row, kernel[1], position, grad_x)
                 q += written * stride[1]
             if written == 0:
                 windows = Window(rows_seen, columns_seen, down, across)
                 numbering = Numbering(position, upward, leftward)
                 pixel = Row(start, 0, 1, to, channels)
                 if tail_windows(pixel, windows, grad_y.size, grad_y.itemsize, end_element) > 0:
-                    gather_won_scalar(grad_y, argmax, pixel, windows, numbering, grad_x)
+                    gather_by_argmax_scalar(grad_y, argmax, pixel, windows, numbering, grad_x)
                 else:
-                    gather_won(grad_y, argmax, pixel, windows, numbering, grad_x)
+                    gather_by_argmax(grad_y, argmax, pixel, windows, numbering, grad_x)
                 q += 1
         p += 1
         if p == height + padding[0]:  # the next image

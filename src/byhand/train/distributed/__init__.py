@@ -2,7 +2,7 @@
 
 mpi.py               this process among those that mpiexec started: rank, size, collectives
 data_parallel.py     a training step on one shard of the batch, then the all-reduce, then the update
-breakpoints.py       a recorded step that stops where ranks communicate
+breakpoints.py       a captured step that stops where ranks communicate
 gradient_overlap.py  bucketed all-reduce, overlapped with backward
 sync_batch_norm.py   batch norm over the whole batch
 """

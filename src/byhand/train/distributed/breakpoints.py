@@ -1,4 +1,4 @@
-"""A recorded step with breakpoints for MPI: its launches run without Python, except where ranks communicate.
+"""A captured step with breakpoints for MPI: its launches run without Python, except where ranks communicate.
 
     def step():
         forward(...)
@@ -8,8 +8,8 @@
     run = SegmentedReplay(step, "compiled")
     run()
 
-The first call records the launches and cuts the list at the breakpoints; each call runs segment, function, segment, ...
-Hands other than the compiled one are not recorded: the step is called as it is, and so are the functions at its breakpoints.
+The first call captures the launches and cuts their list at the breakpoints; each call runs segment, function, segment, ...
+Hands other than the compiled one are not captured: the step is called as it is, and so are the functions at its breakpoints.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from byhand.kernels.runtime.thread_pool import LaunchTable
 
 
-class _Recording(threading.local):
-    functions: list[Callable[[], None]] | None = None  # those at the breakpoints of the step that is being recorded
+class _Local(threading.local):
+    functions: list[Callable[[], None]] | None = None  # those at the breakpoints of the step that is being captured
 
 
-_recording = _Recording()
+_local = _Local()
 
 
 class Segment(NamedTuple):
@@ -43,43 +43,43 @@ class Segment(NamedTuple):
 
 @kernel
 def breakpoint_marker(number, block):  # type: ignore[no-untyped-def]
-    """Mark the place of a breakpoint among recorded launches. It never runs: the list is cut there."""
+    """Mark a breakpoint in the list of captured launches. It never runs: the list is cut there."""
 
 
 def at_breakpoint(function: Callable[[], None]) -> None:
-    """Call a function here: now, or where the step is being recorded, in each run of the recorded step."""
-    if _recording.functions is None:
+    """Call a function here: now, or, while the step is being captured, in each run of the captured step."""
+    if _local.functions is None:
         function()
         return
-    _recording.functions.append(function)
-    launch(breakpoint_marker, 1, np.array([len(_recording.functions) - 1]))
+    _local.functions.append(function)
+    launch(breakpoint_marker, 1, np.array([len(_local.functions) - 1]))
 
 
 class SegmentedReplay:
     """Runs a function without arguments that launches kernels on arrays that stay, with breakpoints between them."""
 
     def __init__(self, function: Callable[[], None], hand: str) -> None:
-        self.function, self.recorded = function, hand == "compiled" and mode() == "native"
+        self.function, self.captured = function, hand == "compiled" and mode() == "native"
         self._segments: list[Segment] = []
         self._graph: LaunchGraph | None = None  # keeps the scratch memory of the launches
 
     def __call__(self) -> None:
         """Run it."""
-        if not self.recorded:
+        if not self.captured:
             with np.errstate(all="ignore"):
                 self.function()
             return
         if self._graph is None:
-            self._record()
+            self._capture()
         for segment in self._segments:
             segment.launches.run()
             if segment.function is not None:
                 segment.function()
 
-    def _record(self) -> None:
+    def _capture(self) -> None:
         from byhand.kernels.runtime.thread_pool import LaunchTable  # noqa: PLC0415  (Numba)
 
-        before, _recording.functions = _recording.functions, []
+        before, _local.functions = _local.functions, []
         try:
             self._graph, _ = capture(self.function)
             calls = []
@@ -89,8 +89,8 @@ class SegmentedReplay:
                     continue
                 number = call.arguments[0]
                 assert isinstance(number, np.ndarray)
-                self._segments.append(Segment(LaunchTable(calls), _recording.functions[int(number[0])]))
+                self._segments.append(Segment(LaunchTable(calls), _local.functions[int(number[0])]))
                 calls = []
             self._segments.append(Segment(LaunchTable(calls), None))
         finally:
-            _recording.functions = before
+            _local.functions = before

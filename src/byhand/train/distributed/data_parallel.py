@@ -4,7 +4,7 @@ The loss of a batch is the mean over its images. Its gradient is therefore the m
 the number of its images. One all-reduced buffer holds the weighted gradient, the weighted changes of the running statistics (so
 that all ranks end with their mean), the loss, the number of correct answers, and whether any rank received a stop signal.
 
-The step is recorded as on one process, with breakpoints where ranks communicate. Dropout draws for each image the numbers that
+The step is captured as on one process, with breakpoints where ranks communicate. Dropout draws for each image the numbers that
 a single rank would draw: a shard begins in the random sequence where its first image does. (Two layers that share one key use
 the sequence in another order.)
 
@@ -67,7 +67,7 @@ class DataParallelStep:
         self.buffer = np.zeros(first + model.p.flat.size, model.p.flat.dtype)
         self.gradient, self._running_change = self.buffer[first:], self.buffer[SCALARS : SCALARS + running]
         self._scalars = self.buffer[:SCALARS]
-        self._recorded: dict[int, RecordedStep] = {}  # by the size of the shard
+        self._captured: dict[int, CapturedStep] = {}  # by the size of the shard
         self.overlap: GradientOverlap | None = None
         # On one machine MPI would take time from the kernels.
         if comm.multi_node and model.p.flat.nbytes >= BUCKET_BYTES:
@@ -80,7 +80,7 @@ class DataParallelStep:
         self.overlap = None
         if bucket_bytes is not None and can_overlap(self.model):
             self.overlap = GradientOverlap(self.model, self.comm, self.gradient, self._pack, bucket_bytes)
-        self._recorded.clear()
+        self._captured.clear()
 
     def program(self, batch: int) -> Program:
         """Return the program of this rank's shard of a batch: forward and backward."""
@@ -93,17 +93,17 @@ class DataParallelStep:
     ) -> tuple[float, int]:
         """Do one update on a batch of so many images, given this rank's shard; return the batch's loss and correct answers."""
         shard, program = self.comm.shard(batch), self.program(batch)
-        recorded = self._recorded.get(len(labels))
-        if recorded is None or recorded.program is not program:
-            recorded = self._recorded[len(labels)] = RecordedStep(self, program)
+        captured = self._captured.get(len(labels))
+        if captured is None or captured.program is not program:
+            captured = self._captured[len(labels)] = CapturedStep(self, program)
         self.model.prepare(images, rows, out=program.images[0], hand=self.hand)
-        recorded.labels[...] = labels
+        captured.labels[...] = labels
         self._weight = (shard.stop - shard.start) / batch
         if self.sync is not None:
             self.sync.weight, self.sync.has_images = self._weight, shard.stop > shard.start
         self._before = self._statistics()
         with self._shifted_dropout(shard.start):
-            recorded.run(learning_rate, t)
+            captured.run(learning_rate, t)
         self._set_statistics(self._before + self._running_change)
         loss, correct, stop = self._scalars.tolist()
         self.stopped = stop > 0
@@ -154,8 +154,8 @@ class DataParallelStep:
             key[...] = advanced
 
 
-class RecordedStep:
-    """The step on a shard of one size: its program, its labels, and its recorded launches."""
+class CapturedStep:
+    """The step on a shard of one size: its program, its labels, and its captured launches."""
 
     def __init__(self, step: DataParallelStep, program: Program) -> None:
         self.step, self.program, self._images = step, program, program.images[0]
@@ -180,7 +180,7 @@ class RecordedStep:
             step.overlap.begin()
         self._forward_backward(self._images, self.labels, model.p, model.g, model.state, self.program.arena)
         at_breakpoint(self._reduce)
-        if step.hand == "compiled":  # recorded: each launch reads the arrays again
+        if step.hand == "compiled":  # captured: each launch reads the arrays again
             step.update(step.gradient, self._learning_rate, self._t)
         else:
             step.update(step.gradient, float(self._learning_rate[0]), float(self._t[0]))
