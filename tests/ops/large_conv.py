@@ -101,7 +101,7 @@ def images(draw, at):
 
 
 def phases(draw, at):
-    """Rows of pixels that see other places of the window than their neighbours."""
+    """Rows of pixels that see other places of the window than their neighbors."""
     at["kernel"] = draw.between(1, 7), draw.between(1, 7)
     at["padding"] = tuple(draw.between(0, 5) for _ in range(4))
     at["stride"], at["dilation"] = (draw.between(1, 4), draw.between(1, 3)), (draw.between(1, 3), draw.between(1, 3))
@@ -217,11 +217,11 @@ def conv2d_block(draw):
 
 
 def conv2d_max_pool(draw):
-    """A pooled convolution, at the limits of its ways back: by the winners, or by sums over a small patch of a grey image."""
+    """A pooled convolution, at the limits of its ways back: by the winners, or by sums over a small patch of a gray image."""
     while True:
         (x, weight, bias), attributes = conv2d(draw)
-        way = draw.one(["as it is", "grey", "sums", "chunk"])
-        if way == "grey":
+        way = draw.one(["as it is", "gray", "sums", "chunk"])
+        if way == "gray":
             kernel_ = draw.one([(1, draw.near(pool_backward.DENSE_MAX_PATCH)), (4, 4), (3, 3), (3, draw.between(4, 6))])
             size = draw.between(8, 40), draw.between(24, 40)
             x = draw.array(draw.near(conv_plan.MAX_BATCH_PARTS), *size, 1)

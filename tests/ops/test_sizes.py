@@ -88,7 +88,7 @@ def close(got, expected, dtype):
 @pytest.mark.parametrize("pool", [{}, {"pool_padding": 1}, {"ceil_mode": True}, {"pool_padding": (1, 0)}], ids=str)
 @pytest.mark.parametrize("padding", [0, 1])
 @pytest.mark.parametrize("size", [13, 12])
-def test_a_pooled_grey_convolution_sees_nothing_beyond_its_image(size, padding, pool):
+def test_a_pooled_gray_convolution_sees_nothing_beyond_its_image(size, padding, pool):
     """Backward without a gradient of the images; windows that hang over the edge have places that no pixel fills."""
     op, rng = bh.conv2d_max_pool, np.random.default_rng(0)
     arrays = [rng.standard_normal(shape) for shape in ((9, size, size, 1), (3, 3, 1, 8), (8,))]

@@ -49,7 +49,7 @@ def left_of(rows):
 
 
 @pytest.mark.parametrize(("channels", "factor", "side"), [(1, 2, 28), (3, 2, 32), (3, 1, 64), (1, 56, 1)])
-def test_each_pixel_is_a_square_of_its_colour(tmp_path, channels, factor, side):
+def test_each_pixel_is_a_square_of_its_color(tmp_path, channels, factor, side):
     rows = [(name, 4, images(4, side, side, channels, seed=k)) for k, name in enumerate(("cat", "dog"))]
     pixels = drawn(tmp_path / "a.png", rows, "pets")
     size, left = side * factor, left_of(rows)
@@ -59,7 +59,7 @@ def test_each_pixel_is_a_square_of_its_colour(tmp_path, channels, factor, side):
             top, x = HEAD_HEIGHT + k * (size + GAP), left + i * (size + GAP)
             wanted = np.kron(image.repeat(3 // channels, 2), np.ones((factor, factor, 1), np.uint8))
             np.testing.assert_array_equal(pixels[top : top + size, x : x + size], wanted)
-    paper = np.array(style.rgb(style.BACKGROUND_COLOUR))
+    paper = np.array(style.rgb(style.BACKGROUND_COLOR))
     assert (pixels[:, left - GAP : left] == paper).all() and (pixels[:, -MARGIN:] == paper).all()
 
 
@@ -82,7 +82,7 @@ def test_plain_and_augmented_stand_side_by_side(tmp_path, texts):
             got = pixels[top : top + 56, left + i * (56 + GAP) : left + i * (56 + GAP) + 56]
             np.testing.assert_array_equal(got, image.repeat(3, 2).repeat(2, 0).repeat(2, 1))
     line = pixels[HEAD_HEIGHT : HEAD_HEIGHT + HALVES_HEAD + 2 * 56 + GAP, right - HALVES_GAP - GAP : right]
-    assert ((line == np.array(style.rgb(style.GRID_COLOUR))).all((0, 2))).sum() == 1, "one line between them"
+    assert ((line == np.array(style.rgb(style.GRID_COLOR))).all((0, 2))).sum() == 1, "one line between them"
     drawn(tmp_path / "b.png", [row[:3] for row in rows])
     assert "plain" not in texts and "augmented" not in texts
 
@@ -116,7 +116,7 @@ def test_images_of_any_shape(tmp_path, shape):
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 20
 
 
-def test_more_channels_than_colours(tmp_path):
+def test_more_channels_than_colors(tmp_path):
     four, two = images(1, 8, 8, 4)[0], images(1, 8, 8, 2)[0]
     np.testing.assert_array_equal(contact_sheet._tile(four)[::7, ::7], four[..., :3])
     np.testing.assert_array_equal(contact_sheet._tile(two)[::7, ::7], two[..., :1].repeat(3, 2))
@@ -147,7 +147,7 @@ def test_labels_do_not_overlap_images(tmp_path):
         row = [(name, 1, images(1, 28, 28, 1))]
         pixels = drawn(tmp_path / "a.png", row)
         left = left_of(row)
-        assert (pixels[:, left - 4 : left] == np.array(style.rgb(style.BACKGROUND_COLOUR))).all(), name
+        assert (pixels[:, left - 4 : left] == np.array(style.rgb(style.BACKGROUND_COLOR))).all(), name
         assert (pixels[HEAD_HEIGHT:-MARGIN, MARGIN : left - 4] != pixels[0, 0]).any(), "there is a name"
 
 

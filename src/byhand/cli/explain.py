@@ -115,7 +115,7 @@ def _lines(found: "Explanation", network: nn.Model, layer_given: bool) -> list[t
         lines.append(("Grad-CAM", peak if found.cam.max() > 0 else f"zero: no positive evidence in {found.layer}"))
     lines.append(("saliency", f"largest at {_position(int(found.saliency.argmax()), found.saliency)}"))
     lowest = f"{found.occlusion.min():.1%} at {_position(int(found.occlusion.argmin()), found.occlusion)}"
-    lines.append(("occlusion", f"with a {format_shape(found.patch)} grey patch, the probability drops to {lowest}"))
+    lines.append(("occlusion", f"with a {format_shape(found.patch)} gray patch, the probability drops to {lowest}"))
     return lines
 
 

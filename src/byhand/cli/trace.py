@@ -35,7 +35,7 @@ def trace(
         option("--output", "-o", metavar="FILE", panel=OUTPUT, help="PNG file of --layer.", show_default="LAYER.png"),
     ] = None,
     scale_each: Annotated[
-        bool, option("--scale-each", panel=OUTPUT, help="Give each map a colour scale of its own.")
+        bool, option("--scale-each", panel=OUTPUT, help="Give each map a color scale of its own.")
     ] = False,
     max_maps: Annotated[
         int, option(panel=OUTPUT, help="Number of maps to draw, the most active ones.")

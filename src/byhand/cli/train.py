@@ -55,7 +55,7 @@ def train(
         option(
             panel=DATA,
             show_default="by shape",
-            help="Augmentation: none, or a list, without spaces, of flip, shift=2, rotate=10, crop=0.3, colour=0.2, "
+            help="Augmentation: none, or a list, without spaces, of flip, shift=2, rotate=10, crop=0.3, color=0.2, "
             "cutout=8, mixup=0.2.",
         ),
     ] = None,

@@ -96,7 +96,7 @@ class Program:
 
     @once
     def module(self) -> ModuleType:
-        """The program as a module: its function `step`, and `update` where an optimiser adds one."""
+        """The program as a module: its function `step`, and `update` where an optimizer adds one."""
         module = self._load()
         sys.modules[module.__name__] = module  # where debuggers look
         return module

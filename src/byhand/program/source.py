@@ -33,7 +33,7 @@ VIEWS = ("flatten", "reshape")  # ops whose output has the elements of their inp
 
 @dataclass(frozen=True)
 class Update:
-    """What an optimiser adds to a training program: the functions it calls, and the calls as text."""
+    """What an optimizer adds to a training program: the functions it calls, and the calls as text."""
 
     functions: tuple[Callable[..., None], ...]
     lines: tuple[str, ...]
@@ -155,7 +155,7 @@ class SourceWriter:
         return [*functions, "", "", head, *lay_out(body), f"    return {self._operand(self.output).text}"]
 
     def _update_function(self, update: Update) -> list[str]:
-        """Return the function that an optimiser adds, for data-parallel training to call apart from forward and backward."""
+        """Return the function that an optimizer adds, for data-parallel training to call apart from forward and backward."""
         for function in update.functions:
             alias = function.__name__.removesuffix(f"_{self.hand}")
             if alias in ("step", "update", "micro_batch"):

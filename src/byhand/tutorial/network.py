@@ -64,7 +64,7 @@ class Conv3x3:
 
 
 class MaxPool2:
-    """Max pooling: neighbours say much the same, so keep the largest of each 2x2 window. An odd last row is left out.
+    """Max pooling: neighbors say much the same, so keep the largest of each 2x2 window. An odd last row is left out.
 
     Raises:
         ArgumentError: `backprop` comes before `forward`.

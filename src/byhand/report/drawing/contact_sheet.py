@@ -42,7 +42,7 @@ def draw_contact_sheet(
 ) -> None:
     """Draw images as PNG, whole or not at all: a row for each (name, count, images) or (name, count, plain, augmented).
 
-    Images are uint8 (H, W, C): grey, or red, green and blue (of more channels the first three; of two the first). Small ones
+    Images are uint8 (H, W, C): gray, or red, green and blue (of more channels the first three; of two the first). Small ones
     are enlarged without smoothing, those above 112 pixels are reduced. Drawn are the first 20 classes and 12 images of each,
     or 6 plain and 6 augmented; the last line counts the others.
 
@@ -51,7 +51,7 @@ def draw_contact_sheet(
     >>> import tempfile
     >>> images = list(np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1), np.uint8))
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     draw_contact_sheet(f"{folder}/sheet.png", [("zero", 5923, images), ("one", 6742, images)], "mnist", "28 x 28 grey")
+    ...     draw_contact_sheet(f"{folder}/sheet.png", [("zero", 5923, images), ("one", 6742, images)], "mnist", "28 x 28 gray")
     """
     parts = [_row(row) for row in rows]
     drawn_rows = parts[:MAX_CLASSES]
@@ -75,7 +75,7 @@ def draw_contact_sheet(
     across = (lefts[1] + columns[1] * (wide + GAP) if double else lefts[1] - HALVES_GAP) - GAP
     down = max(ROW_MIN_PIXELS, tops[-1] - GAP) + (FOOT if left_out else 0)
 
-    sheet = np.full((down, across, 3), rgb(style.BACKGROUND_COLOUR), np.uint8)
+    sheet = np.full((down, across, 3), rgb(style.BACKGROUND_COLOR), np.uint8)
     for top, height, row in zip(tops, heights, tiles):
         for left, side in zip(lefts, row):
             for i, tile in enumerate(side):
@@ -83,17 +83,17 @@ def draw_contact_sheet(
                 sheet[y : y + tile.shape[0], x : x + tile.shape[1]] = tile
     if double and tiles:
         middle = lefts[1] - (HALVES_GAP + GAP) // 2
-        sheet[: tops[-1] - GAP, middle : middle + 1] = rgb(style.GRID_COLOUR)
+        sheet[: tops[-1] - GAP, middle : middle + 1] = rgb(style.GRID_COLOR)
 
     figure, axes = pixel_axes(across, down, 0)
     axes.imshow(sheet, interpolation="none", aspect="auto")
     axes.set_axis_off()
-    words: dict[str, Any] = {"color": style.MUTED_COLOUR, "fontsize": 6.5, "parse_math": False}
+    words: dict[str, Any] = {"color": style.MUTED_COLOR, "fontsize": 6.5, "parse_math": False}
     for left, word in zip(lefts, ("plain", "augmented")) if double else ():
         axes.text(left - 0.5, HALVES_HEAD - 9, word, va="baseline", **words)
     for top, height, name, count in zip(tops, heights, names, counts):
         y = top + height / 2 - 0.5
-        axes.text(-0.5, y - 4, name, va="baseline", **words | {"color": style.TEXT_COLOUR, "fontsize": 8})
+        axes.text(-0.5, y - 4, name, va="baseline", **words | {"color": style.TEXT_COLOR, "fontsize": 8})
         axes.text(-0.5, y + 15, count, va="baseline", **words)
     axes.text(-0.5, down - 4, left_out, va="baseline", **words)
     write_head(figure, title, about)
