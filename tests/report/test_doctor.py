@@ -9,10 +9,11 @@ import pytest
 import byhand as bh
 from byhand import nn
 from byhand.data import Dataset
+from byhand.ops import REGISTRY
 from byhand.report import doctor
 from byhand.report.diagnosis_input import DiagnosisInput, Finding, percent
 from byhand.report.doctor import diagnose, examine, registered_checks, registry
-from byhand.report.doctor.gradient_flow import gradient_to_weight_ratios
+from byhand.report.doctor.gradient_flow import RELUS, WEIGHTED_OPS, gradient_to_weight_ratios
 from byhand.report.doctor.registry import STAGES
 
 NAMES = ("ant", "bee", "cat", "dog")
@@ -157,6 +158,12 @@ def test_few_images_say_nothing_about_relus():
     inputs = healthy()
     few = Dataset(inputs.train.images[:15], inputs.train.labels[:15], NAMES)
     assert diagnose(dataclasses.replace(inputs, train=few)).skipped["dead ReLUs"] == "fewer than 16 images"
+
+
+def test_the_ops_that_are_checked_exist():
+    """Every op that the checks look for has this name in the registry, and has weights where the check reads them."""
+    assert set(RELUS) <= set(REGISTRY)
+    assert all("weight" in REGISTRY[name].inputs for name in WEIGHTED_OPS)
 
 
 def test_vanishing_gradients():
