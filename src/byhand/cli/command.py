@@ -12,7 +12,7 @@ import typer
 from byhand.errors import ArgumentError
 from byhand.models import TRAINED
 
-COMMAND_PANELS = ("Data", "Training", "Model", "Output", "Machine")  # of `byhand --help`
+COMMAND_PANELS = ("Data", "Training", "Model", "Export", "Machine")  # of `byhand --help`
 DATA, MODEL, TRAINING, OUTPUT = "Data", "Model", "Training", "Output"  # of a command's options
 
 ANY_MODEL = "An architecture (see `byhand models`), a run's folder, or a model file, ONNX included."

@@ -1,4 +1,4 @@
-"""`byhand tutorial`: the two programs of the article that byhand grew out of."""
+"""`byhand tutorial`: the two programs of the article that byhand began with, Victor Zhou's CNN tutorial."""
 
 import json
 from typing import Annotated
@@ -15,7 +15,7 @@ def tutorial(
     epochs: Annotated[int, option(panel=TRAINING, help="Passes over the training images.")] = 3,
     as_json: AsJson = False,
 ) -> None:
-    """Run the article's own programs: a CNN on MNIST, trained one image at a time."""
+    """Run the two programs of Victor Zhou's CNN tutorial: a network on MNIST, untrained, then trained one image at a time."""
     result = run(hand=hand, seed=seed, images=images, epochs=epochs, say=_ignore if as_json else _print_line)
     if as_json:
         print(json.dumps(result))

@@ -8,7 +8,7 @@
     components    connected, merged, split and sorted into lines of text: `components.py`
     slant         the mean slant of the writing, by second moments, is changed to that of MNIST
 
-This module finds digits and does not classify them; `report.read_digits` asks a network.
+This module finds digits and does not classify them; `report.digit_reader.read_digits` asks a network.
 """
 
 import os

@@ -31,7 +31,7 @@ def from_file(path: str | os.PathLike[str]) -> Array:
     """Read a picture of one digit (PNG, JPEG or another common format) as an MNIST image, (28, 28, 1) uint8.
 
     Gray or color, any size, ink dark on light or light on dark. Transparent pixels count as paper; the EXIF orientation is
-    applied; pictures larger than `image_decoding` allows are refused.
+    applied; pictures larger than `image_decoding.decode_image` allows are refused.
 
     Raises FileError for a file that is missing, not a picture, truncated, too large, or blank.
 

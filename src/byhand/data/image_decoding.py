@@ -58,7 +58,7 @@ class ImageInfo:
 def inspect_image(path: str | os.PathLike[str], small: int) -> ImageInfo:
     """Inspect an image file without decoding it, unless it has no more than `small` pixels.
 
-    Raises FileError as `read` does, for what its header tells: a truncated file fails when it is decoded.
+    Raises FileError as `decode_image` does, for what its header tells: a truncated file fails when it is decoded.
     """
     data = _bytes(path)
     with _opened(path, data) as image:

@@ -5,7 +5,9 @@ log.jsonl                one line per epoch
 checkpoint.safetensors   what a stopped training resumes from: the model, the optimizer, the state
 model.safetensors        the trained model, for `bh.load` and `byhand predict`
 snapshots/               a small model in the course of training, more often at the beginning, for `byhand look`
-*.png                    plots
+report.html, report.png  curves, confusion matrix, calibration, mistakes, and what the training doctor found
+confusion.png            the confusion matrix
+curves.png               losses and accuracies by epoch
 """
 
 from __future__ import annotations

@@ -60,9 +60,10 @@ def explain(
     """Explain a classifier's prediction for one image (H, W, C), uint8 or floating point.
 
     index: of the class, by default the most probable; layer: whose feature maps Grad-CAM weights, by default
-    `last_feature_map(model)`. Raises ArgumentError where the layer has no feature maps, the class does not exist, the model has
-    no
-    classes, or its output is not finite.
+    `last_feature_map(model)`.
+
+    Raises ArgumentError where the layer has no feature maps, the class does not exist, the model has no classes, or its output
+    is not finite.
 
     >>> import byhand as bh
     >>> model = bh.models.create("lenet5")
