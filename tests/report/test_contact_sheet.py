@@ -1,11 +1,12 @@
 """Contact sheets: pixels, labels and unusual rows."""
 
 import os
+from types import SimpleNamespace
 
 import matplotlib
 import numpy as np
 import pytest
-from matplotlib.font_manager import FontEntry, fontManager
+from matplotlib.font_manager import FontEntry, fontManager, get_font
 from matplotlib.text import Text
 from PIL import Image
 
@@ -43,8 +44,9 @@ def texts(monkeypatch):
 
 def left_of(rows):
     """Return where the images begin, as matplotlib measures what stands before them."""
-    widths = [contact_sheet._text_width(contact_sheet._fit_name(row[0]), 8) for row in rows]
-    widths += [contact_sheet._text_width(f"{row[1]:,} image{'s' * (row[1] != 1)}", 6.5) for row in rows]
+    families = style.font_families("".join(row[0] for row in rows))
+    widths = [contact_sheet._text_width(contact_sheet._fit_name(row[0], families), 8, families) for row in rows]
+    widths += [contact_sheet._text_width(f"{row[1]:,} image{'s' * (row[1] != 1)}", 6.5, families) for row in rows]
     return MARGIN + max(widths) + 2 * GAP
 
 
@@ -136,10 +138,11 @@ def test_names_are_cut_and_are_no_formulas(tmp_path, texts):
     drawn(tmp_path / "a.png", [("$x_1$ {a", 1, row), ("tab\there\n", 1, row), ("w" * 50, 1, row), ("", 1, row)], "$y$")
     assert {"$x_1$ {a", "tab here ", "$y$"} <= set(texts)
     for letter in "wWi数":
-        cut = contact_sheet._fit_name(letter * 50)
+        families = style.font_families(letter)
+        cut = contact_sheet._fit_name(letter * 50, families)
         half = len(cut) // 2
         assert set(cut) == {letter, "…"} and abs(cut.index("…") - half) < 2 and 6 < len(cut) <= 32
-        assert 180 < contact_sheet._text_width(cut, 8) <= 240 or letter == "i"
+        assert 180 < contact_sheet._text_width(cut, 8, families) <= 240 or letter == "i"
 
 
 def test_labels_do_not_overlap_images(tmp_path):
@@ -152,15 +155,18 @@ def test_labels_do_not_overlap_images(tmp_path):
 
 
 def test_chinese_gets_a_font_that_knows_it_where_there_is_one(tmp_path, texts, monkeypatch):
-    path = matplotlib.get_data_path() + "/fonts/ttf/DejaVuSans.ttf"
-    rows = [("数字", 1, images(1, 8, 8, 1)), ("digit", 1, images(1, 8, 8, 1))]
+    path = matplotlib.get_data_path() + "/fonts/ttf/DejaVuSansMono.ttf"
+    default, rows = style.font_families(""), [("数字", 1, images(1, 8, 8, 1)), ("digit", 1, images(1, 8, 8, 1))]
     monkeypatch.setattr(fontManager, "ttflist", [font for font in fontManager.ttflist if "DejaVu" in font.name])
     drawn(tmp_path / "a.png", rows, "数据")
-    assert texts["数字"].get_family() == ["DejaVu Sans"], "boxes"
+    assert texts["数字"].get_family() == default, "boxes"
     fontManager.ttflist.append(FontEntry(fname=path, name="SimHei", style="normal", weight=400))
+    charmaps = SimpleNamespace(get_charmap=lambda: dict.fromkeys(map(ord, "数字据")))
+    monkeypatch.setattr(style, "get_font", lambda file: charmaps if file == path else get_font(file))
     drawn(tmp_path / "b.png", rows, "数据")
-    assert texts["数字"].get_family() == texts["数据"].get_family() == ["DejaVu Sans", "SimHei"]
-    assert "SimHei" not in texts["digit"].get_family()
+    assert texts["数字"].get_family() == texts["数据"].get_family() == [*default, "SimHei"]
+    drawn(tmp_path / "c.png", rows[1:], "data")
+    assert texts["digit"].get_family() == default
 
 
 @pytest.mark.parametrize(

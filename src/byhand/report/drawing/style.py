@@ -42,13 +42,18 @@ def save_png(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Write a figure as PNG, whole or not at all; names in Chinese and the like get a font that has their characters."""
     buffer = io.BytesIO()
     texts: list[Any] = figure.findobj(Text)
-    families = [*FontProperties().get_family(), *fonts_covering("".join(text.get_text() for text in texts))]
+    families = font_families("".join(text.get_text() for text in texts))
     for text in texts if len(families) > 1 else ():
         text.set_fontfamily(families)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # drawn as a box
         figure.savefig(buffer, format="png", metadata={"Software": "byhand"})
     write_whole(path, buffer.getvalue())
+
+
+def font_families(text: str) -> list[str]:
+    """Return matplotlib's default fonts, and after them installed fonts with the characters of a text that these lack."""
+    return [*FontProperties().get_family(), *fonts_covering(text)]
 
 
 def fonts_covering(text: str) -> list[str]:
