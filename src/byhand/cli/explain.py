@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 )
 def explain(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=TRAINED_MODEL)],
-    image: Annotated[Path, typer.Argument(help="A picture.")],
+    image: Annotated[Path, typer.Argument(metavar="PICTURE", help="A picture.")],
     name: Annotated[
         str | None,
         option("--class", panel=MODEL, help="Class to explain, by name or number.", show_default="the most probable"),
@@ -51,7 +51,7 @@ def explain(
     size: ImageSize = None,
     output: Annotated[
         Path | None,
-        option("--output", "-o", metavar="FILE", panel=OUTPUT, help="PNG file.", show_default="IMAGE-explained.png"),
+        option("--output", "-o", metavar="FILE", panel=OUTPUT, help="PNG file.", show_default="PICTURE-explained.png"),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

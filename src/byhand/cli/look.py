@@ -35,7 +35,7 @@ MAX_PAGE_TIME_FRACTION = 0.25  # of a training's time that updating its page may
 @command("byhand look runs/lenet5-mnist", "byhand look model.onnx photo.jpg -o page.html", panel="Model")
 def look(
     model: Annotated[str | None, typer.Argument(metavar="MODEL", help=ANY_MODEL, show_default="the newest run")] = None,
-    images: Annotated[list[Path] | None, typer.Argument(metavar="IMAGE", help="Pictures to show it.")] = None,
+    images: Annotated[list[Path] | None, typer.Argument(metavar="PICTURE", help="Pictures to show it.")] = None,
     output: Annotated[
         Path | None,
         option(

@@ -17,7 +17,7 @@ LARGE_UNITS = (("G", 1e9), ("M", 1e6))
 
 @command("byhand models", "byhand models resnet", panel="Model")
 def models(
-    name: Annotated[str, typer.Argument(help="Only names that contain this.", show_default=False)] = "",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Only names that contain this.", show_default=False)] = "",
 ) -> None:
     """List the architectures, oldest first: year, paper, what was new; image size, parameters, FLOPs, receptive field.
 

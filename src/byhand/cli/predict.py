@@ -37,7 +37,7 @@ STANDARD_INPUT = "-"
 def predict(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=TRAINED_MODEL)],
     images: Annotated[
-        list[str], typer.Argument(metavar="IMAGE", help="Pictures, folders of pictures, or - for standard input.")
+        list[str], typer.Argument(metavar="PICTURE", help="Pictures, folders of pictures, or - for standard input.")
     ],
     labels: Labels = None,
     mean: Mean = None,

@@ -25,8 +25,8 @@ TEXT_COLUMNS = 3  # of the above, aligned to the left
     panel="Model",
 )
 def trace(
-    model: Annotated[str, typer.Argument(help=ANY_MODEL)],
-    image: Annotated[Path, typer.Argument(help="A picture.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=ANY_MODEL)],
+    image: Annotated[Path, typer.Argument(metavar="PICTURE", help="A picture.")],
     layer: Annotated[
         str | None, option(panel=OUTPUT, help="Draw the output of this layer, by its name in byhand or in ONNX.")
     ] = None,
