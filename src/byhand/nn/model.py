@@ -378,7 +378,7 @@ class Model:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to one safetensors file, whole or not at all; `bh.load` reads it."""
-        from byhand.nn.file import save  # noqa: PLC0415  (it makes Models)
+        from byhand.nn.serialization import save  # noqa: PLC0415  (it makes Models)
 
         save(self, path)
 
