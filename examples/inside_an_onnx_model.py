@@ -14,7 +14,7 @@ onnx.save(bh.models.pretrained("efficientnet_lite0"), "somebodys.onnx")
 model = onnx.load("somebodys.onnx")
 print(model)
 
-# One image, 224 x 224 pixels: a red disc on grey.
+# One image, 224 x 224 pixels: a red disc on gray.
 down, across = np.mgrid[:224, :224]
 disc = (down - 112) ** 2 + (across - 112) ** 2 < 70**2
 image = np.where(disc[..., None], (200, 30, 30), (128, 128, 128)).astype(np.uint8)

@@ -1,9 +1,9 @@
 """Compare candidates for the architectures `small` and `tiny` with each other and with lenet5 and resnet20_cifar.
 
-python scripts/choose_small.py [COLOURS [SECONDS]]
+python scripts/choose_small.py [COLORS [SECONDS]]
 
-COLOURS: a folder of 32x32 colour images, train/CLASS/* and test/CLASS/*; without it only MNIST is learned. First a training
-step of each network is timed, in turns. Then each is trained for the same time, in whole epochs (SECONDS on the colours):
+COLORS: a folder of 32x32 color images, train/CLASS/* and test/CLASS/*; without it only MNIST is learned. First a training
+step of each network is timed, in turns. Then each is trained for the same time, in whole epochs (SECONDS on the colors):
 what counts is the accuracy that a network reaches in a given time, not in a given number of epochs.
 """
 
@@ -21,7 +21,7 @@ from byhand.models.small import halve, unit
 BATCH = 256
 ROUNDS = 7  # turns of each network
 TURN_SECONDS = 0.5
-GREY, COLOUR = (28, 28, 1), (32, 32, 3)
+GRAY, COLOR = (28, 28, 1), (32, 32, 3)
 
 
 def candidate(x, filters, units):
@@ -73,14 +73,14 @@ def learn(model, train, test, epochs):
     return trainer.evaluate(test)["accuracy"]
 
 
-def main(colours=None, seconds="300"):
+def main(colors=None, seconds="300"):
     """Measure, then train; print a line a network."""
-    sets, budget = {GREY: bh.data.load("mnist")}, {GREY: 20.0, COLOUR: float(seconds)}
-    if colours:
-        sets[COLOUR] = bh.data.load(colours)
-    times = {shape: microseconds(shape) for shape in (GREY, COLOUR)}
+    sets, budget = {GRAY: bh.data.load("mnist")}, {GRAY: 20.0, COLOR: float(seconds)}
+    if colors:
+        sets[COLOR] = bh.data.load(colors)
+    times = {shape: microseconds(shape) for shape in (GRAY, COLOR)}
     for name in NAMES:
-        summary = create(name, COLOUR).summary()
+        summary = create(name, COLOR).summary()
         row = f"{name:20}{summary.parameters:9,} parameters{summary.flops / 1e6:7.1f} MFLOPs"
         for shape, taken in times.items():
             row += f"{taken[name]:8.0f} us"

@@ -19,7 +19,7 @@ PICTURES, DIGITS = ROOT / "docs" / "pictures", ROOT / "examples" / "digits"
 
 
 def digits() -> None:
-    """Write five test digits as a camera would see them: large, dark ink on shaded paper, off the centre."""
+    """Write five test digits as a camera would see them: large, dark ink on shaded paper, off the center."""
     for number, place in ((7, 0), (2, 1), (0, 3), (4, 4), (9, 7)):
         ink = Image.fromarray(bh.data.mnist.test_images()[place]).resize((300, 300), Image.Resampling.BICUBIC)
         page = Image.new("L", (480, 400), 0)
@@ -27,9 +27,9 @@ def digits() -> None:
         ink = np.asarray(page.filter(ImageFilter.GaussianBlur(2)), float) / 255
         light = 225 - 40 * np.linspace(0, 1, 480)[None] - 15 * np.linspace(0, 1, 400)[:, None]
         noise = np.random.default_rng(number).normal(0, 3, ink.shape)
-        grey = (light * (1 - 0.8 * ink) + noise).clip(0, 255)
-        colour = (grey[..., None] * np.array([1, 0.97, 0.9])).astype(np.uint8)
-        Image.fromarray(colour).save(DIGITS / f"{number}.jpg", quality=85)
+        gray = (light * (1 - 0.8 * ink) + noise).clip(0, 255)
+        color = (gray[..., None] * np.array([1, 0.97, 0.9])).astype(np.uint8)
+        Image.fromarray(color).save(DIGITS / f"{number}.jpg", quality=85)
 
 
 if __name__ == "__main__":

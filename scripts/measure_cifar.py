@@ -2,8 +2,8 @@
 
 python scripts/measure_cifar.py FOLDER [EPOCHS | steps]
 
-FOLDER: small colour images, a folder for each class, in train/ and test/; "steps": no training, only steps are timed, in turns.
-PyTorch trains the same network from the same first weights, with the same optimiser, schedule, batches and augmentation, on
+FOLDER: small color images, a folder for each class, in train/ and test/; "steps": no training, only steps are timed, in turns.
+PyTorch trains the same network from the same first weights, with the same optimizer, schedule, batches and augmentation, on
 images that are decoded already, in the fastest of three modes, which is found first: eager in both memory layouts, and
 torch.compile. Compared are the seconds of the steps; byhand's whole command is reported too. Each side has all cores.
 """
@@ -78,7 +78,7 @@ def step(network, velocity, optimizer, rate, images, labels):
 
 
 def build(mode, train, settings):
-    """Return the network in PyTorch in one of the modes, and the optimiser's velocity."""
+    """Return the network in PyTorch in one of the modes, and the optimizer's velocity."""
     layout, compiled = MODES[mode]
     ours = bh.models.create(settings["model"], train.classes, train.shape, settings["seed"], **settings["pixels"])
     network = Peer(layout, cores(), compiled).network(ours, 0.1, 0.9)

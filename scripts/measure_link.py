@@ -215,7 +215,7 @@ def relay(rate: float, delay: float) -> int:
 
 
 def carry(files: list[int], rate: float, delay: float) -> None:
-    """Hand each packet on when the wire has sent it, one after the other, and it has travelled."""
+    """Hand each packet on when the wire has sent it, one after the other, and it has traveled."""
     with suppress(OSError):
         os.nice(-10)
     ways = [(source, target, deque[tuple[float, bytes]]()) for source, target in (files, files[::-1])]

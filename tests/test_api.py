@@ -63,6 +63,8 @@ def test_every_exported_name_has_words(module):
     room = importlib.import_module(module)
     for name in room.__all__:
         value = getattr(room, name)
+        if not getattr(value, "__module__", "byhand").startswith("byhand"):
+            continue  # another library's, which kernels/runtime/llvm.py passes on
         if inspect.isclass(value) or callable(value) or isinstance(value, ModuleType):
             words = value.__doc__
             assert words and words.strip(), f"{module}.{name} has no docstring"

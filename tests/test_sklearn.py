@@ -230,7 +230,7 @@ def test_the_same_numbers_are_the_same_images_in_any_type(there, here):
     np.testing.assert_allclose(classifier.predict_proba(PIXELS[TEST].astype(here).tolist()), expected, atol=1e-5)
 
 
-def test_features_are_standardised_inside_as_scikit_learn_does_it():
+def test_features_are_standardized_inside_as_scikit_learn_does_it():
     wine = load_wine()
     classifier = quick_classifier().fit(wine.data, wine.target)
     inside = classifier.model_.trace(wine.data.reshape(-1, 1, 1, 13))["standardize"]

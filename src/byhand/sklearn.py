@@ -52,8 +52,8 @@ MatrixLike = Any
 class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A convolutional network as a scikit-learn classifier.
 
-    X holds images, (n_samples, height, width, channels) or grey (n_samples, height, width), or rows (n_samples, n_features).
-    With `image_shape`, a row is a flattened image. Without it, a row of 8 x 8 or more values whose number is a square is a grey
+    X holds images, (n_samples, height, width, channels) or gray (n_samples, height, width), or rows (n_samples, n_features).
+    With `image_shape`, a row is a flattened image. Without it, a row of 8 x 8 or more values whose number is a square is a gray
     image; any other row is one pixel with n_features channels, on which a convolution is a fully connected layer. Labels may
     be of any type. The network standardizes each channel of X to mean 0 and variance 1, with the statistics of `fit`. uint8
     and floating point stand for the same values.

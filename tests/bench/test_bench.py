@@ -165,7 +165,7 @@ def test_a_row_of_several_lines_has_a_ratio_each_and_their_mean():
     assert [line["best"] for line in row["lines"].values()] == ["PyTorch a", "torch.compile b"]
     assert row["ratio"] == pytest.approx(1)
     text = table(row)
-    assert "0.50x torch.compile b" in text and "(goal 3, aim 6)" in text
+    assert "0.50x torch.compile b" in text and "(required 3, target 6)" in text
     less = bench.compare(
         replace(kind, lower_is_better=True, lines=("",)), {"byhand": [1.0], "PyTorch": [3.0], "JAX": [2.0]}
     )
@@ -218,11 +218,13 @@ def test_the_command_prints_one_object(tmp_path, monkeypatch):
     assert done.code == 0, done.err
     result = json.loads(done.out)
     assert result.keys() == {"machine", "rows"}
-    assert {"benchmark", "byhand", "peers", "unit", "ratio", "goal", "aim"} <= result["rows"][0].keys()
+    assert {"benchmark", "byhand", "peers", "unit", "ratio", "required_ratio", "target_ratio"} <= result["rows"][
+        0
+    ].keys()
     assert result["rows"][0]["peers"].keys() == {"the article's loops", "the article's arrays"}
     assert done.err.startswith("measuring: the article's program, batch 1, training\n  byhand: ")
     text = byhand(*words, folder=tmp_path).out
-    assert "(goal 600, aim 1500)" in text and "byhand / the best peer" in text
+    assert "(required 600, target 1500)" in text and "byhand / the best peer" in text
 
 
 def test_invalid_arguments_get_one_line():

@@ -7,7 +7,7 @@ from byhand import nn, onnx
 
 
 def write_images(folder):
-    """Write a dark stroke on light paper (one.png), a colour image (photo.png), and a file that is no image (note.png)."""
+    """Write a dark stroke on light paper (one.png), a color image (photo.png), and a file that is no image (note.png)."""
     page = np.full((60, 60), 230, np.uint8)
     page[10:50, 28:33] = 20
     Image.fromarray(page).save(folder / "one.png")

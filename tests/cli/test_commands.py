@@ -31,7 +31,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture
 def pictures(tmp_path):
-    """The first eight test digits as a person has them: large, ink on paper, in colour, off the centre, PNG and JPEG."""
+    """The first eight test digits as a person has them: large, ink on paper, in color, off the center, PNG and JPEG."""
     paths = []
     for i, digit in enumerate(mnist.test_images()[:8]):
         ink = np.asarray(Image.fromarray(digit).resize((140, 140), Image.Resampling.BICUBIC))
@@ -218,8 +218,8 @@ def test_a_model_with_1000_classes_gets_imagenet_names(stranger, tmp_path):
     assert answer(path, tmp_path / "photo.png")[1] == ""
 
 
-def test_predict_sees_grey_photos_of_any_size(stranger, tmp_path):
-    model, path = stranger("grey", channels=1, mean=0, std=1)
+def test_predict_sees_gray_photos_of_any_size(stranger, tmp_path):
+    model, path = stranger("gray", channels=1, mean=0, std=1)
     assert answer(path, tmp_path / "photo.png")[0]["probabilities"] == shares(model, tmp_path / "photo.png", channels=1)
 
 

@@ -40,7 +40,7 @@ def test_a_digit_is_explained_once(folder, tmp_path):
     assert lines[1] == "layer      conv1, 26 x 26 x 8: the last layer with feature maps before pool1"
     assert lines[2] == f"Grad-CAM   largest at row {row}, column {column}"
     assert lines[4].startswith(
-        f"occlusion  with a 6 x 6 grey patch, the probability drops to {found.occlusion.min():.1%} at row "
+        f"occlusion  with a 6 x 6 gray patch, the probability drops to {found.occlusion.min():.1%} at row "
     )
     assert lines[5] == (
         "wrote one-explained.png: input, Grad-CAM, saliency, occlusion, first filters, most active feature maps"

@@ -103,7 +103,7 @@ def test_an_onnx_file_goes_out_as_c_with_the_mean_that_is_given(tmp_path):
         (("--onnx", "file"), "file exists already; choose another file with --onnx"),
         (("--onnx", "nowhere/x.onnx"), "can't write nowhere/x.onnx"),
         (("--c", "c", "--data", "nosuch"), "there is no data set, folder or file 'nosuch'"),
-        (("--c", "c", "--data", "colour"), "28 x 28 x 1"),
+        (("--c", "c", "--data", "color"), "28 x 28 x 1"),
     ],
 )
 def test_an_impossible_request_is_one_line(words, message, tmp_path):
@@ -114,16 +114,16 @@ def test_an_impossible_request_is_one_line(words, message, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine").write_text("mine")
     np.savez(
-        tmp_path / "colour.npz",
+        tmp_path / "color.npz",
         x_train=np.zeros((4, 9, 9, 3), np.uint8),
         y_train=np.arange(4) % 2,
         x_test=np.zeros((4, 9, 9, 3), np.uint8),
         y_test=np.arange(4) % 2,
     )
-    words = [word if word != "colour" else "colour.npz" for word in words]
+    words = [word if word != "color" else "color.npz" for word in words]
     done = byhand("export", "m.safetensors", *words, folder=tmp_path)
     assert done.code == 2 and not done.out and message in done.complaint
-    assert names(tmp_path) == ["colour.npz", "file", "full", "m.safetensors"]
+    assert names(tmp_path) == ["color.npz", "file", "full", "m.safetensors"]
     assert (tmp_path / "file").read_text() == "mine" and names(tmp_path / "full") == ["mine"]
 
 

@@ -11,23 +11,23 @@ import pytest
 
 import byhand as bh
 from tests.cli.run_cli import byhand
-from tests.data.image_folders import COLOURS, write_image_folder
+from tests.data.image_folders import COLORS, write_image_folder
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """Return a folder of pictures, and the file of a network for them."""
     root = tmp_path_factory.mktemp("predict")
-    write_image_folder(root / "colours", 70, size=(12, 10))
-    (root / "colours" / "red" / "notes.txt").write_text("no picture")
-    model = bh.models.create("lenet5", tuple(COLOURS), (16, 16, 3), crop_pct=1.0)
+    write_image_folder(root / "colors", 70, size=(12, 10))
+    (root / "colors" / "red" / "notes.txt").write_text("no picture")
+    model = bh.models.create("lenet5", tuple(COLORS), (16, 16, 3), crop_pct=1.0)
     model.save(root / "model.safetensors")
-    return root / "colours", root / "model.safetensors", model
+    return root / "colors", root / "model.safetensors", model
 
 
 def expected(root, model):
     """Return (file, class, probability) of every picture in natural order, each looked at alone."""
-    paths = [root / name / f"{number}.png" for name in COLOURS for number in range(70)]
+    paths = [root / name / f"{number}.png" for name in COLORS for number in range(70)]
     answers = [model.predict(bh.data.photos.from_file(path, (16, 16), 3, 1.0)[None])[0] for path in paths]
     return [(str(path), model.classes[answer.argmax()], answer.max()) for path, answer in zip(paths, answers)]
 

@@ -19,7 +19,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("read")
     reader(images=30_000).save(folder / "digits.safetensors")
     bh.models.create("lenet5", classes=12).save(folder / "twelve.safetensors")
-    bh.models.create("lenet5", input_shape=(32, 32, 3)).save(folder / "colour.safetensors")
+    bh.models.create("lenet5", input_shape=(32, 32, 3)).save(folder / "color.safetensors")
     (folder / "page.jpg").write_bytes(compose(20, "ruled").jpeg)
     (folder / "board.jpg").write_bytes(compose(21, "blackboard").jpeg)
     Image.new("L", (400, 300), 230).save(folder / "blank.png")
@@ -104,7 +104,7 @@ def test_an_existing_file_is_kept(folder, tmp_path):
         (["none", "row.png"], "none"),
         (["lenet5", "row.png"], "lenet5 is an untrained architecture: train it first"),
         (["twelve.safetensors", "row.png"], "(12 classes); expected 28 x 28 x 1 and the digits 0 to 9"),
-        (["colour.safetensors", "row.png"], "lenet5 takes 32 x 32 x 3"),
+        (["color.safetensors", "row.png"], "lenet5 takes 32 x 32 x 3"),
         (["efficientnet_lite0", "row.png"], "expected 28 x 28 x 1 and the digits 0 to 9"),
         (
             ["digits.safetensors", "row.png", "page.jpg", "--output", "x.png"],

@@ -14,14 +14,14 @@ import byhand as bh
 from byhand.data import find
 from byhand.nn.graph_copy import copy_weights
 from tests.cli.run_cli import byhand
-from tests.data.image_folders import COLOURS, noisy_image, write_image_folder, write_striped_folder
+from tests.data.image_folders import COLORS, noisy_image, write_image_folder, write_striped_folder
 
 QUICK = ("--epochs", 2, "--batch-size", 8, "--lr", 0.02)
 
 
 @pytest.fixture(scope="module")
-def colours(tmp_path_factory):
-    return write_image_folder(tmp_path_factory.mktemp("data") / "colours", 20, size=(24, 24))
+def colors(tmp_path_factory):
+    return write_image_folder(tmp_path_factory.mktemp("data") / "colors", 20, size=(24, 24))
 
 
 def train(source, out, *words, **more):
@@ -30,10 +30,10 @@ def train(source, out, *words, **more):
     return done.out
 
 
-def test_a_folder_becomes_a_classifier(colours, tmp_path):
-    out = train(colours, tmp_path / "run", "--epochs", 8)
+def test_a_folder_becomes_a_classifier(colors, tmp_path):
+    out = train(colors, tmp_path / "run", "--epochs", 8)
     for words in (
-        "small on colours: 24 x 24 x 3 -> 3 classes",
+        "small on colors: 24 x 24 x 3 -> 3 classes",
         "48 images to train on, 12 to validate on",
         "every picture is 24 x 24, taken as it is",
         "12 of 60 were set aside to validate on: 20% of each class, seed 0",
@@ -43,17 +43,17 @@ def test_a_folder_becomes_a_classifier(colours, tmp_path):
         "report.html, report.png",
     ):
         assert words in out, out
-    predicted = byhand("predict", tmp_path / "run", *(colours / name / "3.png" for name in COLOURS), "--json")
-    assert [prediction["class"] for prediction in json.loads(predicted.out)["predictions"]] == list(COLOURS)
+    predicted = byhand("predict", tmp_path / "run", *(colors / name / "3.png" for name in COLORS), "--json")
+    assert [prediction["class"] for prediction in json.loads(predicted.out)["predictions"]] == list(COLORS)
     settings = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert settings["classes"] == list(COLOURS) and settings["crop" if "crop" in settings else "seed"] in (0, 1.0)
+    assert settings["classes"] == list(COLORS) and settings["crop" if "crop" in settings else "seed"] in (0, 1.0)
 
 
 def test_training_and_prediction_preprocess_alike(tmp_path):
     """A picture goes the same way into training and into prediction, whatever its size."""
     root = write_image_folder(tmp_path / "sizes", 5, size=(60, 40))
-    for number, name in enumerate(COLOURS):
-        noisy_image(COLOURS[name], (50 + 9 * number, 90)).save(root / name / "tall.jpg")
+    for number, name in enumerate(COLORS):
+        noisy_image(COLORS[name], (50 + 9 * number, 90)).save(root / name / "tall.jpg")
     train(root, tmp_path / "run", *QUICK, "--image-size", "24x32")
     model, sets = bh.load(tmp_path / "run"), find(root).sets((24, 32, 3))
     assert model.input_shape == (24, 32, 3) and model.crop_pct == 1.0
@@ -62,7 +62,7 @@ def test_training_and_prediction_preprocess_alike(tmp_path):
     np.testing.assert_allclose(told, model.predict(sets.train.images).max(1), atol=1e-5)
 
 
-def test_grey_stays_grey(tmp_path):
+def test_gray_stays_gray(tmp_path):
     out = train(write_striped_folder(tmp_path / "stripes"), tmp_path / "run", *QUICK)
     assert "28 x 28 x 1 -> 2 classes" in out and "every picture is 28 x 28, taken as it is" in out
     assert "augmentation: shift=2" in out
@@ -119,13 +119,13 @@ def test_spaces_and_other_alphabets(tmp_path):
     assert set(json.loads(done.out)["predictions"][0]["probabilities"]) == {"рыба", "sea gull"}
 
 
-def test_early_stopping_keeps_the_best_network(colours, tmp_path):
-    out = train(colours, tmp_path / "run", "--epochs", 60, "--early-stopping", 2, "--lr", 0.05)
+def test_early_stopping_keeps_the_best_network(colors, tmp_path):
+    out = train(colors, tmp_path / "run", "--epochs", 60, "--early-stopping", 2, "--lr", 0.05)
     assert "early stopping: no improvement in 2 epochs" in out
     best = int(re.search(r"the saved network is that of epoch (\d+), the best", out)[1])
     rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert len(rows) == best + 2 < 60
-    val = find(colours).sets().split(0.2, 0).val
+    val = find(colors).sets().split(0.2, 0).val
     assert bh.load(tmp_path / "run").predict(val.images).argmax(1).tolist() == val.labels.tolist() or best
 
 
@@ -138,8 +138,8 @@ def test_early_stopping_keeps_the_best_network(colours, tmp_path):
         ("adamw", "AdamW, one-cycle learning rate"),
     ],
 )
-def test_an_optimizer_by_name(colours, tmp_path, name, told):
-    out = train(colours, tmp_path / "run", "--epochs", 1, "--batch-size", 8, "--optimizer", name)
+def test_an_optimizer_by_name(colors, tmp_path, name, told):
+    out = train(colors, tmp_path / "run", "--epochs", 1, "--batch-size", 8, "--optimizer", name)
     assert told in out and ": found by a learning rate range test" in out
     kept = json.loads((tmp_path / "run" / "run.json").read_text())["optimizer"]
     assert kept["kind"].lower() == name and kept["lr"] > 0
@@ -147,24 +147,24 @@ def test_an_optimizer_by_name(colours, tmp_path, name, told):
     assert f"--resume continues with optimizer {name}; " in done.err
 
 
-def test_labels_are_smoothed(colours, tmp_path):
+def test_labels_are_smoothed(colors, tmp_path):
     """A share e of a label is spread over K classes: at the first step, where all are as likely, the loss is ln K yet."""
     shapes = tmp_path / "sharp", tmp_path / "smooth"
-    train(colours, shapes[0], *QUICK)
-    assert "label smoothing 0.4" in train(colours, shapes[1], *QUICK, "--label-smoothing", 0.4)
+    train(colors, shapes[0], *QUICK)
+    assert "label smoothing 0.4" in train(colors, shapes[1], *QUICK, "--label-smoothing", 0.4)
     sharp, smooth = (json.loads((folder / "log.jsonl").read_text().splitlines()[-1])["loss"] for folder in shapes)
     assert smooth > sharp + 0.1
     assert bh.Trainer.load(shapes[1] / "checkpoint.safetensors").label_smoothing == 0.4
 
 
 @pytest.mark.parametrize("more", [(), ("--from", "tiny-run")], ids=["from nothing", "features"])
-def test_flip_tta_averages_the_logits(colours, tmp_path, more):
+def test_flip_tta_averages_the_logits(colors, tmp_path, more):
     if more:
-        train(colours, tmp_path / "tiny-run", *QUICK, "--model", "tiny")
+        train(colors, tmp_path / "tiny-run", *QUICK, "--model", "tiny")
         more = ("--from", tmp_path / "tiny-run")
-    out = train(colours, tmp_path / "run", *QUICK, "--tta", "flip", *more)
+    out = train(colors, tmp_path / "run", *QUICK, "--tta", "flip", *more)
     assert "test-time augmentation: the mean of the logits of each image and its horizontal flip" in out
-    network, val = bh.load(tmp_path / "run"), find(colours).sets().split(0.2, 0).val
+    network, val = bh.load(tmp_path / "run"), find(colors).sets().split(0.2, 0).val
     once = bh.load(tmp_path / "tiny-run").replace_head(network.classes) if more else None
     if once is None:
         once = bh.Trainer.load(tmp_path / "run" / "checkpoint.safetensors").model
@@ -179,18 +179,18 @@ def test_flip_tta_averages_the_logits(colours, tmp_path, more):
     assert float(told[1]) == pytest.approx(100 * (guesses == val.labels).mean(), abs=0.01)
 
 
-def test_a_budget_plans_the_epochs(colours, tmp_path):
-    out = train(colours, tmp_path / "run", "--model", "tiny", "--minutes", 0.15)
+def test_a_budget_plans_the_epochs(colors, tmp_path):
+    out = train(colors, tmp_path / "run", "--model", "tiny", "--minutes", 0.15)
     epochs, minutes = re.search(r"([\d,]+) epochs in (\S+) minutes: a step takes", out).groups()
     assert int(epochs.replace(",", "")) > 2 and minutes == "0.15"
     assert json.loads((tmp_path / "run" / "run.json").read_text())["epochs"] == int(epochs.replace(",", ""))
 
 
-def test_streaming_gives_the_same_network(colours, tmp_path):
-    out = train(colours, tmp_path / "files", *QUICK, "--stream")
+def test_streaming_gives_the_same_network(colors, tmp_path):
+    out = train(colors, tmp_path / "files", *QUICK, "--stream")
     assert "the images stay in their files and are decoded while training" in out
     assert re.search(r"data loading held up training for [\d.]+% of the time", out)
-    train(colours, tmp_path / "memory", *QUICK)
+    train(colors, tmp_path / "memory", *QUICK)
     models = [bh.load(tmp_path / name).p.flat for name in ("files", "memory")]
     np.testing.assert_array_equal(*models)
 
@@ -205,14 +205,14 @@ def interrupt(words, line):
 
 
 @pytest.mark.parametrize(("unfreeze", "epochs"), [(None, 8), (1, 40)], ids=["new", "head"])
-def test_ctrl_c_and_resume_end_in_the_same_network(colours, tmp_path, unfreeze, epochs):
+def test_ctrl_c_and_resume_end_in_the_same_network(colors, tmp_path, unfreeze, epochs):
     """An epoch of the new network takes a second, one of the head far less: many are left when the signal arrives."""
     words = ("--from", save_pretrained(tmp_path / "start"), "--unfreeze", unfreeze) if unfreeze else ()
     more = (*words, "--epochs", epochs, "--batch-size", 4, "--lr", 0.001)
-    interrupt((colours, *more, "--output", tmp_path / "cut"), f"epoch 2/{epochs}")
+    interrupt((colors, *more, "--output", tmp_path / "cut"), f"epoch 2/{epochs}")
     done = byhand("train", "--resume", "--output", tmp_path / "cut")
     assert done.code == 0 and "resuming after" in done.out, done.err
-    train(colours, tmp_path / "whole", *more)
+    train(colors, tmp_path / "whole", *more)
     for name in ("model.safetensors", "checkpoint.safetensors"):
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
@@ -221,7 +221,7 @@ def test_ctrl_c_and_resume_end_in_the_same_network(colours, tmp_path, unfreeze, 
 
 
 def save_pretrained(path):
-    """Save a network that has learned something of colours; return its file."""
+    """Save a network that has learned something of colors; return its file."""
     model = bh.models.create("lenet5", 4, (24, 24, 3), seed=3)
     model.save(path)
     return path
@@ -236,15 +236,15 @@ def save_pretrained(path):
     ],
     ids=["head", "one", "all"],
 )
-def test_transfer_learning_from_a_trained_network(colours, tmp_path, words, told):
+def test_transfer_learning_from_a_trained_network(colors, tmp_path, words, told):
     source = save_pretrained(tmp_path / "start.safetensors")
-    out = train(colours, tmp_path / "run", "--from", source, *words, "--epochs", 12, "--lr", 0.02)
-    assert told in out and "lenet5 on colours: 24 x 24 x 3 -> 3 classes" in out
+    out = train(colors, tmp_path / "run", "--from", source, *words, "--epochs", 12, "--lr", 0.02)
+    assert told in out and "lenet5 on colors: 24 x 24 x 3 -> 3 classes" in out
     made, before = bh.load(tmp_path / "run"), bh.load(source)
     first = "conv1_weight"
     same = np.array_equal({**made.parameters, **vars(made.state)}[first], before.parameters[first])
     assert same == ("all" not in words)
-    val = find(colours).sets().split(0.2, 0).val
+    val = find(colors).sets().split(0.2, 0).val
     accuracy = (made.predict(val.images).argmax(1) == val.labels).mean()
     assert f"validation accuracy {accuracy:.2%}" in out and accuracy > 0.8
 
@@ -252,7 +252,7 @@ def test_transfer_learning_from_a_trained_network(colours, tmp_path, words, told
 def test_photos_use_transfer_learning_from_imagenet(tmp_path):
     out = train(write_image_folder(tmp_path / "photos", 4, size=(90, 80)), tmp_path / "run", "--epochs", 3)
     assert (
-        "colour photos, fewer than 1,000 per class: transfer learning from efficientnet_lite0, pretrained on ImageNet"
+        "color photos, fewer than 1,000 per class: transfer learning from efficientnet_lite0, pretrained on ImageNet"
         in out
     )
     assert "efficientnet_lite0 on photos: 224 x 224 x 3 -> 3 classes" in out
@@ -276,8 +276,8 @@ def test_photos_use_transfer_learning_from_imagenet(tmp_path):
         (("--early-stopping", "2", "--validation-fraction", "0"), "--early-stopping needs validation images"),
     ],
 )
-def test_bad_settings_are_refused_and_write_nothing(colours, tmp_path, words, complaint):
-    done = byhand("train", colours, *words, folder=tmp_path)
+def test_bad_settings_are_refused_and_write_nothing(colors, tmp_path, words, complaint):
+    done = byhand("train", colors, *words, folder=tmp_path)
     assert done.code == 2 and complaint in done.complaint
     assert list(tmp_path.iterdir()) == []
 
@@ -289,7 +289,7 @@ def test_an_unusable_folder_is_refused_in_one_line(tmp_path, kind):
     if kind == "class":
         write_image_folder(root, 3, classes=("red",))
     if kind == "bad":
-        for name in COLOURS:
+        for name in COLORS:
             (root / name).mkdir()
             (root / name / "x.jpg").write_text("no")
     if kind == "file":
@@ -309,23 +309,23 @@ def test_an_unusable_folder_is_refused_in_one_line(tmp_path, kind):
 # byhand data ----------------------------------------------------------------------------------------------------------
 
 
-def test_data_lists_classes_and_settings(colours, tmp_path):
-    done = byhand("data", colours, folder=tmp_path)
+def test_data_lists_classes_and_settings(colors, tmp_path):
+    done = byhand("data", colors, folder=tmp_path)
     assert (done.code, done.err) == (0, "")
     for words in (
-        "colours: images of 24 x 24 x 3, 3 classes",
+        "colors: images of 24 x 24 x 3, 3 classes",
         "  blue      20",
         "  all       60",
         "every picture is 24 x 24, taken as it is",
         "augmentation while training: flip,shift=1",
-        "wrote colours-sheet.png: the network's inputs",
-        f"next:  byhand train {colours}",
+        "wrote colors-sheet.png: the network's inputs",
+        f"next:  byhand train {colors}",
     ):
         assert words in done.out, done.out
-    with Image.open(tmp_path / "colours-sheet.png") as sheet:
+    with Image.open(tmp_path / "colors-sheet.png") as sheet:
         pixels = np.asarray(sheet.convert("RGB")).reshape(-1, 3)
-    for colour in COLOURS.values():
-        assert (np.abs(pixels - np.array(colour)).max(1) < 30).sum() > 20 * 24 * 24
+    for color in COLORS.values():
+        assert (np.abs(pixels - np.array(color)).max(1) < 30).sum() > 20 * 24 * 24
 
 
 def test_data_reports_bad_files_and_duplicates(tmp_path):
@@ -342,11 +342,11 @@ def test_data_reports_bad_files_and_duplicates(tmp_path):
     assert (tmp_path / told["sheet"]).exists()
 
 
-def test_data_shows_an_augmentation(colours, tmp_path):
+def test_data_shows_an_augmentation(colors, tmp_path):
     plain, varied = (
-        byhand("data", colours, "--augment", how, "--output", tmp_path / f"{number}.png")
+        byhand("data", colors, "--augment", how, "--output", tmp_path / f"{number}.png")
         for number, how in enumerate(("none", "rotate=30,mixup=0.4,cutout=6"))
     )
     assert "no augmentation while training" in plain.out and "rotate=30,cutout=6,mixup=0.4" in varied.out
     assert (tmp_path / "0.png").read_bytes() != (tmp_path / "1.png").read_bytes()
-    assert "there is no augmentation 'blur'" in byhand("data", colours, "--augment", "blur", folder=tmp_path).complaint
+    assert "there is no augmentation 'blur'" in byhand("data", colors, "--augment", "blur", folder=tmp_path).complaint

@@ -3,27 +3,27 @@
 import numpy as np
 from PIL import Image
 
-COLOURS = {"blue": (30, 60, 220), "green": (40, 200, 60), "red": (220, 40, 30)}
+COLORS = {"blue": (30, 60, 220), "green": (40, 200, 60), "red": (220, 40, 30)}
 
 
-def noisy_image(colour, size=(40, 30), seed=0):
-    """Return a noisy picture (width, height) of about one colour."""
+def noisy_image(color, size=(40, 30), seed=0):
+    """Return a noisy picture (width, height) of about one color."""
     noise = np.random.default_rng(seed).integers(-25, 26, (size[1], size[0], 3))
-    return Image.fromarray(np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8))
+    return Image.fromarray(np.clip(np.array(color) + noise, 0, 255).astype(np.uint8))
 
 
-def write_image_folder(root, count=8, classes=tuple(COLOURS), ending="png", size=(40, 30), start=0):
+def write_image_folder(root, count=8, classes=tuple(COLORS), ending="png", size=(40, 30), start=0):
     """Make root/CLASS/0.png, ...; return root."""
     for place, name in enumerate(classes):
         (root / name).mkdir(parents=True, exist_ok=True)
-        colour = COLOURS.get(name, (60 * place % 256, 90, 200 - 50 * place % 200))
+        color = COLORS.get(name, (60 * place % 256, 90, 200 - 50 * place % 200))
         for number in range(start, start + count):
-            noisy_image(colour, size, seed=1000 * place + number).save(root / name / f"{number}.{ending}")
+            noisy_image(color, size, seed=1000 * place + number).save(root / name / f"{number}.{ending}")
     return root
 
 
 def write_striped_folder(root, count=8, size=28, classes=("down", "across")):
-    """Make a folder of grey stripes, down and across."""
+    """Make a folder of gray stripes, down and across."""
     rng = np.random.default_rng(0)
     for place, name in enumerate(classes):
         (root / name).mkdir(parents=True)

@@ -56,11 +56,11 @@ def compose(seed, kind="plain", size=None, height=None, gap=None, blank=False):
     light = daylight(rng, x / width, y / tall, hard=kind == "shaded")
     if kind == "blackboard":
         ground = np.array(rng.choice([(38, 60, 48), (45, 45, 48), (30, 42, 62)]), np.float32)
-        colour = np.array((225, 225, 215), np.float32) * rng.uniform(0.75, 1)
+        color = np.array((225, 225, 215), np.float32) * rng.uniform(0.75, 1)
         ink = ink * (1 - rng.uniform(0, 0.35) * rng.random(ink.shape, np.float32))  # chalk is grainy
     else:
         ground = np.array(rng.choice([(250, 250, 248), (244, 240, 228), (236, 238, 240)]), np.float32)
-        colour = np.array(
+        color = np.array(
             rng.choice([(25, 25, 28), (25, 40, 110), (35, 60, 160), (85, 85, 90), (60, 20, 30)]), np.float32
         )
     reflect = (
@@ -74,9 +74,9 @@ def compose(seed, kind="plain", size=None, height=None, gap=None, blank=False):
     if kind != "blackboard" and rng.random() < 0.35:
         reflect = reflect * line(u, page.left - rng.uniform(0.3, 0.8) * digit, rng.uniform(1, 2), (225, 110, 110), 0.7)
     if rng.random() < 0.5:
-        reflect = specks(rng, reflect, digit, ink, colour)
+        reflect = specks(rng, reflect, digit, ink, color)
     strength = rng.uniform(0.65, 1)
-    reflect = reflect + (colour - reflect) * (strength * ink)[..., None]
+    reflect = reflect + (color - reflect) * (strength * ink)[..., None]
     if kind == "desk":
         reflect = on_desk(rng, reflect, u, v, page, digit)
     photo = blur(reflect * light[..., None], rng.uniform(0.3, 1.2) * np.sqrt(digit / 60))
@@ -220,23 +220,23 @@ def daylight(rng, x, y, hard):
     return light.astype(np.float32) * rng.uniform(0.75, 1)
 
 
-def line(at, where, width, colour, strength):
+def line(at, where, width, color, strength):
     """Return what a drawn line leaves of the light, (H, W, 3); at: each pixel's place across it."""
     cover = strength * np.clip(width / 2 + 0.5 - np.abs(at - where), 0, 1)
-    return 1 - cover[..., None] * (1 - np.array(colour, np.float32) / 255)
+    return 1 - cover[..., None] * (1 - np.array(color, np.float32) / 255)
 
 
 def rules(rng, u, v, pitch, squared):
     """Return what printed rules leave of the light: lines at the writing's own distance, or squares."""
-    colour = rng.choice([(150, 190, 230), (170, 170, 175), (140, 200, 200), (175, 160, 210)])
+    color = rng.choice([(150, 190, 230), (170, 170, 175), (140, 200, 200), (175, 160, 210)])
     strength, width = rng.uniform(0.5, 1), rng.uniform(1, 2.2)
     step = pitch * (rng.choice([0.25, 1 / 3, 0.5]) if squared else 1)
     phase = rng.uniform(0, step)
-    left = line((v + phase + step / 2) % step, step / 2, width, colour, strength)
-    return left * line((u + phase + step / 2) % step, step / 2, width, colour, strength) if squared else left
+    left = line((v + phase + step / 2) % step, step / 2, width, color, strength)
+    return left * line((u + phase + step / 2) % step, step / 2, width, color, strength) if squared else left
 
 
-def specks(rng, paper, digit, ink, colour):
+def specks(rng, paper, digit, ink, color):
     """Put dirt on the paper, under the writing: dots and hairs, much smaller than a digit."""
     height, width = ink.shape
     paper = np.array(paper)
@@ -250,7 +250,7 @@ def specks(rng, paper, digit, ink, colour):
         y, x = np.mgrid[: near.shape[0], : near.shape[1]] + np.array([top - down, left - across])[:, None, None]
         along, off = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
         dot = np.clip(radius + 0.5 - np.hypot(along / long, off), 0, 1) * strength
-        near += (colour - near) * dot[..., None]
+        near += (color - near) * dot[..., None]
     return paper
 
 

@@ -6,14 +6,14 @@ from PIL import Image
 from scipy.stats import beta
 
 from byhand.data.augment import Augment, suggest
-from byhand.data.augment.colour import LUMA
+from byhand.data.augment.color import LUMA
 from byhand.data.augment.mixup import beta_weights
 from byhand.data.augment.registry import REGISTRY, augmentation
 from byhand.data.image_warp import affine_warp, flip_and_shift
 from byhand.errors import ArgumentError, ShapeError, UnknownNameError
 
-ALL = Augment(flip=True, shift=2, rotate=20, crop=0.4, colour=0.3, cutout=4, mixup=0.4)
-EACH = ["flip", "shift=2", "rotate=30", "crop=0.6", "colour=0.4", "cutout=5", "mixup=0.2", "flip,shift=3,cutout=4"]
+ALL = Augment(flip=True, shift=2, rotate=20, crop=0.4, color=0.3, cutout=4, mixup=0.4)
+EACH = ["flip", "shift=2", "rotate=30", "crop=0.6", "color=0.4", "cutout=5", "mixup=0.2", "flip,shift=3,cutout=4"]
 SHAPES = [(12, 12, 3), (28, 28, 1), (9, 14, 4), (13, 8, 2), (8, 8, 7)]
 
 
@@ -223,21 +223,21 @@ def test_warped_beside_bilinear_interpolation_as_it_is_written():
             assert np.abs(got[k, i, j] - wanted).max() < 2, (k, i, j)
 
 
-def jittered(image, u, colour):
+def jittered(image, u, color):
     """The three factors, one after the other, as they are said."""
-    brightness, contrast, saturation = 1 + colour * (2 * u - 1)
+    brightness, contrast, saturation = 1 + color * (2 * u - 1)
     weights = np.array(LUMA if image.shape[2] == 3 else [1 / image.shape[2]] * image.shape[2])
     x = image * brightness
     x = (x @ weights).mean() + (x - (x @ weights).mean()) * contrast
     if image.shape[2] == 3:
-        grey = (x @ weights)[..., None]
-        x = grey + (x - grey) * saturation
+        gray = (x @ weights)[..., None]
+        x = gray + (x - gray) * saturation
     return np.clip(x, 0, 255)
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_colour_is_brightness_contrast_and_saturation(shape):
-    augment = Augment(colour=0.5)
+def test_color_is_brightness_contrast_and_saturation(shape):
+    augment = Augment(color=0.5)
     images, uniforms = batch(20, shape), drawn(20, augment)
     got = augment(images, uniforms)
     wanted = np.stack([jittered(image, u, 0.5) for image, u in zip(images, uniforms)])
@@ -245,15 +245,15 @@ def test_colour_is_brightness_contrast_and_saturation(shape):
     np.testing.assert_array_equal(augment(images, np.full((20, 3), 0.5)), images)
 
 
-def test_grey_stays_grey_and_contrast_keeps_the_mean():
-    grey = np.random.default_rng(0).integers(80, 170, (8, 16, 16, 1), np.uint8)
-    colours = Augment(colour=0.4)(grey.repeat(3, 3), drawn(8, Augment(colour=0.4)))
-    assert (np.ptp(colours, axis=-1) <= 1).all()
+def test_gray_stays_gray_and_contrast_keeps_the_mean():
+    gray = np.random.default_rng(0).integers(80, 170, (8, 16, 16, 1), np.uint8)
+    colors = Augment(color=0.4)(gray.repeat(3, 3), drawn(8, Augment(color=0.4)))
+    assert (np.ptp(colors, axis=-1) <= 1).all()
     uniforms = np.full((8, 3), 0.5)
     uniforms[:, 1] = np.linspace(0, 0.99, 8)
-    contrast = Augment(colour=0.4)(grey, uniforms)
-    assert np.abs(contrast.mean((1, 2, 3)) - grey.mean((1, 2, 3))).max() < 0.5
-    spread = contrast.std((1, 2, 3)) / grey.std((1, 2, 3))
+    contrast = Augment(color=0.4)(gray, uniforms)
+    assert np.abs(contrast.mean((1, 2, 3)) - gray.mean((1, 2, 3))).max() < 0.5
+    spread = contrast.std((1, 2, 3)) / gray.std((1, 2, 3))
     np.testing.assert_allclose(spread, 1 + 0.4 * (2 * uniforms[:, 1] - 1), atol=0.01)
 
 
@@ -331,14 +331,14 @@ def test_images_of_one_pixel(channels):
     for text in ("flip", "rotate=180", "crop=0.9", "flip,rotate=30,crop=0.5", "cutout=1"):
         augment = Augment.parse(text)
         np.testing.assert_array_equal(augment(images, drawn(20, augment)), images)
-    assert Augment(colour=0.5)(images, drawn(20, Augment(colour=0.5))).shape == images.shape
+    assert Augment(color=0.5)(images, drawn(20, Augment(color=0.5))).shape == images.shape
     with pytest.raises(ArgumentError, match="shift is 1 pixels, but the images have 1 x 1; expected 0 at most"):
         Augment(shift=1)(images, drawn(20, Augment(shift=1)))
 
 
 @pytest.mark.parametrize("shape", [(1, 9, 3), (9, 1, 1), (2, 30, 4)], ids=str)
 def test_thin_images(shape):
-    augment = Augment(flip=True, rotate=180, crop=0.8, colour=0.2, cutout=1)
+    augment = Augment(flip=True, rotate=180, crop=0.8, color=0.2, cutout=1)
     images = np.full((16, *shape), 77, np.uint8)
     np.testing.assert_array_equal(
         Augment(rotate=180, crop=0.8, cutout=1)(images, np.random.default_rng(0).random((16, 7))), images
@@ -366,7 +366,7 @@ def test_black_and_white_stay_in_range():
         images = np.full((30, 12, 12, 3), value, np.uint8)
         augment = Augment(flip=True, shift=2, rotate=20, crop=0.4, cutout=4, mixup=0.4)
         np.testing.assert_array_equal(augment(images, drawn(30, augment), images), images)
-    assert Augment(colour=0.9)(images, drawn(30, Augment(colour=0.9))).max() == 255
+    assert Augment(color=0.9)(images, drawn(30, Augment(color=0.9))).max() == 255
 
 
 @pytest.mark.parametrize(
@@ -428,7 +428,7 @@ def test_text_with_spaces_is_parsed():
         ("rotate=181", "rotate is 181; expected 180 degrees at most"),
         ("mixup=inf", "mixup is inf; expected a number"),
         ("crop=1", "crop is 1.0; expected a number, from 0 up to 1"),
-        ("colour=-0.1", "colour is -0.1; expected a number, from 0 up to 1"),
+        ("color=-0.1", "color is -0.1; expected a number, from 0 up to 1"),
         ("flip,flip", "flip is given twice"),
     ],
 )
@@ -438,9 +438,9 @@ def test_impossible_values_are_refused(text, message):
     assert message in str(caught.value) and str(caught.value).startswith("augment: ") and "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["flop", "", "flip,", "none,flip", "color=0.2"])
+@pytest.mark.parametrize("text", ["flop", "", "flip,", "none,flip", "colour=0.2"])
 def test_unknown_names_are_refused(text):
-    with pytest.raises(UnknownNameError, match=r"there is no augmentation '.*known: colour, crop, cutout, flip, mixup"):
+    with pytest.raises(UnknownNameError, match=r"there is no augmentation '.*known: color, crop, cutout, flip, mixup"):
         Augment.parse(text)
 
 
@@ -487,7 +487,7 @@ def test_settings_of_another_type():
         ((64, 64, 3), list("AB"), "shift=4"),
         ((32, 32, 3), ["cat", "dog"], "flip,shift=2"),
         ((64, 64, 1), ["cat", "dog"], "flip,shift=4"),
-        ((224, 224, 3), ["ants", "bees"], "flip,crop=0.3,colour=0.2"),
+        ((224, 224, 3), ["ants", "bees"], "flip,crop=0.3,color=0.2"),
         ((8, 8, 3), ["cat", "dog"], "flip"),
         ((1, 1, 1), [], "flip"),
     ],

@@ -15,7 +15,7 @@ from tests.data.synthetic_photos import KINDS, compose, score
 SEVEN = mnist.test_images()[0]
 
 
-def grey(photo):
+def gray(photo):
     return np.asarray(photo.image.convert("L"))
 
 
@@ -137,14 +137,14 @@ def test_reading_order_follows_lines_that_rise():
 @pytest.mark.parametrize("kind", KINDS)
 def test_digits_are_found_where_they_were_written(kind):
     photo = compose(71, kind)
-    found = score(photo.truth, boxes(grey(photo)))
+    found = score(photo.truth, boxes(gray(photo)))
     assert found.placed >= 0.95 * found.written
     assert found.invented <= max(1, 0.05 * found.written)  # no network has looked yet
 
 
 def test_candidates_are_normalized_as_in_mnist():
     photo = compose(72, "plain")
-    for candidate in digit_segmentation.find(grey(photo)):
+    for candidate in digit_segmentation.find(gray(photo)):
         assert candidate.image.shape == (28, 28, 1) and candidate.image.dtype == np.uint8
         image = candidate.image[..., 0]
         y, x = np.nonzero(image)
@@ -176,7 +176,7 @@ def test_a_pattern_of_thousands_of_spots_ends_soon():
 
 @pytest.mark.parametrize("seed", range(12))
 def test_random_pictures_raise_nothing(seed):
-    """Rectangles of any grey, of any size, on any ground: what is found has its box and its image."""
+    """Rectangles of any gray, of any size, on any ground: what is found has its box and its image."""
     rng = np.random.default_rng(seed)
     page = np.full(rng.integers(1, 400, 2), rng.integers(0, 256), np.uint8)
     for _ in range(int(rng.integers(1, 60))):

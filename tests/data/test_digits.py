@@ -18,7 +18,7 @@ from tests.memory import peak_below
 SEVEN = mnist.test_images()[0]
 
 
-def centre(image):
+def center(image):
     y, x = np.nonzero(image)
     weights = image[y, x].astype(float)
     return np.array([np.average(y, weights=weights), np.average(x, weights=weights)])
@@ -38,12 +38,12 @@ def drawn(image, side=500, digit=240, top=60, left=180, paper=230, ink=40):
     return page
 
 
-def grey(page):
+def gray(page):
     return np.clip(page, 0, 255).astype(np.uint8)
 
 
 def likeness(a, b):
-    """Correlation, at the best of the shifts by one pixel: rounding the centre of mass may go either way."""
+    """Correlation, at the best of the shifts by one pixel: rounding the center of mass may go either way."""
     shifted = (np.roll(a, (down, right), (0, 1)) for down in (-1, 0, 1) for right in (-1, 0, 1))
     return max(np.corrcoef(moved.ravel(), b.ravel())[0, 1] for moved in shifted)
 
@@ -55,13 +55,13 @@ def test_mnist_comes_out_as_it_went_in(tmp_path, dark_on_light):
         digit = digits.from_file(path)
         assert digit.shape == (28, 28, 1) and digit.dtype == np.uint8
         assert np.abs(digit[..., 0].astype(float) - image).mean() < 1
-        assert np.abs(centre(digit[..., 0]) - centre(image)).max() <= 1
+        assert np.abs(center(digit[..., 0]) - center(image)).max() <= 1
 
 
 @pytest.mark.parametrize("name", ["d.png", "d.jpg", "d.bmp", "d.gif", "d.webp", "d.tiff", "d.ppm"])
 def test_a_large_picture_in_every_common_format(tmp_path, name):
     for image in mnist.test_images()[:10]:
-        assert likeness(digits.from_file(saved(tmp_path, grey(drawn(image)), name))[..., 0], image) > 0.8
+        assert likeness(digits.from_file(saved(tmp_path, gray(drawn(image)), name))[..., 0], image) > 0.8
 
 
 def test_uneven_light_and_noise(tmp_path):
@@ -70,15 +70,15 @@ def test_uneven_light_and_noise(tmp_path):
     y, x = np.mgrid[-1:1:500j, -1:1:500j]
     for image in mnist.test_images()[:10]:
         page = drawn(image, ink=60) * light + 4 * rng.standard_normal((500, 500))
-        assert likeness(digits.from_file(saved(tmp_path, grey(page)))[..., 0], image) > 0.7
+        assert likeness(digits.from_file(saved(tmp_path, gray(page)))[..., 0], image) > 0.7
         page = drawn(image, ink=60) * (1 - 0.15 * (x**2 + y**2)) + 4 * rng.standard_normal((500, 500))
-        assert likeness(digits.from_file(saved(tmp_path, grey(page), "d.jpg"))[..., 0], image) > 0.7
-        assert likeness(digits.from_file(saved(tmp_path, grey(255 - page)))[..., 0], image) > 0.7
+        assert likeness(digits.from_file(saved(tmp_path, gray(page), "d.jpg"))[..., 0], image) > 0.7
+        assert likeness(digits.from_file(saved(tmp_path, gray(255 - page)))[..., 0], image) > 0.7
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "I", "I;16", "F", "CMYK", "YCbCr"])
 def test_every_mode(tmp_path, mode):
-    image = Image.fromarray(grey(drawn(SEVEN, side=300, left=30, top=20)))
+    image = Image.fromarray(gray(drawn(SEVEN, side=300, left=30, top=20)))
     if mode in ("I", "I;16"):
         image = Image.fromarray(np.asarray(image).astype(np.int32 if mode == "I" else np.uint16) * 257)
     else:
@@ -101,12 +101,12 @@ def test_transparent_is_white_paper(tmp_path):
 def test_exif_orientation_is_applied(tmp_path, name):
     exif = Image.Exif()
     exif[0x0112] = 6  # turn by 90 degrees clockwise to see it upright
-    page = np.rot90(grey(drawn(SEVEN)))
+    page = np.rot90(gray(drawn(SEVEN)))
     assert likeness(digits.from_file(saved(tmp_path, page, name, exif=exif))[..., 0], SEVEN) > 0.8
 
 
 def test_array_kinds_agree():
-    page = grey(drawn(SEVEN))
+    page = gray(drawn(SEVEN))
     expected = digits.from_array(page)
     for same in (
         page[..., None],
@@ -122,13 +122,13 @@ def test_array_kinds_agree():
     digits.from_array(page)
 
 
-def test_fits_the_box_and_stands_at_its_centre_of_mass():
+def test_fits_the_box_and_stands_at_its_center_of_mass():
     page = np.zeros((90, 300), np.uint8)
     page[30:50, 20:220] = 200
     digit = digits.from_array(page)[..., 0]
     rows, columns = np.flatnonzero(digit.any(1)), np.flatnonzero(digit.any(0))
     assert (len(rows), len(columns)) == (2, 20) and digit.max() == 255
-    assert np.abs(centre(digit) - 14).max() <= 0.5
+    assert np.abs(center(digit) - 14).max() <= 0.5
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_a_path_that_is_no_regular_file_is_refused(tmp_path):
 
 
 def test_a_camera_sized_jpeg_is_decoded_small_and_a_progressive_one_is_held_to_the_limit(tmp_path):
-    page = Image.fromarray(grey(drawn(SEVEN))).resize((6000, 6000), Image.Resampling.BILINEAR)
+    page = Image.fromarray(gray(drawn(SEVEN))).resize((6000, 6000), Image.Resampling.BILINEAR)
     assert likeness(digits.from_file(saved(tmp_path, page, "d.jpg"))[..., 0], SEVEN) > 0.8
     with pytest.raises(FileError, match="too large to decode: 6000x6000"):
         digits.from_file(saved(tmp_path, page, "p.jpg", progressive=True))
@@ -263,7 +263,7 @@ def test_mutated_pictures_give_a_digit_or_one_line(tmp_path, base, changes, cut)
     reads_or_says_why(path, len(data) + 64e6)
 
 
-def test_ink_on_a_transparent_ground_is_read_in_either_colour(tmp_path):
+def test_ink_on_a_transparent_ground_is_read_in_either_color(tmp_path):
     alpha = Image.fromarray(SEVEN if SEVEN.ndim == 2 else SEVEN[..., 0]).resize((140, 140))
     found = []
     for value in (0, 255):

@@ -15,26 +15,26 @@ import byhand as bh
 from byhand.data import find, splits
 from byhand.data.discovery import discover_folders, natural_key
 from byhand.errors import ArgumentError, FileError, UnknownNameError
-from tests.data.image_folders import COLOURS, noisy_image, write_image_folder, write_striped_folder
+from tests.data.image_folders import COLORS, noisy_image, write_image_folder, write_striped_folder
 
 
-def colour_of(image):
-    """Return the class that an image's mean colour is nearest to."""
+def color_of(image):
+    """Return the class that an image's mean color is nearest to."""
     mean = image.reshape(-1, 3).mean(0)
-    return min(COLOURS, key=lambda name: np.abs(mean - COLOURS[name]).sum())
+    return min(COLORS, key=lambda name: np.abs(mean - COLORS[name]).sum())
 
 
-def labels_match_colours(dataset):
+def labels_match_colors(dataset):
     """Return whether every label names what its image shows."""
-    return all(dataset.classes[label] == colour_of(image) for image, label in zip(dataset.images, dataset.labels))
+    return all(dataset.classes[label] == color_of(image) for image, label in zip(dataset.images, dataset.labels))
 
 
 def test_a_folder_a_class_is_split_the_same_way_each_time(tmp_path):
-    root = write_image_folder(tmp_path / "colours", count=10)
+    root = write_image_folder(tmp_path / "colors", count=10)
     train, held_out = bh.data.load(root)
     again, _ = bh.data.load(root)
     other, _ = bh.data.load(root, seed=1)
-    assert train.classes == ("blue", "green", "red") and labels_match_colours(train) and labels_match_colours(held_out)
+    assert train.classes == ("blue", "green", "red") and labels_match_colors(train) and labels_match_colors(held_out)
     assert np.bincount(train.labels).tolist() == [8, 8, 8] and np.bincount(held_out.labels).tolist() == [2, 2, 2]
     assert not set(train.files) & set(held_out.files) and len(train.files) == 24
     assert train.files == again.files != other.files
@@ -46,7 +46,7 @@ def test_a_presplit_folder_keeps_its_parts(tmp_path):
         write_image_folder(tmp_path / part, count, start=10 * count)
     found = find(tmp_path).sets()
     assert {part: len(dataset) for part, dataset in found.parts.items()} == {"train": 12, "val": 6, "test": 9}
-    assert all(labels_match_colours(dataset) for dataset in found.parts.values())
+    assert all(labels_match_colors(dataset) for dataset in found.parts.values())
     assert found.held_out is found.val
 
 
@@ -54,7 +54,7 @@ def test_a_class_missing_from_val_shifts_no_label(tmp_path):
     write_image_folder(tmp_path / "train")
     write_image_folder(tmp_path / "val", 3, classes=("blue", "red"), start=50)
     found = find(tmp_path).sets()
-    assert labels_match_colours(found.val) and set(found.val.labels) == {0, 2}
+    assert labels_match_colors(found.val) and set(found.val.labels) == {0, 2}
     assert any("val holds no image of green" in note for note in splits.data_warnings(found))
 
 
@@ -63,11 +63,11 @@ def test_a_class_missing_from_train_is_dropped_with_a_note(tmp_path):
     write_image_folder(tmp_path / "val", 3, start=50)
     found = find(tmp_path).sets()
     assert found.train.classes == ("blue", "red") == found.val.classes
-    assert labels_match_colours(found.val) and len(found.val) == 6
+    assert labels_match_colors(found.val) and len(found.val) == 6
     assert "val has green, which train has not: 3 left out" in found.notes
 
 
-def test_grey_stays_grey_and_its_size(tmp_path):
+def test_gray_stays_gray_and_its_size(tmp_path):
     found = find(write_striped_folder(tmp_path / "stripes"))
     assert found.shape == (28, 28, 1) and not found.photos
     train = found.sets().train
@@ -83,10 +83,10 @@ def test_tiny_images_keep_their_size(tmp_path, size):
     assert train.shape == (size[1], size[0], 3)
 
 
-def test_resizing_and_colour_conversion_are_reported(tmp_path):
+def test_resizing_and_color_conversion_are_reported(tmp_path):
     root = write_image_folder(tmp_path / "mixed", 4, size=(300, 200))
-    noisy_image(COLOURS["red"], (90, 120)).convert("L").save(root / "red" / "grey.png")
-    clear = noisy_image(COLOURS["red"], (200, 200)).convert("RGBA")
+    noisy_image(COLORS["red"], (90, 120)).convert("L").save(root / "red" / "gray.png")
+    clear = noisy_image(COLORS["red"], (200, 200)).convert("RGBA")
     clear.putalpha(128)
     clear.save(root / "red" / "clear.png")
     found = find(root)
@@ -94,11 +94,11 @@ def test_resizing_and_colour_conversion_are_reported(tmp_path):
     assert found.shape == (128, 128, 3)
     assert told == (
         "pictures of 3 sizes, 120 x 90 to 200 x 300: resized so that 128 x 128 takes all of the shorter side, the rest cut off",
-        "1 of 14 are grey: made colour, three times the same channel",
+        "1 of 14 are gray: made color, three times the same channel",
         "1 of 14: transparent, put on white paper",
     )
-    assert "14 of 14 are in colour" not in str(told)
-    assert any("13 of 14 are in colour: made grey" in note for note in found.sets((64, 64, 1)).notes)
+    assert "14 of 14 are in color" not in str(told)
+    assert any("13 of 14 are in color: made gray" in note for note in found.sets((64, 64, 1)).notes)
 
 
 def test_large_images_of_one_size_are_downscaled_with_a_note(tmp_path):
@@ -111,17 +111,17 @@ def test_large_images_of_one_size_are_downscaled_with_a_note(tmp_path):
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff", "JPG", "ppm"])
 def test_every_format_is_read(tmp_path, ending):
-    train, _ = bh.data.load(write_image_folder(tmp_path / "colours", 3, ending=ending))
-    assert len(train) == 6 and labels_match_colours(train)
+    train, _ = bh.data.load(write_image_folder(tmp_path / "colors", 3, ending=ending))
+    assert len(train) == 6 and labels_match_colors(train)
 
 
 def test_the_first_frame_of_a_gif_is_read(tmp_path):
     root = write_image_folder(tmp_path / "moving", 2)
-    frames = [Image.new("RGB", (40, 30), COLOURS[name]) for name in ("red", "green", "blue")]
+    frames = [Image.new("RGB", (40, 30), COLORS[name]) for name in ("red", "green", "blue")]
     frames[0].save(root / "red" / "moving.gif", save_all=True, append_images=frames[1:])
     train = find(root).sets().train
     image = train.images[train.files.index(str(Path("red", "moving.gif")))]
-    assert np.abs(image - np.array(COLOURS["red"])).max() < 5
+    assert np.abs(image - np.array(COLORS["red"])).max() < 5
 
 
 @pytest.mark.parametrize("turn", range(1, 9))
@@ -156,7 +156,7 @@ def bad_files(root):
     """Put every kind of bad file among the reds; return what is said of each."""
     red = root / "red"
     whole = (root / "red" / "0.png").read_bytes()
-    noisy_image(COLOURS["red"], (400, 300)).save(red / "cut.jpg")
+    noisy_image(COLORS["red"], (400, 300)).save(red / "cut.jpg")
     (red / "cut.jpg").write_bytes((red / "cut.jpg").read_bytes()[:3000])
     (red / "cut.png").write_bytes(whole[:200])
     (red / "text.jpg").write_text("this is no picture")
@@ -178,7 +178,7 @@ def bad_files(root):
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_bad_files_are_skipped_and_reported(tmp_path, stream):
-    root = write_image_folder(tmp_path / "colours", 4)
+    root = write_image_folder(tmp_path / "colors", 4)
     expected = bad_files(root)
     found = find(root).sets(stream=stream)
     told = {Path(name).name: reason for name, reason in found.bad}
@@ -186,7 +186,7 @@ def test_bad_files_are_skipped_and_reported(tmp_path, stream):
     for name, reason in expected.items():
         assert reason in told[name], told[name]
         assert "\n" not in told[name] and str(tmp_path) not in told[name]
-    assert len(found.train) == 12 and labels_match_colours(found.train)
+    assert len(found.train) == 12 and labels_match_colors(found.train)
 
 
 def test_duplicates_across_the_split_are_reported(tmp_path):
@@ -207,7 +207,7 @@ def test_duplicates_across_the_split_are_reported(tmp_path):
 
 
 def test_duplicates_stay_in_the_same_part(tmp_path):
-    root = write_image_folder(tmp_path / "colours", 6)
+    root = write_image_folder(tmp_path / "colors", 6)
     for number in range(6):
         (root / "red" / f"copy{number}.png").write_bytes((root / "red" / "0.png").read_bytes())
     for seed in range(8):
@@ -231,7 +231,7 @@ def test_the_same_name_is_the_same_class_however_it_is_spelled(tmp_path):
 
 
 def test_a_file_name_that_is_not_utf8_is_printable(tmp_path):
-    root = write_image_folder(tmp_path / "colours", 3, classes=("blue", "red"))
+    root = write_image_folder(tmp_path / "colors", 3, classes=("blue", "red"))
     (root / "red").rename(os.fsdecode(os.fsencode(root) + b"/r\xffd"))
     train, _ = bh.data.load(root)
     json.dumps(train.classes).encode()
@@ -245,7 +245,7 @@ def test_numeric_class_names_are_sorted_by_value(tmp_path):
 
 
 def test_links_in_a_circle_end(tmp_path):
-    root = write_image_folder(tmp_path / "colours", 3)
+    root = write_image_folder(tmp_path / "colors", 3)
     (root / "red" / "again").symlink_to(root / "red")
     (root / "red" / "up").symlink_to(root)
     found = discover_folders(root)
@@ -255,15 +255,15 @@ def test_links_in_a_circle_end(tmp_path):
 
 
 def test_deeper_folders_belong_to_the_class_above(tmp_path):
-    root = write_image_folder(tmp_path / "colours", 3)
+    root = write_image_folder(tmp_path / "colors", 3)
     (root / "red" / "more" / "still").mkdir(parents=True)
-    noisy_image(COLOURS["red"]).save(root / "red" / "more" / "still" / "x.png")
+    noisy_image(COLORS["red"]).save(root / "red" / "more" / "still" / "x.png")
     train = find(root).sets().train
     assert train.classes == ("blue", "green", "red") and str(Path("red", "more", "still", "x.png")) in train.files
 
 
 def test_system_files_are_ignored(tmp_path):
-    root = write_image_folder(tmp_path / "colours", 3)
+    root = write_image_folder(tmp_path / "colors", 3)
     for name in (".ipynb_checkpoints", "__MACOSX", ".git"):
         write_image_folder(root / name, 1)
     (root / "red" / "._0.png").write_bytes(b"x")
@@ -273,20 +273,20 @@ def test_system_files_are_ignored(tmp_path):
 
 
 def test_other_files_and_empty_classes_are_reported(tmp_path):
-    root = write_image_folder(tmp_path / "colours", 3)
+    root = write_image_folder(tmp_path / "colors", 3)
     (root / "red" / "notes.txt").write_text("x")
     (root / "empty").mkdir()
-    noisy_image(COLOURS["red"]).save(root / "loose.png")
+    noisy_image(COLORS["red"]).save(root / "loose.png")
     notes = find(root).sets().notes
     assert "the folder empty holds no picture: left out" in notes
     assert "files that are no pictures by their names are left out: 1 .txt" in notes
-    assert "1 picture directly in colours belongs to no class: left out" in notes
+    assert "1 picture directly in colors belongs to no class: left out" in notes
 
 
 def test_an_unreadable_folder_is_reported(tmp_path):
-    root = write_image_folder(tmp_path / "colours", 3)
+    root = write_image_folder(tmp_path / "colors", 3)
     (root / "secret").mkdir()
-    noisy_image(COLOURS["red"]).save(root / "secret" / "x.png")
+    noisy_image(COLORS["red"]).save(root / "secret" / "x.png")
     (root / "secret").chmod(0)
     (root / "red" / "0.png").chmod(0)
     code = (
@@ -336,7 +336,7 @@ def test_one_image_a_class(tmp_path):
 def test_a_folder_without_images_is_refused(tmp_path):
     with pytest.raises(FileError, match="no picture is in a class's folder; expected a folder a class"):
         find(tmp_path)
-    noisy_image(COLOURS["red"]).save(tmp_path / "x.png")
+    noisy_image(COLORS["red"]).save(tmp_path / "x.png")
     with pytest.raises(FileError, match="holds 1 picture, but no folder of a class"):
         find(tmp_path)
     (tmp_path / "a").mkdir()
@@ -353,7 +353,7 @@ def test_a_folder_without_images_is_refused(tmp_path):
 
 
 def test_a_streamed_set_is_the_same_set(tmp_path):
-    root = write_image_folder(tmp_path / "colours", 6, size=(80, 70))
+    root = write_image_folder(tmp_path / "colors", 6, size=(80, 70))
     here, there = find(root).sets((32, 32, 3)), find(root).sets((32, 32, 3), stream=True)
     assert isinstance(here.train.images, np.ndarray) and not isinstance(there.train.images, np.ndarray)
     np.testing.assert_array_equal(here.train.images, there.train.images[:])
@@ -379,25 +379,25 @@ def test_a_streamed_set_is_the_same_set(tmp_path):
 )
 def test_a_csv_names_pictures(tmp_path, head, row):
     write_image_folder(tmp_path, 4)
-    rows = [row.format(name=name, n=n) for name in COLOURS for n in range(4)]
+    rows = [row.format(name=name, n=n) for name in COLORS for n in range(4)]
     (tmp_path / "labels.csv").write_text("\n".join([head, *rows] if head else rows), encoding="utf-8")
     train = find(tmp_path / "labels.csv").sets().train
-    assert len(train) == 12 and labels_match_colours(train)
+    assert len(train) == 12 and labels_match_colors(train)
 
 
 def test_a_csv_column_sets_the_split(tmp_path):
     write_image_folder(tmp_path, 4)
-    rows = [f"{name}/{n}.png,{name},{'train' if n < 3 else 'valid'}" for name in COLOURS for n in range(4)]
+    rows = [f"{name}/{n}.png,{name},{'train' if n < 3 else 'valid'}" for name in COLORS for n in range(4)]
     (tmp_path / "labels.csv").write_text("\n".join(["path,label,split", *rows]))
     found = find(tmp_path / "labels.csv").sets()
-    assert len(found.train) == 9 and len(found.val) == 3 and labels_match_colours(found.val)
+    assert len(found.train) == 9 and len(found.val) == 3 and labels_match_colors(found.val)
 
 
 def test_bad_csv_rows_are_reported(tmp_path):
     (tmp_path / "in").mkdir()
     write_image_folder(tmp_path / "in", 3)
-    noisy_image(COLOURS["red"]).save(tmp_path / "outside.png")
-    rows = [f"{name}/{n}.png,{name}" for name in COLOURS for n in range(3)]
+    noisy_image(COLORS["red"]).save(tmp_path / "outside.png")
+    rows = [f"{name}/{n}.png,{name}" for name in COLORS for n in range(3)]
     rows += ["../outside.png,red", f"{tmp_path}/outside.png,red", "alone", "red/0.png,", "red/none.png,red", ""]
     (tmp_path / "in" / "labels.csv").write_text("\n".join(rows))
     found = find(tmp_path / "in" / "labels.csv").sets()

@@ -101,7 +101,7 @@ def test_damaged_package_data_are_refused(empty_cache, monkeypatch, damage):
     assert not list((empty_cache / "data").iterdir())
 
 
-def test_the_licence_stands_beside_the_data():
+def test_the_license_stands_beside_the_data():
     text = mnist.EMBEDDED.with_name("MNIST-LICENSE.txt").read_text()
     for word in ("Yann LeCun", "Corinna Cortes", "Christopher J. C. Burges", "CC BY-SA 3.0", "npm package"):
         assert word in text

@@ -28,15 +28,15 @@ def test_a_photo_of_that_very_size_is_resized_as_pillow_does(tmp_path):
     np.testing.assert_array_equal(photos.from_file(saved(tmp_path / "a.png", random)), np.asarray(wanted))
 
 
-def test_grey_and_the_whole_shorter_side(tmp_path):
+def test_gray_and_the_whole_shorter_side(tmp_path):
     random = np.random.default_rng(0).integers(0, 256, (60, 90, 3), np.uint8)
-    path, grey = saved(tmp_path / "a.png", random), Image.fromarray(random).convert("L")
-    wanted = grey.resize((48, 32), Image.Resampling.BICUBIC).crop((8, 0, 40, 32))
+    path, gray = saved(tmp_path / "a.png", random), Image.fromarray(random).convert("L")
+    wanted = gray.resize((48, 32), Image.Resampling.BICUBIC).crop((8, 0, 40, 32))
     np.testing.assert_array_equal(photos.from_file(path, (32, 32), 1, 1.0)[..., 0], np.asarray(wanted))
     np.testing.assert_array_equal(photos.from_file(path, (60, 90), 3, 1.0), random)
 
 
-def test_orientation_transparency_and_grey(tmp_path):
+def test_orientation_transparency_and_gray(tmp_path):
     half = np.zeros((256, 256, 3), np.uint8)
     half[:, :128] = 255  # bright on the left
     exif = Image.Exif()
@@ -45,8 +45,8 @@ def test_orientation_transparency_and_grey(tmp_path):
     assert got[:100].min() > 200 and got[124:].max() < 50
     clear = np.zeros((64, 64, 4), np.uint8)
     assert (photos.from_file(saved(tmp_path / "clear.png", clear)) == 255).all()
-    grey = photos.from_file(saved(tmp_path / "grey.png", np.full((64, 64), 77, np.uint8)))
-    assert (grey == 77).all()
+    gray = photos.from_file(saved(tmp_path / "gray.png", np.full((64, 64), 77, np.uint8)))
+    assert (gray == 77).all()
     sixteen = photos.from_file(saved(tmp_path / "sixteen.png", np.full((64, 64), 257 * 99, np.uint16)))
     assert (sixteen == 99).all()
 

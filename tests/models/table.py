@@ -98,12 +98,12 @@ def hands(loops: tuple[int, int, int], arrays: tuple[int, int, int], classes: in
 
 
 def small(parameters: int, *more: Logits) -> Row:
-    grey, colour, odd, narrow = (28, 28, 1), (32, 32, 3), (20, 24, 3), (9, 31, 1)
-    logits = (Logits(image, twin={"channels": image[-1]}) for image in (grey, colour, odd, narrow))
+    gray, color, odd, narrow = (28, 28, 1), (32, 32, 3), (20, 24, 3), (9, 31, 1)
+    logits = (Logits(image, twin={"channels": image[-1]}) for image in (gray, color, odd, narrow))
     return Row(
         parameters,
         (*logits, *more),
-        tuple(Learning(image, factor=0.3) for image in (grey, colour, odd)),
+        tuple(Learning(image, factor=0.3) for image in (gray, color, odd)),
         TooSmall((7, 8, 3), "pool3", 2, 1),
     )
 

@@ -242,7 +242,7 @@ def test_googlenet_learns_with_its_heads():
 # What ONNX's suite has of the papers' own networks, where torchvision's differ, and images that both cut alike: 227 pixels as
 # the paper's figures need, or such that no pooling leaves a pixel over, where ONNX rounds down and the paper up.
 VARIANTS = {"alexnet": ("test_bvlc_alexnet", 227), "googlenet": ("test_inception_v1", 221)}
-PAPER = {"alpha": 5e-4, "bias": 2.0}  # of AlexNet's local response normalisation, which is Caffe's in that case
+PAPER = {"alpha": 5e-4, "bias": 2.0}  # of AlexNet's local response normalization, which is Caffe's in that case
 
 
 @pytest.mark.parametrize("name", VARIANTS)

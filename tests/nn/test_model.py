@@ -248,7 +248,7 @@ def make(output=None, **settings):
             ArgumentError,
             r"mean is \(0.1, 0.2, 0.3\); expected a number, or 2 of them",
         ),
-        (lambda: make(mean="grey"), ArgumentError, "mean is 'grey'; expected a number"),
+        (lambda: make(mean="gray"), ArgumentError, "mean is 'gray'; expected a number"),
         (lambda: make(std=float("nan")), ArgumentError, "std is nan; expected a number"),
         (lambda: make(std=(1.0, 0.0)), ArgumentError, "std is 0; expected numbers to divide by"),
         (lambda: make(std=0), ArgumentError, "std is 0"),

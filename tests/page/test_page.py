@@ -91,7 +91,7 @@ def test_a_drawn_digit_is_read(visit, page_file, digits, digit, touch):
     middle = [(ink * at).sum() / ink.sum() for at in np.mgrid[:28, :28]]
     np.testing.assert_allclose(middle, 14, atol=0.8)
     assert np.ptp(np.nonzero(ink.max(1))[0]) <= 20, "as MNIST's digits are"
-    page.uncheck("#centre")
+    page.uncheck("#center")
     settle(page)
     assert not (pixels(page) == image).all()
 

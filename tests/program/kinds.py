@@ -6,7 +6,7 @@ KINDS = [{"train": False}, {"train": True}, {"train": True, "input_gradient": Tr
 
 
 def double_step(p, g, *, lr):
-    """Update every parameter: enough of an optimiser for a program."""
+    """Update every parameter: enough of an optimizer for a program."""
     p -= 2 * lr * g
 
 

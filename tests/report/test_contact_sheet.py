@@ -1,11 +1,12 @@
 """Contact sheets: pixels, labels and unusual rows."""
 
 import os
+from types import SimpleNamespace
 
 import matplotlib
 import numpy as np
 import pytest
-from matplotlib.font_manager import FontEntry, fontManager
+from matplotlib.font_manager import FontEntry, fontManager, get_font
 from matplotlib.text import Text
 from PIL import Image
 
@@ -43,13 +44,14 @@ def texts(monkeypatch):
 
 def left_of(rows):
     """Return where the images begin, as matplotlib measures what stands before them."""
-    widths = [contact_sheet._text_width(contact_sheet._fit_name(row[0]), 8) for row in rows]
-    widths += [contact_sheet._text_width(f"{row[1]:,} image{'s' * (row[1] != 1)}", 6.5) for row in rows]
+    families = style.font_families("".join(row[0] for row in rows))
+    widths = [contact_sheet._text_width(contact_sheet._fit_name(row[0], families), 8, families) for row in rows]
+    widths += [contact_sheet._text_width(f"{row[1]:,} image{'s' * (row[1] != 1)}", 6.5, families) for row in rows]
     return MARGIN + max(widths) + 2 * GAP
 
 
 @pytest.mark.parametrize(("channels", "factor", "side"), [(1, 2, 28), (3, 2, 32), (3, 1, 64), (1, 56, 1)])
-def test_each_pixel_is_a_square_of_its_colour(tmp_path, channels, factor, side):
+def test_each_pixel_is_a_square_of_its_color(tmp_path, channels, factor, side):
     rows = [(name, 4, images(4, side, side, channels, seed=k)) for k, name in enumerate(("cat", "dog"))]
     pixels = drawn(tmp_path / "a.png", rows, "pets")
     size, left = side * factor, left_of(rows)
@@ -59,7 +61,7 @@ def test_each_pixel_is_a_square_of_its_colour(tmp_path, channels, factor, side):
             top, x = HEAD_HEIGHT + k * (size + GAP), left + i * (size + GAP)
             wanted = np.kron(image.repeat(3 // channels, 2), np.ones((factor, factor, 1), np.uint8))
             np.testing.assert_array_equal(pixels[top : top + size, x : x + size], wanted)
-    paper = np.array(style.rgb(style.BACKGROUND_COLOUR))
+    paper = np.array(style.rgb(style.BACKGROUND_COLOR))
     assert (pixels[:, left - GAP : left] == paper).all() and (pixels[:, -MARGIN:] == paper).all()
 
 
@@ -82,7 +84,7 @@ def test_plain_and_augmented_stand_side_by_side(tmp_path, texts):
             got = pixels[top : top + 56, left + i * (56 + GAP) : left + i * (56 + GAP) + 56]
             np.testing.assert_array_equal(got, image.repeat(3, 2).repeat(2, 0).repeat(2, 1))
     line = pixels[HEAD_HEIGHT : HEAD_HEIGHT + HALVES_HEAD + 2 * 56 + GAP, right - HALVES_GAP - GAP : right]
-    assert ((line == np.array(style.rgb(style.GRID_COLOUR))).all((0, 2))).sum() == 1, "one line between them"
+    assert ((line == np.array(style.rgb(style.GRID_COLOR))).all((0, 2))).sum() == 1, "one line between them"
     drawn(tmp_path / "b.png", [row[:3] for row in rows])
     assert "plain" not in texts and "augmented" not in texts
 
@@ -116,7 +118,7 @@ def test_images_of_any_shape(tmp_path, shape):
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 20
 
 
-def test_more_channels_than_colours(tmp_path):
+def test_more_channels_than_colors(tmp_path):
     four, two = images(1, 8, 8, 4)[0], images(1, 8, 8, 2)[0]
     np.testing.assert_array_equal(contact_sheet._tile(four)[::7, ::7], four[..., :3])
     np.testing.assert_array_equal(contact_sheet._tile(two)[::7, ::7], two[..., :1].repeat(3, 2))
@@ -136,10 +138,11 @@ def test_names_are_cut_and_are_no_formulas(tmp_path, texts):
     drawn(tmp_path / "a.png", [("$x_1$ {a", 1, row), ("tab\there\n", 1, row), ("w" * 50, 1, row), ("", 1, row)], "$y$")
     assert {"$x_1$ {a", "tab here ", "$y$"} <= set(texts)
     for letter in "wWi数":
-        cut = contact_sheet._fit_name(letter * 50)
+        families = style.font_families(letter)
+        cut = contact_sheet._fit_name(letter * 50, families)
         half = len(cut) // 2
         assert set(cut) == {letter, "…"} and abs(cut.index("…") - half) < 2 and 6 < len(cut) <= 32
-        assert 180 < contact_sheet._text_width(cut, 8) <= 240 or letter == "i"
+        assert 180 < contact_sheet._text_width(cut, 8, families) <= 240 or letter == "i"
 
 
 def test_labels_do_not_overlap_images(tmp_path):
@@ -147,20 +150,23 @@ def test_labels_do_not_overlap_images(tmp_path):
         row = [(name, 1, images(1, 28, 28, 1))]
         pixels = drawn(tmp_path / "a.png", row)
         left = left_of(row)
-        assert (pixels[:, left - 4 : left] == np.array(style.rgb(style.BACKGROUND_COLOUR))).all(), name
+        assert (pixels[:, left - 4 : left] == np.array(style.rgb(style.BACKGROUND_COLOR))).all(), name
         assert (pixels[HEAD_HEIGHT:-MARGIN, MARGIN : left - 4] != pixels[0, 0]).any(), "there is a name"
 
 
 def test_chinese_gets_a_font_that_knows_it_where_there_is_one(tmp_path, texts, monkeypatch):
-    path = matplotlib.get_data_path() + "/fonts/ttf/DejaVuSans.ttf"
-    rows = [("数字", 1, images(1, 8, 8, 1)), ("digit", 1, images(1, 8, 8, 1))]
+    path = matplotlib.get_data_path() + "/fonts/ttf/DejaVuSansMono.ttf"
+    default, rows = style.font_families(""), [("数字", 1, images(1, 8, 8, 1)), ("digit", 1, images(1, 8, 8, 1))]
     monkeypatch.setattr(fontManager, "ttflist", [font for font in fontManager.ttflist if "DejaVu" in font.name])
     drawn(tmp_path / "a.png", rows, "数据")
-    assert texts["数字"].get_family() == ["DejaVu Sans"], "boxes"
+    assert texts["数字"].get_family() == default, "boxes"
     fontManager.ttflist.append(FontEntry(fname=path, name="SimHei", style="normal", weight=400))
+    charmaps = SimpleNamespace(get_charmap=lambda: dict.fromkeys(map(ord, "数字据")))
+    monkeypatch.setattr(style, "get_font", lambda file: charmaps if file == path else get_font(file))
     drawn(tmp_path / "b.png", rows, "数据")
-    assert texts["数字"].get_family() == texts["数据"].get_family() == ["DejaVu Sans", "SimHei"]
-    assert "SimHei" not in texts["digit"].get_family()
+    assert texts["数字"].get_family() == texts["数据"].get_family() == [*default, "SimHei"]
+    drawn(tmp_path / "c.png", rows[1:], "data")
+    assert texts["digit"].get_family() == default
 
 
 @pytest.mark.parametrize(

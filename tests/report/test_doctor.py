@@ -9,10 +9,11 @@ import pytest
 import byhand as bh
 from byhand import nn
 from byhand.data import Dataset
+from byhand.ops import REGISTRY
 from byhand.report import doctor
 from byhand.report.diagnosis_input import DiagnosisInput, Finding, percent
 from byhand.report.doctor import diagnose, examine, registered_checks, registry
-from byhand.report.doctor.gradient_flow import gradient_to_weight_ratios
+from byhand.report.doctor.gradient_flow import RELUS, WEIGHTED_OPS, gradient_to_weight_ratios
 from byhand.report.doctor.registry import STAGES
 
 NAMES = ("ant", "bee", "cat", "dog")
@@ -157,6 +158,12 @@ def test_few_images_say_nothing_about_relus():
     inputs = healthy()
     few = Dataset(inputs.train.images[:15], inputs.train.labels[:15], NAMES)
     assert diagnose(dataclasses.replace(inputs, train=few)).skipped["dead ReLUs"] == "fewer than 16 images"
+
+
+def test_the_ops_that_are_checked_exist():
+    """Every op that the checks look for has this name in the registry, and has weights where the check reads them."""
+    assert set(RELUS) <= set(REGISTRY)
+    assert all("weight" in REGISTRY[name].inputs for name in WEIGHTED_OPS)
 
 
 def test_vanishing_gradients():
@@ -336,14 +343,14 @@ def test_unscaled_float_images_are_diagnosed():
     assert "from 0 to 255" in finding.evidence and "floating point images bypass" in finding.advice
 
 
-def test_images_of_one_colour():
+def test_images_of_one_color():
     train, test = spots(), spots(1000, seed=1)
     images = test.images.copy()
     images[5], images[77] = 0, 255
     test = Dataset(images, test.labels, NAMES)
     finding = found(trained(network(*hidden()), train, test))["blank images"]
-    assert finding.evidence == "2 of 1,000 test images are one colour all over"
-    assert finding.images == (("evaluation", 5, "labelled bee"), ("evaluation", 77, "labelled bee"))
+    assert finding.evidence == "2 of 1,000 test images are one color all over"
+    assert finding.images == (("evaluation", 5, "labeled bee"), ("evaluation", 77, "labeled bee"))
 
 
 def test_rare_classes_and_what_they_lose():
@@ -368,7 +375,7 @@ def test_classes_without_an_image():
 
 def test_classes_that_are_hardly_found():
     train, test = spots(), spots(1000, seed=1)
-    hidden_away = np.where(train.labels == 3, 1, train.labels)  # who labelled took dogs for bees, save ten
+    hidden_away = np.where(train.labels == 3, 1, train.labels)  # who labeled took dogs for bees, save ten
     hidden_away[np.flatnonzero(train.labels == 3)[::10]] = 3
     findings = found(trained(network(*hidden()), Dataset(train.images, hidden_away, NAMES), test, epochs=2))
     said = findings["classes with low recall"].evidence
@@ -388,7 +395,7 @@ def test_labels_that_look_wrong_are_named():
     assert {i for kind, i, _ in finding.images if kind == "evaluation"} == {10, 20}
     assert {i for kind, i, _ in finding.images if kind == "training"} <= {3, 50, 77}
     says = next(says for kind, i, says in finding.images if (kind, i) == ("evaluation", 10))
-    assert says.startswith("labelled ant (") and "looks like cat (" in says
+    assert says.startswith("labeled ant (") and "looks like cat (" in says
     assert "2 of 1,000 test images" in finding.evidence
 
 
@@ -440,16 +447,16 @@ def test_causes_come_before_effects():
 def test_a_check_is_a_function_with_a_decorator(monkeypatch):
     monkeypatch.setattr(registry, "_CHECKS", dict(registry._CHECKS))
 
-    @registry.check("greyscale", stage="input")
-    def greyscale(inputs):
-        """Say that the images are grey. Source: none."""
+    @registry.check("grayscale", stage="input")
+    def grayscale(inputs):
+        """Say that the images are gray. Source: none."""
         return Finding(
-            "grey images", "note", f"{len(inputs.held_out)} images have 1 channel", "colour photos, if there are any"
+            "gray images", "note", f"{len(inputs.held_out)} images have 1 channel", "color photos, if there are any"
         )
 
-    assert "grey images" in found(healthy())
-    with pytest.raises(bh.ArgumentError, match="the name 'greyscale' is taken"):
-        registry.check("greyscale", stage="input")(greyscale)
+    assert "gray images" in found(healthy())
+    with pytest.raises(bh.ArgumentError, match="the name 'grayscale' is taken"):
+        registry.check("grayscale", stage="input")(grayscale)
     with pytest.raises(bh.ArgumentError, match="stage is 'attic'; expected one of input, gradients"):
         registry.check("attic", stage="attic")
     with pytest.raises(bh.ArgumentError, match="has no docstring"):

@@ -194,12 +194,12 @@ def test_occlusion_beside_a_plain_loop(kind):
     model, rng = network(), np.random.default_rng(0)
     image = rng.integers(0, 256, (12, 16, 3)).astype(kind) if kind == np.uint8 else rng.random((12, 16, 3), np.float32)
     found = occlusion(model, image, 1, patch=(4, 5), stride=(3, 2))
-    grey = np.rint(image.mean((0, 1))) if kind == np.uint8 else image.mean((0, 1))
+    gray = np.rint(image.mean((0, 1))) if kind == np.uint8 else image.mean((0, 1))
     shares = [[[] for _ in range(16)] for _ in range(12)]
     for top in (0, 3, 6, 8):
         for left in (0, 2, 4, 6, 8, 10, 11):
             covered = image.copy()
-            covered[top : top + 4, left : left + 5] = grey
+            covered[top : top + 4, left : left + 5] = gray
             share = model.predict(covered[None])[0, 1]
             for i, j in np.ndindex(4, 5):
                 shares[top + i][left + j].append(share)
@@ -219,7 +219,7 @@ def test_occlusion_refuses_wrong_arguments():
 
 
 def planted(count, seed):
-    """Return noise with a square of 8 x 8, of one colour a class, and its corners."""
+    """Return noise with a square of 8 x 8, of one color a class, and its corners."""
     rng = np.random.default_rng(seed)
     images = rng.integers(64, 192, (count, 32, 32, 3)).astype(np.uint8)
     labels, corners = rng.integers(0, 2, count), rng.integers(0, 25, (count, 2))
@@ -310,7 +310,7 @@ def test_an_export_is_explained_as_its_model(tmp_path):
 
 @pytest.mark.parametrize("name", ["shufflenet_v2_x0_5", "convnext_tiny", "mobilenet_v3_small"])
 def test_maps_are_found_in_the_exports_of_others(tmp_path, name):
-    """Channels that are shuffled or normalised, squeezed and excited: a file says it with reshapes and transposes."""
+    """Channels that are shuffled or normalized, squeezed and excited: a file says it with reshapes and transposes."""
     model = models.create(name, 3, (64, 64, 3))
     onnx.save(model, tmp_path / "model.onnx")
     other, image = onnx.load(tmp_path / "model.onnx"), np.random.default_rng(0).standard_normal((1, 64, 64, 3))

@@ -21,11 +21,11 @@ def drawn(values, path, *words, **settings):
         return np.asarray(image.convert("RGB"))
 
 
-def colour(part):
+def color(part):
     return np.array(matplotlib.colormaps["magma"](part, bytes=True)[:3])
 
 
-def test_each_number_is_a_square_of_its_colour(tmp_path):
+def test_each_number_is_a_square_of_its_color(tmp_path):
     values = np.arange(24.0).reshape(2, 3, 4)
     pixels = drawn(values, tmp_path / "a.png")
     _, tall, wide = feature_maps._grid(4, 2, 3)
@@ -37,17 +37,17 @@ def test_each_number_is_a_square_of_its_colour(tmp_path):
         left = MARGIN + channel % columns * (wide + GAP)
         for i, j in np.ndindex(2, 3):
             square = pixels[top + i * side : top + (i + 1) * side, left + j * side : left + (j + 1) * side]
-            wanted = colour(values[i, j, channel] / 23)
+            wanted = color(values[i, j, channel] / 23)
             assert np.abs(square.astype(int) - wanted).max() <= 1, (channel, i, j)
 
 
 def test_one_scale_for_all_or_one_each(tmp_path, texts):
     values = np.stack([np.eye(4), 100 * np.eye(4)], -1)
     together = drawn(values, tmp_path / "a.png")
-    assert {"0", "100"} <= set(texts), "the scale of colours"
+    assert {"0", "100"} <= set(texts), "the scale of colors"
     each = drawn(values, tmp_path / "b.png", scale_each=True)
     assert "4 × 4 × 2, 2 maps, 0 to 100, each map on its own scale" in texts and "100" not in texts
-    bright = [(pixels == colour(1.0)).all(-1).sum() for pixels in (together, each)]
+    bright = [(pixels == color(1.0)).all(-1).sum() for pixels in (together, each)]
     assert bright[1] > 1.9 * (bright[0] - 200)
 
 

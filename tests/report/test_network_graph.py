@@ -162,7 +162,7 @@ def test_boxes_show_attributes_shapes_and_parameters():
 def test_every_op_has_a_family():
     found = {op.name: network_graph._family(node(op)) for op in bh.ops.REGISTRY.values()}
     assert {found[name] for name in ("conv2d", "conv_transpose2d") if name in found} == {"convolution"}
-    assert (found["max_pool"], found["linear"], found["batch_norm"]) == ("pooling", "linear", "normalisation")
+    assert (found["max_pool"], found["linear"], found["batch_norm"]) == ("pooling", "linear", "normalization")
     assert {found[name] for name in ("relu6", "prelu", "gelu", "hard_swish", "softplus")} == {"activation"}
     assert {found[name] for name in ("add", "concat", "maximum")} == {"joining"}
     assert {found[name] for name in ("flatten", "pad", "slice", "log", "reduce_sum")} == {"other"}

@@ -160,7 +160,7 @@ def test_the_pictures_are_the_images(tmp_path):
     for tag in page.all("img"):
         with Image.open(io.BytesIO(base64.b64decode(tag["src"].split(",")[1]))) as image:
             number = int(re.match(r"image (\d+):", tag["alt"])[1])
-            assert image.mode == "L", "grey stays grey"
+            assert image.mode == "L", "gray stays gray"
             assert np.array_equal(np.asarray(image), images[number])
             shown += 1
     assert shown > 10

@@ -14,7 +14,7 @@ from tests.oracle import TORCH
 
 PATH = Path(__file__).with_name("recorded.npz")
 
-# optimisers: a step's gradients are given, not computed from p, so that no error feeds on itself ----------------------
+# optimizers: a step's gradients are given, not computed from p, so that no error feeds on itself ----------------------
 
 STEPS, SIZE = 20, 7
 OPTIMIZERS = {
@@ -40,7 +40,7 @@ def problem(dtype=np.float64):
 
 
 def torch_steps(name, dtype=np.float64):
-    """Return what PyTorch's optimiser makes of the problem: the parameters after each step, (STEPS, SIZE)."""
+    """Return what PyTorch's optimizer makes of the problem: the parameters after each step, (STEPS, SIZE)."""
     import torch
 
     start, gradients = problem(dtype)

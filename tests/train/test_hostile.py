@@ -210,7 +210,7 @@ LOOP = (  # the one loop that a program may hold
 
 
 def assert_harmless(text):
-    """A program imports byhand's own functions and calls them on p, g, state, arena and the optimiser. No more."""
+    """A program imports byhand's own functions and calls them on p, g, state, arena and the optimizer. No more."""
     tree = ast.parse(text)
     imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
@@ -459,14 +459,14 @@ def with_nodes(*nodes, output=None):
 LOADS_AS_A_MODEL = {  # what only a checkpoint says
     "code as nesterov": lambda: put("trainer.optimizer.nesterov", CODE),
     "code as momentum": lambda: put("trainer.optimizer.momentum", CODE),
-    "code as optimiser": lambda: put("trainer.optimizer.kind", CODE),
+    "code as optimizer": lambda: put("trainer.optimizer.kind", CODE),
     "code as hand": lambda: put("trainer.hand", CODE),
     "code as clip_norm": lambda: put("trainer.clip_norm", CODE),
     "code as label_smoothing": lambda: put("trainer.label_smoothing", CODE),
     "a rate of 10^400": lambda: put("trainer.optimizer.lr", HUGE),
     "a rate that is no number": lambda: put("trainer.optimizer.lr", float("nan")),
-    "an optimiser that is a schedule": lambda: put("trainer.optimizer", {"kind": "Cosine"}),
-    "a schedule that is an optimiser": lambda: put("trainer.schedule", {"kind": "SGD"}),
+    "an optimizer that is a schedule": lambda: put("trainer.optimizer", {"kind": "Cosine"}),
+    "a schedule that is an optimizer": lambda: put("trainer.schedule", {"kind": "SGD"}),
     "schedules, deep": lambda: put("trainer.schedule", nested(20)),
     "schedules, deeper than Python goes": lambda: put("trainer.schedule", nested(450)),
     "a kind of two lines": lambda: put("trainer.schedule.kind", "a\nb\x1b[2J"),
@@ -482,7 +482,7 @@ LOADS_AS_A_MODEL = {  # what only a checkpoint says
 MAY_LOAD = {  # and then runs, or gives byhand's own errors
     "the input called as a function": lambda: renamed("images", "relu"),
     "the input called as a function of backward": lambda: renamed("images", "conv2d_backward"),
-    "the input called as the optimiser": lambda: renamed("images", "sgd"),
+    "the input called as the optimizer": lambda: renamed("images", "sgd"),
     "the input called float": lambda: renamed("images", "float"),
     "a parameter that is not in the file": lambda: put("graph.parameters.more", [2**40]),
 }

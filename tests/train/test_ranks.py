@@ -137,7 +137,7 @@ def test_the_same_number_of_ranks_gives_the_same_bits_again(results_of, name, co
 
 @needs_mpi
 def test_a_batch_norm_of_each_rank_is_not_that_of_all(results_of):
-    """What the synchronised one is for; the tests above would not see a norm that synchronises nothing."""
+    """What the synchronized one is for; the tests above would not see a norm that synchronizes nothing."""
     apart, alone = results_of(2, "norm apart")[0], results_of(1, "norm apart")[0]
     assert np.abs(apart["parameters"] - alone["parameters"]).max() > 1e-3
 

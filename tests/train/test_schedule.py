@@ -68,7 +68,7 @@ def test_a_factor_is_from_0_to_1(schedule, progress):
 
 
 def torch_rates(make_scheduler, steps):
-    """Return the rates of `steps` steps, of an optimiser whose rate is 1."""
+    """Return the rates of `steps` steps, of an optimizer whose rate is 1."""
     import torch
 
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)

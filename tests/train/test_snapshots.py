@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import byhand as bh
-from byhand.nn import file
+from byhand.nn import serialization
 from byhand.train import run as runs
 from byhand.train.history import History
 from byhand.train.state import snapshot_steps
@@ -29,7 +29,7 @@ def test_a_run_keeps_snapshots_more_often_at_first(tmp_path):
             rows = np.random.default_rng([0, 0, k // 10]).permutation(640)[k % 10 * 64 : (k % 10 + 1) * 64]
             other.step(other.model.prepare(DATA.images[rows]), DATA.labels[rows])
         np.testing.assert_allclose(bh.load(path).p.flat, other.model.p.flat, rtol=0, atol=1e-6)
-        assert file.read(path)[2]["snapshot"] == {"step": step, "epoch": step / 10}
+        assert serialization.read(path)[2]["snapshot"] == {"step": step, "epoch": step / 10}
 
 
 def test_a_stopped_run_keeps_the_same_snapshots(tmp_path, monkeypatch):

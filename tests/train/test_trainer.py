@@ -116,7 +116,7 @@ def test_floating_point_images_are_taken_as_they_are():
     assert plain(bh.SGD()).fit(floats, quiet=True) != plain(bh.SGD()).fit(DATA, quiet=True)
 
 
-def test_a_step_after_a_training_has_the_optimisers_own_rate(tmp_path):
+def test_a_step_after_a_training_has_the_optimizers_own_rate(tmp_path):
     trainer = plain(bh.SGD(lr=0.1), schedule=bh.Cosine(), batch_size=8)
     trainer.fit(DATA, quiet=True)
     trainer.save(tmp_path / "checkpoint")

@@ -124,8 +124,8 @@ def compare(benchmark: Benchmark, values: dict[str, list[float]]) -> Comparison:
         "ratio": _mean(ratios) if ratios else None,
         "unit": benchmark.unit,
         "families": _families(benchmark, mean["byhand"], mean["peers"]),
-        "goal": benchmark.goal,
-        "aim": benchmark.aim,
+        "required_ratio": benchmark.required_ratio,
+        "target_ratio": benchmark.target_ratio,
         "rival": benchmark.rival,
     }
     if len(lines) > 1:

@@ -1,4 +1,4 @@
-"""The benchmarks: of each its title and unit, its goal, its peers, and the session that runs in a peer's process.
+"""The benchmarks: of each its title and unit, its ratios to reach, its peers, and the session that runs in a peer's process.
 
 A session is a generator. It first yields numbers of the first steps, which must be the same for all peers. Then it is sent the
 length of each turn and yields the measurements, one number for each line of the row. Every peer starts from byhand's first
@@ -38,7 +38,10 @@ TARGET_ACCURACY = 0.99
 
 @dataclass(frozen=True)
 class Benchmark:
-    """One benchmark, a row of the table. goal, aim: ratios to the best peer, or to the best of `rival`, a framework.
+    """One benchmark, a row of the table.
+
+    required_ratio, target_ratio: how many times as good as the best peer, or as the best of `rival`, a framework, byhand has to
+    be and should be.
 
     lines: the names of a turn's numbers, where it has several; rounds: the most turns; new_process: each turn has one.
     """
@@ -46,8 +49,8 @@ class Benchmark:
     title: str
     unit: str
     session: Callable[[Any], Session]  # of a peer: a Protocol of network.py, convolutions.py, inference.py or memory.py
-    goal: float
-    aim: float
+    required_ratio: float
+    target_ratio: float
     peers: tuple[str, ...]
     rival: str = ""
     lower_is_better: bool = False
@@ -194,9 +197,9 @@ BENCHMARKS = {
         "the article's run: 3 epochs of 1,000, batch 1, 1,000 tests",
         "s",
         articles_run,
-        8,
-        20,
-        TRAINERS,
+        required_ratio=8,
+        target_ratio=20,
+        peers=TRAINERS,
         rival="PyTorch",
         lower_is_better=True,
     ),
@@ -204,47 +207,68 @@ BENCHMARKS = {
         "the article's program, batch 1, training",
         "images/s",
         articles_steps,
-        600,
-        1500,
-        tuple(peers.ARTICLE),
+        required_ratio=600,
+        target_ratio=1500,
+        peers=tuple(peers.ARTICLE),
         rival="the article's loops",
     ),
     "article64": Benchmark(
-        "the article's net, batch 64, an epoch of 60,000", "s", articles_epoch, 5, 10, TRAINERS, lower_is_better=True
+        "the article's net, batch 64, an epoch of 60,000",
+        "s",
+        articles_epoch,
+        required_ratio=5,
+        target_ratio=10,
+        peers=TRAINERS,
+        lower_is_better=True,
     ),
-    "lenet5": Benchmark("LeNet-5, batch 64, training", "images/s", training(networks.lenet5, 64), 3, 6, TRAINERS),
+    "lenet5": Benchmark(
+        "LeNet-5, batch 64, training",
+        "images/s",
+        training(networks.lenet5, 64),
+        required_ratio=3,
+        target_ratio=6,
+        peers=TRAINERS,
+    ),
     "example": Benchmark(
         "PyTorch's MNIST example, batch 64, training",
         "images/s",
         training(networks.mnist_example, 64, plain=lambda: networks.mnist_example(dropout=False)),
-        1.8,
-        3,
-        TRAINERS,
+        required_ratio=1.8,
+        target_ratio=3,
+        peers=TRAINERS,
     ),
     "resnet20": Benchmark(
         "ResNet-20, batch 128, training",
         "images/s",
         training(networks.resnet20, 128, photographs, checked=3),
-        1.7,
-        2.5,
-        TRAINERS,
+        required_ratio=1.7,
+        target_ratio=2.5,
+        peers=TRAINERS,
     ),
     "resnet18": Benchmark(
         "ResNet-18, batch 64, training",
         "images/s",
         training(networks.resnet18, 64, photographs, checked=2),
-        1.3,
-        1.6,
-        TRAINERS,
+        required_ratio=1.3,
+        target_ratio=1.6,
+        peers=TRAINERS,
     ),
-    "convolutions": Benchmark("twelve convolutions", "GFLOP/s", convolutions, 0.95, 1.2, peers.EAGER, lines=LINES),
+    "convolutions": Benchmark(
+        "twelve convolutions",
+        "GFLOP/s",
+        convolutions,
+        required_ratio=0.95,
+        target_ratio=1.2,
+        peers=peers.EAGER,
+        lines=LINES,
+    ),
     "latency": Benchmark(
         "LeNet-5, one image, latency",
         "us",
         latency,
-        5,
-        10,
-        (*TRAINERS, *peers.ONNX),
+        required_ratio=5,
+        target_ratio=10,
+        peers=(*TRAINERS, *peers.ONNX),
         rival="PyTorch",
         lower_is_better=True,
     ),
@@ -252,9 +276,9 @@ BENCHMARKS = {
         "classic networks, milliseconds an image",
         "ms",
         inference,
-        0.7,
-        1,
-        tuple(peers.ONNX),
+        required_ratio=0.7,
+        target_ratio=1,
+        peers=tuple(peers.ONNX),
         rival="onnxruntime",
         lower_is_better=True,
         lines=INFERENCES,
@@ -263,9 +287,9 @@ BENCHMARKS = {
         "LeNet-5 to 99 % on MNIST, from the start",
         "s",
         to_target,
-        3,
-        6,
-        TRAINERS,
+        required_ratio=3,
+        target_ratio=6,
+        peers=TRAINERS,
         lower_is_better=True,
         rounds=3,
         new_process=True,
@@ -274,9 +298,9 @@ BENCHMARKS = {
         "ResNet-18, batch 64, training: memory at the peak",
         "MB",
         training_memory,
-        1 / 0.7,
-        2,
-        ALL_CORES,
+        required_ratio=1 / 0.7,
+        target_ratio=2,
+        peers=ALL_CORES,
         lower_is_better=True,
         rounds=1,
     ),
@@ -284,9 +308,9 @@ BENCHMARKS = {
         "the installation",
         "MB",
         install_size,
-        750 / 400,
-        750 / 400,
-        tuple(peers.PACKAGES),
+        required_ratio=750 / 400,
+        target_ratio=750 / 400,
+        peers=tuple(peers.PACKAGES),
         lower_is_better=True,
         rounds=1,
     ),

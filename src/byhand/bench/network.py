@@ -21,7 +21,7 @@ class NetworkPeer(Protocol):
 
 
 class Network(ABC):
-    """A peer's network with its optimiser, SGD with momentum."""
+    """A peer's network with its optimizer, SGD with momentum."""
 
     lr = 0.0
     steps = 0

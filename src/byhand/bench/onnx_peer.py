@@ -76,8 +76,8 @@ def as_onnx(model: Model) -> "onnx.ModelProto":
     nodes = [
         helper.make_node("Cast", ["pixels"], ["numbers"], to=kinds.FLOAT),
         helper.make_node("Div", ["numbers", "levels"], ["fractions"]),
-        helper.make_node("Sub", ["fractions", "mean"], ["centred"]),
-        helper.make_node("Div", ["centred", "std"], ["scaled"]),
+        helper.make_node("Sub", ["fractions", "mean"], ["centered"]),
+        helper.make_node("Div", ["centered", "std"], ["scaled"]),
         helper.make_node("Transpose", ["scaled"], [_input_name(model)], perm=[0, 3, 1, 2]),
     ]
     calls = layer_calls(model, channels_first=True)

@@ -15,14 +15,15 @@ class Line(TypedDict):
 class Comparison(Line):
     """A benchmark, with the geometric means of its lines where it has several.
 
-    families: the ratio to the best peer of each framework; goal, aim: ratios to reach, over the framework `rival` ("" for all).
+    families: the ratio to the best peer of each framework; required_ratio, target_ratio: to reach, over the framework `rival`
+    ("" for all).
     """
 
     benchmark: str
     unit: str
     families: dict[str, float]
-    goal: float
-    aim: float
+    required_ratio: float
+    target_ratio: float
     rival: str
     lines: NotRequired[dict[str, Line]]
 

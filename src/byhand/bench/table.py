@@ -20,8 +20,10 @@ def table(row: Row) -> str:
         return "\n".join([*lines, "  no peer to compare with: make bench asks for PyTorch, JAX and onnxruntime"])
     ratios = {"": row["ratio"]} | (row["families"] if len(row["families"]) > 1 or row["rival"] else {})
     for name, ratio in ratios.items():
-        goal = f"  (goal {row['goal']:g}, aim {row['aim']:g})" if name == row["rival"] else ""
-        lines.append(f"  {'byhand / ' + (name or 'the best peer'):{WIDTH - 2}}{ratio:10.2f}x{goal}")
+        to_reach = ""
+        if name == row["rival"]:
+            to_reach = f"  (required {row['required_ratio']:g}, target {row['target_ratio']:g})"
+        lines.append(f"  {'byhand / ' + (name or 'the best peer'):{WIDTH - 2}}{ratio:10.2f}x{to_reach}")
     return "\n".join(lines)
 
 

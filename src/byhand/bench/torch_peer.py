@@ -57,7 +57,7 @@ class Peer:
 
 
 class TorchNetwork(Network):
-    """A module and its optimiser."""
+    """A module and its optimizer."""
 
     def __init__(self, peer: Peer, model: Model, lr: float, momentum: float) -> None:
         self.torch, self.lr, self.memory_format = peer.torch, lr, peer.memory_format

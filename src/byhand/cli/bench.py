@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from byhand.bench import BENCHMARKS, history, measure, table
-from byhand.cli.command import AsJson, command, option
+from byhand.cli.command import HAND_CHOICES, AsJson, command, option
 from byhand.errors import ArgumentError, UnknownNameError
 from byhand.ops import DEFAULT_HAND, HANDS
 
@@ -32,7 +32,7 @@ def bench(
     seconds: Annotated[float, option(min=0.01, panel=MEASUREMENT, help="Length of a turn, in seconds.")] = 0.5,
     quick: Annotated[bool, option("--quick", panel=MEASUREMENT, help="One round.")] = False,
     hand: Annotated[
-        str, option(panel=MEASUREMENT, help=f"byhand's implementation of the ops: {' or '.join(HANDS)}.")
+        str, option(panel=MEASUREMENT, help=f"byhand's implementation of the ops: {HAND_CHOICES}.")
     ] = DEFAULT_HAND,
     record: Annotated[
         bool, option("--record", panel=HISTORY, help="Append the results to the history, a line per benchmark.")

@@ -11,10 +11,12 @@ import typer
 
 from byhand.errors import ArgumentError
 from byhand.models import TRAINED
+from byhand.ops import HANDS
 
-COMMAND_PANELS = ("Data", "Training", "Model", "Output", "Machine")  # of `byhand --help`
+COMMAND_PANELS = ("Data", "Training", "Model", "Export", "Machine")  # of `byhand --help`
 DATA, MODEL, TRAINING, OUTPUT = "Data", "Model", "Training", "Output"  # of a command's options
 
+HAND_CHOICES = f"{', '.join(HANDS[:-1])} or {HANDS[-1]}"
 ANY_MODEL = "An architecture (see `byhand models`), a run's folder, or a model file, ONNX included."
 TRAINED_MODEL = f"A run's folder, a model file (ONNX included), or a pretrained network: {', '.join(TRAINED)}."
 

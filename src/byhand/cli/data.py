@@ -36,7 +36,11 @@ def data(
     ],
     augment: Annotated[
         str | None,
-        option(panel=DATA, help="Augmentation to show, as of `byhand train`.", show_default="the default of train"),
+        option(
+            panel=DATA,
+            help="Augmentation to show, in the syntax of `byhand train --augment`.",
+            show_default="the default of train",
+        ),
     ] = None,
     seed: Annotated[int, option(panel=DATA, help="Seed of the sheet's images and their augmentation.")] = 0,
     size: Annotated[

@@ -28,14 +28,14 @@ MNIST: Settings = {
 }
 TRANSFER: Settings = {"epochs": 20, "batch_size": 16, "optimizer": "sgd", "augment": "none"}
 TRANSFER_SOURCE = "efficientnet_lite0"
-TRANSFER_MAX_IMAGES = 1000  # per class; with more colour photos, a network is trained from scratch
+TRANSFER_MAX_IMAGES = 1000  # per class; with more color photos, a network is trained from scratch
 TRAINING_IMAGES = 200_000  # images that a training from scratch processes, within these epochs
 MIN_EPOCHS, MAX_EPOCHS = 8, 60
 BATCH_SIZES = ((20_000, 256), (2_000, 64), (0, 16))  # training images at least, batch size
 MOMENTUM = 0.9
 WEIGHT_DECAY = 5e-4  # of SGD and Adam, from scratch on the user's own images
 NORMALIZATION_IMAGES = 4096  # images whose pixels give mean and std
-MIN_STD = 0.01  # a channel of one colour has none
+MIN_STD = 0.01  # a channel of one color has none
 OPTIMIZER_NAMES = {name.lower(): kind for name, kind in OPTIMIZERS.items()}
 
 
@@ -56,7 +56,7 @@ def resolve(given: Settings, listing: Source) -> tuple[Settings, list[str]]:
     if not network_given and settings["data"] != "mnist" and listing.photos and few_images:
         settings["from"] = TRANSFER_SOURCE
         notes.append(
-            f"colour photos, fewer than {TRANSFER_MAX_IMAGES:,} per class: transfer learning from {TRANSFER_SOURCE}, pretrained"
+            f"color photos, fewer than {TRANSFER_MAX_IMAGES:,} per class: transfer learning from {TRANSFER_SOURCE}, pretrained"
             " on ImageNet; --model small trains from scratch"
         )
     if settings.get("from", "none") == "none":

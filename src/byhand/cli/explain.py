@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 )
 def explain(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=TRAINED_MODEL)],
-    image: Annotated[Path, typer.Argument(help="A picture.")],
+    image: Annotated[Path, typer.Argument(metavar="PICTURE", help="A picture.")],
     name: Annotated[
         str | None,
         option("--class", panel=MODEL, help="Class to explain, by name or number.", show_default="the most probable"),
@@ -51,7 +51,7 @@ def explain(
     size: ImageSize = None,
     output: Annotated[
         Path | None,
-        option("--output", "-o", metavar="FILE", panel=OUTPUT, help="PNG file.", show_default="IMAGE-explained.png"),
+        option("--output", "-o", metavar="FILE", panel=OUTPUT, help="PNG file.", show_default="PICTURE-explained.png"),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -115,7 +115,7 @@ def _lines(found: "Explanation", network: nn.Model, layer_given: bool) -> list[t
         lines.append(("Grad-CAM", peak if found.cam.max() > 0 else f"zero: no positive evidence in {found.layer}"))
     lines.append(("saliency", f"largest at {_position(int(found.saliency.argmax()), found.saliency)}"))
     lowest = f"{found.occlusion.min():.1%} at {_position(int(found.occlusion.argmin()), found.occlusion)}"
-    lines.append(("occlusion", f"with a {format_shape(found.patch)} grey patch, the probability drops to {lowest}"))
+    lines.append(("occlusion", f"with a {format_shape(found.patch)} gray patch, the probability drops to {lowest}"))
     return lines
 
 

@@ -30,7 +30,7 @@ FORMAT = "Format"
 @command(
     "byhand export runs/photos --html",
     "byhand export runs/lenet5-mnist --onnx model.onnx --c firmware --int8",
-    panel="Output",
+    panel="Export",
 )
 def export(
     run: Annotated[str, typer.Argument(metavar="MODEL", help=TRAINED_MODEL)],

@@ -19,7 +19,7 @@ from byhand.cli.training_setup import TrainingSetup, load_sets
 from byhand.data import Dataset, find, mnist
 from byhand.errors import ByhandError, FileError
 from byhand.files import write_whole
-from byhand.nn import file
+from byhand.nn import serialization
 from byhand.ops.op import Array
 from byhand.page import Look, Snapshot, document
 from byhand.page.html import GENERATOR, MAX_TEST_IMAGES
@@ -35,7 +35,7 @@ MAX_PAGE_TIME_FRACTION = 0.25  # of a training's time that updating its page may
 @command("byhand look runs/lenet5-mnist", "byhand look model.onnx photo.jpg -o page.html", panel="Model")
 def look(
     model: Annotated[str | None, typer.Argument(metavar="MODEL", help=ANY_MODEL, show_default="the newest run")] = None,
-    images: Annotated[list[Path] | None, typer.Argument(metavar="IMAGE", help="Pictures to show it.")] = None,
+    images: Annotated[list[Path] | None, typer.Argument(metavar="PICTURE", help="Pictures to show it.")] = None,
     output: Annotated[
         Path | None,
         option(
@@ -166,8 +166,8 @@ def _training(run: Run) -> dict[str, Any]:
 def _snapshots(run: Run) -> list[Snapshot]:
     found = []
     for step, path in run.snapshots():
-        network, _, about = file.read(path)
-        snapshot = about.get("snapshot")
+        network, _, metadata = serialization.read(path)
+        snapshot = metadata.get("snapshot")
         epoch = snapshot.get("epoch") if isinstance(snapshot, dict) else None
         found.append(Snapshot(step, float(epoch) if isinstance(epoch, (int, float)) else 0.0, network))
     return found

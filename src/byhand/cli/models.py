@@ -17,7 +17,7 @@ LARGE_UNITS = (("G", 1e9), ("M", 1e6))
 
 @command("byhand models", "byhand models resnet", panel="Model")
 def models(
-    name: Annotated[str, typer.Argument(help="Only names that contain this.", show_default=False)] = "",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Only names that contain this.", show_default=False)] = "",
 ) -> None:
     """List the architectures, oldest first: year, paper, what was new; image size, parameters, FLOPs, receptive field.
 
@@ -28,7 +28,7 @@ def models(
     names.sort(key=lambda key: (ARCHITECTURES[key].year, _headline(key)))
     if not names:
         raise UnknownNameError("model", name, ARCHITECTURES)
-    print(f"{'':24}{'image':>10}{'parameters':>14}{'FLOPs':>10}{'field':>7}")
+    print(f"{'':24}{'image':>12}{'parameters':>14}{'FLOPs':>10}{'field':>7}")
     for headline, keys in groupby(names, _headline):
         print(headline)
         for key in keys:
@@ -36,8 +36,8 @@ def models(
             images = Input(*architecture.image)
             summary = Summary(images.graph, architecture.build(images, architecture.classes), key)
             field = max(_height(row.receptive_field) for row in summary.rows if row.op in WINDOW_OPS)
-            size = f"{architecture.image[0]}x{architecture.image[2]}"
-            print(f"  {key:22}{size:>10}{summary.parameters:>14,}{_short(summary.flops):>10}{field:>7}")
+            size = "x".join(map(str, architecture.image))
+            print(f"  {key:22}{size:>12}{summary.parameters:>14,}{_short(summary.flops):>10}{field:>7}")
 
 
 def _headline(key: str) -> str:

@@ -37,7 +37,7 @@ STANDARD_INPUT = "-"
 def predict(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=TRAINED_MODEL)],
     images: Annotated[
-        list[str], typer.Argument(metavar="IMAGE", help="Pictures, folders of pictures, or - for standard input.")
+        list[str], typer.Argument(metavar="PICTURE", help="Pictures, folders of pictures, or - for standard input.")
     ],
     labels: Labels = None,
     mean: Mean = None,
@@ -48,7 +48,7 @@ def predict(
         option(panel=OUTPUT, help="Number of classes, the most probable ones.", show_default="3; --json 10, --csv 1"),
     ] = None,
     show: Annotated[
-        bool, option("--show", panel=OUTPUT, help="Also print the network's input, if it is greyscale.")
+        bool, option("--show", panel=OUTPUT, help="Also print the network's input, if it is grayscale.")
     ] = False,
     as_json: AsJson = False,
     as_csv: Annotated[
@@ -58,8 +58,8 @@ def predict(
     """Classify pictures.
 
     PNG, JPEG and similar formats of any size; of a folder, all pictures below it. Pictures are preprocessed as in training. A
-    network trained on MNIST expects one handwritten digit per picture, which is centred as in MNIST; one with unknown
-    preprocessing gets the centre crop, 87.5 % of the shorter side.
+    network trained on MNIST expects one handwritten digit per picture, which is centered as in MNIST; one with unknown
+    preprocessing gets the center crop, 87.5 % of the shorter side.
     """
     if as_json and as_csv:
         raise ArgumentError("--json and --csv are two output formats; give one of them")
@@ -82,9 +82,9 @@ def predict(
                 )
                 failed += 1
             elif as_json:
-                grey = show and pixels.shape[-1] == 1
+                gray = show and pixels.shape[-1] == 1
                 answers.append({"image": name, **_as_dict(answer, network.classes, top_k)})
-                answers[-1] |= {"input": pixels[..., 0].tolist()} if grey else {}
+                answers[-1] |= {"input": pixels[..., 0].tolist()} if gray else {}
             else:
                 if show and pixels.shape[-1] == 1 and not as_csv:
                     print(f"{name}, as the network receives it ({format_shape(pixels.shape[:2])}, pixels 0 to 255):")
@@ -186,7 +186,7 @@ def _short(name: str) -> str:
 
 
 def ascii_art(pixels: Array) -> str:
-    """Return grey pixels as text, two characters each.
+    """Return gray pixels as text, two characters each.
 
     >>> import numpy as np
     >>> ascii_art(np.array([[0, 128], [255, 0]]))

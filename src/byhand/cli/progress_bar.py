@@ -1,4 +1,4 @@
-"""A progress bar for the work before training: scanning, decoding, computing features; in a terminal only."""
+"""A progress bar for long work other than training steps; shown in a terminal only."""
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn

@@ -6,17 +6,17 @@ from typing import Annotated
 import typer
 
 from byhand import nn
-from byhand.cli.command import ANY_MODEL, OUTPUT, TRAINING, ImageSize, command, option
+from byhand.cli.command import ANY_MODEL, HAND_CHOICES, OUTPUT, TRAINING, ImageSize, command, option
 from byhand.cli.model_argument import open_model
 from byhand.errors import ArgumentError, FileError
-from byhand.ops import DEFAULT_HAND, HANDS
+from byhand.ops import DEFAULT_HAND
 from byhand.program import algorithms
 from byhand.train import SGD, Trainer
 
 
 @command("byhand show resnet50", "byhand show lenet5 --program --hand arrays", panel="Model")
 def show(
-    model: Annotated[str, typer.Argument(help=ANY_MODEL)],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=ANY_MODEL)],
     graph: Annotated[bool, option("--graph", panel=OUTPUT, help="Draw the graph as SVG.")] = False,
     program: Annotated[
         bool, option("--program", panel=OUTPUT, help="Print the generated training program instead of the layers.")
@@ -26,7 +26,10 @@ def show(
         option("--output", "-o", metavar="FILE", panel=OUTPUT, help="SVG file of --graph.", show_default="MODEL.svg"),
     ] = None,
     batch_size: Annotated[int, option(panel=TRAINING, help="Batch size of --program and of the algorithms.")] = 64,
-    hand: Annotated[str, option(panel=TRAINING, help=f"Hand of --program: {' or '.join(HANDS)}.")] = DEFAULT_HAND,
+    hand: Annotated[
+        str,
+        option(panel=TRAINING, help=f"Implementation of the ops in --program: {HAND_CHOICES}."),
+    ] = DEFAULT_HAND,
     size: ImageSize = None,
 ) -> None:
     """Show a network's layers with shapes, parameters, FLOPs and algorithms; its graph; or its training program."""

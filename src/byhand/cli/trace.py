@@ -25,8 +25,8 @@ TEXT_COLUMNS = 3  # of the above, aligned to the left
     panel="Model",
 )
 def trace(
-    model: Annotated[str, typer.Argument(help=ANY_MODEL)],
-    image: Annotated[Path, typer.Argument(help="A picture.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=ANY_MODEL)],
+    image: Annotated[Path, typer.Argument(metavar="PICTURE", help="A picture.")],
     layer: Annotated[
         str | None, option(panel=OUTPUT, help="Draw the output of this layer, by its name in byhand or in ONNX.")
     ] = None,
@@ -35,7 +35,7 @@ def trace(
         option("--output", "-o", metavar="FILE", panel=OUTPUT, help="PNG file of --layer.", show_default="LAYER.png"),
     ] = None,
     scale_each: Annotated[
-        bool, option("--scale-each", panel=OUTPUT, help="Give each map a colour scale of its own.")
+        bool, option("--scale-each", panel=OUTPUT, help="Give each map a color scale of its own.")
     ] = False,
     max_maps: Annotated[
         int, option(panel=OUTPUT, help="Number of maps to draw, the most active ones.")

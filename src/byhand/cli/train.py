@@ -12,7 +12,7 @@ import typer
 
 from byhand import models
 from byhand.cli import training_setup
-from byhand.cli.command import DATA, MODEL, OUTPUT, TRAINING, AsJson, command, option
+from byhand.cli.command import DATA, HAND_CHOICES, MODEL, OUTPUT, TRAINING, AsJson, command, option
 from byhand.cli.defaults import Settings, split_arguments
 from byhand.cli.look import page_writer
 from byhand.cli.model_argument import parse_image_size
@@ -20,7 +20,7 @@ from byhand.cli.progress_bar import ProgressBar
 from byhand.cli.training_output import evaluate_and_report, header_lines
 from byhand.cli.training_setup import TTA
 from byhand.errors import ArgumentError
-from byhand.ops import DEFAULT_HAND, HANDS
+from byhand.ops import DEFAULT_HAND
 from byhand.train.distributed.mpi import world
 
 
@@ -55,7 +55,7 @@ def train(
         option(
             panel=DATA,
             show_default="by shape",
-            help="Augmentation: none, or a list, without spaces, of flip, shift=2, rotate=10, crop=0.3, colour=0.2, "
+            help="Augmentation: none, or a list, without spaces, of flip, shift=2, rotate=10, crop=0.3, color=0.2, "
             "cutout=8, mixup=0.2.",
         ),
     ] = None,
@@ -139,7 +139,7 @@ def train(
     ] = None,
     hand: Annotated[
         str | None,
-        option(panel=TRAINING, help=f"Implementation of the ops: {' or '.join(HANDS)}.", show_default=DEFAULT_HAND),
+        option(panel=TRAINING, help=f"Implementation of the ops: {HAND_CHOICES}.", show_default=DEFAULT_HAND),
     ] = None,
     sync_batchnorm: Annotated[
         bool, option("--sync-batchnorm", panel=TRAINING, help="Under mpiexec: synchronize batch norm across ranks.")

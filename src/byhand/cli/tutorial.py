@@ -1,21 +1,21 @@
-"""`byhand tutorial`: the two programs of the article that byhand grew out of."""
+"""`byhand tutorial`: the two programs of the article that byhand began with, Victor Zhou's CNN tutorial."""
 
 import json
 from typing import Annotated
 
-from byhand.cli.command import DATA, TRAINING, AsJson, command, option
-from byhand.tutorial import HANDS, run
+from byhand.cli.command import DATA, HAND_CHOICES, TRAINING, AsJson, command, option
+from byhand.tutorial import run
 
 
 @command("byhand tutorial", "byhand tutorial --hand loops --images 100 --epochs 1", panel="Training")
 def tutorial(
-    hand: Annotated[str, option(panel=TRAINING, help=f"Implementation of the ops: {' or '.join(HANDS)}.")] = "compiled",
+    hand: Annotated[str, option(panel=TRAINING, help=f"Implementation of the ops: {HAND_CHOICES}.")] = "compiled",
     seed: Annotated[int, option(panel=TRAINING, help="Seed of the random numbers.")] = 0,
     images: Annotated[int, option(panel=DATA, help="Number of training images, and of test images.")] = 1000,
     epochs: Annotated[int, option(panel=TRAINING, help="Passes over the training images.")] = 3,
     as_json: AsJson = False,
 ) -> None:
-    """Run the article's own programs: a CNN on MNIST, trained one image at a time."""
+    """Run the two programs of Victor Zhou's CNN tutorial: a network on MNIST, untrained, then trained one image at a time."""
     result = run(hand=hand, seed=seed, images=images, epochs=epochs, say=_ignore if as_json else _print_line)
     if as_json:
         print(json.dumps(result))

@@ -14,12 +14,12 @@ import numpy as np
 from byhand.shapes import Array
 
 # All in typical heights of digits.
-MAX_PART_HEIGHT = 0.6  # a lower component may be a part of its neighbour
+MAX_PART_HEIGHT = 0.6  # a lower component may be a part of its neighbor
 MAX_PART_DISTANCE = 0.2  # from a part to the rest of the digit
 MAX_SPECK_SIZE = 0.12  # a component smaller in both directions is dirt
 MAX_MERGED_HEIGHT = 1.5
 MAX_MERGED_WIDTH = 1.2
-MAX_LINE_OFFSET = 0.5  # between the middles of neighbours in a line
+MAX_LINE_OFFSET = 0.5  # between the middles of neighbors in a line
 MAX_GAP = 6.0  # to the next digit of the line
 # Length over thickness of an edge of the paper, or of a one.
 MIN_SLENDERNESS = 16

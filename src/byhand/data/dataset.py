@@ -39,7 +39,7 @@ class Dataset:
         if images.ndim != 4 or 0 in images.shape[1:]:
             raise ShapeError(
                 f"Dataset: images must be (N, H, W, C), got shape {images.shape}; "
-                "grey images (N, H, W) get their channel with images[..., None]"
+                "gray images (N, H, W) get their channel with images[..., None]"
             )
         if images.dtype not in (np.uint8, np.float32):
             raise ArgumentError(f"Dataset: images must be uint8 or float32, got {images.dtype}; convert them first")

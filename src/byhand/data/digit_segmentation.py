@@ -8,7 +8,7 @@
     components    connected, merged, split and sorted into lines of text: `components.py`
     slant         the mean slant of the writing, by second moments, is changed to that of MNIST
 
-This module finds digits and does not classify them; `report.read_digits` asks a network.
+This module finds digits and does not classify them; `report.digit_reader.read_digits` asks a network.
 """
 
 import os
@@ -80,12 +80,12 @@ def from_file(path: str | os.PathLike[str]) -> tuple[Image.Image, float]:
     >>> photo.size, photo.mode, scale
     ((640, 480), 'RGB', 1.0)
     """
-    photo = image_decoding.decode_image(path, "RGB", WORKING_SIDE, image_decoding.to_colour)
+    photo = image_decoding.decode_image(path, "RGB", WORKING_SIDE, image_decoding.to_color)
     return photo, max(image_decoding.inspect_image(path, 0).size) / max(photo.size)
 
 
 def find(photo: Array) -> list[Candidate]:
-    """Return the digits on a photo of paper, (H, W) grey uint8, in reading order; none where it is blank.
+    """Return the digits on a photo of paper, (H, W) gray uint8, in reading order; none where it is blank.
 
     Dark ink on light paper or light on dark; skewed by up to 20 degrees.
     Raises ShapeError for another shape.
@@ -117,48 +117,48 @@ def find(photo: Array) -> list[Candidate]:
 
 def flattened(image: Image.Image) -> Array:
     """Return the contrast of ink under even light, 0 to 1: 1 - photo / paper; (H, W) float32."""
-    grey = np.asarray(image.filter(ImageFilter.GaussianBlur(0.7)))
-    side = max(3, max(grey.shape) // 10)
+    gray = np.asarray(image.filter(ImageFilter.GaussianBlur(0.7)))
+    side = max(3, max(gray.shape) // 10)
     contrast: Array
     if _is_dark(image):
-        ground = opening(grey, side).astype(np.float32)
-        raised = (grey - ground) / (ground + 16)  # 16 of 255: a board's darkest corners are mostly noise
+        ground = opening(gray, side).astype(np.float32)
+        raised = (gray - ground) / (ground + 16)  # 16 of 255: a board's darkest corners are mostly noise
         contrast = raised / max(float(np.percentile(raised, 99.8)), 0.5)
     else:
-        paper = np.maximum(closing(grey, side).astype(np.float32), 1)
-        contrast = 1 - grey / paper
+        paper = np.maximum(closing(gray, side).astype(np.float32), 1)
+        contrast = 1 - gray / paper
     contrast -= np.median(contrast)  # closing goes over the noise's peaks
     return np.clip(contrast, 0, 1, out=contrast)
 
 
 def _is_dark(image: Image.Image) -> bool:
     """Tell whether ink is lighter than the paper: strokes cover a small part, so that the skewness of pixels tells."""
-    grey = np.asarray(image, np.float32)
+    gray = np.asarray(image, np.float32)
     local = np.asarray(image.filter(ImageFilter.BoxBlur(max(image.size) / 16)), np.float32)
-    detail = (grey - local) / (local + 16)
+    detail = (gray - local) / (local + 16)
     return bool(np.mean(detail * detail * detail) > 0)
 
 
-def closing(grey: Array, side: int) -> Array:
+def closing(gray: Array, side: int) -> Array:
     """Fill what is darker and narrower than `side` pixels: the largest in a square window, then the smallest of these."""
-    return _filtered(grey, side, np.maximum, np.minimum)
+    return _filtered(gray, side, np.maximum, np.minimum)
 
 
-def opening(grey: Array, side: int) -> Array:
+def opening(gray: Array, side: int) -> Array:
     """Take away what is lighter and narrower than `side` pixels."""
-    return _filtered(grey, side, np.minimum, np.maximum)
+    return _filtered(gray, side, np.minimum, np.maximum)
 
 
-def _filtered(grey: Array, side: int, first: np.ufunc, second: np.ufunc) -> Array:
-    around = np.pad(grey, side, mode="edge")  # a strip of the desk goes on beyond the photo
+def _filtered(gray: Array, side: int, first: np.ufunc, second: np.ufunc) -> Array:
+    around = np.pad(gray, side, mode="edge")  # a strip of the desk goes on beyond the photo
     both = _running(_running(around, side, first), side, second)
     return both[side:-side, side:-side]
 
 
-def _running(grey: Array, side: int, best: np.ufunc, axes: Sequence[int] = (0, 1)) -> Array:
+def _running(gray: Array, side: int, best: np.ufunc, axes: Sequence[int] = (0, 1)) -> Array:
     """Return the largest or smallest in a window of `side` pixels, in log2(side) passes an axis."""
     for axis in axes:
-        rows = np.moveaxis(grey, axis, 0)
+        rows = np.moveaxis(gray, axis, 0)
         length = len(rows)
         before = side // 2
         rows = np.pad(rows, [(before, side - 1 - before), (0, 0)], mode="edge")
@@ -167,8 +167,8 @@ def _running(grey: Array, side: int, best: np.ufunc, axes: Sequence[int] = (0, 1
             step = min(have, side - have)
             rows = best(rows[: len(rows) - step], rows[step:])
             have += step
-        grey = np.moveaxis(rows[:length], 0, axis)
-    return grey
+        gray = np.moveaxis(rows[:length], 0, axis)
+    return gray
 
 
 # turn -----------------------------------------------------------------------------------------------------------------
@@ -367,7 +367,7 @@ class _Page:
         around, own = self._around(component, margin)
         ink = around / self.ink
         near = _running(own, 2 * margin + 1, np.maximum)
-        # its soft edges are kept, ink of neighbours is not
+        # its soft edges are kept, ink of neighbors is not
         ink = np.where(own | (near & (ink < EDGE_CONTRAST)), np.clip(ink, 0, 1), 0)
         height, width = ink.shape
         size = ceil(width + abs(slant) * height) + height // 2, height + height // 2

@@ -24,14 +24,14 @@ IMAGE_SIDE = 28  # pixels of an MNIST image
 # Fractions of the ink's peak: pixels below the first are outside the ink's box, those above the second inside it.
 MIN_BOX_INK = 0.04
 STRONG_INK = 0.25
-MIN_CONTRAST = 8.0  # grey levels of 255; with less, the picture is blank
+MIN_CONTRAST = 8.0  # gray levels of 255; with less, the picture is blank
 
 
 def from_file(path: str | os.PathLike[str]) -> Array:
     """Read a picture of one digit (PNG, JPEG or another common format) as an MNIST image, (28, 28, 1) uint8.
 
-    Grey or colour, any size, ink dark on light or light on dark. Transparent pixels count as paper; the EXIF orientation is
-    applied; pictures larger than `image_decoding` allows are refused.
+    Gray or color, any size, ink dark on light or light on dark. Transparent pixels count as paper; the EXIF orientation is
+    applied; pictures larger than `image_decoding.decode_image` allows are refused.
 
     Raises FileError for a file that is missing, not a picture, truncated, too large, or blank.
 
@@ -43,9 +43,9 @@ def from_file(path: str | os.PathLike[str]) -> Array:
     ...     from_file(path).shape
     (28, 28, 1)
     """
-    grey = image_decoding.decode_image(path, "L", WORKING_SIDE, _grey)
+    gray = image_decoding.decode_image(path, "L", WORKING_SIDE, _gray)
     try:
-        return _digit(grey)
+        return _digit(gray)
     except ArgumentError as error:
         raise FileError(f"{path}: {error}") from None
 
@@ -71,7 +71,7 @@ def from_array(image: Array) -> Array:
         )
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[..., 0]
-    return _digit(_grey(Image.fromarray(_bytes(image))))
+    return _digit(_gray(Image.fromarray(_bytes(image))))
 
 
 def _bytes(image: Array) -> Array:
@@ -82,34 +82,34 @@ def _bytes(image: Array) -> Array:
         raise ArgumentError(f"digits: pixel values must go from 0 to 255, or from 0 to 1 in floats, got {_span(image)}")
     whites = (255, 65535) if image.dtype.kind in "iu" else (1, 255, 65535)
     white = next(white for white in whites if image.max() <= white)
-    grey: Array = np.rint(image.astype(np.float32) * (255 / white)).astype(np.uint8)
-    return grey
+    gray: Array = np.rint(image.astype(np.float32) * (255 / white)).astype(np.uint8)
+    return gray
 
 
 def _span(image: Array) -> str:
     return f"{image.dtype} {image.min()} to {image.max()}" if image.dtype.kind in "biuf" else str(image.dtype)
 
 
-def _grey(image: Image.Image) -> Image.Image:
-    """Return a picture as 8-bit grey on white paper, averaged down to at most WORKING_SIDE pixels."""
+def _gray(image: Image.Image) -> Image.Image:
+    """Return a picture as 8-bit gray on white paper, averaged down to at most WORKING_SIDE pixels."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        grey = Image.fromarray(_bytes(np.asarray(image)))
+        gray = Image.fromarray(_bytes(np.asarray(image)))
     elif image.has_transparency_data:
         ink = image.convert("RGBA")
         alpha, light = ink.getchannel("A"), ink.convert("L")
         opaque = alpha.point([0] * 128 + [255] * 128)
         bright = opaque.getbbox() is not None and ImageStat.Stat(light, opaque).extrema[0][0] > 127
-        grey = Image.new("L", ink.size, 0 if bright else 255)  # white ink is invisible on white paper
-        grey.paste(light, mask=alpha)
+        gray = Image.new("L", ink.size, 0 if bright else 255)  # white ink is invisible on white paper
+        gray.paste(light, mask=alpha)
     else:
-        grey = image.convert("L")
-    factor = -(-max(grey.size) // WORKING_SIDE)
-    return grey.reduce(factor) if factor > 1 else grey
+        gray = image.convert("L")
+    factor = -(-max(gray.size) // WORKING_SIDE)
+    return gray.reduce(factor) if factor > 1 else gray
 
 
-def _digit(grey: Image.Image) -> Array:
-    """Return the ink of a grey picture, scaled and centered, as (28, 28, 1) uint8."""
-    ink = _ink(grey)
+def _digit(gray: Image.Image) -> Array:
+    """Return the ink of a gray picture, scaled and centered, as (28, 28, 1) uint8."""
+    ink = _ink(gray)
     ink = ink[_box(ink)]
     height, width = ink.shape
     scale = INK_SIDE / max(height, width)
@@ -127,38 +127,38 @@ def _digit(grey: Image.Image) -> Array:
     return digit
 
 
-def _ink(grey: Image.Image) -> Array:
+def _ink(gray: Image.Image) -> Array:
     """Return the ink of each pixel (H, W): its difference from the paper, less the noise, at least 0."""
-    pixels = np.asarray(grey, np.float32)
+    pixels = np.asarray(gray, np.float32)
     paper, edge = _paper(pixels)
     # The third moment tells dark ink from light ink: strokes are few pixels on one side of the paper's level, noise is
     # symmetric. The level is the blurred picture, which follows uneven light more closely than a plane.
-    detail = pixels - np.asarray(grey.filter(ImageFilter.BoxBlur(max(grey.size) / 4)), np.float32)
+    detail = pixels - np.asarray(gray.filter(ImageFilter.BoxBlur(max(gray.size) / 4)), np.float32)
     distance = pixels - paper if np.mean(detail**3) > 0 else paper - pixels
     noise = 5 * np.median(np.abs(distance[edge]))  # 3.4 standard deviations of Gaussian noise
     ink: Array = np.maximum(distance - noise, 0)
     return ink
 
 
-def _paper(grey: Array) -> tuple[Array, Array]:
+def _paper(gray: Array) -> tuple[Array, Array]:
     """Return the paper's level under uneven light, a plane fitted to the picture's border, and the border as a mask.
 
     The fit minimizes absolute deviations, which makes it robust against ink at the border: least squares, iteratively
     reweighted by 1 / |residual| (E. J. Schlossmacher, 1973).
     """
-    height, width = grey.shape
-    edge = np.zeros(grey.shape, bool)
+    height, width = gray.shape
+    edge = np.zeros(gray.shape, bool)
     edge[[0, -1]] = edge[:, [0, -1]] = True
     y, x = np.linspace(-1, 1, height)[:, None], np.linspace(-1, 1, width)[None, :]
-    terms = [np.broadcast_to(term, grey.shape) for term in (np.ones(1), x, y)]
+    terms = [np.broadcast_to(term, gray.shape) for term in (np.ones(1), x, y)]
     at_edge = np.stack([term[edge] for term in terms], axis=1)
-    values = grey[edge].astype(np.float64)
+    values = gray[edge].astype(np.float64)
     fit: Array = np.zeros(len(terms))
     fit[0] = np.median(values)
     for _ in range(20):
-        weight = 1 / np.sqrt(np.maximum(np.abs(values - at_edge @ fit), 0.5))  # half a grey level is rounding
+        weight = 1 / np.sqrt(np.maximum(np.abs(values - at_edge @ fit), 0.5))  # half a gray level is rounding
         fit = np.linalg.lstsq(at_edge * weight[:, None], values * weight, rcond=None)[0]
-    paper = np.zeros_like(grey)
+    paper = np.zeros_like(gray)
     for factor, term in zip(fit, terms):
         paper += np.float32(factor) * term
     return paper, edge

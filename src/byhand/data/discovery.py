@@ -13,7 +13,7 @@ from typing import TextIO
 from byhand.errors import FileError
 from byhand.text import printable
 
-PARTS = {  # of a data set, and what their folders are called
+SPLITS = {  # of a data set, and the names of their folders
     "train": ("train", "training"),
     "val": ("val", "valid", "validation", "dev"),
     "test": ("test", "testing"),
@@ -21,7 +21,7 @@ PARTS = {  # of a data set, and what their folders are called
 PICTURES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
 PATH_COLUMNS = ("path", "file", "filename", "file_name", "filepath", "image", "image_path", "img", "picture")
 LABEL_COLUMNS = ("label", "class", "classname", "class_name", "category", "target", "y")
-PART_COLUMNS = ("split", "part", "set", "subset", "fold")
+SPLIT_COLUMNS = ("split", "part", "set", "subset", "fold")
 LAYOUT = "a folder a class (FOLDER/cat/1.jpg), or train/, val/ and test/ with such folders"
 
 
@@ -48,17 +48,19 @@ def discover_folders(root: Path) -> DiscoveredFiles:
     """
     found = DiscoveredFiles(printable(root.resolve().name) or "pictures", root)
     folders, loose, _ = _entries(root, found)
-    parts = {part: [folder for folder in folders if folder.name.lower() in names] for part, names in PARTS.items()}
-    if parts["train"]:
-        used = {folder for group in parts.values() for folder in group}
+    split_folders = {
+        split: [folder for folder in folders if folder.name.lower() in names] for split, names in SPLITS.items()
+    }
+    if split_folders["train"]:
+        used = {folder for group in split_folders.values() for folder in group}
         if others := [printable(folder.name) for folder in folders if folder not in used]:
             found.notes.append(f"beside train/ there is also {abbreviated(others)}: left out")
-        for part, group in parts.items():
+        for split, group in split_folders.items():
             for folder in group:
-                _classes(folder, part, found)
+                _classes(folder, split, found)
     else:
         _classes(root, "all", found)
-    if loose and parts["train"]:
+    if loose and split_folders["train"]:
         found.notes.append(f"{_count(loose)} directly in {found.name} {_belong(loose)} no class: left out")
     if not any(found.parts.values()):
         held = f"it holds {_count(loose)}, but no folder of a class" if loose else "no picture is in a class's folder"
@@ -71,10 +73,10 @@ def image_files_below(folder: Path) -> list[Path]:
     return list(_below(folder, DiscoveredFiles(folder.name, folder), set(), Counter()))
 
 
-def _classes(folder: Path, part: str, found: DiscoveredFiles) -> None:
+def _classes(folder: Path, split: str, found: DiscoveredFiles) -> None:
     """Add the pictures of each class's folder."""
     folders, loose, _ = _entries(folder, found)
-    pairs, others, seen = found.parts.setdefault(part, []), Counter[str](), {_identity(folder)}
+    pairs, others, seen = found.parts.setdefault(split, []), Counter[str](), {_identity(folder)}
     for class_folder in folders:
         label, before = class_name(class_folder.name), len(pairs)
         pairs += [(path, label) for path in _below(class_folder, found, seen, others)]
@@ -131,10 +133,10 @@ def _identity(folder: Path) -> tuple[int, int]:
 
 
 def discover_csv(path: Path) -> DiscoveredFiles:
-    """Return the pictures that a CSV file names: a path (from the CSV's own folder) and a label a row, by chance a split.
+    """Return the pictures that a CSV file names: one path and one label per row, optionally a split.
 
-    A first row of names is understood (path or file, label or class, split), so are semicolons and tabs. A path that leads
-    out of the CSV's folder is refused. Raises FileError for a file that is no such table.
+    A path starts from the CSV's own folder, and one that leads out of it is refused. A first row of names is understood (path
+    or file, label or class, split), so are semicolons and tabs. Raises FileError for a file that is no such table.
     """
     found = DiscoveredFiles(printable(path.stem), path.parent)
     try:
@@ -168,14 +170,14 @@ def _rows(file: TextIO, path: Path, found: DiscoveredFiles) -> None:
         except IndexError:
             found.bad.append((f"{path.name}, line {number}", f"has {len(row)} cells; expected a path and a label"))
             continue
-        part = _part(rest[0]) if rest else "all"
+        split = _split(rest[0]) if rest else "all"
         target = root / name
         if "\0" in name or not target.resolve().is_relative_to(root):
             found.bad.append((printable(name), "leads out of the CSV's folder; put the CSV beside its pictures"))
-        elif part is None or not label:
+        elif split is None or not label:
             found.bad.append((printable(name), f"line {number} gives it no label, or an unknown split"))
         else:
-            found.parts.setdefault(part, []).append((path.parent / name, class_name(label)))
+            found.parts.setdefault(split, []).append((path.parent / name, class_name(label)))
     if "all" in found.parts and len(found.parts) > 1:
         found.parts.setdefault("train", []).extend(found.parts.pop("all"))
 
@@ -184,15 +186,15 @@ def _columns(cells: list[str]) -> tuple[list[int], bool]:
     """Return which columns hold the path, the label and the split, and whether the first row names them."""
     named = [
         next((cells.index(name) for name in names if name in cells), None)
-        for names in (PATH_COLUMNS, LABEL_COLUMNS, PART_COLUMNS)
+        for names in (PATH_COLUMNS, LABEL_COLUMNS, SPLIT_COLUMNS)
     ]
     if named[0] is not None and named[1] is not None:
         return [column for column in named if column is not None], True
     return [0, 1], bool(cells) and not cells[0].endswith(PICTURES)
 
 
-def _part(text: str) -> str | None:
-    return next((part for part, names in PARTS.items() if text.lower() in names), None if text else "all")
+def _split(text: str) -> str | None:
+    return next((split for split, names in SPLITS.items() if text.lower() in names), None if text else "all")
 
 
 # names ----------------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""A data set of image files: inspected without decoding (sizes, classes, colour, unreadable files), then decoded to splits."""
+"""A data set of image files: inspected without decoding (sizes, classes, color, unreadable files), then decoded to splits."""
 
 import os
 from collections import Counter
@@ -22,7 +22,7 @@ from byhand.shapes import Shape
 
 MAX_DECODED_PIXELS = 64 * 64  # a smaller image is decoded when it is inspected
 MAX_DEFAULT_SIDE = 128  # pixels of a side, of the images of a new network
-MIN_PHOTO_SIDE = 64  # pixels of the shorter side, of a colour image that counts as a photo
+MIN_PHOTO_SIDE = 64  # pixels of the shorter side, of a color image that counts as a photo
 MEMORY_FRACTION = 0.25  # of the machine's memory, for decoded images
 DECODE_GROUP = 16  # images that a thread decodes at a time
 
@@ -76,12 +76,12 @@ class FileSource:
 
     @cached_property
     def channels(self) -> int:
-        """1 where every image is grey, else 3."""
-        return 1 if all(info.grey for info in self.infos.values()) else 3
+        """1 where every image is gray, else 3."""
+        return 1 if all(info.gray for info in self.infos.values()) else 3
 
     @property
     def photos(self) -> bool:
-        """Whether they are in colour, and most larger than 64 pixels."""
+        """Whether they are in color, and most larger than 64 pixels."""
         sides = [min(info.size) for info in self.infos.values()]
         return self.channels == 3 and median(sides) > MIN_PHOTO_SIDE
 
@@ -106,11 +106,11 @@ class FileSource:
             lines.append(
                 f"pictures of {of}: resized so that {height} x {width} takes {seen} of the shorter side, the rest cut off"
             )
-        grey = sum(info.grey for info in self.infos.values())
-        if channels == 3 and grey:
-            lines.append(f"{grey:,} of {count:,} are grey: made colour, three times the same channel")
-        if channels == 1 and grey < count:
-            lines.append(f"{count - grey:,} of {count:,} are in colour: made grey")
+        gray = sum(info.gray for info in self.infos.values())
+        if channels == 3 and gray:
+            lines.append(f"{gray:,} of {count:,} are gray: made color, three times the same channel")
+        if channels == 1 and gray < count:
+            lines.append(f"{count - gray:,} of {count:,} are in color: made gray")
         notes = Counter(info.note for info in self.infos.values() if info.note)
         return lines + [f"{number:,} of {count:,}: {note}" for note, number in notes.most_common()]
 
@@ -196,9 +196,9 @@ class FileSource:
         """Return one image, or the FileError of decoding it."""
         pixels = self.infos[files.paths[row]].pixels
         if pixels is not None and pixels.shape[:2] == files.shape[1:3] and files.crop == 1:
-            grey = pixels.ndim == 2
-            if grey or files.shape[3] == 3:
-                return pixels[..., None] if grey else pixels
+            gray = pixels.ndim == 2
+            if gray or files.shape[3] == 3:
+                return pixels[..., None] if gray else pixels
         try:
             return files.decode(row)
         except FileError as error:

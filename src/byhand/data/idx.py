@@ -1,6 +1,6 @@
 """IDX, the file format of MNIST: a reader for untrusted files, plain or gzip.
 
-    magic    0 0 type axes          type: a key of `TYPES`; axes: 1 for labels, 3 for grey images
+    magic    0 0 type axes          type: a key of `TYPES`; axes: 1 for labels, 3 for gray images
     sizes    one uint32 an axis     everything is big-endian
     data     the elements, the last axis fastest
 

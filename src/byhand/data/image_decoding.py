@@ -26,7 +26,7 @@ def decode_image(
 ) -> Image.Image:
     """Return an image decoded, converted, and upright (its EXIF orientation applied).
 
-    mode: "L" for grey, "RGB" for colour; side: JPEGs may be decoded at a fraction of their size, no smaller than that.
+    mode: "L" for gray, "RGB" for color; side: JPEGs may be decoded at a fraction of their size, no smaller than that.
     Pictures over 25 megapixels are refused, save JPEGs that are not progressive: they are decoded at a fraction of their
     size, up to the limit of Pillow, about 89 megapixels.
     Raises FileError for a file that is missing, no picture, cut short, or too large.
@@ -46,11 +46,11 @@ def decode_image(
 
 @dataclass(frozen=True)
 class ImageInfo:
-    """What is known of an image file: upright size, colour, a digest of its bytes, and the pixels of a small image."""
+    """What is known of an image file: upright size, color, a digest of its bytes, and the pixels of a small image."""
 
     size: tuple[int, int]  # height, width
-    grey: bool
-    note: str  # how its pixels are converted, where they are not 8-bit grey or RGB
+    gray: bool
+    note: str  # how its pixels are converted, where they are not 8-bit gray or RGB
     digest: bytes
     pixels: Array | None
 
@@ -58,42 +58,42 @@ class ImageInfo:
 def inspect_image(path: str | os.PathLike[str], small: int) -> ImageInfo:
     """Inspect an image file without decoding it, unless it has no more than `small` pixels.
 
-    Raises FileError as `read` does, for what its header tells: a truncated file fails when it is decoded.
+    Raises FileError as `decode_image` does, for what its header tells: a truncated file fails when it is decoded.
     """
     data = _bytes(path)
     with _opened(path, data) as image:
         width, height = image.size
-        grey, pixels = _is_grey(image), None
+        gray, pixels = _is_gray(image), None
         if width * height <= small:
-            pixels = np.asarray(_upright(image, to_grey if grey else to_colour))
+            pixels = np.asarray(_upright(image, to_gray if gray else to_color))
             height, width = pixels.shape[:2]
         elif image.getexif().get(ORIENTATION, 1) in SIDEWAYS:
             height, width = width, height
-        return ImageInfo((height, width), grey, _note(image), blake2b(data, digest_size=16).digest(), pixels)
+        return ImageInfo((height, width), gray, _note(image), blake2b(data, digest_size=16).digest(), pixels)
 
 
 ORIENTATION, SIDEWAYS = 0x0112, (5, 6, 7, 8)  # EXIF's tag, and those of its values that swap height and width
-GREY = ("1", "L", "LA", "La", "I", "F")
+GRAY = ("1", "L", "LA", "La", "I", "F")
 
 
-def _is_grey(image: Image.Image) -> bool:
+def _is_gray(image: Image.Image) -> bool:
     if image.mode == "P" and image.palette is not None:
-        colours = np.asarray(image.getpalette("RGB")).reshape(-1, 3)
-        return bool((colours == colours[:, :1]).all())
-    return image.mode in GREY or image.mode.startswith("I;16")
+        colors = np.asarray(image.getpalette("RGB")).reshape(-1, 3)
+        return bool((colors == colors[:, :1]).all())
+    return image.mode in GRAY or image.mode.startswith("I;16")
 
 
 def _note(image: Image.Image) -> str:
     if image.has_transparency_data:
         return "transparent, put on white paper"
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return "16 bits of grey, made 8"
+        return "16 bits of gray, made 8"
     if image.mode in ("CMYK", "YCCK", "LAB", "HSV"):
         return f"{image.mode}, made red, green and blue"
     return ""
 
 
-def to_colour(image: Image.Image) -> Image.Image:
+def to_color(image: Image.Image) -> Image.Image:
     """Return an image as 8-bit RGB, transparency on white."""
     image = _of_8_bits(image)
     if image.has_transparency_data:
@@ -104,14 +104,14 @@ def to_colour(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def to_grey(image: Image.Image) -> Image.Image:
-    """Return an image as 8-bit grey, transparency on white; 8-bit grey stays as it is."""
+def to_gray(image: Image.Image) -> Image.Image:
+    """Return an image as 8-bit gray, transparency on white; 8-bit gray stays as it is."""
     image = _of_8_bits(image)
-    return image if image.mode == "L" else (to_colour(image) if image.mode != "1" else image).convert("L")
+    return image if image.mode == "L" else (to_color(image) if image.mode != "1" else image).convert("L")
 
 
 def _of_8_bits(image: Image.Image) -> Image.Image:
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):  # 16 bits of grey
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):  # 16 bits of gray
         values = np.asarray(image).astype(np.float64)
         return Image.fromarray(np.clip(np.rint(values / (257 if values.max() > 255 else 1)), 0, 255).astype(np.uint8))
     return image

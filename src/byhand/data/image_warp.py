@@ -34,7 +34,7 @@ def flip_and_shift(images: Array, down: Array, right: Array, flip: Array) -> Arr
 
 
 def affine_warp(images: Array, maps: Array) -> Array:
-    """Resample images (N, H, W, C) in uint8; maps (N, 2, 3): from the centre of a pixel of the result to a point of the image.
+    """Resample images (N, H, W, C) in uint8; maps (N, 2, 3): from the center of a pixel of the result to a point of the image.
 
         (x, y) = maps @ (column + 1/2, row + 1/2, 1)      in pixels, from the upper left corner of the image
 

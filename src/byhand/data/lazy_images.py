@@ -11,7 +11,7 @@ from byhand.shapes import Array, Shape
 
 
 class LazyImages:
-    """Image files as an array of uint8: `images[rows]` decodes those, each resized and center-cropped to (H, W), grey or RGB.
+    """Image files as an array of uint8: `images[rows]` decodes those, each resized and center-cropped to (H, W), gray or RGB.
 
     crop: the fraction of an image's shorter side that is kept, as `photos.from_file` takes it.
 

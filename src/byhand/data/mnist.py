@@ -4,7 +4,7 @@
 decompresses the embedded file into the cache folder; later uses read it from there and verify its SHA-256.
 
 Source: Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, "Gradient-based learning applied to document recognition",
-Proceedings of the IEEE 86(11), 1998. Licence: MNIST-LICENSE.txt in this folder.
+Proceedings of the IEEE 86(11), 1998. License: MNIST-LICENSE.txt in this folder.
 """
 
 import hashlib

@@ -15,9 +15,9 @@ CROP = 0.875  # timm's crop_pct: 224 of 256 pixels, the usual evaluation on Imag
 def from_file(
     path: str | os.PathLike[str], size: tuple[int, int] = (224, 224), channels: int = 3, crop: float = CROP
 ) -> Array:
-    """Read a photo (JPEG, PNG or another common format) as (H, W, channels) uint8, grey or colour.
+    """Read a photo (JPEG, PNG or another common format) as (H, W, channels) uint8, gray or color.
 
-    Its orientation mark is followed, what is transparent becomes white, grey becomes grey in three channels. It is resized
+    Its orientation mark is followed, what is transparent becomes white, gray becomes gray in three channels. It is resized
     (bicubic) so that `size` takes the part `crop` of the middle, and cut; one of that very size stays as it is with crop 1.
     Raises FileError for a file that is missing, no picture, cut short, or too large.
 
@@ -29,7 +29,7 @@ def from_file(
     (224, 224, 3)
     """
     height, width = size
-    mode, convert = ("L", image_decoding.to_grey) if channels == 1 else ("RGB", image_decoding.to_colour)
+    mode, convert = ("L", image_decoding.to_gray) if channels == 1 else ("RGB", image_decoding.to_color)
     photo = image_decoding.decode_image(path, mode, ceil(max(size) / crop), convert)
     scale = max(height / photo.height, width / photo.width) / crop
     wide, tall = max(width, round(photo.width * scale)), max(height, round(photo.height * scale))

@@ -22,11 +22,11 @@ class Source(Protocol):
 
     @property
     def channels(self) -> int:
-        """1 where every image is grey, else 3."""
+        """1 where every image is gray, else 3."""
 
     @property
     def photos(self) -> bool:
-        """Whether the images are photos in colour."""
+        """Whether the images are photos in color."""
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:

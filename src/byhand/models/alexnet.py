@@ -9,7 +9,7 @@ What was new: ReLU, dropout, overlapping pooling, and the size of the network.
     alexnet, variant="paper"            96-256-384-384-256            60,965,224
 
 The first is torchvision's, one tower for images of 224 pixels. The paper's network has two towers, one on each GPU: its second,
-fourth and fifth convolutions read only their own GPU's half of the channels (`groups=2`), and local response normalisation
+fourth and fifth convolutions read only their own GPU's half of the channels (`groups=2`), and local response normalization
 follows the first two. Its first convolution has no padding, which takes images of 227 pixels, not the paper's 224.
 """
 

@@ -17,7 +17,7 @@ class Architecture:
     """An architecture: `build(images, classes)` returns the logits.
 
     paper: where it was published; new: its contribution, in a few words; image, classes: of its paper's data; mean, std: of
-    the normalisation of such images; auxiliary: whether `build` takes `auxiliary=True` and then returns (logits,
+    the normalization of such images; auxiliary: whether `build` takes `auxiliary=True` and then returns (logits,
     [(auxiliary logits, weight), ...]); variants: other networks of the same name, for instance `variant="paper"`.
     """
 

@@ -1,4 +1,4 @@
-"""ConvNeXt: a ResNet modernised step by step with the design choices of vision transformers, without attention.
+"""ConvNeXt: a ResNet modernized step by step with the design choices of vision transformers, without attention.
 
 Liu, Mao, Wu, Feichtenhofer, Darrell & Xie 2022, "A ConvNet for the 2020s", arXiv 2201.03545. What was new: the sum of many
 known changes, each measured: 7x7 depthwise convolutions, few norms and activations (layer norm, GELU), an inverted

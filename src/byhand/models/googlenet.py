@@ -10,7 +10,7 @@ fully connected layers; auxiliary classifiers half way, whose losses reach the e
     googlenet, variant="paper"                                     6,998,552
                                   auxiliary=True                  13,378,280
 
-The first is torchvision's: batch norm after every convolution in place of the paper's local response normalisation, 3x3 filters
+The first is torchvision's: batch norm after every convolution in place of the paper's local response normalization, 3x3 filters
 where the paper has 5x5, dropout 0.2 in place of 0.4 before the last layer. The loss of each auxiliary classifier has the weight
 0.3. Its maps are averaged from 14x14 to 4x4 with the paper's 5x5 windows; torchvision uses other windows.
 """
@@ -86,7 +86,7 @@ def biased(x: Tensor, filters: int, kernel: int, name: str, stride: int = 1) -> 
 
 
 def local(x: Tensor) -> Tensor:
-    """Return a local response normalisation."""
+    """Return a local response normalization."""
     return nn.LRN(5)(x)
 
 

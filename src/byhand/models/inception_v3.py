@@ -1,7 +1,7 @@
-"""Inception v3: large filters factorised into small ones, a 7x7 into a 1x7 and a 7x1.
+"""Inception v3: large filters factorized into small ones, a 7x7 into a 1x7 and a 7x1.
 
 Szegedy, Vanhoucke, Ioffe, Shlens & Wojna 2015, "Rethinking the inception architecture for computer vision", arXiv
-1512.00567. What was new: factorised filters, reduction by a convolution and a pooling side by side, an auxiliary
+1512.00567. What was new: factorized filters, reduction by a convolution and a pooling side by side, an auxiliary
 classifier with batch norm, label smoothing.
 
     name          what differs                                  parameters at 1,000 classes
@@ -98,7 +98,7 @@ def sevens(x: Tensor, width: int, name: str) -> Tensor:
 
 
 def shrink_sevens(x: Tensor, name: str) -> Tensor:
-    """Return half the size again, as in figure 10 with a factorised 7x7."""
+    """Return half the size again, as in figure 10 with a factorized 7x7."""
     return nn.Concat(name=name)(
         chain(x, f"{name}_branch3x3", (192, 1), (320, 3), stride=2),
         chain(x, f"{name}_branch7x7x3", (192, 1), (192, (1, 7)), (192, (7, 1)), (192, 3), stride=2),
@@ -133,7 +133,7 @@ ARCHITECTURES = {
         inception_v3,
         year=2015,
         paper="arXiv 1512.00567",
-        new="large filters factorised into small ones",
+        new="large filters factorized into small ones",
         image=(299, 299, 3),
         mean=0.5,
         std=0.5,

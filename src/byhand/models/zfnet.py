@@ -7,7 +7,7 @@ not.
     name     filters                    parameters at 1,000 classes
     zfnet    96, 256, 384, 384, 256     62,357,608
 
-This is figure 3 of the paper without its contrast normalisation across maps, which later networks leave out. Pooling windows
+This is figure 3 of the paper without its contrast normalization across maps, which later networks leave out. Pooling windows
 may hang over the edge, which gives the figure's 55, 13 and 6 pixels.
 """
 

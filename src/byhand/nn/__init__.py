@@ -13,7 +13,6 @@ from byhand.nn.activations import (
     Softmax,
     Tanh,
 )
-from byhand.nn.file import load
 from byhand.nn.init import INITIALIZERS
 from byhand.nn.layer import Input, Layer, Sequential
 from byhand.nn.layers import (
@@ -42,6 +41,7 @@ from byhand.nn.movement import (
     Transpose,
     Upsample,
 )
+from byhand.nn.serialization import load
 
 __all__ = [
     "GELU",

@@ -71,7 +71,7 @@ class Softmax(Layer):
 
 
 class LRN(Layer):
-    """Local response normalisation, over `size` neighbouring channels; see `bh.lrn`.
+    """Local response normalization, over `size` neighboring channels; see `bh.lrn`.
 
     Source: Krizhevsky, Sutskever & Hinton 2012, "ImageNet classification with deep convolutional neural networks".
 

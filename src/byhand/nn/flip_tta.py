@@ -22,7 +22,7 @@ def with_flip_tta(model: Model) -> Model:
     if len(model.input_shape) != 3:
         raise ShapeError(f"{model.name}: images are {model.input_shape}; expected (H, W, C) to flip")
     graph = model.graph.up_to(model.logits)
-    both, tensors = copy_graph(graph.up_to())
+    both, tensors = copy_graph(graph.up_to())  # the input alone
     assert both.input is not None and graph.input is not None
     flip, half = graph.free_name("flip"), graph.free_name("half")
     flipped = {graph.input.name: both.add(get("slice"), {"x": both.input}, FLIP, flip)}

@@ -31,18 +31,20 @@ def trace_gradients(model: Model, images: Any, grad_logits: Any, *, hand: str = 
     >>> found["grad_fc1"].sum().round(6), found["grad_images"].shape
     (np.float32(0.0), (1, 28, 28, 1))
     """
-    have = model.trace(images, hand=hand)
+    values = model.trace(images, hand=hand)
     name, grad = model.logits.name, np.asarray(grad_logits, model.dtype)
-    if grad.shape != have[name].shape:
-        raise ShapeError(f"{model.name}: grad_logits has the shape {grad.shape}; expected {have[name].shape}")
+    if grad.shape != values[name].shape:
+        raise ShapeError(f"{model.name}: grad_logits has the shape {grad.shape}; expected {values[name].shape}")
     graph = model.graph.up_to(model.logits)
     calls, _ = graph.plan(len(grad), training=False)
-    wanted, found = depends_on_images(graph), {name: grad}
+    needs_gradient, gradients = depends_on_images(graph), {name: grad}
     for node in reversed(graph.nodes):
-        if node.output.name in found and node.output.name in wanted:
-            for name, part in _backward(node, calls[node.name], have, found[node.output.name], wanted, hand):
-                found[name] = found[name] + part if name in found else part
-    return have | {f"grad_{name}": value for name, value in found.items()}
+        if node.output.name in gradients and node.output.name in needs_gradient:
+            for name, part in _backward(
+                node, calls[node.name], values, gradients[node.output.name], needs_gradient, hand
+            ):
+                gradients[name] = gradients[name] + part if name in gradients else part
+    return values | {f"grad_{name}": value for name, value in gradients.items()}
 
 
 def grad_cam(maps: Array, gradient: Array) -> Array:
@@ -57,28 +59,28 @@ def grad_cam(maps: Array, gradient: Array) -> Array:
 
 
 def _backward(
-    node: Node, call: CallSpec, have: Mapping[str, Array], grad: Array, wanted: set[str], hand: str
+    node: Node, call: CallSpec, values: Mapping[str, Array], grad: Array, needs_gradient: set[str], hand: str
 ) -> list[tuple[str, Array]]:
     """Return (name, gradient) of each tensor that a node reads, given the gradient of its output."""
-    op, sent = node.op, list[tuple[str, Array]]()
+    op, returned = node.op, list[tuple[str, Array]]()
 
-    def values(value: Any) -> Any:
-        return tuple(map(values, value)) if isinstance(value, tuple) else value and have[value.name]
+    def value_of(tensors: Any) -> Any:
+        return tuple(map(value_of, tensors)) if isinstance(tensors, tuple) else tensors and values[tensors.name]
 
-    def new(value: Any) -> Any:  # a hand that takes a list writes all of it
-        if isinstance(value, tuple):
-            return tuple(_empty(tensor, have, sent) for tensor in value)
-        return None if value is None or value.name not in wanted else _empty(value, have, sent)
+    def output_array(tensors: Any) -> Any:  # a hand that takes a list writes all of it
+        if isinstance(tensors, tuple):
+            return tuple(_empty(tensor, values, returned) for tensor in tensors)
+        return None if tensors is None or tensors.name not in needs_gradient else _empty(tensors, values, returned)
 
-    arguments = {name: values(value) for name, value in (node.inputs | node.outputs).items()}
-    arguments |= {f"grad_{name}": new(node.inputs[name]) for name in op.differentiable}
+    arguments = {name: value_of(value) for name, value in (node.inputs | node.outputs).items()}
+    arguments |= {f"grad_{name}": output_array(node.inputs[name]) for name in op.differentiable}
     arguments[f"grad_{op.outputs[0]}"] = grad
     with np.errstate(all="ignore"):
         op.hand(hand).backward(*(arguments[name] for name in op.backward_arguments), **call.attributes)
-    return [(name, part) for name, part in sent if name in wanted]
+    return [(name, part) for name, part in returned if name in needs_gradient]
 
 
-def _empty(tensor: Tensor, have: Mapping[str, Array], sent: list[tuple[str, Array]]) -> Array:
+def _empty(tensor: Tensor, values: Mapping[str, Array], returned: list[tuple[str, Array]]) -> Array:
     """Return an unwritten array like a tensor's, and note whose gradient it will be."""
-    sent.append((tensor.name, np.empty_like(have[tensor.name])))
-    return sent[-1][1]
+    returned.append((tensor.name, np.empty_like(values[tensor.name])))
+    return returned[-1][1]

@@ -41,8 +41,8 @@ def copy_nodes(
 ) -> None:
     """Add nodes of a graph to a copy; `tensors` holds, and gets, the copy's tensors by their names in the graph.
 
-    frozen: whose parameters become states; inference: which nodes run as in inference while the others train; prefix: of the
-    names of the nodes in the copy, which may so hold them twice, with the same parameters.
+    frozen: whose parameters become states; inference: which nodes run as in inference while the others train; prefix:
+    prepended to node names, so that a copy can hold the nodes twice with shared parameters.
     """
     states = {
         t.name for node in nodes if frozen(node) for t in tree_leaves(node.inputs.values()) if t.kind == "parameter"
@@ -63,11 +63,11 @@ def copy_nodes(
         tensors |= {tensor.name: copy.nodes[-1].outputs[key] for key, tensor in node.outputs.items()}
 
 
-def copy_weights(model: Model, other: Model) -> None:
-    """Copy the parameters and states of another model that have the same names."""
-    ours, theirs = (network.parameters | vars(network.state) for network in (model, other))
-    for name in ours.keys() & theirs.keys():
-        ours[name][...] = theirs[name]
+def copy_weights(target: Model, source: Model) -> None:
+    """Copy the parameters and states of `source` into those of `target` that have the same names."""
+    written, read = (model.parameters | vars(model.state) for model in (target, source))
+    for name in written.keys() & read.keys():
+        written[name][...] = read[name]
 
 
 def boundary(nodes: Sequence[Node], start: int) -> list[Tensor]:

@@ -4,7 +4,7 @@
     hf://OWNER/REPO/FOLDER/FILE.safetensors  another file
     hf://OWNER/REPO@REVISION/...             as a branch, a tag or a commit has it
 
-Only safetensors: a pickle, which other files there are, runs whatever its author wrote.
+Only safetensors files are read: unpickling a file executes code.
 """
 
 import os
@@ -16,8 +16,8 @@ from byhand.text import one_line
 ADDRESS = re.compile(
     r"hf://(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>refs/(pr|convert)/\w+|[^/@\s]+))?(/(?P<file>\S+))?", re.ASCII
 )
-DEFAULT = "model.safetensors"
-ENDING = ".safetensors"
+DEFAULT_FILE = "model.safetensors"
+SUFFIX = ".safetensors"
 
 
 def local_file(path: str | os.PathLike[str]) -> str:
@@ -36,9 +36,9 @@ def local_file(path: str | os.PathLike[str]) -> str:
         return address
     found = ADDRESS.fullmatch(address)
     if found is None or {".", ".."} & set(re.split(r"[/@\\]", address)):
-        raise FileError(f"{address} is no file of the Hub; expected hf://OWNER/REPO[@REVISION][/FILE{ENDING}]")
-    file = found["file"] or DEFAULT
-    if not file.endswith(ENDING):
+        raise FileError(f"{address} is no file of the Hub; expected hf://OWNER/REPO[@REVISION][/FILE{SUFFIX}]")
+    file = found["file"] or DEFAULT_FILE
+    if not file.endswith(SUFFIX):
         raise FileError(f"{address} is no safetensors file, and byhand reads no other; look for one in {found['repo']}")
     return _fetch(address, found["repo"], file, found["revision"])
 

@@ -132,7 +132,7 @@ class Linear(WeightedLayer):
 
 
 class BatchNorm(Layer):
-    """Normalise each channel over the batch: (N, ..., C) -> the same; see `bh.batch_norm`.
+    """Normalize each channel over the batch: (N, ..., C) -> the same; see `bh.batch_norm`.
 
     y = gamma (x - mean) / sqrt(var + eps) + beta, with the batch's mean and variance in training, the running ones in
     inference. momentum: the weight of the batch's statistics in the running ones (PyTorch's meaning). training=False uses the
@@ -161,7 +161,7 @@ class BatchNorm(Layer):
 
 
 class LayerNorm(Layer):
-    """Normalise the last `axes` axes of each example, (x - mean) / sqrt(var + eps) gamma + beta; see `bh.layer_norm`.
+    """Normalize the last `axes` axes of each example, (x - mean) / sqrt(var + eps) gamma + beta; see `bh.layer_norm`.
 
     Source: Ba, Kiros & Hinton 2016, arXiv 1607.06450.
 

@@ -39,7 +39,7 @@ class Model:
     inputs: an `nn.Input`; outputs: a tensor made from it, or a layer (or function) to apply to it. The outputs are logits; a
     softmax at the end is left out of training, whose loss contains it. seed: of the parameters' first values; None: zeros.
     classes: their names, in order; (): the output is no logits, and may have any shape (such a model can be run and traced,
-    not trained). mean, std: of the normalisation of uint8 images, (pixel / 255 - mean) / std, a number or one a channel;
+    not trained). mean, std: of the normalization of uint8 images, (pixel / 255 - mean) / std, a number or one a channel;
     floating point images are taken as they are. auxiliary: (logits, weight) pairs, whose weighted losses are added to the
     loss in training (what training reports is the loss of the outputs). crop_pct: the fraction of a photo's shorter side
     that the images of the training showed (timm's word), which `byhand predict` shows too.
@@ -113,7 +113,7 @@ class Model:
         self._programs: dict[tuple[object, ...], Program] = {}  # the last few, each with its arena
         self._lock = ForkSafeLock()  # of its programs: one thread runs one of them at a time
         if seed is not None:
-            self._initialise(integer("Model: seed", seed, 0))
+            self._initialize(integer("Model: seed", seed, 0))
 
     def _per_channel(self, what: str, value: npt.ArrayLike) -> float | list[float]:
         """Return a number, or a list of one a channel."""
@@ -128,7 +128,7 @@ class Model:
             )
         return array.tolist()  # type: ignore[no-any-return]
 
-    def _initialise(self, seed: int) -> None:
+    def _initialize(self, seed: int) -> None:
         rng = np.random.default_rng(seed)
         for values, kind in ((self.p, "parameter"), (self.state, "state")):
             for tensor in self.graph.of_kind(kind):
@@ -199,7 +199,7 @@ class Model:
     ) -> Program:
         """Return the generated program for a batch size; `print` shows it.
 
-        update: what an optimiser adds (`trainer.program()` passes it); input_gradient: also d loss / d images;
+        update: what an optimizer adds (`trainer.program()` passes it); input_gradient: also d loss / d images;
         label_smoothing: the part of each label's probability that is spread over all classes; preserve_all: no array shares
         memory with another, so that all can be read afterwards.
         """
@@ -378,7 +378,7 @@ class Model:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to one safetensors file, whole or not at all; `bh.load` reads it."""
-        from byhand.nn.file import save  # noqa: PLC0415  (it makes Models)
+        from byhand.nn.serialization import save  # noqa: PLC0415  (it makes Models)
 
         save(self, path)
 

@@ -1,12 +1,12 @@
-"""The receptive fields of a network's feature maps: where on the image each element of a map is centred.
+"""The receptive fields of a network's feature maps: where on the image each element of a map is centered.
 
-A window of `reach` = (kernel - 1) * dilation pixels from its first to its last is centred, for output j, on pixel
+A window of `reach` = (kernel - 1) * dilation pixels from its first to its last is centered, for output j, on pixel
 
     stride * j + reach / 2 - padding
 
-of its input. Through a chain of layers, row (or column) j of a map is centred on pixel start + step * j of the image. A heatmap
-is laid over the image by these centres. Stretching it over the image instead is wrong where the windows do not tile it:
-without padding, the edge of a map is not the edge of the image.
+of its input. Through a chain of layers, row (or column) j of a map is centered on pixel start + step * j of the image. A
+heatmap is laid over the image by these centers. Stretching it over the image instead is wrong where the windows do not tile
+it: without padding, the edge of a map is not the edge of the image.
 
 Source: Araujo, Norris & Sim 2019, "Computing receptive fields of convolutional neural networks", Distill.
 """
@@ -26,15 +26,15 @@ NHWC = (0, 1, 2, 3)  # the order of axes
 IMAGE_OPS = ("conv2d", "conv_transpose2d", "max_pool", "avg_pool", "lrn", "resize")  # read and write (N, H, W, C)
 SUMMARIZING_OPS = ("max_pool", "avg_pool", "global_avg_pool", "dropout", "pad", "slice")  # detect nothing themselves
 
-Line = tuple[float, float]  # (start, step): element j is centred on pixel start + step * j
+Line = tuple[float, float]  # (start, step): element j is centered on pixel start + step * j
 
 
 @dataclass(frozen=True)
 class FieldGrid:
-    """The centres of a tensor's receptive fields.
+    """The centers of a tensor's receptive fields.
 
     order: which axis of (N, H, W, C) each of its axes is, () where it has other axes; down, across: the pixels of the image
-    that its rows and columns are centred on; grid: the number of rows and columns, or the last that was known.
+    that its rows and columns are centered on; grid: the number of rows and columns, or the last that was known.
     """
 
     order: tuple[int, ...] = NHWC
@@ -61,7 +61,7 @@ def last_feature_map(model: Model) -> str | None:
 
 
 def feature_maps(graph: Graph) -> dict[str, FieldGrid]:
-    """Return the centres of every tensor (N, H, W, C) of more than one pixel that depends on the image, by name, in order.
+    """Return the centers of every tensor (N, H, W, C) of more than one pixel that depends on the image, by name, in order.
 
     Axes are followed through transposes, which networks from other frameworks contain.
 
@@ -111,9 +111,9 @@ def _bottlenecks(graph: Graph) -> set[str]:
 
 
 def lay_over(values: Array, grid: FieldGrid, size: tuple[int, int]) -> Array:
-    """Return a map (H', W') laid over an image of size (H, W), with linear interpolation between the centres.
+    """Return a map (H', W') laid over an image of size (H, W), with linear interpolation between the centers.
 
-    Beyond the outermost centres a value is constant for half a step and then fades to 0 within one: no window looked there.
+    Beyond the outermost centers a value is constant for half a step and then fades to 0 within one: no window looked there.
 
     >>> lay_over(np.array([[0.0, 4.0]]), FieldGrid(down=(0, 1), across=(0.5, 2)), (1, 4))
     array([[0., 1., 3., 4.]])
@@ -132,7 +132,7 @@ def _interpolation(pixels: int, count: int, line: Line) -> Array:
 
 
 def _grid_of(node: Node, call: CallSpec, read: Tensor, grid: FieldGrid, image: tuple[int, ...]) -> FieldGrid:
-    """Return the centres of a node's result, given those of the tensor that it reads."""
+    """Return the centers of a node's result, given those of the tensor that it reads."""
     shape, op = node.output.shape, node.op.name
     reshaped = op in ("reshape", "flatten") and shape != read.shape
     if reshaped or not grid.order or len(shape) != len(grid.order):
@@ -146,7 +146,7 @@ def _grid_of(node: Node, call: CallSpec, read: Tensor, grid: FieldGrid, image: t
 
 
 def _regained(grid: FieldGrid, shape: tuple[int, ...], image: tuple[int, ...]) -> FieldGrid:
-    """Return the centres of a tensor that is an image again: the last known ones, where it has as many rows and columns.
+    """Return the centers of a tensor that is an image again: the last known ones, where it has as many rows and columns.
 
     One of the image's proportions, as after space to depth, is stretched over the image.
     """
@@ -160,12 +160,12 @@ def _regained(grid: FieldGrid, shape: tuple[int, ...], image: tuple[int, ...]) -
 
 
 def _through(line: Line, start: float, step: float) -> Line:
-    """Return the centres of a result whose element j is centred on element start + step * j of its input."""
+    """Return the centers of a result whose element j is centered on element start + step * j of its input."""
     return line[0] + line[1] * start, line[1] * step
 
 
 def _line(node: Node, call: CallSpec, read: Tensor, i: int, axis: int) -> Line:
-    """Return the centres of a node's results along one axis of its input; i: 0 down, 1 across; axis: which axis that is."""
+    """Return the centers of a node's results along one axis of its input; i: 0 down, 1 across; axis: which axis that is."""
     attributes: Mapping[str, Any] = call.attributes
     if (window := call.window) is not None:
         stride, padding = window.stride[i], window.padding[2 * i]

@@ -26,9 +26,9 @@ import numpy.typing as npt
 
 from byhand.errors import ArgumentError, ByhandError, ShapeError, UnknownNameError
 from byhand.kernels import memory
+from byhand.shapes import Array as Array  # noqa: PLC0414  (exported: ops are written with Array and Op)
 from byhand.shapes import Shape, Window
 
-Array = npt.NDArray[Any]  # of any type of number: a docstring says its shape
 Input = Array | tuple[Array, ...] | None  # `xs` of concat is a tuple; None: an optional input that is left out
 InputShape = Shape | tuple[Shape, ...] | None
 Attributes = dict[str, Any]  # such as stride and padding, by name

@@ -73,9 +73,7 @@ def document(look: Look) -> bytes:
     if not model.classes:
         raise ArgumentError(f"{model.name} has no classes: a page shows networks that tell some; see `byhand trace`")
     if len(model.input_shape) != 3 or model.input_shape[2] not in (1, 3):
-        raise ArgumentError(
-            f"{model.name} takes {model.input_shape}; a page shows networks of pictures, grey or colour"
-        )
+        raise ArgumentError(f"{model.name} takes {model.input_shape}; a page shows networks of pictures, gray or color")
     script, found, refused = hands(sorted(ops_of(model)))
     rows = rows_of(model)
     facts = facts_of(model, rows)
@@ -143,7 +141,7 @@ def pattern(shape: tuple[int, ...]) -> Array:
 def _samples(look: Look, computes: bool) -> tuple[dict[str, Any], Array, Array]:
     """Return the images as the page gets them, and those among them that it is judged by, with their labels."""
     images, own = _images(look), 0 if look.images is None else len(look.images)
-    labelled = look.tests is not None and look.labels is not None and computes
+    labeled = look.tests is not None and look.labels is not None and computes
     if computes:
         count = min(len(images), own + MAX_TEST_IMAGES, max(own + 1, MAX_IMAGE_BYTES // images[0].size))
     else:
@@ -159,7 +157,7 @@ def _samples(look: Look, computes: bool) -> tuple[dict[str, Any], Array, Array]:
         "shape": list(images.shape[1:]),
         "labels": labels,
         "first": own,
-        "tested": labelled and count > own,
+        "tested": labeled and count > own,
     }
     tests = shown[own:] if samples["tested"] else shown[:0]
     return samples, tests, np.asarray(labels[own : own + len(tests)])

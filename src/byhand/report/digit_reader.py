@@ -30,11 +30,11 @@ class Digit:
 
 
 def read_digits(model: Model, photo: Array, *, min_confidence: float = MIN_CONFIDENCE) -> list[Digit]:
-    """Return the digits on a photo of paper, (H, W) grey uint8, in reading order; boxes are in its pixels.
+    """Return the digits on a photo of paper, (H, W) gray uint8, in reading order; boxes are in its pixels.
 
     A digit's confidence is the network's probability; candidates below `min_confidence` are dropped. Wide candidates, and those
     below CONFIDENT, are also classified in two halves.
-    Raises ArgumentError for a network that does not read 28 x 28 grey digits, ShapeError for another photo.
+    Raises ArgumentError for a network that does not read 28 x 28 gray digits, ShapeError for another photo.
 
     >>> from byhand import models
     >>> read_digits(models.create("lenet5"), np.full((300, 400), 230, np.uint8))
@@ -53,7 +53,7 @@ def read_digits(model: Model, photo: Array, *, min_confidence: float = MIN_CONFI
 
 
 def check_reads_digits(model: Model) -> None:
-    """Raise ArgumentError for a network that does not read 28 x 28 grey digits."""
+    """Raise ArgumentError for a network that does not read 28 x 28 gray digits."""
     if model.input_shape != (28, 28, 1) or tuple(model.classes) != DIGITS:
         takes = " x ".join(map(str, model.input_shape))
         raise ArgumentError(

@@ -159,7 +159,7 @@ def precision_recall_f1(matrix: Array) -> ClassScores:
 def find_label_issues(logits: Array, predictions: Predictions) -> tuple[Array, Array]:
     """Return the images whose label is likely wrong, the largest loss first, and the class that each looks like.
 
-    t[j] = the mean probability of class j over the images labelled j. An image looks like the most probable of the classes
+    t[j] = the mean probability of class j over the images labeled j. An image looks like the most probable of the classes
     whose probability reaches their t[j]; its label is an issue where that is another class.
 
     Source: Northcutt, Jiang & Chuang 2019, "Confident Learning", arXiv 1911.00068: the off-diagonal of the confident joint.

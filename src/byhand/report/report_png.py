@@ -31,7 +31,7 @@ MISTAKE_SIDE = 108
 MISTAKE_COLUMNS, MISTAKE_ROWS = 4, 4
 FINDINGS_SHOWN = 6
 LINE_LETTERS = 140
-SEVERITY_COLOURS = {"serious": "#b3261e", "warning": style.ORANGE, "note": style.MUTED_COLOUR}
+SEVERITY_COLORS = {"serious": "#b3261e", "warning": style.ORANGE, "note": style.MUTED_COLOR}
 
 
 def draw_report(inputs: DiagnosisInput, diagnosis: Diagnosis, title: str = "") -> Figure:
@@ -46,7 +46,7 @@ def draw_report(inputs: DiagnosisInput, diagnosis: Diagnosis, title: str = "") -
     canvas = PixelCanvas(figure, height)
     canvas.write(MARGIN, 55, headline(inputs), 14, weight="bold")
     title = title or f"{inputs.model.name} on {inputs.held_out.name or 'images'}"
-    canvas.write(MARGIN, 92, shorten(title, 110), 8, color=style.MUTED_COLOUR)
+    canvas.write(MARGIN, 92, shorten(title, 110), 8, color=style.MUTED_COLOR)
     half = (WIDTH - 2 * MARGIN - GAP) // 2
     _curves(canvas, inputs, half)
     _matrix(canvas, inputs, top)
@@ -54,9 +54,9 @@ def draw_report(inputs: DiagnosisInput, diagnosis: Diagnosis, title: str = "") -
     y = top + MATRIX_HEIGHT + MATRIX_GAP
     canvas.write(MARGIN, y, "Training doctor", 9, weight="bold")
     if not findings:
-        canvas.write(MARGIN, y + LINE_HEIGHT, str(diagnosis), 8, color=style.MUTED_COLOUR)
+        canvas.write(MARGIN, y + LINE_HEIGHT, str(diagnosis), 8, color=style.MUTED_COLOR)
     for finding, lines in findings:
-        canvas.write(MARGIN, y + LINE_HEIGHT + 8, finding.severity, 8, color=SEVERITY_COLOURS[finding.severity])
+        canvas.write(MARGIN, y + LINE_HEIGHT + 8, finding.severity, 8, color=SEVERITY_COLORS[finding.severity])
         for line in lines:
             y += LINE_HEIGHT
             canvas.write(MARGIN + 100, y + 8, line, 8)
@@ -81,7 +81,7 @@ class PixelCanvas:
 
     def write(self, left: float, baseline: float, text: str, size: float, **settings: Any) -> None:
         """Write a line of text."""
-        settings = {"color": style.TEXT_COLOUR, "va": "baseline"} | settings
+        settings = {"color": style.TEXT_COLOR, "va": "baseline"} | settings
         self.figure.text(left / WIDTH, 1 - baseline / self.height, text, fontsize=size, parse_math=False, **settings)
 
 
@@ -92,19 +92,19 @@ def _curves(canvas: PixelCanvas, inputs: DiagnosisInput, half: int) -> None:
         axes = canvas.axes(left, HEAD_HEIGHT + 30, half - 55, CURVES_HEIGHT - 30)
         lines = chart_lines(inputs.history, inputs.curve, name)
         for line in lines:
-            colour = style.ORANGE if line.kind == "held-out" else style.BLUE
+            color = style.ORANGE if line.kind == "held-out" else style.BLUE
             label = f"{line.label} {value_label(line.last, name)}" if line.label else None
             raw = line.kind == "raw"
             weight: dict[str, Any] = {"alpha": 0.25 if raw else 1.0, "linewidth": 0.7 if raw else 1.2}
             marker = "o-" if line.marked else "-"
-            axes.plot(*zip(*line.points), marker, color=colour, markersize=3.5, label=label, **weight)
+            axes.plot(*zip(*line.points), marker, color=color, markersize=3.5, label=label, **weight)
         if lines:
             ticks, logarithmic = axis_ticks(lines, name)
             axes.set_yscale("log" if logarithmic else "linear")
             axes.set_yticks(ticks, [tick_label(tick, name) for tick in ticks])
             axes.set_yticks([], minor=True)
-            axes.legend(frameon=False, fontsize=8, labelcolor=style.TEXT_COLOUR)
-        axes.grid(axis="y", color=style.GRID_COLOUR, linewidth=0.6)
+            axes.legend(frameon=False, fontsize=8, labelcolor=style.TEXT_COLOR)
+        axes.grid(axis="y", color=style.GRID_COLOR, linewidth=0.6)
         axes.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]
         axes.set_xlabel("epoch")
         style.style_axes(axes)

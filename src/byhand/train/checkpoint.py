@@ -14,7 +14,7 @@ from typing import Any
 
 from byhand.data.augment import Augment
 from byhand.errors import FileError
-from byhand.nn import Model, file
+from byhand.nn import Model, serialization
 from byhand.ops.op import Array
 from byhand.shapes import integer, number
 from byhand.text import one_line
@@ -63,7 +63,9 @@ def save(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> None:
     plain["augment"] = str(plain["augment"])
     state = None if checkpoint.state is None else asdict(checkpoint.state)
     progress = {"steps": checkpoint.steps, "state": state, "history": checkpoint.history, "curve": checkpoint.curve}
-    file.save(checkpoint.model, path, more=checkpoint.arrays, notes={"trainer": plain | progress})
+    serialization.save(
+        checkpoint.model, path, extra_arrays=checkpoint.arrays, extra_metadata={"trainer": plain | progress}
+    )
 
 
 def load(path: str | os.PathLike[str]) -> Checkpoint:
@@ -72,9 +74,9 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
         folder, path = path, Run(path).checkpoint
         if not path.exists():
             raise FileError(f"the folder {folder} holds no checkpoint; expected {path.name} in it")
-    model, arrays, about = file.read(path)
+    model, arrays, metadata = serialization.read(path)
     with untrusted(path):
-        notes: dict[str, Any] = dict(about["trainer"])
+        notes: dict[str, Any] = dict(metadata["trainer"])
         chosen = {name: notes[name] for name in SETTINGS}
         chosen |= {name: settings.from_json(chosen[name]) for name in ("optimizer", "schedule")}
         chosen["augment"] = Augment.parse(chosen["augment"])

@@ -5,7 +5,9 @@ log.jsonl                one line per epoch
 checkpoint.safetensors   what a stopped training resumes from: the model, the optimizer, the state
 model.safetensors        the trained model, for `bh.load` and `byhand predict`
 snapshots/               a small model in the course of training, more often at the beginning, for `byhand look`
-*.png                    plots
+report.html, report.png  curves, confusion matrix, calibration, mistakes, and what the training doctor found
+confusion.png            the confusion matrix
+curves.png               losses and accuracies by epoch
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from typing import Any
 
 from byhand.errors import FileError
 from byhand.files import write_whole
-from byhand.nn import Model, file
+from byhand.nn import Model, serialization
 from byhand.train.history import Row
 from byhand.train.state import snapshot_steps
 
@@ -107,8 +109,8 @@ class Run:
             return
         folder = self.folder / "snapshots"
         _make(folder)
-        notes = {"snapshot": {"step": step, "epoch": step / total_steps * epochs}}
-        file.save(exported, folder / f"step-{step:06d}.safetensors", notes=notes)
+        metadata = {"snapshot": {"step": step, "epoch": step / total_steps * epochs}}
+        serialization.save(exported, folder / f"step-{step:06d}.safetensors", extra_metadata=metadata)
 
     def snapshots(self) -> list[tuple[int, Path]]:
         """Return the snapshots, oldest first, as (step, file)."""

@@ -1,9 +1,9 @@
 """A convolutional network by hand: the program of a tutorial article, as a chapter that runs.
 
 It follows Victor Zhou's "CNNs, Part 1: An Introduction to Convolutional Neural Networks" and "CNNs, Part 2: Training a
-Convolutional Neural Network" (victorzhou.com, 2019). The task is MNIST: which digit does a grey 28x28 picture show?
+Convolutional Neural Network" (victorzhou.com, 2019). The task is MNIST: which digit does a gray 28x28 picture show?
 
-**Why not a fully connected net?** It does not scale: a colour picture is 224 x 224 x 3 = 150,528 numbers, and a first
+**Why not a fully connected net?** It does not scale: a color picture is 224 x 224 x 3 = 150,528 numbers, and a first
 layer of 1,024 units on it has 154 million weights. And it does not follow a feature that moves: each weight belongs to
 one pixel, so a stroke learned on the left means nothing on the right.
 

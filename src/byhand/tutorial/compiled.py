@@ -88,7 +88,7 @@ class CompiledMaxPool2(MaxPool2):
         return self.last_output
 
     def backprop(self, gradient: Array) -> Array:
-        """Return the gradient in the input: that of the output, copied to every pixel that equals the maximum."""
+        """Return the gradient of the input: that of the output, copied to every pixel that equals the maximum."""
         self._gradient[...] = as_gradient(self, gradient)
         self._backward()
         return self._grad.copy()

@@ -46,7 +46,7 @@ class Conv3x3:
         return out
 
     def backprop(self, gradient: Array, learn_rate: float) -> None:
-        """Update the filters with the gradient (H-2, W-2, F) of the loss in the output.
+        """Update the filters with the gradient (H-2, W-2, F) of the loss with respect to the output.
 
         filters[f, a, b] enters out[i, j, f] once, times image[i+a, j+b], so d out[i, j, f] / d filters[f, a, b] is that
         pixel. The chain rule sums over the positions:
@@ -64,7 +64,7 @@ class Conv3x3:
 
 
 class MaxPool2:
-    """Max pooling: neighbours say much the same, so keep the largest of each 2x2 window. An odd last row is left out.
+    """Max pooling: neighbors say much the same, so keep the largest of each 2x2 window. An odd last row is left out.
 
     Raises:
         ArgumentError: `backprop` comes before `forward`.
@@ -88,7 +88,7 @@ class MaxPool2:
         return out
 
     def backprop(self, gradient: Array) -> Array:
-        """Return the gradient in the input (H, W, F), given that in the output (H//2, W//2, F).
+        """Return the gradient with respect to the input (H, W, F); gradient: with respect to the output (H//2, W//2, F).
 
         The output follows the maximum of its window with slope 1 and the others not at all:
 
@@ -108,7 +108,7 @@ class MaxPool2:
 
 
 class Softmax:
-    """A fully connected layer with softmax. It has no loop over pixels, so both hands share it.
+    """A fully connected layer with softmax. It has no loop over pixels, so loops and arrays share it.
 
     Args:
         input_len: the count of input numbers, K, in any shape.
@@ -146,7 +146,7 @@ class Softmax:
         return totals
 
     def backprop(self, gradient: Array, learn_rate: float) -> Array:
-        """Update weights and biases; return the gradient in the input, in its shape, given that in the output (N,).
+        """Update weights and biases; return the gradient with respect to the input; gradient: to the output (N,).
 
         Softmax first. Every t_j enters every out_i, if only through the sum below. The quotient rule gives
         d out_i / d t_j = out_i ([i = j] - out_j), and the chain rule
@@ -213,7 +213,7 @@ class ArraysMaxPool2(MaxPool2):
         return self.last_output
 
     def backprop(self, gradient: Array) -> Array:
-        """Return the gradient in the input: that of the output, copied to every corner that equals the maximum."""
+        """Return the gradient of the input: that of the output, copied to every corner that equals the maximum."""
         gradient = as_gradient(self, gradient)
         grad_input = np.zeros_like(self.last_input)
         for corner, grad_corner in zip(self.corners(self.last_input), self.corners(grad_input)):

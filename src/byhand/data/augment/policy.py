@@ -25,7 +25,7 @@ class Augment:
     flip    mirrored, left to right, every other time
     rotate  turned by up to so many degrees, either way
     shift   moved by up to so many whole pixels, along both axes
-    colour  brightness, contrast and, of three channels, saturation multiplied by 1 - colour to 1 + colour
+    color  brightness, contrast and, of three channels, saturation multiplied by 1 - color to 1 + color
     cutout  a square with sides of so many pixels set to the image's mean
 
     Every setting of the registry is an argument and an attribute. Crop and rotate, and with them flip and shift, are one
@@ -200,21 +200,21 @@ class Augment:
 def suggest(shape: Shape, classes: Sequence[str]) -> Augment:
     """Return the augmentation that usually helps on images (H, W, C) of such classes.
 
-    Digits and letters (28 x 28 grey images, or classes of one character each) get a small shift and no flip: a mirrored
+    Digits and letters (28 x 28 gray images, or classes of one character each) get a small shift and no flip: a mirrored
     letter is another letter or none. Others get a flip; up to 64 pixels a shift of a sixteenth, above a crop, for objects in
-    photos are of any size, and jittered colours.
+    photos are of any size, and jittered colors.
 
     >>> str(suggest((28, 28, 1), "0123456789")), str(suggest((32, 32, 3), ["cat", "dog"]))
     ('shift=2', 'flip,shift=2')
     >>> str(suggest((224, 224, 3), ["ants", "bees"]))
-    'flip,crop=0.3,colour=0.2'
+    'flip,crop=0.3,color=0.2'
     """
     side = min(shape[:2])
     if tuple(shape) == (28, 28, 1) or (classes and all(len(name.strip()) == 1 for name in classes)):
         return Augment(shift=side // 14)
     if max(shape[:2]) <= MAX_SHIFTED_SIDE:
         return Augment(flip=True, shift=side // 16)
-    return Augment(flip=True, crop=0.3, colour=0.2)
+    return Augment(flip=True, crop=0.3, color=0.2)
 
 
 def _describe(value: object) -> str:

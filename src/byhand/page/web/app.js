@@ -130,7 +130,7 @@ class Page {
     // a stroke on the board: seen in the next frame, or by a slow network once the hand rests
     const show = () => {
       this.strokes = null;
-      this.see(this.drawingPad.pixels(find('centre').checked && this.ink));
+      this.see(this.drawingPad.pixels(find('center').checked && this.ink));
     };
     if (this.forwardMs > LIVE_FORWARD_MS) {
       clearTimeout(this.strokes);

@@ -1,7 +1,7 @@
 // The arithmetic of one number as a figure: patch x kernel = products -> sum, the maximum of a window, a list of terms, or f(x).
 
-import { clampIndex, element, labelled, sign } from './dom.js';
-import { colour, digits, largest } from './paint.js';
+import { clampIndex, element, labeled, sign } from './dom.js';
+import { color, digits, largest } from './paint.js';
 
 // Small numbers share a power of ten, which their label tells.
 function powerOf(rows) {
@@ -11,7 +11,7 @@ function powerOf(rows) {
 const raised = power => [...String(power)].map(character => '⁰¹²³⁴⁵⁶⁷⁸⁹'[character] ?? '⁻').join('');
 const fixed = (value, places) => (Math.abs(value) < 0.5 * 10 ** -places ? (0).toFixed(places) : digits(value, places));
 
-// A grid of numbers under which its label stands, with colours that say how large they are; null: outside the image.
+// A grid of numbers under which its label stands, with colors that say how large they are; null: outside the image.
 // edit(row, column, value): they can be changed; choose(row, column): one can be picked, and `chosen` is.
 export function grid(rows, label, { best = null, scale, places = 2, edit = null, choose = null } = {}) {
   scale ??= largest(rows.flat());
@@ -26,7 +26,7 @@ export function grid(rows, label, { best = null, scale, places = 2, edit = null,
   });
   rows.forEach((row, i) =>
     row.forEach((value, j) => {
-      const style = `background: ${value === null ? 'transparent' : colour(value, scale)}`,
+      const style = `background: ${value === null ? 'transparent' : color(value, scale)}`,
         className = best && best[0] === i && best[1] === j ? 'best' : '';
       const text = value === null ? '·' : shown(value),
         about = `${label} ${i}, ${j}`;
@@ -39,7 +39,7 @@ export function grid(rows, label, { best = null, scale, places = 2, edit = null,
       } else cells.append(element('span', { style, className }, text));
     }),
   );
-  return labelled(cells, power && !edit ? `${label} × 10${raised(power)}` : label);
+  return labeled(cells, power && !edit ? `${label} × 10${raised(power)}` : label);
 }
 
 function field(text, value, attributes, edit) {
@@ -55,7 +55,7 @@ function field(text, value, attributes, edit) {
 }
 
 export const result = (value, text, places = 3) =>
-  labelled(element('output', { className: 'result' }, digits(value, places)), text);
+  labeled(element('output', { className: 'result' }, digits(value, places)), text);
 
 // What a window of a node sees of its input: [row, column, inside the image] by row and column of the kernel.
 function windowOf({ kernel, stride, padding, dilation = [1, 1] }, [, height, width], row, column) {
@@ -114,7 +114,7 @@ const PICTURES = {
       sign('='),
       grid(found.products, words.products),
       sign('→'),
-      ...(many ? [labelled(channels(page, found), words.eachChannel), sign('→')] : []),
+      ...(many ? [labeled(channels(page, found), words.eachChannel), sign('→')] : []),
       result(y.d[(i * y.shape[2] + j) * y.shape[3] + k], words.sumBias(digits(found.bias, 3))),
     ];
   },
@@ -138,7 +138,7 @@ const PICTURES = {
           element('td', {}, String(d)),
           element('td', {}, digits(value, 3)),
           element('td', {}, digits(w, 3)),
-          element('td', { style: `background: ${colour(product, scale)}` }, digits(product, 3)),
+          element('td', { style: `background: ${color(product, scale)}` }, digits(product, 3)),
         ),
       );
     if (terms.length > 8)
@@ -187,7 +187,7 @@ function channels(page, { sums, c, first }) {
           className: k === c ? 'best' : '',
           'aria-pressed': k === c,
           'aria-label': `${page.words.channel} ${first + k}: ${digits(value)}`,
-          style: `background: ${colour(value, scale)}`,
+          style: `background: ${color(value, scale)}`,
           onclick: () => page.lookAt(k),
         },
         digits(value),

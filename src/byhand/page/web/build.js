@@ -48,7 +48,7 @@ export function build(page) {
   find('seen-about').textContent =
     `${given.samples.shape.join(' × ')}, ${words.pixelsAre(spelled(scale.mean), spelled(scale.std))}`;
   find('samples-title').textContent = computes ? words.samples : words.recordedSamples;
-  find('centre-label').hidden = !page.ink;
+  find('center-label').hidden = !page.ink;
   find('ink-label').hidden = page.ink;
   find('reload').hidden = !given.live;
   find('board-section').hidden = !computes;

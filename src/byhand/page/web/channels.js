@@ -1,6 +1,6 @@
 // One filter: the contribution of each input channel, their sum, the bias and the activation; backward, the gradient of one weight.
 
-import { element, labelled, sign } from './dom.js';
+import { element, labeled, sign } from './dom.js';
 import { digits, largest, paint } from './paint.js';
 import { result } from './arithmetic.js';
 import { Tensor } from './runtime.js';
@@ -27,7 +27,7 @@ function contributions(network, node, k) {
 const drawn = (tensor, scale, text, className = '') => {
   const canvas = element('canvas', { className, role: 'img', 'aria-label': text });
   paint(canvas, tensor.d, tensor.shape[1], tensor.shape[2], scale);
-  return labelled(canvas, text);
+  return labeled(canvas, text);
 };
 
 export function filterWhole(page, node, k) {

@@ -1,7 +1,7 @@
 // The confusion matrix: its cells open their images, an image opens in the layer view.
 
 import { button, element } from './dom.js';
-import { colour, grouped, paintPixels, percent } from './paint.js';
+import { color, grouped, paintPixels, percent } from './paint.js';
 
 const TABLE_MAX_CLASSES = 20; // with more classes, the commonest mistakes are listed instead
 export const SAMPLES = 18; // thumbnails beside the drawing pad
@@ -47,7 +47,7 @@ export function matrix(page, predictions, place) {
         ...classes.map((_, taken) => {
           const images = cells.get(`${truth} ${taken}`)?.length ?? 0;
           if (!images) return element('td', {});
-          const style = truth === taken ? '' : `background: ${colour(-images, maxCount)}`;
+          const style = truth === taken ? '' : `background: ${color(-images, maxCount)}`;
           return element(
             'td',
             { style },

@@ -2,7 +2,7 @@
 //
 //     output = floor((size + 2 padding - dilation (kernel - 1) - 1) / stride) + 1
 
-import { button, element, labelled, sign } from './dom.js';
+import { button, element, labeled, sign } from './dom.js';
 import { digits, largest } from './paint.js';
 import { grid } from './arithmetic.js';
 
@@ -111,9 +111,9 @@ export class Steps {
         element(
           'div',
           { className: 'sum wide' },
-          labelled(this.image_, words.image_),
+          labeled(this.image_, words.image_),
           sign('→'),
-          labelled(this.made, words.output),
+          labeled(this.made, words.output),
         ),
         this.sum,
       ),
@@ -243,7 +243,7 @@ export class Steps {
       this.sum.replaceChildren(
         grid(lines(patch), words.patch, { best: [Math.floor(best / kernel), best % kernel] }),
         sign('→'),
-        labelled(total, words.largestOf),
+        labeled(total, words.largestOf),
       );
     } else {
       this.sum.replaceChildren(
@@ -253,7 +253,7 @@ export class Steps {
         sign('='),
         grid(lines(patch.map((value, k) => (value === null ? null : value * weight[k]))), words.products),
         sign('→'),
-        labelled(total, words.sum),
+        labeled(total, words.sum),
       );
     }
   }

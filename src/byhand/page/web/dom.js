@@ -20,8 +20,8 @@ export const top = numbers => {
   for (let i = 1; i < numbers.length; i++) if (numbers[i] > numbers[at]) at = i;
   return at;
 };
-export const labelled = (child, text) =>
-  element('div', { className: 'labelled' }, child, element('div', { className: 'label' }, text));
+export const labeled = (child, text) =>
+  element('div', { className: 'labeled' }, child, element('div', { className: 'label' }, text));
 export const sign = text => element('span', { className: 'sign', 'aria-hidden': 'true' }, text);
 export const button = (text, act, more = {}) =>
   element('button', { type: 'button', className: 'plain', onclick: act, ...more }, text);

@@ -2,14 +2,14 @@
 
 import { element } from './dom.js';
 import { paintPixels } from './paint.js';
-import { centred, shrunk } from './image-input.js';
+import { centered, shrunk } from './image-input.js';
 
 const SIDE = 224; // pixels of the board itself
 
 export class DrawingPad {
   constructor(canvas, shape, ink, changed) {
     // ink: dark on light paper, of which the network gets light on dark
-    Object.assign(this, { canvas, shape, ink, changed, last: null, colour: ink ? '#000' : '#fff' });
+    Object.assign(this, { canvas, shape, ink, changed, last: null, color: ink ? '#000' : '#fff' });
     canvas.width = canvas.height = SIDE;
     this.context = canvas.getContext('2d', { willReadFrequently: true });
     this.clear();
@@ -38,7 +38,7 @@ export class DrawingPad {
     const box = this.canvas.getBoundingClientRect(),
       { context } = this;
     const at = [((event.clientX - box.left) / box.width) * SIDE, ((event.clientY - box.top) / box.height) * SIDE];
-    Object.assign(context, { strokeStyle: this.colour, lineWidth: SIDE / 13, lineCap: 'round', lineJoin: 'round' });
+    Object.assign(context, { strokeStyle: this.color, lineWidth: SIDE / 13, lineCap: 'round', lineJoin: 'round' });
     context.beginPath();
     context.moveTo(...(this.last ?? at));
     context.lineTo(at[0] + 0.01, at[1]);
@@ -47,12 +47,12 @@ export class DrawingPad {
     this.changed();
   }
 
-  pixels(centre) {
+  pixels(center) {
     // (H, W, C) as the network takes them
     const { data } = this.context.getImageData(0, 0, SIDE, SIDE),
       [height, width, channels] = this.shape;
     const of = c => Float32Array.from({ length: SIDE * SIDE }, (_, k) => (this.ink ? 255 - data[4 * k + c] : data[4 * k + c]));
-    if (centre) return centred(of(0), SIDE, SIDE, this.shape);
+    if (center) return centered(of(0), SIDE, SIDE, this.shape);
     const made = new Uint8ClampedArray(height * width * channels);
     for (let c = 0; c < channels; c++)
       shrunk(of(c), SIDE, [0, 0, SIDE, SIDE], height, width).forEach((value, k) => {

@@ -28,11 +28,11 @@ export function addListeners(page) {
       page.drawingPad.clear();
       page.drawn();
     });
-    find('centre').addEventListener('change', () => {
+    find('center').addEventListener('change', () => {
       if (page.image === null) page.drawn();
     });
     find('ink').addEventListener('input', event => {
-      page.drawingPad.colour = event.target.value;
+      page.drawingPad.color = event.target.value;
     });
     for (const input of document.querySelectorAll('input[type=file]'))
       input.addEventListener('change', () => {

@@ -47,17 +47,17 @@ export function laid(values, rows, columns, place, height, width) {
 }
 
 export function drawCam(canvas, cam, pixels, [height, width, channels], ink) {
-  // in warm light over the image in grey
+  // in warm light over the image in gray
   const context = sized(canvas, height, width),
     image = context.createImageData(width, height);
   const max = cam.reduce((a, b) => Math.max(a, b), 0) || 1;
   for (let k = 0; k < height * width; k++) {
-    let grey = 0;
-    for (let c = 0; c < channels; c++) grey += pixels[k * channels + c] / channels;
-    grey = (ink ? 255 - grey : grey) * 0.75 + 48;
+    let gray = 0;
+    for (let c = 0; c < channels; c++) gray += pixels[k * channels + c] / channels;
+    gray = (ink ? 255 - gray : gray) * 0.75 + 48;
     const part = (cam[k] / max) * 0.85,
       to = [232, 112, 20];
-    for (let c = 0; c < 3; c++) image.data[4 * k + c] = grey + (to[c] - grey) * part;
+    for (let c = 0; c < 3; c++) image.data[4 * k + c] = gray + (to[c] - gray) * part;
     image.data[4 * k + 3] = 255;
   }
   context.putImageData(image, 0, 0);

@@ -59,7 +59,7 @@ async function decoded(file, most = Infinity) {
   return { pixels: context.getImageData(0, 0, columns, rows).data, rows, columns };
 }
 
-const grey = (pixels, k) => (pixels[4 * k] * 299 + pixels[4 * k + 1] * 587 + pixels[4 * k + 2] * 114) / 1000;
+const gray = (pixels, k) => (pixels[4 * k] * 299 + pixels[4 * k + 1] * 587 + pixels[4 * k + 2] * 114) / 1000;
 
 // A file's picture as (H, W, C) pixels: its shorter side so long that `crop` of it is the image, then the middle.
 export async function photo(file, [height, width, channels], crop) {
@@ -74,7 +74,7 @@ export async function photo(file, [height, width, channels], crop) {
   for (let i = 0, at = 0; i < height; i++)
     for (let j = 0; j < width; j++) {
       const k = (up + i) * wide + left + j;
-      if (channels === 1) made[at++] = grey(whole, k);
+      if (channels === 1) made[at++] = gray(whole, k);
       else for (let c = 0; c < 3; c++) made[at++] = whole[4 * k + c];
     }
   return made;
@@ -83,7 +83,7 @@ export async function photo(file, [height, width, channels], crop) {
 // A file's digit: how far each pixel is from the paper, to the ink's side of it.
 export async function digit(file, shape) {
   const { pixels, rows, columns } = await decoded(file, 280),
-    values = Float32Array.from({ length: rows * columns }, (_, k) => grey(pixels, k));
+    values = Float32Array.from({ length: rows * columns }, (_, k) => gray(pixels, k));
   const edge = [];
   for (let i = 0; i < rows; i++)
     for (let j = 0; j < columns; j++) {
@@ -93,7 +93,7 @@ export async function digit(file, shape) {
     noise = 5 * median(edge.map(value => Math.abs(value - paper)));
   const skew = values.reduce((sum, value) => sum + (value - paper) ** 3, 0),
     way = skew > 0 ? 1 : -1;
-  return centred(
+  return centered(
     values.map(value => Math.max(0, (value - paper) * way - noise)),
     rows,
     columns,
@@ -103,8 +103,8 @@ export async function digit(file, shape) {
 
 const median = list => [...list].sort((a, b) => a - b)[list.length >> 1];
 
-// Put ink where MNIST's is: 20 of 28 pixels at its larger side, its centre of mass in the middle, its darkest 255.
-export function centred(ink, rows, columns, [height, width]) {
+// Put ink where MNIST's is: 20 of 28 pixels at its larger side, its center of mass in the middle, its darkest 255.
+export function centered(ink, rows, columns, [height, width]) {
   const made = new Uint8ClampedArray(height * width),
     strong = 0.25 * ink.reduce((a, b) => Math.max(a, b), 0);
   let up = rows,

@@ -140,7 +140,7 @@ export class Column {
   }
 
   draw(tensor, all) {
-    // tensor: the layer's values or gradients; all: the colour scale that all layers share, if they do
+    // tensor: the layer's values or gradients; all: the color scale that all layers share, if they do
     const { d } = tensor,
       { page } = this,
       { at, settings } = page,

@@ -25,7 +25,7 @@ export function largest(numbers, start = 0, step = 1) {
   return max;
 }
 
-export function colour(value, scale) {
+export function color(value, scale) {
   // of one number, as CSS
   const part = scale ? Math.min(1, Math.abs(value) / scale) : 0;
   return `color-mix(in srgb, var(${value > 0 ? '--plus' : '--minus'}) ${Math.round(45 * part)}%, transparent)`;

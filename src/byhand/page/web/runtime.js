@@ -13,7 +13,7 @@ function stridesOf(shape) {
   return known.get(key);
 }
 
-// An array: its numbers, one after the other, and how far apart neighbours on each axis lie.
+// An array: its numbers, one after the other, and how far apart neighbors on each axis lie.
 export class Tensor {
   constructor(shape, numbers) {
     this.shape = shape;

@@ -18,8 +18,8 @@ export function save(page) {
   context.scale(SCALE, SCALE);
   Object.assign(context, { fillStyle: of('--paper'), imageSmoothingEnabled: false });
   context.fillRect(0, 0, wide + 2 * EDGE, tall + HEAD + EDGE);
-  const write = (text, x, y, font, colour) => {
-    Object.assign(context, { font: `${font} system-ui, sans-serif`, fillStyle: of(colour) });
+  const write = (text, x, y, font, color) => {
+    Object.assign(context, { font: `${font} system-ui, sans-serif`, fillStyle: of(color) });
     context.fillText(text, x, y);
   };
   write(page.given.title, EDGE, 34, '600 17px', '--ink');

@@ -13,7 +13,7 @@ DEAD_MIN_FRACTION = 0.40  # of a layer's units: a warning
 DEAD_SERIOUS_FRACTION = 0.90  # of a layer's units: serious
 VANISHING_MAX_RATIO = 1e-3  # gradient-to-weight ratio of the first layers over that of the last layer
 EXPLODING_MIN_RATIO = 100.0  # gradient-to-weight ratio: SGD at a learning rate of 0.001 changes such weights by 10 %
-WEIGHTED_OPS = ("conv2d", "linear", "conv_transpose")
+WEIGHTED_OPS = ("conv2d", "linear", "conv_transpose2d")
 LISTED_LAYERS = 4  # in the evidence
 
 

@@ -94,7 +94,7 @@ def label_noise(inputs: DiagnosisInput) -> Finding | str | None:
             counts.append(f"{len(issues):,} of {len(predictions):,} {inputs.subset_name(subset)} images")
         for i, other in list(zip(issues.tolist(), looks_like.tolist()))[:LISTED_IMAGES]:
             text = (
-                f"labelled {inputs.class_names[predictions.labels[i]]} ({percent(predictions.label_probability[i])}),"
+                f"labeled {inputs.class_names[predictions.labels[i]]} ({percent(predictions.label_probability[i])}),"
                 f" looks like {inputs.class_names[other]} ({percent(predictions.confidence[i])})"
             )
             notes.append((subset, int(indices[i]), text))
@@ -112,7 +112,7 @@ def label_noise(inputs: DiagnosisInput) -> Finding | str | None:
 
 @check("blank images", stage="data")
 def blank_images(inputs: DiagnosisInput) -> Finding | str | None:
-    """Images are one colour all over, so they carry no information about their class."""
+    """Images are one color all over, so they carry no information about their class."""
     subsets: list[tuple[Subset, Dataset]] = [("evaluation", inputs.held_out)]
     subsets += [] if inputs.train is None else [("training", inputs.train)]
     notes, counts = list[ImageNote](), []
@@ -123,7 +123,7 @@ def blank_images(inputs: DiagnosisInput) -> Finding | str | None:
         if len(blank):
             counts.append(f"{len(blank):,} of {len(images):,} {inputs.subset_name(subset)} images")
             notes += [
-                (subset, i, f"labelled {inputs.class_names[data.labels[i]]}") for i in blank[:LISTED_IMAGES].tolist()
+                (subset, i, f"labeled {inputs.class_names[data.labels[i]]}") for i in blank[:LISTED_IMAGES].tolist()
             ]
     if not counts:
         return None
@@ -131,7 +131,7 @@ def blank_images(inputs: DiagnosisInput) -> Finding | str | None:
     return Finding(
         "blank images",
         "warning",
-        f"{' and '.join(counts)} {verb} one colour all over",
+        f"{' and '.join(counts)} {verb} one color all over",
         "remove them, or find their cause: a file that could not be decoded, a mask, a crop outside the picture",
         tuple(notes),
     )

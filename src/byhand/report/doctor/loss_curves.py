@@ -78,13 +78,13 @@ def loss_at_chance(inputs: DiagnosisInput) -> Finding | str | None:
         return None
     if inputs.predictions.accuracy > largest + CHANCE_ACCURACY_MARGIN:
         return None
-    classes, favourite = len(inputs.model.classes), int(predicted.argmax())
+    classes, favorite = len(inputs.model.classes), int(predicted.argmax())
     return Finding(
         f"loss stuck at ln({classes})",
         "serious",
         f"the training loss ends at {last:.3f}; predicting the class frequencies gives {chance:.3f}"
-        f" (ln {classes} = {log(classes):.3f}), so nothing was learned; {predicted[favourite] / predicted.sum():.0%} of the"
-        f" images are predicted as {inputs.class_names[favourite]!r}",
+        f" (ln {classes} = {log(classes):.3f}), so nothing was learned; {predicted[favorite] / predicted.sum():.0%} of the"
+        f" images are predicted as {inputs.class_names[favorite]!r}",
         "first the dead ReLUs, gradients and input scale of this list; then a learning rate ten times smaller, and ten times"
         " larger; check that the labels belong to the images. A network that can learn overfits twenty images: try that",
     )

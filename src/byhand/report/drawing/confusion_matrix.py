@@ -15,7 +15,7 @@ MIN_INCHES, MAX_INCHES = 4.2, 24.0
 
 
 def draw_confusion_matrix(matrix: Array, classes: Sequence[str], path: str | os.PathLike[str], title: str = "") -> None:
-    """Draw a confusion matrix (K, K) as PNG: mistakes in orange by their fraction of the class, correct counts in grey."""
+    """Draw a confusion matrix (K, K) as PNG: mistakes in orange by their fraction of the class, correct counts in gray."""
     count = len(classes)
     numbered = count <= NUMBERED_MAX_CLASSES
     side = 0.42 * count + 1 if numbered else max(13.6, 0.15 * count + 1)
@@ -26,8 +26,8 @@ def draw_confusion_matrix(matrix: Array, classes: Sequence[str], path: str | os.
     mistakes = fractions * (1 - np.eye(count))
     axes.imshow(mistakes, cmap="Oranges", vmin=0, vmax=max(0.02, mistakes.max() * 1.4))
     for i, j in np.argwhere(matrix) if numbered else ():
-        colour, weight = (style.MUTED_COLOUR, "normal") if i == j else (style.TEXT_COLOUR, "bold")
-        axes.text(j, i, f"{matrix[i, j]:,}", ha="center", va="center", fontsize=7, color=colour, weight=weight)
+        color, weight = (style.MUTED_COLOR, "normal") if i == j else (style.TEXT_COLOR, "bold")
+        axes.text(j, i, f"{matrix[i, j]:,}", ha="center", va="center", fontsize=7, color=color, weight=weight)
     ticks = range(0, count, 1 + count // NAMED_MAX_CLASSES)
     names = [shorten(classes[i]) for i in ticks]
     axes.set_xticks(ticks, names, parse_math=False, rotation=90 if max(map(len, names)) > 3 else 0)

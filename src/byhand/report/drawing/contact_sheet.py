@@ -5,7 +5,6 @@ import warnings
 from collections.abc import Sequence
 from math import ceil
 from typing import Any
-from unicodedata import east_asian_width
 
 import numpy as np
 from PIL import Image
@@ -19,6 +18,8 @@ from byhand.text import shorten
 
 MAX_CLASSES, MAX_IMAGES = 20, 12  # rows, and images in a row
 NAME_MAX_LETTERS = 32
+NAME_POINTS = 8.0  # font size of a class's name
+COUNT_POINTS = 6.5  # font size of its number of images
 
 # Pixels
 TILE_MIN_PIXELS = 56  # an image's longer side; smaller images are enlarged
@@ -29,20 +30,13 @@ HALVES_GAP = 24  # between plain and augmented images
 HALVES_HEAD = 20  # for the words above the two halves
 FOOT = 26  # for the line that counts what is not drawn
 
-# Fonts with Chinese, Japanese and Korean characters, by operating system
-CJK_FONTS = (
-    *("Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Source Han Sans SC", "WenQuanYi Micro Hei"),
-    *("WenQuanYi Zen Hei", "Droid Sans Fallback", "AR PL UMing CN", "PingFang SC", "Hiragino Sans GB", "Heiti TC"),
-    *("Microsoft YaHei", "SimHei", "SimSun", "Yu Gothic", "Malgun Gothic", "IPAexGothic", "Arial Unicode MS"),
-)
-
 
 def draw_contact_sheet(
     path: str | os.PathLike[str], rows: Sequence[Sequence[Any]], title: str = "", about: str = ""
 ) -> None:
     """Draw images as PNG, whole or not at all: a row for each (name, count, images) or (name, count, plain, augmented).
 
-    Images are uint8 (H, W, C): grey, or red, green and blue (of more channels the first three; of two the first). Small ones
+    Images are uint8 (H, W, C): gray, or red, green and blue (of more channels the first three; of two the first). Small ones
     are enlarged without smoothing, those above 112 pixels are reduced. Drawn are the first 20 classes and 12 images of each,
     or 6 plain and 6 augmented; the last line counts the others.
 
@@ -51,7 +45,7 @@ def draw_contact_sheet(
     >>> import tempfile
     >>> images = list(np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1), np.uint8))
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     draw_contact_sheet(f"{folder}/sheet.png", [("zero", 5923, images), ("one", 6742, images)], "mnist", "28 x 28 grey")
+    ...     draw_contact_sheet(f"{folder}/sheet.png", [("zero", 5923, images), ("one", 6742, images)], "mnist", "28 x 28 gray")
     """
     parts = [_row(row) for row in rows]
     drawn_rows = parts[:MAX_CLASSES]
@@ -60,12 +54,12 @@ def draw_contact_sheet(
     plain = min(most[0], MAX_IMAGES // 2 if most[1] else MAX_IMAGES)
     columns = (plain, min(most[1], MAX_IMAGES - plain))
     tiles = [[[_tile(image) for image in part[side][: columns[side]]] for side in (0, 1)] for _, _, part in drawn_rows]
-    names = [_fit_name(name) for name, _, _ in drawn_rows]
+    families = style.font_families("".join(name for name, _, _ in drawn_rows))
+    names = [_fit_name(name, families) for name, _, _ in drawn_rows]
     counts = [f"{count:,} image{'s' * (count != 1)}" for _, count, _ in drawn_rows]
-    label = (
-        max([_text_width(name, 8) for name in names] + [_text_width(count, 6.5) for count in counts], default=0)
-        + 2 * GAP
-    )
+    text_widths = [_text_width(name, NAME_POINTS, families) for name in names]
+    text_widths += [_text_width(count, COUNT_POINTS, families) for count in counts]
+    label = max(text_widths, default=0) + 2 * GAP
     wide = max((tile.shape[1] for row in tiles for side in row for tile in side), default=TILE_MIN_PIXELS)
     lefts = [label, label + columns[0] * (wide + GAP) + HALVES_GAP]
     heights = [max([ROW_MIN_PIXELS, *(tile.shape[0] for side in row for tile in side)]) for row in tiles]
@@ -75,7 +69,7 @@ def draw_contact_sheet(
     across = (lefts[1] + columns[1] * (wide + GAP) if double else lefts[1] - HALVES_GAP) - GAP
     down = max(ROW_MIN_PIXELS, tops[-1] - GAP) + (FOOT if left_out else 0)
 
-    sheet = np.full((down, across, 3), rgb(style.BACKGROUND_COLOUR), np.uint8)
+    sheet = np.full((down, across, 3), rgb(style.BACKGROUND_COLOR), np.uint8)
     for top, height, row in zip(tops, heights, tiles):
         for left, side in zip(lefts, row):
             for i, tile in enumerate(side):
@@ -83,22 +77,20 @@ def draw_contact_sheet(
                 sheet[y : y + tile.shape[0], x : x + tile.shape[1]] = tile
     if double and tiles:
         middle = lefts[1] - (HALVES_GAP + GAP) // 2
-        sheet[: tops[-1] - GAP, middle : middle + 1] = rgb(style.GRID_COLOUR)
+        sheet[: tops[-1] - GAP, middle : middle + 1] = rgb(style.GRID_COLOR)
 
     figure, axes = pixel_axes(across, down, 0)
     axes.imshow(sheet, interpolation="none", aspect="auto")
     axes.set_axis_off()
-    words: dict[str, Any] = {"color": style.MUTED_COLOUR, "fontsize": 6.5, "parse_math": False}
+    words: dict[str, Any] = {"color": style.MUTED_COLOR, "fontsize": COUNT_POINTS, "parse_math": False}
     for left, word in zip(lefts, ("plain", "augmented")) if double else ():
         axes.text(left - 0.5, HALVES_HEAD - 9, word, va="baseline", **words)
     for top, height, name, count in zip(tops, heights, names, counts):
         y = top + height / 2 - 0.5
-        axes.text(-0.5, y - 4, name, va="baseline", **words | {"color": style.TEXT_COLOUR, "fontsize": 8})
+        axes.text(-0.5, y - 4, name, va="baseline", **words | {"color": style.TEXT_COLOR, "fontsize": NAME_POINTS})
         axes.text(-0.5, y + 15, count, va="baseline", **words)
     axes.text(-0.5, down - 4, left_out, va="baseline", **words)
     write_head(figure, title, about)
-    for text in (*axes.texts, *figure.texts):
-        _use_cjk_font(text)
     style.save_png(figure, path)
 
 
@@ -133,29 +125,18 @@ def _omitted(images: int, classes: int) -> str:
     return f"and {', '.join(parts)}" if parts else ""
 
 
-def _fit_name(name: str) -> str:
+def _fit_name(name: str, families: list[str]) -> str:
     """Return a name shortened to NAME_MAX_LETTERS and NAME_MAX_PIXELS."""
     letters = NAME_MAX_LETTERS
-    while _text_width(short := shorten(name, letters), 8) > NAME_MAX_PIXELS:
+    while _text_width(short := shorten(name, letters), NAME_POINTS, families) > NAME_MAX_PIXELS:
         letters -= 2
     return short
 
 
-def _text_width(text: str, size: float) -> int:
-    """Return the width of a text in pixels."""
-    drawn = style.new_figure(1, 1).text(0, 0, text, fontsize=size, parse_math=False)
-    _use_cjk_font(drawn)
+def _text_width(text: str, points: float, families: list[str]) -> int:
+    """Return the width of a text in pixels, in these font families."""
+    drawn = style.new_figure(1, 1).text(0, 0, text, fontsize=points, fontfamily=families, parse_math=False)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # the box drawn instead is as wide
         pixels: float = drawn.get_window_extent().width
     return ceil(pixels)
-
-
-def _use_cjk_font(text: Any) -> None:
-    """Give text with Chinese, Japanese or Korean characters a font that has them, if one is installed."""
-    if any(east_asian_width(letter) in "WF" for letter in text.get_text()):
-        from matplotlib.font_manager import fontManager  # noqa: PLC0415  (it looks through the system's fonts)
-
-        installed = set(fontManager.get_font_names())
-        text.set_family(["DejaVu Sans", *(name for name in CJK_FONTS if name in installed)])
-        text.set_weight("normal")  # few of these fonts have a bold face

@@ -1,4 +1,4 @@
-"""A photo with the digits that were read on it: a labelled box around each; a photo and digits in, PNG out."""
+"""A photo with the digits that were read on it: a labeled box around each; a photo and digits in, PNG out."""
 
 import io
 import os
@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from byhand.files import write_whole
 from byhand.report.digit_reader import CONFIDENT, Digit
-from byhand.report.drawing.style import BACKGROUND_COLOUR, BLUE, MUTED_COLOUR, ORANGE, TEXT_COLOUR
+from byhand.report.drawing.style import BACKGROUND_COLOR, BLUE, MUTED_COLOR, ORANGE, TEXT_COLOR
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 # Pixels
@@ -39,7 +39,7 @@ def draw_digit_boxes(
     factor = min(max(longest, MIN_SIDE), MAX_SIDE) / longest
     size = round(photo.width * factor), round(photo.height * factor)
     strip = round(2.4 * LEGEND_SIZE)
-    picture = Image.new("RGB", (size[0], size[1] + strip), BACKGROUND_COLOUR)
+    picture = Image.new("RGB", (size[0], size[1] + strip), BACKGROUND_COLOR)
     picture.paste(photo.convert("RGB").resize(size, Image.Resampling.LANCZOS))
     draw = ImageDraw.Draw(picture)
     boxes = [tuple(value * scale * factor for value in digit.box) for digit in digits]
@@ -89,14 +89,14 @@ def _draw_legend(draw: ImageDraw.ImageDraw, digits: Sequence[Digit], size: tuple
     middle = size[1] + strip // 2
     x = LEGEND_SIZE
     count = f"{len(digits)} digit{'s' * (len(digits) != 1)}"
-    for colour, text in (
+    for color, text in (
         (None, count),
         (BLUE, f"{len(digits) - unsure} sure"),
         (ORANGE, f"{unsure} below {CONFIDENT:.0%}"),
     ):
-        if colour is not None:
-            draw.rectangle((x, middle - 5, x + 9, middle + 5), fill=colour)
+        if color is not None:
+            draw.rectangle((x, middle - 5, x + 9, middle + 5), fill=color)
             x += 16
         font = _font(LEGEND_SIZE)
-        draw.text((x, middle), text, fill=TEXT_COLOUR if colour is None else MUTED_COLOUR, font=font, anchor="lm")
+        draw.text((x, middle), text, fill=TEXT_COLOR if color is None else MUTED_COLOR, font=font, anchor="lm")
         x += round(draw.textlength(text, font=font)) + 24

@@ -29,12 +29,12 @@ HEAD_HEIGHT, MARGIN, GAP = 84, 30, 8
 LABEL_HEIGHT = 17  # of the channel number above a map
 MAP_MIN_PIXELS = 24  # a map's longer side
 MAP_MAX_PIXELS = 420  # a map's shorter side
-COLOUR_BAR_WIDTH, COLOUR_BAR_GAP, COLOUR_BAR_LABELS = 14, 16, 62
+COLOR_BAR_WIDTH, COLOR_BAR_GAP, COLOR_BAR_LABELS = 14, 16, 62
 LIST_WIDTH = 330
 PIXELATED_MIN_SCALE = 3  # pixels per element; from here on, elements are drawn as squares
 
-COLOUR_MAP = "magma"  # perceptually uniform: the larger, the brighter
-NOT_FINITE_COLOUR = "#19c3d6"
+COLOR_MAP = "magma"  # perceptually uniform: the larger, the brighter
+NOT_FINITE_COLOR = "#19c3d6"
 
 
 def draw_feature_maps(
@@ -48,7 +48,7 @@ def draw_feature_maps(
 ) -> None:
     """Draw a layer's output for one image as PNG, whole or not at all: (H, W, C), (H, W), or a vector (C,).
 
-    scale_each: a colour scale for each map instead of one for all; max_maps: of more maps, those with the largest mean
+    scale_each: a color scale for each map instead of one for all; max_maps: of more maps, those with the largest mean
     magnitude are drawn; names: of a vector's elements. Raises ShapeError for another shape.
 
     >>> import tempfile
@@ -97,23 +97,23 @@ def _draw_maps(maps: Array, chosen: list[int], scale_each: bool) -> Figure:
     label = LABEL_HEIGHT if several else 0
     rows = ceil(len(chosen) / columns)
     down, across = rows * (tall + label + GAP) - GAP, columns * (wide + GAP) - GAP
-    sheet = np.full((down, across, 3), rgb(style.BACKGROUND_COLOUR), np.uint8)
+    sheet = np.full((down, across, 3), rgb(style.BACKGROUND_COLOR), np.uint8)
     corners = []
     for i, channel in enumerate(chosen):
         top, left = i // columns * (tall + label + GAP) + label, i % columns * (wide + GAP)
         feature_map = maps[..., channel]
         sheet[top : top + tall, left : left + wide] = resized(
-            colour_mapped(feature_map, *(finite_limits(feature_map) if scale_each else (low, high))), tall, wide
+            color_mapped(feature_map, *(finite_limits(feature_map) if scale_each else (low, high))), tall, wide
         )
         corners.append((left, top))
-    scale = 0 if scale_each and several else COLOUR_BAR_WIDTH + COLOUR_BAR_GAP + COLOUR_BAR_LABELS
+    scale = 0 if scale_each and several else COLOR_BAR_WIDTH + COLOR_BAR_GAP + COLOR_BAR_LABELS
     figure, axes = pixel_axes(across, down, scale)
     axes.imshow(sheet, interpolation="none", aspect="auto")
     axes.set_axis_off()
     for channel, (left, top) in zip(chosen, corners) if several else ():
-        axes.text(left - 0.5, top - 4, str(channel), fontsize=5.5, color=style.MUTED_COLOUR, va="baseline")
+        axes.text(left - 0.5, top - 4, str(channel), fontsize=5.5, color=style.MUTED_COLOR, va="baseline")
     if scale:
-        _draw_colour_bar(figure, axes, low, high, label)
+        _draw_color_bar(figure, axes, low, high, label)
     return figure
 
 
@@ -134,40 +134,40 @@ def _grid(count: int, height: int, width: int) -> tuple[int, int, int]:
     return min(columns, count), max(1, int(height * factor)), max(1, int(width * factor))
 
 
-def colour_mapped(feature_map: Array, low: float, high: float) -> Array:
-    """Return a map in the colour map's colours, (H, W, 3) uint8."""
+def color_mapped(feature_map: Array, low: float, high: float) -> Array:
+    """Return a map in the color map's colors, (H, W, 3) uint8."""
     good = np.isfinite(feature_map)
     with np.errstate(over="ignore", invalid="ignore"):
         part = np.where(good, (feature_map / 2 - low / 2) / max(high / 2 - low / 2, np.finfo(float).tiny), 0)
-    colours = matplotlib.colormaps[COLOUR_MAP](part, bytes=True)[..., :3]
-    colours[~good] = rgb(NOT_FINITE_COLOUR)
-    return colours
+    colors = matplotlib.colormaps[COLOR_MAP](part, bytes=True)[..., :3]
+    colors[~good] = rgb(NOT_FINITE_COLOR)
+    return colors
 
 
-def resized(colours: Array, tall: int, wide: int) -> Array:
+def resized(colors: Array, tall: int, wide: int) -> Array:
     """Return an image resized: elements as squares where they are large enough to be seen, else resampled."""
-    height, width = colours.shape[:2]
+    height, width = colors.shape[:2]
     if tall >= PIXELATED_MIN_SCALE * height and tall % height == wide % width == 0:
-        return colours.repeat(tall // height, 0).repeat(wide // width, 1)
-    return np.asarray(Image.fromarray(colours).resize((wide, tall), Image.Resampling.LANCZOS))
+        return colors.repeat(tall // height, 0).repeat(wide // width, 1)
+    return np.asarray(Image.fromarray(colors).resize((wide, tall), Image.Resampling.LANCZOS))
 
 
-def _draw_colour_bar(figure: Figure, axes: Axes, low: float, high: float, label: int) -> None:
-    """Draw the colour bar to the right of the maps; label: the height of the label above the first map."""
+def _draw_color_bar(figure: Figure, axes: Axes, low: float, high: float, label: int) -> None:
+    """Draw the color bar to the right of the maps; label: the height of the label above the first map."""
     width, height = figure.get_size_inches() * figure.dpi
     box = axes.get_position()
     top = box.y1 - label / height
     tall = min(top - box.y0, 360 / height)
-    place = (box.x1 + COLOUR_BAR_GAP / width, top - tall, COLOUR_BAR_WIDTH / width, tall)
+    place = (box.x1 + COLOR_BAR_GAP / width, top - tall, COLOR_BAR_WIDTH / width, tall)
     scale = figure.add_axes(place)
-    scale.imshow(np.linspace(1, 0, 256)[:, None], cmap=COLOUR_MAP, vmin=0, vmax=1, aspect="auto")
+    scale.imshow(np.linspace(1, 0, 256)[:, None], cmap=COLOR_MAP, vmin=0, vmax=1, aspect="auto")
     scale.set_xticks([])
     marks = {0.0: high, 255.0: low}
     if low < 0 < high and 0.12 < -low / (high - low) < 0.88:
         marks[255 * high / (high - low)] = 0.0
     scale.set_yticks(list(marks), [_format_number(value) for value in marks.values()])
     scale.yaxis.tick_right()
-    scale.tick_params(colors=style.MUTED_COLOUR, labelsize=7, length=0)
+    scale.tick_params(colors=style.MUTED_COLOR, labelsize=7, length=0)
     for spine in scale.spines.values():
         spine.set_visible(False)
 
@@ -176,7 +176,7 @@ def _draw_colour_bar(figure: Figure, axes: Axes, low: float, high: float, label:
 
 
 def _draw_bars(values: Array, names: Sequence[str]) -> Figure:
-    """Return a bar chart of a vector; unnamed elements are not labelled, the largest are listed beside the chart."""
+    """Return a bar chart of a vector; unnamed elements are not labeled, the largest are listed beside the chart."""
     named = [shorten(name, 12) for name in names] if len(names) <= NAMED_MAX_BARS else []
     beside = 0 if named else LIST_WIDTH
     below = 24 + 9 * max(map(len, named), default=0) * _vertical_labels(named)
@@ -184,15 +184,15 @@ def _draw_bars(values: Array, names: Sequence[str]) -> Figure:
     good, count = np.isfinite(values), len(values)
     shown, step = np.where(good, values, 0), ceil(count / MAX_BARS)
     starts = np.arange(0, count, step)
-    for pick, colour in (
+    for pick, color in (
         (np.maximum, style.BLUE),
         (np.minimum, style.ORANGE),
     ):  # both extremes, so that no peak is lost
         tops = pick(pick.reduceat(shown, starts), 0)
-        axes.bar(starts - 0.5, tops, step * (0.8 if count < 200 else 1.0), align="edge", color=colour, linewidth=0)
+        axes.bar(starts - 0.5, tops, step * (0.8 if count < 200 else 1.0), align="edge", color=color, linewidth=0)
     for i in np.flatnonzero(~good)[:MAX_BARS]:
-        axes.axvline(i, color=NOT_FINITE_COLOUR, linewidth=1)
-    axes.axhline(0, color=style.GRID_COLOUR, linewidth=0.8, zorder=0)
+        axes.axvline(i, color=NOT_FINITE_COLOR, linewidth=1)
+    axes.axhline(0, color=style.GRID_COLOR, linewidth=0.8, zorder=0)
     axes.margins(x=0.005)
     style.style_axes(axes)
     if named:
@@ -214,12 +214,12 @@ def _list_largest(figure: Figure, axes: Axes, values: Array, names: Sequence[str
     best = [k for k in np.argsort(-values, kind="stable")[:LARGEST_LISTED] if np.isfinite(values[k])]
     for i, k in enumerate(best):
         name = shorten(names[k].split(",")[0], 22) if names else f"number {k:,}"
-        for x, text, colour, align in (
-            (90, _format_number(values[k]), style.TEXT_COLOUR, "right"),
-            (104, name, style.MUTED_COLOUR, "left"),
+        for x, text, color, align in (
+            (90, _format_number(values[k]), style.TEXT_COLOR, "right"),
+            (104, name, style.MUTED_COLOR, "left"),
         ):
             place = box.x1 + x / width, box.y1 - 30 * i / height
-            figure.text(*place, text, fontsize=8, color=colour, ha=align, va="top", parse_math=False)
+            figure.text(*place, text, fontsize=8, color=color, ha=align, va="top", parse_math=False)
 
 
 # Shared by figures whose parts are placed in pixels -------------------------------------------------------------------
@@ -239,9 +239,9 @@ def write_head(figure: Figure, title: str, about: str) -> None:
     width, height = figure.get_size_inches() * figure.dpi
     title = shorten(title, max(20, int(width // 18)))
     figure.text(
-        MARGIN / width, 1 - 36 / height, title, fontsize=11, weight="bold", color=style.TEXT_COLOUR, parse_math=False
+        MARGIN / width, 1 - 36 / height, title, fontsize=11, weight="bold", color=style.TEXT_COLOR, parse_math=False
     )
-    figure.text(MARGIN / width, 1 - 62 / height, about, fontsize=7.5, color=style.MUTED_COLOUR, parse_math=False)
+    figure.text(MARGIN / width, 1 - 62 / height, about, fontsize=7.5, color=style.MUTED_COLOR, parse_math=False)
 
 
 def finite_limits(values: Array) -> tuple[float, float]:

@@ -1,6 +1,6 @@
 """A network's graph as an SVG drawing: a box per layer, from the input at the top to the output at the bottom.
 
-Layered layout: levels by longest path, order in a level by barycentre, a bend where an edge passes a level (Sugiyama, Tagawa &
+Layered layout: levels by longest path, order in a level by barycenter, a bend where an edge passes a level (Sugiyama, Tagawa &
 Toda 1981).
 """
 
@@ -19,23 +19,23 @@ from byhand.graph.graph import show
 from byhand.nn import Model
 from byhand.nn.summary import Row
 from byhand.ops.op import CallSpec, tree_leaves
-from byhand.report.drawing.style import MUTED_COLOUR, TEXT_COLOUR
+from byhand.report.drawing.style import MUTED_COLOR, TEXT_COLOR
 from byhand.text import shorten
 
 FAMILIES = {  # of ops: the tint of their lines, and substrings of their names
     "convolution": ("#d3e4f9", ("conv",)),
     "linear": ("#e3d9f7", ("linear",)),
     "pooling": ("#d0ecd0", ("pool",)),
-    "normalisation": ("#f7eebf", ("norm",)),
+    "normalization": ("#f7eebf", ("norm",)),
     "activation": ("#fcdec8", ("elu", "silu", "sigmoid", "tanh", "swish", "soft")),
     "joining": ("#f8d3df", ()),  # ops that read more than one computed tensor
     "other": ("#e8e6e1", ("",)),
 }
 MERGED_INTO = {  # families that share the box of the layer before them, by that layer's family
-    "normalisation": ("convolution", "linear"),
-    "activation": ("convolution", "linear", "normalisation", "joining"),
+    "normalization": ("convolution", "linear"),
+    "activation": ("convolution", "linear", "normalization", "joining"),
 }
-EDGE_COLOUR, SHORTCUT_COLOUR = "#77726a", "#1f5fa8"
+EDGE_COLOR, SHORTCUT_COLOR = "#77726a", "#1f5fa8"
 NAME_MAX_LETTERS = 40  # a box's tooltip has the whole name
 
 # Pixels
@@ -55,7 +55,7 @@ class Cell:
     shortcut: bool = False
     above: list["Cell"] = field(default_factory=list)
     below: list["Cell"] = field(default_factory=list)
-    x: float = 0.0  # of its centre
+    x: float = 0.0  # of its center
 
     @property
     def height(self) -> int:
@@ -166,16 +166,16 @@ def _line_width(name: str, words: str) -> float:
 
 
 def _sort_levels(levels: list[list[Cell]]) -> None:
-    """Sort every level by the barycentres of the cells it is connected to, in sweeps down and up."""
+    """Sort every level by the barycenters of the cells it is connected to, in sweeps down and up."""
     rank = {cell: i - (len(level) - 1) / 2 for level in levels for i, cell in enumerate(level)}
     for sweep in range(9):
         for level in reversed(levels) if sweep % 2 else levels:
-            middle = {p: _barycentre(p.below if sweep % 2 else p.above, rank, rank[p]) for p in level}
+            middle = {p: _barycenter(p.below if sweep % 2 else p.above, rank, rank[p]) for p in level}
             level.sort(key=lambda p: (middle[p], p.shortcut))
             rank |= {cell: i - (len(level) - 1) / 2 for i, cell in enumerate(level)}
 
 
-def _barycentre(cells: list[Cell], position: dict[Cell, float], default: float) -> float:
+def _barycenter(cells: list[Cell], position: dict[Cell, float], default: float) -> float:
     """Return the mean position of cells; shortcuts count only where there is nothing else."""
     seen = [position[p] for p in cells if not p.shortcut] or [position[p] for p in cells] or [default]
     return sum(seen) / len(seen)
@@ -184,14 +184,14 @@ def _barycentre(cells: list[Cell], position: dict[Cell, float], default: float) 
 def _place_level(level: list[Cell]) -> None:
     """Place the cells of a level below their predecessors by least squares, in order and without overlap.
 
-    With the width of the cells before it subtracted, each x must be at least that of its left neighbour: isotonic regression by
+    With the width of the cells before it subtracted, each x must be at least that of its left neighbor: isotonic regression by
     pooling adjacent violators (Ayer et al. 1955). Shortcuts have a small weight.
     """
     blocks: list[tuple[float, float, int]] = []  # x, weight, number of cells
     room = -level[0].width / 2
     for cell in level:
         room += cell.width / 2
-        wanted = _barycentre(cell.above, {p: p.x for p in cell.above}, 0.0) - room
+        wanted = _barycenter(cell.above, {p: p.x for p in cell.above}, 0.0) - room
         blocks.append((wanted, 1e-6 if cell.shortcut else 1.0, 1))
         cell.x, room = room, room + cell.width / 2 + BOX_GAP
         while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
@@ -205,11 +205,11 @@ def _place_level(level: list[Cell]) -> None:
 # SVG elements ---------------------------------------------------------------------------------------------------------
 
 STYLE = f"""<style>
-text {{ fill: {TEXT_COLOUR}; font-size: 11px }} .head {{ font-size: 20px; font-weight: 600 }} .soft {{ fill: #5a564f }}
+text {{ fill: {TEXT_COLOR}; font-size: 11px }} .head {{ font-size: 20px; font-weight: 600 }} .soft {{ fill: #5a564f }}
 .name {{ font-size: 12px; font-weight: 600 }} .words, .out {{ text-anchor: end }} .out {{ fill: #5a564f; font-size: 10px }}
-.edge {{ fill: none; stroke: {EDGE_COLOUR}; stroke-width: 1.4 }}
-.shortcut {{ fill: none; stroke: {SHORTCUT_COLOUR}; stroke-width: 1.6 }}
-.frame {{ fill: #fff; stroke: {MUTED_COLOUR} }} .box:hover .frame {{ stroke: {TEXT_COLOUR}; stroke-width: 2.5 }}
+.edge {{ fill: none; stroke: {EDGE_COLOR}; stroke-width: 1.4 }}
+.shortcut {{ fill: none; stroke: {SHORTCUT_COLOR}; stroke-width: 1.6 }}
+.frame {{ fill: #fff; stroke: {MUTED_COLOR} }} .box:hover .frame {{ stroke: {TEXT_COLOR}; stroke-width: 2.5 }}
 </style>"""
 
 
@@ -220,7 +220,7 @@ def _draw_head(model: Model, boxes: list[Cell], shortcuts: bool, wide: float) ->
     arrow += 'markerUnits="userSpaceOnUse"><path d="M0 .5 8 4 0 7.5z" fill="{}"/></marker>'
     parts = [
         STYLE,
-        f"<defs>{arrow.format('arrow-edge', EDGE_COLOUR)}{arrow.format('arrow-shortcut', SHORTCUT_COLOUR)}</defs>",
+        f"<defs>{arrow.format('arrow-edge', EDGE_COLOR)}{arrow.format('arrow-shortcut', SHORTCUT_COLOR)}</defs>",
         '<rect width="100%" height="100%" fill="#fff"/>',
         f'<text class="head" x="{MARGIN}" y="42">{_text(model.name, NAME_MAX_LETTERS)}</text>',
         f'<text class="soft" x="{MARGIN}" y="62">{_format_shape(model.graph.input)} → {_format_shape(model.output)}, '
@@ -228,7 +228,7 @@ def _draw_head(model: Model, boxes: list[Cell], shortcuts: bool, wide: float) ->
     ]
     used = {family for box in boxes for _, _, family in box.lines}
     keys = [(name, f'height="14" rx="3" fill="{tint}"') for name, (tint, _) in FAMILIES.items() if name in used]
-    keys += [("shortcut", f'height="2" transform="translate(0 6)" fill="{SHORTCUT_COLOUR}"')] if shortcuts else []
+    keys += [("shortcut", f'height="2" transform="translate(0 6)" fill="{SHORTCUT_COLOR}"')] if shortcuts else []
     x, y = float(MARGIN), 78
     for name, paint in keys:
         if x + LETTER_WIDTH * len(name) + 20 > wide + MARGIN:
@@ -258,7 +258,7 @@ def _draw_edge(edge: list[Cell], spans: list[tuple[float, float]]) -> str:
 
 
 def _anchor_offset(away: float, width: float) -> float:
-    """Return the offset from a box's centre at which an edge meets it: towards its origin, within the corners."""
+    """Return the offset from a box's center at which an edge meets it: towards its origin, within the corners."""
     return (width / 2 - 16) * away / (abs(away) + width)
 
 

@@ -1,4 +1,4 @@
-"""The house style of all matplotlib figures (colours, axes, fonts), and saving a figure as PNG."""
+"""The house style of all matplotlib figures (colors, axes, fonts), and saving a figure as PNG."""
 
 import io
 import os
@@ -13,7 +13,7 @@ from matplotlib.text import Text
 
 from byhand.files import write_whole
 
-TEXT_COLOUR, MUTED_COLOUR, GRID_COLOUR, BACKGROUND_COLOUR = "#1d1c1a", "#6f6b64", "#e4e0d8", "#fbfaf7"
+TEXT_COLOR, MUTED_COLOR, GRID_COLOR, BACKGROUND_COLOR = "#1d1c1a", "#6f6b64", "#e4e0d8", "#fbfaf7"
 BLUE, ORANGE = "#1f5fa8", "#c8641b"  # training curves and correct answers; held-out curves and mistakes
 FALLBACK_FONTS = ("Last Resort High-Efficiency",)  # draw every character as a box
 DOTS_PER_INCH = 150
@@ -21,20 +21,20 @@ DOTS_PER_INCH = 150
 
 def new_figure(width: float, height: float) -> Figure:
     """Return an empty figure of width x height inches, drawn without a display."""
-    figure = Figure((width, height), dpi=DOTS_PER_INCH, facecolor=BACKGROUND_COLOUR, layout="constrained")
+    figure = Figure((width, height), dpi=DOTS_PER_INCH, facecolor=BACKGROUND_COLOR, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
 def style_axes(axes: Axes) -> None:
     """Give axes the house style: thin spines at the left and the bottom only."""
-    axes.set_facecolor(BACKGROUND_COLOUR)
+    axes.set_facecolor(BACKGROUND_COLOR)
     for side, spine in axes.spines.items():
         spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(GRID_COLOUR)
-    axes.tick_params(colors=MUTED_COLOUR, labelsize=8, length=3, color=GRID_COLOUR)
-    for text, colour in ((axes.title, TEXT_COLOUR), (axes.xaxis.label, MUTED_COLOUR), (axes.yaxis.label, MUTED_COLOUR)):
-        text.set_color(colour)
+        spine.set_color(GRID_COLOR)
+    axes.tick_params(colors=MUTED_COLOR, labelsize=8, length=3, color=GRID_COLOR)
+    for text, color in ((axes.title, TEXT_COLOR), (axes.xaxis.label, MUTED_COLOR), (axes.yaxis.label, MUTED_COLOR)):
+        text.set_color(color)
         text.set_fontsize(9)
 
 
@@ -42,13 +42,18 @@ def save_png(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Write a figure as PNG, whole or not at all; names in Chinese and the like get a font that has their characters."""
     buffer = io.BytesIO()
     texts: list[Any] = figure.findobj(Text)
-    families = [*FontProperties().get_family(), *fonts_covering("".join(text.get_text() for text in texts))]
+    families = font_families("".join(text.get_text() for text in texts))
     for text in texts if len(families) > 1 else ():
         text.set_fontfamily(families)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # drawn as a box
         figure.savefig(buffer, format="png", metadata={"Software": "byhand"})
     write_whole(path, buffer.getvalue())
+
+
+def font_families(text: str) -> list[str]:
+    """Return matplotlib's default fonts, and after them installed fonts with the characters of a text that these lack."""
+    return [*FontProperties().get_family(), *fonts_covering(text)]
 
 
 def fonts_covering(text: str) -> list[str]:
@@ -66,7 +71,7 @@ def fonts_covering(text: str) -> list[str]:
     return families
 
 
-def rgb(colour: str) -> tuple[int, int, int]:
-    """Return a colour like #1f5fa8 as three numbers from 0 to 255."""
-    red, green, blue = bytes.fromhex(colour[1:])
+def rgb(color: str) -> tuple[int, int, int]:
+    """Return a color like #1f5fa8 as three numbers from 0 to 255."""
+    red, green, blue = bytes.fromhex(color[1:])
     return red, green, blue

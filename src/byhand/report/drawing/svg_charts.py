@@ -1,6 +1,6 @@
 """SVG charts of the HTML report: learning curves and a reliability diagram.
 
-Colours are classes of the page's style sheet, so that the charts follow its light and dark themes.
+Colors are classes of the page's style sheet, so that the charts follow its light and dark themes.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -110,7 +110,7 @@ def curve_chart(lines: Sequence[ChartLine], name: str) -> str:
 
 
 def legend(lines: Sequence[ChartLine], name: str) -> str:
-    """Return a chart's title and legend as HTML: each line's colour, label and last value."""
+    """Return a chart's title and legend as HTML: each line's color, label and last value."""
     keys = "".join(
         f' <span class="key {line.kind}">{line.label} {value_label(line.last, name)}</span>'
         for line in lines

@@ -16,7 +16,7 @@ JPEG_QUALITY = 82
 def thumbnail(image: Array) -> Image.Image:
     """Return an image (H, W, C), uint8 or floating point, as a picture of at most 160 x 160 pixels.
 
-    One channel is grey, three are red, green and blue; of any other number the mean is shown. Floating point is scaled from its
+    One channel is gray, three are red, green and blue; of any other number the mean is shown. Floating point is scaled from its
     minimum, black, to its maximum, white.
 
     >>> thumbnail(np.zeros((300, 600, 3), np.uint8)).size

@@ -4,7 +4,7 @@ The gradients are of the class's logit, not of a loss, in inference mode: runnin
 
     saliency[i, j] = max over c of |d logit / d x[i, j, c]|
     Grad-CAM[i, j] = ReLU(sum over c of weight[c] * maps[i, j, c]),   weight[c] = mean over i, j of d logit / d maps[i, j, c]
-    occlusion[i, j] = mean of the class's probability over the grey patches that cover i, j
+    occlusion[i, j] = mean of the class's probability over the gray patches that cover i, j
 
 Sources: Simonyan et al. 2013, arXiv 1312.6034; Selvaraju et al. 2016, arXiv 1610.02391; Zeiler & Fergus 2013, arXiv 1311.2901.
 """
@@ -23,7 +23,7 @@ from byhand.ops import DEFAULT_HAND
 from byhand.ops.op import Array, tree_leaves
 from byhand.shapes import integer, pair
 
-PATCH_PARTS = 5  # the grey patch is a fifth of the image
+PATCH_PARTS = 5  # the gray patch is a fifth of the image
 STRIDE_PARTS = 12  # and moves over it in twelve steps
 OCCLUSION_BATCH = 16  # occluded images predicted at a time
 LISTED_LAYERS = 8  # in an error message
@@ -36,7 +36,7 @@ class Explanation:
     image: (H, W, C), as given; index, name: of the class; cam, saliency, occlusion: (H, W); layer: the layer whose feature maps
     (H', W', C') Grad-CAM weights, after: the layers that read them; None and () where the network has no feature maps, then cam
     and maps are None; first, filters: the first convolution and its weight (R, S, C, K), None where there is none; patch: the
-    size of the grey patch, (height, width).
+    size of the gray patch, (height, width).
     """
 
     image: Array
@@ -60,9 +60,10 @@ def explain(
     """Explain a classifier's prediction for one image (H, W, C), uint8 or floating point.
 
     index: of the class, by default the most probable; layer: whose feature maps Grad-CAM weights, by default
-    `last_feature_map(model)`. Raises ArgumentError where the layer has no feature maps, the class does not exist, the model has
-    no
-    classes, or its output is not finite.
+    `last_feature_map(model)`.
+
+    Raises ArgumentError where the layer has no feature maps, the class does not exist, the model has no classes, or its output
+    is not finite.
 
     >>> import byhand as bh
     >>> model = bh.models.create("lenet5")
@@ -128,9 +129,9 @@ def saliency(gradient: Array) -> Array:
 def occlusion(
     model: Model, image: Array, index: int, *, patch: Any = None, stride: Any = None, hand: str = DEFAULT_HAND
 ) -> Array:
-    """Return a class's probability under a grey patch, (H, W, C) -> (H, W): low at pixels that matter for the class.
+    """Return a class's probability under a gray patch, (H, W, C) -> (H, W): low at pixels that matter for the class.
 
-    Each pixel holds the mean over the patches that cover it. The patch has the image's mean colour. patch: its size, by default
+    Each pixel holds the mean over the patches that cover it. The patch has the image's mean color. patch: its size, by default
     a fifth of the image; stride: of its positions, at most its size, by default a twelfth of the way; each a number or
     (vertical, horizontal). Source: Zeiler & Fergus 2013, arXiv 1311.2901.
 
@@ -149,15 +150,15 @@ def occlusion(
         raise ArgumentError(
             f"occlusion: stride is {steps}; expected no more than the patch, {size}, or the patches leave gaps"
         )
-    grey = image.mean((0, 1))
-    grey = np.rint(grey).astype(image.dtype) if image.dtype == np.uint8 else grey
+    gray = image.mean((0, 1))
+    gray = np.rint(gray).astype(image.dtype) if image.dtype == np.uint8 else gray
     corners = [(top, left) for top in _starts(height, tall, steps[0]) for left in _starts(width, wide, steps[1])]
     total, count = np.zeros((height, width)), np.zeros((height, width))
     for start in range(0, len(corners), OCCLUSION_BATCH):
         batch = corners[start : start + OCCLUSION_BATCH]
         occluded = np.repeat(image[None], len(batch), 0)
         for occluded_image, (top, left) in zip(occluded, batch):
-            occluded_image[top : top + tall, left : left + wide] = grey
+            occluded_image[top : top + tall, left : left + wide] = gray
         for probability, (top, left) in zip(model.predict(occluded, hand=hand)[:, index], batch):
             total[top : top + tall, left : left + wide] += probability
             count[top : top + tall, left : left + wide] += 1

@@ -13,7 +13,7 @@ from PIL import Image
 
 from byhand.ops.op import Array
 from byhand.report.drawing import style
-from byhand.report.drawing.feature_maps import COLOUR_MAP, colour_mapped, finite_limits, most_active, resized
+from byhand.report.drawing.feature_maps import COLOR_MAP, color_mapped, finite_limits, most_active, resized
 from byhand.report.drawing.style import rgb
 from byhand.report.explain.attribution import Explanation
 from byhand.text import shorten
@@ -27,10 +27,10 @@ NUMBER_HEIGHT, TILE_GAP = 16, 8  # the channel number above a tile; between tile
 PIXELATED_MIN_SCALE = 3  # pixels per element; from here on, elements are drawn as squares
 
 MAX_FILTERS, MAX_MAPS = 32, 18
-OVERLAY_BRIGHTNESS = 0.8  # of the grey image below an attribution map
+OVERLAY_BRIGHTNESS = 0.8  # of the gray image below an attribution map
 SALIENCY_PERCENTILE = 99.5  # of the pixels that is drawn brightest; a few are much larger
 OCCLUSION_MIN_DROP = 0.01  # of the probability; smaller drops are drawn dark
-SIGNED_COLOUR_MAP = LinearSegmentedColormap.from_list("signed", [style.ORANGE, style.BACKGROUND_COLOUR, style.BLUE])
+SIGNED_COLOR_MAP = LinearSegmentedColormap.from_list("signed", [style.ORANGE, style.BACKGROUND_COLOR, style.BLUE])
 
 TileRenderer = Callable[[int, int], Array]  # (height, width) in pixels -> (height, width, 3) uint8
 
@@ -55,9 +55,9 @@ def draw_explanation(explanation: Explanation, path: str | os.PathLike[str], tit
     down = HEAD_HEIGHT + TITLE_HEIGHT + tall + (TITLE_HEIGHT + GAP // 2 + below if grids else 0) + FOOT_HEIGHT
     figure = style.new_figure(WIDTH / 150, down / 150)
     figure.set_layout_engine("none")  # positions are given in pixels
-    page = np.full((down, WIDTH, 3), rgb(style.BACKGROUND_COLOUR), np.uint8)
-    _text(figure, MARGIN, 40, shorten(title, 84), 12, style.TEXT_COLOUR, weight="bold")
-    _text(figure, MARGIN, 66, _subtitle(explanation), 8, style.MUTED_COLOUR)
+    page = np.full((down, WIDTH, 3), rgb(style.BACKGROUND_COLOR), np.uint8)
+    _text(figure, MARGIN, 40, shorten(title, 84), 12, style.TEXT_COLOR, weight="bold")
+    _text(figure, MARGIN, 66, _subtitle(explanation), 8, style.MUTED_COLOR)
     for i, (name, about, tile) in enumerate(panels):
         left, top = MARGIN + i * (column + GAP), HEAD_HEIGHT
         _titles(figure, left, top, name, about)
@@ -67,7 +67,7 @@ def draw_explanation(explanation: Explanation, path: str | os.PathLike[str], tit
         _draw_grid(figure, page, grid, MARGIN + i * (part + GAP), HEAD_HEIGHT + TITLE_HEIGHT + tall + GAP // 2, part)
     foot = "The brighter, the larger; each map has its own scale."
     foot += " Filters: blue is positive, orange negative." if _signed(explanation) else ""
-    _text(figure, MARGIN, down - 18, foot, 7, style.MUTED_COLOUR)
+    _text(figure, MARGIN, down - 18, foot, 7, style.MUTED_COLOR)
     figure.figimage(page, origin="upper")
     style.save_png(figure, path)
 
@@ -107,24 +107,24 @@ def _as_rgb(image: Array) -> Array:
     return image if image.shape[2] == 3 else np.repeat(image.mean(2, keepdims=True).astype(np.uint8), 3, 2)
 
 
-def _plain(colours: Array) -> TileRenderer:
-    return lambda tall, wide: resized(colours, tall, wide)
+def _plain(colors: Array) -> TileRenderer:
+    return lambda tall, wide: resized(colors, tall, wide)
 
 
 def _heat(heat: Array) -> TileRenderer:
-    return lambda tall, wide: resized(colour_mapped(heat, 0, 1), tall, wide)
+    return lambda tall, wide: resized(color_mapped(heat, 0, 1), tall, wide)
 
 
 def _overlay(seen: Array, heat: Array) -> TileRenderer:
-    """Return a renderer that blends a map into the grey image: the larger the value, the more opaque."""
+    """Return a renderer that blends a map into the gray image: the larger the value, the more opaque."""
     heat = np.clip(heat, 0, 1).astype(np.float32)
 
     def tile(tall: int, wide: int) -> Array:
-        grey = resized(seen, tall, wide).mean(2, keepdims=True) * OVERLAY_BRIGHTNESS
+        gray = resized(seen, tall, wide).mean(2, keepdims=True) * OVERLAY_BRIGHTNESS
         smooth = np.asarray(Image.fromarray(heat).resize((wide, tall), Image.Resampling.BILINEAR))
         opacity = 0.85 * smooth[..., None] ** 1.5
-        colours = matplotlib.colormaps[COLOUR_MAP](0.25 + 0.75 * smooth, bytes=True)[..., :3]
-        return ((1 - opacity) * grey + opacity * colours).astype(np.uint8)  # type: ignore[no-any-return]
+        colors = matplotlib.colormaps[COLOR_MAP](0.25 + 0.75 * smooth, bytes=True)[..., :3]
+        return ((1 - opacity) * gray + opacity * colors).astype(np.uint8)  # type: ignore[no-any-return]
 
     return tile
 
@@ -148,7 +148,7 @@ def _grids(explanation: Explanation) -> list[TileGrid]:
     if explanation.maps is not None:
         count = explanation.maps.shape[2]
         chosen = most_active(explanation.maps, MAX_MAPS)
-        tiles = [colour_mapped(explanation.maps[..., k], *finite_limits(explanation.maps[..., k])) for k in chosen]
+        tiles = [color_mapped(explanation.maps[..., k], *finite_limits(explanation.maps[..., k])) for k in chosen]
         shape = _format_shape(explanation.maps.shape[:2])
         about = f"{shorten(explanation.layer or '', 22)}: {_count_text(chosen, count)} of {shape}"
         grids.append(("Most active feature maps", about, chosen, tiles))
@@ -164,12 +164,12 @@ def _signed(explanation: Explanation) -> bool:
 
 
 def _filter(weight: Array) -> Array:
-    """Return a filter (R, S, C) as a tile: three channels as RGB with 0 as grey, others as their signed mean."""
+    """Return a filter (R, S, C) as a tile: three channels as RGB with 0 as gray, others as their signed mean."""
     weight = np.nan_to_num(weight.astype(np.float64))
     if weight.shape[2] == 3:
         return np.rint(127.5 + 127.5 * weight / (np.abs(weight).max() or 1.0)).astype(np.uint8)
     mean = weight.mean(2)
-    return SIGNED_COLOUR_MAP(0.5 + mean / (2 * np.abs(mean).max() or 1.0), bytes=True)[..., :3]  # type: ignore[no-any-return]
+    return SIGNED_COLOR_MAP(0.5 + mean / (2 * np.abs(mean).max() or 1.0), bytes=True)[..., :3]  # type: ignore[no-any-return]
 
 
 def _grid_size(grid: TileGrid, across: int) -> tuple[int, int, int, int]:
@@ -199,7 +199,7 @@ def _draw_grid(figure: Figure, page: Array, grid: TileGrid, left: int, top: int,
         x = left + i % columns * (wide + TILE_GAP)
         y = top + TITLE_HEIGHT + i // columns * (tall + NUMBER_HEIGHT + TILE_GAP) + NUMBER_HEIGHT
         page[y : y + tall, x : x + wide] = resized(tile, tall, wide)
-        _text(figure, x, y - 4, str(number), 5.5, style.MUTED_COLOUR)
+        _text(figure, x, y - 4, str(number), 5.5, style.MUTED_COLOR)
 
 
 # Shared by panels and grids -------------------------------------------------------------------------------------------
@@ -213,14 +213,14 @@ def _fit(height: int, width: int, down: int, across: int) -> tuple[int, int]:
 
 
 def _titles(figure: Figure, left: int, top: int, name: str, about: str) -> None:
-    _text(figure, left, top + 28, name, 10, style.TEXT_COLOUR, weight="bold")
-    _text(figure, left, top + 49, about, 7, style.MUTED_COLOUR)
+    _text(figure, left, top + 28, name, 10, style.TEXT_COLOR, weight="bold")
+    _text(figure, left, top + 49, about, 7, style.MUTED_COLOR)
 
 
-def _text(figure: Figure, x: float, y: float, text: str, size: float, colour: str, **settings: Any) -> None:
+def _text(figure: Figure, x: float, y: float, text: str, size: float, color: str, **settings: Any) -> None:
     """Write text whose baseline starts at a pixel."""
     width, height = figure.get_size_inches() * figure.dpi
-    figure.text(x / width, 1 - y / height, text, fontsize=size, color=colour, parse_math=False, **settings)
+    figure.text(x / width, 1 - y / height, text, fontsize=size, color=color, parse_math=False, **settings)
 
 
 def _format_shape(shape: tuple[int, ...]) -> str:

@@ -21,7 +21,7 @@ from byhand.nn.model import Model
 from byhand.ops.op import Array
 from byhand.text import one_line
 
-FORMAT = 1
+FORMAT_VERSION = 1
 RUN_FILES = ("model.safetensors", "checkpoint.safetensors")  # the models of a run folder, the best first
 
 
@@ -29,12 +29,12 @@ def save(
     model: Model,
     path: str | os.PathLike[str],
     *,
-    more: Mapping[str, Array] | None = None,
-    notes: Mapping[str, Any] | None = None,
+    extra_arrays: Mapping[str, Array] | None = None,
+    extra_metadata: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a model, whole or not at all; a checkpoint adds `more` arrays, and `notes` to the metadata."""
-    about = {
-        "format": FORMAT,
+    """Write a model, whole or not at all; a checkpoint adds arrays and metadata of its own."""
+    metadata = {
+        "format": FORMAT_VERSION,
         "name": model.name,
         "classes": list(model.classes),
         "mean": model.mean,
@@ -42,11 +42,13 @@ def save(
         "crop_pct": model.crop_pct,
         "dtype": model.dtype.name,
         "graph": to_json(model.graph, model.output, model.auxiliary),
-        **(notes or {}),
+        **(extra_metadata or {}),
     }
-    tensors = model.parameters | vars(model.state) | dict(more or {})
+    tensors = model.parameters | vars(model.state) | dict(extra_arrays or {})
     # one key: the library keeps metadata in a hash table, whose order would change from run to run
-    write_whole(path, to_bytes({k: np.ascontiguousarray(v) for k, v in tensors.items()}, {"byhand": json.dumps(about)}))
+    write_whole(
+        path, to_bytes({k: np.ascontiguousarray(v) for k, v in tensors.items()}, {"byhand": json.dumps(metadata)})
+    )
 
 
 def load(path: str | os.PathLike[str]) -> Model:
@@ -58,12 +60,12 @@ def load(path: str | os.PathLike[str]) -> Model:
 
 
 def read(path: str | os.PathLike[str]) -> tuple[Model, dict[str, Array], dict[str, Any]]:
-    """Return (model, the other arrays, all notes) of a model's file or of a checkpoint."""
+    """Return (model, the extra arrays, the metadata) of a model's file or of a checkpoint."""
     path = model_file(path)
     try:
         with safe_open(path, "numpy") as file:
-            about = json.loads((file.metadata() or {})["byhand"])
-            model = _model(about)
+            metadata = json.loads((file.metadata() or {})["byhand"])
+            model = _model(metadata)
             tensors = {t.name: t for kind in ("parameter", "state") for t in model.graph.of_kind(kind)}
             missing = tensors.keys() - set(file.keys())
             if missing:
@@ -72,7 +74,7 @@ def read(path: str | os.PathLike[str]) -> tuple[Model, dict[str, Array], dict[st
                 _check(tensor, file.get_slice(name))
             for name, tensor in tensors.items():
                 vars(model.p if tensor.kind == "parameter" else model.state)[name][...] = file.get_tensor(name)
-            return model, {name: file.get_tensor(name) for name in sorted(set(file.keys()) - tensors.keys())}, about
+            return model, {name: file.get_tensor(name) for name in sorted(set(file.keys()) - tensors.keys())}, metadata
     except (
         ByhandError,
         SafetensorError,
@@ -101,20 +103,20 @@ def model_file(path: str | os.PathLike[str]) -> Path:
     return path
 
 
-def _model(about: Any) -> Model:
+def _model(metadata: Any) -> Model:
     """Return the model of a file's metadata, without its numbers."""
-    if about["format"] != FORMAT:
-        raise FileError(f"its format is {about['format']!r}; this version of byhand reads {FORMAT}")
-    graph, output, auxiliary = from_json(about["graph"])
+    if metadata["format"] != FORMAT_VERSION:
+        raise FileError(f"its format is {metadata['format']!r}; this version of byhand reads {FORMAT_VERSION}")
+    graph, output, auxiliary = from_json(metadata["graph"])
     assert graph.input is not None
-    mean, std = (_numbers(about[name], graph.input.shape[-1]) for name in ("mean", "std"))
-    if not isinstance(about["classes"], list) or not all(isinstance(name, str) for name in about["classes"]):
+    mean, std = (_numbers(metadata[name], graph.input.shape[-1]) for name in ("mean", "std"))
+    if not isinstance(metadata["classes"], list) or not all(isinstance(name, str) for name in metadata["classes"]):
         raise FileError("its classes are no list of names")
-    if about["dtype"] not in ("float32", "float64"):  # NumPy evaluates what stands in other type names
-        raise FileError(f"its dtype is {str(about['dtype'])[:40]!r}; expected 'float32' or 'float64'")
-    settings = {"mean": mean, "std": std, "classes": about["classes"] or (), "dtype": np.dtype(about["dtype"])}
-    settings["auxiliary"], settings["crop_pct"] = auxiliary, about.get("crop_pct")
-    return Model(graph.input, output, name=str(about["name"]), seed=None, **settings)
+    if metadata["dtype"] not in ("float32", "float64"):  # NumPy evaluates what stands in other type names
+        raise FileError(f"its dtype is {str(metadata['dtype'])[:40]!r}; expected 'float32' or 'float64'")
+    settings = {"mean": mean, "std": std, "classes": metadata["classes"] or (), "dtype": np.dtype(metadata["dtype"])}
+    settings["auxiliary"], settings["crop_pct"] = auxiliary, metadata.get("crop_pct")
+    return Model(graph.input, output, name=str(metadata["name"]), seed=None, **settings)
 
 
 def _numbers(value: Any, channels: int) -> Any:

@@ -1,8 +1,8 @@
-"""colour: jitter of brightness, contrast and saturation, each multiplied by a factor from 1 - colour to 1 + colour.
+"""color: jitter of brightness, contrast and saturation, each multiplied by a factor from 1 - color to 1 + color.
 
-    image * brightness;   mean + (image - mean) * contrast;   grey + (image - grey) * saturation
+    image * brightness;   mean + (image - mean) * contrast;   gray + (image - gray) * saturation
 
-grey is a pixel's luma, mean that of the whole image; images without three channels have no saturation.
+gray is a pixel's luma, mean that of the whole image; images without three channels have no saturation.
 """
 
 import numpy as np
@@ -13,8 +13,8 @@ from byhand.data.image_warp import channel_sums
 LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue (ITU-R BT.601)
 
 
-@augmentation("colour", uniforms=3, example=0.2, below=1)
-def colour(images: Array, uniforms: Array, strength: float) -> Array:
+@augmentation("color", uniforms=3, example=0.2, below=1)
+def color(images: Array, uniforms: Array, strength: float) -> Array:
     """Jitter brightness, contrast and saturation, and clip once: all three are linear, one product and one sum a channel."""
     brightness, contrast, saturation = 1 + strength * (2 * uniforms - 1)
     height, width, channels = images.shape[1:]
@@ -22,12 +22,12 @@ def colour(images: Array, uniforms: Array, strength: float) -> Array:
     luma = LUMA if has_saturation else (1 / channels,) * channels
     mean = sum(weight * total for weight, total in zip(luma, channel_sums(images).T)) / (height * width)
     offset = brightness * (1 - contrast) * mean
-    own, grey = brightness * contrast, 0.0 * saturation  # the factors of the channel itself, and of grey
+    own, gray = brightness * contrast, 0.0 * saturation  # the factors of the channel itself, and of gray
     if has_saturation:
-        own, grey = own * saturation, own * (1 - saturation)
-    own, grey, offset = (factor.astype(np.float32)[:, None, None] for factor in (own, grey, offset))
+        own, gray = own * saturation, own * (1 - saturation)
+    own, gray, offset = (factor.astype(np.float32)[:, None, None] for factor in (own, gray, offset))
     if has_saturation:
-        offset = offset + grey * sum(np.float32(weight) * images[..., c] for c, weight in enumerate(luma))
+        offset = offset + gray * sum(np.float32(weight) * images[..., c] for c, weight in enumerate(luma))
     result = np.empty_like(images)
     for c in range(channels):
         jittered = own * images[..., c]
