@@ -10,10 +10,9 @@ from typing import Annotated
 import typer
 
 from byhand import __version__
-from byhand.cli.command import COMMANDS, registered_commands
+from byhand.cli.command import COMMANDS, CONTROL_C_EXIT_CODE, registered_commands
 from byhand.errors import ByhandError
 
-CONTROL_C_EXIT_CODE = 130
 USAGE_EXIT_CODE = 2
 
 app = typer.Typer(

@@ -12,6 +12,7 @@ import typer
 from byhand.errors import ArgumentError
 from byhand.models import TRAINED
 
+CONTROL_C_EXIT_CODE = 130
 COMMAND_PANELS = ("Data", "Training", "Model", "Output", "Machine")  # of `byhand --help`
 DATA, MODEL, TRAINING, OUTPUT = "Data", "Model", "Training", "Output"  # of a command's options
 
