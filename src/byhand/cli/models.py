@@ -27,7 +27,7 @@ def models(
     names = [key for key in ARCHITECTURES if name in key]
     names.sort(key=lambda key: (ARCHITECTURES[key].year, _headline(key)))
     if not names:
-        raise UnknownNameError("model", name, ARCHITECTURES)
+        raise UnknownNameError("model", name, ARCHITECTURES, "`byhand models` lists them")
     print(f"{'':24}{'image':>10}{'parameters':>14}{'FLOPs':>10}{'field':>7}")
     for headline, keys in groupby(names, _headline):
         print(headline)
