@@ -33,7 +33,7 @@ MAX_NAMES_BESIDE_SUGGESTION = 12  # with more known names, "did you mean" stands
 
 
 class UnknownNameError(ByhandError, LookupError):
-    """No model, op, data set or tensor of that name; the message suggests the closest one, and lists the known names if they are few.
+    """No model, op, data set or tensor of that name; the message suggests the closest one, and lists a few.
 
     listed_by: says where a long list of names is found; it then replaces the list.
 
