@@ -1,4 +1,4 @@
-"""`byhand tutorial`: the two programs of the article that byhand grew out of."""
+"""`byhand tutorial`: the two programs of the tutorial article that byhand grew out of."""
 
 import json
 from typing import Annotated
@@ -15,7 +15,11 @@ def tutorial(
     epochs: Annotated[int, option(panel=TRAINING, help="Passes over the training images.")] = 3,
     as_json: AsJson = False,
 ) -> None:
-    """Run the article's own programs: a CNN on MNIST, trained one image at a time."""
+    """Run the tutorial article's own programs: a CNN on MNIST, trained one image at a time.
+
+    The article is "CNNs, Part 1: An Introduction to Convolutional Neural Networks"
+    (https://victorzhou.com/blog/intro-to-cnns-part-1/) by Victor Zhou.
+    """
     result = run(hand=hand, seed=seed, images=images, epochs=epochs, say=_ignore if as_json else _print_line)
     if as_json:
         print(json.dumps(result))
