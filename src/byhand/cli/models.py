@@ -28,7 +28,7 @@ def models(
     names.sort(key=lambda key: (ARCHITECTURES[key].year, _headline(key)))
     if not names:
         raise UnknownNameError("model", name, ARCHITECTURES, "`byhand models` lists them")
-    print(f"{'':24}{'image':>10}{'parameters':>14}{'FLOPs':>10}{'field':>7}")
+    print(f"{'receptive':>60}\n{'':24}{'image':>6}{'parameters':>12}{'FLOPs':>8}{'field':>10}")
     for headline, keys in groupby(names, _headline):
         print(headline)
         for key in keys:
@@ -37,7 +37,7 @@ def models(
             summary = Summary(images.graph, architecture.build(images, architecture.classes), key)
             field = max(_height(row.receptive_field) for row in summary.rows if row.op in WINDOW_OPS)
             size = f"{architecture.image[0]}x{architecture.image[2]}"
-            print(f"  {key:22}{size:>10}{summary.parameters:>14,}{_short(summary.flops):>10}{field:>7}")
+            print(f"  {key:22}{size:>6}{summary.parameters:>12,}{_short(summary.flops):>8}{field:>10}")
 
 
 def _headline(key: str) -> str:
