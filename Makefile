@@ -60,7 +60,7 @@ clean:  ## remove .venv, dist and the tools' caches
 	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .venv/installed: pyproject.toml
-	@echo "Making .venv and installing byhand (once; about 370 MB with NumPy, Numba and matplotlib) ..."
+	@echo "Making .venv and installing byhand (once; about 390 MB with NumPy, Numba and matplotlib) ..."
 	@$(PYTHON) -m venv .venv
 	@$(PIP) --editable .
 	@touch $@

@@ -15,7 +15,10 @@ from byhand.kernels.microkernel.operands import ADD, ZERO, A, B, C, Extent
 from byhand.kernels.runtime import cpu
 from byhand.kernels.runtime.thread_pool import limit, workers
 
-SIZE = int(sys.argv[1]) if len(sys.argv) > 1 else 384  # a multiple of 4
+size = sys.argv[1] if len(sys.argv) > 1 else "384"
+if not size.isdecimal() or int(size) < 64 or int(size) % 4:
+    sys.exit(f"the size is {size!r}; expected a multiple of 4, 64 or more")
+SIZE = int(size)
 DEPTH, WIDTH = 64, 128  # of a block of b: 32 KB, the L1 cache
 ROWS, COLUMNS = cpu.vector_unit().tile_rows, cpu.vector_unit().tile_columns(np.float32)  # of the register tile
 STRIP = 8 * ROWS  # rows of c that a thread takes at a time
@@ -45,9 +48,7 @@ def blocked(a, b, c, block):  # 2. a block of b stays in the L1 cache; the inner
 
 
 @kernel
-def over_panels(
-    a, panels, c, block
-):  # 3. b is packed: a panel of some columns is one stream, of which a step takes 4 rows
+def over_panels(a, panels, c, block):  # 3. b is packed: a panel of columns is one stream, of which a step takes 4 rows
     for left in range(0, c.shape[1], WIDTH):
         for i in range(c.shape[0]):
             out = c[i, left : left + WIDTH]

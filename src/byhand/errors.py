@@ -29,20 +29,26 @@ class ShapeError(ArgumentError):
 
 
 MAX_NAMES = 40  # listed in an error message
+MAX_NAMES_BESIDE_SUGGESTION = 12  # with more known names, "did you mean" stands alone
 
 
 class UnknownNameError(ByhandError, LookupError):
-    """No model, op, data set or tensor of that name; the message lists the known names and the closest one.
+    """No model, op, data set or tensor of that name; the message suggests the closest one, and lists a few.
+
+    listed_by: says where a long list of names is found; it then replaces the list.
 
     >>> raise UnknownNameError("model", "lenet", ["article", "lenet5"])
     Traceback (most recent call last):
     byhand.errors.UnknownNameError: there is no model 'lenet'; did you mean 'lenet5'? (known: article, lenet5)
     """
 
-    def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, what: str, name: str, known: Iterable[str], listed_by: str = "") -> None:
         name, known = str(name), sorted(known)
         close = get_close_matches(name, known, n=1)
         hint = f"; did you mean '{close[0]}'?" if close else ""
+        if len(known) > MAX_NAMES_BESIDE_SUGGESTION and (close or listed_by):
+            super().__init__(f"there is no {what} '{name}'{hint or f'; {listed_by}'}")
+            return
         if len(known) > MAX_NAMES:  # too many to list: those similar to the name
             near = get_close_matches(name, known, MAX_NAMES, cutoff=0.3) or known[:MAX_NAMES]
             known = [*sorted(near), f"... {len(known)} in all"]

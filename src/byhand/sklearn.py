@@ -245,7 +245,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         name = build if isinstance(build, str) else getattr(build, "__name__", "")
         if isinstance(build, str):
             if build not in ARCHITECTURES:
-                raise UnknownNameError("model", build, ["auto", *ARCHITECTURES])
+                raise UnknownNameError("model", build, ["auto", *ARCHITECTURES], "`byhand models` lists them")
             build = ARCHITECTURES[build].build
         if not callable(build):
             raise ArgumentError(f"model is {build!r}; expected a name or a function (images, classes) -> logits")

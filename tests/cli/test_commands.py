@@ -81,6 +81,15 @@ def test_one_bad_picture_does_not_keep_the_others_from_their_answer(run, picture
     [
         (["predict", "nowhere", "x.png"], "there is no file nowhere"),
         (["predict"], "Missing argument"),
+        (
+            ["predict", "seven.PNG"],
+            "seven.PNG is a picture, and a run or a model comes before it; expected: byhand predict runs/RUN seven.PNG",
+        ),
+        (["predict", "lenet5"], "no picture is given; expected: byhand predict lenet5 IMAGE"),
+        (
+            ["predict", "runs/none", "x.png"],
+            "expected a run's folder (`byhand train` writes one), a model file (ONNX incl",
+        ),
         (["predict", ".", "x.png"], "holds no model"),
         (["predict", "lenet5", "x.png"], "lenet5 is an untrained architecture: train it first, or use"),
         (["predict", "none.onnx", "x.png"], "there is no file none.onnx"),

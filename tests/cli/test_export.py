@@ -32,7 +32,7 @@ def test_a_run_goes_out_as_c(small, run, tmp_path):
     done = byhand("export", run, "--c", tmp_path / "c", *["--int8"] * small)
     assert done.code == 0 and not done.err, done.err
     assert ("int8 max error" in done.out) == small and "float32 max error" in done.out
-    assert "accuracy on 300 test images: float32 9" in done.out and (", int8 9" in done.out) == small
+    assert "accuracy on 300 held-out images: float32 9" in done.out and (", int8 9" in done.out) == small
     assert "RAM " in done.out and "flash " in done.out and f"wrote to {tmp_path / 'c'}" in done.out
     program = compile_c(tmp_path / "c", "lenet5.c", "main.c")
     result = subprocess.run([program], capture_output=True, text=True, check=False)

@@ -120,6 +120,19 @@ def test_ctrl_c_keeps_everything_and_resume_ends_in_the_same_bytes(small_data, t
     assert byhand("train", "--resume", "--output", cut).complaint.endswith("is finished; there is nothing to resume")
 
 
+def test_ctrl_c_during_the_evaluation_says_how_to_resume(small_data, tmp_path, monkeypatch):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    words = ("train", "article", "--data", small_data, "--epochs", 1, "--lr", 0.01, "--output", tmp_path / "run")
+    with monkeypatch.context() as patch:
+        patch.setattr("byhand.cli.train.evaluate_and_report", interrupted)
+        done = byhand(*words)
+    assert done.code == 130
+    assert done.out.endswith(f"everything is saved; resume with:  byhand train --resume --output {tmp_path / 'run'}\n")
+    assert "test accuracy" in byhand("train", "--resume", "--output", tmp_path / "run").out
+
+
 def test_a_terminal_gets_a_live_bar(small_data, tmp_path):
     """Under a real pseudo-terminal: the bar shows images/s, loss, accuracy and the time left."""
     parent, child = pty.openpty()
@@ -170,7 +183,9 @@ def test_a_terminal_gets_a_live_bar(small_data, tmp_path):
         ),
         (["--early-stopping", "0"], "--early-stopping is 0; expected a whole number, 1 or more"),
         (["--epochs", "0"], "--epochs is 0; expected a whole number, 1 or more"),
-        (["--epochs", "many"], "Invalid value for '--epochs'"),
+        (["--epochs", "many"], "--epochs is 'many'; expected a whole number (see byhand train --help)"),
+        (["--lr", "banana"], "--lr is 'banana'; expected a number (see"),
+        (["nofolder"], "the only data set by name is mnist; `byhand models` lists the architectures"),
         (["--batch-size", "-3"], "--batch-size is -3; expected a whole number, 1 or more"),
         (["--lr", "-1"], "SGD: lr is -1.0; expected a number, 0 or more"),
         (["--lr", "nan"], "SGD: lr is nan"),

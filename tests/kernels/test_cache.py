@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import sys
 
 import numpy as np
 import pytest
@@ -178,6 +179,19 @@ def test_a_folder_that_can_not_be_written_costs_time_alone(tmp_path, told, monke
     held = cache.cache_info()
     assert held.writable is False
     assert held.kernels >= 1  # for this process, in a temporary folder
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_terminal_is_told_once_where_nobody_listens(monkeypatch, capsys, terminal):
+    monkeypatch.setattr(cache, "BUILD_LISTENERS", [])
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    cache._tell_terminal.cache_clear()
+    try:
+        for name in ("conv2d", "relu"):
+            cache.tell(name)
+    finally:
+        cache._tell_terminal.cache_clear()
+    assert capsys.readouterr().err.count(cache.COMPILING) == terminal
 
 
 def test_held(folder):

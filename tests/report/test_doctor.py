@@ -142,6 +142,20 @@ def test_dead_relus():
     )
 
 
+def test_relus_of_frozen_layers_are_left_out():
+    pretrained = network(*hidden(), *hidden())
+    pretrained.p.fc1_bias[...] = -100.0
+    frozen = trained(pretrained.replace_head(NAMES), epochs=2)
+    diagnosis = diagnose(frozen)
+    assert "dead ReLUs" not in found(frozen)
+    assert diagnosis.skipped["dead ReLUs"] == "the layers before the ReLUs are frozen"
+    model = pretrained.replace_head(NAMES, unfreeze=1)
+    name = next(name for name in vars(model.p) if name.endswith("bias"))
+    vars(model.p)[name][...] = -100.0  # of the layer that is trained
+    evidence = found(trained(model, epochs=2))["dead ReLUs"].evidence
+    assert "32 of 32 in relu2" in evidence and "relu1" not in evidence
+
+
 def test_a_channel_is_dead_only_if_it_is_nowhere_positive():
     def model(bias):
         x = nn.Input(8, 8, 1)

@@ -5,15 +5,15 @@ import sys
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from byhand import __version__
-from byhand.cli.command import COMMANDS, registered_commands
+from byhand.cli.command import COMMANDS, CONTROL_C_EXIT_CODE, registered_commands
 from byhand.errors import ByhandError
 
-CONTROL_C_EXIT_CODE = 130
+NUMBER_ERRORS = {"float_parsing": "a number", "int_parsing": "a whole number"}  # of pydantic
 USAGE_EXIT_CODE = 2
 
 app = typer.Typer(
@@ -52,12 +52,22 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except Exception as error:
-        message = getattr(error, "format_message", None)  # a usage error of typer: unknown option, missing argument
-        if message is None:
+        if not hasattr(
+            error, "format_message"
+        ):  # only a usage error of typer has one: unknown option, missing argument
             raise
         known = [word for word in sys.argv[1:2] if word in COMMANDS]
-        code = _fail(f"{message()} (see {' '.join(['byhand', *known, '--help'])})")
+        code = _fail(f"{_usage_message(error)} (see {' '.join(['byhand', *known, '--help'])})")
     sys.exit(code or 0)
+
+
+def _usage_message(error: Any) -> str:
+    """Return the message of a usage error of typer; that of an option which is no number names the value."""
+    details: list[Any] = getattr(error.__cause__, "errors", list)()  # pydantic's, which parses the values
+    expected = NUMBER_ERRORS.get(details[0]["type"]) if details else None
+    if expected is None or error.param is None:
+        return str(error.format_message())
+    return f"{error.param.opts[0]} is {details[0]['input']!r}; expected {expected}"
 
 
 def _fail(message: str) -> int:

@@ -13,6 +13,7 @@ from byhand.errors import ArgumentError
 from byhand.models import TRAINED
 from byhand.ops import HANDS
 
+CONTROL_C_EXIT_CODE = 130
 COMMAND_PANELS = ("Data", "Training", "Model", "Export", "Machine")  # of `byhand --help`
 DATA, MODEL, TRAINING, OUTPUT = "Data", "Model", "Training", "Output"  # of a command's options
 

@@ -112,7 +112,12 @@ def split_arguments(words: list[str]) -> tuple[str | None, str | None]:
     for word in words:
         is_path = any(sign in word for sign in "/\\.") or Path(word).exists()
         if not is_path and word not in [*models.ARCHITECTURES, "mnist"]:
-            raise UnknownNameError("architecture, data set or folder", word, [*models.ARCHITECTURES, "mnist"])
+            raise UnknownNameError(
+                "architecture, data set or folder",
+                word,
+                [*models.ARCHITECTURES, "mnist"],
+                "the only data set by name is mnist; `byhand models` lists the architectures",
+            )
     names = [word for word in words if word in models.ARCHITECTURES]
     rest = [word for word in words if word not in models.ARCHITECTURES]
     for kind, given in (("architecture", names), ("data set", rest)):

@@ -157,8 +157,7 @@ def _spell(value: Any) -> str:
 def _print(network: nn.Model, folder: Path, done: ExportReport) -> None:
     image = format_shape(network.input_shape)
     print(f"{network.name}: {image} -> {format_shape(network.logits.shape[1:])}, as C in {done.dtype}\n")
-    print(_table(done))
-    print(f"\n{_summary(done)}\n\nwrote to {folder}")
+    print(f"{_summary(done)}\n\n{_table(done)}\n\nwrote to {folder}")
     header, code, main = done.files
     print(f"  {header:24}the interface\n  {code:24}the network\n  {main:24}checks it against Python")
     print(
@@ -191,7 +190,7 @@ def _cells(row: LayerError, int8: bool) -> list[str]:
 def _summary(done: ExportReport) -> str:
     lines = []
     if done.accuracy_float32 is not None:
-        accuracy = f"accuracy on {done.test_images:,} test images: float32 {done.accuracy_float32:.2%}"
+        accuracy = f"accuracy on {done.test_images:,} held-out images: float32 {done.accuracy_float32:.2%}"
         lines.append(accuracy + ("" if done.accuracy_int8 is None else f", int8 {done.accuracy_int8:.2%}"))
     if done.calibration_images:
         lines.append(f"calibrated on {done.calibration_images:,} training images")

@@ -68,6 +68,8 @@ def look(
     page = render_page(network, run, _read_pictures(network, images or []), untrained=untrained)
     write_whole(path, page)
     print(f"wrote {path}, {len(page) / 1e6:.2f} MB: one self-contained HTML file")
+    if untrained:
+        print(f"{name} is untrained: its weights are random; byhand train {name} trains it")
     if not (no_open or open_in_browser(path)):
         print("open it with a browser")
 

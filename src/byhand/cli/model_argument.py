@@ -32,6 +32,12 @@ def open_model(name: str, size: str | None = None, *, trained: bool = False) -> 
         return _from_onnx(path, sides)
     if not (trained or path.exists() or "/" in name or "." in name):
         return models.create(name)  # raises an error that lists the names
+    if not path.exists():
+        others = f"pretrained network: {', '.join(models.TRAINED)}" if trained else "architecture (see `byhand models`)"
+        raise FileError(
+            f"there is no file {path}; expected a run's folder (`byhand train` writes one), a model file (ONNX included),"
+            f" or {'a' if trained else 'an'} {others}"
+        )
     network = nn.load(name)
     if sides is not None and network.input_shape[:2] != sides:
         raise ArgumentError(

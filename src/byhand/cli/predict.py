@@ -15,7 +15,7 @@ from byhand import nn
 from byhand.cli.command import OUTPUT, TRAINED_MODEL, AsJson, ImageSize, Labels, Mean, Std, command, option
 from byhand.cli.model_argument import check_classifier, format_shape, image_reader, open_model, resolve_preprocessing
 from byhand.cli.progress_bar import ProgressBar
-from byhand.data.discovery import image_files_below
+from byhand.data.discovery import PICTURES, image_files_below
 from byhand.data.prefetch import Prefetcher
 from byhand.errors import ArgumentError, FileError
 from byhand.nn.model import MAX_BATCH, MAX_BATCH_PIXELS
@@ -37,8 +37,11 @@ STANDARD_INPUT = "-"
 def predict(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=TRAINED_MODEL)],
     images: Annotated[
-        list[str], typer.Argument(metavar="PICTURE", help="Pictures, folders of pictures, or - for standard input.")
-    ],
+        list[str] | None,
+        typer.Argument(
+            metavar="PICTURE", help="Pictures, folders of pictures, or - for standard input.", show_default=False
+        ),
+    ] = None,
     labels: Labels = None,
     mean: Mean = None,
     std: Std = None,
@@ -63,6 +66,10 @@ def predict(
     """
     if as_json and as_csv:
         raise ArgumentError("--json and --csv are two output formats; give one of them")
+    if not images:
+        picture = Path(model).suffix.lower() in PICTURES
+        why = f"{model} is a picture, and a run or a model comes before it" if picture else "no picture is given"
+        raise ArgumentError(f"{why}; expected: byhand predict {'runs/RUN ' + model if picture else model + ' PICTURE'}")
     output = "json" if as_json else "csv" if as_csv else "table"
     top_k = DEFAULT_TOP_K[output] if top_k is None else integer("--top-k", top_k)
     network = open_model(model, size, trained=True)

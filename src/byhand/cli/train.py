@@ -12,13 +12,13 @@ import typer
 
 from byhand import models
 from byhand.cli import training_setup
-from byhand.cli.command import DATA, HAND_CHOICES, MODEL, OUTPUT, TRAINING, AsJson, command, option
+from byhand.cli.command import CONTROL_C_EXIT_CODE, DATA, HAND_CHOICES, MODEL, OUTPUT, TRAINING, AsJson, command, option
 from byhand.cli.defaults import Settings, split_arguments
 from byhand.cli.look import page_writer
 from byhand.cli.model_argument import parse_image_size
 from byhand.cli.progress_bar import ProgressBar
 from byhand.cli.training_output import evaluate_and_report, header_lines
-from byhand.cli.training_setup import TTA
+from byhand.cli.training_setup import TTA, TrainingSetup
 from byhand.errors import ArgumentError
 from byhand.ops import DEFAULT_HAND
 from byhand.train.distributed.mpi import world
@@ -26,7 +26,7 @@ from byhand.train.distributed.mpi import world
 
 @command(
     "byhand train",
-    "byhand train photos --minutes 5 --augment flip,crop=0.3",
+    "byhand train photos --minutes 5 --model small --augment flip,crop=0.3",
     "byhand train photos --from efficientnet_lite0 --unfreeze 3",
     panel="Training",
 )
@@ -69,7 +69,8 @@ def train(
         bool, option("--stream", panel=DATA, help="Decode pictures while training, even if all fit in memory.")
     ] = False,
     model: Annotated[
-        str | None, option(panel=MODEL, help="Alias of MODEL.", show_default="lenet5 for mnist, else small")
+        str | None,
+        option(panel=MODEL, help="Alias of MODEL.", show_default="by the data: lenet5, efficientnet_lite0 or small"),
     ] = None,
     source: Annotated[
         str | None,
@@ -121,7 +122,7 @@ def train(
             "--learning-rate",
             panel=TRAINING,
             help="Peak learning rate of the one-cycle schedule.",
-            show_default="0.1 for mnist, else range test",
+            show_default="0.1 for mnist, 0.003 with --unfreeze N, else from the data",
         ),
     ] = None,
     label_smoothing: Annotated[
@@ -210,21 +211,30 @@ def train(
         export_model=setup.final_model,
     )
     if setup.trainer.state is not None:  # Ctrl-C
-        if as_json and ranks.rank == 0:
-            print(json.dumps({"test": None, "history": setup.trainer.history, "stopped": True, "run": str(run.folder)}))
-        elif verbose:
-            print(f"everything is saved; resume with:  byhand train --resume --output {run.folder}")
-        raise typer.Exit(130)
+        raise _stopped(setup, as_json)
     if ranks.rank > 0:  # rank 0 writes the report
         return
-    if write_page is not None:
-        write_page()
-    result, summary = evaluate_and_report(setup, time.perf_counter() - started)
+    try:
+        if write_page is not None:
+            write_page()
+        result, summary = evaluate_and_report(setup, time.perf_counter() - started)
+    except KeyboardInterrupt:
+        raise _stopped(setup, as_json) from None
     if as_json:
         result |= {"history": setup.trainer.history, "images_per_second": setup.trainer.images_per_second}
         print(json.dumps(result | {"seconds": time.perf_counter() - started, "run": str(run.folder)}))
     else:
         _print_lines(summary)
+
+
+def _stopped(setup: TrainingSetup, as_json: bool) -> typer.Exit:
+    """Say how to resume a training that Ctrl-C stopped, on rank 0; return the exit."""
+    folder = setup.run.folder
+    if as_json and setup.trainer.comm.rank == 0:
+        print(json.dumps({"test": None, "history": setup.trainer.history, "stopped": True, "run": str(folder)}))
+    elif setup.trainer.comm.rank == 0:
+        print(f"everything is saved; resume with:  byhand train --resume --output {folder}")
+    return typer.Exit(CONTROL_C_EXIT_CODE)
 
 
 def _one_of(kind: str, argument: str | None, option_value: str | None) -> str | None:

@@ -27,6 +27,7 @@ def header_lines(setup: TrainingSetup, resume: bool) -> list[str]:
     counts = [f"{len(images):,} to {purposes[part]}" for part, images in sets.parts.items()]
     epochs, images = settings["epochs"], settings.get("epoch_size") or len(setup.train)
     steps = -(-images // trainer.batch_size)
+    whole_batch = f" (more than the {images:,} images: all in one step)" if trainer.batch_size > images else ""
     kind, momentum = type(trainer.optimizer).__name__, getattr(trainer.optimizer, "momentum", 0.0)
     rate = f"one-cycle learning rate up to {trainer.optimizer.lr:g}"
     ranks = f"    {trainer.comm.size} ranks share each batch" if trainer.comm.size > 1 else ""
@@ -35,7 +36,7 @@ def header_lines(setup: TrainingSetup, resume: bool) -> list[str]:
         ", ".join(counts).replace(" to ", " images to ", 1),
         *setup.notes,
         *skipped_files_lines(sets.bad),
-        f"{epochs} epoch{'s' * (epochs > 1)} of {steps:,} steps, batch {trainer.batch_size}",
+        f"{epochs} epoch{'s' * (epochs > 1)} of {steps:,} step{'s' * (steps > 1)}, batch {trainer.batch_size:,}{whole_batch}",
         *([f"augmentation: {trainer.augment}"] if trainer.augment.numbers else []),
         *([f"label smoothing {trainer.label_smoothing:.3g}"] if trainer.label_smoothing else []),
         f"{kind}{f' with momentum {momentum:g}' if momentum else ''}, {rate}, seed {trainer.seed}",

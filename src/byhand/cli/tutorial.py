@@ -15,7 +15,11 @@ def tutorial(
     epochs: Annotated[int, option(panel=TRAINING, help="Passes over the training images.")] = 3,
     as_json: AsJson = False,
 ) -> None:
-    """Run the two programs of Victor Zhou's CNN tutorial: a network on MNIST, untrained, then trained one image at a time."""
+    """Run the two programs of Victor Zhou's CNN tutorial: a network on MNIST, untrained, then trained one image at a time.
+
+    The article is "CNNs, Part 1: An Introduction to Convolutional Neural Networks"
+    (https://victorzhou.com/blog/intro-to-cnns-part-1/).
+    """
     result = run(hand=hand, seed=seed, images=images, epochs=epochs, say=_ignore if as_json else _print_line)
     if as_json:
         print(json.dumps(result))

@@ -54,7 +54,7 @@ def create(
     Raises UnknownNameError, or ShapeError where the images are too small for the architecture.
     """
     if name not in ARCHITECTURES:
-        raise UnknownNameError("model", name, ARCHITECTURES)
+        raise UnknownNameError("model", name, ARCHITECTURES, "`byhand models` lists them")
     architecture = ARCHITECTURES[name]
     if variant is not None and variant not in architecture.variants:
         having = ", ".join(

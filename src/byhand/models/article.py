@@ -23,7 +23,7 @@ ARCHITECTURES = {
     "article": Architecture(
         article,
         year=2019,
-        paper="a tutorial article",
+        paper="Zhou, CNNs, Part 1, victorzhou.com",
         new="every derivative by hand",
         image=(28, 28, 1),
         classes=10,

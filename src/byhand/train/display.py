@@ -56,7 +56,7 @@ class Display:
     def building(self, name: str) -> None:
         """Show that a kernel is being compiled: in the bar, or where there is none once on standard error."""
         self._kernels_built, self._building = self._kernels_built + 1, True
-        status = "compiling kernels for this processor, once"
+        status = cache.COMPILING
         if self.task is not None and not self.bar.disable:
             self.bar.update(self.task, status=f"{status}: {self._kernels_built}, {name}")
         elif self._kernels_built == 1:

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,12 +25,23 @@ LibraryState = tuple[str, str, tuple[bytes, bytes]]
 
 # Functions that are called with a kernel's name before it is built, to show progress.
 BUILD_LISTENERS: list[Callable[[str], None]] = []
+COMPILING = "compiling kernels for this processor, once"
 
 
 def notify_build(name: str) -> None:
     """Call the listeners with the name of the kernel that is about to be built."""
     for listener in BUILD_LISTENERS:
         listener(name)
+    if not BUILD_LISTENERS:
+        _tell_terminal()
+
+
+@cache
+def _tell_terminal() -> None:
+    """Say once, on standard error if it is a terminal, that kernels are being compiled."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        with suppress(OSError):
+            print(f"{COMPILING} (some seconds) ...", file=sys.stderr, flush=True)
 
 
 def key(*parts: object) -> str:

@@ -57,6 +57,8 @@ export function build(page) {
     .filter(node => !QUIET.has(node.op) && page.network.tensors[node.output] && given.rows[node.name])
     .map(node => new Column(page, node, given.rows[node.name]));
   if (!page.column(page.at.layer)) page.at.layer = page.columns[0].name;
+  const start = page.column(page.at.layer);
+  if (!page.ready && !page.held && start.maps) [page.at.channel] = start.order(); // a map that is shown
   find('layers').replaceChildren(...page.columns.map(column => column.box));
   find('glossary').replaceChildren(
     ...words.glossary.flatMap(([symbol, phrase]) => [element('dt', {}, symbol), element('dd', {}, phrase)]),

@@ -5,6 +5,9 @@ import { color, grouped, paintPixels, percent } from './paint.js';
 
 const TABLE_MAX_CLASSES = 20; // with more classes, the commonest mistakes are listed instead
 export const SAMPLES = 18; // thumbnails beside the drawing pad
+const ROW_MAX_LETTERS = 24; // of a class's name in front of its row
+const HEAD_MAX_LETTERS = 60; // of all names above the columns, which share the width
+const COLUMN_MIN_LETTERS = 6;
 const MAX_CELL_IMAGES = 60; // of a cell of the confusion matrix that are shown
 
 export function matrix(page, predictions, place) {
@@ -33,17 +36,18 @@ export function matrix(page, predictions, place) {
   let body;
   if (count <= TABLE_MAX_CLASSES) {
     const maxCount = Math.max(1, ...mistakes.map(mistake => mistake[2]));
+    const columnLetters = Math.max(COLUMN_MIN_LETTERS, Math.floor(HEAD_MAX_LETTERS / count));
     const head = element(
       'tr',
       {},
       element('td', {}),
-      ...classes.map(text => element('th', { scope: 'col', title: text }, short(text))),
+      ...classes.map(text => element('th', { scope: 'col', title: text }, short(text, columnLetters))),
     );
     const rows = classes.map((text, truth) =>
       element(
         'tr',
         {},
-        element('th', { scope: 'row', title: text }, short(text)),
+        element('th', { scope: 'row', title: text }, short(text, ROW_MAX_LETTERS)),
         ...classes.map((_, taken) => {
           const images = cells.get(`${truth} ${taken}`)?.length ?? 0;
           if (!images) return element('td', {});
@@ -90,7 +94,7 @@ export function matrix(page, predictions, place) {
   );
 }
 
-const short = text => (text.length > 6 ? `${text.slice(0, 5)}…` : text);
+const short = (text, letters) => (text.length > letters ? `${text.slice(0, letters - 1)}…` : text);
 
 function gallery(page, images, place, title) {
   const { words } = page;

@@ -5,7 +5,7 @@ import { grouped, percent } from './paint.js';
 
 const WIDTH = 320,
   HEIGHT = 140,
-  ROOM = { left: 40, right: 8, top: 8, bottom: 20 };
+  ROOM = { left: 48, right: 8, top: 8, bottom: 20 };
 
 export class Epochs {
   constructor(page, place) {

@@ -1,10 +1,12 @@
 """Checks inside the network, from one forward and backward pass: dead ReLUs, vanishing and exploding gradients."""
 
+from collections.abc import Sequence
 from math import ceil
 
 import numpy as np
 
-from byhand.ops.op import Array
+from byhand.graph import Node
+from byhand.ops.op import Array, tree_leaves
 from byhand.report.diagnosis_input import TRACE_MIN_IMAGES, DiagnosisInput, Finding
 from byhand.report.doctor.registry import check
 
@@ -23,11 +25,15 @@ def dead_relus(inputs: DiagnosisInput) -> Finding | str | None:
 
     A unit is a channel of a convolution at any position, or an element of a vector. Sources: Lu, Shin, Su & Karniadakis 2019,
     "Dying ReLU and Initialization", arXiv 1903.06733; Karpathy's notes for CS231n see 40 % dead at too high a learning rate,
-    the threshold here: a few units that react to rare images only are normal.
+    the threshold here: a few units that react to rare images only are normal. ReLUs of frozen layers are left out: no training
+    changes them, and images of a few classes use only part of a pretrained network's units.
     """
-    names = [node.output.name for node in inputs.model.graph.nodes if node.op.name in RELUS]
-    if not names:
+    nodes = inputs.model.graph.nodes
+    if not any(node.op.name in RELUS for node in nodes):
         return "the network has no ReLU"
+    names = _trained_relus(nodes)
+    if not names:
+        return "the layers before the ReLUs are frozen"
     images = 0
     alive: dict[str, Array] = {name: np.zeros(1, bool) for name in names}
     for activations in inputs.activations():
@@ -104,6 +110,16 @@ def vanishing_gradients(inputs: DiagnosisInput) -> Finding | str | None:
         "ReLU in place of sigmoid or tanh; batch norm; residual connections (`y + x`, as in ResNet); an initialization that"
         " keeps the variance: He's for ReLU, Glorot's for tanh; fewer layers",
     )
+
+
+def _trained_relus(nodes: Sequence[Node]) -> list[str]:
+    """Return the names of the outputs of the ReLUs that come after a layer whose parameters learn."""
+    learned: set[str] = set()  # values that depend on a parameter
+    for node in nodes:
+        tensors = tree_leaves(node.inputs.values())
+        if any(tensor.kind == "parameter" or tensor.name in learned for tensor in tensors):
+            learned.add(node.output.name)
+    return [node.output.name for node in nodes if node.op.name in RELUS and node.output.name in learned]
 
 
 def gradient_to_weight_ratios(inputs: DiagnosisInput) -> dict[str, float]:
