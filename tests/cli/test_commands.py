@@ -85,7 +85,7 @@ def test_one_bad_picture_does_not_keep_the_others_from_their_answer(run, picture
             ["predict", "seven.PNG"],
             "seven.PNG is a picture, and a run or a model comes before it; expected: byhand predict runs/RUN seven.PNG",
         ),
-        (["predict", "lenet5"], "no picture is given; expected: byhand predict lenet5 IMAGE"),
+        (["predict", "lenet5"], "no picture is given; expected: byhand predict lenet5 PICTURE"),
         (
             ["predict", "runs/none", "x.png"],
             "expected a run's folder (`byhand train` writes one), a model file (ONNX incl",

@@ -67,6 +67,11 @@ def option(*names: str, help: str, panel: str, **settings: Any) -> Any:
     return typer.Option(*names, help=help, rich_help_panel=panel, **settings)
 
 
+def output_option(help: str, default: str, metavar: str = "FILE") -> Any:
+    """Return `--output`, the path that a command writes."""
+    return option("--output", "-o", metavar=metavar, panel=OUTPUT, help=help, show_default=default)
+
+
 ImageSize = Annotated[
     str | None,
     option("--image-size", metavar="HxW", panel=MODEL, help="Image size, HEIGHTxWIDTH, if the model does not fix it."),

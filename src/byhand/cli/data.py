@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from byhand.cli import defaults
-from byhand.cli.command import DATA, MODEL, OUTPUT, AsJson, command, option
+from byhand.cli.command import DATA, MODEL, AsJson, command, option, output_option
 from byhand.cli.model_argument import format_shape, parse_image_size
 from byhand.cli.progress_bar import ProgressBar
 from byhand.cli.training_output import skipped_files_lines
@@ -55,10 +55,7 @@ def data(
             "--from", metavar="NETWORK", panel=MODEL, help="Prepare images for transfer learning from this network."
         ),
     ] = None,
-    output: Annotated[
-        Path | None,
-        option("--output", "-o", metavar="FILE", panel=OUTPUT, help="PNG file.", show_default="DATA-sheet.png"),
-    ] = None,
+    output: Annotated[Path | None, output_option("PNG file.", "DATA-sheet.png")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Summarize a data set: images per class, sizes, unusable files, duplicates, and a contact sheet of network inputs."""

@@ -8,7 +8,18 @@ import numpy as np
 import typer
 
 from byhand import nn
-from byhand.cli.command import MODEL, OUTPUT, TRAINED_MODEL, AsJson, ImageSize, Labels, Mean, Std, command, option
+from byhand.cli.command import (
+    MODEL,
+    TRAINED_MODEL,
+    AsJson,
+    ImageSize,
+    Labels,
+    Mean,
+    Std,
+    command,
+    option,
+    output_option,
+)
 from byhand.cli.model_argument import (
     check_classifier,
     format_shape,
@@ -49,10 +60,7 @@ def explain(
     mean: Mean = None,
     std: Std = None,
     size: ImageSize = None,
-    output: Annotated[
-        Path | None,
-        option("--output", "-o", metavar="FILE", panel=OUTPUT, help="PNG file.", show_default="PICTURE-explained.png"),
-    ] = None,
+    output: Annotated[Path | None, output_option("PNG file.", "PICTURE-explained.png")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show which parts of a picture a prediction depends on: Grad-CAM, saliency and occlusion maps, filters, feature maps.

@@ -12,7 +12,7 @@ import numpy as np
 import typer
 
 from byhand import models, nn
-from byhand.cli.command import ANY_MODEL, OUTPUT, ImageSize, Labels, Mean, Std, command, option
+from byhand.cli.command import ANY_MODEL, OUTPUT, ImageSize, Labels, Mean, Std, command, option, output_option
 from byhand.cli.model_argument import image_reader, open_model, print_note, resolve_preprocessing
 from byhand.cli.progress_bar import ProgressBar
 from byhand.cli.training_setup import TrainingSetup, load_sets
@@ -36,17 +36,7 @@ MAX_PAGE_TIME_FRACTION = 0.25  # of a training's time that updating its page may
 def look(
     model: Annotated[str | None, typer.Argument(metavar="MODEL", help=ANY_MODEL, show_default="the newest run")] = None,
     images: Annotated[list[Path] | None, typer.Argument(metavar="PICTURE", help="Pictures to show it.")] = None,
-    output: Annotated[
-        Path | None,
-        option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            panel=OUTPUT,
-            help="HTML file.",
-            show_default="look.html in the run, else NAME-look.html",
-        ),
-    ] = None,
+    output: Annotated[Path | None, output_option("HTML file.", "look.html in the run, else NAME-look.html")] = None,
     no_open: Annotated[bool, option("--no-open", panel=OUTPUT, help="Don't open the page in a browser.")] = False,
     labels: Labels = None,
     mean: Mean = None,

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from byhand.cli.command import OUTPUT, AsJson, command, option
+from byhand.cli.command import AsJson, command, output_option
 from byhand.cli.model_argument import open_model
 from byhand.data import digit_segmentation
 from byhand.errors import ArgumentError, ByhandError, FileError
@@ -28,17 +28,7 @@ def read(
         str, typer.Argument(metavar="RUN", help="A run's folder or a model file, of a network trained on MNIST.")
     ],
     photos: Annotated[list[Path], typer.Argument(metavar="PHOTO", help="Photos of paper or of a blackboard.")],
-    output: Annotated[
-        Path | None,
-        option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            panel=OUTPUT,
-            show_default="PHOTO-read.png",
-            help="PNG file of the photo with boxes drawn.",
-        ),
-    ] = None,
+    output: Annotated[Path | None, output_option("PNG file of the photo with boxes drawn.", "PHOTO-read.png")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Read the handwritten digits on a photo: text line by line, boxes, and confidences.

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from byhand import nn
-from byhand.cli.command import ANY_MODEL, HAND_CHOICES, OUTPUT, TRAINING, ImageSize, command, option
+from byhand.cli.command import ANY_MODEL, HAND_CHOICES, OUTPUT, TRAINING, ImageSize, command, option, output_option
 from byhand.cli.model_argument import open_model
 from byhand.errors import ArgumentError, FileError
 from byhand.ops import DEFAULT_HAND
@@ -21,10 +21,7 @@ def show(
     program: Annotated[
         bool, option("--program", panel=OUTPUT, help="Print the generated training program instead of the layers.")
     ] = False,
-    output: Annotated[
-        Path | None,
-        option("--output", "-o", metavar="FILE", panel=OUTPUT, help="SVG file of --graph.", show_default="MODEL.svg"),
-    ] = None,
+    output: Annotated[Path | None, output_option("SVG file of --graph.", "MODEL.svg")] = None,
     batch_size: Annotated[int, option(panel=TRAINING, help="Batch size of --program and of the algorithms.")] = 64,
     hand: Annotated[
         str,

@@ -7,7 +7,7 @@ import numpy as np
 import typer
 
 from byhand import nn
-from byhand.cli.command import ANY_MODEL, OUTPUT, ImageSize, Mean, Std, command, option
+from byhand.cli.command import ANY_MODEL, OUTPUT, ImageSize, Mean, Std, command, option, output_option
 from byhand.cli.model_argument import image_reader, open_model, resolve_preprocessing, tensor_names, tensor_of
 from byhand.errors import ArgumentError, FileError
 from byhand.graph.graph import show
@@ -30,10 +30,7 @@ def trace(
     layer: Annotated[
         str | None, option(panel=OUTPUT, help="Draw the output of this layer, by its name in byhand or in ONNX.")
     ] = None,
-    output: Annotated[
-        Path | None,
-        option("--output", "-o", metavar="FILE", panel=OUTPUT, help="PNG file of --layer.", show_default="LAYER.png"),
-    ] = None,
+    output: Annotated[Path | None, output_option("PNG file of --layer.", "LAYER.png")] = None,
     scale_each: Annotated[
         bool, option("--scale-each", panel=OUTPUT, help="Give each map a color scale of its own.")
     ] = False,

@@ -12,7 +12,18 @@ import typer
 
 from byhand import models
 from byhand.cli import training_setup
-from byhand.cli.command import CONTROL_C_EXIT_CODE, DATA, HAND_CHOICES, MODEL, OUTPUT, TRAINING, AsJson, command, option
+from byhand.cli.command import (
+    CONTROL_C_EXIT_CODE,
+    DATA,
+    HAND_CHOICES,
+    MODEL,
+    OUTPUT,
+    TRAINING,
+    AsJson,
+    command,
+    option,
+    output_option,
+)
 from byhand.cli.defaults import Settings, split_arguments
 from byhand.cli.look import page_writer
 from byhand.cli.model_argument import parse_image_size
@@ -148,10 +159,7 @@ def train(
     resume: Annotated[
         bool, option("--resume", panel=TRAINING, help="Resume a stopped run: --output, or the newest.")
     ] = False,
-    output: Annotated[
-        Path | None,
-        option("--output", "-o", metavar="DIR", panel=OUTPUT, help="The run's folder.", show_default="runs/MODEL-DATA"),
-    ] = None,
+    output: Annotated[Path | None, output_option("The run's folder.", "runs/MODEL-DATA", metavar="DIR")] = None,
     look: Annotated[
         bool,
         option(
