@@ -195,9 +195,8 @@ def test_duplicates_across_the_split_are_reported(tmp_path):
     copied = (tmp_path / "train" / "red" / "1.png").read_bytes()
     (tmp_path / "val" / "red" / "copy.png").write_bytes(copied)
     (tmp_path / "val" / "blue" / "wrong.png").write_bytes(copied)
-    Image.open(tmp_path / "train" / "red" / "2.png").save(
-        tmp_path / "val" / "red" / "same.bmp"
-    )  # other bytes, same pixels
+    # Other bytes, same pixels.
+    Image.open(tmp_path / "train" / "red" / "2.png").save(tmp_path / "val" / "red" / "same.bmp")
     notes = splits.data_warnings(find(tmp_path).sets())
     red = Path("train", "red", "1.png")
     assert len(notes) == 2
@@ -423,10 +422,8 @@ def test_an_unreadable_csv_is_refused(tmp_path, text):
 def test_an_npz(tmp_path, names, channels):
     rng = np.random.default_rng(0)
     arrays = [rng.integers(0, 256, (9, 8, 8, *channels), np.uint8), np.arange(9) % 3]
-    arrays += [
-        rng.integers(0, 256, (5, 8, 8, *channels), np.uint8),
-        (np.arange(5) % 3)[:, None],
-    ]  # as MedMNIST has them
+    # As MedMNIST has them.
+    arrays += [rng.integers(0, 256, (5, 8, 8, *channels), np.uint8), (np.arange(5) % 3)[:, None]]
     np.savez_compressed(tmp_path / "set.npz", **dict(zip(names, arrays)))
     train, test = bh.data.load(tmp_path / "set.npz")
     assert train.shape == (8, 8, *(channels or (1,))) and train.classes == ("0", "1", "2")

@@ -107,9 +107,8 @@ def test_another_numba_processor_or_target_finds_nothing(folder, told, monkeypat
     result(made())
     monkeypatch.setattr(build, name, other)
     result(made())
-    assert told == ["tripled"] * (
-        1 if name == "BLOCK_ELEMENTS" else 2
-    )  # only loops over elements are cut at BLOCK_ELEMENTS
+    # Only loops over elements are cut at BLOCK_ELEMENTS.
+    assert told == ["tripled"] * (1 if name == "BLOCK_ELEMENTS" else 2)
 
 
 def test_the_key_names_versions_and_processor():

@@ -289,9 +289,8 @@ def outcome(op, inputs, attributes):
     for names, hand in zip((op.forward_arguments, op.backward_arguments), op.hands["compiled"]):
         graph, _ = capture(hand, *(have.get(name) for name in names), **call.attributes)
         graph.run()
-        blocks = max(
-            [blocks, *(launched.blocks for launched in graph.all_launches if launched.name != "fill_words")]
-        )  # but for the poison
+        # But for the poison.
+        blocks = max([blocks, *(launched.blocks for launched in graph.all_launches if launched.name != "fill_words")])
     return {name: b"".join(array.tobytes() for array in tree_leaves([value])) for name, value in have.items()}, blocks
 
 

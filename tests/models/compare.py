@@ -54,9 +54,8 @@ def difference(model, twin, folder, images=2, hand="compiled"):
 def logits_differ(name, case: Logits, folder):
     """Return the difference of an architecture's logits from its twin's in one case of the table."""
     classes = case.classes or (None if case.image is None else 10)
-    model = bh.models.create(
-        name, classes, case.image, seed=None, dtype=case.dtype
-    )  # every parameter comes from the file
+    # Every parameter comes from the file.
+    model = bh.models.create(name, classes, case.image, seed=None, dtype=case.dtype)
     twin = TWINS[name](classes=len(model.classes), **case.twin)
     return difference(model, twin, folder, hand=case.hand)
 

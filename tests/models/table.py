@@ -200,12 +200,8 @@ ONE_OF_EACH = (  # an architecture of each family
     "lenet5_1998", "mobilenet_v1", "mobilenet_v2", "mobilenet_v3_small", "nin", "preact_resnet18", "resnet18", "resnet20_cifar",
     "resnet50", "shufflenet_v2_x0_5", "squeezenet1_1", "vgg11",
 )  # fmt: skip
-LOOPS = {
-    "article": 8,
-    "lenet5": 16,
-    "lenet5_1998": 16,
-    "resnet20_cifar": 8,
-}  # image sides that loops train on within a minute
+# Image sides that loops train on within a minute.
+LOOPS = {"article": 8, "lenet5": 16, "lenet5_1998": 16, "resnet20_cifar": 8}
 
 
 def smallest(name):

@@ -80,9 +80,8 @@ def test_images_that_are_too_small(name, case):
 @pytest.mark.parametrize("name", ROWS)
 def test_an_architecture_has_its_source_on_top(name):
     architecture = ARCHITECTURES[name]
-    module = sys.modules[
-        getattr(architecture.build, "func", architecture.build).__module__
-    ]  # of a partial: its function
+    # Of a partial: its function.
+    module = sys.modules[getattr(architecture.build, "func", architecture.build).__module__]
     assert any(word in module.__doc__ for word in ("arXiv", "Proc.", "NIPS", "article")), module.__name__
     assert 1998 <= architecture.year <= 2026 and architecture.paper and 0 < len(architecture.new) <= 72
     assert str(architecture.year) in module.__doc__ or name == "article"
@@ -192,12 +191,8 @@ def test_maps_have_the_papers_sizes():
     sizes = [node.output.shape[1] for node in nodes if node.op.name in ("conv2d", "max_pool")]
     assert sizes == [110, 55, 26, 13, 13, 13, 13, 6]
     nodes = {node.name: node.output.shape for node in models.create("resnet50", seed=None).graph.nodes}
-    assert nodes["layer1_0"] == (1, 56, 56, 256) and nodes["layer4_2"] == (
-        1,
-        7,
-        7,
-        2048,
-    )  # a unit's name is its module's
+    # A unit's name is its module's.
+    assert nodes["layer1_0"] == (1, 56, 56, 256) and nodes["layer4_2"] == (1, 7, 7, 2048)
 
 
 @with_heads

@@ -170,9 +170,8 @@ class Reading:
         from byhand.onnx import mapped_weights
         from tests.onnx.mutate import mutant
 
-        mapped_weights.MIN_MAPPED_BYTES = (
-            16 if index % 2 else 4096
-        )  # the seeds' numbers are few: of every other one they stay in the file
+        # The seeds' numbers are few: of every other one they stay in the file.
+        mapped_weights.MIN_MAPPED_BYTES = 16 if index % 2 else 4096
         self.path.write_bytes(mutant(random.Random(f"{seed} {index}")))
         stage = "load"
         with warnings.catch_warnings():

@@ -20,10 +20,8 @@ from tests.onnx.small_models import random_array, randomized_model
 
 TOLERANCE = 3e-5  # of the largest logit: float32, in another order
 SETTINGS = {name: {"input_shape": (32, 32, 3), "classes": 10} for name in ARCHITECTURES if name.startswith("vgg")}
-SETTINGS["alexnet"] = SETTINGS["zfnet"] = {
-    "input_shape": (96, 96, 3),
-    "classes": 10,
-}  # big in what follows the images alone
+# Big in what follows the images alone.
+SETTINGS["alexnet"] = SETTINGS["zfnet"] = {"input_shape": (96, 96, 3), "classes": 10}
 GAINS = {"mobilenet_v3_large": {"gain": 1.0}}  # louder, its gates lose the last digits in float32, whoever computes
 
 

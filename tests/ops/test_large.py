@@ -106,13 +106,8 @@ def test_convolutions_are_drawn_on_both_sides_of_every_threshold():
             note("bytes of a depthwise image", image, 2 * cache_size(1))
     assert len(seen) == 14
     missed = {what: sides for what, sides in seen.items() if not sides >= {-1, 1}}
-    counted = (
-        "filters",
-        "depth",
-        "pixels",
-        "images",
-        "few",
-    )  # the others are bytes and FLOPs, which need not meet exactly
+    # The others are bytes and FLOPs, which need not meet exactly.
+    counted = ("filters", "depth", "pixels", "images", "few")
     missed |= {what: sides for what, sides in seen.items() if what.startswith(counted) and 0 not in sides}
     assert not missed
 

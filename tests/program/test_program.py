@@ -183,9 +183,8 @@ def test_another_hand_changes_the_imports_and_the_header(kind, make, batch):
     """Where there are no micro-batches: there are none in networks with a state, and none of less than four images."""
     model = make()
     programs = {hand: str(model.program(batch, hand=hand, **kind)).split("\n\n\ndef step") for hand in HANDS}
-    calls = {
-        hand: re.sub(r" +# .*", "", body) for hand, (_, body) in programs.items()
-    }  # comments name a hand's algorithms
+    # Comments name a hand's algorithms.
+    calls = {hand: re.sub(r" +# .*", "", body) for hand, (_, body) in programs.items()}
     for hand, (head, _) in programs.items():
         assert calls[hand] == calls["loops"] and not any(f"_{other}" in head for other in HANDS if other != hand)
         swapped = head.replace(f"hand {hand}", "hand loops").replace(f"_{hand} as ", "_loops as ")

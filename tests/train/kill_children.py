@@ -57,9 +57,8 @@ def main(folder, kills, seed):
             finally:
                 os._exit(1)
         while path.stat().st_ino == inode and (kill % 2 or set(folder.glob(".*.part")) == parts):
-            time.sleep(
-                0.0005
-            )  # every second child has saved once, the others have begun to, however busy the machine is
+            # Every second child has saved once, the others have begun to, however busy the machine is.
+            time.sleep(0.0005)
         time.sleep(rng.uniform(0, 0.01))
         os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)

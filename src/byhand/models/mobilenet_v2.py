@@ -27,9 +27,8 @@ STAGES = (
 
 def mobilenet_v2(images: Tensor, classes: int) -> Tensor:
     """Return the logits."""
-    x = conv_norm(
-        images, 32, 3, ("features_0_0", "features_0_1"), nn.ReLU6, stride=2
-    )  # (224, 224, 3) -> (112, 112, 32)
+    # (224, 224, 3) -> (112, 112, 32)
+    x = conv_norm(images, 32, 3, ("features_0_0", "features_0_1"), nn.ReLU6, stride=2)
     number = 1
     for expansion, filters, blocks, stride in STAGES:
         for block in range(blocks):

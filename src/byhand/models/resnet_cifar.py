@@ -47,9 +47,8 @@ def shortcut(x: Tensor, filters: int, stride: int) -> Tensor:
     if channels == filters:
         return x
     new = filters - channels
-    rows = nn.Reshape(height * width, channels, 1)(
-        x
-    )  # a pad works on the two middle axes: the channels become one of them
+    # A pad works on the two middle axes: the channels become one of them.
+    rows = nn.Reshape(height * width, channels, 1)(x)
     rows = nn.Pad2d((0, 0, new // 2, new - new // 2))(rows)
     return nn.Reshape(height, width, filters)(rows)
 

@@ -28,9 +28,8 @@ def with_flip_tta(model: Model) -> Model:
     flipped = {graph.input.name: both.add(get("slice"), {"x": both.input}, FLIP, flip)}
     copy_nodes(both, graph, graph.nodes, flipped, prefix=f"{flip}_")
     tensors |= {name: tensor for name, tensor in flipped.items() if tensor.kind in ("parameter", "state")}
-    copy_nodes(
-        both, graph, graph.nodes, tensors
-    )  # last: the last feature maps of the graph are those of the image itself
+    # Last: the last feature maps of the graph are those of the image itself.
+    copy_nodes(both, graph, graph.nodes, tensors)
     weight = both.add_tensor(half, (1,), "state", None, init.constant(0.5))
     logits = (tensors[model.logits.name] + flipped[model.logits.name]) * weight
     tta_model = Model(both.input, logits, classes=model.classes, **model.settings)

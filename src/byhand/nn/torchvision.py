@@ -21,10 +21,8 @@ from byhand.text import one_line
 
 OTHER_NAMES = {"weight": "gamma", "bias": "beta"}
 BATCH_COUNTER = "num_batches_tracked"  # of a batch norm; inference does not need it
-CONVOLUTIONS = (
-    "conv2d",
-    "conv_transpose2d",
-)  # the latter's are (in, out, ...) and here (..., out, in): the same permutation
+# PyTorch's filters of the latter are (in, out, ...), those here (..., out, in): the same permutation.
+CONVOLUTIONS = ("conv2d", "conv_transpose2d")
 AUXILIARY_HEADS = ("aux", "AuxLogits")  # a file may hold them, a model need not
 
 

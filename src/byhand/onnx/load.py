@@ -30,6 +30,7 @@ MAX_CLASSES = 2**20  # a longer output vector is not taken for logits
 # A weight of more bytes is copied into the model, and its pages of the file are given back before the next one.
 RELEASED_BYTES = 1024 * 1024
 CHANNEL_COUNTS = (1, 3, 4)  # by which the channel axis of an image is recognized
+# Types of inputs that are pixels, 0 to 255.
 INTEGER_TYPES = (
     TensorProto.UINT8,
     TensorProto.INT8,
@@ -39,7 +40,7 @@ INTEGER_TYPES = (
     TensorProto.INT32,
     TensorProto.UINT64,
     TensorProto.INT64,
-)  # of inputs that are pixels, 0 to 255
+)
 
 
 def load(

@@ -21,9 +21,8 @@ class TrainingState:
     correct: int = 0
     history: History = field(default_factory=History)
     curve: list[list[float]] = field(default_factory=list)
-    window: list[float] = field(
-        default_factory=lambda: [0, 0.0, 0]
-    )  # since the curve's last point: images, loss, correct
+    # Since the curve's last point: images, loss, correct.
+    window: list[float] = field(default_factory=lambda: [0, 0.0, 0])
     best_epoch: int = 0  # by the validation images, from 1; 0: none yet
 
     def total_steps(self, batch_size: int) -> int:

@@ -20,9 +20,8 @@ from typing import NamedTuple
 
 from byhand.kernels.conv.problem import ConvShape
 
-Tap = tuple[
-    int, int
-]  # a tap's number along the axis, and the pixel of the operand that pixel 0 of the grid sees through it
+# A tap's number along the axis, and the pixel of the operand that pixel 0 of the grid sees through it.
+Tap = tuple[int, int]
 
 
 class PixelRun(NamedTuple):

@@ -64,9 +64,8 @@ def build(kernel: Kernel, kinds: tuple[Kind, ...]) -> int:
         found = isolated(entry._library, entry.native_name)
         disk.store(name, *found)
     symbol, state = found
-    return int(
-        revive(state).get_pointer_to_function(symbol)
-    )  # also what was just built: the same machine code as next time
+    # Also what was just built: the same machine code as next time.
+    return int(revive(state).get_pointer_to_function(symbol))
 
 
 def isolated(library: CodeLibrary, entry: str) -> tuple[str, LibraryState]:

@@ -13,12 +13,13 @@ from byhand.onnx.tensor_data import array_of
 from byhand.ops.op import Array
 
 FLOATING_TYPES = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
+# Casts to these types clip to their largest number, unless saturate=0.
 SATURATING_TYPES = (
     TensorProto.FLOAT8E4M3FN,
     TensorProto.FLOAT8E4M3FNUZ,
     TensorProto.FLOAT8E5M2,
     TensorProto.FLOAT8E5M2FNUZ,
-)  # casts to them clip to their largest number, unless saturate=0
+)
 
 
 @reader("Constant")

@@ -28,12 +28,8 @@ from byhand.train.optim.hyperparameters import Scheduled
 
 Hands = dict[str, Callable[..., None]]  # loops, arrays, compiled: the same update, written three times
 OPTIMIZERS: dict[str, type[Optimizer]] = {}  # by class name; `register` fills it
-GIVEN = {
-    "p": "p.flat",
-    "parameters": "p",
-    "g": "g.flat",
-    "t": "t",
-}  # arguments that every program has, as it names them
+# Arguments that every program has, as it names them.
+GIVEN = {"p": "p.flat", "parameters": "p", "g": "g.flat", "t": "t"}
 
 
 class Optimizer:
