@@ -221,6 +221,7 @@ class CapturedProgram:
         self.spaces = [space for space in arguments if not isinstance(space, np.ndarray)]
         others = [array for array in arguments[1:] if isinstance(array, np.ndarray)]
         self.inputs = [program.images, *(np.zeros((steps, *array.shape), array.dtype) for array in others)]
+        self.addresses = [array.ctypes.data for array in self.inputs]
         self.settings = {name: np.zeros((steps, 1)) for name in settings}
         first = {name: values[0] for name, values in self.settings.items()}
         self.launch_graph, self.result = kernels.capture(
@@ -234,12 +235,12 @@ class CapturedProgram:
 
     def run(self, inputs: Sequence[Any], settings: dict[str, Any], steps: int) -> None:
         """Run some steps."""
-        for ours, theirs in zip(self.inputs, inputs):
+        for ours, address, theirs in zip(self.inputs, self.addresses, inputs):
             if theirs.shape[1:] != ours.shape[1:]:
                 raise ShapeError(
                     f"the program was made for {ours.shape[1:]}; got {theirs.shape[1:]}: make one for that batch"
                 )
-            if theirs.ctypes.data != ours.ctypes.data:
+            if theirs.ctypes.data != address:  # else it was written in place
                 ours[:steps] = theirs
         for name, values in settings.items():
             self.settings[name][:steps, 0] = values

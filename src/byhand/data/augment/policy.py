@@ -25,7 +25,7 @@ class Augment:
     flip    mirrored, left to right, every other time
     rotate  turned by up to so many degrees, either way
     shift   moved by up to so many whole pixels, along both axes
-    color  brightness, contrast and, of three channels, saturation multiplied by 1 - color to 1 + color
+    color   brightness, contrast and, of three channels, saturation multiplied by 1 - color to 1 + color
     cutout  a square with sides of so many pixels set to the image's mean
 
     Every setting of the registry is an argument and an attribute. Crop and rotate, and with them flip and shift, are one
