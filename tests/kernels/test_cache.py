@@ -187,7 +187,7 @@ def test_a_terminal_is_told_once_where_nobody_listens(monkeypatch, capsys, termi
     cache._tell_terminal.cache_clear()
     try:
         for name in ("conv2d", "relu"):
-            cache.tell(name)
+            cache.notify_build(name)
     finally:
         cache._tell_terminal.cache_clear()
     assert capsys.readouterr().err.count(cache.COMPILING) == terminal

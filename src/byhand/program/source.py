@@ -237,8 +237,8 @@ class SourceWriter:
         over = (
             f"weighted sum of losses, mean over the batch) / d ({name}, " if several else "mean over the batch) / d ("
         )
-        factor = literal(weight) if several else "1"
-        return f"{factor} / {count}", f"d ({over}mean over this micro-batch): {count} micro-batches"
+        quotient = f"{literal(weight)} / {count}" if several else f"1 / {count}"
+        return literal(weight / count), f"d ({over}mean over this micro-batch): {quotient}"
 
     def _backward_of(self, node: Node, wanted: set[str], written: set[str]) -> None:
         """Write the call that returns the gradients of a node's inputs; written: tensors whose gradient exists already."""

@@ -2,7 +2,8 @@
 
     y = finalize(combine of map(x)) over the elements along `axes`,   grad_x = grad_y * dy/dx
 
-Each op states these functions and its derivative dy/dx; `reduction_op` makes the hands of them (map_reduce.py).
+The ops: reduce_sum, reduce_mean, reduce_max, reduce_min, reduce_prod, reduce_l1, reduce_l2, reduce_sum_square, reduce_log_sum,
+reduce_log_sum_exp. Each states these functions and its derivative dy/dx; `reduction_op` makes its hands (map_reduce.py).
 
 Source: ONNX, operators ReduceSum, ReduceMean, ReduceMax, ReduceMin, ReduceProd, ReduceL1, ReduceL2, ReduceSumSquare,
 ReduceLogSum and ReduceLogSumExp.
