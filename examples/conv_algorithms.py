@@ -42,14 +42,15 @@ for name, (x_size, weight_size, attributes) in SHAPES.items():
     shape = conv_shape(x_size, weight_size, call.shapes["y"], **call.attributes)
     x, weight, y = (rng.standard_normal(size, np.float32) for size in (x_size, weight_size, call.shapes["y"]))
     passes = (x, weight, y.copy(), conv.epilogue(x), shape), (weight, y, x.copy(), shape), (x, y, weight.copy(), shape)
-    for direction, arguments in zip(PASSES, passes):
-        problem = Problem(direction, shape, len(x), x.itemsize)
+    for pass_name, arguments in zip(PASSES, passes):
+        problem = Problem(pass_name, shape, len(x), x.itemsize)
         able = [algorithm for algorithm in ALGORITHMS.values() if supports(algorithm, problem)]
         speeds = {
-            algorithm.name: problem.flops / seconds(algorithm.run(direction), *arguments) / 1e9 for algorithm in able
+            algorithm.name: problem.flops / seconds(algorithm.launcher(pass_name), *arguments) / 1e9
+            for algorithm in able
         }
         words = [f"{'*' * (choose(problem).name == how)}{how} {speed:.0f}" for how, speed in speeds.items()]
-        print(f"{name:22} {direction:17} {', '.join(words)}")
+        print(f"{name:22} {pass_name:17} {', '.join(words)}")
 
 x, y = np.zeros((2, 1000), np.float32)
 relu = bh.relu.hands["compiled"].forward

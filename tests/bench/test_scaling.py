@@ -112,7 +112,7 @@ def test_the_report_says_what_was_measured_and_what_is_paper(monkeypatch):
     assert (here["latency"], here["byte"]) == (pytest.approx(1e-5), pytest.approx(1e-9))
     assert [len(paper["rows"]) for paper in result["paper"].values()] == [9, 9]
     text = scaling.report(json.loads(json.dumps(result)))
-    assert "fitted: 10.0 us and 1.000 ns a byte" in text and "-9% beside what was measured" in text
+    assert "fitted: 10.0 us and 1.000 ns a byte" in text and "-9% against the measurement" in text
     assert "on paper: resnet50, 32 images a machine" in text
     assert max(map(len, text.splitlines()[1:])) <= 120
 

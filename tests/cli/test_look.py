@@ -48,10 +48,8 @@ def test_a_run_is_looked_at(run, tmp_path):
     size = (run / "look.html").stat().st_size
     told = f"wrote {run / 'look.html'}, {size / 1e6:.2f} MB: one self-contained HTML file"
     assert done.out.splitlines() == [told]
-    data, watched = (
-        data_of(run / "look.html"),
-        json.loads(re.search(rb'id="data">(.*?)</script>', before, re.DOTALL)[1]),
-    )
+    data = data_of(run / "look.html")
+    watched = json.loads(re.search(rb'id="data">(.*?)</script>', before, re.DOTALL)[1])
     assert data["end"]["predictions"] == watched["end"]["predictions"]
     assert data["history"][-1]["accuracy"] == watched["history"][-1]["accuracy"]
     test, model = bh.data.find(str(run.parent / "data")).sets().test, bh.load(run)

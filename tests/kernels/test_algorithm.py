@@ -20,7 +20,7 @@ SHAPES = {  # images, weight, groups, padding, stride
 }
 
 
-def problem(direction, name, dtype=np.float32):
+def problem(pass_name, name, dtype=np.float32):
     """Return a problem, and the arguments of its pass: the array that it writes stands where it stands in each signature."""
     x_shape, w_shape, groups, padding, stride = SHAPES[name]
     rng = np.random.default_rng(0)
@@ -28,11 +28,11 @@ def problem(direction, name, dtype=np.float32):
     call = bh.conv2d.contract(x_shape, w_shape, padding=padding, stride=stride, groups=groups)
     shape = conv_shape(x_shape, w_shape, call.shapes["y"], **call.attributes)
     grad = rng.standard_normal(call.shapes["y"]).astype(dtype)
-    return Problem(direction, shape, len(x), x.itemsize), {
+    return Problem(pass_name, shape, len(x), x.itemsize), {
         "forward": (x, weight, np.empty_like(grad), algorithm_epilogue(x, weight, grad), shape),
         "backward_data": (weight, grad, np.empty_like(x), shape),
         "backward_weights": (x, grad, np.empty_like(weight), shape),
-    }[direction]
+    }[pass_name]
 
 
 def algorithm_epilogue(x, weight, y):
@@ -46,15 +46,15 @@ def algorithm_epilogue(x, weight, y):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", SHAPES)
-@pytest.mark.parametrize("direction", PASSES)
-def test_all_algorithms_that_apply_do_the_same(direction, name, dtype):
-    asked, arguments = problem(direction, name, dtype)
+@pytest.mark.parametrize("pass_name", PASSES)
+def test_all_algorithms_that_apply_do_the_same(pass_name, name, dtype):
+    asked, arguments = problem(pass_name, name, dtype)
     able = [algorithm for algorithm in ALGORITHMS.values() if supports(algorithm, asked)]
     assert choose(asked) in able
     results = []
     for candidate in able:
         arguments[2].fill(np.nan)
-        candidate.run(direction)(*arguments)
+        candidate.launcher(pass_name)(*arguments)
         results.append(arguments[2].copy())
     tolerance = (1e-5 if dtype is np.float32 else 1e-13) * np.abs(results[0]).max()
     for result in results:
@@ -63,8 +63,8 @@ def test_all_algorithms_that_apply_do_the_same(direction, name, dtype):
 
 def test_every_problem_has_an_algorithm():
     for name in SHAPES:
-        for direction in PASSES:
-            assert any(supports(algorithm, problem(direction, name)[0]) for algorithm in ALGORITHMS.values())
+        for pass_name in PASSES:
+            assert any(supports(algorithm, problem(pass_name, name)[0]) for algorithm in ALGORITHMS.values())
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_every_problem_has_an_algorithm():
     ],
 )
 def test_the_expected_algorithm_is_chosen(name, chosen):
-    assert tuple(choose(problem(direction, name)[0]).name for direction in PASSES) == chosen
+    assert tuple(choose(problem(pass_name, name)[0]).name for pass_name in PASSES) == chosen
 
 
 @pytest.mark.parametrize(("rows", "forward", "data"), [(1, "gemv", "transposed"), (64, "packed", "transposed")])
@@ -89,7 +89,7 @@ def test_one_can_be_forced(monkeypatch):
     small, _ = problem("forward", "small")
     with force("packed"):
         assert choose(small).name == "packed"
-        assert choose(small._replace(direction="backward_weights")).name == "direct"  # packed has no such pass
+        assert choose(small._replace(pass_name="backward_weights")).name == "direct"  # packed has no such pass
     assert choose(small).name == "direct"
     monkeypatch.setenv("BYHAND_CONV", "packed")
     assert choose(small).name == "packed"

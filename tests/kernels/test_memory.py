@@ -82,7 +82,7 @@ def test_unwritten_scratch_memory_is_detected(dtype):
     assert left(y) == []
 
 
-@pytest.mark.skipif(mode() != "native", reason="records launches")
+@pytest.mark.skipif(mode() != "native", reason="captures launches")
 def test_scratch_that_others_wrote_before_is_seen_in_a_capture():
     """The same memory, in every run: the hand before wrote all of it."""
     x, y, z = np.ones(50), np.zeros(50), np.zeros(50)

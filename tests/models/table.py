@@ -159,9 +159,10 @@ ROWS = {
     "resnet50": Row(25_557_032, (OWN,), (Learning(PHOTO),)),
     "resnet101": Row(44_549_160, (HALVED_LONG,)),
     "resnet152": Row(60_192_808, (HALVED_LONG,)),
+    # odd sizes: the last pixel stays
     "resnet20_cifar": cifar(
         269_722, OWN, *hands((5, 3, 3), (13, 18, 3), 10), learning=(Learning(QUARTER, classes=10),)
-    ),  # odd sizes: the last pixel stays
+    ),
     "resnet32_cifar": cifar(464_154, OWN_LONG),
     "resnet44_cifar": cifar(658_586, OWN_LONG),
     "resnet56_cifar": cifar(853_018, OWN_LONG),

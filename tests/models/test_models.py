@@ -132,10 +132,8 @@ def test_loops_train_as_compiled(name):
     ],
 )
 def test_the_twins_losses_step_by_step(name, image, lr, momentum, tmp_path):
-    model, twin = (
-        models.create(name, 10, image, mean=0, std=1),
-        TWINS[name](**({} if image[-1] == 3 else {"channels": image[-1]})),
-    )
+    model = models.create(name, 10, image, mean=0, std=1)
+    twin = TWINS[name](**({} if image[-1] == 3 else {"channels": image[-1]}))
     same_weights(model, twin, tmp_path)
     losses_agree(model, twin, lr, momentum)
 

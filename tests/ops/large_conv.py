@@ -184,7 +184,7 @@ def conv2d(draw):
 
 
 def conv_transpose2d(draw):
-    """The gradient by data of a convolution: its output in the place of the image."""
+    """backward_data of a convolution: its output in the place of the image."""
     while True:
         inputs, attributes = _transposed(convolution(draw), draw)
         try:

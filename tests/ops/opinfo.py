@@ -279,7 +279,7 @@ def channel_shuffle(sample):
 
 
 def lrn(sample):
-    """PyTorch looks one channel further down where size is even, byhand, as ONNX, up: here the channels are turned round."""
+    """PyTorch looks one channel further down where size is even, byhand, as ONNX, up: here the channels are reversed."""
     given = named(sample, "size", "alpha", "beta", "k", k=1.0)
     given["bias"] = given.pop("k")
     turned = partial(_turned, channels_last)

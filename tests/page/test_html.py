@@ -96,7 +96,7 @@ def test_an_unsupported_model_is_refused_in_one_line():
         document(Look(nn.Model(images, nn.Linear(3)(nn.Flatten()(images)))))
     images = nn.Input(8, 8, 3)
     maps = nn.Model(images, nn.Conv2d(4, 3)(images), classes=())
-    with pytest.raises(bh.ArgumentError, match="has no classes: a page shows networks that tell some"):
+    with pytest.raises(bh.ArgumentError, match="has no classes: a page shows classifiers only"):
         document(Look(maps))
 
 

@@ -84,10 +84,8 @@ def test_a_model_asked_first_by_many_threads_at_once():
 @pytest.mark.parametrize("hand", ["compiled", "arrays"])
 def test_a_program_called_from_many_threads(hand):
     model = small()
-    program, batch = (
-        model.program(4, hand=hand),
-        [images(model, 4, seed=i)[0].astype(np.float32) for i in range(THREADS)],
-    )
+    program = model.program(4, hand=hand)
+    batch = [images(model, 4, seed=i)[0].astype(np.float32) for i in range(THREADS)]
     expected = [program(x, model.p, model.state, program.arena) for x in batch]
 
     def work(i):
@@ -142,7 +140,7 @@ def test_prediction_during_training_sees_whole_steps():
     other_answer = other.predict(other_x)
 
     def train(trained, at):
-        trained.program(x[at], labels[at], *trained.spaces, lr=float(lr[at]), t=int(t[at]))
+        trained.program(x[at], labels[at], *trained.namespaces, lr=float(lr[at]), t=int(t[at]))
 
     expected = {beside.model.predict(asked).tobytes()}
     for at in range(steps):

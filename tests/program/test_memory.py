@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 import byhand as bh
 from byhand import nn
+from byhand.kernels.runtime.cpu import CACHE_LINE_BYTES
 from byhand.ops import HANDS
-from byhand.program.buffers import ALIGNMENT, ArraySpec, LiveRange, allocate, arena_bytes, assign_offsets
+from byhand.program.buffers import ArraySpec, LiveRange, allocate, arena_bytes, assign_offsets
 from tests.nn.cases import images
 from tests.nn.networks import everything, plain
 
@@ -73,12 +74,12 @@ def test_buffers_alive_at_the_same_time_do_not_overlap(program):
     offsets = placed(specs, live)
     sizes = {name: spec.aligned_bytes for name, spec in specs.items()}
     assert offsets.keys() == specs.keys() and not overlaps(sizes, offsets, live, {})
-    assert all(offset % ALIGNMENT == 0 and offset >= 0 for offset in offsets.values())
+    assert all(offset % CACHE_LINE_BYTES == 0 and offset >= 0 for offset in offsets.values())
     assert arena_bytes(specs, offsets) <= sum(sizes.values())
     arrays = allocate(specs, offsets)
     for name, (shape, dtype) in specs.items():
         assert arrays[name].shape == shape and arrays[name].dtype == dtype and arrays[name].flags.c_contiguous
-        assert arrays[name].ctypes.data % ALIGNMENT == 0
+        assert arrays[name].ctypes.data % CACHE_LINE_BYTES == 0
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -241,7 +242,7 @@ def test_a_preserved_buffer_is_allocated_once(hand, settings):
             start = array.ctypes.data - piece.ctypes.data
             taken[start : start + array.nbytes] = True
         kept = max(arrays[name].nbytes for name in program.outputs)
-        assert kept > 1000 and (~taken).sum() < ALIGNMENT * (1 + len(rest)) < kept
+        assert kept > 1000 and (~taken).sum() < CACHE_LINE_BYTES * (1 + len(rest)) < kept
 
 
 @pytest.mark.parametrize("hand", HANDS)

@@ -46,8 +46,8 @@ class Peer:
         back = partial(run, hand.backward, x, weight, grad)
         return {
             "forward": partial(run, hand.forward, x, weight, None, y, result=y),
-            "backward data": partial(back, grad_x, None, None, result=grad_x),
-            "backward weights": partial(back, None, grad_weight, None, result=grad_weight),
+            "backward_data": partial(back, grad_x, None, None, result=grad_x),
+            "backward_weights": partial(back, None, grad_weight, None, result=grad_weight),
         }
 
 

@@ -1,4 +1,4 @@
-"""Twelve convolutions of well-known networks: forward, backward data and backward weights, in GFLOP/s."""
+"""Twelve convolutions of well-known networks: forward, backward_data and backward_weights, in GFLOP/s."""
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from byhand.bench.timing import seconds_per_call
+from byhand.kernels.conv.problem import PASSES
 from byhand.ops import conv2d
 from byhand.ops.op import Array
 from byhand.shapes import Shape
@@ -49,7 +50,7 @@ class Case:
     @property
     def passes(self) -> tuple[str, ...]:
         """The passes that training needs: a first layer needs no gradient of the images."""
-        return ("forward", "backward weights") if self.depth == 3 else ("forward", "backward data", "backward weights")
+        return ("forward", "backward_weights") if self.depth == 3 else PASSES
 
     def shapes(self) -> tuple[Shape, Shape, Shape]:
         """Return the shapes of x, weight and y."""

@@ -6,6 +6,7 @@ from typing import Protocol, SupportsFloat
 import numpy as np
 
 from byhand.data import Dataset
+from byhand.kernels import cdiv
 from byhand.nn import Model
 from byhand.ops.op import Array
 from byhand.train.schedule import Constant, Schedule
@@ -37,7 +38,7 @@ class Network(ABC):
     def fit(self, train: Dataset, epochs: int, batch: int, schedule: Schedule | None = None) -> None:
         """Train, with the images in the order that byhand's Trainer draws, at its learning rates."""
         first, done, highest, schedule = self.steps, 0, self.lr, schedule or Constant()
-        total = epochs * -(-len(train) // batch)
+        total = epochs * cdiv(len(train), batch)
         loss: SupportsFloat = 0.0
         for epoch in range(epochs):
             order = np.random.default_rng([0, first, epoch]).permutation(len(train))

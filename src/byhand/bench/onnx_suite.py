@@ -19,6 +19,7 @@ from onnx.backend.test.loader import load_model_tests
 from onnx.backend.test.runner import Runner
 
 from byhand.errors import ByhandError, UnsupportedError
+from byhand.kernels import cdiv
 from byhand.onnx import backend
 from byhand.onnx.readers import READERS
 from byhand.ops import DEFAULT_HAND
@@ -152,7 +153,7 @@ def report(results: list[Result]) -> str:
         uses.update(result.case.operators & READERS.keys())
         passed.update(result.case.operators & READERS.keys() if result.outcome == PASSED else ())
     cells = [f"{name:26}{passed[name]:4}/{uses[name]:<4}" for name in sorted(uses)]
-    rows = -(-len(cells) // COLUMNS)
+    rows = cdiv(len(cells), COLUMNS)
     lines = ["operator, cases passed / cases that use it (with others, also such as byhand has not)", ""]
     lines += ["  ".join(cells[i::rows]).rstrip() for i in range(rows)]
     lines += ["", f"{'':20}{'operators that byhand has':>32}{'all of the suite':>24}"]

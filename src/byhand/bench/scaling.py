@@ -229,10 +229,10 @@ def report(result: ScalingResult) -> str:
         f"measured here: {here['model']}, a batch of {here['batch']}, a gradient of {here['bytes'] / 1e6:.2f} MB",
         f"  {'1 rank of ' + _threads(one_rank):44}{_time(here['one_rank'])} a step",
         f"  {'2 ranks of ' + _threads(two_ranks):44}{_time(here['two_ranks'])} a step",
-        f"  {'the work of one of the two':44}{_time(here['work'])}",
-        f"  {'the all-reduce of the gradient':44}{_time(here['all_reduce'])}",
-        f"  {'both together, which is the model':44}{_time(here['predicted'])}"
-        f"   {here['predicted'] / here['two_ranks'] - 1:+.0%} beside what was measured",
+        f"  {'computation of one rank':44}{_time(here['work'])}",
+        f"  {'all-reduce of the gradient':44}{_time(here['all_reduce'])}",
+        f"  {'model: computation + all-reduce':44}{_time(here['predicted'])}"
+        f"   {here['predicted'] / here['two_ranks'] - 1:+.0%} against the measurement",
         "",
         "measured here: an all-reduce between 2 ranks",
         *(f"  {_size(size):>12}{_time(seconds)}" for size, seconds in here["sweep"]),
@@ -243,7 +243,7 @@ def report(result: ScalingResult) -> str:
         lines += [
             "",
             f"on paper: {name}, {paper['images']} images a machine, a gradient of {paper['bytes'] / 1e6:.1f} MB; "
-            f"work measured here, {paper['work']:.3f} s",
+            f"computation measured here, {paper['work']:.3f} s",
             f"  {'':20}{'all-reduce by':^33}{'without overlap':>29}{'with overlap':>29}",
             f"  {'link':12}{'machines':>8}{'ring':>11}{'doubling':>11}{'halving':>11}"
             + f"{'a step':>12}{'images/s':>10}{'ideal':>7}" * 2,

@@ -51,8 +51,8 @@ class Peer:
         forward = torch.inference_mode()(run_forward)
         return {
             "forward": lambda: forward().permute(0, 2, 3, 1),
-            "backward data": lambda: backward(True, False).permute(0, 2, 3, 1),
-            "backward weights": lambda: backward(False, True).permute(2, 3, 1, 0),
+            "backward_data": lambda: backward(True, False).permute(0, 2, 3, 1),
+            "backward_weights": lambda: backward(False, True).permute(2, 3, 1, 0),
         }
 
 

@@ -52,9 +52,8 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except Exception as error:
-        if not hasattr(
-            error, "format_message"
-        ):  # only a usage error of typer has one: unknown option, missing argument
+        # Only a usage error of typer has a message: unknown option, missing argument.
+        if not hasattr(error, "format_message"):
             raise
         known = [word for word in sys.argv[1:2] if word in COMMANDS]
         code = _fail(f"{_usage_message(error)} (see {' '.join(['byhand', *known, '--help'])})")

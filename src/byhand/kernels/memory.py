@@ -1,7 +1,7 @@
 """Uninitialized memory: arrays that are still to be written.
 
 With BYHAND_POISON=1, as in the tests, scratch memory, arenas and outputs are filled before each use with bytes that are NaN as
-float32 and as float64 and 2,147,016,365 as int32, so that a number that no hand writes is seen in what it spoils.
+float32 and as float64 and 2,147,016,365 as int32, so that an element that no hand writes shows as NaN in the results.
 """
 
 from __future__ import annotations

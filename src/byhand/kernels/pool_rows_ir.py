@@ -10,9 +10,10 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from byhand.kernels.microkernel.simd import HALF, REALS, operands
+from byhand.kernels.microkernel.simd import REALS, operands
 from byhand.kernels.pool_operands import VECTOR_BYTES, Row, Window
 from byhand.kernels.runtime.llvm import (
+    INT32,
     WORD,
     CodegenContext,
     IntrinsicBody,
@@ -119,7 +120,7 @@ def gather_by_argmax(dtype: str) -> NumbaIntrinsic:
         def tap(state: list[Value], i: Value, c: Value, r: Value, s: Value) -> list[Value]:
             at = write.offset(row.start, c, r, window.down, s, window.across)
             number = write.offset(numbering.first, WORD(0), r, numbering.down, s, numbering.across)
-            mine = builder.icmp_signed("==", write.load(argmax, at, HALF), write.tap_number(number))
+            mine = builder.icmp_signed("==", write.load(argmax, at, INT32), write.tap_number(number))
             return [builder.fadd(state[0], builder.select(mine, write.load(x, at), write.zeros))]
 
         def finish(state: list[Value], i: Value, c: Value) -> None:
@@ -153,7 +154,7 @@ def scatter_by_argmax(dtype: str) -> NumbaIntrinsic:
 
         def start(i: Value, c: Value) -> list[Value]:
             at = write.offset(row.start, c, i, row.channels)
-            return [write.load(x, at), write.load(argmax, at, HALF)]
+            return [write.load(x, at), write.load(argmax, at, INT32)]
 
         def value(state: list[Value], s: Value) -> Value:
             mine = builder.icmp_signed("==", state[1], write.tap_number(builder.add(first, s)))
@@ -286,13 +287,13 @@ class ChannelVectors:
     def splat(self, value: Value) -> Value:
         """Return a vector of one number."""
         kind = ir.VectorType(value.type, self.lanes)
-        first = self.builder.insert_element(ir.Constant(kind, ir.Undefined), value, HALF(0))
-        same = ir.Constant(ir.VectorType(HALF, self.lanes), [0] * self.lanes)
+        first = self.builder.insert_element(ir.Constant(kind, ir.Undefined), value, INT32(0))
+        same = ir.Constant(ir.VectorType(INT32, self.lanes), [0] * self.lanes)
         return self.builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), same)
 
     def tap_number(self, number: Value) -> Value:
         """Return a vector of the number of one tap, as argmax holds it."""
-        return self.splat(self.builder.trunc(number, HALF))
+        return self.splat(self.builder.trunc(number, INT32))
 
     def load(self, array: Value, at: Value, kind: Type | None = None) -> Value:
         """Return the vector at an element."""

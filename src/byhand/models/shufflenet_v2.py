@@ -31,9 +31,8 @@ def shufflenet_v2(images: Tensor, classes: int, widths: tuple[int, int, int, int
     """Return the logits."""
     x = conv_norm(images, 24, 3, ("conv1_0", "conv1_1"), stride=2)  # (224, 224, 3) -> (112, 112, 24)
     x = nn.MaxPool2d(3, stride=2, padding=1)(x)  # -> (56, 56, 24)
-    for stage, (blocks, maps) in enumerate(
-        zip(BLOCKS, widths), 2
-    ):  # x1.0: -> (28, 28, 116), (14, 14, 232), (7, 7, 464)
+    # x1.0: -> (28, 28, 116), (14, 14, 232), (7, 7, 464)
+    for stage, (blocks, maps) in enumerate(zip(BLOCKS, widths), 2):
         x = shrink(x, maps, f"stage{stage}_0")
         for number in range(1, blocks):
             x = unit(x, f"stage{stage}_{number}")

@@ -1,4 +1,4 @@
-"""Every value of a forward pass in inference, and the gradient of any function of the logits by each of them.
+"""Every value of a forward pass in inference, and the gradient of any function of the logits with respect to each of them.
 
 `Model.trace` computes the gradients of a training step, in which a batch norm uses its batch's statistics; here it uses the
 running ones.
@@ -20,9 +20,9 @@ from byhand.ops.op import Array, CallSpec
 def trace_gradients(model: Model, images: Any, grad_logits: Any, *, hand: str = DEFAULT_HAND) -> dict[str, Array]:
     """Return what `model.trace(images)` does, and under `grad_<name>` the gradient of each value that depends on the images.
 
-    grad_logits (N, classes): the gradient by the logits, for instance 1 at a class for its own logit, or probabilities minus
-    labels for a loss. The nodes run in reverse; each op's `backward` returns the gradients of its inputs once the gradient of
-    its output is complete, and a tensor that several nodes read gets their sum.
+    grad_logits (N, classes): the gradient with respect to the logits, for instance 1 at a class for its own logit, or
+    probabilities minus labels for a loss. The nodes run in reverse; each op's `backward` returns the gradients of its inputs
+    once the gradient of its output is complete, and a tensor that several nodes read gets their sum.
     Raises ShapeError where grad_logits has not the logits' shape.
 
     >>> import byhand as bh
@@ -50,7 +50,8 @@ def trace_gradients(model: Model, images: Any, grad_logits: Any, *, hand: str = 
 def grad_cam(maps: Array, gradient: Array) -> Array:
     """Return the Grad-CAM heatmap of a class: ReLU(sum over c of weight[c] maps[..., c]), weight[c] = mean of gradient[..., c].
 
-    maps (H, W, C), gradient of the class's logit by them (H, W, C) -> (H, W). Source: Selvaraju et al. 2016, arXiv 1610.02391.
+    maps (H, W, C), gradient of the class's logit with respect to maps (H, W, C) -> (H, W).
+    Source: Selvaraju et al. 2016, arXiv 1610.02391.
 
     >>> grad_cam(np.array([[[1.0, 2.0], [3.0, 1.0]]]), np.array([[[1.0, -1.0], [1.0, -1.0]]]))
     array([[0., 2.]])

@@ -309,8 +309,8 @@ class Model:
         """Return every tensor of a forward pass, and with labels of a backward pass, under the name that the program uses.
 
         Outputs (`conv1`), what forward saves (`pool1_argmax`), parameters (`conv1_weight`), states; with labels also the loss,
-        and the gradient of the loss by each of them (`grad_conv1`, `grad_conv1_weight`, `grad_images`; where a tensor is used
-        twice, `grad_2_...` is the second use's part, which the sum includes). The model does not change.
+        and the gradient of the loss with respect to each of them (`grad_conv1`, `grad_conv1_weight`, `grad_images`; where a
+        tensor is used twice, `grad_2_...` is the second use's part, which the sum includes). The model does not change.
 
         >>> import byhand as bh
         >>> train, _ = bh.data.load("mnist")

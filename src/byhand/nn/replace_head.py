@@ -28,9 +28,8 @@ def replace_head(model: Model, classes: int | Sequence[str], frozen: bool, seed:
         frozen_nodes = _frozen_nodes(backbone, unfreeze)
     graph, tensors = copy_graph(backbone, frozen_nodes, fixed_statistics=frozen)
     features = tensors[head.inputs["x"].name]
-    if (
-        len(features.shape) == 4
-    ):  # the head is a convolution with a filter for each class, then an average over the image
+    # In some networks the head is a convolution with a filter for each class, then an average over the image.
+    if len(features.shape) == 4:
         features = GlobalAvgPool2d()(features)
     logits = Linear(len(classes), name=graph.free_name("head"))(features)
     assert graph.input is not None

@@ -1,7 +1,7 @@
 """Sliding windows as NumPy views, for the arrays hands of convolution and pooling.
 
-At one position (r, s) of the window, the pixels that all outputs see form a strided view of the padded image. A loop over the
-few positions of the window therefore replaces the loop over the many outputs.
+At one tap (r, s) of the window, the pixels that all outputs see form a strided view of the padded image. A loop over the
+few taps of the window therefore replaces the loop over the many outputs.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,8 +23,8 @@ def pad(
     """Return a padded copy of x (N, H, W, C), large enough for every window of y (N, H', W', K)."""
     top, _, left, _ = padding
     height, width = (
-        max((out - 1) * step + (positions - 1) * spacing + 1, before + size)
-        for out, step, positions, spacing, before, size in zip(
+        max((out - 1) * step + (taps - 1) * spacing + 1, before + size)
+        for out, step, taps, spacing, before, size in zip(
             y.shape[1:3], stride, kernel, dilation, (top, left), x.shape[1:3]
         )
     )
@@ -42,10 +42,10 @@ def unpad(padded: Array, x: Array, padding: Sequence[int]) -> Array:
 def window_views(
     padded: Array, y: Array, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
 ) -> Iterator[tuple[tuple[int, int], Array]]:
-    """Yield ((r, s), view): the pixels at position (r, s) of the windows of all outputs, a strided view (N, H', W', C)."""
+    """Yield ((r, s), view): the pixels at tap (r, s) of the windows of all outputs, a strided view (N, H', W', C)."""
     for r, s in np.ndindex(*kernel):
         rows, columns = (
-            slice(position * spacing, position * spacing + (out - 1) * step + 1, step)
-            for position, spacing, out, step in zip((r, s), dilation, y.shape[1:3], stride)
+            slice(tap * spacing, tap * spacing + (out - 1) * step + 1, step)
+            for tap, spacing, out, step in zip((r, s), dilation, y.shape[1:3], stride)
         )
         yield (r, s), padded[:, rows, columns]

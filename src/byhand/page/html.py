@@ -18,6 +18,7 @@ from PIL import Image
 
 from byhand.data.photos import CROP
 from byhand.errors import ArgumentError
+from byhand.kernels import cdiv
 from byhand.nn import Model
 from byhand.nn.receptive_field import last_feature_map
 from byhand.ops.op import Array
@@ -71,7 +72,7 @@ def document(look: Look) -> bytes:
     """
     model = look.model
     if not model.classes:
-        raise ArgumentError(f"{model.name} has no classes: a page shows networks that tell some; see `byhand trace`")
+        raise ArgumentError(f"{model.name} has no classes: a page shows classifiers only; use `byhand trace`")
     if len(model.input_shape) != 3 or model.input_shape[2] not in (1, 3):
         raise ArgumentError(f"{model.name} takes {model.input_shape}; a page shows networks of pictures, gray or color")
     script, found, refused = hands(sorted(ops_of(model)))
@@ -166,7 +167,7 @@ def _samples(look: Look, computes: bool) -> tuple[dict[str, Any], Array, Array]:
 def _png(images: Array, columns: int) -> str:
     """Return images as one picture, `columns` of them side by side, in base64."""
     count, height, width, channels = images.shape
-    rows = -(-count // columns)
+    rows = cdiv(count, columns)
     sheet = np.zeros((rows * columns, height, width, channels), np.uint8)
     sheet[:count] = images
     whole = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-HEAD = ("layer", "forward", "backward data", "backward weights")
+HEAD = ("layer", "forward", "backward_data", "backward_weights")
 
 
 class LayerAlgorithms(NamedTuple):
@@ -21,7 +21,7 @@ def table(layers: Iterable[LayerAlgorithms]) -> str:
     """Return the rows as text.
 
     >>> print(table([LayerAlgorithms("conv1", "direct", None, "sparse"), LayerAlgorithms("fc1", "gemv")]))
-    layer  forward  backward data  backward weights
+    layer  forward  backward_data  backward_weights
     conv1  direct   -              sparse
     fc1    gemv     -              -
     """

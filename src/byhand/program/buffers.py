@@ -19,11 +19,10 @@ import numpy.typing as npt
 
 from byhand.errors import ArgumentError
 from byhand.graph import Tensor
-from byhand.kernels import aligned
+from byhand.kernels import aligned, cdiv
+from byhand.kernels.runtime.cpu import CACHE_LINE_BYTES
 from byhand.ops.op import Array
 from byhand.shapes import Shape
-
-ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
 
 class ArraySpec(NamedTuple):
@@ -35,7 +34,7 @@ class ArraySpec(NamedTuple):
     @property
     def aligned_bytes(self) -> int:
         """How many bytes it takes in an arena: a whole number of cache lines."""
-        return -(-self.nbytes // ALIGNMENT) * ALIGNMENT
+        return cdiv(self.nbytes, CACHE_LINE_BYTES) * CACHE_LINE_BYTES
 
     @property
     def nbytes(self) -> int:

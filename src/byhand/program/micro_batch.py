@@ -25,7 +25,8 @@ from byhand.program.source import Source
 
 MIN_MICRO_BATCHES = 4  # so that four threads have work
 MAX_MICRO_BATCHES = 1024  # a batch that needs more runs layer by layer
-MAX_GRADIENT_BYTES = 4 * 1024 * 1024  # of all micro-batches: more cost more than the activations that they save
+# Of all micro-batches; beyond it, summing the gradients costs more than keeping activations in the L2 cache saves.
+MAX_GRADIENT_BYTES = 4 * 1024 * 1024
 # Attributes of the arena: no output may have one of these names.
 ARENA_NAMES = ("micro_batches", "micro_batch_gradients", "micro_batch_losses")
 BATCH_OPS = ("batch_norm", "dropout", "transpose", "slice", "reduce_")  # prefixes of ops that may mix or move images

@@ -25,7 +25,7 @@ FORWARD_LEGEND = (
 )
 BACKWARD_LEGEND = (
     "A call names the arrays that it reads, those that it writes, and attributes. p: parameters; g: their gradients;",
-    "state: running statistics. A name grad_x holds the gradient of the loss by x.",
+    "state: running statistics. A name grad_x holds the gradient of the loss with respect to x.",
     "The comment after a call: shapes read -> shapes written; the algorithms of a convolution or linear layer.",
 )
 VIEWS = ("flatten", "reshape")  # ops whose output has the elements of their input in the same order

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from byhand.data import Dataset
+from byhand.kernels import cdiv
 from byhand.nn import Model
 from byhand.ops.op import Array
 from byhand.report.metrics import Predictions, confusion_matrix, predictions_of
@@ -134,7 +135,7 @@ class DiagnosisInput:
         if self.train_logits is not None:
             return self.train_logits
         chunk = max(1, TRACE_MAX_ELEMENTS // self.train.images[0].size)  # fancy indexing copies the images
-        chunks = np.array_split(self.train_indices, -(-len(self.train_indices) // chunk))
+        chunks = np.array_split(self.train_indices, cdiv(len(self.train_indices), chunk))
         return np.concatenate([self.model.logits_of(self.train.images[indices]) for indices in chunks])
 
     @cached_property

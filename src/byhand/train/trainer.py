@@ -178,8 +178,8 @@ class Trainer:
         x, targets = program.images[:count], labels.reshape(count, batch)
         model.prepare(images, rows, out=x.reshape(-1, *model.input_shape), hand=self.hand)
         scheduled = {"lr": np.asarray(learning_rates), "t": np.arange(self.steps + 1, self.steps + count + 1)}
-        spaces = model.p, model.g, model.state, program.arena, self._optimizer
-        results = program.steps(x, targets, *spaces, **scheduled)
+        namespaces = model.p, model.g, model.state, program.arena, self._optimizer
+        results = program.steps(x, targets, *namespaces, **scheduled)
         self.steps += count
         return results
 

@@ -31,16 +31,12 @@ class CompiledConv3x3(Conv3x3):
 
     def _prepare(self, height: int, width: int) -> None:
         """Allocate the arrays for images of this size, and capture the launches on them."""
-        self._image, self._weight = (
-            np.empty((height, width), np.float32),
-            np.empty((3, 3, 1, self.num_filters), np.float32),
-        )
+        self._image = np.empty((height, width), np.float32)
+        self._weight = np.empty((3, 3, 1, self.num_filters), np.float32)
         self._out = np.empty((1, height - 2, width - 2, self.num_filters), np.float32)
-        self._gradient, self._grad, x = (
-            np.empty_like(self._out),
-            np.empty_like(self._weight),
-            self._image[None, :, :, None],
-        )
+        self._gradient = np.empty_like(self._out)
+        self._grad = np.empty_like(self._weight)
+        x = self._image[None, :, :, None]
         self._forward = Replay(conv2d_compiled, x, self._weight, None, self._out, **CONV_ATTRIBUTES)
         self._backward = Replay(
             conv2d_backward_compiled, x, self._weight, self._gradient, None, self._grad, None, **CONV_ATTRIBUTES

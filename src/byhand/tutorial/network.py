@@ -121,10 +121,8 @@ class Softmax:
     """
 
     def __init__(self, input_len: int, nodes: int, rng: np.random.RandomState | None = None) -> None:
-        input_len, nodes = (
-            integer_within("Softmax", "input_len", input_len, 1),
-            integer_within("Softmax", "nodes", nodes, 1),
-        )
+        input_len = integer_within("Softmax", "input_len", input_len, 1)
+        nodes = integer_within("Softmax", "nodes", nodes, 1)
         self.weights: Array = as_generator(rng).randn(input_len, nodes) / input_len
         self.biases: Array = np.zeros(nodes)
 

@@ -66,7 +66,7 @@ def _choose(problem: Problem, forced: str | None) -> Algorithm:
     if forced is not None:
         if forced not in ALGORITHMS:
             raise UnknownNameError("convolution algorithm", forced, ALGORITHMS)
-        if ALGORITHMS[forced].run(problem.direction) is not None:
+        if ALGORITHMS[forced].launcher(problem.pass_name) is not None:
             if ALGORITHMS[forced] in applicable:
                 return ALGORITHMS[forced]
             names = ", ".join(algorithm.name for algorithm in applicable)
@@ -76,12 +76,12 @@ def _choose(problem: Problem, forced: str | None) -> Algorithm:
 
 def supports(algorithm: Algorithm, problem: Problem) -> bool:
     """Tell whether an algorithm has the pass of a problem and applies to its shape."""
-    return algorithm.run(problem.direction) is not None and algorithm.applies(problem)
+    return algorithm.launcher(problem.pass_name) is not None and algorithm.applies(problem)
 
 
 def names(shape: ConvShape, images: int, itemsize: int, matrix: bool = False) -> dict[str, str]:
     """Return the name of the algorithm of each pass."""
-    return {direction: choose(Problem(direction, shape, images, itemsize, matrix)).name for direction in PASSES}
+    return {pass_name: choose(Problem(pass_name, shape, images, itemsize, matrix)).name for pass_name in PASSES}
 
 
 def forward(x: Array, weight: Array, y: Array, epilogue: Epilogue, shape: ConvShape, matrix: bool = False) -> None:
@@ -99,8 +99,8 @@ def backward_weights(x: Array, grad_y: Array, grad_weight: Array, shape: ConvSha
     _chosen("backward_weights", x, shape, matrix)(x, grad_y, grad_weight, shape)
 
 
-def _chosen(direction: str, images: Array, shape: ConvShape, matrix: bool) -> Callable[..., None]:
+def _chosen(pass_name: str, images: Array, shape: ConvShape, matrix: bool) -> Callable[..., None]:
     """Return the function with which the chosen algorithm launches a pass."""
-    run = choose(Problem(direction, shape, len(images), images.itemsize, matrix)).run(direction)
-    assert run is not None
-    return run
+    launcher = choose(Problem(pass_name, shape, len(images), images.itemsize, matrix)).launcher(pass_name)
+    assert launcher is not None
+    return launcher

@@ -28,7 +28,7 @@ from byhand.kernels.conv.weights_plan import (
     TABLE_ROW,
     weights_plan,
 )
-from byhand.kernels.microkernel.microkernel import fetch, no_epilogue, tile, tile_per_channel
+from byhand.kernels.microkernel.microkernel import no_epilogue, prefetch, tile, tile_per_channel
 from byhand.kernels.microkernel.operands import ADD, ZERO, A, B, C, Extent
 from byhand.kernels.reductions import add_up
 from byhand.kernels.runtime.intrinsic import Intrinsic
@@ -57,7 +57,7 @@ def launch_backward_weights(
         add_up(partials.reshape(plan.batch_parts, -1), total)
 
 
-def make_kernel(tile: Intrinsic) -> Kernel:
+def make_backward_weights_kernel(tile: Intrinsic) -> Kernel:
     """Return the kernel of the gradient, made with a form of the register tile."""
 
     @kernel
@@ -81,8 +81,8 @@ def make_kernel(tile: Intrinsic) -> Kernel:
             if tiles > 1:  # each tile reads a part of every pixel
                 x_size = images * x.image_step if plan.images_per_chunk > 1 else plan.rows_per_chunk * x.row_step
                 y_size = images * min(plan.rows_per_chunk, plan.grid_rows - top) * grad_y.row_step
-                fetch(grad_y.array, y_start, y_start + y_size)
-                fetch(x.array, x_start, x_start + x_size)
+                prefetch(grad_y.array, y_start, y_start + y_size)
+                prefetch(x.array, x_start, x_start + x_size)
             for filter_tile in range(first_tile, end_tile):
                 group, t = filter_tile // tiles, filter_tile % tiles
                 k = group * filters_per_group + t * columns  # the tile's first filter
@@ -138,5 +138,6 @@ def first_chunk_writes_all(plan, filters, size):
     return phase[FIRST_ROW] == 0 and phase[END_ROW] == plan.grid_rows and phase[FILTER_ROWS] * filters == size
 
 
-backward_weights_kernel = make_kernel(tile)
-backward_weights_per_channel = make_kernel(tile_per_channel)  # depthwise: each column reads a channel of its own
+backward_weights_kernel = make_backward_weights_kernel(tile)
+# Depthwise: each column reads a channel of its own.
+backward_weights_per_channel = make_backward_weights_kernel(tile_per_channel)

@@ -25,13 +25,13 @@ MISS_FLOPS = 32
 
 def applies(problem: Problem) -> bool:
     """Tell whether filters can be read as they lie: not for backward_data, which needs them transposed."""
-    return not problem.shape.depthwise and problem.direction != "backward_data"
+    return not problem.shape.depthwise and problem.pass_name != "backward_data"
 
 
 def cost(problem: Problem) -> float:
     """Return the FLOPs, plus those in the time of the weights that miss the caches."""
     strided = problem.shape.filters_per_group > problem.tile_columns and problem.weight_bytes > STRIDED_WEIGHT_BYTES
-    misses = problem.shape.weights if strided and problem.direction == "forward" else 0
+    misses = problem.shape.weights if strided and problem.pass_name == "forward" else 0
     return problem.tile_flops + MISS_FLOPS * misses
 
 

@@ -31,7 +31,7 @@ def cost(problem: Problem) -> float:
 def gemv_applies(problem: Problem) -> bool:
     """Tell whether a problem is forward of a matrix product with few rows and large weights."""
     few_rows = problem.pixels <= GEMV_MAX_ROWS and problem.weight_bytes >= GEMV_MIN_BYTES
-    return problem.matrix and problem.direction == "forward" and few_rows
+    return problem.matrix and problem.pass_name == "forward" and few_rows
 
 
 def gemv_forward(x: Array, weight: Array, y: Array, epilogue: Epilogue, shape: ConvShape) -> None:
@@ -48,7 +48,7 @@ gemv = Algorithm("gemv", gemv_applies, cost, forward=gemv_forward)
 
 def transposed_applies(problem: Problem) -> bool:
     """Tell whether a problem is backward_data of a matrix product with few rows."""
-    return problem.matrix and problem.direction == "backward_data" and problem.pixels <= TRANSPOSED_MAX_ROWS
+    return problem.matrix and problem.pass_name == "backward_data" and problem.pixels <= TRANSPOSED_MAX_ROWS
 
 
 def transposed_backward_data(weight: Array, grad_y: Array, grad_x: Array, shape: ConvShape) -> None:

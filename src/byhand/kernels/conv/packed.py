@@ -28,12 +28,12 @@ from byhand.kernels.conv.plan import (
 )
 from byhand.kernels.conv.problem import Algorithm, ConvShape, Problem
 from byhand.kernels.conv.sweep import sweep
-from byhand.kernels.microkernel.microkernel import fetch, initial_of, no_epilogue, tile
+from byhand.kernels.microkernel.microkernel import initial_of, no_epilogue, prefetch, tile
 from byhand.kernels.microkernel.operands import A, B, C, Epilogue, Extent
 from byhand.kernels.runtime.cpu import cache_size, vector_unit
 from byhand.kernels.runtime.kernel import cdiv, kernel
 from byhand.kernels.runtime.launch import launch, scratch
-from byhand.kernels.runtime.launch_graph import workers
+from byhand.kernels.runtime.launch_graph import scratch_workers
 from byhand.kernels.runtime.types import Array
 
 # Weights that one block packs.
@@ -51,7 +51,7 @@ PACK_FLOPS = 16
 
 def applies(problem: Problem) -> bool:
     """Tell whether a problem is forward or backward_data of a convolution that is not depthwise."""
-    return not problem.shape.depthwise and problem.direction in ("forward", "backward_data")
+    return not problem.shape.depthwise and problem.pass_name in ("forward", "backward_data")
 
 
 def cost(problem: Problem) -> float:
@@ -136,7 +136,7 @@ def _forward_in_cache(x: Array, weight: Array, y: Array, epilogue: Epilogue, sha
     columns, rows = vector_unit().tile_columns(x.dtype), weight.size // shape.filters
     filter_tiles = shape.groups * ceil(shape.filters_per_group / columns)
     tiles = max(1, min(filter_tiles // MIN_BLOCKS, cache_size(2) // 2 // (rows * columns * x.itemsize)))
-    panels = Panels(weight.reshape(-1), rows, scratch(workers() * tiles * rows * columns, dtype=x.dtype), tiles)
+    panels = Panels(weight.reshape(-1), rows, scratch(scratch_workers() * tiles * rows * columns, dtype=x.dtype), tiles)
     channels = Channels(shape.groups, shape.depth, shape.filters_per_group, columns, 0)
     images: tuple[Images, Images] = images_of(x), images_of(y)
     plan, blocks = single_block_plan(shape, len(x), columns), ceil(filter_tiles / tiles)
@@ -156,7 +156,7 @@ def sweep_packing(x, y, channels, epilogue, plan, panels, block, worker):
             at = i * filters + k
             if filter_tile == first:
                 ahead = at + PREFETCH_ROWS * filters
-                fetch(panels.weight, ahead, ahead + (end - first) * columns)
+                prefetch(panels.weight, ahead, ahead + (end - first) * columns)
             into = base + (filter_tile - first) * size + i * columns
             width = min(columns, filters_per_group - filter_tile % tiles * columns)
             row, panel = panels.weight[at : at + width], panels.array[into : into + width]

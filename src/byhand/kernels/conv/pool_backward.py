@@ -33,7 +33,7 @@ from byhand.kernels.reductions import add_up, sum_transposed
 from byhand.kernels.runtime.cpu import cache_size, vector_unit
 from byhand.kernels.runtime.kernel import kernel
 from byhand.kernels.runtime.launch import launch, scratch
-from byhand.kernels.runtime.launch_graph import workers
+from byhand.kernels.runtime.launch_graph import scratch_workers
 from byhand.kernels.runtime.types import Array, Indices
 
 # Elements of a patch up to which all pixels are summed: listing a winner is more work than multiplying so many by 0.
@@ -233,7 +233,7 @@ def backward(
     want_x = gradients.x is not None
     parts = min(len(x), MAX_BATCH_PARTS) if shape.flops(len(x)) > MIN_SHARED_FLOPS else 1
     area = prod(padded_size) * shape.channels if shape.padded else 0
-    padded = scratch(workers() * area, dtype=x.dtype)
+    padded = scratch(scratch_workers() * area, dtype=x.dtype)
     origin = (-shape.padding[0], -shape.padding[2])
     images = PaddedImages(
         x.reshape(-1), len(x), *shape.image, shape.channels, shape.padded, padded, *padded_size, *origin
@@ -284,7 +284,7 @@ def _launch_dense(images: PaddedImages, patch: Patch, winners: Winners, gradient
     nothing = images.array[:0]
     sums = PartialSums(weights.reshape(-1), biases.reshape(-1), parts, True, nothing, nothing, False)
     taps = len(winners.taps)
-    memory = scratch(workers() * taps * line, dtype=dtype)
+    memory = scratch(scratch_workers() * taps * line, dtype=dtype)
     grads = TapGradients(memory, np.arange(taps) * line, vector_unit().tile_columns(dtype))
     launch(sum_all_pixels, parts, images, whole, winners, grads, sums)
     for total, gradient in ((weights, gradients.weight), (biases, gradients.bias)):
@@ -312,7 +312,7 @@ def _launch_sparse(
     if want_x:
         sum_transposed(weight.reshape(1, patch_size, -1), transposed)
     weights, biases = scratch(parts, filters, patch_size, dtype=dtype), scratch(parts, filters, 1, dtype=dtype)
-    list_size = workers() * (strip_rows * winners.columns + 1)
+    list_size = scratch_workers() * (strip_rows * winners.columns + 1)
     padded = scratch(images.padded.size if want_x else 0, dtype=dtype)
     grad_x = images.array[:0] if gradients.x is None else gradients.x.reshape(-1)
     sums = PartialSums(weights.reshape(-1), biases.reshape(-1), parts, want_weight, grad_x, padded, want_x)

@@ -74,7 +74,7 @@ class ConvShape(NamedTuple):
 class Problem(NamedTuple):
     """One pass of a convolution; matrix: it is a matrix product, with rows in place of pixels."""
 
-    direction: str  # of PASSES
+    pass_name: str  # of PASSES
     shape: ConvShape
     images: int
     itemsize: int  # bytes of an element
@@ -109,7 +109,7 @@ class Problem(NamedTuple):
         rows, columns = self.shape.kernel
         what = f"{self.pixels} rows" if self.matrix else f"{rows}x{columns}, stride {self.shape.stride}"
         where = "linear" if self.matrix else "conv2d"
-        return f"{self.direction} of a {where} of {self.shape.channels} -> {self.shape.filters} channels, {what}"
+        return f"{self.pass_name} of a {where} of {self.shape.channels} -> {self.shape.filters} channels, {what}"
 
 
 class Algorithm(NamedTuple):
@@ -128,6 +128,6 @@ class Algorithm(NamedTuple):
     backward_data: Callable[..., None] | None = None
     backward_weights: Callable[..., None] | None = None
 
-    def run(self, direction: str) -> Callable[..., None] | None:
+    def launcher(self, pass_name: str) -> Callable[..., None] | None:
         """Return the function that launches a pass, or None."""
-        return dict(zip(PASSES, (self.forward, self.backward_data, self.backward_weights)))[direction]
+        return dict(zip(PASSES, (self.forward, self.backward_data, self.backward_weights)))[pass_name]

@@ -25,7 +25,7 @@ from byhand.kernels.runtime.intrinsic import Intrinsic
 from byhand.kernels.runtime.kernel import Kernel, cdiv, kernel
 
 
-def make_kernel(tile: Intrinsic) -> Kernel:
+def make_sweep_kernel(tile: Intrinsic) -> Kernel:
     """Return the kernel of a sweep, made with a form of the register tile."""
 
     @kernel
@@ -74,5 +74,5 @@ def make_kernel(tile: Intrinsic) -> Kernel:
     return sweep
 
 
-sweep = make_kernel(tile)
-sweep_per_channel = make_kernel(tile_per_tap)  # depthwise: each column reads a channel of its own
+sweep = make_sweep_kernel(tile)
+sweep_per_channel = make_sweep_kernel(tile_per_tap)  # depthwise: each column reads a channel of its own

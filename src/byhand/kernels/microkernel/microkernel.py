@@ -95,7 +95,7 @@ def _scatter(block, offsets, factors, target, rows, columns):
                 target.array[at] += block.array[block.start + block.rows[m] + n] * factors[t]
 
 
-def _fetch(array, first, last):
+def _prefetch(array, first, last):
     """Prefetch array[first:last], line by line: later scattered reads of it would each wait for the memory."""
 
 
@@ -103,7 +103,7 @@ def _emit(how: str) -> Callable[[str], NumbaIntrinsic]:
     def emit(dtype: str) -> NumbaIntrinsic:
         from byhand.kernels.microkernel import microkernel_ir  # noqa: PLC0415  (llvmlite)
 
-        own = {"scatter": microkernel_ir.scatter_intrinsic, "fetch": microkernel_ir.fetch_intrinsic}
+        own = {"scatter": microkernel_ir.scatter_intrinsic, "prefetch": microkernel_ir.prefetch_intrinsic}
         return own[how](dtype) if how in own else microkernel_ir.tile_intrinsic(dtype, how)
 
     return emit
@@ -123,5 +123,5 @@ tile_of_list = Intrinsic(_tile_of_list, _emit("list"), _version("list"))  # b: o
 # scatter(block: C, offsets, factors, target: C, rows, columns)
 scatter = Intrinsic(_scatter, _emit("scatter"), _version("scatter"))
 
-# fetch(array, first, last)
-fetch = Intrinsic(_fetch, _emit("fetch"), _version("fetch"))
+# prefetch(array, first, last)
+prefetch = Intrinsic(_prefetch, _emit("prefetch"), _version("prefetch"))

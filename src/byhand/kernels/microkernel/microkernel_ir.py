@@ -14,8 +14,8 @@ from numba import types
 from numba.extending import intrinsic
 
 from byhand.kernels.microkernel.operands import ADD, BIAS, RELU, RESIDUAL, SCALE
-from byhand.kernels.microkernel.scatter_ir import Scatter, ScatterArguments
-from byhand.kernels.microkernel.simd import REALS, Vectors, element, operands, prefetch
+from byhand.kernels.microkernel.scatter_ir import SCATTER_ROWS, Scatter, ScatterArguments
+from byhand.kernels.microkernel.simd import REALS, Vectors, element, operands, prefetch_line
 from byhand.kernels.runtime.cpu import CACHE_LINE_BYTES, vector_unit
 from byhand.kernels.runtime.llvm import (
     WORD,
@@ -60,6 +60,7 @@ FORMS = {
     "channel": TileForm(True, True, False, REMAINDER_ROWS),
     "tap": TileForm(True, True, True, REMAINDER_ROWS),
     "list": TileForm(True, False, True, LIST_ROWS),  # and twice as many vectors
+    "scatter": TileForm(True, False, True, SCATTER_ROWS),  # its factors are one number per segment
 }
 
 
@@ -143,11 +144,11 @@ def scatter_intrinsic(dtype: str) -> NumbaIntrinsic:
     return scatter
 
 
-def fetch_intrinsic(dtype: str) -> NumbaIntrinsic:
-    """Return `fetch` as an intrinsic."""
+def prefetch_intrinsic(dtype: str) -> NumbaIntrinsic:
+    """Return `prefetch` as an intrinsic."""
 
     @intrinsic
-    def fetch(typing: TypingContext, a: NumbaType, first: NumbaType, last: NumbaType) -> IntrinsicBody:
+    def prefetch(typing: TypingContext, a: NumbaType, first: NumbaType, last: NumbaType) -> IntrinsicBody:
         def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, values: Values) -> Value:
             a, first, last = operands(context, builder, signature, values)
             before, head, body, after = builder.block, *(builder.append_basic_block() for _ in range(3))
@@ -157,7 +158,7 @@ def fetch_intrinsic(dtype: str) -> NumbaIntrinsic:
             i.add_incoming(first, before)
             builder.cbranch(builder.icmp_signed("<", i, last), body, after)
             builder.position_at_end(body)
-            prefetch(builder, element(builder, REALS[dtype], a, i), False)
+            prefetch_line(builder, element(builder, REALS[dtype], a, i), False)
             i.add_incoming(builder.add(i, WORD(CACHE_LINE_BYTES // int(dtype[1]))), body)
             builder.branch(head)
             builder.position_at_end(after)
@@ -165,7 +166,7 @@ def fetch_intrinsic(dtype: str) -> NumbaIntrinsic:
 
         return types.void(a, first, last), codegen
 
-    return fetch
+    return prefetch
 
 
 class TileArguments(NamedTuple):
@@ -194,7 +195,7 @@ class TileArguments(NamedTuple):
 def _call_macro_kernel(builder: IRBuilder, dtype: str, how: str, columns: Value, arguments: tuple[Value, ...]) -> None:
     """Emit the call of the macro kernel that fits the columns."""
     after = builder.append_basic_block()
-    form = FORMS.get(how, FORMS["list"])
+    form = FORMS[how]
     for lanes, vectors, masked, more_than in _choices(dtype, form):
         kinds = [value.type for value in arguments]
         function = _macro_kernel(builder.module, kinds, dtype, lanes, vectors, masked, how)

@@ -44,10 +44,8 @@ class Scatter(Vectors):
             t.add_incoming(WORD(0), before)
             build.cbranch(build.icmp_signed("<", t, given.count), body, after)
             build.position_at_end(body)
-            offset, factor = (
-                build.load(self.at(given.offsets, t, WORD), typ=WORD),
-                self.broadcast(self.at(given.factors, t)),
-            )
+            offset = build.load(self.at(given.offsets, t, WORD), typ=WORD)
+            factor = self.broadcast(self.at(given.factors, t))
             rows_now = [self.at(row, offset) for row in into]
             sums = [
                 self.multiply_add(value, factor, self.load(rows_now[i // self.vectors], i % self.vectors))

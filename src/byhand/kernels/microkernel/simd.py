@@ -10,6 +10,7 @@ from numba.core.cgutils import get_or_insert_function
 
 from byhand.kernels.runtime.cpu import vector_unit
 from byhand.kernels.runtime.llvm import (
+    INT32,
     WORD,
     CodegenContext,
     Function,
@@ -21,7 +22,6 @@ from byhand.kernels.runtime.llvm import (
     Values,
 )
 
-HALF = ir.IntType(32)
 REALS = {"f4": ir.FloatType(), "f8": ir.DoubleType()}
 
 
@@ -45,12 +45,12 @@ def element(builder: IRBuilder, real: Type, pointer: Value, offset: Value) -> Va
     return builder.gep(pointer, [offset], source_etype=real)
 
 
-def prefetch(builder: IRBuilder, pointer: Value, write: bool) -> None:
+def prefetch_line(builder: IRBuilder, pointer: Value, write: bool) -> None:
     """Prefetch the cache line of an address, for reading or for writing; an address that does not exist is ignored."""
     byte = ir.IntType(8).as_pointer()
-    kind = ir.FunctionType(ir.VoidType(), [byte, HALF, HALF, HALF])
+    kind = ir.FunctionType(ir.VoidType(), [byte, INT32, INT32, INT32])
     function = get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-    builder.call(function, [builder.bitcast(pointer, byte), HALF(int(write)), HALF(3), HALF(1)])
+    builder.call(function, [builder.bitcast(pointer, byte), INT32(int(write)), INT32(3), INT32(1)])
 
 
 class Vectors:
@@ -69,9 +69,9 @@ class Vectors:
         self.masks = [self._mask(n, columns) for n in range(self.vectors)] if self.masked else []
 
     def _mask(self, n: int, columns: Value) -> Value:
-        kind = ir.VectorType(HALF, self.lanes)
+        kind = ir.VectorType(INT32, self.lanes)
         indices = ir.Constant(kind, [n * self.lanes + i for i in range(self.lanes)])
-        return self.builder.icmp_signed("<", indices, self.splat(self.builder.trunc(columns, HALF), HALF))
+        return self.builder.icmp_signed("<", indices, self.splat(self.builder.trunc(columns, INT32), INT32))
 
     def row_loops(self, count: Value, sizes: Sequence[int]) -> Iterator[tuple[Value, int]]:
         """Emit a loop over rows for each block size, the largest first; yield (first row of a block, its rows)."""
@@ -104,11 +104,9 @@ class Vectors:
     def splat(self, value: Value, kind: Type) -> Value:
         """Return a vector of one number."""
         build, vector = self.builder, ir.VectorType(kind, self.lanes)
-        undefined, same = (
-            ir.Constant(vector, ir.Undefined),
-            ir.Constant(ir.VectorType(HALF, self.lanes), [0] * self.lanes),
-        )
-        return build.shuffle_vector(build.insert_element(undefined, value, HALF(0)), undefined, same)
+        undefined = ir.Constant(vector, ir.Undefined)
+        same = ir.Constant(ir.VectorType(INT32, self.lanes), [0] * self.lanes)
+        return build.shuffle_vector(build.insert_element(undefined, value, INT32(0)), undefined, same)
 
     def broadcast(self, pointer: Value) -> Value:
         """Return a vector of the number at an address."""
@@ -120,9 +118,9 @@ class Vectors:
         address = build.bitcast(self.at(pointer, WORD(n * self.lanes)), self.vector.as_pointer())
         if not self.masked:
             return build.load(address, align=self.align, typ=self.vector)
-        kind = ir.FunctionType(self.vector, [address.type, HALF, self.masks[n].type, self.vector])
+        kind = ir.FunctionType(self.vector, [address.type, INT32, self.masks[n].type, self.vector])
         load = get_or_insert_function(self.function.module, kind, f"llvm.masked.load.{self.suffix}.p0")
-        return build.call(load, [address, HALF(self.align), self.masks[n], self.zero])
+        return build.call(load, [address, INT32(self.align), self.masks[n], self.zero])
 
     def store(self, value: Value, pointer: Value, n: int) -> None:
         """Write a row's n-th vector."""
@@ -131,14 +129,14 @@ class Vectors:
         if not self.masked:
             build.store(value, address, align=self.align)
             return
-        kind = ir.FunctionType(ir.VoidType(), [self.vector, address.type, HALF, self.masks[n].type])
+        kind = ir.FunctionType(ir.VoidType(), [self.vector, address.type, INT32, self.masks[n].type])
         store = get_or_insert_function(self.function.module, kind, f"llvm.masked.store.{self.suffix}.p0")
-        build.call(store, [value, address, HALF(self.align), self.masks[n]])
+        build.call(store, [value, address, INT32(self.align), self.masks[n]])
 
     def prefetch_row(self, pointer: Value) -> None:
         """Prefetch the cache lines of a row that is about to be written."""
         for n in range(self.vectors):
-            prefetch(self.builder, self.at(pointer, WORD(n * self.lanes)), True)
+            prefetch_line(self.builder, self.at(pointer, WORD(n * self.lanes)), True)
 
     def multiply_add(self, a: Value, b: Value, total: Value) -> Value:
         """Return a * b + total, in one rounding where the processor has it."""

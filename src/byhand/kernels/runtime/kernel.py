@@ -1,7 +1,7 @@
 """What a kernel is: a plain Python function over arrays that does one block of some work.
 
     @kernel
-    def double(x, y, block):                    # block: 0, 1, ... as many as `launch` is told
+    def double(x, y, block):                    # block: 0, 1, ... up to the number of blocks - 1
         for i in range(block * 1024, min(x.size, (block + 1) * 1024)):
             y[i] = 2.0 * x[i]
 

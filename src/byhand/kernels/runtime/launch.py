@@ -25,7 +25,7 @@ from byhand.kernels.runtime.types import Argument, Array
 
 
 def launch(kernel: Kernel, blocks: int, *arguments: Argument) -> None:
-    """Run a kernel: as many blocks as told, shared out between the threads; arrays must be contiguous."""
+    """Run `blocks` blocks of a kernel on all threads; arrays must be contiguous."""
     if blocks < 1:
         return
     if mode() == "native":

@@ -23,6 +23,7 @@ from byhand.kernels.memory import poison
 from byhand.kernels.runtime import thread_pool
 from byhand.kernels.runtime.arguments import WORD_BYTES, address_words
 from byhand.kernels.runtime.cpu import CACHE_LINE_BYTES
+from byhand.kernels.runtime.kernel import cdiv
 from byhand.kernels.runtime.mode import mode
 from byhand.kernels.runtime.thread_pool import Launch, LaunchTable
 from byhand.kernels.runtime.types import Array
@@ -156,7 +157,7 @@ def micro_batch() -> Iterator[None]:
     graph.in_micro_batch, graph._used = False, before
 
 
-def workers() -> int:
+def scratch_workers() -> int:
     """Return how many threads a kernel's scratch memory must serve: within a micro-batch, one."""
     if _local.graph is not None and _local.graph.in_micro_batch:
         return 1
@@ -186,7 +187,7 @@ def eager() -> Iterator[None]:
 def scratch(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
     """Return unwritten memory, aligned to cache lines."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    rounded = -(-size // CACHE_LINE_BYTES) * CACHE_LINE_BYTES
+    rounded = cdiv(size, CACHE_LINE_BYTES) * CACHE_LINE_BYTES
     memory = _aligned(rounded) if _local.graph is None else _local.graph.allocate_scratch(rounded)
     result: Array = memory[:size].view(dtype).reshape(shape)
     return result

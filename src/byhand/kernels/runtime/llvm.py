@@ -1,4 +1,4 @@
-"""The types of llvmlite and Numba with which functions that emit LLVM IR are annotated, and the IR type of a word.
+"""The types of llvmlite and Numba with which functions that emit LLVM IR are annotated, and the IR types of integers.
 
 Both libraries come without type hints: mypy takes each of these for `Any`, and a reader still sees what is what. Only modules
 that import Numba anyway may import this one.
@@ -20,6 +20,7 @@ from numba.core.typing.context import BaseContext as TypingContext
 from numba.core.typing.templates import Signature
 
 __all__ = [
+    "INT32",
     "WORD",
     "CFunc",
     "CodeLibrary",
@@ -38,6 +39,7 @@ __all__ = [
     "Values",
 ]
 
+INT32 = ir.IntType(32)
 WORD = ir.IntType(64)
 
 Values = Sequence[Value]

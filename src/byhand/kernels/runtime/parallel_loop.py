@@ -29,6 +29,7 @@ from byhand.kernels.runtime.arguments import LAUNCH_ROW_BYTES, WORD_BYTES
 from byhand.kernels.runtime.cache import LibraryState
 from byhand.kernels.runtime.cpu import CACHE_LINE_BYTES, MAX_THREADS, processor
 from byhand.kernels.runtime.llvm import (
+    INT32,
     WORD,
     CodegenContext,
     CodeLibrary,
@@ -145,14 +146,14 @@ def _control(builder: IRBuilder, value: Value | None) -> Value:
         kind = ir.FunctionType(WORD if value is None else ir.VoidType(), [] if value is None else [WORD])
         name = "llvm.aarch64.get.fpcr" if value is None else "llvm.aarch64.set.fpcr"
         return builder.call(get_or_insert_function(builder.module, kind, name), [] if value is None else [value])
-    half, byte = ir.IntType(32), ir.IntType(8).as_pointer()
-    slot = builder.alloca(half)
+    byte = ir.IntType(8).as_pointer()
+    slot = builder.alloca(INT32)
     if value is not None:
-        builder.store(builder.trunc(value, half), slot)
+        builder.store(builder.trunc(value, INT32), slot)
     name = "llvm.x86.sse.stmxcsr" if value is None else "llvm.x86.sse.ldmxcsr"
     function = get_or_insert_function(builder.module, ir.FunctionType(ir.VoidType(), [byte]), name)
     builder.call(function, [builder.bitcast(slot, byte)])
-    return builder.zext(builder.load(slot, typ=half), WORD)
+    return builder.zext(builder.load(slot, typ=INT32), WORD)
 
 
 @njit(error_model="numpy")

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from byhand.kernels import cdiv
 from byhand.onnx.node_context import NodeContext
 from byhand.onnx.registry import reader
 from byhand.onnx.symbol import Symbol, Value, from_layout, layout_of, normalized_axis, stored_form
@@ -66,7 +67,7 @@ def read_split(node: NodeContext, x: Value, split: Value | None = None) -> list[
     if sizes is None and not 1 <= count <= len(node.outputs):
         raise ValueError(f"num_outputs is {count}; expected 1 to {len(node.outputs)}, the outputs that it has")
     if sizes is None:
-        part = -(-x.shape[axis] // count)
+        part = cdiv(x.shape[axis], count)
         sizes = [min(part, x.shape[axis] - i * part) for i in range(count)]
     if sum(sizes) != x.shape[axis]:
         raise ValueError(f"the sizes {sizes} do not add up to {x.shape[axis]}, the size of axis {axis}")

@@ -113,14 +113,14 @@ def conv_transpose2d_backward_loops(
                         grad_x[n, i, j, c] += weight[r, s, k, c] * grad_y[n, p, q, group * depth + k]
 
 
-# arrays: per position (r, s) of the window, one matrix product for all pixels, added to a strided view of the output ---
+# arrays: per tap (r, s) of the window, one matrix product for all pixels, added to a strided view of the output -------
 
 
 def conv_transpose2d_arrays(x, weight, bias, y, *, stride, padding, dilation, groups):
     kernel, pixels = weight.shape[:2], split_groups(x, groups)  # (groups, N * H * W, C / groups)
     padded = pad(np.zeros_like(y), x, kernel, stride, padding, dilation)  # with the rows and columns that padding crops
-    for position, window in window_views(padded, x, kernel, stride, dilation):
-        products = pixels @ split_groups(weight[position], groups).swapaxes(1, 2)  # (groups, N * H * W, K / groups)
+    for tap, window in window_views(padded, x, kernel, stride, dilation):
+        products = pixels @ split_groups(weight[tap], groups).swapaxes(1, 2)  # (groups, N * H * W, K / groups)
         window += products.swapaxes(0, 1).reshape(window.shape)
     y[...] = unpad(padded, y, padding)
     if bias is not None:
@@ -136,12 +136,12 @@ def conv_transpose2d_backward_arrays(
         grad_bias[...] = grad_y.sum((0, 1, 2))
     if grad_x is not None:
         grad_x[...] = 0
-    for position, window in window_views(padded, x, kernel, stride, dilation):
+    for tap, window in window_views(padded, x, kernel, stride, dilation):
         grads = split_groups(window, groups)  # (groups, N * H * W, K / groups)
         if grad_weight is not None:
-            grad_weight[position] = (grads.swapaxes(1, 2) @ pixels).swapaxes(0, 1).reshape(weight.shape[2:])
+            grad_weight[tap] = (grads.swapaxes(1, 2) @ pixels).swapaxes(0, 1).reshape(weight.shape[2:])
         if grad_x is not None:
-            grad_x += (grads @ split_groups(weight[position], groups)).swapaxes(0, 1).reshape(x.shape)
+            grad_x += (grads @ split_groups(weight[tap], groups)).swapaxes(0, 1).reshape(x.shape)
 
 
 # compiled: conv2d's kernels with image and output exchanged -----------------------------------------------------------

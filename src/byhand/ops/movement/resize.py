@@ -20,7 +20,7 @@ import numpy as np
 from byhand.errors import ArgumentError
 from byhand.kernels import cdiv, compiled, kernel, launch, scratch
 from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS
-from byhand.kernels.runtime.launch_graph import workers
+from byhand.kernels.runtime.launch_graph import scratch_workers
 from byhand.ops.movement.interpolation import (
     COORDINATE_MODES,
     FILTER_RADIUS,
@@ -243,7 +243,7 @@ def launch_resize(x, y, row_weights, column_weights):
     """Launch y = x resampled, by the `AxisWeights` of its rows and of its columns."""
     images, _, width, channels = x.shape
     _, out_height, out_width, _ = y.shape
-    combined = image_rows(scratch(workers(), 1, width, channels, dtype=x.dtype))
+    combined = image_rows(scratch(scratch_workers(), 1, width, channels, dtype=x.dtype))
     rows_per_block = max(1, BLOCK_ELEMENTS // (max(out_width, width) * channels))
     blocks = cdiv(images * out_height, rows_per_block)
     launch(resize_rows, blocks, image_rows(x), image_rows(y), combined, row_weights, column_weights, rows_per_block)

@@ -20,7 +20,7 @@ import numpy as np
 from byhand.errors import ShapeError
 from byhand.kernels import cdiv, compiled, kernel, launch, scratch
 from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS
-from byhand.kernels.runtime.launch_graph import workers
+from byhand.kernels.runtime.launch_graph import scratch_workers
 from byhand.ops.op import CallSpec, Op, Sample, SampleSource
 from byhand.shapes import Shape, integer, number
 
@@ -171,7 +171,7 @@ def lrn_backward_compiled(x, scale, grad_y, grad_x, *, size, alpha, beta, bias):
     after, x = (size - 1) // 2, x.reshape(-1, x.shape[-1])  # backward, the window is mirrored
     response = Response(size - 1 - after, after, 2 * alpha * beta / size, beta, bias)
     scale, grad_y, grad_x = (array.reshape(x.shape) for array in (scale, grad_y, grad_x))
-    parts, blocks = scratch(workers(), 2, x.shape[1], dtype=x.dtype), cdiv(len(x), rows_per_block(x.shape[1]))
+    parts, blocks = scratch(scratch_workers(), 2, x.shape[1], dtype=x.dtype), cdiv(len(x), rows_per_block(x.shape[1]))
     launch(lrn_backward_rows, blocks, x, scale, grad_y, grad_x, parts, response)
 
 

@@ -23,7 +23,7 @@ from byhand.ops.pool.window_range import (
     interior_windows,
     tail_windows,
     vectorizable_windows,
-    visible_positions,
+    visible_taps,
     windows_over,
 )
 from byhand.ops.samples import image_and_window
@@ -132,13 +132,13 @@ def avg_pool_rows(x, y, shape, count_include_pad, rows, block):
     n, i = block * rows // out_height, block * rows % out_height
     for row in range(block * rows, end_row):
         p = i * stride[0] - padding[0]
-        r, rows_seen = visible_positions(p, 1, kernel[0], height)
-        rows_counted = positions_counted(p, rows_seen, kernel[0], height + padding[1], count_include_pad)
+        r, rows_seen = visible_taps(p, 1, kernel[0], height)
+        rows_counted = taps_counted(p, rows_seen, kernel[0], height + padding[1], count_include_pad)
         j = 0
         while j < out_width:
             q = j * stride[1] - padding[2]
-            s, columns_seen = visible_positions(q, 1, kernel[1], width)
-            columns_counted = positions_counted(q, columns_seen, kernel[1], width + padding[3], count_include_pad)
+            s, columns_seen = visible_taps(q, 1, kernel[1], width)
+            columns_counted = taps_counted(q, columns_seen, kernel[1], width + padding[3], count_include_pad)
             windows = max(1, end_interior - first_interior) if j == first_interior else 1
             start, to = ((n * height + p + r) * width + q + s) * channels, (row * out_width + j) * channels
             step, scale = stride[1] * channels, 1.0 / (rows_counted * columns_counted)
@@ -154,7 +154,7 @@ def avg_pool_rows(x, y, shape, count_include_pad, rows, block):
         n, i = (n, i + 1) if i + 1 < out_height else (n + 1, 0)
 
 
-def positions_counted(first, seen, kernel, size, count_include_pad):
+def taps_counted(first, seen, kernel, size, count_include_pad):
     """Return how many rows, or columns, of a window the mean counts."""
     return max(1, min(kernel, size - first) if count_include_pad else seen)
 
@@ -168,12 +168,12 @@ def avg_pool_divide(grad_y, part, shape, count_include_pad, rows, block):
     for row in range(block * rows, min((block + 1) * rows, images * out_height)):
         n, i = row // out_height, row % out_height
         p = i * stride[0] - padding[0]
-        rows_seen = visible_positions(p, 1, kernel[0], height)[1]
-        rows_counted = positions_counted(p, rows_seen, kernel[0], height + padding[1], count_include_pad)
+        rows_seen = visible_taps(p, 1, kernel[0], height)[1]
+        rows_counted = taps_counted(p, rows_seen, kernel[0], height + padding[1], count_include_pad)
         for j in range(out_width):
             q = j * stride[1] - padding[2]
-            columns_seen = visible_positions(q, 1, kernel[1], width)[1]
-            columns_counted = positions_counted(q, columns_seen, kernel[1], width + padding[3], count_include_pad)
+            columns_seen = visible_taps(q, 1, kernel[1], width)[1]
+            columns_counted = taps_counted(q, columns_seen, kernel[1], width + padding[3], count_include_pad)
             for c in range(channels):
                 part[n, i, j, c] = grad_y[n, i, j, c] / (rows_counted * columns_counted)
 

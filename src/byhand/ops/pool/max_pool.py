@@ -2,7 +2,7 @@
 
     y[n, i, j, c] = max over r, s of  x[n, i*stride - top + r*dilation, j*stride - left + s*dilation, c]
 
-Padding is never the maximum. `argmax` keeps the winner's position in its window, r * S + s, for backward: grad_y goes to the
+Padding is never the maximum. `argmax` keeps the winner's tap in its window, r * S + s, for backward: grad_y goes to the
 winner. Of equal pixels the first in reading order wins, as in PyTorch and ONNX; of several NaNs the last, as in PyTorch.
 (`byhand.tutorial` gives the gradient to every equal pixel, as its article does.)
 
@@ -29,7 +29,7 @@ from byhand.ops.pool.window_range import (
     interior_windows,
     tail_windows,
     vectorizable_windows,
-    visible_positions,
+    visible_taps,
     windows_on,
     windows_over,
 )
@@ -109,7 +109,7 @@ def max_pool_backward_arrays(argmax, grad_y, grad_x, *, kernel, stride, padding,
 
 
 # compiled: forward a row of y at a time, backward a row of grad_x -----------------------------------------------------
-# As above, a window is n, i, j, a position in it r, s, and its pixel p, q.
+# As above, a window is n, i, j, a tap of it r, s, and its pixel p, q.
 
 
 @kernel
@@ -125,11 +125,11 @@ def max_pool_rows(x, y, argmax, shape, rows, block):
     n, i = block * rows // out_height, block * rows % out_height
     for row in range(block * rows, end_row):
         p = i * stride[0] - padding[0]
-        r, rows_seen = visible_positions(p, dilation[0], kernel[0], height)
+        r, rows_seen = visible_taps(p, dilation[0], kernel[0], height)
         j = 0
         while j < out_width:
             q = j * stride[1] - padding[2]
-            s, columns_seen = visible_positions(q, dilation[1], kernel[1], width)
+            s, columns_seen = visible_taps(q, dilation[1], kernel[1], width)
             windows = max(1, end_interior - first_interior) if j == first_interior else 1
             to = (row * out_width + j) * channels
             if rows_seen > 0 and columns_seen > 0:
@@ -153,7 +153,7 @@ def max_pool_rows(x, y, argmax, shape, rows, block):
 
 @kernel
 def max_pool_backward_rows(argmax, grad_y, grad_x, shape, window_step, rows, block):
-    """Write a block of rows of grad_x, each pixel once, from the windows with a position on it, `window_step` apart."""
+    """Write a block of rows of grad_x, each pixel once, from the windows with a tap on it, `window_step` apart."""
     image, output, kernel, stride, padding, dilation = shape
     images, height, width, channels = image
     _, out_height, out_width, _ = output
@@ -161,7 +161,7 @@ def max_pool_backward_rows(argmax, grad_y, grad_x, shape, window_step, rows, blo
     end_element = end_row * width * channels
     first_disjoint, disjoint = disjoint_windows(padding[2], stride[1], kernel[1], dilation[1], width, out_width)
     down, across = window_step[0] * out_width * channels, window_step[1] * channels
-    # In the next window down, or across, the pixel has an earlier position.
+    # In the next window down, or across, the pixel has an earlier tap.
     upward = -(window_step[0] * stride[0] // dilation[0]) * kernel[1]
     leftward = -(window_step[1] * stride[1] // dilation[1])
     n, p = block * rows // height, block * rows % height + padding[0]  # p, q: the padded pixel
@@ -173,21 +173,21 @@ def max_pool_backward_rows(argmax, grad_y, grad_x, shape, window_step, rows, blo
         while q < width + padding[2]:
             left, right = windows_over(q, kernel[1], stride[1], dilation[1], out_width, left, right)
             j, columns_seen = windows_on(left, right, q, stride[1], dilation[1], window_step[1])
-            start, position, to = 0, 0, (row * width + q - padding[2]) * channels
+            start, tap, to = 0, 0, (row * width + q - padding[2]) * channels
             if rows_seen > 0 and columns_seen > 0:
                 start = ((n * out_height + i) * out_width + j) * channels
-                position = divide(p - i * stride[0], dilation[0]) * kernel[1] + divide(q - j * stride[1], dilation[1])
+                tap = divide(p - i * stride[0], dilation[0]) * kernel[1] + divide(q - j * stride[1], dilation[1])
             written = 0
             if disjoint > 0 and rows_seen == 1 and q == first_disjoint * stride[1]:
                 side_by_side = Row(start, channels, disjoint, to, channels)
                 written = vectorizable_windows(side_by_side, kernel[1], grad_y.size, grad_y.itemsize, end_element)
                 if written > 0:
                     disjoint_row = Row(start, channels, written, to, channels)
-                    scatter_by_argmax(grad_y, argmax, disjoint_row, kernel[1], position, grad_x)
+                    scatter_by_argmax(grad_y, argmax, disjoint_row, kernel[1], tap, grad_x)
                 q += written * stride[1]
             if written == 0:
                 windows = Window(rows_seen, columns_seen, down, across)
-                numbering = Numbering(position, upward, leftward)
+                numbering = Numbering(tap, upward, leftward)
                 pixel = Row(start, 0, 1, to, channels)
                 if tail_windows(pixel, windows, grad_y.size, grad_y.itemsize, end_element) > 0:
                     gather_by_argmax_scalar(grad_y, argmax, pixel, windows, numbering, grad_x)

@@ -1,6 +1,6 @@
-"""Index ranges of pooling windows along one axis: which window positions see the image, and which windows see a pixel.
+"""Index ranges of pooling windows along one axis: which taps see the image, and which windows see a pixel.
 
-Kernels call these to leave padding out of their inner loops. A window has `kernel` positions, `dilation` pixels apart;
+Kernels call these to leave padding out of their inner loops. A window has `kernel` taps, `dilation` pixels apart;
 window i begins at the padded pixel i * stride. The last two functions say how many windows of a row vectors can write.
 """
 
@@ -20,8 +20,8 @@ class PoolShape(NamedTuple):
     dilation: tuple[int, int] = (1, 1)
 
 
-def visible_positions(first, dilation, kernel, size):
-    """Return (first, count) of the window positions that lie on the image; first: the pixel of position 0."""
+def visible_taps(first, dilation, kernel, size):
+    """Return (first, count) of the taps that lie on the image; first: the pixel of tap 0."""
     begin = 0 if first >= 0 else (dilation - 1 - first) // dilation
     end = kernel if first + (kernel - 1) * dilation < size else (size - first + dilation - 1) // dilation
     return begin, max(0, end - begin)
@@ -51,7 +51,7 @@ def windows_over(pixel, kernel, stride, dilation, windows, first, end):
 
 
 def windows_on(first, end, pixel, stride, dilation, step):
-    """Return (first, count) of the windows from `first` to `end` with a position on a pixel; such windows lie `step` apart."""
+    """Return (first, count) of the windows from `first` to `end` with a tap on a pixel; such windows lie `step` apart."""
     if dilation == 1:
         return first, end - first
     while first < end and (pixel - first * stride) % dilation != 0:

@@ -78,7 +78,7 @@ export class Network {
   }
 
   backward(label) {
-    // the gradient of the loss by everything
+    // the gradients of the loss with respect to all tensors
     const { nodes, loss } = this.spec,
       value = this.loss(label);
     this.grads = this.back([...nodes, loss], { [loss.output]: new Tensor([], Float32Array.of(1)) });

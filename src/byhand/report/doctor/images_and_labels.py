@@ -3,6 +3,7 @@
 import numpy as np
 
 from byhand.data import Dataset
+from byhand.kernels import cdiv
 from byhand.ops.op import Array
 from byhand.report.diagnosis_input import (
     INPUT_MAX_PIXELS,
@@ -117,8 +118,8 @@ def blank_images(inputs: DiagnosisInput) -> Finding | str | None:
     subsets += [] if inputs.train is None else [("training", inputs.train)]
     notes, counts = list[ImageNote](), []
     for subset, data in subsets:
-        step = max(1, -(-len(data) * data.images[0].size // INPUT_MAX_PIXELS))
-        images = data.images[::step].reshape(-(-len(data) // step), -1)
+        step = max(1, cdiv(len(data) * data.images[0].size, INPUT_MAX_PIXELS))
+        images = data.images[::step].reshape(cdiv(len(data), step), -1)
         blank = np.flatnonzero((images == images[:, :1]).all(1)) * step
         if len(blank):
             counts.append(f"{len(blank):,} of {len(images):,} {inputs.subset_name(subset)} images")

@@ -184,10 +184,8 @@ def _draw_bars(values: Array, names: Sequence[str]) -> Figure:
     good, count = np.isfinite(values), len(values)
     shown, step = np.where(good, values, 0), ceil(count / MAX_BARS)
     starts = np.arange(0, count, step)
-    for pick, color in (
-        (np.maximum, style.BLUE),
-        (np.minimum, style.ORANGE),
-    ):  # both extremes, so that no peak is lost
+    # Both extremes, so that no peak is lost.
+    for pick, color in ((np.maximum, style.BLUE), (np.minimum, style.ORANGE)):
         tops = pick(pick.reduceat(shown, starts), 0)
         axes.bar(starts - 0.5, tops, step * (0.8 if count < 200 else 1.0), align="edge", color=color, linewidth=0)
     for i in np.flatnonzero(~good)[:MAX_BARS]:

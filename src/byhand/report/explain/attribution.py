@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from byhand.errors import ArgumentError, UnknownNameError
+from byhand.kernels import cdiv
 from byhand.nn import Model
 from byhand.nn.gradients import grad_cam, trace_gradients
 from byhand.nn.receptive_field import FieldGrid, feature_maps, last_feature_map, lay_over
@@ -166,7 +167,7 @@ def occlusion(
 
 
 def _patch(image: Array) -> tuple[int, int]:
-    return -(-image.shape[0] // PATCH_PARTS), -(-image.shape[1] // PATCH_PARTS)
+    return cdiv(image.shape[0], PATCH_PARTS), cdiv(image.shape[1], PATCH_PARTS)
 
 
 def _starts(side: int, part: int, step: int) -> list[int]:

@@ -11,7 +11,7 @@ REDUCTION_BLOCK_PARAMETERS = 4 * BLOCK_PARAMETERS  # of a sum or a scaling, whic
 
 
 def as_array(value: Scheduled) -> Array:
-    """Return a scheduled value as float64 (1,), which a recorded launch reads when it runs."""
+    """Return a scheduled value as float64 (1,), which a captured launch reads when it runs."""
     return value if isinstance(value, np.ndarray) else np.array([value], np.float64)
 
 

@@ -40,7 +40,7 @@ from byhand.train.optim.optimizer import Optimizer, register
 
 A, B, C = 3.4445, -4.7750, 2.0315  # a, b, c of an iteration
 NORM_EPS = 1e-7  # added to |u|, which may be 0
-MAX_NS_STEPS = 100  # checkpoints are untrusted, and each iteration is written into the recorded program
+MAX_NS_STEPS = 100  # checkpoints are untrusted, and each iteration is written into the generated program
 
 
 @dataclass(frozen=True)
