@@ -22,7 +22,7 @@ def batch(n, shape, seed=0):
 
 
 def drawn(n, augment, seed=1):
-    return np.random.default_rng(seed).random((n, augment.numbers))
+    return np.random.default_rng(seed).random((n, augment.uniforms_per_image))
 
 
 def smooth(height, width, channels=3):
@@ -350,7 +350,7 @@ def test_thin_images(shape):
 def test_an_empty_batch_is_augmented(text):
     augment = Augment.parse(text)
     empty = np.zeros((0, 10, 10, 3), np.uint8)
-    got = augment(empty, np.zeros((0, augment.numbers)), empty)
+    got = augment(empty, np.zeros((0, augment.uniforms_per_image)), empty)
     assert got.shape == empty.shape and got.dtype == np.uint8
 
 
