@@ -142,7 +142,7 @@ def test_prediction_during_training_sees_whole_steps():
     other_answer = other.predict(other_x)
 
     def train(trained, at):
-        trained.program(x[at], labels[at], *trained.spaces, lr=float(lr[at]), t=int(t[at]))
+        trained.program(x[at], labels[at], *trained.namespaces, lr=float(lr[at]), t=int(t[at]))
 
     expected = {beside.model.predict(asked).tobytes()}
     for at in range(steps):

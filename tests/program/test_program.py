@@ -38,10 +38,10 @@ def arguments(model, program, count=4):
     return [x.astype(model.dtype), labels, model.p, model.g, model.state, program.arena, SimpleNamespace()]
 
 
-def arrays(space):
-    """Return the arrays of a space by name: of an arena with micro-batches, those of all of them."""
-    found = {name: value for name, value in vars(space).items() if name != "micro_batches"}
-    for i, part in enumerate(getattr(space, "micro_batches", ())):
+def arrays(namespace):
+    """Return the arrays of a namespace by name: of an arena with micro-batches, those of all of them."""
+    found = {name: value for name, value in vars(namespace).items() if name != "micro_batches"}
+    for i, part in enumerate(getattr(namespace, "micro_batches", ())):
         found |= {f"{name} of micro-batch {i}": value for name, value in arrays(part.arena).items()}
     return found
 

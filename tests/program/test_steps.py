@@ -25,7 +25,7 @@ class Training:
         self.model = make(**settings)
         self.program = self.model.program(BATCH, train=True, hand=hand, update=update(chosen, 1.0, hand))
         self.optimizer = SimpleNamespace(**{name: np.zeros_like(self.model.p.flat) for name in chosen.buffers})
-        self.spaces = self.model.p, self.model.g, self.model.state, self.program.arena, self.optimizer
+        self.namespaces = self.model.p, self.model.g, self.model.state, self.program.arena, self.optimizer
 
     def bits(self):
         model = self.model
@@ -49,16 +49,16 @@ def test_steps_are_single_calls(make, dtype, optimizer, hand):
     x, labels, lr, t = batches(single.model)
     losses, probabilities = [], []
     for i in range(STEPS):
-        losses.append(float(single.program(x[i], labels[i], *single.spaces, lr=float(lr[i]), t=int(t[i]))))
+        losses.append(float(single.program(x[i], labels[i], *single.namespaces, lr=float(lr[i]), t=int(t[i]))))
         probabilities.append(single.program.arena.probabilities.copy())
-    found = several.program.steps(x, labels, *several.spaces, lr=lr, t=t)
+    found = several.program.steps(x, labels, *several.namespaces, lr=lr, t=t)
     assert several.bits() == single.bits()
     assert found.keys() == {"loss", "probabilities"} and found["loss"].dtype == np.dtype(dtype)
     assert found["loss"].tolist() == losses and len(set(losses)) == STEPS
     np.testing.assert_array_equal(found["probabilities"], probabilities)
     for start, end in ((0, 1), (1, 4), (4, 6), (6, 7)):
         part = slice(start, end)
-        again = parts.program.steps(x[part], labels[part], *parts.spaces, lr=lr[part], t=t[part])
+        again = parts.program.steps(x[part], labels[part], *parts.namespaces, lr=lr[part], t=t[part])
         assert again["loss"].tolist() == losses[part]
     assert parts.bits() == single.bits()
 
@@ -66,8 +66,10 @@ def test_steps_are_single_calls(make, dtype, optimizer, hand):
 def test_loops_take_several_steps():
     single, several = Training(plain, "sgd", "loops"), Training(plain, "sgd", "loops")
     x, labels, lr, t = (values[:2] for values in batches(single.model))
-    losses = [float(single.program(x[i], labels[i], *single.spaces, lr=float(lr[i]), t=int(t[i]))) for i in range(2)]
-    assert several.program.steps(x, labels, *several.spaces, lr=lr, t=t)["loss"].tolist() == losses
+    losses = [
+        float(single.program(x[i], labels[i], *single.namespaces, lr=float(lr[i]), t=int(t[i]))) for i in range(2)
+    ]
+    assert several.program.steps(x, labels, *several.namespaces, lr=lr, t=t)["loss"].tolist() == losses
     assert single.bits() == several.bits()
 
 
@@ -77,16 +79,16 @@ def test_more_steps_than_one_execution_takes(monkeypatch, hand):
     whole = Training(plain, "adam", hand)
     x, labels, lr, t = batches(whole.model)
     assert whole.program.steps_per_execution > STEPS
-    expected = whole.program.steps(x, labels, *whole.spaces, lr=lr, t=t)
+    expected = whole.program.steps(x, labels, *whole.namespaces, lr=lr, t=t)
     kept = copy.deepcopy(expected)
     monkeypatch.setattr(programs, "MAX_STEPS_PER_EXECUTION", 3)
     other = Training(plain, "adam", hand)
     assert other.program.steps_per_execution == 3
-    found = other.program.steps(x, labels, *other.spaces, lr=lr, t=t)
+    found = other.program.steps(x, labels, *other.namespaces, lr=lr, t=t)
     for name, values in expected.items():
         np.testing.assert_array_equal(found[name], values)
     assert whole.bits() == other.bits()
-    whole.program.steps(*batches(whole.model, 3, seed=1)[:2], *whole.spaces, lr=lr[:3], t=t[:3])
+    whole.program.steps(*batches(whole.model, 3, seed=1)[:2], *whole.namespaces, lr=lr[:3], t=t[:3])
     for name, values in kept.items():
         np.testing.assert_array_equal(expected[name], values)
 
@@ -104,15 +106,15 @@ def test_handing_over_other_arrays_is_another_capture():
     """The launches are written down for certain parameters; others are not mistaken for them."""
     trained, other = Training(plain, "sgd", "compiled"), Training(plain, "sgd", "compiled", seed=9)
     x, labels, lr, t = batches(trained.model)
-    expected = other.program.steps(x, labels, *other.spaces, lr=lr, t=t)["loss"].tolist()
+    expected = other.program.steps(x, labels, *other.namespaces, lr=lr, t=t)["loss"].tolist()
     other = Training(plain, "sgd", "compiled", seed=9)
     before = trained.bits()
-    first = trained.program.steps(x[:2], labels[:2], *trained.spaces, lr=lr[:2] * 0, t=t[:2])["loss"].tolist()
-    spaces = *other.spaces[:3], trained.program.arena, other.optimizer
-    assert trained.program.steps(x, labels, *spaces, lr=lr, t=t)["loss"].tolist() == expected
+    first = trained.program.steps(x[:2], labels[:2], *trained.namespaces, lr=lr[:2] * 0, t=t[:2])["loss"].tolist()
+    namespaces = *other.namespaces[:3], trained.program.arena, other.optimizer
+    assert trained.program.steps(x, labels, *namespaces, lr=lr, t=t)["loss"].tolist() == expected
     momentum = Training(plain, "sgd", "compiled")
     assert before == momentum.bits()
-    again = trained.program.steps(x[:2], labels[:2], *trained.spaces, lr=lr[:2] * 0, t=t[:2])["loss"].tolist()
+    again = trained.program.steps(x[:2], labels[:2], *trained.namespaces, lr=lr[:2] * 0, t=t[:2])["loss"].tolist()
     assert again == first
 
 
@@ -120,11 +122,11 @@ def test_images_and_settings_may_change_and_are_not_kept():
     """What is handed over is copied in: the caller may write over it, or hand over other types."""
     trained, other = (Training(plain, "sgd", "compiled") for _ in range(2))
     x, labels, lr, t = batches(trained.model)
-    expected = trained.program.steps(x, labels, *trained.spaces, lr=lr, t=t)["loss"].tolist()
-    first = other.program.steps(x[:3].copy(), labels[:3].astype(np.int32), *other.spaces, lr=lr[:3], t=t[:3])[
+    expected = trained.program.steps(x, labels, *trained.namespaces, lr=lr, t=t)["loss"].tolist()
+    first = other.program.steps(x[:3].copy(), labels[:3].astype(np.int32), *other.namespaces, lr=lr[:3], t=t[:3])[
         "loss"
     ].tolist()
-    rest = other.program.steps(np.asfortranarray(x[3:]), labels[3:], *other.spaces, lr=list(lr[3:]), t=list(t[3:]))[
+    rest = other.program.steps(np.asfortranarray(x[3:]), labels[3:], *other.namespaces, lr=list(lr[3:]), t=list(t[3:]))[
         "loss"
     ].tolist()
     assert first + rest == expected and trained.bits() == other.bits()

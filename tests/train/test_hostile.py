@@ -224,14 +224,14 @@ def assert_harmless(text):
     assert not {*arguments, *(["micro_batch", "part"] if parts else [])} & names
     loop = functions[-1].body[0] if parts else None
     assert loop is None or re.fullmatch(LOOP, ast.unparse(loop)), ast.unparse(loop)
-    spaces = {"p", "g", "state", "arena", "optimizer"}
+    namespaces = {"p", "g", "state", "arena", "optimizer"}
     for node in ast.walk(tree):
         assert isinstance(node, NODES) or node is loop, ast.dump(node)
         if isinstance(node, ast.Call):
             allowed = names | {"float"} | set(defined) - {"step"}
             assert isinstance(node.func, ast.Name) and node.func.id in allowed
         if isinstance(node, ast.Attribute):
-            assert isinstance(node.value, ast.Name) and node.value.id in spaces | ({"part"} if parts else set())
+            assert isinstance(node.value, ast.Name) and node.value.id in namespaces | ({"part"} if parts else set())
             assert not node.attr.startswith("__")
 
 

@@ -189,7 +189,7 @@ class Program:
             return self._steps(*arguments, **settings)
 
     def _steps(self, *arguments: Any, **settings: Any) -> dict[str, Array]:
-        images, labels, *spaces = arguments
+        images, labels, *namespaces = arguments
         results = {name: np.empty((len(images), *array.shape[1:]), array.dtype) for name, array in self.outputs.items()}
         native = self.hand == "compiled" and kernels.mode() == "native"
         stride = self.steps_per_execution if native else 1
@@ -197,11 +197,11 @@ class Program:
             end = min(start + stride, len(images))
             now = {name: values[start:end] for name, values in settings.items()}
             if native:
-                captured = self._capture((images[0], labels[0], *spaces), now)
+                captured = self._capture((images[0], labels[0], *namespaces), now)
                 captured.run([images[start:end], labels[start:end]], now, end - start)
             else:
                 step = {name: values.tolist()[0] for name, values in now.items()}  # NumPy's float64 would widen float32
-                self(images[start], labels[start], *spaces, **step)
+                self(images[start], labels[start], *namespaces, **step)
             for name, array in self.outputs.items():
                 results[name][start:end] = array[: end - start]
         return results
@@ -218,20 +218,20 @@ class CapturedProgram:
 
     def __init__(self, program: Program, arguments: tuple[Any, ...], settings: list[str]) -> None:
         steps = program.steps_per_execution
-        self.spaces = [space for space in arguments if not isinstance(space, np.ndarray)]
+        self.namespaces = [argument for argument in arguments if not isinstance(argument, np.ndarray)]
         others = [array for array in arguments[1:] if isinstance(array, np.ndarray)]
         self.inputs = [program.images, *(np.zeros((steps, *array.shape), array.dtype) for array in others)]
         self.addresses = [array.ctypes.data for array in self.inputs]
         self.settings = {name: np.zeros((steps, 1)) for name in settings}
         first = {name: values[0] for name, values in self.settings.items()}
         self.launch_graph, self.result = kernels.capture(
-            program.step, *(array[0] for array in self.inputs), *self.spaces, **first
+            program.step, *(array[0] for array in self.inputs), *self.namespaces, **first
         )
         self.launch_graph.advance([*self.inputs, *self.settings.values(), *program.outputs.values()])
 
     def fits(self, arguments: tuple[Any, ...]) -> bool:
         """Tell whether the launches work on these parameters, gradients and states."""
-        return all(ours is theirs for ours, theirs in zip(self.spaces, arguments[len(self.inputs) :]))
+        return all(ours is theirs for ours, theirs in zip(self.namespaces, arguments[len(self.inputs) :]))
 
     def run(self, inputs: Sequence[Any], settings: dict[str, Any], steps: int) -> None:
         """Run some steps."""
