@@ -91,7 +91,7 @@ def main() -> None:
         }
         rows.append(row)
         if not given.json:
-            tell(row)
+            print_row(row)
     if given.json:
         print(json.dumps({"model": model, "batch": batch, "large": LARGE, "threads": threads, "links": rows}))
 
@@ -102,7 +102,7 @@ def steps(work: float, size: float, line: Link, add: float) -> tuple[float, floa
     return row["step"], row["overlapped"]["step"]
 
 
-def tell(row: dict) -> None:
+def print_row(row: dict) -> None:
     """Print a link's row."""
     print(f"\n{row['rate'] / 1e9:g} Gbit/s, {row['delay'] * 1e3:g} ms one way ({row['how']})")
     print(f"  fitted: {row['latency'] * 1e3:.3f} ms and {8e-9 / row['byte']:.2f} Gbit/s")

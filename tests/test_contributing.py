@@ -115,7 +115,7 @@ def test_an_onnx_operator(tmp_path):
 def test_an_augmentation():
     with registered([registry.REGISTRY], "Add an augmentation", "byhand.data.augment.posterize"):
         augment, images = Augment.parse("posterize=3"), np.full((8, 4, 4, 1), 255, np.uint8)
-        values = augment(images, np.random.default_rng(0).random((8, augment.numbers)))
+        values = augment(images, np.random.default_rng(0).random((8, augment.uniforms_per_image)))
         assert set(np.unique(values)) == {248, 255}
 
 

@@ -97,7 +97,7 @@ def test_an_error_of_the_system_is_one_line_and_leaves_the_old_file(tmp_path, mo
 
 
 @POSIX
-def test_a_folder_that_can_not_be_synced_is_no_error_because_the_file_is_there(tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_synced_is_no_error_because_the_file_is_there(tmp_path, monkeypatch):
     fsync = os.fsync
 
     def only_files(descriptor):
@@ -121,7 +121,7 @@ def test_an_interrupt_leaves_no_half(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("path", ["none/file", "file/file", "folder", "", "nul\0byte", "x" * 300])
-def test_a_path_that_can_not_be_written_to_is_one_line(tmp_path, monkeypatch, path):
+def test_a_path_that_cannot_be_written_to_is_one_line(tmp_path, monkeypatch, path):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_bytes(b"old")
     (tmp_path / "folder").mkdir()
@@ -327,7 +327,7 @@ def is_private(folder, tmp_path):
     return inside and folder.is_dir() and (os.name == "nt" or stat.S_IMODE(folder.parent.stat().st_mode) == 0o700)
 
 
-def test_a_cache_that_can_not_be_made_is_a_private_temporary_one(user_home, tmp_path, monkeypatch):
+def test_a_cache_that_cannot_be_made_is_a_private_temporary_one(user_home, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("BYHAND_CACHE", str(tmp_path / "file"))
     folder = cache_folder("room")
@@ -336,7 +336,7 @@ def test_a_cache_that_can_not_be_made_is_a_private_temporary_one(user_home, tmp_
 
 
 @POSIX
-def test_a_cache_that_can_not_be_written_to_is_a_private_temporary_one(user_home, tmp_path, monkeypatch):
+def test_a_cache_that_cannot_be_written_to_is_a_private_temporary_one(user_home, tmp_path, monkeypatch):
     (tmp_path / "cache").mkdir()
     monkeypatch.setenv("BYHAND_CACHE", str(tmp_path / "cache"))
     cache_folder("room").rmdir()

@@ -46,7 +46,7 @@ def measure_faulty_peer(monkeypatch):
 def test_byhand_is_measured_alone_where_no_peer_is_installed(monkeypatch):
     monkeypatch.setattr(Entry, "missing", lambda entry: f"{entry.needs[0]} is not installed" if entry.needs else None)
     told = []
-    (row,) = measure(["lenet5"], tell=told.append, **QUICK)["rows"]
+    (row,) = measure(["lenet5"], progress=told.append, **QUICK)["rows"]
     assert told[0] == "measuring: LeNet-5, batch 64, training"
     assert told[1].startswith("  byhand: ") and told[1].endswith(" images/s") and len(told) == 2
     assert row["peers"] == {} and row["ratio"] is None and row["best"] is None
@@ -131,7 +131,7 @@ def test_a_peer_that_breaks_is_reported_and_the_others_go_on(measure_faulty_peer
     assert row["failed"] == {"dies": "its process ended early, with 3: cannot load its library"}
 
 
-def test_a_peer_that_can_not_take_part_says_why(measure_faulty_peer, monkeypatch):
+def test_a_peer_that_cannot_take_part_says_why(measure_faulty_peer, monkeypatch):
     assert measure_faulty_peer("fine", needs=("no_such_package",))["missing"] == {
         "fine": "no_such_package is not installed"
     }

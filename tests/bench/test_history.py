@@ -114,7 +114,7 @@ def test_the_commit_is_read_from_the_folders_repository(tmp_path):
     assert history.commit(tmp_path / "below") is None, "byhand installed below somebody's checkout is not of it"
 
 
-def test_a_file_that_can_not_be_read_is_one_line(tmp_path):
+def test_a_file_that_cannot_be_read_is_one_line(tmp_path):
     with pytest.raises(FileError, match=r"can't read the benchmark history .*: No such file"):
         history.read(tmp_path / "none.jsonl")
     with pytest.raises(FileError, match=r"can't read the benchmark history .*: "):
@@ -136,7 +136,7 @@ def test_the_command_records_and_prints_the_history(tmp_path):
     assert byhand("bench", "lenet5", "--history", folder=tmp_path).out == "bench-history.jsonl holds no such run\n"
 
 
-def test_bad_words_get_one_line(tmp_path):
+def test_invalid_arguments_get_one_line(tmp_path):
     assert (
         "can't read the benchmark history none: No such file"
         in byhand("bench", "--history", "--history-file", "none", folder=tmp_path).complaint

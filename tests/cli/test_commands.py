@@ -118,14 +118,14 @@ def test_bad_input_gets_one_line(words, complaint, tmp_path):
     assert done.out == ""
 
 
-def test_predict_says_what_it_can_not_read(tmp_path):
+def test_predict_says_what_it_cannot_read(tmp_path):
     bh.models.create("lenet5", input_shape=(32, 30, 2)).save(tmp_path / "two.safetensors")
     complaint = byhand("predict", tmp_path / "two.safetensors", "x.png").complaint
     assert complaint == "a picture has one channel or three, but lenet5 takes 32 x 30 x 2 arrays"
 
 
 @pytest.fixture
-def stranger(tmp_path):
+def foreign_onnx(tmp_path):
     """Save a network as ONNX without what byhand notes beside it; return its file, and a photo's."""
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)).save(tmp_path / "photo.png")
 
@@ -159,8 +159,8 @@ def shares(model, path, channels=3):
     return pytest.approx(dict(zip(model.classes, map(float, model.predict(pixels[None])[0]))), rel=1e-4)
 
 
-def test_predict_takes_a_strangers_onnx_file(stranger, tmp_path):
-    model, path = stranger("four", mean=0, std=1)
+def test_predict_takes_a_foreign_onnx_file(foreign_onnx, tmp_path):
+    model, path = foreign_onnx("four", mean=0, std=1)
     told, note = answer(path, tmp_path / "photo.png")
     assert told["probabilities"] == shares(model, tmp_path / "photo.png")
     assert (
@@ -169,9 +169,9 @@ def test_predict_takes_a_strangers_onnx_file(stranger, tmp_path):
     )
 
 
-def test_predict_agrees_with_onnxruntime(stranger, tmp_path):
+def test_predict_agrees_with_onnxruntime(foreign_onnx, tmp_path):
     runtime = pytest.importorskip("onnxruntime")
-    _, path = stranger("four")
+    _, path = foreign_onnx("four")
     told, _ = answer(path, tmp_path / "photo.png", "--mean", "0.4,0.5,0.6", "--std", "0.2")
     pixels = photos.from_file(tmp_path / "photo.png", (16, 20)).astype(np.float32) / 255
     images = ((pixels - np.float32([0.4, 0.5, 0.6])) / np.float32(0.2)).transpose(2, 0, 1)[None]
@@ -190,14 +190,14 @@ def test_predict_agrees_with_onnxruntime(stranger, tmp_path):
         (0, [1, 2, 4], ["--std", "1,2,4"]),
     ],
 )
-def test_predict_is_told_how_pixels_become_numbers(stranger, tmp_path, mean, std, words):
-    model, path = stranger("four", mean=mean, std=std)
+def test_predict_is_told_how_pixels_become_numbers(foreign_onnx, tmp_path, mean, std, words):
+    model, path = foreign_onnx("four", mean=mean, std=std)
     told, note = answer(path, tmp_path / "photo.png", *words)
     assert (told["probabilities"], note) == (shares(model, tmp_path / "photo.png"), "")
 
 
-def test_predict_is_told_names_and_size(stranger, tmp_path):
-    model, path = stranger("open", open_size=True, mean=0.5)
+def test_predict_is_told_names_and_size(foreign_onnx, tmp_path):
+    model, path = foreign_onnx("open", open_size=True, mean=0.5)
     (tmp_path / "names.txt").write_text("cat\ndog\nowl\ncow\n")
     asked = byhand("predict", path, tmp_path / "photo.png").complaint
     assert asked.endswith(
@@ -213,8 +213,8 @@ def test_predict_is_told_names_and_size(stranger, tmp_path):
     assert byhand("show", path, "--image-size", "32x32").out.startswith("open: 32 x 32 x 3 -> 4\n")
 
 
-def test_a_model_with_1000_classes_gets_imagenet_names(stranger, tmp_path):
-    model, path = stranger("thousand", classes=1000, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+def test_a_model_with_1000_classes_gets_imagenet_names(foreign_onnx, tmp_path):
+    model, path = foreign_onnx("thousand", classes=1000, mean=IMAGENET_MEAN, std=IMAGENET_STD)
     told, note = answer(path, tmp_path / "photo.png")
     names = (Path(bh.models.__file__).parent / "weights" / "imagenet_classes.txt").read_text().splitlines()
     p = model.predict(photos.from_file(tmp_path / "photo.png", (16, 20))[None])[0]
@@ -227,13 +227,13 @@ def test_a_model_with_1000_classes_gets_imagenet_names(stranger, tmp_path):
     assert answer(path, tmp_path / "photo.png")[1] == ""
 
 
-def test_predict_sees_gray_photos_of_any_size(stranger, tmp_path):
-    model, path = stranger("gray", channels=1, mean=0, std=1)
+def test_predict_sees_gray_photos_of_any_size(foreign_onnx, tmp_path):
+    model, path = foreign_onnx("gray", channels=1, mean=0, std=1)
     assert answer(path, tmp_path / "photo.png")[0]["probabilities"] == shares(model, tmp_path / "photo.png", channels=1)
 
 
-def test_predict_points_to_trace_where_there_are_no_classes(stranger, tmp_path):
-    _, path = stranger("maps", classes=0)
+def test_predict_points_to_trace_where_there_are_no_classes(foreign_onnx, tmp_path):
+    _, path = foreign_onnx("maps", classes=0)
     complaint = byhand("predict", path, "photo.png").complaint
     assert complaint == (f"maps is no classifier, its output is 14 x 18 x 6; to see it: byhand trace {path} photo.png")
 
@@ -253,15 +253,15 @@ def test_predict_points_to_trace_where_there_are_no_classes(stranger, tmp_path):
         (["--image-size", "2x2"], "four.onnx is no ONNX model that byhand can use"),
     ],
 )
-def test_predict_refuses_wrong_options(stranger, tmp_path, words, complaint):
-    _, path = stranger("four")
+def test_predict_refuses_wrong_options(foreign_onnx, tmp_path, words, complaint):
+    _, path = foreign_onnx("four")
     (tmp_path / "three.txt").write_text("a\nb\nc\n")
     done = byhand("predict", path.name, "photo.png", *words, folder=tmp_path)
     assert done.code == 2 and complaint in done.complaint and done.out == ""
 
 
-def test_show_and_its_drawing_take_onnx(stranger, tmp_path):
-    _, path = stranger("four")
+def test_show_and_its_drawing_take_onnx(foreign_onnx, tmp_path):
+    _, path = foreign_onnx("four")
     table = byhand("show", path).out
     assert table.startswith(f"{onnx.load(path).summary()}\n\nalgorithms") and table.startswith(
         "four: 16 x 20 x 3 -> 4\n"
@@ -270,8 +270,8 @@ def test_show_and_its_drawing_take_onnx(stranger, tmp_path):
     assert "training, hand compiled" in byhand("show", path, "--program", "--batch-size", 2).out
 
 
-def test_onnx_that_is_not_installed_is_one_line(stranger, tmp_path):
-    _, path = stranger("four")
+def test_onnx_that_is_not_installed_is_one_line(foreign_onnx, tmp_path):
+    _, path = foreign_onnx("four")
     (tmp_path / "onnx.py").write_text("raise ModuleNotFoundError(\"No module named 'onnx'\", name='onnx')")
     done = byhand("show", path, PYTHONPATH=str(tmp_path))
     assert done.code == 2 and done.complaint == "byhand.onnx needs the package onnx: run pip install 'byhand[onnx]'"

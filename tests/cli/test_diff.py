@@ -116,7 +116,7 @@ def test_architectures_of_any_size_can_be_compared(files):
     assert done.code == 1 and "layers only in B" in done.out
 
 
-def test_names_from_a_strangers_file_can_not_command_the_terminal(files):
+def test_names_from_an_untrusted_file_cannot_command_the_terminal(files):
     folder = files(a=net(), b=net(classes=("cat", "\x1b[31mdog", "owl")))
     done = byhand("diff", "a.safetensors", "b.safetensors", folder=folder)
     assert done.code == 1 and "\x1b" not in done.out and "dog -> ?[31mdog" in done.out

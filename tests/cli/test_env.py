@@ -47,7 +47,7 @@ def test_json_holds_the_same():
     assert found["threads"] == {"used": cores(), "cores": cores(), "of": os.cpu_count()}
     assert found["layer"]["name"] in ("omp", "tbb", "workqueue")
     assert found["layer"]["why"]
-    assert 0 < found["region_us"] < 10_000
+    assert 0 < found["parallel_loop_us"] < 10_000
     assert found["runs"] == "native"
     assert found["versions"].keys() == {"numba", "llvmlite", "numpy", "python"}
     assert found["cache"]["kernels"] > 0

@@ -22,7 +22,7 @@ def batch(n, shape, seed=0):
 
 
 def drawn(n, augment, seed=1):
-    return np.random.default_rng(seed).random((n, augment.numbers))
+    return np.random.default_rng(seed).random((n, augment.uniforms_per_image))
 
 
 def smooth(height, width, channels=3):
@@ -203,7 +203,9 @@ def test_crop_flip_rotate_shift_happen_in_that_order():
         wanted = method(wanted, part[None])
     middle = np.abs(got - wanted[0])[20:-20, 20:-20]  # at the border, reflections differ
     assert middle.max() <= 4 and middle.mean() < 1
-    assert sum(REGISTRY[name].uniforms for name in ("crop", "flip", "rotate", "shift")) == together.numbers == 8
+    assert (
+        sum(REGISTRY[name].uniforms for name in ("crop", "flip", "rotate", "shift")) == together.uniforms_per_image == 8
+    )
 
 
 def test_warped_beside_bilinear_interpolation_as_it_is_written():
@@ -350,7 +352,7 @@ def test_thin_images(shape):
 def test_an_empty_batch_is_augmented(text):
     augment = Augment.parse(text)
     empty = np.zeros((0, 10, 10, 3), np.uint8)
-    got = augment(empty, np.zeros((0, augment.numbers)), empty)
+    got = augment(empty, np.zeros((0, augment.uniforms_per_image)), empty)
     assert got.shape == empty.shape and got.dtype == np.uint8
 
 
@@ -358,7 +360,7 @@ def test_without_augmentation_images_are_copied():
     images = batch(3, (4, 4, 1))
     got = Augment()(images, np.zeros((3, 0)))
     np.testing.assert_array_equal(got, images)
-    assert Augment().numbers == 0 and not np.shares_memory(got, images)
+    assert Augment().uniforms_per_image == 0 and not np.shares_memory(got, images)
 
 
 def test_black_and_white_stay_in_range():

@@ -70,7 +70,10 @@ def test_batches_hold_each_image_with_its_label():
         loader = BatchLoader(
             data,
             augment,
-            ((BatchSpec(batch_rows, rng.random((7, augment.numbers))), i) for i, batch_rows in enumerate(rows)),
+            (
+                (BatchSpec(batch_rows, rng.random((7, augment.uniforms_per_image))), i)
+                for i, batch_rows in enumerate(rows)
+            ),
         )
         for number, batch_rows in enumerate(rows):
             batch, more = next(loader)

@@ -302,7 +302,7 @@ HOSTILE = ["__import__('os')", "a; b", "a\nimport os", "grad_a", "labels", "__cl
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_strangers_names_are_names_or_refused(name):
+def test_untrusted_names_are_names_or_refused(name):
     x = nn.Input(4)
     plain = json.dumps(to_json(x.graph, nn.Linear(2, name="head")(nn.ReLU(name="middle")(x))))
     for old in ("images", "middle", "head_weight", "head_bias", "head"):
@@ -312,7 +312,7 @@ def test_a_strangers_names_are_names_or_refused(name):
             from_json(json.loads(text))
 
 
-def test_a_strangers_graph_ends_in_an_error_of_ours():
+def test_an_untrusted_graph_ends_in_an_error_of_ours():
     x = nn.Input(4)
     data = to_json(x.graph, nn.Linear(2)(x))
     for key in data:

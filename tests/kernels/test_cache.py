@@ -171,7 +171,7 @@ def test_a_full_disk_costs_time_alone(folder, told, monkeypatch):
     assert cache.cache_info().writable is False
 
 
-def test_a_folder_that_can_not_be_written_costs_time_alone(tmp_path, told, monkeypatch):
+def test_a_folder_that_cannot_be_written_costs_time_alone(tmp_path, told, monkeypatch):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("BYHAND_CACHE", str(tmp_path / "file"))
     assert result(made()) == [1, 7, 13, 19, 25]

@@ -65,8 +65,8 @@ def work(own):
 
 arrays = [np.zeros(500) for _ in range(4)]
 running = [threading.Thread(target=work, args=(own,)) for own in arrays]
-for one in running: one.start()
-for one in running: one.join()
+for thread in running: thread.start()
+for thread in running: thread.join()
 print(threads.start().layer, *(set(own) for own in arrays))
 """,
     )

@@ -177,7 +177,7 @@ def test_a_failed_download_is_one_line_and_leaves_the_model(server, tmp_path, ad
     assert not [path for path in (tmp_path / "cache").rglob("*.safetensors") if path.exists()]
 
 
-def test_the_cache_serves_no_stranger():
+def test_only_weights_files_of_a_repository_are_fetched():
     """What is no weights file, or names a place outside the repository, is refused before anybody is asked."""
     for address in (
         "hf:",

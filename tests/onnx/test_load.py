@@ -214,7 +214,7 @@ def test_a_model_without_classes_is_not_trained(tmp_path):
     assert "(8, 8, 4)" in repr(maps)
 
 
-def test_every_layer_of_a_strangers_model_can_be_seen(tmp_path):
+def test_every_layer_of_a_foreign_model_can_be_seen(tmp_path):
     model = load(write_model(make_model([CONV, node("Relu", ["c/1:0"], ["r"]), *HEAD], NUMBERS | H), tmp_path))
     images = random_array(2, 8, 8, 3)
     trace = model.trace(images)
@@ -223,7 +223,7 @@ def test_every_layer_of_a_strangers_model_can_be_seen(tmp_path):
     np.testing.assert_allclose(trace["y"], model.logits_of(images), rtol=1e-5, atol=1e-6)
 
 
-def test_a_strangers_model_learns(tmp_path):
+def test_a_foreign_model_learns(tmp_path):
     model = load(write_model(make_model([CONV, node("Relu", ["c/1:0"], ["r"]), *HEAD], NUMBERS | H), tmp_path))
     images, labels = random_array(16, 8, 8, 3), np.arange(16) % 5
     trainer = bh.Trainer(model, bh.Adam(lr=0.02), batch_size=16)

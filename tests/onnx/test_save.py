@@ -133,7 +133,7 @@ def test_double_precision_stays(tmp_path):
     np.testing.assert_allclose(runtime(tmp_path / "double.onnx", images), model.logits_of(images), atol=1e-13)
 
 
-def test_a_file_that_can_not_be_written_leaves_the_old_one(tmp_path):
+def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path):
     model = bh.models.create("article")
     save(model, tmp_path / "net.onnx")
     before = (tmp_path / "net.onnx").read_bytes()

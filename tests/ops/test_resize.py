@@ -231,7 +231,7 @@ def test_an_upsampling_needs_an_image_and_a_scale():
         Upsample(0.25)(Input(2, 2, 1))
 
 
-def test_an_image_larger_than_any_is_refused_in_a_strangers_file():
+def test_an_image_larger_than_any_is_refused_in_an_untrusted_file():
     x = Input(2, 2, 1)
     data = to_json(x.graph, Resize((4, 4))(x))
     assert from_json(data)[1].shape == (1, 4, 4, 1)

@@ -85,7 +85,7 @@ def test_a_network_that_is_too_large_is_recorded_and_no_classifier(monkeypatch):
             )
             wanted = trace[node["output"]][..., tensor["kept"]] if tensor["kept"] else trace[node["output"]]
             np.testing.assert_allclose(values, wanted, rtol=1e-3, atol=1e-3 * np.abs(wanted).max())
-    monkeypatch.setattr(html, "CLASSIFIER_MAX_WORK", (1000, 1000))
+    monkeypatch.setattr(html, "CLASSIFIER_MAX_MACS", 1000)
     with pytest.raises(bh.ArgumentError, match=r"squeezenet1_1 can't run in a page: it has [\d,]+ multiply-adds"):
         document(Look(model, images=images, classifier=True))
 

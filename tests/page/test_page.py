@@ -219,19 +219,19 @@ def test_the_epoch_slider_goes_through_training(visit, page_file, digits):
         np.testing.assert_allclose(logits, model.logits_of(pixels(page))[0], atol=0.03)  # float16
         accuracy = (model.logits_of(test.images).argmax(1) == test.labels).mean()
         assert f"{100 * accuracy:.1f} % correct" in page.inner_text("#training output")
-        assert f"{100 * accuracy:.1f} %" in page.inner_text("#surgery .verdict")
+        assert f"{100 * accuracy:.1f} %" in page.inner_text("#edits .verdict")
     assert "snapshot=1" in page.url
     assert page.locator("#training svg").count() == 2
 
 
-def test_surgery_is_felt_at_once_on_all_test_images_and_undone(visit, page_file, digits):
+def test_edits_are_evaluated_at_once_on_all_test_images_and_undone(visit, page_file, digits):
     page, model = visit(page_file, hash="#at=conv1.1.10.10"), copy(digits[0])
     test = bh.data.load("mnist")[1].take(1000)
 
     def verdict():
         until(page, "byhand.verdict.all && byhand.verdict.count === 1000")
         settle(page)
-        return page.inner_text("#surgery .verdict b"), page.evaluate("Array.from(byhand.network.logits.d)")
+        return page.inner_text("#edits .verdict b"), page.evaluate("Array.from(byhand.network.logits.d)")
 
     def wanted():
         right = (model.logits_of(test.images).argmax(1) == test.labels).mean()
@@ -250,15 +250,15 @@ def test_surgery_is_felt_at_once_on_all_test_images_and_undone(visit, page_file,
     until(page, "byhand.edits.touched")
     model.parameters["conv1_weight"][0, 0, 0, 1] = -2.5
     agree()
-    assert "conv1_weight[0, 0, 0, 1]" in page.inner_text("#surgery .done")
+    assert "conv1_weight[0, 0, 0, 1]" in page.inner_text("#edits .done")
     page.evaluate("byhand.verdict.all = false")
-    page.locator("#surgery button").first.click()
+    page.locator("#edits button").first.click()
     model.parameters["conv1_weight"][..., 1] = 0
     model.parameters["conv1_bias"][1] = 0
     agree()
     page.locator("#layer-conv1").scroll_into_view_if_needed()  # a layer out of view is drawn when it comes into view
     until(page, "document.querySelectorAll('#layer-conv1 .map.off').length === 1")
-    page.click("#surgery button:has-text('undo')")
+    page.click("#edits button:has-text('undo')")
     page.keyboard.press("Control+z")
     settle(page)
     model.p.flat[...] = digits[0].p.flat
@@ -328,7 +328,7 @@ def test_a_link_shows_the_same(visit, page_file):
     state = f"JSON.stringify([{parts}])"
     assert other.evaluate(state) == page.evaluate(state)
     assert other.inner_text("#where") == page.inner_text("#where")
-    wrong = "#image=99999&at=nothing.1.2.3&snapshot=-1&surgery=x.1+conv1.99&drawn=zz&truth=77&weight=a.b&mode=sideways"
+    wrong = "#image=99999&at=nothing.1.2.3&snapshot=-1&edits=x.1+conv1.99&drawn=zz&truth=77&weight=a.b&mode=sideways"
     broken = visit(page_file, hash=wrong)
     assert broken.evaluate("byhand.at.layer") == "conv1" and broken.evaluate("byhand.image") == 0
 
@@ -453,7 +453,7 @@ def test_a_live_page_loads_itself_again_when_it_is_looked_at(visit, digits, tmp_
 
 
 def test_a_recorded_network_shows_what_python_saw(visit, tmp_path, monkeypatch):
-    monkeypatch.setattr("byhand.page.html.PAGE_MAX_WORK", (1000, 1000))
+    monkeypatch.setattr("byhand.page.html.PAGE_MAX_MACS", 1000)
     model = bh.models.create("tiny", classes=["a", "b", "c"])
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
     path = tmp_path / "recorded.html"

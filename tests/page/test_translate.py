@@ -130,7 +130,7 @@ def test_translated_source_marks_the_elements_that_a_line_reads():
         "x[n, p, q, group * depth + c]",
         "weight[r, s, c, k]",
     ]
-    assert line in source["telling"]
+    assert line in source["listed"]
 
 
 def test_every_module_of_the_page_is_read_and_its_imports_exist():

@@ -267,7 +267,7 @@ def test_a_diverging_loss_is_diagnosed():
     inputs = DiagnosisInput(again.model, test, again.logits, history, train=train)
     finding = found(inputs)["diverging training loss"]
     assert finding.severity == "serious" and f"ended at {history[-1]['loss']:.3f}" in finding.evidence
-    assert "label noise" not in found(inputs), "who lost his way accuses nobody"
+    assert "label noise" not in found(inputs), "a diverged network reports no label noise"
     calm = DiagnosisInput(first.model, test, first.logits, first.history, train=train)
     assert "diverging training loss" not in found(calm)
 
@@ -434,7 +434,7 @@ def test_a_probability_that_is_not_quite_certain_does_not_look_it():
     assert percent(float("nan")) == "–"
 
 
-def test_names_of_strangers_stay_in_one_line():
+def test_untrusted_names_stay_in_one_line():
     names = ("a\nb", "x" * 300, "\x1b[2J", "\u202edog")
     inputs = healthy()
     model = nn.Model(x := nn.Input(8, 8, 1), nn.Linear(4)(nn.Flatten()(x)), classes=names)

@@ -179,7 +179,7 @@ HOSTILE = ['"><script>alert(1)</script>', "]]>&lt;&", "a\nb\0\x1b[2J", "\ud800",
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_strangers_name_is_only_text(name):
+def test_an_untrusted_name_is_only_text(name):
     """The graph refuses such names; were one to come through, the drawing would hold it as text."""
     model = bh.models.create("lenet5", seed=None)
     nodes = model.graph.nodes

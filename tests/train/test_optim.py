@@ -310,7 +310,7 @@ def test_an_unknown_hand_is_named():
         update(bh.SGD(), None, "loop")
 
 
-def test_settings_can_not_be_changed_and_compare_by_value():
+def test_settings_cannot_be_changed_and_compare_by_value():
     assert bh.Adam() == bh.Adam(lr=0.001) != bh.AdamW(weight_decay=0.0)
     with pytest.raises(AttributeError):
         bh.SGD().lr = 1.0

@@ -288,7 +288,9 @@ def test_the_signal_handlers_are_put_back(monkeypatch):
 
 def test_a_second_ctrl_c_interrupts_and_leaves_the_last_checkpoint(tmp_path, monkeypatch):
     stops, run = Stops(monkeypatch, 57, signals=[signal.SIGINT] * 2), bh.Run.create(tmp_path / "run", {})
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite that runs in the background ignores Ctrl-C
+    before = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a suite that runs in the background ignores Ctrl-C
     try:
         with pytest.raises(KeyboardInterrupt):
             new_trainer("sgd").fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)

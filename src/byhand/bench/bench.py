@@ -22,26 +22,26 @@ MIN_RATIO_TO_BEST = 0.5  # a peer below it after its first turn has no second
 
 
 def measure(
-    works: list[str],
+    benchmarks: list[str],
     *,
     rounds: int = ROUNDS,
     seconds: float = TURN_SECONDS,
     hand: str = DEFAULT_HAND,
-    tell: Callable[[str], None] = lambda line: None,
+    progress: Callable[[str], None] = lambda line: None,
 ) -> Result:
     """Measure byhand and every peer that is installed in each benchmark.
 
     Returns the machine and a row for each benchmark; a ratio above 1: byhand is ahead of the best peer. `results.py` lists all
-    fields. hand: byhand's implementation of the ops; tell: called with each line of progress.
+    fields. hand: byhand's implementation of the ops; progress: called with each line of progress.
     """
-    return {"machine": machine(), "rows": [_row(name, rounds, seconds, hand, tell) for name in works]}
+    return {"machine": machine(), "rows": [_row(name, rounds, seconds, hand, progress) for name in benchmarks]}
 
 
 class Race:
     """The peers of a benchmark, byhand first, and their processes."""
 
-    def __init__(self, name: str, tell: Callable[[str], None]) -> None:
-        self.name, self.benchmark, self.tell = name, BENCHMARKS[name], tell
+    def __init__(self, name: str, progress: Callable[[str], None]) -> None:
+        self.name, self.benchmark, self.progress = name, BENCHMARKS[name], progress
         self.processes: dict[str, Process] = {}
         self.failed: dict[str, str] = {}
         self.expected: Numbers = []
@@ -54,7 +54,7 @@ class Race:
             self.expected = self.expected or numbers
             check(self.expected, numbers)
             process.turn(seconds)
-            self.tell(f"  {peer}: {figure(_mean(process.result)).strip()} {self.benchmark.unit}")
+            self.progress(f"  {peer}: {figure(_mean(process.result)).strip()} {self.benchmark.unit}")
         self._stop_slow_peers()
 
     def round(self, seconds: float) -> None:
@@ -78,7 +78,7 @@ class Race:
             yield
         except Failed as error:
             self.failed[peer] = str(error)
-            self.tell(f"  {peer}: {error}")
+            self.progress(f"  {peer}: {error}")
             self.processes.pop(peer).stop()
 
     def _stop_slow_peers(self) -> None:
@@ -91,11 +91,11 @@ class Race:
                 process.stop()
 
 
-def _row(name: str, rounds: int, seconds: float, hand: str, tell: Callable[[str], None]) -> Row:
-    benchmark, race = BENCHMARKS[name], Race(name, tell)
+def _row(name: str, rounds: int, seconds: float, hand: str, progress: Callable[[str], None]) -> Row:
+    benchmark, race = BENCHMARKS[name], Race(name, progress)
     entries = {"byhand": byhand(hand)} | {peer: PEERS[peer] for peer in benchmark.peers}
     missing = {peer: reason for peer, entry in entries.items() if (reason := entry.missing())}
-    tell(f"measuring: {benchmark.title}")
+    progress(f"measuring: {benchmark.title}")
     try:
         for peer, entry in entries.items():
             if peer not in missing:

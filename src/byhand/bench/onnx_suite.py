@@ -136,13 +136,13 @@ def run(case: Case, hand: str = DEFAULT_HAND) -> Result:
     return Result(case, PASSED)
 
 
-def suite(hand: str = DEFAULT_HAND, tell: Callable[[str], None] = lambda line: None) -> list[Result]:
+def suite(hand: str = DEFAULT_HAND, progress: Callable[[str], None] = lambda line: None) -> list[Result]:
     """Run every case; a case whose graph byhand can't read counts as unsupported."""
     results = []
     for i, case in enumerate(cases()):
         results.append(run(case, hand))
         if i % 500 == 499:
-            tell(f"  {i + 1} cases")
+            progress(f"  {i + 1} cases")
     return results
 
 

@@ -139,7 +139,7 @@ def scaling(
     seconds: float = 2.0,
     quick: bool = False,
     hand: str = DEFAULT_HAND,
-    tell: Callable[[str], None] = lambda line: None,
+    progress: Callable[[str], None] = lambda line: None,
 ) -> ScalingResult:
     """Measure steps and all-reduces at 1 and 2 ranks on this machine, and predict those of many machines.
 
@@ -150,7 +150,7 @@ def scaling(
     threads = max(1, cores() // 2)
     job: RankJob = {"model": model, "batch": batch, "seconds": seconds, "hand": hand}
     sizes = SIZES[::4] if quick else SIZES
-    tell(f"measuring: {model}, a batch of {batch}, by 1 and by 2 ranks")
+    progress(f"measuring: {model}, a batch of {batch}, by 1 and by 2 ranks")
     one_rank = run([], job)
     # Two processes at once, because ranks share caches and memory bandwidth; each computes its shard alone.
     shard = run(start_two, {**job, "of": 2, "add": True}, threads)
@@ -177,7 +177,7 @@ def scaling(
         if quick and paper:
             break
         images = 4 if quick else images
-        tell(f"measuring: {name}, {images} images of 224 x 224")
+        progress(f"measuring: {name}, {images} images of 224 x 224")
         own = run([], {"model": name, "batch": images * 2, "of": 2, "seconds": seconds, "hand": hand})
         rows = [
             predict(own["step"], images, own["bytes"], count, link, shard["add"])

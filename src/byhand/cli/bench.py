@@ -20,7 +20,7 @@ MEASUREMENT, HISTORY = "Measurement", "History"
     "byhand bench lenet5 latency --quick", "byhand bench lenet5 --record", "byhand bench onnx-suite", panel="Machine"
 )
 def bench(
-    works: Annotated[
+    benchmarks: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="BENCHMARK",
@@ -51,32 +51,36 @@ def bench(
     onnx-suite counts the cases of ONNX's backend test suite that byhand passes, by operator. scaling measures data-parallel
     steps of two ranks, and extrapolates to more machines.
     """
-    for name in works or ():
+    for name in benchmarks or ():
         if name not in (*BENCHMARKS, SUITE, SCALING):
             raise UnknownNameError("benchmark", name, [*BENCHMARKS, SUITE, SCALING])
     if hand not in HANDS:
         raise UnknownNameError("hand", hand, HANDS)
     for single in (SUITE, SCALING):
-        if works and single in works and len(works) > 1:
-            others = ", ".join(name for name in works if name != single)
+        if benchmarks and single in benchmarks and len(benchmarks) > 1:
+            others = ", ".join(name for name in benchmarks if name != single)
             raise ArgumentError(f"{single} prints a table of its own; run it without {others}")
-    if (record or show_history) and (alone := [name for name in works or () if name in (SUITE, SCALING)]):
+    if (record or show_history) and (alone := [name for name in benchmarks or () if name in (SUITE, SCALING)]):
         raise ArgumentError(f"the history holds no {alone[0]}; give it benchmarks: {', '.join(BENCHMARKS)}")
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     if show_history:
-        _history(file, works, as_json, console)
+        _history(file, benchmarks, as_json, console)
         return
-    if works == [SUITE]:
+    if benchmarks == [SUITE]:
         _suite(hand, as_json, console)
         return
-    if works == [SCALING]:
+    if benchmarks == [SCALING]:
         from byhand.bench import scaling  # noqa: PLC0415  (other benchmarks don't need it)
 
-        found = scaling.scaling(seconds=seconds, quick=quick, hand=hand, tell=console.print)
+        found = scaling.scaling(seconds=seconds, quick=quick, hand=hand, progress=console.print)
         print(json.dumps(found) if as_json else scaling.report(found))
         return
     result = measure(
-        works or list(BENCHMARKS), rounds=1 if quick else rounds, seconds=seconds, hand=hand, tell=console.print
+        benchmarks or list(BENCHMARKS),
+        rounds=1 if quick else rounds,
+        seconds=seconds,
+        hand=hand,
+        progress=console.print,
     )
     if as_json:
         print(json.dumps(result))
@@ -85,17 +89,17 @@ def bench(
         for row in result["rows"]:
             print(f"\n{table(row)}")
     if record:
-        rows = history.append(file, works or list(BENCHMARKS), result, hand)
+        rows = history.append(file, benchmarks or list(BENCHMARKS), result, hand)
         console.print(f"recorded {rows} {'row' if rows == 1 else 'rows'} in {file}", markup=False)
     if any("byhand" in row["failed"] for row in result["rows"]):
         raise typer.Exit(1)
 
 
-def _history(file: Path, works: list[str] | None, as_json: bool, console: Console) -> None:
+def _history(file: Path, benchmarks: list[str] | None, as_json: bool, console: Console) -> None:
     rows, bad = history.read(file)
     if bad:
         console.print(history.bad_lines(file, bad), markup=False)
-    rows = [row for row in rows if not works or row["benchmark"] in works]
+    rows = [row for row in rows if not benchmarks or row["benchmark"] in benchmarks]
     print(json.dumps(rows) if as_json else history.table(rows) or f"{file} holds no such run")
 
 

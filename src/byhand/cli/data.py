@@ -70,7 +70,7 @@ def data(
         }
         settings, notes = defaults.resolve(given, listing)
         _, shape, crop = source_and_shape(settings, listing)
-        sets = listing.sets(shape, crop, tell=bar.update)
+        sets = listing.sets(shape, crop, progress=bar.update)
     finally:
         bar.close()
     train = sets.train
@@ -96,7 +96,9 @@ def data(
     print(f"{train.name}: images of {format_shape(train.shape)}, {len(train.classes)} classes")
     _table(sets)
     augmented = (
-        f"augmentation while training: {augmentation}" if augmentation.numbers else "no augmentation while training"
+        f"augmentation while training: {augmentation}"
+        if augmentation.uniforms_per_image
+        else "no augmentation while training"
     )
     for line in (*notes, *skipped_files_lines(sets.bad), augmented):
         print(f"  {line}")
@@ -129,12 +131,13 @@ def _draw(sets: Splits, augmentation: Augment, seed: int, path: Path) -> None:
     from byhand.report import draw_contact_sheet  # noqa: PLC0415  (byhand.report imports matplotlib, which is slow)
 
     train, rng, rows = sets.train, np.random.default_rng(seed), []
+    max_images = SHEET_PAIRS if augmentation.uniforms_per_image else SHEET_IMAGES
     for number, name in enumerate(train.classes[:SHEET_CLASSES]):
         mine = np.flatnonzero(train.labels == number)
-        chosen = rng.choice(mine, min(len(mine), SHEET_PAIRS if augmentation.numbers else SHEET_IMAGES), replace=False)
+        chosen = rng.choice(mine, min(len(mine), max_images), replace=False)
         images = train.images[chosen]
         row: list[Any] = [name, len(mine), list(images)]
-        if augmentation.numbers:
+        if augmentation.uniforms_per_image:
             row.append(list(_augmented(train, images, augmentation, rng)))
         rows.append(tuple(row))
     rows += [
@@ -142,10 +145,12 @@ def _draw(sets: Splits, augmentation: Augment, seed: int, path: Path) -> None:
         for number, name in enumerate(train.classes)
         if number >= SHEET_CLASSES
     ]
-    about = f"{format_shape(train.shape)}" + (f"; plain, and augmented: {augmentation}" if augmentation.numbers else "")
+    about = f"{format_shape(train.shape)}" + (
+        f"; plain, and augmented: {augmentation}" if augmentation.uniforms_per_image else ""
+    )
     draw_contact_sheet(path, rows, f"{train.name}: the network's inputs", about)
 
 
 def _augmented(train: Dataset, images: Any, augmentation: Augment, rng: np.random.Generator) -> Any:
     others = train.images[rng.choice(len(train), len(images))] if augmentation.mixup else None
-    return augmentation(images, rng.random((len(images), augmentation.numbers)), others)
+    return augmentation(images, rng.random((len(images), augmentation.uniforms_per_image)), others)

@@ -16,7 +16,7 @@ TITLES = {
     "caches": "caches per core",
     "threads": "threads",
     "layer": "threading layer",
-    "region_us": "parallel loop cost",
+    "parallel_loop_us": "parallel loop cost",
     "runs": "kernels run as",
     "versions": "versions",
     "cache": "kernel cache",
@@ -69,7 +69,7 @@ def examine() -> dict[str, Any]:
         "caches": {f"L{level}": cpu.cache_size(level) for level in (1, 2, 3)},
         "threads": {"used": running.workers if running else 1, "cores": cpu.cores(), "of": os.cpu_count()},
         "layer": {"name": running.layer, "why": running.why} if running else None,
-        "region_us": cost,
+        "parallel_loop_us": cost,
         "runs": how,
         "versions": {
             "numba": numba.__version__,
@@ -97,7 +97,10 @@ def as_text(found: dict[str, Any]) -> dict[str, str]:
         + ("" if kept["writable"] else "; not writable, so kernels compile on each run: set BYHAND_CACHE to a folder"),
     }
     if layer:
-        lines |= {"layer": f"{layer['name']}: {layer['why']}", "region_us": f"{found['region_us']:.1f} microseconds"}
+        lines |= {
+            "layer": f"{layer['name']}: {layer['why']}",
+            "parallel_loop_us": f"{found['parallel_loop_us']:.1f} microseconds",
+        }
     elif found["runs"] == "python":
         lines["runs"] = "plain Python: NUMBA_DISABLE_JIT is set"
     else:

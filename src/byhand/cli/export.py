@@ -151,7 +151,7 @@ def _spell(value: Any) -> str:
     return ", ".join(f"{number:g}" for number in (value if isinstance(value, list) else [value]))
 
 
-# What is told of the C ------------------------------------------------------------------------------------------------
+# the printed report of the C export -----------------------------------------------------------------------------------
 
 
 def _print(network: nn.Model, folder: Path, done: ExportReport) -> None:

@@ -15,7 +15,7 @@ from byhand import models, nn
 from byhand.cli.command import ANY_MODEL, OUTPUT, ImageSize, Labels, Mean, Std, command, option, output_option
 from byhand.cli.model_argument import image_reader, open_model, print_note, resolve_preprocessing
 from byhand.cli.progress_bar import ProgressBar
-from byhand.cli.training_setup import TrainingSetup, load_sets
+from byhand.cli.training_setup import RUNS_FOLDER, TrainingSetup, load_sets
 from byhand.data import Dataset, find, mnist
 from byhand.errors import ByhandError, FileError
 from byhand.files import write_whole
@@ -28,7 +28,6 @@ from byhand.train import Run, Trainer
 
 HTML_FILE = "look.html"
 MAX_PICTURES = 16  # of the user's own
-RUNS_FOLDER = Path("runs")
 MAX_PAGE_TIME_FRACTION = 0.25  # of a training's time that updating its page may take
 
 

@@ -38,7 +38,7 @@ def header_lines(setup: TrainingSetup, resume: bool) -> list[str]:
         *setup.notes,
         *skipped_files_lines(sets.bad),
         f"{epochs} epoch{'s' * (epochs > 1)} of {steps:,} step{'s' * (steps > 1)}, batch {trainer.batch_size:,}{whole_batch}",
-        *([f"augmentation: {trainer.augment}"] if trainer.augment.numbers else []),
+        *([f"augmentation: {trainer.augment}"] if trainer.augment.uniforms_per_image else []),
         *([f"label smoothing {trainer.label_smoothing:.3g}"] if trainer.label_smoothing else []),
         f"{kind}{f' with momentum {momentum:g}' if momentum else ''}, {rate}, seed {trainer.seed}",
         f"hand: {trainer.hand}    run: {setup.run.folder}{ranks}",

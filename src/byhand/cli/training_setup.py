@@ -167,8 +167,8 @@ def load_sets(
     settings: defaults.Settings, listing: Source, shape: Shape, crop: float, bar: ProgressBar | None = None
 ) -> Splits:
     """Return a training's data sets; without a test set, a fraction of each class is split off for validation."""
-    tell = None if bar is None else bar.update
-    sets = listing.sets(shape, crop, stream=settings.get("stream") or None, tell=tell)
+    progress = None if bar is None else bar.update
+    sets = listing.sets(shape, crop, stream=settings.get("stream") or None, progress=progress)
     fraction = settings.get("validation_fraction")
     needed = sets.test is None or settings.get("early_stopping")  # the test set must not select the model
     if sets.val is None and (fraction if fraction is not None else needed):

@@ -15,7 +15,7 @@ from byhand.data import array_files, discovery, idx, mnist
 from byhand.data.array_source import ArraySource
 from byhand.data.augment import Augment
 from byhand.data.dataset import Dataset
-from byhand.data.source import Source, Tell
+from byhand.data.source import ProgressCallback, Source
 from byhand.data.splits import VALIDATION_FRACTION, Splits
 from byhand.errors import ArgumentError, FileError, UnknownNameError
 
@@ -32,11 +32,11 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def find(source: str | os.PathLike[str], tell: Tell | None = None) -> Source:
+def find(source: str | os.PathLike[str], progress: ProgressCallback | None = None) -> Source:
     """Return what there is in a data set, before its images are decoded: a `FileSource` of image files, or an `ArraySource`.
 
-    source: "mnist", a folder or a file, as `load` takes them; tell: called with (done, of how many, what) while it is looked
-    at. Raises as `load` does.
+    source: "mnist", a folder or a file, as `load` takes them; progress: called with (done, total, what) while files are
+    inspected. Raises as `load` does.
     """
     if source == "mnist":
         train, test = mnist.load()
@@ -59,7 +59,7 @@ def find(source: str | os.PathLike[str], tell: Tell | None = None) -> Source:
         raise FileError(f"can't load {path}: it is a file of another kind; expected {EXPECTED}")
     from byhand.data.file_source import FileSource  # noqa: PLC0415  (Pillow, as above)
 
-    return FileSource.of(discovery.discover_folders(path) if path.is_dir() else discovery.discover_csv(path), tell)
+    return FileSource.of(discovery.discover_folders(path) if path.is_dir() else discovery.discover_csv(path), progress)
 
 
 def load(

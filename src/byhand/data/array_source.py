@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from byhand.data.dataset import Dataset
-from byhand.data.source import Tell
+from byhand.data.source import ProgressCallback
 from byhand.data.splits import Splits, check_classes
 from byhand.errors import ArgumentError
 from byhand.shapes import Shape
@@ -48,7 +48,7 @@ class ArraySource:
         crop: float = 1.0,
         *,
         stream: bool | None = None,
-        tell: Tell | None = None,
+        progress: ProgressCallback | None = None,
     ) -> Splits:
         """Return the splits. Raises ArgumentError for another shape: arrays are not resized."""
         if shape is not None and shape != self.shape:

@@ -15,7 +15,7 @@ from byhand.data.dataset import Dataset
 from byhand.data.discovery import DiscoveredFiles, abbreviated, natural_key
 from byhand.data.lazy_images import LazyImages
 from byhand.data.prefetch import Prefetcher
-from byhand.data.source import Tell
+from byhand.data.source import ProgressCallback
 from byhand.data.splits import Splits, check_classes
 from byhand.errors import FileError
 from byhand.shapes import Shape
@@ -35,13 +35,13 @@ class FileSource:
     infos: dict[Path, image_decoding.ImageInfo] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, found: DiscoveredFiles, tell: Tell | None = None) -> "FileSource":
+    def of(cls, found: DiscoveredFiles, progress: ProgressCallback | None = None) -> "FileSource":
         """Inspect every file; what can't be read goes into `found.bad`, with the reason."""
         listing = cls(found)
         paths = [path for several in found.parts.values() for path, _ in several]
         for done, path in enumerate(paths):
-            if tell and done % DECODE_GROUP == 0:
-                tell(done, len(paths), "looking at pictures")
+            if progress and done % DECODE_GROUP == 0:
+                progress(done, len(paths), "looking at pictures")
             try:
                 listing.infos[path] = image_decoding.inspect_image(path, MAX_DECODED_PIXELS)
             except FileError as error:
@@ -120,7 +120,7 @@ class FileSource:
         crop: float = 1.0,
         *,
         stream: bool | None = None,
-        tell: Tell | None = None,
+        progress: ProgressCallback | None = None,
     ) -> Splits:
         """Decode every file once, and return the splits; what can't be read is left out and listed.
 
@@ -137,7 +137,9 @@ class FileSource:
         stream = len(self.infos) * int(np.prod(shape)) > room if stream is None else stream
         notes, parts = [*self.found.notes, *self.about(shape, crop)], {}
         for part, pairs in self.found.parts.items():
-            parts[part] = self._decoded([pair for pair in pairs if pair[0] in self.infos], shape, crop, stream, tell)
+            parts[part] = self._decoded(
+                [pair for pair in pairs if pair[0] in self.infos], shape, crop, stream, progress
+            )
         first = "train" if "train" in parts else "all"
         if first not in parts or not parts[first][0]:
             raise FileError(f"{self.found.root}: no picture to train on can be read")
@@ -167,7 +169,7 @@ class FileSource:
         return Splits(**made, notes=tuple(notes), bad=tuple(self.bad), crop=1.0 if untouched else crop, digests=digests)
 
     def _decoded(
-        self, pairs: list[tuple[Path, str]], shape: Shape, crop: float, stream: bool, tell: Tell | None
+        self, pairs: list[tuple[Path, str]], shape: Shape, crop: float, stream: bool, progress: ProgressCallback | None
     ) -> tuple[list[tuple[Path, str]], Any]:
         """Return the files that can be decoded, and their images: an array, or LazyImages."""
         files = LazyImages([path for path, _ in pairs], shape, crop)
@@ -187,8 +189,8 @@ class FileSource:
                 if images is not None:
                     images[len(good)] = image
                 good.append(row)
-            if tell:
-                tell(group[-1][0] + 1, len(pairs), "decoding pictures")
+            if progress:
+                progress(group[-1][0] + 1, len(pairs), "decoding pictures")
         kept = [pairs[row] for row in good]
         return kept, files.take(good) if images is None else images[: len(good)]
 

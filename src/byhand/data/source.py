@@ -6,7 +6,7 @@ from typing import Protocol
 from byhand.data.splits import Splits
 from byhand.shapes import Shape
 
-Tell = Callable[[int, int, str], None]  # progress: (done, total, what)
+ProgressCallback = Callable[[int, int, str], None]  # called with (done, total, what)
 
 
 class Source(Protocol):
@@ -38,6 +38,6 @@ class Source(Protocol):
         crop: float = 1.0,
         *,
         stream: bool | None = None,
-        tell: Tell | None = None,
+        progress: ProgressCallback | None = None,
     ) -> Splits:
-        """Return the splits with images of a shape; stream: decode images when they are used; tell: called with progress."""
+        """Return the splits with images of a shape; stream: decode images when they are used; progress: as in `find`."""

@@ -26,7 +26,7 @@ NHWC = (0, 1, 2, 3)  # the order of axes
 IMAGE_OPS = ("conv2d", "conv_transpose2d", "max_pool", "avg_pool", "lrn", "resize")  # read and write (N, H, W, C)
 SUMMARIZING_OPS = ("max_pool", "avg_pool", "global_avg_pool", "dropout", "pad", "slice")  # detect nothing themselves
 
-Line = tuple[float, float]  # (start, step): element j is centered on pixel start + step * j
+AxisCenters = tuple[float, float]  # (start, step): element j is centered on pixel start + step * j
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class FieldGrid:
     """
 
     order: tuple[int, ...] = NHWC
-    down: Line = (0.0, 1.0)
-    across: Line = (0.0, 1.0)
+    down: AxisCenters = (0.0, 1.0)
+    across: AxisCenters = (0.0, 1.0)
     grid: tuple[int, ...] = ()
 
 
@@ -118,14 +118,14 @@ def lay_over(values: Array, grid: FieldGrid, size: tuple[int, int]) -> Array:
     >>> lay_over(np.array([[0.0, 4.0]]), FieldGrid(down=(0, 1), across=(0.5, 2)), (1, 4))
     array([[0., 1., 3., 4.]])
     """
-    lines = zip(size, values.shape, (grid.down, grid.across))
-    down, across = (_interpolation(pixels, count, line) for pixels, count, line in lines)
+    axes = zip(size, values.shape, (grid.down, grid.across))
+    down, across = (_interpolation(pixels, count, centers) for pixels, count, centers in axes)
     return (down @ values @ across.T).astype(values.dtype)
 
 
-def _interpolation(pixels: int, count: int, line: Line) -> Array:
+def _interpolation(pixels: int, count: int, centers: AxisCenters) -> Array:
     """Return the weight of each element of a map in every pixel, (pixels, count)."""
-    position = (np.arange(pixels) - line[0]) / line[1]
+    position = (np.arange(pixels) - centers[0]) / centers[1]
     inside = np.clip(position, 0, count - 1)
     fade = np.clip(1.5 - np.abs(position - inside), 0, 1)
     return fade[:, None] * np.maximum(0, 1 - np.abs(inside[:, None] - np.arange(count)))  # type: ignore[no-any-return]
@@ -139,8 +139,8 @@ def _grid_of(node: Node, call: CallSpec, read: Tensor, grid: FieldGrid, image: t
         return _regained(grid, shape, image) if op in IMAGE_OPS or reshaped else replace(grid, order=())
     order = tuple(grid.order[axis] for axis in call.attributes["axes"]) if op == "transpose" else grid.order
     down, across = (
-        _through(line, *_line(node, call, read, i, grid.order.index(1 + i)))
-        for i, line in enumerate((grid.down, grid.across))
+        _through(centers, *_axis_centers(node, call, read, i, grid.order.index(1 + i)))
+        for i, centers in enumerate((grid.down, grid.across))
     )
     return FieldGrid(order, down, across, (shape[order.index(1)], shape[order.index(2)]))
 
@@ -159,12 +159,12 @@ def _regained(grid: FieldGrid, shape: tuple[int, ...], image: tuple[int, ...]) -
     return replace(grid, order=())
 
 
-def _through(line: Line, start: float, step: float) -> Line:
+def _through(centers: AxisCenters, start: float, step: float) -> AxisCenters:
     """Return the centers of a result whose element j is centered on element start + step * j of its input."""
-    return line[0] + line[1] * start, line[1] * step
+    return centers[0] + centers[1] * start, centers[1] * step
 
 
-def _line(node: Node, call: CallSpec, read: Tensor, i: int, axis: int) -> Line:
+def _axis_centers(node: Node, call: CallSpec, read: Tensor, i: int, axis: int) -> AxisCenters:
     """Return the centers of a node's results along one axis of its input; i: 0 down, 1 across; axis: which axis that is."""
     attributes: Mapping[str, Any] = call.attributes
     if (window := call.window) is not None:

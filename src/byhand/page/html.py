@@ -22,7 +22,7 @@ from byhand.kernels import cdiv
 from byhand.nn import Model
 from byhand.nn.receptive_field import last_feature_map
 from byhand.ops.op import Array
-from byhand.page.network import facts_of, ops_of, places_of, rows_of, spec_of
+from byhand.page.network import facts_of, field_centers_of, ops_of, rows_of, spec_of
 from byhand.page.record import recorded
 from byhand.page.snapshot import Snapshot, encoded, moment, numbers_of
 from byhand.page.translate import Script, hands
@@ -30,8 +30,11 @@ from byhand.page.translate import Script, hands
 MAX_TEST_IMAGES = 1000  # on which edits of the network are evaluated
 MAX_IMAGE_BYTES = 4_000_000  # of all images in the page, before PNG compression
 MAX_FLOAT32_PARAMETERS = 1_000_000  # larger networks are stored as float16
-PAGE_MAX_WORK = 100_000_000, 3_000_000  # multiply-adds and parameters up to which a page computes
-CLASSIFIER_MAX_WORK = 600_000_000, 8_000_000  # the same for a page that opens with the classifier
+# Multiply-adds and parameters up to which a network runs in the page; larger for a page that opens with the classifier.
+PAGE_MAX_MACS = 100_000_000
+PAGE_MAX_PARAMETERS = 3_000_000
+CLASSIFIER_MAX_MACS = 600_000_000
+CLASSIFIER_MAX_PARAMETERS = 8_000_000
 RECORDED_IMAGES = 4  # test images of a network that the page does not compute, without pictures from the user
 GENERATOR = "byhand look"  # by which its own files are known again
 
@@ -42,8 +45,8 @@ class Look:
 
     images: (N, H, W, C) uint8, the reader's own; tests, labels: images that the network was not trained on, and their classes,
     as many of the first 1,000 as a page holds; snapshots: moments of the training; history, curve: as `Trainer.fit` leaves
-    them. classifier: an answer comes first, and larger networks compute too; live: training goes on; untrained: has random
-    weights.
+    them. classifier: the page opens with the classifier, and larger networks run in the browser; live: training goes on;
+    untrained: the weights are random.
     """
 
     model: Model
@@ -78,9 +81,10 @@ def document(look: Look) -> bytes:
     script, found, refused = hands(sorted(ops_of(model)))
     rows = rows_of(model)
     facts = facts_of(model, rows)
-    most = CLASSIFIER_MAX_WORK if look.classifier else PAGE_MAX_WORK
+    max_macs = CLASSIFIER_MAX_MACS if look.classifier else PAGE_MAX_MACS
+    max_parameters = CLASSIFIER_MAX_PARAMETERS if look.classifier else PAGE_MAX_PARAMETERS
     where, numbers = numbers_of(model)
-    computes = not refused and facts["macs"] <= most[0] and numbers.size <= most[1]
+    computes = not refused and facts["macs"] <= max_macs and numbers.size <= max_parameters
     if look.classifier and not computes:
         why = next(iter(refused.values()), f"it has {facts['macs']:,} multiply-adds and {numbers.size:,} numbers")
         raise ArgumentError(f"{model.name} can't run in a page: {why}; --onnx writes it for other programs")
@@ -90,7 +94,7 @@ def document(look: Look) -> bytes:
         "title": look.title or model.name,
         "facts": facts,
         "rows": rows,
-        "places": places_of(model),
+        "fieldCenters": field_centers_of(model),
         "classes": list(model.classes),
         "scale": {"mean": model.mean, "std": model.std},
         "crop": model.crop_pct or CROP,

@@ -145,10 +145,10 @@ def rows_of(model: Model) -> dict[str, LayerFacts]:
     return found
 
 
-def places_of(model: Model) -> dict[str, dict[str, list[float]]]:
-    """Return by tensor where the pixels of its feature maps lie on the image: (start, step) down and across."""
+def field_centers_of(model: Model) -> dict[str, dict[str, list[float]]]:
+    """Return, by tensor, the centers of its receptive fields on the image: (start, step) down and across."""
     maps = feature_maps(model.graph.up_to(model.logits))
-    return {name: {"down": list(place.down), "across": list(place.across)} for name, place in maps.items()}
+    return {name: {"down": list(grid.down), "across": list(grid.across)} for name, grid in maps.items()}
 
 
 def facts_of(model: Model, rows: Mapping[str, LayerFacts]) -> NetworkFacts:

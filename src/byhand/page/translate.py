@@ -22,13 +22,16 @@ Pair = tuple[str, str]  # the names of a forward hand and its backward
 
 
 class Source(TypedDict):
-    """A function's Python source for the reader; reads: by line, the columns of the values that it reads."""
+    """A function's Python source for the reader; reads: by line, the columns of the values that it reads.
+
+    listed: the lines whose loop iterations the page lists one by one.
+    """
 
     file: str
     name: str
     lines: list[str]
     reads: dict[int, list[list[int | None] | None]]
-    telling: list[int]
+    listed: list[int]
 
 
 @dataclass
@@ -36,7 +39,7 @@ class Script:
     r"""A JavaScript program: the translated functions by their names, each once.
 
     sources: by function, its Python source for the reader: file, name and lines; by line, the columns of the values that it
-    reads; and the lines whose rounds the page lists one by one.
+    reads; and the lines whose loop iterations the page lists one by one.
 
     >>> script = Script()
     >>> script.add(get("relu").hands["loops"].forward, "relu_forward")
@@ -70,13 +73,13 @@ class Script:
         tree = ast.parse(source).body[0]
         assert isinstance(tree, ast.FunctionDef)
         file = (inspect.getsourcefile(hand) or "").replace("\\", "/")
-        reads, telling = _marks(hand, tree)
+        reads, listed_lines = _marks(hand, tree)
         self.sources[name] = {
             "file": file.rpartition("/byhand/")[2],
             "name": tree.name,
             "lines": source.splitlines(),
             "reads": reads,
-            "telling": telling,
+            "listed": listed_lines,
         }
         new = partial(Expressions, hand, tree, self.add, self.functions)
         self.functions[name] = f"{function(new, name, False)}\n{function(new, f'{name}$traced', True)}"
@@ -93,7 +96,8 @@ def _marks(
     known = {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
     known |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     reads: dict[int, list[list[int | None] | None]] = {}
-    telling, arrays = list[int](), positional(hand)
+    listed_lines = list[int]()
+    arrays = positional(hand)
     for statement in ast.walk(tree):
         if not isinstance(statement, (ast.Assign, ast.AugAssign)):
             continue
@@ -103,8 +107,8 @@ def _marks(
         target = statement.target if isinstance(statement, ast.AugAssign) else statement.targets[0]
         numbers = [load for load in read if isinstance(load, ast.Subscript) and getattr(load.value, "id", "") in arrays]
         if isinstance(statement, ast.AugAssign) or isinstance(target, ast.Subscript) or numbers:
-            telling.append(line)
-    return reads, sorted(telling)
+            listed_lines.append(line)
+    return reads, sorted(listed_lines)
 
 
 def hands(names: Iterable[str]) -> tuple[Script, dict[str, Pair], dict[str, str]]:

@@ -218,7 +218,7 @@ class CapturedProgram:
 
     def __init__(self, program: Program, arguments: tuple[Any, ...], settings: list[str]) -> None:
         steps = program.steps_per_execution
-        self.namespaces = [namespace for namespace in arguments if not isinstance(namespace, np.ndarray)]
+        self.namespaces = [argument for argument in arguments if not isinstance(argument, np.ndarray)]
         others = [array for array in arguments[1:] if isinstance(array, np.ndarray)]
         self.inputs = [program.images, *(np.zeros((steps, *array.shape), array.dtype) for array in others)]
         self.addresses = [array.ctypes.data for array in self.inputs]

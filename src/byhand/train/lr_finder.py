@@ -71,7 +71,7 @@ def _random_batches(trainer: Trainer, train: Dataset, steps: int) -> Iterator[tu
     for _ in range(steps):
         rows = rng.choice(len(train), size, replace=False) if size < len(train) else np.arange(size)
         images = train.images[rows]
-        if trainer.augment.numbers:
+        if trainer.augment.uniforms_per_image:
             partners = train.images[rng.choice(len(train), size)] if trainer.augment.mixup else None
-            images = trainer.augment(images, rng.random((size, trainer.augment.numbers)), partners)
+            images = trainer.augment(images, rng.random((size, trainer.augment.uniforms_per_image)), partners)
         yield images, train.labels[rows]

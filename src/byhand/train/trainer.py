@@ -103,7 +103,7 @@ class Trainer:
             raise ArgumentError(f"Trainer: augment is {augment!r}; expected a bh.data.Augment")
         self.update = update(optimizer, self.clip_norm, hand)
         self.buffers = {name: np.zeros_like(model.p.flat) for name in optimizer.buffers}
-        self._optimizer = SimpleNamespace(**self.buffers)
+        self._buffer_namespace = SimpleNamespace(**self.buffers)
         self.comm, self.sync_batchnorm = world() if comm is None else comm, bool(sync_batchnorm)
         self.steps = 0
         self.state: TrainingState | None = None  # of the training under way
@@ -129,7 +129,7 @@ class Trainer:
         """The step that several ranks do together; None for one rank."""
         if self.comm.size == 1:
             return None
-        apply = update_function(self.optimizer, self.clip_norm, self.hand, self.model.p, self._optimizer)
+        apply = update_function(self.optimizer, self.clip_norm, self.hand, self.model.p, self._buffer_namespace)
         return DataParallelStep(
             self.model,
             self.comm,
@@ -178,7 +178,7 @@ class Trainer:
         x, targets = program.images[:count], labels.reshape(count, batch)
         model.prepare(images, rows, out=x.reshape(-1, *model.input_shape), hand=self.hand)
         scheduled = {"lr": np.asarray(learning_rates), "t": np.arange(self.steps + 1, self.steps + count + 1)}
-        namespaces = model.p, model.g, model.state, program.arena, self._optimizer
+        namespaces = model.p, model.g, model.state, program.arena, self._buffer_namespace
         results = program.steps(x, targets, *namespaces, **scheduled)
         self.steps += count
         return results

@@ -57,6 +57,7 @@ import numpy as np
 
 from byhand.data import mnist
 from byhand.errors import UnknownNameError
+from byhand.ops import HANDS
 from byhand.shapes import Array
 from byhand.tutorial.checks import as_generator, integer_within
 from byhand.tutorial.network import ArraysConv3x3, ArraysMaxPool2, Conv3x3, MaxPool2, Softmax
@@ -65,8 +66,6 @@ __all__ = ["HANDS", "LEARN_RATE", "ArraysConv3x3", "ArraysMaxPool2", "Conv3x3", 
 
 Say = Callable[[str], object]
 LEARN_RATE = 0.005
-
-HANDS = ("loops", "arrays", "compiled")
 
 
 class Mean(TypedDict):

@@ -35,7 +35,7 @@ class Augment:
 
     >>> augment = Augment(flip=True, shift=2, cutout=8)
     >>> images = np.random.default_rng(0).integers(0, 256, (64, 32, 32, 3), np.uint8)
-    >>> augment(images, np.random.default_rng(1).random((64, augment.numbers))).shape
+    >>> augment(images, np.random.default_rng(1).random((64, augment.uniforms_per_image))).shape
     (64, 32, 32, 3)
     """
 
@@ -101,7 +101,7 @@ class Augment:
         return cls(**settings)
 
     @property
-    def numbers(self) -> int:
+    def uniforms_per_image(self) -> int:
         """How many uniform random numbers an image needs."""
         return sum(entry.uniforms for entry in self._applied())
 
@@ -110,7 +110,7 @@ class Augment:
         return [entry for entry in in_order() if self._settings[entry.name]]
 
     def draw(self, count: int, epoch: int, rng: np.random.Generator, seed: Sequence[int]) -> Array:
-        """Return the uniforms (count, numbers) of an epoch, from `rng`; flips alternate between epochs.
+        """Return the uniforms (count, uniforms_per_image) of an epoch, from `rng`; flips alternate between epochs.
 
         In any two epochs each image is seen from both sides; drawn independently, a quarter would be seen from one side only.
         seed: decides which side is first. Source: Jordan 2024, arXiv 2404.00498 ("alternating flip").
@@ -120,7 +120,7 @@ class Augment:
         >>> bool((first != second).all()), 400 < int(first.sum()) < 600
         (True, True)
         """
-        uniforms = rng.random((count, self.numbers), np.float32)
+        uniforms = rng.random((count, self.uniforms_per_image), np.float32)
         if self.flip:
             side = np.random.default_rng([*seed, 0, 1]).random(count, np.float32)  # apart from any epoch's own numbers
             self._by_name(uniforms)["flip"][0] = (side + np.float32(0.5 * (epoch % 2))) % 1
@@ -146,7 +146,7 @@ class Augment:
                 )
 
     def __call__(self, images: Array, uniforms: Array, others: Array | None = None) -> Array:
-        """Return images (N, H, W, C) in uint8, changed as their uniforms (N, numbers) from [0, 1) say.
+        """Return images (N, H, W, C) in uint8, changed as their uniforms (N, uniforms_per_image) from [0, 1) say.
 
         An image's result depends on its own pixels and its own uniforms only: the same, whichever images come with it.
         others: (N, H, W, C), the images that mixup blends in, before anything else happens to either.
@@ -160,8 +160,10 @@ class Augment:
         if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim != 4 or 0 in images.shape[1:]:
             raise ShapeError(f"augment: images are {_describe(images)}; expected uint8 (N, H, W, C)")
         uniforms = np.asarray(uniforms, np.float64)
-        if uniforms.shape != (len(images), self.numbers):
-            raise ShapeError(f"augment: uniforms are {_describe(uniforms)}; expected ({len(images)}, {self.numbers})")
+        if uniforms.shape != (len(images), self.uniforms_per_image):
+            raise ShapeError(
+                f"augment: uniforms are {_describe(uniforms)}; expected ({len(images)}, {self.uniforms_per_image})"
+            )
         if uniforms.size and not 0 <= uniforms.min() <= uniforms.max() < 1:
             raise ArgumentError(f"augment: uniforms go from {uniforms.min():g} to {uniforms.max():g}; expected [0, 1)")
         mixes = any(entry.stage == MIX for entry in self._applied())
@@ -170,7 +172,7 @@ class Augment:
         elif getattr(others, "shape", None) != images.shape or getattr(others, "dtype", None) != np.uint8:
             raise ShapeError(f"augment: mixup's other images are {_describe(others)}; expected uint8 {images.shape}")
         self.check(images.shape[1:])
-        if not self.numbers:
+        if not self.uniforms_per_image:
             return images.copy()
         result = np.empty(images.shape, np.uint8)
         step = max(1, CHUNK_PIXELS // (images.shape[1] * images.shape[2]))

@@ -63,7 +63,7 @@ export function build(page) {
   find('glossary').replaceChildren(
     ...words.glossary.flatMap(([symbol, phrase]) => [element('dt', {}, symbol), element('dd', {}, phrase)]),
   );
-  for (const id of ['training', 'surgery', 'steps']) find(id).hidden = !computes;
+  for (const id of ['training', 'edits', 'steps']) find(id).hidden = !computes;
   if (computes) {
     if (given.snapshots.length || given.curve.length) page.epochs = new Epochs(page, find('training'));
     else find('training').hidden = true;

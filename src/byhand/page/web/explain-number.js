@@ -101,7 +101,7 @@ export function code(source, steps, words, most = 40) {
     if (here.length === 1) block.append('  ', element('span', { className: 'value' }, result(here[0])));
     block.append('\n');
     const numbers = here.length === 1 ? here[0].read.filter(value => typeof value === 'number').length : 2;
-    if (!here.length || numbers < 2 || !source.telling.includes(line)) return;
+    if (!here.length || numbers < 2 || !source.listed.includes(line)) return;
     const indent = '      ',
       names = varying(here);
     const [shown, rest] = heaviest(here, text.includes('+='), most);

@@ -60,14 +60,14 @@ export function drawNumber(page) {
 function drawField(page, column) {
   // what the pointed number sees of the image
   const { given, at } = page,
-    place = given.places[column.name],
+    centers = given.fieldCenters[column.name],
     { field } = column.row,
     [height, width] = given.samples.shape;
   const whole = [0, 100],
     edges = ([start, step], k, size, all) =>
       [(size - 1) / 2, -(size + 1) / 2].map(half => 100 * Math.min(1, Math.max(0, (start + step * k - half) / all)));
-  const [up, down] = place && column.maps ? edges(place.down, at.row, field[0], height) : whole;
-  const [left, right] = place && column.maps ? edges(place.across, at.column, field[1], width) : whole;
+  const [up, down] = centers && column.maps ? edges(centers.down, at.row, field[0], height) : whole;
+  const [left, right] = centers && column.maps ? edges(centers.across, at.column, field[1], width) : whole;
   find('field').style.cssText = `top: ${up}%; left: ${left}%; width: ${right - left}%; height: ${down - up}%`;
 }
 
@@ -168,7 +168,7 @@ export function showCam(page) {
   const values = page.computes
     ? gradCam(network.tensors[cam], network.score(index, cam)[cam])
     : halves(network.images[page.image].cam);
-  page.laidCam = laid(values, rows, columns, given.places[cam], height, width);
+  page.laidCam = laid(values, rows, columns, given.fieldCenters[cam], height, width);
   drawCam(find('cam-canvas'), page.laidCam, page.pixels, given.samples.shape, given.ink);
   find('cam-about').textContent = words.camAbout(cam, given.classes[index]);
 }
@@ -193,7 +193,7 @@ export function drawEdits(page) {
           digits(edit.before, 3),
           digits(edit.value, 3),
         );
-  const parts = [element('h2', {}, words.surgery), about(words.surgeryAbout), element('p', { className: 'row' }, ...buttons)];
+  const parts = [element('h2', {}, words.edits), about(words.editsAbout), element('p', { className: 'row' }, ...buttons)];
   if (verdict) {
     const total = grouped(page.tests.length),
       before = edits.touched
@@ -214,5 +214,5 @@ export function drawEdits(page) {
       ? element('ol', { className: 'done' }, ...edits.done.map(edit => element('li', {}, described(edit))))
       : about(words.untouched),
   );
-  find('surgery').replaceChildren(...parts);
+  find('edits').replaceChildren(...parts);
 }

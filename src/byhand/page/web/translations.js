@@ -90,8 +90,8 @@ const en = {
   trainingTitle: 'during training',
   trainingAbout: 'the same picture with the weights of each snapshot',
   noSnapshots: 'no snapshots of the weights: the runs of small networks keep them',
-  surgery: 'edit the network',
-  surgeryAbout:
+  edits: 'edit the network',
+  editsAbout:
     'change a weight above or switch off a channel: the prediction updates at once, the accuracy after a moment',
   undo: 'undo',
   reset: 'reset',
@@ -260,8 +260,8 @@ const zh = {
   trainingTitle: '训练过程',
   trainingAbout: '同一张图片在训练中各个保存时刻的卷积核、特征图与梯度',
   noSnapshots: '没有权重快照：小网络训练时才会保存',
-  surgery: '修改网络',
-  surgeryAbout: '改动上面的一个权重，或关掉一个通道：预测立刻更新，准确率稍候更新',
+  edits: '修改网络',
+  editsAbout: '改动上面的一个权重，或关掉一个通道：预测立刻更新，准确率稍候更新',
   undo: '撤销',
   reset: '还原',
   off: (layer, k) => `关掉 ${layer} 的通道 ${k}`,

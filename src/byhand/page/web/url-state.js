@@ -18,7 +18,7 @@ export function writeUrl(page) {
   const done = page.edits.done.map(edit =>
     edit.output ? `${edit.output}.${edit.channel}` : `${edit.name}.${edit.index}.${edit.value}`,
   );
-  if (done.length) parts.set('surgery', done.join(' '));
+  if (done.length) parts.set('edits', done.join(' '));
   history.replaceState(null, '', `#${parts}`);
 }
 
@@ -63,7 +63,7 @@ export function readUrl(page) {
   const [weight, index] = (parts.get('weight') ?? '').split('.'),
     shape = given.spec.numbers?.[weight]?.shape;
   if (shape && whole(index, product(shape)) !== null) page.weightAt = { name: weight, index: Number(index) };
-  for (const text of (parts.get('surgery') ?? '').split(' ').filter(Boolean)) {
+  for (const text of (parts.get('edits') ?? '').split(' ').filter(Boolean)) {
     const [name, index, ...value] = text.split('.'),
       found = given.spec.numbers?.[name]?.shape,
       map = given.spec.values?.[name];

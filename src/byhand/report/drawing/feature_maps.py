@@ -13,7 +13,7 @@ from PIL import Image
 from byhand.errors import ShapeError
 from byhand.ops.op import Array
 from byhand.report.drawing import style
-from byhand.report.drawing.style import DOTS_PER_INCH, rgb
+from byhand.report.drawing.style import DOTS_PER_INCH, PIXELATED_MIN_SCALE, format_shape, rgb
 from byhand.shapes import integer
 from byhand.text import shorten
 
@@ -31,7 +31,6 @@ MAP_MIN_PIXELS = 24  # a map's longer side
 MAP_MAX_PIXELS = 420  # a map's shorter side
 COLOR_BAR_WIDTH, COLOR_BAR_GAP, COLOR_BAR_LABELS = 14, 16, 62
 LIST_WIDTH = 330
-PIXELATED_MIN_SCALE = 3  # pixels per element; from here on, elements are drawn as squares
 
 COLOR_MAP = "magma"  # perceptually uniform: the larger, the brighter
 NOT_FINITE_COLOR = "#19c3d6"
@@ -60,14 +59,14 @@ def draw_feature_maps(
     shape = values.shape
     if values.size and sum(size > 1 for size in shape) <= 1:
         figure = _draw_bars(values.reshape(-1), names)
-        about = [_format_shape(shape) if len(shape) > 1 else f"{values.size:,} numbers", _format_range(values)]
+        about = [format_shape(shape) if len(shape) > 1 else f"{values.size:,} numbers", _format_range(values)]
     elif values.size and len(shape) in (2, 3):
         maps = values.reshape(*shape[:2], -1)
         chosen = most_active(maps, min(max_maps, MAX_MAPS))
         figure = _draw_maps(maps, chosen, scale_each)
         count = maps.shape[2]
         shown = f"the {len(chosen)} most active of {count:,} maps" if count > len(chosen) else f"{count:,} maps"
-        about = [_format_shape(shape), *([shown] if count > 1 else []), _format_range(values)]
+        about = [format_shape(shape), *([shown] if count > 1 else []), _format_range(values)]
         about += ["each map on its own scale"] if scale_each and count > 1 else []
     else:
         raise ShapeError(f"draw_feature_maps: the shape is {shape}; expected (H, W, C), (H, W) or (C,)")
@@ -254,7 +253,3 @@ def _format_range(values: Array) -> str:
 
 def _format_number(value: float) -> str:
     return f"{value:.3g}".replace("-", "−")
-
-
-def _format_shape(shape: tuple[int, ...]) -> str:
-    return " × ".join(f"{size:,}" for size in shape)

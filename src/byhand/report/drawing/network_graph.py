@@ -105,7 +105,7 @@ def graph_svg(model: Model) -> str:
     size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="system-ui, Segoe UI, Roboto, sans-serif">',
-        f"<title>{_text(model.name)}: {_format_shape(model.graph.input)} → {_format_shape(model.output)}</title>",
+        f"<title>{_text(model.name)}: {_example_shape(model.graph.input)} → {_example_shape(model.output)}</title>",
         *head,
         *(_draw_edge(edge, spans) for edge in edges),
         *_draw_boxes(model, boxes, spans),
@@ -223,7 +223,7 @@ def _draw_head(model: Model, boxes: list[Cell], shortcuts: bool, wide: float) ->
         f"<defs>{arrow.format('arrow-edge', EDGE_COLOR)}{arrow.format('arrow-shortcut', SHORTCUT_COLOR)}</defs>",
         '<rect width="100%" height="100%" fill="#fff"/>',
         f'<text class="head" x="{MARGIN}" y="42">{_text(model.name, NAME_MAX_LETTERS)}</text>',
-        f'<text class="soft" x="{MARGIN}" y="62">{_format_shape(model.graph.input)} → {_format_shape(model.output)}, '
+        f'<text class="soft" x="{MARGIN}" y="62">{_example_shape(model.graph.input)} → {_example_shape(model.output)}, '
         f"{summary.parameters:,} parameters, {summary.flops:,} FLOPs an image</text>",
     ]
     used = {family for box in boxes for _, _, family in box.lines}
@@ -280,7 +280,7 @@ def _draw_boxes(model: Model, boxes: list[Cell], spans: list[tuple[float, float]
             yield f'<text class="name" x="{_px(x + 10)}" y="{_px(down + 16)}">{_text(name, NAME_MAX_LETTERS)}</text>'
             yield f'<text class="words" x="{right}" y="{_px(down + 16)}">{_text(words)}</text>'
         count = sum(row.parameters for row in rows)
-        out = _format_shape(box.nodes[-1].output if box.nodes else model.graph.input)
+        out = _example_shape(box.nodes[-1].output if box.nodes else model.graph.input)
         line = _px(y + box.height - 6)
         yield f'<text class="soft" x="{_px(x + 10)}" y="{line}">{out}</text>'
         yield f'<text class="out" x="{right}" y="{line}">{f"{count:,} parameters" if count else ""}</text></g>'
@@ -326,7 +326,7 @@ def _describe_node(node: Node, row: Row) -> str:
     return _text(", ".join(parts))
 
 
-def _format_shape(tensor: Tensor | None) -> str:
+def _example_shape(tensor: Tensor | None) -> str:
     """Return the shape of one example."""
     return " × ".join(map(str, tensor.shape[1:])) if tensor is not None else ""
 

@@ -17,6 +17,7 @@ TEXT_COLOR, MUTED_COLOR, GRID_COLOR, BACKGROUND_COLOR = "#1d1c1a", "#6f6b64", "#
 BLUE, ORANGE = "#1f5fa8", "#c8641b"  # training curves and correct answers; held-out curves and mistakes
 FALLBACK_FONTS = ("Last Resort High-Efficiency",)  # draw every character as a box
 DOTS_PER_INCH = 150
+PIXELATED_MIN_SCALE = 3  # pixels per element; from here on, elements are drawn as squares
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -69,6 +70,11 @@ def fonts_covering(text: str) -> list[str]:
             families += [name] if covered else []
             missing -= covered
     return families
+
+
+def format_shape(shape: tuple[int, ...]) -> str:
+    """Return a shape like 28 × 28 × 1."""
+    return " × ".join(f"{size:,}" for size in shape)
 
 
 def rgb(color: str) -> tuple[int, int, int]:

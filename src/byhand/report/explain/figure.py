@@ -14,7 +14,7 @@ from PIL import Image
 from byhand.ops.op import Array
 from byhand.report.drawing import style
 from byhand.report.drawing.feature_maps import COLOR_MAP, color_mapped, finite_limits, most_active, resized
-from byhand.report.drawing.style import rgb
+from byhand.report.drawing.style import PIXELATED_MIN_SCALE, format_shape, rgb
 from byhand.report.explain.attribution import Explanation
 from byhand.text import shorten
 
@@ -24,7 +24,6 @@ PANEL_MAX_HEIGHT, PANEL_MAX_WIDTH = 420, 400
 HEAD_HEIGHT, TITLE_HEIGHT, FOOT_HEIGHT = 84, 60, 46
 GRID_MAX_HEIGHT = 360  # of filters or feature maps
 NUMBER_HEIGHT, TILE_GAP = 16, 8  # the channel number above a tile; between tiles
-PIXELATED_MIN_SCALE = 3  # pixels per element; from here on, elements are drawn as squares
 
 MAX_FILTERS, MAX_MAPS = 32, 18
 OVERLAY_BRIGHTNESS = 0.8  # of the gray image below an attribution map
@@ -80,8 +79,8 @@ def _panels(explanation: Explanation) -> list[tuple[str, str, TileRenderer]]:
     seen = _as_rgb(explanation.image)
     lost = explanation.probability - explanation.occlusion
     most = float(lost.max())
-    patch = f"{_format_shape(explanation.patch)} patch"
-    panels = [("Input", f"{_format_shape(explanation.image.shape)}, as the network receives it", _plain(seen))]
+    patch = f"{format_shape(explanation.patch)} patch"
+    panels = [("Input", f"{format_shape(explanation.image.shape)}, as the network receives it", _plain(seen))]
     if explanation.cam is not None:
         peak = float(explanation.cam.max())
         about = f"where {shorten(explanation.layer or '', 22)} supports it" if peak > 0 else "no positive evidence"
@@ -149,7 +148,7 @@ def _grids(explanation: Explanation) -> list[TileGrid]:
         count = explanation.maps.shape[2]
         chosen = most_active(explanation.maps, MAX_MAPS)
         tiles = [color_mapped(explanation.maps[..., k], *finite_limits(explanation.maps[..., k])) for k in chosen]
-        shape = _format_shape(explanation.maps.shape[:2])
+        shape = format_shape(explanation.maps.shape[:2])
         about = f"{shorten(explanation.layer or '', 22)}: {_count_text(chosen, count)} of {shape}"
         grids.append(("Most active feature maps", about, chosen, tiles))
     return grids
@@ -221,7 +220,3 @@ def _text(figure: Figure, x: float, y: float, text: str, size: float, color: str
     """Write text whose baseline starts at a pixel."""
     width, height = figure.get_size_inches() * figure.dpi
     figure.text(x / width, 1 - y / height, text, fontsize=size, color=color, parse_math=False, **settings)
-
-
-def _format_shape(shape: tuple[int, ...]) -> str:
-    return " × ".join(map(str, shape))

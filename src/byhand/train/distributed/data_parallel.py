@@ -33,7 +33,7 @@ from byhand.train.distributed.sync_batch_norm import SyncBatchNorm
 from byhand.train.optim.hyperparameters import Scheduled
 
 SCALARS = 3  # at the start of the buffer: loss, correct, stop
-LINE_ELEMENTS = 16  # of float32 in a cache line
+CACHE_LINE_FLOATS = 16  # float32 elements in a cache line
 
 ApplyUpdate = Callable[[Array, Scheduled, Scheduled], None]  # of the optimizer: gradient, learning rate, step number
 
@@ -63,7 +63,7 @@ class DataParallelStep:
         self.sync = SyncBatchNorm(comm, hand) if sync_batchnorm else None
         self._running = [value for value in vars(model.state).values() if value.dtype.kind == "f"]
         running = sum(value.size for value in self._running)
-        first = cdiv(SCALARS + running, LINE_ELEMENTS) * LINE_ELEMENTS  # the gradient begins with a cache line
+        first = cdiv(SCALARS + running, CACHE_LINE_FLOATS) * CACHE_LINE_FLOATS  # the gradient begins with a cache line
         self.buffer = np.zeros(first + model.p.flat.size, model.p.flat.dtype)
         self.gradient, self._running_change = self.buffer[first:], self.buffer[SCALARS : SCALARS + running]
         self._scalars = self.buffer[:SCALARS]

@@ -1,6 +1,7 @@
 """The optimizers, and the update that one of them adds to a generated training program.
 
-To add an optimizer, write its file and import its class here; `register` at the end of the file does the rest.
+To add an optimizer, write its file, import its class here, and add its name to `train/__init__.py` and `byhand/__init__.py` for
+`bh.NAME`; `register` at the end of the file does the rest.
 """
 
 from collections.abc import Callable
