@@ -288,7 +288,7 @@ def test_show_prints_the_table_of_an_architecture_and_of_a_saved_model(run):
 def test_show_names_the_algorithms_that_its_program_names():
     for words in ((), ("--batch-size", 3)):
         shown = byhand("show", "lenet5", *words).out.split("\n\n")[1].splitlines()
-        assert shown[1].split() == ["layer", "forward", "backward", "data", "backward", "weights"]
+        assert shown[1].split() == ["layer", "forward", "backward_data", "backward_weights"]
         rows = [line.split() for line in shown[2:]]
         assert [row[0] for row in rows] == ["conv1", "conv2", "fc1", "fc2", "fc3"]
         assert max(map(len, shown)) <= 80

@@ -107,7 +107,7 @@ def test_the_table_of_models():
     assert said.code == 0
     lines = said.out.splitlines()
     assert max(map(len, lines)) <= 100
-    assert "  resnet50                 224x224x3    25,557,032  8.21 G       224" in lines
-    assert sum(line.startswith("  ") for line in lines) == len(bh.models.names()) + 1
+    assert "  resnet50                 224x224x3    25,557,032  8.21 G              224" in lines
+    assert sum(line.startswith("  ") for line in lines) == len(bh.models.names()) + 1  # the head
     assert byhand("models", "resnet50").out.count("\n") == 5
     assert byhand("models", "zzz").complaint.startswith("there is no model 'zzz'")

@@ -28,7 +28,7 @@ def models(
     names.sort(key=lambda key: (ARCHITECTURES[key].year, _headline(key)))
     if not names:
         raise UnknownNameError("model", name, ARCHITECTURES, "`byhand models` lists them")
-    print(f"{'receptive':>68}\n{'':24}{'image':>12}{'parameters':>14}{'FLOPs':>8}{'field':>10}")
+    print(f"{'':24}{'image':>12}{'parameters':>14}{'FLOPs':>8}{'receptive field':>17}")
     for headline, keys in groupby(names, _headline):
         print(headline)
         for key in keys:
@@ -37,7 +37,7 @@ def models(
             summary = Summary(images.graph, architecture.build(images, architecture.classes), key)
             field = max(_height(row.receptive_field) for row in summary.rows if row.op in WINDOW_OPS)
             size = "x".join(map(str, architecture.image))
-            print(f"  {key:22}{size:>12}{summary.parameters:>14,}{_short(summary.flops):>8}{field:>10}")
+            print(f"  {key:22}{size:>12}{summary.parameters:>14,}{_short(summary.flops):>8}{field:>17}")
 
 
 def _headline(key: str) -> str:
