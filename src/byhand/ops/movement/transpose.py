@@ -79,29 +79,29 @@ class Tiles(NamedTuple):
 @kernel
 def transpose_tiles(x, y, axes, tiles, block):
     """Write y in tiles."""
-    (sizes, steps, strides), (along, tiles_along, per_block) = axes, tiles
-    size, step, stride = sizes[-1], steps[-1], strides[along]
+    (sizes, x_steps, y_steps), (along, tiles_along, per_block) = axes, tiles
+    size, x_step, y_step = sizes[-1], x_steps[-1], y_steps[along]
     end = y.size // size // sizes[along] * tiles_along
     for item in range(block * per_block, min((block + 1) * per_block, end)):
         rest, tile = item // tiles_along, item % tiles_along
-        a, b = tile * TILE_ELEMENTS, tile * TILE_ELEMENTS * stride
+        a, b = tile * TILE_ELEMENTS, tile * TILE_ELEMENTS * y_step
         for i in range(len(sizes) - 2, -1, -1):
             if i != along:
-                a += rest % sizes[i] * steps[i]
-                b += rest % sizes[i] * strides[i]
+                a += rest % sizes[i] * x_steps[i]
+                b += rest % sizes[i] * y_steps[i]
                 rest //= sizes[i]
         count = min(TILE_ELEMENTS, sizes[along] - tile * TILE_ELEMENTS)
         if size < count:
             for k in range(size):
-                source, out = x[a + k * step :], y[b + k :]
+                source, out = x[a + k * x_step :], y[b + k :]
                 for i in range(count):
-                    out[np.uintp(i * stride)] = source[i]  # unsigned: no test for a negative index
+                    out[np.uintp(i * y_step)] = source[i]  # unsigned: no test for a negative index
         else:
             for low in range(0, size, TILE_ELEMENTS):
                 for i in range(count):
-                    source, out = x[a + i + low * step :], y[b + i * stride + low :]
+                    source, out = x[a + i + low * x_step :], y[b + i * y_step + low :]
                     for k in range(min(TILE_ELEMENTS, size - low)):
-                        out[k] = source[np.uintp(k * step)]  # unsigned: no test for a negative index
+                        out[k] = source[np.uintp(k * x_step)]  # unsigned: no test for a negative index
 
 
 def launch_transpose(x, y, axes):
