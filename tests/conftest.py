@@ -17,6 +17,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # PyTorch's and NumPy's threads; 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # --import-mode=importlib leaves it out
 
 from hypothesis import HealthCheck, settings
+from threadpoolctl import threadpool_limits
 
 from byhand.kernels.runtime import thread_pool
 from tests.oracle import IN_CI, RECORDED, TORCH
@@ -54,6 +55,7 @@ def pytest_collection_modifyitems(config, items):
 def children_compute_on_one_thread():
     """Start this process's threads, one a core, then set the number of threads that child processes read."""
     thread_pool.start()
+    threadpool_limits(1, "openmp")  # Numba has set one a core, and PyTorch's would wait awake for each other
     os.environ.setdefault("BYHAND_THREADS", "1")
 
 
