@@ -55,7 +55,7 @@ def test_an_op():
         op = REGISTRY["log_sigmoid"]
         for seed in range(20):
             values, attributes = op.sample(Seeded(seed))
-            check(op, "arrays", cast_inputs(op, values, np.float64), attributes)
+            check(op, ["arrays"], cast_inputs(op, values, np.float64), attributes)
         assert np.allclose(op([0.0, -1000.0]), [-np.log(2), -1000])
     finally:
         REGISTRY.pop("log_sigmoid", None)

@@ -28,7 +28,7 @@ def test_small_sizes_agree_with_the_loops(name, dtype):
     op = REGISTRY[name]
     for seed in range(60):
         values, attributes = op.sample(Seeded(seed))
-        check(op, "compiled", cast_inputs(op, values, dtype), attributes)
+        check(op, ["compiled"], cast_inputs(op, values, dtype), attributes)
 
 
 def chosen(x, weight):

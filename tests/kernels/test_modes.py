@@ -22,7 +22,7 @@ def check_all(dtypes, seeds, names=None):
         for dtype in dtypes:
             for seed in range(seeds):
                 values, attributes = op.sample(Seeded(seed))
-                check(op, "compiled", cast_inputs(op, values, dtype), attributes)
+                check(op, ["compiled"], cast_inputs(op, values, dtype), attributes)
     print(len(ops))
 
 
