@@ -15,7 +15,7 @@ from byhand.ops import REGISTRY
 from byhand.ops.op import tree_leaves
 from tests.ops import torch_twins
 from tests.ops.draw import Seeded, cast_inputs, copies, each, plan
-from tests.ops.test_torch import ALL_HANDS, TOLERANCE, ours
+from tests.ops.test_torch import TOLERANCE, ours
 from tests.oracle import needs_torch
 
 SPECIAL = (np.nan, np.inf, -np.inf)
@@ -141,21 +141,25 @@ def compare(who, got, expected, tolerance, left=None, call=()):
             assert good, f"{who}: {name} is\n{mine}\nPyTorch says\n{theirs}"
 
 
-def check(op, hand, dtype, where, inputs, attributes, grad, left):
-    """Raise an AssertionError unless a hand agrees with PyTorch."""
+def check(op, hands, where, inputs, attributes, grad, left):
+    """Raise an AssertionError unless all hands, given as (name, dtype), agree with PyTorch."""
     expected = torch_twins.results(op, inputs, attributes, grad)
-    got = results(op, hand, dtype, copies(inputs), attributes, grad)
     settled = plan(op, inputs, attributes).attributes
-    compare(f"{op.name}, {hand}, {where} spoiled", got, expected, TOLERANCE[dtype], left, (inputs, settled))
+    for hand, dtype in hands:
+        got = results(op, hand, dtype, copies(inputs), attributes, grad)
+        compare(f"{op.name}, {hand}, {where} spoiled", got, expected, TOLERANCE[dtype], left, (inputs, settled))
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["float64", "float32"])
-@pytest.mark.parametrize(("name", "hand"), ALL_HANDS)
-def test_nan_and_infinity_reach_what_they_reach_in_pytorch(name, hand, dtype):
+def every_hand(op):
+    return product(op.hands, (np.float64, np.float32))
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_nan_and_infinity_reach_what_they_reach_in_pytorch(name):
     op = REGISTRY[name]
     for seed in range(CALLS):
         where, *call = spoiled(op, seed)
-        check(op, hand, dtype, f"seed {seed}, {where}", *call, LEFT_OPEN.get((name, where)))
+        check(op, every_hand(op), f"seed {seed}, {where}", *call, LEFT_OPEN.get((name, where)))
 
 
 @pytest.mark.parametrize("entry", LEFT_OPEN, ids=" ".join)
@@ -165,7 +169,7 @@ def test_every_exemption_is_needed(entry):
         where, *call = spoiled(REGISTRY[name], seed)
         for hand in REGISTRY[name].hands if where == spoils else ():
             try:
-                check(REGISTRY[name], hand, np.float64, where, *call, None)
+                check(REGISTRY[name], [(hand, np.float64)], where, *call, None)
             except AssertionError:
                 return
     pytest.fail(f"{name} agrees with PyTorch where {spoils} is spoiled; take it from LEFT_OPEN")
@@ -181,27 +185,26 @@ UNITS = [  # softsign: at infinity PyTorch's gradient is NaN, byhand's 0
 ]
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["float64", "float32"])
-@pytest.mark.parametrize(("name", "hand"), [(name, hand) for name, hand in ALL_HANDS if name in UNITS])
-def test_every_number_meets_every_gradient(name, hand, dtype):
+@pytest.mark.parametrize("name", UNITS)
+def test_every_number_meets_every_gradient(name):
     assert len(UNITS) == 10
+    op = REGISTRY[name]
     x, grad = np.array(list(product(NUMBERS, NUMBERS))).T.copy()
-    check(REGISTRY[name], hand, dtype, "x and grad", {"x": x}, {}, grad, LEFT_OPEN.get((name, "x")))
+    check(op, every_hand(op), "x and grad", {"x": x}, {}, grad, LEFT_OPEN.get((name, "x")))
 
 
 @pytest.mark.parametrize("channels", [1, 3, 8, 17])
-@pytest.mark.parametrize("hand", REGISTRY["max_pool"].hands)
-def test_every_window_has_pytorchs_winner(hand, channels):
+def test_every_window_has_pytorchs_winner(channels):
     """Of several NaNs the last; of several infinities the first."""
+    op = REGISTRY["max_pool"]
     windows = np.array(list(product((*SPECIAL, 1.0, 2.0), repeat=4))).reshape(25, 25, 2, 2)
     image = windows.transpose(0, 2, 1, 3).reshape(50, 50)
     x = np.stack([np.roll(image, 2 * c, 1) for c in range(channels)], -1)[None]
     for kernel, stride in ((2, 2), (3, 1), ((2, 1), 1)):
         attributes = {"kernel": kernel, "stride": stride, "padding": 0}
-        grad = np.arange(1.0, 1 + np.prod(plan(REGISTRY["max_pool"], {"x": x}, attributes).shapes["y"]))
-        shape = plan(REGISTRY["max_pool"], {"x": x}, attributes).shapes["y"]
-        for dtype in (np.float64, np.float32):
-            check(REGISTRY["max_pool"], hand, dtype, "x", {"x": x}, attributes, grad.reshape(shape) % 97, None)
+        shape = plan(op, {"x": x}, attributes).shapes["y"]
+        grad = np.arange(1.0, 1 + np.prod(shape)).reshape(shape) % 97
+        check(op, every_hand(op), "x", {"x": x}, attributes, grad, None)
 
 
 def large(name):
@@ -251,8 +254,8 @@ def test_special_values_propagate_in_any_block_of_a_large_array(name, numbers):
             x.reshape(-1, x.shape[-1])[int(place * x.size / x.shape[-1]), 1] = number
         shape = plan(op, inputs, attributes).shapes[op.outputs[0]]
         grad = np.random.default_rng(6).standard_normal(shape)
-        for hand, dtype in (("arrays", np.float64), ("compiled", np.float64), ("compiled", np.float32)):
-            check(op, hand, dtype, f"x at {places}", inputs, attributes, grad, None)
+        hands = [("arrays", np.float64), ("compiled", np.float64), ("compiled", np.float32)]
+        check(op, hands, f"x at {places}", inputs, attributes, grad, None)
 
 
 # the comparison itself ------------------------------------------------------------------------------------------------
