@@ -92,6 +92,7 @@ class Refused(Exception):
 def samples(counterpart, dtype):
     """Yield the samples of an op of PyTorch: numbers of a type, as float64 leaves that will have a gradient."""
     import torch
+    from torch.testing._internal.common_utils import SEED, set_rng_seed
     from torch.utils._pytree import tree_map
 
     def leaf(value):
@@ -100,13 +101,14 @@ def samples(counterpart, dtype):
         value = value.detach().clone()
         return value.double().requires_grad_() if value.is_floating_point() else value
 
-    torch.manual_seed(0)
+    set_rng_seed(SEED)
     kind = getattr(torch, np.dtype(dtype).name)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for sample in infos()[counterpart].sample_inputs("cpu", kind, requires_grad=False):
+        for sample in infos()[counterpart].sample_inputs("cpu", kind, requires_grad=False, set_seed=False):
             made = tree_map(leaf, (sample.input, tuple(sample.args), dict(sample.kwargs)))
             yield SimpleNamespace(**dict(zip(("input", "args", "kwargs"), made)))
+            torch.default_generator.manual_seed(SEED)  # set_seed=True seeds GPUs too, which takes longer than a sample
 
 
 def check(name, counterpart, translate, sample, dtype, loops):
