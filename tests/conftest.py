@@ -59,10 +59,18 @@ def children_compute_on_one_thread():
     os.environ.setdefault("BYHAND_THREADS", "1")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop():
+    """Compute on one thread in all tests, doctests and fixtures: those of a module too, which are set up before its tests'."""
+    with thread_pool.limit(1):
+        return (yield)
+
+
 @pytest.fixture(autouse=True)
-def one_thread(request):
+def several_threads(request):
+    """Lift the limit for the paths of `THREADED`."""
     threaded = any(request.path.is_relative_to(Path(__file__).parent / path) for path in THREADED)
-    with nullcontext() if threaded else thread_pool.limit(1):
+    with thread_pool.limit(None) if threaded else nullcontext():
         yield
 
 

@@ -20,7 +20,7 @@ from tests.cli.run_cli import byhand
 from tests.oracle import needs_torch
 
 QUICK = {"rounds": 1, "seconds": 0.02, "hand": "arrays"}
-TORCH = "PyTorch contiguous, 1 thread"
+TORCH, TORCH_NHWC = "PyTorch contiguous, 1 thread", "PyTorch channels_last, 1 thread"
 
 
 def restrict_peers(monkeypatch, name, *names):
@@ -57,12 +57,15 @@ def test_byhand_is_measured_alone_where_no_peer_is_installed(monkeypatch):
 
 
 @needs_torch
-@pytest.mark.parametrize("name", ["article64", "lenet5", "latency"])
-def test_both_sides_do_the_same_work(name, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "layouts"),
+    [("article64", (TORCH,)), ("lenet5", (TORCH_NHWC,)), ("latency", (TORCH, TORCH_NHWC))],
+    ids=["article64", "lenet5", "latency"],
+)
+def test_both_sides_do_the_same_work(name, layouts, monkeypatch):
     """A peer whose numbers are not byhand's is among the failed: that it is not is the test."""
-    layouts = (TORCH, "PyTorch channels_last, 1 thread")
     restrict_peers(monkeypatch, name, *layouts)
-    result = measure([name], **QUICK)
+    result = measure([name], **QUICK | {"hand": "compiled"})
     (row,) = result["rows"]
     assert row["failed"] == {} and row["peers"].keys() == set(layouts)
     best = (min if BENCHMARKS[name].lower_is_better else max)(row["peers"].values())

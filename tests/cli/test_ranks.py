@@ -35,7 +35,7 @@ def pictures(folder):
 @needs_mpi
 def test_two_ranks_print_once(tmp_path):
     pictures(tmp_path / "pictures")
-    done = byhand(tmp_path, "train", "pictures", "--epochs", "2", "--sync-batchnorm")
+    done = byhand(tmp_path, "train", "pictures", "--model", "tiny", "--epochs", "2", "--sync-batchnorm")
     said = [line for line in done.stderr.splitlines() if not line.startswith(COMPILING)]
     assert (done.returncode, said) == (0, [])
     assert done.stdout.count("2 ranks share each batch") == 1 and done.stdout.count("epoch 2/2") == 1
@@ -47,7 +47,7 @@ def test_two_ranks_print_once(tmp_path):
 @needs_mpi
 def test_json_output_of_two_ranks_is_one_object(tmp_path):
     pictures(tmp_path / "pictures")
-    done = byhand(tmp_path, "train", "pictures", "--epochs", "1", "--lr", "0.05", "--json")
+    done = byhand(tmp_path, "train", "pictures", "--model", "tiny", "--epochs", "1", "--lr", "0.05", "--json")
     assert len(json.loads(done.stdout)["history"]) == 1
 
 

@@ -17,7 +17,7 @@ from tests.data.synthetic_photos import compose, score
 def folder(tmp_path_factory):
     """A network that reads digits, two that do not, and photos."""
     folder = tmp_path_factory.mktemp("read")
-    reader(images=30_000).save(folder / "digits.safetensors")
+    reader().save(folder / "digits.safetensors")
     bh.models.create("lenet5", classes=12).save(folder / "twelve.safetensors")
     bh.models.create("lenet5", input_shape=(32, 32, 3)).save(folder / "color.safetensors")
     (folder / "page.jpg").write_bytes(compose(20, "ruled").jpeg)

@@ -16,7 +16,9 @@ from byhand.nn.graph_copy import copy_weights
 from tests.cli.run_cli import byhand
 from tests.data.image_folders import COLORS, noisy_image, write_image_folder, write_striped_folder
 
-QUICK = ("--epochs", 2, "--batch-size", 8, "--lr", 0.02)
+TINY = ("--model", "tiny")  # a step takes 3 ms; one of the default, small with Muon, 90 ms
+SHORT = ("--epochs", 2, "--batch-size", 8, "--lr", 0.02)
+QUICK = (*TINY, *SHORT)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +33,7 @@ def train(source, out, *words, **more):
 
 
 def test_a_folder_becomes_a_classifier(colors, tmp_path):
-    out = train(colors, tmp_path / "run", "--epochs", 8)
+    out = train(colors, tmp_path / "run", "--epochs", 5)
     for words in (
         "small on colors: 24 x 24 x 3 -> 3 classes",
         "48 images to train on, 12 to validate on",
@@ -114,13 +116,13 @@ def test_one_image_per_class_trains_without_validation(tmp_path):
 def test_spaces_and_other_alphabets(tmp_path):
     root = write_image_folder(tmp_path / "фото с моря", 4, classes=("рыба", "sea gull"), size=(16, 16))
     out = train(root, tmp_path / "мой запуск", *QUICK)
-    assert "small on фото с моря" in out
+    assert "tiny on фото с моря" in out
     done = byhand("predict", tmp_path / "мой запуск", root / "рыба" / "1.png", "--json")
     assert set(json.loads(done.out)["predictions"][0]["probabilities"]) == {"рыба", "sea gull"}
 
 
 def test_early_stopping_keeps_the_best_network(colors, tmp_path):
-    out = train(colors, tmp_path / "run", "--epochs", 60, "--early-stopping", 2, "--lr", 0.05)
+    out = train(colors, tmp_path / "run", *TINY, "--epochs", 60, "--early-stopping", 2, "--lr", 0.05)
     assert "early stopping: no improvement in 2 epochs" in out
     best = int(re.search(r"the saved network is that of epoch (\d+), the best", out)[1])
     rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
@@ -139,7 +141,7 @@ def test_early_stopping_keeps_the_best_network(colors, tmp_path):
     ],
 )
 def test_an_optimizer_by_name(colors, tmp_path, name, told):
-    out = train(colors, tmp_path / "run", "--epochs", 1, "--batch-size", 8, "--optimizer", name)
+    out = train(colors, tmp_path / "run", *TINY, "--epochs", 1, "--batch-size", 8, "--optimizer", name)
     assert told in out and ": found by a learning rate range test" in out
     kept = json.loads((tmp_path / "run" / "run.json").read_text())["optimizer"]
     assert kept["kind"].lower() == name and kept["lr"] > 0
@@ -160,9 +162,9 @@ def test_labels_are_smoothed(colors, tmp_path):
 @pytest.mark.parametrize("more", [(), ("--from", "tiny-run")], ids=["from nothing", "features"])
 def test_flip_tta_averages_the_logits(colors, tmp_path, more):
     if more:
-        train(colors, tmp_path / "tiny-run", *QUICK, "--model", "tiny")
+        train(colors, tmp_path / "tiny-run", *QUICK)
         more = ("--from", tmp_path / "tiny-run")
-    out = train(colors, tmp_path / "run", *QUICK, "--tta", "flip", *more)
+    out = train(colors, tmp_path / "run", *(SHORT if more else QUICK), "--tta", "flip", *more)
     assert "test-time augmentation: the mean of the logits of each image and its horizontal flip" in out
     network, val = bh.load(tmp_path / "run"), find(colors).sets().split(0.2, 0).val
     once = bh.load(tmp_path / "tiny-run").replace_head(network.classes) if more else None
@@ -204,12 +206,12 @@ def interrupt(words, line):
     assert process.returncode == 130
 
 
-@pytest.mark.parametrize(("unfreeze", "epochs"), [(None, 8), (1, 40)], ids=["new", "head"])
-def test_ctrl_c_and_resume_end_in_the_same_network(colors, tmp_path, unfreeze, epochs):
-    """An epoch of the new network takes a second, one of the head far less: many are left when the signal arrives."""
-    words = ("--from", save_pretrained(tmp_path / "start"), "--unfreeze", unfreeze) if unfreeze else ()
-    more = (*words, "--epochs", epochs, "--batch-size", 4, "--lr", 0.001)
-    interrupt((colors, *more, "--output", tmp_path / "cut"), f"epoch 2/{epochs}")
+@pytest.mark.parametrize("unfreeze", [None, 1], ids=["new", "head"])
+def test_ctrl_c_and_resume_end_in_the_same_network(colors, tmp_path, unfreeze):
+    """Many epochs are left when the signal arrives."""
+    words = ("--from", save_pretrained(tmp_path / "start"), "--unfreeze", unfreeze) if unfreeze else TINY
+    more = (*words, "--epochs", 40, "--batch-size", 4, "--lr", 0.001)
+    interrupt((colors, *more, "--output", tmp_path / "cut"), "epoch 2/40")
     done = byhand("train", "--resume", "--output", tmp_path / "cut")
     assert done.code == 0 and "resuming after" in done.out, done.err
     train(colors, tmp_path / "whole", *more)

@@ -187,9 +187,9 @@ def blur(array, sigma):
     for axis in (0, 1):
         pad = [(0, 0)] * array.ndim
         pad[axis] = (reach, reach)
-        padded = np.pad(array, pad, mode="edge")
-        length = array.shape[axis]
-        array = sum(w * np.take(padded, range(i, i + length), axis) for i, w in enumerate(weight))
+        padded, length = np.pad(array, pad, mode="edge"), array.shape[axis]
+        shifted = (padded[i : i + length] if axis == 0 else padded[:, i : i + length] for i in range(len(weight)))
+        array = sum(map(np.multiply, weight, shifted))
     return array
 
 

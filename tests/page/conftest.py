@@ -74,7 +74,7 @@ def copy(model):
 def page_file(digits, tmp_path_factory):
     """Return the page of a trained LeNet-5."""
     model, snapshots, trainer = digits
-    test = bh.data.load("mnist")[1].take(1000)
+    test = bh.data.load("mnist")[1].take(300)
     look = Look(
         model,
         "lenet5 on mnist",

@@ -64,7 +64,7 @@ def draw(page, *points, touch=False):
         page.mouse.move(*at[0])
         page.mouse.down()
         for x, y in at[1:]:
-            page.mouse.move(x, y, steps=12)
+            page.mouse.move(x, y, steps=4)
         page.mouse.up()
     settle(page)
 
@@ -210,7 +210,7 @@ def test_the_answer_is_in_numbers(visit, page_file, digits):
 def test_the_epoch_slider_goes_through_training(visit, page_file, digits):
     _, snapshots, _ = digits
     page = visit(page_file)
-    test = bh.data.load("mnist")[1].take(1000)
+    test = bh.data.load("mnist")[1].take(300)
     for k in (0, 1):
         page.locator("#training input[type=range]").fill(str(k))
         settle(page)
@@ -226,10 +226,10 @@ def test_the_epoch_slider_goes_through_training(visit, page_file, digits):
 
 def test_edits_are_evaluated_at_once_on_all_test_images_and_undone(visit, page_file, digits):
     page, model = visit(page_file, hash="#at=conv1.1.10.10"), copy(digits[0])
-    test = bh.data.load("mnist")[1].take(1000)
+    test = bh.data.load("mnist")[1].take(300)
 
     def verdict():
-        until(page, "byhand.verdict.all && byhand.verdict.count === 1000")
+        until(page, "byhand.verdict.all && byhand.verdict.count === 300")
         settle(page)
         return page.inner_text("#edits .verdict b"), page.evaluate("Array.from(byhand.network.logits.d)")
 
@@ -276,7 +276,7 @@ def test_grad_cam_is_pythons(visit, page_file, digits):
 
 
 def test_the_confusion_matrix_opens_its_images(visit, page_file, digits):
-    page, test = visit(page_file), bh.data.load("mnist")[1].take(1000)
+    page, test = visit(page_file), bh.data.load("mnist")[1].take(300)
     guesses = digits[0].logits_of(test.images).argmax(1)
     table = page.locator(".matrix tbody tr")
     for truth in range(10):

@@ -14,7 +14,7 @@ from tests.data.reader import reader
 from tests.data.synthetic_photos import KINDS, Score, compose, score
 
 NOTHING = Score(0, 0, 0, 0)
-SEEDS = range(8)  # a kind: 64 photos
+SEEDS = range(6)  # a kind: 48 photos
 
 
 def read(photo):
@@ -37,7 +37,7 @@ def test_most_digits_of_each_kind_of_photo_are_right(kind):
 
 def test_19_digits_of_20_are_right_and_at_most_1_of_50_is_invented():
     found = sum(map(scored, KINDS), NOTHING)
-    assert found.written > 1500
+    assert found.written > 1300
     assert found.right >= 0.95 * found.written, found
     assert found.invented <= 0.02 * found.written and found.invented <= 0.02 * found.found, found
 

@@ -225,7 +225,7 @@ def test_few_images_and_any_number_of_classes(tmp_path, images, classes):
 
 
 def test_many_images_of_a_thousand_classes(tmp_path):
-    given = made(50_000, 1000, right=0.7)
+    given = made(20_000, 1000, right=0.7)
     page, text = report(tmp_path, **given, history=ROWS)
     assert len(text) < 3_000_000
     assert "the other 980 classes" in page.words and len(page.all("details")) >= 1

@@ -49,7 +49,7 @@ def last_feature_map(model: Model) -> str | None:
     A layer that every path from the image to the logits passes through is preferred to one on a branch.
 
     >>> import byhand as bh
-    >>> last_feature_map(bh.models.create("squeezenet1_1")), last_feature_map(bh.models.create("vgg11"))
+    >>> last_feature_map(bh.models.create("squeezenet1_1")), last_feature_map(bh.models.create("vgg11", seed=None))
     ('relu26', 'relu8')
     """
     graph = model.graph.up_to(model.logits)
