@@ -25,8 +25,8 @@ RUN = """({ spec, numbers, image, label, layer }) => {
   };
   network.forward(floats(image));
   const loss = network.backward(label), out = { loss, values: {}, grads: {} };
-  for (const name in spec.values) out.values[name] = text(network.tensors[name].d);
-  for (const name in network.grads) out.grads[name] = text(network.grads[name].d);
+  for (const name in spec.values) out.values[name] = text(network.tensors[name].data);
+  for (const name in network.grads) out.grads[name] = text(network.grads[name].data);
   if (layer) out.cam = text(gradCam(network.tensors[layer], network.score(label, layer)[layer]));
   return out;
 }"""

@@ -215,7 +215,7 @@ def test_the_epoch_slider_goes_through_training(visit, page_file, digits):
         page.locator("#training input[type=range]").fill(str(k))
         settle(page)
         model = snapshots[k].model
-        logits = page.evaluate("Array.from(byhand.network.logits.d)")
+        logits = page.evaluate("Array.from(byhand.network.logits.data)")
         np.testing.assert_allclose(logits, model.logits_of(pixels(page))[0], atol=0.03)  # float16
         accuracy = (model.logits_of(test.images).argmax(1) == test.labels).mean()
         assert f"{100 * accuracy:.1f} % correct" in page.inner_text("#training output")
@@ -231,7 +231,7 @@ def test_edits_are_evaluated_at_once_on_all_test_images_and_undone(visit, page_f
     def verdict():
         until(page, "byhand.verdict.all && byhand.verdict.count === 1000")
         settle(page)
-        return page.inner_text("#edits .verdict b"), page.evaluate("Array.from(byhand.network.logits.d)")
+        return page.inner_text("#edits .verdict b"), page.evaluate("Array.from(byhand.network.logits.data)")
 
     def wanted():
         right = (model.logits_of(test.images).argmax(1) == test.labels).mean()
@@ -323,7 +323,7 @@ def test_a_link_shows_the_same(visit, page_file):
     other = visit(page_file, hash="#" + page.url.split("#")[1])
     settle(other)
     parts = (
-        "byhand.settings, byhand.at, Array.from(byhand.pixels), byhand.edits.done, Array.from(byhand.network.logits.d)"
+        "byhand.settings, byhand.at, Array.from(byhand.pixels), byhand.edits.done, Array.from(byhand.network.logits.data)"
     )
     state = f"JSON.stringify([{parts}])"
     assert other.evaluate(state) == page.evaluate(state)
@@ -472,7 +472,7 @@ def test_a_recorded_network_shows_what_python_saw(visit, tmp_path, monkeypatch):
             settle(page)
             name = page.evaluate("byhand.at.layer")
             shown = page.evaluate(
-                "(({ d, kept }) => ({ numbers: Array.from(d), kept }))(byhand.shownOf(byhand.at.layer))"
+                "(({ data, kept }) => ({ numbers: Array.from(data), kept }))(byhand.shownOf(byhand.at.layer))"
             )
             expected = wanted[prefix + name][0][..., shown["kept"]]
             np.testing.assert_allclose(
@@ -480,5 +480,5 @@ def test_a_recorded_network_shows_what_python_saw(visit, tmp_path, monkeypatch):
             )
         page.click("button[value=forward]")
         np.testing.assert_allclose(
-            page.evaluate("Array.from(byhand.network.logits.d)"), wanted[model.logits.name][0], rtol=1e-6
+            page.evaluate("Array.from(byhand.network.logits.data)"), wanted[model.logits.name][0], rtol=1e-6
         )

@@ -19,7 +19,7 @@ RUN = """cases => {
   const { hands, Tensor } = globalThis.translated;
   const read = value => value === null ? null : Array.isArray(value) ? value.map(read)
     : new Tensor(value.shape, Float64Array.from(value.numbers, Number));
-  const write = value => value === null ? null : Array.isArray(value) ? value.map(write) : Array.from(value.d, String);
+  const write = value => value === null ? null : Array.isArray(value) ? value.map(write) : Array.from(value.data, String);
   const teller = { first: () => 0, end: array => array.size };
   for (const name of ['enter', 'next', 'leave', 'read', 'made', 'stored', 'filled']) teller[name] = () => {};
   return cases.map(({ hand, given, attributes }) => ['', '$traced'].map(kind => {

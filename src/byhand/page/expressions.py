@@ -2,9 +2,9 @@
 
 An array element is addressed by the array's strides, which the function reads once, in its first lines:
 
-    x[n, p, q, c]       x$d[n * x$0 + p * x$1 + q * x$2 + c * x$3]
-    x[i]                x$d[flat(x, i)]          i: an index tuple of np.ndindex
-    x[*n, c]            x$d[lead(x, n, c)]
+    x[n, p, q, c]       x$data[n * x$0 + p * x$1 + q * x$2 + c * x$3]
+    x[i]                x$data[flat(x, i)]          i: an index tuple of np.ndindex
+    x[*n, c]            x$data[lead(x, n, c)]
 """
 
 import ast
@@ -129,7 +129,7 @@ class Expressions:
                     return f"py.{node.attr}"
                 raise self.refuse(node)
         value = self.value(node.value)
-        return f"{value}.d" if node.attr == "flat" else f"{value}.{node.attr}"
+        return f"{value}.data" if node.attr == "flat" else f"{value}.{node.attr}"
 
     # arrays -----------------------------------------------------------------------------------------------------------
 
@@ -137,14 +137,14 @@ class Expressions:
         """Return the JavaScript expression of an array's data."""
         if isinstance(array, ast.Name) and array.id in self.own:
             self.used.setdefault(array.id, set()).add(-1)
-            return f"{spelled(array.id)}$d"
-        return f"{self.value(array)}.d"
+            return f"{spelled(array.id)}$data"
+        return f"{self.value(array)}.data"
 
     def _stride(self, array: ast.expr, axis: int) -> str:
         if isinstance(array, ast.Name) and array.id in self.own:
             self.used.setdefault(array.id, set()).add(axis)
             return f"{spelled(array.id)}${axis}"
-        return f"{self.value(array)}.s[{axis}]"
+        return f"{self.value(array)}.strides[{axis}]"
 
     def place(self, array: ast.expr, index: ast.expr) -> str:
         """Return the JavaScript expression of an index's offset in an array's data."""

@@ -56,7 +56,7 @@ class Statements:
         for array, axes in of.used.items():
             x = spelled(array)
             parts = [
-                f"{x}$d = {x} && {x}.d" if axis < 0 else f"{x}${axis} = {x} && {x}.s[{axis}]" for axis in sorted(axes)
+                f"{x}$data = {x} && {x}.data" if axis < 0 else f"{x}${axis} = {x} && {x}.strides[{axis}]" for axis in sorted(axes)
             ]
             heads.append(f"  const {', '.join(parts)};")
         for attribute, items in of.items.items():

@@ -67,7 +67,7 @@ class Page {
     return this.assumedLabel !== undefined ? this.assumedLabel : this.image === null ? null : this.given.samples.labels[this.image];
   }
   get prediction() {
-    return top(this.network.logits.d);
+    return top(this.network.logits.data);
   }
   // the class that the loss is against
   get lossClass() {
@@ -120,8 +120,8 @@ class Page {
       return;
     }
     const { input } = this.network;
-    scaled(this.pixels, this.given.scale, this.given.samples.shape[2], input.d);
-    this.network.forward(input.d);
+    scaled(this.pixels, this.given.scale, this.given.samples.shape[2], input.data);
+    this.network.forward(input.data);
     this.forwardMs = performance.now() - begun;
     if (this.backwards) this.network.backward(this.lossClass);
   }
@@ -306,7 +306,7 @@ class Page {
   draw() {
     if (!this.columns) return;
     if (this.settings.scale === 'all')
-      this.scaleOfAll = Math.max(...this.columns.map(column => largest(this.shownOf(column.name)?.d ?? [])));
+      this.scaleOfAll = Math.max(...this.columns.map(column => largest(this.shownOf(column.name)?.data ?? [])));
     for (const column of this.columns) this.paintColumn(column);
     this.pointed = this.at.layer;
     paintPixels(find('seen'), this.pixels, this.given.samples.shape);

@@ -68,7 +68,7 @@ function windowOf({ kernel, stride, padding, dilation = [1, 1] }, [, height, wid
   );
 }
 
-const read = (x, p, q, c) => x.d[(p * x.shape[2] + q) * x.shape[3] + c];
+const read = (x, p, q, c) => x.data[(p * x.shape[2] + q) * x.shape[3] + c];
 
 export function pictureOf(page, node, channel, row, column) {
   return (PICTURES[node.op] ?? elementwise)(page, node, channel, row, column);
@@ -83,18 +83,18 @@ function parts(network, node, k, i, j, asked) {
   const places = windowOf({ ...node.attributes, kernel: [rows, columns] }, x.shape, i, j);
   const at = (r, s, c) => ((r * columns + s) * depth + c) * filters + k;
   const patch = places.map(line => line.map(([p, q, within]) => (within ? read(x, p, q, first + c) : null)));
-  const kernel = places.map((line, r) => line.map((_, s) => weight.d[at(r, s, c)]));
+  const kernel = places.map((line, r) => line.map((_, s) => weight.data[at(r, s, c)]));
   const products = patch.map((line, r) => line.map((value, s) => (value === null ? null : value * kernel[r][s])));
   const sums = Array.from({ length: depth }, (_, c) => {
     let sum = 0;
     places.forEach((line, r) =>
       line.forEach(([p, q, within], s) => {
-        if (within) sum += read(x, p, q, first + c) * weight.d[at(r, s, c)];
+        if (within) sum += read(x, p, q, first + c) * weight.data[at(r, s, c)];
       }),
     );
     return sum;
   });
-  return { x, weight, bias: bias ? bias.d[k] : 0, patch, kernel, products, sums, c, first, at };
+  return { x, weight, bias: bias ? bias.data[k] : 0, patch, kernel, products, sums, c, first, at };
 }
 
 const PICTURES = {
@@ -105,17 +105,17 @@ const PICTURES = {
       many = found.sums.length > 1;
     const name = many ? `, ${words.channel} ${found.first + found.c}` : '';
     return [
-      grid(found.patch, `${words.patch}${name}`, { scale: largest(found.x.d) }),
+      grid(found.patch, `${words.patch}${name}`, { scale: largest(found.x.data) }),
       sign('×'),
       grid(found.kernel, `${words.kernel} ${k}${name}`, {
-        scale: largest(found.weight.d),
+        scale: largest(found.weight.data),
         edit: (r, s, value) => page.edit(node.reads[1], found.at(r, s, found.c), value),
       }),
       sign('='),
       grid(found.products, words.products),
       sign('→'),
       ...(many ? [labeled(channels(page, found), words.eachChannel), sign('→')] : []),
-      result(y.d[(i * y.shape[2] + j) * y.shape[3] + k], words.sumBias(digits(found.bias, 3))),
+      result(y.data[(i * y.shape[2] + j) * y.shape[3] + k], words.sumBias(digits(found.bias, 3))),
     ];
   },
   max_pool: (page, node, c, i, j) => pooled(page, node, c, i, j, page.words.largestOf, true),
@@ -124,7 +124,7 @@ const PICTURES = {
     const { words, network } = page,
       [x, weight, bias] = node.reads.slice(0, 3).map(name => network.of(name)),
       outputs = weight.shape[1];
-    const terms = Array.from(x.d, (value, d) => [value * weight.d[d * outputs + k], d, value, weight.d[d * outputs + k]]);
+    const terms = Array.from(x.data, (value, d) => [value * weight.data[d * outputs + k], d, value, weight.data[d * outputs + k]]);
     terms.sort((a, b) => Math.abs(b[0]) - Math.abs(a[0]));
     const scale = largest(terms.map(([product]) => product)),
       rest = terms.slice(8).reduce((sum, [product]) => sum + product, 0);
@@ -148,7 +148,7 @@ const PICTURES = {
     return [
       element('table', {}, element('thead', {}, head), element('tbody', {}, ...rows)),
       sign('→'),
-      result(network.tensors[node.output].d[k], words.sumBias(digits(bias ? bias.d[k] : 0, 3))),
+      result(network.tensors[node.output].data[k], words.sumBias(digits(bias ? bias.data[k] : 0, 3))),
     ];
   },
 };
@@ -162,9 +162,9 @@ function pooled(page, node, c, i, j, text, wins) {
     first = flat.indexOf(Math.max(...flat));
   const best = wins ? [Math.floor(first / patch[0].length), first % patch[0].length] : null;
   return [
-    grid(patch, page.words.patch, { best, scale: largest(x.d) }),
+    grid(patch, page.words.patch, { best, scale: largest(x.data) }),
     sign('→'),
-    result(y.d[(i * y.shape[2] + j) * y.shape[3] + c], text),
+    result(y.data[(i * y.shape[2] + j) * y.shape[3] + c], text),
   ];
 }
 
@@ -206,7 +206,7 @@ function elementwise(page, node, channel, row, column) {
   for (const name of node.reads.flat()) {
     const x = name === null || name === node.output ? null : network.tensors[name];
     if (x && (x.size === y.size || x.size === y.shape[y.ndim - 1]))
-      before.push(result(x.d[x.size === y.size ? at : at % x.size], name));
+      before.push(result(x.data[x.size === y.size ? at : at % x.size], name));
   }
-  return [...before.slice(0, 6), before.length ? sign('→') : null, result(y.d[at], node.name)].filter(Boolean);
+  return [...before.slice(0, 6), before.length ? sign('→') : null, result(y.data[at], node.name)].filter(Boolean);
 }

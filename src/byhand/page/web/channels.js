@@ -16,8 +16,8 @@ function contributions(network, node, k) {
   return Array.from({ length: depth }, (_, c) => {
     const image = new Tensor([1, x.shape[1], x.shape[2], 1]),
       kernel = new Tensor([rows, columns, 1, 1]);
-    for (let at = 0; at < image.size; at++) image.d[at] = x.d[at * x.shape[3] + first + c];
-    for (let at = 0; at < kernel.size; at++) kernel.d[at] = weight.d[(at * depth + c) * filters + k];
+    for (let at = 0; at < image.size; at++) image.data[at] = x.data[at * x.shape[3] + first + c];
+    for (let at = 0; at < kernel.size; at++) kernel.data[at] = weight.data[(at * depth + c) * filters + k];
     const made = new Tensor([1, y.shape[1], y.shape[2], 1]);
     network.hands[node.forward](image, kernel, null, made, { ...node.attributes, groups: 1 });
     return { channel: first + c, c, image, kernel, made };
@@ -26,7 +26,7 @@ function contributions(network, node, k) {
 
 const drawn = (tensor, scale, text, className = '') => {
   const canvas = element('canvas', { className, role: 'img', 'aria-label': text });
-  paint(canvas, tensor.d, tensor.shape[1], tensor.shape[2], scale);
+  paint(canvas, tensor.data, tensor.shape[1], tensor.shape[2], scale);
   return labeled(canvas, text);
 };
 
@@ -34,14 +34,14 @@ export function filterWhole(page, node, k) {
   const { words, network } = page,
     y = network.tensors[node.output],
     all = contributions(network, node, k);
-  const power = contribution => contribution.made.d.reduce((sum, value) => sum + Math.abs(value), 0);
+  const power = contribution => contribution.made.data.reduce((sum, value) => sum + Math.abs(value), 0);
   const strongest = [...all]
     .sort((a, b) => power(b) - power(a))
     .slice(0, MAX_CONTRIBUTIONS)
     .sort((a, b) => a.channel - b.channel);
-  const scale = largest(all.flatMap(contribution => [largest(contribution.made.d)])),
-    imageScale = largest(network.of(node.reads[0]).d);
-  const weightScale = largest(network.of(node.reads[1]).d);
+  const scale = largest(all.flatMap(contribution => [largest(contribution.made.data)])),
+    imageScale = largest(network.of(node.reads[0]).data);
+  const weightScale = largest(network.of(node.reads[1]).data);
   const rows = strongest.map(contribution => {
     const kernel = element('canvas', {
       className: 'kernel',
@@ -49,7 +49,7 @@ export function filterWhole(page, node, k) {
       'aria-label': `${words.kernel} ${k}, ${words.channel} ${contribution.channel}`,
     });
     const [height, width] = contribution.kernel.shape;
-    paint(kernel, contribution.kernel.d, height, width, weightScale);
+    paint(kernel, contribution.kernel.data, height, width, weightScale);
     return element(
       'button',
       {
@@ -65,16 +65,16 @@ export function filterWhole(page, node, k) {
       drawn(contribution.made, scale, words.adds),
     );
   });
-  const bias = node.reads[2] === null ? 0 : network.of(node.reads[2]).d[k],
+  const bias = node.reads[2] === null ? 0 : network.of(node.reads[2]).data[k],
     sum = new Tensor([1, y.shape[1], y.shape[2], 1]);
-  for (let at = 0; at < sum.size; at++) sum.d[at] = y.d[at * y.shape[3] + k];
-  const sums = [sign('→'), drawn(sum, largest(sum.d), words.sumBias(digits(bias, 3)), 'large')];
+  for (let at = 0; at < sum.size; at++) sum.data[at] = y.data[at * y.shape[3] + k];
+  const sums = [sign('→'), drawn(sum, largest(sum.data), words.sumBias(digits(bias, 3)), 'large')];
   const next = after(page, node);
   if (next) {
     const z = network.tensors[next.output],
       map = new Tensor(sum.shape);
-    for (let at = 0; at < map.size; at++) map.d[at] = z.d[at * z.shape[3] + k];
-    sums.push(sign('→'), drawn(map, largest(map.d), `${words.kinds[next.op] ?? next.op}`, 'large'));
+    for (let at = 0; at < map.size; at++) map.data[at] = z.data[at * z.shape[3] + k];
+    sums.push(sign('→'), drawn(map, largest(map.data), `${words.kinds[next.op] ?? next.op}`, 'large'));
   }
   const about =
     all.length > strongest.length ? element('p', { className: 'about' }, words.most(strongest.length, all.length)) : null;
@@ -121,17 +121,17 @@ export function weightWhole(page, node, name, at) {
       const p = i * stride[0] - padding[0] + r * dilation[0],
         q = j * stride[1] - padding[2] + s * dilation[1],
         to = i * shape[2] + j;
-      if (p >= 0 && q >= 0 && p < x.shape[1] && q < x.shape[2]) seen.d[to] = x.d[(p * x.shape[2] + q) * x.shape[3] + group + c];
-      grad.d[to] = own.d[to * filters + k];
-      product.d[to] = seen.d[to] * grad.d[to];
+      if (p >= 0 && q >= 0 && p < x.shape[1] && q < x.shape[2]) seen.data[to] = x.data[(p * x.shape[2] + q) * x.shape[3] + group + c];
+      grad.data[to] = own.data[to * filters + k];
+      product.data[to] = seen.data[to] * grad.data[to];
     }
   return [
-    drawn(seen, largest(seen.d), words.pixels(r, s), 'large'),
+    drawn(seen, largest(seen.data), words.pixels(r, s), 'large'),
     sign('×'),
-    drawn(grad, largest(grad.d), words.gradientThere, 'large'),
+    drawn(grad, largest(grad.data), words.gradientThere, 'large'),
     sign('='),
-    drawn(product, largest(product.d), words.products, 'large'),
+    drawn(product, largest(product.data), words.products, 'large'),
     sign('→'),
-    result(network.grads[name].d[at], words.sumOf(product.size), 4),
+    result(network.grads[name].data[at], words.sumOf(product.size), 4),
   ];
 }

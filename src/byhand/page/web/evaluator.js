@@ -20,8 +20,8 @@ async function answer(network, { images, scale, channels, first }, isCurrent, re
   let predictions = [],
     begun = performance.now();
   for (let k = 0; k < images.length; k++) {
-    scaled(images[k], scale, channels, network.input.d);
-    predictions.push(top(network.forward(network.input.d).d));
+    scaled(images[k], scale, channels, network.input.data);
+    predictions.push(top(network.forward(network.input.data).data));
     if (k < images.length - 1 && performance.now() - begun < SLICE_MS) continue;
     report(first + k + 1 - predictions.length, predictions);
     predictions = [];

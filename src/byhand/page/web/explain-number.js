@@ -8,19 +8,19 @@ import { LineTracer } from './line-tracer.js';
 export const TRACE_MAX_MACS = 6e6; // largest layer whose gradients are traced line by line
 const FULL_TRACE_MAX_NUMBERS = 3e5; // largest array that is traced whole, where the relevant range is unknown
 
-// Run a node's hand again for array.d[at] alone and return its trace: [{ line, names, read, made }]; null: too large to trace.
+// Run a node's hand again for array.data[at] alone and return its trace: [{ line, names, read, made }]; null: too large to trace.
 export function traceForward(network, node, array, at) {
   const outputs = node.reads
     .flat()
     .filter(name => name in network.spec.values)
     .map(name => network.tensors[name]);
-  const before = outputs.map(({ d }) => d.slice()),
-    value = array.d[at];
+  const before = outputs.map(({ data }) => data.slice()),
+    value = array.data[at];
   const read = node.reads.map(names => network.of(names));
   const found = attempts(array, at, [alike(read.flat(), array, at)], value, tracer =>
     network.hands[`${node.forward}$traced`](tracer, ...read, node.attributes),
   );
-  outputs.forEach(({ d }, k) => d.set(before[k]));
+  outputs.forEach(({ data }, k) => data.set(before[k]));
   return found;
 }
 
@@ -31,7 +31,7 @@ export function traceBackward(network, node, name, at) {
     [, array] = sent.find(([tensorName]) => tensorName === name) ?? [];
   if (!array) return null;
   network.hands[node.backward](...given, node.attributes);
-  const value = array.d[at],
+  const value = array.data[at],
     ranges = [rangesOf(node, own, array, at, network), alike([own], array, at)];
   const steps = attempts(array, at, ranges, value, tracer =>
     network.hands[`${node.backward}$traced`](tracer, ...given, node.attributes),
@@ -45,9 +45,9 @@ function attempts(array, at, ranges, value, run) {
   for (const chosen of [...ranges.filter(range => range.size), everything]) {
     if (chosen === everything && array.size > FULL_TRACE_MAX_NUMBERS) return null;
     const tracer = new LineTracer(array, at, chosen);
-    array.d[at] = NaN;
+    array.data[at] = NaN;
     run(tracer);
-    if (Object.is(array.d[at], value)) return flattened(tracer.steps, {});
+    if (Object.is(array.data[at], value)) return flattened(tracer.steps, {});
   }
   return null;
 }
@@ -66,8 +66,8 @@ function rangesOf(node, own, array, at, network) {
     x = network.of(node.reads[0]);
   if (!stride || !padding || own.ndim !== 4 || array.shape !== x?.shape) return new Map();
   const reach = ((kernel ?? network.of(node.reads[1]).shape)[0] - 1) * dilation[0],
-    size = own.s[1];
-  const row = Math.floor(at / array.s[1]) + padding[0];
+    size = own.strides[1];
+  const row = Math.floor(at / array.strides[1]) + padding[0];
   const first = Math.max(0, Math.ceil((row - reach) / stride[0])),
     last = Math.min(own.shape[1] - 1, Math.floor(row / stride[0]));
   return new Map([[own, [first * size, (last + 1) * size]]]);

@@ -10,10 +10,10 @@ export function gradCam(maps, grad) {
   const [, rows, columns, channels] = maps.shape,
     weights = new Float64Array(channels),
     made = new Float32Array(rows * columns);
-  for (let k = 0; k < grad.size; k++) weights[k % channels] += grad.d[k] / (rows * columns);
+  for (let k = 0; k < grad.size; k++) weights[k % channels] += grad.data[k] / (rows * columns);
   for (let k = 0; k < made.length; k++) {
     let sum = 0;
-    for (let c = 0; c < channels; c++) sum += weights[c] * maps.d[k * channels + c];
+    for (let c = 0; c < channels; c++) sum += weights[c] * maps.data[k * channels + c];
     made[k] = Math.max(0, sum);
   }
   return made;

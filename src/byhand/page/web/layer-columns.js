@@ -54,9 +54,9 @@ export class Column {
     const count = this.channels,
       list = Array.from({ length: count }, (_, c) => c);
     if (count <= MAX_MAPS || this.all) return list;
-    const { d } = this.page.network.tensors[this.name],
+    const { data } = this.page.network.tensors[this.name],
       power = new Float64Array(count);
-    for (let k = 0; k < d.length; k++) power[k % count] += Math.abs(d[k]);
+    for (let k = 0; k < data.length; k++) power[k % count] += Math.abs(data[k]);
     return list
       .sort((a, b) => power[b] - power[a])
       .slice(0, MAX_MAPS)
@@ -141,22 +141,22 @@ export class Column {
 
   draw(tensor, all) {
     // tensor: the layer's values or gradients; all: the color scale that all layers share, if they do
-    const { d } = tensor,
+    const { data } = tensor,
       { page } = this,
       { at, settings } = page,
       [rows, columns] = this.shape,
       step = this.channels;
-    const scale = all ?? largest(d),
+    const scale = all ?? largest(data),
       off = page.network.off.get(this.name);
     for (const { channel, canvas, made, kernel, size } of this.canvases) {
       if (!this.maps) {
-        paint(canvas, d, size, 1, scale, channel);
+        paint(canvas, data, size, 1, scale, channel);
         const here = at.layer === this.name && at.channel >= channel && at.channel < channel + size;
         made.setAttribute('aria-pressed', here);
         if (here) dot(canvas, at.channel - channel, 0);
         continue;
       }
-      paint(canvas, d, rows, columns, settings.scale === 'map' ? largest(d, channel, step) : scale, channel, step);
+      paint(canvas, data, rows, columns, settings.scale === 'map' ? largest(data, channel, step) : scale, channel, step);
       if (kernel) this.drawKernel(kernel, channel);
       const here = at.layer === this.name && at.channel === channel;
       made.setAttribute('aria-pressed', here);
@@ -169,8 +169,8 @@ export class Column {
     // of the input channel that is looked at
     const { page, weight } = this,
       [rows, columns, depth, filters] = weight.shape;
-    const { d } = page.backwards ? (page.network.grads[this.node.reads[1]] ?? weight) : weight;
-    paint(canvas, d, rows, columns, largest(d), clampIndex(page.inputChannel, depth) * filters + filter, depth * filters);
+    const { data } = page.backwards ? (page.network.grads[this.node.reads[1]] ?? weight) : weight;
+    paint(canvas, data, rows, columns, largest(data), clampIndex(page.inputChannel, depth) * filters + filter, depth * filters);
   }
 
   index(channel, row, column) {

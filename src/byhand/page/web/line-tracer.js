@@ -12,7 +12,7 @@ const still = value => (value instanceof Place ? value.tuple() : value); // a Pl
 
 export class LineTracer {
   constructor(array, at, ranges = new Map()) {
-    // of array.d[at]; ranges: by array, [first, end] of its places that matter
+    // of array.data[at]; ranges: by array, [first, end] of its places that matter
     this.array = array;
     this.at = at;
     this.ranges = new Map([...ranges, [array, [at, at + 1]]]);

@@ -36,15 +36,15 @@ export class Network {
 
   take(numbers) {
     for (const [name, { at }] of Object.entries(this.spec.numbers)) {
-      const { d } = this.tensors[name];
-      d.set(numbers.subarray(at, at + d.length));
+      const { data } = this.tensors[name];
+      data.set(numbers.subarray(at, at + data.length));
     }
   }
 
   numbers() {
     // all of them again, as `take` takes them
     const made = new Float32Array(Object.values(this.spec.numbers).reduce((sum, { shape }) => sum + product(shape), 0));
-    for (const [name, { at }] of Object.entries(this.spec.numbers)) made.set(this.tensors[name].d, at);
+    for (const [name, { at }] of Object.entries(this.spec.numbers)) made.set(this.tensors[name].data, at);
     return made;
   }
 
@@ -56,12 +56,12 @@ export class Network {
   silence(name, tensor) {
     // channels that are switched off
     const channels = tensor.shape[tensor.shape.length - 1];
-    for (const channel of this.off.get(name) ?? []) for (let k = channel; k < tensor.size; k += channels) tensor.d[k] = 0;
+    for (const channel of this.off.get(name) ?? []) for (let k = channel; k < tensor.size; k += channels) tensor.data[k] = 0;
   }
 
   forward(numbers) {
     // (H, W, C) numbers as the network receives them -> logits
-    if (numbers !== this.input.d) this.input.d.set(numbers);
+    if (numbers !== this.input.data) this.input.data.set(numbers);
     for (const node of this.spec.nodes) {
       this.hands[node.forward](...node.reads.map(names => this.of(names)), node.attributes);
       if (this.off.size) this.silence(node.output, this.tensors[node.output]);
@@ -72,9 +72,9 @@ export class Network {
   loss(label) {
     // softmax and cross-entropy, after `forward`
     const { loss } = this.spec;
-    this.tensors.labels.d[0] = label;
+    this.tensors.labels.data[0] = label;
     this.hands[loss.forward](...loss.reads.map(names => this.of(names)), loss.attributes);
-    return this.tensors[loss.output].d[0];
+    return this.tensors[loss.output].data[0];
   }
 
   backward(label) {
@@ -88,7 +88,7 @@ export class Network {
   score(index, until) {
     // the gradient of a class's logit, back to the output of a layer
     const seed = new Tensor(this.logits.shape);
-    seed.d[index] = 1;
+    seed.data[index] = 1;
     return this.back(this.spec.nodes, { [this.spec.logits]: seed }, until);
   }
 
@@ -103,7 +103,7 @@ export class Network {
       if (!sent.length) continue;
       this.hands[node.backward](...given, node.attributes);
       for (const [name, grad] of sent) {
-        if (sums[name]) for (let k = 0; k < grad.size; k++) sums[name].d[k] += grad.d[k];
+        if (sums[name]) for (let k = 0; k < grad.size; k++) sums[name].data[k] += grad.data[k];
         else sums[name] = grad;
       }
     }

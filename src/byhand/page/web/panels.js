@@ -45,10 +45,10 @@ export function drawNumber(page) {
   find('why').textContent = held ? `${why} · ${words.held}` : why;
   drawField(page, column);
   if (!page.computes) {
-    find('sum').replaceChildren(result(array?.d[index] ?? 0, node.name));
+    find('sum').replaceChildren(result(array?.data[index] ?? 0, node.name));
     showCode();
   } else if (page.backwards) {
-    find('sum').replaceChildren(...backwards(page, node, array?.d[index] ?? 0));
+    find('sum').replaceChildren(...backwards(page, node, array?.data[index] ?? 0));
     showCode();
   } else {
     find('sum').replaceChildren(...pictureOf(page, node, at.channel, at.row, at.column));
@@ -81,7 +81,7 @@ function backwards(page, node, value) {
   if (!weight) return [result(value, words.gradientOf(node.name), 4)];
   if (node.op === 'linear') {
     const shown = chosen
-      ? result(weight.d[weightAt.index], words.gradientOf(name), 4)
+      ? result(weight.data[weightAt.index], words.gradientOf(name), 4)
       : result(value, words.gradientOf(node.name), 4);
     return [shown, linearWeights(page, node, weight, at.channel)];
   }
@@ -89,7 +89,7 @@ function backwards(page, node, value) {
     c = Math.min(inputChannel, depth - 1);
   const index = (r, s) => ((r * columns + s) * depth + c) * filters + at.channel,
     spot = chosen ? Math.floor(weightAt.index / filters / depth) : -1;
-  const values = Array.from({ length: rows }, (_, r) => Array.from({ length: columns }, (_, s) => weight.d[index(r, s)]));
+  const values = Array.from({ length: rows }, (_, r) => Array.from({ length: columns }, (_, s) => weight.data[index(r, s)]));
   const choice = grid(values, `${words.weightGradient}${depth > 1 ? ` (${words.channel} ${c})` : ''}`, {
     best: chosen ? [Math.floor(spot / columns), spot % columns] : null,
     choose: (r, s) => page.chooseWeight(name, index(r, s)),
@@ -104,20 +104,20 @@ function linearWeights(page, node, weight, k) {
   const { words, network } = page,
     x = network.of(node.reads[0]),
     outputs = weight.shape[1],
-    grad = network.grads[node.output].d[k];
-  const order = Array.from(x.d, (_, d) => d)
-    .sort((a, b) => Math.abs(x.d[b]) - Math.abs(x.d[a]))
+    grad = network.grads[node.output].data[k];
+  const order = Array.from(x.data, (_, d) => d)
+    .sort((a, b) => Math.abs(x.data[b]) - Math.abs(x.data[a]))
     .slice(0, 8);
   const head = element('tr', {}, ...[words.input, 'x', '∂L/∂y', '∂L/∂w'].map(text => element('th', { scope: 'col' }, text)));
   const rows = order.map(d =>
     element(
       'tr',
       {},
-      ...[String(d), digits(x.d[d], 3), digits(grad, 4)].map(text => element('td', {}, text)),
+      ...[String(d), digits(x.data[d], 3), digits(grad, 4)].map(text => element('td', {}, text)),
       element(
         'td',
         {},
-        button(digits(weight.d[d * outputs + k], 4), () => page.chooseWeight(node.reads[1], d * outputs + k)),
+        button(digits(weight.data[d * outputs + k], 4), () => page.chooseWeight(node.reads[1], d * outputs + k)),
       ),
     ),
   );

@@ -15,7 +15,7 @@ function softmax(logits) {
 export function answer(page) {
   const { words, given } = page,
     { classes } = given,
-    logits = page.network.logits.d,
+    logits = page.network.logits.data,
     predicted = top(logits);
   const { max, exps, sum, probabilities } = softmax(logits),
     truth = page.label;
@@ -78,7 +78,7 @@ export function answer(page) {
 export function bars(page) {
   // the classifier's own answer: names and bars
   const { classes } = page.given,
-    { probabilities } = softmax(page.network.logits.d);
+    { probabilities } = softmax(page.network.logits.data);
   const order = classes
     .map((_, k) => k)
     .sort((a, b) => probabilities[b] - probabilities[a])

@@ -17,9 +17,9 @@ function stridesOf(shape) {
 export class Tensor {
   constructor(shape, numbers) {
     this.shape = shape;
-    this.s = stridesOf(shape);
+    this.strides = stridesOf(shape);
     this.size = product(shape);
-    this.d = numbers ?? new Float32Array(this.size);
+    this.data = numbers ?? new Float32Array(this.size);
   }
   get ndim() {
     return this.shape.length;
@@ -73,12 +73,12 @@ export function flat(x, index) {
     }
     index = index.tuple();
   }
-  if (typeof index === 'number') return index * x.s[0];
+  if (typeof index === 'number') return index * x.strides[0];
   let at = 0,
     axis = 0;
   for (const position of index) {
-    if (typeof position === 'number') at += position * x.s[axis++];
-    else for (const i of tuple(position)) at += i * x.s[axis++];
+    if (typeof position === 'number') at += position * x.strides[axis++];
+    else for (const i of tuple(position)) at += i * x.strides[axis++];
   }
   return at;
 }
@@ -88,37 +88,37 @@ export function lead(x, first, next, last) {
   let at, axis;
   if (first instanceof Place && begins(x.shape, first.shape)) {
     axis = first.shape.length;
-    at = axis ? first.n * x.s[axis - 1] : 0;
+    at = axis ? first.n * x.strides[axis - 1] : 0;
   } else {
     const list = tuple(first);
     axis = list.length;
-    if (list.strides !== x.s) {
-      list.start = list.reduce((sum, position, k) => sum + position * x.s[k], 0); // kept for the next round of the loop
-      list.strides = x.s;
+    if (list.strides !== x.strides) {
+      list.start = list.reduce((sum, position, k) => sum + position * x.strides[k], 0); // kept for the next round of the loop
+      list.strides = x.strides;
     }
     at = list.start;
   }
   if (next === undefined) return at;
-  return at + next * x.s[axis] + (last === undefined ? 0 : last * x.s[axis + 1]);
+  return at + next * x.strides[axis] + (last === undefined ? 0 : last * x.strides[axis + 1]);
 }
 
 export function row(x, index) {
   // x[index], of which the last axis is left
   const at = lead(x, index instanceof Place || Array.isArray(index) ? index : [index]);
-  return x.d.subarray(at, at + x.shape[x.shape.length - 1]);
+  return x.data.subarray(at, at + x.shape[x.shape.length - 1]);
 }
 
 export function get(value, index) {
   // value[index], whatever it is
-  if (value instanceof Tensor) return value.d[flat(value, index)];
+  if (value instanceof Tensor) return value.data[flat(value, index)];
   const list = value instanceof Place ? value.tuple() : value;
   return index < 0 ? list[list.length + index] : list[index];
 }
 
 export function fill(x, value) {
   // x[...] = value
-  if (value instanceof Tensor) for (let i = 0; i < x.size; i++) x.d[i] = value.d[i % value.size];
-  else x.d.fill(value);
+  if (value instanceof Tensor) for (let i = 0; i < x.size; i++) x.data[i] = value.data[i % value.size];
+  else x.data.fill(value);
 }
 
 export function attempt(read) {

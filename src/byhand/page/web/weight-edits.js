@@ -11,9 +11,9 @@ export class WeightEdits {
 
   edit(name, index, value) {
     if (!Number.isFinite(value)) return this.page.draw();
-    const { d } = this.page.network.tensors[name];
-    this.done.push({ name, index, before: d[index], value });
-    d[index] = value;
+    const { data } = this.page.network.tensors[name];
+    this.done.push({ name, index, before: data[index], value });
+    data[index] = value;
     return this.page.changed();
   }
 
@@ -38,7 +38,7 @@ export class WeightEdits {
   takeBack() {
     const last = this.done.pop();
     if (last.output) this.flip(last.output, last.channel);
-    else this.page.network.tensors[last.name].d[last.index] = last.before;
+    else this.page.network.tensors[last.name].data[last.index] = last.before;
   }
 
   undo() {
@@ -56,9 +56,9 @@ export class WeightEdits {
     // on other numbers: those of another snapshot
     for (const edit of this.done)
       if (edit.name) {
-        const { d } = this.page.network.tensors[edit.name];
-        edit.before = d[edit.index];
-        d[edit.index] = edit.value;
+        const { data } = this.page.network.tensors[edit.name];
+        edit.before = data[edit.index];
+        data[edit.index] = edit.value;
       }
   }
 }
