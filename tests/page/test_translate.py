@@ -20,11 +20,12 @@ RUN = """cases => {
   const read = value => value === null ? null : Array.isArray(value) ? value.map(read)
     : new Tensor(value.shape, Float64Array.from(value.numbers, Number));
   const write = value => value === null ? null : Array.isArray(value) ? value.map(write) : Array.from(value.data, String);
-  const teller = { first: () => 0, end: array => array.size };
-  for (const name of ['enter', 'next', 'leave', 'read', 'made', 'stored', 'filled']) teller[name] = () => {};
+  const tracer = { first: () => 0, end: array => array.size };
+  const methods = ['enterLoop', 'nextIteration', 'leaveLoop', 'beginStatement', 'endStatement', 'recordStore', 'recordFill'];
+  for (const name of methods) tracer[name] = () => {};
   return cases.map(({ hand, given, attributes }) => ['', '$traced'].map(kind => {
     const values = given.map(read);
-    if (kind) hands[hand + kind](teller, ...values, attributes); else hands[hand](...values, attributes);
+    if (kind) hands[hand + kind](tracer, ...values, attributes); else hands[hand](...values, attributes);
     return values.map(write);
   }));
 }"""

@@ -49,8 +49,8 @@ class Script:
       let i;
       const x$data = x && x.data;
       const y$data = y && y.data;
-      for (i = new Place(shape(x.shape)); i.n < i.end; i.n++) {
-        y$data[flat(y, i)] = ((x$data[flat(x, i)] < 0) ? 0 : x$data[flat(x, i)]);
+      for (i = new NdIndex(toShape(x.shape)); i.n < i.end; i.n++) {
+        y$data[offsetOf(y, i)] = ((x$data[offsetOf(x, i)] < 0) ? 0 : x$data[offsetOf(x, i)]);
       }
     }
     """

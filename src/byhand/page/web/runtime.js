@@ -2,15 +2,15 @@
 
 export const product = sizes => sizes.reduce((a, b) => a * b, 1);
 
-const known = new Map(); // strides by shape: arrays of one shape share them
+const stridesByShape = new Map(); // strides by shape: arrays of one shape share them
 function stridesOf(shape) {
   const key = shape.join();
-  if (!known.has(key)) {
+  if (!stridesByShape.has(key)) {
     const strides = [];
     for (let axis = shape.length - 1, size = 1; axis >= 0; size *= shape[axis--]) strides[axis] = size;
-    known.set(key, strides);
+    stridesByShape.set(key, strides);
   }
-  return known.get(key);
+  return stridesByShape.get(key);
 }
 
 // An array: its numbers, one after the other, and how far apart neighbors on each axis lie.
@@ -26,69 +26,69 @@ export class Tensor {
   }
 }
 
-export class Place {
+export class NdIndex {
   // one place after another of a shape, as np.ndindex goes through them
   constructor(shape, first = 0, end = product(shape)) {
     this.shape = shape;
     this.n = first;
     this.end = end;
-    this.same = this.like = null;
+    this.lastMatch = this.secondMatch = null;
   }
   tuple() {
-    const at = new Array(this.shape.length);
-    for (let axis = at.length - 1, n = this.n; axis >= 0; axis--) {
-      at[axis] = n % this.shape[axis];
+    const index = new Array(this.shape.length);
+    for (let axis = index.length - 1, n = this.n; axis >= 0; axis--) {
+      index[axis] = n % this.shape[axis];
       n = Math.floor(n / this.shape[axis]);
     }
-    return at;
+    return index;
   }
 }
 
-export function* each(shape) {
-  for (const place = new Place(shape); place.n < place.end; place.n++) yield place.tuple();
+export function* ndindex(shape) {
+  for (const index = new NdIndex(shape); index.n < index.end; index.n++) yield index.tuple();
 }
 
-export const shape = sizes => (typeof sizes === 'number' ? [sizes] : sizes);
+export const toShape = sizes => (typeof sizes === 'number' ? [sizes] : sizes);
 
 export function tuple(value) {
-  if (value instanceof Place) return value.tuple();
+  if (value instanceof NdIndex) return value.tuple();
   if (typeof value === 'number') return [value];
   return Array.isArray(value) ? value : [...value];
 }
 
-function begins(sizes, first) {
+function startsWith(sizes, prefix) {
   // whether a shape begins with these sizes
-  for (let axis = 0; axis < first.length; axis++) if (sizes[axis] !== first[axis]) return false;
+  for (let axis = 0; axis < prefix.length; axis++) if (sizes[axis] !== prefix[axis]) return false;
   return true;
 }
 
-export function flat(x, index) {
+export function offsetOf(x, index) {
   // where x[index] stands in x's memory
-  if (index instanceof Place) {
-    if (index.same === x || index.like === x) return index.n; // seen in an earlier round of the loop
-    if (index.shape.length === x.shape.length && begins(x.shape, index.shape)) {
-      if (index.same) index.like = x;
-      else index.same = x;
+  if (index instanceof NdIndex) {
+    if (index.lastMatch === x || index.secondMatch === x) return index.n; // seen in an earlier round of the loop
+    if (index.shape.length === x.shape.length && startsWith(x.shape, index.shape)) {
+      if (index.lastMatch) index.secondMatch = x;
+      else index.lastMatch = x;
       return index.n;
     }
     index = index.tuple();
   }
   if (typeof index === 'number') return index * x.strides[0];
-  let at = 0,
+  let offset = 0,
     axis = 0;
   for (const position of index) {
-    if (typeof position === 'number') at += position * x.strides[axis++];
-    else for (const i of tuple(position)) at += i * x.strides[axis++];
+    if (typeof position === 'number') offset += position * x.strides[axis++];
+    else for (const i of tuple(position)) offset += i * x.strides[axis++];
   }
-  return at;
+  return offset;
 }
 
-export function lead(x, first, next, last) {
+export function leadingOffset(x, first, next, last) {
   // where x[*first, next, last] stands
-  let at, axis;
-  if (first instanceof Place && begins(x.shape, first.shape)) {
+  let offset, axis;
+  if (first instanceof NdIndex && startsWith(x.shape, first.shape)) {
     axis = first.shape.length;
-    at = axis ? first.n * x.strides[axis - 1] : 0;
+    offset = axis ? first.n * x.strides[axis - 1] : 0;
   } else {
     const list = tuple(first);
     axis = list.length;
@@ -96,22 +96,22 @@ export function lead(x, first, next, last) {
       list.start = list.reduce((sum, position, k) => sum + position * x.strides[k], 0); // kept for the next round of the loop
       list.strides = x.strides;
     }
-    at = list.start;
+    offset = list.start;
   }
-  if (next === undefined) return at;
-  return at + next * x.strides[axis] + (last === undefined ? 0 : last * x.strides[axis + 1]);
+  if (next === undefined) return offset;
+  return offset + next * x.strides[axis] + (last === undefined ? 0 : last * x.strides[axis + 1]);
 }
 
-export function row(x, index) {
+export function lastAxis(x, index) {
   // x[index], of which the last axis is left
-  const at = lead(x, index instanceof Place || Array.isArray(index) ? index : [index]);
-  return x.data.subarray(at, at + x.shape[x.shape.length - 1]);
+  const offset = leadingOffset(x, index instanceof NdIndex || Array.isArray(index) ? index : [index]);
+  return x.data.subarray(offset, offset + x.shape[x.shape.length - 1]);
 }
 
 export function get(value, index) {
   // value[index], whatever it is
-  if (value instanceof Tensor) return value.data[flat(value, index)];
-  const list = value instanceof Place ? value.tuple() : value;
+  if (value instanceof Tensor) return value.data[offsetOf(value, index)];
+  const list = value instanceof NdIndex ? value.tuple() : value;
   return index < 0 ? list[list.length + index] : list[index];
 }
 
@@ -153,14 +153,14 @@ function erf(x) {
   return Math.sign(x) * (1 - Math.exp(-a * a) / Math.sqrt(Math.PI) / (a + below));
 }
 
-const best =
-  wins =>
+const extremum =
+  better =>
   (...list) => {
     // max and min; a NaN stays
     list = list.length > 1 ? list : list[0];
-    let found = list[0];
-    for (const value of list) if (wins(value, found) || value !== value) found = value;
-    return found;
+    let extreme = list[0];
+    for (const value of list) if (better(value, extreme) || value !== value) extreme = value;
+    return extreme;
   };
 const mod = (a, b) => ((a % b) + b) % b;
 
@@ -175,10 +175,10 @@ export const py = {
   float: Number,
   float64: Number,
   int: Math.trunc,
-  max: best((a, b) => a > b),
-  min: best((a, b) => a < b),
+  max: extremum((a, b) => a > b),
+  min: extremum((a, b) => a < b),
   divmod: (a, b) => [Math.floor(a / b), mod(a, b)],
-  len: list => (list instanceof Place ? list.shape.length : list.length),
+  len: list => (list instanceof NdIndex ? list.shape.length : list.length),
   prod: list => product(tuple(list)),
   sum(list) {
     let total = 0;
@@ -197,6 +197,6 @@ export const py = {
   },
   *product(...lists) {
     lists = lists.map(list => [...list]);
-    for (const at of each(lists.map(list => list.length))) yield at.map((i, axis) => lists[axis][i]);
+    for (const index of ndindex(lists.map(list => list.length))) yield index.map((i, axis) => lists[axis][i]);
   },
 };

@@ -3,58 +3,58 @@
 export class WeightEdits {
   constructor(page) {
     this.page = page;
-    this.done = []; // what was done, oldest first
+    this.history = []; // what was done, oldest first
   }
-  get touched() {
-    return this.done.length > 0;
+  get modified() {
+    return this.history.length > 0;
   }
 
   edit(name, index, value) {
     if (!Number.isFinite(value)) return this.page.draw();
     const { data } = this.page.network.tensors[name];
-    this.done.push({ name, index, before: data[index], value });
+    this.history.push({ name, index, before: data[index], value });
     data[index] = value;
-    return this.page.changed();
+    return this.page.onEdit();
   }
 
-  flip(output, channel) {
+  toggleChannel(output, channel) {
     // a channel: off, or on again
-    const { off } = this.page.network,
-      set = off.get(output) ?? new Set();
-    if (!set.delete(channel)) set.add(channel);
-    if (set.size) off.set(output, set);
-    else off.delete(output);
+    const { ablatedChannels } = this.page.network,
+      ablated = ablatedChannels.get(output) ?? new Set();
+    if (!ablated.delete(channel)) ablated.add(channel);
+    if (ablated.size) ablatedChannels.set(output, ablated);
+    else ablatedChannels.delete(output);
   }
 
   toggle(output, channel) {
-    this.flip(output, channel);
-    const last = this.done[this.done.length - 1];
+    this.toggleChannel(output, channel);
+    const last = this.history[this.history.length - 1];
     if (last?.output === output && last.channel === channel)
-      this.done.pop(); // on again is as it was
-    else this.done.push({ output, channel });
-    this.page.changed();
+      this.history.pop(); // on again is as it was
+    else this.history.push({ output, channel });
+    this.page.onEdit();
   }
 
-  takeBack() {
-    const last = this.done.pop();
-    if (last.output) this.flip(last.output, last.channel);
+  revertLast() {
+    const last = this.history.pop();
+    if (last.output) this.toggleChannel(last.output, last.channel);
     else this.page.network.tensors[last.name].data[last.index] = last.before;
   }
 
   undo() {
-    if (!this.touched) return;
-    this.takeBack();
-    this.page.changed();
+    if (!this.modified) return;
+    this.revertLast();
+    this.page.onEdit();
   }
 
   reset() {
-    while (this.touched) this.takeBack();
-    this.page.changed();
+    while (this.modified) this.revertLast();
+    this.page.onEdit();
   }
 
-  again() {
+  reapply() {
     // on other numbers: those of another snapshot
-    for (const edit of this.done)
+    for (const edit of this.history)
       if (edit.name) {
         const { data } = this.page.network.tensors[edit.name];
         edit.before = data[edit.index];
