@@ -46,7 +46,7 @@ def predicted(page):
 
 
 def draw(page, *points, touch=False):
-    """Draw a stroke on the board, through points from (0, 0) to (1, 1), with the mouse or a finger."""
+    """Draw a stroke on the drawing pad, through points from (0, 0) to (1, 1), with the mouse or a finger."""
     box = page.locator("#drawing-pad").bounding_box()
     at = [(box["x"] + u * box["width"], box["y"] + v * box["height"]) for u, v in points]
     if touch:

@@ -20,8 +20,8 @@ import { WeightEdits } from './weight-edits.js';
 import { WORDS } from './translations.js';
 import { product } from './runtime.js';
 
-const IDLE_MS = 90; // pause of the pointer after which the slow panels are drawn
-const LIVE_FORWARD_MS = 40; // slowest forward pass that is run again for every stroke
+const IDLE_MS = 90; // the slow panels are drawn once the pointer has paused for so long
+const LIVE_FORWARD_MS = 40; // a faster forward pass is run again for every stroke
 
 class Page {
   constructor(data) {
@@ -75,7 +75,8 @@ class Page {
   get prediction() {
     return argmax(this.network.logits.data);
   }
-  // the class that the loss is against
+
+  // The class that the loss is computed for.
   get lossClass() {
     return this.label ?? this.prediction;
   }
@@ -88,7 +89,6 @@ class Page {
   displayedTensor(name) {
     return this.isBackward ? this.network.grads[name] : this.network.tensors[name];
   }
-  // of training
   get currentSnapshot() {
     return this.data.snapshots[this.snapshot] ?? this.data.end;
   }
@@ -96,7 +96,8 @@ class Page {
   async start() {
     const { data } = this;
     this.samples = await decodeImages(data.samples);
-    this.testImages = this.samples.slice(data.samples.firstTest); // the images that the network is evaluated on; this.truths: their classes
+    // The images that an edited network is evaluated on, and their classes.
+    this.testImages = this.samples.slice(data.samples.firstTest);
     this.testLabels = data.samples.labels.slice(data.samples.firstTest);
     if (this.snapshot < data.snapshots.length)
       this.network.setParameters(decodeFloat16(data.snapshots[this.snapshot].parameters));
@@ -116,10 +117,10 @@ class Page {
     document.documentElement.dataset.ready = 'yes';
   }
 
-  // numbers -----------------------------------------------------------------------------------------------------------
+  // state -------------------------------------------------------------------------------------------------------------
 
+  // Run the network on the current image.
   compute() {
-    // the picture through the network
     const start = performance.now();
     if (this.sampleIndex !== null) this.pixels = this.samples[this.sampleIndex];
     if (!this.pixels) this.pixels = new Uint8ClampedArray(product(this.data.samples.shape));
@@ -134,8 +135,8 @@ class Page {
     if (this.isBackward) this.network.backward(this.lossClass);
   }
 
+  // A fast network follows each stroke in the next frame; a slow one runs once the pointer pauses.
   onStroke() {
-    // a stroke on the board: seen in the next frame, or by a slow network once the hand rests
     const showDrawing = () => {
       this.pendingStroke = null;
       this.showImage(this.drawingPad.pixels(byId('center').checked && this.inverted));
@@ -145,15 +146,17 @@ class Page {
       this.pendingStroke = setTimeout(showDrawing, IDLE_MS);
     } else this.pendingStroke ??= requestAnimationFrame(showDrawing);
   }
+
+  // Show an image that is not a sample: a drawing or an opened file.
   showImage(pixels) {
-    // a picture of the reader's own
     this.sampleIndex = null;
     this.pixels = pixels;
     this.compute();
     this.draw();
   }
+
+  // Show sample k; scroll: bring the layers into view.
   showSample(k, scroll = false) {
-    // a sample
     this.sampleIndex = k;
     this.assumedLabel = undefined;
     this.compute();
@@ -195,7 +198,7 @@ class Page {
     this.draw();
   }
   edit(name, index, value) {
-    // once the focus is where it goes next
+    // Wait until the browser has moved the focus: redrawing replaces the input fields, and the focus is then restored.
     setTimeout(() => {
       const inputs = () => [...byId('arithmetic').querySelectorAll('input')],
         focused = inputs().indexOf(document.activeElement);
@@ -203,8 +206,9 @@ class Page {
       if (focused >= 0) inputs()[focused]?.focus();
     });
   }
+
+  // Recompute after a change of weights or ablated channels.
   onEdit() {
-    // the numbers of the network
     if (!this.ready) return;
     this.compute();
     this.draw();
@@ -222,8 +226,9 @@ class Page {
     this.draw();
     this.reevaluate();
   }
+
+  // Evaluate the edited network on the test images.
   reevaluate() {
-    // the test pictures, on the numbers of now
     const { data } = this;
     if (!data.samples.tested) return;
     this.evaluator.stop();
@@ -241,7 +246,7 @@ class Page {
     if (complete) drawConfusionMatrix(this, predictions, byId('confusion-matrix'));
   }
 
-  // hands -------------------------------------------------------------------------------------------------------------
+  // pointer and keyboard ----------------------------------------------------------------------------------------------
 
   select(layer, channel, row, column) {
     this.selection = { layer, channel, row, column };
@@ -288,8 +293,9 @@ class Page {
         0,
       );
   }
+
+  // Redraw the selected number in the next frame.
   scheduleDraw() {
-    // another number, in the next frame
     this.drawRequest ||= requestAnimationFrame(() => {
       this.drawRequest = 0;
       const previous = this.paintedLayer;
@@ -300,14 +306,14 @@ class Page {
     });
   }
 
+  // Recompute and rebuild everything after a change of settings.
   rebuild() {
-    // after a change of what everything is drawn by
     this.selectedWeight = null;
     this.compute();
     buildPage(this);
   }
 
-  // words -------------------------------------------------------------------------------------------------------------
+  // labels ------------------------------------------------------------------------------------------------------------
 
   layerTitle(node, facts) {
     const kind = this.words.kinds[node.op] ?? node.op.replaceAll('_', ' ');
@@ -316,10 +322,11 @@ class Page {
   layerSubtitle(node, facts) {
     const shape = facts.shape.join(' × '),
       { field } = facts;
-    return `${node.name} · ${shape}${field[0] * field[1] > 1 && facts.shape.length === 3 ? ` · ${this.words.receptiveFieldOf(field.join(' × '))}` : ''}`;
+    const hasField = field[0] * field[1] > 1 && facts.shape.length === 3;
+    return `${node.name} · ${shape}${hasField ? ` · ${this.words.receptiveFieldOf(field.join(' × '))}` : ''}`;
   }
 
-  // pictures ----------------------------------------------------------------------------------------------------------
+  // drawing -----------------------------------------------------------------------------------------------------------
 
   paintColumn(column) {
     const tensor = this.displayedTensor(column.name);
@@ -341,8 +348,8 @@ class Page {
     this.scheduleSlowPanels();
   }
 
+  // Show the next thumbnails beside the drawing pad.
   nextSamples() {
-    // the next samples
     this.firstSample = (this.firstSample + MAX_SAMPLE_THUMBNAILS) % Math.max(1, this.data.samples.count);
     this.drawSamples();
   }
@@ -358,8 +365,8 @@ class Page {
       button.setAttribute('aria-pressed', Number(button.dataset.image) === this.sampleIndex);
   }
 
+  // Draw the panels that may take longer than a frame once nothing has changed for IDLE_MS.
   scheduleSlowPanels() {
-    // what may take longer than a frame, once nothing has moved for a while
     clearTimeout(this.slowPanelsTimer);
     this.slowPanelsTimer = setTimeout(() => {
       drawFilter(this);

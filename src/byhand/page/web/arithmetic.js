@@ -1,9 +1,9 @@
-// The arithmetic of one number as a figure: patch x kernel = products -> sum, the maximum of a window, a list of terms, or f(x).
+// The arithmetic of one number as a figure: patch x kernel = products -> sum, the maximum of a window, a table of terms, or f(x).
 
 import { clampIndex, element, labeled, operator } from './dom.js';
 import { cssColor, formatNumber, maxAbs } from './paint.js';
 
-// Small numbers share a power of ten, which their label tells.
+// The power of ten that a grid of small numbers shares; its label shows it.
 function sharedExponent(rows) {
   const max = maxAbs(rows.flat());
   return max === 0 || max >= 0.05 ? 0 : Math.floor(Math.log10(max));
@@ -12,8 +12,8 @@ const superscript = exponent => [...String(exponent)].map(character => '⁰¹²�
 const toFixed = (value, decimals) =>
   Math.abs(value) < 0.5 * 10 ** -decimals ? (0).toFixed(decimals) : formatNumber(value, decimals);
 
-// A grid of numbers under which its label stands, with colors that say how large they are; null: outside the image.
-// edit(row, column, value): they can be changed; choose(row, column): one can be picked, and `chosen` is.
+// A grid of numbers with its label below; the background shows the magnitude, null is outside the image.
+// highlighted: [row, column]; edit(row, column, value) makes the cells inputs, choose(row, column) makes them buttons.
 export function numberGrid(rows, label, { highlighted = null, scale, decimals = 2, edit = null, choose = null } = {}) {
   scale ??= maxAbs(rows.flat());
   const exponent = sharedExponent(rows),
@@ -43,8 +43,8 @@ export function numberGrid(rows, label, { highlighted = null, scale, decimals = 
   return labeled(cells, exponent && !edit ? `${label} × 10${superscript(exponent)}` : label);
 }
 
+// An input that shows six significant digits while it has the focus.
 function numberInput(text, value, attributes, onEdit) {
-  // a number that shows all its digits while it is typed
   const input = element('input', { type: 'text', inputMode: 'decimal', value: text, ...attributes });
   input.addEventListener('focus', () => {
     input.value = String(Number(value.toPrecision(6)));
@@ -58,7 +58,7 @@ function numberInput(text, value, attributes, onEdit) {
 export const labeledResult = (value, text, decimals = 3) =>
   labeled(element('output', { className: 'result' }, formatNumber(value, decimals)), text);
 
-// What a window of a node sees of its input: [row, column, inside the image] by row and column of the kernel.
+// The input positions under a node's window, by row and column of the kernel: [row, column, inside the image].
 function windowPositions({ kernel, stride, padding, dilation = [1, 1] }, [, height, width], row, column) {
   return Array.from({ length: kernel[0] }, (_, r) =>
     Array.from({ length: kernel[1] }, (_, s) => {
@@ -75,7 +75,7 @@ export function arithmeticFigure(page, node, channel, row, column) {
   return (FIGURES[node.op] ?? elementwiseFigure)(page, node, channel, row, column);
 }
 
-// The parts of a convolution's sum at one place: the patch and the products of an input channel, and each channel's sum.
+// The terms of a convolution's sum at one output position: patch and products of one input channel, and each channel's sum.
 function convolutionTerms(network, node, k, i, j, inputChannel) {
   const [x, weight, bias] = node.reads.slice(0, 3).map(name => network.tensorsNamed(name)),
     [rows, columns, depth, filters] = weight.shape;
@@ -179,8 +179,8 @@ function poolFigure(page, node, c, i, j, text, isMax) {
   ];
 }
 
+// The contribution of each input channel: a grid of buttons that select one.
 function channelSums(page, { sums, c, first }) {
-  // what each input channel adds: a cell each, which can be chosen
   const columns = Math.min(8, Math.ceil(Math.sqrt(sums.length) * 1.4));
   const cells = element('div', {
     className: 'grid small scroll',
@@ -208,8 +208,8 @@ function channelSums(page, { sums, c, first }) {
   return cells;
 }
 
+// The operands of an elementwise op, as of an activation, and its result.
 function elementwiseFigure(page, node, channel, row, column) {
-  // element by element, as an activation does
   const { network } = page,
     y = network.tensors[node.output],
     index = page.column(node.output).flatIndex(channel, row, column),

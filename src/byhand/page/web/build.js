@@ -1,4 +1,4 @@
-// Builds all elements that contain text; runs again when the language or the theme changes.
+// Builds all elements that contain text or colors; runs again when a setting changes.
 
 import { element, byId } from './dom.js';
 import { TrainingHistory } from './training-history.js';
@@ -8,10 +8,10 @@ import { drawEdits } from './panels.js';
 import { MAX_SAMPLE_THUMBNAILS } from './confusion-matrix.js';
 import { ConvolutionSteps } from './convolution-steps.js';
 
-const SHAPE_ONLY_OPS = new Set(['flatten', 'reshape', 'transpose', 'squeeze', 'unsqueeze', 'identity']); // change no number
+// These ops change no value, so they get no column.
+const SHAPE_ONLY_OPS = new Set(['flatten', 'reshape', 'transpose', 'squeeze', 'unsqueeze', 'identity']);
 
 export function buildPage(page) {
-  // everything that has words
   const { words, data, settings, computes } = page,
     root = document.documentElement;
   root.lang = settings.language === 'zh' ? 'zh-CN' : 'en';
@@ -58,7 +58,8 @@ export function buildPage(page) {
     .map(node => new LayerColumn(page, node, data.layerFacts[node.name]));
   if (!page.column(page.selection.layer)) page.selection.layer = page.columns[0].name;
   const start = page.column(page.selection.layer);
-  if (!page.ready && !page.pinned && start.hasMaps) [page.selection.channel] = start.shownChannels(); // a map that is shown
+  // Select a map that is shown.
+  if (!page.ready && !page.pinned && start.hasMaps) [page.selection.channel] = start.shownChannels();
   byId('layers').replaceChildren(...page.columns.map(column => column.element));
   byId('glossary').replaceChildren(
     ...words.glossary.flatMap(([symbol, phrase]) => [element('dt', {}, symbol), element('dd', {}, phrase)]),

@@ -1,13 +1,14 @@
-// One filter: the contribution of each input channel, their sum, the bias and the activation; backward, the gradient of one weight.
+// One filter: each input channel's contribution, their sum with the bias, the activation; backward, the gradient of one weight.
 
 import { element, labeled, operator } from './dom.js';
 import { formatNumber, maxAbs, paintNumbers } from './paint.js';
 import { labeledResult } from './arithmetic.js';
 import { Tensor } from './runtime.js';
 
-const MAX_CONTRIBUTIONS = 16; // input channels shown: those that add most
+const MAX_CONTRIBUTIONS = 16; // input channels shown: those that contribute most
+const ELEMENTWISE = new Set(['relu', 'relu6', 'batch_norm', 'leaky_relu', 'silu', 'gelu', 'tanh', 'sigmoid', 'hard_swish']);
 
-// The map that each input channel adds to filter k, found by the translated convolution itself.
+// The map that each input channel adds to filter k, computed by the translated convolution with one channel.
 function contributionsOf(network, node, k) {
   const [x, weight] = node.reads.slice(0, 2).map(name => network.tensorsNamed(name)),
     [rows, columns, depth, filters] = weight.shape;
@@ -87,23 +88,19 @@ export function filterPanel(page, node, k) {
   ].filter(Boolean);
 }
 
+// The last of the elementwise layers that follow a node without a branch.
 function nextActivation(page, node) {
-  // the last of the element by element layers that follow
   let activation = null,
     name = node.output;
   for (;;) {
     const readers = page.network.readers(name);
-    if (
-      readers.length !== 1 ||
-      !['relu', 'relu6', 'batch_norm', 'leaky_relu', 'silu', 'gelu', 'tanh', 'sigmoid', 'hard_swish'].includes(readers[0].op)
-    )
-      return activation;
+    if (readers.length !== 1 || !ELEMENTWISE.has(readers[0].op)) return activation;
     [activation] = readers;
     name = activation.output;
   }
 }
 
-// One weight's gradient: the sum over all places of its pixel times the gradient there.
+// The gradient of one weight: the sum over all positions of the pixel under it times the gradient of the output.
 export function weightPanel(page, node, name, index) {
   const { words, network } = page,
     weight = network.tensors[name],

@@ -1,14 +1,14 @@
-// The confusion matrix: its cells open their images, an image opens in the layer view.
+// The confusion matrix: a click on a cell lists its images, a click on an image opens it in the layer view.
 
 import { button, element } from './dom.js';
 import { cssColor, formatInteger, paintPixels, formatPercent } from './paint.js';
 
-const TABLE_MAX_CLASSES = 20; // with more classes, the commonest mistakes are listed instead
-export const MAX_SAMPLE_THUMBNAILS = 18; // thumbnails beside the drawing pad
-const ROW_MAX_LETTERS = 24; // of a class's name in front of its row
-const HEAD_MAX_LETTERS = 60; // of all names above the columns, which share the width
+const TABLE_MAX_CLASSES = 20; // with more classes, the most frequent mistakes are listed instead
+export const MAX_SAMPLE_THUMBNAILS = 18; // beside the drawing pad
+const ROW_MAX_LETTERS = 24; // of a class's name beside its row
+const HEAD_MAX_LETTERS = 60; // of all names above the columns together
 const COLUMN_MIN_LETTERS = 6;
-const MAX_CELL_IMAGES = 60; // of a cell of the confusion matrix that are shown
+const MAX_CELL_IMAGES = 60; // of one cell
 
 export function drawConfusionMatrix(page, predictions, container) {
   const { words, data } = page,
@@ -109,8 +109,8 @@ function showCellImages(page, images, container, title) {
   );
 }
 
+// A button with sample k, which opens it in the layer view.
 export function thumbnail(page, k) {
-  // a test image that opens in the layer view
   const { data, words } = page,
     { labels, shape } = data.samples,
     canvas = element('canvas');

@@ -1,4 +1,4 @@
-// A convolution, step by step: a window that moves over an image, with its size, stride, padding and dilation as sliders.
+// The convolution demo: a window moves over an image; sliders set its size, stride, padding and dilation.
 //
 //     output = floor((size + 2 padding - dilation (kernel - 1) - 1) / stride) + 1
 
@@ -7,8 +7,8 @@ import { formatNumber, maxAbs } from './paint.js';
 import { numberGrid } from './arithmetic.js';
 
 const LIMITS = { size: [3, 28], kernel: [1, 7], stride: [1, 4], padding: [0, 4], dilation: [1, 3] };
-const CANVAS_PIXELS = 252; // pixels of a grid on the screen
-const STEP_MS = 350; // milliseconds a step
+const CANVAS_PIXELS = 252; // side of a canvas
+const STEP_MS = 350; // of the animation
 const TUTORIAL_LAYERS = [
   // 28x28x1 -> 26x26x8 -> 13x13x8 -> 10
   { size: 28, kernel: 3, stride: 1, padding: 0, dilation: 1, pool: false },
@@ -27,13 +27,13 @@ export class ConvolutionSteps {
     return outputSize(this.settings);
   }
 
-  // What the window moves over: this page's image where it has that size, else a small pattern of whole numbers.
+  // The input of the window: the page's image at that size, or a test pattern if the page has no samples.
   inputValues() {
     const { page, settings } = this,
       shape = page.data.samples.shape,
       { size } = settings;
     if (settings.pool) {
-      // what the convolution before it made
+      // The pooling layer's input is the output of the convolution before it.
       const conv = new Float32Array(size * size),
         image = this.sampledImage(size + 2, shape),
         kernel = this.edgeKernel(3);
@@ -55,14 +55,15 @@ export class ConvolutionSteps {
       return pixels && data.samples.count ? pixels[(i * width + j) * channels] / 255 : ((i * 3 + j * 5) % 7) / 7;
     });
   }
+
+  // A vertical edge detector of any size, as in the tutorial.
   edgeKernel(size) {
-    // the edge that the article begins with, at any size
     return Float32Array.from({ length: size * size }, (_, k) => Math.sign((k % size) - (size - 1) / 2) || (size === 1 ? 1 : 0));
   }
 
   build() {
     const { words } = this.page;
-    this.sliders = Object.entries(LIMITS).map(([name, [low, high]]) => {
+    const sliders = Object.entries(LIMITS).map(([name, [low, high]]) => {
       const valueText = element('output', {}, String(this.settings[name]));
       const input = element('input', {
         type: 'range',
@@ -72,12 +73,7 @@ export class ConvolutionSteps {
         'aria-label': words[name],
         oninput: () => this.changeSetting(name, Number(input.value), input, valueText),
       });
-      return {
-        name,
-        input,
-        shown: valueText,
-        box: element('label', { className: 'setting' }, element('span', {}, words[name]), input, valueText),
-      };
+      return element('label', { className: 'setting' }, element('span', {}, words[name]), input, valueText);
     });
     this.formula = element('p', { className: 'formula', 'aria-live': 'polite' });
     this.inputCanvas = element('canvas', {
@@ -109,7 +105,7 @@ export class ConvolutionSteps {
         element(
           'div',
           { className: 'settings' },
-          ...this.sliders.map(slider => slider.box),
+          ...sliders,
           this.formula,
           element(
             'p',
@@ -131,8 +127,8 @@ export class ConvolutionSteps {
     this.draw();
   }
 
+  // The tutorial network as a chain of shapes, linked by buttons that load its layers.
   chain() {
-    // the article's network, as a chain of shapes
     const shapes = ['28 × 28 × 1', '26 × 26 × 8', '13 × 13 × 8', '10'],
       { words } = this.page;
     const ops = [words.kinds.conv2d, words.kinds.max_pool, words.kinds.linear];
@@ -217,34 +213,20 @@ export class ConvolutionSteps {
       column = this.position % n;
     this.formula.classList.remove('error');
     this.formula.textContent = `⌊(${size} + 2·${padding} − ${dilation}·(${kernel} − 1) − 1) / ${stride}⌋ + 1 = ${n}`;
-    const cells = (side, value, within) => Array.from({ length: side * side }, (_, k) => [value(k), within(k)]);
     this.drawGrid(
       this.inputCanvas,
       paddedSize,
-      cells(
-        paddedSize,
-        k => {
-          const i = Math.floor(k / paddedSize) - padding,
-            j = (k % paddedSize) - padding;
-          return i < 0 || j < 0 || i >= size || j >= size ? null : input[i * size + j];
-        },
-        () => true,
-      ),
+      k => {
+        const i = Math.floor(k / paddedSize) - padding,
+          j = (k % paddedSize) - padding;
+        return i < 0 || j < 0 || i >= size || j >= size ? null : input[i * size + j];
+      },
       Array.from({ length: kernel * kernel }, (_, k) => [
         row * stride + Math.floor(k / kernel) * dilation,
         column * stride + (k % kernel) * dilation,
       ]),
     );
-    this.drawGrid(
-      this.outputCanvas,
-      n,
-      cells(
-        n,
-        k => (k <= this.position ? output[k] : null),
-        () => true,
-      ),
-      [[row, column]],
-    );
+    this.drawGrid(this.outputCanvas, n, k => (k <= this.position ? output[k] : null), [[row, column]]);
     const patch = patchAt(row, column),
       rowsOf = list => Array.from({ length: kernel }, (_, r) => list.slice(r * kernel, r * kernel + kernel));
     const total = element('output', { className: 'result' }, formatNumber(output[this.position]));
@@ -268,15 +250,16 @@ export class ConvolutionSteps {
     }
   }
 
-  drawGrid(canvas, count, cells, window) {
-    // numbers as cells, the window's with a border
+  // Draw values as colored cells; window: the [row, column] of the cells with a border.
+  drawGrid(canvas, count, valueAt, window) {
     const context = canvas.getContext('2d'),
       cellPixels = CANVAS_PIXELS / count,
       style = getComputedStyle(document.documentElement);
-    const max = maxAbs(cells.map(([value]) => value ?? 0)),
+    const values = Array.from({ length: count * count }, (_, k) => valueAt(k)),
+      max = maxAbs(values.map(value => value ?? 0)),
       cssVariable = name => style.getPropertyValue(name).trim();
     context.clearRect(0, 0, CANVAS_PIXELS, CANVAS_PIXELS);
-    cells.forEach(([value], k) => {
+    values.forEach((value, k) => {
       const x = (k % count) * cellPixels,
         y = Math.floor(k / count) * cellPixels;
       context.globalAlpha = 1;

@@ -1,4 +1,4 @@
-// Decoders for the data in the page: numbers in base64, pictures as PNG.
+// Decoders for the data in the page: arrays in base64, images as one PNG.
 
 function decodeBase64(text) {
   const binary = atob(text),
@@ -9,7 +9,7 @@ function decodeBase64(text) {
 export const decodeFloat32 = text => new Float32Array(decodeBase64(text).buffer);
 export const decodeUint16 = text => new Uint16Array(decodeBase64(text).buffer);
 
-let float16Table = null; // of all 65,536 numbers in float16, which few browsers have an array for
+let float16Table = null; // the values of all 65,536 bit patterns: few browsers have Float16Array
 function float16Value(bits) {
   const exponent = (bits >> 10) & 31,
     fraction = bits & 1023,
@@ -22,7 +22,7 @@ export function decodeFloat16(text) {
   return Float32Array.from(decodeUint16(text), bits => float16Table[bits]);
 }
 
-// Images that stand side by side and one below the other in a PNG -> the pixels of each.
+// Cut a PNG that holds a grid of images into the pixels of each.
 export async function decodeImages({ png, count, shape: [rows, columns, channels] }) {
   if (!count) return [];
   const image = new Image();
@@ -46,7 +46,7 @@ export async function decodeImages({ png, count, shape: [rows, columns, channels
   });
 }
 
-// (pixel / 255 - mean) / std, one for all channels or one each.
+// (pixel / 255 - mean) / std; mean and std are numbers, or lists with one number per channel.
 export function normalize(pixels, { mean, std }, channels, out) {
   const of = (value, c) => (Array.isArray(value) ? value[c] : value);
   for (let i = 0; i < pixels.length; i++) out[i] = (pixels[i] / 255 - of(mean, i % channels)) / of(std, i % channels);

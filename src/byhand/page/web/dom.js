@@ -1,4 +1,4 @@
-// DOM helpers. Names of classes and files are inserted as text, never as HTML.
+// DOM helpers. All text is inserted as text nodes, never as HTML: names of classes and files are untrusted.
 
 export function element(name, attributes = {}, ...children) {
   const node = document.createElement(name);
@@ -26,8 +26,8 @@ export const operator = text => element('span', { className: 'operator', 'aria-h
 export const button = (text, onClick, attributes = {}) =>
   element('button', { type: 'button', className: 'plain', onclick: onClick, ...attributes }, text);
 
+// The [row, column] of a canvas that the pointer is over.
 export function pointerCell(event, target, rows, columns) {
-  // the (row, column) of a canvas that a pointer is over
   const box = target.getBoundingClientRect();
   return [
     clampIndex(((event.clientY - box.top) / box.height) * rows, rows),

@@ -4,11 +4,11 @@ import { element } from './dom.js';
 import { paintPixels } from './paint.js';
 import { centerDigit, areaAverage } from './image-input.js';
 
-const PAD_PIXELS = 224; // pixels of the board itself
+const PAD_PIXELS = 224; // side of the canvas
 
 export class DrawingPad {
+  // inverted: one draws dark on light, and the network gets light on dark, as in MNIST
   constructor(canvas, shape, inverted, onStroke) {
-    // ink: dark on light paper, of which the network gets light on dark
     Object.assign(this, {
       canvas,
       shape,
@@ -57,8 +57,8 @@ export class DrawingPad {
     this.onStroke();
   }
 
+  // The drawing at the network's input size, (H, W, C); center: placed as MNIST's digits are.
   pixels(center) {
-    // (H, W, C) as the network takes them
     const { data } = this.context.getImageData(0, 0, PAD_PIXELS, PAD_PIXELS),
       [height, width, channels] = this.shape;
     const channelOf = c =>
@@ -74,8 +74,8 @@ export class DrawingPad {
     return pixels;
   }
 
+  // Show a sample or an opened image.
   show(pixels) {
-    // a sample, or a file's picture
     const image = element('canvas');
     paintPixels(image, pixels, this.shape, this.inverted);
     this.context.imageSmoothingEnabled = false;

@@ -1,4 +1,4 @@
-// Evaluates an edited network on the test images, in web workers where the browser has them, else in slices on the main thread.
+// Evaluation of an edited network on the test images, in web workers if the browser allows them, else on the main thread.
 
 import { normalize } from './decode.js';
 import { argmax } from './dom.js';
@@ -6,11 +6,11 @@ import { hands } from './hands.js';
 import { Network } from './network.js';
 
 const MAX_WORKERS = 4;
-const SLICE_MS = 14; // of work on the main thread between two pauses for events
+const SLICE_MS = 14; // time on a thread before other tasks get their turn
 
 const nextTask = () =>
   new Promise(done => {
-    const { port1, port2 } = new MessageChannel(); // a timer would wait for longer
+    const { port1, port2 } = new MessageChannel(); // setTimeout waits longer: browsers clamp nested timers to 4 ms
     port1.onmessage = () => (port1.close(), done());
     port2.postMessage(0);
   });
@@ -31,7 +31,8 @@ async function predictInSlices(network, { images, normalization, channels, first
   }
 }
 
-// The worker's side: it receives its images once, then weights; a message with weights supersedes the run before it.
+// The worker's side: it receives its images once, then parameters; a message with parameters starts a new run and ends the
+// one before it.
 export function serveWorker() {
   let network,
     job,
@@ -86,8 +87,8 @@ export class Evaluator {
     });
   }
 
-  // Predict the classes of all test images with the current weights; report(predictions by image, their number so far).
-  // A new run supersedes the one before it.
+  // Predict the classes of all test images with the current parameters; report(predictions by image, their number so far).
+  // A new run ends the one before it.
   run(report) {
     const run = ++this.currentRun,
       { data: pageData, network, testImages } = this.page,
@@ -100,7 +101,7 @@ export class Evaluator {
     try {
       this.workers ??= this.startWorkers();
     } catch {
-      this.workers = []; // a browser that lets no page from disk have workers
+      this.workers = []; // some browsers refuse workers to pages opened from disk
     }
     if (!this.workers.length) {
       const job = { images: testImages, normalization: pageData.normalization, channels: pageData.samples.shape[2], first: 0 };

@@ -1,4 +1,4 @@
-// Event listeners: keys, switches, files, buttons.
+// Event listeners: keys, settings, files, buttons.
 
 import { byId } from './dom.js';
 import { drawNumber } from './panels.js';
@@ -37,7 +37,7 @@ export function addListeners(page) {
     for (const input of document.querySelectorAll('input[type=file]'))
       input.addEventListener('change', () => {
         const [file] = input.files;
-        input.value = ''; // so that the same file can be chosen again
+        input.value = ''; // or choosing the same file again fires no event
         if (file) page.openFile(file);
       });
     addEventListener('dragover', event => {

@@ -1,14 +1,14 @@
-// The explanation of one number: the lines of the loops hand that computed it, with the values they read and wrote.
+// The source of one number: the lines of the loops hand that computed it, annotated with the values they read and wrote.
 
 import { element } from './dom.js';
 import { formatNumber } from './paint.js';
 import { Tensor } from './runtime.js';
 import { LineTracer } from './line-tracer.js';
 
-export const TRACE_MAX_MACS = 6e6; // largest layer whose gradients are traced line by line
-const FULL_TRACE_MAX_ELEMENTS = 3e5; // largest array that is traced whole, where the relevant range is unknown
+export const TRACE_MAX_MACS = 6e6; // gradients of larger layers are not traced
+const FULL_TRACE_MAX_ELEMENTS = 3e5; // larger arrays are traced only if the relevant range is known
 
-// Run a node's hand again for array.data[at] alone and return its trace: [{ line, names, read, made }]; null: too large to trace.
+// Run a node's traced hand for array.data[index]. Returns [{ line, names, read, written }], or null if it is too large to trace.
 export function traceForward(network, node, array, index) {
   const outputs = node.reads
     .flat()
@@ -24,7 +24,7 @@ export function traceForward(network, node, array, index) {
   return steps;
 }
 
-// The same for the gradient that a node sends to a tensor.
+// The same for element `index` of the gradient that a node passes back to a tensor.
 export function traceBackward(network, node, name, index) {
   const outputGradient = node.output in network.grads ? network.grads[node.output] : new Tensor([], Float32Array.of(1));
   const { backwardArguments, inputGradients } = network.prepareBackward(node, outputGradient),
@@ -39,10 +39,11 @@ export function traceBackward(network, node, name, index) {
   return { steps, value };
 }
 
-// Trace the smallest range that reproduces the number: first the ranges that seem relevant, then the whole array.
+// Trace the first range that reproduces the number, then the whole array. The number is set to NaN before each run, so that
+// a range that misses one of its terms shows.
 function traceSmallestRange(array, index, ranges, value, run) {
   const fullRange = new Map();
-  for (const range of [...ranges.filter(range => range.size), fullRange]) {
+  for (const range of [...ranges.filter(map => map.size), fullRange]) {
     if (range === fullRange && array.size > FULL_TRACE_MAX_ELEMENTS) return null;
     const tracer = new LineTracer(array, index, range);
     array.data[index] = NaN;
@@ -52,7 +53,7 @@ function traceSmallestRange(array, index, ranges, value, run) {
   return null;
 }
 
-// Tensors of the same shape: an elementwise op reads their number `at` alone.
+// The range of an elementwise op: of tensors of the array's shape, it reads element `index` only.
 const sameShape = (tensors, array, index) =>
   new Map(
     tensors
@@ -60,7 +61,7 @@ const sameShape = (tensors, array, index) =>
       .map(tensor => [tensor, [index, index + 1]]),
   );
 
-// Which outputs of a window matter for pixel `at` of its input: the rows whose windows see it.
+// The range of a window op's gradient: the output rows whose windows cover element `index` of the input.
 function rangeOfReaders(node, outputGradient, array, index, network) {
   const { stride, padding, dilation = [1, 1], kernel } = node.attributes,
     x = network.tensorsNamed(node.reads[0]);
@@ -85,7 +86,7 @@ function flattenIterations(steps, names) {
   return flat;
 }
 
-// The source, with the values of each line beside it: once, or term by term.
+// The source with the values of each line: beside it if it ran once, else below it, term by term.
 export function annotatedSource(source, steps, words, maxTerms = 40) {
   const byLine = new Map();
   for (const step of steps) (byLine.get(step.line) ?? byLine.set(step.line, []).get(step.line)).push(step);
@@ -143,7 +144,7 @@ const resultText = step =>
         .map(value => (Array.isArray(value) ? value.join(', ') : formatNumber(value, Number.isInteger(value) ? 0 : 3)))
         .join(', ')}`;
 
-// Of too many steps, those that add most to their sum, in their order, and what all others add.
+// Of more than maxTerms steps, those that add most to the sum, in their order, and the sum of the others.
 function largestTerms(steps, isSum, maxTerms) {
   if (steps.length <= maxTerms) return [steps, null];
   if (!isSum) return [steps.slice(0, maxTerms), null];
@@ -154,7 +155,7 @@ function largestTerms(steps, isSum, maxTerms) {
   return [steps.filter((_, k) => kept.has(k)), terms.reduce((total, term, k) => (kept.has(k) ? total : total + term), 0)];
 }
 
-// A line with the numbers in it that it read: `total += 0.310 * −0.220`.
+// A line with the values it read in place of its variables: `total += 0.310 * −0.220`.
 function substitute(source, text, step) {
   let substituted = '',
     position = text.length - text.trimStart().length;

@@ -5,8 +5,8 @@
 import { clamp } from './dom.js';
 import { resizeCanvas } from './paint.js';
 
+// maps, grad: (1, rows, columns, channels); returns (rows, columns).
 export function gradCam(maps, grad) {
-  // -> (H', W') numbers
   const [, rows, columns, channels] = maps.shape,
     weights = new Float64Array(channels),
     cam = new Float32Array(rows * columns);
@@ -19,7 +19,8 @@ export function gradCam(maps, grad) {
   return cam;
 }
 
-// Each pixel's weights on a map's numbers, of which number j lies at start + step * j: linear between them, fading past the last.
+// Linear interpolation weights of one axis: for each pixel, [cell, weight] of two cells. Cell j has its center at
+// start + step * j; past the outermost centers the map fades out.
 function interpolationWeights(pixels, count, [start, step]) {
   return Array.from({ length: pixels }, (_, i) => {
     const position = (i - start) / step,
@@ -34,8 +35,8 @@ function interpolationWeights(pixels, count, [start, step]) {
   });
 }
 
+// A map at the image's size; centers: those of the receptive fields of its cells.
 export function overlay(values, rows, columns, centers, height, width) {
-  // a map over an image of height x width
   const rowWeights = interpolationWeights(height, rows, centers.down),
     columnWeights = interpolationWeights(width, columns, centers.across),
     overlaid = new Float32Array(height * width);
@@ -47,8 +48,8 @@ export function overlay(values, rows, columns, centers, height, width) {
   return overlaid;
 }
 
+// Draw the map in orange over the image in gray.
 export function drawCam(canvas, cam, pixels, [height, width, channels], inverted) {
-  // in warm light over the image in gray
   const context = resizeCanvas(canvas, height, width),
     image = context.createImageData(width, height);
   const max = cam.reduce((a, b) => Math.max(a, b), 0) || 1;

@@ -1,15 +1,16 @@
-// Pictures as network input: a photo resized and cropped, or a digit centered as in MNIST.
+// Image files as network input: a photo resized and cropped, or a digit centered as in MNIST.
 
 import { clamp, element } from './dom.js';
 
+// Cubic convolution, Keys 1981, a = -1/2.
 const cubic = x => {
-  // Keys 1981, a = -1/2
   x = Math.abs(x);
   return x < 1 ? (1.5 * x - 2.5) * x * x + 1 : x < 2 ? ((-0.5 * x + 2.5) * x - 4) * x + 2 : 0;
 };
-const CUBIC_RADIUS = 2; // pixels that the cubic reaches to either side
+const CUBIC_RADIUS = 2; // pixels to either side of the center
 
-// Weights of one axis: for each new pixel, its first old one and how much of each it takes. Shrinking widens the filter.
+// Bicubic weights of one axis: for each new pixel, the first old pixel and the weights from there on. Shrinking widens the
+// filter, as in Pillow.
 function cubicWeights(oldSize, newSize) {
   const step = oldSize / newSize,
     stretch = Math.max(1, step);
@@ -24,7 +25,7 @@ function cubicWeights(oldSize, newSize) {
   });
 }
 
-// Resize (rows, columns, 4) pixels: columns first, then rows, each rounded to bytes.
+// Resize (rows, columns, 4) pixels: columns first, then rows, each pass rounded to bytes.
 function resize(pixels, rows, columns, newRows, newColumns) {
   const narrowed = new Uint8ClampedArray(rows * newColumns * 4),
     resized = new Uint8ClampedArray(newRows * newColumns * 4);
@@ -46,8 +47,8 @@ function resize(pixels, rows, columns, newRows, newColumns) {
   return resized;
 }
 
+// The pixels of a file on a white background, no side longer than maxSide.
 async function decodeFile(file, maxSide = Infinity) {
-  // the pixels of a file on white paper, no side longer than `most`
   const image = await createImageBitmap(file),
     ratio = Math.min(1, maxSide / Math.max(image.width, image.height));
   const columns = Math.max(1, Math.round(image.width * ratio)),
@@ -61,7 +62,7 @@ async function decodeFile(file, maxSide = Infinity) {
 
 const luminance = (pixels, k) => (pixels[4 * k] * 299 + pixels[4 * k + 1] * 587 + pixels[4 * k + 2] * 114) / 1000;
 
-// A file's picture as (H, W, C) pixels: its shorter side so long that `crop` of it is the image, then the middle.
+// A photo as (H, W, C) pixels: resized so that the input is the fraction `crop` of the shorter side, then cropped at the center.
 export async function loadPhoto(file, [height, width, channels], crop) {
   const { pixels, rows, columns } = await decodeFile(file),
     scale = Math.max(height / rows, width / columns) / crop;
@@ -80,7 +81,7 @@ export async function loadPhoto(file, [height, width, channels], crop) {
   return cropped;
 }
 
-// A file's digit: how far each pixel is from the paper, to the ink's side of it.
+// A photographed digit as (H, W, 1) pixels: ink is the distance of each pixel from the paper's brightness, toward the ink's side.
 export async function loadDigit(file, shape) {
   const { pixels, rows, columns } = await decodeFile(file, 280),
     brightness = Float32Array.from({ length: rows * columns }, (_, k) => luminance(pixels, k));
@@ -103,7 +104,7 @@ export async function loadDigit(file, shape) {
 
 const median = list => [...list].sort((a, b) => a - b)[list.length >> 1];
 
-// Put ink where MNIST's is: 20 of 28 pixels at its larger side, its center of mass in the middle, its darkest 255.
+// Place a digit as in MNIST: its larger side is 20 of 28 pixels, its center of mass is centered, its maximum is 255.
 export function centerDigit(ink, rows, columns, [height, width]) {
   const centered = new Uint8ClampedArray(height * width),
     threshold = 0.25 * ink.reduce((a, b) => Math.max(a, b), 0);
@@ -145,7 +146,7 @@ export function centerDigit(ink, rows, columns, [height, width]) {
   return centered;
 }
 
-// The means of a box of numbers over each new pixel's area.
+// Resize a box of values: each new pixel is the mean over its area.
 export function areaAverage(numbers, columns, [top, left, boxHeight, boxWidth], newHeight, newWidth) {
   const averaged = new Float32Array(newHeight * newWidth),
     axisOverlaps = (size, count, first) =>

@@ -4,20 +4,20 @@ import { button, clamp, clampIndex, element, pointerCell } from './dom.js';
 import { markCell, maxAbs, paintNumbers } from './paint.js';
 import { product } from './runtime.js';
 
-const MAX_MAPS = 16; // most active maps of a layer that are shown before "show all"
-export const STRIP_NUMBERS = 30; // numbers of a vector in one vertical strip
-const MAX_NUMBERS = 10 * STRIP_NUMBERS; // of a vector that are shown before "show all"
-const CELL_PIXELS = 8; // height of a number in a strip
-const MAP_ROWS = 3; // of maps in a layer's column
+const MAX_MAPS = 16; // maps of a layer shown before "show all": the most active
+export const STRIP_NUMBERS = 30; // elements of a vector in one vertical strip
+const MAX_NUMBERS = 10 * STRIP_NUMBERS; // elements of a vector shown before "show all"
+const CELL_PIXELS = 8; // height of an element in a strip
+const MAP_ROWS = 3; // rows of maps in a layer's column
 const MAP_SIDE_PIXELS = [44, 84]; // smallest and largest side of a map on the screen
 
 export class LayerColumn {
+  // facts: the layer's output shape, window, multiply-adds and receptive field
   constructor(page, node, facts) {
-    // row: what Python knows of the layer: its window, what it sees
     Object.assign(this, { page, node, facts, name: node.output, showsAll: false, visible: true, canvases: [] });
     const { shape, kept } = page.network.tensors[this.name];
     this.shape = shape.slice(1);
-    this.keptChannels = kept ?? null; // of a recorded layer: which channels there are
+    this.keptChannels = kept ?? null; // of a recorded layer: the channels that were recorded
     this.hasMaps = this.shape.length === 3 && this.shape[0] * this.shape[1] > 1;
     this.weight = page.computes && node.op === 'conv2d' ? page.network.tensorsNamed(node.reads[1]) : null;
     if (this.weight && this.weight.shape[0] * this.weight.shape[1] < 2) this.weight = null;
@@ -49,8 +49,8 @@ export class LayerColumn {
     return this.keptChannels ? this.keptChannels[channel] : channel;
   }
 
+  // All channels, or the most active.
   shownChannels() {
-    // which channels are shown: all, or the most active
     const count = this.channels,
       channels = Array.from({ length: count }, (_, c) => c);
     if (count <= MAX_MAPS || this.showsAll) return channels;
@@ -113,7 +113,7 @@ export class LayerColumn {
     this.show(count, MAX_NUMBERS);
   }
 
-  // Hovering points, a click holds; point(event), and point() where the keyboard clicks.
+  // Hovering selects a number, a click pins it; select() without an event is a click by keyboard.
   addPointerListeners(mapButton, canvas, select) {
     const { page } = this;
     canvas.addEventListener('pointermove', event => {
@@ -130,8 +130,8 @@ export class LayerColumn {
     mapButton.addEventListener('keydown', event => page.moveSelection(event));
   }
 
+  // Show the canvases, and a "show all" button if there are more than `limit`.
   show(count, limit) {
-    // show the canvases, and a button that shows all where there are more than `limit`
     const { words } = this.page;
     const toggleAll = () => {
       this.showsAll = !this.showsAll;
@@ -141,11 +141,11 @@ export class LayerColumn {
     };
     const moreButton =
       count > limit ? button(this.showsAll ? words.fewer : words.allOf(count), toggleAll, { className: 'plain show-all' }) : '';
-    this.body.replaceChildren(...this.canvases.map(({ mapButton: made }) => made), moreButton);
+    this.body.replaceChildren(...this.canvases.map(({ mapButton }) => mapButton), moreButton);
   }
 
+  // tensor: the layer's values or gradients; sharedScale: the color scale of all layers, if they share one
   draw(tensor, sharedScale) {
-    // tensor: the layer's values or gradients; all: the color scale that all layers share, if they do
     const { data } = tensor,
       { page } = this,
       { selection, settings } = page,
@@ -170,8 +170,8 @@ export class LayerColumn {
     }
   }
 
+  // The kernel of a filter for the selected input channel; backward, its gradient.
   drawKernel(canvas, filter) {
-    // of the input channel that is looked at
     const { page, weight } = this,
       [rows, columns, depth, filters] = weight.shape;
     const { data } = page.isBackward ? (page.network.grads[this.node.reads[1]] ?? weight) : weight;
@@ -186,8 +186,8 @@ export class LayerColumn {
     );
   }
 
+  // The offset of a number in the tensor's data.
   flatIndex(channel, row, column) {
-    // where a number stands in memory
     if (!this.hasMaps) return clampIndex(channel, product(this.shape));
     return (
       (clampIndex(row, this.shape[0]) * this.shape[1] + clampIndex(column, this.shape[1])) * this.channels +

@@ -1,18 +1,20 @@
-// A trace of the loops for one number: the lines that ran, with the values they read and wrote.
+// A trace of the loops for one target number: the lines that ran, with the values they read and wrote.
 //
-// A translated hand calls `enter`, `next` and `leave` around its loops, `read` and `made` around its assignments, and
-// `stored` where it writes into an array. If rounds of a loop wrote the wanted number, only those are kept; otherwise all
-// rounds are, since they are the terms of the sum.
+// A traced hand calls `enterLoop`, `nextIteration` and `leaveLoop` around its loops, `beginStatement` and `endStatement`
+// around its assignments, `recordStore` where it writes an array element, and `recordFill` where it fills an array. If
+// iterations of a loop wrote the target, only those are kept; otherwise all are kept, since they are the terms of its sum.
 
 import { NdIndex } from './runtime.js';
 
-const MAX_ITERATIONS = { inner: 1200, outer: 40 }; // kept of an innermost loop, of other loops, where no round wrote the number
+// Iterations kept of an innermost loop and of other loops, if none of them wrote the target.
+const MAX_ITERATIONS = { inner: 1200, outer: 40 };
 
-const copyIndex = value => (value instanceof NdIndex ? value.tuple() : value); // a Place moves on, its recorded copy stays
+// An NdIndex advances with its loop, so a copy is recorded.
+const copyIndex = value => (value instanceof NdIndex ? value.tuple() : value);
 
 export class LineTracer {
+  // The target is array.data[offset]; ranges: by array, the [first, end) of the elements to loop over.
   constructor(array, offset, ranges = new Map()) {
-    // of array.data[at]; ranges: by array, [first, end] of its places that matter
     this.array = array;
     this.offset = offset;
     this.ranges = new Map([...ranges, [array, [offset, offset + 1]]]);
@@ -82,8 +84,9 @@ export class LineTracer {
     if (this.statement.wroteTarget || !this.statement.wroteOther)
       this.loop.current.steps.push({ ...this.statement, written: values });
   }
+
+  // A statement that only wrote elsewhere is not recorded.
   recordStore(array, offset) {
-    // a write to another array is not recorded
     if (array === this.array && offset === this.offset) this.loop.current.wroteTarget = this.statement.wroteTarget = true;
     else this.statement.wroteOther = true;
   }

@@ -2,15 +2,15 @@
 
 import { Tensor, product } from './runtime.js';
 
-// An attribute as the hands take it: JSON has no infinity.
+// JSON has no infinity: Python writes it as a string.
 function parseAttribute(value) {
   if (Array.isArray(value)) return value.map(parseAttribute);
   return value === 'inf' ? Infinity : value === '-inf' ? -Infinity : value;
 }
 
 export class Network {
+  // parameters: all parameters and states, one after the other
   constructor(spec, hands, parameters) {
-    // numbers: every parameter and state, one after the other
     this.spec = spec;
     this.hands = hands;
     for (const { attributes } of [...spec.nodes, spec.loss])
@@ -20,14 +20,14 @@ export class Network {
     for (const [name, shape] of Object.entries(spec.values)) this.tensors[name] = new Tensor(shape);
     this.input = this.tensors[spec.input];
     this.logits = this.tensors[spec.logits];
-    this.needsGradient = new Set(spec.needsGradient); // what depends on the image, and parameters: these have gradients
+    this.needsGradient = new Set(spec.needsGradient); // tensors that depend on the image, and parameters
     this.grads = {};
-    this.ablatedChannels = new Map(); // by a node's output: the channels that are switched off
+    this.ablatedChannels = new Map(); // by a node's output: the channels that are set to zero
     if (parameters) this.setParameters(parameters);
   }
 
+  // A network with the same parameters and its own activations, for other images.
   withSharedParameters() {
-    // another one on the same numbers, which can look at other images
     const network = new Network(this.spec, this.hands);
     for (const name of Object.keys(this.spec.parameters)) network.tensors[name] = this.tensors[name];
     network.ablatedChannels = this.ablatedChannels;
@@ -41,8 +41,8 @@ export class Network {
     }
   }
 
+  // The parameters in the layout of setParameters.
   parameters() {
-    // all of them again, as `take` takes them
     const parameters = new Float32Array(
       Object.values(this.spec.parameters).reduce((sum, { shape }) => sum + product(shape), 0),
     );
@@ -55,15 +55,15 @@ export class Network {
     return Array.isArray(names) ? names.map(name => this.tensors[name]) : this.tensors[names];
   }
 
+  // Set the ablated channels of a node's output, or of its gradient, to zero.
   ablate(name, tensor) {
-    // channels that are switched off
     const channelCount = tensor.shape[tensor.shape.length - 1];
     for (const channel of this.ablatedChannels.get(name) ?? [])
       for (let k = channel; k < tensor.size; k += channelCount) tensor.data[k] = 0;
   }
 
+  // image: normalized, (H, W, C); returns the logits.
   forward(image) {
-    // (H, W, C) numbers as the network receives them -> logits
     if (image !== this.input.data) this.input.data.set(image);
     for (const node of this.spec.nodes) {
       this.hands[node.forward](...node.reads.map(names => this.tensorsNamed(names)), node.attributes);
@@ -72,31 +72,31 @@ export class Network {
     return this.logits;
   }
 
+  // Softmax and cross-entropy, after `forward`.
   loss(label) {
-    // softmax and cross-entropy, after `forward`
     const { loss } = this.spec;
     this.tensors.labels.data[0] = label;
     this.hands[loss.forward](...loss.reads.map(names => this.tensorsNamed(names)), loss.attributes);
     return this.tensors[loss.output].data[0];
   }
 
+  // Compute the gradients of the loss with respect to all tensors; return the loss.
   backward(label) {
-    // the gradients of the loss with respect to all tensors
     const { nodes, loss } = this.spec,
       value = this.loss(label);
     this.grads = this.backpropagate([...nodes, loss], { [loss.output]: new Tensor([], Float32Array.of(1)) });
     return value;
   }
 
+  // The gradients of a class's logit, down to the output of node `until`.
   logitGradient(index, until) {
-    // the gradient of a class's logit, back to the output of a layer
     const seed = new Tensor(this.logits.shape);
     seed.data[index] = 1;
     return this.backpropagate(this.spec.nodes, { [this.spec.logits]: seed }, until);
   }
 
+  // grads: by tensor, its gradient so far; a tensor that several nodes read gets the sum of their gradients.
   backpropagate(nodes, grads, until = null) {
-    // sums: by tensor, its gradient so far
     for (let n = nodes.length - 1; n >= 0 && nodes[n].output !== until; n--) {
       const node = nodes[n],
         outputGradient = grads[node.output];
@@ -113,7 +113,7 @@ export class Network {
     return grads;
   }
 
-  // What a backward hand is handed, and the gradients that it writes: [[name, tensor]].
+  // The arguments of a node's backward hand, and the gradients among them that it writes: [[name, tensor]].
   prepareBackward(node, outputGradient) {
     const inputGradients = [];
     const allocateGradient = name => {
@@ -129,8 +129,8 @@ export class Network {
     return { backwardArguments, inputGradients };
   }
 
+  // The nodes that read a tensor.
   readers(name) {
-    // the nodes that read a tensor
     return [...this.spec.nodes, this.spec.loss].filter(node => node.reads.flat().includes(name) && node.output !== name);
   }
 }

@@ -3,8 +3,8 @@
 import { element } from './dom.js';
 
 let palette = null;
+// Read the theme's colors from CSS.
 export function updatePalette() {
-  // after a change of theme
   const style = getComputedStyle(document.documentElement),
     canvas = element('canvas', { width: 1, height: 1 });
   const context = canvas.getContext('2d', { willReadFrequently: true });
@@ -25,8 +25,8 @@ export function maxAbs(numbers, start = 0, step = 1) {
   return max;
 }
 
+// The background color of one number.
 export function cssColor(value, scale) {
-  // of one number, as CSS
   const intensity = scale ? Math.min(1, Math.abs(value) / scale) : 0;
   return `color-mix(in srgb, var(${value > 0 ? '--plus' : '--minus'}) ${Math.round(45 * intensity)}%, transparent)`;
 }
@@ -52,8 +52,8 @@ export function paintNumbers(canvas, numbers, rows, columns, scale, start = 0, s
   context.putImageData(image, 0, 0);
 }
 
+// pixels: 0 to 255, (rows, columns, channels); inverted: show light on dark as dark on light
 export function paintPixels(canvas, pixels, [rows, columns, channels], inverted = false) {
-  // 0 to 255; ink: dark on light
   const context = resizeCanvas(canvas, rows, columns),
     image = context.createImageData(columns, rows);
   for (let k = 0; k < rows * columns; k++) {
@@ -66,15 +66,15 @@ export function paintPixels(canvas, pixels, [rows, columns, channels], inverted 
   context.putImageData(image, 0, 0);
 }
 
+// Mark the selected pixel of a map.
 export function markCell(canvas, row, column) {
-  // one pixel of a map
   const context = canvas.getContext('2d');
   context.fillStyle = palette.mark;
   context.fillRect(column, row, 1, 1);
 }
 
+// A number for display: typographic minus, exponent for very small and very large values.
 export function formatNumber(value, decimals = 2) {
-  // a number as people read it
   if (typeof value !== 'number') return value === null || value === undefined ? '·' : String(value);
   if (!Number.isFinite(value)) return Number.isNaN(value) ? 'NaN' : value > 0 ? '∞' : '−∞';
   const magnitude = Math.abs(value),

@@ -1,4 +1,4 @@
-// The panels below the layers: the explanation of one number, one filter, Grad-CAM, edits of the network.
+// The panels below the layers: the arithmetic and source of one number, one filter, Grad-CAM, edits of the network.
 
 import { drawCam, gradCam, overlay } from './grad-cam.js';
 import { filterPanel, weightPanel } from './channels.js';
@@ -10,8 +10,8 @@ import { numberGrid, arithmeticFigure, labeledResult } from './arithmetic.js';
 
 const about = text => element('p', { className: 'about' }, text);
 
+// An offset in row-major order as an index on each axis.
 function indexText(shape, index) {
-  // where a number stands: its index on each axis
   const indices = [];
   for (let axis = shape.length - 1; axis >= 0; axis--) {
     indices.unshift(index % shape[axis]);
@@ -20,7 +20,7 @@ function indexText(shape, index) {
   return indices.join(', ');
 }
 
-// The lines, so far down that those with many terms are seen.
+// Show annotated source, scrolled down to its terms if those lie out of view.
 function showSource(...blocks) {
   byId('source').replaceChildren(...blocks);
   for (const block of byId('source').querySelectorAll('pre')) {
@@ -57,8 +57,8 @@ export function drawNumber(page) {
   }
 }
 
+// Frame the receptive field of the selected number on the image.
 function drawReceptiveField(page, column) {
-  // what the pointed number sees of the image
   const { data, selection } = page,
     centers = data.fieldCenters[column.name],
     { field } = column.facts,
@@ -71,7 +71,7 @@ function drawReceptiveField(page, column) {
   byId('receptive-field').style.cssText = `top: ${top}%; left: ${left}%; width: ${right - left}%; height: ${bottom - top}%`;
 }
 
-// Backward: the number's gradient, and those of the weights that made the number, to choose from.
+// Backward: the number's gradient, and the gradients of the weights that computed it, one of which can be selected.
 function gradientPanel(page, node, value) {
   const { words, network, selectedWeight, selection, inputChannel } = page,
     name = node.reads[1];
@@ -100,8 +100,8 @@ function gradientPanel(page, node, value) {
     : [labeledResult(value, words.gradientOf(node.name), 4), weightGrid];
 }
 
+// The largest inputs of a fully connected layer: the gradient of a weight is x times the gradient of the output.
 function linearGradientTable(page, node, weight, k) {
-  // of a fully connected layer: x times the gradient of the output
   const { words, network } = page,
     x = network.tensorsNamed(node.reads[0]),
     outputs = weight.shape[1],
@@ -125,8 +125,8 @@ function linearGradientTable(page, node, weight, k) {
   return element('table', {}, element('thead', {}, head), element('tbody', {}, ...rows));
 }
 
+// The source of the selected number's gradient: of each node that reads it, or of the selected weight's own node.
 export function drawGradientSource(page) {
-  // the lines that made a gradient
   const { words, network, data, selectedWeight, selection } = page,
     column = page.column(selection.layer),
     isWeight = selectedWeight && column.node.reads.includes(selectedWeight.name);

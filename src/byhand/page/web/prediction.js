@@ -1,9 +1,9 @@
-// The prediction: logits, softmax and cross-entropy loss, in numbers.
+// The prediction panel: logits, softmax and cross-entropy loss.
 
 import { element, argmax } from './dom.js';
 import { formatNumber, formatPercent } from './paint.js';
 
-const MAX_CLASSES = 12; // shown in the table
+const MAX_CLASSES = 12; // rows of the table
 
 function softmax(logits) {
   const max = Math.max(...logits),
@@ -84,8 +84,8 @@ export function predictionPanel(page) {
   ].filter(Boolean);
 }
 
+// The five most probable classes, as bars.
 export function topClasses(page) {
-  // the classifier's own answer: names and bars
   const { classes } = page.data,
     { probabilities } = softmax(page.network.logits.data);
   const order = classes

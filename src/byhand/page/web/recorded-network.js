@@ -1,4 +1,4 @@
-// A network too large to compute in the browser: values recorded by Python for a few images, the most active channels of each layer.
+// A network that is too large to run in the browser: Python recorded the most active channels of each layer for some images.
 
 import { decodeFloat32, decodeFloat16 } from './decode.js';
 import { Tensor } from './runtime.js';
@@ -10,8 +10,9 @@ export class RecordedNetwork {
     this.ablatedChannels = new Map();
     this.grads = this.tensors = {};
   }
+
+  // Decode the recording of image k; return its logits.
   show(k) {
-    // image k
     const { values, grads, logits } = this.images[k];
     this.tensors = this.decodeTensors(values);
     this.grads = this.decodeTensors(grads);

@@ -2,7 +2,7 @@
 
 export const product = sizes => sizes.reduce((a, b) => a * b, 1);
 
-const stridesByShape = new Map(); // strides by shape: arrays of one shape share them
+const stridesByShape = new Map(); // arrays of one shape share their strides, so strides are compared by identity
 function stridesOf(shape) {
   const key = shape.join();
   if (!stridesByShape.has(key)) {
@@ -13,7 +13,7 @@ function stridesOf(shape) {
   return stridesByShape.get(key);
 }
 
-// An array: its numbers, one after the other, and how far apart neighbors on each axis lie.
+// An array in row-major order; strides count elements.
 export class Tensor {
   constructor(shape, numbers) {
     this.shape = shape;
@@ -27,12 +27,12 @@ export class Tensor {
 }
 
 export class NdIndex {
-  // one place after another of a shape, as np.ndindex goes through them
+  // The loop variable of np.ndindex: n counts the elements from `first` to `end` in row-major order.
   constructor(shape, first = 0, end = product(shape)) {
     this.shape = shape;
     this.n = first;
     this.end = end;
-    this.lastMatch = this.secondMatch = null;
+    this.lastMatch = this.secondMatch = null; // arrays of this shape, for which n is the offset
   }
   tuple() {
     const index = new Array(this.shape.length);
@@ -56,16 +56,16 @@ export function tuple(value) {
   return Array.isArray(value) ? value : [...value];
 }
 
+// Whether a shape begins with these sizes.
 function startsWith(sizes, prefix) {
-  // whether a shape begins with these sizes
   for (let axis = 0; axis < prefix.length; axis++) if (sizes[axis] !== prefix[axis]) return false;
   return true;
 }
 
+// The offset of x[index] in x.data.
 export function offsetOf(x, index) {
-  // where x[index] stands in x's memory
   if (index instanceof NdIndex) {
-    if (index.lastMatch === x || index.secondMatch === x) return index.n; // seen in an earlier round of the loop
+    if (index.lastMatch === x || index.secondMatch === x) return index.n; // compared in an earlier iteration
     if (index.shape.length === x.shape.length && startsWith(x.shape, index.shape)) {
       if (index.lastMatch) index.secondMatch = x;
       else index.lastMatch = x;
@@ -83,8 +83,8 @@ export function offsetOf(x, index) {
   return offset;
 }
 
+// The offset of x[*first, next, last] in x.data; next and last may be omitted.
 export function leadingOffset(x, first, next, last) {
-  // where x[*first, next, last] stands
   let offset, axis;
   if (first instanceof NdIndex && startsWith(x.shape, first.shape)) {
     axis = first.shape.length;
@@ -93,7 +93,7 @@ export function leadingOffset(x, first, next, last) {
     const list = tuple(first);
     axis = list.length;
     if (list.strides !== x.strides) {
-      list.start = list.reduce((sum, position, k) => sum + position * x.strides[k], 0); // kept for the next round of the loop
+      list.start = list.reduce((sum, position, k) => sum + position * x.strides[k], 0); // reused in the next iteration
       list.strides = x.strides;
     }
     offset = list.start;
@@ -102,27 +102,27 @@ export function leadingOffset(x, first, next, last) {
   return offset + next * x.strides[axis] + (last === undefined ? 0 : last * x.strides[axis + 1]);
 }
 
+// x[index] with one index fewer than x has axes: a view along the last axis.
 export function lastAxis(x, index) {
-  // x[index], of which the last axis is left
   const offset = leadingOffset(x, index instanceof NdIndex || Array.isArray(index) ? index : [index]);
   return x.data.subarray(offset, offset + x.shape[x.shape.length - 1]);
 }
 
+// value[index] of an array, an NdIndex or a list.
 export function get(value, index) {
-  // value[index], whatever it is
   if (value instanceof Tensor) return value.data[offsetOf(value, index)];
   const list = value instanceof NdIndex ? value.tuple() : value;
   return index < 0 ? list[list.length + index] : list[index];
 }
 
+// x[...] = value; value: a number, or an array that repeats along x's first axes.
 export function fill(x, value) {
-  // x[...] = value
   if (value instanceof Tensor) for (let i = 0; i < x.size; i++) x.data[i] = value.data[i % value.size];
   else x.data.fill(value);
 }
 
+// A value that the line reads under a condition only: undefined if reading it fails.
 export function attempt(read) {
-  // what is read under a condition only, where that can be read
   try {
     return read();
   } catch {
@@ -135,7 +135,7 @@ function* range(first, end) {
   for (let i = first; i < end; i++) yield i;
 }
 
-// erf x = 2 / sqrt(pi) (x - x^3/3 + x^5/10 - ...), and far out 1 - e^(-x^2) / (x sqrt(pi)) / (1 + 1/(2 x^2) / (1 + ...))
+// erf x = 2 / sqrt(pi) (x - x^3/3 + x^5/10 - ...); for large x, 1 - e^(-x^2) / (x sqrt(pi)) / (1 + 1/(2 x^2) / (1 + ...))
 function erf(x) {
   const a = Math.abs(x);
   if (a > 6) return Math.sign(x);
@@ -148,15 +148,15 @@ function erf(x) {
     }
     return ((Math.sign(x) * 2) / Math.sqrt(Math.PI)) * sum;
   }
-  let below = 0;
-  for (let n = 60; n > 0; n--) below = n / 2 / (a + below);
-  return Math.sign(x) * (1 - Math.exp(-a * a) / Math.sqrt(Math.PI) / (a + below));
+  let fraction = 0;
+  for (let n = 60; n > 0; n--) fraction = n / 2 / (a + fraction);
+  return Math.sign(x) * (1 - Math.exp(-a * a) / Math.sqrt(Math.PI) / (a + fraction));
 }
 
+// max or min; a NaN propagates.
 const extremum =
   better =>
   (...list) => {
-    // max and min; a NaN stays
     list = list.length > 1 ? list : list[0];
     let extreme = list[0];
     for (const value of list) if (better(value, extreme) || value !== value) extreme = value;

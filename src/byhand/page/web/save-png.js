@@ -1,4 +1,4 @@
-// Exports the layer view as one PNG.
+// Export of the layer view as one PNG.
 
 import { element } from './dom.js';
 

@@ -57,8 +57,8 @@ export class TrainingHistory {
     }
   }
 
+  // The curve of the loss or the accuracy over the epochs; null for fewer than three points.
   chart(name) {
-    // one of loss and accuracy, through the epochs
     const { words, data } = this.page,
       column = name === 'loss' ? 1 : 2;
     const lines = [[words.training, 'plus', data.curve.map(point => [point[0], point[column]])]];

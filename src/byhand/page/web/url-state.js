@@ -1,4 +1,4 @@
-// The state of the page in the URL fragment, so that a link restores the view. Every name and number is validated.
+// The state of the page in the URL fragment: a link restores the view. Links are untrusted: every field is validated.
 
 import { product } from './runtime.js';
 
@@ -22,14 +22,14 @@ export function writeUrl(page) {
   history.replaceState(null, '', `#${fields}`);
 }
 
+// An integer from 0 to size - 1, else null.
 const parseIndex = (text, size) => {
-  // a number from 0 to size - 1, else null
   const value = Number(text);
   return text !== null && text !== '' && Number.isInteger(value) && value >= 0 && value < size ? value : null;
 };
 
+// Restore the state; called before the page is built.
 export function readUrl(page) {
-  // before the page is built
   const fields = new URLSearchParams(location.hash.slice(1)),
     { data, settings } = page;
   for (const [name, values] of Object.entries({
@@ -60,9 +60,10 @@ export function readUrl(page) {
     page.selection = { layer, channel, row, column };
     page.pinned = true;
   }
-  const [weight, index] = (fields.get('weight') ?? '').split('.'),
-    shape = data.spec.parameters?.[weight]?.shape;
-  if (shape && parseIndex(index, product(shape)) !== null) page.selectedWeight = { name: weight, index: Number(index) };
+  const [weight, weightIndex] = (fields.get('weight') ?? '').split('.'),
+    weightShape = data.spec.parameters?.[weight]?.shape;
+  if (weightShape && parseIndex(weightIndex, product(weightShape)) !== null)
+    page.selectedWeight = { name: weight, index: Number(weightIndex) };
   for (const text of (fields.get('edits') ?? '').split(' ').filter(Boolean)) {
     const [name, index, ...value] = text.split('.'),
       shape = data.spec.parameters?.[name]?.shape,

@@ -1,9 +1,9 @@
-// Edits of the network: a changed weight or a switched-off channel, their effect on the test images, and undo.
+// Edits of the network: changed weights and ablated channels, with undo.
 
 export class WeightEdits {
   constructor(page) {
     this.page = page;
-    this.history = []; // what was done, oldest first
+    this.history = []; // oldest first: { name, index, before, value } of a weight, { output, channel } of an ablation
   }
   get modified() {
     return this.history.length > 0;
@@ -17,8 +17,8 @@ export class WeightEdits {
     return this.page.onEdit();
   }
 
+  // Ablate a channel, or restore it.
   toggleChannel(output, channel) {
-    // a channel: off, or on again
     const { ablatedChannels } = this.page.network,
       ablated = ablatedChannels.get(output) ?? new Set();
     if (!ablated.delete(channel)) ablated.add(channel);
@@ -30,7 +30,7 @@ export class WeightEdits {
     this.toggleChannel(output, channel);
     const last = this.history[this.history.length - 1];
     if (last?.output === output && last.channel === channel)
-      this.history.pop(); // on again is as it was
+      this.history.pop(); // toggled twice in a row: no edit
     else this.history.push({ output, channel });
     this.page.onEdit();
   }
@@ -52,8 +52,8 @@ export class WeightEdits {
     this.page.onEdit();
   }
 
+  // Apply the weight edits to the parameters of another snapshot.
   reapply() {
-    // on other numbers: those of another snapshot
     for (const edit of this.history)
       if (edit.name) {
         const { data } = this.page.network.tensors[edit.name];
