@@ -284,10 +284,10 @@ def test_the_confusion_matrix_opens_its_images(visit, page_file, digits):
         assert [int(text or 0) for text in cells] == np.bincount(guesses[test.labels == truth], minlength=10).tolist()
     k = int(np.flatnonzero(guesses != test.labels)[0])
     page.locator(f".confusion-matrix [aria-label^='{test.labels[k]} predicted as {guesses[k]}:']").click()
-    page.locator(".gallery [data-image]").first.click()
+    page.locator(".gallery [data-sample]").first.click()
     settle(page)
     assert page.evaluate("byhand.sampleIndex") == k and predicted(page) == str(guesses[k])
-    assert page.locator("[data-image][aria-pressed=true]").count() >= 1
+    assert page.locator("[data-sample][aria-pressed=true]").count() >= 1
 
 
 def test_a_convolution_is_played_step_by_step_and_refuses_what_cannot_be(visit, page_file):

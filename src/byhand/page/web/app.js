@@ -40,13 +40,13 @@ class Page {
     this.selection = { layer: firstLayer.output, channel: 0, row: 12, column: 12 };
     Object.assign(this, {
       pixels: null,
-      sampleIndex: null,
-      pinned: false,
-      assumedLabel: undefined,
+      sampleIndex: null, // null: a drawing or an opened file
+      pinned: false, // true: hovering does not change the selection
+      assumedLabel: undefined, // undefined: the sample's own label; null: unknown
       selectedWeight: null,
       inputChannel: 0,
-      pendingEdits: [],
-      firstSample: 0,
+      pendingEdits: [], // from the URL
+      firstSample: 0, // of the thumbnails
       forwardMs: 0,
       drawRequest: 0,
       slowPanelsTimer: 0,
@@ -276,19 +276,19 @@ class Page {
     event.preventDefault();
     const { selection } = this,
       column = this.column(selection.layer),
-      clamp = (value, size) => Math.min(size - 1, Math.max(0, value));
+      clampTo = (value, size) => Math.min(size - 1, Math.max(0, value));
     this.pinned = true;
     if (column.hasMaps)
       this.select(
         selection.layer,
         selection.channel,
-        clamp(selection.row + direction[0], column.shape[0]),
-        clamp(selection.column + direction[1], column.shape[1]),
+        clampTo(selection.row + direction[0], column.shape[0]),
+        clampTo(selection.column + direction[1], column.shape[1]),
       );
     else
       this.select(
         selection.layer,
-        clamp(selection.channel + direction[0] + direction[1] * STRIP_NUMBERS, this.network.tensors[selection.layer].size),
+        clampTo(selection.channel + direction[0] + direction[1] * STRIP_NUMBERS, this.network.tensors[selection.layer].size),
         0,
         0,
       );
@@ -316,8 +316,8 @@ class Page {
   // labels ------------------------------------------------------------------------------------------------------------
 
   layerTitle(node, facts) {
-    const kind = this.words.kinds[node.op] ?? node.op.replaceAll('_', ' ');
-    return facts.window ? `${kind} ${facts.window.join(' × ')}` : kind;
+    const title = this.words.kinds[node.op] ?? node.op.replaceAll('_', ' ');
+    return facts.window ? `${title} ${facts.window.join(' × ')}` : title;
   }
   layerSubtitle(node, facts) {
     const shape = facts.shape.join(' × '),
@@ -357,12 +357,12 @@ class Page {
     const { count } = this.data.samples,
       shownCount = Math.min(MAX_SAMPLE_THUMBNAILS, count);
     const indices = Array.from({ length: shownCount }, (_, k) => (this.firstSample + k) % count);
-    const shown = [...byId('samples').children].map(button => Number(button.dataset.image));
+    const shown = [...byId('samples').children].map(button => Number(button.dataset.sample));
     if (String(shown) !== String(indices) || byId('samples').lang !== this.settings.language)
       byId('samples').replaceChildren(...indices.map(k => thumbnail(this, k)));
     byId('samples').lang = this.settings.language;
-    for (const button of document.querySelectorAll('[data-image]'))
-      button.setAttribute('aria-pressed', Number(button.dataset.image) === this.sampleIndex);
+    for (const button of document.querySelectorAll('[data-sample]'))
+      button.setAttribute('aria-pressed', Number(button.dataset.sample) === this.sampleIndex);
   }
 
   // Draw the panels that may take longer than a frame once nothing has changed for IDLE_MS.

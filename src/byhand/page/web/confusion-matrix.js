@@ -123,7 +123,7 @@ export function thumbnail(page, k) {
       title: name,
       'aria-label': name,
       'aria-pressed': page.sampleIndex === k,
-      'data-image': k,
+      'data-sample': k,
       onclick: () => page.showSample(k, true),
     },
     canvas,

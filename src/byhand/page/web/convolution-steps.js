@@ -23,7 +23,7 @@ export class ConvolutionSteps {
     this.build();
   }
 
-  get output() {
+  get outputSide() {
     return outputSize(this.settings);
   }
 
@@ -161,19 +161,19 @@ export class ConvolutionSteps {
     }
     this.settings = settings;
     valueText.textContent = String(value);
-    this.position = Math.min(this.position, this.output ** 2 - 1);
+    this.position = Math.min(this.position, this.outputSide ** 2 - 1);
     this.draw();
   }
 
   onPointer(event) {
     const box = this.outputCanvas.getBoundingClientRect(),
-      n = this.output;
+      n = this.outputSide;
     const cellOf = (value, size) => Math.min(n - 1, Math.max(0, Math.floor((value / size) * n)));
     this.position = cellOf(event.clientY - box.top, box.height) * n + cellOf(event.clientX - box.left, box.width);
     this.draw();
   }
   step(by) {
-    this.position = (this.position + by) % this.output ** 2;
+    this.position = (this.position + by) % this.outputSide ** 2;
     this.draw();
   }
   play() {
@@ -185,7 +185,7 @@ export class ConvolutionSteps {
   }
 
   draw() {
-    const { settings, page, output: n } = this,
+    const { settings, page, outputSide: n } = this,
       { words } = page,
       { size, kernel, stride, padding, dilation, pool } = settings;
     const input = this.inputValues(),

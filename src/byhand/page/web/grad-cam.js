@@ -3,7 +3,7 @@
 //     cam[i, j] = ReLU(sum over c of weight[c] * maps[i, j, c]),   weight[c] = mean over i, j of d logit / d maps[i, j, c]
 
 import { clamp } from './dom.js';
-import { resizeCanvas } from './paint.js';
+import { getResizedContext } from './paint.js';
 
 // maps, grad: (1, rows, columns, channels); returns (rows, columns).
 export function gradCam(maps, grad) {
@@ -50,7 +50,7 @@ export function overlay(values, rows, columns, centers, height, width) {
 
 // Draw the map in orange over the image in gray.
 export function drawCam(canvas, cam, pixels, [height, width, channels], inverted) {
-  const context = resizeCanvas(canvas, height, width),
+  const context = getResizedContext(canvas, height, width),
     image = context.createImageData(width, height);
   const max = cam.reduce((a, b) => Math.max(a, b), 0) || 1;
   for (let k = 0; k < height * width; k++) {

@@ -31,14 +31,15 @@ export function cssColor(value, scale) {
   return `color-mix(in srgb, var(${value > 0 ? '--plus' : '--minus'}) ${Math.round(45 * intensity)}%, transparent)`;
 }
 
-export function resizeCanvas(canvas, rows, columns) {
+// The 2D context of a canvas of rows x columns pixels; a canvas of another size is resized, which clears it.
+export function getResizedContext(canvas, rows, columns) {
   if (canvas.width !== columns || canvas.height !== rows) Object.assign(canvas, { width: columns, height: rows });
   return canvas.getContext('2d');
 }
 
 // Paint rows x columns numbers: number (i, j) is numbers[start + (i * columns + j) * step].
 export function paintNumbers(canvas, numbers, rows, columns, scale, start = 0, step = 1) {
-  const context = resizeCanvas(canvas, rows, columns),
+  const context = getResizedContext(canvas, rows, columns),
     image = context.createImageData(columns, rows),
     pixels = image.data;
   const { zero } = palette;
@@ -54,7 +55,7 @@ export function paintNumbers(canvas, numbers, rows, columns, scale, start = 0, s
 
 // pixels: 0 to 255, (rows, columns, channels); inverted: show light on dark as dark on light
 export function paintPixels(canvas, pixels, [rows, columns, channels], inverted = false) {
-  const context = resizeCanvas(canvas, rows, columns),
+  const context = getResizedContext(canvas, rows, columns),
     image = context.createImageData(columns, rows);
   for (let k = 0; k < rows * columns; k++) {
     for (let c = 0; c < 3; c++) {

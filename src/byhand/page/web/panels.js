@@ -35,24 +35,24 @@ export function drawNumber(page) {
     column = page.column(selection.layer),
     { node } = column;
   const index = column.flatIndex(selection.channel, selection.row, selection.column),
-    array = page.displayedTensor(column.name);
+    tensor = page.displayedTensor(column.name);
   const position = column.hasMaps
     ? `${words.channel} ${column.channelName(selection.channel)}, ${words.row} ${selection.row}, ${words.column} ${selection.column}`
     : `${words.number} ${index}`;
   const name = `${column.title}, ${node.name}: ${position}`,
-    why = page.computes ? words.pointAtNumber : words.recordedNumber;
+    hint = page.computes ? words.pointAtNumber : words.recordedNumber;
   byId('number-title').textContent = page.isBackward ? words.gradientOf(name) : name;
-  byId('number-about').textContent = pinned ? `${why} · ${words.pinned}` : why;
+  byId('number-about').textContent = pinned ? `${hint} · ${words.pinned}` : hint;
   drawReceptiveField(page, column);
   if (!page.computes) {
-    byId('arithmetic').replaceChildren(labeledResult(array?.data[index] ?? 0, node.name));
+    byId('arithmetic').replaceChildren(labeledResult(tensor?.data[index] ?? 0, node.name));
     showSource();
   } else if (page.isBackward) {
-    byId('arithmetic').replaceChildren(...gradientPanel(page, node, array?.data[index] ?? 0));
+    byId('arithmetic').replaceChildren(...gradientPanel(page, node, tensor?.data[index] ?? 0));
     showSource();
   } else {
     byId('arithmetic').replaceChildren(...arithmeticFigure(page, node, selection.channel, selection.row, selection.column));
-    const steps = traceForward(network, node, array, index);
+    const steps = traceForward(network, node, tensor, index);
     showSource(steps ? annotatedSource(data.sources[node.forward], steps, words) : about(words.tooLargeToTrace));
   }
 }
@@ -64,8 +64,8 @@ function drawReceptiveField(page, column) {
     { field } = column.facts,
     [height, width] = data.samples.shape;
   const fullSide = [0, 100],
-    edges = ([start, step], k, size, all) =>
-      [(size - 1) / 2, -(size + 1) / 2].map(half => 100 * Math.min(1, Math.max(0, (start + step * k - half) / all)));
+    edges = ([start, step], k, size, imageSize) =>
+      [(size - 1) / 2, -(size + 1) / 2].map(half => 100 * Math.min(1, Math.max(0, (start + step * k - half) / imageSize)));
   const [top, bottom] = centers && column.hasMaps ? edges(centers.down, selection.row, field[0], height) : fullSide;
   const [left, right] = centers && column.hasMaps ? edges(centers.across, selection.column, field[1], width) : fullSide;
   byId('receptive-field').style.cssText = `top: ${top}%; left: ${left}%; width: ${right - left}%; height: ${bottom - top}%`;

@@ -43,7 +43,7 @@ export function predictionPanel(page) {
       element('td', {}, formatNumber(exps[k], 3)),
       element(
         'td',
-        { className: 'bar', style: `--part: ${(100 * probabilities[k]).toFixed(2)}%` },
+        { className: 'bar', style: `--fraction: ${(100 * probabilities[k]).toFixed(2)}%` },
         formatPercent(probabilities[k]),
       ),
     ),
@@ -99,7 +99,7 @@ export function topClasses(page) {
       element('span', {}, classes[k]),
       element(
         'span',
-        { className: 'bar', style: `--part: ${(100 * probabilities[k]).toFixed(2)}%` },
+        { className: 'bar', style: `--fraction: ${(100 * probabilities[k]).toFixed(2)}%` },
         formatPercent(probabilities[k]),
       ),
     ),

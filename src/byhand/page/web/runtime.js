@@ -26,13 +26,13 @@ export class Tensor {
   }
 }
 
+// The loop variable of np.ndindex: n counts the elements from `first` to `end` in row-major order.
 export class NdIndex {
-  // The loop variable of np.ndindex: n counts the elements from `first` to `end` in row-major order.
   constructor(shape, first = 0, end = product(shape)) {
     this.shape = shape;
     this.n = first;
     this.end = end;
-    this.lastMatch = this.secondMatch = null; // arrays of this shape, for which n is the offset
+    this.firstMatch = this.secondMatch = null; // arrays of this shape, for which n is the offset
   }
   tuple() {
     const index = new Array(this.shape.length);
@@ -65,10 +65,10 @@ function startsWith(sizes, prefix) {
 // The offset of x[index] in x.data.
 export function offsetOf(x, index) {
   if (index instanceof NdIndex) {
-    if (index.lastMatch === x || index.secondMatch === x) return index.n; // compared in an earlier iteration
+    if (index.firstMatch === x || index.secondMatch === x) return index.n; // compared in an earlier iteration
     if (index.shape.length === x.shape.length && startsWith(x.shape, index.shape)) {
-      if (index.lastMatch) index.secondMatch = x;
-      else index.lastMatch = x;
+      if (index.firstMatch) index.secondMatch = x;
+      else index.firstMatch = x;
       return index.n;
     }
     index = index.tuple();

@@ -25,12 +25,12 @@ export function savePng(page) {
     Object.assign(context, { font: `${font} system-ui, sans-serif`, fillStyle: cssVariable(color) });
     context.fillText(text, x, y);
   };
-  drawText(page.data.title, MARGIN_PIXELS, 34, '600 17px', '--ink');
+  drawText(page.data.title, MARGIN_PIXELS, 34, '600 17px', '--text');
   const positionOf = box => [box.left - origin.left + layers.scrollLeft + MARGIN_PIXELS, box.top - origin.top + TITLE_PIXELS];
   for (const label of layers.querySelectorAll('h3, p, .caption')) {
     const [x, y] = positionOf(label.getBoundingClientRect()),
       heading = label.tagName === 'H3';
-    drawText(label.textContent, x, y + 13, heading ? '600 13px' : '12px', heading ? '--ink' : '--soft');
+    drawText(label.textContent, x, y + 13, heading ? '600 13px' : '12px', heading ? '--text' : '--muted');
   }
   for (const map of layers.querySelectorAll('canvas')) {
     const box = map.getBoundingClientRect();

@@ -104,8 +104,8 @@ const en = {
   cam: 'Grad-CAM',
   camAbout: (layer, name) => `regions that raise the score of “${name}”, from the maps of ${layer}`,
   confusion: 'confusion matrix',
-  confusionAbout: (part, n) =>
-    `${part} correct of ${n} held-out pictures; rows: true class, columns: predicted class. Click a cell to see its pictures, a picture to open it.`,
+  confusionAbout: (accuracy, n) =>
+    `${accuracy} correct of ${n} held-out pictures; rows: true class, columns: predicted class. Click a cell to see its pictures, a picture to open it.`,
   predictedAs: (truth, taken) => (truth === taken ? `${truth}, correct` : `${truth} predicted as ${taken}`),
   sampleName: k => `picture ${k}`,
   stepByStep: 'a convolution, step by step',
@@ -119,7 +119,7 @@ const en = {
   play: 'play',
   pause: 'pause',
   next: 'next',
-  kernelTooLarge: (reach, room) => `impossible: the kernel spans ${reach} pixels, the padded image has ${room}`,
+  kernelTooLarge: (span, size) => `impossible: the kernel spans ${span} pixels, the padded image has ${size}`,
   symbols: 'symbols',
   recordedNote:
     'This network is too large to compute in the browser. The page shows values recorded by Python: for these pictures, the most active channels of each layer.',
@@ -271,8 +271,8 @@ const zh = {
   cam: 'Grad-CAM',
   camAbout: (layer, name) => `${layer} 的特征图在哪里支持“${name}”`,
   confusion: '混淆矩阵',
-  confusionAbout: (part, n) =>
-    `${n} 张未参与训练的图片中 ${part} 正确；行：真实类别，列：预测类别。点击格子看图片，点击图片在上面打开。`,
+  confusionAbout: (accuracy, n) =>
+    `${n} 张未参与训练的图片中 ${accuracy} 正确；行：真实类别，列：预测类别。点击格子看图片，点击图片在上面打开。`,
   predictedAs: (truth, taken) => (truth === taken ? `${truth}，正确` : `${truth} 被认成 ${taken}`),
   sampleName: k => `图片 ${k}`,
   stepByStep: '逐步演示卷积',
@@ -286,7 +286,7 @@ const zh = {
   play: '播放',
   pause: '暂停',
   next: '下一步',
-  kernelTooLarge: (reach, room) => `不可能：卷积核跨 ${reach} 个像素，图像加填充只有 ${room} 个`,
+  kernelTooLarge: (span, size) => `不可能：卷积核跨 ${span} 个像素，图像加填充只有 ${size} 个`,
   symbols: '符号说明',
   recordedNote: '这个网络太大，浏览器算不动。页面显示 Python 为这些图片记录的数值（每层最活跃的通道）。',
   float16Note: '权重取为 16 位',

@@ -26,6 +26,7 @@ export class WeightEdits {
     else ablatedChannels.delete(output);
   }
 
+  // Toggle a channel as an edit that can be undone.
   toggle(output, channel) {
     this.toggleChannel(output, channel);
     const last = this.history[this.history.length - 1];
