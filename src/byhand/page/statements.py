@@ -1,7 +1,7 @@
 """Translation of a Python function's statements to JavaScript; `expressions.py` translates the expressions in them.
 
-A function is written twice: to compute, and traced. The traced one reports to a LineTracer `$t` each round of a loop, and the
-values that each assignment reads and writes.
+A function is written twice: to compute, and traced. The traced one reports to a LineTracer `$t` each iteration of a loop, and
+the values that each assignment reads and writes.
 """
 
 import ast
@@ -106,7 +106,7 @@ class Statements:
     # loops ------------------------------------------------------------------------------------------------------------
 
     def _loop(self, node: ast.For) -> None:
-        """Translate a loop over places, over a range, or over anything else."""
+        """Translate a loop over np.ndindex, over a range, or over anything else."""
         if node.orelse:
             raise self.of.refuse(node)
         if self.traced:
@@ -126,7 +126,7 @@ class Statements:
             self.emit("$t.leaveLoop();")
 
     def _head(self, node: ast.For) -> tuple[list[ast.expr], str] | None:
-        """Emit the head of a loop; return the targets and the value that each round first unpacks, or None."""
+        """Emit the head of a loop; return the targets and the value that each iteration first unpacks, or None."""
         of, kinds = self.of, self.of.kinds
         targets = node.target.elts if isinstance(node.target, ast.Tuple) else [node.target]
         names = [target.id for target in targets if isinstance(target, ast.Name)]
