@@ -77,8 +77,8 @@ def test_an_architecture_a_file_and_an_onnx_file_are_looked_at(run, tmp_path):
         done = byhand("look", name, "seven.png", "--no-open", folder=tmp_path)
         assert done.code == 0, done.err
         data = data_of(tmp_path / f"{name.split('.')[0]}-look.html")
-        assert data["untrained"] == (name == "lenet5") and data["samples"]["first"] == 1
-        assert "numbers" in data
+        assert data["untrained"] == (name == "lenet5") and data["samples"]["firstTest"] == 1
+        assert "parameters" in data
     assert data["samples"]["count"] == 1001 and data["samples"]["labels"][0] is None
 
 

@@ -32,7 +32,7 @@ def test_lenet5_with_ten_moments_and_a_thousand_images_is_under_three_megabytes(
     assert len(page) < 3_000_000
     data = data_of(page)
     assert data["samples"]["count"] == 1000 and len(data["snapshots"]) == 9
-    numbers = np.frombuffer(base64.b64decode(data["numbers"]), "<f4")
+    numbers = np.frombuffer(base64.b64decode(data["parameters"]), "<f4")
     np.testing.assert_array_equal(numbers, model.p.flat)
     predictions = np.frombuffer(base64.b64decode(data["end"]["predictions"]), "<u2")
     np.testing.assert_array_equal(predictions, model.logits_of(test.images).argmax(1))
@@ -65,14 +65,14 @@ def test_infinity_and_a_model_without_weights_are_written(tmp_path):
     model = nn.Model(images, nn.Flatten()(nn.MaxPool2d(3)(clipped)))
     data = data_of(document(Look(model)))
     assert {"inf"} <= {str(value) for node in data["spec"]["nodes"] for value in node["attributes"].values()}
-    assert data["numbers"] == "" and data["facts"]["parameters"] == 0
+    assert data["parameters"] == "" and data["facts"]["parameters"] == 0
 
 
 def test_a_network_that_is_too_large_is_recorded_and_no_classifier(monkeypatch):
     model = bh.models.create("squeezenet1_1", classes=7)
     images = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), np.uint8)
     data = data_of(document(Look(model, images=images)))
-    assert "numbers" not in data and len(data["recorded"]) == 2 and data["samples"]["count"] == 2
+    assert "parameters" not in data and len(data["recorded"]) == 2 and data["samples"]["count"] == 2
     kept = data["spec"]["kept"]
     shapes = {node.output.name: node.output.shape[1:] for node in model.graph.up_to(model.logits).nodes}
     trace = model.trace(images[1:])

@@ -15,19 +15,19 @@ from byhand.page.snapshot import encoded, numbers_of
 from byhand.page.translate import hands
 from byhand.report.explain.attribution import grad_cam, gradients
 
-RUN = """({ spec, numbers, image, label, layer }) => {
-  const { Network, floats, gradCam } = globalThis.made;
-  const network = new Network(spec, globalThis.made.hands, floats(numbers));
+RUN = """({ spec, parameters, image, label, layer }) => {
+  const { Network, decodeFloat32, gradCam } = globalThis.made;
+  const network = new Network(spec, globalThis.made.hands, decodeFloat32(parameters));
   const text = array => {
     let raw = '';
     for (const one of new Uint8Array(new Float32Array(array).buffer)) raw += String.fromCharCode(one);
     return btoa(raw);
   };
-  network.forward(floats(image));
+  network.forward(decodeFloat32(image));
   const loss = network.backward(label), out = { loss, values: {}, grads: {} };
-  for (const name in spec.values) out.values[name] = text(network.tensors[name].d);
-  for (const name in network.grads) out.grads[name] = text(network.grads[name].d);
-  if (layer) out.cam = text(gradCam(network.tensors[layer], network.score(label, layer)[layer]));
+  for (const name in spec.values) out.values[name] = text(network.tensors[name].data);
+  for (const name in network.grads) out.grads[name] = text(network.grads[name].data);
+  if (layer) out.cam = text(gradCam(network.tensors[layer], network.logitGradient(label, layer)[layer]));
   return out;
 }"""
 
@@ -79,11 +79,11 @@ def test_every_number_is_what_python_computes(browser, name):
     truth = np.eye(len(model.classes), dtype=np.float32)[[label]]
     layer = bh.nn.receptive_field.last_feature_map(model)
     page = browser.new_page()
-    modules = "{ hands: $hands.hands, Network: $network.Network, floats: $decode.floats, gradCam: $grad_cam.gradCam }"
+    modules = "{ ...$hands, ...$network, ...$decode, ...$grad_cam }"
     page.evaluate(f"{bundle(script)}".split("const $app =")[0] + f"; globalThis.made = {modules};")
     sent = {
-        "spec": spec_of(model, found) | {"numbers": where},
-        "numbers": encoded(numbers, np.float32),
+        "spec": spec_of(model, found) | {"parameters": where},
+        "parameters": encoded(numbers, np.float32),
         "image": encoded(image, np.float32),
         "label": label,
         "layer": layer,

@@ -42,12 +42,12 @@ def pixels(page):
 
 
 def predicted(page):
-    return page.inner_text(".says .prediction b")
+    return page.inner_text("#prediction .predicted-class b")
 
 
 def draw(page, *points, touch=False):
-    """Draw a stroke on the board, through points from (0, 0) to (1, 1), with the mouse or a finger."""
-    box = page.locator("#board").bounding_box()
+    """Draw a stroke on the drawing pad, through points from (0, 0) to (1, 1), with the mouse or a finger."""
+    box = page.locator("#drawing-pad").bounding_box()
     at = [(box["x"] + u * box["width"], box["y"] + v * box["height"]) for u, v in points]
     if touch:
         finger = page.context.new_cdp_session(page)
@@ -101,13 +101,13 @@ def test_a_picture_is_opened_and_read_as_python_reads_it(visit, page_file, digit
     for k in (3, 8):
         source = bh.data.load("mnist")[1].images[k, ..., 0]
         Image.fromarray(255 - source).resize((196, 196)).convert("RGB").save(tmp_path / "digit.png")
-        page.evaluate("byhand.take(0)")
-        page.set_input_files("#board-section input[type=file]", tmp_path / "digit.png")
-        until(page, "byhand.image === null")
+        page.evaluate("byhand.showSample(0)")
+        page.set_input_files("#drawing-pad-section input[type=file]", tmp_path / "digit.png")
+        until(page, "byhand.sampleIndex === null")
         seen, wanted = pixels(page).astype(float), digit_files.from_file(tmp_path / "digit.png")[None].astype(float)
         assert np.abs(seen - wanted).mean() < 6 and predicted(page) == str(digits[0].predict(pixels(page)).argmax())
     (tmp_path / f"{HOSTILE.replace('/', '')}.png").write_bytes(b"no picture")
-    page.set_input_files("#board-section input[type=file]", tmp_path / f"{HOSTILE.replace('/', '')}.png")
+    page.set_input_files("#drawing-pad-section input[type=file]", tmp_path / f"{HOSTILE.replace('/', '')}.png")
     until(page, "document.getElementById('unreadable').textContent")
     assert "cannot open" in page.inner_text("#unreadable") and page.locator("#unreadable img").count() == 0
 
@@ -129,11 +129,11 @@ def test_a_pixels_sum_is_pythons(visit, page_file, digits):
         )
         settle(page)
         wanted = float(trace[layer][0, row, column, channel])
-        assert number(page.locator("#sum .result").last.inner_text()) == pytest.approx(wanted, abs=6e-4)
-        assert f"channel {channel}, row {row}, column {column}" in page.inner_text("#where")
-        made = re.findall(r"= (−?[\d.]+(?:e−?\d+)?)$", page.inner_text("#code"), re.MULTILINE)
+        assert number(page.locator("#arithmetic .result").last.inner_text()) == pytest.approx(wanted, abs=6e-4)
+        assert f"channel {channel}, row {row}, column {column}" in page.inner_text("#number-title")
+        made = re.findall(r"= (−?[\d.]+(?:e−?\d+)?)$", page.inner_text("#source"), re.MULTILINE)
         assert number(made[-1]) == pytest.approx(wanted, abs=6e-4), "the last line writes it"
-    assert "y[i] = 0 if" in page.inner_text("#code") and "if x[i] < 0 else x[i]" in page.inner_text("#code")
+    assert "y[i] = 0 if" in page.inner_text("#source") and "if x[i] < 0 else x[i]" in page.inner_text("#source")
 
 
 def test_a_convolutions_parts_are_shown_and_add_up(visit, page_file, digits):
@@ -142,21 +142,21 @@ def test_a_convolutions_parts_are_shown_and_add_up(visit, page_file, digits):
     settle(page)
     trace, weight = model.trace(pixels(page)), model.parameters["conv2_weight"]
     patch = trace["pool1"][0, 4:9, 3:8]
-    grids = page.locator("#sum .grid")
+    grids = page.locator("#arithmetic .grid")
     shown = [number(text) for text in grids.nth(0).locator("span").all_inner_texts()]
     np.testing.assert_allclose(shown, patch[..., 2].ravel(), atol=6e-3)
     kernel = [number(field.input_value()) for field in grids.nth(1).locator("input").all()]
     np.testing.assert_allclose(kernel, weight[..., 2, 5].ravel(), atol=6e-3)
     sums = [number(text) for text in grids.nth(3).locator("button").all_inner_texts()]
     np.testing.assert_allclose(sums, (patch * weight[..., 5]).sum((0, 1)), atol=6e-3)
-    assert f"bias {model.parameters['conv2_bias'][5]:.3f}".replace("-", "−") in page.inner_text("#sum")
-    lines = page.inner_text("#code")
+    assert f"bias {model.parameters['conv2_bias'][5]:.3f}".replace("-", "−") in page.inner_text("#arithmetic")
+    lines = page.inner_text("#source")
     assert (
         "byhand/ops/conv/conv2d.py" in lines and "total += x[n, p, q, group * depth + c] * weight[r, s, c, k]" in lines
     )
-    sides = "['top', 'left', 'width', 'height'].map(name => parseFloat(document.getElementById('field').style[name]))"
+    sides = "['top', 'left', 'width', 'height'].map(name => parseFloat(document.getElementById('receptive-field').style[name]))"
     np.testing.assert_allclose(page.evaluate(sides), [600 / 28, 400 / 28, 50, 50], atol=0.01)  # it sees 14 x 14 pixels
-    adds = page.locator("#filter .adds")
+    adds = page.locator("#filter .contribution")
     assert adds.count() == 6
     adds.nth(4).click()
     settle(page)
@@ -171,37 +171,37 @@ def test_backward_shows_every_gradient_and_one_weights_sum(visit, page_file, dig
     image = pixels(page)
     wanted = trace_gradients(model, image, model.predict(image) - np.eye(10, dtype=np.float32)[[9]])
     trained = model.trace(image, np.array([9]))
-    shown = number(page.locator("#sum .result").first.inner_text())
+    shown = number(page.locator("#arithmetic .result").first.inner_text())
     assert shown == pytest.approx(float(wanted["grad_conv1"][0, 12, 12, 3]), rel=0.06, abs=6e-5)
-    assert "relu_backward_loops" in page.inner_text("#code")
-    page.locator("#sum .grid button").nth(7).click()  # row 1, column 2
+    assert "relu_backward_loops" in page.inner_text("#source")
+    page.locator("#arithmetic .grid button").nth(7).click()  # row 1, column 2
     settle(page)
     grad = float(trained["grad_conv1_weight"][1, 2, 0, 3])
-    assert "conv1_weight[1, 2, 0, 3]" in page.inner_text("#where")
-    assert number(page.locator("#sum .result").inner_text()) == pytest.approx(grad, rel=0.06, abs=6e-5)
-    lines = page.inner_text("#code")
+    assert "conv1_weight[1, 2, 0, 3]" in page.inner_text("#number-title")
+    assert number(page.locator("#arithmetic .result").inner_text()) == pytest.approx(grad, rel=0.06, abs=6e-5)
+    lines = page.inner_text("#source")
     assert (
         "grad_weight[r, s, c, k] += x[n, p, q, group * depth + c] * grad_y[n, i, j, k]" in lines
         and "more, sum" in lines
     )
     made = re.findall(r"grad_weight.* = (−?[\d.]+(?:e−?\d+)?)$|\+= .*= (−?[\d.]+(?:e−?\d+)?)$", lines, re.MULTILINE)
     assert made
-    page.evaluate("byhand.point('fc2', 5, 0, 0)")
+    page.evaluate("byhand.select('fc2', 5, 0, 0)")
     settle(page)
-    page.locator("#sum table button").first.click()
+    page.locator("#arithmetic table button").first.click()
     settle(page)
     assert "gradient of the loss with respect to fc2_weight[" in page.inner_text(
-        "#where"
-    ) and "linear_backward_loops" in page.inner_text("#code")
+        "#number-title"
+    ) and "linear_backward_loops" in page.inner_text("#source")
 
 
 def test_the_answer_is_in_numbers(visit, page_file, digits):
     page = visit(page_file)
     logits = digits[0].logits_of(pixels(page))[0].astype(float)
-    rows = [row.locator("td").all_inner_texts() for row in page.locator(".answer tbody tr").all()]
+    rows = [row.locator("td").all_inner_texts() for row in page.locator(".scores tbody tr").all()]
     np.testing.assert_allclose([number(row[0]) for row in rows], logits, atol=6e-3)
     np.testing.assert_allclose([number(row[1]) for row in rows], np.exp(logits - logits.max()), rtol=0.06, atol=6e-4)
-    page.select_option(".says select", "4")
+    page.select_option("#prediction select", "4")
     settle(page)
     loss = float(bh.ops.softmax_cross_entropy(logits[None], np.array([4]), hand="arrays"))
     assert number(page.inner_text(".loss b")) == pytest.approx(loss, abs=6e-5)
@@ -215,11 +215,11 @@ def test_the_epoch_slider_goes_through_training(visit, page_file, digits):
         page.locator("#training input[type=range]").fill(str(k))
         settle(page)
         model = snapshots[k].model
-        logits = page.evaluate("Array.from(byhand.network.logits.d)")
+        logits = page.evaluate("Array.from(byhand.network.logits.data)")
         np.testing.assert_allclose(logits, model.logits_of(pixels(page))[0], atol=0.03)  # float16
         accuracy = (model.logits_of(test.images).argmax(1) == test.labels).mean()
         assert f"{100 * accuracy:.1f} % correct" in page.inner_text("#training output")
-        assert f"{100 * accuracy:.1f} %" in page.inner_text("#edits .verdict")
+        assert f"{100 * accuracy:.1f} %" in page.inner_text("#edits .evaluation")
     assert "snapshot=1" in page.url
     assert page.locator("#training svg").count() == 2
 
@@ -229,9 +229,9 @@ def test_edits_are_evaluated_at_once_on_all_test_images_and_undone(visit, page_f
     test = bh.data.load("mnist")[1].take(300)
 
     def verdict():
-        until(page, "byhand.verdict.all && byhand.verdict.count === 300")
+        until(page, "byhand.evaluation.complete && byhand.evaluation.count === 300")
         settle(page)
-        return page.inner_text("#edits .verdict b"), page.evaluate("Array.from(byhand.network.logits.d)")
+        return page.inner_text("#edits .evaluation b"), page.evaluate("Array.from(byhand.network.logits.data)")
 
     def wanted():
         right = (model.logits_of(test.images).argmax(1) == test.labels).mean()
@@ -243,34 +243,34 @@ def test_edits_are_evaluated_at_once_on_all_test_images_and_undone(visit, page_f
         np.testing.assert_allclose(logits, ours, atol=1e-3)
 
     agree()
-    first = page.locator("#sum .grid input").first
+    first = page.locator("#arithmetic .grid input").first
     first.fill("-2.5")
-    page.evaluate("byhand.verdict.all = false")  # before the edit: its evaluation may end before the next line
+    page.evaluate("byhand.evaluation.complete = false")  # before the edit: its evaluation may end before the next line
     first.press("Enter")
-    until(page, "byhand.edits.touched")
+    until(page, "byhand.edits.modified")
     model.parameters["conv1_weight"][0, 0, 0, 1] = -2.5
     agree()
-    assert "conv1_weight[0, 0, 0, 1]" in page.inner_text("#edits .done")
-    page.evaluate("byhand.verdict.all = false")
+    assert "conv1_weight[0, 0, 0, 1]" in page.inner_text("#edits .edit-history")
+    page.evaluate("byhand.evaluation.complete = false")
     page.locator("#edits button").first.click()
     model.parameters["conv1_weight"][..., 1] = 0
     model.parameters["conv1_bias"][1] = 0
     agree()
     page.locator("#layer-conv1").scroll_into_view_if_needed()  # a layer out of view is drawn when it comes into view
-    until(page, "document.querySelectorAll('#layer-conv1 .map.off').length === 1")
+    until(page, "document.querySelectorAll('#layer-conv1 .map.ablated').length === 1")
     page.click("#edits button:has-text('undo')")
     page.keyboard.press("Control+z")
     settle(page)
     model.p.flat[...] = digits[0].p.flat
     agree()
-    assert not page.evaluate("byhand.edits.touched")
+    assert not page.evaluate("byhand.edits.modified")
 
 
 def test_grad_cam_is_pythons(visit, page_file, digits):
     page = visit(page_file)
     settle(page)
     found = explain(digits[0], pixels(page)[0], int(page.evaluate("byhand.lossClass")))
-    cam = np.array(page.evaluate("Array.from(byhand.laidCam)")).reshape(28, 28)
+    cam = np.array(page.evaluate("Array.from(byhand.camOverlay)")).reshape(28, 28)
     np.testing.assert_allclose(cam, found.cam, atol=1e-4 * found.cam.max())
     assert found.layer in page.inner_text("#cam-about")
 
@@ -278,21 +278,21 @@ def test_grad_cam_is_pythons(visit, page_file, digits):
 def test_the_confusion_matrix_opens_its_images(visit, page_file, digits):
     page, test = visit(page_file), bh.data.load("mnist")[1].take(300)
     guesses = digits[0].logits_of(test.images).argmax(1)
-    table = page.locator(".matrix tbody tr")
+    table = page.locator(".confusion-matrix tbody tr")
     for truth in range(10):
         cells = table.nth(truth).locator("td").all_inner_texts()
         assert [int(text or 0) for text in cells] == np.bincount(guesses[test.labels == truth], minlength=10).tolist()
     k = int(np.flatnonzero(guesses != test.labels)[0])
-    page.locator(f".matrix [aria-label^='{test.labels[k]} predicted as {guesses[k]}:']").click()
-    page.locator(".gallery [data-image]").first.click()
+    page.locator(f".confusion-matrix [aria-label^='{test.labels[k]} predicted as {guesses[k]}:']").click()
+    page.locator(".gallery [data-sample]").first.click()
     settle(page)
-    assert page.evaluate("byhand.image") == k and predicted(page) == str(guesses[k])
-    assert page.locator("[data-image][aria-pressed=true]").count() >= 1
+    assert page.evaluate("byhand.sampleIndex") == k and predicted(page) == str(guesses[k])
+    assert page.locator("[data-sample][aria-pressed=true]").count() >= 1
 
 
 def test_a_convolution_is_played_step_by_step_and_refuses_what_cannot_be(visit, page_file):
     page = visit(page_file)
-    steps = page.locator("#steps")
+    steps = page.locator("#convolution-steps")
     assert "= 26" in steps.locator(".formula").inner_text()
     steps.locator("button:has-text('max pooling')").click()
     assert "= 13" in steps.locator(".formula").inner_text()
@@ -303,11 +303,11 @@ def test_a_convolution_is_played_step_by_step_and_refuses_what_cannot_be(visit, 
     steps.locator("input[aria-label=size]").fill("4")
     assert "impossible: the kernel spans 5 pixels" in steps.locator(".formula").inner_text()
     assert steps.locator("input[aria-label=size]").input_value() == "9"
-    before = page.evaluate("byhand.steps.at")
+    before = page.evaluate("byhand.convolutionSteps.position")
     steps.locator("button:has-text('next')").click()
-    assert page.evaluate("byhand.steps.at") == before + 1
+    assert page.evaluate("byhand.convolutionSteps.position") == before + 1
     steps.locator("button:has-text('play')").click()
-    until(page, f"byhand.steps.at > {before + 2}")
+    until(page, f"byhand.convolutionSteps.position > {before + 2}")
     steps.locator("button:has-text('pause')").click()
 
 
@@ -318,19 +318,20 @@ def test_a_link_shows_the_same(visit, page_file):
     page.click("button[value=zh]")
     page.click("button[value=dark]")
     page.click("button[value=map]")
-    page.evaluate("byhand.point('conv2', 3, 4, 5); byhand.hold(); byhand.edits.toggle('conv1', 2)")
+    page.evaluate("byhand.select('conv2', 3, 4, 5); byhand.pin(); byhand.edits.toggle('conv1', 2)")
     settle(page)
     other = visit(page_file, hash="#" + page.url.split("#")[1])
     settle(other)
     parts = (
-        "byhand.settings, byhand.at, Array.from(byhand.pixels), byhand.edits.done, Array.from(byhand.network.logits.d)"
+        "byhand.settings, byhand.selection, Array.from(byhand.pixels), byhand.edits.history, "
+        "Array.from(byhand.network.logits.data)"
     )
     state = f"JSON.stringify([{parts}])"
     assert other.evaluate(state) == page.evaluate(state)
-    assert other.inner_text("#where") == page.inner_text("#where")
+    assert other.inner_text("#number-title") == page.inner_text("#number-title")
     wrong = "#image=99999&at=nothing.1.2.3&snapshot=-1&edits=x.1+conv1.99&drawn=zz&truth=77&weight=a.b&mode=sideways"
     broken = visit(page_file, hash=wrong)
-    assert broken.evaluate("byhand.at.layer") == "conv1" and broken.evaluate("byhand.image") == 0
+    assert broken.evaluate("byhand.selection.layer") == "conv1" and broken.evaluate("byhand.sampleIndex") == 0
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -351,16 +352,16 @@ def test_the_keyboard_reaches_every_number(visit, page_file):
     page.locator("#layer-conv2 .map").nth(2).focus()
     page.keyboard.press("Enter")
     settle(page)
-    before = page.evaluate("byhand.at")
+    before = page.evaluate("byhand.selection")
     assert before["layer"] == "conv2" and before["channel"] == 2
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowUp")
     settle(page)
-    after = page.evaluate("byhand.at")
+    after = page.evaluate("byhand.selection")
     assert (after["row"], after["column"]) == (min(before["row"], 9) - 1, min(before["column"], 9) - 1)
-    assert "pinned" in page.inner_text("#why")
+    assert "pinned" in page.inner_text("#number-about")
     page.keyboard.press("Escape")
-    assert "pinned" not in page.inner_text("#why")
+    assert "pinned" not in page.inner_text("#number-about")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -368,7 +369,7 @@ def test_the_keyboard_reaches_every_number(visit, page_file):
 def test_axe_finds_no_violation(visit, page_file, scheme, mode, width):
     page = visit(page_file, color_scheme=scheme, width=width, hash=f"#mode={mode}&at=conv2.3.4.4")
     settle(page)
-    page.locator(".matrix button").first.click()
+    page.locator(".confusion-matrix button").first.click()
     page.evaluate("document.querySelector('details').open = true")
     page.evaluate(axe())
     found = page.evaluate("axe.run({ resultTypes: ['violations'] })")
@@ -389,7 +390,7 @@ def test_names_that_hold_html_are_text(visit, tmp_path):
     page = visit(path)
     settle(page)
     assert page.inner_text("h1") == f"{HOSTILE} & <b>co</b>" == page.title()
-    assert HOSTILE in page.inner_text(".says") and page.locator("img[src=x]").count() == 0
+    assert HOSTILE in page.inner_text("#prediction") and page.locator("img[src=x]").count() == 0
     policy = page.get_attribute("meta[http-equiv]", "content")
     assert policy.startswith("default-src 'none'; script-src 'sha256-") and "unsafe" not in policy
     inline = "Object.assign(document.createElement('script'), { textContent: 'globalThis.ran = 1' })"
@@ -405,8 +406,8 @@ def test_a_classifier_answers_a_dropped_photo(visit, digits, tmp_path):
     page = visit(path)
     Image.fromarray(255 - bh.data.load("mnist")[1].images[0, ..., 0]).resize((280, 280)).save(tmp_path / "seven.png")
     page.set_input_files(".classifier input[type=file]", tmp_path / "seven.png")
-    page.wait_for_selector("#photo-prediction .top")
-    assert page.inner_text("#photo-prediction .top span") == "7" and page.is_visible("#photo")
+    page.wait_for_selector("#photo-prediction .predicted")
+    assert page.inner_text("#photo-prediction .predicted span") == "7" and page.is_visible("#photo")
     box = page.locator(".classifier").bounding_box()
     assert box["y"] < 200, "it comes first"
 
@@ -421,9 +422,9 @@ def test_a_layer_of_many_channels_or_numbers_shows_some_and_then_all(visit, tmp_
     for layer, initial_count, full_count in (("conv1", 16, 20), ("fc1", 10, 14)):
         shown = page.locator(f"#layer-{layer} .map")
         assert shown.count() == initial_count
-        page.click(f"#layer-{layer} .more")
+        page.click(f"#layer-{layer} .show-all")
         assert shown.count() == full_count
-        page.click(f"#layer-{layer} .more")
+        page.click(f"#layer-{layer} .show-all")
         assert shown.count() == initial_count
 
 
@@ -449,7 +450,7 @@ def test_a_live_page_loads_itself_again_when_it_is_looked_at(visit, digits, tmp_
     with page.expect_navigation():
         page.evaluate("dispatchEvent(new Event('focus'))")
     page.wait_for_selector("html[data-ready]")
-    assert page.inner_text("h1") == "after" and page.evaluate("byhand.at.layer") == "conv2"
+    assert page.inner_text("h1") == "after" and page.evaluate("byhand.selection.layer") == "conv2"
 
 
 def test_a_recorded_network_shows_what_python_saw(visit, tmp_path, monkeypatch):
@@ -460,7 +461,7 @@ def test_a_recorded_network_shows_what_python_saw(visit, tmp_path, monkeypatch):
     path.write_bytes(document(Look(model, "recorded", images)))
     page = visit(path)
     settle(page)
-    assert "recorded by Python" in page.inner_text("#notes") and not page.is_visible("#steps")
+    assert "recorded by Python" in page.inner_text("#notes") and not page.is_visible("#convolution-steps")
     for k in (0, 1):
         page.locator("#samples button").nth(k).click()
         settle(page)
@@ -470,9 +471,9 @@ def test_a_recorded_network_shows_what_python_saw(visit, tmp_path, monkeypatch):
         for mode, prefix in (("forward", ""), ("backward", "grad_")):
             page.click(f"button[value={mode}]")
             settle(page)
-            name = page.evaluate("byhand.at.layer")
+            name = page.evaluate("byhand.selection.layer")
             shown = page.evaluate(
-                "(({ d, kept }) => ({ numbers: Array.from(d), kept }))(byhand.shownOf(byhand.at.layer))"
+                "(({ data, kept }) => ({ numbers: Array.from(data), kept }))(byhand.displayedTensor(byhand.selection.layer))"
             )
             expected = wanted[prefix + name][0][..., shown["kept"]]
             np.testing.assert_allclose(
@@ -480,5 +481,5 @@ def test_a_recorded_network_shows_what_python_saw(visit, tmp_path, monkeypatch):
             )
         page.click("button[value=forward]")
         np.testing.assert_allclose(
-            page.evaluate("Array.from(byhand.network.logits.d)"), wanted[model.logits.name][0], rtol=1e-6
+            page.evaluate("Array.from(byhand.network.logits.data)"), wanted[model.logits.name][0], rtol=1e-6
         )

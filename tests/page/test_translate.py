@@ -1,6 +1,7 @@
 """The loops of every op, translated to JavaScript and run in a browser, against Python."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -19,12 +20,13 @@ RUN = """cases => {
   const { hands, Tensor } = globalThis.translated;
   const read = value => value === null ? null : Array.isArray(value) ? value.map(read)
     : new Tensor(value.shape, Float64Array.from(value.numbers, Number));
-  const write = value => value === null ? null : Array.isArray(value) ? value.map(write) : Array.from(value.d, String);
-  const teller = { first: () => 0, end: array => array.size };
-  for (const name of ['enter', 'next', 'leave', 'read', 'made', 'stored', 'filled']) teller[name] = () => {};
+  const write = value => value === null ? null : Array.isArray(value) ? value.map(write) : Array.from(value.data, String);
+  const tracer = { first: () => 0, end: array => array.size };
+  const methods = ['enterLoop', 'nextIteration', 'leaveLoop', 'beginStatement', 'endStatement', 'recordStore', 'recordFill'];
+  for (const name of methods) tracer[name] = () => {};
   return cases.map(({ hand, given, attributes }) => ['', '$traced'].map(kind => {
     const values = given.map(read);
-    if (kind) hands[hand + kind](teller, ...values, attributes); else hands[hand](...values, attributes);
+    if (kind) hands[hand + kind](tracer, ...values, attributes); else hands[hand](...values, attributes);
     return values.map(write);
   }));
 }"""
@@ -152,3 +154,13 @@ def test_every_module_of_the_page_is_read_and_its_imports_exist():
             left += [other] if other not in reached else []
     assert reached == {*modules, "hands.js"}
     assert all(text.count("\n") < 400 for text in modules.values())
+
+
+def test_the_ops_that_the_page_names_are_in_the_registry():
+    from importlib.resources import files
+
+    text = files("byhand.page").joinpath("web", "translations.js").read_text(encoding="utf-8")
+    languages = re.findall(r"\n  kinds: \{\n(.*?)\n  \},", text, re.DOTALL)
+    assert len(languages) == 2
+    for kinds in languages:
+        assert set(re.findall(r"^ +(\w+):", kinds, re.MULTILINE)) <= set(REGISTRY)

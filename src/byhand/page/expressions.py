@@ -2,9 +2,9 @@
 
 An array element is addressed by the array's strides, which the function reads once, in its first lines:
 
-    x[n, p, q, c]       x$d[n * x$0 + p * x$1 + q * x$2 + c * x$3]
-    x[i]                x$d[flat(x, i)]          i: an index tuple of np.ndindex
-    x[*n, c]            x$d[lead(x, n, c)]
+    x[n, p, q, c]       x$data[n * x$0 + p * x$1 + q * x$2 + c * x$3]
+    x[i]                x$data[offsetOf(x, i)]          i: an index tuple of np.ndindex
+    x[*n, c]            x$data[leadingOffset(x, n, c)]
 """
 
 import ast
@@ -41,7 +41,7 @@ class Expressions:
     """The translator of one function's expressions.
 
     add: translates a function that this one calls, and returns its JavaScript name; translated: the functions so far, by name.
-    kinds: by variable, "array", "place" (an index tuple), "tuple", "list", "number" or "any".
+    kinds: by variable, "array", "ndindex" (an index tuple of np.ndindex), "tuple", "list", "number" or "any".
     used: by array argument, the axes whose strides are read, -1 for its data; items: by attribute, the indices that are read.
     """
 
@@ -129,7 +129,7 @@ class Expressions:
                     return f"py.{node.attr}"
                 raise self.refuse(node)
         value = self.value(node.value)
-        return f"{value}.d" if node.attr == "flat" else f"{value}.{node.attr}"
+        return f"{value}.data" if node.attr == "flat" else f"{value}.{node.attr}"
 
     # arrays -----------------------------------------------------------------------------------------------------------
 
@@ -137,14 +137,14 @@ class Expressions:
         """Return the JavaScript expression of an array's data."""
         if isinstance(array, ast.Name) and array.id in self.own:
             self.used.setdefault(array.id, set()).add(-1)
-            return f"{spelled(array.id)}$d"
-        return f"{self.value(array)}.d"
+            return f"{spelled(array.id)}$data"
+        return f"{self.value(array)}.data"
 
     def _stride(self, array: ast.expr, axis: int) -> str:
         if isinstance(array, ast.Name) and array.id in self.own:
             self.used.setdefault(array.id, set()).add(axis)
             return f"{spelled(array.id)}${axis}"
-        return f"{self.value(array)}.s[{axis}]"
+        return f"{self.value(array)}.strides[{axis}]"
 
     def place(self, array: ast.expr, index: ast.expr) -> str:
         """Return the JavaScript expression of an index's offset in an array's data."""
@@ -158,11 +158,11 @@ class Expressions:
             first, *rest = index.elts
             if isinstance(first, ast.Starred) and not any(isinstance(item, ast.Starred) for item in rest):
                 tail = "".join(f", {self.value(item)}" for item in rest)
-                return f"lead({name}, {self.value(first.value)}{tail})"
-            return f"flat({name}, {self._Tuple(index)})"
+                return f"leadingOffset({name}, {self.value(first.value)}{tail})"
+            return f"offsetOf({name}, {self._Tuple(index)})"
         if isinstance(index, ast.Name) and self.kinds.get(index.id) == "number":
             return f"{self.value(index)} * {self._stride(array, 0)}"
-        return f"flat({name}, {self.value(index)})"
+        return f"offsetOf({name}, {self.value(index)})"
 
     def _Subscript(self, node: ast.Subscript) -> str:
         if isinstance(node.slice, ast.Slice):
@@ -174,7 +174,7 @@ class Expressions:
             kind = self.kinds.get(node.value.id)
             if kind == "array":
                 return f"{self.memory(node.value)}[{self.place(node.value, node.slice)}]"
-            if kind in ("any", "place", "tuple"):
+            if kind in ("any", "ndindex", "tuple"):
                 index = self._Tuple(node.slice) if isinstance(node.slice, ast.Tuple) else self.value(node.slice)
                 return f"get({self.value(node.value)}, {index})"
         value, index = self.value(node.value), self.value(node.slice)
@@ -252,11 +252,11 @@ class Expressions:
             self.locals |= {name.id for name in ast.walk(target) if isinstance(name, ast.Name)}
             places = self.places(comprehension.iter)
             if places is not None and isinstance(target, ast.Name):
-                self.kinds[target.id] = "place"
+                self.kinds[target.id] = "ndindex"
                 name = spelled(target.id)
-                heads.append(f"for (const {name} = new Place({places[0]}); {name}.n < {name}.end; {name}.n++)")
+                heads.append(f"for (const {name} = new NdIndex({places[0]}); {name}.n < {name}.end; {name}.n++)")
             else:
-                source = f"each({places[0]})" if places is not None else self.value(comprehension.iter)
+                source = f"ndindex({places[0]})" if places is not None else self.value(comprehension.iter)
                 self.kinds |= {part.id: "any" for part in ast.walk(target) if isinstance(part, ast.Name)}
                 heads.append(f"for (const {self.targets(target)} of {source})")
             tests += [f"if ({self.value(test)})" for test in comprehension.ifs]
@@ -288,9 +288,9 @@ class Expressions:
                 and isinstance(argument.value, ast.Name)
             ):
                 whose = spelled(argument.value.id)
-            return f"shape({self.value(argument)})", whose
+            return f"toShape({self.value(argument)})", whose
         if len(arguments) == 1 and isinstance(arguments[0], ast.Starred):
-            return f"shape({self.value(arguments[0].value)})", None
+            return f"toShape({self.value(arguments[0].value)})", None
         return f"[{', '.join(map(self.value, arguments))}]", None
 
     def _Call(self, node: ast.Call) -> str:
@@ -304,7 +304,7 @@ class Expressions:
         if name in ("py.max", "py.min", "py.sum") and len(node.args) == 1:
             argument = node.args[0]
             if isinstance(argument, ast.Subscript) and self.kinds.get(getattr(argument.value, "id", "")) == "array":
-                return f"{name}(row({self.value(argument.value)}, {self.value(argument.slice)}))"
+                return f"{name}(lastAxis({self.value(argument.value)}, {self.value(argument.slice)}))"
         arguments = self._spread(node.args)
         if node.keywords:
             named = ", ".join(f"{keyword.arg}: {self.value(keyword.value)}" for keyword in node.keywords)

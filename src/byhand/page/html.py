@@ -93,14 +93,14 @@ def document(look: Look) -> bytes:
     data: dict[str, Any] = {
         "title": look.title or model.name,
         "facts": facts,
-        "rows": rows,
+        "layerFacts": rows,
         "fieldCenters": field_centers_of(model),
         "classes": list(model.classes),
-        "scale": {"mean": model.mean, "std": model.std},
+        "normalization": {"mean": model.mean, "std": model.std},
         "crop": model.crop_pct or CROP,
-        "ink": model.crop_pct is None and model.input_shape == (28, 28, 1),
+        "inverted": model.crop_pct is None and model.input_shape == (28, 28, 1),
         "samples": samples,
-        "cam": cam,
+        "camLayer": cam,
         "snapshots": [],
         "end": None,
         "history": [dict(row) for row in look.history],
@@ -112,8 +112,8 @@ def document(look: Look) -> bytes:
     }
     if computes:
         half = numbers.size > MAX_FLOAT32_PARAMETERS
-        data |= {"spec": {**spec_of(model, found), "numbers": where}, "half": half}
-        data["numbers"] = encoded(numbers, np.float16 if half else np.float32)
+        data |= {"spec": {**spec_of(model, found), "parameters": where}, "half": half}
+        data["parameters"] = encoded(numbers, np.float16 if half else np.float32)
         same = [snapshot for snapshot in look.snapshots if numbers_of(snapshot.model)[0] == where]
         data["snapshots"] = [moment(snapshot, tests, labels) for snapshot in same]
         epochs = look.history[-1]["epoch"] if look.history else 0
@@ -161,7 +161,7 @@ def _samples(look: Look, computes: bool) -> tuple[dict[str, Any], Array, Array]:
         "count": count,
         "shape": list(images.shape[1:]),
         "labels": labels,
-        "first": own,
+        "firstTest": own,
         "tested": labeled and count > own,
     }
     tests = shown[own:] if samples["tested"] else shown[:0]

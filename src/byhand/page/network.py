@@ -24,17 +24,17 @@ class NodeSpec(TypedDict):
     backward: str
     attributes: dict[str, Any]
     reads: list[Shown]
-    sends: list[tuple[str, Shown]]
+    backwardArguments: list[tuple[str, Shown]]
 
 
 class NetworkSpec(TypedDict):
-    """A network for the page; wanted: tensors whose gradients are computed; values: the shapes of all activations."""
+    """A network for the page; needsGradient: tensors whose gradients are computed; values: the shapes of all activations."""
 
     input: str
     logits: str
     nodes: list[NodeSpec]
     loss: NodeSpec
-    wanted: list[str]
+    needsGradient: list[str]
     values: dict[str, list[int]]
 
 
@@ -82,14 +82,14 @@ def spec_of(model: Model, found: Mapping[str, Pair]) -> NetworkSpec:
         else:
             nodes.append(_node(node, calls[node.name], found[node.op.name], alias))
     kept = {t.name for t in graph.tensors.values() if t.kind in ("parameter", "state")}
-    wanted = {*depends_on_images(graph), *(t.name for t in graph.of_kind("parameter"))} - {*alias}
+    needs_gradient = {*depends_on_images(graph), *(t.name for t in graph.of_kind("parameter"))} - {*alias}
     assert graph.input is not None
     return {
         "input": graph.input.name,
         "logits": alias.get(model.logits.name, model.logits.name),
         "nodes": nodes[:-1],
         "loss": nodes[-1],
-        "wanted": sorted(wanted),
+        "needsGradient": sorted(needs_gradient),
         "values": {name: list(shape) for name, shape in shapes.items() if name not in kept and name not in alias},
     }
 
@@ -112,7 +112,7 @@ def _node(node: Node, call: CallSpec, hands: Pair, alias: Mapping[str, str]) -> 
         "backward": hands[1],
         "attributes": {key: _finite(value) for key, value in call.attributes.items()},
         "reads": [named(key) for key in node.op.forward_arguments],
-        "sends": [(key, named(key)) for key in node.op.backward_arguments],
+        "backwardArguments": [(key, named(key)) for key in node.op.backward_arguments],
     }
 
 

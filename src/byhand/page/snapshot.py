@@ -31,12 +31,12 @@ def numbers_of(model: Model) -> tuple[dict[str, Any], Array]:
     >>> import byhand as bh
     >>> where, numbers = numbers_of(bh.models.create("article"))
     >>> where["conv1_weight"], numbers.shape
-    ({'shape': [3, 3, 1, 8], 'at': 0}, (13602,))
+    ({'shape': [3, 3, 1, 8], 'offset': 0}, (13602,))
     """
     where, parts, at = {}, list[Array](), 0
     for name, value in {**model.parameters, **vars(model.state)}.items():
         if value.dtype.kind == "f":
-            where[name] = {"shape": list(value.shape), "at": at}
+            where[name] = {"shape": list(value.shape), "offset": at}
             parts.append(np.asarray(value, np.float32).ravel())
             at += value.size
     return where, np.concatenate([np.zeros(0, np.float32), *parts])
@@ -48,4 +48,4 @@ def moment(snapshot: Snapshot, tests: Array, labels: Array, numbers: bool = True
     if len(tests):
         predictions = snapshot.model.logits_of(tests).argmax(1)
         found |= {"predictions": encoded(predictions, np.uint16), "accuracy": float((predictions == labels).mean())}
-    return found | ({"numbers": encoded(numbers_of(snapshot.model)[1], np.float16)} if numbers else {})
+    return found | ({"parameters": encoded(numbers_of(snapshot.model)[1], np.float16)} if numbers else {})

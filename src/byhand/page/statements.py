@@ -1,7 +1,7 @@
 """Translation of a Python function's statements to JavaScript; `expressions.py` translates the expressions in them.
 
-A function is written twice: to compute, and traced. The traced one reports to a LineTracer `$t` each round of a loop, and the
-values that each assignment reads and writes.
+A function is written twice: to compute, and traced. The traced one reports to a LineTracer `$t` each iteration of a loop, and
+the values that each assignment reads and writes.
 """
 
 import ast
@@ -56,7 +56,8 @@ class Statements:
         for array, axes in of.used.items():
             x = spelled(array)
             parts = [
-                f"{x}$d = {x} && {x}.d" if axis < 0 else f"{x}${axis} = {x} && {x}.s[{axis}]" for axis in sorted(axes)
+                f"{x}$data = {x} && {x}.data" if axis < 0 else f"{x}${axis} = {x} && {x}.strides[{axis}]"
+                for axis in sorted(axes)
             ]
             heads.append(f"  const {', '.join(parts)};")
         for attribute, items in of.items.items():
@@ -105,27 +106,27 @@ class Statements:
     # loops ------------------------------------------------------------------------------------------------------------
 
     def _loop(self, node: ast.For) -> None:
-        """Translate a loop over places, over a range, or over anything else."""
+        """Translate a loop over np.ndindex, over a range, or over anything else."""
         if node.orelse:
             raise self.of.refuse(node)
         if self.traced:
-            self.emit(f"$t.enter({node.lineno});")
+            self.emit(f"$t.enterLoop({node.lineno});")
         unpacked = self._head(node)
         self.depth += 1
         if unpacked is not None:
             self._unpack(*unpacked)
         if self.traced:
             names = [name.id for name in ast.walk(node.target) if isinstance(name, ast.Name) and name.id[0] != "_"]
-            self.emit(f"$t.next({{{', '.join(f'{json.dumps(name)}: {spelled(name)}' for name in names)}}});")
+            self.emit(f"$t.nextIteration({{{', '.join(f'{json.dumps(name)}: {spelled(name)}' for name in names)}}});")
         for child in node.body:
             self.statement(child)
         self.depth -= 1
         self.emit("}")
         if self.traced:
-            self.emit("$t.leave();")
+            self.emit("$t.leaveLoop();")
 
     def _head(self, node: ast.For) -> tuple[list[ast.expr], str] | None:
-        """Emit the head of a loop; return the targets and the value that each round first unpacks, or None."""
+        """Emit the head of a loop; return the targets and the value that each iteration first unpacks, or None."""
         of, kinds = self.of, self.of.kinds
         targets = node.target.elts if isinstance(node.target, ast.Tuple) else [node.target]
         names = [target.id for target in targets if isinstance(target, ast.Name)]
@@ -146,8 +147,8 @@ class Statements:
         shape, whose = places
         if isinstance(node.target, ast.Name):
             name = spelled(node.target.id)
-            kinds[node.target.id] = "place"
-            self.emit(f"for ({name} = new Place({shape}{self._only(whose)}); {name}.n < {name}.end; {name}.n++) {{")
+            kinds[node.target.id] = "ndindex"
+            self.emit(f"for ({name} = new NdIndex({shape}{self._only(whose)}); {name}.n < {name}.end; {name}.n++) {{")
             return None
         kinds |= dict.fromkeys(names, "number")
         if len(names) == len(targets) and not self.traced:  # a loop an axis, all in one line
@@ -162,7 +163,7 @@ class Statements:
             return None
         place = self.fresh()
         only = self._only(whose)
-        self.emit(f"for (const {place} = new Place({shape}{only}); {place}.n < {place}.end; {place}.n++) {{")
+        self.emit(f"for (const {place} = new NdIndex({shape}{only}); {place}.n < {place}.end; {place}.n++) {{")
         return targets, f"{place}.tuple()"
 
     def _only(self, whose: str | None) -> str:
@@ -207,7 +208,7 @@ class Statements:
                 f"attempt(() => {of.value(load)})" if maybe else of.value(load)
                 for load, maybe in loads(node, of.locals)
             ]
-            self.emit(f"$t.read({node.lineno}, [{', '.join(read)}]);")
+            self.emit(f"$t.beginStatement({node.lineno}, [{', '.join(read)}]);")
         if isinstance(node, ast.AugAssign):
             made = self._store(node.target, of.value(node.value), type(node.op))
         elif len(node.targets) > 1:
@@ -220,7 +221,7 @@ class Statements:
                 of.kinds[node.targets[0].id] = "list" if isinstance(first, ast.List) else "any"
             made = self._store(node.targets[0], of.value(node.value), None)
         if self.traced:
-            self.emit(f"$t.made({made});")
+            self.emit(f"$t.endStatement({made});")
 
     def _several(self, target: ast.Tuple | ast.List, value: ast.expr) -> str:
         """Translate `a, b = c, d`, evaluating the right side first, and `a, *b = c`."""
@@ -250,7 +251,7 @@ class Statements:
             array = of.value(target.value)
             self.emit(f"fill({array}, {value});")
             if self.traced:
-                self.emit(f"$t.filled({array});")
+                self.emit(f"$t.recordFill({array});")
             return "null"
         elif of.kinds.get(getattr(target.value, "id", "")) in ("array", "any"):
             array, numbers = of.value(target.value), of.memory(target.value)
@@ -263,7 +264,7 @@ class Statements:
             return "null"
         at = self.fresh()
         self.emit(f"const {at} = {place};")
-        self.emit(f"{numbers}[{at}] {sign} {value}; $t.stored({array}, {at});")
+        self.emit(f"{numbers}[{at}] {sign} {value}; $t.recordStore({array}, {at});")
         return f"{numbers}[{at}]"
 
 

@@ -47,10 +47,10 @@ class Script:
     >>> print(script.functions["relu_forward"].split("\nfunction relu_forward$traced")[0])
     function relu_forward(x, y) {
       let i;
-      const x$d = x && x.d;
-      const y$d = y && y.d;
-      for (i = new Place(shape(x.shape)); i.n < i.end; i.n++) {
-        y$d[flat(y, i)] = ((x$d[flat(x, i)] < 0) ? 0 : x$d[flat(x, i)]);
+      const x$data = x && x.data;
+      const y$data = y && y.data;
+      for (i = new NdIndex(toShape(x.shape)); i.n < i.end; i.n++) {
+        y$data[offsetOf(y, i)] = ((x$data[offsetOf(x, i)] < 0) ? 0 : x$data[offsetOf(x, i)]);
       }
     }
     """

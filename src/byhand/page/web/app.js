@@ -1,53 +1,55 @@
 // The page: its state, and how it is recomputed and redrawn after each event.
 
-import { answer, bars } from './prediction.js';
+import { predictionPanel, topClasses } from './prediction.js';
 import { DrawingPad } from './drawing-pad.js';
-import { build } from './build.js';
-import { floats, halves, pictures, scaled, shorts } from './decode.js';
-import { find, top } from './dom.js';
+import { buildPage } from './build.js';
+import { decodeFloat32, decodeFloat16, decodeImages, normalize, decodeUint16 } from './decode.js';
+import { byId, argmax } from './dom.js';
 import { hands } from './hands.js';
 import { readUrl, writeUrl } from './url-state.js';
 import { addListeners } from './events.js';
-import { Evaluator, serve } from './evaluator.js';
+import { Evaluator, serveWorker } from './evaluator.js';
 import { STRIP_NUMBERS } from './layer-columns.js';
-import { SAMPLES, matrix, thumbnail } from './confusion-matrix.js';
+import { MAX_SAMPLE_THUMBNAILS, drawConfusionMatrix, thumbnail } from './confusion-matrix.js';
 import { Network } from './network.js';
-import { freshPalette, largest, paintPixels } from './paint.js';
-import { drawFilter, drawLines, drawNumber, drawEdits, showCam } from './panels.js';
-import { digit, photo } from './image-input.js';
-import { Recorded } from './recorded-network.js';
+import { updatePalette, maxAbs, paintPixels } from './paint.js';
+import { drawFilter, drawGradientSource, drawNumber, drawEdits, showCam } from './panels.js';
+import { loadDigit, loadPhoto } from './image-input.js';
+import { RecordedNetwork } from './recorded-network.js';
 import { WeightEdits } from './weight-edits.js';
 import { WORDS } from './translations.js';
 import { product } from './runtime.js';
 
-const IDLE_MS = 90; // pause of the pointer after which the slow panels are drawn
-const LIVE_FORWARD_MS = 40; // slowest forward pass that is run again for every stroke
+const IDLE_MS = 90; // the slow panels are drawn once the pointer has paused for so long
+const LIVE_FORWARD_MS = 40; // a faster forward pass is run again for every stroke
 
 class Page {
-  constructor(given) {
-    this.given = given;
-    this.computes = !given.recorded;
+  constructor(data) {
+    this.data = data;
+    this.computes = !data.recorded;
     const dark = matchMedia('(prefers-color-scheme: dark)').matches,
       chinese = navigator.language.startsWith('zh');
-    this.first = { mode: 'forward', scale: 'layer', language: chinese ? 'zh' : 'en', theme: dark ? 'dark' : 'light' };
-    this.settings = { ...this.first };
-    this.final = this.computes ? (given.half ? halves : floats)(given.numbers) : null;
-    this.network = this.computes ? new Network(given.spec, hands, this.final) : new Recorded(given.spec, given.recorded);
-    const nodes = given.spec.nodes,
-      first = nodes.find(node => node.op === 'conv2d') ?? nodes[0];
-    this.at = { layer: first.output, channel: 0, row: 12, column: 12 };
+    this.defaultSettings = { mode: 'forward', scale: 'layer', language: chinese ? 'zh' : 'en', theme: dark ? 'dark' : 'light' };
+    this.settings = { ...this.defaultSettings };
+    this.finalParameters = this.computes ? (data.half ? decodeFloat16 : decodeFloat32)(data.parameters) : null;
+    this.network = this.computes
+      ? new Network(data.spec, hands, this.finalParameters)
+      : new RecordedNetwork(data.spec, data.recorded);
+    const nodes = data.spec.nodes,
+      firstLayer = nodes.find(node => node.op === 'conv2d') ?? nodes[0];
+    this.selection = { layer: firstLayer.output, channel: 0, row: 12, column: 12 };
     Object.assign(this, {
       pixels: null,
-      image: null,
-      held: false,
-      assumedLabel: undefined,
-      weightAt: null,
+      sampleIndex: null, // null: a drawing or an opened file
+      pinned: false, // true: hovering does not change the selection
+      assumedLabel: undefined, // undefined: the sample's own label; null: unknown
+      selectedWeight: null,
       inputChannel: 0,
-      pendingEdits: [],
-      offset: 0,
+      pendingEdits: [], // from the URL
+      firstSample: 0, // of the thumbnails
       forwardMs: 0,
-      frame: 0,
-      timer: 0,
+      drawRequest: 0,
+      slowPanelsTimer: 0,
     });
     this.edits = new WeightEdits(this);
     this.evaluator = new Evaluator(this);
@@ -57,19 +59,24 @@ class Page {
   get words() {
     return WORDS[this.settings.language];
   }
-  get backwards() {
+  get isBackward() {
     return this.settings.mode === 'backward';
   }
-  get ink() {
-    return this.given.ink;
+  get inverted() {
+    return this.data.inverted;
   }
   get label() {
-    return this.assumedLabel !== undefined ? this.assumedLabel : this.image === null ? null : this.given.samples.labels[this.image];
+    return this.assumedLabel !== undefined
+      ? this.assumedLabel
+      : this.sampleIndex === null
+        ? null
+        : this.data.samples.labels[this.sampleIndex];
   }
   get prediction() {
-    return top(this.network.logits.d);
+    return argmax(this.network.logits.data);
   }
-  // the class that the loss is against
+
+  // The class that the loss is computed for.
   get lossClass() {
     return this.label ?? this.prediction;
   }
@@ -77,106 +84,112 @@ class Page {
     return this.columns.find(column => column.name === name);
   }
   node(name) {
-    return this.given.spec.nodes.find(node => node.output === name);
+    return this.data.spec.nodes.find(node => node.output === name);
   }
-  shownOf(name) {
-    return this.backwards ? this.network.grads[name] : this.network.tensors[name];
+  displayedTensor(name) {
+    return this.isBackward ? this.network.grads[name] : this.network.tensors[name];
   }
-  // of training
-  get moment() {
-    return this.given.snapshots[this.snapshot] ?? this.given.end;
+  get currentSnapshot() {
+    return this.data.snapshots[this.snapshot] ?? this.data.end;
   }
 
   async start() {
-    const { given } = this;
-    this.samples = await pictures(given.samples);
-    this.tests = this.samples.slice(given.samples.first); // the images that the network is evaluated on; this.truths: their classes
-    this.truths = given.samples.labels.slice(given.samples.first);
-    if (this.snapshot < given.snapshots.length) this.network.take(halves(given.snapshots[this.snapshot].numbers));
+    const { data } = this;
+    this.samples = await decodeImages(data.samples);
+    // The images that an edited network is evaluated on, and their classes.
+    this.testImages = this.samples.slice(data.samples.firstTest);
+    this.testLabels = data.samples.labels.slice(data.samples.firstTest);
+    if (this.snapshot < data.snapshots.length)
+      this.network.setParameters(decodeFloat16(data.snapshots[this.snapshot].parameters));
     for (const edit of this.pendingEdits) {
       if (edit.output) this.edits.toggle(edit.output, edit.channel);
       else this.edits.edit(edit.name, edit.index, edit.value);
     }
-    freshPalette();
-    if (this.computes) this.drawingPad = new DrawingPad(find('board'), given.samples.shape, this.ink, () => this.drawn());
+    updatePalette();
+    if (this.computes)
+      this.drawingPad = new DrawingPad(byId('drawing-pad'), data.samples.shape, this.inverted, () => this.onStroke());
     this.compute();
     addListeners(this);
-    build(this);
+    buildPage(this);
     if (this.pixels && this.drawingPad) this.drawingPad.show(this.pixels);
     this.ready = true;
-    if (this.edits.touched) this.reevaluate();
+    if (this.edits.modified) this.reevaluate();
     document.documentElement.dataset.ready = 'yes';
   }
 
-  // numbers -----------------------------------------------------------------------------------------------------------
+  // state -------------------------------------------------------------------------------------------------------------
 
+  // Run the network on the current image.
   compute() {
-    // the picture through the network
-    const begun = performance.now();
-    if (this.image !== null) this.pixels = this.samples[this.image];
-    if (!this.pixels) this.pixels = new Uint8ClampedArray(product(this.given.samples.shape));
+    const start = performance.now();
+    if (this.sampleIndex !== null) this.pixels = this.samples[this.sampleIndex];
+    if (!this.pixels) this.pixels = new Uint8ClampedArray(product(this.data.samples.shape));
     if (!this.computes) {
-      this.network.show(this.image);
+      this.network.show(this.sampleIndex);
       return;
     }
     const { input } = this.network;
-    scaled(this.pixels, this.given.scale, this.given.samples.shape[2], input.d);
-    this.network.forward(input.d);
-    this.forwardMs = performance.now() - begun;
-    if (this.backwards) this.network.backward(this.lossClass);
+    normalize(this.pixels, this.data.normalization, this.data.samples.shape[2], input.data);
+    this.network.forward(input.data);
+    this.forwardMs = performance.now() - start;
+    if (this.isBackward) this.network.backward(this.lossClass);
   }
 
-  drawn() {
-    // a stroke on the board: seen in the next frame, or by a slow network once the hand rests
-    const show = () => {
-      this.strokes = null;
-      this.see(this.drawingPad.pixels(find('center').checked && this.ink));
+  // A fast network follows each stroke in the next frame; a slow one runs once the pointer pauses.
+  onStroke() {
+    const showDrawing = () => {
+      this.pendingStroke = null;
+      this.showImage(this.drawingPad.pixels(byId('center').checked && this.inverted));
     };
     if (this.forwardMs > LIVE_FORWARD_MS) {
-      clearTimeout(this.strokes);
-      this.strokes = setTimeout(show, IDLE_MS);
-    } else this.strokes ??= requestAnimationFrame(show);
+      clearTimeout(this.pendingStroke);
+      this.pendingStroke = setTimeout(showDrawing, IDLE_MS);
+    } else this.pendingStroke ??= requestAnimationFrame(showDrawing);
   }
-  see(pixels) {
-    // a picture of the reader's own
-    this.image = null;
+
+  // Show an image that is not a sample: a drawing or an opened file.
+  showImage(pixels) {
+    this.sampleIndex = null;
     this.pixels = pixels;
     this.compute();
     this.draw();
   }
-  take(k, scroll = false) {
-    // a sample
-    this.image = k;
+
+  // Show sample k; scroll: bring the layers into view.
+  showSample(k, scroll = false) {
+    this.sampleIndex = k;
     this.assumedLabel = undefined;
     this.compute();
     this.drawingPad?.show(this.pixels);
     this.draw();
     if (scroll)
-      find('layers-title').scrollIntoView({
+      byId('layers-title').scrollIntoView({
         behavior: matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth',
       });
   }
-  async open(file) {
-    const { given } = this,
-      says = find('unreadable');
-    says.textContent = '';
+  async openFile(file) {
+    const { data } = this,
+      errorText = byId('unreadable');
+    errorText.textContent = '';
     try {
-      find('photo-prediction')?.replaceChildren(this.words.looking);
+      byId('photo-prediction')?.replaceChildren(this.words.computing);
       await new Promise(done => {
         setTimeout(done, 20);
       });
-      const pixels = await (this.ink ? digit(file, given.samples.shape) : photo(file, given.samples.shape, given.crop));
-      this.see(pixels);
+      const pixels = await (this.inverted
+        ? loadDigit(file, data.samples.shape)
+        : loadPhoto(file, data.samples.shape, data.crop));
+      this.showImage(pixels);
       this.drawingPad?.show(pixels);
-      const shown = find('photo');
-      if (shown) {
-        URL.revokeObjectURL(shown.src);
-        shown.src = URL.createObjectURL(file);
-        shown.hidden = false;
+      const preview = byId('photo');
+      if (preview) {
+        URL.revokeObjectURL(preview.src);
+        preview.src = URL.createObjectURL(file);
+        preview.hidden = false;
       }
     } catch {
-      says.textContent = this.words.unreadable(file.name);
-      find('photo-prediction')?.replaceChildren(says.textContent);
+      errorText.textContent = this.words.unreadable(file.name);
+      byId('photo-prediction')?.replaceChildren(errorText.textContent);
     }
   }
   assumeLabel(label) {
@@ -185,170 +198,187 @@ class Page {
     this.draw();
   }
   edit(name, index, value) {
-    // once the focus is where it goes next
+    // Wait until the browser has moved the focus: redrawing replaces the input fields, and the focus is then restored.
     setTimeout(() => {
-      const fields = () => [...find('sum').querySelectorAll('input')],
-        at = fields().indexOf(document.activeElement);
+      const inputs = () => [...byId('arithmetic').querySelectorAll('input')],
+        focused = inputs().indexOf(document.activeElement);
       this.edits.edit(name, index, value);
-      if (at >= 0) fields()[at]?.focus();
+      if (focused >= 0) inputs()[focused]?.focus();
     });
   }
-  changed() {
-    // the numbers of the network
+
+  // Recompute after a change of weights or ablated channels.
+  onEdit() {
     if (!this.ready) return;
     this.compute();
     this.draw();
     this.reevaluate();
   }
-  goTo(snapshot) {
-    const { given } = this;
+  showSnapshot(snapshot) {
+    const { data } = this;
     this.snapshot = snapshot;
-    this.network.take(snapshot < given.snapshots.length ? halves(given.snapshots[snapshot].numbers) : this.final);
-    this.edits.again();
+    this.network.setParameters(
+      snapshot < data.snapshots.length ? decodeFloat16(data.snapshots[snapshot].parameters) : this.finalParameters,
+    );
+    this.edits.reapply();
     this.compute();
-    this.epochs.show();
+    this.trainingHistory.show();
     this.draw();
     this.reevaluate();
   }
+
+  // Evaluate the edited network on the test images.
   reevaluate() {
-    // the test pictures, on the numbers of now
-    const { given } = this;
-    if (!given.samples.tested) return;
+    const { data } = this;
+    if (!data.samples.tested) return;
     this.evaluator.stop();
-    if (!this.edits.touched) {
-      this.showEvaluation(shorts(this.moment.predictions), this.tests.length);
+    if (!this.edits.modified) {
+      this.showEvaluation(decodeUint16(this.currentSnapshot.predictions), this.testImages.length);
       return;
     }
     this.evaluator.run((predictions, count) => this.showEvaluation(predictions, count));
   }
   showEvaluation(predictions, count) {
-    const right = predictions.reduce((sum, prediction, k) => sum + (prediction === this.truths[k]), 0) / count,
-      all = count === this.tests.length;
-    this.verdict = { right, count, all };
+    const accuracy = predictions.reduce((sum, prediction, k) => sum + (prediction === this.testLabels[k]), 0) / count,
+      complete = count === this.testImages.length;
+    this.evaluation = { accuracy, count, complete };
     drawEdits(this);
-    if (all) matrix(this, predictions, find('matrix'));
+    if (complete) drawConfusionMatrix(this, predictions, byId('confusion-matrix'));
   }
 
-  // hands -------------------------------------------------------------------------------------------------------------
+  // pointer and keyboard ----------------------------------------------------------------------------------------------
 
-  point(layer, channel, row, column) {
-    this.at = { layer, channel, row, column };
-    this.weightAt = null;
+  select(layer, channel, row, column) {
+    this.selection = { layer, channel, row, column };
+    this.selectedWeight = null;
     this.scheduleDraw();
   }
-  release() {
-    this.held = false;
+  unpin() {
+    this.pinned = false;
   }
-  hold() {
-    this.held = true;
+  pin() {
+    this.pinned = true;
     this.scheduleDraw();
   }
-  chooseWeight(name, index) {
-    this.weightAt = { name, index };
-    this.held = true;
+  selectWeight(name, index) {
+    this.selectedWeight = { name, index };
+    this.pinned = true;
     drawNumber(this);
     this.scheduleSlowPanels();
   }
-  lookAt(channel) {
+  selectInputChannel(channel) {
     this.inputChannel = channel;
     this.draw();
   }
-  walk(event) {
-    const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
-    if (!step) return;
+  moveSelection(event) {
+    const direction = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+    if (!direction) return;
     event.preventDefault();
-    const { at } = this,
-      column = this.column(at.layer),
-      clamp = (value, size) => Math.min(size - 1, Math.max(0, value));
-    this.held = true;
-    if (column.maps)
-      this.point(at.layer, at.channel, clamp(at.row + step[0], column.shape[0]), clamp(at.column + step[1], column.shape[1]));
-    else this.point(at.layer, clamp(at.channel + step[0] + step[1] * STRIP_NUMBERS, this.network.tensors[at.layer].size), 0, 0);
+    const { selection } = this,
+      column = this.column(selection.layer),
+      clampTo = (value, size) => Math.min(size - 1, Math.max(0, value));
+    this.pinned = true;
+    if (column.hasMaps)
+      this.select(
+        selection.layer,
+        selection.channel,
+        clampTo(selection.row + direction[0], column.shape[0]),
+        clampTo(selection.column + direction[1], column.shape[1]),
+      );
+    else
+      this.select(
+        selection.layer,
+        clampTo(selection.channel + direction[0] + direction[1] * STRIP_NUMBERS, this.network.tensors[selection.layer].size),
+        0,
+        0,
+      );
   }
+
+  // Redraw the selected number in the next frame.
   scheduleDraw() {
-    // another number, in the next frame
-    this.frame ||= requestAnimationFrame(() => {
-      this.frame = 0;
-      const name = this.pointed;
-      this.pointed = this.at.layer;
-      for (const layer of new Set([name, this.at.layer])) if (layer) this.paintColumn(this.column(layer));
+    this.drawRequest ||= requestAnimationFrame(() => {
+      this.drawRequest = 0;
+      const previous = this.paintedLayer;
+      this.paintedLayer = this.selection.layer;
+      for (const layer of new Set([previous, this.selection.layer])) if (layer) this.paintColumn(this.column(layer));
       drawNumber(this);
       this.scheduleSlowPanels();
     });
   }
 
+  // Recompute and rebuild everything after a change of settings.
   rebuild() {
-    // after a change of what everything is drawn by
-    this.weightAt = null;
+    this.selectedWeight = null;
     this.compute();
-    build(this);
+    buildPage(this);
   }
 
-  // words -------------------------------------------------------------------------------------------------------------
+  // labels ------------------------------------------------------------------------------------------------------------
 
-  kind(node, row) {
-    const kind = this.words.kinds[node.op] ?? node.op.replaceAll('_', ' ');
-    return row.window ? `${kind} ${row.window.join(' × ')}` : kind;
+  layerTitle(node, facts) {
+    const title = this.words.kinds[node.op] ?? node.op.replaceAll('_', ' ');
+    return facts.window ? `${title} ${facts.window.join(' × ')}` : title;
   }
-  about(node, row) {
-    const shape = row.shape.join(' × '),
-      { field } = row;
-    return `${node.name} · ${shape}${field[0] * field[1] > 1 && row.shape.length === 3 ? ` · ${this.words.sees(field.join(' × '))}` : ''}`;
+  layerSubtitle(node, facts) {
+    const shape = facts.shape.join(' × '),
+      { field } = facts;
+    const hasField = field[0] * field[1] > 1 && facts.shape.length === 3;
+    return `${node.name} · ${shape}${hasField ? ` · ${this.words.receptiveFieldOf(field.join(' × '))}` : ''}`;
   }
 
-  // pictures ----------------------------------------------------------------------------------------------------------
+  // drawing -----------------------------------------------------------------------------------------------------------
 
   paintColumn(column) {
-    const tensor = this.shownOf(column.name);
-    if (tensor && column.visible) column.draw(tensor, this.settings.scale === 'all' ? this.scaleOfAll : undefined);
+    const tensor = this.displayedTensor(column.name);
+    if (tensor && column.visible) column.draw(tensor, this.settings.scale === 'all' ? this.sharedScale : undefined);
   }
 
   draw() {
     if (!this.columns) return;
     if (this.settings.scale === 'all')
-      this.scaleOfAll = Math.max(...this.columns.map(column => largest(this.shownOf(column.name)?.d ?? [])));
+      this.sharedScale = Math.max(...this.columns.map(column => maxAbs(this.displayedTensor(column.name)?.data ?? [])));
     for (const column of this.columns) this.paintColumn(column);
-    this.pointed = this.at.layer;
-    paintPixels(find('seen'), this.pixels, this.given.samples.shape);
-    find('layers-about').textContent = this.backwards ? this.words.layersBackward : this.words.layersForward;
-    find('answer').replaceChildren(...answer(this));
-    find('photo-prediction')?.replaceChildren(...(this.image === null ? bars(this) : []));
+    this.paintedLayer = this.selection.layer;
+    paintPixels(byId('network-input'), this.pixels, this.data.samples.shape);
+    byId('layers-about').textContent = this.isBackward ? this.words.layersBackward : this.words.layersForward;
+    byId('prediction').replaceChildren(...predictionPanel(this));
+    byId('photo-prediction')?.replaceChildren(...(this.sampleIndex === null ? topClasses(this) : []));
     this.drawSamples();
     drawNumber(this);
     this.scheduleSlowPanels();
   }
 
-  others() {
-    // the next samples
-    this.offset = (this.offset + SAMPLES) % Math.max(1, this.given.samples.count);
+  // Show the next thumbnails beside the drawing pad.
+  nextSamples() {
+    this.firstSample = (this.firstSample + MAX_SAMPLE_THUMBNAILS) % Math.max(1, this.data.samples.count);
     this.drawSamples();
   }
   drawSamples() {
-    const { count } = this.given.samples,
-      shown = Math.min(SAMPLES, count);
-    const wanted = Array.from({ length: shown }, (_, k) => (this.offset + k) % count);
-    const now = [...find('samples').children].map(button => Number(button.dataset.image));
-    if (String(now) !== String(wanted) || find('samples').lang !== this.settings.language)
-      find('samples').replaceChildren(...wanted.map(k => thumbnail(this, k)));
-    find('samples').lang = this.settings.language;
-    for (const button of document.querySelectorAll('[data-image]'))
-      button.setAttribute('aria-pressed', Number(button.dataset.image) === this.image);
+    const { count } = this.data.samples,
+      shownCount = Math.min(MAX_SAMPLE_THUMBNAILS, count);
+    const indices = Array.from({ length: shownCount }, (_, k) => (this.firstSample + k) % count);
+    const shown = [...byId('samples').children].map(button => Number(button.dataset.sample));
+    if (String(shown) !== String(indices) || byId('samples').lang !== this.settings.language)
+      byId('samples').replaceChildren(...indices.map(k => thumbnail(this, k)));
+    byId('samples').lang = this.settings.language;
+    for (const button of document.querySelectorAll('[data-sample]'))
+      button.setAttribute('aria-pressed', Number(button.dataset.sample) === this.sampleIndex);
   }
 
+  // Draw the panels that may take longer than a frame once nothing has changed for IDLE_MS.
   scheduleSlowPanels() {
-    // what may take longer than a frame, once nothing has moved for a while
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => {
+    clearTimeout(this.slowPanelsTimer);
+    this.slowPanelsTimer = setTimeout(() => {
       drawFilter(this);
       showCam(this);
       drawEdits(this);
-      if (this.backwards && this.computes) drawLines(this);
+      if (this.isBackward && this.computes) drawGradientSource(this);
       writeUrl(this);
     }, IDLE_MS);
   }
 }
 
 if (globalThis.document) {
-  globalThis.byhand = new Page(JSON.parse(find('data').textContent)); // in the console: byhand.network.tensors
+  globalThis.byhand = new Page(JSON.parse(byId('data').textContent)); // in the console: byhand.network.tensors
   globalThis.byhand.start();
-} else serve();
+} else serveWorker();

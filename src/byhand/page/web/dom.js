@@ -1,33 +1,33 @@
-// DOM helpers. Names of classes and files are inserted as text, never as HTML.
+// DOM helpers. All text is inserted as text nodes, never as HTML: names of classes and files are untrusted.
 
 export function element(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
+  const node = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
-    if (key === 'style') made.style.cssText = value;
-    else if (key.startsWith('on')) made.addEventListener(key.slice(2), value);
-    else if (key in made && key !== 'list') made[key] = value;
-    else if (value !== null && value !== undefined) made.setAttribute(key, value);
+    if (key === 'style') node.style.cssText = value;
+    else if (key.startsWith('on')) node.addEventListener(key.slice(2), value);
+    else if (key in node && key !== 'list') node[key] = value;
+    else if (value !== null && value !== undefined) node.setAttribute(key, value);
   }
-  made.append(...children.filter(child => child !== null && child !== undefined));
-  return made;
+  node.append(...children.filter(child => child !== null && child !== undefined));
+  return node;
 }
 
-export const find = id => document.getElementById(id);
+export const byId = id => document.getElementById(id);
 export const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 export const clampIndex = (value, size) => clamp(Math.floor(value), 0, size - 1);
-export const top = numbers => {
-  let at = 0;
-  for (let i = 1; i < numbers.length; i++) if (numbers[i] > numbers[at]) at = i;
-  return at;
+export const argmax = numbers => {
+  let best = 0;
+  for (let i = 1; i < numbers.length; i++) if (numbers[i] > numbers[best]) best = i;
+  return best;
 };
 export const labeled = (child, text) =>
   element('div', { className: 'labeled' }, child, element('div', { className: 'label' }, text));
-export const sign = text => element('span', { className: 'sign', 'aria-hidden': 'true' }, text);
-export const button = (text, act, more = {}) =>
-  element('button', { type: 'button', className: 'plain', onclick: act, ...more }, text);
+export const operator = text => element('span', { className: 'operator', 'aria-hidden': 'true' }, text);
+export const button = (text, onClick, attributes = {}) =>
+  element('button', { type: 'button', className: 'plain', onclick: onClick, ...attributes }, text);
 
-export function where(event, target, columns, rows) {
-  // the (row, column) of a canvas that a pointer is over
+// The [row, column] of a canvas that the pointer is over.
+export function pointerCell(event, target, rows, columns) {
   const box = target.getBoundingClientRect();
   return [
     clampIndex(((event.clientY - box.top) / box.height) * rows, rows),

@@ -2,20 +2,27 @@
 
 import { element } from './dom.js';
 import { paintPixels } from './paint.js';
-import { centered, shrunk } from './image-input.js';
+import { centerDigit, areaAverage } from './image-input.js';
 
-const SIDE = 224; // pixels of the board itself
+const PAD_PIXELS = 224; // side of the canvas
 
 export class DrawingPad {
-  constructor(canvas, shape, ink, changed) {
-    // ink: dark on light paper, of which the network gets light on dark
-    Object.assign(this, { canvas, shape, ink, changed, last: null, color: ink ? '#000' : '#fff' });
-    canvas.width = canvas.height = SIDE;
+  // inverted: one draws dark on light, and the network gets light on dark, as in MNIST
+  constructor(canvas, shape, inverted, onStroke) {
+    Object.assign(this, {
+      canvas,
+      shape,
+      inverted,
+      onStroke,
+      lastPoint: null,
+      color: inverted ? '#000' : '#fff',
+    });
+    canvas.width = canvas.height = PAD_PIXELS;
     this.context = canvas.getContext('2d', { willReadFrequently: true });
     this.clear();
     canvas.addEventListener('pointerdown', event => {
       canvas.setPointerCapture(event.pointerId);
-      this.last = null;
+      this.lastPoint = null;
       this.stroke(event);
       event.preventDefault();
     });
@@ -25,47 +32,53 @@ export class DrawingPad {
     });
     for (const end of ['pointerup', 'pointercancel'])
       canvas.addEventListener(end, () => {
-        this.last = null;
+        this.lastPoint = null;
       });
   }
 
   clear() {
-    this.context.fillStyle = this.ink ? '#fff' : '#000';
-    this.context.fillRect(0, 0, SIDE, SIDE);
+    this.context.fillStyle = this.inverted ? '#fff' : '#000';
+    this.context.fillRect(0, 0, PAD_PIXELS, PAD_PIXELS);
   }
 
   stroke(event) {
     const box = this.canvas.getBoundingClientRect(),
       { context } = this;
-    const at = [((event.clientX - box.left) / box.width) * SIDE, ((event.clientY - box.top) / box.height) * SIDE];
-    Object.assign(context, { strokeStyle: this.color, lineWidth: SIDE / 13, lineCap: 'round', lineJoin: 'round' });
+    const point = [
+      ((event.clientX - box.left) / box.width) * PAD_PIXELS,
+      ((event.clientY - box.top) / box.height) * PAD_PIXELS,
+    ];
+    Object.assign(context, { strokeStyle: this.color, lineWidth: PAD_PIXELS / 13, lineCap: 'round', lineJoin: 'round' });
     context.beginPath();
-    context.moveTo(...(this.last ?? at));
-    context.lineTo(at[0] + 0.01, at[1]);
+    context.moveTo(...(this.lastPoint ?? point));
+    context.lineTo(point[0] + 0.01, point[1]);
     context.stroke();
-    this.last = at;
-    this.changed();
+    this.lastPoint = point;
+    this.onStroke();
   }
 
+  // The drawing at the network's input size, (H, W, C); center: placed as MNIST's digits are.
   pixels(center) {
-    // (H, W, C) as the network takes them
-    const { data } = this.context.getImageData(0, 0, SIDE, SIDE),
+    const { data } = this.context.getImageData(0, 0, PAD_PIXELS, PAD_PIXELS),
       [height, width, channels] = this.shape;
-    const of = c => Float32Array.from({ length: SIDE * SIDE }, (_, k) => (this.ink ? 255 - data[4 * k + c] : data[4 * k + c]));
-    if (center) return centered(of(0), SIDE, SIDE, this.shape);
-    const made = new Uint8ClampedArray(height * width * channels);
+    const channelOf = c =>
+      Float32Array.from({ length: PAD_PIXELS * PAD_PIXELS }, (_, k) =>
+        this.inverted ? 255 - data[4 * k + c] : data[4 * k + c],
+      );
+    if (center) return centerDigit(channelOf(0), PAD_PIXELS, PAD_PIXELS, this.shape);
+    const pixels = new Uint8ClampedArray(height * width * channels);
     for (let c = 0; c < channels; c++)
-      shrunk(of(c), SIDE, [0, 0, SIDE, SIDE], height, width).forEach((value, k) => {
-        made[k * channels + c] = value;
+      areaAverage(channelOf(c), PAD_PIXELS, [0, 0, PAD_PIXELS, PAD_PIXELS], height, width).forEach((value, k) => {
+        pixels[k * channels + c] = value;
       });
-    return made;
+    return pixels;
   }
 
+  // Show a sample or an opened image.
   show(pixels) {
-    // a sample, or a file's picture
-    const small = element('canvas');
-    paintPixels(small, pixels, this.shape, this.ink);
+    const image = element('canvas');
+    paintPixels(image, pixels, this.shape, this.inverted);
     this.context.imageSmoothingEnabled = false;
-    this.context.drawImage(small, 0, 0, SIDE, SIDE);
+    this.context.drawImage(image, 0, 0, PAD_PIXELS, PAD_PIXELS);
   }
 }

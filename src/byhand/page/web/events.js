@@ -1,14 +1,14 @@
-// Event listeners: keys, switches, files, buttons.
+// Event listeners: keys, settings, files, buttons.
 
-import { find } from './dom.js';
+import { byId } from './dom.js';
 import { drawNumber } from './panels.js';
-import { save } from './save-png.js';
+import { savePng } from './save-png.js';
 
 export function addListeners(page) {
   addEventListener('keydown', event => {
     const typing = event.target.closest?.('input, select, textarea');
     if (event.key === 'Escape') {
-      page.held = false;
+      page.pinned = false;
       drawNumber(page);
     }
     if ((event.ctrlKey || event.metaKey) && event.key === 'z' && !typing) {
@@ -20,25 +20,25 @@ export function addListeners(page) {
     group.addEventListener('click', event => {
       const { value } = event.target.closest('button') ?? {};
       if (!value) return;
-      page.settings[group.dataset.of] = value;
+      page.settings[group.dataset.setting] = value;
       page.rebuild();
     });
   if (page.computes) {
-    find('clear').addEventListener('click', () => {
+    byId('clear').addEventListener('click', () => {
       page.drawingPad.clear();
-      page.drawn();
+      page.onStroke();
     });
-    find('center').addEventListener('change', () => {
-      if (page.image === null) page.drawn();
+    byId('center').addEventListener('change', () => {
+      if (page.sampleIndex === null) page.onStroke();
     });
-    find('ink').addEventListener('input', event => {
+    byId('ink').addEventListener('input', event => {
       page.drawingPad.color = event.target.value;
     });
     for (const input of document.querySelectorAll('input[type=file]'))
       input.addEventListener('change', () => {
         const [file] = input.files;
-        input.value = ''; // so that the same file can be chosen again
-        if (file) page.open(file);
+        input.value = ''; // or choosing the same file again fires no event
+        if (file) page.openFile(file);
       });
     addEventListener('dragover', event => {
       event.preventDefault();
@@ -48,19 +48,19 @@ export function addListeners(page) {
     addEventListener('drop', event => {
       event.preventDefault();
       document.body.classList.remove('dragging');
-      if (event.dataTransfer.files.length) page.open(event.dataTransfer.files[0]);
+      if (event.dataTransfer.files.length) page.openFile(event.dataTransfer.files[0]);
     });
   }
-  find('sum').addEventListener('focusin', event => {
-    if (event.target.matches('input')) page.held = true;
+  byId('arithmetic').addEventListener('focusin', event => {
+    if (event.target.matches('input')) page.pinned = true;
   });
-  find('others').addEventListener('click', () => {
-    page.others();
+  byId('more-samples').addEventListener('click', () => {
+    page.nextSamples();
   });
-  find('save').addEventListener('click', () => save(page));
-  find('print').addEventListener('click', () => print());
-  find('reload').addEventListener('click', () => location.reload());
-  if (page.given.live) addEventListener('focus', () => location.reload());
+  byId('save').addEventListener('click', () => savePng(page));
+  byId('print').addEventListener('click', () => print());
+  byId('reload').addEventListener('click', () => location.reload());
+  if (page.data.live) addEventListener('focus', () => location.reload());
   const scheme = matchMedia('(prefers-color-scheme: dark)');
   scheme.addEventListener('change', () => {
     page.settings.theme = scheme.matches ? 'dark' : 'light';

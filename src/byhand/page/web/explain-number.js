@@ -1,131 +1,132 @@
-// The explanation of one number: the lines of the loops hand that computed it, with the values they read and wrote.
+// The source of one number: the lines of the loops hand that computed it, annotated with the values they read and wrote.
 
 import { element } from './dom.js';
-import { digits } from './paint.js';
+import { formatNumber } from './paint.js';
 import { Tensor } from './runtime.js';
 import { LineTracer } from './line-tracer.js';
 
-export const TRACE_MAX_MACS = 6e6; // largest layer whose gradients are traced line by line
-const FULL_TRACE_MAX_NUMBERS = 3e5; // largest array that is traced whole, where the relevant range is unknown
+export const TRACE_MAX_MACS = 6e6; // gradients of larger layers are not traced
+const FULL_TRACE_MAX_ELEMENTS = 3e5; // larger arrays are traced only if the relevant range is known
 
-// Run a node's hand again for array.d[at] alone and return its trace: [{ line, names, read, made }]; null: too large to trace.
-export function traceForward(network, node, array, at) {
+// Run a node's traced hand for array.data[index]. Returns [{ line, names, read, written }], or null if it is too large to trace.
+export function traceForward(network, node, array, index) {
   const outputs = node.reads
     .flat()
     .filter(name => name in network.spec.values)
     .map(name => network.tensors[name]);
-  const before = outputs.map(({ d }) => d.slice()),
-    value = array.d[at];
-  const read = node.reads.map(names => network.of(names));
-  const found = attempts(array, at, [alike(read.flat(), array, at)], value, tracer =>
-    network.hands[`${node.forward}$traced`](tracer, ...read, node.attributes),
+  const before = outputs.map(({ data }) => data.slice()),
+    value = array.data[index];
+  const operands = node.reads.map(names => network.tensorsNamed(names));
+  const steps = traceSmallestRange(array, index, [sameShape(operands.flat(), array, index)], value, tracer =>
+    network.hands[`${node.forward}$traced`](tracer, ...operands, node.attributes),
   );
-  outputs.forEach(({ d }, k) => d.set(before[k]));
-  return found;
+  outputs.forEach(({ data }, k) => data.set(before[k]));
+  return steps;
 }
 
-// The same for the gradient that a node sends to a tensor.
-export function traceBackward(network, node, name, at) {
-  const own = node.output in network.grads ? network.grads[node.output] : new Tensor([], Float32Array.of(1));
-  const { given, sent } = network.arguments(node, own),
-    [, array] = sent.find(([tensorName]) => tensorName === name) ?? [];
+// The same for element `index` of the gradient that a node passes back to a tensor.
+export function traceBackward(network, node, name, index) {
+  const outputGradient = node.output in network.grads ? network.grads[node.output] : new Tensor([], Float32Array.of(1));
+  const { backwardArguments, inputGradients } = network.prepareBackward(node, outputGradient),
+    [, array] = inputGradients.find(([tensorName]) => tensorName === name) ?? [];
   if (!array) return null;
-  network.hands[node.backward](...given, node.attributes);
-  const value = array.d[at],
-    ranges = [rangesOf(node, own, array, at, network), alike([own], array, at)];
-  const steps = attempts(array, at, ranges, value, tracer =>
-    network.hands[`${node.backward}$traced`](tracer, ...given, node.attributes),
+  network.hands[node.backward](...backwardArguments, node.attributes);
+  const value = array.data[index],
+    ranges = [rangeOfReaders(node, outputGradient, array, index, network), sameShape([outputGradient], array, index)];
+  const steps = traceSmallestRange(array, index, ranges, value, tracer =>
+    network.hands[`${node.backward}$traced`](tracer, ...backwardArguments, node.attributes),
   );
   return { steps, value };
 }
 
-// Trace the smallest range that reproduces the number: first the ranges that seem relevant, then the whole array.
-function attempts(array, at, ranges, value, run) {
-  const everything = new Map();
-  for (const chosen of [...ranges.filter(range => range.size), everything]) {
-    if (chosen === everything && array.size > FULL_TRACE_MAX_NUMBERS) return null;
-    const tracer = new LineTracer(array, at, chosen);
-    array.d[at] = NaN;
+// Trace the first range that reproduces the number, then the whole array. The number is set to NaN before each run, so that
+// a range that misses one of its terms shows.
+function traceSmallestRange(array, index, ranges, value, run) {
+  const fullRange = new Map();
+  for (const range of [...ranges.filter(map => map.size), fullRange]) {
+    if (range === fullRange && array.size > FULL_TRACE_MAX_ELEMENTS) return null;
+    const tracer = new LineTracer(array, index, range);
+    array.data[index] = NaN;
     run(tracer);
-    if (Object.is(array.d[at], value)) return flattened(tracer.steps, {});
+    if (Object.is(array.data[index], value)) return flattenIterations(tracer.steps, {});
   }
   return null;
 }
 
-// Tensors of the same shape: an elementwise op reads their number `at` alone.
-const alike = (tensors, array, at) =>
+// The range of an elementwise op: of tensors of the array's shape, it reads element `index` only.
+const sameShape = (tensors, array, index) =>
   new Map(
     tensors
       .filter(tensor => tensor && tensor !== array && String(tensor.shape) === String(array.shape))
-      .map(tensor => [tensor, [at, at + 1]]),
+      .map(tensor => [tensor, [index, index + 1]]),
   );
 
-// Which outputs of a window matter for pixel `at` of its input: the rows whose windows see it.
-function rangesOf(node, own, array, at, network) {
+// The range of a window op's gradient: the output rows whose windows cover element `index` of the input.
+function rangeOfReaders(node, outputGradient, array, index, network) {
   const { stride, padding, dilation = [1, 1], kernel } = node.attributes,
-    x = network.of(node.reads[0]);
-  if (!stride || !padding || own.ndim !== 4 || array.shape !== x?.shape) return new Map();
-  const reach = ((kernel ?? network.of(node.reads[1]).shape)[0] - 1) * dilation[0],
-    size = own.s[1];
-  const row = Math.floor(at / array.s[1]) + padding[0];
-  const first = Math.max(0, Math.ceil((row - reach) / stride[0])),
-    last = Math.min(own.shape[1] - 1, Math.floor(row / stride[0]));
-  return new Map([[own, [first * size, (last + 1) * size]]]);
+    x = network.tensorsNamed(node.reads[0]);
+  if (!stride || !padding || outputGradient.ndim !== 4 || array.shape !== x?.shape) return new Map();
+  const span = ((kernel ?? network.tensorsNamed(node.reads[1]).shape)[0] - 1) * dilation[0],
+    rowStride = outputGradient.strides[1];
+  const row = Math.floor(index / array.strides[1]) + padding[0];
+  const first = Math.max(0, Math.ceil((row - span) / stride[0])),
+    last = Math.min(outputGradient.shape[1] - 1, Math.floor(row / stride[0]));
+  return new Map([[outputGradient, [first * rowStride, (last + 1) * rowStride]]]);
 }
 
-function flattened(steps, names) {
-  const made = [];
+function flattenIterations(steps, names) {
+  const flat = [];
   for (const step of steps) {
-    if (!step.rounds) {
-      made.push({ ...step, names });
+    if (!step.iterations) {
+      flat.push({ ...step, names });
       continue;
     }
-    for (const round of step.rounds) made.push(...flattened(round.steps, { ...names, ...round.names }));
+    for (const iteration of step.iterations) flat.push(...flattenIterations(iteration.steps, { ...names, ...iteration.names }));
   }
-  return made;
+  return flat;
 }
 
-// The source, with the values of each line beside it: once, or term by term.
-export function code(source, steps, words, most = 40) {
+// The source with the values of each line: beside it if it ran once, else below it, term by term.
+export function annotatedSource(source, steps, words, maxTerms = 40) {
   const byLine = new Map();
   for (const step of steps) (byLine.get(step.line) ?? byLine.set(step.line, []).get(step.line)).push(step);
   const block = element(
     'pre',
-    { tabIndex: 0, role: 'region', 'aria-label': words.lines(source.name) },
-    element('span', { className: 'dim' }, words.lines(source.name), `  byhand/${source.file}`, '\n\n'),
+    { tabIndex: 0, role: 'region', 'aria-label': words.sourceOf(source.name) },
+    element('span', { className: 'dim' }, words.sourceOf(source.name), `  byhand/${source.file}`, '\n\n'),
   );
   source.lines.forEach((text, i) => {
     const line = i + 1,
-      here = byLine.get(line) ?? [];
-    block.append(element('span', { className: here.length ? '' : 'dim' }, text));
-    if (here.length === 1) block.append('  ', element('span', { className: 'value' }, result(here[0])));
+      lineSteps = byLine.get(line) ?? [];
+    block.append(element('span', { className: lineSteps.length ? '' : 'dim' }, text));
+    if (lineSteps.length === 1) block.append('  ', element('span', { className: 'value' }, resultText(lineSteps[0])));
     block.append('\n');
-    const numbers = here.length === 1 ? here[0].read.filter(value => typeof value === 'number').length : 2;
-    if (!here.length || numbers < 2 || !source.listed.includes(line)) return;
+    const numbers = lineSteps.length === 1 ? lineSteps[0].read.filter(value => typeof value === 'number').length : 2;
+    if (!lineSteps.length || numbers < 2 || !source.listed.includes(line)) return;
     const indent = '      ',
-      names = varying(here);
-    const [shown, rest] = heaviest(here, text.includes('+='), most);
+      names = varyingNames(lineSteps);
+    const [shown, rest] = largestTerms(lineSteps, text.includes('+='), maxTerms);
     for (const step of shown) {
-      const at = names
+      const indices = names
         .map(name => `${name}=${[step.names[name]].flat().join(',')}`)
         .join(' ')
         .padEnd(names.length * 5);
       block.append(
-        element('span', { className: 'dim' }, indent + at),
+        element('span', { className: 'dim' }, indent + indices),
         '  ',
-        filled(source, text, step),
+        substitute(source, text, step),
         ' ',
-        element('mark', {}, result(step)),
+        element('mark', {}, resultText(step)),
         '\n',
       );
     }
-    const left = here.length - shown.length;
-    if (left)
+    const remaining = lineSteps.length - shown.length;
+    if (remaining)
       block.append(
         element(
           'span',
           { className: 'dim' },
-          indent + (rest === null ? words.more(left) : words.moreAdd(left, digits(rest, 3))),
+          indent + (rest === null ? words.more(remaining) : words.moreWithSum(remaining, formatNumber(rest, 3))),
         ),
         '\n',
       );
@@ -133,36 +134,36 @@ export function code(source, steps, words, most = 40) {
   return block;
 }
 
-const varying = steps =>
+const varyingNames = steps =>
   Object.keys(steps[0].names).filter(name => steps.some(step => String(step.names[name]) !== String(steps[0].names[name])));
-const result = step =>
-  step.made.every(value => value === null)
+const resultText = step =>
+  step.written.every(value => value === null)
     ? ''
-    : `= ${step.made
+    : `= ${step.written
         .filter(value => value !== null)
-        .map(value => (Array.isArray(value) ? value.join(', ') : digits(value, Number.isInteger(value) ? 0 : 3)))
+        .map(value => (Array.isArray(value) ? value.join(', ') : formatNumber(value, Number.isInteger(value) ? 0 : 3)))
         .join(', ')}`;
 
-// Of too many steps, those that add most to their sum, in their order, and what all others add.
-function heaviest(steps, sum, most) {
-  if (steps.length <= most) return [steps, null];
-  if (!sum) return [steps.slice(0, most), null];
-  const adds = steps.map((step, k) => step.made[0] - (k ? steps[k - 1].made[0] : 0)),
+// Of more than maxTerms steps, those that add most to the sum, in their order, and the sum of the others.
+function largestTerms(steps, isSum, maxTerms) {
+  if (steps.length <= maxTerms) return [steps, null];
+  if (!isSum) return [steps.slice(0, maxTerms), null];
+  const terms = steps.map((step, k) => step.written[0] - (k ? steps[k - 1].written[0] : 0)),
     order = steps.map((_, k) => k);
-  order.sort((a, b) => Math.abs(adds[b]) - Math.abs(adds[a]));
-  const kept = new Set(order.slice(0, most).filter(k => adds[k] !== 0));
-  return [steps.filter((_, k) => kept.has(k)), adds.reduce((total, add, k) => (kept.has(k) ? total : total + add), 0)];
+  order.sort((a, b) => Math.abs(terms[b]) - Math.abs(terms[a]));
+  const kept = new Set(order.slice(0, maxTerms).filter(k => terms[k] !== 0));
+  return [steps.filter((_, k) => kept.has(k)), terms.reduce((total, term, k) => (kept.has(k) ? total : total + term), 0)];
 }
 
-// A line with the numbers in it that it read: `total += 0.310 * −0.220`.
-function filled(source, text, step) {
-  let made = '',
-    from = text.length - text.trimStart().length;
-  source.reads[step.line].forEach((place, k) => {
+// A line with the values it read in place of its variables: `total += 0.310 * −0.220`.
+function substitute(source, text, step) {
+  let substituted = '',
+    position = text.length - text.trimStart().length;
+  source.reads[step.line].forEach((columns, k) => {
     const value = step.read[k];
-    if (!place || place[0] < from || (typeof value !== 'number' && value !== null)) return;
-    made += text.slice(from, place[0]) + digits(value, Number.isInteger(value) ? 0 : 3);
-    from = place[1];
+    if (!columns || columns[0] < position || (typeof value !== 'number' && value !== null)) return;
+    substituted += text.slice(position, columns[0]) + formatNumber(value, Number.isInteger(value) ? 0 : 3);
+    position = columns[1];
   });
-  return made + text.slice(from).replace(/\s*#.*$/, '');
+  return substituted + text.slice(position).replace(/\s*#.*$/, '');
 }

@@ -1,181 +1,194 @@
 // The layer view: one column per layer, with a map per channel or a cell per number.
 
-import { button, clamp, clampIndex, element, where } from './dom.js';
-import { dot, largest, paint } from './paint.js';
+import { button, clamp, clampIndex, element, pointerCell } from './dom.js';
+import { markCell, maxAbs, paintNumbers } from './paint.js';
 import { product } from './runtime.js';
 
-const MAX_MAPS = 16; // most active maps of a layer that are shown before "show all"
-export const STRIP_NUMBERS = 30; // numbers of a vector in one vertical strip
-const MAX_NUMBERS = 10 * STRIP_NUMBERS; // of a vector that are shown before "show all"
-const CELL_PIXELS = 8; // height of a number in a strip
-const MAP_ROWS = 3; // of maps in a layer's column
+const MAX_MAPS = 16; // maps of a layer shown before "show all": the most active
+export const STRIP_NUMBERS = 30; // elements of a vector in one vertical strip
+const MAX_NUMBERS = 10 * STRIP_NUMBERS; // elements of a vector shown before "show all"
+const CELL_PIXELS = 8; // height of an element in a strip
+const MAP_ROWS = 3; // rows of maps in a layer's column
 const MAP_SIDE_PIXELS = [44, 84]; // smallest and largest side of a map on the screen
 
-export class Column {
-  constructor(page, node, row) {
-    // row: what Python knows of the layer: its window, what it sees
-    Object.assign(this, { page, node, row, name: node.output, all: false, visible: true, canvases: [] });
+export class LayerColumn {
+  // facts: the layer's output shape, window, multiply-adds and receptive field
+  constructor(page, node, facts) {
+    Object.assign(this, { page, node, facts, name: node.output, showsAll: false, visible: true, canvases: [] });
     const { shape, kept } = page.network.tensors[this.name];
     this.shape = shape.slice(1);
-    this.kept = kept ?? null; // of a recorded layer: which channels there are
-    this.maps = this.shape.length === 3 && this.shape[0] * this.shape[1] > 1;
-    this.weight = page.computes && node.op === 'conv2d' ? page.network.of(node.reads[1]) : null;
+    this.keptChannels = kept ?? null; // of a recorded layer: the channels that were recorded
+    this.hasMaps = this.shape.length === 3 && this.shape[0] * this.shape[1] > 1;
+    this.weight = page.computes && node.op === 'conv2d' ? page.network.tensorsNamed(node.reads[1]) : null;
     if (this.weight && this.weight.shape[0] * this.weight.shape[1] < 2) this.weight = null;
-    this.title = page.kind(node, row);
-    this.body = element('div', { className: this.maps ? 'maps' : 'cells' });
-    this.box = element(
+    this.title = page.layerTitle(node, facts);
+    this.body = element('div', { className: this.hasMaps ? 'maps' : 'cells' });
+    this.element = element(
       'section',
       { className: 'layer', 'aria-label': `${node.name}, ${this.title}`, id: `layer-${node.name}` },
       element('h3', {}, this.title),
-      element('p', { className: 'about' }, page.about(node, row)),
+      element('p', { className: 'about' }, page.layerSubtitle(node, facts)),
       this.body,
     );
-    if (this.maps) this.grid();
-    else this.strip();
+    if (this.hasMaps) this.buildMaps();
+    else this.buildStrips();
     new IntersectionObserver(
-      found => {
-        const before = this.visible;
-        this.visible = found[found.length - 1].isIntersecting;
-        if (this.visible && !before) page.paintColumn(this);
+      entries => {
+        const wasVisible = this.visible;
+        this.visible = entries[entries.length - 1].isIntersecting;
+        if (this.visible && !wasVisible) page.paintColumn(this);
       },
       { rootMargin: '200px' },
-    ).observe(this.box);
+    ).observe(this.element);
   }
 
   get channels() {
     return this.shape[this.shape.length - 1];
   }
   channelName(channel) {
-    return this.kept ? this.kept[channel] : channel;
+    return this.keptChannels ? this.keptChannels[channel] : channel;
   }
 
-  order() {
-    // which channels are shown: all, or the most active
+  // All channels, or the most active.
+  shownChannels() {
     const count = this.channels,
-      list = Array.from({ length: count }, (_, c) => c);
-    if (count <= MAX_MAPS || this.all) return list;
-    const { d } = this.page.network.tensors[this.name],
-      power = new Float64Array(count);
-    for (let k = 0; k < d.length; k++) power[k % count] += Math.abs(d[k]);
-    return list
-      .sort((a, b) => power[b] - power[a])
+      channels = Array.from({ length: count }, (_, c) => c);
+    if (count <= MAX_MAPS || this.showsAll) return channels;
+    const { data } = this.page.network.tensors[this.name],
+      totals = new Float64Array(count);
+    for (let k = 0; k < data.length; k++) totals[k % count] += Math.abs(data[k]);
+    return channels
+      .sort((a, b) => totals[b] - totals[a])
       .slice(0, MAX_MAPS)
       .sort((a, b) => a - b);
   }
 
-  grid() {
+  buildMaps() {
     const { page } = this,
       [rows, columns] = this.shape;
-    const side = clamp(columns * Math.max(1, Math.round(76 / columns)), ...MAP_SIDE_PIXELS);
-    const shown = this.order(),
-      across = Math.max(Math.min(3, shown.length), Math.ceil(shown.length / MAP_ROWS));
-    this.body.style.setProperty('--side', `${side}px`);
-    this.body.style.setProperty('--columns', across);
+    const sidePixels = clamp(columns * Math.max(1, Math.round(76 / columns)), ...MAP_SIDE_PIXELS);
+    const shown = this.shownChannels(),
+      columnCount = Math.max(Math.min(3, shown.length), Math.ceil(shown.length / MAP_ROWS));
+    this.body.style.setProperty('--side', `${sidePixels}px`);
+    this.body.style.setProperty('--columns', columnCount);
     this.canvases = shown.map(channel => {
       const canvas = element('canvas', { width: columns, height: rows });
       const kernel = this.weight && element('canvas', { className: 'kernel' });
       const name = `${this.node.name}, ${page.words.channel} ${this.channelName(channel)}`;
-      const made = element(
+      const mapButton = element(
         'button',
         { className: 'map', type: 'button', 'aria-label': name, 'aria-pressed': 'false' },
         canvas,
         element('span', { className: 'caption' }, kernel, String(this.channelName(channel))),
       );
-      this.pointable(made, canvas, event => {
-        const { row, column } = page.at,
-          at = event ? where(event, canvas, columns, rows) : [clampIndex(row, rows), clampIndex(column, columns)];
-        page.point(this.name, channel, ...at);
+      this.addPointerListeners(mapButton, canvas, event => {
+        const { row, column } = page.selection,
+          cell = event ? pointerCell(event, canvas, rows, columns) : [clampIndex(row, rows), clampIndex(column, columns)];
+        page.select(this.name, channel, ...cell);
       });
-      return { channel, canvas, made, kernel };
+      return { channel, canvas, mapButton, kernel };
     });
-    this.fill(this.channels, MAX_MAPS);
+    this.show(this.channels, MAX_MAPS);
   }
 
-  strip() {
+  buildStrips() {
     const { page } = this,
       count = product(this.shape),
-      shown = this.all ? count : Math.min(count, MAX_NUMBERS);
+      shown = this.showsAll ? count : Math.min(count, MAX_NUMBERS);
     this.canvases = [];
     for (let start = 0; start < shown; start += STRIP_NUMBERS) {
       const size = Math.min(STRIP_NUMBERS, shown - start);
       const canvas = element('canvas', { width: 1, height: size, style: `height: ${size * CELL_PIXELS}px` });
       const name = `${this.node.name}, ${start} – ${start + size - 1}`;
-      const made = element('button', { className: 'map', type: 'button', 'aria-label': name, 'aria-pressed': 'false' }, canvas);
-      this.pointable(made, canvas, event =>
-        page.point(this.name, start + (event ? where(event, canvas, 1, size)[0] : 0), 0, 0),
+      const mapButton = element(
+        'button',
+        { className: 'map', type: 'button', 'aria-label': name, 'aria-pressed': 'false' },
+        canvas,
       );
-      this.canvases.push({ channel: start, canvas, made, size });
+      this.addPointerListeners(mapButton, canvas, event =>
+        page.select(this.name, start + (event ? pointerCell(event, canvas, size, 1)[0] : 0), 0, 0),
+      );
+      this.canvases.push({ channel: start, canvas, mapButton, size });
     }
-    this.fill(count, MAX_NUMBERS);
+    this.show(count, MAX_NUMBERS);
   }
 
-  // Hovering points, a click holds; point(event), and point() where the keyboard clicks.
-  pointable(made, canvas, point) {
+  // Hovering selects a number, a click pins it; select() without an event is a click by keyboard.
+  addPointerListeners(mapButton, canvas, select) {
     const { page } = this;
     canvas.addEventListener('pointermove', event => {
-      if (event.pointerType === 'mouse' && !page.held) point(event);
+      if (event.pointerType === 'mouse' && !page.pinned) select(event);
     });
     canvas.addEventListener('pointerdown', event => {
-      page.release();
-      point(event);
+      page.unpin();
+      select(event);
     });
-    made.addEventListener('click', event => {
-      if (event.detail === 0) point();
-      page.hold();
+    mapButton.addEventListener('click', event => {
+      if (event.detail === 0) select();
+      page.pin();
     });
-    made.addEventListener('keydown', event => page.walk(event));
+    mapButton.addEventListener('keydown', event => page.moveSelection(event));
   }
 
-  fill(count, limit) {
-    // show the canvases, and a button that shows all where there are more than `limit`
+  // Show the canvases, and a "show all" button if there are more than `limit`.
+  show(count, limit) {
     const { words } = this.page;
-    const turn = () => {
-      this.all = !this.all;
-      if (this.maps) this.grid();
-      else this.strip();
+    const toggleAll = () => {
+      this.showsAll = !this.showsAll;
+      if (this.hasMaps) this.buildMaps();
+      else this.buildStrips();
       this.page.draw();
     };
-    const rest = count > limit ? button(this.all ? words.fewer : words.allOf(count), turn, { className: 'plain more' }) : '';
-    this.body.replaceChildren(...this.canvases.map(({ made }) => made), rest);
+    const moreButton =
+      count > limit ? button(this.showsAll ? words.fewer : words.allOf(count), toggleAll, { className: 'plain show-all' }) : '';
+    this.body.replaceChildren(...this.canvases.map(({ mapButton }) => mapButton), moreButton);
   }
 
-  draw(tensor, all) {
-    // tensor: the layer's values or gradients; all: the color scale that all layers share, if they do
-    const { d } = tensor,
+  // tensor: the layer's values or gradients; sharedScale: the color scale of all layers, if they share one
+  draw(tensor, sharedScale) {
+    const { data } = tensor,
       { page } = this,
-      { at, settings } = page,
+      { selection, settings } = page,
       [rows, columns] = this.shape,
       step = this.channels;
-    const scale = all ?? largest(d),
-      off = page.network.off.get(this.name);
-    for (const { channel, canvas, made, kernel, size } of this.canvases) {
-      if (!this.maps) {
-        paint(canvas, d, size, 1, scale, channel);
-        const here = at.layer === this.name && at.channel >= channel && at.channel < channel + size;
-        made.setAttribute('aria-pressed', here);
-        if (here) dot(canvas, at.channel - channel, 0);
+    const scale = sharedScale ?? maxAbs(data),
+      ablated = page.network.ablatedChannels.get(this.name);
+    for (const { channel, canvas, mapButton, kernel, size } of this.canvases) {
+      if (!this.hasMaps) {
+        paintNumbers(canvas, data, size, 1, scale, channel);
+        const isSelected = selection.layer === this.name && selection.channel >= channel && selection.channel < channel + size;
+        mapButton.setAttribute('aria-pressed', isSelected);
+        if (isSelected) markCell(canvas, selection.channel - channel, 0);
         continue;
       }
-      paint(canvas, d, rows, columns, settings.scale === 'map' ? largest(d, channel, step) : scale, channel, step);
+      paintNumbers(canvas, data, rows, columns, settings.scale === 'map' ? maxAbs(data, channel, step) : scale, channel, step);
       if (kernel) this.drawKernel(kernel, channel);
-      const here = at.layer === this.name && at.channel === channel;
-      made.setAttribute('aria-pressed', here);
-      made.classList.toggle('off', off?.has(channel) ?? false);
-      if (here) dot(canvas, clampIndex(at.row, rows), clampIndex(at.column, columns));
+      const isSelected = selection.layer === this.name && selection.channel === channel;
+      mapButton.setAttribute('aria-pressed', isSelected);
+      mapButton.classList.toggle('ablated', ablated?.has(channel) ?? false);
+      if (isSelected) markCell(canvas, clampIndex(selection.row, rows), clampIndex(selection.column, columns));
     }
   }
 
+  // The kernel of a filter for the selected input channel; backward, its gradient.
   drawKernel(canvas, filter) {
-    // of the input channel that is looked at
     const { page, weight } = this,
       [rows, columns, depth, filters] = weight.shape;
-    const { d } = page.backwards ? (page.network.grads[this.node.reads[1]] ?? weight) : weight;
-    paint(canvas, d, rows, columns, largest(d), clampIndex(page.inputChannel, depth) * filters + filter, depth * filters);
+    const { data } = page.isBackward ? (page.network.grads[this.node.reads[1]] ?? weight) : weight;
+    paintNumbers(
+      canvas,
+      data,
+      rows,
+      columns,
+      maxAbs(data),
+      clampIndex(page.inputChannel, depth) * filters + filter,
+      depth * filters,
+    );
   }
 
-  index(channel, row, column) {
-    // where a number stands in memory
-    if (!this.maps) return clampIndex(channel, product(this.shape));
+  // The offset of a number in the tensor's data.
+  flatIndex(channel, row, column) {
+    if (!this.hasMaps) return clampIndex(channel, product(this.shape));
     return (
       (clampIndex(row, this.shape[0]) * this.shape[1] + clampIndex(column, this.shape[1])) * this.channels +
       clampIndex(channel, this.channels)

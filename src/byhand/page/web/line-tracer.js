@@ -1,26 +1,28 @@
-// A trace of the loops for one number: the lines that ran, with the values they read and wrote.
+// A trace of the loops for one target number: the lines that ran, with the values they read and wrote.
 //
-// A translated hand calls `enter`, `next` and `leave` around its loops, `read` and `made` around its assignments, and
-// `stored` where it writes into an array. If rounds of a loop wrote the wanted number, only those are kept; otherwise all
-// rounds are, since they are the terms of the sum.
+// A traced hand calls `enterLoop`, `nextIteration` and `leaveLoop` around its loops, `beginStatement` and `endStatement`
+// around its assignments, `recordStore` where it writes an array element, and `recordFill` where it fills an array. If
+// iterations of a loop wrote the target, only those are kept; otherwise all are kept, since they are the terms of its sum.
 
-import { Place } from './runtime.js';
+import { NdIndex } from './runtime.js';
 
-const MAX_ROUNDS = { inner: 1200, outer: 40 }; // kept of an innermost loop, of other loops, where no round wrote the number
+// Iterations kept of an innermost loop and of other loops, if none of them wrote the target.
+const MAX_ITERATIONS = { inner: 1200, outer: 40 };
 
-const still = value => (value instanceof Place ? value.tuple() : value); // a Place moves on, its recorded copy stays
+// An NdIndex advances with its loop, so a copy is recorded.
+const copyIndex = value => (value instanceof NdIndex ? value.tuple() : value);
 
 export class LineTracer {
-  constructor(array, at, ranges = new Map()) {
-    // of array.d[at]; ranges: by array, [first, end] of its places that matter
+  // The target is array.data[offset]; ranges: by array, the [first, end) of the elements to loop over.
+  constructor(array, offset, ranges = new Map()) {
     this.array = array;
-    this.at = at;
-    this.ranges = new Map([...ranges, [array, [at, at + 1]]]);
-    this.top = { line: 0, rounds: [], hits: [], count: 0, now: this.round() };
-    this.stack = [this.top];
+    this.offset = offset;
+    this.ranges = new Map([...ranges, [array, [offset, offset + 1]]]);
+    this.root = { line: 0, iterations: [], targetIterations: [], count: 0, current: this.newIteration() };
+    this.stack = [this.root];
   }
-  round(names = {}) {
-    return { names, steps: [], hit: false, loops: false };
+  newIteration(names = {}) {
+    return { names, steps: [], wroteTarget: false, containsLoops: false };
   }
   first(array) {
     return this.ranges.get(array)?.[0] ?? 0;
@@ -32,51 +34,63 @@ export class LineTracer {
     return this.stack[this.stack.length - 1];
   }
   get steps() {
-    return this.top.now.steps;
+    return this.root.current.steps;
   }
 
-  enter(line) {
-    this.stack.push({ line, rounds: [], hits: [], count: 0, now: null });
+  enterLoop(line) {
+    this.stack.push({ line, iterations: [], targetIterations: [], count: 0, current: null });
   }
-  next(names) {
+  nextIteration(names) {
     const { loop } = this;
-    this.close(loop);
+    this.closeIteration(loop);
     loop.count++;
-    loop.now = this.round(Object.fromEntries(Object.entries(names).map(([name, value]) => [name, still(value)])));
+    loop.current = this.newIteration(
+      Object.fromEntries(Object.entries(names).map(([name, value]) => [name, copyIndex(value)])),
+    );
   }
-  close(loop) {
-    const { now } = loop;
-    if (!now) return;
-    if (now.hit) loop.hits.push(now);
-    else if (!loop.hits.length && loop.rounds.length < (now.loops ? MAX_ROUNDS.outer : MAX_ROUNDS.inner)) loop.rounds.push(now);
-    loop.now = null;
+  closeIteration(loop) {
+    const { current: iteration } = loop;
+    if (!iteration) return;
+    if (iteration.wroteTarget) loop.targetIterations.push(iteration);
+    else if (
+      !loop.targetIterations.length &&
+      loop.iterations.length < (iteration.containsLoops ? MAX_ITERATIONS.outer : MAX_ITERATIONS.inner)
+    )
+      loop.iterations.push(iteration);
+    loop.current = null;
   }
-  leave() {
+  leaveLoop() {
     const loop = this.stack.pop();
-    this.close(loop);
-    const above = this.loop.now,
-      hit = loop.hits.length > 0;
-    above.loops = true;
-    above.hit ||= hit;
-    above.steps.push({ line: loop.line, rounds: hit ? loop.hits : loop.rounds, count: hit ? loop.hits.length : loop.count });
+    this.closeIteration(loop);
+    const outer = this.loop.current,
+      hit = loop.targetIterations.length > 0;
+    outer.containsLoops = true;
+    outer.wroteTarget ||= hit;
+    outer.steps.push({
+      line: loop.line,
+      iterations: hit ? loop.targetIterations : loop.iterations,
+      count: hit ? loop.targetIterations.length : loop.count,
+    });
   }
-  read(line, numbers) {
-    this.step = {
+  beginStatement(line, numbers) {
+    this.statement = {
       line,
-      hit: false,
-      missed: false,
-      read: numbers.map(still),
+      wroteTarget: false,
+      wroteOther: false,
+      read: numbers.map(copyIndex),
     };
   }
-  made(...values) {
-    if (this.step.hit || !this.step.missed) this.loop.now.steps.push({ ...this.step, made: values });
+  endStatement(...values) {
+    if (this.statement.wroteTarget || !this.statement.wroteOther)
+      this.loop.current.steps.push({ ...this.statement, written: values });
   }
-  stored(array, at) {
-    // a write to another array is not recorded
-    if (array === this.array && at === this.at) this.loop.now.hit = this.step.hit = true;
-    else this.step.missed = true;
+
+  // A statement that only wrote elsewhere is not recorded.
+  recordStore(array, offset) {
+    if (array === this.array && offset === this.offset) this.loop.current.wroteTarget = this.statement.wroteTarget = true;
+    else this.statement.wroteOther = true;
   }
-  filled(array) {
-    if (array === this.array) this.loop.now.hit = true;
+  recordFill(array) {
+    if (array === this.array) this.loop.current.wroteTarget = true;
   }
 }

@@ -2,132 +2,135 @@
 
 import { Tensor, product } from './runtime.js';
 
-// An attribute as the hands take it: JSON has no infinity.
-function attribute(value) {
-  if (Array.isArray(value)) return value.map(attribute);
+// JSON has no infinity: Python writes it as a string.
+function parseAttribute(value) {
+  if (Array.isArray(value)) return value.map(parseAttribute);
   return value === 'inf' ? Infinity : value === '-inf' ? -Infinity : value;
 }
 
 export class Network {
-  constructor(spec, hands, numbers) {
-    // numbers: every parameter and state, one after the other
+  // parameters: all parameters and states, one after the other
+  constructor(spec, hands, parameters) {
     this.spec = spec;
     this.hands = hands;
     for (const { attributes } of [...spec.nodes, spec.loss])
-      for (const name in attributes) attributes[name] = attribute(attributes[name]);
+      for (const name in attributes) attributes[name] = parseAttribute(attributes[name]);
     this.tensors = {};
-    for (const [name, { shape }] of Object.entries(spec.numbers)) this.tensors[name] = new Tensor(shape);
+    for (const [name, { shape }] of Object.entries(spec.parameters)) this.tensors[name] = new Tensor(shape);
     for (const [name, shape] of Object.entries(spec.values)) this.tensors[name] = new Tensor(shape);
     this.input = this.tensors[spec.input];
     this.logits = this.tensors[spec.logits];
-    this.wanted = new Set(spec.wanted); // what depends on the image, and parameters: these have gradients
+    this.needsGradient = new Set(spec.needsGradient); // tensors that depend on the image, and parameters
     this.grads = {};
-    this.off = new Map(); // by a node's output: the channels that are switched off
-    if (numbers) this.take(numbers);
+    this.ablatedChannels = new Map(); // by a node's output: the channels that are set to zero
+    if (parameters) this.setParameters(parameters);
   }
 
-  twin() {
-    // another one on the same numbers, which can look at other images
-    const made = new Network(this.spec, this.hands);
-    for (const name of Object.keys(this.spec.numbers)) made.tensors[name] = this.tensors[name];
-    made.off = this.off;
-    return made;
+  // A network with the same parameters and its own activations, for other images.
+  withSharedParameters() {
+    const network = new Network(this.spec, this.hands);
+    for (const name of Object.keys(this.spec.parameters)) network.tensors[name] = this.tensors[name];
+    network.ablatedChannels = this.ablatedChannels;
+    return network;
   }
 
-  take(numbers) {
-    for (const [name, { at }] of Object.entries(this.spec.numbers)) {
-      const { d } = this.tensors[name];
-      d.set(numbers.subarray(at, at + d.length));
+  setParameters(parameters) {
+    for (const [name, { offset }] of Object.entries(this.spec.parameters)) {
+      const { data } = this.tensors[name];
+      data.set(parameters.subarray(offset, offset + data.length));
     }
   }
 
-  numbers() {
-    // all of them again, as `take` takes them
-    const made = new Float32Array(Object.values(this.spec.numbers).reduce((sum, { shape }) => sum + product(shape), 0));
-    for (const [name, { at }] of Object.entries(this.spec.numbers)) made.set(this.tensors[name].d, at);
-    return made;
+  // The parameters in the layout of setParameters.
+  parameters() {
+    const parameters = new Float32Array(
+      Object.values(this.spec.parameters).reduce((sum, { shape }) => sum + product(shape), 0),
+    );
+    for (const [name, { offset }] of Object.entries(this.spec.parameters)) parameters.set(this.tensors[name].data, offset);
+    return parameters;
   }
 
-  of(names) {
+  tensorsNamed(names) {
     if (names === null) return null;
     return Array.isArray(names) ? names.map(name => this.tensors[name]) : this.tensors[names];
   }
 
-  silence(name, tensor) {
-    // channels that are switched off
-    const channels = tensor.shape[tensor.shape.length - 1];
-    for (const channel of this.off.get(name) ?? []) for (let k = channel; k < tensor.size; k += channels) tensor.d[k] = 0;
+  // Set the ablated channels of a node's output, or of its gradient, to zero.
+  ablate(name, tensor) {
+    const channelCount = tensor.shape[tensor.shape.length - 1];
+    for (const channel of this.ablatedChannels.get(name) ?? [])
+      for (let k = channel; k < tensor.size; k += channelCount) tensor.data[k] = 0;
   }
 
-  forward(numbers) {
-    // (H, W, C) numbers as the network receives them -> logits
-    if (numbers !== this.input.d) this.input.d.set(numbers);
+  // image: normalized, (H, W, C); returns the logits.
+  forward(image) {
+    if (image !== this.input.data) this.input.data.set(image);
     for (const node of this.spec.nodes) {
-      this.hands[node.forward](...node.reads.map(names => this.of(names)), node.attributes);
-      if (this.off.size) this.silence(node.output, this.tensors[node.output]);
+      this.hands[node.forward](...node.reads.map(names => this.tensorsNamed(names)), node.attributes);
+      if (this.ablatedChannels.size) this.ablate(node.output, this.tensors[node.output]);
     }
     return this.logits;
   }
 
+  // Softmax and cross-entropy, after `forward`.
   loss(label) {
-    // softmax and cross-entropy, after `forward`
     const { loss } = this.spec;
-    this.tensors.labels.d[0] = label;
-    this.hands[loss.forward](...loss.reads.map(names => this.of(names)), loss.attributes);
-    return this.tensors[loss.output].d[0];
+    this.tensors.labels.data[0] = label;
+    this.hands[loss.forward](...loss.reads.map(names => this.tensorsNamed(names)), loss.attributes);
+    return this.tensors[loss.output].data[0];
   }
 
+  // Compute the gradients of the loss with respect to all tensors; return the loss.
   backward(label) {
-    // the gradients of the loss with respect to all tensors
     const { nodes, loss } = this.spec,
       value = this.loss(label);
-    this.grads = this.back([...nodes, loss], { [loss.output]: new Tensor([], Float32Array.of(1)) });
+    this.grads = this.backpropagate([...nodes, loss], { [loss.output]: new Tensor([], Float32Array.of(1)) });
     return value;
   }
 
-  score(index, until) {
-    // the gradient of a class's logit, back to the output of a layer
+  // The gradients of a class's logit, down to the output of node `until`.
+  logitGradient(index, until) {
     const seed = new Tensor(this.logits.shape);
-    seed.d[index] = 1;
-    return this.back(this.spec.nodes, { [this.spec.logits]: seed }, until);
+    seed.data[index] = 1;
+    return this.backpropagate(this.spec.nodes, { [this.spec.logits]: seed }, until);
   }
 
-  back(nodes, sums, until = null) {
-    // sums: by tensor, its gradient so far
+  // grads: by tensor, its gradient so far; a tensor that several nodes read gets the sum of their gradients.
+  backpropagate(nodes, grads, until = null) {
     for (let n = nodes.length - 1; n >= 0 && nodes[n].output !== until; n--) {
       const node = nodes[n],
-        own = sums[node.output];
-      if (!own) continue;
-      if (this.off.has(node.output)) this.silence(node.output, own);
-      const { given, sent } = this.arguments(node, own);
-      if (!sent.length) continue;
-      this.hands[node.backward](...given, node.attributes);
-      for (const [name, grad] of sent) {
-        if (sums[name]) for (let k = 0; k < grad.size; k++) sums[name].d[k] += grad.d[k];
-        else sums[name] = grad;
+        outputGradient = grads[node.output];
+      if (!outputGradient) continue;
+      if (this.ablatedChannels.has(node.output)) this.ablate(node.output, outputGradient);
+      const { backwardArguments, inputGradients } = this.prepareBackward(node, outputGradient);
+      if (!inputGradients.length) continue;
+      this.hands[node.backward](...backwardArguments, node.attributes);
+      for (const [name, grad] of inputGradients) {
+        if (grads[name]) for (let k = 0; k < grad.size; k++) grads[name].data[k] += grad.data[k];
+        else grads[name] = grad;
       }
     }
-    return sums;
+    return grads;
   }
 
-  // What a backward hand is handed, and the gradients that it writes: [[name, tensor]].
-  arguments(node, own) {
-    const sent = [];
-    const room = name => {
-      if (!this.wanted.has(name)) return null;
-      sent.push([name, new Tensor(this.tensors[name].shape)]);
-      return sent[sent.length - 1][1];
+  // The arguments of a node's backward hand, and the gradients among them that it writes: [[name, tensor]].
+  prepareBackward(node, outputGradient) {
+    const inputGradients = [];
+    const allocateGradient = name => {
+      if (!this.needsGradient.has(name)) return null;
+      inputGradients.push([name, new Tensor(this.tensors[name].shape)]);
+      return inputGradients[inputGradients.length - 1][1];
     };
-    const given = node.sends.map(([key, names]) => {
-      if (key === `grad_${node.result}`) return own;
-      if (!key.startsWith('grad_')) return this.of(names);
-      return names === null ? null : Array.isArray(names) ? names.map(room) : room(names);
+    const backwardArguments = node.backwardArguments.map(([key, names]) => {
+      if (key === `grad_${node.result}`) return outputGradient;
+      if (!key.startsWith('grad_')) return this.tensorsNamed(names);
+      return names === null ? null : Array.isArray(names) ? names.map(allocateGradient) : allocateGradient(names);
     });
-    return { given, sent };
+    return { backwardArguments, inputGradients };
   }
 
+  // The nodes that read a tensor.
   readers(name) {
-    // the nodes that read a tensor
     return [...this.spec.nodes, this.spec.loss].filter(node => node.reads.flat().includes(name) && node.output !== name);
   }
 }

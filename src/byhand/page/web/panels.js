@@ -1,218 +1,223 @@
-// The panels below the layers: the explanation of one number, one filter, Grad-CAM, edits of the network.
+// The panels below the layers: the arithmetic and source of one number, one filter, Grad-CAM, edits of the network.
 
-import { drawCam, gradCam, laid } from './grad-cam.js';
-import { filterWhole, weightWhole } from './channels.js';
-import { halves } from './decode.js';
-import { button, element, find } from './dom.js';
-import { TRACE_MAX_MACS, traceBackward, code, traceForward } from './explain-number.js';
-import { digits, grouped, percent } from './paint.js';
-import { grid, pictureOf, result } from './arithmetic.js';
+import { drawCam, gradCam, overlay } from './grad-cam.js';
+import { filterPanel, weightPanel } from './channels.js';
+import { decodeFloat16 } from './decode.js';
+import { button, element, byId } from './dom.js';
+import { TRACE_MAX_MACS, traceBackward, annotatedSource, traceForward } from './explain-number.js';
+import { formatNumber, formatInteger, formatPercent } from './paint.js';
+import { numberGrid, arithmeticFigure, labeledResult } from './arithmetic.js';
 
 const about = text => element('p', { className: 'about' }, text);
 
-function placeIn(shape, index) {
-  // where a number stands: its index on each axis
-  const at = [];
+// An offset in row-major order as an index on each axis.
+function indexText(shape, index) {
+  const indices = [];
   for (let axis = shape.length - 1; axis >= 0; axis--) {
-    at.unshift(index % shape[axis]);
+    indices.unshift(index % shape[axis]);
     index = Math.floor(index / shape[axis]);
   }
-  return at.join(', ');
+  return indices.join(', ');
 }
 
-// The lines, so far down that those with many terms are seen.
-function showCode(...blocks) {
-  find('code').replaceChildren(...blocks);
-  for (const block of find('code').querySelectorAll('pre')) {
-    const term = block.querySelector('mark'),
-      below = term ? term.offsetTop - block.offsetTop : 0;
+// Show annotated source, scrolled down to its terms if those lie out of view.
+function showSource(...blocks) {
+  byId('source').replaceChildren(...blocks);
+  for (const block of byId('source').querySelectorAll('pre')) {
+    const firstTerm = block.querySelector('mark'),
+      below = firstTerm ? firstTerm.offsetTop - block.offsetTop : 0;
     if (below > 0.8 * block.clientHeight) block.scrollTop = below - 0.4 * block.clientHeight;
   }
 }
 
 export function drawNumber(page) {
-  const { words, network, at, held, given } = page,
-    column = page.column(at.layer),
+  const { words, network, selection, pinned, data } = page,
+    column = page.column(selection.layer),
     { node } = column;
-  const index = column.index(at.channel, at.row, at.column),
-    array = page.shownOf(column.name);
-  const place = column.maps
-    ? `${words.channel} ${column.channelName(at.channel)}, ${words.row} ${at.row}, ${words.column} ${at.column}`
+  const index = column.flatIndex(selection.channel, selection.row, selection.column),
+    tensor = page.displayedTensor(column.name);
+  const position = column.hasMaps
+    ? `${words.channel} ${column.channelName(selection.channel)}, ${words.row} ${selection.row}, ${words.column} ${selection.column}`
     : `${words.number} ${index}`;
-  const name = `${column.title}, ${node.name}: ${place}`,
-    why = page.computes ? words.why : words.recordedNumber;
-  find('where').textContent = page.backwards ? words.gradientOf(name) : name;
-  find('why').textContent = held ? `${why} · ${words.held}` : why;
-  drawField(page, column);
+  const name = `${column.title}, ${node.name}: ${position}`,
+    hint = page.computes ? words.pointAtNumber : words.recordedNumber;
+  byId('number-title').textContent = page.isBackward ? words.gradientOf(name) : name;
+  byId('number-about').textContent = pinned ? `${hint} · ${words.pinned}` : hint;
+  drawReceptiveField(page, column);
   if (!page.computes) {
-    find('sum').replaceChildren(result(array?.d[index] ?? 0, node.name));
-    showCode();
-  } else if (page.backwards) {
-    find('sum').replaceChildren(...backwards(page, node, array?.d[index] ?? 0));
-    showCode();
+    byId('arithmetic').replaceChildren(labeledResult(tensor?.data[index] ?? 0, node.name));
+    showSource();
+  } else if (page.isBackward) {
+    byId('arithmetic').replaceChildren(...gradientPanel(page, node, tensor?.data[index] ?? 0));
+    showSource();
   } else {
-    find('sum').replaceChildren(...pictureOf(page, node, at.channel, at.row, at.column));
-    const steps = traceForward(network, node, array, index);
-    showCode(steps ? code(given.sources[node.forward], steps, words) : about(words.tooMany));
+    byId('arithmetic').replaceChildren(...arithmeticFigure(page, node, selection.channel, selection.row, selection.column));
+    const steps = traceForward(network, node, tensor, index);
+    showSource(steps ? annotatedSource(data.sources[node.forward], steps, words) : about(words.tooLargeToTrace));
   }
 }
 
-function drawField(page, column) {
-  // what the pointed number sees of the image
-  const { given, at } = page,
-    centers = given.fieldCenters[column.name],
-    { field } = column.row,
-    [height, width] = given.samples.shape;
-  const whole = [0, 100],
-    edges = ([start, step], k, size, all) =>
-      [(size - 1) / 2, -(size + 1) / 2].map(half => 100 * Math.min(1, Math.max(0, (start + step * k - half) / all)));
-  const [up, down] = centers && column.maps ? edges(centers.down, at.row, field[0], height) : whole;
-  const [left, right] = centers && column.maps ? edges(centers.across, at.column, field[1], width) : whole;
-  find('field').style.cssText = `top: ${up}%; left: ${left}%; width: ${right - left}%; height: ${down - up}%`;
+// Frame the receptive field of the selected number on the image.
+function drawReceptiveField(page, column) {
+  const { data, selection } = page,
+    centers = data.fieldCenters[column.name],
+    { field } = column.facts,
+    [height, width] = data.samples.shape;
+  const fullSide = [0, 100],
+    edges = ([start, step], k, size, imageSize) =>
+      [(size - 1) / 2, -(size + 1) / 2].map(half => 100 * Math.min(1, Math.max(0, (start + step * k - half) / imageSize)));
+  const [top, bottom] = centers && column.hasMaps ? edges(centers.down, selection.row, field[0], height) : fullSide;
+  const [left, right] = centers && column.hasMaps ? edges(centers.across, selection.column, field[1], width) : fullSide;
+  byId('receptive-field').style.cssText = `top: ${top}%; left: ${left}%; width: ${right - left}%; height: ${bottom - top}%`;
 }
 
-// Backward: the number's gradient, and those of the weights that made the number, to choose from.
-function backwards(page, node, value) {
-  const { words, network, weightAt, at, inputChannel } = page,
+// Backward: the number's gradient, and the gradients of the weights that computed it, one of which can be selected.
+function gradientPanel(page, node, value) {
+  const { words, network, selectedWeight, selection, inputChannel } = page,
     name = node.reads[1];
   const weight = ['conv2d', 'linear'].includes(node.op) ? network.grads[name] : null,
-    chosen = weight && weightAt?.name === name;
-  if (chosen) find('where').textContent = words.gradientOf(`${name}[${placeIn(weight.shape, weightAt.index)}]`);
-  if (!weight) return [result(value, words.gradientOf(node.name), 4)];
+    isSelected = weight && selectedWeight?.name === name;
+  if (isSelected)
+    byId('number-title').textContent = words.gradientOf(`${name}[${indexText(weight.shape, selectedWeight.index)}]`);
+  if (!weight) return [labeledResult(value, words.gradientOf(node.name), 4)];
   if (node.op === 'linear') {
-    const shown = chosen
-      ? result(weight.d[weightAt.index], words.gradientOf(name), 4)
-      : result(value, words.gradientOf(node.name), 4);
-    return [shown, linearWeights(page, node, weight, at.channel)];
+    const figure = isSelected
+      ? labeledResult(weight.data[selectedWeight.index], words.gradientOf(name), 4)
+      : labeledResult(value, words.gradientOf(node.name), 4);
+    return [figure, linearGradientTable(page, node, weight, selection.channel)];
   }
   const [rows, columns, depth, filters] = weight.shape,
     c = Math.min(inputChannel, depth - 1);
-  const index = (r, s) => ((r * columns + s) * depth + c) * filters + at.channel,
-    spot = chosen ? Math.floor(weightAt.index / filters / depth) : -1;
-  const values = Array.from({ length: rows }, (_, r) => Array.from({ length: columns }, (_, s) => weight.d[index(r, s)]));
-  const choice = grid(values, `${words.weightGradient}${depth > 1 ? ` (${words.channel} ${c})` : ''}`, {
-    best: chosen ? [Math.floor(spot / columns), spot % columns] : null,
-    choose: (r, s) => page.chooseWeight(name, index(r, s)),
+  const index = (r, s) => ((r * columns + s) * depth + c) * filters + selection.channel,
+    kernelPosition = isSelected ? Math.floor(selectedWeight.index / filters / depth) : -1;
+  const values = Array.from({ length: rows }, (_, r) => Array.from({ length: columns }, (_, s) => weight.data[index(r, s)]));
+  const weightGrid = numberGrid(values, `${words.weightGradient}${depth > 1 ? ` (${words.channel} ${c})` : ''}`, {
+    highlighted: isSelected ? [Math.floor(kernelPosition / columns), kernelPosition % columns] : null,
+    choose: (r, s) => page.selectWeight(name, index(r, s)),
   });
-  return chosen
-    ? [choice, ...weightWhole(page, node, name, weightAt.index)]
-    : [result(value, words.gradientOf(node.name), 4), choice];
+  return isSelected
+    ? [weightGrid, ...weightPanel(page, node, name, selectedWeight.index)]
+    : [labeledResult(value, words.gradientOf(node.name), 4), weightGrid];
 }
 
-function linearWeights(page, node, weight, k) {
-  // of a fully connected layer: x times the gradient of the output
+// The largest inputs of a fully connected layer: the gradient of a weight is x times the gradient of the output.
+function linearGradientTable(page, node, weight, k) {
   const { words, network } = page,
-    x = network.of(node.reads[0]),
+    x = network.tensorsNamed(node.reads[0]),
     outputs = weight.shape[1],
-    grad = network.grads[node.output].d[k];
-  const order = Array.from(x.d, (_, d) => d)
-    .sort((a, b) => Math.abs(x.d[b]) - Math.abs(x.d[a]))
+    grad = network.grads[node.output].data[k];
+  const order = Array.from(x.data, (_, d) => d)
+    .sort((a, b) => Math.abs(x.data[b]) - Math.abs(x.data[a]))
     .slice(0, 8);
   const head = element('tr', {}, ...[words.input, 'x', '∂L/∂y', '∂L/∂w'].map(text => element('th', { scope: 'col' }, text)));
   const rows = order.map(d =>
     element(
       'tr',
       {},
-      ...[String(d), digits(x.d[d], 3), digits(grad, 4)].map(text => element('td', {}, text)),
+      ...[String(d), formatNumber(x.data[d], 3), formatNumber(grad, 4)].map(text => element('td', {}, text)),
       element(
         'td',
         {},
-        button(digits(weight.d[d * outputs + k], 4), () => page.chooseWeight(node.reads[1], d * outputs + k)),
+        button(formatNumber(weight.data[d * outputs + k], 4), () => page.selectWeight(node.reads[1], d * outputs + k)),
       ),
     ),
   );
   return element('table', {}, element('thead', {}, head), element('tbody', {}, ...rows));
 }
 
-export function drawLines(page) {
-  // the lines that made a gradient
-  const { words, network, given, weightAt, at } = page,
-    column = page.column(at.layer),
-    own = weightAt && column.node.reads.includes(weightAt.name);
-  const name = own ? weightAt.name : column.name,
-    index = own ? weightAt.index : column.index(at.channel, at.row, at.column);
-  const readers = own ? [column.node] : network.readers(name),
+// The source of the selected number's gradient: of each node that reads it, or of the selected weight's own node.
+export function drawGradientSource(page) {
+  const { words, network, data, selectedWeight, selection } = page,
+    column = page.column(selection.layer),
+    isWeight = selectedWeight && column.node.reads.includes(selectedWeight.name);
+  const name = isWeight ? selectedWeight.name : column.name,
+    index = isWeight ? selectedWeight.index : column.flatIndex(selection.channel, selection.row, selection.column);
+  const readers = isWeight ? [column.node] : network.readers(name),
     blocks = [];
   for (const node of readers) {
-    const found =
-      (given.rows[node.name]?.macs ?? 0) > TRACE_MAX_MACS ? { value: null, steps: null } : traceBackward(network, node, name, index);
-    if (!found) continue;
-    if (found.value !== null) blocks.push(about(`${words.readBy(node.name)}: ${digits(found.value, 4)}`));
-    blocks.push(found.steps ? code(given.sources[node.backward], found.steps, words) : about(words.tooMany));
+    const trace =
+      (data.layerFacts[node.name]?.macs ?? 0) > TRACE_MAX_MACS
+        ? { value: null, steps: null }
+        : traceBackward(network, node, name, index);
+    if (!trace) continue;
+    if (trace.value !== null) blocks.push(about(`${words.fromReader(node.name)}: ${formatNumber(trace.value, 4)}`));
+    blocks.push(trace.steps ? annotatedSource(data.sources[node.backward], trace.steps, words) : about(words.tooLargeToTrace));
   }
-  showCode(...(blocks.length ? blocks : [about(words.none)]));
+  showSource(...(blocks.length ? blocks : [about(words.noReaders)]));
 }
 
 export function drawFilter(page) {
-  const { words, at } = page,
-    node = page.node(at.layer),
-    shown = page.computes && !page.backwards && node?.op === 'conv2d';
-  find('filter').hidden = !shown;
-  if (!shown) return;
-  const channel = Math.min(at.channel, page.network.tensors[node.output].shape[3] - 1);
-  find('filter').replaceChildren(
+  const { words, selection } = page,
+    node = page.node(selection.layer),
+    isShown = page.computes && !page.isBackward && node?.op === 'conv2d';
+  byId('filter').hidden = !isShown;
+  if (!isShown) return;
+  const channel = Math.min(selection.channel, page.network.tensors[node.output].shape[3] - 1);
+  byId('filter').replaceChildren(
     element('h2', {}, words.filterTitle(node.name, channel)),
     about(words.filterAbout),
-    ...filterWhole(page, node, channel),
+    ...filterPanel(page, node, channel),
   );
 }
 
 export function showCam(page) {
-  const { given, words, network } = page,
-    { cam } = given,
-    [height, width] = given.samples.shape;
-  find('cam').hidden = !cam;
-  if (!cam) return;
+  const { data, words, network } = page,
+    { camLayer } = data,
+    [height, width] = data.samples.shape;
+  byId('cam').hidden = !camLayer;
+  if (!camLayer) return;
   const index = page.computes ? page.lossClass : page.prediction,
-    [rows, columns] = given.rows[page.node(cam).name].shape;
+    [rows, columns] = data.layerFacts[page.node(camLayer).name].shape;
   const values = page.computes
-    ? gradCam(network.tensors[cam], network.score(index, cam)[cam])
-    : halves(network.images[page.image].cam);
-  page.laidCam = laid(values, rows, columns, given.fieldCenters[cam], height, width);
-  drawCam(find('cam-canvas'), page.laidCam, page.pixels, given.samples.shape, given.ink);
-  find('cam-about').textContent = words.camAbout(cam, given.classes[index]);
+    ? gradCam(network.tensors[camLayer], network.logitGradient(index, camLayer)[camLayer])
+    : decodeFloat16(network.images[page.sampleIndex].cam);
+  page.camOverlay = overlay(values, rows, columns, data.fieldCenters[camLayer], height, width);
+  drawCam(byId('cam-canvas'), page.camOverlay, page.pixels, data.samples.shape, data.inverted);
+  byId('cam-about').textContent = words.camAbout(camLayer, data.classes[index]);
 }
 
 export function drawEdits(page) {
   if (!page.computes) return;
-  const { words, edits, at, given, network, verdict } = page,
-    column = page.column(at.layer),
-    off = network.off.get(at.layer)?.has(at.channel);
-  const change = button((off ? words.on : words.off)(column.node.name, at.channel), () => edits.toggle(at.layer, at.channel));
+  const { words, edits, selection, data, network, evaluation } = page,
+    column = page.column(selection.layer),
+    isAblated = network.ablatedChannels.get(selection.layer)?.has(selection.channel);
+  const toggleButton = button((isAblated ? words.switchOn : words.switchOff)(column.node.name, selection.channel), () =>
+    edits.toggle(selection.layer, selection.channel),
+  );
   const buttons = [
-    column.maps ? change : null,
-    button(words.undo, () => edits.undo(), { disabled: !edits.touched }),
-    button(words.reset, () => edits.reset(), { disabled: !edits.touched }),
+    column.hasMaps ? toggleButton : null,
+    button(words.undo, () => edits.undo(), { disabled: !edits.modified }),
+    button(words.reset, () => edits.reset(), { disabled: !edits.modified }),
   ];
-  const described = edit =>
+  const describe = edit =>
     edit.output
-      ? words.offOne(edit.output, edit.channel)
-      : words.changedOne(
+      ? words.channelOff(edit.output, edit.channel)
+      : words.weightChanged(
           edit.name,
-          placeIn(given.spec.numbers[edit.name].shape, edit.index),
-          digits(edit.before, 3),
-          digits(edit.value, 3),
+          indexText(data.spec.parameters[edit.name].shape, edit.index),
+          formatNumber(edit.before, 3),
+          formatNumber(edit.value, 3),
         );
   const parts = [element('h2', {}, words.edits), about(words.editsAbout), element('p', { className: 'row' }, ...buttons)];
-  if (verdict) {
-    const total = grouped(page.tests.length),
-      before = edits.touched
-        ? element('span', { className: 'about' }, ` ${words.before(percent(page.moment.accuracy))}`)
+  if (evaluation) {
+    const total = formatInteger(page.testImages.length),
+      accuracyBefore = edits.modified
+        ? element('span', { className: 'about' }, ` ${words.accuracyBefore(formatPercent(page.currentSnapshot.accuracy))}`)
         : null;
     parts.push(
       element(
         'p',
-        { className: 'verdict' },
-        element('b', {}, percent(verdict.right)),
-        ` ${verdict.all ? words.rightOf(total) : words.judging(verdict.count, total)}`,
-        before,
+        { className: 'evaluation' },
+        element('b', {}, formatPercent(evaluation.accuracy)),
+        ` ${evaluation.complete ? words.correctOf(total) : words.correctSoFar(evaluation.count, total)}`,
+        accuracyBefore,
       ),
     );
   }
   parts.push(
-    edits.touched
-      ? element('ol', { className: 'done' }, ...edits.done.map(edit => element('li', {}, described(edit))))
-      : about(words.untouched),
+    edits.modified
+      ? element('ol', { className: 'edit-history' }, ...edits.history.map(edit => element('li', {}, describe(edit))))
+      : about(words.noEdits),
   );
-  find('edits').replaceChildren(...parts);
+  byId('edits').replaceChildren(...parts);
 }

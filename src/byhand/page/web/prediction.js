@@ -1,9 +1,9 @@
-// The prediction: logits, softmax and cross-entropy loss, in numbers.
+// The prediction panel: logits, softmax and cross-entropy loss.
 
-import { element, top } from './dom.js';
-import { digits, percent } from './paint.js';
+import { element, argmax } from './dom.js';
+import { formatNumber, formatPercent } from './paint.js';
 
-const MAX_CLASSES = 12; // shown in the table
+const MAX_CLASSES = 12; // rows of the table
 
 function softmax(logits) {
   const max = Math.max(...logits),
@@ -12,16 +12,16 @@ function softmax(logits) {
   return { max, exps, sum, probabilities: exps.map(value => value / sum) };
 }
 
-export function answer(page) {
-  const { words, given } = page,
-    { classes } = given,
-    logits = page.network.logits.d,
-    predicted = top(logits);
+export function predictionPanel(page) {
+  const { words, data } = page,
+    { classes } = data,
+    logits = page.network.logits.data,
+    predicted = argmax(logits);
   const { max, exps, sum, probabilities } = softmax(logits),
-    truth = page.label;
-  let shown = classes.map((_, k) => k);
-  if (classes.length > MAX_CLASSES) shown = shown.sort((a, b) => logits[b] - logits[a]).slice(0, MAX_CLASSES);
-  if (truth !== null && !shown.includes(truth)) shown.push(truth);
+    label = page.label;
+  let shownClasses = classes.map((_, k) => k);
+  if (classes.length > MAX_CLASSES) shownClasses = shownClasses.sort((a, b) => logits[b] - logits[a]).slice(0, MAX_CLASSES);
+  if (label !== null && !shownClasses.includes(label)) shownClasses.push(label);
   const head = element(
     'tr',
     {},
@@ -29,56 +29,65 @@ export function answer(page) {
       element('th', { scope: 'col', className: n ? '' : 'first' }, text),
     ),
   );
-  const rows = shown.map(k =>
+  const rows = shownClasses.map(k =>
     element(
       'tr',
-      { className: k === predicted ? 'top' : '' },
+      { className: k === predicted ? 'predicted' : '' },
       element(
         'th',
         { scope: 'row', title: classes[k] },
         classes[k],
-        k === truth ? element('span', { className: 'truth', title: words.truth }, ' ✓') : null,
+        k === label ? element('span', { className: 'true-class', title: words.trueClass }, ' ✓') : null,
       ),
-      element('td', {}, digits(logits[k])),
-      element('td', {}, digits(exps[k], 3)),
-      element('td', { className: 'bar', style: `--part: ${(100 * probabilities[k]).toFixed(2)}%` }, percent(probabilities[k])),
+      element('td', {}, formatNumber(logits[k])),
+      element('td', {}, formatNumber(exps[k], 3)),
+      element(
+        'td',
+        { className: 'bar', style: `--fraction: ${(100 * probabilities[k]).toFixed(2)}%` },
+        formatPercent(probabilities[k]),
+      ),
     ),
   );
-  const table = element('table', { className: 'answer' }, element('thead', {}, head), element('tbody', {}, ...rows));
-  const formula = element('p', { className: 'about formula' }, words.softmaxIs(digits(max), digits(sum, 3)));
-  const choose = element(
+  const table = element('table', { className: 'scores' }, element('thead', {}, head), element('tbody', {}, ...rows));
+  const formula = element('p', { className: 'about formula' }, words.softmaxFormula(formatNumber(max), formatNumber(sum, 3)));
+  const labelSelect = element(
     'select',
     {
-      'aria-label': words.truth,
+      'aria-label': words.trueClass,
       onchange: event => page.assumeLabel(event.target.value === '' ? null : Number(event.target.value)),
     },
     element('option', { value: '' }, words.unknown),
-    ...classes.map((name, k) => element('option', { value: String(k), selected: k === truth }, name)),
+    ...classes.map((name, k) => element('option', { value: String(k), selected: k === label }, name)),
   );
   const lossClass = page.computes ? page.lossClass : predicted,
     loss = -Math.log(probabilities[lossClass]);
-  const line = element(
+  const lossLine = element(
     'p',
     { className: 'loss' },
-    words.lossIs,
+    words.loss,
     ' = −ln ',
-    digits(probabilities[lossClass], 4),
+    formatNumber(probabilities[lossClass], 4),
     ' = ',
-    element('b', {}, digits(loss, 4)),
+    element('b', {}, formatNumber(loss, 4)),
   );
   return [
-    element('p', { className: 'prediction' }, element('b', {}, classes[predicted]), ` ${percent(probabilities[predicted])}`),
+    element(
+      'p',
+      { className: 'predicted-class' },
+      element('b', {}, classes[predicted]),
+      ` ${formatPercent(probabilities[predicted])}`,
+    ),
     table,
     formula,
-    page.computes ? element('label', { className: 'row' }, words.truth, choose) : null,
-    line,
+    page.computes ? element('label', { className: 'row' }, words.trueClass, labelSelect) : null,
+    lossLine,
   ].filter(Boolean);
 }
 
-export function bars(page) {
-  // the classifier's own answer: names and bars
-  const { classes } = page.given,
-    { probabilities } = softmax(page.network.logits.d);
+// The five most probable classes, as bars.
+export function topClasses(page) {
+  const { classes } = page.data,
+    { probabilities } = softmax(page.network.logits.data);
   const order = classes
     .map((_, k) => k)
     .sort((a, b) => probabilities[b] - probabilities[a])
@@ -86,12 +95,12 @@ export function bars(page) {
   return order.map((k, n) =>
     element(
       'li',
-      { className: n ? '' : 'top' },
+      { className: n ? '' : 'predicted' },
       element('span', {}, classes[k]),
       element(
         'span',
-        { className: 'bar', style: `--part: ${(100 * probabilities[k]).toFixed(2)}%` },
-        percent(probabilities[k]),
+        { className: 'bar', style: `--fraction: ${(100 * probabilities[k]).toFixed(2)}%` },
+        formatPercent(probabilities[k]),
       ),
     ),
   );

@@ -1,29 +1,30 @@
-// A network too large to compute in the browser: values recorded by Python for a few images, the most active channels of each layer.
+// A network that is too large to run in the browser: Python recorded the most active channels of each layer for some images.
 
-import { floats, halves } from './decode.js';
+import { decodeFloat32, decodeFloat16 } from './decode.js';
 import { Tensor } from './runtime.js';
 
-export class Recorded {
+export class RecordedNetwork {
   constructor(spec, images) {
     this.spec = spec;
     this.images = images;
-    this.off = new Map();
+    this.ablatedChannels = new Map();
     this.grads = this.tensors = {};
   }
+
+  // Decode the recording of image k; return its logits.
   show(k) {
-    // image k
     const { values, grads, logits } = this.images[k];
-    this.tensors = this.read(values);
-    this.grads = this.read(grads);
-    this.logits = this.tensors[this.spec.logits] = new Tensor([1, this.spec.classes], floats(logits));
+    this.tensors = this.decodeTensors(values);
+    this.grads = this.decodeTensors(grads);
+    this.logits = this.tensors[this.spec.logits] = new Tensor([1, this.spec.classes], decodeFloat32(logits));
     return this.logits;
   }
-  read(stored) {
-    const made = {};
+  decodeTensors(stored) {
+    const tensors = {};
     for (const [name, text] of Object.entries(stored)) {
       const { shape, kept } = this.spec.kept[name];
-      made[name] = Object.assign(new Tensor(shape, halves(text)), { kept });
+      tensors[name] = Object.assign(new Tensor(shape, decodeFloat16(text)), { kept });
     }
-    return made;
+    return tensors;
   }
 }

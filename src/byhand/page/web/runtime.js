@@ -2,127 +2,127 @@
 
 export const product = sizes => sizes.reduce((a, b) => a * b, 1);
 
-const known = new Map(); // strides by shape: arrays of one shape share them
+const stridesByShape = new Map(); // arrays of one shape share their strides, so strides are compared by identity
 function stridesOf(shape) {
   const key = shape.join();
-  if (!known.has(key)) {
+  if (!stridesByShape.has(key)) {
     const strides = [];
     for (let axis = shape.length - 1, size = 1; axis >= 0; size *= shape[axis--]) strides[axis] = size;
-    known.set(key, strides);
+    stridesByShape.set(key, strides);
   }
-  return known.get(key);
+  return stridesByShape.get(key);
 }
 
-// An array: its numbers, one after the other, and how far apart neighbors on each axis lie.
+// An array in row-major order; strides count elements.
 export class Tensor {
   constructor(shape, numbers) {
     this.shape = shape;
-    this.s = stridesOf(shape);
+    this.strides = stridesOf(shape);
     this.size = product(shape);
-    this.d = numbers ?? new Float32Array(this.size);
+    this.data = numbers ?? new Float32Array(this.size);
   }
   get ndim() {
     return this.shape.length;
   }
 }
 
-export class Place {
-  // one place after another of a shape, as np.ndindex goes through them
+// The loop variable of np.ndindex: n counts the elements from `first` to `end` in row-major order.
+export class NdIndex {
   constructor(shape, first = 0, end = product(shape)) {
     this.shape = shape;
     this.n = first;
     this.end = end;
-    this.same = this.like = null;
+    this.firstMatch = this.secondMatch = null; // arrays of this shape, for which n is the offset
   }
   tuple() {
-    const at = new Array(this.shape.length);
-    for (let axis = at.length - 1, n = this.n; axis >= 0; axis--) {
-      at[axis] = n % this.shape[axis];
+    const index = new Array(this.shape.length);
+    for (let axis = index.length - 1, n = this.n; axis >= 0; axis--) {
+      index[axis] = n % this.shape[axis];
       n = Math.floor(n / this.shape[axis]);
     }
-    return at;
+    return index;
   }
 }
 
-export function* each(shape) {
-  for (const place = new Place(shape); place.n < place.end; place.n++) yield place.tuple();
+export function* ndindex(shape) {
+  for (const index = new NdIndex(shape); index.n < index.end; index.n++) yield index.tuple();
 }
 
-export const shape = sizes => (typeof sizes === 'number' ? [sizes] : sizes);
+export const toShape = sizes => (typeof sizes === 'number' ? [sizes] : sizes);
 
 export function tuple(value) {
-  if (value instanceof Place) return value.tuple();
+  if (value instanceof NdIndex) return value.tuple();
   if (typeof value === 'number') return [value];
   return Array.isArray(value) ? value : [...value];
 }
 
-function begins(sizes, first) {
-  // whether a shape begins with these sizes
-  for (let axis = 0; axis < first.length; axis++) if (sizes[axis] !== first[axis]) return false;
+// Whether a shape begins with these sizes.
+function startsWith(sizes, prefix) {
+  for (let axis = 0; axis < prefix.length; axis++) if (sizes[axis] !== prefix[axis]) return false;
   return true;
 }
 
-export function flat(x, index) {
-  // where x[index] stands in x's memory
-  if (index instanceof Place) {
-    if (index.same === x || index.like === x) return index.n; // seen in an earlier round of the loop
-    if (index.shape.length === x.shape.length && begins(x.shape, index.shape)) {
-      if (index.same) index.like = x;
-      else index.same = x;
+// The offset of x[index] in x.data.
+export function offsetOf(x, index) {
+  if (index instanceof NdIndex) {
+    if (index.firstMatch === x || index.secondMatch === x) return index.n; // compared in an earlier iteration
+    if (index.shape.length === x.shape.length && startsWith(x.shape, index.shape)) {
+      if (index.firstMatch) index.secondMatch = x;
+      else index.firstMatch = x;
       return index.n;
     }
     index = index.tuple();
   }
-  if (typeof index === 'number') return index * x.s[0];
-  let at = 0,
+  if (typeof index === 'number') return index * x.strides[0];
+  let offset = 0,
     axis = 0;
   for (const position of index) {
-    if (typeof position === 'number') at += position * x.s[axis++];
-    else for (const i of tuple(position)) at += i * x.s[axis++];
+    if (typeof position === 'number') offset += position * x.strides[axis++];
+    else for (const i of tuple(position)) offset += i * x.strides[axis++];
   }
-  return at;
+  return offset;
 }
 
-export function lead(x, first, next, last) {
-  // where x[*first, next, last] stands
-  let at, axis;
-  if (first instanceof Place && begins(x.shape, first.shape)) {
+// The offset of x[*first, next, last] in x.data; next and last may be omitted.
+export function leadingOffset(x, first, next, last) {
+  let offset, axis;
+  if (first instanceof NdIndex && startsWith(x.shape, first.shape)) {
     axis = first.shape.length;
-    at = axis ? first.n * x.s[axis - 1] : 0;
+    offset = axis ? first.n * x.strides[axis - 1] : 0;
   } else {
     const list = tuple(first);
     axis = list.length;
-    if (list.strides !== x.s) {
-      list.start = list.reduce((sum, position, k) => sum + position * x.s[k], 0); // kept for the next round of the loop
-      list.strides = x.s;
+    if (list.strides !== x.strides) {
+      list.start = list.reduce((sum, position, k) => sum + position * x.strides[k], 0); // reused in the next iteration
+      list.strides = x.strides;
     }
-    at = list.start;
+    offset = list.start;
   }
-  if (next === undefined) return at;
-  return at + next * x.s[axis] + (last === undefined ? 0 : last * x.s[axis + 1]);
+  if (next === undefined) return offset;
+  return offset + next * x.strides[axis] + (last === undefined ? 0 : last * x.strides[axis + 1]);
 }
 
-export function row(x, index) {
-  // x[index], of which the last axis is left
-  const at = lead(x, index instanceof Place || Array.isArray(index) ? index : [index]);
-  return x.d.subarray(at, at + x.shape[x.shape.length - 1]);
+// x[index] with one index fewer than x has axes: a view along the last axis.
+export function lastAxis(x, index) {
+  const offset = leadingOffset(x, index instanceof NdIndex || Array.isArray(index) ? index : [index]);
+  return x.data.subarray(offset, offset + x.shape[x.shape.length - 1]);
 }
 
+// value[index] of an array, an NdIndex or a list.
 export function get(value, index) {
-  // value[index], whatever it is
-  if (value instanceof Tensor) return value.d[flat(value, index)];
-  const list = value instanceof Place ? value.tuple() : value;
+  if (value instanceof Tensor) return value.data[offsetOf(value, index)];
+  const list = value instanceof NdIndex ? value.tuple() : value;
   return index < 0 ? list[list.length + index] : list[index];
 }
 
+// x[...] = value; value: a number, or an array that repeats along x's first axes.
 export function fill(x, value) {
-  // x[...] = value
-  if (value instanceof Tensor) for (let i = 0; i < x.size; i++) x.d[i] = value.d[i % value.size];
-  else x.d.fill(value);
+  if (value instanceof Tensor) for (let i = 0; i < x.size; i++) x.data[i] = value.data[i % value.size];
+  else x.data.fill(value);
 }
 
+// A value that the line reads under a condition only: undefined if reading it fails.
 export function attempt(read) {
-  // what is read under a condition only, where that can be read
   try {
     return read();
   } catch {
@@ -135,7 +135,7 @@ function* range(first, end) {
   for (let i = first; i < end; i++) yield i;
 }
 
-// erf x = 2 / sqrt(pi) (x - x^3/3 + x^5/10 - ...), and far out 1 - e^(-x^2) / (x sqrt(pi)) / (1 + 1/(2 x^2) / (1 + ...))
+// erf x = 2 / sqrt(pi) (x - x^3/3 + x^5/10 - ...); for large x, 1 - e^(-x^2) / (x sqrt(pi)) / (1 + 1/(2 x^2) / (1 + ...))
 function erf(x) {
   const a = Math.abs(x);
   if (a > 6) return Math.sign(x);
@@ -148,19 +148,19 @@ function erf(x) {
     }
     return ((Math.sign(x) * 2) / Math.sqrt(Math.PI)) * sum;
   }
-  let below = 0;
-  for (let n = 60; n > 0; n--) below = n / 2 / (a + below);
-  return Math.sign(x) * (1 - Math.exp(-a * a) / Math.sqrt(Math.PI) / (a + below));
+  let fraction = 0;
+  for (let n = 60; n > 0; n--) fraction = n / 2 / (a + fraction);
+  return Math.sign(x) * (1 - Math.exp(-a * a) / Math.sqrt(Math.PI) / (a + fraction));
 }
 
-const best =
-  wins =>
+// max or min; a NaN propagates.
+const extremum =
+  better =>
   (...list) => {
-    // max and min; a NaN stays
     list = list.length > 1 ? list : list[0];
-    let found = list[0];
-    for (const value of list) if (wins(value, found) || value !== value) found = value;
-    return found;
+    let extreme = list[0];
+    for (const value of list) if (better(value, extreme) || value !== value) extreme = value;
+    return extreme;
   };
 const mod = (a, b) => ((a % b) + b) % b;
 
@@ -175,10 +175,10 @@ export const py = {
   float: Number,
   float64: Number,
   int: Math.trunc,
-  max: best((a, b) => a > b),
-  min: best((a, b) => a < b),
+  max: extremum((a, b) => a > b),
+  min: extremum((a, b) => a < b),
   divmod: (a, b) => [Math.floor(a / b), mod(a, b)],
-  len: list => (list instanceof Place ? list.shape.length : list.length),
+  len: list => (list instanceof NdIndex ? list.shape.length : list.length),
   prod: list => product(tuple(list)),
   sum(list) {
     let total = 0;
@@ -197,6 +197,6 @@ export const py = {
   },
   *product(...lists) {
     lists = lists.map(list => [...list]);
-    for (const at of each(lists.map(list => list.length))) yield at.map((i, axis) => lists[axis][i]);
+    for (const index of ndindex(lists.map(list => list.length))) yield index.map((i, axis) => lists[axis][i]);
   },
 };

@@ -1,64 +1,65 @@
-// Edits of the network: a changed weight or a switched-off channel, their effect on the test images, and undo.
+// Edits of the network: changed weights and ablated channels, with undo.
 
 export class WeightEdits {
   constructor(page) {
     this.page = page;
-    this.done = []; // what was done, oldest first
+    this.history = []; // oldest first: { name, index, before, value } of a weight, { output, channel } of an ablation
   }
-  get touched() {
-    return this.done.length > 0;
+  get modified() {
+    return this.history.length > 0;
   }
 
   edit(name, index, value) {
     if (!Number.isFinite(value)) return this.page.draw();
-    const { d } = this.page.network.tensors[name];
-    this.done.push({ name, index, before: d[index], value });
-    d[index] = value;
-    return this.page.changed();
+    const { data } = this.page.network.tensors[name];
+    this.history.push({ name, index, before: data[index], value });
+    data[index] = value;
+    return this.page.onEdit();
   }
 
-  flip(output, channel) {
-    // a channel: off, or on again
-    const { off } = this.page.network,
-      set = off.get(output) ?? new Set();
-    if (!set.delete(channel)) set.add(channel);
-    if (set.size) off.set(output, set);
-    else off.delete(output);
+  // Ablate a channel, or restore it.
+  toggleChannel(output, channel) {
+    const { ablatedChannels } = this.page.network,
+      ablated = ablatedChannels.get(output) ?? new Set();
+    if (!ablated.delete(channel)) ablated.add(channel);
+    if (ablated.size) ablatedChannels.set(output, ablated);
+    else ablatedChannels.delete(output);
   }
 
+  // Toggle a channel as an edit that can be undone.
   toggle(output, channel) {
-    this.flip(output, channel);
-    const last = this.done[this.done.length - 1];
+    this.toggleChannel(output, channel);
+    const last = this.history[this.history.length - 1];
     if (last?.output === output && last.channel === channel)
-      this.done.pop(); // on again is as it was
-    else this.done.push({ output, channel });
-    this.page.changed();
+      this.history.pop(); // toggled twice in a row: no edit
+    else this.history.push({ output, channel });
+    this.page.onEdit();
   }
 
-  takeBack() {
-    const last = this.done.pop();
-    if (last.output) this.flip(last.output, last.channel);
-    else this.page.network.tensors[last.name].d[last.index] = last.before;
+  revertLast() {
+    const last = this.history.pop();
+    if (last.output) this.toggleChannel(last.output, last.channel);
+    else this.page.network.tensors[last.name].data[last.index] = last.before;
   }
 
   undo() {
-    if (!this.touched) return;
-    this.takeBack();
-    this.page.changed();
+    if (!this.modified) return;
+    this.revertLast();
+    this.page.onEdit();
   }
 
   reset() {
-    while (this.touched) this.takeBack();
-    this.page.changed();
+    while (this.modified) this.revertLast();
+    this.page.onEdit();
   }
 
-  again() {
-    // on other numbers: those of another snapshot
-    for (const edit of this.done)
+  // Apply the weight edits to the parameters of another snapshot.
+  reapply() {
+    for (const edit of this.history)
       if (edit.name) {
-        const { d } = this.page.network.tensors[edit.name];
-        edit.before = d[edit.index];
-        d[edit.index] = edit.value;
+        const { data } = this.page.network.tensors[edit.name];
+        edit.before = data[edit.index];
+        data[edit.index] = edit.value;
       }
   }
 }
