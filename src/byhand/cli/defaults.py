@@ -84,7 +84,7 @@ def optimizer(settings: Settings) -> Optimizer:
 
 
 def crop_of(network: Model, listing: Source) -> float:
-    """Return the fraction of a picture's shorter side that a pretrained network is shown."""
+    """Return the fraction of an image's shorter side that a pretrained network is shown."""
     if network.crop_pct is not None:
         return float(network.crop_pct)
     return 1.0 if listing.shape[:2] == network.input_shape[:2] else CROP

@@ -19,12 +19,14 @@ PRINTED_CLASS_NAMES = 3
 
 @command("byhand diff model.onnx runs/lenet5-mnist", panel="Model")
 def diff(
-    a: Annotated[str, typer.Argument(metavar="A", help=ANY_MODEL)],
-    b: Annotated[str, typer.Argument(metavar="B", help="The other network.")],
+    a: Annotated[str, typer.Argument(metavar="MODEL", help=ANY_MODEL)],
+    b: Annotated[str, typer.Argument(metavar="OTHER", help="The other network.")],
     size: ImageSize = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare two networks in inference: input, preprocessing, classes, layers, attributes and weights.
+    """Compare two networks, A (MODEL) and B (OTHER), in inference.
+
+    It compares input, preprocessing, classes, layers, attributes and weights.
 
     The exit code is 0 if they are the same, 1 if they differ, 2 if one can't be read.
     """

@@ -57,7 +57,7 @@ def export(
 ) -> None:
     """Export a trained network as a web page, as ONNX, or as C99.
 
-    The page is one self-contained HTML file: drop a picture on it, and it is classified in the browser. The C code is one .c
+    The page is one self-contained HTML file: drop an image on it to classify it in the browser. The C code is one .c
     and one .h without malloc or printf, and a main.c that checks it on test images; a table shows errors, accuracy,
     RAM and flash.
     """
@@ -100,7 +100,7 @@ def export(
         print(json.dumps(_object(network, onnx, message, c, done) | found_page))
         return
     if page is not None and text is not None:
-        print(f"wrote {page}, {len(text) / 1e6:.2f} MB: a self-contained page that classifies pictures")
+        print(f"wrote {page}, {len(text) / 1e6:.2f} MB: a self-contained page that classifies images")
     if onnx is not None and message is not None:
         print(_onnx_text(network, onnx, len(message)))
     if c is not None and done is not None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
+from byhand.data.image_formats import IMAGE_SUFFIXES
 from byhand.errors import FileError
 from byhand.text import printable
 
@@ -18,7 +19,6 @@ SPLITS = {  # of a data set, and the names of their folders
     "val": ("val", "valid", "validation", "dev"),
     "test": ("test", "testing"),
 }
-PICTURES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
 PATH_COLUMNS = ("path", "file", "filename", "file_name", "filepath", "image", "image_path", "img", "picture")
 LABEL_COLUMNS = ("label", "class", "classname", "class_name", "category", "target", "y")
 SPLIT_COLUMNS = ("split", "part", "set", "subset", "fold")
@@ -112,7 +112,7 @@ def _entries(folder: Path, found: DiscoveredFiles) -> tuple[list[Path], list[Pat
             for entry in entries:
                 if entry.name.startswith((".", "__MACOSX")) or entry.name.lower() in ("thumbs.db", "desktop.ini"):
                     continue
-                picture = entry.name.lower().endswith(PICTURES)
+                picture = entry.name.lower().endswith(IMAGE_SUFFIXES)
                 kinds[0 if entry.is_dir() else 1 if picture else 2].append(folder / entry.name)
     except OSError as error:
         found.bad.append((found.shown(folder), f"the folder can't be read: {error.strerror or error}"))
@@ -190,7 +190,7 @@ def _columns(cells: list[str]) -> tuple[list[int], bool]:
     ]
     if named[0] is not None and named[1] is not None:
         return [column for column in named if column is not None], True
-    return [0, 1], bool(cells) and not cells[0].endswith(PICTURES)
+    return [0, 1], bool(cells) and not cells[0].endswith(IMAGE_SUFFIXES)
 
 
 def _split(text: str) -> str | None:
