@@ -36,9 +36,9 @@ def squeezenet(images: Tensor, classes: int, filters: int, kernel: int, pools: S
 def fire(x: Tensor, squeezed: int, expanded: int, name: str) -> Tensor:
     """Add a fire module: (H, W, C) -> (H, W, squeezed) -> (H, W, 2 expanded)."""
     x = nn.ReLU()(nn.Conv2d(squeezed, 1, name=f"{name}_squeeze")(x))
-    fine = nn.ReLU()(nn.Conv2d(expanded, 1, name=f"{name}_expand1x1")(x))
-    wide = nn.ReLU()(nn.Conv2d(expanded, 3, padding=1, name=f"{name}_expand3x3")(x))
-    return nn.Concat(name=name)(fine, wide)
+    x1 = nn.ReLU()(nn.Conv2d(expanded, 1, name=f"{name}_expand1x1")(x))
+    x3 = nn.ReLU()(nn.Conv2d(expanded, 3, padding=1, name=f"{name}_expand3x3")(x))
+    return nn.Concat(name=name)(x1, x3)
 
 
 PAPER, NEW = "arXiv 1602.07360", "fire modules: squeeze with 1x1 convolutions, then expand"

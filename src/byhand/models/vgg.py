@@ -19,7 +19,7 @@ from functools import partial
 
 from byhand import nn
 from byhand.graph import Tensor
-from byhand.models.alexnet import averaged
+from byhand.models.alexnet import average_to_size
 from byhand.models.architecture import Architecture
 
 FILTERS = (64, 128, 256, 512, 512)  # of a stage's convolutions
@@ -43,7 +43,7 @@ def vgg(images: Tensor, classes: int, stages: Sequence[int], norm: bool = False)
         nn.ReLU(),
         nn.Dropout(),
         nn.Linear(classes, name="classifier_6"),
-    )(averaged(x, 7))
+    )(average_to_size(x, 7))
 
 
 PAPER, NEW = "arXiv 1409.1556", "depth: 3x3 convolutions only, up to nineteen layers"
