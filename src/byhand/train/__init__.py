@@ -5,7 +5,7 @@ state.py          how far a training has come; checkpoint.py writes and reads it
 optim/            the optimizers, a file each, and gradient clipping
 distributed/      data-parallel training over MPI
 schedule.py       learning-rate schedules; settings.py optimizers and schedules as JSON
-lr_finder.py      the learning-rate range test; time_budget.py the time of a step; trial.py leaves the trainer unchanged
+lr_finder.py      the learning-rate range test; time_budget.py the time of a step; rollback.py undoes their steps
 features.py       the output of a frozen backbone, cached on disk
 history.py, display.py, signals.py   rows and charts, the progress bar, Ctrl-C
 """
