@@ -37,6 +37,10 @@ def find(source: str | os.PathLike[str], progress: ProgressCallback | None = Non
 
     source: "mnist", a folder or a file, as `load` takes them; progress: called with (done, total, what) while files are
     inspected. Raises as `load` does.
+
+    >>> sets = find("mnist").sets()
+    >>> len(sets.train), len(sets.test)
+    (60000, 10000)
     """
     if source == "mnist":
         train, test = mnist.load()
