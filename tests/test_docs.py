@@ -109,6 +109,14 @@ def test_a_document_lists_the_image_formats(name):
     assert [word for word in re.findall(r"[A-Z0-9]+", line) if word in FORMATS] == list(FORMATS)
 
 
+@pytest.mark.parametrize("name", ["docs/commands.md", "docs/zh/commands.md"])
+def test_every_environment_variable_is_documented(name):
+    text = (ROOT / name).read_text()
+    for path in (ROOT / "src").rglob("*.py"):
+        for variable in re.findall(r'environ(?:\.get\(|\[)"(BYHAND_\w+)"', path.read_text()):
+            assert f"| `{variable}` |" in text, f"{path} reads {variable}"
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
 def test_an_example_runs_and_is_short(path, tmp_path):
     assert path.read_text().count("\n") < (110 if path.name == "gemm_ladder.py" else 60)  # that one holds five programs
