@@ -8,8 +8,8 @@ import numpy as np
 from byhand import models
 from byhand.data import Dataset
 from byhand.data.augment import suggest
+from byhand.data.image_source import ImageSource
 from byhand.data.photos import CROP
-from byhand.data.source import Source
 from byhand.errors import ArgumentError, UnknownNameError
 from byhand.nn import Model
 from byhand.ops import DEFAULT_HAND
@@ -39,7 +39,7 @@ MIN_STD = 0.01  # a channel of one color has none
 OPTIMIZER_NAMES = {name.lower(): kind for name, kind in OPTIMIZERS.items()}
 
 
-def resolve(given: Settings, listing: Source) -> tuple[Settings, list[str]]:
+def resolve(given: Settings, listing: ImageSource) -> tuple[Settings, list[str]]:
     """Return the settings of a training, given ones and defaults, and notes on the choice.
 
     given: by name, None where not given; listing: the result of `data.find`.
@@ -83,7 +83,7 @@ def optimizer(settings: Settings) -> Optimizer:
     return OPTIMIZER_NAMES[kept](**more, **({} if lr is None else {"lr": lr}))
 
 
-def crop_of(network: Model, listing: Source) -> float:
+def crop_of(network: Model, listing: ImageSource) -> float:
     """Return the fraction of an image's shorter side that a pretrained network is shown."""
     if network.crop_pct is not None:
         return float(network.crop_pct)

@@ -13,9 +13,9 @@ import numpy as np
 from byhand.data import image_decoding
 from byhand.data.dataset import Dataset
 from byhand.data.discovery import DiscoveredFiles, abbreviated, natural_key
+from byhand.data.image_source import ProgressCallback
 from byhand.data.lazy_images import LazyImages
 from byhand.data.prefetch import Prefetcher
-from byhand.data.source import ProgressCallback
 from byhand.data.splits import Splits, check_classes
 from byhand.errors import FileError
 from byhand.shapes import Shape
