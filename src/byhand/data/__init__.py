@@ -1,7 +1,7 @@
 """Data sets: found, decoded, split and augmented.
 
-`find` looks at a data set and returns a source (image_source.py): array_source.py (arrays of array_files.py, mnist.py, idx.py) or
-file_source.py (image files of discovery.py, decoded by image_decoding.py). A source returns splits (splits.py) of
+`find` inspects a data set and returns an `ImageSource` (image_source.py): array_source.py (arrays of array_files.py, mnist.py,
+idx.py) or file_source.py (image files of discovery.py, decoded by image_decoding.py). It returns splits (splits.py) of
 `Dataset` (dataset.py, lazy_images.py); batch_loader.py makes batches of one, augmented (augment/) and prefetched.
 digits.py and photos.py read one picture; digit_segmentation.py finds the digits of a page.
 """

@@ -54,7 +54,7 @@ def discover_folders(root: Path) -> DiscoveredFiles:
     if split_folders["train"]:
         used = {folder for group in split_folders.values() for folder in group}
         if others := [printable(folder.name) for folder in folders if folder not in used]:
-            found.notes.append(f"beside train/ there is also {abbreviated(others)}: left out")
+            found.notes.append(f"beside train/ there is also {abbreviate(others)}: left out")
         for split, group in split_folders.items():
             for folder in group:
                 _classes(folder, split, found)
@@ -83,7 +83,7 @@ def _classes(folder: Path, split: str, found: DiscoveredFiles) -> None:
         if len(pairs) == before:
             found.notes.append(f"the folder {found.shown(class_folder)} holds no picture: left out")
     if others:
-        kinds = abbreviated([f"{count} {ending or 'without an ending'}" for ending, count in others.most_common()])
+        kinds = abbreviate([f"{count} {ending or 'without an ending'}" for ending, count in others.most_common()])
         found.notes.append(f"files that are no pictures by their names are left out: {kinds}")
     if loose:
         found.notes.append(f"{_count(loose)} directly in {printable(folder.name)} {_belong(loose)} no class: left out")
@@ -215,10 +215,10 @@ def class_name(text: str) -> str:
     return unicodedata.normalize("NFC", printable(text))
 
 
-def abbreviated(names: list[str], most: int = 5) -> str:
+def abbreviate(names: list[str], max_names: int = 5) -> str:
     """Return the first few names of a list, and how many more there are."""
-    more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    more = f" and {len(names) - max_names:,} more" if len(names) > max_names else ""
+    return ", ".join(names[:max_names]) + more
 
 
 def _count(pictures: list[Path]) -> str:

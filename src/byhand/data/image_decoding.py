@@ -71,7 +71,8 @@ def inspect_image(path: str | os.PathLike[str], small: int) -> ImageInfo:
         return ImageInfo((height, width), gray, _note(image), blake2b(data, digest_size=16).digest(), pixels)
 
 
-ORIENTATION, SIDEWAYS = 0x0112, (5, 6, 7, 8)  # EXIF's tag, and those of its values that swap height and width
+ORIENTATION = 0x0112  # EXIF's tag
+SIDEWAYS = (5, 6, 7, 8)  # its values that swap height and width
 GRAY = ("1", "L", "LA", "La", "I", "F")
 
 
@@ -148,7 +149,9 @@ def _opened(path: str | os.PathLike[str], data: bytes) -> Iterator[Image.Image]:
             raise FileError(f"{path} can't be decoded: {reason}; save it anew as PNG") from None
 
 
-_lock, _inside, _outer = threading.Lock(), 0, warnings.catch_warnings()
+_lock = threading.Lock()
+_inside = 0
+_outer = warnings.catch_warnings()
 
 
 @contextmanager

@@ -83,7 +83,8 @@ def conv(x: Tensor, filters: int, kernel: int, name: str, stride: int = 1) -> Te
     return nn.Conv2d(filters, kernel, stride=stride, padding=kernel // 2, bias=False, name=name)(x)
 
 
-PAPER, NEW = "arXiv 1603.05027", "norm and ReLU before the convolutions: nothing on the shortcut"
+PAPER = "arXiv 1603.05027"
+NEW = "norm and ReLU before the convolutions: nothing on the shortcut"
 ARCHITECTURES = {
     "preact_resnet18": Architecture(partial(preact_resnet, unit=basic, units=(2, 2, 2, 2)), 2016, PAPER, NEW),
     "preact_resnet50": Architecture(partial(preact_resnet, unit=bottleneck, units=(3, 4, 6, 3)), 2016, PAPER, NEW),

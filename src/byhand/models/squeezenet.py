@@ -41,7 +41,8 @@ def fire(x: Tensor, squeezed: int, expanded: int, name: str) -> Tensor:
     return nn.Concat(name=name)(x1, x3)
 
 
-PAPER, NEW = "arXiv 1602.07360", "fire modules: squeeze with 1x1 convolutions, then expand"
+PAPER = "arXiv 1602.07360"
+NEW = "fire modules: squeeze with 1x1 convolutions, then expand"
 ARCHITECTURES = {
     "squeezenet1_0": Architecture(partial(squeezenet, filters=96, kernel=7, pools=(0, 3, 7)), 2016, PAPER, NEW),
     "squeezenet1_1": Architecture(partial(squeezenet, filters=64, kernel=3, pools=(0, 2, 4)), 2016, PAPER, NEW),

@@ -46,7 +46,8 @@ def vgg(images: Tensor, classes: int, stages: Sequence[int], norm: bool = False)
     )(average_to_size(x, 7))
 
 
-PAPER, NEW = "arXiv 1409.1556", "depth: 3x3 convolutions only, up to nineteen layers"
+PAPER = "arXiv 1409.1556"
+NEW = "depth: 3x3 convolutions only, up to nineteen layers"
 STAGES = {"vgg11": (1, 1, 2, 2, 2), "vgg13": (2, 2, 2, 2, 2), "vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 ARCHITECTURES = {
     name + end: Architecture(partial(vgg, stages=stages, norm=bool(end)), 2014, PAPER, NEW)

@@ -16,7 +16,8 @@ from byhand.report.drawing.feature_maps import GAP, pixel_axes, write_head
 from byhand.report.drawing.style import rgb
 from byhand.text import shorten
 
-MAX_CLASSES, MAX_IMAGES = 20, 12  # rows, and images in a row
+MAX_CLASSES = 20  # rows
+MAX_IMAGES = 12  # images in a row
 NAME_MAX_LETTERS = 32
 NAME_POINTS = 8.0  # font size of a class's name
 COUNT_POINTS = 6.5  # font size of its number of images

@@ -13,7 +13,8 @@ from byhand.report.drawing.style import BACKGROUND_COLOR, BLUE, MUTED_COLOR, ORA
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 # Pixels
-MIN_SIDE, MAX_SIDE = 900, 2000  # the picture's longer side; smaller photos are enlarged, larger ones reduced
+MIN_SIDE = 900  # pixels of the picture's longer side: smaller photos are enlarged
+MAX_SIDE = 2000  # pixels of the picture's longer side: larger photos are reduced
 LABEL_SIZES = 13, 30  # the smallest and the largest font above a box
 LEGEND_SIZE = 15  # the font below the photo
 DASH_PIXELS = 5, 4  # dash and gap of an uncertain digit's box

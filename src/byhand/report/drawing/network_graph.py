@@ -35,12 +35,18 @@ MERGED_INTO = {  # families that share the box of the layer before them, by that
     "normalization": ("convolution", "linear"),
     "activation": ("convolution", "linear", "normalization", "joining"),
 }
-EDGE_COLOR, SHORTCUT_COLOR = "#77726a", "#1f5fa8"
+EDGE_COLOR = "#77726a"
+SHORTCUT_COLOR = "#1f5fa8"
 NAME_MAX_LETTERS = 40  # a box's tooltip has the whole name
 
 # Pixels
-NAME_LETTER_WIDTH, LETTER_WIDTH, LINE_HEIGHT = 7.5, 6.5, 20
-MARGIN, BOX_GAP, LEVEL_GAP, BEND_WIDTH = 28, 28, 30, 12
+NAME_LETTER_WIDTH = 7.5
+LETTER_WIDTH = 6.5
+LINE_HEIGHT = 20
+MARGIN = 28
+BOX_GAP = 28
+LEVEL_GAP = 30
+BEND_WIDTH = 12
 BOX_MIN_WIDTH = 250  # for a box's last line
 
 
