@@ -1,4 +1,4 @@
-"""What an optimizer is: a frozen dataclass of hyperparameters and one update of all parameters, written by three hands.
+"""The optimizer interface: a frozen dataclass of hyperparameters and one update, written by three hands.
 
 The signature of the update is the contract, as the signature of an op is:
 
