@@ -79,9 +79,9 @@ def _draw_label(draw: ImageDraw.ImageDraw, digit: Digit, font: Font, x: float, y
     confident = digit.confidence >= CONFIDENT
     text = digit.text if confident else f"{digit.text}?"
     left, top, right, bottom = draw.textbbox((0, 0), text, font=font, anchor="ls")
-    wide, tall = right - left + 6, bottom - top + 6
-    x, y = round(x) - 3, max(round(y) - 3 - tall, 0)
-    draw.rectangle((x, y, x + wide, y + tall), fill=BLUE if confident else ORANGE)
+    width, height = right - left + 6, bottom - top + 6
+    x, y = round(x) - 3, max(round(y) - 3 - height, 0)
+    draw.rectangle((x, y, x + width, y + height), fill=BLUE if confident else ORANGE)
     draw.text((x + 3 - left, y + 3 - top), text, fill="white", font=font, anchor="ls")
 
 
