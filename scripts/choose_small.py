@@ -16,7 +16,7 @@ import numpy as np
 import byhand as bh
 from byhand import nn
 from byhand.data.augment import suggest
-from byhand.models.small import halve, unit
+from byhand.models.small import downsample_block, residual_block
 
 BATCH = 256
 ROUNDS = 7  # turns of each network
@@ -27,8 +27,8 @@ GRAY, COLOR = (28, 28, 1), (32, 32, 3)
 def candidate(x, filters, units):
     """Return the logits of stages that each halve the image; a unit adds two convolutions and a shortcut."""
     for stage, count in enumerate(filters):
-        x = halve(x, count, f"down{stage}")
-        x = unit(x, count, f"stage{stage}") if stage in units else x
+        x = downsample_block(x, count, f"down{stage}")
+        x = residual_block(x, count, f"stage{stage}") if stage in units else x
     return nn.Linear(10)(nn.GlobalAvgPool2d()(x))
 
 

@@ -29,7 +29,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from byhand.bench.scaling import CHECKED, Link, all_reduce, fit, launcher, predict, run
+from byhand.bench.scaling import MEASURED_MODEL, Link, all_reduce, fit, launcher, predict, run
 from byhand.kernels.runtime.cpu import cores
 
 LINKS = [(rate, delay) for rate in (1e9, 1e10) for delay in (0.0, 1e-4, 1e-3)]  # bits a second; seconds one way
@@ -50,7 +50,7 @@ def main() -> None:
     given = parser.parse_args()
     if os.geteuid() or not all(map(shutil.which, ("ip", "tc"))):
         sys.exit("measure_link: needs root, and ip and tc of iproute2")
-    model, batch = CHECKED
+    model, batch = MEASURED_MODEL
     threads, job = max(1, cores() // 2), {"seconds": given.seconds}
     training = job | {"model": model, "batch": batch}
     large = job | {"model": LARGE[0], "batch": LARGE[1]}
@@ -80,8 +80,8 @@ def main() -> None:
             "all_reduce_predicted": predicted,
             "step": step,
             "step_predicted": shard["step"] + predicted,
-            "work": shard["step"],
-            "large": {"work": large_shard["step"], "bytes": large_shard["bytes"], "late": late, "early": early}
+            "computation": shard["step"],
+            "large": {"computation": large_shard["step"], "bytes": large_shard["bytes"], "late": late, "early": early}
             | dict(
                 zip(
                     ("late_predicted", "early_predicted"),
@@ -96,9 +96,9 @@ def main() -> None:
         print(json.dumps({"model": model, "batch": batch, "large": LARGE, "threads": threads, "links": rows}))
 
 
-def steps(work: float, size: float, line: Link, add: float) -> tuple[float, float]:
+def steps(computation: float, size: float, line: Link, add: float) -> tuple[float, float]:
     """Return the predicted seconds of a step: without overlap, and with it."""
-    row = predict(work, 1, size, 2, line, add)
+    row = predict(computation, 1, size, 2, line, add)
     return row["step"], row["overlapped"]["step"]
 
 
@@ -110,10 +110,12 @@ def print_row(row: dict) -> None:
         print(f"  {size:12,} bytes {seconds * 1e3:10.3f} ms")
     name = f"the gradient, {row['bytes'] / 1e6:.2f} MB"
     print(f"  {name:30}{row['all_reduce'] * 1e3:10.3f} ms, predicted {row['all_reduce_predicted'] * 1e3:.3f}")
-    prediction = f"predicted {row['step_predicted'] * 1e3:.3f}: work {row['work'] * 1e3:.3f}"
+    prediction = f"predicted {row['step_predicted'] * 1e3:.3f}: computation {row['computation'] * 1e3:.3f}"
     print(f"  {'a step':30}{row['step'] * 1e3:10.3f} ms, {prediction}")
     large = row["large"]
-    print(f"  {LARGE[0]}, a gradient of {large['bytes'] / 1e6:.1f} MB, a step: work {large['work'] * 1e3:.1f} ms")
+    print(
+        f"  {LARGE[0]}, a gradient of {large['bytes'] / 1e6:.1f} MB, a step: computation {large['computation'] * 1e3:.1f} ms"
+    )
     for name, what in (("late", "sent at the end"), ("early", "sent during backward")):
         print(f"  {what:30}{large[name] * 1e3:10.1f} ms, predicted {large[f'{name}_predicted'] * 1e3:.1f}")
 
@@ -215,11 +217,11 @@ def relay(rate: float, delay: float) -> int:
 
 
 def carry(files: list[int], rate: float, delay: float) -> None:
-    """Hand each packet on when the wire has sent it, one after the other, and it has traveled."""
+    """Hand each packet on when the link has sent it, one after the other, and it has traveled."""
     with suppress(OSError):
         os.nice(-10)
     ways = [(source, target, deque[tuple[float, bytes]]()) for source, target in (files, files[::-1])]
-    free = [0.0, 0.0]  # when each way's wire is free
+    free = [0.0, 0.0]  # when each way's link is free
     while True:
         dues = [waiting[0][0] for _, _, waiting in ways if waiting]
         left = None if not dues else max(0.0, min(dues) - time.monotonic())

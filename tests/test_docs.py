@@ -11,6 +11,7 @@ import typer
 
 import byhand as bh
 from byhand.cli.app import app
+from byhand.data.image_formats import FORMATS
 from tests.cli.run_cli import small_mnist
 
 ROOT = Path(__file__).parent.parent
@@ -99,6 +100,21 @@ def test_the_folder_map_names_every_package(name):
     for path in (ROOT / "src" / "byhand").iterdir():
         if path.is_dir() and path.name != "__pycache__":
             assert f"  {path.name}/" in packages
+
+
+@pytest.mark.parametrize("name", ["SECURITY.md", "docs/training.md", "docs/zh/training.md"])
+def test_a_document_lists_the_image_formats(name):
+    lines = (ROOT / name).read_text().upper().replace("JPEG 2000", "JPEG2000").splitlines()
+    line = next(line for line in lines if "AVIF" in line)
+    assert [word for word in re.findall(r"[A-Z0-9]+", line) if word in FORMATS] == list(FORMATS)
+
+
+@pytest.mark.parametrize("name", ["docs/commands.md", "docs/zh/commands.md"])
+def test_every_environment_variable_is_documented(name):
+    text = (ROOT / name).read_text()
+    for path in (ROOT / "src").rglob("*.py"):
+        for variable in re.findall(r'environ(?:\.get\(|\[)"(BYHAND_\w+)"', path.read_text()):
+            assert f"| `{variable}` |" in text, f"{path} reads {variable}"
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)

@@ -22,14 +22,13 @@ from byhand.errors import (
 from byhand.nn import Model, load
 from byhand.ops.catalog import *  # noqa: F403
 from byhand.ops.op import REGISTRY as _REGISTRY
-from byhand.train import SGD, Adam, AdamW, Constant, Cosine, Muon, OneCycle, Run, StepDecay, Trainer, Warmup
+from byhand.train import Constant, Cosine, OneCycle, Run, StepDecay, Trainer, Warmup
+from byhand.train.optim import OPTIMIZERS as _OPTIMIZERS
+from byhand.train.optim.catalog import *  # noqa: F403
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "SGD",
-    "Adam",
-    "AdamW",
     "ArgumentError",
     "ByhandError",
     "Constant",
@@ -37,7 +36,6 @@ __all__ = [
     "DivergedError",
     "FileError",
     "Model",
-    "Muon",
     "OneCycle",
     "Run",
     "ShapeError",
@@ -51,4 +49,5 @@ __all__ = [
     "models",
     "nn",
 ]
+__all__ += list(_OPTIMIZERS)  # every optimizer
 __all__ += list(_REGISTRY)  # every op

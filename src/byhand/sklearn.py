@@ -40,7 +40,9 @@ __all__ = ["CNNClassifier"]
 MIN_SQUARE_SIDE = 8  # pixels: a row of a smaller square number of values is not taken for an image
 SMALL_CNN_SIDE = 16  # pixels: images from this size on get the architecture "tiny", smaller ones `shallow`
 STATISTICS_IMAGES = 4096  # at most so many are read for mean and standard deviation
-LARGE_SET_IMAGES, SMALL_BATCH, LARGE_BATCH = 2000, 16, 64  # batch_size="auto"
+LARGE_SET_MIN_IMAGES = 2000  # batch_size="auto": from here on a set is large
+SMALL_SET_BATCH_SIZE = 16
+LARGE_SET_BATCH_SIZE = 64
 CONSTANT_RATIO = 1e-6  # of standard deviation to mean: below it the deviation is rounding, and the channel is constant
 SEED_BOUND = 2**31 - 1
 MODEL_FILE = "model.safetensors"
@@ -171,7 +173,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ArgumentError(
                 f"augment is {augment}, which is for uint8; X holds {X.dtype} (for pixels 0 to 255, X.astype('uint8'))"
             )
-        automatic = LARGE_BATCH if len(train) >= LARGE_SET_IMAGES else SMALL_BATCH
+        automatic = LARGE_SET_BATCH_SIZE if len(train) >= LARGE_SET_MIN_IMAGES else SMALL_SET_BATCH_SIZE
         batch = integer("batch_size", automatic if self.batch_size == "auto" else self.batch_size)
         trainer = Trainer(
             self._network(train, seed),
@@ -254,7 +256,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         mean, std = values.mean((0, 1, 2)), values.std((0, 1, 2))
         std = np.where(std > CONSTANT_RATIO * np.abs(mean), std, 1.0)
         images = Input(*train.shape)
-        x = images if pixels else standardized(images, mean, std)
+        x = images if pixels else standardize(images, mean, std)
         scale: dict[str, Any] = {"mean": mean.tolist(), "std": std.tolist()} if pixels else {}
         name = name if name.isidentifier() else "cnn"
         return Model(images, build(x, len(train.classes)), name=name, classes=train.classes, seed=seed, **scale)
@@ -297,7 +299,7 @@ def shallow(images: Tensor, classes: int) -> Tensor:
     return Linear(classes)(Flatten()(x))
 
 
-def standardized(images: Tensor, mean: Array, std: Array) -> Tensor:
+def standardize(images: Tensor, mean: Array, std: Array) -> Tensor:
     """Return (images - mean) / std as a frozen batch norm, so that the saved network takes the same images."""
     graph = images.graph
     arrays = {  # the scale goes into gamma: a variance may be too large or too small for float32

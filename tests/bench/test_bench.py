@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 import byhand as bh
-from byhand.bench import bench, benchmarks, convolutions, measure, networks, peers, table
+from byhand.bench import benchmark_run, benchmarks, convolutions, measure, networks, peers, table
 from byhand.bench.article_peer import Peer as Article
 from byhand.bench.benchmarks import BENCHMARKS
 from byhand.bench.byhand_peer import Peer as Byhand
 from byhand.bench.layer_calls import layer_calls
 from byhand.bench.memory import peak, required
-from byhand.bench.peers import PEERS, Entry
+from byhand.bench.peers import PEERS, PeerSpec
 from tests.cli.run_cli import byhand
 from tests.oracle import needs_torch
 
@@ -35,7 +35,7 @@ def measure_faulty_peer(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (root, root / "src"))))
 
     def run(how, needs=()):
-        monkeypatch.setitem(PEERS, how, Entry("tests.bench.faulty_peer", {"hand": "arrays", "how": how}, needs))
+        monkeypatch.setitem(PEERS, how, PeerSpec("tests.bench.faulty_peer", {"hand": "arrays", "how": how}, needs))
         restrict_peers(monkeypatch, "lenet5", how)
         (row,) = measure(["lenet5"], **QUICK)["rows"]
         return row
@@ -44,7 +44,7 @@ def measure_faulty_peer(monkeypatch):
 
 
 def test_byhand_is_measured_alone_where_no_peer_is_installed(monkeypatch):
-    monkeypatch.setattr(Entry, "missing", lambda entry: f"{entry.needs[0]} is not installed" if entry.needs else None)
+    monkeypatch.setattr(PeerSpec, "missing", lambda spec: f"{spec.needs[0]} is not installed" if spec.needs else None)
     told = []
     (row,) = measure(["lenet5"], progress=told.append, **QUICK)["rows"]
     assert told[0] == "measuring: LeNet-5, batch 64, training"
@@ -120,10 +120,10 @@ def test_a_peer_that_computes_something_else_is_refused(measure_faulty_peer):
 
 
 def test_the_check_sees_a_difference_and_a_nan():
-    bench.check([[2.3, 2.2], [1e-9, 5.0]], [[2.3001, 2.1999], [0.0, 5.0]])
+    benchmark_run.check([[2.3, 2.2], [1e-9, 5.0]], [[2.3001, 2.1999], [0.0, 5.0]])
     for numbers in ([[2.3, 2.21]], [[2.3, float("nan")]], [[2.3]], []):
-        with pytest.raises(bench.Failed, match="not the same computation"):
-            bench.check([[2.3, 2.2]], numbers)
+        with pytest.raises(benchmark_run.PeerError, match="not the same computation"):
+            benchmark_run.check([[2.3, 2.2]], numbers)
 
 
 def test_a_peer_that_breaks_is_reported_and_the_others_go_on(measure_faulty_peer):
@@ -139,11 +139,11 @@ def test_a_peer_that_cannot_take_part_says_why(measure_faulty_peer, monkeypatch)
         "fine": "no_such_package is not installed"
     }
     monkeypatch.setattr(peers.shutil, "which", lambda name: None)
-    assert Entry("x", {"compiled": True}).missing() == "needs a C++ compiler"
+    assert PeerSpec("x", {"compiled": True}).missing() == "needs a C++ compiler"
 
 
 def test_a_failure_of_byhand_is_a_row(monkeypatch):
-    monkeypatch.setattr(bench, "byhand", lambda hand: Entry("tests.bench.nowhere", {}))
+    monkeypatch.setattr(benchmark_run, "byhand", lambda hand: PeerSpec("tests.bench.nowhere", {}))
     restrict_peers(monkeypatch, "lenet5")
     (row,) = measure(["lenet5"], **QUICK)["rows"]
     assert row["byhand"] is None and row["ratio"] is None and "nowhere" in row["failed"]["byhand"]
@@ -151,24 +151,24 @@ def test_a_failure_of_byhand_is_a_row(monkeypatch):
 
 
 def test_a_slow_peer_is_measured_once():
-    race, stopped = bench.Race("latency", print), []
+    run, stopped = benchmark_run.BenchmarkRun("latency", print), []
     for name, value in (("byhand", 90.0), ("fast", 10.0), ("near", 15.0), ("slow", 30.0)):
-        process = race.processes[name] = bench.Process("latency", Entry("x"))
+        process = run.processes[name] = benchmark_run.Process("latency", PeerSpec("x"))
         process.values, process.stop = [[value]], lambda name=name: stopped.append(name)
-    race._stop_slow_peers()
+    run._stop_slow_peers()
     assert stopped == ["slow"]
 
 
 def test_a_row_of_several_lines_has_a_ratio_each_and_their_mean():
     kind = replace(BENCHMARKS["lenet5"], lines=("one", "two"))
     values = {"byhand": [8.0, 1.0], "PyTorch a": [4.0, 0.5], "torch.compile b": [1.0, 2.0], "JAX": [1.0, 1.0]}
-    row = bench.compare(kind, values) | {"missing": {}, "failed": {}}
+    row = benchmark_run.compare(kind, values) | {"missing": {}, "failed": {}}
     assert [line["ratio"] for line in row["lines"].values()] == [2, 0.5]
     assert [line["best"] for line in row["lines"].values()] == ["PyTorch a", "torch.compile b"]
     assert row["ratio"] == pytest.approx(1)
     text = table(row)
     assert "0.50x torch.compile b" in text and "(required 3, target 6)" in text
-    less = bench.compare(
+    less = benchmark_run.compare(
         replace(kind, lower_is_better=True, lines=("",)), {"byhand": [1.0], "PyTorch": [3.0], "JAX": [2.0]}
     )
     assert (less["ratio"], less["families"]) == (2, {"PyTorch": 3, "JAX": 2})

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from byhand.bench import scaling, scaling_rank
-from byhand.bench.scaling import LINKS, MACHINES, Link, all_reduce, fit, predict
+from byhand.bench.scaling import LINKS, MACHINE_COUNTS, Link, all_reduce, fit, predict
 from byhand.errors import ArgumentError
 from byhand.train.distributed.mpi import Communicator
 from tests.train.test_ranks import ROOT, needs_mpi
@@ -52,7 +52,7 @@ def test_few_bytes_go_by_recursive_doubling_and_many_do_not():
 
 def test_a_prediction_is_bounded_by_its_work_and_falls_with_the_machines():
     for link in LINKS:
-        rows = [predict(1.0, 32, 1e8, machines, link, 1e-10) for machines in MACHINES]
+        rows = [predict(1.0, 32, 1e8, machines, link, 1e-10) for machines in MACHINE_COUNTS]
         assert all(row["efficiency"] > other["efficiency"] for row, other in pairwise(rows))
         for row in rows:
             assert 1.0 <= row["overlapped"]["step"] <= row["step"] == pytest.approx(1.0 + row["all_reduce"])
@@ -61,7 +61,7 @@ def test_a_prediction_is_bounded_by_its_work_and_falls_with_the_machines():
 
 def test_the_fit_finds_the_line_through_noise():
     rng = np.random.default_rng(0)
-    times = [(size, (30e-6 + size * 8e-9) * rng.uniform(0.95, 1.05)) for size in scaling.SIZES]
+    times = [(size, (30e-6 + size * 8e-9) * rng.uniform(0.95, 1.05)) for size in scaling.ALL_REDUCE_BYTES]
     latency, byte = fit(times)
     assert latency == pytest.approx(30e-6, rel=0.05) and byte == pytest.approx(8e-9, rel=0.05)
 

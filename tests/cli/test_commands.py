@@ -83,9 +83,9 @@ def test_one_bad_picture_does_not_keep_the_others_from_their_answer(run, picture
         (["predict"], "Missing argument"),
         (
             ["predict", "seven.PNG"],
-            "seven.PNG is a picture, and a run or a model comes before it; expected: byhand predict runs/RUN seven.PNG",
+            "seven.PNG is an image, and a run or a model comes before it; expected: byhand predict runs/RUN seven.PNG",
         ),
-        (["predict", "lenet5"], "no picture is given; expected: byhand predict lenet5 PICTURE"),
+        (["predict", "lenet5"], "no image is given; expected: byhand predict lenet5 IMAGE"),
         (
             ["predict", "runs/none", "x.png"],
             "expected a run's folder (`byhand train` writes one), a model file (ONNX incl",
@@ -121,7 +121,7 @@ def test_bad_input_gets_one_line(words, complaint, tmp_path):
 def test_predict_says_what_it_cannot_read(tmp_path):
     bh.models.create("lenet5", input_shape=(32, 30, 2)).save(tmp_path / "two.safetensors")
     complaint = byhand("predict", tmp_path / "two.safetensors", "x.png").complaint
-    assert complaint == "a picture has one channel or three, but lenet5 takes 32 x 30 x 2 arrays"
+    assert complaint == "an image has one channel or three, but lenet5 takes 32 x 30 x 2 arrays"
 
 
 @pytest.fixture

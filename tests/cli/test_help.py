@@ -10,7 +10,7 @@ from typer.main import get_command
 
 import byhand.cli
 from byhand.cli.app import app
-from byhand.cli.command import COMMAND_PANELS, COMMANDS, registered_commands
+from byhand.cli.command import COMMANDS, PANELS, registered_commands
 from byhand.errors import ArgumentError
 from tests.cli.run_cli import byhand as run
 
@@ -79,9 +79,7 @@ def test_the_help_fits_the_terminal(width):
 
 def test_the_commands_stand_in_panels():
     out = run("--help").out
-    assert [out.index(f"─ {panel} ─") for panel in COMMAND_PANELS] == sorted(
-        out.index(f"─ {panel} ─") for panel in COMMAND_PANELS
-    )
+    assert [out.index(f"─ {panel} ─") for panel in PANELS] == sorted(out.index(f"─ {panel} ─") for panel in PANELS)
     assert all(f"│ {name} " in out for name in NAMES)
 
 

@@ -119,7 +119,7 @@ def test_a_run_is_exported_as_a_page_that_answers(run, tmp_path):
     [
         (("look", "nothing"), "no model 'nothing'"),
         (("look", "article", "missing.png"), "missing.png"),
-        (("look", "article", *["a.png"] * 17), "a page shows up to 16 pictures; got 17"),
+        (("look", "article", *["a.png"] * 17), "a page shows up to 16 images; got 17"),
         (("look", "article", "--output", "no/folder/page.html"), "can't write no/folder/page.html"),
         (("export", "article", "--html"), "article is an untrained architecture: train it first"),
         (("export", "efficientnet_lite0", "page.html"), "page.html is the HTML file of --html; give --html with it"),

@@ -83,7 +83,7 @@ def test_bad_images_are_reported_and_the_others_predicted(run, tmp_path):
     [
         (("--csv", "--json"), "--json and --csv are two output formats"),
         (("--top-k", "0"), "--top-k is 0; expected a whole number, 1 or more"),
-        (("empty",), "the folder empty contains no pictures"),
+        (("empty",), "the folder empty contains no images"),
     ],
 )
 def test_wrong_options_are_refused(run, tmp_path, words, complaint):

@@ -91,7 +91,7 @@ def test_skew_is_measured(angle, ruled):
         if ruled:
             page[top + 50 : top + 52] = np.maximum(page[top + 50 : top + 52], 0.15)
     turned = np.asarray(Image.fromarray(page).rotate(-angle, Image.Resampling.BILINEAR))
-    assert digit_segmentation.turn(turned) == pytest.approx(angle, abs=0.3 if ruled else 1.0)
+    assert digit_segmentation.estimate_skew(turned) == pytest.approx(angle, abs=0.3 if ruled else 1.0)
 
 
 def test_ruled_lines_are_removed_and_strokes_over_them_stay():
@@ -101,7 +101,7 @@ def test_ruled_lines_are_removed_and_strokes_over_them_stay():
     ink = np.zeros_like(page)
     for k, (top, left) in enumerate(((85, 200), (200, 400), (330, 500))):
         ink[top : top + 84, left : left + 84] = np.kron(mnist.test_images()[k], np.ones((3, 3))) / 255 * 0.7
-    left, rules = digit_segmentation.without_rules(1 - (1 - page) * (1 - ink))
+    left, rules = digit_segmentation.remove_ruled_lines(1 - (1 - page) * (1 - ink))
     assert np.abs(left - ink).max() < 0.1
     assert np.abs(rules - page).mean() < 0.01
 

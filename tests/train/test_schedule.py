@@ -149,7 +149,9 @@ def test_settings_go_to_json_and_back(original):
 
 
 def test_every_kind_can_be_written():
-    assert {settings.to_json(kind())["kind"] for kind in settings.kinds().values()} == set(settings.kinds())
+    assert {settings.to_json(kind())["kind"] for kind in settings.registered_types().values()} == set(
+        settings.registered_types()
+    )
 
 
 @pytest.mark.parametrize("kind", ["Cosinus", "", None, 1, "__import__", "Trainer"])

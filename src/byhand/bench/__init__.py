@@ -1,6 +1,6 @@
 """Benchmarks of byhand beside PyTorch, JAX and onnxruntime, in one run: the same data, from the same weights."""
 
-from byhand.bench.bench import measure
+from byhand.bench.benchmark_run import measure
 from byhand.bench.benchmarks import BENCHMARKS
 from byhand.bench.table import table
 

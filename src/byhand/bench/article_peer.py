@@ -3,7 +3,7 @@
 import numpy as np
 
 from byhand import tutorial
-from byhand.bench.network import Network
+from byhand.bench.peer_network import PeerNetwork
 from byhand.nn import Model
 from byhand.ops.op import Array
 
@@ -19,7 +19,7 @@ class Peer:
         return ArticleNetwork(model, lr, self.hand)
 
 
-class ArticleNetwork(Network):
+class ArticleNetwork(PeerNetwork):
     """The article's three layers."""
 
     def __init__(self, model: Model, lr: float, hand: str) -> None:

@@ -20,7 +20,7 @@ from byhand.bench.convolutions import LINES, convolutions
 from byhand.bench.inference import LINES as INFERENCES
 from byhand.bench.inference import inference
 from byhand.bench.memory import install_size, peak
-from byhand.bench.network import NetworkPeer
+from byhand.bench.peer_network import NetworkPeer
 from byhand.bench.timing import seconds_per_call
 from byhand.data import Dataset
 from byhand.errors import DivergedError
@@ -94,15 +94,15 @@ def training(
     """Training steps, in images per second; plain: the network without dropout, for the check."""
 
     def session(peer: NetworkPeer) -> Session:
-        turns = batches(images(), batch)
-        side = peer.network((plain or network)(), 0.01, 0.9)
-        seconds = yield [[float(side.step(*turn)) for turn in turns[:checked]]]
+        train_batches = batches(images(), batch)
+        peer_network = peer.network((plain or network)(), 0.01, 0.9)
+        seconds = yield [[float(peer_network.step(*batch_arrays)) for batch_arrays in train_batches[:checked]]]
         if plain:
-            side = peer.network(network(), 0.01, 0.9)
-            float(side.step(*turns[0]))
-        turn = cycle(turns)
+            peer_network = peer.network(network(), 0.01, 0.9)
+            float(peer_network.step(*train_batches[0]))
+        next_batch = cycle(train_batches)
         while True:
-            seconds = yield [batch / seconds_per_call(lambda: side.step(*next(turn)), seconds)]
+            seconds = yield [batch / seconds_per_call(lambda: peer_network.step(*next(next_batch)), seconds)]
 
     return session
 
@@ -110,38 +110,38 @@ def training(
 def articles_run(peer: NetworkPeer) -> Session:
     """The article's run: 3 epochs of 1,000 images, one at a time, then 1,000 tests; in seconds."""
     train, test = (part.take(1000) for part in data.load("mnist"))
-    side = peer.network(networks.article(), LEARN_RATE, 0.0)
-    side.fit(train.take(300), epochs=1, batch=1)
-    yield [[*side.loss_and_accuracy(test)]]
+    peer_network = peer.network(networks.article(), LEARN_RATE, 0.0)
+    peer_network.fit(train.take(300), epochs=1, batch=1)
+    yield [[*peer_network.loss_and_accuracy(test)]]
     while True:
         started = time.perf_counter()
-        side.fit(train, epochs=3, batch=1)
-        side.loss_and_accuracy(test)
+        peer_network.fit(train, epochs=3, batch=1)
+        peer_network.loss_and_accuracy(test)
         yield [time.perf_counter() - started]
 
 
 def articles_epoch(peer: NetworkPeer) -> Session:
     """The article's network, an epoch of all of MNIST's 60,000 images, 64 at a time; in seconds."""
-    train, side = digits(), peer.network(networks.article(), 0.01, 0.0)
-    yield [[float(side.step(*batch)) for batch in batches(train.take(320), 64)]]
-    side.fit(train.take(640), epochs=1, batch=64)
+    train, peer_network = digits(), peer.network(networks.article(), 0.01, 0.0)
+    yield [[float(peer_network.step(*batch)) for batch in batches(train.take(320), 64)]]
+    peer_network.fit(train.take(640), epochs=1, batch=64)
     while True:
         started = time.perf_counter()
-        side.fit(train, epochs=1, batch=64)
+        peer_network.fit(train, epochs=1, batch=64)
         yield [time.perf_counter() - started]
 
 
 def articles_steps(peer: NetworkPeer) -> Session:
     """The article's training, one image at a time, in images per second."""
-    side, random = peer.network(networks.article(), LEARN_RATE, 0.0), noise((28, 28, 1), 5)
+    peer_network, random = peer.network(networks.article(), LEARN_RATE, 0.0), noise((28, 28, 1), 5)
     # Noise has no ties: the article gives the gradient of a maximum to every pixel that equals it, other peers to one.
-    losses = [float(side.step(*batch)) for batch in batches(random, 1)]
+    losses = [float(peer_network.step(*batch)) for batch in batches(random, 1)]
     train, count = digits(), 10
-    side.fit(train.take(count), epochs=1, batch=1)
+    peer_network.fit(train.take(count), epochs=1, batch=1)
     seconds = yield [losses]
     while True:
         started = time.perf_counter()
-        side.fit(train.take(count), epochs=1, batch=1)
+        peer_network.fit(train.take(count), epochs=1, batch=1)
         took = time.perf_counter() - started
         if took < seconds / 2 and count < len(train):  # too few images for a turn
             count = min(len(train), max(2 * count, int(count * seconds / took)))
@@ -152,13 +152,13 @@ def articles_steps(peer: NetworkPeer) -> Session:
 def latency(peer: NetworkPeer) -> Session:
     """From one image to its logits, in microseconds."""
     images = digits(16).images
-    side = peer.network(networks.lenet5(), 0.01, 0.0)
-    seconds = yield [side.logits(images[i : i + 1])[0].tolist() for i in range(5)]
-    turn = cycle(range(len(images)))
+    peer_network = peer.network(networks.lenet5(), 0.01, 0.0)
+    seconds = yield [peer_network.logits(images[i : i + 1])[0].tolist() for i in range(5)]
+    next_index = cycle(range(len(images)))
 
     def predict() -> Array:
-        i = next(turn)
-        return side.logits(images[i : i + 1])
+        i = next(next_index)
+        return peer_network.logits(images[i : i + 1])
 
     while True:
         seconds = yield [1e6 * seconds_per_call(predict, seconds)]
@@ -171,9 +171,9 @@ def to_target(peer: NetworkPeer) -> Session:
     """
     yield []
     train, test = data.load("mnist")
-    side = peer.network(networks.lenet5(), 0.1, 0.9)
-    side.fit(train, epochs=5, batch=64, schedule=OneCycle())
-    _, accuracy = side.loss_and_accuracy(test)
+    peer_network = peer.network(networks.lenet5(), 0.1, 0.9)
+    peer_network.fit(train, epochs=5, batch=64, schedule=OneCycle())
+    _, accuracy = peer_network.loss_and_accuracy(test)
     if accuracy < TARGET_ACCURACY:
         raise DivergedError(f"the training ended at {accuracy:.2%}, below {TARGET_ACCURACY:.0%}")
     yield [time.time() - float(os.environ[STARTED])]
@@ -181,11 +181,11 @@ def to_target(peer: NetworkPeer) -> Session:
 
 def training_memory(peer: NetworkPeer) -> Session:
     """Peak memory of a process that trains ResNet-18, in MB."""
-    turns = batches(photographs(), 64)
-    side = peer.network(networks.resnet18(), 0.01, 0.9)
-    yield [[float(side.step(*batch)) for batch in turns[:2]]]
+    train_batches = batches(photographs(), 64)
+    peer_network = peer.network(networks.resnet18(), 0.01, 0.9)
+    yield [[float(peer_network.step(*batch)) for batch in train_batches[:2]]]
     while True:
-        float(side.step(*turns[2]))
+        float(peer_network.step(*train_batches[2]))
         yield [peak()]
 
 

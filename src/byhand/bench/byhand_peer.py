@@ -7,7 +7,7 @@ import numpy as np
 
 from byhand.bench.convolutions import Case, Passes
 from byhand.bench.inference import Predict
-from byhand.bench.network import Network
+from byhand.bench.peer_network import PeerNetwork
 from byhand.data import Dataset
 from byhand.nn import Model
 from byhand.ops import conv2d
@@ -51,7 +51,7 @@ class Peer:
         }
 
 
-class ByhandNetwork(Network):
+class ByhandNetwork(PeerNetwork):
     """A model and its trainer."""
 
     def __init__(self, model: Model, lr: float, momentum: float, hand: str) -> None:

@@ -16,10 +16,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-from byhand.bench.bench import ahead, versions
+from byhand.bench.benchmark_run import performance_ratio, versions
 from byhand.bench.benchmarks import BENCHMARKS
 from byhand.bench.results import HistoryRow, Result
-from byhand.bench.table import figure
+from byhand.bench.table import format_number
 from byhand.errors import FileError
 from byhand.files import write_whole
 from byhand.kernels.runtime import cpu
@@ -59,7 +59,8 @@ def append(path: Path, names: list[str], result: Result, hand: str) -> int:
     for name, row in zip(names, result["rows"], strict=True):
         if row["byhand"] is not None:
             ratios = {
-                peer: round(ahead(BENCHMARKS[name], row["byhand"], value), 4) for peer, value in row["peers"].items()
+                peer: round(performance_ratio(BENCHMARKS[name], row["byhand"], value), 4)
+                for peer, value in row["peers"].items()
             }
             rows.append({**common, "benchmark": name, "unit": row["unit"], "median": row["byhand"], "ratios": ratios})
     before = _content(path) if path.exists() else b""
@@ -102,7 +103,9 @@ def table(rows: list[HistoryRow]) -> str:
         best = min(row["ratios"].items(), key=lambda item: item[1], default=None)
         beside = "" if best is None else f"  {best[1]:.2f}x {best[0]}"
         date, place = row["date"][:16].replace("T", " "), row["commit"] or "-"
-        lines.append(f"{date}  {place:14}  {row['benchmark']:12}{figure(row['median'])} {row['unit']:10}{beside}")
+        lines.append(
+            f"{date}  {place:14}  {row['benchmark']:12}{format_number(row['median'])} {row['unit']:10}{beside}"
+        )
     return "\n".join(line.rstrip() for line in lines)
 
 

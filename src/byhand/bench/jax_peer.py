@@ -8,7 +8,7 @@ from typing import Any, SupportsFloat
 import numpy as np
 
 from byhand.bench.layer_calls import LayerCall, layer_calls
-from byhand.bench.network import Network
+from byhand.bench.peer_network import PeerNetwork
 from byhand.nn import Model
 from byhand.ops.op import Array
 
@@ -33,7 +33,7 @@ class Peer:
         return JaxNetwork(model, lr, momentum, self.jax)
 
 
-class JaxNetwork(Network):
+class JaxNetwork(PeerNetwork):
     """Parameters, states and velocities, and the compiled functions of a step and of the logits."""
 
     def __init__(self, model: Model, lr: float, momentum: float, jax: ModuleType) -> None:

@@ -18,7 +18,7 @@ def lenet5() -> Model:
 def mnist_example(dropout: bool = True) -> Model:
     """Return the network of PyTorch's own MNIST example (github.com/pytorch/examples, mnist/main.py)."""
     images = nn.Input(28, 28, 1)
-    chain = nn.Sequential(
+    layers = nn.Sequential(
         nn.Conv2d(32, 3),  # (28, 28, 1) -> (26, 26, 32)
         nn.ReLU(),
         nn.Conv2d(64, 3),  # -> (24, 24, 64)
@@ -31,7 +31,7 @@ def mnist_example(dropout: bool = True) -> Model:
         *([nn.Dropout(0.5)] if dropout else []),
         nn.Linear(10),
     )
-    return Model(images, chain(images), name="mnist_example")
+    return Model(images, layers(images), name="mnist_example")
 
 
 def resnet20() -> Model:
@@ -46,7 +46,7 @@ def resnet18() -> Model:
 
 def _resnet(name: str, stages: tuple[int, ...], blocks: int) -> Model:
     images = nn.Input(32, 32, 3)
-    x = nn.ReLU()(_normed(images, stages[0], 3))
+    x = nn.ReLU()(_conv_bn(images, stages[0], 3))
     for filters in stages:
         for block in range(blocks):
             x = _block(x, filters, stride=2 if block == 0 and filters != stages[0] else 1)
@@ -55,10 +55,10 @@ def _resnet(name: str, stages: tuple[int, ...], blocks: int) -> Model:
 
 def _block(x: Tensor, filters: int, stride: int) -> Tensor:
     """Add a residual block of two convolutions; where the shape changes, its shortcut is a 1x1 convolution."""
-    shortcut = x if x.shape[-1] == filters and stride == 1 else _normed(x, filters, 1, stride)
-    y = nn.ReLU()(_normed(x, filters, 3, stride))
-    return nn.ReLU()(_normed(y, filters, 3) + shortcut)
+    shortcut = x if x.shape[-1] == filters and stride == 1 else _conv_bn(x, filters, 1, stride)
+    y = nn.ReLU()(_conv_bn(x, filters, 3, stride))
+    return nn.ReLU()(_conv_bn(y, filters, 3) + shortcut)
 
 
-def _normed(x: Tensor, filters: int, kernel: int, stride: int = 1) -> Tensor:
+def _conv_bn(x: Tensor, filters: int, kernel: int, stride: int = 1) -> Tensor:
     return nn.BatchNorm()(nn.Conv2d(filters, kernel, stride=stride, padding=kernel // 2, bias=False)(x))

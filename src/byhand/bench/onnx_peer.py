@@ -8,7 +8,7 @@ import numpy as np
 
 from byhand.bench.inference import Predict
 from byhand.bench.layer_calls import LayerCall, layer_calls
-from byhand.bench.network import Network
+from byhand.bench.peer_network import PeerNetwork
 from byhand.errors import ArgumentError
 from byhand.nn import Model
 from byhand.onnx.save import as_onnx as graph_of
@@ -49,7 +49,7 @@ def session(proto: "onnx.ModelProto", threads: int) -> Session:
     return runtime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-class OnnxNetwork(Network):
+class OnnxNetwork(PeerNetwork):
     """A session of onnxruntime."""
 
     def __init__(self, model: Model, threads: int) -> None:

@@ -26,7 +26,9 @@ from byhand.ops import DEFAULT_HAND
 from byhand.ops.op import Array
 
 KINDS = ("node", "simple", "pytorch-converted", "pytorch-operator", "real")
-PASSED, UNSUPPORTED, FAILED = "passed", "unsupported", "failed"
+PASSED = "passed"
+UNSUPPORTED = "unsupported"
+FAILED = "failed"
 COLUMNS = 3  # of operators, side by side
 
 

@@ -9,7 +9,7 @@ Setting = str | int | bool
 
 
 @dataclass(frozen=True)
-class Entry:
+class PeerSpec:
     """A peer: the module with its class `Peer`, the arguments of that class, and the packages it needs."""
 
     module: str
@@ -44,32 +44,36 @@ def count(threads: int) -> str:
 
 
 TORCH = {
-    f"{'torch.compile' if compiled else 'PyTorch'} {layout}, {count(threads)}": Entry(
+    f"{'torch.compile' if compiled else 'PyTorch'} {layout}, {count(threads)}": PeerSpec(
         "byhand.bench.torch_peer", {"layout": layout, "threads": threads, "compiled": compiled}, ("torch",)
     )
     for compiled in (False, True)
     for layout in ("contiguous", "channels_last")
     for threads in THREADS
 }
-JAX = {f"JAX, {count(threads)}": Entry("byhand.bench.jax_peer", {"threads": threads}, ("jax",)) for threads in THREADS}
+JAX = {
+    f"JAX, {count(threads)}": PeerSpec("byhand.bench.jax_peer", {"threads": threads}, ("jax",)) for threads in THREADS
+}
 ONNX = {
-    f"onnxruntime, {count(threads)}": Entry("byhand.bench.onnx_peer", {"threads": threads}, ("onnxruntime", "onnx"))
+    f"onnxruntime, {count(threads)}": PeerSpec("byhand.bench.onnx_peer", {"threads": threads}, ("onnxruntime", "onnx"))
     for threads in THREADS
 }
-ARTICLE = {f"the article's {hand}": Entry("byhand.bench.article_peer", {"hand": hand}) for hand in ("loops", "arrays")}
+ARTICLE = {
+    f"the article's {hand}": PeerSpec("byhand.bench.article_peer", {"hand": hand}) for hand in ("loops", "arrays")
+}
 
-EAGER = tuple(name for name, entry in TORCH.items() if not entry.settings["compiled"])
+EAGER = tuple(name for name, spec in TORCH.items() if not spec.settings["compiled"])
 COMPILED = tuple(name for name in TORCH if name not in EAGER)
 PACKAGES = {
-    "PyTorch": Entry("byhand.bench.torch_peer", {}, ("torch",)),
-    "JAX": Entry("byhand.bench.jax_peer", {}, ("jax",)),
+    "PyTorch": PeerSpec("byhand.bench.torch_peer", {}, ("torch",)),
+    "JAX": PeerSpec("byhand.bench.jax_peer", {}, ("jax",)),
 }
 PEERS = PACKAGES | TORCH | JAX | ONNX | ARTICLE
 
 
-def byhand(hand: str) -> Entry:
+def byhand(hand: str) -> PeerSpec:
     """Return byhand itself, with one of its hands."""
-    return Entry("byhand.bench.byhand_peer", {"hand": hand})
+    return PeerSpec("byhand.bench.byhand_peer", {"hand": hand})
 
 
 def family(peer: str) -> str:

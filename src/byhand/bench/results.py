@@ -94,11 +94,11 @@ class PredictedStep(TypedDict):
 
 
 class Prediction(PredictedStep):
-    """A step of several machines over a link: work and all-reduce in seconds, and the step with overlap."""
+    """A step of several machines over a link: computation and all-reduce in seconds, and the step with overlap."""
 
     machines: int
     link: str
-    work: float
+    computation: float
     all_reduces: dict[str, float]
     all_reduce: float
     algorithm: str
@@ -114,7 +114,7 @@ class ScalingMeasurement(TypedDict):
     threads: list[int]
     one_rank: float
     two_ranks: float
-    work: float
+    computation: float
     all_reduce: float
     predicted: float
     sweep: list[list[float]]
@@ -128,7 +128,7 @@ class Extrapolation(TypedDict):
 
     images: int
     bytes: int
-    work: float
+    computation: float
     rows: list[Prediction]
 
 

@@ -1,16 +1,16 @@
 """`byhand bench scaling`: the time of a data-parallel step, measured here with two ranks and predicted for many machines.
 
-A step is work and an all-reduce of n bytes between p machines. With a latency of a seconds a message, b seconds a byte on the
-wire, and c seconds to add a byte up:
+A step is its computation and an all-reduce of n bytes between p machines. With a latency of a seconds a message, b seconds
+a byte on the link, and c seconds to add a byte:
 
-    ring                  2 (p-1) a + 2 (p-1)/p n b + (p-1)/p n c       each byte crosses a wire twice
+    ring                  2 (p-1) a + 2 (p-1)/p n b + (p-1)/p n c       each byte crosses a link twice
     recursive doubling    log2(p) (a + n b + n c)                        few messages, of all bytes
     halving and doubling  2 log2(p) a + 2 (p-1)/p n b + (p-1)/p n c     MPI's choice for long messages, 2^k ranks
 
-The fastest counts. Without overlap, step = work + all-reduce; with it, the all-reduce hides behind backward, which is
-taken for two thirds of the work: step = work / 3 + max(2/3 work, all-reduce), a bound from below.
+The fastest counts. Without overlap, step = computation + all-reduce. With it, the all-reduce hides behind backward, which is
+taken for two thirds of the computation: step = computation / 3 + max(2/3 computation, all-reduce), a lower bound.
 
-Not in the model: waiting for the slowest machine, wires that several machines share, and the epochs that larger batches need.
+Not in the model: waiting for the slowest machine, links that several machines share, and the epochs that larger batches need.
 
 Sources: Thakur, Rabenseifner & Gropp 2005, "Optimization of collective communication operations in MPICH" (all three);
 Patarasuk & Yuan 2009, "Bandwidth optimal all-reduce algorithms for clusters of workstations" (the ring).
@@ -29,8 +29,8 @@ from dataclasses import asdict, dataclass
 from math import log2
 from pathlib import Path
 
-from byhand.bench.bench import machine
-from byhand.bench.process import Failed
+from byhand.bench.benchmark_run import machine
+from byhand.bench.process import PeerError
 from byhand.bench.results import (
     Extrapolation,
     PredictedStep,
@@ -44,11 +44,11 @@ from byhand.errors import ArgumentError
 from byhand.kernels.runtime.cpu import cores
 from byhand.ops import DEFAULT_HAND
 
-MACHINES = (8, 64, 1024)
-MODELS = {"resnet18": 32, "resnet50": 32}  # extrapolated: images of 224 x 224 per machine and step
-CHECKED = ("resnet20_cifar", 64)  # measured at 1 and 2 ranks: images per step of all ranks
-SIZES = tuple(4**power for power in range(1, 14))  # bytes of an all-reduce: 4 bytes to 64 MB
-BACKWARD_FRACTION = 2 / 3  # of the work of a step
+MACHINE_COUNTS = (8, 64, 1024)
+PREDICTED_MODELS = {"resnet18": 32, "resnet50": 32}  # extrapolated: images of 224 x 224 per machine and step
+MEASURED_MODEL = ("resnet20_cifar", 64)  # measured at 1 and 2 ranks: images per step of all ranks
+ALL_REDUCE_BYTES = tuple(4**power for power in range(1, 14))  # bytes of an all-reduce: 4 bytes to 64 MB
+BACKWARD_FRACTION = 2 / 3  # of the computation of a step
 TIMEOUT_SECONDS = 900  # of one measurement
 
 
@@ -87,10 +87,10 @@ def all_reduce(size: float, machines: int, link: Link, add: float = 0.0) -> dict
     }
 
 
-def predict(work: float, images: int, size: float, machines: int, link: Link, add: float = 0.0) -> Prediction:
+def predict(computation: float, images: int, size: float, machines: int, link: Link, add: float = 0.0) -> Prediction:
     """Return a step between machines, each with so many images: seconds, images a second, efficiency.
 
-    work: the seconds of a machine's own part. Efficiency is that of a machine beside one that is alone.
+    computation: the seconds of a machine's own part. Efficiency is that of a machine beside one that is alone.
 
     >>> row = predict(1.0, 32, 46.8e6, 8, Link("1 Gbit/s", 50e-6, 8e-9))
     >>> round(row["step"], 3), round(row["efficiency"], 3), round(row["overlapped"]["step"], 3)
@@ -100,17 +100,17 @@ def predict(work: float, images: int, size: float, machines: int, link: Link, ad
     name = min(times, key=times.__getitem__)
 
     def row(step: float) -> PredictedStep:
-        return {"step": step, "images_per_second": machines * images / step, "efficiency": work / step}
+        return {"step": step, "images_per_second": machines * images / step, "efficiency": computation / step}
 
-    hidden = (1 - BACKWARD_FRACTION) * work + max(BACKWARD_FRACTION * work, times[name])
+    hidden = (1 - BACKWARD_FRACTION) * computation + max(BACKWARD_FRACTION * computation, times[name])
     return {
         "machines": machines,
         "link": link.name,
-        "work": work,
+        "computation": computation,
         "all_reduces": times,
         "all_reduce": times[name],
         "algorithm": name,
-        **row(work + times[name]),
+        **row(computation + times[name]),
         "overlapped": row(hidden),
     }
 
@@ -146,10 +146,10 @@ def scaling(
     seconds: of each measurement; quick: fewer of them, and on paper ResNet-18 alone. Raises ArgumentError without MPI.
     """
     start_two = [launcher(), "-n", "2"]
-    model, batch = CHECKED
+    model, batch = MEASURED_MODEL
     threads = max(1, cores() // 2)
     job: RankJob = {"model": model, "batch": batch, "seconds": seconds, "hand": hand}
-    sizes = SIZES[::4] if quick else SIZES
+    sizes = ALL_REDUCE_BYTES[::4] if quick else ALL_REDUCE_BYTES
     progress(f"measuring: {model}, a batch of {batch}, by 1 and by 2 ranks")
     one_rank = run([], job)
     # Two processes at once, because ranks share caches and memory bandwidth; each computes its shard alone.
@@ -164,7 +164,7 @@ def scaling(
         "threads": [one_rank["threads"], threads],
         "one_rank": one_rank["step"],
         "two_ranks": two_ranks["step"],
-        "work": shard["step"],
+        "computation": shard["step"],
         "all_reduce": gradient,
         "predicted": shard["step"] + gradient,
         "sweep": sweep,
@@ -173,7 +173,7 @@ def scaling(
         "add": shard["add"],
     }
     paper: dict[str, Extrapolation] = {}
-    for name, images in MODELS.items():
+    for name, images in PREDICTED_MODELS.items():
         if quick and paper:
             break
         images = 4 if quick else images
@@ -182,9 +182,9 @@ def scaling(
         rows = [
             predict(own["step"], images, own["bytes"], count, link, shard["add"])
             for link in LINKS
-            for count in MACHINES
+            for count in MACHINE_COUNTS
         ]
-        paper[name] = {"images": images, "bytes": own["bytes"], "work": own["step"], "rows": rows}
+        paper[name] = {"images": images, "bytes": own["bytes"], "computation": own["step"], "rows": rows}
     return {"machine": machine(), "measured": measured, "links": [asdict(link) for link in LINKS], "paper": paper}
 
 
@@ -212,7 +212,7 @@ def run(launch: Sequence[str], job: RankJob, threads: int | None = None) -> Rank
         stdin=subprocess.DEVNULL,
     )
     if done.returncode:
-        raise Failed(f"it ended with {done.returncode}: {(done.stderr.strip().splitlines() or [''])[-1]}")
+        raise PeerError(f"it ended with {done.returncode}: {(done.stderr.strip().splitlines() or [''])[-1]}")
     return json.loads(done.stdout)  # type: ignore[no-any-return]
 
 
@@ -229,7 +229,7 @@ def report(result: ScalingResult) -> str:
         f"measured here: {here['model']}, a batch of {here['batch']}, a gradient of {here['bytes'] / 1e6:.2f} MB",
         f"  {'1 rank of ' + _threads(one_rank):44}{_time(here['one_rank'])} a step",
         f"  {'2 ranks of ' + _threads(two_ranks):44}{_time(here['two_ranks'])} a step",
-        f"  {'computation of one rank':44}{_time(here['work'])}",
+        f"  {'computation of one rank':44}{_time(here['computation'])}",
         f"  {'all-reduce of the gradient':44}{_time(here['all_reduce'])}",
         f"  {'model: computation + all-reduce':44}{_time(here['predicted'])}"
         f"   {here['predicted'] / here['two_ranks'] - 1:+.0%} against the measurement",
@@ -243,7 +243,7 @@ def report(result: ScalingResult) -> str:
         lines += [
             "",
             f"on paper: {name}, {paper['images']} images a machine, a gradient of {paper['bytes'] / 1e6:.1f} MB; "
-            f"computation measured here, {paper['work']:.3f} s",
+            f"computation measured here, {paper['computation']:.3f} s",
             f"  {'':20}{'all-reduce by':^33}{'without overlap':>29}{'with overlap':>29}",
             f"  {'link':12}{'machines':>8}{'ring':>11}{'doubling':>11}{'halving':>11}"
             + f"{'a step':>12}{'images/s':>10}{'ideal':>7}" * 2,

@@ -18,18 +18,18 @@ def main() -> None:
     lines = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print goes to standard error
 
-    def answer(**what: Any) -> None:
-        print(json.dumps(what), file=lines, flush=True)
+    def reply(**message: Any) -> None:
+        print(json.dumps(message), file=lines, flush=True)
 
     job = json.loads(sys.argv[1])
     try:
         session = BENCHMARKS[job["benchmark"]].session(import_module(job["module"]).Peer(**job["settings"]))
-        answer(check=next(session))
+        reply(check=next(session))
         for line in sys.stdin:
-            answer(values=session.send(float(line)))
+            reply(values=session.send(float(line)))
     except Exception as error:
-        said = str(error).strip().splitlines() or [""]
-        answer(error=f"{type(error).__name__}: {said[0]}"[:200])
+        first_line = (str(error).strip().splitlines() or [""])[0]
+        reply(error=f"{type(error).__name__}: {first_line}"[:200])
 
 
 if __name__ == "__main__":

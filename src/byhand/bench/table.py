@@ -9,11 +9,11 @@ def table(row: Row) -> str:
     """Return one row: byhand, its peers, the peers that could not run and why, and the ratio to the best."""
     lines = [f"{row['benchmark']:{WIDTH}}{row['unit']:>11}"]
     for name, line in row.get("lines", {}).items():
-        lines.append(f"  {name:{WIDTH - 2}}{figure(line['byhand'])}{_beside(line)}")
+        lines.append(f"  {name:{WIDTH - 2}}{format_number(line['byhand'])}{_beside(line)}")
     if "lines" in row:
         lines.append(f"  {'the geometric means':{WIDTH - 2}}")
     for name, value in {"byhand": row["byhand"], **row["peers"]}.items():
-        lines.append(f"  {name:{WIDTH - 2}}{figure(value)}")
+        lines.append(f"  {name:{WIDTH - 2}}{format_number(value)}")
     for name, reason in {**row["missing"], **row["failed"]}.items():
         lines.append(f"  {name}: {reason}")
     if row["ratio"] is None:
@@ -31,13 +31,13 @@ def _beside(line: Line) -> str:
     return "" if line["ratio"] is None else f"{line['ratio']:10.2f}x {line['best']}"
 
 
-def figure(value: float | None) -> str:
+def format_number(value: float | None) -> str:
     """Return a number in three digits or more, eleven places wide.
 
-    >>> [figure(value).strip() for value in (0.01234, 1.5, 151.2, 61706.4, None)]
+    >>> [format_number(value).strip() for value in (0.01234, 1.5, 151.2, 61706.4, None)]
     ['0.0123', '1.50', '151', '61,706', '-']
     """
     if value is None:
         return f"{'-':>11}"
-    digits = next((places for places, least in ((0, 100), (1, 10), (2, 1), (3, 0.1)) if value >= least), 4)
+    digits = next((places for places, limit in ((0, 100), (1, 10), (2, 1), (3, 0.1)) if value >= limit), 4)
     return f"{value:11,.{digits}f}"

@@ -10,7 +10,7 @@ import numpy as np
 
 from byhand.bench.convolutions import Case, Passes
 from byhand.bench.layer_calls import LayerCall, layer_calls, symmetric_padding
-from byhand.bench.network import Network
+from byhand.bench.peer_network import PeerNetwork
 from byhand.nn import Model
 from byhand.ops.op import Array
 
@@ -56,7 +56,7 @@ class Peer:
         }
 
 
-class TorchNetwork(Network):
+class TorchNetwork(PeerNetwork):
     """A module and its optimizer."""
 
     def __init__(self, peer: Peer, model: Model, lr: float, momentum: float) -> None:

@@ -8,16 +8,16 @@ import typer
 from rich.console import Console
 
 from byhand.bench import BENCHMARKS, history, measure, table
-from byhand.cli.command import HAND_CHOICES, AsJson, command, option
+from byhand.cli.command import HAND_CHOICES, MACHINE, OUTPUT, AsJson, command, option
 from byhand.errors import ArgumentError, UnknownNameError
 from byhand.ops import DEFAULT_HAND, HANDS
 
-SUITE, SCALING = "onnx-suite", "scaling"
-MEASUREMENT, HISTORY = "Measurement", "History"
+SUITE = "onnx-suite"
+SCALING = "scaling"
 
 
 @command(
-    "byhand bench lenet5 latency --quick", "byhand bench lenet5 --record", "byhand bench onnx-suite", panel="Machine"
+    "byhand bench lenet5 latency --quick", "byhand bench lenet5 --record", "byhand bench onnx-suite", panel=MACHINE
 )
 def bench(
     benchmarks: Annotated[
@@ -28,20 +28,20 @@ def bench(
             show_default="all but the last two",
         ),
     ] = None,
-    rounds: Annotated[int, option(min=1, panel=MEASUREMENT, help="Turns of each framework.")] = 5,
-    seconds: Annotated[float, option(min=0.01, panel=MEASUREMENT, help="Length of a turn, in seconds.")] = 0.5,
-    quick: Annotated[bool, option("--quick", panel=MEASUREMENT, help="One round.")] = False,
+    rounds: Annotated[int, option(min=1, panel=MACHINE, help="Turns of each framework.")] = 5,
+    seconds: Annotated[float, option(min=0.01, panel=MACHINE, help="Length of a turn, in seconds.")] = 0.5,
+    quick: Annotated[bool, option("--quick", panel=MACHINE, help="One round.")] = False,
     hand: Annotated[
-        str, option(panel=MEASUREMENT, help=f"byhand's implementation of the ops: {HAND_CHOICES}.")
+        str, option(panel=MACHINE, help=f"byhand's implementation of the ops: {HAND_CHOICES}.")
     ] = DEFAULT_HAND,
     record: Annotated[
-        bool, option("--record", panel=HISTORY, help="Append the results to the history, a line per benchmark.")
+        bool, option("--record", panel=OUTPUT, help="Append the results to the history, a line per benchmark.")
     ] = False,
     show_history: Annotated[
-        bool, option("--history", panel=HISTORY, help="Measure nothing; print the last recorded runs.")
+        bool, option("--history", panel=OUTPUT, help="Measure nothing; print the last recorded runs.")
     ] = False,
     file: Annotated[
-        Path, option("--history-file", panel=HISTORY, metavar="FILE", help="The file of --record and --history.")
+        Path, option("--history-file", panel=OUTPUT, metavar="FILE", help="The file of --record and --history.")
     ] = Path(history.DEFAULT_FILE),
     as_json: AsJson = False,
 ) -> None:

@@ -14,8 +14,10 @@ from byhand.models import TRAINED
 from byhand.ops import HANDS
 
 CONTROL_C_EXIT_CODE = 130
-COMMAND_PANELS = ("Data", "Training", "Model", "Export", "Machine")  # of `byhand --help`
-DATA, MODEL, TRAINING, OUTPUT = "Data", "Model", "Training", "Output"  # of a command's options
+# The panels of `byhand --help` and of each command's help, in this order. `bench` and `env` concern neither data nor a
+# network, but the machine.
+PANELS = ("Data", "Training", "Model", "Output", "Machine")
+DATA, TRAINING, MODEL, OUTPUT, MACHINE = PANELS
 
 HAND_CHOICES = f"{', '.join(HANDS[:-1])} or {HANDS[-1]}"
 ANY_MODEL = "An architecture (see `byhand models`), a run's folder, or a model file, ONNX included."
@@ -47,8 +49,7 @@ COMMANDS: dict[str, Command] = {}
 
 def command(*examples: str, panel: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return a decorator that registers a function as the command of the same name; examples: whole command lines."""
-    if panel not in COMMAND_PANELS:
-        raise ArgumentError(f"command: panel is {panel!r}; expected one of {', '.join(COMMAND_PANELS)}")
+    _check_panel("command", panel)
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         COMMANDS[function.__name__] = Command(function.__name__, function, panel, examples)
@@ -57,13 +58,19 @@ def command(*examples: str, panel: str) -> Callable[[Callable[..., None]], Calla
     return register
 
 
+def _check_panel(caller: str, panel: str) -> None:
+    if panel not in PANELS:
+        raise ArgumentError(f"{caller}: panel is {panel!r}; expected one of {', '.join(PANELS)}")
+
+
 def registered_commands() -> list[Command]:
     """Return all commands, by panel; within a panel by name."""
-    return sorted(COMMANDS.values(), key=lambda entry: (COMMAND_PANELS.index(entry.panel), entry.name))
+    return sorted(COMMANDS.values(), key=lambda entry: (PANELS.index(entry.panel), entry.name))
 
 
 def option(*names: str, help: str, panel: str, **settings: Any) -> Any:
     """Return an option that stands in a panel of the help."""
+    _check_panel("option", panel)
     return typer.Option(*names, help=help, rich_help_panel=panel, **settings)
 
 

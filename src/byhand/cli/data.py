@@ -31,7 +31,7 @@ def data(
         str,
         typer.Argument(
             metavar="DATA",
-            help="A folder with a subfolder of pictures per class, IDX files, an .npz, a .csv, or mnist.",
+            help="A folder with a subfolder of images per class, IDX files, an .npz, a .csv, or mnist.",
         ),
     ],
     augment: Annotated[
@@ -44,7 +44,7 @@ def data(
     ] = None,
     seed: Annotated[int, option(panel=DATA, help="Seed of the sheet's images and their augmentation.")] = 0,
     size: Annotated[
-        str | None, option("--image-size", metavar="HxW", panel=DATA, help="Resize pictures to HEIGHTxWIDTH.")
+        str | None, option("--image-size", metavar="HxW", panel=DATA, help="Resize images to HEIGHTxWIDTH.")
     ] = None,
     model: Annotated[
         str | None, option(panel=MODEL, help="Prepare images for this architecture, as `byhand train` does.")

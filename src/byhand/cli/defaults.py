@@ -8,8 +8,8 @@ import numpy as np
 from byhand import models
 from byhand.data import Dataset
 from byhand.data.augment import suggest
+from byhand.data.image_source import ImageSource
 from byhand.data.photos import CROP
-from byhand.data.source import Source
 from byhand.errors import ArgumentError, UnknownNameError
 from byhand.nn import Model
 from byhand.ops import DEFAULT_HAND
@@ -30,7 +30,8 @@ TRANSFER: Settings = {"epochs": 20, "batch_size": 16, "optimizer": "sgd", "augme
 TRANSFER_SOURCE = "efficientnet_lite0"
 TRANSFER_MAX_IMAGES = 1000  # per class; with more color photos, a network is trained from scratch
 TRAINING_IMAGES = 200_000  # images that a training from scratch processes, within these epochs
-MIN_EPOCHS, MAX_EPOCHS = 8, 60
+MIN_EPOCHS = 8
+MAX_EPOCHS = 60
 BATCH_SIZES = ((20_000, 256), (2_000, 64), (0, 16))  # training images at least, batch size
 MOMENTUM = 0.9
 WEIGHT_DECAY = 5e-4  # of SGD and Adam, from scratch on the user's own images
@@ -39,7 +40,7 @@ MIN_STD = 0.01  # a channel of one color has none
 OPTIMIZER_NAMES = {name.lower(): kind for name, kind in OPTIMIZERS.items()}
 
 
-def resolve(given: Settings, listing: Source) -> tuple[Settings, list[str]]:
+def resolve(given: Settings, listing: ImageSource) -> tuple[Settings, list[str]]:
     """Return the settings of a training, given ones and defaults, and notes on the choice.
 
     given: by name, None where not given; listing: the result of `data.find`.
@@ -63,28 +64,28 @@ def resolve(given: Settings, listing: Source) -> tuple[Settings, list[str]]:
         settings.pop("from", None)
     images = sum(counts.values())
     if "from" in settings:
-        rest = TRANSFER
+        defaults = TRANSFER
     elif settings["data"] == "mnist":
-        rest = MNIST
+        defaults = MNIST
     else:
         epochs = int(np.clip(TRAINING_IMAGES // max(1, images), MIN_EPOCHS, MAX_EPOCHS))
-        batch_size = next(size for least, size in BATCH_SIZES if images >= least)
-        rest = {"model": "small", "epochs": epochs, "batch_size": batch_size, "optimizer": "muon"}
-    return {**rest, **settings}, notes
+        batch_size = next(size for min_images, size in BATCH_SIZES if images >= min_images)
+        defaults = {"model": "small", "epochs": epochs, "batch_size": batch_size, "optimizer": "muon"}
+    return {**defaults, **settings}, notes
 
 
 def optimizer(settings: Settings) -> Optimizer:
     """Return the optimizer of a training, from its settings in run.json or by name."""
-    kept, lr = settings["optimizer"], settings.get("lr")
-    if isinstance(kept, dict):
-        return cast("Optimizer", from_json(kept))
+    spec, lr = settings["optimizer"], settings.get("lr")
+    if isinstance(spec, dict):
+        return cast("Optimizer", from_json(spec))
     decay = 0.0 if settings["data"] == "mnist" or "from" in settings else WEIGHT_DECAY
-    more = {"sgd": {"momentum": MOMENTUM, "weight_decay": decay}, "adam": {"weight_decay": decay}}.get(kept, {})
-    return OPTIMIZER_NAMES[kept](**more, **({} if lr is None else {"lr": lr}))
+    extra = {"sgd": {"momentum": MOMENTUM, "weight_decay": decay}, "adam": {"weight_decay": decay}}.get(spec, {})
+    return OPTIMIZER_NAMES[spec](**extra, **({} if lr is None else {"lr": lr}))
 
 
-def crop_of(network: Model, listing: Source) -> float:
-    """Return the fraction of a picture's shorter side that a pretrained network is shown."""
+def crop_of(network: Model, listing: ImageSource) -> float:
+    """Return the fraction of an image's shorter side that a pretrained network is shown."""
     if network.crop_pct is not None:
         return float(network.crop_pct)
     return 1.0 if listing.shape[:2] == network.input_shape[:2] else CROP

@@ -19,12 +19,14 @@ PRINTED_CLASS_NAMES = 3
 
 @command("byhand diff model.onnx runs/lenet5-mnist", panel="Model")
 def diff(
-    a: Annotated[str, typer.Argument(metavar="A", help=ANY_MODEL)],
-    b: Annotated[str, typer.Argument(metavar="B", help="The other network.")],
+    a: Annotated[str, typer.Argument(metavar="MODEL", help=ANY_MODEL)],
+    b: Annotated[str, typer.Argument(metavar="OTHER", help="The other network.")],
     size: ImageSize = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare two networks in inference: input, preprocessing, classes, layers, attributes and weights.
+    """Compare two networks, A (MODEL) and B (OTHER), in inference.
+
+    It compares input, preprocessing, classes, layers, attributes and weights.
 
     The exit code is 0 if they are the same, 1 if they differ, 2 if one can't be read.
     """
@@ -53,8 +55,11 @@ def _table(found: "Comparison") -> str:
     for row in found.differences:
         name = row.layer or "-"
         rows.append(("" if row.layer and name == _last(rows) else name, row.property, _text(row)))
-    wide, broad = (max(len(row[i]) for row in rows) for i in (0, 1))
-    return "\n".join(printable(f"{name:{wide}}  {what:{broad}}  {text}").rstrip() for name, what, text in rows)
+    name_width, property_width = (max(len(row[i]) for row in rows) for i in (0, 1))
+    return "\n".join(
+        printable(f"{name:{name_width}}  {property_name:{property_width}}  {text}").rstrip()
+        for name, property_name, text in rows
+    )
 
 
 def _last(rows: list[tuple[str, str, str]]) -> str:
@@ -103,12 +108,12 @@ def _value(value: Any) -> str:
 
 def _summary(found: "Comparison") -> str:
     rows = found.differences
-    whole = dict.fromkeys(row.property for row in rows if not row.layer)
+    network_properties = dict.fromkeys(row.property for row in rows if not row.layer)
     only_in = [[row for row in rows if row.property == "layer" and (row.b is None) == first] for first in (True, False)]
     others = {row.layer for row in rows if row.layer and row.property != "layer" and row.count is None}
     arrays = sum(row.layer != "" and row.count is not None for row in rows)
     parts = [
-        *whole,
+        *network_properties,
         *(f"{_layers(len(layers))} only in {letter}" for letter, layers in zip("AB", only_in) if layers),
         *([f"{_layers(len(others))} with another op, attribute or shape"] if others else []),
         *([f"{arrays:,} of {found.arrays:,} arrays with other values"] if arrays else []),

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 )
 def explain(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=TRAINED_MODEL)],
-    image: Annotated[Path, typer.Argument(metavar="PICTURE", help="A picture.")],
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="An image.")],
     name: Annotated[
         str | None,
         option("--class", panel=MODEL, help="Class to explain, by name or number.", show_default="the most probable"),
@@ -60,12 +60,12 @@ def explain(
     mean: Mean = None,
     std: Std = None,
     size: ImageSize = None,
-    output: Annotated[Path | None, output_option("PNG file.", "PICTURE-explained.png")] = None,
+    output: Annotated[Path | None, output_option("PNG file.", "IMAGE-explained.png")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show which parts of a picture a prediction depends on: Grad-CAM, saliency and occlusion maps, filters, feature maps.
+    """Show which parts of an image a prediction depends on: Grad-CAM, saliency and occlusion maps, filters, feature maps.
 
-    The picture is preprocessed as by `byhand predict`.
+    The image is preprocessed as by `byhand predict`.
     """
     file = Path(f"{image.stem}-explained.png") if output is None else output
     if file.exists():

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from byhand import nn
-from byhand.cli.command import DATA, TRAINED_MODEL, AsJson, ImageSize, Mean, Std, command, option
+from byhand.cli.command import DATA, OUTPUT, TRAINED_MODEL, AsJson, ImageSize, Mean, Std, command, option
 from byhand.cli.look import check_page, find_run, render_page
 from byhand.cli.model_argument import format_shape, open_model, resolve_preprocessing
 from byhand.cli.training_setup import load_sets
@@ -24,13 +24,12 @@ from byhand.files import write_whole
 
 CLASSIFIER_FILE = "classifier.html"
 MAX_TABLE_WIDTH = 200  # columns
-FORMAT = "Format"
 
 
 @command(
     "byhand export runs/photos --html",
     "byhand export runs/lenet5-mnist --onnx model.onnx --c firmware --int8",
-    panel="Export",
+    panel=OUTPUT,
 )
 def export(
     run: Annotated[str, typer.Argument(metavar="MODEL", help=TRAINED_MODEL)],
@@ -39,12 +38,12 @@ def export(
         typer.Argument(metavar="FILE", help="HTML file of --html.", show_default="classifier.html in the run"),
     ] = None,
     html: Annotated[
-        bool, option("--html", panel=FORMAT, help="Write a web page: classifier and `byhand look`.")
+        bool, option("--html", panel=OUTPUT, help="Write a web page: classifier and `byhand look`.")
     ] = False,
-    onnx: Annotated[Path | None, option(metavar="FILE", panel=FORMAT, help="Write an ONNX file.")] = None,
-    c: Annotated[Path | None, option("--c", metavar="DIR", panel=FORMAT, help="Write C99 into a new folder.")] = None,
+    onnx: Annotated[Path | None, option(metavar="FILE", panel=OUTPUT, help="Write an ONNX file.")] = None,
+    c: Annotated[Path | None, option("--c", metavar="DIR", panel=OUTPUT, help="Write C99 into a new folder.")] = None,
     int8: Annotated[
-        bool, option("--int8", panel=FORMAT, help="Quantize the C code to 8 bits, calibrated on training images.")
+        bool, option("--int8", panel=OUTPUT, help="Quantize the C code to 8 bits, calibrated on training images.")
     ] = False,
     data: Annotated[
         str | None,
@@ -57,7 +56,7 @@ def export(
 ) -> None:
     """Export a trained network as a web page, as ONNX, or as C99.
 
-    The page is one self-contained HTML file: drop a picture on it, and it is classified in the browser. The C code is one .c
+    The page is one self-contained HTML file: drop an image on it to classify it in the browser. The C code is one .c
     and one .h without malloc or printf, and a main.c that checks it on test images; a table shows errors, accuracy,
     RAM and flash.
     """
@@ -100,7 +99,7 @@ def export(
         print(json.dumps(_object(network, onnx, message, c, done) | found_page))
         return
     if page is not None and text is not None:
-        print(f"wrote {page}, {len(text) / 1e6:.2f} MB: a self-contained page that classifies pictures")
+        print(f"wrote {page}, {len(text) / 1e6:.2f} MB: a self-contained page that classifies images")
     if onnx is not None and message is not None:
         print(_onnx_text(network, onnx, len(message)))
     if c is not None and done is not None:

@@ -27,14 +27,14 @@ from byhand.text import printable
 from byhand.train import Run, Trainer
 
 HTML_FILE = "look.html"
-MAX_PICTURES = 16  # of the user's own
+MAX_OWN_IMAGES = 16  # of the user's own
 MAX_PAGE_TIME_FRACTION = 0.25  # of a training's time that updating its page may take
 
 
 @command("byhand look runs/lenet5-mnist", "byhand look model.onnx photo.jpg -o page.html", panel="Model")
 def look(
     model: Annotated[str | None, typer.Argument(metavar="MODEL", help=ANY_MODEL, show_default="the newest run")] = None,
-    images: Annotated[list[Path] | None, typer.Argument(metavar="PICTURE", help="Pictures to show it.")] = None,
+    images: Annotated[list[Path] | None, typer.Argument(metavar="IMAGE", help="Images to show it.")] = None,
     output: Annotated[Path | None, output_option("HTML file.", "look.html in the run, else NAME-look.html")] = None,
     no_open: Annotated[bool, option("--no-open", panel=OUTPUT, help="Don't open the page in a browser.")] = False,
     labels: Labels = None,
@@ -54,7 +54,7 @@ def look(
     path = output or (run.folder / HTML_FILE if run else Path(f"{_stem(name)}-look.html"))
     check_page(path)
     untrained = name in models.names() and not Path(name).exists() and name not in models.TRAINED
-    page = render_page(network, run, _read_pictures(network, images or []), untrained=untrained)
+    page = render_page(network, run, _read_own_images(network, images or []), untrained=untrained)
     write_whole(path, page)
     print(f"wrote {path}, {len(page) / 1e6:.2f} MB: one self-contained HTML file")
     if untrained:
@@ -101,10 +101,10 @@ def check_page(path: Path) -> None:
         raise FileError(f"{path} exists already and was not written by byhand; choose another file with --output")
 
 
-def _read_pictures(network: nn.Model, images: Sequence[Path]) -> Array | None:
-    """Return the user's own pictures, (N, H, W, C)."""
-    if len(images) > MAX_PICTURES:
-        raise FileError(f"a page shows up to {MAX_PICTURES} pictures; got {len(images)}")
+def _read_own_images(network: nn.Model, images: Sequence[Path]) -> Array | None:
+    """Return the user's own images, (N, H, W, C)."""
+    if len(images) > MAX_OWN_IMAGES:
+        raise FileError(f"a page shows up to {MAX_OWN_IMAGES} images; got {len(images)}")
     read = image_reader(network) if images else None
     return None if read is None else np.stack([read(path) for path in images])
 

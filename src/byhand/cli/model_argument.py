@@ -1,4 +1,4 @@
-"""The MODEL argument of commands: opening a network by any of its names, and its preprocessing of pictures."""
+"""The MODEL argument of commands: opening a network by any of its names, and its preprocessing of images."""
 
 import re
 from collections.abc import Callable
@@ -93,12 +93,12 @@ def parse_image_size(size: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
-def check_classifier(network: nn.Model, model: str, picture: object) -> None:
-    """Raise an ArgumentError for a network that is no classifier; model, picture: as typed."""
+def check_classifier(network: nn.Model, model: str, image: object) -> None:
+    """Raise an ArgumentError for a network that is no classifier; model, image: as typed."""
     if not network.classes:
         raise ArgumentError(
             f"{network.name} is no classifier, its output is {format_shape(network.output.shape[1:])}; to see it:  "
-            f"byhand trace {model} {picture}"
+            f"byhand trace {model} {image}"
         )
 
 
@@ -127,16 +127,16 @@ def print_note(note: str) -> None:
     Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(note, style="dim")
 
 
-# Pictures -------------------------------------------------------------------------------------------------------------
+# Images ---------------------------------------------------------------------------------------------------------------
 
 
 def image_reader(network: nn.Model) -> Callable[[Path], Array]:
-    """Return the function that reads a picture as the network's training did: path -> (H, W, C) uint8."""
+    """Return the function that reads an image as the network's training did: path -> (H, W, C) uint8."""
     if network.crop_pct is None and network.input_shape == (28, 28, 1):
         return digits.from_file
     if len(network.input_shape) != 3 or network.input_shape[2] not in (1, 3):
         raise ArgumentError(
-            f"a picture has one channel or three, but {network.name} takes {format_shape(network.input_shape)} arrays"
+            f"an image has one channel or three, but {network.name} takes {format_shape(network.input_shape)} arrays"
         )
     height, width, channels = network.input_shape
     return lambda path: photos.from_file(path, (height, width), channels, network.crop_pct or photos.CROP)

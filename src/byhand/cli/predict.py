@@ -1,4 +1,4 @@
-"""`byhand predict`: classifies pictures: files, folders, or standard input."""
+"""`byhand predict`: classifies images: files, folders, or standard input."""
 
 import csv
 import json
@@ -15,7 +15,8 @@ from byhand import nn
 from byhand.cli.command import OUTPUT, TRAINED_MODEL, AsJson, ImageSize, Labels, Mean, Std, command, option
 from byhand.cli.model_argument import check_classifier, format_shape, image_reader, open_model, resolve_preprocessing
 from byhand.cli.progress_bar import ProgressBar
-from byhand.data.discovery import PICTURES, image_files_below
+from byhand.data.discovery import image_files_below
+from byhand.data.image_formats import IMAGE_SUFFIXES
 from byhand.data.prefetch import Prefetcher
 from byhand.errors import ArgumentError, FileError
 from byhand.nn.model import MAX_BATCH, MAX_BATCH_PIXELS
@@ -38,9 +39,7 @@ def predict(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=TRAINED_MODEL)],
     images: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="PICTURE", help="Pictures, folders of pictures, or - for standard input.", show_default=False
-        ),
+        typer.Argument(metavar="IMAGE", help="Images, folders of images, or - for standard input.", show_default=False),
     ] = None,
     labels: Labels = None,
     mean: Mean = None,
@@ -55,21 +54,21 @@ def predict(
     ] = False,
     as_json: AsJson = False,
     as_csv: Annotated[
-        bool, option("--csv", panel=OUTPUT, help="Print CSV: file, class, probability, a line per picture.")
+        bool, option("--csv", panel=OUTPUT, help="Print CSV: file, class, probability, a line per image.")
     ] = False,
 ) -> None:
-    """Classify pictures.
+    """Classify images.
 
-    PNG, JPEG and similar formats of any size; of a folder, all pictures below it. Pictures are preprocessed as in training. A
-    network trained on MNIST expects one handwritten digit per picture, which is centered as in MNIST; one with unknown
+    PNG, JPEG and similar formats of any size; of a folder, all images below it. Images are preprocessed as in training. A
+    network trained on MNIST expects one handwritten digit per image, which is centered as in MNIST; one with unknown
     preprocessing gets the center crop, 87.5 % of the shorter side.
     """
     if as_json and as_csv:
         raise ArgumentError("--json and --csv are two output formats; give one of them")
     if not images:
-        picture = Path(model).suffix.lower() in PICTURES
-        why = f"{model} is a picture, and a run or a model comes before it" if picture else "no picture is given"
-        raise ArgumentError(f"{why}; expected: byhand predict {'runs/RUN ' + model if picture else model + ' PICTURE'}")
+        is_image = Path(model).suffix.lower() in IMAGE_SUFFIXES
+        why = f"{model} is an image, and a run or a model comes before it" if is_image else "no image is given"
+        raise ArgumentError(f"{why}; expected: byhand predict {'runs/RUN ' + model if is_image else model + ' IMAGE'}")
     output = "json" if as_json else "csv" if as_csv else "table"
     top_k = DEFAULT_TOP_K[output] if top_k is None else integer("--top-k", top_k)
     network = open_model(model, size, trained=True)
@@ -105,7 +104,7 @@ def predict(
 
 
 def _paths(images: list[str], folder: Path) -> list[tuple[str, Path]]:
-    """Return (name, file) of each picture; standard input is saved in `folder`."""
+    """Return (name, file) of each image; standard input is saved in `folder`."""
     found: list[tuple[str, Path]] = []
     for image in images:
         path = Path(image)
@@ -114,9 +113,9 @@ def _paths(images: list[str], folder: Path) -> list[tuple[str, Path]]:
             path.write_bytes(sys.stdin.buffer.read())
             found.append((STANDARD_INPUT, path))
         elif path.is_dir():
-            below = [(printable(str(picture)), picture) for picture in image_files_below(path)]
+            below = [(printable(str(file)), file) for file in image_files_below(path)]
             if not below:
-                raise FileError(f"the folder {path} contains no pictures")
+                raise FileError(f"the folder {path} contains no images")
             found += below
         else:
             found.append((image, path))
@@ -126,7 +125,7 @@ def _paths(images: list[str], folder: Path) -> list[tuple[str, Path]]:
 def _predictions(
     network: nn.Model, read_image: Callable[[Path], Array], paths: list[tuple[str, Path]]
 ) -> Iterator[tuple[str, Any, Any]]:
-    """Yield (name, pixels, probabilities) of each picture, or (name, None, FileError) of one that can't be read."""
+    """Yield (name, pixels, probabilities) of each image, or (name, None, FileError) of one that can't be read."""
     size = max(1, min(MAX_BATCH, MAX_BATCH_PIXELS // (network.input_shape[0] * network.input_shape[1])))
     groups = [paths[start : start + size] for start in range(0, len(paths), size)]
 
@@ -160,7 +159,7 @@ def _as_dict(probabilities: Array, classes: tuple[str, ...], top_k: int) -> dict
 
 
 class _Printer:
-    """Prints a line per picture as soon as it is classified: a table, or CSV."""
+    """Prints a line per image as soon as it is classified: a table, or CSV."""
 
     def __init__(self, output: str, names: list[str], classes: tuple[str, ...], top_k: int) -> None:
         self.classes, self.top_k, self.has_header = classes, top_k, False
@@ -169,12 +168,12 @@ class _Printer:
         self.widths = [min(MAX_COLUMN_WIDTH, max(map(len, column))) for column in columns]
 
     def row(self, name: str, probabilities: Array) -> None:
-        """Print a picture's prediction, and above the first one the header."""
+        """Print an image's prediction, and above the first one the header."""
         ranked = list(_as_dict(probabilities, self.classes, self.top_k)["probabilities"].items())
         name_width, class_width = self.widths
         if self.csv is not None:
             if not self.has_header:
-                more = [f"{what}_{k}" for k in range(2, len(ranked) + 1) for what in ("class", "probability")]
+                more = [f"{column}_{k}" for k in range(2, len(ranked) + 1) for column in ("class", "probability")]
                 self.csv.writerow(["image", "class", "probability", *more])
             self.csv.writerow([name, *(value for label, p in ranked for value in (label, f"{p:.6f}"))])
         else:

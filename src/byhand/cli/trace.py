@@ -1,4 +1,4 @@
-"""`byhand trace`: statistics of every layer's output for one picture, or one layer's feature maps, drawn."""
+"""`byhand trace`: statistics of every layer's output for one image, or one layer's feature maps, drawn."""
 
 from pathlib import Path
 from typing import Annotated
@@ -26,7 +26,7 @@ TEXT_COLUMNS = 3  # of the above, aligned to the left
 )
 def trace(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=ANY_MODEL)],
-    image: Annotated[Path, typer.Argument(metavar="PICTURE", help="A picture.")],
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="An image.")],
     layer: Annotated[
         str | None, option(panel=OUTPUT, help="Draw the output of this layer, by its name in byhand or in ONNX.")
     ] = None,
@@ -41,9 +41,9 @@ def trace(
     std: Std = None,
     size: ImageSize = None,
 ) -> None:
-    """Print the range, mean and sparsity of every layer's output for a picture, or draw one layer's output.
+    """Print the range, mean and sparsity of every layer's output for an image, or draw one layer's output.
 
-    Feature maps are drawn one per channel, vectors as bars. The picture is preprocessed as by `byhand predict`.
+    Feature maps are drawn one per channel, vectors as bars. The image is preprocessed as by `byhand predict`.
     """
     if layer is None and (output is not None or scale_each or max_maps != DEFAULT_MAX_MAPS):
         raise ArgumentError("--output, --scale-each and --max-maps are of a drawing; give --layer NAME with them")

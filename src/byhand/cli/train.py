@@ -33,6 +33,9 @@ from byhand.cli.training_setup import TTA, TrainingSetup
 from byhand.errors import ArgumentError
 from byhand.ops import DEFAULT_HAND
 from byhand.train.distributed.mpi import world
+from byhand.train.optim import OPTIMIZERS
+
+OPTIMIZER_CHOICES = ", ".join(sorted(name.lower() for name in OPTIMIZERS))
 
 
 @command(
@@ -46,7 +49,7 @@ def train(
         list[str] | None,
         typer.Argument(
             metavar="DATA|MODEL",
-            help="DATA: mnist, a folder with a subfolder of pictures per class, a folder of IDX files, an .npz, or a .csv of "
+            help="DATA: mnist, a folder with a subfolder of images per class, a folder of IDX files, an .npz, or a .csv of "
             "paths and labels. MODEL: an architecture (see `byhand models`). In any order.",
         ),
     ] = None,
@@ -57,7 +60,7 @@ def train(
             "--image-size",
             metavar="HxW",
             panel=DATA,
-            help="Resize pictures to HEIGHTxWIDTH.",
+            help="Resize images to HEIGHTxWIDTH.",
             show_default="as they are",
         ),
     ] = None,
@@ -77,7 +80,7 @@ def train(
         ),
     ] = None,
     stream: Annotated[
-        bool, option("--stream", panel=DATA, help="Decode pictures while training, even if all fit in memory.")
+        bool, option("--stream", panel=DATA, help="Decode images while training, even if all fit in memory.")
     ] = False,
     model: Annotated[
         str | None,
@@ -122,7 +125,7 @@ def train(
         str | None,
         option(
             panel=TRAINING,
-            help="Optimizer: muon, sgd, adam or adamw.",
+            help=f"Optimizer: {OPTIMIZER_CHOICES}.",
             show_default="muon; sgd for mnist and with --from",
         ),
     ] = None,
@@ -168,7 +171,7 @@ def train(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train a network: by default LeNet-5 on MNIST; with a folder of pictures, an image classifier for its classes."""
+    """Train a network: by default LeNet-5 on MNIST; with a folder of images, an image classifier for its classes."""
     started, ranks = time.perf_counter(), world()
     verbose = not as_json and ranks.rank == 0
     model_name, data_name = split_arguments(data_and_model or [])

@@ -130,7 +130,7 @@ def evaluate_and_report(setup: TrainingSetup, seconds: float) -> tuple[dict[str,
         *(["  snapshots/              the network during training, for byhand look"] if setup.run.snapshots() else []),
         "",
         f"next:  byhand look {folder}",
-        f"       byhand predict {folder} PICTURE",
+        f"       byhand predict {folder} IMAGE",
     ]
     return results, lines
 

@@ -14,7 +14,7 @@ from byhand.cli.model_argument import format_shape, open_model, resolve_preproce
 from byhand.cli.progress_bar import ProgressBar
 from byhand.data import Dataset, Splits
 from byhand.data.augment import Augment
-from byhand.data.source import Source
+from byhand.data.image_source import ImageSource
 from byhand.data.splits import VALIDATION_FRACTION, data_warnings
 from byhand.errors import ArgumentError, FileError, UnknownNameError
 from byhand.nn.graph_copy import copy_weights
@@ -144,7 +144,7 @@ def resume(given: defaults.Settings, output: Path | None, bar: ProgressBar) -> T
 
 
 def _set_up(
-    settings: defaults.Settings, listing: Source, bar: ProgressBar, run: Run, trainer: Trainer | None
+    settings: defaults.Settings, listing: ImageSource, bar: ProgressBar, run: Run, trainer: Trainer | None
 ) -> TrainingSetup:
     """Return a training of these settings, which are completed; trainer: of a checkpoint, when resuming."""
     source, shape, crop = source_and_shape(settings, listing)
@@ -164,7 +164,7 @@ def _set_up(
 
 
 def load_sets(
-    settings: defaults.Settings, listing: Source, shape: Shape, crop: float, bar: ProgressBar | None = None
+    settings: defaults.Settings, listing: ImageSource, shape: Shape, crop: float, bar: ProgressBar | None = None
 ) -> Splits:
     """Return a training's data sets; without a test set, a fraction of each class is split off for validation."""
     progress = None if bar is None else bar.update
@@ -176,7 +176,7 @@ def load_sets(
     return sets
 
 
-def source_and_shape(settings: defaults.Settings, listing: Source) -> tuple[nn.Model | None, Shape, float]:
+def source_and_shape(settings: defaults.Settings, listing: ImageSource) -> tuple[nn.Model | None, Shape, float]:
     """Return the pretrained network, if any, the shape of the images, and their crop fraction."""
     sides = settings.get("size")
     if "from" not in settings:

@@ -1,7 +1,7 @@
 """Data sets: found, decoded, split and augmented.
 
-`find` looks at a data set and returns a source: array_source.py (arrays of array_files.py, mnist.py, idx.py) or
-file_source.py (image files of discovery.py, decoded by image_decoding.py). A source returns splits (splits.py) of
+`find` inspects a data set and returns an `ImageSource` (image_source.py): array_source.py (arrays of array_files.py, mnist.py,
+idx.py) or file_source.py (image files of discovery.py, decoded by image_decoding.py). It returns splits (splits.py) of
 `Dataset` (dataset.py, lazy_images.py); batch_loader.py makes batches of one, augmented (augment/) and prefetched.
 digits.py and photos.py read one picture; digit_segmentation.py finds the digits of a page.
 """
@@ -15,7 +15,7 @@ from byhand.data import array_files, discovery, idx, mnist
 from byhand.data.array_source import ArraySource
 from byhand.data.augment import Augment
 from byhand.data.dataset import Dataset
-from byhand.data.source import ProgressCallback, Source
+from byhand.data.image_source import ImageSource, ProgressCallback
 from byhand.data.splits import VALIDATION_FRACTION, Splits
 from byhand.errors import ArgumentError, FileError, UnknownNameError
 
@@ -32,11 +32,15 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def find(source: str | os.PathLike[str], progress: ProgressCallback | None = None) -> Source:
+def find(source: str | os.PathLike[str], progress: ProgressCallback | None = None) -> ImageSource:
     """Return what there is in a data set, before its images are decoded: a `FileSource` of image files, or an `ArraySource`.
 
     source: "mnist", a folder or a file, as `load` takes them; progress: called with (done, total, what) while files are
     inspected. Raises as `load` does.
+
+    >>> sets = find("mnist").sets()
+    >>> len(sets.train), len(sets.test)
+    (60000, 10000)
     """
     if source == "mnist":
         train, test = mnist.load()

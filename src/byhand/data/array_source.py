@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from byhand.data.dataset import Dataset
-from byhand.data.source import ProgressCallback
+from byhand.data.image_source import ProgressCallback
 from byhand.data.splits import Splits, check_classes
 from byhand.errors import ArgumentError
 from byhand.shapes import Shape

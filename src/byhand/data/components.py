@@ -160,7 +160,7 @@ def merge_parts(found: Sequence[Component], height: float) -> list[Component]:
         apart[part] = np.inf
         rest = int(apart.argmin())
         if apart[rest] < np.inf:
-            whole = kept[rest] = merged(kept[part], kept[rest])
+            whole = kept[rest] = merge_components(kept[part], kept[rest])
             boxes[rest] = whole.top, whole.bottom, whole.left, whole.right
             boxes[part] = np.nan  # merged
     return [component for component, box in zip(kept, boxes) if not np.isnan(box[0])]
@@ -169,18 +169,18 @@ def merge_parts(found: Sequence[Component], height: float) -> list[Component]:
 def _apart(boxes: Array, part: Array, height: float) -> Array:
     """Return the distance of boxes (top, bottom, left, right) from a part, infinite where they can't be one digit."""
     low, high = np.maximum(boxes, part), np.minimum(boxes, part)
-    down, across = low[:, 0] - high[:, 1], low[:, 2] - high[:, 3]
-    tall, wide = low[:, 1] - high[:, 0], low[:, 3] - high[:, 2]
+    row_gap, column_gap = low[:, 0] - high[:, 1], low[:, 2] - high[:, 3]
+    merged_height, merged_width = low[:, 1] - high[:, 0], low[:, 3] - high[:, 2]
     fits = (
-        (np.maximum(across, down) <= MAX_PART_DISTANCE * height)
-        & (tall <= MAX_MERGED_HEIGHT * height)
-        & (wide <= MAX_MERGED_WIDTH * height)
+        (np.maximum(column_gap, row_gap) <= MAX_PART_DISTANCE * height)
+        & (merged_height <= MAX_MERGED_HEIGHT * height)
+        & (merged_width <= MAX_MERGED_WIDTH * height)
     )
     # of two that it overlaps, the one above or below it
-    return np.where(fits, np.maximum(across, 0) + np.maximum(down, 0) + 0.1 * across, np.inf)
+    return np.where(fits, np.maximum(column_gap, 0) + np.maximum(row_gap, 0) + 0.1 * column_gap, np.inf)
 
 
-def merged(a: Component, b: Component) -> Component:
+def merge_components(a: Component, b: Component) -> Component:
     """Return two components as one."""
     top, left = min(a.top, b.top), min(a.left, b.left)
     mask = np.zeros((max(a.bottom, b.bottom) - top, max(a.right, b.right) - left), bool)
@@ -212,21 +212,21 @@ def split_horizontally(component: Component, low: float, high: float) -> tuple[C
         at = min(near, key=lambda column: cost[row - 1, column] + 0.05 * (column != at))
         path[row - 1] = at
     is_left = np.arange(width) < (path + first)[:, None]
-    sides = [_trimmed(component, component.mask & side) for side in (is_left, ~is_left)]
+    sides = [_trim(component, component.mask & side) for side in (is_left, ~is_left)]
     return None if sides[0] is None or sides[1] is None else (sides[0], sides[1])
 
 
 def split_vertically(component: Component, low: float, high: float) -> tuple[Component, Component] | None:
     """Split a component into upper and lower."""
     halves = split_horizontally(Component(component.left, component.top, component.mask.T), low, high)
-    return None if halves is None else (_turned(halves[0]), _turned(halves[1]))
+    return None if halves is None else (_transpose(halves[0]), _transpose(halves[1]))
 
 
-def _turned(component: Component) -> Component:
+def _transpose(component: Component) -> Component:
     return Component(component.left, component.top, component.mask.T)
 
 
-def _trimmed(component: Component, mask: Array) -> Component | None:
+def _trim(component: Component, mask: Array) -> Component | None:
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if not len(rows):
         return None

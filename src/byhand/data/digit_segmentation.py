@@ -104,8 +104,8 @@ def find(photo: Array) -> list[Candidate]:
         )
     factor = ceil(max(photo.shape) / WORKING_SIDE)
     image = Image.fromarray(photo)
-    contrast = flattened(image.reduce(factor) if factor > 1 else image)
-    angle = turn(contrast)
+    contrast = flatten_illumination(image.reduce(factor) if factor > 1 else image)
+    angle = estimate_skew(contrast)
     page = _Page(contrast, angle, factor)
     if len(page.found) < 3 and angle:  # too few to tell a turned page from a slanted digit
         page = _Page(contrast, 0.0, factor)
@@ -115,7 +115,7 @@ def find(photo: Array) -> list[Candidate]:
 # illumination ----------------------------------------------------------------------------------------------------------------
 
 
-def flattened(image: Image.Image) -> Array:
+def flatten_illumination(image: Image.Image) -> Array:
     """Return the contrast of ink under even light, 0 to 1: 1 - photo / paper; (H, W) float32."""
     gray = np.asarray(image.filter(ImageFilter.GaussianBlur(0.7)))
     side = max(3, max(gray.shape) // 10)
@@ -141,15 +141,15 @@ def _is_dark(image: Image.Image) -> bool:
 
 def closing(gray: Array, side: int) -> Array:
     """Fill what is darker and narrower than `side` pixels: the largest in a square window, then the smallest of these."""
-    return _filtered(gray, side, np.maximum, np.minimum)
+    return _filter(gray, side, np.maximum, np.minimum)
 
 
 def opening(gray: Array, side: int) -> Array:
     """Take away what is lighter and narrower than `side` pixels."""
-    return _filtered(gray, side, np.minimum, np.maximum)
+    return _filter(gray, side, np.minimum, np.maximum)
 
 
-def _filtered(gray: Array, side: int, first: np.ufunc, second: np.ufunc) -> Array:
+def _filter(gray: Array, side: int, first: np.ufunc, second: np.ufunc) -> Array:
     around = np.pad(gray, side, mode="edge")  # a strip of the desk goes on beyond the photo
     both = _running(_running(around, side, first), side, second)
     return both[side:-side, side:-side]
@@ -162,19 +162,19 @@ def _running(gray: Array, side: int, best: np.ufunc, axes: Sequence[int] = (0, 1
         length = len(rows)
         before = side // 2
         rows = np.pad(rows, [(before, side - 1 - before), (0, 0)], mode="edge")
-        have = 1
-        while have < side:
-            step = min(have, side - have)
+        covered = 1
+        while covered < side:
+            step = min(covered, side - covered)
             rows = best(rows[: len(rows) - step], rows[step:])
-            have += step
+            covered += step
         gray = np.moveaxis(rows[:length], 0, axis)
     return gray
 
 
-# turn -----------------------------------------------------------------------------------------------------------------
+# skew -----------------------------------------------------------------------------------------------------------------
 
 
-def turn(contrast: Array) -> float:
+def estimate_skew(contrast: Array) -> float:
     """Return by how many degrees the page's lines fall to the right: where sums along them are most uneven."""
     y, x = np.nonzero(contrast > 0.06)
     if len(x) < 20:
@@ -196,7 +196,7 @@ def turn(contrast: Array) -> float:
 # rules ----------------------------------------------------------------------------------------------------------------
 
 
-def without_rules(contrast: Array) -> tuple[Array, Array]:
+def remove_ruled_lines(contrast: Array) -> tuple[Array, Array]:
     """Divide printed lines out of an upright page; return what is left, and the lines.
 
     Ink over a line lets 1 - contrast of the line's light through.
@@ -269,7 +269,7 @@ class _Page:
             coefficients = (a, b, self.shift[0], d, e, self.shift[1])
             turned = image.transform(size, Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR)
             contrast = np.asarray(turned)
-        self.contrast, self.rules = without_rules(contrast)
+        self.contrast, self.rules = remove_ruled_lines(contrast)
         self.ink = ink_level(self.contrast)
         self.near_rules = _running(self.rules, 3, np.maximum)
         self.min_height = max(MIN_DIGIT_PIXELS, round(MIN_DIGIT_FRACTION * max(contrast.shape)))
@@ -289,8 +289,8 @@ class _Page:
             self.found = _largest([component for component in joined if self._may_be_digits(component)], MAX_DIGITS)
 
     def _may_be_digits(self, component: Component) -> bool:
-        tall, wide = component.height / self.height, component.width / self.height
-        fits = MIN_HEIGHT < tall < MAX_HEIGHT and wide < MAX_WIDTH and component.height >= self.min_height
+        height, width = component.height / self.height, component.width / self.height
+        fits = MIN_HEIGHT < height < MAX_HEIGHT and width < MAX_WIDTH and component.height >= self.min_height
         if not fits or components.is_blob(component):
             return False
         large = max(component.height, component.width) > max(self.contrast.shape) / 4

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
+from byhand.data.image_formats import IMAGE_SUFFIXES
 from byhand.errors import FileError
 from byhand.text import printable
 
@@ -18,7 +19,6 @@ SPLITS = {  # of a data set, and the names of their folders
     "val": ("val", "valid", "validation", "dev"),
     "test": ("test", "testing"),
 }
-PICTURES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
 PATH_COLUMNS = ("path", "file", "filename", "file_name", "filepath", "image", "image_path", "img", "picture")
 LABEL_COLUMNS = ("label", "class", "classname", "class_name", "category", "target", "y")
 SPLIT_COLUMNS = ("split", "part", "set", "subset", "fold")
@@ -54,7 +54,7 @@ def discover_folders(root: Path) -> DiscoveredFiles:
     if split_folders["train"]:
         used = {folder for group in split_folders.values() for folder in group}
         if others := [printable(folder.name) for folder in folders if folder not in used]:
-            found.notes.append(f"beside train/ there is also {abbreviated(others)}: left out")
+            found.notes.append(f"beside train/ there is also {abbreviate(others)}: left out")
         for split, group in split_folders.items():
             for folder in group:
                 _classes(folder, split, found)
@@ -83,7 +83,7 @@ def _classes(folder: Path, split: str, found: DiscoveredFiles) -> None:
         if len(pairs) == before:
             found.notes.append(f"the folder {found.shown(class_folder)} holds no picture: left out")
     if others:
-        kinds = abbreviated([f"{count} {ending or 'without an ending'}" for ending, count in others.most_common()])
+        kinds = abbreviate([f"{count} {ending or 'without an ending'}" for ending, count in others.most_common()])
         found.notes.append(f"files that are no pictures by their names are left out: {kinds}")
     if loose:
         found.notes.append(f"{_count(loose)} directly in {printable(folder.name)} {_belong(loose)} no class: left out")
@@ -112,7 +112,7 @@ def _entries(folder: Path, found: DiscoveredFiles) -> tuple[list[Path], list[Pat
             for entry in entries:
                 if entry.name.startswith((".", "__MACOSX")) or entry.name.lower() in ("thumbs.db", "desktop.ini"):
                     continue
-                picture = entry.name.lower().endswith(PICTURES)
+                picture = entry.name.lower().endswith(IMAGE_SUFFIXES)
                 kinds[0 if entry.is_dir() else 1 if picture else 2].append(folder / entry.name)
     except OSError as error:
         found.bad.append((found.shown(folder), f"the folder can't be read: {error.strerror or error}"))
@@ -190,7 +190,7 @@ def _columns(cells: list[str]) -> tuple[list[int], bool]:
     ]
     if named[0] is not None and named[1] is not None:
         return [column for column in named if column is not None], True
-    return [0, 1], bool(cells) and not cells[0].endswith(PICTURES)
+    return [0, 1], bool(cells) and not cells[0].endswith(IMAGE_SUFFIXES)
 
 
 def _split(text: str) -> str | None:
@@ -215,10 +215,10 @@ def class_name(text: str) -> str:
     return unicodedata.normalize("NFC", printable(text))
 
 
-def abbreviated(names: list[str], most: int = 5) -> str:
+def abbreviate(names: list[str], max_names: int = 5) -> str:
     """Return the first few names of a list, and how many more there are."""
-    more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    more = f" and {len(names) - max_names:,} more" if len(names) > max_names else ""
+    return ", ".join(names[:max_names]) + more
 
 
 def _count(pictures: list[Path]) -> str:

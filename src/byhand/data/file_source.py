@@ -12,10 +12,10 @@ import numpy as np
 
 from byhand.data import image_decoding
 from byhand.data.dataset import Dataset
-from byhand.data.discovery import DiscoveredFiles, abbreviated, natural_key
+from byhand.data.discovery import DiscoveredFiles, abbreviate, natural_key
+from byhand.data.image_source import ProgressCallback
 from byhand.data.lazy_images import LazyImages
 from byhand.data.prefetch import Prefetcher
-from byhand.data.source import ProgressCallback
 from byhand.data.splits import Splits, check_classes
 from byhand.errors import FileError
 from byhand.shapes import Shape
@@ -151,7 +151,7 @@ class FileSource:
             known = [row for row, (_, label) in enumerate(pairs) if label in place]
             if others := sorted({label for _, label in pairs} - set(classes), key=natural_key):
                 notes.append(
-                    f"{part} has {abbreviated(others)}, which {first} has not: {len(pairs) - len(known):,} left out"
+                    f"{part} has {abbreviate(others)}, which {first} has not: {len(pairs) - len(known):,} left out"
                 )
                 images = images.take(known) if isinstance(images, LazyImages) else images[known]
             if not known:

@@ -12,12 +12,11 @@ from hashlib import blake2b
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from byhand.data.image_formats import FORMATS
 from byhand.data.open_file import open_regular_file
 from byhand.errors import FileError
 from byhand.shapes import Array
 
-# Not all that Pillow reads: for EPS it would run Ghostscript on an untrusted program.
-FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 MAX_PIXELS = 25_000_000  # to decode: 5000 x 5000, which takes 100 MB
 
 
@@ -32,13 +31,13 @@ def decode_image(
     Raises FileError for a file that is missing, no picture, cut short, or too large.
     """
     with _opened(path, _bytes(path)) as image:
-        whole = image.size
+        full_size = image.size
         image.draft(mode, (side, side))
-        # a progressive JPEG keeps the coefficients of the whole picture, whatever size comes out
-        width, height = whole if "progressive" in image.info else image.size
+        # a progressive JPEG keeps the coefficients of the full picture, whatever the decoded size
+        width, height = full_size if "progressive" in image.info else image.size
         if width * height > MAX_PIXELS:
             raise FileError(
-                f"{path} is too large to decode: {whole[0]}x{whole[1]} pixels, expected at most "
+                f"{path} is too large to decode: {full_size[0]}x{full_size[1]} pixels, expected at most "
                 f"{MAX_PIXELS // 1_000_000} million; scale it down first"
             )
         return _upright(image, convert)
@@ -72,7 +71,8 @@ def inspect_image(path: str | os.PathLike[str], small: int) -> ImageInfo:
         return ImageInfo((height, width), gray, _note(image), blake2b(data, digest_size=16).digest(), pixels)
 
 
-ORIENTATION, SIDEWAYS = 0x0112, (5, 6, 7, 8)  # EXIF's tag, and those of its values that swap height and width
+ORIENTATION = 0x0112  # EXIF's tag
+SIDEWAYS = (5, 6, 7, 8)  # its values that swap height and width
 GRAY = ("1", "L", "LA", "La", "I", "F")
 
 
@@ -149,7 +149,9 @@ def _opened(path: str | os.PathLike[str], data: bytes) -> Iterator[Image.Image]:
             raise FileError(f"{path} can't be decoded: {reason}; save it anew as PNG") from None
 
 
-_lock, _inside, _outer = threading.Lock(), 0, warnings.catch_warnings()
+_lock = threading.Lock()
+_inside = 0
+_outer = warnings.catch_warnings()
 
 
 @contextmanager

@@ -12,7 +12,7 @@ FIXED_POINT_ONE = 1 << 16  # one pixel in the integers that hold coordinates
 
 
 def flip_and_shift(images: Array, down: Array, right: Array, flip: Array) -> Array:
-    """Mirror the images (N, H, W, C) for which `flip` (N,) is true, then move each by whole pixels down and right (N,).
+    """Flip the images (N, H, W, C) for which `flip` (N,) is true, then move each by whole pixels down and right (N,).
 
     >>> flip_and_shift(np.arange(4, dtype=np.uint8).reshape(1, 1, 4, 1), np.array([0]), np.array([1]), np.array([True])).ravel()
     array([2, 3, 2, 1], dtype=uint8)
@@ -20,14 +20,14 @@ def flip_and_shift(images: Array, down: Array, right: Array, flip: Array) -> Arr
     n, height, width, channels = images.shape
     if flip.any():
         selected = images[flip]
-        mirrored = np.empty_like(selected)
+        flipped = np.empty_like(selected)
         for c in range(channels):  # long runs of bytes, not three at a time
-            mirrored[..., c] = selected[:, :, ::-1, c]
+            flipped[..., c] = selected[:, :, ::-1, c]
         images = images.copy()
-        images[flip] = mirrored
+        images[flip] = flipped
     reach = int(np.abs(right).max(initial=0))
-    wide = np.concatenate([images[:, :, reach:0:-1], images, images[:, :, -2 : -2 - reach : -1]], axis=2)
-    runs = sliding_window_view(wide.reshape(n, height, -1), width * channels, axis=2)
+    padded = np.concatenate([images[:, :, reach:0:-1], images, images[:, :, -2 : -2 - reach : -1]], axis=2)
+    runs = sliding_window_view(padded.reshape(n, height, -1), width * channels, axis=2)
     rows = _reflected(np.arange(height) - down[:, None], height)
     result: Array = runs[np.arange(n)[:, None], rows, (reach - right[:, None]) * channels].reshape(images.shape)
     return result

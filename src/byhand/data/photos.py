@@ -32,7 +32,7 @@ def from_file(
     mode, convert = ("L", image_decoding.to_gray) if channels == 1 else ("RGB", image_decoding.to_color)
     photo = image_decoding.decode_image(path, mode, ceil(max(size) / crop), convert)
     scale = max(height / photo.height, width / photo.width) / crop
-    wide, tall = max(width, round(photo.width * scale)), max(height, round(photo.height * scale))
-    photo = photo.resize((wide, tall), Image.Resampling.BICUBIC)
-    left, top = (wide - width) // 2, (tall - height) // 2
+    resized_width, resized_height = max(width, round(photo.width * scale)), max(height, round(photo.height * scale))
+    photo = photo.resize((resized_width, resized_height), Image.Resampling.BICUBIC)
+    left, top = (resized_width - width) // 2, (resized_height - height) // 2
     return np.asarray(photo.crop((left, top, left + width, top + height))).reshape(height, width, channels)

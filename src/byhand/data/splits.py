@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from byhand.data.dataset import Dataset
-from byhand.data.discovery import abbreviated
+from byhand.data.discovery import abbreviate
 from byhand.data.lazy_images import LazyImages
 from byhand.data.stratified_split import stratified_split
 from byhand.errors import ArgumentError
@@ -87,7 +87,7 @@ def data_warnings(sets: Splits) -> tuple[str, ...]:
     for part, dataset in sets.parts.items():
         counts = np.bincount(dataset.labels, minlength=len(classes))
         if missing := [classes[k] for k in np.flatnonzero(counts == 0)]:
-            notes.append(f"{part} holds no image of {abbreviated(missing)}; labels are by name, so that nothing shifts")
+            notes.append(f"{part} holds no image of {abbreviate(missing)}; labels are by name, so that nothing shifts")
     owners: dict[bytes, tuple[str, int]] = {}  # the first image with a digest: its split, its row
     across: dict[tuple[str, str], list[str]] = {}
     conflicting: list[str] = []
@@ -104,11 +104,11 @@ def data_warnings(sets: Splits) -> tuple[str, ...]:
     for (first, part), copies in across.items():
         verb = "image stands" if len(copies) == 1 else "images stand"
         notes.append(
-            f"{len(copies):,} {verb} both in {first} and in {part}, which flatters the accuracy: {abbreviated(copies, 3)}"
+            f"{len(copies):,} {verb} both in {first} and in {part}, which flatters the accuracy: {abbreviate(copies, 3)}"
         )
     if conflicting:
         verb = "image has" if len(conflicting) == 1 else "images have"
-        notes.append(f"{len(conflicting):,} {verb} a copy with another label: {abbreviated(conflicting, 3)}")
+        notes.append(f"{len(conflicting):,} {verb} a copy with another label: {abbreviate(conflicting, 3)}")
     return tuple(notes)
 
 

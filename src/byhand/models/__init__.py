@@ -52,6 +52,10 @@ def create(
     variant: "paper" for the paper's own network, where torchvision's differs and byhand has both; auxiliary: with the
     auxiliary classifiers that help it train, where it has any; settings: `dtype`, `mean`, `std` of `nn.Model`.
     Raises UnknownNameError, or ShapeError where the images are too small for the architecture.
+
+    >>> import byhand as bh
+    >>> bh.models.create("resnet18", classes=["ant", "bee"], input_shape=(64, 64, 3))
+    <model resnet18: (64, 64, 3) -> 2 classes, 11,177,538 parameters>
     """
     if name not in ARCHITECTURES:
         raise UnknownNameError("model", name, ARCHITECTURES, "`byhand models` lists them")

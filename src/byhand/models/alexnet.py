@@ -41,7 +41,7 @@ def alexnet(images: Tensor, classes: int) -> Tensor:
         nn.Linear(4096, name="classifier_4"),
         nn.ReLU(),
         nn.Linear(classes, name="classifier_6"),
-    )(averaged(x, 6))
+    )(average_to_size(x, 6))
 
 
 def two_towers(images: Tensor, classes: int) -> Tensor:
@@ -72,11 +72,11 @@ def classifier(x: Tensor, classes: int) -> Tensor:
         nn.ReLU(),
         nn.Dropout(),
         nn.Linear(classes, name="fc8"),
-    )(averaged(x, 6))
+    )(average_to_size(x, 6))
 
 
-def averaged(x: Tensor, size: int) -> Tensor:
-    """Return maps averaged to size x size pixels, which the classifier was designed for.
+def average_to_size(x: Tensor, size: int) -> Tensor:
+    """Return maps averaged to size x size pixels, the size that the classifier was designed for.
 
     Maps whose sides are no multiple of it are returned as they are, and the classifier has more or fewer weights.
     """

@@ -50,7 +50,8 @@ def transition(x: Tensor, name: str) -> Tensor:
     return nn.AvgPool2d(2, name=f"{name}_pool")(x)
 
 
-PAPER, NEW = "arXiv 1608.06993", "every layer reads the maps of all before it"
+PAPER = "arXiv 1608.06993"
+NEW = "every layer reads the maps of all before it"
 ARCHITECTURES = {
     "densenet121": Architecture(partial(densenet, blocks=(6, 12, 24, 16)), 2016, PAPER, NEW),
     "densenet169": Architecture(partial(densenet, blocks=(6, 12, 32, 32)), 2016, PAPER, NEW),

@@ -47,13 +47,13 @@ def efficientnet_b0(images: Tensor, classes: int) -> Tensor:
 def mbconv(x: Tensor, expansion: int, kernel: int, stride: int, filters: int, name: str) -> Tensor:
     """Return an inverted bottleneck: expand, depthwise, squeeze-and-excitation, project."""
     shortcut, narrow = x, x.shape[-1]
-    wide = narrow * expansion
+    expanded = narrow * expansion
     steps = [f"{name}_block_{number}" for number in range(4)]
     if expansion > 1:
         step = steps.pop(0)
-        x = conv_norm(x, wide, 1, (f"{step}_0", f"{step}_1"), nn.SiLU)
+        x = conv_norm(x, expanded, 1, (f"{step}_0", f"{step}_1"), nn.SiLU)
     depthwise, gate, project = steps[:3]
-    x = conv_norm(x, wide, kernel, (f"{depthwise}_0", f"{depthwise}_1"), nn.SiLU, stride=stride, groups=wide)
+    x = conv_norm(x, expanded, kernel, (f"{depthwise}_0", f"{depthwise}_1"), nn.SiLU, stride=stride, groups=expanded)
     x = squeeze_excite(x, max(1, narrow // 4), gate, nn.SiLU, nn.Sigmoid)
     x = conv_norm(x, filters, 1, (f"{project}_0", f"{project}_1"), None)
     return nn.Add(name=name)(x, shortcut) if stride == 1 and filters == narrow else x
@@ -78,10 +78,12 @@ def efficientnet_lite0(images: Tensor, classes: int) -> Tensor:
 def lite_mbconv(x: Tensor, expansion: int, kernel: int, stride: int, filters: int, name: str) -> Tensor:
     """Return an inverted bottleneck: expand, depthwise, project."""
     shortcut, narrow = x, x.shape[-1]
-    wide = narrow * expansion
+    expanded = narrow * expansion
     if expansion > 1:
-        x = lite_norm(x, wide, 1, (f"{name}_expand_conv", f"{name}_bn0"), nn.ReLU6)
-    x = lite_norm(x, wide, kernel, (f"{name}_depthwise_conv", f"{name}_bn1"), nn.ReLU6, stride=stride, groups=wide)
+        x = lite_norm(x, expanded, 1, (f"{name}_expand_conv", f"{name}_bn0"), nn.ReLU6)
+    x = lite_norm(
+        x, expanded, kernel, (f"{name}_depthwise_conv", f"{name}_bn1"), nn.ReLU6, stride=stride, groups=expanded
+    )
     x = lite_norm(x, filters, 1, (f"{name}_project_conv", f"{name}_bn2"), None)
     return nn.Add(name=name)(x, shortcut) if stride == 1 and filters == narrow else x
 

@@ -40,7 +40,8 @@ def lenet5_1998(images: Tensor, classes: int) -> Tensor:
     )(images)  # fmt: skip
 
 
-PAPER, NEW = "Proc. IEEE 86(11)", "filters learned end to end"
+PAPER = "Proc. IEEE 86(11)"
+NEW = "filters learned end to end"
 ARCHITECTURES = {
     build.__name__: Architecture(build, 1998, PAPER, NEW, image=(28, 28, 1), classes=10, mean=0.5, std=1.0)
     for build in (lenet5, lenet5_1998)

@@ -42,12 +42,12 @@ def mobilenet_v2(images: Tensor, classes: int) -> Tensor:
 def inverted_residual(x: Tensor, expansion: int, filters: int, stride: int, name: str) -> Tensor:
     """Return an inverted bottleneck: expand, depthwise, project without an activation."""
     shortcut, narrow, step = x, x.shape[-1], 0
-    wide = narrow * expansion
+    expanded = narrow * expansion
     if expansion > 1:
-        x = conv_norm(x, wide, 1, (f"{name}_conv_0_0", f"{name}_conv_0_1"), nn.ReLU6)
+        x = conv_norm(x, expanded, 1, (f"{name}_conv_0_0", f"{name}_conv_0_1"), nn.ReLU6)
         step = 1
     names = (f"{name}_conv_{step}_0", f"{name}_conv_{step}_1")
-    x = conv_norm(x, wide, 3, names, nn.ReLU6, stride=stride, groups=wide)
+    x = conv_norm(x, expanded, 3, names, nn.ReLU6, stride=stride, groups=expanded)
     x = conv_norm(x, filters, 1, (f"{name}_conv_{step + 1}", f"{name}_conv_{step + 2}"), None)
     return nn.Add(name=name)(x, shortcut) if stride == 1 and filters == narrow else x
 

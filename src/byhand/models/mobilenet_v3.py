@@ -65,18 +65,18 @@ def mobilenet_v3(images: Tensor, classes: int, blocks: tuple[Block, ...], units:
 
 
 def inverted_residual(
-    x: Tensor, kernel: int, wide: int, filters: int, gated: bool, activation: str, stride: int, name: str
+    x: Tensor, kernel: int, expanded: int, filters: int, gated: bool, activation: str, stride: int, name: str
 ) -> Tensor:
     """Return an inverted bottleneck: expand, depthwise, squeeze-and-excitation, project; a shortcut between its ends."""
     shortcut, narrow, act = x, x.shape[-1], ACTIVATIONS[activation]
     steps = [f"{name}_block_{number}" for number in range(4)]
-    if wide != narrow:
+    if expanded != narrow:
         step = steps.pop(0)
-        x = norm(x, wide, 1, (f"{step}_0", f"{step}_1"), act)
+        x = norm(x, expanded, 1, (f"{step}_0", f"{step}_1"), act)
     step = steps.pop(0)
-    x = norm(x, wide, kernel, (f"{step}_0", f"{step}_1"), act, stride=stride, groups=wide)
+    x = norm(x, expanded, kernel, (f"{step}_0", f"{step}_1"), act, stride=stride, groups=expanded)
     if gated:
-        x = squeeze_excite(x, multiple_of_8(wide / 4), steps.pop(0), nn.ReLU, nn.HardSigmoid)
+        x = squeeze_excite(x, multiple_of_8(expanded / 4), steps.pop(0), nn.ReLU, nn.HardSigmoid)
     step = steps.pop(0)
     x = norm(x, filters, 1, (f"{step}_0", f"{step}_1"), None)
     return nn.Add(name=name)(x, shortcut) if stride == 1 and filters == narrow else x

@@ -25,14 +25,14 @@ Unit = Callable[[Tensor, Tensor, int, int, str], Tensor]
 
 def preact_resnet(images: Tensor, classes: int, unit: Unit, units: Sequence[int]) -> Tensor:
     """Return the logits: a stem, four stages of units, a last norm and ReLU, an average, a classifier."""
-    x = activated(conv(images, 64, 7, "conv1", stride=2), "bn1")  # (224, 224, 3) -> (112, 112, 64)
+    x = norm_relu(conv(images, 64, 7, "conv1", stride=2), "bn1")  # (224, 224, 3) -> (112, 112, 64)
     x = nn.MaxPool2d(3, stride=2, padding=1)(x)  # -> (56, 56, 64)
     return head(stages(x, unit, (64, 128, 256, 512), units), classes)  # 56 -> 28 -> 14 -> 7 pixels
 
 
 def preact_resnet_cifar(images: Tensor, classes: int, unit: Unit, units: Sequence[int]) -> Tensor:
     """Return the logits: the same for 32x32 images, in three stages."""
-    x = activated(conv(images, 16, 3, "conv1"), "bn1")  # (32, 32, 3) -> (32, 32, 16)
+    x = norm_relu(conv(images, 16, 3, "conv1"), "bn1")  # (32, 32, 3) -> (32, 32, 16)
     return head(stages(x, unit, (16, 32, 64), units), classes)  # 32 -> 16 -> 8 pixels
 
 
@@ -41,39 +41,39 @@ def stages(x: Tensor, unit: Unit, filters: Sequence[int], units: Sequence[int]) 
     for stage, (width, count) in enumerate(zip(filters, units)):
         for i in range(count):
             name = f"layer{stage + 1}_{i}"
-            ready = x if stage == i == 0 else activated(x, f"{name}_bn1")
-            x = unit(x, ready, width, 2 if i == 0 and stage > 0 else 1, name)
+            activated = x if stage == i == 0 else norm_relu(x, f"{name}_bn1")
+            x = unit(x, activated, width, 2 if i == 0 and stage > 0 else 1, name)
     return x
 
 
-def basic(x: Tensor, ready: Tensor, filters: int, stride: int, name: str) -> Tensor:
-    """Add a unit of two 3x3 convolutions: (H, W, C) -> (H / stride, W / stride, filters); ready: x after norm and ReLU."""
-    y = conv(ready, filters, 3, f"{name}_conv1", stride=stride)
-    y = conv(activated(y, f"{name}_bn2"), filters, 3, f"{name}_conv2")
-    return nn.Add(name=name)(y, shortcut(x, ready, filters, stride, name))
+def basic(x: Tensor, activated: Tensor, filters: int, stride: int, name: str) -> Tensor:
+    """Add a unit of two 3x3 convolutions: (H, W, C) -> (H / stride, W / stride, filters); activated: x after norm and ReLU."""
+    y = conv(activated, filters, 3, f"{name}_conv1", stride=stride)
+    y = conv(norm_relu(y, f"{name}_bn2"), filters, 3, f"{name}_conv2")
+    return nn.Add(name=name)(y, shortcut(x, activated, filters, stride, name))
 
 
-def bottleneck(x: Tensor, ready: Tensor, filters: int, stride: int, name: str) -> Tensor:
+def bottleneck(x: Tensor, activated: Tensor, filters: int, stride: int, name: str) -> Tensor:
     """Add a unit whose 3x3 convolution works on a quarter of the channels: (H, W, C) -> (H / stride, W / stride, 4 filters)."""
-    y = conv(ready, filters, 1, f"{name}_conv1")  # fewer channels
-    y = conv(activated(y, f"{name}_bn2"), filters, 3, f"{name}_conv2", stride=stride)
-    y = conv(activated(y, f"{name}_bn3"), 4 * filters, 1, f"{name}_conv3")  # and back
-    return nn.Add(name=name)(y, shortcut(x, ready, 4 * filters, stride, name))
+    y = conv(activated, filters, 1, f"{name}_conv1")  # fewer channels
+    y = conv(norm_relu(y, f"{name}_bn2"), filters, 3, f"{name}_conv2", stride=stride)
+    y = conv(norm_relu(y, f"{name}_bn3"), 4 * filters, 1, f"{name}_conv3")  # and back
+    return nn.Add(name=name)(y, shortcut(x, activated, 4 * filters, stride, name))
 
 
-def shortcut(x: Tensor, ready: Tensor, filters: int, stride: int, name: str) -> Tensor:
-    """Return x as it is, or, where the unit changes its shape, what a 1x1 convolution makes of it activated."""
+def shortcut(x: Tensor, activated: Tensor, filters: int, stride: int, name: str) -> Tensor:
+    """Return x as it is, or, where the unit changes its shape, a 1x1 projection of the activated x."""
     if stride == 1 and x.shape[-1] == filters:
         return x
-    return conv(ready, filters, 1, f"{name}_downsample", stride=stride)
+    return conv(activated, filters, 1, f"{name}_downsample", stride=stride)
 
 
 def head(x: Tensor, classes: int) -> Tensor:
     """Return the logits: the last sum is activated too."""
-    return nn.Linear(classes, name="fc")(nn.GlobalAvgPool2d()(activated(x, "bn")))
+    return nn.Linear(classes, name="fc")(nn.GlobalAvgPool2d()(norm_relu(x, "bn")))
 
 
-def activated(x: Tensor, norm: str) -> Tensor:
+def norm_relu(x: Tensor, norm: str) -> Tensor:
     """Add a norm and a ReLU."""
     return nn.ReLU()(nn.BatchNorm(name=norm)(x))
 
@@ -83,7 +83,8 @@ def conv(x: Tensor, filters: int, kernel: int, name: str, stride: int = 1) -> Te
     return nn.Conv2d(filters, kernel, stride=stride, padding=kernel // 2, bias=False, name=name)(x)
 
 
-PAPER, NEW = "arXiv 1603.05027", "norm and ReLU before the convolutions: nothing on the shortcut"
+PAPER = "arXiv 1603.05027"
+NEW = "norm and ReLU before the convolutions: nothing on the shortcut"
 ARCHITECTURES = {
     "preact_resnet18": Architecture(partial(preact_resnet, unit=basic, units=(2, 2, 2, 2)), 2016, PAPER, NEW),
     "preact_resnet50": Architecture(partial(preact_resnet, unit=bottleneck, units=(3, 4, 6, 3)), 2016, PAPER, NEW),

@@ -58,7 +58,8 @@ def shortcut(x: Tensor, filters: int, stride: int, name: str) -> Tensor:
     return conv_norm(x, filters, 1, (f"{name}_downsample_0", f"{name}_downsample_1"), None, stride=stride)
 
 
-PAPER, NEW = "arXiv 1512.03385", "shortcuts: units learn a correction to their input"
+PAPER = "arXiv 1512.03385"
+NEW = "shortcuts: units learn a correction to their input"
 ARCHITECTURES = {
     "resnet18": Architecture(partial(resnet, unit=basic, units=(2, 2, 2, 2)), 2015, PAPER, NEW),
     "resnet34": Architecture(partial(resnet, unit=basic, units=(3, 4, 6, 3)), 2015, PAPER, NEW),

@@ -53,7 +53,8 @@ def shortcut(x: Tensor, filters: int, stride: int) -> Tensor:
     return nn.Reshape(height, width, filters)(rows)
 
 
-PAPER, NEW = "arXiv 1512.03385", "shortcuts without parameters: small images, up to 110 layers"
+PAPER = "arXiv 1512.03385"
+NEW = "shortcuts without parameters: small images, up to 110 layers"
 ARCHITECTURES = {
     f"resnet{6 * units + 2}_cifar": cifar_architecture(partial(resnet_cifar, units=units), 2015, PAPER, NEW)
     for units in (3, 5, 7, 9, 18)

@@ -43,21 +43,21 @@ def tiny(images: Tensor, classes: int) -> Tensor:
 
 def network(images: Tensor, classes: int, stem: int, stages: tuple[int, ...]) -> Tensor:
     """Return the logits; stem, stages: the number of filters in the first layer and in each stage."""
-    x = halve(images, stem, "stem")  # (32, 32, 3) -> (16, 16, 64)
+    x = downsample_block(images, stem, "stem")  # (32, 32, 3) -> (16, 16, 64)
     for stage, filters in enumerate(stages, 1):  # -> (8, 8, 128) -> (4, 4, 256)
-        x = halve(x, filters, f"stage{stage}_down")
-        x = unit(x, filters, f"stage{stage}")
+        x = downsample_block(x, filters, f"stage{stage}_down")
+        x = residual_block(x, filters, f"stage{stage}")
     return nn.Linear(classes, name="head")(nn.GlobalAvgPool2d()(x))
 
 
-def halve(x: Tensor, filters: int, name: str) -> Tensor:
+def downsample_block(x: Tensor, filters: int, name: str) -> Tensor:
     """Return a convolution, 2x2 max pooling, norm and ReLU: (H, W, C) -> (H / 2, W / 2, filters)."""
     x = nn.Conv2d(filters, 3, padding=1, bias=False, name=f"{name}_conv")(x)
     x = nn.MaxPool2d(2)(x)  # before the norm, which then works on a quarter of the elements
     return nn.ReLU(name=name)(nn.BatchNorm(name=f"{name}_bn")(x))
 
 
-def unit(x: Tensor, filters: int, name: str) -> Tensor:
+def residual_block(x: Tensor, filters: int, name: str) -> Tensor:
     """Return x with two 3x3 convolutions added to it, of the same shape."""
     y = conv_norm(x, filters, 3, (f"{name}_unit1_conv", f"{name}_unit1_bn"))
     y = conv_norm(y, filters, 3, (f"{name}_unit2_conv", f"{name}_unit2_bn"))

@@ -36,12 +36,13 @@ def squeezenet(images: Tensor, classes: int, filters: int, kernel: int, pools: S
 def fire(x: Tensor, squeezed: int, expanded: int, name: str) -> Tensor:
     """Add a fire module: (H, W, C) -> (H, W, squeezed) -> (H, W, 2 expanded)."""
     x = nn.ReLU()(nn.Conv2d(squeezed, 1, name=f"{name}_squeeze")(x))
-    fine = nn.ReLU()(nn.Conv2d(expanded, 1, name=f"{name}_expand1x1")(x))
-    wide = nn.ReLU()(nn.Conv2d(expanded, 3, padding=1, name=f"{name}_expand3x3")(x))
-    return nn.Concat(name=name)(fine, wide)
+    x1 = nn.ReLU()(nn.Conv2d(expanded, 1, name=f"{name}_expand1x1")(x))
+    x3 = nn.ReLU()(nn.Conv2d(expanded, 3, padding=1, name=f"{name}_expand3x3")(x))
+    return nn.Concat(name=name)(x1, x3)
 
 
-PAPER, NEW = "arXiv 1602.07360", "fire modules: squeeze with 1x1 convolutions, then expand"
+PAPER = "arXiv 1602.07360"
+NEW = "fire modules: squeeze with 1x1 convolutions, then expand"
 ARCHITECTURES = {
     "squeezenet1_0": Architecture(partial(squeezenet, filters=96, kernel=7, pools=(0, 3, 7)), 2016, PAPER, NEW),
     "squeezenet1_1": Architecture(partial(squeezenet, filters=64, kernel=3, pools=(0, 2, 4)), 2016, PAPER, NEW),

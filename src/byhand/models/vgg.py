@@ -19,7 +19,7 @@ from functools import partial
 
 from byhand import nn
 from byhand.graph import Tensor
-from byhand.models.alexnet import averaged
+from byhand.models.alexnet import average_to_size
 from byhand.models.architecture import Architecture
 
 FILTERS = (64, 128, 256, 512, 512)  # of a stage's convolutions
@@ -43,10 +43,11 @@ def vgg(images: Tensor, classes: int, stages: Sequence[int], norm: bool = False)
         nn.ReLU(),
         nn.Dropout(),
         nn.Linear(classes, name="classifier_6"),
-    )(averaged(x, 7))
+    )(average_to_size(x, 7))
 
 
-PAPER, NEW = "arXiv 1409.1556", "depth: 3x3 convolutions only, up to nineteen layers"
+PAPER = "arXiv 1409.1556"
+NEW = "depth: 3x3 convolutions only, up to nineteen layers"
 STAGES = {"vgg11": (1, 1, 2, 2, 2), "vgg13": (2, 2, 2, 2, 2), "vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 ARCHITECTURES = {
     name + end: Architecture(partial(vgg, stages=stages, norm=bool(end)), 2014, PAPER, NEW)

@@ -5,13 +5,23 @@ from byhand.nn.layer import Layer
 
 
 class ReLU(Layer):
-    """y = max(x, 0)."""
+    """y = max(x, 0); x, y: any shape.
+
+    >>> from byhand import nn
+    >>> nn.ReLU()(nn.Input(28, 28, 8))
+    <value relu1 (N, 28, 28, 8)>
+    """
 
     op = ops.relu
 
 
 class LeakyReLU(Layer):
-    """y = x where x > 0, else slope * x."""
+    """y = x where x > 0, else slope * x; x, y: any shape.
+
+    >>> from byhand import nn
+    >>> nn.LeakyReLU(0.1)(nn.Input(28, 28, 8))
+    <value leaky_relu1 (N, 28, 28, 8)>
+    """
 
     op = ops.leaky_relu
 
@@ -20,37 +30,67 @@ class LeakyReLU(Layer):
 
 
 class ReLU6(Layer):
-    """y = min(max(x, 0), 6)."""
+    """y = min(max(x, 0), 6); x, y: any shape.
+
+    >>> from byhand import nn
+    >>> nn.ReLU6()(nn.Input(28, 28, 8))
+    <value relu6_1 (N, 28, 28, 8)>
+    """
 
     op, label = ops.relu6, "relu6_"
 
 
 class Sigmoid(Layer):
-    """y = 1 / (1 + e^-x)."""
+    """y = 1 / (1 + e^-x); x, y: any shape.
+
+    >>> from byhand import nn
+    >>> nn.Sigmoid()(nn.Input(10))
+    <value sigmoid1 (N, 10)>
+    """
 
     op = ops.sigmoid
 
 
 class SiLU(Layer):
-    """y = x sigmoid(x)."""
+    """y = x sigmoid(x); x, y: any shape.
+
+    >>> from byhand import nn
+    >>> nn.SiLU()(nn.Input(28, 28, 8))
+    <value silu1 (N, 28, 28, 8)>
+    """
 
     op = ops.silu
 
 
 class Tanh(Layer):
-    """y = tanh(x)."""
+    """y = tanh(x); x, y: any shape.
+
+    >>> from byhand import nn
+    >>> nn.Tanh()(nn.Input(10))
+    <value tanh1 (N, 10)>
+    """
 
     op = ops.tanh
 
 
 class GELU(Layer):
-    """y = x (1 + erf(x / sqrt 2)) / 2."""
+    """y = x (1 + erf(x / sqrt 2)) / 2; x, y: any shape.
+
+    >>> from byhand import nn
+    >>> nn.GELU()(nn.Input(7, 7, 96))
+    <value gelu1 (N, 7, 7, 96)>
+    """
 
     op = ops.gelu
 
 
 class HardSigmoid(Layer):
-    """y = min(max(alpha x + beta, 0), 1)."""
+    """y = min(max(alpha x + beta, 0), 1); x, y: any shape.
+
+    >>> from byhand import nn
+    >>> nn.HardSigmoid()(nn.Input(1, 1, 16))
+    <value hard_sigmoid1 (N, 1, 1, 16)>
+    """
 
     op = ops.hard_sigmoid
 
@@ -59,19 +99,31 @@ class HardSigmoid(Layer):
 
 
 class HardSwish(Layer):
-    """y = x min(max(x + 3, 0), 6) / 6."""
+    """y = x min(max(x + 3, 0), 6) / 6; x, y: any shape.
+
+    >>> from byhand import nn
+    >>> nn.HardSwish()(nn.Input(28, 28, 8))
+    <value hard_swish1 (N, 28, 28, 8)>
+    """
 
     op = ops.hard_swish
 
 
 class Softmax(Layer):
-    """y = e^x / sum e^x along the last axis. At the end of a network it is part of the loss in training, which is stable."""
+    """y = e^x / sum e^x along the last axis: (N, ..., C) -> the same shape.
+
+    At the end of a network it is part of the loss in training, which is numerically stable.
+
+    >>> from byhand import nn
+    >>> nn.Softmax()(nn.Input(10))
+    <value softmax1 (N, 10)>
+    """
 
     op = ops.softmax
 
 
 class LRN(Layer):
-    """Local response normalization, over `size` neighboring channels; see `bh.lrn`.
+    """Local response normalization over `size` neighboring channels: (N, H, W, C) -> the same shape; see `bh.lrn`.
 
     Source: Krizhevsky, Sutskever & Hinton 2012, "ImageNet classification with deep convolutional neural networks".
 

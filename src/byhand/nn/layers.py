@@ -273,13 +273,25 @@ class GlobalAvgPool2d(Layer):
 
 
 class Add(Layer):
-    """Add two tensors; `a + b` is the same."""
+    """y = a + b, with broadcasting: two tensors (N, ...) -> (N, ...); `a + b` of two tensors is the same.
+
+    >>> from byhand import nn
+    >>> x = nn.Input(28, 28, 8)
+    >>> nn.Add()(x, nn.ReLU()(x))
+    <value add1 (N, 28, 28, 8)>
+    """
 
     op = ops.add
 
 
 class Multiply(Layer):
-    """Multiply two tensors; `a * b` is the same."""
+    """y = a * b, with broadcasting: two tensors (N, ...) -> (N, ...); `a * b` of two tensors is the same.
+
+    >>> from byhand import nn
+    >>> x = nn.Input(28, 28, 8)
+    >>> nn.Multiply()(x, nn.Sigmoid()(x))
+    <value multiply1 (N, 28, 28, 8)>
+    """
 
     op = ops.multiply
 

@@ -60,6 +60,14 @@ def load(
 
     Raises FileError where the file is missing or broken; UnsupportedError, which names operator, node and opset, where the
     graph needs what byhand does not have.
+
+    >>> import tempfile
+    >>> import byhand as bh
+    >>> from byhand.onnx import save
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(bh.models.create("lenet5"), f"{folder}/lenet5.onnx")
+    ...     load(f"{folder}/lenet5.onnx")
+    <model lenet5: (28, 28, 1) -> 10 classes, 61,706 parameters>
     """
     path = Path(path)
     with file_errors(f"{path} is no ONNX model that byhand can use: ", f"{path}: "):

@@ -47,6 +47,11 @@ class Look:
     as many of the first 1,000 as a page holds; snapshots: moments of the training; history, curve: as `Trainer.fit` leaves
     them. classifier: the page opens with the classifier, and larger networks run in the browser; live: training goes on;
     untrained: the weights are random.
+
+    >>> import byhand as bh
+    >>> look = Look(bh.models.create("article"), title="The article's network", untrained=True)
+    >>> document(look).startswith(b"<!doctype html>")
+    True
     """
 
     model: Model

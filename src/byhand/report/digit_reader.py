@@ -74,8 +74,10 @@ def lines_of_text(digits: Sequence[Digit]) -> list[str]:
     if not gaps:
         return ["".join(digit.text for digit in line) for line in lines]
     height = float(np.median([digit.box[3] for digit in digits]))
-    wide = min(float(np.median(gaps)), 0.8 * height) + SPACE_MIN_HEIGHTS * height
-    return [line[0].text + "".join(" " * (_gap(a, b) > wide) + b.text for a, b in pairwise(line)) for line in lines]
+    min_space = min(float(np.median(gaps)), 0.8 * height) + SPACE_MIN_HEIGHTS * height
+    return [
+        line[0].text + "".join(" " * (_gap(a, b) > min_space) + b.text for a, b in pairwise(line)) for line in lines
+    ]
 
 
 def _gap(a: Digit, b: Digit) -> float:

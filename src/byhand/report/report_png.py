@@ -22,13 +22,19 @@ from byhand.report.report_html import headline
 from byhand.text import shorten
 
 # Pixels
-WIDTH, MARGIN, GAP = 1500, 45, 50
-HEAD_HEIGHT, CURVES_HEIGHT, MATRIX_HEIGHT = 130, 300, 690
-CURVES_GAP, MATRIX_GAP = 95, 70  # below the curves, below the matrix
+WIDTH = 1500
+MARGIN = 45
+GAP = 50
+HEAD_HEIGHT = 130
+CURVES_HEIGHT = 300
+MATRIX_HEIGHT = 690
+CURVES_GAP = 95  # below the curves
+MATRIX_GAP = 70  # below the matrix
 LINE_HEIGHT = 26
 MISTAKE_SIDE = 108
 
-MISTAKE_COLUMNS, MISTAKE_ROWS = 4, 4
+MISTAKE_COLUMNS = 4
+MISTAKE_ROWS = 4
 FINDINGS_SHOWN = 6
 LINE_LETTERS = 140
 SEVERITY_COLORS = {"serious": "#b3261e", "warning": style.ORANGE, "note": style.MUTED_COLOR}

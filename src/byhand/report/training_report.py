@@ -16,7 +16,8 @@ from byhand.report.drawing import style
 from byhand.report.report_html import render_html
 from byhand.report.report_png import draw_report
 
-HTML_FILE, PNG_FILE = "report.html", "report.png"
+HTML_FILE = "report.html"
+PNG_FILE = "report.png"
 
 
 def write_report(

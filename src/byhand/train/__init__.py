@@ -5,14 +5,16 @@ state.py          how far a training has come; checkpoint.py writes and reads it
 optim/            the optimizers, a file each, and gradient clipping
 distributed/      data-parallel training over MPI
 schedule.py       learning-rate schedules; settings.py optimizers and schedules as JSON
-lr_finder.py      the learning-rate range test; time_budget.py the time of a step; trial.py leaves the trainer unchanged
+lr_finder.py      the learning-rate range test; time_budget.py the time of a step; rollback.py undoes their steps
 features.py       the output of a frozen backbone, cached on disk
 history.py, display.py, signals.py   rows and charts, the progress bar, Ctrl-C
 """
 
-from byhand.train.optim import SGD, Adam, AdamW, Muon
+from byhand.train.optim import OPTIMIZERS as _OPTIMIZERS
+from byhand.train.optim.catalog import *  # noqa: F403
 from byhand.train.run import Run
 from byhand.train.schedule import Constant, Cosine, OneCycle, StepDecay, Warmup
 from byhand.train.trainer import Trainer
 
-__all__ = ["SGD", "Adam", "AdamW", "Constant", "Cosine", "Muon", "OneCycle", "Run", "StepDecay", "Trainer", "Warmup"]
+__all__ = ["Constant", "Cosine", "OneCycle", "Run", "StepDecay", "Trainer", "Warmup"]
+__all__ += list(_OPTIMIZERS)  # every optimizer

@@ -11,10 +11,11 @@ import numpy as np
 from byhand.data import Dataset
 from byhand.errors import DivergedError
 from byhand.ops.op import Array
+from byhand.train.rollback import rollback
 from byhand.train.trainer import Trainer
-from byhand.train.trial import rollback
 
-MIN_LEARNING_RATE, MAX_LEARNING_RATE = 1e-4, 1.0  # of a range test
+MIN_LEARNING_RATE = 1e-4  # of a range test
+MAX_LEARNING_RATE = 1.0  # of a range test
 RANGE_TEST_STEPS = 80
 LOSS_SMOOTHING = 0.8  # weight of the past in the moving average of the loss
 DIVERGENCE_FACTOR = 2.0  # of the smallest loss: a larger loss ends the test

@@ -29,7 +29,15 @@ SNAPSHOT_MAX_VALUES = 250_000  # parameters and state values of a model whose sn
 
 
 class Run:
-    """A run's folder: its files, each written whole or not at all."""
+    """A run's folder: its files, each written whole or not at all.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     run = Run.create(f"{folder}/lenet5-mnist", {"model": "lenet5", "data": "mnist"})
+    ...     run.log({"epoch": 1, "loss": 0.25})
+    ...     run.rows(), run.settings["model"], run.finished
+    ([{'epoch': 1, 'loss': 0.25}], 'lenet5', False)
+    """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)

@@ -16,7 +16,11 @@ from byhand.shapes import number
 
 @dataclass(frozen=True)
 class Constant:
-    """A constant learning rate."""
+    """A constant learning rate: the factor is 1.
+
+    >>> Constant()(0.5)
+    1.0
+    """
 
     def __call__(self, progress: float) -> float:
         """Return the factor at a progress from 0 to 1."""

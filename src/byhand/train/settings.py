@@ -19,7 +19,7 @@ def to_json(value: Optimizer | Schedule) -> dict[str, Any]:
     """
     values = {field.name: getattr(value, field.name) for field in fields(value)}  # type: ignore[arg-type]
     return {"kind": type(value).__name__} | {
-        name: to_json(field) if type(field).__name__ in kinds() else field for name, field in values.items()
+        name: to_json(field) if type(field).__name__ in registered_types() else field for name, field in values.items()
     }
 
 
@@ -34,11 +34,11 @@ def from_json(data: Any, nesting: int = 0) -> Any:
         name: from_json(value, nesting + 1) if isinstance(value, dict) else value for name, value in dict(data).items()
     }
     kind = values.pop("kind", None)
-    if kind not in kinds():
-        raise UnknownNameError("optimizer or schedule", str(kind), kinds())
-    return kinds()[kind](**values)
+    if kind not in registered_types():
+        raise UnknownNameError("optimizer or schedule", str(kind), registered_types())
+    return registered_types()[kind](**values)
 
 
-def kinds() -> dict[str, type[Any]]:
+def registered_types() -> dict[str, type[Any]]:
     """Return all optimizers and schedules by name."""
     return {**OPTIMIZERS, **SCHEDULES}

@@ -5,9 +5,9 @@ from contextlib import closing
 
 from byhand.data import Dataset
 from byhand.kernels import cdiv
+from byhand.train.rollback import rollback
 from byhand.train.state import TrainingState
 from byhand.train.trainer import Trainer
-from byhand.train.trial import rollback
 
 TIMING_SECONDS = 3.0  # of training that are timed
 WARMUP_GROUPS = 3  # of steps before the clock starts: they may compile kernels, and their images were prepared before

@@ -4,14 +4,17 @@
     registry.py    what an augmentation is, and the table of all
     mixup.py  geometry.py  color.py  cutout.py    the augmentations, each a function with `@augmentation`
 
-A new augmentation is one such function, in a file that is imported here.
+A new augmentation is one such function, in one of these files or a new one.
 """
 
-# In this order settings are shown.
-import byhand.data.augment.geometry  # isort: skip
-import byhand.data.augment.color  # isort: skip
-import byhand.data.augment.cutout  # isort: skip
-import byhand.data.augment.mixup  # noqa: F401  # isort: skip
+from importlib import import_module
+from pkgutil import iter_modules
+
 from byhand.data.augment.policy import Augment, suggest
+from byhand.data.augment.registry import sort_registry
+
+for module in iter_modules(__path__):
+    import_module(f"{__name__}.{module.name}")
+sort_registry()
 
 __all__ = ["Augment", "suggest"]

@@ -1,4 +1,4 @@
-"""What an augmentation is, and the table of all.
+"""The registry of augmentations.
 
     @augmentation("cutout", stage=PIXELS, kind=int, example=8, uniforms=2)
     def cutout(images, uniforms, side): ...
@@ -14,12 +14,9 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any
 
-import numpy.typing as npt
-
 from byhand.errors import ArgumentError
 from byhand.shapes import integer, number
 
-Array = npt.NDArray[Any]
 Setting = bool | int | float
 
 # The stages, in the order of work; within a stage, augmentations go by name.
@@ -108,6 +105,13 @@ def augmentation(
         return function
 
     return register
+
+
+def sort_registry() -> None:
+    """Put REGISTRY into the order in which settings are shown: by stage, geometry first; then as registered."""
+    entries = sorted(REGISTRY.values(), key=lambda entry: (GEOMETRY, PIXELS, MIX).index(entry.stage))
+    REGISTRY.clear()
+    REGISTRY.update({entry.name: entry for entry in entries})
 
 
 def in_order() -> list[Augmentation]:

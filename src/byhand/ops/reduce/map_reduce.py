@@ -147,7 +147,7 @@ def backward_kernel(derivative):
     return reduction_backward
 
 
-def cut(shape):
+def split_into_pieces(shape):
     """Return how x (A, R, B) is cut into pieces, and the number of blocks."""
     rows, reduced, columns = shape
     length = cdiv(reduced, cdiv(reduced * columns, BLOCK_ELEMENTS))
@@ -157,7 +157,7 @@ def cut(shape):
 
 def launch_stage(stage, x, y):
     """Launch a stage: x (A, R, B) -> y (A, B)."""
-    pieces, blocks = cut(x.shape)
+    pieces, blocks = split_into_pieces(x.shape)
     parts = scratch(x.shape[0], pieces.number, x.shape[2], dtype=x.dtype)
     combine_pieces, finalize_rows = stage.kernels
     launch(combine_pieces, blocks, x, y, parts, pieces)
@@ -177,7 +177,7 @@ def layout(shape, axes):
     return (results, prod(shape) // results, 1), kept + list(axes)
 
 
-def arranged(x, sizes, order):
+def arrange_axes(x, sizes, order):
     """Return x as (A, R, B), transposed where `layout` found an order."""
     if order is None:
         return x.reshape(sizes)
@@ -189,7 +189,7 @@ def arranged(x, sizes, order):
 def launch_stages(stages, x, y, axes):
     """Launch stages one after the other: each sees the y of the one before."""
     sizes, order = layout(x.shape, axes)
-    x = arranged(x, sizes, order)
+    x = arrange_axes(x, sizes, order)
     for stage in stages:
         launch_stage(stage, x, y.reshape(sizes[0], sizes[2]))
 
@@ -201,13 +201,13 @@ def launch_reduction_backward(gradient, auxiliary, x, y, grad_y, grad_x, axes):
     out = grad_x.reshape(sizes) if order is None else scratch(*sizes, dtype=grad_x.dtype)
     grad_y = grad_y.reshape(reduced_shape)
     # A linear reduction has x None: its derivative reads neither x nor y, and any arrays of their shapes will do.
-    x, y = (out, grad_y) if x is None else (arranged(x, sizes, order), y.reshape(reduced_shape))
+    x, y = (out, grad_y) if x is None else (arrange_axes(x, sizes, order), y.reshape(reduced_shape))
     extra = [y, y]
     for i, stage in enumerate(auxiliary):
         extra[i] = scratch(*reduced_shape, dtype=y.dtype)
         copy(y, extra[i])
         launch_stage(stage, x, extra[i])
-    pieces, blocks = cut(sizes)
+    pieces, blocks = split_into_pieces(sizes)
     launch(gradient, blocks, x, Results(y, *extra), grad_y, out, float(sizes[1]), pieces)
     if order is not None:
         shape = [grad_x.shape[axis] for axis in order]

@@ -18,7 +18,8 @@ from byhand.report.doctor.loss_curves import ONE_CLASS, training_failed
 from byhand.report.doctor.registry import check
 from byhand.report.metrics import Predictions, find_label_issues, precision_recall_f1, wilson_interval
 
-INPUT_MIN_STD, INPUT_MAX_STD = 0.1, 10.0
+INPUT_MIN_STD = 0.1
+INPUT_MAX_STD = 10.0
 INPUT_SERIOUS_MIN_STD = INPUT_MIN_STD / 5
 INPUT_MAX_MEAN_IN_STD = 5.0  # the mean's distance from 0, in standard deviations
 

@@ -9,12 +9,12 @@ from byhand.report.doctor.registry import check
 # Fractions of the chance loss, the loss of a constant predictor
 CHANCE_MIN_FRACTION = 0.95  # a final loss above this is at chance level
 CHANCE_MAX_FRACTION = 1.1  # a final loss above this is worse than chance
-JUMP_MIN_FRACTION = 0.1  # a rise from one point of the curve to the next that counts as a jump
+JUMP_MIN_RISE = 0.1  # a rise from one point of the curve to the next that counts as a jump
 DIVERGED_MIN_FRACTION = 0.1  # the final loss above the best one
 HELD_OUT_MIN_FRACTION = 0.02  # a smaller rise of the held-out loss is noise
 UNDERFIT_MAX_EXPLAINED = 0.5  # 1 - loss / chance loss: McFadden's pseudo R²
 
-JUMPS_MIN_SHARE = 1 / 3  # of all steps, before the loss is called unstable
+MIN_JUMP_FRACTION = 1 / 3  # of all steps, before the loss is called unstable
 CHANCE_ACCURACY_MARGIN = 0.05  # above the frequency of the largest class
 OVERFIT_MIN_GAP = 0.10  # training accuracy minus held-out accuracy
 OVERFIT_MIN_STANDARD_ERRORS = 3.0  # of that gap
@@ -35,13 +35,13 @@ def unstable_loss(inputs: DiagnosisInput) -> Finding | str | None:
     advice = "a learning rate 3 to 10 times smaller, or learning rate warmup; gradient clipping with clip_norm=1"
     best, last = min(losses), losses[-1]
     steps = [(after - before) / chance for before, after in pairwise(losses)]
-    jumps = [i for i, step in enumerate(steps) if step > JUMP_MIN_FRACTION]
-    if len(jumps) > 1 and len(jumps) >= JUMPS_MIN_SHARE * len(steps) and min(steps[jumps[0] :]) < -JUMP_MIN_FRACTION:
+    jumps = [i for i, step in enumerate(steps) if step > JUMP_MIN_RISE]
+    if len(jumps) > 1 and len(jumps) >= MIN_JUMP_FRACTION * len(steps) and min(steps[jumps[0] :]) < -JUMP_MIN_RISE:
         interval = "epoch" if len(losses) == len(inputs.history) else "tenth of the training"
         return Finding(
             "unstable training loss",
             "serious" if last > CHANCE_MAX_FRACTION * chance else "warning",
-            f"it rose by more than {JUMP_MIN_FRACTION:.0%} of the chance loss, {chance:.3f}, in {len(jumps)} of {len(steps)}"
+            f"it rose by more than {JUMP_MIN_RISE:.0%} of the chance loss, {chance:.3f}, in {len(jumps)} of {len(steps)}"
             f" steps from one {interval} to the next, and fell again",
             advice,
         )

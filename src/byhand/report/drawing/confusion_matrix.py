@@ -11,7 +11,8 @@ from byhand.text import shorten
 
 NUMBERED_MAX_CLASSES = 30  # each cell shows its count
 NAMED_MAX_CLASSES = 150  # each row and column shows its class; of more, every second, third ...
-MIN_INCHES, MAX_INCHES = 4.2, 24.0
+MIN_INCHES = 4.2
+MAX_INCHES = 24.0
 
 
 def draw_confusion_matrix(matrix: Array, classes: Sequence[str], path: str | os.PathLike[str], title: str = "") -> None:

@@ -16,7 +16,8 @@ from byhand.report.drawing.feature_maps import GAP, pixel_axes, write_head
 from byhand.report.drawing.style import rgb
 from byhand.text import shorten
 
-MAX_CLASSES, MAX_IMAGES = 20, 12  # rows, and images in a row
+MAX_CLASSES = 20  # rows
+MAX_IMAGES = 12  # images in a row
 NAME_MAX_LETTERS = 32
 NAME_POINTS = 8.0  # font size of a class's name
 COUNT_POINTS = 6.5  # font size of its number of images
@@ -60,26 +61,26 @@ def draw_contact_sheet(
     text_widths = [_text_width(name, NAME_POINTS, families) for name in names]
     text_widths += [_text_width(count, COUNT_POINTS, families) for count in counts]
     label = max(text_widths, default=0) + 2 * GAP
-    wide = max((tile.shape[1] for row in tiles for side in row for tile in side), default=TILE_MIN_PIXELS)
-    lefts = [label, label + columns[0] * (wide + GAP) + HALVES_GAP]
+    tile_width = max((tile.shape[1] for row in tiles for side in row for tile in side), default=TILE_MIN_PIXELS)
+    lefts = [label, label + columns[0] * (tile_width + GAP) + HALVES_GAP]
     heights = [max([ROW_MIN_PIXELS, *(tile.shape[0] for side in row for tile in side)]) for row in tiles]
     tops = np.cumsum([HALVES_HEAD if double else 0, *(height + GAP for height in heights)]).tolist()
     drawn = sum(len(row[0]) for row in tiles)
     left_out = _omitted(sum(count for _, count, _ in parts) - drawn, len(parts) - len(drawn_rows))
-    across = (lefts[1] + columns[1] * (wide + GAP) if double else lefts[1] - HALVES_GAP) - GAP
-    down = max(ROW_MIN_PIXELS, tops[-1] - GAP) + (FOOT if left_out else 0)
+    sheet_width = (lefts[1] + columns[1] * (tile_width + GAP) if double else lefts[1] - HALVES_GAP) - GAP
+    sheet_height = max(ROW_MIN_PIXELS, tops[-1] - GAP) + (FOOT if left_out else 0)
 
-    sheet = np.full((down, across, 3), rgb(style.BACKGROUND_COLOR), np.uint8)
+    sheet = np.full((sheet_height, sheet_width, 3), rgb(style.BACKGROUND_COLOR), np.uint8)
     for top, height, row in zip(tops, heights, tiles):
         for left, side in zip(lefts, row):
             for i, tile in enumerate(side):
-                y, x = top + (height - tile.shape[0]) // 2, left + i * (wide + GAP)
+                y, x = top + (height - tile.shape[0]) // 2, left + i * (tile_width + GAP)
                 sheet[y : y + tile.shape[0], x : x + tile.shape[1]] = tile
     if double and tiles:
         middle = lefts[1] - (HALVES_GAP + GAP) // 2
         sheet[: tops[-1] - GAP, middle : middle + 1] = rgb(style.GRID_COLOR)
 
-    figure, axes = pixel_axes(across, down, 0)
+    figure, axes = pixel_axes(sheet_width, sheet_height, 0)
     axes.imshow(sheet, interpolation="none", aspect="auto")
     axes.set_axis_off()
     words: dict[str, Any] = {"color": style.MUTED_COLOR, "fontsize": COUNT_POINTS, "parse_math": False}
@@ -89,7 +90,7 @@ def draw_contact_sheet(
         y = top + height / 2 - 0.5
         axes.text(-0.5, y - 4, name, va="baseline", **words | {"color": style.TEXT_COLOR, "fontsize": NAME_POINTS})
         axes.text(-0.5, y + 15, count, va="baseline", **words)
-    axes.text(-0.5, down - 4, left_out, va="baseline", **words)
+    axes.text(-0.5, sheet_height - 4, left_out, va="baseline", **words)
     write_head(figure, title, about)
     style.save_png(figure, path)
 
@@ -112,8 +113,10 @@ def _tile(image: Array) -> Array:
     image = image[..., :3] if image.shape[2] > 2 else image[..., :1].repeat(3, 2)
     longer = max(image.shape[:2])
     if longer > TILE_MAX_PIXELS:
-        tall, wide = (max(1, round(size * TILE_MAX_PIXELS / longer)) for size in image.shape[:2])
-        return np.asarray(Image.fromarray(np.ascontiguousarray(image)).resize((wide, tall), Image.Resampling.LANCZOS))
+        height, width = (max(1, round(size * TILE_MAX_PIXELS / longer)) for size in image.shape[:2])
+        return np.asarray(
+            Image.fromarray(np.ascontiguousarray(image)).resize((width, height), Image.Resampling.LANCZOS)
+        )
     factor = ceil(TILE_MIN_PIXELS / longer)
     return image.repeat(factor, 0).repeat(factor, 1)
 

@@ -13,7 +13,8 @@ from byhand.report.drawing.style import BACKGROUND_COLOR, BLUE, MUTED_COLOR, ORA
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 # Pixels
-MIN_SIDE, MAX_SIDE = 900, 2000  # the picture's longer side; smaller photos are enlarged, larger ones reduced
+MIN_SIDE = 900  # pixels of the picture's longer side: smaller photos are enlarged
+MAX_SIDE = 2000  # pixels of the picture's longer side: larger photos are reduced
 LABEL_SIZES = 13, 30  # the smallest and the largest font above a box
 LEGEND_SIZE = 15  # the font below the photo
 DASH_PIXELS = 5, 4  # dash and gap of an uncertain digit's box
@@ -78,9 +79,9 @@ def _draw_label(draw: ImageDraw.ImageDraw, digit: Digit, font: Font, x: float, y
     confident = digit.confidence >= CONFIDENT
     text = digit.text if confident else f"{digit.text}?"
     left, top, right, bottom = draw.textbbox((0, 0), text, font=font, anchor="ls")
-    wide, tall = right - left + 6, bottom - top + 6
-    x, y = round(x) - 3, max(round(y) - 3 - tall, 0)
-    draw.rectangle((x, y, x + wide, y + tall), fill=BLUE if confident else ORANGE)
+    width, height = right - left + 6, bottom - top + 6
+    x, y = round(x) - 3, max(round(y) - 3 - height, 0)
+    draw.rectangle((x, y, x + width, y + height), fill=BLUE if confident else ORANGE)
     draw.text((x + 3 - left, y + 3 - top), text, fill="white", font=font, anchor="ls")
 
 

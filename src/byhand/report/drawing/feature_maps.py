@@ -17,19 +17,25 @@ from byhand.report.drawing.style import DOTS_PER_INCH, PIXELATED_MIN_SCALE, form
 from byhand.shapes import integer
 from byhand.text import shorten
 
-DEFAULT_MAX_MAPS, MAX_MAPS = 64, 4096
+DEFAULT_MAX_MAPS = 64
+MAX_MAPS = 4096
 MAX_BARS = 600  # of a longer vector, each bar shows the extreme of several elements
 NAMED_MAX_BARS = 24
 LARGEST_LISTED = 5  # elements beside the bars
 
 # Pixels
-MAPS_WIDTH, MAPS_HEIGHT = 1440, 830  # of the grid
+MAPS_WIDTH = 1440  # of the grid
+MAPS_HEIGHT = 830
 MIN_WIDTH = 520
-HEAD_HEIGHT, MARGIN, GAP = 84, 30, 8
+HEAD_HEIGHT = 84
+MARGIN = 30
+GAP = 8
 LABEL_HEIGHT = 17  # of the channel number above a map
 MAP_MIN_PIXELS = 24  # a map's longer side
 MAP_MAX_PIXELS = 420  # a map's shorter side
-COLOR_BAR_WIDTH, COLOR_BAR_GAP, COLOR_BAR_LABELS = 14, 16, 62
+COLOR_BAR_WIDTH = 14
+COLOR_BAR_GAP = 16
+COLOR_BAR_LABELS = 62
 LIST_WIDTH = 330
 
 COLOR_MAP = "magma"  # perceptually uniform: the larger, the brighter
@@ -92,21 +98,23 @@ def _draw_maps(maps: Array, chosen: list[int], scale_each: bool) -> Figure:
     """Return a figure of the chosen channels in a grid."""
     several = maps.shape[2] > 1
     low, high = finite_limits(maps)
-    columns, tall, wide = _grid(len(chosen), *maps.shape[:2])
+    columns, map_height, map_width = _grid(len(chosen), *maps.shape[:2])
     label = LABEL_HEIGHT if several else 0
     rows = ceil(len(chosen) / columns)
-    down, across = rows * (tall + label + GAP) - GAP, columns * (wide + GAP) - GAP
-    sheet = np.full((down, across, 3), rgb(style.BACKGROUND_COLOR), np.uint8)
+    sheet_height, sheet_width = rows * (map_height + label + GAP) - GAP, columns * (map_width + GAP) - GAP
+    sheet = np.full((sheet_height, sheet_width, 3), rgb(style.BACKGROUND_COLOR), np.uint8)
     corners = []
     for i, channel in enumerate(chosen):
-        top, left = i // columns * (tall + label + GAP) + label, i % columns * (wide + GAP)
+        top, left = i // columns * (map_height + label + GAP) + label, i % columns * (map_width + GAP)
         feature_map = maps[..., channel]
-        sheet[top : top + tall, left : left + wide] = resized(
-            color_mapped(feature_map, *(finite_limits(feature_map) if scale_each else (low, high))), tall, wide
+        sheet[top : top + map_height, left : left + map_width] = resize_map(
+            apply_color_map(feature_map, *(finite_limits(feature_map) if scale_each else (low, high))),
+            map_height,
+            map_width,
         )
         corners.append((left, top))
     scale = 0 if scale_each and several else COLOR_BAR_WIDTH + COLOR_BAR_GAP + COLOR_BAR_LABELS
-    figure, axes = pixel_axes(across, down, scale)
+    figure, axes = pixel_axes(sheet_width, sheet_height, scale)
     axes.imshow(sheet, interpolation="none", aspect="auto")
     axes.set_axis_off()
     for channel, (left, top) in zip(chosen, corners) if several else ():
@@ -121,8 +129,8 @@ def _grid(count: int, height: int, width: int) -> tuple[int, int, int]:
 
     def fit(columns: int) -> float:
         rows = ceil(count / columns)
-        wide, tall = (MAPS_WIDTH + GAP) / columns - GAP, (MAPS_HEIGHT + GAP) / rows - GAP - LABEL_HEIGHT
-        return min(wide / width, tall / height, MAP_MAX_PIXELS / min(height, width))
+        map_width, map_height = (MAPS_WIDTH + GAP) / columns - GAP, (MAPS_HEIGHT + GAP) / rows - GAP - LABEL_HEIGHT
+        return min(map_width / width, map_height / height, MAP_MAX_PIXELS / min(height, width))
 
     columns = max(range(1, count + 1), key=lambda columns: (fit(columns), -columns))
     factor = fit(columns)
@@ -133,7 +141,7 @@ def _grid(count: int, height: int, width: int) -> tuple[int, int, int]:
     return min(columns, count), max(1, int(height * factor)), max(1, int(width * factor))
 
 
-def color_mapped(feature_map: Array, low: float, high: float) -> Array:
+def apply_color_map(feature_map: Array, low: float, high: float) -> Array:
     """Return a map in the color map's colors, (H, W, 3) uint8."""
     good = np.isfinite(feature_map)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -143,12 +151,12 @@ def color_mapped(feature_map: Array, low: float, high: float) -> Array:
     return colors
 
 
-def resized(colors: Array, tall: int, wide: int) -> Array:
-    """Return an image resized: elements as squares where they are large enough to be seen, else resampled."""
-    height, width = colors.shape[:2]
-    if tall >= PIXELATED_MIN_SCALE * height and tall % height == wide % width == 0:
-        return colors.repeat(tall // height, 0).repeat(wide // width, 1)
-    return np.asarray(Image.fromarray(colors).resize((wide, tall), Image.Resampling.LANCZOS))
+def resize_map(colors: Array, height: int, width: int) -> Array:
+    """Resize an image: elements as squares where they are large enough to be seen, else resampled."""
+    rows, columns = colors.shape[:2]
+    if height >= PIXELATED_MIN_SCALE * rows and height % rows == width % columns == 0:
+        return colors.repeat(height // rows, 0).repeat(width // columns, 1)
+    return np.asarray(Image.fromarray(colors).resize((width, height), Image.Resampling.LANCZOS))
 
 
 def _draw_color_bar(figure: Figure, axes: Axes, low: float, high: float, label: int) -> None:
@@ -156,8 +164,8 @@ def _draw_color_bar(figure: Figure, axes: Axes, low: float, high: float, label: 
     width, height = figure.get_size_inches() * figure.dpi
     box = axes.get_position()
     top = box.y1 - label / height
-    tall = min(top - box.y0, 360 / height)
-    place = (box.x1 + COLOR_BAR_GAP / width, top - tall, COLOR_BAR_WIDTH / width, tall)
+    bar_height = min(top - box.y0, 360 / height)
+    place = (box.x1 + COLOR_BAR_GAP / width, top - bar_height, COLOR_BAR_WIDTH / width, bar_height)
     scale = figure.add_axes(place)
     scale.imshow(np.linspace(1, 0, 256)[:, None], cmap=COLOR_MAP, vmin=0, vmax=1, aspect="auto")
     scale.set_xticks([])
@@ -222,12 +230,12 @@ def _list_largest(figure: Figure, axes: Axes, values: Array, names: Sequence[str
 # Shared by figures whose parts are placed in pixels -------------------------------------------------------------------
 
 
-def pixel_axes(across: int, down: int, right: int, left: int = 0, below: int = 0) -> tuple[Figure, Axes]:
-    """Return a figure, and axes of across x down pixels in it; right, left, below: the room around them."""
-    width, height = left + max(across + right, MIN_WIDTH) + 2 * MARGIN, down + below + HEAD_HEIGHT + MARGIN
+def pixel_axes(axes_width: int, axes_height: int, right: int, left: int = 0, below: int = 0) -> tuple[Figure, Axes]:
+    """Return a figure, and axes of axes_width x axes_height pixels in it; right, left, below: the space around them."""
+    width, height = left + max(axes_width + right, MIN_WIDTH) + 2 * MARGIN, axes_height + below + HEAD_HEIGHT + MARGIN
     figure = style.new_figure(width / DOTS_PER_INCH, height / DOTS_PER_INCH)
     figure.set_layout_engine("none")  # positions are given in pixels
-    place = (MARGIN + left) / width, (MARGIN + below) / height, across / width, down / height
+    place = (MARGIN + left) / width, (MARGIN + below) / height, axes_width / width, axes_height / height
     return figure, figure.add_axes(place)
 
 

@@ -35,12 +35,18 @@ MERGED_INTO = {  # families that share the box of the layer before them, by that
     "normalization": ("convolution", "linear"),
     "activation": ("convolution", "linear", "normalization", "joining"),
 }
-EDGE_COLOR, SHORTCUT_COLOR = "#77726a", "#1f5fa8"
+EDGE_COLOR = "#77726a"
+SHORTCUT_COLOR = "#1f5fa8"
 NAME_MAX_LETTERS = 40  # a box's tooltip has the whole name
 
 # Pixels
-NAME_LETTER_WIDTH, LETTER_WIDTH, LINE_HEIGHT = 7.5, 6.5, 20
-MARGIN, BOX_GAP, LEVEL_GAP, BEND_WIDTH = 28, 28, 30, 12
+NAME_LETTER_WIDTH = 7.5
+LETTER_WIDTH = 6.5
+LINE_HEIGHT = 20
+MARGIN = 28
+BOX_GAP = 28
+LEVEL_GAP = 30
+BEND_WIDTH = 12
 BOX_MIN_WIDTH = 250  # for a box's last line
 
 
@@ -92,16 +98,16 @@ def graph_svg(model: Model) -> str:
     for level in levels:
         _place_level(level)
     left, right = min(p.x - p.width / 2 for p in cells), max(p.x + p.width / 2 for p in cells)
-    wide = max(right - left, 520)
+    graph_width = max(right - left, 520)
     for cell in cells:
-        cell.x += MARGIN + (wide - left - right) / 2
-    head, top = _draw_head(model, boxes, any(edge[1].shortcut for edge in edges), wide)
+        cell.x += MARGIN + (graph_width - left - right) / 2
+    head, top = _draw_head(model, boxes, any(edge[1].shortcut for edge in edges), graph_width)
     spans = []
     for level in levels:
         spans.append((top, top + max(cell.height for cell in level)))
         farthest = max([0, *(abs(cell.x - other.x) for cell in level for other in cell.below)])
         top = spans[-1][1] + LEVEL_GAP + min(60, 0.08 * farthest)  # wide edges need more height to be readable
-    width, height = _px(wide + 2 * MARGIN), _px(spans[-1][1] + MARGIN)
+    width, height = _px(graph_width + 2 * MARGIN), _px(spans[-1][1] + MARGIN)
     size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="system-ui, Segoe UI, Roboto, sans-serif">',
@@ -213,7 +219,7 @@ text {{ fill: {TEXT_COLOR}; font-size: 11px }} .head {{ font-size: 20px; font-we
 </style>"""
 
 
-def _draw_head(model: Model, boxes: list[Cell], shortcuts: bool, wide: float) -> tuple[list[str], float]:
+def _draw_head(model: Model, boxes: list[Cell], shortcuts: bool, graph_width: float) -> tuple[list[str], float]:
     """Return the header (name, sizes, legend), and the y at which the drawing starts."""
     summary = model.summary()
     arrow = '<marker id="{}" viewBox="0 0 8 8" refX="7.5" refY="4" markerWidth="8" markerHeight="8" orient="auto" '
@@ -231,7 +237,7 @@ def _draw_head(model: Model, boxes: list[Cell], shortcuts: bool, wide: float) ->
     keys += [("shortcut", f'height="2" transform="translate(0 6)" fill="{SHORTCUT_COLOR}"')] if shortcuts else []
     x, y = float(MARGIN), 78
     for name, paint in keys:
-        if x + LETTER_WIDTH * len(name) + 20 > wide + MARGIN:
+        if x + LETTER_WIDTH * len(name) + 20 > graph_width + MARGIN:
             x, y = float(MARGIN), y + 20
         parts.append(f'<rect x="{_px(x)}" y="{y}" width="14" {paint}/>')
         parts.append(f'<text class="soft" x="{_px(x + 20)}" y="{y + 11}">{name}</text>')

@@ -13,8 +13,12 @@ from matplotlib.text import Text
 
 from byhand.files import write_whole
 
-TEXT_COLOR, MUTED_COLOR, GRID_COLOR, BACKGROUND_COLOR = "#1d1c1a", "#6f6b64", "#e4e0d8", "#fbfaf7"
-BLUE, ORANGE = "#1f5fa8", "#c8641b"  # training curves and correct answers; held-out curves and mistakes
+TEXT_COLOR = "#1d1c1a"
+MUTED_COLOR = "#6f6b64"
+GRID_COLOR = "#e4e0d8"
+BACKGROUND_COLOR = "#fbfaf7"
+BLUE = "#1f5fa8"  # training curves and correct answers
+ORANGE = "#c8641b"  # held-out curves and mistakes
 FALLBACK_FONTS = ("Last Resort High-Efficiency",)  # draw every character as a box
 DOTS_PER_INCH = 150
 PIXELATED_MIN_SCALE = 3  # pixels per element; from here on, elements are drawn as squares

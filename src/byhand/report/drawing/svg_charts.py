@@ -11,8 +11,12 @@ from typing import Any, Literal
 from byhand.report.metrics import Calibration
 
 # Sizes in SVG user units
-WIDTH, HEIGHT = 460, 250  # of a learning curve
-LEFT, RIGHT, TOP, BOTTOM = 50, 12, 12, 32  # margins
+WIDTH = 460  # of a learning curve
+HEIGHT = 250
+LEFT = 50  # margins
+RIGHT = 12
+TOP = 12
+BOTTOM = 32
 RELIABILITY_SIDE = 230
 HISTOGRAM_HEIGHT = 34  # below the reliability diagram
 HISTOGRAM_GAP = 12

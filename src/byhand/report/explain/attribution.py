@@ -142,27 +142,29 @@ def occlusion(
     (28, 28)
     """
     height, width = image.shape[:2]
-    tall, wide = size = _patch(image) if patch is None else pair("occlusion: patch", patch)
-    if tall > height or wide > width:
+    patch_height, patch_width = size = _patch(image) if patch is None else pair("occlusion: patch", patch)
+    if patch_height > height or patch_width > width:
         raise ArgumentError(f"occlusion: patch is {size}; expected no more than the image, {(height, width)}")
     steps = tuple(max(1, (side - part) // STRIDE_PARTS) for side, part in zip((height, width), size))
     steps = steps if stride is None else pair("occlusion: stride", stride)
-    if steps[0] > tall or steps[1] > wide:
+    if steps[0] > patch_height or steps[1] > patch_width:
         raise ArgumentError(
             f"occlusion: stride is {steps}; expected no more than the patch, {size}, or the patches leave gaps"
         )
     gray = image.mean((0, 1))
     gray = np.rint(gray).astype(image.dtype) if image.dtype == np.uint8 else gray
-    corners = [(top, left) for top in _starts(height, tall, steps[0]) for left in _starts(width, wide, steps[1])]
+    corners = [
+        (top, left) for top in _starts(height, patch_height, steps[0]) for left in _starts(width, patch_width, steps[1])
+    ]
     total, count = np.zeros((height, width)), np.zeros((height, width))
     for start in range(0, len(corners), OCCLUSION_BATCH):
         batch = corners[start : start + OCCLUSION_BATCH]
         occluded = np.repeat(image[None], len(batch), 0)
         for occluded_image, (top, left) in zip(occluded, batch):
-            occluded_image[top : top + tall, left : left + wide] = gray
+            occluded_image[top : top + patch_height, left : left + patch_width] = gray
         for probability, (top, left) in zip(model.predict(occluded, hand=hand)[:, index], batch):
-            total[top : top + tall, left : left + wide] += probability
-            count[top : top + tall, left : left + wide] += 1
+            total[top : top + patch_height, left : left + patch_width] += probability
+            count[top : top + patch_height, left : left + patch_width] += 1
     return total / count
 
 

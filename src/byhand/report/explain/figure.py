@@ -13,19 +13,26 @@ from PIL import Image
 
 from byhand.ops.op import Array
 from byhand.report.drawing import style
-from byhand.report.drawing.feature_maps import COLOR_MAP, color_mapped, finite_limits, most_active, resized
+from byhand.report.drawing.feature_maps import COLOR_MAP, apply_color_map, finite_limits, most_active, resize_map
 from byhand.report.drawing.style import PIXELATED_MIN_SCALE, format_shape, rgb
 from byhand.report.explain.attribution import Explanation
 from byhand.text import shorten
 
 # Pixels
-WIDTH, MARGIN, GAP = 1328, 36, 24
-PANEL_MAX_HEIGHT, PANEL_MAX_WIDTH = 420, 400
-HEAD_HEIGHT, TITLE_HEIGHT, FOOT_HEIGHT = 84, 60, 46
+WIDTH = 1328
+MARGIN = 36
+GAP = 24
+PANEL_MAX_HEIGHT = 420
+PANEL_MAX_WIDTH = 400
+HEAD_HEIGHT = 84
+TITLE_HEIGHT = 60
+FOOT_HEIGHT = 46
 GRID_MAX_HEIGHT = 360  # of filters or feature maps
-NUMBER_HEIGHT, TILE_GAP = 16, 8  # the channel number above a tile; between tiles
+NUMBER_HEIGHT = 16  # of the channel number above a tile
+TILE_GAP = 8  # between tiles
 
-MAX_FILTERS, MAX_MAPS = 32, 18
+MAX_FILTERS = 32
+MAX_MAPS = 18
 OVERLAY_BRIGHTNESS = 0.8  # of the gray image below an attribution map
 SALIENCY_PERCENTILE = 99.5  # of the pixels that is drawn brightest; a few are much larger
 OCCLUSION_MIN_DROP = 0.01  # of the probability; smaller drops are drawn dark
@@ -47,26 +54,32 @@ def draw_explanation(explanation: Explanation, path: str | os.PathLike[str], tit
     """
     panels, grids = _panels(explanation), _grids(explanation)
     height, width = explanation.image.shape[:2]
-    across = WIDTH - 2 * MARGIN
-    column = (across + GAP) // len(panels) - GAP
-    tall, wide = _fit(height, width, PANEL_MAX_HEIGHT, min(PANEL_MAX_WIDTH, column))
-    below = max((_grid_size(grid, (across - (len(grids) - 1) * GAP) // len(grids))[0] for grid in grids), default=0)
-    down = HEAD_HEIGHT + TITLE_HEIGHT + tall + (TITLE_HEIGHT + GAP // 2 + below if grids else 0) + FOOT_HEIGHT
-    figure = style.new_figure(WIDTH / 150, down / 150)
+    grid_width = WIDTH - 2 * MARGIN
+    column = (grid_width + GAP) // len(panels) - GAP
+    panel_height, panel_width = _fit(height, width, PANEL_MAX_HEIGHT, min(PANEL_MAX_WIDTH, column))
+    below = max((_grid_size(grid, (grid_width - (len(grids) - 1) * GAP) // len(grids))[0] for grid in grids), default=0)
+    page_height = (
+        HEAD_HEIGHT + TITLE_HEIGHT + panel_height + (TITLE_HEIGHT + GAP // 2 + below if grids else 0) + FOOT_HEIGHT
+    )
+    figure = style.new_figure(WIDTH / 150, page_height / 150)
     figure.set_layout_engine("none")  # positions are given in pixels
-    page = np.full((down, WIDTH, 3), rgb(style.BACKGROUND_COLOR), np.uint8)
+    page = np.full((page_height, WIDTH, 3), rgb(style.BACKGROUND_COLOR), np.uint8)
     _text(figure, MARGIN, 40, shorten(title, 84), 12, style.TEXT_COLOR, weight="bold")
     _text(figure, MARGIN, 66, _subtitle(explanation), 8, style.MUTED_COLOR)
     for i, (name, about, tile) in enumerate(panels):
         left, top = MARGIN + i * (column + GAP), HEAD_HEIGHT
         _titles(figure, left, top, name, about)
-        page[top + TITLE_HEIGHT : top + TITLE_HEIGHT + tall, left : left + wide] = tile(tall, wide)
+        page[top + TITLE_HEIGHT : top + TITLE_HEIGHT + panel_height, left : left + panel_width] = tile(
+            panel_height, panel_width
+        )
     for i, grid in enumerate(grids):
-        part = (across - (len(grids) - 1) * GAP) // len(grids)
-        _draw_grid(figure, page, grid, MARGIN + i * (part + GAP), HEAD_HEIGHT + TITLE_HEIGHT + tall + GAP // 2, part)
+        part = (grid_width - (len(grids) - 1) * GAP) // len(grids)
+        _draw_grid(
+            figure, page, grid, MARGIN + i * (part + GAP), HEAD_HEIGHT + TITLE_HEIGHT + panel_height + GAP // 2, part
+        )
     foot = "The brighter, the larger; each map has its own scale."
     foot += " Filters: blue is positive, orange negative." if _signed(explanation) else ""
-    _text(figure, MARGIN, down - 18, foot, 7, style.MUTED_COLOR)
+    _text(figure, MARGIN, page_height - 18, foot, 7, style.MUTED_COLOR)
     figure.figimage(page, origin="upper")
     style.save_png(figure, path)
 
@@ -107,20 +120,20 @@ def _as_rgb(image: Array) -> Array:
 
 
 def _plain(colors: Array) -> TileRenderer:
-    return lambda tall, wide: resized(colors, tall, wide)
+    return lambda height, width: resize_map(colors, height, width)
 
 
 def _heat(heat: Array) -> TileRenderer:
-    return lambda tall, wide: resized(color_mapped(heat, 0, 1), tall, wide)
+    return lambda height, width: resize_map(apply_color_map(heat, 0, 1), height, width)
 
 
 def _overlay(seen: Array, heat: Array) -> TileRenderer:
     """Return a renderer that blends a map into the gray image: the larger the value, the more opaque."""
     heat = np.clip(heat, 0, 1).astype(np.float32)
 
-    def tile(tall: int, wide: int) -> Array:
-        gray = resized(seen, tall, wide).mean(2, keepdims=True) * OVERLAY_BRIGHTNESS
-        smooth = np.asarray(Image.fromarray(heat).resize((wide, tall), Image.Resampling.BILINEAR))
+    def tile(height: int, width: int) -> Array:
+        gray = resize_map(seen, height, width).mean(2, keepdims=True) * OVERLAY_BRIGHTNESS
+        smooth = np.asarray(Image.fromarray(heat).resize((width, height), Image.Resampling.BILINEAR))
         opacity = 0.85 * smooth[..., None] ** 1.5
         colors = matplotlib.colormaps[COLOR_MAP](0.25 + 0.75 * smooth, bytes=True)[..., :3]
         return ((1 - opacity) * gray + opacity * colors).astype(np.uint8)  # type: ignore[no-any-return]
@@ -147,7 +160,7 @@ def _grids(explanation: Explanation) -> list[TileGrid]:
     if explanation.maps is not None:
         count = explanation.maps.shape[2]
         chosen = most_active(explanation.maps, MAX_MAPS)
-        tiles = [color_mapped(explanation.maps[..., k], *finite_limits(explanation.maps[..., k])) for k in chosen]
+        tiles = [apply_color_map(explanation.maps[..., k], *finite_limits(explanation.maps[..., k])) for k in chosen]
         shape = format_shape(explanation.maps.shape[:2])
         about = f"{shorten(explanation.layer or '', 22)}: {_count_text(chosen, count)} of {shape}"
         grids.append(("Most active feature maps", about, chosen, tiles))
@@ -171,7 +184,7 @@ def _filter(weight: Array) -> Array:
     return SIGNED_COLOR_MAP(0.5 + mean / (2 * np.abs(mean).max() or 1.0), bytes=True)[..., :3]  # type: ignore[no-any-return]
 
 
-def _grid_size(grid: TileGrid, across: int) -> tuple[int, int, int, int]:
+def _grid_size(grid: TileGrid, grid_width: int) -> tuple[int, int, int, int]:
     """Return a grid's height, the number of columns that makes its tiles largest, and a tile's height and width in pixels."""
     count, (height, width) = len(grid[2]), grid[3][0].shape[:2]
 
@@ -181,32 +194,32 @@ def _grid_size(grid: TileGrid, across: int) -> tuple[int, int, int, int]:
             height,
             width,
             (GRID_MAX_HEIGHT + TILE_GAP) // rows - NUMBER_HEIGHT - TILE_GAP,
-            (across + TILE_GAP) // columns - TILE_GAP,
+            (grid_width + TILE_GAP) // columns - TILE_GAP,
         )
 
     columns = max(range(1, count + 1), key=lambda columns: (tile(columns), -columns))
-    tall, wide = tile(columns)
-    return ceil(count / columns) * (tall + NUMBER_HEIGHT + TILE_GAP) - TILE_GAP, columns, tall, wide
+    tile_height, tile_width = tile(columns)
+    return ceil(count / columns) * (tile_height + NUMBER_HEIGHT + TILE_GAP) - TILE_GAP, columns, tile_height, tile_width
 
 
-def _draw_grid(figure: Figure, page: Array, grid: TileGrid, left: int, top: int, across: int) -> None:
+def _draw_grid(figure: Figure, page: Array, grid: TileGrid, left: int, top: int, grid_width: int) -> None:
     """Draw a grid's titles and tiles."""
     name, about, numbers, tiles = grid
     _titles(figure, left, top, name, about)
-    _, columns, tall, wide = _grid_size(grid, across)
+    _, columns, tile_height, tile_width = _grid_size(grid, grid_width)
     for i, (number, tile) in enumerate(zip(numbers, tiles)):
-        x = left + i % columns * (wide + TILE_GAP)
-        y = top + TITLE_HEIGHT + i // columns * (tall + NUMBER_HEIGHT + TILE_GAP) + NUMBER_HEIGHT
-        page[y : y + tall, x : x + wide] = resized(tile, tall, wide)
+        x = left + i % columns * (tile_width + TILE_GAP)
+        y = top + TITLE_HEIGHT + i // columns * (tile_height + NUMBER_HEIGHT + TILE_GAP) + NUMBER_HEIGHT
+        page[y : y + tile_height, x : x + tile_width] = resize_map(tile, tile_height, tile_width)
         _text(figure, x, y - 4, str(number), 5.5, style.MUTED_COLOR)
 
 
 # Shared by panels and grids -------------------------------------------------------------------------------------------
 
 
-def _fit(height: int, width: int, down: int, across: int) -> tuple[int, int]:
+def _fit(height: int, width: int, max_height: int, max_width: int) -> tuple[int, int]:
     """Return the largest height and width that fit: a whole number of pixels per element where elements are visible."""
-    factor = min(down / height, across / width)
+    factor = min(max_height / height, max_width / width)
     factor = int(factor) if factor >= PIXELATED_MIN_SCALE else factor
     return max(1, int(height * factor)), max(1, int(width * factor))
 

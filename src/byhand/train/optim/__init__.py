@@ -1,7 +1,6 @@
 """The optimizers, and the update that one of them adds to a generated training program.
 
-To add an optimizer, write its file, import its class here, and add its name to `train/__init__.py` and `byhand/__init__.py` for
-`bh.NAME`; `register` at the end of the file does the rest.
+A new optimizer is one file, which ends with `register`, and one line in `catalog.py`.
 """
 
 from collections.abc import Callable
@@ -9,14 +8,13 @@ from types import SimpleNamespace
 
 from byhand.ops.op import Array
 from byhand.program.source import Update
-from byhand.train.optim.adam import Adam, AdamW
+from byhand.train.optim.catalog import *  # noqa: F403
 from byhand.train.optim.clip import CLIP_GRAD_NORM, clip_line
 from byhand.train.optim.hyperparameters import Scheduled
-from byhand.train.optim.muon import Muon
 from byhand.train.optim.optimizer import OPTIMIZERS, Optimizer, choose
-from byhand.train.optim.sgd import SGD
 
-__all__ = ["CLIP_GRAD_NORM", "OPTIMIZERS", "SGD", "Adam", "AdamW", "Muon", "Optimizer", "update", "update_function"]
+__all__ = ["CLIP_GRAD_NORM", "OPTIMIZERS", "Optimizer", "update", "update_function"]
+__all__ += list(OPTIMIZERS)  # every optimizer
 
 
 def update(optimizer: Optimizer, clip_norm: float | None, hand: str) -> Update:

@@ -1,4 +1,4 @@
-"""What an optimizer is: a frozen dataclass of hyperparameters and one update of all parameters, written by three hands.
+"""The optimizer interface: a frozen dataclass of hyperparameters and one update, written by three hands.
 
 The signature of the update is the contract, as the signature of an op is:
 
@@ -50,7 +50,7 @@ class Optimizer:
     def line(self) -> str:
         """Return the update as a line of the generated program.
 
-        >>> from byhand.train.optim import SGD
+        >>> from byhand.train import SGD
         >>> SGD(momentum=0.9).line()
         'sgd(p.flat, g.flat, optimizer.velocity, lr=lr, momentum=0.9, nesterov=False, weight_decay=0.0)'
         """

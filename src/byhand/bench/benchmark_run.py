@@ -1,4 +1,4 @@
-"""The bench: byhand and its peers, each in a process of its own, measured in turns; medians are compared."""
+"""A run of a benchmark: byhand and its peers, each in a process of its own, measured in turns; medians are compared."""
 
 import os
 import platform
@@ -8,17 +8,17 @@ from importlib import metadata
 from statistics import geometric_mean
 
 from byhand.bench.benchmarks import BENCHMARKS, Benchmark
-from byhand.bench.peers import PEERS, Entry, byhand, family
-from byhand.bench.process import Failed, Numbers, Process
+from byhand.bench.peers import PEERS, PeerSpec, byhand, family
+from byhand.bench.process import Numbers, PeerError, Process
 from byhand.bench.results import Comparison, Line, Result, Row
-from byhand.bench.table import figure
+from byhand.bench.table import format_number
 from byhand.kernels.runtime import cpu
 from byhand.ops import DEFAULT_HAND
 
 ROUNDS = 5
 TURN_SECONDS = 0.5
 RELATIVE_TOLERANCE = 1e-3  # of a peer's numbers, beside the largest of byhand's: float32, summed in another order
-MIN_RATIO_TO_BEST = 0.5  # a peer below it after its first turn has no second
+MIN_RATIO_TO_BEST = 0.5  # a peer below it in its first turn is not measured again
 
 
 def measure(
@@ -37,8 +37,8 @@ def measure(
     return {"machine": machine(), "rows": [_row(name, rounds, seconds, hand, progress) for name in benchmarks]}
 
 
-class Race:
-    """The peers of a benchmark, byhand first, and their processes."""
+class BenchmarkRun:
+    """A benchmark and the processes of its peers, byhand's first."""
 
     def __init__(self, name: str, progress: Callable[[str], None]) -> None:
         self.name, self.benchmark, self.progress = name, BENCHMARKS[name], progress
@@ -46,26 +46,26 @@ class Race:
         self.failed: dict[str, str] = {}
         self.expected: Numbers = []
 
-    def enter(self, peer: str, entry: Entry, seconds: float) -> None:
-        """Start a peer, compare its numbers with byhand's, and measure its first turn."""
-        process = self.processes[peer] = Process(self.name, entry)
+    def add_peer(self, peer: str, spec: PeerSpec, seconds: float) -> None:
+        """Start a peer, compare its numbers with byhand's, and measure it once."""
+        process = self.processes[peer] = Process(self.name, spec)
         with self._reporting(peer):
             numbers = process.start()
             self.expected = self.expected or numbers
             check(self.expected, numbers)
-            process.turn(seconds)
-            self.progress(f"  {peer}: {figure(_mean(process.result)).strip()} {self.benchmark.unit}")
+            process.measure(seconds)
+            self.progress(f"  {peer}: {format_number(_mean(process.result)).strip()} {self.benchmark.unit}")
         self._stop_slow_peers()
 
-    def round(self, seconds: float) -> None:
-        """Measure another turn of every peer that still runs."""
+    def measure_round(self, seconds: float) -> None:
+        """Measure every peer that still runs once more."""
         for peer, process in list(self.processes.items()):
             if process.process is not None:
                 with self._reporting(peer):
                     if self.benchmark.new_process:
                         process.stop()
                         process.start()
-                    process.turn(seconds)
+                    process.measure(seconds)
 
     def stop(self) -> None:
         """End all processes."""
@@ -76,7 +76,7 @@ class Race:
     def _reporting(self, peer: str) -> Iterator[None]:
         try:
             yield
-        except Failed as error:
+        except PeerError as error:
             self.failed[peer] = str(error)
             self.progress(f"  {peer}: {error}")
             self.processes.pop(peer).stop()
@@ -86,26 +86,27 @@ class Race:
         best = [_best(self.benchmark, values) for values in zip(*(process.result for process in peers.values()))]
         for process in peers.values():
             if all(
-                ahead(self.benchmark, ours, theirs) < MIN_RATIO_TO_BEST for ours, theirs in zip(process.result, best)
+                performance_ratio(self.benchmark, ours, theirs) < MIN_RATIO_TO_BEST
+                for ours, theirs in zip(process.result, best)
             ):
                 process.stop()
 
 
 def _row(name: str, rounds: int, seconds: float, hand: str, progress: Callable[[str], None]) -> Row:
-    benchmark, race = BENCHMARKS[name], Race(name, progress)
-    entries = {"byhand": byhand(hand)} | {peer: PEERS[peer] for peer in benchmark.peers}
-    missing = {peer: reason for peer, entry in entries.items() if (reason := entry.missing())}
+    benchmark, run = BENCHMARKS[name], BenchmarkRun(name, progress)
+    specs = {"byhand": byhand(hand)} | {peer: PEERS[peer] for peer in benchmark.peers}
+    missing = {peer: reason for peer, spec in specs.items() if (reason := spec.missing())}
     progress(f"measuring: {benchmark.title}")
     try:
-        for peer, entry in entries.items():
+        for peer, spec in specs.items():
             if peer not in missing:
-                race.enter(peer, entry, seconds)
+                run.add_peer(peer, spec, seconds)
         for _ in range(min(rounds, benchmark.rounds or rounds) - 1):
-            race.round(seconds)
+            run.measure_round(seconds)
     finally:
-        race.stop()
-    values = {peer: process.result for peer, process in race.processes.items()}
-    return {**compare(benchmark, values), "missing": missing, "failed": race.failed}
+        run.stop()
+    values = {peer: process.result for peer, process in run.processes.items()}
+    return {**compare(benchmark, values), "missing": missing, "failed": run.failed}
 
 
 def compare(benchmark: Benchmark, values: dict[str, list[float]]) -> Comparison:
@@ -136,7 +137,7 @@ def compare(benchmark: Benchmark, values: dict[str, list[float]]) -> Comparison:
 def _line(benchmark: Benchmark, values: dict[str, float]) -> Line:
     ours, peers = values.get("byhand"), {name: value for name, value in values.items() if name != "byhand"}
     best = (min if benchmark.lower_is_better else max)(peers, key=peers.__getitem__, default=None)
-    ratio = None if ours is None or best is None else ahead(benchmark, ours, peers[best])
+    ratio = None if ours is None or best is None else performance_ratio(benchmark, ours, peers[best])
     return {"byhand": ours, "peers": peers, "best": best, "ratio": ratio}
 
 
@@ -148,7 +149,7 @@ def _families(benchmark: Benchmark, ours: float | None, peers: dict[str, float])
     return (
         {}
         if ours is None
-        else {name: ahead(benchmark, ours, _best(benchmark, values)) for name, values in families.items()}
+        else {name: performance_ratio(benchmark, ours, _best(benchmark, values)) for name, values in families.items()}
     )
 
 
@@ -156,8 +157,8 @@ def _best(benchmark: Benchmark, numbers: Iterable[float]) -> float:
     return min(numbers) if benchmark.lower_is_better else max(numbers)
 
 
-def ahead(benchmark: Benchmark, ours: float, theirs: float) -> float:
-    """Return the ratio of two results; above 1: ours is ahead."""
+def performance_ratio(benchmark: Benchmark, ours: float, theirs: float) -> float:
+    """Return the ratio of two results; above 1: ours is the better."""
     return theirs / ours if benchmark.lower_is_better else ours / theirs
 
 
@@ -168,14 +169,14 @@ def _mean(numbers: list[float]) -> float:
 def check(expected: Numbers, numbers: Numbers) -> None:
     """Raise Failed where a peer computed other numbers than the first, byhand."""
     if list(map(len, expected)) != list(map(len, numbers)):
-        raise Failed(
+        raise PeerError(
             f"it computed {list(map(len, numbers))} numbers, byhand {list(map(len, expected))}: not the same computation"
         )
     for ours, theirs in zip(expected, numbers):
         allowed = RELATIVE_TOLERANCE * max(map(abs, ours))
         if not all(abs(our - their) <= allowed for our, their in zip(ours, theirs)):
             shown = [", ".join(f"{value:.4g}" for value in values[:5]) for values in (theirs, ours)]
-            raise Failed(f"it computed {shown[0]}, byhand {shown[1]}: not the same computation")
+            raise PeerError(f"it computed {shown[0]}, byhand {shown[1]}: not the same computation")
 
 
 def machine() -> str:

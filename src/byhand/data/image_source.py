@@ -9,7 +9,7 @@ from byhand.shapes import Shape
 ProgressCallback = Callable[[int, int, str], None]  # called with (done, total, what)
 
 
-class Source(Protocol):
+class ImageSource(Protocol):
     """A data set that was found; `sets` decodes it."""
 
     @property

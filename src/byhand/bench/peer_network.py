@@ -17,11 +17,11 @@ EVALUATION_BATCH = 250  # images
 class NetworkPeer(Protocol):
     """A framework that has networks."""
 
-    def network(self, model: Model, lr: float, momentum: float) -> "Network":
+    def network(self, model: Model, lr: float, momentum: float) -> "PeerNetwork":
         """Return the model as the framework has it, with the same weights and SGD with momentum."""
 
 
-class Network(ABC):
+class PeerNetwork(ABC):
     """A peer's network with its optimizer, SGD with momentum."""
 
     lr = 0.0
