@@ -11,7 +11,7 @@ from byhand import nn
 from byhand.nn.gradients import trace_gradients
 from byhand.page.html import bundle
 from byhand.page.network import ops_of, spec_of
-from byhand.page.snapshot import encoded, numbers_of
+from byhand.page.snapshot import encode_base64, numbers_of
 from byhand.page.translate import hands
 from byhand.report.explain.attribution import grad_cam, gradients
 
@@ -83,8 +83,8 @@ def test_every_number_is_what_python_computes(browser, name):
     page.evaluate(f"{bundle(script)}".split("const $app =")[0] + f"; globalThis.made = {modules};")
     sent = {
         "spec": spec_of(model, found) | {"parameters": where},
-        "parameters": encoded(numbers, np.float32),
-        "image": encoded(image, np.float32),
+        "parameters": encode_base64(numbers, np.float32),
+        "image": encode_base64(image, np.float32),
         "label": label,
         "layer": layer,
     }

@@ -9,7 +9,7 @@ from math import prod
 from typing import Any
 
 from byhand.errors import UnsupportedError
-from byhand.export.c_text import constant_lines, encoded, identifier, shape_text, string_literal
+from byhand.export.c_text import constant_lines, encode_utf8, identifier, shape_text, string_literal
 from byhand.export.lowering import Network, Step, Value
 from byhand.export.memory_layout import Layout
 from byhand.kernels.indexing import merged
@@ -128,7 +128,7 @@ class CSource:
     def flash_bytes(self) -> int:
         """The bytes of all constants: arrays, structs, class names."""
         arrays = sum(values.nbytes for values, _ in self.constants.values())
-        names = sum(len(encoded(name)) + 1 + WORD_BYTES for name in self.network.classes)
+        names = sum(len(encode_utf8(name)) + 1 + WORD_BYTES for name in self.network.classes)
         return arrays + WORD_BYTES * self.struct_words + names
 
     @property

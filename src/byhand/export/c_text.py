@@ -50,10 +50,10 @@ def string_literal(text: str) -> str:
     >>> print(string_literal('a "quote", what??!'), string_literal("caf\u00e9"), string_literal("two\nlines"))
     "a \"quote\", what\?\?!" "caf\303\251" "two\012lines"
     """
-    return '"' + "".join(_escaped(byte) for byte in encoded(text)) + '"'
+    return '"' + "".join(_escaped(byte) for byte in encode_utf8(text)) + '"'
 
 
-def encoded(text: str) -> bytes:
+def encode_utf8(text: str) -> bytes:
     """Return a string in UTF-8, cut between characters where it is longer than compilers must accept."""
     return text.encode("utf-8", "replace")[:MAX_STRING_BYTES].decode("utf-8", "ignore").encode()
 

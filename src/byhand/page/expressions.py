@@ -32,7 +32,7 @@ class Untranslatable(ArgumentError):
     """A function uses Python that the translator does not know."""
 
 
-def spelled(name: str) -> str:
+def javascript_name(name: str) -> str:
     """Return a name that is valid in JavaScript."""
     return f"{name}_" if name in RESERVED else name
 
@@ -89,7 +89,7 @@ class Expressions:
         raise self.refuse(node)
 
     def _Name(self, node: ast.Name) -> str:
-        return spelled(node.id) if node.id in self.locals else self._outside(node.id, node)
+        return javascript_name(node.id) if node.id in self.locals else self._outside(node.id, node)
 
     def _outside(self, name: str, node: ast.AST) -> str:
         """Return the JavaScript of a name from a closure, the module or the builtins."""
@@ -116,7 +116,7 @@ class Expressions:
         if known in KNOWN and not (isinstance(value, FunctionType) and value.__module__.startswith("byhand.ops")):
             return f"py.{known}"
         if isinstance(unwrapped(value), FunctionType):
-            return self.add(value, spelled(unwrapped(value).__name__.lstrip("_")))
+            return self.add(value, javascript_name(unwrapped(value).__name__.lstrip("_")))
         raise self.refuse(node)
 
     def _Attribute(self, node: ast.Attribute) -> str:
@@ -137,13 +137,13 @@ class Expressions:
         """Return the JavaScript expression of an array's data."""
         if isinstance(array, ast.Name) and array.id in self.own:
             self.used.setdefault(array.id, set()).add(-1)
-            return f"{spelled(array.id)}$data"
+            return f"{javascript_name(array.id)}$data"
         return f"{self.value(array)}.data"
 
     def _stride(self, array: ast.expr, axis: int) -> str:
         if isinstance(array, ast.Name) and array.id in self.own:
             self.used.setdefault(array.id, set()).add(axis)
-            return f"{spelled(array.id)}${axis}"
+            return f"{javascript_name(array.id)}${axis}"
         return f"{self.value(array)}.strides[{axis}]"
 
     def place(self, array: ast.expr, index: ast.expr) -> str:
@@ -253,7 +253,7 @@ class Expressions:
             places = self.places(comprehension.iter)
             if places is not None and isinstance(target, ast.Name):
                 self.kinds[target.id] = "ndindex"
-                name = spelled(target.id)
+                name = javascript_name(target.id)
                 heads.append(f"for (const {name} = new NdIndex({places[0]}); {name}.n < {name}.end; {name}.n++)")
             else:
                 source = f"ndindex({places[0]})" if places is not None else self.value(comprehension.iter)
@@ -269,7 +269,7 @@ class Expressions:
     def targets(self, node: ast.expr) -> str:
         """Return the targets of an unpacking assignment."""
         if isinstance(node, ast.Name):
-            return spelled(node.id)
+            return javascript_name(node.id)
         if isinstance(node, ast.Tuple) and all(isinstance(item, (ast.Name, ast.Tuple)) for item in node.elts):
             return f"[{', '.join(map(self.targets, node.elts))}]"
         raise self.refuse(node)
@@ -287,7 +287,7 @@ class Expressions:
                 and argument.attr == "shape"
                 and isinstance(argument.value, ast.Name)
             ):
-                whose = spelled(argument.value.id)
+                whose = javascript_name(argument.value.id)
             return f"toShape({self.value(argument)})", whose
         if len(arguments) == 1 and isinstance(arguments[0], ast.Starred):
             return f"toShape({self.value(arguments[0].value)})", None

@@ -23,8 +23,8 @@ from byhand.nn import Model
 from byhand.nn.receptive_field import last_feature_map
 from byhand.ops.op import Array
 from byhand.page.network import facts_of, field_centers_of, ops_of, rows_of, spec_of
-from byhand.page.record import recorded
-from byhand.page.snapshot import Snapshot, encoded, moment, numbers_of
+from byhand.page.record import record_channels
+from byhand.page.snapshot import Snapshot, describe_snapshot, encode_base64, numbers_of
 from byhand.page.translate import Script, hands
 
 MAX_TEST_IMAGES = 1000  # on which edits of the network are evaluated
@@ -118,14 +118,14 @@ def document(look: Look) -> bytes:
     if computes:
         half = numbers.size > MAX_FLOAT32_PARAMETERS
         data |= {"spec": {**spec_of(model, found), "parameters": where}, "half": half}
-        data["parameters"] = encoded(numbers, np.float16 if half else np.float32)
+        data["parameters"] = encode_base64(numbers, np.float16 if half else np.float32)
         same = [snapshot for snapshot in look.snapshots if numbers_of(snapshot.model)[0] == where]
-        data["snapshots"] = [moment(snapshot, tests, labels) for snapshot in same]
+        data["snapshots"] = [describe_snapshot(snapshot, tests, labels) for snapshot in same]
         epochs = look.history[-1]["epoch"] if look.history else 0
-        data["end"] = moment(Snapshot(0, epochs, model), tests, labels, numbers=False)
+        data["end"] = describe_snapshot(Snapshot(0, epochs, model), tests, labels, numbers=False)
     else:
         script = Script()
-        data["spec"], data["recorded"] = recorded(model, _images(look)[: samples["count"]], cam)
+        data["spec"], data["recorded"] = record_channels(model, _images(look)[: samples["count"]], cam)
         data["sources"] = {}
     return _assemble(data, script, look.classifier)
 

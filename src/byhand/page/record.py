@@ -9,7 +9,7 @@ from byhand.nn import Model
 from byhand.nn.gradients import grad_cam, trace_gradients
 from byhand.ops import softmax
 from byhand.ops.op import Array
-from byhand.page.snapshot import encoded
+from byhand.page.snapshot import encode_base64
 
 # Channels of a layer that are recorded, the most active ones: at most so many, about so many over all images, never fewer.
 MAX_CHANNELS = 12
@@ -18,7 +18,7 @@ MIN_CHANNELS = 2
 MAX_VECTOR_ELEMENTS = 10_000  # larger outputs that are no feature maps are not recorded
 
 
-def recorded(model: Model, images: Array, cam: str | None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def record_channels(model: Model, images: Array, cam: str | None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Return the network's description for the page, and for each image (H, W, C) its values, gradients and Grad-CAM.
 
     cam: the layer of Grad-CAM's feature maps. The gradients are those of the loss against the predicted class.
@@ -33,14 +33,14 @@ def recorded(model: Model, images: Array, cam: str | None) -> tuple[dict[str, An
         traces.append(trace_gradients(model, image[None], softmax(logits) - truth))
         if cam is not None:
             scores = trace_gradients(model, image[None], truth)
-            cams.append(encoded(grad_cam(scores[cam][0], scores[f"grad_{cam}"][0]), np.float16))
+            cams.append(encode_base64(grad_cam(scores[cam][0], scores[f"grad_{cam}"][0]), np.float16))
     most = max(MIN_CHANNELS, min(MAX_CHANNELS, MAX_CHANNELS_OF_ALL_IMAGES // len(images)))
     found = ((name, _kept([trace[name] for trace in traces], most)) for name in names)
     kept = {name: spec for name, spec in found if spec is not None}
 
     def encoded_arrays(trace: dict[str, Array], prefix: str) -> dict[str, str]:
         return {
-            name: encoded(_take(trace[prefix + name], spec["kept"]), np.float16)
+            name: encode_base64(_take(trace[prefix + name], spec["kept"]), np.float16)
             for name, spec in kept.items()
             if prefix + name in trace and name != model.logits.name
         }
@@ -52,7 +52,7 @@ def recorded(model: Model, images: Array, cam: str | None) -> tuple[dict[str, An
         {
             "values": encoded_arrays(trace, ""),
             "grads": encoded_arrays(trace, "grad_"),
-            "logits": encoded(trace[model.logits.name], np.float32),
+            "logits": encode_base64(trace[model.logits.name], np.float32),
         }
         | ({"cam": cams[k]} if cams else {})
         for k, trace in enumerate(traces)

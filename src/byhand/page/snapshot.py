@@ -19,7 +19,7 @@ class Snapshot:
     model: Model
 
 
-def encoded(array: Array, dtype: Any) -> str:
+def encode_base64(array: Array, dtype: Any) -> str:
     """Return an array as base64 of a little-endian type."""
     with np.errstate(over="ignore"):  # values beyond float16's range become infinite
         return base64.b64encode(np.ascontiguousarray(array, np.dtype(dtype).newbyteorder("<")).tobytes()).decode()
@@ -42,10 +42,13 @@ def numbers_of(model: Model) -> tuple[dict[str, Any], Array]:
     return where, np.concatenate([np.zeros(0, np.float32), *parts])
 
 
-def moment(snapshot: Snapshot, tests: Array, labels: Array, numbers: bool = True) -> dict[str, Any]:
+def describe_snapshot(snapshot: Snapshot, tests: Array, labels: Array, numbers: bool = True) -> dict[str, Any]:
     """Return a snapshot for the page: its predictions of the test images, and its weights in float16."""
     found: dict[str, Any] = {"step": snapshot.step, "epoch": snapshot.epoch}
     if len(tests):
         predictions = snapshot.model.logits_of(tests).argmax(1)
-        found |= {"predictions": encoded(predictions, np.uint16), "accuracy": float((predictions == labels).mean())}
-    return found | ({"parameters": encoded(numbers_of(snapshot.model)[1], np.float16)} if numbers else {})
+        found |= {
+            "predictions": encode_base64(predictions, np.uint16),
+            "accuracy": float((predictions == labels).mean()),
+        }
+    return found | ({"parameters": encode_base64(numbers_of(snapshot.model)[1], np.float16)} if numbers else {})

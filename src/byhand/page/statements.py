@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable
 
 from byhand.ops.op import keywords, positional
-from byhand.page.expressions import OPERATORS, Expressions, spelled
+from byhand.page.expressions import OPERATORS, Expressions, javascript_name
 
 
 def loads(statement: ast.Assign | ast.AugAssign, known: set[str]) -> list[tuple[ast.expr, bool]]:
@@ -49,19 +49,19 @@ class Statements:
                 self.statement(statement)
         star = "*" if any(isinstance(node, ast.Yield) for node in ast.walk(of.tree)) else ""
         plain, named = positional(of.function), keywords(of.function)
-        arguments = [*(["$t"] if self.traced else []), *map(spelled, plain)]
-        arguments += [f"{{{', '.join(map(spelled, named))}}}"] if named else []
+        arguments = [*(["$t"] if self.traced else []), *map(javascript_name, plain)]
+        arguments += [f"{{{', '.join(map(javascript_name, named))}}}"] if named else []
         declared = sorted(of.assigned - {*plain, *named})
-        heads = [f"  let {', '.join(map(spelled, declared))};"] if declared else []
+        heads = [f"  let {', '.join(map(javascript_name, declared))};"] if declared else []
         for array, axes in of.used.items():
-            x = spelled(array)
+            x = javascript_name(array)
             parts = [
                 f"{x}$data = {x} && {x}.data" if axis < 0 else f"{x}${axis} = {x} && {x}.strides[{axis}]"
                 for axis in sorted(axes)
             ]
             heads.append(f"  const {', '.join(parts)};")
         for attribute, items in of.items.items():
-            x = spelled(attribute)
+            x = javascript_name(attribute)
             heads.append(f"  const {', '.join(f'{x}${item} = {x}[{item}]' for item in sorted(items))};")
         return "\n".join([f"function{star} {name}({', '.join(arguments)}) {{", *heads, *self.lines, "}"])
 
@@ -117,7 +117,9 @@ class Statements:
             self._unpack(*unpacked)
         if self.traced:
             names = [name.id for name in ast.walk(node.target) if isinstance(name, ast.Name) and name.id[0] != "_"]
-            self.emit(f"$t.nextIteration({{{', '.join(f'{json.dumps(name)}: {spelled(name)}' for name in names)}}});")
+            self.emit(
+                f"$t.nextIteration({{{', '.join(f'{json.dumps(name)}: {javascript_name(name)}' for name in names)}}});"
+            )
         for child in node.body:
             self.statement(child)
         self.depth -= 1
@@ -137,7 +139,7 @@ class Statements:
                 if len(call.args) > 2:
                     raise of.refuse(call)
                 first, end = (["0"] if len(call.args) == 1 else []) + [of.value(argument) for argument in call.args]
-                name = spelled(names[0])
+                name = javascript_name(names[0])
                 kinds[names[0]] = "number"
                 self.emit(f"for ({name} = {first}; {name} < {end}; {name}++) {{")
             else:
@@ -146,7 +148,7 @@ class Statements:
             return None
         shape, whose = places
         if isinstance(node.target, ast.Name):
-            name = spelled(node.target.id)
+            name = javascript_name(node.target.id)
             kinds[node.target.id] = "ndindex"
             self.emit(f"for ({name} = new NdIndex({shape}{self._only(whose)}); {name}.n < {name}.end; {name}.n++) {{")
             return None
@@ -158,7 +160,9 @@ class Statements:
                 sizes = self.fresh()
                 self.emit(f"const {sizes} = {shape};")
                 ends = [f"{sizes}[{axis}]" for axis in range(len(names))]
-            heads = [f"for ({name} = 0; {name} < {end}; {name}++)" for name, end in zip(map(spelled, names), ends)]
+            heads = [
+                f"for ({name} = 0; {name} < {end}; {name}++)" for name, end in zip(map(javascript_name, names), ends)
+            ]
             self.emit(f"{' '.join(heads)} {{")
             return None
         place = self.fresh()
@@ -193,7 +197,7 @@ class Statements:
             if i == star:
                 name = target.value.id  # type: ignore[attr-defined]
                 of.kinds[name] = "tuple"
-                self.emit(f"{spelled(name)} = {whole}.slice({i}, {whole}.length - {after});")
+                self.emit(f"{javascript_name(name)} = {whole}.slice({i}, {whole}.length - {after});")
             else:
                 of.kinds[target.id] = "number"  # type: ignore[attr-defined]
                 self.emit(f"{of.targets(target)} = {whole}[{i if i < star else f'{whole}.length - {after + 1}'}];")
@@ -231,7 +235,7 @@ class Statements:
                 self.emit(f"const {name} = {self.of.value(item)};")
             return ", ".join(self._store(item, name, None) for item, name in zip(target.elts, values))
         self._unpack(target.elts, self.of.value(value))
-        return ", ".join(spelled(item.id) for item in target.elts if isinstance(item, ast.Name)) or "null"
+        return ", ".join(javascript_name(item.id) for item in target.elts if isinstance(item, ast.Name)) or "null"
 
     def _store(self, target: ast.expr, value: str, operator: type[ast.operator] | None) -> str:
         """Emit one store; return what was stored, as an expression."""
@@ -240,8 +244,8 @@ class Statements:
             raise of.refuse(target)
         sign = f"{OPERATORS[operator]}=" if operator is not None else "="
         if isinstance(target, ast.Name):
-            self.emit(f"{spelled(target.id)} {sign} {value};")
-            return spelled(target.id)
+            self.emit(f"{javascript_name(target.id)} {sign} {value};")
+            return javascript_name(target.id)
         if not isinstance(target, ast.Subscript):
             raise of.refuse(target)
         if isinstance(target.value, ast.Attribute) and target.value.attr == "flat":

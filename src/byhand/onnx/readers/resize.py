@@ -23,7 +23,7 @@ def read_upsample(node: NodeContext, x: Value, scales: Value | None = None) -> V
     if len(factors) != x.ndim:
         raise ValueError(f"it has {len(factors)} scales; expected one for each axis of {x.shape}")
     mode = node.attribute("mode", "nearest")
-    return resized(node, x, scaled_sizes(x, factors), factors, mode, coordinates="asymmetric", nearest="floor")
+    return resize_value(node, x, scaled_sizes(x, factors), factors, mode, coordinates="asymmetric", nearest="floor")
 
 
 @reader("Resize")
@@ -49,7 +49,7 @@ def read_resize(
     if region is not None:
         for i, axis in enumerate(axes):
             corners[axis] = (float(region[i]), float(region[i + len(axes)]))
-    return resized(
+    return resize_value(
         node,
         x,
         size_of,
@@ -82,7 +82,7 @@ def scaled_sizes(x: Value, factors: Sequence[float]) -> list[int]:
     return [floor(size * factor) for size, factor in zip(x.shape, factors, strict=True)]
 
 
-def resized(
+def resize_value(
     node: NodeContext,
     x: Value,
     sizes: list[int],

@@ -37,10 +37,10 @@ def read_slice(node: NodeContext, x: Value, *inputs: Value | None) -> Value:
         if step < 0 and start < -size:
             start, stop = 0, 0
         cuts.append((axis, start, stop, step))
-    return cut(node, x, cuts)
+    return slice_value(node, x, cuts)
 
 
-def cut(node: NodeContext, x: Value, cuts: Sequence[Cut], output: int | None = None) -> Value:
+def slice_value(node: NodeContext, x: Value, cuts: Sequence[Cut], output: int | None = None) -> Value:
     """Return x cut along some axes; output: the node's output that the result is named after."""
     slices = [slice(None) for _ in x.shape]
     for axis, start, stop, step in cuts:
@@ -73,7 +73,7 @@ def read_split(node: NodeContext, x: Value, split: Value | None = None) -> list[
         raise ValueError(f"the sizes {sizes} do not add up to {x.shape[axis]}, the size of axis {axis}")
     stops = [int(stop) for stop in np.cumsum(sizes)]
     cuts = [(axis, stop - int(size), stop, 1) for stop, size in zip(stops, sizes)]
-    return [cut(node, x, [part], output=i) for i, part in enumerate(cuts)]
+    return [slice_value(node, x, [part], output=i) for i, part in enumerate(cuts)]
 
 
 @reader("Gather")
@@ -130,7 +130,7 @@ def pick(node: NodeContext, x: Value, axis: int, positions: Sequence[int]) -> Va
     ranges = list(as_ranges(positions))
     if len(ranges) > MAX_SLICES:
         raise node.unsupported(f"it concatenates {len(ranges):,} slices of an axis; byhand does up to {MAX_SLICES:,}")
-    parts = [cut(node, x, [(axis, *part)]) for part in ranges]
+    parts = [slice_value(node, x, [(axis, *part)]) for part in ranges]
     if len(parts) == 1:
         return parts[0]
     layout = layout_of(parts[0])
@@ -171,7 +171,7 @@ def read_pad(node: NodeContext, x: Value, *inputs: Value | None) -> Value:
         for axis, (before, after) in pads.items()
         if min(before, after) < 0
     ]
-    x = cut(node, x, cropped) if cropped else x
+    x = slice_value(node, x, cropped) if cropped else x
     pads = {axis: (max(0, a), max(0, b)) for axis, (a, b) in pads.items() if max(a, b) > 0}
     if not isinstance(x, Symbol):
         if mode == "constant" and x.ndim == 4 and x.dtype.kind == "f" and set(pads) <= {2, 3}:
