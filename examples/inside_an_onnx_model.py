@@ -1,4 +1,4 @@
-"""Open an ONNX model from elsewhere: run it, read the output of a layer, and train a new classifier on its features.
+"""Open an ONNX model: run it, read the output of a layer, and train a new classifier on its features.
 
 Needs the package onnx: pip install 'byhand[onnx]'
 """
@@ -9,9 +9,9 @@ import byhand as bh
 from byhand import onnx
 
 # A model in an ONNX file: here the EfficientNet-Lite0 of the package.
-onnx.save(bh.models.pretrained("efficientnet_lite0"), "somebodys.onnx")
+onnx.save(bh.models.pretrained("efficientnet_lite0"), "model.onnx")
 
-model = onnx.load("somebodys.onnx")
+model = onnx.load("model.onnx")
 print(model)
 
 # One image, 224 x 224 pixels: a red disc on gray.
@@ -30,12 +30,12 @@ maps = trace[first][0]
 print(f"{first}: {maps.shape}, {np.mean(maps > 0):.0%} of it above 0")
 
 # Transfer learning: the same features, and a new last layer, which alone learns.
-mine = model.replace_head(["disc", "square"])
+classifier = model.replace_head(["disc", "square"])
 square = (abs(down - 112) < 60) & (abs(across - 112) < 60)
 other = np.where(square[..., None], (200, 30, 30), (128, 128, 128)).astype(np.uint8)
 images, labels = np.stack([image, other] * 4), np.array([0, 1] * 4)
-trainer = bh.Trainer(mine, bh.Adam(lr=0.01), batch_size=8)
-losses = [trainer.step(mine.prepare(images), labels) for _ in range(20)]
+trainer = bh.Trainer(classifier, bh.Adam(lr=0.01), batch_size=8)
+losses = [trainer.step(classifier.prepare(images), labels) for _ in range(20)]
 print(
-    f"loss {losses[0]:.3f} -> {losses[-1]:.3f}, {mine.parameter_count:,} of {model.parameter_count:,} parameters learned"
+    f"loss {losses[0]:.3f} -> {losses[-1]:.3f}, {classifier.parameter_count:,} of {model.parameter_count:,} parameters learned"
 )

@@ -153,7 +153,7 @@ def answer(*words):
     return json.loads(done.out)["predictions"][0], done.err
 
 
-def shares(model, path, channels=3):
+def probabilities_of(model, path, channels=3):
     """Return what a model says of a photo, by class."""
     pixels = photos.from_file(path, model.input_shape[:2], channels)
     return pytest.approx(dict(zip(model.classes, map(float, model.predict(pixels[None])[0]))), rel=1e-4)
@@ -162,7 +162,7 @@ def shares(model, path, channels=3):
 def test_predict_takes_a_foreign_onnx_file(foreign_onnx, tmp_path):
     model, path = foreign_onnx("four", mean=0, std=1)
     told, note = answer(path, tmp_path / "photo.png")
-    assert told["probabilities"] == shares(model, tmp_path / "photo.png")
+    assert told["probabilities"] == probabilities_of(model, tmp_path / "photo.png")
     assert (
         note
         == f"{path} does not contain the pixels' mean and std: assuming pixels from 0 to 1; set them with --mean and --std\n"
@@ -193,7 +193,7 @@ def test_predict_agrees_with_onnxruntime(foreign_onnx, tmp_path):
 def test_predict_is_told_how_pixels_become_numbers(foreign_onnx, tmp_path, mean, std, words):
     model, path = foreign_onnx("four", mean=mean, std=std)
     told, note = answer(path, tmp_path / "photo.png", *words)
-    assert (told["probabilities"], note) == (shares(model, tmp_path / "photo.png"), "")
+    assert (told["probabilities"], note) == (probabilities_of(model, tmp_path / "photo.png"), "")
 
 
 def test_predict_is_told_names_and_size(foreign_onnx, tmp_path):
@@ -206,7 +206,7 @@ def test_predict_is_told_names_and_size(foreign_onnx, tmp_path):
     told, _ = answer(
         path, tmp_path / "photo.png", "--image-size", "16x20", "--labels", tmp_path / "names.txt", "--mean", "0.5"
     )
-    assert list(shares(model, tmp_path / "photo.png").expected.values()) == pytest.approx(
+    assert list(probabilities_of(model, tmp_path / "photo.png").expected.values()) == pytest.approx(
         [told["probabilities"][name] for name in ("cat", "dog", "owl", "cow")], rel=1e-4
     )
     assert byhand("show", path, "--image-size", "16x20").out.startswith("open: 16 x 20 x 3 -> 4\n")
@@ -229,7 +229,9 @@ def test_a_model_with_1000_classes_gets_imagenet_names(foreign_onnx, tmp_path):
 
 def test_predict_sees_gray_photos_of_any_size(foreign_onnx, tmp_path):
     model, path = foreign_onnx("gray", channels=1, mean=0, std=1)
-    assert answer(path, tmp_path / "photo.png")[0]["probabilities"] == shares(model, tmp_path / "photo.png", channels=1)
+    assert answer(path, tmp_path / "photo.png")[0]["probabilities"] == probabilities_of(
+        model, tmp_path / "photo.png", channels=1
+    )
 
 
 def test_predict_points_to_trace_where_there_are_no_classes(foreign_onnx, tmp_path):

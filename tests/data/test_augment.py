@@ -21,7 +21,7 @@ def batch(n, shape, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (n, *shape), np.uint8)
 
 
-def drawn(n, augment, seed=1):
+def draw_uniforms(n, augment, seed=1):
     return np.random.default_rng(seed).random((n, augment.uniforms_per_image))
 
 
@@ -38,7 +38,7 @@ def smooth(height, width, channels=3):
 @pytest.mark.parametrize("text", [*EACH, str(ALL)])
 def test_results_do_not_depend_on_batching_or_order(text, shape):
     augment, n = Augment.parse(text), 37
-    images, uniforms = batch(n, shape), drawn(n, augment)
+    images, uniforms = batch(n, shape), draw_uniforms(n, augment)
     others = batch(n, shape, 2) if augment.mixup else None
     before = images.copy()
     whole = augment(images, uniforms, others)
@@ -58,7 +58,7 @@ def test_results_do_not_depend_on_batching_or_order(text, shape):
 
 
 def test_more_images_than_are_worked_on_at_a_time():
-    images, uniforms = batch(9, (100, 120, 3)), drawn(9, ALL)
+    images, uniforms = batch(9, (100, 120, 3)), draw_uniforms(9, ALL)
     whole = ALL(images, uniforms, images[::-1])
     for i in range(9):
         np.testing.assert_array_equal(ALL(images[i : i + 1], uniforms[i : i + 1], images[::-1][i : i + 1])[0], whole[i])
@@ -66,14 +66,15 @@ def test_more_images_than_are_worked_on_at_a_time():
 
 def test_non_contiguous_images_are_augmented():
     images = batch(6, (24, 20, 4))[:, ::2, ::-1, 1:].transpose(0, 2, 1, 3)
-    uniforms = drawn(6, ALL)
+    uniforms = draw_uniforms(6, ALL)
     assert ALL(images, uniforms, images).flags.c_contiguous
     np.testing.assert_array_equal(ALL(images, uniforms, images), ALL(images.copy(), uniforms, images.copy()))
     images.flags.writeable = False
     for text in EACH:
         augment = Augment.parse(text)
         np.testing.assert_array_equal(
-            augment(images, drawn(6, augment), images), augment(images.copy(), drawn(6, augment), images.copy())
+            augment(images, draw_uniforms(6, augment), images),
+            augment(images.copy(), draw_uniforms(6, augment), images.copy()),
         )
 
 
@@ -82,7 +83,7 @@ def test_non_contiguous_images_are_augmented():
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_flip_is_a_mirror_every_other_time(shape):
-    images, uniforms = batch(40, shape), drawn(40, Augment(flip=True))
+    images, uniforms = batch(40, shape), draw_uniforms(40, Augment(flip=True))
     got = Augment(flip=True)(images, uniforms)
     wanted = [np.fliplr(image) if u < 0.5 else image for image, u in zip(images, uniforms[:, 0])]
     np.testing.assert_array_equal(got, wanted)
@@ -95,7 +96,7 @@ def test_shift_is_a_slice_of_the_reflected_image(shape, flip):
     height, width = shape[:2]
     most = min(height, width) - 1  # as far as a mirror at the border can see
     augment = Augment(flip=flip, shift=most)
-    images, uniforms = batch(60, shape), drawn(60, augment)
+    images, uniforms = batch(60, shape), draw_uniforms(60, augment)
     got, seen = augment(images, uniforms), set()
     for image, u, result in zip(images, uniforms, got):
         image = np.fliplr(image) if flip and u[0] < 0.5 else image
@@ -150,7 +151,7 @@ def test_crop_is_pillows_resize_of_the_part_that_is_kept(shape):
     image = smooth(*shape)
     augment = Augment(crop=0.7)
     kept, aspects = [], []
-    for u in drawn(60, augment):
+    for u in draw_uniforms(60, augment):
         got = augment(image[None], u[None])[0]
         area = 1 - 0.7 * u[0]
         widest = min(4 / 3, 1 / area)
@@ -183,7 +184,7 @@ def test_one_resampling_moves_as_whole_pixels_do():
     """Flip and shift through the affine map, turned by nothing, are flip and shift alone."""
     images = batch(50, (14, 11, 3))
     plain, turned = Augment(flip=True, shift=5), Augment(flip=True, shift=5, rotate=10)
-    uniforms = drawn(50, plain)
+    uniforms = draw_uniforms(50, plain)
     through = np.insert(uniforms, 1, 0.5, axis=1)  # no turn
     np.testing.assert_array_equal(turned(images, through), plain(images, uniforms))
 
@@ -240,7 +241,7 @@ def jittered(image, u, color):
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_color_is_brightness_contrast_and_saturation(shape):
     augment = Augment(color=0.5)
-    images, uniforms = batch(20, shape), drawn(20, augment)
+    images, uniforms = batch(20, shape), draw_uniforms(20, augment)
     got = augment(images, uniforms)
     wanted = np.stack([jittered(image, u, 0.5) for image, u in zip(images, uniforms)])
     assert np.abs(got - wanted).max() < 0.51
@@ -249,7 +250,7 @@ def test_color_is_brightness_contrast_and_saturation(shape):
 
 def test_gray_stays_gray_and_contrast_keeps_the_mean():
     gray = np.random.default_rng(0).integers(80, 170, (8, 16, 16, 1), np.uint8)
-    colors = Augment(color=0.4)(gray.repeat(3, 3), drawn(8, Augment(color=0.4)))
+    colors = Augment(color=0.4)(gray.repeat(3, 3), draw_uniforms(8, Augment(color=0.4)))
     assert (np.ptp(colors, axis=-1) <= 1).all()
     uniforms = np.full((8, 3), 0.5)
     uniforms[:, 1] = np.linspace(0, 0.99, 8)
@@ -263,7 +264,7 @@ def test_gray_stays_gray_and_contrast_keeps_the_mean():
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_cutout_sets_one_square_to_the_mean(shape, side):
     augment = Augment(cutout=side)
-    images, uniforms = batch(50, shape), drawn(50, augment)
+    images, uniforms = batch(50, shape), draw_uniforms(50, augment)
     uniforms[:4] = [(0, 0), (0, 1 - 1e-9), (1 - 1e-9, 0), (1 - 1e-9, 1 - 1e-9)]
     height, width = shape[:2]
     for image, u, got in zip(images, uniforms, augment(images, uniforms)):
@@ -293,12 +294,12 @@ def test_mixing_at_the_ends_of_what_can_be_asked(alpha):
 
 def test_mixup_blends_before_anything_else():
     images, others = batch(30, (8, 8, 3)), batch(30, (8, 8, 3), 2)
-    uniforms = drawn(30, Augment(mixup=1))
+    uniforms = draw_uniforms(30, Augment(mixup=1))
     weight = beta.ppf(uniforms[:, 0], 2, 1)[:, None, None, None]
     got = Augment(mixup=1)(images, uniforms, others)
     assert np.abs(got - (weight * images + (1 - weight) * others)).max() < 0.51 + 0.3
     both = Augment(mixup=1, flip=True, cutout=3)
-    uniforms = drawn(30, both)
+    uniforms = draw_uniforms(30, both)
     rest = Augment(flip=True, cutout=3)
     mixed = Augment(mixup=1)(images, uniforms[:, :1], others)
     np.testing.assert_array_equal(both(images, uniforms, others), rest(mixed, uniforms[:, 1:]))
@@ -332,10 +333,10 @@ def test_images_of_one_pixel(channels):
     images = batch(20, (1, 1, channels))
     for text in ("flip", "rotate=180", "crop=0.9", "flip,rotate=30,crop=0.5", "cutout=1"):
         augment = Augment.parse(text)
-        np.testing.assert_array_equal(augment(images, drawn(20, augment)), images)
-    assert Augment(color=0.5)(images, drawn(20, Augment(color=0.5))).shape == images.shape
+        np.testing.assert_array_equal(augment(images, draw_uniforms(20, augment)), images)
+    assert Augment(color=0.5)(images, draw_uniforms(20, Augment(color=0.5))).shape == images.shape
     with pytest.raises(ArgumentError, match="shift is 1 pixels, but the images have 1 x 1; expected 0 at most"):
-        Augment(shift=1)(images, drawn(20, Augment(shift=1)))
+        Augment(shift=1)(images, draw_uniforms(20, Augment(shift=1)))
 
 
 @pytest.mark.parametrize("shape", [(1, 9, 3), (9, 1, 1), (2, 30, 4)], ids=str)
@@ -345,7 +346,7 @@ def test_thin_images(shape):
     np.testing.assert_array_equal(
         Augment(rotate=180, crop=0.8, cutout=1)(images, np.random.default_rng(0).random((16, 7))), images
     )
-    assert augment(batch(16, shape), drawn(16, augment)).shape == images.shape
+    assert augment(batch(16, shape), draw_uniforms(16, augment)).shape == images.shape
 
 
 @pytest.mark.parametrize("text", [*EACH, str(ALL), "none"])
@@ -367,8 +368,8 @@ def test_black_and_white_stay_in_range():
     for value in (0, 255):
         images = np.full((30, 12, 12, 3), value, np.uint8)
         augment = Augment(flip=True, shift=2, rotate=20, crop=0.4, cutout=4, mixup=0.4)
-        np.testing.assert_array_equal(augment(images, drawn(30, augment), images), images)
-    assert Augment(color=0.9)(images, drawn(30, Augment(color=0.9))).max() == 255
+        np.testing.assert_array_equal(augment(images, draw_uniforms(30, augment), images), images)
+    assert Augment(color=0.9)(images, draw_uniforms(30, Augment(color=0.9))).max() == 255
 
 
 @pytest.mark.parametrize(
@@ -380,7 +381,7 @@ def test_black_and_white_stay_in_range():
 )
 def test_larger_than_the_image(settings, message):
     augment = Augment(**settings)
-    for call in (lambda: augment.check((8, 10, 3)), lambda: augment(batch(2, (8, 10, 3)), drawn(2, augment))):
+    for call in (lambda: augment.check((8, 10, 3)), lambda: augment(batch(2, (8, 10, 3)), draw_uniforms(2, augment))):
         with pytest.raises(ArgumentError, match=f"augment: {message}"):
             call()
     augment.check((9, 10, 3))
@@ -390,18 +391,18 @@ def test_arrays_that_do_not_fit():
     images = batch(2, (6, 6, 3))
     flip, mix = Augment(flip=True), Augment(mixup=1)
     with pytest.raises(ShapeError, match=r"images are float64 \(2, 6, 6, 3\); expected uint8"):
-        flip(images / 255, drawn(2, flip))
+        flip(images / 255, draw_uniforms(2, flip))
     with pytest.raises(ShapeError, match=r"images are uint8 \(6, 6, 3\)"):
-        flip(images[0], drawn(2, flip))
+        flip(images[0], draw_uniforms(2, flip))
     with pytest.raises(ShapeError, match=r"uniforms are float64 \(2, 2\); expected \(2, 1\)"):
         flip(images, np.zeros((2, 2)))
     for bad in (1.0, -0.1, np.nan):
         with pytest.raises(ArgumentError, match=r"uniforms go from .*; expected \[0, 1\)"):
             flip(images, np.full((2, 1), bad))
     with pytest.raises(ShapeError, match="other images are NoneType"):
-        mix(images, drawn(2, mix))
+        mix(images, draw_uniforms(2, mix))
     with pytest.raises(ShapeError, match=r"other images are uint8 \(1, 6, 6, 3\); expected uint8 \(2, 6, 6, 3\)"):
-        mix(images, drawn(2, mix), images[:1])
+        mix(images, draw_uniforms(2, mix), images[:1])
 
 
 # parsing --------------------------------------------------------------------------------------------------------------
@@ -455,7 +456,7 @@ def test_a_new_augmentation_is_one_function(monkeypatch):
         return np.where(uniforms[0][:, None, None, None] < 0.5, images >> bits << bits, images)
 
     augment, images = Augment.parse("flip,posterize=3"), batch(40, (12, 12, 3))
-    uniforms = drawn(40, augment)
+    uniforms = draw_uniforms(40, augment)
     flipped = Augment(flip=True)(images, uniforms[:, :1])
     half = uniforms[:, 1] < 0.5
     np.testing.assert_array_equal(augment(images, uniforms)[half], flipped[half] >> 3 << 3)

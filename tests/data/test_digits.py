@@ -30,7 +30,7 @@ def saved(tmp_path, image, name="digit.png", **options):
     return tmp_path / name
 
 
-def drawn(image, side=500, digit=240, top=60, left=180, paper=230, ink=40):
+def draw_on_page(image, side=500, digit=240, top=60, left=180, paper=230, ink=40):
     """A digit of MNIST drawn large, off the middle, on a page."""
     large = np.asarray(Image.fromarray(image).resize((digit, digit), Image.Resampling.BICUBIC)) / 255
     page = np.full((side, side), float(paper))
@@ -61,7 +61,7 @@ def test_mnist_comes_out_as_it_went_in(tmp_path, dark_on_light):
 @pytest.mark.parametrize("name", ["d.png", "d.jpg", "d.bmp", "d.gif", "d.webp", "d.tiff", "d.ppm"])
 def test_a_large_picture_in_every_common_format(tmp_path, name):
     for image in mnist.test_images()[:10]:
-        assert likeness(digits.from_file(saved(tmp_path, gray(drawn(image)), name))[..., 0], image) > 0.8
+        assert likeness(digits.from_file(saved(tmp_path, gray(draw_on_page(image)), name))[..., 0], image) > 0.8
 
 
 def test_uneven_light_and_noise(tmp_path):
@@ -69,16 +69,16 @@ def test_uneven_light_and_noise(tmp_path):
     light = 1 - 0.6 * np.linspace(0, 1, 500)
     y, x = np.mgrid[-1:1:500j, -1:1:500j]
     for image in mnist.test_images()[:10]:
-        page = drawn(image, ink=60) * light + 4 * rng.standard_normal((500, 500))
+        page = draw_on_page(image, ink=60) * light + 4 * rng.standard_normal((500, 500))
         assert likeness(digits.from_file(saved(tmp_path, gray(page)))[..., 0], image) > 0.7
-        page = drawn(image, ink=60) * (1 - 0.15 * (x**2 + y**2)) + 4 * rng.standard_normal((500, 500))
+        page = draw_on_page(image, ink=60) * (1 - 0.15 * (x**2 + y**2)) + 4 * rng.standard_normal((500, 500))
         assert likeness(digits.from_file(saved(tmp_path, gray(page), "d.jpg"))[..., 0], image) > 0.7
         assert likeness(digits.from_file(saved(tmp_path, gray(255 - page)))[..., 0], image) > 0.7
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "I", "I;16", "F", "CMYK", "YCbCr"])
 def test_every_mode(tmp_path, mode):
-    image = Image.fromarray(gray(drawn(SEVEN, side=300, left=30, top=20)))
+    image = Image.fromarray(gray(draw_on_page(SEVEN, side=300, left=30, top=20)))
     if mode in ("I", "I;16"):
         image = Image.fromarray(np.asarray(image).astype(np.int32 if mode == "I" else np.uint16) * 257)
     else:
@@ -101,12 +101,12 @@ def test_transparent_is_white_paper(tmp_path):
 def test_exif_orientation_is_applied(tmp_path, name):
     exif = Image.Exif()
     exif[0x0112] = 6  # turn by 90 degrees clockwise to see it upright
-    page = np.rot90(gray(drawn(SEVEN)))
+    page = np.rot90(gray(draw_on_page(SEVEN)))
     assert likeness(digits.from_file(saved(tmp_path, page, name, exif=exif))[..., 0], SEVEN) > 0.8
 
 
 def test_array_kinds_agree():
-    page = gray(drawn(SEVEN))
+    page = gray(draw_on_page(SEVEN))
     expected = digits.from_array(page)
     for same in (
         page[..., None],
@@ -200,7 +200,7 @@ def test_a_path_that_is_no_regular_file_is_refused(tmp_path):
 
 
 def test_a_camera_sized_jpeg_is_decoded_small_and_a_progressive_one_is_held_to_the_limit(tmp_path):
-    page = Image.fromarray(gray(drawn(SEVEN))).resize((6000, 6000), Image.Resampling.BILINEAR)
+    page = Image.fromarray(gray(draw_on_page(SEVEN))).resize((6000, 6000), Image.Resampling.BILINEAR)
     assert likeness(digits.from_file(saved(tmp_path, page, "d.jpg"))[..., 0], SEVEN) > 0.8
     with pytest.raises(FileError, match="too large to decode: 6000x6000"):
         digits.from_file(saved(tmp_path, page, "p.jpg", progressive=True))

@@ -44,8 +44,8 @@ def through_all_of_it(x, y):
     launch(copy_of, 1, middle, y)
 
 
-def left(y):
-    """Return the places of the numbers that nobody wrote."""
+def unwritten_indices(y):
+    """Return the indices of unwritten elements."""
     return np.flatnonzero(np.isnan(y)).tolist()
 
 
@@ -77,9 +77,9 @@ def test_memory_is_not_poisoned_by_default(monkeypatch):
 def test_unwritten_scratch_memory_is_detected(dtype):
     x, y = np.ones(50, dtype), np.zeros(50, dtype)
     through_scratch(x, y)
-    assert left(y) == [49]
+    assert unwritten_indices(y) == [49]
     through_all_of_it(x, y)
-    assert left(y) == []
+    assert unwritten_indices(y) == []
 
 
 @pytest.mark.skipif(mode() != "native", reason="captures launches")
@@ -98,12 +98,12 @@ def test_scratch_that_others_wrote_before_is_seen_in_a_capture():
     for _ in range(3):
         y[:] = z[:] = 0
         graph.run()
-        assert left(z) == left(y) == [49]
+        assert unwritten_indices(z) == unwritten_indices(y) == [49]
     again = Replay(through_scratch, x, z)
     for _ in range(2):
         z[:] = 0
         again()
-        assert left(z) == [49]
+        assert unwritten_indices(z) == [49]
 
 
 def test_aligned_memory_is_poisoned_at_once():

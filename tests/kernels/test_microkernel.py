@@ -11,7 +11,7 @@ from byhand.kernels.microkernel.microkernel import scatter, tile, tile_of_list, 
 from byhand.kernels.microkernel.operands import ADD, BIAS, RELU, RESIDUAL, SCALE, ZERO, A, B, C, Epilogue, Extent
 from byhand.kernels.runtime.cpu import TARGETS, vector_unit
 from tests.kernels import process
-from tests.kernels.guard_pages import Shelf
+from tests.kernels.guard_pages import GuardedBuffers
 
 needs_mprotect = pytest.mark.skipif(sys.platform == "win32", reason="no mprotect here")
 
@@ -188,11 +188,11 @@ def check_anywhere():
 
 def check_at_the_edge():
     """Hold all of them to NumPy, on arrays that end where memory ends, and on such as begin there."""
-    shelf = Shelf()
+    buffers = GuardedBuffers()
     for at_end in (True, False):
-        place = partial(shelf.place, at_end=at_end)
-        check(place, shelf.clear)
-        check_scatter(place, shelf.clear)
+        place = partial(buffers.place, at_end=at_end)
+        check(place, buffers.clear)
+        check_scatter(place, buffers.clear)
 
 
 WORK = """
@@ -213,8 +213,8 @@ def test_a_tile_agrees_with_numpy(target):
 def test_an_out_of_bounds_access_is_detected():
     text = """
 import numpy as np
-from tests.kernels.guard_pages import Pages
-array = Pages().place(np.zeros(3, np.float32), {})
+from tests.kernels.guard_pages import GuardedBuffer
+array = GuardedBuffer().place(np.zeros(3, np.float32), {})
 np.lib.stride_tricks.as_strided(array, (4,), ({},))[3] = 1
 """
     for at_end, step in ((True, 4), (False, -4)):

@@ -8,7 +8,7 @@ import pytest
 from byhand.ops import REGISTRY
 from byhand.ops.op import tree_leaves
 from tests.kernels import process
-from tests.kernels.guard_pages import Shelf
+from tests.kernels.guard_pages import GuardedBuffers
 from tests.ops.draw import Seeded, cast_inputs, plan, with_gradient
 from tests.ops.test_conformance import check
 
@@ -72,23 +72,23 @@ def test_an_access_beyond_an_array_raises(mode):
 
 def check_where_memory_ends():
     """Run the compiled hand of every op on arrays that end where memory ends, and on such as begin there."""
-    shelf = Shelf()
+    buffers = GuardedBuffers()
     for op in COMPILED:
         for dtype in (np.float32, np.float64):
             for seed in range(12):
                 values, attributes = op.sample(Seeded(seed))
                 inputs = cast_inputs(op, values, dtype)
-                at_edge(shelf, op, dtype, inputs, attributes, at_end=seed % 4 > 0)
+                at_edge(buffers, op, dtype, inputs, attributes, at_end=seed % 4 > 0)
     print(len(COMPILED))
 
 
-def at_edge(shelf, op, dtype, inputs, attributes, at_end):
-    shelf.clear()
+def at_edge(buffers, op, dtype, inputs, attributes, at_end):
+    buffers.clear()
 
     def place(value):
         if value is None:
             return None
-        return tuple(map(place, value)) if isinstance(value, tuple) else shelf.place(value, at_end)
+        return tuple(map(place, value)) if isinstance(value, tuple) else buffers.place(value, at_end)
 
     call, first = plan(op, inputs, attributes), op.outputs[0]
     have = {name: place(value) for name, value in (inputs | op.allocate(call, dtype)).items()}

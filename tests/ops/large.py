@@ -27,32 +27,34 @@ class Large:
 
     def __init__(self, seed):
         self.random = np.random.default_rng(seed)
-        self.dtype = self.one([np.float32, np.float64])
+        self.dtype = self.choice([np.float32, np.float64])
         self.size = np.dtype(self.dtype).itemsize
         self.columns, self.vector = vector_unit().tile_columns(self.dtype), vector_unit().lanes(self.dtype)
 
-    def one(self, options):
+    def choice(self, options):
         """Return one of the options."""
         options = list(options)
         return options[int(self.random.integers(len(options)))]
 
-    def between(self, least, most):
-        return int(self.random.integers(least, most + 1))
+    def integer(self, low, high):
+        return int(self.random.integers(low, high + 1))
 
     def near(self, number, multiples=1):
         """Return a number at a threshold, or at one of its first multiples: one less, the number, one more."""
-        return max(1, round(number * self.between(1, multiples)) + self.one([-1, 0, 1]))
+        return max(1, round(number * self.integer(1, multiples)) + self.choice([-1, 0, 1]))
 
     def array(self, *shape):
         return self.random.standard_normal(shape)
 
     def channels(self):
         """Return a number of channels: few, a vector's, a tile's, or more."""
-        return self.one([self.between(1, 5), self.near(self.vector), self.near(self.columns, 2), self.between(6, 70)])
+        return self.choice(
+            [self.integer(1, 5), self.near(self.vector), self.near(self.columns, 2), self.integer(6, 70)]
+        )
 
     def rows_of(self, width, total):
         """Return how many rows of so many numbers there are near a total."""
-        return max(1, ceil(total / width) + self.one([-1, 0, 1]))
+        return max(1, ceil(total / width) + self.choice([-1, 0, 1]))
 
 
 # ops that process elements in blocks ----------------------------------------------------------------------------------
@@ -61,14 +63,14 @@ class Large:
 def spread(draw, width=None):
     """Return a shape (N, H, W, C) of so many numbers as some blocks hold."""
     width = width or draw.channels()
-    total = draw.one(BLOCK_SIZES) * draw.between(1, 3)
-    columns = draw.between(1, 40)
-    rows = max(1, round(total / width / columns / draw.between(1, 4)))
+    total = draw.choice(BLOCK_SIZES) * draw.integer(1, 3)
+    columns = draw.integer(1, 40)
+    rows = max(1, round(total / width / columns / draw.integer(1, 4)))
     return max(1, round(total / width / columns / rows)), rows, columns, width
 
 
 def flat_shape(draw):
-    return draw.one([(draw.near(draw.one(BLOCK_SIZES), 3),), spread(draw), (draw.near(BLOCK_ELEMENTS / 40), 40)])
+    return draw.choice([(draw.near(draw.choice(BLOCK_SIZES), 3),), spread(draw), (draw.near(BLOCK_ELEMENTS / 40), 40)])
 
 
 def elementwise(draw, positive=False):
@@ -79,35 +81,35 @@ def elementwise(draw, positive=False):
 def binary(draw, power=False):
     """Two arrays, of which one may be repeated along any axes."""
     shape = spread(draw)
-    small = draw.one(
-        [shape, shape[-1:], tuple(draw.one([1, size]) for size in shape), (shape[0], 1, 1, shape[3]), (1,)]
+    small = draw.choice(
+        [shape, shape[-1:], tuple(draw.choice([1, size]) for size in shape), (shape[0], 1, 1, shape[3]), (1,)]
     )
     a, b = draw.array(*shape), draw.array(*small)
     if power:
         return [np.abs(a) + 0.5, b], {}
     b = np.where(np.abs(b) < 0.1, 0.5, b)
     return (
-        [a, b] if draw.one([True, False]) else [np.where(np.abs(b) < 0.1, 0.5, b), np.where(np.abs(a) < 0.1, 0.5, a)]
+        [a, b] if draw.choice([True, False]) else [np.where(np.abs(b) < 0.1, 0.5, b), np.where(np.abs(a) < 0.1, 0.5, a)]
     ), {}
 
 
 def normal_rows(draw):
     """Return a shape whose rows are a reduction's, a softmax's: many short ones, or few that fill a block."""
-    width = draw.one([draw.channels(), draw.near(MIN_STRIP_ELEMENTS), draw.near(BLOCK_ELEMENTS), draw.near(1000)])
-    return draw.rows_of(width, draw.one(BLOCK_SIZES) * draw.between(1, 3)), width
+    width = draw.choice([draw.channels(), draw.near(MIN_STRIP_ELEMENTS), draw.near(BLOCK_ELEMENTS), draw.near(1000)])
+    return draw.rows_of(width, draw.choice(BLOCK_SIZES) * draw.integer(1, 3)), width
 
 
 def batch_norm(draw, relu=False):
-    channels = draw.one(
-        [draw.channels(), draw.near(MIN_STRIP_ELEMENTS), draw.near(MIN_STRIP_ELEMENTS / draw.between(2, 9))]
+    channels = draw.choice(
+        [draw.channels(), draw.near(MIN_STRIP_ELEMENTS), draw.near(MIN_STRIP_ELEMENTS / draw.integer(2, 9))]
     )
-    rows = draw.rows_of(channels, draw.one([NORM_BLOCK_ELEMENTS, MIN_STRIP_ELEMENTS]) * draw.between(1, 3))
+    rows = draw.rows_of(channels, draw.choice([NORM_BLOCK_ELEMENTS, MIN_STRIP_ELEMENTS]) * draw.integer(1, 3))
     rows = max(rows, BATCH_NORM_MIN_ROWS)
-    shape = draw.one([(rows, channels), (2, rows // 6, 3, channels)])
+    shape = draw.choice([(rows, channels), (2, rows // 6, 3, channels)])
     x, gamma, beta, mean = draw.array(*shape), draw.array(channels), draw.array(channels), draw.array(channels)
     inputs = [x, gamma, beta, mean, np.abs(draw.array(channels)) + 0.5]
-    inputs += [draw.one([None, draw.array(*shape)])] if relu else []
-    return inputs, {"training": draw.one([True, True, False])}
+    inputs += [draw.choice([None, draw.array(*shape)])] if relu else []
+    return inputs, {"training": draw.choice([True, True, False])}
 
 
 def layer_norm(draw):
@@ -117,14 +119,14 @@ def layer_norm(draw):
 
 def pool(draw, **more):
     while True:
-        channels = draw.one([draw.channels(), draw.near(pool_rows.VECTOR_BYTES / draw.size, 3)])
-        kernel_, stride = draw.one([2, 2, 3, 3, (3, 2), 5]), draw.one([None, 1, 2, (2, 1)])
-        width = draw.one([draw.between(5, 40), draw.near(POOL_BLOCK_ELEMENTS / channels / draw.between(4, 20))])
-        rows = draw.rows_of(width * channels, POOL_BLOCK_ELEMENTS * draw.between(1, 3))
-        shape = draw.one([(1, rows + 4), (draw.between(2, 9), rows // 5 + 5)])
+        channels = draw.choice([draw.channels(), draw.near(pool_rows.VECTOR_BYTES / draw.size, 3)])
+        kernel_, stride = draw.choice([2, 2, 3, 3, (3, 2), 5]), draw.choice([None, 1, 2, (2, 1)])
+        width = draw.choice([draw.integer(5, 40), draw.near(POOL_BLOCK_ELEMENTS / channels / draw.integer(4, 20))])
+        rows = draw.rows_of(width * channels, POOL_BLOCK_ELEMENTS * draw.integer(1, 3))
+        shape = draw.choice([(1, rows + 4), (draw.integer(2, 9), rows // 5 + 5)])
         x, attributes = (shape[0], shape[1], width, channels), {"kernel": kernel_, "stride": stride}
-        attributes |= {"padding": draw.one([0, 0, 1, "same"]), "ceil_mode": draw.one([False, True])}
-        attributes |= {name: draw.one(options) for name, options in more.items()}
+        attributes |= {"padding": draw.choice([0, 0, 1, "same"]), "ceil_mode": draw.choice([False, True])}
+        attributes |= {name: draw.choice(options) for name, options in more.items()}
         try:
             REGISTRY["max_pool"].infer(
                 [x], {name: attributes[name] for name in ("kernel", "stride", "padding", "ceil_mode")}
@@ -136,94 +138,94 @@ def pool(draw, **more):
 
 
 def global_avg_pool(draw):
-    return [draw.array(*spread(draw))], {"keepdims": draw.one([True, False])}
+    return [draw.array(*spread(draw))], {"keepdims": draw.choice([True, False])}
 
 
 def cross_entropy(draw):
     rows, classes = normal_rows(draw)
     classes = max(2, classes)
     return [draw.array(rows, classes), draw.random.integers(0, classes, rows)], {
-        "label_smoothing": draw.one([0.0, 0.1])
+        "label_smoothing": draw.choice([0.0, 0.1])
     }
 
 
 def reduction(draw, positive=False, product=False):
     """Reduce some axes: those that lie together, and those with one between them that is kept."""
-    rank = draw.between(1, 4)
-    shape = [draw.one([1, draw.between(2, 9), draw.between(10, 40)]) for _ in range(rank)]
-    at = draw.between(0, rank - 1)
+    rank = draw.integer(1, 4)
+    shape = [draw.choice([1, draw.integer(2, 9), draw.integer(10, 40)]) for _ in range(rank)]
+    at = draw.integer(0, rank - 1)
     rest = prod(shape) // shape[at]
     limits = [
         BLOCK_ELEMENTS,
         BLOCK_ELEMENTS * 2,
         reductions.MIN_BLOCK_ROWS,
-        reductions.MAX_ROW_BLOCKS * draw.between(1, 9),
+        reductions.MAX_ROW_BLOCKS * draw.integer(1, 9),
     ]
-    shape[at] = min(int(MAX_NUMBERS) // rest, draw.near(draw.one(limits) / rest))
-    axes = [axis for axis in range(rank) if draw.one([True, False])] or [at]
+    shape[at] = min(int(MAX_NUMBERS) // rest, draw.near(draw.choice(limits) / rest))
+    axes = [axis for axis in range(rank) if draw.choice([True, False])] or [at]
     x = draw.array(*shape)
     if product:
         x = np.exp(x / 50) * np.sign(x)
-    return [np.abs(x) + 0.1 if positive else x], {"axes": tuple(axes), "keepdims": draw.one([True, False])}
+    return [np.abs(x) + 0.1 if positive else x], {"axes": tuple(axes), "keepdims": draw.choice([True, False])}
 
 
 def transpose_call(draw):
-    shape = [draw.one([draw.between(1, 9), draw.near(TILE_ELEMENTS, 2)]) for _ in range(draw.between(2, 4))]
-    at = draw.between(0, len(shape) - 1)
+    shape = [draw.choice([draw.integer(1, 9), draw.near(TILE_ELEMENTS, 2)]) for _ in range(draw.integer(2, 4))]
+    at = draw.integer(0, len(shape) - 1)
     rest = prod(shape) // shape[at]
-    shape[at] = draw.near(BLOCK_ELEMENTS * draw.between(1, 2) / rest)
+    shape[at] = draw.near(BLOCK_ELEMENTS * draw.integer(1, 2) / rest)
     return [draw.array(*shape)], {"axes": tuple(draw.random.permutation(len(shape)).tolist())}
 
 
 def slice_call(draw):
     shape = spread(draw)
-    firsts = [draw.between(0, size - 1) for size in shape]
-    ends = [draw.between(first + 1, size) for first, size in zip(firsts, shape)]
+    firsts = [draw.integer(0, size - 1) for size in shape]
+    ends = [draw.integer(first + 1, size) for first, size in zip(firsts, shape)]
     return [draw.array(*shape)], {
         "starts": tuple(firsts),
         "stops": tuple(ends),
-        "steps": tuple(draw.between(1, 2) for _ in shape),
+        "steps": tuple(draw.integer(1, 2) for _ in shape),
     }
 
 
 def concat(draw):
-    shape, axis = list(spread(draw)), draw.between(0, 3)
-    parts = [[*shape[:axis], draw.between(1, shape[axis] + 3), *shape[axis + 1 :]] for _ in range(draw.between(1, 4))]
+    shape, axis = list(spread(draw)), draw.integer(0, 3)
+    parts = [[*shape[:axis], draw.integer(1, shape[axis] + 3), *shape[axis + 1 :]] for _ in range(draw.integer(1, 4))]
     return [tuple(draw.array(*part) for part in parts)], {"axis": axis}
 
 
 def pad(draw):
-    return [draw.array(*spread(draw))], {"padding": tuple(draw.between(0, 3) for _ in range(4)), "value": 0.5}
+    return [draw.array(*spread(draw))], {"padding": tuple(draw.integer(0, 3) for _ in range(4)), "value": 0.5}
 
 
 def resize_call(draw):
-    channels = draw.one([draw.near(VECTOR_MIN_CHANNELS), draw.channels()])
+    channels = draw.choice([draw.near(VECTOR_MIN_CHANNELS), draw.channels()])
     x = spread(draw, channels)
-    size = tuple(max(1, round(pixels * draw.one([0.5, 0.7, 1, 1.3, 2]))) for pixels in x[1:3])
-    mode = draw.one(["nearest", "linear", "cubic"])
+    size = tuple(max(1, round(pixels * draw.choice([0.5, 0.7, 1, 1.3, 2]))) for pixels in x[1:3])
+    mode = draw.choice(["nearest", "linear", "cubic"])
     while prod(size) * x[0] * channels > MAX_NUMBERS:
         size = size[0] // 2, size[1]
     return [draw.array(*x)], {"size": size, "mode": mode}
 
 
 def lrn(draw):
-    return [draw.array(*spread(draw, max(2, draw.channels())))], {"size": draw.between(1, 5), "alpha": 0.1}
+    return [draw.array(*spread(draw, max(2, draw.channels())))], {"size": draw.integer(1, 5), "alpha": 0.1}
 
 
 def channel_shuffle(draw):
-    groups_ = draw.between(2, 5)
-    return [draw.array(*spread(draw, groups_ * draw.between(1, 20)))], {"groups": groups_}
+    groups_ = draw.integer(2, 5)
+    return [draw.array(*spread(draw, groups_ * draw.integer(1, 20)))], {"groups": groups_}
 
 
 def dropout(draw):
-    return [draw.array(*flat_shape(draw)), np.array([draw.between(0, 2**60)], np.uint64)], {
-        "rate": draw.one([0.0, 0.3])
+    return [draw.array(*flat_shape(draw)), np.array([draw.integer(0, 2**60)], np.uint64)], {
+        "rate": draw.choice([0.0, 0.3])
     }
 
 
 def prelu(draw):
     shape = spread(draw)
-    return [draw.array(*shape), draw.array(*draw.one([shape[-1:], (1,), shape]))], {}
+    return [draw.array(*shape), draw.array(*draw.choice([shape[-1:], (1,), shape]))], {}
 
 
 def softmax(draw):

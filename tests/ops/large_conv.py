@@ -22,94 +22,120 @@ PIXELS_MAX_FLOPS = 1.6e8  # where pixels are counted that meet weights which are
 MAX_NUMBERS = 3e5  # of an array
 
 
-def filters(draw, at):
-    at["share"] = draw.near(draw.columns, 3)
+def filters(draw, sizes):
+    sizes["filters_per_group"] = draw.near(draw.columns, 3)
 
 
-def depth(draw, at):
-    at["depth"] = draw.near(draw.one([vector_unit().tile_rows, draw.vector, draw.columns]), 2)
+def depth(draw, sizes):
+    sizes["depth"] = draw.near(draw.choice([vector_unit().tile_rows, draw.vector, draw.columns]), 2)
 
 
-def weights(draw, at, limit=None):
+def weights(draw, sizes, limit=None):
     """Bytes of weights: where they are packed, and where partial sums have too little room."""
-    limit = limit or draw.one(
-        [direct.STRIDED_WEIGHT_BYTES, weights_plan.MAX_PARTIAL_BYTES / draw.between(1, weights_plan.MAX_BATCH_PARTS)]
+    limit = limit or draw.choice(
+        [direct.STRIDED_WEIGHT_BYTES, weights_plan.MAX_PARTIAL_BYTES / draw.integer(1, weights_plan.MAX_BATCH_PARTS)]
     )
-    at["groups"], at["out"] = 1, (draw.between(2, 9), draw.between(2, 9))
-    at["share"] = draw.one([draw.near(draw.columns, 4), draw.between(draw.columns + 1, 160)])
-    at["depth"] = draw.near(limit / draw.size / prod(at["kernel"]) / at["share"])
+    sizes["groups"], sizes["out"] = 1, (draw.integer(2, 9), draw.integer(2, 9))
+    sizes["filters_per_group"] = draw.choice([draw.near(draw.columns, 4), draw.integer(draw.columns + 1, 160)])
+    sizes["depth"] = draw.near(limit / draw.size / prod(sizes["kernel"]) / sizes["filters_per_group"])
 
 
-def pixels(draw, at):
+def pixels(draw, sizes):
     """All pixels: few of them, with weights that are packed."""
-    weights(draw, at, direct.STRIDED_WEIGHT_BYTES * draw.one([0.9, 1.2]))
-    rows = draw.one([2, 4, 8, 16, 32, draw.between(2, 32)])  # powers of 2 meet the threshold exactly
-    at["images"] = draw.one([1, 2, 3])
-    at["out"] = rows, draw.near(packed.PACK_IN_CACHE_MAX_PIXELS / at["images"] / rows)
-    at["max_flops"] = PIXELS_MAX_FLOPS
+    weights(draw, sizes, direct.STRIDED_WEIGHT_BYTES * draw.choice([0.9, 1.2]))
+    rows = draw.choice([2, 4, 8, 16, 32, draw.integer(2, 32)])  # powers of 2 meet the threshold exactly
+    sizes["images"] = draw.choice([1, 2, 3])
+    sizes["out"] = rows, draw.near(packed.PACK_IN_CACHE_MAX_PIXELS / sizes["images"] / rows)
+    sizes["max_flops"] = PIXELS_MAX_FLOPS
 
 
-def packing(draw, at):
+def packing(draw, sizes):
     """Filters enough for a thread to pack several blocks of them at a time."""
-    at["groups"], at["kernel"], at["out"], at["images"] = 1, (1, 1), (draw.between(1, 4), draw.between(1, 4)), 1
-    at["share"] = draw.near(conv_plan.MIN_BLOCKS * draw.columns, 3)
-    at["depth"] = draw.near(direct.STRIDED_WEIGHT_BYTES / draw.size / at["share"])
+    sizes["groups"], sizes["kernel"], sizes["out"], sizes["images"] = (
+        1,
+        (1, 1),
+        (draw.integer(1, 4), draw.integer(1, 4)),
+        1,
+    )
+    sizes["filters_per_group"] = draw.near(conv_plan.MIN_BLOCKS * draw.columns, 3)
+    sizes["depth"] = draw.near(direct.STRIDED_WEIGHT_BYTES / draw.size / sizes["filters_per_group"])
 
 
-def flops(draw, at):
+def flops(draw, sizes):
     """Work that is, or is not, worth sharing out."""
-    each = 2 * prod(at["out"]) * at["share"] * at["groups"] * at["depth"] * prod(at["kernel"])
-    at["images"] = draw.near(conv_plan.MIN_SHARED_FLOPS / each)
+    each = (
+        2 * prod(sizes["out"]) * sizes["filters_per_group"] * sizes["groups"] * sizes["depth"] * prod(sizes["kernel"])
+    )
+    sizes["images"] = draw.near(conv_plan.MIN_SHARED_FLOPS / each)
 
 
-def strip(draw, at):
+def strip(draw, sizes):
     """An image that fills the part of a cache that a block may fill."""
-    room = draw.one([cache_size(2) / 2, 2 * cache_size(1)])
-    at["images"], at["kernel"] = draw.between(1, 2), draw.one([(1, 1), (3, 3)])
-    at["depth"], at["share"], at["groups"] = draw.between(1, 4), draw.between(1, 4), draw.between(1, 3)
-    width = draw.between(20, 120)
-    row = draw.size * width * at["groups"] * (at["depth"] * prod(pair("", at["stride"])) + at["share"])
-    at["out"] = draw.near(room / row), width
+    room = draw.choice([cache_size(2) / 2, 2 * cache_size(1)])
+    sizes["images"], sizes["kernel"] = draw.integer(1, 2), draw.choice([(1, 1), (3, 3)])
+    sizes["depth"], sizes["filters_per_group"], sizes["groups"] = (
+        draw.integer(1, 4),
+        draw.integer(1, 4),
+        draw.integer(1, 3),
+    )
+    width = draw.integer(20, 120)
+    row = (
+        draw.size
+        * width
+        * sizes["groups"]
+        * (sizes["depth"] * prod(pair("", sizes["stride"])) + sizes["filters_per_group"])
+    )
+    sizes["out"] = draw.near(room / row), width
 
 
-def depthwise(draw, at):
-    at["groups"], at["depth"], at["share"] = draw.one([draw.near(draw.columns, 4), draw.between(2, 90)]), 1, 1
-    width = draw.between(4, 60)
-    room = draw.one([2 * cache_size(1), 2 * cache_size(1) * conv_plan.MIN_BLOCKS])
-    at["out"] = draw.near(room / (2 * draw.size * width * at["groups"])), width
+def depthwise(draw, sizes):
+    sizes["groups"], sizes["depth"], sizes["filters_per_group"] = (
+        draw.choice([draw.near(draw.columns, 4), draw.integer(2, 90)]),
+        1,
+        1,
+    )
+    width = draw.integer(4, 60)
+    room = draw.choice([2 * cache_size(1), 2 * cache_size(1) * conv_plan.MIN_BLOCKS])
+    sizes["out"] = draw.near(room / (2 * draw.size * width * sizes["groups"])), width
 
 
-def groups(draw, at):
-    at["groups"] = draw.between(2, 5)
+def groups(draw, sizes):
+    sizes["groups"] = draw.integer(2, 5)
 
 
-def chunk(draw, at):
+def chunk(draw, sizes):
     """Pixels of a chunk whose gradients of the filters are summed at once: of several images, of one, of some rows."""
-    rows = draw.one([1, draw.between(2, 16), draw.between(17, 40)])
-    at["out"] = rows, draw.near(weights_plan.CHUNK_PIXELS / rows / draw.one([1, 1, 2, 3]))
-    at["images"] = draw.near(weights_plan.MAX_BATCH_PARTS, 2)
+    rows = draw.choice([1, draw.integer(2, 16), draw.integer(17, 40)])
+    sizes["out"] = rows, draw.near(weights_plan.CHUNK_PIXELS / rows / draw.choice([1, 1, 2, 3]))
+    sizes["images"] = draw.near(weights_plan.MAX_BATCH_PARTS, 2)
 
 
-def tiles(draw, at):
-    at["out"] = draw.between(1, 5), draw.near(conv_plan.MIN_BLOCK_TILES * vector_unit().tile_rows / draw.between(1, 5))
+def tiles(draw, sizes):
+    sizes["out"] = (
+        draw.integer(1, 5),
+        draw.near(conv_plan.MIN_BLOCK_TILES * vector_unit().tile_rows / draw.integer(1, 5)),
+    )
 
 
-def images(draw, at):
-    at["images"], at["out"] = draw.near(conv_plan.MIN_BLOCKS, 4), (draw.between(1, 12), draw.between(1, 12))
+def images(draw, sizes):
+    sizes["images"], sizes["out"] = draw.near(conv_plan.MIN_BLOCKS, 4), (draw.integer(1, 12), draw.integer(1, 12))
 
 
-def phases(draw, at):
+def phases(draw, sizes):
     """Rows of pixels that see other places of the window than their neighbors."""
-    at["kernel"] = draw.between(1, 7), draw.between(1, 7)
-    at["padding"] = tuple(draw.between(0, 5) for _ in range(4))
-    at["stride"], at["dilation"] = (draw.between(1, 4), draw.between(1, 3)), (draw.between(1, 3), draw.between(1, 3))
+    sizes["kernel"] = draw.integer(1, 7), draw.integer(1, 7)
+    sizes["padding"] = tuple(draw.integer(0, 5) for _ in range(4))
+    sizes["stride"], sizes["dilation"] = (
+        (draw.integer(1, 4), draw.integer(1, 3)),
+        (draw.integer(1, 3), draw.integer(1, 3)),
+    )
 
 
-def padded(draw, at):
+def padded(draw, sizes):
     """A 1x1 convolution that sees its padding: whole chunks of pixels have no part in the gradient of its filters."""
-    at["kernel"], at["padding"] = (1, 1), draw.one([1, 4, (3, 4, 1, 3)])
-    at["depth"] = draw.near(vector_unit().tile_rows, 3)
-    at["out"] = draw.between(10, 40), draw.between(10, 40)
+    sizes["kernel"], sizes["padding"] = (1, 1), draw.choice([1, 4, (3, 4, 1, 3)])
+    sizes["depth"] = draw.near(vector_unit().tile_rows, 3)
+    sizes["out"] = draw.integer(10, 40), draw.integer(10, 40)
 
 
 AIMS = [
@@ -133,54 +159,54 @@ AIMS = [
 def convolution(draw, transposed=False):
     """Return sizes of a convolution, its image worked out from its output."""
     while True:
-        at = {
-            "images": draw.one([1, 1, draw.between(2, 4), draw.between(5, 40)]),
-            "out": (draw.between(1, 30), draw.between(1, 30)),
+        sizes = {
+            "images": draw.choice([1, 1, draw.integer(2, 4), draw.integer(5, 40)]),
+            "out": (draw.integer(1, 30), draw.integer(1, 30)),
             "groups": 1,
             "depth": draw.channels(),
-            "share": draw.channels(),
-            "kernel": draw.one([(1, 1), (3, 3), (3, 3), (5, 5), (draw.between(1, 4), 3)]),
-            "stride": draw.one([1, 1, 2, (1, 2)]),
-            "padding": draw.one([0, 1, 1, 2, (0, 1, 2, 0)]),
-            "dilation": draw.one([1, 1, 1, 2]),
+            "filters_per_group": draw.channels(),
+            "kernel": draw.choice([(1, 1), (3, 3), (3, 3), (5, 5), (draw.integer(1, 4), 3)]),
+            "stride": draw.choice([1, 1, 2, (1, 2)]),
+            "padding": draw.choice([0, 1, 1, 2, (0, 1, 2, 0)]),
+            "dilation": draw.choice([1, 1, 1, 2]),
             "max_flops": MAX_FLOPS,
         }
         # Each once, in a fixed order: that of a set of functions depends on where they lie in memory.
-        for aim in dict.fromkeys([draw.one(AIMS), draw.one(AIMS)]):
-            aim(draw, at)
-        stride, dilation = pair("", at["stride"]), pair("", at["dilation"])
-        padding = at["padding"] if isinstance(at["padding"], tuple) else (at["padding"],) * 4
-        at["image"] = tuple(
-            (at["out"][axis] - 1) * stride[axis]
-            + (at["kernel"][axis] - 1) * dilation[axis]
+        for aim in dict.fromkeys([draw.choice(AIMS), draw.choice(AIMS)]):
+            aim(draw, sizes)
+        stride, dilation = pair("", sizes["stride"]), pair("", sizes["dilation"])
+        padding = sizes["padding"] if isinstance(sizes["padding"], tuple) else (sizes["padding"],) * 4
+        sizes["image"] = tuple(
+            (sizes["out"][axis] - 1) * stride[axis]
+            + (sizes["kernel"][axis] - 1) * dilation[axis]
             + 1
             - padding[2 * axis]
             - padding[2 * axis + 1]
-            + draw.between(0, stride[axis] - 1)
+            + draw.integer(0, stride[axis] - 1)
             for axis in (0, 1)
         )
-        if min(at["image"]) < 1 or min(at["out"]) < 1:
+        if min(sizes["image"]) < 1 or min(sizes["out"]) < 1:
             continue
-        channels, filters_ = at["depth"] * at["groups"], at["share"] * at["groups"]
-        work = 2 * at["images"] * prod(at["out"]) * filters_ * at["depth"] * prod(at["kernel"])
-        numbers = at["images"] * max(prod(at["image"]) * channels, prod(at["out"]) * filters_)
+        channels, filters_ = sizes["depth"] * sizes["groups"], sizes["filters_per_group"] * sizes["groups"]
+        work = 2 * sizes["images"] * prod(sizes["out"]) * filters_ * sizes["depth"] * prod(sizes["kernel"])
+        numbers = sizes["images"] * max(prod(sizes["image"]) * channels, prod(sizes["out"]) * filters_)
         if (
-            work <= at["max_flops"]
+            work <= sizes["max_flops"]
             and numbers <= MAX_NUMBERS
-            and prod(at["kernel"]) * at["depth"] * filters_ <= MAX_NUMBERS
+            and prod(sizes["kernel"]) * sizes["depth"] * filters_ <= MAX_NUMBERS
         ):
-            return at
+            return sizes
 
 
 def conv2d(draw):
-    at = convolution(draw)
-    channels, out = at["depth"] * at["groups"], at["share"] * at["groups"]
+    sizes = convolution(draw)
+    channels, out = sizes["depth"] * sizes["groups"], sizes["filters_per_group"] * sizes["groups"]
     inputs = [
-        draw.array(at["images"], *at["image"], channels),
-        draw.array(*at["kernel"], at["depth"], out),
-        draw.one([draw.array(out), None]),
+        draw.array(sizes["images"], *sizes["image"], channels),
+        draw.array(*sizes["kernel"], sizes["depth"], out),
+        draw.choice([draw.array(out), None]),
     ]
-    return inputs, {name: at[name] for name in ("stride", "padding", "dilation", "groups")}
+    return inputs, {name: sizes[name] for name in ("stride", "padding", "dilation", "groups")}
 
 
 def conv_transpose2d(draw):
@@ -195,14 +221,14 @@ def conv_transpose2d(draw):
         return inputs, attributes
 
 
-def _transposed(at, draw):
-    channels, out = at["share"] * at["groups"], at["depth"] * at["groups"]
+def _transposed(sizes, draw):
+    channels, out = sizes["filters_per_group"] * sizes["groups"], sizes["depth"] * sizes["groups"]
     inputs = [
-        draw.array(at["images"], *at["out"], channels),
-        draw.array(*at["kernel"], at["depth"], channels),
-        draw.one([draw.array(out), None]),
+        draw.array(sizes["images"], *sizes["out"], channels),
+        draw.array(*sizes["kernel"], sizes["depth"], channels),
+        draw.choice([draw.array(out), None]),
     ]
-    return inputs, {name: at[name] for name in ("stride", "padding", "dilation", "groups")}
+    return inputs, {name: sizes[name] for name in ("stride", "padding", "dilation", "groups")}
 
 
 def conv2d_block(draw):
@@ -210,33 +236,35 @@ def conv2d_block(draw):
     count = weight.shape[3]
     shape = REGISTRY["conv2d"].infer([x.shape, weight.shape, None], attributes).shapes["y"]
     norm_ = [draw.array(count) for _ in range(3)] + [np.abs(draw.array(count)) + 0.5]
-    norm_ = draw.one([norm_, [None] * 4])
-    attributes["relu"] = draw.one([True, False])
-    return [x, weight, bias, *norm_, draw.one([None, draw.array(*shape)])], attributes
+    norm_ = draw.choice([norm_, [None] * 4])
+    attributes["relu"] = draw.choice([True, False])
+    return [x, weight, bias, *norm_, draw.choice([None, draw.array(*shape)])], attributes
 
 
 def conv2d_max_pool(draw):
     """A pooled convolution, at the limits of its ways back: by the winners, or by sums over a small patch of a gray image."""
     while True:
         (x, weight, bias), attributes = conv2d(draw)
-        way = draw.one(["as it is", "gray", "sums", "chunk"])
+        way = draw.choice(["as it is", "gray", "sums", "chunk"])
         if way == "gray":
-            kernel_ = draw.one([(1, draw.near(pool_backward.DENSE_MAX_PATCH)), (4, 4), (3, 3), (3, draw.between(4, 6))])
-            size = draw.between(8, 40), draw.between(24, 40)
+            kernel_ = draw.choice(
+                [(1, draw.near(pool_backward.DENSE_MAX_PATCH)), (4, 4), (3, 3), (3, draw.integer(4, 6))]
+            )
+            size = draw.integer(8, 40), draw.integer(24, 40)
             x = draw.array(draw.near(weights_plan.MAX_BATCH_PARTS), *size, 1)
-            weight, attributes = draw.array(*kernel_, 1, draw.channels()), {"padding": draw.one([0, 0, 1])}
+            weight, attributes = draw.array(*kernel_, 1, draw.channels()), {"padding": draw.choice([0, 0, 1])}
         if way == "sums":
-            share, deep = draw.near(draw.columns, 2), 0
-            deep = draw.near(weights_plan.MAX_PARTIAL_BYTES / weights_plan.MAX_BATCH_PARTS / draw.size / 9 / share)
-            x, weight, attributes = draw.array(2, 8, 8, deep), draw.array(3, 3, deep, share), {"padding": 1}
+            filters, depth = draw.near(draw.columns, 2), 0
+            depth = draw.near(weights_plan.MAX_PARTIAL_BYTES / weights_plan.MAX_BATCH_PARTS / draw.size / 9 / filters)
+            x, weight, attributes = draw.array(2, 8, 8, depth), draw.array(3, 3, depth, filters), {"padding": 1}
         if way == "chunk":
             x = draw.array(draw.near(CHUNK_ELEMENTS / (32 * 32 * 64)), 32, 32, 1)
             weight, attributes = draw.array(1, 1, 1, 64), {}
         attributes |= {
-            "relu": draw.one([True, False]),
-            "pool_kernel": draw.one([2, 2, 3, (1, 2)]),
-            "pool_stride": draw.one([None, 2, 1]),
-            "ceil_mode": draw.one([False, True]),
+            "relu": draw.choice([True, False]),
+            "pool_kernel": draw.choice([2, 2, 3, (1, 2)]),
+            "pool_stride": draw.choice([None, 2, 1]),
+            "ceil_mode": draw.choice([False, True]),
         }
         bias = draw.array(weight.shape[3])
         try:
@@ -249,14 +277,14 @@ def conv2d_max_pool(draw):
 
 
 def linear_call(draw):
-    way = draw.one(["gemv", "turned", "tile"])
+    way = draw.choice(["gemv", "turned", "tile"])
     if way == "gemv":
         rows = draw.near(gemv.GEMV_MAX_ROWS)
-        units = draw.one([draw.near(gemv.ADD_BLOCK_ELEMENTS, 2), draw.near(draw.columns, 4)])
-        deep = draw.near(gemv.GEMV_MIN_BYTES * draw.one([1, 1, 0.5]) / draw.size / units)
+        units = draw.choice([draw.near(gemv.ADD_BLOCK_ELEMENTS, 2), draw.near(draw.columns, 4)])
+        depth = draw.near(gemv.GEMV_MIN_BYTES * draw.choice([1, 1, 0.5]) / draw.size / units)
     elif way == "turned":
         rows, units = draw.near(TRANSPOSED_MAX_ROWS), draw.channels()
-        deep = draw.near(draw.one([gemv.WEIGHT_BLOCKS, 100, weights_plan.CHUNK_PIXELS]))
+        depth = draw.near(draw.choice([gemv.WEIGHT_BLOCKS, 100, weights_plan.CHUNK_PIXELS]))
     else:
-        rows, units, deep = draw.near(weights_plan.CHUNK_PIXELS, 3), draw.near(draw.columns, 4), draw.channels()
-    return [draw.array(rows, deep), draw.array(deep, units), draw.one([draw.array(units), None])], {}
+        rows, units, depth = draw.near(weights_plan.CHUNK_PIXELS, 3), draw.near(draw.columns, 4), draw.channels()
+    return [draw.array(rows, depth), draw.array(depth, units), draw.choice([draw.array(units), None])], {}

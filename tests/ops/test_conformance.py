@@ -116,7 +116,7 @@ def blank(shape, dtype):
 
 
 class Guarded:
-    """A copy of an array, with a strip of memory before and after it that nobody may write into."""
+    """A copy of an array, with a strip of memory before and after it that no hand may write into."""
 
     STRIP, UNTOUCHED = 64, 77
 

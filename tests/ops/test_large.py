@@ -24,7 +24,9 @@ from tests.ops.large_conv import convolution
 from tests.ops.test_torch import compare, ours
 from tests.oracle import IN_CI, needs_torch
 
-PARTS, CALLS_IN_A_PART, LONG_PARTS = 20, 50, 2000
+PARTS = 20
+CALLS_PER_PART = 50
+LONG_PARTS = 2000
 TOLERANCE = {np.float64: 1e-11, np.float32: 5e-5}  # sums over many thousands of numbers
 SEED = int(os.environ.get("BYHAND_SEED") or (0 if IN_CI else time.time_ns() // 1000 % 10**9))
 
@@ -47,9 +49,9 @@ def test_many_large_calls_do_what_pytorch_does(part):
 
 
 def check_part(part, seed):
-    for i in range(CALLS_IN_A_PART):
-        at = [seed, part, i]
-        check(NAMES[int(np.random.default_rng(at).integers(len(NAMES)))], at)
+    for i in range(CALLS_PER_PART):
+        call_seed = [seed, part, i]
+        check(NAMES[int(np.random.default_rng(call_seed).integers(len(NAMES)))], call_seed)
 
 
 def test_a_seed_draws_the_same_convolutions_in_every_process():
@@ -82,27 +84,31 @@ def test_convolutions_are_drawn_on_both_sides_of_every_threshold():
 
     for seed in range(2000):
         draw = Large(seed)
-        at, size = convolution(draw), draw.size
-        rows, columns = at["out"]
-        filters, channels = at["share"] * at["groups"], at["depth"] * at["groups"]
-        numbers = np.prod(at["kernel"]) * at["depth"] * filters
-        image = size * (np.prod(at["image"]) * channels + rows * columns * filters)
-        note("filters: columns of a tile", at["share"], draw.columns)
-        note("filters: numbers of a vector", at["share"], draw.vector)
-        note("depth: rows of a tile", at["depth"], vector_unit().tile_rows)
+        sizes, size = convolution(draw), draw.size
+        rows, columns = sizes["out"]
+        filters, channels = sizes["filters_per_group"] * sizes["groups"], sizes["depth"] * sizes["groups"]
+        numbers = np.prod(sizes["kernel"]) * sizes["depth"] * filters
+        image = size * (np.prod(sizes["image"]) * channels + rows * columns * filters)
+        note("filters: columns of a tile", sizes["filters_per_group"], draw.columns)
+        note("filters: numbers of a vector", sizes["filters_per_group"], draw.vector)
+        note("depth: rows of a tile", sizes["depth"], vector_unit().tile_rows)
         note("pixels of a chunk", rows * columns, weights_plan.CHUNK_PIXELS)
         note("pixels of tiles", columns, conv_plan.MIN_BLOCK_TILES * vector_unit().tile_rows)
-        note("images of partial sums", at["images"], weights_plan.MAX_BATCH_PARTS)
-        note("images of blocks", at["images"], conv_plan.MIN_BLOCKS)
-        note("work that is shared out", 2 * at["images"] * rows * columns * numbers, conv_plan.MIN_SHARED_FLOPS)
+        note("images of partial sums", sizes["images"], weights_plan.MAX_BATCH_PARTS)
+        note("images of blocks", sizes["images"], conv_plan.MIN_BLOCKS)
+        note("work that is distributed", 2 * sizes["images"] * rows * columns * numbers, conv_plan.MIN_SHARED_FLOPS)
         note("bytes of partial sums", numbers * size, weights_plan.MAX_PARTIAL_BYTES / weights_plan.MAX_BATCH_PARTS)
         note("bytes of an image", image, cache_size(2) / 2)
-        if at["share"] > draw.columns:
+        if sizes["filters_per_group"] > draw.columns:
             note("bytes of weights that are packed", numbers * size, direct.STRIDED_WEIGHT_BYTES)
             if numbers * size > direct.STRIDED_WEIGHT_BYTES:
-                note("few pixels", at["images"] * rows * columns, packed.PACK_IN_CACHE_MAX_PIXELS)
-                note("filters of several packed blocks", at["share"], 2 * conv_plan.MIN_BLOCKS * draw.columns)
-        if at["groups"] > 1 and at["depth"] == at["share"] == 1:
+                note("few pixels", sizes["images"] * rows * columns, packed.PACK_IN_CACHE_MAX_PIXELS)
+                note(
+                    "filters of several packed blocks",
+                    sizes["filters_per_group"],
+                    2 * conv_plan.MIN_BLOCKS * draw.columns,
+                )
+        if sizes["groups"] > 1 and sizes["depth"] == sizes["filters_per_group"] == 1:
             note("bytes of a depthwise image", image, 2 * cache_size(1))
     assert len(seen) == 14
     missed = {what: sides for what, sides in seen.items() if not sides >= {-1, 1}}

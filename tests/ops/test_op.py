@@ -260,7 +260,7 @@ def test_a_list_or_a_number_as_state_is_left_alone(hand):
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.1, 0.5, 0.9])
-def test_dropout_keeps_the_share_it_should(rate):
+def test_dropout_keeps_the_expected_fraction(rate):
     size = 100_000
     y = bh.dropout(np.ones(size), 2026, rate=rate)
     kept = np.count_nonzero(y)

@@ -112,7 +112,7 @@ def samples(counterpart, dtype):
 
 
 def check(name, counterpart, translate, sample, dtype, loops):
-    """Hold all hands to what PyTorch makes of a sample; raise Uncovered or Refused where byhand has no such call."""
+    """Hold all hands to PyTorch's result for a sample; raise Uncovered or Refused where byhand has no such call."""
     import torch
 
     op, case = REGISTRY[name], translate(sample)

@@ -103,7 +103,7 @@ def test_micro_batches_of_a_prime_batch_size(batch):
 
 
 def test_micro_batches_are_bounded():
-    """Their gradients, and their number, whatever the batch: a table of a million launches serves nobody."""
+    """Their gradients, and their number, whatever the batch: a table of a million launches would cost more than it saves."""
     model = lenet(dtype=np.float32)
     size = model.p.flat.nbytes
     for batch in (64, 256, 4096, 10**6, 10**12):

@@ -1,4 +1,4 @@
-"""Digit reading in photos: the share of correct and invented digits, and the picture."""
+"""Digit reading in photos: the fraction of correct and invented digits, and the picture."""
 
 from functools import cache
 

@@ -38,7 +38,7 @@ def hidden(units=32):
 
 
 def trained(model, train=None, test=None, lr=0.05, epochs=6, momentum=0.9):
-    """Train; return the case."""
+    """Train; return the DiagnosisInput."""
     train, test = train or spots(), test or spots(1000, seed=1)
     trainer = bh.Trainer(model, bh.SGD(lr, momentum=momentum), batch_size=20)
     trainer.fit(train, test, epochs=epochs, quiet=True)
@@ -254,9 +254,9 @@ def test_guessing_knows_how_frequent_classes_are():
     rng = np.random.default_rng(0)
     labels = np.where(rng.random(400) < 0.9, 0, 1)
     data = Dataset(rng.integers(0, 256, (400, 8, 8, 1), dtype=np.uint8), labels, NAMES)
-    share = (labels == 0).mean()
+    fraction = (labels == 0).mean()
     inputs = trained(network(std=2.0), data, data, lr=0.01, epochs=3, momentum=0)
-    assert inputs.chance_loss == pytest.approx(-share * np.log(share) - (1 - share) * np.log(1 - share))
+    assert inputs.chance_loss == pytest.approx(-fraction * np.log(fraction) - (1 - fraction) * np.log(1 - fraction))
 
 
 def test_a_diverging_loss_is_diagnosed():
@@ -430,7 +430,7 @@ def test_one_class_and_three_images():
 
 
 def test_a_probability_that_is_not_quite_certain_does_not_look_it():
-    assert [percent(share) for share in (0, 0.0004, 0.5, 0.9996, 1)] == ["0%", "<0.1%", "50.0%", ">99.9%", "100%"]
+    assert [percent(fraction) for fraction in (0, 0.0004, 0.5, 0.9996, 1)] == ["0%", "<0.1%", "50.0%", ">99.9%", "100%"]
     assert percent(float("nan")) == "–"
 
 

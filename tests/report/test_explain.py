@@ -195,15 +195,15 @@ def test_occlusion_beside_a_plain_loop(kind):
     image = rng.integers(0, 256, (12, 16, 3)).astype(kind) if kind == np.uint8 else rng.random((12, 16, 3), np.float32)
     found = occlusion(model, image, 1, patch=(4, 5), stride=(3, 2))
     gray = np.rint(image.mean((0, 1))) if kind == np.uint8 else image.mean((0, 1))
-    shares = [[[] for _ in range(16)] for _ in range(12)]
+    probabilities = [[[] for _ in range(16)] for _ in range(12)]
     for top in (0, 3, 6, 8):
         for left in (0, 2, 4, 6, 8, 10, 11):
             covered = image.copy()
             covered[top : top + 4, left : left + 5] = gray
-            share = model.predict(covered[None])[0, 1]
+            probability = model.predict(covered[None])[0, 1]
             for i, j in np.ndindex(4, 5):
-                shares[top + i][left + j].append(share)
-    np.testing.assert_allclose(found, [[np.mean(part) for part in row] for row in shares], atol=1e-6)
+                probabilities[top + i][left + j].append(probability)
+    np.testing.assert_allclose(found, [[np.mean(part) for part in row] for row in probabilities], atol=1e-6)
     assert np.ptp(found) > 1e-4
 
 

@@ -78,7 +78,7 @@ def lenet_batch():
 
 
 def torch_lenet(model, images, labels):
-    """Return what PyTorch makes of the same network: {"loss": (steps,), "grad_<name>", the first step's, "<name>", at the end}.
+    """Return PyTorch's training of the same network: {"loss": (steps,), "grad_<name>", the first step's, "<name>", at the end}.
 
     Weights are carried over: filters (R, S, C, K) -> (K, C, R, S); the first linear layer reads the flattened (C, H, W)
     there, (H, W, C) here.

@@ -14,8 +14,10 @@ from byhand.train.optim import update
 from tests.train.small_training import bits, network, plain, stripes
 
 DATA = stripes(398)
-EPOCHS, AN_EPOCH, BATCH = 4, 50, 8  # the last batch of an epoch is one of 6 images
-STEPS = EPOCHS * AN_EPOCH
+EPOCHS = 4
+STEPS_PER_EPOCH = 50
+BATCH = 8  # the last batch of an epoch is one of 6 images
+STEPS = EPOCHS * STEPS_PER_EPOCH
 TEST = DATA.take(20)
 OPTIMIZERS = {"sgd": bh.SGD(0.1, 0.9), "adam": bh.Adam(0.01), "muon": bh.Muon(0.05)}
 HANDS = ("arrays", "compiled")
@@ -110,7 +112,7 @@ def with_stops(optimizer, hand, folder, stops):
         new_trainer(optimizer, hand).fit(DATA, TEST, epochs=EPOCHS, quiet=True, run=run)
         for number, stop in enumerate(stops):
             assert not run.finished
-            assert set(kept.saved) == {*range(AN_EPOCH, stop, AN_EPOCH), *stops[: number + 1]}
+            assert set(kept.saved) == {*range(STEPS_PER_EPOCH, stop, STEPS_PER_EPOCH), *stops[: number + 1]}
             trainer = bh.Trainer.load(bh.Run.open(folder).checkpoint)
             assert trainer.steps == trainer.state.steps_done == stop
             trainer.fit(DATA, TEST, quiet=True, run=run)
@@ -124,9 +126,9 @@ def with_stops(optimizer, hand, folder, stops):
     [
         (1,),
         (57,),
-        (AN_EPOCH - 1,),
-        (AN_EPOCH,),
-        (AN_EPOCH + 1,),
+        (STEPS_PER_EPOCH - 1,),
+        (STEPS_PER_EPOCH,),
+        (STEPS_PER_EPOCH + 1,),
         (STEPS - 1,),
         (STEPS,),
         (1, 2),
@@ -297,8 +299,8 @@ def test_a_second_ctrl_c_interrupts_and_leaves_the_last_checkpoint(tmp_path, mon
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGINT, before)
-    assert set(stops.saved) == {AN_EPOCH} and run.checkpoint.read_bytes() == stops.saved[AN_EPOCH]
-    assert bh.Trainer.load(run.checkpoint).state.steps_done == AN_EPOCH
+    assert set(stops.saved) == {STEPS_PER_EPOCH} and run.checkpoint.read_bytes() == stops.saved[STEPS_PER_EPOCH]
+    assert bh.Trainer.load(run.checkpoint).state.steps_done == STEPS_PER_EPOCH
 
 
 def test_a_stop_does_not_save_nan(tmp_path, monkeypatch):
