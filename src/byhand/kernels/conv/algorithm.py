@@ -26,13 +26,17 @@ from functools import cache
 from byhand.errors import ArgumentError, UnknownNameError
 from byhand.kernels.conv.depthwise import depthwise
 from byhand.kernels.conv.direct import direct
-from byhand.kernels.conv.matrix import gemv, transposed
+from byhand.kernels.conv.gemv import gemv
+from byhand.kernels.conv.operands import Gradients, PooledOutput
 from byhand.kernels.conv.packed import packed
-from byhand.kernels.conv.problem import PASSES, Algorithm, ConvShape, Problem
+from byhand.kernels.conv.problem import PASSES, Algorithm, ConvShape, Pooling, Problem
+from byhand.kernels.conv.sparse import sparse
+from byhand.kernels.conv.transposed import transposed
 from byhand.kernels.microkernel.operands import Epilogue
 from byhand.kernels.runtime.types import Array
 
-ALGORITHMS = {algorithm.name: algorithm for algorithm in (direct, packed, depthwise, gemv, transposed)}
+# Of algorithms with the same cost the first is chosen.
+ALGORITHMS = {algorithm.name: algorithm for algorithm in (sparse, direct, packed, depthwise, gemv, transposed)}
 
 
 class _Local(threading.local):
@@ -66,7 +70,7 @@ def _choose(problem: Problem, forced: str | None) -> Algorithm:
     if forced is not None:
         if forced not in ALGORITHMS:
             raise UnknownNameError("convolution algorithm", forced, ALGORITHMS)
-        if ALGORITHMS[forced].launcher(problem.pass_name) is not None:
+        if ALGORITHMS[forced].has_pass(problem):
             if ALGORITHMS[forced] in applicable:
                 return ALGORITHMS[forced]
             names = ", ".join(algorithm.name for algorithm in applicable)
@@ -76,12 +80,15 @@ def _choose(problem: Problem, forced: str | None) -> Algorithm:
 
 def supports(algorithm: Algorithm, problem: Problem) -> bool:
     """Tell whether an algorithm has the pass of a problem and applies to its shape."""
-    return algorithm.launcher(problem.pass_name) is not None and algorithm.applies(problem)
+    return algorithm.has_pass(problem) and algorithm.applies(problem)
 
 
-def names(shape: ConvShape, images: int, itemsize: int, matrix: bool = False) -> dict[str, str]:
-    """Return the name of the algorithm of each pass."""
-    return {pass_name: choose(Problem(pass_name, shape, images, itemsize, matrix)).name for pass_name in PASSES}
+def names(
+    shape: ConvShape, images: int, itemsize: int, matrix: bool = False, pooling: Pooling | None = None
+) -> dict[str, str]:
+    """Return the name of the algorithm of each pass; pooling: of a max pooling that follows."""
+    problem = Problem("forward", shape, images, itemsize, matrix, pooling)
+    return {pass_name: choose(problem._replace(pass_name=pass_name)).name for pass_name in PASSES}
 
 
 def forward(x: Array, weight: Array, y: Array, epilogue: Epilogue, shape: ConvShape, matrix: bool = False) -> None:
@@ -97,6 +104,29 @@ def backward_data(weight: Array, grad_y: Array, grad_x: Array, shape: ConvShape,
 def backward_weights(x: Array, grad_y: Array, grad_weight: Array, shape: ConvShape, matrix: bool = False) -> None:
     """Write the gradient of the filters."""
     _chosen("backward_weights", x, shape, matrix)(x, grad_y, grad_weight, shape)
+
+
+def max_pool_backward(
+    x: Array, weight: Array, pooled: PooledOutput, gradients: Gradients, shape: ConvShape, pooling: Pooling
+) -> Gradients:
+    """Write the gradients of a max-pooled convolution by the algorithm that takes the pooled gradient; return the others.
+
+    Those that are returned are left to algorithms that take the gradient of the convolution's own output. The gradient of the
+    bias goes with that of the filters.
+    """
+    problem = Problem("backward_weights", shape, len(x), x.itemsize, pooling=pooling)
+    weights_launcher = choose(problem).max_pool_backward
+    data_launcher = choose(problem._replace(pass_name="backward_data")).max_pool_backward
+    pooled_part, rest = gradients, Gradients(None, None, None)
+    if weights_launcher is None:
+        pooled_part, rest = pooled_part._replace(weight=None, bias=None), rest._replace(weight=gradients.weight)
+        rest = rest._replace(bias=gradients.bias)
+    if data_launcher is None:
+        pooled_part, rest = pooled_part._replace(x=None), rest._replace(x=gradients.x)
+    launcher = weights_launcher or data_launcher
+    if launcher is not None and any(gradient is not None for gradient in pooled_part):
+        launcher(x, weight, pooled, pooled_part, shape, pooling)
+    return rest
 
 
 def _chosen(pass_name: str, images: Array, shape: ConvShape, matrix: bool) -> Callable[..., None]:

@@ -154,7 +154,7 @@ def as_conv_shape(x, weight, y, stride, padding, dilation, groups):
     return conv_shape(y, weight, x, stride, padding, dilation, groups)
 
 
-def algorithms(shapes, call, itemsize):
+def conv_transpose2d_algorithms(shapes, call, itemsize):
     """Return the algorithms that kernels choose for a call, by the array that each writes."""
     x, weight, *_ = shapes
     names = conv.names(as_conv_shape(x, weight, call.shapes["y"], **call.attributes), x[0], itemsize)
@@ -208,5 +208,5 @@ conv_transpose2d = Op(
     arrays=(conv_transpose2d_arrays, conv_transpose2d_backward_arrays),
     compiled=(conv_transpose2d_compiled, conv_transpose2d_backward_compiled),
     sample=sample,
-    algorithms=algorithms,
+    algorithms=conv_transpose2d_algorithms,
 )
