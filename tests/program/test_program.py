@@ -405,20 +405,20 @@ def test_a_program_is_kept():
 def test_a_module_of_its_own_calls_what_replaces_an_op():
     model, called = plain(), []
     program = model.program(4, train=True, hand="arrays")
-    name = next(name for name in vars(program.module) if name.startswith("linear") and "backward" not in name)
-    original = getattr(program.module, name)
+    name = next(name for name, callee in program.callees.items() if name.startswith("linear") and not callee.backward)
+    original = program.callees[name]
 
     def watched(*arrays, **attributes):
         called.append(len(arrays))
-        original(*arrays, **attributes)
+        original.function(*arrays, **attributes)
 
     x, labels = images(model, 4)
     arguments = x, labels, model.p, model.g, model.state, program.arena
-    module = program.module_with({name: watched})
+    module = program.load(program.callees | {name: original._replace(function=watched)})
     assert module.step(*arguments) == program.module.step(*arguments) and called
-    assert module is not program.module and getattr(program.module, name) is original
+    assert module is not program.module and getattr(program.module, name) is not watched
     with pytest.raises(ArgumentError, match=r"^the program calls no 'conv9' that could be replaced$"):
-        program.module_with({"conv9": watched})
+        program.load(program.callees | {"conv9": original})
 
 
 @pytest.mark.parametrize("hand", ["arrays", "compiled"])
