@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from byhand.export.lowering import Step, Value
-from byhand.kernels.indexing import steps_of
+from byhand.kernels.indexing import element_strides
 from byhand.ops.movement.interpolation import Interpolation, interpolation_weights
 from byhand.ops.op import Array
 from byhand.shapes import Shape
@@ -23,11 +22,6 @@ class Copy(NamedTuple):
     target_strides: list[int]
     source_start: int
     target_start: int
-
-
-def element_strides(shape: Sequence[int], broadcast_to: Sequence[int] | None = None) -> list[int]:
-    """Return an array's strides in elements; 0 along axes that repeat to fill the shape `broadcast_to`."""
-    return list(steps_of(tuple(shape), broadcast_to))
 
 
 def binary_strides(step: Step) -> tuple[Shape, list[int], list[int]]:

@@ -33,9 +33,6 @@ Input = Array | tuple[Array, ...] | None  # `xs` of concat is a tuple; None: an 
 InputShape = Shape | tuple[Shape, ...] | None
 Attributes = dict[str, Any]  # such as stride and padding, by name
 Sample = tuple[tuple[Any, ...], Attributes]  # a legal call: inputs and attributes
-Pair = int | Sequence[int]  # an attribute of two axes: one number for both, or (rows, columns)
-# Pixels, "valid" or "same"; two numbers: rows, columns; four: top, bottom, left, right.
-Padding = int | str | Sequence[int]
 HandFunction = Callable[..., None]  # writes into the arrays it is given
 
 HANDS = ("loops", "arrays", "compiled")

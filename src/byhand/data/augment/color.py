@@ -7,8 +7,9 @@ gray is a pixel's luma, mean that of the whole image; images without three chann
 
 import numpy as np
 
-from byhand.data.augment.registry import Array, augmentation
+from byhand.data.augment.registry import augmentation
 from byhand.data.image_warp import channel_sums
+from byhand.shapes import Array
 
 LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue (ITU-R BT.601)
 

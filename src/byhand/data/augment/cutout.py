@@ -5,8 +5,9 @@ Source: DeVries & Taylor 2017, arXiv 1708.04552.
 
 import numpy as np
 
-from byhand.data.augment.registry import Array, augmentation
+from byhand.data.augment.registry import augmentation
 from byhand.data.image_warp import channel_sums
+from byhand.shapes import Array
 
 
 @augmentation("cutout", kind=int, uniforms=2, example=8, largest=lambda side: side)

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from byhand.data.augment.registry import GEOMETRY, Array, augmentation
+from byhand.data.augment.registry import GEOMETRY, augmentation
 from byhand.data.image_warp import affine_warp, flip_and_shift
+from byhand.shapes import Array
 
 MAX_LOG_ASPECT = log(4 / 3)  # how much wider or taller than the image a crop is at most
 

@@ -10,7 +10,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from byhand.data.augment.registry import MIX, Array, augmentation
+from byhand.data.augment.registry import MIX, augmentation
+from byhand.shapes import Array
 
 TABLE_STEPS = 2**13  # of the inverted distribution function
 

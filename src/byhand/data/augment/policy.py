@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from byhand.data.augment.geometry import transform
-from byhand.data.augment.registry import GEOMETRY, MIX, PIXELS, REGISTRY, Array, Augmentation, Setting, in_order
+from byhand.data.augment.registry import GEOMETRY, MIX, PIXELS, REGISTRY, Augmentation, Setting, in_order
 from byhand.errors import ArgumentError, ShapeError, UnknownNameError
-from byhand.shapes import Shape
+from byhand.shapes import Array, Shape
 
 CHUNK_PIXELS = 2**15  # worked on at a time, so that intermediate arrays stay in the cache
 MAX_SHIFTED_SIDE = 64  # pixels: up to here, `suggest` shifts images; above, it crops them

@@ -14,12 +14,9 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any
 
-import numpy.typing as npt
-
 from byhand.errors import ArgumentError
 from byhand.shapes import integer, number
 
-Array = npt.NDArray[Any]
 Setting = bool | int | float
 
 # The stages, in the order of work; within a stage, augmentations go by name.

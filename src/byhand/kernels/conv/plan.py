@@ -166,7 +166,7 @@ def _blocking(shape: ConvShape, images: int, grid: tuple[int, int], row_bytes: i
 
 
 class SweepOperand(NamedTuple):
-    """Images that a sweep reads or writes: their size, and the step (down, across) in them per pixel of the grid."""
+    """Images that a sweep reads or writes: their size, and the step (height, width) in them per pixel of the grid."""
 
     height: int
     width: int

@@ -17,9 +17,9 @@ from byhand.ops.activation.piecewise import relu as relu_op
 from byhand.ops.conv.conv2d import conv2d, conv2d_backward_compiled, conv_shape
 from byhand.ops.fused.composed import Part, composed
 from byhand.ops.fused.relu_gradient import relu_gradient
-from byhand.ops.op import CallSpec, Op, Padding, Pair, Sample, SampleSource
+from byhand.ops.op import CallSpec, Op, Sample, SampleSource
 from byhand.ops.pool.max_pool import max_pool, max_pool_backward_compiled, max_pool_compiled
-from byhand.shapes import Shape
+from byhand.shapes import Padding, Shape, Size2d
 
 # Elements of the convolution's output that wait to be pooled: 4 MB of float32, which stay in the caches.
 CHUNK_ELEMENTS = 1 << 20
@@ -30,15 +30,15 @@ def contract(
     weight: Shape,
     bias: Shape | None = None,
     *,
-    stride: Pair = 1,
+    stride: Size2d = 1,
     padding: Padding = "valid",
-    dilation: Pair = 1,
+    dilation: Size2d = 1,
     groups: int = 1,
     relu: bool = False,
-    pool_kernel: Pair,
-    pool_stride: Pair | None = None,
+    pool_kernel: Size2d,
+    pool_stride: Size2d | None = None,
     pool_padding: Padding = "valid",
-    pool_dilation: Pair = 1,
+    pool_dilation: Size2d = 1,
     ceil_mode: bool = False,
 ) -> CallSpec:
     """Convolution and max pooling: `conv2d`, with `relu` a ReLU, then `max_pool`; pool_*: the attributes of the pooling.
@@ -147,9 +147,9 @@ def conv2d_max_pool_algorithms(shapes, call, itemsize):
 # the op ---------------------------------------------------------------------------------------------------------------
 
 
-def convolved_shape(have):
+def convolved_shape(arguments):
     """Return the shape of the convolution's output."""
-    return (len(have["x"]), *have["between"], have["weight"].shape[3])
+    return (len(arguments["x"]), *arguments["between"], arguments["weight"].shape[3])
 
 
 CONVOLUTION, RELU = Part(conv2d), Part(relu_op, when="relu")
