@@ -1,4 +1,4 @@
-"""How the steps of a C program address memory: strides of operands, copies of data movement, taps of resize."""
+"""Memory addressing in a C program: strides of operands, copies of data movement, taps of resize."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from byhand.export.lowering import Step, Value
+from byhand.export.lowering import Step, StepValue
 from byhand.kernels.indexing import element_strides
 from byhand.ops.movement.interpolation import Interpolation, interpolation_weights
 from byhand.ops.op import Array
@@ -16,7 +16,7 @@ from byhand.shapes import Shape
 class Copy(NamedTuple):
     """A strided copy from a value to a step's output: element counts an axis, strides in elements, first elements."""
 
-    source: Value
+    source: StepValue
     sizes: list[int]
     source_strides: list[int]
     target_strides: list[int]
@@ -27,7 +27,7 @@ class Copy(NamedTuple):
 def binary_strides(step: Step) -> tuple[Shape, list[int], list[int]]:
     """Return the shape of a binary step's output, and the strides of its two operands."""
     y = step.call.shapes["y"]
-    shapes = [(1, *a.shape) if isinstance(a, Value) else a.shape for a in step.arguments if a is not None]
+    shapes = [(1, *a.shape) if isinstance(a, StepValue) else a.shape for a in step.arguments if a is not None]
     first, second = (element_strides(shape, y) for shape in shapes)
     return y, first, second
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from byhand.errors import UnsupportedError
 from byhand.export.c_text import constant_lines, encoded, identifier, shape_text, string_literal
-from byhand.export.lowering import Network, Step, Value
+from byhand.export.lowering import Network, Step, StepValue
 from byhand.export.memory_layout import Layout
 from byhand.kernels.indexing import merge_axes
 from byhand.ops.op import Array
@@ -50,7 +50,7 @@ class CSource:
         for value in self._values():
             self.c_names[value.name] = self._unused(value.name)
 
-    def _values(self) -> list[Value]:
+    def _values(self) -> list[StepValue]:
         return [self.network.input, *(step.output for step in self.network.steps)]
 
     def _unused(self, name: str) -> str:
@@ -60,7 +60,7 @@ class CSource:
 
     # parts ----------------------------------------------------------------------------------------------------------------
 
-    def c_name(self, value: Value) -> str:
+    def c_name(self, value: StepValue) -> str:
         """Return a value's name in C."""
         return self.c_names[value.name]
 

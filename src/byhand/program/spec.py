@@ -1,4 +1,4 @@
-"""What a program is written from: a graph, and how it is to run."""
+"""The specification from which a program is written: a graph, and how it runs."""
 
 from __future__ import annotations
 

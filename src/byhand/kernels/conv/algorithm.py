@@ -39,11 +39,11 @@ from byhand.kernels.runtime.types import Array
 ALGORITHMS = {algorithm.name: algorithm for algorithm in (sparse, direct, packed, depthwise, gemv, transposed)}
 
 
-class _Local(threading.local):
+class _ThreadForced(threading.local):
     forced: str | None = None
 
 
-_local = _Local()
+_local = _ThreadForced()
 
 
 @contextmanager

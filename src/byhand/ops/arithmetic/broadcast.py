@@ -134,8 +134,8 @@ def sum_rows_block(grad_y, factor, partials, steps, slices, block):
     row, end, along = first * inner, stop * inner, len(sizes) - 2 if inner > 1 else 0
     while row < end:
         count = min(end - row, sizes[-2] - row % sizes[-2]) if inner > 1 else end - row
-        grad, into = grad_y[row * size : (row + count) * size], total[row_start(row, sizes, grad_steps) - offset :]
-        sums = Rows(into, grad_steps[along], grad_steps[-1])
+        grad, target = grad_y[row * size : (row + count) * size], total[row_start(row, sizes, grad_steps) - offset :]
+        sums = Rows(target, grad_steps[along], grad_steps[-1])
         if factor is None:
             accumulate_rows(grad, sums, count)
         else:

@@ -78,14 +78,14 @@ def batch_norm_relu_sums(x, relu, mean, strips, sums, rows, block):
     """Write g, and a block's sums of g and of g * (x - mean)."""
     size, strip_size = rows * mean.size, strips.shape[2]
     source, kept = block_of(x, size, block), block_of(relu.y, size, block)
-    grads, into = block_of(relu.grad_y, size, block), block_of(relu.g, size, block)
+    grads, target = block_of(relu.grad_y, size, block), block_of(relu.g, size, block)
     center, first, second = strips[block, 0], strips[block, 1], strips[block, 2]
     repeat_row(mean, center)
     fill(first, 0.0)
     fill(second, 0.0)
     for at in range(0, source.size, strip_size):
         values, alive = source[at : at + strip_size], kept[at : at + strip_size]
-        grad, out = grads[at : at + strip_size], into[at : at + strip_size]
+        grad, out = grads[at : at + strip_size], target[at : at + strip_size]
         for k in range(values.size):
             value = 0.0 if alive[k] <= 0.0 else grad[k]
             out[k] = value
