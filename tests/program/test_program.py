@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import traceback
+from importlib import import_module
 from types import SimpleNamespace
 
 import numpy as np
@@ -267,13 +268,18 @@ def test_a_program_can_be_read():
 def test_a_program_holds_nothing_but_calls(case):
     model, _ = case.model()
     for kind, batch in [(kind, batch) for kind in KINDS for batch in (3, 12)]:
-        text = str(model.program(batch, hand="compiled", **kind))
-        tree = ast.parse(text)
+        program = model.program(batch, hand="compiled", **kind)
+        tree = ast.parse(str(program))
         docstring, *imports = [statement for statement in tree.body if not isinstance(statement, ast.FunctionDef)]
         functions = {statement.name: statement for statement in tree.body if isinstance(statement, ast.FunctionDef)}
         parts = "micro_batch" in functions
         assert isinstance(docstring, ast.Expr) and all(isinstance(statement, ast.ImportFrom) for statement in imports)
-        imported = {alias.asname or alias.name for statement in imports for alias in statement.names}
+        imported = {
+            alias.asname or alias.name: getattr(import_module(statement.module), alias.name)
+            for statement in imports
+            for alias in statement.names
+        }
+        assert imported == {name: callee.function for name, callee in program._file.callees.items()}
         assert all(statement.module.startswith(("byhand.ops.", "byhand.kernels.reductions")) for statement in imports)
         assert functions.keys() == {"step", *["micro_batch"] * parts}
         assert (" in 4 micro-batches, " in docstring.value.value) == parts
@@ -290,7 +296,7 @@ def test_a_program_holds_nothing_but_calls(case):
             else:
                 assert isinstance(line, ast.Expr) and line.value.func.id in imported
         called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call)}
-        assert called - {"float", "micro_batch"} == imported  # and nothing imported for nothing
+        assert called - {"float", "micro_batch"} == imported.keys()  # and nothing imported for nothing
 
 
 def test_inference_uses_running_statistics_and_no_dropout():

@@ -117,12 +117,9 @@ def max_pool_backward(
     problem = Problem("backward_weights", shape, len(x), x.itemsize, pooling=pooling)
     weights_launcher = choose(problem).max_pool_backward
     data_launcher = choose(problem._replace(pass_name="backward_data")).max_pool_backward
-    pooled_part, rest = gradients, Gradients(None, None, None)
-    if weights_launcher is None:
-        pooled_part, rest = pooled_part._replace(weight=None, bias=None), rest._replace(weight=gradients.weight)
-        rest = rest._replace(bias=gradients.bias)
-    if data_launcher is None:
-        pooled_part, rest = pooled_part._replace(x=None), rest._replace(x=gradients.x)
+    launchers = data_launcher, weights_launcher, weights_launcher  # of gradients: x, weight, bias
+    pooled_part = Gradients(*(gradient if launcher else None for gradient, launcher in zip(gradients, launchers)))
+    rest = Gradients(*(None if launcher else gradient for gradient, launcher in zip(gradients, launchers)))
     launcher = weights_launcher or data_launcher
     if launcher is not None and any(gradient is not None for gradient in pooled_part):
         launcher(x, weight, pooled, pooled_part, shape, pooling)
