@@ -6,6 +6,9 @@ depends on sizes alone: it is the same in every run, and the generated program n
 BYHAND_CONV=direct or `with force("direct"):` forces one, to compare algorithms or to find a fault. It is used for the passes
 that it has; for the others the cheapest is chosen.
 
+Of a max-pooled convolution, `max_pool_backward` writes the gradients for which `sparse` is chosen. The others are left to the
+passes of the convolution itself, from the gradient of its output.
+
 Add an algorithm: a file with `applies`, `cost` and the passes that it has, which ends with one line,
 
     winograd = Algorithm("winograd", applies, cost, forward=forward, backward_data=backward_data)

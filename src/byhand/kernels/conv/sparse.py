@@ -20,7 +20,6 @@ from byhand.kernels.conv.plan import MIN_SHARED_FLOPS
 from byhand.kernels.conv.problem import Algorithm, ConvShape, Pooling, Problem
 from byhand.kernels.conv.small_patch import launch_small_patch
 from byhand.kernels.conv.sparse_operands import (
-    FilterMaxima,
     Maxima,
     MaximaLists,
     PartialSums,
@@ -101,42 +100,32 @@ def visit_maxima(x, patch, maxima, filters, sums, lists, block, worker):
         for first in range(0, maxima.rows, lists.strip_rows):
             for k in range(count):
                 found = list_maxima(maxima, sums.bias, lists, list_start, n, first, block * count + k)
-                end = list_start + found
-                visited = FilterMaxima(lists.offsets[list_start:end], lists.gradients[list_start:end])
+                offsets = lists.offsets[list_start : list_start + found]
+                grads = lists.gradients[list_start : list_start + found]
                 channel = k // (count // filters.groups) * filters.depth  # the first that the filter sees
-                if sums.want_weight:
+                if sums.want_weight:  # += gradient * patch
                     out = (block * count + k) * patch_size
-                    add_weight_gradient(visited, patch, image, start + channel, sums.weight, out, filters.columns)
-                if sums.want_images:
-                    add_image_gradient(visited, patch, filters, k * patch_size, grad_image, grad_start + channel)
+                    for c in range(0, patch.width, filters.columns):
+                        tile_of_list(
+                            A(image, start + channel + c, patch.rows, offsets, 1),
+                            B(grads, 0, offsets, 1),
+                            C(sums.weight, out + c, patch.filter_rows, 0),
+                            Extent(patch.rows.size, min(filters.columns, patch.width - c), found, 1),
+                            ADD,
+                            no_epilogue(sums.weight),
+                        )
+                if sums.want_images:  # += gradient * filter, at the patch
+                    for c in range(0, patch.width, filters.columns):
+                        scatter(
+                            C(filters.array, k * patch_size + c, patch.filter_rows, 0),
+                            offsets,
+                            grads,
+                            C(grad_image, grad_start + channel + c, patch.rows, 0),
+                            patch.rows.size,
+                            min(filters.columns, patch.width - c),
+                        )
         if sums.want_images and x.needs_padding:
             unpad_image(x, n, sums.images, grad_image, grad_start)
-
-
-def add_weight_gradient(visited, patch, image, start, weight, out, columns):
-    """Add gradient * patch of each maximum to weight[out:]; start: of patches in the image."""
-    for c in range(0, patch.width, columns):
-        tile_of_list(
-            A(image, start + c, patch.rows, visited.offsets, 1),
-            B(visited.gradients, 0, visited.offsets, 1),
-            C(weight, out + c, patch.filter_rows, 0),
-            Extent(patch.rows.size, min(columns, patch.width - c), visited.offsets.size, 1),
-            ADD,
-            no_epilogue(weight),
-        )
-
-
-def add_image_gradient(visited, patch, filters, filter_start, image, start):
-    """Add gradient * filter to the patch of each maximum; start: of patches in the image."""
-    for c in range(0, patch.width, filters.columns):
-        scatter(
-            C(filters.array, filter_start + c, patch.filter_rows, 0),
-            visited.offsets,
-            visited.gradients,
-            C(image, start + c, patch.rows, 0),
-            patch.rows.size,
-            min(filters.columns, patch.width - c),
-        )
 
 
 def list_maxima(maxima, bias, lists, list_start, n, first, filter_sum):

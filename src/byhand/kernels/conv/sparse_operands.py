@@ -34,13 +34,6 @@ class Maxima(NamedTuple):
     taps: Indices
 
 
-class FilterMaxima(NamedTuple):
-    """The maxima of one filter in some rows of windows: the offsets of their patches, and their gradients."""
-
-    offsets: Indices
-    gradients: Array
-
-
 class TransposedFilters(NamedTuple):
     """The filters, transposed: (K, patch), in groups; columns: of a tile."""
 
