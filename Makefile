@@ -10,7 +10,7 @@ TORCH  := torch==2.13.0$(if $(filter Linux,$(shell uname)),+cpu)
 endif
 PIP    := $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
-# Of what all else stands on: each op once more, over few drawn shapes; layers, graph, generated program, the architecture's rules.
+# test-fast: the conformance test with 5 examples, layers, graph, generated programs, shapes, files, architecture rules.
 FAST   := --hypothesis-profile=fast tests/ops/test_conformance.py tests/nn tests/graph tests/program tests/test_shapes.py \
           tests/test_files.py tests/test_api.py tests/test_house.py tests/test_project.py
 # The tests start hundreds of Python processes: without byte code on disk each compiles every module again, for seconds.

@@ -129,7 +129,7 @@ def test_reshaped_is_numpys(shape, target):
         (
             lambda: window((5, 5), (3, 3, 3)),
             ArgumentError,
-            r"kernel is \(3, 3, 3\); expected a number or \(down, across\)",
+            r"kernel is \(3, 3, 3\); expected a number or \(height, width\)",
         ),
         (lambda: window((5, 5), 3, 0), ArgumentError, "stride is 0; expected"),
         (lambda: window((5, 5), 3, "same"), ArgumentError, "stride is 'same'; expected"),
@@ -144,7 +144,7 @@ def test_reshaped_is_numpys(shape, target):
         (lambda: number("rate", -1, 0), ArgumentError, "rate is -1; expected a number, 0 or more"),
         (lambda: number("rate", 1, 0, 1), ArgumentError, "rate is 1; expected a number, from 0 up to 1"),
         (lambda: number("rate", float("nan")), ArgumentError, "rate is nan; expected a number"),
-        (lambda: pair("size", (1,)), ArgumentError, r"size is \(1,\); expected a number or \(down, across\)"),
+        (lambda: pair("size", (1,)), ArgumentError, r"size is \(1,\); expected a number or \(height, width\)"),
         (lambda: normal_axis(2, 2), ArgumentError, "axis is 2; expected -2 to 1"),
         (lambda: normal_axis(True, 2), ArgumentError, "axis is True"),
         (lambda: axes("x", (2, 0), "N, D"), ShapeError, r"x has the shape \(2, 0\); expected \(N, D\), each 1 or more"),

@@ -24,13 +24,15 @@ from byhand.errors import ArgumentError, ShapeError
 
 Shape = tuple[int, ...]
 Array = npt.NDArray[Any]  # of any element type; docstrings give its shape and dtype
+Size2d = int | Sequence[int]  # pixels: a number for both, or (height, width)
+Padding = int | str | Sequence[int]  # pixels: "valid", "same", a number, (height, width) or (top, bottom, left, right)
 
 
 @dataclass(frozen=True)
 class Window:
     """The sliding window of a convolution or a pooling.
 
-    kernel, stride, dilation: (down, across), in pixels; padding: (top, bottom, left, right), in pixels;
+    kernel, stride, dilation: (height, width), in pixels; padding: (top, bottom, left, right), in pixels;
     output: (height, width) of the result; transposed: the window moves over the output, which padding crops.
     """
 
@@ -54,7 +56,7 @@ def window(
     """Return the window on an image of (height, width) pixels, with its padding and output size.
 
     padding is "valid" (none), "same" (the output has ceil(size / stride) pixels; an odd pixel goes below and to the right,
-    as in TensorFlow), a number, (down, across) or (top, bottom, left, right).
+    as in TensorFlow), a number, (height, width) or (top, bottom, left, right).
 
     Raises ArgumentError for an invalid setting, ShapeError where the window is larger than the image.
 
@@ -91,8 +93,8 @@ def transposed_window(
 
         output = (size - 1) * stride + reach - before - after + output_padding
 
-    padding, cropped from the output: a number, (down, across) or (top, bottom, left, right); output_padding, extra rows at the
-    bottom and columns at the right: a number or (down, across).
+    padding, cropped from the output: a number, (height, width) or (top, bottom, left, right); output_padding, extra rows at the
+    bottom and columns at the right: a number or (height, width).
 
     Raises ArgumentError for an invalid setting, ShapeError where padding crops all of the output.
 
@@ -126,7 +128,7 @@ def _pads(padding: Any, size: Sequence[int], reach: Sequence[int], stride: Seque
 
 
 def frame(padding: Any) -> tuple[int, int, int, int]:
-    """Return padding as (top, bottom, left, right), given a number, (down, across) or all four.
+    """Return padding as (top, bottom, left, right), given a number, (height, width) or all four.
 
     >>> frame((1, 2))
     (1, 1, 2, 2)
@@ -135,12 +137,12 @@ def frame(padding: Any) -> tuple[int, int, int, int]:
         top, bottom, left, right = (integer("padding", value, 0) for value in padding)
         return top, bottom, left, right
     if not hasattr(padding, "__index__") and not isinstance(padding, (tuple, list)):
-        raise ArgumentError(f"padding is {padding!r}; expected a number, (down, across) or (top, bottom, left, right)")
+        raise ArgumentError(f"padding is {padding!r}; expected a number, (height, width) or (top, bottom, left, right)")
     down, across = pair("padding", padding, 0)
     return down, down, across, across
 
 
-# A receptive field: its size (down, across) and the product of the strides so far (down, across), in input pixels. Integers,
+# A receptive field: its size (height, width) and the product of the strides so far (height, width), in input pixels. Integers,
 # or behind a transposed convolution fractions.
 Field = tuple[tuple[Any, Any], tuple[Any, Any]]
 PIXEL: Field = ((1, 1), (1, 1))
@@ -160,7 +162,7 @@ def widen(field: Field, window: Window) -> Field:
 
 
 def receptive_field(windows: Sequence[Window]) -> tuple[int, int]:
-    """Return the receptive field, (down, across) in input pixels, of an output pixel behind a chain of windows.
+    """Return the receptive field, (height, width) in input pixels, of an output pixel behind a chain of windows.
 
         field = 1 + sum over layers of (reach - 1) * (product of the strides before)
 
@@ -248,10 +250,10 @@ def number(name: str, value: Any, least: float = float("-inf"), below: float = f
 
 
 def pair(name: str, value: Any, least: int = 1) -> tuple[int, int]:
-    """Return (down, across) from one number or two."""
+    """Return (height, width) from one number or two."""
     if isinstance(value, (tuple, list)):
         if len(value) != 2:
-            raise ArgumentError(f"{name} is {tuple(value)}; expected a number or (down, across)")
+            raise ArgumentError(f"{name} is {tuple(value)}; expected a number or (height, width)")
         return integer(name, value[0], least), integer(name, value[1], least)
     both = integer(name, value, least)
     return both, both

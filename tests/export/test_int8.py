@@ -8,7 +8,7 @@ from byhand.errors import UnsupportedError
 from byhand.export.execution import apply_step, normalize, run_steps
 from byhand.export.int8_program import write_program
 from byhand.export.int8_reference import probabilities, requantize, round_to_int8, run_int8
-from byhand.export.lowering import Value, lower
+from byhand.export.lowering import StepValue, lower
 from byhand.export.quantization import (
     MAX_PRODUCTS,
     MAX_SUM,
@@ -70,7 +70,7 @@ def test_each_step_is_exact_but_for_rounding(network):
     for step in quantized.network.steps:
         given = [
             scales[operand.name].dequantize(made[operand.name]).reshape(-1, *operand.shape)
-            if isinstance(operand, Value)
+            if isinstance(operand, StepValue)
             else operand
             for operand in step.arguments
         ]

@@ -7,9 +7,10 @@ import byhand as bh
 from byhand.errors import ArgumentError, UnknownNameError
 from byhand.kernels.conv import algorithm
 from byhand.kernels.conv.algorithm import ALGORITHMS, Problem, choose, force, supports
-from byhand.kernels.conv.problem import PASSES, ConvShape
+from byhand.kernels.conv.problem import PASSES, ConvShape, Pooling
 from byhand.ops.conv.conv2d import conv_shape
 from byhand.ops.conv.linear import matrix_shape
+from byhand.ops.fused.conv2d_max_pool import conv2d_max_pool
 
 SHAPES = {  # images, weight, groups, padding, stride
     "small": ((2, 7, 9, 3), (3, 3, 3, 5), 1, 1, 1),
@@ -59,6 +60,70 @@ def test_all_algorithms_that_apply_do_the_same(pass_name, name, dtype):
     tolerance = (1e-5 if dtype is np.float32 else 1e-13) * np.abs(results[0]).max()
     for result in results:
         np.testing.assert_allclose(result, results[0], rtol=0, atol=tolerance)
+
+
+POOLED = {  # images, weight, groups, padding, stride of the pooling
+    "small patch": ((2, 9, 9, 1), (3, 3, 1, 6), 1, 0, 2),
+    "padded": ((3, 10, 8, 6), (3, 3, 6, 20), 1, 1, 2),
+    "overlapping": ((2, 9, 9, 8), (3, 3, 4, 6), 2, 1, 1),
+    "depthwise": ((2, 9, 9, 5), (3, 3, 1, 5), 5, 1, 2),
+}
+
+
+def pooled_problem(name):
+    """Return (the backward_weights of a max-pooled convolution, the inputs of the op, its attributes)."""
+    x, weight, groups, padding, stride = POOLED[name]
+    rng = np.random.default_rng(0)
+    inputs = [rng.standard_normal(size).astype(np.float32) for size in (x, weight, weight[3:])]
+    call = bh.conv2d.contract(x, weight, padding=padding, groups=groups)
+    shape = conv_shape(x, weight, call.shapes["y"], **call.attributes)
+    pooling = Pooling((2, 2), (stride, stride), (0, 0, 0, 0), (1, 1))
+    attributes = {"groups": groups, "padding": padding, "pool_kernel": 2, "pool_stride": stride, "relu": True}
+    return Problem("backward_weights", shape, x[0], 4, pooling=pooling), inputs, attributes
+
+
+@pytest.mark.parametrize("name", POOLED)
+def test_all_algorithms_of_a_max_pooled_convolution_do_the_same(name):
+    asked, inputs, attributes = pooled_problem(name)
+    y = conv2d_max_pool(*inputs, **attributes)
+    grad = np.random.default_rng(1).standard_normal(y.shape).astype(np.float32)
+    expected = conv2d_max_pool.backward(grad, *inputs, hand="arrays", **attributes)
+    able = set()
+    for pass_name in ("backward_weights", "backward_data"):
+        passed = asked._replace(pass_name=pass_name)
+        assert choose(passed) is ALGORITHMS["sparse"]
+        able |= {algorithm.name for algorithm in ALGORITHMS.values() if supports(algorithm, passed)}
+    assert len(able) >= 2
+    for forced in able:
+        with force(forced):
+            found = conv2d_max_pool.backward(grad, *inputs, **attributes)
+        for ours, theirs in zip(found, expected, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5 * np.abs(theirs).max())
+
+
+def test_a_dense_algorithm_can_be_forced_on_a_max_pooled_convolution():
+    asked, inputs, attributes = pooled_problem("padded")
+    shapes = [array.shape for array in inputs]
+    call = conv2d_max_pool.infer(shapes, attributes)
+    assert conv2d_max_pool.algorithms(shapes, call, 4) == {"y": "direct", "grad_x": "sparse", "grad_weight": "sparse"}
+    with force("direct"):
+        assert conv2d_max_pool.algorithms(shapes, call, 4)["grad_weight"] == choose(asked).name == "direct"
+    with force("packed"):  # it has no backward_weights
+        assert conv2d_max_pool.algorithms(shapes, call, 4)["grad_x"] == "packed"
+        assert choose(asked).name == "sparse"
+    with force("sparse"):  # without a pooling, it has no pass
+        assert choose(asked._replace(pooling=None)).name == "direct"
+
+
+def test_sparse_does_not_apply_to_many_weights():
+    asked, _, _ = pooled_problem("padded")
+    large = asked._replace(shape=asked.shape._replace(depth=512, filters_per_group=512))
+    assert choose(large).name == "direct"
+    with (
+        force("sparse"),
+        pytest.raises(ArgumentError, match="sparse does not apply to the backward_weights of a conv2d_max_pool"),
+    ):
+        choose(large)
 
 
 def test_every_problem_has_an_algorithm():

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 import byhand as bh
-from byhand.kernels import gemv
-from byhand.kernels.conv import algorithm, matrix
+from byhand.kernels.conv import algorithm, gemv
 from byhand.ops import REGISTRY
 from byhand.ops.conv.linear import matrix_shape
 from tests.ops.draw import Seeded, cast_inputs
@@ -14,7 +13,7 @@ from tests.ops.test_conformance import check
 
 @pytest.fixture
 def gemv_for_small_weights(monkeypatch):
-    monkeypatch.setattr(matrix, "GEMV_MIN_BYTES", 0)
+    monkeypatch.setattr(gemv, "GEMV_MIN_BYTES", 0)
     algorithm._choose.cache_clear()
     yield
     algorithm._choose.cache_clear()

@@ -1,7 +1,6 @@
 """Poisoned memory: an unwritten element in scratch, arena or output is detected."""
 
 import copy
-import sys
 
 import numpy as np
 import pytest
@@ -124,7 +123,7 @@ def spoil(monkeypatch, name, direction, argument):
         hand(*arrays[:place], whole, *arrays[place + 1 :], **attributes)
         return launch(copy_but_one, 1, whole.reshape(-1), out.reshape(-1))
 
-    monkeypatch.setattr(sys.modules[hand.__module__], hand.__name__, compiled(forgetful))
+    monkeypatch.setitem(op.hands, "compiled", op.hands["compiled"]._replace(**{direction: compiled(forgetful)}))
 
 
 @pytest.mark.parametrize("hand", ["loops", "arrays", "compiled"])

@@ -143,7 +143,7 @@ def test_without_libgomp_another_layer_takes_its_place():
 @pytest.mark.skipif(thread_pool.start().layer != "omp", reason="no libgomp here")
 @pytest.mark.parametrize(
     ("given", "spin"),
-    [({}, thread_pool.SPIN_TURNS), ({"GOMP_SPINCOUNT": "77"}, "77"), ({"OMP_WAIT_POLICY": "passive"}, "0")],
+    [({}, thread_pool.SPIN_COUNT), ({"GOMP_SPINCOUNT": "77"}, "77"), ({"OMP_WAIT_POLICY": "passive"}, "0")],
     ids=["ours", "the user's count", "the user's policy"],
 )
 def test_the_users_wait_policy_is_respected(given, spin):

@@ -8,10 +8,9 @@ from math import prod
 import numpy as np
 
 from byhand.errors import ByhandError
-from byhand.kernels import gemv
-from byhand.kernels.conv import direct, packed, pool_backward, weights_plan
+from byhand.kernels.conv import direct, gemv, packed, sparse, weights_plan
 from byhand.kernels.conv import plan as conv_plan
-from byhand.kernels.conv.matrix import TRANSPOSED_MAX_ROWS
+from byhand.kernels.conv.transposed import TRANSPOSED_MAX_ROWS
 from byhand.kernels.runtime.cpu import cache_size, vector_unit
 from byhand.ops import REGISTRY
 from byhand.ops.fused.conv2d_max_pool import CHUNK_ELEMENTS
@@ -242,14 +241,12 @@ def conv2d_block(draw):
 
 
 def conv2d_max_pool(draw):
-    """A pooled convolution, at the limits of its ways back: by the winners, or by sums over a small patch of a gray image."""
+    """A pooled convolution, at the limits of its ways back: by the maxima, or by sums over a small patch of a gray image."""
     while True:
         (x, weight, bias), attributes = conv2d(draw)
         way = draw.choice(["as it is", "gray", "sums", "chunk"])
         if way == "gray":
-            kernel_ = draw.choice(
-                [(1, draw.near(pool_backward.DENSE_MAX_PATCH)), (4, 4), (3, 3), (3, draw.integer(4, 6))]
-            )
+            kernel_ = draw.choice([(1, draw.near(sparse.DENSE_MAX_PATCH)), (4, 4), (3, 3), (3, draw.integer(4, 6))])
             size = draw.integer(8, 40), draw.integer(24, 40)
             x = draw.array(draw.near(weights_plan.MAX_BATCH_PARTS), *size, 1)
             weight, attributes = draw.array(*kernel_, 1, draw.channels()), {"padding": draw.choice([0, 0, 1])}

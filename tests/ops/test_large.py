@@ -11,10 +11,9 @@ import time
 import numpy as np
 import pytest
 
-from byhand.kernels import gemv
-from byhand.kernels.conv import direct, packed, weights_plan
+from byhand.kernels.conv import direct, gemv, packed, weights_plan
 from byhand.kernels.conv import plan as conv_plan
-from byhand.kernels.conv.matrix import TRANSPOSED_MAX_ROWS
+from byhand.kernels.conv.transposed import TRANSPOSED_MAX_ROWS
 from byhand.kernels.runtime.cpu import cache_size, vector_unit
 from byhand.ops import REGISTRY
 from tests.ops import torch_twins

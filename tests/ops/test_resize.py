@@ -213,7 +213,7 @@ def test_a_pixel_without_weight_leaves_no_trace(hand):
         ({"size": 4, "exclude_outside": 1}, "resize: exclude_outside is set, but"),
         ({"size": 4, "scales": 2.5}, r"resize: scales is \(2.5, 2.5\), which makes 5 of 2 pixels, but size asks for 4"),
         ({"size": 1, "scales": 1e-9, "mode": "linear", "antialias": True}, "which makes 2e-09 of 2 pixels"),
-        ({"size": 4, "scales": (2, 2, 2)}, r"resize: scales is \(2, 2, 2\); expected a number or \(down, across\)"),
+        ({"size": 4, "scales": (2, 2, 2)}, r"resize: scales is \(2, 2, 2\); expected a number or \(height, width\)"),
         ({"size": 4, "scales": float("nan")}, "resize: scales is nan; expected a number"),
         ({"size": 4, "cubic_a": "b"}, "resize: cubic_a is 'b'; expected a number"),
     ],
@@ -225,7 +225,7 @@ def test_mismatched_arguments_are_refused(attributes, message):
 
 def test_an_upsampling_needs_an_image_and_a_scale():
     for scale, image in (((1, 2, 3), Input(2, 2, 1)), (2, Input(3))):
-        with pytest.raises(ArgumentError, match=r"upsample1: got .*; expected \(N, H, W, C\) and \(down, across\)"):
+        with pytest.raises(ArgumentError, match=r"upsample1: got .*; expected \(N, H, W, C\) and \(height, width\)"):
             Upsample(scale)(image)
     with pytest.raises(ArgumentError, match="upsample1: size is 0; expected"):
         Upsample(0.25)(Input(2, 2, 1))

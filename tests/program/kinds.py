@@ -1,6 +1,6 @@
 """The kinds of program, and an update for each."""
 
-from byhand.program.source import Update
+from byhand.program.spec import Update
 
 KINDS = [{"train": False}, {"train": True}, {"train": True, "input_gradient": True, "label_smoothing": 0.1}]
 

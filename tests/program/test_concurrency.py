@@ -10,7 +10,7 @@ import pytest
 
 import byhand as bh
 from byhand.program.fork_safe_lock import ForkSafeLock
-from byhand.program.source import Update
+from byhand.program.spec import Update
 from tests.kernels import process
 from tests.nn.cases import images
 from tests.nn.networks import everything, plain, small

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import traceback
+from importlib import import_module
 from types import SimpleNamespace
 
 import numpy as np
@@ -267,13 +268,18 @@ def test_a_program_can_be_read():
 def test_a_program_holds_nothing_but_calls(case):
     model, _ = case.model()
     for kind, batch in [(kind, batch) for kind in KINDS for batch in (3, 12)]:
-        text = str(model.program(batch, hand="compiled", **kind))
-        tree = ast.parse(text)
+        program = model.program(batch, hand="compiled", **kind)
+        tree = ast.parse(str(program))
         docstring, *imports = [statement for statement in tree.body if not isinstance(statement, ast.FunctionDef)]
         functions = {statement.name: statement for statement in tree.body if isinstance(statement, ast.FunctionDef)}
         parts = "micro_batch" in functions
         assert isinstance(docstring, ast.Expr) and all(isinstance(statement, ast.ImportFrom) for statement in imports)
-        imported = {alias.asname or alias.name for statement in imports for alias in statement.names}
+        imported = {
+            alias.asname or alias.name: getattr(import_module(statement.module), alias.name)
+            for statement in imports
+            for alias in statement.names
+        }
+        assert imported == {name: callee.function for name, callee in program._file.callees.items()}
         assert all(statement.module.startswith(("byhand.ops.", "byhand.kernels.reductions")) for statement in imports)
         assert functions.keys() == {"step", *["micro_batch"] * parts}
         assert (" in 4 micro-batches, " in docstring.value.value) == parts
@@ -290,7 +296,7 @@ def test_a_program_holds_nothing_but_calls(case):
             else:
                 assert isinstance(line, ast.Expr) and line.value.func.id in imported
         called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call)}
-        assert called - {"float", "micro_batch"} == imported  # and nothing imported for nothing
+        assert called - {"float", "micro_batch"} == imported.keys()  # and nothing imported for nothing
 
 
 def test_inference_uses_running_statistics_and_no_dropout():
@@ -405,20 +411,20 @@ def test_a_program_is_kept():
 def test_a_module_of_its_own_calls_what_replaces_an_op():
     model, called = plain(), []
     program = model.program(4, train=True, hand="arrays")
-    name = next(name for name in vars(program.module) if name.startswith("linear") and "backward" not in name)
-    original = getattr(program.module, name)
+    name = next(name for name, callee in program.callees.items() if name.startswith("linear") and not callee.backward)
+    original = program.callees[name]
 
     def watched(*arrays, **attributes):
         called.append(len(arrays))
-        original(*arrays, **attributes)
+        original.function(*arrays, **attributes)
 
     x, labels = images(model, 4)
     arguments = x, labels, model.p, model.g, model.state, program.arena
-    module = program.module_with({name: watched})
+    module = program.load(program.callees | {name: original._replace(function=watched)})
     assert module.step(*arguments) == program.module.step(*arguments) and called
-    assert module is not program.module and getattr(program.module, name) is original
+    assert module is not program.module and getattr(program.module, name) is not watched
     with pytest.raises(ArgumentError, match=r"^the program calls no 'conv9' that could be replaced$"):
-        program.module_with({"conv9": watched})
+        program.load(program.callees | {"conv9": original})
 
 
 @pytest.mark.parametrize("hand", ["arrays", "compiled"])

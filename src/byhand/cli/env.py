@@ -68,7 +68,7 @@ def examine() -> dict[str, Any]:
         },
         "caches": {f"L{level}": cpu.cache_size(level) for level in (1, 2, 3)},
         "threads": {"used": running.workers if running else 1, "cores": cpu.cores(), "of": os.cpu_count()},
-        "layer": {"name": running.layer, "why": running.why} if running else None,
+        "layer": {"name": running.layer, "why": running.reason} if running else None,
         "parallel_loop_us": cost,
         "runs": how,
         "versions": {

@@ -10,7 +10,7 @@ from byhand.cli.command import ANY_MODEL, HAND_CHOICES, OUTPUT, TRAINING, ImageS
 from byhand.cli.model_argument import open_model
 from byhand.errors import ArgumentError, FileError
 from byhand.ops import DEFAULT_HAND
-from byhand.program import algorithms
+from byhand.program import algorithm_table
 from byhand.train import SGD, Trainer
 
 
@@ -52,7 +52,7 @@ def _print_algorithms(network: nn.Model, batch_size: int) -> None:
         count = program.micro_batches
         parts = f" in {count} micro-batches" if count > 1 else ""
         print(f"\nalgorithms at batch size {batch_size}{parts}, compiled hand")
-        print(algorithms.table(program.algorithms))
+        print(algorithm_table.table(program.algorithms))
 
 
 def _draw(network: nn.Model, path: Path) -> None:

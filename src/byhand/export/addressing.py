@@ -1,14 +1,13 @@
-"""How the steps of a C program address memory: strides of operands, copies of data movement, taps of resize."""
+"""Memory addressing in a C program: strides of operands, copies of data movement, taps of resize."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from byhand.export.lowering import Step, Value
-from byhand.kernels.indexing import steps_of
+from byhand.export.lowering import Step, StepValue
+from byhand.kernels.indexing import element_strides
 from byhand.ops.movement.interpolation import Interpolation, interpolation_weights
 from byhand.ops.op import Array
 from byhand.shapes import Shape
@@ -17,7 +16,7 @@ from byhand.shapes import Shape
 class Copy(NamedTuple):
     """A strided copy from a value to a step's output: element counts an axis, strides in elements, first elements."""
 
-    source: Value
+    source: StepValue
     sizes: list[int]
     source_strides: list[int]
     target_strides: list[int]
@@ -25,15 +24,10 @@ class Copy(NamedTuple):
     target_start: int
 
 
-def element_strides(shape: Sequence[int], broadcast_to: Sequence[int] | None = None) -> list[int]:
-    """Return an array's strides in elements; 0 along axes that repeat to fill the shape `broadcast_to`."""
-    return list(steps_of(tuple(shape), broadcast_to))
-
-
 def binary_strides(step: Step) -> tuple[Shape, list[int], list[int]]:
     """Return the shape of a binary step's output, and the strides of its two operands."""
     y = step.call.shapes["y"]
-    shapes = [(1, *a.shape) if isinstance(a, Value) else a.shape for a in step.arguments if a is not None]
+    shapes = [(1, *a.shape) if isinstance(a, StepValue) else a.shape for a in step.arguments if a is not None]
     first, second = (element_strides(shape, y) for shape in shapes)
     return y, first, second
 

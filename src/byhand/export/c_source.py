@@ -10,9 +10,9 @@ from typing import Any
 
 from byhand.errors import UnsupportedError
 from byhand.export.c_text import constant_lines, encode_utf8, identifier, shape_text, string_literal
-from byhand.export.lowering import Network, Step, Value
+from byhand.export.lowering import Network, Step, StepValue
 from byhand.export.memory_layout import Layout
-from byhand.kernels.indexing import merged
+from byhand.kernels.indexing import merge_axes
 from byhand.ops.op import Array
 
 # Declarations that other functions need; a program includes those that its functions name.
@@ -50,7 +50,7 @@ class CSource:
         for value in self._values():
             self.c_names[value.name] = self._unused(value.name)
 
-    def _values(self) -> list[Value]:
+    def _values(self) -> list[StepValue]:
         return [self.network.input, *(step.output for step in self.network.steps)]
 
     def _unused(self, name: str) -> str:
@@ -60,7 +60,7 @@ class CSource:
 
     # parts ----------------------------------------------------------------------------------------------------------------
 
-    def c_name(self, value: Value) -> str:
+    def c_name(self, value: StepValue) -> str:
         """Return a value's name in C."""
         return self.c_names[value.name]
 
@@ -103,7 +103,7 @@ class CSource:
         self, step: Step, sizes: Sequence[int], a: Sequence[int], b: Sequence[int], label: str = "strides"
     ) -> str:
         """Add the strides of two arrays, adjacent axes merged; return their address."""
-        merged_axes = merged(sizes, a, b)
+        merged_axes = merge_axes(sizes, a, b)
         if len(merged_axes[0]) > MAX_COPY_AXES:
             raise UnsupportedError(
                 f"{step.name}: the op {step.op} can't be exported as C: it moves more than {MAX_COPY_AXES} axes"

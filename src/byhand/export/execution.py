@@ -7,7 +7,7 @@ from typing import cast
 
 import numpy as np
 
-from byhand.export.lowering import Network, Operand, Step, Value
+from byhand.export.lowering import Network, Step, StepOperand, StepValue
 from byhand.ops import get
 from byhand.ops.op import DEFAULT_HAND, Array
 
@@ -24,9 +24,9 @@ def run_steps(network: Network, x: Array, keep: bool = False) -> dict[str, Array
     return results
 
 
-def argument(operand: Operand, results: dict[str, Array]) -> Array | None:
+def argument(operand: StepOperand, results: dict[str, Array]) -> Array | None:
     """Return the array of an operand, in the shape in which the step sees it."""
-    if isinstance(operand, Value):
+    if isinstance(operand, StepValue):
         return results[operand.name].reshape(-1, *operand.shape)
     return operand
 

@@ -11,7 +11,16 @@ from byhand.export.addressing import axis_taps, binary_strides, copies_of, offse
 from byhand.export.c_source import CSource, result_name
 from byhand.export.c_text import literal
 from byhand.export.float32_kernels import ELEMENTWISE_FORMULAS, FUNCTIONS
-from byhand.export.lowering import BINARY_OPS, ELEMENTWISE_OPS, MOVEMENT_OPS, REDUCE_OPS, Network, Operand, Step, Value
+from byhand.export.lowering import (
+    BINARY_OPS,
+    ELEMENTWISE_OPS,
+    MOVEMENT_OPS,
+    REDUCE_OPS,
+    Network,
+    Step,
+    StepOperand,
+    StepValue,
+)
 from byhand.export.memory_layout import lay_out
 from byhand.ops.op import Array
 
@@ -33,9 +42,9 @@ def write_program(network: Network) -> CSource:
     return source
 
 
-def _operand(source: CSource, step: Step, operand: Operand) -> str:
+def _operand(source: CSource, step: Step, operand: StepOperand) -> str:
     """Return the C name of an operand of arithmetic; a constant is added."""
-    if isinstance(operand, Value):
+    if isinstance(operand, StepValue):
         return source.c_name(operand)
     assert operand is not None
     return source.add_constant(f"{step.layer}_constant", operand.ravel())

@@ -1,4 +1,4 @@
-"""What a float32 C program computes, in NumPy: sums term by term, each rounded, in the order in which C adds.
+"""The float32 C program in NumPy, as an oracle: sums term by term, each rounded, in the order in which C adds.
 
 byhand's own hands add in another order, and the compiled one uses fused multiply-add, so that last digits differ.
 """

@@ -11,7 +11,7 @@ from byhand.export.addressing import binary_strides, copies_of, offset, output_a
 from byhand.export.c_source import CSource, result_name
 from byhand.export.c_text import literal
 from byhand.export.int8_kernels import FUNCTIONS
-from byhand.export.lowering import ELEMENTWISE_OPS, MOVEMENT_OPS, Step, Value
+from byhand.export.lowering import ELEMENTWISE_OPS, MOVEMENT_OPS, Step, StepValue
 from byhand.export.memory_layout import lay_out
 from byhand.export.quantization import QuantizedNetwork, StepParameters
 
@@ -87,7 +87,7 @@ def _write_binary(source: CSource, step: Step, parameters: StepParameters) -> No
     operands: list[str | int] = []
     zeros = parameters["zero_a"], parameters["zero_b"]
     for argument, constant, zero in zip(step.arguments, parameters["constants"], zeros):
-        if isinstance(argument, Value):
+        if isinstance(argument, StepValue):
             operands += [source.c_name(argument), zero]
         else:
             operands += [source.add_constant(f"{step.layer}_constant", constant.ravel()), zero]

@@ -1,4 +1,4 @@
-"""What an int8 C program computes, in NumPy: the same integers, bit for bit, for many images at once.
+"""The int8 C program in NumPy, as an oracle: the same integers, bit for bit, for many images at once.
 
 Sums of products are taken in float64, which holds them exactly. The few steps that C computes in float32 are computed in
 float32 here, term by term, as C does.

@@ -45,7 +45,7 @@ DIRECT_OPS = (*POOL_OPS, *NORMALIZATION_OPS, "resize", *MOVEMENT_OPS, *ELEMENTWI
 
 
 @dataclass(frozen=True)
-class Value:
+class StepValue:
     """An input or output of a step: its name, and the shape in which the step sees it, without the batch."""
 
     name: str
@@ -57,7 +57,7 @@ class Value:
         return prod(self.shape)
 
 
-Operand = Value | Array | None  # an argument of a step: computed, constant, or omitted
+StepOperand = StepValue | Array | None  # an argument of a step: computed, constant, or omitted
 
 
 @dataclass(eq=False)
@@ -65,8 +65,8 @@ class Step:
     """One op on values and constants; its result is clamped to low ... high."""
 
     op: str
-    output: Value
-    arguments: list[Operand]  # in the op's order; of concat, the values
+    output: StepValue
+    arguments: list[StepOperand]  # in the op's order; of concat, the values
     attributes: dict[str, Any] = field(default_factory=dict)
     low: float = -inf
     high: float = inf
@@ -83,9 +83,9 @@ class Step:
         return (self.low, self.high) != (-inf, inf)
 
     @property
-    def values(self) -> list[Value]:
+    def values(self) -> list[StepValue]:
         """The arguments that are computed."""
-        return [argument for argument in self.arguments if isinstance(argument, Value)]
+        return [argument for argument in self.arguments if isinstance(argument, StepValue)]
 
     @property
     def constants(self) -> list[Array]:
@@ -99,8 +99,8 @@ class Step:
         return get(self.op).infer([tuple(shapes)] if self.op == "concat" else shapes, self.attributes, self.name)
 
 
-def _batched_shape(argument: Operand) -> Shape | None:
-    if isinstance(argument, Value):
+def _batched_shape(argument: StepOperand) -> Shape | None:
+    if isinstance(argument, StepValue):
         return (1, *argument.shape)
     return None if argument is None else argument.shape
 
@@ -110,8 +110,8 @@ class Network:
     """A lowered model: pixels are normalized by mean and std, the steps compute the logits, softmax the probabilities."""
 
     name: str
-    input: Value
-    output: Value  # the logits; of a model without classes, its output
+    input: StepValue
+    output: StepValue  # the logits; of a model without classes, its output
     steps: list[Step]
     mean: Array  # (1,) or (C,)
     std: Array
@@ -169,8 +169,8 @@ class _Lowering:
     def _root(self, tensor: Tensor) -> str:
         return self.viewed.get(tensor.name, tensor.name)
 
-    def _value(self, tensor: Tensor) -> Value:
-        return Value(self._root(tensor), self.shapes[tensor.name][1:])
+    def _value(self, tensor: Tensor) -> StepValue:
+        return StepValue(self._root(tensor), self.shapes[tensor.name][1:])
 
     def _add(self, node: Node) -> None:
         """Add the step of a node, or fold the node into an earlier step."""
@@ -191,8 +191,10 @@ class _Lowering:
         else:
             raise self._unsupported(node)
 
-    def _add_step(self, node: Node, op: str, arguments: Iterable[Operand], attributes: dict[str, Any]) -> None:
-        step = Step(op, Value(node.output.name, self.shapes[node.output.name][1:]), list(arguments), dict(attributes))
+    def _add_step(self, node: Node, op: str, arguments: Iterable[StepOperand], attributes: dict[str, Any]) -> None:
+        step = Step(
+            op, StepValue(node.output.name, self.shapes[node.output.name][1:]), list(arguments), dict(attributes)
+        )
         step.layer = node.name
         self.steps.append(step)
         self.makers[step.name] = step
@@ -206,7 +208,7 @@ class _Lowering:
 
     def _rename(self, step: Step, node: Node) -> None:
         """Let a step compute the output of a node that was folded into it."""
-        step.output = Value(node.output.name, step.output.shape)
+        step.output = StepValue(node.output.name, step.output.shape)
         self.makers[step.name] = step
 
     def _add_weighted(self, node: Node) -> None:
@@ -242,8 +244,8 @@ class _Lowering:
         image = shape if len(shape) == 3 else (prod(shape[:-1]), 1, channels)
         weight = np.broadcast_to(scale, (1, 1, 1, channels)).copy()
         bias = np.broadcast_to(shift, (channels,)).copy()
-        self._add_step(node, "conv2d", [Value(self._root(x), image), weight, bias], {"groups": channels})
-        self.steps[-1].output = Value(node.output.name, image)
+        self._add_step(node, "conv2d", [StepValue(self._root(x), image), weight, bias], {"groups": channels})
+        self.steps[-1].output = StepValue(node.output.name, image)
 
     def _add_binary(self, node: Node) -> None:
         """Add arithmetic of two operands; a constant that is the same for every pixel is folded as scale and shift."""

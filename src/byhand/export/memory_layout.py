@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from byhand.export.lowering import BINARY_OPS, ELEMENTWISE_OPS, Network, Step, Value
+from byhand.export.lowering import BINARY_OPS, ELEMENTWISE_OPS, Network, Step, StepValue
 from byhand.program.buffers import ArraySpec, LiveRange, assign_offsets
 
 IN_PLACE_OPS = ("clip", *ELEMENTWISE_OPS)  # steps that read each element once, just before they write it
@@ -66,7 +66,7 @@ def _in_place(network: Network) -> dict[str, str]:
     }
 
 
-def _overwritten(step: Step) -> Value | None:
+def _overwritten(step: Step) -> StepValue | None:
     """Return the input that a step may overwrite: it reads each element before it writes it."""
     if step.op in IN_PLACE_OPS:
         return step.values[0]

@@ -26,7 +26,7 @@ import numpy.typing as npt
 from byhand.errors import UnsupportedError
 from byhand.export.addressing import axis_taps
 from byhand.export.execution import apply_step, normalize, run_steps
-from byhand.export.lowering import ELEMENTWISE_OPS, MOVEMENT_OPS, Network, Operand, Step, Value
+from byhand.export.lowering import ELEMENTWISE_OPS, MOVEMENT_OPS, Network, Step, StepOperand, StepValue
 from byhand.ops.op import Array
 
 INT8_MIN = -128
@@ -188,9 +188,9 @@ def _quantize_weighted(step: Step, scales: Scales) -> StepParameters:
     } | clamp_bounds(step, y)
 
 
-def _quantize_operand(operand: Operand, scales: Scales) -> tuple[Scale, Array | None]:
+def _quantize_operand(operand: StepOperand, scales: Scales) -> tuple[Scale, Array | None]:
     """Return the scale of an operand; of a constant, also its q's."""
-    if isinstance(operand, Value):
+    if isinstance(operand, StepValue):
         return scales[operand.name], None
     assert operand is not None
     scale = fit_scale(float(operand.min()), float(operand.max()))

@@ -1,4 +1,4 @@
-"""What the compiled hand stands on: Python functions handed to Numba, cut into blocks, run by threads.
+"""Kernels of the compiled hand: Python functions compiled by Numba, run block by block on threads.
 
 README.md is the course: how a convolution is made fast, step by step, and the order in which to read these files.
 

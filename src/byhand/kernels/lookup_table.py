@@ -14,15 +14,15 @@ def look_up_rows(images, rows, table, out, rows_per_block, block):
     """Look up some rows; table: a row a channel, or one row for all."""
     channels = table.shape[0]
     for i in range(block * rows_per_block, min((block + 1) * rows_per_block, rows.size)):
-        source, into = images[rows[i]], out[i]
+        source, out_row = images[rows[i]], out[i]
         if channels == 1:
             values = table[0]
             for k in range(source.size):
-                into[k] = values[source[k]]
+                out_row[k] = values[source[k]]
         else:
             for k in range(0, source.size, channels):
                 for c in range(channels):
-                    into[k + c] = table[c, source[k + c]]
+                    out_row[k + c] = table[c, source[k + c]]
 
 
 @compiled

@@ -8,27 +8,27 @@ VECTOR_BYTES = 32  # a register of AVX2, half of one of AVX-512, two of NEON
 
 
 class Row(NamedTuple):
-    """Windows side by side: the first begins at element `start`, the next `step` further; results are written from `to` on."""
+    """Windows side by side: the first begins at element `start`, the next `step` further; results begin at `out_start`."""
 
     start: int
     step: int
     windows: int
-    to: int
+    out_start: int
     channels: int
 
 
-class Window(NamedTuple):
-    """The taps of a window inside the image, or the windows over a pixel; elements from one to the next, down and across."""
+class PoolTaps(NamedTuple):
+    """The taps of a window inside the image, or the windows over a pixel; strides: elements from one to the next."""
 
     rows: int
     columns: int
-    down: int
-    across: int
+    row_stride: int
+    column_stride: int
 
 
-class Numbering(NamedTuple):
-    """The numbers of the taps of a window in argmax: that of the first, and the step a row down and a column across."""
+class TapIndex(NamedTuple):
+    """The numbers of the taps of a window in argmax: that of the first, and the stride to the next row and column."""
 
     first: int
-    down: int
-    across: int
+    row_stride: int
+    column_stride: int

@@ -19,54 +19,54 @@ if TYPE_CHECKING:
     from byhand.kernels.runtime.llvm import NumbaIntrinsic
 
 
-def tail_pixels(size, last, to, end, item, channels):
+def tail_pixels(size, last, out_start, end, item, channels):
     """Return how many pixels at the end of a row can't be done in vectors.
 
-    The row's last pixel begins at `last` of `size` elements that may be read, and at `to` of those that may be written up to
-    `end`; item: bytes of an element.
+    The row's last pixel begins at `last` of `size` elements that may be read, and at `out_start` of those that may be written
+    up to `end`; item: bytes of an element.
     """
     lanes = VECTOR_BYTES // item
-    if channels >= lanes or (last + lanes <= size and to + lanes <= end):
+    if channels >= lanes or (last + lanes <= size and out_start + lanes <= end):
         return 0
     return (lanes + channels - 1) // channels
 
 
-def window_max_scalar(x, row, window, numbering, y, argmax):
-    """Write the maximum of each window (of equal ones the first, of NaNs the last) and its tap; numbering.across is 1."""
+def window_max_scalar(x, row, taps, tap_index, y, argmax):
+    """Write the maximum of each window (of equal ones the first, of NaNs the last) and its tap index, a step of 1 a column."""
     for i in range(row.windows):
         for c in range(row.channels):
             first = row.start + i * row.step + c
-            best, winner = x[first], numbering.first
-            for r in range(window.rows):
-                for s in range(window.columns):
-                    value = x[first + r * window.down + s * window.across]
+            best, winner = x[first], tap_index.first
+            for r in range(taps.rows):
+                for s in range(taps.columns):
+                    value = x[first + r * taps.row_stride + s * taps.column_stride]
                     if value > best or value != value:  # noqa: PLR0124  (NaN)
-                        best, winner = value, numbering.first + r * numbering.down + s * numbering.across
-            y[row.to + i * row.channels + c] = best
-            argmax[row.to + i * row.channels + c] = winner
+                        best, winner = value, tap_index.first + r * tap_index.row_stride + s * tap_index.column_stride
+            y[row.out_start + i * row.channels + c] = best
+            argmax[row.out_start + i * row.channels + c] = winner
 
 
-def window_sum_scalar(x, row, window, scale, y):
+def window_sum_scalar(x, row, taps, scale, y):
     """Write the sum of each window times `scale`."""
     for i in range(row.windows):
         for c in range(row.channels):
             result = 0.0
-            for r in range(window.rows):
-                for s in range(window.columns):
-                    result += x[row.start + i * row.step + r * window.down + s * window.across + c]
-            y[row.to + i * row.channels + c] = result * scale
+            for r in range(taps.rows):
+                for s in range(taps.columns):
+                    result += x[row.start + i * row.step + r * taps.row_stride + s * taps.column_stride + c]
+            y[row.out_start + i * row.channels + c] = result * scale
 
 
-def gather_by_argmax_scalar(x, argmax, row, window, numbering, y):
+def gather_by_argmax_scalar(x, argmax, row, taps, tap_index, y):
     """Sum the gradients x of the windows whose argmax is this pixel."""
     for c in range(row.channels):
         result = 0.0
-        for r in range(window.rows):
-            for s in range(window.columns):
-                at = row.start + r * window.down + s * window.across + c
-                if argmax[at] == numbering.first + r * numbering.down + s * numbering.across:
+        for r in range(taps.rows):
+            for s in range(taps.columns):
+                at = row.start + r * taps.row_stride + s * taps.column_stride + c
+                if argmax[at] == tap_index.first + r * tap_index.row_stride + s * tap_index.column_stride:
                     result += x[at]
-        y[row.to + c] = result
+        y[row.out_start + c] = result
 
 
 def scatter_by_argmax_scalar(x, argmax, row, columns, first, y):
@@ -75,7 +75,7 @@ def scatter_by_argmax_scalar(x, argmax, row, columns, first, y):
         for s in range(columns):
             for c in range(row.channels):
                 at = row.start + i * row.channels + c
-                y[row.to + (i * columns + s) * row.channels + c] = x[at] if argmax[at] == first + s else 0.0
+                y[row.out_start + (i * columns + s) * row.channels + c] = x[at] if argmax[at] == first + s else 0.0
 
 
 def repeat_scalar(x, row, columns, scale, y):
@@ -83,7 +83,7 @@ def repeat_scalar(x, row, columns, scale, y):
     for i in range(row.windows):
         for s in range(columns):
             for c in range(row.channels):
-                y[row.to + (i * columns + s) * row.channels + c] = x[row.start + i * row.channels + c] * scale
+                y[row.out_start + (i * columns + s) * row.channels + c] = x[row.start + i * row.channels + c] * scale
 
 
 def _emit(name: str) -> Callable[[str], NumbaIntrinsic]:

@@ -11,7 +11,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from byhand.kernels.microkernel.simd import REALS, operands
-from byhand.kernels.pool_operands import VECTOR_BYTES, Row, Window
+from byhand.kernels.pool_operands import VECTOR_BYTES, PoolTaps, Row
 from byhand.kernels.runtime.llvm import (
     INT32,
     WORD,
@@ -40,33 +40,33 @@ def window_max(dtype: str) -> NumbaIntrinsic:
         typing: TypingContext,
         x: NumbaType,
         row: NumbaType,
-        window: NumbaType,
-        numbering: NumbaType,
+        taps: NumbaType,
+        tap_index: NumbaType,
         y: NumbaType,
         argmax: NumbaType,
     ) -> IntrinsicBody:
-        return types.void(x, row, window, numbering, y, argmax), codegen
+        return types.void(x, row, taps, tap_index, y, argmax), codegen
 
     def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
-        x, row, window, numbering, y, argmax = operands(context, builder, signature, arguments)
+        x, row, taps, tap_index, y, argmax = operands(context, builder, signature, arguments)
         write = ChannelVectors(builder, dtype)
 
         def start(i: Value, c: Value) -> list[Value]:
-            return [write.load(x, write.offset(row.start, c, i, row.step)), write.tap_number(numbering.first)]
+            return [write.load(x, write.offset(row.start, c, i, row.step)), write.tap_number(tap_index.first)]
 
         def tap(state: list[Value], i: Value, c: Value, r: Value, s: Value) -> list[Value]:
             best, winner = state
-            value = write.load(x, write.offset(row.start, c, i, row.step, r, window.down, s, window.across))
+            value = write.load(x, write.offset(row.start, c, i, row.step, r, taps.row_stride, s, taps.column_stride))
             below = builder.fcmp_unordered("<=", value, best)  # true for any NaN ...
             stays = builder.and_(below, builder.fcmp_ordered("ord", value, value))  # ... but a NaN wins
-            number = write.tap_number(write.offset(numbering.first, s, r, numbering.down))
+            number = write.tap_number(write.offset(tap_index.first, s, r, tap_index.row_stride))
             return [builder.select(stays, best, value), builder.select(stays, winner, number)]
 
         def finish(state: list[Value], i: Value, c: Value) -> None:
-            write.store(state[0], y, write.offset(row.to, c, i, row.channels))
-            write.store(state[1], argmax, write.offset(row.to, c, i, row.channels))
+            write.store(state[0], y, write.offset(row.out_start, c, i, row.channels))
+            write.store(state[1], argmax, write.offset(row.out_start, c, i, row.channels))
 
-        write.windows(row, window, WindowSteps(start, tap, finish, first=1), UNROLLED_MAX)
+        write.windows(row, taps, WindowSteps(start, tap, finish, first=1), UNROLLED_MAX)
         return context.get_dummy_value()
 
     return vectors
@@ -77,22 +77,22 @@ def window_sum(dtype: str) -> NumbaIntrinsic:
 
     @intrinsic
     def vectors(
-        typing: TypingContext, x: NumbaType, row: NumbaType, window: NumbaType, scale: NumbaType, y: NumbaType
+        typing: TypingContext, x: NumbaType, row: NumbaType, taps: NumbaType, scale: NumbaType, y: NumbaType
     ) -> IntrinsicBody:
-        return types.void(x, row, window, SCALES[dtype], y), codegen
+        return types.void(x, row, taps, SCALES[dtype], y), codegen
 
     def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
-        x, row, window, scale, y = operands(context, builder, signature, arguments)
+        x, row, taps, scale, y = operands(context, builder, signature, arguments)
         write = ChannelVectors(builder, dtype)
 
         def tap(state: list[Value], i: Value, c: Value, r: Value, s: Value) -> list[Value]:
-            at = write.offset(row.start, c, i, row.step, r, window.down, s, window.across)
+            at = write.offset(row.start, c, i, row.step, r, taps.row_stride, s, taps.column_stride)
             return [builder.fadd(state[0], write.load(x, at))]
 
         def finish(state: list[Value], i: Value, c: Value) -> None:
-            write.store(builder.fmul(state[0], write.splat(scale)), y, write.offset(row.to, c, i, row.channels))
+            write.store(builder.fmul(state[0], write.splat(scale)), y, write.offset(row.out_start, c, i, row.channels))
 
-        write.windows(row, window, WindowSteps(lambda i, c: [write.zeros], tap, finish), (*UNROLLED_OVERLAPS, (3, 3)))
+        write.windows(row, taps, WindowSteps(lambda i, c: [write.zeros], tap, finish), (*UNROLLED_OVERLAPS, (3, 3)))
         return context.get_dummy_value()
 
     return vectors
@@ -107,27 +107,27 @@ def gather_by_argmax(dtype: str) -> NumbaIntrinsic:
         x: NumbaType,
         argmax: NumbaType,
         row: NumbaType,
-        window: NumbaType,
-        numbering: NumbaType,
+        taps: NumbaType,
+        tap_index: NumbaType,
         y: NumbaType,
     ) -> IntrinsicBody:
-        return types.void(x, argmax, row, window, numbering, y), codegen
+        return types.void(x, argmax, row, taps, tap_index, y), codegen
 
     def codegen(context: CodegenContext, builder: IRBuilder, signature: Signature, arguments: Values) -> Value:
-        x, argmax, row, window, numbering, y = operands(context, builder, signature, arguments)
+        x, argmax, row, taps, tap_index, y = operands(context, builder, signature, arguments)
         write = ChannelVectors(builder, dtype)
 
         def tap(state: list[Value], i: Value, c: Value, r: Value, s: Value) -> list[Value]:
-            at = write.offset(row.start, c, r, window.down, s, window.across)
-            number = write.offset(numbering.first, WORD(0), r, numbering.down, s, numbering.across)
+            at = write.offset(row.start, c, r, taps.row_stride, s, taps.column_stride)
+            number = write.offset(tap_index.first, WORD(0), r, tap_index.row_stride, s, tap_index.column_stride)
             mine = builder.icmp_signed("==", write.load(argmax, at, INT32), write.tap_number(number))
             return [builder.fadd(state[0], builder.select(mine, write.load(x, at), write.zeros))]
 
         def finish(state: list[Value], i: Value, c: Value) -> None:
-            write.store(state[0], y, builder.add(row.to, c))
+            write.store(state[0], y, builder.add(row.out_start, c))
 
         pixel = row._replace(windows=WORD(1))
-        write.windows(pixel, window, WindowSteps(lambda i, c: [write.zeros], tap, finish), UNROLLED_OVERLAPS)
+        write.windows(pixel, taps, WindowSteps(lambda i, c: [write.zeros], tap, finish), UNROLLED_OVERLAPS)
         return context.get_dummy_value()
 
     return vectors
@@ -208,13 +208,13 @@ class ChannelVectors:
         self.align = int(dtype[1])
         self.zeros = ir.Constant(ir.VectorType(self.real, self.lanes), [0.0] * self.lanes)
 
-    def windows(self, row: Row, window: Window, steps: WindowSteps, unrolled: tuple[tuple[int, int], ...]) -> None:
+    def windows(self, row: Row, taps: PoolTaps, steps: WindowSteps, unrolled: tuple[tuple[int, int], ...]) -> None:
         """Write the steps for all windows of a row; those of the unrolled sizes without a loop over taps."""
         builder = self.builder
         after = builder.append_basic_block()
         for shape in unrolled:
-            sizes = zip((window.rows, window.columns), shape)
-            same = [builder.icmp_signed("==", have, WORD(size)) for have, size in sizes]
+            sizes = zip((taps.rows, taps.columns), shape)
+            same = [builder.icmp_signed("==", count, WORD(size)) for count, size in sizes]
             with builder.if_then(builder.and_(*same)):
                 for i, c in self._pixels(row.windows, row.channels):
                     state = steps.start(i, c)
@@ -228,7 +228,7 @@ class ChannelVectors:
                 slots = [builder.alloca(value.type) for value in state]
             for slot, value in zip(slots, state):
                 builder.store(value, slot)
-            with cgutils.for_range(builder, window.rows) as down, cgutils.for_range(builder, window.columns) as across:
+            with cgutils.for_range(builder, taps.rows) as down, cgutils.for_range(builder, taps.columns) as across:
                 state = [builder.load(slot, typ=value.type) for slot, value in zip(slots, state)]
                 for slot, value in zip(slots, steps.tap(state, i, c, down.index, across.index)):
                     builder.store(value, slot)
@@ -251,12 +251,12 @@ class ChannelVectors:
             for i, c in self._pixels(row.windows, row.channels):
                 state = start(i, c)
                 for s in (WORD(0), WORD(1)):
-                    self.store(value(state, s), y, self.offset(row.to, c, i, wide, s, row.channels))
+                    self.store(value(state, s), y, self.offset(row.out_start, c, i, wide, s, row.channels))
             builder.branch(after)
         for i, c in self._pixels(row.windows, row.channels):
             state = start(i, c)
             with cgutils.for_range(builder, columns) as across:
-                at = self.offset(row.to, c, i, wide, across.index, row.channels)
+                at = self.offset(row.out_start, c, i, wide, across.index, row.channels)
                 self.store(value(state, across.index), y, at)
         builder.branch(after)
         builder.position_at_end(after)

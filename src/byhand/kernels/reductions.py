@@ -25,17 +25,17 @@ MAX_ROW_BLOCKS = 64
 def add_parts(parts, total, scale, block):
     """Sum a slice of the parts (P, size) in order, then scale it."""
     first, last = block * SUM_BLOCK_ELEMENTS, min((block + 1) * SUM_BLOCK_ELEMENTS, total.size)
-    into = total[first:last]
+    out = total[first:last]
     part = parts[0, first:last]
     for i in range(part.size):
-        into[i] = part[i]
+        out[i] = part[i]
     for p in range(1, parts.shape[0]):
         part = parts[p, first:last]
         for i in range(part.size):
-            into[i] += part[i]
+            out[i] += part[i]
     if scale != 1.0:
-        for i in range(into.size):
-            into[i] *= scale
+        for i in range(out.size):
+            out[i] *= scale
 
 
 @compiled
@@ -47,13 +47,13 @@ def add_up(parts: Array, total: Array, *, scale: float = 1.0) -> None:
 @kernel(reassociate=True)
 def add_rows(rows, parts, rows_per_block, block):
     """Write the partial sum of some rows of (P, K)."""
-    into = parts[block]
-    for k in range(into.size):
-        into[k] = 0.0
+    out = parts[block]
+    for k in range(out.size):
+        out[k] = 0.0
     for p in range(block * rows_per_block, min((block + 1) * rows_per_block, rows.shape[0])):
         row = rows[p]
         for k in range(row.size):
-            into[k] += row[k]
+            out[k] += row[k]
 
 
 def column_sums(rows: Array, total: Array) -> None:

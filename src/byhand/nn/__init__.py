@@ -13,8 +13,8 @@ from byhand.nn.activations import (
     Softmax,
     Tanh,
 )
+from byhand.nn.base import Input, Layer, Sequential
 from byhand.nn.init import INITIALIZERS
-from byhand.nn.layer import Input, Layer, Sequential
 from byhand.nn.layers import (
     Add,
     AvgPool2d,

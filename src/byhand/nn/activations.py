@@ -1,7 +1,7 @@
 """Activations, element by element, and the two layers that work across the channels of a pixel: Softmax and LRN."""
 
 from byhand import ops
-from byhand.nn.layer import Layer
+from byhand.nn.base import Layer
 
 
 class ReLU(Layer):

@@ -8,9 +8,9 @@ from byhand import ops
 from byhand.errors import ArgumentError
 from byhand.graph import Graph, Tensor
 from byhand.nn import init
+from byhand.nn.base import Layer
 from byhand.nn.init import Initializer
-from byhand.nn.layer import Layer, Padding, Size2d
-from byhand.shapes import Shape, integer, number, pair
+from byhand.shapes import Padding, Shape, Size2d, integer, number, pair
 
 
 class WeightedLayer(Layer):
@@ -31,7 +31,7 @@ class WeightedLayer(Layer):
 class Conv2d(WeightedLayer):
     """Convolution with `filters` filters: (N, H, W, C) -> (N, H', W', filters); see `bh.conv2d`.
 
-    kernel, stride, dilation: pixels, a number or (down, across); padding: "valid", "same", a number, (down, across) or
+    kernel, stride, dilation: pixels, a number or (height, width); padding: "valid", "same", a number, (height, width) or
     (top, bottom, left, right); groups: the channels are split into so many groups, each with filters of its own (as many as
     channels: a depthwise convolution); initializer: a name in `nn.INITIALIZERS`, or a function (generator, shape) -> array.
     Parameters: weight (R, S, C / groups, filters), bias (filters,).

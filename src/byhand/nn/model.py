@@ -24,7 +24,7 @@ from byhand.ops.op import Array
 from byhand.program import Program, build
 from byhand.program.buffers import flat_views
 from byhand.program.fork_safe_lock import ForkSafeLock
-from byhand.program.source import Update
+from byhand.program.spec import Update
 from byhand.shapes import integer, number
 
 MAX_PROGRAMS = 8  # that a model keeps: for the full and the last batch of training, testing, predicting, and two more

@@ -6,8 +6,8 @@ from typing import Any
 from byhand import ops
 from byhand.errors import ArgumentError
 from byhand.graph import Graph, Tensor
-from byhand.nn.layer import Layer, Padding
-from byhand.shapes import normal_axis, number
+from byhand.nn.base import Layer
+from byhand.shapes import Padding, normal_axis, number
 
 
 class Flatten(Layer):
@@ -50,7 +50,7 @@ class Transpose(Layer):
 
 
 class Pad2d(Layer):
-    """Pad images with `value`; padding: a number, (down, across) or (top, bottom, left, right).
+    """Pad images with `value`; padding: a number, (height, width) or (top, bottom, left, right).
 
     >>> from byhand import nn
     >>> nn.Pad2d(2)(nn.Input(28, 28, 1))
@@ -131,7 +131,7 @@ class Resize(Layer):
 
 
 class Upsample(Layer):
-    """Enlarge images by `scale`, a number or (down, across); other settings are those of `bh.resize`.
+    """Enlarge images by `scale`, a number or (height, width); other settings are those of `bh.resize`.
 
     >>> from byhand import nn
     >>> nn.Upsample(2)(nn.Input(13, 13, 256))
@@ -151,7 +151,7 @@ class Upsample(Layer):
         scales = tuple(self.scale) if isinstance(self.scale, (tuple, list)) else (self.scale, self.scale)
         if len(scales) != 2 or len(x.shape) != 4:
             raise ArgumentError(
-                f"{name}: got {x!r} and a scale of {self.scale!r}; expected (N, H, W, C) and (down, across)"
+                f"{name}: got {x!r} and a scale of {self.scale!r}; expected (N, H, W, C) and (height, width)"
             )
         scales = tuple(number(f"{name}: scale", scale, 0) for scale in scales)
         size = tuple(int(old * scale) for old, scale in zip(x.shape[1:3], scales))

@@ -21,7 +21,7 @@ class Row:
     output: str
     parameters: int
     flops: int
-    receptive_field: int | tuple[int, int]  # (down, across) where they differ
+    receptive_field: int | tuple[int, int]  # (height, width) where they differ
 
 
 class Summary:

@@ -1,4 +1,4 @@
-"""How ONNX defines an operator by other operators: the body of a function operator, for a node's opset and input types."""
+"""ONNX operators defined by other operators: the body of a function operator, for a node's opset and input types."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import onnx
 from onnx import defs, helper
 
 from byhand.onnx.node_context import DOMAINS, NodeContext
-from byhand.onnx.symbol import Symbol, Value
+from byhand.onnx.symbol import OnnxValue, Symbol
 
 
-def function_body(node: NodeContext, inputs: list[Value | None]) -> onnx.FunctionProto | None:
+def function_body(node: NodeContext, inputs: list[OnnxValue | None]) -> onnx.FunctionProto | None:
     """Return ONNX's definition of a node's operator by others, or None where it has none."""
     if node.proto.domain not in DOMAINS or not defs.has(node.op_type):
         return None
@@ -51,7 +51,7 @@ def _resolved(node: NodeContext) -> onnx.NodeProto:
     return proto
 
 
-def _type_of(value: Value | None) -> bytes:
+def _type_of(value: OnnxValue | None) -> bytes:
     """Return a value's serialized TypeProto; what depends on the image is float32."""
     if value is None:
         return b""

@@ -23,7 +23,7 @@ from byhand.onnx.mapped_weights import MappedWeights
 from byhand.onnx.node_context import DOMAINS, NodeContext
 from byhand.onnx.reader_state import NamedGraph, ReaderState
 from byhand.onnx.readers import READERS
-from byhand.onnx.symbol import Symbol, Value
+from byhand.onnx.symbol import OnnxValue, Symbol
 
 SUBGRAPH_TYPES = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
 # A computed array may be so many times as large as the largest input: batches grow on their way through a graph.
@@ -54,9 +54,9 @@ class GraphReader:
         self.functions = {(function.domain, function.name): function for function in model.functions}
         self.expanded_nodes = 0
 
-    def run(self, graph: onnx.GraphProto, inputs: Mapping[str, Value]) -> dict[str, Value]:
+    def run(self, graph: onnx.GraphProto, inputs: Mapping[str, OnnxValue]) -> dict[str, OnnxValue]:
         """Return the outputs of a graph by name, from its inputs by name."""
-        scope: MutableMapping[str, Value] = dict(inputs)
+        scope: MutableMapping[str, OnnxValue] = dict(inputs)
         if self.state.depth:
             scope = ChainMap({}, inputs)  # type: ignore[arg-type]
         else:
@@ -70,7 +70,7 @@ class GraphReader:
         self._walk(graph.node, scope, self.opsets, {}, [output.name for output in graph.output])
         return {output.name: _lookup(scope, output.name, "the graph's output") for output in graph.output}
 
-    def run_branch(self, graph: onnx.GraphProto, scope: Mapping[str, Value]) -> dict[str, Value]:
+    def run_branch(self, graph: onnx.GraphProto, scope: Mapping[str, OnnxValue]) -> dict[str, OnnxValue]:
         """Return the outputs of a branch, which may use any value of the graph around it."""
         self.state.depth += 1
         try:
@@ -81,7 +81,7 @@ class GraphReader:
     def _walk(
         self,
         nodes: Iterable[onnx.NodeProto],
-        scope: MutableMapping[str, Value],
+        scope: MutableMapping[str, OnnxValue],
         opsets: Mapping[str, int],
         function_attributes: Mapping[str, Any],
         outputs: Sequence[str],
@@ -104,7 +104,7 @@ class GraphReader:
                     if last_use.get(name) == i and name not in outputs:
                         scope.pop(name, None)
 
-    def apply(self, node: NodeContext, inputs: list[Value | None]) -> Sequence[Any]:
+    def apply(self, node: NodeContext, inputs: list[OnnxValue | None]) -> Sequence[Any]:
         """Return the outputs of a node."""
         graph, start = self.state.graph, 0
         if graph is not None:
@@ -124,7 +124,7 @@ class GraphReader:
                 results[0] = _renamed(graph, results[0], node.label)
         return results
 
-    def _expand(self, node: NodeContext, inputs: list[Value | None]) -> list[Any]:
+    def _expand(self, node: NodeContext, inputs: list[OnnxValue | None]) -> list[Any]:
         """Return the outputs of a function: one of the model, or an operator that ONNX defines by others."""
         proto = node.proto
         function = self.functions.get((proto.domain, proto.op_type)) or function_body(node, inputs)
@@ -163,7 +163,7 @@ def _opset_versions(imports: Iterable[onnx.OperatorSetIdProto]) -> dict[str, int
     return versions
 
 
-def _lookup(scope: Mapping[str, Value], name: str, who: Any) -> Value:
+def _lookup(scope: Mapping[str, OnnxValue], name: str, who: Any) -> OnnxValue:
     """Return a value by name, or raise a FileError."""
     if name not in scope:
         raise FileError(f"{who}: nothing before it makes '{name}'; expected nodes in order of computation")

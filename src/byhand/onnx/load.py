@@ -22,7 +22,7 @@ from byhand.onnx.metadata import read_metadata
 from byhand.onnx.node_context import python_name
 from byhand.onnx.reader_state import NamedGraph
 from byhand.onnx.readers.constant import FLOATING_TYPES
-from byhand.onnx.symbol import NHWC, Symbol, Value
+from byhand.onnx.symbol import NHWC, OnnxValue, Symbol
 from byhand.ops import flatten, transpose
 from byhand.shapes import Shape
 
@@ -167,7 +167,7 @@ def _input_layout(
     return (1, *rest), layout, batch or 1
 
 
-def _choose_output(outputs: dict[str, Value], name: str | None) -> Symbol:
+def _choose_output(outputs: dict[str, OnnxValue], name: str | None) -> Symbol:
     """Return a graph output by name, by default the first."""
     if not outputs:
         raise FileError("it has no output; expected one or more")

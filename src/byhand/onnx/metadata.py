@@ -1,4 +1,4 @@
-"""What byhand keeps in an ONNX file's metadata: the model's name, its class names, and the preprocessing of images."""
+"""The metadata of byhand in an ONNX file: the model's name, its class names, and the preprocessing of images."""
 
 from __future__ import annotations
 

@@ -23,9 +23,9 @@ from byhand.graph.graph import RESERVED
 from byhand.graph.serial import MAX_AXES
 from byhand.onnx.reader_state import ReaderState
 from byhand.onnx.symbol import (
+    OnnxValue,
     Stored,
     Symbol,
-    Value,
     from_layout,
     layout_of,
     mergeable_layout,
@@ -46,7 +46,7 @@ GATED_OPS: dict[str, tuple[str, dict[str, float]]] = {
 MAX_LISTED_INTEGERS = 4096  # of an input that lists sizes, indices or axes
 MAX_LOOPED_ELEMENTS = 2**20  # of an array that Python loops over
 LEARNED_INPUTS = ("weight", "bias", "gamma", "beta", "slope")  # inputs of ops that are parameters
-Operand = Stored | Sequence[Stored] | None  # an input of an op
+OpInput = Stored | Sequence[Stored] | None  # an input of an op
 
 
 def python_name(name: str) -> str:
@@ -72,8 +72,8 @@ class NodeContext:
     proto: onnx.NodeProto
     opsets: Mapping[str, int]
     function_attributes: Mapping[str, Any]
-    scope: Mapping[str, Value]
-    run_branch: Callable[[onnx.GraphProto, Mapping[str, Value]], Mapping[str, Value]]
+    scope: Mapping[str, OnnxValue]
+    run_branch: Callable[[onnx.GraphProto, Mapping[str, OnnxValue]], Mapping[str, OnnxValue]]
 
     def __str__(self) -> str:
         name = self.proto.name or next(iter(self.outputs), "")
@@ -116,16 +116,16 @@ class NodeContext:
         return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
     @overload
-    def constant(self, value: Value, what: str) -> Array: ...
+    def constant(self, value: OnnxValue, what: str) -> Array: ...
     @overload
-    def constant(self, value: Value | None, what: str) -> Array | None: ...
-    def constant(self, value: Value | None, what: str) -> Array | None:
+    def constant(self, value: OnnxValue | None, what: str) -> Array | None: ...
+    def constant(self, value: OnnxValue | None, what: str) -> Array | None:
         """Return an input that must be constant, or raise an UnsupportedError that says what it is."""
         if isinstance(value, Symbol):
             raise self.unsupported(f"its {what} depends on the image; byhand reads it only where it is constant")
         return value
 
-    def integers(self, value: Value | None, what: str) -> list[int]:
+    def integers(self, value: OnnxValue | None, what: str) -> list[int]:
         """Return a constant input of integers as a list."""
         array = np.asarray(self.constant(value, what))
         if array.dtype.kind not in "iu":
@@ -134,7 +134,7 @@ class NodeContext:
             raise ValueError(f"its {what} are {array.size:,} integers; expected at most {MAX_LISTED_INTEGERS:,}")
         return [int(element) for element in array.reshape(-1)]
 
-    def attribute_or_input(self, name: str, value: Value | None, *, since: int) -> Any:
+    def attribute_or_input(self, name: str, value: OnnxValue | None, *, since: int) -> Any:
         """Return integers that are an attribute up to an opset and an input since; None where they are omitted."""
         if self.opset < since:
             return self.attribute(name)
@@ -165,15 +165,15 @@ class NodeContext:
 
     @overload
     def apply(
-        self, op: Op | str, x: Tensor, *inputs: Operand, output: int | None = None, **attributes: Any
+        self, op: Op | str, x: Tensor, *inputs: OpInput, output: int | None = None, **attributes: Any
     ) -> Tensor: ...
     @overload
     def apply(
         self, op: Op | str, *inputs: Array | Sequence[Array] | None, output: int | None = None, **attributes: Any
     ) -> Array: ...
     @overload
-    def apply(self, op: Op | str, *inputs: Operand, output: int | None = None, **attributes: Any) -> Stored: ...
-    def apply(self, op: Op | str, *inputs: Operand, output: int | None = None, **attributes: Any) -> Stored:
+    def apply(self, op: Op | str, *inputs: OpInput, output: int | None = None, **attributes: Any) -> Stored: ...
+    def apply(self, op: Op | str, *inputs: OpInput, output: int | None = None, **attributes: Any) -> Stored:
         """Apply an op of byhand's to tensors and arrays in its own layout; returns a tensor where one is among them.
 
         output: the index of the node's output that the result is named after.
@@ -196,16 +196,16 @@ class NodeContext:
     @overload
     def elementwise(self, op: Op | str, value: Array, **attributes: Any) -> Array: ...
     @overload
-    def elementwise(self, op: Op | str, value: Value, **attributes: Any) -> Value: ...
-    def elementwise(self, op: Op | str, value: Value, **attributes: Any) -> Value:
+    def elementwise(self, op: Op | str, value: OnnxValue, **attributes: Any) -> OnnxValue: ...
+    def elementwise(self, op: Op | str, value: OnnxValue, **attributes: Any) -> OnnxValue:
         """Apply an elementwise op, in the layout that the value has."""
         return from_layout(self.apply(op, stored_form(value), **attributes), layout_of(value))
 
     @overload
     def binary(self, op: Op | str, a: Array, b: Array) -> Array: ...
     @overload
-    def binary(self, op: Op | str, a: Value, b: Value) -> Value: ...
-    def binary(self, op: Op | str, a: Value, b: Value) -> Value:
+    def binary(self, op: Op | str, a: OnnxValue, b: OnnxValue) -> OnnxValue: ...
+    def binary(self, op: Op | str, a: OnnxValue, b: OnnxValue) -> OnnxValue:
         """Apply an op of two broadcast inputs."""
         stored, layout = self.aligned([a, b])
         return from_layout(self.apply(op, *stored), layout)
@@ -249,8 +249,8 @@ class NodeContext:
     @overload
     def in_layout(self, value: Array, layout: Sequence[int]) -> Array: ...
     @overload
-    def in_layout(self, value: Value, layout: Sequence[int]) -> Stored: ...
-    def in_layout(self, value: Value, layout: Sequence[int]) -> Stored:
+    def in_layout(self, value: OnnxValue, layout: Sequence[int]) -> Stored: ...
+    def in_layout(self, value: OnnxValue, layout: Sequence[int]) -> Stored:
         """Return a value as a tensor or an array that is stored in this layout."""
         if not isinstance(value, Symbol):
             return value.transpose(layout)
@@ -265,16 +265,16 @@ class NodeContext:
     @overload
     def in_onnx_layout(self, value: Array) -> Array: ...
     @overload
-    def in_onnx_layout(self, value: Value) -> Stored: ...
-    def in_onnx_layout(self, value: Value) -> Stored:
+    def in_onnx_layout(self, value: OnnxValue) -> Stored: ...
+    def in_onnx_layout(self, value: OnnxValue) -> Stored:
         """Return a value stored with its axes in ONNX's order."""
         return self.in_layout(value, range(value.ndim))
 
     @overload
     def reshape(self, value: Array, shape: Sequence[int]) -> Array: ...
     @overload
-    def reshape(self, value: Value, shape: Sequence[int]) -> Value: ...
-    def reshape(self, value: Value, shape: Sequence[int]) -> Value:
+    def reshape(self, value: OnnxValue, shape: Sequence[int]) -> OnnxValue: ...
+    def reshape(self, value: OnnxValue, shape: Sequence[int]) -> OnnxValue:
         """Return a value in another shape, both in ONNX's axis order; data moves only where it must."""
         shape = tuple(shape)
         if len(shape) > MAX_AXES or any(size < 0 for size in shape):
@@ -299,7 +299,7 @@ class NodeContext:
             assert layout is not None
         return Symbol(self.apply(reshape, value.tensor, shape=tuple(shape[axis] for axis in layout[1:])), layout)
 
-    def aligned(self, values: Sequence[Value]) -> tuple[list[Stored], Shape]:
+    def aligned(self, values: Sequence[OnnxValue]) -> tuple[list[Stored], Shape]:
         """Return values ready for a broadcasting op, all in one layout, and that layout."""
         symbols = [value for value in values if isinstance(value, Symbol)]
         if not symbols:
@@ -308,7 +308,7 @@ class NodeContext:
         largest = max(symbols, key=lambda symbol: symbol.size)
         return [self._aligned_with(largest, value) for value in values], largest.layout
 
-    def _aligned_with(self, symbol: Symbol, value: Value) -> Stored:
+    def _aligned_with(self, symbol: Symbol, value: OnnxValue) -> Stored:
         """Return a value in the layout of a symbol that it is broadcast with."""
         if isinstance(value, Symbol):
             if value.ndim != symbol.ndim:

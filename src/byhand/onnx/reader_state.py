@@ -1,4 +1,4 @@
-"""What all nodes of one ONNX file share while it is read: the byhand graph, its weights, and the budget."""
+"""The state of reading one ONNX file, shared by its nodes: the byhand graph, its weights, and the budget."""
 
 from __future__ import annotations
 

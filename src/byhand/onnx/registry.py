@@ -14,10 +14,10 @@ from typing import TypeVar
 
 from byhand.graph import Node
 from byhand.onnx.graph_writer import GraphWriter
-from byhand.onnx.symbol import Value
+from byhand.onnx.symbol import OnnxValue
 from byhand.ops.op import CallSpec
 
-Reader = Callable[..., Value | Sequence[Value | None]]
+Reader = Callable[..., OnnxValue | Sequence[OnnxValue | None]]
 Writer = Callable[[GraphWriter, Node, CallSpec], None]
 ReaderFunction = TypeVar("ReaderFunction", bound=Reader)
 

@@ -44,15 +44,15 @@ class Symbol:
         return prod(self.tensor.shape)
 
 
-Value = Symbol | Array  # as ONNX's nodes see it
+OnnxValue = Symbol | Array  # as ONNX's nodes see it
 Stored = Tensor | Array  # as byhand's ops take it and return it
 
 
 @overload
 def from_layout(stored: Array, layout: Sequence[int]) -> Array: ...
 @overload
-def from_layout(stored: Stored, layout: Sequence[int]) -> Value: ...
-def from_layout(stored: Stored, layout: Sequence[int]) -> Value:
+def from_layout(stored: Stored, layout: Sequence[int]) -> OnnxValue: ...
+def from_layout(stored: Stored, layout: Sequence[int]) -> OnnxValue:
     """Return a Value from an op's result whose stored axes hold ONNX's axes in this layout."""
     if isinstance(stored, Tensor):
         return Symbol(stored, tuple(layout))
@@ -62,13 +62,13 @@ def from_layout(stored: Stored, layout: Sequence[int]) -> Value:
 @overload
 def stored_form(value: Array) -> Array: ...
 @overload
-def stored_form(value: Value) -> Stored: ...
-def stored_form(value: Value) -> Stored:
+def stored_form(value: OnnxValue) -> Stored: ...
+def stored_form(value: OnnxValue) -> Stored:
     """Return a value as ops take it: the tensor of a symbol, or the array itself."""
     return value.tensor if isinstance(value, Symbol) else value
 
 
-def layout_of(value: Value) -> Shape:
+def layout_of(value: OnnxValue) -> Shape:
     """Return the layout of a value; arrays are stored in ONNX's order."""
     return value.layout if isinstance(value, Symbol) else tuple(range(value.ndim))
 

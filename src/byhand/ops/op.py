@@ -33,9 +33,6 @@ Input = Array | tuple[Array, ...] | None  # `xs` of concat is a tuple; None: an 
 InputShape = Shape | tuple[Shape, ...] | None
 Attributes = dict[str, Any]  # such as stride and padding, by name
 Sample = tuple[tuple[Any, ...], Attributes]  # a legal call: inputs and attributes
-Pair = int | Sequence[int]  # an attribute of two axes: one number for both, or (rows, columns)
-# Pixels, "valid" or "same"; two numbers: rows, columns; four: top, bottom, left, right.
-Padding = int | str | Sequence[int]
 HandFunction = Callable[..., None]  # writes into the arrays it is given
 
 HANDS = ("loops", "arrays", "compiled")
@@ -68,8 +65,8 @@ class CallSpec:
 class SampleSource(Protocol):
     """The random choices that an op's `sample` makes, to draw a legal call; hypothesis drives them in the conformance test."""
 
-    def integer(self, least: int, most: int) -> int:
-        """Return an integer from least to most, both included."""
+    def integer(self, low: int, high: int) -> int:
+        """Return an integer from low to high, both included."""
 
     def choice(self, options: Sequence[Any]) -> Any:
         """Return one of the options."""
@@ -137,19 +134,19 @@ class Op:
 
     def __call__(self, *inputs: Any, hand: str = DEFAULT_HAND, **attributes: Any) -> Any:
         """Return the first output of the op; for a symbolic input, a symbolic tensor."""
-        given = self._inputs_by_name(inputs, attributes)
-        symbol = next((t for t in tree_leaves(given.values()) if hasattr(t, "apply_op")), None)
+        named = self._inputs_by_name(inputs, attributes)
+        symbol = next((t for t in tree_leaves(named.values()) if hasattr(t, "apply_op")), None)
         if symbol is not None:
             if hand != DEFAULT_HAND:
                 raise ArgumentError(f"{self.name}: a symbolic call takes no hand; the program that runs it does")
-            return symbol.apply_op(self, given, attributes)
-        arrays, dtype = self._as_arrays(given)
+            return symbol.apply_op(self, named, attributes)
+        arrays, dtype = self._as_arrays(named)
         call = self.infer(map(shape_of, arrays.values()), attributes)
         self._check_values(arrays)
         outputs = self.allocate(call, dtype)
         self._hand_for(hand, arrays).forward(*arrays.values(), *outputs.values(), **call.attributes)
         for name in self.state:  # in place, also where the hand got a copy of another dtype
-            updated, state = arrays[name], given[name]
+            updated, state = arrays[name], named[name]
             if isinstance(state, np.ndarray) and np.can_cast(updated.dtype, state.dtype, "same_kind"):
                 state[...] = updated.reshape(state.shape)
         return outputs[self.outputs[0]]
@@ -165,12 +162,12 @@ class Op:
             expected = f"expected that of {first}, {call.shapes[first]}"
             raise ShapeError(f"{self.name}: grad has the shape {grad.shape}; {expected}")
         grads = {f"grad_{name}": empty_like(arrays[name]) for name in self.differentiable}
-        have: dict[str, Any] = arrays | {f"grad_{first}": grad} | grads
+        arguments: dict[str, Any] = arrays | {f"grad_{first}": grad} | grads
         if set(self.outputs) & set(self.backward_arguments):  # backward needs outputs of forward
-            have |= {name: np.array(arrays[name]) for name in self.state}  # forward writes to these: copies
-            have |= self.allocate(call, dtype)
-            chosen.forward(*(have[name] for name in self.forward_arguments), **call.attributes)
-        chosen.backward(*(have[name] for name in self.backward_arguments), **call.attributes)
+            arguments |= {name: np.array(arrays[name]) for name in self.state}  # forward writes to these: copies
+            arguments |= self.allocate(call, dtype)
+            chosen.forward(*(arguments[name] for name in self.forward_arguments), **call.attributes)
+        chosen.backward(*(arguments[name] for name in self.backward_arguments), **call.attributes)
         return tuple(grads.values()) if len(grads) > 1 else next(iter(grads.values()))
 
     def infer(self, shapes: Iterable[InputShape], attributes: Mapping[str, Any], who: str = "") -> CallSpec:
@@ -203,13 +200,13 @@ class Op:
     def _inputs_by_name(self, inputs: tuple[Any, ...], attributes: Attributes) -> dict[str, Any]:
         """Return the inputs of a call by name; those given as keywords are taken out of the attributes."""
         found = dict(zip(self.inputs, inputs))
-        if twice := next((name for name in found if name in attributes), None):
-            raise ArgumentError(f"{self.name}: {twice} is given twice; it takes {', '.join(self.inputs)}")
+        if repeated := next((name for name in found if name in attributes), None):
+            raise ArgumentError(f"{self.name}: {repeated} is given twice; it takes {', '.join(self.inputs)}")
         found |= {name: attributes.pop(name) for name in self.inputs if name in attributes}
         missing = [name for name in self.inputs if found.get(name) is None and name not in self.optional]
         if len(inputs) > len(self.inputs) or missing:
-            trouble = f"{missing[0]} is missing" if missing else f"got {len(inputs)} inputs"
-            raise ArgumentError(f"{self.name}: {trouble}; it takes {', '.join(self.inputs)}")
+            problem = f"{missing[0]} is missing" if missing else f"got {len(inputs)} inputs"
+            raise ArgumentError(f"{self.name}: {problem}; it takes {', '.join(self.inputs)}")
         return {name: found.get(name) for name in self.inputs}
 
     def _as_arrays(self, inputs: dict[str, Any]) -> tuple[dict[str, Any], np.dtype[Any]]:
@@ -219,11 +216,11 @@ class Op:
         dtypes = [a.dtype if a.dtype in (np.float32, np.float64) else np.dtype(np.float64) for a in floats]
         dtype = np.result_type(*dtypes) if dtypes else np.dtype(np.float64)
         for name, value in arrays.items():
-            wanted = self.dtypes.get(name, dtype)
+            expected = self.dtypes.get(name, dtype)
             if isinstance(value, tuple):
-                arrays[name] = tuple(a.astype(wanted, copy=False) for a in value)
+                arrays[name] = tuple(a.astype(expected, copy=False) for a in value)
             elif value is not None:  # no copy where the dtype is right: state is written in place
-                arrays[name] = value.astype(wanted, copy=False)
+                arrays[name] = value.astype(expected, copy=False)
         return arrays, dtype
 
     def _as_array(self, name: str, value: Any) -> Any:
@@ -238,8 +235,8 @@ class Op:
             raise ArgumentError(f"{self.name}: {name} has rows of different lengths; expected an array") from None
         integers = np.issubdtype(self.dtypes.get(name, np.float64), np.integer)
         if array.dtype.kind not in ("iu" if integers else "fiub"):
-            what = "whole numbers" if integers else "numbers"
-            raise ArgumentError(f"{self.name}: {name} holds {array.dtype}; expected {what}")
+            kind = "whole numbers" if integers else "numbers"
+            raise ArgumentError(f"{self.name}: {name} holds {array.dtype}; expected {kind}")
         return np.atleast_1d(array) if name in self.state else array
 
     def _check_values(self, arrays: dict[str, Any]) -> None:

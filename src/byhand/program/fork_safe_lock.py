@@ -21,7 +21,7 @@ class ForkSafeLock:
         _locks.add(self)
 
     def __reduce__(self) -> Any:
-        """Copy and pickle as a lock that nobody holds."""
+        """Copy and pickle as an unlocked lock."""
         return ForkSafeLock, ()
 
 

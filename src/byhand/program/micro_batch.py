@@ -1,9 +1,9 @@
 """Micro-batches: the parts of a batch that a small network's program takes through all its layers, one after the other.
 
-Layer by layer, the activations of a whole batch travel to memory and back, and threads wait for each other after each layer. A
-micro-batch goes depth-first through forward and backward while its activations stay in one core's L2 cache. Each sums a
-gradient of its own; these are added up in a fixed order. Their number depends on sizes alone, never on the number of threads,
-and so do the bits of the result.
+Layer by layer, the activations of a whole batch are written to memory and read back, and threads wait for each other after
+each layer. A micro-batch goes depth-first through forward and backward while its activations stay in one core's L2 cache. Each
+sums a gradient of its own; these are added up in a fixed order. Their number depends on sizes alone, never on the number of
+threads, and so do the bits of the result.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from byhand.kernels.memory import empty
 from byhand.kernels.runtime.cpu import cache_size
 from byhand.ops.op import Array
 from byhand.program.buffers import allocate, flat_views
-from byhand.program.source import Source
+from byhand.program.generated_file import GeneratedFile
 
 MIN_MICRO_BATCHES = 4  # so that four threads have work
 MAX_MICRO_BATCHES = 1024  # a batch that needs more runs layer by layer
@@ -61,16 +61,16 @@ class MicroBatches:
 
 
 def micro_batch_arena(
-    source: Source, outputs: Mapping[str, Array], parameters: Sequence[Tensor], dtype: npt.DTypeLike
+    file: GeneratedFile, outputs: Mapping[str, Array], parameters: Sequence[Tensor], dtype: npt.DTypeLike
 ) -> SimpleNamespace:
     """Return a program's arena: its micro-batches, and over all of them the gradients, losses and last layer's outputs."""
-    size, count = source.micro_batch_size, source.micro_batches
+    size, count = file.micro_batch_size, file.micro_batches
     losses = np.zeros((count, 1), dtype)
     gradients = empty((count, sum(prod(tensor.shape) for tensor in parameters)), dtype)
     parts = []
     for i in range(count):
         images = slice(i * size, (i + 1) * size)
-        arrays = allocate(source.arrays, source.offsets)
+        arrays = allocate(file.arrays, file.offsets)
         arrays |= {name: array[images] if array.ndim else losses[i].reshape(()) for name, array in outputs.items()}
         g = flat_views(parameters, dtype, "grad_", gradients[i])
         parts.append(SimpleNamespace(images=images, g=g, arena=SimpleNamespace(**arrays)))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from byhand.kernels.runtime.launch import poison
-from byhand.ops.op import REGISTRY, tree_leaves
+from byhand.ops.op import tree_leaves
+from byhand.program.generated_file import Callee
 from byhand.program.micro_batch import MicroBatches
 
 
@@ -24,24 +24,21 @@ def poison_arena(arena: Any) -> None:
             poison(value)
 
 
-def poison_calls(module: ModuleType) -> None:
-    """Let each op call of a program fill the arrays that it is to write before it runs."""
-    for alias, hand in list(vars(module).items()):
-        op = REGISTRY.get(alias.removesuffix("_backward"))
-        if op is not None and callable(hand):
-            backward = alias.endswith("_backward")
-            names = op.backward_arguments if backward else op.forward_arguments
-            written = {f"grad_{name}" for name in op.differentiable} if backward else set(op.outputs)
-            setattr(module, alias, _poisoning(hand, [name in written for name in names]))
+def with_poisoned_outputs(callees: Mapping[str, Callee]) -> dict[str, Callee]:
+    """Return the functions that a program calls; those of ops fill the arrays that they are to write before they run."""
+    return {
+        name: callee._replace(function=_poisoning(callee.function, callee.writes)) if callee.writes else callee
+        for name, callee in callees.items()
+    }
 
 
-def _poisoning(hand: Callable[..., None], written: list[bool]) -> Callable[..., None]:
+def _poisoning(hand: Callable[..., None], writes: tuple[bool, ...]) -> Callable[..., None]:
     """Return a hand that fills what it is to write, but where it works in place."""
 
     @wraps(hand)
     def poisoned(*arrays: Any, **attributes: Any) -> None:
-        read = tree_leaves(value for value, out in zip(arrays, written) if not out)
-        for array in tree_leaves(value for value, out in zip(arrays, written) if out):
+        read = tree_leaves(value for value, written in zip(arrays, writes) if not written)
+        for array in tree_leaves(value for value, written in zip(arrays, writes) if written):
             if not any(np.may_share_memory(array, other) for other in read):
                 poison(array)
         hand(*arrays, **attributes)

@@ -1,9 +1,9 @@
 """A program: generated text, the file it is run from, and the arrays it writes."""
 
 import hashlib
-import importlib.util
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -18,13 +18,15 @@ from byhand.files import cache_folder, write_whole
 from byhand.graph import Graph, Tensor
 from byhand.kernels import memory
 from byhand.ops.op import Array
-from byhand.program.algorithms import LayerAlgorithms
+from byhand.program.algorithm_table import LayerAlgorithms
 from byhand.program.buffers import ArraySpec, allocate, allocate_bytes
 from byhand.program.fork_safe_lock import ForkSafeLock
 from byhand.program.fuse import fuse
+from byhand.program.generated_file import Callee, GeneratedFile
 from byhand.program.micro_batch import micro_batch_arena, micro_batch_count
-from byhand.program.poison import poison_arena, poison_calls
-from byhand.program.source import Source, SourceWriter, Update
+from byhand.program.poison import poison_arena, with_poisoned_outputs
+from byhand.program.spec import ProgramSpec, Update
+from byhand.program.writer import ProgramWriter
 from byhand.shapes import Shape
 
 MAX_IMAGES_PER_EXECUTION = 512  # in all the steps that one call runs
@@ -33,8 +35,8 @@ MAX_STEPS_PER_EXECUTION = 64
 T = TypeVar("T")
 
 
-class once(cached_property[T]):
-    """A cached property that is made under the program's lock: once, whatever threads ask for it."""
+class locked_cached_property(cached_property[T]):
+    """A cached property that is computed under the program's lock: once, whatever threads ask for it."""
 
     def __get__(self, program: Any, owner: type[Any] | None = None) -> Any:
         if program is None:
@@ -55,7 +57,7 @@ class Program:
 
     def __init__(
         self,
-        source: Source,
+        file: GeneratedFile,
         hand: str,
         image: Shape,
         parameters: Sequence[Tensor],
@@ -63,8 +65,8 @@ class Program:
         steps_per_execution: int,
         lock: ForkSafeLock | None = None,
     ) -> None:
-        self.text, self.hand, self.steps_per_execution = source.text, hand, steps_per_execution
-        self._source, self._parameters, self._dtype, self._image = source, parameters, np.dtype(dtype), image
+        self.text, self.hand, self.steps_per_execution = file.text, hand, steps_per_execution
+        self._file, self._parameters, self._dtype, self._image = file, parameters, np.dtype(dtype), image
         self.lock = lock or ForkSafeLock()
         self._captured: CapturedProgram | None = None
 
@@ -78,12 +80,12 @@ class Program:
     @property
     def micro_batches(self) -> int:
         """How many micro-batches a batch is cut into."""
-        return self._source.micro_batches
+        return self._file.micro_batches
 
     @property
     def algorithms(self) -> list[LayerAlgorithms]:
         """The algorithms of its convolutions and linear layers, in the order of forward; empty where no hand is compiled."""
-        return list(self._source.algorithms.values())
+        return list(self._file.algorithms.values())
 
     @cached_property
     def path(self) -> Path:
@@ -94,35 +96,28 @@ class Program:
             write_whole(path, self.text.encode())
         return path
 
-    @once
+    @locked_cached_property
     def module(self) -> ModuleType:
         """The program as a module: its function `step`, and `update` where an optimizer adds one."""
-        module = self._load()
+        module = self.load(self.callees)
         sys.modules[module.__name__] = module  # where debuggers look
         return module
 
-    def module_with(self, replacements: Mapping[str, Callable[..., None]]) -> ModuleType:
-        """Return a new module in which other functions replace some of the ops that the program calls, by name.
+    @property
+    def callees(self) -> dict[str, Callee]:
+        """The functions that it calls, by name; in poisoned memory, those of ops fill first what they write."""
+        return with_poisoned_outputs(self._file.callees) if memory.POISON else self._file.callees
 
-        Data-parallel training replaces batch norm by one that exchanges its statistics with other processes.
+    def load(self, callees: Mapping[str, Callee]) -> ModuleType:
+        """Return a new module that calls other functions, one for each name in `callees`.
+
+        Data-parallel training gives it a batch norm that exchanges its statistics with other processes.
         """
-        module = self._load()
-        for name, function in replacements.items():
-            if not hasattr(module, name):
-                raise ArgumentError(f"the program calls no '{name}' that could be replaced")
-            setattr(module, name, function)
-        return module
+        if unknown := callees.keys() - self._file.callees.keys():
+            raise ArgumentError(f"the program calls no '{min(unknown)}' that could be replaced")
+        return self._file.load(self.path, callees)
 
-    def _load(self) -> ModuleType:
-        spec = importlib.util.spec_from_file_location(f"byhand_{self.path.stem}", self.path)
-        assert spec is not None
-        module = importlib.util.module_from_spec(spec)
-        exec(compile(self.text, str(self.path), "exec"), module.__dict__)  # the text printed is the text run
-        if memory.POISON:
-            poison_calls(module)
-        return module
-
-    @once
+    @locked_cached_property
     def arena(self) -> SimpleNamespace:
         """Every array that the program writes: outputs, what forward saves for backward, gradients.
 
@@ -131,22 +126,22 @@ class Program:
         of the whole batch.
         """
         outputs = {name: array[0, ...] for name, array in self.outputs.items()}  # of the first step
-        if self._source.micro_batches > 1:
-            return micro_batch_arena(self._source, outputs, self._parameters, self._dtype)
-        return SimpleNamespace(**(allocate(self._source.arrays, self._source.offsets) | outputs))
+        if self._file.micro_batches > 1:
+            return micro_batch_arena(self._file, outputs, self._parameters, self._dtype)
+        return SimpleNamespace(**(allocate(self._file.arrays, self._file.offsets) | outputs))
 
-    @once
+    @locked_cached_property
     def images(self) -> Array:
         """Where images may be written for `steps`, which then need not copy them: (steps, batch, H, W, C)."""
-        batch = self._source.micro_batch_size * self._source.micro_batches
+        batch = self._file.micro_batch_size * self._file.micro_batches
         return self._for_each_step(ArraySpec((batch, *self._image), self._dtype))
 
-    @once
+    @locked_cached_property
     def outputs(self) -> dict[str, Array]:
         """What the last layer wrote, by name, for each of the steps that one call runs: (steps, ...)."""
-        size, count, arrays = self._source.micro_batch_size, self._source.micro_batches, {}
-        for name in self._source.outputs:
-            shape, dtype = self._source.arrays[name]
+        size, count, arrays = self._file.micro_batch_size, self._file.micro_batches, {}
+        for name in self._file.outputs:
+            shape, dtype = self._file.arrays[name]
             if count > 1 and shape[:1] == (size,):
                 shape = (size * count, *shape[1:])
             arrays[name] = self._for_each_step(ArraySpec(shape, dtype))
@@ -282,15 +277,23 @@ def build(
     if not preserve_all:
         graph = fuse(graph, logits, training)
 
-    def write(micro_batches: int) -> Source:
-        writer = SourceWriter(graph, output, batch, losses, hand, dtype, micro_batches, preserve_all)
-        return writer.write(title, update, input_gradient)
-
-    parameters, source = graph.of_kind("parameter"), write(1)
+    spec = ProgramSpec(
+        title,
+        graph,
+        output,
+        batch,
+        hand,
+        dtype,
+        losses=losses,
+        update=update,
+        input_gradient=input_gradient,
+        preserve_all=preserve_all,
+    )
+    parameters, file = graph.of_kind("parameter"), ProgramWriter(spec).write()
     if hand == "compiled" and not preserve_all and not input_gradient:
         gradient_bytes = sum(ArraySpec(tensor.shape, dtype).nbytes for tensor in parameters) if training else 0
-        count = micro_batch_count(graph, output.name, batch, source.nbytes, gradient_bytes)
-        source = write(count) if count > 1 else source
+        count = micro_batch_count(graph, output.name, batch, file.nbytes, gradient_bytes)
+        file = ProgramWriter(replace(spec, micro_batches=count)).write() if count > 1 else file
     assert graph.input is not None
     steps = 1 if update is None else max(1, min(MAX_STEPS_PER_EXECUTION, MAX_IMAGES_PER_EXECUTION // batch))
-    return Program(source, hand, graph.input.shape[1:], parameters, dtype, steps, lock)
+    return Program(file, hand, graph.input.shape[1:], parameters, dtype, steps, lock)

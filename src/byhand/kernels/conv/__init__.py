@@ -1,22 +1,27 @@
 """Convolution: the passes, each by the algorithm that suits its shape.
 
-algorithm.py is the door. Behind it stand direct.py, packed.py and depthwise.py, and matrix.py for matrix products. Their
-kernels are sweep.py (plan.py has its tables) and backward_weights.py (weights_plan.py). pool_backward.py has the gradients of
-a max-pooled convolution.
+algorithm.py is the door. Behind it stand direct.py, packed.py and depthwise.py, whose kernels are sweep.py (plan.py has its
+tables) and backward_weights.py (weights_plan.py); gemv.py and transposed.py for matrix products with few rows; and sparse.py
+for the gradients of a max-pooled convolution.
 """
 
-from byhand.kernels.conv.algorithm import backward_data, backward_weights, force, forward, names
-from byhand.kernels.conv.problem import ConvShape
+from byhand.kernels.conv.algorithm import backward_data, backward_weights, force, forward, max_pool_backward, names
+from byhand.kernels.conv.operands import Gradients, PooledOutput
+from byhand.kernels.conv.problem import ConvShape, Pooling
 from byhand.kernels.microkernel.microkernel import epilogue
 from byhand.kernels.reductions import column_sums as backward_bias
 
 __all__ = [
     "ConvShape",
+    "Gradients",
+    "PooledOutput",
+    "Pooling",
     "backward_bias",
     "backward_data",
     "backward_weights",
     "epilogue",
     "force",
     "forward",
+    "max_pool_backward",
     "names",
 ]

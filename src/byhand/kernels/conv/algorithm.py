@@ -6,6 +6,9 @@ depends on sizes alone: it is the same in every run, and the generated program n
 BYHAND_CONV=direct or `with force("direct"):` forces one, to compare algorithms or to find a fault. It is used for the passes
 that it has; for the others the cheapest is chosen.
 
+Of a max-pooled convolution, `max_pool_backward` writes the gradients for which `sparse` is chosen. The others are left to the
+passes of the convolution itself, from the gradient of its output.
+
 Add an algorithm: a file with `applies`, `cost` and the passes that it has, which ends with one line,
 
     winograd = Algorithm("winograd", applies, cost, forward=forward, backward_data=backward_data)
@@ -26,20 +29,24 @@ from functools import cache
 from byhand.errors import ArgumentError, UnknownNameError
 from byhand.kernels.conv.depthwise import depthwise
 from byhand.kernels.conv.direct import direct
-from byhand.kernels.conv.matrix import gemv, transposed
+from byhand.kernels.conv.gemv import gemv
+from byhand.kernels.conv.operands import Gradients, PooledOutput
 from byhand.kernels.conv.packed import packed
-from byhand.kernels.conv.problem import PASSES, Algorithm, ConvShape, Problem
+from byhand.kernels.conv.problem import PASSES, Algorithm, ConvShape, Pooling, Problem
+from byhand.kernels.conv.sparse import sparse
+from byhand.kernels.conv.transposed import transposed
 from byhand.kernels.microkernel.operands import Epilogue
 from byhand.kernels.runtime.types import Array
 
-ALGORITHMS = {algorithm.name: algorithm for algorithm in (direct, packed, depthwise, gemv, transposed)}
+# Of algorithms with the same cost the first is chosen.
+ALGORITHMS = {algorithm.name: algorithm for algorithm in (sparse, direct, packed, depthwise, gemv, transposed)}
 
 
-class _Local(threading.local):
+class _ThreadForced(threading.local):
     forced: str | None = None
 
 
-_local = _Local()
+_local = _ThreadForced()
 
 
 @contextmanager
@@ -66,7 +73,7 @@ def _choose(problem: Problem, forced: str | None) -> Algorithm:
     if forced is not None:
         if forced not in ALGORITHMS:
             raise UnknownNameError("convolution algorithm", forced, ALGORITHMS)
-        if ALGORITHMS[forced].launcher(problem.pass_name) is not None:
+        if ALGORITHMS[forced].has_pass(problem):
             if ALGORITHMS[forced] in applicable:
                 return ALGORITHMS[forced]
             names = ", ".join(algorithm.name for algorithm in applicable)
@@ -76,12 +83,15 @@ def _choose(problem: Problem, forced: str | None) -> Algorithm:
 
 def supports(algorithm: Algorithm, problem: Problem) -> bool:
     """Tell whether an algorithm has the pass of a problem and applies to its shape."""
-    return algorithm.launcher(problem.pass_name) is not None and algorithm.applies(problem)
+    return algorithm.has_pass(problem) and algorithm.applies(problem)
 
 
-def names(shape: ConvShape, images: int, itemsize: int, matrix: bool = False) -> dict[str, str]:
-    """Return the name of the algorithm of each pass."""
-    return {pass_name: choose(Problem(pass_name, shape, images, itemsize, matrix)).name for pass_name in PASSES}
+def names(
+    shape: ConvShape, images: int, itemsize: int, matrix: bool = False, pooling: Pooling | None = None
+) -> dict[str, str]:
+    """Return the name of the algorithm of each pass; pooling: of a max pooling that follows."""
+    problem = Problem("forward", shape, images, itemsize, matrix, pooling)
+    return {pass_name: choose(problem._replace(pass_name=pass_name)).name for pass_name in PASSES}
 
 
 def forward(x: Array, weight: Array, y: Array, epilogue: Epilogue, shape: ConvShape, matrix: bool = False) -> None:
@@ -97,6 +107,26 @@ def backward_data(weight: Array, grad_y: Array, grad_x: Array, shape: ConvShape,
 def backward_weights(x: Array, grad_y: Array, grad_weight: Array, shape: ConvShape, matrix: bool = False) -> None:
     """Write the gradient of the filters."""
     _chosen("backward_weights", x, shape, matrix)(x, grad_y, grad_weight, shape)
+
+
+def max_pool_backward(
+    x: Array, weight: Array, pooled: PooledOutput, gradients: Gradients, shape: ConvShape, pooling: Pooling
+) -> Gradients:
+    """Write the gradients of a max-pooled convolution by the algorithm that takes the pooled gradient; return the others.
+
+    Those that are returned are left to algorithms that take the gradient of the convolution's own output. The gradient of the
+    bias goes with that of the filters.
+    """
+    problem = Problem("backward_weights", shape, len(x), x.itemsize, pooling=pooling)
+    weights_launcher = choose(problem).max_pool_backward
+    data_launcher = choose(problem._replace(pass_name="backward_data")).max_pool_backward
+    launchers = data_launcher, weights_launcher, weights_launcher  # of gradients: x, weight, bias
+    pooled_part = Gradients(*(gradient if launcher else None for gradient, launcher in zip(gradients, launchers)))
+    rest = Gradients(*(None if launcher else gradient for gradient, launcher in zip(gradients, launchers)))
+    launcher = weights_launcher or data_launcher
+    if launcher is not None and any(gradient is not None for gradient in pooled_part):
+        launcher(x, weight, pooled, pooled_part, shape, pooling)
+    return rest
 
 
 def _chosen(pass_name: str, images: Array, shape: ConvShape, matrix: bool) -> Callable[..., None]:

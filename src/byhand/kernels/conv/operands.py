@@ -37,7 +37,24 @@ class Channels(NamedTuple):
     per_column: int  # channels from one column to the next: 1 depthwise, else 0
 
 
+class PooledOutput(NamedTuple):
+    """The output of a max-pooled convolution, (N, rows, columns, K), and its gradient; relu: whether y is that of a ReLU."""
+
+    y: Array
+    argmax: Array
+    grad_y: Array
+    relu: bool
+
+
+class Gradients(NamedTuple):
+    """The gradients of a convolution to write; None: not wanted."""
+
+    x: Array | None
+    weight: Array | None
+    bias: Array | None
+
+
 def images_of(array: Array, stride: tuple[int, int] = (1, 1)) -> Images:
-    """Return a batch of images (N, H, W, C) as an operand; stride: of the grid, (down, across)."""
+    """Return a batch of images (N, H, W, C) as an operand; stride: of the grid, (height, width)."""
     row, pixel = prod(array.shape[2:]), array.shape[3]
     return Images(array.reshape(-1), len(array), array.shape[1] * row, stride[0] * row, stride[1] * pixel)

@@ -97,13 +97,13 @@ def pack(weight, panels, groups, columns, rows_per_block, block):
     """Pack some rows of the weights: (rows, K) -> (groups, tiles, rows, columns)."""
     rows, filters_per_group = weight.shape[0], weight.shape[1] // groups
     for i in range(block * rows_per_block, min((block + 1) * rows_per_block, rows)):
-        into = i * columns
+        panel_start = i * columns
         for g in range(groups):
             for k in range(0, filters_per_group, columns):
-                row, out = weight[i, g * filters_per_group + k :], panels[into:]
+                row, out = weight[i, g * filters_per_group + k :], panels[panel_start:]
                 for n in range(min(columns, filters_per_group - k)):
                     out[n] = row[n]
-                into += rows * columns
+                panel_start += rows * columns
 
 
 @kernel
@@ -114,9 +114,9 @@ def pack_transposed(weight, panels, groups, columns, slices, block):
     for g in range(groups):
         for c in range(part * depth // slices, (part + 1) * depth // slices):
             at = (g * cdiv(depth, columns) + c // columns) * taps + taps - 1 - tap
-            into = at * filters_per_group * columns + c % columns
+            panel_start = at * filters_per_group * columns + c % columns
             for k in range(filters_per_group):
-                panels[into + k * columns] = weight[tap, c, g * filters_per_group + k]
+                panels[panel_start + k * columns] = weight[tap, c, g * filters_per_group + k]
 
 
 # few pixels -----------------------------------------------------------------------------------------------------------
@@ -157,9 +157,9 @@ def sweep_packing(x, y, channels, epilogue, plan, panels, block, worker):
             if filter_tile == first:
                 ahead = at + PREFETCH_ROWS * filters
                 prefetch(panels.weight, ahead, ahead + (end - first) * columns)
-            into = base + (filter_tile - first) * size + i * columns
+            panel_start = base + (filter_tile - first) * size + i * columns
             width = min(columns, filters_per_group - filter_tile % tiles * columns)
-            row, panel = panels.weight[at : at + width], panels.array[into : into + width]
+            row, panel = panels.weight[at : at + width], panels.array[panel_start : panel_start + width]
             for n in range(width):
                 panel[n] = row[n]
     for filter_tile in range(first, end):

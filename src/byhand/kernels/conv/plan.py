@@ -48,10 +48,10 @@ from byhand.kernels.conv.problem import ConvShape
 from byhand.kernels.runtime.cpu import cache_size, vector_unit
 from byhand.kernels.runtime.types import Indices
 
-# FLOPs of a few microseconds' work, not worth sharing out between threads.
+# FLOPs of a few microseconds' work, not worth distributing over threads.
 MIN_SHARED_FLOPS = 2_000_000
 
-# Blocks, at least, of work that is shared out: enough for the threads of a laptop to end at the same time.
+# Blocks, at least, of work that is distributed: enough for the threads of a laptop to end at the same time.
 MIN_BLOCKS = 16
 
 # Register tiles of pixels in a block, at least: the block reads all weights, which must serve enough pixels.
@@ -166,7 +166,7 @@ def _blocking(shape: ConvShape, images: int, grid: tuple[int, int], row_bytes: i
 
 
 class SweepOperand(NamedTuple):
-    """Images that a sweep reads or writes: their size, and the step (down, across) in them per pixel of the grid."""
+    """Images that a sweep reads or writes: their size, and the step (height, width) in them per pixel of the grid."""
 
     height: int
     width: int

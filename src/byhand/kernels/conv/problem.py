@@ -1,6 +1,7 @@
 """The terms of the choice of a convolution algorithm: shape, problem and algorithm.
 
 ConvShape   the sizes and attributes of a convolution
+Pooling     the attributes of a max pooling that follows it
 Problem     one pass of it over some images: forward, backward_data or backward_weights
 Algorithm   a way to compute it: to which problems it applies, what it costs, how each pass runs
 """
@@ -71,14 +72,28 @@ class ConvShape(NamedTuple):
         return 2 * images * prod(self.output) * self.weights
 
 
+class Pooling(NamedTuple):
+    """The attributes of a max pooling."""
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int, int, int]
+    dilation: tuple[int, int]
+
+
 class Problem(NamedTuple):
-    """One pass of a convolution; matrix: it is a matrix product, with rows in place of pixels."""
+    """One pass of a convolution.
+
+    matrix: it is a matrix product, with rows in place of pixels. pooling: of a max pooling that follows the convolution; its
+    maxima alone have a gradient.
+    """
 
     pass_name: str  # of PASSES
     shape: ConvShape
     images: int
     itemsize: int  # bytes of an element
     matrix: bool = False
+    pooling: Pooling | None = None
 
     @property
     def flops(self) -> int:
@@ -107,9 +122,9 @@ class Problem(NamedTuple):
 
     def __str__(self) -> str:
         rows, columns = self.shape.kernel
-        what = f"{self.pixels} rows" if self.matrix else f"{rows}x{columns}, stride {self.shape.stride}"
-        where = "linear" if self.matrix else "conv2d"
-        return f"{self.pass_name} of a {where} of {self.shape.channels} -> {self.shape.filters} channels, {what}"
+        op = "linear" if self.matrix else "conv2d" if self.pooling is None else "conv2d_max_pool"
+        size = f"{self.pixels} rows" if self.matrix else f"{rows}x{columns}, stride {self.shape.stride}"
+        return f"{self.pass_name} of a {op} of {self.shape.channels} -> {self.shape.filters} channels, {size}"
 
 
 class Algorithm(NamedTuple):
@@ -119,6 +134,8 @@ class Algorithm(NamedTuple):
     cost(problem)       estimated time, in FLOPs that the register tile does meanwhile; infinite: only where it is forced
     forward(x, weight, y, epilogue, shape), backward_data(weight, grad_y, grad_x, shape),
     backward_weights(x, grad_y, grad_weight, shape): launch the kernels of a pass; None: it has no such pass
+    max_pool_backward(x, weight, pooled, gradients, shape, pooling): launches backward_data and backward_weights at once of a
+    convolution that is max-pooled, from the gradient of the pooled output; None: it takes that of the convolution's output
     """
 
     name: str
@@ -127,6 +144,13 @@ class Algorithm(NamedTuple):
     forward: Callable[..., None] | None = None
     backward_data: Callable[..., None] | None = None
     backward_weights: Callable[..., None] | None = None
+    max_pool_backward: Callable[..., None] | None = None
+
+    def has_pass(self, problem: Problem) -> bool:
+        """Tell whether it has the pass of a problem."""
+        if self.launcher(problem.pass_name) is not None:
+            return True
+        return self.max_pool_backward is not None and problem.pooling is not None and problem.pass_name != "forward"
 
     def launcher(self, pass_name: str) -> Callable[..., None] | None:
         """Return the function that launches a pass, or None."""

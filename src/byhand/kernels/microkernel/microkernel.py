@@ -34,29 +34,6 @@ if TYPE_CHECKING:
     from byhand.kernels.runtime.llvm import NumbaIntrinsic
 
 
-def epilogue(
-    like: Array,
-    bias: Array | None = None,
-    scale: Array | None = None,
-    residual: Array | None = None,
-    relu: bool = False,
-) -> Epilogue:
-    """Return an epilogue; like: an array of the same type, for the empty ones that stand for None."""
-    steps = RELU * relu + SCALE * (scale is not None) + RESIDUAL * (residual is not None)
-    empty = like.reshape(-1)[:0]
-    return Epilogue(steps, *(empty if array is None else array.reshape(-1) for array in (bias, scale, residual)))
-
-
-def no_epilogue(array: Array) -> Epilogue:
-    """Return the epilogue of a sum that is stored as it is."""
-    return Epilogue(0, array, array, array)
-
-
-def initial_of(epilogue: Epilogue) -> int:
-    """Return what a sum starts from: its bias, unless that comes after a scale."""
-    return BIAS if epilogue.bias.size > 0 and not epilogue.steps & SCALE else ZERO
-
-
 def _sum(a_wide, b_wide, a, b, c, extent, initial, epilogue):
     """Do what the IR does; a_wide, b_wide: whether a and b have an element per column."""
     steps, bias, scale, residual = epilogue
@@ -97,6 +74,29 @@ def _scatter(block, offsets, factors, target, rows, columns):
 
 def _prefetch(array, first, last):
     """Prefetch array[first:last], line by line: later scattered reads of it would each wait for the memory."""
+
+
+def epilogue(
+    like: Array,
+    bias: Array | None = None,
+    scale: Array | None = None,
+    residual: Array | None = None,
+    relu: bool = False,
+) -> Epilogue:
+    """Return an epilogue; like: an array of the same type, for the empty ones that stand for None."""
+    steps = RELU * relu + SCALE * (scale is not None) + RESIDUAL * (residual is not None)
+    empty = like.reshape(-1)[:0]
+    return Epilogue(steps, *(empty if array is None else array.reshape(-1) for array in (bias, scale, residual)))
+
+
+def no_epilogue(array: Array) -> Epilogue:
+    """Return the epilogue of a sum that is stored as it is."""
+    return Epilogue(0, array, array, array)
+
+
+def initial_of(epilogue: Epilogue) -> int:
+    """Return what a sum starts from: its bias, unless that comes after a scale."""
+    return BIAS if epilogue.bias.size > 0 and not epilogue.steps & SCALE else ZERO
 
 
 def _emit(how: str) -> Callable[[str], NumbaIntrinsic]:

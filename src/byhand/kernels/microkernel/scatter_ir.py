@@ -36,7 +36,7 @@ class Scatter(Vectors):
         for m, count in self.row_loops(given.rows, SCATTER_ROWS):
             rows = self.rows_at(given.block, given.block_rows, m, count)
             block = [self.load(row, n) for row in rows for n in range(self.vectors)]
-            into = self.rows_at(given.target, given.target_rows, m, count)
+            target_rows = self.rows_at(given.target, given.target_rows, m, count)
             before, head, body, after = build.block, new(), new(), new()
             build.branch(head)
             build.position_at_end(head)
@@ -46,7 +46,7 @@ class Scatter(Vectors):
             build.position_at_end(body)
             offset = build.load(self.at(given.offsets, t, WORD), typ=WORD)
             factor = self.broadcast(self.at(given.factors, t))
-            rows_now = [self.at(row, offset) for row in into]
+            rows_now = [self.at(row, offset) for row in target_rows]
             sums = [
                 self.multiply_add(value, factor, self.load(rows_now[i // self.vectors], i % self.vectors))
                 for i, value in enumerate(block)

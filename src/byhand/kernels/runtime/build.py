@@ -43,7 +43,7 @@ from byhand.kernels.runtime.llvm import (
     Value,
     Values,
 )
-from byhand.kernels.runtime.parallel_loop import revive
+from byhand.kernels.runtime.parallel_loop import load_library
 from byhand.kernels.runtime.types import Argument
 
 # LLVM's fast-math flags. contract: a * b + c in one rounding. None that assumes there is no NaN or infinity.
@@ -61,15 +61,15 @@ def build(kernel: Kernel, kinds: tuple[Kind, ...]) -> int:
     if found is None:
         disk.notify_build(kernel.function.__name__)
         entry = _entry(kernel, kinds)
-        found = isolated(entry._library, entry.native_name)
+        found = with_private_symbols(entry._library, entry.native_name)
         disk.store(name, *found)
     symbol, state = found
     # Also what was just built: the same machine code as next time.
-    return int(revive(state).get_pointer_to_function(symbol))
+    return int(load_library(state).get_pointer_to_function(symbol))
 
 
-def isolated(library: CodeLibrary, entry: str) -> tuple[str, LibraryState]:
-    """Return (the entry's symbol, a library as `revive` takes it), in which the entry is the only public function.
+def with_private_symbols(library: CodeLibrary, entry: str) -> tuple[str, LibraryState]:
+    """Return (the entry's symbol, the serialized library), in which the entry is the only public function.
 
     A library has its own copy of each function that the entry calls. Numba gives these weak linkage: the linker takes the
     first function of that name, which in the process that compiles is another copy, optimized apart, that adds up in another

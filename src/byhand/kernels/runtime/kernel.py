@@ -1,4 +1,4 @@
-"""What a kernel is: a plain Python function over arrays that does one block of some work.
+"""Kernels: plain Python functions over arrays that compute one block of work.
 
     @kernel
     def double(x, y, block):                    # block: 0, 1, ... up to the number of blocks - 1

@@ -31,11 +31,11 @@ from byhand.kernels.runtime.types import Array
 T = TypeVar("T")
 
 
-class _Local(threading.local):
+class _ThreadCapture(threading.local):
     graph: LaunchGraph | None = None  # the one that this Python thread is capturing
 
 
-_local = _Local()
+_local = _ThreadCapture()
 
 
 class LaunchGraph:
@@ -86,7 +86,7 @@ class LaunchGraph:
         self.table().advances = np.array(advances, np.int64).reshape(-1, 2)
 
     def run(self, steps: int = 1) -> None:
-        """Run all launches in order, each shared out between the threads; `steps` times."""
+        """Run all launches in order, each distributed over the threads; `steps` times."""
         self.table().run(steps)
 
     def allocate_scratch(self, size: int) -> Array:

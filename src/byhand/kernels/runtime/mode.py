@@ -1,4 +1,4 @@
-"""How kernels run in this process: as machine code, as checked machine code, or as plain Python.
+"""The mode in which kernels run in this process: as machine code, as checked machine code, or as plain Python.
 
 native   the default: compiled by Numba, run by all threads
 debug    BYHAND_DEBUG=1: compiled, one block after the other, each access to an array checked against its bounds

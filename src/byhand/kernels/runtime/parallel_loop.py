@@ -2,7 +2,7 @@
 
 A table has rows of three words: a kernel's entry, the address of its packed arguments, its blocks. An entry of 0 marks a
 group of micro-batches, independent lists of launches, each run by one thread: the address is then that of a list of tables,
-one per micro-batch, and the last word their end. Threads share out the blocks of a launch and the micro-batches of a group.
+one per micro-batch, and the last word their end. Threads distribute the blocks of a launch and the micro-batches of a group.
 
 Each thread begins with blocks of its own, the same in every launch, and so finds in its cache what it wrote in the launch
 before. A thread that is done steals blocks that others have not begun: when another program slows a core down, the others
@@ -217,12 +217,12 @@ def loop() -> Callable[..., None]:
         disk.store(name, symbol, library.serialize_using_object_code())
     else:
         symbol, state = found
-        library = revive(state)
+        library = load_library(state)
     return ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 6)(library.get_pointer_to_function(symbol))
 
 
-def revive(state: LibraryState) -> CodeLibrary:
-    """Return a library that `serialize_using_object_code` took apart."""
+def load_library(state: LibraryState) -> CodeLibrary:
+    """Load a library serialized by Numba."""
     context = cpu_target.target_context
     rtsys.initialize(context)
     return context.codegen().unserialize_library(state)

@@ -26,13 +26,13 @@ from byhand.kernels.runtime.cpu import MAX_THREADS, cores
 from byhand.kernels.runtime.mode import mode
 from byhand.kernels.runtime.types import Argument, Array
 
-# Turns that a thread of libgomp waits awake, some 50 microseconds. By default it waits so long that, where another program has
-# the core, a step takes ten times as long.
-SPIN_TURNS = "20000"
+# GOMP_SPINCOUNT: iterations that a libgomp thread spins before it sleeps, about 50 us. The default makes a step ten times
+# slower on a busy machine.
+SPIN_COUNT = "20000"
 LAYERS = {
     "omp": "libgomp is there",
     "tbb": "libtbb is there, libgomp is not",
-    "workqueue": "neither libgomp nor libtbb is there; `pip install tbb` makes sharing out 7 times as cheap",
+    "workqueue": "neither libgomp nor libtbb is there; `pip install tbb` distributes work 7 times as fast",
 }
 
 
@@ -47,20 +47,20 @@ class Launch(NamedTuple):
 
 
 class Threads(NamedTuple):
-    """The threads of this process: the layer, why this one, how many, the compiled loop, and what must be held to enter it."""
+    """The threads of this process: the layer, the reason for it, how many, the compiled loop, and the lock to enter it."""
 
     layer: str
-    why: str
+    reason: str
     workers: int
     loop: Callable[..., None]
     lock: threading.Lock | None
 
 
-class _Local(threading.local):
+class _ThreadLimit(threading.local):
     workers: int | None = None  # set by `limit`
 
 
-_local = _Local()
+_local = _ThreadLimit()
 _starting = threading.RLock()
 _threads: Threads | None = None
 _forked = False  # the threads are those of the process that this one was forked from
@@ -91,22 +91,22 @@ def _start() -> Threads:
             os.environ.setdefault("NUMBA_NUM_THREADS", wanted)
     ours = not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & set(os.environ)
     if ours:
-        os.environ["GOMP_SPINCOUNT"] = SPIN_TURNS
+        os.environ["GOMP_SPINCOUNT"] = SPIN_COUNT
     try:
         import numba  # noqa: PLC0415  (what takes longest of a first use)
 
-        layer, why = _start_layer(numba)
+        layer, reason = _start_layer(numba)
         count = int(wanted) if wanted else min(numba.get_num_threads(), cores())
     finally:
         if ours:  # libgomp has read it; the programs that this one starts shall not
             del os.environ["GOMP_SPINCOUNT"]
     from byhand.kernels.runtime.parallel_loop import loop  # noqa: PLC0415
 
-    return Threads(layer, why, count, loop(), threading.Lock() if layer == "workqueue" else None)
+    return Threads(layer, reason, count, loop(), threading.Lock() if layer == "workqueue" else None)
 
 
 def _start_layer(numba: ModuleType) -> tuple[str, str]:
-    """Let Numba start its threads; return (the layer, why it is this one)."""
+    """Let Numba start its threads; return (the layer, the reason for it)."""
     with suppress(ValueError):
         return numba.threading_layer(), "Numba had started it already"
     asked = str(numba.config.THREADING_LAYER).lower()
@@ -165,7 +165,7 @@ def limit(count: int) -> Iterator[None]:
 class LaunchTable:
     """Launches as the compiled loop takes them: rows of (entry, address of the arguments, blocks).
 
-    In place of a launch may stand a group of micro-batches, lists of launches that threads share out.
+    In place of a launch may stand a group of micro-batches, lists of launches that the threads distribute.
     """
 
     def __init__(self, launches: Sequence[Launch | Sequence[Sequence[Launch]]]) -> None:
@@ -203,7 +203,7 @@ class LaunchTable:
         return 0, ctypes.addressof(ends), len(micro_batches)
 
     def run(self, steps: int = 1) -> None:
-        """Run all launches in order, each shared out between the threads."""
+        """Run all launches in order, each distributed over the threads."""
         threads = _threads or start()
         count = 1 if _forked else min(_local.workers or threads.workers, self.max_workers)
         if threads.lock is None or count == 1:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[Any]  # of any type of number: a docstring says its shape
+from byhand.shapes import Array as Array  # noqa: PLC0414  (exported: kernels are annotated with it)
+
 Indices = npt.NDArray[np.int64]
 Argument = Array | float | np.number[Any] | None | tuple["Argument", ...]  # of a kernel: arguments.py

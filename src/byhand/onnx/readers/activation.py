@@ -8,7 +8,7 @@ import numpy as np
 
 from byhand.onnx.node_context import NodeContext
 from byhand.onnx.registry import reader
-from byhand.onnx.symbol import Symbol, Value, dtype_of, from_layout, layout_of, normalized_axis, stored_form
+from byhand.onnx.symbol import OnnxValue, Symbol, dtype_of, from_layout, layout_of, normalized_axis, stored_form
 from byhand.ops import gelu, reduce_log_sum_exp, relu, relu6, softmax
 from byhand.ops.op import Array
 
@@ -43,7 +43,7 @@ INTEGER_FUNCTIONS: dict[str, Callable[[Array], Array]] = {
 
 
 @reader(*ELEMENTWISE_OPS)
-def read_elementwise(node: NodeContext, x: Value) -> Value:
+def read_elementwise(node: NodeContext, x: OnnxValue) -> OnnxValue:
     """Read an operator that is one elementwise op."""
     op, attributes = ELEMENTWISE_OPS[node.op_type]
     if node.op_type in INTEGER_FUNCTIONS and not isinstance(x, Symbol) and x.dtype.kind in "iu":
@@ -52,7 +52,7 @@ def read_elementwise(node: NodeContext, x: Value) -> Value:
 
 
 @reader("Gelu")
-def read_gelu(node: NodeContext, x: Value) -> Value:
+def read_gelu(node: NodeContext, x: OnnxValue) -> OnnxValue:
     """Read Gelu; with approximate="tanh" it is x * sigmoid(1.5957691 (x + 0.044715 x^3))."""
     if node.attribute("approximate", "none") != "tanh":
         return node.elementwise(gelu, x)
@@ -64,7 +64,7 @@ def read_gelu(node: NodeContext, x: Value) -> Value:
 
 
 @reader("Swish")
-def read_swish(node: NodeContext, x: Value) -> Value:
+def read_swish(node: NodeContext, x: OnnxValue) -> OnnxValue:
     """Read Swish: x * sigmoid(alpha x)."""
     alpha = node.attribute("alpha", 1.0)
     if alpha == 1:
@@ -75,7 +75,7 @@ def read_swish(node: NodeContext, x: Value) -> Value:
 
 
 @reader("Mish")
-def read_mish(node: NodeContext, x: Value) -> Value:
+def read_mish(node: NodeContext, x: OnnxValue) -> OnnxValue:
     """Read Mish: x * tanh(softplus(x))."""
     stored = stored_form(x)
     gate = node.apply("tanh", node.apply("softplus", stored))
@@ -83,7 +83,9 @@ def read_mish(node: NodeContext, x: Value) -> Value:
 
 
 @reader("Clip")
-def read_clip(node: NodeContext, x: Value, low: Value | None = None, high: Value | None = None) -> Value:
+def read_clip(
+    node: NodeContext, x: OnnxValue, low: OnnxValue | None = None, high: OnnxValue | None = None
+) -> OnnxValue:
     """Read Clip; its bounds are attributes up to opset 10, inputs since."""
     if node.opset < 11:
         low, high = node.attribute("min"), node.attribute("max")
@@ -103,7 +105,7 @@ def read_clip(node: NodeContext, x: Value, low: Value | None = None, high: Value
 
 
 @reader("PRelu")
-def read_prelu(node: NodeContext, x: Value, slope: Value) -> Value:
+def read_prelu(node: NodeContext, x: OnnxValue, slope: OnnxValue) -> OnnxValue:
     """Read PRelu; the slope broadcasts: one for each element, for each channel, or for all."""
     weight = node.constant(slope, "slope")
     if not isinstance(x, Symbol) and x.dtype.kind != "f":
@@ -115,7 +117,7 @@ def read_prelu(node: NodeContext, x: Value, slope: Value) -> Value:
 
 
 @reader("Softmax", "LogSoftmax")
-def read_softmax(node: NodeContext, x: Value) -> Value:
+def read_softmax(node: NodeContext, x: OnnxValue) -> OnnxValue:
     """Read Softmax along one axis; up to opset 12, over all axes from `axis` on."""
     axis = node.attribute("axis", -1 if node.opset >= 13 else 1)
     axis = axis if axis == x.ndim and node.opset < 13 else normalized_axis(axis, x.ndim)
@@ -128,7 +130,7 @@ def read_softmax(node: NodeContext, x: Value) -> Value:
     return softmax_along(node, x, axis, logarithm)
 
 
-def softmax_along(node: NodeContext, x: Value, axis: int, logarithm: bool) -> Value:
+def softmax_along(node: NodeContext, x: OnnxValue, axis: int, logarithm: bool) -> OnnxValue:
     """Return the softmax along an axis, or its logarithm: x - log(sum e^x)."""
     layout = [i for i in layout_of(x) if i != axis] + [axis]
     stored = node.in_layout(x, layout)

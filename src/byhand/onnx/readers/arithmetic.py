@@ -9,7 +9,7 @@ import numpy as np
 
 from byhand.onnx.node_context import NodeContext, is_floating
 from byhand.onnx.registry import reader
-from byhand.onnx.symbol import Symbol, Value, dtype_of, from_layout
+from byhand.onnx.symbol import OnnxValue, Symbol, dtype_of, from_layout
 from byhand.ops import conv2d, linear
 from byhand.ops.op import Array
 
@@ -61,14 +61,14 @@ CONSTANT_FUNCTIONS: dict[str, NumPyFunction] = {
 
 
 @reader(*BINARY_OPS)
-def read_binary(node: NodeContext, *values: Value) -> Value:
+def read_binary(node: NodeContext, *values: OnnxValue) -> OnnxValue:
     """Read arithmetic of two inputs, or of several from the first to the last."""
     op, of_integers = BINARY_OPS[node.op_type]
     axis = node.attribute("axis") if node.opset < 7 else None
     if axis is not None:  # the axes of b stand from `axis` of a on
         a, b = values
         values = a, node.reshape(b, (*b.shape, *[1] * (a.ndim - axis % a.ndim - b.ndim)))
-    total: Value = reduce(lambda a, b: binary(node, op, of_integers, a, b), values)
+    total: OnnxValue = reduce(lambda a, b: binary(node, op, of_integers, a, b), values)
     if node.op_type != "Mean":
         return total
     mean = binary(node, "divide", np.divide, total, np.asarray([len(values)], dtype_of(total)))
@@ -77,7 +77,7 @@ def read_binary(node: NodeContext, *values: Value) -> Value:
     return mean
 
 
-def binary(node: NodeContext, op: str, of_integers: NumPyFunction, a: Value, b: Value) -> Value:
+def binary(node: NodeContext, op: str, of_integers: NumPyFunction, a: OnnxValue, b: OnnxValue) -> OnnxValue:
     """Return an op of two values; of integers or of mixed dtypes, NumPy's function."""
     if not isinstance(a, Symbol) and not isinstance(b, Symbol):
         if not is_floating(a) or not is_floating(b) or a.dtype != b.dtype:
@@ -90,14 +90,14 @@ def binary(node: NodeContext, op: str, of_integers: NumPyFunction, a: Value, b: 
 
 
 @reader(*CONSTANT_FUNCTIONS)
-def read_constant_function(node: NodeContext, *values: Value) -> Value:
+def read_constant_function(node: NodeContext, *values: OnnxValue) -> OnnxValue:
     """Read an operator whose inputs must be constant."""
     node.reserve_broadcast(*(node.constant(value, "input") for value in values))
     return np.asarray(CONSTANT_FUNCTIONS[node.op_type](*values))
 
 
 @reader("Mod")
-def read_mod(node: NodeContext, a: Value, b: Value) -> Value:
+def read_mod(node: NodeContext, a: OnnxValue, b: OnnxValue) -> OnnxValue:
     """Read Mod: the remainder with the sign of the divisor, or, with fmod=1, with that of the dividend as in C."""
     remainder = np.fmod if node.attribute("fmod", 0) else np.mod
     arrays = [node.constant(value, "input") for value in (a, b)]
@@ -106,7 +106,7 @@ def read_mod(node: NodeContext, a: Value, b: Value) -> Value:
 
 
 @reader("Where")
-def read_where(node: NodeContext, condition: Value, a: Value, b: Value) -> Value:
+def read_where(node: NodeContext, condition: OnnxValue, a: OnnxValue, b: OnnxValue) -> OnnxValue:
     """Read Where; of values that depend on the image, only where the condition is the same for every element."""
     chosen = node.constant(condition, "condition")
     if isinstance(a, Symbol) or isinstance(b, Symbol):
@@ -119,7 +119,7 @@ def read_where(node: NodeContext, condition: Value, a: Value, b: Value) -> Value
 
 
 @reader("Gemm")
-def read_gemm(node: NodeContext, a: Value, b: Value, c: Value | None = None) -> Value:
+def read_gemm(node: NodeContext, a: OnnxValue, b: OnnxValue, c: OnnxValue | None = None) -> OnnxValue:
     """Read Gemm: alpha A B + beta C."""
     alpha, beta = node.attribute("alpha", 1.0), node.attribute("beta", 1.0)
     if node.attribute("transA", 0):
@@ -158,7 +158,7 @@ def scaled(node: NodeContext, x: Array, factor: float) -> Array:
 
 
 @reader("MatMul")
-def read_matmul(node: NodeContext, a: Value, b: Value) -> Value:
+def read_matmul(node: NodeContext, a: OnnxValue, b: OnnxValue) -> OnnxValue:
     """Read MatMul: features of an image times a constant matrix, or a product of arrays."""
     if not isinstance(a, Symbol) and not isinstance(b, Symbol):
         return stacked_matmul(node, a, b)

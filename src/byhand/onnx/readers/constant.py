@@ -8,7 +8,7 @@ from onnx import GraphProto, TensorProto, helper, numpy_helper
 from byhand.onnx.budget import MAX_DEPTH
 from byhand.onnx.node_context import NodeContext
 from byhand.onnx.registry import reader
-from byhand.onnx.symbol import Symbol, Value
+from byhand.onnx.symbol import OnnxValue, Symbol
 from byhand.onnx.tensor_data import array_of
 from byhand.ops.op import Array
 
@@ -23,7 +23,7 @@ SATURATING_TYPES = (
 
 
 @reader("Constant")
-def read_constant(node: NodeContext) -> Value:
+def read_constant(node: NodeContext) -> OnnxValue:
     """Read Constant, whichever attribute holds its value."""
     for name in ("value", "value_float", "value_floats", "value_int", "value_ints", "value_string", "value_strings"):
         value = node.attribute(name)
@@ -38,7 +38,7 @@ def read_constant(node: NodeContext) -> Value:
 
 
 @reader("ConstantOfShape")
-def read_constant_of_shape(node: NodeContext, shape: Value) -> Value:
+def read_constant_of_shape(node: NodeContext, shape: OnnxValue) -> OnnxValue:
     """Read ConstantOfShape: a broadcast view of one element."""
     value = node.attribute("value")
     element = np.zeros(1, np.float32) if value is None else array_of(value, node.state.folder)
@@ -46,7 +46,7 @@ def read_constant_of_shape(node: NodeContext, shape: Value) -> Value:
 
 
 @reader("Shape")
-def read_shape(node: NodeContext, x: Value) -> Value:
+def read_shape(node: NodeContext, x: OnnxValue) -> OnnxValue:
     """Read Shape; an image has the batch size that the file declares."""
     shape = (node.state.batch, *x.shape[1:]) if isinstance(x, Symbol) else x.shape
     start, end = node.attribute("start", 0), node.attribute("end")
@@ -54,19 +54,19 @@ def read_shape(node: NodeContext, x: Value) -> Value:
 
 
 @reader("Size")
-def read_size(node: NodeContext, x: Value) -> Value:
+def read_size(node: NodeContext, x: OnnxValue) -> OnnxValue:
     """Read Size: the number of elements."""
     return np.array(x.size, np.int64)
 
 
 @reader("Identity")
-def read_identity(node: NodeContext, x: Value) -> Value:
+def read_identity(node: NodeContext, x: OnnxValue) -> OnnxValue:
     """Read Identity."""
     return x
 
 
 @reader("Cast", "CastLike")
-def read_cast(node: NodeContext, x: Value, like: Any = None) -> Value:
+def read_cast(node: NodeContext, x: OnnxValue, like: Any = None) -> OnnxValue:
     """Read Cast; what depends on the image stays floating point."""
     if node.op_type == "Cast":
         to = node.attribute("to")
@@ -107,7 +107,7 @@ def _as_number(element: Any) -> float:
 
 
 @reader("Range")
-def read_range(node: NodeContext, start: Value, limit: Value, delta: Value) -> Value:
+def read_range(node: NodeContext, start: OnnxValue, limit: OnnxValue, delta: OnnxValue) -> OnnxValue:
     """Read Range: start, start + delta, ... below limit."""
     first, end, step = (node.constant(value, "bounds").reshape(()) for value in (start, limit, delta))
     count = max(0, int(np.ceil((end.item() - first.item()) / step.item())))
@@ -116,7 +116,7 @@ def read_range(node: NodeContext, start: Value, limit: Value, delta: Value) -> V
 
 
 @reader("ArgMax", "ArgMin")
-def read_arg_max(node: NodeContext, x: Value) -> Value:
+def read_arg_max(node: NodeContext, x: OnnxValue) -> OnnxValue:
     """Read ArgMax and ArgMin; of equal elements, the first or the last."""
     array: Array = node.constant(x, "input")
     axis, keepdims = node.attribute("axis", 0), bool(node.attribute("keepdims", 1))
@@ -131,7 +131,7 @@ def read_arg_max(node: NodeContext, x: Value) -> Value:
 
 
 @reader("If")
-def read_if(node: NodeContext, condition: Value) -> list[Value]:
+def read_if(node: NodeContext, condition: OnnxValue) -> list[OnnxValue]:
     """Read If, where its condition is constant."""
     name = "then_branch" if node.constant(condition, "condition").item() else "else_branch"
     graph = node.attribute(name)
@@ -143,7 +143,7 @@ def read_if(node: NodeContext, condition: Value) -> list[Value]:
 
 
 @reader("NonZero")
-def read_non_zero(node: NodeContext, x: Value) -> Value:
+def read_non_zero(node: NodeContext, x: OnnxValue) -> OnnxValue:
     """Read NonZero: the indices of elements other than 0, a row an axis."""
     array: Array = node.constant(x, "input")
     node.reserve(*array.shape, max(1, array.ndim))

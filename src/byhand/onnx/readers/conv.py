@@ -17,7 +17,7 @@ from byhand.onnx.readers.window import (
     window_attributes,
 )
 from byhand.onnx.registry import reader
-from byhand.onnx.symbol import NHWC, Value, from_layout
+from byhand.onnx.symbol import NHWC, OnnxValue, from_layout
 from byhand.ops import conv2d, conv_transpose2d
 from byhand.ops.op import Array
 
@@ -25,7 +25,7 @@ HWIO = (2, 3, 1, 0)  # the layout of byhand's filters: stored axis -> axis of ON
 
 
 @reader("Conv")
-def read_conv(node: NodeContext, x: Value, weight: Value, bias: Value | None = None) -> Value:
+def read_conv(node: NodeContext, x: OnnxValue, weight: OnnxValue, bias: OnnxValue | None = None) -> OnnxValue:
     """Read Conv: weight (out, in / group, ...)."""
     filters, offset = node.constant(weight, "weight"), node.constant(bias, "bias")
     _check_axes(x, filters)
@@ -41,14 +41,14 @@ def read_conv(node: NodeContext, x: Value, weight: Value, bias: Value | None = N
     return _conv3d(node, node.constant(x, "volume"), filters, offset, window)
 
 
-def _check_axes(x: Value, weight: Array) -> None:
+def _check_axes(x: OnnxValue, weight: Array) -> None:
     if x.ndim != weight.ndim or weight.ndim < 3:
         raise ValueError(
             f"x has the shape {x.shape}, its weight {weight.shape}; expected the same number of axes, 3 or more"
         )
 
 
-def _conv2d(node: NodeContext, x: Value, weight: Array, bias: Array | None, window: WindowAttributes) -> Value:
+def _conv2d(node: NodeContext, x: OnnxValue, weight: Array, bias: Array | None, window: WindowAttributes) -> OnnxValue:
     """Return the convolution of images (N, C, H, W)."""
     y = node.apply(
         conv2d,
@@ -63,7 +63,7 @@ def _conv2d(node: NodeContext, x: Value, weight: Array, bias: Array | None, wind
     return from_layout(y, NHWC)
 
 
-def _conv3d(node: NodeContext, x: Array, weight: Array, bias: Array | None, window: WindowAttributes) -> Value:
+def _conv3d(node: NodeContext, x: Array, weight: Array, bias: Array | None, window: WindowAttributes) -> OnnxValue:
     """Return the convolution of volumes (N, C, D, H, W): for each depth of the filter, that of their slices, summed."""
     check_window_axes(node, weight.ndim - 2)
     before, after, stride, dilation = window.pads[0], window.pads[3], window.strides[0], window.dilations[0]
@@ -79,7 +79,7 @@ def _conv3d(node: NodeContext, x: Array, weight: Array, bias: Array | None, wind
 
 
 @reader("ConvTranspose")
-def read_conv_transpose(node: NodeContext, x: Value, weight: Value, bias: Value | None = None) -> Value:
+def read_conv_transpose(node: NodeContext, x: OnnxValue, weight: OnnxValue, bias: OnnxValue | None = None) -> OnnxValue:
     """Read ConvTranspose: weight (in, out / group, ...); pads, or the output's shape, may be given."""
     filters, offset = node.constant(weight, "weight"), node.constant(bias, "bias")
     _check_axes(x, filters)
@@ -125,8 +125,13 @@ def _full_sizes(
 
 
 def _conv_transpose2d(
-    node: NodeContext, x: Value, weight: Array, bias: Array | None, window: WindowAttributes, output_padding: list[int]
-) -> Value:
+    node: NodeContext,
+    x: OnnxValue,
+    weight: Array,
+    bias: Array | None,
+    window: WindowAttributes,
+    output_padding: list[int],
+) -> OnnxValue:
     """Return the transposed convolution of images (N, C, H, W)."""
     y = node.apply(
         conv_transpose2d,
@@ -144,7 +149,7 @@ def _conv_transpose2d(
 
 def _conv_transpose3d(
     node: NodeContext, x: Array, weight: Array, bias: Array | None, window: WindowAttributes, output_padding: list[int]
-) -> Value:
+) -> OnnxValue:
     """Return the transposed convolution of volumes (N, C, D, H, W): each depth of the filter adds to its slices."""
     node.reserve(*x.shape)
     stride, dilation = window.strides[0], window.dilations[0]

@@ -8,22 +8,22 @@ import numpy as np
 from byhand.onnx.node_context import NodeContext
 from byhand.onnx.readers.reduce import reduce_axes
 from byhand.onnx.registry import reader
-from byhand.onnx.symbol import Symbol, Value, dtype_of, from_layout, layout_of, normalized_axis
+from byhand.onnx.symbol import OnnxValue, Symbol, dtype_of, from_layout, layout_of, normalized_axis
 from byhand.ops import batch_norm, layer_norm, lrn
 from byhand.ops.op import Array
 
 MAX_MASK_ELEMENTS = 2**24  # of Dropout's mask, where no element is dropped
 
 
-def channels_last(x: Value) -> tuple[int, ...]:
+def channels_last(x: OnnxValue) -> tuple[int, ...]:
     """Return the layout with the channels, ONNX's second axis, last."""
     return (0, *range(2, x.ndim), 1) if x.ndim > 1 else (0,)
 
 
 @reader("BatchNormalization")
 def read_batch_norm(
-    node: NodeContext, x: Value, scale: Value, bias: Value, mean: Value, var: Value
-) -> Value | list[Value]:
+    node: NodeContext, x: OnnxValue, scale: OnnxValue, bias: OnnxValue, mean: OnnxValue, var: OnnxValue
+) -> OnnxValue | list[OnnxValue]:
     """Read BatchNormalization; in its training mode, of arrays only, with the new running statistics."""
     statistics = [node.constant(value, "statistics") for value in (scale, bias, mean, var)]
     if not node.attribute("spatial", 1):
@@ -35,7 +35,7 @@ def read_batch_norm(
     return _batch_norm(node, x, *statistics)
 
 
-def _batch_norm(node: NodeContext, x: Value, scale: Array, bias: Array, mean: Array, var: Array) -> Value:
+def _batch_norm(node: NodeContext, x: OnnxValue, scale: Array, bias: Array, mean: Array, var: Array) -> OnnxValue:
     """Return (x - mean) / sqrt(var + eps) * scale + bias, channel by channel."""
     layout, eps = channels_last(x), node.attribute("epsilon", 1e-5)
     y = node.apply(batch_norm, node.in_layout(x, layout), scale, bias, mean, var, eps=eps, training=False)
@@ -44,7 +44,7 @@ def _batch_norm(node: NodeContext, x: Value, scale: Array, bias: Array, mean: Ar
 
 def _training_batch_norm(
     node: NodeContext, x: Array, scale: Array, bias: Array, mean: Array, var: Array
-) -> list[Value]:
+) -> list[OnnxValue]:
     """Return x normalized by its own statistics, and the new running ones."""
     momentum = node.attribute("momentum", 0.9)
     node.reserve(*x.shape)
@@ -57,19 +57,21 @@ def _training_batch_norm(
 
 
 @reader("InstanceNormalization")
-def read_instance_norm(node: NodeContext, x: Value, scale: Value, bias: Value) -> Value:
+def read_instance_norm(node: NodeContext, x: OnnxValue, scale: OnnxValue, bias: OnnxValue) -> OnnxValue:
     """Read InstanceNormalization: each channel of each image normalized to mean 0 and variance 1."""
     spatial_axes, eps = list(range(2, x.ndim)), node.attribute("epsilon", 1e-5)
     return normalized(node, x, spatial_axes, eps, _per_channel(x, scale), _per_channel(x, bias))
 
 
-def _per_channel(x: Value, numbers: Any) -> Array:
+def _per_channel(x: OnnxValue, numbers: Any) -> Array:
     """Return one number a channel, shaped to broadcast with x, whose second axis has the channels."""
     shaped: Array = numbers.reshape(-1, *[1] * (x.ndim - 2))
     return shaped
 
 
-def normalized(node: NodeContext, x: Value, axes: list[int], eps: float, scale: Value, bias: Value) -> Value:
+def normalized(
+    node: NodeContext, x: OnnxValue, axes: list[int], eps: float, scale: OnnxValue, bias: OnnxValue
+) -> OnnxValue:
     """Return (x - mean) / sqrt(variance + eps) * scale + bias, the statistics taken over some axes."""
     centered = node.binary("subtract", x, reduce_axes(node, "reduce_mean", x, axes, keepdims=True))
     var = reduce_axes(node, "reduce_mean", node.binary("multiply", centered, centered), axes, keepdims=True)
@@ -78,7 +80,9 @@ def normalized(node: NodeContext, x: Value, axes: list[int], eps: float, scale: 
 
 
 @reader("LayerNormalization")
-def read_layer_norm(node: NodeContext, x: Value, scale: Value, bias: Value | None = None) -> Value | list[Value]:
+def read_layer_norm(
+    node: NodeContext, x: OnnxValue, scale: OnnxValue, bias: OnnxValue | None = None
+) -> OnnxValue | list[OnnxValue]:
     """Read LayerNormalization over the axes from `axis` on."""
     axis, eps = normalized_axis(node.attribute("axis", -1), x.ndim), node.attribute("epsilon", 1e-5)
     gamma, beta = node.constant(scale, "scale"), node.constant(bias, "bias")
@@ -89,7 +93,7 @@ def read_layer_norm(node: NodeContext, x: Value, scale: Value, bias: Value | Non
         beta = np.zeros(shape, gamma.dtype)
     elif beta.shape != shape:
         beta = np.broadcast_to(beta, shape)
-    y: Value
+    y: OnnxValue
     if axis == 0:  # the whole array is one example
         y = node.apply(layer_norm, node.constant(x, "input")[None], gamma, beta, eps=eps)[0]
     else:
@@ -104,7 +108,7 @@ def read_layer_norm(node: NodeContext, x: Value, scale: Value, bias: Value | Non
 
 
 @reader("LRN")
-def read_lrn(node: NodeContext, x: Value) -> Value:
+def read_lrn(node: NodeContext, x: OnnxValue) -> OnnxValue:
     """Read LRN: local response normalization across channels."""
     settings = {name: node.attribute(name, value) for name, value in (("alpha", 1e-4), ("beta", 0.75), ("bias", 1.0))}
     layout = channels_last(x)
@@ -113,8 +117,8 @@ def read_lrn(node: NodeContext, x: Value) -> Value:
 
 @reader("Dropout")
 def read_dropout(
-    node: NodeContext, x: Value, ratio: Value | None = None, training: Value | None = None
-) -> list[Value | None]:
+    node: NodeContext, x: OnnxValue, ratio: OnnxValue | None = None, training: OnnxValue | None = None
+) -> list[OnnxValue | None]:
     """Read Dropout: the identity; in training mode, with the mask that ONNX's reference draws from its seed."""
     rate = 0.5 if ratio is None else float(node.constant(ratio, "ratio"))
     mask = np.ones(x.shape, bool) if prod(x.shape) < MAX_MASK_ELEMENTS else None

@@ -19,7 +19,7 @@ from byhand.onnx.readers.window import (
     window_attributes,
 )
 from byhand.onnx.registry import reader
-from byhand.onnx.symbol import NHWC, Symbol, Value, dtype_of, from_layout, layout_of, stored_form
+from byhand.onnx.symbol import NHWC, OnnxValue, Symbol, dtype_of, from_layout, layout_of, stored_form
 from byhand.ops import avg_pool, conv2d, global_avg_pool, max_pool
 from byhand.ops.op import Array
 
@@ -28,7 +28,7 @@ CALL_ELEMENTS = 1024  # elements whose work one NumPy call costs, for the budget
 Pool2d = Callable[[Any, WindowAttributes], Any]  # of images (N, C, H, W)
 
 
-def pool(node: NodeContext, x: Value, pool2d: Pool2d) -> Value:
+def pool(node: NodeContext, x: OnnxValue, pool2d: Pool2d) -> OnnxValue:
     """Pool along as many axes as the window has, by a function that pools images."""
     kernel = list(node.attribute("kernel_shape"))
     axes = len(kernel)
@@ -38,7 +38,7 @@ def pool(node: NodeContext, x: Value, pool2d: Pool2d) -> Value:
     if axes == 1:
         return along_one_axis(node, x, lambda image: pool2d(image, window.with_row_axis()))
     if axes == 2:
-        images: Value = pool2d(x, window)
+        images: OnnxValue = pool2d(x, window)
         return images
     check_window_axes(node, axes)
     volume = node.constant(x, "volume")
@@ -51,11 +51,11 @@ def pool(node: NodeContext, x: Value, pool2d: Pool2d) -> Value:
 
 
 @reader("MaxPool")
-def read_max_pool(node: NodeContext, x: Value) -> Value | list[Value]:
+def read_max_pool(node: NodeContext, x: OnnxValue) -> OnnxValue | list[OnnxValue]:
     """Read MaxPool, and its second output: the index of each maximum."""
     ceil_mode = bool(node.attribute("ceil_mode", 0))
 
-    def max_pool2d(image: Value, window: WindowAttributes) -> Value:
+    def max_pool2d(image: OnnxValue, window: WindowAttributes) -> OnnxValue:
         y = node.apply(
             max_pool,
             node.in_layout(image, NHWC),
@@ -100,12 +100,12 @@ def argmax_indices(node: NodeContext, x: Array, y: Array) -> Array:
 
 
 @reader("AveragePool")
-def read_avg_pool(node: NodeContext, x: Value) -> Value:
+def read_avg_pool(node: NodeContext, x: OnnxValue) -> OnnxValue:
     """Read AveragePool."""
     ceil_mode = bool(node.attribute("ceil_mode", 0))
     count_include_pad = bool(node.attribute("count_include_pad", 0))
 
-    def avg_pool2d(image: Value, window: WindowAttributes) -> Value:
+    def avg_pool2d(image: OnnxValue, window: WindowAttributes) -> OnnxValue:
         if max(window.dilations) > 1:
             return dilated_avg_pool(node, image, window, ceil_mode, count_include_pad)
         y = node.apply(
@@ -123,8 +123,8 @@ def read_avg_pool(node: NodeContext, x: Value) -> Value:
 
 
 def dilated_avg_pool(
-    node: NodeContext, x: Value, window: WindowAttributes, ceil_mode: bool, count_include_pad: bool
-) -> Value:
+    node: NodeContext, x: OnnxValue, window: WindowAttributes, ceil_mode: bool, count_include_pad: bool
+) -> OnnxValue:
     """Return the averages of dilated windows: the sum of each divided by its number of pixels."""
     total = window_sums(node, x, window, ceil_mode)
     ones = np.ones(node.reserve(1, 1, *x.shape[2:]), np.float32)
@@ -136,7 +136,7 @@ def dilated_avg_pool(
     return node.binary("multiply", total, (1 / counts).astype(dtype_of(total)))
 
 
-def window_sums(node: NodeContext, x: Value, window: WindowAttributes, ceil_mode: bool) -> Value:
+def window_sums(node: NodeContext, x: OnnxValue, window: WindowAttributes, ceil_mode: bool) -> OnnxValue:
     """Return the sum of every window, channel by channel: a depthwise convolution with ones."""
     pads = list(window.pads)
     if ceil_mode:
@@ -159,17 +159,17 @@ def window_sums(node: NodeContext, x: Value, window: WindowAttributes, ceil_mode
 
 
 @reader("LpPool")
-def read_lp_pool(node: NodeContext, x: Value) -> Value:
+def read_lp_pool(node: NodeContext, x: OnnxValue) -> OnnxValue:
     """Read LpPool: (sum of |x|^p)^(1/p) of every window."""
     p, ceil_mode = float(node.attribute("p", 2)), bool(node.attribute("ceil_mode", 0))
 
-    def sum_pool2d(image: Value, window: WindowAttributes) -> Value:
+    def sum_pool2d(image: OnnxValue, window: WindowAttributes) -> OnnxValue:
         return window_sums(node, image, window, ceil_mode)
 
     return power(node, pool(node, power(node, node.elementwise("abs", x), p), sum_pool2d), 1 / p)
 
 
-def power(node: NodeContext, x: Value, exponent: float) -> Value:
+def power(node: NodeContext, x: OnnxValue, exponent: float) -> OnnxValue:
     """Return x to the power of a number."""
     if exponent == 1:
         return x
@@ -178,7 +178,7 @@ def power(node: NodeContext, x: Value, exponent: float) -> Value:
 
 
 @reader("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool")
-def read_global_pool(node: NodeContext, x: Value) -> Value:
+def read_global_pool(node: NodeContext, x: OnnxValue) -> OnnxValue:
     """Read the poolings over a whole image."""
     axes = list(range(2, x.ndim))
     if node.op_type == "GlobalAveragePool" and x.ndim == 4:

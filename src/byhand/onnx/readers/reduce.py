@@ -7,7 +7,7 @@ import numpy as np
 
 from byhand.onnx.node_context import NodeContext, is_floating
 from byhand.onnx.registry import reader
-from byhand.onnx.symbol import NHWC, Symbol, Value, from_layout, normalized_axis
+from byhand.onnx.symbol import NHWC, OnnxValue, Symbol, from_layout, normalized_axis
 from byhand.ops import global_avg_pool
 from byhand.ops.op import Array
 
@@ -36,7 +36,7 @@ INTEGER_REDUCTIONS: dict[str, Callable[..., Any]] = {
 
 
 @reader(*REDUCTIONS)
-def read_reduction(node: NodeContext, x: Value, axes: Value | None = None) -> Value:
+def read_reduction(node: NodeContext, x: OnnxValue, axes: OnnxValue | None = None) -> OnnxValue:
     """Read a reduction; its axes are an attribute in older opsets."""
     since = AXES_INPUT_OPSETS.get(node.op_type, AXES_INPUT_OPSET)
     listed = node.attribute_or_input("axes", axes, since=since)
@@ -47,7 +47,7 @@ def read_reduction(node: NodeContext, x: Value, axes: Value | None = None) -> Va
     return reduce_axes(node, REDUCTIONS[node.op_type], x, listed, keepdims=bool(node.attribute("keepdims", 1)))
 
 
-def reduce_axes(node: NodeContext, op: str, x: Value, axes: Sequence[int], *, keepdims: bool) -> Value:
+def reduce_axes(node: NodeContext, op: str, x: OnnxValue, axes: Sequence[int], *, keepdims: bool) -> OnnxValue:
     """Return a value reduced over some of ONNX's axes."""
     axes = sorted(normalized_axis(axis, x.ndim) for axis in axes)
     if not isinstance(x, Symbol):

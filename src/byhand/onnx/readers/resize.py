@@ -8,7 +8,7 @@ import numpy as np
 
 from byhand.onnx.node_context import NodeContext
 from byhand.onnx.registry import reader
-from byhand.onnx.symbol import NHWC, Symbol, Value, from_layout, normalized_axis
+from byhand.onnx.symbol import NHWC, OnnxValue, Symbol, from_layout, normalized_axis
 from byhand.ops import resize
 from byhand.ops.movement.interpolation import FILTER_RADIUS, Interpolation, filter_support, interpolation_weights
 from byhand.ops.op import Array
@@ -17,7 +17,7 @@ TAP_ARRAYS = 8  # of (output pixels, taps) elements that computing the taps of o
 
 
 @reader("Upsample")
-def read_upsample(node: NodeContext, x: Value, scales: Value | None = None) -> Value:
+def read_upsample(node: NodeContext, x: OnnxValue, scales: OnnxValue | None = None) -> OnnxValue:
     """Read Upsample: Resize with asymmetric coordinates."""
     factors = node.attribute("scales") if scales is None else node.constant(scales, "scales").reshape(-1).tolist()
     if len(factors) != x.ndim:
@@ -28,8 +28,12 @@ def read_upsample(node: NodeContext, x: Value, scales: Value | None = None) -> V
 
 @reader("Resize")
 def read_resize(
-    node: NodeContext, x: Value, roi: Value | None = None, scales: Value | None = None, sizes: Value | None = None
-) -> Value:
+    node: NodeContext,
+    x: OnnxValue,
+    roi: OnnxValue | None = None,
+    scales: OnnxValue | None = None,
+    sizes: OnnxValue | None = None,
+) -> OnnxValue:
     """Read Resize: to sizes or by scales, of all axes or of those listed."""
     if node.opset < 11:
         return read_upsample(node, x, roi)  # opset 10: x, scales
@@ -65,7 +69,7 @@ def read_resize(
     )
 
 
-def _scales_to(node: NodeContext, x: Value, axes: list[int], sizes: list[int]) -> tuple[list[float], list[int]]:
+def _scales_to(node: NodeContext, x: OnnxValue, axes: list[int], sizes: list[int]) -> tuple[list[float], list[int]]:
     """Return the scale and the size of each axis, from the sizes that are wanted and the policy for their ratio."""
     scales = [size / x.shape[axis] for size, axis in zip(sizes, axes, strict=True)]
     policy = node.attribute("keep_aspect_ratio_policy", "stretch")
@@ -77,14 +81,14 @@ def _scales_to(node: NodeContext, x: Value, axes: list[int], sizes: list[int]) -
     return scales, sizes
 
 
-def scaled_sizes(x: Value, factors: Sequence[float]) -> list[int]:
+def scaled_sizes(x: OnnxValue, factors: Sequence[float]) -> list[int]:
     """Return the sizes that scales lead to."""
     return [floor(size * factor) for size, factor in zip(x.shape, factors, strict=True)]
 
 
 def resize_value(
     node: NodeContext,
-    x: Value,
+    x: OnnxValue,
     sizes: list[int],
     factors: Sequence[float],
     mode: str,
@@ -92,7 +96,7 @@ def resize_value(
     corners: Sequence[tuple[float, float]] = (),
     extrapolation_value: float = 0.0,
     **settings: Any,
-) -> Value:
+) -> OnnxValue:
     """Return x in another size: an image by the op resize, any other array axis by axis."""
     if min(sizes, default=1) < 1 <= min(x.shape):
         raise ValueError(f"from {x.shape} it makes {tuple(sizes)}; expected sizes of 1 or more")

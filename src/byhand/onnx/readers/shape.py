@@ -6,12 +6,12 @@ import numpy as np
 
 from byhand.onnx.node_context import NodeContext
 from byhand.onnx.registry import reader
-from byhand.onnx.symbol import Symbol, Value, from_layout, normalized_axis, transposed
+from byhand.onnx.symbol import OnnxValue, Symbol, from_layout, normalized_axis, transposed
 from byhand.ops import concat
 
 
 @reader("Reshape")
-def read_reshape(node: NodeContext, x: Value, shape: Value) -> Value:
+def read_reshape(node: NodeContext, x: OnnxValue, shape: OnnxValue) -> OnnxValue:
     """Read Reshape: a size of 0 is copied from x, one of -1 is what remains."""
     sizes = node.integers(shape, "shape")
     if not node.attribute("allowzero", 0):
@@ -25,7 +25,7 @@ def read_reshape(node: NodeContext, x: Value, shape: Value) -> Value:
 
 
 @reader("Flatten")
-def read_flatten(node: NodeContext, x: Value) -> Value:
+def read_flatten(node: NodeContext, x: OnnxValue) -> OnnxValue:
     """Read Flatten: the axes before `axis` become one, those from it on the other."""
     axis = node.attribute("axis", 1)
     axis = axis if axis == x.ndim else normalized_axis(axis, x.ndim)
@@ -33,7 +33,7 @@ def read_flatten(node: NodeContext, x: Value) -> Value:
 
 
 @reader("Squeeze")
-def read_squeeze(node: NodeContext, x: Value, axes: Value | None = None) -> Value:
+def read_squeeze(node: NodeContext, x: OnnxValue, axes: OnnxValue | None = None) -> OnnxValue:
     """Read Squeeze: axes of size 1 are removed."""
     listed = node.attribute_or_input("axes", axes, since=13)
     if listed is None:
@@ -45,7 +45,7 @@ def read_squeeze(node: NodeContext, x: Value, axes: Value | None = None) -> Valu
 
 
 @reader("Unsqueeze")
-def read_unsqueeze(node: NodeContext, x: Value, axes: Value | None = None) -> Value:
+def read_unsqueeze(node: NodeContext, x: OnnxValue, axes: OnnxValue | None = None) -> OnnxValue:
     """Read Unsqueeze: axes of size 1 are added."""
     listed = node.attribute_or_input("axes", axes, since=13)
     added = [normalized_axis(axis, x.ndim + len(listed)) for axis in listed]
@@ -56,7 +56,7 @@ def read_unsqueeze(node: NodeContext, x: Value, axes: Value | None = None) -> Va
 
 
 @reader("Transpose")
-def read_transpose(node: NodeContext, x: Value) -> Value:
+def read_transpose(node: NodeContext, x: OnnxValue) -> OnnxValue:
     """Read Transpose: another layout; data moves when an op needs it."""
     axes = node.attribute("perm", list(range(x.ndim))[::-1])
     if sorted(axes) != list(range(x.ndim)):
@@ -69,7 +69,7 @@ def read_transpose(node: NodeContext, x: Value) -> Value:
 
 
 @reader("Concat")
-def read_concat(node: NodeContext, *xs: Value) -> Value:
+def read_concat(node: NodeContext, *xs: OnnxValue) -> OnnxValue:
     """Read Concat."""
     axis = normalized_axis(node.attribute("axis", 1), xs[0].ndim)
     symbols = [x for x in xs if isinstance(x, Symbol)]
@@ -89,7 +89,7 @@ def read_concat(node: NodeContext, *xs: Value) -> Value:
 
 
 @reader("Expand")
-def read_expand(node: NodeContext, x: Value, shape: Value) -> Value:
+def read_expand(node: NodeContext, x: OnnxValue, shape: OnnxValue) -> OnnxValue:
     """Read Expand: broadcast to a shape."""
     sizes = np.broadcast_shapes(x.shape, tuple(node.integers(shape, "shape")))
     if not isinstance(x, Symbol):
@@ -100,7 +100,7 @@ def read_expand(node: NodeContext, x: Value, shape: Value) -> Value:
 
 
 @reader("DepthToSpace")
-def read_depth_to_space(node: NodeContext, x: Value) -> Value:
+def read_depth_to_space(node: NodeContext, x: OnnxValue) -> OnnxValue:
     """Read DepthToSpace: channels become blocks of pixels."""
     block, (n, c, h, w) = node.attribute("blocksize"), x.shape
     depth = c // block**2
@@ -114,7 +114,7 @@ def read_depth_to_space(node: NodeContext, x: Value) -> Value:
 
 
 @reader("SpaceToDepth")
-def read_space_to_depth(node: NodeContext, x: Value) -> Value:
+def read_space_to_depth(node: NodeContext, x: OnnxValue) -> OnnxValue:
     """Read SpaceToDepth: blocks of pixels become channels."""
     block, (n, c, h, w) = node.attribute("blocksize"), x.shape
     axes = (0, 3, 5, 1, 2, 4) if node.attribute("mode", "DCR") == "DCR" else (0, 1, 3, 5, 2, 4)

@@ -8,7 +8,7 @@ import numpy as np
 from byhand.kernels import cdiv
 from byhand.onnx.node_context import NodeContext
 from byhand.onnx.registry import reader
-from byhand.onnx.symbol import Symbol, Value, from_layout, layout_of, normalized_axis, stored_form
+from byhand.onnx.symbol import OnnxValue, Symbol, from_layout, layout_of, normalized_axis, stored_form
 from byhand.ops import concat, pad
 from byhand.ops import slice as slice_op
 
@@ -20,7 +20,7 @@ Cut = tuple[int, int | None, int | None, int]  # axis, start, stop, step
 
 
 @reader("Slice")
-def read_slice(node: NodeContext, x: Value, *inputs: Value | None) -> Value:
+def read_slice(node: NodeContext, x: OnnxValue, *inputs: OnnxValue | None) -> OnnxValue:
     """Read Slice; starts, ends and axes are attributes up to opset 9."""
     if node.opset < 10:
         starts, stops, axes, steps = node.attribute("starts"), node.attribute("ends"), node.attribute("axes"), None
@@ -40,7 +40,7 @@ def read_slice(node: NodeContext, x: Value, *inputs: Value | None) -> Value:
     return slice_value(node, x, cuts)
 
 
-def slice_value(node: NodeContext, x: Value, cuts: Sequence[Cut], output: int | None = None) -> Value:
+def slice_value(node: NodeContext, x: OnnxValue, cuts: Sequence[Cut], output: int | None = None) -> OnnxValue:
     """Return x cut along some axes; output: the node's output that the result is named after."""
     slices = [slice(None) for _ in x.shape]
     for axis, start, stop, step in cuts:
@@ -60,7 +60,7 @@ def slice_value(node: NodeContext, x: Value, cuts: Sequence[Cut], output: int | 
 
 
 @reader("Split")
-def read_split(node: NodeContext, x: Value, split: Value | None = None) -> list[Value]:
+def read_split(node: NodeContext, x: OnnxValue, split: OnnxValue | None = None) -> list[OnnxValue]:
     """Read Split; without sizes, into equal parts, the last one smaller where they do not divide the axis."""
     axis, count = normalized_axis(node.attribute("axis", 0), x.ndim), node.attribute("num_outputs", len(node.outputs))
     sizes = node.attribute_or_input("split", split, since=13)
@@ -77,7 +77,7 @@ def read_split(node: NodeContext, x: Value, split: Value | None = None) -> list[
 
 
 @reader("Gather")
-def read_gather(node: NodeContext, x: Value, indices: Value) -> Value:
+def read_gather(node: NodeContext, x: OnnxValue, indices: OnnxValue) -> OnnxValue:
     """Read Gather: positions along an axis, by their indices."""
     axis, picked = normalized_axis(node.attribute("axis", 0), x.ndim), node.constant(indices, "indices")
     if picked.dtype.kind not in "iu":
@@ -94,7 +94,7 @@ def read_gather(node: NodeContext, x: Value, indices: Value) -> Value:
 
 
 @reader("GatherElements")
-def read_gather_elements(node: NodeContext, x: Value, indices: Value) -> Value:
+def read_gather_elements(node: NodeContext, x: OnnxValue, indices: OnnxValue) -> OnnxValue:
     """Read GatherElements, of arrays."""
     axis, picked = normalized_axis(node.attribute("axis", 0), x.ndim), node.constant(indices, "indices")
     node.reserve(*picked.shape)
@@ -102,7 +102,7 @@ def read_gather_elements(node: NodeContext, x: Value, indices: Value) -> Value:
 
 
 @reader("Tile")
-def read_tile(node: NodeContext, x: Value, repeats: Value) -> Value:
+def read_tile(node: NodeContext, x: OnnxValue, repeats: OnnxValue) -> OnnxValue:
     """Read Tile: x repeated along its axes."""
     counts = node.integers(repeats, "repeats")
     if len(counts) != x.ndim or min(counts, default=0) < 0:
@@ -123,7 +123,7 @@ def _check_positions(count: int) -> None:
         raise ValueError(f"it lists {count:,} positions of an axis; byhand lists up to {MAX_PICKED_POSITIONS:,}")
 
 
-def pick(node: NodeContext, x: Value, axis: int, positions: Sequence[int]) -> Value:
+def pick(node: NodeContext, x: OnnxValue, axis: int, positions: Sequence[int]) -> OnnxValue:
     """Return positions along an axis, as slices that are concatenated."""
     if axis == 0:
         raise node.unsupported("it picks images out of a batch")
@@ -156,7 +156,7 @@ def as_ranges(positions: Sequence[int]) -> Iterator[tuple[int, int | None, int]]
 
 
 @reader("Pad")
-def read_pad(node: NodeContext, x: Value, *inputs: Value | None) -> Value:
+def read_pad(node: NodeContext, x: OnnxValue, *inputs: OnnxValue | None) -> OnnxValue:
     """Read Pad: with a constant, or with the image's own pixels (edge, reflect, wrap); negative pads crop."""
     mode = node.attribute("mode", "constant")
     value, pads = _pad_inputs(node, x.ndim, inputs)
@@ -188,7 +188,9 @@ def read_pad(node: NodeContext, x: Value, *inputs: Value | None) -> Value:
     return x
 
 
-def _pad_inputs(node: NodeContext, ndim: int, inputs: Sequence[Value | None]) -> tuple[Any, dict[int, tuple[int, int]]]:
+def _pad_inputs(
+    node: NodeContext, ndim: int, inputs: Sequence[OnnxValue | None]
+) -> tuple[Any, dict[int, tuple[int, int]]]:
     """Return the constant to pad with, and (before, after) of each axis that is padded."""
     if node.opset < 11:
         pads, value, axes = list(node.attribute("pads")), node.attribute("value", 0.0), list(range(ndim))
@@ -204,7 +206,7 @@ def _pad_inputs(node: NodeContext, ndim: int, inputs: Sequence[Value | None]) ->
     return value, {axis: (pads[i], pads[half + i]) for i, axis in enumerate(axes)}
 
 
-def pad_constant(node: NodeContext, x: Value, pads: dict[int, tuple[int, int]], value: float) -> Value:
+def pad_constant(node: NodeContext, x: OnnxValue, pads: dict[int, tuple[int, int]], value: float) -> OnnxValue:
     """Return x padded with a constant: the op pads two axes at a time, the rows and columns of a layout."""
     if x.ndim > 4:
         raise node.unsupported(f"it pads {x.ndim} axes; byhand pads up to four")

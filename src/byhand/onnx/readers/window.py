@@ -1,10 +1,10 @@
-"""What Conv, ConvTranspose and the pooling operators share: pads, strides, and windows over one, two or three axes."""
+"""Window attributes of Conv, ConvTranspose and the pooling operators, read: pads, strides, one to three spatial axes."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from byhand.onnx.node_context import NodeContext
-from byhand.onnx.symbol import Value
+from byhand.onnx.symbol import OnnxValue
 from byhand.ops.op import Array
 
 MAX_WINDOW_AXES = 3
@@ -85,9 +85,9 @@ def check_window_axes(node: NodeContext, axes: int) -> None:
         raise node.unsupported(f"its window has {axes} axes; byhand has windows of one to {MAX_WINDOW_AXES}")
 
 
-def along_one_axis(node: NodeContext, x: Value, of_images: Callable[[Any], Any]) -> Value:
+def along_one_axis(node: NodeContext, x: OnnxValue, of_images: Callable[[Any], Any]) -> OnnxValue:
     """Apply a function of images (N, C, H, W) to signals (N, C, W), as images of one row."""
-    y: Value = of_images(node.reshape(x, (*x.shape[:2], 1, x.shape[2])))
+    y: OnnxValue = of_images(node.reshape(x, (*x.shape[:2], 1, x.shape[2])))
     return node.reshape(y, (*y.shape[:2], y.shape[3]))
 
 

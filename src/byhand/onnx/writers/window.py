@@ -1,4 +1,4 @@
-"""What convolutions and poolings share when they are written."""
+"""Window attributes of Conv, ConvTranspose and the pooling operators, written."""
 
 from collections.abc import Sequence
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from byhand.kernels import cdiv, kernel, launch, scratch
-from byhand.kernels.indexing import merged, row_start, steps_of
+from byhand.kernels.indexing import element_strides, merge_axes, row_start
 from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS
 from byhand.ops.flat_kernels import copy
 from byhand.ops.op import Array, CallSpec
@@ -66,7 +66,7 @@ class SumSteps(NamedTuple):
 
 def pair_steps(a, b, shape):
     """Return the steps in a and b, broadcast to a shape; axes that are adjacent in all arrays are merged."""
-    return PairSteps(*merged(shape, steps_of(a.shape, shape), steps_of(b.shape, shape)))
+    return PairSteps(*merge_axes(shape, element_strides(a.shape, shape), element_strides(b.shape, shape)))
 
 
 def unbroadcast(grad_y, factor, grad):
@@ -80,8 +80,8 @@ def unbroadcast(grad_y, factor, grad):
         copy(grad_y, grad) if factor is None else launch_multiply(grad_y, factor, grad.reshape(grad_y.shape))
         return
     shape = grad_y.shape
-    factor_steps = steps_of(shape) if factor is None else steps_of(factor.shape, shape)
-    steps = SumSteps(*merged(shape, steps_of(grad.shape, shape), factor_steps))
+    factor_steps = element_strides(shape) if factor is None else element_strides(factor.shape, shape)
+    steps = SumSteps(*merge_axes(shape, element_strides(grad.shape, shape), factor_steps))
     flat_grad, flat_y = grad.reshape(1, -1), grad_y.reshape(-1)
     flat_factor = None if factor is None else factor.reshape(-1)
     if prod(steps.sizes[:-1]) == 1:  # every element goes into one sum
@@ -134,8 +134,8 @@ def sum_rows_block(grad_y, factor, partials, steps, slices, block):
     row, end, along = first * inner, stop * inner, len(sizes) - 2 if inner > 1 else 0
     while row < end:
         count = min(end - row, sizes[-2] - row % sizes[-2]) if inner > 1 else end - row
-        grad, into = grad_y[row * size : (row + count) * size], total[row_start(row, sizes, grad_steps) - offset :]
-        sums = Rows(into, grad_steps[along], grad_steps[-1])
+        grad, target = grad_y[row * size : (row + count) * size], total[row_start(row, sizes, grad_steps) - offset :]
+        sums = Rows(target, grad_steps[along], grad_steps[-1])
         if factor is None:
             accumulate_rows(grad, sums, count)
         else:

@@ -22,9 +22,9 @@ import numpy as np
 
 from byhand.errors import ShapeError
 from byhand.kernels import compiled, conv
-from byhand.ops.op import CallSpec, Op, Padding, Pair, Sample, SampleSource
+from byhand.ops.op import CallSpec, Op, Sample, SampleSource
 from byhand.ops.windows import pad, unpad, window_views
-from byhand.shapes import Shape, axes, integer, window
+from byhand.shapes import Padding, Shape, Size2d, axes, integer, window
 
 
 def contract(
@@ -32,14 +32,14 @@ def contract(
     weight: Shape,
     bias: Shape | None = None,
     *,
-    stride: Pair = 1,
+    stride: Size2d = 1,
     padding: Padding = "valid",
-    dilation: Pair = 1,
+    dilation: Size2d = 1,
     groups: int = 1,
 ) -> CallSpec:
     """Slide filters over an image: x (N, H, W, C), weight (R, S, C / groups, K), bias (K,) or None -> y (N, H', W', K).
 
-    stride, dilation: pixels, a number or (down, across); padding: "valid", "same", a number, (down, across) or
+    stride, dilation: pixels, a number or (height, width); padding: "valid", "same", a number, (height, width) or
     (top, bottom, left, right). Raises ShapeError where shapes do not fit.
 
     >>> import byhand as bh, numpy as np

@@ -24,9 +24,9 @@ from byhand.errors import ShapeError
 from byhand.kernels import compiled, conv
 from byhand.ops.arithmetic.broadcast import launch_add
 from byhand.ops.conv.conv2d import conv_shape, split_groups
-from byhand.ops.op import CallSpec, Op, Padding, Pair, Sample, SampleSource
+from byhand.ops.op import CallSpec, Op, Sample, SampleSource
 from byhand.ops.windows import pad, unpad, window_views
-from byhand.shapes import Shape, axes, integer, transposed_window
+from byhand.shapes import Padding, Shape, Size2d, axes, integer, transposed_window
 
 
 def contract(
@@ -34,18 +34,18 @@ def contract(
     weight: Shape,
     bias: Shape | None = None,
     *,
-    stride: Pair = 1,
+    stride: Size2d = 1,
     padding: Padding = 0,
-    output_padding: Pair = 0,
-    dilation: Pair = 1,
+    output_padding: Size2d = 0,
+    dilation: Size2d = 1,
     groups: int = 1,
 ) -> CallSpec:
     """Transposed convolution: x (N, H, W, C), weight (R, S, K / groups, C), bias (K,) -> y (N, H', W', K).
 
     H' = (H - 1) * stride + (R - 1) * dilation + 1 - top - bottom + output_padding, and W' alike.
 
-    stride, dilation: pixels, a number or (down, across); padding, cropped from the output: a number, (down, across) or
-    (top, bottom, left, right); output_padding, extra rows at the bottom and columns at the right: a number or (down, across);
+    stride, dilation: pixels, a number or (height, width); padding, cropped from the output: a number, (height, width) or
+    (top, bottom, left, right); output_padding, extra rows at the bottom and columns at the right: a number or (height, width);
     bias may be None. Raises ShapeError where shapes do not fit.
 
     >>> import byhand as bh, numpy as np
@@ -154,7 +154,7 @@ def as_conv_shape(x, weight, y, stride, padding, dilation, groups):
     return conv_shape(y, weight, x, stride, padding, dilation, groups)
 
 
-def algorithms(shapes, call, itemsize):
+def conv_transpose2d_algorithms(shapes, call, itemsize):
     """Return the algorithms that kernels choose for a call, by the array that each writes."""
     x, weight, *_ = shapes
     names = conv.names(as_conv_shape(x, weight, call.shapes["y"], **call.attributes), x[0], itemsize)
@@ -208,5 +208,5 @@ conv_transpose2d = Op(
     arrays=(conv_transpose2d_arrays, conv_transpose2d_backward_arrays),
     compiled=(conv_transpose2d_compiled, conv_transpose2d_backward_compiled),
     sample=sample,
-    algorithms=algorithms,
+    algorithms=conv_transpose2d_algorithms,
 )

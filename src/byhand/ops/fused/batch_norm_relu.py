@@ -17,9 +17,9 @@ from byhand.ops.arithmetic.add_multiply import add
 from byhand.ops.flat_kernels import fill
 from byhand.ops.fused.composed import Part, composed
 from byhand.ops.norm.batch_norm import (
-    FACTOR,
     MEAN,
-    TERM,
+    SCALE,
+    SHIFT,
     batch_norm,
     batch_norm_backward_apply,
     batch_norm_backward_merge,
@@ -59,17 +59,17 @@ def contract(
 @kernel
 def batch_norm_relu_apply(x, strips, shortcut, y, size, block):
     source, target, strip_size = block_of(x, size, block), block_of(y, size, block), strips.shape[1]
-    mean, factor, term = strips[MEAN], strips[FACTOR], strips[TERM]
+    mean, scale, shift = strips[MEAN], strips[SCALE], strips[SHIFT]
     for at in range(0, source.size, strip_size):
         values, out = source[at : at + strip_size], target[at : at + strip_size]
         if shortcut.size > 0:
             residual = block_of(shortcut, size, block)[at : at + strip_size]
             for k in range(values.size):
-                value = (values[k] - mean[k]) * factor[k] + term[k] + residual[k]
+                value = (values[k] - mean[k]) * scale[k] + shift[k] + residual[k]
                 out[k] = 0.0 if value < 0.0 else value
         else:
             for k in range(values.size):
-                value = (values[k] - mean[k]) * factor[k] + term[k]
+                value = (values[k] - mean[k]) * scale[k] + shift[k]
                 out[k] = 0.0 if value < 0.0 else value
 
 
@@ -78,14 +78,14 @@ def batch_norm_relu_sums(x, relu, mean, strips, sums, rows, block):
     """Write g, and a block's sums of g and of g * (x - mean)."""
     size, strip_size = rows * mean.size, strips.shape[2]
     source, kept = block_of(x, size, block), block_of(relu.y, size, block)
-    grads, into = block_of(relu.grad_y, size, block), block_of(relu.g, size, block)
+    grads, target = block_of(relu.grad_y, size, block), block_of(relu.g, size, block)
     center, first, second = strips[block, 0], strips[block, 1], strips[block, 2]
     repeat_row(mean, center)
     fill(first, 0.0)
     fill(second, 0.0)
     for at in range(0, source.size, strip_size):
         values, alive = source[at : at + strip_size], kept[at : at + strip_size]
-        grad, out = grads[at : at + strip_size], into[at : at + strip_size]
+        grad, out = grads[at : at + strip_size], target[at : at + strip_size]
         for k in range(values.size):
             value = 0.0 if alive[k] <= 0.0 else grad[k]
             out[k] = value

@@ -42,10 +42,10 @@ class Part(NamedTuple):
         """Return the fused op's name for an argument of the part."""
         return self.names.get(argument, argument)
 
-    def attributes(self, have: Arguments) -> dict[str, Any]:
+    def attributes(self, arguments: Arguments) -> dict[str, Any]:
         """Return the attributes that the part's hands take."""
         wanted = keywords(self.op.hands["arrays"].forward)
-        return {key: self.constants[key] if key in self.constants else have[self.name(key)] for key in wanted}
+        return {key: self.constants[key] if key in self.constants else arguments[self.name(key)] for key in wanted}
 
 
 def composed(
@@ -77,18 +77,18 @@ def _hand(name: str, run: Callable[..., None], parts: Sequence[Part], like: Hand
     return hand
 
 
-def _forward(hand: str, parts: Sequence[Part], have: Arguments) -> None:
-    active = _active(parts, have)
-    _run(hand, active, have, last=len(active) - 1)
+def _forward(hand: str, parts: Sequence[Part], arguments: Arguments) -> None:
+    active = _active(parts, arguments)
+    _run(hand, active, arguments, last=len(active) - 1)
 
 
-def _run(hand: str, parts: Sequence[Part], have: Arguments, last: int | None = None) -> list[Any]:
-    """Run parts forward; return the value before each of them and the final one. Part number `last` writes into `have`."""
-    values = [have[parts[0].name(parts[0].op.inputs[0])]] if parts else []
+def _run(hand: str, parts: Sequence[Part], arguments: Arguments, last: int | None = None) -> list[Any]:
+    """Run parts forward; return the value before each of them and the final one. Part number `last` writes into `arguments`."""
+    values = [arguments[parts[0].name(parts[0].op.inputs[0])]] if parts else []
     for i, part in enumerate(parts):
-        inputs = [values[-1], *(have[part.name(key)] for key in part.op.inputs[1:])]
-        attributes = part.attributes(have)
-        kept = {key: have.get(part.name(key)) for key in part.op.outputs}
+        inputs = [values[-1], *(arguments[part.name(key)] for key in part.op.inputs[1:])]
+        attributes = part.attributes(arguments)
+        kept = {key: arguments.get(part.name(key)) for key in part.op.outputs}
         if i != last:
             kept[part.op.outputs[0]] = None  # a value between two parts
         if any(array is None for array in kept.values()):
@@ -100,43 +100,43 @@ def _run(hand: str, parts: Sequence[Part], have: Arguments, last: int | None = N
     return values
 
 
-def _backward(hand: str, parts: Sequence[Part], have: Arguments) -> None:
-    active = _active(parts, have)
+def _backward(hand: str, parts: Sequence[Part], arguments: Arguments) -> None:
+    active = _active(parts, arguments)
     result = active[-1].name(active[-1].op.outputs[0])
-    grad = have[f"grad_{result}"]
+    grad = arguments[f"grad_{result}"]
     for i in reversed(range(len(active))):
-        grad = _backward_part(hand, active, i, have, grad)
+        grad = _backward_part(hand, active, i, arguments, grad)
 
 
-def _backward_part(hand: str, parts: Sequence[Part], i: int, have: Arguments, grad: Array) -> Array | None:
-    """Run one part backward; return the gradient of its first input, None where nobody wants it."""
+def _backward_part(hand: str, parts: Sequence[Part], i: int, arguments: Arguments, grad: Array) -> Array | None:
+    """Run one part backward; return the gradient of its first input, None if not requested."""
     part, op = parts[i], parts[i].op
     first, result = op.inputs[0], op.outputs[0]
-    arguments: dict[str, Any] = {f"grad_{result}": grad}
+    part_arguments: dict[str, Any] = {f"grad_{result}": grad}
     for key in op.inputs[1:]:
-        arguments[key] = have.get(part.name(key))
-        arguments[f"grad_{key}"] = have.get(f"grad_{part.name(key)}")
+        part_arguments[key] = arguments.get(part.name(key))
+        part_arguments[f"grad_{key}"] = arguments.get(f"grad_{part.name(key)}")
     for key in op.outputs:
-        arguments[key] = part.saved[key](have) if key in part.saved else have.get(part.name(key))
+        part_arguments[key] = part.saved[key](arguments) if key in part.saved else arguments.get(part.name(key))
     if i == 0:
-        arguments[first] = have[part.name(first)]
-        arguments[f"grad_{first}"] = have[f"grad_{part.name(first)}"]
+        part_arguments[first] = arguments[part.name(first)]
+        part_arguments[f"grad_{first}"] = arguments[f"grad_{part.name(first)}"]
     elif first in op.backward_arguments:
-        arguments[first] = _run(hand, parts[:i], have)[-1]
-        arguments[f"grad_{first}"] = np.empty_like(arguments[first])
+        part_arguments[first] = _run(hand, parts[:i], arguments)[-1]
+        part_arguments[f"grad_{first}"] = np.empty_like(part_arguments[first])
     else:
-        shape = grad.shape if part.input_shape is None else part.input_shape(have)
-        arguments[f"grad_{first}"] = np.empty(shape, grad.dtype)
-    op.hands[hand].backward(*(arguments[key] for key in op.backward_arguments), **part.attributes(have))
-    result_grad: Array | None = arguments[f"grad_{first}"]
+        shape = grad.shape if part.input_shape is None else part.input_shape(arguments)
+        part_arguments[f"grad_{first}"] = np.empty(shape, grad.dtype)
+    op.hands[hand].backward(*(part_arguments[key] for key in op.backward_arguments), **part.attributes(arguments))
+    result_grad: Array | None = part_arguments[f"grad_{first}"]
     return result_grad
 
 
-def _active(parts: Sequence[Part], have: Arguments) -> list[Part]:
+def _active(parts: Sequence[Part], arguments: Arguments) -> list[Part]:
     """Return the parts that a call has; backward may be given only the gradient of an input that a part depends on."""
 
     def given(name: str) -> bool:
-        value = have.get(name, have.get(f"grad_{name}"))
+        value = arguments.get(name, arguments.get(f"grad_{name}"))
         return value is not None and value is not False
 
     return [part for part in parts if part.when is None or given(part.when)]

@@ -3,14 +3,14 @@
     y = relu(batch_norm(conv2d(x)) + shortcut)
 
 The norm, the shortcut and the ReLU are optional. With running statistics, mean mu and variance v of each filter's output, a
-batch norm is a factor and a term for each filter:
+batch norm is a scale and a shift per filter:
 
     batch_norm(z) = s z + (beta - mu s),   s = gamma / sqrt(v + eps)
 
 The compiled hand applies them, and the rest, in the epilogue of the convolution, while the sums are in registers: y is written
-once, and no filter is scaled. Backward computes the input of the norm again.
+once, and the weights stay unfolded. Backward recomputes the norm's input.
 
-Sources: He et al. 2015, arXiv 1512.03385 (the block); Jacob et al. 2017, section 3.2, arXiv 1712.05877 (the factor).
+Sources: He et al. 2015, arXiv 1512.03385 (the block); Jacob et al. 2017, section 3.2, arXiv 1712.05877 (the scale).
 """
 
 from math import prod
@@ -26,8 +26,8 @@ from byhand.ops.fused.composed import Part, composed
 from byhand.ops.fused.relu_gradient import relu_gradient
 from byhand.ops.norm.batch_norm import batch_norm, batch_norm_backward_compiled, batch_norm_running
 from byhand.ops.norm.operands import Affine, NormStats, RunningStats
-from byhand.ops.op import Array, CallSpec, Op, Padding, Pair, Sample, SampleSource
-from byhand.shapes import Shape
+from byhand.ops.op import Array, CallSpec, Op, Sample, SampleSource
+from byhand.shapes import Padding, Shape, Size2d
 
 
 def contract(
@@ -40,9 +40,9 @@ def contract(
     running_var: Shape | None = None,
     shortcut: Shape | None = None,
     *,
-    stride: Pair = 1,
+    stride: Size2d = 1,
     padding: Padding = "valid",
-    dilation: Pair = 1,
+    dilation: Size2d = 1,
     groups: int = 1,
     eps: float = 1e-5,
     relu: bool = False,
@@ -78,12 +78,12 @@ FROZEN = {"momentum": 0.0, "training": False}  # a batch norm by its running sta
 
 
 @kernel
-def norm_factors(affine, running, bias, scale, term, eps, block):
-    """Write the factor and the term of a batch norm, the bias of the convolution included in the term."""
+def fold_batch_norm(affine, running, bias, scale, shift, eps, block):
+    """Write the scale and the shift of a batch norm, the bias of the convolution included in the shift."""
     for k in range(scale.size):
-        factor = affine.gamma[k] / np.sqrt(running.var[k] + eps)
-        given = bias[k] if bias is not None else 0.0
-        scale[k], term[k] = factor, (given - running.mean[k]) * factor + affine.beta[k]
+        s = affine.gamma[k] / np.sqrt(running.var[k] + eps)
+        conv_bias = bias[k] if bias is not None else 0.0
+        scale[k], shift[k] = s, (conv_bias - running.mean[k]) * s + affine.beta[k]
 
 
 @compiled
@@ -105,12 +105,13 @@ def conv2d_block_compiled(
     eps,
     relu,
 ):
-    shape, scale, term = conv_shape(x.shape, weight.shape, y.shape, stride, padding, dilation, groups), None, bias
+    shape = conv_shape(x.shape, weight.shape, y.shape, stride, padding, dilation, groups)
+    scale, shift = None, bias
     if gamma is not None:
-        scale, term = scratch(2, gamma.size, dtype=x.dtype)
+        scale, shift = scratch(2, gamma.size, dtype=x.dtype)
         affine, running = Affine(gamma, beta), RunningStats(running_mean, running_var)
-        launch(norm_factors, 1, affine, running, bias, scale, term, eps)
-    conv.forward(x, weight, y, conv.epilogue(x, term, scale, shortcut, relu), shape)
+        launch(fold_batch_norm, 1, affine, running, bias, scale, shift, eps)
+    conv.forward(x, weight, y, conv.epilogue(x, shift, scale, shortcut, relu), shape)
 
 
 @compiled
@@ -140,22 +141,22 @@ def conv2d_block_backward_compiled(
     view = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     g = relu_gradient(y, grad_y, grad_shortcut, relu)
     if gamma is not None:
-        (seen, before), after = scratch(2, *y.shape, dtype=y.dtype), g
+        norm_input, grad_norm_input = scratch(2, *y.shape, dtype=y.dtype)
         mean, inv_std = scratch(2, gamma.size, dtype=x.dtype)
-        conv2d_compiled(x, weight, bias, seen, **view)
+        conv2d_compiled(x, weight, bias, norm_input, **view)
         launch(batch_norm_running, 1, RunningStats(running_mean, running_var), NormStats(mean, inv_std), eps)
         batch_norm_backward_compiled(
-            seen, gamma, mean, inv_std, after, before, grad_gamma, grad_beta, eps=eps, **FROZEN
+            norm_input, gamma, mean, inv_std, g, grad_norm_input, grad_gamma, grad_beta, eps=eps, **FROZEN
         )
-        g = before
+        g = grad_norm_input
     conv2d_backward_compiled(x, weight, g, grad_x, grad_weight, grad_bias, **view)
 
 
 # the op ---------------------------------------------------------------------------------------------------------------
 
 STATISTICS = {
-    "mean": lambda have: have["running_mean"],
-    "inv_std": lambda have: 1 / np.sqrt(have["running_var"] + have["eps"]),
+    "mean": lambda arguments: arguments["running_mean"],
+    "inv_std": lambda arguments: 1 / np.sqrt(arguments["running_var"] + arguments["eps"]),
 }
 PARTS = (
     Part(conv2d),

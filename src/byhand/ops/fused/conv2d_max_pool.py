@@ -3,7 +3,7 @@
     y = max_pool(conv2d(x)),   with `relu`  y = max_pool(relu(conv2d(x)))
 
 The convolution's own output, four times as large for a 2x2 pooling, is not stored. Backward, a pixel of it has a gradient only
-where it is the maximum of its window, and with `relu` only where y > 0: `kernels/conv/pool_backward.py` visits these alone.
+where it is the maximum of its window, and with `relu` only where y > 0: `kernels/conv/sparse.py` visits these alone.
 
 Sources: those of conv2d, relu and max_pool.
 """
@@ -13,15 +13,13 @@ from math import prod
 import numpy as np
 
 from byhand.kernels import compiled, conv, scratch
-from byhand.kernels.conv import pool_backward
-from byhand.kernels.conv.pool_backward import Gradients, PooledOutput, Pooling
 from byhand.ops.activation.piecewise import relu as relu_op
 from byhand.ops.conv.conv2d import conv2d, conv2d_backward_compiled, conv_shape
 from byhand.ops.fused.composed import Part, composed
 from byhand.ops.fused.relu_gradient import relu_gradient
-from byhand.ops.op import CallSpec, Op, Padding, Pair, Sample, SampleSource
+from byhand.ops.op import CallSpec, Op, Sample, SampleSource
 from byhand.ops.pool.max_pool import max_pool, max_pool_backward_compiled, max_pool_compiled
-from byhand.shapes import Shape
+from byhand.shapes import Padding, Shape, Size2d
 
 # Elements of the convolution's output that wait to be pooled: 4 MB of float32, which stay in the caches.
 CHUNK_ELEMENTS = 1 << 20
@@ -32,15 +30,15 @@ def contract(
     weight: Shape,
     bias: Shape | None = None,
     *,
-    stride: Pair = 1,
+    stride: Size2d = 1,
     padding: Padding = "valid",
-    dilation: Pair = 1,
+    dilation: Size2d = 1,
     groups: int = 1,
     relu: bool = False,
-    pool_kernel: Pair,
-    pool_stride: Pair | None = None,
+    pool_kernel: Size2d,
+    pool_stride: Size2d | None = None,
     pool_padding: Padding = "valid",
-    pool_dilation: Pair = 1,
+    pool_dilation: Size2d = 1,
     ceil_mode: bool = False,
 ) -> CallSpec:
     """Convolution and max pooling: `conv2d`, with `relu` a ReLU, then `max_pool`; pool_*: the attributes of the pooling.
@@ -66,7 +64,7 @@ def pool_attributes(kernel, stride, padding, dilation):
     return {"kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation}
 
 
-# compiled: forward a chunk of images at a time, backward only the winners ---------------------------------------------
+# compiled: forward a chunk of images at a time, backward only the maxima ----------------------------------------------
 
 
 @compiled
@@ -123,38 +121,35 @@ def conv2d_max_pool_backward_compiled(
     pool_dilation,
     between,
 ):
-    shape = (len(x), *between, weight.shape[3])
-    convolution = conv_shape(x.shape, weight.shape, shape, stride, padding, dilation, groups)
-    if pool_backward.applies(convolution, x.itemsize):
-        pooled, gradients = PooledOutput(y, argmax, grad_y, relu), Gradients(grad_x, grad_weight, grad_bias)
-        pooling = Pooling(pool_kernel, pool_stride, pool_padding, pool_dilation)
-        pool_backward.backward(x, weight, pooled, gradients, convolution, pooling)
+    between_shape = (len(x), *between, weight.shape[3])
+    shape = conv_shape(x.shape, weight.shape, between_shape, stride, padding, dilation, groups)
+    pooling = conv.Pooling(pool_kernel, pool_stride, pool_padding, pool_dilation)
+    pooled, gradients = conv.PooledOutput(y, argmax, grad_y, relu), conv.Gradients(grad_x, grad_weight, grad_bias)
+    rest = conv.max_pool_backward(x, weight, pooled, gradients, shape, pooling)
+    if all(gradient is None for gradient in rest):
         return
-    pooled_grad = relu_gradient(y, grad_y) if relu else grad_y
-    grad = scratch(*shape, dtype=x.dtype)
-    pooling = pool_attributes(pool_kernel, pool_stride, pool_padding, pool_dilation)
-    max_pool_backward_compiled(argmax, pooled_grad, grad, **pooling)
+    pooled_grad, grad = relu_gradient(y, grad_y) if relu else grad_y, scratch(*between_shape, dtype=x.dtype)
+    max_pool_backward_compiled(argmax, pooled_grad, grad, **pooling._asdict())
     attributes = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
-    conv2d_backward_compiled(x, weight, grad, grad_x, grad_weight, grad_bias, **attributes)
+    conv2d_backward_compiled(x, weight, grad, *rest, **attributes)
 
 
-def algorithms(shapes, call, itemsize):
-    """Return the algorithms that kernels choose for a call, by the array that each writes; sparse: the winners alone."""
+def conv2d_max_pool_algorithms(shapes, call, itemsize):
+    """Return the algorithms that kernels choose for a call, by the array that each writes."""
     x, weight, *_ = shapes
-    attributes = {name: call.attributes[name] for name in ("stride", "padding", "dilation", "groups")}
-    between = (x[0], *call.attributes["between"], weight[3])
-    found = conv2d.algorithms(shapes, CallSpec({"y": between}, attributes), itemsize)
-    if pool_backward.applies(conv_shape(x, weight, between, **attributes), itemsize):
-        found |= {"grad_x": "sparse", "grad_weight": "sparse"}
-    return found
+    window = [call.attributes[name] for name in ("stride", "padding", "dilation", "groups")]
+    shape = conv_shape(x, weight, (x[0], *call.attributes["between"], weight[3]), *window)
+    pooling = conv.Pooling(*(call.attributes[f"pool_{name}"] for name in conv.Pooling._fields))
+    names = conv.names(shape, x[0], itemsize, pooling=pooling)
+    return {"y": names["forward"], "grad_x": names["backward_data"], "grad_weight": names["backward_weights"]}
 
 
 # the op ---------------------------------------------------------------------------------------------------------------
 
 
-def convolved_shape(have):
+def convolved_shape(arguments):
     """Return the shape of the convolution's output."""
-    return (len(have["x"]), *have["between"], have["weight"].shape[3])
+    return (len(arguments["x"]), *arguments["between"], arguments["weight"].shape[3])
 
 
 CONVOLUTION, RELU = Part(conv2d), Part(relu_op, when="relu")
@@ -189,6 +184,6 @@ conv2d_max_pool = Op(
     arrays=arrays,
     compiled=(conv2d_max_pool_compiled, conv2d_max_pool_backward_compiled),
     sample=sample,
-    algorithms=algorithms,
+    algorithms=conv2d_max_pool_algorithms,
     dtypes={"argmax": np.int32},
 )

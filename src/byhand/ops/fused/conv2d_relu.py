@@ -14,8 +14,8 @@ from byhand.ops.activation.piecewise import relu
 from byhand.ops.conv.conv2d import conv2d, conv2d_backward_compiled, conv_shape
 from byhand.ops.fused.composed import Part, composed
 from byhand.ops.fused.relu_gradient import relu_gradient
-from byhand.ops.op import CallSpec, Op, Padding, Pair
-from byhand.shapes import Shape
+from byhand.ops.op import CallSpec, Op
+from byhand.shapes import Padding, Shape, Size2d
 
 
 def contract(
@@ -23,9 +23,9 @@ def contract(
     weight: Shape,
     bias: Shape | None = None,
     *,
-    stride: Pair = 1,
+    stride: Size2d = 1,
     padding: Padding = "valid",
-    dilation: Pair = 1,
+    dilation: Size2d = 1,
     groups: int = 1,
 ) -> CallSpec:
     """Convolution and ReLU: `conv2d`, then `relu`.

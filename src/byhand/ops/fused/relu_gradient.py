@@ -4,12 +4,12 @@ from byhand.kernels import cdiv, kernel, launch, scratch
 from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS
 
 
-def relu_gradient(y, grad_y, into=None, relu=True):
-    """Launch grad = grad_y where y > 0, else 0, and return grad; into: the array to write, by default scratch memory.
+def relu_gradient(y, grad_y, out=None, relu=True):
+    """Launch grad = grad_y where y > 0, else 0, and return grad; out: the array to write, by default scratch memory.
 
     relu False: there is no ReLU, and grad is a copy of grad_y.
     """
-    grad = scratch(*y.shape, dtype=y.dtype) if into is None else into
+    grad = scratch(*y.shape, dtype=y.dtype) if out is None else out
     blocks = cdiv(y.size, BLOCK_ELEMENTS)
     launch(relu_gradient_block, blocks, y.reshape(-1), grad_y.reshape(-1), grad.reshape(-1), relu)
     return grad

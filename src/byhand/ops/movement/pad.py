@@ -12,14 +12,14 @@ import numpy as np
 from byhand.kernels import cdiv, compiled, kernel, launch
 from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS
 from byhand.ops.flat_kernels import fill
-from byhand.ops.op import CallSpec, Op, Padding, Sample, SampleSource
-from byhand.shapes import Shape, axes, frame, number
+from byhand.ops.op import CallSpec, Op, Sample, SampleSource
+from byhand.shapes import Padding, Shape, axes, frame, number
 
 
 def pad_contract(x: Shape, *, padding: Padding, value: float = 0.0) -> CallSpec:
     """Surround images with pixels of one value: x (N, H, W, C) -> y (N, top + H + bottom, left + W + right, C).
 
-    padding: a number, (down, across) or (top, bottom, left, right).
+    padding: a number, (height, width) or (top, bottom, left, right).
 
     >>> import byhand as bh, numpy as np
     >>> bh.pad(np.ones((1, 1, 1, 1)), padding=(0, 0, 1, 2)).ravel()

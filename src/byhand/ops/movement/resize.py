@@ -31,8 +31,8 @@ from byhand.ops.movement.interpolation import (
     to_csr,
     to_transposed_csr,
 )
-from byhand.ops.op import Array, CallSpec, Op, Pair, Sample, SampleSource
-from byhand.shapes import Shape, axes, number, pair
+from byhand.ops.op import Array, CallSpec, Op, Sample, SampleSource
+from byhand.shapes import Shape, Size2d, axes, number, pair
 
 VECTOR_MIN_CHANNELS = 8  # a pixel of fewer channels is shorter than a SIMD register
 SAMPLE_SCALES = (0.4375, 0.625, 0.75, 1.0, 1.375, 1.5, 2.0, 2.625)
@@ -41,7 +41,7 @@ SAMPLE_SCALES = (0.4375, 0.625, 0.75, 1.0, 1.375, 1.5, 2.0, 2.625)
 def contract(
     x: Shape,
     *,
-    size: Pair,
+    size: Size2d,
     mode: str = "nearest",
     coordinates: str = "half_pixel",
     nearest: str = "round_prefer_floor",
@@ -55,7 +55,7 @@ def contract(
     mode: "nearest", "linear" or "cubic"; coordinates: where a pixel lies in the old image, "half_pixel", "align_corners",
     "asymmetric", "pytorch_half_pixel" or "half_pixel_symmetric"; nearest: "round_prefer_floor", "round_prefer_ceil", "floor"
     or "ceil"; cubic_a: -0.75 or -0.5; exclude_outside: pixels beyond the edge do not count, instead of being those at the edge;
-    antialias: where an image shrinks, all its pixels count; scales: (down, across), by default (H' / H, W' / W). Raises
+    antialias: where an image shrinks, all its pixels count; scales: (height, width), by default (H' / H, W' / W). Raises
     ArgumentError for a setting that does not fit.
 
     >>> import byhand as bh, numpy as np
@@ -86,10 +86,10 @@ def check_choice(name, value, known):
 
 
 def checked_scales(scales, x, size):
-    """Return (down, across) from one number or two; they must give `size` when rounded down, up or to the nearest."""
+    """Return (height, width) from one number or two; they must give `size` when rounded down, up or to the nearest."""
     both = tuple(scales) if isinstance(scales, (tuple, list)) else (scales, scales)
     if len(both) != 2:
-        raise ArgumentError(f"scales is {both}; expected a number or (down, across)")
+        raise ArgumentError(f"scales is {both}; expected a number or (height, width)")
     both = tuple(number("scales", scale) for scale in both)
     for scale, old, new in zip(both, x[1:], size):
         if abs(old * scale - new) >= 1 or old * scale < 0.5:

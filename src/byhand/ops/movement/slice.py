@@ -12,7 +12,7 @@ import numpy as np
 
 from byhand.errors import ArgumentError
 from byhand.kernels import cdiv, compiled, kernel, launch
-from byhand.kernels.indexing import merged, row_start, steps_of
+from byhand.kernels.indexing import element_strides, merge_axes, row_start
 from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS
 from byhand.ops.flat_kernels import zero
 from byhand.ops.op import CallSpec, Op, Sample, SampleSource
@@ -139,14 +139,14 @@ def scatter_rows(y, x, sizes, steps, start, rows, block):
 def launch_gather(x, y, steps, start=0):
     """Launch y = elements of x: one step in memory per axis of y, from element `start` on."""
     if y.size:
-        sizes, steps = merged(y.shape, steps)
+        sizes, steps = merge_axes(y.shape, steps)
         rows = cdiv(BLOCK_ELEMENTS, sizes[-1])
         launch(gather_rows, cdiv(y.size // sizes[-1], rows), x.reshape(-1), y.reshape(-1), sizes, steps, start, rows)
 
 
 def memory_steps(x, starts, steps):
     """Return how far apart in x's memory the elements of y lie along each axis, and where the first one lies."""
-    apart = steps_of(x.shape)
+    apart = element_strides(x.shape)
     first = sum(distance * start for distance, start in zip(apart, starts))
     return [distance * step for distance, step in zip(apart, steps)], first
 
@@ -162,7 +162,7 @@ def slice_backward_compiled(grad_y, grad_x, *, starts, steps):
         zero(grad_x)
     if grad_y.size:
         apart, start = memory_steps(grad_x, starts, steps)
-        sizes, apart = merged(grad_y.shape, apart)
+        sizes, apart = merge_axes(grad_y.shape, apart)
         rows = cdiv(BLOCK_ELEMENTS, sizes[-1])
         blocks = cdiv(prod(sizes[:-1]), rows)
         launch(scatter_rows, blocks, grad_y.reshape(-1), grad_x.reshape(-1), sizes, apart, start, rows)

@@ -13,7 +13,7 @@ import numpy as np
 
 from byhand.errors import ArgumentError, ShapeError
 from byhand.kernels import cdiv, compiled, kernel, launch
-from byhand.kernels.indexing import merged, row_start, steps_of
+from byhand.kernels.indexing import element_strides, merge_axes, row_start
 from byhand.kernels.runtime.kernel import BLOCK_ELEMENTS
 from byhand.ops.op import CallSpec, Op, Sample, SampleSource
 from byhand.shapes import Shape, integer
@@ -106,8 +106,8 @@ def transpose_tiles(x, y, axes, tiles, block):
 
 def launch_transpose(x, y, axes):
     """Launch y = x.transpose(axes)."""
-    have = steps_of(x.shape)
-    merged_axes = Axes(*merged(y.shape, [have[axis] for axis in axes], steps_of(y.shape)))
+    have = element_strides(x.shape)
+    merged_axes = Axes(*merge_axes(y.shape, [have[axis] for axis in axes], element_strides(y.shape)))
     sizes, steps, _ = merged_axes
     if steps[-1] <= 1:
         rows = cdiv(BLOCK_ELEMENTS, sizes[-1])

@@ -135,9 +135,9 @@ def batch_norm_backward_arrays(
 # merged by the formula of Chan, Golub & LeVeque 1979. No two large values are subtracted, so float32 is accurate whatever
 # the mean is. strips.py says how a kernel walks over rows of channels.
 
-# Strips of the forward pass: y = (x - mean) * factor + term.
-MEAN, FACTOR, TERM = range(3)
-# Strips of the backward pass, after mean and factor: grad_x = factor * (grad_y + slope * (x - mean) + offset).
+# Strips of the forward pass: y = (x - mean) * scale + shift.
+MEAN, SCALE, SHIFT = range(3)
+# Strips of the backward pass, after mean and scale: grad_x = scale * (grad_y + slope * (x - mean) + offset).
 SLOPE, OFFSET = 2, 3
 
 
@@ -204,23 +204,23 @@ def batch_norm_running(running, stats, eps, block):
 
 @kernel
 def batch_norm_write_strips(affine, stats, strips, block):
-    """Write a strip each of mean, factor and term: y = (x - mean) * factor + term."""
+    """Write a strip each of mean, scale and shift: y = (x - mean) * scale + shift."""
     channels = stats.mean.size
     for c in range(channels):
-        strips[FACTOR, c] = affine.gamma[c] * stats.inv_std[c]
+        strips[SCALE, c] = affine.gamma[c] * stats.inv_std[c]
     repeat_row(stats.mean, strips[MEAN])
-    repeat_row(strips[FACTOR, :channels], strips[FACTOR])
-    repeat_row(affine.beta, strips[TERM])
+    repeat_row(strips[SCALE, :channels], strips[SCALE])
+    repeat_row(affine.beta, strips[SHIFT])
 
 
 @kernel
 def batch_norm_apply(x, strips, y, size, block):
     source, target, strip_size = block_of(x, size, block), block_of(y, size, block), strips.shape[1]
-    mean, factor, term = strips[MEAN], strips[FACTOR], strips[TERM]
+    mean, scale, shift = strips[MEAN], strips[SCALE], strips[SHIFT]
     for at in range(0, source.size, strip_size):
         values, out = source[at : at + strip_size], target[at : at + strip_size]
         for k in range(values.size):
-            out[k] = (values[k] - mean[k]) * factor[k] + term[k]
+            out[k] = (values[k] - mean[k]) * scale[k] + shift[k]
 
 
 @kernel
@@ -252,7 +252,7 @@ def batch_norm_backward_merge(sums, gamma, stats, grads, strips, count, block):
             total[c] += block_total[c]
             weighted[c] += block_weighted[c]
     for c in range(channels):
-        strips[MEAN, c], strips[FACTOR, c] = mean[c], gamma[c] * inv_std[c]
+        strips[MEAN, c], strips[SCALE, c] = mean[c], gamma[c] * inv_std[c]
         strips[SLOPE, c] = -weighted[c] * inv_std[c] * inv_std[c] / count
         strips[OFFSET, c] = -total[c] / count
     write_row(total, grads.beta)
@@ -264,16 +264,16 @@ def batch_norm_backward_merge(sums, gamma, stats, grads, strips, count, block):
 @kernel
 def batch_norm_backward_apply(x, grad_y, strips, grad_x, size, training, block):
     source, grads, target = block_of(x, size, block), block_of(grad_y, size, block), block_of(grad_x, size, block)
-    mean, factor, slope, offset = strips[MEAN], strips[FACTOR], strips[SLOPE], strips[OFFSET]
+    mean, scale, slope, offset = strips[MEAN], strips[SCALE], strips[SLOPE], strips[OFFSET]
     strip_size = mean.size
     for at in range(0, source.size, strip_size):
         values, grad, out = source[at : at + strip_size], grads[at : at + strip_size], target[at : at + strip_size]
         if training:
             for k in range(values.size):
-                out[k] = factor[k] * (grad[k] + (slope[k] * (values[k] - mean[k]) + offset[k]))
+                out[k] = scale[k] * (grad[k] + (slope[k] * (values[k] - mean[k]) + offset[k]))
         else:  # the running statistics do not depend on x, which may be infinite here
             for k in range(values.size):
-                out[k] = factor[k] * grad[k]
+                out[k] = scale[k] * grad[k]
 
 
 def launch_statistics(x, stats, running, eps, momentum):
@@ -287,7 +287,7 @@ def launch_statistics(x, stats, running, eps, momentum):
 
 
 def batch_norm_strips(x, affine, running, stats, *, eps, momentum, training):
-    """Write the statistics; return strips of mean, factor and term: y = (x - mean) * factor + term."""
+    """Write the statistics; return strips of mean, scale and shift: y = (x - mean) * scale + shift."""
     if training:
         launch_statistics(x, stats, running, eps, momentum)
     else:

@@ -13,9 +13,9 @@ from math import prod
 import numpy as np
 
 from byhand.kernels import cdiv, compiled, kernel, launch, scratch
-from byhand.kernels.pool_operands import Row, Window
+from byhand.kernels.pool_operands import PoolTaps, Row
 from byhand.kernels.pool_rows import repeat, window_sum, window_sum_scalar
-from byhand.ops.op import Attributes, CallSpec, Op, Padding, Pair, Sample, SampleSource
+from byhand.ops.op import Attributes, CallSpec, Op, Sample, SampleSource
 from byhand.ops.pool.max_pool import POOL_BLOCK_ELEMENTS
 from byhand.ops.pool.window_range import (
     PoolShape,
@@ -28,14 +28,14 @@ from byhand.ops.pool.window_range import (
 )
 from byhand.ops.samples import image_and_window
 from byhand.ops.windows import pad, unpad, window_views
-from byhand.shapes import Shape, axes, window
+from byhand.shapes import Padding, Shape, Size2d, axes, window
 
 
 def contract(
     x: Shape,
     *,
-    kernel: Pair,
-    stride: Pair | None = None,
+    kernel: Size2d,
+    stride: Size2d | None = None,
     padding: Padding = "valid",
     ceil_mode: bool = False,
     count_include_pad: bool = True,
@@ -140,16 +140,16 @@ def avg_pool_rows(x, y, shape, count_include_pad, rows, block):
             s, columns_seen = visible_taps(q, 1, kernel[1], width)
             columns_counted = taps_counted(q, columns_seen, kernel[1], width + padding[3], count_include_pad)
             windows = max(1, end_interior - first_interior) if j == first_interior else 1
-            start, to = ((n * height + p + r) * width + q + s) * channels, (row * out_width + j) * channels
+            start, out_start = ((n * height + p + r) * width + q + s) * channels, (row * out_width + j) * channels
             step, scale = stride[1] * channels, 1.0 / (rows_counted * columns_counted)
-            window = Window(rows_seen, columns_seen, width * channels, channels)
-            side_by_side = Row(start, step, windows, to, channels)
-            tail = tail_windows(side_by_side, window, x.size, x.itemsize, end_element)
+            taps = PoolTaps(rows_seen, columns_seen, width * channels, channels)
+            side_by_side = Row(start, step, windows, out_start, channels)
+            tail = tail_windows(side_by_side, taps, x.size, x.itemsize, end_element)
             head = windows - tail
-            window_sum(x, Row(start, step, head, to, channels), window, scale, y)
+            window_sum(x, Row(start, step, head, out_start, channels), taps, scale, y)
             if tail > 0:
-                rest = Row(start + head * step, step, tail, to + head * channels, channels)
-                window_sum_scalar(x, rest, window, scale, y)
+                rest = Row(start + head * step, step, tail, out_start + head * channels, channels)
+                window_sum_scalar(x, rest, taps, scale, y)
             j += windows
         n, i = (n, i + 1) if i + 1 < out_height else (n + 1, 0)
 
@@ -194,23 +194,23 @@ def avg_pool_backward_rows(part, grad_x, shape, scale, rows, block):
         rows_seen, left, right, q = bottom - top, 0, 0, padding[2]
         while q < width + padding[2]:
             left, right = windows_over(q, kernel[1], stride[1], 1, out_width, left, right)
-            columns_seen, start, to = right - left, 0, (row * width + q - padding[2]) * channels
+            columns_seen, start, out_start = right - left, 0, (row * width + q - padding[2]) * channels
             if rows_seen > 0 and columns_seen > 0:
                 start = ((n * out_height + top) * out_width + left) * channels
             written = 0
             if disjoint > 0 and rows_seen == 1 and q == first_disjoint * stride[1]:
-                side_by_side = Row(start, channels, disjoint, to, channels)
+                side_by_side = Row(start, channels, disjoint, out_start, channels)
                 written = vectorizable_windows(side_by_side, kernel[1], part.size, part.itemsize, end_element)
                 if written > 0:
-                    repeat(part, Row(start, channels, written, to, channels), kernel[1], scale, grad_x)
+                    repeat(part, Row(start, channels, written, out_start, channels), kernel[1], scale, grad_x)
                 q += written * stride[1]
             if written == 0:
-                windows = Window(rows_seen, columns_seen, out_width * channels, channels)
-                pixel = Row(start, 0, 1, to, channels)
-                if tail_windows(pixel, windows, part.size, part.itemsize, end_element) > 0:
-                    window_sum_scalar(part, pixel, windows, scale, grad_x)
+                taps = PoolTaps(rows_seen, columns_seen, out_width * channels, channels)
+                pixel = Row(start, 0, 1, out_start, channels)
+                if tail_windows(pixel, taps, part.size, part.itemsize, end_element) > 0:
+                    window_sum_scalar(part, pixel, taps, scale, grad_x)
                 else:
-                    window_sum(part, pixel, windows, scale, grad_x)
+                    window_sum(part, pixel, taps, scale, grad_x)
                 q += 1
         p += 1
         if p == height + padding[0]:  # the next image

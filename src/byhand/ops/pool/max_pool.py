@@ -14,7 +14,7 @@ from math import gcd, prod
 import numpy as np
 
 from byhand.kernels import cdiv, compiled, kernel, launch
-from byhand.kernels.pool_operands import Numbering, Row, Window
+from byhand.kernels.pool_operands import PoolTaps, Row, TapIndex
 from byhand.kernels.pool_rows import (
     gather_by_argmax,
     gather_by_argmax_scalar,
@@ -22,7 +22,7 @@ from byhand.kernels.pool_rows import (
     window_max,
     window_max_scalar,
 )
-from byhand.ops.op import CallSpec, Op, Padding, Pair, Sample, SampleSource
+from byhand.ops.op import CallSpec, Op, Sample, SampleSource
 from byhand.ops.pool.window_range import (
     PoolShape,
     disjoint_windows,
@@ -35,7 +35,7 @@ from byhand.ops.pool.window_range import (
 )
 from byhand.ops.samples import image_and_window
 from byhand.ops.windows import pad, unpad, window_views
-from byhand.shapes import Shape, axes, window
+from byhand.shapes import Padding, Shape, Size2d, axes, window
 
 # Elements of the image in a block of a pooling kernel: a few microseconds of work.
 POOL_BLOCK_ELEMENTS = 32768
@@ -44,10 +44,10 @@ POOL_BLOCK_ELEMENTS = 32768
 def contract(
     x: Shape,
     *,
-    kernel: Pair,
-    stride: Pair | None = None,
+    kernel: Size2d,
+    stride: Size2d | None = None,
     padding: Padding = "valid",
-    dilation: Pair = 1,
+    dilation: Size2d = 1,
     ceil_mode: bool = False,
 ) -> CallSpec:
     """Keep the largest pixel of every window: x (N, H, W, C) -> y (N, H', W', C).
@@ -83,7 +83,7 @@ def max_pool_loops(x, y, argmax, *, kernel, stride, padding, dilation):
 def max_pool_backward_loops(argmax, grad_y, grad_x, *, kernel, stride, padding, dilation):
     grad_x[...] = 0
     for n, i, j, c in np.ndindex(grad_y.shape):
-        if argmax[n, i, j, c] >= 0:  # a window wholly in the padding has no winner
+        if argmax[n, i, j, c] >= 0:  # a window wholly in the padding has no maximum
             r, s = divmod(argmax[n, i, j, c], kernel[1])
             p = i * stride[0] - padding[0] + r * dilation[0]
             q = j * stride[1] - padding[2] + s * dilation[1]
@@ -131,21 +131,21 @@ def max_pool_rows(x, y, argmax, shape, rows, block):
             q = j * stride[1] - padding[2]
             s, columns_seen = visible_taps(q, dilation[1], kernel[1], width)
             windows = max(1, end_interior - first_interior) if j == first_interior else 1
-            to = (row * out_width + j) * channels
+            out_start = (row * out_width + j) * channels
             if rows_seen > 0 and columns_seen > 0:
                 start = ((n * height + p + r * dilation[0]) * width + q + s * dilation[1]) * channels
                 step = stride[1] * channels
-                window = Window(rows_seen, columns_seen, dilation[0] * width * channels, dilation[1] * channels)
-                numbering = Numbering(r * kernel[1] + s, kernel[1], 1)
-                side_by_side = Row(start, step, windows, to, channels)
-                tail = tail_windows(side_by_side, window, x.size, x.itemsize, end_element)
+                taps = PoolTaps(rows_seen, columns_seen, dilation[0] * width * channels, dilation[1] * channels)
+                tap_index = TapIndex(r * kernel[1] + s, kernel[1], 1)
+                side_by_side = Row(start, step, windows, out_start, channels)
+                tail = tail_windows(side_by_side, taps, x.size, x.itemsize, end_element)
                 head = windows - tail
-                window_max(x, Row(start, step, head, to, channels), window, numbering, y, argmax)
+                window_max(x, Row(start, step, head, out_start, channels), taps, tap_index, y, argmax)
                 if tail > 0:
-                    rest = Row(start + head * step, step, tail, to + head * channels, channels)
-                    window_max_scalar(x, rest, window, numbering, y, argmax)
-            else:  # a window wholly in the padding has no winner
-                for k in range(to, to + windows * channels):
+                    rest = Row(start + head * step, step, tail, out_start + head * channels, channels)
+                    window_max_scalar(x, rest, taps, tap_index, y, argmax)
+            else:  # a window wholly in the padding has no maximum
+                for k in range(out_start, out_start + windows * channels):
                     y[k], argmax[k] = -np.inf, -1
             j += windows
         n, i = (n, i + 1) if i + 1 < out_height else (n + 1, 0)
@@ -160,7 +160,7 @@ def max_pool_backward_rows(argmax, grad_y, grad_x, shape, window_step, rows, blo
     end_row = min((block + 1) * rows, images * height)
     end_element = end_row * width * channels
     first_disjoint, disjoint = disjoint_windows(padding[2], stride[1], kernel[1], dilation[1], width, out_width)
-    down, across = window_step[0] * out_width * channels, window_step[1] * channels
+    row_stride, column_stride = window_step[0] * out_width * channels, window_step[1] * channels
     # In the next window down, or across, the pixel has an earlier tap.
     upward = -(window_step[0] * stride[0] // dilation[0]) * kernel[1]
     leftward = -(window_step[1] * stride[1] // dilation[1])
@@ -173,26 +173,26 @@ def max_pool_backward_rows(argmax, grad_y, grad_x, shape, window_step, rows, blo
         while q < width + padding[2]:
             left, right = windows_over(q, kernel[1], stride[1], dilation[1], out_width, left, right)
             j, columns_seen = windows_on(left, right, q, stride[1], dilation[1], window_step[1])
-            start, tap, to = 0, 0, (row * width + q - padding[2]) * channels
+            start, tap, out_start = 0, 0, (row * width + q - padding[2]) * channels
             if rows_seen > 0 and columns_seen > 0:
                 start = ((n * out_height + i) * out_width + j) * channels
                 tap = divide(p - i * stride[0], dilation[0]) * kernel[1] + divide(q - j * stride[1], dilation[1])
             written = 0
             if disjoint > 0 and rows_seen == 1 and q == first_disjoint * stride[1]:
-                side_by_side = Row(start, channels, disjoint, to, channels)
+                side_by_side = Row(start, channels, disjoint, out_start, channels)
                 written = vectorizable_windows(side_by_side, kernel[1], grad_y.size, grad_y.itemsize, end_element)
                 if written > 0:
-                    disjoint_row = Row(start, channels, written, to, channels)
+                    disjoint_row = Row(start, channels, written, out_start, channels)
                     scatter_by_argmax(grad_y, argmax, disjoint_row, kernel[1], tap, grad_x)
                 q += written * stride[1]
             if written == 0:
-                windows = Window(rows_seen, columns_seen, down, across)
-                numbering = Numbering(tap, upward, leftward)
-                pixel = Row(start, 0, 1, to, channels)
-                if tail_windows(pixel, windows, grad_y.size, grad_y.itemsize, end_element) > 0:
-                    gather_by_argmax_scalar(grad_y, argmax, pixel, windows, numbering, grad_x)
+                taps = PoolTaps(rows_seen, columns_seen, row_stride, column_stride)
+                tap_index = TapIndex(tap, upward, leftward)
+                pixel = Row(start, 0, 1, out_start, channels)
+                if tail_windows(pixel, taps, grad_y.size, grad_y.itemsize, end_element) > 0:
+                    gather_by_argmax_scalar(grad_y, argmax, pixel, taps, tap_index, grad_x)
                 else:
-                    gather_by_argmax(grad_y, argmax, pixel, windows, numbering, grad_x)
+                    gather_by_argmax(grad_y, argmax, pixel, taps, tap_index, grad_x)
                 q += 1
         p += 1
         if p == height + padding[0]:  # the next image

@@ -59,19 +59,19 @@ def windows_on(first, end, pixel, stride, dilation, step):
     return first, max(0, end - first + step - 1) // step
 
 
-def tail_windows(row, window, size, itemsize, end_element):
+def tail_windows(row, taps, size, itemsize, end_element):
     """Return how many windows at the end of a row are left to scalar code: a vector would reach beyond the arrays.
 
     size, itemsize: of the array that is read; end_element: where the elements that may be written end.
     """
     last_read = row.start + (row.windows - 1) * row.step
-    last_read += max(0, window.rows - 1) * window.down + max(0, window.columns - 1) * window.across
-    last_written = row.to + (row.windows - 1) * row.channels
+    last_read += max(0, taps.rows - 1) * taps.row_stride + max(0, taps.columns - 1) * taps.column_stride
+    last_written = row.out_start + (row.windows - 1) * row.channels
     return min(row.windows, tail_pixels(size, last_read, last_written, end_element, itemsize, row.channels))
 
 
 def vectorizable_windows(row, columns, size, itemsize, end_element):
     """Return how many of the disjoint windows of a row, each `columns` pixels wide, vectors can write, as in tail_windows."""
     last_read = row.start + (row.windows - 1) * row.channels
-    last_written = row.to + (row.windows * columns - 1) * row.channels
+    last_written = row.out_start + (row.windows * columns - 1) * row.channels
     return max(0, row.windows - tail_pixels(size, last_read, last_written, end_element, itemsize, row.channels))

@@ -105,13 +105,13 @@ def _combine_kernel(map, combine, initial):
                     total = combine(total, map(x[a, r, 0], before))
                 parts[a, p, 0] = total
             else:
-                into = parts[a, p]
+                out = parts[a, p]
                 for b in range(columns):
-                    into[b] = initial
+                    out[b] = initial
                 for r in range(first, end):
                     row = x[a, r]
                     for b in range(columns):
-                        into[b] = combine(into[b], map(row[b], y[a, b]))
+                        out[b] = combine(out[b], map(row[b], y[a, b]))
 
     return combine_pieces
 

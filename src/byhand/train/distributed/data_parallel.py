@@ -161,12 +161,12 @@ class CapturedStep:
         self.step, self.program, self._images = step, program, program.images[0]
         self.labels = np.zeros(len(self._images), np.int64)
         self._learning_rate, self._t = np.zeros(1), np.zeros(1)
-        module, replacements = program.module, {}
+        callees = program.callees
         if step.sync is not None:
-            replacements = step.sync.replacements(module)
+            callees = step.sync.synchronized(callees)
         if step.overlap is not None:
-            replacements |= step.overlap.wrapped(module, replacements)
-        self._forward_backward = (program.module_with(replacements) if replacements else module).step
+            callees = step.overlap.reporting(callees)
+        self._forward_backward = program.load(callees).step
         self._replay = SegmentedReplay(self._whole, step.hand)
 
     def run(self, learning_rate: float, t: int) -> None:

@@ -10,15 +10,15 @@ Source: Li et al. 2020, "PyTorch distributed: experiences on accelerating data p
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from byhand.nn import Model
 from byhand.ops.op import Array, tree_leaves
+from byhand.program.generated_file import Callee
 from byhand.train.distributed.breakpoints import at_breakpoint
 from byhand.train.distributed.mpi import Communicator
 
@@ -47,13 +47,12 @@ class GradientOverlap:
         self._starts: dict[int, int] = {}  # end of a finished parameter's gradient -> its start
         self._requests: list[Request] = []
 
-    def wrapped(self, module: ModuleType, replaced: dict[str, Function]) -> dict[str, Function]:
-        """Return the backward functions of a program by name, wrapped to report the gradients that they finish.
-
-        replaced: functions that take the place of some of the program's own.
-        """
-        names = [name for name in vars(module) if name.endswith("_backward")]
-        return {name: self._reporting(replaced.get(name, getattr(module, name))) for name in names}
+    def reporting(self, callees: Mapping[str, Callee]) -> dict[str, Callee]:
+        """Return the functions that a program calls; the backward ones report the gradients that they finish."""
+        return {
+            name: callee._replace(function=self._reporting(callee.function)) if callee.backward else callee
+            for name, callee in callees.items()
+        }
 
     def begin(self) -> None:
         """Begin a step."""

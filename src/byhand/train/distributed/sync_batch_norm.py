@@ -13,8 +13,7 @@ Sources: Ioffe & Szegedy 2015, arXiv 1502.03167; Peng et al. 2018, arXiv 1711.07
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from types import ModuleType
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,6 +29,7 @@ from byhand.ops.norm.batch_norm import (
 from byhand.ops.norm.operands import AffineGradients, NormStats, ReluGradient, RunningStats
 from byhand.ops.norm.strips import rows_and_blocks
 from byhand.ops.op import Array
+from byhand.program.generated_file import Callee
 from byhand.train.distributed.breakpoints import at_breakpoint
 from byhand.train.distributed.mpi import Communicator
 
@@ -61,14 +61,15 @@ class SyncBatchNorm:
         self.comm, self.hand = comm, hand
         self.weight, self.has_images = 1.0, True
 
-    def replacements(self, module: ModuleType) -> dict[str, Function]:
-        """Return functions that replace a program's batch norms, by the names that it calls them by."""
-        found: dict[str, Function] = {}
+    def synchronized(self, callees: Mapping[str, Callee]) -> dict[str, Callee]:
+        """Return the functions that a program calls, its batch norms replaced by those that sum over ranks."""
+        found = dict(callees)
         for name in ("batch_norm", "batch_norm_relu"):
-            if hasattr(module, name):
-                found[name] = self._forward(getattr(module, name))
-            if hasattr(module, f"{name}_backward"):
-                found[f"{name}_backward"] = self._backward(getattr(module, f"{name}_backward"), name.endswith("relu"))
+            if forward := callees.get(name):
+                found[name] = forward._replace(function=self._forward(forward.function))
+            if backward := callees.get(f"{name}_backward"):
+                function = self._backward(backward.function, relu=name == "batch_norm_relu")
+                found[f"{name}_backward"] = backward._replace(function=function)
         return found
 
     def _forward(self, original: Function) -> Function:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 
 from byhand.ops.op import Array
-from byhand.program.source import Update
+from byhand.program.spec import Update
 from byhand.train.optim.catalog import *  # noqa: F403
 from byhand.train.optim.clip import CLIP_GRAD_NORM, clip_line
 from byhand.train.optim.hyperparameters import Scheduled

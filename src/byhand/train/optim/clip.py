@@ -8,7 +8,7 @@ from math import sqrt
 import numpy as np
 
 from byhand.kernels import cdiv, compiled, kernel, launch, scratch
-from byhand.program.layout import literal
+from byhand.program.formatting import literal
 from byhand.train.optim.hyperparameters import REDUCTION_BLOCK_PARAMETERS
 from byhand.train.optim.optimizer import Hands
 

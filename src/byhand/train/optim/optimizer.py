@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 
 from byhand.errors import UnknownNameError
 from byhand.ops.op import Array, keywords, positional
-from byhand.program.layout import literal
+from byhand.program.formatting import literal
 from byhand.train.optim.hyperparameters import Scheduled
 
 Hands = dict[str, Callable[..., None]]  # loops, arrays, compiled: the same update, written three times

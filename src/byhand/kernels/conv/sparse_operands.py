@@ -1,29 +1,10 @@
-"""The operands of the kernels of pool_backward.py: padded images, patches, winners, filters, partial sums, lists of winners."""
+"""The operands of the gradients of a max-pooled convolution: patches, maxima, filters, partial sums, lists of maxima."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 from byhand.kernels.runtime.types import Array, Indices
-
-
-class PaddedImages(NamedTuple):
-    """Images (N, height, width, channels), flat; where windows reach beyond the edges, each image is padded with zeros.
-
-    padded: memory for one padded image for each worker; top, left: its first pixel, in pixels of the image.
-    """
-
-    array: Array
-    images: int
-    height: int
-    width: int
-    channels: int
-    needs_padding: bool
-    padded: Array
-    padded_height: int
-    padded_width: int
-    top: int
-    left: int
 
 
 class Patch(NamedTuple):
@@ -34,8 +15,11 @@ class Patch(NamedTuple):
     width: int
 
 
-class Winners(NamedTuple):
-    """The pooled output, flat; the patch of the winner of window (i, j) is at start + i * down + j * across + taps[argmax]."""
+class Maxima(NamedTuple):
+    """The pooled output, flat, and where its maxima lie.
+
+    The patch of the maximum of window (i, j) begins at start + i * row_stride + j * column_stride + taps[argmax].
+    """
 
     y: Array
     argmax: Array
@@ -45,8 +29,8 @@ class Winners(NamedTuple):
     filters: int
     relu: bool
     start: int
-    down: int
-    across: int
+    row_stride: int
+    column_stride: int
     taps: Indices
 
 
@@ -71,8 +55,8 @@ class PartialSums(NamedTuple):
     want_images: bool
 
 
-class WinnerLists(NamedTuple):
-    """Memory for a list of winners for each worker, those in `strip_rows` rows of windows: offsets and gradients.
+class MaximaLists(NamedTuple):
+    """Memory for a list of maxima for each worker, those in `strip_rows` rows of windows: offsets and gradients.
 
     Windows `spacing` columns from one another are listed together: their patches do not overlap.
     """
@@ -84,8 +68,11 @@ class WinnerLists(NamedTuple):
 
 
 class TapGradients(NamedTuple):
-    """Memory for each worker: the gradients of a row of windows by tap, 0 where another tap won; starts: offsets of taps."""
+    """Memory for each worker: the gradients of a row of windows by tap, 0 at other taps than the maximum's.
+
+    starts: offsets of the taps; columns: of a tile.
+    """
 
     array: Array
     starts: Indices
-    columns: int  # of a tile
+    columns: int

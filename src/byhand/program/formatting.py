@@ -1,8 +1,8 @@
-"""How a program is laid out as text: its imports, its lines with their comments in a column, and its values."""
+"""The format of a program: its import lines, its calls with their comments in a column, and its literals."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import isfinite
 from typing import NamedTuple
 
@@ -32,11 +32,11 @@ def lay_out(lines: Iterable[Line]) -> Iterator[str]:
         yield f"{line:{COMMENT_COLUMN}}  # {comment}" if comment else line
 
 
-def import_lines(imports: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
-    """Yield the import statements: module -> function -> the name that the program calls it by."""
-    for module, names in sorted(imports.items()):
-        by_alias = sorted(names.items(), key=lambda pair: pair[1])  # the same order whatever the hand
-        words = [name if name == alias else f"{name} as {alias}" for name, alias in by_alias]
+def import_lines(functions: Mapping[str, Callable[..., None]]) -> Iterator[str]:
+    """Yield the import statements of functions, given by the names that the program calls them by."""
+    for module in sorted({function.__module__ for function in functions.values()}):
+        names = [(alias, function.__name__) for alias, function in functions.items() if function.__module__ == module]
+        words = [name if name == alias else f"{name} as {alias}" for alias, name in sorted(names)]  # whatever the hand
         line = f"from {module} import {', '.join(words)}"
         yield (line if len(line) <= MAX_COLUMNS else f"from {module} import (\n    {f',{chr(10)}    '.join(words)},\n)")
 

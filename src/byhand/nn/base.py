@@ -1,10 +1,11 @@
-"""What all layers share. A layer adds a node, and the parameters that it needs, to the graph of the tensor it is called on.
+"""`Layer`, the base class of all layers; `Input` and `Sequential`.
 
+A layer adds a node, and the parameters that it needs, to the graph of the tensor it is called on.
 A layer that is called twice in one network uses the same parameters twice. Names come from the layer (`name=`) or are counted:
 conv1, conv2, pool1, ... A parameter is named after its layer: conv1_weight.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,9 +15,6 @@ from byhand.graph import Graph, Tensor
 from byhand.nn import init
 from byhand.ops.op import Array, Op
 from byhand.shapes import Shape, integer
-
-Size2d = int | Sequence[int]  # pixels: the same down and across, or (down, across)
-Padding = str | int | Sequence[int]  # "valid", "same", a number, (down, across) or (top, bottom, left, right)
 
 
 def Input(*shape: int, name: str = "images") -> Tensor:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from byhand import kernels, nn
 from byhand.errors import ArgumentError
-from byhand.program.layout import literal
-from byhand.program.source import Update
+from byhand.program.formatting import literal
+from byhand.program.spec import Update
 from tests.nn.cases import images
 from tests.nn.networks import plain
 from tests.program.kinds import KINDS, UPDATE, double_step

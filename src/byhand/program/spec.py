@@ -1,0 +1,39 @@
+"""The specification from which a program is written: a graph, and how it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy.typing as npt
+
+from byhand.graph import Graph, Tensor
+
+
+@dataclass(frozen=True)
+class Update:
+    """What an optimizer adds to a training program: the functions it calls, and the calls as text."""
+
+    functions: tuple[Callable[..., None], ...]
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ProgramSpec:
+    """A graph and its output, and how a program runs them.
+
+    losses: the weight of each loss in the sum that is differentiated, by name; none: inference. input_gradient: also the
+    gradient of the images. preserve_all: no array shares memory with another.
+    """
+
+    title: str
+    graph: Graph
+    output: Tensor
+    batch: int
+    hand: str
+    dtype: npt.DTypeLike
+    losses: Mapping[str, float] = field(default_factory=dict)
+    update: Update | None = None
+    input_gradient: bool = False
+    preserve_all: bool = False
+    micro_batches: int = 1
