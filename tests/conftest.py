@@ -67,7 +67,7 @@ def pytest_runtestloop():
 
 
 @pytest.fixture(autouse=True)
-def several_threads(request):
+def lift_thread_limit(request):
     """Lift the limit for the paths of `THREADED`."""
     threaded = any(request.path.is_relative_to(Path(__file__).parent / path) for path in THREADED)
     with thread_pool.limit(None) if threaded else nullcontext():

@@ -1,6 +1,9 @@
 """CONTRIBUTING's walkthroughs, executed from their code blocks."""
 
+import os
 import re
+import shutil
+import subprocess
 import sys
 from contextlib import contextmanager
 from importlib import import_module
@@ -79,6 +82,26 @@ def test_an_optimizer(hand):
         trainer = bh.Trainer(bh.models.create("article", seed=0), lion.Lion(lr=1e-3), hand=hand, batch_size=50)
         history = trainer.fit(train.take(500), epochs=2, quiet=True)
         assert history[1]["loss"] < history[0]["loss"]
+
+
+def test_an_optimizer_of_the_catalog_is_exported_and_an_option(tmp_path):
+    package = tmp_path / "byhand"
+    shutil.copytree(Path(bh.__file__).parent, package, copy_function=os.symlink)
+    (package / "train/optim/lion.py").write_text(block("Add an optimizer"))
+    (line,) = re.findall(r"`(from byhand.train.optim.lion import [^`]*)`", TEXT)
+    catalog = package / "train/optim/catalog.py"
+    text = catalog.read_text() + line + "\n"
+    catalog.unlink()  # a link to the project's own
+    catalog.write_text(text)
+    code = "import byhand; byhand.Lion(lr=1e-3); from byhand.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "train", "--help"],
+        env=os.environ | {"PYTHONPATH": str(tmp_path), "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "lion" in done.stdout, done.stderr
 
 
 def test_a_model():

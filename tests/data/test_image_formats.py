@@ -9,7 +9,8 @@ from byhand.data.image_formats import FORMATS, IMAGE_SUFFIXES
 def test_pillow_knows_each_suffix_by_the_same_format():
     Image.init()
     for name, suffixes in FORMATS.items():
-        assert {Image.EXTENSION.get(suffix, name) for suffix in suffixes} == {name}
+        if name in Image.OPEN:  # AVIF and JPEG 2000 depend on how Pillow was built
+            assert {Image.EXTENSION.get(suffix) for suffix in suffixes} == {name}
 
 
 def test_a_folder_finds_the_files_of_every_format(tmp_path):

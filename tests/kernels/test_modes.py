@@ -91,14 +91,14 @@ def at_edge(buffers, op, dtype, inputs, attributes, at_end):
         return tuple(map(place, value)) if isinstance(value, tuple) else buffers.place(value, at_end)
 
     call, first = plan(op, inputs, attributes), op.outputs[0]
-    have = {name: place(value) for name, value in (inputs | op.allocate(call, dtype)).items()}
-    have[f"grad_{first}"] = place(np.random.default_rng(0).standard_normal(call.shapes[first]).astype(dtype))
-    have |= {f"grad_{name}": place(inputs[name]) for name in with_gradient(op, inputs)}
+    arguments = {name: place(value) for name, value in (inputs | op.allocate(call, dtype)).items()}
+    arguments[f"grad_{first}"] = place(np.random.default_rng(0).standard_normal(call.shapes[first]).astype(dtype))
+    arguments |= {f"grad_{name}": place(inputs[name]) for name in with_gradient(op, inputs)}
     print(
         f"{op.name} {np.dtype(dtype)} {attributes} {[a.shape for a in tree_leaves(inputs.values())]}", file=sys.stderr
     )
     for names, hand in zip((op.forward_arguments, op.backward_arguments), op.hands["compiled"]):
-        hand(*(have.get(name) for name in names), **call.attributes)
+        hand(*(arguments.get(name) for name in names), **call.attributes)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no mprotect here")

@@ -50,49 +50,32 @@ def pixels(draw, sizes):
 
 def packing(draw, sizes):
     """Filters enough for a thread to pack several blocks of them at a time."""
-    sizes["groups"], sizes["kernel"], sizes["out"], sizes["images"] = (
-        1,
-        (1, 1),
-        (draw.integer(1, 4), draw.integer(1, 4)),
-        1,
-    )
+    sizes |= {"groups": 1, "kernel": (1, 1), "out": (draw.integer(1, 4), draw.integer(1, 4)), "images": 1}
     sizes["filters_per_group"] = draw.near(conv_plan.MIN_BLOCKS * draw.columns, 3)
     sizes["depth"] = draw.near(direct.STRIDED_WEIGHT_BYTES / draw.size / sizes["filters_per_group"])
 
 
 def flops(draw, sizes):
     """Work that is, or is not, worth sharing out."""
-    each = (
-        2 * prod(sizes["out"]) * sizes["filters_per_group"] * sizes["groups"] * sizes["depth"] * prod(sizes["kernel"])
-    )
-    sizes["images"] = draw.near(conv_plan.MIN_SHARED_FLOPS / each)
+    filters = sizes["filters_per_group"] * sizes["groups"]
+    image_flops = 2 * prod(sizes["out"]) * filters * sizes["depth"] * prod(sizes["kernel"])
+    sizes["images"] = draw.near(conv_plan.MIN_SHARED_FLOPS / image_flops)
 
 
 def strip(draw, sizes):
     """An image that fills the part of a cache that a block may fill."""
     room = draw.choice([cache_size(2) / 2, 2 * cache_size(1)])
     sizes["images"], sizes["kernel"] = draw.integer(1, 2), draw.choice([(1, 1), (3, 3)])
-    sizes["depth"], sizes["filters_per_group"], sizes["groups"] = (
-        draw.integer(1, 4),
-        draw.integer(1, 4),
-        draw.integer(1, 3),
-    )
+    depth, filters, groups = draw.integer(1, 4), draw.integer(1, 4), draw.integer(1, 3)
     width = draw.integer(20, 120)
-    row = (
-        draw.size
-        * width
-        * sizes["groups"]
-        * (sizes["depth"] * prod(pair("", sizes["stride"])) + sizes["filters_per_group"])
-    )
-    sizes["out"] = draw.near(room / row), width
+    row_bytes = draw.size * width * groups * (depth * prod(pair("", sizes["stride"])) + filters)
+    sizes |= {"depth": depth, "filters_per_group": filters, "groups": groups}
+    sizes["out"] = draw.near(room / row_bytes), width
 
 
 def depthwise(draw, sizes):
-    sizes["groups"], sizes["depth"], sizes["filters_per_group"] = (
-        draw.choice([draw.near(draw.columns, 4), draw.integer(2, 90)]),
-        1,
-        1,
-    )
+    groups = draw.choice([draw.near(draw.columns, 4), draw.integer(2, 90)])
+    sizes |= {"groups": groups, "depth": 1, "filters_per_group": 1}
     width = draw.integer(4, 60)
     room = draw.choice([2 * cache_size(1), 2 * cache_size(1) * conv_plan.MIN_BLOCKS])
     sizes["out"] = draw.near(room / (2 * draw.size * width * sizes["groups"])), width
@@ -110,10 +93,8 @@ def chunk(draw, sizes):
 
 
 def tiles(draw, sizes):
-    sizes["out"] = (
-        draw.integer(1, 5),
-        draw.near(conv_plan.MIN_BLOCK_TILES * vector_unit().tile_rows / draw.integer(1, 5)),
-    )
+    rows = draw.integer(1, 5)
+    sizes["out"] = rows, draw.near(conv_plan.MIN_BLOCK_TILES * vector_unit().tile_rows / draw.integer(1, 5))
 
 
 def images(draw, sizes):
@@ -124,10 +105,8 @@ def phases(draw, sizes):
     """Rows of pixels that see other places of the window than their neighbors."""
     sizes["kernel"] = draw.integer(1, 7), draw.integer(1, 7)
     sizes["padding"] = tuple(draw.integer(0, 5) for _ in range(4))
-    sizes["stride"], sizes["dilation"] = (
-        (draw.integer(1, 4), draw.integer(1, 3)),
-        (draw.integer(1, 3), draw.integer(1, 3)),
-    )
+    sizes["stride"] = draw.integer(1, 4), draw.integer(1, 3)
+    sizes["dilation"] = draw.integer(1, 3), draw.integer(1, 3)
 
 
 def padded(draw, sizes):
@@ -251,9 +230,15 @@ def conv2d_max_pool(draw):
             x = draw.array(draw.near(weights_plan.MAX_BATCH_PARTS), *size, 1)
             weight, attributes = draw.array(*kernel_, 1, draw.channels()), {"padding": draw.choice([0, 0, 1])}
         if way == "sums":
-            filters, depth = draw.near(draw.columns, 2), 0
-            depth = draw.near(weights_plan.MAX_PARTIAL_BYTES / weights_plan.MAX_BATCH_PARTS / draw.size / 9 / filters)
-            x, weight, attributes = draw.array(2, 8, 8, depth), draw.array(3, 3, depth, filters), {"padding": 1}
+            filter_count = draw.near(draw.columns, 2)
+            channels = draw.near(
+                weights_plan.MAX_PARTIAL_BYTES / weights_plan.MAX_BATCH_PARTS / draw.size / 9 / filter_count
+            )
+            x, weight, attributes = (
+                draw.array(2, 8, 8, channels),
+                draw.array(3, 3, channels, filter_count),
+                {"padding": 1},
+            )
         if way == "chunk":
             x = draw.array(draw.near(CHUNK_ELEMENTS / (32 * 32 * 64)), 32, 32, 1)
             weight, attributes = draw.array(1, 1, 1, 64), {}
@@ -274,12 +259,12 @@ def conv2d_max_pool(draw):
 
 
 def linear_call(draw):
-    way = draw.choice(["gemv", "turned", "tile"])
+    way = draw.choice(["gemv", "transposed", "tile"])
     if way == "gemv":
         rows = draw.near(gemv.GEMV_MAX_ROWS)
         units = draw.choice([draw.near(gemv.ADD_BLOCK_ELEMENTS, 2), draw.near(draw.columns, 4)])
         depth = draw.near(gemv.GEMV_MIN_BYTES * draw.choice([1, 1, 0.5]) / draw.size / units)
-    elif way == "turned":
+    elif way == "transposed":
         rows, units = draw.near(TRANSPOSED_MAX_ROWS), draw.channels()
         depth = draw.near(draw.choice([gemv.WEIGHT_BLOCKS, 100, weights_plan.CHUNK_PIXELS]))
     else:

@@ -118,11 +118,11 @@ def test_convolutions_are_drawn_on_both_sides_of_every_threshold():
 
 
 def test_products_are_drawn_on_both_sides_of_every_threshold():
-    seen = {"gemv rows": set(), "gemv bytes": set(), "turned": set()}
+    seen = {"gemv rows": set(), "gemv bytes": set(), "transposed": set()}
     for seed in range(300):
         (x, weight, _), _, dtype = draw_call("linear", seed)
         seen["gemv rows"].add(int(np.sign(len(x) - gemv.GEMV_MAX_ROWS)))
-        seen["turned"].add(int(np.sign(len(x) - TRANSPOSED_MAX_ROWS)))
+        seen["transposed"].add(int(np.sign(len(x) - TRANSPOSED_MAX_ROWS)))
         if len(x) <= gemv.GEMV_MAX_ROWS:
             seen["gemv bytes"].add(bool(weight.size * np.dtype(dtype).itemsize >= gemv.GEMV_MIN_BYTES))
-    assert seen == {"gemv rows": {-1, 0, 1}, "turned": {-1, 0, 1}, "gemv bytes": {True, False}}
+    assert seen == {"gemv rows": {-1, 0, 1}, "transposed": {-1, 0, 1}, "gemv bytes": {True, False}}

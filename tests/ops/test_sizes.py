@@ -98,10 +98,10 @@ def test_a_pooled_gray_convolution_sees_nothing_beyond_its_image(size, padding, 
     for hand in ("arrays", "compiled"):
         outputs = op.allocate(call, np.float64)
         op.hand(hand).forward(*arrays, *outputs.values(), **call.attributes)
-        have = dict(zip(op.inputs, arrays)) | outputs
-        have |= {"grad_y": np.sin(np.arange(outputs["y"].size)).reshape(outputs["y"].shape), "grad_x": None}
-        have |= {"grad_weight": np.full((3, 3, 1, 8), np.nan), "grad_bias": np.full(8, np.nan)}
-        op.hand(hand).backward(*(have[name] for name in op.backward_arguments), **call.attributes)
-        results[hand] = have["grad_weight"], have["grad_bias"]
+        arguments = dict(zip(op.inputs, arrays)) | outputs
+        arguments |= {"grad_y": np.sin(np.arange(outputs["y"].size)).reshape(outputs["y"].shape), "grad_x": None}
+        arguments |= {"grad_weight": np.full((3, 3, 1, 8), np.nan), "grad_bias": np.full(8, np.nan)}
+        op.hand(hand).backward(*(arguments[name] for name in op.backward_arguments), **call.attributes)
+        results[hand] = arguments["grad_weight"], arguments["grad_bias"]
     for ours, theirs in zip(results["compiled"], results["arrays"], strict=True):
         close(ours, theirs, np.float64)

@@ -59,7 +59,8 @@ def lopsided(inputs, attributes):
     return (top, left) != (bottom, right)
 
 
-GRADIENTS, NORM = ("grad_x", "grad_weight", "grad_bias"), ("grad_gamma", "grad_beta", "grad_shortcut")
+GRADIENTS = ("grad_x", "grad_weight", "grad_bias")
+NORM = ("grad_gamma", "grad_beta", "grad_shortcut")
 LEFT_OPEN = {  # by op and what holds the number
     # PyTorch's vectors say 0, its scalars, for the last few numbers of an array, grad_y
     ("relu6", "x"): Open(("grad_x",), at_nan),

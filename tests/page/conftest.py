@@ -52,7 +52,7 @@ def visit(browser):
 
 @pytest.fixture(scope="session")
 def digits():
-    """Return LeNet-5 after an epoch of MNIST's first digits, moments on its way, and what it was trained by."""
+    """Return LeNet-5 after an epoch of MNIST's first digits, snapshots of the training, and what it was trained by."""
     train, _ = bh.data.load("mnist")
     model = bh.models.create("lenet5")
     trainer = bh.Trainer(model, bh.SGD(0.05, 0.9))

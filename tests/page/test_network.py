@@ -20,7 +20,7 @@ RUN = """({ spec, parameters, image, label, layer }) => {
   const network = new Network(spec, globalThis.made.hands, decodeFloat32(parameters));
   const text = array => {
     let raw = '';
-    for (const one of new Uint8Array(new Float32Array(array).buffer)) raw += String.fromCharCode(one);
+    for (const byte of new Uint8Array(new Float32Array(array).buffer)) raw += String.fromCharCode(byte);
     return btoa(raw);
   };
   network.forward(decodeFloat32(image));

@@ -228,7 +228,7 @@ def test_edits_are_evaluated_at_once_on_all_test_images_and_undone(visit, page_f
     page, model = visit(page_file, hash="#at=conv1.1.10.10"), copy(digits[0])
     test = bh.data.load("mnist")[1].take(300)
 
-    def verdict():
+    def evaluation():
         until(page, "byhand.evaluation.complete && byhand.evaluation.count === 300")
         settle(page)
         return page.inner_text("#edits .evaluation b"), page.evaluate("Array.from(byhand.network.logits.data)")
@@ -238,7 +238,7 @@ def test_edits_are_evaluated_at_once_on_all_test_images_and_undone(visit, page_f
         return f"{100 * right:.1f} %", model.logits_of(pixels(page))[0]
 
     def agree():
-        (shown, logits), (right, ours) = verdict(), wanted()
+        (shown, logits), (right, ours) = evaluation(), wanted()
         assert shown == right
         np.testing.assert_allclose(logits, ours, atol=1e-3)
 

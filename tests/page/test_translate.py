@@ -65,10 +65,10 @@ def cases(op, forward, backward):
         states = {name: inputs[name] for name in op.state}
         writes = {name: blank(shape, op.dtypes.get(name, np.float64)) for name, shape in call.shapes.items()} | states
         made = run(op, "loops", "forward", reads, writes, call.attributes)
-        have = dict.fromkeys(op.forward_arguments) | reads | writes
+        arguments = dict.fromkeys(op.forward_arguments) | reads | writes
         yield (
             forward,
-            [have[name] for name in op.forward_arguments],
+            [arguments[name] for name in op.forward_arguments],
             call.attributes,
             [made.get(name) for name in op.forward_arguments],
         )
@@ -79,10 +79,10 @@ def cases(op, forward, backward):
             for name in with_gradient(op, inputs)
         }
         made = run(op, "loops", "backward", reads, writes, call.attributes)
-        have = dict.fromkeys(op.backward_arguments) | reads | writes | states
+        arguments = dict.fromkeys(op.backward_arguments) | reads | writes | states
         yield (
             backward,
-            [have[name] for name in op.backward_arguments],
+            [arguments[name] for name in op.backward_arguments],
             call.attributes,
             [made.get(name) for name in op.backward_arguments],
         )

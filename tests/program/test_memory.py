@@ -55,7 +55,7 @@ def overlaps(sizes, places, needed, bases):
 
 
 @st.composite
-def drawn(draw):
+def live_ranges(draw):
     """Return (array specs, live ranges) of a few arrays."""
     names = [f"a{i}" for i in range(draw(st.integers(1, 9)))]
     shapes, dtypes = st.lists(st.integers(1, 40), max_size=3).map(tuple), st.sampled_from([np.uint8, np.float64])
@@ -68,7 +68,7 @@ def placed(specs, live):
     return assign_offsets({name: spec.aligned_bytes for name, spec in specs.items()}, live)
 
 
-@given(drawn())
+@given(live_ranges())
 def test_buffers_alive_at_the_same_time_do_not_overlap(program):
     specs, live = program
     offsets = placed(specs, live)
@@ -92,7 +92,7 @@ def test_many_arrays_of_many_sizes_do_not_overlap(seed):
     assert not overlaps(sizes, assign_offsets(sizes, live), live, {})
 
 
-@given(drawn())
+@given(live_ranges())
 def test_arrays_hold_what_was_written_while_they_are_live(program):
     """In each line every live array holds the number that was written when it became live."""
     specs, live = program

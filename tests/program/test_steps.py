@@ -13,7 +13,8 @@ from byhand.train.optim import update
 from tests.nn.cases import images
 from tests.nn.networks import everything, plain, small
 
-BATCH, STEPS = 4, 7
+BATCH = 4
+STEPS = 7
 OPTIMIZERS = {"sgd": bh.SGD(0.1, 0.9), "adam": bh.Adam(0.05), "muon": bh.Muon(0.05)}
 
 

@@ -108,11 +108,11 @@ def test_boxes_are_drawn_where_digits_are(tmp_path, size):
     longest = min(max(900, *size), 2000)
     width, height = (round(side * longest / max(size)) for side in size)
     assert drawn.shape == (height + 36, width, 3)
-    for color, (x, y, wide, tall) in zip(((0x1F, 0x5F, 0xA8), (0xC8, 0x64, 0x1B)), boxes.values()):
+    for color, (x, y, box_width, box_height) in zip(((0x1F, 0x5F, 0xA8), (0xC8, 0x64, 0x1B)), boxes.values()):
         rows, columns = np.nonzero(np.abs(drawn[:height] - color).sum(2) < 30)
-        assert rows.max() == pytest.approx((y + tall) * height, abs=8)
+        assert rows.max() == pytest.approx((y + box_height) * height, abs=8)
         assert columns.min() == pytest.approx(x * width, abs=8)
-        assert columns.max() >= (x + wide) * width - 8
+        assert columns.max() >= (x + box_width) * width - 8
         assert (y - 0.2) * height < rows.min() < y * height  # what it says stands above its box
 
 

@@ -375,7 +375,7 @@ def test_unexplainable_models_are_refused():
 # The picture ----------------------------------------------------------------------------------------------------------
 
 
-def drawn(found, path):
+def draw_and_read(found, path):
     draw_explanation(found, path, "a picture in a network")
     with Image.open(path) as picture:
         assert picture.format == "PNG" and 1000 <= picture.width <= 1400 and picture.height < 1100
@@ -391,7 +391,7 @@ def test_a_picture_of_any_image(tmp_path, texts, shape):
     model = nn.Model(x, nn.Sequential(nn.Conv2d(40, 3), nn.ReLU(), nn.GlobalAvgPool2d(), nn.Linear(3))(x))
     image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     found = explain(model, image)
-    pixels = drawn(found, tmp_path / "a.png")
+    pixels = draw_and_read(found, tmp_path / "a.png")
     assert [text for text in texts if text in PANELS] == PANELS
     assert "a picture in a network" in texts and len(np.unique(pixels.reshape(-1, 3), axis=0)) > 100
 
@@ -400,7 +400,7 @@ def test_the_image_is_in_the_picture(tmp_path, texts):
     x = nn.Input(28, 28, 1)
     model = nn.Model(x, nn.Sequential(nn.Flatten(), nn.Linear(3))(x))
     image = np.random.default_rng(0).integers(0, 256, (28, 28, 1), np.uint8)
-    pixels = drawn(explain(model, image), tmp_path / "a.png")
+    pixels = draw_and_read(explain(model, image), tmp_path / "a.png")
     assert [text for text in texts if text in PANELS] == ["Input", "Saliency", "Occlusion"]
     side = PANEL_MAX_WIDTH // 28
     part = pixels[HEAD_HEIGHT + TITLE_HEIGHT :, MARGIN:][: 28 * side, : 28 * side]
@@ -410,7 +410,7 @@ def test_the_image_is_in_the_picture(tmp_path, texts):
 def test_a_picture_is_the_same_bytes_again(tmp_path):
     found = explain(network(), np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8))
     for name in "ab":
-        drawn(found, tmp_path / name)
+        draw_and_read(found, tmp_path / name)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
@@ -420,6 +420,6 @@ def test_a_map_without_positive_evidence_is_reported(tmp_path, texts):
     model.p.conv1_weight[...], model.p.fc1_weight[...] = 1, [[-1, 1]]
     image = np.full((8, 8, 1), 0.5)
     assert explain(model, image, 0).cam.max() == 0 < explain(model, image, 1).cam.max()
-    drawn(explain(model, image, 0), tmp_path / "a.png")
+    draw_and_read(explain(model, image, 0), tmp_path / "a.png")
     assert "no positive evidence" in texts and any(text.endswith("drops by less than 1%") for text in texts)
     assert saliency(np.full((8, 8, 3), -2.0)).max() == 2

@@ -19,7 +19,7 @@ from byhand.report.metrics import (
 )
 
 
-def drawn(seed, images=200, classes=5, sure=2.0):
+def draw_logits(seed, images=200, classes=5, sure=2.0):
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, classes, images)
     logits = rng.standard_normal((images, classes)) * sure
@@ -34,7 +34,7 @@ def drawn(seed, images=200, classes=5, sure=2.0):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_each_image_against_scikit_learn(classes, dtype):
     metrics = pytest.importorskip("sklearn.metrics")
-    logits, labels = drawn(0, classes=classes)
+    logits, labels = draw_logits(0, classes=classes)
     logits = logits.astype(dtype)
     predictions = predictions_of(logits, labels)
     q = bh.softmax(logits.astype(np.float64), hand="loops")
@@ -51,7 +51,7 @@ def test_each_image_against_scikit_learn(classes, dtype):
 
 
 def test_rows_are_judged_some_at_a_time(monkeypatch):
-    logits, labels = drawn(1)
+    logits, labels = draw_logits(1)
     whole, found = predictions_of(logits, labels), find_label_issues(logits, predictions_of(logits, labels))
     monkeypatch.setattr(report_metrics, "CHUNK_ELEMENTS", 35)  # seven rows
     parts = predictions_of(logits, labels)
@@ -62,7 +62,7 @@ def test_rows_are_judged_some_at_a_time(monkeypatch):
 
 
 def test_wrong_metric_arguments_are_named():
-    logits, labels = drawn(0)
+    logits, labels = draw_logits(0)
     for logits_, labels_, says in (
         (logits[:, 0], labels, "expected \\(N, classes\\)"),
         (logits[:0], labels[:0], "expected \\(N, classes\\)"),
@@ -93,7 +93,7 @@ def test_worst_are_wrong_and_uncertain_are_close():
 
 @given(seed=st.integers(0, 2**32), classes=st.integers(2, 6))
 def test_suspects_against_the_papers_definition(seed, classes):
-    logits, labels = drawn(seed, 40, classes)
+    logits, labels = draw_logits(seed, 40, classes)
     q = bh.softmax(logits, hand="loops")
     threshold = [np.mean([q[n, j] for n in range(40) if labels[n] == j] or [np.inf]) for j in range(classes)]
     expected = {}
@@ -109,7 +109,7 @@ def test_suspects_against_the_papers_definition(seed, classes):
 
 
 def test_labels_that_were_changed_are_found():
-    logits, labels = drawn(3, 500, 4, sure=0.5)
+    logits, labels = draw_logits(3, 500, 4, sure=0.5)
     logits[np.arange(500), labels] += 6
     changed = [7, 123, 400]
     labels[changed] = (labels[changed] + 1) % 4

@@ -18,7 +18,7 @@ NAMES = ["lenet5", "resnet18", "googlenet", "densenet121", "shufflenet_v2_x1_0",
 
 
 @pytest.fixture(scope="module", params=NAMES)
-def drawn(request):
+def drawn_network(request):
     model = bh.models.create(request.param, seed=None)
     return model, Drawn(graph_svg(model))
 
@@ -57,23 +57,23 @@ def overlap(first, other):
     return first[0] < other[2] and other[0] < first[2] and first[1] < other[3] and other[1] < first[3]
 
 
-def test_every_node_has_its_line_and_no_other(drawn):
-    model, drawing = drawn
+def test_every_node_has_its_line_and_no_other(drawn_network):
+    model, drawing = drawn_network
     names = [name for box in drawing.boxes for name in box]
     assert sorted(names) == sorted([model.graph.input.name, *(node.name for node in model.graph.nodes)])
     titles = "\n".join(title.text for title in drawing.root.iter(f"{SVG}title"))
     assert all(f"{node.name}: {node.op.name}, " in titles for node in model.graph.nodes)
 
 
-def test_boxes_do_not_overlap_and_lie_inside_the_drawing(drawn):
-    boxes = list(drawn[1].boxes.values())
+def test_boxes_do_not_overlap_and_lie_inside_the_drawing(drawn_network):
+    boxes = list(drawn_network[1].boxes.values())
     assert not [pair for pair in combinations(boxes, 2) if overlap(*pair)]
-    width, height = (float(drawn[1].root.get(key)) for key in ("width", "height"))
+    width, height = (float(drawn_network[1].root.get(key)) for key in ("width", "height"))
     assert all(0 <= left < right <= width and 0 <= top < bottom <= height for left, top, right, bottom in boxes)
 
 
-def test_the_edges_are_the_graphs(drawn):
-    model, drawing = drawn
+def test_the_edges_are_the_graphs(drawn_network):
+    model, drawing = drawn_network
     makers = {t.name: node.name for node in model.graph.nodes for t in node.outputs.values()}
     makers[model.graph.input.name] = model.graph.input.name
     wanted = {
@@ -86,18 +86,20 @@ def test_the_edges_are_the_graphs(drawn):
     assert sorted((start, end) for start, end, _ in drawing.edges) == sorted(wanted)
 
 
-def test_every_edge_runs_down_from_its_box_to_its_box_and_through_no_other(drawn):
-    for start, end, path in drawn[1].edges:
-        upper, other = drawn[1].box(start), drawn[1].box(end)
+def test_every_edge_runs_down_from_its_box_to_its_box_and_through_no_other(drawn_network):
+    for start, end, path in drawn_network[1].edges:
+        upper, other = drawn_network[1].box(start), drawn_network[1].box(end)
         assert upper[0] < path[0][0] < upper[2] and path[0][1] == upper[3]
         assert other[0] < path[-1][0] < other[2] and path[-1][1] == other[1]
         assert all(y <= below for (_, y), (_, below) in pairwise(path))
         for (x, y), (to, below) in pairwise(path):  # the straight parts pass boxes; the curves lie between two levels
-            assert x != to or not any(overlap((x, y + 0.1, x, below - 0.1), box) for box in drawn[1].boxes.values())
+            assert x != to or not any(
+                overlap((x, y + 0.1, x, below - 0.1), box) for box in drawn_network[1].boxes.values()
+            )
 
 
-def test_a_drawing_is_the_same_bytes_again(drawn):
-    model, _ = drawn
+def test_a_drawing_is_the_same_bytes_again(drawn_network):
+    model, _ = drawn_network
     text = graph_svg(model)
     assert text == graph_svg(bh.models.create(model.name, seed=None)) and len(text) < 1e6
 
@@ -127,8 +129,8 @@ def test_a_model_output_ends_a_box():
 
 
 def test_shortcuts_are_the_residuals():
-    drawn = Drawn(graph_svg(bh.models.create("resnet18", seed=None)))
-    assert drawn.shortcuts == [
+    drawn_network = Drawn(graph_svg(bh.models.create("resnet18", seed=None)))
+    assert drawn_network.shortcuts == [
         ("maxpool", "add1"),
         ("layer1_0", "add2"),
         ("layer2_0", "add4"),
@@ -139,12 +141,14 @@ def test_shortcuts_are_the_residuals():
 
 
 def test_branches_stand_side_by_side_around_the_middle():
-    drawn = Drawn(graph_svg(bh.models.create("googlenet", seed=None)))
-    boxes = [drawn.box(f"inception3a_branch{name}_conv") for name in ("1", "2_0", "3_0")] + [drawn.box("pool3")]
+    drawn_network = Drawn(graph_svg(bh.models.create("googlenet", seed=None)))
+    boxes = [drawn_network.box(f"inception3a_branch{name}_conv") for name in ("1", "2_0", "3_0")] + [
+        drawn_network.box("pool3")
+    ]
     assert len({box[1] for box in boxes}) == 1
     middle = sum(box[0] + box[2] for box in boxes) / 8
     for name in ("pool2", "inception3a", "fc"):
-        left, _, right, _ = drawn.box(name)
+        left, _, right, _ = drawn_network.box(name)
         assert (left + right) / 2 == pytest.approx(middle, abs=0.2)
 
 
@@ -184,8 +188,8 @@ def test_an_untrusted_name_is_only_text(name):
     model = bh.models.create("lenet5", seed=None)
     nodes = model.graph.nodes
     model.name, model.graph.nodes = name, [replace(nodes[0], name=name), *nodes[1:]]
-    drawn = Drawn(graph_svg(model))
-    assert {element.tag.removeprefix(SVG) for element in drawn.root.iter()} <= {
+    drawn_network = Drawn(graph_svg(model))
+    assert {element.tag.removeprefix(SVG) for element in drawn_network.root.iter()} <= {
         "svg",
         "title",
         "style",
@@ -196,8 +200,8 @@ def test_an_untrusted_name_is_only_text(name):
         "text",
         "g",
     }
-    assert max(len(element.text or "") for element in drawn.root.iter(f"{SVG}text")) < 60
-    assert len(drawn.boxes) == 9 and len(drawn.edges) == 8
+    assert max(len(element.text or "") for element in drawn_network.root.iter(f"{SVG}text")) < 60
+    assert len(drawn_network.boxes) == 9 and len(drawn_network.edges) == 8
 
 
 def test_a_drawing_is_written_whole_or_not_at_all(tmp_path):

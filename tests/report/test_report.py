@@ -80,7 +80,7 @@ def opened(path):
         return image.convert("RGB")
 
 
-def drawn(classes, path, title=""):
+def draw_matrix(classes, path, title=""):
     matrix = np.random.default_rng(0).integers(0, 50, (len(classes), len(classes)))
     draw_confusion_matrix(matrix, classes, path, title)
     return opened(path)
@@ -100,7 +100,7 @@ def texts(draw, monkeypatch):
     [(1, 500, 800), (2, 500, 800), (10, 600, 1000), (30, 1800, 2200), (100, 1800, 4000), (1000, 1800, 4000)],
 )
 def test_the_matrix_of_any_number_of_classes(tmp_path, count, least, most):
-    image = drawn([f"{i}" for i in range(count)], tmp_path / "confusion.png")
+    image = draw_matrix([f"{i}" for i in range(count)], tmp_path / "confusion.png")
     assert least <= image.width <= most and image.height == image.width
     assert os.listdir(tmp_path) == ["confusion.png"]  # noqa: PTH208
     assert len(image.getcolors(2**24)) > 20, "something is drawn"
@@ -139,7 +139,7 @@ NAMES = {
 @pytest.mark.parametrize("kind", NAMES)
 def test_any_name_can_be_drawn(tmp_path, kind):
     title = " ".join(NAMES[kind])
-    image = drawn(NAMES[kind], tmp_path / "confusion.png", title)
+    image = draw_matrix(NAMES[kind], tmp_path / "confusion.png", title)
     assert 400 <= image.width <= 1000 and 400 <= image.height <= 1000
     history = [{"epoch": 1, "loss": 1.0, "accuracy": 0.5}]
     draw_learning_curves(history, [], tmp_path / "curves.png", title)
@@ -166,7 +166,7 @@ def test_names_tell_classes_apart(tmp_path, monkeypatch):
 
 def test_a_picture_is_the_same_bytes_again(tmp_path):
     for name in ("a", "b"):
-        drawn(["a", "b"], tmp_path / name, "title")
+        draw_matrix(["a", "b"], tmp_path / name, "title")
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
@@ -174,7 +174,7 @@ def test_a_picture_is_written_whole_or_not_at_all(tmp_path):
     (tmp_path / "folder").mkdir()
     for path in (tmp_path / "none" / "a.png", tmp_path / "folder"):
         with pytest.raises(bh.FileError, match="can't write"):
-            drawn(["a", "b"], path)
+            draw_matrix(["a", "b"], path)
     assert os.listdir(tmp_path) == ["folder"] and not os.listdir(tmp_path / "folder")  # noqa: PTH208
 
 
@@ -249,7 +249,7 @@ def test_drawing_leaves_matplotlib_and_warnings_as_they_were(tmp_path):
     import matplotlib
 
     before, filters = dict(matplotlib.rcParams), list(warnings.filters)
-    drawn(NAMES["letters that the font lacks"], tmp_path / "a.png")
+    draw_matrix(NAMES["letters that the font lacks"], tmp_path / "a.png")
     assert dict(matplotlib.rcParams) == before and warnings.filters == filters
 
 

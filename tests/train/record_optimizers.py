@@ -16,7 +16,8 @@ PATH = Path(__file__).with_name("recorded.npz")
 
 # optimizers: a step's gradients are given, not computed from p, so that no error feeds on itself ----------------------
 
-STEPS, SIZE = 20, 7
+STEPS = 20
+SIZE = 7
 OPTIMIZERS = {
     "sgd": bh.SGD(lr=0.1),
     "sgd, decay": bh.SGD(lr=0.1, weight_decay=0.3),
@@ -60,7 +61,9 @@ def torch_steps(name, dtype=np.float64):
 
 # LeNet-5: three steps of SGD with momentum ----------------------------------------------------------------------------
 
-BATCH, LENET_STEPS, LENET_SGD = 8, 3, bh.SGD(lr=0.05, momentum=0.9)
+BATCH = 8
+LENET_STEPS = 3
+LENET_SGD = bh.SGD(lr=0.05, momentum=0.9)
 
 
 def lenet():

@@ -94,7 +94,7 @@ def test_every_setting_changes_the_result():
 
 
 @st.composite
-def drawn(draw, kind):
+def optimizers(draw, kind):
     """Draw an optimizer: a float up to its default, or up to 0.9 where that is 0; an int from 1 to its default."""
     values = {}
     for field in fields(kind):
@@ -121,7 +121,7 @@ def weights(rng, dtype=np.float64):
 @pytest.mark.parametrize("kind", OPTIMIZERS.values(), ids=OPTIMIZERS)
 @given(data=st.data(), seed=st.integers(0, 2**32), clip_norm=st.none() | st.floats(0.01, 10))
 def test_all_hands_take_the_same_steps(kind, data, seed, clip_norm):
-    optimizer, rng = data.draw(drawn(kind)), np.random.default_rng(seed)
+    optimizer, rng = data.draw(optimizers(kind)), np.random.default_rng(seed)
     p = weights(rng)
     gradients = rng.standard_normal((4, p.flat.size))
     loops, *others = (run(optimizer, hand, p, gradients, clip_norm) for hand in HANDS)
