@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import byhand as bh
 from byhand.errors import ArgumentError, ShapeError
-from byhand.shapes import axes, broadcast, integer, normal_axis, number, pair, receptive_field, reshaped, window
+from byhand.shapes import axes, broadcast, infer_reshape, integer, normal_axis, number, pair, receptive_field, window
 from tests.oracle import needs_torch
 
 SMALL_SIZES = st.integers(1, 4)
@@ -112,9 +112,9 @@ def test_reshaped_is_numpys(shape, target):
         expected = np.empty(shape[1:]).reshape(target).shape
     except ValueError:
         with pytest.raises(ArgumentError, match=r"can't hold|at most one of them -1"):
-            reshaped(tuple(shape), target)
+            infer_reshape(tuple(shape), target)
     else:
-        assert reshaped(tuple(shape), target) == (shape[0], *expected)
+        assert infer_reshape(tuple(shape), target) == (shape[0], *expected)
 
 
 @pytest.mark.parametrize(
@@ -148,9 +148,9 @@ def test_reshaped_is_numpys(shape, target):
         (lambda: normal_axis(2, 2), ArgumentError, "axis is 2; expected -2 to 1"),
         (lambda: normal_axis(True, 2), ArgumentError, "axis is True"),
         (lambda: axes("x", (2, 0), "N, D"), ShapeError, r"x has the shape \(2, 0\); expected \(N, D\), each 1 or more"),
-        (lambda: reshaped((), (1,)), ShapeError, r"x has the shape \(\); expected \(N, ...\)"),
-        (lambda: reshaped((2, 2), 4), ArgumentError, "shape is 4; expected sizes in brackets"),
-        (lambda: reshaped((2, 2), (0, 2)), ArgumentError, "expected sizes of 1 or more"),
+        (lambda: infer_reshape((), (1,)), ShapeError, r"x has the shape \(\); expected \(N, ...\)"),
+        (lambda: infer_reshape((2, 2), 4), ArgumentError, "shape is 4; expected sizes in brackets"),
+        (lambda: infer_reshape((2, 2), (0, 2)), ArgumentError, "expected sizes of 1 or more"),
     ],
 )
 def test_an_error_says_what_was_got_and_expected(call, error, message):

@@ -138,8 +138,8 @@ def frame(padding: Any) -> tuple[int, int, int, int]:
         return top, bottom, left, right
     if not hasattr(padding, "__index__") and not isinstance(padding, (tuple, list)):
         raise ArgumentError(f"padding is {padding!r}; expected a number, (height, width) or (top, bottom, left, right)")
-    down, across = pair("padding", padding, 0)
-    return down, down, across, across
+    height, width = pair("padding", padding, 0)
+    return height, height, width, width
 
 
 # A receptive field: its size (height, width) and the product of the strides so far (height, width), in input pixels. Integers,
@@ -150,15 +150,15 @@ PIXEL: Field = ((1, 1), (1, 1))
 
 def widen(field: Field, window: Window) -> Field:
     """Return the receptive field of a window's output, given that of its input."""
-    (down, across), (below, beside) = field
-    step = window.stride
+    (height, width), (row_step, column_step) = field
+    stride = window.stride
     if window.transposed:
         from fractions import Fraction  # noqa: PLC0415  (most networks need none)
 
-        below, beside, step = Fraction(below, step[0]), Fraction(beside, step[1]), (1, 1)
+        row_step, column_step, stride = Fraction(row_step, stride[0]), Fraction(column_step, stride[1]), (1, 1)
     reach = [(k - 1) * d for k, d in zip(window.kernel, window.dilation)]
-    seen = (down + reach[0] * below, across + reach[1] * beside)
-    return seen, (below * step[0], beside * step[1])
+    seen = (height + reach[0] * row_step, width + reach[1] * column_step)
+    return seen, (row_step * stride[0], column_step * stride[1])
 
 
 def receptive_field(windows: Sequence[Window]) -> tuple[int, int]:
@@ -197,10 +197,10 @@ def broadcast(a: Shape, b: Shape) -> Shape:
     return tuple(sizes)
 
 
-def reshaped(shape: Shape, target: Sequence[int]) -> Shape:
+def infer_reshape(shape: Shape, target: Sequence[int]) -> Shape:
     """Return the shape after a reshape of all axes but the first; one target size may be -1, and is inferred.
 
-    >>> reshaped((64, 13, 13, 8), (-1,))
+    >>> infer_reshape((64, 13, 13, 8), (-1,))
     (64, 1352)
     """
     if not shape:
@@ -208,13 +208,13 @@ def reshaped(shape: Shape, target: Sequence[int]) -> Shape:
     if not isinstance(target, (tuple, list)):
         raise ArgumentError(f"shape is {target!r}; expected sizes in brackets, such as (-1,)")
     sizes = [integer("shape", value, -1) for value in target]
-    have, known = prod(shape[1:]), prod(value for value in sizes if value != -1)
+    size, known = prod(shape[1:]), prod(value for value in sizes if value != -1)
     if sizes.count(-1) > 1 or 0 in sizes:
         raise ArgumentError(f"shape is {tuple(target)}; expected sizes of 1 or more, at most one of them -1")
-    if -1 in sizes and have % known == 0:
-        sizes[sizes.index(-1)] = have // known
-    if prod(sizes) != have:
-        raise ShapeError(f"an example of shape {shape[1:]} holds {have} numbers, which {tuple(target)} can't hold")
+    if -1 in sizes and size % known == 0:
+        sizes[sizes.index(-1)] = size // known
+    if prod(sizes) != size:
+        raise ShapeError(f"an example of shape {shape[1:]} holds {size} numbers, which {tuple(target)} can't hold")
     return (shape[0], *sizes)
 
 
@@ -226,36 +226,36 @@ def normal_axis(axis: Any, dimensions: int) -> int:
     return int(axis) % dimensions
 
 
-def integer(name: str, value: Any, least: int = 1) -> int:
+def integer(name: str, value: Any, low: int = 1) -> int:
     """Return `value` as an int, or raise an ArgumentError that names it."""
     try:
         whole = index(value)
     except TypeError:
         whole = None
-    if whole is None or isinstance(value, bool) or whole < least:
-        raise ArgumentError(f"{name} is {value!r}; expected a whole number, {least} or more")
+    if whole is None or isinstance(value, bool) or whole < low:
+        raise ArgumentError(f"{name} is {value!r}; expected a whole number, {low} or more")
     return whole
 
 
-def number(name: str, value: Any, least: float = float("-inf"), below: float = float("inf")) -> float:
-    """Return `value` as a float with least <= value < below, or raise an ArgumentError that names it."""
+def number(name: str, value: Any, low: float = float("-inf"), below: float = float("inf")) -> float:
+    """Return `value` as a float with low <= value < below, or raise an ArgumentError that names it."""
     try:
         result = float("nan") if isinstance(value, bool) or not isinstance(value, Real) else float(value)
     except OverflowError:
         result = float("nan")
-    if not least <= result < below:
-        ends = f"from {least:g} up to {below:g}" if below < float("inf") else f"{least:g} or more"
-        raise ArgumentError(f"{name} is {value!r}; expected a number{'' if least == float('-inf') else ', ' + ends}")
+    if not low <= result < below:
+        ends = f"from {low:g} up to {below:g}" if below < float("inf") else f"{low:g} or more"
+        raise ArgumentError(f"{name} is {value!r}; expected a number{'' if low == float('-inf') else ', ' + ends}")
     return result
 
 
-def pair(name: str, value: Any, least: int = 1) -> tuple[int, int]:
+def pair(name: str, value: Any, low: int = 1) -> tuple[int, int]:
     """Return (height, width) from one number or two."""
     if isinstance(value, (tuple, list)):
         if len(value) != 2:
             raise ArgumentError(f"{name} is {tuple(value)}; expected a number or (height, width)")
-        return integer(name, value[0], least), integer(name, value[1], least)
-    both = integer(name, value, least)
+        return integer(name, value[0], low), integer(name, value[1], low)
+    both = integer(name, value, low)
     return both, both
 
 

@@ -80,6 +80,7 @@ def test_the_functions_stand_in_the_programs_file(cache):
     assert program.path.parent == cache and re.fullmatch(r"program_[0-9a-f]{16}\.py", program.path.name)
     assert program.path.read_bytes() == str(program).encode() == program.text.encode()
     assert code.co_firstlineno == 1 + str(program).splitlines().index("def step(pixels, labels, p, g, state, arena):")
+    assert program.module.__doc__ == ast.literal_eval(program.text[: program.text.index("\n\nfrom ")])
 
 
 def test_the_name_of_the_file_is_the_hash_of_its_text():

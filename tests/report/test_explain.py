@@ -119,7 +119,7 @@ def test_a_layer_is_found_for_every_architecture():
         place, (_, height, width, channels) = feature_maps(model.graph)[layer], model.graph.tensors[layer].shape
         assert height > 1 and width > 1 and channels > 1, name
         tall, wide, _ = model.input_shape
-        for (start, step), count, side in ((place.down, height, tall), (place.across, width, wide)):
+        for (start, step), count, side in ((place.rows, height, tall), (place.columns, width, wide)):
             assert start >= 0 and start + step * (count - 1) < side, name
     expected = {"vgg16": "relu13", "googlenet": "inception5b", "densenet121": "relu120", "squeezenet1_1": "relu26"}
     for name, layer in expected.items():
@@ -163,8 +163,8 @@ def test_a_map_lies_where_it_looks(kind):
         assert rows[0] > 0 and rows[-1] < 40 and columns[0] > 0 and columns[-1] < 36, (
             "the middle of what is cut off is not told"
         )
-        assert (rows[0] + rows[-1]) / 2 == place.down[0] + place.down[1] * i
-        assert (columns[0] + columns[-1]) / 2 == place.across[0] + place.across[1] * j
+        assert (rows[0] + rows[-1]) / 2 == place.rows[0] + place.rows[1] * i
+        assert (columns[0] + columns[-1]) / 2 == place.columns[0] + place.columns[1] * j
 
 
 def test_frames_and_cuts_move_the_place():
@@ -173,16 +173,16 @@ def test_frames_and_cuts_move_the_place():
     y = bh.slice(y, starts=(4, 3), stops=(20, 20), axes=(1, 2), steps=(2, 1))
     turned = bh.transpose(bh.relu(bh.transpose(y, axes=(0, 3, 1, 2))), axes=(0, 2, 3, 1))
     places = feature_maps(turned.graph)
-    assert places[y.name] == places[turned.name] == FieldGrid(down=(2.0, 2.0), across=(0.0, 1.0), grid=(8, 17))
+    assert places[y.name] == places[turned.name] == FieldGrid(rows=(2.0, 2.0), columns=(0.0, 1.0), grid=(8, 17))
     assert list(places) == ["pad1", y.name, turned.name], "not those with channels first"
 
 
 def test_laid_is_a_stretch_where_windows_tile():
     values = np.random.default_rng(0).random((3, 4))
-    place = FieldGrid(down=(1.5, 4.0), across=(0.5, 2.0))
+    place = FieldGrid(rows=(1.5, 4.0), columns=(0.5, 2.0))
     expected = bh.resize(values[None, ..., None], size=(12, 8), mode="linear")[0, ..., 0]
     np.testing.assert_allclose(lay_over(values, place, (12, 8)), expected, atol=1e-12)
-    far = lay_over(np.ones((1, 1)), FieldGrid(down=(10.0, 2.0), across=(10.0, 2.0)), (21, 21))
+    far = lay_over(np.ones((1, 1)), FieldGrid(rows=(10.0, 2.0), columns=(10.0, 2.0)), (21, 21))
     assert (far[9:12, 9:12] == 1).all() and (far[[7, 13]] == 0).all() and far.sum() < 25
 
 

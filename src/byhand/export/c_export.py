@@ -30,7 +30,7 @@ BATCH_SIZE = 100
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What was written, what it costs, and how exact it is.
+    """The files that were written, their memory, and their accuracy.
 
     ram_bytes: the arena; stack_bytes: at most, estimated; flash_bytes: constants, without code. Accuracies are of
     `test_images` images, None where there was no test set; layer errors are of `compared_images` images.
@@ -84,7 +84,7 @@ def to_c(
         if train is None:
             raise ArgumentError(f"{model.name}: int8 is calibrated on images; expected a training set, got none")
         calibration_images = min(len(train), MAX_CALIBRATION_IMAGES)
-        quantized = quantize(network, evenly_spaced(train.images, MAX_CALIBRATION_IMAGES))
+        quantized = quantize(network, sample_evenly(train.images, MAX_CALIBRATION_IMAGES))
     images = random_images(network, MAX_EXAMPLES) if test is None else test.images
     source = float32_program.write_program(network) if quantized is None else int8_program.write_program(quantized)
     shown = images[: max(1, min(MAX_EXAMPLES, MAX_EXAMPLE_PIXELS // prod(network.input.shape)))]
@@ -132,8 +132,8 @@ def _are_named(classes: tuple[str, ...]) -> bool:
     return classes != tuple(map(str, range(len(classes))))
 
 
-def evenly_spaced(images: Array, count: int) -> Array:
-    """Return at most `count` images, from all parts of a set that may be sorted by class."""
+def sample_evenly(images: Array, count: int) -> Array:
+    """Return at most `count` images at equal distances: the set may be sorted by class."""
     if len(images) <= count:
         return images
     return images[np.linspace(0, len(images) - 1, count).astype(np.int64)]

@@ -23,7 +23,7 @@ TOLERANCE = 1e-5  # of C's results against Python's: relative above 1, absolute 
 
 @dataclass(frozen=True)
 class Examples:
-    """What main.c runs: images (N, H, W, C) in uint8, Python's results on them, and labels where they are known."""
+    """The examples that main.c runs: images (N, H, W, C) in uint8, Python's results, and labels where they are known."""
 
     images: Array
     expected: Array

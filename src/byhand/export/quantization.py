@@ -38,7 +38,7 @@ PIXEL_VALUES = 256
 SAME_SCALE_OPS = ("max_pool", "avg_pool", "clip", "resize", "pad", "slice", "transpose", "channel_shuffle")
 # Added before floor: numbers half way between two q's, but for the last digit, are rounded up.
 ROUND_HALF_UP = 0.5 + 1e-6
-# What a sum of products may reach, and what a bias may: half of int32's range each.
+# The largest sum of products, and the largest bias: half of int32's range each.
 MAX_SUM = 2**30
 MAX_PRODUCTS = MAX_SUM // (INT8_STEPS * INT8_MAX)
 MULTIPLIER_BITS = 31

@@ -74,8 +74,8 @@ def from_json(data: Any) -> tuple[Graph, Tensor, list[tuple[Tensor, float]]]:
                 raise FileError(f"the output '{tensor.name}' is not the output of a node")
         return graph, output, auxiliary
     except (ByhandError, KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
-        trouble = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise FileError(f"its graph can't be read: {trouble[:500]}") from None
+        problem = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise FileError(f"its graph can't be read: {problem[:500]}") from None
 
 
 def _state_types(nodes: Any) -> dict[str, npt.DTypeLike]:

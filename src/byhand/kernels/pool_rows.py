@@ -32,18 +32,22 @@ def tail_pixels(size, last, out_start, end, item, channels):
 
 
 def window_max_scalar(x, row, taps, tap_index, y, argmax):
-    """Write the maximum of each window (of equal ones the first, of NaNs the last) and its tap index, a step of 1 a column."""
+    """Write the maximum of each window (of equal ones the first, of NaNs the last) and the number of its tap.
+
+    tap_index.column_stride is 1.
+    """
     for i in range(row.windows):
         for c in range(row.channels):
             first = row.start + i * row.step + c
-            best, winner = x[first], tap_index.first
+            largest, largest_tap = x[first], tap_index.first
             for r in range(taps.rows):
                 for s in range(taps.columns):
                     value = x[first + r * taps.row_stride + s * taps.column_stride]
-                    if value > best or value != value:  # noqa: PLR0124  (NaN)
-                        best, winner = value, tap_index.first + r * tap_index.row_stride + s * tap_index.column_stride
-            y[row.out_start + i * row.channels + c] = best
-            argmax[row.out_start + i * row.channels + c] = winner
+                    if value > largest or value != value:  # noqa: PLR0124  (NaN)
+                        largest = value
+                        largest_tap = tap_index.first + r * tap_index.row_stride + s * tap_index.column_stride
+            y[row.out_start + i * row.channels + c] = largest
+            argmax[row.out_start + i * row.channels + c] = largest_tap
 
 
 def window_sum_scalar(x, row, taps, scale, y):

@@ -55,12 +55,12 @@ def window_max(dtype: str) -> NumbaIntrinsic:
             return [write.load(x, write.offset(row.start, c, i, row.step)), write.tap_number(tap_index.first)]
 
         def tap(state: list[Value], i: Value, c: Value, r: Value, s: Value) -> list[Value]:
-            best, winner = state
+            largest, largest_tap = state
             value = write.load(x, write.offset(row.start, c, i, row.step, r, taps.row_stride, s, taps.column_stride))
-            below = builder.fcmp_unordered("<=", value, best)  # true for any NaN ...
-            stays = builder.and_(below, builder.fcmp_ordered("ord", value, value))  # ... but a NaN wins
+            below = builder.fcmp_unordered("<=", value, largest)  # true for any NaN ...
+            stays = builder.and_(below, builder.fcmp_ordered("ord", value, value))  # ... but a NaN replaces the maximum
             number = write.tap_number(write.offset(tap_index.first, s, r, tap_index.row_stride))
-            return [builder.select(stays, best, value), builder.select(stays, winner, number)]
+            return [builder.select(stays, largest, value), builder.select(stays, largest_tap, number)]
 
         def finish(state: list[Value], i: Value, c: Value) -> None:
             write.store(state[0], y, write.offset(row.out_start, c, i, row.channels))

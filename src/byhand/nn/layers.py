@@ -1,7 +1,7 @@
 """The layers of an image classifier, a class an op: convolutions, linear, norms, dropout, pooling, sums and products.
 
-`layer.py` has what all layers share, `activations.py` the activations, `movement.py` the layers that move elements. An op that
-has no class is a layer itself: `nn.Sequential(nn.Conv2d(8), bh.softplus)`.
+`base.py` has the base class, `activations.py` the activations, `movement.py` the layers that move elements. An op that has no
+class is a layer itself: `nn.Sequential(nn.Conv2d(8), bh.softplus)`.
 """
 
 from byhand import ops

@@ -156,7 +156,7 @@ class Model:
 
     @cached_property
     def state(self) -> SimpleNamespace:
-        """What forward updates in training, by name: running statistics, random keys."""
+        """The arrays that forward updates in training, by name: running statistics, random keys."""
         return SimpleNamespace(
             **{t.name: np.zeros(t.shape, t.dtype or self.dtype) for t in self.graph.of_kind("state")}
         )
@@ -268,7 +268,7 @@ class Model:
 
     @cached_property
     def _scale(self) -> Array:
-        """What each of the 256 pixels becomes, a row a channel, or one row for all."""
+        """The normalized value of each of the 256 pixel values: a row for each channel, or one row for all."""
         mean, std = (np.atleast_1d(np.asarray(value, self.dtype))[:, None] for value in (self.mean, self.std))
         return (np.arange(256).astype(self.dtype) / 255 - mean) / std  # type: ignore[no-any-return]
 

@@ -33,13 +33,13 @@ AxisCenters = tuple[float, float]  # (start, step): element j is centered on pix
 class FieldGrid:
     """The centers of a tensor's receptive fields.
 
-    order: which axis of (N, H, W, C) each of its axes is, () where it has other axes; down, across: the pixels of the image
+    order: which axis of (N, H, W, C) each of its axes is, () where it has other axes; rows, columns: the pixels of the image
     that its rows and columns are centered on; grid: the number of rows and columns, or the last that was known.
     """
 
     order: tuple[int, ...] = NHWC
-    down: AxisCenters = (0.0, 1.0)
-    across: AxisCenters = (0.0, 1.0)
+    rows: AxisCenters = (0.0, 1.0)
+    columns: AxisCenters = (0.0, 1.0)
     grid: tuple[int, ...] = ()
 
 
@@ -66,7 +66,7 @@ def feature_maps(graph: Graph) -> dict[str, FieldGrid]:
     Axes are followed through transposes, which networks from other frameworks contain.
 
     >>> import byhand as bh
-    >>> feature_maps(bh.models.create("article").graph)["pool1"].down  # a 3 x 3 convolution, then 2 x 2 pixels
+    >>> feature_maps(bh.models.create("article").graph)["pool1"].rows  # a 3 x 3 convolution, then 2 x 2 pixels
     (1.5, 2.0)
     """
     assert graph.input is not None
@@ -115,12 +115,12 @@ def lay_over(values: Array, grid: FieldGrid, size: tuple[int, int]) -> Array:
 
     Beyond the outermost centers a value is constant for half a step and then fades to 0 within one: no window looked there.
 
-    >>> lay_over(np.array([[0.0, 4.0]]), FieldGrid(down=(0, 1), across=(0.5, 2)), (1, 4))
+    >>> lay_over(np.array([[0.0, 4.0]]), FieldGrid(rows=(0, 1), columns=(0.5, 2)), (1, 4))
     array([[0., 1., 3., 4.]])
     """
-    axes = zip(size, values.shape, (grid.down, grid.across))
-    down, across = (_interpolation(pixels, count, centers) for pixels, count, centers in axes)
-    return (down @ values @ across.T).astype(values.dtype)
+    axes = zip(size, values.shape, (grid.rows, grid.columns))
+    row_weights, column_weights = (_interpolation(pixels, count, centers) for pixels, count, centers in axes)
+    return (row_weights @ values @ column_weights.T).astype(values.dtype)
 
 
 def _interpolation(pixels: int, count: int, centers: AxisCenters) -> Array:
@@ -136,26 +136,26 @@ def _grid_of(node: Node, call: CallSpec, read: Tensor, grid: FieldGrid, image: t
     shape, op = node.output.shape, node.op.name
     reshaped = op in ("reshape", "flatten") and shape != read.shape
     if reshaped or not grid.order or len(shape) != len(grid.order):
-        return _regained(grid, shape, image) if op in IMAGE_OPS or reshaped else replace(grid, order=())
+        return _image_grid(grid, shape, image) if op in IMAGE_OPS or reshaped else replace(grid, order=())
     order = tuple(grid.order[axis] for axis in call.attributes["axes"]) if op == "transpose" else grid.order
-    down, across = (
+    rows, columns = (
         _through(centers, *_axis_centers(node, call, read, i, grid.order.index(1 + i)))
-        for i, centers in enumerate((grid.down, grid.across))
+        for i, centers in enumerate((grid.rows, grid.columns))
     )
-    return FieldGrid(order, down, across, (shape[order.index(1)], shape[order.index(2)]))
+    return FieldGrid(order, rows, columns, (shape[order.index(1)], shape[order.index(2)]))
 
 
-def _regained(grid: FieldGrid, shape: tuple[int, ...], image: tuple[int, ...]) -> FieldGrid:
+def _image_grid(grid: FieldGrid, shape: tuple[int, ...], image: tuple[int, ...]) -> FieldGrid:
     """Return the centers of a tensor that is an image again: the last known ones, where it has as many rows and columns.
 
     One of the image's proportions, as after space to depth, is stretched over the image.
     """
-    rows = shape[1:3]
-    if len(shape) == len(NHWC) and rows == grid.grid:
+    size = shape[1:3]
+    if len(shape) == len(NHWC) and size == grid.grid:
         return replace(grid, order=NHWC)
-    if len(shape) == len(NHWC) and min(rows) > 1 and rows[0] * image[1] == rows[1] * image[0]:
-        down, across = (old / new for old, new in zip(image, rows))
-        return FieldGrid(NHWC, ((down - 1) / 2, down), ((across - 1) / 2, across), rows)
+    if len(shape) == len(NHWC) and min(size) > 1 and size[0] * image[1] == size[1] * image[0]:
+        row_step, column_step = (old / new for old, new in zip(image, size))
+        return FieldGrid(NHWC, ((row_step - 1) / 2, row_step), ((column_step - 1) / 2, column_step), size)
     return replace(grid, order=())
 
 
@@ -165,7 +165,7 @@ def _through(centers: AxisCenters, start: float, step: float) -> AxisCenters:
 
 
 def _axis_centers(node: Node, call: CallSpec, read: Tensor, i: int, axis: int) -> AxisCenters:
-    """Return the centers of a node's results along one axis of its input; i: 0 down, 1 across; axis: which axis that is."""
+    """Return the centers of a node's results along one axis of its input; i: 0 for rows, 1 for columns; axis: theirs."""
     attributes: Mapping[str, Any] = call.attributes
     if (window := call.window) is not None:
         stride, padding = window.stride[i], window.padding[2 * i]

@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from byhand.errors import ByhandError, FileError, UnsupportedError
 from byhand.text import one_line
 
-# What NumPy, protobuf, ONNX's own helpers and byhand's ops raise for values that a file should not hold.
+# Exceptions of NumPy, protobuf, ONNX's own helpers and byhand's ops for values that a file should not hold.
 BROKEN_FILE_ERRORS = (
     ArithmeticError,
     AttributeError,

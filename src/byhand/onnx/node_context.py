@@ -207,7 +207,7 @@ class NodeContext:
     def binary(self, op: Op | str, a: OnnxValue, b: OnnxValue) -> OnnxValue: ...
     def binary(self, op: Op | str, a: OnnxValue, b: OnnxValue) -> OnnxValue:
         """Apply an op of two broadcast inputs."""
-        stored, layout = self.aligned([a, b])
+        stored, layout = self.align([a, b])
         return from_layout(self.apply(op, *stored), layout)
 
     def as_tensor(self, value: Any, key: str, op: Op) -> Any:
@@ -299,16 +299,16 @@ class NodeContext:
             assert layout is not None
         return Symbol(self.apply(reshape, value.tensor, shape=tuple(shape[axis] for axis in layout[1:])), layout)
 
-    def aligned(self, values: Sequence[OnnxValue]) -> tuple[list[Stored], Shape]:
+    def align(self, values: Sequence[OnnxValue]) -> tuple[list[Stored], Shape]:
         """Return values ready for a broadcasting op, all in one layout, and that layout."""
         symbols = [value for value in values if isinstance(value, Symbol)]
         if not symbols:
             arrays = [value for value in values if not isinstance(value, Symbol)]
             return list(arrays), tuple(range(max(array.ndim for array in arrays)))
         largest = max(symbols, key=lambda symbol: symbol.size)
-        return [self._aligned_with(largest, value) for value in values], largest.layout
+        return [self._align_with(largest, value) for value in values], largest.layout
 
-    def _aligned_with(self, symbol: Symbol, value: OnnxValue) -> Stored:
+    def _align_with(self, symbol: Symbol, value: OnnxValue) -> Stored:
         """Return a value in the layout of a symbol that it is broadcast with."""
         if isinstance(value, Symbol):
             if value.ndim != symbol.ndim:

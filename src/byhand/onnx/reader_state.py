@@ -45,7 +45,7 @@ class NamedGraph(Graph):
 
 @dataclass
 class ReaderState:
-    """What all nodes of one file share while it is read.
+    """The state of reading one file, shared by its nodes.
 
     graph: the byhand graph that nodes are added to, or None where arrays are computed at once; batch: the batch size that
     the file declares; folder: where its external data may lie.

@@ -53,7 +53,7 @@ def from_layout(stored: Array, layout: Sequence[int]) -> Array: ...
 @overload
 def from_layout(stored: Stored, layout: Sequence[int]) -> OnnxValue: ...
 def from_layout(stored: Stored, layout: Sequence[int]) -> OnnxValue:
-    """Return a Value from an op's result whose stored axes hold ONNX's axes in this layout."""
+    """Return an OnnxValue from an op's result whose stored axes hold ONNX's axes in this layout."""
     if isinstance(stored, Tensor):
         return Symbol(stored, tuple(layout))
     return stored.transpose(np.argsort(layout))
@@ -78,7 +78,7 @@ def dtype_of(value: Any) -> Any:
     return getattr(value, "dtype", None) or np.float32
 
 
-def transposed(symbol: Symbol, axes: Sequence[int]) -> Symbol:
+def transpose_symbol(symbol: Symbol, axes: Sequence[int]) -> Symbol:
     """Return ONNX's Transpose of a symbol: another layout of the same tensor."""
     return Symbol(symbol.tensor, tuple(axes.index(axis) for axis in symbol.layout))
 

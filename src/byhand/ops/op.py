@@ -50,7 +50,7 @@ class Hand(NamedTuple):
 
 @dataclass(frozen=True)
 class CallSpec:
-    """What a contract infers about one call of an op.
+    """The result of a contract for one call of an op.
 
     shapes: of every output, by name. attributes: as the hands take them, such as a padding "same" as four numbers.
     flops: a multiply-add counts as two. window: of a convolution or a pooling.

@@ -39,7 +39,7 @@ class NetworkSpec(TypedDict):
 
 
 class LayerFacts(TypedDict):
-    """The facts of a layer's column; field: the receptive field, (down, across) in pixels."""
+    """The facts of a layer's column; field: the receptive field, (height, width) in pixels."""
 
     shape: list[int]
     window: list[int] | None
@@ -124,7 +124,7 @@ def _finite(value: Any) -> Any:
 
 
 def rows_of(model: Model) -> dict[str, LayerFacts]:
-    """Return the facts of each node: output shape, window, multiply-adds, and receptive field (down, across).
+    """Return the facts of each node: output shape, window, multiply-adds, and receptive field (height, width).
 
     >>> import byhand as bh
     >>> rows_of(bh.models.create("article"))["conv1"]
@@ -146,9 +146,9 @@ def rows_of(model: Model) -> dict[str, LayerFacts]:
 
 
 def field_centers_of(model: Model) -> dict[str, dict[str, list[float]]]:
-    """Return, by tensor, the centers of its receptive fields on the image: (start, step) down and across."""
+    """Return, by tensor, the centers of its receptive fields on the image: (start, step) of its rows and of its columns."""
     maps = feature_maps(model.graph.up_to(model.logits))
-    return {name: {"down": list(grid.down), "across": list(grid.across)} for name, grid in maps.items()}
+    return {name: {"rows": list(grid.rows), "columns": list(grid.columns)} for name, grid in maps.items()}
 
 
 def facts_of(model: Model, rows: Mapping[str, LayerFacts]) -> NetworkFacts:
@@ -158,12 +158,12 @@ def facts_of(model: Model, rows: Mapping[str, LayerFacts]) -> NetworkFacts:
         t.name: t for node in nodes for key, t in node.inputs.items() if key not in node.op.state and _learned(t)
     }
     maps = [row["field"] for row in rows.values() if len(row["shape"]) == 3 and prod(row["shape"][:2]) > 1]
-    down, across = maps[-1] if maps else model.input_shape[:2]
+    height, width = maps[-1] if maps else model.input_shape[:2]
     return {
         "parameters": sum(prod(t.shape) for t in weights.values()),
         "macs": model.summary().flops // 2,
         "layers": sum("weight" in node.inputs for node in nodes),
-        "field": f"{down} × {across}",
+        "field": f"{height} × {width}",
     }
 
 

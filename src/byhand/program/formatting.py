@@ -36,7 +36,8 @@ def import_lines(functions: Mapping[str, Callable[..., None]]) -> Iterator[str]:
     """Yield the import statements of functions, given by the names that the program calls them by."""
     for module in sorted({function.__module__ for function in functions.values()}):
         names = [(alias, function.__name__) for alias, function in functions.items() if function.__module__ == module]
-        words = [name if name == alias else f"{name} as {alias}" for alias, name in sorted(names)]  # whatever the hand
+        by_alias = sorted(names)  # the same order for every hand
+        words = [name if name == alias else f"{name} as {alias}" for alias, name in by_alias]
         line = f"from {module} import {', '.join(words)}"
         yield (line if len(line) <= MAX_COLUMNS else f"from {module} import (\n    {f',{chr(10)}    '.join(words)},\n)")
 

@@ -51,11 +51,11 @@ class GeneratedFile:
     def load(self, path: Path, callees: Mapping[str, Callee]) -> ModuleType:
         """Return the file at a path as a module that calls these functions, which are given in place of its imports.
 
-        Lines keep their numbers, so that a debugger shows them.
+        Blank lines stand for the imports: lines keep their numbers, so that a debugger shows them.
         """
-        module = ModuleType(f"byhand_{path.stem}", self.head)
+        module = ModuleType(f"byhand_{path.stem}")
         module.__file__ = str(path)
         vars(module).update({name: callee.function for name, callee in callees.items()})
-        before = (self.head + self.imports).count("\n")
-        exec(compile("\n" * before + self.body, str(path), "exec"), vars(module))  # the text printed is the text run
+        source = self.head + "\n" * self.imports.count("\n") + self.body
+        exec(compile(source, str(path), "exec"), vars(module))
         return module

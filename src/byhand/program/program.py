@@ -1,4 +1,4 @@
-"""A program: generated text, the file it is run from, and the arrays it writes."""
+"""A program: generated text, the file that debuggers show, and the arrays it writes."""
 
 import hashlib
 import sys
@@ -27,7 +27,6 @@ from byhand.program.micro_batch import micro_batch_arena, micro_batch_count
 from byhand.program.poison import poison_arena, with_poisoned_outputs
 from byhand.program.spec import ProgramSpec, Update
 from byhand.program.writer import ProgramWriter
-from byhand.shapes import Shape
 
 MAX_IMAGES_PER_EXECUTION = 512  # in all the steps that one call runs
 MAX_STEPS_PER_EXECUTION = 64
@@ -55,18 +54,13 @@ class Program:
     `with program.lock.rlock: ...`.
     """
 
-    def __init__(
-        self,
-        file: GeneratedFile,
-        hand: str,
-        image: Shape,
-        parameters: Sequence[Tensor],
-        dtype: npt.DTypeLike,
-        steps_per_execution: int,
-        lock: ForkSafeLock | None = None,
-    ) -> None:
-        self.text, self.hand, self.steps_per_execution = file.text, hand, steps_per_execution
-        self._file, self._parameters, self._dtype, self._image = file, parameters, np.dtype(dtype), image
+    def __init__(self, spec: ProgramSpec, file: GeneratedFile, lock: ForkSafeLock | None = None) -> None:
+        assert spec.graph.input is not None
+        self.text, self.hand, self.steps_per_execution = file.text, spec.hand, 1
+        if spec.update is not None:
+            self.steps_per_execution = max(1, min(MAX_STEPS_PER_EXECUTION, MAX_IMAGES_PER_EXECUTION // spec.batch))
+        self._file, self._dtype, self._image = file, np.dtype(spec.dtype), spec.graph.input.shape[1:]
+        self._parameters = spec.graph.of_kind("parameter")
         self.lock = lock or ForkSafeLock()
         self._captured: CapturedProgram | None = None
 
@@ -89,7 +83,7 @@ class Program:
 
     @cached_property
     def path(self) -> Path:
-        """The file that is run; it is written when first asked for, and again where it does not hold the text."""
+        """The file of the text, which debuggers show; it is written at the first access, and where it holds another text."""
         digest = hashlib.sha256(self.text.encode()).hexdigest()[:16]
         path = cache_folder("programs") / f"program_{digest}.py"
         if not path.exists() or path.read_bytes() != self.text.encode():
@@ -138,7 +132,7 @@ class Program:
 
     @locked_cached_property
     def outputs(self) -> dict[str, Array]:
-        """What the last layer wrote, by name, for each of the steps that one call runs: (steps, ...)."""
+        """The outputs of the last layer, by name, for each of the steps that one call runs: (steps, ...)."""
         size, count, arrays = self._file.micro_batch_size, self._file.micro_batches, {}
         for name in self._file.outputs:
             shape, dtype = self._file.arrays[name]
@@ -289,11 +283,10 @@ def build(
         input_gradient=input_gradient,
         preserve_all=preserve_all,
     )
-    parameters, file = graph.of_kind("parameter"), ProgramWriter(spec).write()
+    file = ProgramWriter(spec).write()
     if hand == "compiled" and not preserve_all and not input_gradient:
-        gradient_bytes = sum(ArraySpec(tensor.shape, dtype).nbytes for tensor in parameters) if training else 0
+        parameters = graph.of_kind("parameter") if training else []
+        gradient_bytes = sum(ArraySpec(tensor.shape, dtype).nbytes for tensor in parameters)
         count = micro_batch_count(graph, output.name, batch, file.nbytes, gradient_bytes)
         file = ProgramWriter(replace(spec, micro_batches=count)).write() if count > 1 else file
-    assert graph.input is not None
-    steps = 1 if update is None else max(1, min(MAX_STEPS_PER_EXECUTION, MAX_IMAGES_PER_EXECUTION // batch))
-    return Program(file, hand, graph.input.shape[1:], parameters, dtype, steps, lock)
+    return Program(spec, file, lock)

@@ -12,7 +12,7 @@ from byhand.graph import Graph, Tensor
 
 @dataclass(frozen=True)
 class Update:
-    """What an optimizer adds to a training program: the functions it calls, and the calls as text."""
+    """The update of an optimizer in a training program: the functions it calls, and the calls as text."""
 
     functions: tuple[Callable[..., None], ...]
     lines: tuple[str, ...]

@@ -6,16 +6,17 @@ depends on sizes alone: it is the same in every run, and the generated program n
 BYHAND_CONV=direct or `with force("direct"):` forces one, to compare algorithms or to find a fault. It is used for the passes
 that it has; for the others the cheapest is chosen.
 
-Of a max-pooled convolution, `max_pool_backward` writes the gradients for which `sparse` is chosen. The others are left to the
-passes of the convolution itself, from the gradient of its output.
+Of a max-pooled convolution, `max_pool_backward` writes the gradients for which an algorithm is chosen that takes the pooled
+gradient, such as `sparse`. The others are left to the passes of the convolution itself, from the gradient of its output.
 
 Add an algorithm: a file with `applies`, `cost` and the passes that it has, which ends with one line,
 
     winograd = Algorithm("winograd", applies, cost, forward=forward, backward_data=backward_data)
 
-and its name in ALGORITHMS below. Nothing else changes: programs name it, `byhand show` prints it, BYHAND_CONV takes it,
-and tests/kernels/test_algorithm.py holds it to the others on every shape to which it applies. An algorithm that rounds
-otherwise (bfloat16) costs `math.inf`: it is never chosen, only forced.
+and its name in ALGORITHMS below. A fourth pass, `max_pool_backward`, computes both gradients of a max-pooled convolution at
+once. Nothing else changes: programs name it, `byhand show` prints it, BYHAND_CONV takes it, and
+tests/kernels/test_algorithm.py compares it with the others on every shape to which it applies. An algorithm of lower precision
+(bfloat16) costs `math.inf`: it is never chosen, only forced.
 """
 
 from __future__ import annotations
@@ -42,11 +43,11 @@ from byhand.kernels.runtime.types import Array
 ALGORITHMS = {algorithm.name: algorithm for algorithm in (sparse, direct, packed, depthwise, gemv, transposed)}
 
 
-class _ThreadForced(threading.local):
+class _ForcedAlgorithm(threading.local):
     forced: str | None = None
 
 
-_local = _ThreadForced()
+_local = _ForcedAlgorithm()
 
 
 @contextmanager
@@ -89,7 +90,7 @@ def supports(algorithm: Algorithm, problem: Problem) -> bool:
 def names(
     shape: ConvShape, images: int, itemsize: int, matrix: bool = False, pooling: Pooling | None = None
 ) -> dict[str, str]:
-    """Return the name of the algorithm of each pass; pooling: of a max pooling that follows."""
+    """Return the name of the algorithm of each pass; pooling: the max pooling that follows, if any."""
     problem = Problem("forward", shape, images, itemsize, matrix, pooling)
     return {pass_name: choose(problem._replace(pass_name=pass_name)).name for pass_name in PASSES}
 
@@ -121,11 +122,13 @@ def max_pool_backward(
     weights_launcher = choose(problem).max_pool_backward
     data_launcher = choose(problem._replace(pass_name="backward_data")).max_pool_backward
     launchers = data_launcher, weights_launcher, weights_launcher  # of gradients: x, weight, bias
-    pooled_part = Gradients(*(gradient if launcher else None for gradient, launcher in zip(gradients, launchers)))
-    rest = Gradients(*(None if launcher else gradient for gradient, launcher in zip(gradients, launchers)))
-    launcher = weights_launcher or data_launcher
-    if launcher is not None and any(gradient is not None for gradient in pooled_part):
-        launcher(x, weight, pooled, pooled_part, shape, pooling)
+    rest = Gradients(None, None, None)
+    for launcher in dict.fromkeys(launchers):
+        own = Gradients(*(gradient if chosen is launcher else None for gradient, chosen in zip(gradients, launchers)))
+        if launcher is None:
+            rest = own
+        elif any(gradient is not None for gradient in own):
+            launcher(x, weight, pooled, own, shape, pooling)
     return rest
 
 

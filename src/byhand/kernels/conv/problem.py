@@ -84,8 +84,8 @@ class Pooling(NamedTuple):
 class Problem(NamedTuple):
     """One pass of a convolution.
 
-    matrix: it is a matrix product, with rows in place of pixels. pooling: of a max pooling that follows the convolution; its
-    maxima alone have a gradient.
+    matrix: it is a matrix product, with rows in place of pixels. pooling: the max pooling that follows the convolution, if any;
+    its maxima alone have a gradient.
     """
 
     pass_name: str  # of PASSES

@@ -46,7 +46,10 @@ def applies(problem: Problem) -> bool:
 
 
 def cost(problem: Problem) -> float:
-    """Return the FLOPs of the maxima: one pixel of each pooling window."""
+    """Return the FLOPs of the maxima: one pixel of each pooling window.
+
+    The cost ignores that a small patch may be summed over all pixels: that depends on the gradients that are asked for, too.
+    """
     assert problem.pooling is not None
     return problem.flops / prod(problem.pooling.stride)
 
@@ -89,9 +92,14 @@ def visit_maxima(x, patch, maxima, filters, sums, lists, block, worker):
     for k in range(block * count, (block + 1) * count):
         sums.bias[k] = 0.0
     for n in range(block * x.images // sums.parts, (block + 1) * x.images // sums.parts):
-        image, start, grad_image, grad_start = x.array, n * size, sums.images, n * size
+        image, start, grad_image, grad_start = x.array, n * size, sums.grad_images, n * size
         if x.needs_padding:
-            image, start, grad_image, grad_start = x.padded, worker * padded_size, sums.padded, worker * padded_size
+            image, start, grad_image, grad_start = (
+                x.padded,
+                worker * padded_size,
+                sums.grad_padded,
+                worker * padded_size,
+            )
             pad_image(x, n, worker)
         if sums.want_images:
             cleared = grad_image[grad_start : grad_start + padded_size]
@@ -125,7 +133,7 @@ def visit_maxima(x, patch, maxima, filters, sums, lists, block, worker):
                             min(filters.columns, patch.width - c),
                         )
         if sums.want_images and x.needs_padding:
-            unpad_image(x, n, sums.images, grad_image, grad_start)
+            unpad_image(x, n, sums.grad_images, grad_image, grad_start)
 
 
 def list_maxima(maxima, bias, lists, list_start, n, first, filter_sum):
@@ -170,9 +178,9 @@ def _launch_visit(
         sum_transposed(weight.reshape(1, patch_size, -1), transposed)
     weights, biases = scratch(parts, filters, patch_size, dtype=dtype), scratch(parts, filters, 1, dtype=dtype)
     list_size = scratch_workers() * (strip_rows * maxima.columns + 1)
-    padded = scratch(images.padded.size if want_x else 0, dtype=dtype)
+    grad_padded = scratch(images.padded.size if want_x else 0, dtype=dtype)
     grad_x = images.array[:0] if gradients.x is None else gradients.x.reshape(-1)
-    sums = PartialSums(weights.reshape(-1), biases.reshape(-1), parts, want_weight, grad_x, padded, want_x)
+    sums = PartialSums(weights.reshape(-1), biases.reshape(-1), parts, want_weight, grad_x, grad_padded, want_x)
     lists = MaximaLists(scratch(list_size, dtype=np.int64), scratch(list_size, dtype=dtype), strip_rows, spacing)
     operand = TransposedFilters(
         transposed.reshape(-1), shape.groups, shape.depth, 2 * vector_unit().tile_columns(dtype)

@@ -8,7 +8,7 @@ from byhand.kernels.runtime.types import Array, Indices
 
 
 class Patch(NamedTuple):
-    """What a filter sees: the offsets of its rows in a padded image and in the filter, and the elements of a row."""
+    """A patch, the input elements under a filter: offsets of its rows in a padded image and in the filter; their width."""
 
     rows: Indices
     filter_rows: Indices
@@ -44,14 +44,17 @@ class TransposedFilters(NamedTuple):
 
 
 class PartialSums(NamedTuple):
-    """Partial sums over parts of the batch, (parts, K, patch) and (parts, K); images, padded: the gradient of the images."""
+    """Partial sums over parts of the batch, weight (parts, K, patch) and bias (parts, K), and the gradient of the images.
+
+    grad_padded: memory for the gradient of one padded image for each worker.
+    """
 
     weight: Array
     bias: Array
     parts: int
     want_weight: bool
-    images: Array
-    padded: Array
+    grad_images: Array
+    grad_padded: Array
     want_images: bool
 
 

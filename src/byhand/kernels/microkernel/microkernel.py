@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 def _sum(a_wide, b_wide, a, b, c, extent, initial, epilogue):
-    """Do what the IR does; a_wide, b_wide: whether a and b have an element per column."""
+    """Write c[m, n] of all rows and columns: the Python twin of the IR; a_wide, b_wide: a and b have an element per column."""
     steps, bias, scale, residual = epilogue
     for m in range(extent.rows):
         for n in range(extent.columns):

@@ -57,9 +57,9 @@ class Extent(NamedTuple):
 
 
 class Epilogue(NamedTuple):
-    """What follows a sum: steps, any of RELU, SCALE and RESIDUAL; bias, scale (columns); residual, laid out as c is.
+    """The epilogue: steps, any of RELU, SCALE and RESIDUAL; bias, scale (columns); residual, laid out as c is.
 
-    Without SCALE the bias is no step: a sum may start from it. What is not asked for is an empty array.
+    Without SCALE the bias is no step: a sum may start from it. Arrays of steps that are not taken are empty.
     """
 
     steps: int

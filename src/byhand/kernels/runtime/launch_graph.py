@@ -31,11 +31,11 @@ from byhand.kernels.runtime.types import Array
 T = TypeVar("T")
 
 
-class _ThreadCapture(threading.local):
+class _ActiveCapture(threading.local):
     graph: LaunchGraph | None = None  # the one that this Python thread is capturing
 
 
-_local = _ThreadCapture()
+_local = _ActiveCapture()
 
 
 class LaunchGraph:

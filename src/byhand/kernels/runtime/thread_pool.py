@@ -32,7 +32,7 @@ SPIN_COUNT = "20000"
 LAYERS = {
     "omp": "libgomp is there",
     "tbb": "libtbb is there, libgomp is not",
-    "workqueue": "neither libgomp nor libtbb is there; `pip install tbb` distributes work 7 times as fast",
+    "workqueue": "neither libgomp nor libtbb is there; `pip install tbb`: launches distribute their work 7 times as fast",
 }
 
 
@@ -56,11 +56,11 @@ class Threads(NamedTuple):
     lock: threading.Lock | None
 
 
-class _ThreadLimit(threading.local):
+class _WorkerLimit(threading.local):
     workers: int | None = None  # set by `limit`
 
 
-_local = _ThreadLimit()
+_local = _WorkerLimit()
 _starting = threading.RLock()
 _threads: Threads | None = None
 _forked = False  # the threads are those of the process that this one was forked from
@@ -146,15 +146,15 @@ if hasattr(os, "register_at_fork"):
 
 
 def workers() -> int:
-    """Return how many threads share work out: BYHAND_THREADS, else one a core that this process may use."""
+    """Return over how many threads work is distributed: BYHAND_THREADS, else one a core that this process may use."""
     if _forked:
         return 1
     return _local.workers or (_threads or start()).workers
 
 
 @contextmanager
-def limit(count: int) -> Iterator[None]:
-    """Use this many threads for what this thread launches within the block; the results are the same, bit for bit."""
+def limit(count: int | None) -> Iterator[None]:
+    """Use this many threads for what this thread launches within the block; the results have the same bits. None: no limit."""
     before, _local.workers = _local.workers, count
     try:
         yield

@@ -84,7 +84,7 @@ def binary(node: NodeContext, op: str, of_integers: NumPyFunction, a: OnnxValue,
             node.reserve_broadcast(a, b)
             return np.asarray(of_integers(a, b)).astype(a.dtype)
         return node.apply(op, a, b)
-    stored, layout = node.aligned([a, b])
+    stored, layout = node.align([a, b])
     gated = node.fused_gate(*stored) if op == "multiply" else None
     return from_layout(node.apply(op, *stored) if gated is None else gated, layout)
 
@@ -130,8 +130,8 @@ def read_gemm(node: NodeContext, a: OnnxValue, b: OnnxValue, c: OnnxValue | None
     weight = weight.T if node.attribute("transB", 0) else weight
     if a.ndim != 2 or weight.ndim != 2:
         raise ValueError(f"A has the shape {a.shape} and B {weight.shape}; expected two matrices")
-    weight = scaled(node, weight, alpha)
-    bias = None if c is None else scaled(node, node.constant(c, "bias C"), beta)
+    weight = scale_array(node, weight, alpha)
+    bias = None if c is None else scale_array(node, node.constant(c, "bias C"), beta)
     if not isinstance(a, Symbol):
         node.reserve(a.shape[0], weight.shape[1])
         if a.dtype.kind in "iu":
@@ -148,8 +148,8 @@ def read_gemm(node: NodeContext, a: OnnxValue, b: OnnxValue, c: OnnxValue | None
     return from_layout(node.apply(linear, node.in_onnx_layout(a), weight, bias), (0, 1))
 
 
-def scaled(node: NodeContext, x: Array, factor: float) -> Array:
-    """Return an array times a number, in its own dtype."""
+def scale_array(node: NodeContext, x: Array, factor: float) -> Array:
+    """Return an array times a factor, in its own dtype."""
     if factor == 1:
         return x
     node.reserve(*x.shape)

@@ -60,7 +60,7 @@ def _training_batch_norm(
 def read_instance_norm(node: NodeContext, x: OnnxValue, scale: OnnxValue, bias: OnnxValue) -> OnnxValue:
     """Read InstanceNormalization: each channel of each image normalized to mean 0 and variance 1."""
     spatial_axes, eps = list(range(2, x.ndim)), node.attribute("epsilon", 1e-5)
-    return normalized(node, x, spatial_axes, eps, _per_channel(x, scale), _per_channel(x, bias))
+    return normalize(node, x, spatial_axes, eps, _per_channel(x, scale), _per_channel(x, bias))
 
 
 def _per_channel(x: OnnxValue, numbers: Any) -> Array:
@@ -69,7 +69,7 @@ def _per_channel(x: OnnxValue, numbers: Any) -> Array:
     return shaped
 
 
-def normalized(
+def normalize(
     node: NodeContext, x: OnnxValue, axes: list[int], eps: float, scale: OnnxValue, bias: OnnxValue
 ) -> OnnxValue:
     """Return (x - mean) / sqrt(variance + eps) * scale + bias, the statistics taken over some axes."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from byhand.onnx.node_context import NodeContext
 from byhand.onnx.registry import reader
-from byhand.onnx.symbol import OnnxValue, Symbol, from_layout, normalized_axis, transposed
+from byhand.onnx.symbol import OnnxValue, Symbol, from_layout, normalized_axis, transpose_symbol
 from byhand.ops import concat
 
 
@@ -65,7 +65,7 @@ def read_transpose(node: NodeContext, x: OnnxValue) -> OnnxValue:
         return x.transpose(axes)
     if axes[0] != 0:
         raise node.unsupported("it moves the batch from the first axis")
-    return transposed(x, axes)
+    return transpose_symbol(x, axes)
 
 
 @reader("Concat")
@@ -109,7 +109,7 @@ def read_depth_to_space(node: NodeContext, x: OnnxValue) -> OnnxValue:
     else:
         shape, axes = (n, depth, block, block, h, w), (0, 1, 4, 2, 5, 3)
     blocks = node.reshape(x, shape)
-    moved = transposed(blocks, axes) if isinstance(blocks, Symbol) else blocks.transpose(axes)
+    moved = transpose_symbol(blocks, axes) if isinstance(blocks, Symbol) else blocks.transpose(axes)
     return node.reshape(moved, (n, depth, h * block, w * block))
 
 
@@ -119,5 +119,5 @@ def read_space_to_depth(node: NodeContext, x: OnnxValue) -> OnnxValue:
     block, (n, c, h, w) = node.attribute("blocksize"), x.shape
     axes = (0, 3, 5, 1, 2, 4) if node.attribute("mode", "DCR") == "DCR" else (0, 1, 3, 5, 2, 4)
     blocks = node.reshape(x, (n, c, h // block, block, w // block, block))
-    moved = transposed(blocks, axes) if isinstance(blocks, Symbol) else blocks.transpose(axes)
+    moved = transpose_symbol(blocks, axes) if isinstance(blocks, Symbol) else blocks.transpose(axes)
     return node.reshape(moved, (n, c * block**2, h // block, w // block))

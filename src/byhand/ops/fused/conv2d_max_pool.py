@@ -152,7 +152,8 @@ def convolved_shape(arguments):
     return (len(arguments["x"]), *arguments["between"], arguments["weight"].shape[3])
 
 
-CONVOLUTION, RELU = Part(conv2d), Part(relu_op, when="relu")
+CONVOLUTION = Part(conv2d)
+RELU = Part(relu_op, when="relu")
 POOLING = Part(
     max_pool,
     names={key: f"pool_{key}" for key in ("kernel", "stride", "padding", "dilation")},

@@ -12,7 +12,7 @@ from byhand.errors import ShapeError
 from byhand.kernels import compiled
 from byhand.ops.flat_kernels import copy
 from byhand.ops.op import CallSpec, Op, Sample, SampleSource
-from byhand.shapes import Shape, reshaped
+from byhand.shapes import Shape, infer_reshape
 
 
 def reshape_contract(x: Shape, *, shape: Sequence[int]) -> CallSpec:
@@ -24,7 +24,7 @@ def reshape_contract(x: Shape, *, shape: Sequence[int]) -> CallSpec:
     >>> bh.reshape(np.zeros((2, 12)), shape=(3, -1)).shape
     (2, 3, 4)
     """
-    y = reshaped(x, shape)
+    y = infer_reshape(x, shape)
     return CallSpec({"y": y}, {"shape": y[1:]})
 
 

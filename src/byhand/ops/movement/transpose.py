@@ -106,8 +106,8 @@ def transpose_tiles(x, y, axes, tiles, block):
 
 def launch_transpose(x, y, axes):
     """Launch y = x.transpose(axes)."""
-    have = element_strides(x.shape)
-    merged_axes = Axes(*merge_axes(y.shape, [have[axis] for axis in axes], element_strides(y.shape)))
+    x_strides = element_strides(x.shape)
+    merged_axes = Axes(*merge_axes(y.shape, [x_strides[axis] for axis in axes], element_strides(y.shape)))
     sizes, steps, _ = merged_axes
     if steps[-1] <= 1:
         rows = cdiv(BLOCK_ELEMENTS, sizes[-1])

@@ -2,8 +2,8 @@
 
     y[n, i, j, c] = max over r, s of  x[n, i*stride - top + r*dilation, j*stride - left + s*dilation, c]
 
-Padding is never the maximum. `argmax` keeps the winner's tap in its window, r * S + s, for backward: grad_y goes to the
-winner. Of equal pixels the first in reading order wins, as in PyTorch and ONNX; of several NaNs the last, as in PyTorch.
+Padding is never the maximum. `argmax` keeps the maximum's tap, r * S + s, for backward, which adds grad_y to its pixel. Of
+equal pixels the maximum is the first in reading order, as in PyTorch and ONNX; of several NaNs the last, as in PyTorch.
 (`byhand.tutorial` gives the gradient to every equal pixel, as its article does.)
 
 Source: Weng, Ahuja & Huang 1992 (Cresceptron).
@@ -69,15 +69,15 @@ def contract(
 def max_pool_loops(x, y, argmax, *, kernel, stride, padding, dilation):
     _, height, width, _ = x.shape
     for n, i, j, c in np.ndindex(y.shape):
-        largest, winner = -np.inf, -1
+        largest, largest_tap = -np.inf, -1
         for r, s in np.ndindex(kernel):
             p = i * stride[0] - padding[0] + r * dilation[0]
             q = j * stride[1] - padding[2] + s * dilation[1]
             if 0 <= p < height and 0 <= q < width:
                 value = x[n, p, q, c]
-                if winner < 0 or value > largest or np.isnan(value):
-                    largest, winner = value, r * kernel[1] + s
-        y[n, i, j, c], argmax[n, i, j, c] = largest, winner
+                if largest_tap < 0 or value > largest or np.isnan(value):
+                    largest, largest_tap = value, r * kernel[1] + s
+        y[n, i, j, c], argmax[n, i, j, c] = largest, largest_tap
 
 
 def max_pool_backward_loops(argmax, grad_y, grad_x, *, kernel, stride, padding, dilation):
@@ -96,9 +96,9 @@ def max_pool_arrays(x, y, argmax, *, kernel, stride, padding, dilation):
     real = pad(np.ones((1, *x.shape[1:3], 1), bool), y, padding=padding, value=False, **view)
     y[...], argmax[...] = -np.inf, -1
     for ((r, s), pixels), (_, exists) in zip(window_views(padded, y, **view), window_views(real, y, **view)):
-        wins = exists & ((argmax < 0) | (pixels > y) | np.isnan(pixels))
-        np.copyto(y, pixels, where=wins)
-        np.copyto(argmax, r * kernel[1] + s, where=wins)
+        new_maximum = exists & ((argmax < 0) | (pixels > y) | np.isnan(pixels))
+        np.copyto(y, pixels, where=new_maximum)
+        np.copyto(argmax, r * kernel[1] + s, where=new_maximum)
 
 
 def max_pool_backward_arrays(argmax, grad_y, grad_x, *, kernel, stride, padding, dilation):

@@ -84,7 +84,7 @@ class Pieces(NamedTuple):
 
 
 class Results(NamedTuple):
-    """What a derivative reads besides x, each (A, B)."""
+    """The operands of a derivative besides x, each (A, B)."""
 
     y: Array
     first: Array  # the results of the auxiliary stages; where there is none, any array

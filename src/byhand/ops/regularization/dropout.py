@@ -96,15 +96,15 @@ def dropout_backward_arrays(mask, grad_y, grad_x, *, rate, training):
 
 
 @kernel
-def dropout_block(x, key, y, mask, rate, least, block):
-    """Keep an element where the top 53 of its random bits are `least` or more."""
+def dropout_block(x, key, y, mask, rate, threshold, block):
+    """Keep an element where the top 53 of its random bits are `threshold` or more."""
     first = block * BLOCK_ELEMENTS
     part = slice(first, first + BLOCK_ELEMENTS)
     x, y, mask = x[part], y[part], mask[part]
     start = int(key[0]) + int(np.uint64(first)) * GOLDEN_GAMMA & MASK_64
     for i in range(x.size):
         bits = mix64(start + int(np.uint64(i + 1)) * GOLDEN_GAMMA & MASK_64)
-        keep = bits >> 11 >= least
+        keep = bits >> 11 >= threshold
         mask[i] = keep
         y[i] = x[i] * (1.0 if keep else 0.0) / (1.0 - rate)
 
@@ -117,10 +117,9 @@ def advance_key(key, block):
 @compiled
 def dropout_compiled(x, key, y, mask, *, rate, training):
     rate = rate if training else 0.0
-    least = ceil(rate * 2**53)
-    launch(
-        dropout_block, cdiv(x.size, BLOCK_ELEMENTS), x.reshape(-1), key, y.reshape(-1), mask.reshape(-1), rate, least
-    )
+    threshold = ceil(rate * 2**53)
+    blocks = cdiv(x.size, BLOCK_ELEMENTS)
+    launch(dropout_block, blocks, x.reshape(-1), key, y.reshape(-1), mask.reshape(-1), rate, threshold)
     if training:
         launch(advance_key, 1, key)
 

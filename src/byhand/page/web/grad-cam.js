@@ -37,8 +37,8 @@ function interpolationWeights(pixels, count, [start, step]) {
 
 // A map at the image's size; centers: those of the receptive fields of its cells.
 export function overlay(values, rows, columns, centers, height, width) {
-  const rowWeights = interpolationWeights(height, rows, centers.down),
-    columnWeights = interpolationWeights(width, columns, centers.across),
+  const rowWeights = interpolationWeights(height, rows, centers.rows),
+    columnWeights = interpolationWeights(width, columns, centers.columns),
     overlaid = new Float32Array(height * width);
   for (let i = 0; i < height; i++)
     for (let j = 0; j < width; j++) {

@@ -66,8 +66,8 @@ function drawReceptiveField(page, column) {
   const fullSide = [0, 100],
     edges = ([start, step], k, size, imageSize) =>
       [(size - 1) / 2, -(size + 1) / 2].map(half => 100 * Math.min(1, Math.max(0, (start + step * k - half) / imageSize)));
-  const [top, bottom] = centers && column.hasMaps ? edges(centers.down, selection.row, field[0], height) : fullSide;
-  const [left, right] = centers && column.hasMaps ? edges(centers.across, selection.column, field[1], width) : fullSide;
+  const [top, bottom] = centers && column.hasMaps ? edges(centers.rows, selection.row, field[0], height) : fullSide;
+  const [left, right] = centers && column.hasMaps ? edges(centers.columns, selection.column, field[1], width) : fullSide;
   byId('receptive-field').style.cssText = `top: ${top}%; left: ${left}%; width: ${right - left}%; height: ${bottom - top}%`;
 }
 

@@ -163,9 +163,9 @@ class CapturedStep:
         self._learning_rate, self._t = np.zeros(1), np.zeros(1)
         callees = program.callees
         if step.sync is not None:
-            callees = step.sync.synchronized(callees)
+            callees = step.sync.with_synchronized_batch_norm(callees)
         if step.overlap is not None:
-            callees = step.overlap.reporting(callees)
+            callees = step.overlap.with_reports(callees)
         self._forward_backward = program.load(callees).step
         self._replay = SegmentedReplay(self._whole, step.hand)
 

@@ -47,10 +47,10 @@ class GradientOverlap:
         self._starts: dict[int, int] = {}  # end of a finished parameter's gradient -> its start
         self._requests: list[Request] = []
 
-    def reporting(self, callees: Mapping[str, Callee]) -> dict[str, Callee]:
+    def with_reports(self, callees: Mapping[str, Callee]) -> dict[str, Callee]:
         """Return the functions that a program calls; the backward ones report the gradients that they finish."""
         return {
-            name: callee._replace(function=self._reporting(callee.function)) if callee.backward else callee
+            name: callee._replace(function=self._with_report(callee.function)) if callee.backward else callee
             for name, callee in callees.items()
         }
 
@@ -59,7 +59,7 @@ class GradientOverlap:
         self._finished_from = self._sent_from = self.gradient.size
         self._starts.clear()
 
-    def _reporting(self, function: Function) -> Function:
+    def _with_report(self, function: Function) -> Function:
         def backward(*arrays: Any, **attributes: Any) -> None:
             function(*arrays, **attributes)
             self._report(arrays)

@@ -61,7 +61,7 @@ class SyncBatchNorm:
         self.comm, self.hand = comm, hand
         self.weight, self.has_images = 1.0, True
 
-    def synchronized(self, callees: Mapping[str, Callee]) -> dict[str, Callee]:
+    def with_synchronized_batch_norm(self, callees: Mapping[str, Callee]) -> dict[str, Callee]:
         """Return the functions that a program calls, its batch norms replaced by those that sum over ranks."""
         found = dict(callees)
         for name in ("batch_norm", "batch_norm_relu"):
