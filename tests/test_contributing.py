@@ -26,7 +26,17 @@ from byhand.train.optim.optimizer import OPTIMIZERS
 from tests.ops.draw import Seeded
 from tests.ops.test_conformance import cast_inputs, check
 
-TEXT = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent
+TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+UNTYPED = {"Add an op": "ops/activation/smooth.py", "Add an optimizer": "train/optim/lion.py"}  # hands
+TYPED = {
+    "Add a model": "models/micronet.py",
+    "Add a command": "cli/count.py",
+    "Add an ONNX operator": "onnx/readers/shrink.py",
+    "Add an augmentation": "data/augment/posterize.py",
+    "Add a doctor check": "report/doctor/constant.py",
+    "Add a convolution algorithm": "kernels/conv/im2col.py",
+}
 
 
 def block(title):
@@ -49,6 +59,36 @@ def registered(tables, title, name):
         for table, entries in zip(tables, before):
             table.clear()
             table.update(entries)
+
+
+def ruff(folder, *words):
+    done = subprocess.run(
+        [sys.executable, "-m", "ruff", *words], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_section_with_code_is_linted():
+    titles = re.findall(r"^## (Add .*)$", TEXT, re.MULTILINE)
+    assert {title for title in titles if "```python" in TEXT.split(f"\n## {title}\n")[1].split("\n## ")[0]} == {
+        *UNTYPED,
+        *TYPED,
+    }
+
+
+@pytest.mark.parametrize(("title", "name"), (UNTYPED | TYPED).items())
+def test_a_walk_passes_the_linter(title, name, tmp_path):
+    """The rules of `make lint`; Ruff's ANN rules ask for the types without which mypy's strict mode fails."""
+    pytest.importorskip("ruff")
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    path = tmp_path / "src/byhand" / name
+    path.parent.mkdir(parents=True)
+    before = Path(smooth.__file__).read_text(encoding="utf-8") + "\n\n" if title == "Add an op" else ""
+    path.write_text(before + block(title), encoding="utf-8")
+    first_party = ["--config", "lint.isort.known-first-party=['byhand']"]  # whose other files are not in this folder
+    ruff(tmp_path, "check", "--no-cache", *first_party, *(["--extend-select", "ANN"] if title in TYPED else []), path)
+    ruff(tmp_path, "format", "--no-cache", "--check", path)
+    assert before or path.read_text(encoding="utf-8").startswith('"""'), "a module opens with a sentence"
 
 
 def test_an_op():
