@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from byhand import __version__
-from byhand.cli.command import COMMANDS, CONTROL_C_EXIT_CODE, registered_commands
+from byhand.cli.command import COMMANDS, CONTROL_C_EXIT_CODE, PlainCommand, PlainGroup, registered_commands
 from byhand.errors import ByhandError
 
 NUMBER_ERRORS = {"float_parsing": "a number", "int_parsing": "a whole number"}  # of pydantic
@@ -18,6 +18,7 @@ USAGE_EXIT_CODE = 2
 
 app = typer.Typer(
     name="byhand",
+    cls=PlainGroup,
     help="Convolutional networks written by hand in Python: train, inspect, explain and export them.",
     epilog="Example:\n  byhand train",
     add_completion=False,
@@ -29,7 +30,10 @@ for module in iter_modules([str(Path(__file__).parent)]):
     if module.name != "app":
         import_module(f"{__package__}.{module.name}")
 for entry in registered_commands():
-    app.command(entry.name, help=entry.help, epilog=entry.epilog, rich_help_panel=entry.panel)(entry.function)
+    register = app.command(
+        entry.name, cls=PlainCommand, help=entry.help, epilog=entry.epilog, rich_help_panel=entry.panel
+    )
+    register(entry.function)
 
 
 @app.callback(invoke_without_command=True)

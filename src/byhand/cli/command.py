@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
+from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from byhand.errors import ArgumentError
 from byhand.models import TRAINED
@@ -20,8 +21,9 @@ PANELS = ("Data", "Training", "Model", "Output", "Machine")
 DATA, TRAINING, MODEL, OUTPUT, MACHINE = PANELS
 
 HAND_CHOICES = f"{', '.join(HANDS[:-1])} or {HANDS[-1]}"
-ANY_MODEL = "An architecture (see `byhand models`), a run's folder, or a model file, ONNX included."
-TRAINED_MODEL = f"A run's folder, a model file (ONNX included), or a pretrained network: {', '.join(TRAINED)}."
+PRETRAINED = f"a pretrained network ({', '.join(TRAINED)})"
+ANY_MODEL = f"An architecture (see `byhand models`), {PRETRAINED}, a run's folder, or a model file (ONNX included)."
+TRAINED_MODEL = f"A run's folder, a model file (ONNX included), or {PRETRAINED}."
 
 
 class Command(NamedTuple):
@@ -45,6 +47,34 @@ class Command(NamedTuple):
 
 
 COMMANDS: dict[str, Command] = {}
+
+
+# What typer shows of the type of an option's value, and what the help shows in its place; an argument shows its name alone.
+VALUE_NAMES = {"<str>": "TEXT", "<path>": "FILE", "<int>": "N", "<float>": "NUMBER", "<bool>": ""}
+
+
+class PlainCommand(TyperCommand):
+    """A command whose help shows no Python types."""
+
+    def get_params(self, ctx: Any) -> Any:
+        """Return the parameters, --help included."""
+        return _without_types(super().get_params(ctx), ctx)
+
+
+class PlainGroup(TyperGroup):
+    """A group of commands whose help shows no Python types."""
+
+    def get_params(self, ctx: Any) -> Any:
+        """Return the parameters, --help included."""
+        return _without_types(super().get_params(ctx), ctx)
+
+
+def _without_types(parameters: Any, ctx: Any) -> Any:
+    for parameter in parameters:
+        if hasattr(parameter, "display_type_rich"):  # older versions of typer show no Python types
+            shown = "" if isinstance(parameter, TyperArgument) else parameter.display_type_rich(ctx)
+            parameter.display_type_rich = lambda ctx, shown=shown: VALUE_NAMES.get(shown, shown)
+    return parameters
 
 
 def command(*examples: str, panel: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
