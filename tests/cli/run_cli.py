@@ -15,7 +15,7 @@ import numpy as np
 from byhand.cli.app import main
 from byhand.data import mnist
 
-COMPILING = "compiling kernels for this processor, once"  # told once a machine; test_doctor and test_display look at it
+COMPILING = "compiling new kernels for this processor"  # told once a machine; test_doctor and test_display look at it
 
 ENVIRONMENT = {"COLUMNS": "120"}
 

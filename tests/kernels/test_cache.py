@@ -269,7 +269,7 @@ def test_training_says_what_it_waits_for(capsys):
     cache.notify_build("three")
     said = capsys.readouterr()
     assert said.out == ""
-    assert said.err == "compiling kernels for this processor, once (some seconds) ...\n"
+    assert said.err == "compiling new kernels for this processor (once, some seconds) ...\n"
 
 
 def test_a_terminal_shows_compilation_in_the_progress_bar(capsys):
@@ -279,7 +279,7 @@ def test_a_terminal_shows_compilation_in_the_progress_bar(capsys):
         cache.notify_build("two")
         display.bar.refresh()
     said = capsys.readouterr()
-    assert "once: 2, two" in said.out
+    assert "this processor: 2, two" in said.out
     assert said.err == ""
 
 

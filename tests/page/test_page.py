@@ -218,8 +218,8 @@ def test_the_epoch_slider_goes_through_training(visit, page_file, digits):
         logits = page.evaluate("Array.from(byhand.network.logits.data)")
         np.testing.assert_allclose(logits, model.logits_of(pixels(page))[0], atol=0.03)  # float16
         accuracy = (model.logits_of(test.images).argmax(1) == test.labels).mean()
-        assert f"{100 * accuracy:.1f} % correct" in page.inner_text("#training output")
-        assert f"{100 * accuracy:.1f} %" in page.inner_text("#edits .evaluation")
+        assert f"{100 * accuracy:.1f}% correct" in page.inner_text("#training output")
+        assert f"{100 * accuracy:.1f}%" in page.inner_text("#edits .evaluation")
     assert "snapshot=1" in page.url
     assert page.locator("#training svg").count() == 2
 
@@ -235,7 +235,7 @@ def test_edits_are_evaluated_at_once_on_all_test_images_and_undone(visit, page_f
 
     def wanted():
         right = (model.logits_of(test.images).argmax(1) == test.labels).mean()
-        return f"{100 * right:.1f} %", model.logits_of(pixels(page))[0]
+        return f"{100 * right:.1f}%", model.logits_of(pixels(page))[0]
 
     def agree():
         (shown, logits), (right, ours) = evaluation(), wanted()

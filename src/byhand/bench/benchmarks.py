@@ -165,7 +165,7 @@ def latency(peer: NetworkPeer) -> Session:
 
 
 def to_target(peer: NetworkPeer) -> Session:
-    """From the start of the process to a LeNet-5 with 99 % accuracy on MNIST's test set, in seconds.
+    """From the start of the process to a LeNet-5 with 99% accuracy on MNIST's test set, in seconds.
 
     The settings are those of `byhand train`. byhand's kernels come from its cache on disk, PyTorch's from its binaries.
     """
@@ -284,7 +284,7 @@ BENCHMARKS = {
         lines=INFERENCES,
     ),
     "99": Benchmark(
-        "LeNet-5 to 99 % on MNIST, from the start",
+        "LeNet-5 to 99% on MNIST, from the start",
         "s",
         to_target,
         required_ratio=3,

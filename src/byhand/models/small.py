@@ -9,13 +9,13 @@ numbers of filters are multiples of 16, the width of the microkernel's tile. Eve
 some 200 GFLOP/s on two cores, and a training costs the FLOPs of all its images, once forward and twice backward.
 
     filters               parameters   MFLOPs   epochs   TFLOPs   CIFAR-10   flip TTA
-    32-64-128                464,170     39.6        4       24     83.1 %         84.5 %
-                                                    10       59     85.3 %         86.1 %
-    48-96-192              1,041,850     87.7        6       79     86.0 %         87.1 %
-                                                    12      158     87.3 %         88.0 %
-    small, 64-128-256      1,849,930    154.7        4       93     84.9 %         85.9 %
-                                                     7      162     87.0 %         87.6 %
-                                                    30      696     89.2 %         90.1 %
+    32-64-128                464,170     39.6        4       24      83.1%      84.5%
+                                                    10       59      85.3%      86.1%
+    48-96-192              1,041,850     87.7        6       79      86.0%      87.1%
+                                                    12      158      87.3%      88.0%
+    small, 64-128-256      1,849,930    154.7        4       93      84.9%      85.9%
+                                                     7      162      87.0%      87.6%
+                                                    30      696      89.2%      90.1%
     tiny, 16-32-64           116,890     10.4
 
 Trained with Muon, batch 256, on a copy in JPEG (quality 75), flipped and shifted; from 7 epochs on with label smoothing, the

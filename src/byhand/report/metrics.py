@@ -15,7 +15,7 @@ from byhand.ops.op import Array
 
 CALIBRATION_BINS = 15  # as Guo et al. 2017
 CHUNK_ELEMENTS = 2**20  # probabilities in memory at a time
-Z_95 = 1.959964  # standard deviations on either side of the mean that hold 95 % of a normal distribution
+Z_95 = 1.959964  # standard deviations on either side of the mean that hold 95% of a normal distribution
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,7 +227,7 @@ def calibration(confidence: Array, correct: Array, bins: int = CALIBRATION_BINS)
 
 
 def wilson_interval(correct: int, images: int) -> tuple[float, float]:
-    """Return the 95 % confidence interval of an accuracy, for `correct` of `images` predictions.
+    """Return the 95% confidence interval of an accuracy, for `correct` of `images` predictions.
 
     Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference"; it holds near 0 and 1 too.
 

@@ -90,7 +90,7 @@ def _lead(inputs: DiagnosisInput) -> str:
     images, correct = len(inputs.predictions), int(inputs.predictions.correct.sum())
     low, high = wilson_interval(correct, images)
     digits = 2 if images >= 5000 else 1 if images >= 200 else 0
-    facts = [f"The 95 % confidence interval of the accuracy is {low:.{digits}%} to {high:.{digits}%}"]
+    facts = [f"The 95% confidence interval of the accuracy is {low:.{digits}%} to {high:.{digits}%}"]
     support = inputs.confusion.sum(1)
     if len(inputs.model.classes) > 1:
         largest = int(support.argmax())

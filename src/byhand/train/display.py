@@ -25,7 +25,7 @@ class Display:
         self.bar = Progress(
             TextColumn("epoch {task.fields[epoch]}"),
             BarColumn(12, complete_style="blue", finished_style="blue"),
-            TextColumn("{task.percentage:3.0f} % {task.fields[status]}"),
+            TextColumn("{task.percentage:3.0f}% {task.fields[status]}"),
             TimeRemainingColumn(compact=True),
             TextColumn("left"),
             console=self.console,
@@ -61,7 +61,7 @@ class Display:
             self.bar.update(self.task, status=f"{status}: {self._kernels_built}, {name}")
         elif self._kernels_built == 1:
             with suppress(OSError):  # a closed pipe: training goes on
-                print(f"{status} (some seconds) ...", file=sys.stderr, flush=True)
+                print(f"{status} (once, some seconds) ...", file=sys.stderr, flush=True)
 
     def print(self, line: str) -> None:
         """Print a line, above the bar."""

@@ -34,7 +34,7 @@ class RangeTest:
 def find_learning_rate(trainer: Trainer, train: Dataset, steps: int = RANGE_TEST_STEPS) -> RangeTest:
     """Find a learning rate: train with one that grows exponentially from step to step until the loss explodes, then roll back.
 
-    The suggestion, in two digits, is the first learning rate at which the smoothed loss has fallen 95 % of the way from its
+    The suggestion, in two digits, is the first learning rate at which the smoothed loss has fallen 95% of the way from its
     start to its minimum. Larger ones gain little, or nothing where the loss goes to 0.
     Source: Smith 2015, arXiv 1506.01186 ("LR range test"). Raises DivergedError where the first loss is not finite.
 

@@ -25,7 +25,7 @@ LibraryState = tuple[str, str, tuple[bytes, bytes]]
 
 # Functions that are called with a kernel's name before it is built, to show progress.
 BUILD_LISTENERS: list[Callable[[str], None]] = []
-COMPILING = "compiling kernels for this processor, once"
+COMPILING = "compiling new kernels for this processor"
 
 
 def notify_build(name: str) -> None:
@@ -41,7 +41,7 @@ def _tell_terminal() -> None:
     """Say once, on standard error if it is a terminal, that kernels are being compiled."""
     if sys.stderr is not None and sys.stderr.isatty():
         with suppress(OSError):
-            print(f"{COMPILING} (some seconds) ...", file=sys.stderr, flush=True)
+            print(f"{COMPILING} (once, some seconds) ...", file=sys.stderr, flush=True)
 
 
 def key(*parts: object) -> str:

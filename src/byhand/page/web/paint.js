@@ -84,5 +84,5 @@ export function formatNumber(value, decimals = 2) {
     tiny || magnitude >= 1e5 ? magnitude.toExponential(1).replace('e+', 'e').replace('e-', 'e−') : magnitude.toFixed(decimals);
   return (value < 0 && magnitude !== 0 ? '−' : '') + text;
 }
-export const formatPercent = (value, decimals = 1) => `${(100 * value).toFixed(decimals)} %`;
+export const formatPercent = (value, decimals = 1) => `${(100 * value).toFixed(decimals)}%`;
 export const formatInteger = value => value.toLocaleString('en');

@@ -92,7 +92,7 @@ export class TrainingHistory {
         svg(
           'text',
           { x: MARGIN.left - 6, y: y(value) + 4, 'text-anchor': 'end' },
-          name === 'loss' ? value.toPrecision(2) : `${(100 * value).toFixed(0)} %`,
+          name === 'loss' ? value.toPrecision(2) : `${(100 * value).toFixed(0)}%`,
         ),
       );
     }

@@ -14,7 +14,7 @@ RELUS = ("relu", "relu6")
 DEAD_MIN_FRACTION = 0.40  # of a layer's units: a warning
 DEAD_SERIOUS_FRACTION = 0.90  # of a layer's units: serious
 VANISHING_MAX_RATIO = 1e-3  # gradient-to-weight ratio of the first layers over that of the last layer
-EXPLODING_MIN_RATIO = 100.0  # gradient-to-weight ratio: SGD at a learning rate of 0.001 changes such weights by 10 %
+EXPLODING_MIN_RATIO = 100.0  # gradient-to-weight ratio: SGD at a learning rate of 0.001 changes such weights by 10%
 WEIGHTED_OPS = ("conv2d", "linear", "conv_transpose2d")
 LISTED_LAYERS = 4  # in the evidence
 
@@ -24,7 +24,7 @@ def dead_relus(inputs: DiagnosisInput) -> Finding | str | None:
     """ReLUs are 0 for every image: their gradient is 0, and the weights before them stop learning.
 
     A unit is a channel of a convolution at any position, or an element of a vector. Sources: Lu, Shin, Su & Karniadakis 2019,
-    "Dying ReLU and Initialization", arXiv 1903.06733; Karpathy's notes for CS231n see 40 % dead at too high a learning rate,
+    "Dying ReLU and Initialization", arXiv 1903.06733; Karpathy's notes for CS231n see 40% dead at too high a learning rate,
     the threshold here: a few units that react to rare images only are normal. ReLUs of frozen layers are left out: no training
     changes them, and images of a few classes use only part of a pretrained network's units.
     """
@@ -62,7 +62,7 @@ def dead_relus(inputs: DiagnosisInput) -> Finding | str | None:
 
 @check("exploding gradients", stage="gradients")
 def exploding_gradients(inputs: DiagnosisInput) -> Finding | str | None:
-    """A gradient is more than 100 times its weights: even a learning rate of 0.001 changes them by 10 % a step.
+    """A gradient is more than 100 times its weights: even a learning rate of 0.001 changes them by 10% a step.
 
     That is a hundred times the healthy ratio. Ten classic networks stay below 75 at initialization, and far below once trained.
     Source: Pascanu, Mikolov & Bengio 2012, arXiv 1211.5063, which proposes gradient clipping.
@@ -77,7 +77,7 @@ def exploding_gradients(inputs: DiagnosisInput) -> Finding | str | None:
         "exploding gradients",
         "serious",
         f"the gradient of {name} is {ratios[name]:.3g} times its weights (root mean squares); above {EXPLODING_MIN_RATIO:g}, a"
-        " learning rate of 0.001 changes them by 10 % a step",
+        " learning rate of 0.001 changes them by 10% a step",
         "gradient clipping, clip_norm=1; batch norm; an initialization that keeps the variance (He's for ReLU); a much smaller"
         " learning rate; check the input scale",
     )

@@ -73,7 +73,7 @@ def label_noise(inputs: DiagnosisInput) -> Finding | str | None:
 
     Source: Northcutt, Jiang & Chuang 2019, "Confident Learning", arXiv 1911.00068 (`metrics.find_label_issues`); in addition
     the other class must have a probability above one half, and the label one twenty times smaller. Ten well-known test sets
-    have 3.3 % of wrong labels: Northcutt, Athalye & Mueller 2021, arXiv 2103.14749.
+    have 3.3% of wrong labels: Northcutt, Athalye & Mueller 2021, arXiv 2103.14749.
     """
     if training_failed(inputs):
         return "the training failed"
@@ -206,7 +206,7 @@ def low_recall(inputs: DiagnosisInput) -> Finding | str | None:
 
 @check("small training set", stage="data")
 def few_training_images(inputs: DiagnosisInput) -> Finding | str | None:
-    """There are fewer than 200 training images per class, and the accuracy is below 90 %.
+    """There are fewer than 200 training images per class, and the accuracy is below 90%.
 
     The threshold is our choice: CIFAR-100, with 500, is the smallest set that is commonly trained from scratch. Below,
     features of a pretrained network serve better: Donahue et al. 2014, "DeCAF", arXiv 1310.1531.
@@ -228,7 +228,7 @@ def few_training_images(inputs: DiagnosisInput) -> Finding | str | None:
 
 @check("small evaluation set", stage="evaluation")
 def few_evaluation_images(inputs: DiagnosisInput) -> Finding | str | None:
-    """The 95 % confidence interval of the accuracy is wider than 10 points (Wilson 1927)."""
+    """The 95% confidence interval of the accuracy is wider than 10 points (Wilson 1927)."""
     correct, images = int(inputs.predictions.correct.sum()), len(inputs.predictions)
     low, high = wilson_interval(correct, images)
     if (high - low) / 2 <= INTERVAL_MAX_HALF_WIDTH:
@@ -237,7 +237,7 @@ def few_evaluation_images(inputs: DiagnosisInput) -> Finding | str | None:
         "small evaluation set",
         "note",
         f"{correct:,} of {images:,} {inputs.held_out_name} image{'s' if images > 1 else ''} {'are' if correct != 1 else 'is'}"
-        f" correct: the accuracy is between {low:.0%} and {high:.0%}, with 95 % confidence",
+        f" correct: the accuracy is between {low:.0%} and {high:.0%}, with 95% confidence",
         "trust no smaller difference than that; hold out more images, or use cross-validation",
     )
 

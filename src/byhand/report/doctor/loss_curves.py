@@ -66,7 +66,7 @@ def unstable_loss(inputs: DiagnosisInput) -> Finding | str | None:
 def loss_at_chance(inputs: DiagnosisInput) -> Finding | str | None:
     """The loss stays at chance level: a network that predicts the same for every image has the loss ln K.
 
-    Source: Karpathy 2019, "A Recipe for Training Neural Networks", asks that training begins there; 5 % below it is 0.12 nats
+    Source: Karpathy 2019, "A Recipe for Training Neural Networks", asks that training begins there; 5% below it is 0.12 nats
     for ten classes.
     """
     chance = inputs.chance_loss
@@ -139,7 +139,7 @@ def overfitting(inputs: DiagnosisInput) -> Finding | str | None:
 def underfitting(inputs: DiagnosisInput) -> Finding | str | None:
     """The network does not fit its own training images: 1 - loss / chance loss is below one half.
 
-    Source: McFadden 1974, pseudo R²; the threshold is our choice (CIFAR-10 at 65 % accuracy has 0.57).
+    Source: McFadden 1974, pseudo R²; the threshold is our choice (CIFAR-10 at 65% accuracy has 0.57).
     """
     trained, chance = inputs.train_predictions, inputs.chance_loss
     if not chance or (trained is None and inputs.final_loss is None):
