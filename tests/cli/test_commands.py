@@ -93,7 +93,7 @@ def test_one_bad_picture_does_not_keep_the_others_from_their_answer(run, picture
         (["predict", ".", "x.png"], "holds no model"),
         (["predict", "lenet5", "x.png"], "lenet5 is an untrained architecture: train it first, or use"),
         (["predict", "none.onnx", "x.png"], "there is no file none.onnx"),
-        (["show", "lenet5", "--image-size", "wide"], "--image-size is 'wide'; expected HEIGHTxWIDTH, as 224x224"),
+        (["show", "lenet5", "--image-size", "wide"], "--image-size is 'wide'; expected HEIGHTxWIDTH, such as 224x224"),
         (["show", "lenet6"], "there is no model 'lenet6'; did you mean 'lenet5'?"),
         (["show", "./lenet5"], "there is no file lenet5"),
         (["show", "lenet5", "--program", "--hand", "foot"], "there is no hand 'foot'"),

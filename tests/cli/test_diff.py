@@ -36,8 +36,8 @@ def test_equal_models_are_one_line_and_exit_code_0(files):
     folder = files(a=net(), b=net(prefix="v"))
     for other, note in (
         ("a.safetensors", ""),
-        ("a.onnx", " (matched by order: 1 has another name)"),  # the average and its shape are two there
-        ("b.safetensors", " (matched by order: 6 have other names)"),
+        ("a.onnx", " (matched by order: 1 layer has another name)"),  # the average and its shape are two there
+        ("b.safetensors", " (matched by order: 6 layers have other names)"),
     ):
         done = byhand("diff", "a.safetensors", other, folder=folder)
         assert (done.code, done.out, done.err) == (0, f"the same: 6 layers, 203 weights{note}\n", "")

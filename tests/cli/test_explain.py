@@ -36,7 +36,7 @@ def test_a_digit_is_explained_once(folder, tmp_path):
     assert (done.code, done.err) == (0, "")
     found = explain(bh.load(folder / "digits.safetensors"), digits.from_file(folder / "one.png"))
     (row, column), lines = np.unravel_index(found.cam.argmax(), found.cam.shape), done.out.splitlines()
-    assert lines[0] == f"class      {found.name} (number {found.index} of 10), {found.probability:.1%}"
+    assert lines[0] == f"class      {found.index} of 10, {found.probability:.1%}"  # a digit's name is its number
     assert lines[1] == "layer      conv1, 26 x 26 x 8: the last layer with feature maps before pool1"
     assert lines[2] == f"Grad-CAM   largest at row {row}, column {column}"
     assert lines[4].startswith(
@@ -99,7 +99,10 @@ def test_a_class_by_name_or_number():
         (["broken.safetensors", "photo.png"], "gives NaN for this image"),
         (["pets.onnx", "photo.png", "--output", "none/x.png"], "can't write none"),
         (["pets.onnx", "photo.png", "--output", "."], ". exists already"),
-        (["pets.onnx", "photo.png", "--image-size", "28"], "--image-size is '28'; expected HEIGHTxWIDTH, as 224x224"),
+        (
+            ["pets.onnx", "photo.png", "--image-size", "28"],
+            "--image-size is '28'; expected HEIGHTxWIDTH, such as 224x224",
+        ),
         (["pets.onnx", "photo.png", "--labels", "note.png"], "note.png has 1 class names, but"),
         (["digits.safetensors"], "Missing argument"),
     ],

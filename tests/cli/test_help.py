@@ -11,6 +11,7 @@ from typer.main import get_command
 import byhand.cli
 from byhand.cli.app import app
 from byhand.cli.command import COMMANDS, PANELS, registered_commands
+from byhand.data.augment.registry import REGISTRY
 from byhand.errors import ArgumentError
 from tests.cli.run_cli import byhand as run
 
@@ -63,6 +64,17 @@ def test_every_example_parses(name):
 def test_an_example_that_does_not_parse_would_be_seen():
     with pytest.raises(Exception, match="No such option"):
         parse(["train", "--frobnicate"])
+
+
+@pytest.mark.parametrize("words", [[], *([name] for name in NAMES)], ids=str)
+def test_the_help_shows_no_python_types(words):
+    out = run(*words, "--help").out
+    assert not [kind for kind in ("<str>", "<int>", "<float>", "<bool>", "<path>", "<list[", "<Path") if kind in out]
+
+
+def test_the_help_lists_every_augmentation():
+    listed = " ".join(run("train", "--help", COLUMNS="200").out.split())
+    assert all(name in listed for name in REGISTRY)
 
 
 @pytest.mark.parametrize("width", [80, 120])

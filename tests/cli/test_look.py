@@ -123,6 +123,10 @@ def test_a_run_is_exported_as_a_page_that_answers(run, tmp_path):
         (("look", "article", "--output", "no/folder/page.html"), "can't write no/folder/page.html"),
         (("export", "article", "--html"), "article is an untrained architecture: train it first"),
         (("export", "efficientnet_lite0", "page.html"), "page.html is the HTML file of --html; give --html with it"),
+        (
+            ("export", "efficientnet_lite0", "out.onnx"),
+            "FILE is the HTML file of --html; for ONNX give --onnx out.onnx",
+        ),
         (("look", "article", "--output", "."), "can't write"),
     ],
 )

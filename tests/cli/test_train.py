@@ -192,7 +192,11 @@ def test_a_terminal_gets_a_live_bar(small_data, tmp_path):
         (["--seed", "-1"], "--seed is -1"),
         (["--hand", "fast"], "there is no hand 'fast' (known: arrays, compiled, loops)"),
         (["--epoch", "3"], "--epochs"),
-        (["--resume"], "there is no stopped run in runs"),
+        (
+            ["--unfreeze", "3"],
+            "--unfreeze is for transfer learning, and this network is trained from scratch; give --from",
+        ),
+        (["--resume"], "there is no run to resume in runs; give its folder with --output"),
         (["--resume", "--output", "nowhere"], "nowhere is not a run: it holds no run.json"),
         (["lenet5", "extra"], "there is no architecture, data set or folder 'extra'"),
     ],

@@ -62,6 +62,10 @@ def resolve(given: Settings, listing: ImageSource) -> tuple[Settings, list[str]]
         )
     if settings.get("from", "none") == "none":
         settings.pop("from", None)
+        if given.get("unfreeze") is not None:
+            raise ArgumentError(
+                "--unfreeze is for transfer learning, and this network is trained from scratch; give --from with it"
+            )
     images = sum(counts.values())
     if "from" in settings:
         defaults = TRANSFER

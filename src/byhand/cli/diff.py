@@ -88,7 +88,7 @@ def _text(row: "Difference") -> str:
 
 
 def _percent(part: float) -> str:
-    return f"{100 * part:,.0f} %" if part > 0.1 else f"{100 * part:.2g} %"
+    return f"{100 * part:,.0f}%" if part > 0.1 else f"{100 * part:.2g}%"
 
 
 def _finite(value: Any) -> Any:
@@ -132,4 +132,4 @@ def _layers(count: int) -> str:
 
 def _order(found: "Comparison") -> str:
     names = "has another name" if found.renamed == 1 else "have other names"
-    return f" (matched by order: {found.renamed:,} {names})" if found.matched_by_order else ""
+    return f" (matched by order: {_layers(found.renamed)} {names})" if found.matched_by_order else ""

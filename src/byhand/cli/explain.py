@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 @command(
-    "byhand explain runs/photos bee.jpg",
+    "byhand explain runs/efficientnet_lite0-photos bee.jpg",
     "byhand explain efficientnet_lite0 dog.jpg --class collie",
     panel="Model",
 )
@@ -75,7 +75,7 @@ def explain(
     read_image = image_reader(network)
     resolve_preprocessing(network, model, mean, std, labels)
     index = None if name is None else class_number(network.classes, name)
-    cam_layer = None if layer is None else tensor_of(network, layer)
+    cam_layer = None if layer is None else tensor_of(network, layer, model)
     pixels = read_image(image)
     from byhand.report.explain import draw_explanation  # noqa: PLC0415  (byhand.report imports matplotlib, which is slow)
     from byhand.report.explain import explain as explain_image  # noqa: PLC0415
@@ -113,7 +113,9 @@ def class_number(classes: tuple[str, ...], name: str) -> int:
 
 def _lines(found: "Explanation", network: nn.Model, layer_given: bool) -> list[tuple[str, str]]:
     """Return the results as (title, text) lines."""
-    lines = [("class", f"{found.name} (number {found.index} of {len(network.classes):,}), {found.probability:.1%}")]
+    number = f"{found.index} of {len(network.classes):,}"
+    name = number if found.name == str(found.index) else f"{found.name} (number {number})"
+    lines = [("class", f"{name}, {found.probability:.1%}")]
     if found.cam is None or found.maps is None:
         lines.append(("layer", f"none: no layer of {network.name} has feature maps, so there is no Grad-CAM"))
     else:

@@ -27,7 +27,7 @@ MAX_TABLE_WIDTH = 200  # columns
 
 
 @command(
-    "byhand export runs/photos --html",
+    "byhand export runs/efficientnet_lite0-photos --html",
     "byhand export runs/lenet5-mnist --onnx model.onnx --c firmware --int8",
     panel=OUTPUT,
 )
@@ -35,7 +35,7 @@ def export(
     run: Annotated[str, typer.Argument(metavar="MODEL", help=TRAINED_MODEL)],
     page: Annotated[
         Path | None,
-        typer.Argument(metavar="FILE", help="HTML file of --html.", show_default="classifier.html in the run"),
+        typer.Argument(metavar="FILE", help="HTML file, of --html only.", show_default="classifier.html in the run"),
     ] = None,
     html: Annotated[
         bool, option("--html", panel=OUTPUT, help="Write a web page: classifier and `byhand look`.")
@@ -61,6 +61,8 @@ def export(
     RAM and flash.
     """
     if page is not None and not html:
+        if page.suffix.lower() == ".onnx":
+            raise ArgumentError(f"FILE is the HTML file of --html; for ONNX give --onnx {page}")
         raise ArgumentError(f"{page} is the HTML file of --html; give --html with it")
     if onnx is None and c is None and not html:
         raise ArgumentError("no format given; give --html, --onnx FILE, --c DIR, or several")

@@ -89,7 +89,7 @@ def parse_image_size(size: str) -> tuple[int, int]:
     """Return the height and width that --image-size gives."""
     found = re.fullmatch(r"([1-9]\d{0,5})x([1-9]\d{0,5})", size.strip().lower(), re.ASCII)
     if found is None:
-        raise ArgumentError(f"--image-size is {size!r}; expected HEIGHTxWIDTH, as 224x224")
+        raise ArgumentError(f"--image-size is {size!r}; expected HEIGHTxWIDTH, such as 224x224")
     return int(found[1]), int(found[2])
 
 
@@ -108,17 +108,18 @@ def tensor_names(network: nn.Model) -> list[str]:
     return [network.graph.input.name, *(node.output.name for node in network.graph.nodes)]
 
 
-def tensor_of(network: nn.Model, layer: str) -> str:
-    """Return the name of a layer's output, by its name in byhand or in ONNX."""
+def tensor_of(network: nn.Model, layer: str, model: str) -> str:
+    """Return the name of a layer's output, by its name in byhand or in ONNX; model: as typed."""
     known = tensor_names(network)
     if layer in known:
         return layer
+    unknown = UnknownNameError("layer", layer, known, f"`byhand show {model}` lists them")
     try:
         from byhand.onnx.node_context import python_name  # noqa: PLC0415  (an extra)
     except ModuleNotFoundError:
-        raise UnknownNameError("layer", layer, known) from None
+        raise unknown from None
     if python_name(layer) not in known:
-        raise UnknownNameError("layer", layer, known)
+        raise unknown
     return python_name(layer)
 
 

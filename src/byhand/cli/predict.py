@@ -54,14 +54,14 @@ def predict(
     ] = False,
     as_json: AsJson = False,
     as_csv: Annotated[
-        bool, option("--csv", panel=OUTPUT, help="Print CSV: file, class, probability, a line per image.")
+        bool, option("--csv", panel=OUTPUT, help="Print CSV: image, class, probability, a line per image.")
     ] = False,
 ) -> None:
     """Classify images.
 
     PNG, JPEG and similar formats of any size; of a folder, all images below it. Images are preprocessed as in training. A
     network trained on MNIST expects one handwritten digit per image, which is centered as in MNIST; one with unknown
-    preprocessing gets the center crop, 87.5 % of the shorter side.
+    preprocessing gets the center crop, 87.5% of the shorter side.
     """
     if as_json and as_csv:
         raise ArgumentError("--json and --csv are two output formats; give one of them")

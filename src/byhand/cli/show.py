@@ -21,7 +21,7 @@ def show(
     program: Annotated[
         bool, option("--program", panel=OUTPUT, help="Print the generated training program instead of the layers.")
     ] = False,
-    output: Annotated[Path | None, output_option("SVG file of --graph.", "MODEL.svg")] = None,
+    output: Annotated[Path | None, output_option("SVG file of --graph.", "NAME.svg, the network's name")] = None,
     batch_size: Annotated[int, option(panel=TRAINING, help="Batch size of --program and of the algorithms.")] = 64,
     hand: Annotated[
         str,

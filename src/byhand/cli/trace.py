@@ -21,7 +21,7 @@ TEXT_COLUMNS = 3  # of the above, aligned to the left
 
 @command(
     "byhand trace lenet5 digit.png",
-    "byhand trace model.onnx photo.jpg --layer conv1 -o maps.png",
+    "byhand trace model.onnx photo.jpg --layer features_0 -o maps.png",
     panel="Model",
 )
 def trace(
@@ -41,14 +41,14 @@ def trace(
     std: Std = None,
     size: ImageSize = None,
 ) -> None:
-    """Print the range, mean and sparsity of every layer's output for an image, or draw one layer's output.
+    """Print the range, mean and fraction of zeros of every layer's output for an image, or draw one layer's output.
 
     Feature maps are drawn one per channel, vectors as bars. The image is preprocessed as by `byhand predict`.
     """
     if layer is None and (output is not None or scale_each or max_maps != DEFAULT_MAX_MAPS):
         raise ArgumentError("--output, --scale-each and --max-maps are of a drawing; give --layer NAME with them")
     network = open_model(model, size)
-    name = None if layer is None else tensor_of(network, layer)
+    name = None if layer is None else tensor_of(network, layer, model)
     path = Path(f"{name}.png") if output is None else output
     if name is not None and path.exists():
         raise FileError(f"{path} exists already; choose another file with --output")

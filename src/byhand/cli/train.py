@@ -30,11 +30,15 @@ from byhand.cli.model_argument import parse_image_size
 from byhand.cli.progress_bar import ProgressBar
 from byhand.cli.training_output import evaluate_and_report, header_lines
 from byhand.cli.training_setup import TTA, TrainingSetup
+from byhand.data.augment.registry import REGISTRY
 from byhand.errors import ArgumentError
 from byhand.ops import DEFAULT_HAND
 from byhand.train.distributed.mpi import world
 from byhand.train.optim import OPTIMIZERS
 
+AUGMENTATION_CHOICES = ", ".join(
+    name if entry.example is None else f"{name}={entry.example:g}" for name, entry in REGISTRY.items()
+)
 OPTIMIZER_CHOICES = ", ".join(sorted(name.lower() for name in OPTIMIZERS))
 
 
@@ -69,8 +73,7 @@ def train(
         option(
             panel=DATA,
             show_default="by shape",
-            help="Augmentation: none, or a list, without spaces, of flip, shift=2, rotate=10, crop=0.3, color=0.2, "
-            "cutout=8, mixup=0.2.",
+            help=f"Augmentation: none, or a list, without spaces, of {AUGMENTATION_CHOICES}.",
         ),
     ] = None,
     validation_fraction: Annotated[
@@ -145,7 +148,9 @@ def train(
     early_stopping: Annotated[
         int | None,
         option(
-            metavar="EPOCHS", panel=TRAINING, help="Stop after so many epochs without improvement on validation images."
+            metavar="EPOCHS",
+            panel=TRAINING,
+            help="Stop after so many epochs without a better validation accuracy (if equal, a smaller validation loss).",
         ),
     ] = None,
     seed: Annotated[

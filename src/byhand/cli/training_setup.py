@@ -351,5 +351,5 @@ def _newest_folder() -> Path:
     runs = [path.parent for path in RUNS_FOLDER.glob("*/checkpoint.safetensors")]
     open_runs = [path for path in runs if not Run(path).finished]
     if not open_runs:
-        raise FileError(f"there is no stopped run in {RUNS_FOLDER}; give one with --output")
+        raise FileError(f"there is no run to resume in {RUNS_FOLDER}; give its folder with --output")
     return max(open_runs, key=lambda path: path.stat().st_mtime)

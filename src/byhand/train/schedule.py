@@ -110,7 +110,7 @@ class Warmup:
     def __post_init__(self) -> None:
         number("Warmup: fraction", self.fraction, 0, 1)
         if not isinstance(self.then, tuple(SCHEDULES.values())):
-            raise ArgumentError(f"Warmup: then is {self.then!r}; expected a schedule, as Cosine()")
+            raise ArgumentError(f"Warmup: then is {self.then!r}; expected a schedule, such as Cosine()")
 
     def __call__(self, progress: float) -> float:
         """Return the factor at a progress from 0 to 1."""

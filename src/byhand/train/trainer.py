@@ -84,13 +84,13 @@ class Trainer:
     ) -> None:
         if not isinstance(model, Model):
             raise ArgumentError(
-                f"Trainer: model is a {type(model).__name__}; expected a Model, as bh.models.create gives"
+                f"Trainer: model is a {type(model).__name__}; expected a Model, such as bh.models.create returns"
             )
         self.model, self.optimizer, self.hand = model, optimizer, hand
         self.schedule = schedule or Constant()
         if not isinstance(optimizer, tuple(OPTIMIZERS.values())):
             raise ArgumentError(
-                f"Trainer: optimizer is {optimizer!r}; expected one of {', '.join(OPTIMIZERS)}, as bh.SGD()"
+                f"Trainer: optimizer is {optimizer!r}; expected one of {', '.join(OPTIMIZERS)}, such as bh.SGD()"
             )
         if not isinstance(self.schedule, tuple(SCHEDULES.values())):
             raise ArgumentError(f"Trainer: schedule is {schedule!r}; expected one of {', '.join(SCHEDULES)}")
