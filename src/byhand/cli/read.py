@@ -80,7 +80,7 @@ def _read(network: Model, photo: Path, path: Path) -> dict[str, Any]:
         "height": round(image.height * scale),
         "lines": lines_of_text(digits),
         "digits": [_as_dict(digit, scale) for digit in digits],
-        "picture": str(path) if digits else None,
+        "file": str(path) if digits else None,
     }
 
 
@@ -102,4 +102,4 @@ def _print(reading: dict[str, Any], with_name: bool) -> None:
     with console.capture() as printed:
         console.print(table)
     print("\n".join(line.rstrip() for line in printed.get().splitlines()))
-    print(f"\nwrote {reading['picture']}", end="\n\n" if with_name else "\n")
+    print(f"\nwrote {reading['file']}", end="\n\n" if with_name else "\n")

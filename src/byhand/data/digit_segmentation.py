@@ -70,7 +70,7 @@ def from_file(path: str | os.PathLike[str]) -> tuple[Image.Image, float]:
     """Return a photo (JPEG, PNG or another common format) in RGB, and the file's pixels for each of its pixels.
 
     Its EXIF orientation is applied, transparency becomes white; large JPEGs are decoded at a fraction of their size.
-    Raises FileError for a file that is missing, no picture, cut short, or too large.
+    Raises FileError for a file that is missing, no image, cut short, or too large.
 
     >>> import tempfile, pathlib
     >>> with tempfile.TemporaryDirectory() as folder:

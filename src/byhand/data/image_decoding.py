@@ -26,14 +26,14 @@ def decode_image(
     """Return an image decoded, converted, and upright (its EXIF orientation applied).
 
     mode: "L" for gray, "RGB" for color; side: JPEGs may be decoded at a fraction of their size, no smaller than that.
-    Pictures over 25 megapixels are refused, save JPEGs that are not progressive: they are decoded at a fraction of their
+    Images over 25 megapixels are refused, save JPEGs that are not progressive: they are decoded at a fraction of their
     size, up to the limit of Pillow, about 89 megapixels.
-    Raises FileError for a file that is missing, no picture, cut short, or too large.
+    Raises FileError for a file that is missing, no image, cut short, or too large.
     """
     with _opened(path, _bytes(path)) as image:
         full_size = image.size
         image.draft(mode, (side, side))
-        # a progressive JPEG keeps the coefficients of the full picture, whatever the decoded size
+        # a progressive JPEG keeps the coefficients of the full image, whatever the decoded size
         width, height = full_size if "progressive" in image.info else image.size
         if width * height > MAX_PIXELS:
             raise FileError(
@@ -124,7 +124,7 @@ def _upright(image: Image.Image, convert: Callable[[Image.Image], Image.Image]) 
 
 
 def _bytes(path: str | os.PathLike[str]) -> bytes:
-    with open_regular_file(path, "a picture") as file:
+    with open_regular_file(path, "an image") as file:
         return file.read()
 
 
@@ -141,7 +141,7 @@ def _opened(path: str | os.PathLike[str], data: bytes) -> Iterator[Image.Image]:
         except FileError:
             raise
         except UnidentifiedImageError:
-            raise FileError(f"{path} is no picture that can be read; expected {', '.join(FORMATS)}") from None
+            raise FileError(f"{path} is no image that can be read; expected {', '.join(FORMATS)}") from None
         except Image.DecompressionBombError:
             raise FileError(f"{path} has too many pixels: it looks like a decompression bomb; scale it down") from None
         except Exception as error:  # broken bytes can raise anything in Pillow's decoders
