@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from byhand.cli.command import AsJson, command, output_option
+from byhand.cli.command import MODEL, AsJson, command, output_option
 from byhand.cli.model_argument import open_model
 from byhand.data import digit_segmentation
 from byhand.errors import ArgumentError, ByhandError, FileError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 COLUMNS = ("digit", "confidence", "line", "x", "y", "width", "height")
 
 
-@command("byhand read runs/lenet5-mnist note.jpg", panel="Model")
+@command("byhand read runs/lenet5-mnist note.jpg", panel=MODEL)
 def read(
     run: Annotated[
         str, typer.Argument(metavar="RUN", help="A run's folder or a model file, of a network trained on MNIST.")
