@@ -1,4 +1,4 @@
-"""Write a network of your own as one HTML page to explore it: python a_page_of_a_network.py, then open a_page.html."""
+"""Write a network of your own as one HTML page to explore it: python html_page.py, then open a_page.html."""
 
 from pathlib import Path
 
