@@ -245,8 +245,8 @@ def ink_level(contrast: Array) -> float:
     return level if level >= MIN_INK_CONTRAST else 0.0
 
 
-def _largest(found: list[Component], most: int) -> list[Component]:
-    return found if len(found) <= most else sorted(found, key=lambda component: component.area)[-most:]
+def _largest(found: list[Component], max_count: int) -> list[Component]:
+    return found if len(found) <= max_count else sorted(found, key=lambda component: component.area)[-max_count:]
 
 
 # the page -------------------------------------------------------------------------------------------------------------

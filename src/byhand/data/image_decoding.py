@@ -30,7 +30,7 @@ def decode_image(
     size, up to the limit of Pillow, about 89 megapixels.
     Raises FileError for a file that is missing, no image, cut short, or too large.
     """
-    with _opened(path, _bytes(path)) as image:
+    with _open_image(path, _bytes(path)) as image:
         full_size = image.size
         image.draft(mode, (side, side))
         # a progressive JPEG keeps the coefficients of the full image, whatever the decoded size
@@ -45,7 +45,7 @@ def decode_image(
 
 @dataclass(frozen=True)
 class ImageInfo:
-    """What is known of an image file: upright size, color, a digest of its bytes, and the pixels of a small image."""
+    """Facts of an image file: upright size, color, a digest of its bytes, and the pixels of a small image."""
 
     size: tuple[int, int]  # height, width
     gray: bool
@@ -60,7 +60,7 @@ def inspect_image(path: str | os.PathLike[str], small: int) -> ImageInfo:
     Raises FileError as `decode_image` does, for what its header tells: a truncated file fails when it is decoded.
     """
     data = _bytes(path)
-    with _opened(path, data) as image:
+    with _open_image(path, data) as image:
         width, height = image.size
         gray, pixels = _is_gray(image), None
         if width * height <= small:
@@ -129,7 +129,7 @@ def _bytes(path: str | os.PathLike[str]) -> bytes:
 
 
 @contextmanager
-def _opened(path: str | os.PathLike[str], data: bytes) -> Iterator[Image.Image]:
+def _open_image(path: str | os.PathLike[str], data: bytes) -> Iterator[Image.Image]:
     """Open an image from memory: a broken chunk that claims four billion bytes then allocates no more than the file has."""
     with _no_warnings():
         try:

@@ -19,14 +19,14 @@ from byhand.nn import Input, Model
 from byhand.shapes import integer
 
 
-def _found() -> dict[str, Architecture]:
+def _find_architectures() -> dict[str, Architecture]:
     """Return the architectures of all modules of this package, by year."""
     modules = [import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__)]
     found = {name: value for module in modules for name, value in getattr(module, "ARCHITECTURES", {}).items()}
     return dict(sorted(found.items(), key=lambda item: item[1].year))
 
 
-ARCHITECTURES = _found()
+ARCHITECTURES = _find_architectures()
 WEIGHTS = Path(__file__).with_name("weights")  # of the trained networks, with the names of their classes
 TRAINED = {"efficientnet_lite0": ("efficientnet_lite0.safetensors", "imagenet_classes.txt")}
 

@@ -41,10 +41,10 @@ GENERATOR = "byhand look"  # by which its own files are known again
 
 @dataclass(frozen=True)
 class Look:
-    """What a page shows.
+    """The contents of a page.
 
     images: (N, H, W, C) uint8, the reader's own; tests, labels: images that the network was not trained on, and their classes,
-    as many of the first 1,000 as a page holds; snapshots: moments of the training; history, curve: as `Trainer.fit` leaves
+    as many of the first 1,000 as a page holds; snapshots: snapshots of the training; history, curve: as `Trainer.fit` leaves
     them. classifier: the page opens with the classifier, and larger networks run in the browser; live: training goes on;
     untrained: the weights are random.
 
