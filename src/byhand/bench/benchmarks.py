@@ -48,9 +48,8 @@ class Benchmark:
 
     title: str
     unit: str
-    session: Callable[
-        [Any], Session
-    ]  # of a peer: a Protocol of peer_network.py, convolutions.py, inference.py or memory.py
+    # The argument is a peer: a Protocol of peer_network.py, convolutions.py, inference.py or memory.py.
+    session: Callable[[Any], Session]
     required_ratio: float
     target_ratio: float
     peers: tuple[str, ...]
