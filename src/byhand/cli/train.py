@@ -20,6 +20,7 @@ from byhand.cli.command import (
     OUTPUT,
     TRAINING,
     AsJson,
+    choices,
     command,
     option,
     output_option,
@@ -35,14 +36,14 @@ from byhand.ops import DEFAULT_HAND
 from byhand.train.distributed.mpi import world
 from byhand.train.optim import OPTIMIZERS
 
-OPTIMIZER_CHOICES = ", ".join(sorted(name.lower() for name in OPTIMIZERS))
+OPTIMIZER_CHOICES = choices(sorted(name.lower() for name in OPTIMIZERS))
 
 
 @command(
     "byhand train",
     "byhand train photos --minutes 5 --model small --augment flip,crop=0.3",
     "byhand train photos --from efficientnet_lite0 --unfreeze 3",
-    panel="Training",
+    panel=TRAINING,
 )
 def train(
     data_and_model: Annotated[
