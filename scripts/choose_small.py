@@ -21,18 +21,19 @@ from byhand.models.small import downsample_block, residual_block
 BATCH = 256
 ROUNDS = 7  # turns of each network
 TURN_SECONDS = 0.5
-GRAY, COLOR = (28, 28, 1), (32, 32, 3)
+GRAY = (28, 28, 1)
+COLOR = (32, 32, 3)
 
 
 def candidate(x, filters, units):
-    """Return the logits of stages that each halve the image; a unit adds two convolutions and a shortcut."""
+    """Return the logits of stages that each halve the image; units: the stages with a residual block."""
     for stage, count in enumerate(filters):
         x = downsample_block(x, count, f"down{stage}")
         x = residual_block(x, count, f"stage{stage}") if stage in units else x
     return nn.Linear(10)(nn.GlobalAvgPool2d()(x))
 
 
-CANDIDATES = {  # filters of each stage, the stages with a unit
+CANDIDATES = {  # filters of each stage, the stages with a residual block
     "plain_32_64_128": ((32, 64, 128), ()),
     "units_32_64_128": ((32, 64, 128), (1, 2)),
     "units_48_96_192": ((48, 96, 192), (1, 2)),

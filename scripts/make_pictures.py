@@ -15,7 +15,8 @@ from PIL import Image, ImageFilter
 import byhand as bh
 
 ROOT = Path(__file__).parent.parent
-PICTURES, DIGITS = ROOT / "docs" / "pictures", ROOT / "examples" / "digits"
+PICTURES = ROOT / "docs" / "pictures"
+DIGITS = ROOT / "examples" / "digits"
 
 
 def digits() -> None:

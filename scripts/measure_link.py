@@ -35,11 +35,13 @@ from byhand.kernels.runtime.cpu import cores
 LINKS = [(rate, delay) for rate in (1e9, 1e10) for delay in (0.0, 1e-4, 1e-3)]  # bits a second; seconds one way
 LARGE = ("resnet18", 8)  # 224 x 224: what has something to overlap
 SIZES = [4, 1 << 10, 1 << 14, 1 << 16, 1 << 18, 1 << 20, 1 << 22, 1 << 24]
-SPACES, DEVICE = ("byhand0", "byhand1"), "wire0"
+SPACES = ("byhand0", "byhand1")  # network namespaces
+DEVICE = "wire0"
 HOSTS = ("10.77.0.1", "10.77.0.2")
 # Environment variables that make MPI use TCP; otherwise it detects that both ranks are on one machine.
 TCP = {"UCX_TLS": "tcp,self", "MPIR_CVAR_NOLOCAL": "1", "FI_PROVIDER": "tcp"}
-TUNSETIFF, TAP_WITHOUT_HEADER = 0x400454CA, 0x0002 | 0x1000  # ioctl: make an Ethernet device; IFF_TAP | IFF_NO_PI
+TUNSETIFF = 0x400454CA  # the ioctl that makes an Ethernet device
+TAP_WITHOUT_HEADER = 0x0002 | 0x1000  # IFF_TAP | IFF_NO_PI
 
 
 def main() -> None:

@@ -25,7 +25,8 @@ from safetensors.torch import load_file
 from byhand import models
 from byhand.data import photos
 
-LAYOUTS, BATCH = ("contiguous", "channels_last"), 16
+LAYOUTS = ("contiguous", "channels_last")
+BATCH = 16
 
 
 def byhand(folder):

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 import byhand as bh
-from byhand.bench import benchmark_run, benchmarks, convolutions, measure, networks, peers, table
+from byhand.bench import benchmarks, convolutions, measure, networks, peers, runner, table
 from byhand.bench.article_peer import Peer as Article
 from byhand.bench.benchmarks import BENCHMARKS
 from byhand.bench.byhand_peer import Peer as Byhand
 from byhand.bench.layer_calls import layer_calls
-from byhand.bench.memory import peak, required
+from byhand.bench.memory import peak, required_packages
 from byhand.bench.peers import PEERS, PeerSpec
 from tests.cli.run_cli import byhand
 from tests.oracle import needs_torch
@@ -95,10 +95,10 @@ def test_residuals_norms_and_strides_are_the_same_in_pytorch(network):
 def test_every_pass_of_a_convolution_is_the_same_in_pytorch(layout):
     torch_peer = pytest.importorskip("byhand.bench.torch_peer")
     for case in (
-        convolutions.Case("a", 2, 9, 3, 4, 3),
-        convolutions.Case("b", 1, 8, 6, 6, 3, stride=2, groups=6),
+        convolutions.ConvCase("a", 2, 9, 3, 4, 3),
+        convolutions.ConvCase("b", 1, 8, 6, 6, 3, stride=2, groups=6),
         # with 4 channels PyTorch 2.13 writes beyond its memory, on AVX2
-        convolutions.Case("c", 2, 8, 8, 16, 1, stride=2),
+        convolutions.ConvCase("c", 2, 8, 8, 16, 1, stride=2),
     ):
         ours, theirs = Byhand("arrays").convolution(case), torch_peer.Peer(layout).convolution(case)
         assert set(case.passes) <= ours.keys() == theirs.keys()
@@ -107,7 +107,7 @@ def test_every_pass_of_a_convolution_is_the_same_in_pytorch(layout):
 
 
 def test_a_convolution_counts_its_flops():
-    case = convolutions.Case("a", 2, 8, 4, 6, 3, stride=2)
+    case = convolutions.ConvCase("a", 2, 8, 4, 6, 3, stride=2)
     assert case.flops == 2 * (2 * 4 * 4 * 6) * (3 * 3 * 4)
     assert str(case) == "a 8x8 4->6 3x3 /2"
     assert len(convolutions.CASES) == 12
@@ -120,10 +120,10 @@ def test_a_peer_that_computes_something_else_is_refused(measure_faulty_peer):
 
 
 def test_the_check_sees_a_difference_and_a_nan():
-    benchmark_run.check([[2.3, 2.2], [1e-9, 5.0]], [[2.3001, 2.1999], [0.0, 5.0]])
+    runner.check([[2.3, 2.2], [1e-9, 5.0]], [[2.3001, 2.1999], [0.0, 5.0]])
     for numbers in ([[2.3, 2.21]], [[2.3, float("nan")]], [[2.3]], []):
-        with pytest.raises(benchmark_run.PeerError, match="not the same computation"):
-            benchmark_run.check([[2.3, 2.2]], numbers)
+        with pytest.raises(runner.PeerError, match="not the same computation"):
+            runner.check([[2.3, 2.2]], numbers)
 
 
 def test_a_peer_that_breaks_is_reported_and_the_others_go_on(measure_faulty_peer):
@@ -143,7 +143,7 @@ def test_a_peer_that_cannot_take_part_says_why(measure_faulty_peer, monkeypatch)
 
 
 def test_a_failure_of_byhand_is_a_row(monkeypatch):
-    monkeypatch.setattr(benchmark_run, "byhand", lambda hand: PeerSpec("tests.bench.nowhere", {}))
+    monkeypatch.setattr(runner, "byhand", lambda hand: PeerSpec("tests.bench.nowhere", {}))
     restrict_peers(monkeypatch, "lenet5")
     (row,) = measure(["lenet5"], **QUICK)["rows"]
     assert row["byhand"] is None and row["ratio"] is None and "nowhere" in row["failed"]["byhand"]
@@ -151,9 +151,9 @@ def test_a_failure_of_byhand_is_a_row(monkeypatch):
 
 
 def test_a_slow_peer_is_measured_once():
-    run, stopped = benchmark_run.BenchmarkRun("latency", print), []
+    run, stopped = runner.BenchmarkRun("latency", print), []
     for name, value in (("byhand", 90.0), ("fast", 10.0), ("near", 15.0), ("slow", 30.0)):
-        process = run.processes[name] = benchmark_run.Process("latency", PeerSpec("x"))
+        process = run.processes[name] = runner.Process("latency", PeerSpec("x"))
         process.values, process.stop = [[value]], lambda name=name: stopped.append(name)
     run._stop_slow_peers()
     assert stopped == ["slow"]
@@ -162,13 +162,13 @@ def test_a_slow_peer_is_measured_once():
 def test_a_row_of_several_lines_has_a_ratio_each_and_their_mean():
     kind = replace(BENCHMARKS["lenet5"], lines=("one", "two"))
     values = {"byhand": [8.0, 1.0], "PyTorch a": [4.0, 0.5], "torch.compile b": [1.0, 2.0], "JAX": [1.0, 1.0]}
-    row = benchmark_run.compare(kind, values) | {"missing": {}, "failed": {}}
+    row = runner.compare(kind, values) | {"missing": {}, "failed": {}}
     assert [line["ratio"] for line in row["lines"].values()] == [2, 0.5]
     assert [line["best"] for line in row["lines"].values()] == ["PyTorch a", "torch.compile b"]
     assert row["ratio"] == pytest.approx(1)
     text = table(row)
     assert "0.50x torch.compile b" in text and "(required 3, target 6)" in text
-    less = benchmark_run.compare(
+    less = runner.compare(
         replace(kind, lower_is_better=True, lines=("",)), {"byhand": [1.0], "PyTorch": [3.0], "JAX": [2.0]}
     )
     assert (less["ratio"], less["families"]) == (2, {"PyTorch": 3, "JAX": 2})
@@ -210,8 +210,8 @@ def test_layer_calls_transpose_weights_for_channels_first():
 
 def test_memory_and_installation_are_measured():
     assert 10 < peak() < 100_000
-    assert {"byhand", "numpy", "numba", "llvmlite", "typer"} <= required("byhand")
-    assert "pytest" not in required("byhand")
+    assert {"byhand", "numpy", "numba", "llvmlite", "typer"} <= required_packages("byhand")
+    assert "pytest" not in required_packages("byhand")
 
 
 def test_the_command_prints_one_object(tmp_path, monkeypatch):

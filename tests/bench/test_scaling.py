@@ -75,7 +75,7 @@ def test_a_rank_is_measured_without_communication():
 
 def test_a_short_call_is_timed_as_several():
     calls = []
-    seconds = scaling_rank.timed(lambda: calls.append(0), 0.02, Communicator())
+    seconds = scaling_rank.time_call(lambda: calls.append(0), 0.02, Communicator())
     assert len(calls) > 100 and 0 < seconds < 1e-3
 
 

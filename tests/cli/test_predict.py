@@ -65,7 +65,7 @@ def test_one_picture_from_standard_input(run):
     (other,) = json.loads(byhand("predict", path, picture, "--json").out)["predictions"]
     assert prediction.pop("image") == "-" and other.pop("image") == str(picture) and prediction == other
     done = subprocess.run(command, input=b"no picture", capture_output=True, check=False)
-    assert done.returncode == 2 and done.stderr.startswith(b"byhand: standard input is no picture")
+    assert done.returncode == 2 and done.stderr.startswith(b"byhand: standard input is no image")
     assert done.stderr.count(b"\n") == 1
 
 
@@ -74,7 +74,7 @@ def test_bad_images_are_reported_and_the_others_predicted(run, tmp_path):
     (tmp_path / "bad.png").write_text("no picture")
     good = [root / "red" / f"{number}.png" for number in range(3)]
     done = byhand("predict", path, good[0], tmp_path, *good[1:], "--csv")
-    assert done.code == 2 and "bad.png is no picture that can be read" in done.complaint
+    assert done.code == 2 and "bad.png is no image that can be read" in done.complaint
     assert [row["image"] for row in csv.DictReader(io.StringIO(done.out))] == [str(path) for path in good]
 
 

@@ -56,8 +56,8 @@ def test_json_tells_all_of_it(folder, tmp_path):
     ):
         with Image.open(photo) as image:
             assert (answer["width"], answer["height"]) == image.size
-        assert answer["photo"] == str(photo) and answer["picture"] == f"{photo.stem}-read.png"
-        assert (tmp_path / answer["picture"]).is_file()
+        assert answer["photo"] == str(photo) and answer["file"] == f"{photo.stem}-read.png"
+        assert (tmp_path / answer["file"]).is_file()
         found = [(symbol["digit"], symbol["box"]) for symbol in answer["digits"]]
         assert score(compose(seed, kind).truth, found).right >= 0.9 * len(found)
         told = "".join("".join(line.split()) for line in answer["lines"])
@@ -72,7 +72,7 @@ def test_one_bad_photo_does_not_keep_the_others_from_being_read(folder, tmp_path
     assert done.code == 2 and "Traceback" not in done.err
     told = done.err.splitlines()
     assert len(told) == 3
-    for line, what in zip(told, ("note.png is no picture", "blank.png: no digit was found", "can't read")):
+    for line, what in zip(told, ("note.png is no image", "blank.png: no digit was found", "can't read")):
         assert line.startswith("byhand: ") and what in line
     assert done.out.startswith(f"{folder / 'row.png'}:\n721 04\n")
     assert [path.name for path in tmp_path.iterdir()] == ["row-read.png"]
@@ -83,7 +83,7 @@ def test_blank_paper_is_told_and_no_picture_is_written(folder, tmp_path):
     assert (done.code, done.out) == (2, "") and "blank.png: no digit was found" in done.complaint
     done = byhand("read", folder / "digits.safetensors", folder / "blank.png", "--json", folder=tmp_path)
     (answer,) = json.loads(done.out)["readings"]
-    assert done.code == 2 and (answer["lines"], answer["digits"], answer["picture"]) == ([], [], None)
+    assert done.code == 2 and (answer["lines"], answer["digits"], answer["file"]) == ([], [], None)
     assert list(tmp_path.iterdir()) == []
 
 

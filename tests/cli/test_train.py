@@ -163,7 +163,7 @@ def test_a_terminal_gets_a_live_bar(small_data, tmp_path):
         (["lenet"], "there is no architecture, data set or folder 'lenet'; did you mean 'lenet5'?"),
         (["--data", "mnst"], "there is no data set, folder or file 'mnst'; did you mean 'mnist'? (known: mnist)"),
         (["--model", "lenet"], "there is no model 'lenet'; did you mean 'lenet5'?"),
-        (["."], "no picture is in a class's folder; expected a folder a class"),
+        (["."], "no image is in a class's folder; expected a folder a class"),
         (["lenet5", "alexnet"], "got 2 architectures: lenet5, alexnet; expected one"),
         (["lenet5", "--model", "alexnet"], "got two models: lenet5 and alexnet; expected one"),
         (["--optimizer", "mion"], "there is no optimizer 'mion'; did you mean 'muon'?"),

@@ -37,7 +37,7 @@ def test_a_folder_becomes_a_classifier(colors, tmp_path):
     for words in (
         "small on colors: 24 x 24 x 3 -> 3 classes",
         "48 images to train on, 12 to validate on",
-        "every picture is 24 x 24, taken as it is",
+        "every image is 24 x 24, taken as it is",
         "12 of 60 were set aside to validate on: 20% of each class, seed 0",
         ": found by a learning rate range test",
         "augmentation: flip,shift=1",
@@ -66,7 +66,7 @@ def test_training_and_prediction_preprocess_alike(tmp_path):
 
 def test_gray_stays_gray(tmp_path):
     out = train(write_striped_folder(tmp_path / "stripes"), tmp_path / "run", *QUICK)
-    assert "28 x 28 x 1 -> 2 classes" in out and "every picture is 28 x 28, taken as it is" in out
+    assert "28 x 28 x 1 -> 2 classes" in out and "every image is 28 x 28, taken as it is" in out
     assert "augmentation: shift=2" in out
     assert bh.load(tmp_path / "run").input_shape == (28, 28, 1)
     sure = byhand("predict", tmp_path / "run", tmp_path / "stripes" / "down" / "0.png", "--json", "--show")
@@ -82,9 +82,9 @@ def test_unusable_files_are_reported(tmp_path):
     (root / "none").mkdir()
     out = train(root, tmp_path / "run", *QUICK)
     assert "2 unusable files skipped:" in out
-    assert "    red/text.jpg  is no picture that can be read; expected AVIF, BMP" in out
-    assert "    red/line?break.jpg  is no picture" in out
-    assert "the folder none holds no picture: left out" in out
+    assert "    red/text.jpg  is no image that can be read; expected AVIF, BMP" in out
+    assert "    red/line?break.jpg  is no image" in out
+    assert "the folder none holds no image: left out" in out
     assert "-> 3 classes" in out
     skipped = json.loads((tmp_path / "run" / "run.json").read_text())["skipped"]
     assert sorted(name for name, _ in skipped) == ["red/line?break.jpg", "red/text.jpg"]
@@ -300,7 +300,7 @@ def test_an_unusable_folder_is_refused_in_one_line(tmp_path, kind):
     expected = {
         "class": "has only the class 'red'; a classifier needs two classes or more",
         "empty": "expected a folder a class",
-        "bad": "none of 3 pictures can be read; the first: blue/x.jpg",
+        "bad": "none of 3 images can be read; the first: blue/x.jpg",
         "file": "it is a file of another kind",
     }
     done = byhand("train", root, folder=tmp_path)
@@ -318,7 +318,7 @@ def test_data_lists_classes_and_settings(colors, tmp_path):
         "colors: images of 24 x 24 x 3, 3 classes",
         "  blue      20",
         "  all       60",
-        "every picture is 24 x 24, taken as it is",
+        "every image is 24 x 24, taken as it is",
         "augmentation while training: flip,shift=1",
         "wrote colors-sheet.png: the network's inputs",
         f"next:  byhand train {colors}",

@@ -222,5 +222,5 @@ def test_boxes_are_in_pixels_of_the_photo_as_it_is_displayed(tmp_path):
 
 def test_a_file_that_is_no_picture_is_refused(tmp_path):
     (tmp_path / "note.png").write_bytes(io.BytesIO(b"no picture").getvalue())
-    with pytest.raises(FileError, match="no picture that can be read"):
+    with pytest.raises(FileError, match="no image that can be read"):
         digit_segmentation.from_file(tmp_path / "note.png")

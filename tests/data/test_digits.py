@@ -141,9 +141,9 @@ def test_fits_the_box_and_stands_at_its_center_of_mass():
         (np.full((5, 5), np.nan), ArgumentError, "got float64 nan to nan"),
         (np.full((5, 5), 70000), ArgumentError, "got int64 70000 to 70000"),
         (np.full((5, 5), "a"), ArgumentError, "got <U1"),
-        (np.full((50, 50), 255, np.uint8), ArgumentError, "the picture is blank"),
-        (np.zeros((1, 1), np.uint8), ArgumentError, "the picture is blank"),
-        (np.zeros((1, 400)), ArgumentError, "the picture is blank"),
+        (np.full((50, 50), 255, np.uint8), ArgumentError, "the image is blank"),
+        (np.zeros((1, 1), np.uint8), ArgumentError, "the image is blank"),
+        (np.zeros((1, 400)), ArgumentError, "the image is blank"),
     ],
 )
 def test_arrays_that_are_no_digit(image, error, message):
@@ -169,15 +169,15 @@ def png(width, height, data=b""):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "is no picture that can be read; expected AVIF, BMP"),
-        (b"this is text, whatever its name says\n", "is no picture that can be read"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n", "is no picture that can be read"),
+        (b"", "is no image that can be read; expected AVIF, BMP"),
+        (b"this is text, whatever its name says\n", "is no image that can be read"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n", "is no image that can be read"),
         (encoded("JPEG")[:-200], "can't be decoded: .*; save it anew as PNG"),
         (encoded()[:-60], "can't be decoded"),
         (png(100_000, 100_000), "looks like a decompression bomb"),
         (png(9_600, 9_600), "looks like a decompression bomb"),
         (png(7_000, 7_000), "too large to decode: 7000x7000 pixels, expected at most 25 million; scale it down first"),
-        (png(50, 50, bytes(51 * 50)), "the picture is blank"),
+        (png(50, 50, bytes(51 * 50)), "the image is blank"),
     ],
 )
 def test_files_that_are_no_digit(tmp_path, data, message):
@@ -189,9 +189,9 @@ def test_files_that_are_no_digit(tmp_path, data, message):
 
 
 def test_a_path_that_is_no_regular_file_is_refused(tmp_path):
-    with pytest.raises(FileError, match="there is no such file; expected a picture"):
+    with pytest.raises(FileError, match="there is no such file; expected an image"):
         digits.from_file(tmp_path / "nothing.png")
-    with pytest.raises(FileError, match="it is a folder; expected a picture"):
+    with pytest.raises(FileError, match="it is a folder; expected an image"):
         digits.from_file(tmp_path)
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe.png")

@@ -74,7 +74,7 @@ def test_gray_stays_gray_and_its_size(tmp_path):
     assert train.shape == (28, 28, 1) and found.sets().crop == 1.0
     first = np.asarray(Image.open(tmp_path / "stripes" / train.files[0]))
     np.testing.assert_array_equal(train.images[0, ..., 0], first)
-    assert found.sets().notes == ("every picture is 28 x 28, taken as it is",)
+    assert found.sets().notes == ("every image is 28 x 28, taken as it is",)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (5, 1)])
@@ -93,7 +93,7 @@ def test_resizing_and_color_conversion_are_reported(tmp_path):
     told = found.sets().notes
     assert found.shape == (128, 128, 3)
     assert told == (
-        "pictures of 3 sizes, 120 x 90 to 200 x 300: resized so that 128 x 128 takes all of the shorter side, the rest cut off",
+        "images of 3 sizes, 120 x 90 to 200 x 300: resized so that 128 x 128 takes all of the shorter side, the rest cut off",
         "1 of 14 are gray: made color, three times the same channel",
         "1 of 14: transparent, put on white paper",
     )
@@ -105,8 +105,8 @@ def test_large_images_of_one_size_are_downscaled_with_a_note(tmp_path):
     found = find(write_image_folder(tmp_path / "large", 2, size=(320, 240)))
     assert found.shape == (128, 128, 3) and found.photos
     (note,) = found.sets().notes
-    assert note.startswith("pictures of 240 x 320: resized so that 128 x 128")
-    assert found.sets((240, 320, 3)).notes == ("every picture is 240 x 320, taken as it is",)
+    assert note.startswith("images of 240 x 320: resized so that 128 x 128")
+    assert found.sets((240, 320, 3)).notes == ("every image is 240 x 320, taken as it is",)
 
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff", "JPG", "ppm"])
@@ -168,8 +168,8 @@ def bad_files(root):
     return {
         "cut.jpg": "can't be decoded",
         "cut.png": "can't be decoded",
-        "text.jpg": "is no picture that can be read",
-        "empty.jpg": "is no picture that can be read",
+        "text.jpg": "is no image that can be read",
+        "empty.jpg": "is no image that can be read",
         "bomb.png": "too many pixels",
         "pipe.jpg": "no regular file",
         "gone.jpg": "there is no such file",
@@ -277,9 +277,9 @@ def test_other_files_and_empty_classes_are_reported(tmp_path):
     (root / "empty").mkdir()
     noisy_image(COLORS["red"]).save(root / "loose.png")
     notes = find(root).sets().notes
-    assert "the folder empty holds no picture: left out" in notes
-    assert "files that are no pictures by their names are left out: 1 .txt" in notes
-    assert "1 picture directly in colors belongs to no class: left out" in notes
+    assert "the folder empty holds no image: left out" in notes
+    assert "files that are no images by their names are left out: 1 .txt" in notes
+    assert "1 image directly in colors belongs to no class: left out" in notes
 
 
 def test_an_unreadable_folder_is_reported(tmp_path):
@@ -333,14 +333,14 @@ def test_one_image_a_class(tmp_path):
 
 
 def test_a_folder_without_images_is_refused(tmp_path):
-    with pytest.raises(FileError, match="no picture is in a class's folder; expected a folder a class"):
+    with pytest.raises(FileError, match="no image is in a class's folder; expected a folder a class"):
         find(tmp_path)
     noisy_image(COLORS["red"]).save(tmp_path / "x.png")
-    with pytest.raises(FileError, match="holds 1 picture, but no folder of a class"):
+    with pytest.raises(FileError, match="holds 1 image, but no folder of a class"):
         find(tmp_path)
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "x.jpg").write_text("no")
-    with pytest.raises(FileError, match="none of 1 pictures can be read; the first: "):
+    with pytest.raises(FileError, match="none of 1 images can be read; the first: "):
         find(tmp_path)
     with pytest.raises(UnknownNameError, match="there is no data set, folder or file 'minst'; did you mean 'mnist'"):
         find("minst")

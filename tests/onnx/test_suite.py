@@ -5,7 +5,7 @@ from collections import Counter
 import onnx
 import pytest
 
-from byhand.bench.onnx_suite import FAILED, KINDS, PASSED, Case, cases, report, run, suite, summary
+from byhand.bench.onnx_suite import FAILED, KINDS, PASSED, SuiteCase, cases, report, run, suite, summary
 from byhand.onnx.readers import READERS
 
 # Cases of ONNX 1.23 that pass: raise these, never lower them.
@@ -73,6 +73,6 @@ def test_other_hands_pass_what_is_small(hand):
 def test_a_wrong_number_fails():
     case = next(case for case in cases(["pytorch-operator"]) if case.operators == {"Add"})
     (inputs, outputs), *_ = case.data
-    wrong = Case(case.kind, case.name, case.model, [(inputs, [outputs[0] + 1])], case.rtol, case.atol)
+    wrong = SuiteCase(case.kind, case.name, case.model, [(inputs, [outputs[0] + 1])], case.rtol, case.atol)
     assert run(case).outcome == PASSED
     assert run(wrong).outcome == FAILED

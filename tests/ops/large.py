@@ -19,6 +19,10 @@ from byhand.ops.pool.max_pool import POOL_BLOCK_ELEMENTS
 from tests.ops.large_conv import MAX_NUMBERS, conv2d, conv2d_block, conv2d_max_pool, conv_transpose2d, linear_call
 
 BATCH_NORM_MIN_ROWS = 16  # the gradient of two or three rows cancels to its last bits, in PyTorch too
+LAYER_NORM_MIN_WIDTH = (
+    2  # the gradient of a row of one number is 0, and in float32 a rounding error times 1 / sqrt(eps)
+)
+MAX_RESIZED_PIXELS = 2048  # of an axis: PyTorch's twin holds a matrix of them
 BLOCK_SIZES = sorted({BLOCK_ELEMENTS, NORM_BLOCK_ELEMENTS, POOL_BLOCK_ELEMENTS})
 
 
@@ -113,8 +117,9 @@ def batch_norm(draw, relu=False):
 
 
 def layer_norm(draw):
-    shape = normal_rows(draw)
-    return [draw.array(*shape), draw.array(shape[1]), draw.array(shape[1])], {}
+    rows, width = normal_rows(draw)
+    width = max(width, LAYER_NORM_MIN_WIDTH)
+    return [draw.array(rows, width), draw.array(width), draw.array(width)], {}
 
 
 def pool(draw, **more):
@@ -201,6 +206,8 @@ def pad(draw):
 def resize_call(draw):
     channels = draw.choice([draw.near(VECTOR_MIN_CHANNELS), draw.channels()])
     x = spread(draw, channels)
+    while max(x[1:3]) > MAX_RESIZED_PIXELS:
+        x = spread(draw, channels)
     size = tuple(max(1, round(pixels * draw.choice([0.5, 0.7, 1, 1.3, 2]))) for pixels in x[1:3])
     mode = draw.choice(["nearest", "linear", "cubic"])
     while prod(size) * x[0] * channels > MAX_NUMBERS:

@@ -107,14 +107,18 @@ def ours(op, hand, inputs, attributes, grad):
     return found | {name: inputs[name] for name in op.state if inputs[name].dtype.kind == "f"}
 
 
-def compare(who, got, expected, tolerance):
-    """Raise an AssertionError unless two sets of results agree; a NaN only with a NaN, an infinity only with its like."""
+def compare(who, got, expected, tolerance, terms=0):
+    """Raise an AssertionError unless two sets of results agree; a NaN only with a NaN, an infinity only with its like.
+
+    terms: how many random numbers an array is summed from. A sum of n of them is about sqrt(n), and errs by a fraction of that
+    even where it happens to cancel.
+    """
     assert got.keys() == expected.keys(), f"{who}: got {list(got)}, PyTorch {list(expected)}"
     for name, value in expected.items():
         for mine, theirs in zip(tree_leaves([got[name]]), tree_leaves([value]), strict=True):
             assert mine.shape == theirs.shape, f"{who}: {name} has the shape {mine.shape}; PyTorch says {theirs.shape}"
             finite = np.isfinite(theirs)
-            largest = np.abs(theirs[finite]).max(initial=1)
+            largest = np.abs(theirs[finite]).max(initial=max(1, np.sqrt(terms / max(1, theirs.size))))
             good = np.array_equal(mine[~finite], theirs[~finite], equal_nan=True) and np.isfinite(mine[finite]).all()
             good = good and (np.abs(mine[finite] - theirs[finite]) <= tolerance * largest).all()
             assert good, f"{who}: {name} is\n{mine}\nPyTorch says\n{theirs}"

@@ -92,7 +92,7 @@ def test_a_network_that_is_too_large_is_recorded_and_no_classifier(monkeypatch):
 
 def test_an_unsupported_model_is_refused_in_one_line():
     images = nn.Input(8, 8, 4)
-    with pytest.raises(bh.ArgumentError, match="a page shows networks of pictures, gray or color"):
+    with pytest.raises(bh.ArgumentError, match="a page shows networks of images, gray or color"):
         document(Look(nn.Model(images, nn.Linear(3)(nn.Flatten()(images)))))
     images = nn.Input(8, 8, 3)
     maps = nn.Model(images, nn.Conv2d(4, 3)(images), classes=())

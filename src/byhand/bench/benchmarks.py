@@ -48,7 +48,8 @@ class Benchmark:
 
     title: str
     unit: str
-    session: Callable[[Any], Session]  # of a peer: a Protocol of network.py, convolutions.py, inference.py or memory.py
+    # The argument is a peer: a Protocol of peer_network.py, convolutions.py, inference.py or memory.py.
+    session: Callable[[Any], Session]
     required_ratio: float
     target_ratio: float
     peers: tuple[str, ...]
@@ -100,9 +101,9 @@ def training(
         if plain:
             peer_network = peer.network(network(), 0.01, 0.9)
             float(peer_network.step(*train_batches[0]))
-        next_batch = cycle(train_batches)
+        batch_cycle = cycle(train_batches)
         while True:
-            seconds = yield [batch / seconds_per_call(lambda: peer_network.step(*next(next_batch)), seconds)]
+            seconds = yield [batch / seconds_per_call(lambda: peer_network.step(*next(batch_cycle)), seconds)]
 
     return session
 
@@ -154,10 +155,10 @@ def latency(peer: NetworkPeer) -> Session:
     images = digits(16).images
     peer_network = peer.network(networks.lenet5(), 0.01, 0.0)
     seconds = yield [peer_network.logits(images[i : i + 1])[0].tolist() for i in range(5)]
-    next_index = cycle(range(len(images)))
+    index_cycle = cycle(range(len(images)))
 
     def predict() -> Array:
-        i = next(next_index)
+        i = next(index_cycle)
         return peer_network.logits(images[i : i + 1])
 
     while True:

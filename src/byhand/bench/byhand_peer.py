@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from byhand.bench.convolutions import Case, Passes
+from byhand.bench.convolutions import ConvCase, Passes
 from byhand.bench.inference import Predict
 from byhand.bench.peer_network import PeerNetwork
 from byhand.data import Dataset
@@ -32,7 +32,7 @@ class Peer:
         """Return a function: images -> the call that returns their logits."""
         return lambda images: partial(model.logits_of, images, hand=self.hand)
 
-    def convolution(self, case: Case) -> Passes:
+    def convolution(self, case: ConvCase) -> Passes:
         """Return a function for each pass of a convolution."""
         x, weight, grad = case.arrays()
         call = conv2d.infer([x.shape, weight.shape, None], case.attributes)

@@ -19,7 +19,7 @@ TURN_FRACTION = 1 / 6  # of a turn, for each pass
 
 
 @dataclass(frozen=True)
-class Case:
+class ConvCase:
     """A square convolution, padded so that stride 1 keeps the image's size."""
 
     network: str
@@ -66,18 +66,18 @@ class Case:
 
 
 CASES = (
-    Case("VGG", 2, 224, 3, 64, 3),
-    Case("VGG", 1, 224, 64, 64, 3),
-    Case("VGG", 2, 56, 128, 256, 3),
-    Case("VGG", 8, 14, 512, 512, 3),
-    Case("ResNet", 4, 224, 3, 64, 7, stride=2),
-    Case("ResNet", 8, 56, 64, 256, 1),
-    Case("ResNet", 8, 56, 256, 512, 1, stride=2),
-    Case("ResNet", 8, 56, 128, 128, 3, stride=2),
-    Case("ResNet", 16, 7, 512, 512, 3),
-    Case("MobileNet", 8, 112, 32, 32, 3, groups=32),
-    Case("MobileNet", 8, 56, 128, 128, 3, stride=2, groups=128),
-    Case("MobileNet", 8, 14, 512, 512, 1),
+    ConvCase("VGG", 2, 224, 3, 64, 3),
+    ConvCase("VGG", 1, 224, 64, 64, 3),
+    ConvCase("VGG", 2, 56, 128, 256, 3),
+    ConvCase("VGG", 8, 14, 512, 512, 3),
+    ConvCase("ResNet", 4, 224, 3, 64, 7, stride=2),
+    ConvCase("ResNet", 8, 56, 64, 256, 1),
+    ConvCase("ResNet", 8, 56, 256, 512, 1, stride=2),
+    ConvCase("ResNet", 8, 56, 128, 128, 3, stride=2),
+    ConvCase("ResNet", 16, 7, 512, 512, 3),
+    ConvCase("MobileNet", 8, 112, 32, 32, 3, groups=32),
+    ConvCase("MobileNet", 8, 56, 128, 128, 3, stride=2, groups=128),
+    ConvCase("MobileNet", 8, 14, 512, 512, 1),
 )
 LINES = tuple(f"{case}, {name}" for case in CASES for name in case.passes)
 
@@ -85,7 +85,7 @@ LINES = tuple(f"{case}, {name}" for case in CASES for name in case.passes)
 class ConvolutionPeer(Protocol):
     """A framework that has convolutions."""
 
-    def convolution(self, case: Case) -> Passes:
+    def convolution(self, case: ConvCase) -> Passes:
         """Return a function for each pass of a convolution."""
 
 

@@ -16,9 +16,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-from byhand.bench.benchmark_run import performance_ratio, versions
 from byhand.bench.benchmarks import BENCHMARKS
 from byhand.bench.results import HistoryRow, Result
+from byhand.bench.runner import performance_ratio, versions
 from byhand.bench.table import format_number
 from byhand.errors import FileError
 from byhand.files import write_whole

@@ -54,7 +54,7 @@ def _dense(weight: Array, image: tuple[int, ...] | None) -> Array:
 
 
 def symmetric_padding(padding: tuple[int, int, int, int]) -> tuple[int, int]:
-    """Return (down, across) of a padding that is the same on both sides, as most frameworks require."""
+    """Return (height, width) of a padding that is the same on both sides, as most frameworks require."""
     top, bottom, left, right = padding
     if (top, left) != (bottom, right):
         raise ValueError(f"the padding {padding} is not the same on both sides")

@@ -17,8 +17,8 @@ def peak() -> float:
         return int(line.split()[1]) * 1024 / MB
     import resource  # noqa: PLC0415  (not on Windows)
 
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most * (1 if sys.platform == "darwin" else 1024) / MB
+    max_rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return max_rss * (1 if sys.platform == "darwin" else 1024) / MB
 
 
 class PackagePeer(Protocol):
@@ -31,10 +31,10 @@ def install_size(peer: PackagePeer) -> Generator[list[list[float]] | list[float]
     """Yield, for each turn, the MB of a peer's package and all its requirements, as installed here."""
     yield []
     while True:
-        yield [sum(_bytes(name) for name in required(peer.package)) / MB]
+        yield [sum(_bytes(name) for name in required_packages(peer.package)) / MB]
 
 
-def required(package: str) -> set[str]:
+def required_packages(package: str) -> set[str]:
     """Return a package and everything that it requires here, without extras."""
     from packaging.requirements import Requirement  # noqa: PLC0415  (needed here alone)
 

@@ -36,7 +36,7 @@ DataSet = tuple[list[Array], list[Array]]  # inputs, expected outputs
 
 
 @dataclass(frozen=True)
-class Case:
+class SuiteCase:
     """A graph, inputs with their expected outputs, and the tolerance of the comparison."""
 
     kind: str
@@ -58,15 +58,15 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Result:
+class SuiteResult:
     """How a case ended, and what was wrong."""
 
-    case: Case
+    case: SuiteCase
     outcome: str
     why: str = ""
 
 
-def cases(kinds: Iterable[str] = KINDS) -> Iterator[Case]:
+def cases(kinds: Iterable[str] = KINDS) -> Iterator[SuiteCase]:
     """Yield the suite's cases."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # some reference results overflow on purpose
@@ -74,7 +74,7 @@ def cases(kinds: Iterable[str] = KINDS) -> Iterator[Case]:
     for kind, test in tests:
         found = _node(test) if kind == "node" else _real(test) if kind == "real" else _stored(test)
         if found is not None:
-            yield Case(kind, test.name, *found, test.rtol, test.atol)
+            yield SuiteCase(kind, test.name, *found, test.rtol, test.atol)
 
 
 Graph = tuple[onnx.ModelProto, list[DataSet]]
@@ -124,7 +124,7 @@ def _array(value: Array | onnx.TensorProto) -> Array:
     return numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else value
 
 
-def run(case: Case, hand: str = DEFAULT_HAND) -> Result:
+def run(case: SuiteCase, hand: str = DEFAULT_HAND) -> SuiteResult:
     """Run a case with a hand; the suite's own comparison says whether the results are right."""
     try:
         with np.errstate(all="ignore"):
@@ -132,13 +132,13 @@ def run(case: Case, hand: str = DEFAULT_HAND) -> Result:
             for inputs, outputs in case.data:
                 Runner.assert_similar_outputs(outputs, prepared.run(inputs), rtol=case.rtol, atol=case.atol)
     except UnsupportedError as error:
-        return Result(case, UNSUPPORTED, str(error))
+        return SuiteResult(case, UNSUPPORTED, str(error))
     except (ByhandError, AssertionError) as error:
-        return Result(case, FAILED, " ".join(str(error).split()))
-    return Result(case, PASSED)
+        return SuiteResult(case, FAILED, " ".join(str(error).split()))
+    return SuiteResult(case, PASSED)
 
 
-def suite(hand: str = DEFAULT_HAND, progress: Callable[[str], None] = lambda line: None) -> list[Result]:
+def suite(hand: str = DEFAULT_HAND, progress: Callable[[str], None] = lambda line: None) -> list[SuiteResult]:
     """Run every case; a case whose graph byhand can't read counts as unsupported."""
     results = []
     for i, case in enumerate(cases()):
@@ -148,7 +148,7 @@ def suite(hand: str = DEFAULT_HAND, progress: Callable[[str], None] = lambda lin
     return results
 
 
-def report(results: list[Result]) -> str:
+def report(results: list[SuiteResult]) -> str:
     """Return what passed, by operator, then by kind."""
     uses, passed = Counter[str](), Counter[str]()
     for result in results:
@@ -168,7 +168,7 @@ def report(results: list[Result]) -> str:
     return "\n".join(lines)
 
 
-def _fraction(results: list[Result]) -> str:
+def _fraction(results: list[SuiteResult]) -> str:
     return f"{sum(result.outcome == PASSED for result in results):,} / {len(results):,}"
 
 
@@ -188,7 +188,7 @@ class Summary(TypedDict):
     kinds: dict[str, KindCounts]
 
 
-def summary(results: list[Result]) -> Summary:
+def summary(results: list[SuiteResult]) -> Summary:
     """Return the counts as plain numbers, by kind: passed, and of how many."""
     counts: dict[str, KindCounts] = {}
     for kind in KINDS:

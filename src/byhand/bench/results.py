@@ -61,7 +61,7 @@ class HistoryRow(TypedDict):
 
 
 class RankJob(TypedDict):
-    """What each rank measures; of: compute rank 0's shard of so many ranks, alone; sizes: all-reduces, in bytes."""
+    """A rank's measurements to make; of: compute rank 0's shard of so many ranks, alone; sizes: all-reduces, in bytes."""
 
     seconds: float
     model: NotRequired[str]
@@ -74,7 +74,7 @@ class RankJob(TypedDict):
 
 
 class RankResult(TypedDict, total=False):
-    """What the ranks measured, in seconds; bytes: of the gradient; all_reduce: (bytes, seconds) by size; add: of a byte."""
+    """The ranks' measurements, in seconds; bytes: of the gradient; all_reduce: (bytes, seconds) by size; add: of a byte."""
 
     ranks: int
     step: float

@@ -29,7 +29,6 @@ from dataclasses import asdict, dataclass
 from math import log2
 from pathlib import Path
 
-from byhand.bench.benchmark_run import machine
 from byhand.bench.process import PeerError
 from byhand.bench.results import (
     Extrapolation,
@@ -40,6 +39,7 @@ from byhand.bench.results import (
     ScalingMeasurement,
     ScalingResult,
 )
+from byhand.bench.runner import machine
 from byhand.errors import ArgumentError
 from byhand.kernels.runtime.cpu import cores
 from byhand.ops import DEFAULT_HAND

@@ -49,7 +49,7 @@ def step(job: RankJob, ranks: Communicator) -> RankResult:
     trainer = Trainer(model, SGD(0.001, 0.9), batch_size=job["batch"], comm=ranks, hand=hand)
     if "overlap" in job and trainer.data_parallel is not None:
         trainer.data_parallel.overlap_with_backward(BUCKET_BYTES if job["overlap"] else None)
-    seconds = timed(lambda: trainer.step(images, labels), job["seconds"], ranks)
+    seconds = time_call(lambda: trainer.step(images, labels), job["seconds"], ranks)
     threads = workers() if trainer.hand == "compiled" else 1
     return {"step": seconds, "parameters": model.parameter_count, "bytes": model.g.flat.nbytes, "threads": threads}
 
@@ -57,16 +57,16 @@ def step(job: RankJob, ranks: Communicator) -> RankResult:
 def all_reduce(size: int, seconds: float, ranks: Communicator) -> float:
     """Return the seconds of an all-reduce of so many bytes."""
     array = np.zeros(max(1, size // 4), np.float32)
-    return timed(lambda: ranks.all_reduce(array), seconds, ranks)
+    return time_call(lambda: ranks.all_reduce(array), seconds, ranks)
 
 
 def add(seconds: float) -> float:
     """Return the seconds for adding two large arrays, by byte: an all-reduce adds too."""
     left, right = np.zeros(1 << 22, np.float32), np.ones(1 << 22, np.float32)
-    return timed(lambda: np.add(left, right, out=left), seconds, Communicator()) / left.nbytes
+    return time_call(lambda: np.add(left, right, out=left), seconds, Communicator()) / left.nbytes
 
 
-def timed(call: Callable[[], object], seconds: float, ranks: Communicator) -> float:
+def time_call(call: Callable[[], object], seconds: float, ranks: Communicator) -> float:
     """Return the median time of a call, repeated for some seconds, the same number of times on each rank.
 
     Short calls are timed in groups.

@@ -8,7 +8,7 @@ from typing import Any, SupportsFloat
 
 import numpy as np
 
-from byhand.bench.convolutions import Case, Passes
+from byhand.bench.convolutions import ConvCase, Passes
 from byhand.bench.layer_calls import LayerCall, layer_calls, symmetric_padding
 from byhand.bench.peer_network import PeerNetwork
 from byhand.nn import Model
@@ -32,7 +32,7 @@ class Peer:
         """Return the model as PyTorch has it, with the same weights."""
         return TorchNetwork(self, model, lr, momentum)
 
-    def convolution(self, case: Case) -> Passes:
+    def convolution(self, case: ConvCase) -> Passes:
         """Return a function for each pass of a convolution: the ops that autograd calls, without its bookkeeping."""
         torch, memory_format = self.torch, self.memory_format
         x, weight, grad = case.arrays()

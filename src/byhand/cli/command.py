@@ -3,7 +3,7 @@
 A command is one file in this package: a function with typer's annotations, its docstring as the help text, and `@command`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -20,7 +20,6 @@ CONTROL_C_EXIT_CODE = 130
 PANELS = ("Data", "Training", "Model", "Output", "Machine")
 DATA, TRAINING, MODEL, OUTPUT, MACHINE = PANELS
 
-HAND_CHOICES = f"{', '.join(HANDS[:-1])} or {HANDS[-1]}"
 PRETRAINED = f"a pretrained network ({', '.join(TRAINED)})"
 ANY_MODEL = f"An architecture (see `byhand models`), {PRETRAINED}, a run's folder, or a model file (ONNX included)."
 TRAINED_MODEL = f"A run's folder, a model file (ONNX included), or {PRETRAINED}."
@@ -104,11 +103,21 @@ def option(*names: str, help: str, panel: str, **settings: Any) -> Any:
     return typer.Option(*names, help=help, rich_help_panel=panel, **settings)
 
 
+def choices(names: Sequence[str]) -> str:
+    """Return the choices of an option, for its help.
+
+    >>> choices(("loops", "arrays", "compiled"))
+    'loops, arrays or compiled'
+    """
+    return f"{', '.join(names[:-1])} or {names[-1]}"
+
+
 def output_option(help: str, default: str, metavar: str = "FILE") -> Any:
     """Return `--output`, the path that a command writes."""
     return option("--output", "-o", metavar=metavar, panel=OUTPUT, help=help, show_default=default)
 
 
+HAND_CHOICES = choices(HANDS)
 ImageSize = Annotated[
     str | None,
     option("--image-size", metavar="HxW", panel=MODEL, help="Image size, HEIGHTxWIDTH, if the model does not fix it."),

@@ -25,7 +25,7 @@ SHEET_CLASSES = 20
 TABLE_CLASSES = 30  # the others are summed up
 
 
-@command("byhand data photos", "byhand data photos --augment flip,rotate=10 -o sheet.png", panel="Data")
+@command("byhand data photos", "byhand data photos --augment flip,rotate=10 -o sheet.png", panel=DATA)
 def data(
     source: Annotated[
         str,

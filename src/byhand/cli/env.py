@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from byhand.cli.command import AsJson, command
+from byhand.cli.command import MACHINE, AsJson, command
 
 TITLES = {
     "processor": "processor",
@@ -24,7 +24,7 @@ TITLES = {
 TITLE_WIDTH = 22
 
 
-@command("byhand env", "byhand env --json", panel="Machine")
+@command("byhand env", "byhand env --json", panel=MACHINE)
 def env(as_json: AsJson = False) -> None:
     """Show what byhand detects on this machine: processor, caches, threads, versions, and the cache of compiled kernels."""
     found = examine()

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 @command(
     "byhand explain runs/efficientnet_lite0-photos bee.jpg",
     "byhand explain efficientnet_lite0 dog.jpg --class collie",
-    panel="Model",
+    panel=MODEL,
 )
 def explain(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=TRAINED_MODEL)],

@@ -12,7 +12,7 @@ import numpy as np
 import typer
 
 from byhand import models, nn
-from byhand.cli.command import ANY_MODEL, OUTPUT, ImageSize, Labels, Mean, Std, command, option, output_option
+from byhand.cli.command import ANY_MODEL, MODEL, OUTPUT, ImageSize, Labels, Mean, Std, command, option, output_option
 from byhand.cli.model_argument import image_reader, open_model, print_note, resolve_preprocessing
 from byhand.cli.progress_bar import ProgressBar
 from byhand.cli.training_setup import RUNS_FOLDER, TrainingSetup, load_sets
@@ -27,11 +27,11 @@ from byhand.text import printable
 from byhand.train import Run, Trainer
 
 HTML_FILE = "look.html"
-MAX_OWN_IMAGES = 16  # of the user's own
+MAX_OWN_IMAGES = 16  # the user's own images that a page holds
 MAX_PAGE_TIME_FRACTION = 0.25  # of a training's time that updating its page may take
 
 
-@command("byhand look runs/lenet5-mnist", "byhand look model.onnx photo.jpg -o page.html", panel="Model")
+@command("byhand look runs/lenet5-mnist", "byhand look model.onnx photo.jpg -o page.html", panel=MODEL)
 def look(
     model: Annotated[str | None, typer.Argument(metavar="MODEL", help=ANY_MODEL, show_default="the newest run")] = None,
     images: Annotated[list[Path] | None, typer.Argument(metavar="IMAGE", help="Images to run it on.")] = None,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from byhand.cli.command import command
+from byhand.cli.command import MODEL, command
 from byhand.errors import UnknownNameError
 from byhand.models import ARCHITECTURES
 from byhand.nn import Input
@@ -15,7 +15,7 @@ WINDOW_OPS = ("conv2d", "max_pool", "avg_pool")  # what follows them sees the wh
 LARGE_UNITS = (("G", 1e9), ("M", 1e6))
 
 
-@command("byhand models", "byhand models resnet", panel="Model")
+@command("byhand models", "byhand models resnet", panel=MODEL)
 def models(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Only names that contain this.", show_default=False)] = "",
 ) -> None:

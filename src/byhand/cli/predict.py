@@ -12,7 +12,7 @@ import numpy as np
 import typer
 
 from byhand import nn
-from byhand.cli.command import OUTPUT, TRAINED_MODEL, AsJson, ImageSize, Labels, Mean, Std, command, option
+from byhand.cli.command import MODEL, OUTPUT, TRAINED_MODEL, AsJson, ImageSize, Labels, Mean, Std, command, option
 from byhand.cli.model_argument import check_classifier, format_shape, image_reader, open_model, resolve_preprocessing
 from byhand.cli.progress_bar import ProgressBar
 from byhand.data.discovery import image_files_below
@@ -33,7 +33,7 @@ STANDARD_INPUT = "-"
 @command(
     "byhand predict runs/lenet5-mnist digit.png",
     "byhand predict efficientnet_lite0 photos --csv --top-k 3",
-    panel="Model",
+    panel=MODEL,
 )
 def predict(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=TRAINED_MODEL)],

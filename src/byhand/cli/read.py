@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from byhand.cli.command import AsJson, command, output_option
+from byhand.cli.command import MODEL, AsJson, command, output_option
 from byhand.cli.model_argument import open_model
 from byhand.data import digit_segmentation
 from byhand.errors import ArgumentError, ByhandError, FileError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 COLUMNS = ("digit", "confidence", "line", "x", "y", "width", "height")
 
 
-@command("byhand read runs/lenet5-mnist note.jpg", panel="Model")
+@command("byhand read runs/lenet5-mnist note.jpg", panel=MODEL)
 def read(
     run: Annotated[
         str, typer.Argument(metavar="RUN", help="A run's folder or a model file, of a network trained on MNIST.")
@@ -80,7 +80,7 @@ def _read(network: Model, photo: Path, path: Path) -> dict[str, Any]:
         "height": round(image.height * scale),
         "lines": lines_of_text(digits),
         "digits": [_as_dict(digit, scale) for digit in digits],
-        "picture": str(path) if digits else None,
+        "file": str(path) if digits else None,
     }
 
 
@@ -102,4 +102,4 @@ def _print(reading: dict[str, Any], with_name: bool) -> None:
     with console.capture() as printed:
         console.print(table)
     print("\n".join(line.rstrip() for line in printed.get().splitlines()))
-    print(f"\nwrote {reading['picture']}", end="\n\n" if with_name else "\n")
+    print(f"\nwrote {reading['file']}", end="\n\n" if with_name else "\n")

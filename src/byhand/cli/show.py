@@ -6,7 +6,17 @@ from typing import Annotated
 import typer
 
 from byhand import nn
-from byhand.cli.command import ANY_MODEL, HAND_CHOICES, OUTPUT, TRAINING, ImageSize, command, option, output_option
+from byhand.cli.command import (
+    ANY_MODEL,
+    HAND_CHOICES,
+    MODEL,
+    OUTPUT,
+    TRAINING,
+    ImageSize,
+    command,
+    option,
+    output_option,
+)
 from byhand.cli.model_argument import open_model
 from byhand.errors import ArgumentError, FileError
 from byhand.ops import DEFAULT_HAND
@@ -14,7 +24,7 @@ from byhand.program import algorithm_table
 from byhand.train import SGD, Trainer
 
 
-@command("byhand show resnet50", "byhand show lenet5 --program --hand arrays", panel="Model")
+@command("byhand show resnet50", "byhand show lenet5 --program --hand arrays", panel=MODEL)
 def show(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=ANY_MODEL)],
     graph: Annotated[bool, option("--graph", panel=OUTPUT, help="Draw the graph as SVG.")] = False,

@@ -7,7 +7,7 @@ import numpy as np
 import typer
 
 from byhand import nn
-from byhand.cli.command import ANY_MODEL, OUTPUT, ImageSize, Mean, Std, command, option, output_option
+from byhand.cli.command import ANY_MODEL, MODEL, OUTPUT, ImageSize, Mean, Std, command, option, output_option
 from byhand.cli.model_argument import image_reader, open_model, resolve_preprocessing, tensor_names, tensor_of
 from byhand.errors import ArgumentError, FileError
 from byhand.graph.graph import show
@@ -22,7 +22,7 @@ TEXT_COLUMNS = 3  # of the above, aligned to the left
 @command(
     "byhand trace lenet5 digit.png",
     "byhand trace model.onnx photo.jpg --layer features_0 -o maps.png",
-    panel="Model",
+    panel=MODEL,
 )
 def trace(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=ANY_MODEL)],

@@ -20,6 +20,7 @@ from byhand.cli.command import (
     OUTPUT,
     TRAINING,
     AsJson,
+    choices,
     command,
     option,
     output_option,
@@ -30,23 +31,23 @@ from byhand.cli.model_argument import parse_image_size
 from byhand.cli.progress_bar import ProgressBar
 from byhand.cli.training_output import evaluate_and_report, header_lines
 from byhand.cli.training_setup import TTA, TrainingSetup
-from byhand.data.augment.registry import REGISTRY
+from byhand.data.augment.registry import shown_order
 from byhand.errors import ArgumentError
 from byhand.ops import DEFAULT_HAND
 from byhand.train.distributed.mpi import world
 from byhand.train.optim import OPTIMIZERS
 
 AUGMENTATION_CHOICES = ", ".join(
-    name if entry.example is None else f"{name}={entry.example:g}" for name, entry in REGISTRY.items()
+    entry.name if entry.example is None else f"{entry.name}={entry.example:g}" for entry in shown_order()
 )
-OPTIMIZER_CHOICES = ", ".join(sorted(name.lower() for name in OPTIMIZERS))
+OPTIMIZER_CHOICES = choices(sorted(name.lower() for name in OPTIMIZERS))
 
 
 @command(
     "byhand train",
     "byhand train photos --minutes 5 --model small --augment flip,crop=0.3",
     "byhand train photos --from efficientnet_lite0 --unfreeze 3",
-    panel="Training",
+    panel=TRAINING,
 )
 def train(
     data_and_model: Annotated[

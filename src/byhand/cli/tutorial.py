@@ -7,7 +7,7 @@ from byhand.cli.command import DATA, HAND_CHOICES, TRAINING, AsJson, command, op
 from byhand.tutorial import run
 
 
-@command("byhand tutorial", "byhand tutorial --hand loops --images 100 --epochs 1", panel="Training")
+@command("byhand tutorial", "byhand tutorial --hand loops --images 100 --epochs 1", panel=TRAINING)
 def tutorial(
     hand: Annotated[str, option(panel=TRAINING, help=f"Implementation of the ops: {HAND_CHOICES}.")] = "compiled",
     seed: Annotated[int, option(panel=TRAINING, help="Seed of the random numbers.")] = 0,

@@ -3,7 +3,7 @@
 `find` inspects a data set and returns an `ImageSource` (image_source.py): array_source.py (arrays of array_files.py, mnist.py,
 idx.py) or file_source.py (image files of discovery.py, decoded by image_decoding.py). It returns splits (splits.py) of
 `Dataset` (dataset.py, lazy_images.py); batch_loader.py makes batches of one, augmented (augment/) and prefetched.
-digits.py and photos.py read one picture; digit_segmentation.py finds the digits of a page.
+digits.py and photos.py read one image; digit_segmentation.py finds the digits of a page.
 """
 
 import importlib
@@ -21,7 +21,7 @@ from byhand.errors import ArgumentError, FileError, UnknownNameError
 
 __all__ = ["Augment", "Dataset", "Splits", "digits", "find", "idx", "load", "mnist"]
 EXPECTED = (
-    "mnist, a folder (of pictures, a folder a class, or of MNIST's IDX files), an .npz, or a .csv of paths and labels"
+    "mnist, a folder (of images, a folder a class, or of MNIST's IDX files), an .npz, or a .csv of paths and labels"
 )
 
 
@@ -71,7 +71,7 @@ def load(
 ) -> tuple[Dataset, Dataset]:
     """Return a data set's training set and its held-out set: the validation images, else the test images.
 
-    source: "mnist"; a folder of pictures, a folder a class, split into train/, val/ and test/ or not; a folder with MNIST's
+    source: "mnist"; a folder of images, a folder a class, split into train/, val/ and test/ or not; a folder with MNIST's
     four IDX files, plain or gzipped, as Fashion-MNIST has them too; an .npz file; a .csv file of paths and labels.
     validation_fraction: of each class, set aside from a data set without splits; seed: of that draw. `find(source).sets(...)`
     gives more: other sizes, all three sets, and the unreadable files.

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class BatchSpec:
-    """What a batch is made of: rows of the set, the uniform numbers of their augmentation, and the rows mixed in by mixup."""
+    """The specification of a batch: rows of the set, uniforms of their augmentation, partners: the rows mixed in by mixup."""
 
     rows: Array
     uniforms: Array

@@ -119,9 +119,11 @@ def _component_of_runs(row: Array, left: Array, right: Array) -> Component:
     return Component(top, first, np.cumsum(edges, 1, dtype=np.int8)[:, :-1].astype(bool))
 
 
-def typical_height(found: Sequence[Component], least: int) -> float:
-    """Return the typical height of digits: the median of heights from `least` on, weighted by their squares; 0: none."""
-    kept = [component for component in found if component.height >= least and component.width < 4 * component.height]
+def typical_height(found: Sequence[Component], min_height: int) -> float:
+    """Return the typical height of digits: the median of heights from `min_height` on, weighted by their squares; 0: none."""
+    kept = [
+        component for component in found if component.height >= min_height and component.width < 4 * component.height
+    ]
     kept = [component for component in kept if not is_slender(component)] or kept
     if not kept:
         return 0.0

@@ -70,7 +70,7 @@ def from_file(path: str | os.PathLike[str]) -> tuple[Image.Image, float]:
     """Return a photo (JPEG, PNG or another common format) in RGB, and the file's pixels for each of its pixels.
 
     Its EXIF orientation is applied, transparency becomes white; large JPEGs are decoded at a fraction of their size.
-    Raises FileError for a file that is missing, no picture, cut short, or too large.
+    Raises FileError for a file that is missing, no image, cut short, or too large.
 
     >>> import tempfile, pathlib
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -245,8 +245,8 @@ def ink_level(contrast: Array) -> float:
     return level if level >= MIN_INK_CONTRAST else 0.0
 
 
-def _largest(found: list[Component], most: int) -> list[Component]:
-    return found if len(found) <= most else sorted(found, key=lambda component: component.area)[-most:]
+def _largest(found: list[Component], max_count: int) -> list[Component]:
+    return found if len(found) <= max_count else sorted(found, key=lambda component: component.area)[-max_count:]
 
 
 # the page -------------------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
-"""Preprocessing of a picture of one handwritten digit, as for MNIST: bright ink on black, scaled and centered.
+"""Preprocessing of an image of one handwritten digit, as for MNIST: bright ink on black, scaled and centered.
 
-    ink       bright on black, whether the picture has dark ink on light paper or light ink on dark paper
+    ink       bright on black, whether the image has dark ink on light paper or light ink on dark paper
     scale     cropped to the ink and resized, bilinear: the longer side becomes 20 pixels
     center    placed in 28x28 pixels, the ink's center of mass at the middle
 
@@ -17,23 +17,23 @@ from byhand.data import image_decoding
 from byhand.errors import ArgumentError, FileError, ShapeError
 from byhand.shapes import Array
 
-WORKING_SIDE = 1000  # pixels; larger pictures are averaged down
-COARSE_SIDE = 112  # pixels; the ink's box is searched on a picture averaged to this size, to suppress noise
+WORKING_SIDE = 1000  # pixels; larger images are averaged down
+COARSE_SIDE = 112  # pixels; the ink's box is searched on an image averaged to this size, to suppress noise
 INK_SIDE = 20  # pixels of the ink's longer side in an MNIST image
 IMAGE_SIDE = 28  # pixels of an MNIST image
 # Fractions of the ink's peak: pixels below the first are outside the ink's box, those above the second inside it.
 MIN_BOX_INK = 0.04
 STRONG_INK = 0.25
-MIN_CONTRAST = 8.0  # gray levels of 255; with less, the picture is blank
+MIN_CONTRAST = 8.0  # gray levels of 255; with less, the image is blank
 
 
 def from_file(path: str | os.PathLike[str]) -> Array:
-    """Read a picture of one digit (PNG, JPEG or another common format) as an MNIST image, (28, 28, 1) uint8.
+    """Read an image of one digit (PNG, JPEG or another common format) as an MNIST image, (28, 28, 1) uint8.
 
     Gray or color, any size, ink dark on light or light on dark. Transparent pixels count as paper; the EXIF orientation is
-    applied; pictures larger than `image_decoding.decode_image` allows are refused.
+    applied; images larger than `image_decoding.decode_image` allows are refused.
 
-    Raises FileError for a file that is missing, not a picture, truncated, too large, or blank.
+    Raises FileError for a file that is missing, not an image, truncated, too large, or blank.
 
     >>> import tempfile, pathlib
     >>> from byhand.data import mnist
@@ -51,11 +51,11 @@ def from_file(path: str | os.PathLike[str]) -> Array:
 
 
 def from_array(image: Array) -> Array:
-    """Return a picture of one digit, (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), as an MNIST image, (28, 28, 1) uint8.
+    """Return an image of one digit, (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), as an MNIST image, (28, 28, 1) uint8.
 
     Integers are from 0 to 255 (or to 65535, if any exceeds 255), floats and booleans from 0 to 1 (or to 255).
 
-    Raises ShapeError for another shape, ArgumentError for values outside these ranges or a blank picture.
+    Raises ShapeError for another shape, ArgumentError for values outside these ranges or a blank image.
 
     >>> import numpy as np
     >>> paper = np.full((100, 60), 255, np.uint8)
@@ -91,7 +91,7 @@ def _span(image: Array) -> str:
 
 
 def _gray(image: Image.Image) -> Image.Image:
-    """Return a picture as 8-bit gray on white paper, averaged down to at most WORKING_SIDE pixels."""
+    """Return an image as 8-bit gray on white paper, averaged down to at most WORKING_SIDE pixels."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         gray = Image.fromarray(_bytes(np.asarray(image)))
     elif image.has_transparency_data:
@@ -108,7 +108,7 @@ def _gray(image: Image.Image) -> Image.Image:
 
 
 def _digit(gray: Image.Image) -> Array:
-    """Return the ink of a gray picture, scaled and centered, as (28, 28, 1) uint8."""
+    """Return the ink of a gray image, scaled and centered, as (28, 28, 1) uint8."""
     ink = _ink(gray)
     ink = ink[_box(ink)]
     height, width = ink.shape
@@ -132,7 +132,7 @@ def _ink(gray: Image.Image) -> Array:
     pixels = np.asarray(gray, np.float32)
     paper, edge = _paper(pixels)
     # The third moment tells dark ink from light ink: strokes are few pixels on one side of the paper's level, noise is
-    # symmetric. The level is the blurred picture, which follows uneven light more closely than a plane.
+    # symmetric. The level is the blurred image, which follows uneven light more closely than a plane.
     detail = pixels - np.asarray(gray.filter(ImageFilter.BoxBlur(max(gray.size) / 4)), np.float32)
     distance = pixels - paper if np.mean(detail**3) > 0 else paper - pixels
     noise = 5 * np.median(np.abs(distance[edge]))  # 3.4 standard deviations of Gaussian noise
@@ -141,7 +141,7 @@ def _ink(gray: Image.Image) -> Array:
 
 
 def _paper(gray: Array) -> tuple[Array, Array]:
-    """Return the paper's level under uneven light, a plane fitted to the picture's border, and the border as a mask.
+    """Return the paper's level under uneven light, a plane fitted to the image's border, and the border as a mask.
 
     The fit minimizes absolute deviations, which makes it robust against ink at the border: least squares, iteratively
     reweighted by 1 / |residual| (E. J. Schlossmacher, 1973).
@@ -167,7 +167,7 @@ def _paper(gray: Array) -> tuple[Array, Array]:
 def _box(ink: Array) -> tuple[slice, slice]:
     """Return the rows and columns that hold ink, found on a coarse grid and then refined.
 
-    Raises ArgumentError for a blank picture.
+    Raises ArgumentError for a blank image.
     """
     step = -(-max(ink.shape) // COARSE_SIDE)
     rows, columns = (-(-n // step) for n in ink.shape)
@@ -176,7 +176,7 @@ def _box(ink: Array) -> tuple[slice, slice]:
     coarse = padded.reshape(rows, step, columns, step).mean((1, 3))
     if coarse.max() < MIN_CONTRAST:
         raise ArgumentError(
-            "the picture is blank: no ink stands out from the paper (what is transparent counts as white)"
+            "the image is blank: no ink stands out from the paper (what is transparent counts as white)"
         )
     # Weak ink that does not touch the strong ink's box is dirt or a JPEG artifact; it raises the threshold of the box.
     apart = coarse.copy()

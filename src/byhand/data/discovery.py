@@ -41,12 +41,12 @@ class DiscoveredFiles:
 
 
 def discover_folders(root: Path) -> DiscoveredFiles:
-    """Return the pictures below a folder: `root/cat/*`, or `root/train/cat/*`, `root/val/cat/*` and `root/test/cat/*`.
+    """Return the images below a folder: `root/cat/*`, or `root/train/cat/*`, `root/val/cat/*` and `root/test/cat/*`.
 
-    A picture deeper down belongs to the class at the top. Links are followed, but never in a circle.
-    Raises FileError where there is no picture in a class's folder.
+    An image deeper down belongs to the class at the top. Links are followed, but never in a circle.
+    Raises FileError where there is no image in a class's folder.
     """
-    found = DiscoveredFiles(printable(root.resolve().name) or "pictures", root)
+    found = DiscoveredFiles(printable(root.resolve().name) or "images", root)
     folders, loose, _ = _entries(root, found)
     split_folders = {
         split: [folder for folder in folders if folder.name.lower() in names] for split, names in SPLITS.items()
@@ -63,7 +63,7 @@ def discover_folders(root: Path) -> DiscoveredFiles:
     if loose and split_folders["train"]:
         found.notes.append(f"{_count(loose)} directly in {found.name} {_belong(loose)} no class: left out")
     if not any(found.parts.values()):
-        held = f"it holds {_count(loose)}, but no folder of a class" if loose else "no picture is in a class's folder"
+        held = f"it holds {_count(loose)}, but no folder of a class" if loose else "no image is in a class's folder"
         raise FileError(f"{root} can't be trained on: {held}; expected {LAYOUT}")
     return found
 
@@ -74,23 +74,23 @@ def image_files_below(folder: Path) -> list[Path]:
 
 
 def _classes(folder: Path, split: str, found: DiscoveredFiles) -> None:
-    """Add the pictures of each class's folder."""
+    """Add the images of each class's folder."""
     folders, loose, _ = _entries(folder, found)
     pairs, others, seen = found.parts.setdefault(split, []), Counter[str](), {_identity(folder)}
     for class_folder in folders:
         label, before = class_name(class_folder.name), len(pairs)
         pairs += [(path, label) for path in _below(class_folder, found, seen, others)]
         if len(pairs) == before:
-            found.notes.append(f"the folder {found.shown(class_folder)} holds no picture: left out")
+            found.notes.append(f"the folder {found.shown(class_folder)} holds no image: left out")
     if others:
         kinds = abbreviate([f"{count} {ending or 'without an ending'}" for ending, count in others.most_common()])
-        found.notes.append(f"files that are no pictures by their names are left out: {kinds}")
+        found.notes.append(f"files that are no images by their names are left out: {kinds}")
     if loose:
         found.notes.append(f"{_count(loose)} directly in {printable(folder.name)} {_belong(loose)} no class: left out")
 
 
 def _below(folder: Path, found: DiscoveredFiles, seen: set[tuple[int, int]], others: Counter[str]) -> Iterator[Path]:
-    """Yield the pictures below a folder; each folder is entered once."""
+    """Yield the images below a folder; each folder is entered once."""
     waiting = [folder]
     while waiting:
         folder = waiting.pop()
@@ -98,22 +98,22 @@ def _below(folder: Path, found: DiscoveredFiles, seen: set[tuple[int, int]], oth
             found.notes.append(f"the folder {found.shown(folder)} links to one that was seen already: left out")
             continue
         seen.add(identity)
-        folders, pictures, rest = _entries(folder, found)
-        yield from pictures
+        folders, images, rest = _entries(folder, found)
+        yield from images
         others.update(path.suffix.lower() for path in rest)
         waiting += reversed(folders)
 
 
 def _entries(folder: Path, found: DiscoveredFiles) -> tuple[list[Path], list[Path], list[Path]]:
-    """Return what a folder holds, in natural order: folders, pictures, other files; what is hidden is passed over."""
+    """Return what a folder holds, in natural order: folders, images, other files; what is hidden is passed over."""
     kinds: tuple[list[Path], list[Path], list[Path]] = [], [], []
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.name.startswith((".", "__MACOSX")) or entry.name.lower() in ("thumbs.db", "desktop.ini"):
                     continue
-                picture = entry.name.lower().endswith(IMAGE_SUFFIXES)
-                kinds[0 if entry.is_dir() else 1 if picture else 2].append(folder / entry.name)
+                is_image = entry.name.lower().endswith(IMAGE_SUFFIXES)
+                kinds[0 if entry.is_dir() else 1 if is_image else 2].append(folder / entry.name)
     except OSError as error:
         found.bad.append((found.shown(folder), f"the folder can't be read: {error.strerror or error}"))
     for group in kinds:
@@ -133,7 +133,7 @@ def _identity(folder: Path) -> tuple[int, int]:
 
 
 def discover_csv(path: Path) -> DiscoveredFiles:
-    """Return the pictures that a CSV file names: one path and one label per row, optionally a split.
+    """Return the images that a CSV file names: one path and one label per row, optionally a split.
 
     A path starts from the CSV's own folder, and one that leads out of it is refused. A first row of names is understood (path
     or file, label or class, split), so are semicolons and tabs. Raises FileError for a file that is no such table.
@@ -148,7 +148,7 @@ def discover_csv(path: Path) -> DiscoveredFiles:
         ) from None
     if not any(found.parts.values()):
         why = f"; the first: {found.bad[0][0]} {found.bad[0][1]}" if found.bad else ""
-        raise FileError(f"{path} names no picture that is there; expected rows of a path and a label{why}")
+        raise FileError(f"{path} names no image that is there; expected rows of a path and a label{why}")
     return found
 
 
@@ -173,7 +173,7 @@ def _rows(file: TextIO, path: Path, found: DiscoveredFiles) -> None:
         split = _split(rest[0]) if rest else "all"
         target = root / name
         if "\0" in name or not target.resolve().is_relative_to(root):
-            found.bad.append((printable(name), "leads out of the CSV's folder; put the CSV beside its pictures"))
+            found.bad.append((printable(name), "leads out of the CSV's folder; put the CSV beside its images"))
         elif split is None or not label:
             found.bad.append((printable(name), f"line {number} gives it no label, or an unknown split"))
         else:
@@ -221,9 +221,9 @@ def abbreviate(names: list[str], max_names: int = 5) -> str:
     return ", ".join(names[:max_names]) + more
 
 
-def _count(pictures: list[Path]) -> str:
-    return f"{len(pictures):,} picture{'s' if len(pictures) > 1 else ''}"
+def _count(images: list[Path]) -> str:
+    return f"{len(images):,} image{'s' if len(images) > 1 else ''}"
 
 
-def _belong(pictures: list[Path]) -> str:
-    return "belong to" if len(pictures) > 1 else "belongs to"
+def _belong(images: list[Path]) -> str:
+    return "belong to" if len(images) > 1 else "belongs to"

@@ -41,14 +41,14 @@ class FileSource:
         paths = [path for several in found.parts.values() for path, _ in several]
         for done, path in enumerate(paths):
             if progress and done % DECODE_GROUP == 0:
-                progress(done, len(paths), "looking at pictures")
+                progress(done, len(paths), "looking at images")
             try:
                 listing.infos[path] = image_decoding.inspect_image(path, MAX_DECODED_PIXELS)
             except FileError as error:
                 listing._bad(path, error)
         if not listing.infos:
             first = f"; the first: {': '.join(found.bad[0])}" if found.bad else ""
-            raise FileError(f"{found.root}: none of {len(paths):,} pictures can be read{first}")
+            raise FileError(f"{found.root}: none of {len(paths):,} images can be read{first}")
         return listing
 
     @property
@@ -99,12 +99,12 @@ class FileSource:
         lines, count, (height, width, channels) = [], len(self.infos), shape
         told = [f"{h} x {w}" for h, w in sorted(self.sizes, key=lambda size: (size[0] * size[1], size))]
         if set(self.sizes) == {(height, width)} and crop == 1:
-            lines.append(f"every picture is {told[0]}, taken as it is")
+            lines.append(f"every image is {told[0]}, taken as it is")
         else:
             seen = "all" if crop == 1 else f"{crop:.1%}"
             of = told[0] if len(told) == 1 else f"{len(told):,} sizes, {told[0]} to {told[-1]}"
             lines.append(
-                f"pictures of {of}: resized so that {height} x {width} takes {seen} of the shorter side, the rest cut off"
+                f"images of {of}: resized so that {height} x {width} takes {seen} of the shorter side, the rest cut off"
             )
         gray = sum(info.gray for info in self.infos.values())
         if channels == 3 and gray:
@@ -142,7 +142,7 @@ class FileSource:
             )
         first = "train" if "train" in parts else "all"
         if first not in parts or not parts[first][0]:
-            raise FileError(f"{self.found.root}: no picture to train on can be read")
+            raise FileError(f"{self.found.root}: no image to train on can be read")
         classes = tuple(sorted({label for _, label in parts[first][0]}, key=natural_key))
         place = {name: number for number, name in enumerate(classes)}
         made: dict[str, Dataset] = {}
@@ -190,7 +190,7 @@ class FileSource:
                     images[len(good)] = image
                 good.append(row)
             if progress:
-                progress(group[-1][0] + 1, len(pairs), "decoding pictures")
+                progress(group[-1][0] + 1, len(pairs), "decoding images")
         kept = [pairs[row] for row in good]
         return kept, files.take(good) if images is None else images[: len(good)]
 

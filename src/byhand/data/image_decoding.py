@@ -26,14 +26,14 @@ def decode_image(
     """Return an image decoded, converted, and upright (its EXIF orientation applied).
 
     mode: "L" for gray, "RGB" for color; side: JPEGs may be decoded at a fraction of their size, no smaller than that.
-    Pictures over 25 megapixels are refused, save JPEGs that are not progressive: they are decoded at a fraction of their
+    Images over 25 megapixels are refused, save JPEGs that are not progressive: they are decoded at a fraction of their
     size, up to the limit of Pillow, about 89 megapixels.
-    Raises FileError for a file that is missing, no picture, cut short, or too large.
+    Raises FileError for a file that is missing, no image, cut short, or too large.
     """
-    with _opened(path, _bytes(path)) as image:
+    with _open_image(path, _bytes(path)) as image:
         full_size = image.size
         image.draft(mode, (side, side))
-        # a progressive JPEG keeps the coefficients of the full picture, whatever the decoded size
+        # a progressive JPEG keeps the coefficients of the full image, whatever the decoded size
         width, height = full_size if "progressive" in image.info else image.size
         if width * height > MAX_PIXELS:
             raise FileError(
@@ -45,7 +45,7 @@ def decode_image(
 
 @dataclass(frozen=True)
 class ImageInfo:
-    """What is known of an image file: upright size, color, a digest of its bytes, and the pixels of a small image."""
+    """Facts of an image file: upright size, color, a digest of its bytes, and the pixels of a small image."""
 
     size: tuple[int, int]  # height, width
     gray: bool
@@ -60,7 +60,7 @@ def inspect_image(path: str | os.PathLike[str], small: int) -> ImageInfo:
     Raises FileError as `decode_image` does, for what its header tells: a truncated file fails when it is decoded.
     """
     data = _bytes(path)
-    with _opened(path, data) as image:
+    with _open_image(path, data) as image:
         width, height = image.size
         gray, pixels = _is_gray(image), None
         if width * height <= small:
@@ -124,12 +124,12 @@ def _upright(image: Image.Image, convert: Callable[[Image.Image], Image.Image]) 
 
 
 def _bytes(path: str | os.PathLike[str]) -> bytes:
-    with open_regular_file(path, "a picture") as file:
+    with open_regular_file(path, "an image") as file:
         return file.read()
 
 
 @contextmanager
-def _opened(path: str | os.PathLike[str], data: bytes) -> Iterator[Image.Image]:
+def _open_image(path: str | os.PathLike[str], data: bytes) -> Iterator[Image.Image]:
     """Open an image from memory: a broken chunk that claims four billion bytes then allocates no more than the file has."""
     with _no_warnings():
         try:
@@ -141,7 +141,7 @@ def _opened(path: str | os.PathLike[str], data: bytes) -> Iterator[Image.Image]:
         except FileError:
             raise
         except UnidentifiedImageError:
-            raise FileError(f"{path} is no picture that can be read; expected {', '.join(FORMATS)}") from None
+            raise FileError(f"{path} is no image that can be read; expected {', '.join(FORMATS)}") from None
         except Image.DecompressionBombError:
             raise FileError(f"{path} has too many pixels: it looks like a decompression bomb; scale it down") from None
         except Exception as error:  # broken bytes can raise anything in Pillow's decoders

@@ -16,9 +16,9 @@ def open_regular_file(path: str | os.PathLike[str], expected: str) -> Iterator[B
 
     Raises FileError where there is no file, or a folder, a pipe or a device in its place, or where it can't be read.
 
-    >>> with open_regular_file("no-such-file", "a picture") as file: pass
+    >>> with open_regular_file("no-such-file", "an image") as file: pass
     Traceback (most recent call last):
-    byhand.errors.FileError: can't read no-such-file: there is no such file; expected a picture
+    byhand.errors.FileError: can't read no-such-file: there is no such file; expected an image
     """
     path = Path(path)
     if "\0" in str(path):

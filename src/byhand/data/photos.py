@@ -19,7 +19,7 @@ def from_file(
 
     Its orientation mark is followed, what is transparent becomes white, gray becomes gray in three channels. It is resized
     (bicubic) so that `size` takes the part `crop` of the middle, and cut; one of that very size stays as it is with crop 1.
-    Raises FileError for a file that is missing, no picture, cut short, or too large.
+    Raises FileError for a file that is missing, no image, cut short, or too large.
 
     >>> import tempfile, pathlib
     >>> with tempfile.TemporaryDirectory() as folder:

@@ -22,7 +22,7 @@ class Splits:
     """The splits of a data set: to train on, to validate on while training, to test on at the end.
 
     notes: what was found and done, a line each; bad: files that can't be used, with the reason; crop: the fraction of a
-    picture's shorter side that an image shows, None where no picture was resized or cropped; digests: of each image, by
+    image's shorter side that an image shows, None where no image was resized or cropped; digests: of each image, by
     split, where it stays in its file.
     """
 

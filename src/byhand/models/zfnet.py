@@ -1,6 +1,6 @@
-"""ZFNet: AlexNet with smaller filters and strides in its first layers, chosen from pictures of what the filters learned.
+"""ZFNet: AlexNet with smaller filters and strides in its first layers, chosen from visualizations of the filters.
 
-Zeiler & Fergus 2013, "Visualizing and understanding convolutional networks", arXiv 1311.2901. What was new: pictures of what a
+Zeiler & Fergus 2013, "Visualizing and understanding convolutional networks", arXiv 1311.2901. What was new: images of what a
 unit responds to. They showed that 11x11 filters at stride 4 miss the middle frequencies and alias; 7x7 filters at stride 2 do
 not.
 

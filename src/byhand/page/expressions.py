@@ -146,7 +146,7 @@ class Expressions:
             return f"{javascript_name(array.id)}${axis}"
         return f"{self.value(array)}.strides[{axis}]"
 
-    def place(self, array: ast.expr, index: ast.expr) -> str:
+    def offset(self, array: ast.expr, index: ast.expr) -> str:
         """Return the JavaScript expression of an index's offset in an array's data."""
         name = self.value(array)
         if isinstance(index, ast.Tuple) and not index.elts:
@@ -173,7 +173,7 @@ class Expressions:
         if isinstance(node.value, ast.Name):
             kind = self.kinds.get(node.value.id)
             if kind == "array":
-                return f"{self.memory(node.value)}[{self.place(node.value, node.slice)}]"
+                return f"{self.memory(node.value)}[{self.offset(node.value, node.slice)}]"
             if kind in ("any", "ndindex", "tuple"):
                 index = self._Tuple(node.slice) if isinstance(node.slice, ast.Tuple) else self.value(node.slice)
                 return f"get({self.value(node.value)}, {index})"
@@ -250,13 +250,13 @@ class Expressions:
         for comprehension in node.generators:
             target = comprehension.target
             self.locals |= {name.id for name in ast.walk(target) if isinstance(name, ast.Name)}
-            places = self.places(comprehension.iter)
-            if places is not None and isinstance(target, ast.Name):
+            arguments = self.ndindex_arguments(comprehension.iter)
+            if arguments is not None and isinstance(target, ast.Name):
                 self.kinds[target.id] = "ndindex"
                 name = javascript_name(target.id)
-                heads.append(f"for (const {name} = new NdIndex({places[0]}); {name}.n < {name}.end; {name}.n++)")
+                heads.append(f"for (const {name} = new NdIndex({arguments[0]}); {name}.n < {name}.end; {name}.n++)")
             else:
-                source = f"ndindex({places[0]})" if places is not None else self.value(comprehension.iter)
+                source = f"ndindex({arguments[0]})" if arguments is not None else self.value(comprehension.iter)
                 self.kinds |= {part.id: "any" for part in ast.walk(target) if isinstance(part, ast.Name)}
                 heads.append(f"for (const {self.targets(target)} of {source})")
             tests += [f"if ({self.value(test)})" for test in comprehension.ifs]
@@ -274,7 +274,7 @@ class Expressions:
             return f"[{', '.join(map(self.targets, node.elts))}]"
         raise self.refuse(node)
 
-    def places(self, node: ast.expr) -> tuple[str, str | None] | None:
+    def ndindex_arguments(self, node: ast.expr) -> tuple[str, str | None] | None:
         """Return the shape that np.ndindex iterates over, and the array whose shape it is, or None; None for other calls."""
         if not (isinstance(node, ast.Call) and ast.unparse(node.func) == "np.ndindex"):
             return None

@@ -35,16 +35,16 @@ PAGE_MAX_MACS = 100_000_000
 PAGE_MAX_PARAMETERS = 3_000_000
 CLASSIFIER_MAX_MACS = 600_000_000
 CLASSIFIER_MAX_PARAMETERS = 8_000_000
-RECORDED_IMAGES = 4  # test images of a network that the page does not compute, without pictures from the user
+RECORDED_IMAGES = 4  # test images of a network that the page does not compute, without images from the user
 GENERATOR = "byhand look"  # by which its own files are known again
 
 
 @dataclass(frozen=True)
 class Look:
-    """What a page shows.
+    """The contents of a page.
 
     images: (N, H, W, C) uint8, the reader's own; tests, labels: images that the network was not trained on, and their classes,
-    as many of the first 1,000 as a page holds; snapshots: moments of the training; history, curve: as `Trainer.fit` leaves
+    as many of the first 1,000 as a page holds; snapshots: snapshots of the training; history, curve: as `Trainer.fit` leaves
     them. classifier: the page opens with the classifier, and larger networks run in the browser; live: training goes on;
     untrained: the weights are random.
 
@@ -70,7 +70,7 @@ class Look:
 def document(look: Look) -> bytes:
     """Return the page.
 
-    Raises ArgumentError for a network that has no classes or takes no pictures, and for a classifier that is too large for a
+    Raises ArgumentError for a network that has no classes or takes no images, and for a classifier that is too large for a
     page to compute.
 
     >>> import byhand as bh
@@ -82,7 +82,7 @@ def document(look: Look) -> bytes:
     if not model.classes:
         raise ArgumentError(f"{model.name} has no classes: a page shows classifiers only; use `byhand trace`")
     if len(model.input_shape) != 3 or model.input_shape[2] not in (1, 3):
-        raise ArgumentError(f"{model.name} takes {model.input_shape}; a page shows networks of pictures, gray or color")
+        raise ArgumentError(f"{model.name} takes {model.input_shape}; a page shows networks of images, gray or color")
     script, found, refused = hands(sorted(ops_of(model)))
     rows = rows_of(model)
     facts = facts_of(model, rows)
@@ -137,7 +137,7 @@ def _images(look: Look) -> Array:
 
 
 def pattern(shape: tuple[int, ...]) -> Array:
-    """Return an image of rings (H, W, C) uint8, for where there is no picture.
+    """Return an image of rings (H, W, C) uint8, for a page without images.
 
     >>> pattern((5, 5, 1)).ravel()[:6]
     array([ 19, 233, 137, 233,  19, 233], dtype=uint8)
@@ -174,7 +174,7 @@ def _samples(look: Look, computes: bool) -> tuple[dict[str, Any], Array, Array]:
 
 
 def _png(images: Array, columns: int) -> str:
-    """Return images as one picture, `columns` of them side by side, in base64."""
+    """Return images tiled into one PNG, `columns` of them side by side, in base64."""
     count, height, width, channels = images.shape
     rows = cdiv(count, columns)
     sheet = np.zeros((rows * columns, height, width, channels), np.uint8)
@@ -209,7 +209,7 @@ def _assemble(data: Mapping[str, Any], script: Script, classifier: bool) -> byte
 
 
 def _policy(code: str, style: str) -> str:
-    """Return what the page may do: run its own script, use its own style, show pictures that it holds."""
+    """Return what the page may do: run its own script, use its own style, show images that it holds."""
     script, look = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (code, style))
     rules = {
         "default-src": "'none'",

@@ -34,11 +34,11 @@ def record_channels(model: Model, images: Array, cam: str | None) -> tuple[dict[
         if cam is not None:
             scores = trace_gradients(model, image[None], truth)
             cams.append(encode_base64(grad_cam(scores[cam][0], scores[f"grad_{cam}"][0]), np.float16))
-    most = max(MIN_CHANNELS, min(MAX_CHANNELS, MAX_CHANNELS_OF_ALL_IMAGES // len(images)))
-    found = ((name, _kept([trace[name] for trace in traces], most)) for name in names)
+    max_channels = max(MIN_CHANNELS, min(MAX_CHANNELS, MAX_CHANNELS_OF_ALL_IMAGES // len(images)))
+    found = ((name, _kept([trace[name] for trace in traces], max_channels)) for name in names)
     kept = {name: spec for name, spec in found if spec is not None}
 
-    def encoded_arrays(trace: dict[str, Array], prefix: str) -> dict[str, str]:
+    def encode_arrays(trace: dict[str, Array], prefix: str) -> dict[str, str]:
         return {
             name: encode_base64(_take(trace[prefix + name], spec["kept"]), np.float16)
             for name, spec in kept.items()
@@ -50,8 +50,8 @@ def record_channels(model: Model, images: Array, cam: str | None) -> tuple[dict[
     spec["nodes"] = [node for node in nodes if node["output"] in kept]
     images_of = [
         {
-            "values": encoded_arrays(trace, ""),
-            "grads": encoded_arrays(trace, "grad_"),
+            "values": encode_arrays(trace, ""),
+            "grads": encode_arrays(trace, "grad_"),
             "logits": encode_base64(trace[model.logits.name], np.float32),
         }
         | ({"cam": cams[k]} if cams else {})
@@ -60,13 +60,13 @@ def record_channels(model: Model, images: Array, cam: str | None) -> tuple[dict[
     return spec, images_of
 
 
-def _kept(values: list[Array], most: int) -> dict[str, Any] | None:
+def _kept(values: list[Array], max_channels: int) -> dict[str, Any] | None:
     """Return which channels of a layer are kept, and the shape that is left; None for what is not recorded."""
     shape = values[0].shape
     if len(shape) != 4 or prod(shape[1:3]) == 1:
         return {"shape": list(shape), "kept": None} if prod(shape) <= MAX_VECTOR_ELEMENTS else None
     power = sum(np.abs(value.astype(np.float32)).mean((0, 1, 2)) for value in values)
-    channels = np.sort(np.argsort(-np.nan_to_num(power), kind="stable")[:most]).tolist()
+    channels = np.sort(np.argsort(-np.nan_to_num(power), kind="stable")[:max_channels]).tolist()
     return {"shape": [*shape[:3], len(channels)], "kept": channels}
 
 

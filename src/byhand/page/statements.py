@@ -132,8 +132,8 @@ class Statements:
         of, kinds = self.of, self.of.kinds
         targets = node.target.elts if isinstance(node.target, ast.Tuple) else [node.target]
         names = [target.id for target in targets if isinstance(target, ast.Name)]
-        places = of.places(node.iter)
-        if places is None:
+        arguments = of.ndindex_arguments(node.iter)
+        if arguments is None:
             call = node.iter
             if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "range" and len(names) == len(targets):
                 if len(call.args) > 2:
@@ -146,7 +146,7 @@ class Statements:
                 self._note_kinds(node.iter, names)
                 self.emit(f"for ({of.targets(node.target)} of {of.value(node.iter)}) {{")
             return None
-        shape, whose = places
+        shape, whose = arguments
         if isinstance(node.target, ast.Name):
             name = javascript_name(node.target.id)
             kinds[node.target.id] = "ndindex"
@@ -165,10 +165,10 @@ class Statements:
             ]
             self.emit(f"{' '.join(heads)} {{")
             return None
-        place = self.fresh()
+        index = self.fresh()
         only = self._only(whose)
-        self.emit(f"for (const {place} = new NdIndex({shape}{only}); {place}.n < {place}.end; {place}.n++) {{")
-        return targets, f"{place}.tuple()"
+        self.emit(f"for (const {index} = new NdIndex({shape}{only}); {index}.n < {index}.end; {index}.n++) {{")
+        return targets, f"{index}.tuple()"
 
     def _only(self, whose: str | None) -> str:
         """Return the arguments that restrict a traced loop over an array's indices to the range of interest."""
@@ -250,7 +250,7 @@ class Statements:
             raise of.refuse(target)
         if isinstance(target.value, ast.Attribute) and target.value.attr == "flat":
             array, numbers = of.value(target.value.value), of.memory(target.value.value)
-            place = of.value(target.slice)
+            offset = of.value(target.slice)
         elif isinstance(target.slice, ast.Constant) and target.slice.value is ...:
             array = of.value(target.value)
             self.emit(f"fill({array}, {value});")
@@ -259,15 +259,15 @@ class Statements:
             return "null"
         elif of.kinds.get(getattr(target.value, "id", "")) in ("array", "any"):
             array, numbers = of.value(target.value), of.memory(target.value)
-            place = of.place(target.value, target.slice)
+            offset = of.offset(target.value, target.slice)
         else:
             self.emit(f"{of.value(target.value)}[{of.value(target.slice)}] {sign} {value};")
             return "null"
         if not self.traced:
-            self.emit(f"{numbers}[{place}] {sign} {value};")
+            self.emit(f"{numbers}[{offset}] {sign} {value};")
             return "null"
         at = self.fresh()
-        self.emit(f"const {at} = {place};")
+        self.emit(f"const {at} = {offset};")
         self.emit(f"{numbers}[{at}] {sign} {value}; $t.recordStore({array}, {at});")
         return f"{numbers}[{at}]"
 

@@ -30,8 +30,8 @@ MISTAKES_SHOWN = 24  # images
 UNCERTAIN_SHOWN = 12  # images
 FINDING_IMAGES_SHOWN = 12  # of each subset
 CONFUSIONS_LISTED = 8
-TABLE_MAX_CLASSES = 30  # larger confusion matrices are a picture, one pixel per cell
-PIXELATED_MAX_CLASSES = 300  # up to here the picture is enlarged without smoothing
+TABLE_MAX_CLASSES = 30  # larger confusion matrices are an image, one pixel per cell
+PIXELATED_MAX_CLASSES = 300  # up to here the image is enlarged without smoothing
 CLASSES_SHOWN = 20  # the rest of the table is folded
 WELL_CALIBRATED_MAX_ERROR = 0.02  # expected calibration error
 CONTENT_SECURITY_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # no request, no script
@@ -182,7 +182,7 @@ def _confusion(inputs: DiagnosisInput) -> str:
     else:
         alt = f"confusion matrix of {count:,} classes: mistakes in orange"
         small = " small" if count <= PIXELATED_MAX_CLASSES else ""
-        matrix = f'<img class="pixels{small}" alt="{alt}" src="{_matrix_picture(inputs)}">'
+        matrix = f'<img class="pixels{small}" alt="{alt}" src="{_matrix_image(inputs)}">'
     intro = "Rows are true classes, columns are predicted classes; mistakes in orange, by their fraction of the class."
     return _section("Confusion matrix", intro, f'<div class="side">{matrix}{listed}</div>')
 
@@ -204,8 +204,8 @@ def _matrix(inputs: DiagnosisInput) -> str:
     return f'<table class="matrix"><thead><tr><td style="background:none"></td>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
-def _matrix_picture(inputs: DiagnosisInput) -> str:
-    """Return the matrix of many classes as a picture, one pixel per cell; cells that are 0 are transparent."""
+def _matrix_image(inputs: DiagnosisInput) -> str:
+    """Return the matrix of many classes as an image, one pixel per cell; cells that are 0 are transparent."""
     fractions = inputs.confusion / np.maximum(inputs.confusion.sum(1, keepdims=True), 1)
     diagonal = np.eye(len(fractions), dtype=bool)
     opacity = np.where(diagonal, 0.35, 0.45 + 0.55 * np.sqrt(fractions)) * (fractions > 0)
@@ -331,10 +331,10 @@ def _uncertain_prediction(inputs: DiagnosisInput, i: int, names: Sequence[str] |
 
 
 def _figure(data: Dataset, i: int, name: str, alt: str, caption: str) -> str:
-    picture = thumbnail(data.images[i])
-    small = ' class="small"' if max(picture.size) <= WHOLE_MAX_PIXELS else ""
+    image = thumbnail(data.images[i])
+    small = ' class="small"' if max(image.size) <= WHOLE_MAX_PIXELS else ""
     return (
-        f'<figure><img{small} src="{data_uri(picture)}" alt="{_text(name)}: {_text(alt)}">'
+        f'<figure><img{small} src="{data_uri(image)}" alt="{_text(name)}: {_text(alt)}">'
         f"<figcaption>{caption}<span>{_text(name, 60)}</span></figcaption></figure>"
     )
 

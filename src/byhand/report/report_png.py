@@ -1,4 +1,4 @@
-"""The report of a training as one picture: accuracy, learning curves, confusion matrix, worst mistakes, doctor's findings."""
+"""The report of a training as one image: accuracy, learning curves, confusion matrix, worst mistakes, doctor's findings."""
 
 import tempfile
 import textwrap

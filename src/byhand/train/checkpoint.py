@@ -38,7 +38,7 @@ SETTINGS = (  # arguments of the Trainer
 
 @dataclass
 class Checkpoint:
-    """What a checkpoint holds. Its arrays are the buffers, `optimizer.<name>`, and the best epoch's model, `best.<name>`."""
+    """The contents of a checkpoint; arrays: the buffers, `optimizer.<name>`, and the best epoch's model, `best.<name>`."""
 
     model: Model
     settings: dict[str, Any]

@@ -5,9 +5,12 @@ from html import escape
 from typing import Any
 
 Row = dict[str, Any]  # an epoch: its number, loss and accuracy, and those on other sets (test_loss, val_accuracy, ...)
-CHART_WIDTH = 300  # pixels
-CHART_HEIGHT = 110  # pixels
-CHART_MARGIN = 6  # pixels
+
+# In pixels
+CHART_WIDTH = 300
+CHART_HEIGHT = 110
+CHART_MARGIN = 6
+
 COLORS = ("#1f5fa8", "#c25a12", "#6b7280")
 
 

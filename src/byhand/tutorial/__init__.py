@@ -1,13 +1,13 @@
 """A convolutional network by hand: the program of a tutorial article, as a chapter that runs.
 
 It follows Victor Zhou's "CNNs, Part 1: An Introduction to Convolutional Neural Networks" and "CNNs, Part 2: Training a
-Convolutional Neural Network" (victorzhou.com, 2019). The task is MNIST: which digit does a gray 28x28 picture show?
+Convolutional Neural Network" (victorzhou.com, 2019). The task is MNIST: which digit does a gray 28x28 image show?
 
-**Why not a fully connected net?** It does not scale: a color picture is 224 x 224 x 3 = 150,528 numbers, and a first
+**Why not a fully connected net?** It does not scale: a color image is 224 x 224 x 3 = 150,528 numbers, and a first
 layer of 1,024 units on it has 154 million weights. And it does not follow a feature that moves: each weight belongs to
 one pixel, so a stroke learned on the left means nothing on the right.
 
-**Convolution.** Lay a small filter of weights, here 3x3, on the picture, multiply each weight by the pixel under it and
+**Convolution.** Lay a small filter of weights, here 3x3, on the image, multiply each weight by the pixel under it and
 add up: that is one number of the output. Move the filter by a pixel for the next. The same nine weights serve every
 position, so they are few, and they find their feature wherever it is. Sobel's filter finds vertical edges:
 
@@ -15,16 +15,16 @@ position, so they are few, and they find their feature wherever it is. Sobel's f
 >>> sobel.filters[0] = [[-1, 0, 1],
 ...                     [-2, 0, 2],
 ...                     [-1, 0, 1]]
->>> picture = np.array([[10, 10, 10, 80, 80]] * 3)
->>> sobel.forward(picture)[:, :, 0]
+>>> image = np.array([[10, 10, 10, 80, 80]] * 3)
+>>> sobel.forward(image)[:, :, 0]
 array([[  0., 280., 280.]])
 
 The second is -1*10 + 0*10 + 1*80 - 2*10 + 0*10 + 2*80 - 1*10 + 0*10 + 1*80 = 280: an edge. The first is 0: none.
 
-**Padding.** A 3x3 filter fits into a picture of 28x28 at 26x26 positions: "valid" padding, that is none. With a border
-of zeros around the picture the output keeps its size, 28x28: "same" padding. This network uses "valid".
+**Padding.** A 3x3 filter fits into an image of 28x28 at 26x26 positions: "valid" padding, that is none. With a border
+of zeros around the image the output keeps its size, 28x28: "same" padding. This network uses "valid".
 
-**The network.** Eight filters, 2x2 max pooling, a fully connected softmax layer. Fresh, on a black picture:
+**The network.** Eight filters, 2x2 max pooling, a fully connected softmax layer. Fresh, on a black image:
 
 >>> conv, pool, softmax = Conv3x3(8), MaxPool2(), Softmax(13 * 13 * 8, 10)
 >>> out = conv.forward(np.zeros((28, 28)))  # 28x28 -> 26x26x8
@@ -39,12 +39,12 @@ so the loss is L = -ln q(label). A net that knows nothing says 1/10 for each dig
 >>> f"{-np.log(out[7]):.3f}"
 '2.303'
 
-**Training.** Backpropagation is the chain rule, from the loss back to the picture. Each layer's `backprop` gets the
+**Training.** Backpropagation is the chain rule, from the loss back to the image. Each layer's `backprop` gets the
 gradient dL/d(its output) and makes two of it: dL/d(its weights), which it follows downhill at once (stochastic gradient
 descent: `weights -= learn_rate * gradient`), and dL/d(its input), which it hands to the layer before. The first
 gradient is the loss's own: dL/dq is -1/q(label) at the label and 0 elsewhere.
 
-**Testing** is the forward pass on pictures that the net has not been trained on. `run` runs the article's two programs,
+**Testing** is the forward pass on images that the net has not been trained on. `run` runs the article's two programs,
 the untrained net and the training, with any hand: loops, the formula position by position, and NumPy arrays (both in
 `network.py`), or byhand's compiled ops in float32 (`compiled.py`).
 """

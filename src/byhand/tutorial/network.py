@@ -53,7 +53,7 @@ class Conv3x3:
 
             dL/d filters[f, a, b] = sum_ij gradient[i, j, f] image[i+a, j+b]
 
-        Nothing is returned: this is the first layer, its input is the picture, and no layer waits for dL/d image.
+        Nothing is returned: this is the first layer, its input is the image, and no layer waits for dL/d image.
         """
         gradient = as_gradient(self, gradient)
         grad_filters = np.zeros_like(self.filters)

@@ -11,10 +11,14 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from byhand.data.augment.policy import Augment, suggest
-from byhand.data.augment.registry import sort_registry
 
-for module in iter_modules(__path__):
-    import_module(f"{__name__}.{module.name}")
-sort_registry()
+
+def _register_all() -> None:
+    """Import every module of this package: each registers its augmentations."""
+    for module in iter_modules(__path__):
+        import_module(f"{__name__}.{module.name}")
+
+
+_register_all()
 
 __all__ = ["Augment", "suggest"]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from byhand.data.augment.geometry import transform
-from byhand.data.augment.registry import GEOMETRY, MIX, PIXELS, REGISTRY, Augmentation, Setting, in_order
+from byhand.data.augment.registry import GEOMETRY, MIX, PIXELS, REGISTRY, Augmentation, Setting, shown_order, work_order
 from byhand.errors import ArgumentError, ShapeError, UnknownNameError
 from byhand.shapes import Array, Shape
 
@@ -41,8 +41,8 @@ class Augment:
 
     def __init__(self, **settings: Any) -> None:
         if unknown := next((name for name in settings if name not in REGISTRY), None):
-            raise UnknownNameError("augmentation", unknown, list(REGISTRY))
-        checked = {name: entry.check(settings.get(name, entry.kind(0))) for name, entry in REGISTRY.items()}
+            raise UnknownNameError("augmentation", unknown, [entry.name for entry in shown_order()])
+        checked = {entry.name: entry.check(settings.get(entry.name, entry.kind(0))) for entry in shown_order()}
         self._settings: dict[str, Setting]
         object.__setattr__(self, "_settings", checked)
 
@@ -52,7 +52,7 @@ class Augment:
     def __getattr__(self, name: str) -> Any:
         """Return a setting by name."""
         if name.startswith("_") or name not in self._settings:
-            raise AttributeError(f"Augment has no setting '{name}'; it has {', '.join(REGISTRY)}")
+            raise AttributeError(f"Augment has no setting '{name}'; it has {', '.join(self._settings)}")
         return self._settings[name]
 
     def __eq__(self, other: object) -> bool:
@@ -94,7 +94,7 @@ class Augment:
         for part in [] if text.strip() == "none" else text.split(","):
             name, equals, value = (word.strip() for word in part.partition("="))
             if name not in REGISTRY:
-                raise UnknownNameError("augmentation", name, [*REGISTRY, "none"])
+                raise UnknownNameError("augmentation", name, [*(entry.name for entry in shown_order()), "none"])
             if name in settings:
                 raise ArgumentError(f"augment: {name} is given twice; expected it once")
             settings[name] = REGISTRY[name].parse(value, bool(equals))
@@ -107,7 +107,7 @@ class Augment:
 
     def _applied(self) -> list[Augmentation]:
         """Return the augmentations that are applied, in the order of work."""
-        return [entry for entry in in_order() if self._settings[entry.name]]
+        return [entry for entry in work_order() if self._settings[entry.name]]
 
     def draw(self, count: int, epoch: int, rng: np.random.Generator, seed: Sequence[int]) -> Array:
         """Return the uniforms (count, uniforms_per_image) of an epoch, from `rng`; flips alternate between epochs.
@@ -137,7 +137,7 @@ class Augment:
     def check(self, shape: Shape) -> None:
         """Raise an ArgumentError where images of `shape` (H, W, C) are too small for a setting in pixels."""
         side = min(shape[:2])
-        for entry in REGISTRY.values():
+        for entry in shown_order():
             value = self._settings[entry.name]
             if entry.largest is not None and value > entry.largest(side):
                 raise ArgumentError(

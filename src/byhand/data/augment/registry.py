@@ -24,7 +24,7 @@ MIX = 0  # functions (images, uniforms, setting, other images) -> images
 GEOMETRY = 1  # functions (uniforms, setting) -> parameters of one affine map, which `geometry.transform` applies
 PIXELS = 2  # functions (images, uniforms, setting) -> images
 
-REGISTRY: dict[str, Augmentation] = {}  # by name, in the order in which settings are shown
+REGISTRY: dict[str, Augmentation] = {}  # by name
 
 
 @dataclass(frozen=True)
@@ -107,13 +107,11 @@ def augmentation(
     return register
 
 
-def sort_registry() -> None:
-    """Put REGISTRY into the order in which settings are shown: by stage, geometry first; then as registered."""
-    entries = sorted(REGISTRY.values(), key=lambda entry: (GEOMETRY, PIXELS, MIX).index(entry.stage))
-    REGISTRY.clear()
-    REGISTRY.update({entry.name: entry for entry in entries})
+def shown_order() -> list[Augmentation]:
+    """Return all augmentations in the order in which settings are shown: by stage, geometry first; then as registered."""
+    return sorted(REGISTRY.values(), key=lambda entry: (GEOMETRY, PIXELS, MIX).index(entry.stage))
 
 
-def in_order() -> list[Augmentation]:
+def work_order() -> list[Augmentation]:
     """Return all augmentations in the order of work, which is also that of their uniforms."""
     return sorted(REGISTRY.values(), key=lambda entry: (entry.stage, entry.name))

@@ -44,7 +44,7 @@ export function buildPage(page) {
   ].filter(Boolean);
   byId('notes').textContent = notes.join(' · ');
   byId('notes').hidden = !notes.length;
-  byId('drawing-pad-title').textContent = page.inverted ? words.drawHere : words.picture;
+  byId('drawing-pad-title').textContent = page.inverted ? words.drawHere : words.imageTitle;
   byId('network-input-about').textContent =
     `${data.samples.shape.join(' × ')}, ${words.normalization(formatList(normalization.mean), formatList(normalization.std))}`;
   byId('samples-title').textContent = computes ? words.samples : words.recordedSamples;

@@ -134,7 +134,7 @@ def blank_images(inputs: DiagnosisInput) -> Finding | str | None:
         "blank images",
         "warning",
         f"{' and '.join(counts)} {verb} one color all over",
-        "remove them, or find their cause: a file that could not be decoded, a mask, a crop outside the picture",
+        "remove them, or find their cause: a file that could not be decoded, a mask, a crop outside the image",
         tuple(notes),
     )
 

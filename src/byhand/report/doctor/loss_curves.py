@@ -14,7 +14,7 @@ DIVERGED_MIN_FRACTION = 0.1  # the final loss above the best one
 HELD_OUT_MIN_FRACTION = 0.02  # a smaller rise of the held-out loss is noise
 UNDERFIT_MAX_EXPLAINED = 0.5  # 1 - loss / chance loss: McFadden's pseudo R²
 
-MIN_JUMP_FRACTION = 1 / 3  # of all steps, before the loss is called unstable
+JUMP_MIN_FRACTION = 1 / 3  # of all steps, before the loss is called unstable
 CHANCE_ACCURACY_MARGIN = 0.05  # above the frequency of the largest class
 OVERFIT_MIN_GAP = 0.10  # training accuracy minus held-out accuracy
 OVERFIT_MIN_STANDARD_ERRORS = 3.0  # of that gap
@@ -36,7 +36,7 @@ def unstable_loss(inputs: DiagnosisInput) -> Finding | str | None:
     best, last = min(losses), losses[-1]
     steps = [(after - before) / chance for before, after in pairwise(losses)]
     jumps = [i for i, step in enumerate(steps) if step > JUMP_MIN_RISE]
-    if len(jumps) > 1 and len(jumps) >= MIN_JUMP_FRACTION * len(steps) and min(steps[jumps[0] :]) < -JUMP_MIN_RISE:
+    if len(jumps) > 1 and len(jumps) >= JUMP_MIN_FRACTION * len(steps) and min(steps[jumps[0] :]) < -JUMP_MIN_RISE:
         interval = "epoch" if len(losses) == len(inputs.history) else "tenth of the training"
         return Finding(
             "unstable training loss",

@@ -41,7 +41,7 @@ def draw_contact_sheet(
     are enlarged without smoothing, those above 112 pixels are reduced. Drawn are the first 20 classes and 12 images of each,
     or 6 plain and 6 augmented; the last line counts the others.
 
-    Raises ShapeError or ArgumentError for another row or image, FileError where no picture can be written.
+    Raises ShapeError or ArgumentError for another row or image, FileError where no image can be written.
 
     >>> import tempfile
     >>> images = list(np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1), np.uint8))

@@ -12,9 +12,9 @@ from byhand.report.digit_reader import CONFIDENT, Digit
 from byhand.report.drawing.style import BACKGROUND_COLOR, BLUE, MUTED_COLOR, ORANGE, TEXT_COLOR
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
-# Pixels
-MIN_SIDE = 900  # pixels of the picture's longer side: smaller photos are enlarged
-MAX_SIDE = 2000  # pixels of the picture's longer side: larger photos are reduced
+# In pixels
+MIN_SIDE = 900  # of the image's longer side: smaller photos are enlarged
+MAX_SIDE = 2000  # of the image's longer side: larger photos are reduced
 LABEL_SIZES = 13, 30  # the smallest and the largest font above a box
 LEGEND_SIZE = 15  # the font below the photo
 DASH_PIXELS = 5, 4  # dash and gap of an uncertain digit's box
@@ -40,9 +40,9 @@ def draw_digit_boxes(
     factor = min(max(longest, MIN_SIDE), MAX_SIDE) / longest
     size = round(photo.width * factor), round(photo.height * factor)
     strip = round(2.4 * LEGEND_SIZE)
-    picture = Image.new("RGB", (size[0], size[1] + strip), BACKGROUND_COLOR)
-    picture.paste(photo.convert("RGB").resize(size, Image.Resampling.LANCZOS))
-    draw = ImageDraw.Draw(picture)
+    labeled = Image.new("RGB", (size[0], size[1] + strip), BACKGROUND_COLOR)
+    labeled.paste(photo.convert("RGB").resize(size, Image.Resampling.LANCZOS))
+    draw = ImageDraw.Draw(labeled)
     boxes = [tuple(value * scale * factor for value in digit.box) for digit in digits]
     for digit, (x, y, width, height) in zip(digits, boxes):
         _draw_box(draw, (x, y, x + width, y + height), digit.confidence >= CONFIDENT)
@@ -52,7 +52,7 @@ def draw_digit_boxes(
         _draw_label(draw, digit, font, x, y)
     _draw_legend(draw, digits, size, strip)
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
+    labeled.save(buffer, "PNG")
     write_whole(path, buffer.getvalue())
 
 

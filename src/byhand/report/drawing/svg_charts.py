@@ -13,13 +13,15 @@ from byhand.report.metrics import Calibration
 # Sizes in SVG user units
 WIDTH = 460  # of a learning curve
 HEIGHT = 250
-LEFT = 50  # margins
-RIGHT = 12
-TOP = 12
-BOTTOM = 32
 RELIABILITY_SIDE = 230
 HISTOGRAM_HEIGHT = 34  # below the reliability diagram
 HISTOGRAM_GAP = 12
+
+# Margins in SVG user units
+LEFT = 50
+RIGHT = 12
+TOP = 12
+BOTTOM = 32
 
 FAINT_MAX_COUNT = 10  # predictions of a bin whose accuracy is hardly known
 SMOOTHING_PARTS = 20  # the line is a moving average over a twentieth of the points

@@ -14,7 +14,7 @@ JPEG_QUALITY = 82
 
 
 def thumbnail(image: Array) -> Image.Image:
-    """Return an image (H, W, C), uint8 or floating point, as a picture of at most 160 x 160 pixels.
+    """Return an image (H, W, C), uint8 or floating point, as a thumbnail of at most 160 x 160 pixels.
 
     One channel is gray, three are red, green and blue; of any other number the mean is shown. Floating point is scaled from its
     minimum, black, to its maximum, white.
@@ -28,19 +28,19 @@ def thumbnail(image: Array) -> Image.Image:
         finite = np.where(np.isfinite(image), image, 0).astype(np.float64)
         low, high = finite.min(), finite.max()
         image = ((finite - low) * (255 / ((high - low) or 1))).astype(np.uint8)
-    picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else np.ascontiguousarray(image))
-    if max(picture.size) > WHOLE_MAX_PIXELS:
-        picture.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS), Image.Resampling.LANCZOS)
-    return picture
+    small = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else np.ascontiguousarray(image))
+    if max(small.size) > WHOLE_MAX_PIXELS:
+        small.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS), Image.Resampling.LANCZOS)
+    return small
 
 
-def data_uri(picture: Image.Image) -> str:
-    """Return a picture as a `data:` URI, small ones as PNG, larger ones as JPEG."""
+def data_uri(image: Image.Image) -> str:
+    """Return a thumbnail as a `data:` URI, small ones as PNG, larger ones as JPEG."""
     buffer = io.BytesIO()
-    if max(picture.size) <= WHOLE_MAX_PIXELS:
-        picture.save(buffer, "PNG", optimize=True)
+    if max(image.size) <= WHOLE_MAX_PIXELS:
+        image.save(buffer, "PNG", optimize=True)
         media = "png"
     else:
-        picture.save(buffer, "JPEG", quality=JPEG_QUALITY)
+        image.save(buffer, "JPEG", quality=JPEG_QUALITY)
         media = "jpeg"
     return f"data:image/{media};base64,{base64.b64encode(buffer.getvalue()).decode()}"

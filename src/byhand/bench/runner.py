@@ -167,7 +167,7 @@ def _mean(numbers: list[float]) -> float:
 
 
 def check(expected: Numbers, numbers: Numbers) -> None:
-    """Raise Failed where a peer computed other numbers than the first, byhand."""
+    """Raise PeerError where a peer's numbers differ from byhand's."""
     if list(map(len, expected)) != list(map(len, numbers)):
         raise PeerError(
             f"it computed {list(map(len, numbers))} numbers, byhand {list(map(len, expected))}: not the same computation"
