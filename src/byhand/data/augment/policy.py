@@ -52,7 +52,8 @@ class Augment:
     def __getattr__(self, name: str) -> Any:
         """Return a setting by name."""
         if name.startswith("_") or name not in self._settings:
-            raise AttributeError(f"Augment has no setting '{name}'; it has {', '.join(self._settings)}")
+            known = ", ".join(entry.name for entry in shown_order())  # a copy that is being made has no settings yet
+            raise AttributeError(f"Augment has no setting '{name}'; it has {known}")
         return self._settings[name]
 
     def __eq__(self, other: object) -> bool:
