@@ -31,7 +31,7 @@ test: .venv/installed-dev  ## the test suite, without the tests marked `long`: a
 test-fast: .venv/installed-dev  ## a minute of it, while you work: ops, layers, programs; no training, no commands
 	@$(PYTEST) $(FAST)
 
-test-long: .venv/installed-dev  ## the test suite with the tests marked `long`: an hour or more, before a release
+test-long: .venv/installed-dev  ## the test suite with the tests marked `long`: most of an hour, before a release
 	@$(PYTEST) --long
 
 lint: lint-format lint-ruff lint-mypy  ## ruff and mypy, as CI runs them
