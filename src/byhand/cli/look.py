@@ -15,6 +15,7 @@ from byhand import models, nn
 from byhand.cli.command import ANY_MODEL, MODEL, OUTPUT, ImageSize, Labels, Mean, Std, command, option, output_option
 from byhand.cli.model_argument import image_reader, open_model, print_note, resolve_preprocessing
 from byhand.cli.progress_bar import ProgressBar
+from byhand.cli.run_settings import read_settings
 from byhand.cli.training_setup import RUNS_FOLDER, TrainingSetup, load_sets
 from byhand.data import Dataset, find, mnist
 from byhand.errors import ByhandError, FileError
@@ -114,9 +115,9 @@ def _held_out(network: nn.Model, run: Run | None) -> Dataset | None:
     if run is None:
         digits = network.input_shape == (28, 28, 1) and network.classes == tuple(map(str, range(10)))
         return mnist.load()[1] if digits and network.crop_pct is None else None
-    settings = run.settings
     bar = ProgressBar()
     try:
+        settings = read_settings(run)
         shape = network.input_shape
         held = load_sets(
             settings, find(str(settings.get("data")), bar.update), shape, network.crop_pct or 1.0, bar
