@@ -26,7 +26,7 @@ FLOORS = [
     {"kernels"},
     {"data"},
     {"files", "shapes"},
-    {"errors", "text"},
+    {"errors", "text", "interrupt"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 ONLY = {
