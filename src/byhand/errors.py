@@ -43,7 +43,8 @@ class UnknownNameError(ByhandError, LookupError):
     """
 
     def __init__(self, what: str, name: str, known: Iterable[str], listed_by: str = "") -> None:
-        name, known = str(name), sorted(known)
+        name = "".join(letter if letter.isprintable() else "?" for letter in str(name))
+        known = sorted(known)
         close = get_close_matches(name, known, n=1)
         hint = f"; did you mean '{close[0]}'?" if close else ""
         if len(known) > MAX_NAMES_BESIDE_SUGGESTION and (close or listed_by):
