@@ -26,7 +26,8 @@ FLOORS = [
     {"kernels"},
     {"data"},
     {"files", "shapes"},
-    {"errors", "text", "interrupt"},
+    {"errors", "interrupt"},
+    {"text"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 ONLY = {

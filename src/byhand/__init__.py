@@ -6,7 +6,7 @@ compiled. (Fused ops and reductions derive theirs from their parts.) An op is a 
 one generated Python file: `print(model.program(train=True))`. `bh.Trainer` trains a model, `bh.load` opens a saved one.
 
 The packages by floor; each imports only from lower floors: cli; bench, sklearn; train, models, onnx, report, export, page,
-tutorial; nn; program; graph; ops; kernels; data; files, shapes; errors, text, interrupt.
+tutorial; nn; program; graph; ops; kernels; data; files, shapes; errors, interrupt; text.
 """
 
 import byhand.interrupt  # noqa: F401  isort: skip  (first: the rest of the imports takes its time)

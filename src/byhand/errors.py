@@ -15,9 +15,17 @@ prints it and exits with code 2.
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from byhand.text import printable
+
 
 class ByhandError(Exception):
-    """Base class of all exceptions that byhand raises."""
+    """Base class of all exceptions that byhand raises.
+
+    A message may quote names of files and classes from elsewhere: it is one line without control characters.
+    """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(printable(" ".join(str(message).splitlines())))
 
 
 class ArgumentError(ByhandError, ValueError):
@@ -43,8 +51,7 @@ class UnknownNameError(ByhandError, LookupError):
     """
 
     def __init__(self, what: str, name: str, known: Iterable[str], listed_by: str = "") -> None:
-        name = "".join(letter if letter.isprintable() else "?" for letter in str(name))
-        known = sorted(known)
+        name, known = str(name), sorted(known)
         close = get_close_matches(name, known, n=1)
         hint = f"; did you mean '{close[0]}'?" if close else ""
         if len(known) > MAX_NAMES_BESIDE_SUGGESTION and (close or listed_by):

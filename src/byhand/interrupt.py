@@ -18,7 +18,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
     os._exit(EXIT_CODE)
 
 
-def is_command() -> bool:
+def _is_command() -> bool:
     """Tell whether this process is the command line: `byhand`, or `python -m byhand`."""
     program = sys.argv[0] if getattr(sys, "argv", None) else ""
     if program == "-m":  # as long as Python looks for the module
@@ -27,10 +27,13 @@ def is_command() -> bool:
     return os.path.splitext(os.path.basename(program))[0] == "byhand"  # noqa: PTH119, PTH122  (pathlib is not imported yet)
 
 
+IS_COMMAND = _is_command()  # when byhand is imported: tests call the command line within other programs
+
+
 def exit_at_once() -> None:
-    """Let SIGINT end the process at once, where it would raise KeyboardInterrupt."""
+    """Let SIGINT end the process at once where it would raise KeyboardInterrupt, if this is the command line."""
     main = threading.current_thread() is threading.main_thread()
-    if main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    if IS_COMMAND and main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _stop)
 
 
@@ -40,5 +43,4 @@ def raise_again() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-if is_command():
-    exit_at_once()
+exit_at_once()

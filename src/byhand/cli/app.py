@@ -90,7 +90,8 @@ def _stopped() -> int:
     """Say that Ctrl-C ended the command; return the exit code."""
     interrupt.exit_at_once()
     print("byhand: stopped", file=sys.stderr, flush=True)
-    if "mpi4py" not in sys.modules:  # at once: LLVM may compile in another thread, under which nothing can be torn down
+    # At once: LLVM may compile in another thread, and the process can't be torn down under it.
+    if interrupt.IS_COMMAND and "mpi4py" not in sys.modules:
         with suppress(OSError):
             sys.stdout.flush()
         os._exit(interrupt.EXIT_CODE)
