@@ -7,7 +7,19 @@ import numpy as np
 import typer
 
 from byhand import nn
-from byhand.cli.command import ANY_MODEL, MODEL, OUTPUT, ImageSize, Mean, Std, command, option, output_option
+from byhand.cli.command import (
+    ANY_MODEL,
+    MODEL,
+    OUTPUT,
+    ImageSize,
+    Mean,
+    PixelRangeText,
+    Reader,
+    Std,
+    command,
+    option,
+    output_option,
+)
 from byhand.cli.model_argument import image_reader, open_model, resolve_preprocessing, tensor_names, tensor_of
 from byhand.errors import ArgumentError, FileError
 from byhand.graph.graph import show
@@ -39,6 +51,8 @@ def trace(
     ] = DEFAULT_MAX_MAPS,
     mean: Mean = None,
     std: Std = None,
+    reader: Reader = None,
+    pixel_range: PixelRangeText = None,
     size: ImageSize = None,
 ) -> None:
     """Print the range, mean and fraction of zeros of every layer's output for an image, or draw one layer's output.
@@ -52,8 +66,8 @@ def trace(
     path = Path(f"{name}.png") if output is None else output
     if name is not None and path.exists():
         raise FileError(f"{path} exists already; choose another file with --output")
+    resolve_preprocessing(network, model, mean, std, None, reader, pixel_range)
     pixels = image_reader(network)(image)
-    resolve_preprocessing(network, model, mean, std)
     values = network.trace(pixels[None])
     if name is None:
         print(_table(network, values))
