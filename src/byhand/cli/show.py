@@ -52,7 +52,7 @@ def show(
         print(trainer.program(), end="")
     else:
         print(network.summary())
-        print(f"\n{network.preprocessing.describe(network.input_shape)}")
+        print(network.preprocessing.describe(network.input_shape))
         _print_algorithms(network, batch_size)
 
 
