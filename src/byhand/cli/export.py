@@ -27,7 +27,7 @@ from byhand.cli.command import (
     option,
 )
 from byhand.cli.look import check_page, find_run, render_page
-from byhand.cli.model_argument import format_shape, open_model, resolve_preprocessing
+from byhand.cli.model_argument import format_shape, open_model, print_note, resolve_preprocessing
 from byhand.cli.training_setup import find_as_trained, load_sets
 from byhand.data import Dataset
 from byhand.errors import ArgumentError, FileError
@@ -91,7 +91,7 @@ def export(
         page = page or (Path(run) / CLASSIFIER_FILE if find_run(run) else Path(f"{Path(run).stem}-{CLASSIFIER_FILE}"))
         check_page(page)
     network = open_model(run, size, trained=True)
-    resolve_preprocessing(network, run, mean, std, None, reader, pixel_range)
+    note = resolve_preprocessing(network, run, mean, std, None, reader, pixel_range)
     found = None if c is None else _data(network, run, data)
     if int8 and found is None:
         raise ArgumentError(f"{run} does not contain its training data's name; give --data DATA to calibrate int8")
@@ -117,6 +117,8 @@ def export(
         return
     if page is not None and text is not None:
         print(f"wrote {page}, {len(text) / 1e6:.2f} MB: a self-contained page that classifies images")
+        if note:
+            print_note(note)
     if onnx is not None and message is not None:
         print(_onnx_text(network, onnx, len(message)))
     if c is not None and done is not None:

@@ -70,12 +70,12 @@ def look(
     """
     name = str(_newest()) if model is None else model
     network = open_model(name, size)
-    resolve_preprocessing(network, name, mean, std, labels, reader, pixel_range)
+    note = resolve_preprocessing(network, name, mean, std, labels, reader, pixel_range)
     run = find_run(name)
     path = output or (run.folder / HTML_FILE if run else Path(f"{_stem(name)}-look.html"))
     check_page(path)
     untrained = name in models.names() and not Path(name).exists() and name not in models.TRAINED
-    page = render_page(network, run, _read_own_images(network, images or []), untrained=untrained)
+    page = render_page(network, run, _read_own_images(network, images or [], note), untrained=untrained)
     write_whole(path, page)
     print(f"wrote {path}, {len(page) / 1e6:.2f} MB: one self-contained HTML file")
     if untrained:
@@ -122,11 +122,11 @@ def check_page(path: Path) -> None:
         raise FileError(f"{path} exists already and was not written by byhand; choose another file with --output")
 
 
-def _read_own_images(network: nn.Model, images: Sequence[Path]) -> Array | None:
+def _read_own_images(network: nn.Model, images: Sequence[Path], note: str) -> Array | None:
     """Return the user's own images, (N, H, W, C)."""
     if len(images) > MAX_OWN_IMAGES:
         raise FileError(f"a page shows up to {MAX_OWN_IMAGES} images; got {len(images)}")
-    read = image_reader(network) if images else None
+    read = image_reader(network, note) if images else None
     return None if read is None else np.stack([read(path) for path in images])
 
 

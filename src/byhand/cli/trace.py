@@ -71,8 +71,8 @@ def trace(
     path = Path(f"{name}.png") if output is None else output
     if name is not None and path.exists():
         raise FileError(f"{path} exists already; choose another file with --output")
-    resolve_preprocessing(network, model, mean, std, None, reader, pixel_range)
-    pixels = image_reader(network)(image)
+    note = resolve_preprocessing(network, model, mean, std, None, reader, pixel_range)
+    pixels = image_reader(network, note)(image)
     values = network.trace(pixels[None])
     if name is None:
         rows = _rows(network, values)
