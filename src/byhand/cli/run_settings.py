@@ -5,6 +5,7 @@ from typing import Any
 
 from byhand.cli.defaults import Settings
 from byhand.data.augment import Augment
+from byhand.data.preprocessing import Preprocessing
 from byhand.errors import ByhandError, FileError
 from byhand.train import Run
 from byhand.train.settings import from_json
@@ -72,6 +73,8 @@ CHECKS: dict[str, Callable[[Any], bool]] = {
     "from": _is_text,
     "hand": _is_text,
     "tta": _is_text,
+    "reader": _is_text,
+    "pixel_range": _is_text,
     "data_sha256": _is_text,
     "augment": lambda value: _is_text(value) and Augment.parse(value) is not None,
     "epochs": _is_whole(1),
@@ -86,6 +89,7 @@ CHECKS: dict[str, Callable[[Any], bool]] = {
     "stream": _is_flag,
     "sync_batchnorm": _is_flag,
     "size": _is_size,
+    "preprocessing": lambda value: Preprocessing.from_json(value) is not None,
     "pixels": _is_normalization,
     "optimizer": _is_registered,
     "schedule": _is_registered,
