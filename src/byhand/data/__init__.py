@@ -67,6 +67,8 @@ def find(
         raise UnknownNameError("data set, folder or file", source, ["mnist"])
     if not there:
         raise FileError(f"can't load {path}: there is no such folder or file; expected {EXPECTED}")
+    if not path.is_dir() and not path.is_file():  # opening a pipe would wait for its writer
+        raise FileError(f"can't load {path}: it is no regular file; expected {EXPECTED}")
     if path.is_dir() and array_files.has_idx_files(path):
         train, test = array_files.read_idx_folder(path)
         return ArraySource.of({"train": train, "test": test}, reader)

@@ -162,6 +162,8 @@ class Op:
             expected = f"expected that of {first}, {call.shapes[first]}"
             raise ShapeError(f"{self.name}: grad has the shape {grad.shape}; {expected}")
         grads = {f"grad_{name}": empty_like(arrays[name]) for name in self.differentiable}
+        if not any(array.size for array in tree_leaves(grads.values())):  # a reduction of no elements has no derivative
+            return tuple(grads.values()) if len(grads) > 1 else next(iter(grads.values()))
         arguments: dict[str, Any] = arrays | {f"grad_{first}": grad} | grads
         if set(self.outputs) & set(self.backward_arguments):  # backward needs outputs of forward
             arguments |= {name: np.array(arrays[name]) for name in self.state}  # forward writes to these: copies

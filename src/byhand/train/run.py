@@ -22,6 +22,7 @@ from typing import Any
 from byhand.errors import FileError
 from byhand.files import write_whole
 from byhand.nn import Model, serialization
+from byhand.shapes import plain
 from byhand.train.history import Row
 from byhand.train.state import snapshot_steps
 
@@ -55,7 +56,7 @@ class Run:
         if run._settings.exists():
             raise FileError(f"{folder} holds a run already; choose another --output, or continue it: --resume")
         _make(run.folder)
-        write_whole(run._settings, (json.dumps(settings, indent=2) + "\n").encode())
+        write_whole(run._settings, (json.dumps(plain(settings), indent=2) + "\n").encode())
         return run
 
     @classmethod
