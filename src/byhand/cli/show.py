@@ -52,7 +52,8 @@ def show(
         print(trainer.program(), end="")
     else:
         print(network.summary())
-        print(network.preprocessing.describe(network.input_shape))
+        if len(network.input_shape) == 3:
+            print(network.preprocessing.describe(network.input_shape))
         _print_algorithms(network, batch_size)
 
 

@@ -102,7 +102,7 @@ def read_deep(image: Image.Image, data: bytes, path: object) -> DeepImage:
         same = samples == np.asarray(transparent)
         alpha = 1.0 - (same if samples.ndim == 2 else same.all(-1))
     if samples.dtype.kind == "f" and not np.isfinite(samples).all():
-        raise FileError(f"{path}: a pixel is NaN or infinite; expected finite numbers")
+        raise FileError(f"{path} holds NaN or infinity; expected finite numbers")
     return DeepImage(samples, white, inverted, alpha)
 
 
@@ -110,7 +110,7 @@ def _color(image: Image.Image, data: bytes, path: object) -> tuple[Array, Array 
     """Return the 16-bit samples of a color image or of gray with opacity, (H, W, 3) or (H, W), and its opacity."""
     raw = _raw_mode(image)
     if ";16" not in raw:
-        raise FileError(f"{path}: color of 16 bits in separate planes is not read; save it anew, interleaved")
+        raise FileError(f"{path} has color of 16 bits in separate planes; save it anew, interleaved")
     if raw.startswith("LA"):  # two samples of 16 bits are four of 8
         _set_raw_mode(image, "RGBA")
         samples = np.ascontiguousarray(np.asarray(image)).view(">u2")

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from byhand.data.pixel_range import PixelExtent, PixelRange, check_pixel_range, resolve_pixel_range, to_bytes
-from byhand.errors import ArgumentError, FileError, UnknownNameError
+from byhand.errors import ArgumentError, ByhandError, FileError, UnknownNameError
 from byhand.shapes import Array, Shape, number
 
 READERS = ("picture", "digit", "array")
@@ -93,8 +93,8 @@ class Preprocessing:
                 if name in given and not isinstance(given[name], (int, float, list)):
                     raise TypeError
             return cls(**given)
-        except (TypeError, ValueError) as error:
-            reason = f": {error}" if isinstance(error, ArgumentError) else ""
+        except (TypeError, ValueError, ByhandError) as error:
+            reason = f": {error}" if isinstance(error, ByhandError) else ""
             raise FileError(f"its preprocessing is {value!r:.200}, which is no such record{reason}") from None
 
     def read(self, path: str | os.PathLike[str], shape: Shape) -> Array:
