@@ -23,6 +23,7 @@ from byhand.cli.command import (
     Reader,
     Std,
     command,
+    complete_pretrained,
     option,
 )
 from byhand.cli.look import check_page, find_run, render_page
@@ -44,7 +45,7 @@ MAX_TABLE_WIDTH = 200  # columns
     panel=OUTPUT,
 )
 def export(
-    run: Annotated[str, typer.Argument(metavar="MODEL", help=TRAINED_MODEL)],
+    run: Annotated[str, typer.Argument(metavar="MODEL", help=TRAINED_MODEL, autocompletion=complete_pretrained)],
     page: Annotated[
         Path | None,
         typer.Argument(metavar="FILE", help="HTML file, of --html only.", show_default="classifier.html in the run"),

@@ -23,6 +23,7 @@ from byhand.cli.command import (
     Reader,
     Std,
     command,
+    complete_architecture,
     option,
     output_option,
 )
@@ -46,7 +47,12 @@ MAX_PAGE_TIME_FRACTION = 0.25  # of a training's time that updating its page may
 
 @command("byhand look runs/lenet5-mnist", "byhand look model.onnx photo.jpg -o page.html", panel=MODEL)
 def look(
-    model: Annotated[str | None, typer.Argument(metavar="MODEL", help=ANY_MODEL, show_default="the newest run")] = None,
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="MODEL", help=ANY_MODEL, autocompletion=complete_architecture, show_default="the newest run"
+        ),
+    ] = None,
     images: Annotated[list[Path] | None, typer.Argument(metavar="IMAGE", help="Images to run it on.")] = None,
     output: Annotated[Path | None, output_option("HTML file.", "look.html in the run, else NAME-look.html")] = None,
     no_open: Annotated[bool, option("--no-open", panel=OUTPUT, help="Don't open the page in a browser.")] = False,

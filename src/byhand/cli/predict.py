@@ -24,6 +24,7 @@ from byhand.cli.command import (
     Reader,
     Std,
     command,
+    complete_pretrained,
     option,
 )
 from byhand.cli.model_argument import check_classifier, format_shape, image_reader, open_model, resolve_preprocessing
@@ -49,7 +50,7 @@ STANDARD_INPUT = "-"
     panel=MODEL,
 )
 def predict(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help=TRAINED_MODEL)],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=TRAINED_MODEL, autocompletion=complete_pretrained)],
     images: Annotated[
         list[str] | None,
         typer.Argument(metavar="IMAGE", help="Images, folders of images, or - for standard input.", show_default=False),
