@@ -316,6 +316,34 @@ def test_floats_that_look_like_pixels_are_warned_of_once(recwarn):
         model.predict(images)
 
 
+def test_floats_that_look_like_pixels_are_warned_of_in_training():
+    rng, labels = np.random.default_rng(0), np.arange(4) % 2
+    images = rng.integers(0, 256, (4, 28, 28, 1)).astype(np.float32)
+    trainer = bh.Trainer(bh.models.create("article", classes=2), bh.SGD(lr=0.001), batch_size=4)
+    with pytest.warns(UserWarning, match="go up to 25"):
+        trainer.fit(bh.data.Dataset(images, labels, ("a", "b")), epochs=1, quiet=True)
+    assert trainer.model.preprocessing.reader == "array"
+    trainer.model.predict(images)  # as it was trained
+    with pytest.raises(ArgumentError, match="--reader picture, --mean and --std"):
+        trainer.model.preprocessing.read("a.png", (28, 28, 1))
+    trainer = bh.Trainer(bh.models.create("article"), bh.SGD(lr=0.001), batch_size=4)
+    trainer.fit(bh.data.load("mnist")[0].take(4), epochs=1, quiet=True)
+    assert trainer.model.preprocessing.reader == "digit"
+
+
+def test_a_range_of_another_kind_of_pixels_is_not_applied(tmp_path):
+    record = Preprocessing("picture", 1.0, (0, 1))  # of floats
+    write_tiff(tmp_path / "a.tif", (RAMP * 65535).astype(np.uint16))
+    assert np.abs(record.read(tmp_path / "a.tif", (12, 16, 1))[..., 0] - RAMP * 255).max() <= 1
+    record = Preprocessing("picture", 1.0, (0, 1023))
+    assert record.beyond_range(tmp_path / "a.tif").endswith(
+        f"0 to 65535, clipped to the training's 0 to 1023; {OPTION} says otherwise"
+    )
+    write_tiff(tmp_path / "a.tif", RAMP.astype(np.float32))
+    assert np.abs(record.read(tmp_path / "a.tif", (12, 16, 1))[..., 0] - RAMP * 255).max() <= 1
+    assert record.beyond_range(tmp_path / "a.tif") == ""
+
+
 def test_a_jpeg_of_two_pictures_is_one_page(tmp_path):
     buffer = io.BytesIO()
     Image.new("RGB", (16, 12)).save(buffer, "MPO", save_all=True, append_images=[Image.new("RGB", (16, 12))])

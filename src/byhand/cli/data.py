@@ -106,7 +106,9 @@ def data(
     )
     for line in (*notes, *skipped_files_lines(sets.bad), augmented):
         print(f"  {line}")
-    print(f"\nwrote {path}: the network's inputs\nnext:  byhand train {source}")
+    given_options = {"--pixel-range": pixel_range, "--reader": reader}
+    options = "".join(f" {name} {value}" for name, value in given_options.items() if value is not None)
+    print(f"\nwrote {path}: the network's inputs\nnext:  byhand train {source}{options}")
 
 
 def _table(sets: Splits) -> None:

@@ -16,6 +16,7 @@ from byhand.errors import ArgumentError, FileError, UnknownNameError
 from byhand.loading import load
 from byhand.models.architecture import IMAGENET_MEAN, IMAGENET_STD
 from byhand.ops.op import Array
+from byhand.text import printable
 
 NUMBER = re.compile(r"\s*([-+.\de]+)\s*(?:/\s*([-+.\de]+)\s*)?", re.ASCII | re.IGNORECASE)  # 0.5 or 1/255
 IMAGENET_CLASSES = 1000
@@ -137,10 +138,13 @@ def image_reader(network: nn.Model, note: str = "") -> Callable[[Path], Array]:
         raise ArgumentError(
             f"an image has one channel or three, but {network.name} takes {format_shape(network.input_shape)} arrays"
         )
-    notes = [note] * bool(note)
+    notes, clipped = [note] * bool(note), list[Path]()
 
     def read(path: Path) -> Array:
         pixels = network.preprocessing.read(path, network.input_shape)
+        if not clipped and (beyond := network.preprocessing.beyond_range(path)):
+            clipped.append(path)
+            print_note(printable(beyond))
         while notes:
             print_note(notes.pop())
         return pixels

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from byhand.data.pixel_range import PixelExtent, PixelRange, resolve_pixel_range, to_bytes
+from byhand.data.pixel_range import PixelExtent, PixelRange, applies, resolve_pixel_range, to_bytes
 from byhand.errors import ArgumentError, FileError
 from byhand.shapes import Array
 
@@ -44,11 +44,12 @@ class DeepImage(NamedTuple):
         pixel_range: of the data set; None: as this image alone tells, or a FileError that names --pixel-range.
         own_range: its largest value may tell.
         """
+        extent = PixelExtent.of(self.samples)
         if self.white is not None:
             pixel_range = 0.0, self.white
-        elif pixel_range is None:
+        elif pixel_range is None or not applies(pixel_range, extent):
             try:
-                pixel_range = resolve_pixel_range(PixelExtent.of(self.samples), single=not own_range)
+                pixel_range = resolve_pixel_range(extent, single=not own_range)
             except ArgumentError as error:
                 raise FileError(f"{path}: {error}") from None
         pixels = to_bytes(self.samples, pixel_range)

@@ -105,7 +105,7 @@ class Model:
         if sizes != (count,) and not free:
             raise ArgumentError(f"Model: got {count} class names for {prod(sizes)} outputs")
         self._programs: dict[tuple[object, ...], Program] = {}  # the last few, each with its arena
-        self._warned = False  # of floating point pixels
+        self.warned_of_pixels = False
         self._lock = ForkSafeLock()  # of its programs: one thread runs one of them at a time
         if seed is not None:
             self._initialize(integer("Model: seed", seed, 0))
@@ -282,8 +282,8 @@ class Model:
         A model without classes returns its output unchanged. Floating point images are taken as normalized; it warns once of
         such that look like pixels.
         """
-        if not self._warned and not isinstance(images, LazyImages):
-            self._warned = warn_of_pixels(self, np.asarray(images))
+        if not isinstance(images, LazyImages):
+            warn_of_pixels(self, np.asarray(images))
         if not self.classes:
             return self.logits_of(images, batch_size=batch_size, hand=hand)
         return softmax(self.logits_of(images, batch_size=batch_size, hand=hand))  # type: ignore[no-any-return]

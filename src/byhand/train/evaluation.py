@@ -6,6 +6,7 @@ import numpy.typing as npt
 from byhand.data import Dataset
 from byhand.errors import ArgumentError
 from byhand.nn import Model
+from byhand.nn.network_input import warn_of_pixels
 from byhand.ops import softmax_cross_entropy
 from byhand.ops.loss.softmax import check_labels
 from byhand.ops.op import Array
@@ -44,4 +45,6 @@ def check_data(model: Model, data: Dataset, hand: str) -> None:
             "as bh.data.load gives"
         )
     model.prepare(data.images[:1], hand=hand)
+    if data.images.dtype != np.uint8:
+        warn_of_pixels(model, data.images)
     check_labels(data.labels, len(model.classes))
