@@ -19,7 +19,7 @@ CONFIDENT = 0.9  # from this confidence on, a digit is accepted without trying t
 MIN_CONFIDENCE = 0.5  # below, a candidate is no digit
 SPLIT_MIN_GAIN = 0.3  # confidence that a split into two narrow digits must add
 MIN_LIKENESS = 0.72  # to MNIST; below, a candidate is no digit: 1 of 200 written ones is
-MIN_CONTRAST = 0.35  # of the strokes, where fewer than MIN_SURE digits are on the page
+MIN_CONTRAST = 0.35  # of the strokes, where fewer than MIN_SURE sure digits but ones are on the page
 MIN_SURE = 3
 SPACE_MIN_HEIGHTS = 0.6  # median digit heights that a space is wider than the median gap
 
@@ -76,8 +76,9 @@ def read_marks(model: Model, photo: Array) -> list[Digit]:
 def accept(marks: Sequence[Digit], *, min_confidence: float = MIN_CONFIDENCE) -> list[Digit]:
     """Return the marks that are digits: none where most marks of the page are no digits.
 
-    A digit is sure where the network is confident and the mark is like a digit of MNIST. At least half of a page's marks
-    are sure digits where somebody has written; fewer than MIN_SURE also need strokes that stand out from the paper.
+    A digit is sure where the network is confident and the mark is like a digit of MNIST. Where somebody has written, at
+    least half of the marks are sure digits. Where fewer than MIN_SURE of these are more than a straight stroke, their ink
+    must also stand out from the paper.
 
     >>> box = (0, 0, 20, 30)
     >>> [digit.text for digit in accept([Digit("4", 0.99, box, 0, 0.9), Digit("7", 0.8, box, 0, 0.8)])]
@@ -89,7 +90,8 @@ def accept(marks: Sequence[Digit], *, min_confidence: float = MIN_CONFIDENCE) ->
     sure = [digit for digit in digits if digit.sure]
     if 2 * len(sure) < len(marks) or not sure:
         return []
-    if len(sure) < MIN_SURE and max(digit.contrast for digit in sure) < MIN_CONTRAST:
+    telling = sum(digit.text != "1" for digit in sure)  # any straight mark is a one
+    if telling < MIN_SURE and max(digit.contrast for digit in sure) < MIN_CONTRAST:
         return []
     return digits
 
