@@ -7,7 +7,14 @@ from byhand.data import digit_segmentation, rule_removal
 from tests.data import forms
 from tests.data.synthetic_photos import score
 
-PEN = {"ink_color": (25, 40, 120), "paper": (250, 250, 248), "inverted": False, "shaded": False, "noise": 2.0, "pen": 0.0}
+PEN = {
+    "ink_color": (25, 40, 120),
+    "paper": (250, 250, 248),
+    "inverted": False,
+    "shaded": False,
+    "noise": 2.0,
+    "pen": 0.0,
+}
 CELLS = {"side": 64, "fill": 0.7, "gap": 0.15, "loose": 0.06, "columns": 7, "rows": 2}
 GRAY, BLACK, RED = (120, 120, 125), (20, 20, 20), (200, 60, 60)
 LINES = [(1, GRAY, 0, 0.0), (3, BLACK, 0, 1.5), (5, BLACK, 0, -3.5), (2, RED, 0, 3.0), (2, BLACK, 6, 0.0)]

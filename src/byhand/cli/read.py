@@ -80,7 +80,7 @@ def _read(network: Model, photo: Path, path: Path) -> dict[str, Any]:
         raise FileError(f"{path} exists already; choose another file with --output")
     image, scale = digit_segmentation.from_file(photo)
     marks = read_marks(network, np.asarray(image.convert("L")))
-    digits = accept(marks)
+    digits = accept(marks, max(image.size))
     if digits:
         draw_digit_boxes(image, digits, path)
     return {

@@ -19,8 +19,13 @@ CONFIDENT = 0.9  # from this confidence on, a digit is accepted without trying t
 MIN_CONFIDENCE = 0.5  # below, a candidate is no digit
 SPLIT_MIN_GAIN = 0.3  # confidence that a split into two narrow digits must add
 MIN_LIKENESS = 0.72  # to MNIST; below, a candidate is no digit: 1 of 200 written ones is
-MIN_CONTRAST = 0.35  # of the strokes, where fewer than MIN_SURE sure digits but ones are on the page
-MIN_SURE = 3
+# What tells writing from dirt: counts are of sure digits, and `telling` ones are no mere straight stroke, as a one is.
+MIN_CONTRAST = 0.35  # of the strokes, in the median; fainter writing must be telling and of one height
+MIN_FAINT_TELLING = 5
+MIN_TELLING = 3
+MAX_HEIGHT_RATIO = 2.0  # of the tallest tenth to the lowest
+MIN_LONE_HEIGHT = 0.018  # of the photo's longer side, where fewer than MIN_TELLING digits are sure
+MAX_ONES = 40  # on a page with next to nothing else; more are a pattern
 SPACE_MIN_HEIGHTS = 0.6  # median digit heights that a space is wider than the median gap
 
 
@@ -55,7 +60,7 @@ def read_digits(model: Model, photo: Array, *, min_confidence: float = MIN_CONFI
     >>> read_digits(models.create("lenet5"), np.full((300, 400), 230, np.uint8))
     []
     """
-    return accept(read_marks(model, photo), min_confidence=min_confidence)
+    return accept(read_marks(model, photo), max(np.shape(photo)), min_confidence=min_confidence)
 
 
 def read_marks(model: Model, photo: Array) -> list[Digit]:
@@ -73,12 +78,11 @@ def read_marks(model: Model, photo: Array) -> list[Digit]:
     return [digit for candidate in candidates for digit in _best_reading(candidate, answers)]
 
 
-def accept(marks: Sequence[Digit], *, min_confidence: float = MIN_CONFIDENCE) -> list[Digit]:
-    """Return the marks that are digits: none where most marks of the page are no digits.
+def accept(marks: Sequence[Digit], side: float = 0.0, *, min_confidence: float = MIN_CONFIDENCE) -> list[Digit]:
+    """Return the marks that are digits: none where the page holds dirt and no writing.
 
-    A digit is sure where the network is confident and the mark is like a digit of MNIST. Where somebody has written, at
-    least half of the marks are sure digits. Where fewer than MIN_SURE of these are more than a straight stroke, their ink
-    must also stand out from the paper.
+    side: the longer side of the photo. A digit is sure where the network is confident and the mark is like a digit of MNIST.
+    Where somebody has written, at least half of the marks are sure digits, and they do not look like dirt (`_is_writing`).
 
     >>> box = (0, 0, 20, 30)
     >>> [digit.text for digit in accept([Digit("4", 0.99, box, 0, 0.9), Digit("7", 0.8, box, 0, 0.8)])]
@@ -88,12 +92,21 @@ def accept(marks: Sequence[Digit], *, min_confidence: float = MIN_CONFIDENCE) ->
     """
     digits = [mark for mark in marks if mark.confidence >= min_confidence and mark.likeness >= MIN_LIKENESS]
     sure = [digit for digit in digits if digit.sure]
-    if 2 * len(sure) < len(marks) or not sure:
-        return []
-    telling = sum(digit.text != "1" for digit in sure)  # any straight mark is a one
-    if telling < MIN_SURE and max(digit.contrast for digit in sure) < MIN_CONTRAST:
-        return []
-    return digits
+    written = sure and 2 * len(sure) >= len(marks) and _is_writing(sure, side)
+    return digits if written else []
+
+
+def _is_writing(sure: Sequence[Digit], side: float) -> bool:
+    """Tell whether digits stand out from the paper, or are several of one height; a lone one must be no speck."""
+    heights = np.array([digit.box[3] for digit in sure])
+    telling = sum(digit.text != "1" for digit in sure)
+    if len(sure) - telling > MAX_ONES and telling < MIN_TELLING + len(sure) / MAX_ONES:
+        return False
+    if len(sure) < MIN_TELLING and heights.max() < MIN_LONE_HEIGHT * side:
+        return False
+    low, high = np.percentile(heights, [10, 90])
+    stands_out = np.median([digit.contrast for digit in sure]) >= MIN_CONTRAST
+    return bool(stands_out or (telling >= MIN_FAINT_TELLING and high <= MAX_HEIGHT_RATIO * low))
 
 
 def check_reads_digits(model: Model) -> None:
