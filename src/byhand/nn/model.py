@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from math import prod
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,9 +16,10 @@ from byhand.data.prefetch import Prefetcher
 from byhand.errors import ArgumentError, ShapeError
 from byhand.graph import Graph, Tensor
 from byhand.kernels.lookup_table import look_up
+from byhand.hints import MODEL_NAMES, hinted, unknown_attribute
+from byhand.nn.parameters import NamedArrays, ParameterDict, load_arrays
 from byhand.nn.summary import Summary
 from byhand.ops import DEFAULT_HAND, softmax
-from byhand.ops.loss.softmax import check_labels
 from byhand.ops.op import Array
 from byhand.program import Program, build
 from byhand.program.buffers import flat_views
@@ -45,7 +45,10 @@ class Model:
     that the images of the training showed (timm's word), which `byhand predict` shows too.
 
     p: the parameters by name, and all of them in one buffer, `p.flat`; g: their gradients, `grad_<name>`, and `g.flat`;
-    state: what forward updates in training (running statistics, random keys), by name.
+    state: what forward updates in training (running statistics, random keys), by name. Assigning to one of them, or to an
+    item of `parameters`, writes into the array. lock: held while one of the model's programs runs.
+
+    A model is called on images, `model(images)`, or as a layer of another network on a tensor, `model(nn.Input(28, 28, 1))`.
 
     >>> import byhand as bh
     >>> from byhand import nn
@@ -57,6 +60,7 @@ class Model:
     754
     """
 
+    @hinted
     def __init__(
         self,
         inputs: Tensor,
@@ -111,7 +115,7 @@ class Model:
         if not np.all(self.std):
             raise ArgumentError("Model: std is 0; expected numbers to divide by")
         self._programs: dict[tuple[object, ...], Program] = {}  # the last few, each with its arena
-        self._lock = ForkSafeLock()  # of its programs: one thread runs one of them at a time
+        self.lock = ForkSafeLock()  # of its programs: one thread runs one of them at a time
         if seed is not None:
             self._initialize(integer("Model: seed", seed, 0))
 
@@ -150,21 +154,19 @@ class Model:
         return {name: getattr(self, name) for name in names}
 
     @cached_property
-    def p(self) -> SimpleNamespace:
+    def p(self) -> NamedArrays:
         """Every parameter by name, and all of them in one buffer, `flat`."""
-        return flat_views(self.graph.of_kind("parameter"), self.dtype)
+        return NamedArrays(**vars(flat_views(self.graph.of_kind("parameter"), self.dtype)))
 
     @cached_property
-    def state(self) -> SimpleNamespace:
+    def state(self) -> NamedArrays:
         """The arrays that forward updates in training, by name: running statistics, random keys."""
-        return SimpleNamespace(
-            **{t.name: np.zeros(t.shape, t.dtype or self.dtype) for t in self.graph.of_kind("state")}
-        )
+        return NamedArrays(**{t.name: np.zeros(t.shape, t.dtype or self.dtype) for t in self.graph.of_kind("state")})
 
     @cached_property
-    def g(self) -> SimpleNamespace:
+    def g(self) -> NamedArrays:
         """The gradient of every parameter, `grad_<name>`, and all of them in one buffer, `flat`."""
-        return flat_views(self.graph.of_kind("parameter"), self.dtype, "grad_")
+        return NamedArrays(**vars(flat_views(self.graph.of_kind("parameter"), self.dtype, "grad_")))
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -173,9 +175,24 @@ class Model:
         return self.graph.input.shape[1:]
 
     @property
-    def parameters(self) -> dict[str, Array]:
-        """Every parameter by name: the arrays that training changes, not copies."""
-        return {t.name: vars(self.p)[t.name] for t in self.graph.of_kind("parameter")}
+    def parameters(self) -> ParameterDict:
+        """Every parameter by name: the arrays that training changes, not copies; assigning an item writes into its array."""
+        return ParameterDict({t.name: vars(self.p)[t.name] for t in self.graph.of_kind("parameter")})
+
+    def named_parameters(self) -> Iterator[tuple[str, Array]]:
+        """Yield (name, array) of every parameter."""
+        return iter(self.parameters.items())
+
+    def state_dict(self) -> dict[str, Array]:
+        """Return copies of all parameters and states by name, for `load_state_dict`."""
+        return {name: array.copy() for name, array in (self.parameters | vars(self.state)).items()}
+
+    def load_state_dict(self, arrays: Mapping[str, npt.ArrayLike], strict: bool = True) -> None:
+        """Copy parameters and states by name, all or none; strict=False: those whose names the model has.
+
+        Raises ArgumentError where a name is missing or unknown, ShapeError for another shape.
+        """
+        load_arrays(self.parameters | vars(self.state), arrays, strict)
 
     @property
     def parameter_count(self) -> int:
@@ -207,7 +224,7 @@ class Model:
         if train and not self.classes:
             raise ArgumentError(f"{self.name} has no classes to learn: {self.output!r} is its output; see replace_head")
         key = (batch, train, hand, update, input_gradient, label_smoothing, preserve_all)
-        with self._lock.rlock:
+        with self.lock.rlock:
             program = self._programs.pop(key, None)
             if program is None:
                 title = f"{self.name}, {self.parameter_count:,} parameters"
@@ -224,7 +241,7 @@ class Model:
                     label_smoothing=label_smoothing,
                     preserve_all=preserve_all,
                     auxiliary=self.auxiliary,
-                    lock=self._lock,
+                    lock=self.lock,
                 )
             self._programs[key] = program
             if len(self._programs) > MAX_PROGRAMS:
@@ -291,7 +308,7 @@ class Model:
         for part in Prefetcher(batch, starts) if files else map(batch, starts):
             part = self.check(part)
             program = self.program(len(part), hand=hand)
-            with self._lock.rlock:  # from the images to the result, which the program copies
+            with self.lock.rlock:  # from the images to the result, which the program copies
                 x = self.prepare(part, out=program.images[0], hand=hand)
                 parts.append(program(x, self.p, self.state, program.arena))
         return np.concatenate(parts) if len(parts) > 1 else parts[0]
@@ -320,29 +337,9 @@ class Model:
         >>> model.trace(train.images[:1], train.labels[:1])["grad_conv1_weight"].shape
         (3, 3, 1, 8)
         """
-        x = self.prepare(images, hand=hand)
-        with self._lock.rlock:
-            state = SimpleNamespace(**{name: value.copy() for name, value in vars(self.state).items()})
-            assert self.graph.input is not None
-            named = {self.graph.input.name: x} | self.parameters | vars(state)
-            if labels is None:
-                program = self.program(len(x), hand=hand, preserve_all=True)
-                logits = program(x, self.p, state, program.arena)
-                if self.output is not self.logits:
-                    named[self.output.name] = softmax(logits)
-                named |= vars(program.arena)
-            else:
-                labels = check_labels(labels, len(self.classes))
-                if labels.shape != (len(x),):
-                    raise ShapeError(
-                        f"{self.name}: labels have the shape {labels.shape}; expected ({len(x)},), one an image"
-                    )
-                program = self.program(len(x), train=True, hand=hand, input_gradient=True, preserve_all=True)
-                gradients = flat_views(self.graph.of_kind("parameter"), self.dtype, "grad_")
-                program(x, labels, self.p, gradients, state, program.arena)
-                named |= {"labels": labels} | vars(program.arena)
-                named |= {name: value for name, value in vars(gradients).items() if name != "flat"}
-            return {name: np.array(value) for name, value in named.items()}
+        from byhand.nn.trace import trace  # noqa: PLC0415  (it takes Models)
+
+        return trace(self, images, labels, hand)
 
     def replace_head(
         self, classes: int | Sequence[str], *, frozen: bool = True, unfreeze: int = 0, seed: int = 0
