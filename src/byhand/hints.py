@@ -193,6 +193,7 @@ POSITIONS: dict[str, str] = {
     "ConvTranspose2d": "the input's channels are read from the input: nn.ConvTranspose2d(filters, kernel, stride=2)",
     "Linear": "the size of the input is read from the input: nn.Linear(units)",
     "BatchNorm": "the number of channels is read from the input: nn.BatchNorm()",
+    **dict.fromkeys(("SGD", "Adam", "AdamW", "RMSprop", "Muon"), "the Trainer gives the optimizer its parameters"),
     "Dataset": "write bh.data.Dataset(images, labels, classes)",
 }
 
@@ -254,12 +255,16 @@ def _call_problem(function: Callable[..., Any], args: tuple[Any, ...], kwargs: M
     unknown = [keyword for keyword in kwargs if keyword not in parameters]
     places = [key for key, parameter in parameters.items() if parameter.kind is Parameter.POSITIONAL_OR_KEYWORD]
     if unknown:
-        hint = f"; {KEYWORDS[unknown[0]]}" if unknown[0] in KEYWORDS else suggestion(unknown[0], parameters)
-        known = "" if hint else f"; expected {', '.join(parameters) or 'none'}"
-        return f"{name}: there is no argument '{unknown[0]}'{hint}{known}"
+        return unknown_keyword(name, unknown[0], parameters)
     if len(args) > len(places):
         by_name = [key for key in parameters if key not in places]
         hint = POSITIONS.get(name) or f"give others by name: {', '.join(f'{key}=' for key in by_name)}"
         taken = f"expected at most {len(places)} ({', '.join(places)})" if places else "expected none"
         return f"{name}: got {len(args)} values by position; {taken}" + (f"; {hint}" if by_name else "")
-    return f"{name}: {wrong}"
+    return f"{name}: {wrong}{f'; {POSITIONS[name]}' if name in POSITIONS else ''}"
+
+
+def unknown_keyword(owner: str, keyword: str, known: Iterable[str]) -> str:
+    """Return the message for a keyword that a call does not take."""
+    hint = f"; {KEYWORDS[keyword]}" if keyword in KEYWORDS else suggestion(keyword, known)
+    return f"{owner}: there is no argument '{keyword}'{hint}" + ("" if hint else f"; expected {', '.join(known)}")

@@ -18,6 +18,7 @@ from byhand.data.dataset import Dataset
 from byhand.data.image_source import ImageSource, ProgressCallback
 from byhand.data.splits import VALIDATION_FRACTION, Splits
 from byhand.errors import ArgumentError, FileError, UnknownNameError
+from byhand.hints import hinted, unknown_attribute
 
 __all__ = ["Augment", "Dataset", "Splits", "digits", "find", "idx", "load", "mnist"]
 EXPECTED = (
@@ -29,7 +30,7 @@ def __getattr__(name: str) -> Any:
     """Import `digits` when it is first asked for: Pillow takes as long as the rest of byhand."""
     if name == "digits":
         return importlib.import_module("byhand.data.digits")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise unknown_attribute("byhand.data", name, __all__)
 
 
 def find(source: str | os.PathLike[str], progress: ProgressCallback | None = None) -> ImageSource:
@@ -66,6 +67,7 @@ def find(source: str | os.PathLike[str], progress: ProgressCallback | None = Non
     return FileSource.of(discovery.discover_folders(path) if path.is_dir() else discovery.discover_csv(path), progress)
 
 
+@hinted
 def load(
     source: str | os.PathLike[str], *, validation_fraction: float = VALIDATION_FRACTION, seed: int = 0
 ) -> tuple[Dataset, Dataset]:

@@ -1,5 +1,6 @@
 """`Dataset`: images in memory or in files, a label for each, and the names of the classes."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +66,23 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def __getitem__(self, row: Any) -> Any:
+        """Return (image, label) of one example; of a slice, or of an array of indices, a Dataset.
+
+        >>> from byhand.data import mnist
+        >>> image, label = mnist.load()[0][0]
+        >>> image.shape, label
+        ((28, 28, 1), 5)
+        """
+        if not hasattr(row, "__index__"):
+            return self.rows(row)
+        label = self.labels[row]
+        return self.images[row], int(label) if label.ndim == 0 and label.dtype.kind in "iu" else label
+
+    def __iter__(self) -> Iterator[tuple[Array, Any]]:
+        """Yield (image, label) of each example."""
+        return (self[row] for row in range(len(self)))
 
     def __repr__(self) -> str:
         size = "x".join(map(str, self.images.shape[1:]))

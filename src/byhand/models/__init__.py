@@ -14,6 +14,7 @@ from pkgutil import iter_modules
 from typing import Any
 
 from byhand.errors import ArgumentError, UnknownNameError
+from byhand.hints import hinted, unknown_attribute
 from byhand.models.architecture import Architecture
 from byhand.nn import Input, Model
 from byhand.shapes import integer
@@ -36,6 +37,7 @@ def names() -> list[str]:
     return sorted(ARCHITECTURES)
 
 
+@hinted
 def create(
     name: str,
     classes: int | Sequence[str] | None = None,

@@ -10,8 +10,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from byhand.errors import ArgumentError
+from byhand.errors import ArgumentError, UnknownArgumentError
 from byhand.graph import Graph, Tensor
+from byhand.hints import hinted, unknown_keyword
 from byhand.nn import init
 from byhand.ops.op import Array, Op
 from byhand.shapes import Shape, integer
@@ -42,7 +43,15 @@ class Layer:
     op: ClassVar[Op]
     label: ClassVar[str] = ""
 
+    def __init_subclass__(cls, **settings: Any) -> None:
+        super().__init_subclass__(**settings)
+        if "__init__" in vars(cls):
+            cls.__init__ = hinted(cls.__init__)  # type: ignore[method-assign]
+
+    @hinted
     def __init__(self, *, name: str | None = None, **attributes: Any) -> None:
+        if unknown := next((key for key in attributes if key not in self.op.attributes), None):
+            raise UnknownArgumentError(unknown_keyword(type(self).__name__, unknown, [*self.op.attributes, "name"]))
         self.name, self.attributes = name, attributes
 
     def __call__(self, *inputs: Any) -> Tensor:

@@ -30,7 +30,9 @@ def with_frozen(model: Model, names: tuple[str, ...]) -> Model:
     copy_nodes(graph, model.graph, model.graph.nodes, tensors, frozen=is_frozen, inference=is_frozen)
     auxiliary = [(tensors[tensor.name], weight) for tensor, weight in model.auxiliary]
     output = tensors[model.output.name]
-    new = Model(tensors[model.graph.input.name], output, seed=None, classes=model.classes, auxiliary=auxiliary, **model.settings)
+    new = Model(
+        tensors[model.graph.input.name], output, seed=None, classes=model.classes, auxiliary=auxiliary, **model.settings
+    )
     copy_weights(new, model)
     return new
 

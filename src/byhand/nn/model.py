@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from byhand.data.lazy_images import LazyImages
-from byhand.data.prefetch import Prefetcher
 from byhand.errors import ArgumentError, ShapeError
 from byhand.graph import Graph, Tensor
-from byhand.kernels.lookup_table import look_up
 from byhand.hints import MODEL_NAMES, hinted, unknown_attribute
-from byhand.nn.parameters import NamedArrays, ParameterDict, load_arrays
+from byhand.kernels.lookup_table import look_up
+from byhand.nn.inference import logits_of
+from byhand.nn.parameters import NamedArrays, ParameterDict, initialize, load_arrays
+from byhand.nn.pixel_scale import per_channel
 from byhand.nn.summary import Summary
+from byhand.nn.trace import trace
 from byhand.ops import DEFAULT_HAND, softmax
 from byhand.ops.op import Array
 from byhand.program import Program, build
@@ -28,9 +29,9 @@ from byhand.program.spec import Update
 from byhand.shapes import integer, number
 
 MAX_PROGRAMS = 8  # that a model keeps: for the full and the last batch of training, testing, predicting, and two more
-MAX_BATCH = 250  # images, where no batch size is given
-MAX_BATCH_PIXELS = 1 << 20  # in all of these images
 LOOKUP_MIN_ELEMENTS = 8192  # below, NumPy scales pixels sooner than a kernel is launched
+
+METHODS: dict[str, Callable[..., Any]] = {}  # of Model, which byhand.train, a floor above, adds: fit, evaluate
 
 
 class Model:
@@ -111,37 +112,55 @@ class Model:
         self.classes = tuple(map(str, range(count) if classes is None else classes))
         if sizes != (count,) and not free:
             raise ArgumentError(f"Model: got {count} class names for {prod(sizes)} outputs")
-        self.mean, self.std = (self._per_channel(what, value) for what, value in (("mean", mean), ("std", std)))
+        self.mean, self.std = (
+            per_channel(what, value, self.input_shape[-1:]) for what, value in (("mean", mean), ("std", std))
+        )
         if not np.all(self.std):
             raise ArgumentError("Model: std is 0; expected numbers to divide by")
         self._programs: dict[tuple[object, ...], Program] = {}  # the last few, each with its arena
         self.lock = ForkSafeLock()  # of its programs: one thread runs one of them at a time
         if seed is not None:
-            self._initialize(integer("Model: seed", seed, 0))
-
-    def _per_channel(self, what: str, value: npt.ArrayLike) -> float | list[float]:
-        """Return a number, or a list of one a channel."""
-        channels = self.input_shape[-1:]
-        try:
-            array = np.asarray(value, np.float64)
-        except (TypeError, ValueError):
-            array = np.array(np.nan)
-        if array.shape not in ((), channels) or not np.isfinite(array).all():
-            raise ArgumentError(
-                f"Model: {what} is {value!r}; expected a number, or {prod(channels)} of them, one a channel"
-            )
-        return array.tolist()  # type: ignore[no-any-return]
-
-    def _initialize(self, seed: int) -> None:
-        rng = np.random.default_rng(seed)
-        for values, kind in ((self.p, "parameter"), (self.state, "state")):
-            for tensor in self.graph.of_kind(kind):
-                assert tensor.initializer is not None
-                vars(values)[tensor.name][...] = tensor.initializer(rng, tensor.shape)
+            rng = np.random.default_rng(integer("Model: seed", seed, 0))
+            initialize(self.graph.of_kind("parameter"), self.p, rng)
+            initialize(self.graph.of_kind("state"), self.state, rng)
 
     def __repr__(self) -> str:
         what = f"{len(self.classes)} classes" if self.classes else str(self.output.shape[1:])
         return f"<model {self.name}: {self.input_shape} -> {what}, {self.parameter_count:,} parameters>"
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("p", "g", "state"):
+            raise ArgumentError(f"Model: {name} can't be replaced; write its arrays: model.{name}.conv1_weight = ...")
+        super().__setattr__(name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        raise unknown_attribute("the model", name, [key for key in dir(self) if key[0] != "_"], MODEL_NAMES)
+
+    def __reduce__(self) -> Any:
+        """Copy and pickle what a file of the model holds; programs and gradients are made anew."""
+        from byhand.nn.serialization import record, restore  # noqa: PLC0415  (it makes Models)
+
+        return restore, record(self)
+
+    def __call__(self, images: Any) -> Any:
+        """Return the network's output for images; on a symbolic tensor, be a layer of its network, with these weights."""
+        if isinstance(images, Tensor):
+            from byhand.nn.model_layer import apply_model  # noqa: PLC0415  (it takes Models)
+
+            return apply_model(self, images)
+        return self.logits_of(images) if self.output is self.logits else self.predict(images)
+
+    def eval(self) -> Model:
+        """Return the model itself, which has no modes to switch: predict is inference, a Trainer's step is training."""
+        return self
+
+    def fit(self, images: Any, labels: Any = None, **settings: Any) -> Any:
+        """Train on arrays or on a Dataset; return a row per epoch. settings: as `byhand.train.fitting.fit` takes them."""
+        return METHODS["fit"](self, images, labels, **settings)
+
+    def evaluate(self, images: Any, labels: Any = None, **settings: Any) -> dict[str, float]:
+        """Return the mean loss and the accuracy on arrays or on a Dataset; see `byhand.train.fitting.evaluate_model`."""
+        return METHODS["evaluate"](self, images, labels, **settings)  # type: ignore[no-any-return]
 
     def _repr_html_(self) -> str:
         """Return the table of layers, as a notebook shows it."""
@@ -223,26 +242,20 @@ class Model:
         batch = integer("program: batch", batch)
         if train and not self.classes:
             raise ArgumentError(f"{self.name} has no classes to learn: {self.output!r} is its output; see replace_head")
-        key = (batch, train, hand, update, input_gradient, label_smoothing, preserve_all)
+        settings = {
+            "hand": hand,
+            "update": update,
+            "input_gradient": input_gradient,
+            "label_smoothing": label_smoothing,
+            "preserve_all": preserve_all,
+        }
+        key = (batch, train, *settings.values())
         with self.lock.rlock:
             program = self._programs.pop(key, None)
             if program is None:
                 title = f"{self.name}, {self.parameter_count:,} parameters"
-                program = build(
-                    self.graph,
-                    self.logits,
-                    title,
-                    batch=batch,
-                    training=train,
-                    hand=hand,
-                    dtype=self.dtype,
-                    update=update,
-                    input_gradient=input_gradient,
-                    label_smoothing=label_smoothing,
-                    preserve_all=preserve_all,
-                    auxiliary=self.auxiliary,
-                    lock=self.lock,
-                )
+                fixed: dict[str, Any] = {"dtype": self.dtype, "auxiliary": self.auxiliary, "lock": self.lock}
+                program = build(self.graph, self.logits, title, batch=batch, training=train, **settings, **fixed)
             self._programs[key] = program
             if len(self._programs) > MAX_PROGRAMS:
                 del self._programs[next(iter(self._programs))]  # the least recently used
@@ -254,6 +267,8 @@ class Model:
         if images.shape[1:] != self.input_shape or not len(images):
             hint = "; for a single image, give image[None]" if images.shape == self.input_shape else ""
             hint = "; add the channel axis: images[..., None]" if (*images.shape[1:], 1) == self.input_shape else hint
+            if images.ndim == 4 and (*images.shape[2:], images.shape[1]) == self.input_shape:
+                hint = "; channels come last here: images.transpose(0, 2, 3, 1)"
             expected = ", ".join(map(str, self.input_shape))
             raise ShapeError(f"{self.name}: images have the shape {images.shape}; expected (N, {expected}){hint}")
         if images.dtype != np.uint8 and images.dtype.kind != "f":
@@ -295,23 +310,7 @@ class Model:
         images: an array, or `data.lazy_images.LazyImages`, prefetched; batch_size: by default as many images as have
         a million pixels, at most 250.
         """
-        files = isinstance(images, LazyImages)
-        images = images if files else np.atleast_1d(images)
-        default = max(1, min(MAX_BATCH, MAX_BATCH_PIXELS // max(1, prod(self.input_shape[:2]))))
-        size = default if batch_size is None else integer("batch_size", batch_size)
-        starts = range(0, max(1, len(images)), size)
-
-        def batch(start: int) -> Array:
-            return np.asarray(images[start : start + size])
-
-        parts = []
-        for part in Prefetcher(batch, starts) if files else map(batch, starts):
-            part = self.check(part)
-            program = self.program(len(part), hand=hand)
-            with self.lock.rlock:  # from the images to the result, which the program copies
-                x = self.prepare(part, out=program.images[0], hand=hand)
-                parts.append(program(x, self.p, self.state, program.arena))
-        return np.concatenate(parts) if len(parts) > 1 else parts[0]
+        return logits_of(self, images, batch_size, hand)
 
     def predict(self, images: Any, *, batch_size: int | None = None, hand: str = DEFAULT_HAND) -> Array:
         """Return the probability of each class: images (N, H, W, C) uint8 or floating point -> (N, classes).
@@ -325,9 +324,7 @@ class Model:
     def trace(self, images: Any, labels: Any = None, *, hand: str = DEFAULT_HAND) -> dict[str, Array]:
         """Return every tensor of a forward pass, and with labels of a backward pass, under the name that the program uses.
 
-        Outputs (`conv1`), what forward saves (`pool1_argmax`), parameters (`conv1_weight`), states; with labels also the loss,
-        and the gradient of the loss with respect to each of them (`grad_conv1`, `grad_conv1_weight`, `grad_images`; where a
-        tensor is used twice, `grad_2_...` is the second use's part, which the sum includes). The model does not change.
+        The model does not change. See `byhand.nn.trace` for the names.
 
         >>> import byhand as bh
         >>> train, _ = bh.data.load("mnist")
@@ -337,8 +334,6 @@ class Model:
         >>> model.trace(train.images[:1], train.labels[:1])["grad_conv1_weight"].shape
         (3, 3, 1, 8)
         """
-        from byhand.nn.trace import trace  # noqa: PLC0415  (it takes Models)
-
         return trace(self, images, labels, hand)
 
     def replace_head(
@@ -357,17 +352,23 @@ class Model:
 
         return replace_head(self, classes, frozen, seed, unfreeze)
 
+    def with_frozen(self, *layers: str) -> Model:
+        """Return a model in which training leaves layers alone: their parameters, and the running statistics of their norms.
+
+        layers: names, or patterns such as "conv*". Raises UnknownNameError for one that no layer with parameters has.
+
+        >>> import byhand as bh
+        >>> bh.models.create("lenet5").with_frozen("conv*", "fc1").parameter_count
+        11014
+        """
+        from byhand.nn.freeze import with_frozen  # noqa: PLC0415  (it makes Models)
+
+        return with_frozen(self, layers)
+
     def with_flip_tta(self) -> Model:
         """Return a model with horizontal-flip test-time augmentation: the mean of the logits of an image and its mirror image.
 
         For networks that were trained on images and their mirror images (`bh.data.Augment(flip=True)`).
-
-        >>> import byhand as bh
-        >>> model = bh.models.create("tiny", classes=["cat", "dog"])
-        >>> image = np.random.default_rng(0).random((1, 32, 32, 3))
-        >>> tta = model.with_flip_tta()
-        >>> bool(np.allclose(tta.logits_of(image), tta.logits_of(image[:, :, ::-1]), atol=1e-6))
-        True
         """
         from byhand.nn.flip_tta import with_flip_tta  # noqa: PLC0415  (it makes Models)
 

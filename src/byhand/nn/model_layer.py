@@ -35,9 +35,7 @@ def apply_model(model: Model, x: Tensor) -> Tensor:
             for tensor in model.graph.of_kind(kind):
                 if not again:
                     values = constant(vars(arrays)[tensor.name].copy())
-                    mine[tensor.name] = graph.add_tensor(
-                        prefix + tensor.name, tensor.shape, kind, tensor.dtype, values
-                    )
+                    mine[tensor.name] = graph.add_tensor(prefix + tensor.name, tensor.shape, kind, tensor.dtype, values)
         tensors = {model.graph.input.name: x, **mine}
         copy_nodes(graph, model.graph, model.graph.up_to(model.output).nodes, tensors, prefix=prefix)
         return tensors[model.output.name]

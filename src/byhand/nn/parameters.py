@@ -6,13 +6,14 @@ it writes into the array, or raises where the name or the shape is another.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import numpy as np
 
 from byhand.errors import ArgumentError, ShapeError, UnknownNameError
+from byhand.graph import Tensor
 from byhand.hints import unknown_attribute
 from byhand.ops.op import Array
 
@@ -71,6 +72,13 @@ class ParameterDict(dict[str, Array]):
     __delitem__ = pop = popitem = clear = setdefault = _refuse  # type: ignore[assignment]
 
 
+def initialize(tensors: Sequence[Tensor], arrays: NamedArrays, rng: np.random.Generator) -> None:
+    """Write the first values of tensors into the arrays of their names, in order."""
+    for tensor in tensors:
+        assert tensor.initializer is not None
+        vars(arrays)[tensor.name][...] = tensor.initializer(rng, tensor.shape)
+
+
 def check(arrays: Mapping[str, Array], name: str, value: Any) -> Array:
     """Return a value as an array that may be written into the array of that name.
 
@@ -81,7 +89,11 @@ def check(arrays: Mapping[str, Array], name: str, value: Any) -> Array:
     target = arrays[name]
     try:
         array = np.asarray(value)
-    except (TypeError, ValueError, RuntimeError):  # rows of different lengths; a PyTorch tensor that requires a gradient
+    except (
+        TypeError,
+        ValueError,
+        RuntimeError,
+    ):  # rows of different lengths; a PyTorch tensor that requires a gradient
         array = np.array(None)
     if array.dtype.kind not in "fiub":
         raise ArgumentError(f"{name}: got a {type(value).__name__}; expected an array of numbers {target.shape}")

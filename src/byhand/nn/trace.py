@@ -1,16 +1,25 @@
-"""The trace of a model: every tensor of a forward pass, and with labels of a backward pass, by name."""
+"""The trace of a model: every tensor of a forward pass, and with labels of a backward pass, by name.
+
+Outputs (`conv1`), what forward saves (`pool1_argmax`), parameters (`conv1_weight`), states; with labels also the loss, and the
+gradient of the loss with respect to each of them (`grad_conv1`, `grad_conv1_weight`, `grad_images`; where a tensor is used
+twice, `grad_2_...` is the second use's part, which the sum includes).
+"""
+
+from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from byhand.errors import ShapeError
-from byhand.nn.model import Model
 from byhand.ops import softmax
 from byhand.ops.loss.softmax import check_labels
 from byhand.ops.op import Array
 from byhand.program.buffers import flat_views
+
+if TYPE_CHECKING:
+    from byhand.nn.model import Model
 
 
 def trace(model: Model, images: Any, labels: Any, hand: str) -> dict[str, Array]:

@@ -24,7 +24,15 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from byhand.errors import ArgumentError, ByhandError, ShapeError, UnknownNameError
+from byhand.errors import (
+    ArgumentError,
+    ByhandError,
+    ShapeError,
+    UnknownArgumentError,
+    UnknownNameError,
+    suggestion,
+)
+from byhand.hints import KEYWORDS
 from byhand.kernels import memory
 from byhand.shapes import Array as Array  # noqa: PLC0414  (exported: ops are written with Array and Op)
 from byhand.shapes import Shape, Window
@@ -175,7 +183,8 @@ class Op:
         who = who or self.name
         if unknown := next((key for key in attributes if key not in self.attributes), None):
             known = f"it has {', '.join(self.attributes)}" if self.attributes else "it has none"
-            raise ArgumentError(f"{who}: {self.name} has no attribute '{unknown}'; {known}")
+            hint = f"; {KEYWORDS[unknown]}" if unknown in KEYWORDS else suggestion(unknown, self.attributes)
+            raise UnknownArgumentError(f"{who}: {self.name} has no attribute '{unknown}'{hint}; {known}")
         if missing := next((key for key in self.required if key not in attributes), None):
             raise ArgumentError(f"{who}: {missing} is missing; {self.name} has no default for it")
         try:

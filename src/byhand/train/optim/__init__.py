@@ -3,9 +3,11 @@
 A new optimizer is one file, which ends with `register`, and one line in `catalog.py`.
 """
 
+import typing as _typing
 from collections.abc import Callable
 from types import SimpleNamespace
 
+from byhand.hints import unknown_attribute as _unknown_attribute
 from byhand.ops.op import Array
 from byhand.program.spec import Update
 from byhand.train.optim.catalog import *  # noqa: F403
@@ -40,3 +42,10 @@ def update_function(
         optimizer.apply(p, g, buffers, lr=lr, t=t, hand=hand)
 
     return apply
+
+
+if not _typing.TYPE_CHECKING:  # else type checkers would take any name for one that is there
+
+    def __getattr__(name):
+        """Raise the error for a name that there is not: it says what to write."""
+        raise _unknown_attribute("byhand.optim", name, __all__)
