@@ -18,6 +18,8 @@ from byhand.errors import UnknownArgumentError, UnknownAttributeError, UnknownIm
 P = ParamSpec("P")
 R = TypeVar("R")
 
+NAMED = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+
 LOSSES = "a loss is a setting of the Trainer: bh.Trainer(model, bh.SGD(), loss='cross_entropy'), 'mse' or 'bce'"
 BATCHES = "the Trainer makes the batches: bh.Trainer(model, bh.SGD(), batch_size=64).fit(train)"
 TRANSFORMS = "the Trainer augments: bh.Trainer(..., augment=bh.data.Augment(flip=True)); uint8 images need no ToTensor"
@@ -248,6 +250,7 @@ def _call_problem(function: Callable[..., Any], args: tuple[Any, ...], kwargs: M
         wrong = str(error)
     else:
         return None
+    parameters = {key: value for key, value in parameters.items() if value.kind in NAMED}
     name = function.__name__
     if name == "__init__":
         name, args = type(args[0]).__name__, args[1:]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from byhand.errors import ArgumentError, UnknownNameError
 from byhand.hints import hinted, unknown_attribute
@@ -101,3 +101,11 @@ def pretrained(name: str, **settings: Any) -> Model:
     model = create(name, classes.read_text(encoding="utf-8").splitlines(), seed=None, **settings)
     model.load_torchvision(weights)
     return model
+
+
+if not TYPE_CHECKING:  # else type checkers would take any name for one that is there
+
+    def __getattr__(name):
+        """Raise the error for a name that there is not: it says what to write."""
+        hints = {known: f"write bh.models.create('{known}')" for known in ARCHITECTURES}
+        raise unknown_attribute("byhand.models", name, ["create", "names", "pretrained", *ARCHITECTURES], hints)

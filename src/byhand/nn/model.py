@@ -112,9 +112,8 @@ class Model:
         self.classes = tuple(map(str, range(count) if classes is None else classes))
         if sizes != (count,) and not free:
             raise ArgumentError(f"Model: got {count} class names for {prod(sizes)} outputs")
-        self.mean, self.std = (
-            per_channel(what, value, self.input_shape[-1:]) for what, value in (("mean", mean), ("std", std))
-        )
+        channels = self.input_shape[-1:]
+        self.mean, self.std = per_channel("mean", mean, channels), per_channel("std", std, channels)
         if not np.all(self.std):
             raise ArgumentError("Model: std is 0; expected numbers to divide by")
         self._programs: dict[tuple[object, ...], Program] = {}  # the last few, each with its arena

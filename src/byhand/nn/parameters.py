@@ -67,6 +67,7 @@ class ParameterDict(dict[str, Array]):
         return self
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        """Raise an error: the names are fixed."""
         raise ArgumentError("a model's parameters can't be removed or added; replace_head makes another network")
 
     __delitem__ = pop = popitem = clear = setdefault = _refuse  # type: ignore[assignment]
