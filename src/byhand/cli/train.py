@@ -230,7 +230,7 @@ def train(
         early_stopping=settings.get("early_stopping"),
         quiet=not verbose,
         run=run,
-        on_epoch=None if write_page is None else lambda row: write_page(),
+        callbacks=[] if write_page is None else [lambda row: write_page()],
         export_model=setup.final_model,
     )
     if setup.trainer.state is not None:  # Ctrl-C

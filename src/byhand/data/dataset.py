@@ -15,8 +15,9 @@ from byhand.shapes import Array
 class Dataset:
     """Images (N, H, W, C) in uint8 or float32, labels (N,) in int64, and the name of each class.
 
-    Labels of another integer type are converted; images are taken as they are, without resizing, cropping or scaling. They
-    may also be `LazyImages`, which are decoded when they are indexed. files: the file name of each image, or empty.
+    Labels of another integer type are converted. They may also be floating-point targets: soft labels or several labels an
+    image, (N, classes), or, without classes, numbers (N, ...). Images are taken as they are, without resizing, cropping or
+    scaling; they may also be `LazyImages`, which are decoded when they are indexed. files: their names, or empty.
 
     Raises ShapeError for wrong axes or lengths, ArgumentError for a wrong type, label or class name.
 
@@ -44,11 +45,17 @@ class Dataset:
             )
         if images.dtype not in (np.uint8, np.float32):
             raise ArgumentError(f"Dataset: images must be uint8 or float32, got {images.dtype}; convert them first")
-        if labels.shape != images.shape[:1]:
+        if labels.dtype.kind == "f" and (labels.ndim > 1 or not names):  # targets: soft labels, or numbers
+            if labels.shape[:1] != images.shape[:1] or (names and labels.shape[1:] != (len(names),)):
+                raise ShapeError(
+                    f"Dataset: {len(images)} images of {len(names)} classes need targets of shape ({len(images)}, "
+                    f"{len(names) or '...'}), got {labels.shape}"
+                )
+        elif labels.shape != images.shape[:1]:
             raise ShapeError(f"Dataset: {len(images)} images need labels of shape ({len(images)},), got {labels.shape}")
-        if labels.dtype.kind not in "iu":
+        elif labels.dtype.kind not in "iu":
             raise ArgumentError(f"Dataset: labels must be integers, class numbers from 0, got {labels.dtype}")
-        if labels.size and not 0 <= labels.min() <= labels.max() < len(names):
+        elif labels.size and not 0 <= labels.min() <= labels.max() < len(names):
             raise ArgumentError(
                 f"Dataset: labels go from {labels.min()} to {labels.max()}, but there are {len(names)} classes, "
                 "numbered from 0; give a name for every label"
@@ -59,7 +66,7 @@ class Dataset:
             )
         for field, value in (
             ("images", images),
-            ("labels", labels.astype(np.int64, copy=False)),
+            ("labels", labels.astype(np.float32 if labels.dtype.kind == "f" else np.int64, copy=False)),
             ("classes", tuple(names)),
         ):
             object.__setattr__(self, field, value)

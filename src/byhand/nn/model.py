@@ -20,7 +20,7 @@ from byhand.nn.parameters import NamedArrays, ParameterDict, initialize, load_ar
 from byhand.nn.pixel_scale import per_channel
 from byhand.nn.summary import Summary
 from byhand.nn.trace import trace
-from byhand.ops import DEFAULT_HAND, softmax
+from byhand.ops import DEFAULT_HAND, Op, softmax, softmax_cross_entropy
 from byhand.ops.op import Array
 from byhand.program import Program, build
 from byhand.program.buffers import flat_views
@@ -229,22 +229,24 @@ class Model:
         hand: str = DEFAULT_HAND,
         update: Update | None = None,
         input_gradient: bool = False,
+        loss: Op = softmax_cross_entropy,
         label_smoothing: float = 0.0,
         preserve_all: bool = False,
     ) -> Program:
         """Return the generated program for a batch size; `print` shows it.
 
-        update: what an optimizer adds (`trainer.program()` passes it); input_gradient: also d loss / d images;
+        update: what an optimizer adds (`trainer.program()` passes it); input_gradient: also d loss / d images; loss: its op;
         label_smoothing: the part of each label's probability that is spread over all classes; preserve_all: no array shares
         memory with another, so that all can be read afterwards.
         """
         batch = integer("program: batch", batch)
-        if train and not self.classes:
+        if train and not self.classes and "label_smoothing" in loss.attributes:
             raise ArgumentError(f"{self.name} has no classes to learn: {self.output!r} is its output; see replace_head")
         settings = {
             "hand": hand,
             "update": update,
             "input_gradient": input_gradient,
+            "loss": loss,
             "label_smoothing": label_smoothing,
             "preserve_all": preserve_all,
         }

@@ -96,6 +96,7 @@ class Op:
     state: inputs that forward also writes in place, such as running statistics.
     check(inputs): raises for values, not only shapes, that are invalid.
     algorithms(input shapes, call, itemsize): which algorithm the compiled hand takes to write each output and gradient.
+    in_python: its hands call a function of the user's; it is not registered, and a program that has one is not captured.
 
     >>> import byhand as bh, numpy as np
     >>> bh.relu(np.array([-1.0, 2.0]), hand="loops")
@@ -117,10 +118,11 @@ class Op:
         state: tuple[str, ...] = (),
         check: Callable[[dict[str, Any]], object] | None = None,
         algorithms: Callable[[Sequence[InputShape], CallSpec, int], dict[str, str]] | None = None,
+        in_python: bool = False,
     ) -> None:
         self.name, self.contract, self.sample = name, contract, sample
         self.dtypes, self.state, self.check = dict(dtypes or {}), state, check
-        self._algorithms = algorithms
+        self._algorithms, self.in_python = algorithms, in_python
         self.hands = {"loops": Hand(*loops), "arrays": Hand(*arrays)}
         if compiled is not None:
             self.hands["compiled"] = Hand(*compiled)
@@ -135,7 +137,8 @@ class Op:
 
         self._check_signatures()
         self.__name__, self.__doc__ = name, self._docstring()
-        REGISTRY[name] = self
+        if not in_python:
+            REGISTRY[name] = self
 
     def __repr__(self) -> str:
         return f"<op {self.name}({', '.join(self.inputs + self.attributes)}) -> {', '.join(self.outputs)}>"
