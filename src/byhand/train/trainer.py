@@ -41,7 +41,7 @@ from byhand.train.distributed.mpi import Communicator, world
 from byhand.train.evaluation import Metric, check_data, evaluate, named_metrics
 from byhand.train.history import History, Row
 from byhand.train.losses import Loss, LossFunction
-from byhand.train.optim import OPTIMIZERS, Optimizer, update, update_function
+from byhand.train.optim import Optimizer, check_optimizer, update, update_function
 from byhand.train.run import Run
 from byhand.train.schedule import Schedule, factor_at
 from byhand.train.schedule import resolve as resolve_schedule
@@ -99,10 +99,7 @@ class Trainer:
             )
         self.model, self.optimizer, self.hand = model, optimizer, hand
         self.schedule = resolve_schedule(schedule)
-        if not isinstance(optimizer, tuple(OPTIMIZERS.values())):
-            raise ArgumentError(
-                f"Trainer: optimizer is {optimizer!r}; expected one of {', '.join(OPTIMIZERS)}, such as bh.SGD()"
-            )
+        check_optimizer(optimizer)
         self.batch_size = integer("Trainer: batch_size", batch_size)
         self.clip_norm = None if clip_norm is None else number("Trainer: clip_norm", clip_norm, 0)
         self.label_smoothing = number("Trainer: label_smoothing", label_smoothing, 0, 1)
@@ -122,8 +119,10 @@ class Trainer:
         self.state: TrainingState | None = None  # of the training under way
         self.history = History()
         self.best: dict[str, Array] = {}  # the model's arrays after the best epoch, by the validation images
-        self.images_per_second = 0.0  # of the latest training, its steps alone
-        self.data_wait_fraction = 0.0  # of the latest training's time, spent waiting for images
+        self.images_per_second, self.data_wait_fraction = (
+            0.0,
+            0.0,
+        )  # of the latest training; the part spent waiting for images
         self.curve: list[list[float]] = []  # (epoch, loss, accuracy) at about a hundred points
 
     def __repr__(self) -> str:
@@ -328,9 +327,8 @@ class Trainer:
 
     def _learning_rate(self, step: int) -> float:
         """Return the learning rate of a step of the training under way, given how many are done before it."""
-        assert self.state is not None
-        total = self._total_steps
-        return self.optimizer.lr * factor_at(self.schedule, step, total, total // self.state.epochs)
+        epochs = 1 if self.state is None else self.state.epochs
+        return self.optimizer.lr * factor_at(self.schedule, step, self._total_steps, self._total_steps // epochs)
 
     def _group_size(self, first: int, done: int) -> int:
         """Return how many steps run in one call: full batches, up to the curve's next point or the next snapshot."""

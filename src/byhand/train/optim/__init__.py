@@ -7,6 +7,7 @@ import typing as _typing
 from collections.abc import Callable
 from types import SimpleNamespace
 
+from byhand.errors import ArgumentError
 from byhand.hints import unknown_attribute as _unknown_attribute
 from byhand.ops.op import Array
 from byhand.program.spec import Update
@@ -15,8 +16,16 @@ from byhand.train.optim.clip import CLIP_GRAD_NORM, clip_line
 from byhand.train.optim.hyperparameters import Scheduled
 from byhand.train.optim.optimizer import OPTIMIZERS, Optimizer, choose
 
-__all__ = ["CLIP_GRAD_NORM", "OPTIMIZERS", "Optimizer", "update", "update_function"]
+__all__ = ["CLIP_GRAD_NORM", "OPTIMIZERS", "Optimizer", "check_optimizer", "update", "update_function"]
 __all__ += list(OPTIMIZERS)  # every optimizer
+
+
+def check_optimizer(optimizer: object) -> None:
+    """Raise ArgumentError for anything but an optimizer."""
+    if not isinstance(optimizer, tuple(OPTIMIZERS.values())):
+        raise ArgumentError(
+            f"Trainer: optimizer is {optimizer!r}; expected one of {', '.join(OPTIMIZERS)}, such as bh.SGD()"
+        )
 
 
 def update(optimizer: Optimizer, clip_norm: float | None, hand: str) -> Update:
