@@ -15,6 +15,8 @@ from byhand.cli.command import (
     AsJson,
     ImageSize,
     Mean,
+    PixelRangeText,
+    Reader,
     Std,
     command,
     complete_architecture,
@@ -51,6 +53,8 @@ def trace(
     ] = DEFAULT_MAX_MAPS,
     mean: Mean = None,
     std: Std = None,
+    reader: Reader = None,
+    pixel_range: PixelRangeText = None,
     size: ImageSize = None,
     as_json: AsJson = False,
 ) -> None:
@@ -67,8 +71,8 @@ def trace(
     path = Path(f"{name}.png") if output is None else output
     if name is not None and path.exists():
         raise FileError(f"{path} exists already; choose another file with --output")
-    pixels = image_reader(network)(image)
-    resolve_preprocessing(network, model, mean, std)
+    note = resolve_preprocessing(network, model, mean, std, None, reader, pixel_range)
+    pixels = image_reader(network, note)(image)
     values = network.trace(pixels[None])
     if name is None:
         rows = _rows(network, values)

@@ -17,7 +17,8 @@ class Dataset:
 
     Labels of another integer type are converted. They may also be floating-point targets: soft labels or several labels an
     image, (N, classes), or, without classes, numbers (N, ...). Images are taken as they are, without resizing, cropping or
-    scaling; they may also be `LazyImages`, which are decoded when they are indexed. files: their names, or empty.
+    scaling; they may also be `LazyImages`, which are decoded when they are indexed. files: their names, or empty; reader: how a
+    file becomes such an image, `Preprocessing.reader`.
 
     Raises ShapeError for wrong axes or lengths, ArgumentError for a wrong type, label or class name.
 
@@ -31,6 +32,7 @@ class Dataset:
     classes: tuple[str, ...]
     name: str = ""
     files: tuple[str, ...] = ()
+    reader: str = "picture"
 
     def __post_init__(self) -> None:
         images = self.images if isinstance(self.images, LazyImages) else np.asarray(self.images)
@@ -118,4 +120,4 @@ class Dataset:
         """Return examples by a slice (views) or by their indices (copies of the images, unless they are in files)."""
         images = self.images.take(rows) if isinstance(self.images, LazyImages) else self.images[rows]
         files = tuple(np.asarray(self.files, object)[rows]) if self.files else ()
-        return Dataset(images, self.labels[rows], self.classes, self.name, files)
+        return Dataset(images, self.labels[rows], self.classes, self.name, files, self.reader)

@@ -205,9 +205,9 @@ class Trainer:
         train, test, validation = as_datasets(self.model, train, test, validation)
         sets = {"test": test, "val": validation}
         self._take_loss(train.labels)
-        for data in (train, *sets.values()):  # all is checked before the first step
-            if data is not None:
-                check_data(self.model, data, self.hand, self.loss)
+        for data in [data for data in (train, test, validation) if data is not None]:  # before the first step
+            check_data(self.model, data, self.hand, self.loss)
+        self.model.preprocessing = self.model.preprocessing.trained_on(train.images.dtype, train.reader)
         if early_stopping is not None:
             integer("fit: early_stopping", early_stopping)
             if validation is None:
