@@ -261,7 +261,7 @@ class Model:
         batch = integer("program: batch", batch)
         if train and not self.classes and "label_smoothing" in loss.attributes:
             raise ArgumentError(f"{self.name} has no classes to learn: {self.output!r} is its output; see replace_head")
-        settings = {
+        settings: dict[str, Any] = {
             "hand": hand,
             "update": update,
             "input_gradient": input_gradient,
@@ -313,7 +313,7 @@ class Model:
             self._warned = warn_of_pixels(self, np.asarray(images))
         if not self.classes:
             return self.logits_of(images, batch_size=batch_size, hand=hand)
-        return softmax(self.logits_of(images, batch_size=batch_size, hand=hand))  # type: ignore[no-any-return]
+        return softmax(self.logits_of(images, batch_size=batch_size, hand=hand))
 
     def trace(self, images: Any, labels: Any = None, *, hand: str = DEFAULT_HAND) -> dict[str, Array]:
         """Return every tensor of a forward pass, and with labels of a backward pass, under the name that the program uses.

@@ -70,7 +70,7 @@ class ParameterDict(dict[str, Array]):
         """Raise an error: the names are fixed."""
         raise ArgumentError("a model's parameters can't be removed or added; replace_head makes another network")
 
-    __delitem__ = pop = popitem = clear = setdefault = _refuse  # type: ignore[assignment]
+    __delitem__ = pop = popitem = clear = setdefault = _refuse
 
 
 def initialize(tensors: Sequence[Tensor], arrays: NamedArrays, rng: np.random.Generator) -> None:

@@ -155,11 +155,11 @@ class Loss:
     def predictions(self, logits: Array) -> Array:
         """Return what metrics take: probabilities where there are classes, else the outputs."""
         if self.kind == "bce":
-            return 1 / (1 + np.exp(-logits))  # type: ignore[no-any-return]
-        return softmax(logits) if self.classes and self.kind != "mse" else logits  # type: ignore[no-any-return]
+            return 1 / (1 + np.exp(-logits))
+        return softmax(logits) if self.classes and self.kind != "mse" else logits
 
 
-def class_weights(given: Mapping[Any, float] | Sequence[float], classes: Sequence[str]) -> tuple[float, ...]:
+def class_weights(given: Any, classes: Sequence[str]) -> tuple[float, ...]:
     """Return a weight for each class: given in order, or by class number or name, 1 for those that are not named.
 
     >>> class_weights({"dog": 3}, ("cat", "dog"))

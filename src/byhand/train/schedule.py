@@ -158,7 +158,7 @@ def resolve(schedule: object) -> Schedule | ScheduleFunction:
     if schedule is None:
         return Constant()
     if isinstance(schedule, tuple(SCHEDULES.values())):
-        return schedule
+        return schedule  # type: ignore[return-value]
     if callable(schedule) and not isinstance(schedule, type):
         return ScheduleFunction.of(schedule)
     raise ArgumentError(
