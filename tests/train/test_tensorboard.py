@@ -18,11 +18,11 @@ DATA = stripes()
 def test_the_log_is_a_table_too(tmp_path):
     run = bh.Run.create(tmp_path / "run", {})
     rows = plain(bh.SGD(0.1)).fit(DATA, epochs=2, validation=DATA, quiet=True, run=run)
-    table = list(csv.DictReader((tmp_path / "run" / "log.csv").open()))
+    table = list(csv.DictReader((tmp_path / "run" / "log.csv").read_text().splitlines()))
     assert [float(line["val_loss"]) for line in table] == [row["val_loss"] for row in rows]
     assert list(table[0])[:3] == ["epoch", "loss", "accuracy"] and len(table) == 2
     run.log({"epoch": 2, "loss": 1.0, "val_f1": 0.5})  # a column that earlier rows lack
-    table = list(csv.DictReader((tmp_path / "run" / "log.csv").open()))
+    table = list(csv.DictReader((tmp_path / "run" / "log.csv").read_text().splitlines()))
     assert [line["val_f1"] for line in table] == ["", "0.5"] and table[1]["accuracy"] == ""
 
 

@@ -261,21 +261,26 @@ class Model:
         batch = integer("program: batch", batch)
         if train and not self.classes and "label_smoothing" in loss.attributes:
             raise ArgumentError(f"{self.name} has no classes to learn: {self.output!r} is its output; see replace_head")
-        settings: dict[str, Any] = {
-            "hand": hand,
-            "update": update,
-            "input_gradient": input_gradient,
-            "loss": loss,
-            "label_smoothing": label_smoothing,
-            "preserve_all": preserve_all,
-        }
-        key = (batch, train, *settings.values())
+        key = (batch, train, hand, update, input_gradient, loss, label_smoothing, preserve_all)
         with self.lock.rlock:
             program = self._programs.pop(key, None)
             if program is None:
-                title = f"{self.name}, {self.parameter_count:,} parameters"
-                fixed: dict[str, Any] = {"dtype": self.dtype, "auxiliary": self.auxiliary, "lock": self.lock}
-                program = build(self.graph, self.logits, title, batch=batch, training=train, **settings, **fixed)
+                program = build(
+                    self.graph,
+                    self.logits,
+                    f"{self.name}, {self.parameter_count:,} parameters",
+                    batch=batch,
+                    training=train,
+                    hand=hand,
+                    dtype=self.dtype,
+                    update=update,
+                    input_gradient=input_gradient,
+                    loss=loss,
+                    label_smoothing=label_smoothing,
+                    preserve_all=preserve_all,
+                    auxiliary=self.auxiliary,
+                    lock=self.lock,
+                )
             self._programs[key] = program
             if len(self._programs) > MAX_PROGRAMS:
                 del self._programs[next(iter(self._programs))]  # the least recently used
