@@ -139,6 +139,30 @@ MODEL_NAMES: dict[str, str] = {
     "input": "write model.graph.input",
 }
 
+# Attributes of layers and of nn.Sequential, which are descriptions of a network, without parameters.
+NETWORK = "make a network of the layers: nn.Model(nn.Input(28, 28, 1), layers)"
+LAYER_NAMES: dict[str, str] = {
+    **dict.fromkeys(
+        ("fit", "predict", "evaluate", "summary", "compile", "state_dict", "parameters", "eval", "train", "to"), NETWORK
+    ),
+    **dict.fromkeys(("weight", "weights", "kernel"), "a model holds the parameters: model.p.conv1_weight"),
+    **dict.fromkeys(("trainable", "requires_grad_", "freeze"), "write model = model.with_frozen('conv1')"),
+    **dict.fromkeys(("add", "append"), "a Sequential is made of all of its layers: nn.Sequential(*layers)"),
+}
+
+# Losses of a Trainer.
+LOSS_NAMES: dict[str, str] = {
+    **dict.fromkeys(
+        ("categorical_crossentropy", "sparse_categorical_crossentropy", "nll"), "write loss='cross_entropy'"
+    ),
+    **dict.fromkeys(("binary_crossentropy", "binary_cross_entropy", "bce_with_logits"), "write loss='bce'"),
+    **dict.fromkeys(("mean_squared_error", "MSE", "l2"), "write loss='mse'"),
+    **dict.fromkeys(
+        ("mae", "mean_absolute_error", "l1", "huber", "hinge", "focal"),
+        "write a function (outputs, labels) -> (loss, gradient)",
+    ),
+}
+
 COUNTED = "leave it out: it is read from the layer's input"
 # Keywords of calls.
 KEYWORDS: dict[str, str] = {
@@ -250,12 +274,13 @@ def _call_problem(function: Callable[..., Any], args: tuple[Any, ...], kwargs: M
         wrong = str(error)
     else:
         return None
+    name, open_ended = function.__name__, any(value.kind is Parameter.VAR_KEYWORD for value in parameters.values())
+    if next(iter(parameters), "") == "self":
+        owner = type(args[0]).__name__
+        name, args = owner if name == "__init__" else f"{owner}.{name}", args[1:]
+        del parameters["self"]
     parameters = {key: value for key, value in parameters.items() if value.kind in NAMED}
-    name = function.__name__
-    if name == "__init__":
-        name, args = type(args[0]).__name__, args[1:]
-        del parameters[next(iter(parameters))]
-    unknown = [keyword for keyword in kwargs if keyword not in parameters]
+    unknown = [keyword for keyword in kwargs if keyword not in parameters and not open_ended]
     places = [key for key, parameter in parameters.items() if parameter.kind is Parameter.POSITIONAL_OR_KEYWORD]
     if unknown:
         return unknown_keyword(name, unknown[0], parameters)

@@ -147,10 +147,12 @@ class Model:
         """Return the model itself, which has no modes to switch: predict is inference, a Trainer's step is training."""
         return self
 
+    @hinted
     def fit(self, images: Any, labels: Any = None, **settings: Any) -> Any:
         """Train on arrays or on a Dataset; return a row per epoch. settings: as `byhand.train.fitting.fit` takes them."""
         return METHODS["fit"](self, images, labels, **settings)
 
+    @hinted
     def evaluate(self, images: Any, labels: Any = None, **settings: Any) -> dict[str, float]:
         """Return the mean loss and the accuracy on arrays or on a Dataset; see `byhand.train.fitting.evaluate_model`."""
         return METHODS["evaluate"](self, images, labels, **settings)  # type: ignore[no-any-return]

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from byhand.errors import ArgumentError, ShapeError, UnknownNameError
+from byhand.hints import LOSS_NAMES
 from byhand.nn import Model
 from byhand.ops import mse_loss, sigmoid_cross_entropy, soft_target_cross_entropy, softmax, softmax_cross_entropy
 from byhand.ops.loss.softmax import check_labels
@@ -57,6 +58,8 @@ class Loss:
         class_weight: Mapping[Any, float] | Sequence[float] | None,
     ) -> Loss:
         """Return the loss of a Trainer's settings; raise ArgumentError or UnknownNameError where they do not fit."""
+        if isinstance(kind, str) and kind in LOSS_NAMES:
+            raise ArgumentError(f"Trainer: there is no loss '{kind}'; {LOSS_NAMES[kind]}")
         if not callable(kind) and kind not in LOSSES:
             raise UnknownNameError("loss", str(kind), LOSSES)
         weights = None if class_weight is None else class_weights(class_weight, model.classes)
