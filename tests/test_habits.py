@@ -115,6 +115,8 @@ def test_a_model_is_a_layer_with_its_weights():
     trace = whole.trace(DATA.images)
     np.testing.assert_allclose(trace["small_fc1"], inner(DATA.images), atol=1e-5)
     assert whole.parameter_count == inner.parameter_count + 8
+    other = network(mean=0.25, std=2)
+    assert nn.Model(nn.Input(6, 6, 1), nn.Sequential(other, nn.ReLU())).preprocessing == other.preprocessing
     x = nn.Input(6, 6, 1)
     twice = nn.Model(x, inner(x) + inner(x))
     assert twice.parameter_count == inner.parameter_count  # a layer that is called twice shares its parameters

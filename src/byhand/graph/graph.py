@@ -93,6 +93,7 @@ class Graph:
         self.nodes: list[Node] = []
         self.tensors: dict[str, Tensor] = {}
         self.input: Tensor | None = None
+        self.preprocessing: Any = None  # of images: of a model that was called on the input, whose weights expect it
         self.layers: dict[int, tuple[object, dict[str, Tensor]]] = {}  # by id of a layer: the layer, its parameters
 
     def add_tensor(

@@ -89,7 +89,8 @@ class Model:
         self.graph = inputs.graph.up_to(outputs, *(tensor for tensor, _ in self.auxiliary))
         self.output, self.name, self.dtype = outputs, name, np.dtype(dtype)
         changes = {"mean": mean, "std": std, "crop_pct": crop_pct}
-        self.preprocessing = (preprocessing or Preprocessing()).for_channels(inputs.shape[-1], **changes)
+        given = preprocessing or inputs.graph.preprocessing or Preprocessing()
+        self.preprocessing = given.for_channels(inputs.shape[-1], **changes)
         free = isinstance(classes, tuple) and not classes
         self.logits = outputs if free else _before_softmax(self.graph, outputs)
         sizes = self.logits.shape[1:]

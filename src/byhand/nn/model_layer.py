@@ -13,7 +13,8 @@ def apply_model(model: Model, x: Tensor) -> Tensor:
     """Add a model's nodes to the graph of a tensor; return its output there.
 
     The names are prefixed with the model's: `lenet5_conv1`. The parameters begin with the model's values, and those that are
-    frozen stay so. A second call on the same graph shares them. x takes the place of what `prepare` returns, scaled pixels.
+    frozen stay so. A second call on the same graph shares them. Called on the input of a network, it gives that its
+    preprocessing, where it gets no other; elsewhere x takes the place of normalized pixels.
     Raises ShapeError where x has another number of axes or channels than the model's images.
 
     >>> import byhand as bh
@@ -37,6 +38,8 @@ def apply_model(model: Model, x: Tensor) -> Tensor:
                     values = constant(vars(arrays)[tensor.name].copy())
                     mine[tensor.name] = graph.add_tensor(prefix + tensor.name, tensor.shape, kind, tensor.dtype, values)
         tensors = {model.graph.input.name: x, **mine}
+        if x is graph.input:
+            graph.preprocessing = model.preprocessing
         copy_nodes(graph, model.graph, model.graph.up_to(model.output).nodes, tensors, prefix=prefix)
         return tensors[model.output.name]
 
