@@ -33,7 +33,7 @@ from byhand.data.discovery import image_files_below
 from byhand.data.image_formats import IMAGE_SUFFIXES
 from byhand.data.prefetch import Prefetcher
 from byhand.errors import ArgumentError, FileError
-from byhand.nn.model import MAX_BATCH, MAX_BATCH_PIXELS
+from byhand.nn.inference import MAX_BATCH, MAX_BATCH_PIXELS
 from byhand.ops.op import Array
 from byhand.shapes import integer
 from byhand.text import printable

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,7 +38,9 @@ from byhand.data.augment.registry import shown_order
 from byhand.errors import ArgumentError
 from byhand.ops import DEFAULT_HAND
 from byhand.train.distributed.mpi import world
+from byhand.train.history import Row
 from byhand.train.optim import OPTIMIZERS
+from byhand.train.tensorboard import FOLDER, TensorBoard, import_tensorboard
 
 AUGMENTATION_CHOICES = ", ".join(
     entry.name if entry.example is None else f"{entry.name}={entry.example:g}" for entry in shown_order()
@@ -185,6 +187,9 @@ def train(
             "--look", panel=OUTPUT, help="Update look.html in the run's folder, the page of `byhand look`, every epoch."
         ),
     ] = False,
+    tensorboard: Annotated[
+        bool, option("--tensorboard", panel=OUTPUT, help="Write TensorBoard event files to the run's folder.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a network: by default LeNet-5 on MNIST; with a folder of images, an image classifier for its classes."""
@@ -217,6 +222,8 @@ def train(
     for name in ("data", "from"):
         if given[name] not in (None, *models.ARCHITECTURES) and Path(str(given[name])).exists():
             given[name] = str(Path(str(given[name])).resolve())  # --resume works from any folder
+    if tensorboard:
+        import_tensorboard()  # refused before anything is read
     bar = ProgressBar(quiet=not verbose)
     try:
         resumed = training_setup.resume(given, output, bar) if resume else None
@@ -224,7 +231,12 @@ def train(
     finally:
         bar.close()
     settings, run = setup.settings, setup.run
+    callbacks: list[Callable[[Row], object]] = []
+    if tensorboard and ranks.rank == 0:
+        callbacks.append(TensorBoard(run.folder / FOLDER))
     page, write_page = page_writer(setup) if look and ranks.rank == 0 else (None, None)
+    if write_page is not None:
+        callbacks.append(lambda row: write_page())
     if verbose:
         _print_lines([*header_lines(setup, resume), *([f"watch the training:  {page}", ""] if page else [])])
     held_out: dict[str, Any] = {"validation" if setup.sets.val is not None else "test": setup.held_out}
@@ -236,7 +248,7 @@ def train(
         early_stopping=settings.get("early_stopping"),
         quiet=not verbose,
         run=run,
-        on_epoch=None if write_page is None else lambda row: write_page(),
+        callbacks=callbacks,
         export_model=setup.final_model,
     )
     if setup.trainer.state is not None:  # Ctrl-C

@@ -21,6 +21,7 @@ from byhand.data.pixel_range import PixelRange
 from byhand.data.preprocessing import Preprocessing
 from byhand.data.splits import VALIDATION_FRACTION, Splits
 from byhand.errors import ArgumentError, FileError, UnknownNameError
+from byhand.hints import hinted, unknown_attribute
 
 __all__ = ["Augment", "Dataset", "Preprocessing", "Splits", "digits", "find", "idx", "load", "mnist"]
 EXPECTED = (
@@ -32,7 +33,7 @@ def __getattr__(name: str) -> Any:
     """Import `digits` when it is first asked for: Pillow takes as long as the rest of byhand."""
     if name == "digits":
         return importlib.import_module("byhand.data.digits")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise unknown_attribute("byhand.data", name, __all__)
 
 
 def find(
@@ -79,6 +80,7 @@ def find(
     return FileSource.of(found, progress, pixel_range=pixel_range, reader=reader)
 
 
+@hinted
 def load(
     source: str | os.PathLike[str], *, validation_fraction: float = VALIDATION_FRACTION, seed: int = 0
 ) -> tuple[Dataset, Dataset]:
