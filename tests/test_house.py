@@ -27,7 +27,8 @@ FLOORS = [
     {"data"},
     {"hints"},
     {"files", "shapes"},
-    {"errors", "text"},
+    {"errors", "interrupt"},
+    {"text"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 ONLY = {

@@ -7,9 +7,10 @@ one generated Python file: `print(model.program(train=True))`. `bh.Trainer` trai
 pretrained one or an ONNX file.
 
 The packages by floor; each imports only from lower floors: cli; bench, sklearn, loading; train, models, onnx, report, export,
-page, tutorial; nn; program; graph; ops; kernels; data; hints; files, shapes; errors, text.
+page, tutorial; nn; program; graph; ops; kernels; data; hints; files, shapes; errors, interrupt; text.
 """
 
+import byhand.interrupt  # noqa: F401  isort: skip  (first: the rest of the imports takes its time)
 import typing as _typing
 
 from byhand import data, models, nn

@@ -18,9 +18,17 @@ prints it and exits with code 2.
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from byhand.text import printable
+
 
 class ByhandError(Exception):
-    """Base class of all exceptions that byhand raises."""
+    """Base class of all exceptions that byhand raises.
+
+    A message may quote names of files and classes from elsewhere: it is one line without control characters.
+    """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(printable(" ".join(str(message).splitlines())))
 
 
 class ArgumentError(ByhandError, ValueError):

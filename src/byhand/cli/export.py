@@ -28,6 +28,7 @@ from byhand.cli.command import (
 )
 from byhand.cli.look import check_page, find_run, render_page
 from byhand.cli.model_argument import format_shape, open_model, print_note, resolve_preprocessing
+from byhand.cli.run_settings import read_settings
 from byhand.cli.training_setup import find_as_trained, load_sets
 from byhand.data import Dataset
 from byhand.errors import ArgumentError, FileError
@@ -127,9 +128,8 @@ def export(
 
 def _data(network: nn.Model, run: str, data: str | None) -> tuple[Dataset, Dataset] | None:
     """Return the training and the test set, of --data or the run; None where neither is known."""
-    settings = found.settings if (found := find_run(run)) else {}
-    if data is None:
-        data = settings["data"] if isinstance(settings.get("data"), str) else None
+    settings = read_settings(found) if (found := find_run(run)) else {}
+    data = settings.get("data") if data is None else data
     if data is None:
         return None
     sets = load_sets(settings, find_as_trained(data, network), network.input_shape, network.crop_pct or 1.0)

@@ -1,5 +1,6 @@
 """The MODEL argument of commands: opening a network by any of its names, and its preprocessing of images."""
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,6 +11,7 @@ import numpy as np
 from rich.console import Console
 
 from byhand import models, nn
+from byhand.data.open_file import exists
 from byhand.data.pixel_range import parse_pixel_range
 from byhand.data.preprocessing import DIGIT_SHAPE, FILE_READERS
 from byhand.errors import ArgumentError, FileError, UnknownNameError
@@ -30,13 +32,13 @@ def open_model(name: str, size: str | None = None, *, trained: bool = False) -> 
     """
     sides = None if size is None else parse_image_size(size)
     path = Path(name)
-    if name in models.names() and not (trained and path.exists()):
+    if name in models.names() and not (trained and exists(path)):
         return _architecture(name, sides, trained)
-    if path.suffix.lower() == ".onnx" and path.is_file():
+    if path.suffix.lower() == ".onnx" and exists(path) and not os.path.isdir(path):  # noqa: PTH112
         return _from_onnx(path, sides)
-    if not (trained or path.exists() or "/" in name or "." in name):
+    if not (trained or exists(path) or "/" in name or "." in name):
         return models.create(name)  # raises an error that lists the names
-    if not path.exists():
+    if not exists(path):
         others = f"pretrained network: {', '.join(models.TRAINED)}" if trained else "architecture (see `byhand models`)"
         raise FileError(
             f"there is no file {path}; expected a run's folder (`byhand train` writes one), a model file (ONNX included),"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from byhand import __version__, data, models, nn
-from byhand.cli import defaults
+from byhand.cli import defaults, run_settings
 from byhand.cli.model_argument import format_shape, open_model, resolve_preprocessing
 from byhand.cli.progress_bar import ProgressBar
 from byhand.data import Dataset, Preprocessing, Splits
@@ -31,18 +31,6 @@ from byhand.train.settings import from_json, to_json
 from byhand.train.time_budget import TIMING_SECONDS, plan_epochs, seconds_per_step
 
 RUNS_FOLDER = Path("runs")
-REQUIRED_SETTINGS: dict[str, type | tuple[type, ...]] = {  # of a run.json, and their types
-    "data": str,
-    "model": str,
-    "epochs": int,
-    "batch_size": int,
-    "lr": (int, float),
-    "seed": int,
-    "hand": str,
-    "augment": str,
-    "optimizer": dict,
-    "schedule": dict,
-}
 ALL = "all"  # --unfreeze all
 TTA = ("none", "flip")
 FINE_TUNING_RATE = 0.003  # learning rate of pretrained layers
@@ -127,7 +115,7 @@ def start(given: defaults.Settings, output: Path | None, started: float, bar: Pr
 def resume(given: defaults.Settings, output: Path | None, bar: ProgressBar) -> TrainingSetup:
     """Set up a stopped training from its run's folder, by default the newest."""
     run = Run.open(world().broadcast(output or _newest_folder()))
-    settings = _checked(run)
+    settings = run_settings.read_settings(run, run_settings.REQUIRED)
     original = settings | {"optimizer": str(settings["optimizer"].get("kind")).lower()}
     for name, value in given.items():
         if value is not None and value != original.get(name):
@@ -347,19 +335,6 @@ def _plan_epochs(setup: TrainingSetup, started: float, minutes: float, notes: li
     notes.append(
         f"{planned} in {minutes:g} minutes: a step takes {step * 1000:.3g} ms, an evaluation {evaluation:.2g} s"
     )
-
-
-def _checked(run: Run) -> defaults.Settings:
-    """Return a run's settings; raise a FileError for one that is missing or of the wrong type."""
-    settings = {"augment": "none"} | run.settings  # absent in runs of byhand 0.1
-    for name, kind in REQUIRED_SETTINGS.items():
-        if not isinstance(settings.get(name), kind) or isinstance(settings[name], bool):
-            raise FileError(
-                f"the run.json of {run.folder} has {settings.get(name)!r:.60} as its {name}; start a new run"
-            )
-    if settings["epochs"] < 1:
-        raise FileError(f"the run.json of {run.folder} has {settings['epochs']} epochs; start a new run")
-    return settings
 
 
 def _free_folder(model: str, data_name: str) -> Path:

@@ -22,6 +22,7 @@ from byhand.data.preprocessing import Preprocessing
 from byhand.data.splits import VALIDATION_FRACTION, Splits
 from byhand.errors import ArgumentError, FileError, UnknownNameError
 from byhand.hints import hinted, unknown_attribute
+from byhand.text import printable
 
 __all__ = ["Augment", "Dataset", "Preprocessing", "Splits", "digits", "find", "idx", "load", "mnist"]
 EXPECTED = (
@@ -60,8 +61,9 @@ def find(
     path = Path(source)
     try:
         there = path.exists()
-    except OSError as error:  # a folder above it may not be entered
-        raise FileError(f"can't load {path}: {error.strerror}; expected {EXPECTED}") from None
+    except (OSError, ValueError) as error:  # a folder above it may not be entered; a null byte
+        why = getattr(error, "strerror", None) or error
+        raise FileError(f"can't load {printable(str(path))}: {why}; expected {EXPECTED}") from None
     if isinstance(source, str) and path.name == source and not there:
         raise UnknownNameError("data set, folder or file", source, ["mnist"])
     if not there:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from byhand.errors import ArgumentError, UnknownNameError
 from byhand.ops.op import Array, CallSpec, Op, get, shape_of, tree_leaves
-from byhand.shapes import Shape, integer
+from byhand.shapes import Shape, integer, plain
 
 if TYPE_CHECKING:
     from numpy.random import Generator  # `import numpy` does not load it
@@ -136,7 +136,8 @@ class Graph:
             if not isinstance(tensor, Tensor) or tensor.graph is not self:
                 what = "a tensor of another network" if isinstance(tensor, Tensor) else f"a {type(tensor).__name__}"
                 raise ArgumentError(f"{name}: got {what}; expected tensors that come from the same nn.Input")
-        call = op.infer([shape_of(value) for value in inputs.values()], attributes, name)
+        kept: dict[str, Any] = plain(dict(attributes))  # they are written into programs and files
+        call = op.infer([shape_of(value) for value in inputs.values()], kept, name)
         names = {output: name if output == op.outputs[0] else f"{name}_{output}" for output in op.outputs}
         before = len(self.tensors)
         try:
@@ -148,9 +149,7 @@ class Graph:
             for new_name in list(self.tensors)[before:]:
                 del self.tensors[new_name]
             raise
-        self.nodes.append(
-            Node(op, name, {k: tuple(v) if k == "xs" else v for k, v in inputs.items()}, dict(attributes), outputs)
-        )
+        self.nodes.append(Node(op, name, {k: tuple(v) if k == "xs" else v for k, v in inputs.items()}, kept, outputs))
         return outputs[op.outputs[0]]
 
     def rename_last(self, name: str) -> Tensor:

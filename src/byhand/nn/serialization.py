@@ -14,6 +14,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
+from byhand.data.open_file import exists, open_regular_file
 from byhand.data.preprocessing import Preprocessing
 from byhand.errors import ByhandError, FileError
 from byhand.files import write_whole
@@ -73,6 +74,8 @@ def load(path: str | os.PathLike[str]) -> Model:
 def read(path: str | os.PathLike[str]) -> tuple[Model, dict[str, Array], dict[str, Any]]:
     """Return (model, the extra arrays, the metadata) of a model's file or of a checkpoint."""
     path = model_file(path)
+    with open_regular_file(path, "a model"):  # the library says of a file that may not be read that there is none
+        pass
     try:
         with safe_open(path, "numpy") as file:
             metadata = json.loads((file.metadata() or {})["byhand"])
@@ -96,6 +99,7 @@ def read(path: str | os.PathLike[str]) -> tuple[Model, dict[str, Array], dict[st
         KeyError,
         AttributeError,
         RecursionError,
+        MemoryError,
     ) as error:
         what = "it has no metadata that byhand wrote" if isinstance(error, KeyError) else one_line(error)
         raise FileError(f"{path} is not a model that byhand can use: {what}") from None
@@ -104,12 +108,12 @@ def read(path: str | os.PathLike[str]) -> tuple[Model, dict[str, Array], dict[st
 def model_file(path: str | os.PathLike[str]) -> Path:
     """Return the file itself, or the model in a run folder."""
     path = Path(path)
-    if path.is_dir():
-        found = next((path / name for name in RUN_FILES if (path / name).exists()), None)
+    if os.path.isdir(path):  # noqa: PTH112  (False, not an error, where a folder above it may not be entered)
+        found = next((path / name for name in RUN_FILES if exists(path / name)), None)
         if found is None:
             raise FileError(f"the folder {path} holds no model; expected {' or '.join(RUN_FILES)} in it")
         return found
-    if not path.exists():
+    if not exists(path):
         raise FileError(f"there is no file {path}; expected a model that byhand saved, or a run folder")
     return path
 

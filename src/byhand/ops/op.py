@@ -35,7 +35,7 @@ from byhand.errors import (
 from byhand.hints import KEYWORDS
 from byhand.kernels import memory
 from byhand.shapes import Array as Array  # noqa: PLC0414  (exported: ops are written with Array and Op)
-from byhand.shapes import Shape, Window
+from byhand.shapes import Shape, Window, plain
 
 Input = Array | tuple[Array, ...] | None  # `xs` of concat is a tuple; None: an optional input that is left out
 InputShape = Shape | tuple[Shape, ...] | None
@@ -191,7 +191,7 @@ class Op:
         if missing := next((key for key in self.required if key not in attributes), None):
             raise ArgumentError(f"{who}: {missing} is missing; {self.name} has no default for it")
         try:
-            return self.contract(*shapes, **attributes)
+            return self.contract(*shapes, **plain(dict(attributes)))
         except ByhandError as error:
             raise type(error)(f"{who}: {error}") from None
 

@@ -224,7 +224,7 @@ class Trainer:
         if run is not None:
             run.save_snapshot(self.model, export, state.steps_done, self._total_steps, state.epochs)
         with (
-            stop_signals(quiet) as stop,
+            stop_signals(quiet, state) as stop,
             Display(state.epochs, images, quiet=quiet) as display,
             closing(self.run_epochs(train, sets, early_stopping, display)) as steps,
         ):
