@@ -13,9 +13,10 @@ from byhand.cli import defaults
 from byhand.cli.command import DATA, MODEL, AsJson, command, option, output_option
 from byhand.cli.model_argument import format_shape, parse_image_size
 from byhand.cli.progress_bar import ProgressBar
+from byhand.cli.table_options import ImageFolder, LabelColumn, PathColumn, SplitColumn, ValidationFold, find_data
 from byhand.cli.training_output import skipped_files_lines
 from byhand.cli.training_setup import source_and_shape
-from byhand.data import Dataset, Splits, find
+from byhand.data import Dataset, Splits
 from byhand.data.augment import Augment
 from byhand.data.splits import data_warnings
 
@@ -31,7 +32,7 @@ def data(
         str,
         typer.Argument(
             metavar="DATA",
-            help="A folder with a subfolder of images per class, IDX files, an .npz, a .csv, or mnist.",
+            help="A folder with a subfolder of images per class, IDX files, an .npz, a table (.csv, .tsv, .txt), or mnist.",
         ),
     ],
     augment: Annotated[
@@ -46,6 +47,11 @@ def data(
     size: Annotated[
         str | None, option("--image-size", metavar="HxW", panel=DATA, help="Resize images to HEIGHTxWIDTH.")
     ] = None,
+    path_column: PathColumn = None,
+    label_column: LabelColumn = None,
+    split_column: SplitColumn = None,
+    validation_fold: ValidationFold = None,
+    image_folder: ImageFolder = None,
     model: Annotated[
         str | None, option(panel=MODEL, help="Prepare images for this architecture, as `byhand train` does.")
     ] = None,
@@ -61,13 +67,18 @@ def data(
     """Summarize a data set: images per class, sizes, unusable files, duplicates, and a contact sheet of network inputs."""
     bar = ProgressBar(quiet=as_json)
     try:
-        listing = find(source, bar.update)
         given = {
             "data": source,
+            "path_column": path_column,
+            "label_column": label_column,
+            "split_column": split_column,
+            "validation_fold": validation_fold,
+            "image_folder": None if image_folder is None else str(image_folder.resolve()),
             "model": model,
             "from": pretrained,
             "size": None if size is None else list(parse_image_size(size)),
         }
+        listing = find_data(given, bar.update)
         settings, notes = defaults.resolve(given, listing)
         _, shape, crop = source_and_shape(settings, listing)
         sets = listing.sets(shape, crop, progress=bar.update)

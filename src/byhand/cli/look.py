@@ -15,8 +15,9 @@ from byhand import models, nn
 from byhand.cli.command import ANY_MODEL, MODEL, OUTPUT, ImageSize, Labels, Mean, Std, command, option, output_option
 from byhand.cli.model_argument import image_reader, open_model, print_note, resolve_preprocessing
 from byhand.cli.progress_bar import ProgressBar
+from byhand.cli.table_options import find_data
 from byhand.cli.training_setup import RUNS_FOLDER, TrainingSetup, load_sets
-from byhand.data import Dataset, find, mnist
+from byhand.data import Dataset, mnist
 from byhand.errors import ByhandError, FileError
 from byhand.files import write_whole
 from byhand.nn import serialization
@@ -118,9 +119,7 @@ def _held_out(network: nn.Model, run: Run | None) -> Dataset | None:
     bar = ProgressBar()
     try:
         shape = network.input_shape
-        held = load_sets(
-            settings, find(str(settings.get("data")), bar.update), shape, network.crop_pct or 1.0, bar
-        ).held_out
+        held = load_sets(settings, find_data(settings, bar.update), shape, network.crop_pct or 1.0, bar).held_out
     except ByhandError as error:
         print_note(printable(f"no test images, as the data of {run.folder} can't be read: {error}"))
         return None

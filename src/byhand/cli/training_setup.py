@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from byhand import __version__, data, models, nn
+from byhand import __version__, models, nn
 from byhand.cli import defaults
 from byhand.cli.model_argument import format_shape, open_model, resolve_preprocessing
 from byhand.cli.progress_bar import ProgressBar
+from byhand.cli.table_options import find_data
 from byhand.data import Dataset, Splits
 from byhand.data.augment import Augment
 from byhand.data.image_source import ImageSource
@@ -94,7 +95,7 @@ def start(given: defaults.Settings, output: Path | None, started: float, bar: Pr
         raise UnknownNameError("test-time augmentation", given["tta"], TTA)
     given = {"data": "mnist"} | {name: value for name, value in given.items() if value is not None}
     minutes = given.pop("minutes", None)
-    listing = data.find(given["data"], bar.update)
+    listing = find_data(given, bar.update)
     settings, notes = defaults.resolve(given, listing)
     setup = _set_up(settings, listing, bar, Run(output or RUNS_FOLDER), None)
     if settings.get("lr") is None:
@@ -135,7 +136,7 @@ def resume(given: defaults.Settings, output: Path | None, bar: ProgressBar) -> T
         raise FileError(
             f"the checkpoint in {run.folder} does not belong to the {settings['epochs']} epochs of its run.json"
         )
-    setup = _set_up(settings, data.find(settings["data"], bar.update), bar, run, trainer)
+    setup = _set_up(settings, find_data(settings, bar.update), bar, run, trainer)
     if setup.sets.digest() != settings.get("data_sha256"):
         raise FileError(f"the data in {settings['data']} changed since {run.folder} was started")
     if trainer is None:  # stopped before the first checkpoint

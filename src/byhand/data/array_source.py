@@ -17,6 +17,7 @@ class ArraySource:
     """The splits of a data set as arrays; `FileSource` has the same interface for image files."""
 
     parts: Mapping[str, Dataset]
+    notes: tuple[str, ...] = ()  # how the data set was understood
     photos = False  # arrays don't tell whether they were photos
 
     @property
@@ -55,4 +56,4 @@ class ArraySource:
             ours, wanted = (" x ".join(map(str, sizes)) for sizes in (self.shape, shape))
             raise ArgumentError(f"the images of {self.name} are {ours}; arrays are not made into {wanted}")
         check_classes(self.parts["train"].labels, self.parts["train"].classes, self.name)
-        return Splits(self.parts["train"], self.parts.get("val"), self.parts.get("test"))
+        return Splits(self.parts["train"], self.parts.get("val"), self.parts.get("test"), notes=self.notes)
