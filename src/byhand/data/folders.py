@@ -26,8 +26,6 @@ def discover_folders(root: Path) -> DiscoveredFiles:
     belongs to the class at the top. A folder that holds all others alone is entered. Links are followed, never in a circle.
     Raises FileError where no image is in a class's folder, and where splits and classes can't be told apart.
     """
-    if is_run_folder(root):
-        raise FileError(f"{root} is the folder of a training (it holds a run.json), no data; expected {LAYOUT}")
     tree = read_folder_tree(root)
     found = DiscoveredFiles(printable(root.resolve().name) or "images", root)
     found.bad += [(found.shown(path), reason) for path, reason in tree.bad]
@@ -49,7 +47,7 @@ def discover_folders(root: Path) -> DiscoveredFiles:
         found.notes[0] += f" ({found.shown(top.path)} is the only folder with images)"
         if tree.root.images:
             found.notes.append(_loose_note(tree.root))
-    if not any(found.parts.values()):
+    if not any(found.parts.get(split) for split in ("train", "all")):
         raise FileError(_no_class_message(tree.root, top, root))
     for link in tree.links:
         found.notes.append(f"the folder {found.shown(link)} links to one that was seen already: left out")
@@ -99,7 +97,8 @@ def _split_folders(top: Folder, found: DiscoveredFiles) -> list[tuple[str, Folde
     if not training:
         return []
     names = {child.name for folder in training for child in folder.filled}
-    if not others or (len(names) > 1 and len(splits) > len(training)):
+    shared = {child.name for split, folder in splits if split != "train" for child in _inside(folder).filled} & names
+    if not others or (len(splits) > len(training) and (len(names) > 1 or shared)):
         return splits
     shown, beside = _shown(training), _shown(others)
     nested = {child.name for folder in others for child in folder.filled}
@@ -114,18 +113,18 @@ def _split_folders(top: Folder, found: DiscoveredFiles) -> list[tuple[str, Folde
 
 def _add_splits(splits: Sequence[tuple[str, Folder]], found: DiscoveredFiles) -> None:
     purposes = {"train": "to train on", "val": "to validate on", "test": "to test on"}
-    for split in purposes:
-        for name, folder in splits:
-            if name == split:
-                _add_classes(_inside(folder), split, found)
-    told = [f"{printable(folder.name)}/ {purposes[split]}" for split, folder in splits]
+    ordered = sorted(splits, key=lambda entry: list(purposes).index(entry[0]))
+    for split, folder in ordered:
+        _add_classes(_inside(folder), split, found)
+    told = [f"{printable(folder.name)}/ {purposes[split]}" for split, folder in ordered]
     found.notes.insert(0, f"{', '.join(told)}: each folder in them is a class")
 
 
 def _add_other_folders_note(top: Folder, splits: Sequence[tuple[str, Folder]], found: DiscoveredFiles) -> None:
     used = {folder.path for _, folder in splits}
     if others := [printable(folder.name) for folder in top.folders if folder.path not in used]:
-        found.notes.append(f"beside {printable(splits[0][1].name)}/ there is also {abbreviate(others)}: left out")
+        training = next(folder for split, folder in splits if split == "train")
+        found.notes.append(f"beside {printable(training.name)}/ there is also {abbreviate(others)}: left out")
 
 
 def _splits_in_classes(top: Folder) -> list[tuple[str, Folder, Folder]] | None:
@@ -189,11 +188,13 @@ def _refuse_masks(top: Folder, root: Path) -> None:
 def _no_class_message(whole: Folder, top: Folder, root: Path) -> str:
     """Return why a folder can't be trained on, and the tables in it that may tell the classes."""
     flat = [folder for folder in (top, *top.filled) if folder.images]
-    held = "no image is in a class's folder"
+    flat.sort(key=lambda folder: splits_of([folder.name]) != ["train"])
+    held = "it is the folder of a training" if is_run_folder(root) else "no image is in a class's folder"
     if flat:
         name = "it" if flat[0] is top else f"{printable(flat[0].name)}/"
         held = f"{name} holds {count_of(flat[0].images)}, but no folder of a class"
     tables = [path for path in whole.others if path.suffix.lower() in TABLE_SUFFIXES and path.suffix.lower() != ".txt"]
+    tables.sort(key=lambda path: path.stem.lower().startswith("test"))  # test.csv seldom has labels
     hint = (
         f"; does {printable(tables[0].name)} name the classes? Then give it: {printable(str(tables[0]))}"
         if tables

@@ -112,7 +112,7 @@ def _read_family(family: Family, folder: Path) -> ArraySource:
             raise FileError(
                 f"{folder}: the training images are {sizes[0]}, the {split} images {sizes[1]}; expected one size"
             )
-    told = [f"{printable(name.name)} {purpose}" for split, purpose in PURPOSES if (name := family.images.get(split))]
+    told = [f"{printable(file.name)} {purpose}" for split, purpose in PURPOSES if (file := family.images.get(split))]
     notes = [f"IDX files: {', '.join(told)}"]
     if family.is_emnist:  # table 2 of the paper says nothing of it; the files' readers do
         images = {split: np.ascontiguousarray(array.swapaxes(1, 2)) for split, array in images.items()}

@@ -35,30 +35,31 @@ def discover_table(path: Path, options: TableOptions) -> DiscoveredFiles:
     folder (`image_folder`), and no path leads out of it. Raises FileError for a file that is no such table, and where a
     column can't be told.
     """
-    table, sheet = printable(path.name), read_rows(path)
-    if len(sheet.broken) > MAX_BROKEN_FRACTION * (len(sheet.rows) + len(sheet.broken)):
-        number, cells = sheet.broken[0]
-        raise FileError(
-            f"{path}: line {number:,} has {cells} cells, others have {len(sheet.rows[0])}; expected as many in each"
-        )
+    table = printable(path.name)
     root = Path(options.image_folder) if options.image_folder is not None else path.parent
     if not root.is_dir():
         raise FileError(f"{path}: there is no folder {root}; expected the folder of the images as --image-folder")
     finder = ImageFinder(
         root, hint=next((split for word in Column(0, path.stem, ()).words if (split := split_of(word))), "")
     )
+    sheet = read_rows(path, finder.count)
+    if len(sheet.broken) > MAX_BROKEN_FRACTION * (len(sheet.rows) + len(sheet.broken)):
+        number, cells = sheet.broken[0]
+        raise FileError(
+            f"{path}: line {number:,} has {cells} cells, others have {len(sheet.rows[0])}; expected as many in each"
+        )
     columns = _columns(sheet, finder, path)
     images = path_column(columns, finder, options.path_column, table)
+    files = finder.find(images.cells, sheet.rows[-len(images.cells) :], table)
     splits = split_columns([column for column in columns if column is not images], options, table)
     rest = [column for column in columns if column is not images and column not in splits.columns]
-    labels = label_columns(rest, options.label_column, columns, table)
+    labels = label_columns(rest, options.label_column, columns, table, _folders_hint(files))
     found = DiscoveredFiles(printable(path.stem), root)
     found.notes += [_about(table, columns, images, labels, splits), *sheet.notes, *labels.notes, *splits.notes]
     found.bad += [
         (f"{table}, line {number:,}", f"has {cells} cells; expected {len(columns)}, as in the others")
         for number, cells in sheet.broken
     ]
-    files = finder.find(images.cells, sheet.rows[-len(images.cells) :], table)
     if not any(files):
         raise FileError(_missing_message(images, finder, table))
     _add_rows(found, images, files, labels, splits, finder)
@@ -89,6 +90,15 @@ def _has_header(rows: Sequence[Row], finder: ImageFinder) -> bool:
         return True
     words = {word for cell in first for word in Column(0, cell, ()).words}
     return bool(words & {*PATH_NAMES, *LABEL_WORDS}) or not (any(map(is_number, first)) or finder.count(first))
+
+
+def _folders_hint(files: Sequence[Path | None]) -> str:
+    """Return advice for a table without labels whose images lie in a folder a class."""
+    folders = {path.parent for path in files if path is not None}
+    above = {folder.parent for folder in folders}
+    if len(above) == 1 and 1 < len(folders) <= len(files) / 2:
+        return f"; or train on {next(iter(above))}, if each folder in it is a class"
+    return ""
 
 
 def _about(table: str, columns: Sequence[Column], images: Column, labels: LabelColumns, splits: SplitColumns) -> str:

@@ -52,13 +52,13 @@ class LabelColumns:
 
 
 def label_columns(
-    candidates: Sequence[Column], given: str | None, columns: Sequence[Column], table: str
+    candidates: Sequence[Column], given: str | None, columns: Sequence[Column], table: str, hint: str = ""
 ) -> LabelColumns:
     """Return the columns that tell a row's class.
 
-    candidates: the columns that tell neither path nor split; given: the option --label-column. A column that is called label
-    or the like counts, then columns with a single 1 in each row, then the only other column, if its values look like classes.
-    Raises FileError where none can be it, or two.
+    candidates: the columns that tell neither path nor split; given: the option --label-column; hint: advice for the error
+    where there is none. A column that is called label or the like counts, then columns with a single 1 in each row, then the
+    only other column, if its values look like classes. Raises FileError where none can be it, or two.
     """
     if column := given_column("--label-column", columns, given, table):
         return LabelColumns([column])
@@ -78,7 +78,7 @@ def label_columns(
     likely = [
         column.shown for column in others if 1 < len(column.values) <= _max_classes(column) and not column.is_number
     ]
-    hint = f" (is it {' or '.join(likely[:3])}?)" if likely else ""
+    hint = f" (is it {' or '.join(likely[:3])}?)" if likely else hint
     raise FileError(
         f"{table}: no column of labels was recognized: {header_text(columns)}; looked for label, class, category, target, the "
         f"only column beside the path; give the name or number: --label-column{hint}"

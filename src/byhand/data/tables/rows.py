@@ -20,6 +20,7 @@ from byhand.text import printable
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 JSON_LINES = (".jsonl", ".ndjson")
 SAMPLE_ROWS = 200  # by which the delimiter is chosen
+FILE_ROWS = 20  # in which files are looked for, where spaces separate cells
 CHUNK_BYTES = 1 << 20
 MARKS = (  # a byte order mark, and the encoding that it announces; UTF-32's begins as UTF-16's does
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -49,21 +50,22 @@ class Rows:
     has_header: bool | None = None  # None: not known
 
 
-def read_rows(path: Path) -> Rows:
+def read_rows(path: Path, count_files: Callable[[Sequence[str]], int]) -> Rows:
     """Return the rows of a table, blank lines and comments above it left out, cells without spaces around them.
 
+    count_files: returns how many of some cells name a file, by which spaces in names are told from those between cells.
     Raises FileError for a file that is no text, or has no rows.
     """
     encoding, note = text_encoding(path)
     with closing(path.open(encoding=encoding, newline="")) as file:
-        return _json_lines(file, path) if path.suffix.lower() in JSON_LINES else _rows(file, path, note)
+        return _json_lines(file, path) if path.suffix.lower() in JSON_LINES else _rows(file, path, note, count_files)
 
 
 def row_reader(path: Path) -> Generator[Row]:
     """Yield the rows of a table one by one, blank ones left out; the table may be larger than memory."""
     encoding, _ = text_encoding(path)
     with closing(path.open(encoding=encoding, newline="")) as file:
-        _, splitter = _best_splitter(_sample(file), path)
+        _, splitter = _best_splitter(_sample(file), path, len)
         file.seek(0)
         for _, row in _numbered(splitter, file, _skip_comments(file), path):
             yield row
@@ -115,8 +117,8 @@ def _checked(path: Path, encoding: str) -> str:
 # delimiters -----------------------------------------------------------------------------------------------------------
 
 
-def _rows(file: TextIO, path: Path, note: str) -> Rows:
-    told, splitter = _best_splitter(_sample(file), path)
+def _rows(file: TextIO, path: Path, note: str, count_files: Callable[[Sequence[str]], int]) -> Rows:
+    told, splitter = _best_splitter(_sample(file), path, count_files)
     found = Rows(notes=[text for text in (note, told) if text])
     file.seek(0)
     comments = _skip_comments(file)
@@ -182,19 +184,24 @@ def _skip_comments(file: TextIO) -> int:
     return skipped - is_header
 
 
-def _best_splitter(sample: Sequence[str], path: Path) -> tuple[str, Splitter]:
-    """Return the splitter whose rows have the same width, and a column of image files if there is one; and a note on quotes."""
+def _best_splitter(
+    sample: Sequence[str], path: Path, count_files: Callable[[Sequence[str]], int]
+) -> tuple[str, Splitter]:
+    """Return a note, and the splitter whose rows have the same width, and a column of images if there is one."""
     best: tuple[tuple[float, ...], str, Splitter] | None = None
-    for splitter, note in _splitters(path):
+    for splitter, note, is_delimited in _splitters(path):
         rows = _parsed(splitter, sample)
         if rows is None:
             continue
         width, count = Counter(map(len, rows)).most_common(1)[0] if rows else (0, 0)
         if width < 2 and best is not None:
             continue
-        even = [row for row in rows if len(row) == width]
-        named = max((sum(is_image_name(row[k]) for row in even) for k in range(width)), default=0)
-        score = (width > 1, round(named / max(1, len(rows)), 1), not note, round(count / max(1, len(rows)), 1))
+        columns = list(zip(*(row for row in rows if len(row) == width)))
+        images = max((sum(map(is_image_name, column)) for column in columns), default=0) / max(1, len(rows))
+        files = (
+            1.0 if is_delimited else max((count_files(column[:FILE_ROWS]) for column in columns), default=0) / FILE_ROWS
+        )
+        score = (width > 1, round(images, 1), not note, round(files, 1), round(count / max(1, len(rows)), 1))
         if best is None or score > best[0]:
             best = score, note, splitter
     if best is None:
@@ -214,16 +221,17 @@ def _parsed(splitter: Splitter, sample: Sequence[str]) -> list[Row] | None:
     return rows
 
 
-def _splitters(path: Path) -> Iterator[tuple[Splitter, str]]:
+def _splitters(path: Path) -> Iterator[tuple[Splitter, str, bool]]:
+    """Yield splitters, each with a note and whether a delimiter separates its cells."""
     quotings: tuple[tuple[Literal[0, 3], str], ...] = (
         (csv.QUOTE_MINIMAL, ""),
         (csv.QUOTE_NONE, "quotes that do not close: taken as letters"),
     )
     for quoting, note in quotings:
         for delimiter in DELIMITERS:
-            yield _delimited(delimiter, quoting), f"{path.name} has {note}" if note else ""
+            yield _delimited(delimiter, quoting), f"{path.name} has {note}" if note else "", True
     for pattern in (r"\s+", r"\s+(?=\S+$)", r"(?<=\S)\s+(?=\S.*$)"):  # between words; before the last; after the first
-        yield _spaced(pattern), ""
+        yield _spaced(pattern), "", False
 
 
 def _delimited(delimiter: str, quoting: Literal[0, 3]) -> Splitter:

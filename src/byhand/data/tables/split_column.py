@@ -83,9 +83,9 @@ def split_columns(columns: Sequence[Column], options: TableOptions, table: str) 
 
 
 def _holds_splits(column: Column) -> bool:
-    """Return whether every cell is the word of a split, and one of them train."""
-    splits = {"all" if value.lower() in UNASSIGNED else split_of(value) for value in column.values}
-    return None not in splits and ("train" in splits or len(splits) > 1)
+    """Return whether every cell is the word of a split: of training, of several, or in a column that is called split."""
+    splits = {"all" if value.lower() in UNASSIGNED else split_of(value) for value in column.values or ("?",)}
+    return None not in splits and ("train" in splits or len(splits) > 1 or column.key in SPLIT_NAMES)
 
 
 def _holds_folds(column: Column) -> bool:
