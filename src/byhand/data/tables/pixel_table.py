@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -149,7 +150,7 @@ def _read(
 ) -> tuple[Array, list[str], Array]:
     """Return the pixels (N, count), the label and the split of each row; rows without label are left out."""
     width, numbers, labels, splits = len(layout.columns), list[Array](), list[str](), list[str]()
-    chosen = np.array(pixels)
+    chosen = itemgetter(*pixels)
     with closing(row_reader(path)) as reader:
         for number, row in enumerate(islice(reader, int(layout.has_header), None), 1 + layout.has_header):
             if len(row) != width:
@@ -158,9 +159,9 @@ def _read(
                 )
             if not row[label.place]:
                 continue
-            cells = row[pixels[0]].split() if len(pixels) == 1 else np.array(row, object)[chosen]
+            cells = row[pixels[0]].split() if len(pixels) == 1 else chosen(row)
             try:
-                values = np.asarray(cells, np.str_).astype(np.float32)
+                values = np.array(list(map(float, cells)), np.float32)
             except ValueError:
                 raise FileError(f"{path}: row {number:,} holds a cell that is no number; expected pixels") from None
             if numbers and len(values) != len(numbers[0]):

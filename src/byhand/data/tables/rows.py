@@ -241,7 +241,7 @@ def _delimited(delimiter: str, quoting: Literal[0, 3]) -> Splitter:
             lines, delimiter=delimiter, skipinitialspace=delimiter != "\t", quoting=quoting, strict=strict
         )
         for row in reader:
-            yield [cell.strip() for cell in row]
+            yield list(map(str.strip, row))
 
     return split
 
