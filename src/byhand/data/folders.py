@@ -7,7 +7,7 @@ from pathlib import Path
 from byhand.data.class_names import case_twins_note, class_name
 from byhand.data.discovered_files import DiscoveredFiles, count_of
 from byhand.data.folder_tree import Folder, is_run_folder, read_folder_tree
-from byhand.data.split_names import splits_of
+from byhand.data.split_names import PURPOSES, splits_of
 from byhand.errors import FileError
 from byhand.text import abbreviate, printable
 
@@ -79,8 +79,9 @@ def _unwrapped(folder: Folder) -> Folder:
 
 def _inside(folder: Folder) -> Folder:
     """Return the folder of a split's classes: `train/train/cat` is as good as `train/cat`."""
-    if not folder.images and len(folder.filled) == 1 and len(folder.filled[0].filled) > 1:
-        return folder.filled[0]
+    inner = folder.filled[0] if not folder.images and len(folder.filled) == 1 else folder
+    if len(inner.filled) > 1 or inner.name == folder.name:
+        return inner
     return folder
 
 
@@ -112,11 +113,10 @@ def _split_folders(top: Folder, found: DiscoveredFiles) -> list[tuple[str, Folde
 
 
 def _add_splits(splits: Sequence[tuple[str, Folder]], found: DiscoveredFiles) -> None:
-    purposes = {"train": "to train on", "val": "to validate on", "test": "to test on"}
-    ordered = sorted(splits, key=lambda entry: list(purposes).index(entry[0]))
+    ordered = sorted(splits, key=lambda entry: list(PURPOSES).index(entry[0]))
     for split, folder in ordered:
         _add_classes(_inside(folder), split, found)
-    told = [f"{printable(folder.name)}/ {purposes[split]}" for split, folder in ordered]
+    told = [f"{printable(folder.name)}/ {PURPOSES[split]}" for split, folder in ordered]
     found.notes.insert(0, f"{', '.join(told)}: each folder in them is a class")
 
 
@@ -139,13 +139,12 @@ def _splits_in_classes(top: Folder) -> list[tuple[str, Folder, Folder]] | None:
 
 
 def _add_splits_in_classes(places: Sequence[tuple[str, Folder, Folder]], found: DiscoveredFiles) -> None:
-    for split, folder, child in places:
+    ordered = sorted(places, key=lambda place: list(PURPOSES).index(place[0]))
+    for split, folder, child in ordered:
         label = class_name(folder.name)
         found.parts.setdefault(split, []).extend((path, label) for path in child.images_below())
-    names = sorted({f"{printable(child.name)}/" for _, _, child in places})
-    found.notes.append(
-        f"each folder is a class, {abbreviate(names)} in it {'are' if len(names) > 1 else 'is'} its splits"
-    )
+    told = dict.fromkeys(f"{printable(child.name)}/ {PURPOSES[split]}" for split, _, child in ordered)
+    found.notes.append(f"each folder is a class, and in it {', '.join(told)}")
 
 
 # classes --------------------------------------------------------------------------------------------------------------
@@ -189,10 +188,12 @@ def _no_class_message(whole: Folder, top: Folder, root: Path) -> str:
     """Return why a folder can't be trained on, and the tables in it that may tell the classes."""
     flat = [folder for folder in (top, *top.filled) if folder.images]
     flat.sort(key=lambda folder: splits_of([folder.name]) != ["train"])
-    held = "it is the folder of a training" if is_run_folder(root) else "no image is in a class's folder"
+    held = "no image is in a class's folder"
     if flat:
         name = "it" if flat[0] is top else f"{printable(flat[0].name)}/"
         held = f"{name} holds {count_of(flat[0].images)}, but no folder of a class"
+    if is_run_folder(root):
+        held = "it is the folder of a training"
     tables = [path for path in whole.others if path.suffix.lower() in TABLE_SUFFIXES and path.suffix.lower() != ".txt"]
     tables.sort(key=lambda path: path.stem.lower().startswith("test"))  # test.csv seldom has labels
     hint = (

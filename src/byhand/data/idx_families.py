@@ -1,6 +1,8 @@
 """Data sets of IDX files: MNIST's four names, and the names that EMNIST, KMNIST or QMNIST put a prefix before."""
 
+import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,8 +11,9 @@ import numpy as np
 from byhand.data import idx
 from byhand.data.array_source import ArraySource
 from byhand.data.dataset import Dataset
-from byhand.data.folder_tree import is_system_name
+from byhand.data.folder_tree import is_image_name, is_system_name
 from byhand.data.open_file import open_regular_file
+from byhand.data.split_names import PURPOSES
 from byhand.errors import FileError
 from byhand.shapes import Array
 from byhand.text import abbreviate, printable
@@ -36,6 +39,7 @@ class Family:
     """The IDX files of one data set: the images and the labels of each split."""
 
     prefix: str
+    folder: Path
     images: dict[str, Path] = field(default_factory=dict)
     labels: dict[str, Path] = field(default_factory=dict)
 
@@ -44,56 +48,74 @@ class Family:
         """Whether the files are EMNIST's, which store images column by column."""
         return "emnist" in self.prefix.lower()
 
-    def name(self, folder: Path) -> str:
-        """Return the data set's name: the prefix of its files, or the folder's name."""
-        return printable(self.prefix.strip("-_. ")) or printable(folder.resolve().name)
+    @property
+    def name(self) -> str:
+        """The data set's name: the prefix of its files, or the folder's name."""
+        return printable(self.prefix.strip("-_. ")) or printable(self.folder.resolve().name)
+
+    @property
+    def files(self) -> list[Path]:
+        """All files, those of training first."""
+        return [
+            files[split] for split in ("train", "val", "test") for files in (self.images, self.labels) if split in files
+        ]
 
 
 def find_families(folder: Path) -> list[Family]:
     """Return the data sets of IDX files in a folder, or in the folders directly below it."""
-    families: dict[tuple[Path, str], Family] = {}
+    files, below = _entries(folder)
+    if files:
+        return _families(files, folder)
+    found = [family for path in below for family in _families(_entries(path)[0], path)]
+    if all(len(family.files) == 1 for family in found):  # each file was unpacked into a folder of its own
+        return _families([path for family in found for path in family.files], folder)
+    return found
+
+
+def _entries(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Return the IDX files in a folder, by their names, and its folders."""
     try:
-        entries = sorted(path for path in folder.iterdir() if not is_system_name(path.name))
-        places = [entries, *(sorted(path.iterdir()) for path in entries if path.is_dir())]
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if not is_system_name(entry.name)]
     except OSError:
-        return []
-    for place in places:
-        for path in place:
-            match = FILE_NAME.fullmatch(path.name)
-            if match is None or not path.is_file():
-                continue
-            family = families.setdefault((path.parent, match["prefix"].lower()), Family(match["prefix"]))
-            files = family.images if match["kind"].lower() == "images" else family.labels
-            files.setdefault(SPLIT_OF_PART[match["part"].lower()], path)  # the plain file before the zipped one
-        if families:
-            break
+        return [], []
+    files = [path for name in sorted(names) if FILE_NAME.fullmatch(name) and (path := folder / name).is_file()]
+    return files, [path for name in sorted(names) if not is_image_name(name) and (path := folder / name).is_dir()]
+
+
+def _families(paths: Sequence[Path], folder: Path) -> list[Family]:
+    families: dict[str, Family] = {}
+    for path in paths:
+        match = FILE_NAME.fullmatch(path.name)
+        if match is None:
+            continue
+        family = families.setdefault(match["prefix"].lower(), Family(match["prefix"], folder))
+        files = family.images if match["kind"].lower() == "images" else family.labels
+        files.setdefault(SPLIT_OF_PART[match["part"].lower()], path)  # the plain file before the zipped one
     return list(families.values())
 
 
 def read_idx_file(path: Path) -> ArraySource:
     """Return the data set that an IDX file belongs to. Raises FileError as `read_idx_folder` does."""
     match = FILE_NAME.fullmatch(path.name)
-    families = [
-        family for family in find_families(path.parent) if match and family.prefix.lower() == match["prefix"].lower()
-    ]
-    return _read_family(families[0], path.parent)
+    prefix = match["prefix"].lower() if match else ""
+    return _read_family(next(family for family in find_families(path.parent) if family.prefix.lower() == prefix))
 
 
-def read_idx_folder(folder: Path, families: list[Family]) -> ArraySource:
+def read_idx_folder(folder: Path, families: Sequence[Family]) -> ArraySource:
     """Return the data set of a folder with IDX files, plain or gzipped.
 
     Raises FileError where there are several data sets, where a file is missing, or does not fit the others.
     """
     if len(families) > 1:
-        names = [family.name(folder) for family in families]
-        first = next(iter([*families[0].images.values(), *families[0].labels.values()]))
+        names = abbreviate([family.name for family in families], 8)
         raise FileError(
-            f"{folder} holds {len(families)} data sets: {abbreviate(names, 8)}; give a file of the one you mean, as {first}"
+            f"{folder} holds {len(families)} data sets: {names}; give a file of the one you mean, as {families[0].files[0]}"
         )
-    return _read_family(families[0], folder)
+    return _read_family(families[0])
 
 
-def _read_family(family: Family, folder: Path) -> ArraySource:
+def _read_family(family: Family) -> ArraySource:
     for split, path in {**family.labels, **family.images}.items():
         for kind, files in (("images", family.images), ("labels", family.labels)):
             if split not in files:
@@ -110,9 +132,11 @@ def _read_family(family: Family, folder: Path) -> ArraySource:
         if images[split].shape[1:] != images["train"].shape[1:]:
             sizes = ["x".join(map(str, images[name].shape[1:])) for name in ("train", split)]
             raise FileError(
-                f"{folder}: the training images are {sizes[0]}, the {split} images {sizes[1]}; expected one size"
+                f"{family.folder}: the training images are {sizes[0]}, the {split} images {sizes[1]}; expected one size"
             )
-    told = [f"{printable(file.name)} {purpose}" for split, purpose in PURPOSES if (file := family.images.get(split))]
+    told = [
+        f"{printable(file.name)} {purpose}" for split, purpose in PURPOSES.items() if (file := family.images.get(split))
+    ]
     notes = [f"IDX files: {', '.join(told)}"]
     if family.is_emnist:  # table 2 of the paper says nothing of it; the files' readers do
         images = {split: np.ascontiguousarray(array.swapaxes(1, 2)) for split, array in images.items()}
@@ -126,18 +150,14 @@ def _read_family(family: Family, folder: Path) -> ArraySource:
         notes.append(f"labels are numbered from {first}: no class for {'0' if first == 1 else f'0 to {first - 1}'}")
     notes += [note] if note else []
     classes = tuple(names.get(number) or str(number) for number in range(first, last + 1))
-    name = family.name(folder)
     return ArraySource(
         {
-            split: Dataset(images[split][..., None], labels[split].astype(np.int64) - first, classes, name)
-            for split, _ in PURPOSES
+            split: Dataset(images[split][..., None], labels[split].astype(np.int64) - first, classes, family.name)
+            for split in PURPOSES
             if split in images
         },
         tuple(notes),
     )
-
-
-PURPOSES = (("train", "to train on"), ("val", "to validate on"), ("test", "to test on"))
 
 
 def _missing(path: Path, kind: str, part: str | None = None) -> str:
@@ -188,7 +208,7 @@ def _class_names(family: Family, labels: dict[str, Array]) -> tuple[dict[int, st
     kind = re.search(r"emnist[-_.](\w+?)[-_.]?$", family.prefix.lower())
     table = EMNIST_NAMES.get(kind[1], ()) if kind else ()
     if table and max(used) < len(table):
-        return dict(enumerate(table)), f"classes are named as EMNIST {kind[1] if kind else ''} is"
+        return dict(enumerate(table)), f"classes are named as in EMNIST {kind[1] if kind else ''}"
     return {}, ""
 
 

@@ -8,6 +8,7 @@ SPLIT_WORDS = {
     "val": ("val", "valid", "validation", "validate", "dev", "publictest"),  # publictest: FER2013's validation images
     "test": ("test", "testing", "privatetest"),
 }
+PURPOSES = {"train": "to train on", "val": "to validate on", "test": "to test on"}
 SPLIT_OF_WORD = {word: split for split, words in SPLIT_WORDS.items() for word in words}
 
 

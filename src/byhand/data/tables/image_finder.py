@@ -154,7 +154,8 @@ class ImageFinder:
         for cell, row, files in zip(cells, rows, several):
             if len(files) > 1:  # the folder of the class, or of the split
                 names = {_key(other) for other in row if other and other != cell}
-                files = [path for path in files if names & set(map(_key, path.parent.parts))] or files
+                agree = [len(names.intersection(map(_key, path.relative_to(self.root).parts))) for path in files]
+                files = [path for path, count in zip(files, agree) if count == max(agree)]
             if len(files) > 1:
                 shown = " or ".join(printable(str(path.relative_to(self.root))) for path in files[:2])
                 raise FileError(

@@ -53,7 +53,7 @@ def layout_of(path: Path) -> PixelLayout | None:
     """Return the layout of a table of pixels, by its first rows; None for a table of another kind."""
     with closing(row_reader(path)) as reader:
         rows = list(islice(reader, SAMPLE_ROWS))
-    width = len(rows[-1]) if rows else 0
+    width = Counter(map(len, rows)).most_common(1)[0][0] if rows else 0
     rows = [row for row in rows if len(row) == width]
     if len(rows) < 2 or any(is_image_name(cell) for row in rows[:3] for cell in row):
         return None

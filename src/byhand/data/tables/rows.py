@@ -29,9 +29,9 @@ MARKS = (  # a byte order mark, and the encoding that it announces; UTF-32's beg
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-CHINESE = re.compile(
-    rb"(?:[\x00-\x7f]|[\xb0-\xf7][\xa1-\xfe])*"
-)  # GB 2312's characters; accented letters rarely come in pairs
+# GB 2312's characters, all in pairs of bytes, and somewhere two together: accented letters seldom stand in such a row
+CHINESE = re.compile(rb"(?:[\x00-\x7f]|[\xb0-\xf7][\xa1-\xfe])*")
+CHINESE_WORD = re.compile(rb"(?:[\xb0-\xf7][\xa1-\xfe]){2}")
 Row = list[str]
 Splitter = Callable[[Iterable[str]], Iterator[Row]]
 
@@ -88,7 +88,7 @@ def text_encoding(path: Path) -> tuple[str, str]:
             if max(zeros) > len(head[:4096]) // 4 and min(zeros) == 0:
                 return _checked(path, "utf-16-be" if zeros[0] else "utf-16-le"), ""
             raise FileError(f"can't read {path}: it is no text (it holds null bytes); expected CSV, UTF-8")
-        chunk, chinese = head, True
+        chunk, chinese, words = head, True, False
         try:
             while chunk:
                 decoder.decode(chunk)
@@ -99,6 +99,8 @@ def text_encoding(path: Path) -> tuple[str, str]:
             file.seek(0)
             for line in file:
                 chinese = chinese and CHINESE.fullmatch(line) is not None
+                words = words or CHINESE_WORD.search(line) is not None
+            chinese = chinese and words
     encoding = _checked(path, "gb18030" if chinese else "cp1252")
     name = "GB 18030 (Chinese)" if chinese else "Windows-1252"
     return encoding, f"{path.name} is no UTF-8: read as {name}; where letters look wrong, save it as UTF-8"
