@@ -136,7 +136,7 @@ def test_a_missing_folder_is_refused(tmp_path):
 
 def test_exported_members():
     assert byhand.data.__all__ == sorted(byhand.data.__all__)
-    names = {"Augment", "Dataset", "Splits", "TableOptions", "digits", "find", "idx", "load", "mnist"}
+    names = {"Augment", "Dataset", "Preprocessing", "Splits", "TableOptions", "digits", "find", "idx", "load", "mnist"}
     assert set(byhand.data.__all__) == names
 
 

@@ -12,11 +12,23 @@ from rich.console import Console
 from rich.table import Table
 
 from byhand import nn
-from byhand.cli.command import DATA, OUTPUT, TRAINED_MODEL, AsJson, ImageSize, Mean, Std, command, option
+from byhand.cli.command import (
+    DATA,
+    OUTPUT,
+    TRAINED_MODEL,
+    AsJson,
+    ImageSize,
+    Mean,
+    PixelRangeText,
+    Reader,
+    Std,
+    command,
+    complete_pretrained,
+    option,
+)
 from byhand.cli.look import check_page, find_run, render_page
-from byhand.cli.model_argument import format_shape, open_model, resolve_preprocessing
-from byhand.cli.table_options import find_data
-from byhand.cli.training_setup import load_sets
+from byhand.cli.model_argument import format_shape, open_model, print_note, resolve_preprocessing
+from byhand.cli.training_setup import find_as_trained, load_sets
 from byhand.data import Dataset
 from byhand.data.tables.table_options import TABLE_OPTIONS
 from byhand.errors import ArgumentError, FileError
@@ -34,7 +46,7 @@ MAX_TABLE_WIDTH = 200  # columns
     panel=OUTPUT,
 )
 def export(
-    run: Annotated[str, typer.Argument(metavar="MODEL", help=TRAINED_MODEL)],
+    run: Annotated[str, typer.Argument(metavar="MODEL", help=TRAINED_MODEL, autocompletion=complete_pretrained)],
     page: Annotated[
         Path | None,
         typer.Argument(metavar="FILE", help="HTML file, of --html only.", show_default="classifier.html in the run"),
@@ -53,6 +65,8 @@ def export(
     ] = None,
     mean: Mean = None,
     std: Std = None,
+    reader: Reader = None,
+    pixel_range: PixelRangeText = None,
     size: ImageSize = None,
     as_json: AsJson = False,
 ) -> None:
@@ -78,7 +92,7 @@ def export(
         page = page or (Path(run) / CLASSIFIER_FILE if find_run(run) else Path(f"{Path(run).stem}-{CLASSIFIER_FILE}"))
         check_page(page)
     network = open_model(run, size, trained=True)
-    resolve_preprocessing(network, run, mean, std)
+    note = resolve_preprocessing(network, run, mean, std, None, reader, pixel_range)
     found = None if c is None else _data(network, run, data)
     if int8 and found is None:
         raise ArgumentError(f"{run} does not contain its training data's name; give --data DATA to calibrate int8")
@@ -104,6 +118,8 @@ def export(
         return
     if page is not None and text is not None:
         print(f"wrote {page}, {len(text) / 1e6:.2f} MB: a self-contained page that classifies images")
+        if note:
+            print_note(note)
     if onnx is not None and message is not None:
         print(_onnx_text(network, onnx, len(message)))
     if c is not None and done is not None:
@@ -117,7 +133,7 @@ def _data(network: nn.Model, run: str, data: str | None) -> tuple[Dataset, Datas
         settings = {name: value for name, value in settings.items() if name not in TABLE_OPTIONS} | {"data": data}
     if not isinstance(settings.get("data"), str):
         return None
-    sets = load_sets(settings, find_data(settings), network.input_shape, network.crop_pct or 1.0)
+    sets = load_sets(settings, find_as_trained(settings, network), network.input_shape, network.crop_pct or 1.0)
     if sets.held_out is None:
         raise ArgumentError(f"{data}: no class has two images; a test set needs one of them")
     return sets.train, sets.test or sets.held_out

@@ -3,9 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from byhand import data
 from byhand.cli.command import DATA, option
-from byhand.data.image_source import ImageSource, ProgressCallback
 from byhand.data.tables.table_options import TABLE_OPTIONS, TableOptions
 
 PathColumn = Annotated[
@@ -30,7 +28,6 @@ ImageFolder = Annotated[
 ]
 
 
-def find_data(settings: dict[str, Any], progress: ProgressCallback | None = None) -> ImageSource:
-    """Return the data set of a training's settings: "data", and the options of a table."""
-    given = {name: str(settings[name]) for name in TABLE_OPTIONS if settings.get(name) is not None}
-    return data.find(str(settings.get("data")), progress, TableOptions(**given))
+def table_options(settings: dict[str, Any]) -> TableOptions:
+    """Return the options of a table among the settings of a training."""
+    return TableOptions(**{name: str(settings[name]) for name in TABLE_OPTIONS if settings.get(name) is not None})

@@ -4,6 +4,7 @@
 idx_families.py, tables/pixel_table.py) or file_source.py (image files that folders.py and tables/ discover, decoded by
 image_decoding.py). It returns splits (splits.py) of
 `Dataset` (dataset.py, lazy_images.py); batch_loader.py makes batches of one, augmented (augment/) and prefetched.
+preprocessing.py records how a file becomes an image, pixel_range.py which values are black and white;
 digits.py and photos.py read one image; digit_segmentation.py finds the digits of a page.
 """
 
@@ -17,12 +18,14 @@ from byhand.data.array_source import ArraySource
 from byhand.data.augment import Augment
 from byhand.data.dataset import Dataset
 from byhand.data.image_source import ImageSource, ProgressCallback
+from byhand.data.pixel_range import PixelRange
+from byhand.data.preprocessing import Preprocessing
 from byhand.data.splits import VALIDATION_FRACTION, Splits
 from byhand.data.tables import pixel_table
 from byhand.data.tables.table_options import TableOptions
 from byhand.errors import ArgumentError, FileError, UnknownNameError
 
-__all__ = ["Augment", "Dataset", "Splits", "TableOptions", "digits", "find", "idx", "load", "mnist"]
+__all__ = ["Augment", "Dataset", "Preprocessing", "Splits", "TableOptions", "digits", "find", "idx", "load", "mnist"]
 EXPECTED = (
     "mnist, a folder (of images, a folder a class, or of MNIST's IDX files), an .npz, or a .csv of paths and labels"
 )
@@ -39,12 +42,20 @@ def __getattr__(name: str) -> Any:
 
 
 def find(
-    source: str | os.PathLike[str], progress: ProgressCallback | None = None, table: TableOptions = NO_OPTIONS
+    source: str | os.PathLike[str],
+    progress: ProgressCallback | None = None,
+    *,
+    pixel_range: PixelRange | None = None,
+    reader: str | None = None,
+    table: TableOptions = NO_OPTIONS,
 ) -> ImageSource:
     """Return what there is in a data set, before its images are decoded: a `FileSource` of image files, or an `ArraySource`.
 
     source: "mnist", a folder or a file, as `load` takes them; progress: called with (done, total, what) while files are
-    inspected; table: the columns of a table, where it does not tell them itself. Raises as `load` does.
+    inspected; pixel_range: the values of black and white where pixels are not uint8, by default those that follow from their
+    type and from all of them; reader: "picture" or "digit" (see `Preprocessing`), by default "digit" for MNIST alone;
+    table: the columns of a table, where it does not tell them itself. Raises as `load` does, and ArgumentError where the
+    pixel range does not follow.
 
     >>> sets = find("mnist").sets()
     >>> len(sets.train), len(sets.test)
@@ -53,26 +64,30 @@ def find(
     if source == "mnist":
         _refuse_options(table, "mnist")
         train, test = mnist.load()
-        return ArraySource({"train": train, "test": test})
+        return ArraySource.of({"train": train, "test": test}, reader)
     path = _existing(source)
     if path.suffix.lower() in folders.TABLE_SUFFIXES and not path.is_dir():
         if layout := pixel_table.layout_of(path):
-            return pixel_table.read_pixel_table(path, layout, table)
+            parts, pixel_range, notes = pixel_table.read_pixel_table(path, layout, table, pixel_range)
+            return ArraySource.of(parts, reader, pixel_range, notes)
         found = tables.discover_table(path, table)
     else:
         _refuse_options(table, str(path))
         if path.is_dir() and (families := idx_families.find_families(path)):
-            return idx_families.read_idx_folder(path, families)
+            parts, notes = idx_families.read_idx_folder(path, families)
+            return ArraySource.of(parts, reader, notes=notes)
         if not path.is_dir() and idx_families.is_idx_name(path.name):
-            return idx_families.read_idx_file(path)
+            parts, notes = idx_families.read_idx_file(path)
+            return ArraySource.of(parts, reader, notes=notes)
         if path.suffix.lower() == ".npz":
-            return ArraySource(array_files.read_npz(path))
+            parts, pixel_range, notes = array_files.read_npz(path, pixel_range)
+            return ArraySource.of(parts, reader, pixel_range, notes)
         if not path.is_dir():
             raise FileError(f"can't load {path}: {_kind(path.suffix.lower())}; expected {EXPECTED}")
         found = folders.discover_folders(path)
     from byhand.data.file_source import FileSource  # noqa: PLC0415  (Pillow, as above)
 
-    return FileSource.of(found, progress)
+    return FileSource.of(found, progress, pixel_range=pixel_range, reader=reader)
 
 
 def _existing(source: str | os.PathLike[str]) -> Path:

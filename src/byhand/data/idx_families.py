@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from byhand.data import idx
-from byhand.data.array_source import ArraySource
 from byhand.data.dataset import Dataset
 from byhand.data.folder_tree import is_image_name, is_system_name
 from byhand.data.open_file import open_regular_file
@@ -95,15 +94,15 @@ def _families(paths: Sequence[Path], folder: Path) -> list[Family]:
     return list(families.values())
 
 
-def read_idx_file(path: Path) -> ArraySource:
-    """Return the data set that an IDX file belongs to. Raises FileError as `read_idx_folder` does."""
+def read_idx_file(path: Path) -> tuple[dict[str, Dataset], tuple[str, ...]]:
+    """Return the splits of the data set that an IDX file belongs to, and notes. Raises FileError as `read_idx_folder` does."""
     match = FILE_NAME.fullmatch(path.name)
     prefix = match["prefix"].lower() if match else ""
     return _read_family(next(family for family in find_families(path.parent) if family.prefix.lower() == prefix))
 
 
-def read_idx_folder(folder: Path, families: Sequence[Family]) -> ArraySource:
-    """Return the data set of a folder with IDX files, plain or gzipped.
+def read_idx_folder(folder: Path, families: Sequence[Family]) -> tuple[dict[str, Dataset], tuple[str, ...]]:
+    """Return the splits of a folder with IDX files, plain or gzipped, and notes.
 
     Raises FileError where there are several data sets, where a file is missing, or does not fit the others.
     """
@@ -115,7 +114,7 @@ def read_idx_folder(folder: Path, families: Sequence[Family]) -> ArraySource:
     return _read_family(families[0])
 
 
-def _read_family(family: Family) -> ArraySource:
+def _read_family(family: Family) -> tuple[dict[str, Dataset], tuple[str, ...]]:
     for split, path in {**family.labels, **family.images}.items():
         for kind, files in (("images", family.images), ("labels", family.labels)):
             if split not in files:
@@ -150,14 +149,12 @@ def _read_family(family: Family) -> ArraySource:
         notes.append(f"labels are numbered from {first}: no class for {'0' if first == 1 else f'0 to {first - 1}'}")
     notes += [note] if note else []
     classes = tuple(names.get(number) or str(number) for number in range(first, last + 1))
-    return ArraySource(
-        {
-            split: Dataset(images[split][..., None], labels[split].astype(np.int64) - first, classes, family.name)
-            for split in PURPOSES
-            if split in images
-        },
-        tuple(notes),
-    )
+    parts = {
+        split: Dataset(images[split][..., None], labels[split].astype(np.int64) - first, classes, family.name)
+        for split in PURPOSES
+        if split in images
+    }
+    return parts, tuple(notes)
 
 
 def _missing(path: Path, kind: str, part: str | None = None) -> str:

@@ -12,22 +12,22 @@ from pathlib import Path
 
 import numpy as np
 
-from byhand.data.array_files import _images
-from byhand.data.array_source import ArraySource
 from byhand.data.class_names import class_name, natural_key
 from byhand.data.dataset import Dataset
 from byhand.data.folder_tree import is_image_name
+from byhand.data.pixel_range import PixelExtent, PixelRange, arrays_to_bytes, describe
 from byhand.data.split_names import split_of
 from byhand.data.tables.column import Column, given_column, header_text, is_number
 from byhand.data.tables.label_column import LABEL_WORDS
 from byhand.data.tables.rows import Row, row_reader
 from byhand.data.tables.table_options import TableOptions
-from byhand.errors import FileError
+from byhand.errors import ArgumentError, FileError
 from byhand.shapes import Array
 from byhand.text import printable
 
 MIN_PIXELS = 16  # of an image, 4 x 4
 SAMPLE_ROWS = 400
+BRIGHT_PIXEL = 128  # of 255: with a brighter one, whole numbers are pixels of 8 bits
 MAX_COMMON_FRACTION = 0.6  # of the rows, with the most frequent label; a pixel at the border is nearly always 0
 PIXEL_NAME = re.compile(r"(?:pixels?|px|pix|p|x|v|f|c|col|column|feature|attr|input|var)?[-_ .]?\d+", re.IGNORECASE)
 PIXEL_PLACE = re.compile(r"(\d+)\s*x\s*(\d+)")  # row and column from 1, as a name: 28x28
@@ -72,8 +72,10 @@ def layout_of(path: Path) -> PixelLayout | None:
     return None
 
 
-def read_pixel_table(path: Path, layout: PixelLayout, options: TableOptions) -> ArraySource:
-    """Return the images and the classes of a table of pixels.
+def read_pixel_table(
+    path: Path, layout: PixelLayout, options: TableOptions, pixel_range: PixelRange | None = None
+) -> tuple[dict[str, Dataset], PixelRange | None, tuple[str, ...]]:
+    """Return the splits of a table of pixels, their pixel range (None for bytes), and notes.
 
     The images are square, or of the size that the columns' names tell. Raises FileError where the column of labels or the
     size can't be told, and for rows of another width.
@@ -85,7 +87,7 @@ def read_pixel_table(path: Path, layout: PixelLayout, options: TableOptions) -> 
     split = next((column for column in rest if column.values and all(map(split_of, column.values))), None)
     numbers, labels, splits = _read(path, layout, pixels, label, split)
     height, width = _size(numbers.shape[1], [columns[k].name for k in pixels], table)
-    images = _images(numbers.reshape(-1, height, width), path)
+    images, pixel_range, range_notes = _as_bytes(numbers.reshape(-1, height, width, 1), pixel_range, table)
     classes = tuple(sorted(set(labels), key=natural_key))
     place = {name: number for number, name in enumerate(classes)}
     targets = np.array([place[name] for name in labels], np.int64)
@@ -101,7 +103,24 @@ def read_pixel_table(path: Path, layout: PixelLayout, options: TableOptions) -> 
     if len(pixels) == 1:
         told = f"{table}: column {label.shown} is the class, {columns[pixels[0]].shown} holds the pixels"
     notes = [f"{told}, {height} x {width}{f', {split.shown} the split' if split else ''}"]
-    return ArraySource(parts, tuple(notes))
+    return parts, pixel_range, (*notes, *range_notes)
+
+
+def _as_bytes(
+    pixels: Array, pixel_range: PixelRange | None, table: str
+) -> tuple[Array, PixelRange | None, tuple[str, ...]]:
+    """Return pixels as uint8, as they are where the largest is bright enough to tell that 255 is white."""
+    extent = PixelExtent.of(pixels)
+    if pixel_range is None and pixels.dtype == np.uint8 and extent.high >= BRIGHT_PIXEL:
+        return pixels, None, ()
+    typed = pixels.astype(np.int32) if pixels.dtype == np.uint8 else pixels
+    try:
+        images, chosen, notes = arrays_to_bytes({"train": typed}, pixel_range)
+    except ArgumentError as error:
+        raise FileError(f"{table}: {error}") from None
+    if chosen is not None and not notes:
+        notes = (describe(extent, chosen, given=False),)
+    return images["train"], chosen, notes
 
 
 def _label_column(layout: PixelLayout, columns: Sequence[Column], options: TableOptions, table: str) -> Column:
