@@ -21,9 +21,10 @@ from byhand.data.tables.rows import Row, Rows, read_rows
 from byhand.data.tables.split_column import SplitColumns, split_columns
 from byhand.data.tables.table_options import TableOptions
 from byhand.errors import FileError
-from byhand.text import abbreviate, printable
+from byhand.text import abbreviate, printable, shorten
 
 MAX_BROKEN_FRACTION = 0.5  # of the lines, with another number of cells; above, the table is refused
+MAX_PATH_LETTERS = 120  # of a path in a message
 SHOWN_ROWS = 3  # in a note on rows that are left out
 HEADER_ROWS = 50  # by which a header is recognized
 
@@ -51,6 +52,8 @@ def discover_table(path: Path, options: TableOptions) -> DiscoveredFiles:
     columns = _columns(sheet, finder, path)
     images = path_column(columns, finder, options.path_column, table)
     files = finder.find(images.cells, sheet.rows[-len(images.cells) :], table)
+    if not any(files):
+        raise FileError(_missing_message(images, finder, table))
     splits = split_columns([column for column in columns if column is not images], options, table)
     rest = [column for column in columns if column is not images and column not in splits.columns]
     labels = label_columns(rest, options.label_column, columns, table, _folders_hint(files))
@@ -60,8 +63,6 @@ def discover_table(path: Path, options: TableOptions) -> DiscoveredFiles:
         (f"{table}, line {number:,}", f"has {cells} cells; expected {len(columns)}, as in the others")
         for number, cells in sheet.broken
     ]
-    if not any(files):
-        raise FileError(_missing_message(images, finder, table))
     _add_rows(found, images, files, labels, splits, finder)
     _check_splits(found, path)
     found.notes += [note for note in (case_twins_note(found.labels), joined_labels_note(found.labels)) if note]
@@ -170,8 +171,9 @@ def _climbs(finder: ImageFinder, cell: str) -> bool:
 
 
 def _missing_message(images: Column, finder: ImageFinder, table: str) -> str:
-    first = next((printable(cell) for cell in images.cells if cell), "nothing")
-    why = f"leads out of {finder.root}" if _climbs(finder, first) else f"is not below {finder.root}"
+    cell = next((cell for cell in images.cells if cell), "nothing")
+    why = f"leads out of {finder.root}" if _climbs(finder, cell) else f"is not below {finder.root}"
+    first = shorten(cell, MAX_PATH_LETTERS)
     return (
         f"{table}: no file that column {images.shown} names is there: the first, {first}, {why}; give the images' folder: "
         "--image-folder, or another column: --path-column"

@@ -7,8 +7,9 @@ from functools import cached_property
 
 from byhand.data.tables.table_options import NO_COLUMN
 from byhand.errors import FileError
-from byhand.text import abbreviate, printable
+from byhand.text import abbreviate, shorten
 
+SHOWN_LETTERS = 60  # of a name or a cell, in messages
 INDEX_NAMES = {"", "index", "idx", "rowid", "rownames", "unnamed0"}  # of columns that count the rows, without signs
 INDEX_ROWS = 400  # by which such a column is recognized
 TRUE, FALSE = {"1", "1.0", "true", "t", "yes", "y"}, {"0", "0.0", "false", "f", "no", "n"}
@@ -31,7 +32,7 @@ class Column:
     @property
     def shown(self) -> str:
         """The column's name in messages: a name, or a number from 1."""
-        return f"'{printable(self.name)}'" if self.name else str(self.place + 1)
+        return f"'{_shown(self.name)}'" if self.name else str(self.place + 1)
 
     @cached_property
     def words(self) -> list[str]:
@@ -77,11 +78,11 @@ class Column:
         values = sorted(self.values, key=_numbers_first)
         if all(map(str.isdecimal, values)) and len(values) > 2:
             return f"{values[0]} to {values[-1]}"
-        return abbreviate([printable(value) for value in values])
+        return abbreviate([_shown(value) for value in values])
 
     def last_value(self) -> str:
         """Return the greatest value."""
-        return printable(max(self.values, key=_numbers_first))
+        return _shown(max(self.values, key=_numbers_first))
 
 
 def given_column(option: str, columns: Sequence[Column], name: str | None, table: str) -> Column | None:
@@ -94,14 +95,14 @@ def given_column(option: str, columns: Sequence[Column], name: str | None, table
                 return column
     if name.isdecimal() and 1 <= int(name) <= len(columns):
         return columns[int(name) - 1]
-    raise FileError(f"{table} has no column {printable(name)!r} for {option}: {header_text(columns)}")
+    raise FileError(f"{table} has no column {_shown(name)!r} for {option}: {header_text(columns)}")
 
 
 def header_text(columns: Sequence[Column]) -> str:
     """Return the header as it was read, for messages."""
     if any(column.name for column in columns):
-        return f"its header is {abbreviate([printable(column.name) for column in columns], 12)}"
-    first = abbreviate([printable(column.cells[0]) if column.cells else "" for column in columns], 8)
+        return f"its header is {abbreviate([_shown(column.name) for column in columns], 12)}"
+    first = abbreviate([_shown(column.cells[0]) if column.cells else "" for column in columns], 8)
     return f"its {len(columns)} columns have no names; the first row is {first}"
 
 
@@ -116,3 +117,7 @@ def is_number(text: str) -> bool:
 
 def _numbers_first(value: str) -> tuple[bool, str]:
     return not value.isdecimal(), value.zfill(12)
+
+
+def _shown(text: str) -> str:
+    return shorten(text, SHOWN_LETTERS)

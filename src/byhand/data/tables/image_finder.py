@@ -11,7 +11,7 @@ from pathlib import Path
 from byhand.data.folder_tree import is_image_name, read_folder_tree
 from byhand.data.split_names import split_of
 from byhand.errors import FileError
-from byhand.text import printable
+from byhand.text import printable, shorten
 
 SCHEME = re.compile(
     r"(?:file:/+(?=/|[A-Za-z]:)|[a-z][a-z0-9+.-]*://[^/]*/)", re.IGNORECASE
@@ -159,7 +159,7 @@ class ImageFinder:
             if len(files) > 1:
                 shown = " or ".join(printable(str(path.relative_to(self.root))) for path in files[:2])
                 raise FileError(
-                    f"{table}: {printable(cell)!r} may be {shown}; give the folder that is meant: --image-folder"
+                    f"{table}: {shorten(cell, 120)!r} may be {shown}; give the folder that is meant: --image-folder"
                 )
             found.append(files[0] if files else None)
         return found

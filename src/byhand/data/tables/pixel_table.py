@@ -83,6 +83,8 @@ def read_pixel_table(
     table, columns = printable(path.name), layout.columns
     label = _label_column(layout, columns, options, table)
     pixels = [k for k in layout.pixels if k != label.place]
+    if not pixels:
+        raise FileError(f"{table}: column {label.shown} holds the pixels, not the labels: {header_text(columns)}")
     rest = [column for column in columns if column.place not in (*pixels, label.place)]
     split = next((column for column in rest if column.values and all(map(split_of, column.values))), None)
     numbers, labels, splits = _read(path, layout, pixels, label, split)
