@@ -4,6 +4,7 @@ Names of files, classes and layers may come from files that someone else wrote. 
 them, and a page or a figure breaks on their line ends.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 ERROR_MAX_LETTERS = 400  # of another library's message
@@ -37,3 +38,13 @@ def one_line(error: Exception, max_letters: int = ERROR_MAX_LETTERS) -> str:
     'expected 4 bytes'
     """
     return printable(" ".join(str(error).split())[:max_letters])
+
+
+def abbreviate(names: Sequence[str], max_names: int = 5) -> str:
+    """Return the first few names of a list, and how many more there are.
+
+    >>> abbreviate(["a", "b", "c"], 2)
+    'a, b and 1 more'
+    """
+    more = f" and {len(names) - max_names:,} more" if len(names) > max_names else ""
+    return ", ".join(names[:max_names]) + more

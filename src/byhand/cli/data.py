@@ -13,6 +13,7 @@ from byhand.cli import defaults
 from byhand.cli.command import DATA, MODEL, AsJson, PixelRangeText, Reader, command, option, output_option
 from byhand.cli.model_argument import format_shape, parse_image_size
 from byhand.cli.progress_bar import ProgressBar
+from byhand.cli.table_options import ImageFolder, LabelColumn, PathColumn, SplitColumn, ValidationFold
 from byhand.cli.training_output import skipped_files_lines
 from byhand.cli.training_setup import find_data, source_and_shape
 from byhand.data import Dataset, Splits
@@ -31,7 +32,7 @@ def data(
         str,
         typer.Argument(
             metavar="DATA",
-            help="A folder with a subfolder of images per class, IDX files, an .npz, a .csv, or mnist.",
+            help="A folder with a subfolder of images per class, IDX files, an .npz, a table (.csv, .tsv, .txt), or mnist.",
         ),
     ],
     augment: Annotated[
@@ -46,6 +47,11 @@ def data(
     size: Annotated[
         str | None, option("--image-size", metavar="HxW", panel=DATA, help="Resize images to HEIGHTxWIDTH.")
     ] = None,
+    path_column: PathColumn = None,
+    label_column: LabelColumn = None,
+    split_column: SplitColumn = None,
+    validation_fold: ValidationFold = None,
+    image_folder: ImageFolder = None,
     model: Annotated[
         str | None, option(panel=MODEL, help="Prepare images for this architecture, as `byhand train` does.")
     ] = None,
@@ -65,6 +71,11 @@ def data(
     try:
         given = {
             "data": source,
+            "path_column": path_column,
+            "label_column": label_column,
+            "split_column": split_column,
+            "validation_fold": validation_fold,
+            "image_folder": None if image_folder is None else str(image_folder.resolve()),
             "pixel_range": pixel_range,
             "reader": reader,
             "model": model,

@@ -140,7 +140,7 @@ def _held_out(network: nn.Model, run: Run | None) -> Dataset | None:
     try:
         settings = read_settings(run)
         shape = network.input_shape
-        found = find_as_trained(str(settings.get("data")), network, bar)
+        found = find_as_trained(settings, network, bar)
         held = load_sets(settings, found, shape, network.crop_pct or 1.0, bar).held_out
     except ByhandError as error:
         print_note(printable(f"no test images, as the data of {run.folder} can't be read: {error}"))

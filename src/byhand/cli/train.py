@@ -32,6 +32,7 @@ from byhand.cli.defaults import Settings, split_arguments
 from byhand.cli.look import page_writer
 from byhand.cli.model_argument import parse_image_size
 from byhand.cli.progress_bar import ProgressBar
+from byhand.cli.table_options import ImageFolder, LabelColumn, PathColumn, SplitColumn, ValidationFold
 from byhand.cli.training_output import evaluate_and_report, header_lines
 from byhand.cli.training_setup import TTA, TrainingSetup
 from byhand.data.augment.registry import shown_order
@@ -59,8 +60,8 @@ def train(
         list[str] | None,
         typer.Argument(
             metavar="DATA|MODEL",
-            help="DATA: mnist, a folder with a subfolder of images per class, a folder of IDX files, an .npz, or a .csv of "
-            "paths and labels. MODEL: an architecture (see `byhand models`). In any order.",
+            help="DATA: mnist, a folder with a subfolder of images per class, a folder of IDX files, an .npz, or a table "
+            "(.csv, .tsv, .txt) of paths and labels. MODEL: an architecture (see `byhand models`). In any order.",
         ),
     ] = None,
     data: Annotated[str | None, option(panel=DATA, help="Alias of DATA.", show_default="mnist")] = None,
@@ -88,6 +89,11 @@ def train(
             panel=DATA, show_default="0.2", help="Fraction of each class for validation, if there is no val folder."
         ),
     ] = None,
+    path_column: PathColumn = None,
+    label_column: LabelColumn = None,
+    split_column: SplitColumn = None,
+    validation_fold: ValidationFold = None,
+    image_folder: ImageFolder = None,
     pixel_range: PixelRangeText = None,
     reader: Reader = None,
     stream: Annotated[
@@ -215,6 +221,11 @@ def train(
         "pixel_range": pixel_range,
         "reader": reader,
         "stream": stream or None,
+        "path_column": path_column,
+        "label_column": label_column,
+        "split_column": split_column,
+        "validation_fold": validation_fold,
+        "image_folder": None if image_folder is None else str(image_folder.resolve()),
         "seed": seed,
         "hand": hand,
         "sync_batchnorm": sync_batchnorm or None,

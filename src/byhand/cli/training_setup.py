@@ -13,6 +13,7 @@ from byhand import __version__, data, models, nn
 from byhand.cli import defaults, run_settings
 from byhand.cli.model_argument import format_shape, open_model, resolve_preprocessing
 from byhand.cli.progress_bar import ProgressBar
+from byhand.cli.table_options import table_options
 from byhand.data import Dataset, Preprocessing, Splits
 from byhand.data.augment import Augment
 from byhand.data.image_source import ImageSource
@@ -161,7 +162,7 @@ def find_data(settings: defaults.Settings, bar: ProgressBar) -> ImageSource:
     if reader not in (None, *FILE_READERS):
         raise UnknownNameError("reader", reader, FILE_READERS)
     given = None if text is None else parse_pixel_range(text)
-    found = data.find(settings["data"], bar.update, pixel_range=given, reader=reader)
+    found = data.find(settings["data"], bar.update, pixel_range=given, reader=reader, table=table_options(settings))
     if given is not None and found.pixel_range is None:
         raise ArgumentError(
             f"--pixel-range is for pixels of more than 8 bits or of floating point; {found.name} holds none, or states its own"
@@ -169,11 +170,12 @@ def find_data(settings: defaults.Settings, bar: ProgressBar) -> ImageSource:
     return found
 
 
-def find_as_trained(source: str, network: nn.Model, bar: ProgressBar | None = None) -> ImageSource:
-    """Return a data set whose files are read as a network's preprocessing says."""
+def find_as_trained(settings: defaults.Settings, network: nn.Model, bar: ProgressBar | None = None) -> ImageSource:
+    """Return the data set of a training, its files read as a network's preprocessing says."""
     record, progress = network.preprocessing, None if bar is None else bar.update
     reader = record.reader if record.reader in FILE_READERS else None
-    return data.find(source, progress, pixel_range=record.pixel_range, reader=reader)
+    source, table = str(settings.get("data")), table_options(settings)
+    return data.find(source, progress, pixel_range=record.pixel_range, reader=reader, table=table)
 
 
 def load_sets(
