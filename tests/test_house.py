@@ -25,7 +25,7 @@ FLOORS = [
     {"ops"},
     {"kernels"},
     {"data"},
-    {"files", "shapes"},
+    {"console", "files", "shapes"},
     {"errors", "text"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}

@@ -1,7 +1,7 @@
 """The `byhand` command line: collects the commands of this package, and turns errors into one line and exit code 2."""
 
-import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -11,7 +11,8 @@ import typer
 
 from byhand import __version__
 from byhand.cli.command import COMMANDS, CONTROL_C_EXIT_CODE, PlainCommand, PlainGroup, registered_commands
-from byhand.errors import ByhandError
+from byhand.console import discard, safe_streams
+from byhand.errors import ByhandError, FileError
 
 NUMBER_ERRORS = {"float_parsing": "a number", "int_parsing": "a whole number"}  # of pydantic
 USAGE_EXIT_CODE = 2
@@ -45,23 +46,31 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 def main() -> None:
     """Run the command line."""
+    with safe_streams():
+        code = _run()
+    sys.exit(code or 0)
+
+
+def _run() -> int:
+    """Run the command of `sys.argv`; return the exit code."""
     try:
         code = app(sys.argv[1:] or ["--help"], prog_name="byhand", standalone_mode=False)
+        sys.stdout.flush()
+        return code or 0
     except ByhandError as error:
-        code = _fail(str(error))
+        return _fail(str(error))
     except typer.Abort:  # Ctrl-C
         print("byhand: stopped", file=sys.stderr)
-        code = CONTROL_C_EXIT_CODE
+        return CONTROL_C_EXIT_CODE
     except BrokenPipeError:  # `byhand show ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        discard(sys.stdout)
+        return 0
     except Exception as error:
         # Only a usage error of typer has a message: unknown option, missing argument.
         if not hasattr(error, "format_message"):
             raise
         known = [word for word in sys.argv[1:2] if word in COMMANDS]
-        code = _fail(f"{_usage_message(error)} (see {' '.join(['byhand', *known, '--help'])})")
-    sys.exit(code or 0)
+        return _fail(f"{_usage_message(error)} (see {' '.join(['byhand', *known, '--help'])})")
 
 
 def _usage_message(error: Any) -> str:
@@ -76,7 +85,8 @@ def _usage_message(error: Any) -> str:
 def _fail(message: str) -> int:
     from byhand.train.distributed.mpi import Communicator, world  # noqa: PLC0415  (slow to import, needed for errors only)
 
-    sys.stdout.flush()
+    with suppress(BrokenPipeError, FileError):
+        sys.stdout.flush()
     try:
         ranks = world()
     except ByhandError:  # mpi4py is missing, which the message says

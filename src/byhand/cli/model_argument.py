@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from byhand import models, nn
+from byhand.console import SafeConsole
 from byhand.data import digits, photos
 from byhand.errors import ArgumentError, FileError, UnknownNameError
 from byhand.models.architecture import IMAGENET_MEAN, IMAGENET_STD
@@ -125,7 +125,7 @@ def tensor_of(network: nn.Model, layer: str, model: str) -> str:
 
 def print_note(note: str) -> None:
     """Print a note on standard error."""
-    Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(note, style="dim")
+    SafeConsole(stderr=True, soft_wrap=True).print(note, style="dim")
 
 
 # Images ---------------------------------------------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """`byhand train`: trains a network on a data set, and writes the run's folder with model, checkpoint, log and report."""
 
 import json
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -31,6 +30,7 @@ from byhand.cli.model_argument import parse_image_size
 from byhand.cli.progress_bar import ProgressBar
 from byhand.cli.training_output import evaluate_and_report, header_lines
 from byhand.cli.training_setup import TTA, TrainingSetup
+from byhand.console import discard
 from byhand.data.augment.registry import shown_order
 from byhand.errors import ArgumentError
 from byhand.ops import DEFAULT_HAND
@@ -273,4 +273,4 @@ def _print_lines(lines: Sequence[str]) -> None:
     try:
         print("\n".join(lines), flush=True)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard(sys.stdout)
