@@ -1,15 +1,17 @@
 """Standard output and error that never raise for a letter, and pass no control character of a name to the terminal.
 
-`safe_streams` is the door of the command line. Everything printed within it, by byhand, rich, typer or a warning, goes through a
-`SafeStream`; the escape sequences of progress bars and colors alone go past it, from a `SafeConsole`.
+`safe_streams` is the door of the command line. Everything printed within it, by byhand, typer or a warning, goes through a
+`SafeStream`; only the escape sequences of progress bars and colors go past it, from a `SafeConsole`.
 """
 
 import errno
 import os
 import re
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, TextIO
 
 from rich.cells import cell_len
@@ -24,6 +26,7 @@ UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\U000e0000-\U000e007f]"
 )
 SURROGATE = re.compile("[\ud800-\udfff]")
+NO_LIMIT = 10**6  # columns
 MIN_COLUMNS = 20  # a narrower terminal is taken for this wide
 STANDARD_OUTPUT = "standard output"
 STANDARD_ERROR = "standard error"
@@ -114,7 +117,7 @@ def safe_streams() -> Iterator[None]:
 
 def _safe(stream: TextIO | None, name: str) -> Any:
     if stream is None:  # closed, as by `>&-`
-        stream = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  (open until the process ends)
+        stream = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  (open until the process ends)
     reconfigure = getattr(stream, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="backslashreplace")
@@ -163,6 +166,14 @@ def terminal_columns() -> int | None:
     return None
 
 
+def wrapped(text: str, indent: str = "", max_columns: int | None = None) -> str:
+    """Return prose as lines that fit the terminal, and max_columns, the second and later ones indented."""
+    columns = min(terminal_columns() or NO_LIMIT, max_columns or NO_LIMIT)
+    return textwrap.fill(
+        text, columns, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False, drop_whitespace=True
+    )
+
+
 def pad(text: str, columns: int, *, right: bool = False) -> str:
     """Return text padded with spaces to a width in terminal columns, of which a Chinese character takes two.
 
@@ -173,10 +184,13 @@ def pad(text: str, columns: int, *, right: bool = False) -> str:
     return space + text if right else text + space
 
 
-def table_lines(rows: Sequence[Sequence[str]], left: int, *, gap: int = 2, columns: int | None = None) -> list[str]:
+def table_lines(
+    rows: Sequence[Sequence[str]], left: int, *, ends: Sequence[str] = (), gap: int = 2, columns: int | None = None
+) -> list[str]:
     """Return the lines of a table of cells; the first `left` columns are aligned to the left, the others to the right.
 
-    Where a row is wider than the terminal (or `columns`), all rows go on in a second line, a third, and so on.
+    ends: a remark after each row. Where a row is wider than the terminal (or `columns`), all rows go on in a second line, a
+    third, and so on.
 
     >>> print("\\n".join(table_lines([("class", "images"), ("猫", "12"), ("dog", "7")], 1)))
     class  images
@@ -192,10 +206,12 @@ def table_lines(rows: Sequence[Sequence[str]], left: int, *, gap: int = 2, colum
     rows = [[clean(cell) for cell in row] for row in rows]
     widths = [max(map(cell_len, column)) for column in zip(*rows)]
     lines = []
-    for row in rows:
+    for row, end in zip(rows, ends or [""] * len(rows)):
         for part, chosen in enumerate(_parts(widths, gap, columns)):
             cells = [pad(row[i], widths[i], right=i >= left) for i in chosen]
-            lines.append(f"{INDENT * (part > 0)}{(' ' * gap).join(cells)}".rstrip())
+            line = f"{INDENT * (part > 0)}{(' ' * gap).join(cells)}".rstrip()
+            lines += [line] if line or part == 0 else []
+        lines[-1] += clean(end)
     return lines
 
 

@@ -10,11 +10,13 @@ from typing import Annotated, Any, NamedTuple
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
+from byhand.console import terminal_columns
 from byhand.errors import ArgumentError
 from byhand.models import TRAINED, names
 from byhand.ops import HANDS
 
 CONTROL_C_EXIT_CODE = 130
+PANELS_MIN_COLUMNS = 76  # a narrower terminal gets its help without panels
 # The panels of `byhand --help` and of each command's help, in this order. `bench` and `env` concern neither data nor a
 # network, but the machine.
 PANELS = ("Data", "Training", "Model", "Output", "Machine")
@@ -54,6 +56,17 @@ VALUE_NAMES = {"<str>": "TEXT", "<path>": "FILE", "<int>": "N", "<float>": "NUMB
 
 class PlainCommand(TyperCommand):
     """A command whose help shows no Python types."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help: in panels, or where these would cut names, in lines."""
+        columns = terminal_columns()
+        before = self.rich_markup_mode, self.epilog
+        if columns is not None and columns < PANELS_MIN_COLUMNS:
+            self.rich_markup_mode, self.epilog = None, f"\b\n{self.epilog}"  # \b: lines stay as they are
+        try:
+            super().format_help(ctx, formatter)
+        finally:
+            self.rich_markup_mode, self.epilog = before
 
     def get_params(self, ctx: Any) -> Any:
         """Return the parameters, --help included."""

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from byhand import nn
 from byhand.cli.command import (
@@ -27,6 +25,7 @@ from byhand.cli.command import (
 from byhand.cli.look import check_page, find_run, render_page
 from byhand.cli.model_argument import format_shape, open_model, resolve_preprocessing
 from byhand.cli.training_setup import load_sets
+from byhand.console import table_lines
 from byhand.data import Dataset, find
 from byhand.errors import ArgumentError, FileError
 from byhand.export import ExportReport, check_folder, to_c
@@ -34,7 +33,6 @@ from byhand.export.layer_errors import LayerError
 from byhand.files import write_whole
 
 CLASSIFIER_FILE = "classifier.html"
-MAX_TABLE_WIDTH = 200  # columns
 
 
 @command(
@@ -179,16 +177,9 @@ def _print(network: nn.Model, folder: Path, done: ExportReport) -> None:
 
 def _table(done: ExportReport) -> str:
     """Return the table of errors, a row per layer: float32 C code against Python, int8 against float32."""
-    int8, table = done.dtype == "int8", Table(box=None, pad_edge=False, header_style="dim")
+    int8 = done.dtype == "int8"
     heads = ["layer", "op", "shape", "float32 max error", "mean", *(["int8 max error", "mean", "SNR"] if int8 else [])]
-    for i, name in enumerate(heads):
-        table.add_column(name, justify="left" if i < 3 else "right", no_wrap=True)
-    for row in done.layer_errors:
-        table.add_row(*_cells(row, int8))
-    console = Console(highlight=False, markup=False, width=MAX_TABLE_WIDTH)
-    with console.capture() as printed:
-        console.print(table)
-    return "\n".join(line.rstrip() for line in printed.get().splitlines())
+    return "\n".join(table_lines([heads, *(_cells(row, int8) for row in done.layer_errors)], left=3))
 
 
 def _cells(row: LayerError, int8: bool) -> list[str]:

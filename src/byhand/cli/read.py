@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from byhand.cli.command import MODEL, AsJson, command, output_option
 from byhand.cli.model_argument import open_model
+from byhand.console import table_lines
 from byhand.data import digit_segmentation
 from byhand.errors import ArgumentError, ByhandError, FileError
 from byhand.nn import Model
@@ -93,13 +92,9 @@ def _print(reading: dict[str, Any], with_name: bool) -> None:
     if with_name:
         print(f"{reading['photo']}:")
     print("\n".join(reading["lines"]), end="\n\n")
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in COLUMNS:
-        table.add_column(name, justify="left" if name == "digit" else "right")
-    for digit in reading["digits"]:
-        table.add_row(digit["digit"], f"{digit['confidence']:.1%}", str(digit["line"] + 1), *map(str, digit["box"]))
-    console = Console(highlight=False, markup=False)
-    with console.capture() as printed:
-        console.print(table)
-    print("\n".join(line.rstrip() for line in printed.get().splitlines()))
+    rows = [
+        (digit["digit"], f"{digit['confidence']:.1%}", str(digit["line"] + 1), *map(str, digit["box"]))
+        for digit in reading["digits"]
+    ]
+    print("\n".join(table_lines([COLUMNS, *rows], left=1)))
     print(f"\nwrote {reading['file']}", end="\n\n" if with_name else "\n")

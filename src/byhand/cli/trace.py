@@ -22,6 +22,7 @@ from byhand.cli.command import (
     output_option,
 )
 from byhand.cli.model_argument import image_reader, open_model, resolve_preprocessing, tensor_names, tensor_of
+from byhand.console import table_lines
 from byhand.errors import ArgumentError, FileError
 from byhand.ops.op import Array
 
@@ -104,15 +105,7 @@ def _rows(network: nn.Model, values: dict[str, Array]) -> list[dict[str, Any]]:
 def _table(rows: list[dict[str, Any]]) -> str:
     cells = [COLUMNS, *(_cells(row) for row in rows)]
     marks = ["", *(NOT_FINITE_MARK if row["not_finite"] else "" for row in rows)]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(COLUMNS))]
-    lines = []
-    for line, mark in zip(cells, marks):
-        padded = [
-            cell.ljust(width) if i < TEXT_COLUMNS else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(line, widths))
-        ]
-        lines.append("  ".join(padded).rstrip() + mark)
-    return "\n".join(lines)
+    return "\n".join(table_lines(cells, left=TEXT_COLUMNS, ends=marks))
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
