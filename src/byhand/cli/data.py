@@ -10,6 +10,7 @@ import typer
 from byhand.cli import defaults
 from byhand.cli.command import DATA, MODEL, AsJson, command, option, output_option
 from byhand.cli.model_argument import format_shape, parse_image_size
+from byhand.cli.output_file import check_output
 from byhand.cli.progress_bar import ProgressBar
 from byhand.cli.training_output import skipped_files_lines
 from byhand.cli.training_setup import source_and_shape
@@ -70,6 +71,8 @@ def data(
             "size": None if size is None else list(parse_image_size(size)),
         }
         settings, notes = defaults.resolve(given, listing)
+        path = output or Path(f"{Path(source).resolve().stem if source != 'mnist' else source}-sheet.png")
+        check_output(path)
         _, shape, crop = source_and_shape(settings, listing)
         sets = listing.sets(shape, crop, progress=bar.update)
     finally:
@@ -78,7 +81,6 @@ def data(
     usual = defaults.augmentation(train.shape, train.classes) if "from" not in settings else "none"
     augmentation = Augment.parse(settings.get("augment", usual) if augment is None else augment)
     augmentation.check(train.shape)
-    path = output or Path(f"{Path(source).resolve().stem if source != 'mnist' else source}-sheet.png")
     _draw(sets, augmentation, seed, path)
     notes = [*sets.notes, *data_warnings(sets), *notes]
     if as_json:

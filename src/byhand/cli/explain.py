@@ -29,7 +29,8 @@ from byhand.cli.model_argument import (
     resolve_preprocessing,
     tensor_of,
 )
-from byhand.errors import ArgumentError, FileError, UnknownNameError
+from byhand.cli.output_file import check_output
+from byhand.errors import ArgumentError, UnknownNameError
 from byhand.ops.op import Array
 from byhand.text import printable
 
@@ -69,8 +70,6 @@ def explain(
     The image is preprocessed as by `byhand predict`.
     """
     file = Path(f"{image.stem}-explained.png") if output is None else output
-    if file.exists():
-        raise FileError(f"{file} exists already; choose another file with --output")
     network = open_model(model, size, trained=True)
     check_classifier(network, model, image)
     read_image = image_reader(network)
@@ -78,6 +77,7 @@ def explain(
     index = None if name is None else class_number(network.classes, name)
     cam_layer = None if layer is None else tensor_of(network, layer, model)
     pixels = read_image(image)
+    check_output(file)
     from byhand.report.explain import draw_explanation  # noqa: PLC0415  (byhand.report imports matplotlib, which is slow)
     from byhand.report.explain import explain as explain_image  # noqa: PLC0415
 

@@ -22,8 +22,9 @@ from byhand.cli.command import (
     complete_pretrained,
     option,
 )
-from byhand.cli.look import check_page, find_run, render_page
+from byhand.cli.look import find_run, render_page
 from byhand.cli.model_argument import format_shape, open_model, resolve_preprocessing
+from byhand.cli.output_file import check_output
 from byhand.cli.training_setup import load_sets
 from byhand.console import table_lines
 from byhand.data import Dataset, find
@@ -77,20 +78,21 @@ def export(
         raise ArgumentError("no format given; give --html, --onnx FILE, --c DIR, or several")
     if c is None and (int8 or data is not None):
         raise ArgumentError("--int8 and --data are options of the C code; give --c DIR with them")
-    if onnx is not None and onnx.exists():
-        raise FileError(f"{onnx} exists already; choose another file with --onnx")
     if c is not None:
         check_folder(c)
     if html:
         page = page or (Path(run) / CLASSIFIER_FILE if find_run(run) else Path(f"{Path(run).stem}-{CLASSIFIER_FILE}"))
-        check_page(page)
     network = open_model(run, size, trained=True)
     resolve_preprocessing(network, run, mean, std)
+    for path, option_name in ((onnx, "--onnx"), (page, "FILE")):
+        if path is not None:
+            check_output(path, option_name)
     found = None if c is None else _data(network, run, data)
     if int8 and found is None:
         raise ArgumentError(f"{run} does not contain its training data's name; give --data DATA to calibrate int8")
     message = None if onnx is None else _onnx(network)
     text = render_page(network, find_run(run), classifier=True) if html else None
+    before = onnx.read_bytes() if onnx is not None and onnx.is_file() else None
     if message is not None and onnx is not None:
         write_whole(onnx, message)
     done = None
@@ -102,8 +104,8 @@ def export(
             write_whole(page, text)
     except BaseException:
         if onnx is not None:  # write all formats or none
-            with suppress(OSError):
-                onnx.unlink()
+            with suppress(OSError, FileError):
+                onnx.unlink() if before is None else write_whole(onnx, before)
         raise
     if as_json:
         found_page = {} if page is None or text is None else {"html": {"file": str(page), "bytes": len(text)}}

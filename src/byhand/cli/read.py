@@ -10,9 +10,10 @@ import typer
 
 from byhand.cli.command import MODEL, AsJson, command, output_option
 from byhand.cli.model_argument import open_model
+from byhand.cli.output_file import check_output
 from byhand.console import table_lines
 from byhand.data import digit_segmentation
-from byhand.errors import ArgumentError, ByhandError, FileError
+from byhand.errors import ArgumentError, ByhandError
 from byhand.nn import Model
 
 if TYPE_CHECKING:
@@ -67,9 +68,8 @@ def _read(network: Model, photo: Path, path: Path) -> dict[str, Any]:
     from byhand.report.digit_reader import lines_of_text, read_digits  # noqa: PLC0415
     from byhand.report.drawing.digit_boxes import draw_digit_boxes  # noqa: PLC0415
 
-    if path.exists():
-        raise FileError(f"{path} exists already; choose another file with --output")
     image, scale = digit_segmentation.from_file(photo)
+    check_output(path)
     digits = read_digits(network, np.asarray(image.convert("L")))
     if digits:
         draw_digit_boxes(image, digits, path)

@@ -22,7 +22,8 @@ from byhand.cli.command import (
     output_option,
 )
 from byhand.cli.model_argument import open_model
-from byhand.errors import ArgumentError, FileError
+from byhand.cli.output_file import check_output
+from byhand.errors import ArgumentError
 from byhand.ops import DEFAULT_HAND
 from byhand.program import algorithm_table
 from byhand.train import SGD, Trainer
@@ -98,7 +99,6 @@ def _print_algorithms(network: nn.Model, batch_size: int) -> None:
 def _draw(network: nn.Model, path: Path) -> None:
     from byhand.report import draw_graph  # noqa: PLC0415  (byhand.report imports matplotlib, which is slow)
 
-    if path.exists():
-        raise FileError(f"{path} exists already; choose another file with --output")
+    check_output(path)
     draw_graph(network, path)
     print(f"wrote {path}; any browser shows it")

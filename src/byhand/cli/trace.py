@@ -22,8 +22,9 @@ from byhand.cli.command import (
     output_option,
 )
 from byhand.cli.model_argument import image_reader, open_model, resolve_preprocessing, tensor_names, tensor_of
+from byhand.cli.output_file import check_output
 from byhand.console import table_lines
-from byhand.errors import ArgumentError, FileError
+from byhand.errors import ArgumentError
 from byhand.ops.op import Array
 
 NOT_FINITE_MARK = "  <- NaN or infinity"
@@ -66,10 +67,10 @@ def trace(
     network = open_model(model, size)
     name = None if layer is None else tensor_of(network, layer, model)
     path = Path(f"{name}.png") if output is None else output
-    if name is not None and path.exists():
-        raise FileError(f"{path} exists already; choose another file with --output")
     pixels = image_reader(network)(image)
     resolve_preprocessing(network, model, mean, std)
+    if name is not None:
+        check_output(path)
     values = network.trace(pixels[None])
     if name is None:
         rows = _rows(network, values)
