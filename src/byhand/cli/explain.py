@@ -97,8 +97,9 @@ def class_number(classes: tuple[str, ...], name: str) -> int:
     >>> class_number(("tench, Tinca tinca", "goldfish"), "tench"), class_number(("cat", "dog"), "1")
     (0, 1)
     """
-    if name in classes:
-        return classes.index(name)
+    exact = [i for i, other in enumerate(classes) if other == name]
+    if len(exact) == 1:
+        return exact[0]
     synonyms = [[synonym.strip() for synonym in names.split(",")] for names in classes]
     found = [i for i, names in enumerate(synonyms) if name.lower() in [synonym.lower() for synonym in names]]
     if len(found) == 1:

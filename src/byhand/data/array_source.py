@@ -10,6 +10,9 @@ from byhand.data.image_source import ProgressCallback
 from byhand.data.splits import Splits, check_classes
 from byhand.errors import ArgumentError
 from byhand.shapes import Shape
+from byhand.text import class_labels
+
+NAME_MAX_LETTERS = 200  # of a class
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,8 @@ class ArraySource:
     def counts(self) -> dict[str, dict[str, int]]:
         """The number of images of each class, by split."""
         return {
-            part: dict(zip(dataset.classes, np.bincount(dataset.labels, minlength=len(dataset.classes)).tolist()))
-            for part, dataset in self.parts.items()
+            part: dict(zip(class_labels(images.classes, NAME_MAX_LETTERS), _count(images)))
+            for part, images in self.parts.items()
         }
 
     def sets(
@@ -56,3 +59,8 @@ class ArraySource:
             raise ArgumentError(f"the images of {self.name} are {ours}; arrays are not made into {wanted}")
         check_classes(self.parts["train"].labels, self.parts["train"].classes, self.name)
         return Splits(self.parts["train"], self.parts.get("val"), self.parts.get("test"))
+
+
+def _count(images: Dataset) -> list[int]:
+    """Return the number of images of each class."""
+    return np.bincount(images.labels, minlength=len(images.classes)).tolist()
