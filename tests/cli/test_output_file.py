@@ -7,7 +7,7 @@ from PIL import Image
 import byhand as bh
 from byhand.cli.output_file import check_output
 from byhand.errors import FileError
-from tests.cli.run_cli import byhand, refuses
+from tests.cli.run_cli import byhand
 
 
 @pytest.fixture
@@ -22,6 +22,14 @@ def folder(tmp_path):
             image = np.random.default_rng(i).integers(0, 256, (8, 8, 3), np.uint8)
             Image.fromarray(image).save(tmp_path / "photos" / name / f"{i}.png")
     return tmp_path
+
+
+def refuses(folder, complaint, *words):
+    """Assert that a command ends with a complaint, and writes nothing."""
+    before = sorted(folder.rglob("*"))
+    done = byhand(*words, folder=folder)
+    assert done.code == 2 and complaint in done.err.splitlines()[-1] and done.out == ""
+    assert sorted(folder.rglob("*")) == before
 
 
 COMMANDS = {

@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+from matplotlib.font_manager import fontManager
 
 from byhand.report.drawing.confusion_matrix import draw_confusion_matrix
 from byhand.report.drawing.fonts import fonts_covering, text_width, wrap
@@ -51,7 +52,7 @@ def ticks_of(names, path, monkeypatch):
 @pytest.mark.parametrize(
     ("names", "labels"),
     [
-        (["\U0010fffd", "\U0010fffc"], ["0: \\U0010fffd", "1: \\U0010fffc"]),
+        (["猫", "狗", "a dog, 狗"], ["0: \\u732b", "1: \\u72d7", "2: a dog, \\u72d7"]),
         (["cat", "cat", "dog"], ["0: cat", "1: cat", "dog"]),
         (["", " ", "x\u200b"], ["class 0", "class 1", "x"]),
         (
@@ -64,6 +65,8 @@ def ticks_of(names, path, monkeypatch):
     ],
 )
 def test_no_two_classes_look_the_same(names, labels, tmp_path, monkeypatch):
+    own = [font for font in fontManager.ttflist if font.name == "DejaVu Sans"]
+    monkeypatch.setattr(fontManager, "ttflist", own)  # as on a computer without fonts for Chinese
     found = ticks_of(names, tmp_path / "a.png", monkeypatch)
     assert found == labels and len(set(found)) == len(found)
 

@@ -8,14 +8,14 @@ import numpy as np
 import typer
 
 from byhand.cli import defaults
-from byhand.cli.command import DATA, MODEL, AsJson, command, option, output_option
+from byhand.cli.command import DATA, MODEL, AsJson, PixelRangeText, Reader, command, option, output_option
 from byhand.cli.model_argument import format_shape, parse_image_size
 from byhand.cli.output_file import check_output
 from byhand.cli.progress_bar import ProgressBar
 from byhand.cli.training_output import skipped_files_lines
-from byhand.cli.training_setup import source_and_shape
+from byhand.cli.training_setup import find_data, source_and_shape
 from byhand.console import table_lines
-from byhand.data import Dataset, Splits, find
+from byhand.data import Dataset, Splits
 from byhand.data.augment import Augment
 from byhand.data.splits import data_warnings
 from byhand.text import class_labels
@@ -57,19 +57,23 @@ def data(
             "--from", metavar="NETWORK", panel=MODEL, help="Prepare images for transfer learning from this network."
         ),
     ] = None,
+    pixel_range: PixelRangeText = None,
+    reader: Reader = None,
     output: Annotated[Path | None, output_option("PNG file.", "DATA-sheet.png")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Summarize a data set: images per class, sizes, unusable files, duplicates, and a contact sheet of network inputs."""
     bar = ProgressBar(quiet=as_json)
     try:
-        listing = find(source, bar.update)
         given = {
             "data": source,
+            "pixel_range": pixel_range,
+            "reader": reader,
             "model": model,
             "from": pretrained,
             "size": None if size is None else list(parse_image_size(size)),
         }
+        listing = find_data(given, bar)
         settings, notes = defaults.resolve(given, listing)
         path = output or Path(f"{Path(source).resolve().stem if source != 'mnist' else source}-sheet.png")
         check_output(path)

@@ -15,6 +15,8 @@ from byhand.cli.command import (
     ImageSize,
     Labels,
     Mean,
+    PixelRangeText,
+    Reader,
     Std,
     command,
     complete_pretrained,
@@ -61,6 +63,8 @@ def explain(
     labels: Labels = None,
     mean: Mean = None,
     std: Std = None,
+    reader: Reader = None,
+    pixel_range: PixelRangeText = None,
     size: ImageSize = None,
     output: Annotated[Path | None, output_option("PNG file.", "IMAGE-explained.png")] = None,
     as_json: AsJson = False,
@@ -72,8 +76,8 @@ def explain(
     file = Path(f"{image.stem}-explained.png") if output is None else output
     network = open_model(model, size, trained=True)
     check_classifier(network, model, image)
+    resolve_preprocessing(network, model, mean, std, labels, reader, pixel_range)
     read_image = image_reader(network)
-    resolve_preprocessing(network, model, mean, std, labels)
     index = None if name is None else class_number(network.classes, name)
     cam_layer = None if layer is None else tensor_of(network, layer, model)
     pixels = read_image(image)

@@ -17,6 +17,8 @@ from byhand.cli.command import (
     AsJson,
     ImageSize,
     Mean,
+    PixelRangeText,
+    Reader,
     Std,
     command,
     complete_pretrained,
@@ -25,9 +27,9 @@ from byhand.cli.command import (
 from byhand.cli.look import find_run, render_page
 from byhand.cli.model_argument import format_shape, open_model, resolve_preprocessing
 from byhand.cli.output_file import check_output
-from byhand.cli.training_setup import load_sets
+from byhand.cli.training_setup import find_as_trained, load_sets
 from byhand.console import table_lines
-from byhand.data import Dataset, find
+from byhand.data import Dataset
 from byhand.errors import ArgumentError, FileError
 from byhand.export import ExportReport, check_folder, to_c
 from byhand.export.layer_errors import LayerError
@@ -61,6 +63,8 @@ def export(
     ] = None,
     mean: Mean = None,
     std: Std = None,
+    reader: Reader = None,
+    pixel_range: PixelRangeText = None,
     size: ImageSize = None,
     as_json: AsJson = False,
 ) -> None:
@@ -83,7 +87,7 @@ def export(
     if html:
         page = page or (Path(run) / CLASSIFIER_FILE if find_run(run) else Path(f"{Path(run).stem}-{CLASSIFIER_FILE}"))
     network = open_model(run, size, trained=True)
-    resolve_preprocessing(network, run, mean, std)
+    resolve_preprocessing(network, run, mean, std, None, reader, pixel_range)
     for path, option_name in ((onnx, "--onnx"), (page, "FILE")):
         if path is not None:
             check_output(path, option_name)
@@ -126,7 +130,7 @@ def _data(network: nn.Model, run: str, data: str | None) -> tuple[Dataset, Datas
         data = settings["data"] if isinstance(settings.get("data"), str) else None
     if data is None:
         return None
-    sets = load_sets(settings, find(data), network.input_shape, network.crop_pct or 1.0)
+    sets = load_sets(settings, find_as_trained(data, network), network.input_shape, network.crop_pct or 1.0)
     if sets.held_out is None:
         raise ArgumentError(f"{data}: no class has two images; a test set needs one of them")
     return sets.train, sets.test or sets.held_out

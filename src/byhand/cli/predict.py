@@ -21,6 +21,8 @@ from byhand.cli.command import (
     ImageSize,
     Labels,
     Mean,
+    PixelRangeText,
+    Reader,
     Std,
     command,
     complete_pretrained,
@@ -58,6 +60,8 @@ def predict(
     labels: Labels = None,
     mean: Mean = None,
     std: Std = None,
+    reader: Reader = None,
+    pixel_range: PixelRangeText = None,
     size: ImageSize = None,
     top_k: Annotated[
         int | None,
@@ -87,8 +91,8 @@ def predict(
     top_k = DEFAULT_TOP_K[output] if top_k is None else integer("--top-k", top_k)
     network = open_model(model, size, trained=True)
     check_classifier(network, model, images[0])
+    resolve_preprocessing(network, model, mean, std, labels, reader, pixel_range)
     read_image = image_reader(network)
-    resolve_preprocessing(network, model, mean, std, labels)
     bar, failed, answers = ProgressBar(quiet=False), 0, []
     with tempfile.TemporaryDirectory() as folder:
         paths = _paths(images, Path(folder))

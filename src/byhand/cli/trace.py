@@ -15,6 +15,8 @@ from byhand.cli.command import (
     AsJson,
     ImageSize,
     Mean,
+    PixelRangeText,
+    Reader,
     Std,
     command,
     complete_architecture,
@@ -53,6 +55,8 @@ def trace(
     ] = DEFAULT_MAX_MAPS,
     mean: Mean = None,
     std: Std = None,
+    reader: Reader = None,
+    pixel_range: PixelRangeText = None,
     size: ImageSize = None,
     as_json: AsJson = False,
 ) -> None:
@@ -67,8 +71,8 @@ def trace(
     network = open_model(model, size)
     name = None if layer is None else tensor_of(network, layer, model)
     path = Path(f"{name}.png") if output is None else output
+    resolve_preprocessing(network, model, mean, std, None, reader, pixel_range)
     pixels = image_reader(network)(image)
-    resolve_preprocessing(network, model, mean, std)
     if name is not None:
         check_output(path)
     values = network.trace(pixels[None])

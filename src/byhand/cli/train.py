@@ -19,6 +19,8 @@ from byhand.cli.command import (
     OUTPUT,
     TRAINING,
     AsJson,
+    PixelRangeText,
+    Reader,
     choices,
     command,
     complete_architecture,
@@ -84,6 +86,8 @@ def train(
             panel=DATA, show_default="0.2", help="Fraction of each class for validation, if there is no val folder."
         ),
     ] = None,
+    pixel_range: PixelRangeText = None,
+    reader: Reader = None,
     stream: Annotated[
         bool, option("--stream", panel=DATA, help="Decode images while training, even if all fit in memory.")
     ] = False,
@@ -203,6 +207,8 @@ def train(
         "size": None if size is None else list(parse_image_size(size)),
         "validation_fraction": validation_fraction,
         "early_stopping": early_stopping,
+        "pixel_range": pixel_range,
+        "reader": reader,
         "stream": stream or None,
         "seed": seed,
         "hand": hand,

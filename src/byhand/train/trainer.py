@@ -208,9 +208,9 @@ class Trainer:
         Raises DivergedError where the loss is not finite.
         """
         sets = {"test": test, "val": validation}
-        for data in (train, *sets.values()):  # all is checked before the first step
-            if data is not None:
-                check_data(self.model, data, self.hand)
+        for data in [data for data in (train, test, validation) if data is not None]:  # before the first step
+            check_data(self.model, data, self.hand)
+        self.model.preprocessing = self.model.preprocessing.trained_on(train.images.dtype, train.reader)
         if early_stopping is not None:
             integer("fit: early_stopping", early_stopping)
             if validation is None:
