@@ -76,8 +76,8 @@ def explain(
     file = Path(f"{image.stem}-explained.png") if output is None else output
     network = open_model(model, size, trained=True)
     check_classifier(network, model, image)
-    resolve_preprocessing(network, model, mean, std, labels, reader, pixel_range)
-    read_image = image_reader(network)
+    note = resolve_preprocessing(network, model, mean, std, labels, reader, pixel_range)
+    read_image = image_reader(network, note)
     index = None if name is None else class_number(network.classes, name)
     cam_layer = None if layer is None else tensor_of(network, layer, model)
     pixels = read_image(image)

@@ -25,7 +25,7 @@ from byhand.cli.command import (
     option,
 )
 from byhand.cli.look import find_run, render_page
-from byhand.cli.model_argument import format_shape, open_model, resolve_preprocessing
+from byhand.cli.model_argument import format_shape, open_model, print_note, resolve_preprocessing
 from byhand.cli.output_file import check_output
 from byhand.cli.training_setup import find_as_trained, load_sets
 from byhand.console import table_lines
@@ -87,7 +87,7 @@ def export(
     if html:
         page = page or (Path(run) / CLASSIFIER_FILE if find_run(run) else Path(f"{Path(run).stem}-{CLASSIFIER_FILE}"))
     network = open_model(run, size, trained=True)
-    resolve_preprocessing(network, run, mean, std, None, reader, pixel_range)
+    note = resolve_preprocessing(network, run, mean, std, None, reader, pixel_range)
     for path, option_name in ((onnx, "--onnx"), (page, "FILE")):
         if path is not None:
             check_output(path, option_name)
@@ -117,6 +117,8 @@ def export(
         return
     if page is not None and text is not None:
         print(f"wrote {page}, {len(text) / 1e6:.2f} MB: a self-contained page that classifies images")
+        if note:
+            print_note(note)
     if onnx is not None and message is not None:
         print(_onnx_text(network, onnx, len(message)))
     if c is not None and done is not None:

@@ -71,10 +71,10 @@ def look(
     """
     name = str(_newest()) if model is None else model
     network = open_model(name, size)
-    resolve_preprocessing(network, name, mean, std, labels, reader, pixel_range)
+    note = resolve_preprocessing(network, name, mean, std, labels, reader, pixel_range)
     run = find_run(name)
     path = output or (run.folder / HTML_FILE if run else Path(f"{_stem(name)}-look.html"))
-    own_images = _read_own_images(network, images or [])
+    own_images = _read_own_images(network, images or [], note)
     check_output(path)
     untrained = name in models.names() and not Path(name).exists() and name not in models.TRAINED
     page = render_page(network, run, own_images, untrained=untrained)
@@ -111,11 +111,11 @@ def _stem(name: str) -> str:
     return Path(name).stem or "model"
 
 
-def _read_own_images(network: nn.Model, images: Sequence[Path]) -> Array | None:
+def _read_own_images(network: nn.Model, images: Sequence[Path], note: str) -> Array | None:
     """Return the user's own images, (N, H, W, C)."""
     if len(images) > MAX_OWN_IMAGES:
         raise FileError(f"a page shows up to {MAX_OWN_IMAGES} images; got {len(images)}")
-    read = image_reader(network) if images else None
+    read = image_reader(network, note) if images else None
     return None if read is None else np.stack([read(path) for path in images])
 
 

@@ -128,18 +128,24 @@ def print_note(note: str) -> None:
 # Images ---------------------------------------------------------------------------------------------------------------
 
 
-def image_reader(network: nn.Model) -> Callable[[Path], Array]:
-    """Return the function that reads an image as the network's preprocessing says: path -> (H, W, C) uint8."""
+def image_reader(network: nn.Model, note: str = "") -> Callable[[Path], Array]:
+    """Return the function that reads an image as the network's preprocessing says: path -> (H, W, C) uint8.
+
+    note: what `resolve_preprocessing` had to assume, printed with the first image that can be read.
+    """
     if len(network.input_shape) != 3 or network.input_shape[2] not in (1, 3):
         raise ArgumentError(
             f"an image has one channel or three, but {network.name} takes {format_shape(network.input_shape)} arrays"
         )
-    if network.preprocessing.reader == "picture" and network.crop_pct is None:
-        print_note(
-            f"{network.name} does not say how pictures are cropped: assuming 87.5% of the shorter side, the whole of one of "
-            f"{format_shape(network.input_shape[:2])}"
-        )
-    return lambda path: network.preprocessing.read(path, network.input_shape)
+    notes = [note] * bool(note)
+
+    def read(path: Path) -> Array:
+        pixels = network.preprocessing.read(path, network.input_shape)
+        while notes:
+            print_note(notes.pop())
+        return pixels
+
+    return read
 
 
 def format_shape(shape: tuple[int, ...]) -> str:
@@ -159,13 +165,13 @@ def resolve_preprocessing(
     labels: Path | None = None,
     reader: str | None = None,
     pixel_range: str | None = None,
-) -> None:
+) -> str:
     """Set a network's preprocessing and class names from the options --mean, --std, --reader, --pixel-range and --labels.
 
     An ONNX file may contain none of these. With three channels and 1,000 classes ImageNet's are then assumed, with a note;
-    images of 28 x 28 with the classes 0 to 9 are then assumed to be digits, as in MNIST.
+    images of 28 x 28 with the classes 0 to 9 are then assumed to be digits, as in MNIST. Returns what is assumed of files.
     """
-    _resolve_reader(network, source, reader)
+    note = _resolve_reader(network, source, reader)
     if pixel_range is not None:
         network.preprocessing = replace(network.preprocessing, pixel_range=parse_pixel_range(pixel_range))
     silent = source.lower().endswith(".onnx") and (network.mean, network.std) == (0.0, 1.0)
@@ -191,10 +197,14 @@ def resolve_preprocessing(
         assumption = "assuming ImageNet's" if imagenet else "assuming pixels from 0 to 1"
         options = ", ".join(assumed.values())
         print_note(f"{source} does not contain {' and '.join(assumed)}: {assumption}; set them with {options}")
+    return note
 
 
-def _resolve_reader(network: nn.Model, source: str, reader: str | None) -> None:
-    """Set how images are read, from --reader; without it and without a record, MNIST's way for what looks like digits."""
+def _resolve_reader(network: nn.Model, source: str, reader: str | None) -> str:
+    """Set how images are read, from --reader; without it and without a record, MNIST's way for what looks like digits.
+
+    Returns a note that tells what is assumed, or "".
+    """
     if reader not in (None, *FILE_READERS):
         raise UnknownNameError("reader", str(reader), FILE_READERS)
     if reader == "digit" and network.input_shape != DIGIT_SHAPE:
@@ -203,13 +213,19 @@ def _resolve_reader(network: nn.Model, source: str, reader: str | None) -> None:
         )
     unknown = network.preprocessing.reader == "picture" and network.crop_pct is None
     digits = unknown and network.input_shape == DIGIT_SHAPE and network.classes == tuple("0123456789")
-    if reader is None and digits and source not in models.names():
-        print_note(
+    if reader is not None or digits:
+        network.preprocessing = replace(network.preprocessing, reader=reader or "digit")
+    if not unknown or reader == "digit" or (source in models.names() and not Path(source).exists()):
+        return ""
+    if reader is None and digits:
+        return (
             f"{source} does not say how images are read: assuming one digit each, centered as in MNIST; --reader picture takes "
             "them as they are"
         )
-    if reader is not None or digits:
-        network.preprocessing = replace(network.preprocessing, reader=reader or "digit")
+    return (
+        f"{source} does not say how images are cropped: assuming 87.5% of the shorter side, the whole of one of "
+        f"{format_shape(network.input_shape[:2])}"
+    )
 
 
 def _numbers(option: str, text: str, channels: int) -> Any:

@@ -91,8 +91,8 @@ def predict(
     top_k = DEFAULT_TOP_K[output] if top_k is None else integer("--top-k", top_k)
     network = open_model(model, size, trained=True)
     check_classifier(network, model, images[0])
-    resolve_preprocessing(network, model, mean, std, labels, reader, pixel_range)
-    read_image = image_reader(network)
+    note = resolve_preprocessing(network, model, mean, std, labels, reader, pixel_range)
+    read_image = image_reader(network, note)
     bar, failed, answers = ProgressBar(quiet=False), 0, []
     with tempfile.TemporaryDirectory() as folder:
         paths = _paths(images, Path(folder))

@@ -62,7 +62,7 @@ def show(
         print(json.dumps(_as_json(network, batch_size)))
     else:
         print(network.summary())
-        print(f"\n{network.preprocessing.describe(network.input_shape)}")
+        print(network.preprocessing.describe(network.input_shape))
         _print_algorithms(network, batch_size)
 
 

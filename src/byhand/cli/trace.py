@@ -71,8 +71,8 @@ def trace(
     network = open_model(model, size)
     name = None if layer is None else tensor_of(network, layer, model)
     path = Path(f"{name}.png") if output is None else output
-    resolve_preprocessing(network, model, mean, std, None, reader, pixel_range)
-    pixels = image_reader(network)(image)
+    note = resolve_preprocessing(network, model, mean, std, None, reader, pixel_range)
+    pixels = image_reader(network, note)(image)
     if name is not None:
         check_output(path)
     values = network.trace(pixels[None])
