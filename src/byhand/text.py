@@ -98,10 +98,11 @@ def command(*words: str | PathLike[str]) -> str:
     >>> command("byhand", "predict", "runs/my photos", "IMAGE")
     "byhand predict 'runs/my photos' IMAGE"
     """
-    return " ".join(_quoted(word) for word in words)
+    return " ".join(map(quoted, words))
 
 
-def _quoted(word: str | PathLike[str]) -> str:
+def quoted(word: str | PathLike[str]) -> str:
+    """Return a word as a shell reads it: in quotes where it has to be."""
     text = fspath(word)
     if not isinstance(word, str) and text.startswith("-"):
         text = f"./{text}"

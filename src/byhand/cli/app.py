@@ -90,4 +90,4 @@ def _fail(message: str) -> int:
         ranks = world()
     except ByhandError:  # mpi4py is missing, which the message says
         ranks = Communicator()
-    return ranks.fail(f"byhand: {' '.join(message.split())}", USAGE_EXIT_CODE)
+    return ranks.fail(f"byhand: {' '.join(message.splitlines())}", USAGE_EXIT_CODE)

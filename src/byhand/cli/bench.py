@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from byhand.bench import BENCHMARKS, history, measure, table
-from byhand.cli.command import HAND_CHOICES, MACHINE, OUTPUT, AsJson, command, option
+from byhand.cli.command import HAND_CHOICES, MACHINE, OUTPUT, AsJson, check_choice, command, option
 from byhand.console import SafeConsole
 from byhand.errors import ArgumentError, UnknownNameError
 from byhand.ops import DEFAULT_HAND, HANDS
@@ -54,8 +54,7 @@ def bench(
     for name in benchmarks or ():
         if name not in (*BENCHMARKS, SUITE, SCALING):
             raise UnknownNameError("benchmark", name, [*BENCHMARKS, SUITE, SCALING])
-    if hand not in HANDS:
-        raise UnknownNameError("hand", hand, HANDS)
+    check_choice("--hand", hand, HANDS)
     for single in (SUITE, SCALING):
         if benchmarks and single in benchmarks and len(benchmarks) > 1:
             others = ", ".join(name for name in benchmarks if name != single)

@@ -4,6 +4,7 @@ A command is one file in this package: a function with typer's annotations, its 
 """
 
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -133,6 +134,15 @@ def choices(names: Sequence[str]) -> str:
     'loops, arrays or compiled'
     """
     return f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+def check_choice(option: str, value: str | None, names: Sequence[str]) -> None:
+    """Raise an ArgumentError for a value of an option that is none of its choices; None: the option was not given."""
+    if value is None or value in names:
+        return
+    close = get_close_matches(value, names, n=1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    raise ArgumentError(f"unknown value {value!r} for {option}; {hint}expected {choices(names)}")
 
 
 def output_option(help: str, default: str, metavar: str = "FILE") -> Any:

@@ -19,6 +19,7 @@ from byhand.data import Dataset, Splits
 from byhand.data.augment import Augment
 from byhand.data.splits import data_warnings
 from byhand.text import class_labels
+from byhand.text import command as command_line
 
 SHEET_IMAGES = 12  # per class
 SHEET_PAIRS = 6  # per class, of plain and augmented images
@@ -109,7 +110,9 @@ def data(
     )
     for line in (*notes, *skipped_files_lines(sets.bad), augmented):
         print(f"  {line}")
-    print(f"\nwrote {path}: the network's inputs\nnext:  byhand train {source}")
+    given = {"--augment": augment, "--image-size": size, "--model": model, "--from": pretrained}
+    options = [word for option_name, value in given.items() if value is not None for word in (option_name, value)]
+    print(f"\nwrote {path}: the network's inputs\nnext:  {command_line('byhand', 'train', source, *options)}")
 
 
 def _table(sets: Splits) -> None:

@@ -34,6 +34,7 @@ from byhand.errors import ArgumentError, FileError
 from byhand.export import ExportReport, check_folder, to_c
 from byhand.export.layer_errors import LayerError
 from byhand.files import write_whole
+from byhand.text import quoted
 
 CLASSIFIER_FILE = "classifier.html"
 
@@ -76,7 +77,7 @@ def export(
     """
     if page is not None and not html:
         if page.suffix.lower() == ".onnx":
-            raise ArgumentError(f"FILE is the HTML file of --html; for ONNX give --onnx {page}")
+            raise ArgumentError(f"FILE is the HTML file of --html; for ONNX give --onnx {quoted(page)}")
         raise ArgumentError(f"{page} is the HTML file of --html; give --html with it")
     if onnx is None and c is None and not html:
         raise ArgumentError("no format given; give --html, --onnx FILE, --c DIR, or several")
@@ -178,9 +179,8 @@ def _print(network: nn.Model, folder: Path, done: ExportReport) -> None:
     print(f"{_summary(done)}\n\n{_table(done)}\n\nwrote to {folder}")
     header, code, main = done.files
     print(f"  {header:24}the interface\n  {code:24}the network\n  {main:24}checks it against Python")
-    print(
-        f"build and run:  cc -std=c99 -O2 {folder}/*.c -lm -o {header.removesuffix('.h')} && ./{header.removesuffix('.h')}"
-    )
+    sources, program = f"{quoted(folder)}/*.c", quoted(Path(header).with_suffix(""))
+    print(f"build and run:  cc -std=c99 -O2 {sources} -lm -o {program} && ./{program}")
 
 
 def _table(done: ExportReport) -> str:

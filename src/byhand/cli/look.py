@@ -38,6 +38,7 @@ from byhand.nn import serialization
 from byhand.ops.op import Array
 from byhand.page import Look, Snapshot, document
 from byhand.page.html import MAX_TEST_IMAGES
+from byhand.text import command as command_line
 from byhand.text import printable
 from byhand.train import Run, Trainer
 
@@ -81,7 +82,7 @@ def look(
     write_whole(path, page)
     print(f"wrote {path}, {len(page) / 1e6:.2f} MB: one self-contained HTML file")
     if untrained:
-        print(f"{name} is untrained: its weights are random; byhand train {name} trains it")
+        print(f"{name} is untrained: its weights are random; {command_line('byhand', 'train', name)} trains it")
     if not (no_open or open_in_browser(path)):
         print("open it with a browser")
 

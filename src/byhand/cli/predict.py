@@ -39,6 +39,7 @@ from byhand.nn.model import MAX_BATCH, MAX_BATCH_PIXELS
 from byhand.ops.op import Array
 from byhand.shapes import integer
 from byhand.text import class_labels, csv_cell, first_synonyms, printable
+from byhand.text import command as command_line
 
 DEFAULT_TOP_K = {"json": 10, "csv": 1, "table": 3}
 MAX_COLUMN_WIDTH = 60  # letters
@@ -86,7 +87,8 @@ def predict(
     if not images:
         is_image = Path(model).suffix.lower() in IMAGE_SUFFIXES
         why = f"{model} is an image, and a run or a model comes before it" if is_image else "no image is given"
-        raise ArgumentError(f"{why}; expected: byhand predict {'runs/RUN ' + model if is_image else model + ' IMAGE'}")
+        expected = ("runs/RUN", model) if is_image else (model, "IMAGE")
+        raise ArgumentError(f"{why}; expected: {command_line('byhand', 'predict', *expected)}")
     output = "json" if as_json else "csv" if as_csv else "table"
     top_k = DEFAULT_TOP_K[output] if top_k is None else integer("--top-k", top_k)
     network = open_model(model, size, trained=True)

@@ -16,6 +16,7 @@ from byhand.cli.command import (
     TRAINING,
     AsJson,
     ImageSize,
+    check_choice,
     command,
     complete_architecture,
     option,
@@ -24,7 +25,7 @@ from byhand.cli.command import (
 from byhand.cli.model_argument import open_model
 from byhand.cli.output_file import check_output
 from byhand.errors import ArgumentError
-from byhand.ops import DEFAULT_HAND
+from byhand.ops import DEFAULT_HAND, HANDS
 from byhand.program import algorithm_table
 from byhand.train import SGD, Trainer
 
@@ -52,6 +53,7 @@ def show(
         raise ArgumentError("--json prints the layers; give it without --graph and --program")
     if output is not None and not graph:
         raise ArgumentError("--output is the file of a drawing; give --graph with it")
+    check_choice("--hand", hand, HANDS)
     network = open_model(model, size)
     if graph:
         _draw(network, Path(f"{network.name}.svg") if output is None else output)

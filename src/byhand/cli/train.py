@@ -37,6 +37,7 @@ from byhand.console import discard
 from byhand.data.augment.registry import shown_order
 from byhand.errors import ArgumentError
 from byhand.ops import DEFAULT_HAND
+from byhand.text import command as command_line
 from byhand.train.distributed.mpi import world
 from byhand.train.optim import OPTIMIZERS
 
@@ -262,7 +263,7 @@ def _stopped(setup: TrainingSetup, as_json: bool) -> typer.Exit:
     if as_json and setup.trainer.comm.rank == 0:
         print(json.dumps({"test": None, "history": setup.trainer.history, "stopped": True, "run": str(folder)}))
     elif setup.trainer.comm.rank == 0:
-        print(f"everything is saved; resume with:  byhand train --resume --output {folder}")
+        print(f"everything is saved; resume with:  {command_line('byhand', 'train', '--resume', '--output', folder)}")
     return typer.Exit(CONTROL_C_EXIT_CODE)
 
 

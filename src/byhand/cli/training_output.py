@@ -9,7 +9,7 @@ from byhand.cli.training_setup import TrainingSetup
 from byhand.data import Dataset
 from byhand.kernels import cdiv
 from byhand.ops.op import Array
-from byhand.text import class_labels
+from byhand.text import class_labels, command
 from byhand.train.display import duration
 from byhand.train.evaluation import score
 
@@ -131,8 +131,8 @@ def evaluate_and_report(setup: TrainingSetup, seconds: float) -> tuple[dict[str,
         "  checkpoint.safetensors  weights and optimizer state",
         *(["  snapshots/              the network during training, for byhand look"] if setup.run.snapshots() else []),
         "",
-        f"next:  byhand look {folder}",
-        f"       byhand predict {folder} IMAGE",
+        f"next:  {command('byhand', 'look', folder)}",
+        f"       {command('byhand', 'predict', folder, 'IMAGE')}",
     ]
     return results, lines
 

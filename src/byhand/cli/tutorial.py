@@ -3,8 +3,9 @@
 import json
 from typing import Annotated
 
-from byhand.cli.command import DATA, HAND_CHOICES, TRAINING, AsJson, command, option
+from byhand.cli.command import DATA, HAND_CHOICES, TRAINING, AsJson, check_choice, command, option
 from byhand.console import wrapped
+from byhand.ops import HANDS
 from byhand.tutorial import LEARN_RATE, Result, run
 
 WIDTH = 80
@@ -38,6 +39,8 @@ def tutorial(
     (https://victorzhou.com/blog/intro-to-cnns-part-1/). Its lines are printed as its programs print them, with explanations
     between them.
     """
+
+    check_choice("--hand", hand, HANDS)
 
     def say(line: str) -> None:
         if as_json:

@@ -112,15 +112,14 @@ def _doctor(
     inputs: DiagnosisInput, diagnosis: Diagnosis, names: Sequence[str] | None, train_names: Sequence[str] | None
 ) -> str:
     checks = len(diagnosis.findings) + len(diagnosis.passed)
-    problems = [finding for finding in diagnosis.findings if finding.severity != "note"]
-    if problems:
-        summary = (
-            f"{len(problems)} problem{'s' if len(problems) > 1 else ''} found by {checks} checks, most severe first."
-        )
-    elif diagnosis.findings:
-        summary = f"No problems found by {checks} checks. Notes:"
-    else:
-        summary = f"No problems found by {checks} checks."
+    notes = sum(finding.severity == "note" for finding in diagnosis.findings)
+    problems = len(diagnosis.findings) - notes
+    found = [f"{problems} problem{'s' * (problems != 1)}" if problems else "No problems"]
+    found += [f"{notes} note{'s' * (notes != 1)}"] if notes else []
+    summary = f"{' and '.join(found)} from {checks} checks" + (
+        f" ({len(diagnosis.skipped)} more did not apply)" if diagnosis.skipped else ""
+    )
+    summary += ", most severe first." if len(diagnosis.findings) > 1 else "."
     body = "".join(_finding(inputs, finding, names, train_names) for finding in diagnosis.findings)
     if diagnosis.passed:
         body += f'<p class="soft">Passed: {_text(", ".join(diagnosis.passed), 2000)}.</p>'
