@@ -26,7 +26,7 @@ FLOORS = [
     {"kernels"},
     {"data"},
     {"hints"},
-    {"files", "shapes"},
+    {"console", "files", "shapes"},
     {"errors", "interrupt"},
     {"text"},
 ]

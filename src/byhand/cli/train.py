@@ -1,7 +1,6 @@
 """`byhand train`: trains a network on a data set, and writes the run's folder with model, checkpoint, log and report."""
 
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -35,9 +34,11 @@ from byhand.cli.progress_bar import ProgressBar
 from byhand.cli.table_options import ImageFolder, LabelColumn, PathColumn, SplitColumn, ValidationFold
 from byhand.cli.training_output import evaluate_and_report, header_lines
 from byhand.cli.training_setup import TTA, TrainingSetup
+from byhand.console import discard
 from byhand.data.augment.registry import shown_order
 from byhand.errors import ArgumentError
 from byhand.ops import DEFAULT_HAND
+from byhand.text import command as command_line
 from byhand.train.distributed.mpi import world
 from byhand.train.history import Row
 from byhand.train.optim import OPTIMIZERS
@@ -285,7 +286,7 @@ def _stopped(setup: TrainingSetup, as_json: bool) -> typer.Exit:
     if as_json and setup.trainer.comm.rank == 0:
         print(json.dumps({"test": None, "history": setup.trainer.history, "stopped": True, "run": str(folder)}))
     elif setup.trainer.comm.rank == 0:
-        print(f"everything is saved; resume with:  byhand train --resume --output {folder}")
+        print(f"everything is saved; resume with:  {command_line('byhand', 'train', '--resume', '--output', folder)}")
     return typer.Exit(CONTROL_C_EXIT_CODE)
 
 
@@ -308,4 +309,4 @@ def _print_lines(lines: Sequence[str]) -> None:
     try:
         print("\n".join(lines), flush=True)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard(sys.stdout)

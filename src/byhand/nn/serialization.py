@@ -101,7 +101,11 @@ def read(path: str | os.PathLike[str]) -> tuple[Model, dict[str, Array], dict[st
         RecursionError,
         MemoryError,
     ) as error:
-        what = "it has no metadata that byhand wrote" if isinstance(error, KeyError) else one_line(error)
+        what = one_line(error)
+        if isinstance(error, KeyError):
+            what = "it has no metadata that byhand wrote"
+        elif isinstance(error, SafetensorError):  # whose message is about its own parser
+            what = "it is no safetensors file, or is damaged"
         raise FileError(f"{path} is not a model that byhand can use: {what}") from None
 
 

@@ -10,6 +10,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from byhand.console import SafeConsole
 from byhand.kernels.runtime import cache
 from byhand.train.history import Row
 
@@ -21,7 +22,7 @@ class Display:
 
     def __init__(self, epochs: int, images: int, *, quiet: bool = False, console: Console | None = None) -> None:
         self.epochs, self.images, self.quiet = epochs, images, quiet
-        self.console = console or Console(highlight=False)
+        self.console = console or SafeConsole()
         self.bar = Progress(
             TextColumn("epoch {task.fields[epoch]}"),
             BarColumn(12, complete_style="blue", finished_style="blue"),
@@ -30,6 +31,7 @@ class Display:
             TextColumn("left"),
             console=self.console,
             transient=True,
+            redirect_stderr=sys.stderr is not None and sys.stderr.isatty(),
             disable=quiet or not self.console.is_terminal,
         )
         self.task: TaskID | None = None
@@ -68,7 +70,7 @@ class Display:
         try:
             if not self.quiet:
                 self.console.print(line, soft_wrap=True)
-        except SystemExit:  # rich's answer to a closed pipe, as after `| head`: training goes on without output
+        except BrokenPipeError:  # as after `| head`: training goes on without output
             self.quiet = True
 
     def begin_epoch(self, epoch: int, images_seen: int) -> None:
