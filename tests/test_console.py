@@ -51,9 +51,14 @@ def folder(tmp_path_factory):
 def printed(words, folder, encoding):
     """Run a command in this process with a console of an encoding; return the exit code, and all that it printed."""
     out = io.TextIOWrapper(io.BytesIO(), encoding=encoding, write_through=True)
-    with chdir(folder), patch.object(sys, "argv", ["byhand", *words]), redirect_stdout(out), redirect_stderr(out):
-        with pytest.raises(SystemExit) as end:
-            main()
+    with (
+        chdir(folder),
+        patch.object(sys, "argv", ["byhand", *words]),
+        redirect_stdout(out),
+        redirect_stderr(out),
+        pytest.raises(SystemExit) as end,
+    ):
+        main()
     return end.value.code, out.buffer.getvalue().decode(encoding)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from math import ceil
+from typing import Any
 from unicodedata import category
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -63,7 +64,7 @@ def class_labels(names: Sequence[str], max_letters: int = 32) -> list[str]:
     ]
 
 
-def text_width(text: str, points: float, **settings: object) -> int:
+def text_width(text: str, points: float, **settings: Any) -> int:
     """Return the width of a text in pixels, in the fonts that it is drawn with."""
     figure = Figure((1, 1), dpi=DOTS_PER_INCH)
     FigureCanvasAgg(figure)
