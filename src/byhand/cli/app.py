@@ -14,7 +14,8 @@ import typer
 
 from byhand import __version__, interrupt
 from byhand.cli.command import COMMANDS, PlainCommand, PlainGroup, registered_commands
-from byhand.errors import ByhandError
+from byhand.console import discard, safe_streams
+from byhand.errors import ByhandError, FileError
 
 NUMBER_ERRORS = {"float_parsing": "a number", "int_parsing": "a whole number"}  # of pydantic
 USAGE_EXIT_CODE = 2
@@ -62,27 +63,36 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 def main() -> None:
     """Run the command line."""
     interrupt.raise_again()
+    with safe_streams():
+        code = _run()
+    interrupt.exit_at_once()  # nothing is left to do
+    sys.exit(code or 0)
+
+
+def _run() -> int:
+    """Run the command of `sys.argv`; return the exit code."""
     try:
         code = app(sys.argv[1:] or ["--help"], prog_name="byhand", standalone_mode=False)
-    except ByhandError as error:
-        code = _fail(str(error))
+        sys.stdout.flush()
+        return code or 0
     except typer.Abort:  # Ctrl-C
-        code = _stopped()
-    except MemoryError as error:
-        code = _fail(f"there is not enough memory ({error or 'out of memory'}); try smaller images or batches", 1)
+        return _stopped()
     except BrokenPipeError:  # `byhand show ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        discard(sys.stdout)
+        return 0
+    except MemoryError as error:
+        return _fail(f"there is not enough memory ({error or 'out of memory'}); try smaller images or batches", 1)
+    except ByhandError as error:
+        message = str(error)
     except OSError as error:
-        code = _fail(f"{error.filename or 'the system'}: {error.strerror or error}")
+        message = f"{error.filename or 'the system'}: {error.strerror or error}"
     except Exception as error:
         # Only a usage error of typer has a message: unknown option, missing argument.
         if not hasattr(error, "format_message"):
             raise
         known = [word for word in sys.argv[1:2] if word in COMMANDS]
-        code = _fail(f"{_usage_message(error)} (see {' '.join(['byhand', *known, '--help'])})")
-    interrupt.exit_at_once()  # nothing is left to do
-    sys.exit(code or 0)
+        message = f"{_usage_message(error)} (see {' '.join(['byhand', *known, '--help'])})"
+    return _fail(message)
 
 
 def _stopped() -> int:
@@ -109,9 +119,10 @@ def _usage_message(error: Any) -> str:
 def _fail(message: str, code: int = USAGE_EXIT_CODE) -> int:
     from byhand.train.distributed.mpi import Communicator, world  # noqa: PLC0415  (slow to import, needed for errors only)
 
-    sys.stdout.flush()
+    with suppress(BrokenPipeError, FileError):
+        sys.stdout.flush()
     try:
         ranks = world()
     except ByhandError:  # mpi4py is missing, which the message says
         ranks = Communicator()
-    return ranks.fail(f"byhand: {' '.join(message.split())}", code)
+    return ranks.fail(f"byhand: {' '.join(message.splitlines())}", code)

@@ -11,17 +11,20 @@ import numpy as np
 
 from byhand import __version__, data, models, nn
 from byhand.cli import defaults, run_settings
+from byhand.cli.command import check_choice
 from byhand.cli.model_argument import format_shape, open_model, resolve_preprocessing
 from byhand.cli.progress_bar import ProgressBar
+from byhand.cli.table_options import table_options
 from byhand.data import Dataset, Preprocessing, Splits
 from byhand.data.augment import Augment
 from byhand.data.image_source import ImageSource
 from byhand.data.pixel_range import parse_pixel_range
 from byhand.data.preprocessing import FILE_READERS
 from byhand.data.splits import VALIDATION_FRACTION, data_warnings
-from byhand.errors import ArgumentError, FileError, UnknownNameError
+from byhand.errors import ArgumentError, FileError
 from byhand.nn.graph_copy import copy_weights
 from byhand.nn.split_frozen import split_frozen
+from byhand.ops import HANDS
 from byhand.shapes import Shape, integer, number
 from byhand.train import SGD, OneCycle, Run, Trainer
 from byhand.train.distributed.mpi import world
@@ -81,8 +84,8 @@ def start(given: defaults.Settings, output: Path | None, started: float, bar: Pr
             number(f"--{name.replace('_', '-')}", given[name], 0, 1)
     if given.get("minutes") is not None and given.get("epochs") is not None:
         raise ArgumentError("--minutes plans the epochs; give either --minutes or --epochs")
-    if given.get("tta") not in (None, *TTA):
-        raise UnknownNameError("test-time augmentation", given["tta"], TTA)
+    check_choice("--tta", given.get("tta"), TTA)
+    check_choice("--hand", given.get("hand"), HANDS)
     given = {"data": "mnist"} | {name: value for name, value in given.items() if value is not None}
     minutes = given.pop("minutes", None)
     listing = find_data(given, bar)
@@ -158,10 +161,9 @@ def _set_up(
 def find_data(settings: defaults.Settings, bar: ProgressBar) -> ImageSource:
     """Return the data set of a training, by its settings; raises ArgumentError for a pixel range that it has no use for."""
     reader, text = settings.get("reader"), settings.get("pixel_range")
-    if reader not in (None, *FILE_READERS):
-        raise UnknownNameError("reader", reader, FILE_READERS)
+    check_choice("--reader", reader, tuple(FILE_READERS))
     given = None if text is None else parse_pixel_range(text)
-    found = data.find(settings["data"], bar.update, pixel_range=given, reader=reader)
+    found = data.find(settings["data"], bar.update, pixel_range=given, reader=reader, table=table_options(settings))
     if given is not None and found.pixel_range is None:
         raise ArgumentError(
             f"--pixel-range is for pixels of more than 8 bits or of floating point; {found.name} holds none, or states its own"
@@ -169,11 +171,12 @@ def find_data(settings: defaults.Settings, bar: ProgressBar) -> ImageSource:
     return found
 
 
-def find_as_trained(source: str, network: nn.Model, bar: ProgressBar | None = None) -> ImageSource:
-    """Return a data set whose files are read as a network's preprocessing says."""
+def find_as_trained(settings: defaults.Settings, network: nn.Model, bar: ProgressBar | None = None) -> ImageSource:
+    """Return the data set of a training, its files read as a network's preprocessing says."""
     record, progress = network.preprocessing, None if bar is None else bar.update
     reader = record.reader if record.reader in FILE_READERS else None
-    return data.find(source, progress, pixel_range=record.pixel_range, reader=reader)
+    source, table = str(settings.get("data")), table_options(settings)
+    return data.find(source, progress, pixel_range=record.pixel_range, reader=reader, table=table)
 
 
 def load_sets(

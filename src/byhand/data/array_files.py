@@ -1,75 +1,20 @@
-"""Data sets stored as arrays: folders of MNIST's IDX files, and NumPy's .npz archives."""
+"""Data sets stored as arrays: NumPy's .npz archives."""
 
-from itertools import product
 from pathlib import Path
 
 import numpy as np
 
-from byhand.data import idx
 from byhand.data.dataset import Dataset
 from byhand.data.npz import open_npz
 from byhand.data.pixel_range import PixelRange, arrays_to_bytes
 from byhand.errors import ArgumentError, FileError
 from byhand.shapes import Array
 
-IDX_NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 NPZ_NAMES = {  # names of the arrays of images and labels, by split
     "train": (("x_train", "y_train"), ("train_images", "train_labels"), ("images", "labels"), ("x", "y")),
     "val": (("x_val", "y_val"), ("val_images", "val_labels")),
     "test": (("x_test", "y_test"), ("test_images", "test_labels")),
 }
-
-
-def read_idx_folder(folder: Path) -> tuple[Dataset, Dataset]:
-    """Return the training and the test set of a folder with MNIST's four IDX files, plain or gzipped.
-
-    Raises FileError where one is missing or does not fit the others.
-    """
-    paths = [_find(folder, name) for name in IDX_NAMES]  # all four, before the first is read
-    train_images, train_labels, test_images, test_labels = (
-        _read(path, axes=3 if "idx3" in path.name else 1) for path in paths
-    )
-    for path, images, labels in ((paths[1], train_images, train_labels), (paths[3], test_images, test_labels)):
-        if len(images) != len(labels):
-            raise FileError(f"{path} holds {len(labels)} labels for {len(images)} images; fetch both files again")
-    if train_images.shape[1:] != test_images.shape[1:]:
-        sizes = ["x".join(map(str, images.shape[1:])) for images in (train_images, test_images)]
-        raise FileError(f"{folder}: the training images are {sizes[0]}, the test images {sizes[1]}; expected one size")
-    count = 1 + int(max(train_labels.max(), test_labels.max()))
-    classes, name = tuple(map(str, range(count))), folder.resolve().name
-    return (
-        Dataset(train_images[..., None], train_labels, classes, name),
-        Dataset(test_images[..., None], test_labels, classes, name),
-    )
-
-
-def has_idx_files(folder: Path) -> bool:
-    """Return whether a folder holds one of MNIST's files at least."""
-    return any(path.is_file() for name in IDX_NAMES for path in _places(folder, name))
-
-
-def _places(folder: Path, name: str) -> list[Path]:
-    return [folder / (stem + end) for stem, end in product((name, name.replace("-idx", ".idx")), ("", ".gz"))]
-
-
-def _find(folder: Path, name: str) -> Path:
-    places = _places(folder, name)
-    for path in places:
-        if path.is_file():
-            return path
-    raise FileError(f"{folder} has no {name}; looked for {', '.join(path.name for path in places)}")
-
-
-def _read(path: Path, axes: int) -> Array:
-    array = idx.read(path)
-    if array.ndim != axes or array.dtype != np.uint8 or array.size == 0:
-        raise FileError(
-            f"{path} holds {array.dtype} of shape {array.shape}; expected uint8 with {axes} axes, none of them empty"
-        )
-    return array
-
-
-# npz ------------------------------------------------------------------------------------------------------------------
 
 
 def read_npz(

@@ -35,6 +35,16 @@ def save(
     extra_metadata: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a model, whole or not at all; a checkpoint adds arrays and metadata of its own."""
+    metadata, tensors = record(model)
+    metadata, tensors = metadata | dict(extra_metadata or {}), tensors | dict(extra_arrays or {})
+    # one key: the library keeps metadata in a hash table, whose order would change from run to run
+    write_whole(
+        path, to_bytes({k: np.ascontiguousarray(v) for k, v in tensors.items()}, {"byhand": json.dumps(metadata)})
+    )
+
+
+def record(model: Model) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Return what a file holds of a model: its metadata, as JSON takes it, and its parameters and states by name."""
     metadata = {
         "format": FORMAT_VERSION,
         "name": model.name,
@@ -42,13 +52,15 @@ def save(
         "preprocessing": model.preprocessing.to_json(),
         "dtype": model.dtype.name,
         "graph": to_json(model.graph, model.output, model.auxiliary),
-        **(extra_metadata or {}),
     }
-    tensors = model.parameters | vars(model.state) | dict(extra_arrays or {})
-    # one key: the library keeps metadata in a hash table, whose order would change from run to run
-    write_whole(
-        path, to_bytes({k: np.ascontiguousarray(v) for k, v in tensors.items()}, {"byhand": json.dumps(metadata)})
-    )
+    return metadata, model.parameters | vars(model.state)
+
+
+def restore(metadata: Any, arrays: Mapping[str, Array]) -> Model:
+    """Return the model of a record."""
+    model = _model(metadata)
+    model.load_state_dict(arrays)
+    return model
 
 
 def load(path: str | os.PathLike[str]) -> Model:
@@ -89,7 +101,11 @@ def read(path: str | os.PathLike[str]) -> tuple[Model, dict[str, Array], dict[st
         RecursionError,
         MemoryError,
     ) as error:
-        what = "it has no metadata that byhand wrote" if isinstance(error, KeyError) else one_line(error)
+        what = one_line(error)
+        if isinstance(error, KeyError):
+            what = "it has no metadata that byhand wrote"
+        elif isinstance(error, SafetensorError):  # whose message is about its own parser
+            what = "it is no safetensors file, or is damaged"
         raise FileError(f"{path} is not a model that byhand can use: {what}") from None
 
 
