@@ -286,6 +286,7 @@ class Op:
         """Return the docstring: that of the contract, what backward returns, and the equations in the file's docstring."""
         grads = ", ".join(f"grad_{name}" for name in self.differentiable)
         backward = f"{self.name}.backward(grad_{self.outputs[0]}, {', '.join(self.inputs)}, ...) returns {grads}."
+        backward += " The compiled hand treats subnormal numbers (in float32 below 1.2e-38) as 0."
         family = sys.modules[self.contract.__module__].__doc__ or ""
         return "\n\n".join([cleandoc(self.contract.__doc__ or ""), backward, family.strip()])
 
