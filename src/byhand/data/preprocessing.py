@@ -102,7 +102,7 @@ class Preprocessing:
                 if name in given and not isinstance(given[name], (int, float, list)):
                     raise TypeError
             return cls(**given)
-        except (TypeError, ValueError, ByhandError) as error:
+        except (ArithmeticError, TypeError, ValueError, ByhandError) as error:
             reason = f": {error}" if isinstance(error, ByhandError) else ""
             raise FileError(f"its preprocessing is {value!r:.200}, which is no such record{reason}") from None
 

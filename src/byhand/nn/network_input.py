@@ -27,6 +27,8 @@ def check_images(model: Model, images: npt.ArrayLike) -> Array:
     if images.shape[1:] != shape or not len(images):
         hint = "; for a single image, give image[None]" if images.shape == shape else ""
         hint = "; add the channel axis: images[..., None]" if (*images.shape[1:], 1) == shape else hint
+        if images.ndim == 4 and (*images.shape[2:], images.shape[1]) == shape:
+            hint = "; channels come last here: images.transpose(0, 2, 3, 1)"
         expected = ", ".join(map(str, shape))
         raise ShapeError(f"{model.name}: images have the shape {images.shape}; expected (N, {expected}){hint}")
     if images.dtype != np.uint8 and images.dtype.kind != "f":
