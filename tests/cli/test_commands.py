@@ -103,7 +103,7 @@ def test_one_bad_picture_does_not_keep_the_others_from_their_answer(run, picture
         (["show", "lenet5", "--graph", "--program"], "give --graph or --program"),
         (["show", "lenet5", "--output", "x.svg"], "--output is the file of a drawing; give --graph with it"),
         (["show", "lenet5", "--graph", "--output", "none/x.svg"], "can't write none"),
-        (["show", "lenet5", "--graph", "--output", "."], ". exists already; choose another file with --output"),
+        (["show", "lenet5", "--graph", "--output", "."], ". is a folder; expected a file as --output"),
         (["tutorial", "--hand", "foot"], "there is no hand 'foot'"),
         (["tutorial", "--images", "0"], "images is 0"),
         (["tutorial", "--epochs", "-1"], "epochs is -1"),
@@ -335,13 +335,13 @@ def test_show_draws_the_graph_and_writes_over_no_file(tmp_path):
     assert (done.code, done.out, done.err) == (0, "wrote lenet5.svg; any browser shows it\n", "")
     drawn = (tmp_path / "lenet5.svg").read_bytes()
     assert drawn.startswith(b"<svg xmlns=") and b">conv2d 5\xc3\x975<" in drawn
+    (tmp_path / "lenet5.svg").write_text("<svg>mine</svg>")
     assert byhand("show", "lenet5", "--graph", folder=tmp_path).complaint == (
-        "lenet5.svg exists already; choose another file with --output"
+        "lenet5.svg exists already and was not written by byhand; choose another --output"
     )
-    (tmp_path / "lenet5.svg").write_text("mine")
     assert byhand("show", "lenet5", "--graph", "--output", "again.svg", folder=tmp_path).code == 0
     assert (tmp_path / "again.svg").read_bytes() == drawn
-    assert (tmp_path / "lenet5.svg").read_text() == "mine"
+    assert (tmp_path / "lenet5.svg").read_text() == "<svg>mine</svg>"
 
 
 def test_a_pipe_that_is_closed_early_is_no_error():

@@ -1,5 +1,6 @@
 """The MODEL argument of commands: opening a network by any of its names, and its preprocessing of images."""
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,15 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from byhand import models, nn
+from byhand.cli.command import check_choice
+from byhand.console import SafeConsole
+from byhand.data.open_file import exists
 from byhand.data.pixel_range import parse_pixel_range
 from byhand.data.preprocessing import DIGIT_SHAPE, FILE_READERS
 from byhand.errors import ArgumentError, FileError, UnknownNameError
 from byhand.loading import load
 from byhand.models.architecture import IMAGENET_MEAN, IMAGENET_STD
 from byhand.ops.op import Array
+from byhand.text import command, printable
 
 NUMBER = re.compile(r"\s*([-+.\de]+)\s*(?:/\s*([-+.\de]+)\s*)?", re.ASCII | re.IGNORECASE)  # 0.5 or 1/255
 IMAGENET_CLASSES = 1000
@@ -29,13 +33,13 @@ def open_model(name: str, size: str | None = None, *, trained: bool = False) -> 
     """
     sides = None if size is None else parse_image_size(size)
     path = Path(name)
-    if name in models.names() and not (trained and path.exists()):
+    if name in models.names() and not (trained and exists(path)):
         return _architecture(name, sides, trained)
-    if path.suffix.lower() == ".onnx" and path.is_file():
+    if path.suffix.lower() == ".onnx" and exists(path) and not os.path.isdir(path):  # noqa: PTH112
         return _from_onnx(path, sides)
-    if not (trained or path.exists() or "/" in name or "." in name):
+    if not (trained or exists(path) or "/" in name or "." in name):
         return models.create(name)  # raises an error that lists the names
-    if not path.exists():
+    if not exists(path):
         others = f"pretrained network: {', '.join(models.TRAINED)}" if trained else "architecture (see `byhand models`)"
         raise FileError(
             f"there is no file {path}; expected a run's folder (`byhand train` writes one), a model file (ONNX included),"
@@ -90,12 +94,12 @@ def parse_image_size(size: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
-def check_classifier(network: nn.Model, model: str, image: object) -> None:
+def check_classifier(network: nn.Model, model: str, image: str | Path) -> None:
     """Raise an ArgumentError for a network that is no classifier; model, image: as typed."""
     if not network.classes:
         raise ArgumentError(
             f"{network.name} is no classifier, its output is {format_shape(network.output.shape[1:])}; to see it:  "
-            f"byhand trace {model} {image}"
+            f"{command('byhand', 'trace', model, image)}"
         )
 
 
@@ -110,7 +114,7 @@ def tensor_of(network: nn.Model, layer: str, model: str) -> str:
     known = tensor_names(network)
     if layer in known:
         return layer
-    unknown = UnknownNameError("layer", layer, known, f"`byhand show {model}` lists them")
+    unknown = UnknownNameError("layer", layer, known, f"`{command('byhand', 'show', model)}` lists them")
     try:
         from byhand.onnx.node_context import python_name  # noqa: PLC0415  (an extra)
     except ModuleNotFoundError:
@@ -122,7 +126,7 @@ def tensor_of(network: nn.Model, layer: str, model: str) -> str:
 
 def print_note(note: str) -> None:
     """Print a note on standard error."""
-    Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(note, style="dim")
+    SafeConsole(stderr=True, soft_wrap=True).print(note, style="dim")
 
 
 # Images ---------------------------------------------------------------------------------------------------------------
@@ -137,10 +141,13 @@ def image_reader(network: nn.Model, note: str = "") -> Callable[[Path], Array]:
         raise ArgumentError(
             f"an image has one channel or three, but {network.name} takes {format_shape(network.input_shape)} arrays"
         )
-    notes = [note] * bool(note)
+    notes, clipped = [note] * bool(note), list[Path]()
 
     def read(path: Path) -> Array:
         pixels = network.preprocessing.read(path, network.input_shape)
+        if not clipped and (beyond := network.preprocessing.beyond_range(path)):
+            clipped.append(path)
+            print_note(printable(beyond))
         while notes:
             print_note(notes.pop())
         return pixels
@@ -205,8 +212,7 @@ def _resolve_reader(network: nn.Model, source: str, reader: str | None) -> str:
 
     Returns a note that tells what is assumed, or "".
     """
-    if reader not in (None, *FILE_READERS):
-        raise UnknownNameError("reader", str(reader), FILE_READERS)
+    check_choice("--reader", reader, tuple(FILE_READERS))
     if reader == "digit" and network.input_shape != DIGIT_SHAPE:
         raise ArgumentError(
             f"--reader digit gives 28 x 28 x 1; {network.name} takes {format_shape(network.input_shape)}"

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from byhand import __version__, data, models, nn
-from byhand.cli import defaults
+from byhand.cli import defaults, run_settings
+from byhand.cli.command import check_choice
 from byhand.cli.model_argument import format_shape, open_model, resolve_preprocessing
 from byhand.cli.progress_bar import ProgressBar
 from byhand.cli.table_options import table_options
@@ -20,9 +21,10 @@ from byhand.data.image_source import ImageSource
 from byhand.data.pixel_range import parse_pixel_range
 from byhand.data.preprocessing import FILE_READERS
 from byhand.data.splits import VALIDATION_FRACTION, data_warnings
-from byhand.errors import ArgumentError, FileError, UnknownNameError
+from byhand.errors import ArgumentError, FileError
 from byhand.nn.graph_copy import copy_weights
 from byhand.nn.split_frozen import split_frozen
+from byhand.ops import HANDS
 from byhand.shapes import Shape, integer, number
 from byhand.train import SGD, OneCycle, Run, Trainer
 from byhand.train.distributed.mpi import world
@@ -32,18 +34,6 @@ from byhand.train.settings import from_json, to_json
 from byhand.train.time_budget import TIMING_SECONDS, plan_epochs, seconds_per_step
 
 RUNS_FOLDER = Path("runs")
-REQUIRED_SETTINGS: dict[str, type | tuple[type, ...]] = {  # of a run.json, and their types
-    "data": str,
-    "model": str,
-    "epochs": int,
-    "batch_size": int,
-    "lr": (int, float),
-    "seed": int,
-    "hand": str,
-    "augment": str,
-    "optimizer": dict,
-    "schedule": dict,
-}
 ALL = "all"  # --unfreeze all
 TTA = ("none", "flip")
 FINE_TUNING_RATE = 0.003  # learning rate of pretrained layers
@@ -94,8 +84,8 @@ def start(given: defaults.Settings, output: Path | None, started: float, bar: Pr
             number(f"--{name.replace('_', '-')}", given[name], 0, 1)
     if given.get("minutes") is not None and given.get("epochs") is not None:
         raise ArgumentError("--minutes plans the epochs; give either --minutes or --epochs")
-    if given.get("tta") not in (None, *TTA):
-        raise UnknownNameError("test-time augmentation", given["tta"], TTA)
+    check_choice("--tta", given.get("tta"), TTA)
+    check_choice("--hand", given.get("hand"), HANDS)
     given = {"data": "mnist"} | {name: value for name, value in given.items() if value is not None}
     minutes = given.pop("minutes", None)
     listing = find_data(given, bar)
@@ -128,7 +118,7 @@ def start(given: defaults.Settings, output: Path | None, started: float, bar: Pr
 def resume(given: defaults.Settings, output: Path | None, bar: ProgressBar) -> TrainingSetup:
     """Set up a stopped training from its run's folder, by default the newest."""
     run = Run.open(world().broadcast(output or _newest_folder()))
-    settings = _checked(run)
+    settings = run_settings.read_settings(run, run_settings.REQUIRED)
     original = settings | {"optimizer": str(settings["optimizer"].get("kind")).lower()}
     for name, value in given.items():
         if value is not None and value != original.get(name):
@@ -171,8 +161,7 @@ def _set_up(
 def find_data(settings: defaults.Settings, bar: ProgressBar) -> ImageSource:
     """Return the data set of a training, by its settings; raises ArgumentError for a pixel range that it has no use for."""
     reader, text = settings.get("reader"), settings.get("pixel_range")
-    if reader not in (None, *FILE_READERS):
-        raise UnknownNameError("reader", reader, FILE_READERS)
+    check_choice("--reader", reader, tuple(FILE_READERS))
     given = None if text is None else parse_pixel_range(text)
     found = data.find(settings["data"], bar.update, pixel_range=given, reader=reader, table=table_options(settings))
     if given is not None and found.pixel_range is None:
@@ -349,19 +338,6 @@ def _plan_epochs(setup: TrainingSetup, started: float, minutes: float, notes: li
     notes.append(
         f"{planned} in {minutes:g} minutes: a step takes {step * 1000:.3g} ms, an evaluation {evaluation:.2g} s"
     )
-
-
-def _checked(run: Run) -> defaults.Settings:
-    """Return a run's settings; raise a FileError for one that is missing or of the wrong type."""
-    settings = {"augment": "none"} | run.settings  # absent in runs of byhand 0.1
-    for name, kind in REQUIRED_SETTINGS.items():
-        if not isinstance(settings.get(name), kind) or isinstance(settings[name], bool):
-            raise FileError(
-                f"the run.json of {run.folder} has {settings.get(name)!r:.60} as its {name}; start a new run"
-            )
-    if settings["epochs"] < 1:
-        raise FileError(f"the run.json of {run.folder} has {settings['epochs']} epochs; start a new run")
-    return settings
 
 
 def _free_folder(model: str, data_name: str) -> Path:

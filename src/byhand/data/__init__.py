@@ -24,6 +24,8 @@ from byhand.data.splits import VALIDATION_FRACTION, Splits
 from byhand.data.tables import pixel_table
 from byhand.data.tables.table_options import TableOptions
 from byhand.errors import ArgumentError, FileError, UnknownNameError
+from byhand.hints import hinted, unknown_attribute
+from byhand.text import printable
 
 __all__ = ["Augment", "Dataset", "Preprocessing", "Splits", "TableOptions", "digits", "find", "idx", "load", "mnist"]
 EXPECTED = (
@@ -38,7 +40,7 @@ def __getattr__(name: str) -> Any:
     """Import `digits` when it is first asked for: Pillow takes as long as the rest of byhand."""
     if name == "digits":
         return importlib.import_module("byhand.data.digits")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise unknown_attribute("byhand.data", name, __all__)
 
 
 def find(
@@ -96,9 +98,8 @@ def _existing(source: str | os.PathLike[str]) -> Path:
     try:
         there = path.exists()
     except (OSError, ValueError) as error:  # a folder above it may not be entered; a null byte
-        raise FileError(
-            f"can't load {path}: {getattr(error, 'strerror', None) or error}; expected {EXPECTED}"
-        ) from None
+        why = getattr(error, "strerror", None) or error
+        raise FileError(f"can't load {printable(str(path))}: {why}; expected {EXPECTED}") from None
     if isinstance(source, str) and path.name == source and not there:
         raise UnknownNameError("data set, folder or file", source, ["mnist"])
     if not there:
@@ -120,6 +121,7 @@ def _refuse_options(table: TableOptions, name: str) -> None:
         raise ArgumentError(f"{', '.join(table.given)} is for tables; {name} is none")
 
 
+@hinted
 def load(
     source: str | os.PathLike[str],
     *,

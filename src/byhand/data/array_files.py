@@ -1,12 +1,11 @@
 """Data sets stored as arrays: NumPy's .npz archives."""
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
-from numpy.lib import format as npy
 
 from byhand.data.dataset import Dataset
+from byhand.data.npz import open_npz
 from byhand.data.pixel_range import PixelRange, arrays_to_bytes
 from byhand.errors import ArgumentError, FileError
 from byhand.shapes import Array
@@ -16,7 +15,6 @@ NPZ_NAMES = {  # names of the arrays of images and labels, by split
     "val": (("x_val", "y_val"), ("val_images", "val_labels")),
     "test": (("x_test", "y_test"), ("test_images", "test_labels")),
 }
-MAX_ARRAY_BYTES = 16 << 30  # of an array in an .npz, unpacked
 
 
 def read_npz(
@@ -29,20 +27,15 @@ def read_npz(
     the numbers. Nothing is unpickled. Raises FileError for a file that is no such archive, whose arrays don't fit, or whose
     pixel range is not clear.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = {Path(info.filename).stem: info for info in archive.infolist() if info.filename.endswith(".npy")}
-            found = {
-                part: (_array(archive, names[x], path), _array(archive, names[y], path))
-                for part, known in NPZ_NAMES.items()
-                for x, y in [next((pair for pair in known if set(pair) <= set(names)), ("", ""))]
-                if x
-            }
-            named = _array(archive, names["classes"], path) if "classes" in names else None
-    except (OSError, zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
-        if isinstance(error, FileError):
-            raise
-        raise FileError(f"can't read {path}: {getattr(error, 'strerror', None) or error}; expected an .npz") from None
+    with open_npz(path) as archive:
+        names = set(archive.names)
+        found = {
+            part: (archive.array(x), archive.array(y))
+            for part, known in NPZ_NAMES.items()
+            for x, y in [next((pair for pair in known if set(pair) <= names), ("", ""))]
+            if x
+        }
+        named = archive.array("classes") if "classes" in names else None
     if "train" not in found:
         held = ", ".join(sorted(names)[:8]) or "no arrays"
         raise FileError(f"{path} holds {held}; expected x_train and y_train, or images and labels")
@@ -63,19 +56,6 @@ def read_npz(
             )
     parts = {part: Dataset(array, numbers[part], classes, path.stem) for part, array in images.items()}
     return parts, pixel_range, notes
-
-
-def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> Array:
-    """Return an array, after its header was checked against the bytes of the archive."""
-    with archive.open(info) as file:
-        version = npy.read_magic(file)
-        header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        shape, _, kind = header(file)
-        size = int(np.prod(shape, dtype=object)) * kind.itemsize
-        if kind.hasobject or size > min(info.file_size, MAX_ARRAY_BYTES):
-            raise FileError(f"{path}: {info.filename} is {kind} of shape {shape}, which it does not hold")
-    with archive.open(info) as file:
-        return npy.read_array(file, allow_pickle=False)
 
 
 def _images(array: Array, path: Path) -> Array:
