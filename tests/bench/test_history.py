@@ -115,7 +115,7 @@ def test_the_commit_is_read_from_the_folders_repository(tmp_path):
 
 
 def test_a_file_that_cannot_be_read_is_one_line(tmp_path):
-    with pytest.raises(FileError, match=r"can't read the benchmark history .*: No such file"):
+    with pytest.raises(FileError, match="there is no benchmark history .*; `byhand bench --record` begins one"):
         history.read(tmp_path / "none.jsonl")
     with pytest.raises(FileError, match=r"can't read the benchmark history .*: "):
         history.append(tmp_path, NAMES, RESULT, "compiled")
