@@ -215,7 +215,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         elif images.dtype != np.uint8:  # a network takes floating point as it is: scale it as it scales uint8
             mean, std = (np.asarray(value, np.float32) for value in (self.model_.mean, self.model_.std))
             images = (images / 255 - mean) / std
-        return softmax(self.model_.logits_of(images).astype(np.float64), hand="arrays")  # type: ignore[no-any-return]
+        return softmax(self.model_.logits_of(images).astype(np.float64), hand="arrays")
 
     def predict(self, X: MatrixLike) -> Array:
         """Return the label of each image, (n_samples,)."""

@@ -60,6 +60,16 @@ def one_line(error: Exception, max_letters: int = ERROR_MAX_LETTERS) -> str:
     return printable(" ".join(str(error).split())[:max_letters])
 
 
+def abbreviate(names: Sequence[str], max_names: int = 5) -> str:
+    """Return the first few names of a list, and how many more there are.
+
+    >>> abbreviate(["a", "b", "c"], 2)
+    'a, b and 1 more'
+    """
+    more = f" and {len(names) - max_names:,} more" if len(names) > max_names else ""
+    return ", ".join(names[:max_names]) + more
+
+
 def class_labels(names: Sequence[str], max_letters: int = 32) -> list[str]:
     """Return a label for each class, shortened; those that would look alike carry the class's index.
 

@@ -11,12 +11,13 @@ from typing import Annotated, Any, NamedTuple
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
+from byhand import interrupt
 from byhand.console import terminal_columns
 from byhand.errors import ArgumentError
 from byhand.models import TRAINED, names
 from byhand.ops import HANDS
 
-CONTROL_C_EXIT_CODE = 130
+CONTROL_C_EXIT_CODE = interrupt.EXIT_CODE
 PANELS_MIN_COLUMNS = 76  # a narrower terminal gets its help without panels
 # The panels of `byhand --help` and of each command's help, in this order. `bench` and `env` concern neither data nor a
 # network, but the machine.

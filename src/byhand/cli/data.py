@@ -12,6 +12,7 @@ from byhand.cli.command import DATA, MODEL, AsJson, PixelRangeText, Reader, comm
 from byhand.cli.model_argument import format_shape, parse_image_size
 from byhand.cli.output_file import check_output
 from byhand.cli.progress_bar import ProgressBar
+from byhand.cli.table_options import ImageFolder, LabelColumn, PathColumn, SplitColumn, ValidationFold
 from byhand.cli.training_output import skipped_files_lines
 from byhand.cli.training_setup import find_data, source_and_shape
 from byhand.console import table_lines
@@ -34,7 +35,7 @@ def data(
         str,
         typer.Argument(
             metavar="DATA",
-            help="A folder with a subfolder of images per class, IDX files, an .npz, a .csv, or mnist.",
+            help="A folder with a subfolder of images per class, IDX files, an .npz, a table (.csv, .tsv, .txt), or mnist.",
         ),
     ],
     augment: Annotated[
@@ -49,6 +50,11 @@ def data(
     size: Annotated[
         str | None, option("--image-size", metavar="HxW", panel=DATA, help="Resize images to HEIGHTxWIDTH.")
     ] = None,
+    path_column: PathColumn = None,
+    label_column: LabelColumn = None,
+    split_column: SplitColumn = None,
+    validation_fold: ValidationFold = None,
+    image_folder: ImageFolder = None,
     model: Annotated[
         str | None, option(panel=MODEL, help="Prepare images for this architecture, as `byhand train` does.")
     ] = None,
@@ -68,6 +74,11 @@ def data(
     try:
         given = {
             "data": source,
+            "path_column": path_column,
+            "label_column": label_column,
+            "split_column": split_column,
+            "validation_fold": validation_fold,
+            "image_folder": None if image_folder is None else str(image_folder.resolve()),
             "pixel_range": pixel_range,
             "reader": reader,
             "model": model,
@@ -110,8 +121,20 @@ def data(
     )
     for line in (*notes, *skipped_files_lines(sets.bad), augmented):
         print(f"  {line}")
-    given = {"--augment": augment, "--image-size": size, "--model": model, "--from": pretrained}
-    options = [word for option_name, value in given.items() if value is not None for word in (option_name, value)]
+    given = {
+        "--augment": augment,
+        "--image-size": size,
+        "--model": model,
+        "--from": pretrained,
+        "--pixel-range": pixel_range,
+        "--reader": reader,
+        "--path-column": path_column,
+        "--label-column": label_column,
+        "--split-column": split_column,
+        "--validation-fold": validation_fold,
+        "--image-folder": image_folder,
+    }
+    options = [word for option_name, value in given.items() if value is not None for word in (option_name, str(value))]
     print(f"\nwrote {path}: the network's inputs\nnext:  {command_line('byhand', 'train', source, *options)}")
 
 

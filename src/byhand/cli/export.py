@@ -27,9 +27,11 @@ from byhand.cli.command import (
 from byhand.cli.look import find_run, render_page
 from byhand.cli.model_argument import format_shape, open_model, print_note, resolve_preprocessing
 from byhand.cli.output_file import check_output
+from byhand.cli.run_settings import read_settings
 from byhand.cli.training_setup import find_as_trained, load_sets
 from byhand.console import table_lines
 from byhand.data import Dataset
+from byhand.data.tables.table_options import TABLE_OPTIONS
 from byhand.errors import ArgumentError, FileError
 from byhand.export import ExportReport, check_folder, to_c
 from byhand.export.layer_errors import LayerError
@@ -128,12 +130,12 @@ def export(
 
 def _data(network: nn.Model, run: str, data: str | None) -> tuple[Dataset, Dataset] | None:
     """Return the training and the test set, of --data or the run; None where neither is known."""
-    settings = found.settings if (found := find_run(run)) else {}
-    if data is None:
-        data = settings["data"] if isinstance(settings.get("data"), str) else None
-    if data is None:
+    settings = read_settings(found) if (found := find_run(run)) else {}
+    if data is not None:  # another set, with other columns
+        settings = {name: value for name, value in settings.items() if name not in TABLE_OPTIONS} | {"data": data}
+    if not isinstance(settings.get("data"), str):
         return None
-    sets = load_sets(settings, find_as_trained(data, network), network.input_shape, network.crop_pct or 1.0)
+    sets = load_sets(settings, find_as_trained(settings, network), network.input_shape, network.crop_pct or 1.0)
     if sets.held_out is None:
         raise ArgumentError(f"{data}: no class has two images; a test set needs one of them")
     return sets.train, sets.test or sets.held_out

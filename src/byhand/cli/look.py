@@ -30,6 +30,7 @@ from byhand.cli.command import (
 from byhand.cli.model_argument import image_reader, open_model, print_note, resolve_preprocessing
 from byhand.cli.output_file import check_output
 from byhand.cli.progress_bar import ProgressBar
+from byhand.cli.run_settings import read_settings
 from byhand.cli.training_setup import RUNS_FOLDER, TrainingSetup, find_as_trained, load_sets
 from byhand.data import Dataset, mnist
 from byhand.errors import ByhandError, FileError
@@ -125,11 +126,11 @@ def _held_out(network: nn.Model, run: Run | None) -> Dataset | None:
     if run is None:
         digits = network.preprocessing.reader == "digit" and network.classes == tuple("0123456789")
         return mnist.load()[1] if digits else None
-    settings = run.settings
     bar = ProgressBar()
     try:
+        settings = read_settings(run)
         shape = network.input_shape
-        found = find_as_trained(str(settings.get("data")), network, bar)
+        found = find_as_trained(settings, network, bar)
         held = load_sets(settings, found, shape, network.crop_pct or 1.0, bar).held_out
     except ByhandError as error:
         print_note(printable(f"no test images, as the data of {run.folder} can't be read: {error}"))

@@ -1,5 +1,6 @@
 """The MODEL argument of commands: opening a network by any of its names, and its preprocessing of images."""
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,13 +12,14 @@ import numpy as np
 from byhand import models, nn
 from byhand.cli.command import check_choice
 from byhand.console import SafeConsole
+from byhand.data.open_file import exists
 from byhand.data.pixel_range import parse_pixel_range
 from byhand.data.preprocessing import DIGIT_SHAPE, FILE_READERS
 from byhand.errors import ArgumentError, FileError, UnknownNameError
 from byhand.loading import load
 from byhand.models.architecture import IMAGENET_MEAN, IMAGENET_STD
 from byhand.ops.op import Array
-from byhand.text import command
+from byhand.text import command, printable
 
 NUMBER = re.compile(r"\s*([-+.\de]+)\s*(?:/\s*([-+.\de]+)\s*)?", re.ASCII | re.IGNORECASE)  # 0.5 or 1/255
 IMAGENET_CLASSES = 1000
@@ -31,13 +33,13 @@ def open_model(name: str, size: str | None = None, *, trained: bool = False) -> 
     """
     sides = None if size is None else parse_image_size(size)
     path = Path(name)
-    if name in models.names() and not (trained and path.exists()):
+    if name in models.names() and not (trained and exists(path)):
         return _architecture(name, sides, trained)
-    if path.suffix.lower() == ".onnx" and path.is_file():
+    if path.suffix.lower() == ".onnx" and exists(path) and not os.path.isdir(path):  # noqa: PTH112
         return _from_onnx(path, sides)
-    if not (trained or path.exists() or "/" in name or "." in name):
+    if not (trained or exists(path) or "/" in name or "." in name):
         return models.create(name)  # raises an error that lists the names
-    if not path.exists():
+    if not exists(path):
         others = f"pretrained network: {', '.join(models.TRAINED)}" if trained else "architecture (see `byhand models`)"
         raise FileError(
             f"there is no file {path}; expected a run's folder (`byhand train` writes one), a model file (ONNX included),"
@@ -139,10 +141,13 @@ def image_reader(network: nn.Model, note: str = "") -> Callable[[Path], Array]:
         raise ArgumentError(
             f"an image has one channel or three, but {network.name} takes {format_shape(network.input_shape)} arrays"
         )
-    notes = [note] * bool(note)
+    notes, clipped = [note] * bool(note), list[Path]()
 
     def read(path: Path) -> Array:
         pixels = network.preprocessing.read(path, network.input_shape)
+        if not clipped and (beyond := network.preprocessing.beyond_range(path)):
+            clipped.append(path)
+            print_note(printable(beyond))
         while notes:
             print_note(notes.pop())
         return pixels

@@ -31,11 +31,11 @@ from byhand.cli.command import (
 from byhand.cli.model_argument import check_classifier, format_shape, image_reader, open_model, resolve_preprocessing
 from byhand.cli.progress_bar import ProgressBar
 from byhand.console import pad
-from byhand.data.discovery import image_files_below
+from byhand.data.folders import image_files_below
 from byhand.data.image_formats import IMAGE_SUFFIXES
 from byhand.data.prefetch import Prefetcher
 from byhand.errors import ArgumentError, FileError
-from byhand.nn.model import MAX_BATCH, MAX_BATCH_PIXELS
+from byhand.nn.inference import MAX_BATCH, MAX_BATCH_PIXELS
 from byhand.ops.op import Array
 from byhand.shapes import integer
 from byhand.text import class_labels, csv_cell, first_synonyms, printable

@@ -65,7 +65,8 @@ def show(
         print(json.dumps(_as_json(network, batch_size)))
     else:
         print(network.summary())
-        print(wrapped(network.preprocessing.describe(network.input_shape), "  "))
+        if len(network.input_shape) == 3:
+            print(wrapped(network.preprocessing.describe(network.input_shape), "  "))
         _print_algorithms(network, batch_size)
 
 

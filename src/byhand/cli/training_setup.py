@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from byhand import __version__, data, models, nn
-from byhand.cli import defaults
+from byhand.cli import defaults, run_settings
 from byhand.cli.command import check_choice
 from byhand.cli.model_argument import format_shape, open_model, resolve_preprocessing
 from byhand.cli.progress_bar import ProgressBar
+from byhand.cli.table_options import table_options
 from byhand.data import Dataset, Preprocessing, Splits
 from byhand.data.augment import Augment
 from byhand.data.image_source import ImageSource
@@ -33,18 +34,6 @@ from byhand.train.settings import from_json, to_json
 from byhand.train.time_budget import TIMING_SECONDS, plan_epochs, seconds_per_step
 
 RUNS_FOLDER = Path("runs")
-REQUIRED_SETTINGS: dict[str, type | tuple[type, ...]] = {  # of a run.json, and their types
-    "data": str,
-    "model": str,
-    "epochs": int,
-    "batch_size": int,
-    "lr": (int, float),
-    "seed": int,
-    "hand": str,
-    "augment": str,
-    "optimizer": dict,
-    "schedule": dict,
-}
 ALL = "all"  # --unfreeze all
 TTA = ("none", "flip")
 FINE_TUNING_RATE = 0.003  # learning rate of pretrained layers
@@ -129,7 +118,7 @@ def start(given: defaults.Settings, output: Path | None, started: float, bar: Pr
 def resume(given: defaults.Settings, output: Path | None, bar: ProgressBar) -> TrainingSetup:
     """Set up a stopped training from its run's folder, by default the newest."""
     run = Run.open(world().broadcast(output or _newest_folder()))
-    settings = _checked(run)
+    settings = run_settings.read_settings(run, run_settings.REQUIRED)
     original = settings | {"optimizer": str(settings["optimizer"].get("kind")).lower()}
     for name, value in given.items():
         if value is not None and value != original.get(name):
@@ -174,7 +163,7 @@ def find_data(settings: defaults.Settings, bar: ProgressBar) -> ImageSource:
     reader, text = settings.get("reader"), settings.get("pixel_range")
     check_choice("--reader", reader, tuple(FILE_READERS))
     given = None if text is None else parse_pixel_range(text)
-    found = data.find(settings["data"], bar.update, pixel_range=given, reader=reader)
+    found = data.find(settings["data"], bar.update, pixel_range=given, reader=reader, table=table_options(settings))
     if given is not None and found.pixel_range is None:
         raise ArgumentError(
             f"--pixel-range is for pixels of more than 8 bits or of floating point; {found.name} holds none, or states its own"
@@ -182,11 +171,12 @@ def find_data(settings: defaults.Settings, bar: ProgressBar) -> ImageSource:
     return found
 
 
-def find_as_trained(source: str, network: nn.Model, bar: ProgressBar | None = None) -> ImageSource:
-    """Return a data set whose files are read as a network's preprocessing says."""
+def find_as_trained(settings: defaults.Settings, network: nn.Model, bar: ProgressBar | None = None) -> ImageSource:
+    """Return the data set of a training, its files read as a network's preprocessing says."""
     record, progress = network.preprocessing, None if bar is None else bar.update
     reader = record.reader if record.reader in FILE_READERS else None
-    return data.find(source, progress, pixel_range=record.pixel_range, reader=reader)
+    source, table = str(settings.get("data")), table_options(settings)
+    return data.find(source, progress, pixel_range=record.pixel_range, reader=reader, table=table)
 
 
 def load_sets(
@@ -348,19 +338,6 @@ def _plan_epochs(setup: TrainingSetup, started: float, minutes: float, notes: li
     notes.append(
         f"{planned} in {minutes:g} minutes: a step takes {step * 1000:.3g} ms, an evaluation {evaluation:.2g} s"
     )
-
-
-def _checked(run: Run) -> defaults.Settings:
-    """Return a run's settings; raise a FileError for one that is missing or of the wrong type."""
-    settings = {"augment": "none"} | run.settings  # absent in runs of byhand 0.1
-    for name, kind in REQUIRED_SETTINGS.items():
-        if not isinstance(settings.get(name), kind) or isinstance(settings[name], bool):
-            raise FileError(
-                f"the run.json of {run.folder} has {settings.get(name)!r:.60} as its {name}; start a new run"
-            )
-    if settings["epochs"] < 1:
-        raise FileError(f"the run.json of {run.folder} has {settings['epochs']} epochs; start a new run")
-    return settings
 
 
 def _free_folder(model: str, data_name: str) -> Path:

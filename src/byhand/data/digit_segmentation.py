@@ -60,6 +60,11 @@ class Candidate:
         return self._page.image(self._component)
 
     @cached_property
+    def contrast(self) -> float:
+        """The mean contrast of its strokes against the paper, 0 to 1."""
+        return float(self._page.contrast[self._component.window][self._component.mask].mean())
+
+    @cached_property
     def parts(self) -> tuple[tuple["Candidate", "Candidate"], ...]:
         """Ways to split it into two digits, left and right or upper and lower; none where it is too narrow."""
         cuts = self._page.cuts(self._component)

@@ -29,13 +29,15 @@ MIN_WALL_LENGTH = 1.15  # of a line that joins others at both ends
 MAX_THICKNESS = 0.4
 MAX_DASH_LENGTH = 0.45
 MIN_FRAME_HEIGHT = 0.35  # the least height of writing in a frame, in heights of the frame
-USUAL_FRAME_HEIGHT = 0.5  # the same, where nothing else tells
+USUAL_FRAME_HEIGHT = 0.8  # the same, where nothing else tells
 MIN_COVERAGE = 0.93  # of a segment by ink
 MIN_DASHES = 4
+MAX_CROSS = 3.5  # in dashes: where two dashed lines cross
 RIM = 1.2  # pixels: how far the soft edge of a line reaches
 MIN_DARKER = 0.2  # than the line, in contrasts of ink: what is ink on a line
 CROSSING_SLOPES = (0.0, -0.5, 0.5, -1.0, 1.0, -2.0, 2.0)  # columns a row, of strokes that cross a line
 MIN_TICKS = 3
+MAX_TICK_HEIGHT = 1.25  # in heights of the writing
 
 
 def remove_lines(contrast: Array, ink: float, min_height: int) -> tuple[Array, Array]:
@@ -169,14 +171,15 @@ def _dashes(mask: Array, height: float) -> Array:
 
 
 def _whole_marks(marks: list[Component], touched: Array) -> Array:
-    """Return a mask of the marks of which at least half is touched, of those no larger than they, and a pixel around."""
+    """Return a mask of the marks of which at least half is touched, of crosses and corners of two such, and a pixel around."""
     dashes = [mark for mark in marks if 2 * np.count_nonzero(touched[mark.window] & mark.mask) >= mark.area]
     whole = np.zeros_like(touched)
     if not dashes:
         return whole
-    longest = 1 + 1.25 * float(np.median([max(mark.height, mark.width) for mark in dashes]))
+    length = float(np.median([max(mark.height, mark.width) for mark in dashes]))
+    area = float(np.median([mark.area for mark in dashes]))
     for mark in marks:
-        if max(mark.height, mark.width) <= longest:
+        if max(mark.height, mark.width) <= 1 + MAX_CROSS * length and mark.area <= MAX_CROSS * area:
             whole[mark.window] |= mark.mask
     return running(whole, 3, np.maximum)
 
@@ -186,7 +189,7 @@ def _ticks(mask: Array, lines: Array, height: float) -> Array:
     marks = [
         mark
         for mark in components.connected_components(mask)
-        if 3 <= mark.height <= height and mark.width <= MAX_THICKNESS * height and _is_upright(mark)
+        if 3 <= mark.height <= MAX_TICK_HEIGHT * height and mark.width <= MAX_THICKNESS * height and _is_upright(mark)
     ]
     reach = 3
     marks = [mark for mark in marks if lines[mark.bottom : mark.bottom + reach, mark.left : mark.right].any()]
@@ -223,6 +226,7 @@ def _ends(contrast: Array, ink: float, left: Array, across: Array) -> Array:
     left: the ink without the lines.
     """
     ended = np.zeros_like(left)
+    deep = left & (np.pad(left[1:], [(0, 1), (0, 0)]) | np.pad(left[:-1], [(1, 0), (0, 0)]))  # no soft edge of a line
     for line in components.connected_components(across):
         y, x = np.nonzero(line.mask)
         y, x = y + line.top, x + line.left
@@ -231,7 +235,7 @@ def _ends(contrast: Array, ink: float, left: Array, across: Array) -> Array:
         stroke = here > max((level + ink) / 2, level + MIN_DARKER * ink)
         depth = min(line.height, ceil(line.area / line.width) + 1)
         for slope in CROSSING_SLOPES:
-            stroke |= _meets(left, y, x, -1, slope, depth) & _meets(left, y, x, 1, slope, depth)
+            stroke |= _meets(deep, y, x, -1, slope, depth) & _meets(deep, y, x, 1, slope, depth)
         ended[y[~stroke], x[~stroke]] = True
     return ended
 
