@@ -388,7 +388,7 @@ def test_a_batch_too_large_for_memory():
                 match=r"a batch of this network takes [\d,]+\.\d GB of memory.*; use a smaller batch, or smaller images",
             ):
                 model.program(batch, **settings).arena  # noqa: B018
-            with pytest.raises(ArgumentError, match="of memory.*; use a smaller batch"):
+            with pytest.raises(ArgumentError, match=r"of memory.*; use a smaller batch"):
                 model.program(batch, **settings).images  # noqa: B018
     assert model.program(10**12).text.startswith('"""article')
 

@@ -33,4 +33,5 @@ def _references() -> Array:
 
 def _unit_vectors(images: Array) -> Array:
     rows = images.reshape(len(images), -1).astype(np.float32)
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1)
+    unit: Array = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1)
+    return unit

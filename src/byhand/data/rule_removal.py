@@ -277,9 +277,10 @@ def is_frame(component: Component) -> bool:
         return False
     across, down = (_segments(part, max(5, round(0.6 * part.shape[1])), part.shape[0] // 4) for part in (mask, mask.T))
     down = down.T
-    straight = np.count_nonzero(mask & (across | down))
-    sides = [np.count_nonzero(mask & part) for part in (across, down)]
-    parallel = max(_count_lines(across.any(1)), _count_lines(down.any(0)))
+    straight = int(np.count_nonzero(mask & (across | down)))
+    sides = [int(np.count_nonzero(mask & part)) for part in (across, down)]
+    profiles: tuple[Array, ...] = (np.any(across, axis=1), np.any(down, axis=0))
+    parallel = max(map(_count_lines, profiles))
     return straight > 0.6 * component.area and min(sides) > 0.15 * component.area and parallel > 1
 
 

@@ -123,7 +123,8 @@ class Sequential:
     """
 
     def __init__(self, *layers: Callable[[Tensor], Tensor]) -> None:
-        for layer in layers:
+        given: tuple[object, ...] = layers
+        for layer in given:
             if not callable(layer):
                 hint = ": nn.Sequential(*layers)" if isinstance(layer, (list, tuple)) else ""
                 raise ArgumentError(f"Sequential got a {type(layer).__name__}; expected layers{hint}")
