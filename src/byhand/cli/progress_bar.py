@@ -4,7 +4,7 @@ import sys
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from byhand.console import SafeConsole
+from byhand.console import SafeConsole, clean
 
 BAR_COLUMNS = 24
 
@@ -28,6 +28,7 @@ class ProgressBar:
 
     def update(self, done: int, total: int, task: str) -> None:
         """Show the progress of a task."""
+        task = clean(task)
         if task not in self._tasks:
             self._bar.start()
             self._tasks[task] = self._bar.add_task(task, total=total)
@@ -35,6 +36,7 @@ class ProgressBar:
 
     def spin(self, task: str) -> None:
         """Show a task of unknown length."""
+        task = clean(task)
         self.close()
         self._bar.start()
         self._tasks[task] = self._bar.add_task(task, total=None)

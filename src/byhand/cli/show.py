@@ -24,6 +24,7 @@ from byhand.cli.command import (
 )
 from byhand.cli.model_argument import open_model
 from byhand.cli.output_file import check_output
+from byhand.console import wrapped
 from byhand.errors import ArgumentError
 from byhand.ops import DEFAULT_HAND, HANDS
 from byhand.program import algorithm_table
@@ -65,7 +66,7 @@ def show(
     else:
         print(network.summary())
         if len(network.input_shape) == 3:
-            print(network.preprocessing.describe(network.input_shape))
+            print(wrapped(network.preprocessing.describe(network.input_shape), "  "))
         _print_algorithms(network, batch_size)
 
 
@@ -96,7 +97,7 @@ def _print_algorithms(network: nn.Model, batch_size: int) -> None:
     if program.algorithms:
         count = program.micro_batches
         parts = f" in {count} micro-batches" if count > 1 else ""
-        print(f"\nalgorithms at batch size {batch_size}{parts}, compiled hand")
+        print(wrapped(f"\nalgorithms at batch size {batch_size}{parts}, compiled hand", "  "))
         print(algorithm_table.table(program.algorithms))
 
 

@@ -25,6 +25,7 @@ from byhand.errors import FileError
 from byhand.files import write_whole
 from byhand.nn import Model, serialization
 from byhand.shapes import plain
+from byhand.text import csv_cell
 from byhand.train.history import Row
 from byhand.train.state import snapshot_steps
 
@@ -98,8 +99,9 @@ class Run:
         write_whole(self._log, "".join(json.dumps(row) + "\n" for row in rows).encode())
         names = list(dict.fromkeys(name for row in rows for name in row))
         table = StringIO()
-        csv.DictWriter(table, names, lineterminator="\n").writeheader()
-        csv.DictWriter(table, names, lineterminator="\n").writerows(rows)
+        writer = csv.writer(table, lineterminator="\n")
+        writer.writerow(map(csv_cell, names))
+        writer.writerows([csv_cell(old.get(name, "")) for name in names] for old in rows)
         write_whole(self._table, table.getvalue().encode())
 
     def rows(self) -> list[Row]:
