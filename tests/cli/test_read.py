@@ -91,7 +91,7 @@ def test_blank_paper_is_told_and_no_picture_is_written(folder, tmp_path):
 
 
 def test_marks_of_dirt_are_counted_and_not_read(folder, tmp_path):
-    Image.fromarray(dirty_paper.sheet(2, "fibers", size=(700, 500))).save(tmp_path / "hairs.png")
+    Image.fromarray(dirty_paper.sheet(0, "fibers", size=(700, 500))).save(tmp_path / "hairs.png")
     done = byhand("read", folder / "digits.safetensors", tmp_path / "hairs.png", folder=tmp_path)
     assert done.code == 2 and not done.out
     assert "no digit was found with certainty: " in done.complaint and "may be dirt" in done.complaint
@@ -101,7 +101,9 @@ def test_an_existing_file_is_kept(folder, tmp_path):
     words = ["read", folder / "digits.safetensors", folder / "row.png"]
     (tmp_path / "row-read.png").write_text("mine")
     done = byhand(*words, folder=tmp_path)
-    assert done.code == 2 and done.complaint == "row-read.png exists already; choose another file with --output"
+    assert done.code == 2 and done.complaint == (
+        "row-read.png exists already and was not written by byhand; choose another --output"
+    )
     assert (tmp_path / "row-read.png").read_text() == "mine"
     assert byhand(*words, "--output", "other.png", folder=tmp_path).out.endswith("wrote other.png\n")
 
@@ -121,7 +123,7 @@ def test_an_existing_file_is_kept(folder, tmp_path):
             "--output names one file, but there are 2",
         ),
         (["digits.safetensors", "row.png", "--output", "none/x.png"], "can't write none"),
-        (["digits.safetensors", "row.png", "--output", "."], ". exists already"),
+        (["digits.safetensors", "row.png", "--output", "."], ". is a folder; expected a file as --output"),
         (["digits.safetensors"], "Missing argument"),
     ],
 )

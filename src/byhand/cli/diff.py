@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from byhand.cli.command import ANY_MODEL, MODEL, AsJson, ImageSize, command
+from byhand.cli.command import ANY_MODEL, MODEL, AsJson, ImageSize, command, complete_architecture
 from byhand.cli.model_argument import open_model
+from byhand.console import table_lines
 from byhand.text import printable
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ PRINTED_CLASS_NAMES = 3
 
 @command("byhand diff model.onnx runs/lenet5-mnist", panel=MODEL)
 def diff(
-    a: Annotated[str, typer.Argument(metavar="MODEL", help=ANY_MODEL)],
-    b: Annotated[str, typer.Argument(metavar="OTHER", help="The other network.")],
+    a: Annotated[str, typer.Argument(metavar="MODEL", help=ANY_MODEL, autocompletion=complete_architecture)],
+    b: Annotated[str, typer.Argument(metavar="OTHER", help="The other network.", autocompletion=complete_architecture)],
     size: ImageSize = None,
     as_json: AsJson = False,
 ) -> None:
@@ -55,11 +56,7 @@ def _table(found: "Comparison") -> str:
     for row in found.differences:
         name = row.layer or "-"
         rows.append(("" if row.layer and name == _last(rows) else name, row.property, _text(row)))
-    name_width, property_width = (max(len(row[i]) for row in rows) for i in (0, 1))
-    return "\n".join(
-        printable(f"{name:{name_width}}  {property_name:{property_width}}  {text}").rstrip()
-        for name, property_name, text in rows
-    )
+    return "\n".join(table_lines([tuple(map(printable, row)) for row in rows], left=3))
 
 
 def _last(rows: list[tuple[str, str, str]]) -> str:

@@ -5,10 +5,8 @@ import os
 import platform
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from byhand.cli.command import MACHINE, AsJson, command
+from byhand.console import wrapped
 
 TITLES = {
     "processor": "processor",
@@ -26,22 +24,18 @@ TITLE_WIDTH = 22
 
 @command("byhand env", "byhand env --json", panel=MACHINE)
 def env(as_json: AsJson = False) -> None:
-    """Show what byhand detects on this machine: processor, caches, threads, versions, and the cache of compiled kernels."""
+    """Show what byhand detects on this machine: processor, caches, threads, versions, and the cache of compiled kernels.
+
+    Environment variables change it: BYHAND_CACHE (the cache folder), BYHAND_THREADS (the number of threads), BYHAND_TARGET
+    (avx512, avx2, neon or scalar), BYHAND_CONV (the algorithm of every convolution), BYHAND_DEBUG=1 (bounds are checked) and
+    NUMBA_DISABLE_JIT=1 (plain Python, for a debugger).
+    """
     found = examine()
     if as_json:
         print(json.dumps(found))
         return
-    console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        for key, text in as_text(found).items():
-            print(f"{TITLES[key]:{TITLE_WIDTH}} {text}")
-        return
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
     for key, text in as_text(found).items():
-        table.add_row(TITLES[key], text)
-    console.print(table)
+        print(wrapped(f"{TITLES[key]:{TITLE_WIDTH}} {text}", " " * (TITLE_WIDTH + 1)))
 
 
 def examine() -> dict[str, Any]:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from byhand.cli.command import MODEL, AsJson, command, output_option
 from byhand.cli.model_argument import open_model
+from byhand.cli.output_file import check_output
+from byhand.console import table_lines
 from byhand.data import digit_segmentation
-from byhand.errors import ArgumentError, ByhandError, FileError
+from byhand.errors import ArgumentError, ByhandError
 from byhand.nn import Model
 
 if TYPE_CHECKING:
@@ -76,9 +76,8 @@ def _read(network: Model, photo: Path, path: Path) -> dict[str, Any]:
     from byhand.report.digit_reader import accept, lines_of_text, read_marks  # noqa: PLC0415
     from byhand.report.drawing.digit_boxes import draw_digit_boxes  # noqa: PLC0415
 
-    if path.exists():
-        raise FileError(f"{path} exists already; choose another file with --output")
     image, scale = digit_segmentation.from_file(photo)
+    check_output(path)
     marks = read_marks(network, np.asarray(image.convert("L")))
     digits = accept(marks, max(image.size))
     if digits:
@@ -103,16 +102,16 @@ def _print(reading: dict[str, Any], with_name: bool) -> None:
     if with_name:
         print(f"{reading['photo']}:")
     print("\n".join(reading["lines"]), end="\n\n")
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in COLUMNS:
-        table.add_column(name, justify="left" if name == "digit" else "right")
-    for digit in reading["digits"]:
-        text = digit["digit"] if digit["sure"] else f"{digit['digit']}?"
-        table.add_row(text, f"{digit['confidence']:.1%}", str(digit["line"] + 1), *map(str, digit["box"]))
-    console = Console(highlight=False, markup=False)
-    with console.capture() as printed:
-        console.print(table)
-    print("\n".join(line.rstrip() for line in printed.get().splitlines()))
+    rows = [
+        (
+            digit["digit"] if digit["sure"] else f"{digit['digit']}?",
+            f"{digit['confidence']:.1%}",
+            str(digit["line"] + 1),
+            *map(str, digit["box"]),
+        )
+        for digit in reading["digits"]
+    ]
+    print("\n".join(table_lines([COLUMNS, *rows], left=1)))
     if unsure := sum(not digit["sure"] for digit in reading["digits"]):
         print(
             f"\n{unsure} of {len(reading['digits'])} digits {'is' if unsure == 1 else 'are'} uncertain, marked with ?"

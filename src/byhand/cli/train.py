@@ -1,10 +1,9 @@
 """`byhand train`: trains a network on a data set, and writes the run's folder with model, checkpoint, log and report."""
 
 import json
-import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,8 +19,11 @@ from byhand.cli.command import (
     OUTPUT,
     TRAINING,
     AsJson,
+    PixelRangeText,
+    Reader,
     choices,
     command,
+    complete_architecture,
     option,
     output_option,
 )
@@ -29,13 +31,18 @@ from byhand.cli.defaults import Settings, split_arguments
 from byhand.cli.look import page_writer
 from byhand.cli.model_argument import parse_image_size
 from byhand.cli.progress_bar import ProgressBar
+from byhand.cli.table_options import ImageFolder, LabelColumn, PathColumn, SplitColumn, ValidationFold
 from byhand.cli.training_output import evaluate_and_report, header_lines
 from byhand.cli.training_setup import TTA, TrainingSetup
+from byhand.console import discard
 from byhand.data.augment.registry import shown_order
 from byhand.errors import ArgumentError
 from byhand.ops import DEFAULT_HAND
+from byhand.text import command as command_line
 from byhand.train.distributed.mpi import world
+from byhand.train.history import Row
 from byhand.train.optim import OPTIMIZERS
+from byhand.train.tensorboard import FOLDER, TensorBoard, import_tensorboard
 
 AUGMENTATION_CHOICES = ", ".join(
     entry.name if entry.example is None else f"{entry.name}={entry.example:g}" for entry in shown_order()
@@ -54,8 +61,8 @@ def train(
         list[str] | None,
         typer.Argument(
             metavar="DATA|MODEL",
-            help="DATA: mnist, a folder with a subfolder of images per class, a folder of IDX files, an .npz, or a .csv of "
-            "paths and labels. MODEL: an architecture (see `byhand models`). In any order.",
+            help="DATA: mnist, a folder with a subfolder of images per class, a folder of IDX files, an .npz, or a table "
+            "(.csv, .tsv, .txt) of paths and labels. MODEL: an architecture (see `byhand models`). In any order.",
         ),
     ] = None,
     data: Annotated[str | None, option(panel=DATA, help="Alias of DATA.", show_default="mnist")] = None,
@@ -83,12 +90,24 @@ def train(
             panel=DATA, show_default="0.2", help="Fraction of each class for validation, if there is no val folder."
         ),
     ] = None,
+    path_column: PathColumn = None,
+    label_column: LabelColumn = None,
+    split_column: SplitColumn = None,
+    validation_fold: ValidationFold = None,
+    image_folder: ImageFolder = None,
+    pixel_range: PixelRangeText = None,
+    reader: Reader = None,
     stream: Annotated[
         bool, option("--stream", panel=DATA, help="Decode images while training, even if all fit in memory.")
     ] = False,
     model: Annotated[
         str | None,
-        option(panel=MODEL, help="Alias of MODEL.", show_default="by the data: lenet5, efficientnet_lite0 or small"),
+        option(
+            panel=MODEL,
+            autocompletion=complete_architecture,
+            help="Alias of MODEL.",
+            show_default="by the data: lenet5, efficientnet_lite0 or small",
+        ),
     ] = None,
     source: Annotated[
         str | None,
@@ -175,6 +194,9 @@ def train(
             "--look", panel=OUTPUT, help="Update look.html in the run's folder, the page of `byhand look`, every epoch."
         ),
     ] = False,
+    tensorboard: Annotated[
+        bool, option("--tensorboard", panel=OUTPUT, help="Write TensorBoard event files to the run's folder.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a network: by default LeNet-5 on MNIST; with a folder of images, an image classifier for its classes."""
@@ -197,7 +219,14 @@ def train(
         "size": None if size is None else list(parse_image_size(size)),
         "validation_fraction": validation_fraction,
         "early_stopping": early_stopping,
+        "pixel_range": pixel_range,
+        "reader": reader,
         "stream": stream or None,
+        "path_column": path_column,
+        "label_column": label_column,
+        "split_column": split_column,
+        "validation_fold": validation_fold,
+        "image_folder": None if image_folder is None else str(image_folder.resolve()),
         "seed": seed,
         "hand": hand,
         "sync_batchnorm": sync_batchnorm or None,
@@ -205,6 +234,8 @@ def train(
     for name in ("data", "from"):
         if given[name] not in (None, *models.ARCHITECTURES) and Path(str(given[name])).exists():
             given[name] = str(Path(str(given[name])).resolve())  # --resume works from any folder
+    if tensorboard:
+        import_tensorboard()  # refused before anything is read
     bar = ProgressBar(quiet=not verbose)
     try:
         resumed = training_setup.resume(given, output, bar) if resume else None
@@ -212,7 +243,12 @@ def train(
     finally:
         bar.close()
     settings, run = setup.settings, setup.run
+    callbacks: list[Callable[[Row], object]] = []
+    if tensorboard and ranks.rank == 0:
+        callbacks.append(TensorBoard(run.folder / FOLDER))
     page, write_page = page_writer(setup) if look and ranks.rank == 0 else (None, None)
+    if write_page is not None:
+        callbacks.append(lambda row: write_page())
     if verbose:
         _print_lines([*header_lines(setup, resume), *([f"watch the training:  {page}", ""] if page else [])])
     held_out: dict[str, Any] = {"validation" if setup.sets.val is not None else "test": setup.held_out}
@@ -224,7 +260,7 @@ def train(
         early_stopping=settings.get("early_stopping"),
         quiet=not verbose,
         run=run,
-        on_epoch=None if write_page is None else lambda row: write_page(),
+        callbacks=callbacks,
         export_model=setup.final_model,
     )
     if setup.trainer.state is not None:  # Ctrl-C
@@ -250,7 +286,7 @@ def _stopped(setup: TrainingSetup, as_json: bool) -> typer.Exit:
     if as_json and setup.trainer.comm.rank == 0:
         print(json.dumps({"test": None, "history": setup.trainer.history, "stopped": True, "run": str(folder)}))
     elif setup.trainer.comm.rank == 0:
-        print(f"everything is saved; resume with:  byhand train --resume --output {folder}")
+        print(f"everything is saved; resume with:  {command_line('byhand', 'train', '--resume', '--output', folder)}")
     return typer.Exit(CONTROL_C_EXIT_CODE)
 
 
@@ -273,4 +309,4 @@ def _print_lines(lines: Sequence[str]) -> None:
     try:
         print("\n".join(lines), flush=True)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard(sys.stdout)

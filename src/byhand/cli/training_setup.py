@@ -2,23 +2,29 @@
 
 import platform
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from byhand import __version__, data, models, nn
-from byhand.cli import defaults
+from byhand.cli import defaults, run_settings
+from byhand.cli.command import check_choice
 from byhand.cli.model_argument import format_shape, open_model, resolve_preprocessing
 from byhand.cli.progress_bar import ProgressBar
-from byhand.data import Dataset, Splits
+from byhand.cli.table_options import table_options
+from byhand.data import Dataset, Preprocessing, Splits
 from byhand.data.augment import Augment
 from byhand.data.image_source import ImageSource
+from byhand.data.pixel_range import parse_pixel_range
+from byhand.data.preprocessing import FILE_READERS
 from byhand.data.splits import VALIDATION_FRACTION, data_warnings
-from byhand.errors import ArgumentError, FileError, UnknownNameError
+from byhand.errors import ArgumentError, FileError
 from byhand.nn.graph_copy import copy_weights
 from byhand.nn.split_frozen import split_frozen
+from byhand.ops import HANDS
 from byhand.shapes import Shape, integer, number
 from byhand.train import SGD, OneCycle, Run, Trainer
 from byhand.train.distributed.mpi import world
@@ -28,18 +34,6 @@ from byhand.train.settings import from_json, to_json
 from byhand.train.time_budget import TIMING_SECONDS, plan_epochs, seconds_per_step
 
 RUNS_FOLDER = Path("runs")
-REQUIRED_SETTINGS: dict[str, type | tuple[type, ...]] = {  # of a run.json, and their types
-    "data": str,
-    "model": str,
-    "epochs": int,
-    "batch_size": int,
-    "lr": (int, float),
-    "seed": int,
-    "hand": str,
-    "augment": str,
-    "optimizer": dict,
-    "schedule": dict,
-}
 ALL = "all"  # --unfreeze all
 TTA = ("none", "flip")
 FINE_TUNING_RATE = 0.003  # learning rate of pretrained layers
@@ -90,11 +84,11 @@ def start(given: defaults.Settings, output: Path | None, started: float, bar: Pr
             number(f"--{name.replace('_', '-')}", given[name], 0, 1)
     if given.get("minutes") is not None and given.get("epochs") is not None:
         raise ArgumentError("--minutes plans the epochs; give either --minutes or --epochs")
-    if given.get("tta") not in (None, *TTA):
-        raise UnknownNameError("test-time augmentation", given["tta"], TTA)
+    check_choice("--tta", given.get("tta"), TTA)
+    check_choice("--hand", given.get("hand"), HANDS)
     given = {"data": "mnist"} | {name: value for name, value in given.items() if value is not None}
     minutes = given.pop("minutes", None)
-    listing = data.find(given["data"], bar.update)
+    listing = find_data(given, bar)
     settings, notes = defaults.resolve(given, listing)
     setup = _set_up(settings, listing, bar, Run(output or RUNS_FOLDER), None)
     if settings.get("lr") is None:
@@ -106,6 +100,7 @@ def start(given: defaults.Settings, output: Path | None, started: float, bar: Pr
     settings["schedule"] = to_json(OneCycle())
     settings |= {
         "input_shape": setup.model.input_shape,
+        "preprocessing": setup.model.preprocessing.to_json(),
         "classes": setup.model.classes,
         "data_sha256": setup.sets.digest(),
         "skipped": [list(skipped) for skipped in setup.sets.bad],
@@ -123,7 +118,7 @@ def start(given: defaults.Settings, output: Path | None, started: float, bar: Pr
 def resume(given: defaults.Settings, output: Path | None, bar: ProgressBar) -> TrainingSetup:
     """Set up a stopped training from its run's folder, by default the newest."""
     run = Run.open(world().broadcast(output or _newest_folder()))
-    settings = _checked(run)
+    settings = run_settings.read_settings(run, run_settings.REQUIRED)
     original = settings | {"optimizer": str(settings["optimizer"].get("kind")).lower()}
     for name, value in given.items():
         if value is not None and value != original.get(name):
@@ -135,7 +130,7 @@ def resume(given: defaults.Settings, output: Path | None, bar: ProgressBar) -> T
         raise FileError(
             f"the checkpoint in {run.folder} does not belong to the {settings['epochs']} epochs of its run.json"
         )
-    setup = _set_up(settings, data.find(settings["data"], bar.update), bar, run, trainer)
+    setup = _set_up(settings, find_data(settings, bar), bar, run, trainer)
     if setup.sets.digest() != settings.get("data_sha256"):
         raise FileError(f"the data in {settings['data']} changed since {run.folder} was started")
     if trainer is None:  # stopped before the first checkpoint
@@ -161,6 +156,27 @@ def _set_up(
         setup.tta_model = setup.model.with_flip_tta()
         setup.notes.append("test-time augmentation: the mean of the logits of each image and its horizontal flip")
     return setup
+
+
+def find_data(settings: defaults.Settings, bar: ProgressBar) -> ImageSource:
+    """Return the data set of a training, by its settings; raises ArgumentError for a pixel range that it has no use for."""
+    reader, text = settings.get("reader"), settings.get("pixel_range")
+    check_choice("--reader", reader, tuple(FILE_READERS))
+    given = None if text is None else parse_pixel_range(text)
+    found = data.find(settings["data"], bar.update, pixel_range=given, reader=reader, table=table_options(settings))
+    if given is not None and found.pixel_range is None:
+        raise ArgumentError(
+            f"--pixel-range is for pixels of more than 8 bits or of floating point; {found.name} holds none, or states its own"
+        )
+    return found
+
+
+def find_as_trained(settings: defaults.Settings, network: nn.Model, bar: ProgressBar | None = None) -> ImageSource:
+    """Return the data set of a training, its files read as a network's preprocessing says."""
+    record, progress = network.preprocessing, None if bar is None else bar.update
+    reader = record.reader if record.reader in FILE_READERS else None
+    source, table = str(settings.get("data")), table_options(settings)
+    return data.find(source, progress, pixel_range=record.pixel_range, reader=reader, table=table)
 
 
 def load_sets(
@@ -195,16 +211,13 @@ def _from_scratch(
     """Set up the training of a new network."""
     train, mnist = sets.train, settings["data"] == "mnist"
     settings.setdefault("augment", defaults.augmentation(train.shape, train.classes))
-    if not mnist:
-        settings.setdefault("pixels", defaults.normalization(train))
-    model = models.create(
-        settings["model"],
-        train.classes,
-        train.shape,
-        settings["seed"],
-        crop_pct=sets.crop,
-        **settings.get("pixels", {}),
-    )
+    record = settings.get("preprocessing")
+    pixels: dict[str, Any] = {} if mnist or record is not None else defaults.normalization(train)
+    model = models.create(settings["model"], train.classes, train.shape, settings["seed"], **pixels)
+    if record is None:
+        model.preprocessing = replace(sets.preprocessing, mean=model.mean, std=model.std)
+    else:  # of a run that is resumed
+        model.preprocessing = Preprocessing.from_json(record).for_channels(train.shape[-1])
     return TrainingSetup(settings, sets, trainer or _trainer(settings, model), train, sets.held_out, run, notes)
 
 
@@ -222,7 +235,8 @@ def _from_pretrained(
     if sets.train.shape != source.input_shape:
         ours, theirs = format_shape(sets.train.shape), format_shape(source.input_shape)
         raise ArgumentError(f"the images are {ours}, but {settings['from']} takes {theirs}; use --model small")
-    source.crop_pct, classes, seed = crop, list(sets.train.classes), settings["seed"]
+    classes, seed = list(sets.train.classes), settings["seed"]
+    source.preprocessing = replace(sets.preprocessing, crop_pct=crop, mean=source.mean, std=source.std)
     settings["model"] = source.name
     if settings["unfreeze"] == ALL:
         settings.setdefault("augment", defaults.augmentation(sets.train.shape, sets.train.classes))
@@ -263,7 +277,7 @@ def _source(settings: defaults.Settings) -> nn.Model:
     source = open_model(settings["from"], trained=True)
     if len(source.input_shape) != 3 or not source.classes:
         raise ArgumentError(f"{settings['from']} is no image classifier; use another --from")
-    resolve_preprocessing(source, settings["from"], None, None)
+    resolve_preprocessing(source, settings["from"], None, None, reader="picture")
     return source
 
 
@@ -324,19 +338,6 @@ def _plan_epochs(setup: TrainingSetup, started: float, minutes: float, notes: li
     notes.append(
         f"{planned} in {minutes:g} minutes: a step takes {step * 1000:.3g} ms, an evaluation {evaluation:.2g} s"
     )
-
-
-def _checked(run: Run) -> defaults.Settings:
-    """Return a run's settings; raise a FileError for one that is missing or of the wrong type."""
-    settings = {"augment": "none"} | run.settings  # absent in runs of byhand 0.1
-    for name, kind in REQUIRED_SETTINGS.items():
-        if not isinstance(settings.get(name), kind) or isinstance(settings[name], bool):
-            raise FileError(
-                f"the run.json of {run.folder} has {settings.get(name)!r:.60} as its {name}; start a new run"
-            )
-    if settings["epochs"] < 1:
-        raise FileError(f"the run.json of {run.folder} has {settings['epochs']} epochs; start a new run")
-    return settings
 
 
 def _free_folder(model: str, data_name: str) -> Path:

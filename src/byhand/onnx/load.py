@@ -11,6 +11,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
+from byhand.data.open_file import open_regular_file
+from byhand.data.preprocessing import Preprocessing
 from byhand.errors import FileError, UnsupportedError
 from byhand.graph import Graph, Tensor
 from byhand.graph.serial import MAX_AXES, check_sizes
@@ -70,6 +72,8 @@ def load(
     <model lenet5: (28, 28, 1) -> 10 classes, 61,706 parameters>
     """
     path = Path(path)
+    with open_regular_file(path, "an ONNX model"):
+        pass
     with file_errors(f"{path} is no ONNX model that byhand can use: ", f"{path}: "):
         proto, mapped_weights = _read_file(path)
         image = _image_input(proto.graph)
@@ -93,9 +97,9 @@ def load(
             tensor,
             name=metadata.get("name") or python_name(path.stem),
             classes=classes,
-            mean=metadata.get("mean", 0.0) if mean is None else mean,
-            std=metadata.get("std", 1.0 if elem_type in FLOATING_TYPES else 1 / 255) if std is None else std,
-            crop_pct=metadata.get("crop_pct"),
+            mean=mean,
+            std=std,
+            preprocessing=_preprocessing(metadata, elem_type),
             seed=None,
             dtype=np.float64 if elem_type == TensorProto.DOUBLE else np.float32,
         )
@@ -103,10 +107,16 @@ def load(
         return model
 
 
+def _preprocessing(metadata: dict[str, Any], elem_type: int) -> Preprocessing:
+    """Return the preprocessing that byhand wrote into a file; else pixels from 0 to 1, or integers from 0 to 255."""
+    if "preprocessing" in metadata:
+        return Preprocessing.from_json(metadata["preprocessing"])
+    std = 1.0 if elem_type in FLOATING_TYPES else 1 / 255
+    return Preprocessing.from_json({"mean": metadata.get("mean", 0.0), "std": metadata.get("std", std)})
+
+
 def _read_file(path: Path) -> tuple[onnx.ModelProto, MappedWeights | None]:
     """Return the message in a file, and the weights that stay there."""
-    if not path.is_file():
-        raise FileError("there is no such file")
     proto, mapped_weights = read_model(path)
     if not proto.HasField("graph") or not proto.graph.node:
         raise FileError("it holds no graph; expected a file that `onnx.save` or an exporter wrote")

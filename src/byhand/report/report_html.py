@@ -18,13 +18,14 @@ from byhand.report.drawing.svg_charts import chart_lines, curve_chart, legend, r
 from byhand.report.drawing.thumbnails import WHOLE_MAX_PIXELS, data_uri, thumbnail
 from byhand.report.metrics import (
     calibration,
+    mistake_scale,
     most_uncertain,
     precision_recall_f1,
     top_confusions,
     wilson_interval,
     worst_mistakes,
 )
-from byhand.text import shorten
+from byhand.text import class_labels, shorten
 
 MISTAKES_SHOWN = 24  # images
 UNCERTAIN_SHOWN = 12  # images
@@ -99,8 +100,8 @@ def _lead(inputs: DiagnosisInput) -> str:
     text = "; ".join(facts) + f". The mean loss is {inputs.predictions.loss.mean():.4g}."
     confusions = top_confusions(inputs.confusion, inputs.class_names, 3)
     if confusions:
-        listed = (f"<b>{_text(true)}</b> as <b>{_text(other)}</b> ({count:,})" for true, other, count in confusions)
-        text += f" The most frequent confusions: {', '.join(listed)}."
+        listed = (f"<b>{_text(true)}</b> → <b>{_text(other)}</b> ({count:,})" for true, other, count in confusions)
+        text += f" The most frequent confusions, true class → predicted class: {', '.join(listed)}."
     return text
 
 
@@ -111,15 +112,14 @@ def _doctor(
     inputs: DiagnosisInput, diagnosis: Diagnosis, names: Sequence[str] | None, train_names: Sequence[str] | None
 ) -> str:
     checks = len(diagnosis.findings) + len(diagnosis.passed)
-    problems = [finding for finding in diagnosis.findings if finding.severity != "note"]
-    if problems:
-        summary = (
-            f"{len(problems)} problem{'s' if len(problems) > 1 else ''} found by {checks} checks, most severe first."
-        )
-    elif diagnosis.findings:
-        summary = f"No problems found by {checks} checks. Notes:"
-    else:
-        summary = f"No problems found by {checks} checks."
+    notes = sum(finding.severity == "note" for finding in diagnosis.findings)
+    problems = len(diagnosis.findings) - notes
+    found = [f"{problems} problem{'s' * (problems != 1)}" if problems else "No problems"]
+    found += [f"{notes} note{'s' * (notes != 1)}"] if notes else []
+    summary = f"{' and '.join(found)} from {checks} checks" + (
+        f" ({len(diagnosis.skipped)} more did not apply)" if diagnosis.skipped else ""
+    )
+    summary += ", most severe first." if len(diagnosis.findings) > 1 else "."
     body = "".join(_finding(inputs, finding, names, train_names) for finding in diagnosis.findings)
     if diagnosis.passed:
         body += f'<p class="soft">Passed: {_text(", ".join(diagnosis.passed), 2000)}.</p>'
@@ -172,11 +172,11 @@ def _confusion(inputs: DiagnosisInput) -> str:
     numbers = [str(k) for k in range(count)]  # names may occur twice
     confusions = top_confusions(inputs.confusion, numbers, CONFUSIONS_LISTED)
     rows = "".join(
-        f"<li><b>{_text(inputs.class_names[int(true)])}</b> predicted as <b>{_text(inputs.class_names[int(other)])}</b>:"
+        f"<li><b>{_text(inputs.class_names[int(true)])}</b> → <b>{_text(inputs.class_names[int(other)])}</b>:"
         f" {times:,} of {support[int(true)]:,}</li>"
         for true, other, times in confusions
     )
-    listed = f"<div><h3>Most frequent</h3><ol class='often'>{rows}</ol></div>" if confusions else ""
+    listed = f"<div><h3>Most frequent, true → predicted</h3><ol class='often'>{rows}</ol></div>" if confusions else ""
     if count <= TABLE_MAX_CLASSES:
         matrix = f'<div class="wide">{_matrix(inputs)}</div>'
     else:
@@ -188,11 +188,11 @@ def _confusion(inputs: DiagnosisInput) -> str:
 
 
 def _matrix(inputs: DiagnosisInput) -> str:
-    names = [_text(shorten(name, 18)) for name in inputs.model.classes]
+    names = [_text(name) for name in class_labels(inputs.model.classes, 18)]
     turned = ' class="up"' if max(map(len, names)) > (3 if len(names) > 6 else 12) else ""
     head = "".join(f'<th scope="col"{turned}><span>{name}</span></th>' for name in names)
     fractions = inputs.confusion / np.maximum(inputs.confusion.sum(1, keepdims=True), 1)
-    largest = max(0.02, (fractions * (1 - np.eye(len(names)))).max())
+    largest = mistake_scale(fractions * (1 - np.eye(len(names))))
     body = ""
     for i, name in enumerate(names):
         body += f'<tr><th scope="row">{name}</th>'

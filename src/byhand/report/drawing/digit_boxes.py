@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from byhand.files import write_whole
 from byhand.report.digit_reader import CONFIDENT, Digit
@@ -52,7 +53,9 @@ def draw_digit_boxes(
         _draw_label(draw, digit, font, x, y)
     _draw_legend(draw, digits, size, strip)
     buffer = io.BytesIO()
-    labeled.save(buffer, "PNG")
+    mark = PngInfo()
+    mark.add_text("Software", "byhand")
+    labeled.save(buffer, "PNG", pnginfo=mark)
     write_whole(path, buffer.getvalue())
 
 
