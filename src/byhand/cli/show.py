@@ -31,12 +31,15 @@ from byhand.program import algorithm_table
 from byhand.train import SGD, Trainer
 
 
-@command("byhand show resnet50", "byhand show lenet5 --program --hand arrays", panel=MODEL)
+@command("byhand show resnet50", "byhand show lenet5 --program --plain --hand loops", panel=MODEL)
 def show(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=ANY_MODEL, autocompletion=complete_architecture)],
     graph: Annotated[bool, option("--graph", panel=OUTPUT, help="Draw the graph as SVG.")] = False,
     program: Annotated[
         bool, option("--program", panel=OUTPUT, help="Print the generated training program instead of the layers.")
+    ] = False,
+    plain: Annotated[
+        bool, option("--plain", panel=OUTPUT, help="With --program: one op a layer, none fused, to step through.")
     ] = False,
     output: Annotated[Path | None, output_option("SVG file of --graph.", "NAME.svg, the network's name")] = None,
     batch_size: Annotated[int, option(panel=TRAINING, help="Batch size of --program and of the algorithms.")] = 64,
@@ -50,6 +53,8 @@ def show(
     """Show a network's layers with shapes, parameters, FLOPs and algorithms; its graph; or its training program."""
     if graph and program:
         raise ArgumentError("show draws the graph or prints the program; give --graph or --program")
+    if plain and not program:
+        raise ArgumentError("--plain is of a program; give --program with it")
     if as_json and (graph or program):
         raise ArgumentError("--json prints the layers; give it without --graph and --program")
     if output is not None and not graph:
@@ -60,7 +65,7 @@ def show(
         _draw(network, Path(f"{network.name}.svg") if output is None else output)
     elif program:
         trainer = Trainer(network, SGD(lr=0.1, momentum=0.9), batch_size=batch_size, hand=hand)
-        print(trainer.program(), end="")
+        print(trainer.program(keep=plain), end="")
     elif as_json:
         print(json.dumps(_as_json(network, batch_size)))
     else:
