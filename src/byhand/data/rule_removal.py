@@ -290,7 +290,7 @@ def is_frame(component: Component) -> bool:
 
 
 def _count_lines(lines: Array, axis: int) -> int:
-    filled = np.atleast_1d(lines.any(axis))
+    filled = np.asarray(lines.any(axis))
     return int(np.count_nonzero(np.diff(filled.astype(np.int8), prepend=0) == 1))
 
 
