@@ -47,9 +47,7 @@ class Model:
 
     p: the parameters by name, and all of them in one buffer, `p.flat`; g: their gradients, `grad_<name>`, and `g.flat`;
     state: what forward updates in training (running statistics, random keys), by name. Assigning to one of them, or to an
-    item of `parameters`, writes into the array. lock: held while one of the model's programs runs.
-
-    A model is called on images, `model(images)`, or as a layer of another network on a tensor, `model(nn.Input(28, 28, 1))`.
+    item of `parameters`, writes into the array. A model is called on images, or as a layer of another network on a tensor.
 
     >>> import byhand as bh
     >>> from byhand import nn
