@@ -156,10 +156,10 @@ class DiagnosisInput:
     def trace(self) -> dict[str, Array]:
         """All activations and gradients of one forward and backward pass in training mode over a sample of images, by name."""
         data = self.held_out if self.train is None else self.train
-        _, shapes = self.model.graph.plan(1, training=True)
-        elements = sum(prod(shapes[tensor.name]) for tensor in self.model.graph.of_kind("value"))
+        _, shapes = self.model.graph.plan(2, training=True)  # batch norm has no variance over one number
+        elements = sum(prod(shapes[tensor.name]) for tensor in self.model.graph.of_kind("value")) // 2
         count = max(2, min(TRACE_MAX_IMAGES, TRACE_MAX_ELEMENTS // (4 * elements)))  # values, gradients, a copy of both
-        indices = _sample(len(data), count)
+        indices = np.resize(_sample(len(data), count), max(2, min(count, len(data))))  # a single image twice
         return self.model.trace(data.images[indices], data.labels[indices])
 
     def activations(self) -> Iterator[dict[str, Array]]:
