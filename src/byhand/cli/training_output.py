@@ -7,10 +7,10 @@ from typing import Any
 from byhand.cli.model_argument import format_shape
 from byhand.cli.training_setup import TrainingSetup
 from byhand.data import Dataset
-from byhand.kernels import cdiv
 from byhand.ops.op import Array
 from byhand.train.display import duration
 from byhand.train.evaluation import score
+from byhand.train.state import steps_per_epoch
 
 REPORTED_BAD_FILES = 100  # in the report
 PRINTED_BAD_FILES = 8
@@ -27,7 +27,7 @@ def header_lines(setup: TrainingSetup, resume: bool) -> list[str]:
     purposes = {"train": "train on", "val": "validate on", "test": "test on"}
     counts = [f"{len(images):,} to {purposes[part]}" for part, images in sets.parts.items()]
     epochs, images = settings["epochs"], settings.get("epoch_size") or len(setup.train)
-    steps = cdiv(images, trainer.batch_size)
+    steps = steps_per_epoch(images, trainer.batch_size)
     whole_batch = f" (more than the {images:,} images: all in one step)" if trainer.batch_size > images else ""
     kind, momentum = type(trainer.optimizer).__name__, getattr(trainer.optimizer, "momentum", 0.0)
     rate = f"one-cycle learning rate up to {trainer.optimizer.lr:g}"

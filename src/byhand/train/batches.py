@@ -49,7 +49,8 @@ def step_groups(
             uniforms = augment.draw(images, epoch, rng, [seed, state.first_step])
             partners = rng.permutation(images) if augment.mixup else None
         count = group_size(index, step)
-        rows = order[index * batch_size : (index + count) * batch_size]
+        last = index + count == steps_per_epoch  # with all that is left
+        rows = order[index * batch_size : None if last else (index + count) * batch_size]
         group = StepGroup(epoch, index, len(rows) // count, [learning_rate(step + i) for i in range(count)])
         rows = rows[comm.shard_or_first(len(rows))]
         yield BatchSpec(rows, uniforms[rows], None if partners is None else partners[rows]), group

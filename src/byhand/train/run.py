@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -88,7 +88,18 @@ class Run:
     def log(self, row: Row) -> None:
         """Add the row of an epoch to the log; it replaces rows of the same and of later epochs."""
         rows = [old for old in self.rows() if old["epoch"] < row["epoch"]]
-        write_whole(self._log, "".join(json.dumps(line) + "\n" for line in [*rows, row]).encode())
+        self._write_log([*rows, row])
+
+    def _write_log(self, rows: Sequence[Row]) -> None:
+        write_whole(self._log, "".join(json.dumps(row) + "\n" for row in rows).encode())
+
+    def restore_log(self, history: Sequence[Row]) -> None:
+        """Add the rows of a resumed training that the log lacks: a kill between a checkpoint and the log loses its line."""
+        rows = self.rows()
+        logged = {row["epoch"] for row in rows}
+        missing = [row for row in history if row["epoch"] not in logged]
+        if missing:
+            self._write_log(sorted([*rows, *missing], key=lambda row: row["epoch"]))
 
     def rows(self) -> list[Row]:
         """Return the log: one row per epoch."""

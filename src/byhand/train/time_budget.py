@@ -4,9 +4,9 @@ import time
 from contextlib import closing
 
 from byhand.data import Dataset
-from byhand.kernels import cdiv
 from byhand.train.rollback import rollback
-from byhand.train.state import TrainingState
+from byhand.train.state import TrainingState, steps_per_epoch
+from byhand.train.stopping import Stopping
 from byhand.train.trainer import Trainer
 
 TIMING_SECONDS = 3.0  # of training that are timed
@@ -25,7 +25,7 @@ def seconds_per_step(trainer: Trainer, train: Dataset, seconds: float = TIMING_S
     with rollback(trainer):
         state = trainer.state = TrainingState(UNLIMITED_EPOCHS, len(train), trainer.steps)
         display = Display(UNLIMITED_EPOCHS, len(train), quiet=True)
-        with closing(trainer.run_epochs(train, {}, None, display)) as groups:
+        with closing(trainer.run_epochs(train, {}, Stopping(), display)) as groups:
             for _ in groups:
                 times.append(time.perf_counter())
                 if len(times) == WARMUP_GROUPS:
@@ -48,7 +48,7 @@ def plan_epochs(
     >>> plan_epochs(5, step_seconds=0.1, images=6400, batch_size=64, evaluation_seconds=1)
     (1, 2560)
     """
-    epoch_seconds = cdiv(images, batch_size) * step_seconds + evaluation_seconds
+    epoch_seconds = steps_per_epoch(images, batch_size) * step_seconds + evaluation_seconds
     if seconds >= epoch_seconds:
         return int(seconds / epoch_seconds), images
     return 1, max(1, int((seconds - evaluation_seconds) / step_seconds)) * batch_size

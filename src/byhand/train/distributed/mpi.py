@@ -51,13 +51,18 @@ class Communicator:
         return f"<rank {self.rank} of {self.size}>"
 
     def shard(self, count: int) -> slice:
-        """Return which of `count` items belong to this rank: a contiguous range, maybe empty; sizes differ by one at most."""
-        return slice(self.rank * count // self.size, (self.rank + 1) * count // self.size)
+        """Return which of `count` items belong to this rank: a contiguous range, maybe empty.
+
+        Sizes differ by one at most. A rank has at least two items or none, as batch norm has no variance over one number: with
+        fewer than two items per rank, the last ranks have none.
+        """
+        ranks = max(1, min(self.size, count // 2))
+        return slice(min(self.rank * count // ranks, count), min((self.rank + 1) * count // ranks, count))
 
     def shard_or_first(self, count: int) -> slice:
-        """Return this rank's shard, or the first item where it is empty: the rank then runs the step with weight 0."""
+        """Return this rank's shard, or the first two items where it is empty: the rank then runs the step with weight 0."""
         shard = self.shard(count)
-        return shard if shard.stop > shard.start else slice(0, 1)
+        return shard if shard.stop > shard.start else slice(0, min(2, count))
 
     def all_reduce(self, array: Array) -> Array:
         """Replace an array by the sum over all ranks, in place: the same bits on each rank."""
