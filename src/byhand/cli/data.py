@@ -13,7 +13,7 @@ from byhand.cli import defaults
 from byhand.cli.command import DATA, MODEL, AsJson, command, option, output_option
 from byhand.cli.model_argument import format_shape, parse_image_size
 from byhand.cli.progress_bar import ProgressBar
-from byhand.cli.training_output import skipped_files_lines
+from byhand.cli.training_header import skipped_files_lines
 from byhand.cli.training_setup import source_and_shape
 from byhand.data import Dataset, Splits, find
 from byhand.data.augment import Augment

@@ -1,6 +1,5 @@
-"""The output of `byhand train`: the lines before and after training, the final evaluation, and the files of the report."""
+"""The end of `byhand train`: the final evaluation, the files of the report, and the lines that are printed."""
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -10,55 +9,8 @@ from byhand.data import Dataset
 from byhand.ops.op import Array
 from byhand.train.display import duration
 from byhand.train.evaluation import score
-from byhand.train.state import steps_per_epoch
 
 REPORTED_BAD_FILES = 100  # in the report
-PRINTED_BAD_FILES = 8
-
-
-def header_lines(setup: TrainingSetup, resume: bool) -> list[str]:
-    """Return the lines that are printed before training starts."""
-    settings, sets, trainer, network = setup.settings, setup.sets, setup.trainer, setup.model
-    summary, trainable = network.summary(), trainer.model.parameter_count
-    parameters = f"{summary.parameters:,} parameters"
-    if setup.full_model is not None:
-        total = summary.parameters + sum(value.size for value in vars(network.state).values())
-        parameters = f"{trainable:,} of {total:,} parameters are trainable"
-    purposes = {"train": "train on", "val": "validate on", "test": "test on"}
-    counts = [f"{len(images):,} to {purposes[part]}" for part, images in sets.parts.items()]
-    epochs, images = settings["epochs"], settings.get("epoch_size") or len(setup.train)
-    steps = steps_per_epoch(images, trainer.batch_size)
-    whole_batch = f" (more than the {images:,} images: all in one step)" if trainer.batch_size > images else ""
-    kind, momentum = type(trainer.optimizer).__name__, getattr(trainer.optimizer, "momentum", 0.0)
-    rate = f"one-cycle learning rate up to {trainer.optimizer.lr:g}"
-    ranks = f"    {trainer.comm.size} ranks share each batch" if trainer.comm.size > 1 else ""
-    lines = [
-        f"{parameters}, {summary.flops:,} FLOPs per image",
-        ", ".join(counts).replace(" to ", " images to ", 1),
-        *setup.notes,
-        *skipped_files_lines(sets.bad),
-        f"{epochs} epoch{'s' * (epochs > 1)} of {steps:,} step{'s' * (steps > 1)}, batch {trainer.batch_size:,}{whole_batch}",
-        *([f"augmentation: {trainer.augment}"] if trainer.augment.uniforms_per_image else []),
-        *([f"label smoothing {trainer.label_smoothing:.3g}"] if trainer.label_smoothing else []),
-        f"{kind}{f' with momentum {momentum:g}' if momentum else ''}, {rate}, seed {trainer.seed}",
-        f"hand: {trainer.hand}    run: {setup.run.folder}{ranks}",
-    ]
-    if resume and trainer.state is not None:
-        lines.append(f"resuming after {trainer.state.steps_done:,} steps")
-    title = (
-        f"{network.name} on {sets.train.name}: {format_shape(network.input_shape)} -> {len(network.classes)} classes"
-    )
-    return [title, *(f"  {line}" for line in lines), ""]
-
-
-def skipped_files_lines(bad: Sequence[tuple[str, str]]) -> list[str]:
-    """Return lines that list skipped files with the reasons."""
-    if not bad:
-        return []
-    lines = [f"{len(bad):,} unusable file{'s' * (len(bad) > 1)} skipped:"]
-    lines += [f"  {name}  {reason}" for name, reason in bad[:PRINTED_BAD_FILES]]
-    more = len(bad) - PRINTED_BAD_FILES
-    return lines + ([f"  and {more:,} more: --json lists all"] if more > 0 else [])
 
 
 def evaluate_and_report(setup: TrainingSetup, seconds: float) -> tuple[dict[str, Any], list[str]]:

@@ -10,8 +10,17 @@ import numpy as np
 
 from byhand.data.augment import Augment
 from byhand.data.batch_loader import BatchSpec
+from byhand.nn import Model
 from byhand.train.distributed.mpi import Communicator
 from byhand.train.state import TrainingState
+
+MAX_GROUP_FLOPS = 2e10  # of steps that run in one call: 0.1 to 2 seconds
+STEP_PASSES = 3  # a step's FLOPs over those of its forward pass
+
+
+def max_group_steps(model: Model, batch_size: int) -> int:
+    """Return how many steps may run in one call: Ctrl-C, a time budget and the progress bar wait for them."""
+    return max(1, int(MAX_GROUP_FLOPS / (STEP_PASSES * batch_size * max(1, model.summary().flops))))
 
 
 class StepGroup(NamedTuple):

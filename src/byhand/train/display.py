@@ -24,7 +24,7 @@ SHORT_EPOCH_SECONDS = 1.0
 class Display:
     """The display of a training; a quiet one prints nothing.
 
-    epochs: of the whole training; images: per epoch; evaluation_images: that are evaluated after each epoch.
+    epochs: of the whole training; images: per epoch; evaluated: images that are evaluated after each epoch.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Display:
         epochs: int,
         images: int,
         *,
-        evaluation_images: int = 0,
+        evaluated: int = 0,
         quiet: bool = False,
         console: Console | None = None,
     ) -> None:
@@ -52,7 +52,7 @@ class Display:
         self._epoch_start = time.perf_counter()
         self._images_seen, self._last_step = 0, 0.0  # images of the epoch, and when the latest step ended
         self._timed_from, self._timing_start = 0, 0.0  # images, and when: what the rate is measured from
-        self.pace, self._first_step = Pace(evaluation_images), True
+        self.pace, self._first_step = Pace(evaluated), True
         self._unprinted: str = ""  # the line of the latest epoch, where it was left out
         self._estimated = quiet
         self._kernels_built, self._building = 0, False  # in all, and whether the step under way compiles one

@@ -32,7 +32,7 @@ from byhand.ops.op import Array
 from byhand.program import Program
 from byhand.shapes import integer, number
 from byhand.train import checkpoint
-from byhand.train.batches import step_groups
+from byhand.train.batches import max_group_steps, step_groups
 from byhand.train.checkpoint import Checkpoint
 from byhand.train.distributed.data_parallel import DataParallelStep
 from byhand.train.distributed.mpi import Communicator, world
@@ -106,6 +106,7 @@ class Trainer:
         self.buffers = {name: np.zeros_like(model.p.flat) for name in optimizer.buffers}
         self._buffer_namespace = SimpleNamespace(**self.buffers)
         self.comm, self.sync_batchnorm = world() if comm is None else comm, bool(sync_batchnorm)
+        self._max_group_steps = max_group_steps(model, self.batch_size)
         self.steps = 0
         self.state: TrainingState | None = None  # of the training under way
         self.history = History()
@@ -233,9 +234,7 @@ class Trainer:
             run.save_snapshot(self.model, export, state.steps_done, self._total_steps, state.epochs)
         with (
             stop_signals(quiet) as stop,
-            Display(
-                state.epochs, images, evaluation_images=sum(map(len, filter(None, sets.values()))), quiet=quiet
-            ) as display,
+            Display(state.epochs, images, evaluated=sum(map(len, filter(None, sets.values()))), quiet=quiet) as display,
             closing(self.run_epochs(train, sets, stopping, display)) as steps,
         ):
             stopping.signal = stop
@@ -341,7 +340,7 @@ class Trainer:
     def _group_size(self, first: int, done: int) -> int:
         """Return how many steps run in one call, given the index of the first one within its epoch and its number."""
         assert self.state is not None
-        left = self.state.group_steps(first, done, self.batch_size)
+        left = min(self.state.group_steps(first, done, self.batch_size), self._max_group_steps)
         return 1 if self.comm.size > 1 or left <= 1 else max(1, min(self.program().steps_per_execution, left))
 
     def state_arrays(self) -> dict[str, Array]:
