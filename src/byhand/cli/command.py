@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from byhand.errors import ArgumentError
-from byhand.models import TRAINED
+from byhand.models import TRAINED, names
 from byhand.ops import HANDS
 
 CONTROL_C_EXIT_CODE = 130
@@ -103,6 +103,16 @@ def option(*names: str, help: str, panel: str, **settings: Any) -> Any:
     return typer.Option(*names, help=help, rich_help_panel=panel, **settings)
 
 
+def complete_architecture(incomplete: str) -> list[str]:
+    """Return the architectures that begin with what is typed, for the completion of a shell; it completes files itself."""
+    return [name for name in names() if name.startswith(incomplete)]
+
+
+def complete_pretrained(incomplete: str) -> list[str]:
+    """Return the pretrained networks that begin with what is typed."""
+    return [name for name in TRAINED if name.startswith(incomplete)]
+
+
 def choices(names: Sequence[str]) -> str:
     """Return the choices of an option, for its help.
 
@@ -129,6 +139,25 @@ Mean = Annotated[
 Std = Annotated[
     str | None,
     option(panel=MODEL, help="Divides (pixel / 255 - mean); --mean 0 --std 1/255 leaves pixels unchanged."),
+]
+PixelRangeText = Annotated[
+    str | None,
+    option(
+        "--pixel-range",
+        metavar="LOW,HIGH",
+        panel=DATA,
+        help="The values of black and white in images of more than 8 bits or of floating point.",
+        show_default="by all images",
+    ),
+]
+Reader = Annotated[
+    str | None,
+    option(
+        metavar="picture|digit",
+        panel=DATA,
+        help="How image files are read: picture (resized, cropped) or digit (centered as in MNIST).",
+        show_default="as in training; digit for mnist",
+    ),
 ]
 Labels = Annotated[Path | None, option(metavar="FILE", panel=MODEL, help="File with the class names, one per line.")]
 AsJson = Annotated[bool, option("--json", panel=OUTPUT, help="Print one JSON object and nothing else.")]

@@ -15,8 +15,11 @@ from byhand.cli.command import (
     ImageSize,
     Labels,
     Mean,
+    PixelRangeText,
+    Reader,
     Std,
     command,
+    complete_pretrained,
     option,
     output_option,
 )
@@ -42,7 +45,7 @@ if TYPE_CHECKING:
     panel=MODEL,
 )
 def explain(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help=TRAINED_MODEL)],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=TRAINED_MODEL, autocompletion=complete_pretrained)],
     image: Annotated[Path, typer.Argument(metavar="IMAGE", help="An image.")],
     name: Annotated[
         str | None,
@@ -59,6 +62,8 @@ def explain(
     labels: Labels = None,
     mean: Mean = None,
     std: Std = None,
+    reader: Reader = None,
+    pixel_range: PixelRangeText = None,
     size: ImageSize = None,
     output: Annotated[Path | None, output_option("PNG file.", "IMAGE-explained.png")] = None,
     as_json: AsJson = False,
@@ -72,8 +77,8 @@ def explain(
         raise FileError(f"{file} exists already; choose another file with --output")
     network = open_model(model, size, trained=True)
     check_classifier(network, model, image)
+    resolve_preprocessing(network, model, mean, std, labels, reader, pixel_range)
     read_image = image_reader(network)
-    resolve_preprocessing(network, model, mean, std, labels)
     index = None if name is None else class_number(network.classes, name)
     cam_layer = None if layer is None else tensor_of(network, layer, model)
     pixels = read_image(image)

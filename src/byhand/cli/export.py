@@ -12,11 +12,24 @@ from rich.console import Console
 from rich.table import Table
 
 from byhand import nn
-from byhand.cli.command import DATA, OUTPUT, TRAINED_MODEL, AsJson, ImageSize, Mean, Std, command, option
+from byhand.cli.command import (
+    DATA,
+    OUTPUT,
+    TRAINED_MODEL,
+    AsJson,
+    ImageSize,
+    Mean,
+    PixelRangeText,
+    Reader,
+    Std,
+    command,
+    complete_pretrained,
+    option,
+)
 from byhand.cli.look import check_page, find_run, render_page
 from byhand.cli.model_argument import format_shape, open_model, resolve_preprocessing
-from byhand.cli.training_setup import load_sets
-from byhand.data import Dataset, find
+from byhand.cli.training_setup import find_as_trained, load_sets
+from byhand.data import Dataset
 from byhand.errors import ArgumentError, FileError
 from byhand.export import ExportReport, check_folder, to_c
 from byhand.export.layer_errors import LayerError
@@ -32,7 +45,7 @@ MAX_TABLE_WIDTH = 200  # columns
     panel=OUTPUT,
 )
 def export(
-    run: Annotated[str, typer.Argument(metavar="MODEL", help=TRAINED_MODEL)],
+    run: Annotated[str, typer.Argument(metavar="MODEL", help=TRAINED_MODEL, autocompletion=complete_pretrained)],
     page: Annotated[
         Path | None,
         typer.Argument(metavar="FILE", help="HTML file, of --html only.", show_default="classifier.html in the run"),
@@ -51,6 +64,8 @@ def export(
     ] = None,
     mean: Mean = None,
     std: Std = None,
+    reader: Reader = None,
+    pixel_range: PixelRangeText = None,
     size: ImageSize = None,
     as_json: AsJson = False,
 ) -> None:
@@ -76,7 +91,7 @@ def export(
         page = page or (Path(run) / CLASSIFIER_FILE if find_run(run) else Path(f"{Path(run).stem}-{CLASSIFIER_FILE}"))
         check_page(page)
     network = open_model(run, size, trained=True)
-    resolve_preprocessing(network, run, mean, std)
+    resolve_preprocessing(network, run, mean, std, None, reader, pixel_range)
     found = None if c is None else _data(network, run, data)
     if int8 and found is None:
         raise ArgumentError(f"{run} does not contain its training data's name; give --data DATA to calibrate int8")
@@ -115,7 +130,7 @@ def _data(network: nn.Model, run: str, data: str | None) -> tuple[Dataset, Datas
         data = settings["data"] if isinstance(settings.get("data"), str) else None
     if data is None:
         return None
-    sets = load_sets(settings, find(data), network.input_shape, network.crop_pct or 1.0)
+    sets = load_sets(settings, find_as_trained(data, network), network.input_shape, network.crop_pct or 1.0)
     if sets.held_out is None:
         raise ArgumentError(f"{data}: no class has two images; a test set needs one of them")
     return sets.train, sets.test or sets.held_out

@@ -12,11 +12,25 @@ import numpy as np
 import typer
 
 from byhand import models, nn
-from byhand.cli.command import ANY_MODEL, MODEL, OUTPUT, ImageSize, Labels, Mean, Std, command, option, output_option
+from byhand.cli.command import (
+    ANY_MODEL,
+    MODEL,
+    OUTPUT,
+    ImageSize,
+    Labels,
+    Mean,
+    PixelRangeText,
+    Reader,
+    Std,
+    command,
+    complete_architecture,
+    option,
+    output_option,
+)
 from byhand.cli.model_argument import image_reader, open_model, print_note, resolve_preprocessing
 from byhand.cli.progress_bar import ProgressBar
-from byhand.cli.training_setup import RUNS_FOLDER, TrainingSetup, load_sets
-from byhand.data import Dataset, find, mnist
+from byhand.cli.training_setup import RUNS_FOLDER, TrainingSetup, find_as_trained, load_sets
+from byhand.data import Dataset, mnist
 from byhand.errors import ByhandError, FileError
 from byhand.files import write_whole
 from byhand.nn import serialization
@@ -33,13 +47,20 @@ MAX_PAGE_TIME_FRACTION = 0.25  # of a training's time that updating its page may
 
 @command("byhand look runs/lenet5-mnist", "byhand look model.onnx photo.jpg -o page.html", panel=MODEL)
 def look(
-    model: Annotated[str | None, typer.Argument(metavar="MODEL", help=ANY_MODEL, show_default="the newest run")] = None,
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="MODEL", help=ANY_MODEL, autocompletion=complete_architecture, show_default="the newest run"
+        ),
+    ] = None,
     images: Annotated[list[Path] | None, typer.Argument(metavar="IMAGE", help="Images to run it on.")] = None,
     output: Annotated[Path | None, output_option("HTML file.", "look.html in the run, else NAME-look.html")] = None,
     no_open: Annotated[bool, option("--no-open", panel=OUTPUT, help="Don't open the page in a browser.")] = False,
     labels: Labels = None,
     mean: Mean = None,
     std: Std = None,
+    reader: Reader = None,
+    pixel_range: PixelRangeText = None,
     size: ImageSize = None,
 ) -> None:
     """Look inside a network: one self-contained HTML file that runs it in the browser, from disk.
@@ -49,7 +70,7 @@ def look(
     """
     name = str(_newest()) if model is None else model
     network = open_model(name, size)
-    resolve_preprocessing(network, name, mean, std, labels)
+    resolve_preprocessing(network, name, mean, std, labels, reader, pixel_range)
     run = find_run(name)
     path = output or (run.folder / HTML_FILE if run else Path(f"{_stem(name)}-look.html"))
     check_page(path)
@@ -112,15 +133,14 @@ def _read_own_images(network: nn.Model, images: Sequence[Path]) -> Array | None:
 def _held_out(network: nn.Model, run: Run | None) -> Dataset | None:
     """Return images that a network was not trained on: of its run's data, or MNIST's for a digit classifier."""
     if run is None:
-        digits = network.input_shape == (28, 28, 1) and network.classes == tuple(map(str, range(10)))
-        return mnist.load()[1] if digits and network.crop_pct is None else None
+        digits = network.preprocessing.reader == "digit" and network.classes == tuple("0123456789")
+        return mnist.load()[1] if digits else None
     settings = run.settings
     bar = ProgressBar()
     try:
         shape = network.input_shape
-        held = load_sets(
-            settings, find(str(settings.get("data")), bar.update), shape, network.crop_pct or 1.0, bar
-        ).held_out
+        found = find_as_trained(str(settings.get("data")), network, bar)
+        held = load_sets(settings, found, shape, network.crop_pct or 1.0, bar).held_out
     except ByhandError as error:
         print_note(printable(f"no test images, as the data of {run.folder} can't be read: {error}"))
         return None

@@ -12,7 +12,21 @@ import numpy as np
 import typer
 
 from byhand import nn
-from byhand.cli.command import MODEL, OUTPUT, TRAINED_MODEL, AsJson, ImageSize, Labels, Mean, Std, command, option
+from byhand.cli.command import (
+    MODEL,
+    OUTPUT,
+    TRAINED_MODEL,
+    AsJson,
+    ImageSize,
+    Labels,
+    Mean,
+    PixelRangeText,
+    Reader,
+    Std,
+    command,
+    complete_pretrained,
+    option,
+)
 from byhand.cli.model_argument import check_classifier, format_shape, image_reader, open_model, resolve_preprocessing
 from byhand.cli.progress_bar import ProgressBar
 from byhand.data.discovery import image_files_below
@@ -36,7 +50,7 @@ STANDARD_INPUT = "-"
     panel=MODEL,
 )
 def predict(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help=TRAINED_MODEL)],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=TRAINED_MODEL, autocompletion=complete_pretrained)],
     images: Annotated[
         list[str] | None,
         typer.Argument(metavar="IMAGE", help="Images, folders of images, or - for standard input.", show_default=False),
@@ -44,6 +58,8 @@ def predict(
     labels: Labels = None,
     mean: Mean = None,
     std: Std = None,
+    reader: Reader = None,
+    pixel_range: PixelRangeText = None,
     size: ImageSize = None,
     top_k: Annotated[
         int | None,
@@ -73,8 +89,8 @@ def predict(
     top_k = DEFAULT_TOP_K[output] if top_k is None else integer("--top-k", top_k)
     network = open_model(model, size, trained=True)
     check_classifier(network, model, images[0])
+    resolve_preprocessing(network, model, mean, std, labels, reader, pixel_range)
     read_image = image_reader(network)
-    resolve_preprocessing(network, model, mean, std, labels)
     bar, failed, answers = ProgressBar(quiet=False), 0, []
     with tempfile.TemporaryDirectory() as folder:
         paths = _paths(images, Path(folder))

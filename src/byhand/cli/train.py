@@ -21,8 +21,11 @@ from byhand.cli.command import (
     OUTPUT,
     TRAINING,
     AsJson,
+    PixelRangeText,
+    Reader,
     choices,
     command,
+    complete_architecture,
     option,
     output_option,
 )
@@ -84,12 +87,19 @@ def train(
             panel=DATA, show_default="0.2", help="Fraction of each class for validation, if there is no val folder."
         ),
     ] = None,
+    pixel_range: PixelRangeText = None,
+    reader: Reader = None,
     stream: Annotated[
         bool, option("--stream", panel=DATA, help="Decode images while training, even if all fit in memory.")
     ] = False,
     model: Annotated[
         str | None,
-        option(panel=MODEL, help="Alias of MODEL.", show_default="by the data: lenet5, efficientnet_lite0 or small"),
+        option(
+            panel=MODEL,
+            autocompletion=complete_architecture,
+            help="Alias of MODEL.",
+            show_default="by the data: lenet5, efficientnet_lite0 or small",
+        ),
     ] = None,
     source: Annotated[
         str | None,
@@ -198,6 +208,8 @@ def train(
         "size": None if size is None else list(parse_image_size(size)),
         "validation_fraction": validation_fraction,
         "early_stopping": early_stopping,
+        "pixel_range": pixel_range,
+        "reader": reader,
         "stream": stream or None,
         "seed": seed,
         "hand": hand,

@@ -44,6 +44,7 @@ def data_lines(setup: "TrainingSetup", notes: Sequence[str]) -> list[str]:
         f"  {line}"
         for line in (
             f"{parameters}, {summary.flops:,} FLOPs per image",
+            network.preprocessing.describe(network.input_shape),
             ", ".join(counts).replace(" to ", " images to ", 1),
             *notes,
             *skipped_files_lines(sets.bad),

@@ -15,7 +15,8 @@ class Dataset:
     """Images (N, H, W, C) in uint8 or float32, labels (N,) in int64, and the name of each class.
 
     Labels of another integer type are converted; images are taken as they are, without resizing, cropping or scaling. They
-    may also be `LazyImages`, which are decoded when they are indexed. files: the file name of each image, or empty.
+    may also be `LazyImages`, which are decoded when they are indexed. files: the file name of each image, or empty; reader:
+    how a file becomes such an image, `Preprocessing.reader`.
 
     Raises ShapeError for wrong axes or lengths, ArgumentError for a wrong type, label or class name.
 
@@ -29,6 +30,7 @@ class Dataset:
     classes: tuple[str, ...]
     name: str = ""
     files: tuple[str, ...] = ()
+    reader: str = "picture"
 
     def __post_init__(self) -> None:
         images = self.images if isinstance(self.images, LazyImages) else np.asarray(self.images)
@@ -93,4 +95,4 @@ class Dataset:
         """Return examples by a slice (views) or by their indices (copies of the images, unless they are in files)."""
         images = self.images.take(rows) if isinstance(self.images, LazyImages) else self.images[rows]
         files = tuple(np.asarray(self.files, object)[rows]) if self.files else ()
-        return Dataset(images, self.labels[rows], self.classes, self.name, files)
+        return Dataset(images, self.labels[rows], self.classes, self.name, files, self.reader)

@@ -80,7 +80,7 @@ def from_file(path: str | os.PathLike[str]) -> tuple[Image.Image, float]:
     >>> photo.size, photo.mode, scale
     ((640, 480), 'RGB', 1.0)
     """
-    photo = image_decoding.decode_image(path, "RGB", WORKING_SIDE, image_decoding.to_color)
+    photo = image_decoding.decode_image(path, "RGB", WORKING_SIDE, image_decoding.to_color, own_range=True)
     return photo, max(image_decoding.inspect_image(path, 0).size) / max(photo.size)
 
 

@@ -14,9 +14,10 @@ import numpy.typing as npt
 
 from byhand.data.lazy_images import LazyImages
 from byhand.data.prefetch import Prefetcher
+from byhand.data.preprocessing import Preprocessing
 from byhand.errors import ArgumentError, ShapeError
 from byhand.graph import Graph, Tensor
-from byhand.kernels.lookup_table import look_up
+from byhand.nn.network_input import check_images, prepare_images, warn_of_pixels
 from byhand.nn.summary import Summary
 from byhand.ops import DEFAULT_HAND, softmax
 from byhand.ops.loss.softmax import check_labels
@@ -25,12 +26,11 @@ from byhand.program import Program, build
 from byhand.program.buffers import flat_views
 from byhand.program.fork_safe_lock import ForkSafeLock
 from byhand.program.spec import Update
-from byhand.shapes import integer, number
+from byhand.shapes import integer
 
 MAX_PROGRAMS = 8  # that a model keeps: for the full and the last batch of training, testing, predicting, and two more
 MAX_BATCH = 250  # images, where no batch size is given
 MAX_BATCH_PIXELS = 1 << 20  # in all of these images
-LOOKUP_MIN_ELEMENTS = 8192  # below, NumPy scales pixels sooner than a kernel is launched
 
 
 class Model:
@@ -39,10 +39,9 @@ class Model:
     inputs: an `nn.Input`; outputs: a tensor made from it, or a layer (or function) to apply to it. The outputs are logits; a
     softmax at the end is left out of training, whose loss contains it. seed: of the parameters' first values; None: zeros.
     classes: their names, in order; (): the output is no logits, and may have any shape (such a model can be run and traced,
-    not trained). mean, std: of the normalization of uint8 images, (pixel / 255 - mean) / std, a number or one a channel;
-    floating point images are taken as they are. auxiliary: (logits, weight) pairs, whose weighted losses are added to the
-    loss in training (what training reports is the loss of the outputs). crop_pct: the fraction of a photo's shorter side
-    that the images of the training showed (timm's word), which `byhand predict` shows too.
+    not trained). preprocessing: what is done to an image before, a `bh.data.Preprocessing`; mean, std, crop_pct: its fields,
+    as (pixel / 255 - mean) / std of uint8 images; floating point images are taken as they are. auxiliary: (logits, weight)
+    pairs, whose weighted losses are added to the loss in training (what training reports is the loss of the outputs).
 
     p: the parameters by name, and all of them in one buffer, `p.flat`; g: their gradients, `grad_<name>`, and `g.flat`;
     state: what forward updates in training (running statistics, random keys), by name.
@@ -65,11 +64,12 @@ class Model:
         name: str = "model",
         seed: int | None = 0,
         classes: Sequence[str] | None = None,
-        mean: float | Sequence[float] = 0.5,
-        std: float | Sequence[float] = 1.0,
+        mean: float | Sequence[float] | None = None,
+        std: float | Sequence[float] | None = None,
         dtype: npt.DTypeLike = np.float32,
         auxiliary: Sequence[tuple[Tensor, float]] = (),
         crop_pct: float | None = None,
+        preprocessing: Preprocessing | None = None,
     ) -> None:
         if not isinstance(inputs, Tensor):
             raise ArgumentError(f"Model: inputs is a {type(inputs).__name__}; expected an nn.Input")
@@ -83,11 +83,8 @@ class Model:
         self.auxiliary = tuple((tensor, float(weight)) for tensor, weight in auxiliary)
         self.graph = inputs.graph.up_to(outputs, *(tensor for tensor, _ in self.auxiliary))
         self.output, self.name, self.dtype = outputs, name, np.dtype(dtype)
-        self.crop_pct = None if crop_pct is None else number("Model: crop_pct", crop_pct)
-        if self.crop_pct is not None and not 0 < self.crop_pct <= 1:
-            raise ArgumentError(
-                f"Model: crop_pct is {crop_pct}; expected a fraction of a photo's shorter side, up to 1"
-            )
+        changes = {"mean": mean, "std": std, "crop_pct": crop_pct}
+        self.preprocessing = (preprocessing or Preprocessing()).for_channels(inputs.shape[-1], **changes)
         free = isinstance(classes, tuple) and not classes
         self.logits = outputs if free else _before_softmax(self.graph, outputs)
         sizes = self.logits.shape[1:]
@@ -107,26 +104,11 @@ class Model:
         self.classes = tuple(map(str, range(count) if classes is None else classes))
         if sizes != (count,) and not free:
             raise ArgumentError(f"Model: got {count} class names for {prod(sizes)} outputs")
-        self.mean, self.std = (self._per_channel(what, value) for what, value in (("mean", mean), ("std", std)))
-        if not np.all(self.std):
-            raise ArgumentError("Model: std is 0; expected numbers to divide by")
         self._programs: dict[tuple[object, ...], Program] = {}  # the last few, each with its arena
+        self._warned = False  # of floating point pixels
         self._lock = ForkSafeLock()  # of its programs: one thread runs one of them at a time
         if seed is not None:
             self._initialize(integer("Model: seed", seed, 0))
-
-    def _per_channel(self, what: str, value: npt.ArrayLike) -> float | list[float]:
-        """Return a number, or a list of one a channel."""
-        channels = self.input_shape[-1:]
-        try:
-            array = np.asarray(value, np.float64)
-        except (TypeError, ValueError):
-            array = np.array(np.nan)
-        if array.shape not in ((), channels) or not np.isfinite(array).all():
-            raise ArgumentError(
-                f"Model: {what} is {value!r}; expected a number, or {prod(channels)} of them, one a channel"
-            )
-        return array.tolist()  # type: ignore[no-any-return]
 
     def _initialize(self, seed: int) -> None:
         rng = np.random.default_rng(seed)
@@ -144,9 +126,34 @@ class Model:
         return self.summary()._repr_html_()
 
     @property
+    def preprocessing(self) -> Preprocessing:
+        """What is done to an image before it is the network's input: written by training, obeyed at prediction."""
+        return self._preprocessing
+
+    @preprocessing.setter
+    def preprocessing(self, value: Preprocessing) -> None:
+        self._preprocessing = value
+        self.pixel_levels = value.normalized_levels(self.dtype)  # of each of the 256 values, a row a channel or one
+
+    @property
+    def mean(self) -> float | list[float]:
+        """The mean of the normalization of pixels, (pixel / 255 - mean) / std."""
+        return self._preprocessing.mean
+
+    @property
+    def std(self) -> float | list[float]:
+        """The standard deviation of the normalization of pixels."""
+        return self._preprocessing.std
+
+    @property
+    def crop_pct(self) -> float | None:
+        """The fraction of a photo's shorter side that an image shows; None: unknown."""
+        return self._preprocessing.crop_pct
+
+    @property
     def settings(self) -> dict[str, Any]:
         """Its name, dtype and preprocessing, as the constructor takes them: for a model that is made from this one."""
-        names = ("name", "dtype", "mean", "std", "crop_pct")
+        names = ("name", "dtype", "preprocessing")
         return {name: getattr(self, name) for name in names}
 
     @cached_property
@@ -233,15 +240,7 @@ class Model:
 
     def check(self, images: npt.ArrayLike) -> Array:
         """Return images as an array that `prepare` takes, or raise as it does."""
-        images = np.asarray(images)
-        if images.shape[1:] != self.input_shape or not len(images):
-            hint = "; for a single image, give image[None]" if images.shape == self.input_shape else ""
-            hint = "; add the channel axis: images[..., None]" if (*images.shape[1:], 1) == self.input_shape else hint
-            expected = ", ".join(map(str, self.input_shape))
-            raise ShapeError(f"{self.name}: images have the shape {images.shape}; expected (N, {expected}){hint}")
-        if images.dtype != np.uint8 and images.dtype.kind != "f":
-            raise ArgumentError(f"{self.name}: images hold {images.dtype}; expected uint8 (0 to 255) or floating point")
-        return images
+        return check_images(self, images)
 
     def prepare(
         self, images: npt.ArrayLike, rows: Array | None = None, *, out: Array | None = None, hand: str = DEFAULT_HAND
@@ -251,26 +250,7 @@ class Model:
         rows: which of the images, by default all; out: where they are written, (rows, H, W, C).
         Raises ShapeError where the images are not of the network's shape, ArgumentError where they hold something else.
         """
-        images = self.check(images)
-        count = len(images) if rows is None else len(rows)
-        if images.dtype == np.uint8 and hand == "compiled" and count * images[0].size > LOOKUP_MIN_ELEMENTS:
-            out = np.empty((count, *self.input_shape), self.dtype) if out is None else out
-            look_up(images, np.arange(count) if rows is None else np.asarray(rows, np.int64), self._scale, out)
-            return out
-        images = images if rows is None else images[rows]
-        if images.dtype == np.uint8:
-            several = len(self._scale) > 1
-            images = self._scale[np.arange(images.shape[-1]), images] if several else self._scale[0].take(images)
-        if out is None:
-            return np.ascontiguousarray(images, self.dtype)
-        out[...] = images
-        return out
-
-    @cached_property
-    def _scale(self) -> Array:
-        """The normalized value of each of the 256 pixel values: a row for each channel, or one row for all."""
-        mean, std = (np.atleast_1d(np.asarray(value, self.dtype))[:, None] for value in (self.mean, self.std))
-        return (np.arange(256).astype(self.dtype) / 255 - mean) / std  # type: ignore[no-any-return]
+        return prepare_images(self, images, rows, out, hand)
 
     def logits_of(self, images: Any, *, batch_size: int | None = None, hand: str = DEFAULT_HAND) -> Array:
         """Return the logits (N, classes) of images, a batch at a time.
@@ -299,8 +279,11 @@ class Model:
     def predict(self, images: Any, *, batch_size: int | None = None, hand: str = DEFAULT_HAND) -> Array:
         """Return the probability of each class: images (N, H, W, C) uint8 or floating point -> (N, classes).
 
-        A model without classes returns its output unchanged.
+        A model without classes returns its output unchanged. Floating point images are taken as normalized; it warns once of
+        such that look like pixels.
         """
+        if not self._warned and not isinstance(images, LazyImages):
+            self._warned = warn_of_pixels(self, np.asarray(images))
         if not self.classes:
             return self.logits_of(images, batch_size=batch_size, hand=hand)
         return softmax(self.logits_of(images, batch_size=batch_size, hand=hand))  # type: ignore[no-any-return]

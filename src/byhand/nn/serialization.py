@@ -14,6 +14,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
+from byhand.data.preprocessing import Preprocessing
 from byhand.errors import ByhandError, FileError
 from byhand.files import write_whole
 from byhand.graph import Tensor, from_json, to_json
@@ -37,9 +38,7 @@ def save(
         "format": FORMAT_VERSION,
         "name": model.name,
         "classes": list(model.classes),
-        "mean": model.mean,
-        "std": model.std,
-        "crop_pct": model.crop_pct,
+        "preprocessing": model.preprocessing.to_json(),
         "dtype": model.dtype.name,
         "graph": to_json(model.graph, model.output, model.auxiliary),
         **(extra_metadata or {}),
@@ -109,21 +108,27 @@ def _model(metadata: Any) -> Model:
         raise FileError(f"its format is {metadata['format']!r}; this version of byhand reads {FORMAT_VERSION}")
     graph, output, auxiliary = from_json(metadata["graph"])
     assert graph.input is not None
-    mean, std = (_numbers(metadata[name], graph.input.shape[-1]) for name in ("mean", "std"))
     if not isinstance(metadata["classes"], list) or not all(isinstance(name, str) for name in metadata["classes"]):
         raise FileError("its classes are no list of names")
     if metadata["dtype"] not in ("float32", "float64"):  # NumPy evaluates what stands in other type names
         raise FileError(f"its dtype is {str(metadata['dtype'])[:40]!r}; expected 'float32' or 'float64'")
-    settings = {"mean": mean, "std": std, "classes": metadata["classes"] or (), "dtype": np.dtype(metadata["dtype"])}
-    settings["auxiliary"], settings["crop_pct"] = auxiliary, metadata.get("crop_pct")
-    return Model(graph.input, output, name=str(metadata["name"]), seed=None, **settings)
+    return Model(
+        graph.input,
+        output,
+        name=str(metadata["name"]),
+        seed=None,
+        classes=metadata["classes"] or (),
+        dtype=np.dtype(metadata["dtype"]),
+        auxiliary=auxiliary,
+        preprocessing=_preprocessing(metadata),
+    )
 
 
-def _numbers(value: Any, channels: int) -> Any:
-    """Return a number, or one a channel."""
-    if isinstance(value, list) and len(value) == channels:
-        return [float(number) for number in value]
-    return float(value)
+def _preprocessing(metadata: Any) -> Preprocessing:
+    """Return the preprocessing of a file's metadata; files of byhand 0.1 hold three of its fields beside each other."""
+    if "preprocessing" in metadata:
+        return Preprocessing.from_json(metadata["preprocessing"])
+    return Preprocessing.from_json({name: metadata[name] for name in ("mean", "std", "crop_pct") if name in metadata})
 
 
 def _check(tensor: Tensor, stored: Any) -> None:

@@ -10,7 +10,7 @@ import onnx
 from byhand.errors import FileError
 
 PREFIX = "byhand."  # of the keys that byhand writes
-KEYS = ("classes", "mean", "std", "name", "crop_pct")
+KEYS = ("classes", "mean", "std", "name", "preprocessing")
 
 
 def read_metadata(proto: onnx.ModelProto) -> dict[str, Any]:
