@@ -17,7 +17,7 @@ RATE_REDUCTION = 10.0  # from the learning rate that was too large to the one th
 def check_pixels(name: str, data: Dataset) -> None:
     """Raise ArgumentError for floating point images of which one holds NaN or an infinite value; name: of the set, in words.
 
-    >>> check_pixels("training", Dataset(np.full((1, 2, 2, 1), np.nan), [0], ["cat"]))
+    >>> check_pixels("training", Dataset(np.full((1, 2, 2, 1), np.nan, np.float32), [0], ["cat"]))
     Traceback (most recent call last):
     byhand.errors.ArgumentError: fit: 1 of 1 training images holds NaN or infinite pixels, image 0 first: ...
     """

@@ -6,7 +6,7 @@ are left out. The mean is weighted exponentially, so that the forecast follows a
 
 from math import exp
 
-MEMORY_SECONDS = 15.0  # the weight of a step falls to 1 / e in that time
+MEMORY_SECONDS = 8.0  # the weight of a step falls to 1 / e in that time
 EVALUATION_COST = 1 / 3  # of a training step, per image: forward without backward
 RETELL_FACTOR = 1.5  # a forecast that is off by so much is told again
 RETELL_SECONDS = 10.0  # between two forecasts
@@ -29,10 +29,14 @@ class Pace:
         self._told_at, self._told_end = 0.0, 0.0
 
     def add(self, images: int, seconds: float) -> None:
-        """Add a step, or several that ran together."""
+        """Add a step, or several that ran together.
+
+        A weight decays while the step goes on: of t seconds, T (1 - exp(-t / T)) count, and as great a part of the images.
+        """
         decay = exp(-seconds / MEMORY_SECONDS)
-        self._weighted_images = self._weighted_images * decay + images
-        self._weighted_seconds = self._weighted_seconds * decay + seconds
+        counted = MEMORY_SECONDS * (1 - decay)
+        self._weighted_images = self._weighted_images * decay + (images * counted / seconds if seconds > 0 else images)
+        self._weighted_seconds = self._weighted_seconds * decay + counted
         self.images, self.seconds = self.images + images, self.seconds + seconds
 
     def add_evaluation(self, seconds: float) -> None:
