@@ -10,7 +10,6 @@ import numpy as np
 
 from byhand.cli.progress_bar import ProgressBar
 from byhand.data import Dataset
-from byhand.report.diagnosis_input import RESCORE_MAX_FLOPS
 from byhand.train.lr_finder import RANGE_TEST_STEPS, affordable_steps, find_learning_rate, trial_step_seconds
 from byhand.train.time_budget import TIMING_SECONDS, plan_epochs, seconds_per_step
 
@@ -78,6 +77,8 @@ def classifier_rate(features: Dataset) -> float:
 
 def plan_training(setup: TrainingSetup, budget: TimeBudget, bar: ProgressBar) -> str:
     """Set the number of epochs that fits into a time budget, and the seconds of their steps; return a note on it."""
+    from byhand.report.diagnosis_input import RESCORE_MAX_FLOPS  # noqa: PLC0415  (matplotlib)
+
     settings, trainer, train = setup.settings, setup.trainer, setup.train
     bar.begin("timing training steps")
     timing = max(0.0, min(TIMING_SECONDS, TIMING_FRACTION * budget.seconds))

@@ -6,10 +6,12 @@ from typing import Any
 from byhand.cli.model_argument import format_shape
 from byhand.cli.training_setup import TrainingSetup
 from byhand.data import Dataset
+from byhand.ops import dropout
 from byhand.ops.op import Array
 from byhand.train.display import duration
 from byhand.train.evaluation import score
 
+WAIT_MIN_FRACTION = 0.01  # of the training, that is worth a line
 REPORTED_BAD_FILES = 100  # in the report
 
 
@@ -21,6 +23,7 @@ def evaluate_and_report(setup: TrainingSetup, seconds: float) -> tuple[dict[str,
         draw_learning_curves,
         write_report,
     )
+    from byhand.report.diagnosis_input import judged_epoch  # noqa: PLC0415
     from byhand.report.metrics import top_confusions  # noqa: PLC0415
 
     network, sets, folder, trainer = setup.model, setup.sets, setup.run.folder, setup.trainer
@@ -57,11 +60,12 @@ def evaluate_and_report(setup: TrainingSetup, seconds: float) -> tuple[dict[str,
             train_logits=train_logits,
             title=title,
             facts=_facts(setup, seconds),
+            methods=_methods(setup),
         )
-    best = max(trainer.history, key=lambda row: (row.get("val_accuracy", 0), -row.get("val_loss", 0)))["epoch"]
+    best = judged_epoch(trainer.history)
     if sets.val is not None and best < len(trainer.history):
         lines.append(f"the saved network is that of epoch {best}, the best on the validation images")
-    if trainer.data_wait_fraction:
+    if trainer.data_wait_fraction >= WAIT_MIN_FRACTION or setup.settings.get("stream"):
         lines.append(f"data loading held up training for {trainer.data_wait_fraction:.1%} of the time")
     problems = [finding for finding in findings if finding.severity != "note"]
     lines += [f"doctor, {problem.severity}: {problem.name}: {problem.evidence}" for problem in problems]
@@ -96,8 +100,9 @@ def _facts(setup: TrainingSetup, seconds: float) -> list[tuple[str, object]]:
         ("images", f"{sets.train.name}: {counts}, {format_shape(setup.model.input_shape)}"),
         (
             "training",
-            f"{len(setup.trainer.history)} epochs, batch {settings['batch_size']}, learning rate {settings['lr']:g}",
+            f"{len(setup.trainer.history)} of {settings['epochs']} epochs, batch {settings['batch_size']}",
         ),
+        ("optimizer", f"{setup.trainer.optimizer}, one-cycle schedule"),
         ("augmentation", settings["augment"]),
         ("seed", settings["seed"]),
         ("time", duration(seconds)),
@@ -109,6 +114,20 @@ def _facts(setup: TrainingSetup, seconds: float) -> list[tuple[str, object]]:
         + [("note", note) for note in setup.notes]
         + [(f"skipped: {name}", why) for name, why in sets.bad[:REPORTED_BAD_FILES]]
     )
+
+
+def _methods(setup: TrainingSetup) -> list[str]:
+    """Return the methods that the training used, for the doctor."""
+    from byhand.report.diagnosis_input import METHODS  # noqa: PLC0415  (matplotlib)
+
+    trainer, nodes = setup.trainer, setup.trainer.model.graph.nodes
+    used = {
+        "augmentation": trainer.augment.uniforms_per_image > 0,
+        "weight decay": getattr(trainer.optimizer, "weight_decay", 0.0) > 0,
+        "dropout": any(node.op is dropout for node in nodes),
+        "transfer learning": "from" in setup.settings,
+    }
+    return [name for name in METHODS if used[name]]
 
 
 def _logits(setup: TrainingSetup, part: str, dataset: Dataset) -> Array:

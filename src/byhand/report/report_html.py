@@ -14,6 +14,7 @@ from PIL import Image
 from byhand.data import Dataset
 from byhand.report.diagnosis_input import DiagnosisInput, Finding, percent
 from byhand.report.doctor import Diagnosis
+from byhand.report.drawing.confusion_matrix import full_color
 from byhand.report.drawing.svg_charts import chart_lines, curve_chart, legend, reliability_chart
 from byhand.report.drawing.thumbnails import WHOLE_MAX_PIXELS, data_uri, thumbnail
 from byhand.report.metrics import (
@@ -97,6 +98,9 @@ def _lead(inputs: DiagnosisInput) -> str:
         name = _text(inputs.class_names[largest])
         facts.append(f"always predicting <b>{name}</b> would reach {support[largest] / images:.0%}")
     text = "; ".join(facts) + f". The mean loss is {inputs.predictions.loss.mean():.4g}."
+    if inputs.judged_epoch:
+        best = ", the best on the validation images" if inputs.held_out_prefix == "val" else ""
+        text += f" The network is that of epoch {inputs.judged_epoch} of {len(inputs.history)}{best}."
     confusions = top_confusions(inputs.confusion, inputs.class_names, 3)
     if confusions:
         listed = (f"<b>{_text(true)}</b> as <b>{_text(other)}</b> ({count:,})" for true, other, count in confusions)
@@ -110,16 +114,15 @@ def _lead(inputs: DiagnosisInput) -> str:
 def _doctor(
     inputs: DiagnosisInput, diagnosis: Diagnosis, names: Sequence[str] | None, train_names: Sequence[str] | None
 ) -> str:
-    checks = len(diagnosis.findings) + len(diagnosis.passed)
-    problems = [finding for finding in diagnosis.findings if finding.severity != "note"]
-    if problems:
-        summary = (
-            f"{len(problems)} problem{'s' if len(problems) > 1 else ''} found by {checks} checks, most severe first."
-        )
-    elif diagnosis.findings:
-        summary = f"No problems found by {checks} checks. Notes:"
-    else:
-        summary = f"No problems found by {checks} checks."
+    checks, skipped = len(diagnosis.findings) + len(diagnosis.passed), len(diagnosis.skipped)
+    problems = len([finding for finding in diagnosis.findings if finding.severity != "note"])
+    notes = len(diagnosis.findings) - problems
+    found = [f"{problems} problem{'s' * (problems != 1)}"] if problems else ["No problems"]
+    found += [f"{notes} note{'s' * (notes > 1)}"] if notes else []
+    summary = (
+        f"{' and '.join(found)} from {checks} checks{', most severe first' if len(diagnosis.findings) > 1 else ''}"
+    )
+    summary += f"; {skipped} more could not be made." if skipped else "."
     body = "".join(_finding(inputs, finding, names, train_names) for finding in diagnosis.findings)
     if diagnosis.passed:
         body += f'<p class="soft">Passed: {_text(", ".join(diagnosis.passed), 2000)}.</p>'
@@ -192,7 +195,7 @@ def _matrix(inputs: DiagnosisInput) -> str:
     turned = ' class="up"' if max(map(len, names)) > (3 if len(names) > 6 else 12) else ""
     head = "".join(f'<th scope="col"{turned}><span>{name}</span></th>' for name in names)
     fractions = inputs.confusion / np.maximum(inputs.confusion.sum(1, keepdims=True), 1)
-    largest = max(0.02, (fractions * (1 - np.eye(len(names)))).max())
+    largest = max(full_color(len(names)), (fractions * (1 - np.eye(len(names)))).max())
     body = ""
     for i, name in enumerate(names):
         body += f'<tr><th scope="row">{name}</th>'

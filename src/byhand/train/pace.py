@@ -17,8 +17,8 @@ class Pace:
 
     >>> pace = Pace()
     >>> pace.add(100, 1.0)
-    >>> pace.images_per_second, pace.seconds_left(400, evaluations=2)
-    (100.0, 4.0)
+    >>> round(pace.images_per_second), round(pace.seconds_left(400, evaluations=2))
+    (100, 4)
     """
 
     def __init__(self, evaluation_images: int = 0) -> None:
