@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from byhand import nn
+from byhand.data.open_file import exists
 from byhand.errors import ArgumentError, FileError
 from byhand.models import ARCHITECTURES, TRAINED, pretrained
 from byhand.nn import Model
@@ -23,14 +24,14 @@ def load(source: str | os.PathLike[str], *, input_shape: Sequence[int] | None = 
     <model efficientnet_lite0: (192, 192, 3) -> 1000 classes, 4,652,008 parameters>
     """
     path = Path(source)
-    if isinstance(source, str) and source in TRAINED and not path.exists():
+    if isinstance(source, str) and source in TRAINED and not exists(path):
         return pretrained(source, input_shape=input_shape)
-    if isinstance(source, str) and source in ARCHITECTURES and not path.exists():
+    if isinstance(source, str) and source in ARCHITECTURES and not exists(path):
         raise ArgumentError(
             f"load: {source} is an architecture without weights; byhand.models.create({source!r}) makes it"
         )
     if path.suffix.lower() == ".onnx":
-        if not path.is_file():
+        if not exists(path):
             raise FileError(f"there is no file {path}; expected an ONNX file")
         return _from_onnx(path, input_shape)
     model = nn.load(path)

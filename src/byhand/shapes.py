@@ -18,6 +18,7 @@ from numbers import Real
 from operator import index
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from byhand.errors import ArgumentError, ShapeError
@@ -247,6 +248,22 @@ def number(name: str, value: Any, low: float = float("-inf"), below: float = flo
         ends = f"from {low:g} up to {below:g}" if below < float("inf") else f"{low:g} or more"
         raise ArgumentError(f"{name} is {value!r}; expected a number{'' if low == float('-inf') else ', ' + ends}")
     return result
+
+
+def plain(value: Any) -> Any:
+    """Return NumPy's numbers and arrays, also within lists, tuples and dicts, as Python's numbers and tuples.
+
+    >>> import numpy as np
+    >>> plain({"kernel": np.int64(3), "padding": (np.int32(0), 1), "stride": np.array([1, 2])})
+    {'kernel': 3, 'padding': (0, 1), 'stride': (1, 2)}
+    """
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return plain(value.item() if value.ndim == 0 else tuple(value))
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return type(value)(map(plain, value)) if type(value) in (list, tuple) else value
 
 
 def pair(name: str, value: Any, low: int = 1) -> tuple[int, int]:

@@ -61,7 +61,7 @@ def test_environment_settings_and_an_unwritable_cache_are_shown(tmp_path):
     assert "threads                3, on " in out
     assert "set by BYHAND_THREADS" in out
     assert "/kernels: 2 kernels, " in out  # the parallel loop, and that which does nothing
-    assert "not writable, so kernels compile on each run: set BYHAND_CACHE to a folder" in out
+    assert "not writable, so kernels compile on each run: set BYHAND_CACHE to a folder" in " ".join(out.split())
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_an_onnx_file_goes_out_as_c_with_the_mean_that_is_given(tmp_path):
         (("--c", "file"), "file is a file; expected a folder"),
         (("--c", "full"), "full exists already, and is not empty; choose another folder"),
         (("--c", "file/below"), "file is a file; expected a folder"),
-        (("--onnx", "file"), "file exists already; choose another file with --onnx"),
+        (("--onnx", "file"), "file exists already and was not written by byhand; choose another --onnx"),
         (("--onnx", "nowhere/x.onnx"), "can't write nowhere/x.onnx"),
         (("--c", "c", "--data", "nosuch"), "there is no data set, folder or file 'nosuch'"),
         (("--c", "c", "--data", "color"), "28 x 28 x 1"),

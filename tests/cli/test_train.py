@@ -248,7 +248,7 @@ def test_resume_refuses_other_settings_and_other_data(small_data, tmp_path):
         ({"epochs": "six"}, "has 'six' as its epochs"),
         ({"epochs": [1]}, "has [1] as its epochs"),
         ({"epochs": True}, "has True as its epochs"),
-        ({"epochs": 0}, "has 0 epochs"),
+        ({"epochs": 0}, "has 0 as its epochs"),
         ({"lr": None}, "has None as its lr"),
         ({"model": 5}, "has 5 as its model"),
         ({"optimizer": "SGD"}, "has 'SGD' as its optimizer"),

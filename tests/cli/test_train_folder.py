@@ -301,7 +301,7 @@ def test_an_unusable_folder_is_refused_in_one_line(tmp_path, kind):
         "class": "has only the class 'red'; a classifier needs two classes or more",
         "empty": "expected a folder a class",
         "bad": "none of 3 images can be read; the first: blue/x.jpg",
-        "file": "it is a file of another kind",
+        "file": "it is an archive: unpack it first",
     }
     done = byhand("train", root, folder=tmp_path)
     assert done.code == 2 and expected[kind] in done.complaint

@@ -33,3 +33,14 @@ def write_striped_folder(root, count=8, size=28, classes=("down", "across")):
             pixels = (stripes if place == 0 else stripes.T) + rng.integers(0, 80, (size, size))
             Image.fromarray(pixels.astype(np.uint8)).save(root / name / f"{number}.png")
     return root
+
+
+def color_of(image):
+    """Return the class that an image's mean color is nearest to."""
+    mean = image.reshape(-1, 3).mean(0)
+    return min(COLORS, key=lambda name: np.abs(mean - COLORS[name]).sum())
+
+
+def labels_match_colors(dataset):
+    """Return whether every label names what its image shows."""
+    return all(dataset.classes[label] == color_of(image) for image, label in zip(dataset.images, dataset.labels))

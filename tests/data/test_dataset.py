@@ -129,13 +129,14 @@ def test_a_missing_folder_is_refused(tmp_path):
         load("minst")
     with pytest.raises(FileError, match="there is no such folder or file; expected mnist, a folder"):
         load(tmp_path / "nowhere")
+    (tmp_path / "train.bin").touch()
     with pytest.raises(FileError, match="it is a file of another kind; expected mnist, a folder"):
-        load(tmp_path / "train-images-idx3-ubyte")
+        load(tmp_path / "train.bin")
 
 
 def test_exported_members():
     assert byhand.data.__all__ == sorted(byhand.data.__all__)
-    names = {"Augment", "Dataset", "Preprocessing", "Splits", "digits", "find", "idx", "load", "mnist"}
+    names = {"Augment", "Dataset", "Preprocessing", "Splits", "TableOptions", "digits", "find", "idx", "load", "mnist"}
     assert set(byhand.data.__all__) == names
 
 

@@ -1,4 +1,4 @@
-"""Image folders and tables: classes, splits, notes and errors."""
+"""Image folders: classes, splits, notes and errors; npz files."""
 
 import json
 import os
@@ -13,20 +13,10 @@ from PIL import Image
 
 import byhand as bh
 from byhand.data import find, splits
-from byhand.data.discovery import discover_folders, natural_key
+from byhand.data.class_names import natural_key
+from byhand.data.folders import discover_folders
 from byhand.errors import ArgumentError, FileError, UnknownNameError
-from tests.data.image_folders import COLORS, noisy_image, write_image_folder, write_striped_folder
-
-
-def color_of(image):
-    """Return the class that an image's mean color is nearest to."""
-    mean = image.reshape(-1, 3).mean(0)
-    return min(COLORS, key=lambda name: np.abs(mean - COLORS[name]).sum())
-
-
-def labels_match_colors(dataset):
-    """Return whether every label names what its image shows."""
-    return all(dataset.classes[label] == color_of(image) for image, label in zip(dataset.images, dataset.labels))
+from tests.data.image_folders import COLORS, labels_match_colors, noisy_image, write_image_folder, write_striped_folder
 
 
 def test_a_folder_a_class_is_split_the_same_way_each_time(tmp_path):
@@ -74,7 +64,7 @@ def test_gray_stays_gray_and_its_size(tmp_path):
     assert train.shape == (28, 28, 1) and found.sets().preprocessing.crop_pct == 1.0
     first = np.asarray(Image.open(tmp_path / "stripes" / train.files[0]))
     np.testing.assert_array_equal(train.images[0, ..., 0], first)
-    assert found.sets().notes == ("every image is 28 x 28, taken as it is",)
+    assert found.sets().notes == ("each folder of stripes is a class", "every image is 28 x 28, taken as it is")
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (5, 1)])
@@ -93,6 +83,7 @@ def test_resizing_and_color_conversion_are_reported(tmp_path):
     told = found.sets().notes
     assert found.shape == (128, 128, 3)
     assert told == (
+        "each folder of mixed is a class",
         "images of 3 sizes, 120 x 90 to 200 x 300: resized so that 128 x 128 takes all of the shorter side, the rest cut off",
         "1 of 14 are gray: made color, three times the same channel",
         "1 of 14: transparent, put on white paper",
@@ -104,9 +95,9 @@ def test_resizing_and_color_conversion_are_reported(tmp_path):
 def test_large_images_of_one_size_are_downscaled_with_a_note(tmp_path):
     found = find(write_image_folder(tmp_path / "large", 2, size=(320, 240)))
     assert found.shape == (128, 128, 3) and found.photos
-    (note,) = found.sets().notes
+    _, note = found.sets().notes
     assert note.startswith("images of 240 x 320: resized so that 128 x 128")
-    assert found.sets((240, 320, 3)).notes == ("every image is 240 x 320, taken as it is",)
+    assert found.sets((240, 320, 3)).notes[1:] == ("every image is 240 x 320, taken as it is",)
 
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff", "JPG", "ppm"])
@@ -362,57 +353,7 @@ def test_a_streamed_set_is_the_same_set(tmp_path):
     assert len(first.val) == len(other.val) and any("decoded while training" in note for note in other.notes)
 
 
-# CSV and npz ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("head", "row"),
-    [
-        ("", "{name}/{n}.png,{name}"),
-        ("path,label", "{name}/{n}.png,{name}"),
-        ("Label;Filename", "{name};{name}/{n}.png"),
-        ("id\tclass\timage", "7\t{name}\t{name}/{n}.png"),
-        ("\ufefffile,category", '"{name}/{n}.png","{name}"'),
-    ],
-    ids=["bare", "named", "semicolons", "tabs", "mark"],
-)
-def test_a_csv_names_pictures(tmp_path, head, row):
-    write_image_folder(tmp_path, 4)
-    rows = [row.format(name=name, n=n) for name in COLORS for n in range(4)]
-    (tmp_path / "labels.csv").write_text("\n".join([head, *rows] if head else rows), encoding="utf-8")
-    train = find(tmp_path / "labels.csv").sets().train
-    assert len(train) == 12 and labels_match_colors(train)
-
-
-def test_a_csv_column_sets_the_split(tmp_path):
-    write_image_folder(tmp_path, 4)
-    rows = [f"{name}/{n}.png,{name},{'train' if n < 3 else 'valid'}" for name in COLORS for n in range(4)]
-    (tmp_path / "labels.csv").write_text("\n".join(["path,label,split", *rows]))
-    found = find(tmp_path / "labels.csv").sets()
-    assert len(found.train) == 9 and len(found.val) == 3 and labels_match_colors(found.val)
-
-
-def test_bad_csv_rows_are_reported(tmp_path):
-    (tmp_path / "in").mkdir()
-    write_image_folder(tmp_path / "in", 3)
-    noisy_image(COLORS["red"]).save(tmp_path / "outside.png")
-    rows = [f"{name}/{n}.png,{name}" for name in COLORS for n in range(3)]
-    rows += ["../outside.png,red", f"{tmp_path}/outside.png,red", "alone", "red/0.png,", "red/none.png,red", ""]
-    (tmp_path / "in" / "labels.csv").write_text("\n".join(rows))
-    found = find(tmp_path / "in" / "labels.csv").sets()
-    assert len(found.train) == 9
-    reasons = [reason for _, reason in found.bad]
-    assert sum("leads out of the CSV's folder" in reason for reason in reasons) == 2
-    assert sum("has 1 cells; expected a path and a label" in reason for reason in reasons) == 1
-    assert sum("gives it no label" in reason for reason in reasons) == 1
-    assert sum("there is no such file" in reason for reason in reasons) == 1
-
-
-@pytest.mark.parametrize("text", ["", "a\0b", "\xff\xfe"], ids=["empty", "null", "other"])
-def test_an_unreadable_csv_is_refused(tmp_path, text):
-    (tmp_path / "labels.csv").write_bytes(text.encode("latin-1"))
-    with pytest.raises(FileError):
-        find(tmp_path / "labels.csv")
+# npz ------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from PIL import Image
 
-from byhand.data.discovery import image_files_below
+from byhand.data.folders import image_files_below
 from byhand.data.image_formats import FORMATS, IMAGE_SUFFIXES
 
 

@@ -161,7 +161,7 @@ def test_something_else_in_a_files_place_does_not_matter(folder, told):
 
 
 def test_a_full_disk_costs_time_alone(folder, told, monkeypatch):
-    def full(path, data):
+    def full(path, data, **settings):
         raise FileError(os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(cache, "write_whole", full)

@@ -385,10 +385,10 @@ def test_a_batch_too_large_for_memory():
         for settings in ({"train": True}, {"train": True, "preserve_all": True}, {"train": False}):
             with pytest.raises(
                 ArgumentError,
-                match=r"this batch needs [\d,]+\.\d GB, which is more than the memory there is; use a smaller",
+                match=r"a batch of this network takes [\d,]+\.\d GB of memory.*; use a smaller batch, or smaller images",
             ):
                 model.program(batch, **settings).arena  # noqa: B018
-            with pytest.raises(ArgumentError, match="more than the memory there is; use a smaller"):
+            with pytest.raises(ArgumentError, match="of memory.*; use a smaller batch"):
                 model.program(batch, **settings).images  # noqa: B018
     assert model.program(10**12).text.startswith('"""article')
 

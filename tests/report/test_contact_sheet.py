@@ -11,7 +11,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 import byhand as bh
-from byhand.report.drawing import contact_sheet, style
+from byhand.report.drawing import contact_sheet, fonts, style
 from byhand.report.drawing.contact_sheet import HALVES_GAP, HALVES_HEAD, ROW_MIN_PIXELS, draw_contact_sheet
 from byhand.report.drawing.feature_maps import GAP, HEAD_HEIGHT, MARGIN
 
@@ -44,9 +44,9 @@ def texts(monkeypatch):
 
 def left_of(rows):
     """Return where the images begin, as matplotlib measures what stands before them."""
-    families = style.font_families("".join(row[0] for row in rows))
-    widths = [contact_sheet._text_width(contact_sheet._fit_name(row[0], families), 8, families) for row in rows]
-    widths += [contact_sheet._text_width(f"{row[1]:,} image{'s' * (row[1] != 1)}", 6.5, families) for row in rows]
+    labels = fonts.class_labels([row[0] for row in rows])
+    widths = [fonts.text_width(fonts.fit(label, 8, 240), 8) for label in labels]
+    widths += [fonts.text_width(f"{row[1]:,} image{'s' * (row[1] != 1)}", 6.5) for row in rows]
     return MARGIN + max(widths) + 2 * GAP
 
 
@@ -140,13 +140,12 @@ def test_names_are_cut_and_are_no_formulas(tmp_path, texts):
     draw_and_read(
         tmp_path / "a.png", [("$x_1$ {a", 1, row), ("tab\there\n", 1, row), ("w" * 50, 1, row), ("", 1, row)], "$y$"
     )
-    assert {"$x_1$ {a", "tab here ", "$y$"} <= set(texts)
-    for letter in "wWi数":
-        families = style.font_families(letter)
-        cut = contact_sheet._fit_name(letter * 50, families)
+    assert {"$x_1$ {a", "tab here", "class 3", "$y$"} <= set(texts)
+    for letter in "wWi":
+        cut = fonts.fit(letter * 50, 8, 240, 32)
         half = len(cut) // 2
         assert set(cut) == {letter, "…"} and abs(cut.index("…") - half) < 2 and 6 < len(cut) <= 32
-        assert 180 < contact_sheet._text_width(cut, 8, families) <= 240 or letter == "i"
+        assert 180 < fonts.text_width(cut, 8) <= 240 or letter == "i"
 
 
 def test_labels_do_not_overlap_images(tmp_path):
@@ -160,17 +159,20 @@ def test_labels_do_not_overlap_images(tmp_path):
 
 def test_chinese_gets_a_font_that_knows_it_where_there_is_one(tmp_path, texts, monkeypatch):
     path = matplotlib.get_data_path() + "/fonts/ttf/DejaVuSansMono.ttf"
-    default, rows = style.font_families(""), [("数字", 1, images(1, 8, 8, 1)), ("digit", 1, images(1, 8, 8, 1))]
+    fonts._characters.cache_clear()
+    default, rows = fonts.font_families(""), [("数字", 1, images(1, 8, 8, 1)), ("digit", 1, images(1, 8, 8, 1))]
     monkeypatch.setattr(fontManager, "ttflist", [font for font in fontManager.ttflist if "DejaVu" in font.name])
     draw_and_read(tmp_path / "a.png", rows, "数据")
-    assert texts["数字"].get_family() == default, "boxes"
+    assert texts["0: \\u6570\\u5b57"].get_family() == default, "no boxes"
+    fonts._characters.cache_clear()
     fontManager.ttflist.append(FontEntry(fname=path, name="SimHei", style="normal", weight=400))
     charmaps = SimpleNamespace(get_charmap=lambda: dict.fromkeys(map(ord, "数字据")))
-    monkeypatch.setattr(style, "get_font", lambda file: charmaps if file == path else get_font(file))
+    monkeypatch.setattr(fonts, "get_font", lambda file: charmaps if file == path else get_font(file))
     draw_and_read(tmp_path / "b.png", rows, "数据")
     assert texts["数字"].get_family() == texts["数据"].get_family() == [*default, "SimHei"]
     draw_and_read(tmp_path / "c.png", rows[1:], "data")
     assert texts["digit"].get_family() == default
+    fonts._characters.cache_clear()
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,8 @@ def test_any_name_can_be_drawn(tmp_path, kind):
     assert 400 <= image.width <= 1000 and 400 <= image.height <= 1000
     history = [{"epoch": 1, "loss": 1.0, "accuracy": 0.5}]
     draw_learning_curves(history, [], tmp_path / "curves.png", title)
-    assert opened(tmp_path / "curves.png").size == (1080, 435)
+    curves = opened(tmp_path / "curves.png")
+    assert curves.width == 1080 and (curves.height == 435 or (kind == "long" and curves.height > 435))
 
 
 def test_names_are_no_formulas(tmp_path, monkeypatch):

@@ -174,7 +174,7 @@ def test_the_matrix_and_the_classes(tmp_path):
     page, text = report(
         tmp_path, model=network(3, names=names), held_out=held_out, logits=4.0 * np.eye(3)[taken], history=ROWS
     )
-    assert "ant predicted as bee : 2 of 6" in page.words and "bee predicted as ant : 1 of 3" in page.words
+    assert "ant → bee : 2 of 6" in page.words and "bee → ant : 1 of 3" in page.words
     body = text[text.index('<table class="matrix">') :]
     rows = [re.findall(r"<td[^>]*>(\d*)</td>", row) for row in body[: body.index("</table>")].split("<tr>")[2:]]
     assert rows == [["4", "2", ""], ["1", "2", ""], ["", "", "1"]]

@@ -123,6 +123,8 @@ def commit(folder: Path = Path(__file__).parents[3]) -> str | None:
 def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
+    except FileNotFoundError:
+        raise FileError(f"there is no benchmark history {path}; `byhand bench --record` begins one") from None
     except OSError as error:
         raise FileError(f"can't read the benchmark history {path}: {error.strerror}") from None
 

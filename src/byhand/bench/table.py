@@ -1,19 +1,21 @@
 """A row of the bench as text."""
 
 from byhand.bench.results import Line, Row
+from byhand.console import NO_LIMIT, terminal_columns
 
-WIDTH = 62
+WIDTH = 62  # of a name; in a narrow terminal, a number stands below its name
+NUMBER_WIDTH = 11
 
 
 def table(row: Row) -> str:
     """Return one row: byhand, its peers, the peers that could not run and why, and the ratio to the best."""
-    lines = [f"{row['benchmark']:{WIDTH}}{row['unit']:>11}"]
+    lines = [_line(row["benchmark"], f"{row['unit']:>{NUMBER_WIDTH}}")]
     for name, line in row.get("lines", {}).items():
-        lines.append(f"  {name:{WIDTH - 2}}{format_number(line['byhand'])}{_beside(line)}")
+        lines.append(_line(f"  {name}", f"{format_number(line['byhand'])}{_beside(line)}"))
     if "lines" in row:
-        lines.append(f"  {'the geometric means':{WIDTH - 2}}")
+        lines.append("  the geometric means")
     for name, value in {"byhand": row["byhand"], **row["peers"]}.items():
-        lines.append(f"  {name:{WIDTH - 2}}{format_number(value)}")
+        lines.append(_line(f"  {name}", format_number(value)))
     for name, reason in {**row["missing"], **row["failed"]}.items():
         lines.append(f"  {name}: {reason}")
     if row["ratio"] is None:
@@ -23,8 +25,14 @@ def table(row: Row) -> str:
         to_reach = ""
         if name == row["rival"]:
             to_reach = f"  (required {row['required_ratio']:g}, target {row['target_ratio']:g})"
-        lines.append(f"  {'byhand / ' + (name or 'the best peer'):{WIDTH - 2}}{ratio:10.2f}x{to_reach}")
+        lines.append(_line(f"  byhand / {name or 'the best peer'}", f"{ratio:10.2f}x{to_reach}"))
     return "\n".join(lines)
+
+
+def _line(name: str, numbers: str) -> str:
+    columns = terminal_columns() or NO_LIMIT
+    width = max(len(name) + 1, min(WIDTH, columns - len(numbers)))
+    return f"{name:{width}}{numbers}" if width + len(numbers) <= columns else f"{name}\n    {numbers.strip()}"
 
 
 def _beside(line: Line) -> str:

@@ -2,6 +2,9 @@
 
 import os
 import sys
+from collections.abc import Callable
+from contextlib import suppress
+from functools import wraps
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -9,12 +12,27 @@ from typing import Annotated, Any
 
 import typer
 
-from byhand import __version__
-from byhand.cli.command import COMMANDS, CONTROL_C_EXIT_CODE, PlainCommand, PlainGroup, registered_commands
-from byhand.errors import ByhandError
+from byhand import __version__, interrupt
+from byhand.cli.command import COMMANDS, PlainCommand, PlainGroup, registered_commands
+from byhand.console import discard, safe_streams
+from byhand.errors import ByhandError, FileError
 
 NUMBER_ERRORS = {"float_parsing": "a number", "int_parsing": "a whole number"}  # of pydantic
 USAGE_EXIT_CODE = 2
+
+
+def abort_on_interrupt(function: Callable[..., None]) -> Callable[..., None]:
+    """Return a command that Ctrl-C aborts; typer would end it without a word."""
+
+    @wraps(function)
+    def command(*arguments: Any, **options: Any) -> None:
+        try:
+            function(*arguments, **options)
+        except KeyboardInterrupt:
+            raise typer.Abort from None
+
+    return command
+
 
 app = typer.Typer(
     name="byhand",
@@ -32,7 +50,7 @@ for entry in registered_commands():
     register = app.command(
         entry.name, cls=PlainCommand, help=entry.help, epilog=entry.epilog, rich_help_panel=entry.panel
     )
-    register(entry.function)
+    register(abort_on_interrupt(entry.function))
 
 
 @app.callback(invoke_without_command=True)
@@ -44,23 +62,48 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 def main() -> None:
     """Run the command line."""
+    interrupt.raise_again()
+    with safe_streams():
+        code = _run()
+    interrupt.exit_at_once()  # nothing is left to do
+    sys.exit(code or 0)
+
+
+def _run() -> int:
+    """Run the command of `sys.argv`; return the exit code."""
     try:
         code = app(sys.argv[1:] or ["--help"], prog_name="byhand", standalone_mode=False)
+        sys.stdout.flush()
+        return code or 0
     except ByhandError as error:
-        code = _fail(str(error))
+        return _fail(str(error))
     except typer.Abort:  # Ctrl-C
-        print("byhand: stopped", file=sys.stderr)
-        code = CONTROL_C_EXIT_CODE
+        return _stopped()
+    except MemoryError as error:
+        return _fail(f"there is not enough memory ({error or 'out of memory'}); try smaller images or batches", 1)
     except BrokenPipeError:  # `byhand show ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        discard(sys.stdout)
+        return 0
+    except OSError as error:
+        return _fail(f"{error.filename or 'the system'}: {error.strerror or error}")
     except Exception as error:
         # Only a usage error of typer has a message: unknown option, missing argument.
         if not hasattr(error, "format_message"):
             raise
         known = [word for word in sys.argv[1:2] if word in COMMANDS]
-        code = _fail(f"{_usage_message(error)} (see {' '.join(['byhand', *known, '--help'])})")
-    sys.exit(code or 0)
+        return _fail(f"{_usage_message(error)} (see {' '.join(['byhand', *known, '--help'])})")
+
+
+def _stopped() -> int:
+    """Say that Ctrl-C ended the command; return the exit code."""
+    interrupt.exit_at_once()
+    print("byhand: stopped", file=sys.stderr, flush=True)
+    # At once: LLVM may compile in another thread, and the process can't be torn down under it.
+    if interrupt.IS_COMMAND and "mpi4py" not in sys.modules:
+        with suppress(OSError):
+            sys.stdout.flush()
+        os._exit(interrupt.EXIT_CODE)
+    return interrupt.EXIT_CODE
 
 
 def _usage_message(error: Any) -> str:
@@ -72,12 +115,13 @@ def _usage_message(error: Any) -> str:
     return f"{error.param.opts[0]} is {details[0]['input']!r}; expected {expected}"
 
 
-def _fail(message: str) -> int:
+def _fail(message: str, code: int = USAGE_EXIT_CODE) -> int:
     from byhand.train.distributed.mpi import Communicator, world  # noqa: PLC0415  (slow to import, needed for errors only)
 
-    sys.stdout.flush()
+    with suppress(BrokenPipeError, FileError):
+        sys.stdout.flush()
     try:
         ranks = world()
     except ByhandError:  # mpi4py is missing, which the message says
         ranks = Communicator()
-    return ranks.fail(f"byhand: {' '.join(message.split())}", USAGE_EXIT_CODE)
+    return ranks.fail(f"byhand: {' '.join(message.splitlines())}", code)

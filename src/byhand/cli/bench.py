@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from byhand.bench import BENCHMARKS, history, measure, table
-from byhand.cli.command import HAND_CHOICES, MACHINE, OUTPUT, AsJson, command, option
+from byhand.cli.command import HAND_CHOICES, MACHINE, OUTPUT, AsJson, check_choice, command, option
+from byhand.console import SafeConsole
 from byhand.errors import ArgumentError, UnknownNameError
 from byhand.ops import DEFAULT_HAND, HANDS
 
@@ -54,15 +54,14 @@ def bench(
     for name in benchmarks or ():
         if name not in (*BENCHMARKS, SUITE, SCALING):
             raise UnknownNameError("benchmark", name, [*BENCHMARKS, SUITE, SCALING])
-    if hand not in HANDS:
-        raise UnknownNameError("hand", hand, HANDS)
+    check_choice("--hand", hand, HANDS)
     for single in (SUITE, SCALING):
         if benchmarks and single in benchmarks and len(benchmarks) > 1:
             others = ", ".join(name for name in benchmarks if name != single)
             raise ArgumentError(f"{single} prints a table of its own; run it without {others}")
     if (record or show_history) and (alone := [name for name in benchmarks or () if name in (SUITE, SCALING)]):
         raise ArgumentError(f"the history holds no {alone[0]}; give it benchmarks: {', '.join(BENCHMARKS)}")
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = SafeConsole(stderr=True, soft_wrap=True)
     if show_history:
         _history(file, benchmarks, as_json, console)
         return
@@ -90,20 +89,20 @@ def bench(
             print(f"\n{table(row)}")
     if record:
         rows = history.append(file, benchmarks or list(BENCHMARKS), result, hand)
-        console.print(f"recorded {rows} {'row' if rows == 1 else 'rows'} in {file}", markup=False)
+        console.print(f"recorded {rows} {'row' if rows == 1 else 'rows'} in {file}")
     if any("byhand" in row["failed"] for row in result["rows"]):
         raise typer.Exit(1)
 
 
-def _history(file: Path, benchmarks: list[str] | None, as_json: bool, console: Console) -> None:
+def _history(file: Path, benchmarks: list[str] | None, as_json: bool, console: SafeConsole) -> None:
     rows, bad = history.read(file)
     if bad:
-        console.print(history.bad_lines(file, bad), markup=False)
+        console.print(history.bad_lines(file, bad))
     rows = [row for row in rows if not benchmarks or row["benchmark"] in benchmarks]
     print(json.dumps(rows) if as_json else history.table(rows) or f"{file} holds no such run")
 
 
-def _suite(hand: str, as_json: bool, console: Console) -> None:
+def _suite(hand: str, as_json: bool, console: SafeConsole) -> None:
     from byhand.bench import onnx_suite  # noqa: PLC0415  (needs the package onnx)
 
     results = onnx_suite.suite(hand, console.print)

@@ -4,17 +4,21 @@ A command is one file in this package: a function with typer's annotations, its 
 """
 
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
+from byhand import interrupt
+from byhand.console import terminal_columns
 from byhand.errors import ArgumentError
 from byhand.models import TRAINED, names
 from byhand.ops import HANDS
 
-CONTROL_C_EXIT_CODE = 130
+CONTROL_C_EXIT_CODE = interrupt.EXIT_CODE
+PANELS_MIN_COLUMNS = 76  # a narrower terminal gets its help without panels
 # The panels of `byhand --help` and of each command's help, in this order. `bench` and `env` concern neither data nor a
 # network, but the machine.
 PANELS = ("Data", "Training", "Model", "Output", "Machine")
@@ -54,6 +58,17 @@ VALUE_NAMES = {"<str>": "TEXT", "<path>": "FILE", "<int>": "N", "<float>": "NUMB
 
 class PlainCommand(TyperCommand):
     """A command whose help shows no Python types."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help: in panels, or where these would cut names, in lines."""
+        columns = terminal_columns()
+        before = self.rich_markup_mode, self.epilog
+        if columns is not None and columns < PANELS_MIN_COLUMNS:
+            self.rich_markup_mode, self.epilog = None, f"\b\n{self.epilog}"  # \b: lines stay as they are
+        try:
+            super().format_help(ctx, formatter)
+        finally:
+            self.rich_markup_mode, self.epilog = before
 
     def get_params(self, ctx: Any) -> Any:
         """Return the parameters, --help included."""
@@ -120,6 +135,15 @@ def choices(names: Sequence[str]) -> str:
     'loops, arrays or compiled'
     """
     return f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+def check_choice(option: str, value: str | None, names: Sequence[str]) -> None:
+    """Raise an ArgumentError for a value of an option that is none of its choices; None: the option was not given."""
+    if value is None or value in names:
+        return
+    close = get_close_matches(value, names, n=1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    raise ArgumentError(f"unknown value {value!r} for {option}; {hint}expected {choices(names)}")
 
 
 def output_option(help: str, default: str, metavar: str = "FILE") -> Any:

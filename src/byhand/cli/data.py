@@ -6,22 +6,26 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from byhand.cli import defaults
 from byhand.cli.command import DATA, MODEL, AsJson, PixelRangeText, Reader, command, option, output_option
 from byhand.cli.model_argument import format_shape, parse_image_size
+from byhand.cli.output_file import check_output
 from byhand.cli.progress_bar import ProgressBar
+from byhand.cli.table_options import ImageFolder, LabelColumn, PathColumn, SplitColumn, ValidationFold
 from byhand.cli.training_header import skipped_files_lines
 from byhand.cli.training_setup import find_data, source_and_shape
+from byhand.console import table_lines
 from byhand.data import Dataset, Splits
 from byhand.data.augment import Augment
 from byhand.data.splits import data_warnings
+from byhand.text import class_labels
+from byhand.text import command as command_line
 
 SHEET_IMAGES = 12  # per class
 SHEET_PAIRS = 6  # per class, of plain and augmented images
 SHEET_CLASSES = 20
+NAME_MAX_LETTERS = 32  # of a class in the table
 TABLE_CLASSES = 30  # the others are summed up
 
 
@@ -31,7 +35,7 @@ def data(
         str,
         typer.Argument(
             metavar="DATA",
-            help="A folder with a subfolder of images per class, IDX files, an .npz, a .csv, or mnist.",
+            help="A folder with a subfolder of images per class, IDX files, an .npz, a table (.csv, .tsv, .txt), or mnist.",
         ),
     ],
     augment: Annotated[
@@ -46,6 +50,11 @@ def data(
     size: Annotated[
         str | None, option("--image-size", metavar="HxW", panel=DATA, help="Resize images to HEIGHTxWIDTH.")
     ] = None,
+    path_column: PathColumn = None,
+    label_column: LabelColumn = None,
+    split_column: SplitColumn = None,
+    validation_fold: ValidationFold = None,
+    image_folder: ImageFolder = None,
     model: Annotated[
         str | None, option(panel=MODEL, help="Prepare images for this architecture, as `byhand train` does.")
     ] = None,
@@ -65,6 +74,11 @@ def data(
     try:
         given = {
             "data": source,
+            "path_column": path_column,
+            "label_column": label_column,
+            "split_column": split_column,
+            "validation_fold": validation_fold,
+            "image_folder": None if image_folder is None else str(image_folder.resolve()),
             "pixel_range": pixel_range,
             "reader": reader,
             "model": model,
@@ -73,6 +87,8 @@ def data(
         }
         listing = find_data(given, bar)
         settings, notes = defaults.resolve(given, listing)
+        path = output or Path(f"{Path(source).resolve().stem if source != 'mnist' else source}-sheet.png")
+        check_output(path)
         _, shape, crop = source_and_shape(settings, listing)
         sets = listing.sets(shape, crop, progress=bar.update)
     finally:
@@ -81,7 +97,6 @@ def data(
     usual = defaults.augmentation(train.shape, train.classes) if "from" not in settings else "none"
     augmentation = Augment.parse(settings.get("augment", usual) if augment is None else augment)
     augmentation.check(train.shape)
-    path = output or Path(f"{Path(source).resolve().stem if source != 'mnist' else source}-sheet.png")
     _draw(sets, augmentation, seed, path)
     notes = [*sets.notes, *data_warnings(sets), *notes]
     if as_json:
@@ -106,29 +121,34 @@ def data(
     )
     for line in (*notes, *skipped_files_lines(sets.bad), augmented):
         print(f"  {line}")
-    print(f"\nwrote {path}: the network's inputs\nnext:  byhand train {source}")
+    given = {
+        "--augment": augment,
+        "--image-size": size,
+        "--model": model,
+        "--from": pretrained,
+        "--pixel-range": pixel_range,
+        "--reader": reader,
+        "--path-column": path_column,
+        "--label-column": label_column,
+        "--split-column": split_column,
+        "--validation-fold": validation_fold,
+        "--image-folder": image_folder,
+    }
+    options = [word for option_name, value in given.items() if value is not None for word in (option_name, str(value))]
+    print(f"\nwrote {path}: the network's inputs\nnext:  {command_line('byhand', 'train', source, *options)}")
 
 
 def _table(sets: Splits) -> None:
     """Print the number of images per class, a column per set."""
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("class", overflow="fold")
-    counts = {}
-    for part, dataset in sets.parts.items():
-        table.add_column(part, justify="right")
-        counts[part] = np.bincount(dataset.labels, minlength=len(dataset.classes))
-    for number, name in enumerate(sets.train.classes[:TABLE_CLASSES]):
-        table.add_row(name, *(f"{count[number]:,}" for count in counts.values()))
+    counts = {part: np.bincount(set_.labels, minlength=len(set_.classes)) for part, set_ in sets.parts.items()}
+    rows = [("class", *counts)]
+    for name, *numbers in zip(class_labels(sets.train.classes, NAME_MAX_LETTERS)[:TABLE_CLASSES], *counts.values()):
+        rows.append((name, *(f"{number:,}" for number in numbers)))
     if len(sets.train.classes) > TABLE_CLASSES:
-        table.add_row(
-            f"and {len(sets.train.classes) - TABLE_CLASSES:,} more",
-            *(f"{c[TABLE_CLASSES:].sum():,}" for c in counts.values()),
-        )
-    table.add_row("all", *(f"{count.sum():,}" for count in counts.values()), style="dim")
-    console = Console(highlight=False, markup=False)
-    with console.capture() as printed:
-        console.print(table)
-    print("\n".join(f"  {line.rstrip()}" for line in printed.get().splitlines()))
+        more = (f"{count[TABLE_CLASSES:].sum():,}" for count in counts.values())
+        rows.append((f"and {len(sets.train.classes) - TABLE_CLASSES:,} more", *more))
+    rows.append(("all", *(f"{count.sum():,}" for count in counts.values())))
+    print("\n".join(f"  {line}" for line in table_lines(rows, left=1)))
 
 
 def _draw(sets: Splits, augmentation: Augment, seed: int, path: Path) -> None:

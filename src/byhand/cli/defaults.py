@@ -6,6 +6,7 @@ from typing import Any, cast
 import numpy as np
 
 from byhand import models
+from byhand.cli.command import check_choice
 from byhand.data import Dataset
 from byhand.data.augment import suggest
 from byhand.data.image_source import ImageSource
@@ -48,8 +49,7 @@ def resolve(given: Settings, listing: ImageSource) -> tuple[Settings, list[str]]
     settings = {"seed": 0, "hand": DEFAULT_HAND, "unfreeze": 0} | {
         key: value for key, value in given.items() if value is not None
     }
-    if settings.get("optimizer", "sgd") not in OPTIMIZER_NAMES:
-        raise UnknownNameError("optimizer", str(settings["optimizer"]), OPTIMIZER_NAMES)
+    check_choice("--optimizer", settings.get("optimizer"), sorted(OPTIMIZER_NAMES))
     notes = []
     counts = listing.counts.get("train") or listing.counts.get("all") or {}
     few_images = max(counts.values(), default=0) < TRANSFER_MAX_IMAGES

@@ -9,6 +9,7 @@ import typer
 
 from byhand.cli.command import ANY_MODEL, MODEL, AsJson, ImageSize, command, complete_architecture
 from byhand.cli.model_argument import open_model
+from byhand.console import table_lines
 from byhand.text import printable
 
 if TYPE_CHECKING:
@@ -55,11 +56,7 @@ def _table(found: "Comparison") -> str:
     for row in found.differences:
         name = row.layer or "-"
         rows.append(("" if row.layer and name == _last(rows) else name, row.property, _text(row)))
-    name_width, property_width = (max(len(row[i]) for row in rows) for i in (0, 1))
-    return "\n".join(
-        printable(f"{name:{name_width}}  {property_name:{property_width}}  {text}").rstrip()
-        for name, property_name, text in rows
-    )
+    return "\n".join(table_lines([tuple(map(printable, row)) for row in rows], left=3))
 
 
 def _last(rows: list[tuple[str, str, str]]) -> str:

@@ -5,10 +5,8 @@ import os
 import platform
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from byhand.cli.command import MACHINE, AsJson, command
+from byhand.console import wrapped
 
 TITLES = {
     "processor": "processor",
@@ -36,17 +34,8 @@ def env(as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps(found))
         return
-    console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        for key, text in as_text(found).items():
-            print(f"{TITLES[key]:{TITLE_WIDTH}} {text}")
-        return
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
     for key, text in as_text(found).items():
-        table.add_row(TITLES[key], text)
-    console.print(table)
+        print(wrapped(f"{TITLES[key]:{TITLE_WIDTH}} {text}", " " * (TITLE_WIDTH + 1)))
 
 
 def examine() -> dict[str, Any]:

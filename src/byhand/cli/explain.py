@@ -31,7 +31,8 @@ from byhand.cli.model_argument import (
     resolve_preprocessing,
     tensor_of,
 )
-from byhand.errors import ArgumentError, FileError, UnknownNameError
+from byhand.cli.output_file import check_output
+from byhand.errors import ArgumentError, UnknownNameError
 from byhand.ops.op import Array
 from byhand.text import printable
 
@@ -73,15 +74,14 @@ def explain(
     The image is preprocessed as by `byhand predict`.
     """
     file = Path(f"{image.stem}-explained.png") if output is None else output
-    if file.exists():
-        raise FileError(f"{file} exists already; choose another file with --output")
     network = open_model(model, size, trained=True)
     check_classifier(network, model, image)
-    resolve_preprocessing(network, model, mean, std, labels, reader, pixel_range)
-    read_image = image_reader(network)
+    note = resolve_preprocessing(network, model, mean, std, labels, reader, pixel_range)
+    read_image = image_reader(network, note)
     index = None if name is None else class_number(network.classes, name)
     cam_layer = None if layer is None else tensor_of(network, layer, model)
     pixels = read_image(image)
+    check_output(file)
     from byhand.report.explain import draw_explanation  # noqa: PLC0415  (byhand.report imports matplotlib, which is slow)
     from byhand.report.explain import explain as explain_image  # noqa: PLC0415
 
@@ -101,8 +101,9 @@ def class_number(classes: tuple[str, ...], name: str) -> int:
     >>> class_number(("tench, Tinca tinca", "goldfish"), "tench"), class_number(("cat", "dog"), "1")
     (0, 1)
     """
-    if name in classes:
-        return classes.index(name)
+    exact = [i for i, other in enumerate(classes) if other == name]
+    if len(exact) == 1:
+        return exact[0]
     synonyms = [[synonym.strip() for synonym in names.split(",")] for names in classes]
     found = [i for i, names in enumerate(synonyms) if name.lower() in [synonym.lower() for synonym in names]]
     if len(found) == 1:

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from byhand import nn
 from byhand.cli.command import (
@@ -26,17 +24,21 @@ from byhand.cli.command import (
     complete_pretrained,
     option,
 )
-from byhand.cli.look import check_page, find_run, render_page
-from byhand.cli.model_argument import format_shape, open_model, resolve_preprocessing
+from byhand.cli.look import find_run, render_page
+from byhand.cli.model_argument import format_shape, open_model, print_note, resolve_preprocessing
+from byhand.cli.output_file import check_output
+from byhand.cli.run_settings import read_settings
 from byhand.cli.training_setup import find_as_trained, load_sets
+from byhand.console import table_lines
 from byhand.data import Dataset
+from byhand.data.tables.table_options import TABLE_OPTIONS
 from byhand.errors import ArgumentError, FileError
 from byhand.export import ExportReport, check_folder, to_c
 from byhand.export.layer_errors import LayerError
 from byhand.files import write_whole
+from byhand.text import quoted
 
 CLASSIFIER_FILE = "classifier.html"
-MAX_TABLE_WIDTH = 200  # columns
 
 
 @command(
@@ -77,26 +79,27 @@ def export(
     """
     if page is not None and not html:
         if page.suffix.lower() == ".onnx":
-            raise ArgumentError(f"FILE is the HTML file of --html; for ONNX give --onnx {page}")
+            raise ArgumentError(f"FILE is the HTML file of --html; for ONNX give --onnx {quoted(page)}")
         raise ArgumentError(f"{page} is the HTML file of --html; give --html with it")
     if onnx is None and c is None and not html:
         raise ArgumentError("no format given; give --html, --onnx FILE, --c DIR, or several")
     if c is None and (int8 or data is not None):
         raise ArgumentError("--int8 and --data are options of the C code; give --c DIR with them")
-    if onnx is not None and onnx.exists():
-        raise FileError(f"{onnx} exists already; choose another file with --onnx")
     if c is not None:
         check_folder(c)
     if html:
         page = page or (Path(run) / CLASSIFIER_FILE if find_run(run) else Path(f"{Path(run).stem}-{CLASSIFIER_FILE}"))
-        check_page(page)
     network = open_model(run, size, trained=True)
-    resolve_preprocessing(network, run, mean, std, None, reader, pixel_range)
+    note = resolve_preprocessing(network, run, mean, std, None, reader, pixel_range)
+    for path, option_name in ((onnx, "--onnx"), (page, "FILE")):
+        if path is not None:
+            check_output(path, option_name)
     found = None if c is None else _data(network, run, data)
     if int8 and found is None:
         raise ArgumentError(f"{run} does not contain its training data's name; give --data DATA to calibrate int8")
     message = None if onnx is None else _onnx(network)
     text = render_page(network, find_run(run), classifier=True) if html else None
+    before = onnx.read_bytes() if onnx is not None and onnx.is_file() else None
     if message is not None and onnx is not None:
         write_whole(onnx, message)
     done = None
@@ -108,8 +111,8 @@ def export(
             write_whole(page, text)
     except BaseException:
         if onnx is not None:  # write all formats or none
-            with suppress(OSError):
-                onnx.unlink()
+            with suppress(OSError, FileError):
+                onnx.unlink() if before is None else write_whole(onnx, before)
         raise
     if as_json:
         found_page = {} if page is None or text is None else {"html": {"file": str(page), "bytes": len(text)}}
@@ -117,6 +120,8 @@ def export(
         return
     if page is not None and text is not None:
         print(f"wrote {page}, {len(text) / 1e6:.2f} MB: a self-contained page that classifies images")
+        if note:
+            print_note(note)
     if onnx is not None and message is not None:
         print(_onnx_text(network, onnx, len(message)))
     if c is not None and done is not None:
@@ -125,12 +130,12 @@ def export(
 
 def _data(network: nn.Model, run: str, data: str | None) -> tuple[Dataset, Dataset] | None:
     """Return the training and the test set, of --data or the run; None where neither is known."""
-    settings = found.settings if (found := find_run(run)) else {}
-    if data is None:
-        data = settings["data"] if isinstance(settings.get("data"), str) else None
-    if data is None:
+    settings = read_settings(found) if (found := find_run(run)) else {}
+    if data is not None:  # another set, with other columns
+        settings = {name: value for name, value in settings.items() if name not in TABLE_OPTIONS} | {"data": data}
+    if not isinstance(settings.get("data"), str):
         return None
-    sets = load_sets(settings, find_as_trained(data, network), network.input_shape, network.crop_pct or 1.0)
+    sets = load_sets(settings, find_as_trained(settings, network), network.input_shape, network.crop_pct or 1.0)
     if sets.held_out is None:
         raise ArgumentError(f"{data}: no class has two images; a test set needs one of them")
     return sets.train, sets.test or sets.held_out
@@ -176,23 +181,15 @@ def _print(network: nn.Model, folder: Path, done: ExportReport) -> None:
     print(f"{_summary(done)}\n\n{_table(done)}\n\nwrote to {folder}")
     header, code, main = done.files
     print(f"  {header:24}the interface\n  {code:24}the network\n  {main:24}checks it against Python")
-    print(
-        f"build and run:  cc -std=c99 -O2 {folder}/*.c -lm -o {header.removesuffix('.h')} && ./{header.removesuffix('.h')}"
-    )
+    sources, program = f"{quoted(folder)}/*.c", quoted(Path(header).with_suffix(""))
+    print(f"build and run:  cc -std=c99 -O2 {sources} -lm -o {program} && ./{program}")
 
 
 def _table(done: ExportReport) -> str:
     """Return the table of errors, a row per layer: float32 C code against Python, int8 against float32."""
-    int8, table = done.dtype == "int8", Table(box=None, pad_edge=False, header_style="dim")
+    int8 = done.dtype == "int8"
     heads = ["layer", "op", "shape", "float32 max error", "mean", *(["int8 max error", "mean", "SNR"] if int8 else [])]
-    for i, name in enumerate(heads):
-        table.add_column(name, justify="left" if i < 3 else "right", no_wrap=True)
-    for row in done.layer_errors:
-        table.add_row(*_cells(row, int8))
-    console = Console(highlight=False, markup=False, width=MAX_TABLE_WIDTH)
-    with console.capture() as printed:
-        console.print(table)
-    return "\n".join(line.rstrip() for line in printed.get().splitlines())
+    return "\n".join(table_lines([heads, *(_cells(row, int8) for row in done.layer_errors)], left=3))
 
 
 def _cells(row: LayerError, int8: bool) -> list[str]:

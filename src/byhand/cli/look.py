@@ -28,7 +28,9 @@ from byhand.cli.command import (
     output_option,
 )
 from byhand.cli.model_argument import image_reader, open_model, print_note, resolve_preprocessing
+from byhand.cli.output_file import check_output
 from byhand.cli.progress_bar import ProgressBar
+from byhand.cli.run_settings import read_settings
 from byhand.cli.training_setup import RUNS_FOLDER, TrainingSetup, find_as_trained, load_sets
 from byhand.data import Dataset, mnist
 from byhand.errors import ByhandError, FileError
@@ -36,7 +38,8 @@ from byhand.files import write_whole
 from byhand.nn import serialization
 from byhand.ops.op import Array
 from byhand.page import Look, Snapshot, document
-from byhand.page.html import GENERATOR, MAX_TEST_IMAGES
+from byhand.page.html import MAX_TEST_IMAGES
+from byhand.text import command as command_line
 from byhand.text import printable
 from byhand.train import Run, Trainer
 
@@ -70,16 +73,17 @@ def look(
     """
     name = str(_newest()) if model is None else model
     network = open_model(name, size)
-    resolve_preprocessing(network, name, mean, std, labels, reader, pixel_range)
+    note = resolve_preprocessing(network, name, mean, std, labels, reader, pixel_range)
     run = find_run(name)
     path = output or (run.folder / HTML_FILE if run else Path(f"{_stem(name)}-look.html"))
-    check_page(path)
+    own_images = _read_own_images(network, images or [], note)
+    check_output(path)
     untrained = name in models.names() and not Path(name).exists() and name not in models.TRAINED
-    page = render_page(network, run, _read_own_images(network, images or []), untrained=untrained)
+    page = render_page(network, run, own_images, untrained=untrained)
     write_whole(path, page)
     print(f"wrote {path}, {len(page) / 1e6:.2f} MB: one self-contained HTML file")
     if untrained:
-        print(f"{name} is untrained: its weights are random; byhand train {name} trains it")
+        print(f"{name} is untrained: its weights are random; {command_line('byhand', 'train', name)} trains it")
     if not (no_open or open_in_browser(path)):
         print("open it with a browser")
 
@@ -109,24 +113,11 @@ def _stem(name: str) -> str:
     return Path(name).stem or "model"
 
 
-def check_page(path: Path) -> None:
-    """Raise a FileError for an existing file that byhand did not write: only its own pages are overwritten."""
-    try:
-        with path.open("rb") as page_file:
-            ours = f'content="{GENERATOR}"'.encode() in page_file.read(2000)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise FileError(f"can't write {path}: {error.strerror}; choose another file with --output") from None
-    if not ours:
-        raise FileError(f"{path} exists already and was not written by byhand; choose another file with --output")
-
-
-def _read_own_images(network: nn.Model, images: Sequence[Path]) -> Array | None:
+def _read_own_images(network: nn.Model, images: Sequence[Path], note: str) -> Array | None:
     """Return the user's own images, (N, H, W, C)."""
     if len(images) > MAX_OWN_IMAGES:
         raise FileError(f"a page shows up to {MAX_OWN_IMAGES} images; got {len(images)}")
-    read = image_reader(network) if images else None
+    read = image_reader(network, note) if images else None
     return None if read is None else np.stack([read(path) for path in images])
 
 
@@ -135,11 +126,11 @@ def _held_out(network: nn.Model, run: Run | None) -> Dataset | None:
     if run is None:
         digits = network.preprocessing.reader == "digit" and network.classes == tuple("0123456789")
         return mnist.load()[1] if digits else None
-    settings = run.settings
     bar = ProgressBar()
     try:
+        settings = read_settings(run)
         shape = network.input_shape
-        found = find_as_trained(str(settings.get("data")), network, bar)
+        found = find_as_trained(settings, network, bar)
         held = load_sets(settings, found, shape, network.crop_pct or 1.0, bar).held_out
     except ByhandError as error:
         print_note(printable(f"no test images, as the data of {run.folder} can't be read: {error}"))

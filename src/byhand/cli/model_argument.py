@@ -1,5 +1,6 @@
 """The MODEL argument of commands: opening a network by any of its names, and its preprocessing of images."""
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,15 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from byhand import models, nn
+from byhand.cli.command import check_choice
+from byhand.console import SafeConsole
+from byhand.data.open_file import exists
 from byhand.data.pixel_range import parse_pixel_range
 from byhand.data.preprocessing import DIGIT_SHAPE, FILE_READERS
 from byhand.errors import ArgumentError, FileError, UnknownNameError
 from byhand.loading import load
 from byhand.models.architecture import IMAGENET_MEAN, IMAGENET_STD
 from byhand.ops.op import Array
+from byhand.text import command, printable
 
 NUMBER = re.compile(r"\s*([-+.\de]+)\s*(?:/\s*([-+.\de]+)\s*)?", re.ASCII | re.IGNORECASE)  # 0.5 or 1/255
 IMAGENET_CLASSES = 1000
@@ -29,13 +33,13 @@ def open_model(name: str, size: str | None = None, *, trained: bool = False) -> 
     """
     sides = None if size is None else parse_image_size(size)
     path = Path(name)
-    if name in models.names() and not (trained and path.exists()):
+    if name in models.names() and not (trained and exists(path)):
         return _architecture(name, sides, trained)
-    if path.suffix.lower() == ".onnx" and path.is_file():
+    if path.suffix.lower() == ".onnx" and exists(path) and not os.path.isdir(path):  # noqa: PTH112
         return _from_onnx(path, sides)
-    if not (trained or path.exists() or "/" in name or "." in name):
+    if not (trained or exists(path) or "/" in name or "." in name):
         return models.create(name)  # raises an error that lists the names
-    if not path.exists():
+    if not exists(path):
         others = f"pretrained network: {', '.join(models.TRAINED)}" if trained else "architecture (see `byhand models`)"
         raise FileError(
             f"there is no file {path}; expected a run's folder (`byhand train` writes one), a model file (ONNX included),"
@@ -90,12 +94,12 @@ def parse_image_size(size: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
-def check_classifier(network: nn.Model, model: str, image: object) -> None:
+def check_classifier(network: nn.Model, model: str, image: str | Path) -> None:
     """Raise an ArgumentError for a network that is no classifier; model, image: as typed."""
     if not network.classes:
         raise ArgumentError(
             f"{network.name} is no classifier, its output is {format_shape(network.output.shape[1:])}; to see it:  "
-            f"byhand trace {model} {image}"
+            f"{command('byhand', 'trace', model, image)}"
         )
 
 
@@ -110,7 +114,7 @@ def tensor_of(network: nn.Model, layer: str, model: str) -> str:
     known = tensor_names(network)
     if layer in known:
         return layer
-    unknown = UnknownNameError("layer", layer, known, f"`byhand show {model}` lists them")
+    unknown = UnknownNameError("layer", layer, known, f"`{command('byhand', 'show', model)}` lists them")
     try:
         from byhand.onnx.node_context import python_name  # noqa: PLC0415  (an extra)
     except ModuleNotFoundError:
@@ -122,24 +126,33 @@ def tensor_of(network: nn.Model, layer: str, model: str) -> str:
 
 def print_note(note: str) -> None:
     """Print a note on standard error."""
-    Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(note, style="dim")
+    SafeConsole(stderr=True, soft_wrap=True).print(note, style="dim")
 
 
 # Images ---------------------------------------------------------------------------------------------------------------
 
 
-def image_reader(network: nn.Model) -> Callable[[Path], Array]:
-    """Return the function that reads an image as the network's preprocessing says: path -> (H, W, C) uint8."""
+def image_reader(network: nn.Model, note: str = "") -> Callable[[Path], Array]:
+    """Return the function that reads an image as the network's preprocessing says: path -> (H, W, C) uint8.
+
+    note: what `resolve_preprocessing` had to assume, printed with the first image that can be read.
+    """
     if len(network.input_shape) != 3 or network.input_shape[2] not in (1, 3):
         raise ArgumentError(
             f"an image has one channel or three, but {network.name} takes {format_shape(network.input_shape)} arrays"
         )
-    if network.preprocessing.reader == "picture" and network.crop_pct is None:
-        print_note(
-            f"{network.name} does not say how pictures are cropped: assuming 87.5% of the shorter side, the whole of one of "
-            f"{format_shape(network.input_shape[:2])}"
-        )
-    return lambda path: network.preprocessing.read(path, network.input_shape)
+    notes, clipped = [note] * bool(note), list[Path]()
+
+    def read(path: Path) -> Array:
+        pixels = network.preprocessing.read(path, network.input_shape)
+        if not clipped and (beyond := network.preprocessing.beyond_range(path)):
+            clipped.append(path)
+            print_note(printable(beyond))
+        while notes:
+            print_note(notes.pop())
+        return pixels
+
+    return read
 
 
 def format_shape(shape: tuple[int, ...]) -> str:
@@ -159,13 +172,13 @@ def resolve_preprocessing(
     labels: Path | None = None,
     reader: str | None = None,
     pixel_range: str | None = None,
-) -> None:
+) -> str:
     """Set a network's preprocessing and class names from the options --mean, --std, --reader, --pixel-range and --labels.
 
     An ONNX file may contain none of these. With three channels and 1,000 classes ImageNet's are then assumed, with a note;
-    images of 28 x 28 with the classes 0 to 9 are then assumed to be digits, as in MNIST.
+    images of 28 x 28 with the classes 0 to 9 are then assumed to be digits, as in MNIST. Returns what is assumed of files.
     """
-    _resolve_reader(network, source, reader)
+    note = _resolve_reader(network, source, reader)
     if pixel_range is not None:
         network.preprocessing = replace(network.preprocessing, pixel_range=parse_pixel_range(pixel_range))
     silent = source.lower().endswith(".onnx") and (network.mean, network.std) == (0.0, 1.0)
@@ -191,25 +204,34 @@ def resolve_preprocessing(
         assumption = "assuming ImageNet's" if imagenet else "assuming pixels from 0 to 1"
         options = ", ".join(assumed.values())
         print_note(f"{source} does not contain {' and '.join(assumed)}: {assumption}; set them with {options}")
+    return note
 
 
-def _resolve_reader(network: nn.Model, source: str, reader: str | None) -> None:
-    """Set how images are read, from --reader; without it and without a record, MNIST's way for what looks like digits."""
-    if reader not in (None, *FILE_READERS):
-        raise UnknownNameError("reader", str(reader), FILE_READERS)
+def _resolve_reader(network: nn.Model, source: str, reader: str | None) -> str:
+    """Set how images are read, from --reader; without it and without a record, MNIST's way for what looks like digits.
+
+    Returns a note that tells what is assumed, or "".
+    """
+    check_choice("--reader", reader, tuple(FILE_READERS))
     if reader == "digit" and network.input_shape != DIGIT_SHAPE:
         raise ArgumentError(
             f"--reader digit gives 28 x 28 x 1; {network.name} takes {format_shape(network.input_shape)}"
         )
     unknown = network.preprocessing.reader == "picture" and network.crop_pct is None
     digits = unknown and network.input_shape == DIGIT_SHAPE and network.classes == tuple("0123456789")
-    if reader is None and digits and source not in models.names():
-        print_note(
+    if reader is not None or digits:
+        network.preprocessing = replace(network.preprocessing, reader=reader or "digit")
+    if not unknown or reader == "digit" or (source in models.names() and not Path(source).exists()):
+        return ""
+    if reader is None and digits:
+        return (
             f"{source} does not say how images are read: assuming one digit each, centered as in MNIST; --reader picture takes "
             "them as they are"
         )
-    if reader is not None or digits:
-        network.preprocessing = replace(network.preprocessing, reader=reader or "digit")
+    return (
+        f"{source} does not say how images are cropped: assuming 87.5% of the shorter side, the whole of one of "
+        f"{format_shape(network.input_shape[:2])}"
+    )
 
 
 def _numbers(option: str, text: str, channels: int) -> Any:

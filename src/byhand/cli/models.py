@@ -7,11 +7,13 @@ from typing import Annotated, Any
 import typer
 
 from byhand.cli.command import MODEL, AsJson, command, complete_architecture
+from byhand.console import table_lines, wrapped
 from byhand.errors import UnknownNameError
 from byhand.models import ARCHITECTURES, TRAINED
 from byhand.nn import Input
 from byhand.nn.summary import Summary
 
+COLUMNS = ("", "image", "parameters", "FLOPs", "receptive field")
 WINDOW_OPS = ("conv2d", "max_pool", "avg_pool")  # what follows them sees the whole image
 LARGE_UNITS = (("G", 1e9), ("M", 1e6))
 
@@ -42,15 +44,19 @@ def models(
     if as_json:
         print(json.dumps({"models": entries}))
         return
-    print(f"{'':24}{'image':>12}{'parameters':>14}{'FLOPs':>8}{'receptive field':>17}")
-    for headline, group in groupby(entries, lambda entry: _headline(entry["name"])):
-        print(headline)
-        for entry in group:
-            size = "x".join(map(str, entry["image"]))
-            print(
-                f"  {entry['name']:22}{size:>12}{entry['parameters']:>14,}{_short(entry['flops']):>8}"
-                f"{entry['receptive_field']:>17}"
-            )
+    lines = table_lines([COLUMNS, *map(_cells, entries)], left=1)
+    height = len(lines) // (1 + len(entries))  # of a row; more than a line in a narrow terminal
+    print("\n".join(lines[:height]))
+    for headline, group in groupby(range(len(entries)), lambda i: _headline(names[i])):
+        print(wrapped(headline, "      "))
+        for i in group:
+            print("\n".join(lines[(i + 1) * height : (i + 2) * height]))
+
+
+def _cells(entry: dict[str, Any]) -> tuple[str, ...]:
+    """Return an entry as a row of the table."""
+    size = "x".join(map(str, entry["image"]))
+    return f"  {entry['name']}", size, f"{entry['parameters']:,}", _short(entry["flops"]), str(entry["receptive_field"])
 
 
 def _entry(key: str) -> dict[str, Any]:

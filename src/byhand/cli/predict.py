@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
+from rich.cells import cell_len
 
 from byhand import nn
 from byhand.cli.command import (
@@ -29,14 +30,16 @@ from byhand.cli.command import (
 )
 from byhand.cli.model_argument import check_classifier, format_shape, image_reader, open_model, resolve_preprocessing
 from byhand.cli.progress_bar import ProgressBar
-from byhand.data.discovery import image_files_below
+from byhand.console import pad
+from byhand.data.folders import image_files_below
 from byhand.data.image_formats import IMAGE_SUFFIXES
 from byhand.data.prefetch import Prefetcher
 from byhand.errors import ArgumentError, FileError
-from byhand.nn.model import MAX_BATCH, MAX_BATCH_PIXELS
+from byhand.nn.inference import MAX_BATCH, MAX_BATCH_PIXELS
 from byhand.ops.op import Array
 from byhand.shapes import integer
-from byhand.text import printable
+from byhand.text import class_labels, csv_cell, first_synonyms, printable
+from byhand.text import command as command_line
 
 DEFAULT_TOP_K = {"json": 10, "csv": 1, "table": 3}
 MAX_COLUMN_WIDTH = 60  # letters
@@ -84,13 +87,14 @@ def predict(
     if not images:
         is_image = Path(model).suffix.lower() in IMAGE_SUFFIXES
         why = f"{model} is an image, and a run or a model comes before it" if is_image else "no image is given"
-        raise ArgumentError(f"{why}; expected: byhand predict {'runs/RUN ' + model if is_image else model + ' IMAGE'}")
+        expected = ("runs/RUN", model) if is_image else (model, "IMAGE")
+        raise ArgumentError(f"{why}; expected: {command_line('byhand', 'predict', *expected)}")
     output = "json" if as_json else "csv" if as_csv else "table"
     top_k = DEFAULT_TOP_K[output] if top_k is None else integer("--top-k", top_k)
     network = open_model(model, size, trained=True)
     check_classifier(network, model, images[0])
-    resolve_preprocessing(network, model, mean, std, labels, reader, pixel_range)
-    read_image = image_reader(network)
+    note = resolve_preprocessing(network, model, mean, std, labels, reader, pixel_range)
+    read_image = image_reader(network, note)
     bar, failed, answers = ProgressBar(quiet=False), 0, []
     with tempfile.TemporaryDirectory() as folder:
         paths = _paths(images, Path(folder))
@@ -180,31 +184,33 @@ class _Printer:
     def __init__(self, output: str, names: list[str], classes: tuple[str, ...], top_k: int) -> None:
         self.classes, self.top_k, self.has_header = classes, top_k, False
         self.csv = csv.writer(sys.stdout, lineterminator="\n") if output == "csv" else None
-        columns = (("image", *names), ("class", *map(_short, classes)))
-        self.widths = [min(MAX_COLUMN_WIDTH, max(map(len, column))) for column in columns]
+        self.labels = class_labels(first_synonyms(classes), MAX_COLUMN_WIDTH)
+        columns = (("image", *map(printable, names)), ("class", *self.labels))
+        self.widths = [min(MAX_COLUMN_WIDTH, max(map(cell_len, column))) for column in columns]
 
     def row(self, name: str, probabilities: Array) -> None:
         """Print an image's prediction, and above the first one the header."""
-        ranked = list(_as_dict(probabilities, self.classes, self.top_k)["probabilities"].items())
+        ranked = [(k, float(probabilities[k])) for k in np.argsort(-probabilities, kind="stable")[: self.top_k]]
         name_width, class_width = self.widths
         if self.csv is not None:
             if not self.has_header:
                 more = [f"{column}_{k}" for k in range(2, len(ranked) + 1) for column in ("class", "probability")]
                 self.csv.writerow(["image", "class", "probability", *more])
-            self.csv.writerow([name, *(value for label, p in ranked for value in (label, f"{p:.6f}"))])
+            cells = [name, *(value for k, p in ranked for value in (self.classes[k], f"{p:.6f}"))]
+            self.csv.writerow(map(csv_cell, cells))
         else:
             if not self.has_header:
                 print(f"{'image':{name_width}}  {'class':{class_width}}  probability{'  next' * (self.top_k > 1)}")
-            label, probability = ranked[0]
-            others = ", ".join(f"{_short(other)} {p:.1%}" for other, p in ranked[1:])
-            line = f"{name:{name_width}}  {_short(label):{class_width}}  {f'{probability:.1%}':>11}  {others}"
-            print(line.rstrip())
+            best, probability = ranked[0]
+            others = ", ".join(f"{self.labels[k]} {p:.1%}" for k, p in ranked[1:])
+            cells = (
+                pad(printable(name), name_width),
+                pad(self.labels[best], class_width),
+                f"{probability:>11.1%}",
+                others,
+            )
+            print("  ".join(cells).rstrip())
         self.has_header = True
-
-
-def _short(name: str) -> str:
-    """Return the first of a class's comma-separated names."""
-    return name.split(",", maxsplit=1)[0]
 
 
 def ascii_art(pixels: Array) -> str:

@@ -3,9 +3,9 @@
 import sys
 from contextlib import suppress
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from byhand.console import SafeConsole
 from byhand.kernels.runtime import cache
 
 BAR_COLUMNS = 24
@@ -15,14 +15,15 @@ class ProgressBar:
     """A progress bar on standard error that disappears when it is closed; task: the latest task."""
 
     def __init__(self, *, quiet: bool = False) -> None:
-        console = Console(stderr=True, highlight=False)
+        console = SafeConsole(stderr=True)
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(BAR_COLUMNS, complete_style="blue", finished_style="blue"),
             MofNCompleteColumn(),
             TimeRemainingColumn(compact=True),
             console=console,
             transient=True,
+            redirect_stdout=sys.stdout.isatty(),  # else what is printed to a file would go to the terminal
             disable=quiet or not console.is_terminal,
         )
         self._tasks: dict[str, TaskID] = {}

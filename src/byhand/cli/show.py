@@ -16,14 +16,16 @@ from byhand.cli.command import (
     TRAINING,
     AsJson,
     ImageSize,
+    check_choice,
     command,
     complete_architecture,
     option,
     output_option,
 )
 from byhand.cli.model_argument import open_model
-from byhand.errors import ArgumentError, FileError
-from byhand.ops import DEFAULT_HAND
+from byhand.cli.output_file import check_output
+from byhand.errors import ArgumentError
+from byhand.ops import DEFAULT_HAND, HANDS
 from byhand.program import algorithm_table
 from byhand.train import SGD, Trainer
 
@@ -51,6 +53,7 @@ def show(
         raise ArgumentError("--json prints the layers; give it without --graph and --program")
     if output is not None and not graph:
         raise ArgumentError("--output is the file of a drawing; give --graph with it")
+    check_choice("--hand", hand, HANDS)
     network = open_model(model, size)
     if graph:
         _draw(network, Path(f"{network.name}.svg") if output is None else output)
@@ -61,7 +64,8 @@ def show(
         print(json.dumps(_as_json(network, batch_size)))
     else:
         print(network.summary())
-        print(f"\n{network.preprocessing.describe(network.input_shape)}")
+        if len(network.input_shape) == 3:
+            print(network.preprocessing.describe(network.input_shape))
         _print_algorithms(network, batch_size)
 
 
@@ -99,7 +103,6 @@ def _print_algorithms(network: nn.Model, batch_size: int) -> None:
 def _draw(network: nn.Model, path: Path) -> None:
     from byhand.report import draw_graph  # noqa: PLC0415  (byhand.report imports matplotlib, which is slow)
 
-    if path.exists():
-        raise FileError(f"{path} exists already; choose another file with --output")
+    check_output(path)
     draw_graph(network, path)
     print(f"wrote {path}; any browser shows it")

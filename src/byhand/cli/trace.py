@@ -24,7 +24,9 @@ from byhand.cli.command import (
     output_option,
 )
 from byhand.cli.model_argument import image_reader, open_model, resolve_preprocessing, tensor_names, tensor_of
-from byhand.errors import ArgumentError, FileError
+from byhand.cli.output_file import check_output
+from byhand.console import table_lines
+from byhand.errors import ArgumentError
 from byhand.ops.op import Array
 
 NOT_FINITE_MARK = "  <- NaN or infinity"
@@ -69,10 +71,10 @@ def trace(
     network = open_model(model, size)
     name = None if layer is None else tensor_of(network, layer, model)
     path = Path(f"{name}.png") if output is None else output
-    if name is not None and path.exists():
-        raise FileError(f"{path} exists already; choose another file with --output")
-    resolve_preprocessing(network, model, mean, std, None, reader, pixel_range)
-    pixels = image_reader(network)(image)
+    note = resolve_preprocessing(network, model, mean, std, None, reader, pixel_range)
+    pixels = image_reader(network, note)(image)
+    if name is not None:
+        check_output(path)
     values = network.trace(pixels[None])
     if name is None:
         rows = _rows(network, values)
@@ -108,15 +110,7 @@ def _rows(network: nn.Model, values: dict[str, Array]) -> list[dict[str, Any]]:
 def _table(rows: list[dict[str, Any]]) -> str:
     cells = [COLUMNS, *(_cells(row) for row in rows)]
     marks = ["", *(NOT_FINITE_MARK if row["not_finite"] else "" for row in rows)]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(COLUMNS))]
-    lines = []
-    for line, mark in zip(cells, marks):
-        padded = [
-            cell.ljust(width) if i < TEXT_COLUMNS else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(line, widths))
-        ]
-        lines.append("  ".join(padded).rstrip() + mark)
-    return "\n".join(lines)
+    return "\n".join(table_lines(cells, left=TEXT_COLUMNS, ends=marks))
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:

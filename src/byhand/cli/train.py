@@ -1,11 +1,9 @@
 """`byhand train`: trains a network on a data set, and writes the run's folder with model, checkpoint, log and report."""
 
 import json
-import os
-import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,13 +31,18 @@ from byhand.cli.defaults import Settings, split_arguments
 from byhand.cli.look import page_writer
 from byhand.cli.model_argument import parse_image_size
 from byhand.cli.progress_bar import ProgressBar
+from byhand.cli.table_options import ImageFolder, LabelColumn, PathColumn, SplitColumn, ValidationFold
 from byhand.cli.training_output import evaluate_and_report
 from byhand.cli.training_setup import TTA, TrainingSetup
+from byhand.console import discard
 from byhand.data.augment.registry import shown_order
 from byhand.errors import ArgumentError
 from byhand.ops import DEFAULT_HAND
+from byhand.text import command as command_line
 from byhand.train.distributed.mpi import world
+from byhand.train.history import Row
 from byhand.train.optim import OPTIMIZERS
+from byhand.train.tensorboard import FOLDER, TensorBoard, import_tensorboard
 
 AUGMENTATION_CHOICES = ", ".join(
     entry.name if entry.example is None else f"{entry.name}={entry.example:g}" for entry in shown_order()
@@ -58,8 +61,8 @@ def train(
         list[str] | None,
         typer.Argument(
             metavar="DATA|MODEL",
-            help="DATA: mnist, a folder with a subfolder of images per class, a folder of IDX files, an .npz, or a .csv of "
-            "paths and labels. MODEL: an architecture (see `byhand models`). In any order.",
+            help="DATA: mnist, a folder with a subfolder of images per class, a folder of IDX files, an .npz, or a table "
+            "(.csv, .tsv, .txt) of paths and labels. MODEL: an architecture (see `byhand models`). In any order.",
         ),
     ] = None,
     data: Annotated[str | None, option(panel=DATA, help="Alias of DATA.", show_default="mnist")] = None,
@@ -87,6 +90,11 @@ def train(
             panel=DATA, show_default="0.2", help="Fraction of each class for validation, if there is no val folder."
         ),
     ] = None,
+    path_column: PathColumn = None,
+    label_column: LabelColumn = None,
+    split_column: SplitColumn = None,
+    validation_fold: ValidationFold = None,
+    image_folder: ImageFolder = None,
     pixel_range: PixelRangeText = None,
     reader: Reader = None,
     stream: Annotated[
@@ -186,6 +194,9 @@ def train(
             "--look", panel=OUTPUT, help="Update look.html in the run's folder, the page of `byhand look`, every epoch."
         ),
     ] = False,
+    tensorboard: Annotated[
+        bool, option("--tensorboard", panel=OUTPUT, help="Write TensorBoard event files to the run's folder.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a network: by default LeNet-5 on MNIST; with a folder of images, an image classifier for its classes."""
@@ -211,6 +222,11 @@ def train(
         "pixel_range": pixel_range,
         "reader": reader,
         "stream": stream or None,
+        "path_column": path_column,
+        "label_column": label_column,
+        "split_column": split_column,
+        "validation_fold": validation_fold,
+        "image_folder": None if image_folder is None else str(image_folder.resolve()),
         "seed": seed,
         "hand": hand,
         "sync_batchnorm": sync_batchnorm or None,
@@ -218,6 +234,8 @@ def train(
     for name in ("data", "from"):
         if given[name] not in (None, *models.ARCHITECTURES) and Path(str(given[name])).exists():
             given[name] = str(Path(str(given[name])).resolve())  # --resume works from any folder
+    if tensorboard:
+        import_tensorboard()  # refused before anything is read
     bar = ProgressBar(quiet=not verbose)
     tell = _print_lines if verbose else lambda lines: None
     try:
@@ -230,7 +248,12 @@ def train(
     finally:
         bar.close()
     settings, run = setup.settings, setup.run
+    callbacks: list[Callable[[Row], object]] = []
+    if tensorboard and ranks.rank == 0:
+        callbacks.append(TensorBoard(run.folder / FOLDER))
     page, write_page = page_writer(setup) if look and ranks.rank == 0 else (None, None)
+    if write_page is not None:
+        callbacks.append(lambda row: write_page())
     if page:
         tell([f"watch the training:  {page}", ""])
     held_out: dict[str, Any] = {"validation" if setup.sets.val is not None else "test": setup.held_out}
@@ -245,7 +268,7 @@ def train(
             max_seconds=setup.max_seconds,
             quiet=not verbose,
             run=run,
-            on_epoch=None if write_page is None else lambda row: write_page(),
+            callbacks=callbacks,
             export_model=setup.final_model,
         )
     except KeyboardInterrupt:  # the second Ctrl-C, within a step
@@ -290,7 +313,7 @@ def _stopped(setup: TrainingSetup, as_json: bool, *, within_step: bool = False) 
     if as_json and setup.trainer.comm.rank == 0:
         print(json.dumps({"test": None, "history": setup.trainer.history, "stopped": True, "run": str(run.folder)}))
     elif setup.trainer.comm.rank == 0:
-        print(f"{kept}; resume with:  {shlex.join(['byhand', 'train', '--resume', '--output', str(run.folder)])}")
+        print(f"{kept}; resume with:  {command_line('byhand', 'train', '--resume', '--output', run.folder)}")
     return typer.Exit(CONTROL_C_EXIT_CODE)
 
 
@@ -313,4 +336,4 @@ def _print_lines(lines: Sequence[str]) -> None:
     try:
         print("\n".join(lines), flush=True)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard(sys.stdout)

@@ -8,6 +8,7 @@ from byhand.cli.training_setup import TrainingSetup
 from byhand.data import Dataset
 from byhand.ops import dropout
 from byhand.ops.op import Array
+from byhand.text import class_labels, command
 from byhand.train.display import duration
 from byhand.train.evaluation import score
 
@@ -43,9 +44,9 @@ def evaluate_and_report(setup: TrainingSetup, seconds: float) -> tuple[dict[str,
     if sets.held_out is not None:
         matrix = confusion_matrix(sets.held_out.labels, predicted, len(network.classes))
         draw_confusion_matrix(matrix, network.classes, folder / "confusion.png", title)
-        confusions = top_confusions(matrix, network.classes)
-        listed = ", ".join(f"{true} as {other} ({count})" for true, other, count in confusions)
-        lines += [f"most frequent confusions: {listed}"] if listed else []
+        confusions = top_confusions(matrix, class_labels(network.classes))
+        listed = ", ".join(f"{true} -> {other} ({count})" for true, other, count in confusions)
+        lines += [f"most frequent confusions, true class -> predicted class: {listed}"] if listed else []
         train_logits = None
         if setup.full_model is not None:
             train_logits = trainer.model.logits_of(setup.train.images, hand=trainer.hand)
@@ -85,8 +86,8 @@ def evaluate_and_report(setup: TrainingSetup, seconds: float) -> tuple[dict[str,
         "  checkpoint.safetensors  weights and optimizer state",
         *(["  snapshots/              the network during training, for byhand look"] if setup.run.snapshots() else []),
         "",
-        f"next:  byhand look {folder}",
-        f"       byhand predict {folder} IMAGE",
+        f"next:  {command('byhand', 'look', folder)}",
+        f"       {command('byhand', 'predict', folder, 'IMAGE')}",
     ]
     return results, lines
 

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from byhand import __version__, data, models, nn
-from byhand.cli import defaults, training_header
+from byhand.cli import defaults, run_settings, training_header
+from byhand.cli.command import check_choice
 from byhand.cli.model_argument import format_shape, open_model, resolve_preprocessing
 from byhand.cli.progress_bar import ProgressBar
+from byhand.cli.table_options import table_options
 from byhand.cli.training_budget import TimeBudget, classifier_rate, learning_rate, plan_training
 from byhand.cli.training_header import Tell
 from byhand.data import Dataset, Preprocessing, Splits
@@ -21,9 +23,10 @@ from byhand.data.image_source import ImageSource
 from byhand.data.pixel_range import parse_pixel_range
 from byhand.data.preprocessing import FILE_READERS
 from byhand.data.splits import VALIDATION_FRACTION, data_warnings
-from byhand.errors import ArgumentError, FileError, UnknownNameError
+from byhand.errors import ArgumentError, FileError
 from byhand.nn.graph_copy import copy_weights
 from byhand.nn.split_frozen import split_frozen
+from byhand.ops import HANDS
 from byhand.shapes import Shape, integer, number
 from byhand.train import SGD, OneCycle, Run, Trainer
 from byhand.train.distributed.mpi import world
@@ -31,18 +34,6 @@ from byhand.train.features import features_of
 from byhand.train.settings import from_json, to_json
 
 RUNS_FOLDER = Path("runs")
-REQUIRED_SETTINGS: dict[str, type | tuple[type, ...]] = {  # of a run.json, and their types
-    "data": str,
-    "model": str,
-    "epochs": int,
-    "batch_size": int,
-    "lr": (int, float),
-    "seed": int,
-    "hand": str,
-    "augment": str,
-    "optimizer": dict,
-    "schedule": dict,
-}
 ALL = "all"  # --unfreeze all
 TTA = ("none", "flip")
 
@@ -88,8 +79,8 @@ def start(given: defaults.Settings, output: Path | None, started: float, bar: Pr
         raise ArgumentError("--minutes plans the epochs; give either --minutes or --epochs")
     if given.get("minutes") is not None and not 0 < given["minutes"] < inf:
         raise ArgumentError(f"--minutes is {given['minutes']:g}; expected a number above 0")
-    if given.get("tta") not in (None, *TTA):
-        raise UnknownNameError("test-time augmentation", given["tta"], TTA)
+    check_choice("--tta", given.get("tta"), TTA)
+    check_choice("--hand", given.get("hand"), HANDS)
     given = {"data": "mnist"} | {name: value for name, value in given.items() if value is not None}
     minutes, planned = given.pop("minutes", None), "epochs" not in given
     budget = None if minutes is None else TimeBudget(minutes, started)
@@ -129,7 +120,7 @@ def start(given: defaults.Settings, output: Path | None, started: float, bar: Pr
 def resume(given: defaults.Settings, output: Path | None, bar: ProgressBar, tell: Tell) -> TrainingSetup:
     """Set up a stopped training from its run's folder, by default the newest; tell: prints the header's lines."""
     run = Run.open(world().broadcast(output or _newest_folder()))
-    settings = _checked(run)
+    settings = run_settings.read_settings(run, run_settings.REQUIRED)
     original = settings | {"optimizer": str(settings["optimizer"].get("kind")).lower()}
     for name, value in given.items():
         if value is not None and value != original.get(name):
@@ -182,10 +173,9 @@ def _set_up(
 def find_data(settings: defaults.Settings, bar: ProgressBar) -> ImageSource:
     """Return the data set of a training, by its settings; raises ArgumentError for a pixel range that it has no use for."""
     reader, text = settings.get("reader"), settings.get("pixel_range")
-    if reader not in (None, *FILE_READERS):
-        raise UnknownNameError("reader", reader, FILE_READERS)
+    check_choice("--reader", reader, tuple(FILE_READERS))
     given = None if text is None else parse_pixel_range(text)
-    found = data.find(settings["data"], bar.update, pixel_range=given, reader=reader)
+    found = data.find(settings["data"], bar.update, pixel_range=given, reader=reader, table=table_options(settings))
     if given is not None and found.pixel_range is None:
         raise ArgumentError(
             f"--pixel-range is for pixels of more than 8 bits or of floating point; {found.name} holds none, or states its own"
@@ -193,11 +183,12 @@ def find_data(settings: defaults.Settings, bar: ProgressBar) -> ImageSource:
     return found
 
 
-def find_as_trained(source: str, network: nn.Model, bar: ProgressBar | None = None) -> ImageSource:
-    """Return a data set whose files are read as a network's preprocessing says."""
+def find_as_trained(settings: defaults.Settings, network: nn.Model, bar: ProgressBar | None = None) -> ImageSource:
+    """Return the data set of a training, its files read as a network's preprocessing says."""
     record, progress = network.preprocessing, None if bar is None else bar.update
     reader = record.reader if record.reader in FILE_READERS else None
-    return data.find(source, progress, pixel_range=record.pixel_range, reader=reader)
+    source, table = str(settings.get("data")), table_options(settings)
+    return data.find(source, progress, pixel_range=record.pixel_range, reader=reader, table=table)
 
 
 def load_sets(
@@ -316,19 +307,6 @@ def _trainer(settings: defaults.Settings, model: nn.Model) -> Trainer:
         seed=settings["seed"],
         sync_batchnorm=settings.get("sync_batchnorm", False),
     )
-
-
-def _checked(run: Run) -> defaults.Settings:
-    """Return a run's settings; raise a FileError for one that is missing or of the wrong type."""
-    settings = {"augment": "none"} | run.settings  # absent in runs of byhand 0.1
-    for name, kind in REQUIRED_SETTINGS.items():
-        if not isinstance(settings.get(name), kind) or isinstance(settings[name], bool):
-            raise FileError(
-                f"the run.json of {run.folder} has {settings.get(name)!r:.60} as its {name}; start a new run"
-            )
-    if settings["epochs"] < 1:
-        raise FileError(f"the run.json of {run.folder} has {settings['epochs']} epochs; start a new run")
-    return settings
 
 
 def _free_folder(model: str, data_name: str) -> Path:

@@ -1,10 +1,11 @@
 """`byhand tutorial`: the two programs of the article that byhand began with, Victor Zhou's CNN tutorial, explained."""
 
 import json
-import textwrap
 from typing import Annotated
 
-from byhand.cli.command import DATA, HAND_CHOICES, TRAINING, AsJson, command, option
+from byhand.cli.command import DATA, HAND_CHOICES, TRAINING, AsJson, check_choice, command, option
+from byhand.console import wrapped
+from byhand.ops import HANDS
 from byhand.tutorial import LEARN_RATE, Result, run
 
 WIDTH = 80
@@ -39,20 +40,18 @@ def tutorial(
     between them.
     """
 
+    check_choice("--hand", hand, HANDS)
+
     def say(line: str) -> None:
         if as_json:
             return
         if line in EXPLANATIONS:
             text = EXPLANATIONS[line].format(images=images, epochs=epochs, rate=LEARN_RATE)
-            print(f"\n{_fill(text)}\n")
+            print(f"\n{wrapped(text, max_columns=WIDTH)}\n")
         print(line, flush=True)
 
     result = run(hand=hand, seed=seed, images=images, epochs=epochs, say=say)
-    print(json.dumps(result) if as_json else f"\n{_fill(conclusion(result))}")
-
-
-def _fill(text: str) -> str:
-    return textwrap.fill(text, WIDTH, break_on_hyphens=False, break_long_words=False)
+    print(json.dumps(result) if as_json else f"\n{wrapped(conclusion(result), max_columns=WIDTH)}")
 
 
 def conclusion(result: Result) -> str:

@@ -13,6 +13,9 @@ from byhand.data.preprocessing import DIGIT_SHAPE, Preprocessing
 from byhand.data.splits import Splits, check_classes
 from byhand.errors import ArgumentError
 from byhand.shapes import Shape
+from byhand.text import class_labels
+
+NAME_MAX_LETTERS = 200  # of a class
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,8 @@ class ArraySource:
     def counts(self) -> dict[str, dict[str, int]]:
         """The number of images of each class, by split."""
         return {
-            part: dict(zip(dataset.classes, np.bincount(dataset.labels, minlength=len(dataset.classes)).tolist()))
-            for part, dataset in self.parts.items()
+            part: dict(zip(class_labels(images.classes, NAME_MAX_LETTERS), _count(images)))
+            for part, images in self.parts.items()
         }
 
     def sets(
@@ -85,3 +88,8 @@ class ArraySource:
         train = self.parts["train"]
         record = Preprocessing(train.reader, 1.0, self.pixel_range)
         return Splits(train, self.parts.get("val"), self.parts.get("test"), self.notes, preprocessing=record)
+
+
+def _count(images: Dataset) -> list[int]:
+    """Return the number of images of each class."""
+    return np.bincount(images.labels, minlength=len(images.classes)).tolist()  # type: ignore[no-any-return]

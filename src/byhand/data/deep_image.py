@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from byhand.data.pixel_range import PixelExtent, PixelRange, resolve_pixel_range, to_bytes
+from byhand.data.pixel_range import PixelExtent, PixelRange, applies, resolve_pixel_range, to_bytes
 from byhand.errors import ArgumentError, FileError
 from byhand.shapes import Array
 
@@ -44,11 +44,12 @@ class DeepImage(NamedTuple):
         pixel_range: of the data set; None: as this image alone tells, or a FileError that names --pixel-range.
         own_range: its largest value may tell.
         """
+        extent = PixelExtent.of(self.samples)
         if self.white is not None:
             pixel_range = 0.0, self.white
-        elif pixel_range is None:
+        elif pixel_range is None or not applies(pixel_range, extent):
             try:
-                pixel_range = resolve_pixel_range(PixelExtent.of(self.samples), single=not own_range)
+                pixel_range = resolve_pixel_range(extent, single=not own_range)
             except ArgumentError as error:
                 raise FileError(f"{path}: {error}") from None
         pixels = to_bytes(self.samples, pixel_range)
@@ -102,7 +103,7 @@ def read_deep(image: Image.Image, data: bytes, path: object) -> DeepImage:
         same = samples == np.asarray(transparent)
         alpha = 1.0 - (same if samples.ndim == 2 else same.all(-1))
     if samples.dtype.kind == "f" and not np.isfinite(samples).all():
-        raise FileError(f"{path}: a pixel is NaN or infinite; expected finite numbers")
+        raise FileError(f"{path} holds NaN or infinity; expected finite numbers")
     return DeepImage(samples, white, inverted, alpha)
 
 
@@ -110,7 +111,7 @@ def _color(image: Image.Image, data: bytes, path: object) -> tuple[Array, Array 
     """Return the 16-bit samples of a color image or of gray with opacity, (H, W, 3) or (H, W), and its opacity."""
     raw = _raw_mode(image)
     if ";16" not in raw:
-        raise FileError(f"{path}: color of 16 bits in separate planes is not read; save it anew, interleaved")
+        raise FileError(f"{path} has color of 16 bits in separate planes; save it anew, interleaved")
     if raw.startswith("LA"):  # two samples of 16 bits are four of 8
         _set_raw_mode(image, "RGBA")
         samples = np.ascontiguousarray(np.asarray(image)).view(">u2")

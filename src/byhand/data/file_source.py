@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from byhand.data import image_decoding
+from byhand.data.class_names import natural_key
 from byhand.data.dataset import Dataset
-from byhand.data.discovery import DiscoveredFiles, abbreviate, natural_key
+from byhand.data.discovered_files import DiscoveredFiles
 from byhand.data.image_source import ProgressCallback
 from byhand.data.lazy_images import LazyImages
 from byhand.data.pixel_range import PixelExtent, PixelRange, describe, join, resolve_pixel_range
@@ -21,6 +22,7 @@ from byhand.data.preprocessing import DIGIT_SHAPE, Preprocessing
 from byhand.data.splits import Splits, check_classes
 from byhand.errors import ArgumentError, FileError
 from byhand.shapes import Shape
+from byhand.text import abbreviate
 
 MAX_DECODED_PIXELS = 64 * 64  # a smaller image is decoded when it is inspected
 MAX_DEFAULT_SIDE = 128  # pixels of a side, of the images of a new network

@@ -22,6 +22,7 @@ import numpy as np
 
 from byhand.data.open_file import open_regular_file
 from byhand.errors import FileError
+from byhand.files import check_memory, check_unpacked
 from byhand.shapes import Array, Shape
 
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -29,16 +30,13 @@ TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: 
 MAX_AXES = 32  # NumPy 2 allows 64; data sets have at most 4
 MAX_HEADER_BYTES = 4 + 4 * MAX_AXES
 CHUNK_BYTES = 1 << 20  # read at a time
-# A gzip file is a decompression bomb if its header promises more than both: bytes, and a multiple of the file's size.
-BOMB_MIN_BYTES = 64 << 20
-BOMB_MIN_RATIO = 100
 
 
 def read(path: str | os.PathLike[str]) -> Array:
     """Read an IDX file, plain or gzip (recognized by its first two bytes), as an array in the machine's byte order.
 
     The length of the data is checked against the header before memory is allocated; a gzip stream is decompressed twice, the
-    first time only to measure it. A gzip file whose header promises more than 64 MiB and more than 100 times the file's size
+    first time only to measure it. A gzip file whose header promises more than 64 MiB and more than 200 times the file's size
     is refused as a decompression bomb.
 
     Raises FileError for a file that is missing, not IDX, corrupt, or longer or shorter than its header promises.
@@ -58,6 +56,7 @@ def read(path: str | os.PathLike[str]) -> Array:
         if not zipped:
             header = _header(file.read(MAX_HEADER_BYTES), str(path))
             _check_length(size, header, str(path))
+            check_memory(size, str(path))
             return _native(_fill(file, header, str(path)), header)
         try:
             with gzip.GzipFile(fileobj=file, mode="rb") as stream:
@@ -132,11 +131,7 @@ def _check_length(length: int, header: _Header, name: str) -> None:
 
 def _check_zipped(stream: gzip.GzipFile, size: int, header: _Header, name: str) -> None:
     """Decompress the whole stream once, chunk by chunk, to check its length before memory is allocated."""
-    if header.end > max(BOMB_MIN_BYTES, BOMB_MIN_RATIO * size):
-        raise FileError(
-            f"{name} looks like a decompression bomb: {size} bytes that promise {header.end}; "
-            "if you trust it, unpack it first"
-        )
+    check_unpacked(header.end, size, name)
     length = stream.seek(0)
     while length <= header.end and (piece := stream.read(min(CHUNK_BYTES, header.end + 1 - length))):
         length += len(piece)

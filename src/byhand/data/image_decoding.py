@@ -47,9 +47,9 @@ def decode_image(
         image.draft(mode, (side, side))
         # a progressive JPEG keeps the coefficients of the full image, whatever the decoded size
         _check_pixels(path, full_size if "progressive" in image.info else image.size, full_size)
-        orientation = image.getexif().get(ORIENTATION, 1)
+        tiff_orientation = _tiff_orientation(image)
         plain = read_deep(image, data, path).to_8_bits(pixel_range, path, own_range) if is_deep(image) else image
-        return _upright(convert(plain), image, orientation)
+        return _upright(convert(plain), image, tiff_orientation)
 
 
 def _check_pixels(path: object, decoded: tuple[int, int], full_size: tuple[int, int]) -> None:
@@ -82,14 +82,15 @@ def inspect_image(path: str | os.PathLike[str], small: int) -> ImageInfo:
     data = _bytes(path)
     with _open_image(path, data) as image:
         gray, pixels, extent, notes = _is_gray(image), None, None, _notes(image)
-        orientation = image.getexif().get(ORIENTATION, 1)
-        height, width = _upright_size(image, orientation)
+        tiff_orientation = _tiff_orientation(image)
+        height, width = _upright_size(image, tiff_orientation)
         if is_deep(image):
             _check_pixels(path, image.size, image.size)
             extent = read_deep(image, data, path).extent
         elif width * height <= small:
-            pixels = np.asarray(_upright((to_gray if gray else to_color)(image), image, orientation))
-            height, width = pixels.shape[:2]
+            pixels = np.asarray(_upright((to_gray if gray else to_color)(image), image, tiff_orientation))
+        if tiff_orientation is None and image.getexif().get(ORIENTATION, 1) in SIDEWAYS:
+            height, width = width, height
         return ImageInfo((height, width), gray, notes, blake2b(data, digest_size=16).digest(), pixels, extent)
 
 
@@ -108,16 +109,24 @@ TRANSPOSITIONS = {
 }
 
 
-def _upright_size(image: Image.Image, orientation: int) -> tuple[int, int]:
-    """Return an image's upright height and width: newer versions of Pillow open a TIFF with its sides swapped already."""
+def _tiff_orientation(image: Image.Image) -> int | None:
+    """Return the orientation of a TIFF that was opened, not loaded: newer versions of Pillow drop it then."""
+    tags = getattr(image, "tag_v2", None)
+    return None if tags is None else tags.get(ORIENTATION, 1)
+
+
+def _upright_size(image: Image.Image, tiff_orientation: int | None) -> tuple[int, int]:
+    """Return the height and width, of a TIFF upright: newer versions of Pillow open it with its sides swapped already."""
     tags = getattr(image, "tag_v2", None)
     width, height = image.size if tags is None else (tags[IMAGE_WIDTH], tags[IMAGE_LENGTH])
-    return (width, height) if orientation in SIDEWAYS else (height, width)
+    return (width, height) if tiff_orientation in SIDEWAYS else (height, width)
 
 
-def _upright(converted: Image.Image, source: Image.Image, orientation: int) -> Image.Image:
-    """Return the converted image upright; newer versions of Pillow turn a TIFF when it is loaded, and drop its mark."""
-    turned = getattr(source, "tag_v2", None) is not None and source.getexif().get(ORIENTATION, 1) != orientation
+def _upright(converted: Image.Image, source: Image.Image, tiff_orientation: int | None) -> Image.Image:
+    """Return the converted image upright; newer versions of Pillow turn a TIFF themselves when it is loaded."""
+    converted.load()
+    turned = tiff_orientation is not None and _tiff_orientation(source) != tiff_orientation
+    orientation = source.getexif().get(ORIENTATION, 1) if tiff_orientation is None else tiff_orientation
     method = None if turned else TRANSPOSITIONS.get(orientation)
     return converted.copy() if method is None else converted.transpose(method)  # a copy: the source is closed
 

@@ -10,6 +10,17 @@ from typing import BinaryIO
 from byhand.errors import FileError
 
 
+def exists(path: str | os.PathLike[str]) -> bool:
+    """Tell whether something is at a path, also a link in a circle or what may not be read: opening it then says so."""
+    try:
+        Path(path).lstat()
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a null byte
+        return False
+    except OSError:
+        return True
+    return True
+
+
 @contextmanager
 def open_regular_file(path: str | os.PathLike[str], expected: str) -> Iterator[BinaryIO]:
     """Open a regular file to read its bytes; expected: what it should be, for the message.

@@ -8,6 +8,7 @@ from PIL import Image
 
 from byhand.data import image_decoding
 from byhand.data.pixel_range import PixelRange
+from byhand.errors import FileError
 from byhand.shapes import Array
 
 CROP = 0.875  # timm's crop_pct: 224 of 256 pixels, the usual evaluation on ImageNet
@@ -36,10 +37,18 @@ def from_file(
     (224, 224, 3)
     """
     height, width = size
+    if height * width > image_decoding.MAX_PIXELS:
+        raise FileError(
+            f"the network takes images of {height} x {width} pixels; byhand makes them up to "
+            f"{image_decoding.MAX_PIXELS // 1_000_000} million"
+        )
     mode, convert = ("L", image_decoding.to_gray) if channels == 1 else ("RGB", image_decoding.to_color)
     photo = image_decoding.decode_image(path, mode, ceil(max(size) / (crop or CROP)), convert, pixel_range)
     crop = crop or (1.0 if photo.size == (width, height) else CROP)
     scale = max(height / photo.height, width / photo.width) / crop
+    if scale**2 * photo.width * photo.height > image_decoding.MAX_PIXELS:  # a strip: only its middle is resized
+        left, top = (max(0, (side - ceil(kept / scale) - 8) // 2) for side, kept in zip(photo.size, (width, height)))
+        photo = photo.crop((left, top, photo.width - left, photo.height - top))
     resized_width, resized_height = max(width, round(photo.width * scale)), max(height, round(photo.height * scale))
     photo = photo.resize((resized_width, resized_height), Image.Resampling.BICUBIC)
     left, top = (resized_width - width) // 2, (resized_height - height) // 2

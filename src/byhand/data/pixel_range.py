@@ -93,6 +93,14 @@ def resolve_pixel_range(extent: PixelExtent, *, single: bool = False) -> PixelRa
     )
 
 
+def applies(pixel_range: PixelRange, extent: PixelExtent) -> bool:
+    """Return whether a recorded range can be that of an image: 0 to 1 is none of integers, 0 to 1023 none of floats up to 1."""
+    floats = any(name.startswith("float") for name in extent.dtypes)
+    if floats:
+        return pixel_range[1] <= 255 or extent.high > UNIT_OVERSHOOT[1] or extent.low < UNIT_OVERSHOOT[0]
+    return pixel_range != (0.0, 1.0) or extent.high <= 1
+
+
 def to_bytes(pixels: Array, pixel_range: PixelRange) -> Array:
     """Return pixels as uint8: black becomes 0, white 255, what lies beyond is clipped.
 

@@ -16,12 +16,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from byhand.data.pixel_range import PixelExtent, PixelRange, check_pixel_range, resolve_pixel_range, to_bytes
-from byhand.errors import ArgumentError, FileError, UnknownNameError
+from byhand.data.pixel_range import (
+    OPTION,
+    PixelExtent,
+    PixelRange,
+    applies,
+    check_pixel_range,
+    resolve_pixel_range,
+    to_bytes,
+)
+from byhand.errors import ArgumentError, ByhandError, FileError, UnknownNameError
 from byhand.shapes import Array, Shape, number
 
 READERS = ("picture", "digit", "array")
 FILE_READERS = READERS[:2]
+CLIPPED_MAX_SPAN = 0.1  # fraction of the range by which pixels may lie beyond it without a word
 DIGIT_SHAPE = (28, 28, 1)
 
 
@@ -93,8 +102,8 @@ class Preprocessing:
                 if name in given and not isinstance(given[name], (int, float, list)):
                     raise TypeError
             return cls(**given)
-        except (TypeError, ValueError) as error:
-            reason = f": {error}" if isinstance(error, ArgumentError) else ""
+        except (ArithmeticError, TypeError, ValueError, ByhandError) as error:
+            reason = f": {error}" if isinstance(error, ByhandError) else ""
             raise FileError(f"its preprocessing is {value!r:.200}, which is no such record{reason}") from None
 
     def read(self, path: str | os.PathLike[str], shape: Shape) -> Array:
@@ -110,6 +119,18 @@ class Preprocessing:
             return digits.from_file(path, self.pixel_range)
         height, width, channels = shape
         return photos.from_file(path, (height, width), channels, self.crop_pct, self.pixel_range)
+
+    def beyond_range(self, path: str | os.PathLike[str]) -> str:
+        """Return a line that tells of an image file whose pixels lie far beyond the recorded range, or ""."""
+        from byhand.data import image_decoding  # noqa: PLC0415  (Pillow, as above)
+
+        extent = None if self.pixel_range is None else image_decoding.inspect_image(path, 0).extent
+        if extent is None or self.pixel_range is None or not applies(self.pixel_range, extent):
+            return ""
+        (low, high), span = self.pixel_range, self.pixel_range[1] - self.pixel_range[0]
+        if extent.high <= high + CLIPPED_MAX_SPAN * span and extent.low >= low - CLIPPED_MAX_SPAN * span:
+            return ""
+        return f"{path} holds {extent}, clipped to the training's {low:g} to {high:g}; {OPTION} says otherwise"
 
     def pixels(self, images: npt.ArrayLike) -> Array:
         """Return images as uint8, by the recorded range; without one, by that of the array where it is clear.

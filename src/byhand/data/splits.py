@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from byhand.data.dataset import Dataset
-from byhand.data.discovery import abbreviate
 from byhand.data.lazy_images import LazyImages
 from byhand.data.preprocessing import Preprocessing
 from byhand.data.stratified_split import stratified_split
 from byhand.errors import ArgumentError
 from byhand.shapes import Array
+from byhand.text import abbreviate
 
 VALIDATION_FRACTION = 0.2  # of a set without splits
 

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from math import prod
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from byhand.data.lazy_images import LazyImages
-from byhand.data.prefetch import Prefetcher
 from byhand.data.preprocessing import Preprocessing
 from byhand.errors import ArgumentError, ShapeError
 from byhand.graph import Graph, Tensor
+from byhand.hints import MODEL_NAMES, hinted, unknown_attribute
+from byhand.nn.inference import logits_of
 from byhand.nn.network_input import check_images, prepare_images, warn_of_pixels
+from byhand.nn.parameters import NamedArrays, ParameterDict, initialize, load_arrays
 from byhand.nn.summary import Summary
-from byhand.ops import DEFAULT_HAND, softmax
-from byhand.ops.loss.softmax import check_labels
+from byhand.nn.trace import trace
+from byhand.ops import DEFAULT_HAND, Op, softmax, softmax_cross_entropy
 from byhand.ops.op import Array
 from byhand.program import Program, build
 from byhand.program.buffers import flat_views
@@ -29,8 +30,8 @@ from byhand.program.spec import Update
 from byhand.shapes import integer
 
 MAX_PROGRAMS = 8  # that a model keeps: for the full and the last batch of training, testing, predicting, and two more
-MAX_BATCH = 250  # images, where no batch size is given
-MAX_BATCH_PIXELS = 1 << 20  # in all of these images
+
+METHODS: dict[str, Callable[..., Any]] = {}  # of Model, which byhand.train, a floor above, adds: fit, evaluate
 
 
 class Model:
@@ -44,7 +45,10 @@ class Model:
     pairs, whose weighted losses are added to the loss in training (what training reports is the loss of the outputs).
 
     p: the parameters by name, and all of them in one buffer, `p.flat`; g: their gradients, `grad_<name>`, and `g.flat`;
-    state: what forward updates in training (running statistics, random keys), by name.
+    state: what forward updates in training (running statistics, random keys), by name. Assigning to one of them, or to an
+    item of `parameters`, writes into the array. lock: held while one of the model's programs runs.
+
+    A model is called on images, `model(images)`, or as a layer of another network on a tensor, `model(nn.Input(28, 28, 1))`.
 
     >>> import byhand as bh
     >>> from byhand import nn
@@ -56,6 +60,7 @@ class Model:
     754
     """
 
+    @hinted
     def __init__(
         self,
         inputs: Tensor,
@@ -84,7 +89,8 @@ class Model:
         self.graph = inputs.graph.up_to(outputs, *(tensor for tensor, _ in self.auxiliary))
         self.output, self.name, self.dtype = outputs, name, np.dtype(dtype)
         changes = {"mean": mean, "std": std, "crop_pct": crop_pct}
-        self.preprocessing = (preprocessing or Preprocessing()).for_channels(inputs.shape[-1], **changes)
+        given = preprocessing or inputs.graph.preprocessing or Preprocessing()
+        self.preprocessing = given.for_channels(inputs.shape[-1], **changes)
         free = isinstance(classes, tuple) and not classes
         self.logits = outputs if free else _before_softmax(self.graph, outputs)
         sizes = self.logits.shape[1:]
@@ -105,21 +111,52 @@ class Model:
         if sizes != (count,) and not free:
             raise ArgumentError(f"Model: got {count} class names for {prod(sizes)} outputs")
         self._programs: dict[tuple[object, ...], Program] = {}  # the last few, each with its arena
-        self._warned = False  # of floating point pixels
-        self._lock = ForkSafeLock()  # of its programs: one thread runs one of them at a time
+        self.warned_of_pixels = False
+        self.lock = ForkSafeLock()  # of its programs: one thread runs one of them at a time
         if seed is not None:
-            self._initialize(integer("Model: seed", seed, 0))
-
-    def _initialize(self, seed: int) -> None:
-        rng = np.random.default_rng(seed)
-        for values, kind in ((self.p, "parameter"), (self.state, "state")):
-            for tensor in self.graph.of_kind(kind):
-                assert tensor.initializer is not None
-                vars(values)[tensor.name][...] = tensor.initializer(rng, tensor.shape)
+            rng = np.random.default_rng(integer("Model: seed", seed, 0))
+            initialize(self.graph.of_kind("parameter"), self.p, rng)
+            initialize(self.graph.of_kind("state"), self.state, rng)
 
     def __repr__(self) -> str:
         what = f"{len(self.classes)} classes" if self.classes else str(self.output.shape[1:])
         return f"<model {self.name}: {self.input_shape} -> {what}, {self.parameter_count:,} parameters>"
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("p", "g", "state"):
+            raise ArgumentError(f"Model: {name} can't be replaced; write its arrays: model.{name}.conv1_weight = ...")
+        super().__setattr__(name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        raise unknown_attribute("the model", name, [key for key in dir(self) if key[0] != "_"], MODEL_NAMES)
+
+    def __reduce__(self) -> Any:
+        """Copy and pickle what a file of the model holds; programs and gradients are made anew."""
+        from byhand.nn.serialization import record, restore  # noqa: PLC0415  (it makes Models)
+
+        return restore, record(self)
+
+    def __call__(self, images: Any) -> Any:
+        """Return the network's output for images; on a symbolic tensor, be a layer of its network, with these weights."""
+        if isinstance(images, Tensor):
+            from byhand.nn.model_layer import apply_model  # noqa: PLC0415  (it takes Models)
+
+            return apply_model(self, images)
+        return self.logits_of(images) if self.output is self.logits else self.predict(images)
+
+    def eval(self) -> Model:
+        """Return the model itself, which has no modes to switch: predict is inference, a Trainer's step is training."""
+        return self
+
+    @hinted
+    def fit(self, images: Any, labels: Any = None, **settings: Any) -> Any:
+        """Train on arrays or on a Dataset; return a row per epoch. settings: as `byhand.train.fitting.fit` takes them."""
+        return METHODS["fit"](self, images, labels, **settings)
+
+    @hinted
+    def evaluate(self, images: Any, labels: Any = None, **settings: Any) -> dict[str, float]:
+        """Return the mean loss and the accuracy on arrays or on a Dataset; see `byhand.train.fitting.evaluate_model`."""
+        return METHODS["evaluate"](self, images, labels, **settings)  # type: ignore[no-any-return]
 
     def _repr_html_(self) -> str:
         """Return the table of layers, as a notebook shows it."""
@@ -157,21 +194,19 @@ class Model:
         return {name: getattr(self, name) for name in names}
 
     @cached_property
-    def p(self) -> SimpleNamespace:
+    def p(self) -> NamedArrays:
         """Every parameter by name, and all of them in one buffer, `flat`."""
-        return flat_views(self.graph.of_kind("parameter"), self.dtype)
+        return NamedArrays(**vars(flat_views(self.graph.of_kind("parameter"), self.dtype)))
 
     @cached_property
-    def state(self) -> SimpleNamespace:
+    def state(self) -> NamedArrays:
         """The arrays that forward updates in training, by name: running statistics, random keys."""
-        return SimpleNamespace(
-            **{t.name: np.zeros(t.shape, t.dtype or self.dtype) for t in self.graph.of_kind("state")}
-        )
+        return NamedArrays(**{t.name: np.zeros(t.shape, t.dtype or self.dtype) for t in self.graph.of_kind("state")})
 
     @cached_property
-    def g(self) -> SimpleNamespace:
+    def g(self) -> NamedArrays:
         """The gradient of every parameter, `grad_<name>`, and all of them in one buffer, `flat`."""
-        return flat_views(self.graph.of_kind("parameter"), self.dtype, "grad_")
+        return NamedArrays(**vars(flat_views(self.graph.of_kind("parameter"), self.dtype, "grad_")))
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -180,9 +215,24 @@ class Model:
         return self.graph.input.shape[1:]
 
     @property
-    def parameters(self) -> dict[str, Array]:
-        """Every parameter by name: the arrays that training changes, not copies."""
-        return {t.name: vars(self.p)[t.name] for t in self.graph.of_kind("parameter")}
+    def parameters(self) -> ParameterDict:
+        """Every parameter by name: the arrays that training changes, not copies; assigning an item writes into its array."""
+        return ParameterDict({t.name: vars(self.p)[t.name] for t in self.graph.of_kind("parameter")})
+
+    def named_parameters(self) -> Iterator[tuple[str, Array]]:
+        """Yield (name, array) of every parameter."""
+        return iter(self.parameters.items())
+
+    def state_dict(self) -> dict[str, Array]:
+        """Return copies of all parameters and states by name, for `load_state_dict`."""
+        return {name: array.copy() for name, array in (self.parameters | vars(self.state)).items()}
+
+    def load_state_dict(self, arrays: Mapping[str, npt.ArrayLike], strict: bool = True) -> None:
+        """Copy parameters and states by name, all or none; strict=False: those whose names the model has.
+
+        Raises ArgumentError where a name is missing or unknown, ShapeError for another shape.
+        """
+        load_arrays(self.parameters | vars(self.state), arrays, strict)
 
     @property
     def parameter_count(self) -> int:
@@ -201,37 +251,38 @@ class Model:
         hand: str = DEFAULT_HAND,
         update: Update | None = None,
         input_gradient: bool = False,
+        loss: Op = softmax_cross_entropy,
         label_smoothing: float = 0.0,
         preserve_all: bool = False,
     ) -> Program:
         """Return the generated program for a batch size; `print` shows it.
 
-        update: what an optimizer adds (`trainer.program()` passes it); input_gradient: also d loss / d images;
+        update: what an optimizer adds (`trainer.program()` passes it); input_gradient: also d loss / d images; loss: its op;
         label_smoothing: the part of each label's probability that is spread over all classes; preserve_all: no array shares
         memory with another, so that all can be read afterwards.
         """
         batch = integer("program: batch", batch)
-        if train and not self.classes:
+        if train and not self.classes and "label_smoothing" in loss.attributes:
             raise ArgumentError(f"{self.name} has no classes to learn: {self.output!r} is its output; see replace_head")
-        key = (batch, train, hand, update, input_gradient, label_smoothing, preserve_all)
-        with self._lock.rlock:
+        key = (batch, train, hand, update, input_gradient, loss, label_smoothing, preserve_all)
+        with self.lock.rlock:
             program = self._programs.pop(key, None)
             if program is None:
-                title = f"{self.name}, {self.parameter_count:,} parameters"
                 program = build(
                     self.graph,
                     self.logits,
-                    title,
+                    f"{self.name}, {self.parameter_count:,} parameters",
                     batch=batch,
                     training=train,
                     hand=hand,
                     dtype=self.dtype,
                     update=update,
                     input_gradient=input_gradient,
+                    loss=loss,
                     label_smoothing=label_smoothing,
                     preserve_all=preserve_all,
                     auxiliary=self.auxiliary,
-                    lock=self._lock,
+                    lock=self.lock,
                 )
             self._programs[key] = program
             if len(self._programs) > MAX_PROGRAMS:
@@ -258,23 +309,7 @@ class Model:
         images: an array, or `data.lazy_images.LazyImages`, prefetched; batch_size: by default as many images as have
         a million pixels, at most 250.
         """
-        files = isinstance(images, LazyImages)
-        images = images if files else np.atleast_1d(images)
-        default = max(1, min(MAX_BATCH, MAX_BATCH_PIXELS // max(1, prod(self.input_shape[:2]))))
-        size = default if batch_size is None else integer("batch_size", batch_size)
-        starts = range(0, max(1, len(images)), size)
-
-        def batch(start: int) -> Array:
-            return np.asarray(images[start : start + size])
-
-        parts = []
-        for part in Prefetcher(batch, starts) if files else map(batch, starts):
-            part = self.check(part)
-            program = self.program(len(part), hand=hand)
-            with self._lock.rlock:  # from the images to the result, which the program copies
-                x = self.prepare(part, out=program.images[0], hand=hand)
-                parts.append(program(x, self.p, self.state, program.arena))
-        return np.concatenate(parts) if len(parts) > 1 else parts[0]
+        return logits_of(self, images, batch_size, hand)
 
     def predict(self, images: Any, *, batch_size: int | None = None, hand: str = DEFAULT_HAND) -> Array:
         """Return the probability of each class: images (N, H, W, C) uint8 or floating point -> (N, classes).
@@ -282,18 +317,16 @@ class Model:
         A model without classes returns its output unchanged. Floating point images are taken as normalized; it warns once of
         such that look like pixels.
         """
-        if not self._warned and not isinstance(images, LazyImages):
-            self._warned = warn_of_pixels(self, np.asarray(images))
+        if not isinstance(images, LazyImages):
+            warn_of_pixels(self, np.asarray(images))
         if not self.classes:
             return self.logits_of(images, batch_size=batch_size, hand=hand)
-        return softmax(self.logits_of(images, batch_size=batch_size, hand=hand))  # type: ignore[no-any-return]
+        return softmax(self.logits_of(images, batch_size=batch_size, hand=hand))
 
     def trace(self, images: Any, labels: Any = None, *, hand: str = DEFAULT_HAND) -> dict[str, Array]:
         """Return every tensor of a forward pass, and with labels of a backward pass, under the name that the program uses.
 
-        Outputs (`conv1`), what forward saves (`pool1_argmax`), parameters (`conv1_weight`), states; with labels also the loss,
-        and the gradient of the loss with respect to each of them (`grad_conv1`, `grad_conv1_weight`, `grad_images`; where a
-        tensor is used twice, `grad_2_...` is the second use's part, which the sum includes). The model does not change.
+        The model does not change. See `byhand.nn.trace` for the names.
 
         >>> import byhand as bh
         >>> train, _ = bh.data.load("mnist")
@@ -303,29 +336,7 @@ class Model:
         >>> model.trace(train.images[:1], train.labels[:1])["grad_conv1_weight"].shape
         (3, 3, 1, 8)
         """
-        x = self.prepare(images, hand=hand)
-        with self._lock.rlock:
-            state = SimpleNamespace(**{name: value.copy() for name, value in vars(self.state).items()})
-            assert self.graph.input is not None
-            named = {self.graph.input.name: x} | self.parameters | vars(state)
-            if labels is None:
-                program = self.program(len(x), hand=hand, preserve_all=True)
-                logits = program(x, self.p, state, program.arena)
-                if self.output is not self.logits:
-                    named[self.output.name] = softmax(logits)
-                named |= vars(program.arena)
-            else:
-                labels = check_labels(labels, len(self.classes))
-                if labels.shape != (len(x),):
-                    raise ShapeError(
-                        f"{self.name}: labels have the shape {labels.shape}; expected ({len(x)},), one an image"
-                    )
-                program = self.program(len(x), train=True, hand=hand, input_gradient=True, preserve_all=True)
-                gradients = flat_views(self.graph.of_kind("parameter"), self.dtype, "grad_")
-                program(x, labels, self.p, gradients, state, program.arena)
-                named |= {"labels": labels} | vars(program.arena)
-                named |= {name: value for name, value in vars(gradients).items() if name != "flat"}
-            return {name: np.array(value) for name, value in named.items()}
+        return trace(self, images, labels, hand)
 
     def replace_head(
         self, classes: int | Sequence[str], *, frozen: bool = True, unfreeze: int = 0, seed: int = 0
@@ -343,17 +354,23 @@ class Model:
 
         return replace_head(self, classes, frozen, seed, unfreeze)
 
+    def with_frozen(self, *layers: str) -> Model:
+        """Return a model in which training leaves layers alone: their parameters, and the running statistics of their norms.
+
+        layers: names, or patterns such as "conv*". Raises UnknownNameError for one that no layer with parameters has.
+
+        >>> import byhand as bh
+        >>> bh.models.create("lenet5").with_frozen("conv*", "fc1").parameter_count
+        11014
+        """
+        from byhand.nn.freeze import with_frozen  # noqa: PLC0415  (it makes Models)
+
+        return with_frozen(self, layers)
+
     def with_flip_tta(self) -> Model:
         """Return a model with horizontal-flip test-time augmentation: the mean of the logits of an image and its mirror image.
 
         For networks that were trained on images and their mirror images (`bh.data.Augment(flip=True)`).
-
-        >>> import byhand as bh
-        >>> model = bh.models.create("tiny", classes=["cat", "dog"])
-        >>> image = np.random.default_rng(0).random((1, 32, 32, 3))
-        >>> tta = model.with_flip_tta()
-        >>> bool(np.allclose(tta.logits_of(image), tta.logits_of(image[:, :, ::-1]), atol=1e-6))
-        True
         """
         from byhand.nn.flip_tta import with_flip_tta  # noqa: PLC0415  (it makes Models)
 

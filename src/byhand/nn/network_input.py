@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from byhand.nn.model import Model
 
 LOOKUP_MIN_ELEMENTS = 8192  # below, NumPy scales pixels sooner than a kernel is launched
+IMAGE_CHANNELS = (1, 3, 4)
+WARNING_IMAGES = 64  # that are looked at
 PIXEL_MIN_PEAK = 32.0  # floats beyond this multiple of the normalized range are pixels that nobody normalized
 
 
@@ -25,6 +27,8 @@ def check_images(model: Model, images: npt.ArrayLike) -> Array:
     if images.shape[1:] != shape or not len(images):
         hint = "; for a single image, give image[None]" if images.shape == shape else ""
         hint = "; add the channel axis: images[..., None]" if (*images.shape[1:], 1) == shape else hint
+        if images.ndim == 4 and (*images.shape[2:], images.shape[1]) == shape:
+            hint = "; channels come last here: images.transpose(0, 2, 3, 1)"
         expected = ", ".join(map(str, shape))
         raise ShapeError(f"{model.name}: images have the shape {images.shape}; expected (N, {expected}){hint}")
     if images.dtype != np.uint8 and images.dtype.kind != "f":
@@ -53,17 +57,22 @@ def prepare_images(model: Model, images: npt.ArrayLike, rows: Array | None, out:
     return out
 
 
-def warn_of_pixels(model: Model, images: Array) -> bool:
-    """Warn of floating point images that look like pixels from 0 to 255, where normalized ones are expected; return whether."""
-    if images.dtype.kind != "f" or not images.size:
-        return False
+def warn_of_pixels(model: Model, images: Array) -> None:
+    """Warn, once a model, of floating point images that look like pixels from 0 to 255 where normalized ones are expected."""
+    is_image = (
+        len(model.input_shape) == 3 and model.input_shape[2] in IMAGE_CHANNELS and model.input_shape[:2] != (1, 1)
+    )
+    as_trained = model.preprocessing.reader == "array"  # on floating point images
+    if model.warned_of_pixels or as_trained or images.dtype.kind != "f" or not images.size or not is_image:
+        return
     black, white = float(model.pixel_levels[:, 0].min()), float(model.pixel_levels[:, -1].max())
-    peak = float(images.max())
-    if images.min() < 0 or peak <= PIXEL_MIN_PEAK * max(abs(black), abs(white)):
-        return False
+    sample = images[:WARNING_IMAGES]
+    peak = float(sample.max())
+    if sample.min() < 0 or peak <= PIXEL_MIN_PEAK * max(abs(black), abs(white)):
+        return
+    model.warned_of_pixels = True
     warnings.warn(
         f"{model.name}: images in floating point go up to {peak:.4g}, but are taken as normalized, (pixel / 255 - mean) / std, "
         f"from {black:.3g} to {white:.3g}; for pixels give uint8: model.preprocessing.pixels(images)",
         stacklevel=3,
     )
-    return True

@@ -14,6 +14,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
+from byhand.data.open_file import exists, open_regular_file
 from byhand.data.preprocessing import Preprocessing
 from byhand.errors import ByhandError, FileError
 from byhand.files import write_whole
@@ -34,6 +35,16 @@ def save(
     extra_metadata: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a model, whole or not at all; a checkpoint adds arrays and metadata of its own."""
+    metadata, tensors = record(model)
+    metadata, tensors = metadata | dict(extra_metadata or {}), tensors | dict(extra_arrays or {})
+    # one key: the library keeps metadata in a hash table, whose order would change from run to run
+    write_whole(
+        path, to_bytes({k: np.ascontiguousarray(v) for k, v in tensors.items()}, {"byhand": json.dumps(metadata)})
+    )
+
+
+def record(model: Model) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Return what a file holds of a model: its metadata, as JSON takes it, and its parameters and states by name."""
     metadata = {
         "format": FORMAT_VERSION,
         "name": model.name,
@@ -41,13 +52,15 @@ def save(
         "preprocessing": model.preprocessing.to_json(),
         "dtype": model.dtype.name,
         "graph": to_json(model.graph, model.output, model.auxiliary),
-        **(extra_metadata or {}),
     }
-    tensors = model.parameters | vars(model.state) | dict(extra_arrays or {})
-    # one key: the library keeps metadata in a hash table, whose order would change from run to run
-    write_whole(
-        path, to_bytes({k: np.ascontiguousarray(v) for k, v in tensors.items()}, {"byhand": json.dumps(metadata)})
-    )
+    return metadata, model.parameters | vars(model.state)
+
+
+def restore(metadata: Any, arrays: Mapping[str, Array]) -> Model:
+    """Return the model of a record."""
+    model = _model(metadata)
+    model.load_state_dict(arrays)
+    return model
 
 
 def load(path: str | os.PathLike[str]) -> Model:
@@ -61,6 +74,8 @@ def load(path: str | os.PathLike[str]) -> Model:
 def read(path: str | os.PathLike[str]) -> tuple[Model, dict[str, Array], dict[str, Any]]:
     """Return (model, the extra arrays, the metadata) of a model's file or of a checkpoint."""
     path = model_file(path)
+    with open_regular_file(path, "a model"):  # the library says of a file that may not be read that there is none
+        pass
     try:
         with safe_open(path, "numpy") as file:
             metadata = json.loads((file.metadata() or {})["byhand"])
@@ -84,20 +99,25 @@ def read(path: str | os.PathLike[str]) -> tuple[Model, dict[str, Array], dict[st
         KeyError,
         AttributeError,
         RecursionError,
+        MemoryError,
     ) as error:
-        what = "it has no metadata that byhand wrote" if isinstance(error, KeyError) else one_line(error)
+        what = one_line(error)
+        if isinstance(error, KeyError):
+            what = "it has no metadata that byhand wrote"
+        elif isinstance(error, SafetensorError):  # whose message is about its own parser
+            what = "it is no safetensors file, or is damaged"
         raise FileError(f"{path} is not a model that byhand can use: {what}") from None
 
 
 def model_file(path: str | os.PathLike[str]) -> Path:
     """Return the file itself, or the model in a run folder."""
     path = Path(path)
-    if path.is_dir():
-        found = next((path / name for name in RUN_FILES if (path / name).exists()), None)
+    if os.path.isdir(path):  # noqa: PTH112  (False, not an error, where a folder above it may not be entered)
+        found = next((path / name for name in RUN_FILES if exists(path / name)), None)
         if found is None:
             raise FileError(f"the folder {path} holds no model; expected {' or '.join(RUN_FILES)} in it")
         return found
-    if not path.exists():
+    if not exists(path):
         raise FileError(f"there is no file {path}; expected a model that byhand saved, or a run folder")
     return path
 

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from html import escape
 from math import prod
 
+from byhand.console import table_lines
 from byhand.graph import Graph, Tensor
 from byhand.graph.graph import show
 from byhand.ops.op import tree_leaves
 from byhand.shapes import PIXEL, Field, Shape, Window, widen
+
+TEXT_COLUMNS = 3  # of the table: layer, op, output
 
 
 @dataclass(frozen=True)
@@ -77,13 +80,7 @@ class Summary:
         return [head, *rows, ("total", "", "", f"{self.parameters:,}", f"{self.flops:,}", "")]
 
     def __str__(self) -> str:
-        table = self._cells()
-        widths = [max(len(line[column]) for line in table) for column in range(6)]
-        lines = [
-            "  ".join(cell.ljust(w) if i < 3 else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths)))
-            for line in table
-        ]
-        return "\n".join([self.title, *(line.rstrip() for line in lines)])
+        return "\n".join([self.title, *table_lines(self._cells(), left=TEXT_COLUMNS)])
 
     __repr__ = __str__
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from byhand.data.open_file import open_regular_file
 from byhand.errors import ByhandError, FileError
 from byhand.graph import Graph, Node, Tensor
 from byhand.nn.hub import local_file
@@ -35,6 +36,10 @@ def load(model: Model, path: str | os.PathLike[str]) -> None:
     readers = {t.name: (node, key) for node in model.graph.nodes for key, t in _tensors(node)}
     found: dict[str, Array] = {}
     weights = local_file(path)
+    with open_regular_file(
+        weights, "a state dict (.safetensors)"
+    ):  # the library calls a file that may not be read missing
+        pass
     try:
         with safe_open(weights, "numpy") as file:
             for key in list(file.keys()):

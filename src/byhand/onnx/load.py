@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
+from byhand.data.open_file import open_regular_file
 from byhand.data.preprocessing import Preprocessing
 from byhand.errors import FileError, UnsupportedError
 from byhand.graph import Graph, Tensor
@@ -71,6 +72,8 @@ def load(
     <model lenet5: (28, 28, 1) -> 10 classes, 61,706 parameters>
     """
     path = Path(path)
+    with open_regular_file(path, "an ONNX model"):
+        pass
     with file_errors(f"{path} is no ONNX model that byhand can use: ", f"{path}: "):
         proto, mapped_weights = _read_file(path)
         image = _image_input(proto.graph)
@@ -114,8 +117,6 @@ def _preprocessing(metadata: dict[str, Any], elem_type: int) -> Preprocessing:
 
 def _read_file(path: Path) -> tuple[onnx.ModelProto, MappedWeights | None]:
     """Return the message in a file, and the weights that stay there."""
-    if not path.is_file():
-        raise FileError("there is no such file")
     proto, mapped_weights = read_model(path)
     if not proto.HasField("graph") or not proto.graph.node:
         raise FileError("it holds no graph; expected a file that `onnx.save` or an exporter wrote")

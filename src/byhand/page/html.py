@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -25,6 +26,7 @@ from byhand.page.network import facts_of, field_centers_of, ops_of, rows_of, spe
 from byhand.page.record import record_channels
 from byhand.page.snapshot import Snapshot, describe_snapshot, encode_base64, numbers_of
 from byhand.page.translate import Script, hands
+from byhand.text import class_labels
 
 MAX_TEST_IMAGES = 1000  # on which edits of the network are evaluated
 MAX_IMAGE_BYTES = 4_000_000  # of all images in the page, before PNG compression
@@ -35,6 +37,7 @@ PAGE_MAX_PARAMETERS = 3_000_000
 CLASSIFIER_MAX_MACS = 600_000_000
 CLASSIFIER_MAX_PARAMETERS = 8_000_000
 RECORDED_IMAGES = 4  # test images of a network that the page does not compute, without images from the user
+NAME_MAX_LETTERS = 80  # of a class
 GENERATOR = "byhand look"  # by which its own files are known again
 
 
@@ -99,7 +102,7 @@ def document(look: Look) -> bytes:
         "facts": facts,
         "layerFacts": rows,
         "fieldCenters": field_centers_of(model),
-        "classes": list(model.classes),
+        "classes": _class_names(model),
         "normalization": {"mean": model.mean, "std": model.std},
         "crop": model.crop_pct,
         "pixelRange": model.preprocessing.pixel_range,
@@ -190,6 +193,13 @@ def _png(images: Array, columns: int) -> str:
 
 
 # one file -------------------------------------------------------------------------------------------------------------
+
+
+def _class_names(model: Model) -> list[str]:
+    """Return the class names; one that is empty or that another class has too carries the class's index."""
+    count = Counter(model.classes)
+    labels = class_labels(model.classes, NAME_MAX_LETTERS)
+    return [name if name and count[name] == 1 else label for name, label in zip(model.classes, labels)]
 
 
 def _assemble(data: Mapping[str, Any], script: Script, classifier: bool) -> bytes:

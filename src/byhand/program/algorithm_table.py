@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from byhand.console import table_lines
+
 HEAD = ("layer", "forward", "backward_data", "backward_weights")
 
 
@@ -26,5 +28,4 @@ def table(layers: Iterable[LayerAlgorithms]) -> str:
     fc1    gemv     -              -
     """
     rows = [HEAD, *(tuple(cell or "-" for cell in layer) for layer in layers)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    return "\n".join(table_lines(rows, left=len(HEAD)))

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from byhand.errors import ArgumentError
+from byhand.files import check_memory
 from byhand.graph import Tensor
 from byhand.kernels import aligned, cdiv
 from byhand.kernels.runtime.cpu import CACHE_LINE_BYTES
@@ -94,12 +95,12 @@ def allocate(specs: Mapping[str, ArraySpec], offsets: Mapping[str, int]) -> dict
 
 def allocate_bytes(size: int) -> Array:
     """Return unwritten bytes that start at a cache line; raises ArgumentError where there is not enough memory."""
+    advice = "use a smaller batch, or smaller images"
+    check_memory(size, "a batch of this network", ArgumentError, advice)
     try:
         return aligned(size)
     except (MemoryError, ValueError):
-        raise ArgumentError(
-            f"this batch needs {size / 1e9:,.1f} GB, which is more than the memory there is; use a smaller one"
-        ) from None
+        raise ArgumentError(f"a batch of this network takes {size / 1e9:,.1f} GB of memory; {advice}") from None
 
 
 def flat_views(
@@ -111,6 +112,7 @@ def flat_views(
     """
     dtype, count = np.dtype(dtype), sum(prod(tensor.shape) for tensor in tensors)
     if flat is None:
+        check_memory(count * dtype.itemsize, f"a network of {count:,} parameters", ArgumentError)
         flat = aligned(count * dtype.itemsize).view(dtype)
         flat[...] = 0
     named, position = {}, 0

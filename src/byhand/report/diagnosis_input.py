@@ -14,7 +14,7 @@ from byhand.kernels import cdiv
 from byhand.nn import Model
 from byhand.ops.op import Array
 from byhand.report.metrics import Predictions, confusion_matrix, predictions_of
-from byhand.text import shorten
+from byhand.text import class_labels
 
 Severity = Literal["serious", "warning", "note"]
 Subset = Literal["training", "evaluation"]
@@ -75,8 +75,8 @@ class DiagnosisInput:
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:
-        """The class names, each on one line and short enough for a sentence."""
-        return tuple(shorten(name) for name in self.model.classes)
+        """A name of each class, on one line and short enough for a sentence; with the class's index where names repeat."""
+        return tuple(class_labels(self.model.classes))
 
     @cached_property
     def held_out_prefix(self) -> str:

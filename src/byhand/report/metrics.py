@@ -15,6 +15,7 @@ from byhand.ops.op import Array
 
 CALIBRATION_BINS = 15  # as Guo et al. 2017
 CHUNK_ELEMENTS = 2**20  # probabilities in memory at a time
+MIN_MISTAKE_SCALE = 0.02  # a smaller fraction of a class is no strong color
 Z_95 = 1.959964  # standard deviations on either side of the mean that hold 95% of a normal distribution
 
 
@@ -125,6 +126,17 @@ def top_confusions(matrix: Array, classes: Sequence[str], count: int = 3) -> lis
     order = np.argsort(-wrong, axis=None, kind="stable")[:count]
     pairs = [np.unravel_index(index, wrong.shape) for index in order]
     return [(classes[i], classes[j], int(wrong[i, j])) for i, j in pairs if wrong[i, j]]
+
+
+def mistake_scale(mistakes: Array) -> float:
+    """Return the fraction of a class that the strongest color of a mistake stands for; mistakes (K, K): fractions of the rows.
+
+    At least 2 / K², half of the class for two classes: a network that is right on 95% does not look as if it failed.
+
+    >>> float(mistake_scale(np.array([[0, 0.05], [0.02, 0]]))), float(mistake_scale(np.array([[0, 0.9], [0.1, 0]])))
+    (0.5, 0.9)
+    """
+    return max(MIN_MISTAKE_SCALE, 2 / len(mistakes) ** 2, float(mistakes.max()))
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,18 +14,18 @@ from PIL import Image
 from byhand.data import Dataset
 from byhand.report.diagnosis_input import DiagnosisInput, Finding, percent
 from byhand.report.doctor import Diagnosis
-from byhand.report.drawing.confusion_matrix import full_color
 from byhand.report.drawing.svg_charts import chart_lines, curve_chart, legend, reliability_chart
 from byhand.report.drawing.thumbnails import WHOLE_MAX_PIXELS, data_uri, thumbnail
 from byhand.report.metrics import (
     calibration,
+    mistake_scale,
     most_uncertain,
     precision_recall_f1,
     top_confusions,
     wilson_interval,
     worst_mistakes,
 )
-from byhand.text import shorten
+from byhand.text import class_labels, shorten
 
 MISTAKES_SHOWN = 24  # images
 UNCERTAIN_SHOWN = 12  # images
@@ -103,8 +103,8 @@ def _lead(inputs: DiagnosisInput) -> str:
         text += f" The network is that of epoch {inputs.judged_epoch} of {len(inputs.history)}{best}."
     confusions = top_confusions(inputs.confusion, inputs.class_names, 3)
     if confusions:
-        listed = (f"<b>{_text(true)}</b> as <b>{_text(other)}</b> ({count:,})" for true, other, count in confusions)
-        text += f" The most frequent confusions: {', '.join(listed)}."
+        listed = (f"<b>{_text(true)}</b> → <b>{_text(other)}</b> ({count:,})" for true, other, count in confusions)
+        text += f" The most frequent confusions, true class → predicted class: {', '.join(listed)}."
     return text
 
 
@@ -114,15 +114,15 @@ def _lead(inputs: DiagnosisInput) -> str:
 def _doctor(
     inputs: DiagnosisInput, diagnosis: Diagnosis, names: Sequence[str] | None, train_names: Sequence[str] | None
 ) -> str:
-    checks, skipped = len(diagnosis.findings) + len(diagnosis.passed), len(diagnosis.skipped)
-    problems = len([finding for finding in diagnosis.findings if finding.severity != "note"])
-    notes = len(diagnosis.findings) - problems
-    found = [f"{problems} problem{'s' * (problems != 1)}"] if problems else ["No problems"]
-    found += [f"{notes} note{'s' * (notes > 1)}"] if notes else []
-    summary = (
-        f"{' and '.join(found)} from {checks} checks{', most severe first' if len(diagnosis.findings) > 1 else ''}"
+    checks = len(diagnosis.findings) + len(diagnosis.passed)
+    notes = sum(finding.severity == "note" for finding in diagnosis.findings)
+    problems = len(diagnosis.findings) - notes
+    found = [f"{problems} problem{'s' * (problems != 1)}" if problems else "No problems"]
+    found += [f"{notes} note{'s' * (notes != 1)}"] if notes else []
+    summary = f"{' and '.join(found)} from {checks} checks" + (
+        f" ({len(diagnosis.skipped)} more did not apply)" if diagnosis.skipped else ""
     )
-    summary += f"; {skipped} more could not be made." if skipped else "."
+    summary += ", most severe first." if len(diagnosis.findings) > 1 else "."
     body = "".join(_finding(inputs, finding, names, train_names) for finding in diagnosis.findings)
     if diagnosis.passed:
         body += f'<p class="soft">Passed: {_text(", ".join(diagnosis.passed), 2000)}.</p>'
@@ -175,11 +175,11 @@ def _confusion(inputs: DiagnosisInput) -> str:
     numbers = [str(k) for k in range(count)]  # names may occur twice
     confusions = top_confusions(inputs.confusion, numbers, CONFUSIONS_LISTED)
     rows = "".join(
-        f"<li><b>{_text(inputs.class_names[int(true)])}</b> predicted as <b>{_text(inputs.class_names[int(other)])}</b>:"
+        f"<li><b>{_text(inputs.class_names[int(true)])}</b> → <b>{_text(inputs.class_names[int(other)])}</b>:"
         f" {times:,} of {support[int(true)]:,}</li>"
         for true, other, times in confusions
     )
-    listed = f"<div><h3>Most frequent</h3><ol class='often'>{rows}</ol></div>" if confusions else ""
+    listed = f"<div><h3>Most frequent, true → predicted</h3><ol class='often'>{rows}</ol></div>" if confusions else ""
     if count <= TABLE_MAX_CLASSES:
         matrix = f'<div class="wide">{_matrix(inputs)}</div>'
     else:
@@ -191,11 +191,11 @@ def _confusion(inputs: DiagnosisInput) -> str:
 
 
 def _matrix(inputs: DiagnosisInput) -> str:
-    names = [_text(shorten(name, 18)) for name in inputs.model.classes]
+    names = [_text(name) for name in class_labels(inputs.model.classes, 18)]
     turned = ' class="up"' if max(map(len, names)) > (3 if len(names) > 6 else 12) else ""
     head = "".join(f'<th scope="col"{turned}><span>{name}</span></th>' for name in names)
     fractions = inputs.confusion / np.maximum(inputs.confusion.sum(1, keepdims=True), 1)
-    largest = max(full_color(len(names)), (fractions * (1 - np.eye(len(names)))).max())
+    largest = mistake_scale(fractions * (1 - np.eye(len(names))))
     body = ""
     for i, name in enumerate(names):
         body += f'<tr><th scope="row">{name}</th>'

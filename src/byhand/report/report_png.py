@@ -12,7 +12,7 @@ from PIL import Image
 
 from byhand.report.diagnosis_input import DiagnosisInput, Finding
 from byhand.report.doctor import Diagnosis
-from byhand.report.drawing import style
+from byhand.report.drawing import fonts, style
 from byhand.report.drawing.confusion_matrix import draw_confusion_matrix
 from byhand.report.drawing.style import DOTS_PER_INCH
 from byhand.report.drawing.svg_charts import axis_ticks, chart_lines, tick_label, value_label
@@ -32,6 +32,9 @@ CURVES_GAP = 95  # below the curves
 MATRIX_GAP = 70  # below the matrix
 LINE_HEIGHT = 26
 MISTAKE_SIDE = 108
+NAME_GAP = 10  # between the names below two mistakes
+
+NAME_POINTS = 6.5  # font size of these
 
 MISTAKE_COLUMNS = 4
 MISTAKE_ROWS = 4
@@ -52,7 +55,7 @@ def draw_report(inputs: DiagnosisInput, diagnosis: Diagnosis, title: str = "") -
     canvas = PixelCanvas(figure, height)
     canvas.write(MARGIN, 55, headline(inputs), 14, weight="bold")
     title = title or f"{inputs.model.name} on {inputs.held_out.name or 'images'}"
-    canvas.write(MARGIN, 92, shorten(title, 110), 8, color=style.MUTED_COLOR)
+    canvas.write(MARGIN, 92, fonts.fit(title, 8, WIDTH - 2 * MARGIN), 8, color=style.MUTED_COLOR)
     half = (WIDTH - 2 * MARGIN - GAP) // 2
     _curves(canvas, inputs, half)
     _matrix(canvas, inputs, top)
@@ -130,7 +133,7 @@ def _matrix(canvas: PixelCanvas, inputs: DiagnosisInput, top: int) -> None:
 
 
 def _mistakes(canvas: PixelCanvas, inputs: DiagnosisInput, left: int, top: int, width: int) -> None:
-    predictions, classes = inputs.predictions, inputs.model.classes
+    predictions, names = inputs.predictions, fonts.class_labels(inputs.model.classes)
     mistakes = worst_mistakes(predictions, MISTAKE_COLUMNS * MISTAKE_ROWS)
     canvas.write(left, top + 16, "Worst mistakes" if len(mistakes) else "No mistakes", 9, weight="bold")
     step = width / MISTAKE_COLUMNS
@@ -145,6 +148,7 @@ def _mistakes(canvas: PixelCanvas, inputs: DiagnosisInput, left: int, top: int, 
         axes = canvas.axes(x, y, *size)
         axes.imshow(np.asarray(resized.convert("RGB")), interpolation="none", aspect="auto")
         axes.set_axis_off()
-        canvas.write(x, y + MISTAKE_SIDE + 17, shorten(classes[predictions.labels[i]], 14), 6.5)
-        predicted = f"predicted {shorten(classes[predictions.predicted[i]], 14)}"
-        canvas.write(x, y + MISTAKE_SIDE + 35, predicted, 6.5, color=style.ORANGE)
+        true, predicted = names[predictions.labels[i]], f"predicted {names[predictions.predicted[i]]}"
+        canvas.write(x, y + MISTAKE_SIDE + 17, fonts.fit(true, NAME_POINTS, step - NAME_GAP), NAME_POINTS)
+        predicted = fonts.fit(predicted, NAME_POINTS, step - NAME_GAP)
+        canvas.write(x, y + MISTAKE_SIDE + 35, predicted, NAME_POINTS, color=style.ORANGE)

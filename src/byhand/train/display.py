@@ -10,6 +10,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from byhand.console import SafeConsole
 from byhand.kernels import cdiv
 from byhand.kernels.runtime import cache
 from byhand.train.history import Row
@@ -37,7 +38,7 @@ class Display:
         console: Console | None = None,
     ) -> None:
         self.epochs, self.images, self.quiet = epochs, images, quiet
-        self.console = console or Console(highlight=False)
+        self.console = console or SafeConsole()
         self.bar = Progress(
             TextColumn("epoch {task.fields[epoch]}"),
             BarColumn(12, complete_style="blue", finished_style="blue"),
@@ -45,6 +46,7 @@ class Display:
             TextColumn("{task.fields[left]}"),
             console=self.console,
             transient=True,
+            redirect_stderr=sys.stderr is not None and sys.stderr.isatty(),
             disable=quiet or not self.console.is_terminal,
         )
         self.task: TaskID | None = None
@@ -85,7 +87,7 @@ class Display:
         try:
             if not self.quiet:
                 self.console.print(line, soft_wrap=True)
-        except SystemExit:  # rich's answer to a closed pipe, as after `| head`: training goes on without output
+        except BrokenPipeError:  # as after `| head`: training goes on without output
             self.quiet = True
 
     def begin_epoch(self, epoch: int, images_seen: int) -> None:
@@ -97,8 +99,8 @@ class Display:
         self._images_seen, self._last_step = images_seen, self._timing_start
         self.bar.update(self.task, epoch=f"{epoch + 1}/{self.epochs}")
 
-    def update(self, images_seen: int, loss: float, accuracy: float) -> None:
-        """Show a step: images seen in this epoch, the mean loss and the accuracy over them."""
+    def update(self, images_seen: int, loss: float, accuracy: float | None) -> None:
+        """Show a step: images seen in this epoch, the mean loss and, with classes, the accuracy over them."""
         assert self.task is not None
         now = time.perf_counter()
         if self._building:  # a step that compiled says nothing about those to come
@@ -111,7 +113,7 @@ class Display:
         self.epoch_seconds = now - self._epoch_start
         rate = self.images_per_second()
         status = f"{rate:6,.0f} images/s, " if rate else ""
-        status += f"loss {loss:.4f}, accuracy {accuracy:.1%}"
+        status += f"loss {loss:.4f}" + ("" if accuracy is None else f", accuracy {accuracy:.1%}")
         left = self.seconds_left(self.epoch, images_seen)
         told = f"{duration(left)} left" if left else ""
         self.bar.update(self.task, completed=self.epoch * self.images + images_seen, status=status, left=told)
@@ -138,11 +140,9 @@ class Display:
         """Print a finished epoch; of many short ones, a part."""
         now = time.perf_counter()
         self.pace.add_evaluation(now - self._last_step)
-        parts = [part for part in ("val", "test") if f"{part}_accuracy" in row]
-        evaluated = "".join(f"  {part} {row[f'{part}_accuracy']:.2%}" for part in parts)
         rate = self.images_per_second() or self._images_seen / self.epoch_seconds
         line = (
-            f"epoch {row['epoch']}/{self.epochs}  loss {row['loss']:.4f}  accuracy {row['accuracy']:.2%}{evaluated}"
+            f"epoch {row['epoch']}/{self.epochs}  loss {row['loss']:.4f}{evaluation_text(row)}"
             f"  {self.epoch_seconds:.1f} s  {rate:,.0f} images/s"
         )
         epoch, left = self.epoch + 1, self.seconds_left(self.epoch + 1)
@@ -162,6 +162,22 @@ class Display:
             if text:
                 self.print(text)
         self._unprinted = ""
+
+
+def evaluation_text(row: Row) -> str:
+    """Return the accuracies and metrics of an epoch, without classes its losses, for its line.
+
+    >>> evaluation_text({"epoch": 1, "loss": 0.5, "accuracy": 0.8, "val_loss": 0.6, "val_accuracy": 0.7, "val_f1": 0.65})
+    '  accuracy 80.00%  val 70.00%  val_f1 0.65'
+    """
+    shown = ""
+    for name, value in row.items():
+        part, _, what = name.rpartition("_")
+        if what == "accuracy":
+            shown += f"  {part or what} {value:.2%}"
+        elif name not in ("epoch", "loss") and (what != "loss" or "accuracy" not in row):
+            shown += f"  {name} {value:.4g}"
+    return shown
 
 
 def duration(seconds: float) -> str:

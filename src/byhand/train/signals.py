@@ -1,4 +1,4 @@
-"""Signals: Ctrl-C and SIGTERM stop a training after the step under way."""
+"""Signals: Ctrl-C and SIGTERM stop a training after the step under way, or at once where no step is done yet."""
 
 import os
 import signal
@@ -7,11 +7,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from byhand.kernels.runtime import interruptible
+from byhand.train.distributed.mpi import world
+from byhand.train.state import TrainingState
+
 
 @contextmanager
-def stop_signals(quiet: bool) -> Iterator[threading.Event]:
-    """Yield an event that the first SIGINT or SIGTERM sets; the second one acts as it did before."""
-    stop = threading.Event()
+def stop_signals(quiet: bool, state: TrainingState) -> Iterator[threading.Event]:
+    """Yield an event that the first SIGINT or SIGTERM sets; the second one acts as it did before.
+
+    While kernels are compiled, which takes long, the first one acts so too as long as the training under way, whose state is
+    given, has done no step: nothing is lost then. With several ranks all finish the step.
+    """
+    stop, first = threading.Event(), state.steps_done
     if threading.current_thread() is not threading.main_thread():  # only the main thread may handle signals
         yield stop
         return
@@ -19,9 +27,11 @@ def stop_signals(quiet: bool) -> Iterator[threading.Event]:
 
     def handle(number: int, frame: FrameType | None) -> None:
         stop.set()
-        if not quiet:
-            os.write(2, b"\nstopping after this step; Ctrl-C again stops at once\n")
         signal.signal(number, before[number] or signal.SIG_DFL)
+        if interruptible.running() and state.steps_done == first and world().size == 1:
+            signal.raise_signal(number)
+        elif not quiet:
+            os.write(2, b"\nstopping after this step; Ctrl-C again stops at once\n")
 
     for number in before:
         signal.signal(number, handle)

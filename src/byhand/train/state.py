@@ -107,7 +107,7 @@ def batch_sizes(images: int, batch_size: int) -> set[int]:
 
 
 def _rank(row: Row) -> tuple[float, float]:
-    return row["val_accuracy"], -row["val_loss"]
+    return row.get("val_accuracy", 0.0), -row["val_loss"]
 
 
 def snapshot_steps(total: int) -> list[int]:

@@ -92,7 +92,7 @@ class Stopping:
 
     def _all_right(self, state: TrainingState) -> bool:
         rows = state.history[-LEARNED_EPOCHS:]
-        right = all(row.get("val_accuracy", row["accuracy"]) == 1 for row in rows)
+        right = all(row.get("val_accuracy", row.get("accuracy")) == 1 for row in rows)
         return right and self._losses_below(LEARNED_MAX_LOSS, state, LEARNED_EPOCHS)
 
     def _vanished(self, state: TrainingState) -> bool:

@@ -23,6 +23,7 @@ from numba.np.arrayobj import populate_array
 
 from byhand.kernels import vector_math
 from byhand.kernels.runtime import cache as disk
+from byhand.kernels.runtime import interruptible
 from byhand.kernels.runtime.arguments import Kind, TupleKind, kind_of, main_dtype
 from byhand.kernels.runtime.cache import LibraryState
 from byhand.kernels.runtime.cpu import processor, vector_unit
@@ -54,18 +55,23 @@ VECTOR_FORMS = {math.exp: vector_math.exp, math.tanh: vector_math.tanh, math.erf
 
 def build(kernel: Kernel, kinds: tuple[Kind, ...]) -> int:
     """Return the address of a kernel's entry for arguments of these kinds."""
-    name = disk.key(
-        source_of(kernel.function), kinds, kernel.reassociate, kernel.elementwise, vector_unit(), _toolchain()
-    )
+    parts = (source_of(kernel.function), kinds, kernel.reassociate, kernel.elementwise, vector_unit(), _toolchain())
+    name = f"{kernel.function.__name__}-{disk.key(*parts)}"
     found = disk.load(name)
     if found is None:
         disk.notify_build(kernel.function.__name__)
-        entry = _entry(kernel, kinds)
-        found = with_private_symbols(entry._library, entry.native_name)
-        disk.store(name, *found)
+        found = interruptible.run(lambda: _compile(kernel, kinds, name))
     symbol, state = found
     # Also what was just built: the same machine code as next time.
     return int(load_library(state).get_pointer_to_function(symbol))
+
+
+def _compile(kernel: Kernel, kinds: tuple[Kind, ...], name: str) -> tuple[str, LibraryState]:
+    """Compile a kernel and store it in the cache under a name; return (the entry's symbol, the library)."""
+    entry = _entry(kernel, kinds)
+    made = with_private_symbols(entry._library, entry.native_name)
+    disk.store(name, *made)
+    return made
 
 
 def with_private_symbols(library: CodeLibrary, entry: str) -> tuple[str, LibraryState]:

@@ -1,15 +1,20 @@
-"""The kernel cache: machine code on disk, one file per kernel, named by the hash of all that it was made from.
+"""The kernel cache: machine code on disk, one file per kernel, named after it and the hash of all that it was made from.
 
 The key covers the kernel's source and all that it calls, the types of its arguments, the vector unit, the processor, the
 versions of Numba, LLVM and NumPy, and the text of build.py, kernel.py, intrinsic.py, arguments.py and llvm.py. After a change
 of any of these no file is found, and the kernel is built anew. Files are written atomically, so that two processes that start
-together both succeed. A file begins with the hash of its content: a truncated one is built again.
+together both succeed. A file begins with the hash of its content and its own name: a truncated one is built again.
+
+Machine code is executed, so that only a file of this user's is loaded, one that nobody else can write to, and no link.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
+import stat
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,6 +27,8 @@ from byhand.files import cache_folder, write_whole
 
 # A library of machine code as Numba takes it: its name, "object", (machine code, LLVM bitcode).
 LibraryState = tuple[str, str, tuple[bytes, bytes]]
+
+NONBLOCK = getattr(os, "O_NONBLOCK", 0)  # to open a pipe in a file's place does not wait for its writer
 
 # Functions that are called with a kernel's name before it is built, to show progress.
 BUILD_LISTENERS: list[Callable[[str], None]] = []
@@ -50,16 +57,61 @@ def key(*parts: object) -> str:
 
 
 def load(name: str) -> tuple[str, LibraryState] | None:
-    """Return (the entry's symbol, the library), or None where the file is missing or damaged."""
+    """Return (the entry's symbol, the library), or None where the file is missing, damaged, or not to be trusted."""
     with suppress(OSError, ValueError, FileError):
-        content = (cache_folder("kernels") / f"{name}.kernel").read_bytes()
+        content = _read_own(cache_folder("kernels") / f"{name}.kernel")
         digest, body = content[:64], content[64:]
         if hashlib.sha256(body).hexdigest().encode() != digest:
             return None
         line, _, rest = body.partition(b"\n")
-        symbol, library, size = json.loads(line)
+        key_inside, symbol, library, size = json.loads(line)
+        if key_inside != name:
+            _distrust(f"{name}.kernel holds another kernel")
+            return None
         return symbol, (library, "object", (rest[:size], rest[size:]))
     return None
+
+
+def _read_own(path: Path) -> bytes:
+    """Return the bytes of a file that this user alone can have written; raises OSError for any other, also behind a link."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | NONBLOCK)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            _distrust(f"{path.name} is a link")
+        raise
+    with os.fdopen(descriptor, "rb") as file:
+        facts = os.fstat(descriptor)
+        problem = ""
+        if not stat.S_ISREG(facts.st_mode):
+            problem = "is no file"
+        elif os.name != "nt" and facts.st_uid != os.geteuid():
+            problem = f"belongs to another user ({facts.st_uid})"
+        elif os.name != "nt" and facts.st_mode & 0o022:
+            problem = "can be written by other users"
+        if problem:
+            _distrust(f"{path.name} {problem}")
+            raise PermissionError(problem)
+        return file.read()
+
+
+@cache
+def _tell_distrust(folder: Path) -> list[str]:
+    """Return the list of what was said about a folder: the first file is told, the others are not."""
+    return []
+
+
+def _distrust(what: str) -> None:
+    """Say once, on standard error, that machine code of the cache is not executed."""
+    said = _tell_distrust(cache_folder("kernels"))
+    if not said and sys.stderr is not None:
+        with suppress(OSError):
+            print(
+                f"byhand: the kernel cache is not trusted: {what}; kernels like it are compiled anew",
+                file=sys.stderr,
+                flush=True,
+            )
+    said.append(what)
 
 
 def store(name: str, symbol: str, state: LibraryState) -> None:
@@ -67,10 +119,11 @@ def store(name: str, symbol: str, state: LibraryState) -> None:
     library, how, data = state
     if how != "object":
         return
-    line = json.dumps([symbol, library, len(data[0])]).encode()
+    line = json.dumps([name, symbol, library, len(data[0])]).encode()
     body = line + b"\n" + data[0] + data[1]
+    content = hashlib.sha256(body).hexdigest().encode() + body
     with suppress(OSError, FileError):
-        write_whole(cache_folder("kernels") / f"{name}.kernel", hashlib.sha256(body).hexdigest().encode() + body)
+        write_whole(cache_folder("kernels") / f"{name}.kernel", content, mode=0o600)
 
 
 class CacheInfo(NamedTuple):

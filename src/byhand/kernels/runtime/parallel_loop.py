@@ -25,6 +25,7 @@ from numba.core.runtime import rtsys
 from numba.extending import intrinsic
 
 from byhand.kernels.runtime import cache as disk
+from byhand.kernels.runtime import interruptible
 from byhand.kernels.runtime.arguments import LAUNCH_ROW_BYTES, WORD_BYTES
 from byhand.kernels.runtime.cache import LibraryState
 from byhand.kernels.runtime.cpu import CACHE_LINE_BYTES, MAX_THREADS, processor
@@ -203,22 +204,29 @@ def run(table: int, count: int, advances: int, advance_count: int, steps: int, w
 def loop() -> Callable[..., None]:
     """Return the loop as a C function of six words, from the cache if it is there."""
     layout = (LAUNCH_ROW_BYTES, WORD_BYTES, COUNTER_BYTES, MAX_THREADS)
-    name = disk.key(Path(__file__).read_bytes(), layout, numba.__version__, binding.llvm_version_info, processor())
+    parts = (Path(__file__).read_bytes(), layout, numba.__version__, binding.llvm_version_info, processor())
+    name = f"parallel_loop-{disk.key(*parts)}"
     found = disk.load(name)
     if found is None:
         disk.notify_build("the parallel loop")
-        inner = njit(SIGNATURE, parallel=True, error_model="numpy")(run)
-
-        def entry(table: int, count: int, advances: int, advance_count: int, steps: int, workers: int) -> None:
-            inner(table, count, advances, advance_count, steps, workers)
-
-        outer = cfunc(SIGNATURE, error_model="numpy")(entry)
-        library, symbol = outer._library, outer.native_name
-        disk.store(name, symbol, library.serialize_using_object_code())
+        library, symbol = interruptible.run(lambda: _compile_loop(name))
     else:
         symbol, state = found
         library = load_library(state)
     return ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 6)(library.get_pointer_to_function(symbol))
+
+
+def _compile_loop(name: str) -> tuple[CodeLibrary, str]:
+    """Compile the loop and store it in the cache under a name; return its library and its symbol."""
+    inner = njit(SIGNATURE, parallel=True, error_model="numpy")(run)
+
+    def entry(table: int, count: int, advances: int, advance_count: int, steps: int, workers: int) -> None:
+        inner(table, count, advances, advance_count, steps, workers)
+
+    outer = cfunc(SIGNATURE, error_model="numpy")(entry)
+    library, symbol = outer._library, outer.native_name
+    disk.store(name, symbol, library.serialize_using_object_code())
+    return library, symbol
 
 
 def load_library(state: LibraryState) -> CodeLibrary:

@@ -5,7 +5,7 @@
 Source: ONNX, operator Pad, mode constant.
 """
 
-from math import prod
+from math import inf, prod
 
 import numpy as np
 
@@ -28,7 +28,8 @@ def pad_contract(x: Shape, *, padding: Padding, value: float = 0.0) -> CallSpec:
     axes("x", x, "N, H, W, C")
     top, bottom, left, right = frame(padding)
     y = (x[0], x[1] + top + bottom, x[2] + left + right, x[3])
-    return CallSpec({"y": y}, {"padding": (top, bottom, left, right), "value": number("value", value)})
+    value = inf if value == inf else number("value", value)  # both infinities may surround an image
+    return CallSpec({"y": y}, {"padding": (top, bottom, left, right), "value": value})
 
 
 def pad_loops(x, y, *, padding, value):

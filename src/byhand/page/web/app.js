@@ -14,7 +14,7 @@ import { MAX_SAMPLE_THUMBNAILS, drawConfusionMatrix, thumbnail } from './confusi
 import { Network } from './network.js';
 import { updatePalette, maxAbs, paintPixels } from './paint.js';
 import { drawFilter, drawGradientSource, drawNumber, drawEdits, showCam } from './panels.js';
-import { loadDigit, loadPhoto } from './image-input.js';
+import { isDeepPng, loadDigit, loadPhoto } from './image-input.js';
 import { RecordedNetwork } from './recorded-network.js';
 import { WeightEdits } from './weight-edits.js';
 import { WORDS } from './translations.js';

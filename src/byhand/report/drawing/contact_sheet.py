@@ -1,7 +1,6 @@
 """A contact sheet of a data set: a row of images per class, optionally with augmented ones; arrays in, PNG out."""
 
 import os
-import warnings
 from collections.abc import Sequence
 from math import ceil
 from typing import Any
@@ -11,10 +10,9 @@ from PIL import Image
 
 from byhand.errors import ArgumentError, ShapeError
 from byhand.ops.op import Array
-from byhand.report.drawing import style
+from byhand.report.drawing import fonts, style
 from byhand.report.drawing.feature_maps import GAP, pixel_axes, write_head
 from byhand.report.drawing.style import rgb
-from byhand.text import shorten
 
 MAX_CLASSES = 20  # rows
 MAX_IMAGES = 12  # images in a row
@@ -55,11 +53,11 @@ def draw_contact_sheet(
     plain = min(most[0], MAX_IMAGES // 2 if most[1] else MAX_IMAGES)
     columns = (plain, min(most[1], MAX_IMAGES - plain))
     tiles = [[[_tile(image) for image in part[side][: columns[side]]] for side in (0, 1)] for _, _, part in drawn_rows]
-    families = style.font_families("".join(name for name, _, _ in drawn_rows))
-    names = [_fit_name(name, families) for name, _, _ in drawn_rows]
+    labels = fonts.class_labels([name for name, _, _ in parts], NAME_MAX_LETTERS)[:MAX_CLASSES]
+    names = [fonts.fit(label, NAME_POINTS, NAME_MAX_PIXELS) for label in labels]
     counts = [f"{count:,} image{'s' * (count != 1)}" for _, count, _ in drawn_rows]
-    text_widths = [_text_width(name, NAME_POINTS, families) for name in names]
-    text_widths += [_text_width(count, COUNT_POINTS, families) for count in counts]
+    text_widths = [fonts.text_width(name, NAME_POINTS) for name in names]
+    text_widths += [fonts.text_width(count, COUNT_POINTS) for count in counts]
     label = max(text_widths, default=0) + 2 * GAP
     tile_width = max((tile.shape[1] for row in tiles for side in row for tile in side), default=TILE_MIN_PIXELS)
     lefts = [label, label + columns[0] * (tile_width + GAP) + HALVES_GAP]
@@ -126,20 +124,3 @@ def _omitted(images: int, classes: int) -> str:
     parts = [f"{classes:,} more class{'es' * (classes != 1)}"] if classes else []
     parts += [f"{images:,} more image{'s' * (images != 1)}"] if images > 0 else []
     return f"and {', '.join(parts)}" if parts else ""
-
-
-def _fit_name(name: str, families: list[str]) -> str:
-    """Return a name shortened to NAME_MAX_LETTERS and NAME_MAX_PIXELS."""
-    letters = NAME_MAX_LETTERS
-    while _text_width(short := shorten(name, letters), NAME_POINTS, families) > NAME_MAX_PIXELS:
-        letters -= 2
-    return short
-
-
-def _text_width(text: str, points: float, families: list[str]) -> int:
-    """Return the width of a text in pixels, in these font families."""
-    drawn = style.new_figure(1, 1).text(0, 0, text, fontsize=points, fontfamily=families, parse_math=False)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # the box drawn instead is as wide
-        pixels: float = drawn.get_window_extent().width
-    return ceil(pixels)

@@ -12,15 +12,16 @@ from PIL import Image
 
 from byhand.errors import ShapeError
 from byhand.ops.op import Array
-from byhand.report.drawing import style
+from byhand.report.drawing import fonts, style
 from byhand.report.drawing.style import DOTS_PER_INCH, PIXELATED_MIN_SCALE, format_shape, rgb
 from byhand.shapes import integer
-from byhand.text import shorten
+from byhand.text import first_synonyms
 
 DEFAULT_MAX_MAPS = 64
 MAX_MAPS = 4096
 MAX_BARS = 600  # of a longer vector, each bar shows the extreme of several elements
 NAMED_MAX_BARS = 24
+LABEL_POINTS = 8.0  # font size of a bar's name
 LARGEST_LISTED = 5  # elements beside the bars
 
 # Pixels
@@ -184,9 +185,12 @@ def _draw_color_bar(figure: Figure, axes: Axes, low: float, high: float, label: 
 
 def _draw_bars(values: Array, names: Sequence[str]) -> Figure:
     """Return a bar chart of a vector; unnamed elements are not labeled, the largest are listed beside the chart."""
-    named = [shorten(name, 12) for name in names] if len(names) <= NAMED_MAX_BARS else []
+    labels = fonts.class_labels(first_synonyms(names), 22)
+    named = fonts.class_labels(first_synonyms(names), 16) if len(names) <= NAMED_MAX_BARS else []
     beside = 0 if named else LIST_WIDTH
-    below = 24 + 9 * max(map(len, named), default=0) * _vertical_labels(named)
+    widest = max((fonts.text_width(name, LABEL_POINTS) for name in named), default=0)
+    vertical = widest > MAPS_WIDTH / len(values) - GAP
+    below = 24 + widest * vertical
     figure, axes = pixel_axes(MAPS_WIDTH - beside, 400, beside, 48, below)
     good, count = np.isfinite(values), len(values)
     shown, step = np.where(good, values, 0), ceil(count / MAX_BARS)
@@ -201,15 +205,10 @@ def _draw_bars(values: Array, names: Sequence[str]) -> Figure:
     axes.margins(x=0.005)
     style.style_axes(axes)
     if named:
-        axes.set_xticks(range(count), named, parse_math=False, rotation=90 if _vertical_labels(named) else 0)
+        axes.set_xticks(range(count), named, parse_math=False, rotation=90 if vertical else 0)
     else:
-        _list_largest(figure, axes, values, names)
+        _list_largest(figure, axes, values, labels)
     return figure
-
-
-def _vertical_labels(names: Sequence[str]) -> bool:
-    """Tell whether the labels under the bars don't fit horizontally."""
-    return sum(map(len, names)) > 80
 
 
 def _list_largest(figure: Figure, axes: Axes, values: Array, names: Sequence[str]) -> None:
@@ -218,7 +217,7 @@ def _list_largest(figure: Figure, axes: Axes, values: Array, names: Sequence[str
     box = axes.get_position()
     best = [k for k in np.argsort(-values, kind="stable")[:LARGEST_LISTED] if np.isfinite(values[k])]
     for i, k in enumerate(best):
-        name = shorten(names[k].split(",")[0], 22) if names else f"number {k:,}"
+        name = fonts.fit(names[k], 8, LIST_WIDTH - 110) if names else f"number {k:,}"
         for x, text, color, align in (
             (90, _format_number(values[k]), style.TEXT_COLOR, "right"),
             (104, name, style.MUTED_COLOR, "left"),
@@ -242,7 +241,7 @@ def pixel_axes(axes_width: int, axes_height: int, right: int, left: int = 0, bel
 def write_head(figure: Figure, title: str, about: str) -> None:
     """Write a figure's title and the line below it."""
     width, height = figure.get_size_inches() * figure.dpi
-    title = shorten(title, max(20, int(width // 18)))
+    title = fonts.fit(title, 11, width - 2 * MARGIN, weight="bold")
     figure.text(
         MARGIN / width, 1 - 36 / height, title, fontsize=11, weight="bold", color=style.TEXT_COLOR, parse_math=False
     )

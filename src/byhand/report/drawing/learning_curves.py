@@ -4,8 +4,13 @@ import os
 from collections.abc import Mapping, Sequence
 
 from byhand.report.diagnosis_input import judged_epoch
-from byhand.report.drawing import style
-from byhand.text import shorten
+from byhand.report.drawing import fonts, style
+
+# Inches
+WIDTH = 7.2
+HEIGHT = 2.9
+TITLE_LINE = 0.17
+TITLE_POINTS = 9.0
 
 
 def draw_learning_curves(
@@ -18,7 +23,8 @@ def draw_learning_curves(
 
     history: a row per epoch, as `Trainer.fit` returns it; curve: (epoch, loss, accuracy) at many points within the epochs.
     """
-    figure = style.new_figure(7.2, 2.9)
+    title = fonts.wrap(title, TITLE_POINTS, (WIDTH - 0.2) * style.DOTS_PER_INCH)
+    figure = style.new_figure(WIDTH, HEIGHT + TITLE_LINE * title.count("\n"))
     points = curve or [(row["epoch"], row["loss"], row["accuracy"]) for row in history]
     epochs = [point[0] for point in points]
     held_out = "val" if any("val_loss" in row for row in history) else "test"
@@ -39,6 +45,5 @@ def draw_learning_curves(
         axes.set_title(name)
         style.style_axes(axes)
         axes.legend(frameon=False, fontsize=8, labelcolor=style.TEXT_COLOR)
-    title = shorten(title, 120)
-    figure.suptitle(title, fontsize=9, x=0.01, ha="left", color=style.MUTED_COLOR, parse_math=False)
+    figure.suptitle(title, fontsize=TITLE_POINTS, x=0.01, ha="left", color=style.MUTED_COLOR, parse_math=False)
     style.save_png(figure, path)

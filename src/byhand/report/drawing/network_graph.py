@@ -108,7 +108,7 @@ def graph_svg(model: Model) -> str:
         farthest = max([0, *(abs(cell.x - other.x) for cell in level for other in cell.below)])
         top = spans[-1][1] + LEVEL_GAP + min(60, 0.08 * farthest)  # wide edges need more height to be readable
     width, height = _px(graph_width + 2 * MARGIN), _px(spans[-1][1] + MARGIN)
-    size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
+    size = f'data-generator="byhand" width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="system-ui, Segoe UI, Roboto, sans-serif">',
         f"<title>{_text(model.name)}: {_example_shape(model.graph.input)} → {_example_shape(model.output)}</title>",

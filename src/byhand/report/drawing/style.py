@@ -8,10 +8,10 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 from matplotlib.text import Text
 
 from byhand.files import write_whole
+from byhand.report.drawing.fonts import DOTS_PER_INCH, drawable, font_families
 
 TEXT_COLOR = "#1d1c1a"
 MUTED_COLOR = "#6f6b64"
@@ -19,8 +19,6 @@ GRID_COLOR = "#e4e0d8"
 BACKGROUND_COLOR = "#fbfaf7"
 BLUE = "#1f5fa8"  # training curves and correct answers
 ORANGE = "#c8641b"  # held-out curves and mistakes
-FALLBACK_FONTS = ("Last Resort High-Efficiency",)  # draw every character as a box
-DOTS_PER_INCH = 150
 PIXELATED_MIN_SCALE = 3  # pixels per element; from here on, elements are drawn as squares
 
 
@@ -47,33 +45,16 @@ def save_png(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Write a figure as PNG, whole or not at all; names in Chinese and the like get a font that has their characters."""
     buffer = io.BytesIO()
     texts: list[Any] = figure.findobj(Text)
+    for text in texts:
+        if (shown := drawable(text.get_text())) != text.get_text():
+            text.set_text(shown)
     families = font_families("".join(text.get_text() for text in texts))
     for text in texts if len(families) > 1 else ():
         text.set_fontfamily(families)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # drawn as a box
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # of a font's other weights
         figure.savefig(buffer, format="png", metadata={"Software": "byhand"})
     write_whole(path, buffer.getvalue())
-
-
-def font_families(text: str) -> list[str]:
-    """Return matplotlib's default fonts, and after them installed fonts with the characters of a text that these lack."""
-    return [*FontProperties().get_family(), *fonts_covering(text)]
-
-
-def fonts_covering(text: str) -> list[str]:
-    """Return installed fonts that have the characters of a text which matplotlib's default font lacks."""
-    missing = {ord(letter) for letter in text} - set(get_font(findfont(FontProperties())).get_charmap())
-    families: list[str] = []
-    if missing:
-        regular = {font.name: font for font in fontManager.ttflist if (font.style, font.weight) == ("normal", 400)}
-        for name in sorted(regular, key=lambda name: ("Sans" not in name, name)):
-            if not missing:
-                break
-            covered = set() if name in FALLBACK_FONTS else missing & set(get_font(regular[name].fname).get_charmap())
-            families += [name] if covered else []
-            missing -= covered
-    return families
 
 
 def format_shape(shape: tuple[int, ...]) -> str:

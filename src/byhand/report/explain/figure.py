@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from byhand.ops.op import Array
-from byhand.report.drawing import style
+from byhand.report.drawing import fonts, style
 from byhand.report.drawing.feature_maps import COLOR_MAP, apply_color_map, finite_limits, most_active, resize_map
 from byhand.report.drawing.style import PIXELATED_MIN_SCALE, format_shape, rgb
 from byhand.report.explain.attribution import Explanation
@@ -64,8 +64,9 @@ def draw_explanation(explanation: Explanation, path: str | os.PathLike[str], tit
     figure = style.new_figure(WIDTH / 150, page_height / 150)
     figure.set_layout_engine("none")  # positions are given in pixels
     page = np.full((page_height, WIDTH, 3), rgb(style.BACKGROUND_COLOR), np.uint8)
-    _text(figure, MARGIN, 40, shorten(title, 84), 12, style.TEXT_COLOR, weight="bold")
-    _text(figure, MARGIN, 66, _subtitle(explanation), 8, style.MUTED_COLOR)
+    title = fonts.fit(title, 12, WIDTH - 2 * MARGIN, weight="bold")
+    _text(figure, MARGIN, 40, title, 12, style.TEXT_COLOR, weight="bold")
+    _text(figure, MARGIN, 66, fonts.fit(_subtitle(explanation), 8, WIDTH - 2 * MARGIN), 8, style.MUTED_COLOR)
     for i, (name, about, tile) in enumerate(panels):
         left, top = MARGIN + i * (column + GAP), HEAD_HEIGHT
         _titles(figure, left, top, name, about)
@@ -108,7 +109,9 @@ def _panels(explanation: Explanation) -> list[tuple[str, str, TileRenderer]]:
 
 
 def _subtitle(explanation: Explanation) -> str:
-    return f"evidence for the class “{shorten(explanation.name, 60)}”, probability {explanation.probability:.1%}"
+    name = fonts.drawable(shorten(explanation.name, 60))
+    number = "" if name == explanation.name == str(explanation.index) else f" (number {explanation.index})"
+    return f"evidence for the class “{name}”{number}, probability {explanation.probability:.1%}"
 
 
 def _as_rgb(image: Array) -> Array:

@@ -1,0 +1,183 @@
+"""The images below a folder, as a tree: links entered once, and files of the system and of byhand passed over."""
+
+import json
+import os
+import stat
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from byhand.data.class_names import natural_key
+from byhand.data.image_formats import IMAGE_SUFFIXES
+
+SYSTEM_NAMES = {  # of folders and files that operating systems, archives and storage devices add; hidden ones begin with a dot
+    *("__macosx", "__pycache__", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "lost+found"),
+    *("@eadir", "#recycle", "#snapshot", "$recycle.bin", "system volume information"),
+}
+RUN_FILE = "run.json"  # in the folder of a training, and the keys that it has
+RUN_KEYS = {"model", "data", "seed", "hand"}
+MAX_RUN_FILE_BYTES = 16 << 20  # a run.json lists the skipped files too
+FIGURE_MARK = b"Software\0byhand"  # in the first chunk of text of a PNG that byhand drew
+FIGURE_MARK_BYTES = 512  # from a PNG's beginning
+
+
+@dataclass
+class Folder:
+    """A folder: its images, its folders, and the number of all images below it."""
+
+    path: Path
+    images: list[Path] = field(default_factory=list)
+    folders: list["Folder"] = field(default_factory=list)
+    others: list[Path] = field(default_factory=list)  # files that are no images by their names
+    own: list[Path] = field(default_factory=list)  # runs and figures of byhand
+    total: int = 0
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+    @property
+    def filled(self) -> list["Folder"]:
+        """The folders in it that hold an image somewhere."""
+        return [folder for folder in self.folders if folder.total]
+
+    def walk(self) -> Iterator["Folder"]:
+        """Yield this folder and all below it, in natural order."""
+        waiting = [self]
+        while waiting:
+            folder = waiting.pop()
+            yield folder
+            waiting += reversed(folder.folders)
+
+    def images_below(self) -> list[Path]:
+        """Return every image in this folder and below it."""
+        return [path for folder in self.walk() for path in folder.images]
+
+    def kinds_below(self) -> Counter[str]:
+        """Return the number of files that are no images, by ending."""
+        return Counter(path.suffix.lower() for folder in self.walk() for path in folder.others)
+
+
+@dataclass
+class FolderTree:
+    """A root folder, links to folders that were entered already, and what can't be read, with the reason."""
+
+    root: Folder
+    links: list[Path] = field(default_factory=list)
+    bad: list[tuple[Path, str]] = field(default_factory=list)
+
+
+def read_folder_tree(path: Path, is_listed: Callable[[str], bool] | None = None) -> FolderTree:
+    """Return the tree of a folder; is_listed: tells by a file's name whether it is an image.
+
+    A folder is entered once: first by its own path, then by links. So a circle of links ends, and a link takes no image from
+    the folder it leads to.
+    """
+    listed = is_listed or is_image_name
+    tree = FolderTree(Folder(path))
+    order, seen = [tree.root], {_identity(path)}
+    waiting, linked = [tree.root], list[tuple[Folder, Path]]()
+    while waiting or linked:
+        if not waiting:
+            parent, link = linked.pop(0)
+            if (identity := _identity(link)) in seen:
+                tree.links.append(link)
+                continue
+            seen.add(identity)
+            parent.folders.append(Folder(link))
+            order.append(parent.folders[-1])
+            waiting.append(parent.folders[-1])
+        folder = waiting.pop()
+        below = _read(folder, tree, listed)
+        for child, is_link in below:
+            if is_link:
+                linked.append((folder, child))
+            elif (identity := _identity(child)) in seen:  # by a link that was entered before
+                tree.links.append(child)
+            else:
+                seen.add(identity)
+                folder.folders.append(Folder(child))
+        order += folder.folders
+        waiting += folder.folders
+    parents = {id(child): folder for folder in order for child in folder.folders}
+    for folder in reversed(order):
+        folder.folders.sort(key=lambda child: natural_key(child.name))
+        folder.total += len(folder.images)
+        if id(folder) in parents:
+            parents[id(folder)].total += folder.total
+    return tree
+
+
+def is_image_name(name: str) -> bool:
+    """Return whether a file's name has the ending of an image."""
+    return name.lower().endswith(IMAGE_SUFFIXES)
+
+
+def is_system_name(name: str) -> bool:
+    """Return whether a name is hidden, or one of an operating system's own files."""
+    return name.startswith(".") or name.lower() in SYSTEM_NAMES
+
+
+def is_run_folder(path: Path) -> bool:
+    """Return whether a folder is the run of a training, by the content of its run.json."""
+    file = path / RUN_FILE
+    try:
+        if not stat.S_ISREG(file.stat().st_mode) or file.stat().st_size > MAX_RUN_FILE_BYTES:
+            return False
+        settings = json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(settings, dict) and settings.keys() >= RUN_KEYS
+
+
+def is_own_figure(path: Path) -> bool:
+    """Return whether a PNG is a figure that byhand drew: a contact sheet, an explanation, a learning curve."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe would wait for its writer
+            return False
+        with path.open("rb") as file:
+            return FIGURE_MARK in file.read(FIGURE_MARK_BYTES)
+    except OSError:
+        return False
+
+
+def _read(folder: Folder, tree: FolderTree, listed: Callable[[str], bool]) -> list[tuple[Path, bool]]:
+    """Read the entries of a folder; return its folders, each with whether it is a link."""
+    below: list[tuple[Path, bool]] = []
+    try:
+        with os.scandir(folder.path) as entries:
+            for entry in entries:
+                if is_system_name(entry.name):
+                    continue
+                path = folder.path / entry.name
+                if _is_folder(entry):
+                    if is_run_folder(path):
+                        folder.own.append(path)
+                    else:
+                        below.append((path, entry.is_symlink()))
+                elif entry.name.lower().endswith(".png") and is_own_figure(path):
+                    folder.own.append(path)
+                else:
+                    (folder.images if listed(entry.name) else folder.others).append(path)
+    except OSError as error:
+        tree.bad.append((folder.path, f"the folder can't be read: {error.strerror or error}"))
+    for paths in (folder.images, folder.others, folder.own):
+        paths.sort(key=lambda path: natural_key(path.name))
+    return sorted(below, key=lambda child: natural_key(child[0].name))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    try:
+        facts = folder.stat()
+    except OSError:
+        return (0, hash(folder))
+    return facts.st_dev, facts.st_ino

@@ -1,0 +1,46 @@
+"""The words that name a split of a data set: a folder's name, a cell of a table."""
+
+import re
+from collections.abc import Sequence
+
+SPLIT_WORDS = {
+    "train": ("train", "training", "trn"),
+    "val": ("val", "valid", "validation", "validate", "dev", "publictest"),  # publictest: FER2013's validation images
+    "test": ("test", "testing", "privatetest"),
+}
+PURPOSES = {"train": "to train on", "val": "to validate on", "test": "to test on"}
+SPLIT_OF_WORD = {word: split for split, words in SPLIT_WORDS.items() for word in words}
+
+
+def split_of(text: str) -> str | None:
+    """Return the split that a word names, or None.
+
+    >>> split_of("Validation"), split_of("TRAIN"), split_of("holdout"), split_of("5")
+    ('val', 'train', None, None)
+    """
+    return SPLIT_OF_WORD.get(text.strip().lower())
+
+
+def splits_of(names: Sequence[str]) -> list[str | None]:
+    """Return the split that each name of a group names: as a word, or as the only word in which the names differ.
+
+    >>> splits_of(["train", "valid", "raw"])
+    ['train', 'val', None]
+    >>> splits_of(["seg_train", "seg_test", "seg_pred"]), splits_of(["training_set", "test_set"])
+    (['train', 'test', None], ['train', 'test'])
+    >>> splits_of(["train", "steam_train", "test_tube"])
+    ['train', None, None]
+    """
+    exact = [split_of(name) for name in names]
+    if "train" in exact:
+        return exact
+    shared: dict[tuple[str, str], dict[int, str]] = {}  # by what stands before and after the word
+    for place, name in enumerate(names):
+        for match in re.finditer(r"[A-Z]?[a-z]+|[A-Z]+", name):
+            if split := split_of(match[0]):
+                before, after = name[: match.start()].lower(), name[match.end() :].lower()
+                shared.setdefault((before, after), {})[place] = split
+    for group in shared.values():
+        if "train" in group.values() and len(set(group.values())) > 1:
+            return [group.get(place) for place in range(len(names))]
+    return exact

@@ -1,0 +1,65 @@
+"""The column of a table that names the images: the one whose cells are files, whatever it is called."""
+
+from collections.abc import Sequence
+
+from byhand.data.folder_tree import is_image_name
+from byhand.data.tables.column import Column, given_column, header_text
+from byhand.data.tables.image_finder import ImageFinder
+from byhand.errors import FileError
+
+PATH_NAMES = (
+    "path",
+    "filepath",
+    "file",
+    "filename",
+    "fname",
+    "image",
+    "img",
+    "picture",
+    "photo",
+    "id",
+)  # first is best
+SAMPLE_ROWS = 400  # in which files are looked for, from all over the table
+
+
+def path_column(columns: Sequence[Column], finder: ImageFinder, given: str | None, table: str) -> Column:
+    """Return the column that names the images; given: the option --path-column.
+
+    Of several, the one that names the most files, then the one that is called path or file or the like. Raises FileError
+    where no column can be it, or two.
+    """
+    if column := given_column("--path-column", columns, given, table):
+        return column
+    samples = {column.place: _sample(column.cells) for column in columns}
+    files = {place: list(map(finder.direct, cells)) for place, cells in samples.items()}
+    hits = {place: sum(path is not None for path in paths) for place, paths in files.items()}
+    if not any(0 < len(samples[place]) <= 2 * count for place, count in hits.items()):
+        hits = {place: finder.count(cells) for place, cells in samples.items()}
+    images = [column for column in columns if any(map(is_image_name, samples[column.place]))]
+    named = [column for column in images or columns if hits[column.place]]
+    if not named:
+        return _unnamed(columns, images, finder, table)
+    counts = {column.place: (hits[column.place], len(set(samples[column.place]))) for column in named}
+    named = [column for column in named if counts[column.place] == max(counts.values())]
+    if len(named) == 1 or len({tuple(files[column.place]) for column in named}) == 1:
+        return named[0]
+    best = [column for name in PATH_NAMES for column in named if name in (column.key, *column.words)]
+    if len({column.place for column in best}) != 1:
+        shown = " and ".join(column.shown for column in named[:3])
+        raise FileError(f"{table}: the columns {shown} name images; give the one that is meant: --path-column")
+    return best[0]
+
+
+def _unnamed(columns: Sequence[Column], images: Sequence[Column], finder: ImageFinder, table: str) -> Column:
+    """Return the column that names images which are not there, so that the error can name them."""
+    known = [column for column in columns if {"path", "file", "filename", "image"} & {column.key, *column.words}]
+    if images or known:
+        return (images or known)[0]
+    raise FileError(
+        f"{table}: no column names images below {finder.root}: {header_text(columns)}; looked for cells that are files there, "
+        "with folder and ending or without; give the column with --path-column, the folder with --image-folder"
+    )
+
+
+def _sample(cells: Sequence[str]) -> list[str]:
+    return [cell for cell in cells[:: max(1, len(cells) // SAMPLE_ROWS)] if cell]

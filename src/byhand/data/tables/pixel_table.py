@@ -1,0 +1,198 @@
+"""Tables of pixels: a row an image, a column a pixel, beside the class. Kaggle's MNIST, and FER2013's pixels in one cell."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from operator import itemgetter
+from pathlib import Path
+
+import numpy as np
+
+from byhand.data.class_names import class_name, natural_key
+from byhand.data.dataset import Dataset
+from byhand.data.folder_tree import is_image_name
+from byhand.data.pixel_range import PixelExtent, PixelRange, arrays_to_bytes, describe
+from byhand.data.split_names import split_of
+from byhand.data.tables.column import Column, given_column, header_text, is_number
+from byhand.data.tables.label_column import LABEL_WORDS
+from byhand.data.tables.rows import Row, row_reader
+from byhand.data.tables.table_options import TableOptions
+from byhand.errors import ArgumentError, FileError
+from byhand.shapes import Array
+from byhand.text import printable
+
+MIN_PIXELS = 16  # of an image, 4 x 4
+SAMPLE_ROWS = 400
+BRIGHT_PIXEL = 128  # of 255: with a brighter one, whole numbers are pixels of 8 bits
+MAX_COMMON_FRACTION = 0.6  # of the rows, with the most frequent label; a pixel at the border is nearly always 0
+PIXEL_NAME = re.compile(r"(?:pixels?|px|pix|p|x|v|f|c|col|column|feature|attr|input|var)?[-_ .]?\d+", re.IGNORECASE)
+PIXEL_PLACE = re.compile(r"(\d+)\s*x\s*(\d+)")  # row and column from 1, as a name: 28x28
+LABEL_NAMES = {*LABEL_WORDS, "y", "emotion", "digit", "letter"}
+
+
+@dataclass(frozen=True)
+class PixelLayout:
+    """Where the pixels and the labels are in a table's rows."""
+
+    rows: Sequence[Row]  # the first ones
+    has_header: bool
+    pixels: Sequence[int]  # the columns of pixels; one, where a cell holds them all
+
+    @property
+    def columns(self) -> list[Column]:
+        """The columns, with the cells of the first rows."""
+        names = self.rows[0] if self.has_header else [""] * len(self.rows[0])
+        return [Column(k, name, [row[k] for row in self.rows[self.has_header :]]) for k, name in enumerate(names)]
+
+
+def layout_of(path: Path) -> PixelLayout | None:
+    """Return the layout of a table of pixels, by its first rows; None for a table of another kind."""
+    with closing(row_reader(path)) as reader:
+        rows = list(islice(reader, SAMPLE_ROWS))
+    width = Counter(map(len, rows)).most_common(1)[0][0] if rows else 0
+    rows = [row for row in rows if len(row) == width]
+    if len(rows) < 2 or any(is_image_name(cell) for row in rows[:3] for cell in row):
+        return None
+    header = rows[0]
+    counted = header == [str(k) for k in range(width)]  # pandas names columns by number
+    if all(map(is_number, header)) and not counted:
+        whole = width > MIN_PIXELS and all(map(is_number, rows[1]))
+        return PixelLayout(rows, has_header=False, pixels=range(width)) if whole else None
+    named = [k for k in range(width) if PIXEL_NAME.fullmatch(header[k]) or PIXEL_PLACE.fullmatch(header[k])]
+    if len(named) >= MIN_PIXELS and all(is_number(row[k]) for row in rows[1:3] for k in named):
+        return PixelLayout(rows, has_header=True, pixels=named)
+    for k in range(width):
+        counts = {len(row[k].split()) if all(map(is_number, row[k].split())) else 0 for row in rows[1:]}
+        if len(counts) == 1 and min(counts) >= MIN_PIXELS:
+            return PixelLayout(rows, has_header=True, pixels=[k])
+    return None
+
+
+def read_pixel_table(
+    path: Path, layout: PixelLayout, options: TableOptions, pixel_range: PixelRange | None = None
+) -> tuple[dict[str, Dataset], PixelRange | None, tuple[str, ...]]:
+    """Return the splits of a table of pixels, their pixel range (None for bytes), and notes.
+
+    The images are square, or of the size that the columns' names tell. Raises FileError where the column of labels or the
+    size can't be told, and for rows of another width.
+    """
+    table, columns = printable(path.name), layout.columns
+    label = _label_column(layout, columns, options, table)
+    pixels = [k for k in layout.pixels if k != label.place]
+    if not pixels:
+        raise FileError(f"{table}: column {label.shown} holds the pixels, not the labels: {header_text(columns)}")
+    rest = [column for column in columns if column.place not in (*pixels, label.place)]
+    split = next((column for column in rest if column.values and all(map(split_of, column.values))), None)
+    numbers, labels, splits = _read(path, layout, pixels, label, split)
+    height, width = _size(numbers.shape[1], [columns[k].name for k in pixels], table)
+    images, pixel_range, range_notes = _as_bytes(numbers.reshape(-1, height, width, 1), pixel_range, table)
+    classes = tuple(sorted(set(labels), key=natural_key))
+    place = {name: number for number, name in enumerate(classes)}
+    targets = np.array([place[name] for name in labels], np.int64)
+    parts = {}
+    for name in ("train", "val", "test"):
+        if len(rows := np.flatnonzero(splits == name)):
+            parts[name] = Dataset(
+                images[rows] if len(rows) < len(images) else images, targets[rows], classes, printable(path.stem)
+            )
+    if "train" not in parts:
+        raise FileError(f"{path}: no row is to train on; expected a label and the pixels of an image in each")
+    told = f"{table}: column {label.shown} is the class, {len(pixels)} columns are pixels"
+    if len(pixels) == 1:
+        told = f"{table}: column {label.shown} is the class, {columns[pixels[0]].shown} holds the pixels"
+    notes = [f"{told}, {height} x {width}{f', {split.shown} the split' if split else ''}"]
+    return parts, pixel_range, (*notes, *range_notes)
+
+
+def _as_bytes(
+    pixels: Array, pixel_range: PixelRange | None, table: str
+) -> tuple[Array, PixelRange | None, tuple[str, ...]]:
+    """Return pixels as uint8, as they are where the largest is bright enough to tell that 255 is white."""
+    extent = PixelExtent.of(pixels)
+    if pixel_range is None and pixels.dtype == np.uint8 and extent.high >= BRIGHT_PIXEL:
+        return pixels, None, ()
+    typed = pixels.astype(np.int32) if pixels.dtype == np.uint8 else pixels
+    try:
+        images, chosen, notes = arrays_to_bytes({"train": typed}, pixel_range)
+    except ArgumentError as error:
+        raise FileError(f"{table}: {error}") from None
+    if chosen is not None and not notes:
+        notes = (describe(extent, chosen, given=False),)
+    return images["train"], chosen, notes
+
+
+def _label_column(layout: PixelLayout, columns: Sequence[Column], options: TableOptions, table: str) -> Column:
+    if given := given_column("--label-column", columns, options.label_column, table):
+        return given
+    if layout.has_header:
+        rest = [column for column in columns if column.place not in layout.pixels and not column.is_index]
+        named = [column for column in rest if LABEL_NAMES & {*column.words, column.key}]
+        rest = named or [column for column in rest if not all(map(split_of, column.values))]
+        if len(rest) == 1:
+            return rest[0]
+        why = "several columns may hold the labels" if rest else "no column of labels is beside the pixels"
+    else:
+        rest = [column for column in (columns[0], columns[-1]) if _may_be_labels(column)]
+        if len(rest) == 1:
+            return rest[0]
+        why = (
+            "the first and the last column may hold the labels"
+            if rest
+            else "neither the first nor the last column holds labels"
+        )
+    raise FileError(f"{table}: a table of pixels, but {why}: {header_text(columns)}; give it with --label-column")
+
+
+def _may_be_labels(column: Column) -> bool:
+    """Return whether the numbers are labels rather than the pixels of an image's corner: none is far more frequent."""
+    common = Counter(column.cells).most_common(1)[0][1]
+    return column.is_whole and len(column.values) > 1 and common <= MAX_COMMON_FRACTION * len(column.cells)
+
+
+def _size(count: int, names: Sequence[str], table: str) -> tuple[int, int]:
+    place = PIXEL_PLACE.fullmatch(names[-1])
+    if place and int(place[1]) * int(place[2]) == count:
+        return int(place[1]), int(place[2])
+    side = math.isqrt(count)
+    if side * side != count:
+        raise FileError(
+            f"{table}: {count:,} pixels an image make no square, and no column tells their height and width; "
+            "save them as an .npz with images (N, H, W) and labels (N,)"
+        )
+    return side, side
+
+
+def _read(
+    path: Path, layout: PixelLayout, pixels: Sequence[int], label: Column, split: Column | None
+) -> tuple[Array, list[str], Array]:
+    """Return the pixels (N, count), the label and the split of each row; rows without label are left out."""
+    width, numbers, labels, splits = len(layout.columns), list[Array](), list[str](), list[str]()
+    chosen = itemgetter(*pixels)
+    with closing(row_reader(path)) as reader:
+        for number, row in enumerate(islice(reader, int(layout.has_header), None), 1 + layout.has_header):
+            if len(row) != width:
+                raise FileError(
+                    f"{path}: row {number:,} has {len(row):,} cells; expected {width:,}, as the first rows have"
+                )
+            if not row[label.place]:
+                continue
+            cells = row[pixels[0]].split() if len(pixels) == 1 else chosen(row)
+            try:
+                values = np.array(list(map(float, cells)), np.float32)
+            except ValueError:
+                raise FileError(f"{path}: row {number:,} holds a cell that is no number; expected pixels") from None
+            if numbers and len(values) != len(numbers[0]):
+                raise FileError(f"{path}: row {number:,} holds {len(values):,} pixels, the first {len(numbers[0]):,}")
+            whole = values.astype(np.uint8) if len(values) and values.min() >= 0 and values.max() <= 255 else values
+            numbers.append(whole if np.array_equal(whole, values) else values)
+            labels.append(class_name(_label(row[label.place])))
+            splits.append("train" if split is None else split_of(row[split.place]) or "train")
+    return np.stack(numbers), labels, np.array(splits)
+
+
+def _label(cell: str) -> str:
+    return cell.split(".", 1)[0] if re.fullmatch(r"\d+\.0*", cell) else cell

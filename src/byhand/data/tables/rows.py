@@ -1,0 +1,290 @@
+"""The rows of a text table (CSV, TSV, list, JSON lines), by its encoding, its delimiter and its quotes."""
+
+import codecs
+import csv
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Literal, TextIO
+
+from byhand.data.folder_tree import is_image_name
+from byhand.data.open_file import open_regular_file
+from byhand.errors import FileError
+from byhand.text import printable
+
+DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+JSON_LINES = (".jsonl", ".ndjson")
+SAMPLE_ROWS = 200  # by which the delimiter is chosen
+FILE_ROWS = 20  # in which files are looked for, where spaces separate cells
+CHUNK_BYTES = 1 << 20
+MARKS = (  # a byte order mark, and the encoding that it announces; UTF-32's begins as UTF-16's does
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+# GB 2312's characters, all in pairs of bytes, and somewhere two together: accented letters seldom stand in such a row
+CHINESE = re.compile(rb"(?:[\x00-\x7f]|[\xb0-\xf7][\xa1-\xfe])*")
+CHINESE_WORD = re.compile(rb"(?:[\xb0-\xf7][\xa1-\xfe]){2}")
+Row = list[str]
+Splitter = Callable[[Iterable[str]], Iterator[Row]]
+
+
+@dataclass
+class Rows:
+    """The rows of a table, of one width; lines: of each row, its line in the file; notes: what was assumed.
+
+    broken: lines of another width, and how many cells they have.
+    """
+
+    rows: list[Row] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    broken: list[tuple[int, int]] = field(default_factory=list)
+    has_header: bool | None = None  # None: not known
+
+
+def read_rows(path: Path, count_files: Callable[[Sequence[str]], int]) -> Rows:
+    """Return the rows of a table, blank lines and comments above it left out, cells without spaces around them.
+
+    count_files: returns how many of some cells name a file, by which spaces in names are told from those between cells.
+    Raises FileError for a file that is no text, or has no rows.
+    """
+    encoding, note = text_encoding(path)
+    with closing(path.open(encoding=encoding, newline="")) as file:
+        return _json_lines(file, path) if path.suffix.lower() in JSON_LINES else _rows(file, path, note, count_files)
+
+
+def row_reader(path: Path) -> Generator[Row]:
+    """Yield the rows of a table one by one, blank ones left out; the table may be larger than memory."""
+    encoding, _ = text_encoding(path)
+    with closing(path.open(encoding=encoding, newline="")) as file:
+        _, splitter = _best_splitter(_sample(file), path, len)
+        file.seek(0)
+        for _, row in _numbered(splitter, file, _skip_comments(file), path):
+            yield row
+
+
+def text_encoding(path: Path) -> tuple[str, str]:
+    """Return a text file's encoding, and a note where it had to be assumed.
+
+    UTF-8, or what a byte order mark says; else UTF-16 where every other byte is zero, GB 18030 where all other letters are
+    Chinese, and Windows-1252. Raises FileError for what is no text.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with open_regular_file(path, "a table, as text") as file:
+        head = file.read(CHUNK_BYTES)
+        for mark, encoding in MARKS:
+            if head.startswith(mark):
+                return _checked(path, encoding), ""
+        if b"\0" in head:
+            zeros = [head[start:4096:2].count(0) for start in (0, 1)]
+            if max(zeros) > len(head[:4096]) // 4 and min(zeros) == 0:
+                return _checked(path, "utf-16-be" if zeros[0] else "utf-16-le"), ""
+            raise FileError(f"can't read {path}: it is no text (it holds null bytes); expected CSV, UTF-8")
+        chunk, chinese, words = head, True, False
+        try:
+            while chunk:
+                decoder.decode(chunk)
+                chunk = file.read(CHUNK_BYTES)
+            decoder.decode(b"", final=True)
+            return "utf-8", ""
+        except UnicodeDecodeError:
+            file.seek(0)
+            for line in file:
+                chinese = chinese and CHINESE.fullmatch(line) is not None
+                words = words or CHINESE_WORD.search(line) is not None
+            chinese = chinese and words
+    encoding = _checked(path, "gb18030" if chinese else "cp1252")
+    name = "GB 18030 (Chinese)" if chinese else "Windows-1252"
+    return encoding, f"{path.name} is no UTF-8: read as {name}; where letters look wrong, save it as UTF-8"
+
+
+def _checked(path: Path, encoding: str) -> str:
+    try:
+        with closing(path.open(encoding=encoding)) as file:
+            while file.read(CHUNK_BYTES):
+                pass
+    except (UnicodeError, OSError):
+        raise FileError(f"can't read {path}: it is no text in UTF-8 or {encoding}; save it as UTF-8") from None
+    return encoding
+
+
+# delimiters -----------------------------------------------------------------------------------------------------------
+
+
+def _rows(file: TextIO, path: Path, note: str, count_files: Callable[[Sequence[str]], int]) -> Rows:
+    told, splitter = _best_splitter(_sample(file), path, count_files)
+    found = Rows(notes=[text for text in (note, told) if text])
+    file.seek(0)
+    comments = _skip_comments(file)
+    cells = list(_numbered(splitter, file, comments, path))
+    width = Counter(len(row) for _, row in cells).most_common(1)[0][0] if cells else 0
+    if len(cells) > 1 and len(cells[0][1]) == width - 1:  # R writes no name above the names of rows
+        cells[0][1].insert(0, "")
+        found.has_header = True
+    for number, row in cells:
+        if len(row) > width and not any(row[width:]):  # a delimiter at the line's end
+            row = row[:width]
+        if len(row) == width:
+            found.rows.append(row)
+            found.lines.append(number)
+        else:
+            found.broken.append((number, len(row)))
+    if not found.rows:
+        raise FileError(f"{path} is empty; expected rows of a path and a label")
+    return found
+
+
+def _numbered(splitter: Splitter, file: TextIO, skipped: int, path: Path) -> Iterator[tuple[int, Row]]:
+    """Yield (line, cells) of every row that is not blank."""
+    count = skipped
+
+    def lines() -> Iterator[str]:
+        nonlocal count
+        for line in file:
+            count += 1
+            yield line
+
+    try:
+        for row in splitter(lines()):
+            if any(row):
+                yield count, row
+    except csv.Error as error:
+        raise FileError(
+            f"can't read {path}: line {count:,}: {error}; expected CSV: a quote inside a cell is written twice"
+        ) from None
+
+
+def _sample(file: TextIO) -> list[str]:
+    _skip_comments(file)
+    return [line for line in islice(file, SAMPLE_ROWS) if line.strip()]
+
+
+def _skip_comments(file: TextIO) -> int:
+    """Move a file to its first row, after comments (#) and Excel's `sep=;`; return the number of lines skipped.
+
+    A comment right above the rows may be their header, "# path label", and stays.
+    """
+    skipped, position, above = 0, file.tell(), 0
+    comment = ""
+    while line := file.readline():
+        text = line.strip()
+        if text and not text.startswith("#") and not re.fullmatch(r"sep=.", text):
+            break
+        above, comment, position = position, text, file.tell()
+        skipped += 1
+    words = re.split(r"[,;\t| ]+", comment.lstrip("# "))
+    is_header = comment.startswith("#") and 1 < len(words) == len(re.split(r"[,;\t| ]+", line.strip()))
+    file.seek(above if is_header else position)
+    return skipped - is_header
+
+
+def _best_splitter(
+    sample: Sequence[str], path: Path, count_files: Callable[[Sequence[str]], int]
+) -> tuple[str, Splitter]:
+    """Return a note, and the splitter whose rows have the same width, and a column of images if there is one."""
+    best: tuple[tuple[float, ...], str, Splitter] | None = None
+    for splitter, note, is_delimited in _splitters(path):
+        rows = _parsed(splitter, sample)
+        if rows is None:
+            continue
+        width, count = Counter(map(len, rows)).most_common(1)[0] if rows else (0, 0)
+        if width < 2 and best is not None:
+            continue
+        columns = list(zip(*(row for row in rows if len(row) == width)))
+        images = max((sum(map(is_image_name, column)) for column in columns), default=0) / max(1, len(rows))
+        files = (
+            1.0 if is_delimited else max((count_files(column[:FILE_ROWS]) for column in columns), default=0) / FILE_ROWS
+        )
+        score = (width > 1, round(images, 1), not note, round(files, 1), round(count / max(1, len(rows)), 1))
+        if best is None or score > best[0]:
+            best = score, note, splitter
+    if best is None:
+        raise FileError(
+            f"can't read {path}: its quotes do not close; expected CSV: a quote inside a cell is written twice"
+        )
+    return best[1], best[2]
+
+
+def _parsed(splitter: Splitter, sample: Sequence[str]) -> list[Row] | None:
+    """Return the rows of a sample; None where its quotes do not close, unless the sample ends within a cell."""
+    rows: list[Row] = []
+    try:
+        rows += (row for row in splitter(sample) if any(row))
+    except csv.Error:
+        return rows if len(sample) >= SAMPLE_ROWS and 2 * len(rows) > SAMPLE_ROWS else None
+    return rows
+
+
+def _splitters(path: Path) -> Iterator[tuple[Splitter, str, bool]]:
+    """Yield splitters, each with a note and whether a delimiter separates its cells."""
+    quotings: tuple[tuple[Literal[0, 3], str], ...] = (
+        (csv.QUOTE_MINIMAL, ""),
+        (csv.QUOTE_NONE, "quotes that do not close: taken as letters"),
+    )
+    for quoting, note in quotings:
+        for delimiter in DELIMITERS:
+            yield _delimited(delimiter, quoting), f"{path.name} has {note}" if note else "", True
+    for pattern in (r"\s+", r"\s+(?=\S+$)", r"(?<=\S)\s+(?=\S.*$)"):  # between words; before the last; after the first
+        yield _spaced(pattern), "", False
+
+
+def _delimited(delimiter: str, quoting: Literal[0, 3]) -> Splitter:
+    def split(lines: Iterable[str]) -> Iterator[Row]:
+        strict = quoting != csv.QUOTE_NONE
+        reader = csv.reader(
+            lines, delimiter=delimiter, skipinitialspace=delimiter != "\t", quoting=quoting, strict=strict
+        )
+        for row in reader:
+            yield list(map(str.strip, row))
+
+    return split
+
+
+def _spaced(pattern: str) -> Splitter:
+    once = 0 if pattern == r"\s+" else 1
+
+    def split(lines: Iterable[str]) -> Iterator[Row]:
+        for line in lines:
+            yield re.split(pattern, line.strip(), maxsplit=once)
+
+    return split
+
+
+# JSON lines -----------------------------------------------------------------------------------------------------------
+
+
+def _json_lines(file: TextIO, path: Path) -> Rows:
+    """Return the rows of a file with one flat JSON object a line, as Hugging Face's metadata.jsonl."""
+    found, objects = Rows(has_header=True), []
+    for number, line in enumerate(file, 1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError):
+            value = None
+        if not isinstance(value, dict):
+            raise FileError(
+                f"can't read {path}: line {number} is no JSON object; expected one a line, with a path and a label"
+            )
+        objects.append((number, {printable(str(key)): _cell(cell) for key, cell in value.items()}))
+    names = list(dict.fromkeys(name for _, row in objects for name in row))
+    if not names:
+        raise FileError(f"{path} is empty; expected an object a line, with a path and a label")
+    found.rows = [names, *([row.get(name, "") for name in names] for _, row in objects)]
+    found.lines = [0, *(number for number, _ in objects)]
+    return found
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return value.strip() if isinstance(value, str) else json.dumps(value)
