@@ -104,6 +104,14 @@ class Run:
         writer.writerows([csv_cell(old.get(name, "")) for name in names] for old in rows)
         write_whole(self._table, table.getvalue().encode())
 
+    def restore_log(self, history: Sequence[Row]) -> None:
+        """Add the rows of a resumed training that the log lacks: a kill between a checkpoint and the log loses its line."""
+        rows = self.rows()
+        logged = {row["epoch"] for row in rows}
+        missing = [row for row in history if row["epoch"] not in logged]
+        if missing:
+            self._write_log(sorted([*rows, *missing], key=lambda row: row["epoch"]))
+
     def rows(self) -> list[Row]:
         """Return the log: one row per epoch."""
         try:
