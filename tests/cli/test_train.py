@@ -166,12 +166,12 @@ def test_a_terminal_gets_a_live_bar(small_data, tmp_path):
         (["."], "no image is in a class's folder; expected a folder a class"),
         (["lenet5", "alexnet"], "got 2 architectures: lenet5, alexnet; expected one"),
         (["lenet5", "--model", "alexnet"], "got two models: lenet5 and alexnet; expected one"),
-        (["--optimizer", "mion"], "there is no optimizer 'mion'; did you mean 'muon'?"),
+        (["--optimizer", "mion"], "unknown value 'mion' for --optimizer; did you mean muon? expected"),
         (["--augment", "flop"], "there is no augmentation 'flop'; did you mean 'flip'?"),
         (["--unfreeze", "-1"], "--unfreeze is '-1'; expected a number of layers, or all"),
         (["--image-size", "big"], "--image-size is 'big'; expected HEIGHTxWIDTH"),
         (["--image-size", "32x32"], "the images of mnist are 28 x 28 x 1; arrays are not made into 32 x 32 x 1"),
-        (["--minutes", "0"], "--minutes 0 is too short for the first step"),
+        (["--minutes", "0"], "--minutes is 0; expected a number above 0"),
         (["--minutes", "1", "--epochs", "3"], "--minutes plans the epochs; give either --minutes or --epochs"),
         (["--validation-fraction", "1"], "--validation-fraction is 1.0; expected a number, from 0 up to 1"),
         (["--label-smoothing", "1"], "--label-smoothing is 1.0; expected a number, from 0 up to 1"),
@@ -190,7 +190,7 @@ def test_a_terminal_gets_a_live_bar(small_data, tmp_path):
         (["--lr", "-1"], "SGD: lr is -1.0; expected a number, 0 or more"),
         (["--lr", "nan"], "SGD: lr is nan"),
         (["--seed", "-1"], "--seed is -1"),
-        (["--hand", "fast"], "there is no hand 'fast' (known: arrays, compiled, loops)"),
+        (["--hand", "fast"], "unknown value 'fast' for --hand; expected loops, arrays or compiled"),
         (["--epoch", "3"], "--epochs"),
         (
             ["--unfreeze", "3"],
@@ -222,7 +222,7 @@ def test_training_that_diverges_says_so_and_what_to_try(small_data, tmp_path):
     done = byhand("train", "lenet5", "--data", small_data, "--lr", 1e6, "--output", tmp_path / "run")
     assert done.code == 2
     assert "the loss became" in done.complaint
-    assert "try 100000" in done.complaint
+    assert "try 0.05" in done.complaint
     assert not (tmp_path / "run" / "model.safetensors").exists()
 
 
@@ -262,7 +262,7 @@ def test_resume_refuses_other_settings_and_other_data(small_data, tmp_path):
 def test_a_changed_run_json_gets_one_line(change, says, small_data, tmp_path):
     bh.Run.create(tmp_path / "run", run_settings(small_data) | change)
     done = byhand("train", "--resume", "--output", tmp_path / "run")
-    assert (done.code, done.out) == (2, "")
+    assert done.code == 2 and done.out.count("\n") <= 1  # the title at most
     assert says in done.complaint
 
 

@@ -298,7 +298,7 @@ def test_lines_of_a_training():
     assert chart_lines([], [], "loss") == []
     curve = [(i / 100, float(i % 2), 0.5) for i in range(100)]
     faint, smooth, _ = chart_lines(ROWS, curve, "loss")
-    assert (faint.kind, faint.label, smooth.label, smooth.last) == ("raw", "", "training", 0.5)
+    assert (faint.kind, faint.label, smooth.label, smooth.value) == ("raw", "", "training", 0.5)
     assert all(abs(y - 0.5) < 0.2 for _, y in smooth.points) and [x for x, _ in smooth.points] == [x for x, *_ in curve]
     broken = [{"epoch": 1, "loss": float("nan"), "accuracy": 0.1}, {"epoch": 2, "loss": 1.0, "accuracy": 0.1}]
     assert chart_lines(broken, [], "loss")[0].points == [(2, 1.0)]

@@ -28,8 +28,8 @@ GROUP_SIZE = bh.Trainer._group_size
 def long_groups():
     """Hand over up to 25 steps together: by default a point of the curve, here every second step, or a snapshot ends them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("byhand.train.trainer.CURVE_POINTS", 8)
-        patch.setattr("byhand.train.trainer.snapshot_steps", lambda total: [0])
+        patch.setattr("byhand.train.state.CURVE_POINTS", 8)
+        patch.setattr("byhand.train.state.snapshot_steps", lambda total: [0])
         yield
 
 
@@ -201,7 +201,7 @@ def test_the_stopped_trainer_itself_resumes(tmp_path, whole, monkeypatch):
 @pytest.mark.parametrize("hand", HANDS)
 def test_a_checkpoint_within_an_epoch_resumes_to_the_same_bytes(tmp_path, monkeypatch, hand):
     """Within an epoch, and within a point of the curve, of three steps here."""
-    monkeypatch.setattr("byhand.train.trainer.CURVE_POINTS", 100)
+    monkeypatch.setattr("byhand.train.state.CURVE_POINTS", 100)
 
     def at_100(*stops):
         folder = tmp_path / str(stops)
@@ -218,7 +218,7 @@ def test_a_checkpoint_within_an_epoch_resumes_to_the_same_bytes(tmp_path, monkey
 
 def test_a_checkpoint_within_an_epoch_is_written_by_the_clock(tmp_path, monkeypatch):
     monkeypatch.setattr("byhand.train.trainer.CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr("byhand.train.trainer.CURVE_POINTS", 5)
+    monkeypatch.setattr("byhand.train.state.CURVE_POINTS", 5)
     stops, run = Stops(monkeypatch), bh.Run.create(tmp_path / "run", {})
     new_trainer("sgd").fit(DATA.take(80), TEST, quiet=True, run=run)
     assert set(stops.saved) == {2, 4, 6, 8, 10}, "after each group of steps"
@@ -346,7 +346,7 @@ def test_open_removes_only_partial_files(tmp_path):
     (run.folder / "notes.part").write_text("mine")
     (run.folder / ".hidden").write_text("mine too")
     assert bh.Run.open(run.folder).settings == {"a": 1}
-    assert {path.name for path in run.folder.iterdir()} == {"run.json", "log.jsonl", "notes.part", ".hidden"}
+    assert {path.name for path in run.folder.iterdir()} == {"run.json", "log.jsonl", "log.csv", "notes.part", ".hidden"}
 
 
 def test_create_never_writes_over_a_run(tmp_path):

@@ -26,8 +26,8 @@ PROGRESS = np.linspace(0, 1, 201)
         (bh.Cosine(), {0: 1, 1 / 3: 0.75, 0.5: 0.5, 2 / 3: 0.25, 1: 0}),
         (bh.Cosine(final=0.2), {0: 1, 0.5: 0.6, 1: 0.2}),
         (bh.OneCycle(), {0: 0.04, 0.125: 0.52, 0.25: 1, 0.625: 0.5, 1: 0}),
-        (bh.OneCycle(peak=0.5, start=0.1, final=0.01), {0: 0.1, 0.25: 0.55, 0.5: 1, 0.75: 0.505, 1: 0.01}),
-        (bh.OneCycle(peak=0), {0: 1, 0.5: 0.5, 1: 0}),
+        (bh.OneCycle(warmup_fraction=0.5, start=0.1, final=0.01), {0: 0.1, 0.25: 0.55, 0.5: 1, 0.75: 0.505, 1: 0.01}),
+        (bh.OneCycle(warmup_fraction=0), {0: 1, 0.5: 0.5, 1: 0}),
         (bh.Warmup(0.1), {0: 0, 0.05: 0.5, 0.1: 1, 0.55: 0.5, 1: 0}),
         (bh.Warmup(0.2, bh.Constant()), {0: 0, 0.1: 0.5, 0.2: 1, 1: 1}),
         (bh.Warmup(0), {0: 1, 0.5: 0.5, 1: 0}),
@@ -50,7 +50,9 @@ def test_a_cosine_only_falls(final):
     assert rising([-bh.Cosine(final)(progress) for progress in PROGRESS])
 
 
-@pytest.mark.parametrize("schedule", [bh.OneCycle(), bh.OneCycle(peak=0.5, start=0.5, final=0.1), bh.Warmup(0.25)])
+@pytest.mark.parametrize(
+    "schedule", [bh.OneCycle(), bh.OneCycle(warmup_fraction=0.5, start=0.5, final=0.1), bh.Warmup(0.25)]
+)
 def test_a_rise_only_rises_and_a_fall_only_falls(schedule):
     values = [schedule(progress) for progress in PROGRESS]
     top = values.index(max(values))
@@ -105,7 +107,7 @@ def test_one_cycle_is_pytorchs(part, div, final_div):
         total - 1,
     )
     last = total - 1  # PyTorch counts to its last step, not to the end behind it
-    schedule = bh.OneCycle(peak=(part * total - 1) / last, start=1 / div, final=1 / (div * final_div))
+    schedule = bh.OneCycle(warmup_fraction=(part * total - 1) / last, start=1 / div, final=1 / (div * final_div))
     np.testing.assert_allclose([schedule(step / last) for step in range(last)], rates, rtol=0, atol=1e-9)
 
 
@@ -177,7 +179,7 @@ def test_a_non_setting_is_a_type_error(data):
     [
         (bh.StepDecay, "factor"),
         (bh.Cosine, "final"),
-        (bh.OneCycle, "peak"),
+        (bh.OneCycle, "warmup_fraction"),
         (bh.OneCycle, "start"),
         (bh.OneCycle, "final"),
         (bh.Warmup, "fraction"),
@@ -188,7 +190,7 @@ def test_a_bad_value_is_named(kind, name, value):
         kind(**{name: value})
 
 
-@pytest.mark.parametrize(("kind", "name"), [(bh.OneCycle, "peak"), (bh.Warmup, "fraction")])
+@pytest.mark.parametrize(("kind", "name"), [(bh.OneCycle, "warmup_fraction"), (bh.Warmup, "fraction")])
 def test_a_part_leaves_room_for_the_rest(kind, name):
     with pytest.raises(bh.ArgumentError, match="from 0 up to 1"):
         kind(**{name: 1.0})

@@ -165,9 +165,11 @@ def handed_over(monkeypatch):
 
 
 @pytest.mark.parametrize("points", [100, 1])
-@pytest.mark.parametrize(("count", "sizes"), [(48, [10] * 4 + [8]), (50, [10] * 5), (3, [3]), (11, [10, 1])])
+@pytest.mark.parametrize(
+    ("count", "sizes"), [(48, [10] * 4 + [8]), (50, [10] * 5), (3, [3]), (11, [11]), (21, [10, 11])]
+)
 def test_every_image_is_used_once_an_epoch(monkeypatch, count, sizes, points):
-    monkeypatch.setattr("byhand.train.trainer.CURVE_POINTS", points)  # steps by themselves, steps together
+    monkeypatch.setattr("byhand.train.state.CURVE_POINTS", points)  # steps by themselves, steps together
     data, seen = stripes(count), handed_over(monkeypatch)
     trainer = plain(bh.SGD(), batch_size=10)
     trainer.fit(data, epochs=2, quiet=True)
@@ -195,7 +197,7 @@ def test_rows_curve_and_progress_do_not_depend_on_how_steps_are_grouped(monkeypa
     """The curve's points lie within epochs, at their ends, and across them."""
     together = bh.Trainer._group_size
     for points, batch in ((4, 5), (7, 4), (100, 1), (3, 48)):
-        monkeypatch.setattr("byhand.train.trainer.CURVE_POINTS", points)
+        monkeypatch.setattr("byhand.train.state.CURVE_POINTS", points)
         found = []
         for most in (1, 3, 64):
             groups = []
@@ -214,7 +216,7 @@ def test_rows_curve_and_progress_do_not_depend_on_how_steps_are_grouped(monkeypa
 
 def test_the_step_named_is_the_one_that_diverged_however_steps_are_grouped(monkeypatch):
     said, together = set(), bh.Trainer._group_size
-    monkeypatch.setattr("byhand.train.trainer.CURVE_POINTS", 2)
+    monkeypatch.setattr("byhand.train.state.CURVE_POINTS", 2)
     for most in (1, 3, 12):
         monkeypatch.setattr(bh.Trainer, "_group_size", lambda *given, most=most: min(most, together(*given)))
         with pytest.raises(bh.DivergedError) as caught:
@@ -399,7 +401,7 @@ def test_a_nan_loss_stops_and_keeps_the_last_checkpoint(tmp_path, hand):
     before = {path: path.read_bytes() for path in (run.model, run.checkpoint)}
     trainer = plain(bh.SGD(lr=1e30), batch_size=2, hand=hand)
     with pytest.raises(
-        bh.DivergedError, match=r"the loss became (nan|inf) at step \d: .*; try 1e\+29, or in Python clip_norm=1"
+        bh.DivergedError, match=r"the loss became (nan|inf) at step \d: .*; try 0\.01, or in Python clip_norm=1"
     ):
         trainer.fit(data, quiet=True, run=run)
     assert {path: path.read_bytes() for path in before} == before
@@ -428,11 +430,20 @@ def test_a_wrong_dataset_or_model_is_refused():
     assert repr(trainer).startswith("<trainer of article: SGD(lr=0.01")
 
 
-def test_a_last_image_alone_is_refused_before_the_first_step():
+def normed():
     x = bh.nn.Input(2, 2, 1)
-    model = bh.nn.Model(x, bh.nn.Linear(2)(bh.nn.BatchNorm()(bh.nn.Flatten()(x))))
+    return bh.nn.Model(x, bh.nn.Linear(2)(bh.nn.BatchNorm()(bh.nn.Flatten()(x))))
+
+
+def test_a_last_image_alone_joins_the_batch_before_it():
+    trainer = bh.Trainer(normed(), bh.SGD(), batch_size=4)
+    rows = trainer.fit(bh.data.Dataset(np.zeros((9, 2, 2, 1), np.uint8), np.zeros(9, int), ("a", "b")), quiet=True)
+    assert len(rows) == 1 and trainer.steps == 2
+
+
+def test_batches_of_one_are_refused_before_the_first_step():
     data = bh.data.Dataset(np.zeros((9, 2, 2, 1), np.uint8), np.zeros(9, int), ("a", "b"))
-    trainer = bh.Trainer(model, bh.SGD(), batch_size=4)
+    trainer = bh.Trainer(normed(), bh.SGD(), batch_size=1)
     with pytest.raises(bh.ShapeError, match=r"^norm1: .* take a batch size that leaves no image alone"):
         trainer.fit(data, quiet=True)
     assert trainer.steps == 0

@@ -13,7 +13,7 @@ from byhand.cli.model_argument import format_shape, parse_image_size
 from byhand.cli.output_file import check_output
 from byhand.cli.progress_bar import ProgressBar
 from byhand.cli.table_options import ImageFolder, LabelColumn, PathColumn, SplitColumn, ValidationFold
-from byhand.cli.training_output import skipped_files_lines
+from byhand.cli.training_header import skipped_files_lines
 from byhand.cli.training_setup import find_data, source_and_shape
 from byhand.console import table_lines
 from byhand.data import Dataset, Splits

@@ -1,16 +1,18 @@
-"""A progress bar for long work other than training steps; shown in a terminal only."""
+"""A progress bar for long work other than training steps; where there is no terminal, a line as a task begins."""
 
 import sys
+from contextlib import suppress
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from byhand.console import SafeConsole
+from byhand.console import SafeConsole, clean
+from byhand.kernels.runtime import cache
 
 BAR_COLUMNS = 24
 
 
 class ProgressBar:
-    """A progress bar on standard error that disappears when it is closed."""
+    """A progress bar on standard error that disappears when it is closed; task: the latest task."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         console = SafeConsole(stderr=True)
@@ -25,19 +27,46 @@ class ProgressBar:
             disable=quiet or not console.is_terminal,
         )
         self._tasks: dict[str, TaskID] = {}
+        self._quiet, self._kernels_built, self.task = quiet, 0, ""
 
     def update(self, done: int, total: int, task: str) -> None:
         """Show the progress of a task."""
+        task = clean(task)
         if task not in self._tasks:
-            self._bar.start()
-            self._tasks[task] = self._bar.add_task(task, total=total)
+            self._start(task, total)
         self._bar.update(self._tasks[task], completed=done, total=total)
+
+    def begin(self, task: str) -> None:
+        """Show a task of a length that is not known yet; where there is no terminal, print a line."""
+        self.spin(task)
+        if self._bar.disable:
+            self._print(f"{task} ...")
 
     def spin(self, task: str) -> None:
         """Show a task of unknown length."""
+        task = clean(task)
         self.close()
+        self._start(task, None)
+
+    def _start(self, task: str, total: int | None) -> None:
         self._bar.start()
-        self._tasks[task] = self._bar.add_task(task, total=None)
+        self._tasks[task], self.task = self._bar.add_task(task, total=total), task
+        if self._building not in cache.BUILD_LISTENERS:
+            cache.BUILD_LISTENERS.append(self._building)
+
+    def _building(self, name: str) -> None:
+        """Show that a kernel is being compiled: in the bar, or where there is none once in a line."""
+        self._kernels_built += 1
+        if not self._bar.disable:
+            status = f"{cache.COMPILING}, once: {self._kernels_built}, {name}"
+            self._bar.update(self._tasks[self.task], description=f"{self.task} ({status})")
+        elif self._kernels_built == 1:
+            self._print(f"{cache.COMPILING} (once, some seconds) ...")
+
+    def _print(self, line: str) -> None:
+        with suppress(OSError):  # a closed pipe: the work goes on
+            if not self._quiet:
+                print(line, file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """Remove the bar."""
@@ -45,3 +74,5 @@ class ProgressBar:
             self._bar.remove_task(task)
         self._tasks.clear()
         self._bar.stop()
+        if self._building in cache.BUILD_LISTENERS:
+            cache.BUILD_LISTENERS.remove(self._building)

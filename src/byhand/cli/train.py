@@ -32,7 +32,7 @@ from byhand.cli.look import page_writer
 from byhand.cli.model_argument import parse_image_size
 from byhand.cli.progress_bar import ProgressBar
 from byhand.cli.table_options import ImageFolder, LabelColumn, PathColumn, SplitColumn, ValidationFold
-from byhand.cli.training_output import evaluate_and_report, header_lines
+from byhand.cli.training_output import evaluate_and_report
 from byhand.cli.training_setup import TTA, TrainingSetup
 from byhand.console import discard
 from byhand.data.augment.registry import shown_order
@@ -237,9 +237,14 @@ def train(
     if tensorboard:
         import_tensorboard()  # refused before anything is read
     bar = ProgressBar(quiet=not verbose)
+    tell = _print_lines if verbose else lambda lines: None
     try:
-        resumed = training_setup.resume(given, output, bar) if resume else None
-        setup = resumed or training_setup.start(given, output, started, bar)
+        if resume:
+            setup = training_setup.resume(given, output, bar, tell)
+        else:
+            setup = training_setup.start(given, output, started, bar, tell)
+    except KeyboardInterrupt:
+        raise _stopped_before_training(bar, as_json) from None
     finally:
         bar.close()
     settings, run = setup.settings, setup.run
@@ -249,20 +254,25 @@ def train(
     page, write_page = page_writer(setup) if look and ranks.rank == 0 else (None, None)
     if write_page is not None:
         callbacks.append(lambda row: write_page())
-    if verbose:
-        _print_lines([*header_lines(setup, resume), *([f"watch the training:  {page}", ""] if page else [])])
+    if page:
+        tell([f"watch the training:  {page}", ""])
     held_out: dict[str, Any] = {"validation" if setup.sets.val is not None else "test": setup.held_out}
-    setup.trainer.fit(
-        setup.train,
-        **held_out,
-        epochs=settings["epochs"],
-        epoch_size=settings.get("epoch_size"),
-        early_stopping=settings.get("early_stopping"),
-        quiet=not verbose,
-        run=run,
-        callbacks=callbacks,
-        export_model=setup.final_model,
-    )
+    try:
+        setup.trainer.fit(
+            setup.train,
+            **held_out,
+            epochs=settings["epochs"],
+            epoch_size=settings.get("epoch_size"),
+            early_stopping=settings.get("early_stopping"),
+            stop_when_learned=settings.get("stop_when_learned", False),
+            max_seconds=setup.max_seconds,
+            quiet=not verbose,
+            run=run,
+            callbacks=callbacks,
+            export_model=setup.final_model,
+        )
+    except KeyboardInterrupt:  # the second Ctrl-C, within a step
+        raise _stopped(setup, as_json, within_step=True) from None
     if setup.trainer.state is not None:  # Ctrl-C
         raise _stopped(setup, as_json)
     if ranks.rank > 0:  # rank 0 writes the report
@@ -270,9 +280,12 @@ def train(
     try:
         if write_page is not None:
             write_page()
+        bar.spin("evaluating, and writing the report")
         result, summary = evaluate_and_report(setup, time.perf_counter() - started)
     except KeyboardInterrupt:
         raise _stopped(setup, as_json) from None
+    finally:
+        bar.close()
     if as_json:
         result |= {"history": setup.trainer.history, "images_per_second": setup.trainer.images_per_second}
         print(json.dumps(result | {"seconds": time.perf_counter() - started, "run": str(run.folder)}))
@@ -280,13 +293,27 @@ def train(
         _print_lines(summary)
 
 
-def _stopped(setup: TrainingSetup, as_json: bool) -> typer.Exit:
-    """Say how to resume a training that Ctrl-C stopped, on rank 0; return the exit."""
-    folder = setup.run.folder
+def _stopped_before_training(bar: ProgressBar, as_json: bool) -> typer.Exit:
+    """Say in which phase Ctrl-C stopped a training before its first step, on rank 0; return the exit."""
+    bar.close()
+    if as_json and world().rank == 0:
+        print(json.dumps({"test": None, "history": [], "stopped": True, "run": None}))
+    elif world().rank == 0:
+        print(f"stopped before the first step ({bar.task or 'opening the data'}): nothing was written")
+    return typer.Exit(CONTROL_C_EXIT_CODE)
+
+
+def _stopped(setup: TrainingSetup, as_json: bool, *, within_step: bool = False) -> typer.Exit:
+    """Say what is kept of a training that Ctrl-C stopped, and how to resume it, on rank 0; return the exit."""
+    run, kept = setup.run, "everything is saved"
+    if within_step:
+        kept = "stopped at once; the last checkpoint is kept"
+        if not run.checkpoint.exists():
+            kept = "stopped at once, before the first checkpoint; the settings are kept"
     if as_json and setup.trainer.comm.rank == 0:
-        print(json.dumps({"test": None, "history": setup.trainer.history, "stopped": True, "run": str(folder)}))
+        print(json.dumps({"test": None, "history": setup.trainer.history, "stopped": True, "run": str(run.folder)}))
     elif setup.trainer.comm.rank == 0:
-        print(f"everything is saved; resume with:  {command_line('byhand', 'train', '--resume', '--output', folder)}")
+        print(f"{kept}; resume with:  {command_line('byhand', 'train', '--resume', '--output', run.folder)}")
     return typer.Exit(CONTROL_C_EXIT_CODE)
 
 

@@ -1,66 +1,19 @@
-"""The output of `byhand train`: the lines before and after training, the final evaluation, and the files of the report."""
+"""The end of `byhand train`: the final evaluation, the files of the report, and the lines that are printed."""
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from byhand.cli.model_argument import format_shape
 from byhand.cli.training_setup import TrainingSetup
 from byhand.data import Dataset
-from byhand.kernels import cdiv
+from byhand.ops import dropout
 from byhand.ops.op import Array
 from byhand.text import class_labels, command
 from byhand.train.display import duration
 from byhand.train.evaluation import score
 
+WAIT_MIN_FRACTION = 0.01  # of the training, that is worth a line
 REPORTED_BAD_FILES = 100  # in the report
-PRINTED_BAD_FILES = 8
-
-
-def header_lines(setup: TrainingSetup, resume: bool) -> list[str]:
-    """Return the lines that are printed before training starts."""
-    settings, sets, trainer, network = setup.settings, setup.sets, setup.trainer, setup.model
-    summary, trainable = network.summary(), trainer.model.parameter_count
-    parameters = f"{summary.parameters:,} parameters"
-    if setup.full_model is not None:
-        total = summary.parameters + sum(value.size for value in vars(network.state).values())
-        parameters = f"{trainable:,} of {total:,} parameters are trainable"
-    purposes = {"train": "train on", "val": "validate on", "test": "test on"}
-    counts = [f"{len(images):,} to {purposes[part]}" for part, images in sets.parts.items()]
-    epochs, images = settings["epochs"], settings.get("epoch_size") or len(setup.train)
-    steps = cdiv(images, trainer.batch_size)
-    whole_batch = f" (more than the {images:,} images: all in one step)" if trainer.batch_size > images else ""
-    kind, momentum = type(trainer.optimizer).__name__, getattr(trainer.optimizer, "momentum", 0.0)
-    rate = f"one-cycle learning rate up to {trainer.optimizer.lr:g}"
-    ranks = f"    {trainer.comm.size} ranks share each batch" if trainer.comm.size > 1 else ""
-    lines = [
-        f"{parameters}, {summary.flops:,} FLOPs per image",
-        network.preprocessing.describe(network.input_shape),
-        ", ".join(counts).replace(" to ", " images to ", 1),
-        *setup.notes,
-        *skipped_files_lines(sets.bad),
-        f"{epochs} epoch{'s' * (epochs > 1)} of {steps:,} step{'s' * (steps > 1)}, batch {trainer.batch_size:,}{whole_batch}",
-        *([f"augmentation: {trainer.augment}"] if trainer.augment.uniforms_per_image else []),
-        *([f"label smoothing {trainer.label_smoothing:.3g}"] if trainer.label_smoothing else []),
-        f"{kind}{f' with momentum {momentum:g}' if momentum else ''}, {rate}, seed {trainer.seed}",
-        f"hand: {trainer.hand}    run: {setup.run.folder}{ranks}",
-    ]
-    if resume and trainer.state is not None:
-        lines.append(f"resuming after {trainer.state.steps_done:,} steps")
-    title = (
-        f"{network.name} on {sets.train.name}: {format_shape(network.input_shape)} -> {len(network.classes)} classes"
-    )
-    return [title, *(f"  {line}" for line in lines), ""]
-
-
-def skipped_files_lines(bad: Sequence[tuple[str, str]]) -> list[str]:
-    """Return lines that list skipped files with the reasons."""
-    if not bad:
-        return []
-    lines = [f"{len(bad):,} unusable file{'s' * (len(bad) > 1)} skipped:"]
-    lines += [f"  {name}  {reason}" for name, reason in bad[:PRINTED_BAD_FILES]]
-    more = len(bad) - PRINTED_BAD_FILES
-    return lines + ([f"  and {more:,} more: --json lists all"] if more > 0 else [])
 
 
 def evaluate_and_report(setup: TrainingSetup, seconds: float) -> tuple[dict[str, Any], list[str]]:
@@ -71,6 +24,7 @@ def evaluate_and_report(setup: TrainingSetup, seconds: float) -> tuple[dict[str,
         draw_learning_curves,
         write_report,
     )
+    from byhand.report.diagnosis_input import judged_epoch  # noqa: PLC0415
     from byhand.report.metrics import top_confusions  # noqa: PLC0415
 
     network, sets, folder, trainer = setup.model, setup.sets, setup.run.folder, setup.trainer
@@ -107,11 +61,12 @@ def evaluate_and_report(setup: TrainingSetup, seconds: float) -> tuple[dict[str,
             train_logits=train_logits,
             title=title,
             facts=_facts(setup, seconds),
+            methods=_methods(setup),
         )
-    best = max(trainer.history, key=lambda row: (row.get("val_accuracy", 0), -row.get("val_loss", 0)))["epoch"]
+    best = judged_epoch(trainer.history)
     if sets.val is not None and best < len(trainer.history):
         lines.append(f"the saved network is that of epoch {best}, the best on the validation images")
-    if trainer.data_wait_fraction:
+    if trainer.data_wait_fraction >= WAIT_MIN_FRACTION or setup.settings.get("stream"):
         lines.append(f"data loading held up training for {trainer.data_wait_fraction:.1%} of the time")
     problems = [finding for finding in findings if finding.severity != "note"]
     lines += [f"doctor, {problem.severity}: {problem.name}: {problem.evidence}" for problem in problems]
@@ -146,8 +101,9 @@ def _facts(setup: TrainingSetup, seconds: float) -> list[tuple[str, object]]:
         ("images", f"{sets.train.name}: {counts}, {format_shape(setup.model.input_shape)}"),
         (
             "training",
-            f"{len(setup.trainer.history)} epochs, batch {settings['batch_size']}, learning rate {settings['lr']:g}",
+            f"{len(setup.trainer.history)} of {settings['epochs']} epochs, batch {settings['batch_size']}",
         ),
+        ("optimizer", f"{setup.trainer.optimizer}, one-cycle schedule"),
         ("augmentation", settings["augment"]),
         ("seed", settings["seed"]),
         ("time", duration(seconds)),
@@ -159,6 +115,20 @@ def _facts(setup: TrainingSetup, seconds: float) -> list[tuple[str, object]]:
         + [("note", note) for note in setup.notes]
         + [(f"skipped: {name}", why) for name, why in sets.bad[:REPORTED_BAD_FILES]]
     )
+
+
+def _methods(setup: TrainingSetup) -> list[str]:
+    """Return the methods that the training used, for the doctor."""
+    from byhand.report.diagnosis_input import METHODS  # noqa: PLC0415  (matplotlib)
+
+    trainer, nodes = setup.trainer, setup.trainer.model.graph.nodes
+    used = {
+        "augmentation": trainer.augment.uniforms_per_image > 0,
+        "weight decay": getattr(trainer.optimizer, "weight_decay", 0.0) > 0,
+        "dropout": any(node.op is dropout for node in nodes),
+        "transfer learning": "from" in setup.settings,
+    }
+    return [name for name in METHODS if used[name]]
 
 
 def _logits(setup: TrainingSetup, part: str, dataset: Dataset) -> Array:

@@ -1,20 +1,22 @@
 """Setting up a training for `byhand train`: from options to a trainer, its data sets and its run; or from a stopped run."""
 
 import platform
-import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from byhand import __version__, data, models, nn
-from byhand.cli import defaults, run_settings
+from byhand.cli import defaults, run_settings, training_header
 from byhand.cli.command import check_choice
 from byhand.cli.model_argument import format_shape, open_model, resolve_preprocessing
 from byhand.cli.progress_bar import ProgressBar
 from byhand.cli.table_options import table_options
+from byhand.cli.training_budget import TimeBudget, classifier_rate, learning_rate, plan_training
+from byhand.cli.training_header import Tell
 from byhand.data import Dataset, Preprocessing, Splits
 from byhand.data.augment import Augment
 from byhand.data.image_source import ImageSource
@@ -29,21 +31,11 @@ from byhand.shapes import Shape, integer, number
 from byhand.train import SGD, OneCycle, Run, Trainer
 from byhand.train.distributed.mpi import world
 from byhand.train.features import features_of
-from byhand.train.lr_finder import find_learning_rate
 from byhand.train.settings import from_json, to_json
-from byhand.train.time_budget import TIMING_SECONDS, plan_epochs, seconds_per_step
 
 RUNS_FOLDER = Path("runs")
 ALL = "all"  # --unfreeze all
 TTA = ("none", "flip")
-FINE_TUNING_RATE = 0.003  # learning rate of pretrained layers
-
-# --minutes
-REPORT_SECONDS = 4.0  # reserved for the report
-MAX_PLANNED_EPOCHS = 300  # thousands would fit for a small classifier, without gain
-TIMING_FRACTION = 0.05  # of the budget, for timing steps
-TIMED_EVALUATION_IMAGES = 256
-PLANNED_FRACTION = 0.95  # of the budget; the speed of a machine varies
 
 
 @dataclass
@@ -59,6 +51,7 @@ class TrainingSetup:
     notes: list[str] = field(default_factory=list)
     full_model: nn.Model | None = None  # images to logits, if the trainer's model starts at features
     tta_model: nn.Model | None = None  # with test-time augmentation, if asked for
+    max_seconds: float | None = None  # of the steps, with --minutes
 
     @property
     def model(self) -> nn.Model:
@@ -74,8 +67,8 @@ class TrainingSetup:
         return self.model
 
 
-def start(given: defaults.Settings, output: Path | None, started: float, bar: ProgressBar) -> TrainingSetup:
-    """Set up a new training; nothing is written before all settings and data are checked."""
+def start(given: defaults.Settings, output: Path | None, started: float, bar: ProgressBar, tell: Tell) -> TrainingSetup:
+    """Set up a new training; nothing is written before all settings and data are checked. tell: prints the header's lines."""
     for name, minimum in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("early_stopping", 1)):
         if given.get(name) is not None:
             integer(f"--{name.replace('_', '-')}", given[name], minimum)
@@ -84,18 +77,26 @@ def start(given: defaults.Settings, output: Path | None, started: float, bar: Pr
             number(f"--{name.replace('_', '-')}", given[name], 0, 1)
     if given.get("minutes") is not None and given.get("epochs") is not None:
         raise ArgumentError("--minutes plans the epochs; give either --minutes or --epochs")
+    if given.get("minutes") is not None and not 0 < given["minutes"] < inf:
+        raise ArgumentError(f"--minutes is {given['minutes']:g}; expected a number above 0")
     check_choice("--tta", given.get("tta"), TTA)
     check_choice("--hand", given.get("hand"), HANDS)
     given = {"data": "mnist"} | {name: value for name, value in given.items() if value is not None}
-    minutes = given.pop("minutes", None)
+    minutes, planned = given.pop("minutes", None), "epochs" not in given
+    budget = None if minutes is None else TimeBudget(minutes, started)
     listing = find_data(given, bar)
     settings, notes = defaults.resolve(given, listing)
-    setup = _set_up(settings, listing, bar, Run(output or RUNS_FOLDER), None)
+    setup = _set_up(settings, listing, bar, Run(output or RUNS_FOLDER), None, tell)
+    setup.notes = [*notes, *setup.notes]
+    tell(training_header.data_lines(setup, setup.notes))
+    notes = []
     if settings.get("lr") is None:
-        settings["lr"], origin = _learning_rate(setup)
+        settings["lr"], origin = learning_rate(setup, budget, bar)
         notes.append(f"learning rate {settings['lr']:g}: {origin}")
-    if minutes is not None:
-        _plan_epochs(setup, started, minutes, notes)
+    if budget is not None:
+        notes.append(plan_training(setup, budget, bar))
+    bar.close()
+    settings["stop_when_learned"] = planned
     settings["optimizer"] = to_json(defaults.optimizer(settings))
     settings["schedule"] = to_json(OneCycle())
     settings |= {
@@ -108,15 +109,16 @@ def start(given: defaults.Settings, output: Path | None, started: float, bar: Pr
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     setup.trainer = _trainer(settings, setup.trainer.model)
-    setup.notes = [*notes, *setup.notes]
+    setup.notes += notes
     comm = setup.trainer.comm
     folder = comm.broadcast(output or _free_folder(settings["model"], setup.sets.train.name))
     setup.run = Run.create(folder, settings) if comm.rank == 0 else Run(folder)
+    tell(training_header.settings_lines(setup, notes, resume=False))
     return setup
 
 
-def resume(given: defaults.Settings, output: Path | None, bar: ProgressBar) -> TrainingSetup:
-    """Set up a stopped training from its run's folder, by default the newest."""
+def resume(given: defaults.Settings, output: Path | None, bar: ProgressBar, tell: Tell) -> TrainingSetup:
+    """Set up a stopped training from its run's folder, by default the newest; tell: prints the header's lines."""
     run = Run.open(world().broadcast(output or _newest_folder()))
     settings = run_settings.read_settings(run, run_settings.REQUIRED)
     original = settings | {"optimizer": str(settings["optimizer"].get("kind")).lower()}
@@ -130,19 +132,29 @@ def resume(given: defaults.Settings, output: Path | None, bar: ProgressBar) -> T
         raise FileError(
             f"the checkpoint in {run.folder} does not belong to the {settings['epochs']} epochs of its run.json"
         )
-    setup = _set_up(settings, find_data(settings, bar), bar, run, trainer)
+    setup = _set_up(settings, find_data(settings, bar), bar, run, trainer, tell)
     if setup.sets.digest() != settings.get("data_sha256"):
         raise FileError(f"the data in {settings['data']} changed since {run.folder} was started")
     if trainer is None:  # stopped before the first checkpoint
         setup.trainer = _trainer(settings, setup.trainer.model)
+    tell(training_header.data_lines(setup, setup.notes) + training_header.settings_lines(setup, [], resume=True))
     return setup
 
 
 def _set_up(
-    settings: defaults.Settings, listing: ImageSource, bar: ProgressBar, run: Run, trainer: Trainer | None
+    settings: defaults.Settings,
+    listing: ImageSource,
+    bar: ProgressBar,
+    run: Run,
+    trainer: Trainer | None,
+    tell: Tell,
 ) -> TrainingSetup:
     """Return a training of these settings, which are completed; trainer: of a checkpoint, when resuming."""
     source, shape, crop = source_and_shape(settings, listing)
+    Augment.parse(settings.get("augment", "none")).check(shape)
+    if source is None and settings["model"] not in models.ARCHITECTURES:
+        models.create(settings["model"])  # raises UnknownNameError
+    tell([training_header.title(settings, source, listing, shape)])
     sets = load_sets(settings, listing, shape, crop, bar)
     if settings.get("early_stopping") and sets.val is None:
         raise ArgumentError("--early-stopping needs validation images, and there are none")
@@ -253,14 +265,15 @@ def _from_pretrained(
 
     def features(model: nn.Model) -> tuple[nn.Model, dict[str, Dataset]]:
         below, learner = split_frozen(model)
-        bar.spin(f"computing {source.name} features of {sum(map(len, sets.parts.values())):,} images")
+        bar.begin(f"computing {source.name} features of {sum(map(len, sets.parts.values())):,} images")
         return learner, {part: features_of(below, images, f"{digest} {part}") for part, images in sets.parts.items()}
 
     if settings["unfreeze"] and trainer is None:  # the classifier first: a random one would damage the layers below it
         head, parts = features(source.replace_head(classes, seed=seed))
+        bar.begin("training the classifier, before the layers below it")
         Trainer(
             head,
-            SGD(_classifier_rate(parts["train"]), defaults.MOMENTUM),
+            SGD(classifier_rate(parts["train"]), defaults.MOMENTUM),
             batch_size=settings["batch_size"],
             schedule=OneCycle(),
         ).fit(parts["train"], epochs=defaults.TRANSFER["epochs"], quiet=True)
@@ -293,50 +306,6 @@ def _trainer(settings: defaults.Settings, model: nn.Model) -> Trainer:
         hand=settings["hand"],
         seed=settings["seed"],
         sync_batchnorm=settings.get("sync_batchnorm", False),
-    )
-
-
-def _learning_rate(setup: TrainingSetup) -> tuple[float, str]:
-    """Return a learning rate, and its origin for the notes."""
-    unfreeze = setup.settings["unfreeze"]
-    if setup.full_model is None or setup.settings["optimizer"] != "sgd":
-        return find_learning_rate(setup.trainer, setup.train).learning_rate, "found by a learning rate range test"
-    if unfreeze:
-        return FINE_TUNING_RATE, "small, for fine-tuning pretrained layers"
-    return _classifier_rate(setup.train), "2 / mean squared norm of the features"
-
-
-def _classifier_rate(features: Dataset) -> float:
-    """Return a learning rate for a linear layer: the curvature of its loss is at most half the squared norm of its inputs."""
-    squared_norm = float(np.mean(np.square(features.images, dtype=np.float64).sum((1, 2, 3))))
-    return float(f"{2 / max(squared_norm, 1e-6):.2g}")
-
-
-def _plan_epochs(setup: TrainingSetup, started: float, minutes: float, notes: list[str]) -> None:
-    """Plan the number of epochs that fits into a time budget."""
-    settings, trainer, train = setup.settings, setup.trainer, setup.train
-    step = seconds_per_step(trainer, train, min(TIMING_SECONDS, TIMING_FRACTION * minutes * 60))
-    evaluation = 0.0  # seconds
-    if setup.held_out is not None:
-        sample = setup.held_out.take(min(len(setup.held_out), TIMED_EVALUATION_IMAGES))
-        trainer.evaluate(sample)  # compiles
-        before = time.perf_counter()
-        trainer.evaluate(sample)
-        evaluation = (time.perf_counter() - before) * len(setup.held_out) / len(sample)
-    left = (minutes * 60 - (time.perf_counter() - started) - REPORT_SECONDS) * PLANNED_FRACTION
-    left, evaluation = trainer.comm.broadcast((left, evaluation))  # clocks of ranks differ
-    epochs, images = plan_epochs(
-        left, step_seconds=step, images=len(train), batch_size=trainer.batch_size, evaluation_seconds=evaluation
-    )
-    epochs = min(epochs, MAX_PLANNED_EPOCHS)
-    settings["epochs"], settings["epoch_size"] = epochs, images
-    planned = f"{epochs:,} epochs" if images == len(train) else f"one epoch of {images:,} images"
-    if left < step:
-        raise ArgumentError(
-            f"--minutes {minutes:g} is too short for the first step, which takes {step:.2f} s; give more"
-        )
-    notes.append(
-        f"{planned} in {minutes:g} minutes: a step takes {step * 1000:.3g} ms, an evaluation {evaluation:.2g} s"
     )
 
 

@@ -51,10 +51,18 @@ def network(images: Tensor, classes: int, stem: int, stages: tuple[int, ...]) ->
 
 
 def downsample_block(x: Tensor, filters: int, name: str) -> Tensor:
-    """Return a convolution, 2x2 max pooling, norm and ReLU: (H, W, C) -> (H / 2, W / 2, filters)."""
+    """Return a convolution, 2x2 max pooling, norm and ReLU: (H, W, C) -> (H / 2, W / 2, filters); a side of 1 stays 1."""
     x = nn.Conv2d(filters, 3, padding=1, bias=False, name=f"{name}_conv")(x)
-    x = nn.MaxPool2d(2)(x)  # before the norm, which then works on a quarter of the elements
+    x = halve(x)  # before the norm, which then works on a quarter of the elements
     return nn.ReLU(name=name)(nn.BatchNorm(name=f"{name}_bn")(x))
+
+
+def halve(x: Tensor) -> Tensor:
+    """Return 2x2 max pooling, of the sides that are longer than one pixel: images of any size pass."""
+    height, width = (min(2, side) for side in x.shape[1:3])
+    if height == width:
+        return nn.MaxPool2d(2)(x) if height == 2 else x
+    return nn.MaxPool2d((height, width))(x)
 
 
 def residual_block(x: Tensor, filters: int, name: str) -> Tensor:

@@ -1,6 +1,6 @@
 """The input of the training doctor: a network, its predictions and learning curves, and quantities derived from it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -25,6 +25,7 @@ TRACE_MAX_ELEMENTS = 2**26  # activations and gradients in memory
 INPUT_MAX_PIXELS = 2**24  # of the images whose scale is measured
 INPUT_MAX_IMAGES = 256
 RESCORE_MAX_FLOPS = 1e12  # of predicting training images again: some ten seconds
+METHODS = ("augmentation", "weight decay", "dropout", "transfer learning")  # that advice names
 CURVE_PARTS = 10  # parts of a learning curve that has fewer epochs than that
 PART_MIN_IMAGES = 500  # below, the mean loss of a part is dominated by chance
 
@@ -49,7 +50,8 @@ class DiagnosisInput:
     """One training: what `examine` receives, and derived quantities that the checks share.
 
     held_out: images that the network was not trained on, logits: (N, classes) of them; history: a row per epoch; curve: (epoch,
-    loss, accuracy) at many points within the epochs; train: the training images, train_logits: their logits, where known.
+    loss, accuracy) at many points within the epochs; train: the training images, train_logits: their logits, where known;
+    methods: of METHODS, those that the training used, which no advice repeats; None: not known.
     """
 
     model: Model
@@ -59,6 +61,7 @@ class DiagnosisInput:
     curve: Sequence[Sequence[float]] = ()
     train: Dataset | None = None
     train_logits: Array | None = None
+    methods: Collection[str] | None = None
 
     @cached_property
     def predictions(self) -> Predictions:
@@ -82,6 +85,15 @@ class DiagnosisInput:
             if any(f"{prefix}_loss" in row for row in self.history):
                 return prefix
         return ""
+
+    @cached_property
+    def judged_epoch(self) -> int:
+        """The epoch whose network is judged, from 1: the best one on the validation images, else the last; 0: not known."""
+        return judged_epoch(self.history)
+
+    def advice(self, *parts: tuple[str, str]) -> str:
+        """Return advice without the parts that the training did already: each a text and its method, "" for none."""
+        return "; ".join(text for text, method in parts if not method or method not in (self.methods or ()))
 
     @property
     def held_out_name(self) -> str:
@@ -156,10 +168,10 @@ class DiagnosisInput:
     def trace(self) -> dict[str, Array]:
         """All activations and gradients of one forward and backward pass in training mode over a sample of images, by name."""
         data = self.held_out if self.train is None else self.train
-        _, shapes = self.model.graph.plan(1, training=True)
-        elements = sum(prod(shapes[tensor.name]) for tensor in self.model.graph.of_kind("value"))
+        _, shapes = self.model.graph.plan(2, training=True)  # batch norm has no variance over one number
+        elements = sum(prod(shapes[tensor.name]) for tensor in self.model.graph.of_kind("value")) // 2
         count = max(2, min(TRACE_MAX_IMAGES, TRACE_MAX_ELEMENTS // (4 * elements)))  # values, gradients, a copy of both
-        indices = _sample(len(data), count)
+        indices = np.resize(_sample(len(data), count), max(2, min(count, len(data))))  # a single image twice
         return self.model.trace(data.images[indices], data.labels[indices])
 
     def activations(self) -> Iterator[dict[str, Array]]:
@@ -168,6 +180,20 @@ class DiagnosisInput:
         data, step = self.held_out if self.train is None else self.train, len(self.trace["labels"])
         for end in range(2 * step, min(len(data), TRACE_MIN_IMAGES) + step, step):
             yield self.model.trace(data.images[np.setdiff1d(_sample(len(data), end), _sample(len(data), end - step))])
+
+
+def judged_epoch(history: Sequence[Mapping[str, Any]]) -> int:
+    """Return the epoch whose network a training keeps: the best one on the validation images, else the last; 0: no history.
+
+    The best epoch has the highest validation accuracy, and among equal ones the smallest validation loss: as in `Trainer.fit`.
+
+    >>> judged_epoch([{"epoch": 1, "val_accuracy": 1, "val_loss": 0.2}, {"epoch": 2, "val_accuracy": 1, "val_loss": 0.3}])
+    1
+    """
+    rows = [row for row in history if "val_accuracy" in row and "val_loss" in row]
+    if rows:
+        return int(max(rows, key=lambda row: (row["val_accuracy"], -row["val_loss"]))["epoch"])
+    return int(history[-1]["epoch"]) if history else 0
 
 
 def percent(fraction: float) -> str:

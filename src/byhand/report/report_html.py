@@ -98,6 +98,9 @@ def _lead(inputs: DiagnosisInput) -> str:
         name = _text(inputs.class_names[largest])
         facts.append(f"always predicting <b>{name}</b> would reach {support[largest] / images:.0%}")
     text = "; ".join(facts) + f". The mean loss is {inputs.predictions.loss.mean():.4g}."
+    if inputs.judged_epoch:
+        best = ", the best on the validation images" if inputs.held_out_prefix == "val" else ""
+        text += f" The network is that of epoch {inputs.judged_epoch} of {len(inputs.history)}{best}."
     confusions = top_confusions(inputs.confusion, inputs.class_names, 3)
     if confusions:
         listed = (f"<b>{_text(true)}</b> → <b>{_text(other)}</b> ({count:,})" for true, other, count in confusions)

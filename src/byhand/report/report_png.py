@@ -102,7 +102,7 @@ def _curves(canvas: PixelCanvas, inputs: DiagnosisInput, half: int) -> None:
         lines = chart_lines(inputs.history, inputs.curve, name)
         for line in lines:
             color = style.ORANGE if line.kind == "held-out" else style.BLUE
-            label = f"{line.label} {value_label(line.last, name)}" if line.label else None
+            label = f"{line.label} {value_label(line.value, name)}" if line.label else None
             raw = line.kind == "raw"
             weight: dict[str, Any] = {"alpha": 0.25 if raw else 1.0, "linewidth": 0.7 if raw else 1.2}
             marker = "o-" if line.marked else "-"

@@ -1,7 +1,7 @@
 """Writing the report of a training: `report.html`, `report.png`, and the training doctor's findings."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +34,14 @@ def write_report(
     train_names: Sequence[str] | None = None,
     title: str = "",
     facts: Sequence[tuple[str, object]] = (),
+    methods: Collection[str] | None = None,
 ) -> list[Finding]:
     """Write the report of a training into a folder, each file whole or not at all; return the training doctor's findings.
 
     held_out: images (N, H, W, C) that the network was not trained on, logits: (N, classes) of them; history: a row per epoch,
     curve: points within the epochs, as `Trainer.fit` leaves them; train: the training images, train_logits: their logits, if
-    known; names, train_names: of the images, by default their file names; facts: (name, value) pairs for the page's end.
+    known; names, train_names: of the images, by default their file names; facts: (name, value) pairs for the page's end;
+    methods: what the training did already, so that the doctor does not advise it (`DiagnosisInput`).
     Raises ArgumentError where these don't match, FileError where the folder can't be written to.
 
     >>> import tempfile
@@ -64,7 +66,7 @@ def write_report(
         if given is not None and len(given) != (0 if data is None else len(data)):
             count = 0 if data is None else len(data)
             raise ArgumentError(f"write_report: got {len(given)} {what} for {count} images; expected one each")
-    inputs = DiagnosisInput(model, held_out, logits, history, curve, train, train_logits)
+    inputs = DiagnosisInput(model, held_out, logits, history, curve, train, train_logits, methods)
     diagnosis = diagnose(inputs)
     page = render_html(inputs, diagnosis, names=names, train_names=train_names, title=title, facts=facts).encode()
     figure = draw_report(inputs, diagnosis, title)

@@ -10,8 +10,17 @@ import numpy as np
 
 from byhand.data.augment import Augment
 from byhand.data.batch_loader import BatchSpec
+from byhand.nn import Model
 from byhand.train.distributed.mpi import Communicator
 from byhand.train.state import TrainingState
+
+MAX_GROUP_FLOPS = 2e10  # of steps that run in one call: 0.1 to 2 seconds
+STEP_PASSES = 3  # a step's FLOPs over those of its forward pass
+
+
+def max_group_steps(model: Model, batch_size: int) -> int:
+    """Return how many steps may run in one call: Ctrl-C, a time budget and the progress bar wait for them."""
+    return max(1, int(MAX_GROUP_FLOPS / (STEP_PASSES * batch_size * max(1, model.summary().flops))))
 
 
 class StepGroup(NamedTuple):
@@ -49,7 +58,8 @@ def step_groups(
             uniforms = augment.draw(images, epoch, rng, [seed, state.first_step])
             partners = rng.permutation(images) if augment.mixup else None
         count = group_size(index, step)
-        rows = order[index * batch_size : (index + count) * batch_size]
+        last = index + count == steps_per_epoch  # with all that is left
+        rows = order[index * batch_size : None if last else (index + count) * batch_size]
         group = StepGroup(epoch, index, len(rows) // count, [learning_rate(step + i) for i in range(count)])
         rows = rows[comm.shard_or_first(len(rows))]
         yield BatchSpec(rows, uniforms[rows], None if partners is None else partners[rows]), group

@@ -123,6 +123,7 @@ def _state(data: Any) -> TrainingState:
         curve=_points(data["curve"]),
         window=[integer("window", images, 0), number("window", loss), integer("window", correct, 0)],
         best_epoch=best,
+        end_reason=one_line(data["end_reason"]),
     )
 
 

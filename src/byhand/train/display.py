@@ -8,27 +8,42 @@ from contextlib import suppress
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from byhand.console import SafeConsole
+from byhand.kernels import cdiv
 from byhand.kernels.runtime import cache
 from byhand.train.history import Row
+from byhand.train.pace import Pace
 
 ESTIMATE_SECONDS = 1.0  # of training before its whole time is estimated
+TOLD_MIN_SECONDS = 10.0  # that are left, for an epoch's line to say so
+MAX_LINES = 20  # of epochs that are shorter than a second; the log has all of them
+SHORT_EPOCH_SECONDS = 1.0
 
 
 class Display:
-    """The display of a training; a quiet one prints nothing."""
+    """The display of a training; a quiet one prints nothing.
 
-    def __init__(self, epochs: int, images: int, *, quiet: bool = False, console: Console | None = None) -> None:
+    epochs: of the whole training; images: per epoch; evaluated: images that are evaluated after each epoch.
+    """
+
+    def __init__(
+        self,
+        epochs: int,
+        images: int,
+        *,
+        evaluated: int = 0,
+        quiet: bool = False,
+        console: Console | None = None,
+    ) -> None:
         self.epochs, self.images, self.quiet = epochs, images, quiet
         self.console = console or SafeConsole()
         self.bar = Progress(
             TextColumn("epoch {task.fields[epoch]}"),
             BarColumn(12, complete_style="blue", finished_style="blue"),
             TextColumn("{task.percentage:3.0f}% {task.fields[status]}"),
-            TimeRemainingColumn(compact=True),
-            TextColumn("left"),
+            TextColumn("{task.fields[left]}"),
             console=self.console,
             transient=True,
             redirect_stderr=sys.stderr is not None and sys.stderr.isatty(),
@@ -39,6 +54,8 @@ class Display:
         self._epoch_start = time.perf_counter()
         self._images_seen, self._last_step = 0, 0.0  # images of the epoch, and when the latest step ended
         self._timed_from, self._timing_start = 0, 0.0  # images, and when: what the rate is measured from
+        self.pace, self._first_step = Pace(evaluated), True
+        self._unprinted: str = ""  # the line of the latest epoch, where it was left out
         self._estimated = quiet
         self._kernels_built, self._building = 0, False  # in all, and whether the step under way compiles one
 
@@ -60,7 +77,7 @@ class Display:
         self._kernels_built, self._building = self._kernels_built + 1, True
         status = cache.COMPILING
         if self.task is not None and not self.bar.disable:
-            self.bar.update(self.task, status=f"{status}: {self._kernels_built}, {name}")
+            self.bar.update(self.task, status=f"{status}, once: {self._kernels_built}, {name}", left="")
         elif self._kernels_built == 1:
             with suppress(OSError):  # a closed pipe: training goes on
                 print(f"{status} (once, some seconds) ...", file=sys.stderr, flush=True)
@@ -76,7 +93,7 @@ class Display:
     def begin_epoch(self, epoch: int, images_seen: int) -> None:
         """Begin an epoch, from 0; images_seen: of it, before a stop."""
         if self.task is None:
-            self.task = self.bar.add_task("", total=self.epochs * self.images, epoch="", status="")
+            self.task = self.bar.add_task("", total=self.epochs * self.images, epoch="", status="", left="")
         self.epoch, self._timed_from = epoch, images_seen
         self._timing_start = self._epoch_start = time.perf_counter()
         self._images_seen, self._last_step = images_seen, self._timing_start
@@ -89,17 +106,30 @@ class Display:
         if self._building:  # a step that compiled says nothing about those to come
             self._timed_from += images_seen - self._images_seen
             self._timing_start += now - self._last_step
+        elif not self._first_step:
+            self.pace.add(images_seen - self._images_seen, now - self._last_step)
+        self._first_step = False
         self._images_seen, self._last_step, self._building = images_seen, now, False
         self.epoch_seconds = now - self._epoch_start
-        seconds, rate = now - self._timing_start, self.images_per_second()
+        rate = self.images_per_second()
         status = f"{rate:6,.0f} images/s, " if rate else ""
         status += f"loss {loss:.4f}" + ("" if accuracy is None else f", accuracy {accuracy:.1%}")
-        self.bar.update(self.task, completed=self.epoch * self.images + images_seen, status=status)
-        if not self._estimated and rate and seconds > ESTIMATE_SECONDS:
+        left = self.seconds_left(self.epoch, images_seen)
+        told = f"{duration(left)} left" if left else ""
+        self.bar.update(self.task, completed=self.epoch * self.images + images_seen, status=status, left=told)
+        if not self._estimated and self.pace.seconds > ESTIMATE_SECONDS:
             self._estimated = True
-            left = ((self.epochs - self.epoch) * self.images - images_seen) / rate
-            timed = images_seen - self._timed_from
-            self.print(f"about {duration(left + seconds)} of training, measured on the first {timed:,} images")
+            whole = duration(left + self.pace.seconds)
+            self.print(f"about {whole} of training, measured on {self.pace.images:,} images")
+            self.pace.tell(now, left)
+        elif self._estimated and self.pace.differs(now, left):
+            self.print(f"about {duration(left)} left, at the present pace")
+            self.pace.tell(now, left)
+
+    def seconds_left(self, epochs: int, images: int = 0) -> float:
+        """Return the seconds that the rest takes after so many epochs and images; 0 as long as no step is timed."""
+        rest = self.epochs - epochs
+        return self.pace.seconds_left(rest * self.images - images, rest)
 
     def images_per_second(self) -> float:
         """Return the rate of this epoch's steps; 0 as long as none is timed."""
@@ -107,13 +137,31 @@ class Display:
         return (self._images_seen - self._timed_from) / seconds if seconds > 0 else 0.0
 
     def end_epoch(self, row: Row) -> None:
-        """Print a finished epoch."""
-        evaluated = evaluation_text(row)
-        rate = self.images_per_second() or self.images / self.epoch_seconds
-        self.print(
-            f"epoch {row['epoch']}/{self.epochs}  loss {row['loss']:.4f}{evaluated}"
+        """Print a finished epoch; of many short ones, a part."""
+        now = time.perf_counter()
+        self.pace.add_evaluation(now - self._last_step)
+        rate = self.images_per_second() or self._images_seen / self.epoch_seconds
+        line = (
+            f"epoch {row['epoch']}/{self.epochs}  loss {row['loss']:.4f}{evaluation_text(row)}"
             f"  {self.epoch_seconds:.1f} s  {rate:,.0f} images/s"
         )
+        epoch, left = self.epoch + 1, self.seconds_left(self.epoch + 1)
+        short = now - self._epoch_start < SHORT_EPOCH_SECONDS
+        if short and epoch not in (1, self.epochs) and epoch % cdiv(self.epochs, MAX_LINES):
+            self._unprinted = line
+            return
+        self._unprinted = ""
+        if left >= TOLD_MIN_SECONDS:
+            line += f"  {duration(left)} left"
+            self.pace.tell(now, left)
+        self.print(line)
+
+    def finish(self, line: str) -> None:
+        """Print the latest epoch, where it was left out, and a line on the end of the training."""
+        for text in (self._unprinted, line):
+            if text:
+                self.print(text)
+        self._unprinted = ""
 
 
 def evaluation_text(row: Row) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import isfinite, log
 
@@ -17,6 +18,7 @@ from byhand.train.trainer import Trainer
 MIN_LEARNING_RATE = 1e-4  # of a range test
 MAX_LEARNING_RATE = 1.0  # of a range test
 RANGE_TEST_STEPS = 80
+RANGE_TEST_MIN_STEPS = 20  # fewer say too little
 LOSS_SMOOTHING = 0.8  # weight of the past in the moving average of the loss
 DIVERGENCE_FACTOR = 2.0  # of the smallest loss: a larger loss ends the test
 REMAINING_FRACTION = 0.05  # of the fall of the loss, that may be left at the learning rate that is suggested
@@ -31,11 +33,18 @@ class RangeTest:
     losses: tuple[float, ...]
 
 
-def find_learning_rate(trainer: Trainer, train: Dataset, steps: int = RANGE_TEST_STEPS) -> RangeTest:
+def find_learning_rate(
+    trainer: Trainer,
+    train: Dataset,
+    steps: int = RANGE_TEST_STEPS,
+    *,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> RangeTest:
     """Find a learning rate: train with one that grows exponentially from step to step until the loss explodes, then roll back.
 
     The suggestion, in two digits, is the first learning rate at which the smoothed loss has fallen 95% of the way from its
     start to its minimum. Larger ones gain little, or nothing where the loss goes to 0.
+    progress: called with the steps done and their number.
     Source: Smith 2015, arXiv 1506.01186 ("LR range test"). Raises DivergedError where the first loss is not finite.
 
     >>> import byhand as bh
@@ -57,12 +66,33 @@ def find_learning_rate(trainer: Trainer, train: Dataset, steps: int = RANGE_TEST
             if losses and smoothed > DIVERGENCE_FACTOR * min(losses):
                 break
             losses.append(smoothed)
+            progress(step + 1, steps)
     if not losses:
         raise DivergedError("the loss is not finite from the first step on: look at the images with byhand data")
     smallest = min(losses)
     target = smallest + REMAINING_FRACTION * (losses[0] - smallest)
     suggestion = next(rate for rate, loss in zip(rates, losses) if loss <= target)
     return RangeTest(float(f"{suggestion:.2g}"), tuple(rates[: len(losses)]), tuple(losses))
+
+
+def affordable_steps(seconds: float, step_seconds: float) -> int:
+    """Return how many steps of a range test fit into a time: at most RANGE_TEST_STEPS; 0 for fewer than RANGE_TEST_MIN_STEPS.
+
+    >>> affordable_steps(60, 0.1), affordable_steps(6, 0.1), affordable_steps(6, 1)
+    (80, 60, 0)
+    """
+    steps = min(RANGE_TEST_STEPS, int(seconds / step_seconds))
+    return steps if steps >= RANGE_TEST_MIN_STEPS else 0
+
+
+def trial_step_seconds(trainer: Trainer, train: Dataset) -> float:
+    """Return the seconds of the second of two steps, which are taken back; the first one may compile kernels."""
+    times = []
+    with rollback(trainer):
+        for images, labels in _random_batches(trainer, train, 2):
+            trainer.step(images, labels, lr=MIN_LEARNING_RATE)
+            times.append(time.perf_counter())
+    return trainer.comm.maximum(times[1] - times[0])
 
 
 def _random_batches(trainer: Trainer, train: Dataset, steps: int) -> Iterator[tuple[Array, Array]]:

@@ -25,6 +25,7 @@ from byhand.errors import FileError
 from byhand.files import write_whole
 from byhand.nn import Model, serialization
 from byhand.shapes import plain
+from byhand.text import csv_cell
 from byhand.train.history import Row
 from byhand.train.state import snapshot_steps
 
@@ -98,9 +99,18 @@ class Run:
         write_whole(self._log, "".join(json.dumps(row) + "\n" for row in rows).encode())
         names = list(dict.fromkeys(name for row in rows for name in row))
         table = StringIO()
-        csv.DictWriter(table, names, lineterminator="\n").writeheader()
-        csv.DictWriter(table, names, lineterminator="\n").writerows(rows)
+        writer = csv.writer(table, lineterminator="\n")
+        writer.writerow(map(csv_cell, names))
+        writer.writerows([csv_cell(old.get(name, "")) for name in names] for old in rows)
         write_whole(self._table, table.getvalue().encode())
+
+    def restore_log(self, history: Sequence[Row]) -> None:
+        """Add the rows of a resumed training that the log lacks: a kill between a checkpoint and the log loses its line."""
+        rows = self.rows()
+        logged = {row["epoch"] for row in rows}
+        missing = [row for row in history if row["epoch"] not in logged]
+        if missing:
+            self._write_log(sorted([*rows, *missing], key=lambda row: row["epoch"]))
 
     def rows(self) -> list[Row]:
         """Return the log: one row per epoch."""

@@ -74,26 +74,28 @@ class Cosine:
 
 @dataclass(frozen=True)
 class OneCycle:
-    """From `start` up to 1 at `peak`, then down to `final`, both along half a cosine (Smith & Topin 2017, arXiv 1708.07120).
+    """From `start` up to 1 in the first `warmup_fraction` of the training, then down to `final`, along two half cosines.
 
-    >>> [round(OneCycle(peak=0.25)(progress), 3) for progress in (0, 0.25, 0.625, 1)]
+    Source: Smith & Topin 2017, arXiv 1708.07120.
+
+    >>> [round(OneCycle(warmup_fraction=0.25)(progress), 3) for progress in (0, 0.25, 0.625, 1)]
     [0.04, 1.0, 0.5, 0.0]
     """
 
-    peak: float = 0.25
+    warmup_fraction: float = 0.25
     start: float = 0.04
     final: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("start", "final"):
             number(f"OneCycle: {name}", getattr(self, name), 0)
-        number("OneCycle: peak", self.peak, 0, 1)
+        number("OneCycle: warmup_fraction", self.warmup_fraction, 0, 1)
 
     def __call__(self, progress: float) -> float:
         """Return the factor at a progress from 0 to 1."""
-        if progress < self.peak:
-            return self.start + (1 - self.start) * (1 - Cosine()(progress / self.peak))
-        return Cosine(self.final)((progress - self.peak) / (1 - self.peak))
+        if progress < self.warmup_fraction:
+            return self.start + (1 - self.start) * (1 - Cosine()(progress / self.warmup_fraction))
+        return Cosine(self.final)((progress - self.warmup_fraction) / (1 - self.warmup_fraction))
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from byhand.kernels import cdiv
+from byhand.errors import ArgumentError
 from byhand.train.history import History, Row
 
+CURVE_POINTS = 100  # of loss and accuracy, in a whole training
 SNAPSHOT_HALVINGS = 8  # of a training's length, from the last snapshot to the first
 
 
@@ -24,10 +25,34 @@ class TrainingState:
     # Since the curve's last point: images, loss, correct.
     window: list[float] = field(default_factory=lambda: [0, 0.0, 0])
     best_epoch: int = 0  # by the validation images, from 1; 0: none yet
+    end_reason: str = ""  # why the training ended before its last step; "": it did not
 
     def total_steps(self, batch_size: int) -> int:
-        """Return the number of steps of the whole training; the last batch of an epoch may be smaller."""
-        return self.epochs * cdiv(self.epoch_size, batch_size)
+        """Return the number of steps of the whole training."""
+        return self.epochs * steps_per_epoch(self.epoch_size, batch_size)
+
+    def curve_interval(self, total: int) -> int:
+        """Return the number of steps between two points of the curve."""
+        return max(1, total // CURVE_POINTS)
+
+    def group_steps(self, first: int, done: int, batch_size: int) -> int:
+        """Return how many steps of `batch_size` images may run together: up to the curve's next point or the next snapshot.
+
+        first: the index of the first one within its epoch, done: within the training. The last batch of an epoch, of another
+        size, runs alone: 0 or less.
+        """
+        total = self.total_steps(batch_size)
+        full = total // self.epochs - (self.epoch_size % batch_size > 0)
+        to_point = self.curve_interval(total) - done % self.curve_interval(total)
+        return min(full - first, to_point, next((step for step in snapshot_steps(total) if step > done), total) - done)
+
+    def check_same(self, epochs: int, images: int) -> None:
+        """Raise ArgumentError unless a training of so many epochs of so many images is this one."""
+        if (epochs, images) != (self.epochs, self.epoch_size):
+            raise ArgumentError(
+                f"fit: the training under way has {self.epochs} epochs of {self.epoch_size} images; "
+                f"got {epochs} of {images}; finish it first, or make a new Trainer"
+            )
 
     def add_step(self, images: int, loss: float, correct: int) -> None:
         """Count a step: its images, their mean loss, and how many were right."""
@@ -56,6 +81,29 @@ class TrainingState:
     def out_of_patience(self, patience: int | None) -> bool:
         """Return whether the last `patience` epochs brought no improvement; None: never."""
         return patience is not None and self.best_epoch > 0 and len(self.history) - self.best_epoch >= patience
+
+
+def steps_per_epoch(images: int, batch_size: int) -> int:
+    """Return the number of steps of an epoch; the last batch may be smaller.
+
+    A single image that is left over joins the batch before it: batch norm has no variance over one number per channel.
+
+    >>> [steps_per_epoch(images, 16) for images in (15, 16, 17, 18, 33)]
+    [1, 1, 1, 2, 2]
+    """
+    full, rest = divmod(images, batch_size)
+    return full if rest == 1 and full and batch_size > 1 else full + (rest > 0)
+
+
+def batch_sizes(images: int, batch_size: int) -> set[int]:
+    """Return the sizes of an epoch's batches.
+
+    >>> sorted(batch_sizes(33, 16)), sorted(batch_sizes(40, 16)), sorted(batch_sizes(5, 16))
+    ([16, 17], [8, 16], [5])
+    """
+    steps = steps_per_epoch(images, batch_size)
+    last = images - (steps - 1) * batch_size
+    return {last} if steps == 1 else {batch_size, last}
 
 
 def _rank(row: Row) -> tuple[float, float]:

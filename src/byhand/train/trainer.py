@@ -33,11 +33,12 @@ from byhand.program import Program
 from byhand.shapes import integer, number
 from byhand.train import checkpoint
 from byhand.train.arrays import as_dataset, as_datasets
-from byhand.train.batches import step_groups
+from byhand.train.batches import max_group_steps, step_groups
 from byhand.train.callbacks import check_callbacks, ends_training
 from byhand.train.checkpoint import Checkpoint
 from byhand.train.distributed.data_parallel import DataParallelStep
 from byhand.train.distributed.mpi import Communicator, world
+from byhand.train.divergence import check_pixels, diverged, diverged_at_once
 from byhand.train.evaluation import Metric, check_data, evaluate, named_metrics
 from byhand.train.history import History, Row
 from byhand.train.losses import Loss, LossFunction
@@ -46,14 +47,14 @@ from byhand.train.run import Run
 from byhand.train.schedule import Schedule, factor_at
 from byhand.train.schedule import resolve as resolve_schedule
 from byhand.train.signals import stop_signals
-from byhand.train.state import TrainingState, snapshot_steps
+from byhand.train.state import TrainingState, batch_sizes
+from byhand.train.stopping import Stopping, smallest_loss
 from byhand.train.updates import run_program, run_steps
 
 if TYPE_CHECKING:
     from byhand.train.display import Display
 
 CHECKPOINT_SECONDS = 30.0  # between checkpoints within an epoch
-CURVE_POINTS = 100  # of loss and accuracy, in a whole training
 
 
 class Trainer:
@@ -115,6 +116,7 @@ class Trainer:
         self.comm, self.sync_batchnorm = world() if comm is None else comm, bool(sync_batchnorm)
         if self.comm.size > 1 and callable(loss):
             raise ArgumentError("Trainer: a loss function of your own runs on one rank; start it without mpiexec")
+        self._max_group_steps = max_group_steps(model, self.batch_size)
         self.steps = 0
         self.state: TrainingState | None = None  # of the training under way
         self.history = History()
@@ -129,10 +131,10 @@ class Trainer:
         done = f"batch {self.batch_size}, hand {self.hand}, {self.steps:,} steps"
         return f"<trainer of {self.model.name}: {self.optimizer}, {done}>"
 
-    def program(self, batch: int | None = None) -> Program:
-        """Return the generated program of one update; `print` shows it."""
-        size = self.batch_size if batch is None else batch
-        return self.model.program(size, train=True, hand=self.hand, update=self.update, **self.loss.program_settings)
+    def program(self, batch: int | None = None, *, keep: bool = False) -> Program:
+        """Return the generated program of one update; `print` shows it. keep: as in `Model.program`."""
+        size, settings = self.batch_size if batch is None else batch, self.loss.program_settings
+        return self.model.program(size, train=True, hand=self.hand, update=self.update, keep=keep, **settings)
 
     @cached_property
     def data_parallel(self) -> DataParallelStep | None:
@@ -183,6 +185,8 @@ class Trainer:
         epochs: int | None = None,
         validation: Any = None,
         early_stopping: int | None = None,
+        stop_when_learned: bool = False,
+        max_seconds: float | None = None,
         epoch_size: int | None = None,
         quiet: bool = False,
         run: Run | None = None,
@@ -193,10 +197,12 @@ class Trainer:
 
         train, test: data sets; or the arrays of images and of their labels, `fit(images, labels)`. test and validation may also
         be pairs (images, labels). validation: images that select the model: at the end it has the parameters of the epoch that
-        did best on them; early_stopping: the patience: training ends after so many epochs without improvement. epoch_size:
-        images per epoch, by default all. run: where checkpoints, snapshots and the log are written; export_model: makes of the
-        trained model the one that the run keeps (a trained head, put back on its backbone). callbacks: functions that are
-        called with each row, on rank 0; one that returns True ends the training.
+        did best on them; early_stopping: the patience: training ends after so many epochs without improvement.
+        stop_when_learned: it ends once nothing is left to learn (`stopping.py`). max_seconds: once they are over, it ends after
+        the step under way and an evaluation. epoch_size: images per epoch, by default all. run: where checkpoints, snapshots
+        and the log are written; export_model: makes of the trained model the one that the run keeps (a trained head, put back
+        on its backbone). callbacks: functions that are called with each row, on rank 0; one that returns True ends the
+        training.
 
         A trainer that came from a checkpoint resumes. Ctrl-C stops after the step under way; another call of `fit` resumes.
         Raises DivergedError where the loss is not finite.
@@ -205,15 +211,15 @@ class Trainer:
         train, test, validation = as_datasets(self.model, train, test, validation)
         sets = {"test": test, "val": validation}
         self._take_loss(train.labels)
-        for data in [data for data in (train, test, validation) if data is not None]:  # before the first step
-            check_data(self.model, data, self.hand, self.loss)
+        for name, data in (("training", train), ("validation", validation), ("test", test)):
+            if data is not None:  # all is checked before the first step
+                check_data(self.model, data, self.hand, self.loss)
+                check_pixels(name, data)
         self.model.preprocessing = self.model.preprocessing.trained_on(train.images.dtype, train.reader)
-        if early_stopping is not None:
-            integer("fit: early_stopping", early_stopping)
-            if validation is None:
-                raise ArgumentError("fit: early_stopping needs images to validate on: validation=...")
+        stopping = Stopping.of(early_stopping, validation, stop_when_learned, max_seconds)
+        stopping.smallest_loss = smallest_loss(self.label_smoothing, len(self.model.classes))
         images = len(train) if epoch_size is None else min(integer("fit: epoch_size", epoch_size), len(train))
-        for size in {min(self.batch_size, images), images % self.batch_size} - {0}:  # refused before the first step
+        for size in batch_sizes(images, self.batch_size):  # refused before the first step
             (self.program if self.data_parallel is None else self.data_parallel.program)(size)
         state = self._begin(images, epochs)
         if self.comm.rank > 0:
@@ -222,16 +228,18 @@ class Trainer:
         from byhand.train.display import Display  # noqa: PLC0415  (rich takes longer to import than all of byhand)
 
         if run is not None:
+            run.restore_log(state.history)
             run.save_snapshot(self.model, export, state.steps_done, self._total_steps, state.epochs)
         with (
             stop_signals(quiet, state) as stop,
-            Display(state.epochs, images, quiet=quiet) as display,
-            closing(self.run_epochs(train, sets, early_stopping, display)) as steps,
+            Display(state.epochs, images, evaluated=sum(map(len, filter(None, sets.values()))), quiet=quiet) as display,
+            closing(self.run_epochs(train, sets, stopping, display)) as steps,
         ):
+            stopping.signal = stop
             if self.data_parallel is not None:
-                self.data_parallel.stop_requested = stop.is_set
+                self.data_parallel.stop_requested = stopping.requested
             for row in steps:
-                stopped = stop.is_set() if self.data_parallel is None else self.data_parallel.stopped
+                stopped = stopping.stopped_by_signal(self.data_parallel)
                 if run is not None:
                     run.save_snapshot(self.model, export, state.steps_done, self._total_steps, state.epochs)
                     if row is not None or stopped or time.monotonic() - saved > CHECKPOINT_SECONDS:
@@ -244,10 +252,9 @@ class Trainer:
                     ended = "a callback ended the training"
                     break
                 if stopped:
-                    display.print(f"stopped after {state.steps_done} of {self._total_steps} steps")
+                    display.finish(f"stopped after {state.steps_done:,} of {self._total_steps:,} steps")
                     return self.history
-            if state.steps_done < self._total_steps:
-                display.print(ended or f"early stopping: no improvement in {early_stopping} epochs")
+            display.finish(ended or state.end_reason)
         for name, value in self.best.items():
             self.state_arrays()[name][...] = value
         self.state = None
@@ -260,11 +267,8 @@ class Trainer:
         if self.state is None:
             self.state = TrainingState(integer("fit: epochs", 1 if epochs is None else epochs), images, self.steps)
             self.best = {}
-        elif (epochs or self.state.epochs, images) != (self.state.epochs, self.state.epoch_size):
-            raise ArgumentError(
-                f"fit: the training under way has {self.state.epochs} epochs of {self.state.epoch_size} images; "
-                f"got {epochs or self.state.epochs} of {images}; finish it first, or make a new Trainer"
-            )
+        else:
+            self.state.check_same(epochs or self.state.epochs, images)
         return self.state
 
     @property
@@ -272,7 +276,7 @@ class Trainer:
         return 0 if self.state is None else self.state.total_steps(self.batch_size)
 
     def run_epochs(
-        self, train: Dataset, sets: dict[str, Dataset | None], early_stopping: int | None, display: Display
+        self, train: Dataset, sets: dict[str, Dataset | None], stopping: Stopping, display: Display
     ) -> Generator[Row | None]:
         """Do the steps that are left; yield after each group of steps: the row of a finished epoch, or None within one."""
         assert self.state is not None
@@ -291,7 +295,8 @@ class Trainer:
         )
         batches = BatchLoader(train, self.augment, groups)
         try:
-            while state.steps_done < total and not state.out_of_patience(early_stopping):
+            state.end_reason = state.end_reason or stopping.reason(state, total)
+            while state.steps_done < total and not state.end_reason:
                 batch, (epoch, first, size, learning_rates) = next(batches)
                 if epoch != current:
                     current = epoch
@@ -304,13 +309,14 @@ class Trainer:
                 self.data_wait_fraction = batches.wait_seconds / (time.perf_counter() - started)
                 for loss, right in zip(losses.tolist(), correct.tolist()):
                     if not isfinite(loss):
-                        raise self._diverged(f"the loss became {loss}", state.steps_done + 1)
+                        raise self._diverged(f"the loss became {loss}", state.steps_done, batch.images, batch.rows)
                     state.add_step(size, loss, right)
-                if state.steps_done % max(1, total // CURVE_POINTS) == 0 or state.steps_done == total:
+                if state.steps_done % state.curve_interval(total) == 0 or state.steps_done == total:
                     state.add_curve_point(total)
                 loss, accuracy = state.loss_sum / state.images_seen, state.correct / state.images_seen
                 display.update(state.images_seen, loss, accuracy if self.model.classes else None)
-                if first + len(learning_rates) < total // state.epochs:
+                out_of_time = stopping.out_of_time(self.data_parallel, self.comm)
+                if first + len(learning_rates) < total // state.epochs and not out_of_time:
                     yield None
                     continue
                 self._check_parameters()
@@ -320,6 +326,7 @@ class Trainer:
                         row |= {f"{part}_{name}": value for name, value in self.evaluate(data).items()}
                 if state.end_epoch(row):
                     self.best = {name: value.copy() for name, value in self.state_arrays().items()}
+                state.end_reason = stopping.reason(state, total, out_of_time=out_of_time)
                 display.end_epoch(row)
                 yield row
         finally:
@@ -331,17 +338,10 @@ class Trainer:
         return self.optimizer.lr * factor_at(self.schedule, step, self._total_steps, self._total_steps // epochs)
 
     def _group_size(self, first: int, done: int) -> int:
-        """Return how many steps run in one call: full batches, up to the curve's next point or the next snapshot."""
+        """Return how many steps run in one call, given the index of the first one within its epoch and its number."""
         assert self.state is not None
-        if self.comm.size > 1:
-            return 1
-        total, full = self._total_steps, self.state.epoch_size // self.batch_size
-        if first >= full:  # the epoch's last, smaller batch
-            return 1
-        to_point = max(1, total // CURVE_POINTS)
-        to_point -= done % to_point
-        to_snapshot = next((step for step in snapshot_steps(total) if step > done), total) - done
-        return max(1, min(self.program().steps_per_execution, full - first, to_point, to_snapshot))
+        left = min(self.state.group_steps(first, done, self.batch_size), self._max_group_steps)
+        return 1 if self.comm.size > 1 or left <= 1 else max(1, min(self.program().steps_per_execution, left))
 
     def state_arrays(self) -> dict[str, Array]:
         """Return the arrays that training changes in the model: all parameters, in one buffer, and each state."""
@@ -357,13 +357,13 @@ class Trainer:
     def _check_parameters(self) -> None:
         """Raise DivergedError for parameters that are not finite, before a checkpoint replaces good ones."""
         if self.state is not None and not np.isfinite(self.model.p.flat).all():
-            raise self._diverged("a parameter is not finite", self.state.steps_done)
+            raise self._diverged("a parameter is not finite", self.state.steps_done - 1)
 
-    def _diverged(self, what: str, step: int) -> DivergedError:
-        return DivergedError(
-            f"{what} at step {step}: the learning rate {self._learning_rate(step - 1):.4g} is too large for this network; "
-            f"try {self.optimizer.lr / 10:g}, or in Python clip_norm=1"
-        )
+    def _diverged(self, what: str, done: int, images: Any = None, rows: Array | None = None) -> DivergedError:
+        """Return the error of the step after so many steps; images: where it is the step's loss that is not finite."""
+        if images is not None and not done:
+            return diverged_at_once(what, self.model.prepare(images, rows))
+        return diverged(what, done + 1, self._learning_rate(done), self.optimizer)
 
     def evaluate(self, test: Any, labels: Any = None) -> dict[str, float]:
         """Return loss, accuracy and metrics on a data set, or on arrays of images and labels; each rank computes its shard."""

@@ -4,7 +4,7 @@ Every module of this package registers its checks with the decorator of `registr
 new file here, and nothing else.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pkgutil import iter_modules
@@ -47,11 +47,13 @@ def examine(
     curve: Sequence[Sequence[float]] = (),
     train: Dataset | None = None,
     train_logits: Array | None = None,
+    methods: Collection[str] | None = None,
 ) -> list[Finding]:
     """Return the problems of a training, most severe first; an empty list where there are none.
 
     model: the trained network; held_out: images that it was not trained on, logits: (N, classes) of them; history: a row per
-    epoch, curve: points within the epochs, as `Trainer.fit` leaves them; train: the training images.
+    epoch, curve: points within the epochs, as `Trainer.fit` leaves them; train: the training images;
+    methods: what the training did already (`DiagnosisInput`).
 
     >>> import byhand as bh
     >>> train, test = bh.data.load("mnist")
@@ -59,7 +61,7 @@ def examine(
     >>> [finding.name for finding in examine(model, test, model.logits_of(test.images))]  # before any training
     ['loss stuck at ln(10)']
     """
-    return diagnose(DiagnosisInput(model, held_out, logits, history, curve, train, train_logits)).findings
+    return diagnose(DiagnosisInput(model, held_out, logits, history, curve, train, train_logits, methods)).findings
 
 
 def diagnose(inputs: DiagnosisInput) -> Diagnosis:

@@ -222,7 +222,14 @@ def few_training_images(inputs: DiagnosisInput) -> Finding | str | None:
         "warning",
         f"{len(inputs.train):,} training images are {per_class:.0f} per class, and the {inputs.held_out_name} accuracy is"
         f" {accuracy:.1%}",
-        "transfer learning: a pretrained network with a new classifier (`model.replace_head`); augmentation; more images",
+        inputs.advice(
+            (
+                "transfer learning: a pretrained network with a new classifier (`model.replace_head`)",
+                "transfer learning",
+            ),
+            ("augmentation", "augmentation"),
+            ("more images", ""),
+        ),
     )
 
 

@@ -12,6 +12,7 @@ CHANCE_MAX_FRACTION = 1.1  # a final loss above this is worse than chance
 JUMP_MIN_RISE = 0.1  # a rise from one point of the curve to the next that counts as a jump
 DIVERGED_MIN_FRACTION = 0.1  # the final loss above the best one
 HELD_OUT_MIN_FRACTION = 0.02  # a smaller rise of the held-out loss is noise
+REGULARIZATION = ("weight decay", "dropout", "augmentation")  # which keep a network from fitting
 UNDERFIT_MAX_EXPLAINED = 0.5  # 1 - loss / chance loss: McFadden's pseudo R²
 
 JUMP_MIN_FRACTION = 1 / 3  # of all steps, before the loss is called unstable
@@ -114,6 +115,7 @@ def overfitting(inputs: DiagnosisInput) -> Finding | str | None:
             f"the accuracy is {train_accuracy:.1%} on training images, {accuracy:.1%} on {inputs.held_out_name} images"
         )
     rows = [row for row in inputs.history if f"{inputs.held_out_prefix}_loss" in row]
+    rows = [row for row in rows if row["epoch"] <= inputs.judged_epoch]  # later ones are not in the network
     if len(rows) > 1:
         losses = [float(row[f"{inputs.held_out_prefix}_loss"]) for row in rows]
         best = losses.index(min(losses))
@@ -130,8 +132,15 @@ def overfitting(inputs: DiagnosisInput) -> Finding | str | None:
         "overfitting",
         "warning",
         "; ".join(evidence),
-        "more images, or augmentation (shifts, flips, crops); weight decay or dropout; a smaller network, or transfer learning;"
-        " early stopping where the held-out loss was best",
+        inputs.advice(
+            ("more images", ""),
+            ("augmentation (shifts, flips, crops)", "augmentation"),
+            ("weight decay", "weight decay"),
+            ("dropout", "dropout"),
+            ("a smaller network", ""),
+            ("transfer learning", "transfer learning"),
+            *([] if inputs.held_out_prefix == "val" else [("early stopping where the held-out loss was best", "")]),
+        ),
     )
 
 
@@ -156,8 +165,14 @@ def underfitting(inputs: DiagnosisInput) -> Finding | str | None:
         f"the loss on training images is {loss:.3f}, chance level is {chance:.3f}: pseudo R²"
         f" {max(0.0, explained):.2f}{accuracy}",
         "more epochs, and a larger learning rate if the curve is smooth; then a larger network, or one with batch norm; larger"
-        " images, if details matter; less weight decay, dropout and augmentation",
+        f" images, if details matter{_less(inputs)}",
     )
+
+
+def _less(inputs: DiagnosisInput) -> str:
+    """Return the advice to use less of what keeps a network from fitting, if it was used."""
+    used = [name for name in REGULARIZATION if inputs.methods is None or name in inputs.methods]
+    return f"; less {' and '.join(filter(None, [', '.join(used[:-1]), used[-1]]))}" if used else ""
 
 
 @check("still improving", stage="generalization")

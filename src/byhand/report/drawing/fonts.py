@@ -75,7 +75,7 @@ def text_width(text: str, points: float, **settings: Any) -> int:
     return ceil(pixels)
 
 
-def fit(text: str, points: float, max_pixels: float, max_letters: int = 200, **settings: object) -> str:
+def fit(text: str, points: float, max_pixels: float, max_letters: int = 200, **settings: Any) -> str:
     """Return a text that can be drawn, with an ellipsis in its middle where it is wider than that."""
     text = drawable(shorten(text, max_letters))
     letters = len(text)

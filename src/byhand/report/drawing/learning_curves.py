@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 
+from byhand.report.diagnosis_input import judged_epoch
 from byhand.report.drawing import fonts, style
 
 # Inches
@@ -34,8 +35,8 @@ def draw_learning_curves(
         axes.plot(epochs, values, marker, color=style.BLUE, linewidth=1, markersize=4, label="training")
         evaluated = [(row["epoch"], row[f"{held_out}_{name}"]) for row in history if f"{held_out}_{name}" in row]
         if evaluated:
-            last = f"{evaluated[-1][1]:.2%}" if name == "accuracy" else f"{evaluated[-1][1]:.3f}"
-            label = f"{held_out}: {last}"
+            value = dict(evaluated).get(judged_epoch(history), evaluated[-1][1])
+            label = f"{held_out}: {value:.2%}" if name == "accuracy" else f"{held_out}: {value:.3f}"
             axes.plot(*zip(*evaluated), "o-", color=style.ORANGE, linewidth=1, markersize=4, label=label)
         if name == "loss" and any(value > 0 for _, value in [*zip(epochs, values), *evaluated]):
             axes.set_yscale("log")

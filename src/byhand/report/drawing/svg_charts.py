@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from math import ceil, floor, isfinite, log10
 from typing import Any, Literal
 
+from byhand.report.diagnosis_input import judged_epoch
 from byhand.report.metrics import Calibration
 
 # Sizes in SVG user units
@@ -31,7 +32,7 @@ HELD_OUT_NAMES = {"test": "test", "val": "validation"}
 
 @dataclass(frozen=True)
 class ChartLine:
-    """A line of a chart: label, kind, points (epoch, value), whether each point has a marker, and the last value.
+    """A line of a chart: label, kind, points (epoch, value), whether each point has a marker, and the value in the legend.
 
     kind, its class in the style sheet: "train", "held-out", or "raw", the points under a smoothed line, without a label.
     """
@@ -40,32 +41,38 @@ class ChartLine:
     kind: Literal["train", "held-out", "raw"]
     points: list[tuple[float, float]]
     marked: bool
-    last: float
+    value: float
 
 
 def chart_lines(history: Sequence[Mapping[str, Any]], curve: Sequence[Sequence[float]], name: str) -> list[ChartLine]:
     """Return the learning curves of "loss" or "accuracy": on training images, and on held-out images where evaluated.
 
-    A curve with many points within the epochs is smoothed with a moving average.
+    A curve with many points within the epochs is smoothed with a moving average. The legend's values are those of the epoch
+    whose network is kept.
 
     >>> row = {"epoch": 1, "loss": 0.5, "accuracy": 0.8, "val_loss": 0.6, "val_accuracy": 0.7}
     >>> [(line.label, line.points) for line in chart_lines([row], [], "accuracy")]
     [('training', [(1, 0.8)]), ('validation', [(1, 0.7)])]
     """
-    column = {"loss": 1, "accuracy": 2}[name]
+    column, epoch = {"loss": 1, "accuracy": 2}[name], judged_epoch(history)
     rows = _finite((row["epoch"], row[name]) for row in history)
     points = _finite((point[0], point[column]) for point in curve) or rows
     lines = []
     if points:
-        last = (rows or points)[-1][1]  # the epoch's mean: that of a few batches is noise
+        last = _value_at(epoch, rows or points)  # the epoch's mean: that of a few batches is noise
         smooth = _moving_average(points)
         lines += [] if smooth is points else [ChartLine("", "raw", points, False, last)]
         lines.append(ChartLine("training", "train", smooth, len(points) == 1, last))
     for prefix, label in HELD_OUT_NAMES.items():
         key = f"{prefix}_{name}"
         points = _finite((row["epoch"], row[key]) for row in history if key in row)
-        lines += [ChartLine(label, "held-out", points, True, points[-1][1])] if points else []
+        lines += [ChartLine(label, "held-out", points, True, _value_at(epoch, points))] if points else []
     return lines
+
+
+def _value_at(epoch: int, points: Sequence[tuple[float, float]]) -> float:
+    """Return the value at an epoch; where there is none, the last one."""
+    return dict(points).get(epoch, points[-1][1])
 
 
 def axis_ticks(lines: Sequence[ChartLine], name: str) -> tuple[list[float], bool]:
@@ -111,14 +118,14 @@ def curve_chart(lines: Sequence[ChartLine], name: str) -> str:
         parts.append(f'<path class="line {line.kind}" d="M{path}"/>')
         if line.marked:
             parts += [f'<circle class="{line.kind}" cx="{x(a):.1f}" cy="{y(b):.1f}" r="2.6"/>' for a, b in line.points]
-    ends = ", ".join(f"{line.label} ends at {value_label(line.last, name)}" for line in lines if line.label)
+    ends = ", ".join(f"{line.label} {value_label(line.value, name)}" for line in lines if line.label)
     return _svg(WIDTH, HEIGHT, f"{name} by epoch: {ends}", parts)
 
 
 def legend(lines: Sequence[ChartLine], name: str) -> str:
-    """Return a chart's title and legend as HTML: each line's color, label and last value."""
+    """Return a chart's title and legend as HTML: each line's color, label and value."""
     keys = "".join(
-        f' <span class="key {line.kind}">{line.label} {value_label(line.last, name)}</span>'
+        f' <span class="key {line.kind}">{line.label} {value_label(line.value, name)}</span>'
         for line in lines
         if line.label
     )

@@ -93,7 +93,7 @@ class GradientOverlap:
     def wait(self) -> None:
         """Wait for the buckets that are under way."""
         for request in self._requests:
-            request.Wait()
+            self.comm.wait(request)
         self.buckets = len(self._requests)
         self._requests.clear()
         self.remaining = self.gradient.size

@@ -26,6 +26,7 @@ T = TypeVar("T")
 
 # What the launchers of MPICH, Open MPI, PMIx and MVAPICH set.
 LAUNCHER_VARIABLES = ("PMI_RANK", "PMI_SIZE", "PMIX_RANK", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
+POLL_SECONDS = 1e-4  # between two looks at a message, where ranks share cores
 FAILURE_TIMEOUT_SECONDS = 2.0  # how long a rank that failed waits for the others to fail too
 
 
@@ -46,25 +47,36 @@ class Communicator:
     comm: Intracomm | None = None
     failures: Intracomm | None = None  # a second communicator, for ranks that fail
     multi_node: bool = False  # whether the ranks run on several machines
+    # Whether a machine has fewer cores than ranks. MPI waits in a busy loop, in which a rank keeps the core that the rank it
+    # waits for would need: such ranks sleep until a message is there.
+    oversubscribed: bool = False
 
     def __repr__(self) -> str:
         return f"<rank {self.rank} of {self.size}>"
 
     def shard(self, count: int) -> slice:
-        """Return which of `count` items belong to this rank: a contiguous range, maybe empty; sizes differ by one at most."""
-        return slice(self.rank * count // self.size, (self.rank + 1) * count // self.size)
+        """Return which of `count` items belong to this rank: a contiguous range, maybe empty.
+
+        Sizes differ by one at most. A rank has at least two items or none, as batch norm has no variance over one number: with
+        fewer than two items per rank, the last ranks have none.
+        """
+        ranks = max(1, min(self.size, count // 2))
+        return slice(min(self.rank * count // ranks, count), min((self.rank + 1) * count // ranks, count))
 
     def shard_or_first(self, count: int) -> slice:
-        """Return this rank's shard, or the first item where it is empty: the rank then runs the step with weight 0."""
+        """Return this rank's shard, or the first two items where it is empty: the rank then runs the step with weight 0."""
         shard = self.shard(count)
-        return shard if shard.stop > shard.start else slice(0, 1)
+        return shard if shard.stop > shard.start else slice(0, min(2, count))
 
     def all_reduce(self, array: Array) -> Array:
         """Replace an array by the sum over all ranks, in place: the same bits on each rank."""
         if self.comm is not None:
             from mpi4py import MPI  # noqa: PLC0415  (only where there are ranks)
 
-            self.comm.Allreduce(MPI.IN_PLACE, array)
+            if self.oversubscribed:
+                self.wait(self.start_all_reduce(array))
+            else:
+                self.comm.Allreduce(MPI.IN_PLACE, array)
         return array
 
     def start_all_reduce(self, array: Array) -> Request:
@@ -76,16 +88,30 @@ class Communicator:
 
     def broadcast(self, value: T) -> T:
         """Return the value of rank 0."""
+        self._meet()
         return value if self.comm is None else cast(T, self.comm.bcast(value))
 
     def maximum(self, value: float) -> float:
         """Return the largest value of all ranks."""
+        self._meet()
         return value if self.comm is None else max(self.comm.allgather(value))
 
     def barrier(self) -> None:
         """Wait for all ranks."""
+        self._meet()
         if self.comm is not None:
             self.comm.Barrier()
+
+    def wait(self, request: Request) -> None:
+        """Wait for a message; where ranks share cores, without keeping one busy."""
+        while self.oversubscribed and not request.Test():
+            time.sleep(POLL_SECONDS)
+        request.Wait()
+
+    def _meet(self) -> None:
+        """Wait asleep for all ranks, where they share cores."""
+        if self.comm is not None and self.oversubscribed:
+            self.wait(self.comm.Ibarrier())
 
     def all_failed(self) -> bool:
         """Return whether all ranks fail within two seconds. Only ranks that fail may call it."""
@@ -140,18 +166,24 @@ def world() -> Communicator:
         return Communicator()
     comm = MPI.COMM_WORLD.Dup()
     node = comm.Split_type(MPI.COMM_TYPE_SHARED)
-    _divide_cores(node)
-    communicator = Communicator(comm.rank, comm.size, comm, comm.Dup(), multi_node=node.size < comm.size)
+    shared = comm.allreduce(_divide_cores(node)) > 0
+    communicator = Communicator(
+        comm.rank, comm.size, comm, comm.Dup(), multi_node=node.size < comm.size, oversubscribed=shared
+    )
     _install_excepthook(communicator)
     return communicator
 
 
-def _divide_cores(node: Comm) -> None:
-    """Set the number of threads of each rank of this machine to the cores that it has to itself."""
+def _divide_cores(node: Comm) -> bool:
+    """Set the number of threads of each rank of this machine to the cores that it has to itself, at least one.
+
+    Return whether there are fewer cores than ranks.
+    """
     bound = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     sharing = node.allgather(bound).count(bound)  # mpiexec may have bound each rank to cores of its own
     if not os.environ.get("BYHAND_THREADS"):
         os.environ["BYHAND_THREADS"] = str(max(1, cores() // sharing))
+    return sharing > cores()
 
 
 def _install_excepthook(communicator: Communicator) -> None:
