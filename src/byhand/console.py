@@ -169,9 +169,11 @@ def terminal_columns() -> int | None:
 def wrapped(text: str, indent: str = "", max_columns: int | None = None) -> str:
     """Return prose as lines that fit the terminal, and max_columns, the second and later ones indented."""
     columns = min(terminal_columns() or NO_LIMIT, max_columns or NO_LIMIT)
-    return textwrap.fill(
-        text, columns, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False, drop_whitespace=True
+    lines = (
+        textwrap.fill(line, columns, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)
+        for line in text.split("\n")
     )
+    return "\n".join(lines)
 
 
 def pad(text: str, columns: int, *, right: bool = False) -> str:

@@ -231,5 +231,5 @@ def test_the_command_prints_one_object(tmp_path, monkeypatch):
 
 def test_invalid_arguments_get_one_line():
     assert "there is no benchmark 'lenet'; did you mean 'lenet5'?" in byhand("bench", "lenet").complaint
-    assert "there is no hand 'foot'" in byhand("bench", "--hand", "foot").complaint
+    assert "unknown value 'foot' for --hand" in byhand("bench", "--hand", "foot").complaint
     assert "--rounds" in byhand("bench", "--rounds", 0).complaint

@@ -115,7 +115,7 @@ def test_the_commit_is_read_from_the_folders_repository(tmp_path):
 
 
 def test_a_file_that_cannot_be_read_is_one_line(tmp_path):
-    with pytest.raises(FileError, match=r"can't read the benchmark history .*: No such file"):
+    with pytest.raises(FileError, match=r"there is no benchmark history .*; `byhand bench --record` begins one"):
         history.read(tmp_path / "none.jsonl")
     with pytest.raises(FileError, match=r"can't read the benchmark history .*: "):
         history.append(tmp_path, NAMES, RESULT, "compiled")
@@ -138,7 +138,7 @@ def test_the_command_records_and_prints_the_history(tmp_path):
 
 def test_invalid_arguments_get_one_line(tmp_path):
     assert (
-        "can't read the benchmark history none: No such file"
+        "there is no benchmark history none; `byhand bench --record`"
         in byhand("bench", "--history", "--history-file", "none", folder=tmp_path).complaint
     )
     assert "the history holds no scaling" in byhand("bench", "scaling", "--record").complaint

@@ -91,7 +91,7 @@ def test_blank_paper_is_told_and_no_picture_is_written(folder, tmp_path):
 
 
 def test_marks_of_dirt_are_counted_and_not_read(folder, tmp_path):
-    Image.fromarray(dirty_paper.sheet(2, "fibers", size=(700, 500))).save(tmp_path / "hairs.png")
+    Image.fromarray(dirty_paper.sheet(0, "fibers", size=(700, 500))).save(tmp_path / "hairs.png")
     done = byhand("read", folder / "digits.safetensors", tmp_path / "hairs.png", folder=tmp_path)
     assert done.code == 2 and not done.out
     assert "no digit was found with certainty: " in done.complaint and "may be dirt" in done.complaint

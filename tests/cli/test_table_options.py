@@ -39,7 +39,7 @@ def test_options_are_named_where_a_table_leaves_two_meanings(tmp_path):
     table = write_table(tmp_path)
     refuses(tmp_path, "no column of labels was recognized: its header is", "data", table, "--image-folder", "images")
     refuses(tmp_path, "there is no folder", "data", table, "--image-folder", "nowhere")
-    refuses(tmp_path, "there is no fold 7", "data", table, "--validation-fold", 7)
+    refuses(tmp_path, "there is no fold 7", "data", table, "--image-folder", "images", "--validation-fold", 7)
     refuses(tmp_path, "--split-column is for tables", "data", tmp_path / "images", "--split-column", "fold")
 
 

@@ -166,7 +166,7 @@ def test_a_terminal_gets_a_live_bar(small_data, tmp_path):
         (["."], "no image is in a class's folder; expected a folder a class"),
         (["lenet5", "alexnet"], "got 2 architectures: lenet5, alexnet; expected one"),
         (["lenet5", "--model", "alexnet"], "got two models: lenet5 and alexnet; expected one"),
-        (["--optimizer", "mion"], "there is no optimizer 'mion'; did you mean 'muon'?"),
+        (["--optimizer", "mion"], "unknown value 'mion' for --optimizer; did you mean muon? expected"),
         (["--augment", "flop"], "there is no augmentation 'flop'; did you mean 'flip'?"),
         (["--unfreeze", "-1"], "--unfreeze is '-1'; expected a number of layers, or all"),
         (["--image-size", "big"], "--image-size is 'big'; expected HEIGHTxWIDTH"),
@@ -190,7 +190,7 @@ def test_a_terminal_gets_a_live_bar(small_data, tmp_path):
         (["--lr", "-1"], "SGD: lr is -1.0; expected a number, 0 or more"),
         (["--lr", "nan"], "SGD: lr is nan"),
         (["--seed", "-1"], "--seed is -1"),
-        (["--hand", "fast"], "there is no hand 'fast' (known: arrays, compiled, loops)"),
+        (["--hand", "fast"], "unknown value 'fast' for --hand; expected loops, arrays or compiled"),
         (["--epoch", "3"], "--epochs"),
         (
             ["--unfreeze", "3"],

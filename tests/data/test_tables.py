@@ -224,6 +224,9 @@ def test_paths_do_not_lead_out_of_the_folder(tmp_path):
         ("filename,class_id,class_name", "{path},{number},{name}"),
         ("image,mask,label", "{path},masks/{path},{name}"),
         ("name,what", "{path},{name}"),
+        ("image,part", "{path},{name}"),  # of a car; no words of splits
+        ("file,fold,kind", "{path},{number},{name}"),
+        ("file,is_valid,kind", "{path},0,{name}"),
         ("label,id", "{name},{stem}"),
     ],
 )

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import stat
 import sys
 
 import numpy as np
@@ -302,3 +303,54 @@ def test_the_wait_does_not_count_as_training(monkeypatch):
         now[0] = 21.0
         display.update(20, 1.0, 0.5)
         assert display.images_per_second() == 10
+
+
+POSIX = pytest.mark.skipif(os.name == "nt", reason="POSIX owners, permissions and links")
+
+
+def owned_by_another(file, data):
+    os.chown(file, 65534, 65534)
+
+
+def behind_a_link(file, data):
+    file.rename(file.with_name("elsewhere"))
+    file.symlink_to("elsewhere")
+
+
+DISTRUSTED = {
+    "belongs to another user": owned_by_another,
+    "can be written by other users": lambda file, data: file.chmod(0o666),
+    "is a link": behind_a_link,
+    "holds another kernel": lambda file, data: file.write_bytes(renamed(data)),
+}
+
+
+def renamed(data):
+    body = data[64:].replace(b"tripled-", b"doubled-", 1)
+    return hashlib.sha256(body).hexdigest().encode() + body
+
+
+@POSIX
+@pytest.mark.parametrize("reason", DISTRUSTED)
+def test_a_file_that_others_can_have_written_is_not_executed(folder, told, capsys, reason):
+    if reason == "belongs to another user" and os.geteuid():
+        pytest.skip("only root can give a file away")
+    cache._tell_distrust.cache_clear()
+    result(made())
+    (file,) = folder.iterdir()
+    for _ in range(2):
+        DISTRUSTED[reason](file, file.read_bytes())
+        assert result(made()) == [1, 7, 13, 19, 25]
+    assert told == ["tripled"] * 3
+    said = capsys.readouterr().err
+    assert said.count("the kernel cache is not trusted") == 1 and reason in said
+    facts = file.lstat()
+    assert stat.S_ISREG(facts.st_mode) and facts.st_uid == os.geteuid() and not facts.st_mode & 0o077
+
+
+@POSIX
+def test_the_folder_is_the_users_alone(folder, told):
+    folder.mkdir(mode=0o777)
+    folder.chmod(0o777)
+    result(made())
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700

@@ -39,7 +39,7 @@ def test_all_hands_trace_the_same():
 def test_trace_has_exactly_the_names_of_the_program(make):
     model = make()
     x, labels = images(model, 2)
-    text = str(model.program(2, train=True, input_gradient=True, preserve_all=True))
+    text = str(model.program(2, train=True, input_gradient=True, keep=True))
     step = ast.parse(text).body[-1]
     assert isinstance(step, ast.FunctionDef) and step.name == "step"
     written = {

@@ -71,14 +71,14 @@ def resnet():
 @pytest.mark.parametrize("make", [everything, plain, resnet, lenet])
 def test_fused_and_unfused_programs_give_the_same(make, hand):
     model = shifted(make())
-    fused, unfused = run(model, hand=hand), run(model, hand=hand, preserve_all=True)
+    fused, unfused = run(model, hand=hand), run(model, hand=hand, keep=True)
     assert_same(fused, unfused)
     assert np.abs(fused["flat"]).max() > 1e-3
-    assert set(ops(model)) & set(FUSIONS.values()) and not set(ops(model, preserve_all=True)) & set(FUSIONS.values())
+    assert set(ops(model)) & set(FUSIONS.values()) and not set(ops(model, keep=True)) & set(FUSIONS.values())
     x, _ = images(model, 4)
     results = []
     for keep in (False, True):
-        program = model.program(4, hand=hand, preserve_all=keep)
+        program = model.program(4, hand=hand, keep=keep)
         results.append(program(x, model.p, model.state, program.arena).copy())
     np.testing.assert_allclose(*results, rtol=0, atol=1e-12 * np.abs(results[0]).max())
 
@@ -119,7 +119,7 @@ def chained(chain, draw=None, before=True, **settings):
 def test_a_chain_is_one_call(chain):
     model = chained(chain)
     assert ops(model) == ["tanh", FUSIONS[chain], "linear"]
-    assert ops(model, preserve_all=True) == ["tanh", *chain, *(["flatten"] if chain[0] != "linear" else []), "linear"]
+    assert ops(model, keep=True) == ["tanh", *chain, *(["flatten"] if chain[0] != "linear" else []), "linear"]
 
 
 def flops(graph, training):
@@ -151,7 +151,7 @@ def test_a_fused_network_counts_the_flops_of_its_ops(name):
 def test_a_drawn_chain_gives_the_same(data, seed, hand, before):
     chain = data.draw(st.sampled_from(list(FUSIONS)))
     model = shifted(chained([op for op in chain if op != "add"], data.draw, before, seed=seed), seed)
-    assert_same(run(model, seed=seed, hand=hand), run(model, seed=seed, hand=hand, preserve_all=True))
+    assert_same(run(model, seed=seed, hand=hand), run(model, seed=seed, hand=hand, keep=True))
 
 
 def test_ties_and_zeros_go_the_same_way():
@@ -162,7 +162,7 @@ def test_ties_and_zeros_go_the_same_way():
             model.p.flat[...] = value
             model.p.flat[-3:] = 0
             for hand in ("arrays", "compiled"):
-                fused, other = run(model, hand=hand), run(model, hand=hand, preserve_all=True)
+                fused, other = run(model, hand=hand), run(model, hand=hand, keep=True)
                 assert_same(fused, other)
 
 
@@ -174,7 +174,7 @@ def test_a_tensor_that_is_used_twice_stays():
     y = nn.Conv2d(4, 3)(x)
     model = nn.Model(x, nn.Linear(2)(nn.Flatten()(nn.ReLU()(y) + y)), dtype=np.float64)
     assert ops(model) == ["conv2d", "relu", "add", "linear"]
-    assert_same(run(model), run(model, preserve_all=True))
+    assert_same(run(model), run(model, keep=True))
 
     x = nn.Input(6, 6, 2)
     z = nn.ReLU()(nn.Conv2d(4, 3)(x))
@@ -182,7 +182,7 @@ def test_a_tensor_that_is_used_twice_stays():
         x, nn.Linear(2)(nn.Flatten()(nn.Concat()(nn.MaxPool2d(2)(z), nn.AvgPool2d(2)(z)))), dtype=np.float64
     )
     assert ops(model) == ["conv2d_relu", "max_pool", "avg_pool", "concat", "linear"]
-    assert_same(run(model), run(model, preserve_all=True))
+    assert_same(run(model), run(model, keep=True))
 
     x = nn.Input(6)
     y = nn.Linear(6)(x)
@@ -194,7 +194,7 @@ def test_a_layer_that_is_used_twice_is_put_together_twice():
     x, shared, relu = nn.Input(6), nn.Linear(6), nn.ReLU()
     model = shifted(nn.Model(x, nn.Linear(2)(relu(shared(relu(shared(x))))), dtype=np.float64))
     assert ops(model) == ["linear_relu", "linear_relu", "linear"]
-    assert_same(run(model), run(model, preserve_all=True))
+    assert_same(run(model), run(model, keep=True))
 
 
 @pytest.mark.parametrize("training", [False, True])
@@ -273,13 +273,13 @@ def test_sums_of_batch_norms(join, together, apart):
     assert called.count("batch_norm_relu") == together
     assert {name: called.count(name) for name in apart} == apart
     for hand in HANDS:
-        assert_same(run(model, hand=hand), run(model, hand=hand, preserve_all=True))
+        assert_same(run(model, hand=hand), run(model, hand=hand, keep=True))
 
 
 def answers(model, hand):
     """Return what a model answers with, its nodes put together and each for itself."""
     batch, _ = images(model, 4)
-    programs = [model.program(4, hand=hand, preserve_all=keep) for keep in (False, True)]
+    programs = [model.program(4, hand=hand, keep=keep) for keep in (False, True)]
     return [program(batch, model.p, model.state, program.arena).copy() for program in programs]
 
 

@@ -189,9 +189,7 @@ def test_the_arena_is_hardly_larger_than_what_backward_needs(name, hand):
     size = sum(array.nbytes for array in taken.values())
     assert least <= size  # or the sum is of what is not there
     assert size <= 1.1 * least, f"{size / least:.2f} times what backward needs"
-    kept = sum(
-        array.nbytes for array in vars(NETWORKS[name]().program(32, train=True, preserve_all=True).arena).values()
-    )
+    kept = sum(array.nbytes for array in vars(NETWORKS[name]().program(32, train=True, keep=True).arena).values())
     assert size < kept / 1.5, "and far smaller than with a place for each"
 
 
@@ -202,7 +200,7 @@ def memory(array):
     return array
 
 
-@pytest.mark.parametrize("settings", [{}, {"input_gradient": True}, {"preserve_all": True}])
+@pytest.mark.parametrize("settings", [{}, {"input_gradient": True}, {"keep": True}])
 @pytest.mark.parametrize("make", [everything, *NETWORKS.values()])
 def test_live_buffers_of_real_programs_do_not_overlap(make, settings):
     program = make().program(8, train=True, hand="compiled", **settings)
@@ -211,13 +209,11 @@ def test_live_buffers_of_real_programs_do_not_overlap(make, settings):
     for part in parts:
         found = {name: array for name, array in vars(part).items() if isinstance(array, np.ndarray)}
         places = {name: array.ctypes.data for name, array in found.items()}
-        kept = found if "preserve_all" in settings else ["loss", "probabilities"]
+        kept = found if "keep" in settings else ["loss", "probabilities"]
         sizes = {name: array.nbytes for name, array in found.items()}
         alive, bases = spans([*forward, *backward], kept)
         assert not overlaps(sizes, places, alive, bases)
-        assert all(places[view] == places[base] for view, base in bases.items()) and not (
-            bases and "preserve_all" in settings
-        )
+        assert all(places[view] == places[base] for view, base in bases.items()) and not (bases and "keep" in settings)
         assert alive.keys() <= found.keys()
     every = [array for part in parts for array in vars(part).values()]
     if len(parts) > 1:  # micro-batches share nothing
@@ -226,7 +222,7 @@ def test_live_buffers_of_real_programs_do_not_overlap(make, settings):
     assert all(array.ctypes.data % array.itemsize == 0 for array in every)
 
 
-@pytest.mark.parametrize("settings", [{}, {"train": True}, {"train": True, "preserve_all": True}])
+@pytest.mark.parametrize("settings", [{}, {"train": True}, {"train": True, "keep": True}])
 @pytest.mark.parametrize("hand", ["arrays", "compiled"])
 def test_a_preserved_buffer_is_allocated_once(hand, settings):
     """The last layer's outputs lie in `outputs`; of the arena's memory every byte is some other array's."""

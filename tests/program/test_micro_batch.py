@@ -82,7 +82,7 @@ def test_sizes_and_not_threads_decide_the_number_of_micro_batches():
         (small, 64, {}),  # dropout's numbers are those of a place in the batch
         (residual, 64, {}),
         (plain, 3, {}),
-        (plain, 7, {"preserve_all": True}),
+        (plain, 7, {"keep": True}),
         (plain, 8, {"input_gradient": True}),
     ],
 )

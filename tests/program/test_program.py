@@ -218,7 +218,7 @@ def test_the_text_does_not_depend_on_pythons_hash_seed():
 
 def test_a_program_can_be_read():
     model = everything()
-    program, kept = (model.program(64, train=True, hand="arrays", preserve_all=keep) for keep in (False, True))
+    program, kept = (model.program(64, train=True, hand="arrays", keep=keep) for keep in (False, True))
     text = str(program)
     flops, size, apart = re.match(
         r'"""everything, 396 parameters, batch 64, training, hand arrays\.\n\n([\d,]+) FLOPs per image, forward\.\n'
@@ -345,7 +345,7 @@ def test_without_the_images_gradient_the_others_are_the_same(case, hand):
 
 
 @pytest.mark.parametrize("hand", HANDS)
-@pytest.mark.parametrize("settings", [{"input_gradient": True}, {"input_gradient": True, "preserve_all": True}, {}])
+@pytest.mark.parametrize("settings", [{"input_gradient": True}, {"input_gradient": True, "keep": True}, {}])
 @pytest.mark.parametrize("make", [everything, small, plain])
 def test_every_gradient_is_written_anew(make, settings, hand):
     """A program's results do not depend on what was in its arena or in the gradients before."""
@@ -364,7 +364,7 @@ def test_every_gradient_is_written_anew(make, settings, hand):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_arena_has_the_models_type(dtype):
-    program = everything(dtype=dtype).program(2, train=True, preserve_all=True)
+    program = everything(dtype=dtype).program(2, train=True, keep=True)
     kinds = {name: array.dtype for name, array in vars(program.arena).items()}
     other = {name: kind for name, kind in kinds.items() if kind.kind != "f"}
     assert other.keys() == {"pool1_argmax", "dropout1_mask"} and other["dropout1_mask"] == np.uint8
@@ -382,13 +382,13 @@ def test_smoothing_goes_into_the_loss():
 def test_a_batch_too_large_for_memory():
     model = bh.models.create("article")
     for batch in (10**12, 10**16):
-        for settings in ({"train": True}, {"train": True, "preserve_all": True}, {"train": False}):
+        for settings in ({"train": True}, {"train": True, "keep": True}, {"train": False}):
             with pytest.raises(
                 ArgumentError,
                 match=r"a batch of this network takes [\d,]+\.\d GB of memory.*; use a smaller batch, or smaller images",
             ):
                 model.program(batch, **settings).arena  # noqa: B018
-            with pytest.raises(ArgumentError, match="of memory.*; use a smaller batch"):
+            with pytest.raises(ArgumentError, match=r"of memory.*; use a smaller batch"):
                 model.program(batch, **settings).images  # noqa: B018
     assert model.program(10**12).text.startswith('"""article')
 

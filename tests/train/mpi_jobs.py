@@ -15,6 +15,7 @@ import numpy as np
 
 import byhand as bh
 from byhand import nn
+from byhand.data import Dataset
 from byhand.data.augment import Augment
 from byhand.train.distributed.mpi import world
 
@@ -50,6 +51,8 @@ def trainer(job):
         augment=Augment.parse(job.get("augment", "none")),
         sync_batchnorm=job.get("sync", False),
         label_smoothing=job.get("smooth", 0.0),
+        loss=job.get("loss", "cross_entropy"),
+        class_weight=job.get("weights"),
     )
 
 
@@ -62,6 +65,8 @@ def train(folder, job):
     if "bucket_bytes" in job and trained.comm.size > 1:
         trained.data_parallel.overlap_with_backward(job["bucket_bytes"])
     data = stripes(job.get("images", 100))
+    if job.get("soft"):
+        data = Dataset(data.images, 0.8 * np.eye(3)[data.labels] + 0.2 / 3, data.classes)
     history = trained.fit(data, TEST, epochs=job.get("epochs", 3), quiet=job.get("quiet", True), run=run)
     left = {"parameters": trained.model.p.flat, "steps": trained.steps, "unfinished": trained.state is not None}
     left |= {f"state {name}": value for name, value in vars(trained.model.state).items()}

@@ -346,7 +346,7 @@ def test_open_removes_only_partial_files(tmp_path):
     (run.folder / "notes.part").write_text("mine")
     (run.folder / ".hidden").write_text("mine too")
     assert bh.Run.open(run.folder).settings == {"a": 1}
-    assert {path.name for path in run.folder.iterdir()} == {"run.json", "log.jsonl", "notes.part", ".hidden"}
+    assert {path.name for path in run.folder.iterdir()} == {"run.json", "log.jsonl", "log.csv", "notes.part", ".hidden"}
 
 
 def test_create_never_writes_over_a_run(tmp_path):

@@ -75,23 +75,24 @@ def _run() -> int:
         code = app(sys.argv[1:] or ["--help"], prog_name="byhand", standalone_mode=False)
         sys.stdout.flush()
         return code or 0
-    except ByhandError as error:
-        return _fail(str(error))
     except typer.Abort:  # Ctrl-C
         return _stopped()
-    except MemoryError as error:
-        return _fail(f"there is not enough memory ({error or 'out of memory'}); try smaller images or batches", 1)
     except BrokenPipeError:  # `byhand show ... | head`
         discard(sys.stdout)
         return 0
+    except MemoryError as error:
+        return _fail(f"there is not enough memory ({error or 'out of memory'}); try smaller images or batches", 1)
+    except ByhandError as error:
+        message = str(error)
     except OSError as error:
-        return _fail(f"{error.filename or 'the system'}: {error.strerror or error}")
+        message = f"{error.filename or 'the system'}: {error.strerror or error}"
     except Exception as error:
         # Only a usage error of typer has a message: unknown option, missing argument.
         if not hasattr(error, "format_message"):
             raise
         known = [word for word in sys.argv[1:2] if word in COMMANDS]
-        return _fail(f"{_usage_message(error)} (see {' '.join(['byhand', *known, '--help'])})")
+        message = f"{_usage_message(error)} (see {' '.join(['byhand', *known, '--help'])})"
+    return _fail(message)
 
 
 def _stopped() -> int:

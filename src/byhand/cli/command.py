@@ -137,11 +137,11 @@ def choices(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} or {names[-1]}"
 
 
-def check_choice(option: str, value: str | None, names: Sequence[str]) -> None:
+def check_choice(option: str, value: object, names: Sequence[str]) -> None:
     """Raise an ArgumentError for a value of an option that is none of its choices; None: the option was not given."""
     if value is None or value in names:
         return
-    close = get_close_matches(value, names, n=1)
+    close = get_close_matches(str(value), names, n=1)
     hint = f"did you mean {close[0]}? " if close else ""
     raise ArgumentError(f"unknown value {value!r} for {option}; {hint}expected {choices(names)}")
 

@@ -121,7 +121,7 @@ def data(
     )
     for line in (*notes, *skipped_files_lines(sets.bad), augmented):
         print(f"  {line}")
-    given = {
+    options_given = {
         "--augment": augment,
         "--image-size": size,
         "--model": model,
@@ -134,7 +134,9 @@ def data(
         "--validation-fold": validation_fold,
         "--image-folder": image_folder,
     }
-    options = [word for option_name, value in given.items() if value is not None for word in (option_name, str(value))]
+    options = [
+        word for option_name, value in options_given.items() if value is not None for word in (option_name, str(value))
+    ]
     print(f"\nwrote {path}: the network's inputs\nnext:  {command_line('byhand', 'train', source, *options)}")
 
 

@@ -49,7 +49,7 @@ def resolve(given: Settings, listing: ImageSource) -> tuple[Settings, list[str]]
     settings = {"seed": 0, "hand": DEFAULT_HAND, "unfreeze": 0} | {
         key: value for key, value in given.items() if value is not None
     }
-    check_choice("--optimizer", settings.get("optimizer"), sorted(OPTIMIZER_NAMES))
+    check_choice("--optimizer", given.get("optimizer"), sorted(OPTIMIZER_NAMES))
     notes = []
     counts = listing.counts.get("train") or listing.counts.get("all") or {}
     few_images = max(counts.values(), default=0) < TRANSFER_MAX_IMAGES

@@ -98,7 +98,7 @@ def check_classifier(network: nn.Model, model: str, image: str | Path) -> None:
     """Raise an ArgumentError for a network that is no classifier; model, image: as typed."""
     if not network.classes:
         raise ArgumentError(
-            f"{network.name} is no classifier, its output is {format_shape(network.output.shape[1:])}; to see it:  "
+            f"{network.name} is no classifier, its output is {format_shape(network.output.shape[1:])}; to see it: "
             f"{command('byhand', 'trace', model, image)}"
         )
 

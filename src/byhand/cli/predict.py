@@ -203,13 +203,13 @@ class _Printer:
                 print(f"{'image':{name_width}}  {'class':{class_width}}  probability{'  next' * (self.top_k > 1)}")
             best, probability = ranked[0]
             others = ", ".join(f"{self.labels[k]} {p:.1%}" for k, p in ranked[1:])
-            cells = (
+            columns = (
                 pad(printable(name), name_width),
                 pad(self.labels[best], class_width),
                 f"{probability:>11.1%}",
                 others,
             )
-            print("  ".join(cells).rstrip())
+            print("  ".join(columns).rstrip())
         self.has_header = True
 
 

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from byhand.console import SafeConsole
+from byhand.console import SafeConsole, clean
 from byhand.kernels.runtime import cache
 
 BAR_COLUMNS = 24
@@ -31,6 +31,7 @@ class ProgressBar:
 
     def update(self, done: int, total: int, task: str) -> None:
         """Show the progress of a task."""
+        task = clean(task)
         if task not in self._tasks:
             self._start(task, total)
         self._bar.update(self._tasks[task], completed=done, total=total)
@@ -43,6 +44,7 @@ class ProgressBar:
 
     def spin(self, task: str) -> None:
         """Show a task of unknown length."""
+        task = clean(task)
         self.close()
         self._start(task, None)
 

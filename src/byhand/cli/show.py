@@ -24,18 +24,22 @@ from byhand.cli.command import (
 )
 from byhand.cli.model_argument import open_model
 from byhand.cli.output_file import check_output
+from byhand.console import wrapped
 from byhand.errors import ArgumentError
 from byhand.ops import DEFAULT_HAND, HANDS
 from byhand.program import algorithm_table
 from byhand.train import SGD, Trainer
 
 
-@command("byhand show resnet50", "byhand show lenet5 --program --hand arrays", panel=MODEL)
+@command("byhand show resnet50", "byhand show lenet5 --program --plain --hand loops", panel=MODEL)
 def show(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=ANY_MODEL, autocompletion=complete_architecture)],
     graph: Annotated[bool, option("--graph", panel=OUTPUT, help="Draw the graph as SVG.")] = False,
     program: Annotated[
         bool, option("--program", panel=OUTPUT, help="Print the generated training program instead of the layers.")
+    ] = False,
+    plain: Annotated[
+        bool, option("--plain", panel=OUTPUT, help="With --program: one op a layer, none fused, to step through.")
     ] = False,
     output: Annotated[Path | None, output_option("SVG file of --graph.", "NAME.svg, the network's name")] = None,
     batch_size: Annotated[int, option(panel=TRAINING, help="Batch size of --program and of the algorithms.")] = 64,
@@ -49,6 +53,8 @@ def show(
     """Show a network's layers with shapes, parameters, FLOPs and algorithms; its graph; or its training program."""
     if graph and program:
         raise ArgumentError("show draws the graph or prints the program; give --graph or --program")
+    if plain and not program:
+        raise ArgumentError("--plain is of a program; give --program with it")
     if as_json and (graph or program):
         raise ArgumentError("--json prints the layers; give it without --graph and --program")
     if output is not None and not graph:
@@ -59,13 +65,13 @@ def show(
         _draw(network, Path(f"{network.name}.svg") if output is None else output)
     elif program:
         trainer = Trainer(network, SGD(lr=0.1, momentum=0.9), batch_size=batch_size, hand=hand)
-        print(trainer.program(), end="")
+        print(trainer.program(keep=plain), end="")
     elif as_json:
         print(json.dumps(_as_json(network, batch_size)))
     else:
         print(network.summary())
         if len(network.input_shape) == 3:
-            print(network.preprocessing.describe(network.input_shape))
+            print(wrapped(network.preprocessing.describe(network.input_shape), "  "))
         _print_algorithms(network, batch_size)
 
 
@@ -96,7 +102,7 @@ def _print_algorithms(network: nn.Model, batch_size: int) -> None:
     if program.algorithms:
         count = program.micro_batches
         parts = f" in {count} micro-batches" if count > 1 else ""
-        print(f"\nalgorithms at batch size {batch_size}{parts}, compiled hand")
+        print(wrapped(f"\nalgorithms at batch size {batch_size}{parts}, compiled hand", "  "))
         print(algorithm_table.table(program.algorithms))
 
 

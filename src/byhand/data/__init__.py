@@ -104,6 +104,8 @@ def _existing(source: str | os.PathLike[str]) -> Path:
         raise UnknownNameError("data set, folder or file", source, ["mnist"])
     if not there:
         raise FileError(f"can't load {path}: there is no such folder or file; expected {EXPECTED}")
+    if not path.is_dir() and not path.is_file():  # opening a pipe would wait for its writer
+        raise FileError(f"can't load {path}: it is no regular file; expected {EXPECTED}")
     return path
 
 

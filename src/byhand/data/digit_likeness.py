@@ -1,7 +1,7 @@
 """Likeness of an image to handwriting: the cosine of the angle to the nearest image of MNIST's training set.
 
 A network answers with a digit whatever it is shown, often with confidence; a hair or a stain is like no digit of MNIST.
-Of MNIST's test images 99 % reach 0.8; of hairs on paper 10 %.
+Of digits on synthetic photos 99 % reach 0.76; of hairs, creases and stains about half do.
 """
 
 from functools import cache
@@ -33,4 +33,5 @@ def _references() -> Array:
 
 def _unit_vectors(images: Array) -> Array:
     rows = images.reshape(len(images), -1).astype(np.float32)
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1)
+    scaled: Array = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1)
+    return scaled

@@ -17,7 +17,9 @@ IMAGE_SUFFIXES = tuple(suffix for suffixes in FORMATS.values() for suffix in suf
 _HEIC = "HEIC is not read; save it as JPEG (an iPhone does: Settings, Camera, Formats, Most Compatible)"
 _RAW = "a camera's raw file holds no finished picture; develop it to JPEG, PNG or TIFF"
 _MEDICAL = "expected a picture; convert it to PNG or TIFF of 16 bits"
-_TIFF = "expected a TIFF of 1 to 16 bits a channel, or gray of 32-bit integers or floats"
+_TIFF = (
+    "expected a TIFF of 1 to 16 bits a channel, or gray of 32 bits; save it anew as 16-bit gray or as color of 8 bits"
+)
 # What to do with files of other formats, by their suffix.
 ADVICE = {
     **dict.fromkeys((".heic", ".heif", ".hif"), _HEIC),

@@ -41,6 +41,8 @@ class Archive:
     def array(self, name: str) -> Array:
         """Return an array, after its header was checked against the archive."""
         info = self._members[name]
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others are unpacked without a limit
+            raise FileError(f"{self.path}: {printable(info.filename)} is compressed in a way that NumPy does not use")
         with self._zip.open(info) as file:
             version = npy.read_magic(file)
             header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0

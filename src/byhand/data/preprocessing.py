@@ -145,8 +145,9 @@ class Preprocessing:
 
     def normalized_levels(self, dtype: npt.DTypeLike) -> Array:
         """Return the network's input for each of the 256 pixel values: a row for each channel, or one row for all."""
-        mean, std = (np.atleast_1d(np.asarray(value, dtype))[:, None] for value in (self.mean, self.std))
-        return (np.arange(256).astype(dtype) / 255 - mean) / std  # type: ignore[no-any-return]
+        with np.errstate(all="ignore"):  # a file may hold a mean that float32 does not reach
+            mean, std = (np.atleast_1d(np.asarray(value, dtype))[:, None] for value in (self.mean, self.std))
+            return (np.arange(256).astype(dtype) / 255 - mean) / std  # type: ignore[no-any-return]
 
     def describe(self, shape: Shape) -> str:
         """Return a line that tells the record, for images of a shape.

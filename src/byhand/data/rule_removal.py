@@ -21,23 +21,25 @@ from byhand.data.components import Component
 from byhand.data.morphology import running
 from byhand.shapes import Array
 
-LINE_CONTRAST = 0.3  # of the ink's contrast: what may belong to a line
 PAGE_LINE_FRACTION = 1 / 6  # of the page's longer side: a line of this length is printed, whatever the writing is
+# In contrasts of ink: the least of a line, and by how much ink on a line is darker than the line.
+LINE_CONTRAST = 0.3
+MIN_EXTRA_CONTRAST = 0.2
 # In heights of the writing.
 MIN_LONE_LENGTH = 1.6  # of a line that joins no other
 MIN_WALL_LENGTH = 1.15  # of a line that joins others at both ends
-MAX_THICKNESS = 0.4
+MAX_LINE_THICKNESS = 0.4
 MAX_DASH_LENGTH = 0.45
-MIN_FRAME_HEIGHT = 0.35  # the least height of writing in a frame, in heights of the frame
-USUAL_FRAME_HEIGHT = 0.8  # the same, where nothing else tells
-MIN_COVERAGE = 0.93  # of a segment by ink
+MAX_TICK_HEIGHT = 1.25
+# In heights of a frame: the least of the writing in it, and the usual one, taken where nothing else tells.
+MIN_FRAME_HEIGHT = 0.35
+USUAL_FRAME_HEIGHT = 0.8
+MIN_COVERAGE = 0.93  # the fraction of a segment that is ink
 MIN_DASHES = 4
-MAX_CROSS = 3.5  # in dashes: where two dashed lines cross
-RIM = 1.2  # pixels: how far the soft edge of a line reaches
-MIN_DARKER = 0.2  # than the line, in contrasts of ink: what is ink on a line
-CROSSING_SLOPES = (0.0, -0.5, 0.5, -1.0, 1.0, -2.0, 2.0)  # columns a row, of strokes that cross a line
+MAX_CROSS_DASHES = 3.5  # in lengths and areas of a dash: a mark where two dashed lines cross
 MIN_TICKS = 3
-MAX_TICK_HEIGHT = 1.25  # in heights of the writing
+RIM_PIXELS = 1.2  # how far the soft edge of a line reaches
+CROSSING_SLOPES = (0.0, -0.5, 0.5, -1.0, 1.0, -2.0, 2.0)  # columns a row, of strokes that cross a line
 
 
 def remove_lines(contrast: Array, ink: float, min_height: int) -> tuple[Array, Array]:
@@ -108,7 +110,9 @@ def _band(line: Array) -> Array:
         off = np.abs(middle - np.polyval(bend, columns))
         near = off <= max(1.0, 2 * float(np.median(off)))
         columns, middle = columns[near], middle[near]
-    near_middle: Array = np.abs(rows[:, None] - np.polyval(bend, np.arange(line.shape[1]))) <= thickness / 2 + RIM
+    near_middle: Array = (
+        np.abs(rows[:, None] - np.polyval(bend, np.arange(line.shape[1]))) <= thickness / 2 + RIM_PIXELS
+    )
     return near_middle
 
 
@@ -125,7 +129,7 @@ def _rank_opening(mask: Array, length: int) -> Array:
 
 def _walls(mask: Array, height: float) -> tuple[Array, Array]:
     """Return the lines across and down that are long for the writing, or that join others at both ends."""
-    length, thickness = ceil(MIN_WALL_LENGTH * height), max(4, round(MAX_THICKNESS * height))
+    length, thickness = ceil(MIN_WALL_LENGTH * height), max(4, round(MAX_LINE_THICKNESS * height))
     across, down = _segments(mask, length, thickness), _segments(mask.T, length, thickness).T
     return _long_or_joined(across, down, height, thickness), _long_or_joined(down.T, across.T, height, thickness).T
 
@@ -155,7 +159,7 @@ def _dashes(mask: Array, height: float) -> Array:
     small, dashes = np.zeros_like(mask), np.zeros_like(mask)
     for mark in marks:
         small[mark.window] |= mark.mask
-    length, thickness = ceil(MIN_WALL_LENGTH * height), max(4, round(MAX_THICKNESS * height))
+    length, thickness = ceil(MIN_WALL_LENGTH * height), max(4, round(MAX_LINE_THICKNESS * height))
     gap = round(MAX_DASH_LENGTH * height) | 1
     for turn in (False, True):
         dense = small.T if turn else small
@@ -179,7 +183,7 @@ def _whole_marks(marks: list[Component], touched: Array) -> Array:
     length = float(np.median([max(mark.height, mark.width) for mark in dashes]))
     area = float(np.median([mark.area for mark in dashes]))
     for mark in marks:
-        if max(mark.height, mark.width) <= 1 + MAX_CROSS * length and mark.area <= MAX_CROSS * area:
+        if max(mark.height, mark.width) <= 1 + MAX_CROSS_DASHES * length and mark.area <= MAX_CROSS_DASHES * area:
             whole[mark.window] |= mark.mask
     return running(whole, 3, np.maximum)
 
@@ -189,7 +193,9 @@ def _ticks(mask: Array, lines: Array, height: float) -> Array:
     marks = [
         mark
         for mark in components.connected_components(mask)
-        if 3 <= mark.height <= MAX_TICK_HEIGHT * height and mark.width <= MAX_THICKNESS * height and _is_upright(mark)
+        if 3 <= mark.height <= MAX_TICK_HEIGHT * height
+        and mark.width <= MAX_LINE_THICKNESS * height
+        and _is_upright(mark)
     ]
     reach = 3
     marks = [mark for mark in marks if lines[mark.bottom : mark.bottom + reach, mark.left : mark.right].any()]
@@ -232,7 +238,7 @@ def _ends(contrast: Array, ink: float, left: Array, across: Array) -> Array:
         y, x = y + line.top, x + line.left
         here = contrast[y, x]
         level = float(np.percentile(np.where(line.mask, contrast[line.window], 0).max(0), 70))
-        stroke = here > max((level + ink) / 2, level + MIN_DARKER * ink)
+        stroke = here > max((level + ink) / 2, level + MIN_EXTRA_CONTRAST * ink)
         depth = min(line.height, ceil(line.area / line.width) + 1)
         for slope in CROSSING_SLOPES:
             stroke |= _meets(deep, y, x, -1, slope, depth) & _meets(deep, y, x, 1, slope, depth)
@@ -279,12 +285,13 @@ def is_frame(component: Component) -> bool:
     down = down.T
     straight = np.count_nonzero(mask & (across | down))
     sides = [np.count_nonzero(mask & part) for part in (across, down)]
-    parallel = max(_count_lines(across.any(1)), _count_lines(down.any(0)))
-    return straight > 0.6 * component.area and min(sides) > 0.15 * component.area and parallel > 1
+    parallel = max(_count_lines(across, 1), _count_lines(down, 0))
+    return bool(straight > 0.6 * component.area and min(sides) > 0.15 * component.area and parallel > 1)
 
 
-def _count_lines(profile: Array) -> int:
-    return int(np.count_nonzero(np.diff(profile.astype(np.int8), prepend=0) == 1))
+def _count_lines(lines: Array, axis: int) -> int:
+    filled = np.asarray(lines.any(axis))
+    return int(np.count_nonzero(np.diff(filled.astype(np.int8), prepend=0) == 1))
 
 
 # faint rules ----------------------------------------------------------------------------------------------------------

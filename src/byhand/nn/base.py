@@ -123,10 +123,9 @@ class Sequential:
     """
 
     def __init__(self, *layers: Callable[[Tensor], Tensor]) -> None:
-        for layer in layers:
-            if not callable(layer):
-                hint = ": nn.Sequential(*layers)" if isinstance(layer, (list, tuple)) else ""
-                raise ArgumentError(f"Sequential got a {type(layer).__name__}; expected layers{hint}")
+        for kind in (type(layer).__name__ for layer in layers if not callable(layer)):
+            hint = ": nn.Sequential(*layers)" if kind in ("list", "tuple") else ""
+            raise ArgumentError(f"Sequential got a {kind}; expected layers{hint}")
         self.layers = layers
 
     def __getattr__(self, name: str) -> Any:

@@ -19,6 +19,7 @@ from byhand.hints import MODEL_NAMES, hinted, unknown_attribute
 from byhand.nn.inference import logits_of
 from byhand.nn.network_input import check_images, prepare_images, warn_of_pixels
 from byhand.nn.parameters import NamedArrays, ParameterDict, initialize, load_arrays
+from byhand.nn.program_arguments import model_arguments
 from byhand.nn.summary import Summary
 from byhand.nn.trace import trace
 from byhand.ops import DEFAULT_HAND, Op, softmax, softmax_cross_entropy
@@ -46,9 +47,7 @@ class Model:
 
     p: the parameters by name, and all of them in one buffer, `p.flat`; g: their gradients, `grad_<name>`, and `g.flat`;
     state: what forward updates in training (running statistics, random keys), by name. Assigning to one of them, or to an
-    item of `parameters`, writes into the array. lock: held while one of the model's programs runs.
-
-    A model is called on images, `model(images)`, or as a layer of another network on a tensor, `model(nn.Input(28, 28, 1))`.
+    item of `parameters`, writes into the array. A model is called on images, or as a layer of another network on a tensor.
 
     >>> import byhand as bh
     >>> from byhand import nn
@@ -253,18 +252,18 @@ class Model:
         input_gradient: bool = False,
         loss: Op = softmax_cross_entropy,
         label_smoothing: float = 0.0,
-        preserve_all: bool = False,
+        keep: bool = False,
     ) -> Program:
         """Return the generated program for a batch size; `print` shows it.
 
         update: what an optimizer adds (`trainer.program()` passes it); input_gradient: also d loss / d images; loss: its op;
-        label_smoothing: the part of each label's probability that is spread over all classes; preserve_all: no array shares
-        memory with another, so that all can be read afterwards.
+        label_smoothing: the part of each label's probability that is spread over all classes; keep: one op a
+        layer, none fused, and no array is overwritten: to read all afterwards, and to step through in a debugger.
         """
         batch = integer("program: batch", batch)
         if train and not self.classes and "label_smoothing" in loss.attributes:
             raise ArgumentError(f"{self.name} has no classes to learn: {self.output!r} is its output; see replace_head")
-        key = (batch, train, hand, update, input_gradient, loss, label_smoothing, preserve_all)
+        key = (batch, train, hand, update, input_gradient, loss, label_smoothing, keep)
         with self.lock.rlock:
             program = self._programs.pop(key, None)
             if program is None:
@@ -280,10 +279,11 @@ class Model:
                     input_gradient=input_gradient,
                     loss=loss,
                     label_smoothing=label_smoothing,
-                    preserve_all=preserve_all,
+                    keep=keep,
                     auxiliary=self.auxiliary,
                     lock=self.lock,
                 )
+                program.complete = None if update else model_arguments(self, train)
             self._programs[key] = program
             if len(self._programs) > MAX_PROGRAMS:
                 del self._programs[next(iter(self._programs))]  # the least recently used

@@ -30,7 +30,7 @@ def trace(model: Model, images: Any, labels: Any, hand: str) -> dict[str, Array]
         assert model.graph.input is not None
         named = {model.graph.input.name: x} | model.parameters | vars(state)
         if labels is None:
-            program = model.program(len(x), hand=hand, preserve_all=True)
+            program = model.program(len(x), hand=hand, keep=True)
             logits = program(x, model.p, state, program.arena)
             if model.output is not model.logits:
                 named[model.output.name] = softmax(logits)
@@ -41,7 +41,7 @@ def trace(model: Model, images: Any, labels: Any, hand: str) -> dict[str, Array]
                 raise ShapeError(
                     f"{model.name}: labels have the shape {labels.shape}; expected ({len(x)},), one an image"
                 )
-            program = model.program(len(x), train=True, hand=hand, input_gradient=True, preserve_all=True)
+            program = model.program(len(x), train=True, hand=hand, input_gradient=True, keep=True)
             gradients = flat_views(model.graph.of_kind("parameter"), model.dtype, "grad_")
             program(x, labels, model.p, gradients, state, program.arena)
             named |= {"labels": labels} | vars(program.arena)

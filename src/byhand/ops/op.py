@@ -173,6 +173,8 @@ class Op:
             expected = f"expected that of {first}, {call.shapes[first]}"
             raise ShapeError(f"{self.name}: grad has the shape {grad.shape}; {expected}")
         grads = {f"grad_{name}": empty_like(arrays[name]) for name in self.differentiable}
+        if not any(array.size for array in tree_leaves(grads.values())):  # a reduction of no elements has no derivative
+            return tuple(grads.values()) if len(grads) > 1 else next(iter(grads.values()))
         arguments: dict[str, Any] = arrays | {f"grad_{first}": grad} | grads
         if set(self.outputs) & set(self.backward_arguments):  # backward needs outputs of forward
             arguments |= {name: np.array(arrays[name]) for name in self.state}  # forward writes to these: copies
@@ -284,6 +286,7 @@ class Op:
         """Return the docstring: that of the contract, what backward returns, and the equations in the file's docstring."""
         grads = ", ".join(f"grad_{name}" for name in self.differentiable)
         backward = f"{self.name}.backward(grad_{self.outputs[0]}, {', '.join(self.inputs)}, ...) returns {grads}."
+        backward += " The compiled hand treats subnormal numbers (in float32 below 1.2e-38) as 0."
         family = sys.modules[self.contract.__module__].__doc__ or ""
         return "\n\n".join([cleandoc(self.contract.__doc__ or ""), backward, family.strip()])
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +30,7 @@ from byhand.program.writer import ProgramWriter
 
 MAX_IMAGES_PER_EXECUTION = 512  # in all the steps that one call runs
 MAX_STEPS_PER_EXECUTION = 64
+MIN_ARGUMENTS = 4  # of a step: images, p, state, arena
 
 T = TypeVar("T")
 
@@ -63,6 +64,8 @@ class Program:
         self._file, self._dtype, self._image = file, np.dtype(spec.dtype), spec.graph.input.shape[1:]
         self._parameters = spec.graph.of_kind("parameter")
         self.lock = lock or ForkSafeLock()
+        # Completes (images,) or (images, labels) to all arguments; a model sets it.
+        self.complete: Callable[[Program, tuple[Any, ...]], tuple[Any, ...]] | None = None
         self._captured: CapturedProgram | None = None
 
     def __str__(self) -> str:
@@ -71,6 +74,11 @@ class Program:
     def __repr__(self) -> str:
         title = self.text.splitlines()[0].strip('".')
         return f"<program {title}>"
+
+    @property
+    def batch(self) -> int:
+        """How many images it is for."""
+        return self._file.micro_batch_size * self._file.micro_batches
 
     @property
     def micro_batches(self) -> int:
@@ -128,8 +136,7 @@ class Program:
     @locked_cached_property
     def images(self) -> Array:
         """Where images may be written for `steps`, which then need not copy them: (steps, batch, H, W, C)."""
-        batch = self._file.micro_batch_size * self._file.micro_batches
-        return self._for_each_step(ArraySpec((batch, *self._image), self._dtype))
+        return self._for_each_step(ArraySpec((self.batch, *self._image), self._dtype))
 
     @locked_cached_property
     def outputs(self) -> dict[str, Array]:
@@ -151,11 +158,16 @@ class Program:
     def __call__(self, *arguments: Any, **settings: Any) -> Any:
         """Run `step` on the arguments that it names, the arena among them; return its result.
 
+        Of a model's program, images, or images and labels, are enough: p, g, state and the arena are then the model's and its
+        own. (A program with an optimizer's update is `trainer.step`'s.)
+
         Infinities pass through without a warning, as in PyTorch.
 
         The compiled hand's launches are captured at the first call and replayed without Python from then on, as long as the
         parameters, gradients and states are the same arrays; images, labels and settings may change.
         """
+        if self.complete is not None and len(arguments) < MIN_ARGUMENTS:
+            arguments = self.complete(self, arguments)
         with self.lock.rlock:
             if self._is_native:
                 captured = self._capture(arguments, settings)
@@ -255,7 +267,7 @@ def build(
     input_gradient: bool = False,
     loss: Op | None = None,
     label_smoothing: float = 0.0,
-    preserve_all: bool = False,
+    keep: bool = False,
     auxiliary: Sequence[tuple[Tensor, float]] = (),
     lock: ForkSafeLock | None = None,
 ) -> Program:
@@ -275,7 +287,7 @@ def build(
         graph = graph.with_loss(logits, label_smoothing, others, loss)
         output, weights = graph.nodes[-1].output, [*(weight for _, weight in auxiliary), 1.0]
         losses = {node.output.name: weight for node, weight in zip(graph.nodes[-len(weights) :], weights)}
-    if not preserve_all:
+    if not keep:
         graph = fuse(graph, logits, training)
 
     spec = ProgramSpec(
@@ -288,11 +300,11 @@ def build(
         losses=losses,
         update=update,
         input_gradient=input_gradient,
-        preserve_all=preserve_all,
+        keep=keep,
     )
     file = ProgramWriter(spec).write()
     in_python = loss is not None and loss.in_python  # of the whole batch
-    if hand == "compiled" and not preserve_all and not input_gradient and not in_python:
+    if hand == "compiled" and not keep and not input_gradient and not in_python:
         parameters = graph.of_kind("parameter") if training else []
         gradient_bytes = sum(ArraySpec(tensor.shape, dtype).nbytes for tensor in parameters)
         count = micro_batch_count(graph, output.name, batch, file.nbytes, gradient_bytes)

@@ -23,7 +23,8 @@ class ProgramSpec:
     """A graph and its output, and how a program runs them.
 
     losses: the weight of each loss in the sum that is differentiated, by name; none: inference. input_gradient: also the
-    gradient of the images. preserve_all: no array shares memory with another.
+    gradient of the images. keep: one op a layer, none fused, and no array shares memory with
+    another.
     """
 
     title: str
@@ -35,5 +36,5 @@ class ProgramSpec:
     losses: Mapping[str, float] = field(default_factory=dict)
     update: Update | None = None
     input_gradient: bool = False
-    preserve_all: bool = False
+    keep: bool = False
     micro_batches: int = 1

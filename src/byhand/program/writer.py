@@ -83,7 +83,7 @@ class ProgramWriter:
         for name, spec in self.file.arrays.items():
             if name not in self.file.outputs and name not in self.views:
                 sizes[name] = spec.aligned_bytes
-                live[name] = whole if self.spec.preserve_all or name in preserved else self.live[name]
+                live[name] = whole if self.spec.keep or name in preserved else self.live[name]
         offsets = assign_offsets(sizes, live)
         return offsets | {name: offsets[base] for name, base in self.views.items()}
 
@@ -282,7 +282,7 @@ class ProgramWriter:
 
     def _is_view(self, node: Node) -> bool:
         """Tell whether a node only gives its input another shape, which takes no call."""
-        return node.op.name in VIEWS and node.inputs["x"].kind == "value" and not self.spec.preserve_all
+        return node.op.name in VIEWS and node.inputs["x"].kind == "value" and not self.spec.keep
 
     def _view(self, name: str, base: str, comment: str) -> None:
         """Make an array a view of another."""

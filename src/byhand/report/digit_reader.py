@@ -24,7 +24,7 @@ MIN_CONTRAST = 0.35  # of the strokes, in the median; fainter writing must be te
 MIN_FAINT_TELLING = 5
 MIN_TELLING = 3
 MAX_HEIGHT_RATIO = 2.0  # of the tallest tenth to the lowest
-MIN_LONE_HEIGHT = 0.018  # of the photo's longer side, where fewer than MIN_TELLING digits are sure
+MIN_LONE_HEIGHT = 0.025  # of the photo's longer side, where fewer than MIN_TELLING digits are sure
 MAX_ONES = 40  # on a page with next to nothing else; more are a pattern
 SPACE_MIN_HEIGHTS = 0.6  # median digit heights that a space is wider than the median gap
 

@@ -14,7 +14,7 @@ from byhand.report.diagnosis_input import DiagnosisInput, Finding
 from byhand.report.doctor import Diagnosis
 from byhand.report.drawing import fonts, style
 from byhand.report.drawing.confusion_matrix import draw_confusion_matrix
-from byhand.report.drawing.style import DOTS_PER_INCH
+from byhand.report.drawing.fonts import DOTS_PER_INCH
 from byhand.report.drawing.svg_charts import axis_ticks, chart_lines, tick_label, value_label
 from byhand.report.drawing.thumbnails import WHOLE_MAX_PIXELS, thumbnail
 from byhand.report.metrics import worst_mistakes

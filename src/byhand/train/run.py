@@ -24,6 +24,8 @@ from typing import Any
 from byhand.errors import FileError
 from byhand.files import write_whole
 from byhand.nn import Model, serialization
+from byhand.shapes import plain
+from byhand.text import csv_cell
 from byhand.train.history import Row
 from byhand.train.state import snapshot_steps
 
@@ -58,7 +60,7 @@ class Run:
         if run._settings.exists():
             raise FileError(f"{folder} holds a run already; choose another --output, or continue it: --resume")
         _make(run.folder)
-        write_whole(run._settings, (json.dumps(settings, indent=2) + "\n").encode())
+        write_whole(run._settings, (json.dumps(plain(settings), indent=2) + "\n").encode())
         return run
 
     @classmethod
@@ -97,8 +99,9 @@ class Run:
         write_whole(self._log, "".join(json.dumps(row) + "\n" for row in rows).encode())
         names = list(dict.fromkeys(name for row in rows for name in row))
         table = StringIO()
-        csv.DictWriter(table, names, lineterminator="\n").writeheader()
-        csv.DictWriter(table, names, lineterminator="\n").writerows(rows)
+        writer = csv.writer(table, lineterminator="\n")
+        writer.writerow(map(csv_cell, names))
+        writer.writerows([csv_cell(old.get(name, "")) for name in names] for old in rows)
         write_whole(self._table, table.getvalue().encode())
 
     def restore_log(self, history: Sequence[Row]) -> None:

@@ -131,10 +131,10 @@ class Trainer:
         done = f"batch {self.batch_size}, hand {self.hand}, {self.steps:,} steps"
         return f"<trainer of {self.model.name}: {self.optimizer}, {done}>"
 
-    def program(self, batch: int | None = None) -> Program:
-        """Return the generated program of one update; `print` shows it."""
-        size = self.batch_size if batch is None else batch
-        return self.model.program(size, train=True, hand=self.hand, update=self.update, **self.loss.program_settings)
+    def program(self, batch: int | None = None, *, keep: bool = False) -> Program:
+        """Return the generated program of one update; `print` shows it. keep: as in `Model.program`."""
+        size, settings = self.batch_size if batch is None else batch, self.loss.program_settings
+        return self.model.program(size, train=True, hand=self.hand, update=self.update, keep=keep, **settings)
 
     @cached_property
     def data_parallel(self) -> DataParallelStep | None:

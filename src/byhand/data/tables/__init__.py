@@ -18,7 +18,7 @@ from byhand.data.tables.image_finder import ImageFinder
 from byhand.data.tables.label_column import LABEL_WORDS, LabelColumns, joined_labels_note, label_columns
 from byhand.data.tables.path_column import PATH_NAMES, path_column
 from byhand.data.tables.rows import Row, Rows, read_rows
-from byhand.data.tables.split_column import SplitColumns, split_columns
+from byhand.data.tables.split_column import SplitColumns, is_split_like, split_columns
 from byhand.data.tables.table_options import TableOptions
 from byhand.errors import FileError
 from byhand.text import abbreviate, printable, shorten
@@ -55,7 +55,8 @@ def discover_table(path: Path, options: TableOptions) -> DiscoveredFiles:
     if not any(files):
         raise FileError(_missing_message(images, finder, table))
     splits = split_columns([column for column in columns if column is not images], options, table)
-    rest = [column for column in columns if column is not images and column not in splits.columns]
+    used = [images, *splits.columns]
+    rest = [column for column in columns if column not in used and not (column.name and is_split_like(column))]
     labels = label_columns(rest, options.label_column, columns, table, _folders_hint(files))
     found = DiscoveredFiles(printable(path.stem), root)
     found.notes += [_about(table, columns, images, labels, splits), *sheet.notes, *labels.notes, *splits.notes]

@@ -19,7 +19,7 @@ from byhand.data.pixel_range import PixelExtent, PixelRange, arrays_to_bytes, de
 from byhand.data.split_names import split_of
 from byhand.data.tables.column import Column, given_column, header_text, is_number
 from byhand.data.tables.label_column import LABEL_WORDS
-from byhand.data.tables.rows import Row, row_reader
+from byhand.data.tables.rows import JSON_LINES, Row, row_reader
 from byhand.data.tables.table_options import TableOptions
 from byhand.errors import ArgumentError, FileError
 from byhand.shapes import Array
@@ -51,6 +51,8 @@ class PixelLayout:
 
 def layout_of(path: Path) -> PixelLayout | None:
     """Return the layout of a table of pixels, by its first rows; None for a table of another kind."""
+    if path.suffix.lower() in JSON_LINES:
+        return None
     with closing(row_reader(path)) as reader:
         rows = list(islice(reader, SAMPLE_ROWS))
     width = Counter(map(len, rows)).most_common(1)[0][0] if rows else 0

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from shlex import quote
 
 from byhand.data.split_names import split_of
 from byhand.data.tables.column import TRUE, Column, given_column, header_text
@@ -82,6 +83,16 @@ def split_columns(columns: Sequence[Column], options: TableOptions, table: str) 
     return found
 
 
+def is_split_like(column: Column) -> bool:
+    """Return whether a column tells splits or folds, used or not, and so no classes."""
+    if column.key in LABEL_NAMES:
+        return False
+    is_numbered = column.is_whole and column.key in SPLIT_NAMES
+    is_fold = bool(FOLD_WORDS & {*column.words, column.key}) and _holds_folds(column)
+    is_flag = column.words[:1] == ["is"] and _flag_of(column) is not None
+    return is_numbered or is_fold or is_flag or _holds_splits(column)
+
+
 def _holds_splits(column: Column) -> bool:
     """Return whether every cell is the word of a split: of training, of several, or in a column that is called split."""
     splits = {"all" if value.lower() in UNASSIGNED else split_of(value) for value in column.values or ("?",)}
@@ -121,12 +132,12 @@ def _given(column: Column, table: str) -> SplitColumns:
 def _called_split(columns: Sequence[Column], table: str) -> Column | None:
     """Return a column that is called split, if it holds words of splits; numbers may mean anything, and are refused."""
     for column in columns:
-        if column.key in SPLIT_NAMES and 1 < len(column.values) < len(column.cells):
-            if any(map(split_of, column.values)):
-                return column
+        if column.key in SPLIT_NAMES and any(map(split_of, column.values)):
+            return column
+        if column.key in SPLIT_NAMES and column.is_whole and 1 < len(column.values) < len(column.cells):
             raise FileError(
                 f"{table}: the column {column.shown} holds {column.summary()}: which is which? Write train, val and test, or "
-                f"leave it out: --split-column {NO_COLUMN}; or validate on one: --split-column {printable(column.name)} "
+                f"leave it out: --split-column {NO_COLUMN}; or validate on one: --split-column {quote(printable(column.name))} "
                 f"--validation-fold {column.last_value()}"
             )
     return None

@@ -29,9 +29,9 @@ def draw_confusion_matrix(matrix: Array, classes: Sequence[str], path: str | os.
     ticks = range(0, count, 1 + count // NAMED_MAX_CLASSES)
     names = fonts.class_labels(classes)
     names = [names[i] for i in ticks]
-    widest = max(fonts.text_width(name, LABEL_POINTS) for name in names) / style.DOTS_PER_INCH  # inches
+    widest = max(fonts.text_width(name, LABEL_POINTS) for name in names) / fonts.DOTS_PER_INCH  # inches
     side = min(max(MIN_INCHES, side + widest), MAX_INCHES)
-    title = fonts.wrap(title, TITLE_POINTS, (side - 2 * TITLE_MARGIN) * style.DOTS_PER_INCH)
+    title = fonts.wrap(title, TITLE_POINTS, (side - 2 * TITLE_MARGIN) * fonts.DOTS_PER_INCH)
     figure = style.new_figure(side, side + TITLE_LINE * title.count("\n"))
     axes = figure.add_subplot()
     fractions = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)

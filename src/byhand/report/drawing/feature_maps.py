@@ -13,7 +13,8 @@ from PIL import Image
 from byhand.errors import ShapeError
 from byhand.ops.op import Array
 from byhand.report.drawing import fonts, style
-from byhand.report.drawing.style import DOTS_PER_INCH, PIXELATED_MIN_SCALE, format_shape, rgb
+from byhand.report.drawing.fonts import DOTS_PER_INCH
+from byhand.report.drawing.style import PIXELATED_MIN_SCALE, format_shape, rgb
 from byhand.shapes import integer
 from byhand.text import first_synonyms
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from math import ceil
+from typing import Any
 from unicodedata import category
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -63,7 +64,7 @@ def class_labels(names: Sequence[str], max_letters: int = 32) -> list[str]:
     ]
 
 
-def text_width(text: str, points: float, **settings: object) -> int:
+def text_width(text: str, points: float, **settings: Any) -> int:
     """Return the width of a text in pixels, in the fonts that it is drawn with."""
     figure = Figure((1, 1), dpi=DOTS_PER_INCH)
     FigureCanvasAgg(figure)
@@ -74,7 +75,7 @@ def text_width(text: str, points: float, **settings: object) -> int:
     return ceil(pixels)
 
 
-def fit(text: str, points: float, max_pixels: float, max_letters: int = 200, **settings: object) -> str:
+def fit(text: str, points: float, max_pixels: float, max_letters: int = 200, **settings: Any) -> str:
     """Return a text that can be drawn, with an ellipsis in its middle where it is wider than that."""
     text = drawable(shorten(text, max_letters))
     letters = len(text)

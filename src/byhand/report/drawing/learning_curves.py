@@ -23,7 +23,7 @@ def draw_learning_curves(
 
     history: a row per epoch, as `Trainer.fit` returns it; curve: (epoch, loss, accuracy) at many points within the epochs.
     """
-    title = fonts.wrap(title, TITLE_POINTS, (WIDTH - 0.2) * style.DOTS_PER_INCH)
+    title = fonts.wrap(title, TITLE_POINTS, (WIDTH - 0.2) * fonts.DOTS_PER_INCH)
     figure = style.new_figure(WIDTH, HEIGHT + TITLE_LINE * title.count("\n"))
     points = curve or [(row["epoch"], row["loss"], row["accuracy"]) for row in history]
     epochs = [point[0] for point in points]

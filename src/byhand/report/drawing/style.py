@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from byhand.files import write_whole
-from byhand.report.drawing.fonts import DOTS_PER_INCH, drawable, font_families
+from byhand.report.drawing import fonts
 
 TEXT_COLOR = "#1d1c1a"
 MUTED_COLOR = "#6f6b64"
@@ -19,6 +19,7 @@ GRID_COLOR = "#e4e0d8"
 BACKGROUND_COLOR = "#fbfaf7"
 BLUE = "#1f5fa8"  # training curves and correct answers
 ORANGE = "#c8641b"  # held-out curves and mistakes
+DOTS_PER_INCH = fonts.DOTS_PER_INCH
 PIXELATED_MIN_SCALE = 3  # pixels per element; from here on, elements are drawn as squares
 
 
@@ -46,9 +47,9 @@ def save_png(figure: Figure, path: str | os.PathLike[str]) -> None:
     buffer = io.BytesIO()
     texts: list[Any] = figure.findobj(Text)
     for text in texts:
-        if (shown := drawable(text.get_text())) != text.get_text():
+        if (shown := fonts.drawable(text.get_text())) != text.get_text():
             text.set_text(shown)
-    families = font_families("".join(text.get_text() for text in texts))
+    families = fonts.font_families("".join(text.get_text() for text in texts))
     for text in texts if len(families) > 1 else ():
         text.set_fontfamily(families)
     with warnings.catch_warnings():

@@ -1,0 +1,71 @@
+"""Ctrl-C: one line and exit code 130, in the first second and while kernels are compiled."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+
+
+def start(folder, *words):
+    return subprocess.Popen(
+        [sys.executable, "-m", "byhand", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=folder,
+        env=os.environ | {"BYHAND_CACHE": str(folder / "cache")},
+    )
+
+
+@pytest.mark.parametrize("wait", [0.15, 0.3, 0.6])
+def test_while_it_starts(tmp_path, wait):
+    process = start(tmp_path, "train", "mnist")
+    time.sleep(wait)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    if process.returncode != -signal.SIGINT and "site.py" not in err:  # before Python itself had started
+        assert (process.returncode, err) == (130, "byhand: stopped\n")
+    assert not out
+
+
+def test_while_kernels_compile(tmp_path):
+    process = start(tmp_path, "train", "mnist", "--epochs", "1")
+    while "compiling" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    started = time.monotonic()
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, "byhand: stopped\n")
+    assert time.monotonic() - started < 5  # of LLVM alone it can be as much on a busy machine
+
+
+def test_a_program_that_imports_byhand_keeps_its_handler():
+    code = "import signal, byhand; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
+
+
+def test_the_wait_for_a_compiling_thread_can_be_left():
+    from byhand.kernels.runtime import interruptible
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(KeyboardInterrupt):
+            interruptible.run(lambda: time.sleep(0.6))
+        assert interruptible.running()
+        interruptible.wait()
+        assert not interruptible.running()
+        assert interruptible.run(lambda: 5) == 5
+        with pytest.raises(ZeroDivisionError):
+            interruptible.run(lambda: 1 / 0)
+    finally:
+        signal.signal(signal.SIGALRM, before)
