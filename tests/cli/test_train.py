@@ -40,6 +40,7 @@ def test_a_run_writes_the_files_that_it_names(small_data, tmp_path):
     assert written == {
         "run.json",
         "log.jsonl",
+        "log.csv",
         "checkpoint.safetensors",
         "model.safetensors",
         "confusion.png",

@@ -21,7 +21,7 @@ def check_pixels(name: str, data: Dataset) -> None:
     Traceback (most recent call last):
     byhand.errors.ArgumentError: fit: 1 of 1 training images holds NaN or infinite pixels, image 0 first: ...
     """
-    images = data.images
+    images = getattr(data, "images", None)  # check_data refuses what is no data set
     if not isinstance(images, np.ndarray) or images.dtype.kind != "f":
         return
     axes = tuple(range(1, images.ndim))
