@@ -17,8 +17,10 @@ from byhand.data.prefetch import Prefetcher
 from byhand.errors import ArgumentError, ShapeError
 from byhand.graph import Graph, Tensor
 from byhand.kernels.lookup_table import look_up
+from byhand.nn.output_activation import values_after
 from byhand.nn.summary import Summary
-from byhand.ops import DEFAULT_HAND, softmax
+from byhand.nn.task import answers, read_output
+from byhand.ops import DEFAULT_HAND
 from byhand.ops.loss.softmax import check_labels
 from byhand.ops.op import Array
 from byhand.program import Program, build
@@ -36,10 +38,11 @@ LOOKUP_MIN_ELEMENTS = 8192  # below, NumPy scales pixels sooner than a kernel is
 class Model:
     """A network with its parameters.
 
-    inputs: an `nn.Input`; outputs: a tensor made from it, or a layer (or function) to apply to it. The outputs are logits; a
-    softmax at the end is left out of training, whose loss contains it. seed: of the parameters' first values; None: zeros.
-    classes: their names, in order; (): the output is no logits, and may have any shape (such a model can be run and traced,
-    not trained). mean, std: of the normalization of uint8 images, (pixel / 255 - mean) / std, a number or one a channel;
+    inputs: an `nn.Input`; outputs: a tensor made from it, or a layer (or function) to apply to it. seed: of the parameters'
+    first values; None: zeros. task: what the outputs answer, by default read from the graph: "classes" (logits, or a softmax,
+    which training leaves out: its loss contains it), "labels" (a sigmoid each), "numbers" or "features"; see nn/task.py.
+    classes: the names of classes or labels, in order; (): the output has none, and may have any shape (such a model can be run
+    and traced, not trained). mean, std: of the normalization of uint8 images, (pixel / 255 - mean) / std, a number or one a channel;
     floating point images are taken as they are. auxiliary: (logits, weight) pairs, whose weighted losses are added to the
     loss in training (what training reports is the loss of the outputs). crop_pct: the fraction of a photo's shorter side
     that the images of the training showed (timm's word), which `byhand predict` shows too.
@@ -70,6 +73,7 @@ class Model:
         dtype: npt.DTypeLike = np.float32,
         auxiliary: Sequence[tuple[Tensor, float]] = (),
         crop_pct: float | None = None,
+        task: str | None = None,
     ) -> None:
         if not isinstance(inputs, Tensor):
             raise ArgumentError(f"Model: inputs is a {type(inputs).__name__}; expected an nn.Input")
@@ -81,32 +85,23 @@ class Model:
         if dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
             raise ArgumentError(f"Model: dtype is {dtype}; expected float32 or float64")
         self.auxiliary = tuple((tensor, float(weight)) for tensor, weight in auxiliary)
-        self.graph = inputs.graph.up_to(outputs, *(tensor for tensor, _ in self.auxiliary))
+        self.answer = read_output(inputs.graph, outputs, classes, task)
+        self.task, self.logits, self.classes = self.answer.task, self.answer.logits, self.answer.classes
+        self.graph = inputs.graph.up_to(outputs, self.logits, *(tensor for tensor, _ in self.auxiliary))
         self.output, self.name, self.dtype = outputs, name, np.dtype(dtype)
         self.crop_pct = None if crop_pct is None else number("Model: crop_pct", crop_pct)
         if self.crop_pct is not None and not 0 < self.crop_pct <= 1:
             raise ArgumentError(
                 f"Model: crop_pct is {crop_pct}; expected a fraction of a photo's shorter side, up to 1"
             )
-        free = isinstance(classes, tuple) and not classes
-        self.logits = outputs if free else _before_softmax(self.graph, outputs)
-        sizes = self.logits.shape[1:]
-        if len(sizes) != 1 and not free:
-            raise ShapeError(
-                f"Model: the output {self.logits!r} is not (N, classes); end with nn.Flatten() or nn.Linear()"
-            )
-        if self.graph.plan(2, training=False)[1][self.logits.name] != (2, *sizes):
+        if self.graph.plan(2, training=False)[1][self.logits.name] != (2, *self.logits.shape[1:]):
             raise ShapeError(f"Model: the first axis of the output {self.logits!r} is not the batch; keep it first")
-        count = prod(sizes) if classes is None else len(classes)
         for tensor, weight in self.auxiliary:
             if tensor.graph is not inputs.graph or tensor.shape != self.logits.shape or not 0 <= weight < np.inf:
                 raise ArgumentError(
-                    f"Model: auxiliary has {tensor!r} with the weight {weight:g}; expected (N, {count}) made from the same "
-                    "nn.Input, and a weight of 0 or more"
+                    f"Model: auxiliary has {tensor!r} with the weight {weight:g}; expected (N, {len(self.classes)}) made from "
+                    "the same nn.Input, and a weight of 0 or more"
                 )
-        self.classes = tuple(map(str, range(count) if classes is None else classes))
-        if sizes != (count,) and not free:
-            raise ArgumentError(f"Model: got {count} class names for {prod(sizes)} outputs")
         self.mean, self.std = (self._per_channel(what, value) for what, value in (("mean", mean), ("std", std)))
         if not np.all(self.std):
             raise ArgumentError("Model: std is 0; expected numbers to divide by")
@@ -136,7 +131,7 @@ class Model:
                 vars(values)[tensor.name][...] = tensor.initializer(rng, tensor.shape)
 
     def __repr__(self) -> str:
-        what = f"{len(self.classes)} classes" if self.classes else str(self.output.shape[1:])
+        what = f"{len(self.classes)} {self.task}" if self.classes else str(self.output.shape[1:])
         return f"<model {self.name}: {self.input_shape} -> {what}, {self.parameter_count:,} parameters>"
 
     def _repr_html_(self) -> str:
@@ -204,8 +199,8 @@ class Model:
         memory with another, so that all can be read afterwards.
         """
         batch = integer("program: batch", batch)
-        if train and not self.classes:
-            raise ArgumentError(f"{self.name} has no classes to learn: {self.output!r} is its output; see replace_head")
+        if train and (self.task != "classes" or self.answer.activation == "other"):
+            raise ArgumentError(f"{self.name} has no classes to learn: its output gives {self.task}; see replace_head")
         key = (batch, train, hand, update, input_gradient, label_smoothing, preserve_all)
         with self._lock.rlock:
             program = self._programs.pop(key, None)
@@ -297,13 +292,11 @@ class Model:
         return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
     def predict(self, images: Any, *, batch_size: int | None = None, hand: str = DEFAULT_HAND) -> Array:
-        """Return the probability of each class: images (N, H, W, C) uint8 or floating point -> (N, classes).
+        """Return the probability of each class or label: images (N, H, W, C) uint8 or floating point -> (N, classes).
 
-        A model without classes returns its output unchanged.
+        A model of numbers or features returns its output unchanged.
         """
-        if not self.classes:
-            return self.logits_of(images, batch_size=batch_size, hand=hand)
-        return softmax(self.logits_of(images, batch_size=batch_size, hand=hand))  # type: ignore[no-any-return]
+        return answers(self.answer, self.logits_of(images, batch_size=batch_size, hand=hand))
 
     def trace(self, images: Any, labels: Any = None, *, hand: str = DEFAULT_HAND) -> dict[str, Array]:
         """Return every tensor of a forward pass, and with labels of a backward pass, under the name that the program uses.
@@ -327,10 +320,9 @@ class Model:
             named = {self.graph.input.name: x} | self.parameters | vars(state)
             if labels is None:
                 program = self.program(len(x), hand=hand, preserve_all=True)
-                logits = program(x, self.p, state, program.arena)
-                if self.output is not self.logits:
-                    named[self.output.name] = softmax(logits)
+                program(x, self.p, state, program.arena)
                 named |= vars(program.arena)
+                named |= values_after(self.graph.up_to(self.output), named, hand)
             else:
                 labels = check_labels(labels, len(self.classes))
                 if labels.shape != (len(x),):
@@ -391,9 +383,3 @@ class Model:
 
         load(self, path)
 
-
-def _before_softmax(graph: Graph, output: Tensor) -> Tensor:
-    for node in graph.nodes:
-        if node.output is output and node.op is softmax:
-            return node.inputs["x"]  # type: ignore[no-any-return]
-    return output
