@@ -3,10 +3,11 @@
 Every op has three implementations, its hands, one above the other in one file under `byhand.ops`: loops, NumPy arrays, and
 compiled. (Fused ops and reductions derive theirs from their parts.) An op is a function of arrays:
 `bh.conv2d(x, weight, bias, stride=2, padding="same", hand="loops")`. Layers (`bh.nn`) make a `Model`, whose training step is
-one generated Python file: `print(model.program(train=True))`. `bh.Trainer` trains a model, `bh.load` opens a saved one.
+one generated Python file: `print(model.program(train=True))`. `bh.Trainer` trains a model, `bh.load` opens a saved one, a
+pretrained one or an ONNX file.
 
-The packages by floor; each imports only from lower floors: cli; bench, sklearn; train, models, onnx, report, export, page,
-tutorial; nn; program; graph; ops; kernels; data; files, shapes; errors, text.
+The packages by floor; each imports only from lower floors: cli; bench, sklearn, loading; train, models, onnx, report, export,
+page, tutorial; nn; program; graph; ops; kernels; data; files, shapes; errors, text.
 """
 
 from byhand import data, models, nn
@@ -19,7 +20,8 @@ from byhand.errors import (
     UnknownNameError,
     UnsupportedError,
 )
-from byhand.nn import Model, load
+from byhand.loading import load
+from byhand.nn import Model
 from byhand.ops.catalog import *  # noqa: F403
 from byhand.ops.op import REGISTRY as _REGISTRY
 from byhand.train import Constant, Cosine, OneCycle, Run, StepDecay, Trainer, Warmup

@@ -354,12 +354,48 @@ def test_without_words_it_tells_its_commands():
 def test_tutorial_prints_the_articles_lines():
     done = byhand("tutorial", "--images", 200, "--epochs", 1)
     assert done.code == 0
-    lines = done.out.splitlines()
-    assert lines[0] == "MNIST CNN initialized!"
-    assert lines[1].startswith("[Step 100] Past 100 steps: Average Loss ")
-    assert "--- Epoch 1 ---" in lines
-    assert lines[-2].startswith("Test Loss: ")
-    assert lines[-1].startswith("Test Accuracy: ")
+    parts = done.out.split("\n\n")  # an explanation, then the lines of a program
+    programs = [part.splitlines() for part in (parts[1], parts[3], parts[5])]
+    assert programs[0][0] == "MNIST CNN initialized!" and len(programs[0]) == 3
+    assert programs[0][1].startswith("[Step 100] Past 100 steps: Average Loss ")
+    assert programs[1][0] == "--- Epoch 1 ---" and len(programs[1]) == 3
+    assert [line.split(":")[0] for line in programs[2]] == ["--- Testing the CNN ---", "Test Loss", "Test Accuracy"]
+    assert "https://victorzhou.com/blog/intro-to-cnns-part-1/" in parts[0] and "200 test images" in parts[0].replace(
+        "\n", " "
+    )
+    assert "both programs took" in parts[6].replace("\n", " ") and len(parts) == 7
+
+
+def completed(*words):
+    """Return what the shell offers for the last word, which is typed in part."""
+    settings = {
+        "_BYHAND_COMPLETE": "complete_bash",
+        "COMP_WORDS": " ".join(["byhand", *words]),
+        "COMP_CWORD": str(len(words)),
+    }
+    return byhand(**settings).out.split()
+
+
+def test_the_shell_completes_commands_options_and_networks():
+    assert completed("tr") == ["train", "trace"]
+    assert completed("train", "--mo") == ["--model"]
+    assert completed("show", "lenet5") == ["lenet5", "lenet5_1998"]
+    assert completed("predict", "eff") == ["efficientnet_lite0"]
+
+
+def test_models_show_and_trace_print_json(tmp_path):
+    entries = json.loads(byhand("models", "lenet", "--json").out)["models"]
+    assert {"lenet5", "lenet5_1998"} < {entry["name"] for entry in entries} <= set(bh.models.names())
+    assert (entries[0]["parameters"], entries[0]["image"], entries[0]["pretrained"]) == (61_706, [28, 28, 1], False)
+    shown = json.loads(byhand("show", "lenet5", "--json", "--batch-size", 16).out)
+    model = bh.models.create("lenet5")
+    assert [layer["layer"] for layer in shown["layers"]] == [row.layer for row in model.summary().rows]
+    assert shown["layers"][0]["output"] == [28, 28, 6] and shown["layers"][-1]["parameters"] == 850
+    assert shown["algorithms"] == [layer._asdict() for layer in model.program(16, train=True).algorithms]
+    Image.fromarray(bh.data.mnist.test_images()[0]).save(tmp_path / "seven.png")
+    traced = json.loads(byhand("trace", "lenet5", "seven.png", "--json", folder=tmp_path).out)["layers"]
+    assert [layer["shape"] for layer in traced[:2]] == [[28, 28, 1], [28, 28, 6]]
+    assert all(layer["not_finite"] == 0 and layer["smallest"] <= layer["mean"] <= layer["largest"] for layer in traced)
 
 
 def test_tutorial_json_holds_the_articles_digits():

@@ -21,7 +21,6 @@ app = typer.Typer(
     cls=PlainGroup,
     help="Convolutional networks written by hand in Python: train, inspect, explain and export them.",
     epilog="Example:\n  byhand train",
-    add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from byhand.errors import ArgumentError
-from byhand.models import TRAINED
+from byhand.models import TRAINED, names
 from byhand.ops import HANDS
 
 CONTROL_C_EXIT_CODE = 130
@@ -101,6 +101,16 @@ def option(*names: str, help: str, panel: str, **settings: Any) -> Any:
     """Return an option that stands in a panel of the help."""
     _check_panel("option", panel)
     return typer.Option(*names, help=help, rich_help_panel=panel, **settings)
+
+
+def complete_architecture(incomplete: str) -> list[str]:
+    """Return the architectures that begin with what is typed, for the completion of a shell; it completes files itself."""
+    return [name for name in names() if name.startswith(incomplete)]
+
+
+def complete_pretrained(incomplete: str) -> list[str]:
+    """Return the pretrained networks that begin with what is typed."""
+    return [name for name in TRAINED if name.startswith(incomplete)]
 
 
 def choices(names: Sequence[str]) -> str:

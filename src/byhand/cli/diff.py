@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from byhand.cli.command import ANY_MODEL, MODEL, AsJson, ImageSize, command
+from byhand.cli.command import ANY_MODEL, MODEL, AsJson, ImageSize, command, complete_architecture
 from byhand.cli.model_argument import open_model
 from byhand.text import printable
 
@@ -19,8 +19,8 @@ PRINTED_CLASS_NAMES = 3
 
 @command("byhand diff model.onnx runs/lenet5-mnist", panel=MODEL)
 def diff(
-    a: Annotated[str, typer.Argument(metavar="MODEL", help=ANY_MODEL)],
-    b: Annotated[str, typer.Argument(metavar="OTHER", help="The other network.")],
+    a: Annotated[str, typer.Argument(metavar="MODEL", help=ANY_MODEL, autocompletion=complete_architecture)],
+    b: Annotated[str, typer.Argument(metavar="OTHER", help="The other network.", autocompletion=complete_architecture)],
     size: ImageSize = None,
     as_json: AsJson = False,
 ) -> None:

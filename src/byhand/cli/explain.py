@@ -17,6 +17,7 @@ from byhand.cli.command import (
     Mean,
     Std,
     command,
+    complete_pretrained,
     option,
     output_option,
 )
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     panel=MODEL,
 )
 def explain(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help=TRAINED_MODEL)],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=TRAINED_MODEL, autocompletion=complete_pretrained)],
     image: Annotated[Path, typer.Argument(metavar="IMAGE", help="An image.")],
     name: Annotated[
         str | None,

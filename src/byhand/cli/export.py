@@ -12,7 +12,18 @@ from rich.console import Console
 from rich.table import Table
 
 from byhand import nn
-from byhand.cli.command import DATA, OUTPUT, TRAINED_MODEL, AsJson, ImageSize, Mean, Std, command, option
+from byhand.cli.command import (
+    DATA,
+    OUTPUT,
+    TRAINED_MODEL,
+    AsJson,
+    ImageSize,
+    Mean,
+    Std,
+    command,
+    complete_pretrained,
+    option,
+)
 from byhand.cli.look import check_page, find_run, render_page
 from byhand.cli.model_argument import format_shape, open_model, resolve_preprocessing
 from byhand.cli.training_setup import load_sets
@@ -32,7 +43,7 @@ MAX_TABLE_WIDTH = 200  # columns
     panel=OUTPUT,
 )
 def export(
-    run: Annotated[str, typer.Argument(metavar="MODEL", help=TRAINED_MODEL)],
+    run: Annotated[str, typer.Argument(metavar="MODEL", help=TRAINED_MODEL, autocompletion=complete_pretrained)],
     page: Annotated[
         Path | None,
         typer.Argument(metavar="FILE", help="HTML file, of --html only.", show_default="classifier.html in the run"),

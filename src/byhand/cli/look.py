@@ -12,7 +12,19 @@ import numpy as np
 import typer
 
 from byhand import models, nn
-from byhand.cli.command import ANY_MODEL, MODEL, OUTPUT, ImageSize, Labels, Mean, Std, command, option, output_option
+from byhand.cli.command import (
+    ANY_MODEL,
+    MODEL,
+    OUTPUT,
+    ImageSize,
+    Labels,
+    Mean,
+    Std,
+    command,
+    complete_architecture,
+    option,
+    output_option,
+)
 from byhand.cli.model_argument import image_reader, open_model, print_note, resolve_preprocessing
 from byhand.cli.progress_bar import ProgressBar
 from byhand.cli.training_setup import RUNS_FOLDER, TrainingSetup, load_sets
@@ -33,7 +45,12 @@ MAX_PAGE_TIME_FRACTION = 0.25  # of a training's time that updating its page may
 
 @command("byhand look runs/lenet5-mnist", "byhand look model.onnx photo.jpg -o page.html", panel=MODEL)
 def look(
-    model: Annotated[str | None, typer.Argument(metavar="MODEL", help=ANY_MODEL, show_default="the newest run")] = None,
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="MODEL", help=ANY_MODEL, autocompletion=complete_architecture, show_default="the newest run"
+        ),
+    ] = None,
     images: Annotated[list[Path] | None, typer.Argument(metavar="IMAGE", help="Images to run it on.")] = None,
     output: Annotated[Path | None, output_option("HTML file.", "look.html in the run, else NAME-look.html")] = None,
     no_open: Annotated[bool, option("--no-open", panel=OUTPUT, help="Don't open the page in a browser.")] = False,

@@ -11,6 +11,7 @@ from rich.console import Console
 from byhand import models, nn
 from byhand.data import digits, photos
 from byhand.errors import ArgumentError, FileError, UnknownNameError
+from byhand.loading import load
 from byhand.models.architecture import IMAGENET_MEAN, IMAGENET_STD
 from byhand.ops.op import Array
 
@@ -58,13 +59,7 @@ def _architecture(name: str, sides: tuple[int, int] | None, trained: bool) -> nn
 
 def _from_onnx(path: Path, sides: tuple[int, int] | None) -> nn.Model:
     try:
-        from byhand import onnx  # noqa: PLC0415  (an extra)
-    except ModuleNotFoundError as error:
-        if error.name != "onnx":
-            raise
-        raise FileError(str(error)) from None
-    try:
-        return onnx.load(path, input_shape=None if sides is None else (*sides, _channels(path)))
+        return load(path, input_shape=None if sides is None else (*sides, _channels(path)))
     except FileError as error:
         raise type(error)(
             str(error).replace("input_shape=(height, width, channels)", "--image-size HEIGHTxWIDTH")

@@ -1,13 +1,14 @@
 """`byhand models`: a list of all architectures."""
 
+import json
 from itertools import groupby
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from byhand.cli.command import MODEL, command
+from byhand.cli.command import MODEL, AsJson, command, complete_architecture
 from byhand.errors import UnknownNameError
-from byhand.models import ARCHITECTURES
+from byhand.models import ARCHITECTURES, TRAINED
 from byhand.nn import Input
 from byhand.nn.summary import Summary
 
@@ -15,9 +16,18 @@ WINDOW_OPS = ("conv2d", "max_pool", "avg_pool")  # what follows them sees the wh
 LARGE_UNITS = (("G", 1e9), ("M", 1e6))
 
 
-@command("byhand models", "byhand models resnet", panel=MODEL)
+@command("byhand models", "byhand models resnet", "byhand models --json", panel=MODEL)
 def models(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Only names that contain this.", show_default=False)] = "",
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="Only names that contain this.",
+            autocompletion=complete_architecture,
+            show_default=False,
+        ),
+    ] = "",
+    as_json: AsJson = False,
 ) -> None:
     """List the architectures, oldest first: year, paper, what was new; image size, parameters, FLOPs, receptive field.
 
@@ -28,16 +38,38 @@ def models(
     names.sort(key=lambda key: (ARCHITECTURES[key].year, _headline(key)))
     if not names:
         raise UnknownNameError("model", name, ARCHITECTURES, "`byhand models` lists them")
+    entries = [_entry(key) for key in names]
+    if as_json:
+        print(json.dumps({"models": entries}))
+        return
     print(f"{'':24}{'image':>12}{'parameters':>14}{'FLOPs':>8}{'receptive field':>17}")
-    for headline, keys in groupby(names, _headline):
+    for headline, group in groupby(entries, lambda entry: _headline(entry["name"])):
         print(headline)
-        for key in keys:
-            architecture = ARCHITECTURES[key]
-            images = Input(*architecture.image)
-            summary = Summary(images.graph, architecture.build(images, architecture.classes), key)
-            field = max(_height(row.receptive_field) for row in summary.rows if row.op in WINDOW_OPS)
-            size = "x".join(map(str, architecture.image))
-            print(f"  {key:22}{size:>12}{summary.parameters:>14,}{_short(summary.flops):>8}{field:>17}")
+        for entry in group:
+            size = "x".join(map(str, entry["image"]))
+            print(
+                f"  {entry['name']:22}{size:>12}{entry['parameters']:>14,}{_short(entry['flops']):>8}"
+                f"{entry['receptive_field']:>17}"
+            )
+
+
+def _entry(key: str) -> dict[str, Any]:
+    """Return an architecture as an entry of --json."""
+    architecture = ARCHITECTURES[key]
+    images = Input(*architecture.image)
+    summary = Summary(images.graph, architecture.build(images, architecture.classes), key)
+    return {
+        "name": key,
+        "year": architecture.year,
+        "paper": architecture.paper,
+        "new": architecture.new,
+        "image": list(architecture.image),
+        "classes": architecture.classes,
+        "pretrained": key in TRAINED,
+        "parameters": summary.parameters,
+        "flops": summary.flops,
+        "receptive_field": max(_height(row.receptive_field) for row in summary.rows if row.op in WINDOW_OPS),
+    }
 
 
 def _headline(key: str) -> str:

@@ -12,7 +12,19 @@ import numpy as np
 import typer
 
 from byhand import nn
-from byhand.cli.command import MODEL, OUTPUT, TRAINED_MODEL, AsJson, ImageSize, Labels, Mean, Std, command, option
+from byhand.cli.command import (
+    MODEL,
+    OUTPUT,
+    TRAINED_MODEL,
+    AsJson,
+    ImageSize,
+    Labels,
+    Mean,
+    Std,
+    command,
+    complete_pretrained,
+    option,
+)
 from byhand.cli.model_argument import check_classifier, format_shape, image_reader, open_model, resolve_preprocessing
 from byhand.cli.progress_bar import ProgressBar
 from byhand.data.discovery import image_files_below
@@ -36,7 +48,7 @@ STANDARD_INPUT = "-"
     panel=MODEL,
 )
 def predict(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help=TRAINED_MODEL)],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=TRAINED_MODEL, autocompletion=complete_pretrained)],
     images: Annotated[
         list[str] | None,
         typer.Argument(metavar="IMAGE", help="Images, folders of images, or - for standard input.", show_default=False),

@@ -1,7 +1,9 @@
 """`byhand show`: a network's layers, a drawing of its graph, or the generated training program."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,8 +14,10 @@ from byhand.cli.command import (
     MODEL,
     OUTPUT,
     TRAINING,
+    AsJson,
     ImageSize,
     command,
+    complete_architecture,
     option,
     output_option,
 )
@@ -26,7 +30,7 @@ from byhand.train import SGD, Trainer
 
 @command("byhand show resnet50", "byhand show lenet5 --program --hand arrays", panel=MODEL)
 def show(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help=ANY_MODEL)],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=ANY_MODEL, autocompletion=complete_architecture)],
     graph: Annotated[bool, option("--graph", panel=OUTPUT, help="Draw the graph as SVG.")] = False,
     program: Annotated[
         bool, option("--program", panel=OUTPUT, help="Print the generated training program instead of the layers.")
@@ -38,10 +42,13 @@ def show(
         option(panel=TRAINING, help=f"Implementation of the ops in --program: {HAND_CHOICES}."),
     ] = DEFAULT_HAND,
     size: ImageSize = None,
+    as_json: AsJson = False,
 ) -> None:
     """Show a network's layers with shapes, parameters, FLOPs and algorithms; its graph; or its training program."""
     if graph and program:
         raise ArgumentError("show draws the graph or prints the program; give --graph or --program")
+    if as_json and (graph or program):
+        raise ArgumentError("--json prints the layers; give it without --graph and --program")
     if output is not None and not graph:
         raise ArgumentError("--output is the file of a drawing; give --graph with it")
     network = open_model(model, size)
@@ -50,9 +57,32 @@ def show(
     elif program:
         trainer = Trainer(network, SGD(lr=0.1, momentum=0.9), batch_size=batch_size, hand=hand)
         print(trainer.program(), end="")
+    elif as_json:
+        print(json.dumps(_as_json(network, batch_size)))
     else:
         print(network.summary())
         _print_algorithms(network, batch_size)
+
+
+def _as_json(network: nn.Model, batch_size: int) -> dict[str, Any]:
+    """Return the layers, and the algorithms of a batch size, as --json prints them."""
+    summary = network.summary()
+    program = network.program(batch_size, train=bool(network.classes))
+    return {
+        "name": network.name,
+        "image": list(network.input_shape),
+        "output": list(network.output.shape[1:]),
+        "classes": list(network.classes),
+        "parameters": summary.parameters,
+        "flops": summary.flops,
+        "layers": [
+            asdict(row) | {"output": list(node.output.shape[1:])}
+            for row, node in zip(summary.rows, network.graph.nodes)
+        ],
+        "batch_size": batch_size,
+        "micro_batches": program.micro_batches,
+        "algorithms": [layer._asdict() for layer in program.algorithms],
+    }
 
 
 def _print_algorithms(network: nn.Model, batch_size: int) -> None:

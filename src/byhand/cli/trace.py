@@ -1,16 +1,28 @@
 """`byhand trace`: statistics of every layer's output for one image, or one layer's feature maps, drawn."""
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
 
 from byhand import nn
-from byhand.cli.command import ANY_MODEL, MODEL, OUTPUT, ImageSize, Mean, Std, command, option, output_option
+from byhand.cli.command import (
+    ANY_MODEL,
+    MODEL,
+    OUTPUT,
+    AsJson,
+    ImageSize,
+    Mean,
+    Std,
+    command,
+    complete_architecture,
+    option,
+    output_option,
+)
 from byhand.cli.model_argument import image_reader, open_model, resolve_preprocessing, tensor_names, tensor_of
 from byhand.errors import ArgumentError, FileError
-from byhand.graph.graph import show
 from byhand.ops.op import Array
 
 NOT_FINITE_MARK = "  <- NaN or infinity"
@@ -25,7 +37,7 @@ TEXT_COLUMNS = 3  # of the above, aligned to the left
     panel=MODEL,
 )
 def trace(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help=ANY_MODEL)],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=ANY_MODEL, autocompletion=complete_architecture)],
     image: Annotated[Path, typer.Argument(metavar="IMAGE", help="An image.")],
     layer: Annotated[
         str | None, option(panel=OUTPUT, help="Draw the output of this layer, by its name in byhand or in ONNX.")
@@ -40,6 +52,7 @@ def trace(
     mean: Mean = None,
     std: Std = None,
     size: ImageSize = None,
+    as_json: AsJson = False,
 ) -> None:
     """Print the range, mean and fraction of zeros of every layer's output for an image, or draw one layer's output.
 
@@ -47,6 +60,8 @@ def trace(
     """
     if layer is None and (output is not None or scale_each or max_maps != DEFAULT_MAX_MAPS):
         raise ArgumentError("--output, --scale-each and --max-maps are of a drawing; give --layer NAME with them")
+    if layer is not None and as_json:
+        raise ArgumentError("--json prints the table, --layer draws an image; give one of them")
     network = open_model(model, size)
     name = None if layer is None else tensor_of(network, layer, model)
     path = Path(f"{name}.png") if output is None else output
@@ -56,7 +71,8 @@ def trace(
     resolve_preprocessing(network, model, mean, std)
     values = network.trace(pixels[None])
     if name is None:
-        print(_table(network, values))
+        rows = _rows(network, values)
+        print(json.dumps({"model": network.name, "image": str(image), "layers": rows}) if as_json else _table(rows))
         return
     from byhand.report import draw_feature_maps  # noqa: PLC0415  (byhand.report imports matplotlib, which is slow)
 
@@ -66,25 +82,40 @@ def trace(
     print(f"wrote {path}")
 
 
-def _table(network: nn.Model, values: dict[str, Array]) -> str:
+def _rows(network: nn.Model, values: dict[str, Array]) -> list[dict[str, Any]]:
+    """Return the statistics of each layer's output, in the order of execution, as --json prints them.
+
+    smallest, mean and largest are those of the finite numbers, None where there are none; zeros and not_finite are
+    fractions of all numbers.
+    """
     ops = {node.output.name: node.op.name for node in network.graph.nodes}
-    rows: list[tuple[str, ...]] = [COLUMNS]
-    marks = [""]
+    rows = []
     for name in tensor_names(network):
         array = values[name]
         finite = array[np.isfinite(array)].astype(np.float64)
-        statistics = ["-"] * 3
-        if finite.size:
-            statistics = [f"{value:.4g}" for value in (finite.min(), finite.mean(), finite.max())]
-        shape = show(network.graph.tensors[name])
-        rows.append((name, ops.get(name, "input"), shape, *statistics, f"{np.mean(array == 0):.1%}"))
-        marks.append("" if finite.size == array.size else NOT_FINITE_MARK)
-    widths = [max(len(row[i]) for row in rows) for i in range(len(COLUMNS))]
+        statistics = [finite.min(), finite.mean(), finite.max()] if finite.size else [None] * 3
+        row = dict(zip(("smallest", "mean", "largest"), (x if x is None else float(x) for x in statistics)))
+        fractions = {"zeros": float(np.mean(array == 0)), "not_finite": 1 - finite.size / array.size}
+        shape = list(network.graph.tensors[name].shape[1:])
+        rows.append({"layer": name, "op": ops.get(name, "input"), "shape": shape, **row, **fractions})
+    return rows
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    cells = [COLUMNS, *(_cells(row) for row in rows)]
+    marks = ["", *(NOT_FINITE_MARK if row["not_finite"] else "" for row in rows)]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(COLUMNS))]
     lines = []
-    for row, mark in zip(rows, marks):
-        cells = [
+    for line, mark in zip(cells, marks):
+        padded = [
             cell.ljust(width) if i < TEXT_COLUMNS else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths))
+            for i, (cell, width) in enumerate(zip(line, widths))
         ]
-        lines.append("  ".join(cells).rstrip() + mark)
+        lines.append("  ".join(padded).rstrip() + mark)
     return "\n".join(lines)
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    statistics = ["-" if row[name] is None else f"{row[name]:.4g}" for name in ("smallest", "mean", "largest")]
+    shape = f"({', '.join(map(str, ['N', *row['shape']]))})"
+    return row["layer"], row["op"], shape, *statistics, f"{row['zeros']:.1%}"

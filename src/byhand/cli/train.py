@@ -22,6 +22,7 @@ from byhand.cli.command import (
     AsJson,
     choices,
     command,
+    complete_architecture,
     option,
     output_option,
 )
@@ -88,7 +89,12 @@ def train(
     ] = False,
     model: Annotated[
         str | None,
-        option(panel=MODEL, help="Alias of MODEL.", show_default="by the data: lenet5, efficientnet_lite0 or small"),
+        option(
+            panel=MODEL,
+            autocompletion=complete_architecture,
+            help="Alias of MODEL.",
+            show_default="by the data: lenet5, efficientnet_lite0 or small",
+        ),
     ] = None,
     source: Annotated[
         str | None,
