@@ -34,7 +34,9 @@ class Case:
         y = self.make()(*self.inputs(x))
         settings = {"dtype": np.float64, "seed": 3} | settings
         flat = nn.Flatten(name="flat_end")(y)
-        outputs, settings = (nn.Linear(5, name="fc_end")(flat), settings) if head else (flat, settings | {"classes": ()})
+        outputs, settings = (
+            (nn.Linear(5, name="fc_end")(flat), settings) if head else (flat, settings | {"classes": ()})
+        )
         model = nn.Model(x, outputs, **settings)
         return model, next(node for node in model.graph.nodes if node.output is y)
 

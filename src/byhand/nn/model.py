@@ -15,7 +15,7 @@ import numpy.typing as npt
 from byhand.data.lazy_images import LazyImages
 from byhand.data.prefetch import Prefetcher
 from byhand.errors import ArgumentError, ShapeError
-from byhand.graph import Graph, Tensor
+from byhand.graph import Tensor
 from byhand.kernels.lookup_table import look_up
 from byhand.nn.output_activation import values_after
 from byhand.nn.summary import Summary
@@ -42,9 +42,9 @@ class Model:
     first values; None: zeros. task: what the outputs answer, by default read from the graph: "classes" (logits, or a softmax,
     which training leaves out: its loss contains it), "labels" (a sigmoid each), "numbers" or "features"; see nn/task.py.
     classes: the names of classes or labels, in order; (): the output has none, and may have any shape (such a model can be run
-    and traced, not trained). mean, std: of the normalization of uint8 images, (pixel / 255 - mean) / std, a number or one a channel;
-    floating point images are taken as they are. auxiliary: (logits, weight) pairs, whose weighted losses are added to the
-    loss in training (what training reports is the loss of the outputs). crop_pct: the fraction of a photo's shorter side
+    and traced, not trained). mean, std: of the normalization of uint8 images, (pixel / 255 - mean) / std, a number or one a
+    channel; floating point images are taken as they are. auxiliary: (logits, weight) pairs, whose weighted losses are added to
+    the loss in training (what training reports is the loss of the outputs). crop_pct: the fraction of a photo's shorter side
     that the images of the training showed (timm's word), which `byhand predict` shows too.
 
     p: the parameters by name, and all of them in one buffer, `p.flat`; g: their gradients, `grad_<name>`, and `g.flat`;
@@ -382,4 +382,3 @@ class Model:
         from byhand.nn.torchvision import load  # noqa: PLC0415  (it takes Models)
 
         load(self, path)
-

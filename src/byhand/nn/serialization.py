@@ -37,6 +37,7 @@ def save(
         "format": FORMAT_VERSION,
         "name": model.name,
         "classes": list(model.classes),
+        "task": model.task,
         "mean": model.mean,
         "std": model.std,
         "crop_pct": model.crop_pct,
@@ -116,6 +117,7 @@ def _model(metadata: Any) -> Model:
         raise FileError(f"its dtype is {str(metadata['dtype'])[:40]!r}; expected 'float32' or 'float64'")
     settings = {"mean": mean, "std": std, "classes": metadata["classes"] or (), "dtype": np.dtype(metadata["dtype"])}
     settings["auxiliary"], settings["crop_pct"] = auxiliary, metadata.get("crop_pct")
+    settings["task"] = metadata.get("task")  # absent in files of older versions: read from the graph
     return Model(graph.input, output, name=str(metadata["name"]), seed=None, **settings)
 
 

@@ -68,7 +68,9 @@ def read_output(
         return OutputSpec(task, output)
     if ending.activation in (SIGMOIDS if task == "classes" else SOFTMAXES):
         other = "labels" if task == "classes" else "classes"
-        raise ArgumentError(f"Model: the output ends in a {ending.activation}, which gives {other}; expected task={other!r}")
+        raise ArgumentError(
+            f"Model: the output ends in a {ending.activation}, which gives {other}; expected task={other!r}"
+        )
     names = tuple(map(str, range(_default_count(task, count)) if classes is None or nameless else classes))
     if task == "labels" and (count, len(names)) == (1, 1):
         names = (f"not {names[0]}", *names)
