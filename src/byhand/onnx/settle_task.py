@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from byhand.errors import UnsupportedError
+from byhand.errors import FileError, UnsupportedError
 from byhand.graph import Graph
 from byhand.nn.task import SIGMOIDS, SOFTMAXES
+from byhand.onnx.metadata import PREFIX
 from byhand.onnx.outputs import NO_VECTOR, VECTOR, Output, comes_from_weights
 
 MAX_CLASSES = 2**20  # a longer output vector is not taken for logits
@@ -31,6 +32,8 @@ def settle_task(
         told = f"its output {output.name} {output.shape} gives {output.size}"
         if classes is not None:
             raise UnsupportedError(f"got {len(names)} class names, but {told}")
+        if metadata["classes_key"] == f"{PREFIX}classes":
+            raise FileError(f"its metadata {PREFIX}classes has {len(names)} names, but {told}")
         notes.append(f"its metadata '{metadata['classes_key']}' has {len(names)} names, but {told}: they are not used")
         names = None
     task = task or _task_of(graph, output, named=bool(names))
