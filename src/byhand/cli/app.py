@@ -10,8 +10,15 @@ from typing import Annotated, Any
 import typer
 
 from byhand import __version__
-from byhand.cli.command import COMMANDS, CONTROL_C_EXIT_CODE, PlainCommand, PlainGroup, registered_commands
-from byhand.errors import ByhandError
+from byhand.cli.command import (
+    COMMANDS,
+    CONTROL_C_EXIT_CODE,
+    NOT_FINITE_EXIT_CODE,
+    PlainCommand,
+    PlainGroup,
+    registered_commands,
+)
+from byhand.errors import ByhandError, NotFiniteError
 
 NUMBER_ERRORS = {"float_parsing": "a number", "int_parsing": "a whole number"}  # of pydantic
 USAGE_EXIT_CODE = 2
@@ -47,7 +54,7 @@ def main() -> None:
     try:
         code = app(sys.argv[1:] or ["--help"], prog_name="byhand", standalone_mode=False)
     except ByhandError as error:
-        code = _fail(str(error))
+        code = _fail(str(error), NOT_FINITE_EXIT_CODE if isinstance(error, NotFiniteError) else USAGE_EXIT_CODE)
     except typer.Abort:  # Ctrl-C
         print("byhand: stopped", file=sys.stderr)
         code = CONTROL_C_EXIT_CODE
@@ -72,7 +79,7 @@ def _usage_message(error: Any) -> str:
     return f"{error.param.opts[0]} is {details[0]['input']!r}; expected {expected}"
 
 
-def _fail(message: str) -> int:
+def _fail(message: str, code: int = USAGE_EXIT_CODE) -> int:
     from byhand.train.distributed.mpi import Communicator, world  # noqa: PLC0415  (slow to import, needed for errors only)
 
     sys.stdout.flush()
@@ -80,4 +87,4 @@ def _fail(message: str) -> int:
         ranks = world()
     except ByhandError:  # mpi4py is missing, which the message says
         ranks = Communicator()
-    return ranks.fail(f"byhand: {' '.join(message.split())}", USAGE_EXIT_CODE)
+    return ranks.fail(f"byhand: {' '.join(message.split())}", code)

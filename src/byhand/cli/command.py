@@ -12,9 +12,11 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from byhand.errors import ArgumentError
 from byhand.models import TRAINED, names
+from byhand.nn.task import TASKS
 from byhand.ops import HANDS
 
 CONTROL_C_EXIT_CODE = 130
+NOT_FINITE_EXIT_CODE = 1  # of a network that answers NaN or infinity
 # The panels of `byhand --help` and of each command's help, in this order. `bench` and `env` concern neither data nor a
 # network, but the machine.
 PANELS = ("Data", "Training", "Model", "Output", "Machine")
@@ -140,5 +142,23 @@ Std = Annotated[
     str | None,
     option(panel=MODEL, help="Divides (pixel / 255 - mean); --mean 0 --std 1/255 leaves pixels unchanged."),
 ]
-Labels = Annotated[Path | None, option(metavar="FILE", panel=MODEL, help="File with the class names, one per line.")]
+Labels = Annotated[
+    Path | None, option(metavar="FILE", panel=MODEL, help="File with the class names: a text file, CSV or JSON.")
+]
+OUTPUT_NAME_HELP = "Output of an ONNX file that has several, by its name."
+OutputName = Annotated[
+    str | None,
+    option(
+        "--output-name", metavar="NAME", panel=MODEL, help=OUTPUT_NAME_HELP, show_default="the one with the classes"
+    ),
+]
+Task = Annotated[
+    str | None,
+    option(
+        metavar="|".join(TASKS),
+        panel=MODEL,
+        help="What the model answers: classes, one of several; labels, each by itself; numbers; features.",
+        show_default="read from the model",
+    ),
+]
 AsJson = Annotated[bool, option("--json", panel=OUTPUT, help="Print one JSON object and nothing else.")]

@@ -15,7 +15,9 @@ from byhand.cli.command import (
     ImageSize,
     Labels,
     Mean,
+    OutputName,
     Std,
+    Task,
     command,
     complete_pretrained,
     option,
@@ -61,6 +63,8 @@ def explain(
     mean: Mean = None,
     std: Std = None,
     size: ImageSize = None,
+    output_name: OutputName = None,
+    task: Task = None,
     output: Annotated[Path | None, output_option("PNG file.", "IMAGE-explained.png")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -71,7 +75,7 @@ def explain(
     file = Path(f"{image.stem}-explained.png") if output is None else output
     if file.exists():
         raise FileError(f"{file} exists already; choose another file with --output")
-    network = open_model(model, size, trained=True)
+    network = open_model(model, size, trained=True, output=output_name, task=task, labels=labels)
     check_classifier(network, model, image)
     read_image = image_reader(network)
     resolve_preprocessing(network, model, mean, std, labels)
@@ -84,7 +88,11 @@ def explain(
     found = explain_image(network, pixels, index, layer=cam_layer)
     draw_explanation(found, file, f"{image.name} in {network.name}")
     if as_json:
-        print(json.dumps({"image": str(image), "model": network.name} | _facts(found) | {"file": str(file)}))
+        print(
+            json.dumps(
+                {"image": str(image), "model": network.name} | _facts(found) | {"file": str(file)}, allow_nan=False
+            )
+        )
     else:
         for title, text in _lines(found, network, cam_layer is not None):
             print(printable(f"{title:9}  {text}"))
@@ -97,7 +105,7 @@ def class_number(classes: tuple[str, ...], name: str) -> int:
     >>> class_number(("tench, Tinca tinca", "goldfish"), "tench"), class_number(("cat", "dog"), "1")
     (0, 1)
     """
-    if name in classes:
+    if classes.count(name) == 1:
         return classes.index(name)
     synonyms = [[synonym.strip() for synonym in names.split(",")] for names in classes]
     found = [i for i, names in enumerate(synonyms) if name.lower() in [synonym.lower() for synonym in names]]

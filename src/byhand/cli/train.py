@@ -20,6 +20,7 @@ from byhand.cli.command import (
     OUTPUT,
     TRAINING,
     AsJson,
+    OutputName,
     choices,
     command,
     complete_architecture,
@@ -106,6 +107,7 @@ def train(
             "none: train from scratch.",
         ),
     ] = None,
+    output_name: OutputName = None,
     unfreeze: Annotated[
         str | None,
         option(
@@ -191,6 +193,7 @@ def train(
         "model": _one_of("model", model_name, model),
         "data": _one_of("data set", data_name, data),
         "from": source,
+        "output_name": output_name,
         "unfreeze": _unfrozen_layers(unfreeze),
         "epochs": epochs,
         "minutes": minutes,

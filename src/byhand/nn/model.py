@@ -177,6 +177,11 @@ class Model:
         """How many numbers the parameters hold."""
         return sum(prod(t.shape) for t in self.graph.of_kind("parameter"))
 
+    @property
+    def trainable(self) -> bool:
+        """Whether training has a loss for it: the softmax cross-entropy of classes."""
+        return self.task == "classes" and self.answer.activation != "other"
+
     def summary(self) -> Summary:
         """Return the table of layers: output shape, parameters, FLOPs, receptive field; `print` it."""
         return Summary(self.graph, self.output, self.name)
@@ -199,7 +204,7 @@ class Model:
         memory with another, so that all can be read afterwards.
         """
         batch = integer("program: batch", batch)
-        if train and (self.task != "classes" or self.answer.activation == "other"):
+        if train and not self.trainable:
             raise ArgumentError(f"{self.name} has no classes to learn: its output gives {self.task}; see replace_head")
         key = (batch, train, hand, update, input_gradient, label_smoothing, preserve_all)
         with self._lock.rlock:

@@ -10,8 +10,8 @@ from byhand.nn.model import Model
 from byhand.ops import get
 
 
-def with_task(model: Model, task: str) -> Model:
-    """Return a model with the same graph and weights whose outputs answer another task.
+def with_task(model: Model, task: str | None) -> Model:
+    """Return a model with the same graph and weights whose outputs answer another task; None: its own.
 
     Raises ArgumentError where the graph contradicts it: sigmoids give labels, a softmax gives classes.
 
@@ -19,7 +19,7 @@ def with_task(model: Model, task: str) -> Model:
     >>> with_task(bh.models.create("lenet5"), "labels")
     <model lenet5: (28, 28, 1) -> 10 labels, 61,706 parameters>
     """
-    if task == model.task:
+    if task in (None, model.task):
         return model
     classes = model.classes if task in ("classes", "labels") and len(model.classes) == model.output.shape[-1] else None
     assert model.graph.input is not None

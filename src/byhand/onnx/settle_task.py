@@ -11,6 +11,7 @@ from byhand.nn.task import SIGMOIDS, SOFTMAXES
 from byhand.onnx.metadata import PREFIX
 from byhand.onnx.outputs import NO_VECTOR, VECTOR, Output, comes_from_weights
 
+IMAGENET_CLASSES = 1000  # outputs that need no explanation
 MAX_CLASSES = 2**20  # a longer output vector is not taken for logits
 
 
@@ -26,34 +27,51 @@ def settle_task(
 
     Raises UnsupportedError where the caller's names do not fit.
     """
+    known = task is not None or metadata.get("task") is not None
     task = metadata.get("task") if task is None else task
-    names = metadata.get("classes") if classes is None else classes
-    if names and not (output.fits(len(names)) or (task == "labels" and (output.size, len(names)) in ((1, 1), (1, 2)))):
-        told = f"its output {output.name} {output.shape} gives {output.size}"
-        if classes is not None:
-            raise UnsupportedError(f"got {len(names)} class names, but {told}")
-        if metadata["classes_key"] == f"{PREFIX}classes":
-            raise FileError(f"its metadata {PREFIX}classes has {len(names)} names, but {told}")
-        notes.append(f"its metadata '{metadata['classes_key']}' has {len(names)} names, but {told}: they are not used")
-        names = None
+    names = _names_that_fit(output, metadata, task, classes, notes)
     task = task or _task_of(graph, output, named=bool(names))
     if task in ("numbers", "features"):
-        if names and classes is not None and task != metadata.get("task"):
-            raise UnsupportedError(f"got {len(names)} class names, but its output {output.name} gives {task}")
+        if names and classes is not None:
+            raise UnsupportedError(f"got {len(names)} class names, but its output {output} gives {task}")
         names = ()
-    bare = output.ending.activation == "none"
-    if task == "classes" and bare and not names and metadata.get("task") is None:
-        notes.append(
-            f"its output {output.name} {output.shape} ends in no softmax: taken for the logits of {output.size} classes;"
-            " if it is none, --task labels, numbers or features says so"
-        )
-    if (task == "numbers" and output.size > 1) or (task == "features" and output.kind == VECTOR):
-        what = "bounded" if output.ending.activation == "bounded" else "computed from probabilities"
-        why = f"is {what}" if not bare else "does not come from a layer with weights"
-        notes.append(f"its output {output.name} {output.shape} {why}: taken for {task}; --task classes says otherwise")
+    if not known and (note := _assumption(output, task, named=bool(names))):
+        notes.append(note)
     if task == "classes" and output.size == 1 and output.ending.activation in SOFTMAXES:
         notes.append(f"its output {output.name} is a softmax of one value, which is always 1")
     return task, names
+
+
+def _names_that_fit(
+    output: Output, metadata: dict[str, Any], task: str | None, classes: Sequence[str] | None, notes: list[str]
+) -> Sequence[str] | None:
+    """Return the caller's names, or those of the metadata where they fit; None where there are none."""
+    names = metadata.get("classes") if classes is None else classes
+    one_label = task == "labels" and output.size == 1
+    if not names or output.fits(len(names)) or (one_label and len(names) <= 2):
+        return names
+    size = f"its output {output} gives {output.size}"
+    if classes is not None:
+        raise UnsupportedError(f"got {len(names)} class names, but {size}")
+    if metadata["classes_key"] == f"{PREFIX}classes":
+        raise FileError(f"its metadata {PREFIX}classes has {len(names)} names, but {size}")
+    notes.append(f"its metadata '{metadata['classes_key']}' has {len(names)} names, but {size}: they are not used")
+    return None
+
+
+def _assumption(output: Output, task: str, *, named: bool) -> str:
+    """Return what is assumed of an output whose graph does not say it; "" where it does."""
+    activation = output.ending.activation
+    if task == "classes" and activation == "none" and not named and output.size != IMAGENET_CLASSES:
+        return (
+            f"its output {output} ends in no softmax: taken for the logits of {output.size} classes; if it is none, --task"
+            " labels, numbers or features says so"
+        )
+    if (task == "numbers" and output.size > 1) or (task == "features" and output.kind == VECTOR):
+        why = {"none": "does not come from a layer with weights", "bounded": "is bounded"}
+        what = why.get(activation, "is computed from probabilities")
+        return f"its output {output} {what}: taken for {task}; --task classes says otherwise"
+    return ""
 
 
 def _task_of(graph: Graph, output: Output, *, named: bool) -> str:
@@ -61,10 +79,10 @@ def _task_of(graph: Graph, output: Output, *, named: bool) -> str:
     activation = output.ending.activation
     if output.kind == NO_VECTOR or (output.size > MAX_CLASSES and not named):
         return "features"
-    if activation in SIGMOIDS:
-        return "labels"
-    if activation in SOFTMAXES or named:
-        return "classes"
-    if output.size == 1 or activation in ("bounded", "other"):
+    if activation in (*SIGMOIDS, *SOFTMAXES):
+        return "labels" if activation in SIGMOIDS else "classes"
+    if output.size == 1 or (activation in ("bounded", "other") and not named):  # a class has others beside it
         return "numbers"
+    if named:
+        return "classes"
     return "classes" if comes_from_weights(graph, output.tensor) else "features"
