@@ -43,5 +43,9 @@ def check_data(model: Model, data: Dataset, hand: str) -> None:
             f"Trainer: got a {type(data).__name__}; expected a bh.data.Dataset(images, labels, classes), "
             "as bh.data.load gives"
         )
+    if not model.trainable:
+        raise ArgumentError(
+            f"Trainer: {model.name} gives {model.task}; training and evaluation are of classes; see replace_head"
+        )
     model.prepare(data.images[:1], hand=hand)
     check_labels(data.labels, len(model.classes))
