@@ -25,13 +25,14 @@ FLOORS = [
     {"ops"},
     {"kernels"},
     {"data"},
+    {"hints"},
     {"files", "shapes"},
     {"errors", "text"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 ONLY = {
     "tutorial": {"ops", "kernels", "data", "files", "shapes", "errors"},
-    "data": {"files", "shapes", "errors", "text"},
+    "data": {"hints", "files", "shapes", "errors", "text"},
 }
 LINES = 400
 

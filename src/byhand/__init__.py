@@ -7,8 +7,10 @@ one generated Python file: `print(model.program(train=True))`. `bh.Trainer` trai
 pretrained one or an ONNX file.
 
 The packages by floor; each imports only from lower floors: cli; bench, sklearn, loading; train, models, onnx, report, export,
-page, tutorial; nn; program; graph; ops; kernels; data; files, shapes; errors, text.
+page, tutorial; nn; program; graph; ops; kernels; data; hints; files, shapes; errors, text.
 """
+
+import typing as _typing
 
 from byhand import data, models, nn
 from byhand.errors import (
@@ -18,14 +20,18 @@ from byhand.errors import (
     FileError,
     NotFiniteError,
     ShapeError,
+    UnknownArgumentError,
+    UnknownAttributeError,
+    UnknownImportError,
     UnknownNameError,
     UnsupportedError,
 )
+from byhand.hints import unknown_attribute as _unknown_attribute
 from byhand.loading import load
 from byhand.nn import Model
 from byhand.ops.catalog import *  # noqa: F403
 from byhand.ops.op import REGISTRY as _REGISTRY
-from byhand.train import Constant, Cosine, OneCycle, Run, StepDecay, Trainer, Warmup
+from byhand.train import Constant, Cosine, OneCycle, Run, StepDecay, Trainer, Warmup, optim
 from byhand.train.optim import OPTIMIZERS as _OPTIMIZERS
 from byhand.train.optim.catalog import *  # noqa: F403
 
@@ -45,6 +51,9 @@ __all__ = [
     "ShapeError",
     "StepDecay",
     "Trainer",
+    "UnknownArgumentError",
+    "UnknownAttributeError",
+    "UnknownImportError",
     "UnknownNameError",
     "UnsupportedError",
     "Warmup",
@@ -52,6 +61,13 @@ __all__ = [
     "load",
     "models",
     "nn",
+    "optim",
 ]
 __all__ += list(_OPTIMIZERS)  # every optimizer
 __all__ += list(_REGISTRY)  # every op
+
+if not _typing.TYPE_CHECKING:  # else type checkers would take any name for one that is there
+
+    def __getattr__(name):
+        """Raise the error for a name that there is not: it says what to write."""
+        raise _unknown_attribute("byhand", name, __all__)

@@ -2,8 +2,11 @@
 
     ByhandError
     ├── ArgumentError (ValueError)      invalid argument of an op, a layer or a call
-    │   └── ShapeError                  array or image of the wrong shape
+    │   ├── ShapeError                  array or image of the wrong shape
+    │   └── UnknownArgumentError (TypeError)  call with an argument that there is not
     ├── UnknownNameError (LookupError)  no model, op, data set or tensor of that name
+    ├── UnknownAttributeError (AttributeError)  attribute that a module or a model does not have
+    ├── UnknownImportError (ImportError)  the same, where it is imported
     ├── FileError (ValueError)          file that is missing, truncated or invalid
     │   └── UnsupportedError            valid file that needs a feature byhand does not have
     ├── DivergedError (ArithmeticError) training loss that is NaN or infinite
@@ -29,6 +32,30 @@ class ShapeError(ArgumentError):
     """Array or image of the wrong shape."""
 
 
+class UnknownArgumentError(ArgumentError, TypeError):
+    """Call with an argument that there is not; the message says what to write."""
+
+
+class UnknownAttributeError(ByhandError, AttributeError):
+    """Attribute that a module or a model does not have; the message says what to write."""
+
+
+class UnknownImportError(ByhandError, ImportError):
+    """Import of a name that a package does not have; the message says what to write."""
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Return "; did you mean '...'?" with the closest known name, or nothing where none is close.
+
+    >>> suggestion("strid", ["kernel", "stride"])
+    "; did you mean 'stride'?"
+    """
+    close = get_close_matches(name, list(known), n=1)
+    if not close:  # another spelling of capitals: relu for ReLU
+        close = [other for other in known if other.lower() == name.lower()][:1]
+    return f"; did you mean '{close[0]}'?" if close else ""
+
+
 MAX_NAMES = 40  # listed in an error message
 MAX_NAMES_BESIDE_SUGGESTION = 12  # with more known names, "did you mean" stands alone
 
@@ -45,9 +72,8 @@ class UnknownNameError(ByhandError, LookupError):
 
     def __init__(self, what: str, name: str, known: Iterable[str], listed_by: str = "") -> None:
         name, known = str(name), sorted(known)
-        close = get_close_matches(name, known, n=1)
-        hint = f"; did you mean '{close[0]}'?" if close else ""
-        if len(known) > MAX_NAMES_BESIDE_SUGGESTION and (close or listed_by):
+        hint = suggestion(name, known)
+        if len(known) > MAX_NAMES_BESIDE_SUGGESTION and (hint or listed_by):
             super().__init__(f"there is no {what} '{name}'{hint or f'; {listed_by}'}")
             return
         if len(known) > MAX_NAMES:  # too many to list: those similar to the name

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from byhand.data import Augment, Dataset
+from byhand.data import Augment, Dataset, Preprocessing
 from byhand.data.stratified_split import stratified_split
 from byhand.errors import ArgumentError, ShapeError, UnknownNameError
 from byhand.graph import Tensor
@@ -215,7 +215,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         elif images.dtype != np.uint8:  # a network takes floating point as it is: scale it as it scales uint8
             mean, std = (np.asarray(value, np.float32) for value in (self.model_.mean, self.model_.std))
             images = (images / 255 - mean) / std
-        return softmax(self.model_.logits_of(images).astype(np.float64), hand="arrays")  # type: ignore[no-any-return]
+        return softmax(self.model_.logits_of(images).astype(np.float64), hand="arrays")
 
     def predict(self, X: MatrixLike) -> Array:
         """Return the label of each image, (n_samples,)."""
@@ -259,7 +259,9 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         x = images if pixels else standardize(images, mean, std)
         scale: dict[str, Any] = {"mean": mean.tolist(), "std": std.tolist()} if pixels else {}
         name = name if name.isidentifier() else "cnn"
-        return Model(images, build(x, len(train.classes)), name=name, classes=train.classes, seed=seed, **scale)
+        record = Preprocessing("picture" if pixels else "array", 1.0)
+        logits = build(x, len(train.classes))
+        return Model(images, logits, name=name, classes=train.classes, seed=seed, preprocessing=record, **scale)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state for pickle: the network as the bytes of its file."""

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -156,6 +157,13 @@ def answer(*words):
     return told, done.err
 
 
+def crop_note(path):
+    """Return the note that a file does not say how images are cropped."""
+    return (
+        f"{path} does not say how images are cropped: assuming 87.5% of the shorter side, the whole of one of 16 x 20\n"
+    )
+
+
 def probabilities_of(model, path, channels=3):
     """Return what a model says of a photo, by class."""
     pixels = photos.from_file(path, model.input_shape[:2], channels)
@@ -169,6 +177,7 @@ def test_predict_takes_a_foreign_onnx_file(foreign_onnx, tmp_path):
     assert (
         note
         == f"{path} does not contain the pixels' mean and std: assuming pixels from 0 to 1; set them with --mean and --std\n"
+        + crop_note(path)
     )
 
 
@@ -196,7 +205,8 @@ def test_predict_agrees_with_onnxruntime(foreign_onnx, tmp_path):
 def test_predict_is_told_how_pixels_become_numbers(foreign_onnx, tmp_path, mean, std, words):
     model, path = foreign_onnx("four", mean=mean, std=std)
     told, note = answer(path, tmp_path / "photo.png", *words)
-    assert (told["probabilities"], note) == (probabilities_of(model, tmp_path / "photo.png"), "")
+    assert told["probabilities"] == probabilities_of(model, tmp_path / "photo.png")
+    assert note == crop_note(path)
 
 
 def test_predict_is_told_names_and_size(foreign_onnx, tmp_path):
@@ -224,9 +234,10 @@ def test_a_model_with_1000_classes_gets_imagenet_names(foreign_onnx, tmp_path):
     assert told["class"] == names[p.argmax()] and told["probability"] == pytest.approx(float(p.max()), rel=1e-4)
     assert note == (
         f"{path} does not contain its class names and the pixels' mean and std: assuming ImageNet's; "
-        "set them with --labels, --mean and --std\n"
+        f"set them with --labels, --mean and --std\n{crop_note(path)}"
     )
-    onnx.save(model, path)  # with byhand's notes: nothing is guessed of the pixels
+    model.preprocessing = replace(model.preprocessing, crop_pct=0.875)
+    onnx.save(model, path)  # with byhand's record: nothing is guessed of the pixels
     assert answer(path, tmp_path / "photo.png")[1] == ""
 
 
@@ -268,7 +279,8 @@ def test_predict_refuses_wrong_options(foreign_onnx, tmp_path, words, complaint)
 def test_show_and_its_drawing_take_onnx(foreign_onnx, tmp_path):
     _, path = foreign_onnx("four")
     table = byhand("show", path).out
-    assert table.startswith(f"{onnx.load(path).summary()}\n\nalgorithms") and table.startswith(
+    line = "pictures: 16 x 20 color, resized, an unknown part of the shorter side; pixels (x / 255 - 0) / 1"
+    assert table.startswith(f"{onnx.load(path).summary()}\n{line}\n\nalgorithms") and table.startswith(
         "four: 16 x 20 x 3 -> 4\n"
     )
     assert byhand("show", path, "--graph", folder=tmp_path).out == "wrote four.svg; any browser shows it\n"
@@ -285,9 +297,10 @@ def test_onnx_that_is_not_installed_is_one_line(foreign_onnx, tmp_path):
 def test_show_prints_the_table_of_an_architecture_and_of_a_saved_model(run):
     shown = byhand("show", "lenet5").out
     table, algorithms = shown.split("\n\n")
-    assert table == str(bh.models.create("lenet5").summary())
+    assert table.startswith(f"{bh.models.create('lenet5').summary()}\npictures: 28 x 28 gray")
     assert algorithms.startswith("algorithms at batch size 64")
-    assert byhand("show", run).out == shown
+    digits = "digits: 28 x 28 gray, one digit each, centered as in MNIST; pixels (x / 255 - 0.5) / 1"
+    assert byhand("show", run).out.split("\n\n") == [f"{bh.load(run).summary()}\n{digits}", algorithms]
 
 
 def test_show_names_the_algorithms_that_its_program_names():

@@ -9,7 +9,7 @@ from PIL import Image
 import byhand as bh
 from byhand import nn, onnx
 from byhand.cli.explain import class_number
-from byhand.data import digits
+from byhand.data import Preprocessing, digits
 from byhand.report.explain.attribution import explain
 from tests.cli.run_cli import byhand, refuses
 from tests.cli.small_files import write_feature_maps, write_images
@@ -20,14 +20,21 @@ def folder(tmp_path_factory):
     """Pictures, and small networks in files."""
     folder = tmp_path_factory.mktemp("explain")
     write_images(folder)
-    bh.models.create("article").save(folder / "digits.safetensors")
+    bh.models.create("article", preprocessing=Preprocessing("digit")).save(folder / "digits.safetensors")
     x, y = write_feature_maps(folder)
-    model = nn.Model(x, nn.Linear(3, name="fc")(nn.GlobalAvgPool2d(name="pool")(y)), classes=("cat, puss", "dog", "2"))
+    model = nn.Model(
+        x,
+        nn.Linear(3, name="fc")(nn.GlobalAvgPool2d(name="pool")(y)),
+        classes=("cat, puss", "dog", "2"),
+        crop_pct=0.875,
+    )
     onnx.save(model, folder / "pets.onnx")
     model.p.block_0_conv_bias[2] = np.nan
     model.save(folder / "broken.safetensors")
     x = nn.Input(28, 28, 1)
-    nn.Model(x, nn.Sequential(nn.Flatten(), nn.Linear(3))(x), name="flat").save(folder / "flat.safetensors")
+    nn.Model(x, nn.Sequential(nn.Flatten(), nn.Linear(3))(x), name="flat", crop_pct=1.0).save(
+        folder / "flat.safetensors"
+    )
     return folder
 
 

@@ -79,7 +79,10 @@ def test_an_architecture_a_file_and_an_onnx_file_are_looked_at(run, tmp_path):
         data = data_of(tmp_path / f"{name.split('.')[0]}-look.html")
         assert data["untrained"] == (name == "lenet5") and data["samples"]["firstTest"] == 1
         assert "parameters" in data
-    assert data["samples"]["count"] == 1001 and data["samples"]["labels"][0] is None
+    assert data["samples"]["count"] == 1 and data["samples"]["labels"] == [None] and not data["inverted"]
+    assert byhand("look", "mine.onnx", "seven.png", "--no-open", "--reader", "digit", folder=tmp_path).code == 0
+    data = data_of(tmp_path / "mine-look.html")
+    assert data["samples"]["count"] == 1001 and data["samples"]["labels"][0] is None and data["inverted"]
 
 
 def test_a_page_is_written_over_and_nothing_else_is(run, tmp_path):

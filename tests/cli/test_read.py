@@ -9,6 +9,7 @@ from PIL import Image
 import byhand as bh
 from byhand.data import mnist
 from tests.cli.run_cli import byhand, refuses
+from tests.data import dirty_paper
 from tests.data.reader import reader
 from tests.data.synthetic_photos import compose, score
 
@@ -63,6 +64,8 @@ def test_json_tells_all_of_it(folder, tmp_path):
         told = "".join("".join(line.split()) for line in answer["lines"])
         assert told == "".join(symbol["digit"] for symbol in answer["digits"])
         assert all(0.5 <= symbol["confidence"] <= 1 for symbol in answer["digits"])
+        assert all(symbol["sure"] == (symbol["confidence"] >= 0.9) for symbol in answer["digits"])
+        assert answer["marks"] >= len(answer["digits"])
         assert [symbol["line"] for symbol in answer["digits"]] == sorted(symbol["line"] for symbol in answer["digits"])
 
 
@@ -85,6 +88,13 @@ def test_blank_paper_is_told_and_no_picture_is_written(folder, tmp_path):
     (answer,) = json.loads(done.out)["readings"]
     assert done.code == 2 and (answer["lines"], answer["digits"], answer["file"]) == ([], [], None)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_marks_of_dirt_are_counted_and_not_read(folder, tmp_path):
+    Image.fromarray(dirty_paper.sheet(2, "fibers", size=(700, 500))).save(tmp_path / "hairs.png")
+    done = byhand("read", folder / "digits.safetensors", tmp_path / "hairs.png", folder=tmp_path)
+    assert done.code == 2 and not done.out
+    assert "no digit was found with certainty: " in done.complaint and "may be dirt" in done.complaint
 
 
 def test_an_existing_file_is_kept(folder, tmp_path):

@@ -135,7 +135,8 @@ def test_a_missing_folder_is_refused(tmp_path):
 
 def test_exported_members():
     assert byhand.data.__all__ == sorted(byhand.data.__all__)
-    assert set(byhand.data.__all__) == {"Augment", "Dataset", "Splits", "digits", "find", "idx", "load", "mnist"}
+    names = {"Augment", "Dataset", "Preprocessing", "Splits", "digits", "find", "idx", "load", "mnist"}
+    assert set(byhand.data.__all__) == names
 
 
 def test_digits_is_imported_when_it_is_asked_for():

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 from skimage import filters, measure, morphology
 
-from byhand.data import components, digit_segmentation, mnist
+from byhand.data import components, digit_segmentation, mnist, rule_removal
+from byhand.data import morphology as windows
 from byhand.data.components import Component
 from byhand.errors import FileError, ShapeError
 from tests.data.synthetic_photos import KINDS, compose, score
@@ -63,8 +64,8 @@ def test_closing_and_opening_are_those_of_scikit_image(side):
     image = np.random.default_rng(side).integers(0, 256, (60, 80), np.uint8)
     inside = slice(side, -side)
     for mine, theirs in (
-        (digit_segmentation.closing, morphology.closing),
-        (digit_segmentation.opening, morphology.opening),
+        (windows.closing, morphology.closing),
+        (windows.opening, morphology.opening),
     ):
         assert np.array_equal(mine(image, side)[inside, inside], theirs(image, np.ones((side, side)))[inside, inside])
 
@@ -101,7 +102,7 @@ def test_ruled_lines_are_removed_and_strokes_over_them_stay():
     ink = np.zeros_like(page)
     for k, (top, left) in enumerate(((85, 200), (200, 400), (330, 500))):
         ink[top : top + 84, left : left + 84] = np.kron(mnist.test_images()[k], np.ones((3, 3))) / 255 * 0.7
-    left, rules = digit_segmentation.remove_ruled_lines(1 - (1 - page) * (1 - ink))
+    left, rules = rule_removal.divide_ruled_lines(1 - (1 - page) * (1 - ink))
     assert np.abs(left - ink).max() < 0.1
     assert np.abs(rules - page).mean() < 0.01
 

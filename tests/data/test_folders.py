@@ -71,7 +71,7 @@ def test_gray_stays_gray_and_its_size(tmp_path):
     found = find(write_striped_folder(tmp_path / "stripes"))
     assert found.shape == (28, 28, 1) and not found.photos
     train = found.sets().train
-    assert train.shape == (28, 28, 1) and found.sets().crop == 1.0
+    assert train.shape == (28, 28, 1) and found.sets().preprocessing.crop_pct == 1.0
     first = np.asarray(Image.open(tmp_path / "stripes" / train.files[0]))
     np.testing.assert_array_equal(train.images[0, ..., 0], first)
     assert found.sets().notes == ("every image is 28 x 28, taken as it is",)
@@ -450,14 +450,11 @@ class Executed:
     [
         ({"a": np.zeros(3)}, "expected x_train and y_train, or images and labels"),
         ({"images": np.zeros((2, 3)), "labels": [0, 1]}, "have the shape"),
-        ({"images": np.full((2, 3, 3), -1), "labels": [0, 1]}, "expected pixels, 0 to 255"),
+        ({"images": np.full((2, 3, 3), -1), "labels": [0, 1]}, "int64, -1 to -1: .* --pixel-range LOW,HIGH"),
         ({"images": np.zeros((2, 3, 3), np.uint8), "labels": [-1, 1]}, "no class numbers from 0"),
         ({"images": np.zeros((2, 3, 3), np.uint8), "labels": [[0, 1], [1, 0]]}, "expected \\(N,\\), class numbers"),
         ({"images": np.zeros((2, 3, 3), np.uint8), "labels": [0, 5], "classes": np.array(["a"])}, "names 1 classes"),
-        (
-            {"images": np.full((2, 3, 3), np.nan, np.float32), "labels": [0, 1]},
-            "expected pixels, 0 to 255, or floating",
-        ),
+        ({"images": np.full((2, 3, 3), np.nan, np.float32), "labels": [0, 1]}, "image 0 of train holds NaN"),
         (
             {"images": np.array([Executed()] * 2, object), "labels": [0, 1]},
             "Object arrays|which it does not hold|pickle",

@@ -272,7 +272,7 @@ ERRORS = [
     (nn.AvgPool2d, {"kernel": 9}, IMAGE, ShapeError, "^pool1: the window reaches over 9"),
     (nn.AvgPool2d, {"stride": 0}, IMAGE, ArgumentError, "^pool1: stride is 0"),
     (nn.GlobalAvgPool2d, {}, ROW, ShapeError, r"^pool1: x has the shape \(1, 6\)"),
-    (nn.Flatten, {"shape": 3}, ROW, ArgumentError, "^flatten1: flatten has no attribute 'shape'; it has none"),
+    (nn.Flatten, {"shape": 3}, ROW, ArgumentError, "^Flatten: there is no argument 'shape'; expected name"),
     (lambda: nn.Reshape(5), {}, ROW, ShapeError, r"^reshape1: an example of shape \(6,\) holds 6 numbers"),
     (lambda: nn.Reshape((2, 3)), {}, ROW, ArgumentError, r"^reshape1: shape is \(2, 3\)"),
     (lambda: nn.Transpose(0, 1), {}, IMAGE, ArgumentError, r"^transpose1: axes is \(0, 1\); expected an order of 0 to 3"),
@@ -281,7 +281,7 @@ ERRORS = [
     (nn.ChannelShuffle, {"groups": 3}, IMAGE, ShapeError, "^shuffle1: x .* a multiple of groups, 3"),
     (nn.LeakyReLU, {"slope": "steep"}, ROW, ArgumentError, "^leaky_relu1: slope is 'steep'"),
     (nn.Concat, {"axis": 7}, IMAGE, ArgumentError, "^concat1: axis is 7; expected -4 to 3"),
-    (nn.ReLU, {"slope": 1}, ROW, ArgumentError, "^relu1: relu has no attribute 'slope'"),
+    (nn.ReLU, {"slope": 1}, ROW, ArgumentError, "^ReLU: there is no argument 'slope'"),
     (nn.ReLU, {"name": "2nd"}, ROW, ArgumentError, "the name '2nd' is not an identifier"),
     (lambda: nn.Sequential(nn.ReLU(), 3), {}, None, ArgumentError, "Sequential got a int; expected layers"),
 ]  # fmt: skip

@@ -132,8 +132,8 @@ def test_floating_point_is_taken_as_it_is():
     [
         ((6, 6, 2), "; for a single image, give image[None]"),
         ((2, 6, 6, 1), ""),
-        ((2, 2, 6, 6), ""),
-        ((0, 6, 6, 2), ""),
+        ((2, 2, 6, 6), "; channels come last here: images.transpose(0, 2, 3, 1)"),
+        ((2, 2, 6, 7), ""),
         ((6, 6), ""),
         ((), ""),
         ((1, 2, 6, 6, 2), ""),

@@ -154,6 +154,11 @@ def cross_entropy(draw):
     }
 
 
+def targets(draw):
+    rows, classes = normal_rows(draw)
+    return [draw.array(rows, max(2, classes)), draw.random.random((rows, max(2, classes)))], {}
+
+
 def reduction(draw, positive=False, product=False):
     """Reduce some axes: those that lie together, and those with one between them that is kept."""
     rank = draw.integer(1, 4)
@@ -283,6 +288,7 @@ CALLS = {
     "slice": slice_call,
     "softmax": softmax,
     "softmax_cross_entropy": cross_entropy,
+    **dict.fromkeys(("soft_target_cross_entropy", "sigmoid_cross_entropy", "mse_loss"), targets),
     "sqrt": positive,
     "transpose": transpose_call,
 } | dict.fromkeys(("add", "subtract", "multiply", "divide", "maximum", "minimum"), binary)

@@ -266,6 +266,26 @@ def cross_entropy(sample):
     return Case((rows, In(target, lambda t: t.reshape(-1))), {"label_smoothing": given["label_smoothing"]})
 
 
+def soft_target_cross_entropy(sample):
+    given = named(sample, "target", "weight", "reduction", "ignore_index", "label_smoothing", reduction="mean")
+    target, logits = given["target"], sample.input
+    require(given["reduction"] == "mean", "no mean over the images")
+    require(given.get("weight") is None and not given.get("label_smoothing"), "weights or label smoothing")
+    require(target.is_floating_point(), "labels")
+    require(logits.ndim > 1, "one image, without an axis of its own")
+    classes = logits.shape[1]
+    rows = [In(tensor, lambda t: channels_last(t).reshape(-1, classes)) for tensor in (logits, target)]
+    return Case(tuple(rows), {})
+
+
+def mean_loss(sample):
+    given = named(sample, "target", "weight", "reduction", "pos_weight", reduction="mean")
+    require(given["reduction"] == "mean", "no mean over the elements")
+    require(given.get("weight") is None and given.get("pos_weight") is None, "weights")
+    require(given["target"].shape == sample.input.shape, "broadcasting")
+    return Case((In(sample.input), In(given["target"])), {})
+
+
 def dropout(sample):
     given = named(sample, "p", "training", "inplace", p=0.5, training=True)
     require(given["p"] == 0 or not given["training"], "random numbers, which are others here")
@@ -418,6 +438,7 @@ TABLE = {
     "max_pool": [("nn.functional.max_pool2d", max_pool)],
     "maximum": [("maximum", binary), ("max.binary", binary)],
     "minimum": [("minimum", binary), ("min.binary", binary)],
+    "mse_loss": [("nn.functional.mse_loss", mean_loss)],
     "multiply": [("mul", binary)],
     "neg": [("neg", unary)],
     "pad": [("nn.functional.pad.constant", pad)],
@@ -445,8 +466,10 @@ TABLE = {
     "sigmoid": [("sigmoid", unary)],
     "silu": [("nn.functional.silu", unary)],
     "slice": [("narrow", narrow), ("__getitem__", getitem)],
+    "soft_target_cross_entropy": [("nn.functional.cross_entropy", soft_target_cross_entropy)],
     "softmax": [("softmax", softmax)],
     "softmax_cross_entropy": [("nn.functional.cross_entropy", cross_entropy)],
+    "sigmoid_cross_entropy": [("nn.functional.binary_cross_entropy_with_logits", mean_loss)],
     "softplus": [("nn.functional.logsigmoid", softplus)],
     "softsign": [("nn.functional.softsign", unary)],
     "sqrt": [("sqrt", unary)],

@@ -43,6 +43,9 @@ MAX_UNCOVERED_OF = {
     "resize": 0.35,  # other ranks than an image's
     "slice": 0.8,  # indices that are no slices
     "softmax": 0.3,  # numbers without an axis
+    "mse_loss": 0.7,  # other reductions than the mean
+    "sigmoid_cross_entropy": 0.8,  # weights, other reductions than the mean
+    "soft_target_cross_entropy": 0.8,  # labels, weights, other reductions than the mean
     "softmax_cross_entropy": 0.8,  # weights, probabilities for labels, other reductions than the mean
 }
 

@@ -82,6 +82,7 @@ LEFT_OPEN = {  # by op and what holds the number
     ("layer_norm", "grad"): Open(("grad_x", "grad_gamma")),
     # Without a fused loss it is g * q - g * p
     ("softmax_cross_entropy", "grad"): Open(("grad_logits",)),
+    ("soft_target_cross_entropy", "grad"): Open(("grad_logits",)),
     # The zeros of a frame: PyTorch multiplies them in float64, and in float32, by oneDNN, leaves them out
     ("conv2d", "weight"): Open(("y",), framed),
     ("conv2d", "grad"): Open(("grad_weight",), framed),

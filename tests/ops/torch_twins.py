@@ -138,6 +138,18 @@ def softmax_cross_entropy(logits, labels, *, label_smoothing=0.0):
     return F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
 
 
+def soft_target_cross_entropy(logits, targets):
+    return F.cross_entropy(logits, targets)
+
+
+def sigmoid_cross_entropy(logits, targets):
+    return F.binary_cross_entropy_with_logits(logits, targets)
+
+
+def mse_loss(x, targets):
+    return F.mse_loss(x, targets)
+
+
 def dropout(x, key, *, rate=0.5, training=True):
     """PyTorch draws other numbers: take byhand's own mask. It multiplies by it: 0 times infinity is NaN."""
     op = REGISTRY["dropout"]
@@ -333,6 +345,9 @@ TWINS = {
     "slice": sliced,
     "softmax": lambda x: F.softmax(x, -1),
     "softmax_cross_entropy": softmax_cross_entropy,
+    "soft_target_cross_entropy": soft_target_cross_entropy,
+    "sigmoid_cross_entropy": sigmoid_cross_entropy,
+    "mse_loss": mse_loss,
     "softplus": lambda x: F.softplus(x, threshold=700),  # its own, 20, is coarser
     "softsign": lambda x: F.softsign(x),
     "sqrt": lambda x: x.sqrt(),

@@ -1,5 +1,6 @@
 """Digit reading in photos: the fraction of correct and invented digits, and the picture."""
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -8,8 +9,9 @@ from PIL import Image
 
 import byhand as bh
 from byhand.errors import ArgumentError
-from byhand.report.digit_reader import Digit, check_reads_digits, lines_of_text, read_digits
+from byhand.report.digit_reader import Digit, accept, check_reads_digits, lines_of_text, read_digits
 from byhand.report.drawing.digit_boxes import draw_digit_boxes
+from tests.data import dirty_paper, forms
 from tests.data.reader import reader
 from tests.data.synthetic_photos import KINDS, Score, compose, score
 
@@ -69,6 +71,38 @@ def test_blank_paper_says_next_to_nothing():
     """Dirt, rules, edges of the paper: over 16 photos without a digit, of every kind."""
     said = [len(read(compose(seed, kind, blank=True))) for kind in KINDS for seed in range(2)]
     assert sum(map(bool, said)) <= 2, said
+
+
+@pytest.mark.parametrize("layout", forms.LAYOUTS)
+def test_a_filled_form_says_what_was_written_and_no_more(layout):
+    read = NOTHING
+    for seed in range(2):
+        form = forms.fill_in(seed + 40, layout)
+        read += score(form.truth, [(digit.text, digit.box) for digit in read_digits(reader(), form.gray)])
+    assert read.right >= 0.85 * read.written, read
+    assert read.invented <= 0.05 * read.written, read
+
+
+def test_dirty_paper_of_every_kind_says_nothing():
+    """One sheet a kind; `python -m tests.data.measure_reading blank --seeds 64` measures more."""
+    said = {}
+    for kind in dirty_paper.KINDS:
+        gray = np.asarray(Image.fromarray(dirty_paper.sheet(3, kind, size=(520, 400))).convert("L"))
+        said[kind] = "".join(digit.text for digit in read_digits(reader(), gray))
+    assert sum(map(bool, said.values())) <= 1, said
+
+
+def test_a_page_is_dirt_where_most_marks_are_no_digits():
+    box = (0, 0, 20, 30)
+    four, hair = Digit("4", 0.99, box, 0, 0.9, 0.6), Digit("7", 0.99, box, 0, 0.6, 0.6)
+    assert accept([four, four, hair]) == [four, four]
+    assert accept([four, hair, hair]) == []
+    assert accept([replace(four, contrast=0.2)]) == [] and len(accept([replace(four, contrast=0.2)] * 5)) == 5
+    assert accept([replace(four, text="1", contrast=0.2)] * 9) == []  # creases
+    assert accept([replace(four, text="1")] * 100) == []  # a screen's pattern
+    assert accept([four], side=2000) == []  # a speck
+    unsure = replace(four, confidence=0.7)
+    assert accept([four, unsure]) == [four, unsure] and not unsure.sure
 
 
 def test_digits_that_touch_are_told_apart():

@@ -29,6 +29,8 @@ OPTIMIZERS = {
     "adam, all set": bh.Adam(lr=0.02, beta1=0.7, beta2=0.95, eps=1e-3, weight_decay=0.2),
     "adam, no means": bh.Adam(lr=0.02, beta1=0.0, beta2=0.0, eps=0.1),
     "adamw": bh.AdamW(lr=0.02),
+    "rmsprop": bh.RMSprop(lr=0.02),
+    "rmsprop, all set": bh.RMSprop(lr=0.02, alpha=0.8, eps=1e-3, momentum=0.5, weight_decay=0.2),
     "adamw, all set": bh.AdamW(lr=0.02, beta1=0.7, beta2=0.95, eps=1e-3, weight_decay=0.2),
 }
 
@@ -47,7 +49,9 @@ def torch_steps(name, dtype=np.float64):
     start, gradients = problem(dtype)
     ours, p = OPTIMIZERS[name], torch.tensor(start, requires_grad=True)
     settings = {"lr": ours.lr, "weight_decay": ours.weight_decay}
-    if isinstance(ours, bh.Adam):
+    if isinstance(ours, bh.RMSprop):
+        settings |= {"alpha": ours.alpha, "eps": ours.eps, "momentum": ours.momentum}
+    elif isinstance(ours, bh.Adam):
         settings |= {"betas": (ours.beta1, ours.beta2), "eps": ours.eps}
     else:
         settings |= {"momentum": ours.momentum, "nesterov": ours.nesterov}

@@ -190,7 +190,7 @@ def test_a_training_learns_and_resumes(kind, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        stopped.fit(data, epochs=5, quiet=True, on_epoch=stop)
+        stopped.fit(data, epochs=5, quiet=True, callbacks=[stop])
     stopped.save(tmp_path / "checkpoint")
     resumed = bh.Trainer.load(tmp_path / "checkpoint")
     assert resumed.fit(data, quiet=True) == history

@@ -63,7 +63,7 @@ def test_a_function_is_called_after_each_epoch(tmp_path):
     def on_epoch(row):
         seen.append((row["epoch"], [logged["epoch"] for logged in run.rows()]))
 
-    trainer().fit(DATA, epochs=2, quiet=True, run=run, on_epoch=on_epoch)
+    trainer().fit(DATA, epochs=2, quiet=True, run=run, callbacks=[on_epoch])
     assert seen == [(1, [1]), (2, [1, 2])]
 
 

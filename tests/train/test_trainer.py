@@ -382,7 +382,7 @@ def test_epochs_are_a_whole_number(epochs):
         ({"hand": "foot"}, "there is no hand 'foot'"),
         ({"schedule": "cosine"}, "Trainer: schedule is 'cosine'; expected one of Constant"),
         ({"schedule": bh.Cosine}, "Trainer: schedule is"),
-        ({"optimizer": "sgd"}, "Trainer: optimizer is 'sgd'; expected one of Adam, AdamW, Muon, SGD"),
+        ({"optimizer": "sgd"}, "Trainer: optimizer is 'sgd'; expected one of Adam, AdamW, Muon, RMSprop, SGD"),
         ({"optimizer": bh.SGD}, "Trainer: optimizer is"),
     ],
 )

@@ -161,4 +161,23 @@ Task = Annotated[
         show_default="read from the model",
     ),
 ]
+PixelRangeText = Annotated[
+    str | None,
+    option(
+        "--pixel-range",
+        metavar="LOW,HIGH",
+        panel=DATA,
+        help="The values of black and white in images of more than 8 bits or of floating point.",
+        show_default="by all images",
+    ),
+]
+Reader = Annotated[
+    str | None,
+    option(
+        metavar="picture|digit",
+        panel=DATA,
+        help="How image files are read: picture (resized, cropped) or digit (centered as in MNIST).",
+        show_default="as in training; digit for mnist",
+    ),
+]
 AsJson = Annotated[bool, option("--json", panel=OUTPUT, help="Print one JSON object and nothing else.")]

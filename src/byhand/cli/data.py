@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.table import Table
 
 from byhand.cli import defaults
-from byhand.cli.command import DATA, MODEL, AsJson, command, option, output_option
+from byhand.cli.command import DATA, MODEL, AsJson, PixelRangeText, Reader, command, option, output_option
 from byhand.cli.model_argument import format_shape, parse_image_size
 from byhand.cli.progress_bar import ProgressBar
 from byhand.cli.training_output import skipped_files_lines
-from byhand.cli.training_setup import source_and_shape
-from byhand.data import Dataset, Splits, find
+from byhand.cli.training_setup import find_data, source_and_shape
+from byhand.data import Dataset, Splits
 from byhand.data.augment import Augment
 from byhand.data.splits import data_warnings
 
@@ -55,19 +55,23 @@ def data(
             "--from", metavar="NETWORK", panel=MODEL, help="Prepare images for transfer learning from this network."
         ),
     ] = None,
+    pixel_range: PixelRangeText = None,
+    reader: Reader = None,
     output: Annotated[Path | None, output_option("PNG file.", "DATA-sheet.png")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Summarize a data set: images per class, sizes, unusable files, duplicates, and a contact sheet of network inputs."""
     bar = ProgressBar(quiet=as_json)
     try:
-        listing = find(source, bar.update)
         given = {
             "data": source,
+            "pixel_range": pixel_range,
+            "reader": reader,
             "model": model,
             "from": pretrained,
             "size": None if size is None else list(parse_image_size(size)),
         }
+        listing = find_data(given, bar)
         settings, notes = defaults.resolve(given, listing)
         _, shape, crop = source_and_shape(settings, listing)
         sets = listing.sets(shape, crop, progress=bar.update)
@@ -102,7 +106,9 @@ def data(
     )
     for line in (*notes, *skipped_files_lines(sets.bad), augmented):
         print(f"  {line}")
-    print(f"\nwrote {path}: the network's inputs\nnext:  byhand train {source}")
+    given_options = {"--pixel-range": pixel_range, "--reader": reader}
+    options = "".join(f" {name} {value}" for name, value in given_options.items() if value is not None)
+    print(f"\nwrote {path}: the network's inputs\nnext:  byhand train {source}{options}")
 
 
 def _table(sets: Splits) -> None:

@@ -16,6 +16,8 @@ from byhand.cli.command import (
     Labels,
     Mean,
     OutputName,
+    PixelRangeText,
+    Reader,
     Std,
     Task,
     command,
@@ -62,6 +64,8 @@ def explain(
     labels: Labels = None,
     mean: Mean = None,
     std: Std = None,
+    reader: Reader = None,
+    pixel_range: PixelRangeText = None,
     size: ImageSize = None,
     output_name: OutputName = None,
     task: Task = None,
@@ -77,8 +81,8 @@ def explain(
         raise FileError(f"{file} exists already; choose another file with --output")
     network = open_model(model, size, trained=True, output=output_name, task=task, labels=labels)
     check_classifier(network, model, image)
-    read_image = image_reader(network)
-    resolve_preprocessing(network, model, mean, std, labels)
+    note = resolve_preprocessing(network, model, mean, std, labels, reader, pixel_range)
+    read_image = image_reader(network, note)
     index = None if name is None else class_number(network.classes, name)
     cam_layer = None if layer is None else tensor_of(network, layer, model)
     pixels = read_image(image)

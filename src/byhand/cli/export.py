@@ -20,6 +20,8 @@ from byhand.cli.command import (
     ImageSize,
     Mean,
     OutputName,
+    PixelRangeText,
+    Reader,
     Std,
     Task,
     command,
@@ -27,9 +29,9 @@ from byhand.cli.command import (
     option,
 )
 from byhand.cli.look import check_page, find_run, render_page
-from byhand.cli.model_argument import check_weights, format_shape, open_model, resolve_preprocessing
-from byhand.cli.training_setup import load_sets
-from byhand.data import Dataset, find
+from byhand.cli.model_argument import check_weights, format_shape, open_model, print_note, resolve_preprocessing
+from byhand.cli.training_setup import find_as_trained, load_sets
+from byhand.data import Dataset
 from byhand.errors import ArgumentError, FileError
 from byhand.export import ExportReport, check_folder, to_c
 from byhand.export.layer_errors import LayerError
@@ -67,6 +69,8 @@ def export(
     ] = None,
     mean: Mean = None,
     std: Std = None,
+    reader: Reader = None,
+    pixel_range: PixelRangeText = None,
     size: ImageSize = None,
     output_name: OutputName = None,
     task: Task = None,
@@ -96,7 +100,7 @@ def export(
         page = page or (Path(run) / CLASSIFIER_FILE if find_run(run) else Path(f"{Path(run).stem}-{CLASSIFIER_FILE}"))
         check_page(page)
     network = open_model(run, size, trained=True, output=output_name, task=task)
-    resolve_preprocessing(network, run, mean, std)
+    note = resolve_preprocessing(network, run, mean, std, None, reader, pixel_range)
     found = None if c is None else _data(network, run, data)
     if int8 and found is None:
         raise ArgumentError(f"{run} does not contain its training data's name; give --data DATA to calibrate int8")
@@ -123,6 +127,8 @@ def export(
         return
     if page is not None and text is not None:
         print(f"wrote {page}, {len(text) / 1e6:.2f} MB: a self-contained page that classifies images")
+        if note:
+            print_note(note)
     if onnx is not None and message is not None:
         print(_onnx_text(network, onnx, len(message), _output_kind(network, softmax)))
     if c is not None and done is not None:
@@ -136,7 +142,7 @@ def _data(network: nn.Model, run: str, data: str | None) -> tuple[Dataset, Datas
         data = settings["data"] if isinstance(settings.get("data"), str) else None
     if data is None:
         return None
-    sets = load_sets(settings, find(data), network.input_shape, network.crop_pct or 1.0)
+    sets = load_sets(settings, find_as_trained(data, network), network.input_shape, network.crop_pct or 1.0)
     if sets.held_out is None:
         raise ArgumentError(f"{data}: no class has two images; a test set needs one of them")
     return sets.train, sets.test or sets.held_out

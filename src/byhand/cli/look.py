@@ -20,6 +20,8 @@ from byhand.cli.command import (
     Labels,
     Mean,
     OutputName,
+    PixelRangeText,
+    Reader,
     Std,
     Task,
     command,
@@ -29,8 +31,8 @@ from byhand.cli.command import (
 )
 from byhand.cli.model_argument import image_reader, open_model, print_note, resolve_preprocessing
 from byhand.cli.progress_bar import ProgressBar
-from byhand.cli.training_setup import RUNS_FOLDER, TrainingSetup, load_sets
-from byhand.data import Dataset, find, mnist
+from byhand.cli.training_setup import RUNS_FOLDER, TrainingSetup, find_as_trained, load_sets
+from byhand.data import Dataset, mnist
 from byhand.errors import ByhandError, FileError
 from byhand.files import write_whole
 from byhand.nn import serialization
@@ -59,6 +61,8 @@ def look(
     labels: Labels = None,
     mean: Mean = None,
     std: Std = None,
+    reader: Reader = None,
+    pixel_range: PixelRangeText = None,
     size: ImageSize = None,
     output_name: OutputName = None,
     task: Task = None,
@@ -70,12 +74,12 @@ def look(
     """
     name = str(_newest()) if model is None else model
     network = open_model(name, size, output=output_name, task=task, labels=labels)
-    resolve_preprocessing(network, name, mean, std, labels)
+    note = resolve_preprocessing(network, name, mean, std, labels, reader, pixel_range)
     run = find_run(name)
     path = output or (run.folder / HTML_FILE if run else Path(f"{_stem(name)}-look.html"))
     check_page(path)
     untrained = name in models.names() and not Path(name).exists() and name not in models.TRAINED
-    page = render_page(network, run, _read_own_images(network, images or []), untrained=untrained)
+    page = render_page(network, run, _read_own_images(network, images or [], note), untrained=untrained)
     write_whole(path, page)
     print(f"wrote {path}, {len(page) / 1e6:.2f} MB: one self-contained HTML file")
     if untrained:
@@ -122,26 +126,25 @@ def check_page(path: Path) -> None:
         raise FileError(f"{path} exists already and was not written by byhand; choose another file with --output")
 
 
-def _read_own_images(network: nn.Model, images: Sequence[Path]) -> Array | None:
+def _read_own_images(network: nn.Model, images: Sequence[Path], note: str) -> Array | None:
     """Return the user's own images, (N, H, W, C)."""
     if len(images) > MAX_OWN_IMAGES:
         raise FileError(f"a page shows up to {MAX_OWN_IMAGES} images; got {len(images)}")
-    read = image_reader(network) if images else None
+    read = image_reader(network, note) if images else None
     return None if read is None else np.stack([read(path) for path in images])
 
 
 def _held_out(network: nn.Model, run: Run | None) -> Dataset | None:
     """Return images that a network was not trained on: of its run's data, or MNIST's for a digit classifier."""
     if run is None:
-        digits = network.input_shape == (28, 28, 1) and network.classes == tuple(map(str, range(10)))
-        return mnist.load()[1] if digits and network.crop_pct is None else None
+        digits = network.preprocessing.reader == "digit" and network.classes == tuple("0123456789")
+        return mnist.load()[1] if digits else None
     settings = run.settings
     bar = ProgressBar()
     try:
         shape = network.input_shape
-        held = load_sets(
-            settings, find(str(settings.get("data")), bar.update), shape, network.crop_pct or 1.0, bar
-        ).held_out
+        found = find_as_trained(str(settings.get("data")), network, bar)
+        held = load_sets(settings, found, shape, network.crop_pct or 1.0, bar).held_out
     except ByhandError as error:
         print_note(printable(f"no test images, as the data of {run.folder} can't be read: {error}"))
         return None

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import numpy as np
 from rich.console import Console
 
 from byhand import models, nn
-from byhand.data import digits, photos
 from byhand.data.class_names import read_class_names
+from byhand.data.pixel_range import parse_pixel_range
+from byhand.data.preprocessing import DIGIT_SHAPE, FILE_READERS
 from byhand.errors import ArgumentError, FileError, NotFiniteError, UnknownNameError
 from byhand.loading import load
 from byhand.models.architecture import IMAGENET_MEAN, IMAGENET_STD
@@ -183,16 +185,27 @@ def print_note(note: str) -> None:
 # Images ---------------------------------------------------------------------------------------------------------------
 
 
-def image_reader(network: nn.Model) -> Callable[[Path], Array]:
-    """Return the function that reads an image as the network's training did: path -> (H, W, C) uint8."""
-    if network.crop_pct is None and network.input_shape == (28, 28, 1):
-        return digits.from_file
+def image_reader(network: nn.Model, note: str = "") -> Callable[[Path], Array]:
+    """Return the function that reads an image as the network's preprocessing says: path -> (H, W, C) uint8.
+
+    note: what `resolve_preprocessing` had to assume, printed with the first image that can be read.
+    """
     if len(network.input_shape) != 3 or network.input_shape[2] not in (1, 3):
         raise ArgumentError(
             f"an image has one channel or three, but {network.name} takes {format_shape(network.input_shape)} arrays"
         )
-    height, width, channels = network.input_shape
-    return lambda path: photos.from_file(path, (height, width), channels, network.crop_pct or photos.CROP)
+    notes, clipped = [note] * bool(note), list[Path]()
+
+    def read(path: Path) -> Array:
+        pixels = network.preprocessing.read(path, network.input_shape)
+        if not clipped and (beyond := network.preprocessing.beyond_range(path)):
+            clipped.append(path)
+            print_note(printable(beyond))
+        while notes:
+            print_note(notes.pop())
+        return pixels
+
+    return read
 
 
 def format_shape(shape: tuple[int, ...]) -> str:
@@ -205,12 +218,22 @@ def format_shape(shape: tuple[int, ...]) -> str:
 
 
 def resolve_preprocessing(
-    network: nn.Model, source: str, mean: str | None, std: str | None, labels: Path | None = None
-) -> None:
-    """Set a network's mean and std from the options --mean and --std; labels: --labels, which `open_model` obeyed.
+    network: nn.Model,
+    source: str,
+    mean: str | None,
+    std: str | None,
+    labels: Path | None = None,
+    reader: str | None = None,
+    pixel_range: str | None = None,
+) -> str:
+    """Set a network's preprocessing from --mean, --std, --reader and --pixel-range; labels: --labels, which names its classes.
 
-    An ONNX file may contain none of these. With three channels and 1,000 classes ImageNet's are then assumed, with a note.
+    An ONNX file may contain none of these. With three channels and 1,000 classes ImageNet's are then assumed, with a note;
+    images of 28 x 28 with the classes 0 to 9 are then assumed to be digits, as in MNIST. Returns what is assumed of files.
     """
+    note = _resolve_reader(network, source, reader)
+    if pixel_range is not None:
+        network.preprocessing = replace(network.preprocessing, pixel_range=parse_pixel_range(pixel_range))
     silent = source.lower().endswith(".onnx") and (network.mean, network.std) == (0.0, 1.0)
     channels, count = network.input_shape[-1], len(network.classes)
     imagenet = silent and channels == 3 and count == IMAGENET_CLASSES
@@ -219,18 +242,48 @@ def resolve_preprocessing(
         named_classes(network, models.WEIGHTS / models.TRAINED["efficientnet_lite0"][1])
         assumed["its class names"] = "--labels"
     if mean is not None or std is not None:
-        network.mean = network.mean if mean is None else _numbers("--mean", mean, channels)
-        network.std = network.std if std is None else _numbers("--std", std, channels)
-        if not np.all(network.std):
+        given_mean = network.mean if mean is None else _numbers("--mean", mean, channels)
+        given_std = network.std if std is None else _numbers("--std", std, channels)
+        if not np.all(given_std):
             raise ArgumentError("--std is 0; expected numbers to divide by")
+        network.preprocessing = replace(network.preprocessing, mean=given_mean, std=given_std)
     elif silent:
         assumed["the pixels' mean and std"] = "--mean and --std"
         if imagenet:
-            network.mean, network.std = list(IMAGENET_MEAN), list(IMAGENET_STD)
+            network.preprocessing = replace(network.preprocessing, mean=list(IMAGENET_MEAN), std=list(IMAGENET_STD))
     if assumed:
         assumption = "assuming ImageNet's" if imagenet else "assuming pixels from 0 to 1"
         options = ", ".join(assumed.values())
         print_note(f"{source} does not contain {' and '.join(assumed)}: {assumption}; set them with {options}")
+    return note
+
+
+def _resolve_reader(network: nn.Model, source: str, reader: str | None) -> str:
+    """Set how images are read, from --reader; without it and without a record, MNIST's way for what looks like digits.
+
+    Returns a note that tells what is assumed, or "".
+    """
+    if reader not in (None, *FILE_READERS):
+        raise UnknownNameError("reader", str(reader), FILE_READERS)
+    if reader == "digit" and network.input_shape != DIGIT_SHAPE:
+        raise ArgumentError(
+            f"--reader digit gives 28 x 28 x 1; {network.name} takes {format_shape(network.input_shape)}"
+        )
+    unknown = network.preprocessing.reader == "picture" and network.crop_pct is None
+    digits = unknown and network.input_shape == DIGIT_SHAPE and network.classes == tuple("0123456789")
+    if reader is not None or digits:
+        network.preprocessing = replace(network.preprocessing, reader=reader or "digit")
+    if not unknown or reader == "digit" or (source in models.names() and not Path(source).exists()):
+        return ""
+    if reader is None and digits:
+        return (
+            f"{source} does not say how images are read: assuming one digit each, centered as in MNIST; --reader picture takes "
+            "them as they are"
+        )
+    return (
+        f"{source} does not say how images are cropped: assuming 87.5% of the shorter side, the whole of one of "
+        f"{format_shape(network.input_shape[:2])}"
+    )
 
 
 def _numbers(option: str, text: str, channels: int) -> Any:

@@ -22,6 +22,8 @@ from byhand.cli.command import (
     ImageSize,
     Labels,
     Mean,
+    PixelRangeText,
+    Reader,
     Std,
     Task,
     command,
@@ -34,7 +36,7 @@ from byhand.data.discovery import image_files_below
 from byhand.data.image_formats import IMAGE_SUFFIXES
 from byhand.data.prefetch import Prefetcher
 from byhand.errors import ArgumentError, FileError
-from byhand.nn.model import MAX_BATCH, MAX_BATCH_PIXELS
+from byhand.nn.inference import MAX_BATCH, MAX_BATCH_PIXELS
 from byhand.ops.op import Array
 from byhand.shapes import integer
 from byhand.tasks import task_of
@@ -61,6 +63,8 @@ def predict(
     labels: Labels = None,
     mean: Mean = None,
     std: Std = None,
+    reader: Reader = None,
+    pixel_range: PixelRangeText = None,
     size: ImageSize = None,
     output_name: Annotated[
         str | None,
@@ -107,8 +111,8 @@ def predict(
     if network.task != "numbers":
         check_classifier(network, model, images[0])
     answer_task = task_of(network)
-    read_image = image_reader(network)
-    resolve_preprocessing(network, model, mean, std, labels)
+    note = resolve_preprocessing(network, model, mean, std, labels, reader, pixel_range)
+    read_image = image_reader(network, note)
     bar, failed, not_finite, answers = ProgressBar(quiet=False), 0, 0, []
     with tempfile.TemporaryDirectory() as folder:
         paths = _paths(images, Path(folder))

@@ -34,7 +34,8 @@ def read(
     """Read the handwritten digits on a photo: text line by line, boxes, and confidences.
 
     Dark ink on plain, ruled or squared paper, or chalk on a blackboard; uneven light and rotation up to 20 degrees are fine.
-    The photo with a box around each digit is written as PNG. If no digit is found, the exit code is 2.
+    Boxes, tables, combs and dirt are no ink. Digits of less than 90% confidence are marked with a question mark. The photo
+    with a box around each digit is written as PNG. If no digit is certain, the exit code is 2.
     """
     if output is not None and len(photos) > 1:
         raise ArgumentError(
@@ -54,7 +55,7 @@ def read(
             continue
         readings.append(reading)
         if not reading["digits"]:
-            print(f"byhand: {photo}: no digit was found; expected handwriting in focus, upright", file=sys.stderr)
+            print(f"byhand: {photo}: no digit was found{_tell_marks(reading['marks'])}", file=sys.stderr)
             failed = True
         elif not as_json:
             _print(reading, len(photos) > 1)
@@ -64,14 +65,22 @@ def read(
         raise typer.Exit(2)
 
 
+def _tell_marks(count: int) -> str:
+    """Say what else is on a page without a digit."""
+    if not count:
+        return "; expected handwriting in focus, upright"
+    return f" with certainty: {count} mark{'s' * (count != 1)} may be dirt; expected handwriting in focus, upright"
+
+
 def _read(network: Model, photo: Path, path: Path) -> dict[str, Any]:
-    from byhand.report.digit_reader import lines_of_text, read_digits  # noqa: PLC0415
+    from byhand.report.digit_reader import accept, lines_of_text, read_marks  # noqa: PLC0415
     from byhand.report.drawing.digit_boxes import draw_digit_boxes  # noqa: PLC0415
 
     if path.exists():
         raise FileError(f"{path} exists already; choose another file with --output")
     image, scale = digit_segmentation.from_file(photo)
-    digits = read_digits(network, np.asarray(image.convert("L")))
+    marks = read_marks(network, np.asarray(image.convert("L")))
+    digits = accept(marks, max(image.size))
     if digits:
         draw_digit_boxes(image, digits, path)
     return {
@@ -80,13 +89,14 @@ def _read(network: Model, photo: Path, path: Path) -> dict[str, Any]:
         "height": round(image.height * scale),
         "lines": lines_of_text(digits),
         "digits": [_as_dict(digit, scale) for digit in digits],
+        "marks": len(marks),
         "file": str(path) if digits else None,
     }
 
 
 def _as_dict(digit: "Digit", scale: float) -> dict[str, Any]:
     box = [round(value * scale) for value in digit.box]
-    return {"digit": digit.text, "confidence": digit.confidence, "box": box, "line": digit.line}
+    return {"digit": digit.text, "confidence": digit.confidence, "sure": digit.sure, "box": box, "line": digit.line}
 
 
 def _print(reading: dict[str, Any], with_name: bool) -> None:
@@ -97,9 +107,14 @@ def _print(reading: dict[str, Any], with_name: bool) -> None:
     for name in COLUMNS:
         table.add_column(name, justify="left" if name == "digit" else "right")
     for digit in reading["digits"]:
-        table.add_row(digit["digit"], f"{digit['confidence']:.1%}", str(digit["line"] + 1), *map(str, digit["box"]))
+        text = digit["digit"] if digit["sure"] else f"{digit['digit']}?"
+        table.add_row(text, f"{digit['confidence']:.1%}", str(digit["line"] + 1), *map(str, digit["box"]))
     console = Console(highlight=False, markup=False)
     with console.capture() as printed:
         console.print(table)
     print("\n".join(line.rstrip() for line in printed.get().splitlines()))
+    if unsure := sum(not digit["sure"] for digit in reading["digits"]):
+        print(
+            f"\n{unsure} of {len(reading['digits'])} digits {'is' if unsure == 1 else 'are'} uncertain, marked with ?"
+        )
     print(f"\nwrote {reading['file']}", end="\n\n" if with_name else "\n")

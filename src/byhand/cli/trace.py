@@ -16,6 +16,8 @@ from byhand.cli.command import (
     ImageSize,
     Mean,
     OutputName,
+    PixelRangeText,
+    Reader,
     Std,
     Task,
     command,
@@ -53,6 +55,8 @@ def trace(
     ] = DEFAULT_MAX_MAPS,
     mean: Mean = None,
     std: Std = None,
+    reader: Reader = None,
+    pixel_range: PixelRangeText = None,
     size: ImageSize = None,
     output_name: OutputName = None,
     task: Task = None,
@@ -71,8 +75,8 @@ def trace(
     path = Path(f"{name}.png") if output is None else output
     if name is not None and path.exists():
         raise FileError(f"{path} exists already; choose another file with --output")
-    pixels = image_reader(network)(image)
-    resolve_preprocessing(network, model, mean, std)
+    note = resolve_preprocessing(network, model, mean, std, None, reader, pixel_range)
+    pixels = image_reader(network, note)(image)
     values = network.trace(pixels[None])
     if name is None:
         rows = _rows(network, values)

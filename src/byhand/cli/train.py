@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +21,8 @@ from byhand.cli.command import (
     TRAINING,
     AsJson,
     OutputName,
+    PixelRangeText,
+    Reader,
     choices,
     command,
     complete_architecture,
@@ -37,7 +39,9 @@ from byhand.data.augment.registry import shown_order
 from byhand.errors import ArgumentError
 from byhand.ops import DEFAULT_HAND
 from byhand.train.distributed.mpi import world
+from byhand.train.history import Row
 from byhand.train.optim import OPTIMIZERS
+from byhand.train.tensorboard import FOLDER, TensorBoard, import_tensorboard
 
 AUGMENTATION_CHOICES = ", ".join(
     entry.name if entry.example is None else f"{entry.name}={entry.example:g}" for entry in shown_order()
@@ -85,6 +89,8 @@ def train(
             panel=DATA, show_default="0.2", help="Fraction of each class for validation, if there is no val folder."
         ),
     ] = None,
+    pixel_range: PixelRangeText = None,
+    reader: Reader = None,
     stream: Annotated[
         bool, option("--stream", panel=DATA, help="Decode images while training, even if all fit in memory.")
     ] = False,
@@ -183,6 +189,9 @@ def train(
             "--look", panel=OUTPUT, help="Update look.html in the run's folder, the page of `byhand look`, every epoch."
         ),
     ] = False,
+    tensorboard: Annotated[
+        bool, option("--tensorboard", panel=OUTPUT, help="Write TensorBoard event files to the run's folder.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a network: by default LeNet-5 on MNIST; with a folder of images, an image classifier for its classes."""
@@ -206,6 +215,8 @@ def train(
         "size": None if size is None else list(parse_image_size(size)),
         "validation_fraction": validation_fraction,
         "early_stopping": early_stopping,
+        "pixel_range": pixel_range,
+        "reader": reader,
         "stream": stream or None,
         "seed": seed,
         "hand": hand,
@@ -214,6 +225,8 @@ def train(
     for name in ("data", "from"):
         if given[name] not in (None, *models.ARCHITECTURES) and Path(str(given[name])).exists():
             given[name] = str(Path(str(given[name])).resolve())  # --resume works from any folder
+    if tensorboard:
+        import_tensorboard()  # refused before anything is read
     bar = ProgressBar(quiet=not verbose)
     try:
         resumed = training_setup.resume(given, output, bar) if resume else None
@@ -221,7 +234,12 @@ def train(
     finally:
         bar.close()
     settings, run = setup.settings, setup.run
+    callbacks: list[Callable[[Row], object]] = []
+    if tensorboard and ranks.rank == 0:
+        callbacks.append(TensorBoard(run.folder / FOLDER))
     page, write_page = page_writer(setup) if look and ranks.rank == 0 else (None, None)
+    if write_page is not None:
+        callbacks.append(lambda row: write_page())
     if verbose:
         _print_lines([*header_lines(setup, resume), *([f"watch the training:  {page}", ""] if page else [])])
     held_out: dict[str, Any] = {"validation" if setup.sets.val is not None else "test": setup.held_out}
@@ -233,7 +251,7 @@ def train(
         early_stopping=settings.get("early_stopping"),
         quiet=not verbose,
         run=run,
-        on_epoch=None if write_page is None else lambda row: write_page(),
+        callbacks=callbacks,
         export_model=setup.final_model,
     )
     if setup.trainer.state is not None:  # Ctrl-C

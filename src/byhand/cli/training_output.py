@@ -34,6 +34,7 @@ def header_lines(setup: TrainingSetup, resume: bool) -> list[str]:
     ranks = f"    {trainer.comm.size} ranks share each batch" if trainer.comm.size > 1 else ""
     lines = [
         f"{parameters}, {summary.flops:,} FLOPs per image",
+        network.preprocessing.describe(network.input_shape),
         ", ".join(counts).replace(" to ", " images to ", 1),
         *setup.notes,
         *skipped_files_lines(sets.bad),

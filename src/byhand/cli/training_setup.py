@@ -2,9 +2,10 @@
 
 import platform
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,9 +13,11 @@ from byhand import __version__, data, models, nn
 from byhand.cli import defaults
 from byhand.cli.model_argument import format_shape, open_model, resolve_preprocessing
 from byhand.cli.progress_bar import ProgressBar
-from byhand.data import Dataset, Splits
+from byhand.data import Dataset, Preprocessing, Splits
 from byhand.data.augment import Augment
 from byhand.data.image_source import ImageSource
+from byhand.data.pixel_range import parse_pixel_range
+from byhand.data.preprocessing import FILE_READERS
 from byhand.data.splits import VALIDATION_FRACTION, data_warnings
 from byhand.errors import ArgumentError, FileError, UnknownNameError
 from byhand.nn.graph_copy import copy_weights
@@ -94,7 +97,7 @@ def start(given: defaults.Settings, output: Path | None, started: float, bar: Pr
         raise UnknownNameError("test-time augmentation", given["tta"], TTA)
     given = {"data": "mnist"} | {name: value for name, value in given.items() if value is not None}
     minutes = given.pop("minutes", None)
-    listing = data.find(given["data"], bar.update)
+    listing = find_data(given, bar)
     settings, notes = defaults.resolve(given, listing)
     setup = _set_up(settings, listing, bar, Run(output or RUNS_FOLDER), None)
     if settings.get("lr") is None:
@@ -106,6 +109,7 @@ def start(given: defaults.Settings, output: Path | None, started: float, bar: Pr
     settings["schedule"] = to_json(OneCycle())
     settings |= {
         "input_shape": setup.model.input_shape,
+        "preprocessing": setup.model.preprocessing.to_json(),
         "classes": setup.model.classes,
         "data_sha256": setup.sets.digest(),
         "skipped": [list(skipped) for skipped in setup.sets.bad],
@@ -135,7 +139,7 @@ def resume(given: defaults.Settings, output: Path | None, bar: ProgressBar) -> T
         raise FileError(
             f"the checkpoint in {run.folder} does not belong to the {settings['epochs']} epochs of its run.json"
         )
-    setup = _set_up(settings, data.find(settings["data"], bar.update), bar, run, trainer)
+    setup = _set_up(settings, find_data(settings, bar), bar, run, trainer)
     if setup.sets.digest() != settings.get("data_sha256"):
         raise FileError(f"the data in {settings['data']} changed since {run.folder} was started")
     if trainer is None:  # stopped before the first checkpoint
@@ -161,6 +165,27 @@ def _set_up(
         setup.tta_model = setup.model.with_flip_tta()
         setup.notes.append("test-time augmentation: the mean of the logits of each image and its horizontal flip")
     return setup
+
+
+def find_data(settings: defaults.Settings, bar: ProgressBar) -> ImageSource:
+    """Return the data set of a training, by its settings; raises ArgumentError for a pixel range that it has no use for."""
+    reader, text = settings.get("reader"), settings.get("pixel_range")
+    if reader not in (None, *FILE_READERS):
+        raise UnknownNameError("reader", reader, FILE_READERS)
+    given = None if text is None else parse_pixel_range(text)
+    found = data.find(settings["data"], bar.update, pixel_range=given, reader=reader)
+    if given is not None and found.pixel_range is None:
+        raise ArgumentError(
+            f"--pixel-range is for pixels of more than 8 bits or of floating point; {found.name} holds none, or states its own"
+        )
+    return found
+
+
+def find_as_trained(source: str, network: nn.Model, bar: ProgressBar | None = None) -> ImageSource:
+    """Return a data set whose files are read as a network's preprocessing says."""
+    record, progress = network.preprocessing, None if bar is None else bar.update
+    reader = record.reader if record.reader in FILE_READERS else None
+    return data.find(source, progress, pixel_range=record.pixel_range, reader=reader)
 
 
 def load_sets(
@@ -195,16 +220,13 @@ def _from_scratch(
     """Set up the training of a new network."""
     train, mnist = sets.train, settings["data"] == "mnist"
     settings.setdefault("augment", defaults.augmentation(train.shape, train.classes))
-    if not mnist:
-        settings.setdefault("pixels", defaults.normalization(train))
-    model = models.create(
-        settings["model"],
-        train.classes,
-        train.shape,
-        settings["seed"],
-        crop_pct=sets.crop,
-        **settings.get("pixels", {}),
-    )
+    record = settings.get("preprocessing")
+    pixels: dict[str, Any] = {} if mnist or record is not None else defaults.normalization(train)
+    model = models.create(settings["model"], train.classes, train.shape, settings["seed"], **pixels)
+    if record is None:
+        model.preprocessing = replace(sets.preprocessing, mean=model.mean, std=model.std)
+    else:  # of a run that is resumed
+        model.preprocessing = Preprocessing.from_json(record).for_channels(train.shape[-1])
     return TrainingSetup(settings, sets, trainer or _trainer(settings, model), train, sets.held_out, run, notes)
 
 
@@ -222,7 +244,8 @@ def _from_pretrained(
     if sets.train.shape != source.input_shape:
         ours, theirs = format_shape(sets.train.shape), format_shape(source.input_shape)
         raise ArgumentError(f"the images are {ours}, but {settings['from']} takes {theirs}; use --model small")
-    source.crop_pct, classes, seed = crop, list(sets.train.classes), settings["seed"]
+    classes, seed = list(sets.train.classes), settings["seed"]
+    source.preprocessing = replace(sets.preprocessing, crop_pct=crop, mean=source.mean, std=source.std)
     settings["model"] = source.name
     if settings["unfreeze"] == ALL:
         settings.setdefault("augment", defaults.augmentation(sets.train.shape, sets.train.classes))
@@ -265,7 +288,7 @@ def _source(settings: defaults.Settings) -> nn.Model:
         raise ArgumentError(
             f"{settings['from']} is no image classifier: its output gives {source.task}; use another --from, or --output-name"
         )
-    resolve_preprocessing(source, settings["from"], None, None)
+    resolve_preprocessing(source, settings["from"], None, None, reader="picture")
     return source
 
 

@@ -3,6 +3,7 @@
 `find` inspects a data set and returns an `ImageSource` (image_source.py): array_source.py (arrays of array_files.py, mnist.py,
 idx.py) or file_source.py (image files of discovery.py, decoded by image_decoding.py). It returns splits (splits.py) of
 `Dataset` (dataset.py, lazy_images.py); batch_loader.py makes batches of one, augmented (augment/) and prefetched.
+preprocessing.py records how a file becomes an image, pixel_range.py which values are black and white;
 digits.py and photos.py read one image; digit_segmentation.py finds the digits of a page.
 """
 
@@ -16,10 +17,13 @@ from byhand.data.array_source import ArraySource
 from byhand.data.augment import Augment
 from byhand.data.dataset import Dataset
 from byhand.data.image_source import ImageSource, ProgressCallback
+from byhand.data.pixel_range import PixelRange
+from byhand.data.preprocessing import Preprocessing
 from byhand.data.splits import VALIDATION_FRACTION, Splits
 from byhand.errors import ArgumentError, FileError, UnknownNameError
+from byhand.hints import hinted, unknown_attribute
 
-__all__ = ["Augment", "Dataset", "Splits", "digits", "find", "idx", "load", "mnist"]
+__all__ = ["Augment", "Dataset", "Preprocessing", "Splits", "digits", "find", "idx", "load", "mnist"]
 EXPECTED = (
     "mnist, a folder (of images, a folder a class, or of MNIST's IDX files), an .npz, or a .csv of paths and labels"
 )
@@ -29,14 +33,22 @@ def __getattr__(name: str) -> Any:
     """Import `digits` when it is first asked for: Pillow takes as long as the rest of byhand."""
     if name == "digits":
         return importlib.import_module("byhand.data.digits")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise unknown_attribute("byhand.data", name, __all__)
 
 
-def find(source: str | os.PathLike[str], progress: ProgressCallback | None = None) -> ImageSource:
+def find(
+    source: str | os.PathLike[str],
+    progress: ProgressCallback | None = None,
+    *,
+    pixel_range: PixelRange | None = None,
+    reader: str | None = None,
+) -> ImageSource:
     """Return what there is in a data set, before its images are decoded: a `FileSource` of image files, or an `ArraySource`.
 
     source: "mnist", a folder or a file, as `load` takes them; progress: called with (done, total, what) while files are
-    inspected. Raises as `load` does.
+    inspected; pixel_range: the values of black and white where pixels are not uint8, by default those that follow from their
+    type and from all of them; reader: "picture" or "digit" (see `Preprocessing`), by default "digit" for MNIST alone.
+    Raises as `load` does, and ArgumentError where the pixel range does not follow.
 
     >>> sets = find("mnist").sets()
     >>> len(sets.train), len(sets.test)
@@ -44,7 +56,7 @@ def find(source: str | os.PathLike[str], progress: ProgressCallback | None = Non
     """
     if source == "mnist":
         train, test = mnist.load()
-        return ArraySource({"train": train, "test": test})
+        return ArraySource.of({"train": train, "test": test}, reader)
     path = Path(source)
     try:
         there = path.exists()
@@ -56,16 +68,19 @@ def find(source: str | os.PathLike[str], progress: ProgressCallback | None = Non
         raise FileError(f"can't load {path}: there is no such folder or file; expected {EXPECTED}")
     if path.is_dir() and array_files.has_idx_files(path):
         train, test = array_files.read_idx_folder(path)
-        return ArraySource({"train": train, "test": test})
+        return ArraySource.of({"train": train, "test": test}, reader)
     if path.suffix.lower() == ".npz":
-        return ArraySource(array_files.read_npz(path))
+        parts, pixel_range, notes = array_files.read_npz(path, pixel_range)
+        return ArraySource.of(parts, reader, pixel_range, notes)
     if not path.is_dir() and path.suffix.lower() not in (".csv", ".tsv"):
         raise FileError(f"can't load {path}: it is a file of another kind; expected {EXPECTED}")
     from byhand.data.file_source import FileSource  # noqa: PLC0415  (Pillow, as above)
 
-    return FileSource.of(discovery.discover_folders(path) if path.is_dir() else discovery.discover_csv(path), progress)
+    found = discovery.discover_folders(path) if path.is_dir() else discovery.discover_csv(path)
+    return FileSource.of(found, progress, pixel_range=pixel_range, reader=reader)
 
 
+@hinted
 def load(
     source: str | os.PathLike[str], *, validation_fraction: float = VALIDATION_FRACTION, seed: int = 0
 ) -> tuple[Dataset, Dataset]:

@@ -9,7 +9,8 @@ from numpy.lib import format as npy
 
 from byhand.data import idx
 from byhand.data.dataset import Dataset
-from byhand.errors import FileError
+from byhand.data.pixel_range import PixelRange, arrays_to_bytes
+from byhand.errors import ArgumentError, FileError
 from byhand.shapes import Array
 
 IDX_NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
@@ -73,12 +74,15 @@ def _read(path: Path, axes: int) -> Array:
 # npz ------------------------------------------------------------------------------------------------------------------
 
 
-def read_npz(path: Path) -> dict[str, Dataset]:
-    """Return the sets of an .npz file by part: arrays called x_train and y_train, or train_images and train_labels, ...
+def read_npz(
+    path: Path, pixel_range: PixelRange | None = None
+) -> tuple[dict[str, Dataset], PixelRange | None, tuple[str, ...]]:
+    """Return the sets of an .npz file by part, the pixel range of all of them (None for uint8), and notes.
 
-    Images (N, H, W) or (N, H, W, C), pixels, or floating point from 0 to 1, which becomes pixels from 0 to 255; labels (N,),
-    numbers or names; `classes` names the numbers. Nothing is unpickled. Raises FileError for a file that is no such archive,
-    or whose arrays don't fit.
+    The arrays are called x_train and y_train, or train_images and train_labels, ... Images (N, H, W) or (N, H, W, C) become
+    uint8 by `pixel_range`, or by the one that `resolve_pixel_range` finds; labels (N,), numbers or names; `classes` names
+    the numbers. Nothing is unpickled. Raises FileError for a file that is no such archive, whose arrays don't fit, or whose
+    pixel range is not clear.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -99,7 +103,11 @@ def read_npz(path: Path) -> dict[str, Dataset]:
         raise FileError(f"{path} holds {held}; expected x_train and y_train, or images and labels")
     labels = {part: y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y for part, (_, y) in found.items()}
     classes, numbers = _classes(labels, named, path)
-    images = {part: _images(x, path) for part, (x, _) in found.items()}
+    arrays = {part: _images(x, path) for part, (x, _) in found.items()}
+    try:
+        images, pixel_range, notes = arrays_to_bytes(arrays, pixel_range)
+    except ArgumentError as error:
+        raise FileError(f"{path}: {error}") from None
     if len({array.shape[1:] for array in images.values()}) > 1:
         told = ", ".join(f"{part} {'x'.join(map(str, array.shape[1:]))}" for part, array in images.items())
         raise FileError(f"the images in {path} have different shapes: {told}; expected one")
@@ -108,7 +116,8 @@ def read_npz(path: Path) -> dict[str, Dataset]:
             raise FileError(
                 f"{path} holds {len(array)} images and {len(numbers[part])} labels of {part}; expected as many"
             )
-    return {part: Dataset(array, numbers[part], classes, path.stem) for part, array in images.items()}
+    parts = {part: Dataset(array, numbers[part], classes, path.stem) for part, array in images.items()}
+    return parts, pixel_range, notes
 
 
 def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> Array:
@@ -128,13 +137,9 @@ def _images(array: Array, path: Path) -> Array:
     images = array[..., None] if array.ndim == 3 else array
     if images.ndim != 4 or 0 in images.shape or images.shape[3] not in (1, 3, 4):
         raise FileError(f"the images in {path} have the shape {array.shape}; expected (N, H, W) or (N, H, W, C)")
-    if images.dtype.kind not in "iuf" or not (images.min() >= 0 and images.max() <= 255):  # NaN is neither
-        raise FileError(
-            f"the images in {path} are {images.dtype}; expected pixels, 0 to 255, or floating point, 0 to 1"
-        )
-    if images.dtype.kind == "f":
-        images = np.rint(images * (255 if images.max() <= 1 else 1))
-    return images.astype(np.uint8, copy=False)
+    if images.dtype.kind not in "biuf":
+        raise FileError(f"the images in {path} are {images.dtype}; expected integers or floating point")
+    return images
 
 
 def _classes(labels: dict[str, Array], named: Array | None, path: Path) -> tuple[tuple[str, ...], dict[str, Array]]:

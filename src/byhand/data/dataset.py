@@ -1,5 +1,6 @@
 """`Dataset`: images in memory or in files, a label for each, and the names of the classes."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +15,10 @@ from byhand.shapes import Array
 class Dataset:
     """Images (N, H, W, C) in uint8 or float32, labels (N,) in int64, and the name of each class.
 
-    Labels of another integer type are converted; images are taken as they are, without resizing, cropping or scaling. They
-    may also be `LazyImages`, which are decoded when they are indexed. files: the file name of each image, or empty.
+    Labels of another integer type are converted. They may also be floating-point targets: soft labels or several labels an
+    image, (N, classes), or, without classes, numbers (N, ...). Images are taken as they are, without resizing, cropping or
+    scaling; they may also be `LazyImages`, which are decoded when they are indexed. files: their names, or empty; reader: how a
+    file becomes such an image, `Preprocessing.reader`.
 
     Raises ShapeError for wrong axes or lengths, ArgumentError for a wrong type, label or class name.
 
@@ -29,6 +32,7 @@ class Dataset:
     classes: tuple[str, ...]
     name: str = ""
     files: tuple[str, ...] = ()
+    reader: str = "picture"
 
     def __post_init__(self) -> None:
         images = self.images if isinstance(self.images, LazyImages) else np.asarray(self.images)
@@ -43,11 +47,17 @@ class Dataset:
             )
         if images.dtype not in (np.uint8, np.float32):
             raise ArgumentError(f"Dataset: images must be uint8 or float32, got {images.dtype}; convert them first")
-        if labels.shape != images.shape[:1]:
+        if labels.dtype.kind == "f" and (labels.ndim > 1 or not names):  # targets: soft labels, or numbers
+            if labels.shape[:1] != images.shape[:1] or (names and labels.shape[1:] != (len(names),)):
+                raise ShapeError(
+                    f"Dataset: {len(images)} images of {len(names)} classes need targets of shape ({len(images)}, "
+                    f"{len(names) or '...'}), got {labels.shape}"
+                )
+        elif labels.shape != images.shape[:1]:
             raise ShapeError(f"Dataset: {len(images)} images need labels of shape ({len(images)},), got {labels.shape}")
-        if labels.dtype.kind not in "iu":
+        elif labels.dtype.kind not in "iu":
             raise ArgumentError(f"Dataset: labels must be integers, class numbers from 0, got {labels.dtype}")
-        if labels.size and not 0 <= labels.min() <= labels.max() < len(names):
+        elif labels.size and not 0 <= labels.min() <= labels.max() < len(names):
             raise ArgumentError(
                 f"Dataset: labels go from {labels.min()} to {labels.max()}, but there are {len(names)} classes, "
                 "numbered from 0; give a name for every label"
@@ -58,13 +68,30 @@ class Dataset:
             )
         for field, value in (
             ("images", images),
-            ("labels", labels.astype(np.int64, copy=False)),
+            ("labels", labels.astype(np.float32 if labels.dtype.kind == "f" else np.int64, copy=False)),
             ("classes", tuple(names)),
         ):
             object.__setattr__(self, field, value)
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def __getitem__(self, row: Any) -> Any:
+        """Return (image, label) of one example; of a slice, or of an array of indices, a Dataset.
+
+        >>> from byhand.data import mnist
+        >>> image, label = mnist.load()[0][0]
+        >>> image.shape, label
+        ((28, 28, 1), 5)
+        """
+        if not hasattr(row, "__index__"):
+            return self.rows(row)
+        label = self.labels[row]
+        return self.images[row], int(label) if label.ndim == 0 and label.dtype.kind in "iu" else label
+
+    def __iter__(self) -> Iterator[tuple[Array, Any]]:
+        """Yield (image, label) of each example."""
+        return (self[row] for row in range(len(self)))
 
     def __repr__(self) -> str:
         size = "x".join(map(str, self.images.shape[1:]))
@@ -93,4 +120,4 @@ class Dataset:
         """Return examples by a slice (views) or by their indices (copies of the images, unless they are in files)."""
         images = self.images.take(rows) if isinstance(self.images, LazyImages) else self.images[rows]
         files = tuple(np.asarray(self.files, object)[rows]) if self.files else ()
-        return Dataset(images, self.labels[rows], self.classes, self.name, files)
+        return Dataset(images, self.labels[rows], self.classes, self.name, files, self.reader)

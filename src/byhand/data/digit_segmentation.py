@@ -3,7 +3,7 @@
     illumination  the photo is divided by its morphological closing: strokes are narrower than the window, shadows are not
     skew          the angle at which the row sums of ink vary most (W. Postl, "Detection of linear oblique structures and
                   skew scan in digitized documents", 1986); the page is rotated back
-    ruled lines   ink that fills a window along a row or a column is a printed line, and is divided out
+    printed lines boxes, tables, combs and rules are removed: `rule_removal.py`
     threshold     Otsu's, over all pixels that are not paper (N. Otsu, 1979)
     components    connected, merged, split and sorted into lines of text: `components.py`
     slant         the mean slant of the writing, by second moments, is changed to that of MNIST
@@ -12,15 +12,15 @@ This module finds digits and does not classify them; `report.digit_reader.read_d
 """
 
 import os
-from collections.abc import Sequence
 from functools import cached_property
 from math import ceil
 
 import numpy as np
 from PIL import Image, ImageFilter
 
-from byhand.data import components, digits, image_decoding
+from byhand.data import components, digits, image_decoding, morphology, rule_removal
 from byhand.data.components import Component
+from byhand.data.morphology import running
 from byhand.errors import ShapeError
 from byhand.shapes import Array
 
@@ -60,6 +60,11 @@ class Candidate:
         return self._page.image(self._component)
 
     @cached_property
+    def contrast(self) -> float:
+        """The mean contrast of its strokes against the paper, 0 to 1."""
+        return float(self._page.contrast[self._component.window][self._component.mask].mean())
+
+    @cached_property
     def parts(self) -> tuple[tuple["Candidate", "Candidate"], ...]:
         """Ways to split it into two digits, left and right or upper and lower; none where it is too narrow."""
         cuts = self._page.cuts(self._component)
@@ -80,7 +85,7 @@ def from_file(path: str | os.PathLike[str]) -> tuple[Image.Image, float]:
     >>> photo.size, photo.mode, scale
     ((640, 480), 'RGB', 1.0)
     """
-    photo = image_decoding.decode_image(path, "RGB", WORKING_SIDE, image_decoding.to_color)
+    photo = image_decoding.decode_image(path, "RGB", WORKING_SIDE, image_decoding.to_color, own_range=True)
     return photo, max(image_decoding.inspect_image(path, 0).size) / max(photo.size)
 
 
@@ -121,11 +126,11 @@ def flatten_illumination(image: Image.Image) -> Array:
     side = max(3, max(gray.shape) // 10)
     contrast: Array
     if _is_dark(image):
-        ground = opening(gray, side).astype(np.float32)
+        ground = morphology.opening(gray, side).astype(np.float32)
         raised = (gray - ground) / (ground + 16)  # 16 of 255: a board's darkest corners are mostly noise
         contrast = raised / max(float(np.percentile(raised, 99.8)), 0.5)
     else:
-        paper = np.maximum(closing(gray, side).astype(np.float32), 1)
+        paper = np.maximum(morphology.closing(gray, side).astype(np.float32), 1)
         contrast = 1 - gray / paper
     contrast -= np.median(contrast)  # closing goes over the noise's peaks
     return np.clip(contrast, 0, 1, out=contrast)
@@ -137,38 +142,6 @@ def _is_dark(image: Image.Image) -> bool:
     local = np.asarray(image.filter(ImageFilter.BoxBlur(max(image.size) / 16)), np.float32)
     detail = (gray - local) / (local + 16)
     return bool(np.mean(detail * detail * detail) > 0)
-
-
-def closing(gray: Array, side: int) -> Array:
-    """Fill what is darker and narrower than `side` pixels: the largest in a square window, then the smallest of these."""
-    return _filter(gray, side, np.maximum, np.minimum)
-
-
-def opening(gray: Array, side: int) -> Array:
-    """Take away what is lighter and narrower than `side` pixels."""
-    return _filter(gray, side, np.minimum, np.maximum)
-
-
-def _filter(gray: Array, side: int, first: np.ufunc, second: np.ufunc) -> Array:
-    around = np.pad(gray, side, mode="edge")  # a strip of the desk goes on beyond the photo
-    both = _running(_running(around, side, first), side, second)
-    return both[side:-side, side:-side]
-
-
-def _running(gray: Array, side: int, best: np.ufunc, axes: Sequence[int] = (0, 1)) -> Array:
-    """Return the largest or smallest in a window of `side` pixels, in log2(side) passes an axis."""
-    for axis in axes:
-        rows = np.moveaxis(gray, axis, 0)
-        length = len(rows)
-        before = side // 2
-        rows = np.pad(rows, [(before, side - 1 - before), (0, 0)], mode="edge")
-        covered = 1
-        while covered < side:
-            step = min(covered, side - covered)
-            rows = best(rows[: len(rows) - step], rows[step:])
-            covered += step
-        gray = np.moveaxis(rows[:length], 0, axis)
-    return gray
 
 
 # skew -----------------------------------------------------------------------------------------------------------------
@@ -191,39 +164,6 @@ def estimate_skew(contrast: Array) -> float:
 
     coarse = max(np.arange(-MAX_SKEW_DEGREES, MAX_SKEW_DEGREES + 0.1, 0.5), key=lambda angle: unevenness(angle, 4))
     return float(max(coarse + np.arange(-0.6, 0.61, 0.05), key=lambda angle: unevenness(angle, 1)))
-
-
-# rules ----------------------------------------------------------------------------------------------------------------
-
-
-def remove_ruled_lines(contrast: Array) -> tuple[Array, Array]:
-    """Divide printed lines out of an upright page; return what is left, and the lines.
-
-    Ink over a line lets 1 - contrast of the line's light through.
-    """
-    window = max(contrast.shape) // 4
-    light = np.ones_like(contrast)
-    for axis in (1, 0):
-        rule = _rules(contrast if axis else contrast.T, window)
-        through = 1 - np.minimum(rule if axis else rule.T, 0.95)
-        contrast = np.clip(1 - (1 - contrast) / through, 0, 1)
-        light *= through
-    return contrast, 1 - light
-
-
-def _rules(contrast: Array, window: int) -> Array:
-    """Return how dark a printed row is at each pixel: what three quarters of the window along it reach, where it is thin."""
-    step = max(1, window // 30)
-    count = ceil(contrast.shape[1] / step)
-    padded = np.pad(contrast, [(0, 0), (0, count * step - contrast.shape[1])], mode="edge")
-    coarse = padded.reshape(len(contrast), count, step).mean(2)
-    half = window // step // 2
-    around = np.pad(coarse, [(0, 0), (half, half)], mode="reflect" if half < count else "edge")
-    seen = np.lib.stride_tricks.sliding_window_view(around, 2 * half + 1, axis=1)
-    place = (2 * half + 1) // 4
-    level = np.partition(seen, place, axis=2)[..., place]
-    thin = level - _running(_running(level, window // 25 + 2, np.minimum, (0,)), window // 25 + 2, np.maximum, (0,))
-    return np.repeat(thin, step, axis=1)[:, : contrast.shape[1]]
 
 
 # ink ------------------------------------------------------------------------------------------------------------------
@@ -269,10 +209,12 @@ class _Page:
             coefficients = (a, b, self.shift[0], d, e, self.shift[1])
             turned = image.transform(size, Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR)
             contrast = np.asarray(turned)
-        self.contrast, self.rules = remove_ruled_lines(contrast)
-        self.ink = ink_level(self.contrast)
-        self.near_rules = _running(self.rules, 3, np.maximum)
         self.min_height = max(MIN_DIGIT_PIXELS, round(MIN_DIGIT_FRACTION * max(contrast.shape)))
+        if ink := ink_level(contrast):
+            contrast, self.lines = rule_removal.remove_lines(contrast, ink, self.min_height)
+        self.contrast, rules = rule_removal.divide_ruled_lines(contrast)
+        self.ink = ink_level(self.contrast)
+        self.near_rules = running(rules, 3, np.maximum)
         self.found: list[Component] = []
         self.height = 0.0
         if self.ink:
@@ -314,7 +256,7 @@ class _Page:
         """Return the mean contrast just outside a component: a stroke ends sharply, a shadow fades."""
         reach = max(3, round(0.06 * self.height))
         around, own = self._around(component, reach)
-        rim = _running(own, 2 * reach + 1, np.maximum) & ~_running(own, 2 * reach - 1, np.maximum)
+        rim = running(own, 2 * reach + 1, np.maximum) & ~running(own, 2 * reach - 1, np.maximum)
         rim &= around < EDGE_CONTRAST * self.ink
         return float(around[rim].mean()) if rim.any() else 0.0
 
@@ -366,7 +308,7 @@ class _Page:
         slant, margin = self.slant, 2
         around, own = self._around(component, margin)
         ink = around / self.ink
-        near = _running(own, 2 * margin + 1, np.maximum)
+        near = running(own, 2 * margin + 1, np.maximum)
         # its soft edges are kept, ink of neighbors is not
         ink = np.where(own | (near & (ink < EDGE_CONTRAST)), np.clip(ink, 0, 1), 0)
         height, width = ink.shape

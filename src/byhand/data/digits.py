@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageFilter, ImageStat
 
 from byhand.data import image_decoding
+from byhand.data.pixel_range import PixelRange
 from byhand.errors import ArgumentError, FileError, ShapeError
 from byhand.shapes import Array
 
@@ -27,11 +28,12 @@ STRONG_INK = 0.25
 MIN_CONTRAST = 8.0  # gray levels of 255; with less, the image is blank
 
 
-def from_file(path: str | os.PathLike[str]) -> Array:
+def from_file(path: str | os.PathLike[str], pixel_range: PixelRange | None = None) -> Array:
     """Read an image of one digit (PNG, JPEG or another common format) as an MNIST image, (28, 28, 1) uint8.
 
     Gray or color, any size, ink dark on light or light on dark. Transparent pixels count as paper; the EXIF orientation is
-    applied; images larger than `image_decoding.decode_image` allows are refused.
+    applied; images larger than `image_decoding.decode_image` allows are refused. pixel_range: of images of more than 8 bits, by
+    default their own, since ink is scaled to its peak.
 
     Raises FileError for a file that is missing, not an image, truncated, too large, or blank.
 
@@ -43,7 +45,7 @@ def from_file(path: str | os.PathLike[str]) -> Array:
     ...     from_file(path).shape
     (28, 28, 1)
     """
-    gray = image_decoding.decode_image(path, "L", WORKING_SIDE, _gray)
+    gray = image_decoding.decode_image(path, "L", WORKING_SIDE, _gray, pixel_range, own_range=True)
     try:
         return _digit(gray)
     except ArgumentError as error:
@@ -92,9 +94,7 @@ def _span(image: Array) -> str:
 
 def _gray(image: Image.Image) -> Image.Image:
     """Return an image as 8-bit gray on white paper, averaged down to at most WORKING_SIDE pixels."""
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        gray = Image.fromarray(_bytes(np.asarray(image)))
-    elif image.has_transparency_data:
+    if image.has_transparency_data:
         ink = image.convert("RGBA")
         alpha, light = ink.getchannel("A"), ink.convert("L")
         opaque = alpha.point([0] * 128 + [255] * 128)

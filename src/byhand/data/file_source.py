@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from statistics import median
@@ -15,9 +15,11 @@ from byhand.data.dataset import Dataset
 from byhand.data.discovery import DiscoveredFiles, abbreviate, natural_key
 from byhand.data.image_source import ProgressCallback
 from byhand.data.lazy_images import LazyImages
+from byhand.data.pixel_range import PixelExtent, PixelRange, describe, join, resolve_pixel_range
 from byhand.data.prefetch import Prefetcher
+from byhand.data.preprocessing import DIGIT_SHAPE, Preprocessing
 from byhand.data.splits import Splits, check_classes
-from byhand.errors import FileError
+from byhand.errors import ArgumentError, FileError
 from byhand.shapes import Shape
 
 MAX_DECODED_PIXELS = 64 * 64  # a smaller image is decoded when it is inspected
@@ -33,11 +35,24 @@ class FileSource:
 
     found: DiscoveredFiles
     infos: dict[Path, image_decoding.ImageInfo] = field(default_factory=dict)
+    given_range: PixelRange | None = None  # of --pixel-range
+    reader: str = "picture"
 
     @classmethod
-    def of(cls, found: DiscoveredFiles, progress: ProgressCallback | None = None) -> "FileSource":
-        """Inspect every file; what can't be read goes into `found.bad`, with the reason."""
-        listing = cls(found)
+    def of(
+        cls,
+        found: DiscoveredFiles,
+        progress: ProgressCallback | None = None,
+        *,
+        pixel_range: PixelRange | None = None,
+        reader: str | None = None,
+    ) -> "FileSource":
+        """Inspect every file; what can't be read goes into `found.bad`, with the reason.
+
+        Files of more than 8 bits a channel are decoded: their smallest and largest value decide the pixel range of all.
+        Raises FileError where they do not, and no `pixel_range` is given.
+        """
+        listing = cls(found, given_range=pixel_range, reader=reader or "picture")
         paths = [path for several in found.parts.values() for path, _ in several]
         for done, path in enumerate(paths):
             if progress and done % DECODE_GROUP == 0:
@@ -49,7 +64,23 @@ class FileSource:
         if not listing.infos:
             first = f"; the first: {': '.join(found.bad[0])}" if found.bad else ""
             raise FileError(f"{found.root}: none of {len(paths):,} images can be read{first}")
+        try:
+            listing.pixel_range  # noqa: B018  (resolved now, before anything is decoded)
+        except ArgumentError as error:
+            raise FileError(f"{found.root}: {error}") from None
         return listing
+
+    @cached_property
+    def extent(self) -> PixelExtent | None:
+        """The extent of the pixels of all files whose range is unknown: of more than 8 bits, or floating point."""
+        return join(info.extent for info in self.infos.values() if info.extent is not None)
+
+    @cached_property
+    def pixel_range(self) -> PixelRange | None:
+        """The values of black and white of these pixels, None where there are none. Raises ArgumentError if not clear."""
+        if self.extent is None:
+            return None
+        return resolve_pixel_range(self.extent) if self.given_range is None else self.given_range
 
     @property
     def name(self) -> str:
@@ -77,7 +108,7 @@ class FileSource:
     @cached_property
     def channels(self) -> int:
         """1 where every image is gray, else 3."""
-        return 1 if all(info.gray for info in self.infos.values()) else 3
+        return 1 if self.reader == "digit" or all(info.gray for info in self.infos.values()) else 3
 
     @property
     def photos(self) -> bool:
@@ -88,6 +119,8 @@ class FileSource:
     @property
     def shape(self) -> tuple[int, int, int]:
         """The input shape (H, W, C) of a new network: theirs, where all have the same and it is not large."""
+        if self.reader == "digit":
+            return DIGIT_SHAPE
         if len(self.sizes) == 1 and max(size := next(iter(self.sizes))) <= MAX_DEFAULT_SIDE:
             return (*size, self.channels)
         side = int(min(MAX_DEFAULT_SIDE, median(min(size) for size in self.sizes.elements())))
@@ -98,7 +131,9 @@ class FileSource:
         """Return how the files become images of a shape, a line each."""
         lines, count, (height, width, channels) = [], len(self.infos), shape
         told = [f"{h} x {w}" for h, w in sorted(self.sizes, key=lambda size: (size[0] * size[1], size))]
-        if set(self.sizes) == {(height, width)} and crop == 1:
+        if self.reader == "digit":
+            lines.append("each image is one digit, centered as in MNIST: bright ink on black")
+        elif set(self.sizes) == {(height, width)} and crop == 1:
             lines.append(f"every image is {told[0]}, taken as it is")
         else:
             seen = "all" if crop == 1 else f"{crop:.1%}"
@@ -111,8 +146,13 @@ class FileSource:
             lines.append(f"{gray:,} of {count:,} are gray: made color, three times the same channel")
         if channels == 1 and gray < count:
             lines.append(f"{count - gray:,} of {count:,} are in color: made gray")
-        notes = Counter(info.note for info in self.infos.values() if info.note)
-        return lines + [f"{number:,} of {count:,}: {note}" for note, number in notes.most_common()]
+        counted = Counter(note for info in self.infos.values() for note in info.notes)
+        lines += [f"{number:,} of {count:,}: {note}" for note, number in counted.most_common()]
+        if self.extent is not None and self.pixel_range is not None:
+            deep = sum(info.extent is not None for info in self.infos.values())
+            deep_note = describe(self.extent, self.pixel_range, given=self.given_range is not None)
+            lines.append(f"{deep:,} of {count:,} have more than 8 bits: {deep_note}" if deep < count else deep_note)
+        return lines
 
     def sets(
         self,
@@ -129,6 +169,11 @@ class FileSource:
         Raises ArgumentError where fewer than two classes are left.
         """
         shape = shape or self.shape
+        record = Preprocessing(self.reader, crop, self.pixel_range)
+        if self.reader == "digit" and shape != DIGIT_SHAPE:
+            raise ArgumentError(
+                f"--reader digit gives images of 28 x 28 x 1; the network takes {' x '.join(map(str, shape))}"
+            )
         room = (
             MEMORY_FRACTION * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
             if hasattr(os, "sysconf")
@@ -138,7 +183,7 @@ class FileSource:
         notes, parts = [*self.found.notes, *self.about(shape, crop)], {}
         for part, pairs in self.found.parts.items():
             parts[part] = self._decoded(
-                [pair for pair in pairs if pair[0] in self.infos], shape, crop, stream, progress
+                [pair for pair in pairs if pair[0] in self.infos], shape, record, stream, progress
             )
         first = "train" if "train" in parts else "all"
         if first not in parts or not parts[first][0]:
@@ -159,20 +204,26 @@ class FileSource:
             part = "train" if part == "all" else part
             labels = np.array([place[pairs[row][1]] for row in known], np.int64)
             files = tuple(self.found.shown(pairs[row][0]) for row in known)
-            made[part] = Dataset(images, labels, classes, self.name, files)
+            made[part] = Dataset(images, labels, classes, self.name, files, self.reader)
             if stream:
                 digests[part] = [self.infos[pairs[row][0]].digest for row in known]
         check_classes(made["train"].labels, classes, str(self.found.root))
         if stream:
             notes.append("the images stay in their files and are decoded while training, ahead of it")
         untouched = set(self.sizes) == {shape[:2]} and crop == 1
-        return Splits(**made, notes=tuple(notes), bad=tuple(self.bad), crop=1.0 if untouched else crop, digests=digests)
+        record = replace(record, crop_pct=1.0 if untouched else crop)
+        return Splits(**made, notes=tuple(notes), bad=tuple(self.bad), preprocessing=record, digests=digests)
 
     def _decoded(
-        self, pairs: list[tuple[Path, str]], shape: Shape, crop: float, stream: bool, progress: ProgressCallback | None
+        self,
+        pairs: list[tuple[Path, str]],
+        shape: Shape,
+        record: Preprocessing,
+        stream: bool,
+        progress: ProgressCallback | None,
     ) -> tuple[list[tuple[Path, str]], Any]:
         """Return the files that can be decoded, and their images: an array, or LazyImages."""
-        files = LazyImages([path for path, _ in pairs], shape, crop)
+        files = LazyImages([path for path, _ in pairs], shape, record)
         images = None if stream else np.empty(files.shape, np.uint8)
         good: list[int] = []
 
@@ -196,8 +247,8 @@ class FileSource:
 
     def _image(self, files: LazyImages, row: int) -> Any:
         """Return one image, or the FileError of decoding it."""
-        pixels = self.infos[files.paths[row]].pixels
-        if pixels is not None and pixels.shape[:2] == files.shape[1:3] and files.crop == 1:
+        pixels = self.infos[files.paths[row]].pixels if self.reader == "picture" else None
+        if pixels is not None and pixels.shape[:2] == files.shape[1:3] and files.preprocessing.crop_pct == 1:
             gray = pixels.ndim == 2
             if gray or files.shape[3] == 3:
                 return pixels[..., None] if gray else pixels

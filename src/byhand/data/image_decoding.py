@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
+from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-from byhand.data.image_formats import FORMATS
+from byhand.data.deep_image import is_deep, is_deep_gray, read_deep
+from byhand.data.image_formats import ADVICE, FORMATS
 from byhand.data.open_file import open_regular_file
+from byhand.data.pixel_range import PixelExtent, PixelRange
 from byhand.errors import FileError
 from byhand.shapes import Array
 
@@ -21,26 +24,40 @@ MAX_PIXELS = 25_000_000  # to decode: 5000 x 5000, which takes 100 MB
 
 
 def decode_image(
-    path: str | os.PathLike[str], mode: str, side: int, convert: Callable[[Image.Image], Image.Image]
+    path: str | os.PathLike[str],
+    mode: str,
+    side: int,
+    convert: Callable[[Image.Image], Image.Image],
+    pixel_range: PixelRange | None = None,
+    *,
+    own_range: bool = False,
 ) -> Image.Image:
-    """Return an image decoded, converted, and upright (its EXIF orientation applied).
+    """Return an image decoded, of 8 bits a channel, converted, and upright (its orientation, of EXIF or TIFF, applied).
 
-    mode: "L" for gray, "RGB" for color; side: JPEGs may be decoded at a fraction of their size, no smaller than that.
-    Images over 25 megapixels are refused, save JPEGs that are not progressive: they are decoded at a fraction of their
-    size, up to the limit of Pillow, about 89 megapixels.
+    mode: "L" for gray, "RGB" for color; side: JPEGs may be decoded at a fraction of their size, no smaller than that;
+    pixel_range: the values of black and white of images that have more than 8 bits, or floating point pixels. None: by the
+    image alone, where it is clear (own_range: also where only its largest value tells, which suits ink, whose scale does not
+    matter). Images over 25 megapixels are refused, save JPEGs that are not progressive: they are
+    decoded at a fraction of their size, up to the limit of Pillow, about 89 megapixels.
     Raises FileError for a file that is missing, no image, cut short, or too large.
     """
-    with _open_image(path, _bytes(path)) as image:
+    data = _bytes(path)
+    with _open_image(path, data) as image:
         full_size = image.size
         image.draft(mode, (side, side))
         # a progressive JPEG keeps the coefficients of the full image, whatever the decoded size
-        width, height = full_size if "progressive" in image.info else image.size
-        if width * height > MAX_PIXELS:
-            raise FileError(
-                f"{path} is too large to decode: {full_size[0]}x{full_size[1]} pixels, expected at most "
-                f"{MAX_PIXELS // 1_000_000} million; scale it down first"
-            )
-        return _upright(image, convert)
+        _check_pixels(path, full_size if "progressive" in image.info else image.size, full_size)
+        tiff_orientation = _tiff_orientation(image)
+        plain = read_deep(image, data, path).to_8_bits(pixel_range, path, own_range) if is_deep(image) else image
+        return _upright(convert(plain), image, tiff_orientation)
+
+
+def _check_pixels(path: object, decoded: tuple[int, int], full_size: tuple[int, int]) -> None:
+    if decoded[0] * decoded[1] > MAX_PIXELS:
+        raise FileError(
+            f"{path} is too large to decode: {full_size[0]}x{full_size[1]} pixels, expected at most "
+            f"{MAX_PIXELS // 1_000_000} million; scale it down first"
+        )
 
 
 @dataclass(frozen=True)
@@ -49,53 +66,92 @@ class ImageInfo:
 
     size: tuple[int, int]  # height, width
     gray: bool
-    note: str  # how its pixels are converted, where they are not 8-bit gray or RGB
+    notes: tuple[str, ...]  # how its pixels are converted, where they are not 8-bit gray or RGB
     digest: bytes
     pixels: Array | None
+    extent: PixelExtent | None = (
+        None  # of pixels with more than 8 bits or of floating point, where their range is unknown
+    )
 
 
 def inspect_image(path: str | os.PathLike[str], small: int) -> ImageInfo:
-    """Inspect an image file without decoding it, unless it has no more than `small` pixels.
+    """Inspect an image file without decoding it, unless it has no more than `small` pixels, or more than 8 bits a channel.
 
     Raises FileError as `decode_image` does, for what its header tells: a truncated file fails when it is decoded.
     """
     data = _bytes(path)
     with _open_image(path, data) as image:
-        width, height = image.size
-        gray, pixels = _is_gray(image), None
-        if width * height <= small:
-            pixels = np.asarray(_upright(image, to_gray if gray else to_color))
-            height, width = pixels.shape[:2]
-        elif image.getexif().get(ORIENTATION, 1) in SIDEWAYS:
+        gray, pixels, extent, notes = _is_gray(image), None, None, _notes(image)
+        tiff_orientation = _tiff_orientation(image)
+        height, width = _upright_size(image, tiff_orientation)
+        if is_deep(image):
+            _check_pixels(path, image.size, image.size)
+            extent = read_deep(image, data, path).extent
+        elif width * height <= small:
+            pixels = np.asarray(_upright((to_gray if gray else to_color)(image), image, tiff_orientation))
+        if tiff_orientation is None and image.getexif().get(ORIENTATION, 1) in SIDEWAYS:
             height, width = width, height
-        return ImageInfo((height, width), gray, _note(image), blake2b(data, digest_size=16).digest(), pixels)
+        return ImageInfo((height, width), gray, notes, blake2b(data, digest_size=16).digest(), pixels, extent)
 
 
-ORIENTATION = 0x0112  # EXIF's tag
+ORIENTATION = 0x0112  # EXIF's tag, and TIFF's
 SIDEWAYS = (5, 6, 7, 8)  # its values that swap height and width
+IMAGE_WIDTH, IMAGE_LENGTH = 256, 257  # TIFF's tags
 GRAY = ("1", "L", "LA", "La", "I", "F")
+TRANSPOSITIONS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def _tiff_orientation(image: Image.Image) -> int | None:
+    """Return the orientation of a TIFF that was opened, not loaded: newer versions of Pillow drop it then."""
+    tags = getattr(image, "tag_v2", None)
+    return None if tags is None else tags.get(ORIENTATION, 1)
+
+
+def _upright_size(image: Image.Image, tiff_orientation: int | None) -> tuple[int, int]:
+    """Return the height and width, of a TIFF upright: newer versions of Pillow open it with its sides swapped already."""
+    tags = getattr(image, "tag_v2", None)
+    width, height = image.size if tags is None else (tags[IMAGE_WIDTH], tags[IMAGE_LENGTH])
+    return (width, height) if tiff_orientation in SIDEWAYS else (height, width)
+
+
+def _upright(converted: Image.Image, source: Image.Image, tiff_orientation: int | None) -> Image.Image:
+    """Return the converted image upright; newer versions of Pillow turn a TIFF themselves when it is loaded."""
+    converted.load()
+    turned = tiff_orientation is not None and _tiff_orientation(source) != tiff_orientation
+    orientation = source.getexif().get(ORIENTATION, 1) if tiff_orientation is None else tiff_orientation
+    method = None if turned else TRANSPOSITIONS.get(orientation)
+    return converted.copy() if method is None else converted.transpose(method)  # a copy: the source is closed
 
 
 def _is_gray(image: Image.Image) -> bool:
     if image.mode == "P" and image.palette is not None:
         colors = np.asarray(image.getpalette("RGB")).reshape(-1, 3)
         return bool((colors == colors[:, :1]).all())
-    return image.mode in GRAY or image.mode.startswith("I;16")
+    return image.mode in GRAY or image.mode.startswith("I;16") or (is_deep(image) and is_deep_gray(image))
 
 
-def _note(image: Image.Image) -> str:
+def _notes(image: Image.Image) -> tuple[str, ...]:
+    """Return what becomes of an image's frames, transparency and colors, where it has more than 8-bit gray or RGB."""
+    notes = []
+    if getattr(image, "is_animated", False) and image.format != "MPO":  # a camera's preview is no second page
+        notes.append("several pages or frames, the first is taken")
     if image.has_transparency_data:
-        return "transparent, put on white paper"
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return "16 bits of gray, made 8"
+        notes.append("transparent, put on white paper")
     if image.mode in ("CMYK", "YCCK", "LAB", "HSV"):
-        return f"{image.mode}, made red, green and blue"
-    return ""
+        notes.append(f"{image.mode}, made red, green and blue")
+    return tuple(notes)
 
 
 def to_color(image: Image.Image) -> Image.Image:
     """Return an image as 8-bit RGB, transparency on white."""
-    image = _of_8_bits(image)
     if image.has_transparency_data:
         ink = image.convert("RGBA")
         paper = Image.new("RGB", ink.size, (255, 255, 255))
@@ -106,21 +162,9 @@ def to_color(image: Image.Image) -> Image.Image:
 
 def to_gray(image: Image.Image) -> Image.Image:
     """Return an image as 8-bit gray, transparency on white; 8-bit gray stays as it is."""
-    image = _of_8_bits(image)
+    if image.has_transparency_data:
+        return to_color(image).convert("L")
     return image if image.mode == "L" else (to_color(image) if image.mode != "1" else image).convert("L")
-
-
-def _of_8_bits(image: Image.Image) -> Image.Image:
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):  # 16 bits of gray
-        values = np.asarray(image).astype(np.float64)
-        return Image.fromarray(np.clip(np.rint(values / (257 if values.max() > 255 else 1)), 0, 255).astype(np.uint8))
-    return image
-
-
-def _upright(image: Image.Image, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
-    converted = convert(image)
-    converted.info = image.info  # where the orientation mark is
-    return ImageOps.exif_transpose(converted)
 
 
 def _bytes(path: str | os.PathLike[str]) -> bytes:
@@ -141,7 +185,8 @@ def _open_image(path: str | os.PathLike[str], data: bytes) -> Iterator[Image.Ima
         except FileError:
             raise
         except UnidentifiedImageError:
-            raise FileError(f"{path} is no image that can be read; expected {', '.join(FORMATS)}") from None
+            known = ADVICE.get(Path(path).suffix.lower(), f"expected {', '.join(FORMATS)}")
+            raise FileError(f"{path} is no image that can be read; {known}") from None
         except Image.DecompressionBombError:
             raise FileError(f"{path} has too many pixels: it looks like a decompression bomb; scale it down") from None
         except Exception as error:  # broken bytes can raise anything in Pillow's decoders

@@ -13,3 +13,17 @@ FORMATS = {
     "WEBP": (".webp",),
 }
 IMAGE_SUFFIXES = tuple(suffix for suffixes in FORMATS.values() for suffix in suffixes)
+
+_HEIC = "HEIC is not read; save it as JPEG (an iPhone does: Settings, Camera, Formats, Most Compatible)"
+_RAW = "a camera's raw file holds no finished picture; develop it to JPEG, PNG or TIFF"
+_MEDICAL = "expected a picture; convert it to PNG or TIFF of 16 bits"
+_TIFF = "expected a TIFF of 1 to 16 bits a channel, or gray of 32-bit integers or floats"
+# What to do with files of other formats, by their suffix.
+ADVICE = {
+    **dict.fromkeys((".heic", ".heif", ".hif"), _HEIC),
+    **dict.fromkeys((".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".raw", ".rw2"), _RAW),
+    **dict.fromkeys((".dcm", ".dicom", ".nii"), _MEDICAL),
+    **dict.fromkeys((".tif", ".tiff"), _TIFF),
+    ".svg": "a drawing has no pixels; export it as PNG",
+    ".pdf": "a document is no picture; export its page as PNG",
+}

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
+from byhand.data.pixel_range import PixelRange
 from byhand.data.splits import Splits
 from byhand.shapes import Shape
 
@@ -27,6 +28,10 @@ class ImageSource(Protocol):
     @property
     def photos(self) -> bool:
         """Whether the images are photos in color."""
+
+    @property
+    def pixel_range(self) -> PixelRange | None:
+        """The values of black and white of pixels that are not uint8; None where all are."""
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:

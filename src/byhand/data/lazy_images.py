@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from byhand.data.preprocessing import Preprocessing
 from byhand.shapes import Array, Shape
 
 
 class LazyImages:
     """Image files as an array of uint8: `images[rows]` decodes those, each resized and center-cropped to (H, W), gray or RGB.
 
-    crop: the fraction of an image's shorter side that is kept, as `photos.from_file` takes it.
+    preprocessing: how a file is read, by default as a picture of which the whole shorter side is kept.
 
     >>> import tempfile
     >>> from PIL import Image
@@ -26,8 +27,13 @@ class LazyImages:
 
     ndim, dtype = 4, np.dtype(np.uint8)
 
-    def __init__(self, paths: Sequence[str | os.PathLike[str]], shape: Shape, crop: float = 1.0) -> None:
-        self.paths, self.crop = [Path(path) for path in paths], crop
+    def __init__(
+        self,
+        paths: Sequence[str | os.PathLike[str]],
+        shape: Shape,
+        preprocessing: Preprocessing = Preprocessing(crop_pct=1.0),  # noqa: B008  (frozen)
+    ) -> None:
+        self.paths, self.preprocessing = [Path(path) for path in paths], preprocessing
         self.shape = (len(self.paths), *shape)
 
     def __len__(self) -> int:
@@ -50,12 +56,9 @@ class LazyImages:
 
     def decode(self, row: int) -> Array:
         """Return one image (H, W, C). Raises FileError where its file has changed or is gone."""
-        from byhand.data import photos  # noqa: PLC0415  (Pillow takes as long to import as the rest of byhand)
-
-        _, height, width, channels = self.shape
-        return photos.from_file(self.paths[row], (height, width), channels, self.crop)
+        return self.preprocessing.read(self.paths[row], self.shape[1:])
 
     def take(self, rows: Any) -> "LazyImages":
         """Return the images of some of the files."""
         chosen = np.arange(len(self))[rows]
-        return LazyImages([self.paths[row] for row in chosen], self.shape[1:], self.crop)
+        return LazyImages([self.paths[row] for row in chosen], self.shape[1:], self.preprocessing)

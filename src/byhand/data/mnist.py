@@ -7,10 +7,10 @@ Source: Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, "Gradient-based learning app
 Proceedings of the IEEE 86(11), 1998. License: MNIST-LICENSE.txt in this folder.
 """
 
-import hashlib
 import lzma
 from contextlib import suppress
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,8 @@ EMBEDDED = Path(__file__).with_name("mnist.idx.xz")
 
 # Of the four IDX files, concatenated; scripts/make_mnist.py prints both.
 DECOMPRESSED_BYTES = 54_950_048
+TRAINING_IMAGES = 60_000
+TRAINING_IMAGES_SHA256 = "741c988805d008ac6e4c904b69001ba184c24b2c540a4ef403f4c71b676cf757"
 SHA256 = "b2d8f5bf39174ee5ffeefa97e42d673c35432b411bb5d1f74fbbeddae7f1690a"
 
 
@@ -78,7 +80,14 @@ def load() -> tuple[Dataset, Dataset]:
 def _dataset(images: Array, labels: Array) -> Dataset:
     labels = labels.astype(np.int64)
     labels.flags.writeable = False
-    return Dataset(images[..., None], labels, tuple("0123456789"), "mnist")
+    return Dataset(images[..., None], labels, tuple("0123456789"), "mnist", reader="digit")
+
+
+def is_mnist(images: Array) -> bool:
+    """Return whether images (N, 28, 28) or (N, 28, 28, 1) are MNIST's training images."""
+    if len(images) != TRAINING_IMAGES or images[0].size != 28 * 28 or images.dtype != np.uint8:
+        return False
+    return sha256(np.ascontiguousarray(images).data).hexdigest() == TRAINING_IMAGES_SHA256
 
 
 @cache
@@ -98,14 +107,14 @@ def _bytes() -> bytes:
     with suppress(OSError):
         if cached.is_file() and cached.stat().st_size == DECOMPRESSED_BYTES:
             data = cached.read_bytes()
-            if hashlib.sha256(data).hexdigest() == SHA256:
+            if sha256(data).hexdigest() == SHA256:
                 return data
     with open_regular_file(EMBEDDED, "the MNIST that comes with byhand; install byhand again") as file:
         try:
             data = lzma.LZMADecompressor().decompress(file.read(), DECOMPRESSED_BYTES + 1)
         except lzma.LZMAError:
             data = b""
-    if hashlib.sha256(data).hexdigest() != SHA256:
+    if sha256(data).hexdigest() != SHA256:
         raise FileError(f"{EMBEDDED} is damaged: it does not unpack to MNIST; install byhand again")
     with suppress(FileError):  # on a full disk, the next start decompresses again, in about a second
         write_whole(cached, data)

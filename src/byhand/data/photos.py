@@ -7,18 +7,25 @@ import numpy as np
 from PIL import Image
 
 from byhand.data import image_decoding
+from byhand.data.pixel_range import PixelRange
 from byhand.shapes import Array
 
 CROP = 0.875  # timm's crop_pct: 224 of 256 pixels, the usual evaluation on ImageNet
 
 
 def from_file(
-    path: str | os.PathLike[str], size: tuple[int, int] = (224, 224), channels: int = 3, crop: float = CROP
+    path: str | os.PathLike[str],
+    size: tuple[int, int] = (224, 224),
+    channels: int = 3,
+    crop: float | None = CROP,
+    pixel_range: PixelRange | None = None,
 ) -> Array:
     """Read a photo (JPEG, PNG or another common format) as (H, W, channels) uint8, gray or color.
 
     Its orientation mark is followed, what is transparent becomes white, gray becomes gray in three channels. It is resized
     (bicubic) so that `size` takes the part `crop` of the middle, and cut; one of that very size stays as it is with crop 1.
+    crop None: unknown, CROP but for a photo of that very size. pixel_range: the values of black and white of a photo with more
+    than 8 bits a channel, or of floating point; None: by the photo alone, where it is clear.
     Raises FileError for a file that is missing, no image, cut short, or too large.
 
     >>> import tempfile, pathlib
@@ -30,7 +37,8 @@ def from_file(
     """
     height, width = size
     mode, convert = ("L", image_decoding.to_gray) if channels == 1 else ("RGB", image_decoding.to_color)
-    photo = image_decoding.decode_image(path, mode, ceil(max(size) / crop), convert)
+    photo = image_decoding.decode_image(path, mode, ceil(max(size) / (crop or CROP)), convert, pixel_range)
+    crop = crop or (1.0 if photo.size == (width, height) else CROP)
     scale = max(height / photo.height, width / photo.width) / crop
     resized_width, resized_height = max(width, round(photo.width * scale)), max(height, round(photo.height * scale))
     photo = photo.resize((resized_width, resized_height), Image.Resampling.BICUBIC)

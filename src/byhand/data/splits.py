@@ -10,6 +10,7 @@ import numpy as np
 from byhand.data.dataset import Dataset
 from byhand.data.discovery import abbreviate
 from byhand.data.lazy_images import LazyImages
+from byhand.data.preprocessing import Preprocessing
 from byhand.data.stratified_split import stratified_split
 from byhand.errors import ArgumentError
 from byhand.shapes import Array
@@ -21,9 +22,9 @@ VALIDATION_FRACTION = 0.2  # of a set without splits
 class Splits:
     """The splits of a data set: to train on, to validate on while training, to test on at the end.
 
-    notes: what was found and done, a line each; bad: files that can't be used, with the reason; crop: the fraction of a
-    image's shorter side that an image shows, None where no image was resized or cropped; digests: of each image, by
-    split, where it stays in its file.
+    notes: what was found and done, a line each; bad: files that can't be used, with the reason; preprocessing: how
+    a file becomes such an image (mean and std are the network's); digests: of each image, by split, where it stays in its
+    file.
     """
 
     train: Dataset
@@ -31,7 +32,7 @@ class Splits:
     test: Dataset | None = None
     notes: tuple[str, ...] = ()
     bad: tuple[tuple[str, str], ...] = ()
-    crop: float | None = None
+    preprocessing: Preprocessing = Preprocessing(crop_pct=1.0)  # noqa: RUF009  (frozen)
     digests: Mapping[str, Sequence[bytes]] = field(default_factory=dict)
 
     @property

@@ -53,6 +53,9 @@ def header(source: CSource, about: str) -> Iterator[str]:
    {prefix}_run(image, {result}) takes one image of {height} x {width} pixels, 0 to 255, row by row{interleaved}, and
    writes {network.result or ("the probability of each class" if network.classes else "the output of the network")}.
 
+   Preprocessing in training, of which {prefix}_run does the last step, the pixels, itself:
+   {network.preprocessing.replace("*/", "")}
+
    RAM    {source.ram_bytes} bytes, static, and up to {STACK_BYTES} on the stack.
    flash  {source.flash_bytes} bytes of constants, and the code.
 

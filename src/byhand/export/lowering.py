@@ -117,6 +117,7 @@ class Network:
     std: Array
     classes: tuple[str, ...]
     result: str = ""  # what the output is, for comments, where it is neither of classes nor the network's own
+    preprocessing: str = ""  # how a file becomes pixels, a line
 
 
 def lower(model: Model) -> Network:
@@ -154,7 +155,9 @@ class _Lowering:
         assert graph_input is not None
         mean, std = (np.atleast_1d(np.asarray(values, np.float32)) for values in (model.mean, model.std))
         output = self._value(model.logits)
-        return Network(model.name, self._value(graph_input), output, self.steps, mean, std, model.classes)
+        return Network(
+            model.name, self._value(graph_input), output, self.steps, mean, std, model.classes, _about(model)
+        )
 
     def _count_uses(self) -> Counter[str]:
         """Return how often each tensor is read, directly or through views."""
@@ -303,6 +306,10 @@ class _Lowering:
 
     def _unsupported(self, node: Node, reason: str = "byhand has no C for it") -> UnsupportedError:
         return UnsupportedError(f"{node.name}: the op {node.op.name} can't be exported as C: {reason}")
+
+
+def _about(model: Model) -> str:
+    return model.preprocessing.describe(model.input_shape) if len(model.input_shape) == 3 else ""
 
 
 def _is_per_channel(constant: Array, shape: Shape) -> bool:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Initializer = Callable[["Generator", Shape], Array]  # (random generator, shape) -> initial values
 # Names that a generated program uses itself.
 RESERVED = {"labels", "loss", "probabilities", "optimizer", "lr", "t", "p", "g", "state", "arena", "flat", "step"}
+RESERVED |= {"loss_predictions", "loss_gradient"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +93,7 @@ class Graph:
         self.nodes: list[Node] = []
         self.tensors: dict[str, Tensor] = {}
         self.input: Tensor | None = None
+        self.preprocessing: Any = None  # of images: of a model that was called on the input, whose weights expect it
         self.layers: dict[int, tuple[object, dict[str, Tensor]]] = {}  # by id of a layer: the layer, its parameters
 
     def add_tensor(
@@ -185,23 +187,32 @@ class Graph:
         graph.tensors = {name: t for name, t in self.tensors.items() if name in needed or t is self.input}
         return graph
 
-    def with_loss(self, logits: Tensor, label_smoothing: float, auxiliary: Sequence[Tensor] = ()) -> Graph:
-        """Return a copy with the softmax cross-entropy of the logits against a new input `labels`, as the last node `loss`.
+    def with_loss(
+        self,
+        logits: Tensor,
+        label_smoothing: float = 0.0,
+        auxiliary: Sequence[Tensor] = (),
+        op: Op | None = None,
+    ) -> Graph:
+        """Return a copy with a loss of the logits against a new input `labels`, as the last node `loss`.
 
-        auxiliary: the logits of auxiliary classifiers, each with a loss of its own, `<name>_loss`.
+        op: the loss, by default the softmax cross-entropy, whose labels are class numbers; those of others are arrays like the
+        logits. auxiliary: the logits of auxiliary classifiers, each with a loss of its own, `<name>_loss`.
         """
-        graph, op = Graph(), get("softmax_cross_entropy")
+        graph, op = Graph(), op or get("softmax_cross_entropy")
         graph.nodes, graph.tensors, graph.input = list(self.nodes), dict(self.tensors), self.input
-        labels = Tensor(graph, "labels", (1,), "input", np.int64)
+        whole = "labels" in op.dtypes
+        labels = Tensor(graph, "labels", (1,) if whole else logits.shape, "input", np.int64 if whole else None)
         graph.tensors["labels"] = labels
-        attributes = {"label_smoothing": label_smoothing}
+        attributes = {"label_smoothing": label_smoothing} if "label_smoothing" in op.attributes else {}
         for tensor, name in (*((other, f"{other.name}_loss") for other in auxiliary), (logits, "loss")):
             call = op.infer([tensor.shape, labels.shape], attributes, name)
-            names = {key: key if tensor is logits else f"{tensor.name}_{key}" for key in call.shapes}
+            own = {key: key if key in RESERVED else f"loss_{key}" for key in call.shapes}
+            names = own if tensor is logits else {key: f"{tensor.name}_{key}" for key in call.shapes}
             outputs = {
                 key: Tensor(graph, names[key], shape, "value", op.dtypes.get(key)) for key, shape in call.shapes.items()
             }
-            graph.nodes.append(Node(op, name, {"logits": tensor, "labels": labels}, attributes, outputs))
+            graph.nodes.append(Node(op, name, dict(zip(op.inputs, (tensor, labels))), attributes, outputs))
             graph.tensors |= {t.name: t for t in (tensor, *outputs.values())}
         return graph
 

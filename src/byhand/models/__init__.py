@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from byhand.errors import ArgumentError, UnknownNameError
+from byhand.hints import hinted, unknown_attribute
 from byhand.models.architecture import Architecture
 from byhand.nn import Input, Model
 from byhand.shapes import integer
@@ -28,6 +29,7 @@ def _find_architectures() -> dict[str, Architecture]:
 
 ARCHITECTURES = _find_architectures()
 WEIGHTS = Path(__file__).with_name("weights")  # of the trained networks, with the names of their classes
+CROP_PCT = 0.875  # of their evaluation on ImageNet
 TRAINED = {"efficientnet_lite0": ("efficientnet_lite0.safetensors", "imagenet_classes.txt")}
 
 
@@ -36,6 +38,7 @@ def names() -> list[str]:
     return sorted(ARCHITECTURES)
 
 
+@hinted
 def create(
     name: str,
     classes: int | Sequence[str] | None = None,
@@ -96,6 +99,15 @@ def pretrained(name: str, **settings: Any) -> Model:
     if name not in TRAINED:
         raise UnknownNameError("trained model", name, TRAINED)
     weights, classes = (WEIGHTS / file for file in TRAINED[name])
+    settings = {"crop_pct": CROP_PCT} | settings
     model = create(name, classes.read_text(encoding="utf-8").splitlines(), seed=None, **settings)
     model.load_torchvision(weights)
     return model
+
+
+if not TYPE_CHECKING:  # else type checkers would take any name for one that is there
+
+    def __getattr__(name):
+        """Raise the error for a name that there is not: it says what to write."""
+        hints = {known: f"write bh.models.create('{known}')" for known in ARCHITECTURES}
+        raise unknown_attribute("byhand.models", name, ["create", "names", "pretrained", *ARCHITECTURES], hints)

@@ -1,5 +1,8 @@
 """Layers, which compose to a network, and the Model that holds its parameters."""
 
+import typing as _typing
+
+from byhand.hints import unknown_attribute as _unknown_attribute
 from byhand.nn.activations import (
     GELU,
     LRN,
@@ -83,3 +86,9 @@ __all__ = [
     "Upsample",
     "load",
 ]
+
+if not _typing.TYPE_CHECKING:  # else type checkers would take any name for one that is there
+
+    def __getattr__(name):
+        """Raise the error for a name that there is not: it says what to write."""
+        raise _unknown_attribute("byhand.nn", name, __all__)

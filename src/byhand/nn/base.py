@@ -10,8 +10,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from byhand.errors import ArgumentError
+from byhand.errors import ArgumentError, UnknownArgumentError
 from byhand.graph import Graph, Tensor
+from byhand.hints import LAYER_NAMES, hinted, unknown_attribute, unknown_keyword
 from byhand.nn import init
 from byhand.ops.op import Array, Op
 from byhand.shapes import Shape, integer
@@ -42,8 +43,19 @@ class Layer:
     op: ClassVar[Op]
     label: ClassVar[str] = ""
 
+    def __init_subclass__(cls, **settings: Any) -> None:
+        super().__init_subclass__(**settings)
+        if "__init__" in vars(cls):
+            cls.__init__ = hinted(cls.__init__)  # type: ignore[method-assign]
+
+    @hinted
     def __init__(self, *, name: str | None = None, **attributes: Any) -> None:
+        if unknown := next((key for key in attributes if key not in self.op.attributes), None):
+            raise UnknownArgumentError(unknown_keyword(type(self).__name__, unknown, [*self.op.attributes, "name"]))
         self.name, self.attributes = name, attributes
+
+    def __getattr__(self, name: str) -> Any:
+        raise unknown_attribute(type(self).__name__, name, vars(self), LAYER_NAMES)
 
     def __call__(self, *inputs: Any) -> Tensor:
         """Add the layer's node; return its output. A call that fails leaves the graph as it was."""
@@ -113,8 +125,12 @@ class Sequential:
     def __init__(self, *layers: Callable[[Tensor], Tensor]) -> None:
         for layer in layers:
             if not callable(layer):
-                raise ArgumentError(f"Sequential got a {type(layer).__name__}; expected layers")
+                hint = ": nn.Sequential(*layers)" if isinstance(layer, (list, tuple)) else ""
+                raise ArgumentError(f"Sequential got a {type(layer).__name__}; expected layers{hint}")
         self.layers = layers
+
+    def __getattr__(self, name: str) -> Any:
+        raise unknown_attribute("Sequential", name, vars(self), LAYER_NAMES)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Add every layer in turn; return the last one's output."""

@@ -3,36 +3,36 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from math import prod
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from byhand.data.lazy_images import LazyImages
-from byhand.data.prefetch import Prefetcher
+from byhand.data.preprocessing import Preprocessing
 from byhand.errors import ArgumentError, ShapeError
 from byhand.graph import Tensor
-from byhand.kernels.lookup_table import look_up
-from byhand.nn.output_activation import values_after
+from byhand.hints import MODEL_NAMES, hinted, unknown_attribute
+from byhand.nn.inference import logits_of
+from byhand.nn.network_input import check_images, prepare_images, warn_of_pixels
+from byhand.nn.parameters import NamedArrays, ParameterDict, initialize, load_arrays
 from byhand.nn.summary import Summary
 from byhand.nn.task import answers, read_output
-from byhand.ops import DEFAULT_HAND
-from byhand.ops.loss.softmax import check_labels
+from byhand.nn.trace import trace
+from byhand.ops import DEFAULT_HAND, Op, softmax_cross_entropy
 from byhand.ops.op import Array
 from byhand.program import Program, build
 from byhand.program.buffers import flat_views
 from byhand.program.fork_safe_lock import ForkSafeLock
 from byhand.program.spec import Update
-from byhand.shapes import integer, number
+from byhand.shapes import integer
 
 MAX_PROGRAMS = 8  # that a model keeps: for the full and the last batch of training, testing, predicting, and two more
-MAX_BATCH = 250  # images, where no batch size is given
-MAX_BATCH_PIXELS = 1 << 20  # in all of these images
-LOOKUP_MIN_ELEMENTS = 8192  # below, NumPy scales pixels sooner than a kernel is launched
+
+METHODS: dict[str, Callable[..., Any]] = {}  # of Model, which byhand.train, a floor above, adds: fit, evaluate
 
 
 class Model:
@@ -42,13 +42,15 @@ class Model:
     first values; None: zeros. task: what the outputs answer, by default read from the graph: "classes" (logits, or a softmax,
     which training leaves out: its loss contains it), "labels" (a sigmoid each), "numbers" or "features"; see nn/task.py.
     classes: the names of classes or labels, in order; (): the output has none, and may have any shape (such a model can be run
-    and traced, not trained). mean, std: of the normalization of uint8 images, (pixel / 255 - mean) / std, a number or one a
-    channel; floating point images are taken as they are. auxiliary: (logits, weight) pairs, whose weighted losses are added to
-    the loss in training (what training reports is the loss of the outputs). crop_pct: the fraction of a photo's shorter side
-    that the images of the training showed (timm's word), which `byhand predict` shows too.
+    and traced, not trained). preprocessing: what is done to an image before, a `bh.data.Preprocessing`; mean, std, crop_pct:
+    its fields, as (pixel / 255 - mean) / std of uint8 images; floating point images are taken as they are. auxiliary: (logits,
+    weight) pairs, whose weighted losses are added to the loss in training (which reports the loss of the outputs).
 
     p: the parameters by name, and all of them in one buffer, `p.flat`; g: their gradients, `grad_<name>`, and `g.flat`;
-    state: what forward updates in training (running statistics, random keys), by name.
+    state: what forward updates in training (running statistics, random keys), by name. Assigning to one of them, or to an
+    item of `parameters`, writes into the array. lock: held while one of the model's programs runs.
+
+    A model is called on images, `model(images)`, or as a layer of another network on a tensor, `model(nn.Input(28, 28, 1))`.
 
     >>> import byhand as bh
     >>> from byhand import nn
@@ -60,6 +62,7 @@ class Model:
     754
     """
 
+    @hinted
     def __init__(
         self,
         inputs: Tensor,
@@ -68,12 +71,13 @@ class Model:
         name: str = "model",
         seed: int | None = 0,
         classes: Sequence[str] | None = None,
-        mean: float | Sequence[float] = 0.5,
-        std: float | Sequence[float] = 1.0,
+        mean: float | Sequence[float] | None = None,
+        std: float | Sequence[float] | None = None,
         dtype: npt.DTypeLike = np.float32,
         auxiliary: Sequence[tuple[Tensor, float]] = (),
         crop_pct: float | None = None,
         task: str | None = None,
+        preprocessing: Preprocessing | None = None,
     ) -> None:
         if not isinstance(inputs, Tensor):
             raise ArgumentError(f"Model: inputs is a {type(inputs).__name__}; expected an nn.Input")
@@ -89,11 +93,9 @@ class Model:
         self.task, self.logits, self.classes = self.answer.task, self.answer.logits, self.answer.classes
         self.graph = inputs.graph.up_to(outputs, self.logits, *(tensor for tensor, _ in self.auxiliary))
         self.output, self.name, self.dtype = outputs, name, np.dtype(dtype)
-        self.crop_pct = None if crop_pct is None else number("Model: crop_pct", crop_pct)
-        if self.crop_pct is not None and not 0 < self.crop_pct <= 1:
-            raise ArgumentError(
-                f"Model: crop_pct is {crop_pct}; expected a fraction of a photo's shorter side, up to 1"
-            )
+        changes = {"mean": mean, "std": std, "crop_pct": crop_pct}
+        given = preprocessing or inputs.graph.preprocessing or Preprocessing()
+        self.preprocessing = given.for_channels(inputs.shape[-1], **changes)
         if self.graph.plan(2, training=False)[1][self.logits.name] != (2, *self.logits.shape[1:]):
             raise ShapeError(f"Model: the first axis of the output {self.logits!r} is not the batch; keep it first")
         for tensor, weight in self.auxiliary:
@@ -102,64 +104,103 @@ class Model:
                     f"Model: auxiliary has {tensor!r} with the weight {weight:g}; expected (N, {len(self.classes)}) made from "
                     "the same nn.Input, and a weight of 0 or more"
                 )
-        self.mean, self.std = (self._per_channel(what, value) for what, value in (("mean", mean), ("std", std)))
-        if not np.all(self.std):
-            raise ArgumentError("Model: std is 0; expected numbers to divide by")
         self._programs: dict[tuple[object, ...], Program] = {}  # the last few, each with its arena
-        self._lock = ForkSafeLock()  # of its programs: one thread runs one of them at a time
+        self.warned_of_pixels = False
+        self.lock = ForkSafeLock()  # of its programs: one thread runs one of them at a time
         if seed is not None:
-            self._initialize(integer("Model: seed", seed, 0))
-
-    def _per_channel(self, what: str, value: npt.ArrayLike) -> float | list[float]:
-        """Return a number, or a list of one a channel."""
-        channels = self.input_shape[-1:]
-        try:
-            array = np.asarray(value, np.float64)
-        except (TypeError, ValueError):
-            array = np.array(np.nan)
-        if array.shape not in ((), channels) or not np.isfinite(array).all():
-            raise ArgumentError(
-                f"Model: {what} is {value!r}; expected a number, or {prod(channels)} of them, one a channel"
-            )
-        return array.tolist()  # type: ignore[no-any-return]
-
-    def _initialize(self, seed: int) -> None:
-        rng = np.random.default_rng(seed)
-        for values, kind in ((self.p, "parameter"), (self.state, "state")):
-            for tensor in self.graph.of_kind(kind):
-                assert tensor.initializer is not None
-                vars(values)[tensor.name][...] = tensor.initializer(rng, tensor.shape)
+            rng = np.random.default_rng(integer("Model: seed", seed, 0))
+            initialize(self.graph.of_kind("parameter"), self.p, rng)
+            initialize(self.graph.of_kind("state"), self.state, rng)
 
     def __repr__(self) -> str:
         what = f"{len(self.classes)} {self.task}" if self.classes else str(self.output.shape[1:])
         return f"<model {self.name}: {self.input_shape} -> {what}, {self.parameter_count:,} parameters>"
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("p", "g", "state"):
+            raise ArgumentError(f"Model: {name} can't be replaced; write its arrays: model.{name}.conv1_weight = ...")
+        super().__setattr__(name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        raise unknown_attribute("the model", name, [key for key in dir(self) if key[0] != "_"], MODEL_NAMES)
+
+    def __reduce__(self) -> Any:
+        """Copy and pickle what a file of the model holds; programs and gradients are made anew."""
+        from byhand.nn.serialization import record, restore  # noqa: PLC0415  (it makes Models)
+
+        return restore, record(self)
+
+    def __call__(self, images: Any) -> Any:
+        """Return the network's output for images; on a symbolic tensor, be a layer of its network, with these weights."""
+        if isinstance(images, Tensor):
+            from byhand.nn.model_layer import apply_model  # noqa: PLC0415  (it takes Models)
+
+            return apply_model(self, images)
+        return self.logits_of(images) if self.output is self.logits else self.predict(images)
+
+    def eval(self) -> Model:
+        """Return the model itself, which has no modes to switch: predict is inference, a Trainer's step is training."""
+        return self
+
+    @hinted
+    def fit(self, images: Any, labels: Any = None, **settings: Any) -> Any:
+        """Train on arrays or on a Dataset; return a row per epoch. settings: as `byhand.train.fitting.fit` takes them."""
+        return METHODS["fit"](self, images, labels, **settings)
+
+    @hinted
+    def evaluate(self, images: Any, labels: Any = None, **settings: Any) -> dict[str, float]:
+        """Return the mean loss and the accuracy on arrays or on a Dataset; see `byhand.train.fitting.evaluate_model`."""
+        return METHODS["evaluate"](self, images, labels, **settings)  # type: ignore[no-any-return]
 
     def _repr_html_(self) -> str:
         """Return the table of layers, as a notebook shows it."""
         return self.summary()._repr_html_()
 
     @property
+    def preprocessing(self) -> Preprocessing:
+        """What is done to an image before it is the network's input: written by training, obeyed at prediction."""
+        return self._preprocessing
+
+    @preprocessing.setter
+    def preprocessing(self, value: Preprocessing) -> None:
+        self._preprocessing = value
+        self.pixel_levels = value.normalized_levels(self.dtype)  # of each of the 256 values, a row a channel or one
+
+    @property
+    def mean(self) -> float | list[float]:
+        """The mean of the normalization of pixels, (pixel / 255 - mean) / std."""
+        return self._preprocessing.mean
+
+    @property
+    def std(self) -> float | list[float]:
+        """The standard deviation of the normalization of pixels."""
+        return self._preprocessing.std
+
+    @property
+    def crop_pct(self) -> float | None:
+        """The fraction of a photo's shorter side that an image shows; None: unknown."""
+        return self._preprocessing.crop_pct
+
+    @property
     def settings(self) -> dict[str, Any]:
         """Its name, dtype and preprocessing, as the constructor takes them: for a model that is made from this one."""
-        names = ("name", "dtype", "mean", "std", "crop_pct")
+        names = ("name", "dtype", "preprocessing")
         return {name: getattr(self, name) for name in names}
 
     @cached_property
-    def p(self) -> SimpleNamespace:
+    def p(self) -> NamedArrays:
         """Every parameter by name, and all of them in one buffer, `flat`."""
-        return flat_views(self.graph.of_kind("parameter"), self.dtype)
+        return NamedArrays(**vars(flat_views(self.graph.of_kind("parameter"), self.dtype)))
 
     @cached_property
-    def state(self) -> SimpleNamespace:
+    def state(self) -> NamedArrays:
         """The arrays that forward updates in training, by name: running statistics, random keys."""
-        return SimpleNamespace(
-            **{t.name: np.zeros(t.shape, t.dtype or self.dtype) for t in self.graph.of_kind("state")}
-        )
+        return NamedArrays(**{t.name: np.zeros(t.shape, t.dtype or self.dtype) for t in self.graph.of_kind("state")})
 
     @cached_property
-    def g(self) -> SimpleNamespace:
+    def g(self) -> NamedArrays:
         """The gradient of every parameter, `grad_<name>`, and all of them in one buffer, `flat`."""
-        return flat_views(self.graph.of_kind("parameter"), self.dtype, "grad_")
+        return NamedArrays(**vars(flat_views(self.graph.of_kind("parameter"), self.dtype, "grad_")))
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -168,9 +209,24 @@ class Model:
         return self.graph.input.shape[1:]
 
     @property
-    def parameters(self) -> dict[str, Array]:
-        """Every parameter by name: the arrays that training changes, not copies."""
-        return {t.name: vars(self.p)[t.name] for t in self.graph.of_kind("parameter")}
+    def parameters(self) -> ParameterDict:
+        """Every parameter by name: the arrays that training changes, not copies; assigning an item writes into its array."""
+        return ParameterDict({t.name: vars(self.p)[t.name] for t in self.graph.of_kind("parameter")})
+
+    def named_parameters(self) -> Iterator[tuple[str, Array]]:
+        """Yield (name, array) of every parameter."""
+        return iter(self.parameters.items())
+
+    def state_dict(self) -> dict[str, Array]:
+        """Return copies of all parameters and states by name, for `load_state_dict`."""
+        return {name: array.copy() for name, array in (self.parameters | vars(self.state)).items()}
+
+    def load_state_dict(self, arrays: Mapping[str, npt.ArrayLike], strict: bool = True) -> None:
+        """Copy parameters and states by name, all or none; strict=False: those whose names the model has.
+
+        Raises ArgumentError where a name is missing or unknown, ShapeError for another shape.
+        """
+        load_arrays(self.parameters | vars(self.state), arrays, strict)
 
     @property
     def parameter_count(self) -> int:
@@ -194,37 +250,38 @@ class Model:
         hand: str = DEFAULT_HAND,
         update: Update | None = None,
         input_gradient: bool = False,
+        loss: Op = softmax_cross_entropy,
         label_smoothing: float = 0.0,
         preserve_all: bool = False,
     ) -> Program:
         """Return the generated program for a batch size; `print` shows it.
 
-        update: what an optimizer adds (`trainer.program()` passes it); input_gradient: also d loss / d images;
+        update: what an optimizer adds (`trainer.program()` passes it); input_gradient: also d loss / d images; loss: its op;
         label_smoothing: the part of each label's probability that is spread over all classes; preserve_all: no array shares
         memory with another, so that all can be read afterwards.
         """
         batch = integer("program: batch", batch)
-        if train and not self.trainable:
+        if train and not self.trainable and "label_smoothing" in loss.attributes:
             raise ArgumentError(f"{self.name} has no classes to learn: its output gives {self.task}; see replace_head")
-        key = (batch, train, hand, update, input_gradient, label_smoothing, preserve_all)
-        with self._lock.rlock:
+        key = (batch, train, hand, update, input_gradient, loss, label_smoothing, preserve_all)
+        with self.lock.rlock:
             program = self._programs.pop(key, None)
             if program is None:
-                title = f"{self.name}, {self.parameter_count:,} parameters"
                 program = build(
                     self.graph,
                     self.logits,
-                    title,
+                    f"{self.name}, {self.parameter_count:,} parameters",
                     batch=batch,
                     training=train,
                     hand=hand,
                     dtype=self.dtype,
                     update=update,
                     input_gradient=input_gradient,
+                    loss=loss,
                     label_smoothing=label_smoothing,
                     preserve_all=preserve_all,
                     auxiliary=self.auxiliary,
-                    lock=self._lock,
+                    lock=self.lock,
                 )
             self._programs[key] = program
             if len(self._programs) > MAX_PROGRAMS:
@@ -233,15 +290,7 @@ class Model:
 
     def check(self, images: npt.ArrayLike) -> Array:
         """Return images as an array that `prepare` takes, or raise as it does."""
-        images = np.asarray(images)
-        if images.shape[1:] != self.input_shape or not len(images):
-            hint = "; for a single image, give image[None]" if images.shape == self.input_shape else ""
-            hint = "; add the channel axis: images[..., None]" if (*images.shape[1:], 1) == self.input_shape else hint
-            expected = ", ".join(map(str, self.input_shape))
-            raise ShapeError(f"{self.name}: images have the shape {images.shape}; expected (N, {expected}){hint}")
-        if images.dtype != np.uint8 and images.dtype.kind != "f":
-            raise ArgumentError(f"{self.name}: images hold {images.dtype}; expected uint8 (0 to 255) or floating point")
-        return images
+        return check_images(self, images)
 
     def prepare(
         self, images: npt.ArrayLike, rows: Array | None = None, *, out: Array | None = None, hand: str = DEFAULT_HAND
@@ -251,26 +300,7 @@ class Model:
         rows: which of the images, by default all; out: where they are written, (rows, H, W, C).
         Raises ShapeError where the images are not of the network's shape, ArgumentError where they hold something else.
         """
-        images = self.check(images)
-        count = len(images) if rows is None else len(rows)
-        if images.dtype == np.uint8 and hand == "compiled" and count * images[0].size > LOOKUP_MIN_ELEMENTS:
-            out = np.empty((count, *self.input_shape), self.dtype) if out is None else out
-            look_up(images, np.arange(count) if rows is None else np.asarray(rows, np.int64), self._scale, out)
-            return out
-        images = images if rows is None else images[rows]
-        if images.dtype == np.uint8:
-            several = len(self._scale) > 1
-            images = self._scale[np.arange(images.shape[-1]), images] if several else self._scale[0].take(images)
-        if out is None:
-            return np.ascontiguousarray(images, self.dtype)
-        out[...] = images
-        return out
-
-    @cached_property
-    def _scale(self) -> Array:
-        """The normalized value of each of the 256 pixel values: a row for each channel, or one row for all."""
-        mean, std = (np.atleast_1d(np.asarray(value, self.dtype))[:, None] for value in (self.mean, self.std))
-        return (np.arange(256).astype(self.dtype) / 255 - mean) / std  # type: ignore[no-any-return]
+        return prepare_images(self, images, rows, out, hand)
 
     def logits_of(self, images: Any, *, batch_size: int | None = None, hand: str = DEFAULT_HAND) -> Array:
         """Return the logits (N, classes) of images, a batch at a time.
@@ -278,37 +308,22 @@ class Model:
         images: an array, or `data.lazy_images.LazyImages`, prefetched; batch_size: by default as many images as have
         a million pixels, at most 250.
         """
-        files = isinstance(images, LazyImages)
-        images = images if files else np.atleast_1d(images)
-        default = max(1, min(MAX_BATCH, MAX_BATCH_PIXELS // max(1, prod(self.input_shape[:2]))))
-        size = default if batch_size is None else integer("batch_size", batch_size)
-        starts = range(0, max(1, len(images)), size)
-
-        def batch(start: int) -> Array:
-            return np.asarray(images[start : start + size])
-
-        parts = []
-        for part in Prefetcher(batch, starts) if files else map(batch, starts):
-            part = self.check(part)
-            program = self.program(len(part), hand=hand)
-            with self._lock.rlock:  # from the images to the result, which the program copies
-                x = self.prepare(part, out=program.images[0], hand=hand)
-                parts.append(program(x, self.p, self.state, program.arena))
-        return np.concatenate(parts) if len(parts) > 1 else parts[0]
+        return logits_of(self, images, batch_size, hand)
 
     def predict(self, images: Any, *, batch_size: int | None = None, hand: str = DEFAULT_HAND) -> Array:
         """Return the probability of each class or label: images (N, H, W, C) uint8 or floating point -> (N, classes).
 
-        A model of numbers or features returns its output unchanged.
+        A model of numbers or features returns its output unchanged. Floating point images are taken as normalized; it warns
+        once of such that look like pixels.
         """
+        if not isinstance(images, LazyImages):
+            warn_of_pixels(self, np.asarray(images))
         return answers(self.answer, self.logits_of(images, batch_size=batch_size, hand=hand))
 
     def trace(self, images: Any, labels: Any = None, *, hand: str = DEFAULT_HAND) -> dict[str, Array]:
         """Return every tensor of a forward pass, and with labels of a backward pass, under the name that the program uses.
 
-        Outputs (`conv1`), what forward saves (`pool1_argmax`), parameters (`conv1_weight`), states; with labels also the loss,
-        and the gradient of the loss with respect to each of them (`grad_conv1`, `grad_conv1_weight`, `grad_images`; where a
-        tensor is used twice, `grad_2_...` is the second use's part, which the sum includes). The model does not change.
+        The model does not change. See `byhand.nn.trace` for the names.
 
         >>> import byhand as bh
         >>> train, _ = bh.data.load("mnist")
@@ -318,28 +333,7 @@ class Model:
         >>> model.trace(train.images[:1], train.labels[:1])["grad_conv1_weight"].shape
         (3, 3, 1, 8)
         """
-        x = self.prepare(images, hand=hand)
-        with self._lock.rlock:
-            state = SimpleNamespace(**{name: value.copy() for name, value in vars(self.state).items()})
-            assert self.graph.input is not None
-            named = {self.graph.input.name: x} | self.parameters | vars(state)
-            if labels is None:
-                program = self.program(len(x), hand=hand, preserve_all=True)
-                program(x, self.p, state, program.arena)
-                named |= vars(program.arena)
-                named |= values_after(self.graph.up_to(self.output), named, hand)
-            else:
-                labels = check_labels(labels, len(self.classes))
-                if labels.shape != (len(x),):
-                    raise ShapeError(
-                        f"{self.name}: labels have the shape {labels.shape}; expected ({len(x)},), one an image"
-                    )
-                program = self.program(len(x), train=True, hand=hand, input_gradient=True, preserve_all=True)
-                gradients = flat_views(self.graph.of_kind("parameter"), self.dtype, "grad_")
-                program(x, labels, self.p, gradients, state, program.arena)
-                named |= {"labels": labels} | vars(program.arena)
-                named |= {name: value for name, value in vars(gradients).items() if name != "flat"}
-            return {name: np.array(value) for name, value in named.items()}
+        return trace(self, images, labels, hand)
 
     def replace_head(
         self, classes: int | Sequence[str], *, frozen: bool = True, unfreeze: int = 0, seed: int = 0
@@ -357,17 +351,23 @@ class Model:
 
         return replace_head(self, classes, frozen, seed, unfreeze)
 
+    def with_frozen(self, *layers: str) -> Model:
+        """Return a model in which training leaves layers alone: their parameters, and the running statistics of their norms.
+
+        layers: names, or patterns such as "conv*". Raises UnknownNameError for one that no layer with parameters has.
+
+        >>> import byhand as bh
+        >>> bh.models.create("lenet5").with_frozen("conv*", "fc1").parameter_count
+        11014
+        """
+        from byhand.nn.freeze import with_frozen  # noqa: PLC0415  (it makes Models)
+
+        return with_frozen(self, layers)
+
     def with_flip_tta(self) -> Model:
         """Return a model with horizontal-flip test-time augmentation: the mean of the logits of an image and its mirror image.
 
         For networks that were trained on images and their mirror images (`bh.data.Augment(flip=True)`).
-
-        >>> import byhand as bh
-        >>> model = bh.models.create("tiny", classes=["cat", "dog"])
-        >>> image = np.random.default_rng(0).random((1, 32, 32, 3))
-        >>> tta = model.with_flip_tta()
-        >>> bool(np.allclose(tta.logits_of(image), tta.logits_of(image[:, :, ::-1]), atol=1e-6))
-        True
         """
         from byhand.nn.flip_tta import with_flip_tta  # noqa: PLC0415  (it makes Models)
 

@@ -14,6 +14,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
+from byhand.data.preprocessing import Preprocessing
 from byhand.errors import ByhandError, FileError
 from byhand.files import write_whole
 from byhand.graph import Tensor, from_json, to_json
@@ -33,23 +34,33 @@ def save(
     extra_metadata: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a model, whole or not at all; a checkpoint adds arrays and metadata of its own."""
+    metadata, tensors = record(model)
+    metadata, tensors = metadata | dict(extra_metadata or {}), tensors | dict(extra_arrays or {})
+    # one key: the library keeps metadata in a hash table, whose order would change from run to run
+    write_whole(
+        path, to_bytes({k: np.ascontiguousarray(v) for k, v in tensors.items()}, {"byhand": json.dumps(metadata)})
+    )
+
+
+def record(model: Model) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Return what a file holds of a model: its metadata, as JSON takes it, and its parameters and states by name."""
     metadata = {
         "format": FORMAT_VERSION,
         "name": model.name,
         "classes": list(model.classes),
         "task": model.task,
-        "mean": model.mean,
-        "std": model.std,
-        "crop_pct": model.crop_pct,
+        "preprocessing": model.preprocessing.to_json(),
         "dtype": model.dtype.name,
         "graph": to_json(model.graph, model.output, model.auxiliary),
-        **(extra_metadata or {}),
     }
-    tensors = model.parameters | vars(model.state) | dict(extra_arrays or {})
-    # one key: the library keeps metadata in a hash table, whose order would change from run to run
-    write_whole(
-        path, to_bytes({k: np.ascontiguousarray(v) for k, v in tensors.items()}, {"byhand": json.dumps(metadata)})
-    )
+    return metadata, model.parameters | vars(model.state)
+
+
+def restore(metadata: Any, arrays: Mapping[str, Array]) -> Model:
+    """Return the model of a record."""
+    model = _model(metadata)
+    model.load_state_dict(arrays)
+    return model
 
 
 def load(path: str | os.PathLike[str]) -> Model:
@@ -110,22 +121,28 @@ def _model(metadata: Any) -> Model:
         raise FileError(f"its format is {metadata['format']!r}; this version of byhand reads {FORMAT_VERSION}")
     graph, output, auxiliary = from_json(metadata["graph"])
     assert graph.input is not None
-    mean, std = (_numbers(metadata[name], graph.input.shape[-1]) for name in ("mean", "std"))
     if not isinstance(metadata["classes"], list) or not all(isinstance(name, str) for name in metadata["classes"]):
         raise FileError("its classes are no list of names")
     if metadata["dtype"] not in ("float32", "float64"):  # NumPy evaluates what stands in other type names
         raise FileError(f"its dtype is {str(metadata['dtype'])[:40]!r}; expected 'float32' or 'float64'")
-    settings = {"mean": mean, "std": std, "classes": metadata["classes"] or (), "dtype": np.dtype(metadata["dtype"])}
-    settings["auxiliary"], settings["crop_pct"] = auxiliary, metadata.get("crop_pct")
-    settings["task"] = metadata.get("task")  # absent in files of older versions: read from the graph
-    return Model(graph.input, output, name=str(metadata["name"]), seed=None, **settings)
+    return Model(
+        graph.input,
+        output,
+        name=str(metadata["name"]),
+        seed=None,
+        classes=metadata["classes"] or (),
+        dtype=np.dtype(metadata["dtype"]),
+        auxiliary=auxiliary,
+        preprocessing=_preprocessing(metadata),
+        task=metadata.get("task"),  # absent in files of older versions: read from the graph
+    )
 
 
-def _numbers(value: Any, channels: int) -> Any:
-    """Return a number, or one a channel."""
-    if isinstance(value, list) and len(value) == channels:
-        return [float(number) for number in value]
-    return float(value)
+def _preprocessing(metadata: Any) -> Preprocessing:
+    """Return the preprocessing of a file's metadata; files of byhand 0.1 hold three of its fields beside each other."""
+    if "preprocessing" in metadata:
+        return Preprocessing.from_json(metadata["preprocessing"])
+    return Preprocessing.from_json({name: metadata[name] for name in ("mean", "std", "crop_pct") if name in metadata})
 
 
 def _check(tensor: Tensor, stored: Any) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
+from byhand.data.preprocessing import Preprocessing
 from byhand.errors import FileError, UnsupportedError
 from byhand.graph import Graph
 from byhand.graph.serial import MAX_AXES, check_sizes
@@ -98,9 +99,9 @@ def load(
             name=metadata.get("name") or python_name(path.stem),
             classes=classes,
             task=task,
-            mean=metadata.get("mean", 0.0) if mean is None else mean,
-            std=metadata.get("std", 1.0 if elem_type in FLOATING_TYPES else 1 / 255) if std is None else std,
-            crop_pct=metadata.get("crop_pct"),
+            mean=mean,
+            std=std,
+            preprocessing=_preprocessing(metadata, elem_type),
             seed=None,
             dtype=np.float64 if elem_type == TensorProto.DOUBLE else np.float32,
         )
@@ -124,6 +125,14 @@ def _read_wanted(
     else:
         values, failures = reader.run_each(main, inputs, wanted)
     return choose(graph, read_outputs(graph, values, reader.state.weights), failures, names, notes)
+
+
+def _preprocessing(metadata: dict[str, Any], elem_type: int) -> Preprocessing:
+    """Return the preprocessing that byhand wrote into a file; else pixels from 0 to 1, or integers from 0 to 255."""
+    if "preprocessing" in metadata:
+        return Preprocessing.from_json(metadata["preprocessing"])
+    std = 1.0 if elem_type in FLOATING_TYPES else 1 / 255
+    return Preprocessing.from_json({"mean": metadata.get("mean", 0.0), "std": metadata.get("std", std)})
 
 
 def _read_file(path: Path) -> tuple[onnx.ModelProto, MappedWeights | None]:

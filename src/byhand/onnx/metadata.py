@@ -21,7 +21,7 @@ from byhand.errors import FileError
 from byhand.nn.task import TASKS
 
 PREFIX = "byhand."  # of the keys that byhand writes
-KEYS = ("classes", "mean", "std", "name", "crop_pct", "task")
+KEYS = ("classes", "mean", "std", "name", "preprocessing", "task")
 CONFIG_FILE = "config.json"
 MAX_NUMBERS_LENGTH = 200  # characters of a mean, a std or a size
 MAX_IMAGE_SIDE = 4096  # pixels; a larger size in metadata is not taken

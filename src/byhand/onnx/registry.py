@@ -24,9 +24,10 @@ ReaderFunction = TypeVar("ReaderFunction", bound=Reader)
 READERS: dict[str, Reader] = {}  # by ONNX operator
 WRITERS: dict[str, Writer] = {}  # by byhand's op
 # Unfused ops that ONNX files can't hold, and why.
-NOT_WRITTEN = {
-    "softmax_cross_entropy": "a loss: an ONNX file holds inference only",
-}
+NOT_WRITTEN = dict.fromkeys(
+    ("softmax_cross_entropy", "soft_target_cross_entropy", "sigmoid_cross_entropy", "mse_loss"),
+    "a loss: an ONNX file holds inference only",
+)
 
 
 def reader(*operators: str) -> Callable[[ReaderFunction], ReaderFunction]:

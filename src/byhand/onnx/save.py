@@ -102,9 +102,7 @@ def _opset(writer: GraphWriter) -> int:
 def _metadata(model: Model) -> dict[str, Any]:
     """Return what ONNX has no field for: `byhand.onnx.load` reads it back."""
     metadata: dict[str, Any] = {"name": model.name, "mean": model.mean, "std": model.std, "task": model.task}
-    metadata["output"] = output_kind(model)
-    if model.crop_pct is not None:
-        metadata["crop_pct"] = model.crop_pct
+    metadata |= {"output": output_kind(model), "preprocessing": model.preprocessing.to_json()}
     if model.classes != tuple(map(str, range(len(model.classes)))):
         metadata["classes"] = list(model.classes)
     return metadata

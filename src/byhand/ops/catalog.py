@@ -45,6 +45,9 @@ from byhand.ops.fused.conv2d_relu import conv2d_relu as conv2d_relu
 from byhand.ops.fused.linear_relu import linear_relu as linear_relu
 from byhand.ops.loss.softmax import softmax as softmax
 from byhand.ops.loss.softmax import softmax_cross_entropy as softmax_cross_entropy
+from byhand.ops.loss.targets import mse_loss as mse_loss
+from byhand.ops.loss.targets import sigmoid_cross_entropy as sigmoid_cross_entropy
+from byhand.ops.loss.targets import soft_target_cross_entropy as soft_target_cross_entropy
 from byhand.ops.movement.concat import concat as concat
 from byhand.ops.movement.pad import pad as pad
 from byhand.ops.movement.reshape import flatten as flatten

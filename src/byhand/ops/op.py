@@ -24,7 +24,15 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from byhand.errors import ArgumentError, ByhandError, ShapeError, UnknownNameError
+from byhand.errors import (
+    ArgumentError,
+    ByhandError,
+    ShapeError,
+    UnknownArgumentError,
+    UnknownNameError,
+    suggestion,
+)
+from byhand.hints import KEYWORDS
 from byhand.kernels import memory
 from byhand.shapes import Array as Array  # noqa: PLC0414  (exported: ops are written with Array and Op)
 from byhand.shapes import Shape, Window
@@ -88,6 +96,7 @@ class Op:
     state: inputs that forward also writes in place, such as running statistics.
     check(inputs): raises for values, not only shapes, that are invalid.
     algorithms(input shapes, call, itemsize): which algorithm the compiled hand takes to write each output and gradient.
+    in_python: its hands call a function of the user's; it is not registered, and a program that has one is not captured.
 
     >>> import byhand as bh, numpy as np
     >>> bh.relu(np.array([-1.0, 2.0]), hand="loops")
@@ -109,10 +118,11 @@ class Op:
         state: tuple[str, ...] = (),
         check: Callable[[dict[str, Any]], object] | None = None,
         algorithms: Callable[[Sequence[InputShape], CallSpec, int], dict[str, str]] | None = None,
+        in_python: bool = False,
     ) -> None:
         self.name, self.contract, self.sample = name, contract, sample
         self.dtypes, self.state, self.check = dict(dtypes or {}), state, check
-        self._algorithms = algorithms
+        self._algorithms, self.in_python = algorithms, in_python
         self.hands = {"loops": Hand(*loops), "arrays": Hand(*arrays)}
         if compiled is not None:
             self.hands["compiled"] = Hand(*compiled)
@@ -127,7 +137,8 @@ class Op:
 
         self._check_signatures()
         self.__name__, self.__doc__ = name, self._docstring()
-        REGISTRY[name] = self
+        if not in_python:
+            REGISTRY[name] = self
 
     def __repr__(self) -> str:
         return f"<op {self.name}({', '.join(self.inputs + self.attributes)}) -> {', '.join(self.outputs)}>"
@@ -175,7 +186,8 @@ class Op:
         who = who or self.name
         if unknown := next((key for key in attributes if key not in self.attributes), None):
             known = f"it has {', '.join(self.attributes)}" if self.attributes else "it has none"
-            raise ArgumentError(f"{who}: {self.name} has no attribute '{unknown}'; {known}")
+            hint = f"; {KEYWORDS[unknown]}" if unknown in KEYWORDS else suggestion(unknown, self.attributes)
+            raise UnknownArgumentError(f"{who}: {self.name} has no attribute '{unknown}'{hint}; {known}")
         if missing := next((key for key in self.required if key not in attributes), None):
             raise ArgumentError(f"{who}: {missing} is missing; {self.name} has no default for it")
         try:

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from byhand.data.photos import CROP
 from byhand.errors import ArgumentError, NotFiniteError
 from byhand.kernels import cdiv
 from byhand.nn import Model
@@ -112,8 +111,9 @@ def document(look: Look) -> bytes:
         "fieldCenters": field_centers_of(model),
         "classes": list(model.classes),
         "normalization": {"mean": model.mean, "std": model.std},
-        "crop": model.crop_pct or CROP,
-        "inverted": model.crop_pct is None and model.input_shape == (28, 28, 1),
+        "crop": model.crop_pct,
+        "pixelRange": model.preprocessing.pixel_range,
+        "inverted": model.preprocessing.reader == "digit",
         "samples": samples,
         "camLayer": cam,
         "snapshots": [],

@@ -17,7 +17,7 @@ from byhand.errors import ArgumentError, ShapeError
 from byhand.files import cache_folder, write_whole
 from byhand.graph import Graph, Tensor
 from byhand.kernels import memory
-from byhand.ops.op import Array
+from byhand.ops.op import Array, Op
 from byhand.program.algorithm_table import LayerAlgorithms
 from byhand.program.buffers import ArraySpec, allocate, allocate_bytes
 from byhand.program.fork_safe_lock import ForkSafeLock
@@ -57,7 +57,8 @@ class Program:
     def __init__(self, spec: ProgramSpec, file: GeneratedFile, lock: ForkSafeLock | None = None) -> None:
         assert spec.graph.input is not None
         self.text, self.hand, self.steps_per_execution = file.text, spec.hand, 1
-        if spec.update is not None:
+        self._has_python = any(node.op.in_python for node in spec.graph.nodes)
+        if spec.update is not None and not self._has_python:
             self.steps_per_execution = max(1, min(MAX_STEPS_PER_EXECUTION, MAX_IMAGES_PER_EXECUTION // spec.batch))
         self._file, self._dtype, self._image = file, np.dtype(spec.dtype), spec.graph.input.shape[1:]
         self._parameters = spec.graph.of_kind("parameter")
@@ -156,12 +157,17 @@ class Program:
         parameters, gradients and states are the same arrays; images, labels and settings may change.
         """
         with self.lock.rlock:
-            if self.hand == "compiled" and kernels.mode() == "native":
+            if self._is_native:
                 captured = self._capture(arguments, settings)
                 captured.run([array[None] for array in arguments[: len(captured.inputs)]], settings, 1)
                 return np.array(captured.result)
             with np.errstate(all="ignore"):
                 return np.array(self.step(*arguments, **settings))
+
+    @property
+    def _is_native(self) -> bool:
+        """Whether its launches are captured, and replayed without Python."""
+        return self.hand == "compiled" and kernels.mode() == "native" and not self._has_python
 
     def step(self, *arguments: Any, **settings: Any) -> Any:
         """Call the file's `step`."""
@@ -180,7 +186,7 @@ class Program:
     def _steps(self, *arguments: Any, **settings: Any) -> dict[str, Array]:
         images, labels, *namespaces = arguments
         results = {name: np.empty((len(images), *array.shape[1:]), array.dtype) for name, array in self.outputs.items()}
-        native = self.hand == "compiled" and kernels.mode() == "native"
+        native = self._is_native
         stride = self.steps_per_execution if native else 1
         for start in range(0, len(images), stride):
             end = min(start + stride, len(images))
@@ -247,6 +253,7 @@ def build(
     dtype: npt.DTypeLike,
     update: Update | None = None,
     input_gradient: bool = False,
+    loss: Op | None = None,
     label_smoothing: float = 0.0,
     preserve_all: bool = False,
     auxiliary: Sequence[tuple[Tensor, float]] = (),
@@ -265,7 +272,7 @@ def build(
     others = [tensor for tensor, _ in auxiliary] if training else []
     graph, output, losses = graph.up_to(logits, *others), logits, {}
     if training:
-        graph = graph.with_loss(logits, label_smoothing, others)
+        graph = graph.with_loss(logits, label_smoothing, others, loss)
         output, weights = graph.nodes[-1].output, [*(weight for _, weight in auxiliary), 1.0]
         losses = {node.output.name: weight for node, weight in zip(graph.nodes[-len(weights) :], weights)}
     if not preserve_all:
@@ -284,7 +291,8 @@ def build(
         preserve_all=preserve_all,
     )
     file = ProgramWriter(spec).write()
-    if hand == "compiled" and not preserve_all and not input_gradient:
+    in_python = loss is not None and loss.in_python  # of the whole batch
+    if hand == "compiled" and not preserve_all and not input_gradient and not in_python:
         parameters = graph.of_kind("parameter") if training else []
         gradient_bytes = sum(ArraySpec(tensor.shape, dtype).nbytes for tensor in parameters)
         count = micro_batch_count(graph, output.name, batch, file.nbytes, gradient_bytes)

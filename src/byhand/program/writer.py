@@ -148,7 +148,7 @@ class ProgramWriter:
         """Return the docstring of the file: what it is, its work and memory, and how its lines read."""
         mode = "training" if self.training else "inference"
         file = self.file
-        nodes = [node for node in self.graph.nodes if node.op.name != "softmax_cross_entropy"]
+        nodes = [node for node in self.graph.nodes if node.output.name not in self.spec.losses]
         flops = sum(self.calls[node.name].flops for node in nodes) // file.micro_batch_size
         size = file.micro_batches * file.nbytes
         own = [spec.aligned_bytes for name, spec in file.arrays.items() if name not in self.views]

@@ -29,6 +29,8 @@ SETTINGS = (  # arguments of the Trainer
     "batch_size",
     "hand",
     "clip_norm",
+    "loss",
+    "class_weight",
     "label_smoothing",
     "seed",
     "augment",
@@ -60,6 +62,7 @@ def save(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> None:
     """Write a checkpoint, whole or not at all."""
     plain = dict(checkpoint.settings)
     plain |= {name: settings.to_json(plain[name]) for name in ("optimizer", "schedule")}
+    plain["loss"] = plain["loss"] if isinstance(plain["loss"], str) else settings.FUNCTION
     plain["augment"] = str(plain["augment"])
     state = None if checkpoint.state is None else asdict(checkpoint.state)
     progress = {"steps": checkpoint.steps, "state": state, "history": checkpoint.history, "curve": checkpoint.curve}
@@ -68,8 +71,8 @@ def save(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> None:
     )
 
 
-def load(path: str | os.PathLike[str]) -> Checkpoint:
-    """Return the checkpoint in a file, or the one in a run's folder."""
+def load(path: str | os.PathLike[str], given: Mapping[str, Any]) -> Checkpoint:
+    """Return the checkpoint in a file, or the one in a run's folder; given: settings that no file holds."""
     if Path(path).is_dir():
         folder, path = path, Run(path).checkpoint
         if not path.exists():
@@ -78,7 +81,12 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     with untrusted(path):
         notes: dict[str, Any] = dict(metadata["trainer"])
         chosen = {name: notes[name] for name in SETTINGS}
-        chosen |= {name: settings.from_json(chosen[name]) for name in ("optimizer", "schedule")}
+        for name in ("schedule", "loss"):
+            if chosen[name] == settings.FUNCTION and name not in given:
+                raise ValueError(f"its {name} is a function of yours; give it: Trainer.load(path, {name}=...)")
+        chosen |= given
+        parsed = {name: chosen[name] for name in ("optimizer", "schedule") if isinstance(chosen[name], dict)}
+        chosen |= {name: settings.from_json(value) for name, value in parsed.items()}
         chosen["augment"] = Augment.parse(chosen["augment"])
         steps, state = integer("steps", notes["steps"], 0), None
         history, curve = _rows(notes["history"]), _points(notes["curve"])
@@ -101,7 +109,7 @@ def untrusted(path: str | os.PathLike[str]) -> Iterator[None]:
 def _state(data: Any) -> TrainingState:
     images, loss, correct = data["window"]
     history, best = _rows(data["history"]), integer("best_epoch", data["best_epoch"], 0)
-    if best and not (best <= len(history) and {"val_accuracy", "val_loss"} <= set(history[best - 1])):
+    if best and not (best <= len(history) and {"val_loss"} <= set(history[best - 1])):
         raise ValueError(f"its best epoch is {best}, which its history does not hold")
     return TrainingState(
         epochs=integer("epochs", data["epochs"]),
@@ -119,9 +127,7 @@ def _state(data: Any) -> TrainingState:
 
 
 def _rows(data: Any) -> History:
-    named = isinstance(data, list) and all(
-        isinstance(row, dict) and {"epoch", "loss", "accuracy"} <= set(row) for row in data
-    )
+    named = isinstance(data, list) and all(isinstance(row, dict) and {"epoch", "loss"} <= set(row) for row in data)
     if not named or not all(_is_number(value) for row in data for value in row.values()):
         raise TypeError("its history is not a list of rows")
     return History(data)

@@ -80,8 +80,8 @@ class Display:
         self._images_seen, self._last_step = images_seen, self._timing_start
         self.bar.update(self.task, epoch=f"{epoch + 1}/{self.epochs}")
 
-    def update(self, images_seen: int, loss: float, accuracy: float) -> None:
-        """Show a step: images seen in this epoch, the mean loss and the accuracy over them."""
+    def update(self, images_seen: int, loss: float, accuracy: float | None) -> None:
+        """Show a step: images seen in this epoch, the mean loss and, with classes, the accuracy over them."""
         assert self.task is not None
         now = time.perf_counter()
         if self._building:  # a step that compiled says nothing about those to come
@@ -91,7 +91,7 @@ class Display:
         self.epoch_seconds = now - self._epoch_start
         seconds, rate = now - self._timing_start, self.images_per_second()
         status = f"{rate:6,.0f} images/s, " if rate else ""
-        status += f"loss {loss:.4f}, accuracy {accuracy:.1%}"
+        status += f"loss {loss:.4f}" + ("" if accuracy is None else f", accuracy {accuracy:.1%}")
         self.bar.update(self.task, completed=self.epoch * self.images + images_seen, status=status)
         if not self._estimated and rate and seconds > ESTIMATE_SECONDS:
             self._estimated = True
@@ -106,13 +106,28 @@ class Display:
 
     def end_epoch(self, row: Row) -> None:
         """Print a finished epoch."""
-        parts = [part for part in ("val", "test") if f"{part}_accuracy" in row]
-        evaluated = "".join(f"  {part} {row[f'{part}_accuracy']:.2%}" for part in parts)
+        evaluated = evaluation_text(row)
         rate = self.images_per_second() or self.images / self.epoch_seconds
         self.print(
-            f"epoch {row['epoch']}/{self.epochs}  loss {row['loss']:.4f}  accuracy {row['accuracy']:.2%}{evaluated}"
+            f"epoch {row['epoch']}/{self.epochs}  loss {row['loss']:.4f}{evaluated}"
             f"  {self.epoch_seconds:.1f} s  {rate:,.0f} images/s"
         )
+
+
+def evaluation_text(row: Row) -> str:
+    """Return the accuracies and metrics of an epoch, without classes its losses, for its line.
+
+    >>> evaluation_text({"epoch": 1, "loss": 0.5, "accuracy": 0.8, "val_loss": 0.6, "val_accuracy": 0.7, "val_f1": 0.65})
+    '  accuracy 80.00%  val 70.00%  val_f1 0.65'
+    """
+    shown = ""
+    for name, value in row.items():
+        part, _, what = name.rpartition("_")
+        if what == "accuracy":
+            shown += f"  {part or what} {value:.2%}"
+        elif name not in ("epoch", "loss") and (what != "loss" or "accuracy" not in row):
+            shown += f"  {name} {value:.4g}"
+    return shown
 
 
 def duration(seconds: float) -> str:

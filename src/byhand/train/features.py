@@ -45,7 +45,7 @@ def _cache_key(backbone: Model, digest: str) -> str:
     key = hashlib.sha256(digest.encode())
     nodes = [(node.op.name, node.name, sorted(node.attributes.items())) for node in backbone.graph.nodes]
     key.update(repr(nodes).encode())
-    key.update(repr((backbone.input_shape, backbone.mean, backbone.std, backbone.crop_pct)).encode())
+    key.update(repr((backbone.input_shape, backbone.preprocessing)).encode())
     for name, array in sorted((backbone.parameters | vars(backbone.state)).items()):
         key.update(name.encode())
         key.update(memoryview(np.ascontiguousarray(array)))  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
 """A run: the folder of one training.
 
 run.json                 everything needed to repeat it
-log.jsonl                one line per epoch
+log.jsonl, log.csv       one line per epoch; the same as a table
 checkpoint.safetensors   what a stopped training resumes from: the model, the optimizer, the state
 model.safetensors        the trained model, for `bh.load` and `byhand predict`
 snapshots/               a small model in the course of training, more often at the beginning, for `byhand look`
@@ -12,10 +12,12 @@ curves.png               losses and accuracies by epoch
 
 from __future__ import annotations
 
+import csv
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,7 @@ class Run:
         self.folder = Path(folder)
         self.checkpoint, self.model = self.folder / "checkpoint.safetensors", self.folder / "model.safetensors"
         self._settings, self._log = self.folder / "run.json", self.folder / "log.jsonl"
+        self._table = self.folder / "log.csv"
         self._next_snapshot = 0  # the step of the next snapshot
 
     def __repr__(self) -> str:
@@ -88,7 +91,15 @@ class Run:
     def log(self, row: Row) -> None:
         """Add the row of an epoch to the log; it replaces rows of the same and of later epochs."""
         rows = [old for old in self.rows() if old["epoch"] < row["epoch"]]
-        write_whole(self._log, "".join(json.dumps(line) + "\n" for line in [*rows, row]).encode())
+        self._write_log([*rows, row])
+
+    def _write_log(self, rows: Sequence[Row]) -> None:
+        write_whole(self._log, "".join(json.dumps(row) + "\n" for row in rows).encode())
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        table = StringIO()
+        csv.DictWriter(table, names, lineterminator="\n").writeheader()
+        csv.DictWriter(table, names, lineterminator="\n").writerows(rows)
+        write_whole(self._table, table.getvalue().encode())
 
     def rows(self) -> list[Row]:
         """Return the log: one row per epoch."""

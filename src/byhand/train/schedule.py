@@ -6,7 +6,9 @@ It returns the factor that the optimizer's learning rate is multiplied by.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from inspect import signature
 from math import cos, pi
 from typing import Any
 
@@ -121,3 +123,51 @@ class Warmup:
 
 Schedule = Constant | StepDecay | Cosine | OneCycle | Warmup
 SCHEDULES: dict[str, type[Any]] = {kind.__name__: kind for kind in (Constant, StepDecay, Cosine, OneCycle, Warmup)}
+
+
+@dataclass(frozen=True)
+class ScheduleFunction:
+    """A function of the user's as a schedule: of `epoch` or `step`, from 0, or of `progress`; it returns the factor.
+
+    >>> ScheduleFunction.of(lambda epoch: 0.5**epoch).factor(step=25, total=100, steps_per_epoch=10)
+    0.25
+    """
+
+    function: Callable[[Any], float]
+    argument: str
+
+    @classmethod
+    def of(cls, function: Callable[[Any], float]) -> ScheduleFunction:
+        """Return a function as a schedule; the name of its first argument says what it is a function of."""
+        name = next(iter(signature(function).parameters), "nothing")
+        if name not in ("epoch", "step", "progress"):
+            raise ArgumentError(
+                f"Trainer: schedule is a function of {name}; name its argument epoch or step, both from 0, or progress, from 0 "
+                "to 1; it returns the factor of the optimizer's learning rate"
+            )
+        return cls(function, name)
+
+    def factor(self, step: int, total: int, steps_per_epoch: int) -> float:
+        """Return the factor of a step."""
+        values = {"epoch": step // steps_per_epoch, "step": step, "progress": step / total}
+        return number("Trainer: schedule's factor", self.function(values[self.argument]), 0)
+
+
+def resolve(schedule: object) -> Schedule | ScheduleFunction:
+    """Return what a Trainer takes as its schedule; raise ArgumentError for anything else."""
+    if schedule is None:
+        return Constant()
+    if isinstance(schedule, tuple(SCHEDULES.values())):
+        return schedule  # type: ignore[return-value]
+    if callable(schedule) and not isinstance(schedule, type):
+        return ScheduleFunction.of(schedule)
+    raise ArgumentError(
+        f"Trainer: schedule is {schedule!r}; expected one of {', '.join(SCHEDULES)}, or a function of step or epoch"
+    )
+
+
+def factor_at(schedule: Schedule | ScheduleFunction, step: int, total: int, steps_per_epoch: int) -> float:
+    """Return the factor of the learning rate of a step, from 0."""
+    if isinstance(schedule, ScheduleFunction):
+        return schedule.factor(step, total, steps_per_epoch)
+    return schedule(step / total)

@@ -4,19 +4,22 @@ from dataclasses import fields
 from typing import Any
 
 from byhand.errors import ArgumentError, UnknownNameError
-from byhand.train.optim import OPTIMIZERS, Optimizer
-from byhand.train.schedule import SCHEDULES, Schedule
+from byhand.train.optim import OPTIMIZERS
+from byhand.train.schedule import SCHEDULES
 
+FUNCTION = {"kind": "function"}  # a schedule or a loss that no file can hold
 MAX_NESTING = 10  # schedules within schedules
 
 
-def to_json(value: Optimizer | Schedule) -> dict[str, Any]:
-    """Return an optimizer or a schedule as an object of plain values.
+def to_json(value: object) -> dict[str, Any]:
+    """Return an optimizer or a schedule as an object of plain values; of a function of the user's, that it is one.
 
     >>> from byhand.train import Cosine, Warmup
     >>> to_json(Warmup(0.1, Cosine()))
     {'kind': 'Warmup', 'fraction': 0.1, 'then': {'kind': 'Cosine', 'final': 0.0}}
     """
+    if type(value).__name__ not in registered_types():
+        return FUNCTION
     values = {field.name: getattr(value, field.name) for field in fields(value)}  # type: ignore[arg-type]
     return {"kind": type(value).__name__} | {
         name: to_json(field) if type(field).__name__ in registered_types() else field for name, field in values.items()

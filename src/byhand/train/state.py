@@ -59,7 +59,7 @@ class TrainingState:
 
 
 def _rank(row: Row) -> tuple[float, float]:
-    return row["val_accuracy"], -row["val_loss"]
+    return row.get("val_accuracy", 0.0), -row["val_loss"]
 
 
 def snapshot_steps(total: int) -> list[int]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from functools import cached_property
 from math import isfinite
@@ -25,24 +25,29 @@ import numpy.typing as npt
 from byhand.data import Augment, Dataset
 from byhand.data.batch_loader import BatchLoader
 from byhand.errors import ArgumentError, DivergedError, ShapeError
+from byhand.hints import hinted
 from byhand.nn import Model
 from byhand.ops import DEFAULT_HAND
-from byhand.ops.loss.softmax import check_labels
 from byhand.ops.op import Array
 from byhand.program import Program
 from byhand.shapes import integer, number
 from byhand.train import checkpoint
+from byhand.train.arrays import as_dataset, as_datasets
 from byhand.train.batches import step_groups
+from byhand.train.callbacks import check_callbacks, ends_training
 from byhand.train.checkpoint import Checkpoint
 from byhand.train.distributed.data_parallel import DataParallelStep
 from byhand.train.distributed.mpi import Communicator, world
-from byhand.train.evaluation import check_data, evaluate
+from byhand.train.evaluation import Metric, check_data, evaluate, named_metrics
 from byhand.train.history import History, Row
-from byhand.train.optim import OPTIMIZERS, Optimizer, update, update_function
+from byhand.train.losses import Loss, LossFunction
+from byhand.train.optim import Optimizer, check_optimizer, update, update_function
 from byhand.train.run import Run
-from byhand.train.schedule import SCHEDULES, Constant, Schedule
+from byhand.train.schedule import Schedule, factor_at
+from byhand.train.schedule import resolve as resolve_schedule
 from byhand.train.signals import stop_signals
 from byhand.train.state import TrainingState, snapshot_steps
+from byhand.train.updates import run_program, run_steps
 
 if TYPE_CHECKING:
     from byhand.train.display import Display
@@ -54,10 +59,12 @@ CURVE_POINTS = 100  # of loss and accuracy, in a whole training
 class Trainer:
     """Trains a model.
 
-    batch_size: images per update; schedule: of the learning rate, by default constant; clip_norm: the largest norm of the
-    gradient; label_smoothing: the part of the target that is spread over all classes; seed: of the order of the images and of
-    augmentation; augment: how images vary from epoch to epoch; comm: the ranks that train together, by default those of
-    `mpiexec`; sync_batchnorm: batch norm over the whole batch, not over each rank's shard.
+    batch_size: images per update; schedule: of the learning rate, by default constant, or a function of `step` or `epoch` that
+    returns its factor; clip_norm: the largest norm of the gradient; loss: "cross_entropy", "mse", "bce" or a function
+    (outputs, labels) -> (loss, gradient); class_weight: one a class, by class or in order; label_smoothing: the part of the
+    target that is spread over all classes; metrics: functions of (labels, probabilities), for test and validation images;
+    seed: of the order of the images and of augmentation; augment: how images vary from epoch to epoch; comm: the ranks that
+    train together, by default those of `mpiexec`; sync_batchnorm: batch norm over the whole batch, not over each rank's shard.
 
     >>> import byhand as bh
     >>> train, test = bh.data.load("mnist")
@@ -67,6 +74,7 @@ class Trainer:
     True
     """
 
+    @hinted
     def __init__(
         self,
         model: Model,
@@ -74,9 +82,12 @@ class Trainer:
         *,
         batch_size: int = 64,
         hand: str = DEFAULT_HAND,
-        schedule: Schedule | None = None,
+        schedule: Schedule | Callable[[Any], float] | None = None,
         clip_norm: float | None = None,
+        loss: str | LossFunction = "cross_entropy",
+        class_weight: Mapping[Any, float] | Sequence[float] | None = None,
         label_smoothing: float = 0.0,
+        metrics: Mapping[str, Metric] | Sequence[Metric | str] = (),
         seed: int = 0,
         augment: Augment | None = None,
         comm: Communicator | None = None,
@@ -87,30 +98,31 @@ class Trainer:
                 f"Trainer: model is a {type(model).__name__}; expected a Model, such as bh.models.create returns"
             )
         self.model, self.optimizer, self.hand = model, optimizer, hand
-        self.schedule = schedule or Constant()
-        if not isinstance(optimizer, tuple(OPTIMIZERS.values())):
-            raise ArgumentError(
-                f"Trainer: optimizer is {optimizer!r}; expected one of {', '.join(OPTIMIZERS)}, such as bh.SGD()"
-            )
-        if not isinstance(self.schedule, tuple(SCHEDULES.values())):
-            raise ArgumentError(f"Trainer: schedule is {schedule!r}; expected one of {', '.join(SCHEDULES)}")
+        self.schedule = resolve_schedule(schedule)
+        check_optimizer(optimizer)
         self.batch_size = integer("Trainer: batch_size", batch_size)
         self.clip_norm = None if clip_norm is None else number("Trainer: clip_norm", clip_norm, 0)
         self.label_smoothing = number("Trainer: label_smoothing", label_smoothing, 0, 1)
+        self.loss = Loss.of(model, loss, self.label_smoothing, class_weight)
+        self.class_weight, self.metrics = self.loss.weights, named_metrics(metrics)
         self.seed = integer("Trainer: seed", seed, 0)
         self.augment = Augment() if augment is None else augment
         if not isinstance(self.augment, Augment):
             raise ArgumentError(f"Trainer: augment is {augment!r}; expected a bh.data.Augment")
         self.update = update(optimizer, self.clip_norm, hand)
         self.buffers = {name: np.zeros_like(model.p.flat) for name in optimizer.buffers}
-        self._buffer_namespace = SimpleNamespace(**self.buffers)
+        self.buffer_namespace = SimpleNamespace(**self.buffers)
         self.comm, self.sync_batchnorm = world() if comm is None else comm, bool(sync_batchnorm)
+        if self.comm.size > 1 and callable(loss):
+            raise ArgumentError("Trainer: a loss function of your own runs on one rank; start it without mpiexec")
         self.steps = 0
         self.state: TrainingState | None = None  # of the training under way
         self.history = History()
         self.best: dict[str, Array] = {}  # the model's arrays after the best epoch, by the validation images
-        self.images_per_second = 0.0  # of the latest training, its steps alone
-        self.data_wait_fraction = 0.0  # of the latest training's time, spent waiting for images
+        self.images_per_second, self.data_wait_fraction = (
+            0.0,
+            0.0,
+        )  # of the latest training; the part spent waiting for images
         self.curve: list[list[float]] = []  # (epoch, loss, accuracy) at about a hundred points
 
     def __repr__(self) -> str:
@@ -120,97 +132,82 @@ class Trainer:
     def program(self, batch: int | None = None) -> Program:
         """Return the generated program of one update; `print` shows it."""
         size = self.batch_size if batch is None else batch
-        return self.model.program(
-            size, train=True, hand=self.hand, update=self.update, label_smoothing=self.label_smoothing
-        )
+        return self.model.program(size, train=True, hand=self.hand, update=self.update, **self.loss.program_settings)
 
     @cached_property
     def data_parallel(self) -> DataParallelStep | None:
         """The step that several ranks do together; None for one rank."""
         if self.comm.size == 1:
             return None
-        apply = update_function(self.optimizer, self.clip_norm, self.hand, self.model.p, self._buffer_namespace)
+        apply = update_function(self.optimizer, self.clip_norm, self.hand, self.model.p, self.buffer_namespace)
         return DataParallelStep(
             self.model,
             self.comm,
             apply,
             hand=self.hand,
-            label_smoothing=self.label_smoothing,
+            loss=self.loss,
             sync_batchnorm=self.sync_batchnorm,
         )
 
     def step(self, images: npt.ArrayLike, labels: npt.ArrayLike, *, lr: float | None = None) -> float:
         """Do one update on a batch; return the loss before it.
 
-        images: (N, H, W, C) uint8 or floating point; labels: (N,). With several ranks, each is given the whole batch and
-        computes its shard. lr: the learning rate, by default the optimizer's; schedules are for `fit`.
+        images: (N, H, W, C) uint8 or floating point; labels: (N,), or targets like the outputs. With several ranks, each is
+        given the whole batch and computes its shard. lr: by default the optimizer's; schedules are for `fit`.
         """
         x = self.model.check(images)  # refused before a program is built
-        targets = check_labels(labels, len(self.model.classes))
-        if targets.shape != x.shape[:1]:
+        targets = np.asarray(labels)
+        if len(np.atleast_1d(targets)) != len(x):
             raise ShapeError(f"Trainer: labels have the shape {targets.shape}; expected ({len(x)},), one per image")
+        self._take_loss(targets)
         lr = self.optimizer.lr if lr is None else lr
         if self.data_parallel is not None:
             shard = self.comm.shard_or_first(len(x))
             return float(self._run_steps(x[shard], targets[shard], len(x), [lr])[0][0])
-        return float(self._run_program(x, targets, len(x), [lr])["loss"][0])
+        return float(run_program(self, x, targets, len(x), [lr])["loss"][0])
 
-    def _run_steps(
-        self, images: Any, labels: Array, batch: int, learning_rates: Sequence[float], rows: Array | None = None
-    ) -> tuple[Array, Array]:
-        """Do an update with each learning rate, on `batch` images each; return the losses and the numbers of correct answers.
-
-        rows: which of the images, by default all. With several ranks, each is given its shard of one batch.
-        """
+    def _take_loss(self, labels: Array) -> None:
+        """Take the loss for labels of this kind: class numbers, or targets like the outputs."""
+        self.loss = self.loss.fitted_to(labels)
         if self.data_parallel is not None:
-            (lr,), self.steps = learning_rates, self.steps + 1
-            loss, correct = self.data_parallel(images, labels, rows, batch, lr, self.steps)
-            return np.array([loss]), np.array([correct])
-        results = self._run_program(images, labels, batch, learning_rates, rows)
-        targets = labels.reshape(len(learning_rates), batch)
-        return results["loss"], (results["probabilities"].argmax(2) == targets).sum(1)
+            self.data_parallel.loss = self.loss
 
-    def _run_program(
-        self, images: Any, labels: Array, batch: int, learning_rates: Sequence[float], rows: Array | None = None
-    ) -> dict[str, Array]:
-        """Do updates; return what the last layer wrote in each."""
-        model, count, program = self.model, len(learning_rates), self.program(batch)
-        x, targets = program.images[:count], labels.reshape(count, batch)
-        model.prepare(images, rows, out=x.reshape(-1, *model.input_shape), hand=self.hand)
-        scheduled = {"lr": np.asarray(learning_rates), "t": np.arange(self.steps + 1, self.steps + count + 1)}
-        namespaces = model.p, model.g, model.state, program.arena, self._buffer_namespace
-        results = program.steps(x, targets, *namespaces, **scheduled)
-        self.steps += count
-        return results
+    _run_steps = run_steps
 
+    @hinted
     def fit(
         self,
-        train: Dataset,
-        test: Dataset | None = None,
+        train: Any,
+        test: Any = None,
         *,
         epochs: int | None = None,
-        validation: Dataset | None = None,
+        validation: Any = None,
         early_stopping: int | None = None,
         epoch_size: int | None = None,
         quiet: bool = False,
         run: Run | None = None,
-        on_epoch: Callable[[Row], None] | None = None,
+        callbacks: Sequence[Callable[[Row], object]] = (),
         export_model: Callable[[Model], Model] | None = None,
     ) -> list[Row]:
         """Train for a number of epochs; return one row per epoch: loss and accuracy of training, and on `test`.
 
-        validation: images that select the model: at the end it has the parameters of the epoch that did best on them;
-        early_stopping: the patience: training ends after so many epochs without improvement. epoch_size: images per epoch, by
-        default all. run: where checkpoints, snapshots and the log are written; export_model: makes of the trained model the
-        one that the run keeps (a trained head, put back on its backbone). on_epoch: called with each row, on rank 0.
+        train, test: data sets; or the arrays of images and of their labels, `fit(images, labels)`. test and validation may also
+        be pairs (images, labels). validation: images that select the model: at the end it has the parameters of the epoch that
+        did best on them; early_stopping: the patience: training ends after so many epochs without improvement. epoch_size:
+        images per epoch, by default all. run: where checkpoints, snapshots and the log are written; export_model: makes of the
+        trained model the one that the run keeps (a trained head, put back on its backbone). callbacks: functions that are
+        called with each row, on rank 0; one that returns True ends the training.
 
         A trainer that came from a checkpoint resumes. Ctrl-C stops after the step under way; another call of `fit` resumes.
         Raises DivergedError where the loss is not finite.
         """
+        check_callbacks(callbacks)
+        train, test, validation = as_datasets(self.model, train, test, validation)
         sets = {"test": test, "val": validation}
-        for data in (train, *sets.values()):  # all is checked before the first step
-            if data is not None:
-                check_data(self.model, data, self.hand)
+        self._take_loss(train.labels)
+        for data in [data for data in (train, test, validation) if data is not None]:  # before the first step
+            check_data(self.model, data, self.hand, self.loss)
+        self.model.preprocessing = self.model.preprocessing.trained_on(train.images.dtype, train.reader)
         if early_stopping is not None:
             integer("fit: early_stopping", early_stopping)
             if validation is None:
@@ -220,8 +217,8 @@ class Trainer:
             (self.program if self.data_parallel is None else self.data_parallel.program)(size)
         state = self._begin(images, epochs)
         if self.comm.rank > 0:
-            quiet, run, on_epoch = True, None, None
-        export, saved = export_model or (lambda model: model), time.monotonic()
+            quiet, run, callbacks = True, None, ()
+        export, saved, ended = export_model or (lambda model: model), time.monotonic(), ""
         from byhand.train.display import Display  # noqa: PLC0415  (rich takes longer to import than all of byhand)
 
         if run is not None:
@@ -243,13 +240,14 @@ class Trainer:
                         saved = time.monotonic()
                     if row is not None:
                         run.log(row | {"seconds": round(display.epoch_seconds, 3)})
-                if row is not None and on_epoch is not None:
-                    on_epoch(row)
+                if row is not None and self.comm.broadcast(ends_training(callbacks, row)):
+                    ended = "a callback ended the training"
+                    break
                 if stopped:
                     display.print(f"stopped after {state.steps_done} of {self._total_steps} steps")
                     return self.history
             if state.steps_done < self._total_steps:
-                display.print(f"early stopping: no improvement in {early_stopping} epochs")
+                display.print(ended or f"early stopping: no improvement in {early_stopping} epochs")
         for name, value in self.best.items():
             self.state_arrays()[name][...] = value
         self.state = None
@@ -311,12 +309,12 @@ class Trainer:
                 if state.steps_done % max(1, total // CURVE_POINTS) == 0 or state.steps_done == total:
                     state.add_curve_point(total)
                 loss, accuracy = state.loss_sum / state.images_seen, state.correct / state.images_seen
-                display.update(state.images_seen, loss, accuracy)
+                display.update(state.images_seen, loss, accuracy if self.model.classes else None)
                 if first + len(learning_rates) < total // state.epochs:
                     yield None
                     continue
                 self._check_parameters()
-                row: Row = {"epoch": epoch + 1, "loss": loss, "accuracy": accuracy}
+                row: Row = {"epoch": epoch + 1, "loss": loss} | ({"accuracy": accuracy} if self.model.classes else {})
                 for part, data in sets.items():
                     if data is not None:
                         row |= {f"{part}_{name}": value for name, value in self.evaluate(data).items()}
@@ -329,7 +327,8 @@ class Trainer:
 
     def _learning_rate(self, step: int) -> float:
         """Return the learning rate of a step of the training under way, given how many are done before it."""
-        return self.optimizer.lr * self.schedule(step / self._total_steps)
+        epochs = 1 if self.state is None else self.state.epochs
+        return self.optimizer.lr * factor_at(self.schedule, step, self._total_steps, self._total_steps // epochs)
 
     def _group_size(self, first: int, done: int) -> int:
         """Return how many steps run in one call: full batches, up to the curve's next point or the next snapshot."""
@@ -366,9 +365,9 @@ class Trainer:
             f"try {self.optimizer.lr / 10:g}, or in Python clip_norm=1"
         )
 
-    def evaluate(self, test: Dataset) -> dict[str, float]:
-        """Return the mean loss and the accuracy on a data set; each rank computes its shard."""
-        return evaluate(self.model, test, self.comm, self.hand)
+    def evaluate(self, test: Any, labels: Any = None) -> dict[str, float]:
+        """Return loss, accuracy and metrics on a data set, or on arrays of images and labels; each rank computes its shard."""
+        return evaluate(self.model, as_dataset(self.model, test, labels), self.comm, self.hand, self.loss, self.metrics)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a checkpoint, whole or not at all; with several ranks, rank 0 writes."""
@@ -376,17 +375,18 @@ class Trainer:
             return
         arrays = {f"optimizer.{name}": buffer for name, buffer in self.buffers.items()}
         arrays |= {f"best.{name}": array for name, array in self.best.items()}
-        settings = {name: getattr(self, name) for name in checkpoint.SETTINGS}
+        settings = {name: getattr(self, name) for name in checkpoint.SETTINGS} | {"loss": self.loss.kind}
         kept = Checkpoint(self.model, settings, self.steps, self.state, self.history, self.curve, arrays)
         checkpoint.save(kept, path)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Trainer:
+    def load(cls, path: str | os.PathLike[str], **functions: Any) -> Trainer:
         """Return the trainer of a checkpoint file, or of the one in a run's folder; its `fit` resumes.
 
+        functions: a schedule, loss or metrics of your own, which no file holds.
         Raises FileError where there is none, or where it is damaged.
         """
-        kept = checkpoint.load(path)
+        kept = checkpoint.load(path, functions)
         with checkpoint.untrusted(path):
             trainer = cls(kept.model, **kept.settings)
             trainer.steps, trainer.state = kept.steps, kept.state

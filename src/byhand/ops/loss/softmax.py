@@ -33,7 +33,7 @@ def softmax_contract(x: Shape) -> CallSpec:
     >>> bh.softmax([[1000.0, 1000.0]])
     array([[0.5, 0.5]])
     """
-    if not x or 0 in x:
+    if not x or not x[-1]:
         raise ShapeError(f"x has the shape {x}; expected (..., K)")
     return CallSpec({"y": x}, flops=4 * prod(x))
 

@@ -14,7 +14,7 @@ import { MAX_SAMPLE_THUMBNAILS, drawConfusionMatrix, thumbnail } from './confusi
 import { Network } from './network.js';
 import { updatePalette, maxAbs, paintPixels } from './paint.js';
 import { drawFilter, drawGradientSource, drawNumber, drawEdits, showCam } from './panels.js';
-import { loadDigit, loadPhoto } from './image-input.js';
+import { isDeepPng, loadDigit, loadPhoto } from './image-input.js';
 import { RecordedNetwork } from './recorded-network.js';
 import { WeightEdits } from './weight-edits.js';
 import { WORDS } from './translations.js';
@@ -176,6 +176,7 @@ class Page {
       await new Promise(done => {
         setTimeout(done, 20);
       });
+      if (data.pixelRange && (await isDeepPng(file))) throw new Error(this.words.deepPixels(file.name));
       const pixels = await (this.inverted
         ? loadDigit(file, data.samples.shape)
         : loadPhoto(file, data.samples.shape, data.crop));
@@ -187,8 +188,9 @@ class Page {
         preview.src = URL.createObjectURL(file);
         preview.hidden = false;
       }
-    } catch {
-      errorText.textContent = this.words.unreadable(file.name);
+    } catch (error) {
+      errorText.textContent =
+        error.message === this.words.deepPixels(file.name) ? error.message : this.words.unreadable(file.name);
       byId('photo-prediction')?.replaceChildren(errorText.textContent);
     }
   }

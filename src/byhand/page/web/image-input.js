@@ -62,10 +62,21 @@ async function decodeFile(file, maxSide = Infinity) {
 
 const luminance = (pixels, k) => (pixels[4 * k] * 299 + pixels[4 * k + 1] * 587 + pixels[4 * k + 2] * 114) / 1000;
 
+// Whether a file is a PNG of 16 bits a channel.
+export async function isDeepPng(file) {
+  const header = new Uint8Array(await file.slice(0, 25).arrayBuffer());
+  return header[0] === 0x89 && header[1] === 0x50 && header[24] === 16;
+}
+
+const DEFAULT_CROP = 0.875; // where the training's is not known
+
 // A photo as (H, W, C) pixels: resized so that the input is the fraction `crop` of the shorter side, then cropped at the center.
+// Where crop is null, a photo of the input's size stays whole.
 export async function loadPhoto(file, [height, width, channels], crop) {
   const { pixels, rows, columns } = await decodeFile(file),
-    scale = Math.max(height / rows, width / columns) / crop;
+    whole = crop === null && rows === height && columns === width;
+  crop = whole ? 1 : (crop ?? DEFAULT_CROP);
+  const scale = Math.max(height / rows, width / columns) / crop;
   const resizedHeight = Math.max(height, Math.round(rows * scale)),
     resizedWidth = Math.max(width, Math.round(columns * scale));
   const resized = resize(pixels, rows, columns, resizedHeight, resizedWidth),

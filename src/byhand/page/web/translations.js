@@ -129,6 +129,7 @@ const en = {
   orChoose: 'or choose one',
   computing: 'computing …',
   lookInside: 'Look inside',
+  deepPixels: name => `a browser sees 8 of the 16 bits of ${name}; byhand predict reads all of them`,
   unreadable: name => `the browser cannot open ${name} as an image`,
   kinds: {
     conv2d: 'convolution',
@@ -295,6 +296,7 @@ const zh = {
   orChoose: '或选择一张',
   computing: '正在计算 ……',
   lookInside: '查看网络内部',
+  deepPixels: name => `浏览器只能看到 ${name} 的 16 位中的 8 位；byhand predict 读取全部`,
   unreadable: name => `浏览器打不开图片 ${name}`,
   kinds: {
     conv2d: '卷积',

@@ -45,7 +45,7 @@ def draw_digit_boxes(
     draw = ImageDraw.Draw(labeled)
     boxes = [tuple(value * scale * factor for value in digit.box) for digit in digits]
     for digit, (x, y, width, height) in zip(digits, boxes):
-        _draw_box(draw, (x, y, x + width, y + height), digit.confidence >= CONFIDENT)
+        _draw_box(draw, (x, y, x + width, y + height), digit.sure)
     usual = median(box[3] for box in boxes) if boxes else 0
     font = _font(round(min(max(0.36 * usual, LABEL_SIZES[0]), LABEL_SIZES[1])))
     for digit, (x, y, *_) in zip(digits, boxes):  # on top of all boxes
@@ -76,7 +76,7 @@ def _draw_box(draw: ImageDraw.ImageDraw, box: tuple[float, float, float, float],
 
 def _draw_label(draw: ImageDraw.ImageDraw, digit: Digit, font: Font, x: float, y: float) -> None:
     """Write a digit's text on a plate above its box."""
-    confident = digit.confidence >= CONFIDENT
+    confident = digit.sure
     text = digit.text if confident else f"{digit.text}?"
     left, top, right, bottom = draw.textbbox((0, 0), text, font=font, anchor="ls")
     width, height = right - left + 6, bottom - top + 6
@@ -86,7 +86,7 @@ def _draw_label(draw: ImageDraw.ImageDraw, digit: Digit, font: Font, x: float, y
 
 
 def _draw_legend(draw: ImageDraw.ImageDraw, digits: Sequence[Digit], size: tuple[int, int], strip: int) -> None:
-    unsure = sum(digit.confidence < CONFIDENT for digit in digits)
+    unsure = sum(not digit.sure for digit in digits)
     middle = size[1] + strip // 2
     x = LEGEND_SIZE
     count = f"{len(digits)} digit{'s' * (len(digits) != 1)}"

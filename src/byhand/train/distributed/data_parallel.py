@@ -30,6 +30,7 @@ from byhand.train.distributed.breakpoints import SegmentedReplay, at_breakpoint
 from byhand.train.distributed.gradient_overlap import BUCKET_BYTES, GradientOverlap, can_overlap
 from byhand.train.distributed.mpi import Communicator
 from byhand.train.distributed.sync_batch_norm import SyncBatchNorm
+from byhand.train.losses import Loss
 from byhand.train.optim.hyperparameters import Scheduled
 
 SCALARS = 3  # at the start of the buffer: loss, correct, stop
@@ -53,11 +54,11 @@ class DataParallelStep:
         update: ApplyUpdate,
         *,
         hand: str,
-        label_smoothing: float,
+        loss: Loss,
         sync_batchnorm: bool,
     ) -> None:
         self.model, self.comm, self.update = model, comm, update
-        self.hand, self.label_smoothing = hand, label_smoothing
+        self.hand, self.loss = hand, loss
         self.stop_requested: Callable[[], bool] = lambda: False
         self.stopped = False
         self.sync = SyncBatchNorm(comm, hand) if sync_batchnorm else None
@@ -86,7 +87,7 @@ class DataParallelStep:
         """Return the program of this rank's shard of a batch: forward and backward."""
         shard = self.comm.shard_or_first(batch)
         images = shard.stop - shard.start
-        return self.model.program(images, train=True, hand=self.hand, label_smoothing=self.label_smoothing)
+        return self.model.program(images, train=True, hand=self.hand, **self.loss.program_settings)
 
     def __call__(
         self, images: Array, labels: Array, rows: Array | None, batch: int, learning_rate: float, t: int
@@ -95,9 +96,9 @@ class DataParallelStep:
         shard, program = self.comm.shard(batch), self.program(batch)
         captured = self._captured.get(len(labels))
         if captured is None or captured.program is not program:
-            captured = self._captured[len(labels)] = CapturedStep(self, program)
+            captured = self._captured[len(labels)] = CapturedStep(self, program, self.loss.targets(labels))
         self.model.prepare(images, rows, out=program.images[0], hand=self.hand)
-        captured.labels[...] = labels
+        captured.labels, captured.targets[...] = labels, self.loss.targets(labels)
         self._weight = (shard.stop - shard.start) / batch
         if self.sync is not None:
             self.sync.weight, self.sync.has_images = self._weight, shard.stop > shard.start
@@ -157,9 +158,9 @@ class DataParallelStep:
 class CapturedStep:
     """The step on a shard of one size: its program, its labels, and its captured launches."""
 
-    def __init__(self, step: DataParallelStep, program: Program) -> None:
+    def __init__(self, step: DataParallelStep, program: Program, targets: Array) -> None:
         self.step, self.program, self._images = step, program, program.images[0]
-        self.labels = np.zeros(len(self._images), np.int64)
+        self.labels, self.targets = targets, np.zeros_like(targets)
         self._learning_rate, self._t = np.zeros(1), np.zeros(1)
         callees = program.callees
         if step.sync is not None:
@@ -178,7 +179,7 @@ class CapturedStep:
         step, model = self.step, self.step.model
         if step.overlap is not None:
             step.overlap.begin()
-        self._forward_backward(self._images, self.labels, model.p, model.g, model.state, self.program.arena)
+        self._forward_backward(self._images, self.targets, model.p, model.g, model.state, self.program.arena)
         at_breakpoint(self._reduce)
         if step.hand == "compiled":  # captured: each launch reads the arrays again
             step.update(step.gradient, self._learning_rate, self._t)
@@ -186,9 +187,9 @@ class CapturedStep:
             step.update(step.gradient, float(self._learning_rate[0]), float(self._t[0]))
 
     def _reduce(self) -> None:
-        outputs = self.program.outputs
-        correct = int((outputs["probabilities"][0].argmax(1) == self.labels).sum())
-        self.step.reduce(float(outputs["loss"][0]), correct)
+        losses, predictions, *_ = self.program.outputs.values()
+        right = self.step.loss.correct(predictions[0], self.labels)
+        self.step.reduce(float(losses[0]), 0 if right is None else int(right.sum()))
 
 
 class DropoutKey(NamedTuple):

@@ -3,9 +3,12 @@
 A new optimizer is one file, which ends with `register`, and one line in `catalog.py`.
 """
 
+import typing as _typing
 from collections.abc import Callable
 from types import SimpleNamespace
 
+from byhand.errors import ArgumentError
+from byhand.hints import unknown_attribute as _unknown_attribute
 from byhand.ops.op import Array
 from byhand.program.spec import Update
 from byhand.train.optim.catalog import *  # noqa: F403
@@ -13,8 +16,16 @@ from byhand.train.optim.clip import CLIP_GRAD_NORM, clip_line
 from byhand.train.optim.hyperparameters import Scheduled
 from byhand.train.optim.optimizer import OPTIMIZERS, Optimizer, choose
 
-__all__ = ["CLIP_GRAD_NORM", "OPTIMIZERS", "Optimizer", "update", "update_function"]
+__all__ = ["CLIP_GRAD_NORM", "OPTIMIZERS", "Optimizer", "check_optimizer", "update", "update_function"]
 __all__ += list(OPTIMIZERS)  # every optimizer
+
+
+def check_optimizer(optimizer: object) -> None:
+    """Raise ArgumentError for anything but an optimizer."""
+    if not isinstance(optimizer, tuple(OPTIMIZERS.values())):
+        raise ArgumentError(
+            f"Trainer: optimizer is {optimizer!r}; expected one of {', '.join(OPTIMIZERS)}, such as bh.SGD()"
+        )
 
 
 def update(optimizer: Optimizer, clip_norm: float | None, hand: str) -> Update:
@@ -40,3 +51,10 @@ def update_function(
         optimizer.apply(p, g, buffers, lr=lr, t=t, hand=hand)
 
     return apply
+
+
+if not _typing.TYPE_CHECKING:  # else type checkers would take any name for one that is there
+
+    def __getattr__(name):
+        """Raise the error for a name that there is not: it says what to write."""
+        raise _unknown_attribute("byhand.optim", name, __all__)

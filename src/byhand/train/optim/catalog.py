@@ -8,4 +8,5 @@
 from byhand.train.optim.adam import Adam as Adam
 from byhand.train.optim.adam import AdamW as AdamW
 from byhand.train.optim.muon import Muon as Muon
+from byhand.train.optim.rmsprop import RMSprop as RMSprop
 from byhand.train.optim.sgd import SGD as SGD

@@ -22,6 +22,7 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from byhand.errors import UnknownNameError
+from byhand.hints import hinted
 from byhand.ops.op import Array, keywords, positional
 from byhand.program.formatting import literal
 from byhand.train.optim.hyperparameters import Scheduled
@@ -92,6 +93,7 @@ def register(
         if missing := next((name for name in contract[1] if not hasattr(kind, name)), None):
             raise TypeError(f"{kind.__name__} has no {missing}, which {arrays.__name__} takes")
         kind.hands = hands
+        kind.__init__ = hinted(kind.__init__)  # type: ignore[method-assign]
         OPTIMIZERS[kind.__name__] = kind
 
 

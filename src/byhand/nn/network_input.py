@@ -1,0 +1,78 @@
+"""Images as the input of a network: checked, normalized, and a warning for floats that look like pixels."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from byhand.errors import ArgumentError, ShapeError
+from byhand.kernels.lookup_table import look_up
+from byhand.ops.op import Array
+
+if TYPE_CHECKING:
+    from byhand.nn.model import Model
+
+LOOKUP_MIN_ELEMENTS = 8192  # below, NumPy scales pixels sooner than a kernel is launched
+IMAGE_CHANNELS = (1, 3, 4)
+WARNING_IMAGES = 64  # that are looked at
+PIXEL_MIN_PEAK = 32.0  # floats beyond this multiple of the normalized range are pixels that nobody normalized
+
+
+def check_images(model: Model, images: npt.ArrayLike) -> Array:
+    """Return images as an array that `prepare_images` takes, or raise as it does."""
+    images, shape = np.asarray(images), model.input_shape
+    if images.shape[1:] != shape or not len(images):
+        hint = "; for a single image, give image[None]" if images.shape == shape else ""
+        hint = "; add the channel axis: images[..., None]" if (*images.shape[1:], 1) == shape else hint
+        if images.ndim == 4 and (*images.shape[2:], images.shape[1]) == shape:
+            hint = "; channels come last here: images.transpose(0, 2, 3, 1)"
+        expected = ", ".join(map(str, shape))
+        raise ShapeError(f"{model.name}: images have the shape {images.shape}; expected (N, {expected}){hint}")
+    if images.dtype != np.uint8 and images.dtype.kind != "f":
+        raise ArgumentError(
+            f"{model.name}: images hold {images.dtype}; expected uint8 (0 to 255) or floating point; "
+            "model.preprocessing.pixels(images) makes them uint8"
+        )
+    return images
+
+
+def prepare_images(model: Model, images: npt.ArrayLike, rows: Array | None, out: Array | None, hand: str) -> Array:
+    """Return images (N, H, W, C) as the network receives them; see `Model.prepare`."""
+    images, levels = model.check(images), model.pixel_levels
+    count = len(images) if rows is None else len(rows)
+    if images.dtype == np.uint8 and hand == "compiled" and count * images[0].size > LOOKUP_MIN_ELEMENTS:
+        out = np.empty((count, *model.input_shape), model.dtype) if out is None else out
+        look_up(images, np.arange(count) if rows is None else np.asarray(rows, np.int64), levels, out)
+        return out
+    images = images if rows is None else images[rows]
+    if images.dtype == np.uint8:
+        several = len(levels) > 1
+        images = levels[np.arange(images.shape[-1]), images] if several else levels[0].take(images)
+    if out is None:
+        return np.ascontiguousarray(images, model.dtype)
+    out[...] = images
+    return out
+
+
+def warn_of_pixels(model: Model, images: Array) -> None:
+    """Warn, once a model, of floating point images that look like pixels from 0 to 255 where normalized ones are expected."""
+    is_image = (
+        len(model.input_shape) == 3 and model.input_shape[2] in IMAGE_CHANNELS and model.input_shape[:2] != (1, 1)
+    )
+    as_trained = model.preprocessing.reader == "array"  # on floating point images
+    if model.warned_of_pixels or as_trained or images.dtype.kind != "f" or not images.size or not is_image:
+        return
+    black, white = float(model.pixel_levels[:, 0].min()), float(model.pixel_levels[:, -1].max())
+    sample = images[:WARNING_IMAGES]
+    peak = float(sample.max())
+    if sample.min() < 0 or peak <= PIXEL_MIN_PEAK * max(abs(black), abs(white)):
+        return
+    model.warned_of_pixels = True
+    warnings.warn(
+        f"{model.name}: images in floating point go up to {peak:.4g}, but are taken as normalized, (pixel / 255 - mean) / std, "
+        f"from {black:.3g} to {white:.3g}; for pixels give uint8: model.preprocessing.pixels(images)",
+        stacklevel=3,
+    )

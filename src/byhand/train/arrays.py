@@ -1,0 +1,98 @@
+"""Plain arrays as a data set: images in the shape that a model takes, labels as class numbers, names or targets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from byhand.data import Dataset
+from byhand.data.lazy_images import LazyImages
+from byhand.errors import ArgumentError
+from byhand.nn import Model
+from byhand.ops.op import Array
+
+
+def as_dataset(model: Model, images: Any, labels: Any = None, *, find_classes: bool = False) -> Dataset:
+    """Return images and labels as a Dataset; a Dataset, or a pair (images, labels), is taken as one.
+
+    images: (N, H, W, C) uint8 or floating point; gray ones also (N, H, W) or rows (N, H W). labels: class numbers from 0 or
+    class names, (N,) or (N, 1); soft labels, several labels an image, or numbers, (N, outputs).
+    find_classes: labels of a training: where the model's classes have no names but numbers, they get those of the labels.
+    Raises ShapeError or ArgumentError where they do not fit the model.
+
+    >>> import byhand as bh
+    >>> model = bh.models.create("lenet5", classes=2)
+    >>> as_dataset(model, np.zeros((3, 28, 28), np.uint8), ["dog", "cat", "dog"], find_classes=True)
+    Dataset 'arrays': 3 images 28x28x1 uint8, 2 classes
+    >>> model.classes
+    ('cat', 'dog')
+    """
+    if isinstance(images, Dataset) and labels is None:
+        return images
+    if isinstance(images, tuple) and len(images) == 2 and labels is None:
+        images, labels = images
+    if labels is None:
+        raise ArgumentError(
+            f"got a {type(images).__name__} without labels; expected a bh.data.Dataset, or images and labels"
+        )
+    images = images if isinstance(images, LazyImages) else _images(model, np.asarray(images))
+    targets = _labels(model, np.asarray(labels), find_classes)
+    return Dataset(images, targets, model.classes, "arrays")
+
+
+def as_datasets(model: Model, train: Any, test: Any, validation: Any) -> tuple[Dataset, Dataset | None, Dataset | None]:
+    """Return the data of a training as data sets; where `train` is an array, `test` is that of its labels."""
+    if not isinstance(train, Dataset) and test is not None and not isinstance(test, Dataset):
+        train, test = (train, test), None
+    train = as_dataset(model, train, find_classes=True)
+    test, validation = (None if data is None else as_dataset(model, data) for data in (test, validation))
+    return train, test, validation
+
+
+def _images(model: Model, images: Array) -> Array:
+    """Return images with the axes of the model's, in a type that a Dataset holds."""
+    shape = model.input_shape
+    if shape[-1:] == (1,) and images.shape[1:] in (shape[:-1], (prod(shape),)):
+        images = images.reshape(-1, *shape)
+    images = model.check(images) if len(images) else images
+    return images if images.dtype == np.uint8 else images.astype(np.float32, copy=False)
+
+
+def _labels(model: Model, labels: Array, find_classes: bool) -> Array:
+    """Return labels as class numbers, or as an array of targets."""
+    outputs = model.logits.shape[1:]
+    if labels.ndim == 2 and labels.shape[1] == 1 and outputs != (1,):
+        labels = labels[:, 0]
+    if not model.classes:
+        if labels.size == len(labels) * prod(outputs):
+            labels = labels.reshape(len(labels), *outputs)
+        return labels.astype(np.float32)
+    if labels.ndim != 1:
+        return labels.astype(np.float32) if labels.dtype.kind in "fiub" else labels
+    if labels.dtype.kind == "f" and np.array_equal(labels, np.rint(labels)):  # as a table has them
+        labels = labels.astype(np.int64)
+    if labels.dtype.kind == "b":
+        labels = labels.astype(np.int64)
+    found, indices = np.unique(labels, return_inverse=True)
+    names = [str(value) for value in found.tolist()]
+    numbered = model.classes == tuple(map(str, range(len(model.classes))))
+    if set(names) <= set(model.classes):
+        return _by_name(model.classes, names)[indices]
+    if labels.dtype.kind in "iu" and not numbered and found[0] >= 0 and found[-1] < len(model.classes):
+        return labels.astype(np.int64)
+    if find_classes and numbered and len(names) == len(model.classes):
+        model.classes = tuple(names)
+        return indices
+    unknown = next(name for name in names if name not in model.classes)
+    raise ArgumentError(
+        f"labels hold {unknown!r} ({len(names)} values in all), none of the {len(model.classes)} classes of {model.name}: "
+        f"{', '.join(model.classes[:5])}{', ...' if len(model.classes) > 5 else ''}"
+    )
+
+
+def _by_name(classes: Sequence[str], names: Sequence[str]) -> Array:
+    """Return the index of each name."""
+    return np.array([classes.index(name) for name in names], np.int64)

@@ -1,0 +1,293 @@
+"""Habits of PyTorch, Keras and scikit-learn users: each works, or meets one line that says what to write."""
+
+import copy
+import pickle
+import re
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import byhand as bh
+from byhand import hints, nn
+from tests.test_docs import ROOT
+from tests.train.small_training import network, stripes
+
+DATA = stripes()
+IMAGE = np.zeros((1, 8, 8, 1))
+WEIGHT = np.zeros((3, 3, 1, 2))
+PAGES = ["docs/from-other-frameworks.md", "docs/zh/from-other-frameworks.md"]
+
+TOLD = [
+    (lambda: nn.Conv2d(1, 8, 3), r"Conv2d: got 3 values by position; .*nn.Conv2d\(filters, kernel"),
+    (lambda: nn.Conv2d(8, kernel_size=3), "no argument 'kernel_size'; write kernel="),
+    (lambda: nn.Conv2d(8, 3, strid=2), "no argument 'strid'; did you mean 'stride'"),
+    (lambda: nn.Conv2d(in_channels=1, filters=8), "no argument 'in_channels'; leave it out"),
+    (lambda: nn.Conv2d(8, 3, activation="relu"), "an activation is a layer of its own"),
+    (nn.Conv2d, "missing a required argument: 'filters'"),
+    (lambda: nn.Linear(400, 10), r"Linear: got 2 values by position; .*nn.Linear\(units\)"),
+    (lambda: nn.MaxPool2d(2, 2), "give others by name: stride="),
+    (lambda: nn.ReLU(inplace=True), "no argument 'inplace'; leave it out"),
+    (lambda: nn.Softmax(dim=1), "no argument 'dim'; expected name"),
+    (lambda: nn.Flatten(1), "got 1 values by position; expected none"),
+    (lambda: nn.Dropout(p=0.5), "write rate="),
+    (lambda: nn.Dense(10), r"byhand.nn has no attribute 'Dense'; write nn.Linear\(units\)"),
+    (lambda: nn.BatchNorm2d(8), r"write nn.BatchNorm\(\)"),
+    (lambda: nn.BatchNorm(8), r"write|nn.BatchNorm\(\)"),
+    (lambda: nn.CrossEntropyLoss, "loss='cross_entropy'"),
+    (lambda: nn.Sequential([nn.ReLU()]), r"nn.Sequential\(\*layers\)"),
+    (lambda: nn.Sequential(nn.ReLU()).fit, "make a network of the layers"),
+    (lambda: nn.Conv2d(8).weight, "model.p.conv1_weight"),
+    (lambda: nn.relu, "did you mean 'ReLU'"),
+    (lambda: nn.Module, "nn.Model"),
+    (lambda: bh.convd2d, "did you mean 'conv2d'"),
+    (lambda: bh.optim.RMSProp, "did you mean 'RMSprop'"),
+    (lambda: bh.data.DataLoader, "Trainer makes the batches"),
+    (lambda: bh.train.lr_scheduler, "schedule="),
+    (lambda: bh.models.resnet18, r"bh.models.create\('resnet18'\)"),
+    (lambda: bh.models.create("resnet18", pretrained=True), r"bh.models.pretrained\("),
+    (lambda: bh.SGD(learning_rate=0.1), r"bh.SGD\(lr=0.1\)"),
+    (lambda: bh.SGD([], lr=0.1), "the Trainer gives the optimizer its parameters"),
+    (lambda: bh.conv2d(IMAGE, WEIGHT, strid=2), "did you mean 'stride'"),
+    (lambda: bh.conv2d(IMAGE, WEIGHT, strides=2), "write stride="),
+    (lambda: network().to("cuda"), "computes on the CPU"),
+    (lambda: network().cuda(), "computes on the CPU"),
+    (lambda: network().train(), "no mode to switch"),
+    (lambda: network().compile(), r"model.fit\("),
+    (lambda: network().predict_proba, "model.predict"),
+    (lambda: network().prediict, "did you mean 'predict'"),
+    (lambda: network().freeze("conv1"), "with_frozen"),
+    (lambda: network().with_frozen("conv9"), "no layer with parameters 'conv9'; did you mean 'conv1'"),
+    (lambda: network().fit(DATA, validation_data=1), "write validation="),
+    (lambda: network().predict(np.zeros((2, 1, 6, 6))), r"transpose\(0, 2, 3, 1\)"),
+    (lambda: bh.Trainer(network(), bh.SGD(), criterion="mse"), "write loss="),
+    (lambda: bh.Trainer(network(), bh.SGD(), loss="mes"), "did you mean 'mse'"),
+    (lambda: bh.Trainer(network(), bh.SGD(), loss="binary_crossentropy"), "write loss='bce'"),
+    (lambda: network().fit(x=DATA.images, y=DATA.labels), "missing a required argument: 'images'"),
+    (lambda: bh.Trainer(network(), bh.SGD(), schedule=lambda t: 1), "name its argument epoch or step"),
+    (lambda: bh.Trainer(network(), bh.SGD(), metrics=["f1"]), "expected a function"),
+    (lambda: bh.Trainer(network(), bh.SGD(), class_weight="balanced"), "numpy.bincount"),
+    (lambda: bh.Trainer(network(), bh.SGD()).fit(DATA, callbacks=[1]), "expected functions of an epoch's row"),
+    (lambda: bh.Trainer(network(), bh.SGD()).fit(DATA, on_epoch=print), "write callbacks="),
+    (lambda: bh.Trainer(network(), bh.SGD()).fit(DATA.images), "without labels"),
+]
+
+
+@pytest.mark.parametrize(("habit", "line"), TOLD, ids=[line for _, line in TOLD])
+def test_a_habit_is_told_what_to_write_here(habit, line):
+    with pytest.raises(bh.ByhandError, match=line) as error:
+        habit()
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["Dense", "Conv2D", "relu"])
+def test_an_import_is_told_what_to_write(name):
+    with pytest.raises(ImportError, match=r"write|did you mean"):
+        exec(f"from byhand.nn import {name}")
+    assert not hasattr(nn, name)
+
+
+@pytest.mark.parametrize("table", [hints.MODULE_NAMES, hints.MODEL_NAMES, hints.KEYWORDS])
+def test_no_hint_hides_a_name_of_byhands_own(table):
+    own = {*nn.__all__, *bh.__all__} if table is hints.MODULE_NAMES else set(dir(bh.Model))
+    assert table is hints.KEYWORDS or not (table.keys() & own) - {"Sequential"}
+    for text in table.values():
+        assert text and "\n" not in text
+        for called in re.findall(r"\b(bh|nn)\.(\w+)\(", text):
+            module, name = called
+            assert hasattr({"bh": bh, "nn": nn}[module], name), text
+
+
+def test_a_model_is_called():
+    model = network()
+    np.testing.assert_array_equal(model(DATA.images), model.logits_of(DATA.images))
+    ended = nn.Model(nn.Input(6, 6, 1), nn.Sequential(nn.Flatten(), nn.Linear(3), nn.Softmax()))
+    np.testing.assert_allclose(ended(DATA.images).sum(1), 1, rtol=1e-5)
+    assert model.eval() is model
+
+
+def test_a_model_is_a_layer_with_its_weights():
+    inner = network(norm=False, dropout=0)
+    whole = nn.Model(nn.Input(6, 6, 1), nn.Sequential(inner, nn.ReLU(), nn.Linear(2)), name="whole")
+    trace = whole.trace(DATA.images)
+    np.testing.assert_allclose(trace["small_fc1"], inner(DATA.images), atol=1e-5)
+    assert whole.parameter_count == inner.parameter_count + 8
+    other = network(mean=0.25, std=2)
+    assert nn.Model(nn.Input(6, 6, 1), nn.Sequential(other, nn.ReLU())).preprocessing == other.preprocessing
+    x = nn.Input(6, 6, 1)
+    twice = nn.Model(x, inner(x) + inner(x))
+    assert twice.parameter_count == inner.parameter_count  # a layer that is called twice shares its parameters
+    with pytest.raises(bh.ShapeError, match="expected images"):
+        inner(nn.Input(6, 6, 3))
+    bh.Trainer(whole, bh.SGD()).step(DATA.images, DATA.labels % 2)
+
+
+def test_what_is_assigned_reaches_the_network():
+    model, flat = network(norm=False, dropout=0), np.arange(3.0)
+    model.p.fc1_weight = np.zeros(model.p.fc1_weight.shape)
+    model.parameters["fc1_bias"] = flat
+    np.testing.assert_allclose(model(DATA.images[:2]), [flat, flat])
+    model.parameters.update(fc1_bias=flat + 1)
+    np.testing.assert_allclose(model(DATA.images[:1]), [flat + 1])
+    model.p.fc1_bias += 1
+    np.testing.assert_allclose(model(DATA.images[:1]), [flat + 2])
+    assert np.shares_memory(model.p.flat, model.p.fc1_bias)
+    before = model.state_dict()
+    for wrong in (
+        lambda: setattr(model.p, "fc1_bias", np.zeros(4)),
+        lambda: setattr(model.p, "fc1_bias", 0),
+        lambda: setattr(model.p, "fc9_bias", flat),
+        lambda: setattr(model, "p", flat),
+        lambda: model.parameters.update(fc1_bias=flat, conv1_bias=flat),
+        lambda: model.parameters.pop("fc1_bias"),
+        lambda: model.load_state_dict(before | {"fc1_bias": np.zeros(4)}),
+        lambda: model.load_state_dict({"fc1_bias": flat}),
+        lambda: delattr(model.p, "fc1_bias"),
+    ):
+        with pytest.raises(bh.ByhandError):
+            wrong()
+    assert all(np.array_equal(before[name], array) for name, array in model.state_dict().items())
+
+
+def test_a_state_dict_comes_back():
+    model, other = network(), network(seed=5)
+    other.load_state_dict(model.state_dict())
+    np.testing.assert_array_equal(other.predict(DATA.images), model.predict(DATA.images))
+    other.load_state_dict({"fc1_bias": np.ones(3), "head": 1}, strict=False)
+    assert dict(other.named_parameters())["fc1_bias"].tolist() == [1, 1, 1] == [*other.parameters()][-1].tolist()
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, copy.copy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_a_model_that_has_predicted_is_copied(copied):
+    model = network(mean=0.25)
+    expected = model.predict(DATA.images)
+    other = copied(model)
+    np.testing.assert_array_equal(other.predict(DATA.images), expected)
+    other.p.flat = np.zeros(other.p.flat.shape)
+    np.testing.assert_array_equal(model.predict(DATA.images), expected)
+    assert bh.Trainer(copied(model), bh.SGD()).step(DATA.images, DATA.labels) > 0
+
+
+def test_an_empty_batch_gives_an_empty_answer():
+    for images in (DATA.images[:0], []):
+        assert network().predict(images).shape == (0, 3)
+
+
+def test_a_model_that_threads_share_stays_right():
+    model = network()
+    batches = [DATA.images[8 * i : 8 * i + 8] for i in range(4)]
+    expected, wrong = [model.predict(batch) for batch in batches], [0] * 4
+
+    def work(i):
+        for _ in range(50):
+            wrong[i] += not np.array_equal(model.predict(batches[i]), expected[i])
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == [0] * 4
+
+
+def test_frozen_layers_stay():
+    model = network()
+    frozen = model.with_frozen("conv*", "norm1")
+    before = frozen.state_dict()
+    frozen.fit(DATA, epochs=2, batch_size=16, quiet=True)
+    changed = {name for name, array in frozen.state_dict().items() if not np.array_equal(before[name], array)}
+    assert {"fc1_weight", "fc1_bias"} <= changed <= {"fc1_weight", "fc1_bias", "dropout1_key"}
+    model.load_state_dict(frozen.state_dict())  # the names are the same
+    with pytest.raises(bh.ArgumentError, match="all layers"):
+        model.with_frozen("*")
+
+
+def test_a_data_set_is_indexed_and_iterated():
+    image, label = DATA[0]
+    assert image.shape == (6, 6, 1) and label == DATA.labels[0] and type(label) is int
+    assert len(DATA[:5]) == 5 and DATA[[1, 3]].labels.tolist() == DATA.labels[[1, 3]].tolist()
+    assert [label for _, label in DATA] == DATA.labels.tolist() and DATA[-1][1] == DATA.labels[-1]
+    with pytest.raises(IndexError):
+        DATA[len(DATA)]
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        (np.array(DATA.classes)[DATA.labels], ("across", "down", "even")),
+        (DATA.labels + 1, ("1", "2", "3")),
+        (DATA.labels[:, None], ("0", "1", "2")),
+        (DATA.labels.astype(float), ("0", "1", "2")),
+        (DATA.labels.tolist(), ("0", "1", "2")),
+        (np.eye(3)[DATA.labels], ("0", "1", "2")),
+    ],
+    ids=["names", "from 1", "column", "floats", "list", "one-hot"],
+)
+def test_fit_takes_plain_arrays_and_finds_the_classes(labels, classes):
+    model = network(classes=("0", "1", "2"), norm=False, dropout=0)
+    rows = model.fit(DATA.images[..., 0], labels, epochs=20, batch_size=8, optimizer=bh.Adam(0.02), quiet=True)
+    assert model.classes == classes
+    right = model.evaluate(DATA.images, labels)["accuracy"]
+    assert len(rows) == 20 and right > 0.8
+    trained = bh.Trainer(copy.deepcopy(model), bh.SGD()).fit(
+        DATA.images, labels, validation=(DATA.images, labels), quiet=True
+    )
+    assert trained[0]["val_accuracy"] > 0.8
+
+
+def test_fit_refuses_labels_that_are_no_classes():
+    with pytest.raises(bh.ArgumentError, match="labels hold 'cat'"):
+        network().fit(DATA.images, ["cat"] * len(DATA))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_table_of_the_page_runs(page):
+    """The code of each right column, in one program: what the page says to write works."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    rows = re.findall(r"^\| .* \| `((?:[^`])+)` \|$", text, re.MULTILINE)
+    assert len(rows) > 35
+    if page != PAGES[0]:  # the same code
+        first = (ROOT / PAGES[0]).read_text(encoding="utf-8")
+        assert rows == re.findall(r"^\| .* \| `((?:[^`])+)` \|$", first, re.MULTILINE)
+        return
+    setup = re.search(r"```python\n(.*?)```", text, re.DOTALL).group(1).replace("take(640)", "take(64)")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", "\n".join([setup, *rows])], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+TYPED = {
+    "good": (
+        "import numpy as np\nimport byhand as bh\nfrom byhand import nn\n"
+        "x, w = np.zeros((1, 8, 8, 1)), np.zeros((3, 3, 1, 2))\n"
+        "y = bh.conv2d(x, w, stride=2, padding='same', hand='loops')\ny.mean()\n"
+        "a, b, c = bh.conv2d.backward(y, x, w, stride=2, padding='same')\nd = bh.relu.backward(y, y)\nd.mean()\n"
+        "t = bh.relu(nn.Input(8, 8, 1))\nt.name\nbh.optim.SGD(lr=0.1)\n"
+    ),
+    "a keyword": "import byhand as bh\nbh.conv2d([0.0], [0.0], strid=2)\n",
+    "its type": "import byhand as bh\nbh.conv2d([0.0], [0.0], groups='two')\n",
+    "the result": "import byhand as bh\na, b = bh.conv2d.backward([0.0], [0.0], [0.0])\n",
+    "a name": "import byhand as bh\nbh.conv3d([0.0])\n",
+}
+
+
+def test_type_checkers_know_the_ops(tmp_path):
+    pytest.importorskip("mypy")
+    files = {name: tmp_path / f"{name.replace(' ', '_')}.py" for name in TYPED}
+    for name, path in files.items():
+        path.write_text(TYPED[name])
+    command = [sys.executable, "-m", "mypy", "--config-file", "", "--cache-dir", str(tmp_path / "cache")]
+    flags = ["--ignore-missing-imports", "--follow-imports=silent", *map(str, files.values())]
+    printed = subprocess.run([*command, *flags], cwd=tmp_path, capture_output=True, text=True, check=False).stdout
+    wrong = {Path(line.split(":")[0]).stem for line in printed.splitlines() if ": error:" in line}
+    assert wrong == {path.stem for name, path in files.items() if name != "good"}, printed
+
+
+def test_the_stubs_of_the_ops_are_up_to_date():
+    from scripts import make_op_stubs
+
+    assert make_op_stubs.PATH.read_text(encoding="utf-8") == make_op_stubs.text(), "run python scripts/make_op_stubs.py"
