@@ -84,7 +84,8 @@ def _names(text: str) -> list[str]:
     try:
         if "\n" not in text.strip() and "," in text and text.strip()[0] not in "[{":
             return [name.strip() for name in text.split(",") if name.strip()]
-        return list(names_from_text(text))
+        names = list(names_from_text(text))
+        return names if len(names) > 1 or text.strip()[0] in "[{" else []  # one word is no list
     except ValueError:
         return []
 
