@@ -272,7 +272,7 @@ def test_predict_points_to_trace_where_there_are_no_classes(foreign_onnx, tmp_pa
 def test_predict_refuses_wrong_options(foreign_onnx, tmp_path, words, complaint):
     _, path = foreign_onnx("four")
     (tmp_path / "three.txt").write_text("a\nb\nc\n")
-    done = byhand("predict", path.name, "photo.png", *words, folder=tmp_path)
+    done = byhand("predict", path.name, "photo.png", "--task", "classes", *words, folder=tmp_path)
     assert done.code == 2 and complaint in done.complaint and done.out == ""
 
 
@@ -280,9 +280,9 @@ def test_show_and_its_drawing_take_onnx(foreign_onnx, tmp_path):
     _, path = foreign_onnx("four")
     table = byhand("show", path).out
     line = "pictures: 16 x 20 color, resized, an unknown part of the shorter side; pixels (x / 255 - 0) / 1"
-    assert table.startswith(f"{onnx.load(path).summary()}\n{line}\n\nalgorithms") and table.startswith(
-        "four: 16 x 20 x 3 -> 4\n"
-    )
+    assert table.startswith(
+        f"{onnx.load(path).summary()}\n{line}\noutput: 4 classes (0, 1, 2, 3), from logits\n\nalgorithms"
+    ) and table.startswith("four: 16 x 20 x 3 -> 4\n")
     assert byhand("show", path, "--graph", folder=tmp_path).out == "wrote four.svg; any browser shows it\n"
     assert "training, hand compiled" in byhand("show", path, "--program", "--batch-size", 2).out
 

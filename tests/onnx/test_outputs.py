@@ -80,7 +80,12 @@ ENDINGS = {
     ),
     "sigmoids": ([node("Sigmoid", ["z"], ["y"])], "labels", "sigmoid"),
     "sigmoids in parts": (
-        [node("Neg", ["z"], ["n"]), node("Exp", ["n"], ["e"]), node("Add", ["e", "one"], ["d"]), node("Div", ["one", "d"], ["y"])],
+        [
+            node("Neg", ["z"], ["n"]),
+            node("Exp", ["n"], ["e"]),
+            node("Add", ["e", "one"], ["d"]),
+            node("Div", ["one", "d"], ["y"]),
+        ],
         "labels",
         "sigmoid",
     ),

@@ -68,9 +68,9 @@ def show(
         print(json.dumps(_as_json(network, batch_size)))
     else:
         print(network.summary())
-        print(f"output: {_output_text(network)}")
         if len(network.input_shape) == 3:
             print(network.preprocessing.describe(network.input_shape))
+        print(f"output: {_output_text(network)}")
         _print_algorithms(network, batch_size)
 
 
