@@ -300,7 +300,8 @@ def test_show_prints_the_table_of_an_architecture_and_of_a_saved_model(run):
     assert table.startswith(f"{bh.models.create('lenet5').summary()}\npictures: 28 x 28 gray")
     assert algorithms.startswith("algorithms at batch size 64")
     digits = "digits: 28 x 28 gray, one digit each, centered as in MNIST; pixels (x / 255 - 0.5) / 1"
-    assert byhand("show", run).out.split("\n\n") == [f"{bh.load(run).summary()}\n{digits}", algorithms]
+    output = "output: 10 classes (0, 1, 2, 3, 4, ...), from logits"
+    assert byhand("show", run).out.split("\n\n") == [f"{bh.load(run).summary()}\n{digits}\n{output}", algorithms]
 
 
 def test_show_names_the_algorithms_that_its_program_names():

@@ -17,7 +17,7 @@ import numpy as np
 from byhand.errors import ArgumentError, ShapeError, UnknownNameError
 from byhand.graph import Graph, Tensor
 from byhand.nn.output_activation import read_ending
-from byhand.ops import get, softmax
+from byhand.ops import get, sigmoid, softmax
 from byhand.ops.op import Array
 
 TASKS = ("classes", "labels", "numbers", "features")
@@ -105,11 +105,12 @@ def answers(output: OutputSpec, logits: Array) -> Array:
     if output.activation == "other":  # probabilities already
         return np.concatenate([1 - logits, logits], 1) if output.binary else logits
     if output.task == "classes":
-        return softmax(logits)  # type: ignore[no-any-return]
+        return softmax(logits)
     if output.activation == "hard_sigmoid":
         p = get("hard_sigmoid")(logits, **output.attributes)
-        return np.concatenate([1 - p, p], 1) if output.binary else p  # type: ignore[no-any-return]
-    return get("sigmoid")(np.concatenate([-logits, logits], 1) if output.binary else logits)  # type: ignore[no-any-return]
+        return np.concatenate([1 - p, p], 1) if output.binary else p
+    both = np.concatenate([-logits, logits], 1) if output.binary else logits
+    return sigmoid(both)
 
 
 def grad_logits(output: OutputSpec, index: int, count: int, dtype: Any = np.float32) -> Array:
