@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console
 
 from byhand import models, nn
-from byhand.data.class_names import read_class_names
+from byhand.data.class_name_files import read_class_names
 from byhand.data.pixel_range import parse_pixel_range
 from byhand.data.preprocessing import DIGIT_SHAPE, FILE_READERS
 from byhand.errors import ArgumentError, FileError, NotFiniteError, UnknownNameError

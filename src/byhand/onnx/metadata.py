@@ -16,7 +16,7 @@ from typing import Any
 
 import onnx
 
-from byhand.data.class_names import MAX_BYTES, NAME_KEYS, names_from_json, names_from_text
+from byhand.data.class_name_files import MAX_BYTES, NAME_KEYS, names_from_json, names_from_text
 from byhand.errors import FileError
 from byhand.nn.task import TASKS
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from byhand.data.class_names import read_class_names
+from byhand.data.class_name_files import read_class_names
 from byhand.errors import FileError
 
 NAMES = ("cat", "dog, hound", "猫")
