@@ -9,10 +9,11 @@
     ├── UnknownImportError (ImportError)  the same, where it is imported
     ├── FileError (ValueError)          file that is missing, truncated or invalid
     │   └── UnsupportedError            valid file that needs a feature byhand does not have
-    └── DivergedError (ArithmeticError) training loss that is NaN or infinite
+    ├── DivergedError (ArithmeticError) training loss that is NaN or infinite
+    └── NotFiniteError (ArithmeticError) answer of a network that is NaN or infinite
 
 A message is one line: the op or layer, the argument, what was wrong, what was expected and what to do. The command line
-prints it and exits with code 2.
+prints it and exits with code 2, of a NotFiniteError with code 1.
 """
 
 from collections.abc import Iterable
@@ -99,3 +100,7 @@ class UnsupportedError(FileError):
 
 class DivergedError(ByhandError, ArithmeticError):
     """Training loss that is NaN or infinite."""
+
+
+class NotFiniteError(ByhandError, ArithmeticError):
+    """Answer of a network that is NaN or infinite."""

@@ -52,8 +52,9 @@ def test_predict_reads_pictures_as_a_person_has_them(run, pictures):
     labels = [str(label) for label in mnist.test_labels()[:8]]
     assert sum(answer["class"] == label for answer, label in zip(answers, labels)) >= 7
     for answer in answers:
-        assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-5)
-        assert answer["probability"] == max(answer["probabilities"].values())
+        probabilities = [entry["probability"] for entry in answer["probabilities"]]
+        assert sum(probabilities) == pytest.approx(1, abs=1e-5)
+        assert answer["probability"] == max(probabilities)
 
 
 def test_predict_can_show_the_exact_array_that_the_network_received(run, pictures):
@@ -149,9 +150,11 @@ def foreign_onnx(tmp_path):
 
 
 def answer(*words):
-    done = byhand("predict", *words, "--json")
+    done = byhand("predict", *words, "--json", "--task", "classes")
     assert done.code == 0, done.err
-    return json.loads(done.out)["predictions"][0], done.err
+    told = json.loads(done.out)["predictions"][0]
+    told["probabilities"] = {entry["class"]: entry["probability"] for entry in told["probabilities"]}
+    return told, done.err
 
 
 def crop_note(path):
@@ -261,7 +264,7 @@ def test_predict_points_to_trace_where_there_are_no_classes(foreign_onnx, tmp_pa
         (["--std", "0"], "--std is 0; expected numbers to divide by"),
         (["--labels", "none.txt"], "can't read the class names in none.txt: No such file"),
         (["--labels", "photo.png"], "can't read the class names in photo.png: it is not text"),
-        (["--labels", "three.txt"], "three.txt has 3 class names, but four has 4"),
+        (["--labels", "three.txt"], "three.txt has 3 class names, but its output fc (N, 4) gives 4"),
         (["--image-size", "0x5"], "--image-size is '0x5'; expected HEIGHTxWIDTH"),
         (["--image-size", "2x2"], "four.onnx is no ONNX model that byhand can use"),
     ],
@@ -269,7 +272,7 @@ def test_predict_points_to_trace_where_there_are_no_classes(foreign_onnx, tmp_pa
 def test_predict_refuses_wrong_options(foreign_onnx, tmp_path, words, complaint):
     _, path = foreign_onnx("four")
     (tmp_path / "three.txt").write_text("a\nb\nc\n")
-    done = byhand("predict", path.name, "photo.png", *words, folder=tmp_path)
+    done = byhand("predict", path.name, "photo.png", "--task", "classes", *words, folder=tmp_path)
     assert done.code == 2 and complaint in done.complaint and done.out == ""
 
 
@@ -277,9 +280,9 @@ def test_show_and_its_drawing_take_onnx(foreign_onnx, tmp_path):
     _, path = foreign_onnx("four")
     table = byhand("show", path).out
     line = "pictures: 16 x 20 color, resized, an unknown part of the shorter side; pixels (x / 255 - 0) / 1"
-    assert table.startswith(f"{onnx.load(path).summary()}\n{line}\n\nalgorithms") and table.startswith(
-        "four: 16 x 20 x 3 -> 4\n"
-    )
+    assert table.startswith(
+        f"{onnx.load(path).summary()}\n{line}\noutput: 4 classes (0, 1, 2, 3), from logits\n\nalgorithms"
+    ) and table.startswith("four: 16 x 20 x 3 -> 4\n")
     assert byhand("show", path, "--graph", folder=tmp_path).out == "wrote four.svg; any browser shows it\n"
     assert "training, hand compiled" in byhand("show", path, "--program", "--batch-size", 2).out
 
@@ -297,7 +300,8 @@ def test_show_prints_the_table_of_an_architecture_and_of_a_saved_model(run):
     assert table.startswith(f"{bh.models.create('lenet5').summary()}\npictures: 28 x 28 gray")
     assert algorithms.startswith("algorithms at batch size 64")
     digits = "digits: 28 x 28 gray, one digit each, centered as in MNIST; pixels (x / 255 - 0.5) / 1"
-    assert byhand("show", run).out.split("\n\n") == [f"{bh.load(run).summary()}\n{digits}", algorithms]
+    output = "output: 10 classes (0, 1, 2, 3, 4, ...), from logits"
+    assert byhand("show", run).out.split("\n\n") == [f"{bh.load(run).summary()}\n{digits}\n{output}", algorithms]
 
 
 def test_show_names_the_algorithms_that_its_program_names():

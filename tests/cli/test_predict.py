@@ -42,7 +42,7 @@ def test_a_folder_as_csv(run):
     np.testing.assert_allclose(
         [float(row["probability"]) for row in rows], [wanted_row[2] for wanted_row in wanted], atol=1e-5
     )
-    assert len(rows) == 210 and rows[0].keys() == {"image", "class", "probability"}
+    assert len(rows) == 210 and rows[0].keys() == {"image", "class", "probability", "index"}
 
 
 def test_a_folder_in_every_form_says_the_same(run):
@@ -53,7 +53,7 @@ def test_a_folder_in_every_form_says_the_same(run):
     assert len(table) == len(told) == len(rows) == 70
     for line, prediction, row in zip(table, told, rows):
         assert line.split()[:2] == [prediction["image"], prediction["class"]] == [row["image"], row["class"]]
-        assert list(prediction["probabilities"]) == [row["class"], row["class_2"]]
+        assert [entry["class"] for entry in prediction["probabilities"]] == [row["class"], row["class_2"]]
 
 
 def test_one_picture_from_standard_input(run):

@@ -28,12 +28,16 @@ class Case:
     states: dict = field(default_factory=dict)
     inputs: Callable = lambda x: (x,)  # what the layer is called on, made from the network's input
 
-    def model(self, **settings):
-        """Return (the model, its layer's node)."""
+    def model(self, *, head=True, **settings):
+        """Return (the model, its layer's node); head: with a linear layer at the end, so that it has classes."""
         x = nn.Input(*self.shape)
         y = self.make()(*self.inputs(x))
         settings = {"dtype": np.float64, "seed": 3} | settings
-        model = nn.Model(x, nn.Flatten(name="flat_end")(y), **settings)
+        flat = nn.Flatten(name="flat_end")(y)
+        outputs, settings = (
+            (nn.Linear(5, name="fc_end")(flat), settings) if head else (flat, settings | {"classes": ()})
+        )
+        model = nn.Model(x, outputs, **settings)
         return model, next(node for node in model.graph.nodes if node.output is y)
 
 

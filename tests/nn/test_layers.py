@@ -192,7 +192,7 @@ def test_branches_meet_in_a_concat():
 def test_a_tensor_used_many_times_in_one_node():
     x = nn.Input(3)
     y = nn.Tanh()(x)
-    model = nn.Model(x, nn.Concat()(y * y, y + y, y, y), dtype=np.float64)
+    model = nn.Model(x, nn.Concat()(y * y, y + y, y, y), dtype=np.float64, task="classes")
     check_gradients(model, *images(model))
 
 

@@ -135,8 +135,10 @@ WRONG = {
     ),
     "cast to nothing": model_adding_constant([node("Cast", ["a"], ["k"], to=99)], {"a": random_array(1)}),
     "cast of words": model_adding_constant([node("Cast", ["a"], ["k"], to=1)], {"a": np.array(["word"], object)}),
-    "an if without branches": make_model([node("If", ["c"], ["z"]), node("Relu", ["x"], ["y"])], {"c": np.array(True)}),
-    "an if of many": make_model([node("If", ["c"], ["z"]), node("Relu", ["x"], ["y"])], {"c": np.ones(3, bool)}),
+    "an if without branches": make_model(
+        [node("If", ["c"], ["z"]), node("Add", ["x", "z"], ["y"])], {"c": np.array(True)}
+    ),
+    "an if of many": make_model([node("If", ["c"], ["z"]), node("Add", ["x", "z"], ["y"])], {"c": np.ones(3, bool)}),
     "an if on the image": make_model([node("If", ["x"], ["y"])]),
 }
 
@@ -291,7 +293,7 @@ def test_notes_that_byhand_did_not_write(key, text, tmp_path):
         assert_runs_or_refuses(model, tmp_path)
     else:
         assert_refused(model, tmp_path)
-    helper.set_model_props(model, {"byhand.something": text, key: text})
+    helper.set_model_props(model, {"byhand.something": text, f"my_{key}": text})
     assert load(write_model(model, tmp_path)).classes == ("0", "1")
 
 

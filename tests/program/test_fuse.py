@@ -236,12 +236,10 @@ def test_fusing_leaves_the_graph_as_it_is():
 @pytest.mark.parametrize("case", [case for _, case in ALL], ids=[name for name, _ in ALL])
 def test_inference_returns_the_models_output(case):
     """Also where the last layer only lays numbers out anew, and in micro-batches."""
-    model, node = case.model()
-    x, labels = images(model, 12)
-    if model.graph.of_kind("state"):
-        return  # in a trace they are as in training
+    model, node = case.model(head=False)
+    x = np.random.default_rng(0).standard_normal((12, *model.input_shape))
     for hand in ("arrays", "compiled"):
-        expected = model.trace(x, labels, hand=hand)[node.output.name]
+        expected = model.trace(x, hand=hand)[node.output.name]
         got = model.logits_of(x, hand=hand, batch_size=8)
         np.testing.assert_allclose(got, expected.reshape(got.shape), rtol=1e-12, atol=1e-12)
 

@@ -365,7 +365,7 @@ def test_unexplainable_models_are_refused():
     with pytest.raises(bh.ShapeError, match="expected \\(N, 12, 16, 3\\)"):
         explain(model, image[:5])
     model.p.fc_bias[1] = np.nan
-    with pytest.raises(bh.ArgumentError, match="gives NaN for this image"):
+    with pytest.raises(bh.NotFiniteError, match="gives NaN for this image"):
         explain(model, image)
     x = nn.Input(8, 8, 1)
     with pytest.raises(bh.ArgumentError, match="has no classes"):

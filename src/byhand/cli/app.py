@@ -13,9 +13,9 @@ from typing import Annotated, Any
 import typer
 
 from byhand import __version__, interrupt
-from byhand.cli.command import COMMANDS, PlainCommand, PlainGroup, registered_commands
+from byhand.cli.command import COMMANDS, NOT_FINITE_EXIT_CODE, PlainCommand, PlainGroup, registered_commands
 from byhand.console import discard, safe_streams
-from byhand.errors import ByhandError, FileError
+from byhand.errors import ByhandError, FileError, NotFiniteError
 
 NUMBER_ERRORS = {"float_parsing": "a number", "int_parsing": "a whole number"}  # of pydantic
 USAGE_EXIT_CODE = 2
@@ -83,7 +83,7 @@ def _run() -> int:
     except MemoryError as error:
         return _fail(f"there is not enough memory ({error or 'out of memory'}); try smaller images or batches", 1)
     except ByhandError as error:
-        message = str(error)
+        return _fail(str(error), NOT_FINITE_EXIT_CODE if isinstance(error, NotFiniteError) else USAGE_EXIT_CODE)
     except OSError as error:
         message = f"{error.filename or 'the system'}: {error.strerror or error}"
     except Exception as error:

@@ -15,9 +15,11 @@ from byhand import interrupt
 from byhand.console import terminal_columns
 from byhand.errors import ArgumentError
 from byhand.models import TRAINED, names
+from byhand.nn.task import TASKS
 from byhand.ops import HANDS
 
 CONTROL_C_EXIT_CODE = interrupt.EXIT_CODE
+NOT_FINITE_EXIT_CODE = 1  # of a network that answers NaN or infinity
 PANELS_MIN_COLUMNS = 76  # a narrower terminal gets its help without panels
 # The panels of `byhand --help` and of each command's help, in this order. `bench` and `env` concern neither data nor a
 # network, but the machine.
@@ -164,6 +166,25 @@ Std = Annotated[
     str | None,
     option(panel=MODEL, help="Divides (pixel / 255 - mean); --mean 0 --std 1/255 leaves pixels unchanged."),
 ]
+Labels = Annotated[
+    Path | None, option(metavar="FILE", panel=MODEL, help="File with the class names: a text file, CSV or JSON.")
+]
+OUTPUT_NAME_HELP = "Output of an ONNX file that has several, by its name."
+OutputName = Annotated[
+    str | None,
+    option(
+        "--output-name", metavar="NAME", panel=MODEL, help=OUTPUT_NAME_HELP, show_default="the one with the classes"
+    ),
+]
+Task = Annotated[
+    str | None,
+    option(
+        metavar="|".join(TASKS),
+        panel=MODEL,
+        help="What the model answers: classes, one of several; labels, each by itself; numbers; features.",
+        show_default="read from the model",
+    ),
+]
 PixelRangeText = Annotated[
     str | None,
     option(
@@ -183,5 +204,4 @@ Reader = Annotated[
         show_default="as in training; digit for mnist",
     ),
 ]
-Labels = Annotated[Path | None, option(metavar="FILE", panel=MODEL, help="File with the class names, one per line.")]
 AsJson = Annotated[bool, option("--json", panel=OUTPUT, help="Print one JSON object and nothing else.")]

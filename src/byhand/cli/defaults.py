@@ -62,6 +62,8 @@ def resolve(given: Settings, listing: ImageSource) -> tuple[Settings, list[str]]
         )
     if settings.get("from", "none") == "none":
         settings.pop("from", None)
+        if given.get("output_name") is not None:
+            raise ArgumentError("--output-name is of the ONNX file of --from; give --from with it")
         if given.get("unfreeze") is not None:
             raise ArgumentError(
                 "--unfreeze is for transfer learning, and this network is trained from scratch; give --from with it"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from byhand.cli.command import ANY_MODEL, MODEL, AsJson, ImageSize, command, complete_architecture
+from byhand.cli.command import ANY_MODEL, MODEL, AsJson, ImageSize, OutputName, command, complete_architecture
 from byhand.cli.model_argument import open_model
 from byhand.console import table_lines
 from byhand.text import printable
@@ -23,6 +23,7 @@ def diff(
     a: Annotated[str, typer.Argument(metavar="MODEL", help=ANY_MODEL, autocompletion=complete_architecture)],
     b: Annotated[str, typer.Argument(metavar="OTHER", help="The other network.", autocompletion=complete_architecture)],
     size: ImageSize = None,
+    output_name: OutputName = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare two networks, A (MODEL) and B (OTHER), in inference.
@@ -33,7 +34,8 @@ def diff(
     """
     from byhand.report import compare_models  # noqa: PLC0415  (byhand.report imports matplotlib, which is slow)
 
-    models = [open_model(name, size) for name in (a, b)]
+    outputs = [output_name if name.lower().endswith(".onnx") else None for name in (a, b)]
+    models = [open_model(name, size, output=output) for name, output in zip((a, b), outputs)]
     found = compare_models(*models)
     if as_json:
         rows = [

@@ -15,9 +15,11 @@ from byhand.cli.command import (
     ImageSize,
     Labels,
     Mean,
+    OutputName,
     PixelRangeText,
     Reader,
     Std,
+    Task,
     command,
     complete_pretrained,
     option,
@@ -66,6 +68,8 @@ def explain(
     reader: Reader = None,
     pixel_range: PixelRangeText = None,
     size: ImageSize = None,
+    output_name: OutputName = None,
+    task: Task = None,
     output: Annotated[Path | None, output_option("PNG file.", "IMAGE-explained.png")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -74,7 +78,7 @@ def explain(
     The image is preprocessed as by `byhand predict`.
     """
     file = Path(f"{image.stem}-explained.png") if output is None else output
-    network = open_model(model, size, trained=True)
+    network = open_model(model, size, trained=True, output=output_name, task=task, labels=labels)
     check_classifier(network, model, image)
     note = resolve_preprocessing(network, model, mean, std, labels, reader, pixel_range)
     read_image = image_reader(network, note)
@@ -88,7 +92,11 @@ def explain(
     found = explain_image(network, pixels, index, layer=cam_layer)
     draw_explanation(found, file, f"{image.name} in {network.name}")
     if as_json:
-        print(json.dumps({"image": str(image), "model": network.name} | _facts(found) | {"file": str(file)}))
+        print(
+            json.dumps(
+                {"image": str(image), "model": network.name} | _facts(found) | {"file": str(file)}, allow_nan=False
+            )
+        )
     else:
         for title, text in _lines(found, network, cam_layer is not None):
             print(printable(f"{title:9}  {text}"))
@@ -101,9 +109,8 @@ def class_number(classes: tuple[str, ...], name: str) -> int:
     >>> class_number(("tench, Tinca tinca", "goldfish"), "tench"), class_number(("cat", "dog"), "1")
     (0, 1)
     """
-    exact = [i for i, other in enumerate(classes) if other == name]
-    if len(exact) == 1:
-        return exact[0]
+    if classes.count(name) == 1:
+        return classes.index(name)
     synonyms = [[synonym.strip() for synonym in names.split(",")] for names in classes]
     found = [i for i, names in enumerate(synonyms) if name.lower() in [synonym.lower() for synonym in names]]
     if len(found) == 1:

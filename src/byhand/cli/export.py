@@ -17,15 +17,17 @@ from byhand.cli.command import (
     AsJson,
     ImageSize,
     Mean,
+    OutputName,
     PixelRangeText,
     Reader,
     Std,
+    Task,
     command,
     complete_pretrained,
     option,
 )
 from byhand.cli.look import find_run, render_page
-from byhand.cli.model_argument import format_shape, open_model, print_note, resolve_preprocessing
+from byhand.cli.model_argument import check_weights, format_shape, open_model, print_note, resolve_preprocessing
 from byhand.cli.output_file import check_output
 from byhand.cli.run_settings import read_settings
 from byhand.cli.training_setup import find_as_trained, load_sets
@@ -56,6 +58,9 @@ def export(
         bool, option("--html", panel=OUTPUT, help="Write a web page: classifier and `byhand look`.")
     ] = False,
     onnx: Annotated[Path | None, option(metavar="FILE", panel=OUTPUT, help="Write an ONNX file.")] = None,
+    softmax: Annotated[
+        bool, option("--softmax", panel=OUTPUT, help="With --onnx: end in probabilities, not in logits.")
+    ] = False,
     c: Annotated[Path | None, option("--c", metavar="DIR", panel=OUTPUT, help="Write C99 into a new folder.")] = None,
     int8: Annotated[
         bool, option("--int8", panel=OUTPUT, help="Quantize the C code to 8 bits, calibrated on training images.")
@@ -69,6 +74,8 @@ def export(
     reader: Reader = None,
     pixel_range: PixelRangeText = None,
     size: ImageSize = None,
+    output_name: OutputName = None,
+    task: Task = None,
     as_json: AsJson = False,
 ) -> None:
     """Export a trained network as a web page, as ONNX, or as C99.
@@ -85,11 +92,13 @@ def export(
         raise ArgumentError("no format given; give --html, --onnx FILE, --c DIR, or several")
     if c is None and (int8 or data is not None):
         raise ArgumentError("--int8 and --data are options of the C code; give --c DIR with them")
+    if softmax and onnx is None:
+        raise ArgumentError("--softmax is an option of the ONNX file; give --onnx FILE with it")
     if c is not None:
         check_folder(c)
     if html:
         page = page or (Path(run) / CLASSIFIER_FILE if find_run(run) else Path(f"{Path(run).stem}-{CLASSIFIER_FILE}"))
-    network = open_model(run, size, trained=True)
+    network = open_model(run, size, trained=True, output=output_name, task=task)
     note = resolve_preprocessing(network, run, mean, std, None, reader, pixel_range)
     for path, option_name in ((onnx, "--onnx"), (page, "FILE")):
         if path is not None:
@@ -97,7 +106,8 @@ def export(
     found = None if c is None else _data(network, run, data)
     if int8 and found is None:
         raise ArgumentError(f"{run} does not contain its training data's name; give --data DATA to calibrate int8")
-    message = None if onnx is None else _onnx(network)
+    check_weights(network)
+    message = None if onnx is None else _onnx(network, softmax)
     text = render_page(network, find_run(run), classifier=True) if html else None
     before = onnx.read_bytes() if onnx is not None and onnx.is_file() else None
     if message is not None and onnx is not None:
@@ -116,14 +126,14 @@ def export(
         raise
     if as_json:
         found_page = {} if page is None or text is None else {"html": {"file": str(page), "bytes": len(text)}}
-        print(json.dumps(_object(network, onnx, message, c, done) | found_page))
+        print(json.dumps(_object(network, onnx, message, c, done, softmax) | found_page, allow_nan=False))
         return
     if page is not None and text is not None:
         print(f"wrote {page}, {len(text) / 1e6:.2f} MB: a self-contained page that classifies images")
         if note:
             print_note(note)
     if onnx is not None and message is not None:
-        print(_onnx_text(network, onnx, len(message)))
+        print(_onnx_text(network, onnx, len(message), _output_kind(network, softmax)))
     if c is not None and done is not None:
         _print(network, c, done)
 
@@ -141,15 +151,15 @@ def _data(network: nn.Model, run: str, data: str | None) -> tuple[Dataset, Datas
     return sets.train, sets.test or sets.held_out
 
 
-def _onnx(network: nn.Model) -> bytes:
-    """Return a network as the bytes of an ONNX file."""
+def _onnx(network: nn.Model, softmax: bool) -> bytes:
+    """Return a network as the bytes of an ONNX file; softmax: --softmax."""
     try:
         from byhand.onnx.save import as_onnx  # noqa: PLC0415  (an extra)
     except ModuleNotFoundError as error:
         if error.name != "onnx":
             raise
         raise FileError(str(error)) from None
-    message: bytes = as_onnx(network).SerializeToString()
+    message: bytes = as_onnx(network, softmax=softmax).SerializeToString()
     return message
 
 
@@ -158,14 +168,30 @@ def _named(network: nn.Model) -> bool:
     return network.classes != tuple(map(str, range(len(network.classes))))
 
 
-def _onnx_text(network: nn.Model, file: Path, size: int) -> str:
+def _output_kind(network: nn.Model, softmax: bool) -> str:
+    """Return what the ONNX file's output is: logits, probabilities, ..."""
+    from byhand.onnx.save import output_kind  # noqa: PLC0415  (an extra)
+
+    return "probabilities" if softmax else output_kind(network)
+
+
+def _onnx_text(network: nn.Model, file: Path, size: int, kind: str) -> str:
     height, width, channels = (*network.input_shape, 1, 1)[:3]
     names = f", the names of {len(network.classes)} classes" if _named(network) else ""
     return (
         f"wrote {file}, {size:,} bytes\n"
         f"  takes (N, {channels}, {height}, {width}) in {network.dtype}: (pixel / 255 - mean) / std\n"
+        f"  gives {_kind_text(network, kind)}\n"
         f"  in its metadata: mean {_spell(network.mean)}, std {_spell(network.std)}{names}"
     )
+
+
+def _kind_text(network: nn.Model, kind: str) -> str:
+    """Return what the file's output is, and how to get probabilities."""
+    if kind in ("numbers", "features"):
+        return kind
+    of = "the second of two names" if network.answer.binary else f"{len(network.classes)} {network.task}"
+    return f"{kind} of {of}" + ("" if kind == "probabilities" else "; --softmax writes probabilities")
 
 
 def _spell(value: Any) -> str:
@@ -217,13 +243,19 @@ def _summary(done: ExportReport) -> str:
 
 
 def _object(
-    network: nn.Model, onnx: Path | None, message: bytes | None, c: Path | None, done: ExportReport | None
+    network: nn.Model,
+    onnx: Path | None,
+    message: bytes | None,
+    c: Path | None,
+    done: ExportReport | None,
+    softmax: bool,
 ) -> Any:
     found: dict[str, Any] = {"model": network.name}
     if onnx is not None and message is not None:
         found["onnx"] = {
             "file": str(onnx),
             "bytes": len(message),
+            "output": _output_kind(network, softmax),
             "mean": network.mean,
             "std": network.std,
             "classes": list(network.classes) if _named(network) else None,

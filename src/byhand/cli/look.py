@@ -19,9 +19,11 @@ from byhand.cli.command import (
     ImageSize,
     Labels,
     Mean,
+    OutputName,
     PixelRangeText,
     Reader,
     Std,
+    Task,
     command,
     complete_architecture,
     option,
@@ -65,6 +67,8 @@ def look(
     reader: Reader = None,
     pixel_range: PixelRangeText = None,
     size: ImageSize = None,
+    output_name: OutputName = None,
+    task: Task = None,
 ) -> None:
     """Look inside a network: one self-contained HTML file that runs it in the browser, from disk.
 
@@ -72,7 +76,7 @@ def look(
     Grad-CAM, the confusion matrix, a convolution step by step. For networks too large for a page it shows recorded values.
     """
     name = str(_newest()) if model is None else model
-    network = open_model(name, size)
+    network = open_model(name, size, output=output_name, task=task, labels=labels)
     note = resolve_preprocessing(network, name, mean, std, labels, reader, pixel_range)
     run = find_run(name)
     path = output or (run.folder / HTML_FILE if run else Path(f"{_stem(name)}-look.html"))

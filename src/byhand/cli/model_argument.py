@@ -12,12 +12,14 @@ import numpy as np
 from byhand import models, nn
 from byhand.cli.command import check_choice
 from byhand.console import SafeConsole
+from byhand.data.class_name_files import read_class_names
 from byhand.data.open_file import exists
 from byhand.data.pixel_range import parse_pixel_range
 from byhand.data.preprocessing import DIGIT_SHAPE, FILE_READERS
-from byhand.errors import ArgumentError, FileError, UnknownNameError
+from byhand.errors import ArgumentError, FileError, NotFiniteError, UnknownNameError
 from byhand.loading import load
 from byhand.models.architecture import IMAGENET_MEAN, IMAGENET_STD
+from byhand.nn.with_activation import with_task
 from byhand.ops.op import Array
 from byhand.text import command, printable
 
@@ -25,18 +27,52 @@ NUMBER = re.compile(r"\s*([-+.\de]+)\s*(?:/\s*([-+.\de]+)\s*)?", re.ASCII | re.I
 IMAGENET_CLASSES = 1000
 
 
-def open_model(name: str, size: str | None = None, *, trained: bool = False) -> nn.Model:
+def open_model(
+    name: str,
+    size: str | None = None,
+    *,
+    trained: bool = False,
+    output: str | None = None,
+    task: str | None = None,
+    labels: Path | None = None,
+) -> nn.Model:
     """Return the model of a run's folder or a file, or a new one of an architecture (pretrained where weights are included).
 
-    size: the image size, for an architecture or an ONNX file; trained: refuse an architecture without weights. A name that is
+    size: the image size, for an architecture or an ONNX file; trained: refuse an architecture without weights; output, task,
+    labels: --output-name, --task and --labels. A name that is
     both an architecture and a file means the architecture, or the file if `trained`; ./NAME is always the file.
     """
     sides = None if size is None else parse_image_size(size)
     path = Path(name)
+    is_onnx = path.suffix.lower() == ".onnx" and exists(path) and not os.path.isdir(path)  # noqa: PTH112
+    if is_onnx and not (name in models.names() and not trained):
+        return _from_onnx(path, sides, output, task, labels)
+    if output is not None:
+        raise ArgumentError(f"--output-name is for ONNX files, which may have several outputs; {name} has one")
+    return named_classes(with_task(_open_own(name, path, sides, trained), task), labels)
+
+
+def named_classes(network: nn.Model, labels: Path | None) -> nn.Model:
+    """Return a network with the class names of a file, where there is one.
+
+    Raises FileError where their number is another.
+    """
+    if labels is None:
+        return network
+    names = read_class_names(labels)
+    if network.answer.binary and len(names) == 1:
+        names = (f"not {names[0]}", *names)
+    if len(names) != len(network.classes):
+        has = f"{len(network.classes)} classes" if network.classes else f"no classes, it gives {network.task}"
+        raise FileError(f"{labels} has {len(names)} class names, but {network.name} has {has}")
+    network.classes = names
+    return network
+
+
+def _open_own(name: str, path: Path, sides: tuple[int, int] | None, trained: bool) -> nn.Model:
+    """Return an architecture, or the model in a file of byhand's."""
     if name in models.names() and not (trained and exists(path)):
         return _architecture(name, sides, trained)
-    if path.suffix.lower() == ".onnx" and exists(path) and not os.path.isdir(path):  # noqa: PTH112
-        return _from_onnx(path, sides)
     if not (trained or exists(path) or "/" in name or "." in name):
         return models.create(name)  # raises an error that lists the names
     if not exists(path):
@@ -63,13 +99,21 @@ def _architecture(name: str, sides: tuple[int, int] | None, trained: bool) -> nn
     return models.create(name, input_shape=shape)
 
 
-def _from_onnx(path: Path, sides: tuple[int, int] | None) -> nn.Model:
+def _from_onnx(
+    path: Path, sides: tuple[int, int] | None, output: str | None, task: str | None, labels: Path | None
+) -> nn.Model:
+    """Return the network in an ONNX file; errors name options in place of Python's arguments."""
+    names, notes = None if labels is None else read_class_names(labels), list[str]()
+    shape = None if sides is None else (*sides, _channels(path))
     try:
-        return load(path, input_shape=None if sides is None else (*sides, _channels(path)))
+        network = load(path, input_shape=shape, output=output, task=task, classes=names, notes=notes)
     except FileError as error:
-        raise type(error)(
-            str(error).replace("input_shape=(height, width, channels)", "--image-size HEIGHTxWIDTH")
-        ) from None
+        told = str(error).replace("input_shape=(height, width, channels)", "--image-size HEIGHTxWIDTH")
+        told = told.replace("output=NAME", "--output-name NAME").replace("task='", "--task '")
+        raise type(error)(told.replace("got ", f"{labels} has ", 1) if labels is not None else told) from None
+    for note in notes:
+        print_note(printable(f"{path}: {note}"))
+    return network
 
 
 def _channels(path: Path) -> int:
@@ -95,12 +139,24 @@ def parse_image_size(size: str) -> tuple[int, int]:
 
 
 def check_classifier(network: nn.Model, model: str, image: str | Path) -> None:
-    """Raise an ArgumentError for a network that is no classifier; model, image: as typed."""
+    """Raise an ArgumentError for a network that has no classes and no labels; model, image: as typed."""
+    if network.task == "numbers":
+        raise ArgumentError(
+            f"{network.name} is no classifier, its output is {format_shape(network.output.shape[1:])} of numbers; to see "
+            f"them: {command('byhand', 'predict', model, image)}"
+        )
     if not network.classes:
         raise ArgumentError(
             f"{network.name} is no classifier, its output is {format_shape(network.output.shape[1:])}; to see it: "
             f"{command('byhand', 'trace', model, image)}"
         )
+
+
+def check_weights(network: nn.Model) -> None:
+    """Raise a NotFiniteError for a network whose weights hold NaN or infinity."""
+    for name, values in (network.parameters | vars(network.state)).items():
+        if not np.isfinite(values).all():
+            raise NotFiniteError(f"{network.name} can't answer: its '{name}' holds NaN or infinity")
 
 
 def tensor_names(network: nn.Model) -> list[str]:
@@ -173,7 +229,7 @@ def resolve_preprocessing(
     reader: str | None = None,
     pixel_range: str | None = None,
 ) -> str:
-    """Set a network's preprocessing and class names from the options --mean, --std, --reader, --pixel-range and --labels.
+    """Set a network's preprocessing from --mean, --std, --reader and --pixel-range; labels: --labels, which names its classes.
 
     An ONNX file may contain none of these. With three channels and 1,000 classes ImageNet's are then assumed, with a note;
     images of 28 x 28 with the classes 0 to 9 are then assumed to be digits, as in MNIST. Returns what is assumed of files.
@@ -185,10 +241,8 @@ def resolve_preprocessing(
     channels, count = network.input_shape[-1], len(network.classes)
     imagenet = silent and channels == 3 and count == IMAGENET_CLASSES
     assumed = {}  # what is missing, and the option that gives it
-    if labels is not None:
-        network.classes = _names(labels, network)
-    elif imagenet and network.classes == tuple(map(str, range(count))):
-        network.classes = _names(models.WEIGHTS / models.TRAINED["efficientnet_lite0"][1], network)
+    if labels is None and imagenet and network.classes == tuple(map(str, range(count))):
+        named_classes(network, models.WEIGHTS / models.TRAINED["efficientnet_lite0"][1])
         assumed["its class names"] = "--labels"
     if mean is not None or std is not None:
         given_mean = network.mean if mean is None else _numbers("--mean", mean, channels)
@@ -244,15 +298,3 @@ def _numbers(option: str, text: str, channels: int) -> Any:
     if len(numbers) != len(found) or len(numbers) not in (1, channels) or not np.isfinite(numbers).all():
         raise ArgumentError(f"{option} is {text!r}; expected a number, or {channels} separated by commas")
     return numbers[0] if len(numbers) == 1 else numbers
-
-
-def _names(path: Path, network: nn.Model) -> tuple[str, ...]:
-    """Return the class names in a file, one per line."""
-    try:
-        names = path.read_text(encoding="utf-8").strip().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "it is not text"
-        raise FileError(f"can't read the class names in {path}: {why}") from None
-    if len(names) != len(network.classes):
-        raise FileError(f"{path} has {len(names)} class names, but {network.name} has {len(network.classes)} classes")
-    return tuple(name.strip() for name in names)

@@ -15,7 +15,9 @@ from rich.cells import cell_len
 from byhand import nn
 from byhand.cli.command import (
     MODEL,
+    NOT_FINITE_EXIT_CODE,
     OUTPUT,
+    OUTPUT_NAME_HELP,
     TRAINED_MODEL,
     AsJson,
     ImageSize,
@@ -24,6 +26,7 @@ from byhand.cli.command import (
     PixelRangeText,
     Reader,
     Std,
+    Task,
     command,
     complete_pretrained,
     option,
@@ -38,8 +41,10 @@ from byhand.errors import ArgumentError, FileError
 from byhand.nn.inference import MAX_BATCH, MAX_BATCH_PIXELS
 from byhand.ops.op import Array
 from byhand.shapes import integer
-from byhand.text import class_labels, csv_cell, first_synonyms, printable
+from byhand.tasks import task_of
+from byhand.tasks.classes import short_names
 from byhand.text import command as command_line
+from byhand.text import csv_cell, printable
 
 DEFAULT_TOP_K = {"json": 10, "csv": 1, "table": 3}
 MAX_COLUMN_WIDTH = 60  # letters
@@ -64,6 +69,18 @@ def predict(
     reader: Reader = None,
     pixel_range: PixelRangeText = None,
     size: ImageSize = None,
+    output_name: Annotated[
+        str | None,
+        option(
+            "--output-name",
+            "--output",
+            metavar="NAME",
+            panel=MODEL,
+            help=OUTPUT_NAME_HELP,
+            show_default="the one with the classes",
+        ),
+    ] = None,
+    task: Task = None,
     top_k: Annotated[
         int | None,
         option(panel=OUTPUT, help="Number of classes, the most probable ones.", show_default="3; --json 10, --csv 1"),
@@ -73,14 +90,17 @@ def predict(
     ] = False,
     as_json: AsJson = False,
     as_csv: Annotated[
-        bool, option("--csv", panel=OUTPUT, help="Print CSV: image, class, probability, a line per image.")
+        bool, option("--csv", panel=OUTPUT, help="Print CSV: image, class, probability, index, a line per image.")
     ] = False,
 ) -> None:
-    """Classify images.
+    """Classify images: print what a network answers about each.
 
     PNG, JPEG and similar formats of any size; of a folder, all images below it. Images are preprocessed as in training. A
     network trained on MNIST expects one handwritten digit per image, which is centered as in MNIST; one with unknown
     preprocessing gets the center crop, 87.5% of the shorter side.
+
+    A network of several labels gives each its own probability, and counts those from 0.5 on as true; one of numbers (a
+    regression) gives them as they are. Exit code 1 says that an answer is NaN or infinite.
     """
     if as_json and as_csv:
         raise ArgumentError("--json and --csv are two output formats; give one of them")
@@ -91,14 +111,16 @@ def predict(
         raise ArgumentError(f"{why}; expected: {command_line('byhand', 'predict', *expected)}")
     output = "json" if as_json else "csv" if as_csv else "table"
     top_k = DEFAULT_TOP_K[output] if top_k is None else integer("--top-k", top_k)
-    network = open_model(model, size, trained=True)
-    check_classifier(network, model, images[0])
+    network = open_model(model, size, trained=True, output=output_name, task=task, labels=labels)
+    if network.task != "numbers":
+        check_classifier(network, model, images[0])
+    answer_task = task_of(network)
     note = resolve_preprocessing(network, model, mean, std, labels, reader, pixel_range)
     read_image = image_reader(network, note)
-    bar, failed, answers = ProgressBar(quiet=False), 0, []
+    bar, failed, not_finite, answers = ProgressBar(quiet=False), 0, 0, []
     with tempfile.TemporaryDirectory() as folder:
         paths = _paths(images, Path(folder))
-        printer = _Printer(output, [name for name, _ in paths], network.classes, top_k)
+        printer = _Printer(output, [name for name, _ in paths], network, top_k)
         for done, (name, pixels, answer) in enumerate(_predictions(network, read_image, paths)):
             if len(paths) > MAX_BATCH:
                 bar.update(done, len(paths), "classifying")
@@ -107,9 +129,16 @@ def predict(
                     f"byhand: {str(answer).replace(folder + '/' + STANDARD_INPUT, 'standard input')}", file=sys.stderr
                 )
                 failed += 1
+            elif not np.isfinite(answer).all():
+                problem = f"{network.name} gives NaN or infinity for this image"
+                print(
+                    printable(f"byhand: {name}: {problem}; byhand trace shows where it first occurs"), file=sys.stderr
+                )
+                answers.append({"image": name, "error": problem})
+                not_finite += 1
             elif as_json:
                 gray = show and pixels.shape[-1] == 1
-                answers.append({"image": name, **_as_dict(answer, network.classes, top_k)})
+                answers.append({"image": name, **answer_task.as_dict(network.classes, answer, top_k)})
                 answers[-1] |= {"input": pixels[..., 0].tolist()} if gray else {}
             else:
                 if show and pixels.shape[-1] == 1 and not as_csv:
@@ -118,9 +147,9 @@ def predict(
                 printer.row(name, answer)
         bar.close()
     if as_json:
-        print(json.dumps({"predictions": answers}))
-    if failed:
-        raise typer.Exit(2)
+        print(json.dumps({"predictions": answers}, allow_nan=False))
+    if failed or not_finite:
+        raise typer.Exit(2 if failed else NOT_FINITE_EXIT_CODE)
 
 
 def _paths(images: list[str], folder: Path) -> list[tuple[str, Path]]:
@@ -169,47 +198,31 @@ def _try(read_image: Callable[[Path], Array], path: Path) -> Array | FileError:
         return error
 
 
-def _as_dict(probabilities: Array, classes: tuple[str, ...], top_k: int) -> dict[str, Any]:
-    best = np.argsort(-probabilities, kind="stable")
-    return {
-        "class": classes[best[0]],
-        "probability": float(probabilities[best[0]]),
-        "probabilities": {classes[k]: float(probabilities[k]) for k in best[:top_k]},
-    }
-
-
 class _Printer:
     """Prints a line per image as soon as it is classified: a table, or CSV."""
 
-    def __init__(self, output: str, names: list[str], classes: tuple[str, ...], top_k: int) -> None:
-        self.classes, self.top_k, self.has_header = classes, top_k, False
+    def __init__(self, output: str, names: list[str], network: nn.Model, top_k: int) -> None:
+        self.task, self.classes, self.top_k, self.has_header = task_of(network), network.classes, top_k, False
         self.csv = csv.writer(sys.stdout, lineterminator="\n") if output == "csv" else None
-        self.labels = class_labels(first_synonyms(classes), MAX_COLUMN_WIDTH)
-        columns = (("image", *map(printable, names)), ("class", *self.labels))
+        self.answer = {"classes": "class", "labels": "label"}.get(network.task, "answer")
+        columns = (("image", *map(printable, names)), (self.answer, *short_names(self.classes)))
         self.widths = [min(MAX_COLUMN_WIDTH, max(map(cell_len, column))) for column in columns]
 
-    def row(self, name: str, probabilities: Array) -> None:
-        """Print an image's prediction, and above the first one the header."""
-        ranked = [(k, float(probabilities[k])) for k in np.argsort(-probabilities, kind="stable")[: self.top_k]]
-        name_width, class_width = self.widths
+    def row(self, name: str, values: Array) -> None:
+        """Print an image's answer, and above the first one the header."""
         if self.csv is not None:
             if not self.has_header:
-                more = [f"{column}_{k}" for k in range(2, len(ranked) + 1) for column in ("class", "probability")]
-                self.csv.writerow(["image", "class", "probability", *more])
-            cells = [name, *(value for k, p in ranked for value in (self.classes[k], f"{p:.6f}"))]
-            self.csv.writerow(map(csv_cell, cells))
+                self.csv.writerow(map(csv_cell, ["image", *self.task.csv_header(self.classes, self.top_k)]))
+            self.csv.writerow(map(csv_cell, [name, *self.task.csv_row(self.classes, values, self.top_k)]))
         else:
+            name_width, width = self.widths
             if not self.has_header:
-                print(f"{'image':{name_width}}  {'class':{class_width}}  probability{'  next' * (self.top_k > 1)}")
-            best, probability = ranked[0]
-            others = ", ".join(f"{self.labels[k]} {p:.1%}" for k, p in ranked[1:])
-            columns = (
-                pad(printable(name), name_width),
-                pad(self.labels[best], class_width),
-                f"{probability:>11.1%}",
-                others,
-            )
-            print("  ".join(columns).rstrip())
+                probability = f"  probability{'  next' * (self.top_k > 1)}" if self.classes else ""
+                print(f"{'image':{name_width}}  {self.answer:{width}}{probability}")
+            answer, value, rest = self.task.table_row(self.classes, values, self.top_k)
+            columns = [pad(printable(name), name_width), pad(answer, width)]
+            columns += [f"{value:>11}"] if self.classes else []
+            print("  ".join([*columns, rest]).rstrip())
         self.has_header = True
 
 

@@ -16,6 +16,8 @@ from byhand.cli.command import (
     TRAINING,
     AsJson,
     ImageSize,
+    OutputName,
+    Task,
     check_choice,
     command,
     complete_architecture,
@@ -28,7 +30,10 @@ from byhand.console import wrapped
 from byhand.errors import ArgumentError
 from byhand.ops import DEFAULT_HAND, HANDS
 from byhand.program import algorithm_table
+from byhand.text import printable
 from byhand.train import SGD, Trainer
+
+MAX_NAMES_SHOWN = 5
 
 
 @command("byhand show resnet50", "byhand show lenet5 --program --plain --hand loops", panel=MODEL)
@@ -48,6 +53,8 @@ def show(
         option(panel=TRAINING, help=f"Implementation of the ops in --program: {HAND_CHOICES}."),
     ] = DEFAULT_HAND,
     size: ImageSize = None,
+    output_name: OutputName = None,
+    task: Task = None,
     as_json: AsJson = False,
 ) -> None:
     """Show a network's layers with shapes, parameters, FLOPs and algorithms; its graph; or its training program."""
@@ -60,7 +67,7 @@ def show(
     if output is not None and not graph:
         raise ArgumentError("--output is the file of a drawing; give --graph with it")
     check_choice("--hand", hand, HANDS)
-    network = open_model(model, size)
+    network = open_model(model, size, output=output_name, task=task)
     if graph:
         _draw(network, Path(f"{network.name}.svg") if output is None else output)
     elif program:
@@ -72,17 +79,20 @@ def show(
         print(network.summary())
         if len(network.input_shape) == 3:
             print(wrapped(network.preprocessing.describe(network.input_shape), "  "))
+        print(wrapped(f"output: {_output_text(network)}", "  "))
         _print_algorithms(network, batch_size)
 
 
 def _as_json(network: nn.Model, batch_size: int) -> dict[str, Any]:
     """Return the layers, and the algorithms of a batch size, as --json prints them."""
     summary = network.summary()
-    program = network.program(batch_size, train=bool(network.classes))
+    program = network.program(batch_size, train=network.trainable)
     return {
         "name": network.name,
         "image": list(network.input_shape),
         "output": list(network.output.shape[1:]),
+        "task": network.task,
+        "activation": network.answer.activation,
         "classes": list(network.classes),
         "parameters": summary.parameters,
         "flops": summary.flops,
@@ -96,9 +106,20 @@ def _as_json(network: nn.Model, batch_size: int) -> dict[str, Any]:
     }
 
 
+def _output_text(network: nn.Model) -> str:
+    """Return what a network answers, and the activation that its graph ends in."""
+    activation = {"none": "logits", "other": "probabilities", "bounded": "a bounded activation"}
+    ending = activation.get(network.answer.activation, network.answer.activation)
+    names = ", ".join(network.classes[:MAX_NAMES_SHOWN]) + (", ..." if len(network.classes) > MAX_NAMES_SHOWN else "")
+    if not network.classes:
+        return network.task
+    count = "one of two names" if network.answer.binary else f"{len(network.classes):,} {network.task}"
+    return printable(f"{count} ({names}), from {ending}")
+
+
 def _print_algorithms(network: nn.Model, batch_size: int) -> None:
     """Print which algorithm each convolution and linear layer runs with, where the network has any."""
-    program = network.program(batch_size, train=bool(network.classes))
+    program = network.program(batch_size, train=network.trainable)
     if program.algorithms:
         count = program.micro_batches
         parts = f" in {count} micro-batches" if count > 1 else ""

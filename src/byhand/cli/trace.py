@@ -15,9 +15,11 @@ from byhand.cli.command import (
     AsJson,
     ImageSize,
     Mean,
+    OutputName,
     PixelRangeText,
     Reader,
     Std,
+    Task,
     command,
     complete_architecture,
     option,
@@ -58,6 +60,8 @@ def trace(
     reader: Reader = None,
     pixel_range: PixelRangeText = None,
     size: ImageSize = None,
+    output_name: OutputName = None,
+    task: Task = None,
     as_json: AsJson = False,
 ) -> None:
     """Print the range, mean and fraction of zeros of every layer's output for an image, or draw one layer's output.
@@ -68,7 +72,7 @@ def trace(
         raise ArgumentError("--output, --scale-each and --max-maps are of a drawing; give --layer NAME with them")
     if layer is not None and as_json:
         raise ArgumentError("--json prints the table, --layer draws an image; give one of them")
-    network = open_model(model, size)
+    network = open_model(model, size, output=output_name, task=task)
     name = None if layer is None else tensor_of(network, layer, model)
     path = Path(f"{name}.png") if output is None else output
     note = resolve_preprocessing(network, model, mean, std, None, reader, pixel_range)

@@ -19,6 +19,7 @@ from byhand.cli.command import (
     OUTPUT,
     TRAINING,
     AsJson,
+    OutputName,
     PixelRangeText,
     Reader,
     choices,
@@ -119,6 +120,7 @@ def train(
             "none: train from scratch.",
         ),
     ] = None,
+    output_name: OutputName = None,
     unfreeze: Annotated[
         str | None,
         option(
@@ -207,6 +209,7 @@ def train(
         "model": _one_of("model", model_name, model),
         "data": _one_of("data set", data_name, data),
         "from": source,
+        "output_name": output_name,
         "unfreeze": _unfrozen_layers(unfreeze),
         "epochs": epochs,
         "minutes": minutes,

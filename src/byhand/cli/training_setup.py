@@ -287,9 +287,11 @@ def _from_pretrained(
 
 
 def _source(settings: defaults.Settings) -> nn.Model:
-    source = open_model(settings["from"], trained=True)
-    if len(source.input_shape) != 3 or not source.classes:
-        raise ArgumentError(f"{settings['from']} is no image classifier; use another --from")
+    source = open_model(settings["from"], trained=True, output=settings.get("output_name"))
+    if len(source.input_shape) != 3 or source.task == "features":
+        raise ArgumentError(
+            f"{settings['from']} is no image classifier: its output gives {source.task}; use another --from, or --output-name"
+        )
     resolve_preprocessing(source, settings["from"], None, None, reader="picture")
     return source
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
 
 from byhand.data import Dataset
-from byhand.errors import ArgumentError
+from byhand.errors import ArgumentError, NotFiniteError
 from byhand.export import float32_program, int8_program
 from byhand.export.c_files import Examples, c_files, check_folder, random_images, write_all
 from byhand.export.c_source import STACK_BYTES
@@ -19,8 +19,10 @@ from byhand.export.layer_errors import LayerError, compared_images, layer_errors
 from byhand.export.lowering import Network, lower
 from byhand.export.quantization import QuantizedNetwork, quantize
 from byhand.nn import Model
+from byhand.nn.with_activation import as_two_classes, with_probabilities, with_task
 from byhand.ops.op import Array
 
+LABELS_RESULT = "the probability of each label, by itself"
 MAX_CALIBRATION_IMAGES = 512
 MAX_TEST_IMAGES = 10_000
 MAX_EXAMPLES = 8  # images in main.c
@@ -60,6 +62,7 @@ def to_c(
 ) -> ExportReport:
     """Write a model as C99 without dependencies: NAME.h, NAME.c and main.c in a folder that is new or empty.
 
+    The result is what `model.predict` gives: the probabilities of classes or labels, or the outputs as they are.
     `NAME_run(image, probabilities)` takes an image's pixels, (H, W, C) in uint8, and normalizes them itself. int8: weights and
     values in 8 bits, calibrated on images of `train`; test: the images of main.c and of the accuracy, by default random ones.
 
@@ -76,10 +79,13 @@ def to_c(
     (('lenet5.h', 'lenet5.c', 'main.c'), 23520, 247164)
     """
     check_folder(folder)
+    labels, model = model.task == "labels", _with_result(model)
     for data in (train, test):
         if data is not None:
             _check_data(model, data)
     network, quantized, calibration_images = lower(model), None, 0
+    if labels and not model.classes:
+        network = replace(network, result=LABELS_RESULT)
     if int8:
         if train is None:
             raise ArgumentError(f"{model.name}: int8 is calibrated on images; expected a training set, got none")
@@ -89,6 +95,8 @@ def to_c(
     source = float32_program.write_program(network) if quantized is None else int8_program.write_program(quantized)
     shown = images[: max(1, min(MAX_EXAMPLES, MAX_EXAMPLE_PIXELS // prod(network.input.shape)))]
     expected = model.predict(shown) if quantized is None else probabilities(quantized, shown)
+    if not np.isfinite(expected).all():
+        raise NotFiniteError(f"{model.name} gives NaN or infinity; `byhand trace` shows where it first occurs")
     files = c_files(source, Examples(shown, expected, None if test is None else test.labels[: len(shown)]))
     errors = layer_errors(model, network, images, quantized)
     test_images = 0
@@ -110,6 +118,15 @@ def to_c(
         accuracy_float32=accuracies[0],
         accuracy_int8=accuracies[1],
     )
+
+
+def _with_result(model: Model) -> Model:
+    """Return a model whose graph, with the softmax of its classes, gives what `predict` does.
+
+    One sigmoid becomes two classes; labels become numbers, their probabilities.
+    """
+    model = as_two_classes(model)
+    return model if model.trainable or not model.classes else with_task(with_probabilities(model), "numbers")
 
 
 def _check_data(model: Model, data: Dataset) -> None:

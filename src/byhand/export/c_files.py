@@ -51,7 +51,7 @@ def header(source: CSource, about: str) -> Iterator[str]:
     yield f"""/* {prefix}.h: {about}
 
    {prefix}_run(image, {result}) takes one image of {height} x {width} pixels, 0 to 255, row by row{interleaved}, and
-   writes {"the probability of each class" if network.classes else "the output of the network"}.
+   writes {network.result or ("the probability of each class" if network.classes else "the output of the network")}.
 
    Preprocessing in training, of which {prefix}_run does the last step, the pixels, itself:
    {network.preprocessing.replace("*/", "")}

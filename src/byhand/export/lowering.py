@@ -116,6 +116,7 @@ class Network:
     mean: Array  # (1,) or (C,)
     std: Array
     classes: tuple[str, ...]
+    result: str = ""  # what the output is, for comments, where it is neither of classes nor the network's own
     preprocessing: str = ""  # how a file becomes pixels, a line
 
 

@@ -8,7 +8,7 @@ graph with one set of weights, so that every export and every report takes it li
 Source: Krizhevsky, Sutskever & Hinton 2012, "ImageNet classification with deep convolutional neural networks", section 4.1.
 """
 
-from byhand.errors import ShapeError
+from byhand.errors import ArgumentError, ShapeError
 from byhand.nn import init
 from byhand.nn.graph_copy import copy_graph, copy_nodes, copy_weights
 from byhand.nn.model import Model
@@ -21,6 +21,10 @@ def with_flip_tta(model: Model) -> Model:
     """Return a model whose logits are the mean of another one's for an image and for its mirror image."""
     if len(model.input_shape) != 3:
         raise ShapeError(f"{model.name}: images are {model.input_shape}; expected (H, W, C) to flip")
+    if model.answer.activation in ("hard_sigmoid", "other"):
+        raise ArgumentError(
+            f"{model.name}: its output has no logits to average; expected one that ends in a softmax or sigmoid"
+        )
     graph = model.graph.up_to(model.logits)
     both, tensors = copy_graph(graph.up_to())  # the input alone
     assert both.input is not None and graph.input is not None
@@ -32,6 +36,6 @@ def with_flip_tta(model: Model) -> Model:
     copy_nodes(both, graph, graph.nodes, tensors)
     weight = both.add_tensor(half, (1,), "state", None, init.constant(0.5))
     logits = (tensors[model.logits.name] + flipped[model.logits.name]) * weight
-    tta_model = Model(both.input, logits, classes=model.classes, **model.settings)
+    tta_model = Model(both.input, logits, classes=model.classes, task=model.task, **model.settings)
     copy_weights(tta_model, model)
     return tta_model

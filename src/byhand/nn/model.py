@@ -14,15 +14,16 @@ import numpy.typing as npt
 from byhand.data.lazy_images import LazyImages
 from byhand.data.preprocessing import Preprocessing
 from byhand.errors import ArgumentError, ShapeError
-from byhand.graph import Graph, Tensor
+from byhand.graph import Tensor
 from byhand.hints import MODEL_NAMES, hinted, unknown_attribute
 from byhand.nn.inference import logits_of
 from byhand.nn.network_input import check_images, prepare_images, warn_of_pixels
 from byhand.nn.parameters import NamedArrays, ParameterDict, initialize, load_arrays
 from byhand.nn.program_arguments import model_arguments
 from byhand.nn.summary import Summary
+from byhand.nn.task import answers, read_output
 from byhand.nn.trace import trace
-from byhand.ops import DEFAULT_HAND, Op, softmax, softmax_cross_entropy
+from byhand.ops import DEFAULT_HAND, Op, softmax_cross_entropy
 from byhand.ops.op import Array
 from byhand.program import Program, build
 from byhand.program.buffers import flat_views
@@ -38,12 +39,13 @@ METHODS: dict[str, Callable[..., Any]] = {}  # of Model, which byhand.train, a f
 class Model:
     """A network with its parameters.
 
-    inputs: an `nn.Input`; outputs: a tensor made from it, or a layer (or function) to apply to it. The outputs are logits; a
-    softmax at the end is left out of training, whose loss contains it. seed: of the parameters' first values; None: zeros.
-    classes: their names, in order; (): the output is no logits, and may have any shape (such a model can be run and traced,
-    not trained). preprocessing: what is done to an image before, a `bh.data.Preprocessing`; mean, std, crop_pct: its fields,
-    as (pixel / 255 - mean) / std of uint8 images; floating point images are taken as they are. auxiliary: (logits, weight)
-    pairs, whose weighted losses are added to the loss in training (what training reports is the loss of the outputs).
+    inputs: an `nn.Input`; outputs: a tensor made from it, or a layer (or function) to apply to it. seed: of the parameters'
+    first values; None: zeros. task: what the outputs answer, by default read from the graph: "classes" (logits, or a softmax,
+    which training leaves out: its loss contains it), "labels" (a sigmoid each), "numbers" or "features"; see nn/task.py.
+    classes: the names of classes or labels, in order; (): the output has none, and may have any shape (such a model can be run
+    and traced, not trained). preprocessing: what is done to an image before, a `bh.data.Preprocessing`; mean, std, crop_pct:
+    its fields, as (pixel / 255 - mean) / std of uint8 images; floating point images are taken as they are. auxiliary: (logits,
+    weight) pairs, whose weighted losses are added to the loss in training (which reports the loss of the outputs).
 
     p: the parameters by name, and all of them in one buffer, `p.flat`; g: their gradients, `grad_<name>`, and `g.flat`;
     state: what forward updates in training (running statistics, random keys), by name. Assigning to one of them, or to an
@@ -73,6 +75,7 @@ class Model:
         dtype: npt.DTypeLike = np.float32,
         auxiliary: Sequence[tuple[Tensor, float]] = (),
         crop_pct: float | None = None,
+        task: str | None = None,
         preprocessing: Preprocessing | None = None,
     ) -> None:
         if not isinstance(inputs, Tensor):
@@ -85,30 +88,21 @@ class Model:
         if dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
             raise ArgumentError(f"Model: dtype is {dtype}; expected float32 or float64")
         self.auxiliary = tuple((tensor, float(weight)) for tensor, weight in auxiliary)
-        self.graph = inputs.graph.up_to(outputs, *(tensor for tensor, _ in self.auxiliary))
+        self.answer = read_output(inputs.graph, outputs, classes, task)
+        self.task, self.logits, self.classes = self.answer.task, self.answer.logits, self.answer.classes
+        self.graph = inputs.graph.up_to(outputs, self.logits, *(tensor for tensor, _ in self.auxiliary))
         self.output, self.name, self.dtype = outputs, name, np.dtype(dtype)
         changes = {"mean": mean, "std": std, "crop_pct": crop_pct}
         given = preprocessing or inputs.graph.preprocessing or Preprocessing()
         self.preprocessing = given.for_channels(inputs.shape[-1], **changes)
-        free = isinstance(classes, tuple) and not classes
-        self.logits = outputs if free else _before_softmax(self.graph, outputs)
-        sizes = self.logits.shape[1:]
-        if len(sizes) != 1 and not free:
-            raise ShapeError(
-                f"Model: the output {self.logits!r} is not (N, classes); end with nn.Flatten() or nn.Linear()"
-            )
-        if self.graph.plan(2, training=False)[1][self.logits.name] != (2, *sizes):
+        if self.graph.plan(2, training=False)[1][self.logits.name] != (2, *self.logits.shape[1:]):
             raise ShapeError(f"Model: the first axis of the output {self.logits!r} is not the batch; keep it first")
-        count = prod(sizes) if classes is None else len(classes)
         for tensor, weight in self.auxiliary:
             if tensor.graph is not inputs.graph or tensor.shape != self.logits.shape or not 0 <= weight < np.inf:
                 raise ArgumentError(
-                    f"Model: auxiliary has {tensor!r} with the weight {weight:g}; expected (N, {count}) made from the same "
-                    "nn.Input, and a weight of 0 or more"
+                    f"Model: auxiliary has {tensor!r} with the weight {weight:g}; expected (N, {len(self.classes)}) made from "
+                    "the same nn.Input, and a weight of 0 or more"
                 )
-        self.classes = tuple(map(str, range(count) if classes is None else classes))
-        if sizes != (count,) and not free:
-            raise ArgumentError(f"Model: got {count} class names for {prod(sizes)} outputs")
         self._programs: dict[tuple[object, ...], Program] = {}  # the last few, each with its arena
         self.warned_of_pixels = False
         self.lock = ForkSafeLock()  # of its programs: one thread runs one of them at a time
@@ -118,7 +112,7 @@ class Model:
             initialize(self.graph.of_kind("state"), self.state, rng)
 
     def __repr__(self) -> str:
-        what = f"{len(self.classes)} classes" if self.classes else str(self.output.shape[1:])
+        what = f"{len(self.classes)} {self.task}" if self.classes else str(self.output.shape[1:])
         return f"<model {self.name}: {self.input_shape} -> {what}, {self.parameter_count:,} parameters>"
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -238,6 +232,11 @@ class Model:
         """How many numbers the parameters hold."""
         return sum(prod(t.shape) for t in self.graph.of_kind("parameter"))
 
+    @property
+    def trainable(self) -> bool:
+        """Whether training has a loss for it: the softmax cross-entropy of classes."""
+        return self.task == "classes" and self.answer.activation != "other"
+
     def summary(self) -> Summary:
         """Return the table of layers: output shape, parameters, FLOPs, receptive field; `print` it."""
         return Summary(self.graph, self.output, self.name)
@@ -261,8 +260,8 @@ class Model:
         layer, none fused, and no array is overwritten: to read all afterwards, and to step through in a debugger.
         """
         batch = integer("program: batch", batch)
-        if train and not self.classes and "label_smoothing" in loss.attributes:
-            raise ArgumentError(f"{self.name} has no classes to learn: {self.output!r} is its output; see replace_head")
+        if train and not self.trainable and "label_smoothing" in loss.attributes:
+            raise ArgumentError(f"{self.name} has no classes to learn: its output gives {self.task}; see replace_head")
         key = (batch, train, hand, update, input_gradient, loss, label_smoothing, keep)
         with self.lock.rlock:
             program = self._programs.pop(key, None)
@@ -312,16 +311,14 @@ class Model:
         return logits_of(self, images, batch_size, hand)
 
     def predict(self, images: Any, *, batch_size: int | None = None, hand: str = DEFAULT_HAND) -> Array:
-        """Return the probability of each class: images (N, H, W, C) uint8 or floating point -> (N, classes).
+        """Return the probability of each class or label: images (N, H, W, C) uint8 or floating point -> (N, classes).
 
-        A model without classes returns its output unchanged. Floating point images are taken as normalized; it warns once of
-        such that look like pixels.
+        A model of numbers or features returns its output unchanged. Floating point images are taken as normalized; it warns
+        once of such that look like pixels.
         """
         if not isinstance(images, LazyImages):
             warn_of_pixels(self, np.asarray(images))
-        if not self.classes:
-            return self.logits_of(images, batch_size=batch_size, hand=hand)
-        return softmax(self.logits_of(images, batch_size=batch_size, hand=hand))
+        return answers(self.answer, self.logits_of(images, batch_size=batch_size, hand=hand))
 
     def trace(self, images: Any, labels: Any = None, *, hand: str = DEFAULT_HAND) -> dict[str, Array]:
         """Return every tensor of a forward pass, and with labels of a backward pass, under the name that the program uses.
@@ -390,10 +387,3 @@ class Model:
         from byhand.nn.torchvision import load  # noqa: PLC0415  (it takes Models)
 
         load(self, path)
-
-
-def _before_softmax(graph: Graph, output: Tensor) -> Tensor:
-    for node in graph.nodes:
-        if node.output is output and node.op is softmax:
-            return node.inputs["x"]  # type: ignore[no-any-return]
-    return output

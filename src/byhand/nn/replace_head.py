@@ -6,15 +6,21 @@ Source: Donahue et al. 2014, "DeCAF", arXiv 1310.1531: features that a network l
 from collections.abc import Sequence
 
 from byhand.errors import ArgumentError
-from byhand.graph import Graph, Node
+from byhand.graph import Graph, Node, Tensor
 from byhand.nn.graph_copy import boundary, copy_graph, copy_weights
 from byhand.nn.layers import GlobalAvgPool2d, Linear
 from byhand.nn.model import Model
 from byhand.ops.op import tree_leaves
 from byhand.shapes import integer
 
-# ops that may stand between the last weights and the logits
-TAIL_OPS = ("flatten", "reshape", "global_avg_pool", "avg_pool", "relu", "dropout", "transpose")
+HEAD_OPS = ("linear", "conv2d")
+# ops that may stand between the last weights and the outputs
+TAIL_OPS = (
+    *("flatten", "reshape", "global_avg_pool", "avg_pool", "dropout", "transpose", "slice"),
+    *("relu", "relu6", "clip", "tanh", "sigmoid", "hard_sigmoid", "softplus", "softmax", "exp", "log"),
+)
+# The same with a constant: MatMul and Add are two operators in ONNX, as is the division by a temperature.
+BINARY_TAIL_OPS = ("add", "subtract", "multiply", "divide")
 
 
 def replace_head(model: Model, classes: int | Sequence[str], frozen: bool, seed: int, unfreeze: int = 0) -> Model:
@@ -40,16 +46,32 @@ def replace_head(model: Model, classes: int | Sequence[str], frozen: bool, seed:
 
 def _head(model: Model) -> Node:
     """Return the node that holds a network's last weights."""
-    makers = {node.output.name: node for node in model.graph.nodes}
-    node = makers.get(model.logits.name)
-    while node is not None and node.op.name in TAIL_OPS:
-        node = makers.get(node.inputs["x"].name)
-    if node is None or node.op.name not in ("linear", "conv2d"):
+    node = last_before_tail(model.graph, model.logits)
+    if node is None or node.op.name not in HEAD_OPS:
         what = "its input" if node is None else f"{node.name} ({node.op.name})"
         raise ArgumentError(
             f"{model.name}: its output comes from {what}; expected a linear layer or a convolution to replace"
         )
     return node
+
+
+def last_before_tail(graph: Graph, tensor: Tensor) -> Node | None:
+    """Return the node from which only tail ops lead to a tensor; None for the graph's input."""
+    makers = {node.output.name: node for node in graph.nodes}
+    node = makers.get(tensor.name)
+    while node is not None and (before := _before_tail(node)) is not None:
+        node = makers.get(before.name)
+    return node
+
+
+def _before_tail(node: Node) -> Tensor | None:
+    """Return what a node of the tail reads beside constants, None for another node."""
+    if node.op.name in TAIL_OPS:
+        return node.inputs["x"]  # type: ignore[no-any-return]
+    if node.op.name in BINARY_TAIL_OPS:
+        computed = [tensor for tensor in tree_leaves(node.inputs.values()) if tensor.kind == "value"]
+        return computed[0] if len(computed) == 1 else None
+    return None
 
 
 def _frozen_nodes(graph: Graph, unfreeze: int) -> int:

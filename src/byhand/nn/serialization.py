@@ -49,6 +49,7 @@ def record(model: Model) -> tuple[dict[str, Any], dict[str, Array]]:
         "format": FORMAT_VERSION,
         "name": model.name,
         "classes": list(model.classes),
+        "task": model.task,
         "preprocessing": model.preprocessing.to_json(),
         "dtype": model.dtype.name,
         "graph": to_json(model.graph, model.output, model.auxiliary),
@@ -141,6 +142,7 @@ def _model(metadata: Any) -> Model:
         dtype=np.dtype(metadata["dtype"]),
         auxiliary=auxiliary,
         preprocessing=_preprocessing(metadata),
+        task=metadata.get("task"),  # absent in files of older versions: read from the graph
     )
 
 

@@ -3,6 +3,8 @@
 The features of a training set are then computed once, however many epochs the second part learns.
 """
 
+from typing import Any
+
 from byhand.errors import ArgumentError
 from byhand.graph import Graph
 from byhand.nn.graph_copy import boundary, copy_nodes, copy_weights
@@ -43,6 +45,7 @@ def split_frozen(model: Model) -> tuple[Model, Model]:
     x = graph.add_input(shape if len(shape) == 3 else (1, 1, *shape), graph.free_name("features"))
     copies = {features.name: x if len(shape) == 3 else Flatten()(x)}
     copy_nodes(graph, model.graph, nodes[start:], copies)
-    learner = Model(x, copies[model.logits.name], name=model.name, seed=None, classes=model.classes, dtype=model.dtype)
+    settings: dict[str, Any] = {"name": model.name, "classes": model.classes, "task": model.task, "dtype": model.dtype}
+    learner = Model(x, copies[model.output.name], seed=None, **settings)
     copy_weights(learner, model)
     return backbone, learner

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from byhand.errors import ShapeError
-from byhand.ops import softmax
+from byhand.nn.output_activation import values_after
 from byhand.ops.loss.softmax import check_labels
 from byhand.ops.op import Array
 from byhand.program.buffers import flat_views
@@ -31,10 +31,9 @@ def trace(model: Model, images: Any, labels: Any, hand: str) -> dict[str, Array]
         named = {model.graph.input.name: x} | model.parameters | vars(state)
         if labels is None:
             program = model.program(len(x), hand=hand, keep=True)
-            logits = program(x, model.p, state, program.arena)
-            if model.output is not model.logits:
-                named[model.output.name] = softmax(logits)
+            program(x, model.p, state, program.arena)
             named |= vars(program.arena)
+            named |= values_after(model.graph.up_to(model.output), named, hand)
         else:
             labels = check_labels(labels, len(model.classes))
             if labels.shape != (len(x),):

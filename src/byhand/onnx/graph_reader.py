@@ -20,6 +20,7 @@ from byhand.onnx.budget import MAX_DEPTH, MAX_EXPANDED_NODES, Budget
 from byhand.onnx.file_errors import BROKEN_FILE_ERRORS, describe
 from byhand.onnx.function_body import default_attributes, function_body
 from byhand.onnx.mapped_weights import MappedWeights
+from byhand.onnx.needed import needed_by
 from byhand.onnx.node_context import DOMAINS, NodeContext
 from byhand.onnx.reader_state import NamedGraph, ReaderState
 from byhand.onnx.readers import READERS
@@ -53,22 +54,41 @@ class GraphReader:
         self.opsets = _opset_versions(model.opset_import)
         self.functions = {(function.domain, function.name): function for function in model.functions}
         self.expanded_nodes = 0
+        self.failures: dict[str, FileError] | None = (
+            None  # by value, why it can't be read; None: the first one is raised
+        )
 
-    def run(self, graph: onnx.GraphProto, inputs: Mapping[str, OnnxValue]) -> dict[str, OnnxValue]:
-        """Return the outputs of a graph by name, from its inputs by name."""
+    def run(
+        self, graph: onnx.GraphProto, inputs: Mapping[str, OnnxValue], wanted: Sequence[str] | None = None
+    ) -> dict[str, OnnxValue]:
+        """Return the outputs of a graph by name, from its inputs by name.
+
+        wanted: the names of some values, by default all outputs; only the nodes and weights that they need are read.
+        """
         scope: MutableMapping[str, OnnxValue] = dict(inputs)
         if self.state.depth:
             scope = ChainMap({}, inputs)  # type: ignore[arg-type]
         else:
             sizes = (value.size for value in inputs.values() if isinstance(value, np.ndarray))
             self.state.budget.allow(INPUT_GROWTH * max(sizes, default=0))
+        nodes, needed = (list(graph.node), None) if wanted is None else needed_by(graph, wanted)
+        names = [output.name for output in graph.output] if wanted is None else wanted
         for i, tensor in enumerate(graph.initializer):
-            if tensor.name not in inputs:
+            if tensor.name not in inputs and (needed is None or tensor.name in needed):
                 scope[tensor.name] = self.state.add_initializer(tensor, i if graph is self.model.graph else None)
         if graph.sparse_initializer:
             raise UnsupportedError("it holds sparse tensors; byhand reads dense ones")
-        self._walk(graph.node, scope, self.opsets, {}, [output.name for output in graph.output])
-        return {output.name: _lookup(scope, output.name, "the graph's output") for output in graph.output}
+        self._walk(nodes, scope, self.opsets, {}, names)
+        read = [name for name in names if self.failures is None or name not in self.failures]
+        return {name: _lookup(scope, name, "the graph's output") for name in read}
+
+    def run_each(
+        self, graph: onnx.GraphProto, inputs: Mapping[str, OnnxValue], wanted: Sequence[str]
+    ) -> tuple[dict[str, OnnxValue], dict[str, FileError]]:
+        """Return those of the wanted values that can be read, and why the others can't, by name."""
+        self.failures = {}
+        found = self.run(graph, inputs, wanted)
+        return found, {name: self.failures[name] for name in wanted if name in self.failures}
 
     def run_branch(self, graph: onnx.GraphProto, scope: Mapping[str, OnnxValue]) -> dict[str, OnnxValue]:
         """Return the outputs of a branch, which may use any value of the graph around it."""
@@ -95,14 +115,27 @@ class GraphReader:
         last_use = {name: i for i, node in enumerate(nodes) for name in node.input}
         for i, proto in enumerate(nodes):
             node = NodeContext(self.state, proto, opsets, function_attributes, scope, self.run_branch)
-            inputs = [_lookup(scope, name, node) if name else None for name in proto.input]
-            for name, value in zip(proto.output, self.apply(node, inputs), strict=False):
+            for name, value in zip(proto.output, self._read(node), strict=False):
                 if name:
                     scope[name] = value
             if self.state.depth == 0 and not branches:  # free what no later node reads
                 for name in set(proto.input):
                     if last_use.get(name) == i and name not in outputs:
                         scope.pop(name, None)
+
+    def _read(self, node: NodeContext) -> Sequence[Any]:
+        """Return the outputs of a node; where failures are kept, none for a node that can't be read."""
+        kept = self.failures if self.state.depth == 0 else None
+        if kept is not None and (failed := next((name for name in node.proto.input if name in kept), None)):
+            kept |= dict.fromkeys(node.outputs, kept[failed])
+            return []
+        try:
+            return self.apply(node, [_lookup(node.scope, name, node) if name else None for name in node.proto.input])
+        except FileError as error:
+            if kept is None:
+                raise
+            kept |= dict.fromkeys(node.outputs, error)
+            return []
 
     def apply(self, node: NodeContext, inputs: list[OnnxValue | None]) -> Sequence[Any]:
         """Return the outputs of a node."""

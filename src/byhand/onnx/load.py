@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +14,23 @@ from onnx import TensorProto
 from byhand.data.open_file import open_regular_file
 from byhand.data.preprocessing import Preprocessing
 from byhand.errors import FileError, UnsupportedError
-from byhand.graph import Graph, Tensor
+from byhand.graph import Graph
 from byhand.graph.serial import MAX_AXES, check_sizes
 from byhand.nn.model import Model
 from byhand.onnx.file_errors import file_errors
 from byhand.onnx.graph_reader import GraphReader
 from byhand.onnx.mapped_weights import MappedWeights, read_model
 from byhand.onnx.metadata import read_metadata
+from byhand.onnx.needed import inputs_of
 from byhand.onnx.node_context import python_name
+from byhand.onnx.outputs import Output, choose, read_outputs
 from byhand.onnx.reader_state import NamedGraph
 from byhand.onnx.readers.constant import FLOATING_TYPES
+from byhand.onnx.settle_task import settle_task
 from byhand.onnx.symbol import NHWC, OnnxValue, Symbol
-from byhand.ops import flatten, transpose
 from byhand.shapes import Shape
 
-MAX_CLASSES = 2**20  # a longer output vector is not taken for logits
+MAX_OUTPUTS = 64  # that are compared, to find the classes among them
 # A weight of more bytes is copied into the model, and its pages of the file are given back before the next one.
 RELEASED_BYTES = 1024 * 1024
 CHANNEL_COUNTS = (1, 3, 4)  # by which the channel axis of an image is recognized
@@ -51,17 +53,21 @@ def load(
     output: str | None = None,
     input_shape: Sequence[int] | None = None,
     classes: Sequence[str] | None = None,
+    task: str | None = None,
     mean: Any = None,
     std: Any = None,
+    notes: list[str] | None = None,
 ) -> Model:
     """Return the network in an ONNX file as a Model, which predicts, explains and trains like any other.
 
-    output: the name of a graph output, by default the first; input_shape: an image's (H, W, C), where the file leaves it
-    open; classes: their names; mean, std: the normalization (pixel / 255 - mean) / std, by default what byhand wrote into the
-    file, else 0 and 1. A layer is named after its ONNX output, with '_' for characters that Python names can't hold.
+    output: the name of a graph output (or of any value in the graph), by default the one that holds the classes; input_shape:
+    an image's (H, W, C), where the file leaves it open; classes: their names, by default those in the file's metadata or in a
+    config.json beside it; task: what the output answers (see nn/task.py), by default read from the graph; mean, std: the
+    normalization (pixel / 255 - mean) / std, by default what the metadata say, else 0 and 1; notes: gets what was assumed. A
+    layer is named after its ONNX output, with '_' for characters that Python names can't hold.
 
     Raises FileError where the file is missing or broken; UnsupportedError, which names operator, node and opset, where the
-    graph needs what byhand does not have.
+    graph needs what byhand does not have, or where several outputs may be the classes.
 
     >>> import tempfile
     >>> import byhand as bh
@@ -71,32 +77,31 @@ def load(
     ...     load(f"{folder}/lenet5.onnx")
     <model lenet5: (28, 28, 1) -> 10 classes, 61,706 parameters>
     """
-    path = Path(path)
+    path, notes = Path(path), [] if notes is None else notes
     with open_regular_file(path, "an ONNX model"):
         pass
     with file_errors(f"{path} is no ONNX model that byhand can use: ", f"{path}: "):
         proto, mapped_weights = _read_file(path)
-        image = _image_input(proto.graph)
-        shape, layout, batch = _input_layout(image, input_shape, written_by_byhand=proto.producer_name == "byhand")
+        metadata = read_metadata(proto, path)
+        wanted, image = _wanted_outputs(proto.graph, output)
+        elem_type = image.type.tensor_type.elem_type
+        shape, layout, batch = _input_layout(
+            image, input_shape, metadata.get("image_size"), written_by_byhand=proto.producer_name == "byhand"
+        )
         graph = NamedGraph()
         symbol = Symbol(graph.add_input(tuple(shape[axis] for axis in layout[1:])), layout)
         reader = GraphReader(proto, "arrays", graph, batch, path.parent, mapped_weights)
-        result = _choose_output(reader.run(proto.graph, {image.name: symbol}), output)
-        tensor = _as_logits(graph, result)
-        check_sizes(graph)
-        _check_batch(graph.up_to(tensor))
-
-        metadata, elem_type = read_metadata(proto), image.type.tensor_type.elem_type
-        if classes is None:
-            classes = metadata.get("classes")
-        if len(tensor.shape) != 2 or (classes is None and tensor.shape[1] > MAX_CLASSES):
-            classes = ()
+        chosen = _read_wanted(reader, {image.name: symbol}, wanted, _name_count(classes, metadata), notes)
+        check_sizes(graph.up_to(chosen.tensor))
+        _check_batch(graph.up_to(chosen.tensor))
+        task, classes = settle_task(graph, chosen, metadata, task, classes, notes)
         assert graph.input is not None
         model = Model(
             graph.input,
-            tensor,
+            chosen.tensor,
             name=metadata.get("name") or python_name(path.stem),
             classes=classes,
+            task=task,
             mean=mean,
             std=std,
             preprocessing=_preprocessing(metadata, elem_type),
@@ -105,6 +110,24 @@ def load(
         )
         _copy_weights(model, reader, mapped_weights)
         return model
+
+
+def _name_count(classes: Sequence[str] | None, metadata: dict[str, Any]) -> int | None:
+    names = metadata.get("classes") if classes is None else classes
+    return len(names) if names else None
+
+
+def _read_wanted(
+    reader: GraphReader, inputs: dict[str, OnnxValue], wanted: list[str], names: int | None, notes: list[str]
+) -> Output:
+    """Return the output that holds the classes: the only wanted one, or the likeliest of those that can be read."""
+    graph, main = reader.state.graph, reader.model.graph
+    assert graph is not None
+    if len(wanted) == 1:
+        values, failures = reader.run(main, inputs, wanted), dict[str, FileError]()
+    else:
+        values, failures = reader.run_each(main, inputs, wanted)
+    return choose(graph, read_outputs(graph, values, reader.state.weights), failures, names, notes)
 
 
 def _preprocessing(metadata: dict[str, Any], elem_type: int) -> Preprocessing:
@@ -123,27 +146,43 @@ def _read_file(path: Path) -> tuple[onnx.ModelProto, MappedWeights | None]:
     return proto, mapped_weights
 
 
-def _image_input(graph: onnx.GraphProto) -> onnx.ValueInfoProto:
-    """Return the one graph input that has no initializer and that a node reads."""
-    stored, used = {tensor.name for tensor in graph.initializer}, set(_used_names(graph))
-    inputs = [value for value in graph.input if value.name not in stored and value.name in used]
-    if len(inputs) != 1:
-        names = ", ".join(value.name for value in inputs)
-        raise UnsupportedError(f"it has {len(inputs)} inputs ({names}); byhand runs networks of one image")
-    return inputs[0]  # type: ignore[no-any-return]
+def _wanted_outputs(graph: onnx.GraphProto, output: str | None) -> tuple[list[str], onnx.ValueInfoProto]:
+    """Return the names of the outputs that may hold the classes, and the one input that they need.
 
-
-def _used_names(graph: onnx.GraphProto) -> Iterator[str]:
-    """Yield the names that a graph's nodes read, also those inside branches."""
-    for node in graph.node:
-        yield from node.input
-        for attribute in node.attribute:
-            for branch in (attribute.g, *attribute.graphs):
-                yield from _used_names(branch)
+    output: the name of the wanted one, or of any value of the graph.
+    """
+    listed = [value.name for value in graph.output]
+    if not listed:
+        raise FileError("it has no output; expected one or more")
+    if output is not None:
+        if output not in {*listed, *(name for node in graph.node for name in node.output if name)}:
+            raise FileError(f"it has no output '{output[:80]}'; it has {', '.join(listed[:MAX_OUTPUTS])}")
+        listed = [output]
+    if len(listed) > MAX_OUTPUTS:
+        raise UnsupportedError(f"it has {len(listed)} outputs ({', '.join(listed[:3])}, ...): choose with output=NAME")
+    inputs = {name: inputs_of(graph, [name]) for name in listed}
+    of_images = {name: values[0] for name, values in inputs.items() if len(values) == 1}
+    images = {value.name for value in of_images.values()}
+    if len(images) == 1:
+        return list(of_images), next(iter(of_images.values()))
+    if images:
+        told = ", ".join(f"{name} of {value.name}" for name, value in of_images.items())
+        raise UnsupportedError(f"its outputs have different inputs ({told}): choose with output=NAME")
+    stored = {tensor.name for tensor in graph.initializer}
+    several = next((values for values in inputs.values() if values), None)
+    several = several or [value for value in graph.input if value.name not in stored]
+    if len(several) == 1:  # no output needs it: reading says why
+        return listed, several[0]
+    names = ", ".join(value.name for value in several)
+    raise UnsupportedError(f"it has {len(several)} inputs ({names}); byhand runs networks of one image")
 
 
 def _input_layout(
-    image: onnx.ValueInfoProto, input_shape: Sequence[int] | None, *, written_by_byhand: bool
+    image: onnx.ValueInfoProto,
+    input_shape: Sequence[int] | None,
+    metadata_size: Shape | None,
+    *,
+    written_by_byhand: bool,
 ) -> tuple[Shape, Shape, int]:
     """Return the input's shape in ONNX's order with a batch of one, its layout in byhand, and the declared batch size.
 
@@ -169,38 +208,15 @@ def _input_layout(
                 f"input_shape is {tuple(input_shape)}; its input '{name}' has {len(rest)} axes beside the batch"
             )
         rest = [input_shape[layout.index(axis) - 1] for axis in range(1, len(sizes))]
+    if len(rest) == 3 and None in rest and metadata_size is not None:  # (height, width) that the exporter noted
+        for axis, size in zip(layout[1:3], metadata_size):
+            rest[axis - 1] = rest[axis - 1] or size
     if None in rest:
         spelled = ", ".join(dim.dim_param or str(dim.dim_value or "?") for dim in dims)
         raise FileError(
             f"its input '{name}' leaves its size open, ({spelled}); tell it with input_shape=(height, width, channels)"
         )
     return (1, *rest), layout, batch or 1
-
-
-def _choose_output(outputs: dict[str, OnnxValue], name: str | None) -> Symbol:
-    """Return a graph output by name, by default the first."""
-    if not outputs:
-        raise FileError("it has no output; expected one or more")
-    if name is not None and name not in outputs:
-        raise FileError(f"it has no output '{name[:80]}'; it has {', '.join(outputs)}")
-    result = outputs[name if name is not None else next(iter(outputs))]
-    if not isinstance(result, Symbol):
-        raise UnsupportedError("its output does not depend on its input")
-    return result
-
-
-def _as_logits(graph: Graph, result: Symbol) -> Tensor:
-    """Return the output as (N, classes), where it is that or (N, classes, 1, 1); else in byhand's layout."""
-    tensor, makers = result.tensor, {node.output.name: node for node in graph.nodes}
-    if sum(size > 1 for size in tensor.shape[1:]) > 1 or (len(tensor.shape) > 2 and max(tensor.shape[1:]) == 1):
-        layout = NHWC if result.ndim == 4 else tuple(range(result.ndim))
-        axes = tuple(result.layout.index(axis) for axis in layout)
-        return tensor if result.layout == layout else graph.add(transpose, {"x": tensor}, {"axes": axes})
-    while len(tensor.shape) != 2 and (node := makers.get(tensor.name)) is not None:
-        if node.op.name not in ("reshape", "flatten", "transpose"):
-            return graph.add(flatten, {"x": tensor}, {})
-        tensor = node.inputs["x"]
-    return tensor
 
 
 def _check_batch(graph: Graph) -> None:

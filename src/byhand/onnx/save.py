@@ -13,6 +13,7 @@ from byhand.errors import UnsupportedError
 from byhand.files import write_whole
 from byhand.graph import Graph, Node
 from byhand.nn.model import Model
+from byhand.nn.with_activation import with_probabilities
 from byhand.onnx.graph_writer import GraphWriter
 from byhand.onnx.metadata import PREFIX
 from byhand.onnx.writers import NOT_WRITTEN, WRITERS
@@ -22,9 +23,11 @@ GELU_OPSET = 20
 IR_VERSION = 9  # of the file format, 2023
 
 
-def save(model: Model, path: str | os.PathLike[str]) -> None:
+def save(model: Model, path: str | os.PathLike[str], *, softmax: bool = False) -> None:
     """Write a model as an ONNX file, whole or not at all: inference only, on normalized images (N, C, H, W).
 
+    softmax: end in probabilities (of labels, in a sigmoid), not in logits, where the model ends in logits. The metadata's
+    byhand.output says which: "logits", "log-probabilities", "probabilities", "numbers" or "features".
     Class names and the normalization of pixels go into the file's metadata, where `byhand.onnx.load` finds them.
 
     Raises UnsupportedError, which names the layer and its op, where ONNX has no such operator; FileError where the file can't
@@ -37,11 +40,26 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
     ...     onnx.load(f"{folder}/lenet5.onnx")
     <model lenet5: (28, 28, 1) -> 10 classes, 61,706 parameters>
     """
-    write_whole(path, as_onnx(model).SerializeToString())
+    write_whole(path, as_onnx(model, softmax=softmax).SerializeToString())
 
 
-def as_onnx(model: Model) -> onnx.ModelProto:
-    """Return a model as an ONNX message."""
+def output_kind(model: Model) -> str:
+    """Return what the output of a model's graph is.
+
+    >>> import byhand as bh
+    >>> output_kind(bh.models.create("lenet5"))
+    'logits'
+    """
+    if model.task not in ("classes", "labels"):
+        return model.task
+    kinds = {"none": "logits", "bounded": "logits", "log_softmax": "log-probabilities"}
+    return kinds.get(model.answer.activation, "probabilities")
+
+
+def as_onnx(model: Model, *, softmax: bool = False) -> onnx.ModelProto:
+    """Return a model as an ONNX message; softmax: see `save`."""
+    if softmax and output_kind(model) != "probabilities":
+        model = with_probabilities(model)
     graph = model.graph.up_to(model.output)
     writer = GraphWriter(graph, model.parameters | vars(model.state), model.dtype)
     for node in graph.nodes:
@@ -83,8 +101,8 @@ def _opset(writer: GraphWriter) -> int:
 
 def _metadata(model: Model) -> dict[str, Any]:
     """Return what ONNX has no field for: `byhand.onnx.load` reads it back."""
-    metadata: dict[str, Any] = {"name": model.name, "mean": model.mean, "std": model.std}
-    metadata["preprocessing"] = model.preprocessing.to_json()
+    metadata: dict[str, Any] = {"name": model.name, "mean": model.mean, "std": model.std, "task": model.task}
+    metadata |= {"output": output_kind(model), "preprocessing": model.preprocessing.to_json()}
     if model.classes != tuple(map(str, range(len(model.classes)))):
         metadata["classes"] = list(model.classes)
     return metadata

@@ -7,7 +7,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from html import escape
 from importlib.metadata import version
@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from byhand.errors import ArgumentError
+from byhand.errors import ArgumentError, NotFiniteError
 from byhand.kernels import cdiv
 from byhand.nn import Model
 from byhand.nn.receptive_field import last_feature_map
+from byhand.nn.with_activation import as_two_classes
 from byhand.ops.op import Array
 from byhand.page.network import facts_of, field_centers_of, ops_of, rows_of, spec_of
 from byhand.page.record import record_channels
@@ -38,6 +39,7 @@ CLASSIFIER_MAX_MACS = 600_000_000
 CLASSIFIER_MAX_PARAMETERS = 8_000_000
 RECORDED_IMAGES = 4  # test images of a network that the page does not compute, without images from the user
 NAME_MAX_LETTERS = 80  # of a class
+FINITE_CHECK_IMAGES = 4  # whose answers must be finite
 GENERATOR = "byhand look"  # by which its own files are known again
 
 
@@ -72,17 +74,23 @@ class Look:
 def document(look: Look) -> bytes:
     """Return the page.
 
-    Raises ArgumentError for a network that has no classes or takes no images, and for a classifier that is too large for a
-    page to compute.
+    A network of one sigmoid is shown as one of two classes. Raises ArgumentError for a network that has no classes or takes
+    no images, and for a classifier that is too large for a page to compute; NotFiniteError where it answers NaN.
 
     >>> import byhand as bh
     >>> page = document(Look(bh.models.create("article"), tests=bh.data.load("mnist")[1].images[:10]))
     >>> page[:15], b"<script src" in page, len(page) < 500_000
     (b'<!doctype html>', False, True)
     """
+    look = replace(look, model=as_two_classes(look.model))
     model = look.model
     if not model.classes:
         raise ArgumentError(f"{model.name} has no classes: a page shows classifiers only; use `byhand trace`")
+    if not model.trainable:
+        what = "labels, each by itself" if model.task == "labels" else "probabilities that come from no logits"
+        raise ArgumentError(
+            f"{model.name} gives {what}: a page shows one of several classes; use byhand predict or explain"
+        )
     if len(model.input_shape) != 3 or model.input_shape[2] not in (1, 3):
         raise ArgumentError(f"{model.name} takes {model.input_shape}; a page shows networks of images, gray or color")
     script, found, refused = hands(sorted(ops_of(model)))
@@ -95,6 +103,8 @@ def document(look: Look) -> bytes:
     if look.classifier and not computes:
         why = next(iter(refused.values()), f"it has {facts['macs']:,} multiply-adds and {numbers.size:,} numbers")
         raise ArgumentError(f"{model.name} can't run in a page: {why}; --onnx writes it for other programs")
+    if not np.isfinite(model.predict(_images(look)[:FINITE_CHECK_IMAGES])).all():
+        raise NotFiniteError(f"{model.name} gives NaN or infinity; `byhand trace` shows where it first occurs")
     samples, tests, labels = _samples(look, computes)
     cam = last_feature_map(model)
     data: dict[str, Any] = {

@@ -65,12 +65,17 @@ class Loss:
         weights = None if class_weight is None else class_weights(class_weight, model.classes)
         if kind != "cross_entropy" and (label_smoothing or weights):
             raise ArgumentError("Trainer: label_smoothing and class_weight are for loss='cross_entropy'")
+        if kind == "cross_entropy" and model.classes and not model.trainable:
+            raise ArgumentError(
+                f"Trainer: {model.name} gives {model.task}, not one of several classes; take loss='bce', or see replace_head"
+            )
         if not model.classes and kind == "cross_entropy":
             raise ArgumentError(
                 f"Trainer: {model.name} has no classes; take loss='mse', 'bce' or a function, or give it classes"
             )
         shape = model.logits.shape[1:]
-        return cls(kind, shape, len(model.classes), model.dtype, label_smoothing, weights)
+        count = 0 if model.answer.binary else len(model.classes)  # one logit has no one-hot labels
+        return cls(kind, shape, count, model.dtype, label_smoothing, weights)
 
     @property
     def name(self) -> str:

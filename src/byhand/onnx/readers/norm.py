@@ -12,6 +12,7 @@ from byhand.onnx.symbol import OnnxValue, Symbol, dtype_of, from_layout, layout_
 from byhand.ops import batch_norm, layer_norm, lrn
 from byhand.ops.op import Array
 
+TRAINING_MODE_OPSET = 14  # since which BatchNormalization has an attribute for it
 MAX_MASK_ELEMENTS = 2**24  # of Dropout's mask, where no element is dropped
 
 
@@ -29,10 +30,22 @@ def read_batch_norm(
     if not node.attribute("spatial", 1):
         raise node.unsupported("it normalizes each pixel by itself (spatial=0); byhand has one statistic a channel")
     if node.attribute("training_mode", 0):
-        return _training_batch_norm(node, node.constant(x, "training input"), *statistics)
+        return _training_batch_norm(node, _array_in_training(node, x), *statistics)
+    if node.opset < TRAINING_MODE_OPSET and any(node.outputs[1:]) and isinstance(x, Symbol):
+        _array_in_training(node, x)  # more than one output: training mode, before there was an attribute
     if not isinstance(x, Symbol):
         statistics[2:] = [array.copy() for array in statistics[2:]]  # an op may write its state
     return _batch_norm(node, x, *statistics)
+
+
+def _array_in_training(node: NodeContext, x: OnnxValue) -> Array:
+    """Return an array that a node in training mode takes, or raise the error for what depends on the image."""
+    if isinstance(x, Symbol):
+        raise node.unsupported(
+            "it is in training mode, where an image's answer depends on chance or on its batch; export the network in "
+            "evaluation mode: model.eval() and training=TrainingMode.EVAL in PyTorch, training=False in Keras"
+        )
+    return x
 
 
 def _batch_norm(node: NodeContext, x: OnnxValue, scale: Array, bias: Array, mean: Array, var: Array) -> OnnxValue:
@@ -123,7 +136,7 @@ def read_dropout(
     rate = 0.5 if ratio is None else float(node.constant(ratio, "ratio"))
     mask = np.ones(x.shape, bool) if prod(x.shape) < MAX_MASK_ELEMENTS else None
     if training is not None and node.constant(training, "training mode").item() and rate > 0:
-        array = node.constant(x, "input")
+        array = _array_in_training(node, x)
         node.reserve(*array.shape)
         mask = np.random.RandomState(node.attribute("seed")).uniform(0, 1, array.shape) >= rate
         x = (mask * array / (1 - rate)).astype(array.dtype)

@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from byhand.errors import ArgumentError, UnknownNameError
+from byhand.errors import ArgumentError, NotFiniteError, UnknownNameError
 from byhand.kernels import cdiv
 from byhand.nn import Model
 from byhand.nn.gradients import grad_cam, trace_gradients
 from byhand.nn.receptive_field import FieldGrid, feature_maps, last_feature_map, lay_over
+from byhand.nn.task import grad_logits
 from byhand.ops import DEFAULT_HAND
 from byhand.ops.op import Array, tree_leaves
 from byhand.shapes import integer, pair
@@ -63,8 +64,8 @@ def explain(
     index: of the class, by default the most probable; layer: whose feature maps Grad-CAM weights, by default
     `last_feature_map(model)`.
 
-    Raises ArgumentError where the layer has no feature maps, the class does not exist, the model has no classes, or its output
-    is not finite.
+    Raises ArgumentError where the layer has no feature maps, the class does not exist, or the model has no classes;
+    NotFiniteError where its answer is NaN or infinite.
 
     >>> import byhand as bh
     >>> model = bh.models.create("lenet5")
@@ -79,7 +80,7 @@ def explain(
         raise ArgumentError(f"{model.name} takes {model.input_shape}; expected a network of images, (H, W, C)")
     probabilities = model.predict(image[None], batch_size=1, hand=hand)[0]
     if not np.isfinite(probabilities).all():
-        raise ArgumentError(f"{model.name} gives NaN for this image; `byhand trace` shows where it first occurs")
+        raise NotFiniteError(f"{model.name} gives NaN for this image; `byhand trace` shows where it first occurs")
     index = int(probabilities.argmax()) if index is None else _check_class(model, index)
     graph = model.graph.up_to(model.logits)
     maps = feature_maps(graph)
@@ -100,7 +101,7 @@ def explain(
         found |= {"first": first.name, "filters": values[first.inputs["weight"].name]}
     seen = saliency(values[f"grad_{graph.input.name}"][0])
     if not all(np.isfinite(heat_map).all() for heat_map in (seen, found.get("cam", seen))):
-        raise ArgumentError(f"{model.name}: the gradient of this image's score is NaN or infinite")
+        raise NotFiniteError(f"{model.name}: the gradient of this image's score is NaN or infinite")
     return Explanation(
         image=image,
         index=index,
@@ -183,13 +184,14 @@ def _starts(side: int, part: int, step: int) -> list[int]:
 def gradients(model: Model, images: Any, index: int, *, hand: str = DEFAULT_HAND) -> dict[str, Array]:
     """Return the values of `model.trace(images)`, and d logit[index] / d value of each as `grad_<name>`, per image.
 
+    The logit is that before a softmax or sigmoid, whose own gradient is 0 where it is saturated.
+
     >>> import byhand as bh
     >>> found = gradients(bh.models.create("article"), np.zeros((1, 28, 28, 1)), 3)
     >>> found["conv1"].shape, found["grad_conv1"].shape, found["grad_images"].shape
     ((1, 26, 26, 8), (1, 26, 26, 8), (1, 28, 28, 1))
     """
-    grad = np.zeros((len(images), len(model.classes)), model.dtype)
-    grad[:, _check_class(model, index)] = 1
+    grad = grad_logits(model.answer, _check_class(model, index), len(images), model.dtype)
     return trace_gradients(model, images, grad, hand=hand)
 
 

@@ -1,0 +1,201 @@
+"""Class names as other programs write them: text files, JSON, CSV, and the literals of other exporters.
+
+    one name per line                       the order is that of the lines
+    0 cat, 0: cat, 0,cat                    numbered lines, from 0 or 1, in any order
+    n01440764 tench                         WordNet's numbers, as ImageNet's lists have them
+    id,name and rows                        a CSV with a header, the columns by their names
+    ["cat", "dog"], {"0": "cat"}            JSON: a list, index -> name, or name -> index (Keras' class_indices)
+    {0: 'cat', 1: 'dog'}                    the same as a Python literal (ultralytics)
+
+Text is UTF-8 or UTF-16, with or without a byte-order mark, with any line ends. Nothing in it is executed.
+"""
+
+import ast
+import csv
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from byhand.errors import FileError
+
+MAX_BYTES = 2**24  # of a file of names, or of a metadata entry
+BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+NUMBERED = re.compile(r"(\d{1,7})(?:\s*[:,;\t]\s*|\s+)(\S.*)", re.ASCII)
+NAME_NUMBER = re.compile(r"(\S.*?)\s*[,;\t]\s*(\d{1,7})", re.ASCII)
+WORDNET = re.compile(r"n\d{8}\s+(\S.*)", re.ASCII)
+# Headers of a CSV's columns.
+NAME_COLUMNS = (
+    "name",
+    "class_name",
+    "classname",
+    "label_name",
+    "class",
+    "label",
+    "category",
+    "title",
+    "names",
+    "labels",
+)
+NUMBER_COLUMNS = ("id", "index", "idx", "class_id", "classid", "label_id", "number", "class_index", "")
+# Keys of a JSON object, or of a model's metadata, that hold names.
+NAME_KEYS = ("id2label", "names", "class_names", "classes", "labels", "label_names", "class_indices", "label2id")
+STRING = r"""'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*\""""
+LITERAL_ITEM = re.compile(rf"\s*(?:({STRING}|\d{{1,7}})\s*:\s*)?({STRING}|\d{{1,7}})\s*(?:,|$)")
+
+
+def read_class_names(path: Path) -> tuple[str, ...]:
+    """Return the class names in a file.
+
+    Raises FileError where it can't be read, is no text, or leaves out a number.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise FileError(f"{path} has {path.stat().st_size:,} bytes; expected class names, at most {MAX_BYTES:,}")
+        data = path.read_bytes()
+        names = names_from_text(decode(data), is_csv=path.suffix.lower() in (".csv", ".tsv"))
+    except OSError as error:
+        raise FileError(f"can't read the class names in {path}: {error.strerror}") from None
+    except UnicodeError:
+        raise FileError(
+            f"can't read the class names in {path}: it is not text in UTF-8 or UTF-16; save it as UTF-8"
+        ) from None
+    except ValueError as error:
+        raise FileError(f"can't read the class names in {path}: {error}") from None
+    return names
+
+
+def decode(data: bytes) -> str:
+    """Return text in UTF-8 or UTF-16; raises UnicodeError for another encoding.
+
+    >>> decode(b"\\xff\\xfec\\x00a\\x00t\\x00"), decode(b"\\xef\\xbb\\xbfcat")
+    ('cat', 'cat')
+    """
+    encoding = next((name for mark, name in BOMS if data.startswith(mark)), None)
+    if encoding is None and len(data) > 2 and 0 in data[:2]:  # UTF-16 without a mark: one of two letters' bytes is 0
+        encoding = "utf-16-le" if data[1] == 0 else "utf-16-be"
+    text = data.decode(encoding or "utf-8")
+    if "\0" in text:
+        raise UnicodeError("it holds zero bytes")
+    return text
+
+
+def names_from_text(text: str, *, is_csv: bool = False) -> tuple[str, ...]:
+    """Return the class names in a text; raises ValueError where there are none, or some are missing.
+
+    >>> names_from_text("1: dog\\r\\n0: cat\\r\\n\\r\\n"), names_from_text("{0: 'cat', 1: 'dog'}")
+    (('cat', 'dog'), ('cat', 'dog'))
+    >>> names_from_text("id,name\\n0,cat\\n1,dog\\n"), names_from_text("tench, Tinca tinca\\ngoldfish")
+    (('cat', 'dog'), ('tench, Tinca tinca', 'goldfish'))
+    """
+    text = text.strip().removeprefix("\ufeff")
+    if text.startswith(("[", "{")):
+        return names_from_json(_parsed(text))
+    lines = [line.strip() for line in text.splitlines()]
+    empty = next((number for number, line in enumerate(lines, 1) if not line), None)
+    if empty is not None:
+        raise ValueError(f"line {empty} is empty; expected a name in each line")
+    if not lines:
+        raise ValueError("it is empty; expected a name in each line")
+    if (table := _from_table(lines, is_csv)) is not None:
+        return table
+    for pattern, number, name in ((NUMBERED, 1, 2), (NAME_NUMBER, 2, 1)):
+        found = [match for line in lines if (match := pattern.fullmatch(line)) is not None]
+        if len(found) == len(lines) and (ordered := _ordered([(int(m[number]), _unquoted(m[name])) for m in found])):
+            return ordered
+    wordnet = [match[1] for line in lines if (match := WORDNET.fullmatch(line)) is not None]
+    return tuple(wordnet) if len(wordnet) == len(lines) else tuple(map(_unquoted, lines))
+
+
+def names_from_json(value: Any) -> tuple[str, ...]:
+    """Return the class names in a parsed JSON value; raises ValueError where it holds none.
+
+    >>> names_from_json({"cat": 0, "dog": 1}), names_from_json({"id2label": {"1": "dog", "0": "cat"}})
+    (('cat', 'dog'), ('cat', 'dog'))
+    """
+    if isinstance(value, Mapping):
+        inner = next((value[key] for key in NAME_KEYS if isinstance(value.get(key), (Mapping, list))), None)
+        if inner is not None:
+            return names_from_json(inner)
+        pairs = list(value.items())
+        if pairs and all(isinstance(number, int) and not isinstance(number, bool) for _, number in pairs):
+            pairs = [(number, name) for name, number in pairs]  # name -> index
+        if pairs and all(
+            str(number).isascii() and str(number).isdecimal() and _is_name(name) for number, name in pairs
+        ):
+            if ordered := _ordered([(int(str(number)[:8]), str(name)) for number, name in pairs]):
+                return ordered
+            raise ValueError("its numbers are not 0, 1, 2, ...; expected one name for each class")
+    elif isinstance(value, Sequence) and not isinstance(value, str) and value:
+        if all(map(_is_name, value)):
+            return tuple(map(str, value))
+        if all(isinstance(item, Mapping) and _is_name(item.get("name")) for item in value):
+            return tuple(str(item["name"]) for item in value)
+        if all(isinstance(item, list) and len(item) == 2 and isinstance(item[0], str) for item in value):
+            return tuple(str(item[1]) for item in value)  # (WordNet's number, name)
+    raise ValueError("it holds no class names; expected a list of names, or a name for each number")
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, (str, int, float)) and not isinstance(value, bool)
+
+
+def _parsed(text: str) -> Any:
+    """Return JSON, or a Python literal of strings and integers: a list, or a dict."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("its brackets are nested too deeply") from None
+    except ValueError as error:
+        if text[-1:] != {"[": "]", "{": "}"}[text[0]] or "[" in text[1:2] or "{" in text[1:2]:
+            raise ValueError(f"it is no JSON: {error}") from None
+    items, inside, at = list[tuple[str, str]](), text[1:-1].strip(), 0
+    while at < len(inside):
+        found = LITERAL_ITEM.match(inside, at)
+        if found is None or (found[1] is None) != (text[0] == "["):
+            raise ValueError(f"it is no list and no dict of names, at {inside[at : at + 20]!r}")
+        items.append((found[1] or "", found[2]))
+        at = found.end()
+    if text[0] == "[":
+        return [_literal(value) for _, value in items]
+    return {_literal(key): _literal(value) for key, value in items}
+
+
+def _literal(text: str) -> Any:
+    """Return a string or an integer that stands in a Python literal."""
+    return ast.literal_eval(text) if text[0] in "'\"" else int(text)
+
+
+def _ordered(pairs: Sequence[tuple[int, str]]) -> tuple[str, ...]:
+    """Return names in the order of their numbers, which are 0 ... n - 1 or 1 ... n; () where they are not."""
+    by_number = dict(pairs)
+    for first in (0, 1):
+        if len(by_number) == len(pairs) and by_number.keys() == {*range(first, first + len(pairs))}:
+            return tuple(by_number[number] for number in sorted(by_number))
+    return ()
+
+
+def _unquoted(name: str) -> str:
+    return name[1:-1] if len(name) > 1 and name[0] == name[-1] == '"' else name
+
+
+def _from_table(lines: Sequence[str], is_csv: bool) -> tuple[str, ...] | None:
+    """Return the names in a CSV with a header, None for other lines."""
+    delimiter = next((mark for mark in "\t;," if mark in lines[0]), ",")
+    rows = list(csv.reader(lines, delimiter=delimiter))
+    header = [cell.strip().lower() for cell in rows[0]]
+    name = next((header.index(column) for column in NAME_COLUMNS if column in header), None)
+    alone = header in ([column] for column in NAME_COLUMNS)
+    if len(rows) < 2 or name is None or (alone and not is_csv) or any(len(row) != len(header) for row in rows):
+        if is_csv and all(len(row) == 1 for row in rows):
+            return tuple(row[0].strip() for row in rows)
+        return None
+    number = next((header.index(column) for column in NUMBER_COLUMNS if column in header), None)
+    names = [row[name].strip() for row in rows[1:]]
+    if number is None or number == name or not all(row[number].strip().isdecimal() for row in rows[1:]):
+        return tuple(names) if alone or is_csv else None
+    numbers = [int(row[number]) for row in rows[1:]]
+    if not (ordered := _ordered(list(zip(numbers, names)))):
+        raise ValueError(f"its column '{rows[0][number]}' does not count the classes from 0; expected each number once")
+    return ordered

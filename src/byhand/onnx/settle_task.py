@@ -1,0 +1,88 @@
+"""The task and the class names of an ONNX network: from the caller, the file's metadata, and what the output ends in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from byhand.errors import FileError, UnsupportedError
+from byhand.graph import Graph
+from byhand.nn.task import SIGMOIDS, SOFTMAXES
+from byhand.onnx.metadata import PREFIX
+from byhand.onnx.outputs import NO_VECTOR, VECTOR, Output, comes_from_weights
+
+IMAGENET_CLASSES = 1000  # outputs that need no explanation
+MAX_CLASSES = 2**20  # a longer output vector is not taken for logits
+
+
+def settle_task(
+    graph: Graph,
+    output: Output,
+    metadata: dict[str, Any],
+    task: str | None,
+    classes: Sequence[str] | None,
+    notes: list[str],
+) -> tuple[str, Sequence[str] | None]:
+    """Return an output's task and its names, None where they are unknown; notes: gets what was assumed.
+
+    Raises UnsupportedError where the caller's names do not fit.
+    """
+    known = task is not None or metadata.get("task") is not None
+    task = metadata.get("task") if task is None else task
+    names = _names_that_fit(output, metadata, task, classes, notes)
+    task = task or _task_of(graph, output, named=bool(names))
+    if task in ("numbers", "features"):
+        if names and classes is not None:
+            raise UnsupportedError(f"got {len(names)} class names, but its output {output} gives {task}")
+        names = ()
+    if not known and (note := _assumption(output, task, named=bool(names))):
+        notes.append(note)
+    if task == "classes" and output.size == 1 and output.ending.activation in SOFTMAXES:
+        notes.append(f"its output {output.name} is a softmax of one value, which is always 1")
+    return task, names
+
+
+def _names_that_fit(
+    output: Output, metadata: dict[str, Any], task: str | None, classes: Sequence[str] | None, notes: list[str]
+) -> Sequence[str] | None:
+    """Return the caller's names, or those of the metadata where they fit; None where there are none."""
+    names = metadata.get("classes") if classes is None else classes
+    one_label = task == "labels" and output.size == 1
+    if not names or output.fits(len(names)) or (one_label and len(names) <= 2):
+        return names
+    size = f"its output {output} gives {output.size}"
+    if classes is not None:
+        raise UnsupportedError(f"got {len(names)} class names, but {size}")
+    if metadata["classes_key"] == f"{PREFIX}classes":
+        raise FileError(f"its metadata {PREFIX}classes has {len(names)} names, but {size}")
+    notes.append(f"its metadata '{metadata['classes_key']}' has {len(names)} names, but {size}: they are not used")
+    return None
+
+
+def _assumption(output: Output, task: str, *, named: bool) -> str:
+    """Return what is assumed of an output whose graph does not say it; "" where it does."""
+    activation = output.ending.activation
+    if task == "classes" and activation == "none" and not named and output.size != IMAGENET_CLASSES:
+        return (
+            f"its output {output} ends in no softmax: taken for the logits of {output.size} classes; if it is none, --task"
+            " labels, numbers or features says so"
+        )
+    if (task == "numbers" and output.size > 1) or (task == "features" and output.kind == VECTOR):
+        why = {"none": "does not come from a layer with weights", "bounded": "is bounded"}
+        what = why.get(activation, "is computed from probabilities")
+        return f"its output {output} {what}: taken for {task}; --task classes says otherwise"
+    return ""
+
+
+def _task_of(graph: Graph, output: Output, *, named: bool) -> str:
+    """Return the task that an output's ending tells."""
+    activation = output.ending.activation
+    if output.kind == NO_VECTOR or (output.size > MAX_CLASSES and not named):
+        return "features"
+    if activation in (*SIGMOIDS, *SOFTMAXES):
+        return "labels" if activation in SIGMOIDS else "classes"
+    if output.size == 1 or (activation in ("bounded", "other") and not named):  # a class has others beside it
+        return "numbers"
+    if named:
+        return "classes"
+    return "classes" if comes_from_weights(graph, output.tensor) else "features"

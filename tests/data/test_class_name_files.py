@@ -1,0 +1,60 @@
+"""Files of class names as other programs write them."""
+
+import pytest
+
+from byhand.data.class_name_files import read_class_names
+from byhand.errors import FileError
+
+NAMES = ("cat", "dog, hound", "猫")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "cat\ndog, hound\n猫\n".encode(),
+        b"\xef\xbb\xbf" + "cat\r\ndog, hound\r\n猫\r\n\r\n\r\n".encode(),
+        "cat\r\ndog, hound\r\n猫\r\n".encode("utf-16"),
+        "cat\r\ndog, hound\r\n猫".encode("utf-16-le"),
+        "1 dog, hound\n0 cat\n2 猫".encode(),
+        "0: cat\n1: dog, hound\n2: 猫\n".encode(),
+        '0,cat\n1,"dog, hound"\n2,猫\n'.encode(),
+        "1\tcat\n2\tdog, hound\n3\t猫\n".encode(),
+        'id,name\n2,猫\n0,cat\n1,"dog, hound"\n'.encode(),
+        '["cat", "dog, hound", "猫"]'.encode(),
+        '{"0": "cat", "2": "猫", "1": "dog, hound"}'.encode(),
+        '{"cat": 0, "dog, hound": 1, "猫": 2}'.encode(),
+        "{0: 'cat', 1: 'dog, hound', 2: '猫'}".encode(),
+        '{"id2label": {"0": "cat", "1": "dog, hound", "2": "猫"}}'.encode(),
+        "n02084071 cat\nn02084072 dog, hound\nn02084073 猫\n".encode(),
+    ],
+)
+def test_every_form_gives_the_same_names(data, tmp_path):
+    path = tmp_path / "names.txt"
+    path.write_bytes(data)
+    assert read_class_names(path) == NAMES
+
+
+def test_numbers_in_names_stay(tmp_path):
+    path = tmp_path / "names.txt"
+    path.write_text("7 up\n101 dalmatians\n")
+    assert read_class_names(path) == ("7 up", "101 dalmatians")
+    path.write_text("0\n1\n2\n")
+    assert read_class_names(path) == ("0", "1", "2")
+
+
+@pytest.mark.parametrize(
+    ("data", "complaint"),
+    [
+        (b"", "it is empty"),
+        (b"cat\n\ndog", "line 2 is empty"),
+        (b"\xe9t\xe9", "it is not text in UTF-8 or UTF-16"),
+        (b"{'a': os}", "it is no list and no dict of names"),
+        (b'{"0": "a", "5": "b"}', "its numbers are not 0, 1, 2"),
+        (b"[" * 100_000, "it is no JSON|nested too deeply"),
+    ],
+)
+def test_what_is_no_list_of_names_is_refused(data, complaint, tmp_path):
+    path = tmp_path / "names.txt"
+    path.write_bytes(data)
+    with pytest.raises(FileError, match=complaint):
+        read_class_names(path)

@@ -1,0 +1,260 @@
+"""What ONNX networks answer: the activation they end in, the choice among outputs, names in metadata; against onnxruntime."""
+
+import json
+
+import numpy as np
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper
+from onnx.helper import make_node as node
+
+from byhand.errors import FileError, UnsupportedError
+from byhand.onnx import load
+from tests.onnx.small_models import make_model, random_array, value_info, write_model
+
+IMAGES = random_array(3, 3, 8, 8, seed=9)
+BODY = [
+    node("Conv", ["x", "w", "b"], ["c"], pads=[1, 1, 1, 1]),
+    node("Relu", ["c"], ["r"]),
+    node("GlobalAveragePool", ["r"], ["p"]),
+    node("Flatten", ["p"], ["f"]),
+]
+WEIGHTS = {"w": random_array(4, 3, 3, 3), "b": random_array(4)}
+
+
+def head(outputs, to="z"):
+    """Return the nodes and weights of logits `to`, (N, outputs)."""
+    return node("Gemm", ["f", f"h{to}"], [to], transB=1), {f"h{to}": 3 * random_array(outputs, 4, seed=outputs)}
+
+
+def write(tmp_path, tail, outputs=("y",), size=3, numbers=(), metadata=(), **settings):
+    """Write a network of the body, logits z and a tail."""
+    gemm, weight = head(size)
+    model = make_model([*BODY, gemm, *tail], WEIGHTS | weight | dict(numbers), outputs=outputs, **settings)
+    helper.set_model_props(model, dict(metadata))
+    for output in model.graph.output:
+        if output.name == "label":
+            output.type.tensor_type.elem_type = TensorProto.INT64
+    return write_model(model, tmp_path)
+
+
+def theirs(path, output=None):
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return session.run(None if output is None else [output], {"x": IMAGES})[0]
+
+
+def ours(model):
+    return model.predict(IMAGES.transpose(0, 2, 3, 1))
+
+
+ONE, HALF = np.ones(1, np.float32), np.full(1, 0.5, np.float32)
+AXIS = np.array([1])
+ENDINGS = {
+    "softmax": ([node("Softmax", ["z"], ["y"], axis=1)], "classes", "softmax"),
+    "log_softmax": ([node("LogSoftmax", ["z"], ["y"], axis=1)], "classes", "log_softmax"),
+    "exp of log_softmax": (
+        [node("LogSoftmax", ["z"], ["l"], axis=1), node("Exp", ["l"], ["y"])],
+        "classes",
+        "softmax",
+    ),
+    "log of softmax": ([node("Softmax", ["z"], ["s"], axis=1), node("Log", ["s"], ["y"])], "classes", "log_softmax"),
+    "exponentials over their sum": (
+        [
+            node("ReduceMax", ["z", "axis"], ["m"], keepdims=1),
+            node("Sub", ["z", "m"], ["d"]),
+            node("Exp", ["d"], ["e"]),
+            node("ReduceSum", ["e", "axis"], ["t"], keepdims=1),
+            node("Div", ["e", "t"], ["y"]),
+        ],
+        "classes",
+        "softmax",
+    ),
+    "softmax over images": (
+        [
+            node("Reshape", ["z", "image"], ["i"]),
+            node("Softmax", ["i"], ["s"], axis=1),
+            node("Reshape", ["s", "flat"], ["y"]),
+        ],
+        "classes",
+        "softmax",
+    ),
+    "sigmoids": ([node("Sigmoid", ["z"], ["y"])], "labels", "sigmoid"),
+    "sigmoids in parts": (
+        [
+            node("Neg", ["z"], ["n"]),
+            node("Exp", ["n"], ["e"]),
+            node("Add", ["e", "one"], ["d"]),
+            node("Div", ["one", "d"], ["y"]),
+        ],
+        "labels",
+        "sigmoid",
+    ),
+    "hard sigmoids": ([node("HardSigmoid", ["z"], ["y"], alpha=0.3)], "labels", "hard_sigmoid"),
+    "tanh": ([node("Tanh", ["z"], ["y"])], "numbers", "none"),
+    "half a softmax": ([node("Softmax", ["z"], ["s"], axis=1), node("Mul", ["s", "half"], ["y"])], "numbers", "none"),
+    "identity and dropout": (
+        [node("Softmax", ["z"], ["s"], axis=1), node("Identity", ["s"], ["i"]), node("Dropout", ["i"], ["y"])],
+        "classes",
+        "softmax",
+    ),
+}  # fmt: skip
+NUMBERS = {
+    "one": ONE,
+    "half": HALF,
+    "axis": AXIS,
+    "image": np.array([0, 3, 1, 1]),
+    "flat": np.array([0, 3]),
+}
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_the_ending_is_read(name, tmp_path):
+    tail, task, activation = ENDINGS[name]
+    path = write(tmp_path, tail, numbers=NUMBERS)
+    model = load(path)
+    assert (model.task, model.answer.activation) == (task, activation)
+    wanted = theirs(path)
+    wanted = np.exp(wanted) if activation == "log_softmax" else wanted
+    np.testing.assert_allclose(ours(model), wanted, rtol=1e-4, atol=1e-6)
+    if task != "numbers":
+        np.testing.assert_allclose(
+            model.logits_of(IMAGES.transpose(0, 2, 3, 1)),
+            ours(load(path, output="z", task="numbers")),
+            rtol=1e-5,
+            atol=1e-6,
+        )
+    trace = model.trace(IMAGES.transpose(0, 2, 3, 1))
+    assert {node.output.name for node in model.graph.nodes} <= trace.keys()
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_bare_outputs(size, tmp_path):
+    path = write(tmp_path, [node("Identity", ["z"], ["y"])], size=size)
+    notes = []
+    model = load(path, notes=notes)
+    assert model.task == {1: "numbers", 2: "classes"}[size] and len(notes) == size - 1
+    logits = theirs(path)
+    labels = load(path, task="labels")
+    p = 1 / (1 + np.exp(-logits))
+    np.testing.assert_allclose(ours(labels), np.hstack([1 - p, p]) if size == 1 else p, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(ours(load(path, task="numbers")), logits, rtol=1e-4, atol=1e-5)
+
+
+def test_one_sigmoid_decides_between_two_names(tmp_path):
+    path = write(tmp_path, [node("Sigmoid", ["z"], ["y"])], size=1)
+    p = theirs(path)
+    for classes, names in ((None, ("0", "1")), (["cat", "dog"], ("cat", "dog")), (["dog"], ("not dog", "dog"))):
+        model = load(path, classes=classes)
+        assert (model.task, model.classes) == ("labels", names)
+        np.testing.assert_allclose(ours(model), np.hstack([1 - p, p]), rtol=1e-4, atol=1e-6)
+    with pytest.raises(UnsupportedError, match=r"got 3 class names, but its output y \(N, 1\) gives 1"):
+        load(path, classes=["a", "b", "c"])
+
+
+SOFTMAX = node("Softmax", ["z"], ["q"], axis=1)
+CHOICES = {
+    "features first": ([SOFTMAX], ("f", "q"), "q"),
+    "feature maps first": ([SOFTMAX], ("c", "q"), "q"),
+    "logits and probabilities": ([SOFTMAX], ("z", "q"), "q"),
+    "an argmax first": ([SOFTMAX, node("ArgMax", ["q"], ["label"], axis=1)], ("label", "q"), "q"),
+    "an unknown operator first": ([SOFTMAX, node("NonMax", ["c"], ["boxes"], domain="acme")], ("boxes", "q"), "q"),
+    "probabilities and their logarithm": (
+        [SOFTMAX, node("LogSoftmax", ["z"], ["l"], axis=1)], ("l", "q"), "q"),
+    "features and bare logits": ([], ("f", "z"), "z"),
+    "names with slashes": ([node("Softmax", ["z"], ["/head/out:0"], axis=1)], ("f", "/head/out:0"), "/head/out:0"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_the_classes_are_found_among_outputs(name, tmp_path):
+    tail, outputs, wanted = CHOICES[name]
+    path = write(tmp_path, tail, outputs)
+    notes = []
+    model = load(path, notes=notes)
+    assert len(model.classes) == 3 and any("outputs are" in note and wanted in note for note in notes)
+    values = theirs(path, wanted) if "acme" not in str(tail) else theirs(write(tmp_path, tail[:1], ("q",)))
+    if model.answer.activation == "none":
+        values = np.exp(values) / np.exp(values).sum(1, keepdims=True)
+    np.testing.assert_allclose(ours(model), values, rtol=1e-4, atol=1e-6)
+
+
+def test_two_heads_are_not_guessed(tmp_path):
+    age, weight = head(3, to="age")
+    tail = [age, node("Softmax", ["z"], ["gender"], axis=1), node("Softmax", ["age"], ["years"], axis=1)]
+    path = write(tmp_path, tail, ("gender", "years"), size=2, numbers=weight)
+    with pytest.raises(UnsupportedError, match=r"2 outputs: gender \(N, 2\), years \(N, 3\).*choose with output=NAME"):
+        load(path)
+    assert len(load(path, output="years").classes) == 3
+    assert load(path, classes=["a", "b", "c"]).output.name == "years", "three names say which"
+    with pytest.raises(FileError, match="it has no output 'ages'; it has gender, years"):
+        load(path, output="ages")
+
+
+def test_what_the_wanted_output_does_not_need_is_not_read(tmp_path):
+    model = make_model(
+        [*BODY, head(3)[0], node("Acme", ["x", "length"], ["other"], domain="acme")],
+        WEIGHTS | head(3)[1],
+        outputs=("other", "z"),
+    )
+    model.graph.input.append(value_info("length", (1,), TensorProto.INT64))
+    path = write_model(model, tmp_path)
+    assert len(load(path).classes) == 3 and load(path, output="f").output.name == "f"
+    with pytest.raises(UnsupportedError, match="it has 2 inputs"):
+        load(path, output="other")
+
+
+@pytest.mark.parametrize(
+    ("nodes", "numbers"),
+    [
+        (
+            [node("BatchNormalization", ["c", "b", "b", "b", "w4"], ["r"], training_mode=1)],
+            {"w4": np.ones(4, np.float32)},
+        ),
+        ([node("Dropout", ["c", "rate", "on"], ["r"])], {"rate": HALF.reshape(()), "on": np.array(True)}),
+    ],
+    ids=["BatchNormalization", "Dropout"],
+)
+def test_training_mode_is_refused_by_name(nodes, numbers, tmp_path):
+    model = make_model([BODY[0], *nodes, *BODY[2:], head(3, to="y")[0]], WEIGHTS | head(3, to="y")[1] | numbers)
+    with pytest.raises(UnsupportedError, match=r"it is in training mode, .*model\.eval\(\)"):
+        load(write_model(model, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("names", "{0: 'cat', 1: \"dog's\", 2: 'owl, bird'}"),
+        ("names", "['cat', \"dog's\", 'owl, bird']"),
+        ("id2label", '{"2": "owl, bird", "0": "cat", "1": "dog\'s"}'),
+        ("class_names", '["cat", "dog\'s", "owl, bird"]'),
+        ("class_indices", '{"dog\'s": 1, "cat": 0, "owl, bird": 2}'),
+        ("labels", "cat\r\ndog's\r\nowl, bird\r\n"),
+    ],
+)
+def test_names_of_other_exporters(key, text, tmp_path):
+    path = write(tmp_path, [node("Softmax", ["z"], ["y"], axis=1)], metadata={key: text, "task": "classify"})
+    assert load(path).classes == ("cat", "dog's", "owl, bird")
+
+
+@pytest.mark.parametrize(
+    "text", ["{0: 'a'}", "__import__('os')", "{0: open('x')}", "[" * 9999, "{", "", "{0: [1]}", "None"]
+)
+def test_names_that_are_none_are_left_alone(text, tmp_path):
+    path = write(tmp_path, [node("Softmax", ["z"], ["y"], axis=1)], metadata={"names": text})
+    notes = []
+    assert load(path, notes=notes).classes == ("0", "1", "2")
+    assert len(notes) == (text == "{0: 'a'}"), "names that do not fit are told"
+
+
+def test_a_config_beside_the_file(tmp_path):
+    path = write(tmp_path, [node("Identity", ["z"], ["y"])])
+    config = {"id2label": {"0": "sky", "1": "sea", "2": "sun"}, "problem_type": "multi_label_classification"}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    model = load(path)
+    assert (model.task, model.classes) == ("labels", ("sky", "sea", "sun"))
+    np.testing.assert_allclose(ours(model), 1 / (1 + np.exp(-theirs(path))), rtol=1e-4, atol=1e-6)
+
+
+def test_a_size_in_the_metadata(tmp_path):
+    path = write(tmp_path, [node("Softmax", ["z"], ["y"], axis=1)], x=("N", 3, "h", "w"), metadata={"imgsz": "[8, 8]"})
+    assert load(path).input_shape == (8, 8, 3)
