@@ -14,8 +14,9 @@ import typer
 
 from byhand import __version__, interrupt
 from byhand.cli.command import COMMANDS, NOT_FINITE_EXIT_CODE, PlainCommand, PlainGroup, registered_commands
-from byhand.console import discard, safe_streams
+from byhand.console import discard, safe_streams, say
 from byhand.errors import ByhandError, FileError, NotFiniteError
+from byhand.translation import translate, unknown_language
 
 NUMBER_ERRORS = {"float_parsing": "a number", "int_parsing": "a whole number"}  # of pydantic
 USAGE_EXIT_CODE = 2
@@ -71,6 +72,8 @@ def main() -> None:
 
 def _run() -> int:
     """Run the command of `sys.argv`; return the exit code."""
+    if unknown := unknown_language():
+        print(f"byhand: {unknown}", file=sys.stderr)
     try:
         code = app(sys.argv[1:] or ["--help"], prog_name="byhand", standalone_mode=False)
         sys.stdout.flush()
@@ -98,7 +101,7 @@ def _run() -> int:
 def _stopped() -> int:
     """Say that Ctrl-C ended the command; return the exit code."""
     interrupt.exit_at_once()
-    print("byhand: stopped", file=sys.stderr, flush=True)
+    say("byhand: stopped", error=True)
     # At once: LLVM may compile in another thread, and the process can't be torn down under it.
     if interrupt.IS_COMMAND and "mpi4py" not in sys.modules:
         with suppress(OSError):
@@ -125,4 +128,4 @@ def _fail(message: str, code: int = USAGE_EXIT_CODE) -> int:
         ranks = world()
     except ByhandError:  # mpi4py is missing, which the message says
         ranks = Communicator()
-    return ranks.fail(f"byhand: {' '.join(message.splitlines())}", code)
+    return ranks.fail(f"byhand: {translate(' '.join(message.splitlines()))}", code)

@@ -26,7 +26,7 @@ from byhand.cli.command import (
 )
 from byhand.cli.model_argument import open_model
 from byhand.cli.output_file import check_output
-from byhand.console import wrapped
+from byhand.console import say, wrapped
 from byhand.errors import ArgumentError
 from byhand.ops import DEFAULT_HAND, HANDS
 from byhand.program import algorithm_table
@@ -132,4 +132,4 @@ def _draw(network: nn.Model, path: Path) -> None:
 
     check_output(path)
     draw_graph(network, path)
-    print(f"wrote {path}; any browser shows it")
+    say(f"wrote {path}; any browser shows it")

@@ -39,13 +39,15 @@ def data_lines(setup: "TrainingSetup", notes: Sequence[str]) -> list[str]:
         total = summary.parameters + sum(value.size for value in vars(network.state).values())
         parameters = f"{setup.trainer.model.parameter_count:,} of {total:,} parameters are trainable"
     purposes = {"train": "train on", "val": "validate on", "test": "test on"}
-    counts = [f"{len(images):,} to {purposes[part]}" for part, images in sets.parts.items()]
+    counts = [
+        f"{len(images):,}{' images' * (part == 'train')} to {purposes[part]}" for part, images in sets.parts.items()
+    ]
     return [
         f"  {line}"
         for line in (
             f"{parameters}, {summary.flops:,} FLOPs per image",
             network.preprocessing.describe(network.input_shape),
-            ", ".join(counts).replace(" to ", " images to ", 1),
+            ", ".join(counts),
             *notes,
             *skipped_files_lines(sets.bad),
         )
