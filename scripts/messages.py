@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from byhand.translation import catalogue
+from byhand.translation import PREFIX, catalogue
 
 SOURCE = Path(__file__).parent.parent / "src" / "byhand"
 PROSE = re.compile(r"[A-Za-z]{2,}[^A-Za-z\n]{0,3} [^ ]*[A-Za-z]{2,}|[A-Za-z]{3,} \{|\} [a-z]{3,}")
@@ -94,6 +94,11 @@ def slot_name(value: ast.expr) -> str:  # noqa: PLR0911  (a table)
             return "value"
 
 
+def lines_of(text: str) -> list[str]:
+    """Return the messages that a template consists of: its lines, as the catalogue holds them."""
+    return [line.strip().removeprefix(PREFIX) for line in text.split("\n")]
+
+
 def _called(node: ast.expr) -> str:
     function = node.func if isinstance(node, ast.Call) else node
     return getattr(function, "id", getattr(function, "attr", ""))
@@ -112,7 +117,7 @@ def missing(*folders: str) -> list[tuple[Path, int, str]]:
         (file, line, line_text)
         for file in source_files(*folders)
         for line, text in templates(file)
-        for line_text in map(str.strip, text.split("\n"))
+        for line_text in lines_of(text)
         if PROSE.search(line_text) and line_text not in known
     ]
 

@@ -186,10 +186,11 @@ def wrapped(text: str, indent: str = "", max_columns: int | None = None) -> str:
     '训练一个\\nLeNet-5 网\\n络'
     """
     columns = min(terminal_columns() or NO_LIMIT, max_columns or NO_LIMIT)
-    return "\n".join(_fill(line, columns, indent) for line in translate(text).split("\n"))
+    return "\n".join(fill(line, columns, indent) for line in translate(text).split("\n"))
 
 
-def _fill(line: str, columns: int, indent: str) -> str:
+def fill(line: str, columns: int, indent: str = "") -> str:
+    """Return a line of prose as lines of at most so many columns, the second and later ones indented."""
     if line.isascii():
         return textwrap.fill(line, columns, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)
     lines = [""]

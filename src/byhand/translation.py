@@ -20,20 +20,24 @@ LANGUAGES = ("en", "zh")
 VARIABLE = "BYHAND_LANGUAGE"
 LOCALE_VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")  # POSIX: the first that is set decides
 MAX_LETTERS = 2000  # of a text that is matched with the templates
+MIN_LETTERS = 6  # of a template that is looked for in whole lines, if it has a slot of any text
+PREFIX = "byhand: "  # of an error line
+FULL_WIDTH = ("（", "，", "；", "：", "。")  # punctuation that no space goes beside
 SLOT = re.compile(r"\{(\w+)(:[^{}]*)?\}")
 USE = re.compile(r"\{(\w+)(!t)?\}")  # of a slot, in a translation; !t: a single word is translated too
 LIST = re.compile(r"[^\s,]+(?:, [^\s,]+)* (?:or|and) [^\s,]+")  # a, b or c
 MORE = re.compile(r"(.+) and ([\d,]+) more")
-NUMBER = r"[-+−]?[\d.,]+(?:e[-+]?\d+)?%?|nan|[-+]?inf"
+NUMBER = r"(?:[-+−]? *\d[\d.,]*(?:e[-+]?\d+)?|nan|[-+]?inf)"
 
 
 class Template(NamedTuple):
-    """A message with slots. literal: its text between them, in order."""
+    """A message with slots. literal: its text between them, in order; is_vague: few letters, and a slot of any text."""
 
     pattern: re.Pattern[str]
     literal: tuple[str, ...]
     slots: tuple[str, ...]
     translation: str
+    is_vague: bool
 
 
 def language() -> str:
@@ -65,37 +69,52 @@ def unknown_language() -> str | None:
     return f"{VARIABLE} is {chosen!r}; byhand knows {' and '.join(LANGUAGES)}, and goes on in English"
 
 
-def translate(text: str) -> str:
-    """Return text in the language of the person who reads it, each line by itself; in English as it is."""
+def translate(text: str, *, part: bool = False) -> str:
+    """Return text in the language of the person who reads it, each line by itself; in English as it is.
+
+    part: the text is a part of a line (`_line`).
+    """
     if language() == "en" or not text:
         return text
-    return "\n".join(map(_line, text.split("\n")))
+    return "\n".join(_line(line, part=part) for line in text.split("\n"))
 
 
 @lru_cache(maxsize=4096)
-def _line(text: str) -> str:
-    """Return a line in Chinese: by its own entry, else by the most specific template, else part by part."""
+def _line(text: str, *, part: bool = False) -> str:
+    """Return a line in Chinese: by its own entry, else by the most specific template, else part by part.
+
+    part: the text is a part of a line; then templates of few letters count too, which would match many a line.
+    """
+    if text.startswith(PREFIX):
+        return PREFIX + _line(text.removeprefix(PREFIX))
     bare = text.strip()
-    for whole in (text, bare) if bare else ():
-        found = _entry(whole)
-        if found is not None:
-            return found if whole == text else text.replace(bare, found, 1)
+    found = (
+        (_entry(bare, part=part, clauses=True) or _parts(bare, "; ", "；") or _entry(bare, part=part)) if bare else None
+    )
+    if found is not None:
+        start, _, end = text.partition(bare)
+        return start * (not found.startswith(FULL_WIDTH)) + found + end * (not found.endswith(FULL_WIDTH))
     start, colon, rest = text.partition(": ")
-    if colon and _line(rest) != rest:  # a message after the file or the layer that it is about
-        return f"{start}：{_line(rest)}"
-    for separator, joined in (("; ", "；"), (", ", "，"), ("  ", "  ")):
-        parts = text.split(separator)
-        translated = [_line(part) for part in parts] if len(parts) > 1 else parts
-        if all(a != b for a, b in zip(parts, translated)):
-            return joined.join(translated)
-    return text
+    if colon and (said := _line(rest)) != rest:  # a message after the file or the layer that it is about
+        return f"{start}：{said}"
+    return _parts(text, ", ", "，") or _parts(text, "  ", "  ") or text
 
 
-def _entry(text: str) -> str | None:
+def _parts(text: str, separator: str, joined: str) -> str | None:
+    """Return a text in Chinese whose parts all have entries."""
+    parts = text.split(separator)
+    translated = [_line(item, part=True) for item in parts] if len(parts) > 1 else parts
+    return joined.join(translated) if all(a != b for a, b in zip(parts, translated)) else None
+
+
+def _entry(text: str, *, part: bool, clauses: bool = False) -> str | None:
+    """Return a text by its entry; clauses: by one of as many clauses, if a semicolon stands between them."""
     exact = catalogue().get(text)
     if exact is not None or len(text) > MAX_LETTERS:
         return exact
     for template in _templates():
+        if (not part and template.is_vague) or (clauses and "; " in text and "; " not in "".join(template.literal)):
+            continue
         if _may_match(template.literal, text) and (match := template.pattern.fullmatch(text)):
             return _filled(template, match.groups())
     return None
@@ -112,7 +131,7 @@ def _slot(value: str, *, words: bool) -> str:
         return value.replace(", ", "、").replace(" or ", " 或 ").replace(" and ", " 和 ")
     if more := MORE.fullmatch(value):
         return f"{more[1]} 等，另有 {more[2]} 个"
-    return _line(value) if words or " " in value.strip() else value
+    return _line(value, part=True) if words or " " in value.strip() else value
 
 
 def _may_match(literal: tuple[str, ...], text: str) -> bool:
@@ -155,12 +174,17 @@ def template(text: str, translation: str) -> Template:
     groups = [re.escape(literal[0])]
     for spec, part in zip(formats, literal[1:]):
         if spec and spec[-1] in ",dfge%":
-            groups[-1] += f"({NUMBER}){re.escape(part)}"
+            percent = "%" * (spec[-1] == "%")
+            groups[-1] += f"({NUMBER}{percent}){re.escape(part)}"
         else:
-            groups.append(f"(.*?){re.escape(part)}")
+            text_slot = (
+                "(.*?)" if len(groups) > 1 or groups[0] else "((?:(?!: ).)*?)"
+            )  # a message may follow a file's name
+            groups.append(f"{text_slot}{re.escape(part)}")
     groups[-1] += r"\Z"
     pattern = "".join(f"(?>{group})" for group in groups)
-    return Template(re.compile(pattern, re.DOTALL), tuple(literal), tuple(names), translation)
+    is_vague = "*?)" in pattern and sum(not letter.isspace() for letter in "".join(literal)) < MIN_LETTERS
+    return Template(re.compile(pattern, re.DOTALL), tuple(literal), tuple(names), translation, is_vague)
 
 
 def parse_po(text: str) -> dict[str, str]:

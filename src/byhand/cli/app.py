@@ -94,7 +94,8 @@ def _run() -> int:
         if not hasattr(error, "format_message"):
             raise
         known = [word for word in sys.argv[1:2] if word in COMMANDS]
-        message = f"{_usage_message(error)} (see {' '.join(['byhand', *known, '--help'])})"
+        see = translate(f"(see {' '.join(['byhand', *known, '--help'])})", part=True)
+        message = f"{translate(_usage_message(error))} {see}"
     return _fail(message)
 
 

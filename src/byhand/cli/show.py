@@ -123,7 +123,7 @@ def _print_algorithms(network: nn.Model, batch_size: int) -> None:
     if program.algorithms:
         count = program.micro_batches
         parts = f" in {count} micro-batches" if count > 1 else ""
-        print(wrapped(f"\nalgorithms at batch size {batch_size}{parts}, compiled hand", "  "))
+        print(wrapped(f"\nalgorithms at batch size {batch_size:d}{parts}, compiled hand", "  "))
         print(algorithm_table.table(program.algorithms))
 
 

@@ -61,6 +61,7 @@ def settings_lines(setup: "TrainingSetup", notes: Sequence[str], resume: bool) -
     steps = steps_per_epoch(images, trainer.batch_size)
     whole_batch = f" (more than the {images:,} images: all in one step)" if trainer.batch_size > images else ""
     kind, momentum = type(trainer.optimizer).__name__, getattr(trainer.optimizer, "momentum", 0.0)
+    optimizer = f"{kind} with momentum {momentum:g}" if momentum else kind
     rate = f"one-cycle learning rate up to {trainer.optimizer.lr:g}"
     ranks = f"    {trainer.comm.size} ranks share each batch" if trainer.comm.size > 1 else ""
     lines = [
@@ -68,7 +69,7 @@ def settings_lines(setup: "TrainingSetup", notes: Sequence[str], resume: bool) -
         f"{epochs} epoch{'s' * (epochs > 1)} of {steps:,} step{'s' * (steps > 1)}, batch {trainer.batch_size:,}{whole_batch}",
         *([f"augmentation: {trainer.augment}"] if trainer.augment.uniforms_per_image else []),
         *([f"label smoothing {trainer.label_smoothing:.3g}"] if trainer.label_smoothing else []),
-        f"{kind}{f' with momentum {momentum:g}' if momentum else ''}, {rate}, seed {trainer.seed}",
+        f"{optimizer}, {rate}, seed {trainer.seed}",
         f"hand: {trainer.hand}    run: {setup.run.folder}{ranks}",
     ]
     if resume and trainer.state is not None:

@@ -121,7 +121,7 @@ class Display:
             self.task,
             completed=self.epoch * self.images + images_seen,
             status=translate(", ".join(shown)),
-            left=translate(told),
+            left=translate(told, part=True),
         )
         if not self._estimated and self.pace.seconds > ESTIMATE_SECONDS:
             self._estimated = True
@@ -147,18 +147,18 @@ class Display:
         now = time.perf_counter()
         self.pace.add_evaluation(now - self._last_step)
         rate = self.images_per_second() or self._images_seen / self.epoch_seconds
+        epoch, left = self.epoch + 1, self.seconds_left(self.epoch + 1)
+        rest = f"  {duration(left)} left" if left >= TOLD_MIN_SECONDS else ""
         line = (
             f"epoch {row['epoch']}/{self.epochs}  loss {row['loss']:.4f}{evaluation_text(row)}"
-            f"  {self.epoch_seconds:.1f} s  {rate:,.0f} images/s"
+            f"  {self.epoch_seconds:.1f} s  {rate:,.0f} images/s{rest}"
         )
-        epoch, left = self.epoch + 1, self.seconds_left(self.epoch + 1)
         short = now - self._epoch_start < SHORT_EPOCH_SECONDS
         if short and epoch not in (1, self.epochs) and epoch % cdiv(self.epochs, MAX_LINES):
             self._unprinted = line
             return
         self._unprinted = ""
-        if left >= TOLD_MIN_SECONDS:
-            line += f"  {duration(left)} left"
+        if rest:
             self.pace.tell(now, left)
         self.print(line)
 
