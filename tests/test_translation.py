@@ -128,10 +128,10 @@ def _file():
 
 def test_entries_are_in_the_source():
     known = {
-        line.strip()
+        line
         for path in messages.source_files()
         for _, text in messages.templates(path)
-        for line in text.split("\n")
+        for line in messages.lines_of(text)
     }
     others = set(translation.parse_po("\n".join(re.findall(r"#: typer\n(.*\n.*)\n", _file()))))
     assert [entry for entry in catalogue() if entry not in known | others] == []

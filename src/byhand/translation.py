@@ -20,7 +20,7 @@ LANGUAGES = ("en", "zh")
 VARIABLE = "BYHAND_LANGUAGE"
 LOCALE_VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")  # POSIX: the first that is set decides
 MAX_LETTERS = 2000  # of a text that is matched with the templates
-MIN_LETTERS = 6  # of a template that is looked for in whole lines, if it has a slot of any text
+MIN_LETTERS = 5  # of a template that is looked for in whole lines, if it has a slot of any text
 PREFIX = "byhand: "  # of an error line
 FULL_WIDTH = ("（", "，", "；", "：", "。")  # punctuation that no space goes beside
 SLOT = re.compile(r"\{(\w+)(:[^{}]*)?\}")
@@ -104,7 +104,7 @@ def _parts(text: str, separator: str, joined: str) -> str | None:
     """Return a text in Chinese whose parts all have entries."""
     parts = text.split(separator)
     translated = [_line(item, part=True) for item in parts] if len(parts) > 1 else parts
-    return joined.join(translated) if all(a != b for a, b in zip(parts, translated)) else None
+    return joined.join(translated) if all(a != b or a in catalogue() for a, b in zip(parts, translated)) else None
 
 
 def _entry(text: str, *, part: bool, clauses: bool = False) -> str | None:
@@ -131,6 +131,8 @@ def _slot(value: str, *, words: bool) -> str:
         return value.replace(", ", "、").replace(" or ", " 或 ").replace(" and ", " 和 ")
     if more := MORE.fullmatch(value):
         return f"{more[1]} 等，另有 {more[2]} 个"
+    if value.startswith(("; ", ", ")) and (rest := _line(value[2:], part=True)) != value[2:]:
+        return ("；" if value[0] == ";" else "，") + rest
     return _line(value, part=True) if words or " " in value.strip() else value
 
 
@@ -160,7 +162,7 @@ def catalogue() -> dict[str, str]:
 def _templates() -> list[Template]:
     """Return the messages with slots, those with the most literal text first."""
     found = [template(text, translation) for text, translation in catalogue().items() if SLOT.search(text)]
-    return sorted(found, key=lambda template: -sum(map(len, template.literal)))
+    return sorted(found, key=lambda template: (-sum(map(len, template.literal)), template.pattern.pattern.count("*?)")))
 
 
 def template(text: str, translation: str) -> Template:

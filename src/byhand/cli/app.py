@@ -95,7 +95,7 @@ def _run() -> int:
             raise
         known = [word for word in sys.argv[1:2] if word in COMMANDS]
         see = translate(f"(see {' '.join(['byhand', *known, '--help'])})", part=True)
-        message = f"{translate(_usage_message(error))} {see}"
+        message = f"{translate(_usage_message(error))}{' ' * see.isascii()}{see}"
     return _fail(message)
 
 

@@ -101,7 +101,7 @@ def explain(
         )
     else:
         for title, text in _lines(found, network, cam_layer is not None):
-            print(printable(f"{pad(translate(title), 9)}  {translate(text)}"))
+            print(printable(f"{pad(translate(title), 9)}  {translate(text, part=True)}"))
         say(f"wrote {file}: {', '.join(_panels(found))}")
 
 

@@ -41,7 +41,7 @@ class ProgressBar:
         """Show a task of a length that is not known yet; where there is no terminal, print a line."""
         self.spin(task)
         if self._bar.disable:
-            self._print(f"{task} ...")
+            self._print(f"{translate(task)} ...")
 
     def spin(self, task: str) -> None:
         """Show a task of unknown length."""
