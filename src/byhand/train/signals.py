@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from byhand.kernels.runtime import interruptible
 from byhand.train.distributed.mpi import world
 from byhand.train.state import TrainingState
 
@@ -16,8 +15,8 @@ from byhand.train.state import TrainingState
 def stop_signals(quiet: bool, state: TrainingState) -> Iterator[threading.Event]:
     """Yield an event that the first SIGINT or SIGTERM sets; the second one acts as it did before.
 
-    While kernels are compiled, which takes long, the first one acts so too as long as the training under way, whose state is
-    given, has done no step: nothing is lost then. With several ranks all finish the step.
+    As long as the training under way, whose state is given, has done no step, the first one acts so too: nothing is lost then,
+    and kernels may be compiled first, which takes long. With several ranks all finish the step.
     """
     stop, first = threading.Event(), state.steps_done
     if threading.current_thread() is not threading.main_thread():  # only the main thread may handle signals
@@ -28,7 +27,7 @@ def stop_signals(quiet: bool, state: TrainingState) -> Iterator[threading.Event]
     def handle(number: int, frame: FrameType | None) -> None:
         stop.set()
         signal.signal(number, before[number] or signal.SIG_DFL)
-        if interruptible.running() and state.steps_done == first and world().size == 1:
+        if state.steps_done == first and world().size == 1:
             signal.raise_signal(number)
         elif not quiet:
             os.write(2, b"\nstopping after this step; Ctrl-C again stops at once\n")
