@@ -6,6 +6,7 @@ processes of `tests.kernels.process` compute on several.
 """
 
 import os
+import shutil
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -38,6 +39,7 @@ THREADED = (
     "program/test_concurrency.py",
     "train/test_threads.py",
 )
+NEEDED = "needs a browser: apt-get install chromium (or name one with CHROMIUM), and pip install playwright"
 ORACLE = f"oracle: {f'PyTorch {TORCH}' if TORCH else RECORDED}"
 
 
@@ -82,3 +84,43 @@ def pytest_report_header():
 def pytest_terminal_summary(terminalreporter):
     if terminalreporter.verbosity < 0:  # -q leaves the header out
         terminalreporter.write_line(ORACLE)
+
+
+# A browser, for pages -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Return a browser, started once."""
+    playwright = pytest.importorskip("playwright.sync_api", reason=NEEDED)
+    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None:
+        pytest.skip(NEEDED)
+    with playwright.sync_playwright() as running:
+        started = running.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def visit(browser):
+    """Return a function that opens a page in a new window; at the end, none may have complained or asked for anything."""
+    contexts, complaints, asked = [], [], []
+
+    def visit(path, *, hash="", width=1440, height=1000, **options):
+        context = browser.new_context(viewport={"width": width, "height": height}, **{"locale": "en-US"} | options)
+        contexts.append(context)
+        page = context.new_page()
+        page.complaints = complaints
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(f"{error.message}\n{error.stack}"))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(f"{Path(path).as_uri()}{hash}")
+        page.wait_for_selector("html[data-ready]")
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert not complaints
+    assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []

@@ -20,7 +20,6 @@ from tests.cli.run_cli import byhand
 from tests.data.image_folders import write_image_folder
 from tests.data.pixel_files import write_classes, write_png
 from tests.export.compile_c import compile_c, needs_cc
-from tests.page.conftest import browser, visit  # noqa: F401  (fixtures)
 from tests.page.test_page import until
 
 TOLERANCE = 1e-5
@@ -164,7 +163,7 @@ def test_c(kind, tmp_path):
     np.testing.assert_allclose(np.frombuffer(done.stdout, np.float32), wanted, atol=TOLERANCE)
 
 
-def test_look(kind, tmp_path, visit):  # noqa: F811
+def test_look(kind, tmp_path, visit):
     _, run, path, network, pixels, wanted = kind
     assert byhand("look", run, path, "--no-open", "--output", tmp_path / "look.html").code == 0
     data = page_data(tmp_path / "look.html")["samples"]
@@ -174,7 +173,7 @@ def test_look(kind, tmp_path, visit):  # noqa: F811
     np.testing.assert_allclose(bh.softmax(np.float32([logits]))[0], wanted, atol=TOLERANCE)
 
 
-def test_exported_page(kind, tmp_path, visit):  # noqa: F811
+def test_exported_page(kind, tmp_path, visit):
     name, run, path, network, _, wanted = kind
     assert byhand("export", run, "--html", tmp_path / "page.html").code == 0
     page = visit(tmp_path / "page.html")

@@ -19,7 +19,13 @@ def start(folder, *words):
         text=True,
         cwd=folder,
         env=os.environ | {"BYHAND_CACHE": str(folder / "cache")},
+        preexec_fn=not_ignored,  # noqa: PLW1509  (no other threads run)
     )
+
+
+def not_ignored():
+    """Let Python handle SIGINT in a child, where a shell in the background has the tests ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.mark.parametrize("wait", [0.15, 0.3, 0.6])
@@ -29,8 +35,8 @@ def test_while_it_starts(tmp_path, wait):
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     if process.returncode != -signal.SIGINT and "site.py" not in err:  # before Python itself had started
-        assert (process.returncode, err) == (130, "byhand: stopped\n")
-    assert not out
+        assert process.returncode == 130 and "Traceback" not in err
+        assert err == "byhand: stopped\n" or out.splitlines()[-1].startswith("stopped before the first step")
 
 
 def test_while_kernels_compile(tmp_path):
@@ -39,14 +45,19 @@ def test_while_kernels_compile(tmp_path):
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
     started = time.monotonic()
-    _, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (130, "byhand: stopped\n")
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, "")
+    assert out.splitlines()[-1].startswith(
+        ("stopped before the first step", "stopped at once, before the first checkpoint")
+    )
     assert time.monotonic() - started < 5  # of LLVM alone it can be as much on a busy machine
 
 
 def test_a_program_that_imports_byhand_keeps_its_handler():
     code = "import signal, byhand; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, preexec_fn=not_ignored
+    )
     assert done.stdout.strip() == "True"
 
 
@@ -61,9 +72,7 @@ def test_the_wait_for_a_compiling_thread_can_be_left():
         signal.setitimer(signal.ITIMER_REAL, 0.1)
         with pytest.raises(KeyboardInterrupt):
             interruptible.run(lambda: time.sleep(0.6))
-        assert interruptible.running()
         interruptible.wait()
-        assert not interruptible.running()
         assert interruptible.run(lambda: 5) == 5
         with pytest.raises(ZeroDivisionError):
             interruptible.run(lambda: 1 / 0)

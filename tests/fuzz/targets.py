@@ -314,7 +314,7 @@ class RunFolder(Target):
         self.write("log.jsonl", log)
         self.write("run.json", settings)
         Run(self.folder).rows()
-        resume({}, self.folder, ProgressBar(quiet=True))
+        resume({}, self.folder, ProgressBar(quiet=True), lambda lines: None)
         return "used"
 
 

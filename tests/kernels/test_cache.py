@@ -280,7 +280,7 @@ def test_a_terminal_shows_compilation_in_the_progress_bar(capsys):
         cache.notify_build("two")
         display.bar.refresh()
     said = capsys.readouterr()
-    assert "this processor: 2, two" in said.out
+    assert "this processor, once: 2, two" in said.out
     assert said.err == ""
 
 

@@ -104,7 +104,6 @@ def small(parameters: int, *more: Logits) -> Row:
         parameters,
         (*logits, *more),
         tuple(Learning(image, factor=0.3) for image in (gray, color, odd)),
-        TooSmall((7, 8, 3), "pool3", 2, 1),
     )
 
 

@@ -93,7 +93,7 @@ def test_weights_of_another_network_leave_the_model_as_it_was(tmp_path):
     other = bh.models.create("efficientnet_lite0", classes=10, seed=None)
     with pytest.raises(FileError, match=r"its 'fc.bias' has the shape \(1000,\); the model needs \(10,\)"):
         other.load_torchvision(weights)
-    with pytest.raises(FileError, match="is no state dict of lenet5: No such file"):
+    with pytest.raises(FileError, match="there is no such file; expected a state dict"):
         model.load_torchvision(tmp_path / "nothing.safetensors")
     (tmp_path / "text.safetensors").write_text("no tensors")
     with pytest.raises(FileError, match="is no state dict of lenet5"):
@@ -107,7 +107,7 @@ def test_the_table_of_models():
     assert said.code == 0
     lines = said.out.splitlines()
     assert max(map(len, lines)) <= 100
-    assert "  resnet50                 224x224x3    25,557,032  8.21 G              224" in lines
+    assert ["resnet50", "224x224x3", "25,557,032", "8.21", "G", "224"] in [line.split() for line in lines]
     assert sum(line.startswith("  ") for line in lines) == len(bh.models.names()) + 1  # the head
     assert byhand("models", "resnet50").out.count("\n") == 5
     assert byhand("models", "zzz").complaint.startswith("there is no model 'zzz'")

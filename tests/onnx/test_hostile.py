@@ -51,8 +51,13 @@ def test_a_model_cut_off_anywhere(tmp_path):
 
 
 def test_a_path_that_is_no_regular_file_is_refused(tmp_path):
-    for path in (tmp_path, tmp_path / "missing.onnx", tmp_path / "no" / "folder.onnx"):
-        with pytest.raises(FileError, match="no such file") as found:
+    missing = "there is no such file"
+    for path, says in (
+        (tmp_path, "it is a folder; expected an ONNX model"),
+        (tmp_path / "missing.onnx", missing),
+        (tmp_path / "no" / "folder.onnx", missing),
+    ):
+        with pytest.raises(FileError, match=says) as found:
             load(path)
         assert str(path) in str(found.value)
 

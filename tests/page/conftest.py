@@ -1,7 +1,6 @@
-"""Fixtures of the page tests: a browser that allows no console message and no request."""
+"""Fixtures of the page tests: a trained network and its page."""
 
 import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -9,45 +8,6 @@ import pytest
 
 import byhand as bh
 from byhand.page import Look, Snapshot, document
-
-NEEDED = "needs a browser: apt-get install chromium (or name one with CHROMIUM), and pip install playwright"
-
-
-@pytest.fixture(scope="session")
-def browser():
-    """Return a browser, started once."""
-    playwright = pytest.importorskip("playwright.sync_api", reason=NEEDED)
-    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None:
-        pytest.skip(NEEDED)
-    with playwright.sync_playwright() as running:
-        started = running.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
-@pytest.fixture
-def visit(browser):
-    """Return a function that opens a page in a new window; at the end, none may have complained or asked for anything."""
-    contexts, complaints, asked = [], [], []
-
-    def visit(path, *, hash="", width=1440, height=1000, **options):
-        context = browser.new_context(viewport={"width": width, "height": height}, **{"locale": "en-US"} | options)
-        contexts.append(context)
-        page = context.new_page()
-        page.complaints = complaints
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(f"{error.message}\n{error.stack}"))
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto(f"{Path(path).as_uri()}{hash}")
-        page.wait_for_selector("html[data-ready]")
-        return page
-
-    yield visit
-    for context in contexts:
-        context.close()
-    assert not complaints
-    assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
 
 
 @pytest.fixture(scope="session")

@@ -353,7 +353,9 @@ def test_unscaled_float_images_are_diagnosed():
     train, test = (
         Dataset(dataset.images.astype(np.float32), dataset.labels, NAMES) for dataset in (spots(), spots(100, 1))
     )
-    finding = found(trained(network(*hidden()), train, test, lr=1e-6, epochs=1))["wrong input scale"]
+    with pytest.warns(UserWarning, match="images in floating point go up to 255"):
+        run = trained(network(*hidden()), train, test, lr=1e-6, epochs=1)
+    finding = found(run)["wrong input scale"]
     assert "from 0 to 255" in finding.evidence and "floating point images bypass" in finding.advice
 
 

@@ -66,6 +66,7 @@ class Page(HTMLParser):
 def network(classes, size=8, channels=1, names=None):
     x = nn.Input(size, size, channels)
     y = nn.ReLU()(nn.Conv2d(4, 3)(x))
+    names = tuple(map(str, range(classes))) if names is None else names  # one without a name would be a number
     return nn.Model(x, nn.Linear(classes)(nn.GlobalAvgPool2d()(y)), classes=names, name="tiny")
 
 

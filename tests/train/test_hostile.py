@@ -610,7 +610,7 @@ def test_a_folder_and_a_missing_file(tmp_path):
         for path, says in (
             ("empty", f"holds no {expected}"),
             ("none", "there is no file .*none; expected a model that byhand saved"),
-            ("run", "is not a model that byhand can use|holds no model"),
+            ("run", "is not a model that byhand can use|holds no model|it is a folder"),
             ("nul\0byte", "there is no file|is not a model"),
         ):
             with pytest.raises(bh.FileError, match=says) as caught:

@@ -8,7 +8,7 @@ from functools import wraps
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -66,8 +66,7 @@ def main() -> None:
     interrupt.raise_again()
     with safe_streams():
         code = _run()
-    interrupt.exit_at_once()  # nothing is left to do
-    sys.exit(code or 0)
+        _leave(code)
 
 
 def _run() -> int:
@@ -103,12 +102,17 @@ def _stopped() -> int:
     """Say that Ctrl-C ended the command; return the exit code."""
     interrupt.exit_at_once()
     say("byhand: stopped", error=True)
-    # At once: LLVM may compile in another thread, and the process can't be torn down under it.
-    if interrupt.IS_COMMAND and "mpi4py" not in sys.modules:
-        with suppress(OSError):
-            sys.stdout.flush()
-        os._exit(interrupt.EXIT_CODE)
     return interrupt.EXIT_CODE
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process; after Ctrl-C at once, as LLVM may compile in another thread, under which Python can't be torn down."""
+    interrupt.exit_at_once()  # nothing is left to do
+    if code == interrupt.EXIT_CODE and interrupt.IS_COMMAND and "mpi4py" not in sys.modules:
+        with suppress(OSError, FileError):
+            sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _usage_message(error: Any) -> str:

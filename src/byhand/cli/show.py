@@ -86,7 +86,7 @@ def show(
 def _as_json(network: nn.Model, batch_size: int) -> dict[str, Any]:
     """Return the layers, and the algorithms of a batch size, as --json prints them."""
     summary = network.summary()
-    program = network.program(batch_size, train=network.trainable)
+    program = network.program(batch_size, train=network.learns_classes)
     return {
         "name": network.name,
         "image": list(network.input_shape),
@@ -119,7 +119,7 @@ def _output_text(network: nn.Model) -> str:
 
 def _print_algorithms(network: nn.Model, batch_size: int) -> None:
     """Print which algorithm each convolution and linear layer runs with, where the network has any."""
-    program = network.program(batch_size, train=network.trainable)
+    program = network.program(batch_size, train=network.learns_classes)
     if program.algorithms:
         count = program.micro_batches
         parts = f" in {count} micro-batches" if count > 1 else ""

@@ -260,7 +260,9 @@ class FileSource:
             return error
 
     def _bad(self, path: Path, error: FileError) -> None:
-        reason = str(error).replace(str(path), "").strip()
+        reason = str(error)
+        for name in (str(path), str(FileError(path))):  # as it is, and as messages show it
+            reason = reason.replace(name, "").strip()
         self.infos.pop(path, None)
         self.found.bad.append((self.found.shown(path), reason.removeprefix("can't read : ").strip()))
 

@@ -126,7 +126,7 @@ def _with_result(model: Model) -> Model:
     One sigmoid becomes two classes; labels become numbers, their probabilities.
     """
     model = as_two_classes(model)
-    return model if model.trainable or not model.classes else with_task(with_probabilities(model), "numbers")
+    return model if model.learns_classes or not model.classes else with_task(with_probabilities(model), "numbers")
 
 
 def _check_data(model: Model, data: Dataset) -> None:

@@ -118,6 +118,8 @@ class Model:
     def __setattr__(self, name: str, value: Any) -> None:
         if name in ("p", "g", "state"):
             raise ArgumentError(f"Model: {name} can't be replaced; write its arrays: model.{name}.conv1_weight = ...")
+        if name in MODEL_NAMES:
+            raise ArgumentError(f"Model: nothing reads {name}; {MODEL_NAMES[name]}")
         super().__setattr__(name, value)
 
     def __getattr__(self, name: str) -> Any:
@@ -233,8 +235,8 @@ class Model:
         return sum(prod(t.shape) for t in self.graph.of_kind("parameter"))
 
     @property
-    def trainable(self) -> bool:
-        """Whether training has a loss for it: the softmax cross-entropy of classes."""
+    def learns_classes(self) -> bool:
+        """Whether its loss is the softmax cross-entropy of classes."""
         return self.task == "classes" and self.answer.activation != "other"
 
     def summary(self) -> Summary:
@@ -260,7 +262,7 @@ class Model:
         layer, none fused, and no array is overwritten: to read all afterwards, and to step through in a debugger.
         """
         batch = integer("program: batch", batch)
-        if train and not self.trainable and "label_smoothing" in loss.attributes:
+        if train and not self.learns_classes and "label_smoothing" in loss.attributes:
             raise ArgumentError(f"{self.name} has no classes to learn: its output gives {self.task}; see replace_head")
         key = (batch, train, hand, update, input_gradient, loss, label_smoothing, keep)
         with self.lock.rlock:

@@ -20,7 +20,7 @@ except ModuleNotFoundError as error:
     if (error.name or "").partition(".")[0] not in ("onnx", "google"):
         raise
     raise ModuleNotFoundError(
-        "byhand.onnx needs the package onnx: run  pip install 'byhand[onnx]'", name="onnx"
+        "byhand.onnx needs the package onnx: run pip install 'byhand[onnx]'", name="onnx"
     ) from None
 
 __all__ = ["load", "save"]

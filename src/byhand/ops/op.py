@@ -187,9 +187,9 @@ class Op:
         """Return what the contract infers of a call; errors begin with `who`, by default the op's name."""
         who = who or self.name
         if unknown := next((key for key in attributes if key not in self.attributes), None):
-            known = f"it has {', '.join(self.attributes)}" if self.attributes else "it has none"
+            known = f"; it has {', '.join(self.attributes)}" if self.attributes else "; it has none"
             hint = f"; {KEYWORDS[unknown]}" if unknown in KEYWORDS else suggestion(unknown, self.attributes)
-            raise UnknownArgumentError(f"{who}: {self.name} has no attribute '{unknown}'{hint}; {known}")
+            raise UnknownArgumentError(f"{who}: {self.name} has no attribute '{unknown}'{hint or known}")
         if missing := next((key for key in self.required if key not in attributes), None):
             raise ArgumentError(f"{who}: {missing} is missing; {self.name} has no default for it")
         try:

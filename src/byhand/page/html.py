@@ -86,7 +86,7 @@ def document(look: Look) -> bytes:
     model = look.model
     if not model.classes:
         raise ArgumentError(f"{model.name} has no classes: a page shows classifiers only; use `byhand trace`")
-    if not model.trainable:
+    if not model.learns_classes:
         what = "labels, each by itself" if model.task == "labels" else "probabilities that come from no logits"
         raise ArgumentError(
             f"{model.name} gives {what}: a page shows one of several classes; use byhand predict or explain"

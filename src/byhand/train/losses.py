@@ -65,7 +65,7 @@ class Loss:
         weights = None if class_weight is None else class_weights(class_weight, model.classes)
         if kind != "cross_entropy" and (label_smoothing or weights):
             raise ArgumentError("Trainer: label_smoothing and class_weight are for loss='cross_entropy'")
-        if kind == "cross_entropy" and model.classes and not model.trainable:
+        if kind == "cross_entropy" and model.classes and not model.learns_classes:
             raise ArgumentError(
                 f"Trainer: {model.name} gives {model.task}, not one of several classes; take loss='bce', or see replace_head"
             )

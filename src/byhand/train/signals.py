@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from byhand.kernels.runtime import interruptible
+from byhand.kernels.runtime import cache
 from byhand.train.distributed.mpi import world
 from byhand.train.state import TrainingState
 
@@ -16,10 +16,10 @@ from byhand.train.state import TrainingState
 def stop_signals(quiet: bool, state: TrainingState) -> Iterator[threading.Event]:
     """Yield an event that the first SIGINT or SIGTERM sets; the second one acts as it did before.
 
-    While kernels are compiled, which takes long, the first one acts so too as long as the training under way, whose state is
-    given, has done no step: nothing is lost then. With several ranks all finish the step.
+    Where kernels are compiled for the first step, which takes long, the first one acts so too: nothing is lost then.
+    state: of the training. With several ranks all finish the step.
     """
-    stop, first = threading.Event(), state.steps_done
+    stop, first, builds = threading.Event(), state.steps_done, len(cache.BUILDS)
     if threading.current_thread() is not threading.main_thread():  # only the main thread may handle signals
         yield stop
         return
@@ -28,7 +28,7 @@ def stop_signals(quiet: bool, state: TrainingState) -> Iterator[threading.Event]
     def handle(number: int, frame: FrameType | None) -> None:
         stop.set()
         signal.signal(number, before[number] or signal.SIG_DFL)
-        if interruptible.running() and state.steps_done == first and world().size == 1:
+        if state.steps_done == first and len(cache.BUILDS) > builds and world().size == 1:
             signal.raise_signal(number)
         elif not quiet:
             os.write(2, b"\nstopping after this step; Ctrl-C again stops at once\n")

@@ -34,10 +34,12 @@ NONBLOCK = getattr(os, "O_NONBLOCK", 0)  # to open a pipe in a file's place does
 # Functions that are called with a kernel's name before it is built, to show progress.
 BUILD_LISTENERS: list[Callable[[str], None]] = []
 COMPILING = "compiling new kernels for this processor"
+BUILDS: list[str] = []  # the kernels that this process has begun to build
 
 
 def notify_build(name: str) -> None:
     """Call the listeners with the name of the kernel that is about to be built."""
+    BUILDS.append(name)
     for listener in BUILD_LISTENERS:
         listener(name)
     if not BUILD_LISTENERS:

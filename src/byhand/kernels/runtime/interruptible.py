@@ -48,11 +48,6 @@ def run(work: Callable[[], Result]) -> Result:
     return results[0]
 
 
-def running() -> bool:
-    """Tell whether a thread compiles: the process should then end by `os._exit`, or wait for it."""
-    return bool(_threads)
-
-
 @atexit.register
 def wait() -> None:
     """Wait for the threads that compile: the process can't be torn down while LLVM runs in it."""

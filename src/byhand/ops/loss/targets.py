@@ -12,6 +12,9 @@ The gradients of the first two are differences of probabilities and targets:
 
 Each also writes what the network predicts, q or a copy of z, which backward reads.
 PyTorch: cross_entropy with probabilities as targets, binary_cross_entropy_with_logits, mse_loss.
+
+Source: Goodfellow, Bengio & Courville 2016, "Deep Learning", section 6.2.2: each is the negative log-likelihood
+of an output unit.
 """
 
 from math import exp, log, log1p, prod

@@ -57,8 +57,8 @@ def translated(text: str) -> str:
 def class_labels(names: Sequence[str], max_letters: int = 32) -> list[str]:
     """Return a label for each class that can be drawn and looks like no other: with its index where its letters can't be.
 
-    >>> class_labels(["cat", "cat", "\\U0010fffd"])
-    ['0: cat', '1: cat', '2: \\\\U0010fffd']
+    >>> class_labels(["cat", "cat", "\\U0001d800"])  # SignWriting, which few fonts have
+    ['0: cat', '1: cat', '2: \\\\U0001d800']
     """
     names = [plain_text.printable(name, " ") for name in names]
     missing = _cover("".join(names))[1]
