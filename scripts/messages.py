@@ -14,8 +14,7 @@ from byhand.translation import PREFIX, catalogue
 
 SOURCE = Path(__file__).parent.parent / "src" / "byhand"
 PROSE = re.compile(r"[A-Za-z]{2,}[^A-Za-z\n]{0,3} [^ ]*[A-Za-z]{2,}|[A-Za-z]{3,} \{|\} [a-z]{3,}")
-# Calls whose texts are no messages: exact words for programs, patterns, names.
-SILENT_CALLS = {"compile", "Path", "encode", "TypeAlias", "TypeVar", "namedtuple"}
+PLURAL_MAX_LETTERS = 5
 
 
 def templates(path: Path) -> Iterator[tuple[int, str]]:
@@ -72,8 +71,12 @@ def slot_name(value: ast.expr) -> str:  # noqa: PLR0911  (a table)
             return key
         case ast.Subscript(value=inside) | ast.BinOp(left=inside) if not isinstance(inside, ast.Constant):
             return slot_name(inside)
-        case ast.BinOp(left=ast.Constant(value=str()), op=ast.Mult()) | ast.IfExp():
-            return "s"
+        case ast.BinOp(left=ast.Constant(value=str(end)), op=ast.Mult()):
+            return "s" if len(end) <= PLURAL_MAX_LETTERS else "clause"
+        case ast.IfExp(body=ast.Constant(value=str(one)), orelse=ast.Constant(value=str(other))):
+            return "s" if max(len(one), len(other)) <= PLURAL_MAX_LETTERS else "clause"
+        case ast.IfExp():
+            return "clause"
         case ast.BinOp(right=inside) | ast.UnaryOp(operand=inside):
             return slot_name(inside)
         case ast.Call(args=[ast.Starred(value=inside), *_]):

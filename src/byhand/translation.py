@@ -21,13 +21,15 @@ VARIABLE = "BYHAND_LANGUAGE"
 LOCALE_VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")  # POSIX: the first that is set decides
 MAX_LETTERS = 2000  # of a text that is matched with the templates
 MIN_LETTERS = 5  # of a template that is looked for in whole lines, if it has a slot of any text
+PLURAL = r"(\w{0,5}?)"  # the end of an English plural, is or are
+START = "((?:(?!: ).)*?)"  # of a line, before a colon: a message may follow the name of a file
 PREFIX = "byhand: "  # of an error line
 FULL_WIDTH = ("（", "，", "；", "：", "。")  # punctuation that no space goes beside
 SLOT = re.compile(r"\{(\w+)(:[^{}]*)?\}")
 USE = re.compile(r"\{(\w+)(!t)?\}")  # of a slot, in a translation; !t: a single word is translated too
 LIST = re.compile(r"[^\s,]+(?:, [^\s,]+)* (?:or|and) [^\s,]+")  # a, b or c
 MORE = re.compile(r"(.+) and ([\d,]+) more")
-NUMBER = r"(?:[-+−]? *\d[\d.,]*(?:e[-+]?\d+)?|nan|[-+]?inf)"
+NUMBER = r"(?:[-+−]? *\d(?:[\d.,]*\d)?(?:e[-+]?\d+)?|nan|[-+]?inf)"
 
 
 class Template(NamedTuple):
@@ -88,16 +90,17 @@ def _line(text: str, *, part: bool = False) -> str:
     if text.startswith(PREFIX):
         return PREFIX + _line(text.removeprefix(PREFIX))
     bare = text.strip()
-    found = (
-        (_entry(bare, part=part, clauses=True) or _parts(bare, "; ", "；") or _entry(bare, part=part)) if bare else None
-    )
+    if not bare:
+        return text
+    found = _entry(bare, part=part, clauses=True) or _parts(bare, "; ", "；") or _parts(bare, ", ", "，")
+    found = found or _entry(bare, part=part)
     if found is not None:
         start, _, end = text.partition(bare)
         return start * (not found.startswith(FULL_WIDTH)) + found + end * (not found.endswith(FULL_WIDTH))
     start, colon, rest = text.partition(": ")
     if colon and (said := _line(rest)) != rest:  # a message after the file or the layer that it is about
         return f"{start}：{said}"
-    return _parts(text, ", ", "，") or _parts(text, "  ", "  ") or text
+    return _parts(text, "  ", "  ") or _parts(text, " and ", " 和 ") or text
 
 
 def _parts(text: str, separator: str, joined: str) -> str | None:
@@ -108,12 +111,13 @@ def _parts(text: str, separator: str, joined: str) -> str | None:
 
 
 def _entry(text: str, *, part: bool, clauses: bool = False) -> str | None:
-    """Return a text by its entry; clauses: by one of as many clauses, if a semicolon stands between them."""
+    """Return a text by its entry; clauses: by none whose slot would take several clauses, or items of a list."""
     exact = catalogue().get(text)
     if exact is not None or len(text) > MAX_LETTERS:
         return exact
     for template in _templates():
-        if (not part and template.is_vague) or (clauses and "; " in text and "; " not in "".join(template.literal)):
+        literal = "".join(template.literal)
+        if (not part and template.is_vague) or (clauses and any(s in text and s not in literal for s in ("; ", ", "))):
             continue
         if _may_match(template.literal, text) and (match := template.pattern.fullmatch(text)):
             return _filled(template, match.groups())
@@ -174,18 +178,19 @@ def template(text: str, translation: str) -> Template:
     parts = SLOT.split(text)  # literal, name, format, literal, ...
     names, formats, literal = parts[1::3], parts[2::3], parts[::3]
     groups = [re.escape(literal[0])]
-    for spec, part in zip(formats, literal[1:]):
+    for name, spec, part in zip(names, formats, literal[1:]):
         if spec and spec[-1] in ",dfge%":
             percent = "%" * (spec[-1] == "%")
             groups[-1] += f"({NUMBER}{percent}){re.escape(part)}"
         else:
-            text_slot = (
-                "(.*?)" if len(groups) > 1 or groups[0] else "((?:(?!: ).)*?)"
-            )  # a message may follow a file's name
+            is_first = len(groups) == 1 and not groups[0]
+            text_slot = PLURAL if re.fullmatch(r"s\d?", name) else START if is_first else "(.*?)"
             groups.append(f"{text_slot}{re.escape(part)}")
     groups[-1] += r"\Z"
     pattern = "".join(f"(?>{group})" for group in groups)
-    is_vague = "*?)" in pattern and sum(not letter.isspace() for letter in "".join(literal)) < MIN_LETTERS
+    is_vague = ("(.*?)" in pattern or START in pattern) and sum(
+        not letter.isspace() for letter in "".join(literal)
+    ) < MIN_LETTERS
     return Template(re.compile(pattern, re.DOTALL), tuple(literal), tuple(names), translation, is_vague)
 
 

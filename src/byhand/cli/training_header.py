@@ -12,6 +12,7 @@ from byhand import nn
 from byhand.cli.defaults import Settings
 from byhand.cli.model_argument import format_shape
 from byhand.data.image_source import ImageSource
+from byhand.data.split_names import purpose
 from byhand.shapes import Shape
 from byhand.train.state import steps_per_epoch
 
@@ -38,10 +39,7 @@ def data_lines(setup: "TrainingSetup", notes: Sequence[str]) -> list[str]:
     if setup.full_model is not None:
         total = summary.parameters + sum(value.size for value in vars(network.state).values())
         parameters = f"{setup.trainer.model.parameter_count:,} of {total:,} parameters are trainable"
-    purposes = {"train": "train on", "val": "validate on", "test": "test on"}
-    counts = [
-        f"{len(images):,}{' images' * (part == 'train')} to {purposes[part]}" for part, images in sets.parts.items()
-    ]
+    counts = [purpose(part, f"{len(images):,}{' images' * (part == 'train')}") for part, images in sets.parts.items()]
     return [
         f"  {line}"
         for line in (

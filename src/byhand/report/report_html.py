@@ -180,7 +180,7 @@ def _confusion(inputs: DiagnosisInput) -> str:
     confusions = top_confusions(inputs.confusion, numbers, CONFUSIONS_LISTED)
     rows = "".join(
         f"<li><b>{_text(inputs.class_names[int(true)])}</b> → <b>{_text(inputs.class_names[int(other)])}</b>:"
-        f" {times:,} / {support[int(true)]:,}</li>"
+        f" {translate(f'{times:,} of {support[int(true)]:,}', part=True)}</li>"
         for true, other, times in confusions
     )
     listed = (
@@ -306,7 +306,7 @@ def _calibration(inputs: DiagnosisInput) -> str:
     few = " With so few images this error is uncertain itself." if len(predictions) < 10 * len(found.count) else ""
     text = translate(
         f"<p>The mean confidence is <b>{confidence:.1%}</b>, the accuracy <b>{accuracy:.1%}</b>; the expected calibration error"
-        f" is <b>{100 * found.error:.1f} points</b> ({len(found.count)} bins): {verdict}.{few}</p>"
+        f" is <b>{100 * found.error:.1f} points</b> ({len(found.count)} bins): {translate(verdict)}.{translate(few)}</p>"
     ) + translate(
         '<p class="soft">Reliability diagram. Bars: the accuracy of the predictions in each bin of confidence; orange lines:'
         " their mean confidence. In a well calibrated network the two agree. Below: the number of predictions per bin.</p>"
