@@ -336,7 +336,7 @@ def _uncertain_prediction(inputs: DiagnosisInput, i: int, names: Sequence[str] |
     predictions = inputs.predictions
     first, second = inputs.class_names[predictions.predicted[i]], inputs.class_names[predictions.runner_up[i]]
     second_probability = predictions.confidence[i] - predictions.margin[i]
-    result = translate("correct" if predictions.correct[i] else f"is {inputs.class_names[predictions.labels[i]]}")
+    result = translate("correct" if predictions.correct[i] else f"labeled {inputs.class_names[predictions.labels[i]]}")
     caption = (
         f"<b>{_text(first)}</b> {_text(percent(predictions.confidence[i]))} {translate('or')}"
         f" {_text(second)} {_text(percent(second_probability))}<span>{_text(result)}</span>"
