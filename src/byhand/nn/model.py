@@ -284,7 +284,7 @@ class Model:
                     auxiliary=self.auxiliary,
                     lock=self.lock,
                 )
-                program.complete = None if update else model_arguments(self, train)
+                program.complete = None if update else model_arguments(self, loss if train else None)
             self._programs[key] = program
             if len(self._programs) > MAX_PROGRAMS:
                 del self._programs[next(iter(self._programs))]  # the least recently used
