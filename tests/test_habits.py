@@ -106,6 +106,16 @@ def test_a_model_is_called():
     np.testing.assert_array_equal(model(DATA.images), model.logits_of(DATA.images))
     ended = nn.Model(nn.Input(6, 6, 1), nn.Sequential(nn.Flatten(), nn.Linear(3), nn.Softmax()))
     np.testing.assert_allclose(ended(DATA.images).sum(1), 1, rtol=1e-5)
+    x = nn.Input(6, 6, 1)
+    binary = nn.Model(x, nn.Sigmoid()(nn.Linear(1)(nn.Flatten()(x))))
+    np.testing.assert_allclose(binary(DATA.images), binary.predict(DATA.images)[:, 1:], rtol=1e-5)
+    x = nn.Input(6, 6, 1)
+    logarithms = nn.Model(x, bh.log(bh.softmax(nn.Linear(3)(nn.Flatten()(x)))))  # as PyTorch's LogSoftmax
+    np.testing.assert_allclose(np.exp(logarithms(DATA.images)), logarithms.predict(DATA.images), rtol=1e-5)
+    x = nn.Input(6, 6, 1)
+    columns = bh.softmax(bh.reduce_mean(nn.Conv2d(3, 3)(x), axes=(1, 2), keepdims=True))  # (N, 1, 1, 3)
+    pooled = nn.Model(x, nn.Flatten()(columns))
+    np.testing.assert_allclose(pooled(DATA.images), pooled.predict(DATA.images), rtol=1e-5)
     assert model.eval() is model
 
 
@@ -123,6 +133,17 @@ def test_a_model_is_a_layer_with_its_weights():
     with pytest.raises(bh.ShapeError, match="expected images"):
         inner(nn.Input(6, 6, 3))
     bh.Trainer(whole, bh.SGD()).step(DATA.images, DATA.labels % 2)
+
+
+def test_a_layers_task_is_that_of_the_network_that_it_ends():
+    for task in ("labels", "numbers", "classes"):
+        inner = network(task=task)
+        assert nn.Model(nn.Input(6, 6, 1), inner).task == task
+        assert nn.Model(nn.Input(6, 6, 1), inner, task="labels").task == "labels"
+        assert nn.Model(nn.Input(6, 6, 1), nn.Sequential(inner, nn.Linear(3))).task == "classes"
+    named = nn.Model(nn.Input(6, 6, 1), network(task="labels"), classes=["sky", "sea", "sun"])
+    assert (named.task, named.classes) == ("labels", ("sky", "sea", "sun"))
+    assert nn.Model(nn.Input(6, 6, 1), network(task="numbers"), classes=["a", "b", "c"]).task == "classes"
 
 
 def test_what_is_assigned_reaches_the_network():
@@ -191,6 +212,31 @@ def test_a_model_that_threads_share_stays_right():
     for thread in threads:
         thread.join()
     assert wrong == [0] * 4
+
+
+@pytest.mark.parametrize("task", ["labels", "numbers", "classes"])
+def test_a_copy_keeps_the_task_and_the_classes(task):
+    model = network(task=task)
+    for copied in (model.with_frozen("conv*"), model.with_flip_tta()):
+        assert (copied.task, copied.classes) == (task, model.classes)
+    x = nn.Input(6, 6, 1)
+    binary = nn.Model(x, nn.Linear(1)(nn.Flatten()(nn.Conv2d(2, 3)(x))), task="labels", classes=["cat", "dog"])
+    assert binary.with_frozen("conv*").predict(DATA.images).shape == (len(DATA), 2)
+
+
+def test_what_a_network_answers_is_not_replaced_by_half():
+    model = network()
+    with pytest.raises(bh.ArgumentError, match=r"the task can't be replaced; .*nn.Model\(inputs, outputs, task=...\)"):
+        model.task = "labels"
+    for names, message in (
+        (("a",), "got 1 class names, but the model has 3"),
+        ("abc", "expected names"),
+        ((1, 2, 3), "names"),
+    ):
+        with pytest.raises(bh.ArgumentError, match=message):
+            model.classes = names
+    model.classes = ["a", "b", "c"]
+    assert model.classes == model.answer.classes == ("a", "b", "c") and model.task == "classes"
 
 
 def test_frozen_layers_stay():

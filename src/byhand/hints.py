@@ -110,7 +110,7 @@ MODEL_NAMES: dict[str, str] = {
     "float": "the type is set where a model is made: nn.Model(..., dtype=np.float32)",
     "double": "the type is set where a model is made: nn.Model(..., dtype=np.float64)",
     "half": "parameters are float32 or float64",
-    "compile": "model.fit(images, labels, optimizer=bh.Adam(), loss='mse', metrics={}) takes what compile takes",
+    "compile": "model.fit(images, labels, optimizer=bh.Adam(), loss='cross_entropy', metrics={}) takes what compile takes",
     "predict_proba": "model.predict(images) gives the probability of each class",
     "predict_classes": "write model.predict(images).argmax(1)",
     "score": "write model.evaluate(images, labels)['accuracy']",

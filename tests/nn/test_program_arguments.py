@@ -55,6 +55,31 @@ def test_what_does_not_fit_is_told(model):
         train(IMAGES[..., 0], LABELS)
 
 
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([-1, 2], "labels hold -1, but there are 10 classes"),
+        ([99, 2], "labels hold 99"),
+        ([10**7, 2], "labels hold 10000000"),
+        ([1.9, 2.2], "labels hold float64; expected whole numbers, 0 to 9"),
+        ([[1, 2], [3, 4]], r"labels have the shape \(2, 2\); expected \(2,\)"),
+    ],
+)
+def test_labels_that_are_no_classes_reach_no_kernel(model, labels, message):
+    with pytest.raises(ArgumentError, match=message):
+        model.program(2, train=True)(IMAGES[:2], labels)
+
+
+def test_targets_become_the_type_of_the_outputs(model):
+    program = model.program(2, train=True, loss=bh.mse_loss)
+    targets = np.eye(10, dtype=int)[[1, 7]]
+    assert program(IMAGES[:2], targets) == program(IMAGES[:2], targets.astype(np.float32))
+    with pytest.raises(ShapeError, match=r"labels have the shape \(2,\); expected \(2, 10\)"):
+        program(IMAGES[:2], [1, 7])
+    with pytest.raises(ArgumentError, match="labels hold <U1; expected numbers"):
+        program(IMAGES[:2], np.full((2, 10), "a"))
+
+
 def test_a_program_does_not_keep_its_model_alive():
     program = bh.models.create("lenet5").program(4)
     with pytest.raises(ArgumentError, match="the model of this program is gone"):

@@ -40,7 +40,8 @@ def residual(dtype):
 
 def trainer(job):
     dtype = job.get("dtype", "float32")
-    model = residual(dtype) if job.get("norm") else network(norm=False, dropout=job.get("dropout", 0), dtype=dtype)
+    settings = {"dtype": dtype} | ({"task": job["task"]} if "task" in job else {})
+    model = residual(dtype) if job.get("norm") else network(norm=False, dropout=job.get("dropout", 0), **settings)
     return bh.Trainer(
         model,
         bh.Adam(0.003) if job.get("adam") else bh.SGD(0.05, 0.9),

@@ -31,5 +31,6 @@ def bits(trainer):
 
 
 def plain(optimizer, **settings):
-    """Return a trainer of a network that is a function of its parameters alone."""
-    return Trainer(network(norm=False, dropout=0), optimizer, **settings)
+    """Return a trainer of a network that is a function of its parameters alone, of the task that a loss by name is for."""
+    task = {"mse": "numbers", "bce": "labels"}.get(str(settings.get("loss")), "classes")
+    return Trainer(network(norm=False, dropout=0, task=task), optimizer, **settings)

@@ -33,7 +33,7 @@ def torch_losses():
         return F.cross_entropy(outputs, labels.double(), tensor(WEIGHTS).double(), label_smoothing=0.1)
 
     def one_hot(outputs, labels):
-        return F.mse_loss(outputs, F.one_hot(labels, 3).double())
+        return F.binary_cross_entropy_with_logits(outputs, F.one_hot(labels, 3).double())
 
     return {
         "cross entropy": ({}, DATA.labels, F.cross_entropy),
@@ -42,7 +42,7 @@ def torch_losses():
         "soft labels": ({}, SOFT, lambda z, y: F.cross_entropy(z, y.double())),
         "all of it": ({"class_weight": WEIGHTS, "label_smoothing": 0.1}, SOFT, weighted_soft),
         "mse": ({"loss": "mse"}, SOFT, lambda z, y: F.mse_loss(z, y.double())),
-        "mse of classes": ({"loss": "mse"}, DATA.labels, one_hot),
+        "bce of classes": ({"loss": "bce"}, DATA.labels, one_hot),
         "bce": ({"loss": "bce"}, LABELS, lambda z, y: F.binary_cross_entropy_with_logits(z, y.double())),
         "a function": ({"loss": mean_absolute_error}, SOFT, lambda z, y: F.l1_loss(z, y.double())),
     }
@@ -55,7 +55,7 @@ NAMES = [
     "soft labels",
     "all of it",
     "mse",
-    "mse of classes",
+    "bce of classes",
     "bce",
 ]
 
@@ -85,13 +85,13 @@ def test_loss_and_gradients_are_pytorchs(name, hand, batch):
 @pytest.mark.parametrize(
     ("settings", "labels"),
     [
-        ({"loss": "mse"}, DATA.labels),
+        ({"loss": "bce"}, DATA.labels),
         ({"class_weight": {0: 3}}, DATA.labels),
         ({}, np.eye(3)[DATA.labels]),
         ({"loss": "bce"}, np.eye(3)[DATA.labels]),
         ({"loss": mean_absolute_error}, np.eye(3)[DATA.labels]),
     ],
-    ids=["mse", "weights", "soft", "bce", "function"],
+    ids=["bce of classes", "weights", "soft", "bce", "function"],
 )
 def test_a_training_learns(settings, labels):
     trainer = plain(bh.Adam(0.02), batch_size=8, **settings)
@@ -109,6 +109,66 @@ def test_a_network_without_classes_learns_numbers():
     assert model.evaluate(DATA.images, target, loss="mse").keys() == {"loss"}
     with pytest.raises(bh.ArgumentError, match="has no classes; take loss='mse'"):
         bh.Trainer(model, bh.SGD())
+
+
+def ended(*layers, outputs=3, **settings):
+    """Return a network that ends in layers, on the stripes' images."""
+    return nn.Model(nn.Input(6, 6, 1), nn.Sequential(nn.Flatten(), nn.Linear(outputs), *layers), **settings)
+
+
+@pytest.mark.parametrize(
+    ("loss", "model", "message"),
+    [
+        ("bce", ended(), "gives classes, which loss='bce' does not fit; make it .*task='labels'"),
+        ("bce", ended(task="numbers"), "gives numbers, .*task='labels'"),
+        ("bce", ended(nn.HardSigmoid()), "contains the sigmoid, but model ends in a hard_sigmoid"),
+        ("mse", ended(), "gives classes, which loss='mse' does not fit; make it .*task='numbers'"),
+        ("mse", ended(nn.Softmax()), "gives classes, .*task='numbers'"),
+        ("mse", ended(nn.Sigmoid()), "gives labels, .*task='numbers'"),
+        (mean_absolute_error, ended(nn.Softmax()), "what is before its softmax; end it with the layer before"),
+        (mean_absolute_error, ended(nn.Sigmoid()), "what is before its sigmoid"),
+    ],
+)
+def test_a_loss_that_predict_would_not_answer_for_is_refused(loss, model, message):
+    with pytest.raises(bh.ArgumentError, match=message):
+        bh.Trainer(model, bh.SGD(), loss=loss)
+
+
+def test_numbers_are_fitted_after_their_squash():
+    model, target = ended(nn.Sigmoid(), task="numbers"), np.full((48, 3), 0.75, np.float32)
+    rows = model.fit(DATA.images, target, loss="mse", optimizer=bh.Adam(0.02), epochs=20, batch_size=8, quiet=True)
+    assert "accuracy" not in rows[-1]
+    np.testing.assert_allclose(model.predict(DATA.images), target, atol=0.1)
+
+
+@pytest.mark.parametrize("layers", [(nn.Sigmoid(),), ()], ids=["sigmoid", "logit"])
+@pytest.mark.parametrize("kind", ["numbers", "bools", "column", "names", "floats"])
+def test_one_sigmoid_learns_two_classes(layers, kind):
+    data = stripes(classes=("down", "across"))
+    labels = {
+        "numbers": data.labels,
+        "bools": data.labels == 1,
+        "column": data.labels[:, None].astype(np.float32),
+        "names": np.array(["a", "b"])[data.labels],
+        "floats": 0.1 + 0.8 * data.labels,
+    }[kind]
+    model = ended(*layers, outputs=1, task="labels")
+    settings = {"loss": "bce", "optimizer": bh.Adam(0.02), "epochs": 20, "batch_size": 8, "quiet": True}
+    rows = model.fit(data.images, labels, validation=(data.images, labels), **settings)
+    assert rows[-1]["accuracy"] > 0.9 and rows[-1]["val_accuracy"] > 0.9
+    assert model.classes == (("a", "b") if kind == "names" else ("0", "1"))
+    assert (model.predict(data.images).argmax(1) == data.labels).mean() > 0.9
+    trainer = bh.Trainer(model, bh.SGD(0.0), loss="bce")
+    whole = labels if kind in ("numbers", "column", "floats") else data.labels
+    assert trainer.step(data.images, whole) == pytest.approx(trainer.evaluate(data.images, labels)["loss"], rel=1e-5)
+    with pytest.raises(bh.ByhandError, match=r"expected \(N,\) or \(N, 1\)"):
+        model.fit(data.images, np.eye(2, dtype=np.float32)[data.labels], **settings)
+
+
+def test_an_accuracy_is_told_only_where_it_is_counted():
+    model = ended(task="labels")
+    rows = bh.Trainer(model, bh.SGD(0.01), loss=mean_absolute_error).fit(DATA.images, LABELS, quiet=True)
+    assert rows[0].keys() == {"epoch", "loss"}
 
 
 @pytest.mark.parametrize(
@@ -146,7 +206,7 @@ def test_class_weights_that_do_not_fit(given, message):
     with pytest.raises(bh.ByhandError, match=message):
         class_weights(given, DATA.classes)
     with pytest.raises(bh.ArgumentError, match="are for loss='cross_entropy'"):
-        plain(bh.SGD(), loss="mse", class_weight=WEIGHTS)
+        plain(bh.SGD(), loss="bce", class_weight=WEIGHTS)
 
 
 def test_metrics_are_in_the_rows_of_what_is_evaluated():

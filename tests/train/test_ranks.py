@@ -38,7 +38,7 @@ SAME = {  # trainings that end where one rank ends
     "buckets, arrays": DOUBLE | {"norm": True, "sync": True, "bucket_bytes": 512, "hand": "arrays"},
     "weights": DOUBLE | {"weights": [1, 3, 0.5], "epochs": 1},
     "soft": DOUBLE | {"soft": True, "weights": [1, 3, 0.5], "epochs": 1},
-    "mse": DOUBLE | {"loss": "mse", "epochs": 1},
+    "bce": DOUBLE | {"loss": "bce", "task": "labels", "epochs": 1},
     "norm": DOUBLE | {"norm": True, "sync": True},
     "norm, arrays": DOUBLE | {"norm": True, "sync": True, "hand": "arrays"},
     "norm, few": DOUBLE | {"norm": True, "sync": True, "batch": 2, "images": 9},

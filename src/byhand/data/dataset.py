@@ -16,9 +16,9 @@ class Dataset:
     """Images (N, H, W, C) in uint8 or float32, labels (N,) in int64, and the name of each class.
 
     Labels of another integer type are converted. They may also be floating-point targets: soft labels or several labels an
-    image, (N, classes), or, without classes, numbers (N, ...). Images are taken as they are, without resizing, cropping or
-    scaling; they may also be `LazyImages`, which are decoded when they are indexed. files: their names, or empty; reader: how a
-    file becomes such an image, `Preprocessing.reader`.
+    image, (N, classes); of two classes also the probability of the second, (N, 1); or, without classes, numbers (N, ...).
+    Images are taken as they are, without resizing, cropping or scaling; they may also be `LazyImages`, which are decoded when
+    they are indexed. files: their names, or empty; reader: how a file becomes such an image, `Preprocessing.reader`.
 
     Raises ShapeError for wrong axes or lengths, ArgumentError for a wrong type, label or class name.
 
@@ -47,8 +47,9 @@ class Dataset:
             )
         if images.dtype not in (np.uint8, np.float32):
             raise ArgumentError(f"Dataset: images must be uint8 or float32, got {images.dtype}; convert them first")
+        axes = ((len(names),), (1,)) if len(names) == 2 else ((len(names),),)  # of targets
         if labels.dtype.kind == "f" and (labels.ndim > 1 or not names):  # targets: soft labels, or numbers
-            if labels.shape[:1] != images.shape[:1] or (names and labels.shape[1:] != (len(names),)):
+            if labels.shape[:1] != images.shape[:1] or (names and labels.shape[1:] not in axes):
                 raise ShapeError(
                     f"Dataset: {len(images)} images of {len(names)} classes need targets of shape ({len(images)}, "
                     f"{len(names) or '...'}), got {labels.shape}"

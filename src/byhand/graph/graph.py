@@ -94,6 +94,7 @@ class Graph:
         self.tensors: dict[str, Tensor] = {}
         self.input: Tensor | None = None
         self.preprocessing: Any = None  # of images: of a model that was called on the input, whose weights expect it
+        self.tasks: dict[str, str] = {}  # by the name of an output: of a model that was called as a layer, and gave it
         self.layers: dict[int, tuple[object, dict[str, Tensor]]] = {}  # by id of a layer: the layer, its parameters
 
     def add_tensor(

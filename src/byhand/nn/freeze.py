@@ -29,10 +29,8 @@ def with_frozen(model: Model, names: tuple[str, ...]) -> Model:
     tensors = {model.graph.input.name: graph.add_input(model.input_shape, model.graph.input.name)}
     copy_nodes(graph, model.graph, model.graph.nodes, tensors, frozen=is_frozen, inference=is_frozen)
     auxiliary = [(tensors[tensor.name], weight) for tensor, weight in model.auxiliary]
-    output = tensors[model.output.name]
-    new = Model(
-        tensors[model.graph.input.name], output, seed=None, classes=model.classes, auxiliary=auxiliary, **model.settings
-    )
+    inputs, output = tensors[model.graph.input.name], tensors[model.output.name]
+    new = Model(inputs, output, seed=None, auxiliary=auxiliary, **model.output_settings)
     copy_weights(new, model)
     return new
 

@@ -9,7 +9,9 @@ import numpy as np
 
 from byhand.data.lazy_images import LazyImages
 from byhand.data.prefetch import Prefetcher
-from byhand.ops.op import Array
+from byhand.graph import Graph
+from byhand.nn.output_activation import values_after
+from byhand.ops.op import Array, tree_leaves
 from byhand.shapes import integer
 
 if TYPE_CHECKING:
@@ -39,3 +41,20 @@ def logits_of(model: Model, images: Any, batch_size: int | None, hand: str) -> A
             x = model.prepare(part, out=program.images[0], hand=hand)
             parts.append(program(x, model.p, model.state, program.arena))
     return np.concatenate(parts) if len(parts) > 1 else parts[0]
+
+
+def outputs_of(model: Model, images: Any) -> Array:
+    """Return the values of a model's output tensor for images: those that the graph computes from the logits."""
+    logits = model.logits_of(images)
+    known = {model.logits.name: logits} | vars(model.p) | vars(model.state)
+    makers = {tensor.name: node for node in model.graph.nodes for tensor in node.outputs.values()}
+    last = makers.get(model.logits.name)
+    if last is not None and last.op.name == "flatten":  # a softmax of (N, 1, 1, K), whose logits (N, K) were added
+        x = last.inputs["x"]
+        known[x.name] = logits.reshape(len(logits), *x.shape[1:])
+    after, waiting = Graph(), [model.output.name]
+    while waiting:
+        if (name := waiting.pop()) not in known:
+            after.nodes = [makers[name], *(node for node in after.nodes if node is not makers[name])]
+            waiting += [tensor.name for tensor in tree_leaves(makers[name].inputs.values())]
+    return values_after(after, known).get(model.output.name, logits)

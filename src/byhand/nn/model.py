@@ -16,12 +16,13 @@ from byhand.data.preprocessing import Preprocessing
 from byhand.errors import ArgumentError, ShapeError
 from byhand.graph import Tensor
 from byhand.hints import MODEL_NAMES, hinted, unknown_attribute
-from byhand.nn.inference import logits_of
+from byhand.nn.inference import logits_of, outputs_of
+from byhand.nn.model_settings import ModelSettings
 from byhand.nn.network_input import check_images, prepare_images, warn_of_pixels
 from byhand.nn.parameters import NamedArrays, ParameterDict, initialize, load_arrays
 from byhand.nn.program_arguments import model_arguments
 from byhand.nn.summary import Summary
-from byhand.nn.task import answers, read_output
+from byhand.nn.task import answers, inherited_task, read_output
 from byhand.nn.trace import trace
 from byhand.ops import DEFAULT_HAND, Op, softmax_cross_entropy
 from byhand.ops.op import Array
@@ -36,14 +37,14 @@ MAX_PROGRAMS = 8  # that a model keeps: for the full and the last batch of train
 METHODS: dict[str, Callable[..., Any]] = {}  # of Model, which byhand.train, a floor above, adds: fit, evaluate
 
 
-class Model:
+class Model(ModelSettings):
     """A network with its parameters.
 
     inputs: an `nn.Input`; outputs: a tensor made from it, or a layer (or function) to apply to it. seed: of the parameters'
     first values; None: zeros. task: what the outputs answer, by default read from the graph: "classes" (logits, or a softmax,
     which training leaves out: its loss contains it), "labels" (a sigmoid each), "numbers" or "features"; see nn/task.py.
-    classes: the names of classes or labels, in order; (): the output has none, and may have any shape (such a model can be run
-    and traced, not trained). preprocessing: what is done to an image before, a `bh.data.Preprocessing`; mean, std, crop_pct:
+    classes: the names of classes or labels, in order; (): the output has none, and may have any shape: features, unless task
+    says "numbers". preprocessing: what is done to an image before, a `bh.data.Preprocessing`; mean, std, crop_pct:
     its fields, as (pixel / 255 - mean) / std of uint8 images; floating point images are taken as they are. auxiliary: (logits,
     weight) pairs, whose weighted losses are added to the loss in training (which reports the loss of the outputs).
 
@@ -88,8 +89,8 @@ class Model:
         if dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
             raise ArgumentError(f"Model: dtype is {dtype}; expected float32 or float64")
         self.auxiliary = tuple((tensor, float(weight)) for tensor, weight in auxiliary)
-        self.answer = read_output(inputs.graph, outputs, classes, task)
-        self.task, self.logits, self.classes = self.answer.task, self.answer.logits, self.answer.classes
+        self.answer = read_output(inputs.graph, outputs, classes, task or inherited_task(outputs, classes))
+        self.logits = self.answer.logits
         self.graph = inputs.graph.up_to(outputs, self.logits, *(tensor for tensor, _ in self.auxiliary))
         self.output, self.name, self.dtype = outputs, name, np.dtype(dtype)
         changes = {"mean": mean, "std": std, "crop_pct": crop_pct}
@@ -118,6 +119,10 @@ class Model:
     def __setattr__(self, name: str, value: Any) -> None:
         if name in ("p", "g", "state"):
             raise ArgumentError(f"Model: {name} can't be replaced; write its arrays: model.{name}.conv1_weight = ...")
+        if name == "task":
+            raise ArgumentError(
+                "Model: the task can't be replaced; make a model of it: nn.Model(inputs, outputs, task=...)"
+            )
         if name in MODEL_NAMES:
             raise ArgumentError(f"Model: nothing reads {name}; {MODEL_NAMES[name]}")
         super().__setattr__(name, value)
@@ -137,7 +142,9 @@ class Model:
             from byhand.nn.model_layer import apply_model  # noqa: PLC0415  (it takes Models)
 
             return apply_model(self, images)
-        return self.logits_of(images) if self.output is self.logits else self.predict(images)
+        if not isinstance(images, LazyImages):
+            warn_of_pixels(self, np.asarray(images))
+        return outputs_of(self, images)
 
     def eval(self) -> Model:
         """Return the model itself, which has no modes to switch: predict is inference, a Trainer's step is training."""
@@ -156,37 +163,6 @@ class Model:
     def _repr_html_(self) -> str:
         """Return the table of layers, as a notebook shows it."""
         return self.summary()._repr_html_()
-
-    @property
-    def preprocessing(self) -> Preprocessing:
-        """What is done to an image before it is the network's input: written by training, obeyed at prediction."""
-        return self._preprocessing
-
-    @preprocessing.setter
-    def preprocessing(self, value: Preprocessing) -> None:
-        self._preprocessing = value
-        self.pixel_levels = value.normalized_levels(self.dtype)  # of each of the 256 values, a row a channel or one
-
-    @property
-    def mean(self) -> float | list[float]:
-        """The mean of the normalization of pixels, (pixel / 255 - mean) / std."""
-        return self._preprocessing.mean
-
-    @property
-    def std(self) -> float | list[float]:
-        """The standard deviation of the normalization of pixels."""
-        return self._preprocessing.std
-
-    @property
-    def crop_pct(self) -> float | None:
-        """The fraction of a photo's shorter side that an image shows; None: unknown."""
-        return self._preprocessing.crop_pct
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Its name, dtype and preprocessing, as the constructor takes them: for a model that is made from this one."""
-        names = ("name", "dtype", "preprocessing")
-        return {name: getattr(self, name) for name in names}
 
     @cached_property
     def p(self) -> NamedArrays:
@@ -284,7 +260,7 @@ class Model:
                     auxiliary=self.auxiliary,
                     lock=self.lock,
                 )
-                program.complete = None if update else model_arguments(self, train)
+                program.complete = None if update else model_arguments(self, loss if train else None)
             self._programs[key] = program
             if len(self._programs) > MAX_PROGRAMS:
                 del self._programs[next(iter(self._programs))]  # the least recently used

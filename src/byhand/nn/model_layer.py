@@ -14,7 +14,8 @@ def apply_model(model: Model, x: Tensor) -> Tensor:
 
     The names are prefixed with the model's: `lenet5_conv1`. The parameters begin with the model's values, and those that are
     frozen stay so. A second call on the same graph shares them. Called on the input of a network, it gives that its
-    preprocessing, where it gets no other; elsewhere x takes the place of normalized pixels.
+    preprocessing, where it gets no other; elsewhere x takes the place of normalized pixels. A network whose output is the
+    model's own gives what the model gives: it has its task.
     Raises ShapeError where x has another number of axes or channels than the model's images.
 
     >>> import byhand as bh
@@ -41,7 +42,9 @@ def apply_model(model: Model, x: Tensor) -> Tensor:
         if x is graph.input:
             graph.preprocessing = model.preprocessing
         copy_nodes(graph, model.graph, model.graph.up_to(model.output).nodes, tensors, prefix=prefix)
-        return tensors[model.output.name]
+        output = tensors[model.output.name]
+        graph.tasks[output.name] = model.task
+        return output
 
 
 def _free_prefix(x: Tensor, name: str) -> str:

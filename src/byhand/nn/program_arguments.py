@@ -9,21 +9,23 @@ from weakref import ref
 import numpy as np
 
 from byhand.errors import ArgumentError, ShapeError
-from byhand.ops.op import Array
+from byhand.ops import softmax_cross_entropy
+from byhand.ops.loss.softmax import check_labels
+from byhand.ops.op import Array, Op
 
 if TYPE_CHECKING:
     from byhand.nn.model import Model
     from byhand.program import Program
 
 
-def model_arguments(model: Model, training: bool) -> Callable[[Program, tuple[Any, ...]], tuple[Any, ...]]:
+def model_arguments(model: Model, loss: Op | None) -> Callable[[Program, tuple[Any, ...]], tuple[Any, ...]]:
     """Return the function that completes (images,) or (images, labels) to all arguments of one of the model's programs.
 
-    images: (N, H, W, C), as `model.prepare` takes them; labels: as the program's loss takes them. It holds no reference that
-    would keep the model alive.
+    images: (N, H, W, C), as `model.prepare` takes them; loss: of a training program, whose labels it takes. It holds no
+    reference that would keep the model alive.
     """
     reference = ref(model)
-    expected = ("images", "labels") if training else ("images",)
+    expected = ("images",) if loss is None else ("images", "labels")
 
     def complete(program: Program, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         model = reference()
@@ -31,13 +33,30 @@ def model_arguments(model: Model, training: bool) -> Callable[[Program, tuple[An
             raise ArgumentError("the model of this program is gone; keep it in a variable")
         if len(inputs) != len(expected):
             raise ArgumentError(f"the program takes {' and '.join(expected)}; got {len(inputs)} arrays")
-        arrays = [model.prepare(inputs[0], hand=program.hand), *map(np.asarray, inputs[1:])]
-        for name, array in zip(expected, arrays):
-            _check_batch(program, name, array)
-        gradients = (model.g,) if training else ()
-        return (*arrays, model.p, *gradients, model.state, program.arena)
+        images = model.prepare(inputs[0], hand=program.hand)
+        _check_batch(program, "images", images)
+        if loss is None:
+            return images, model.p, model.state, program.arena
+        labels = _labels(model, program, loss, inputs[1])
+        return images, labels, model.p, model.g, model.state, program.arena
 
     return complete
+
+
+def _labels(model: Model, program: Program, loss: Op, given: Any) -> Array:
+    """Return labels as a program's loss reads them: without a check of its own, the compiled hand trusts them."""
+    labels = np.asarray(given)
+    _check_batch(program, "labels", labels)
+    if loss.in_python:  # a function of the user's, which takes what it likes
+        return labels
+    shape: tuple[int, ...] = () if loss is softmax_cross_entropy else model.logits.shape[1:]
+    if labels.shape[1:] != shape:
+        raise ShapeError(f"labels have the shape {labels.shape}; expected {(program.batch, *shape)}")
+    if loss is softmax_cross_entropy:
+        return check_labels(labels, model.logits.shape[1])
+    if labels.dtype.kind not in "fiub":
+        raise ArgumentError(f"labels hold {labels.dtype}; expected numbers")
+    return labels.astype(model.dtype, copy=False)
 
 
 def _check_batch(program: Program, name: str, array: Array) -> None:

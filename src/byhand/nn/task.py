@@ -80,6 +80,26 @@ def read_output(
     return OutputSpec(task, ending.logits, ending.activation, ending.attributes, names)
 
 
+def with_names(output: OutputSpec, names: Sequence[str]) -> OutputSpec:
+    """Return an output with other names of its classes or labels; raise ArgumentError where their number is another."""
+    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        raise ArgumentError(f"Model: classes is {names!r:.60}; expected names, ('cat', 'dog')")
+    if len(names) != len(output.classes):
+        raise ArgumentError(
+            f"Model: got {len(names)} class names, but the model has {len(output.classes)}: its {output.task}"
+        )
+    return output._replace(classes=tuple(names))
+
+
+def inherited_task(output: Tensor, classes: Sequence[str] | None) -> str | None:
+    """Return the task of a model that was called as a layer, where its output is the network's own; None for another output.
+
+    classes: those that the network is given, which only classes and labels have.
+    """
+    task: str | None = output.graph.tasks.get(output.name)
+    return task if classes is None or (len(classes) and task in ("classes", "labels")) else None
+
+
 def _default_count(task: str, outputs: int) -> int:
     """Return how many names a task has for so many outputs."""
     return 2 if task == "labels" and outputs == 1 else outputs

@@ -47,7 +47,7 @@ def with_probabilities(model: Model) -> Model:
     op = "softmax" if model.task == "classes" else "hard_sigmoid" if hard else "sigmoid"
     output = graph.add(get(op), {"x": tensors[model.logits.name]}, model.answer.attributes if hard else {})
     assert graph.input is not None
-    new = Model(graph.input, output, seed=None, classes=model.classes, task=model.task, **model.settings)
+    new = Model(graph.input, output, seed=None, **model.output_settings)
     copy_weights(new, model)
     return new
 

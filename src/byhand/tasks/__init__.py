@@ -1,9 +1,11 @@
-"""What a network answers, as people and programs read it: a file a task, with the same functions in each.
+"""What a network answers, as people and programs read it: a file a task.
 
     classes.py    one class of several
     labels.py     any of several labels, or one of two
     numbers.py    the outputs as they are
-    features.py   an output that has no answer of its own
+    features.py   an output that has no answer of its own, and so no functions
+
+The others have the same functions:
 
     as_dict(names, values, count)     an answer for JSON
     csv_header(names, count), csv_row(names, values, count)
@@ -11,7 +13,6 @@
 
 names: of classes or labels, () where there are none; values: of one image, as `Model.predict` returns them; count: how many of
 the most probable are listed. Identity is the index: two classes may have one name.
-LOSS is the loss that training uses, None where byhand trains no such network yet.
 """
 
 from types import ModuleType
@@ -28,7 +29,7 @@ def task_of(model: Model) -> ModuleType:
     """Return the functions of a model's task.
 
     >>> import byhand as bh
-    >>> task_of(bh.models.create("lenet5")).LOSS
-    'softmax cross-entropy'
+    >>> task_of(bh.models.create("lenet5")).csv_header(["cat", "dog"], 1)
+    ['class', 'probability', 'index']
     """
     return BY_NAME[model.task]

@@ -9,7 +9,6 @@ import numpy as np
 from byhand.ops.op import Array
 from byhand.text import class_labels, first_synonyms
 
-LOSS = "softmax cross-entropy"
 MAX_LABEL_CELLS = 60  # of a name in a table
 
 

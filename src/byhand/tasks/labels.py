@@ -9,7 +9,6 @@ from typing import Any
 from byhand.ops.op import Array
 from byhand.tasks import classes
 
-LOSS = None
 THRESHOLD = 0.5
 
 

@@ -5,8 +5,6 @@ from typing import Any
 
 from byhand.ops.op import Array
 
-LOSS = None
-
 
 def as_dict(names: Sequence[str], values: Array, count: int) -> dict[str, Any]:
     """Return all numbers.

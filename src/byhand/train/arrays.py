@@ -64,7 +64,7 @@ def _images(model: Model, images: Array) -> Array:
 def _labels(model: Model, labels: Array, find_classes: bool) -> Array:
     """Return labels as class numbers, or as an array of targets."""
     outputs = model.logits.shape[1:]
-    if labels.ndim == 2 and labels.shape[1] == 1 and outputs != (1,):
+    if labels.ndim == 2 and labels.shape[1] == 1 and (outputs != (1,) or model.answer.binary):
         labels = labels[:, 0]
     if not model.classes:
         if labels.size == len(labels) * prod(outputs):
@@ -76,6 +76,8 @@ def _labels(model: Model, labels: Array, find_classes: bool) -> Array:
         labels = labels.astype(np.int64)
     if labels.dtype.kind == "b":
         labels = labels.astype(np.int64)
+    if labels.dtype.kind == "f" and model.answer.binary:  # the probability of the second class
+        return labels.astype(np.float32)[:, None]
     found, indices = np.unique(labels, return_inverse=True)
     names = [str(value) for value in found.tolist()]
     numbered = model.classes == tuple(map(str, range(len(model.classes))))

@@ -1,9 +1,13 @@
 """The losses of a Trainer: what it minimizes, and how labels become the targets of a step.
 
     cross_entropy   the softmax's, against class numbers, or against soft labels: distributions (N, K)
-    mse             the mean squared error of the outputs, against numbers of their shape; class numbers count as one-hot
-    bce             the binary cross-entropy of a sigmoid for each output, against labels from 0 to 1 of their shape
+    mse             the mean squared error of the outputs of a network of numbers, against numbers of their shape
+    bce             the binary cross-entropy of a sigmoid for each output of a network of labels, against labels from 0 to 1 of
+                    their shape; of one sigmoid also against class numbers, 0 or 1
     a function      (outputs, labels) -> (loss, gradient of the loss with respect to the outputs)
+
+A loss fits the task, so that `predict` gives what was learned: a softmax of outputs that were fitted to numbers is no
+probability.
 
 Class weights multiply the targets: L = -(1 / N) sum over n, k of w[k] t[n, k] ln q[n, k], a mean over the images (as in Keras;
 PyTorch divides by the sum of the weights instead).
@@ -37,8 +41,8 @@ LossFunction = Callable[[Array, Array], tuple[float, Array]]
 class Loss:
     """A loss and the settings that change its targets.
 
-    kind: a name or a function; shape: of one image's outputs; classes: how many, 0: none; soft: whether labels are arrays like
-    the outputs, not class numbers; weights: one a class.
+    kind: a name or a function; shape: of one image's outputs; classes: how many class numbers there are, 0: none; soft: whether
+    labels are arrays like the outputs, not class numbers; weights: one a class; binary: one output decides between two classes.
     """
 
     kind: str | LossFunction
@@ -48,6 +52,7 @@ class Loss:
     label_smoothing: float = 0.0
     weights: tuple[float, ...] | None = None
     soft: bool = False
+    binary: bool = False
 
     @classmethod
     def of(
@@ -71,11 +76,13 @@ class Loss:
             )
         if not model.classes and kind == "cross_entropy":
             raise ArgumentError(
-                f"Trainer: {model.name} has no classes; take loss='mse', 'bce' or a function, or give it classes"
+                f"Trainer: {model.name} has no classes; take loss='mse' or a function, or give it classes"
             )
-        shape = model.logits.shape[1:]
-        count = 0 if model.answer.binary else len(model.classes)  # one logit has no one-hot labels
-        return cls(kind, shape, count, model.dtype, label_smoothing, weights)
+        if kind != "cross_entropy":
+            _check_task(model, kind)
+        count = 0 if callable(kind) and model.task == "labels" else len(model.classes)
+        binary = model.answer.binary and kind == "bce"
+        return cls(kind, model.logits.shape[1:], count, model.dtype, label_smoothing, weights, binary=binary)
 
     @property
     def name(self) -> str:
@@ -103,8 +110,10 @@ class Loss:
         if not isinstance(self.kind, str):
             return self
         if array.ndim == 1 and self.classes:
-            check_labels(array, self.classes)
-            return self if not self.soft else replace(self, soft=False)
+            if not self.binary or array.dtype.kind != "f":
+                check_labels(array, self.classes)
+                return self if not self.soft else replace(self, soft=False)
+            array = array[:, None]
         if array.dtype.kind not in "fiu":
             raise ArgumentError(f"labels hold {array.dtype}; expected numbers")
         if array.shape[1:] != self.shape or not array.ndim:
@@ -131,20 +140,26 @@ class Loss:
 
     def distribution(self, labels: Array) -> Array:
         """Return labels as an array like the outputs; class numbers become one-hot."""
+        if self.binary:
+            return labels.reshape(-1, 1).astype(self.dtype, copy=False)
         if labels.ndim > 1 or not self.classes:
             return labels.astype(self.dtype, copy=False)
         one_hot: Array = np.zeros((len(labels), self.classes), self.dtype)
         one_hot[np.arange(len(labels)), labels] = 1
         return one_hot
 
+    def has_accuracy(self, labels: Array) -> bool:
+        """Tell whether predictions can be right or wrong: there are classes, and labels of them."""
+        return bool(self.classes) and labels.shape[1:] in ((), self.shape)
+
     def correct(self, predictions: Array, labels: Array) -> Array | None:
-        """Return whether each image is right, (N,): its class, or with 'bce' all of its labels; None without classes."""
-        if not self.classes or predictions.shape[1:] != self.shape:
+        """Return whether each image is right, (N,): its class, or with 'bce' all of its labels; None without an accuracy."""
+        if not self.has_accuracy(labels) or predictions.shape[1:] != self.shape:
             return None
+        if self.kind == "bce":
+            return ((predictions > 0.5) == (self.distribution(labels) > 0.5)).all(-1)  # type: ignore[no-any-return]
         if labels.ndim == 1:
             return predictions.argmax(-1) == labels  # type: ignore[no-any-return]
-        if self.kind == "bce":
-            return ((predictions > 0.5) == (labels > 0.5)).all(-1)  # type: ignore[no-any-return]
         return predictions.argmax(-1) == labels.argmax(-1)  # type: ignore[no-any-return]
 
     def score(self, logits: Array, labels: Array) -> dict[str, float]:
@@ -164,7 +179,28 @@ class Loss:
         """Return what metrics take: probabilities where there are classes, else the outputs."""
         if self.kind == "bce":
             return 1 / (1 + np.exp(-logits))
-        return softmax(logits) if self.classes and self.kind != "mse" else logits
+        return softmax(logits) if self.classes else logits
+
+
+def _check_task(model: Model, kind: str | LossFunction) -> None:
+    """Raise ArgumentError where `predict` would give something else than what a loss fits; cross-entropy has its own check."""
+    tasks = {"bce": ("labels",), "mse": ("numbers", "features")}.get(kind, ()) if isinstance(kind, str) else ()
+    what = f"loss='{kind}'" if isinstance(kind, str) else "a loss function of your own"
+    if tasks and model.task not in tasks:
+        raise ArgumentError(
+            f"Trainer: {model.name} gives {model.task}, which {what} does not fit; make it nn.Model(..., task='{tasks[0]}')"
+        )
+    ending = model.answer.activation
+    if kind == "bce" and ending not in ("none", "bounded", "sigmoid"):
+        raise ArgumentError(
+            f"Trainer: {what} contains the sigmoid, but {model.name} ends in "
+            f"{'probabilities' if ending == 'other' else f'a {ending}'}; end it with nn.Sigmoid(), or with the layer before"
+        )
+    if callable(kind) and model.output is not model.logits:
+        raise ArgumentError(
+            f"Trainer: {what} takes the outputs, but {model.name} learns from what is before its {ending}; "
+            "end it with the layer before, or make it nn.Model(..., task='numbers')"
+        )
 
 
 def class_weights(given: Any, classes: Sequence[str]) -> tuple[float, ...]:

@@ -121,10 +121,9 @@ class Trainer:
         self.state: TrainingState | None = None  # of the training under way
         self.history = History()
         self.best: dict[str, Array] = {}  # the model's arrays after the best epoch, by the validation images
-        self.images_per_second, self.data_wait_fraction = (
-            0.0,
-            0.0,
-        )  # of the latest training; the part spent waiting for images
+        self.images_per_second = self.data_wait_fraction = (
+            0.0  # of the latest training; the part spent waiting for images
+        )
         self.curve: list[list[float]] = []  # (epoch, loss, accuracy) at about a hundred points
 
     def __repr__(self) -> str:
@@ -283,6 +282,7 @@ class Trainer:
         state, total = self.state, self._total_steps
         self.history, self.curve = state.history, state.curve
         started, images, seconds, current = time.perf_counter(), 0, 0.0, -1
+        has_accuracy = self.loss.has_accuracy(train.labels)
         groups = step_groups(
             state,
             len(train),
@@ -314,13 +314,13 @@ class Trainer:
                 if state.steps_done % state.curve_interval(total) == 0 or state.steps_done == total:
                     state.add_curve_point(total)
                 loss, accuracy = state.loss_sum / state.images_seen, state.correct / state.images_seen
-                display.update(state.images_seen, loss, accuracy if self.model.classes else None)
+                display.update(state.images_seen, loss, accuracy if has_accuracy else None)
                 out_of_time = stopping.out_of_time(self.data_parallel, self.comm)
                 if first + len(learning_rates) < total // state.epochs and not out_of_time:
                     yield None
                     continue
                 self._check_parameters()
-                row: Row = {"epoch": epoch + 1, "loss": loss} | ({"accuracy": accuracy} if self.model.classes else {})
+                row: Row = {"epoch": epoch + 1, "loss": loss} | ({"accuracy": accuracy} if has_accuracy else {})
                 for part, data in sets.items():
                     if data is not None:
                         row |= {f"{part}_{name}": value for name, value in self.evaluate(data).items()}
