@@ -16,7 +16,7 @@ from byhand.data.dataset import Dataset
 from byhand.data.discovered_files import DiscoveredFiles
 from byhand.data.image_source import ProgressCallback
 from byhand.data.lazy_images import LazyImages
-from byhand.data.pixel_range import PixelExtent, PixelRange, describe, join, resolve_pixel_range
+from byhand.data.pixel_range import PixelExtent, PixelRange, describe, join, range_of_set
 from byhand.data.prefetch import Prefetcher
 from byhand.data.preprocessing import DIGIT_SHAPE, Preprocessing
 from byhand.data.splits import Splits, check_classes
@@ -82,7 +82,7 @@ class FileSource:
         """The values of black and white of these pixels, None where there are none. Raises ArgumentError if not clear."""
         if self.extent is None:
             return None
-        return resolve_pixel_range(self.extent) if self.given_range is None else self.given_range
+        return range_of_set(self.extent, self.given_range)
 
     @property
     def name(self) -> str:
