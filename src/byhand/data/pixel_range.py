@@ -80,7 +80,7 @@ class TypedRange(PixelRange):
         made.kind = kind
         return made
 
-    def __getnewargs__(self) -> tuple[float, float, PixelKind | None]:  # type: ignore[override]
+    def __getnewargs__(self) -> tuple[float, float, PixelKind | None]:
         return self[0], self[1], self.kind
 
 

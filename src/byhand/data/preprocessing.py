@@ -153,8 +153,8 @@ class Preprocessing:
         """
         images = np.asarray(images)
         if images.dtype == np.uint8:
-            ones = self.pixel_range == (0, 1) and kind_of(self.pixel_range) == "integer" and images.max(initial=0) <= 1
-            return images * np.uint8(255) if ones else images
+            is_binary = kind_of(self.pixel_range) == "integer" and self.pixel_range == (0.0, 1.0)
+            return images * np.uint8(255) if is_binary and images.max(initial=0) <= 1 else images
         extent = PixelExtent.of(images)
         if self.pixel_range is None or not applies(self.pixel_range, extent):
             return to_bytes(images, resolve_pixel_range(extent))
