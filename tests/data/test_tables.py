@@ -367,6 +367,12 @@ def test_splits(tmp_path, head, values, expected):
     assert counts(write_table(tmp_path / "labels.csv", head, rows)) == expected
 
 
+def test_a_split_column_has_its_number_in_the_table(tmp_path):
+    rows = [f"{path},{name},{'ab'[i % 2]},{i % 2}" for i, (path, name) in enumerate(write_images(tmp_path))]
+    table = write_table(tmp_path / "a.csv", "path,label,batch,half", rows)
+    assert counts(table, split_column="4", validation_fold="1") == {"train": 6, "val": 6}
+
+
 def test_folds_are_no_splits(tmp_path):
     rows = [f"{path},{i // 3 % 4 + 1},{name}" for i, (path, name) in enumerate(write_images(tmp_path))]
     table = write_table(tmp_path / "meta.csv", "filename,fold,class", rows)
