@@ -280,7 +280,7 @@ def test_an_unreadable_folder_is_reported(tmp_path):
     (root / "secret").chmod(0)
     (root / "red" / "0.png").chmod(0)
     code = (
-        "import os, sys\n"
+        "import os, resource, sys\n"
         "from PIL import Image\n"
         "from byhand.data import file_source, find, photos\n"  # before its files can't be read any more
         "Image.init()\n"
@@ -425,3 +425,13 @@ def test_an_npz_larger_than_its_file_is_refused(tmp_path):
     (tmp_path / "a.npz").write_bytes(data)
     with pytest.raises(FileError):
         find(tmp_path / "a.npz")
+
+
+def test_memory_of_the_container_decides_what_is_decoded(tmp_path, monkeypatch):
+    root = write_image_folder(tmp_path / "set", 2)
+    monkeypatch.setattr("byhand.data.file_source.available_memory", lambda: 1000.0)
+    assert "the images stay in their files" in " / ".join(find(root).sets().notes)
+    monkeypatch.setattr("byhand.files.available_memory", lambda: 1000.0)
+    monkeypatch.setattr("byhand.files.UNCHECKED_BYTES", 0)
+    with pytest.raises(FileError, match=r"decoded images of .* of memory, .*stream"):
+        find(root).sets(stream=False)

@@ -117,3 +117,17 @@ def test_a_missing_file_is_named(tmp_path, gone, missing):
     (write(tmp_path, "emnist-digits-", EMNIST) / gone).unlink()
     with pytest.raises(FileError, match=f"has no {missing}; looked for {missing}, {missing}.gz, "):
         find(tmp_path)
+
+
+def test_a_hidden_file_is_told(tmp_path):
+    path = write(tmp_path, prefix=".") / ".train-images-idx3-ubyte.gz"
+    with pytest.raises(FileError, match="is a hidden file"):
+        find(path)
+
+
+def test_pixels_of_0_and_1_are_black_and_white(tmp_path):
+    for kind, array in (("images-idx3", np.eye(4)[None].repeat(4, 0)), ("labels-idx1", np.arange(4) % 2)):
+        (tmp_path / f"train-{kind}-ubyte").write_bytes(encode(array))
+    sets = find(tmp_path).sets()
+    assert sets.train.images.max() == 255 and sets.preprocessing.pixel_range == (0, 1)
+    assert any("1 white" in note for note in sets.notes)

@@ -81,6 +81,15 @@ def test_what_may_mean_two_things_is_refused(tmp_path, folders, complaint):
     assert complaint in str(caught.value) and "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("above", ["", "train/"])
+def test_folds_as_folders_are_no_classes(tmp_path, above):
+    root = write(tmp_path / "set", *(f"{above}fold{k}/{name}" for k in (0, 1) for name in ("cat", "dog")))
+    with pytest.raises(
+        FileError, match="fold0/, fold1/ hold folders of the same names, cat, dog: which are the classes"
+    ):
+        find(root)
+
+
 def test_a_refused_folder_names_the_table_beside_it(tmp_path):
     write(tmp_path, "train_images", "test_images")
     (tmp_path / "test.csv").touch()

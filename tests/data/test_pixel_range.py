@@ -9,7 +9,7 @@ from PIL import Image
 import byhand as bh
 from byhand.data import find, photos
 from byhand.data.image_decoding import inspect_image
-from byhand.data.pixel_range import PixelExtent, parse_pixel_range, resolve_pixel_range
+from byhand.data.pixel_range import PixelExtent, TypedRange, parse_pixel_range, resolve_pixel_range
 from byhand.data.preprocessing import Preprocessing
 from byhand.errors import ArgumentError, FileError, UnknownNameError
 from tests.data.pixel_files import write_classes, write_png, write_tiff
@@ -332,16 +332,48 @@ def test_floats_that_look_like_pixels_are_warned_of_in_training():
 
 
 def test_a_range_of_another_kind_of_pixels_is_not_applied(tmp_path):
-    record = Preprocessing("picture", 1.0, (0, 1))  # of floats
+    record = Preprocessing("picture", 1.0, TypedRange(0, 1, "float"))
     write_tiff(tmp_path / "a.tif", (RAMP * 65535).astype(np.uint16))
     assert np.abs(record.read(tmp_path / "a.tif", (12, 16, 1))[..., 0] - RAMP * 255).max() <= 1
-    record = Preprocessing("picture", 1.0, (0, 1023))
+    record = Preprocessing("picture", 1.0, TypedRange(0, 1023, "integer"))
     assert record.beyond_range(tmp_path / "a.tif").endswith(
         f"0 to 65535, clipped to the training's 0 to 1023; {OPTION} says otherwise"
     )
     write_tiff(tmp_path / "a.tif", RAMP.astype(np.float32))
     assert np.abs(record.read(tmp_path / "a.tif", (12, 16, 1))[..., 0] - RAMP * 255).max() <= 1
-    assert record.beyond_range(tmp_path / "a.tif") == ""
+    assert "the training integers" in record.beyond_range(tmp_path / "a.tif")
+    assert np.abs(record.pixels(RAMP) - RAMP * 255).max() <= 1
+    again = Preprocessing.from_json(record.to_json())
+    assert record.to_json()["pixel_kind"] == again.pixel_range.kind == "integer"
+
+
+@pytest.mark.parametrize(
+    ("pixel_range", "value", "level"), [((0, 1000), 0.9, 0), ((-1024, 3071), 0, 64), ((0, 1000), 500, 128)]
+)
+def test_a_dim_image_of_floats_has_the_range_of_its_set(tmp_path, pixel_range, value, level):
+    flat = np.full((12, 16), value, np.float32)
+    ramps = [RAMP.astype(np.float32) * 1000, flat, flat, flat]
+    images, sets = images_of(write_classes(tmp_path / "set", write_tiff, ramps, "tif"), pixel_range=pixel_range)
+    assert (images == level).all(axis=(1, 2)).sum() == 3
+    assert sets.preprocessing.pixel_range.kind == "float"
+    write_tiff(tmp_path / "a.tif", flat)
+    assert (sets.preprocessing.read(tmp_path / "a.tif", (12, 16, 1)) == level).all()
+
+
+@pytest.mark.parametrize(("given", "level"), [(None, 255), ((0, 1), 255), ((0, 255), 1)])
+def test_bytes_of_0_and_1_are_black_and_white(tmp_path, given, level):
+    ones = np.eye(8, dtype=np.uint8)[None].repeat(4, 0)
+    np.savez(tmp_path / "a.npz", images=ones, labels=np.arange(4) % 2)
+    images, sets = images_of(tmp_path / "a.npz", pixel_range=given)
+    np.testing.assert_array_equal(images, ones * level)
+    assert given == (0, 255) or any("1 white" in note for note in sets.notes)
+    np.testing.assert_array_equal(sets.preprocessing.pixels(ones), ones * level)
+    np.testing.assert_array_equal(sets.preprocessing.pixels(images), images)
+
+
+def test_half_floats_whose_sum_overflows_are_finite(tmp_path):
+    np.savez(tmp_path / "a.npz", images=np.full((4, 8, 8), 40000, np.float16), labels=np.arange(4) % 2)
+    assert images_of(tmp_path / "a.npz", pixel_range=(0, 50000))[0].min() == 204
 
 
 def test_a_jpeg_of_two_pictures_is_one_page(tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from byhand.data import TableOptions, find
-from byhand.errors import FileError
+from byhand.errors import ArgumentError, FileError
 
 SIDE, COUNT = 6, 40
 IMAGES = np.zeros((COUNT, SIDE, SIDE), np.uint8)
@@ -81,3 +81,47 @@ def test_other_tables_of_pixels_are_refused(tmp_path, head, row, end, message):
     with pytest.raises(FileError, match=message) as caught:
         find(write(tmp_path / "a.csv", head, row, end))
     assert "\n" not in str(caught.value)
+
+
+def write_split(path, head, cell_of):
+    """Write a table whose last cell of row i is cell_of(i)."""
+    lines = write(path, f"label,{names()}", "{label},{pixels}").read_text().splitlines()[1:]
+    path.write_text(
+        "\n".join([f"label,{names()},{head}", *(f"{line},{cell_of(i)}" for i, line in enumerate(lines * 12))])
+    )
+    return path
+
+
+def counts(path, **options):
+    sets = find(path, table=TableOptions(**options)).sets()
+    return {part: len(dataset) for part, dataset in sets.parts.items()}, sets.notes
+
+
+def test_splits_and_folds_of_whole_columns(tmp_path):
+    path = write_split(tmp_path / "a.csv", "usage", lambda i: "train" if i < 420 else "test" if i < 470 else "other")
+    found, notes = counts(path)
+    assert found == {"train": 420, "test": 50} and any("'other' is no split" in note for note in notes)
+    assert counts(path, split_column="none")[0] == {"train": 480}
+    path = write_split(tmp_path / "b.csv", "fold", lambda i: i % 4)
+    assert counts(path, validation_fold="3")[0] == {"train": 360, "val": 120}
+    assert any("--validation-fold 3" in note for note in counts(path)[1])
+    for options in ({"split_column": "nosuch"}, {"validation_fold": "7"}):
+        with pytest.raises(FileError, match=r"no column 'nosuch'|there is no fold 7"):
+            counts(path, **options)
+    for options in ({"path_column": "label"}, {"image_folder": tmp_path}):
+        with pytest.raises(ArgumentError, match="are for tables of paths"):
+            counts(path, **options)
+    with pytest.raises(FileError, match="no column of folds: there is no other column"):
+        counts(write(tmp_path / "c.csv", f"label,{names()}"), validation_fold="1")
+
+
+def test_rows_without_a_label_are_told(tmp_path):
+    path = write(tmp_path / "a.csv", f"label,{names()}", "{label},{pixels}")
+    lines = path.read_text().splitlines()
+    lines[1], lines[2] = (label + lines[row][1:] for row, label in ((1, "nan"), (2, "")))
+    path.write_text("\n".join(lines))
+    found, notes = counts(path)
+    assert found == {"train": COUNT - 2} and "rows without a label: 2 of 40, left out" in notes
+    path.write_text("\n".join([lines[0], *(line[1:] for line in lines[3:])]))
+    with pytest.raises(FileError, match="no row has a label in column 'label'"):
+        find(path)

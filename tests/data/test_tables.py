@@ -304,6 +304,21 @@ def test_one_hot_columns(tmp_path):
 # labels ----------------------------------------------------------------------------------------------------------------
 
 
+def test_flags_beside_a_label_are_no_classes(tmp_path):
+    rows = [f"{path},{name},{i % 2},{(i + 1) % 2}" for i, (path, name) in enumerate(write_images(tmp_path))]
+    refused(
+        write_table(tmp_path / "a.csv", "path,diagnosis,male,smoker", rows), "(is it 'diagnosis'?)", "--label-column"
+    )
+    rows = [f"{path},{int(i % 3 == 0)},{int(i % 3 == 1)}" for i, (path, _) in enumerate(write_images(tmp_path))]
+    refused(write_table(tmp_path / "b.csv", "path,male,smoker", rows), "hold 0 ones in row 3", "--label-column")
+
+
+def test_measurements_are_no_classes(tmp_path):
+    rows = [f"{path},{i % 11 / 10}" for i, (path, _) in enumerate(write_images(tmp_path, count=33))]
+    refused(write_table(tmp_path / "a.csv", "path,score", rows), "'score' holds 11 different numbers", "--label-column")
+    assert len(find(tmp_path / "a.csv", table=TableOptions(label_column="score")).sets().train.classes) == 11
+
+
 def test_missing_labels_are_told(tmp_path):
     images = write_images(tmp_path)
     rows = [f"{path},{NUMBERS[name]}.0" for path, name in images[:10]]
@@ -340,6 +355,7 @@ def test_classes_that_may_be_a_mistake_are_told(tmp_path):
         ("file,label,is_train", ("1", "0"), {"train": 6, "test": 6}),
         ("file,label,is_training_image", ("1", "1", "0"), {"train": 9, "test": 3}),
         ("file,label,is_test", ("0", "0", "1"), {"train": 9, "test": 3}),
+        ("file,label,is_test_positive", ("0", "0", "1"), {"train": 12}),
         ("file,label,valid", ("1", "0"), {"train": 12}),  # perhaps whether the image is valid
         ("file,label,fold", ("1", "2", "3"), {"train": 12}),
         ("file,label,whatever", ("train", "test"), {"train": 6, "test": 6}),
@@ -349,6 +365,12 @@ def test_splits(tmp_path, head, values, expected):
     images = write_images(tmp_path)
     rows = [f"{path},{name},{values[i // 3 % len(values)]}" for i, (path, name) in enumerate(images)]
     assert counts(write_table(tmp_path / "labels.csv", head, rows)) == expected
+
+
+def test_a_split_column_has_its_number_in_the_table(tmp_path):
+    rows = [f"{path},{name},{'ab'[i % 2]},{i % 2}" for i, (path, name) in enumerate(write_images(tmp_path))]
+    table = write_table(tmp_path / "a.csv", "path,label,batch,half", rows)
+    assert counts(table, split_column="4", validation_fold="1") == {"train": 6, "val": 6}
 
 
 def test_folds_are_no_splits(tmp_path):

@@ -76,11 +76,11 @@ def find(
     else:
         _refuse_options(table, str(path))
         if path.is_dir() and (families := idx_families.find_families(path)):
-            parts, notes = idx_families.read_idx_folder(path, families)
-            return ArraySource.of(parts, reader, notes=notes)
+            parts, pixel_range, notes = idx_families.read_idx_folder(path, families, pixel_range)
+            return ArraySource.of(parts, reader, pixel_range, notes)
         if not path.is_dir() and idx_families.is_idx_name(path.name):
-            parts, notes = idx_families.read_idx_file(path)
-            return ArraySource.of(parts, reader, notes=notes)
+            parts, pixel_range, notes = idx_families.read_idx_file(path, pixel_range)
+            return ArraySource.of(parts, reader, pixel_range, notes)
         if path.suffix.lower() == ".npz":
             parts, pixel_range, notes = array_files.read_npz(path, pixel_range)
             return ArraySource.of(parts, reader, pixel_range, notes)

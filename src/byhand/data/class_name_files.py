@@ -5,7 +5,10 @@
     n01440764 tench                         WordNet's numbers, as ImageNet's lists have them
     id,name and rows                        a CSV with a header, the columns by their names
     ["cat", "dog"], {"0": "cat"}            JSON: a list, index -> name, or name -> index (Keras' class_indices)
+    [{"id": 0, "name": "cat"}]              a list of objects, by their numbers if they have any (COCO's categories)
+    {"0": ["n01440764", "tench"]}           WordNet's number and the name (Keras' imagenet_class_index.json)
     {0: 'cat', 1: 'dog'}                    the same as a Python literal (ultralytics)
+    names: and a list or 0: cat below       the block of a YAML file (ultralytics' data.yaml)
 
 Text is UTF-8 or UTF-16, with or without a byte-order mark, with any line ends. Nothing in it is executed.
 """
@@ -24,6 +27,8 @@ MAX_BYTES = 2**24  # of a file of names, or of a metadata entry
 BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 NUMBERED = re.compile(r"(\d{1,7})(?:\s*[:,;\t]\s*|\s+)(\S.*)", re.ASCII)
 NAME_NUMBER = re.compile(r"(\S.*?)\s*[,;\t]\s*(\d{1,7})", re.ASCII)
+MARKED = re.compile(r"\d{1,7}\s*[:,;\t]", re.ASCII)
+MAX_NUMBER_PER_LINE = 2  # a larger number, without a sign behind it, belongs to the name: 101 dalmatians
 WORDNET = re.compile(r"n\d{8}\s+(\S.*)", re.ASCII)
 # Headers of a CSV's columns.
 NAME_COLUMNS = (
@@ -42,6 +47,8 @@ NUMBER_COLUMNS = ("id", "index", "idx", "class_id", "classid", "label_id", "numb
 # Keys of a JSON object, or of a model's metadata, that hold names.
 NAME_KEYS = ("id2label", "names", "class_names", "classes", "labels", "label_names", "class_indices", "label2id")
 STRING = r"""'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*\""""
+YAML_NAMES = re.compile(r"^names:[ \t]*", re.MULTILINE)
+YAML_ITEM = re.compile(r"\s*(?:-|(\d{1,7}):)\s+(\S.*)", re.ASCII)
 LITERAL_ITEM = re.compile(rf"\s*(?:({STRING}|\d{{1,7}})\s*:\s*)?({STRING}|\d{{1,7}})\s*(?:,|$)")
 
 
@@ -92,6 +99,8 @@ def names_from_text(text: str, *, is_csv: bool = False) -> tuple[str, ...]:
     text = text.strip().removeprefix("\ufeff")
     if text.startswith(("[", "{")):
         return names_from_json(_parsed(text))
+    if (block := YAML_NAMES.search(text)) is not None:
+        return _from_yaml(text[block.end() :])
     lines = [line.strip() for line in text.splitlines()]
     empty = next((number for number, line in enumerate(lines, 1) if not line), None)
     if empty is not None:
@@ -102,8 +111,13 @@ def names_from_text(text: str, *, is_csv: bool = False) -> tuple[str, ...]:
         return table
     for pattern, number, name in ((NUMBERED, 1, 2), (NAME_NUMBER, 2, 1)):
         found = [match for line in lines if (match := pattern.fullmatch(line)) is not None]
-        if len(found) == len(lines) and (ordered := _ordered([(int(m[number]), _unquoted(m[name])) for m in found])):
-            return ordered
+        pairs = [(int(match[number]), _unquoted(match[name])) for match in found]
+        is_marked = all(MARKED.match(line) for line in lines)
+        if len(pairs) == len(lines) and (is_marked or max(pairs)[0] <= MAX_NUMBER_PER_LINE * len(lines)):
+            problem = (
+                "the numbers of its lines are not 0, 1, 2, ...; expected each once; put a name with a number in quotes"
+            )
+            return _checked_order(pairs, problem)
     wordnet = [match[1] for line in lines if (match := WORDNET.fullmatch(line)) is not None]
     return tuple(wordnet) if len(wordnet) == len(lines) else tuple(map(_unquoted, lines))
 
@@ -118,23 +132,54 @@ def names_from_json(value: Any) -> tuple[str, ...]:
         inner = next((value[key] for key in NAME_KEYS if isinstance(value.get(key), (Mapping, list))), None)
         if inner is not None:
             return names_from_json(inner)
-        pairs = list(value.items())
+        pairs = [(key, _second(name)) for key, name in value.items()]
         if pairs and all(isinstance(number, int) and not isinstance(number, bool) for _, number in pairs):
             pairs = [(number, name) for name, number in pairs]  # name -> index
         if pairs and all(
             str(number).isascii() and str(number).isdecimal() and _is_name(name) for number, name in pairs
         ):
-            if ordered := _ordered([(int(str(number)[:8]), str(name)) for number, name in pairs]):
-                return ordered
-            raise ValueError("its numbers are not 0, 1, 2, ...; expected one name for each class")
+            return _checked_order([(int(str(number)[:8]), str(name)) for number, name in pairs])
     elif isinstance(value, Sequence) and not isinstance(value, str) and value:
         if all(map(_is_name, value)):
             return tuple(map(str, value))
         if all(isinstance(item, Mapping) and _is_name(item.get("name")) for item in value):
-            return tuple(str(item["name"]) for item in value)
-        if all(isinstance(item, list) and len(item) == 2 and isinstance(item[0], str) for item in value):
-            return tuple(str(item[1]) for item in value)  # (WordNet's number, name)
+            names = [str(item["name"]) for item in value]
+            for key in NUMBER_COLUMNS:
+                numbers = [str(item.get(key)) for item in value]
+                if all(number.isascii() and number.isdecimal() for number in numbers):
+                    return _checked_order([(int(number[:8]), name) for number, name in zip(numbers, names)])
+            return tuple(names)
+        if all(_is_name(_second(item)) for item in value):
+            return tuple(str(_second(item)) for item in value)
     raise ValueError("it holds no class names; expected a list of names, or a name for each number")
+
+
+def _second(value: Any) -> Any:
+    """Return the name of a pair of WordNet's number and a name, anything else as it is."""
+    is_pair = isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and _is_name(value[1])
+    return value[1] if is_pair else value
+
+
+def _from_yaml(text: str) -> tuple[str, ...]:
+    """Return the names in the value of `names:`, one an indented line or a list in brackets."""
+    if text[:1] in ("[", "{"):
+        inside, closed, _ = text.partition("]" if text[0] == "[" else "}")
+        if text[0] == "[" and not {"'", '"'} & set(inside):
+            return names_from_json([name.strip() for name in inside[1:].split(",")])
+        return names_from_json(_parsed(inside + closed))
+    found = []
+    for line in text.splitlines()[1:]:
+        if line[:1] not in ("", " ", "-", "#"):  # the next key
+            break
+        if line.strip() and not line.lstrip().startswith("#"):
+            found.append(YAML_ITEM.fullmatch(line.rstrip()))
+    items = [item for item in found if item is not None]
+    if not items or len(items) < len(found) or len({item[1] is None for item in items}) > 1:
+        raise ValueError("its block names: is no list; expected '- cat' or '0: cat' in each line below it")
+    names = [item[2].strip("'") if item[2][0] == "'" else _unquoted(item[2]) for item in items]
+    if items[0][1] is None:
+        return tuple(names)
+    return _checked_order([(int(item[1]), name) for item, name in zip(items, names)])
 
 
 def _is_name(value: Any) -> bool:
@@ -164,7 +209,10 @@ def _parsed(text: str) -> Any:
 
 def _literal(text: str) -> Any:
     """Return a string or an integer that stands in a Python literal."""
-    return ast.literal_eval(text) if text[0] in "'\"" else int(text)
+    try:
+        return ast.literal_eval(text) if text[0] in "'\"" else int(text)
+    except SyntaxError as error:  # a backslash that begins no character
+        raise ValueError(f"{text[:60]} is no string: {error.msg}") from None
 
 
 def _ordered(pairs: Sequence[tuple[int, str]]) -> tuple[str, ...]:
@@ -176,6 +224,15 @@ def _ordered(pairs: Sequence[tuple[int, str]]) -> tuple[str, ...]:
     return ()
 
 
+def _checked_order(
+    pairs: Sequence[tuple[int, str]],
+    problem: str = "its numbers are not 0, 1, 2, ...; expected one name for each class",
+) -> tuple[str, ...]:
+    if ordered := _ordered(pairs):
+        return ordered
+    raise ValueError(problem)
+
+
 def _unquoted(name: str) -> str:
     return name[1:-1] if len(name) > 1 and name[0] == name[-1] == '"' else name
 
@@ -183,7 +240,10 @@ def _unquoted(name: str) -> str:
 def _from_table(lines: Sequence[str], is_csv: bool) -> tuple[str, ...] | None:
     """Return the names in a CSV with a header, None for other lines."""
     delimiter = next((mark for mark in "\t;," if mark in lines[0]), ",")
-    rows = list(csv.reader(lines, delimiter=delimiter))
+    try:
+        rows = list(csv.reader(lines, delimiter=delimiter))
+    except csv.Error as error:
+        raise ValueError(f"it is no table and no list of names: {error}") from None
     header = [cell.strip().lower() for cell in rows[0]]
     name = next((header.index(column) for column in NAME_COLUMNS if column in header), None)
     alone = header in ([column] for column in NAME_COLUMNS)

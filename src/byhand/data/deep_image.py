@@ -41,7 +41,8 @@ class DeepImage(NamedTuple):
     def to_8_bits(self, pixel_range: PixelRange | None, path: object, own_range: bool = False) -> Image.Image:
         """Return the image as 8-bit gray or RGB, transparency on white.
 
-        pixel_range: of the data set; None: as this image alone tells, or a FileError that names --pixel-range.
+        pixel_range: of the data set, for pixels of its kind; for others, and where it is None: as this image alone tells, or
+        a FileError that names --pixel-range.
         own_range: its largest value may tell.
         """
         extent = PixelExtent.of(self.samples)

@@ -1,9 +1,9 @@
 """A data set of image files: inspected without decoding (sizes, classes, color, unreadable files), then decoded to splits."""
 
-import os
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import prod
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -16,18 +16,19 @@ from byhand.data.dataset import Dataset
 from byhand.data.discovered_files import DiscoveredFiles
 from byhand.data.image_source import ProgressCallback
 from byhand.data.lazy_images import LazyImages
-from byhand.data.pixel_range import PixelExtent, PixelRange, describe, join, resolve_pixel_range
+from byhand.data.pixel_range import PixelExtent, PixelRange, describe, join, range_of_set
 from byhand.data.prefetch import Prefetcher
 from byhand.data.preprocessing import DIGIT_SHAPE, Preprocessing
 from byhand.data.splits import Splits, check_classes
 from byhand.errors import ArgumentError, FileError
+from byhand.files import available_memory, check_memory
 from byhand.shapes import Shape
 from byhand.text import abbreviate
 
 MAX_DECODED_PIXELS = 64 * 64  # a smaller image is decoded when it is inspected
 MAX_DEFAULT_SIDE = 128  # pixels of a side, of the images of a new network
 MIN_PHOTO_SIDE = 64  # pixels of the shorter side, of a color image that counts as a photo
-MEMORY_FRACTION = 0.25  # of the machine's memory, for decoded images
+MEMORY_FRACTION = 0.25  # of the memory that is free, for decoded images
 DECODE_GROUP = 16  # images that a thread decodes at a time
 
 
@@ -82,7 +83,7 @@ class FileSource:
         """The values of black and white of these pixels, None where there are none. Raises ArgumentError if not clear."""
         if self.extent is None:
             return None
-        return resolve_pixel_range(self.extent) if self.given_range is None else self.given_range
+        return range_of_set(self.extent, self.given_range)
 
     @property
     def name(self) -> str:
@@ -176,12 +177,8 @@ class FileSource:
             raise ArgumentError(
                 f"--reader digit gives images of 28 x 28 x 1; the network takes {' x '.join(map(str, shape))}"
             )
-        room = (
-            MEMORY_FRACTION * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-            if hasattr(os, "sysconf")
-            else 1 << 31
-        )
-        stream = len(self.infos) * int(np.prod(shape)) > room if stream is None else stream
+        if stream is None:
+            stream = len(self.infos) * prod(shape) > MEMORY_FRACTION * available_memory()
         notes, parts = [*self.found.notes, *self.about(shape, crop)], {}
         for part, pairs in self.found.parts.items():
             parts[part] = self._decoded(
@@ -226,6 +223,9 @@ class FileSource:
     ) -> tuple[list[tuple[Path, str]], Any]:
         """Return the files that can be decoded, and their images: an array, or LazyImages."""
         files = LazyImages([path for path, _ in pairs], shape, record)
+        if not stream:
+            advice = "leave them in their files: sets(stream=True)"
+            check_memory(prod(files.shape), f"the {len(pairs):,} decoded images of {self.found.root}", advice=advice)
         images = None if stream else np.empty(files.shape, np.uint8)
         good: list[int] = []
 

@@ -152,6 +152,7 @@ def _add_splits_in_classes(places: Sequence[tuple[str, Folder, Folder]], found: 
 
 def _add_classes(top: Folder, split: str, found: DiscoveredFiles) -> None:
     """Add the images of each class's folder, and notes on what belongs to no class."""
+    _refuse_repeated_folders(top, found)
     pairs, nested, empty = found.parts.setdefault(split, []), list[str](), list[Folder]()
     for folder in top.folders:
         label = class_name(folder.name)
@@ -171,6 +172,20 @@ def _add_classes(top: Folder, split: str, found: DiscoveredFiles) -> None:
         found.notes.append(f"files that are no images by their names are left out: {kinds}")
     if top.images:
         found.notes.append(_loose_note(top))
+
+
+def _refuse_repeated_folders(top: Folder, found: DiscoveredFiles) -> None:
+    """Raise a FileError where folders beside each other hold folders of the same names: folds or sites, perhaps, of classes."""
+    inside = {folder.name: {child.name for child in folder.filled} for folder in top.filled if not folder.images}
+    counted = Counter(name for names in inside.values() for name in names)
+    repeated = {name for name, count in counted.items() if count > 1}
+    holders = [folder for folder in top.filled if len(inside.get(folder.name, set()) & repeated) > 1]
+    if len(holders) > 1:
+        above, below = _shown(holders), abbreviate([printable(name) for name in sorted(repeated)], 3)
+        raise FileError(
+            f"{found.root}: {above} hold folders of the same names, {below}: which are the classes? If {below}, put the images "
+            f"of each into one folder, or into a table of path, label and fold; if {above}, move the images up into them"
+        )
 
 
 def _refuse_masks(top: Folder, root: Path) -> None:

@@ -12,6 +12,7 @@ from byhand.data import idx
 from byhand.data.dataset import Dataset
 from byhand.data.folder_tree import is_image_name, is_system_name
 from byhand.data.open_file import open_regular_file
+from byhand.data.pixel_range import PixelRange, arrays_to_bytes
 from byhand.data.split_names import ORDER, purpose
 from byhand.errors import FileError
 from byhand.shapes import Array
@@ -94,15 +95,22 @@ def _families(paths: Sequence[Path], folder: Path) -> list[Family]:
     return list(families.values())
 
 
-def read_idx_file(path: Path) -> tuple[dict[str, Dataset], tuple[str, ...]]:
-    """Return the splits of the data set that an IDX file belongs to, and notes. Raises FileError as `read_idx_folder` does."""
+def read_idx_file(
+    path: Path, pixel_range: PixelRange | None = None
+) -> tuple[dict[str, Dataset], PixelRange | None, tuple[str, ...]]:
+    """Return the splits of the data set that an IDX file belongs to, as `read_idx_folder` does; raises FileError as it does."""
     match = FILE_NAME.fullmatch(path.name)
     prefix = match["prefix"].lower() if match else ""
-    return _read_family(next(family for family in find_families(path.parent) if family.prefix.lower() == prefix))
+    family = next((family for family in find_families(path.parent) if family.prefix.lower() == prefix), None)
+    if family is None:  # a name that begins with a dot
+        raise FileError(f"{path} is a hidden file; rename it, and the files that belong to it, without the dot")
+    return _read_family(family, pixel_range)
 
 
-def read_idx_folder(folder: Path, families: Sequence[Family]) -> tuple[dict[str, Dataset], tuple[str, ...]]:
-    """Return the splits of a folder with IDX files, plain or gzipped, and notes.
+def read_idx_folder(
+    folder: Path, families: Sequence[Family], pixel_range: PixelRange | None = None
+) -> tuple[dict[str, Dataset], PixelRange | None, tuple[str, ...]]:
+    """Return the splits of a folder with IDX files, plain or gzipped, their pixel range (None: 0 to 255), and notes.
 
     Raises FileError where there are several data sets, where a file is missing, or does not fit the others.
     """
@@ -111,10 +119,12 @@ def read_idx_folder(folder: Path, families: Sequence[Family]) -> tuple[dict[str,
         raise FileError(
             f"{folder} holds {len(families)} data sets: {names}; give a file of the one you mean, as {families[0].files[0]}"
         )
-    return _read_family(families[0])
+    return _read_family(families[0], pixel_range)
 
 
-def _read_family(family: Family) -> tuple[dict[str, Dataset], tuple[str, ...]]:
+def _read_family(
+    family: Family, pixel_range: PixelRange | None
+) -> tuple[dict[str, Dataset], PixelRange | None, tuple[str, ...]]:
     for split, path in {**family.labels, **family.images}.items():
         for kind, files in (("images", family.images), ("labels", family.labels)):
             if split not in files:
@@ -146,13 +156,14 @@ def _read_family(family: Family) -> tuple[dict[str, Dataset], tuple[str, ...]]:
     if first > 0:
         notes.append(f"labels are numbered from {first}: no class for {'0' if first == 1 else f'0 to {first - 1}'}")
     notes += [note] if note else []
+    images, pixel_range, range_notes = arrays_to_bytes(images, pixel_range)
     classes = tuple(names.get(number) or str(number) for number in range(first, last + 1))
     parts = {
         split: Dataset(images[split][..., None], labels[split].astype(np.int64) - first, classes, family.name)
         for split in ORDER
         if split in images
     }
-    return parts, tuple(notes)
+    return parts, pixel_range, (*notes, *range_notes)
 
 
 def _missing(path: Path, kind: str, part: str | None = None) -> str:

@@ -7,14 +7,17 @@ images, never from one image alone, so that a dark image stays dark:
                0 to 1, where no value is larger
     floats     0 to 1 where all values are (a resized image may overshoot by 10 %), 0 to 255 where the largest is about 255
     booleans   0 to 1
+    uint8      0 to 255 as they are; 0 to 1, where no array of the set holds a larger value (image files: always 0 to 255)
 
-Anything else is refused: negative integers, integers beyond 65,535, floats of another range. `--pixel-range` states it.
+A range is that of integers or of floats: an image of the other kind has a range of its own. Anything else is refused:
+negative integers, integers beyond 65,535, floats of another range. `--pixel-range` states it.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from math import isfinite
+from typing import Literal
 
 import numpy as np
 
@@ -22,6 +25,7 @@ from byhand.errors import ArgumentError
 from byhand.shapes import Array
 
 PixelRange = tuple[float, float]  # the values of black and of white
+PixelKind = Literal["integer", "float"]
 
 OPTION = "--pixel-range LOW,HIGH"
 INTEGER_BITS = (8, 10, 12, 14, 16)  # of cameras and scanners
@@ -51,12 +55,38 @@ class PixelExtent:
             raise ArgumentError("a pixel is NaN or infinite; expected finite numbers")
         return cls((pixels.dtype.newbyteorder("=").name,), low, high)
 
+    @property
+    def kind(self) -> PixelKind | None:
+        """The kind of the pixels, None where some are integers and some floats."""
+        kinds: set[PixelKind] = {"float" if name.startswith("float") else "integer" for name in self.dtypes}
+        return kinds.pop() if len(kinds) == 1 else None
+
     def __or__(self, other: "PixelExtent") -> "PixelExtent":
         dtypes = tuple(dict.fromkeys((*self.dtypes, *other.dtypes)))
         return PixelExtent(dtypes, min(self.low, other.low), max(self.high, other.high))
 
     def __str__(self) -> str:
         return f"{' and '.join(self.dtypes)}, {_spell(self.low)} to {_spell(self.high)}"
+
+
+class TypedRange(PixelRange):
+    """A pixel range, and the kind of the pixels that it is of; None, as of a range without it: of any."""
+
+    kind: PixelKind | None
+
+    def __new__(cls, low: float, high: float, kind: PixelKind | None = None) -> "TypedRange":
+        """Return the range."""
+        made = super().__new__(cls, (low, high))
+        made.kind = kind
+        return made
+
+    def __getnewargs__(self) -> tuple[float, float, PixelKind | None]:
+        return self[0], self[1], self.kind
+
+
+def kind_of(pixel_range: PixelRange | None) -> PixelKind | None:
+    """Return the kind of the pixels that a range is of, None: of any."""
+    return getattr(pixel_range, "kind", None)
 
 
 def join(extents: Iterable[PixelExtent]) -> PixelExtent | None:
@@ -93,12 +123,18 @@ def resolve_pixel_range(extent: PixelExtent, *, single: bool = False) -> PixelRa
     )
 
 
+def range_of_set(extent: PixelExtent, given: PixelRange | None) -> TypedRange:
+    """Return the pixel range of a data set, of its kind: the given one, unless that is of the other kind.
+
+    Raises ArgumentError as `resolve_pixel_range` does.
+    """
+    chosen = resolve_pixel_range(extent) if given is None or not applies(given, extent) else given
+    return TypedRange(*chosen, extent.kind)
+
+
 def applies(pixel_range: PixelRange, extent: PixelExtent) -> bool:
-    """Return whether a recorded range can be that of an image: 0 to 1 is none of integers, 0 to 1023 none of floats up to 1."""
-    floats = any(name.startswith("float") for name in extent.dtypes)
-    if floats:
-        return pixel_range[1] <= 255 or extent.high > UNIT_OVERSHOOT[1] or extent.low < UNIT_OVERSHOOT[0]
-    return pixel_range != (0.0, 1.0) or extent.high <= 1
+    """Return whether a range is of an image's kind of pixels: the values of one image can't tell."""
+    return kind_of(pixel_range) in (None, extent.kind)
 
 
 def to_bytes(pixels: Array, pixel_range: PixelRange) -> Array:
@@ -117,18 +153,19 @@ def arrays_to_bytes(
 ) -> tuple[dict[str, Array], PixelRange | None, tuple[str, ...]]:
     """Return the images of each split as uint8, their one pixel range, and a note that tells it.
 
-    pixel_range: as given, by default it follows from all arrays. uint8 stays as it is, and has None.
+    pixel_range: as given, by default it follows from all arrays. uint8 stays as it is, and has None, unless its largest value
+    is 1.
     Raises ArgumentError as `resolve_pixel_range` does, and for NaN, with the split and the image.
     """
-    if all(array.dtype == np.uint8 for array in arrays.values()):
+    if all(array.dtype == np.uint8 for array in arrays.values()) and _max(arrays) != 1:
         return dict(arrays), None, ()
     for part, array in arrays.items():
-        if array.dtype.kind == "f" and not isfinite(float(array.min() + array.max())):
+        if array.dtype.kind == "f" and not (isfinite(array.min()) and isfinite(array.max())):
             rows = np.flatnonzero(~np.isfinite(array).all(axis=tuple(range(1, array.ndim))))
             raise ArgumentError(f"image {rows[0]} of {part} holds NaN or infinity; leave it out or repair it")
     extent = join(PixelExtent.of(array) for array in arrays.values())
     assert extent is not None
-    chosen = resolve_pixel_range(extent) if pixel_range is None else pixel_range
+    chosen = range_of_set(extent, pixel_range)
     converted = {}
     for part, array in arrays.items():
         converted[part] = np.empty(array.shape, np.uint8)
@@ -137,6 +174,10 @@ def arrays_to_bytes(
             converted[part][group] = to_bytes(array[group], chosen)
     same = chosen == (0.0, 255.0) and extent.high <= 255 and extent.low >= 0
     return converted, chosen, () if same else (describe(extent, chosen, given=pixel_range is not None),)
+
+
+def _max(arrays: Mapping[str, Array]) -> int:
+    return max(int(array.max()) for array in arrays.values())
 
 
 def describe(extent: PixelExtent, pixel_range: PixelRange, *, given: bool) -> str:
@@ -165,7 +206,7 @@ def check_pixel_range(value: PixelRange, got: str) -> PixelRange:
     low, high = value
     if not (isfinite(low) and isfinite(high) and low < high):
         raise ArgumentError(f"{got}; expected the values of black and white, two numbers, the smaller first: 0,1023")
-    return float(low), float(high)
+    return TypedRange(float(low), float(high), kind_of(value))
 
 
 def _unknown(extent: PixelExtent) -> ArgumentError:

@@ -20,8 +20,10 @@ from byhand.data.pixel_range import (
     OPTION,
     PixelExtent,
     PixelRange,
+    TypedRange,
     applies,
     check_pixel_range,
+    kind_of,
     resolve_pixel_range,
     to_bytes,
 )
@@ -41,7 +43,8 @@ class Preprocessing:
     reader: "picture" (resized, and cropped at the center), "digit" (ink on black, scaled and centered as in MNIST) or "array"
     (the network was trained on floating point arrays, so that how a file becomes one is not known);
     crop_pct: the fraction of a picture's shorter side that an image shows (timm's word), None where it is unknown;
-    pixel_range: the values of black and white of pixels that are not uint8, None where there were none;
+    pixel_range: the values of black and white of pixels that are not uint8, None where there were none; with the kind of the
+    pixels (`TypedRange`; "pixel_kind" in JSON), it is for pixels of that kind alone;
     mean, std: of the normalization (pixel / 255 - mean) / std, a number or one a channel.
 
     Raises UnknownNameError for another reader, ArgumentError for a number that is out of range.
@@ -86,18 +89,24 @@ class Preprocessing:
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as JSON has it."""
-        return asdict(self) | {"pixel_range": None if self.pixel_range is None else list(self.pixel_range)}
+        pixel_range = None if self.pixel_range is None else list(self.pixel_range)
+        record = asdict(replace(self, pixel_range=None)) | {"pixel_range": pixel_range}
+        kind = kind_of(self.pixel_range)
+        return record if kind is None else record | {"pixel_kind": kind}
 
     @classmethod
     def from_json(cls, value: Any) -> "Preprocessing":
         """Return the record that `to_json` wrote; raises FileError for anything else."""
         try:
-            if not isinstance(value, Mapping) or not value.keys() <= cls.__dataclass_fields__.keys():
+            if not isinstance(value, Mapping) or not value.keys() <= {*cls.__dataclass_fields__, "pixel_kind"}:
                 raise TypeError
             given = dict(value)
+            kind = given.pop("pixel_kind", None)
+            if kind not in (None, "integer", "float"):
+                raise TypeError
             if given.get("pixel_range") is not None:
                 low, high = given["pixel_range"]
-                given["pixel_range"] = (float(low), float(high))
+                given["pixel_range"] = TypedRange(float(low), float(high), kind)
             for name in ("mean", "std"):
                 if name in given and not isinstance(given[name], (int, float, list)):
                     raise TypeError
@@ -121,12 +130,17 @@ class Preprocessing:
         return photos.from_file(path, (height, width), channels, self.crop_pct, self.pixel_range)
 
     def beyond_range(self, path: str | os.PathLike[str]) -> str:
-        """Return a line that tells of an image file whose pixels lie far beyond the recorded range, or ""."""
+        """Return a line that tells of a file whose pixels lie far beyond the recorded range or are of another kind, or ""."""
         from byhand.data import image_decoding  # noqa: PLC0415  (Pillow, as above)
 
         extent = None if self.pixel_range is None else image_decoding.inspect_image(path, 0).extent
-        if extent is None or self.pixel_range is None or not applies(self.pixel_range, extent):
+        if extent is None or self.pixel_range is None:
             return ""
+        if not applies(self.pixel_range, extent):
+            kind = kind_of(self.pixel_range)
+            return (
+                f"{path} holds {extent}, the training {kind}s: its own values tell its range; {OPTION} says otherwise"
+            )
         (low, high), span = self.pixel_range, self.pixel_range[1] - self.pixel_range[0]
         if extent.high <= high + CLIPPED_MAX_SPAN * span and extent.low >= low - CLIPPED_MAX_SPAN * span:
             return ""
@@ -139,9 +153,12 @@ class Preprocessing:
         """
         images = np.asarray(images)
         if images.dtype == np.uint8:
-            return images
-        chosen = self.pixel_range or resolve_pixel_range(PixelExtent.of(images))
-        return to_bytes(images, chosen)
+            is_binary = kind_of(self.pixel_range) == "integer" and self.pixel_range == (0.0, 1.0)
+            return images * np.uint8(255) if is_binary and images.max(initial=0) <= 1 else images
+        extent = PixelExtent.of(images)
+        if self.pixel_range is None or not applies(self.pixel_range, extent):
+            return to_bytes(images, resolve_pixel_range(extent))
+        return to_bytes(images, self.pixel_range)
 
     def normalized_levels(self, dtype: npt.DTypeLike) -> Array:
         """Return the network's input for each of the 256 pixel values: a row for each channel, or one row for all."""

@@ -93,8 +93,9 @@ def given_column(option: str, columns: Sequence[Column], name: str | None, table
         for column in columns:
             if column.name and form(column.name) == form(name.strip()):
                 return column
-    if name.isdecimal() and 1 <= int(name) <= len(columns):
-        return columns[int(name) - 1]
+    for column in columns:
+        if name.strip().isdecimal() and column.place == int(name) - 1:
+            return column
     raise FileError(f"{table} has no column {_shown(name)!r} for {option}: {header_text(columns)}")
 
 
@@ -102,6 +103,8 @@ def header_text(columns: Sequence[Column]) -> str:
     """Return the header as it was read, for messages."""
     if any(column.name for column in columns):
         return f"its header is {abbreviate([_shown(column.name) for column in columns], 12)}"
+    if not columns:
+        return "there is no other column"
     first = abbreviate([_shown(column.cells[0]) if column.cells else "" for column in columns], 8)
     return f"its {len(columns)} columns have no names; the first row is {first}"
 

@@ -57,8 +57,9 @@ def label_columns(
     """Return the columns that tell a row's class.
 
     candidates: the columns that tell neither path nor split; given: the option --label-column; hint: advice for the error
-    where there is none. A column that is called label or the like counts, then columns with a single 1 in each row, then the
-    only other column, if its values look like classes. Raises FileError where none can be it, or two.
+    where there is none. A column that is called label or the like counts, then columns with a single 1 in each row, where no
+    text looks like classes, then the only other column, if its values look like classes. Raises FileError where none can be
+    it, or two.
     """
     if column := given_column("--label-column", columns, given, table):
         return LabelColumns([column])
@@ -69,15 +70,17 @@ def label_columns(
         return _same(named, columns, table)
     if named:
         return LabelColumns([_checked(named[0], table, is_named=True)])
-    flags = [column for column in full if column.is_bool and column.name and not column.is_index]
-    if len(flags) > 1:
-        return _one_hot(flags, table)
     others = [column for column in full if not column.is_index]
+    flags = [column for column in others if column.is_bool and column.name]
+    likely = [
+        column.shown
+        for column in others
+        if 1 < len(column.values) <= _max_classes(column) and not column.is_number and not column.is_bool
+    ]
+    if len(flags) > 1 and not likely:
+        return _one_hot(flags, table)
     if len(others) == 1:
         return LabelColumns([_checked(others[0], table, is_named=False)])
-    likely = [
-        column.shown for column in others if 1 < len(column.values) <= _max_classes(column) and not column.is_number
-    ]
     hint = f" (is it {' or '.join(likely[:3])}?)" if likely else hint
     raise FileError(
         f"{table}: no column of labels was recognized: {header_text(columns)}; looked for label, class, category, target, the "
@@ -101,7 +104,9 @@ def _checked(column: Column, table: str, *, is_named: bool) -> Column:
     """Return a column whose values can be classes: not measurements, not another text in every row."""
     rows, different = sum(map(bool, column.cells)), len(column.values)
     is_doubtful = rows >= MIN_ROWS_TO_DOUBT and different > _max_classes(column)
-    if is_doubtful and (not is_named or (column.is_number and not column.is_whole)):
+    labels = [value for value in column.values if value.lower() not in MISSING]
+    is_measured = column.is_number and not all(map(WHOLE_NUMBER.fullmatch, labels))
+    if (is_measured and not is_named) or (is_doubtful and (not is_named or is_measured)):
         what = "numbers" if column.is_number else "values"
         raise FileError(
             f"{table}: column {column.shown} holds {different:,} different {what} in {rows:,} rows: no classes, it seems; "
@@ -113,10 +118,10 @@ def _checked(column: Column, table: str, *, is_named: bool) -> Column:
 def _one_hot(columns: Sequence[Column], table: str) -> LabelColumns:
     for number, row in enumerate(zip(*(column.cells for column in columns)), 1):
         ones = sum(cell.lower() in TRUE for cell in row)
-        if ones > 1:
+        if ones != 1:
             raise FileError(
                 f"{table}: the columns {abbreviate([column.shown for column in columns])} hold {ones} ones in row {number:,}: "
-                "expected one class an image; give the one column to learn, if there is one: --label-column"
+                "expected one, the image's class; give the one column to learn, if there is one: --label-column"
             )
     return LabelColumns(columns)
 

@@ -16,17 +16,18 @@ from byhand.data.class_names import class_name, natural_key
 from byhand.data.dataset import Dataset
 from byhand.data.folder_tree import is_image_name
 from byhand.data.pixel_range import PixelExtent, PixelRange, arrays_to_bytes, describe
-from byhand.data.split_names import split_of
 from byhand.data.tables.column import Column, given_column, header_text, is_number
-from byhand.data.tables.label_column import LABEL_WORDS
+from byhand.data.tables.label_column import LABEL_WORDS, MISSING
 from byhand.data.tables.rows import JSON_LINES, Row, row_reader
+from byhand.data.tables.split_column import is_split_like, split_columns
 from byhand.data.tables.table_options import TableOptions
 from byhand.errors import ArgumentError, FileError
 from byhand.shapes import Array
-from byhand.text import printable
+from byhand.text import abbreviate, printable
 
 MIN_PIXELS = 16  # of an image, 4 x 4
 SAMPLE_ROWS = 400
+SHOWN_WORDS = 3  # in notes on rows that are left out
 BRIGHT_PIXEL = 128  # of 255: with a brighter one, whole numbers are pixels of 8 bits
 MAX_COMMON_FRACTION = 0.6  # of the rows, with the most frequent label; a pixel at the border is nearly always 0
 PIXEL_NAME = re.compile(r"(?:pixels?|px|pix|p|x|v|f|c|col|column|feature|attr|input|var)?[-_ .]?\d+", re.IGNORECASE)
@@ -80,16 +81,21 @@ def read_pixel_table(
     """Return the splits of a table of pixels, their pixel range (None for bytes), and notes.
 
     The images are square, or of the size that the columns' names tell. Raises FileError where the column of labels or the
-    size can't be told, and for rows of another width.
+    size can't be told, and for rows of another width; ArgumentError for options of tables of paths.
     """
     table, columns = printable(path.name), layout.columns
-    label = _label_column(layout, columns, options, table)
-    pixels = [k for k in layout.pixels if k != label.place]
+    if options.path_column is not None or options.image_folder is not None:
+        raise ArgumentError(f"{table} is a table of pixels; --path-column and --image-folder are for tables of paths")
+    given = given_column("--split-column", columns, options.split_column, table)
+    label = _label_column(layout, [column for column in columns if column is not given], options, table)
+    pixels = [k for k in layout.pixels if k != label.place and (given is None or k != given.place)]
     if not pixels:
         raise FileError(f"{table}: column {label.shown} holds the pixels, not the labels: {header_text(columns)}")
     rest = [column for column in columns if column.place not in (*pixels, label.place)]
-    split = next((column for column in rest if column.values and all(map(split_of, column.values))), None)
-    numbers, labels, splits = _read(path, layout, pixels, label, split)
+    numbers, labels, rest, missing = _read(path, layout, pixels, label, rest)
+    split = split_columns(rest, options, table)
+    words, unknown = split.of_rows(len(labels))
+    splits = np.array(["train" if word == "all" else word or "" for word in words])
     height, width = _size(numbers.shape[1], [columns[k].name for k in pixels], table)
     images, pixel_range, range_notes = _as_bytes(numbers.reshape(-1, height, width, 1), pixel_range, table)
     classes = tuple(sorted(set(labels), key=natural_key))
@@ -106,7 +112,12 @@ def read_pixel_table(
     told = f"{table}: column {label.shown} is the class, {len(pixels)} columns are pixels"
     if len(pixels) == 1:
         told = f"{table}: column {label.shown} is the class, {columns[pixels[0]].shown} holds the pixels"
-    notes = [f"{told}, {height} x {width}{f', {split.shown} the split' if split else ''}"]
+    shown = abbreviate([column.shown for column in split.columns])
+    notes = [f"{told}, {height} x {width}{f', {shown} the split' if split.columns else ''}", *split.notes]
+    if missing:
+        notes.append(f"rows without a label: {missing:,} of {missing + len(labels):,}, left out")
+    for word, count in unknown.most_common(SHOWN_WORDS):
+        notes.append(f"'{printable(word)}' is no split (train, val, test): rows left out: {count:,}")
     return parts, pixel_range, (*notes, *range_notes)
 
 
@@ -133,7 +144,7 @@ def _label_column(layout: PixelLayout, columns: Sequence[Column], options: Table
     if layout.has_header:
         rest = [column for column in columns if column.place not in layout.pixels and not column.is_index]
         named = [column for column in rest if LABEL_NAMES & {*column.words, column.key}]
-        rest = named or [column for column in rest if not all(map(split_of, column.values))]
+        rest = named or [column for column in rest if column.values and not is_split_like(column)]
         if len(rest) == 1:
             return rest[0]
         why = "several columns may hold the labels" if rest else "no column of labels is beside the pixels"
@@ -169,10 +180,14 @@ def _size(count: int, names: Sequence[str], table: str) -> tuple[int, int]:
 
 
 def _read(
-    path: Path, layout: PixelLayout, pixels: Sequence[int], label: Column, split: Column | None
-) -> tuple[Array, list[str], Array]:
-    """Return the pixels (N, count), the label and the split of each row; rows without label are left out."""
-    width, numbers, labels, splits = len(layout.columns), list[Array](), list[str](), list[str]()
+    path: Path, layout: PixelLayout, pixels: Sequence[int], label: Column, rest: Sequence[Column]
+) -> tuple[Array, list[str], list[Column], int]:
+    """Return the pixels (N, count) and the label of each row, other columns whole, and how many rows have no label.
+
+    Rows without a label are left out. Raises FileError where no row has one.
+    """
+    width, numbers, labels, missing = len(layout.columns), list[Array](), list[str](), 0
+    others: list[list[str]] = [[] for _ in rest]
     chosen = itemgetter(*pixels)
     with closing(row_reader(path)) as reader:
         for number, row in enumerate(islice(reader, int(layout.has_header), None), 1 + layout.has_header):
@@ -180,7 +195,8 @@ def _read(
                 raise FileError(
                     f"{path}: row {number:,} has {len(row):,} cells; expected {width:,}, as the first rows have"
                 )
-            if not row[label.place]:
+            if row[label.place].lower() in MISSING:
+                missing += 1
                 continue
             cells = row[pixels[0]].split() if len(pixels) == 1 else chosen(row)
             try:
@@ -192,8 +208,14 @@ def _read(
             whole = values.astype(np.uint8) if len(values) and values.min() >= 0 and values.max() <= 255 else values
             numbers.append(whole if np.array_equal(whole, values) else values)
             labels.append(class_name(_label(row[label.place])))
-            splits.append("train" if split is None else split_of(row[split.place]) or "train")
-    return np.stack(numbers), labels, np.array(splits)
+            for cells_of_column, column in zip(others, rest):
+                cells_of_column.append(row[column.place])
+    if not labels:
+        raise FileError(
+            f"{path}: no row has a label in column {label.shown}; give the column of the classes: --label-column"
+        )
+    whole_columns = [Column(column.place, column.name, cells) for column, cells in zip(rest, others)]
+    return np.stack(numbers), labels, whole_columns, missing
 
 
 def _label(cell: str) -> str:

@@ -16,6 +16,7 @@ from byhand.text import printable
 SPLIT_NAMES = {"split", "splits", "subset", "set", "part", "partition", "phase", "usage", "dataset", "traintestsplit"}
 FOLD_WORDS = {"fold", "folds", "kfold", "cv", "cvfold"}
 FOLD = re.compile(r"(?:fold[-_ ]?)?(\d+)(?:\.0*)?", re.IGNORECASE)
+FLAG_NOUNS = {"image", "img", "sample", "row", "set", "split", "data"}  # after is_train, and without a meaning
 UNASSIGNED = {"", "unassigned"}  # cells of a row that no split was given to
 
 
@@ -73,7 +74,7 @@ def split_columns(columns: Sequence[Column], options: TableOptions, table: str) 
     if len({tuple(map(split_of, column.cells)) for column in words}) > 1:
         shown = " and ".join(column.shown for column in words[:3])
         raise FileError(f"{table}: the columns {shown} hold splits, and not the same; give one: --split-column")
-    flags = [(split, column) for column in columns if column.words[:1] == ["is"] and (split := _flag_of(column))]
+    flags = [(split, column) for column in columns if _is_flag(column) and (split := _flag_of(column))]
     found = SplitColumns(words[0] if words else None, () if words else flags)
     if not found.columns:
         found.words = _called_split([column for column in columns if column not in folds], table)
@@ -89,8 +90,7 @@ def is_split_like(column: Column) -> bool:
         return False
     is_numbered = column.is_whole and column.key in SPLIT_NAMES
     is_fold = bool(FOLD_WORDS & {*column.words, column.key}) and _holds_folds(column)
-    is_flag = column.words[:1] == ["is"] and _flag_of(column) is not None
-    return is_numbered or is_fold or is_flag or _holds_splits(column)
+    return is_numbered or is_fold or _is_flag(column) or _holds_splits(column)
 
 
 def _holds_splits(column: Column) -> bool:
@@ -146,6 +146,12 @@ def _called_split(columns: Sequence[Column], table: str) -> Column | None:
 def _flag_of(column: Column) -> str | None:
     """Return the split that a column of true and false is about: `is_valid` is about val."""
     return next((split for word in column.words if (split := split_of(word))), None) if column.is_bool else None
+
+
+def _is_flag(column: Column) -> bool:
+    """Return whether a column is called is_train, is_training_image or the like; is_test_positive may be a class."""
+    verb, word, *nouns = (*column.words, "", "")[: max(2, len(column.words))]
+    return verb == "is" and split_of(word) is not None and set(nouns) <= FLAG_NOUNS and column.is_bool
 
 
 def _flagged(flags: dict[str, str]) -> str:
