@@ -237,7 +237,19 @@ def test_names_of_other_exporters(key, text, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["{0: 'a'}", "__import__('os')", "{0: open('x')}", "[" * 9999, "{", "", "{0: [1]}", "None"]
+    "text",
+    [
+        "{0: 'a'}",
+        "__import__('os')",
+        "['a', 'b\0']",
+        r"['a', '\x']",
+        "{0: open('x')}",
+        "[" * 9999,
+        "{",
+        "",
+        "{0: [1]}",
+        "None",
+    ],
 )
 def test_names_that_are_none_are_left_alone(text, tmp_path):
     path = write(tmp_path, [node("Softmax", ["z"], ["y"], axis=1)], metadata={"names": text})
