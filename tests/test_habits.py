@@ -36,7 +36,7 @@ TOLD = [
     (lambda: nn.Dropout(p=0.5), "write rate="),
     (lambda: nn.Dense(10), r"byhand.nn has no attribute 'Dense'; write nn.Linear\(units\)"),
     (lambda: nn.BatchNorm2d(8), r"write nn.BatchNorm\(\)"),
-    (lambda: nn.BatchNorm(8), r"write|nn.BatchNorm\(\)"),
+    (lambda: nn.BatchNorm(8), r"the number of channels is read from the input: nn.BatchNorm\(\)$"),
     (lambda: nn.CrossEntropyLoss, "loss='cross_entropy'"),
     (lambda: nn.Sequential([nn.ReLU()]), r"nn.Sequential\(\*layers\)"),
     (lambda: nn.Sequential(nn.ReLU()).fit, "make a network of the layers"),

@@ -392,3 +392,11 @@ def test_without_scikit_learn_it_says_what_to_install():
     assert done.stderr.splitlines()[-1] == (
         "ModuleNotFoundError: byhand.sklearn needs scikit-learn: run  pip install 'byhand[sklearn]'"
     )
+
+
+def test_a_builder_returns_logits():
+    def build(x, classes):
+        return nn.Sigmoid()(nn.Linear(classes)(nn.Flatten()(x)))
+
+    with pytest.raises(bh.ArgumentError, match="build returns labels after sigmoid; return the logits"):
+        CNNClassifier(build, max_iter=1).fit(np.zeros((4, 8, 8), np.float32), [0, 1, 2, 0])

@@ -261,7 +261,12 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         name = name if name.isidentifier() else "cnn"
         record = Preprocessing("picture" if pixels else "array", 1.0)
         logits = build(x, len(train.classes))
-        return Model(images, logits, name=name, classes=train.classes, seed=seed, preprocessing=record, **scale)
+        network = Model(images, logits, name=name, classes=train.classes, seed=seed, preprocessing=record, **scale)
+        if not network.learns_classes:
+            raise ArgumentError(
+                f"model: {name} returns {network.task} after {network.answer.activation}; return the logits"
+            )
+        return network
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state for pickle: the network as the bytes of its file."""

@@ -436,3 +436,10 @@ def test_a_damaged_cache_does_not_matter(tmp_path):
     again = byhand("tutorial", "--images", 5, "--epochs", 0, "--json", **settings)
     assert (first.code, again.code) == (0, 0)
     assert json.loads(first.out)["untrained"] == json.loads(again.out)["untrained"]
+
+
+def test_show_prints_the_inference_program_of_labels(tmp_path):
+    x = nn.Input(8, 8, 1)
+    nn.Model(x, nn.Linear(2)(nn.Flatten()(x)), task="labels").save(tmp_path / "labels.safetensors")
+    done = byhand("show", tmp_path / "labels.safetensors", "--program")
+    assert done.code == 0 and "def " in done.out and "bce" not in done.err, done.err

@@ -98,3 +98,14 @@ def test_a_layer_as_onnx_calls_it(folder, tmp_path):
 )
 def test_bad_input_gets_one_line(folder, words, complaint):
     refuses(folder, complaint, "trace", *words)
+
+
+def test_the_output_of_a_binary_network_is_drawn(folder, tmp_path):
+    x = nn.Input(8, 8, 1)
+    y = nn.Sigmoid()(nn.Linear(1)(nn.Flatten()(x)))
+    model, image = tmp_path / "binary.safetensors", tmp_path / "gray.png"
+    nn.Model(x, y, classes=["no", "yes"]).save(model)
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(image)
+    for name in ("fc1", "sigmoid1"):
+        done = byhand("trace", model, image, "--layer", name, folder=tmp_path)
+        assert (done.code, done.out) == (0, f"wrote {name}.png\n"), done.err

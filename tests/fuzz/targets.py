@@ -221,7 +221,7 @@ def run(model):
     if model.summary().flops > MAX_RUN_FLOPS or size + model.parameter_count > MAX_RUN_ELEMENTS or taps > 5000:
         return "loaded"
     with np.errstate(all="ignore"):
-        model.logits_of(np.zeros((1, *model.input_shape), np.float32), hand="arrays")
+        model.predict(np.zeros((1, *model.input_shape), np.float32), hand="arrays")
     return "used"
 
 
@@ -319,11 +319,10 @@ class RunFolder(Target):
 
 
 class Text(Target):
-    """Options of the command line: augmentations, image sizes, normalization, and class names in a file."""
+    """Options of the command line: augmentations, image sizes, normalization."""
 
     good = (
         b"flip,crop=0.3,rotate=10,shift=2", b"cutout=4,mixup=0.2,color=0.4", b"224x224", b"0.5,0.4,0.3", b"1/255",
-        b"cat\ndog\nbird\n", b'["cat", "dog", "bird"]', b'{"0": "cat", "1": "dog", "2": "bird"}', b"0 cat\n1 dog\n2 bird",
     )  # fmt: skip
 
     @cached_property
@@ -338,13 +337,12 @@ class Text(Target):
         from byhand.data import Augment
         from byhand.errors import ByhandError
 
-        text, path = data.decode("utf-8", "surrogateescape"), self.write("names.txt", data)
+        text = data.decode("utf-8", "surrogateescape")
         for read in (
             lambda: str(Augment.parse(text)),
             lambda: parse_image_size(text),
             lambda: resolve_preprocessing(self.network, "model", text, None),
             lambda: resolve_preprocessing(self.network, "model", None, text),
-            lambda: resolve_preprocessing(self.network, "model", None, None, path),
         ):
             try:
                 read()
@@ -355,4 +353,57 @@ class Text(Target):
         raise last
 
 
-TARGETS = (Npz, Idx, Pictures, Pictures, Table, Safetensors, StateDict, Onnx, RunFolder, Text)
+class ClassNames(Target):
+    """Files of class names: text, JSON, CSV, Python literals."""
+
+    good = (
+        b"cat\ndog\nbird\n", b'["cat", "dog", "bird"]', b'{"0": "cat", "1": "dog", "2": "bird"}', b"0 cat\n1 dog\n2 bird",
+        b"id,name\n0,cat\n1,dog\n", b"{0: 'cat', 1: 'dog'}", b"n01440764 tench\nn01443537 goldfish\n",
+    )  # fmt: skip
+
+    def read(self, data):
+        from byhand.data.class_name_files import read_class_names
+
+        for suffix in ("txt", "csv", "json"):
+            names = read_class_names(self.write(f"names.{suffix}", data))
+            assert all(isinstance(name, str) for name in names)
+        return "used"
+
+
+class MetadataNames(Target):
+    """Names, sizes and numbers that other exporters write into ONNX metadata."""
+
+    good = (
+        b"{0: 'cat', 1: 'dog'}",
+        b'["cat", "dog"]',
+        b'{"0": "cat", "1": "dog"}',
+        b"cat,dog",
+        b"[0.5, 0.4, 0.3]",
+        b"224",
+    )
+
+    def read(self, data):
+        import onnx
+
+        from byhand.onnx.metadata import read_metadata
+
+        text = data.decode("utf-8", "replace")
+        keys = ("names", "labels", "id2label", "mean", "std", "imgsz")
+        proto = onnx.ModelProto(metadata_props=[onnx.StringStringEntryProto(key=key, value=text) for key in keys])
+        return "used" if read_metadata(proto) else "loaded"
+
+
+TARGETS = (
+    Npz,
+    Idx,
+    Pictures,
+    Pictures,
+    Table,
+    Safetensors,
+    StateDict,
+    Onnx,
+    RunFolder,
+    Text,
+    ClassNames,
+    MetadataNames,
+)

@@ -1,13 +1,20 @@
 """The Model: predictions, preprocessing, buffers and errors."""
 
+import copy
+import pickle
+import warnings
+
 import numpy as np
 import pytest
 
 import byhand as bh
 from byhand import nn
+from byhand.data import Preprocessing
 from byhand.errors import ArgumentError, ShapeError, UnknownNameError
+from byhand.export import to_c
 from byhand.graph import Tensor
 from byhand.ops import HANDS
+from byhand.page import Look, document
 from tests.nn.cases import images
 from tests.nn.gradients import check_gradients
 from tests.nn.networks import everything, small
@@ -303,3 +310,61 @@ def test_a_model_keeps_only_the_last_few_programs():
     assert len(model._programs) <= 8
     kept = model.program(29)
     assert model.program(29) is kept
+
+
+@pytest.mark.parametrize("settings", [{"classes": ["cat"]}, {"task": "classes"}, {"classes": 1}])
+def test_one_output_is_no_class(settings):
+    with pytest.raises(ArgumentError, match=r"one output is no class, .*expected task='labels' with two names"):
+        make(lambda x: nn.Linear(1)(nn.Flatten()(x)), **settings)
+
+
+def test_classes_may_be_a_count_and_an_array_of_names():
+    assert make(classes=3).classes == ("0", "1", "2")
+    with pytest.raises(ArgumentError, match="got 2 class names for 3 outputs"):
+        make(classes=2)
+    assert make().replace_head(np.array(["a", "b"])).classes == ("a", "b")
+
+
+def test_parameters_are_copied_and_pickled():
+    parameters = make().parameters
+    for other in (copy.copy(parameters), copy.deepcopy(parameters), pickle.loads(pickle.dumps(parameters))):
+        assert type(other) is type(parameters) and list(other) == list(parameters)
+        assert all(np.array_equal(other[name], array) for name, array in parameters.items())
+
+
+def test_a_network_trained_on_floats_takes_no_pixels(tmp_path):
+    x = nn.Input(8, 8, 1)
+    model = nn.Model(x, nn.Linear(2)(nn.Flatten()(x)), preprocessing=Preprocessing("array"))
+    pixels = np.zeros((2, 8, 8, 1), np.uint8)
+    refused = pytest.raises(
+        ArgumentError, match=r"trained on floating point arrays: .*--reader picture, --mean and --std"
+    )
+    with refused:
+        model.predict(pixels)
+    with refused:
+        document(Look(model, classifier=True))
+    with refused:
+        to_c(model, tmp_path)
+    assert model.predict(pixels / 255).shape == (2, 2)
+    model.preprocessing = Preprocessing(mean=0.0)
+    assert model.predict(pixels).shape == (2, 2)
+
+
+def test_a_warning_waits_for_the_check():
+    x = nn.Input(8, 8, 1)
+    model = nn.Model(x, nn.Linear(2)(nn.Flatten()(x)))
+    with pytest.raises(ShapeError, match=r"images have the shape \(1,\)"):
+        model.predict(0.5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.isnan(model.predict(np.full((1, 8, 8, 1), np.nan))).all()
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_what_is_no_probability_is_told(groups):
+    x = nn.Input(4)
+    p = nn.Softmax()(nn.Linear(3)(x))
+    mean = p + nn.Softmax()(nn.Linear(3)(x))  # adds up to 2
+    model = nn.Model(x, mean if groups == 2 else p * p, classes=["a", "b", "c"])
+    with pytest.raises(ArgumentError, match=r"are no probabilities that add up to 1: .*expected task='numbers'"):
+        model.predict(np.ones((2, 4)))

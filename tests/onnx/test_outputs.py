@@ -237,7 +237,19 @@ def test_names_of_other_exporters(key, text, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["{0: 'a'}", "__import__('os')", "{0: open('x')}", "[" * 9999, "{", "", "{0: [1]}", "None"]
+    "text",
+    [
+        "{0: 'a'}",
+        "__import__('os')",
+        "['a', 'b\0']",
+        r"['a', '\x']",
+        "{0: open('x')}",
+        "[" * 9999,
+        "{",
+        "",
+        "{0: [1]}",
+        "None",
+    ],
 )
 def test_names_that_are_none_are_left_alone(text, tmp_path):
     path = write(tmp_path, [node("Softmax", ["z"], ["y"], axis=1)], metadata={"names": text})
@@ -258,3 +270,69 @@ def test_a_config_beside_the_file(tmp_path):
 def test_a_size_in_the_metadata(tmp_path):
     path = write(tmp_path, [node("Softmax", ["z"], ["y"], axis=1)], x=("N", 3, "h", "w"), metadata={"imgsz": "[8, 8]"})
     assert load(path).input_shape == (8, 8, 3)
+
+
+SOFT, SIGM = node("Softmax", ["z"], ["s"], axis=1), node("Sigmoid", ["z"], ["s"])
+GUARDED = {
+    "clipped softmax": ([SOFT, node("Clip", ["s", "low"], ["y"])], "classes", "softmax"),
+    "log of clipped softmax": (
+        [SOFT, node("Clip", ["s", "low"], ["i"]), node("Log", ["i"], ["y"])], "classes", "log_softmax"),
+    "log of softmax + eps": ([SOFT, node("Add", ["s", "low"], ["i"]), node("Log", ["i"], ["y"])], "classes", "log_softmax"),
+    "log of sigmoid": ([SIGM, node("Log", ["s"], ["y"])], "labels", "sigmoid"),
+    "sigmoid + eps": ([SIGM, node("Add", ["s", "low"], ["y"])], "labels", "sigmoid"),
+    "exponentials over their sum + eps": (
+        [
+            node("Exp", ["z"], ["e"]), node("ReduceSum", ["e", "axis"], ["t"], keepdims=1),
+            node("Add", ["t", "low"], ["i"]), node("Div", ["e", "i"], ["y"]),
+        ], "classes", "softmax"),
+    "percentages": ([SOFT, node("Mul", ["hundred", "s"], ["y"])], "numbers", "none"),
+    "relus over their sum": (
+        [
+            node("Relu", ["z"], ["e"]), node("ReduceSum", ["e", "axis"], ["t"], keepdims=1),
+            node("Div", ["e", "t"], ["y"]),
+        ], "numbers", "none"),
+    "a clip that is no guard": ([SOFT, node("Clip", ["s", "half"], ["y"])], "numbers", "none"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", GUARDED)
+def test_guards_are_looked_through_and_other_endings_are_numbers(name, tmp_path):
+    tail, task, activation = GUARDED[name]
+    numbers = NUMBERS | {"low": np.float32(1e-7), "hundred": np.full(1, 100, np.float32)}
+    path = write(tmp_path, tail, numbers=numbers.items(), metadata={"names": "['a', 'b', 'c']"})
+    notes = []
+    model = load(path, notes=notes)
+    assert model.task == task and any("taken for numbers" in note for note in notes) == (task == "numbers")
+    expected = theirs(path)
+    if task != "numbers":
+        assert model.answer.activation == activation and model.classes == ("a", "b", "c")
+        expected = np.exp(expected) if str(tail[-1]).count("Log") else expected
+    np.testing.assert_allclose(ours(model), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_softmax_of_one_value_is_a_number(tmp_path):
+    notes = []
+    assert load(write(tmp_path, [SOFT, node("Identity", ["s"], ["y"])], size=1), notes=notes).task == "numbers"
+    assert any("which is always 1" in note for note in notes)
+
+
+def test_an_unreadable_output_leaves_no_embedding_as_the_classes(tmp_path):
+    tail = [node("Acme", ["z"], ["probs"], domain="acme")]
+    with pytest.raises(UnsupportedError, match=r"Acme.*none is surely the classes: choose with output=f"):
+        load(write(tmp_path, tail, ("probs", "f")))
+
+
+def test_a_config_that_contradicts_the_graph_is_left_out(tmp_path):
+    path = write(tmp_path, [node("Softmax", ["z"], ["y"], axis=1)])
+    (tmp_path / "config.json").write_text(json.dumps({"problem_type": "multi_label_classification"}))
+    notes = []
+    assert load(path, notes=notes).task == "classes" and any("config.json says labels" in note for note in notes)
+    with pytest.raises(FileError, match="expected task='classes'"):
+        load(path, task="labels")
+
+
+def test_a_mean_of_other_channels_is_left_out(tmp_path):
+    gray = {"x": ("N", 1, 8, 8), "numbers": {"w": random_array(4, 1, 3, 3)}, "metadata": {"mean": "[0.1, 0.2, 0.3]"}}
+    path, notes = write(tmp_path, [node("Softmax", ["z"], ["y"], axis=1)], **gray), []
+    assert load(path, notes=notes).mean == 0.0 and any("'mean' has 3 numbers" in note for note in notes)
+    assert load(path, mean=0.5).mean == 0.5

@@ -423,12 +423,12 @@ def test_few_images():
     assert "small training set" not in found(trained(network(*hidden()), spots(40))), "they are enough if it works"
 
 
-def test_one_class_and_three_images():
+def test_images_of_one_class_alone():
     x = nn.Input(8, 8, 1)
-    model = nn.Model(x, nn.Linear(1)(nn.Flatten()(x)), classes=("ant",))
-    data = Dataset(spots(3).images, np.zeros(3, int), ("ant",))
+    model = nn.Model(x, nn.Linear(2)(nn.Flatten()(x)), classes=("ant", "bee"))
+    data = Dataset(spots(3).images, np.zeros(3, int), model.classes)
     inputs = DiagnosisInput(model, data, model.logits_of(data.images), train=data)
-    assert list(found(inputs)) == ["small evaluation set"]
+    assert "small evaluation set" in found(inputs)
 
 
 def test_a_probability_that_is_not_quite_certain_does_not_look_it():

@@ -212,3 +212,15 @@ def test_models_of_other_families_are_compared_to_the_end():
     for a in models:
         for b in models:
             assert (compare_models(a, b).differences == []) == (a is b)
+
+
+def test_a_task_and_the_preprocessing_are_compared():
+    x = nn.Input(8, 8, 1)
+    y = nn.Linear(3)(nn.Flatten()(x))
+    record = bh.data.Preprocessing("array", crop_pct=0.5, pixel_range=(0, 1023))
+    a, b = nn.Model(x, y), nn.Model(x, y, task="labels", preprocessing=record)
+    differences = {row.property: (row.a, row.b) for row in compare_models(a, b).differences}
+    assert differences == {
+        "task": ("classes", "labels"), "reader": ("picture", "array"), "crop_pct": (None, 0.5),
+        "pixel_range": (None, [0.0, 1023.0]),
+    }  # fmt: skip

@@ -70,6 +70,8 @@ def show(
     network = open_model(model, size, output=output_name, task=task)
     if graph:
         _draw(network, Path(f"{network.name}.svg") if output is None else output)
+    elif program and not network.learns_classes:  # of inference: which loss trains it is not known here
+        print(network.program(batch_size, hand=hand, keep=plain), end="")
     elif program:
         trainer = Trainer(network, SGD(lr=0.1, momentum=0.9), batch_size=batch_size, hand=hand)
         print(trainer.program(keep=plain), end="")

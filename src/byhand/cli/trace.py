@@ -87,9 +87,12 @@ def trace(
         return
     from byhand.report import draw_feature_maps  # noqa: PLC0415  (byhand.report imports matplotlib, which is slow)
 
-    names = network.classes if name in (network.output.name, network.logits.name) else ()
+    names = network.classes[1:] if network.answer.binary else network.classes
+    is_answer = name in (network.output.name, network.logits.name) and len(names) == values[name][0].size
     title = f"{network.name}, {name}, of {image.name}"
-    draw_feature_maps(values[name][0], path, title, scale_each=scale_each, max_maps=max_maps, names=names)
+    draw_feature_maps(
+        values[name][0], path, title, scale_each=scale_each, max_maps=max_maps, names=names if is_answer else ()
+    )
     say(f"wrote {path}")
 
 

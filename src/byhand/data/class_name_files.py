@@ -209,10 +209,12 @@ def _parsed(text: str) -> Any:
 
 def _literal(text: str) -> Any:
     """Return a string or an integer that stands in a Python literal."""
+    if text[0] not in "'\"":
+        return int(text)
     try:
-        return ast.literal_eval(text) if text[0] in "'\"" else int(text)
-    except SyntaxError as error:  # a backslash that begins no character
-        raise ValueError(f"{text[:60]} is no string: {error.msg}") from None
+        return ast.literal_eval(text)
+    except SyntaxError as error:  # NUL, an escape such as '\x'
+        raise ValueError(f"{text[:20]!r} is no string: {error.msg}") from None
 
 
 def _ordered(pairs: Sequence[tuple[int, str]]) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from byhand.export.layer_errors import LayerError, compared_images, layer_errors
 from byhand.export.lowering import Network, lower
 from byhand.export.quantization import QuantizedNetwork, quantize
 from byhand.nn import Model
+from byhand.nn.network_input import check_takes_pixels
 from byhand.nn.with_activation import as_two_classes, with_probabilities, with_task
 from byhand.ops.op import Array
 
@@ -79,6 +80,7 @@ def to_c(
     (('lenet5.h', 'lenet5.c', 'main.c'), 23520, 247164)
     """
     check_folder(folder)
+    check_takes_pixels(model)
     labels, model = model.task == "labels", _with_result(model)
     for data in (train, test):
         if data is not None:

@@ -70,7 +70,7 @@ class Model(ModelSettings):
         *,
         name: str = "model",
         seed: int | None = 0,
-        classes: Sequence[str] | None = None,
+        classes: Sequence[str] | int | None = None,
         mean: float | Sequence[float] | None = None,
         std: float | Sequence[float] | None = None,
         dtype: npt.DTypeLike = np.float32,

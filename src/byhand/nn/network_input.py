@@ -39,9 +39,20 @@ def check_images(model: Model, images: npt.ArrayLike) -> Array:
     return images
 
 
+def check_takes_pixels(model: Model) -> None:
+    """Raise ArgumentError where it is not known how pixels become the network's input: it was trained on floats."""
+    if model.preprocessing.reader == "array":
+        raise ArgumentError(
+            f"{model.name} was trained on floating point arrays: how pixels become them is not known; give floats as in"
+            " training, or state it: --reader picture, --mean and --std, or model.preprocessing = bh.data.Preprocessing(...)"
+        )
+
+
 def prepare_images(model: Model, images: npt.ArrayLike, rows: Array | None, out: Array | None, hand: str) -> Array:
     """Return images (N, H, W, C) as the network receives them; see `Model.prepare`."""
     images, levels = model.check(images), model.pixel_levels
+    if images.dtype == np.uint8:
+        check_takes_pixels(model)
     count = len(images) if rows is None else len(rows)
     if images.dtype == np.uint8 and hand == "compiled" and count * images[0].size > LOOKUP_MIN_ELEMENTS:
         out = np.empty((count, *model.input_shape), model.dtype) if out is None else out
@@ -59,6 +70,8 @@ def prepare_images(model: Model, images: npt.ArrayLike, rows: Array | None, out:
 
 def warn_of_pixels(model: Model, images: Array) -> None:
     """Warn, once a model, of floating point images that look like pixels from 0 to 255 where normalized ones are expected."""
+    if images.shape[1:] != model.input_shape:
+        return  # `check_images` refuses them
     is_image = (
         len(model.input_shape) == 3 and model.input_shape[2] in IMAGE_CHANNELS and model.input_shape[:2] != (1, 1)
     )
@@ -68,7 +81,7 @@ def warn_of_pixels(model: Model, images: Array) -> None:
     black, white = float(model.pixel_levels[:, 0].min()), float(model.pixel_levels[:, -1].max())
     sample = images[:WARNING_IMAGES]
     peak = float(sample.max())
-    if sample.min() < 0 or peak <= PIXEL_MIN_PEAK * max(abs(black), abs(white)):
+    if sample.min() < 0 or not peak > PIXEL_MIN_PEAK * max(abs(black), abs(white)):  # also NaN
         return
     model.warned_of_pixels = True
     warnings.warn(

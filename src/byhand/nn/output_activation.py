@@ -6,7 +6,9 @@
     hard_sigmoid  min(max(alpha x + beta, 0), 1)
     none          the outputs come from a layer with weights: bare logits, or numbers
     bounded       a tanh, an exponential, a clip: numbers of a limited range
-    other         computed from a softmax or sigmoid in another way, for instance the mean of two softmaxes
+    other         computed from a softmax or sigmoid in another way, as the mean of two softmaxes is; or x / sum x
+
+A clip and + eps around a softmax or a sigmoid are looked through: they keep a logarithm finite.
 
 The graph says it, not a guess from values: a softmax of what is no logit gives confident wrong probabilities, and the gradient
 of a saturated softmax or sigmoid is 0, while that of its logit is not.
@@ -22,15 +24,19 @@ from byhand.ops.op import DEFAULT_HAND, Array, tree_leaves
 
 # Ops that only rearrange the outputs, or copy them.
 VIEW_OPS = ("flatten", "reshape", "transpose", "dropout")
+REDUCTIONS = ("reduce_sum", "reduce_mean", "reduce_max", "reduce_min")
 # Ops that compute outputs from outputs, without weights of a layer.
 ELEMENTWISE_OPS = (
     *("add", "subtract", "multiply", "divide", "maximum", "minimum", "power"),
     *("neg", "abs", "sqrt", "log", "reciprocal", "relu", "slice", "concat"),
-    *("reduce_sum", "reduce_mean", "reduce_max", "reduce_min"),
+    *REDUCTIONS,
 )
 # Activations that make probabilities, and others after which a value is no logit: it is bounded, or positive.
 PROBABILITY_OPS = ("softmax", "sigmoid", "hard_sigmoid")
 BOUNDED_OPS = ("tanh", "softplus", "softsign", "clip", "relu6", "exp", "erf")
+
+PROPORTION = "proportion"  # a value divided by the sum of all
+GUARD_MAX = 1e-2  # by which a clip that keeps a logarithm finite may cut probabilities at 0 and 1
 
 
 class Ending(NamedTuple):
@@ -56,10 +62,10 @@ def read_ending(graph: Graph, output: Tensor) -> Ending:
         return Ending(_as_vector(x, graph), "softmax")
     if (x := endings.log_softmax_input(value)) is not None:
         return Ending(_as_vector(x, graph), "log_softmax")
-    if (node := endings.made_by(value, "sigmoid", "hard_sigmoid")) is not None:
+    if (node := endings.sigmoid(value)) is not None:
         return Ending(_as_vector(node.inputs["x"], graph), node.op.name, node.attributes)
     kinds = endings.activations_before(output)
-    return Ending(output, "other" if kinds & {*PROBABILITY_OPS} else "bounded" if kinds else "none")
+    return Ending(output, "other" if kinds & {*PROBABILITY_OPS, PROPORTION} else "bounded" if kinds else "none")
 
 
 class _Endings:
@@ -81,9 +87,35 @@ class _Endings:
             tensor = node.inputs["x"]
         return tensor
 
+    def without_guards(self, tensor: Tensor) -> Tensor:
+        """Return p of clip(p) and p + eps, which keep a logarithm finite."""
+        while (node := self.made_by(tensor, "clip", "add", "maximum", "dropout")) is not None:
+            if node.op.name == "clip" and not _keeps_probabilities(node):
+                break
+            inner = node.inputs["x"] if node.op.name in ("clip", "dropout") else self._without_constant(node)
+            if inner is None:
+                break
+            tensor = inner
+        return self.without_views(tensor)
+
+    def _without_constant(self, node: Node) -> Tensor | None:
+        """Return x of x + c or max(x, c), c a constant number; None for other terms."""
+        terms = [node.inputs["a"], node.inputs["b"]]
+        others = [tensor for tensor in terms if tensor.kind != "state" or prod(tensor.shape) != 1]
+        return others[0] if len(others) == 1 else None
+
+    def sigmoid(self, tensor: Tensor) -> Node | None:
+        """Return the node of a sigmoid that a tensor is, or the logarithm of."""
+        value = self.without_guards(tensor)
+        if (node := self.made_by(value, "log")) is not None:
+            value = self.without_guards(node.inputs["x"])
+            return self.made_by(value, "sigmoid", "hard_sigmoid")
+        return self.made_by(value, "sigmoid", "hard_sigmoid")
+
     def softmax_input(self, tensor: Tensor) -> Tensor | None:
         """Return x where a tensor is softmax(x) along its last axis."""
         x: Tensor | None = None
+        tensor = self.without_guards(tensor)
         if (node := self.made_by(tensor, "softmax")) is not None:
             x = node.inputs["x"]
         elif (node := self.made_by(tensor, "exp")) is not None:
@@ -103,6 +135,8 @@ class _Endings:
             if inverse is None:
                 return None
             bottom = inverse.inputs["x"]
+        if (guard := self.made_by(bottom, "add", "maximum")) is not None:  # sum e^x + eps
+            bottom = self._without_constant(guard) or bottom
         exponential, total = self.made_by(top, "exp"), self._reduced(bottom, "reduce_sum")
         if exponential is None or total is None or total is not top:
             return None
@@ -140,6 +174,17 @@ class _Endings:
         shifted = node is not None and self._reduced(node.inputs["b"], "reduce_max") is node.inputs["a"]
         return node.inputs["a"] if node is not None and shifted else x
 
+    def _is_proportion(self, node: Node) -> bool:
+        """Tell whether a node divides values by a reduction of the same values."""
+        top, bottom = node.inputs["a"], node.inputs["b"]
+        if node.op.name == "multiply":
+            inverse = self.made_by(bottom, "reciprocal")
+            bottom = bottom if inverse is None else inverse.inputs["x"]
+        if (guard := self.made_by(bottom, "add", "maximum")) is not None:
+            bottom = self._without_constant(guard) or bottom
+        reduction = self.made_by(bottom, *REDUCTIONS)
+        return reduction is not None and reduction.inputs["x"] is top
+
     def activations_before(self, output: Tensor) -> set[str]:
         """Return the activations from which an output is computed without a layer's weights."""
         found, seen, waiting = set[str](), set[str](), [output]
@@ -151,9 +196,17 @@ class _Endings:
             seen.add(tensor.name)
             if node.op.name in (*PROBABILITY_OPS, *BOUNDED_OPS):
                 found.add(node.op.name)
+            if node.op.name in ("divide", "multiply") and self._is_proportion(node):
+                found.add(PROPORTION)
             if node.op.name in (*VIEW_OPS, *ELEMENTWISE_OPS, *BOUNDED_OPS):
                 waiting += [t for t in tree_leaves(node.inputs.values()) if t.kind == "value"]
         return found
+
+
+def _keeps_probabilities(clip: Node) -> bool:
+    """Tell whether a clip leaves probabilities as they are, but for its guards at 0 and 1."""
+    low, high = clip.attributes.get("low"), clip.attributes.get("high")
+    return (low is None or low <= GUARD_MAX) and (high is None or high >= 1 - GUARD_MAX)
 
 
 def _is_vector(tensor: Tensor) -> bool:

@@ -66,6 +66,10 @@ class ParameterDict(dict[str, Array]):
         self.update(other)
         return self
 
+    def __reduce__(self) -> Any:
+        """Copy and pickle as a new dict of the arrays; only a call of the class fills one."""
+        return type(self), (dict(self),)
+
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         """Raise an error: the names are fixed."""
         raise ArgumentError("a model's parameters can't be removed or added; replace_head makes another network")

@@ -5,6 +5,8 @@ Source: Donahue et al. 2014, "DeCAF", arXiv 1310.1531: features that a network l
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from byhand.errors import ArgumentError
 from byhand.graph import Graph, Node, Tensor
 from byhand.nn.graph_copy import boundary, copy_graph, copy_weights
@@ -25,6 +27,8 @@ BINARY_TAIL_OPS = ("add", "subtract", "multiply", "divide")
 
 def replace_head(model: Model, classes: int | Sequence[str], frozen: bool, seed: int, unfreeze: int = 0) -> Model:
     """Return a model with a new last layer; see `Model.replace_head`."""
+    if np.ndim(classes):
+        classes = [str(name) for name in classes]  # type: ignore[union-attr]
     if isinstance(classes, str) or not isinstance(classes, Sequence):
         classes = list(map(str, range(integer("replace_head: classes", classes))))
     head = _head(model)

@@ -19,10 +19,12 @@ from byhand.graph import Graph, Tensor
 from byhand.nn.output_activation import read_ending
 from byhand.ops import get, sigmoid, softmax
 from byhand.ops.op import Array
+from byhand.shapes import integer
 
 TASKS = ("classes", "labels", "numbers", "features")
 SIGMOIDS = ("sigmoid", "hard_sigmoid")
 SOFTMAXES = ("softmax", "log_softmax")
+PROBABILITY_TOLERANCE = 1e-3  # of probabilities that a graph computes in float32
 
 
 class OutputSpec(NamedTuple):
@@ -41,9 +43,9 @@ class OutputSpec(NamedTuple):
 
 
 def read_output(
-    graph: Graph, output: Tensor, classes: Sequence[str] | None = None, task: str | None = None
+    graph: Graph, output: Tensor, classes: Sequence[str] | int | None = None, task: str | None = None
 ) -> OutputSpec:
-    """Return what an output answers; classes: the names, None where unknown, () where the output has none.
+    """Return what an output answers; classes: the names or their count, None where unknown, () for none.
 
     Raises ShapeError where classes, labels or numbers are asked of an output that is not (N, K); ArgumentError where the
     names do not fit, or where the graph contradicts the task.
@@ -71,6 +73,12 @@ def read_output(
         raise ArgumentError(
             f"Model: the output ends in a {ending.activation}, which gives {other}; expected task={other!r}"
         )
+    if task == "classes" and count == 1:
+        raise ArgumentError(
+            "Model: one output is no class, its softmax is always 1; expected task='labels' with two names, or 'numbers'"
+        )
+    if isinstance(classes, (int, np.integer)):
+        classes = [str(index) for index in range(integer("Model: classes", classes))]
     names = tuple(map(str, range(_default_count(task, count)) if classes is None or nameless else classes))
     if task == "labels" and (count, len(names)) == (1, 1):
         names = (f"not {names[0]}", *names)
@@ -105,7 +113,7 @@ def _default_count(task: str, outputs: int) -> int:
     return 2 if task == "labels" and outputs == 1 else outputs
 
 
-def _default_task(activation: str, outputs: int, classes: Sequence[str] | None) -> str:
+def _default_task(activation: str, outputs: int, classes: Sequence[str] | int | None) -> str:
     """Return the task that a graph and its names tell."""
     if activation in SIGMOIDS:
         return "labels"
@@ -123,6 +131,7 @@ def answers(output: OutputSpec, logits: Array) -> Array:
     if output.task not in ("classes", "labels"):
         return logits
     if output.activation == "other":  # probabilities already
+        _check_probabilities(output, logits)
         return np.concatenate([1 - logits, logits], 1) if output.binary else logits
     if output.task == "classes":
         return softmax(logits)
@@ -131,6 +140,20 @@ def answers(output: OutputSpec, logits: Array) -> Array:
         return np.concatenate([1 - p, p], 1) if output.binary else p
     both = np.concatenate([-logits, logits], 1) if output.binary else logits
     return sigmoid(both)
+
+
+def _check_probabilities(output: OutputSpec, values: Array) -> None:
+    """Raise ArgumentError where outputs that are taken for probabilities are none; NaN is left to others."""
+    beyond = np.any((values < -PROBABILITY_TOLERANCE) | (values > 1 + PROBABILITY_TOLERANCE))
+    if output.task == "classes":
+        beyond = beyond or np.any(np.abs(values.sum(1) - 1) > PROBABILITY_TOLERANCE)
+    if beyond:
+        low, high = np.nanmin(values), np.nanmax(values)
+        what = "that add up to 1" if output.task == "classes" else "from 0 to 1"
+        raise ArgumentError(
+            f"the outputs {output.logits.name} are computed from a softmax or sigmoid, but are no probabilities {what}:"
+            f" they go from {low:.4g} to {high:.4g}; expected task='numbers'"
+        )
 
 
 def grad_logits(output: OutputSpec, index: int, count: int, dtype: Any = np.float32) -> Array:

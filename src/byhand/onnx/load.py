@@ -104,7 +104,7 @@ def load(
             task=task,
             mean=mean,
             std=std,
-            preprocessing=_preprocessing(metadata, elem_type),
+            preprocessing=_preprocessing(metadata, elem_type, graph.input.shape[-1], notes),
             seed=None,
             dtype=np.float64 if elem_type == TensorProto.DOUBLE else np.float32,
         )
@@ -130,10 +130,20 @@ def _read_wanted(
     return choose(graph, read_outputs(graph, values, reader.state.weights), failures, names, notes)
 
 
-def _preprocessing(metadata: dict[str, Any], elem_type: int) -> Preprocessing:
-    """Return the preprocessing that byhand wrote into a file; else pixels from 0 to 1, or integers from 0 to 255."""
+def _preprocessing(metadata: dict[str, Any], elem_type: int, channels: int, notes: list[str]) -> Preprocessing:
+    """Return the preprocessing that byhand wrote into a file; else pixels from 0 to 1, or integers from 0 to 255.
+
+    notes: gets which mean or std is left out, because it is of other channels.
+    """
     if "preprocessing" in metadata:
         return Preprocessing.from_json(metadata["preprocessing"])
+    misfits = [key for key in ("mean", "std") if isinstance(metadata.get(key), list) and len(metadata[key]) != channels]
+    if misfits:
+        notes.append(
+            f"its metadata '{misfits[0]}' has {len(metadata[misfits[0]])} numbers, but its images have {channels} channels: its"
+            " mean and std are not used; --mean and --std say them"
+        )
+        metadata = {key: value for key, value in metadata.items() if key not in ("mean", "std")}
     std = 1.0 if elem_type in FLOATING_TYPES else 1 / 255
     return Preprocessing.from_json({"mean": metadata.get("mean", 0.0), "std": metadata.get("std", std)})
 

@@ -53,7 +53,10 @@ def read_metadata(proto: onnx.ModelProto, path: Path | None = None) -> dict[str,
     if proto.producer_name == "byhand":
         return metadata
     config = {} if path is None else _read_config(path.parent / CONFIG_FILE)
-    return _foreign(entries) | _of_config(config, entries) | metadata
+    found = _foreign(entries) | _of_config(config, entries) | metadata
+    if "task" in metadata:
+        found.pop("task_key", None)
+    return found
 
 
 def _foreign(entries: dict[str, str]) -> dict[str, Any]:
@@ -115,7 +118,7 @@ def _of_config(config: dict[str, Any], entries: dict[str, str]) -> dict[str, Any
     """Return the names and the task in a config.json, where the file itself has no names."""
     found: dict[str, Any] = {}
     if isinstance(config.get("problem_type"), str) and config["problem_type"] in PROBLEM_TYPES:
-        found["task"] = PROBLEM_TYPES[config["problem_type"]]
+        found |= {"task": PROBLEM_TYPES[config["problem_type"]], "task_key": CONFIG_FILE}
     if any(_names(entries.get(key, "")) for key in NAME_KEYS):
         return found
     try:

@@ -133,6 +133,11 @@ def choose(
     if len(outputs) == 1 and not failures:
         return outputs[0]
     best = _best(graph, outputs, names)
+    sure = best[0].fits(names) or best[0].kind in (SIGMOID, SOFTMAX)
+    if failures and not sure:  # the classes may be in an output that can't be read
+        first = next(iter(failures.values()))
+        choices = ", ".join(f"output={output.name}" for output in outputs[:MAX_LISTED])
+        raise UnsupportedError(f"{first}; of its other outputs none is surely the classes: choose with {choices}")
     listed = [*map(str, outputs), *(f"{name} (not readable)" for name in failures)]
     told = ", ".join(listed[:MAX_LISTED]) + (f", ... {len(listed)} in all" if len(listed) > MAX_LISTED else "")
     if len(best) > 1:

@@ -27,19 +27,41 @@ def settle_task(
 
     Raises UnsupportedError where the caller's names do not fit.
     """
-    known = task is not None or metadata.get("task") is not None
-    task = metadata.get("task") if task is None else task
+    task = _recorded_task(output, metadata, notes) if task is None else task
+    known = task is not None
     names = _names_that_fit(output, metadata, task, classes, notes)
     task = task or _task_of(graph, output, named=bool(names))
     if task in ("numbers", "features"):
         if names and classes is not None:
-            raise UnsupportedError(f"got {len(names)} class names, but its output {output} gives {task}")
+            raise UnsupportedError(
+                f"got {len(names)} class names, but its output {output} gives {task}; task= says otherwise"
+            )
         names = ()
     if not known and (note := _assumption(output, task, named=bool(names))):
         notes.append(note)
-    if task == "classes" and output.size == 1 and output.ending.activation in SOFTMAXES:
+    if output.size == 1 and output.ending.activation in SOFTMAXES:
         notes.append(f"its output {output.name} is a softmax of one value, which is always 1")
     return task, names
+
+
+def _recorded_task(output: Output, metadata: dict[str, Any], notes: list[str]) -> str | None:
+    """Return the task in the metadata; None where it is another exporter's and the graph contradicts it."""
+    task = metadata.get("task")
+    if task is None or not metadata.get("task_key"):
+        return task
+    activation, vector = output.ending.activation, output.kind != NO_VECTOR
+    contradicts = {
+        "classes": not vector or output.size == 1 or activation in (*SIGMOIDS, "other"),
+        "labels": not vector or activation in (*SOFTMAXES, "other"),
+        "numbers": not vector,
+    }
+    if not contradicts.get(task, False):
+        return str(task)
+    ending = "is no vector" if not vector else f"ends in {activation}" if activation != "none" else "is one number"
+    notes.append(
+        f"its {metadata['task_key']} says {task}, but its output {output} {ending}: that is not used; --task says it"
+    )
+    return None
 
 
 def _names_that_fit(
@@ -67,7 +89,9 @@ def _assumption(output: Output, task: str, *, named: bool) -> str:
             f"its output {output} ends in no softmax: taken for the logits of {output.size} classes; if it is none, --task"
             " labels, numbers or features says so"
         )
-    if (task == "numbers" and output.size > 1) or (task == "features" and output.kind == VECTOR):
+    if (task == "numbers" and (output.size > 1 or activation == "other")) or (
+        task == "features" and output.kind == VECTOR
+    ):
         why = {"none": "does not come from a layer with weights", "bounded": "is bounded"}
         what = why.get(activation, "is computed from probabilities")
         return f"its output {output} {what}: taken for {task}; --task classes says otherwise"
@@ -79,9 +103,10 @@ def _task_of(graph: Graph, output: Output, *, named: bool) -> str:
     activation = output.ending.activation
     if output.kind == NO_VECTOR or (output.size > MAX_CLASSES and not named):
         return "features"
-    if activation in (*SIGMOIDS, *SOFTMAXES):
+    if activation in SIGMOIDS or (activation in SOFTMAXES and output.size > 1):
         return "labels" if activation in SIGMOIDS else "classes"
-    if output.size == 1 or (activation in ("bounded", "other") and not named):  # a class has others beside it
+    # A class has others beside it; what is computed from probabilities in another way is none, whatever names fit.
+    if output.size == 1 or activation == "other" or (activation == "bounded" and not named):
         return "numbers"
     if named:
         return "classes"

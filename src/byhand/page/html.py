@@ -20,6 +20,7 @@ from PIL import Image
 from byhand.errors import ArgumentError, NotFiniteError
 from byhand.kernels import cdiv
 from byhand.nn import Model
+from byhand.nn.network_input import check_takes_pixels
 from byhand.nn.receptive_field import last_feature_map
 from byhand.nn.with_activation import as_two_classes
 from byhand.ops.op import Array
@@ -93,6 +94,7 @@ def document(look: Look) -> bytes:
         )
     if len(model.input_shape) != 3 or model.input_shape[2] not in (1, 3):
         raise ArgumentError(f"{model.name} takes {model.input_shape}; a page shows networks of images, gray or color")
+    check_takes_pixels(model)
     script, found, refused = hands(sorted(ops_of(model)))
     rows = rows_of(model)
     facts = facts_of(model, rows)

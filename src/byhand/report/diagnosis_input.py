@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from byhand.data import Dataset
+from byhand.errors import ArgumentError
 from byhand.kernels import cdiv
 from byhand.nn import Model
 from byhand.ops.op import Array
@@ -43,6 +44,13 @@ class Finding:
     evidence: str
     advice: str
     images: tuple[ImageNote, ...] = ()
+
+
+def check_learns_classes(what: str, model: Model) -> None:
+    """Raise ArgumentError where a network does not tell one of several classes, by a softmax of its logits."""
+    if not model.learns_classes:
+        why = "gives labels" if model.task == "labels" else "has no classes to learn"
+        raise ArgumentError(f"{what}: {model.name} {why}; expected a classifier, one of several classes")
 
 
 @dataclass(frozen=True, eq=False)

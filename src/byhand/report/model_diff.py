@@ -223,9 +223,12 @@ def _model_differences(a: Model, b: Model) -> Iterator[Difference]:
         yield Difference("", "images", a.input_shape, b.input_shape)
     if a.dtype != b.dtype:
         yield Difference("", "numbers", a.dtype.name, b.dtype.name)
-    for property, mine, yours in (("mean", a.mean, b.mean), ("std", a.std, b.std)):
-        if not _close(mine, yours):
-            yield Difference("", property, mine, yours)
+    if a.task != b.task:
+        yield Difference("", "task", a.task, b.task)
+    ours, theirs = a.preprocessing.to_json(), b.preprocessing.to_json()
+    for property, mine in ours.items():
+        if not _close(mine, theirs[property]):
+            yield Difference("", property, mine, theirs[property])
     if len(a.classes) != len(b.classes):
         yield Difference("", "classes", len(a.classes), len(b.classes))
     elif others := [(mine, yours) for mine, yours in zip(a.classes, b.classes) if mine != yours]:

@@ -10,7 +10,7 @@ from byhand.errors import ArgumentError
 from byhand.files import write_whole
 from byhand.nn import Model
 from byhand.ops.op import Array
-from byhand.report.diagnosis_input import DiagnosisInput, Finding
+from byhand.report.diagnosis_input import DiagnosisInput, Finding, check_learns_classes
 from byhand.report.doctor import diagnose
 from byhand.report.drawing import style
 from byhand.report.report_html import render_html
@@ -53,8 +53,7 @@ def write_report(
     ...     print(sorted(os.listdir(folder)), findings[0].name)
     ['report.html', 'report.png'] loss stuck at ln(10)
     """
-    if not model.classes:
-        raise ArgumentError(f"write_report: {model.name} has no classes; expected a classifier")
+    check_learns_classes("write_report", model)
     if logits.shape != (len(held_out), len(model.classes)) or not len(held_out):
         raise ArgumentError(
             f"write_report: logits have the shape {logits.shape}; expected ({len(held_out)}, {len(model.classes)}),"

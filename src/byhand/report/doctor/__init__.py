@@ -12,7 +12,7 @@ from pkgutil import iter_modules
 from byhand.data import Dataset
 from byhand.nn import Model
 from byhand.ops.op import Array
-from byhand.report.diagnosis_input import DiagnosisInput, Finding
+from byhand.report.diagnosis_input import DiagnosisInput, Finding, check_learns_classes
 from byhand.report.doctor.registry import Check, check, registered_checks
 
 for module in iter_modules(__path__):
@@ -61,6 +61,7 @@ def examine(
     >>> [finding.name for finding in examine(model, test, model.logits_of(test.images))]  # before any training
     ['loss stuck at ln(10)']
     """
+    check_learns_classes("examine", model)
     return diagnose(DiagnosisInput(model, held_out, logits, history, curve, train, train_logits, methods)).findings
 
 
