@@ -28,7 +28,6 @@ from byhand.ops.op import Array, CallSpec, Op
 from byhand.shapes import Shape, number
 
 LOSSES = ("cross_entropy", "mse", "bce")
-BALANCED = "balanced"
 SUM_TOLERANCE = 1e-3  # of the probabilities of a soft label
 LossFunction = Callable[[Array, Array], tuple[float, Array]]
 
