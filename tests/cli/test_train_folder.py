@@ -252,6 +252,15 @@ def test_transfer_learning_from_a_trained_network(colors, tmp_path, words, told)
     assert f"validation accuracy {accuracy:.2%}" in out and accuracy > 0.8
 
 
+def test_arrays_are_recorded_as_they_are_trained_on(tmp_path):
+    bh.models.create("tiny", ("a", "b"), (16, 16, 3), crop_pct=0.875).save(tmp_path / "base.safetensors")
+    labels = np.arange(12) % 2
+    images = np.random.default_rng(0).integers(0, 100, (12, 16, 16, 3)) + 100 * labels[:, None, None, None]
+    np.savez(tmp_path / "set.npz", x_train=images.astype(np.uint8), y_train=labels)
+    train(tmp_path / "set.npz", tmp_path / "run", "--from", tmp_path / "base.safetensors", "--epochs", 1)
+    assert bh.load(tmp_path / "run").crop_pct == 1
+
+
 def test_photos_use_transfer_learning_from_imagenet(tmp_path):
     out = train(write_image_folder(tmp_path / "photos", 4, size=(90, 80)), tmp_path / "run", "--epochs", 3)
     assert (

@@ -81,6 +81,8 @@ def start(given: defaults.Settings, output: Path | None, started: float, bar: Pr
         raise ArgumentError(f"--minutes is {given['minutes']:g}; expected a number above 0")
     check_choice("--tta", given.get("tta"), TTA)
     check_choice("--hand", given.get("hand"), HANDS)
+    if output is not None:
+        Run(output).check_new()  # before minutes of reading data
     given = {"data": "mnist"} | {name: value for name, value in given.items() if value is not None}
     minutes, planned = given.pop("minutes", None), "epochs" not in given
     budget = None if minutes is None else TimeBudget(minutes, started)
@@ -163,7 +165,7 @@ def _set_up(
     if source is None:
         setup = _from_scratch(settings, sets, notes, run, trainer)
     else:
-        setup = _from_pretrained(settings, sets, notes, run, trainer, source, crop, bar)
+        setup = _from_pretrained(settings, sets, notes, run, trainer, source, bar)
     if settings.get("tta") == "flip":
         setup.tta_model = setup.model.with_flip_tta()
         setup.notes.append("test-time augmentation: the mean of the logits of each image and its horizontal flip")
@@ -240,7 +242,6 @@ def _from_pretrained(
     run: Run,
     trainer: Trainer | None,
     source: nn.Model,
-    crop: float,
     bar: ProgressBar,
 ) -> TrainingSetup:
     """Set up transfer learning: a new classifier, and unfrozen layers below it, on features that are computed once."""
@@ -248,7 +249,7 @@ def _from_pretrained(
         ours, theirs = format_shape(sets.train.shape), format_shape(source.input_shape)
         raise ArgumentError(f"the images are {ours}, but {settings['from']} takes {theirs}; use --model small")
     classes, seed = list(sets.train.classes), settings["seed"]
-    source.preprocessing = replace(sets.preprocessing, crop_pct=crop, mean=source.mean, std=source.std)
+    source.preprocessing = replace(sets.preprocessing, mean=source.mean, std=source.std)
     settings["model"] = source.name
     if settings["unfreeze"] == ALL:
         settings.setdefault("augment", defaults.augmentation(sets.train.shape, sets.train.classes))
