@@ -212,7 +212,7 @@ def source_and_shape(settings: defaults.Settings, listing: ImageSource) -> tuple
     if "from" not in settings:
         return None, listing.shape if sides is None else (*sides, listing.channels), 1.0
     source = _source(settings)
-    if sides is not None:
+    if sides is not None and source.input_shape[:2] != tuple(sides):
         raise ArgumentError(
             f"--image-size is for a new network; {settings['from']} takes {format_shape(source.input_shape)}"
         )
@@ -288,12 +288,15 @@ def _from_pretrained(
 
 
 def _source(settings: defaults.Settings) -> nn.Model:
-    source = open_model(settings["from"], trained=True, output=settings.get("output_name"))
+    sides, is_onnx = settings.get("size"), settings["from"].lower().endswith(".onnx")
+    size = "x".join(map(str, sides)) if sides is not None and is_onnx else None  # of images that a file leaves open
+    output, task = settings.get("output_name"), settings.get("task")
+    source = open_model(settings["from"], size, trained=True, output=output, task=task)
     if len(source.input_shape) != 3 or source.task == "features":
         raise ArgumentError(
             f"{settings['from']} is no image classifier: its output gives {source.task}; use another --from, or --output-name"
         )
-    resolve_preprocessing(source, settings["from"], None, None, reader="picture")
+    resolve_preprocessing(source, settings["from"], settings.get("mean"), settings.get("std"), reader="picture")
     return source
 
 
