@@ -28,7 +28,7 @@ FLOORS = [
     {"hints"},
     {"console", "files", "shapes"},
     {"errors", "interrupt"},
-    {"text"},
+    {"text", "translation"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 ONLY = {

@@ -20,6 +20,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from byhand.errors import FileError
+from byhand.translation import translate
 
 # Control characters but line end and tab; marks, embeddings and overrides of text direction; line separators; tags.
 UNSAFE = re.compile(
@@ -30,6 +31,10 @@ NO_LIMIT = 10**6  # columns
 MIN_COLUMNS = 20  # a narrower terminal is taken for this wide
 STANDARD_OUTPUT = "standard output"
 STANDARD_ERROR = "standard error"
+# Where a line may end: after a space, and between Chinese letters, with the punctuation that follows.
+BREAKABLE = re.compile(
+    r"\s*(?:[（《“]*[\u4e00-\u9fff][，。；：、）》”]*|[^\s\u4e00-\u9fff，。；：、）（]+[，。；：、）》”]*|\S)\s*"
+)
 INDENT = "  "  # of the second line of a row that is too wide for the terminal
 
 
@@ -152,6 +157,14 @@ class SafeConsole(Console):
             yield segment if segment.control else Segment(clean(segment.text), segment.style)
 
 
+# Lines ------------------------------------------------------------------------------------------------------------------
+
+
+def say(text: str, *, error: bool = False) -> None:
+    """Print text for a person, in their language; error: on standard error."""
+    print(translate(text), file=sys.stderr if error else sys.stdout, flush=error)
+
+
 # Tables ---------------------------------------------------------------------------------------------------------------
 
 
@@ -167,13 +180,26 @@ def terminal_columns() -> int | None:
 
 
 def wrapped(text: str, indent: str = "", max_columns: int | None = None) -> str:
-    """Return prose as lines that fit the terminal, and max_columns, the second and later ones indented."""
+    """Return prose as lines that fit the terminal, and max_columns, the second and later ones indented.
+
+    >>> wrapped("训练一个 LeNet-5 网络", max_columns=10)
+    '训练一个\\nLeNet-5 网\\n络'
+    """
     columns = min(terminal_columns() or NO_LIMIT, max_columns or NO_LIMIT)
-    lines = (
-        textwrap.fill(line, columns, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)
-        for line in text.split("\n")
-    )
-    return "\n".join(lines)
+    return "\n".join(fill(line, columns, indent) for line in translate(text).split("\n"))
+
+
+def fill(line: str, columns: int, indent: str = "") -> str:
+    """Return a line of prose as lines of at most so many columns, the second and later ones indented."""
+    if line.isascii():
+        return textwrap.fill(line, columns, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)
+    lines = [""]
+    for piece in BREAKABLE.findall(line):
+        if cell_len(lines[-1] + piece.rstrip()) > columns and lines[-1].strip():
+            lines.append(indent + piece.lstrip())
+        else:
+            lines[-1] += piece
+    return "\n".join(map(str.rstrip, lines))
 
 
 def pad(text: str, columns: int, *, right: bool = False) -> str:
@@ -187,12 +213,18 @@ def pad(text: str, columns: int, *, right: bool = False) -> str:
 
 
 def table_lines(
-    rows: Sequence[Sequence[str]], left: int, *, ends: Sequence[str] = (), gap: int = 2, columns: int | None = None
+    rows: Sequence[Sequence[str]],
+    left: int,
+    *,
+    heads: Sequence[str] = (),
+    ends: Sequence[str] = (),
+    gap: int = 2,
+    columns: int | None = None,
 ) -> list[str]:
     """Return the lines of a table of cells; the first `left` columns are aligned to the left, the others to the right.
 
-    ends: a remark after each row. Where a row is wider than the terminal (or `columns`), all rows go on in a second line, a
-    third, and so on.
+    heads: the first row, shown in the reader's language; ends: a remark after each row. Where a row is wider than the
+    terminal (or `columns`), all rows go on in a second line, a third, and so on.
 
     >>> print("\\n".join(table_lines([("class", "images"), ("猫", "12"), ("dog", "7")], 1)))
     class  images
@@ -205,6 +237,7 @@ def table_lines(
       (N, 26, 26, 8)
     """
     columns = terminal_columns() if columns is None else columns
+    rows = [list(map(translate, heads)), *rows] if heads else rows
     rows = [[clean(cell) for cell in row] for row in rows]
     widths = [max(map(cell_len, column)) for column in zip(*rows)]
     lines = []

@@ -14,8 +14,9 @@ import typer
 
 from byhand import __version__, interrupt
 from byhand.cli.command import COMMANDS, NOT_FINITE_EXIT_CODE, PlainCommand, PlainGroup, registered_commands
-from byhand.console import discard, safe_streams
+from byhand.console import discard, safe_streams, say
 from byhand.errors import ByhandError, FileError, NotFiniteError
+from byhand.translation import translate, unknown_language
 
 NUMBER_ERRORS = {"float_parsing": "a number", "int_parsing": "a whole number"}  # of pydantic
 USAGE_EXIT_CODE = 2
@@ -70,6 +71,8 @@ def main() -> None:
 
 def _run() -> int:
     """Run the command of `sys.argv`; return the exit code."""
+    if unknown := unknown_language():
+        print(f"byhand: {unknown}", file=sys.stderr)
     try:
         code = app(sys.argv[1:] or ["--help"], prog_name="byhand", standalone_mode=False)
         sys.stdout.flush()
@@ -90,14 +93,15 @@ def _run() -> int:
         if not hasattr(error, "format_message"):
             raise
         known = [word for word in sys.argv[1:2] if word in COMMANDS]
-        message = f"{_usage_message(error)} (see {' '.join(['byhand', *known, '--help'])})"
+        see = translate(f"(see {' '.join(['byhand', *known, '--help'])})", part=True)
+        message = f"{translate(_usage_message(error))}{' ' * see.isascii()}{see}"
     return _fail(message)
 
 
 def _stopped() -> int:
     """Say that Ctrl-C ended the command; return the exit code."""
     interrupt.exit_at_once()
-    print("byhand: stopped", file=sys.stderr, flush=True)
+    say("byhand: stopped", error=True)
     return interrupt.EXIT_CODE
 
 
@@ -129,4 +133,4 @@ def _fail(message: str, code: int = USAGE_EXIT_CODE) -> int:
         ranks = world()
     except ByhandError:  # mpi4py is missing, which the message says
         ranks = Communicator()
-    return ranks.fail(f"byhand: {' '.join(message.splitlines())}", code)
+    return ranks.fail(f"byhand: {translate(' '.join(message.splitlines()))}", code)

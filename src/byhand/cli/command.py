@@ -12,11 +12,13 @@ import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from byhand import interrupt
+from byhand.cli.translated_help import translated_help
 from byhand.console import terminal_columns
 from byhand.errors import ArgumentError
 from byhand.models import TRAINED, names
 from byhand.nn.task import TASKS
 from byhand.ops import HANDS
+from byhand.translation import translate
 
 CONTROL_C_EXIT_CODE = interrupt.EXIT_CODE
 NOT_FINITE_EXIT_CODE = 1  # of a network that answers NaN or infinity
@@ -61,11 +63,19 @@ VALUE_NAMES = {"<str>": "TEXT", "<path>": "FILE", "<int>": "N", "<float>": "NUMB
 class PlainCommand(TyperCommand):
     """A command whose help shows no Python types."""
 
+    def get_usage(self, ctx: Any) -> str:
+        """Return the first line of the help."""
+        return super().get_usage(ctx).replace("Usage:", translate("Usage:"), 1)
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help: in panels, or where these would cut names, in lines."""
         columns = terminal_columns()
+        with translated_help(self, ctx):
+            self._format_help(ctx, formatter, plain=columns is not None and columns < PANELS_MIN_COLUMNS)
+
+    def _format_help(self, ctx: Any, formatter: Any, *, plain: bool) -> None:
         before = self.rich_markup_mode, self.epilog
-        if columns is not None and columns < PANELS_MIN_COLUMNS:
+        if plain:
             self.rich_markup_mode, self.epilog = None, f"\b\n{self.epilog}"  # \b: lines stay as they are
         try:
             super().format_help(ctx, formatter)
@@ -79,6 +89,15 @@ class PlainCommand(TyperCommand):
 
 class PlainGroup(TyperGroup):
     """A group of commands whose help shows no Python types."""
+
+    def get_usage(self, ctx: Any) -> str:
+        """Return the first line of the help."""
+        return super().get_usage(ctx).replace("Usage:", translate("Usage:"), 1)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help."""
+        with translated_help(self, ctx):
+            super().format_help(ctx, formatter)
 
     def get_params(self, ctx: Any) -> Any:
         """Return the parameters, --help included."""

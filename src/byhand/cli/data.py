@@ -28,12 +28,13 @@ from byhand.cli.progress_bar import ProgressBar
 from byhand.cli.table_options import ImageFolder, LabelColumn, PathColumn, SplitColumn, ValidationFold
 from byhand.cli.training_header import skipped_files_lines
 from byhand.cli.training_setup import find_data, source_and_shape
-from byhand.console import table_lines
+from byhand.console import say, table_lines
 from byhand.data import Dataset, Splits
 from byhand.data.augment import Augment
 from byhand.data.splits import data_warnings
 from byhand.text import class_labels
 from byhand.text import command as command_line
+from byhand.translation import translate
 
 SHEET_IMAGES = 12  # per class
 SHEET_PAIRS = 6  # per class, of plain and augmented images
@@ -133,7 +134,7 @@ def data(
         }
         print(json.dumps(result))
         return
-    print(f"{train.name}: images of {format_shape(train.shape)}, {len(train.classes)} classes")
+    say(f"{train.name}: images of {format_shape(train.shape)}, {len(train.classes)} classes")
     _table(sets)
     augmented = (
         f"augmentation while training: {augmentation}"
@@ -141,7 +142,7 @@ def data(
         else "no augmentation while training"
     )
     for line in (*notes, *skipped_files_lines(sets.bad), augmented):
-        print(f"  {line}")
+        say(f"  {line}")
     options_given = {
         "--augment": augment,
         "--image-size": size,
@@ -162,20 +163,20 @@ def data(
     options = [
         word for option_name, value in options_given.items() if value is not None for word in (option_name, str(value))
     ]
-    print(f"\nwrote {path}: the network's inputs\nnext:  {command_line('byhand', 'train', source, *options)}")
+    say(f"\nwrote {path}: the network's inputs\nnext:  {command_line('byhand', 'train', source, *options)}")
 
 
 def _table(sets: Splits) -> None:
     """Print the number of images per class, a column per set."""
     counts = {part: np.bincount(set_.labels, minlength=len(set_.classes)) for part, set_ in sets.parts.items()}
-    rows = [("class", *counts)]
+    rows: list[tuple[str, ...]] = []
     for name, *numbers in zip(class_labels(sets.train.classes, NAME_MAX_LETTERS)[:TABLE_CLASSES], *counts.values()):
         rows.append((name, *(f"{number:,}" for number in numbers)))
     if len(sets.train.classes) > TABLE_CLASSES:
         more = (f"{count[TABLE_CLASSES:].sum():,}" for count in counts.values())
-        rows.append((f"and {len(sets.train.classes) - TABLE_CLASSES:,} more", *more))
-    rows.append(("all", *(f"{count.sum():,}" for count in counts.values())))
-    print("\n".join(f"  {line}" for line in table_lines(rows, left=1)))
+        rows.append((translate(f"and {len(sets.train.classes) - TABLE_CLASSES:,} more"), *more))
+    rows.append((translate("all"), *(f"{count.sum():,}" for count in counts.values())))
+    print("\n".join(f"  {line}" for line in table_lines(rows, left=1, heads=("class", *counts))))
 
 
 def _draw(sets: Splits, augmentation: Augment, seed: int, path: Path) -> None:

@@ -9,8 +9,9 @@ import typer
 
 from byhand.cli.command import ANY_MODEL, MODEL, AsJson, ImageSize, OutputName, command, complete_architecture
 from byhand.cli.model_argument import open_model
-from byhand.console import table_lines
+from byhand.console import say, table_lines
 from byhand.text import printable
+from byhand.translation import translate
 
 if TYPE_CHECKING:
     from byhand.report.model_diff import Comparison, Difference
@@ -44,21 +45,24 @@ def diff(
         ]
         print(json.dumps({"same": not rows} | asdict(found) | {"differences": rows}))
     elif not found.differences:
-        print(f"the same: {_layers(found.layers[0])}, {found.elements:,} weights{_order(found)}")
+        say(f"the same: {_layers(found.layers[0])}, {found.elements:,} weights{_order(found)}")
     else:
         for letter, name, model, layers in zip("AB", (a, b), models, found.layers):
-            print(f"{letter}  {printable(name)}: {model.name}, {_layers(layers)}, {model.parameter_count:,} parameters")
-        print(f"\n{_table(found)}\n\n{_summary(found)}")
+            say(f"{letter}  {printable(name)}: {model.name}, {_layers(layers)}, {model.parameter_count:,} parameters")
+        print(f"\n{_table(found)}\n")
+        say(_summary(found))
     if found.differences:
         raise typer.Exit(1)
 
 
 def _table(found: "Comparison") -> str:
-    rows = [("layer", "property", "difference")]
+    rows: list[tuple[str, str, str]] = []
     for row in found.differences:
         name = row.layer or "-"
-        rows.append(("" if row.layer and name == _last(rows) else name, row.property, _text(row)))
-    return "\n".join(table_lines([tuple(map(printable, row)) for row in rows], left=3))
+        rows.append(("" if row.layer and name == _last(rows) else name, row.property, translate(_text(row))))
+    return "\n".join(
+        table_lines([tuple(map(printable, row)) for row in rows], left=3, heads=("layer", "property", "difference"))
+    )
 
 
 def _last(rows: list[tuple[str, str, str]]) -> str:

@@ -6,7 +6,8 @@ import platform
 from typing import Any
 
 from byhand.cli.command import MACHINE, AsJson, command
-from byhand.console import wrapped
+from byhand.console import pad, wrapped
+from byhand.translation import translate
 
 TITLES = {
     "processor": "processor",
@@ -35,7 +36,8 @@ def env(as_json: AsJson = False) -> None:
         print(json.dumps(found))
         return
     for key, text in as_text(found).items():
-        print(wrapped(f"{TITLES[key]:{TITLE_WIDTH}} {text}", " " * (TITLE_WIDTH + 1)))
+        title = pad(translate(TITLES[key]), TITLE_WIDTH)
+        print(wrapped(f"{title} {translate(text)}", " " * (TITLE_WIDTH + 1)))
 
 
 def examine() -> dict[str, Any]:

@@ -34,9 +34,11 @@ from byhand.cli.model_argument import (
     tensor_of,
 )
 from byhand.cli.output_file import check_output
+from byhand.console import pad, say
 from byhand.errors import ArgumentError, UnknownNameError
 from byhand.ops.op import Array
 from byhand.text import printable
+from byhand.translation import translate
 
 if TYPE_CHECKING:
     from byhand.report.explain import Explanation
@@ -99,8 +101,8 @@ def explain(
         )
     else:
         for title, text in _lines(found, network, cam_layer is not None):
-            print(printable(f"{title:9}  {text}"))
-        print(f"wrote {file}: {', '.join(_panels(found))}")
+            print(printable(f"{pad(translate(title), 9)}  {translate(text, part=True)}"))
+        say(f"wrote {file}: {', '.join(_panels(found))}")
 
 
 def class_number(classes: tuple[str, ...], name: str) -> int:

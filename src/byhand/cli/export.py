@@ -33,7 +33,7 @@ from byhand.cli.output_file import check_output
 from byhand.cli.run_settings import read_settings
 from byhand.cli.table_options import ImageFolder, LabelColumn, PathColumn, SplitColumn, ValidationFold, table_options
 from byhand.cli.training_setup import find_as_trained, load_sets
-from byhand.console import table_lines
+from byhand.console import say, table_lines
 from byhand.data import Dataset
 from byhand.errors import ArgumentError, FileError
 from byhand.export import ExportReport, check_folder, to_c
@@ -145,11 +145,11 @@ def export(
         print(json.dumps(_object(network, onnx, message, c, done, softmax) | found_page, allow_nan=False))
         return
     if page is not None and text is not None:
-        print(f"wrote {page}, {len(text) / 1e6:.2f} MB: a self-contained page that classifies images")
+        say(f"wrote {page}, {len(text) / 1e6:.2f} MB: a self-contained page that classifies images")
         if note:
             print_note(note)
     if onnx is not None and message is not None:
-        print(_onnx_text(network, onnx, len(message), _output_kind(network, softmax)))
+        say(_onnx_text(network, onnx, len(message), _output_kind(network, softmax)))
     if c is not None and done is not None:
         _print(network, c, done)
 
@@ -221,19 +221,21 @@ def _spell(value: Any) -> str:
 
 def _print(network: nn.Model, folder: Path, done: ExportReport) -> None:
     image = format_shape(network.input_shape)
-    print(f"{network.name}: {image} -> {format_shape(network.logits.shape[1:])}, as C in {done.dtype}\n")
-    print(f"{_summary(done)}\n\n{_table(done)}\n\nwrote to {folder}")
+    say(f"{network.name}: {image} -> {format_shape(network.logits.shape[1:])}, as C in {done.dtype}\n")
+    say(f"{_summary(done)}\n")
+    print(f"{_table(done)}\n")
+    say(f"wrote to {folder}")
     header, code, main = done.files
-    print(f"  {header:24}the interface\n  {code:24}the network\n  {main:24}checks it against Python")
+    say(f"  {header:24}the interface\n  {code:24}the network\n  {main:24}checks it against Python")
     sources, program = f"{quoted(folder)}/*.c", quoted(Path(header).with_suffix(""))
-    print(f"build and run:  cc -std=c99 -O2 {sources} -lm -o {program} && ./{program}")
+    say(f"build and run:  cc -std=c99 -O2 {sources} -lm -o {program} && ./{program}")
 
 
 def _table(done: ExportReport) -> str:
     """Return the table of errors, a row per layer: float32 C code against Python, int8 against float32."""
     int8 = done.dtype == "int8"
     heads = ["layer", "op", "shape", "float32 max error", "mean", *(["int8 max error", "mean", "SNR"] if int8 else [])]
-    return "\n".join(table_lines([heads, *(_cells(row, int8) for row in done.layer_errors)], left=3))
+    return "\n".join(table_lines([_cells(row, int8) for row in done.layer_errors], left=3, heads=heads))
 
 
 def _cells(row: LayerError, int8: bool) -> list[str]:

@@ -34,6 +34,7 @@ from byhand.cli.output_file import check_output
 from byhand.cli.progress_bar import ProgressBar
 from byhand.cli.run_settings import read_settings
 from byhand.cli.training_setup import RUNS_FOLDER, TrainingSetup, find_as_trained, load_sets
+from byhand.console import say
 from byhand.data import Dataset, mnist
 from byhand.errors import ByhandError, FileError
 from byhand.files import write_whole
@@ -85,11 +86,11 @@ def look(
     untrained = name in models.names() and not Path(name).exists() and name not in models.TRAINED
     page = render_page(network, run, own_images, untrained=untrained)
     write_whole(path, page)
-    print(f"wrote {path}, {len(page) / 1e6:.2f} MB: one self-contained HTML file")
+    say(f"wrote {path}, {len(page) / 1e6:.2f} MB: one self-contained HTML file")
     if untrained:
-        print(f"{name} is untrained: its weights are random; {command_line('byhand', 'train', name)} trains it")
+        say(f"{name} is untrained: its weights are random; {command_line('byhand', 'train', name)} trains it")
     if not (no_open or open_in_browser(path)):
-        print("open it with a browser")
+        say("open it with a browser")
 
 
 def _newest() -> Path:

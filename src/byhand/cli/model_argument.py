@@ -22,6 +22,7 @@ from byhand.models.architecture import IMAGENET_MEAN, IMAGENET_STD
 from byhand.nn.with_activation import with_task
 from byhand.ops.op import Array
 from byhand.text import command, printable
+from byhand.translation import translate
 
 NUMBER = re.compile(r"\s*([-+.\de]+)\s*(?:/\s*([-+.\de]+)\s*)?", re.ASCII | re.IGNORECASE)  # 0.5 or 1/255
 IMAGENET_CLASSES = 1000
@@ -184,7 +185,7 @@ def tensor_of(network: nn.Model, layer: str, model: str) -> str:
 
 def print_note(note: str) -> None:
     """Print a note on standard error."""
-    SafeConsole(stderr=True, soft_wrap=True).print(note, style="dim")
+    SafeConsole(stderr=True, soft_wrap=True).print(translate(note), style="dim")
 
 
 # Images ---------------------------------------------------------------------------------------------------------------

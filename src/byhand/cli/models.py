@@ -44,7 +44,7 @@ def models(
     if as_json:
         print(json.dumps({"models": entries}))
         return
-    lines = table_lines([COLUMNS, *map(_cells, entries)], left=1)
+    lines = table_lines(list(map(_cells, entries)), left=1, heads=COLUMNS)
     height = len(lines) // (1 + len(entries))  # of a row; more than a line in a narrow terminal
     print("\n".join(lines[:height]))
     for headline, group in groupby(range(len(entries)), lambda i: _headline(names[i])):

@@ -33,7 +33,7 @@ from byhand.cli.command import (
 )
 from byhand.cli.model_argument import check_classifier, format_shape, image_reader, open_model, resolve_preprocessing
 from byhand.cli.progress_bar import ProgressBar
-from byhand.console import pad
+from byhand.console import pad, say
 from byhand.data.folders import image_files_below
 from byhand.data.image_formats import IMAGE_SUFFIXES
 from byhand.data.prefetch import Prefetcher
@@ -45,6 +45,7 @@ from byhand.tasks import task_of
 from byhand.tasks.classes import short_names
 from byhand.text import command as command_line
 from byhand.text import csv_cell, printable
+from byhand.translation import translate
 
 DEFAULT_TOP_K = {"json": 10, "csv": 1, "table": 3}
 MAX_COLUMN_WIDTH = 60  # letters
@@ -125,15 +126,11 @@ def predict(
             if len(paths) > MAX_BATCH:
                 bar.update(done, len(paths), "classifying")
             if isinstance(answer, FileError):
-                print(
-                    f"byhand: {str(answer).replace(folder + '/' + STANDARD_INPUT, 'standard input')}", file=sys.stderr
-                )
+                say(f"byhand: {str(answer).replace(folder + '/' + STANDARD_INPUT, 'standard input')}", error=True)
                 failed += 1
             elif not np.isfinite(answer).all():
                 problem = f"{network.name} gives NaN or infinity for this image"
-                print(
-                    printable(f"byhand: {name}: {problem}; byhand trace shows where it first occurs"), file=sys.stderr
-                )
+                say(printable(f"byhand: {name}: {problem}; byhand trace shows where it first occurs"), error=True)
                 answers.append({"image": name, "error": problem})
                 not_finite += 1
             elif as_json:
@@ -142,7 +139,7 @@ def predict(
                 answers[-1] |= {"input": pixels[..., 0].tolist()} if gray else {}
             else:
                 if show and pixels.shape[-1] == 1 and not as_csv:
-                    print(f"{name}, as the network receives it ({format_shape(pixels.shape[:2])}, pixels 0 to 255):")
+                    say(f"{name}, as the network receives it ({format_shape(pixels.shape[:2])}, pixels 0 to 255):")
                     print(ascii_art(pixels[..., 0]))
                 printer.row(name, answer)
         bar.close()
@@ -217,8 +214,10 @@ class _Printer:
         else:
             name_width, width = self.widths
             if not self.has_header:
-                probability = f"  probability{'  next' * (self.top_k > 1)}" if self.classes else ""
-                print(f"{'image':{name_width}}  {self.answer:{width}}{probability}")
+                heads = [pad(translate("image"), name_width), pad(translate(self.answer), width)]
+                heads += [pad(translate("probability"), 11, right=True)] if self.classes else []
+                heads += [translate("next")] if self.classes and self.top_k > 1 else []
+                print("  ".join(heads).rstrip())
             answer, value, rest = self.task.table_row(self.classes, values, self.top_k)
             columns = [pad(printable(name), name_width), pad(answer, width)]
             columns += [f"{value:>11}"] if self.classes else []

@@ -5,8 +5,9 @@ from contextlib import suppress
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from byhand.console import SafeConsole, clean
+from byhand.console import SafeConsole, clean, say
 from byhand.kernels.runtime import cache
+from byhand.translation import translate
 
 BAR_COLUMNS = 24
 
@@ -31,7 +32,7 @@ class ProgressBar:
 
     def update(self, done: int, total: int, task: str) -> None:
         """Show the progress of a task."""
-        task = clean(task)
+        task = clean(translate(task))
         if task not in self._tasks:
             self._start(task, total)
         self._bar.update(self._tasks[task], completed=done, total=total)
@@ -40,11 +41,11 @@ class ProgressBar:
         """Show a task of a length that is not known yet; where there is no terminal, print a line."""
         self.spin(task)
         if self._bar.disable:
-            self._print(f"{task} ...")
+            self._print(f"{translate(task)} ...")
 
     def spin(self, task: str) -> None:
         """Show a task of unknown length."""
-        task = clean(task)
+        task = clean(translate(task))
         self.close()
         self._start(task, None)
 
@@ -58,7 +59,7 @@ class ProgressBar:
         """Show that a kernel is being compiled: in the bar, or where there is none once in a line."""
         self._kernels_built += 1
         if not self._bar.disable:
-            status = f"{cache.COMPILING}, once: {self._kernels_built}, {name}"
+            status = translate(f"{cache.COMPILING}, once: {self._kernels_built}, {name}")
             self._bar.update(self._tasks[self.task], description=f"{self.task} ({status})")
         elif self._kernels_built == 1:
             self._print(f"{cache.COMPILING} (once, some seconds) ...")
@@ -66,7 +67,7 @@ class ProgressBar:
     def _print(self, line: str) -> None:
         with suppress(OSError):  # a closed pipe: the work goes on
             if not self._quiet:
-                print(line, file=sys.stderr, flush=True)
+                say(line, error=True)
 
     def close(self) -> None:
         """Remove the bar."""

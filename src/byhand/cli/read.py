@@ -1,7 +1,6 @@
 """`byhand read`: handwritten digits on a photo of paper."""
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +10,7 @@ import typer
 from byhand.cli.command import MODEL, AsJson, Mean, OutputName, Std, command, output_option
 from byhand.cli.model_argument import open_model, resolve_preprocessing
 from byhand.cli.output_file import check_output
-from byhand.console import table_lines
+from byhand.console import say, table_lines
 from byhand.data import digit_segmentation
 from byhand.errors import ArgumentError, ByhandError
 from byhand.nn import Model
@@ -54,12 +53,12 @@ def read(
         try:
             reading = _read(network, photo, Path(f"{photo.stem}-read.png") if output is None else output)
         except ByhandError as error:
-            print(f"byhand: {error}", file=sys.stderr)
+            say(f"byhand: {error}", error=True)
             failed = True
             continue
         readings.append(reading)
         if not reading["digits"]:
-            print(f"byhand: {photo}: no digit was found{_tell_marks(reading['marks'])}", file=sys.stderr)
+            say(f"byhand: {photo}: no digit was found{_tell_marks(reading['marks'])}", error=True)
             failed = True
         elif not as_json:
             _print(reading, len(photos) > 1)
@@ -115,9 +114,7 @@ def _print(reading: dict[str, Any], with_name: bool) -> None:
         )
         for digit in reading["digits"]
     ]
-    print("\n".join(table_lines([COLUMNS, *rows], left=1)))
+    print("\n".join(table_lines(rows, left=1, heads=COLUMNS)))
     if unsure := sum(not digit["sure"] for digit in reading["digits"]):
-        print(
-            f"\n{unsure} of {len(reading['digits'])} digits {'is' if unsure == 1 else 'are'} uncertain, marked with ?"
-        )
-    print(f"\nwrote {reading['file']}", end="\n\n" if with_name else "\n")
+        say(f"\n{unsure} of {len(reading['digits'])} digits {'is' if unsure == 1 else 'are'} uncertain, marked with ?")
+    say(f"\nwrote {reading['file']}" + "\n" * with_name)

@@ -26,7 +26,7 @@ from byhand.cli.command import (
 )
 from byhand.cli.model_argument import open_model
 from byhand.cli.output_file import check_output
-from byhand.console import wrapped
+from byhand.console import say, wrapped
 from byhand.errors import ArgumentError
 from byhand.ops import DEFAULT_HAND, HANDS
 from byhand.program import algorithm_table
@@ -123,7 +123,7 @@ def _print_algorithms(network: nn.Model, batch_size: int) -> None:
     if program.algorithms:
         count = program.micro_batches
         parts = f" in {count} micro-batches" if count > 1 else ""
-        print(wrapped(f"\nalgorithms at batch size {batch_size}{parts}, compiled hand", "  "))
+        print(wrapped(f"\nalgorithms at batch size {batch_size:d}{parts}, compiled hand", "  "))
         print(algorithm_table.table(program.algorithms))
 
 
@@ -132,4 +132,4 @@ def _draw(network: nn.Model, path: Path) -> None:
 
     check_output(path)
     draw_graph(network, path)
-    print(f"wrote {path}; any browser shows it")
+    say(f"wrote {path}; any browser shows it")

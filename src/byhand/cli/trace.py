@@ -28,9 +28,10 @@ from byhand.cli.command import (
 )
 from byhand.cli.model_argument import image_reader, open_model, resolve_preprocessing, tensor_names, tensor_of
 from byhand.cli.output_file import check_output
-from byhand.console import table_lines
+from byhand.console import say, table_lines
 from byhand.errors import ArgumentError
 from byhand.ops.op import Array
+from byhand.translation import translate
 
 NOT_FINITE_MARK = "  <- NaN or infinity"
 DEFAULT_MAX_MAPS = 64
@@ -91,7 +92,7 @@ def trace(
     names = network.classes if name in (network.output.name, network.logits.name) else ()
     title = f"{network.name}, {name}, of {image.name}"
     draw_feature_maps(values[name][0], path, title, scale_each=scale_each, max_maps=max_maps, names=names)
-    print(f"wrote {path}")
+    say(f"wrote {path}")
 
 
 def _rows(network: nn.Model, values: dict[str, Array]) -> list[dict[str, Any]]:
@@ -114,9 +115,8 @@ def _rows(network: nn.Model, values: dict[str, Array]) -> list[dict[str, Any]]:
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
-    cells = [COLUMNS, *(_cells(row) for row in rows)]
-    marks = ["", *(NOT_FINITE_MARK if row["not_finite"] else "" for row in rows)]
-    return "\n".join(table_lines(cells, left=TEXT_COLUMNS, ends=marks))
+    marks = ["", *(translate(NOT_FINITE_MARK) if row["not_finite"] else "" for row in rows)]
+    return "\n".join(table_lines(list(map(_cells, rows)), left=TEXT_COLUMNS, heads=COLUMNS, ends=marks))
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:

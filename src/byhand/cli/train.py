@@ -38,7 +38,7 @@ from byhand.cli.progress_bar import ProgressBar
 from byhand.cli.table_options import ImageFolder, LabelColumn, PathColumn, SplitColumn, ValidationFold
 from byhand.cli.training_output import evaluate_and_report
 from byhand.cli.training_setup import TTA, TrainingSetup
-from byhand.console import discard
+from byhand.console import discard, say
 from byhand.data.augment.registry import shown_order
 from byhand.errors import ArgumentError
 from byhand.ops import DEFAULT_HAND
@@ -47,6 +47,7 @@ from byhand.train.distributed.mpi import world
 from byhand.train.history import Row
 from byhand.train.optim import OPTIMIZERS
 from byhand.train.tensorboard import FOLDER, TensorBoard, import_tensorboard
+from byhand.translation import translate
 
 AUGMENTATION_CHOICES = ", ".join(
     entry.name if entry.example is None else f"{entry.name}={entry.example:g}" for entry in shown_order()
@@ -311,7 +312,7 @@ def _stopped_before_training(bar: ProgressBar, as_json: bool) -> typer.Exit:
     if as_json and world().rank == 0:
         print(json.dumps({"test": None, "history": [], "stopped": True, "run": None}))
     elif world().rank == 0:
-        print(f"stopped before the first step ({bar.task or 'opening the data'}): nothing was written")
+        say(f"stopped before the first step ({bar.task or 'opening the data'}): nothing was written")
     return typer.Exit(CONTROL_C_EXIT_CODE)
 
 
@@ -325,7 +326,7 @@ def _stopped(setup: TrainingSetup, as_json: bool, *, within_step: bool = False) 
     if as_json and setup.trainer.comm.rank == 0:
         print(json.dumps({"test": None, "history": setup.trainer.history, "stopped": True, "run": str(run.folder)}))
     elif setup.trainer.comm.rank == 0:
-        print(f"{kept}; resume with:  {command_line('byhand', 'train', '--resume', '--output', run.folder)}")
+        say(f"{kept}; resume with:  {command_line('byhand', 'train', '--resume', '--output', run.folder)}")
     return typer.Exit(CONTROL_C_EXIT_CODE)
 
 
@@ -346,6 +347,6 @@ def _unfrozen_layers(text: str | None) -> int | str | None:
 def _print_lines(lines: Sequence[str]) -> None:
     """Print lines; if standard output is closed, as by `| head`, discard them and let training continue."""
     try:
-        print("\n".join(lines), flush=True)
+        print(translate("\n".join(lines)), flush=True)
     except BrokenPipeError:
         discard(sys.stdout)

@@ -12,6 +12,7 @@ from byhand import nn
 from byhand.cli.defaults import Settings
 from byhand.cli.model_argument import format_shape
 from byhand.data.image_source import ImageSource
+from byhand.data.split_names import purpose
 from byhand.shapes import Shape
 from byhand.train.state import steps_per_epoch
 
@@ -38,14 +39,13 @@ def data_lines(setup: "TrainingSetup", notes: Sequence[str]) -> list[str]:
     if setup.full_model is not None:
         total = summary.parameters + sum(value.size for value in vars(network.state).values())
         parameters = f"{setup.trainer.model.parameter_count:,} of {total:,} parameters are trainable"
-    purposes = {"train": "train on", "val": "validate on", "test": "test on"}
-    counts = [f"{len(images):,} to {purposes[part]}" for part, images in sets.parts.items()]
+    counts = [purpose(part, f"{len(images):,}{' images' * (part == 'train')}") for part, images in sets.parts.items()]
     return [
         f"  {line}"
         for line in (
             f"{parameters}, {summary.flops:,} FLOPs per image",
             network.preprocessing.describe(network.input_shape),
-            ", ".join(counts).replace(" to ", " images to ", 1),
+            ", ".join(counts),
             *notes,
             *skipped_files_lines(sets.bad),
         )
@@ -59,6 +59,7 @@ def settings_lines(setup: "TrainingSetup", notes: Sequence[str], resume: bool) -
     steps = steps_per_epoch(images, trainer.batch_size)
     whole_batch = f" (more than the {images:,} images: all in one step)" if trainer.batch_size > images else ""
     kind, momentum = type(trainer.optimizer).__name__, getattr(trainer.optimizer, "momentum", 0.0)
+    optimizer = f"{kind} with momentum {momentum:g}" if momentum else kind
     rate = f"one-cycle learning rate up to {trainer.optimizer.lr:g}"
     ranks = f"    {trainer.comm.size} ranks share each batch" if trainer.comm.size > 1 else ""
     lines = [
@@ -66,7 +67,7 @@ def settings_lines(setup: "TrainingSetup", notes: Sequence[str], resume: bool) -
         f"{epochs} epoch{'s' * (epochs > 1)} of {steps:,} step{'s' * (steps > 1)}, batch {trainer.batch_size:,}{whole_batch}",
         *([f"augmentation: {trainer.augment}"] if trainer.augment.uniforms_per_image else []),
         *([f"label smoothing {trainer.label_smoothing:.3g}"] if trainer.label_smoothing else []),
-        f"{kind}{f' with momentum {momentum:g}' if momentum else ''}, {rate}, seed {trainer.seed}",
+        f"{optimizer}, {rate}, seed {trainer.seed}",
         f"hand: {trainer.hand}    run: {setup.run.folder}{ranks}",
     ]
     if resume and trainer.state is not None:

@@ -11,6 +11,7 @@ from byhand.ops.op import Array
 from byhand.text import class_labels, command
 from byhand.train.display import duration
 from byhand.train.evaluation import score
+from byhand.translation import translate
 
 WAIT_MIN_FRACTION = 0.01  # of the training, that is worth a line
 REPORTED_BAD_FILES = 100  # in the report
@@ -69,7 +70,7 @@ def evaluate_and_report(setup: TrainingSetup, seconds: float) -> tuple[dict[str,
     if trainer.data_wait_fraction >= WAIT_MIN_FRACTION or setup.settings.get("stream"):
         lines.append(f"data loading held up training for {trainer.data_wait_fraction:.1%} of the time")
     problems = [finding for finding in findings if finding.severity != "note"]
-    lines += [f"doctor, {problem.severity}: {problem.name}: {problem.evidence}" for problem in problems]
+    lines += [f"doctor, {problem.severity}: {problem.name}: {translate(problem.evidence)}" for problem in problems]
     results["doctor"] = [asdict(finding) for finding in findings]
     lines += [
         "",

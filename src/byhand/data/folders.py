@@ -7,7 +7,7 @@ from pathlib import Path
 from byhand.data.class_names import case_twins_note, class_name
 from byhand.data.discovered_files import DiscoveredFiles, count_of
 from byhand.data.folder_tree import Folder, is_run_folder, read_folder_tree
-from byhand.data.split_names import PURPOSES, splits_of
+from byhand.data.split_names import ORDER, purpose, splits_of
 from byhand.errors import FileError
 from byhand.text import abbreviate, printable
 
@@ -113,10 +113,10 @@ def _split_folders(top: Folder, found: DiscoveredFiles) -> list[tuple[str, Folde
 
 
 def _add_splits(splits: Sequence[tuple[str, Folder]], found: DiscoveredFiles) -> None:
-    ordered = sorted(splits, key=lambda entry: list(PURPOSES).index(entry[0]))
+    ordered = sorted(splits, key=lambda entry: ORDER.index(entry[0]))
     for split, folder in ordered:
         _add_classes(_inside(folder), split, found)
-    told = [f"{printable(folder.name)}/ {PURPOSES[split]}" for split, folder in ordered]
+    told = [purpose(split, f"{printable(folder.name)}/") for split, folder in ordered]
     found.notes.insert(0, f"{', '.join(told)}: each folder in them is a class")
 
 
@@ -139,11 +139,11 @@ def _splits_in_classes(top: Folder) -> list[tuple[str, Folder, Folder]] | None:
 
 
 def _add_splits_in_classes(places: Sequence[tuple[str, Folder, Folder]], found: DiscoveredFiles) -> None:
-    ordered = sorted(places, key=lambda place: list(PURPOSES).index(place[0]))
+    ordered = sorted(places, key=lambda place: ORDER.index(place[0]))
     for split, folder, child in ordered:
         label = class_name(folder.name)
         found.parts.setdefault(split, []).extend((path, label) for path in child.images_below())
-    told = dict.fromkeys(f"{printable(child.name)}/ {PURPOSES[split]}" for split, _, child in ordered)
+    told = dict.fromkeys(purpose(split, f"{printable(child.name)}/") for split, _, child in ordered)
     found.notes.append(f"each folder is a class, and in it {', '.join(told)}")
 
 

@@ -12,7 +12,7 @@ from byhand.data import idx
 from byhand.data.dataset import Dataset
 from byhand.data.folder_tree import is_image_name, is_system_name
 from byhand.data.open_file import open_regular_file
-from byhand.data.split_names import PURPOSES
+from byhand.data.split_names import ORDER, purpose
 from byhand.errors import FileError
 from byhand.shapes import Array
 from byhand.text import abbreviate, printable
@@ -133,9 +133,7 @@ def _read_family(family: Family) -> tuple[dict[str, Dataset], tuple[str, ...]]:
             raise FileError(
                 f"{family.folder}: the training images are {sizes[0]}, the {split} images {sizes[1]}; expected one size"
             )
-    told = [
-        f"{printable(file.name)} {purpose}" for split, purpose in PURPOSES.items() if (file := family.images.get(split))
-    ]
+    told = [purpose(split, printable(file.name)) for split in ORDER if (file := family.images.get(split))]
     notes = [f"IDX files: {', '.join(told)}"]
     if family.is_emnist:  # table 2 of the paper says nothing of it; the files' readers do
         images = {split: np.ascontiguousarray(array.swapaxes(1, 2)) for split, array in images.items()}
@@ -151,7 +149,7 @@ def _read_family(family: Family) -> tuple[dict[str, Dataset], tuple[str, ...]]:
     classes = tuple(names.get(number) or str(number) for number in range(first, last + 1))
     parts = {
         split: Dataset(images[split][..., None], labels[split].astype(np.int64) - first, classes, family.name)
-        for split in PURPOSES
+        for split in ORDER
         if split in images
     }
     return parts, tuple(notes)

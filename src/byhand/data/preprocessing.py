@@ -155,8 +155,9 @@ class Preprocessing:
         >>> Preprocessing(crop_pct=1.0, mean=0.13, std=0.31).describe((28, 28, 1))
         'pictures: 28 x 28 gray, resized, the whole shorter side; pixels (x / 255 - 0.13) / 0.31'
         """
-        kind = {1: " gray", 3: " color"}.get(shape[-1], "")
-        size = " x ".join(map(str, shape[:-1] if kind else shape)) + kind
+        *sides, channels = shape
+        dims = " x ".join(map(str, sides))
+        size = {1: f"{dims} gray", 3: f"{dims} color"}.get(channels, f"{dims} x {channels}")
         crop = "an unknown part" if self.crop_pct is None else f"{self.crop_pct:.1%}"
         seen = "the whole" if self.crop_pct == 1 else f"{crop} of the"
         how = {
@@ -164,7 +165,10 @@ class Preprocessing:
             "digit": "one digit each, centered as in MNIST",
             "array": "floating point, as they are",
         }[self.reader]
-        deep = "" if self.pixel_range is None else "; {:g} is black, {:g} white".format(*self.pixel_range)
+        deep = ""
+        if self.pixel_range is not None:
+            low, high = self.pixel_range
+            deep = f"; {low:g} is black, {high:g} white"
         mean, std = (", ".join(f"{x:.4g}" for x in np.atleast_1d(value)) for value in (self.mean, self.std))
         pixels = f"(x / 255 - {mean}) / {std}" if "," not in mean + std else f"(x / 255 - ({mean})) / ({std})"
         return f"{self.reader}s: {size}, {how}{deep}; pixels {pixels}"

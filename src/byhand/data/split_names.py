@@ -8,7 +8,7 @@ SPLIT_WORDS = {
     "val": ("val", "valid", "validation", "validate", "dev", "publictest"),  # publictest: FER2013's validation images
     "test": ("test", "testing", "privatetest"),
 }
-PURPOSES = {"train": "to train on", "val": "to validate on", "test": "to test on"}
+ORDER = ("train", "val", "test")
 SPLIT_OF_WORD = {word: split for split, words in SPLIT_WORDS.items() for word in words}
 
 
@@ -44,3 +44,12 @@ def splits_of(names: Sequence[str]) -> list[str | None]:
         if "train" in group.values() and len(set(group.values())) > 1:
             return [group.get(place) for place in range(len(names))]
     return exact
+
+
+def purpose(split: str, name: str) -> str:
+    """Return what a file or a folder of a split is for.
+
+    >>> purpose("val", "valid/")
+    'valid/ to validate on'
+    """
+    return {"train": f"{name} to train on", "val": f"{name} to validate on", "test": f"{name} to test on"}[split]

@@ -10,6 +10,7 @@ from byhand.graph import Graph, Tensor
 from byhand.graph.graph import show
 from byhand.ops.op import tree_leaves
 from byhand.shapes import PIXEL, Field, Shape, Window, widen
+from byhand.translation import translate
 
 TEXT_COLUMNS = 3  # of the table: layer, op, output
 
@@ -80,7 +81,8 @@ class Summary:
         return [head, *rows, ("total", "", "", f"{self.parameters:,}", f"{self.flops:,}", "")]
 
     def __str__(self) -> str:
-        return "\n".join([self.title, *table_lines(self._cells(), left=TEXT_COLUMNS)])
+        heads, *rows = self._cells()
+        return "\n".join([translate(self.title), *table_lines(rows, left=TEXT_COLUMNS, heads=heads)])
 
     __repr__ = __str__
 

@@ -27,5 +27,5 @@ def table(layers: Iterable[LayerAlgorithms]) -> str:
     conv1  direct   -              sparse
     fc1    gemv     -              -
     """
-    rows = [HEAD, *(tuple(cell or "-" for cell in layer) for layer in layers)]
-    return "\n".join(table_lines(rows, left=len(HEAD)))
+    rows = [tuple(cell or "-" for cell in layer) for layer in layers]
+    return "\n".join(table_lines(rows, left=len(HEAD), heads=HEAD))

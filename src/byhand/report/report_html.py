@@ -26,6 +26,7 @@ from byhand.report.metrics import (
     worst_mistakes,
 )
 from byhand.text import class_labels, shorten
+from byhand.translation import language, translate
 
 MISTAKES_SHOWN = 24  # images
 UNCERTAIN_SHOWN = 12  # images
@@ -61,25 +62,25 @@ def render_html(
             _facts(facts),
         )
     )
-    title = title or f"{inputs.model.name} on {inputs.held_out.name or 'images'}"
-    head = f'<p class="result">{_text(headline(inputs))}</p><p class="lead">{_lead(inputs)}</p>'
+    title = translate(title or f"{inputs.model.name} on {inputs.held_out.name or 'images'}")
+    head = f'<p class="result">{_text(translate(headline(inputs)))}</p><p class="lead">{_lead(inputs)}</p>'
     return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<!doctype html>\n<html lang="' + language() + '">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{CONTENT_SECURITY_POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{_text(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
         f"<header><h1>{_text(title)}</h1>{head}</header>\n<main>\n{body}"
-        "<footer>written by byhand; this file is self-contained</footer>\n</main>\n</body>\n</html>\n"
+        f"<footer>{translate('written by byhand; this file is self-contained')}</footer>\n</main>\n</body>\n</html>\n"
     )
 
 
 def headline(inputs: DiagnosisInput) -> str:
     """Return the result in one line: the accuracy and the number of mistakes."""
     images, correct = len(inputs.predictions), int(inputs.predictions.correct.sum())
-    name = f"{inputs.held_out_name} image{'s' if images != 1 else ''}"
-    if correct == images:
-        return f"All {images:,} {name} correct" if images > 1 else f"The one {name} is correct"
-    return f"{accuracy(inputs)} accuracy: {images - correct:,} of {images:,} {name} wrong"
+    name, wrong = inputs.held_out_name, images - correct
+    if not wrong:
+        return f"All {images:,} {name} images correct" if images > 1 else f"The one {name} image is correct"
+    return f"{accuracy(inputs)} accuracy: {wrong:,} of {images:,} {name} image{'s' * (images > 1)} wrong"
 
 
 def accuracy(inputs: DiagnosisInput) -> str:
@@ -91,20 +92,20 @@ def _lead(inputs: DiagnosisInput) -> str:
     images, correct = len(inputs.predictions), int(inputs.predictions.correct.sum())
     low, high = wilson_interval(correct, images)
     digits = 2 if images >= 5000 else 1 if images >= 200 else 0
-    facts = [f"The 95% confidence interval of the accuracy is {low:.{digits}%} to {high:.{digits}%}"]
+    facts = [translate(f"The 95% confidence interval of the accuracy is {low:.{digits}%} to {high:.{digits}%}")]
     support = inputs.confusion.sum(1)
     if len(inputs.model.classes) > 1:
         largest = int(support.argmax())
         name = _text(inputs.class_names[largest])
-        facts.append(f"always predicting <b>{name}</b> would reach {support[largest] / images:.0%}")
-    text = "; ".join(facts) + f". The mean loss is {inputs.predictions.loss.mean():.4g}."
+        facts.append(translate(f"always predicting <b>{name}</b> would reach {support[largest] / images:.0%}"))
+    text = translate("; ").join(facts) + translate(f". The mean loss is {inputs.predictions.loss.mean():.4g}.")
     if inputs.judged_epoch:
         best = ", the best on the validation images" if inputs.held_out_prefix == "val" else ""
-        text += f" The network is that of epoch {inputs.judged_epoch} of {len(inputs.history)}{best}."
+        text += translate(f" The network is that of epoch {inputs.judged_epoch:d} of {len(inputs.history):d}{best}.")
     confusions = top_confusions(inputs.confusion, inputs.class_names, 3)
     if confusions:
         listed = (f"<b>{_text(true)}</b> → <b>{_text(other)}</b> ({count:,})" for true, other, count in confusions)
-        text += f" The most frequent confusions, true class → predicted class: {', '.join(listed)}."
+        text += translate(f" The most frequent confusions, true class → predicted class: {', '.join(listed)}.")
     return text
 
 
@@ -117,18 +118,19 @@ def _doctor(
     checks = len(diagnosis.findings) + len(diagnosis.passed)
     notes = sum(finding.severity == "note" for finding in diagnosis.findings)
     problems = len(diagnosis.findings) - notes
-    found = [f"{problems} problem{'s' * (problems != 1)}" if problems else "No problems"]
-    found += [f"{notes} note{'s' * (notes != 1)}"] if notes else []
-    summary = f"{' and '.join(found)} from {checks} checks" + (
-        f" ({len(diagnosis.skipped)} more did not apply)" if diagnosis.skipped else ""
+    found = [translate(f"{problems} problem{'s' * (problems != 1)}" if problems else "No problems")]
+    found += [translate(f"{notes} note{'s' * (notes != 1)}")] if notes else []
+    summary = translate(f"{translate(' and ').join(found)} from {checks} checks") + (
+        translate(f" ({len(diagnosis.skipped)} more did not apply)") if diagnosis.skipped else ""
     )
-    summary += ", most severe first." if len(diagnosis.findings) > 1 else "."
+    summary += translate(", most severe first." if len(diagnosis.findings) > 1 else ".")
     body = "".join(_finding(inputs, finding, names, train_names) for finding in diagnosis.findings)
     if diagnosis.passed:
-        body += f'<p class="soft">Passed: {_text(", ".join(diagnosis.passed), 2000)}.</p>'
+        passed = ", ".join(map(translate, diagnosis.passed))
+        body += f'<p class="soft">{translate("Passed:")} {_text(passed, 2000)}{translate(".")}</p>'
     if diagnosis.skipped:
-        reasons = "; ".join(f"{name} ({reason})" for name, reason in diagnosis.skipped.items())
-        body += f'<p class="soft">Skipped: {_text(reasons, 2000)}.</p>'
+        reasons = "; ".join(f"{translate(name)} ({translate(reason)})" for name, reason in diagnosis.skipped.items())
+        body += f'<p class="soft">{translate("Skipped:")} {_text(reasons, 2000)}{translate(".")}</p>'
     return _section("Training doctor", summary, body)
 
 
@@ -143,17 +145,19 @@ def _finding(
             name = _name(file_names, i, prefix)
             if position < FINDING_IMAGES_SHOWN:
                 assert data is not None
-                figures.append(_figure(data, i, name, note, _text(note)))
+                figures.append(_figure(data, i, name, translate(note), _text(translate(note))))
             else:
-                listed.append(f"<li>{_text(name)}: {_text(note)}</li>")
+                listed.append(f"<li>{_text(name)}: {_text(translate(note))}</li>")
     more = ""
     if listed:
-        more = f"<details><summary>{len(listed)} more</summary><ol class='often'>{''.join(listed)}</ol></details>"
-    advice = sub("`([^`]+)`", r"<code>\1</code>", _text(finding.advice, 2000))
+        count = translate(f"{len(listed):,} more")
+        more = f"<details><summary>{count}</summary><ol class='often'>{''.join(listed)}</ol></details>"
+    advice = sub("`([^`]+)`", r"<code>\1</code>", _text(translate(finding.advice), 2000))
     return (
-        f'<article class="finding {finding.severity}"><div class="head"><h3>{_text(_capital(finding.name))}</h3>'
-        f'<span class="tag">{finding.severity}</span></div><p>{_text(_capital(finding.evidence), 2000)}.</p>'
-        f'<p class="try"><b>Try:</b> {advice}.</p>{_gallery(figures)}{more}</article>'
+        f'<article class="finding {finding.severity}"><div class="head"><h3>{_text(_capital(translate(finding.name)))}</h3>'
+        f'<span class="tag">{translate(finding.severity)}</span></div>'
+        f"<p>{_text(_capital(translate(finding.evidence)), 2000)}{translate('.')}</p>"
+        f'<p class="try"><b>{translate("Try:")}</b> {advice}{translate(".")}</p>{_gallery(figures)}{more}</article>'
     )
 
 
@@ -176,14 +180,18 @@ def _confusion(inputs: DiagnosisInput) -> str:
     confusions = top_confusions(inputs.confusion, numbers, CONFUSIONS_LISTED)
     rows = "".join(
         f"<li><b>{_text(inputs.class_names[int(true)])}</b> → <b>{_text(inputs.class_names[int(other)])}</b>:"
-        f" {times:,} of {support[int(true)]:,}</li>"
+        f" {translate(f'{times:,} of {support[int(true)]:,}', part=True)}</li>"
         for true, other, times in confusions
     )
-    listed = f"<div><h3>Most frequent, true → predicted</h3><ol class='often'>{rows}</ol></div>" if confusions else ""
+    listed = (
+        f"<div><h3>{translate('Most frequent, true → predicted')}</h3><ol class='often'>{rows}</ol></div>"
+        if confusions
+        else ""
+    )
     if count <= TABLE_MAX_CLASSES:
         matrix = f'<div class="wide">{_matrix(inputs)}</div>'
     else:
-        alt = f"confusion matrix of {count:,} classes: mistakes in orange"
+        alt = translate(f"confusion matrix of {count:,} classes: mistakes in orange")
         small = " small" if count <= PIXELATED_MAX_CLASSES else ""
         matrix = f'<img class="pixels{small}" alt="{alt}" src="{_matrix_image(inputs)}">'
     intro = "Rows are true classes, columns are predicted classes; mistakes in orange, by their fraction of the class."
@@ -225,7 +233,7 @@ def _classes(inputs: DiagnosisInput) -> str:
     wrong = inputs.confusion * (1 - np.eye(len(inputs.class_names), dtype=np.int64))
     trained = inputs.train is not None
     head = "".join(
-        f'<th scope="col">{name}</th>'
+        f'<th scope="col">{translate(name)}</th>'
         for name in ("class", "recall", "precision", "F1", f"{inputs.held_out_name} images")
         + (("training images",) if trained else ())
         + ("most frequent mistake",)
@@ -252,7 +260,8 @@ def _classes(inputs: DiagnosisInput) -> str:
     shown = CLASSES_SHOWN if len(rows) > CLASSES_SHOWN + 5 else len(rows)
     body = table(rows[:shown])
     if rows[shown:]:
-        body += f"<details><summary>the other {len(rows) - shown:,} classes</summary>{table(rows[shown:])}</details>"
+        others = translate(f"the other {len(rows) - shown:,} classes")
+        body += f"<details><summary>{others}</summary>{table(rows[shown:])}</details>"
     intro = (
         "Recall: the fraction of the class's images that are predicted as it. Precision: the fraction of the images predicted"
         " as the class that belong to it. F1: their harmonic mean. Sorted by recall, lowest first."
@@ -295,9 +304,10 @@ def _calibration(inputs: DiagnosisInput) -> str:
     else:
         verdict = "the network is underconfident, an effect of label smoothing, augmentation or few epochs"
     few = " With so few images this error is uncertain itself." if len(predictions) < 10 * len(found.count) else ""
-    text = (
+    text = translate(
         f"<p>The mean confidence is <b>{confidence:.1%}</b>, the accuracy <b>{accuracy:.1%}</b>; the expected calibration error"
-        f" is <b>{100 * found.error:.1f} points</b> ({len(found.count)} bins): {verdict}.{few}</p>"
+        f" is <b>{100 * found.error:.1f} points</b> ({len(found.count)} bins): {translate(verdict)}.{translate(few)}</p>"
+    ) + translate(
         '<p class="soft">Reliability diagram. Bars: the accuracy of the predictions in each bin of confidence; orange lines:'
         " their mean confidence. In a well calibrated network the two agree. Below: the number of predictions per bin.</p>"
     )
@@ -306,7 +316,7 @@ def _calibration(inputs: DiagnosisInput) -> str:
 
 
 def _facts(facts: Sequence[tuple[str, object]]) -> str:
-    rows = "".join(f"<dt>{_text(name)}</dt><dd>{_text(value)}</dd>" for name, value in facts)
+    rows = "".join(f"<dt>{_text(translate(name))}</dt><dd>{_text(translate(str(value)))}</dd>" for name, value in facts)
     return _section("About this training", "", f"<dl>{rows}</dl>") if rows else ""
 
 
@@ -317,20 +327,21 @@ def _mistake(inputs: DiagnosisInput, i: int, names: Sequence[str] | None) -> str
     predictions = inputs.predictions
     true, other = inputs.class_names[predictions.labels[i]], inputs.class_names[predictions.predicted[i]]
     confidence, label = _text(percent(predictions.confidence[i])), _text(percent(predictions.label_probability[i]))
-    caption = f"<b>{_text(true)}</b> ({label})<br>predicted <b>{_text(other)}</b> ({confidence})"
-    return _figure(inputs.held_out, i, _name(names, i), f"{true}, predicted as {other}", caption)
+    predicted = translate("predicted")
+    caption = f"<b>{_text(true)}</b> ({label})<br>{predicted} <b>{_text(other)}</b> ({confidence})"
+    return _figure(inputs.held_out, i, _name(names, i), translate(f"{true}, predicted as {other}"), caption)
 
 
 def _uncertain_prediction(inputs: DiagnosisInput, i: int, names: Sequence[str] | None) -> str:
     predictions = inputs.predictions
     first, second = inputs.class_names[predictions.predicted[i]], inputs.class_names[predictions.runner_up[i]]
     second_probability = predictions.confidence[i] - predictions.margin[i]
-    result = "correct" if predictions.correct[i] else f"is {inputs.class_names[predictions.labels[i]]}"
+    result = translate("correct" if predictions.correct[i] else f"is {inputs.class_names[predictions.labels[i]]}")
     caption = (
-        f"<b>{_text(first)}</b> {_text(percent(predictions.confidence[i]))} or"
+        f"<b>{_text(first)}</b> {_text(percent(predictions.confidence[i]))} {translate('or')}"
         f" {_text(second)} {_text(percent(second_probability))}<span>{_text(result)}</span>"
     )
-    return _figure(inputs.held_out, i, _name(names, i), f"{first} or {second}", caption)
+    return _figure(inputs.held_out, i, _name(names, i), translate(f"{first} or {second}"), caption)
 
 
 def _figure(data: Dataset, i: int, name: str, alt: str, caption: str) -> str:
@@ -347,12 +358,12 @@ def _gallery(figures: Sequence[str]) -> str:
 
 
 def _section(title: str, intro: str, body: str) -> str:
-    intro = f"<p>{_text(intro, 2000)}</p>" if intro else ""
-    return f"<section><h2>{title}</h2>{intro}{body}</section>\n"
+    intro = f"<p>{_text(translate(intro), 2000)}</p>" if intro else ""
+    return f"<section><h2>{translate(title)}</h2>{intro}{body}</section>\n"
 
 
 def _name(names: Sequence[str] | None, i: int, prefix: str = "") -> str:
-    return f"{prefix}image {i}" if names is None else names[i]
+    return translate(f"{prefix}image {i:d}") if names is None else names[i]
 
 
 def _text(value: object, max_letters: int = 200) -> str:

@@ -1,7 +1,6 @@
 """The report of a training as one image: accuracy, learning curves, confusion matrix, worst mistakes, doctor's findings."""
 
 import tempfile
-import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
+from byhand.console import fill
 from byhand.report.diagnosis_input import DiagnosisInput, Finding
 from byhand.report.doctor import Diagnosis
 from byhand.report.drawing import fonts, style
@@ -45,7 +45,7 @@ SEVERITY_COLORS = {"serious": "#b3261e", "warning": style.ORANGE, "note": style.
 
 def draw_report(inputs: DiagnosisInput, diagnosis: Diagnosis, title: str = "") -> Figure:
     """Return the report as a figure."""
-    findings = [(finding, textwrap.wrap(_sentence(finding), LINE_LETTERS)) for finding in diagnosis.findings]
+    findings = [(finding, _lines(_sentence(finding))) for finding in diagnosis.findings]
     findings = findings[:FINDINGS_SHOWN]
     findings_height = sum(LINE_HEIGHT * len(lines) + 8 for _, lines in findings) or LINE_HEIGHT
     top = HEAD_HEIGHT + CURVES_HEIGHT + CURVES_GAP
@@ -53,19 +53,21 @@ def draw_report(inputs: DiagnosisInput, diagnosis: Diagnosis, title: str = "") -
     figure = style.new_figure(WIDTH / DOTS_PER_INCH, height / DOTS_PER_INCH)
     figure.set_layout_engine("none")  # positions are given in pixels
     canvas = PixelCanvas(figure, height)
-    canvas.write(MARGIN, 55, headline(inputs), 14, weight="bold")
-    title = title or f"{inputs.model.name} on {inputs.held_out.name or 'images'}"
+    canvas.write(MARGIN, 55, fonts.translated(headline(inputs)), 14, weight="bold")
+    title = fonts.translated(title or f"{inputs.model.name} on {inputs.held_out.name or 'images'}")
     canvas.write(MARGIN, 92, fonts.fit(title, 8, WIDTH - 2 * MARGIN), 8, color=style.MUTED_COLOR)
     half = (WIDTH - 2 * MARGIN - GAP) // 2
     _curves(canvas, inputs, half)
     _matrix(canvas, inputs, top)
     _mistakes(canvas, inputs, MARGIN + half + GAP, top, half)
     y = top + MATRIX_HEIGHT + MATRIX_GAP
-    canvas.write(MARGIN, y, "Training doctor", 9, weight="bold")
+    canvas.write(MARGIN, y, fonts.translated("Training doctor"), 9, weight="bold")
     if not findings:
-        canvas.write(MARGIN, y + LINE_HEIGHT, str(diagnosis), 8, color=style.MUTED_COLOR)
+        canvas.write(MARGIN, y + LINE_HEIGHT, fonts.translated(str(diagnosis)), 8, color=style.MUTED_COLOR)
     for finding, lines in findings:
-        canvas.write(MARGIN, y + LINE_HEIGHT + 8, finding.severity, 8, color=SEVERITY_COLORS[finding.severity])
+        canvas.write(
+            MARGIN, y + LINE_HEIGHT + 8, fonts.translated(finding.severity), 8, color=SEVERITY_COLORS[finding.severity]
+        )
         for line in lines:
             y += LINE_HEIGHT
             canvas.write(MARGIN + 100, y + 8, line, 8)
@@ -74,7 +76,12 @@ def draw_report(inputs: DiagnosisInput, diagnosis: Diagnosis, title: str = "") -
 
 
 def _sentence(finding: Finding) -> str:
-    return shorten(f"{finding.name}: {finding.evidence}", 3 * LINE_LETTERS)
+    name, evidence = fonts.translated(finding.name), fonts.translated(finding.evidence)
+    return shorten(f"{name}: {evidence}", 3 * LINE_LETTERS)
+
+
+def _lines(text: str) -> list[str]:
+    return fill(text, LINE_LETTERS).split("\n")
 
 
 class PixelCanvas:
@@ -97,12 +104,12 @@ class PixelCanvas:
 def _curves(canvas: PixelCanvas, inputs: DiagnosisInput, half: int) -> None:
     for column, name in enumerate(("loss", "accuracy")):
         left = MARGIN + 55 + column * (half + GAP)
-        canvas.write(left, HEAD_HEIGHT + 12, name, 9, weight="bold")
+        canvas.write(left, HEAD_HEIGHT + 12, fonts.translated(name), 9, weight="bold")
         axes = canvas.axes(left, HEAD_HEIGHT + 30, half - 55, CURVES_HEIGHT - 30)
         lines = chart_lines(inputs.history, inputs.curve, name)
         for line in lines:
             color = style.ORANGE if line.kind == "held-out" else style.BLUE
-            label = f"{line.label} {value_label(line.value, name)}" if line.label else None
+            label = f"{fonts.translated(line.label)} {value_label(line.value, name)}" if line.label else None
             raw = line.kind == "raw"
             weight: dict[str, Any] = {"alpha": 0.25 if raw else 1.0, "linewidth": 0.7 if raw else 1.2}
             marker = "o-" if line.marked else "-"
@@ -115,7 +122,7 @@ def _curves(canvas: PixelCanvas, inputs: DiagnosisInput, half: int) -> None:
             axes.legend(frameon=False, fontsize=8, labelcolor=style.TEXT_COLOR)
         axes.grid(axis="y", color=style.GRID_COLOR, linewidth=0.6)
         axes.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]
-        axes.set_xlabel("epoch")
+        axes.set_xlabel(fonts.translated("epoch"))
         style.style_axes(axes)
 
 
@@ -135,8 +142,10 @@ def _matrix(canvas: PixelCanvas, inputs: DiagnosisInput, top: int) -> None:
 def _mistakes(canvas: PixelCanvas, inputs: DiagnosisInput, left: int, top: int, width: int) -> None:
     predictions, names = inputs.predictions, fonts.class_labels(inputs.model.classes)
     mistakes = worst_mistakes(predictions, MISTAKE_COLUMNS * MISTAKE_ROWS)
-    canvas.write(left, top + 16, "Worst mistakes" if len(mistakes) else "No mistakes", 9, weight="bold")
-    step = width / MISTAKE_COLUMNS
+    canvas.write(
+        left, top + 16, fonts.translated("Worst mistakes" if len(mistakes) else "No mistakes"), 9, weight="bold"
+    )
+    step, predicted_word = width / MISTAKE_COLUMNS, fonts.translated("predicted")
     for position, i in enumerate(mistakes.tolist()):
         row, column = divmod(position, MISTAKE_COLUMNS)
         x, y = left + column * step, top + 36 + row * (MISTAKE_SIDE + 56)
@@ -148,7 +157,7 @@ def _mistakes(canvas: PixelCanvas, inputs: DiagnosisInput, left: int, top: int, 
         axes = canvas.axes(x, y, *size)
         axes.imshow(np.asarray(resized.convert("RGB")), interpolation="none", aspect="auto")
         axes.set_axis_off()
-        true, predicted = names[predictions.labels[i]], f"predicted {names[predictions.predicted[i]]}"
+        true, predicted = names[predictions.labels[i]], f"{predicted_word} {names[predictions.predicted[i]]}"
         canvas.write(x, y + MISTAKE_SIDE + 17, fonts.fit(true, NAME_POINTS, step - NAME_GAP), NAME_POINTS)
         predicted = fonts.fit(predicted, NAME_POINTS, step - NAME_GAP)
         canvas.write(x, y + MISTAKE_SIDE + 35, predicted, NAME_POINTS, color=style.ORANGE)

@@ -10,11 +10,12 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from byhand.console import SafeConsole
+from byhand.console import SafeConsole, say
 from byhand.kernels import cdiv
 from byhand.kernels.runtime import cache
 from byhand.train.history import Row
 from byhand.train.pace import Pace
+from byhand.translation import translate
 
 ESTIMATE_SECONDS = 1.0  # of training before its whole time is estimated
 TOLD_MIN_SECONDS = 10.0  # that are left, for an epoch's line to say so
@@ -40,7 +41,7 @@ class Display:
         self.epochs, self.images, self.quiet = epochs, images, quiet
         self.console = console or SafeConsole()
         self.bar = Progress(
-            TextColumn("epoch {task.fields[epoch]}"),
+            TextColumn(f"{translate('epoch')} {{task.fields[epoch]}}"),
             BarColumn(12, complete_style="blue", finished_style="blue"),
             TextColumn("{task.percentage:3.0f}% {task.fields[status]}"),
             TextColumn("{task.fields[left]}"),
@@ -77,16 +78,16 @@ class Display:
         self._kernels_built, self._building = self._kernels_built + 1, True
         status = cache.COMPILING
         if self.task is not None and not self.bar.disable:
-            self.bar.update(self.task, status=f"{status}, once: {self._kernels_built}, {name}", left="")
+            self.bar.update(self.task, status=translate(f"{status}, once: {self._kernels_built}, {name}"), left="")
         elif self._kernels_built == 1:
             with suppress(OSError):  # a closed pipe: training goes on
-                print(f"{status} (once, some seconds) ...", file=sys.stderr, flush=True)
+                say(f"{status} (once, some seconds) ...", error=True)
 
     def print(self, line: str) -> None:
         """Print a line, above the bar."""
         try:
             if not self.quiet:
-                self.console.print(line, soft_wrap=True)
+                self.console.print(translate(line), soft_wrap=True)
         except BrokenPipeError:  # as after `| head`: training goes on without output
             self.quiet = True
 
@@ -112,11 +113,16 @@ class Display:
         self._images_seen, self._last_step, self._building = images_seen, now, False
         self.epoch_seconds = now - self._epoch_start
         rate = self.images_per_second()
-        status = f"{rate:6,.0f} images/s, " if rate else ""
-        status += f"loss {loss:.4f}" + ("" if accuracy is None else f", accuracy {accuracy:.1%}")
+        shown = [f"{rate:6,.0f} images/s"] if rate else []
+        shown += [f"loss {loss:.4f}"] + ([] if accuracy is None else [f"accuracy {accuracy:.1%}"])
         left = self.seconds_left(self.epoch, images_seen)
         told = f"{duration(left)} left" if left else ""
-        self.bar.update(self.task, completed=self.epoch * self.images + images_seen, status=status, left=told)
+        self.bar.update(
+            self.task,
+            completed=self.epoch * self.images + images_seen,
+            status=translate(", ".join(shown)),
+            left=translate(told, part=True),
+        )
         if not self._estimated and self.pace.seconds > ESTIMATE_SECONDS:
             self._estimated = True
             whole = duration(left + self.pace.seconds)
@@ -141,18 +147,18 @@ class Display:
         now = time.perf_counter()
         self.pace.add_evaluation(now - self._last_step)
         rate = self.images_per_second() or self._images_seen / self.epoch_seconds
+        epoch, left = self.epoch + 1, self.seconds_left(self.epoch + 1)
+        rest = f"  {duration(left)} left" if left >= TOLD_MIN_SECONDS else ""
         line = (
             f"epoch {row['epoch']}/{self.epochs}  loss {row['loss']:.4f}{evaluation_text(row)}"
-            f"  {self.epoch_seconds:.1f} s  {rate:,.0f} images/s"
+            f"  {self.epoch_seconds:.1f} s  {rate:,.0f} images/s{rest}"
         )
-        epoch, left = self.epoch + 1, self.seconds_left(self.epoch + 1)
         short = now - self._epoch_start < SHORT_EPOCH_SECONDS
         if short and epoch not in (1, self.epochs) and epoch % cdiv(self.epochs, MAX_LINES):
             self._unprinted = line
             return
         self._unprinted = ""
-        if left >= TOLD_MIN_SECONDS:
-            line += f"  {duration(left)} left"
+        if rest:
             self.pace.tell(now, left)
         self.print(line)
 
@@ -188,7 +194,7 @@ def duration(seconds: float) -> str:
     """
     whole = round(seconds)
     if whole < 60:
-        return f"{whole} s"
+        return f"{whole:d} s"
     if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+        return f"{whole // 60:d} min {whole % 60:d} s"
+    return f"{whole // 3600:d} h {whole % 3600 // 60:d} min"

@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 from byhand.errors import FileError
 from byhand.files import cache_folder, write_whole
+from byhand.translation import translate
 
 # A library of machine code as Numba takes it: its name, "object", (machine code, LLVM bitcode).
 LibraryState = tuple[str, str, tuple[bytes, bytes]]
@@ -50,7 +51,7 @@ def _tell_terminal() -> None:
     """Say once, on standard error if it is a terminal, that kernels are being compiled."""
     if sys.stderr is not None and sys.stderr.isatty():
         with suppress(OSError):
-            print(f"{COMPILING} (once, some seconds) ...", file=sys.stderr, flush=True)
+            print(translate(f"{COMPILING} (once, some seconds) ..."), file=sys.stderr, flush=True)
 
 
 def key(*parts: object) -> str:
@@ -109,7 +110,7 @@ def _distrust(what: str) -> None:
     if not said and sys.stderr is not None:
         with suppress(OSError):
             print(
-                f"byhand: the kernel cache is not trusted: {what}; kernels like it are compiled anew",
+                translate(f"byhand: the kernel cache is not trusted: {what}; kernels like it are compiled anew"),
                 file=sys.stderr,
                 flush=True,
             )

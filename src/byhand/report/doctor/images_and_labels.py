@@ -129,11 +129,11 @@ def blank_images(inputs: DiagnosisInput) -> Finding | str | None:
             ]
     if not counts:
         return None
-    verb = "are" if len(counts) > 1 or not counts[0].startswith("1 ") else "is"
+    several = len(counts) > 1 or not counts[0].startswith("1 ")
     return Finding(
         "blank images",
         "warning",
-        f"{' and '.join(counts)} {verb} one color all over",
+        f"{' and '.join(counts)} {'are' if several else 'is'} one color all over",
         "remove them, or find their cause: a file that could not be decoded, a mask, a crop outside the image",
         tuple(notes),
     )

@@ -31,7 +31,7 @@ def draw_confusion_matrix(matrix: Array, classes: Sequence[str], path: str | os.
     names = [names[i] for i in ticks]
     widest = max(fonts.text_width(name, LABEL_POINTS) for name in names) / fonts.DOTS_PER_INCH  # inches
     side = min(max(MIN_INCHES, side + widest), MAX_INCHES)
-    title = fonts.wrap(title, TITLE_POINTS, (side - 2 * TITLE_MARGIN) * fonts.DOTS_PER_INCH)
+    title = fonts.wrap(fonts.translated(title), TITLE_POINTS, (side - 2 * TITLE_MARGIN) * fonts.DOTS_PER_INCH)
     figure = style.new_figure(side, side + TITLE_LINE * title.count("\n"))
     axes = figure.add_subplot()
     fractions = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
@@ -42,8 +42,8 @@ def draw_confusion_matrix(matrix: Array, classes: Sequence[str], path: str | os.
         axes.text(j, i, f"{matrix[i, j]:,}", ha="center", va="center", fontsize=7, color=color, weight=weight)
     axes.set_xticks(ticks, names, parse_math=False, rotation=90 if max(map(len, names)) > 3 else 0)
     axes.set_yticks(ticks, names, parse_math=False)
-    axes.set_xlabel("predicted class")
-    axes.set_ylabel("true class")
+    axes.set_xlabel(fonts.translated("predicted class"))
+    axes.set_ylabel(fonts.translated("true class"))
     figure.suptitle(title, fontsize=TITLE_POINTS, color=style.TEXT_COLOR, parse_math=False)
     style.style_axes(axes)
     style.save_png(figure, path)

@@ -55,7 +55,7 @@ def draw_contact_sheet(
     tiles = [[[_tile(image) for image in part[side][: columns[side]]] for side in (0, 1)] for _, _, part in drawn_rows]
     labels = fonts.class_labels([name for name, _, _ in parts], NAME_MAX_LETTERS)[:MAX_CLASSES]
     names = [fonts.fit(label, NAME_POINTS, NAME_MAX_PIXELS) for label in labels]
-    counts = [f"{count:,} image{'s' * (count != 1)}" for _, count, _ in drawn_rows]
+    counts = [fonts.translated(f"{count:,} image{'s' * (count != 1)}") for _, count, _ in drawn_rows]
     text_widths = [fonts.text_width(name, NAME_POINTS) for name in names]
     text_widths += [fonts.text_width(count, COUNT_POINTS) for count in counts]
     label = max(text_widths, default=0) + 2 * GAP
@@ -83,7 +83,7 @@ def draw_contact_sheet(
     axes.set_axis_off()
     words: dict[str, Any] = {"color": style.MUTED_COLOR, "fontsize": COUNT_POINTS, "parse_math": False}
     for left, word in zip(lefts, ("plain", "augmented")) if double else ():
-        axes.text(left - 0.5, HALVES_HEAD - 9, word, va="baseline", **words)
+        axes.text(left - 0.5, HALVES_HEAD - 9, fonts.translated(word), va="baseline", **words)
     for top, height, name, count in zip(tops, heights, names, counts):
         y = top + height / 2 - 0.5
         axes.text(-0.5, y - 4, name, va="baseline", **words | {"color": style.TEXT_COLOR, "fontsize": NAME_POINTS})

@@ -242,6 +242,7 @@ def pixel_axes(axes_width: int, axes_height: int, right: int, left: int = 0, bel
 def write_head(figure: Figure, title: str, about: str) -> None:
     """Write a figure's title and the line below it."""
     width, height = figure.get_size_inches() * figure.dpi
+    title, about = fonts.translated(title), fonts.translated(about)
     title = fonts.fit(title, 11, width - 2 * MARGIN, weight="bold")
     figure.text(
         MARGIN / width, 1 - 36 / height, title, fontsize=11, weight="bold", color=style.TEXT_COLOR, parse_math=False

@@ -18,6 +18,7 @@ from matplotlib.font_manager import FontProperties, findfont, fontManager, get_f
 
 from byhand import text as plain_text
 from byhand.text import shorten
+from byhand.translation import translate
 
 DOTS_PER_INCH = 150
 PLACEHOLDER_FONTS = ("last resort", "lastresort", "adobe blank")  # draw every character as a box, or as nothing
@@ -45,6 +46,12 @@ def drawable(text: str) -> str:
     if not missing:
         return text
     return "".join(_escaped(letter) if ord(letter) in missing else letter for letter in text)
+
+
+def translated(text: str) -> str:
+    """Return a text in the language of the reader, where an installed font has its letters."""
+    found = translate(text)
+    return text if _cover(found)[1] else found
 
 
 def class_labels(names: Sequence[str], max_letters: int = 32) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from byhand.report.diagnosis_input import judged_epoch
 from byhand.report.metrics import Calibration
+from byhand.translation import translate
 
 # Sizes in SVG user units
 WIDTH = 460  # of a learning curve
@@ -118,18 +119,18 @@ def curve_chart(lines: Sequence[ChartLine], name: str) -> str:
         parts.append(f'<path class="line {line.kind}" d="M{path}"/>')
         if line.marked:
             parts += [f'<circle class="{line.kind}" cx="{x(a):.1f}" cy="{y(b):.1f}" r="2.6"/>' for a, b in line.points]
-    ends = ", ".join(f"{line.label} {value_label(line.value, name)}" for line in lines if line.label)
-    return _svg(WIDTH, HEIGHT, f"{name} by epoch: {ends}", parts)
+    ends = ", ".join(f"{translate(line.label)} {value_label(line.value, name)}" for line in lines if line.label)
+    return _svg(WIDTH, HEIGHT, translate(f"{name} by epoch: {ends}"), parts)
 
 
 def legend(lines: Sequence[ChartLine], name: str) -> str:
     """Return a chart's title and legend as HTML: each line's color, label and value."""
     keys = "".join(
-        f' <span class="key {line.kind}">{line.label} {value_label(line.value, name)}</span>'
+        f' <span class="key {line.kind}">{translate(line.label)} {value_label(line.value, name)}</span>'
         for line in lines
         if line.label
     )
-    return f"<b>{name}</b>{keys}"
+    return f"<b>{translate(name)}</b>{keys}"
 
 
 def reliability_chart(calibration: Calibration) -> str:
@@ -154,7 +155,7 @@ def reliability_chart(calibration: Calibration) -> str:
         x, width, bar = left + m * step + 0.75, f"{step - 1.5:.1f}", HISTOGRAM_HEIGHT * count[m] / largest
         accuracy, confidence = calibration.accuracy[m], calibration.confidence[m]
         faint = " few" if count[m] < FAINT_MAX_COUNT else ""
-        title = f"{count[m]:,} predictions: mean confidence {confidence:.1%}, accuracy {accuracy:.1%}"
+        title = translate(f"{count[m]:,} predictions: mean confidence {confidence:.1%}, accuracy {accuracy:.1%}")
         parts.append(
             f'<g><title>{title}</title><rect class="accuracy{faint}" x="{x:.1f}" y="{base - side * accuracy:.1f}"'
             f' width="{width}" height="{max(side * accuracy, 0.5):.1f}"/>'
@@ -162,7 +163,7 @@ def reliability_chart(calibration: Calibration) -> str:
             f'<rect class="count" x="{x:.1f}" y="{foot - bar:.1f}" width="{width}" height="{max(bar, 0.8):.1f}"/></g>'
         )
     parts.append(f'<path class="ideal" d="M{left} {base}L{left + side} {top}"/>')
-    label = f"reliability diagram: expected calibration error {calibration.error:.1%}"
+    label = translate(f"reliability diagram: expected calibration error {calibration.error:.1%}")
     return _svg(left + side + 20, foot + 24, label, parts)
 
 

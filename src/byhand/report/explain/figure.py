@@ -235,4 +235,6 @@ def _titles(figure: Figure, left: int, top: int, name: str, about: str) -> None:
 def _text(figure: Figure, x: float, y: float, text: str, size: float, color: str, **settings: Any) -> None:
     """Write text whose baseline starts at a pixel."""
     width, height = figure.get_size_inches() * figure.dpi
-    figure.text(x / width, 1 - y / height, text, fontsize=size, color=color, parse_math=False, **settings)
+    figure.text(
+        x / width, 1 - y / height, fonts.translated(text), fontsize=size, color=color, parse_math=False, **settings
+    )

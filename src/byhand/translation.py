@@ -1,0 +1,212 @@
+"""Translation of what byhand tells a person: the command line, the report and the doctor, in Chinese where the locale asks.
+
+The code is in English; `messages/zh.po` holds the Chinese, in gettext's format. A msgid is a line as it stands in the source,
+with a slot for each replacement: `f"{path} exists already"` is `{path} exists already`. `translate` finds the template that a
+finished text was made from. It is called where text leaves for a person, and nowhere else: JSON, CSV, files that programs
+read, and exceptions of the Python interface stay English. What has no entry stays English too.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import sys
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+LANGUAGES = ("en", "zh")
+VARIABLE = "BYHAND_LANGUAGE"
+LOCALE_VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")  # POSIX: the first that is set decides
+MAX_LETTERS = 2000  # of a text that is matched with the templates
+MIN_LETTERS = 5  # of a template that is looked for in whole lines, if it has a slot of any text
+PLURAL = r"(\w{0,5}?)"  # the end of an English plural, is or are
+START = "((?:(?!: ).)*?)"  # of a line, before a colon: a message may follow the name of a file
+PREFIX = "byhand: "  # of an error line
+FULL_WIDTH = ("（", "，", "；", "：", "。")  # punctuation that no space goes beside
+SLOT = re.compile(r"\{(\w+)(:[^{}]*)?\}")
+USE = re.compile(r"\{(\w+)(!t)?\}")  # of a slot, in a translation; !t: a single word is translated too
+LIST = re.compile(r"[^\s,]+(?:, [^\s,]+)* (?:or|and) [^\s,]+")  # a, b or c
+MORE = re.compile(r"(.+) and ([\d,]+) more")
+NUMBER = r"(?:[-+−]? *\d(?:[\d.,]*\d)?(?:e[-+]?\d+)?|nan|[-+]?inf)"
+
+
+class Template(NamedTuple):
+    """A message with slots. literal: its text between them, in order; is_vague: few letters, and a slot of any text."""
+
+    pattern: re.Pattern[str]
+    literal: tuple[str, ...]
+    slots: tuple[str, ...]
+    translation: str
+    is_vague: bool
+
+
+def language() -> str:
+    """Return the language of texts for people: `BYHAND_LANGUAGE`, else Chinese under a Chinese locale, else English.
+
+    A console that has no Chinese letters gets English.
+    """
+    chosen = os.environ.get(VARIABLE) or next(filter(None, map(os.environ.get, LOCALE_VARIABLES)), None)
+    if chosen is None and sys.platform == "win32":
+        import locale  # noqa: PLC0415  (Windows sets no variable)
+
+        chosen = {"Chinese": "zh"}.get((locale.getlocale()[0] or "").partition(" ")[0])
+    return "zh" if chosen and chosen.lower().startswith("zh") and _shows_chinese() else "en"
+
+
+def _shows_chinese() -> bool:
+    try:
+        "中文".encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def unknown_language() -> str | None:
+    """Return a line on a value of `BYHAND_LANGUAGE` that is no language of byhand's."""
+    chosen = os.environ.get(VARIABLE, "")
+    if not chosen or re.split(r"[-_.]", chosen.lower())[0] in LANGUAGES:
+        return None
+    return f"{VARIABLE} is {chosen!r}; byhand knows {' and '.join(LANGUAGES)}, and goes on in English"
+
+
+def translate(text: str, *, part: bool = False) -> str:
+    """Return text in the language of the person who reads it, each line by itself; in English as it is.
+
+    part: the text is a part of a line (`_line`).
+    """
+    if language() == "en" or not text:
+        return text
+    return "\n".join(_line(line, part=part) for line in text.split("\n"))
+
+
+@lru_cache(maxsize=4096)
+def _line(text: str, *, part: bool = False) -> str:
+    """Return a line in Chinese: by its own entry, else by the most specific template, else part by part.
+
+    part: the text is a part of a line; then templates of few letters count too, which would match many a line.
+    """
+    if text.startswith(PREFIX):
+        return PREFIX + _line(text.removeprefix(PREFIX))
+    bare = text.strip()
+    if not bare:
+        return text
+    found = _entry(bare, part=part, clauses=True) or _parts(bare, "; ", "；") or _parts(bare, ", ", "，")
+    found = found or _entry(bare, part=part)
+    if found is not None:
+        start, _, end = text.partition(bare)
+        return start * (not found.startswith(FULL_WIDTH)) + found + end * (not found.endswith(FULL_WIDTH))
+    start, colon, rest = text.partition(": ")
+    if colon and (said := _line(rest)) != rest:  # a message after the file or the layer that it is about
+        return f"{start}：{said}"
+    return _parts(text, "  ", "  ") or _parts(text, " and ", " 和 ") or text
+
+
+def _parts(text: str, separator: str, joined: str) -> str | None:
+    """Return a text in Chinese whose parts all have entries."""
+    parts = text.split(separator)
+    translated = [_line(item, part=True) for item in parts] if len(parts) > 1 else parts
+    return joined.join(translated) if all(a != b or a in catalogue() for a, b in zip(parts, translated)) else None
+
+
+def _entry(text: str, *, part: bool, clauses: bool = False) -> str | None:
+    """Return a text by its entry; clauses: by none whose slot would take several clauses, or items of a list."""
+    exact = catalogue().get(text)
+    if exact is not None or len(text) > MAX_LETTERS:
+        return exact
+    for template in _templates():
+        literal = "".join(template.literal)
+        if (not part and template.is_vague) or (clauses and any(s in text and s not in literal for s in ("; ", ", "))):
+            continue
+        if _may_match(template.literal, text) and (match := template.pattern.fullmatch(text)):
+            return _filled(template, match.groups())
+    return None
+
+
+def _filled(template: Template, values: tuple[str, ...]) -> str:
+    found = dict(zip(template.slots, values))
+    return USE.sub(lambda use: _slot(found[use[1]], words=use[2] is not None), template.translation)
+
+
+def _slot(value: str, *, words: bool) -> str:
+    """Return what stands in a slot: a text of several words is translated, a single word may be a name."""
+    if LIST.fullmatch(value):
+        return value.replace(", ", "、").replace(" or ", " 或 ").replace(" and ", " 和 ")
+    if more := MORE.fullmatch(value):
+        return f"{more[1]} 等，另有 {more[2]} 个"
+    if value.startswith(("; ", ", ")) and (rest := _line(value[2:], part=True)) != value[2:]:
+        return ("；" if value[0] == ";" else "，") + rest
+    return _line(value, part=True) if words or " " in value.strip() else value
+
+
+def _may_match(literal: tuple[str, ...], text: str) -> bool:
+    """Tell whether the literal parts of a template stand in a text, in their order."""
+    if not text.startswith(literal[0]) or not text.endswith(literal[-1]):
+        return False
+    position = 0
+    for part in literal:
+        position = text.find(part, position)
+        if position < 0:
+            return False
+        position += len(part)
+    return True
+
+
+# The catalogue --------------------------------------------------------------------------------------------------------
+
+
+@cache
+def catalogue() -> dict[str, str]:
+    """Return the Chinese of each message."""
+    return parse_po((Path(__file__).parent / "messages" / "zh.po").read_text(encoding="utf-8"))
+
+
+@cache
+def _templates() -> list[Template]:
+    """Return the messages with slots, those with the most literal text first."""
+    found = [template(text, translation) for text, translation in catalogue().items() if SLOT.search(text)]
+    return sorted(found, key=lambda template: (-sum(map(len, template.literal)), template.pattern.pattern.count("*?)")))
+
+
+def template(text: str, translation: str) -> Template:
+    """Return a message's template.
+
+    A slot of text ends where what follows, up to the next slot of text, stands for the first time: the groups are atomic, so
+    that the time is linear in the length of a text.
+    """
+    parts = SLOT.split(text)  # literal, name, format, literal, ...
+    names, formats, literal = parts[1::3], parts[2::3], parts[::3]
+    groups = [re.escape(literal[0])]
+    for name, spec, part in zip(names, formats, literal[1:]):
+        if spec and spec[-1] in ",dfge%":
+            percent = "%" * (spec[-1] == "%")
+            groups[-1] += f"({NUMBER}{percent}){re.escape(part)}"
+        else:
+            is_first = len(groups) == 1 and not groups[0]
+            text_slot = PLURAL if re.fullmatch(r"s\d?", name) else START if is_first else "(.*?)"
+            groups.append(f"{text_slot}{re.escape(part)}")
+    groups[-1] += r"\Z"
+    pattern = "".join(f"(?>{group})" for group in groups)
+    is_vague = ("(.*?)" in pattern or START in pattern) and sum(
+        not letter.isspace() for letter in "".join(literal)
+    ) < MIN_LETTERS
+    return Template(re.compile(pattern, re.DOTALL), tuple(literal), tuple(names), translation, is_vague)
+
+
+def parse_po(text: str) -> dict[str, str]:
+    """Return the translated entries of a catalogue in gettext's PO format.
+
+    >>> parse_po('msgid "a "\\n"cat"\\nmsgstr "一只猫"\\n')
+    {'a cat': '一只猫'}
+    """
+    entries: list[list[str]] = []
+    for line in map(str.strip, text.split("\n")):
+        if line.startswith("msgid "):
+            entries.append(["", ""])
+            field, line = 0, line.removeprefix("msgid ")
+        elif line.startswith("msgstr "):
+            field, line = 1, line.removeprefix("msgstr ")
+        if line.startswith('"'):
+            entries[-1][field] += ast.literal_eval(line)
+    return {source: translation for source, translation in entries if source and translation}

@@ -1,0 +1,229 @@
+"""The Chinese of the command line: its catalogue agrees with the source, and a finished text finds its entry."""
+
+import json
+import re
+
+import pytest
+from rich.cells import cell_len
+
+from byhand import translation
+from byhand.translation import SLOT, USE, catalogue, language, translate, unknown_language
+from scripts import messages
+from tests.cli.run_cli import byhand, small_mnist
+
+# Files whose sentences all have an entry. To come: bench, hints, sklearn, kernels, graph, program, ops, export, train's and
+# nn's errors of the Python interface, the details of data and onnx; what has no entry is told in English.
+COMPLETE = (
+    "cli",
+    "report/doctor",
+    "report/explain",
+    "report/report_html.py",
+    "report/report_png.py",
+    "train/stopping.py",
+)
+SENTENCE = re.compile(r"(?<![`\w./-])[A-Za-z]{2,}(?:[,:;]? [a-z]{2,}){2}")
+NO_SENTENCES = ("check: ", "{caller}: ", "<", "byhand ")  # for programmers; markup; examples
+
+
+@pytest.fixture
+def chinese(monkeypatch):
+    """Ask for Chinese."""
+    monkeypatch.setenv("BYHAND_LANGUAGE", "zh")
+
+
+@pytest.fixture
+def entries(monkeypatch, chinese):
+    """Replace the catalogue."""
+
+    def use(found):
+        monkeypatch.setattr(translation, "catalogue", lambda: found)
+        for function in (translation._templates, translation._line):
+            function.cache_clear()
+
+    yield use
+    monkeypatch.undo()
+    for function in (translation._templates, translation._line):
+        function.cache_clear()
+
+
+# The language ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, "en"),
+        ({"LANG": "zh_CN.UTF-8"}, "zh"),
+        ({"LANG": "zh_TW"}, "zh"),
+        ({"LANG": "de_DE.UTF-8"}, "en"),
+        ({"LANG": "zh_CN.UTF-8", "LC_ALL": "C"}, "en"),
+        ({"LANG": "en_US.UTF-8", "LC_MESSAGES": "zh_CN.UTF-8"}, "zh"),
+        ({"LANG": "zh_CN.UTF-8", "BYHAND_LANGUAGE": "en"}, "en"),
+        ({"LANG": "en_US.UTF-8", "BYHAND_LANGUAGE": "zh"}, "zh"),
+        ({"BYHAND_LANGUAGE": "zh-Hans"}, "zh"),
+        ({"LANG": "zh_CN.UTF-8", "BYHAND_LANGUAGE": "fr"}, "en"),
+    ],
+)
+def test_language(monkeypatch, variables, expected):
+    for name in ("BYHAND_LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert language() == expected
+
+
+def test_console_without_chinese_letters(chinese, monkeypatch, tmp_path):
+    with (tmp_path / "ascii").open("w", encoding="ascii") as stream:
+        monkeypatch.setattr("sys.stdout", stream)
+        assert language() == "en"
+
+
+def test_unknown_language(monkeypatch):
+    monkeypatch.setenv("BYHAND_LANGUAGE", "fr")
+    assert unknown_language() == "BYHAND_LANGUAGE is 'fr'; byhand knows en and zh, and goes on in English"
+
+
+# Finding the entry ----------------------------------------------------------------------------------------------------
+
+ENTRIES = {
+    "{n:,} images": "{n} 张图片",
+    "{name}: {n:,} images": "{name} 有 {n} 张图片",
+    "{n:,} of {m:,} images, {why}": "{m} 张里的 {n} 张（{why}）",
+    "too dark": "太暗",
+    "loss": "损失",
+    "{what} is missing": "缺少 {what!t}",
+    "give one": "请给出一个",
+    "expected {names}": "应为 {names}",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1,234 images", "1,234 张图片"),
+        ("many images", "many images"),  # the slot is a number
+        ("cats: 3 images", "cats 有 3 张图片"),  # the most literal text wins
+        ("3 of 4 images, too dark", "4 张里的 3 张（太暗）"),  # another order; a slot of several words
+        ("loss: 3 images", "loss 有 3 张图片"),  # a single word is a name ...
+        ("loss is missing", "缺少 损失"),  # ... but where the entry says otherwise
+        ("  3 images\nsomething else\n", "  3 张图片\nsomething else\n"),  # line by line, with its indent
+        ("a.csv: too dark", "a.csv：太暗"),  # a message after the file that it is about
+        ("loss is missing; give one", "缺少 损失；请给出一个"),
+        ("loss is missing; no entry", "loss is missing; no entry"),  # no half sentences
+        ("expected a, b or c", "应为 a、b 或 c"),
+        ("expected a, b and 3 more", "应为 a, b 等，另有 3 个"),
+        ("", ""),
+    ],
+)
+def test_translate(entries, text, expected):
+    entries(ENTRIES)
+    assert translate(text) == expected
+
+
+def test_english_reads_no_catalogue(monkeypatch):
+    monkeypatch.setenv("BYHAND_LANGUAGE", "en")
+    monkeypatch.setattr(translation, "_line", None)
+    assert translate("3 images") == "3 images"
+
+
+def test_hostile_texts_are_fast(entries):
+    entries(ENTRIES | {"{a}, {b}, {c}, {d}, {e:,} of {f}": "{a}{b}{c}{d}{e}{f}"})
+    translate(", " * 900 + " of x" * 30)
+
+
+# The catalogue --------------------------------------------------------------------------------------------------------
+
+
+def _file():
+    return (messages.SOURCE / "messages" / "zh.po").read_text(encoding="utf-8")
+
+
+def test_entries_are_in_the_source():
+    known = {
+        line
+        for path in messages.source_files()
+        for _, text in messages.templates(path)
+        for line in messages.lines_of(text)
+    }
+    others = set(translation.parse_po("\n".join(re.findall(r"#: typer\n(.*\n.*)\n", _file()))))
+    assert [entry for entry in catalogue() if entry not in known | others] == []
+
+
+def test_entries_stand_once():
+    found = re.findall(r'^msgid (".*")$', _file(), re.M)
+    assert sorted({entry for entry in found if found.count(entry) > 1}) == []
+
+
+@pytest.mark.parametrize("part", ["slots", "spaces"])
+def test_entries_are_sound(part):
+    for source, text in catalogue().items():
+        slots, used = {name for name, _ in SLOT.findall(source)}, {name for name, _ in USE.findall(text)}
+        if part == "slots":
+            assert used <= slots, source
+            assert all(re.fullmatch(r"s\d?|verb|others", name) for name in slots - used), source  # English plurals
+        else:
+            assert not re.search(r"[\u4e00-\u9fff][A-Za-z0-9]|[A-Za-z0-9][\u4e00-\u9fff]", text), text
+            assert not re.search(r"[\u4e00-\u9fff][,;:!?]", text), text
+
+
+@pytest.mark.parametrize("folder", COMPLETE)
+def test_sentences_have_an_entry(folder):
+    lacking = [
+        f"{path.name}:{line}: {text}"
+        for path, line, text in messages.missing(folder)
+        if SENTENCE.search(re.sub(r"{[^}]*}", "", text)) and not text.startswith(NO_SENTENCES)
+    ]
+    assert lacking == []
+
+
+# The doors ------------------------------------------------------------------------------------------------------------
+
+
+def test_help(tmp_path):
+    done = byhand("predict", "--help", BYHAND_LANGUAGE="zh", folder=tmp_path)
+    assert done.code == 0 and "给图片分类" in done.out and "--top-k" in done.out
+    assert not re.search(r"[a-z]+ [a-z]+ [a-z]+ [a-z]+ [a-z]+", done.out)
+    assert "…" not in done.out.replace("]...", "")
+
+
+def test_error_line(chinese, tmp_path):
+    done = byhand("train", "nothere", folder=tmp_path)
+    assert done.code == 2 and done.complaint.startswith("没有叫 'nothere' 的架构、数据集或文件夹；")
+    assert (
+        byhand("train", "--epochs", "x", folder=tmp_path).complaint
+        == "--epochs 是 'x'；应为一个整数（见 byhand train --help）"
+    )
+
+
+def test_unknown_language_is_told(monkeypatch, tmp_path):
+    monkeypatch.setenv("BYHAND_LANGUAGE", "fr")
+    done = byhand("--version", folder=tmp_path)
+    assert done.code == 0 and done.complaint.startswith("BYHAND_LANGUAGE is 'fr'")
+
+
+def test_tables_are_aligned(chinese, tmp_path):
+    lines = byhand("show", "lenet5", folder=tmp_path).out.split("\n")
+    assert lines[1].split() == ["层", "算子", "输出", "参数量", "FLOPs", "感受野"]
+    columns = [cell_len(line) for line in lines[1:4]]
+    assert len(set(columns)) == 1
+
+
+def test_json_is_english(monkeypatch, tmp_path):
+    texts = []
+    for name in ("en", "zh"):
+        monkeypatch.setenv("BYHAND_LANGUAGE", name)
+        texts.append(byhand("data", "mnist", "--json", folder=tmp_path).out)
+    assert texts[0] == texts[1] and json.loads(texts[0])["name"] == "mnist"
+
+
+def test_training_and_its_report(chinese, tmp_path):
+    small_mnist(tmp_path / "digits", train=200, test=60)
+    done = byhand("train", "digits", "--model", "tiny", "--epochs", "1", "--output", "run", folder=tmp_path)
+    assert done.code == 0
+    for words in ("训练：200 张图片，测试：60", "第 1/1 轮  损失", "测试准确率", "已写入 run", "接下来："):
+        assert words in done.out
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert 'lang="zh"' in page and "训练诊断" in page
+    visible = re.sub(r"<style>.*?</style>|<[^>]*>", "\n", page, flags=re.DOTALL)
+    assert not SENTENCE.search(visible)
+    assert "accuracy" in (tmp_path / "run" / "log.jsonl").read_text(encoding="utf-8")  # programs read it
