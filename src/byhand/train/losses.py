@@ -185,7 +185,7 @@ def class_weights(given: Any, classes: Sequence[str], integer_names: bool = Fals
         weights = [1.0] * len(classes)
         for key, weight in given.items():
             name = str(key) if integer_names and hasattr(key, "__index__") else key
-            index = classes.index(name) if name in classes else name
+            index: Any = classes.index(name) if name in classes else name
             if not hasattr(index, "__index__") or not 0 <= index < len(classes):
                 raise UnknownNameError("class", str(key), classes)
             weights[index] = weight
