@@ -284,6 +284,26 @@ def test_fit_takes_plain_arrays_and_finds_the_classes(labels, classes):
     assert trained[0]["val_accuracy"] > 0.8
 
 
+def test_integers_are_class_numbers_whichever_occur():
+    model, rows = network(classes=("1", "2", "3")), DATA.labels > 0
+    right = model.evaluate(DATA.images[rows], DATA.labels[rows])
+    assert right == model.evaluate(DATA.images[rows], (DATA.labels[rows] + 1).astype(str))
+    with pytest.raises(bh.ArgumentError, match=r"labels go from 1 to 3, but .* has 3 classes, numbered from 0"):
+        model.evaluate(DATA.images, DATA.labels + 1)
+
+
+def test_integers_that_named_the_classes_are_names_from_then_on(tmp_path):
+    model, rows = network(classes=("0", "1", "2"), norm=False, dropout=0), DATA.labels == 0
+    model.fit(DATA.images, DATA.labels + 1, epochs=1, class_weight={1: 5}, quiet=True)
+    model.save(tmp_path / "model.safetensors")
+    for same in (model, bh.load(tmp_path / "model.safetensors")):
+        some = same.evaluate(DATA.images[rows], DATA.labels[rows] + 1)
+        assert some == same.evaluate(DATA.images[rows], ["1"] * int(rows.sum()))
+    assert bh.Trainer(model, bh.SGD(), class_weight={1: 5}).class_weight == (5, 1, 1)
+    with pytest.raises(bh.ArgumentError, match="labels hold '0'"):
+        model.evaluate(DATA.images, DATA.labels)
+
+
 def test_fit_refuses_labels_that_are_no_classes():
     with pytest.raises(bh.ArgumentError, match="labels hold 'cat'"):
         network().fit(DATA.images, ["cat"] * len(DATA))

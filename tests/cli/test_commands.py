@@ -267,11 +267,13 @@ def test_predict_points_to_trace_where_there_are_no_classes(foreign_onnx, tmp_pa
         (["--labels", "three.txt"], "three.txt has 3 class names, but its output fc (N, 4) gives 4"),
         (["--image-size", "0x5"], "--image-size is '0x5'; expected HEIGHTxWIDTH"),
         (["--image-size", "2x2"], "four.onnx is no ONNX model that byhand can use"),
+        (["--labels", "four.txt", "--output-name", "got b"], "it has no output 'got b'"),
     ],
 )
 def test_predict_refuses_wrong_options(foreign_onnx, tmp_path, words, complaint):
     _, path = foreign_onnx("four")
     (tmp_path / "three.txt").write_text("a\nb\nc\n")
+    (tmp_path / "four.txt").write_text("a\nb\nc\nd\n")
     done = byhand("predict", path.name, "photo.png", "--task", "classes", *words, folder=tmp_path)
     assert done.code == 2 and complaint in done.complaint and done.out == ""
 

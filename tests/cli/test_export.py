@@ -104,6 +104,9 @@ def test_an_onnx_file_goes_out_as_c_with_the_mean_that_is_given(tmp_path):
         (("--onnx", "nowhere/x.onnx"), "can't write nowhere/x.onnx"),
         (("--c", "c", "--data", "nosuch"), "there is no data set, folder or file 'nosuch'"),
         (("--c", "c", "--data", "color"), "28 x 28 x 1"),
+        (("--c", "c", "--label-column", "b"), "--label-column is for the table of --data; give --data with it"),
+        (("--c", "c", "--data", "color", "--label-column", "b"), "--label-column is for tables; color.npz is none"),
+        (("--c", "c", "--labels", "file"), "class names"),
     ],
 )
 def test_an_impossible_request_is_one_line(words, message, tmp_path):

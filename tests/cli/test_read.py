@@ -69,6 +69,19 @@ def test_json_tells_all_of_it(folder, tmp_path):
         assert [symbol["line"] for symbol in answer["digits"]] == sorted(symbol["line"] for symbol in answer["digits"])
 
 
+def test_unknown_mean_and_std_of_an_onnx_file_are_told(folder, tmp_path):
+    onnx, ours = pytest.importorskip("onnx"), pytest.importorskip("byhand.onnx")
+    ours.save(reader(), tmp_path / "digits.onnx")
+    proto = onnx.load(tmp_path / "digits.onnx")
+    del proto.metadata_props[:]
+    onnx.save(proto, tmp_path / "digits.onnx")
+    words = ["read", "digits.onnx", folder / "row.png"]
+    assert "does not contain the pixels' mean and std" in byhand(*words, folder=tmp_path).err
+    mean, std = (np.atleast_1d(value)[0] for value in (reader().mean, reader().std))
+    done = byhand(*words, "--mean", mean, "--std", std, folder=tmp_path)
+    assert done.out.startswith("721 04\n") and "mean and std" not in done.err
+
+
 def test_one_bad_photo_does_not_keep_the_others_from_being_read(folder, tmp_path):
     photos = [folder / name for name in ("note.png", "blank.png", "row.png", "none.png")]
     done = byhand("read", folder / "digits.safetensors", *photos, folder=tmp_path)

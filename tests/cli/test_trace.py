@@ -47,6 +47,13 @@ def test_the_table_is_what_trace_returns(folder):
         assert f"(N, {', '.join(map(str, array.shape[1:]))})" in line
 
 
+def test_the_names_of_classes_are_taken_from_a_file(folder, tmp_path):
+    (tmp_path / "names.txt").write_text("cat\ndog\n")
+    words = ("trace", folder / "broken.safetensors", folder / "photo.png", "--labels", tmp_path / "names.txt")
+    assert byhand(*words).code == 0
+    assert "names.txt has 2 class names, but lenet5 has 10" in byhand("trace", "lenet5", *words[2:]).complaint
+
+
 def test_the_table_marks_what_is_no_number(folder):
     rows = table(byhand("trace", "broken.safetensors", "photo.png", folder=folder).out)
     assert rows["block_0_conv"].endswith("%  <- NaN or infinity")

@@ -258,6 +258,9 @@ def test_resume_refuses_other_settings_and_other_data(small_data, tmp_path):
         ({"model": "x" * 500}, "there is no model"),
         ({"optimizer": {"kind": "SGD", "lr": "x"}}, "SGD: lr is 'x'"),
         ({"hand": "foot"}, "there is no hand 'foot'"),
+        ({"output_name": 3}, "has 3 as its output_name"),
+        ({"stop_when_learned": "no"}, "has 'no' as its stop_when_learned"),
+        ({"label_column": ["a"]}, "has ['a'] as its label_column"),
     ],
 )
 def test_a_changed_run_json_gets_one_line(change, says, small_data, tmp_path):

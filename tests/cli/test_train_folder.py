@@ -252,6 +252,37 @@ def test_transfer_learning_from_a_trained_network(colors, tmp_path, words, told)
     assert f"validation accuracy {accuracy:.2%}" in out and accuracy > 0.8
 
 
+def test_arrays_are_recorded_as_they_are_trained_on(tmp_path):
+    bh.models.create("tiny", ("a", "b"), (16, 16, 3), crop_pct=0.875).save(tmp_path / "base.safetensors")
+    labels = np.arange(12) % 2
+    images = np.random.default_rng(0).integers(0, 100, (12, 16, 16, 3)) + 100 * labels[:, None, None, None]
+    np.savez(tmp_path / "set.npz", x_train=images.astype(np.uint8), y_train=labels)
+    train(tmp_path / "set.npz", tmp_path / "run", "--from", tmp_path / "base.safetensors", "--epochs", 1)
+    assert bh.load(tmp_path / "run").crop_pct == 1
+
+
+def test_options_of_the_network_of_from(colors, tmp_path):
+    onnx, ours = pytest.importorskip("onnx"), pytest.importorskip("byhand.onnx")
+    ours.save(bh.models.create("tiny", 4, (16, 16, 3)), tmp_path / "open.onnx")
+    proto = onnx.load(tmp_path / "open.onnx")
+    del proto.metadata_props[:]
+    for size in proto.graph.input[0].type.tensor_type.shape.dim[2:]:
+        size.dim_param = "side"
+    onnx.save(proto, tmp_path / "open.onnx")
+    words = ("--from", tmp_path / "open.onnx", "--epochs", 1)
+    done = byhand("train", colors, *words, "--output", tmp_path / "run")
+    assert done.code == 2 and "--image-size HEIGHTxWIDTH" in done.complaint
+    given = ("--image-size", "24x24", "--mean", "0.25", "--std", "0.5", "--task", "classes")
+    done = byhand("train", colors, *words, *given, "--output", tmp_path / "run")
+    assert (done.code, "mean and std" in done.err) == (0, False), done.err
+    made = bh.load(tmp_path / "run")
+    assert made.input_shape == (24, 24, 3) and (made.mean, made.std) == (0.25, 0.5)
+    told = byhand("data", colors, *words[:2], *given, "-o", tmp_path / "sheet.png").out
+    assert "--image-size 24x24" in told and "--mean 0.25 --std 0.5 --task classes" in told
+    done = byhand("train", colors, "--mean", "0.5", "--model", "tiny")
+    assert "--mean is of the network of --from; give --from with it" in done.complaint
+
+
 def test_photos_use_transfer_learning_from_imagenet(tmp_path):
     out = train(write_image_folder(tmp_path / "photos", 4, size=(90, 80)), tmp_path / "run", "--epochs", 3)
     assert (

@@ -331,6 +331,18 @@ def test_floats_that_look_like_pixels_are_warned_of_in_training():
     assert trainer.model.preprocessing.reader == "digit"
 
 
+def test_a_training_in_python_records_what_load_did(tmp_path):
+    images = np.random.default_rng(0).integers(0, 1024, (8, 28, 28), np.uint16)
+    root = write_classes(tmp_path / "set", write_png, images, "png")
+    for pixel_range in (None, (0, 4095)):
+        train, _ = bh.data.load(root, pixel_range=pixel_range)
+        trainer = bh.Trainer(bh.models.create("article", train.classes), bh.SGD(lr=0.001), batch_size=4)
+        trainer.fit(train, epochs=1, quiet=True)
+        record = trainer.model.preprocessing
+        assert (record.crop_pct, record.pixel_range) == (1.0, pixel_range or (0, 1023))
+    assert bh.data.load("mnist", reader="picture")[0].take(2).preprocessing.reader == "picture"
+
+
 def test_a_range_of_another_kind_of_pixels_is_not_applied(tmp_path):
     record = Preprocessing("picture", 1.0, TypedRange(0, 1, "float"))
     write_tiff(tmp_path / "a.tif", (RAMP * 65535).astype(np.uint16))

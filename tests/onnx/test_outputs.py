@@ -267,6 +267,16 @@ def test_a_config_beside_the_file(tmp_path):
     np.testing.assert_allclose(ours(model), 1 / (1 + np.exp(-theirs(path))), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("mean", "std", "told"),
+    [("0,0,0", "255,255,255", (0, 1)), ("127.5", "255", (0.5, 1)), ("0.5", "0.25", (0.5, 0.25))],
+)
+def test_the_scale_of_a_normalization_in_the_metadata(mean, std, told, tmp_path):
+    path = write(tmp_path, [node("Softmax", ["z"], ["y"], axis=1)], metadata={"mean": mean, "std": std})
+    model = load(path)
+    assert np.all(np.equal(model.mean, told[0])) and np.all(np.equal(model.std, told[1]))
+
+
 def test_a_size_in_the_metadata(tmp_path):
     path = write(tmp_path, [node("Softmax", ["z"], ["y"], axis=1)], x=("N", 3, "h", "w"), metadata={"imgsz": "[8, 8]"})
     assert load(path).input_shape == (8, 8, 3)

@@ -356,6 +356,16 @@ def test_create_never_writes_over_a_run(tmp_path):
     assert run.settings == {"a": 1}
 
 
+def test_create_keeps_out_of_a_folder_with_other_files(tmp_path):
+    (tmp_path / ".hidden").write_text("")
+    bh.Run.create(tmp_path, {})
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "log.csv").write_text("mine")
+    with pytest.raises(bh.FileError, match=r"photos is not empty; choose a new folder for the run"):
+        bh.Run.create(tmp_path / "photos", {})
+    assert [path.name for path in (tmp_path / "photos").iterdir()] == ["log.csv"]
+
+
 def test_create_reports_an_unwritable_folder(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(bh.FileError, match=r"can't make the folder .*file"):

@@ -8,7 +8,20 @@ import numpy as np
 import typer
 
 from byhand.cli import defaults
-from byhand.cli.command import DATA, MODEL, AsJson, PixelRangeText, Reader, command, option, output_option
+from byhand.cli.command import (
+    DATA,
+    MODEL,
+    AsJson,
+    Mean,
+    OutputName,
+    PixelRangeText,
+    Reader,
+    Std,
+    Task,
+    command,
+    option,
+    output_option,
+)
 from byhand.cli.model_argument import format_shape, parse_image_size
 from byhand.cli.output_file import check_output
 from byhand.cli.progress_bar import ProgressBar
@@ -65,6 +78,10 @@ def data(
             "--from", metavar="NETWORK", panel=MODEL, help="Prepare images for transfer learning from this network."
         ),
     ] = None,
+    output_name: OutputName = None,
+    mean: Mean = None,
+    std: Std = None,
+    task: Task = None,
     pixel_range: PixelRangeText = None,
     reader: Reader = None,
     output: Annotated[Path | None, output_option("PNG file.", "DATA-sheet.png")] = None,
@@ -84,6 +101,10 @@ def data(
             "reader": reader,
             "model": model,
             "from": pretrained,
+            "output_name": output_name,
+            "mean": mean,
+            "std": std,
+            "task": task,
             "size": None if size is None else list(parse_image_size(size)),
         }
         listing = find_data(given, bar)
@@ -127,6 +148,10 @@ def data(
         "--image-size": size,
         "--model": model,
         "--from": pretrained,
+        "--output-name": output_name,
+        "--mean": mean,
+        "--std": std,
+        "--task": task,
         "--pixel-range": pixel_range,
         "--reader": reader,
         "--path-column": path_column,

@@ -62,8 +62,9 @@ def resolve(given: Settings, listing: ImageSource) -> tuple[Settings, list[str]]
         )
     if settings.get("from", "none") == "none":
         settings.pop("from", None)
-        if given.get("output_name") is not None:
-            raise ArgumentError("--output-name is of the ONNX file of --from; give --from with it")
+        for name in ("output_name", "mean", "std", "task"):
+            if given.get(name) is not None:
+                raise ArgumentError(f"--{name.replace('_', '-')} is of the network of --from; give --from with it")
         if given.get("unfreeze") is not None:
             raise ArgumentError(
                 "--unfreeze is for transfer learning, and this network is trained from scratch; give --from with it"

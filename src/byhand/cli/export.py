@@ -16,6 +16,7 @@ from byhand.cli.command import (
     TRAINED_MODEL,
     AsJson,
     ImageSize,
+    Labels,
     Mean,
     OutputName,
     PixelRangeText,
@@ -30,10 +31,10 @@ from byhand.cli.look import find_run, render_page
 from byhand.cli.model_argument import check_weights, format_shape, open_model, print_note, resolve_preprocessing
 from byhand.cli.output_file import check_output
 from byhand.cli.run_settings import read_settings
+from byhand.cli.table_options import ImageFolder, LabelColumn, PathColumn, SplitColumn, ValidationFold, table_options
 from byhand.cli.training_setup import find_as_trained, load_sets
 from byhand.console import say, table_lines
 from byhand.data import Dataset
-from byhand.data.tables.table_options import TABLE_OPTIONS
 from byhand.errors import ArgumentError, FileError
 from byhand.export import ExportReport, check_folder, to_c
 from byhand.export.layer_errors import LayerError
@@ -69,6 +70,12 @@ def export(
         str | None,
         option(panel=DATA, help="Data set for calibration and test of the C code.", show_default="the run's"),
     ] = None,
+    path_column: PathColumn = None,
+    label_column: LabelColumn = None,
+    split_column: SplitColumn = None,
+    validation_fold: ValidationFold = None,
+    image_folder: ImageFolder = None,
+    labels: Labels = None,
     mean: Mean = None,
     std: Std = None,
     reader: Reader = None,
@@ -92,18 +99,27 @@ def export(
         raise ArgumentError("no format given; give --html, --onnx FILE, --c DIR, or several")
     if c is None and (int8 or data is not None):
         raise ArgumentError("--int8 and --data are options of the C code; give --c DIR with them")
+    columns = {
+        "path_column": path_column,
+        "label_column": label_column,
+        "split_column": split_column,
+        "validation_fold": validation_fold,
+        "image_folder": None if image_folder is None else str(image_folder.resolve()),
+    }
+    if data is None and (given := table_options(columns).given):
+        raise ArgumentError(f"{', '.join(given)} is for the table of --data; give --data with it")
     if softmax and onnx is None:
         raise ArgumentError("--softmax is an option of the ONNX file; give --onnx FILE with it")
     if c is not None:
         check_folder(c)
     if html:
         page = page or (Path(run) / CLASSIFIER_FILE if find_run(run) else Path(f"{Path(run).stem}-{CLASSIFIER_FILE}"))
-    network = open_model(run, size, trained=True, output=output_name, task=task)
-    note = resolve_preprocessing(network, run, mean, std, None, reader, pixel_range)
+    network = open_model(run, size, trained=True, output=output_name, task=task, labels=labels)
+    note = resolve_preprocessing(network, run, mean, std, labels, reader, pixel_range)
     for path, option_name in ((onnx, "--onnx"), (page, "FILE")):
         if path is not None:
             check_output(path, option_name)
-    found = None if c is None else _data(network, run, data)
+    found = None if c is None else _data(network, run, data, columns)
     if int8 and found is None:
         raise ArgumentError(f"{run} does not contain its training data's name; give --data DATA to calibrate int8")
     check_weights(network)
@@ -138,11 +154,13 @@ def export(
         _print(network, c, done)
 
 
-def _data(network: nn.Model, run: str, data: str | None) -> tuple[Dataset, Dataset] | None:
-    """Return the training and the test set, of --data or the run; None where neither is known."""
+def _data(
+    network: nn.Model, run: str, data: str | None, columns: dict[str, str | None]
+) -> tuple[Dataset, Dataset] | None:
+    """Return the training and the test set, of --data and the options of its table, or the run; None where none is known."""
     settings = read_settings(found) if (found := find_run(run)) else {}
     if data is not None:  # another set, with other columns
-        settings = {name: value for name, value in settings.items() if name not in TABLE_OPTIONS} | {"data": data}
+        settings |= {**columns, "data": data}
     if not isinstance(settings.get("data"), str):
         return None
     sets = load_sets(settings, find_as_trained(settings, network), network.input_shape, network.crop_pct or 1.0)

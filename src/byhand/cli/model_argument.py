@@ -111,7 +111,9 @@ def _from_onnx(
     except FileError as error:
         told = str(error).replace("input_shape=(height, width, channels)", "--image-size HEIGHTxWIDTH")
         told = told.replace("output=NAME", "--output-name NAME").replace("task='", "--task '")
-        raise type(error)(told.replace("got ", f"{labels} has ", 1) if labels is not None else told) from None
+        count = "" if names is None else f"{len(names)} class names"
+        told = told.replace(f"got {count}", f"{labels} has {count}", 1) if count else told
+        raise type(error)(told) from None
     for note in notes:
         print_note(printable(f"{path}: {note}"))
     return network

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from byhand.cli.command import MODEL, AsJson, command, output_option
-from byhand.cli.model_argument import open_model
+from byhand.cli.command import MODEL, AsJson, Mean, OutputName, Std, command, output_option
+from byhand.cli.model_argument import open_model, resolve_preprocessing
 from byhand.cli.output_file import check_output
 from byhand.console import say, table_lines
 from byhand.data import digit_segmentation
@@ -28,6 +28,9 @@ def read(
     ],
     photos: Annotated[list[Path], typer.Argument(metavar="PHOTO", help="Photos of paper or of a blackboard.")],
     output: Annotated[Path | None, output_option("PNG file of the photo with boxes drawn.", "PHOTO-read.png")] = None,
+    mean: Mean = None,
+    std: Std = None,
+    output_name: OutputName = None,
     as_json: AsJson = False,
 ) -> None:
     """Read the handwritten digits on a photo: text line by line, boxes, and confidences.
@@ -42,8 +45,9 @@ def read(
         )
     from byhand.report.digit_reader import check_reads_digits  # noqa: PLC0415  (byhand.report imports matplotlib)
 
-    network = open_model(run, trained=True)
+    network = open_model(run, trained=True, output=output_name)
     check_reads_digits(network)
+    resolve_preprocessing(network, run, mean, std)  # of the pixels alone: what is assumed of files is of no matter here
     readings, failed = [], False
     for photo in photos:
         try:

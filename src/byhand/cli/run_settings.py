@@ -6,6 +6,7 @@ from typing import Any
 from byhand.cli.defaults import Settings
 from byhand.data.augment import Augment
 from byhand.data.preprocessing import Preprocessing
+from byhand.data.tables.table_options import TABLE_OPTIONS
 from byhand.errors import ByhandError, FileError
 from byhand.train import Run
 from byhand.train.settings import from_json
@@ -71,6 +72,10 @@ CHECKS: dict[str, Callable[[Any], bool]] = {
     "data": _is_text,
     "model": _is_text,
     "from": _is_text,
+    "output_name": _is_text,
+    "mean": _is_text,
+    "std": _is_text,
+    "task": _is_text,
     "hand": _is_text,
     "tta": _is_text,
     "reader": _is_text,
@@ -86,6 +91,7 @@ CHECKS: dict[str, Callable[[Any], bool]] = {
     "lr": _is_number,
     "label_smoothing": _is_number,
     "validation_fraction": _is_number,
+    "stop_when_learned": _is_flag,
     "stream": _is_flag,
     "sync_batchnorm": _is_flag,
     "size": _is_size,
@@ -93,4 +99,4 @@ CHECKS: dict[str, Callable[[Any], bool]] = {
     "pixels": _is_normalization,
     "optimizer": _is_registered,
     "schedule": _is_registered,
-}
+} | dict.fromkeys(TABLE_OPTIONS, _is_text)

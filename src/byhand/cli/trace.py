@@ -14,6 +14,7 @@ from byhand.cli.command import (
     OUTPUT,
     AsJson,
     ImageSize,
+    Labels,
     Mean,
     OutputName,
     PixelRangeText,
@@ -56,6 +57,7 @@ def trace(
     max_maps: Annotated[
         int, option(panel=OUTPUT, help="Number of maps to draw, the most active ones.")
     ] = DEFAULT_MAX_MAPS,
+    labels: Labels = None,
     mean: Mean = None,
     std: Std = None,
     reader: Reader = None,
@@ -73,10 +75,10 @@ def trace(
         raise ArgumentError("--output, --scale-each and --max-maps are of a drawing; give --layer NAME with them")
     if layer is not None and as_json:
         raise ArgumentError("--json prints the table, --layer draws an image; give one of them")
-    network = open_model(model, size, output=output_name, task=task)
+    network = open_model(model, size, output=output_name, task=task, labels=labels)
     name = None if layer is None else tensor_of(network, layer, model)
     path = Path(f"{name}.png") if output is None else output
-    note = resolve_preprocessing(network, model, mean, std, None, reader, pixel_range)
+    note = resolve_preprocessing(network, model, mean, std, labels, reader, pixel_range)
     pixels = image_reader(network, note)(image)
     if name is not None:
         check_output(path)

@@ -58,7 +58,8 @@ def learning_rate(setup: TrainingSetup, budget: TimeBudget | None, bar: Progress
     bar.begin(task)
     if budget is not None:
         budget.step_seconds = trial_step_seconds(setup.trainer, setup.train)
-        steps = affordable_steps(min(RANGE_TEST_FRACTION * budget.seconds, budget.left), budget.step_seconds)
+        left = setup.trainer.comm.broadcast(budget.left)  # clocks of ranks differ
+        steps = affordable_steps(min(RANGE_TEST_FRACTION * budget.seconds, left), budget.step_seconds)
     if not steps:
         share = f"{RANGE_TEST_FRACTION:.0%} of the time"
         origin = f"the default of {setup.settings['optimizer']}; a range test would take more than {share}"

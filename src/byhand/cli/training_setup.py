@@ -81,6 +81,8 @@ def start(given: defaults.Settings, output: Path | None, started: float, bar: Pr
         raise ArgumentError(f"--minutes is {given['minutes']:g}; expected a number above 0")
     check_choice("--tta", given.get("tta"), TTA)
     check_choice("--hand", given.get("hand"), HANDS)
+    if output is not None:
+        Run(output).check_new()  # before minutes of reading data
     given = {"data": "mnist"} | {name: value for name, value in given.items() if value is not None}
     minutes, planned = given.pop("minutes", None), "epochs" not in given
     budget = None if minutes is None else TimeBudget(minutes, started)
@@ -163,7 +165,7 @@ def _set_up(
     if source is None:
         setup = _from_scratch(settings, sets, notes, run, trainer)
     else:
-        setup = _from_pretrained(settings, sets, notes, run, trainer, source, crop, bar)
+        setup = _from_pretrained(settings, sets, notes, run, trainer, source, bar)
     if settings.get("tta") == "flip":
         setup.tta_model = setup.model.with_flip_tta()
         setup.notes.append("test-time augmentation: the mean of the logits of each image and its horizontal flip")
@@ -210,7 +212,7 @@ def source_and_shape(settings: defaults.Settings, listing: ImageSource) -> tuple
     if "from" not in settings:
         return None, listing.shape if sides is None else (*sides, listing.channels), 1.0
     source = _source(settings)
-    if sides is not None:
+    if sides is not None and source.input_shape[:2] != tuple(sides):
         raise ArgumentError(
             f"--image-size is for a new network; {settings['from']} takes {format_shape(source.input_shape)}"
         )
@@ -240,7 +242,6 @@ def _from_pretrained(
     run: Run,
     trainer: Trainer | None,
     source: nn.Model,
-    crop: float,
     bar: ProgressBar,
 ) -> TrainingSetup:
     """Set up transfer learning: a new classifier, and unfrozen layers below it, on features that are computed once."""
@@ -248,7 +249,7 @@ def _from_pretrained(
         ours, theirs = format_shape(sets.train.shape), format_shape(source.input_shape)
         raise ArgumentError(f"the images are {ours}, but {settings['from']} takes {theirs}; use --model small")
     classes, seed = list(sets.train.classes), settings["seed"]
-    source.preprocessing = replace(sets.preprocessing, crop_pct=crop, mean=source.mean, std=source.std)
+    source.preprocessing = replace(sets.preprocessing, mean=source.mean, std=source.std)
     settings["model"] = source.name
     if settings["unfreeze"] == ALL:
         settings.setdefault("augment", defaults.augmentation(sets.train.shape, sets.train.classes))
@@ -287,12 +288,15 @@ def _from_pretrained(
 
 
 def _source(settings: defaults.Settings) -> nn.Model:
-    source = open_model(settings["from"], trained=True, output=settings.get("output_name"))
+    sides, is_onnx = settings.get("size"), settings["from"].lower().endswith(".onnx")
+    size = "x".join(map(str, sides)) if sides is not None and is_onnx else None  # of images that a file leaves open
+    output, task = settings.get("output_name"), settings.get("task")
+    source = open_model(settings["from"], size, trained=True, output=output, task=task)
     if len(source.input_shape) != 3 or source.task == "features":
         raise ArgumentError(
             f"{settings['from']} is no image classifier: its output gives {source.task}; use another --from, or --output-name"
         )
-    resolve_preprocessing(source, settings["from"], None, None, reader="picture")
+    resolve_preprocessing(source, settings["from"], settings.get("mean"), settings.get("std"), reader="picture")
     return source
 
 

@@ -129,6 +129,8 @@ def load(
     *,
     validation_fraction: float = VALIDATION_FRACTION,
     seed: int = 0,
+    pixel_range: PixelRange | None = None,
+    reader: str | None = None,
     table: TableOptions = NO_OPTIONS,
 ) -> tuple[Dataset, Dataset]:
     """Return a data set's training set and its held-out set: the validation images, else the test images.
@@ -136,15 +138,15 @@ def load(
     source: "mnist"; a folder of images, a folder a class, split into train/, val/ and test/ or not; a folder with MNIST's
     four IDX files, plain or gzipped, as Fashion-MNIST and EMNIST have them too; an .npz file; a table (.csv, .tsv, .txt,
     .jsonl) of paths and labels, or of pixels. validation_fraction: of each class, set aside from a data set without splits;
-    seed: of that draw; table: the columns of a table, where it does not tell them itself. `find(source).sets(...)` gives
-    more: other sizes, all three sets, and the unreadable files.
+    seed: of that draw; pixel_range, reader, table: as `find` takes them. `find(source).sets(...)` gives more: other sizes, all
+    three sets, and the unreadable files.
     Raises UnknownNameError for a name that is neither, FileError for what can't be read, ArgumentError for a single class.
 
     >>> train, test = load("mnist")
     >>> train.images.shape, test.classes[7]
     ((60000, 28, 28, 1), '7')
     """
-    sets = find(source, table=table).sets()
+    sets = find(source, pixel_range=pixel_range, reader=reader, table=table).sets()
     if sets.held_out is None:
         sets = sets.split(validation_fraction, seed)
     if sets.held_out is None:

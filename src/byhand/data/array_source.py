@@ -1,7 +1,7 @@
 """A data set that is stored as arrays: MNIST, IDX files, an .npz."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,6 +25,7 @@ class ArraySource:
     parts: Mapping[str, Dataset]
     pixel_range: PixelRange | None = None  # of the arrays that were not uint8
     notes: tuple[str, ...] = ()
+    preprocessing: Preprocessing = Preprocessing(crop_pct=1.0)  # noqa: RUF009  (frozen)
     photos = False  # arrays don't tell whether they were photos
 
     @classmethod
@@ -42,12 +43,13 @@ class ArraySource:
         """
         train = parts["train"]
         if reader is None:
-            reader = "digit" if train.reader == "digit" or is_mnist(train.images) else "picture"
+            known = train.preprocessing is not None and train.preprocessing.reader == "digit"
+            reader = "digit" if known or is_mnist(train.images) else "picture"
         if reader == "digit" and train.shape != DIGIT_SHAPE:
             raise ArgumentError(f"--reader digit gives images of 28 x 28 x 1; those of {train.name} are {train.shape}")
         if reader == "picture" and train.shape == DIGIT_SHAPE and train.classes == tuple("0123456789"):
             notes = (*notes, "image files are read as they are; --reader digit centers each digit as in MNIST")
-        return cls({part: replace(dataset, reader=reader) for part, dataset in parts.items()}, pixel_range, notes)
+        return cls(parts, pixel_range, notes, Preprocessing(reader, 1.0, pixel_range))
 
     @property
     def name(self) -> str:
@@ -85,9 +87,8 @@ class ArraySource:
             ours, wanted = (" x ".join(map(str, sizes)) for sizes in (self.shape, shape))
             raise ArgumentError(f"the images of {self.name} are {ours}; arrays are not made into {wanted}")
         check_classes(self.parts["train"].labels, self.parts["train"].classes, self.name)
-        train = self.parts["train"]
-        record = Preprocessing(train.reader, 1.0, self.pixel_range)
-        return Splits(train, self.parts.get("val"), self.parts.get("test"), self.notes, preprocessing=record)
+        val, test = self.parts.get("val"), self.parts.get("test")
+        return Splits(self.parts["train"], val, test, self.notes, preprocessing=self.preprocessing)
 
 
 def _count(images: Dataset) -> list[int]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from byhand.data.lazy_images import LazyImages
+from byhand.data.preprocessing import Preprocessing
 from byhand.errors import ArgumentError, ShapeError
 from byhand.shapes import Array
 
@@ -18,7 +19,8 @@ class Dataset:
     Labels of another integer type are converted. They may also be floating-point targets: soft labels or several labels an
     image, (N, classes); of two classes also the probability of the second, (N, 1); or, without classes, numbers (N, ...).
     Images are taken as they are, without resizing, cropping or scaling; they may also be `LazyImages`, which are decoded when
-    they are indexed. files: their names, or empty; reader: how a file becomes such an image, `Preprocessing.reader`.
+    they are indexed. files: their names, or empty; preprocessing: how a file becomes such an image, where it is known (mean
+    and std are the network's).
 
     Raises ShapeError for wrong axes or lengths, ArgumentError for a wrong type, label or class name.
 
@@ -32,7 +34,7 @@ class Dataset:
     classes: tuple[str, ...]
     name: str = ""
     files: tuple[str, ...] = ()
-    reader: str = "picture"
+    preprocessing: Preprocessing | None = None
 
     def __post_init__(self) -> None:
         images = self.images if isinstance(self.images, LazyImages) else np.asarray(self.images)
@@ -121,4 +123,4 @@ class Dataset:
         """Return examples by a slice (views) or by their indices (copies of the images, unless they are in files)."""
         images = self.images.take(rows) if isinstance(self.images, LazyImages) else self.images[rows]
         files = tuple(np.asarray(self.files, object)[rows]) if self.files else ()
-        return Dataset(images, self.labels[rows], self.classes, self.name, files, self.reader)
+        return Dataset(images, self.labels[rows], self.classes, self.name, files, self.preprocessing)

@@ -203,7 +203,7 @@ class FileSource:
             part = "train" if part == "all" else part
             labels = np.array([place[pairs[row][1]] for row in known], np.int64)
             files = tuple(self.found.shown(pairs[row][0]) for row in known)
-            made[part] = Dataset(images, labels, classes, self.name, files, self.reader)
+            made[part] = Dataset(images, labels, classes, self.name, files)
             if stream:
                 digests[part] = [self.infos[pairs[row][0]].digest for row in known]
         check_classes(made["train"].labels, classes, str(self.found.root))

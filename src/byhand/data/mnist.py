@@ -18,6 +18,7 @@ import numpy as np
 from byhand.data import idx
 from byhand.data.dataset import Dataset
 from byhand.data.open_file import open_regular_file
+from byhand.data.preprocessing import Preprocessing
 from byhand.errors import FileError
 from byhand.files import cache_folder, write_whole
 from byhand.shapes import Array
@@ -80,7 +81,7 @@ def load() -> tuple[Dataset, Dataset]:
 def _dataset(images: Array, labels: Array) -> Dataset:
     labels = labels.astype(np.int64)
     labels.flags.writeable = False
-    return Dataset(images[..., None], labels, tuple("0123456789"), "mnist", reader="digit")
+    return Dataset(images[..., None], labels, tuple("0123456789"), "mnist", preprocessing=Preprocessing("digit", 1.0))
 
 
 def is_mnist(images: Array) -> bool:

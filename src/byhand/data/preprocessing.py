@@ -81,11 +81,11 @@ class Preprocessing:
             raise ArgumentError("std is 0; expected numbers to divide by")
         return replace(changed, mean=mean, std=std)
 
-    def trained_on(self, dtype: npt.DTypeLike, reader: str) -> "Preprocessing":
-        """Return the record after a training on images of a dtype, whose files are read by `reader`."""
+    def trained_on(self, dtype: npt.DTypeLike, record: "Preprocessing | None") -> "Preprocessing":
+        """Return the record after a training on images of a dtype; record: of these images, but for mean and std."""
         if dtype != np.uint8:
             return replace(self, reader="array")
-        return self if reader == "picture" else replace(self, reader=reader)
+        return self if record is None else replace(record, mean=self.mean, std=self.std)
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as JSON has it."""

@@ -35,6 +35,10 @@ class Splits:
     preprocessing: Preprocessing = Preprocessing(crop_pct=1.0)  # noqa: RUF009  (frozen)
     digests: Mapping[str, Sequence[bytes]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        for name, dataset in self.parts.items():
+            object.__setattr__(self, name, replace(dataset, preprocessing=self.preprocessing))
+
     @property
     def held_out(self) -> Dataset | None:
         """The set that training is evaluated on: the validation set, else the test set."""

@@ -37,5 +37,6 @@ def with_flip_tta(model: Model) -> Model:
     weight = both.add_tensor(half, (1,), "state", None, init.constant(0.5))
     logits = (tensors[model.logits.name] + flipped[model.logits.name]) * weight
     tta_model = Model(both.input, logits, **model.output_settings)
+    tta_model.classes_are_integers = model.classes_are_integers
     copy_weights(tta_model, model)
     return tta_model

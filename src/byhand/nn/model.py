@@ -91,6 +91,7 @@ class Model(ModelSettings):
         self.auxiliary = tuple((tensor, float(weight)) for tensor, weight in auxiliary)
         self.answer = read_output(inputs.graph, outputs, classes, task or inherited_task(outputs, classes))
         self.logits = self.answer.logits
+        self.classes_are_integers = False  # whether `fit` named the classes after integer labels
         self.graph = inputs.graph.up_to(outputs, self.logits, *(tensor for tensor, _ in self.auxiliary))
         self.output, self.name, self.dtype = outputs, name, np.dtype(dtype)
         changes = {"mean": mean, "std": std, "crop_pct": crop_pct}

@@ -54,6 +54,8 @@ def record(model: Model) -> tuple[dict[str, Any], dict[str, Array]]:
         "dtype": model.dtype.name,
         "graph": to_json(model.graph, model.output, model.auxiliary),
     }
+    if model.classes_are_integers:
+        metadata["classes_are_integers"] = True
     return metadata, model.parameters | vars(model.state)
 
 
@@ -133,7 +135,7 @@ def _model(metadata: Any) -> Model:
         raise FileError("its classes are no list of names")
     if metadata["dtype"] not in ("float32", "float64"):  # NumPy evaluates what stands in other type names
         raise FileError(f"its dtype is {str(metadata['dtype'])[:40]!r}; expected 'float32' or 'float64'")
-    return Model(
+    model = Model(
         graph.input,
         output,
         name=str(metadata["name"]),
@@ -144,6 +146,8 @@ def _model(metadata: Any) -> Model:
         preprocessing=_preprocessing(metadata),
         task=metadata.get("task"),  # absent in files of older versions: read from the graph
     )
+    model.classes_are_integers = metadata.get("classes_are_integers") is True
+    return model
 
 
 def _preprocessing(metadata: Any) -> Preprocessing:

@@ -99,7 +99,7 @@ def with_names(output: OutputSpec, names: Sequence[str]) -> OutputSpec:
     return output._replace(classes=tuple(names))
 
 
-def inherited_task(output: Tensor, classes: Sequence[str] | None) -> str | None:
+def inherited_task(output: Tensor, classes: Sequence[str] | int | None) -> str | None:
     """Return the task of a model that was called as a layer, where its output is the network's own; None for another output.
 
     classes: those that the network is given, which only classes and labels have.

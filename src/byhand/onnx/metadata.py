@@ -67,9 +67,8 @@ def _foreign(entries: dict[str, str]) -> dict[str, Any]:
             found |= {"classes": names, "classes_key": key}
             break
     numbers = {key: _numbers(entries.get(key, "")) for key in ("mean", "std", "imgsz")}
-    scale = (
-        255.0 if any(number > 2 for number in numbers["mean"] or numbers["std"]) else 1.0
-    )  # pixels 0 to 255, or 0 to 1
+    in_bytes = any(number > 2 for number in [*numbers["mean"], *numbers["std"]])
+    scale = 255.0 if in_bytes else 1.0  # pixels 0 to 255, or 0 to 1
     for key in ("mean", "std"):
         if len(numbers[key]) in (1, 3) and (key == "mean" or all(numbers[key])):
             found[key] = [number / scale for number in numbers[key]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,10 @@ from byhand.ops.op import Array
 def as_dataset(model: Model, images: Any, labels: Any = None, *, find_classes: bool = False) -> Dataset:
     """Return images and labels as a Dataset; a Dataset, or a pair (images, labels), is taken as one.
 
-    images: (N, H, W, C) uint8 or floating point; gray ones also (N, H, W) or rows (N, H W). labels: class numbers from 0 or
-    class names, (N,) or (N, 1); soft labels, several labels an image, or numbers, (N, outputs).
-    find_classes: labels of a training: where the model's classes have no names but numbers, they get those of the labels.
+    images: (N, H, W, C) uint8 or floating point; gray ones also (N, H, W) or rows (N, H W). labels: integers, which are class
+    numbers from 0, or class names, (N,) or (N, 1); soft labels, several labels an image, or numbers, (N, outputs).
+    find_classes: labels of a training: where the model's classes have no names but numbers, they get those of the labels. If
+    these are integers such as 1, 2, 3, integers are names of this model's classes from then on.
     Raises ShapeError or ArgumentError where they do not fit the model.
 
     >>> import byhand as bh
@@ -74,20 +76,27 @@ def _labels(model: Model, labels: Array, find_classes: bool) -> Array:
         return labels.astype(np.float32) if labels.dtype.kind in "fiub" else labels
     if labels.dtype.kind == "f" and np.array_equal(labels, np.rint(labels)):  # as a table has them
         labels = labels.astype(np.int64)
-    if labels.dtype.kind == "b":
+    if labels.dtype.kind == "b" or (labels.dtype.kind == "O" and all(isinstance(label, Integral) for label in labels)):
         labels = labels.astype(np.int64)
     if labels.dtype.kind == "f" and model.answer.binary:  # the probability of the second class
         return labels.astype(np.float32)[:, None]
+    integers = labels.dtype.kind in "iu"
+    in_range = integers and (not labels.size or 0 <= labels.min() <= labels.max() < len(model.classes))
+    if in_range and not model.classes_are_integers:
+        return labels.astype(np.int64)
     found, indices = np.unique(labels, return_inverse=True)
     names = [str(value) for value in found.tolist()]
     numbered = model.classes == tuple(map(str, range(len(model.classes))))
-    if set(names) <= set(model.classes):
+    if set(names) <= set(model.classes) and (model.classes_are_integers or not integers):
         return _by_name(model.classes, names)[indices]
-    if labels.dtype.kind in "iu" and not numbered and found[0] >= 0 and found[-1] < len(model.classes):
-        return labels.astype(np.int64)
     if find_classes and numbered and len(names) == len(model.classes):
-        model.classes = tuple(names)
+        model.classes, model.classes_are_integers = tuple(names), integers
         return indices
+    if integers and not model.classes_are_integers:
+        raise ArgumentError(
+            f"labels go from {found[0]} to {found[-1]}, but {model.name} has {len(model.classes)} classes, numbered from 0; "
+            "give such numbers, or the names as strings"
+        )
     unknown = next(name for name in names if name not in model.classes)
     raise ArgumentError(
         f"labels hold {unknown!r} ({len(names)} values in all), none of the {len(model.classes)} classes of {model.name}: "

@@ -32,7 +32,6 @@ from byhand.ops.op import Array, CallSpec, Op
 from byhand.shapes import Shape, number
 
 LOSSES = ("cross_entropy", "mse", "bce")
-BALANCED = "balanced"
 SUM_TOLERANCE = 1e-3  # of the probabilities of a soft label
 LossFunction = Callable[[Array, Array], tuple[float, Array]]
 
@@ -67,7 +66,9 @@ class Loss:
             raise ArgumentError(f"Trainer: there is no loss '{kind}'; {LOSS_NAMES[kind]}")
         if not callable(kind) and kind not in LOSSES:
             raise UnknownNameError("loss", str(kind), LOSSES)
-        weights = None if class_weight is None else class_weights(class_weight, model.classes)
+        weights = (
+            None if class_weight is None else class_weights(class_weight, model.classes, model.classes_are_integers)
+        )
         if kind != "cross_entropy" and (label_smoothing or weights):
             raise ArgumentError("Trainer: label_smoothing and class_weight are for loss='cross_entropy'")
         if kind == "cross_entropy" and model.classes and not model.learns_classes:
@@ -203,8 +204,10 @@ def _check_task(model: Model, kind: str | LossFunction) -> None:
         )
 
 
-def class_weights(given: Any, classes: Sequence[str]) -> tuple[float, ...]:
+def class_weights(given: Any, classes: Sequence[str], integer_names: bool = False) -> tuple[float, ...]:
     """Return a weight for each class: given in order, or by class number or name, 1 for those that are not named.
+
+    integer_names: whether an integer is a class's name, as after a training on such labels, not its number.
 
     >>> class_weights({"dog": 3}, ("cat", "dog"))
     (1.0, 3.0)
@@ -217,7 +220,8 @@ def class_weights(given: Any, classes: Sequence[str]) -> tuple[float, ...]:
     if isinstance(given, Mapping):
         weights = [1.0] * len(classes)
         for key, weight in given.items():
-            index = classes.index(key) if key in classes else key
+            name = str(key) if integer_names and hasattr(key, "__index__") else key
+            index: Any = classes.index(name) if name in classes else name
             if not hasattr(index, "__index__") or not 0 <= index < len(classes):
                 raise UnknownNameError("class", str(key), classes)
             weights[index] = weight

@@ -57,11 +57,17 @@ class Run:
     def create(cls, folder: str | os.PathLike[str], settings: dict[str, Any]) -> Run:
         """Make the folder of a new run; a folder that holds a run is never overwritten."""
         run = cls(folder)
-        if run._settings.exists():
-            raise FileError(f"{folder} holds a run already; choose another --output, or continue it: --resume")
+        run.check_new()
         _make(run.folder)
         write_whole(run._settings, (json.dumps(plain(settings), indent=2) + "\n").encode())
         return run
+
+    def check_new(self) -> None:
+        """Raise a FileError for a folder that holds a run, or files that a run might overwrite; hidden ones are no matter."""
+        if self._settings.exists():
+            raise FileError(f"{self.folder} holds a run already; choose another --output, or continue it: --resume")
+        if self.folder.is_dir() and any(not path.name.startswith(".") for path in self.folder.iterdir()):
+            raise FileError(f"the folder {self.folder} is not empty; choose a new folder for the run")
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Run:
