@@ -105,7 +105,8 @@ def inherited_task(output: Tensor, classes: Sequence[str] | int | None) -> str |
     classes: those that the network is given, which only classes and labels have.
     """
     task: str | None = output.graph.tasks.get(output.name)
-    return task if classes is None or (len(classes) and task in ("classes", "labels")) else None
+    has_names = classes is not None and (isinstance(classes, int) or len(classes) > 0)
+    return task if classes is None or (has_names and task in ("classes", "labels")) else None
 
 
 def _default_count(task: str, outputs: int) -> int:
