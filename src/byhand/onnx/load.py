@@ -33,7 +33,8 @@ from byhand.shapes import Shape
 MAX_OUTPUTS = 64  # that are compared, to find the classes among them
 # A weight of more bytes is copied into the model, and its pages of the file are given back before the next one.
 RELEASED_BYTES = 1024 * 1024
-CHANNEL_COUNTS = (1, 3, 4)  # by which the channel axis of an image is recognized
+COLOR_CHANNELS = 3
+CHANNEL_COUNTS = (1, COLOR_CHANNELS, 4)  # by which the channel axis of an image is recognized
 # Types of inputs that are pixels, 0 to 255.
 INTEGER_TYPES = (
     TensorProto.UINT8,
@@ -137,7 +138,11 @@ def _preprocessing(metadata: dict[str, Any], elem_type: int, channels: int, note
     """
     if "preprocessing" in metadata:
         return Preprocessing.from_json(metadata["preprocessing"])
-    misfits = [key for key in ("mean", "std") if isinstance(metadata.get(key), list) and len(metadata[key]) != channels]
+    # Other exporters write the three numbers of color images for any network; byhand's own must fit.
+    in_color = [
+        key for key in ("mean", "std") if isinstance(metadata.get(key), list) and len(metadata[key]) == COLOR_CHANNELS
+    ]
+    misfits = in_color if channels != COLOR_CHANNELS else []
     if misfits:
         notes.append(
             f"its metadata '{misfits[0]}' has {len(metadata[misfits[0]])} numbers, but its images have {channels} channels: its"
