@@ -26,7 +26,7 @@ help:  ## list the targets
 run: .venv/installed  ## make .venv, install byhand, train LeNet-5 on MNIST
 	@$(BIN)/byhand train
 
-test: .venv/installed-dev  ## the test suite, without the tests marked `long`: about eleven minutes on two cores
+test: .venv/installed-dev  ## the test suite, without the tests marked `long`: about twelve minutes on two cores
 	@$(PYTEST)
 
 test-fast: .venv/installed-dev  ## a minute of it, while you work: ops, layers, programs; no training, no commands
