@@ -77,13 +77,20 @@ def class_labels(names: Sequence[str], max_letters: int = 32) -> list[str]:
 
     >>> class_labels(["crane", "heron", "crane", ""])
     ['0: crane', 'heron', '2: crane', 'class 3']
+    >>> class_labels(["crane", "crane", "0: crane"])
+    ['0: crane', '1: crane', '2: 0: crane']
     """
-    labels = [normalize("NFC", " ".join(shorten(name, max_letters).split())) for name in names]
-    count = Counter(label.translate(WITHOUT_JOINERS) for label in labels)
-    return [
-        f"class {index}" if not label else f"{index}: {label}" if count[label.translate(WITHOUT_JOINERS)] > 1 else label
-        for index, label in enumerate(labels)
+    names = [normalize("NFC", " ".join(shorten(name, max_letters).split())) for name in names]
+    count = Counter(name.translate(WITHOUT_JOINERS) for name in names)
+    labels = [
+        f"class {index}" if not name else f"{index}: {name}" if count[name.translate(WITHOUT_JOINERS)] > 1 else name
+        for index, name in enumerate(names)
     ]
+    if len({label.translate(WITHOUT_JOINERS) for label in labels}) == len(labels):
+        return labels
+    return [
+        f"{index}: {name}" if name else f"class {index}" for index, name in enumerate(names)
+    ]  # a name begins so itself
 
 
 def first_synonyms(names: Sequence[str]) -> list[str]:

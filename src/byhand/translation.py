@@ -28,7 +28,7 @@ FULL_WIDTH = ("（", "，", "；", "：", "。")  # punctuation that no space go
 SLOT = re.compile(r"\{(\w+)(:[^{}]*)?\}")
 USE = re.compile(r"\{(\w+)(!t)?\}")  # of a slot, in a translation; !t: a single word is translated too
 LIST = re.compile(r"[^\s,]+(?:, [^\s,]+)* (?:or|and) [^\s,]+")  # a, b or c
-MORE = re.compile(r"(.+) and ([\d,]+) more")
+ABBREVIATED = re.compile(r"(.+) and ([\d,]+) more")
 NUMBER = r"(?:[-+−]? *\d(?:[\d.,]*\d)?(?:e[-+]?\d+)?|nan|[-+]?inf)"
 
 
@@ -133,8 +133,8 @@ def _slot(value: str, *, words: bool) -> str:
     """Return what stands in a slot: a text of several words is translated, a single word may be a name."""
     if LIST.fullmatch(value):
         return value.replace(", ", "、").replace(" or ", " 或 ").replace(" and ", " 和 ")
-    if more := MORE.fullmatch(value):
-        return f"{more[1]} 等，另有 {more[2]} 个"
+    if listed := ABBREVIATED.fullmatch(value):
+        return f"{listed[1]} 等，另有 {listed[2]} 个"
     if value.startswith(("; ", ", ")) and (rest := _line(value[2:], part=True)) != value[2:]:
         return ("；" if value[0] == ";" else "，") + rest
     return _line(value, part=True) if words or " " in value.strip() else value
