@@ -31,17 +31,17 @@ class SlowError(BaseException):
     """More time than a file may take; no Exception, so that nothing catches it on its way."""
 
 
-def fuzz(count, seed, jobs, names=(), deadline=float("inf")):
-    """Read `count` mutants, or as many as there is time for.
+def fuzz(count, seed, jobs, names=(), deadline=float("inf"), *, module=__name__, per_child=MUTANTS_PER_CHILD):
+    """Read `count` mutants, or as many as there is time for, in processes that call the function `child` of a module.
 
     Return how often each thing was seen, and of each kind of finding the first: {where: (index, what)}.
     """
     seen, findings, running = Counter(), {}, []
-    size = min(MUTANTS_PER_CHILD, -(-count // jobs))
+    size = min(per_child, -(-count // jobs))
     portions = [(first, min(first + size, count)) for first in range(0, count, size)]
     while portions or running:
         while portions and len(running) < max(1, jobs) and time.time() < deadline:
-            running.append(Child(seed, *portions.pop(0), names))
+            running.append(Child(module, seed, *portions.pop(0), names))
         if not running:
             break
         time.sleep(0.05)
@@ -63,7 +63,7 @@ def fuzz(count, seed, jobs, names=(), deadline=float("inf")):
 class Child:
     """A process that reads the mutants from first to end, and what came of it."""
 
-    def __init__(self, seed, first, end, names):
+    def __init__(self, module, seed, first, end, names):
         self.end, self.seen, self.findings, self.rest = end, {}, [], None
         self.folder = tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
         home = Path(self.folder.name)
@@ -74,7 +74,7 @@ class Child:
             "OMP_NUM_THREADS": "1",
             "OPENBLAS_NUM_THREADS": "1",
         }
-        code = f"from tests.fuzz.driver import child; child({seed}, {first}, {end}, {str(home)!r}, {tuple(names)!r})"
+        code = f"from {module} import child; child({seed}, {first}, {end}, {str(home)!r}, {tuple(names)!r})"
         with self.log.open("w") as log, self.errors.open("w") as errors:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", code], stdout=log, stderr=errors, cwd=ROOT, env=environment
@@ -104,13 +104,18 @@ class Child:
         return True
 
 
+def limit_memory():
+    """Let this process take `MAX_BYTES` more than it has."""
+    if Path("/proc/self/statm").exists():  # Linux
+        taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (taken + MAX_BYTES, taken + MAX_BYTES))
+
+
 def child(seed, first, end, folder, names):
     """Read some mutants; write each finding as a line, at last the counts."""
     reader, seen = Reader(Path(folder), names), Counter()
     reader.warm_up(seed, Path(folder, "sign"))
-    if Path("/proc/self/statm").exists():  # Linux
-        taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (taken + MAX_BYTES, taken + MAX_BYTES))
+    limit_memory()
     sign = os.open(Path(folder, "sign"), os.O_WRONLY)
     for index in range(first, end):
         os.pwrite(sign, f"{index:<12}".encode(), 0)

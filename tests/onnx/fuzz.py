@@ -9,9 +9,7 @@ import argparse
 import json
 import os
 import random
-import resource
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,20 +18,14 @@ import warnings
 from collections import Counter
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-MAX_SECONDS = 2  # a file
-MAX_BYTES = 2**30  # of memory
+from tests.fuzz import driver
+from tests.fuzz.driver import MAX_SECONDS, SlowError, limit_memory
+
 MODELS_PER_CHILD = 2500
 # Networks up to this size are also run.
 MAX_RUN_FLOPS = 1e8
 MAX_RUN_ELEMENTS = 1e7
 MAX_RUN_WINDOW_PIXELS = 5000
-MAX_CRASHES = 50  # of children, each of which starts anew: more of them are one fault
-HANG_SECONDS = 60  # without a sign of a child
-
-
-class SlowError(BaseException):
-    """More time than a file may take; no Exception, so that nothing catches it on its way."""
 
 
 def main(arguments=None):
@@ -60,89 +52,17 @@ def main(arguments=None):
 
 def fuzz(count, seed, jobs):
     """Return how often each thing was seen, and of each kind of finding the first: {where: (index, what)}."""
-    seen, findings, running = Counter(), {}, []
-    size = min(MODELS_PER_CHILD, -(-count // jobs))
-    portions = [(first, min(first + size, count)) for first in range(0, count, size)]
-    while portions or running:
-        while portions and len(running) < max(1, jobs):
-            running.append(Child(seed, *portions.pop(0)))
-        time.sleep(0.05)
-        for child in [child for child in running if child.ended()]:
-            running.remove(child)
-            for kind, number in child.seen.items():
-                seen[kind] += number
-            for index, where, what in child.findings:
-                seen[where] += 1
-                if where not in findings:
-                    findings[where] = (index, what)
-                    print(f"{index}: {what}", flush=True)
-            crashes = sum(number for where, number in seen.items() if where.startswith("crash"))
-            if child.rest is not None and crashes < MAX_CRASHES:
-                portions.insert(0, child.rest)
-    return seen, findings
+    return driver.fuzz(count, seed, jobs, module="tests.onnx.fuzz", per_child=MODELS_PER_CHILD)
 
 
-class Child:
-    """A process that reads the models from first to end, and what came of it."""
-
-    def __init__(self, seed, first, end):
-        self.end, self.seen, self.findings, self.rest = end, {}, [], None
-        self.folder = tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
-        home = Path(self.folder.name)
-        self.sign, self.log, self.errors = home / "sign", home / "log", home / "errors"
-        self.sign.write_text(str(first))
-        environment = os.environ | {
-            "BYHAND_CACHE": self.folder.name,
-            "OMP_NUM_THREADS": "1",
-            "OPENBLAS_NUM_THREADS": "1",
-        }
-        with self.log.open("w") as log, self.errors.open("w") as errors:
-            self.process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-c",
-                    f"from tests.onnx.fuzz import child; child({seed}, {first}, {end}, {str(home)!r})",
-                ],
-                stdout=log,
-                stderr=errors,
-                cwd=ROOT,
-                env=environment,
-            )
-
-    def ended(self):
-        """Tell whether it has ended, or kill it where it hangs; then its results are there."""
-        code = self.process.poll()
-        if code is None and time.time() - self.sign.stat().st_mtime < HANG_SECONDS:
-            return False
-        hung = code is None
-        if hung:
-            self.process.kill()
-            self.process.wait()
-        for line in self.log.read_text().splitlines():
-            data = json.loads(line)
-            if isinstance(data, dict):
-                self.seen = data
-            else:
-                self.findings.append(data)
-        if code != 0:
-            index = int(self.sign.read_text())
-            last = (self.errors.read_text().strip().splitlines() or [""])[-1]
-            self.findings.append((index, f"crash {code} {last}"[:200], "hung" if hung else f"exit code {code}: {last}"))
-            self.rest = (index + 1, self.end) if index + 1 < self.end else None
-        self.folder.cleanup()
-        return True
-
-
-def child(seed, first, end, folder):
+def child(seed, first, end, folder, names=()):
     """Read some models; write each finding as a line, at last the counts."""
     import byhand.nn  # (what a model asks for is imported before memory is counted)
 
     assert byhand.nn
     reading, seen = Reading(Path(folder)), Counter()
     reading.read(seed, -1)
-    if Path("/proc/self/statm").exists():  # Linux
-        taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (taken + MAX_BYTES, taken + MAX_BYTES))
+    limit_memory()
     sign = os.open(Path(folder, "sign"), os.O_WRONLY)
     for index in range(first, end):
         os.pwrite(sign, f"{index:<12}".encode(), 0)
