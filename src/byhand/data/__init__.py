@@ -1,6 +1,6 @@
 """Data sets: found, decoded, split and augmented.
 
-`find` inspects a data set and returns an `ImageSource` (image_source.py): array_source.py (arrays of array_files.py, mnist.py,
+`find` inspects a data set and returns an `ImageSource` (image_source.py): array_source.py (arrays of npz_splits.py, mnist.py,
 idx_families.py, tables/pixel_table.py) or file_source.py (image files that folders.py and tables/ discover, decoded by
 image_decoding.py). It returns splits (splits.py) of
 `Dataset` (dataset.py, lazy_images.py); batch_loader.py makes batches of one, augmented (augment/) and prefetched.
@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from byhand.data import array_files, folders, idx, idx_families, mnist, tables
+from byhand.data import folders, idx, idx_families, mnist, npz_splits, tables
 from byhand.data.array_source import ArraySource
 from byhand.data.augment import Augment
 from byhand.data.dataset import Dataset
@@ -82,7 +82,7 @@ def find(
             parts, pixel_range, notes = idx_families.read_idx_file(path, pixel_range)
             return ArraySource.of(parts, reader, pixel_range, notes)
         if path.suffix.lower() == ".npz":
-            parts, pixel_range, notes = array_files.read_npz(path, pixel_range)
+            parts, pixel_range, notes = npz_splits.read_npz(path, pixel_range)
             return ArraySource.of(parts, reader, pixel_range, notes)
         if not path.is_dir():
             raise FileError(f"can't load {path}: {_kind(path.suffix.lower())}; expected {EXPECTED}")

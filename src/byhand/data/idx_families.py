@@ -11,9 +11,9 @@ import numpy as np
 from byhand.data import idx
 from byhand.data.dataset import Dataset
 from byhand.data.folder_tree import is_image_name, is_system_name
-from byhand.data.open_file import open_regular_file
 from byhand.data.pixel_range import PixelRange, arrays_to_bytes
 from byhand.data.split_names import ORDER, purpose
+from byhand.data.text_files import read_text
 from byhand.errors import FileError
 from byhand.shapes import Array
 from byhand.text import abbreviate, printable
@@ -221,9 +221,8 @@ def _class_names(family: Family, labels: dict[str, Array]) -> tuple[dict[int, st
 def _mapping(path: Path) -> dict[int, str]:
     """Return the names in an EMNIST mapping: a line has a class number and the code of each letter of the class."""
     names: dict[int, str] = {}
-    with open_regular_file(path, "a mapping of classes") as file:
-        lines = file.read(MAX_MAPPING_BYTES).decode("ascii", "replace").splitlines()
-    for line in lines:
+    text, _ = read_text(path, "a mapping of classes", MAX_MAPPING_BYTES)
+    for line in text.split("\n"):
         numbers = [int(word) for word in line.split() if word.isascii() and word.isdecimal() and len(word) < 8]
         if len(numbers) > 1 and all(code <= 0x10FFFF for code in numbers[1:]):
             names[numbers[0]] = printable("".join(map(chr, numbers[1:])))

@@ -1,6 +1,5 @@
 """The rows of a text table (CSV, TSV, list, JSON lines), by its encoding, its delimiter and its quotes."""
 
-import codecs
 import csv
 import json
 import re
@@ -13,25 +12,15 @@ from pathlib import Path
 from typing import Literal, TextIO
 
 from byhand.data.folder_tree import is_image_name
-from byhand.data.open_file import open_regular_file
+from byhand.data.text_files import text_encoding
 from byhand.errors import FileError
 from byhand.text import printable
 
+TABLE = "a table, as CSV"  # in messages
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 JSON_LINES = (".jsonl", ".ndjson")
 SAMPLE_ROWS = 200  # by which the delimiter is chosen
 FILE_ROWS = 20  # in which files are looked for, where spaces separate cells
-CHUNK_BYTES = 1 << 20
-MARKS = (  # a byte order mark, and the encoding that it announces; UTF-32's begins as UTF-16's does
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-# GB 2312's characters, all in pairs of bytes, and somewhere two together: accented letters seldom stand in such a row
-CHINESE = re.compile(rb"(?:[\x00-\x7f]|[\xb0-\xf7][\xa1-\xfe])*")
-CHINESE_WORD = re.compile(rb"(?:[\xb0-\xf7][\xa1-\xfe]){2}")
 Row = list[str]
 Splitter = Callable[[Iterable[str]], Iterator[Row]]
 
@@ -56,64 +45,19 @@ def read_rows(path: Path, count_files: Callable[[Sequence[str]], int]) -> Rows:
     count_files: returns how many of some cells name a file, by which spaces in names are told from those between cells.
     Raises FileError for a file that is no text, or has no rows.
     """
-    encoding, note = text_encoding(path)
+    encoding, note = text_encoding(path, TABLE)
     with closing(path.open(encoding=encoding, newline="")) as file:
         return _json_lines(file, path) if path.suffix.lower() in JSON_LINES else _rows(file, path, note, count_files)
 
 
 def row_reader(path: Path) -> Generator[Row]:
     """Yield the rows of a table one by one, blank ones left out; the table may be larger than memory."""
-    encoding, _ = text_encoding(path)
+    encoding, _ = text_encoding(path, TABLE)
     with closing(path.open(encoding=encoding, newline="")) as file:
         _, splitter = _best_splitter(_sample(file), path, len)
         file.seek(0)
         for _, row in _numbered(splitter, file, _skip_comments(file), path):
             yield row
-
-
-def text_encoding(path: Path) -> tuple[str, str]:
-    """Return a text file's encoding, and a note where it had to be assumed.
-
-    UTF-8, or what a byte order mark says; else UTF-16 where every other byte is zero, GB 18030 where all other letters are
-    Chinese, and Windows-1252. Raises FileError for what is no text.
-    """
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    with open_regular_file(path, "a table, as text") as file:
-        head = file.read(CHUNK_BYTES)
-        for mark, encoding in MARKS:
-            if head.startswith(mark):
-                return _checked(path, encoding), ""
-        if b"\0" in head:
-            zeros = [head[start:4096:2].count(0) for start in (0, 1)]
-            if max(zeros) > len(head[:4096]) // 4 and min(zeros) == 0:
-                return _checked(path, "utf-16-be" if zeros[0] else "utf-16-le"), ""
-            raise FileError(f"can't read {path}: it is no text (it holds null bytes); expected CSV, UTF-8")
-        chunk, chinese, words = head, True, False
-        try:
-            while chunk:
-                decoder.decode(chunk)
-                chunk = file.read(CHUNK_BYTES)
-            decoder.decode(b"", final=True)
-            return "utf-8", ""
-        except UnicodeDecodeError:
-            file.seek(0)
-            for line in file:
-                chinese = chinese and CHINESE.fullmatch(line) is not None
-                words = words or CHINESE_WORD.search(line) is not None
-            chinese = chinese and words
-    encoding = _checked(path, "gb18030" if chinese else "cp1252")
-    name = "GB 18030 (Chinese)" if chinese else "Windows-1252"
-    return encoding, f"{path.name} is no UTF-8: read as {name}; where letters look wrong, save it as UTF-8"
-
-
-def _checked(path: Path, encoding: str) -> str:
-    try:
-        with closing(path.open(encoding=encoding)) as file:
-            while file.read(CHUNK_BYTES):
-                pass
-    except (UnicodeError, OSError):
-        raise FileError(f"can't read {path}: it is no text in UTF-8 or {encoding}; save it as UTF-8") from None
-    return encoding
 
 
 # delimiters -----------------------------------------------------------------------------------------------------------
