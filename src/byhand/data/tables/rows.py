@@ -19,6 +19,7 @@ from byhand.text import printable
 TABLE = "a table, as CSV"  # in messages
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 JSON_LINES = (".jsonl", ".ndjson")
+MAX_JSON_DEPTH = 3  # of objects within an object; deeper ones stay one cell
 SAMPLE_ROWS = 200  # by which the delimiter is chosen
 FILE_ROWS = 20  # in which files are looked for, where spaces separate cells
 Row = list[str]
@@ -70,7 +71,10 @@ def _rows(file: TextIO, path: Path, note: str, count_files: Callable[[Sequence[s
     comments = _skip_comments(file)
     cells = list(_numbered(splitter, file, comments, path))
     width = Counter(len(row) for _, row in cells).most_common(1)[0][0] if cells else 0
-    if len(cells) > 1 and len(cells[0][1]) == width - 1:  # R writes no name above the names of rows
+    lacking = width - len(cells[0][1]) if len(cells) > 1 else 0
+    if lacking > 0 and not any(any(row[-lacking:]) for _, row in cells[1:] if len(row) == width):
+        cells[0][1].extend([""] * lacking)  # a delimiter at the end of all other rows
+    elif lacking == 1:  # R writes no name above the names of rows
         cells[0][1].insert(0, "")
         found.has_header = True
     for number, row in cells:
@@ -219,7 +223,7 @@ def _json_lines(file: TextIO, path: Path) -> Rows:
             raise FileError(
                 f"can't read {path}: line {number} is no JSON object; expected one a line, with a path and a label"
             )
-        objects.append((number, {printable(str(key)): _cell(cell) for key, cell in value.items()}))
+        objects.append((number, dict(_flat(value))))
     names = list(dict.fromkeys(name for _, row in objects for name in row))
     if not names:
         raise FileError(f"{path} is empty; expected an object a line, with a path and a label")
@@ -228,7 +232,19 @@ def _json_lines(file: TextIO, path: Path) -> Rows:
     return found
 
 
+def _flat(value: dict[str, object], above: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
+    """Yield the names and cells of an object; those of an object inside carry its name, as image.path."""
+    for key, cell in value.items():
+        name = printable(f"{above}{key}")
+        if isinstance(cell, dict) and depth < MAX_JSON_DEPTH:
+            yield from _flat(cell, f"{name}.", depth + 1)
+        else:
+            yield name, _cell(cell)
+
+
 def _cell(value: object) -> str:
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return ";".join(map(str.strip, value))
     if value is None:
         return ""
     return value.strip() if isinstance(value, str) else json.dumps(value)
