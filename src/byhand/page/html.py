@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -113,7 +114,7 @@ def document(look: Look) -> bytes:
         "facts": facts,
         "layerFacts": rows,
         "fieldCenters": field_centers_of(model),
-        "classes": class_labels(model.classes, NAME_MAX_LETTERS),
+        "classes": _class_names(model),
         "normalization": {"mean": model.mean, "std": model.std},
         "crop": model.crop_pct,
         "pixelRange": model.preprocessing.pixel_range,
@@ -204,6 +205,13 @@ def _png(images: Array, columns: int) -> str:
 
 
 # one file -------------------------------------------------------------------------------------------------------------
+
+
+def _class_names(model: Model) -> list[str]:
+    """Return the class names; one that is empty or that another class has too carries the class's index."""
+    count = Counter(model.classes)
+    labels = class_labels(model.classes, NAME_MAX_LETTERS)
+    return [name if name and count[name] == 1 else label for name, label in zip(model.classes, labels)]
 
 
 def _assemble(data: Mapping[str, Any], script: Script, classifier: bool) -> bytes:

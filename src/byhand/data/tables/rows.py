@@ -20,6 +20,7 @@ TABLE = "a table, as CSV"  # in messages
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 JSON_LINES = (".jsonl", ".ndjson")
 MAX_JSON_DEPTH = 3  # of objects within an object; deeper ones stay one cell
+MIN_SAMPLED_BYTES = 1 << 16  # of a table that is sampled; the first rows of a smaller one are enough
 SAMPLE_ROWS = 200  # by which the delimiter is chosen
 FILE_ROWS = 20  # in which files are looked for, where spaces separate cells
 Row = list[str]
@@ -59,6 +60,26 @@ def row_reader(path: Path) -> Generator[Row]:
         file.seek(0)
         for _, row in _numbered(splitter, file, _skip_comments(file), path):
             yield row
+
+
+def sampled_rows(path: Path, count: int) -> list[Row]:
+    """Return up to `count` rows from all over a table; none of a table that is read in one piece anyway, or in UTF-16.
+
+    A table may be sorted by class: its first rows do not show how the others look.
+    """
+    encoding, _ = text_encoding(path, TABLE)
+    size = path.stat().st_size
+    if size < MIN_SAMPLED_BYTES or encoding.startswith("utf-16"):
+        return []
+    with closing(path.open(encoding=encoding, newline="")) as text:
+        _, splitter = _best_splitter(_sample(text), path, len)
+    lines = []
+    with path.open("rb") as file:
+        for place in range(count):
+            file.seek(size * place // count)
+            file.readline()
+            lines.append(file.readline().decode(encoding, "replace"))
+    return [row for row in _parsed(splitter, lines) or [] if any(row)]
 
 
 # delimiters -----------------------------------------------------------------------------------------------------------
