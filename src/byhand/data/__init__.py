@@ -17,6 +17,7 @@ from byhand.data import folders, idx, idx_families, mnist, npz_splits, tables
 from byhand.data.array_source import ArraySource
 from byhand.data.augment import Augment
 from byhand.data.dataset import Dataset
+from byhand.data.image_formats import IMAGE_SUFFIXES
 from byhand.data.image_source import ImageSource, ProgressCallback
 from byhand.data.pixel_range import PixelRange
 from byhand.data.preprocessing import Preprocessing
@@ -113,6 +114,10 @@ def _kind(suffix: str) -> str:
     """Return what is said of a file of another kind."""
     if suffix in ARCHIVES:
         return "it is an archive: unpack it first"
+    if suffix in IMAGE_SUFFIXES:
+        return "it is one image"
+    if suffix == ".npy":
+        return "it is one array, without labels: save images and labels in an .npz"
     if suffix in SHEETS:
         return "it is a table of another kind: save it as .csv"
     return "it is a file of another kind"

@@ -11,6 +11,8 @@ A text holds no null byte. Tables, files of class names, mappings and configurat
 
 import codecs
 import re
+from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -62,6 +64,18 @@ def read_text(path: Path, expected: str, max_bytes: int) -> tuple[str, str]:
     if len(data) > max_bytes:
         raise FileError(f"{path} has more than {max_bytes:,} bytes; expected {expected}, at most {max_bytes:,}")
     return data.decode(encoding).replace("\r\n", "\n").replace("\r", "\n"), note
+
+
+def decode_bytes(data: bytes) -> str:
+    """Return the text of a few bytes in UTF-8, GB 18030 or Windows-1252; what is none of them is replaced.
+
+    >>> decode_bytes("猫咪".encode("gbk")), decode_bytes("für".encode("cp1252"))
+    ('猫咪', 'für')
+    """
+    for encoding in ("utf-8", "gb18030" if _is_chinese(BytesIO(data)) else "cp1252"):
+        with suppress(UnicodeDecodeError):
+            return data.decode(encoding)
+    return data.decode("utf-8", "replace")
 
 
 def _encoding(file: BinaryIO) -> str:
