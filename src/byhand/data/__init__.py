@@ -79,7 +79,7 @@ def find(
         if path.is_dir() and (families := idx_families.find_families(path)):
             parts, pixel_range, notes = idx_families.read_idx_folder(path, families, pixel_range)
             return ArraySource.of(parts, reader, pixel_range, notes)
-        if not path.is_dir() and idx_families.is_idx_name(path.name):
+        if idx_families.is_idx_file(path):
             parts, pixel_range, notes = idx_families.read_idx_file(path, pixel_range)
             return ArraySource.of(parts, reader, pixel_range, notes)
         if path.suffix.lower() == ".npz":

@@ -177,7 +177,7 @@ def _read(folder: Folder, tree: FolderTree) -> list[tuple[Path, bool]]:
                 if is_system_name(entry.name):
                     continue
                 path = folder.path / entry.name
-                if _is_folder(entry):
+                if is_folder(entry):
                     if is_run_folder(path):
                         folder.own.append(path)
                     else:
@@ -194,7 +194,8 @@ def _read(folder: Folder, tree: FolderTree) -> list[tuple[Path, bool]]:
     return sorted(below, key=lambda child: natural_key(child[0].name))
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a folder, or a link to one."""
     try:
         return entry.is_dir()
     except OSError:  # a link to itself

@@ -1,5 +1,6 @@
 """Data sets stored as arrays: NumPy's .npz archives."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,13 @@ from byhand.data.pixel_range import PixelRange, arrays_to_bytes
 from byhand.errors import ArgumentError, FileError
 from byhand.shapes import Array
 
-NPZ_NAMES = {  # names of the arrays of images and labels, by split
-    "train": (("x_train", "y_train"), ("train_images", "train_labels"), ("images", "labels"), ("x", "y")),
-    "val": (("x_val", "y_val"), ("val_images", "val_labels")),
-    "test": (("x_test", "y_test"), ("test_images", "test_labels")),
+# Names of the arrays of images and labels, by split, in small letters and without signs: X_train is xtrain.
+PAIRS = (("x{0}", "y{0}"), ("{0}x", "{0}y"), ("{0}images", "{0}labels"), ("images{0}", "labels{0}"))
+NPZ_NAMES = {
+    split: tuple((images.format(word), labels.format(word)) for word in words for images, labels in PAIRS)
+    for split, words in {"train": ("train", ""), "val": ("val", "valid"), "test": ("test",)}.items()
 }
+NPZ_NAMES["train"] += (("data", "labels"), ("data", "target"))
 
 
 def read_npz(
@@ -28,18 +31,18 @@ def read_npz(
     pixel range is not clear.
     """
     with open_npz(path) as archive:
-        names = set(archive.names)
+        names = {re.sub(r"[^a-z0-9]", "", name.lower()): name for name in archive.names}
         found = {
-            part: (archive.array(x), archive.array(y))
+            part: (archive.array(names[x]), archive.array(names[y]))
             for part, known in NPZ_NAMES.items()
-            for x, y in [next((pair for pair in known if set(pair) <= names), ("", ""))]
+            for x, y in [next((pair for pair in known if set(pair) <= names.keys()), ("", ""))]
             if x
         }
-        named = archive.array("classes") if "classes" in names else None
+        named = archive.array(names["classes"]) if "classes" in names else None
     if "train" not in found:
-        held = ", ".join(sorted(names)[:8]) or "no arrays"
+        held = ", ".join(sorted(archive.names)[:8]) or "no arrays"
         raise FileError(f"{path} holds {held}; expected x_train and y_train, or images and labels")
-    labels = {part: y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y for part, (_, y) in found.items()}
+    labels = {part: _numbers(y) for part, (_, y) in found.items()}
     classes, numbers = _classes(labels, named, path)
     arrays = {part: _images(x, path) for part, (x, _) in found.items()}
     try:
@@ -65,6 +68,17 @@ def _images(array: Array, path: Path) -> Array:
     if images.dtype.kind not in "biuf":
         raise FileError(f"the images in {path} are {images.dtype}; expected integers or floating point")
     return images
+
+
+def _numbers(labels: Array) -> Array:
+    """Return labels of one axis: of one-hot rows the place of the 1, of whole floating-point numbers and of bools integers."""
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim == 2 and labels.dtype.kind in "biuf" and np.isin(labels, (0, 1)).all():
+        return labels.argmax(1) if (labels.sum(1) == 1).all() else labels
+    if labels.dtype.kind in "bf" and np.isfinite(labels).all() and (labels == np.floor(labels)).all():
+        return labels.astype(np.int64)
+    return labels
 
 
 def _classes(labels: dict[str, Array], named: Array | None, path: Path) -> tuple[tuple[str, ...], dict[str, Array]]:
