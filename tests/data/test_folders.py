@@ -393,7 +393,7 @@ class Executed:
         ({"images": np.zeros((2, 3)), "labels": [0, 1]}, "have the shape"),
         ({"images": np.full((2, 3, 3), -1), "labels": [0, 1]}, "int64, -1 to -1: .* --pixel-range LOW,HIGH"),
         ({"images": np.zeros((2, 3, 3), np.uint8), "labels": [-1, 1]}, "no class numbers from 0"),
-        ({"images": np.zeros((2, 3, 3), np.uint8), "labels": [[0, 1], [1, 0]]}, "expected \\(N,\\), class numbers"),
+        ({"images": np.zeros((2, 3, 3), np.uint8), "labels": [[1, 1], [1, 0]]}, "expected \\(N,\\), class numbers"),
         ({"images": np.zeros((2, 3, 3), np.uint8), "labels": [0, 5], "classes": np.array(["a"])}, "names 1 classes"),
         ({"images": np.full((2, 3, 3), np.nan, np.float32), "labels": [0, 1]}, "image 0 of train holds NaN"),
         (
@@ -401,7 +401,7 @@ class Executed:
             "Object arrays|which it does not hold|pickle",
         ),
     ],
-    ids=["names", "axes", "range", "negative", "onehot", "classes", "nan", "pickle"],
+    ids=["names", "axes", "range", "negative", "several", "classes", "nan", "pickle"],
 )
 def test_an_npz_with_wrong_arrays_is_refused(tmp_path, monkeypatch, arrays, message):
     monkeypatch.chdir(tmp_path)

@@ -105,5 +105,5 @@ def test_arrays_as_others_name_them(tmp_path, images, labels, make):
 @pytest.mark.parametrize("labels", [np.full(6, 0.5), np.ones((6, 3)), np.full(6, np.nan)])
 def test_labels_that_are_no_classes_are_refused(tmp_path, labels):
     np.savez(tmp_path / "set.npz", x=np.zeros((6, 4, 4), np.uint8), y=labels)
-    with pytest.raises(FileError, match="the labels in .*expected"):
+    with pytest.raises(FileError, match=r"the labels in .*expected"):
         find(tmp_path / "set.npz").sets()
