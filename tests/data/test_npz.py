@@ -107,3 +107,10 @@ def test_labels_that_are_no_classes_are_refused(tmp_path, labels):
     np.savez(tmp_path / "set.npz", x=np.zeros((6, 4, 4), np.uint8), y=labels)
     with pytest.raises(FileError, match=r"the labels in .*expected"):
         find(tmp_path / "set.npz").sets()
+
+
+def test_names_that_are_numbers_are_sorted_by_value(tmp_path):
+    names = np.array(["10", "9", "cat", "9"])
+    np.savez(tmp_path / "set.npz", x=np.zeros((4, 4, 4), np.uint8), y=names)
+    train = find(tmp_path / "set.npz").sets().train
+    assert train.classes == ("9", "10", "cat") and [train.classes[label] for label in train.labels] == names.tolist()

@@ -93,3 +93,8 @@ def test_json_lines_with_objects_and_lists(tmp_path, make, labels):
         assert counts(table) == {"train": 12}
     else:
         assert any(labels in note for note in notes(table))
+
+
+def test_one_hot_columns_of_one_name_are_refused(tmp_path):
+    lines = [f"{path},{int(name == 'red')},{int(name != 'red')}" for path, name in write_images(tmp_path)]
+    refused(write_table(tmp_path / "labels.csv", "file,red,red", lines), "would be classes of one name")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from byhand.data.class_names import natural_key
 from byhand.data.dataset import Dataset
 from byhand.data.npz import open_npz
 from byhand.data.pixel_range import PixelRange, arrays_to_bytes
@@ -88,8 +89,10 @@ def _classes(labels: dict[str, Array], named: Array | None, path: Path) -> tuple
         raise FileError(f"the labels in {path} are {told}; expected (N,), class numbers from 0 or names")
     every = np.unique(np.concatenate(list(labels.values())))
     if every.dtype.kind == "U":
-        names = tuple(map(str, every))
-        return names, {part: np.searchsorted(every, numbers) for part, numbers in labels.items()}
+        names = tuple(sorted(map(str, every), key=natural_key))
+        numbered = {name: number for number, name in enumerate(names)}
+        place = np.array([numbered[str(name)] for name in every])
+        return names, {part: place[np.searchsorted(every, numbers)] for part, numbers in labels.items()}
     if not len(every) or every[0] < 0 or every[-1] > 1_000_000:
         raise FileError(f"the labels in {path} are no class numbers from 0")
     count = int(every[-1]) + 1 if named is None else named.size

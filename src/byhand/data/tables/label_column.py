@@ -117,6 +117,9 @@ def _checked(column: Column, table: str, *, is_named: bool) -> Column:
 
 
 def _one_hot(columns: Sequence[Column], table: str) -> LabelColumns:
+    if any(column.is_twin for column in columns):
+        shown = abbreviate([column.shown for column in columns if column.is_twin])
+        raise FileError(f"{table}: the columns {shown} would be classes of one name; expected a name for each")
     for number, row in enumerate(zip(*(column.cells for column in columns)), 1):
         ones = sum(cell.lower() in TRUE for cell in row)
         if ones != 1:
