@@ -283,4 +283,4 @@ def test_a_name_of_several_classes_is_refused_where_it_decides():
     assert class_weights({"heron": 2, 0: 3}, ("crane", "heron", "crane")) == (3, 2, 1)
     model = bh.models.create("small", input_shape=(8, 8, 1), classes=["crane", "heron", "crane"])
     with pytest.raises(bh.ArgumentError, match="'crane', the name of several classes; give class numbers"):
-        bh.Trainer(model).fit(np.zeros((4, 8, 8, 1), np.uint8), ["crane", "heron"] * 2, epochs=1)
+        bh.Trainer(model, bh.SGD()).fit(np.zeros((4, 8, 8, 1), np.uint8), ["crane", "heron"] * 2, epochs=1)
