@@ -146,7 +146,13 @@ def load(
     >>> train.images.shape, test.classes[7]
     ((60000, 28, 28, 1), '7')
     """
-    sets = find(source, pixel_range=pixel_range, reader=reader, table=table).sets()
+    found = find(source, pixel_range=pixel_range, reader=reader, table=table)
+    if pixel_range is not None and found.pixel_range is None:
+        raise ArgumentError(
+            "pixel_range is for arrays, and for image files of more than 8 bits or of floating point; "
+            f"{found.name} holds none, or states its own"
+        )
+    sets = found.sets()
     if sets.held_out is None:
         sets = sets.split(validation_fraction, seed)
     if sets.held_out is None:

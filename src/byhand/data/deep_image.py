@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from byhand.data.pixel_range import PixelExtent, PixelRange, applies, resolve_pixel_range, to_bytes
+from byhand.data.pixel_range import PixelExtent, PixelRange, range_of_image, to_bytes
 from byhand.errors import ArgumentError, FileError
 from byhand.shapes import Array
 
@@ -45,12 +45,11 @@ class DeepImage(NamedTuple):
         a FileError that names --pixel-range.
         own_range: its largest value may tell.
         """
-        extent = PixelExtent.of(self.samples)
         if self.white is not None:
             pixel_range = 0.0, self.white
-        elif pixel_range is None or not applies(pixel_range, extent):
+        else:
             try:
-                pixel_range = resolve_pixel_range(extent, single=not own_range)
+                pixel_range = range_of_image(PixelExtent.of(self.samples), pixel_range, single=not own_range)
             except ArgumentError as error:
                 raise FileError(f"{path}: {error}") from None
         pixels = to_bytes(self.samples, pixel_range)
@@ -85,7 +84,8 @@ def read_deep(image: Image.Image, data: bytes, path: object) -> DeepImage:
     """
     tags = getattr(image, "tag_v2", {})
     inverted = tags.get(PHOTOMETRIC) == WHITE_IS_ZERO
-    white = 65535.0 if image.format in SCALED_FORMATS else None
+    is_scaled = image.format in SCALED_FORMATS and image.mode != "F"  # PFM is in PPM's family
+    white = 65535.0 if is_scaled else None
     bits = tags.get(BITS_PER_SAMPLE, (16,))[0]
     sample_format = tags.get(SAMPLE_FORMAT, (UNSIGNED,))[0]
     transparent = image.info.get("transparency")

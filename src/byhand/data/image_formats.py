@@ -6,9 +6,9 @@ FORMATS = {
     "BMP": (".bmp",),
     "GIF": (".gif",),
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
-    "JPEG2000": (".jp2",),
-    "PNG": (".png",),
-    "PPM": (".ppm", ".pgm", ".pbm"),
+    "JPEG2000": (".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"),
+    "PNG": (".png", ".apng"),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm", ".pfm"),
     "TIFF": (".tif", ".tiff"),
     "WEBP": (".webp",),
 }
@@ -26,6 +26,9 @@ ADVICE = {
     **dict.fromkeys((".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".raw", ".rw2"), _RAW),
     **dict.fromkeys((".dcm", ".dicom", ".nii"), _MEDICAL),
     **dict.fromkeys((".tif", ".tiff"), _TIFF),
+    **dict.fromkeys((".exr", ".hdr"), "light without a white; make it a PNG, JPEG or TIFF of 16 bits"),
+    **dict.fromkeys((".npy", ".npz"), "an array is no image file; give it to model.predict, or save it as PNG"),
+    **dict.fromkeys((".ico", ".psd", ".tga", ".xcf"), "save it as PNG"),
     ".svg": "a drawing has no pixels; export it as PNG",
     ".pdf": "a document is no picture; export its page as PNG",
 }

@@ -11,6 +11,7 @@ from byhand.data.pixel_range import PixelRange
 from byhand.errors import FileError
 from byhand.shapes import Array
 
+CHANNELS = (1, 3)  # gray, color
 CROP = 0.875  # timm's crop_pct: 224 of 256 pixels, the usual evaluation on ImageNet
 
 
@@ -42,6 +43,8 @@ def from_file(
             f"the network takes images of {height} x {width} pixels; byhand makes them up to "
             f"{image_decoding.MAX_PIXELS // 1_000_000} million"
         )
+    if channels not in CHANNELS:
+        raise FileError(f"{path}: the network takes {channels} channels; an image file becomes 1 or 3")
     mode, convert = ("L", image_decoding.to_gray) if channels == 1 else ("RGB", image_decoding.to_color)
     photo = image_decoding.decode_image(path, mode, ceil(max(size) / (crop or CROP)), convert, pixel_range)
     crop = crop or (1.0 if photo.size == (width, height) else CROP)
