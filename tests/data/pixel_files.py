@@ -5,10 +5,13 @@ import zlib
 
 import numpy as np
 
+SEPARATED = 5  # TIFF's photometric interpretation of CMYK
 KINDS = {"u": 1, "i": 2, "f": 3}  # TIFF's SampleFormat
 
 
-def write_tiff(path, pixels, *, white_is_zero=False, orientation=1, planar=False, byteorder="<", bits=None):
+def write_tiff(
+    path, pixels, *, white_is_zero=False, orientation=1, planar=False, byteorder="<", bits=None, photometric=None
+):
     """Write an array (H, W) or (H, W, C) as an uncompressed TIFF; bits: 1 or 12, packed, else those of its type."""
     height, width, *channels = pixels.shape
     count = channels[0] if channels else 1
@@ -21,12 +24,14 @@ def write_tiff(path, pixels, *, white_is_zero=False, orientation=1, planar=False
         data = (pixels.transpose(2, 0, 1) if planar else pixels).astype(pixels.dtype.newbyteorder(byteorder)).tobytes()
     bits = bits or 8 * pixels.dtype.itemsize
     tags = {256: (4, [width]), 257: (4, [height]), 258: (3, [bits] * count), 259: (3, [1])}
-    tags |= {262: (3, [2 if count >= 3 else 0 if white_is_zero else 1]), 274: (3, [orientation]), 277: (3, [count])}
+    if photometric is None:
+        photometric = 2 if count >= 3 else 0 if white_is_zero else 1
+    tags |= {262: (3, [photometric]), 274: (3, [orientation]), 277: (3, [count])}
     size = len(data) // count if planar else len(data)
     tags |= {278: (4, [height]), 284: (3, [2 if planar else 1]), 339: (3, [KINDS.get(pixels.dtype.kind, 1)] * count)}
     offsets = [8 + k * size for k in range(count if planar else 1)]
     tags |= {273: (4, offsets), 279: (4, [size] * len(offsets))}
-    if count in (2, 4):
+    if count in (2, 4) and photometric != SEPARATED:
         tags[338] = (3, [2])
     first, extra, entries = 8 + len(data) + len(data) % 2, b"", b""
     behind = first + 2 + 12 * len(tags) + 4

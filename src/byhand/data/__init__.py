@@ -54,10 +54,10 @@ def find(
     """Return what there is in a data set, before its images are decoded: a `FileSource` of image files, or an `ArraySource`.
 
     source: "mnist", a folder or a file, as `load` takes them; progress: called with (done, total, what) while files are
-    inspected; pixel_range: the values of black and white where pixels are not uint8, by default those that follow from their
-    type and from all of them; reader: "picture" or "digit" (see `Preprocessing`), by default "digit" for MNIST alone;
-    table: the columns of a table, where it does not tell them itself. Raises as `load` does, and ArgumentError where the
-    pixel range does not follow.
+    inspected, and a table is read; pixel_range: the values of black and white where pixels are not uint8, by default those that
+    follow from their type and from all of them; reader: "picture" or "digit" (see `Preprocessing`), by default "digit" for
+    MNIST alone; table: the columns of a table, where it does not tell them itself. Raises as `load` does, and ArgumentError
+    where the pixel range does not follow.
 
     >>> sets = find("mnist").sets()
     >>> len(sets.train), len(sets.test)
@@ -70,7 +70,7 @@ def find(
     path = _existing(source)
     if path.suffix.lower() in folders.TABLE_SUFFIXES and not path.is_dir():
         if layout := pixel_table.layout_of(path):
-            parts, pixel_range, notes = pixel_table.read_pixel_table(path, layout, table, pixel_range)
+            parts, pixel_range, notes = pixel_table.read_pixel_table(path, layout, table, pixel_range, progress)
             return ArraySource.of(parts, reader, pixel_range, notes)
         found = tables.discover_table(path, table)
     else:

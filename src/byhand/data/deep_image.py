@@ -17,6 +17,8 @@ from byhand.shapes import Array
 
 BITS_PER_SAMPLE, PHOTOMETRIC, PLANAR_CONFIGURATION, SAMPLE_FORMAT = 258, 262, 284, 339  # TIFF's tags
 WHITE_IS_ZERO, SEPARATE_PLANES, UNSIGNED, SIGNED = 0, 2, 1, 2  # their values
+DEEP_COLOR = ("RGB", "RGBA", "LA")  # Pillow's modes; of CMYK it reads the upper 8 bits, which cover the whole range
+PACKED_COLOR = ("BGR;15", "BGR;16")  # 16 bits a pixel
 SCALED_FORMATS = ("PPM", "JPEG2000")  # which state their largest value, and Pillow scales it to 65535
 OTHER_BYTE = {
     "B": "L",
@@ -69,7 +71,10 @@ def is_deep(image: Image.Image) -> bool:
     if image.mode == "L":
         return bool(tags.get(SAMPLE_FORMAT, (UNSIGNED,))[0] == SIGNED)
     bits = tags.get(BITS_PER_SAMPLE, (8,))
-    return ";16" in _raw_mode(image) or (isinstance(bits, tuple) and max(bits) > 8)
+    is_wide = isinstance(bits, tuple) and max(bits) > 8
+    if image.mode not in DEEP_COLOR or _raw_mode(image) in PACKED_COLOR:
+        return is_wide and tags.get(PLANAR_CONFIGURATION) == SEPARATE_PLANES
+    return ";16" in _raw_mode(image) or is_wide
 
 
 def is_deep_gray(image: Image.Image) -> bool:
@@ -89,7 +94,7 @@ def read_deep(image: Image.Image, data: bytes, path: object) -> DeepImage:
     bits = tags.get(BITS_PER_SAMPLE, (16,))[0]
     sample_format = tags.get(SAMPLE_FORMAT, (UNSIGNED,))[0]
     transparent = image.info.get("transparency")
-    if image.mode in ("RGB", "RGBA"):
+    if image.mode in ("RGB", "RGBA", "CMYK"):
         samples, alpha = _color(image, data, path)
     else:
         samples, alpha = np.asarray(image), None
