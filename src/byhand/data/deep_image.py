@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from byhand.data.pixel_range import PixelExtent, PixelRange, range_of_image, to_bytes
-from byhand.errors import ArgumentError, FileError
+from byhand.errors import ArgumentError, FileError, UnsupportedError
 from byhand.shapes import Array
 
 BITS_PER_SAMPLE, PHOTOMETRIC, PLANAR_CONFIGURATION, SAMPLE_FORMAT = 258, 262, 284, 339  # TIFF's tags
@@ -117,7 +117,7 @@ def _color(image: Image.Image, data: bytes, path: object) -> tuple[Array, Array 
     """Return the 16-bit samples of a color image or of gray with opacity, (H, W, 3) or (H, W), and its opacity."""
     raw = _raw_mode(image)
     if ";16" not in raw:
-        raise FileError(f"{path} has color of 16 bits in separate planes; save it anew, interleaved")
+        raise UnsupportedError(f"{path} has color of 16 bits in separate planes; save it anew, interleaved")
     if raw.startswith("LA"):  # two samples of 16 bits are four of 8
         _set_raw_mode(image, "RGBA")
         samples = np.ascontiguousarray(np.asarray(image)).view(">u2")
