@@ -192,7 +192,7 @@ def test_files_of_8_bits_keep_theirs_beside_deep_ones(tmp_path):
 def test_floats_beside_integers_and_nan_are_refused(tmp_path):
     deep, floating = (RAMP * 1000).astype(np.uint16), RAMP.astype(np.float32)
     root = write_classes(tmp_path / "set", write_tiff, [deep, floating] * 2, "tif")
-    with pytest.raises(FileError, match=r"uint16 and float32, 0 to 1000: .* save them as one type"):
+    with pytest.raises(FileError, match=r"uint16 and float32, 0 to 1000; .* save them as one type"):
         find(root)
     floating[3, 4] = np.nan
     write_tiff(root / "b" / "0.tif", floating)

@@ -31,7 +31,7 @@ def sets_of(folder, train, test=None, **options):
 )
 def test_splits_of_other_ranges_are_refused(tmp_path, train, test):
     with pytest.raises(
-        FileError, match=f"pixels of t.* have another range \\(train 0 to .*; scale them alike, or .*{PYTHON_TOO}"
+        FileError, match=rf"the splits differ .* \(train 0 to .*; scale t.* like the others; else .*{PYTHON_TOO}"
     ):
         sets_of(tmp_path, train, test)
     assert sets_of(tmp_path, train, test, pixel_range=(0, 255)).preprocessing.pixel_range == (0, 255)
@@ -52,7 +52,7 @@ def test_splits_of_other_types_have_their_own(tmp_path, train, test):
 
 
 def test_floats_divided_twice_are_refused(tmp_path):
-    with pytest.raises(FileError, match=f"0 to 0.003922: which values.*{PYTHON_TOO}"):
+    with pytest.raises(FileError, match=f"0 to 0.003922; which values.*{PYTHON_TOO}"):
         sets_of(tmp_path, RAMPS / 255)
 
 

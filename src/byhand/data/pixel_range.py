@@ -124,7 +124,7 @@ def resolve_pixel_range(extent: PixelExtent, *, single: bool = False) -> PixelRa
     """
     kind = extent.kind
     if kind is None:
-        raise ArgumentError(f"pixels are {extent}: these have no range in common; save them as one type")
+        raise ArgumentError(f"pixels are {extent}; these have no range in common; save them as one type")
     if kind == "float":
         if extent.low >= UNIT_OVERSHOOT[0] and (UNIT_MIN_PEAK <= extent.high <= UNIT_OVERSHOOT[1] or extent.high == 0):
             return 0.0, 1.0
@@ -167,7 +167,7 @@ def range_of_image(extent: PixelExtent, recorded: PixelRange | None, *, single: 
     if not is_stated(recorded) and is_beyond(extent, recorded):
         low, high = map(_spell, recorded)
         raise ArgumentError(
-            f"pixels are {extent}, those of the training went from {low} to {high}: which values are black and white is not "
+            f"pixels are {extent}, those of the training went from {low} to {high}; which values are black and white is not "
             f"known; {STATE_IT}"
         )
     return recorded
@@ -254,10 +254,9 @@ def _check_splits(extents: Mapping[str, PixelExtent], pixel_range: PixelRange) -
         except ArgumentError:
             continue
         if extent.high > 0 and alone != pixel_range and (extent.kind == "float" or alone == (0.0, 1.0)):
-            others = ", ".join(f"{name} {_spell(other.low)} to {_spell(other.high)}" for name, other in extents.items())
+            told = ", ".join(f"{name} {_spell(other.low)} to {_spell(other.high)}" for name, other in extents.items())
             raise ArgumentError(
-                f"pixels of {part} are {extent}, but those of all splits have another range ({others}); scale them alike, or "
-                f"{STATE_IT}"
+                f"the splits differ in their pixel range ({told}); scale {part} like the others; else {STATE_IT}"
             )
 
 
@@ -300,7 +299,7 @@ def check_pixel_range(value: PixelRange, got: str) -> PixelRange:
 
 
 def _unknown(extent: PixelExtent) -> ArgumentError:
-    return ArgumentError(f"pixels are {extent}: which values are black and white is not known; {STATE_IT}")
+    return ArgumentError(f"pixels are {extent}; which values are black and white is not known; {STATE_IT}")
 
 
 def _spell(value: float) -> str:
