@@ -51,6 +51,44 @@ def test_splits_of_other_types_have_their_own(tmp_path, train, test):
         assert sets.preprocessing.pixel_range.kind == ("float" if train is RAMPS else "integer")
 
 
+def write_files(root, images):
+    """Write images by the names of their files, TIFF without an ending; return the folder."""
+    for name, pixels in images.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        write_tiff(root / f"{name}.tif", pixels)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("dtype", "train", "test"),
+    [(np.float32, 1, 255), (np.float32, 255, 1), (np.uint16, 4000, 65535), (np.int32, 3, 4000)],
+)
+def test_files_of_splits_of_other_ranges_are_refused(tmp_path, dtype, train, test):
+    tops = {
+        f"{split}/{name}/{k}": top for split, top in (("train", train), ("test", test)) for name in "ab" for k in "01"
+    }
+    root = write_files(tmp_path / "set", {name: (RAMP * top).astype(dtype) for name, top in tops.items()})
+    with pytest.raises(FileError, match=rf"the splits differ .*; scale t.* like the others; else .*{PYTHON_TOO}"):
+        find(root)
+    assert find(root, pixel_range=(0, max(train, test))).pixel_range == (0, max(train, test))
+
+
+def test_files_of_floats_of_two_ranges_are_refused(tmp_path):
+    tops = {"a/0": 255, "a/1": 255, "b/0": 1, "b/1": 255}
+    root = write_files(tmp_path / "set", {name: (RAMP * top).astype(np.float32) for name, top in tops.items()})
+    with pytest.raises(FileError, match=f"b.0.tif holds float32, 0 to 1, others go up to 255; .*{PYTHON_TOO}"):
+        find(root)
+
+
+def test_files_that_are_darker_than_others_are_told(tmp_path):
+    tops = {"a/0": 65535, "a/1": 65535, "b/0": 4000, "b/1": 0}
+    root = write_files(tmp_path / "set", {name: (RAMP * top).astype(np.uint16) for name, top in tops.items()})
+    assert find(root).sets().notes[-1].startswith("1 of 4 are darker than a sixteenth of that range")
+    tops = dict.fromkeys(tops, 1)
+    root = write_files(tmp_path / "masks", {name: np.rint(RAMP).astype(np.uint8) for name in tops})
+    assert find(root).sets().notes[-1].startswith("no training image is brighter than 1 of 255")
+
+
 def test_floats_divided_twice_are_refused(tmp_path):
     with pytest.raises(FileError, match=f"0 to 0.003922; which values.*{PYTHON_TOO}"):
         sets_of(tmp_path, RAMPS / 255)

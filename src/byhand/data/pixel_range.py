@@ -232,7 +232,7 @@ def arrays_to_bytes(
             found = as_is = range_of_set(extent, pixel_range)
             is_told = found != (0.0, 255.0) or extent.high > 255 or extent.low < 0 or extent.high <= TOLD_MAX_PEAK
         if found is None or not is_stated(found):
-            _check_splits(parts, as_is)
+            check_splits(parts, as_is)
         if is_told:
             given = pixel_range is not None and found is not None and is_stated(found)
             notes.append(describe(extent, as_is, given=given))
@@ -246,14 +246,20 @@ def _is_for_bytes(pixel_range: PixelRange | None) -> bool:
     return pixel_range is not None and kind_of(pixel_range) in (None, "uint8")
 
 
-def _check_splits(extents: Mapping[str, PixelExtent], pixel_range: PixelRange) -> None:
-    """Raise ArgumentError where one split alone has another range than all of them: it was scaled by itself."""
+def check_splits(extents: Mapping[str, PixelExtent], pixel_range: PixelRange) -> None:
+    """Raise ArgumentError where one split or file alone has another range than all of them: it was scaled by itself.
+
+    extents: of one kind of pixels, by split or file. A split of integers is of another range where it is dim; bytes and floats
+    tell it by what follows from them alone.
+    """
+    all_dim = all(is_dim(extent, pixel_range) for extent in extents.values())
     for part, extent in extents.items():
         try:
             alone = resolve_pixel_range(extent)
         except ArgumentError:
             continue
-        if extent.high > 0 and alone != pixel_range and (extent.kind == "float" or alone == (0.0, 1.0)):
+        differs = not all_dim and is_dim(extent, pixel_range) if extent.kind == "integer" else alone != pixel_range
+        if extent.high > 0 and differs and (extent.kind != "uint8" or alone == (0.0, 1.0)):
             told = ", ".join(f"{name} {_spell(other.low)} to {_spell(other.high)}" for name, other in extents.items())
             raise ArgumentError(
                 f"the splits differ in their pixel range ({told}); scale {part} like the others; else {STATE_IT}"
