@@ -11,10 +11,10 @@ import numpy as np
 
 from byhand import __version__, data, models, nn
 from byhand.cli import defaults, run_settings, training_header
+from byhand.cli.column_options import table_options
 from byhand.cli.command import check_choice
 from byhand.cli.model_argument import format_shape, open_model, resolve_preprocessing
 from byhand.cli.progress_bar import ProgressBar
-from byhand.cli.table_options import table_options
 from byhand.cli.training_budget import TimeBudget, classifier_rate, learning_rate, plan_training
 from byhand.cli.training_header import Tell
 from byhand.data import Dataset, Preprocessing, Splits
