@@ -58,7 +58,7 @@ def test_a_size_that_zip_file_and_header_claim_together_is_refused(tmp_path):
 @pytest.mark.parametrize("dtype", ["|O", "|V8", "<U0", "<M8[s]", "<c8"])
 def test_other_types_are_refused(tmp_path, dtype):
     path = archive(tmp_path / "set.npz", {"images": header((4, 2, 2), dtype) + bytes(500), "labels": LABELS})
-    with pytest.raises(FileError, match="which it does not hold"):
+    with pytest.raises(FileError, match=r"which it does not hold|expected numbers or text|holds Python objects"):
         bh.data.load(path)
 
 

@@ -143,3 +143,13 @@ def test_rows_without_a_label_are_told(tmp_path):
     path.write_text("\n".join([lines[0], *(line[1:] for line in lines[3:])]))
     with pytest.raises(FileError, match="no row has a label in column 'label'"):
         find(path)
+
+
+def test_the_progress_of_reading_is_told(tmp_path):
+    rows = [f"{row % 2}," + ",".join(["7"] * 16) for row in range(600)]
+    (tmp_path / "a.csv").write_text("label," + ",".join(f"pixel{k}" for k in range(16)) + "\n" + "\n".join(rows))
+    told = []
+    find(tmp_path / "a.csv", lambda *progress: told.append(progress))
+    size = (tmp_path / "a.csv").stat().st_size
+    assert [done <= size for done, _, _ in told] == [True] * 4
+    assert told[0] == (0, size, "reading the table") and told[-1] == (size, size, "reading the table")

@@ -208,13 +208,13 @@ def image_reader(network: nn.Model, note: str = "") -> Callable[[Path], Array]:
         raise ArgumentError(
             f"an image has one channel or three, but {network.name} takes {format_shape(network.input_shape)} arrays"
         )
-    notes, clipped = [note] * bool(note), list[Path]()
+    notes, told = [note] * bool(note), list[Path]()
 
     def read(path: Path) -> Array:
         pixels = network.preprocessing.read(path, network.input_shape)
-        if not clipped and (beyond := network.preprocessing.beyond_range(path)):
-            clipped.append(path)
-            print_note(printable(beyond))
+        if not told and (other := network.preprocessing.range_note(path)):
+            told.append(path)
+            print_note(printable(other))
         while notes:
             print_note(notes.pop())
         return pixels

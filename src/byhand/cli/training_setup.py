@@ -180,7 +180,8 @@ def find_data(settings: defaults.Settings, bar: ProgressBar) -> ImageSource:
     found = data.find(settings["data"], bar.update, pixel_range=given, reader=reader, table=table_options(settings))
     if given is not None and found.pixel_range is None:
         raise ArgumentError(
-            f"--pixel-range is for pixels of more than 8 bits or of floating point; {found.name} holds none, or states its own"
+            "--pixel-range is for arrays, and for image files of more than 8 bits or of floating point; "
+            f"{found.name} holds none, or states its own"
         )
     return found
 

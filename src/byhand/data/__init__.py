@@ -55,10 +55,10 @@ def find(
     """Return what there is in a data set, before its images are decoded: a `FileSource` of image files, or an `ArraySource`.
 
     source: "mnist", a folder or a file, as `load` takes them; progress: called with (done, total, what) while files are
-    inspected; pixel_range: the values of black and white where pixels are not uint8, by default those that follow from their
-    type and from all of them; reader: "picture" or "digit" (see `Preprocessing`), by default "digit" for MNIST alone;
-    table: the columns of a table, where it does not tell them itself. Raises as `load` does, and ArgumentError where the
-    pixel range does not follow.
+    inspected, and a table is read; pixel_range: the values of black and white where pixels are not uint8, by default those that
+    follow from their type and from all of them; reader: "picture" or "digit" (see `Preprocessing`), by default "digit" for
+    MNIST alone; table: the columns of a table, where it does not tell them itself. Raises as `load` does, and ArgumentError
+    where the pixel range does not follow.
 
     >>> sets = find("mnist").sets()
     >>> len(sets.train), len(sets.test)
@@ -71,7 +71,7 @@ def find(
     path = _existing(source)
     if path.suffix.lower() in folders.TABLE_SUFFIXES and not path.is_dir():
         if layout := pixel_table.layout_of(path):
-            parts, pixel_range, notes = pixel_table.read_pixel_table(path, layout, table, pixel_range)
+            parts, pixel_range, notes = pixel_table.read_pixel_table(path, layout, table, pixel_range, progress)
             return ArraySource.of(parts, reader, pixel_range, notes)
         found = tables.discover_table(path, table)
     else:
@@ -151,7 +151,13 @@ def load(
     >>> train.images.shape, test.classes[7]
     ((60000, 28, 28, 1), '7')
     """
-    sets = find(source, pixel_range=pixel_range, reader=reader, table=table).sets()
+    found = find(source, pixel_range=pixel_range, reader=reader, table=table)
+    if pixel_range is not None and found.pixel_range is None:
+        raise ArgumentError(
+            "pixel_range is for arrays, and for image files of more than 8 bits or of floating point; "
+            f"{found.name} holds none, or states its own"
+        )
+    sets = found.sets()
     if sets.held_out is None:
         sets = sets.split(validation_fraction, seed)
     if sets.held_out is None:

@@ -15,6 +15,7 @@ import numpy as np
 from byhand.data.class_names import class_name, natural_key
 from byhand.data.dataset import Dataset
 from byhand.data.folder_tree import is_image_name
+from byhand.data.image_source import ProgressCallback
 from byhand.data.pixel_range import PixelExtent, PixelRange, arrays_to_bytes, describe
 from byhand.data.tables.column import WHOLE_NUMBER, Column, given_column, header_text, is_number
 from byhand.data.tables.label_column import LABEL_WORDS, MISSING
@@ -27,6 +28,7 @@ from byhand.text import abbreviate, printable
 
 MIN_PIXELS = 16  # of an image, 4 x 4
 SAMPLE_ROWS = 400
+PROGRESS_ROWS = 256  # between two reports
 SHOWN_WORDS = 3  # in notes on rows that are left out
 BRIGHT_PIXEL = 128  # of 255: with a brighter one, whole numbers are pixels of 8 bits
 MAX_COMMON_FRACTION = 0.6  # of the rows, with the most frequent label; a pixel at the border is nearly always 0
@@ -94,12 +96,16 @@ def _names_columns(first: Row, second: Row) -> bool:
 
 
 def read_pixel_table(
-    path: Path, layout: PixelLayout, options: TableOptions, pixel_range: PixelRange | None = None
+    path: Path,
+    layout: PixelLayout,
+    options: TableOptions,
+    pixel_range: PixelRange | None = None,
+    progress: ProgressCallback | None = None,
 ) -> tuple[dict[str, Dataset], PixelRange | None, tuple[str, ...]]:
     """Return the splits of a table of pixels, their pixel range (None for bytes), and notes.
 
-    The images are square, or of the size that the columns' names tell. Raises FileError where the column of labels or the
-    size can't be told, and for rows of another width; ArgumentError for options of tables of paths.
+    The images are square, or of the size that the columns' names tell. progress: as in `data.find`. Raises FileError where the
+    column of labels or the size can't be told, and for rows of another width; ArgumentError for options of tables of paths.
     """
     table, columns = printable(path.name), layout.columns
     if options.path_column is not None or options.image_folder is not None:
@@ -110,7 +116,7 @@ def read_pixel_table(
     if not pixels:
         raise FileError(f"{table}: column {label.shown} holds the pixels, not the labels: {header_text(columns)}")
     rest = [column for column in columns if column.place not in (*pixels, label.place)]
-    numbers, labels, rest, missing = _read(path, layout, pixels, label, rest)
+    numbers, labels, rest, missing = _read(path, layout, pixels, label, rest, progress)
     split = split_columns(rest, options, table)
     words, unknown = split.of_rows(len(labels))
     splits = np.array(["train" if word == "all" else word or "" for word in words])
@@ -208,7 +214,12 @@ def _size(count: int, names: Sequence[str], table: str) -> tuple[int, int]:
 
 
 def _read(
-    path: Path, layout: PixelLayout, pixels: Sequence[int], label: Column, rest: Sequence[Column]
+    path: Path,
+    layout: PixelLayout,
+    pixels: Sequence[int],
+    label: Column,
+    rest: Sequence[Column],
+    progress: ProgressCallback | None,
 ) -> tuple[Array, list[str], list[Column], int]:
     """Return the pixels (N, count) and the label of each row, other columns whole, and how many rows have no label.
 
@@ -216,13 +227,16 @@ def _read(
     """
     width, numbers, labels, missing = len(layout.columns), list[Array](), list[str](), 0
     others: list[list[str]] = [[] for _ in rest]
-    chosen = itemgetter(*pixels)
+    chosen, letters, size = itemgetter(*pixels), 0, path.stat().st_size
     with closing(row_reader(path)) as reader:
         for number, row in enumerate(islice(reader, int(layout.has_header), None), 1 + layout.has_header):
             if len(row) != width:
                 raise FileError(
                     f"{path}: row {number:,} has {len(row):,} cells; expected {width:,}, as the first rows have"
                 )
+            if progress and (len(labels) + missing) % PROGRESS_ROWS == 0:
+                progress(min(letters, size), size, "reading the table")
+                letters += PROGRESS_ROWS * len(",".join(row))  # an estimate, as if all rows were like this one
             if row[label.place].lower() in MISSING:
                 missing += 1
                 continue
@@ -238,6 +252,8 @@ def _read(
             labels.append(class_name(_label(row[label.place])))
             for cells_of_column, column in zip(others, rest):
                 cells_of_column.append(row[column.place])
+    if progress:
+        progress(size, size, "reading the table")
     if not labels:
         raise FileError(
             f"{path}: no row has a label in column {label.shown}; give the column of the classes: --label-column"
