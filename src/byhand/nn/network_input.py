@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from byhand.data.dataset import Dataset
+from byhand.data.lazy_images import LazyImages
 from byhand.errors import ArgumentError, ShapeError
+from byhand.hints import warn
 from byhand.kernels.lookup_table import look_up
 from byhand.ops.op import Array
+from byhand.text import one_line
 
 if TYPE_CHECKING:
     from byhand.nn.model import Model
@@ -21,12 +25,41 @@ WARNING_IMAGES = 64  # that are looked at
 PIXEL_MIN_PEAK = 32.0  # floats beyond this multiple of the normalized range are pixels that nobody normalized
 
 
+def as_images(model: Model, images: Any) -> Any:
+    """Return images as an array, or as LazyImages; of a Dataset, its images. Raises ArgumentError for anything else."""
+    if isinstance(images, Dataset):
+        images = images.images
+    if isinstance(images, (np.ndarray, LazyImages)):
+        return images
+    first = images[0] if isinstance(images, (list, tuple)) and images else images
+    kind = type(first).__name__
+    expected = f"expected an array (N, {', '.join(map(str, model.input_shape))})"
+    if isinstance(first, (str, os.PathLike)):
+        read = "model.preprocessing.read(path, model.input_shape) reads an image file as in training"
+        raise ArgumentError(f"{model.name}: images hold {first!r:.60}; {expected}; {read}")
+    if hasattr(first, "getbands"):  # of Pillow
+        raise ArgumentError(
+            f"{model.name}: images hold {kind} of Pillow; {expected}: numpy.asarray(image), resized; "
+            "model.preprocessing.read(path, model.input_shape) reads an image file as in training"
+        )
+    try:
+        array = np.asarray(images)
+    except (TypeError, ValueError, RuntimeError) as error:
+        shapes = {np.shape(image) for image in images} if kind == "ndarray" else set()
+        why = "images of several shapes" if len(shapes) > 1 else one_line(error, 120)
+        raise ArgumentError(f"{model.name}: images are no array ({why}); {expected}") from None
+    if array.dtype == object:
+        raise ArgumentError(f"{model.name}: images hold {kind}; {expected}")
+    return array
+
+
 def check_images(model: Model, images: npt.ArrayLike) -> Array:
     """Return images as an array that `prepare_images` takes, or raise as it does."""
     images, shape = np.asarray(images), model.input_shape
     if images.shape[1:] != shape or not len(images):
         hint = "; for a single image, give image[None]" if images.shape == shape else ""
         hint = "; add the channel axis: images[..., None]" if (*images.shape[1:], 1) == shape else hint
+        hint = "; for a single image, give image[None, ..., None]" if (*images.shape, 1) == shape else hint
         if images.ndim == 4 and (*images.shape[2:], images.shape[1]) == shape:
             hint = "; channels come last here: images.transpose(0, 2, 3, 1)"
         expected = ", ".join(map(str, shape))
@@ -68,24 +101,28 @@ def prepare_images(model: Model, images: npt.ArrayLike, rows: Array | None, out:
     return out
 
 
-def warn_of_pixels(model: Model, images: Array) -> None:
-    """Warn, once a model, of floating point images that look like pixels from 0 to 255 where normalized ones are expected."""
+def warn_of_pixels(model: Model, images: Any) -> Any:
+    """Return images; warn, once a model, of floats that look like pixels from 0 to 255 where normalized ones are expected."""
+    if isinstance(images, np.ndarray) and _look_like_pixels(model, images):
+        model.warned_of_pixels = True
+        black, white = float(model.pixel_levels[:, 0].min()), float(model.pixel_levels[:, -1].max())
+        warn(
+            f"{model.name}: images in floating point go up to {float(images[:WARNING_IMAGES].max()):.4g}, but are taken as "
+            f"normalized, (pixel / 255 - mean) / std, from {black:.3g} to {white:.3g}; for pixels give uint8: "
+            "model.preprocessing.pixels(images)"
+        )
+    return images
+
+
+def _look_like_pixels(model: Model, images: Array) -> bool:
     if images.shape[1:] != model.input_shape:
-        return  # `check_images` refuses them
+        return False  # `check_images` refuses them
     is_image = (
         len(model.input_shape) == 3 and model.input_shape[2] in IMAGE_CHANNELS and model.input_shape[:2] != (1, 1)
     )
     as_trained = model.preprocessing.reader == "array"  # on floating point images
     if model.warned_of_pixels or as_trained or images.dtype.kind != "f" or not images.size or not is_image:
-        return
+        return False
     black, white = float(model.pixel_levels[:, 0].min()), float(model.pixel_levels[:, -1].max())
     sample = images[:WARNING_IMAGES]
-    peak = float(sample.max())
-    if sample.min() < 0 or not peak > PIXEL_MIN_PEAK * max(abs(black), abs(white)):  # also NaN
-        return
-    model.warned_of_pixels = True
-    warnings.warn(
-        f"{model.name}: images in floating point go up to {peak:.4g}, but are taken as normalized, (pixel / 255 - mean) / std, "
-        f"from {black:.3g} to {white:.3g}; for pixels give uint8: model.preprocessing.pixels(images)",
-        stacklevel=3,
-    )
+    return bool(sample.min() >= 0 and sample.max() > PIXEL_MIN_PEAK * max(abs(black), abs(white)))  # False also for NaN

@@ -25,7 +25,7 @@ import numpy.typing as npt
 from byhand.data import Augment, Dataset
 from byhand.data.batch_loader import BatchLoader
 from byhand.errors import ArgumentError, DivergedError, ShapeError
-from byhand.hints import hinted
+from byhand.hints import Hinted, hinted
 from byhand.nn import Model
 from byhand.ops import DEFAULT_HAND
 from byhand.ops.op import Array
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 CHECKPOINT_SECONDS = 30.0  # between checkpoints within an epoch
 
 
-class Trainer:
+class Trainer(Hinted):
     """Trains a model.
 
     batch_size: images per update; schedule: of the learning rate, by default constant, or a function of `step` or `epoch` that
@@ -121,9 +121,8 @@ class Trainer:
         self.state: TrainingState | None = None  # of the training under way
         self.history = History()
         self.best: dict[str, Array] = {}  # the model's arrays after the best epoch, by the validation images
-        self.images_per_second = self.data_wait_fraction = (
-            0.0  # of the latest training; the part spent waiting for images
-        )
+        # Of the latest training; the part spent waiting for images.
+        self.images_per_second = self.data_wait_fraction = 0.0
         self.curve: list[list[float]] = []  # (epoch, loss, accuracy) at about a hundred points
 
     def __repr__(self) -> str:
@@ -150,6 +149,7 @@ class Trainer:
             sync_batchnorm=self.sync_batchnorm,
         )
 
+    @hinted
     def step(self, images: npt.ArrayLike, labels: npt.ArrayLike, *, lr: float | None = None) -> float:
         """Do one update on a batch; return the loss before it.
 

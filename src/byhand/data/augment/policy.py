@@ -10,6 +10,7 @@ import numpy as np
 from byhand.data.augment.geometry import transform
 from byhand.data.augment.registry import GEOMETRY, MIX, PIXELS, REGISTRY, Augmentation, Setting, shown_order, work_order
 from byhand.errors import ArgumentError, ShapeError, UnknownNameError
+from byhand.hints import hinted
 from byhand.shapes import Array, Shape
 
 CHUNK_PIXELS = 2**15  # worked on at a time, so that intermediate arrays stay in the cache
@@ -39,6 +40,7 @@ class Augment:
     (64, 32, 32, 3)
     """
 
+    @hinted
     def __init__(self, **settings: Any) -> None:
         if unknown := next((name for name in settings if name not in REGISTRY), None):
             raise UnknownNameError("augmentation", unknown, [entry.name for entry in shown_order()])
