@@ -140,6 +140,19 @@ def test_a_model_that_has_predicted_is_copied(copied):
     assert bh.Trainer(copied(model), bh.SGD()).step(DATA.images, DATA.labels) > 0
 
 
+def test_a_trainer_that_has_trained_is_copied():
+    trainer = bh.Trainer(network(norm=False, dropout=0), bh.SGD(0.1))
+    trainer.step(DATA.images, DATA.labels)
+    other = copy.deepcopy(trainer)
+    assert trainer.step(DATA.images, DATA.labels) == other.step(DATA.images, DATA.labels)
+    assert copy.copy(bh.relu) is bh.relu is pickle.loads(pickle.dumps(bh.relu))
+
+
+def test_augmentation_is_also_a_text():
+    trainer = bh.Trainer(network(), bh.SGD(), augment="flip,shift=2")
+    assert trainer.augment == bh.data.Augment(flip=True, shift=2)
+
+
 def test_an_empty_batch_gives_an_empty_answer():
     for images in (DATA.images[:0], []):
         assert network().predict(images).shape == (0, 3)

@@ -72,6 +72,8 @@ TOLD = [
     (lambda: bh.models.list_models, r"bh.models.names\(\)"),
     (lambda: bh.models.pretrained("resnet18"), "load_torchvision"),
     (lambda: bh.models.pretrained("efficientnet_lite0", 3), r"replace_head\(classes\)"),
+    (lambda: bh.Trainer(network(), bh.SGD(), augment="flp"), "no augmentation 'flp'; did you mean 'flip'"),
+    (lambda: bh.Trainer(network(), bh.SGD(), augment=["flip"]), "a text such as 'flip,shift=2'"),
     (lambda: bh.data.Augment("flip"), r"bh.data.Augment\(flip=True"),
     (lambda: bh.data.Dataset(DATA.images, DATA.labels), r"write bh.data.Dataset\(images, labels, classes\)"),
     (lambda: DATA.targets, "write dataset.labels"),

@@ -161,6 +161,10 @@ class Op:
                 state[...] = updated.reshape(state.shape)
         return outputs[self.outputs[0]]
 
+    def __reduce__(self) -> Any:
+        """Copy and pickle a registered op as its name: it is one object, which programs compare by identity."""
+        return (get, (self.name,)) if REGISTRY.get(self.name) is self else super().__reduce_ex__(2)
+
     def backward(self, grad: Any, *inputs: Any, hand: str = DEFAULT_HAND, **attributes: Any) -> Any:
         """Return the gradient of every differentiable input, a tuple if there are several; grad: that of the first output."""
         arrays, dtype = self._as_arrays(self._inputs_by_name(inputs, attributes))

@@ -45,7 +45,7 @@ def fit(
     validation_fraction: float = 0.0,
     early_stopping: int | None = None,
     callbacks: Sequence[Callable[[Row], object]] = (),
-    augment: Augment | None = None,
+    augment: Augment | str | None = None,
     label_smoothing: float = 0.0,
     clip_norm: float | None = None,
     seed: int = 0,

@@ -64,8 +64,9 @@ class Trainer(Hinted):
     returns its factor; clip_norm: the largest norm of the gradient; loss: "cross_entropy", "mse", "bce" or a function
     (outputs, labels) -> (loss, gradient); class_weight: one a class, by class or in order; label_smoothing: the part of the
     target that is spread over all classes; metrics: functions of (labels, probabilities), for test and validation images;
-    seed: of the order of the images and of augmentation; augment: how images vary from epoch to epoch; comm: the ranks that
-    train together, by default those of `mpiexec`; sync_batchnorm: batch norm over the whole batch, not over each rank's shard.
+    seed: of the order of the images and of augmentation; augment: how images vary from epoch to epoch, also "flip,shift=2";
+    comm: the ranks that train together, by default those of `mpiexec`; sync_batchnorm: batch norm over the whole batch, not
+    over each rank's shard.
 
     >>> import byhand as bh
     >>> train, test = bh.data.load("mnist")
@@ -90,7 +91,7 @@ class Trainer(Hinted):
         label_smoothing: float = 0.0,
         metrics: Mapping[str, Metric] | Sequence[Metric | str] = (),
         seed: int = 0,
-        augment: Augment | None = None,
+        augment: Augment | str | None = None,
         comm: Communicator | None = None,
         sync_batchnorm: bool = False,
     ) -> None:
@@ -107,9 +108,7 @@ class Trainer(Hinted):
         self.loss = Loss.of(model, loss, self.label_smoothing, class_weight)
         self.class_weight, self.metrics = self.loss.weights, named_metrics(metrics)
         self.seed = integer("Trainer: seed", seed, 0)
-        self.augment = Augment() if augment is None else augment
-        if not isinstance(self.augment, Augment):
-            raise ArgumentError(f"Trainer: augment is {augment!r}; expected a bh.data.Augment")
+        self.augment = Augment.of(augment)
         self.update = update(optimizer, self.clip_norm, hand)
         self.buffers = {name: np.zeros_like(model.p.flat) for name in optimizer.buffers}
         self.buffer_namespace = SimpleNamespace(**self.buffers)

@@ -85,6 +85,15 @@ class Augment:
         return ",".join(words) or "none"
 
     @classmethod
+    def of(cls, given: Augment | str | None) -> Augment:
+        """Return what a Trainer takes: an augmentation, its text, or None for none; raise ArgumentError for anything else."""
+        if given is None or isinstance(given, Augment):
+            return cls() if given is None else given
+        if isinstance(given, str):
+            return cls.parse(given)
+        raise ArgumentError(f"augment is {given!r}; expected a bh.data.Augment, or a text such as 'flip,shift=2'")
+
+    @classmethod
     def parse(cls, text: str) -> Augment:
         """Return the augmentation that a person typed: settings separated by commas, or "none".
 
