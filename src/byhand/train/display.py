@@ -10,7 +10,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from byhand.console import SafeConsole, say
+from byhand.console import SafeConsole, fitted, say
 from byhand.kernels import cdiv
 from byhand.kernels.runtime import cache
 from byhand.train.history import Row
@@ -87,7 +87,7 @@ class Display:
         """Print a line, above the bar."""
         try:
             if not self.quiet:
-                self.console.print(translate(line), soft_wrap=True)
+                self.console.print(fitted(translate(line)), soft_wrap=True)
         except BrokenPipeError:  # as after `| head`: training goes on without output
             self.quiet = True
 
