@@ -148,7 +148,8 @@ class Display:
         self.pace.add_evaluation(now - self._last_step)
         rate = self.images_per_second() or self._images_seen / self.epoch_seconds
         epoch, left = self.epoch + 1, self.seconds_left(self.epoch + 1)
-        rest = f"  {duration(left)} left" if left >= TOLD_MIN_SECONDS else ""
+        measured = self.pace.seconds > ESTIMATE_SECONDS  # the first steps are slower than the others
+        rest = f"  {duration(left)} left" if left >= TOLD_MIN_SECONDS and measured else ""
         line = (
             f"epoch {row['epoch']}/{self.epochs}  loss {row['loss']:.4f}{evaluation_text(row)}"
             f"  {self.epoch_seconds:.1f} s  {rate:,.0f} images/s{rest}"
