@@ -13,6 +13,7 @@ from byhand.data import Dataset
 from byhand.data.lazy_images import LazyImages
 from byhand.errors import ArgumentError
 from byhand.nn import Model
+from byhand.nn.network_input import as_images
 from byhand.ops.op import Array
 
 
@@ -34,13 +35,17 @@ def as_dataset(model: Model, images: Any, labels: Any = None, *, find_classes: b
     """
     if isinstance(images, Dataset) and labels is None:
         return images
+    if isinstance(images, Dataset):
+        raise ArgumentError(
+            f"a Dataset holds its labels, but got {type(labels).__name__} as labels; write fit(train, validation=test)"
+        )
     if isinstance(images, tuple) and len(images) == 2 and labels is None:
         images, labels = images
     if labels is None:
         raise ArgumentError(
             f"got a {type(images).__name__} without labels; expected a bh.data.Dataset, or images and labels"
         )
-    images = images if isinstance(images, LazyImages) else _images(model, np.asarray(images))
+    images = images if isinstance(images, LazyImages) else _images(model, as_images(model, images))
     targets = _labels(model, np.asarray(labels), find_classes)
     return Dataset(images, targets, model.classes, "arrays")
 

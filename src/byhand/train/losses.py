@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from byhand.errors import ArgumentError, ShapeError, UnknownNameError
-from byhand.hints import LOSS_NAMES
+from byhand.hints.arguments import LOSS_NAMES
 from byhand.nn import Model
 from byhand.ops import mse_loss, sigmoid_cross_entropy, soft_target_cross_entropy, softmax, softmax_cross_entropy
 from byhand.ops.loss.softmax import check_labels
