@@ -79,6 +79,8 @@ def start(given: defaults.Settings, output: Path | None, started: float, bar: Pr
         raise ArgumentError("--minutes plans the epochs; give either --minutes or --epochs")
     if given.get("minutes") is not None and not 0 < given["minutes"] < inf:
         raise ArgumentError(f"--minutes is {given['minutes']:g}; expected a number above 0")
+    if given.get("lr") is not None and not 0 < given["lr"] < inf:
+        raise ArgumentError(f"--lr is {given['lr']:g}; expected a number above 0")
     check_choice("--tta", given.get("tta"), TTA)
     check_choice("--hand", given.get("hand"), HANDS)
     if output is not None:
@@ -91,6 +93,7 @@ def start(given: defaults.Settings, output: Path | None, started: float, bar: Pr
     setup = _set_up(settings, listing, bar, Run(output or RUNS_FOLDER), None, tell)
     setup.notes = [*notes, *setup.notes]
     tell(training_header.data_lines(setup, setup.notes))
+    setup.trainer.check_batches(len(setup.train))
     notes = []
     if settings.get("lr") is None:
         settings["lr"], origin = learning_rate(setup, budget, bar)
