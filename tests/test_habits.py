@@ -327,9 +327,9 @@ def test_class_weights_are_those_of_the_classes_that_fit_finds(labels, weights):
 @pytest.mark.parametrize("weights", [{"cat": 2}, {7: 2}])
 def test_a_weight_of_no_class_is_refused_once_the_classes_are_known(weights):
     trainer = bh.Trainer(network(classes=("0", "1", "2")), bh.SGD(), class_weight=weights)
-    with pytest.raises(bh.ByhandError, match="there is no class '(cat|7)'"):
+    with pytest.raises(bh.ByhandError, match=r"there is no class '(cat|7)'"):
         trainer.fit(DATA.images, DATA.labels, quiet=True)
-    with pytest.raises(bh.ByhandError, match="there is no class '(cat|7)'"):
+    with pytest.raises(bh.ByhandError, match=r"there is no class '(cat|7)'"):
         bh.Trainer(network(classes=("a", "b", "c")), bh.SGD(), class_weight=weights)
 
 

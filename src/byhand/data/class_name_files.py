@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from byhand.data.open_file import open_regular_file
 from byhand.errors import FileError
 
 MAX_BYTES = 2**24  # of a file of names, or of a metadata entry
@@ -57,20 +58,18 @@ def read_class_names(path: Path) -> tuple[str, ...]:
 
     Raises FileError where it can't be read, is no text, or leaves out a number.
     """
+    with open_regular_file(path, "class names") as file:
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise FileError(f"{path} has {path.stat().st_size:,} bytes; expected class names, at most {MAX_BYTES:,}")
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise FileError(f"{path} has {path.stat().st_size:,} bytes; expected class names, at most {MAX_BYTES:,}")
-        data = path.read_bytes()
-        names = names_from_text(decode(data), is_csv=path.suffix.lower() in (".csv", ".tsv"))
-    except OSError as error:
-        raise FileError(f"can't read the class names in {path}: {error.strerror}") from None
+        return names_from_text(decode(data), is_csv=path.suffix.lower() in (".csv", ".tsv"))
     except UnicodeError:
         raise FileError(
             f"can't read the class names in {path}: it is not text in UTF-8 or UTF-16; save it as UTF-8"
         ) from None
     except ValueError as error:
         raise FileError(f"can't read the class names in {path}: {error}") from None
-    return names
 
 
 def decode(data: bytes) -> str:

@@ -26,11 +26,11 @@ import numpy.typing as npt
 from byhand.errors import ArgumentError, ShapeError, UnknownNameError
 from byhand.hints import LOSS_NAMES
 from byhand.nn import Model
-from byhand.train.arrays import has_numbers_for_names
 from byhand.ops import mse_loss, sigmoid_cross_entropy, soft_target_cross_entropy, softmax, softmax_cross_entropy
 from byhand.ops.loss.softmax import check_labels
 from byhand.ops.op import Array, CallSpec, Op
 from byhand.shapes import Shape, number
+from byhand.train.arrays import has_numbers_for_names
 
 LOSSES = ("cross_entropy", "mse", "bce")
 SUM_TOLERANCE = 1e-3  # of the probabilities of a soft label

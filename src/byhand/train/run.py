@@ -21,6 +21,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from byhand.data.open_file import exists, open_regular_file
 from byhand.errors import FileError
 from byhand.files import write_whole
 from byhand.nn import Model, serialization
@@ -120,9 +121,13 @@ class Run:
 
     def rows(self) -> list[Row]:
         """Return the log: one row per epoch."""
+        if not exists(self._log):
+            return []
+        with open_regular_file(self._log, "the log of a training") as file:
+            lines = file.read().splitlines()
         try:
-            rows = [json.loads(line) for line in self._log.read_text().splitlines()] if self._log.exists() else []
-        except (OSError, ValueError, RecursionError) as error:
+            rows = [json.loads(line) for line in lines]
+        except (ValueError, RecursionError) as error:
             raise FileError(f"{self._log} can't be read: {error}") from None
         if not all(isinstance(row, dict) and isinstance(row.get("epoch"), int) for row in rows):
             raise FileError(f"{self._log} can't be read: expected one object with an epoch per line")
