@@ -1,4 +1,4 @@
-"""Pipes, sockets, devices, folders and circular links in the place of each file that a user names: refused, never waited for."""
+"""Pipes, sockets, devices, folders and circular links in the place of files that a user names: refused, never waited for."""
 
 import os
 import socket

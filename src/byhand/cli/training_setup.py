@@ -83,8 +83,7 @@ def start(given: defaults.Settings, output: Path | None, started: float, bar: Pr
         raise ArgumentError(f"--lr is {given['lr']:g}; expected a number above 0")
     check_choice("--tta", given.get("tta"), TTA)
     check_choice("--hand", given.get("hand"), HANDS)
-    if output is not None:
-        Run(output).check_new()  # before minutes of reading data
+    Run(output or RUNS_FOLDER / "new").check_new()  # before minutes of reading data
     given = {"data": "mnist"} | {name: value for name, value in given.items() if value is not None}
     minutes, planned = given.pop("minutes", None), "epochs" not in given
     budget = None if minutes is None else TimeBudget(minutes, started)

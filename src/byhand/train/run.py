@@ -64,11 +64,16 @@ class Run:
         return run
 
     def check_new(self) -> None:
-        """Raise a FileError for a folder that holds a run, or files that a run might overwrite; hidden ones are no matter."""
+        """Raise a FileError for a folder that can't be made, holds a run, or holds files; hidden ones are no matter."""
         if self._settings.exists():
             raise FileError(f"{self.folder} holds a run already; choose another --output, or continue it: --resume")
         if self.folder.is_dir() and any(not path.name.startswith(".") for path in self.folder.iterdir()):
             raise FileError(f"the folder {self.folder} is not empty; choose a new folder for the run")
+        lowest = next(path for path in (self.folder, *self.folder.absolute().parents) if exists(path))
+        if not lowest.is_dir():
+            raise FileError(f"can't make the folder {self.folder}: {lowest} is no folder; choose another --output")
+        if not os.access(lowest, os.W_OK | os.X_OK):
+            raise FileError(f"can't make the folder {self.folder}: {lowest} can't be written; choose another --output")
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Run:
