@@ -12,7 +12,7 @@ import ast
 import os
 import re
 import sys
-from functools import cache, lru_cache
+from functools import cache, lru_cache, reduce
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,22 +24,27 @@ MIN_LETTERS = 5  # of a template that is looked for in whole lines, if it has a 
 PLURAL = r"(\w{0,5}?)"  # the end of an English plural, is or are
 START = "((?:(?!: ).)*?)"  # of a line, before a colon: a message may follow the name of a file
 PREFIX = "byhand: "  # of an error line
+WIDE = re.compile("[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]")  # Chinese letters and punctuation
 FULL_WIDTH = ("（", "，", "；", "：", "。")  # punctuation that no space goes beside
 SLOT = re.compile(r"\{(\w+)(:[^{}]*)?\}")
 USE = re.compile(r"\{(\w+)(!t)?\}")  # of a slot, in a translation; !t: a single word is translated too
+WORDS = re.compile(r"[A-Za-z]{2,}[^A-Za-z]* [^A-Za-z]*[A-Za-z]{2,}")  # more than one
 LIST = re.compile(r"[^\s,]+(?:, [^\s,]+)* (?:or|and) [^\s,]+")  # a, b or c
 ABBREVIATED = re.compile(r"(.+) and ([\d,]+) more")
 NUMBER = r"(?:[-+−]? *\d(?:[\d.,]*\d)?(?:e[-+]?\d+)?|nan|[-+]?inf)"
 
 
 class Template(NamedTuple):
-    """A message with slots. literal: its text between them, in order; is_vague: few letters, and a slot of any text."""
+    """A message with slots. literal: its text between them, in order; is_vague: few letters, and a slot of any text;
+    has_number: a slot takes a number only.
+    """
 
     pattern: re.Pattern[str]
     literal: tuple[str, ...]
     slots: tuple[str, ...]
     translation: str
     is_vague: bool
+    has_number: bool
 
 
 def language() -> str:
@@ -119,14 +124,35 @@ def _entry(text: str, *, part: bool, clauses: bool = False) -> str | None:
         literal = "".join(template.literal)
         if (not part and template.is_vague) or (clauses and any(s in text and s not in literal for s in ("; ", ", "))):
             continue
-        if _may_match(template.literal, text) and (match := template.pattern.fullmatch(text)):
-            return _filled(template, match.groups())
+        if not _may_match(template.literal, text) or not (match := template.pattern.fullmatch(text)):
+            continue
+        if template.is_vague and not template.has_number and any(map(_is_sentence, match.groups())):
+            continue
+        return _filled(template, match.groups())
     return None
 
 
+def _is_sentence(value: str) -> bool:
+    """Tell whether a slot's text has several words that have no entry: a vague template matches them by chance."""
+    return WORDS.search(value) is not None and _slot(value, words=True) == value
+
+
 def _filled(template: Template, values: tuple[str, ...]) -> str:
+    """Return a translation with its slots filled; no space stands between two Chinese letters."""
     found = dict(zip(template.slots, values))
-    return USE.sub(lambda use: _slot(found[use[1]], words=use[2] is not None), template.translation)
+    parts = USE.split(template.translation)  # literal, name, !t or None, literal, ...
+    filled = [parts[0]]
+    for name, words, literal in zip(parts[1::3], parts[2::3], parts[3::3]):
+        filled += [_slot(found[name], words=words is not None), literal]
+    return reduce(_join, filled)
+
+
+def _join(left: str, right: str) -> str:
+    if right.startswith(" ") and WIDE.fullmatch(left[-1:]) and WIDE.fullmatch(right[1:2]):
+        return left + right[1:]
+    if left.endswith(" ") and WIDE.fullmatch(left[-2:-1]) and WIDE.fullmatch(right[:1]):
+        return left[:-1] + right
+    return left + right
 
 
 def _slot(value: str, *, words: bool) -> str:
@@ -191,7 +217,8 @@ def template(text: str, translation: str) -> Template:
     is_vague = ("(.*?)" in pattern or START in pattern) and sum(
         not letter.isspace() for letter in "".join(literal)
     ) < MIN_LETTERS
-    return Template(re.compile(pattern, re.DOTALL), tuple(literal), tuple(names), translation, is_vague)
+    has_number = NUMBER in pattern
+    return Template(re.compile(pattern, re.DOTALL), tuple(literal), tuple(names), translation, is_vague, has_number)
 
 
 def parse_po(text: str) -> dict[str, str]:
