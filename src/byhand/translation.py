@@ -12,6 +12,7 @@ import ast
 import os
 import re
 import sys
+from collections.abc import Iterable
 from functools import cache, lru_cache, reduce
 from pathlib import Path
 from typing import NamedTuple
@@ -28,7 +29,7 @@ WIDE = re.compile("[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]")  # Chinese letter
 FULL_WIDTH = ("（", "，", "；", "：", "。")  # punctuation that no space goes beside
 SLOT = re.compile(r"\{(\w+)(:[^{}]*)?\}")
 USE = re.compile(r"\{(\w+)(!t)?\}")  # of a slot, in a translation; !t: a single word is translated too
-WORDS = re.compile(r"[A-Za-z]{2,}[^A-Za-z]* [^A-Za-z]*[A-Za-z]{2,}")  # more than one
+SHAPE = re.compile(r"\d+(?: [x×] \d+)*")
 LIST = re.compile(r"[^\s,]+(?:, [^\s,]+)* (?:or|and) [^\s,]+")  # a, b or c
 ABBREVIATED = re.compile(r"(.+) and ([\d,]+) more")
 NUMBER = r"(?:[-+−]? *\d(?:[\d.,]*\d)?(?:e[-+]?\d+)?|nan|[-+]?inf)"
@@ -86,6 +87,21 @@ def translate(text: str, *, part: bool = False) -> str:
     return "\n".join(_line(line, part=part) for line in text.split("\n"))
 
 
+def sentence_space() -> str:
+    """Return what stands between two sentences: nothing in Chinese."""
+    return " " if language() == "en" else ""
+
+
+def list_of(names: Iterable[str]) -> str:
+    """Return finished names as a list in a sentence."""
+    return (", " if language() == "en" else "、").join(names)
+
+
+def in_brackets(text: str) -> str:
+    """Return a finished text as a remark in brackets after another."""
+    return f" ({text})" if language() == "en" else f"（{text}）"
+
+
 @lru_cache(maxsize=4096)
 def _line(text: str, *, part: bool = False) -> str:
     """Return a line in Chinese: by its own entry, else by the most specific template, else part by part.
@@ -112,7 +128,9 @@ def _parts(text: str, separator: str, joined: str) -> str | None:
     """Return a text in Chinese whose parts all have entries."""
     parts = text.split(separator)
     translated = [_line(item, part=True) for item in parts] if len(parts) > 1 else parts
-    return joined.join(translated) if all(a != b or a in catalogue() for a, b in zip(parts, translated)) else None
+    if any(a == b and a not in catalogue() for a, b in zip(parts, translated)):
+        return None
+    return reduce(lambda left, right: _join(_join(left, joined), right), translated)
 
 
 def _entry(text: str, *, part: bool, clauses: bool = False) -> str | None:
@@ -134,17 +152,18 @@ def _entry(text: str, *, part: bool, clauses: bool = False) -> str | None:
 
 def _is_sentence(value: str) -> bool:
     """Tell whether a slot's text has several words that have no entry: a vague template matches them by chance."""
-    return WORDS.search(value) is not None and _slot(value, words=True) == value
+    return " " in value.strip() and not SHAPE.fullmatch(value) and _slot(value, words=True) == value
 
 
 def _filled(template: Template, values: tuple[str, ...]) -> str:
-    """Return a translation with its slots filled; no space stands between two Chinese letters."""
+    """Return a translation with its slots filled; no space stands beside a translated one within Chinese text."""
     found = dict(zip(template.slots, values))
     parts = USE.split(template.translation)  # literal, name, !t or None, literal, ...
-    filled = [parts[0]]
+    text = parts[0]
     for name, words, literal in zip(parts[1::3], parts[2::3], parts[3::3]):
-        filled += [_slot(found[name], words=words is not None), literal]
-    return reduce(_join, filled)
+        value = _slot(found[name], words=words is not None)
+        text = text + value + literal if value == found[name] else _join(_join(text, value), literal)
+    return text
 
 
 def _join(left: str, right: str) -> str:
@@ -161,6 +180,8 @@ def _slot(value: str, *, words: bool) -> str:
         return value.replace(", ", "、").replace(" or ", " 或 ").replace(" and ", " 和 ")
     if listed := ABBREVIATED.fullmatch(value):
         return f"{listed[1]} 等，另有 {listed[2]} 个"
+    if (own := catalogue().get(value.strip())) is not None and (words or " " in value.strip()):
+        return own
     if value.startswith(("; ", ", ")) and (rest := _line(value[2:], part=True)) != value[2:]:
         return ("；" if value[0] == ";" else "，") + rest
     return _line(value, part=True) if words or " " in value.strip() else value
