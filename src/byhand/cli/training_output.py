@@ -97,7 +97,7 @@ def evaluate_and_report(setup: TrainingSetup, seconds: float) -> tuple[dict[str,
 def _facts(setup: TrainingSetup, seconds: float) -> list[tuple[str, object]]:
     """Return the facts about a training for the report's last section."""
     settings, sets = setup.settings, setup.sets
-    counts = ", ".join(f"{len(images):,} {part}" for part, images in sets.parts.items())
+    counts = ", ".join(f"{part} {len(images):,}" for part, images in sets.parts.items())
     facts: list[tuple[str, object]] = [
         ("network", f"{setup.model.name}, {setup.trainer.model.parameter_count:,} trainable parameters"),
         ("images", f"{sets.train.name}, images of {format_shape(setup.model.input_shape)}: {counts}"),

@@ -309,10 +309,11 @@ def _calibration(inputs: DiagnosisInput) -> str:
         )
     else:
         verdict = "the network is underconfident, an effect of label smoothing, augmentation or few epochs"
-    few = " With so few images this error is uncertain itself." if len(predictions) < 10 * len(found.count) else ""
+    few = "With so few images this error is uncertain itself." if len(predictions) < 10 * len(found.count) else ""
+    few = few and sentence_space() + translate(few)
     text = translate(
         f"<p>The mean confidence is <b>{confidence:.1%}</b>, the accuracy <b>{accuracy:.1%}</b>; the expected calibration error"
-        f" is <b>{100 * found.error:.1f} points</b> ({len(found.count)} bins): {translate(verdict)}.{translate(few)}</p>"
+        f" is <b>{100 * found.error:.1f} points</b> ({len(found.count)} bins): {translate(verdict)}.{few}</p>"
     ) + translate(
         '<p class="soft">Reliability diagram. Bars: the accuracy of the predictions in each bin of confidence; orange lines:'
         " their mean confidence. In a well calibrated network the two agree. Below: the number of predictions per bin.</p>"
