@@ -29,6 +29,7 @@ WIDE = re.compile("[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]")  # Chinese letter
 FULL_WIDTH = ("（", "，", "；", "：", "。")  # punctuation that no space goes beside
 SLOT = re.compile(r"\{(\w+)(:[^{}]*)?\}")
 USE = re.compile(r"\{(\w+)(!t)?\}")  # of a slot, in a translation; !t: a single word is translated too
+WORD = re.compile("[A-Za-z]{2}")
 SHAPE = re.compile(r"\d+(?: [x×] \d+)*")
 LIST = re.compile(r"[^\s,]+(?:, [^\s,]+)* (?:or|and) [^\s,]+")  # a, b or c
 ABBREVIATED = re.compile(r"(.+) and ([\d,]+) more")
@@ -128,7 +129,7 @@ def _parts(text: str, separator: str, joined: str) -> str | None:
     """Return a text in Chinese whose parts all have entries."""
     parts = text.split(separator)
     translated = [_line(item, part=True) for item in parts] if len(parts) > 1 else parts
-    if any(a == b and a not in catalogue() for a, b in zip(parts, translated)):
+    if any(a == b and a not in catalogue() and WORD.search(a) for a, b in zip(parts, translated)):
         return None
     return reduce(lambda left, right: _join(_join(left, joined), right), translated)
 

@@ -121,8 +121,8 @@ def _doctor(
     checks = len(diagnosis.findings) + len(diagnosis.passed)
     notes = sum(finding.severity == "note" for finding in diagnosis.findings)
     problems = len(diagnosis.findings) - notes
-    found = [translate(f"{problems} problem{'s' * (problems != 1)}" if problems else "No problems")]
-    found += [translate(f"{notes} note{'s' * (notes != 1)}")] if notes else []
+    found = [translate(f"{problems:,} problem{'s' * (problems != 1)}" if problems else "No problems")]
+    found += [translate(f"{notes:,} note{'s' * (notes != 1)}")] if notes else []
     summary = translate(f"{translate(' and ').join(found)} from {checks} checks") + (
         translate(f" ({len(diagnosis.skipped)} more did not apply)") if diagnosis.skipped else ""
     )
