@@ -74,7 +74,8 @@ class PixelExtent:
         return PixelExtent(dtypes, min(self.low, other.low), max(self.high, other.high))
 
     def __str__(self) -> str:
-        return f"{' and '.join(self.dtypes)}, {_spell(self.low)} to {_spell(self.high)}"
+        low, high = self.low, self.high
+        return f"{' and '.join(self.dtypes)}, {low:{_digits(low)}g} to {high:{_digits(high)}g}"
 
 
 def _kind_of_dtype(name: str) -> PixelKind:
@@ -280,7 +281,7 @@ def describe(extent: PixelExtent, pixel_range: PixelRange, *, given: bool) -> st
     low, high = pixel_range
     beyond = "; what lies beyond is clipped" if extent.low < low or extent.high > high else ""
     why = "as --pixel-range says" if given else f"{OPTION} says otherwise"
-    return f"pixels are {extent}: {_spell(low)} becomes black, {_spell(high)} white{beyond} ({why})"
+    return f"pixels are {extent}: {low:{_digits(low)}g} becomes black, {high:{_digits(high)}g} white{beyond} ({why})"
 
 
 def parse_pixel_range(text: str) -> PixelRange:
@@ -308,5 +309,6 @@ def _unknown(extent: PixelExtent) -> ArgumentError:
     return ArgumentError(f"pixels are {extent}; which values are black and white is not known; {STATE_IT}")
 
 
-def _spell(value: float) -> str:
-    return f"{value:.0f}" if value == round(value) else f"{value:.4g}"
+def _digits(value: float) -> str:
+    """Return a number's precision in a format: whole numbers are shown in full."""
+    return ".17" if value == round(value) else ".4"
