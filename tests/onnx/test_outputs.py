@@ -346,3 +346,63 @@ def test_a_mean_of_other_channels_is_left_out(tmp_path):
     path, notes = write(tmp_path, [node("Softmax", ["z"], ["y"], axis=1)], **gray), []
     assert load(path, notes=notes).mean == 0.0 and any("'mean' has 3 numbers" in note for note in notes)
     assert load(path, mean=0.5).mean == 0.5
+
+
+MEAN_OF_SOFTMAXES = [
+    SOFT,
+    node("Mul", ["z", "half"], ["z2"]),
+    node("Softmax", ["z2"], ["s2"], axis=1),
+    node("Mean", ["s", "s2"], ["y"]),
+]
+MEAN_OF_SIGMOIDS = [
+    SIGM,
+    node("Mul", ["z", "half"], ["z2"]),
+    node("Sigmoid", ["z2"], ["s2"]),
+    node("Mean", ["s", "s2"], ["y"]),
+]
+ONE_MINUS_P = [SIGM, node("Sub", ["one", "s"], ["q"])]
+COMPUTED = {  # nodes, outputs of the layer, names, task
+    "mean of softmaxes": (MEAN_OF_SOFTMAXES, 3, None, "classes"),
+    "mean of sigmoids": (MEAN_OF_SIGMOIDS, 3, None, "numbers"),
+    "named mean of sigmoids": (MEAN_OF_SIGMOIDS, 3, ["a", "b", "c"], "labels"),
+    "1 - p and p": ([*ONE_MINUS_P, node("Concat", ["q", "s"], ["y"], axis=1)], 1, None, "labels"),
+    "p and 1 - p": ([*ONE_MINUS_P, node("Concat", ["s", "q"], ["y"], axis=1)], 1, ["a", "b"], "labels"),
+    "sigmoids of -z and z": (
+        [node("Neg", ["z"], ["n"]), node("Concat", ["n", "z"], ["i"], axis=1), node("Sigmoid", ["i"], ["y"])],
+        1,
+        None,
+        "labels",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", COMPUTED)
+def test_probabilities_without_logits_of_their_own(name, tmp_path):
+    tail, size, names, task = COMPUTED[name]
+    path = write(tmp_path, tail, size=size, numbers=NUMBERS.items())
+    model = load(path, classes=names)
+    assert model.task == task and model.answer.binary == (size == 1)
+    np.testing.assert_allclose(ours(model), theirs(path), rtol=1e-4, atol=1e-6)
+
+
+def test_one_sigmoid_as_an_image_of_one_pixel(tmp_path):
+    path = write(tmp_path, [node("Reshape", ["z", "image"], ["i"]), node("Sigmoid", ["i"], ["y"])], size=1,
+                 numbers={"image": np.array([0, 1, 1, 1])})  # fmt: skip
+    model, p = load(path), theirs(path).reshape(-1, 1)
+    np.testing.assert_allclose(ours(model), np.hstack([1 - p, p]), rtol=1e-4, atol=1e-6)
+
+
+def test_two_names_of_one_bare_output(tmp_path):
+    path = write(tmp_path, [node("Identity", ["z"], ["y"])], size=1, metadata={"names": "{0: 'cat', 1: 'dog'}"})
+    notes = []
+    model, p = load(path, notes=notes), 1 / (1 + np.exp(-theirs(path)))
+    assert model.classes == ("cat", "dog") and "taken for the logit of 'dog'" in notes[0]
+    np.testing.assert_allclose(ours(model), np.hstack([1 - p, p]), rtol=1e-4, atol=1e-6)
+    assert load(path, task="numbers").task == "numbers"
+
+
+def test_a_softmax_along_an_axis_of_length_1_is_told(tmp_path):
+    tail = [node("Reshape", ["z", "image"], ["i"]), node("Softmax", ["i"], ["y"], axis=3)]
+    notes = []
+    assert load(write(tmp_path, tail, numbers=NUMBERS.items()), notes=notes).task == "numbers"
+    assert any("the same for every image" in note for note in notes)

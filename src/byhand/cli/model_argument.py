@@ -110,7 +110,11 @@ def _from_onnx(
         network = load(path, input_shape=shape, output=output, task=task, classes=names, notes=notes)
     except FileError as error:
         told = str(error).replace("input_shape=(height, width, channels)", "--image-size HEIGHTxWIDTH")
-        told = told.replace("output=NAME", "--output-name NAME").replace("task='", "--task '")
+        told = (
+            told.replace("output=NAME", "--output-name NAME")
+            .replace("task='", "--task '")
+            .replace("task=TASK", "--task")
+        )
         count = "" if names is None else f"{len(names)} class names"
         told = told.replace(f"got {count}", f"{labels} has {count}", 1) if count else told
         raise type(error)(told) from None

@@ -68,6 +68,8 @@ def read_output(
     task = _default_task(ending.activation, count, classes) if task is None else task
     if task == "numbers":
         return OutputSpec(task, output)
+    if task == "classes" and count == 1 and ending.activation in SIGMOIDS:
+        task = "labels"  # one of two classes, p and 1 - p
     if ending.activation in (SIGMOIDS if task == "classes" else SOFTMAXES):
         other = "labels" if task == "classes" else "classes"
         raise ArgumentError(

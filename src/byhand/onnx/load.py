@@ -95,7 +95,7 @@ def load(
         chosen = _read_wanted(reader, {image.name: symbol}, wanted, _name_count(classes, metadata), notes)
         check_sizes(graph.up_to(chosen.tensor))
         _check_batch(graph.up_to(chosen.tensor))
-        task, classes = settle_task(graph, chosen, metadata, task, classes, notes)
+        task, classes = settle_task(graph, chosen, metadata, task, classes, notes, reader.state.weights)
         assert graph.input is not None
         model = Model(
             graph.input,
