@@ -134,15 +134,12 @@ def _task_of(graph: Graph, output: Output, names: int, values: str) -> str:
     activation = output.ending.activation
     if output.kind == NO_VECTOR or (output.size > MAX_CLASSES and not names):
         return "features"
-    if activation in SIGMOIDS or (activation in SOFTMAXES and output.size > 1):
-        return "labels" if activation in SIGMOIDS else "classes"
-    if names == 2 and _decides(output, values):
+    if activation in SIGMOIDS or (names == 2 and _decides(output, values)):
         return "labels"
-    if activation == "other" and output.size > 1:  # each probability has a name, or they add up to 1
-        return "classes" if values == CLASSES else "labels" if values == LABELS and names else "numbers"
-    # A class has others beside it.
+    # A class has others beside it; what is computed from probabilities in another way is one where they add up to 1.
     if output.size == 1 or activation == "other" or (activation == "bounded" and not names):
-        return "numbers"
-    if names:
+        several = {CLASSES: "classes", LABELS: "labels" if names else "numbers"}
+        return several.get(values, "numbers") if output.size > 1 else "numbers"
+    if names or activation in SOFTMAXES:
         return "classes"
     return "classes" if comes_from_weights(graph, output.tensor) else "features"
