@@ -25,7 +25,7 @@ from byhand.onnx.metadata import read_metadata
 from byhand.onnx.needed import inputs_of
 from byhand.onnx.node_context import python_name
 from byhand.onnx.outputs import Output, choose, read_outputs
-from byhand.onnx.preprocessing import COLOR_CHANNELS, read_preprocessing
+from byhand.onnx.preprocessing import COLOR_CHANNELS, read_preprocessing, reverse_channels
 from byhand.onnx.reader_state import NamedGraph
 from byhand.onnx.readers.constant import FLOATING_TYPES
 from byhand.onnx.settle_task import settle_task
@@ -93,6 +93,9 @@ def load(
         shape, layout, batch = _input_layout(
             image, input_shape, metadata.get("image_size"), written_by_byhand=proto.producer_name == "byhand"
         )
+        if metadata.get("bgr") and shape[layout[-1]] == COLOR_CHANNELS:
+            reverse_channels(proto.graph, image.name, layout[-1])
+            notes.append("its metadata say that blue comes first: the channels of images are reversed for it")
         graph = NamedGraph()
         symbol = Symbol(graph.add_input(tuple(shape[axis] for axis in layout[1:])), layout)
         reader = GraphReader(proto, "arrays", graph, batch, path.parent, mapped_weights)

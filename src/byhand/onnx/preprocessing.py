@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import onnx
+from onnx import helper, numpy_helper
 
 from byhand.data.preprocessing import Preprocessing
 from byhand.onnx.input_scale import BYTES, InputScale
@@ -48,6 +50,17 @@ def read_preprocessing(
 
 def _is_same(mean: Any, scale: InputScale) -> bool:
     """Tell whether a mean of pixels from 0 to 1 is the one that the graph subtracts."""
-    return bool(
-        np.any(scale.mean != 0) and np.all(np.abs(np.asarray(mean) - scale.mean / scale.white) < MEAN_TOLERANCE)
-    )
+    if mean is None or not np.any(scale.mean != 0) or len({np.size(mean), len(scale.mean), 1}) > 2:
+        return False
+    return bool(np.all(np.abs(np.asarray(mean) - scale.mean / scale.white) < MEAN_TOLERANCE))
+
+
+def reverse_channels(graph: onnx.GraphProto, image: str, axis: int) -> None:
+    """Put a node before a graph that reverses an image's channels, red, green and blue, for a network of the other order."""
+    reversed_name, order = f"{image}_reversed", f"{image}_channel_order"
+    for node in graph.node:
+        for i, name in enumerate(node.input):
+            if name == image:
+                node.input[i] = reversed_name
+    graph.initializer.append(numpy_helper.from_array(np.array([2, 1, 0]), order))
+    graph.node.insert(0, helper.make_node("Gather", [image, order], [reversed_name], axis=axis))

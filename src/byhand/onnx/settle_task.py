@@ -79,6 +79,10 @@ def _names_that_fit(
     values: str,
 ) -> Sequence[str] | None:
     """Return the caller's names, or those of the metadata where they fit; None where there are none."""
+    if classes is None and "unread_classes" in metadata:
+        notes.append(
+            f"its metadata '{metadata['unread_classes']}' is no list of names that byhand reads; --labels gives them"
+        )
     names = metadata.get("classes") if classes is None else classes
     one_label = (task == "labels" and output.size == 1) or (task is None and _decides(output, values))
     if not names or output.fits(len(names)) or (one_label and len(names) == 2) or (task == "labels" and one_label):
@@ -88,6 +92,9 @@ def _names_that_fit(
         raise UnsupportedError(f"got {len(names)} class names, but {size}")
     if metadata["classes_key"] == f"{PREFIX}classes":
         raise FileError(f"its metadata {PREFIX}classes has {len(names)} names, but {size}")
+    for _, others in metadata.get("more_classes", ()):
+        if output.fits(len(others)):
+            return others  # type: ignore[no-any-return]
     notes.append(f"its metadata '{metadata['classes_key']}' has {len(names)} names, but {size}: they are not used")
     return None
 
