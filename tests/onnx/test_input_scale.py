@@ -80,3 +80,13 @@ def test_integers_in_channels_last_order(tmp_path):
     path = write_model(model, tmp_path)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     np.testing.assert_allclose(load(path).predict(PIXELS), session.run(None, {"x": PIXELS})[0], rtol=2e-4, atol=1e-5)
+
+
+def test_the_layout_of_an_image_of_open_size_is_that_of_the_graph(tmp_path):
+    gemm, weight = head(3)
+    nodes = [node("Transpose", ["x"], ["i"], perm=[0, 3, 1, 2]), *BODY[:3], gemm, BODY[3]]
+    path = write_model(make_model(nodes, WEIGHTS | weight, x=("N", "h", "w", "c")), tmp_path)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    images = (PIXELS / 255).astype(np.float32)
+    found = load(path, input_shape=(8, 8, 3)).predict(images)
+    np.testing.assert_allclose(found, session.run(None, {"x": images})[0], rtol=2e-4, atol=1e-5)

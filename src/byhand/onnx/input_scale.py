@@ -21,6 +21,7 @@ BYTES, UNIT = 255.0, 1.0  # the pixel value of white
 # Of x -> factor * (x - mean): pixels of 0 to 255 have a mean above, or a factor below.
 BYTES_MIN_MEAN, BYTES_MAX_FACTOR = 2.0, 0.05
 UNIT_MAX_FACTOR = 32.0  # a larger one is no 1 / std of pixels from 0 to 1
+ARITHMETIC = ("Add", "Sub", "Mul", "Div")
 MAX_NODES = 16  # between the image and the first layer
 VIEWS = ("Cast", "Identity", "Transpose", "Gather", "Slice", "Squeeze", "Unsqueeze", "Reshape", "Resize")
 
@@ -58,6 +59,19 @@ def read_input_scale(graph: onnx.GraphProto, image: str) -> InputScale | None:
     return InputScale(UNIT, mean) if is_unit and (np.any(mean > 0) or np.any(factor > 1)) else None
 
 
+def comes_channels_last(graph: onnx.GraphProto, image: str) -> bool:
+    """Tell whether a graph moves the last axis of its image to the second place: (N, H, W, C) becomes (N, C, H, W)."""
+    file_graph, value = FileGraph(graph), image
+    for _ in range(MAX_NODES):
+        readers = file_graph.readers.get(value, [])
+        if len(readers) != 1 or readers[0].op_type not in ("Cast", "Identity", "Transpose", *ARITHMETIC):
+            return False
+        if readers[0].op_type == "Transpose":
+            return list(attributes_of(readers[0]).get("perm", ())) == [0, 3, 1, 2]
+        value = readers[0].output[0]
+    return False
+
+
 def _step(graph: FileGraph, node: onnx.NodeProto, value: str) -> tuple[Array, Array] | None:
     """Return (factor, offset) of a node that makes factor * x + offset; None for another node."""
     if node.op_type == "BatchNormalization" and len(node.input) == 5 and node.input[0] == value:
@@ -66,7 +80,7 @@ def _step(graph: FileGraph, node: onnx.NodeProto, value: str) -> tuple[Array, Ar
             return None
         factor = gamma / np.sqrt(np.abs(var) + float(attributes_of(node).get("epsilon", 1e-5)))
         return factor, beta - mean * factor
-    if node.op_type not in ("Add", "Sub", "Mul", "Div") or len(node.input) != 2:
+    if node.op_type not in ARITHMETIC or len(node.input) != 2:
         return None
     other = _numbers(graph, node.input[1] if node.input[0] == value else node.input[0])
     if other is None or (node.op_type in ("Sub", "Div") and node.input[0] != value):

@@ -19,7 +19,7 @@ from byhand.nn.model import Model
 from byhand.onnx.decisions import image_with_batch, scores_in_place
 from byhand.onnx.file_errors import file_errors
 from byhand.onnx.graph_reader import GraphReader
-from byhand.onnx.input_scale import read_input_scale
+from byhand.onnx.input_scale import comes_channels_last, read_input_scale
 from byhand.onnx.mapped_weights import MappedWeights, read_model
 from byhand.onnx.metadata import read_metadata
 from byhand.onnx.needed import inputs_of
@@ -91,7 +91,11 @@ def load(
         scale = read_input_scale(proto.graph, image.name)
         elem_type = image.type.tensor_type.elem_type
         shape, layout, batch = _input_layout(
-            image, input_shape, metadata.get("image_size"), written_by_byhand=proto.producer_name == "byhand"
+            image,
+            input_shape,
+            metadata.get("image_size"),
+            written_by_byhand=proto.producer_name == "byhand",
+            transposed=comes_channels_last(proto.graph, image.name),
         )
         if metadata.get("bgr") and shape[layout[-1]] == COLOR_CHANNELS:
             reverse_channels(proto.graph, image.name, layout[-1])
@@ -183,10 +187,12 @@ def _input_layout(
     metadata_size: Shape | None,
     *,
     written_by_byhand: bool,
+    transposed: bool,
 ) -> tuple[Shape, Shape, int]:
     """Return the input's shape in ONNX's order with a batch of one, its layout in byhand, and the declared batch size.
 
-    Channels come second, as ONNX has it, unless only the last axis has a usual number of them: some exporters write NHWC.
+    Channels come second, as ONNX has it, unless only the last axis has a usual number of them, or the graph moves the last
+    axis to the second place (transposed): some exporters write NHWC.
     """
     name, dims = image.name, image.type.tensor_type.shape.dim
     sizes: list[Any] = [dim.dim_value or None for dim in dims]
@@ -198,7 +204,7 @@ def _input_layout(
     batch, *rest = sizes
     known_image = len(rest) == 3 and None not in rest
     channels_last = len(rest) == 3 and rest[0] not in CHANNEL_COUNTS and rest[2] in CHANNEL_COUNTS
-    channels_last = channels_last and not written_by_byhand
+    channels_last = (channels_last or (transposed and len(rest) == 3)) and not written_by_byhand
     if input_shape is not None and known_image and tuple(input_shape) != (rest[1], rest[2], rest[0]):
         channels_last = tuple(input_shape) == tuple(rest)
     layout = NHWC if len(rest) == 3 and not channels_last else tuple(range(len(sizes)))
