@@ -59,6 +59,8 @@ def read_output(
         raise UnknownNameError("task", str(task), TASKS)
     nameless = isinstance(classes, tuple) and not classes
     task = "features" if task is None and nameless else task
+    if task in ("numbers", "features") and isinstance(classes, Sequence) and len(classes):
+        raise ArgumentError(f"Model: got {len(classes)} class names, but the output gives {task}, which have no names")
     if task == "features":
         return OutputSpec(task, output)
     if len(output.shape) != 2:
