@@ -106,6 +106,7 @@ def load(
         chosen = _read_wanted(reader, {image.name: symbol}, wanted, _name_count(classes, metadata), notes)
         check_sizes(graph.up_to(chosen.tensor))
         _check_batch(graph.up_to(chosen.tensor))
+        own_names = classes is None
         task, classes = settle_task(graph, chosen, metadata, task, classes, notes, reader.state.weights)
         assert graph.input is not None
         model = Model(
@@ -120,6 +121,7 @@ def load(
             seed=None,
             dtype=np.float64 if elem_type == TensorProto.DOUBLE else np.float32,
         )
+        model.classes_are_integers = own_names and metadata.get("classes_are_integers") is True
         _copy_weights(model, reader, mapped_weights)
         return model
 

@@ -23,7 +23,7 @@ from byhand.errors import FileError
 from byhand.nn.task import TASKS
 
 PREFIX = "byhand."  # of the keys that byhand writes
-KEYS = ("classes", "mean", "std", "name", "preprocessing", "task")
+KEYS = ("classes", "mean", "std", "name", "preprocessing", "task", "classes_are_integers")
 CONFIG_FILE = "config.json"
 MAX_NUMBERS_LENGTH = 200  # characters of a mean, a std or a size
 PROCESSOR_FILE = "preprocessor_config.json"
