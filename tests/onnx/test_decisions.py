@@ -12,7 +12,12 @@ from tests.onnx.test_outputs import BODY, WEIGHTS, head, ours, theirs, write
 SOFTMAX, SIGMOID = node("Softmax", ["z"], ["s"], axis=1), node("Sigmoid", ["z"], ["s"])
 ARGMAX = node("ArgMax", ["s"], ["i"], axis=1, keepdims=0)
 INT64 = TensorProto.INT64
-NUMBERS = {"half": np.float32(0.5), "two": np.array([2]), "words": np.array(["ant", "bee", "fly"], object)}
+NUMBERS = {
+    "half": np.float32(0.5),
+    "two": np.array([2]),
+    "axis": np.array([1]),
+    "words": np.array(["ant", "bee", "fly"], object),
+}
 LABELS = {"keys_int64s": [0, 1, 2], "values_strings": ["ant", "bee", "fly"]}
 DECISIONS = {  # nodes after z, outputs, names
     "ArgMax": ([SOFTMAX, ARGMAX], ("i",), ("0", "1", "2")),
@@ -28,6 +33,11 @@ DECISIONS = {  # nodes after z, outputs, names
         ("i", "m"),
         ("ant", "bee", "fly"),
     ),
+    "the largest and its index": (
+        [SOFTMAX, ARGMAX, node("ReduceMax", ["s", "axis"], ["m"], keepdims=0)],
+        ("m", "i"),
+        ("0", "1", "2"),
+    ),
     "true or false": ([SIGMOID, node("Greater", ["s", "half"], ["i"])], ("i",), ("0", "1", "2")),
     "rounded": ([SIGMOID, node("Round", ["s"], ["k"]), node("Cast", ["k"], ["i"], to=INT64)], ("i",), ("0", "1", "2")),
 }
@@ -39,7 +49,7 @@ def test_the_scores_of_a_decision_are_read(name, tmp_path):
     path, notes = write(tmp_path, tail, outputs, numbers=NUMBERS), []
     model = load(path, notes=notes)
     assert model.classes == names and "s is read instead" in notes[0]
-    assert load(path, output=outputs[0]).task == model.task
+    assert load(path, output=outputs[-1]).task == model.task
     np.testing.assert_allclose(ours(model), theirs(write(tmp_path, tail[:1], ("s",))), rtol=1e-4, atol=1e-6)
 
 
@@ -47,6 +57,11 @@ def test_a_decision_beside_its_scores_changes_nothing(tmp_path):
     notes = []
     assert load(write(tmp_path, [SOFTMAX, ARGMAX], ("i", "s")), notes=notes).output.name == "s"
     assert "i (not readable): s is taken" in notes[0]
+
+
+def test_the_largest_score_alone_is_a_number(tmp_path):
+    path = write(tmp_path, [SOFTMAX, node("ReduceMax", ["s", "axis"], ["m"])], ("m",), numbers=NUMBERS)
+    assert load(path).task == "numbers"
 
 
 @pytest.mark.parametrize("last", ["axis", "all axes", "shape", "first"])

@@ -21,6 +21,7 @@ DECISIONS = (
     *("ArgMax", "TopK", "ZipMap", "LabelEncoder", "ArrayFeatureExtractor", "OneHot", "Binarizer"),
     *("Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Round"),
 )
+LARGEST = "ReduceMax"  # of the scores, which some networks give beside the ArgMax
 VIEWS = ("Squeeze", "Unsqueeze", "Reshape", "Flatten", "Identity", "Gather", "Cast")
 MAX_CHAIN = 64  # nodes between scores and an output
 IMAGE_AXES = 3  # of an image without a batch axis
@@ -45,7 +46,8 @@ def scores_in_place(
     file_graph = FileGraph(graph)
     found = [_scores_of(file_graph, output) for output in wanted]
     scores = [entry for entry in found if entry is not None]
-    if scores and len(scores) == len(found):
+    decided = {entry.value for entry in scores if entry.decision != LARGEST}
+    if decided and len(scores) == len(found) and decided >= {entry.value for entry in scores}:
         told = [f"{output} is made by {entry.decision} from {entry.value}" for output, entry in zip(wanted, scores)]
         values = list(dict.fromkeys(entry.value for entry in scores))
         notes.append(f"its output {', '.join(told[:MAX_LISTED])}: {' and '.join(values[:MAX_LISTED])} is read instead")
@@ -61,7 +63,7 @@ def _scores_of(graph: FileGraph, output: str) -> Scores | None:
     for _ in range(MAX_CHAIN):
         node = graph.makers.get(value)
         computed = [] if node is None else graph.computed_inputs(node)
-        if node is None or node.op_type not in (*DECISIONS, *VIEWS) or not computed:
+        if node is None or node.op_type not in (*DECISIONS, LARGEST, *VIEWS) or not computed:
             break
         names = names or _names(graph, node)
         value = computed[0]
@@ -72,7 +74,9 @@ def _scores_of(graph: FileGraph, output: str) -> Scores | None:
 
 def _decides(node: onnx.NodeProto) -> bool:
     """Tell whether a node makes integers, text or truth of scores."""
-    return attributes_of(node).get("to") not in FLOATING_TYPES if node.op_type == "Cast" else node.op_type in DECISIONS
+    if node.op_type == "Cast":
+        return attributes_of(node).get("to") not in FLOATING_TYPES
+    return node.op_type in (*DECISIONS, LARGEST)
 
 
 def _names(graph: FileGraph, node: onnx.NodeProto) -> tuple[str, ...]:
