@@ -59,6 +59,12 @@ def test_any_name_goes_in_and_comes_out(name):
     assert page.count(b"<script") == 2 and b"<!--" not in page.split(b"<body>")[1]
 
 
+def test_marks_of_text_direction_do_not_reach_the_page():
+    names = ["\u202ecat", "\x1b[31mdog"]
+    page = document(Look(bh.models.create("lenet5", classes=names)))
+    assert "\u202e" not in page.decode() and data_of(page)["classes"] == ["?cat", "?[31mdog"]
+
+
 def test_infinity_and_a_model_without_weights_are_written(tmp_path):
     images = nn.Input(6, 6, 1)
     clipped = images.apply_op(get("clip"), {"x": images}, {"low": 0.0, "high": np.inf})
