@@ -122,7 +122,7 @@ def test_tensors_of_two_networks_do_not_mix():
         (lambda x: x.graph.add(bh.relu, {}, {}), "^relu1: x is missing; it takes x"),
         (lambda x: x.graph.add(bh.concat, {}, {}), "^concat1: xs is missing; it takes xs"),
         (bh.linear, "^linear: weight is missing; it takes x, weight, bias"),
-        (lambda x: bh.relu(x, slope=1), "^relu1: relu has no attribute 'slope'"),
+        (lambda x: bh.relu(x, slope=1), "^relu1: relu: there is no argument 'slope'"),
         (bh.reshape, "^reshape1: shape is missing"),
     ],
 )

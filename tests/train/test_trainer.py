@@ -382,9 +382,9 @@ def test_epochs_are_a_whole_number(epochs):
         ({"seed": -1}, "Trainer: seed is -1"),
         ({"seed": 0.5}, "Trainer: seed is 0.5"),
         ({"hand": "foot"}, "there is no hand 'foot'"),
-        ({"schedule": "cosine"}, "Trainer: schedule is 'cosine'; expected one of Constant"),
+        ({"schedule": "slow"}, "Trainer: schedule is 'slow'; expected one of Constant"),
         ({"schedule": bh.Cosine}, "Trainer: schedule is"),
-        ({"optimizer": "sgd"}, "Trainer: optimizer is 'sgd'; expected one of Adam, AdamW, Muon, RMSprop, SGD"),
+        ({"optimizer": "adagrad"}, "Trainer: optimizer is 'adagrad'; expected one of Adam, AdamW, Muon, RMSprop, SGD"),
         ({"optimizer": bh.SGD}, "Trainer: optimizer is"),
     ],
 )

@@ -12,6 +12,7 @@ import typer
 
 from byhand import __version__, interrupt
 from byhand.cli.command import COMMANDS, NOT_FINITE_EXIT_CODE, PlainCommand, PlainGroup, registered_commands
+from byhand.cli.option_hints import unknown_option
 from byhand.console import discard, safe_streams, say
 from byhand.errors import ByhandError, FileError, NotFiniteError
 from byhand.translation import translate, unknown_language
@@ -102,6 +103,9 @@ def _leave(code: int) -> NoReturn:
 
 def _usage_message(error: Any) -> str:
     """Return the message of a usage error of typer; that of an option which is no number names the value."""
+    if hasattr(error, "option_name") and hasattr(error, "possibilities") and error.ctx is not None:
+        known = [name for parameter in error.ctx.command.get_params(error.ctx) for name in parameter.opts]
+        return unknown_option(error.option_name, known)
     details: list[Any] = getattr(error.__cause__, "errors", list)()  # pydantic's, which parses the values
     expected = NUMBER_ERRORS.get(details[0]["type"]) if details else None
     if expected is None or error.param is None:

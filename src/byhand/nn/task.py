@@ -60,6 +60,8 @@ def read_output(
         raise UnknownNameError("task", str(task), TASKS)
     nameless = isinstance(classes, tuple) and not classes
     task = "features" if task is None and nameless else task
+    if task in ("numbers", "features") and isinstance(classes, Sequence) and len(classes):
+        raise ArgumentError(f"Model: got {len(classes)} class names, but the output gives {task}, which have no names")
     if task == "features":
         return OutputSpec(task, output)
     if len(output.shape) != 2:
@@ -69,6 +71,8 @@ def read_output(
     task = _default_task(ending.activation, count, classes) if task is None else task
     if task == "numbers":
         return OutputSpec(task, output)
+    if task == "classes" and count == 1 and ending.activation in SIGMOIDS:
+        task = "labels"  # one of two classes, p and 1 - p
     if ending.activation in (SIGMOIDS if task == "classes" else SOFTMAXES):
         other = "labels" if task == "classes" else "classes"
         raise ArgumentError(

@@ -31,10 +31,9 @@ from byhand.errors import (
     ShapeError,
     UnknownArgumentError,
     UnknownNameError,
-    suggestion,
 )
 from byhand.files import check_memory
-from byhand.hints import KEYWORDS
+from byhand.hints import unknown_keyword
 from byhand.kernels import memory
 from byhand.shapes import Array as Array  # noqa: PLC0414  (exported: ops are written with Array and Op)
 from byhand.shapes import Shape, Window, plain
@@ -165,6 +164,10 @@ class Op:
                 self._write_state(name, state, updated.reshape(state.shape))
         return outputs[self.outputs[0]]
 
+    def __reduce__(self) -> Any:
+        """Copy and pickle a registered op as its name: it is one object, which programs compare by identity."""
+        return (get, (self.name,)) if REGISTRY.get(self.name) is self else super().__reduce_ex__(2)
+
     def backward(self, grad: Any, *inputs: Any, hand: str = DEFAULT_HAND, **attributes: Any) -> Any:
         """Return the gradient of every differentiable input, a tuple if there are several; grad: that of the first output."""
         arrays, dtype = self._as_arrays(self._inputs_by_name(inputs, attributes))
@@ -190,9 +193,8 @@ class Op:
         """Return what the contract infers of a call; errors begin with `who`, by default the op's name."""
         who = who or self.name
         if unknown := next((key for key in attributes if key not in self.attributes), None):
-            known = f"; it has {', '.join(self.attributes)}" if self.attributes else "; it has none"
-            hint = f"; {KEYWORDS[unknown]}" if unknown in KEYWORDS else suggestion(unknown, self.attributes)
-            raise UnknownArgumentError(f"{who}: {self.name} has no attribute '{unknown}'{hint or known}")
+            error = unknown_keyword(self.name, unknown, self.attributes)
+            raise UnknownArgumentError(error if who == self.name else f"{who}: {error}")
         if missing := next((key for key in self.required if key not in attributes), None):
             raise ArgumentError(f"{who}: {missing} is missing; {self.name} has no default for it")
         try:

@@ -9,7 +9,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from byhand.console import SafeConsole
+from byhand.console import SafeConsole, fitted
 from byhand.kernels import cdiv
 from byhand.kernels.runtime import cache
 from byhand.train.history import Row
@@ -85,7 +85,7 @@ class Display:
         """Print a line, above the bar."""
         try:
             if not self.quiet:
-                self.console.print(translate(line), soft_wrap=True)
+                self.console.print(fitted(translate(line)), soft_wrap=True)
         except BrokenPipeError:  # as after `| head`: training goes on without output
             self.quiet = True
 
@@ -146,7 +146,8 @@ class Display:
         self.pace.add_evaluation(now - self._last_step)
         rate = self.images_per_second() or self._images_seen / self.epoch_seconds
         epoch, left = self.epoch + 1, self.seconds_left(self.epoch + 1)
-        rest = f"  {duration(left)} left" if left >= TOLD_MIN_SECONDS else ""
+        measured = self.pace.seconds > ESTIMATE_SECONDS  # the first steps are slower than the others
+        rest = f"  {duration(left)} left" if left >= TOLD_MIN_SECONDS and measured else ""
         line = (
             f"epoch {row['epoch']}/{self.epochs}  loss {row['loss']:.4f}{evaluation_text(row)}"
             f"  {self.epoch_seconds:.1f} s  {rate:,.0f} images/s{rest}"

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from byhand.errors import ArgumentError, ShapeError, UnknownNameError
-from byhand.hints import LOSS_NAMES
+from byhand.hints.arguments import LOSS_NAMES
 from byhand.nn import Model
 from byhand.ops import mse_loss, sigmoid_cross_entropy, soft_target_cross_entropy, softmax, softmax_cross_entropy
 from byhand.ops.loss.softmax import check_labels
@@ -238,6 +238,10 @@ def class_weights(given: Any, classes: Sequence[str], integer_names: bool = Fals
         weights = [1.0] * len(classes)
         for key, weight in given.items():
             name = str(key) if integer_names and hasattr(key, "__index__") else key
+            if classes.count(name) > 1:
+                raise ArgumentError(
+                    f"Trainer: class_weight: several classes are called {name!r}; give a list, one a class"
+                )
             index: Any = classes.index(name) if name in classes else name
             if not hasattr(index, "__index__") or not 0 <= index < len(classes):
                 raise UnknownNameError("class", str(key), classes)
