@@ -13,7 +13,7 @@ from byhand.errors import FileError
 from byhand.train.run import Run
 
 READERS = {
-    "names.txt": read_class_names,
+    "names.txt": lambda path: read_class_names(path, []),
     "model.safetensors": bh.load,
     "model.onnx": bh.load,
     "data.npz": bh.data.load,
@@ -59,7 +59,7 @@ def test_a_file_of_names_of_any_size_is_bounded(tmp_path):
     with path.open("wb") as file:
         file.truncate(2**40)  # a sparse file
     with pytest.raises(FileError, match="expected class names, at most"):
-        read_class_names(path)
+        read_class_names(path, [])
 
 
 def test_the_log_is_read_as_it_is(tmp_path):
