@@ -93,7 +93,21 @@ class PlainCommand(TyperCommand):
 
 
 class PlainGroup(TyperGroup):
-    """A group of commands whose help shows no Python types."""
+    """A group of commands whose help shows no Python types; Ctrl-C aborts them, where typer would end without a word."""
+
+    def make_context(self, *arguments: Any, **settings: Any) -> Any:
+        """Return the context of the arguments."""
+        try:
+            return super().make_context(*arguments, **settings)
+        except KeyboardInterrupt:
+            raise typer.Abort from None
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise typer.Abort from None
 
     def get_usage(self, ctx: Any) -> str:
         """Return the first line of the help."""
