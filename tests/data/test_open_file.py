@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import byhand as bh
-from byhand.data.class_name_files import read_class_names
 from byhand.data.image_decoding import inspect_image
+from byhand.data.label_map import read_class_names
 from byhand.errors import FileError
 from byhand.train.run import Run
 

@@ -166,10 +166,10 @@ def range_of_image(extent: PixelExtent, recorded: PixelRange | None, *, single: 
     if recorded is None or not applies(recorded, extent):
         return resolve_pixel_range(extent, single=single)
     if not is_stated(recorded) and is_beyond(extent, recorded):
-        low, high = recorded
-        trained = f"those of the training went from {low:{_digits(low)}g} to {high:{_digits(high)}g}"
+        low, high = (f"{value:{_digits(value)}g}" for value in recorded)
         raise ArgumentError(
-            f"pixels are {extent}, {trained}; which values are black and white is not known; {STATE_IT}"
+            f"pixels are {extent}, those of the training went from {low} to {high}; which values are black and white is not "
+            f"known; {STATE_IT}"
         )
     return recorded
 
@@ -261,7 +261,10 @@ def check_splits(extents: Mapping[str, PixelExtent], pixel_range: PixelRange) ->
             continue
         differs = not all_dim and is_dim(extent, pixel_range) if extent.kind == "integer" else alone != pixel_range
         if extent.high > 0 and differs and (extent.kind != "uint8" or alone == (0.0, 1.0)):
-            told = ", ".join(f"{name} {_range_text(other)}" for name, other in extents.items())
+            told = ", ".join(
+                f"{name} {other.low:{_digits(other.low)}g} to {other.high:{_digits(other.high)}g}"
+                for name, other in extents.items()
+            )
             raise ArgumentError(
                 f"the splits differ in their pixel range ({told}); scale {part} like the others; else {STATE_IT}"
             )
@@ -307,10 +310,6 @@ def check_pixel_range(value: PixelRange, got: str) -> PixelRange:
 
 def _unknown(extent: PixelExtent) -> ArgumentError:
     return ArgumentError(f"pixels are {extent}; which values are black and white is not known; {STATE_IT}")
-
-
-def _range_text(extent: PixelExtent) -> str:
-    return f"{extent.low:{_digits(extent.low)}g} to {extent.high:{_digits(extent.high)}g}"
 
 
 def _digits(value: float) -> str:

@@ -108,31 +108,24 @@ def warn_of_pixels(model: Model, images: Any, *, is_training: bool = False) -> A
     These are floating point images from 0 to 255, or from 0 to 1 (but for training on), where normalized ones are expected, and
     uint8 images of 0 and 1 where the training's became 0 and 255.
     """
-    if not model.warned_of_pixels and isinstance(images, np.ndarray) and images.size:
-        if problem := _other_range(model, images, is_training):
-            model.warned_of_pixels = True
-            warn(f"{model.name}: {problem}; for pixels give uint8: model.preprocessing.pixels(images)")
+    is_new = not model.warned_of_pixels and isinstance(images, np.ndarray) and images.size > 0
+    if is_new and (problem := _other_range(model, images, is_training)):
+        model.warned_of_pixels = True
+        warn(f"{model.name}: {problem}; for pixels give uint8: model.preprocessing.pixels(images)")
     return images
 
 
 def _other_range(model: Model, images: Array, is_training: bool) -> str:
     """Return what is wrong with the range of images, or ""."""
-    if images.shape[1:] != model.input_shape:
-        return ""  # `check_images` refuses them
+    has_size = images.shape[1:] == model.input_shape  # `check_images` refuses others
     is_image = (
         len(model.input_shape) == 3 and model.input_shape[2] in IMAGE_CHANNELS and model.input_shape[:2] != (1, 1)
     )
-    if not is_image or model.preprocessing.reader == "array":  # trained on floating point images
+    if not (has_size and is_image) or model.preprocessing.reader == "array":  # trained on floating point images
         return ""
     sample = images[:WARNING_IMAGES]
     if images.dtype == np.uint8:
-        low, high = model.preprocessing.pixel_range or (0.0, 255.0)
-        if kind_of(model.preprocessing.pixel_range) != "uint8" or (peak := float(sample.max())) > high:
-            return ""
-        return (
-            f"uint8 images go up to {peak:.0f}, but are taken as 0 to 255; in the training {low:g} was black, {high:g} "
-            "white"
-        )
+        return _other_bytes(model, sample)
     if images.dtype.kind != "f":
         return ""
     black, white = float(model.pixel_levels[:, 0].min()), float(model.pixel_levels[:, -1].max())
@@ -145,3 +138,11 @@ def _other_range(model: Model, images: Array, is_training: bool) -> str:
         f"images in floating point go up to {peak:.4g}, but are taken as normalized, (pixel / 255 - mean) / std, from "
         f"{black:.3g} to {white:.3g}"
     )
+
+
+def _other_bytes(model: Model, images: Array) -> str:
+    """Return what is wrong with the range of uint8 images, or ""."""
+    low, high = model.preprocessing.pixel_range or (0.0, 255.0)
+    if kind_of(model.preprocessing.pixel_range) != "uint8" or (peak := int(images.max())) > high:
+        return ""
+    return f"uint8 images go up to {peak}, but are taken as 0 to 255; in the training {low:g} was black, {high:g} white"
