@@ -72,9 +72,9 @@ def start(given: defaults.Settings, output: Path | None, started: float, bar: Pr
     for name, minimum in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("early_stopping", 1)):
         if given.get(name) is not None:
             integer(f"--{name.replace('_', '-')}", given[name], minimum)
-    for name in ("validation_fraction", "label_smoothing"):
+    for name, maximum in (("validation_fraction", 1.0), ("label_smoothing", 1.0), ("lr", inf)):
         if given.get(name) is not None:
-            number(f"--{name.replace('_', '-')}", given[name], 0, 1)
+            number(f"--{name.replace('_', '-')}", given[name], 0, maximum)
     if given.get("minutes") is not None and given.get("epochs") is not None:
         raise ArgumentError("--minutes plans the epochs; give either --minutes or --epochs")
     if given.get("minutes") is not None and not 0 < given["minutes"] < inf:
