@@ -265,6 +265,35 @@ def test_integers_that_named_the_classes_are_names_from_then_on(tmp_path):
         model.evaluate(DATA.images, DATA.labels)
 
 
+@pytest.mark.parametrize(
+    ("labels", "weights"),
+    [
+        (DATA.labels + 1, {1: 5}),
+        (DATA.labels + 1, {1: 5, 3: 1}),
+        (np.array(["a", "b", "c"])[DATA.labels], {"a": 5}),
+        (np.array(["a", "b", "c"])[DATA.labels], {0: 5}),
+        (np.array(["a", "b", "c"])[DATA.labels], [5, 1, 1]),
+        (DATA.labels, {0: 5}),
+    ],
+)
+def test_class_weights_are_those_of_the_classes_that_fit_finds(labels, weights):
+    found, expected = (network(classes=("0", "1", "2"), norm=False, dropout=0) for _ in range(2))
+    trainer = bh.Trainer(found, bh.SGD(lr=0.1), class_weight=weights)
+    trainer.fit(DATA.images, labels, epochs=2, quiet=True)
+    assert trainer.class_weight == (5, 1, 1)
+    bh.Trainer(expected, bh.SGD(lr=0.1), class_weight=[5, 1, 1]).fit(DATA, epochs=2, quiet=True)
+    np.testing.assert_array_equal(found.p.flat, expected.p.flat)
+
+
+@pytest.mark.parametrize("weights", [{"cat": 2}, {7: 2}])
+def test_a_weight_of_no_class_is_refused_once_the_classes_are_known(weights):
+    trainer = bh.Trainer(network(classes=("0", "1", "2")), bh.SGD(), class_weight=weights)
+    with pytest.raises(bh.ByhandError, match=r"there is no class '(cat|7)'"):
+        trainer.fit(DATA.images, DATA.labels, quiet=True)
+    with pytest.raises(bh.ByhandError, match=r"there is no class '(cat|7)'"):
+        bh.Trainer(network(classes=("a", "b", "c")), bh.SGD(), class_weight=weights)
+
+
 def test_fit_refuses_labels_that_are_no_classes():
     with pytest.raises(bh.ArgumentError, match="labels hold 'cat'"):
         network().fit(DATA.images, ["cat"] * len(DATA))

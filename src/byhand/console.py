@@ -31,9 +31,10 @@ NO_LIMIT = 10**6  # columns
 MIN_COLUMNS = 20  # a narrower terminal is taken for this wide
 STANDARD_OUTPUT = "standard output"
 STANDARD_ERROR = "standard error"
-# Where a line may end: after a space, and between Chinese letters, with the punctuation that follows.
+# Where a line may end: after a space, and beside a Chinese letter, with the punctuation that belongs to it.
 BREAKABLE = re.compile(
-    r"\s*(?:[（《“]*[\u4e00-\u9fff][，。；：、）》”]*|[^\s\u4e00-\u9fff，。；：、）（]+[，。；：、）》”]*|\S)\s*"
+    r"\s*(?:[（《“‘(\[]*(?:[\u3040-\u30ff\u3400-\u9fff]|[^\s\u3000-\u30ff\u3400-\u9fff\uff00-\uffef“”‘’…]+)"
+    r"[，。；：、！？）》”’…)\]]*|\S)\s*"
 )
 COMMAND = re.compile(r"(?:^|  |`)(?:byhand|mpiexec|pip|cc) +\S")  # a command line, which a line end would cut
 SECOND_COLUMN = re.compile(r" *\S+(?:,? \S+)*? {2,}(?=\S)")  # what stands before it

@@ -199,7 +199,7 @@ def test_plan_sets_training_where_it_is_not_given():
         calls, _ = y.graph.plan(4, training)
         told = {name: call.attributes["training"] for name, call in calls.items()}
         assert told == {"dropout1": training, "norm1": training, "norm2": False}
-    with pytest.raises(ShapeError, match=r"^norm1: x .* one number a channel, whose variance is undefined"):
+    with pytest.raises(ShapeError, match=r"^norm1: x .* one number a channel, and one number has no variance"):
         nn.BatchNorm()(nn.Input(3)).graph.plan(1, training=True)
 
 

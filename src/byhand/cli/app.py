@@ -2,9 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
 from contextlib import suppress
-from functools import wraps
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -23,19 +21,6 @@ NUMBER_ERRORS = {"float_parsing": "a number", "int_parsing": "a whole number"}  
 USAGE_EXIT_CODE = 2
 
 
-def abort_on_interrupt(function: Callable[..., None]) -> Callable[..., None]:
-    """Return a command that Ctrl-C aborts; typer would end it without a word."""
-
-    @wraps(function)
-    def command(*arguments: Any, **options: Any) -> None:
-        try:
-            function(*arguments, **options)
-        except KeyboardInterrupt:
-            raise typer.Abort from None
-
-    return command
-
-
 app = typer.Typer(
     name="byhand",
     cls=PlainGroup,
@@ -52,7 +37,7 @@ for entry in registered_commands():
     register = app.command(
         entry.name, cls=PlainCommand, help=entry.help, epilog=entry.epilog, rich_help_panel=entry.panel
     )
-    register(abort_on_interrupt(entry.function))
+    register(entry.function)
 
 
 @app.callback(invoke_without_command=True)
@@ -64,10 +49,8 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 def main() -> None:
     """Run the command line."""
-    interrupt.raise_again()
     with safe_streams():
-        code = _run()
-        _leave(code)
+        _leave(_run())
 
 
 def _run() -> int:
@@ -75,10 +58,14 @@ def _run() -> int:
     if unknown := unknown_language():
         print(f"byhand: {unknown}", file=sys.stderr)
     try:
-        code = app(sys.argv[1:] or ["--help"], prog_name="byhand", standalone_mode=False)
+        try:
+            interrupt.raise_again()
+            code = app(sys.argv[1:] or ["--help"], prog_name="byhand", standalone_mode=False)
+        finally:
+            interrupt.exit_at_once()
         sys.stdout.flush()
         return code or 0
-    except typer.Abort:  # Ctrl-C
+    except (typer.Abort, KeyboardInterrupt):
         return _stopped()
     except BrokenPipeError:  # `byhand show ... | head`
         discard(sys.stdout)
@@ -101,14 +88,12 @@ def _run() -> int:
 
 def _stopped() -> int:
     """Say that Ctrl-C ended the command; return the exit code."""
-    interrupt.exit_at_once()
     say("byhand: stopped", error=True)
     return interrupt.EXIT_CODE
 
 
 def _leave(code: int) -> NoReturn:
     """End the process; after Ctrl-C at once, as LLVM may compile in another thread, under which Python can't be torn down."""
-    interrupt.exit_at_once()  # nothing is left to do
     if code == interrupt.EXIT_CODE and interrupt.IS_COMMAND and "mpi4py" not in sys.modules:
         with suppress(OSError, FileError):
             sys.stdout.flush()

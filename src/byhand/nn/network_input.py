@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from byhand.data.dataset import Dataset
 from byhand.data.lazy_images import LazyImages
+from byhand.data.pixel_range import kind_of
 from byhand.errors import ArgumentError, ShapeError
 from byhand.hints import warn
 from byhand.kernels.lookup_table import look_up
@@ -101,28 +102,47 @@ def prepare_images(model: Model, images: npt.ArrayLike, rows: Array | None, out:
     return out
 
 
-def warn_of_pixels(model: Model, images: Any) -> Any:
-    """Return images; warn, once a model, of floats that look like pixels from 0 to 255 where normalized ones are expected."""
-    if isinstance(images, np.ndarray) and _look_like_pixels(model, images):
+def warn_of_pixels(model: Model, images: Any, *, is_training: bool = False) -> Any:
+    """Return images; warn, once a model, of those that look like pixels of another range than the network's input.
+
+    These are floating point images from 0 to 255, or from 0 to 1 (but for training on), where normalized ones are expected, and
+    uint8 images of 0 and 1 where the training's became 0 and 255.
+    """
+    is_new = not model.warned_of_pixels and isinstance(images, np.ndarray) and images.size > 0
+    if is_new and (problem := _other_range(model, images, is_training)):
         model.warned_of_pixels = True
-        black, white = float(model.pixel_levels[:, 0].min()), float(model.pixel_levels[:, -1].max())
-        warn(
-            f"{model.name}: images in floating point go up to {float(images[:WARNING_IMAGES].max()):.4g}, but are taken as "
-            f"normalized, (pixel / 255 - mean) / std, from {black:.3g} to {white:.3g}; for pixels give uint8: "
-            "model.preprocessing.pixels(images)"
-        )
+        warn(f"{model.name}: {problem}; for pixels give uint8: model.preprocessing.pixels(images)")
     return images
 
 
-def _look_like_pixels(model: Model, images: Array) -> bool:
-    if images.shape[1:] != model.input_shape:
-        return False  # `check_images` refuses them
+def _other_range(model: Model, images: Array, is_training: bool) -> str:
+    """Return what is wrong with the range of images, or ""."""
+    has_size = images.shape[1:] == model.input_shape  # `check_images` refuses others
     is_image = (
         len(model.input_shape) == 3 and model.input_shape[2] in IMAGE_CHANNELS and model.input_shape[:2] != (1, 1)
     )
-    as_trained = model.preprocessing.reader == "array"  # on floating point images
-    if model.warned_of_pixels or as_trained or images.dtype.kind != "f" or not images.size or not is_image:
-        return False
-    black, white = float(model.pixel_levels[:, 0].min()), float(model.pixel_levels[:, -1].max())
+    if not (has_size and is_image) or model.preprocessing.reader == "array":  # trained on floating point images
+        return ""
     sample = images[:WARNING_IMAGES]
-    return bool(sample.min() >= 0 and sample.max() > PIXEL_MIN_PEAK * max(abs(black), abs(white)))  # False also for NaN
+    if images.dtype == np.uint8:
+        return _other_bytes(model, sample)
+    if images.dtype.kind != "f":
+        return ""
+    black, white = float(model.pixel_levels[:, 0].min()), float(model.pixel_levels[:, -1].max())
+    floor, peak = float(sample.min()), float(sample.max())
+    # Normalized images have no 0 but by chance.
+    is_unit = not is_training and floor == 0 and 0 < peak <= 1 and black < 0
+    if not (is_unit or (floor >= 0 and peak > PIXEL_MIN_PEAK * max(abs(black), abs(white)))):  # also NaN
+        return ""
+    return (
+        f"images in floating point go up to {peak:.4g}, but are taken as normalized, (pixel / 255 - mean) / std, from "
+        f"{black:.3g} to {white:.3g}"
+    )
+
+
+def _other_bytes(model: Model, images: Array) -> str:
+    """Return what is wrong with the range of uint8 images, or ""."""
+    low, high = model.preprocessing.pixel_range or (0.0, 255.0)
+    if kind_of(model.preprocessing.pixel_range) != "uint8" or (peak := int(images.max())) > high:
+        return ""
+    return f"uint8 images go up to {peak}, but are taken as 0 to 255; in the training {low:g} was black, {high:g} white"

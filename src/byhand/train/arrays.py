@@ -59,6 +59,11 @@ def as_datasets(model: Model, train: Any, test: Any, validation: Any) -> tuple[D
     return train, test, validation
 
 
+def has_numbers_for_names(model: Model) -> bool:
+    """Return whether a model's classes are unnamed: their names are their numbers, until `fit` finds those of the labels."""
+    return not model.classes_are_integers and model.classes == tuple(map(str, range(len(model.classes))))
+
+
 def _images(model: Model, images: Array) -> Array:
     """Return images with the axes of the model's, in a type that a Dataset holds."""
     shape = model.input_shape
@@ -91,10 +96,9 @@ def _labels(model: Model, labels: Array, find_classes: bool) -> Array:
         return labels.astype(np.int64)
     found, indices = np.unique(labels, return_inverse=True)
     names = [str(value) for value in found.tolist()]
-    numbered = model.classes == tuple(map(str, range(len(model.classes))))
     if set(names) <= set(model.classes) and (model.classes_are_integers or not integers):
         return _by_name(model.classes, names)[indices]
-    if find_classes and numbered and len(names) == len(model.classes):
+    if find_classes and has_numbers_for_names(model) and len(names) == len(model.classes):
         model.classes, model.classes_are_integers = tuple(names), integers
         return indices
     if integers and not model.classes_are_integers:
@@ -110,5 +114,7 @@ def _labels(model: Model, labels: Array, find_classes: bool) -> Array:
 
 
 def _by_name(classes: Sequence[str], names: Sequence[str]) -> Array:
-    """Return the index of each name."""
+    """Return the index of each name; raises ArgumentError where several classes have it."""
+    if repeated := next((name for name in names if classes.count(name) > 1), None):
+        raise ArgumentError(f"labels hold {repeated!r}, the name of several classes; give class numbers")
     return np.array([classes.index(name) for name in names], np.int64)

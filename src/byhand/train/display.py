@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import suppress
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from byhand.console import SafeConsole, fitted, say
+from byhand.console import SafeConsole, fitted
 from byhand.kernels import cdiv
 from byhand.kernels.runtime import cache
 from byhand.train.history import Row
@@ -79,9 +78,8 @@ class Display:
         status = cache.COMPILING
         if self.task is not None and not self.bar.disable:
             self.bar.update(self.task, status=translate(f"{status}, once: {self._kernels_built}, {name}"), left="")
-        elif self._kernels_built == 1:
-            with suppress(OSError):  # a closed pipe: training goes on
-                say(f"{status} (once, some seconds) ...", error=True)
+        else:
+            cache.tell_building()
 
     def print(self, line: str) -> None:
         """Print a line, above the bar."""

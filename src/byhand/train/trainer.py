@@ -47,9 +47,9 @@ from byhand.train.run import Run
 from byhand.train.schedule import Schedule, factor_at
 from byhand.train.schedule import resolve as resolve_schedule
 from byhand.train.signals import stop_signals
-from byhand.train.state import TrainingState, batch_sizes
+from byhand.train.state import TrainingState
 from byhand.train.stopping import Stopping, smallest_loss
-from byhand.train.updates import run_program, run_steps
+from byhand.train.updates import check_batches, run_program, run_steps, take_loss
 
 if TYPE_CHECKING:
     from byhand.train.display import Display
@@ -106,7 +106,7 @@ class Trainer(Hinted):
         self.clip_norm = None if clip_norm is None else number("Trainer: clip_norm", clip_norm, 0)
         self.label_smoothing = number("Trainer: label_smoothing", label_smoothing, 0, 1)
         self.loss = Loss.of(model, loss, self.label_smoothing, class_weight)
-        self.class_weight, self.metrics = self.loss.weights, named_metrics(metrics)
+        self.metrics = named_metrics(metrics)
         self.seed = integer("Trainer: seed", seed, 0)
         self.augment = Augment.of(augment)
         self.update = update(optimizer, self.clip_norm, hand)
@@ -127,6 +127,11 @@ class Trainer(Hinted):
     def __repr__(self) -> str:
         done = f"batch {self.batch_size}, hand {self.hand}, {self.steps:,} steps"
         return f"<trainer of {self.model.name}: {self.optimizer}, {done}>"
+
+    @property
+    def class_weight(self) -> Any:
+        """The weight of each class; before `fit` has found the classes that weights name, as they were given."""
+        return self.loss.weights or self.loss.class_weight
 
     def program(self, batch: int | None = None, *, keep: bool = False) -> Program:
         """Return the generated program of one update; `print` shows it. keep: as in `Model.program`."""
@@ -166,13 +171,7 @@ class Trainer(Hinted):
             return float(self._run_steps(x[shard], targets[shard], len(x), [lr])[0][0])
         return float(run_program(self, x, targets, len(x), [lr])["loss"][0])
 
-    def _take_loss(self, labels: Array) -> None:
-        """Take the loss for labels of this kind: class numbers, or targets like the outputs."""
-        self.loss = self.loss.fitted_to(labels)
-        if self.data_parallel is not None:
-            self.data_parallel.loss = self.loss
-
-    _run_steps = run_steps
+    _run_steps, _take_loss, check_batches = run_steps, take_loss, check_batches
 
     @hinted
     def fit(
@@ -212,13 +211,12 @@ class Trainer(Hinted):
         for name, data in (("training", train), ("validation", validation), ("test", test)):
             if data is not None:  # all is checked before the first step
                 check_pixels(name, data)
-                check_data(self.model, data, self.hand, self.loss)
+                check_data(self.model, data, self.hand, self.loss, is_training=True)
         self.model.preprocessing = self.model.preprocessing.trained_on(train.images.dtype, train.preprocessing)
         stopping = Stopping.of(early_stopping, validation, stop_when_learned, max_seconds)
         stopping.smallest_loss = smallest_loss(self.label_smoothing, len(self.model.classes))
         images = len(train) if epoch_size is None else min(integer("fit: epoch_size", epoch_size), len(train))
-        for size in batch_sizes(images, self.batch_size):  # refused before the first step
-            (self.program if self.data_parallel is None else self.data_parallel.program)(size)
+        self.check_batches(images)
         state = self._begin(images, epochs)
         if self.comm.rank > 0:
             quiet, run, callbacks = True, None, ()
