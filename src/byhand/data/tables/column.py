@@ -111,6 +111,8 @@ def header_text(columns: Sequence[Column]) -> str:
         return f"its header is {abbreviate([_shown(column.name) for column in columns], 12)}"
     if not columns:
         return "there is no other column"
+    if len(columns) == 1:
+        return f"its column has no name; the first row is {_shown(columns[0].cells[0]) if columns[0].cells else ''}"
     first = abbreviate([_shown(column.cells[0]) if column.cells else "" for column in columns], 8)
     return f"its {len(columns)} columns have no names; the first row is {first}"
 
