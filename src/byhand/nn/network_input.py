@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from byhand.data.pixel_range import kind_of
+from byhand.data.pixel_range import DIM_FRACTION, kind_of
+from byhand.data.preprocessing import Preprocessing
 from byhand.errors import ArgumentError, ShapeError
 from byhand.kernels.lookup_table import look_up
 from byhand.ops.op import Array
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 LOOKUP_MIN_ELEMENTS = 8192  # below, NumPy scales pixels sooner than a kernel is launched
 IMAGE_CHANNELS = (1, 3, 4)
 WARNING_IMAGES = 64  # that are looked at
+BEYOND_WHITE = 1.1  # times white: no normalized image goes there
 PIXEL_MIN_PEAK = 32.0  # floats beyond this multiple of the normalized range are pixels that nobody normalized
 
 
@@ -72,39 +74,66 @@ def prepare_images(model: Model, images: npt.ArrayLike, rows: Array | None, out:
 def warn_of_pixels(model: Model, images: Array, *, is_training: bool = False) -> None:
     """Warn, once a model, of images that look like pixels of another range than the network's input.
 
-    These are floating point images from 0 to 255, or from 0 to 1 (but for training on), where normalized ones are expected, and
-    uint8 images of 0 and 1 where the training's became 0 and 255.
+    These are floating point images from 0 to 255, or from 0 to 1 (but for training on), where normalized ones are expected;
+    floating point images of another scale than those of the training; and uint8 images of 0 and 1 where the training's became
+    0 and 255.
     """
     if images.shape[1:] != model.input_shape:
         return  # `check_images` refuses them
     is_image = (
         len(model.input_shape) == 3 and model.input_shape[2] in IMAGE_CHANNELS and model.input_shape[:2] != (1, 1)
     )
-    as_trained = model.preprocessing.reader == "array"  # on floating point images
-    binary = images.dtype == np.uint8 and kind_of(model.preprocessing.pixel_range) == "uint8"
-    if model.warned_of_pixels or as_trained or not images.size or not is_image:
+    if model.warned_of_pixels or not images.size or not is_image:
         return
-    if images.dtype.kind != "f" and not binary:
-        return
+    record = model.preprocessing
+    if images.dtype == np.uint8:
+        message = _bytes_message(record, images) if kind_of(record.pixel_range) == "uint8" else ""
+    elif images.dtype.kind != "f":
+        message = ""
+    elif record.reader == "array":
+        message = _scale_message(record, images)
+    else:
+        message = _normalized_message(model, images, is_training)
+    if message:
+        model.warned_of_pixels = True
+        warnings.warn(f"{model.name}: {message}", stacklevel=3)
+
+
+def _bytes_message(record: Preprocessing, images: Array) -> str:
+    """Return what is said of uint8 images that lie in the range which the training mapped to 0 to 255, or ""."""
+    (low, high), peak = record.pixel_range or (0.0, 255.0), images[:WARNING_IMAGES].max()
+    if peak > high:
+        return ""
+    return (
+        f"uint8 images go up to {peak}, but are taken as 0 to 255; in the training {low:g} was black, {high:g} white; "
+        "model.preprocessing.pixels(images) maps them"
+    )
+
+
+def _scale_message(record: Preprocessing, images: Array) -> str:
+    """Return what is said of floating point images of another scale than those of the training, or ""."""
+    if record.float_range is None:
+        return ""
+    (low, high), sample = record.float_range, images[:WARNING_IMAGES]
+    floor, peak, span = float(sample.min()), float(sample.max()), high - low
+    if floor < low - span or peak > high + span or peak - low < DIM_FRACTION * span:
+        told = f"images go from {floor:.4g} to {peak:.4g}, those of the training went from {low:.4g} to {high:.4g}"
+        return f"{told}; scale them alike"
+    return ""  # also NaN
+
+
+def _normalized_message(model: Model, images: Array, is_training: bool) -> str:
+    """Return what is said of floating point images that were not normalized, or ""."""
     black, white = float(model.pixel_levels[:, 0].min()), float(model.pixel_levels[:, -1].max())
     sample = images[:WARNING_IMAGES]
     floor, peak = float(sample.min()), float(sample.max())
-    if binary:
-        low, high = model.preprocessing.pixel_range or (0.0, 255.0)
-        if peak > high:
-            return
-        message = (
-            f"uint8 images go up to {peak:.0f}, but are taken as 0 to 255; in the training {low:g} was black, {high:g} "
-            "white"
-        )
-    else:
-        # Normalized images have no 0 but by chance.
-        is_unit = not is_training and floor == 0 and 0 < peak <= 1 and black < 0
-        if not (is_unit or (floor >= 0 and peak > PIXEL_MIN_PEAK * max(abs(black), abs(white)))):  # also NaN
-            return
-        message = (
-            f"images in floating point go up to {peak:.4g}, but are taken as normalized, (pixel / 255 - mean) / std, from "
-            f"{black:.3g} to {white:.3g}"
-        )
-    model.warned_of_pixels = True
-    warnings.warn(f"{model.name}: {message}; for pixels give uint8: model.preprocessing.pixels(images)", stacklevel=3)
+    # Normalized images have no 0 but by chance, and none brighter than white.
+    is_unit = (
+        not is_training and floor >= 0 and 0 < peak <= 1 and black < 0 and (floor == 0 or peak > BEYOND_WHITE * white)
+    )
+    if not (is_unit or (floor >= 0 and peak > PIXEL_MIN_PEAK * max(abs(black), abs(white)))):  # also NaN
+        return ""
+    return (
+        f"images in floating point go up to {peak:.4g}, but are taken as normalized, (pixel / 255 - mean) / std, "
+        f"from {black:.3g} to {white:.3g}; for pixels give uint8: model.preprocessing.pixels(images)"
+    )
