@@ -1,6 +1,6 @@
 """Data sets: found, decoded, split and augmented.
 
-`find` inspects a data set and returns an `ImageSource` (image_source.py): array_source.py (arrays of array_files.py, mnist.py,
+`find` inspects a data set and returns an `ImageSource` (image_source.py): array_source.py (arrays of npz_splits.py, mnist.py,
 idx_families.py, tables/pixel_table.py) or file_source.py (image files that folders.py and tables/ discover, decoded by
 image_decoding.py). It returns splits (splits.py) of
 `Dataset` (dataset.py, lazy_images.py); batch_loader.py makes batches of one, augmented (augment/) and prefetched.
@@ -13,10 +13,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-from byhand.data import array_files, folders, idx, idx_families, mnist, tables
+from byhand.data import folders, idx, idx_families, mnist, npz_splits, tables
 from byhand.data.array_source import ArraySource
 from byhand.data.augment import Augment
 from byhand.data.dataset import Dataset
+from byhand.data.image_formats import IMAGE_SUFFIXES
 from byhand.data.image_source import ImageSource, ProgressCallback
 from byhand.data.pixel_range import PixelRange
 from byhand.data.preprocessing import Preprocessing
@@ -78,11 +79,11 @@ def find(
         if path.is_dir() and (families := idx_families.find_families(path)):
             parts, pixel_range, notes = idx_families.read_idx_folder(path, families, pixel_range)
             return ArraySource.of(parts, reader, pixel_range, notes)
-        if not path.is_dir() and idx_families.is_idx_name(path.name):
+        if idx_families.is_idx_file(path):
             parts, pixel_range, notes = idx_families.read_idx_file(path, pixel_range)
             return ArraySource.of(parts, reader, pixel_range, notes)
         if path.suffix.lower() == ".npz":
-            parts, pixel_range, notes = array_files.read_npz(path, pixel_range)
+            parts, pixel_range, notes = npz_splits.read_npz(path, pixel_range)
             return ArraySource.of(parts, reader, pixel_range, notes)
         if not path.is_dir():
             raise FileError(f"can't load {path}: {_kind(path.suffix.lower())}; expected {EXPECTED}")
@@ -113,6 +114,10 @@ def _kind(suffix: str) -> str:
     """Return what is said of a file of another kind."""
     if suffix in ARCHIVES:
         return "it is an archive: unpack it first"
+    if suffix in IMAGE_SUFFIXES:
+        return "it is one image"
+    if suffix == ".npy":
+        return "it is one array, without labels: save images and labels in an .npz"
     if suffix in SHEETS:
         return "it is a table of another kind: save it as .csv"
     return "it is a file of another kind"

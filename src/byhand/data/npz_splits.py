@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from byhand.data.array_names import find_pairs
+from byhand.data.class_names import natural_key
 from byhand.data.dataset import Dataset
 from byhand.data.npz import open_npz
 from byhand.data.pixel_range import PixelRange, arrays_to_bytes
@@ -116,8 +117,10 @@ def _classes(
         raise FileError(f"the labels in {path} are names and numbers: {told}; expected one of them")
     every = np.unique(np.concatenate(list(labels.values())))
     if every.dtype.kind == "U":
-        numbers = {part: np.searchsorted(every, array) for part, array in labels.items()}
-        return tuple(map(str, every)), numbers, []
+        names = tuple(sorted(map(str, every), key=natural_key))
+        numbered = {name: number for number, name in enumerate(names)}
+        place = np.array([numbered[str(name)] for name in every])
+        return names, {part: place[np.searchsorted(every, array)] for part, array in labels.items()}, []
     if not len(every) or (named is not None and every[0] < 0) or every[-1] > MAX_LABEL:
         raise FileError(f"the labels in {path} are no class numbers from 0")
     first, last = int(every[0]), int(every[-1])
