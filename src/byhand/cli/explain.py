@@ -98,7 +98,7 @@ def explain(
     from byhand.report.explain import explain as explain_image  # noqa: PLC0415
 
     found = explain_image(network, pixels, index, layer=cam_layer)
-    draw_explanation(found, file, f"{image.name} in {network.name}")
+    draw_explanation(found, file, f"{image.name}, as {network.name} sees it")
     if as_json:
         print(
             json.dumps(

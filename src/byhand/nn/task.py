@@ -24,6 +24,7 @@ from byhand.shapes import integer
 TASKS = ("classes", "labels", "numbers", "features")
 SIGMOIDS = ("sigmoid", "hard_sigmoid")
 SOFTMAXES = ("softmax", "log_softmax")
+MAX_CLASSES = 1_000_000  # names of more take seconds to make
 PROBABILITY_TOLERANCE = 1e-3  # of probabilities that a graph computes in float32
 
 
@@ -80,6 +81,10 @@ def read_output(
     if task == "classes" and count == 1:
         raise ArgumentError(
             "Model: one output is no class, its softmax is always 1; expected task='labels' with two names, or 'numbers'"
+        )
+    if count > MAX_CLASSES:
+        raise ArgumentError(
+            f"Model: {count:,} outputs are too many for {task} (at most {MAX_CLASSES:,}); expected task='features' or 'numbers'"
         )
     if isinstance(classes, (int, np.integer)):
         classes = [str(index) for index in range(integer("Model: classes", classes))]

@@ -13,12 +13,14 @@ Only plain data is read: nothing is executed, and what is too long or no list of
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import onnx
 
-from byhand.data.class_name_files import MAX_BYTES, NAME_KEYS, names_from_json, names_from_text
+from byhand.data.label_map import MAX_BYTES, NAME_KEYS, names_from_json, names_from_text
+from byhand.data.text_files import read_text
 from byhand.errors import FileError
 from byhand.nn.task import TASKS
 
@@ -164,11 +166,8 @@ def _read_beside(path: Path, name: str) -> dict[str, Any]:
     folders = [path.parent, path.parent.parent] if path.parent.name == ONNX_FOLDER else [path.parent]
     for folder in folders:
         file = folder / name
-        try:
-            if file.is_file() and file.stat().st_size <= MAX_BYTES:
-                return _object(file.read_text(encoding="utf-8-sig"))
-        except (OSError, ValueError):
-            continue
+        with suppress(FileError):
+            return _object(read_text(file, "the Hub's configuration", MAX_BYTES)[0])
     return {}
 
 

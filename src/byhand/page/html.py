@@ -120,7 +120,6 @@ def document(look: Look) -> bytes:
         "task": model.task,
         "normalization": {"mean": model.mean, "std": model.std},
         "crop": model.crop_pct,
-        "pixelRange": model.preprocessing.pixel_range,
         "inverted": model.preprocessing.reader == "digit",
         "samples": samples,
         "camLayer": cam,

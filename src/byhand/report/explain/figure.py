@@ -176,7 +176,7 @@ def _grids(explanation: Explanation) -> list[TileGrid]:
         chosen = most_active(explanation.maps, MAX_MAPS)
         tiles = [apply_color_map(explanation.maps[..., k], *finite_limits(explanation.maps[..., k])) for k in chosen]
         shape = format_shape(explanation.maps.shape[:2])
-        about = f"{shorten(explanation.layer or '', 22)}: {_count_text(chosen, count)} of {shape}"
+        about = f"{shorten(explanation.layer or '', 22)}: {_count_text(chosen, count)} each {shape}"
         grids.append(("Most active feature maps", about, chosen, tiles))
     return grids
 
