@@ -51,13 +51,13 @@ def test_every_form_gives_the_same_names(data, tmp_path):
 def test_one_line_is_a_list_between_commas(tmp_path):
     path = tmp_path / "names.txt"
     path.write_text("cat, dog,owl\n")
-    assert read_class_names(path) == ("cat", "dog", "owl")
+    assert read_class_names(path, []) == ("cat", "dog", "owl")
 
 
 def test_numbers_in_names_stay(tmp_path):
     path = tmp_path / "names.txt"
     path.write_text("3.5 mm jack\n2-stroke engine\n")
-    assert read_class_names(path) == ("3.5 mm jack", "2-stroke engine")
+    assert read_class_names(path, []) == ("3.5 mm jack", "2-stroke engine")
     path.write_text("7 up\n101 dalmatians\n")
     assert read_class_names(path, []) == ("7 up", "101 dalmatians")
     path.write_text("0\n1\n2\n")

@@ -221,3 +221,23 @@ def test_what_is_in_a_folder_without_images_gets_advice(tmp_path):
         path.rename(path.with_suffix(".heic"))
     with pytest.raises(FileError, match=r"2 \.heic\); HEIC is not read; save it as JPEG"):
         find(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("folders", "message"),
+    [
+        ("P/a P/b a b", "P/ holds folders of the same names as those beside it, a/, b/: a copy"),
+        (
+            "amazon/images/a amazon/images/b dslr/images/a dslr/images/b",
+            "amazon/, dslr/ hold folders of the same names",
+        ),
+        ("trainA trainB testA testB", "are called as the splits of several data sets"),
+    ],
+)
+def test_folders_that_are_no_classes_are_refused(tmp_path, folders, message):
+    with pytest.raises(FileError, match=message):
+        find(write(tmp_path, *folders.split()))
+
+
+def test_names_that_differ_in_spaces_are_told(tmp_path):
+    assert "differ only in spaces stay apart: 'cat' = 'cat '" in notes(write(tmp_path, "cat", "cat ", "dog"))

@@ -58,7 +58,7 @@ def test_a_file_of_names_of_any_size_is_bounded(tmp_path):
     path = tmp_path / "names.txt"
     with path.open("wb") as file:
         file.truncate(2**40)  # a sparse file
-    with pytest.raises(FileError, match="expected class names"):
+    with pytest.raises(FileError, match="expected class names, at most"):
         read_class_names(path, [])
 
 

@@ -98,3 +98,26 @@ def test_json_lines_with_objects_and_lists(tmp_path, make, labels):
 def test_one_hot_columns_of_one_name_are_refused(tmp_path):
     lines = [f"{path},{int(name == 'red')},{int(name != 'red')}" for path, name in write_images(tmp_path)]
     refused(write_table(tmp_path / "labels.csv", "file,red,red", lines), "would be classes of one name")
+
+
+@pytest.mark.parametrize("pattern", ["{split}/{i}.png", "data/{split}/{name}/{i}.png"])
+def test_splits_by_the_folders_of_the_images(tmp_path, pattern):
+    rows = []
+    for split, count in (("train", 6), ("valid", 3), ("test", 3)):
+        rows += write_images(tmp_path, pattern.replace("{split}", split), count)
+    table = write_table(tmp_path / "labels.csv", "path,label", [f"{path},{name}" for path, name in rows])
+    assert counts(table) == {"train": 6, "val": 3, "test": 3}
+    assert any("splits by the images' folders: " in note for note in notes(table))
+    assert counts(table, split_column="none") == {"train": 12}
+
+
+def test_folders_of_classes_are_no_splits(tmp_path):
+    rows = write_images(tmp_path, "{name}/{i}.png") + write_images(tmp_path, "train/{i}.png", 3)
+    table = write_table(tmp_path / "labels.csv", "path,label", [f"{path},{name}" for path, name in rows])
+    assert counts(table) == {"train": 15}
+
+
+@pytest.mark.parametrize("head", ["编号,图片,类别,来源", "id,Datei,Klasse,Bemerkung", "id,archivo,clase,notas"])
+def test_headers_in_other_languages(tmp_path, head):
+    lines = [f"{i},{path},{name},{'xy'[i % 2]}" for i, (path, name) in enumerate(write_images(tmp_path))]
+    assert counts(write_table(tmp_path / "labels.csv", head, lines)) == {"train": 12}

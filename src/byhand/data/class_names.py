@@ -33,13 +33,19 @@ def class_name(text: str) -> str:
 
 
 def case_twins_note(names: Iterable[str]) -> str | None:
-    """Return a note on classes that differ only in upper and lower case, or None.
+    """Return a note on classes that differ only in upper and lower case or in spaces, or None.
 
     >>> case_twins_note(["Cat", "cat", "dog"])
     'classes that differ only in upper and lower case stay apart: Cat = cat'
+    >>> case_twins_note(["cat ", "cat"])
+    "classes that differ only in spaces stay apart: 'cat' = 'cat '"
     """
     twins: dict[str, list[str]] = {}
     for name in sorted(set(names), key=natural_key):
-        twins.setdefault(name.casefold(), []).append(name)
-    several = [" = ".join(group) for group in twins.values() if len(group) > 1]
-    return f"classes that differ only in upper and lower case stay apart: {abbreviate(several)}" if several else None
+        twins.setdefault("".join(name.casefold().split()), []).append(name)
+    groups = [group for group in twins.values() if len(group) > 1]
+    by_case = [" = ".join(group) for group in groups if len({name.casefold() for name in group}) == 1]
+    if by_case:
+        return f"classes that differ only in upper and lower case stay apart: {abbreviate(by_case)}"
+    by_space = [" = ".join(f"'{name}'" for name in group) for group in groups]
+    return f"classes that differ only in spaces stay apart: {abbreviate(by_space)}" if groups else None

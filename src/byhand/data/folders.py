@@ -112,6 +112,10 @@ def _split_folders(top: Folder, found: DiscoveredFiles) -> list[tuple[str, Folde
             f"{found.root}: is {shown} a split (it holds the folders {abbreviate(sorted(names), 3)}) or a class, as "
             f"{beside} beside it? Give {training[0].path} alone as the data, or rename it if it is a class"
         )
+    if not nested and None not in splits_of([folder.name for folder in others]):
+        raise FileError(
+            f"{found.root}: {shown}, {beside} are called as the splits of several data sets; expected {LAYOUT}, of one"
+        )
     found.notes.append(f"{shown} is taken for a class: {beside} beside it {_are(others)} no split")
     return []
 
@@ -178,7 +182,7 @@ def _add_classes(top: Folder, split: str, found: DiscoveredFiles) -> None:
         found.notes.append(f"{what} {abbreviate(told)} {'holds' if len(told) == 1 else 'hold'} no image: left out")
     others = sum((folder.kinds_below() for folder in top.filled), start=Counter[str]())
     if others:
-        kinds = abbreviate([f"{count} {ending or 'without an ending'}" for ending, count in others.most_common()])
+        kinds = abbreviate([_count_of_kind(ending, count) for ending, count in others.most_common()])
         found.notes.append(f"files that are no images by their names are left out: {kinds}")
     if top.images:
         found.notes.append(_loose_note(top))
@@ -186,7 +190,14 @@ def _add_classes(top: Folder, split: str, found: DiscoveredFiles) -> None:
 
 def _refuse_repeated_folders(top: Folder, found: DiscoveredFiles) -> None:
     """Raise a FileError where folders beside each other hold folders of the same names: folds or sites, perhaps, of classes."""
-    inside = {folder.name: {child.name for child in folder.filled} for folder in top.filled if not folder.images}
+    inside = {folder.name: _names_inside(folder) for folder in top.filled if not folder.images}
+    for name, names in inside.items():
+        if len(twins := names & {folder.name for folder in top.filled if folder.name != name}) > 1:
+            shown = abbreviate([f"{printable(twin)}/" for twin in sorted(twins)], 3)
+            raise FileError(
+                f"{found.root}: {printable(name)}/ holds folders of the same names as those beside it, {shown}: a copy? Remove "
+                f"it, or give {top.path / name} alone as the data"
+            )
     counted = Counter(name for names in inside.values() for name in names)
     repeated = {name for name, count in counted.items() if count > 1}
     holders = [folder for folder in top.filled if len(inside.get(folder.name, set()) & repeated) > 1]
@@ -196,6 +207,13 @@ def _refuse_repeated_folders(top: Folder, found: DiscoveredFiles) -> None:
             f"{found.root}: {above} hold folders of the same names, {below}: which are the classes? If {below}, put the images "
             f"of each into one folder, or into a table of path, label and fold; if {above}, move the images up into them"
         )
+
+
+def _names_inside(folder: Folder) -> set[str]:
+    """Return the names of the folders inside a folder, or inside the one that it alone holds."""
+    while not folder.images and len(folder.filled) == 1:
+        folder = folder.filled[0]
+    return {child.name for child in folder.filled}
 
 
 def _refuse_masks(top: Folder, root: Path) -> None:
@@ -244,7 +262,7 @@ def _loose_note(folder: Folder) -> str:
 
 def _kinds(folder: Folder) -> str:
     """Return the kinds of the other files of a folder, in brackets."""
-    kinds = [f"{count:,} {ending or 'without an ending'}" for ending, count in folder.kinds_below().most_common()]
+    kinds = [_count_of_kind(ending, count) for ending, count in folder.kinds_below().most_common()]
     return f" ({abbreviate(kinds, 3)})" if kinds else ""
 
 
@@ -254,3 +272,7 @@ def _shown(folders: Sequence[Folder]) -> str:
 
 def _are(folders: Sequence[Folder]) -> str:
     return "are" if len(folders) > 1 else "is"
+
+
+def _count_of_kind(ending: str, count: int) -> str:
+    return f"{count:,} {ending}" if ending else f"{count:,} without an ending"

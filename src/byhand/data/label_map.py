@@ -55,13 +55,14 @@ YAML_ITEM = re.compile(r"\s*(?:-|(\d{1,7}):)\s+(\S.*)", re.ASCII)
 LITERAL_ITEM = re.compile(rf"\s*(?:({STRING}|\d{{1,7}})\s*:\s*)?({STRING}|\d{{1,7}})\s*(?:,|$)")
 
 
-def read_class_names(path: Path, notes: list[str]) -> tuple[str, ...]:
+def read_class_names(path: Path, notes: list[str] | None = None) -> tuple[str, ...]:
     """Return the class names in a file; what had to be assumed is added to the notes.
 
     Raises FileError where it can't be read, is no text, or leaves out a number.
     """
     text, note = read_text(path, "class names", MAX_BYTES)
-    notes += [note] if note else []
+    if note and notes is not None:
+        notes.append(note)
     try:
         return names_from_text(text, is_csv=path.suffix.lower() in (".csv", ".tsv"))
     except ValueError as error:

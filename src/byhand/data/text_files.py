@@ -42,15 +42,7 @@ def text_encoding(path: Path, expected: str) -> tuple[str, str]:
     expected: what the file should be, for messages. Raises FileError for a file that is no text.
     """
     with open_regular_file(path, expected) as file:
-        try:
-            encoding = _encoding(file)
-        except UnicodeError as error:
-            raise FileError(
-                f"can't read {path}: it is no text ({error.args[0]}); expected {expected}, in UTF-8"
-            ) from None
-    if encoding not in ASSUMED:
-        return encoding, ""
-    return encoding, f"{path.name} is no UTF-8: read as {ASSUMED[encoding]}; where letters look wrong, save it as UTF-8"
+        return _checked_encoding(file, path, expected)
 
 
 def read_text(path: Path, expected: str, max_bytes: int) -> tuple[str, str]:
@@ -58,12 +50,22 @@ def read_text(path: Path, expected: str, max_bytes: int) -> tuple[str, str]:
 
     Raises FileError for a file that is no text, or larger than `max_bytes`.
     """
-    encoding, note = text_encoding(path, expected)
     with open_regular_file(path, expected) as file:
         data = file.read(max_bytes + 1)
     if len(data) > max_bytes:
         raise FileError(f"{path} has more than {max_bytes:,} bytes; expected {expected}, at most {max_bytes:,}")
+    encoding, note = _checked_encoding(BytesIO(data), path, expected)
     return data.decode(encoding).replace("\r\n", "\n").replace("\r", "\n"), note
+
+
+def _checked_encoding(file: BinaryIO, path: Path, expected: str) -> tuple[str, str]:
+    try:
+        encoding = _encoding(file)
+    except UnicodeError as error:
+        raise FileError(f"can't read {path}: it is no text ({error.args[0]}); expected {expected}, in UTF-8") from None
+    if encoding not in ASSUMED:
+        return encoding, ""
+    return encoding, f"{path.name} is no UTF-8: read as {ASSUMED[encoding]}; where letters look wrong, save it as UTF-8"
 
 
 def decode_bytes(data: bytes) -> str:

@@ -18,7 +18,7 @@ from byhand.data.tables.image_finder import ImageFinder
 from byhand.data.tables.label_column import LABEL_WORDS, LabelColumns, joined_labels_note, label_columns
 from byhand.data.tables.path_column import PATH_NAMES, path_column
 from byhand.data.tables.rows import Row, Rows, read_rows
-from byhand.data.tables.split_column import SplitColumns, is_split_like, split_columns
+from byhand.data.tables.split_column import SplitColumns, is_split_like, split_columns, with_folders
 from byhand.data.tables.table_options import TableOptions
 from byhand.errors import FileError
 from byhand.text import abbreviate, printable, shorten
@@ -55,6 +55,7 @@ def discover_table(path: Path, options: TableOptions) -> DiscoveredFiles:
     if not any(files):
         raise FileError(_missing_message(images, finder, table))
     splits = split_columns([column for column in columns if column.place != images.place], options, table)
+    splits = with_folders(splits, files, root, options)
     used = {images.place, *(column.place for column in splits.columns)}
     rest = [column for column in columns if column.place not in used and not (column.name and is_split_like(column))]
     labels = label_columns(rest, options.label_column, columns, table, _folders_hint(files))

@@ -79,8 +79,8 @@ class Column:
     def summary(self) -> str:
         """Return the column's values in a few words."""
         values = sorted(self.values, key=_numbers_first)
-        if self.is_whole and len(values) > 2:
-            return f"{values[0]} to {values[-1]}"
+        if self.is_whole and len(values) > 2 and all(value.isdecimal() and len(value) < 10 for value in values):
+            return f"{int(values[0]):d} to {int(values[-1]):d}"
         return abbreviate([_shown(value) for value in values])
 
     def last_value(self) -> str:
@@ -111,6 +111,8 @@ def header_text(columns: Sequence[Column]) -> str:
         return f"its header is {abbreviate([_shown(column.name) for column in columns], 12)}"
     if not columns:
         return "there is no other column"
+    if len(columns) == 1:
+        return f"its column has no name; the first row is {_shown(columns[0].cells[0]) if columns[0].cells else ''}"
     first = abbreviate([_shown(column.cells[0]) if column.cells else "" for column in columns], 8)
     return f"its {len(columns)} columns have no names; the first row is {first}"
 

@@ -10,18 +10,13 @@ from byhand.data.tables.column import TRUE, WHOLE_NUMBER, Column, given_column, 
 from byhand.errors import FileError
 from byhand.text import abbreviate
 
-LABEL_NAMES = {"label", "labels", "class", "classes", "classname", "labelname", "category", "target", "y"}
+LABEL_NAMES = {
+    *("label", "labels", "class", "classes", "classname", "labelname", "category", "target", "y"),
+    *("类别", "标签", "分类", "类", "klasse", "kategorie", "classe", "clase"),
+}
 LABEL_WORDS = {
-    "label",
-    "labels",
-    "class",
-    "classes",
-    "category",
-    "categories",
-    "target",
-    "targets",
-    "classid",
-    "labelid",
+    *("label", "labels", "class", "classes", "category", "categories", "target", "targets", "classid", "labelid"),
+    *("类别", "标签", "分类"),
 }
 MISSING = {"", "nan", "<na>", "#n/a"}  # as pandas and Excel write it
 MAX_FRACTION_OF_CLASSES = 0.5  # of the rows, in a column that is not called label

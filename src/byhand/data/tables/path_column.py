@@ -9,18 +9,10 @@ from byhand.data.tables.image_finder import ImageFinder
 from byhand.errors import FileError
 from byhand.text import shorten
 
-PATH_NAMES = (
-    "path",
-    "filepath",
-    "file",
-    "filename",
-    "fname",
-    "image",
-    "img",
-    "picture",
-    "photo",
-    "id",
-)  # first is best
+PATH_NAMES = (  # first is best
+    *("path", "filepath", "file", "filename", "fname", "image", "img", "picture", "photo"),
+    *("路径", "文件", "文件名", "图片", "图像", "id"),
+)
 SAMPLE_ROWS = 400  # in which files are looked for, from all over the table
 
 

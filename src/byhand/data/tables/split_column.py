@@ -3,10 +3,11 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from shlex import quote
 
-from byhand.data.split_names import split_of
+from byhand.data.split_names import purpose, split_of
 from byhand.data.tables.column import TRUE, Column, given_column, header_text
 from byhand.data.tables.label_column import LABEL_NAMES
 from byhand.data.tables.table_options import NO_COLUMN, TableOptions
@@ -26,13 +27,14 @@ class SplitColumns:
     """The columns that tell a row's split; none where no row has one.
 
     flags: columns of true and false, and the split that each is about; fold, validation_fold: a column of folds, and the
-    one to validate on.
+    one to validate on; folders: the split of each row, by the folder of its image.
     """
 
     words: Column | None = None
     flags: Sequence[tuple[str, Column]] = ()
     fold: Column | None = None
     validation_fold: str = ""
+    folders: Sequence[str | None] = ()
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -51,6 +53,8 @@ class SplitColumns:
             return [
                 _flagged(dict(zip(names, row))) for row in zip(*(column.cells for _, column in self.flags))
             ], Counter()
+        if self.folders:
+            return list(self.folders), Counter()
         if self.words is None:
             return ["all"] * count, Counter()
         splits = ["all" if cell.lower() in UNASSIGNED else split_of(cell) for cell in self.words.cells]
@@ -84,6 +88,23 @@ def split_columns(columns: Sequence[Column], options: TableOptions, table: str) 
     for column in folds[: not found.columns]:
         text = f"column {column.shown} holds the folds {column.summary()} of a cross-validation, no split"
         found.notes.append(f"{text}; to validate on one: --validation-fold {column.last_value()}")
+    return found
+
+
+def with_folders(found: SplitColumns, files: Sequence[Path | None], root: Path, options: TableOptions) -> SplitColumns:
+    """Return the splits by the images' folders, `train/` and `test/`, where no column tells them."""
+    if found.columns or options.split_column == NO_COLUMN:
+        return found
+    paths = [None if path is None or not path.is_relative_to(root) else path.relative_to(root).parts for path in files]
+    depth = min((len(parts) - 1 for parts in paths if parts is not None), default=0)
+    for place in range(depth):
+        names = {parts[place] for parts in paths if parts is not None}
+        splits = dict(zip(names, map(split_of, names)))
+        if None not in splits.values() and "train" in splits.values() and len(set(splits.values())) > 1:
+            told = ", ".join(purpose(split, f"{printable(name)}/") for name, split in sorted(splits.items()) if split)
+            note = f"splits by the images' folders: {told}; to leave them out: --split-column {NO_COLUMN}"
+            rows = ["train" if parts is None else splits[parts[place]] for parts in paths]
+            return replace(found, folders=rows, notes=[*found.notes, note])
     return found
 
 
