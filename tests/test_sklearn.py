@@ -5,6 +5,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import warnings
 from functools import partial
 
 import joblib
@@ -400,3 +401,16 @@ def test_a_builder_returns_logits():
 
     with pytest.raises(bh.ArgumentError, match="build returns labels after sigmoid; return the logits"):
         CNNClassifier(build, max_iter=1).fit(np.zeros((4, 8, 8), np.float32), [0, 1, 2, 0])
+
+
+@pytest.mark.parametrize(("fitted", "given"), [(1, 255), (255, 1), (np.uint8(255), 1)])
+def test_images_of_another_scale_are_told(fitted, given):
+    rng, y = np.random.default_rng(0), np.arange(8) % 2
+    X = rng.random((8, 8, 8))
+    X_fitted = (X * fitted).astype(np.uint8 if isinstance(fitted, np.uint8) else np.float32)
+    network = CNNClassifier(max_iter=1, random_state=0).fit(X_fitted, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        network.predict(X_fitted)
+    with pytest.warns(UserWarning, match="scale (it|them) alike"):
+        network.predict((X * given).astype(np.float32))

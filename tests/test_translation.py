@@ -129,7 +129,8 @@ ENTRIES = {
         ("loss is missing; give one", "缺少损失；请给出一个"),
         ("loss is missing; no entry", "loss is missing; no entry"),  # no half sentences
         ("expected a, b or c", "应为 a、b 或 c"),
-        ("expected a, b and 3 more", "应为 a, b 等，另有 3 个"),
+        ("expected a, b and 3 more", "应为 a、b 等，另有 3 个"),
+        ("expected a, b, c; give one", "应为 a、b、c；请给出一个"),
         ("", ""),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from math import isqrt, prod
 from pathlib import Path
@@ -19,6 +20,7 @@ from byhand.hints import hinted
 from byhand.models import ARCHITECTURES
 from byhand.nn import Conv2d, Flatten, Input, Linear, MaxPool2d, Model, ReLU, load
 from byhand.nn.init import constant
+from byhand.nn.network_input import warn_of_pixels
 from byhand.ops import batch_norm, softmax
 from byhand.ops.op import Array
 from byhand.shapes import integer, number
@@ -214,7 +216,12 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         images = X.reshape(-1, *self.image_shape_)
         if not self._pixels:
             images = images.astype(np.float32, copy=False)
+            warn_of_pixels(self.model_, images)
         elif images.dtype != np.uint8:  # a network takes floating point as it is: scale it as it scales uint8
+            if 0 < images.max(initial=0) <= 1:
+                warnings.warn(
+                    f"X goes up to {images.max():.4g}, that of fit was uint8, 0 to 255; scale it alike", stacklevel=2
+                )
             mean, std = (np.asarray(value, np.float32) for value in (self.model_.mean, self.model_.std))
             images = (images / 255 - mean) / std
         return softmax(self.model_.logits_of(images).astype(np.float64), hand="arrays")

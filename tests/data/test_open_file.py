@@ -13,7 +13,7 @@ from byhand.errors import FileError
 from byhand.train.run import Run
 
 READERS = {
-    "names.txt": read_class_names,
+    "names.txt": lambda path: read_class_names(path, []),
     "model.safetensors": bh.load,
     "model.onnx": bh.load,
     "data.npz": bh.data.load,

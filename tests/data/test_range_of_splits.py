@@ -185,9 +185,7 @@ def test_bytes_of_0_and_1_are_told_where_the_training_scaled_them():
     model = bh.models.create("article")
     model.preprocessing = dataclasses.replace(model.preprocessing, pixel_range=TypedRange(0, 1, "uint8", False))
     images = np.random.default_rng(0).integers(0, 2, (2, 28, 28, 1), np.uint8)
-    with pytest.warns(
-        UserWarning, match="uint8 images go up to 1, but are taken as 0 to 255; in the training 0 was black, 1 white"
-    ):
+    with pytest.warns(UserWarning, match="go up to 1, but are taken as 0 to 255; in the training 0 was black, 1 white"):
         model.predict(images)
     model.warned_of_pixels = False
     with warnings.catch_warnings():
@@ -206,6 +204,20 @@ def test_a_network_fitted_on_floats_takes_no_bytes_unless_it_is_told_how():
     model.preprocessing = Preprocessing("picture", 1.0, mean=0, std=1)
     bh.Trainer(model, bh.SGD(lr=0.001), batch_size=4).fit(images, labels, epochs=1, quiet=True)
     assert model.preprocessing.reader == "picture"
+
+
+@pytest.mark.parametrize(("trained", "given"), [(1, 255), (255, 1)])
+def test_floats_of_another_scale_than_the_training_are_told(tmp_path, trained, given):
+    images, labels = np.random.default_rng(0).random((4, 28, 28, 1)), np.arange(4) % 2
+    model = bh.models.create("article", classes=2, mean=0, std=1 / 255)  # normalized from 0 to 255
+    bh.Trainer(model, bh.SGD(lr=1e-6), batch_size=4).fit(images * trained, labels, epochs=1, quiet=True)
+    model.save(tmp_path / "model.safetensors")
+    for network in (model, bh.load(tmp_path / "model.safetensors")):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            network.predict(images * trained)
+        with pytest.warns(UserWarning, match=f"images go from .* those of the training went from .* to {trained}"[:-1]):
+            network.predict(images * given)
 
 
 def test_a_range_without_use_is_refused(tmp_path):

@@ -20,7 +20,8 @@ MEAN, STD = (np.array(v, np.float32).reshape(1, 3, 1, 1) for v in ([0.485, 0.456
 NUMBERS = {
     "255": np.float32(255), "127.5": np.float32(127.5), "one": np.float32(1), "two": np.float32(2),
     "mean": MEAN, "std": STD, "mean255": 255 * MEAN, "std255": 255 * STD, "gains": 1 / (255 * STD),
-    "ones": np.ones(3, np.float32), "zeros": np.zeros(3, np.float32), "third": np.full(3, 0.3, np.float32),
+    "ones": np.ones(3, np.float32), "zeros": np.zeros(3, np.float32),
+    "gamma": np.full(3, 1.1, np.float32), "little": np.full(3, 0.02, np.float32),
     "m": 255 * MEAN.reshape(3), "v": (255 * STD.reshape(3)) ** 2,
 }  # fmt: skip
 GRAPHS = {  # the first nodes, the pixel value of white
@@ -32,6 +33,7 @@ GRAPHS = {  # the first nodes, the pixel value of white
     "(x - 0.485) / 0.229": ([node("Sub", ["x", "mean"], ["a"]), node("Div", ["a", "std"], ["i"])], 1),
     "2 x - 1": ([node("Mul", ["x", "two"], ["a"]), node("Sub", ["a", "one"], ["i"])], 1),
     "nothing": ([node("Identity", ["x"], ["i"])], None),
+    "a batch norm that learned": ([node("BatchNormalization", ["x", "gamma", "zeros", "little", "ones"], ["i"])], None),
     "a batch norm of what is normalized": ([node("BatchNormalization", ["x", "ones", "zeros", "zeros", "ones"], ["i"])], None),
 }  # fmt: skip
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8)

@@ -21,7 +21,8 @@ def network(size=6, classes=("down", "across", "even"), *, norm=True, dropout=0.
     """Return a small convolutional network: of all kinds of state, batch norm's and dropout's."""
     layers = [nn.Conv2d(4, 3), *([nn.BatchNorm()] if norm else []), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()]
     layers += [*([nn.Dropout(dropout)] if dropout else []), nn.Linear(len(classes))]
-    return nn.Model(nn.Input(size, size, 1), nn.Sequential(*layers), name="small", classes=classes, **settings)
+    names = None if settings.get("task") == "numbers" else classes
+    return nn.Model(nn.Input(size, size, 1), nn.Sequential(*layers), name="small", classes=names, **settings)
 
 
 def bits(trainer):

@@ -130,5 +130,5 @@ def test_varied_images_are_drawn_anew_each_epoch_and_the_same_each_time():
 
 
 def test_augmentation_must_be_one():
-    with pytest.raises(ArgumentError, match=r"augment is 'flip'; expected a bh\.data\.Augment"):
-        trainer(augment="flip")
+    with pytest.raises(ArgumentError, match=r"augment is 3; expected a bh\.data\.Augment, or a text"):
+        trainer(augment=3)

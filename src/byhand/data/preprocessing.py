@@ -50,7 +50,8 @@ class Preprocessing:
     crop_pct: the fraction of a picture's shorter side that an image shows (timm's word), None where it is unknown;
     pixel_range: the values of black and white of pixels that are not uint8, None where there were none; with the kind of the
     pixels (`TypedRange`; "pixel_kind" in JSON), it is for pixels of that kind alone;
-    mean, std: of the normalization (pixel / 255 - mean) / std, a number or one a channel.
+    mean, std: of the normalization (pixel / 255 - mean) / std, a number or one a channel;
+    float_range: the smallest and largest value of the floating point arrays that the network was trained on, None for others.
 
     Raises UnknownNameError for another reader, ArgumentError for a number that is out of range.
 
@@ -66,6 +67,7 @@ class Preprocessing:
     pixel_range: PixelRange | None = None
     mean: float | list[float] = 0.5
     std: float | list[float] = 1.0
+    float_range: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if self.reader not in READERS:
@@ -86,16 +88,20 @@ class Preprocessing:
             raise ArgumentError("std is 0; expected numbers to divide by")
         return replace(changed, mean=mean, std=std)
 
-    def trained_on(self, dtype: npt.DTypeLike, record: "Preprocessing | None") -> "Preprocessing":
-        """Return the record after a training on images of a dtype; record: of these images, but for mean and std."""
-        if dtype != np.uint8:
-            return replace(self, reader="array")
+    def trained_on(self, images: Any, record: "Preprocessing | None") -> "Preprocessing":
+        """Return the record after a training on images; record: of these images, but for mean and std."""
+        if images.dtype != np.uint8:
+            return replace(self, reader="array", float_range=(float(images.min()), float(images.max())))
         return self if record is None else replace(record, mean=self.mean, std=self.std)
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as JSON has it."""
         pixel_range = None if self.pixel_range is None else list(self.pixel_range)
         record = asdict(replace(self, pixel_range=None)) | {"pixel_range": pixel_range}
+        if self.float_range is None:
+            del record["float_range"]
+        else:
+            record["float_range"] = list(self.float_range)
         kind = kind_of(self.pixel_range)
         if kind is None:
             return record
@@ -115,6 +121,9 @@ class Preprocessing:
             if given.get("pixel_range") is not None:
                 low, high = given["pixel_range"]
                 given["pixel_range"] = TypedRange(float(low), float(high), kind, stated)
+            if given.get("float_range") is not None:
+                low, high = given["float_range"]
+                given["float_range"] = float(low), float(high)
             for name in ("mean", "std"):
                 if name in given and not isinstance(given[name], (int, float, list)):
                     raise TypeError

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from byhand.data.dataset import Dataset
 from byhand.data.lazy_images import LazyImages
-from byhand.data.pixel_range import kind_of
+from byhand.data.pixel_range import DIM_FRACTION, kind_of
+from byhand.data.preprocessing import Preprocessing
 from byhand.errors import ArgumentError, ShapeError
 from byhand.hints import warn
 from byhand.kernels.lookup_table import look_up
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 LOOKUP_MIN_ELEMENTS = 8192  # below, NumPy scales pixels sooner than a kernel is launched
 IMAGE_CHANNELS = (1, 3, 4)
 WARNING_IMAGES = 64  # that are looked at
+PIXELS = "for pixels give uint8: model.preprocessing.pixels(images)"
+BEYOND_WHITE = 1.1  # times white: no normalized image goes there
 PIXEL_MIN_PEAK = 32.0  # floats beyond this multiple of the normalized range are pixels that nobody normalized
 
 
@@ -105,44 +108,59 @@ def prepare_images(model: Model, images: npt.ArrayLike, rows: Array | None, out:
 def warn_of_pixels(model: Model, images: Any, *, is_training: bool = False) -> Any:
     """Return images; warn, once a model, of those that look like pixels of another range than the network's input.
 
-    These are floating point images from 0 to 255, or from 0 to 1 (but for training on), where normalized ones are expected, and
-    uint8 images of 0 and 1 where the training's became 0 and 255.
+    These are floating point images from 0 to 255, or from 0 to 1 (but for training on), where normalized ones are expected;
+    floating point images of another scale than those of the training; and uint8 images of 0 and 1 where the training's became
+    0 and 255.
     """
     is_new = not model.warned_of_pixels and isinstance(images, np.ndarray) and images.size > 0
     if is_new and (problem := _other_range(model, images, is_training)):
         model.warned_of_pixels = True
-        warn(f"{model.name}: {problem}; for pixels give uint8: model.preprocessing.pixels(images)")
+        warn(f"{model.name}: {problem}")
     return images
 
 
 def _other_range(model: Model, images: Array, is_training: bool) -> str:
-    """Return what is wrong with the range of images, or ""."""
+    """Return what is wrong with the range of images, and what to do, or ""."""
     has_size = images.shape[1:] == model.input_shape  # `check_images` refuses others
     is_image = (
         len(model.input_shape) == 3 and model.input_shape[2] in IMAGE_CHANNELS and model.input_shape[:2] != (1, 1)
     )
-    if not (has_size and is_image) or model.preprocessing.reader == "array":  # trained on floating point images
+    if not (has_size and is_image):
         return ""
     sample = images[:WARNING_IMAGES]
     if images.dtype == np.uint8:
-        return _other_bytes(model, sample)
+        return _other_bytes(model.preprocessing, sample)
     if images.dtype.kind != "f":
         return ""
-    black, white = float(model.pixel_levels[:, 0].min()), float(model.pixel_levels[:, -1].max())
     floor, peak = float(sample.min()), float(sample.max())
-    # Normalized images have no 0 but by chance.
-    is_unit = not is_training and floor == 0 and 0 < peak <= 1 and black < 0
-    if not (is_unit or (floor >= 0 and peak > PIXEL_MIN_PEAK * max(abs(black), abs(white)))):  # also NaN
+    if model.preprocessing.reader == "array":  # trained on floating point images
+        return _other_scale(model.preprocessing, floor, peak)
+    black, white = float(model.pixel_levels[:, 0].min()), float(model.pixel_levels[:, -1].max())
+    # Normalized images have no 0 but by chance, and none brighter than white.
+    is_unit = floor >= 0 and 0 < peak <= 1 and black < 0 and (floor == 0 or peak > BEYOND_WHITE * white)
+    is_far = floor >= 0 and peak > PIXEL_MIN_PEAK * max(abs(black), abs(white))
+    if not (is_far or (is_unit and not is_training)):  # also NaN
         return ""
     return (
         f"images in floating point go up to {peak:.4g}, but are taken as normalized, (pixel / 255 - mean) / std, from "
-        f"{black:.3g} to {white:.3g}"
+        f"{black:.3g} to {white:.3g}; {PIXELS}"
     )
 
 
-def _other_bytes(model: Model, images: Array) -> str:
+def _other_bytes(record: Preprocessing, images: Array) -> str:
     """Return what is wrong with the range of uint8 images, or ""."""
-    low, high = model.preprocessing.pixel_range or (0.0, 255.0)
-    if kind_of(model.preprocessing.pixel_range) != "uint8" or (peak := int(images.max())) > high:
+    low, high = record.pixel_range or (0.0, 255.0)
+    if kind_of(record.pixel_range) != "uint8" or (peak := int(images.max())) > high:
         return ""
-    return f"uint8 images go up to {peak}, but are taken as 0 to 255; in the training {low:g} was black, {high:g} white"
+    told = f"uint8 images go up to {peak}, but are taken as 0 to 255; in the training {low:g} was black, {high:g} white"
+    return f"{told}; {PIXELS}"
+
+
+def _other_scale(record: Preprocessing, floor: float, peak: float) -> str:
+    """Return what is wrong with floating point images from `floor` to `peak`, or ""; record: of a training on such."""
+    low, high = record.float_range or (floor, peak)
+    span = high - low
+    if floor < low - span or peak > high + span or peak - low < DIM_FRACTION * span:
+        told = f"images go from {floor:.4g} to {peak:.4g}, those of the training went from {low:.4g} to {high:.4g}"
+        return f"{told}; scale them alike"
+    return ""  # also NaN

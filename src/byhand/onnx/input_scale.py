@@ -21,6 +21,8 @@ BYTES, UNIT = 255.0, 1.0  # the pixel value of white
 # Of x -> factor * (x - mean): pixels of 0 to 255 have a mean above, or a factor below.
 BYTES_MIN_MEAN, BYTES_MAX_FACTOR = 2.0, 0.05
 UNIT_MAX_FACTOR = 32.0  # a larger one is no 1 / std of pixels from 0 to 1
+# A batch norm of what is normalized already has a factor near 1 and a mean near 0; that of pixels has these at least.
+LEARNED_MIN_FACTOR, LEARNED_MIN_MEAN = 2.0, 0.2
 ARITHMETIC = ("Add", "Sub", "Mul", "Div")
 MAX_NODES = 16  # between the image and the first layer
 VIEWS = ("Cast", "Identity", "Transpose", "Gather", "Slice", "Squeeze", "Unsqueeze", "Reshape", "Resize")
@@ -36,7 +38,7 @@ class InputScale(NamedTuple):
 def read_input_scale(graph: onnx.GraphProto, image: str) -> InputScale | None:
     """Return what a graph does to its image first; None where it scales nothing, or not as a normalization does."""
     file_graph, value = FileGraph(graph), image
-    factor, offset, scales = np.ones(1), np.zeros(1), False
+    factor, offset, scales, learned = np.ones(1), np.zeros(1), False, False
     for _ in range(MAX_NODES):
         readers = file_graph.readers.get(value, [])
         if len(readers) != 1 or not readers[0].output:
@@ -49,12 +51,15 @@ def read_input_scale(graph: onnx.GraphProto, image: str) -> InputScale | None:
             if any(len({len(a), len(b), 1}) > 2 for a, b in ((factor, step[0]), (offset, step[1]))):
                 return None
             factor, offset, scales = factor * step[0], offset * step[0] + step[1], True
+            learned = learned or node.op_type == "BatchNormalization"
         value = node.output[0]
     if not scales or not np.isfinite([*factor, *offset]).all() or not np.all(factor > 0):
         return None
     mean = -offset / factor
     if np.mean(mean) > BYTES_MIN_MEAN or np.mean(factor) < BYTES_MAX_FACTOR:
         return InputScale(BYTES, mean)
+    if learned and (np.mean(factor) < LEARNED_MIN_FACTOR or np.mean(mean) < LEARNED_MIN_MEAN):
+        return None
     is_unit = np.all((mean >= 0) & (mean <= 1)) and np.all((factor >= 1) & (factor <= UNIT_MAX_FACTOR))
     return InputScale(UNIT, mean) if is_unit and (np.any(mean > 0) or np.any(factor > 1)) else None
 

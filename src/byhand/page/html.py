@@ -28,7 +28,7 @@ from byhand.page.network import facts_of, field_centers_of, ops_of, rows_of, spe
 from byhand.page.record import record_channels
 from byhand.page.snapshot import Snapshot, describe_snapshot, encode_base64, numbers_of
 from byhand.page.translate import Script, hands
-from byhand.text import class_labels
+from byhand.text import class_labels, printable
 
 MAX_TEST_IMAGES = 1000  # on which edits of the network are evaluated
 MAX_IMAGE_BYTES = 4_000_000  # of all images in the page, before PNG compression
@@ -211,9 +211,9 @@ def _png(images: Array, columns: int) -> str:
 
 def _class_names(model: Model) -> list[str]:
     """Return the class names; one that is empty or that another class has too carries the class's index."""
-    count = Counter(model.classes)
-    labels = class_labels(model.classes, NAME_MAX_LETTERS)
-    return [name if name and count[name] == 1 else label for name, label in zip(model.classes, labels)]
+    names = [printable(name) for name in model.classes]  # without marks of text direction
+    count, labels = Counter(names), class_labels(model.classes, NAME_MAX_LETTERS)
+    return [name if name and count[name] == 1 else label for name, label in zip(names, labels)]
 
 
 def _assemble(data: Mapping[str, Any], script: Script, classifier: bool) -> bytes:
@@ -221,7 +221,7 @@ def _assemble(data: Mapping[str, Any], script: Script, classifier: bool) -> byte
     code = f"\n{bundle(script)}\n"
     parts = {
         "policy": _policy(code, style),
-        "title": escape(str(data["title"])),
+        "title": escape(printable(str(data["title"]))),
         "style": style,
         "script": code,
         "data": _json(data),

@@ -86,6 +86,8 @@ def _labels(model: Model, labels: Array, find_classes: bool) -> Array:
         return labels.astype(np.float32) if labels.dtype.kind in "fiub" else labels
     if labels.dtype.kind == "f" and np.array_equal(labels, np.rint(labels)):  # as a table has them
         labels = labels.astype(np.int64)
+    if labels.dtype.kind == "S":
+        labels = np.char.decode(labels, "utf-8", "replace")
     if labels.dtype.kind == "b" or (labels.dtype.kind == "O" and all(isinstance(label, Integral) for label in labels)):
         labels = labels.astype(np.int64)
     if labels.dtype.kind == "f" and model.answer.binary:  # the probability of the second class

@@ -212,7 +212,7 @@ class Trainer(Hinted):
             if data is not None:  # all is checked before the first step
                 check_pixels(name, data)
                 check_data(self.model, data, self.hand, self.loss, is_training=True)
-        self.model.preprocessing = self.model.preprocessing.trained_on(train.images.dtype, train.preprocessing)
+        self.model.preprocessing = self.model.preprocessing.trained_on(train.images, train.preprocessing)
         stopping = Stopping.of(early_stopping, validation, stop_when_learned, max_seconds)
         stopping.smallest_loss = smallest_loss(self.label_smoothing, len(self.model.classes))
         images = len(train) if epoch_size is None else min(integer("fit: epoch_size", epoch_size), len(train))

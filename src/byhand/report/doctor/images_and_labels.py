@@ -224,7 +224,7 @@ def few_training_images(inputs: DiagnosisInput) -> Finding | str | None:
         f" {accuracy:.1%}",
         inputs.advice(
             (
-                "transfer learning: a pretrained network with a new classifier (`model.replace_head`)",
+                "transfer learning: a pretrained network with a new classifier (`byhand train --from`, `model.replace_head`)",
                 "transfer learning",
             ),
             ("augmentation", "augmentation"),
