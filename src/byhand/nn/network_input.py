@@ -126,13 +126,12 @@ def _other_range(model: Model, images: Array, is_training: bool) -> str:
         return ""
     shape = model.input_shape
     is_image = len(shape) == 3 and shape[2] in IMAGE_CHANNELS and shape[:2] != (1, 1)
-    if images.shape[1:] != shape or not is_image:  # `check_images` refuses another shape
+    # `check_images` refuses another shape or type.
+    if images.shape[1:] != shape or not is_image or not (is_bytes or images.dtype.kind == "f"):
         return ""
     sample = images[:WARNING_IMAGES]
     if is_bytes:
         return _other_bytes(model.preprocessing, sample)
-    if images.dtype.kind != "f":
-        return ""
     floor, peak = float(sample.min()), float(sample.max())
     if model.preprocessing.reader == "array":  # trained on floating point images
         return _other_scale(model.preprocessing, floor, peak)
