@@ -113,9 +113,15 @@ def _foreign(entries: dict[str, str]) -> dict[str, Any]:
 
 
 def _normalization(mean: list[float], std: list[float]) -> dict[str, Any]:
-    """Return mean and std for pixels from 0 to 1; those of pixels from 0 to 255 are told by their size."""
+    """Return mean and std for pixels from 0 to 1; those of pixels from 0 to 255 are told by their size.
+
+    >>> _normalization([127.5], [])
+    {'mean': 0.5, 'std': 0.00392156862745098}
+    """
     found: dict[str, Any] = {}
     scale = 255.0 if any(number > 2 for number in [*mean, *std]) else 1.0
+    if scale > 1:  # without the one or the other, pixels from 0 to 255 are only divided, or only subtracted from
+        mean, std = mean or [0.0], std or [1.0]
     for key, numbers in (("mean", mean), ("std", std)):
         if len(numbers) in (1, 3) and (key == "mean" or all(numbers)):
             found[key] = [number / scale for number in numbers]
@@ -131,8 +137,11 @@ def _of_processor(processor: dict[str, Any]) -> dict[str, Any]:
     ]
     if processor.get("do_normalize") is False:
         lists = [[0.0] * 3, [1.0] * 3]
+    factor = processor.get("rescale_factor")
     if processor.get("do_rescale") is False:  # it normalizes pixels of 0 to 255
         lists = [lists[0], [number / 255 for number in lists[1]]] if not any(lists[0]) else lists
+    elif isinstance(factor, (int, float)) and 0 < factor < 1:  # 1 / 255, or 1 / 127.5: pixels of 0 to 2
+        lists = [[number / (255 * factor) for number in numbers] for numbers in lists]
     return _normalization(*lists) if all(lists) else {}
 
 
