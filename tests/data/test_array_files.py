@@ -36,7 +36,7 @@ def test_names(tmp_path, images, labels):
     assert sets.notes == ()
 
 
-@pytest.mark.parametrize("split", ["val", "valid", "validation", "dev"])
+@pytest.mark.parametrize("split", ["val", "valid", "validation", "dev", "eval"])
 def test_names_of_a_validation_set(tmp_path, split):
     sets = sets_of(
         tmp_path, x_train=IMAGES, y_train=NUMBERS, **{f"x_{split}": IMAGES[:4], f"y_{split}": NUMBERS[:4]}, seeds=[1]
