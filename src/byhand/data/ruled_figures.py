@@ -20,6 +20,7 @@ from byhand.shapes import Array
 # Boxes reach 1; of 6,906 digits of MNIST of 20 to 100 pixels, 4 have the three even sides of a box or a comb.
 MIN_EVENNESS = 0.9
 MIN_DIRTY_EVENNESS = 0.6  # of one side, which dirt or a stroke may touch
+MIN_ROUNDED_EVENNESS = 0.7  # of all four sides of a box with rounded corners; the straightest nought has 0.64
 MAX_SLOPE = 0.03  # of a line of an upright page: 1.7 degrees
 MAX_DEVIATION_PIXELS = 1.5  # of a line from straight: a soft edge moves by one
 MIN_FAR_FRACTION = 0.3  # of a side, that the further level takes
@@ -27,7 +28,7 @@ MAX_INK_FRACTION = 0.65  # of a figure's box; what is fuller is a patch
 # In thicknesses of the figure's lines: the least of its height and width, and the most of a tooth's or inner wall's thickness.
 MIN_SIDE_THICKNESSES = 2.5
 MAX_WALL_THICKNESS = 2.0
-MIN_WALL_FRACTION = 0.9  # of the figure's side that an inner wall spans
+MIN_WALL_FRACTION = 0.97  # of the figure's side that an inner wall spans
 RIM_PIXELS = 1  # how far the soft edge of a line reaches
 # In pixels: of a figure's shorter and longer side; below, a step of one pixel is as large as a bend.
 MIN_SHORT_SIDE = 8
@@ -115,18 +116,26 @@ def _is_outline(profiles: Sequence[Profile]) -> bool:
     """Tell whether sides are those of a box, or of a comb: one of them is open."""
     least, second = sorted(profile.evenness for profile in profiles)[:2]
     closed = sorted(profile.closedness for profile in profiles)
-    return least >= MIN_DIRTY_EVENNESS and second >= MIN_EVENNESS and closed[1] >= MIN_DIRTY_EVENNESS
+    is_sharp = least >= MIN_DIRTY_EVENNESS and second >= MIN_EVENNESS and closed[1] >= MIN_DIRTY_EVENNESS
+    return is_sharp or closed[0] >= MIN_ROUNDED_EVENNESS
 
 
 def _profile(side: Array) -> Profile:
     """Return the profile of a mask (H, W) from above."""
     depth = side.argmax(0)
+    # where dirt stands out over the nearest level, it takes less than a quarter of the side
+    starts = float(depth.min()), float(np.percentile(depth, 25, method="lower"))
+    return max((_levels(depth, start) for start in starts), key=lambda profile: profile.evenness)
+
+
+def _levels(depth: Array, start: float) -> Profile:
+    """Return a profile whose nearest level begins at a depth."""
     columns = np.arange(len(depth))
-    near = depth <= depth.min() + max(1, MAX_SLOPE * len(depth))
+    reach = max(1, MAX_SLOPE * len(depth))
+    near = np.abs(depth - start) <= reach
     slope = _slope(columns[near], depth[near])
     level = depth - slope * columns
-    near = level <= np.percentile(level[near], 10) + 2 * MAX_DEVIATION_PIXELS
-    near &= np.abs(level - np.median(level[near])) <= MAX_DEVIATION_PIXELS
+    near = np.abs(level - np.median(level[near])) <= MAX_DEVIATION_PIXELS
     rest = np.rint(level[~near]).astype(int)
     if not len(rest):
         return Profile(depth, near, ~near, slope)
@@ -157,8 +166,8 @@ def _mark_lines(side: Array, profile: Profile, thickness: float, along: Array, i
     """Mark the lines that a side shows: those along it, and the teeth that point at the viewer."""
     rows = np.arange(len(side))[:, None]
     inside = rows - profile.depth
-    on_level = profile.near | profile.far
-    along |= side & on_level & (inside >= 0) & (inside < thickness + RIM_PIXELS)
+    is_line = profile.near | profile.far | (profile.closedness >= MIN_DIRTY_EVENNESS)  # round corners are lines, too
+    along |= side & is_line & (inside >= 0) & (inside < thickness + RIM_PIXELS)
     if profile.far.any():
         edges = np.diff(profile.near.astype(np.int8), prepend=0, append=0)
         base = np.median(profile.depth[profile.far])
@@ -180,7 +189,7 @@ def _mark_walls(mask: Array, thickness: float, slope: float, along: Array) -> in
     edges = np.diff(full.astype(np.int8), prepend=0, append=0)
     walls = 0
     for start, stop in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)):
-        is_inner = start > 2 * thickness and stop < height - 2 * thickness
+        is_inner = start > thickness and stop < height - thickness
         if is_inner and stop - start <= MAX_WALL_THICKNESS * thickness + 2:
             inside = rows[start:stop]
             np.clip(inside, 0, height - 1, out=inside)
