@@ -118,6 +118,8 @@ def find(photo: Array) -> list[Candidate]:
     factor = ceil(max(photo.shape) / WORKING_SIDE)
     image = Image.fromarray(photo)
     contrast, ground = flatten_illumination(image.reduce(factor) if factor > 1 else image)
+    if not ink_level(contrast):
+        return []
     angle = estimate_skew(contrast)
     page = _Page(contrast, ground, angle, factor)
     if len(page.found) < 3 and angle:  # too few to tell a turned page from a slanted digit
@@ -137,8 +139,9 @@ def flatten_illumination(image: Image.Image) -> tuple[Array, Array]:
     side = max(3, max(gray.shape) // 10)
     contrast: Array
     if _is_dark(image):
-        ground = morphology.opening(gray, side).astype(np.float32)
-        raised = (gray - ground) / (ground + 16)  # 16 of 255: a board's darkest corners are mostly noise
+        board = morphology.opening(gray, side).astype(np.float32)
+        ground = board + 16  # of 255: a board's darkest corners are mostly noise
+        raised = (gray - board) / ground
         contrast = raised / max(float(np.percentile(raised, 99.8)), 0.5)
     else:
         ground = np.maximum(morphology.closing(gray, side).astype(np.float32), 1)
@@ -224,7 +227,7 @@ class _Page:
         if ink := ink_level(contrast):
             contrast, self.lines = rule_removal.remove_lines(contrast, ink, self.min_height)
         self.contrast, rules = rule_removal.divide_ruled_lines(contrast)
-        self.ink = ink_level(self.contrast) if ink else 0.0
+        self.ink = ink_level(self.contrast)
         self.near_rules = running(rules, 3, np.maximum)
         self.found: list[Component] = []
         self.height = 0.0
