@@ -18,8 +18,8 @@ from rich.table import Table
 
 import byhand as bh
 from byhand.cli.app import main
-from byhand.console import SafeConsole, clean, pad, safe_streams, table_lines
-from byhand.text import class_labels, command, csv_cell, first_synonyms
+from byhand.console import SafeConsole, clean, fit_line, pad, safe_streams, table_lines
+from byhand.text import class_labels, command_line, csv_cell, first_synonyms
 
 HOSTILE = (
     "\x1b]0;title\x07",
@@ -150,6 +150,18 @@ def test_help_fits_sixty_columns(name, folder, monkeypatch):
     assert "--mean" in text or "--validation-fraction" in text or "--history-file" in text
 
 
+@given(st.lists(st.text("ab 猫，-", min_size=1, max_size=9), min_size=1).map(" ".join), st.integers(20, 100))
+def test_a_line_fits_the_terminal_and_keeps_its_words(line, columns):
+    fit = fit_line(f"  {line}", columns)
+    assert all(cell_len(part) <= columns for part in fit.split("\n"))
+    assert "".join(fit.split()) == "".join(line.split())
+
+
+def test_a_command_is_not_cut():
+    line = "next:  byhand predict 'runs/a long name of a folder' IMAGE"
+    assert fit_line(line, 30) == line
+
+
 @settings(max_examples=30)
 @given(st.lists(st.text(max_size=40), max_size=6))
 def test_labels_are_distinct(names):
@@ -158,7 +170,9 @@ def test_labels_are_distinct(names):
 
 
 def test_synonyms_that_would_be_the_same_stay_whole():
-    assert first_synonyms(["", "a, b", "a, c", ", x", "d,"]) == ["", "a, b", "a, c", ", x", "d"]
+    names = ["", "a, b", "a, c", ", x", "d,"]
+    assert first_synonyms(names) == names
+    assert first_synonyms([*names, "e, " * 30]) == ["", "a, b", "a, c", ", x", "d", "e"]
 
 
 # Cells and commands ---------------------------------------------------------------------------------------------------
@@ -186,6 +200,6 @@ def test_predictions_of_hostile_classes_are_no_formulas(tmp_path):
     "word", ["a b", "it's", "$HOME", "a\nb", "\x1b[31m", "猫", "back\\slash\t'", 'q"', "", "!x", "*"]
 )
 def test_a_command_is_what_bash_reads(word):
-    line = command("printf", "%s", word)
+    line = command_line("printf", "%s", word)
     assert clean(line) == line and "\n" not in line
     assert subprocess.run(["bash", "-c", line], capture_output=True, check=True).stdout.decode() == word

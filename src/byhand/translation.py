@@ -12,7 +12,8 @@ import ast
 import os
 import re
 import sys
-from functools import cache, lru_cache
+from collections.abc import Iterable
+from functools import cache, lru_cache, reduce
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,22 +25,28 @@ MIN_LETTERS = 5  # of a template that is looked for in whole lines, if it has a 
 PLURAL = r"(\w{0,5}?)"  # the end of an English plural, is or are
 START = "((?:(?!: ).)*?)"  # of a line, before a colon: a message may follow the name of a file
 PREFIX = "byhand: "  # of an error line
+WIDE = re.compile("[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]")  # Chinese letters and punctuation
 FULL_WIDTH = ("（", "，", "；", "：", "。")  # punctuation that no space goes beside
 SLOT = re.compile(r"\{(\w+)(:[^{}]*)?\}")
 USE = re.compile(r"\{(\w+)(!t)?\}")  # of a slot, in a translation; !t: a single word is translated too
+WORD = re.compile("[A-Za-z]{2}")
+SHAPE = re.compile(r"\d+(?: [x×] \d+)*")
 LIST = re.compile(r"[^\s,]+(?:, [^\s,]+)* (?:or|and) [^\s,]+")  # a, b or c
 ABBREVIATED = re.compile(r"(.+) and ([\d,]+) more")
 NUMBER = r"(?:[-+−]? *\d(?:[\d.,]*\d)?(?:e[-+]?\d+)?|nan|[-+]?inf)"
 
 
 class Template(NamedTuple):
-    """A message with slots. literal: its text between them, in order; is_vague: few letters, and a slot of any text."""
+    """A message with slots. literal: its text between them, in order; is_vague: few letters, and a slot of any text;
+    has_number: a slot takes a number only.
+    """
 
     pattern: re.Pattern[str]
     literal: tuple[str, ...]
     slots: tuple[str, ...]
     translation: str
     is_vague: bool
+    has_number: bool
 
 
 def language() -> str:
@@ -81,6 +88,21 @@ def translate(text: str, *, part: bool = False) -> str:
     return "\n".join(_line(line, part=part) for line in text.split("\n"))
 
 
+def sentence_space() -> str:
+    """Return what stands between two sentences: nothing in Chinese."""
+    return " " if language() == "en" else ""
+
+
+def list_of(names: Iterable[str]) -> str:
+    """Return finished names as a list in a sentence."""
+    return (", " if language() == "en" else "、").join(names)
+
+
+def in_brackets(text: str) -> str:
+    """Return a finished text as a remark in brackets after another."""
+    return f" ({text})" if language() == "en" else f"（{text}）"
+
+
 @lru_cache(maxsize=4096)
 def _line(text: str, *, part: bool = False) -> str:
     """Return a line in Chinese: by its own entry, else by the most specific template, else part by part.
@@ -107,7 +129,9 @@ def _parts(text: str, separator: str, joined: str) -> str | None:
     """Return a text in Chinese whose parts all have entries."""
     parts = text.split(separator)
     translated = [_line(item, part=True) for item in parts] if len(parts) > 1 else parts
-    return joined.join(translated) if all(a != b or a in catalogue() for a, b in zip(parts, translated)) else None
+    if any(a == b and a not in catalogue() and WORD.search(a) for a, b in zip(parts, translated)):
+        return None
+    return reduce(lambda left, right: _join(_join(left, joined), right), translated)
 
 
 def _entry(text: str, *, part: bool, clauses: bool = False) -> str | None:
@@ -119,14 +143,36 @@ def _entry(text: str, *, part: bool, clauses: bool = False) -> str | None:
         literal = "".join(template.literal)
         if (not part and template.is_vague) or (clauses and any(s in text and s not in literal for s in ("; ", ", "))):
             continue
-        if _may_match(template.literal, text) and (match := template.pattern.fullmatch(text)):
-            return _filled(template, match.groups())
+        if not _may_match(template.literal, text) or not (match := template.pattern.fullmatch(text)):
+            continue
+        if template.is_vague and not template.has_number and any(map(_is_sentence, match.groups())):
+            continue
+        return _filled(template, match.groups())
     return None
 
 
+def _is_sentence(value: str) -> bool:
+    """Tell whether a slot's text has several words that have no entry: a vague template matches them by chance."""
+    return " " in value.strip() and not SHAPE.fullmatch(value) and _slot(value, words=True) == value
+
+
 def _filled(template: Template, values: tuple[str, ...]) -> str:
+    """Return a translation with its slots filled; no space stands beside a translated one within Chinese text."""
     found = dict(zip(template.slots, values))
-    return USE.sub(lambda use: _slot(found[use[1]], words=use[2] is not None), template.translation)
+    parts = USE.split(template.translation)  # literal, name, !t or None, literal, ...
+    text = parts[0]
+    for name, words, literal in zip(parts[1::3], parts[2::3], parts[3::3]):
+        value = _slot(found[name], words=words is not None)
+        text = text + value + literal if value == found[name] else _join(_join(text, value), literal)
+    return text
+
+
+def _join(left: str, right: str) -> str:
+    if right.startswith(" ") and WIDE.fullmatch(left[-1:]) and WIDE.fullmatch(right[1:2]):
+        return left + right[1:]
+    if left.endswith(" ") and WIDE.fullmatch(left[-2:-1]) and WIDE.fullmatch(right[:1]):
+        return left[:-1] + right
+    return left + right
 
 
 def _slot(value: str, *, words: bool) -> str:
@@ -135,6 +181,8 @@ def _slot(value: str, *, words: bool) -> str:
         return value.replace(", ", "、").replace(" or ", " 或 ").replace(" and ", " 和 ")
     if listed := ABBREVIATED.fullmatch(value):
         return f"{listed[1]} 等，另有 {listed[2]} 个"
+    if (own := catalogue().get(value.strip())) is not None and (words or " " in value.strip()):
+        return own
     if value.startswith(("; ", ", ")) and (rest := _line(value[2:], part=True)) != value[2:]:
         return ("；" if value[0] == ";" else "，") + rest
     return _line(value, part=True) if words or " " in value.strip() else value
@@ -191,7 +239,8 @@ def template(text: str, translation: str) -> Template:
     is_vague = ("(.*?)" in pattern or START in pattern) and sum(
         not letter.isspace() for letter in "".join(literal)
     ) < MIN_LETTERS
-    return Template(re.compile(pattern, re.DOTALL), tuple(literal), tuple(names), translation, is_vague)
+    has_number = NUMBER in pattern
+    return Template(re.compile(pattern, re.DOTALL), tuple(literal), tuple(names), translation, is_vague, has_number)
 
 
 def parse_po(text: str) -> dict[str, str]:

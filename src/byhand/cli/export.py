@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from byhand import nn
+from byhand.cli.column_options import ImageFolder, LabelColumn, PathColumn, SplitColumn, ValidationFold, table_options
 from byhand.cli.command import (
     DATA,
     OUTPUT,
@@ -31,7 +32,6 @@ from byhand.cli.look import find_run, render_page
 from byhand.cli.model_argument import check_weights, format_shape, open_model, print_note, resolve_preprocessing
 from byhand.cli.output_file import check_output
 from byhand.cli.run_settings import read_settings
-from byhand.cli.table_options import ImageFolder, LabelColumn, PathColumn, SplitColumn, ValidationFold, table_options
 from byhand.cli.training_setup import find_as_trained, load_sets
 from byhand.console import say, table_lines
 from byhand.data import Dataset
@@ -253,7 +253,7 @@ def _summary(done: ExportReport) -> str:
         lines.append(accuracy + ("" if done.accuracy_int8 is None else f", int8 {done.accuracy_int8:.2%}"))
     if done.calibration_images:
         lines.append(f"calibrated on {done.calibration_images:,} training images")
-    of = f"{done.compared_images} {'test' if done.test_images else 'random'} images"
+    of = f"{done.compared_images:,} {'test' if done.test_images else 'random'} images"
     reference = "; int8: against float32; SNR: signal-to-noise ratio" if done.dtype == "int8" else ""
     lines.append(f"max and mean absolute error on {of}; float32: C against Python{reference}")
     lines.append(

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from math import isqrt, prod
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from byhand import models, nn
 from byhand.cli.command import check_choice
 from byhand.console import SafeConsole
-from byhand.data.class_name_files import read_class_names
+from byhand.data.label_map import read_class_names
 from byhand.data.open_file import exists
 from byhand.data.pixel_range import parse_pixel_range
 from byhand.data.preprocessing import DIGIT_SHAPE, FILE_READERS
@@ -21,7 +22,7 @@ from byhand.loading import load
 from byhand.models.architecture import IMAGENET_MEAN, IMAGENET_STD
 from byhand.nn.with_activation import with_task
 from byhand.ops.op import Array
-from byhand.text import command, printable
+from byhand.text import command_line, printable
 from byhand.translation import translate
 
 NUMBER = re.compile(r"\s*([-+.\de]+)\s*(?:/\s*([-+.\de]+)\s*)?", re.ASCII | re.IGNORECASE)  # 0.5 or 1/255
@@ -60,14 +61,22 @@ def named_classes(network: nn.Model, labels: Path | None) -> nn.Model:
     """
     if labels is None:
         return network
-    names = read_class_names(labels)
+    names = _read_labels(labels)
     if network.answer.binary and len(names) == 1:
         names = (f"not {names[0]}", *names)
     if len(names) != len(network.classes):
-        has = f"{len(network.classes)} classes" if network.classes else f"no classes, it gives {network.task}"
+        has = f"{len(network.classes):,} classes" if network.classes else f"no classes, it gives {network.task}"
         raise FileError(f"{labels} has {len(names)} class names, but {network.name} has {has}")
     network.classes = names
     return network
+
+
+def _read_labels(path: Path) -> tuple[str, ...]:
+    notes = list[str]()
+    names = read_class_names(path, notes)
+    for note in notes:
+        print_note(note)
+    return names
 
 
 def _open_own(name: str, path: Path, sides: tuple[int, int] | None, trained: bool) -> nn.Model:
@@ -104,13 +113,17 @@ def _from_onnx(
     path: Path, sides: tuple[int, int] | None, output: str | None, task: str | None, labels: Path | None
 ) -> nn.Model:
     """Return the network in an ONNX file; errors name options in place of Python's arguments."""
-    names, notes = None if labels is None else read_class_names(labels), list[str]()
+    names, notes = None if labels is None else _read_labels(labels), list[str]()
     shape = None if sides is None else (*sides, _channels(path))
     try:
         network = load(path, input_shape=shape, output=output, task=task, classes=names, notes=notes)
     except FileError as error:
         told = str(error).replace("input_shape=(height, width, channels)", "--image-size HEIGHTxWIDTH")
-        told = told.replace("output=NAME", "--output-name NAME").replace("task='", "--task '")
+        told = (
+            told.replace("output=NAME", "--output-name NAME")
+            .replace("task='", "--task '")
+            .replace("task=TASK", "--task")
+        )
         count = "" if names is None else f"{len(names)} class names"
         told = told.replace(f"got {count}", f"{labels} has {count}", 1) if count else told
         raise type(error)(told) from None
@@ -146,12 +159,12 @@ def check_classifier(network: nn.Model, model: str, image: str | Path) -> None:
     if network.task == "numbers":
         raise ArgumentError(
             f"{network.name} is no classifier, its output is {format_shape(network.output.shape[1:])} of numbers; to see "
-            f"them: {command('byhand', 'predict', model, image)}"
+            f"them: {command_line('byhand', 'predict', model, image)}"
         )
     if not network.classes:
         raise ArgumentError(
             f"{network.name} is no classifier, its output is {format_shape(network.output.shape[1:])}; to see it: "
-            f"{command('byhand', 'trace', model, image)}"
+            f"{command_line('byhand', 'trace', model, image)}"
         )
 
 
@@ -173,7 +186,7 @@ def tensor_of(network: nn.Model, layer: str, model: str) -> str:
     known = tensor_names(network)
     if layer in known:
         return layer
-    unknown = UnknownNameError("layer", layer, known, f"`{command('byhand', 'show', model)}` lists them")
+    unknown = UnknownNameError("layer", layer, known, f"`{command_line('byhand', 'show', model)}` lists them")
     try:
         from byhand.onnx.node_context import python_name  # noqa: PLC0415  (an extra)
     except ModuleNotFoundError:
@@ -196,22 +209,35 @@ def image_reader(network: nn.Model, note: str = "") -> Callable[[Path], Array]:
 
     note: what `resolve_preprocessing` had to assume, printed with the first image that can be read.
     """
-    if len(network.input_shape) != 3 or network.input_shape[2] not in (1, 3):
-        raise ArgumentError(
-            f"an image has one channel or three, but {network.name} takes {format_shape(network.input_shape)} arrays"
-        )
-    notes, clipped = [note] * bool(note), list[Path]()
+    shape = image_shape(network)
+    notes, told = [note] * bool(note), list[Path]()
 
     def read(path: Path) -> Array:
-        pixels = network.preprocessing.read(path, network.input_shape)
-        if not clipped and (beyond := network.preprocessing.beyond_range(path)):
-            clipped.append(path)
-            print_note(printable(beyond))
+        pixels = network.preprocessing.read(path, shape).reshape(network.input_shape)
+        if not told and (other := network.preprocessing.range_note(path)):
+            told.append(path)
+            print_note(printable(other))
         while notes:
             print_note(notes.pop())
         return pixels
 
     return read
+
+
+def image_shape(network: nn.Model) -> tuple[int, ...]:
+    """Return the (H, W, C) of the images that a network takes; those of (H, W), and of a vector that fills a square, are gray.
+
+    Raises ArgumentError where an image has another number of channels.
+    """
+    shape = network.input_shape
+    if len(shape) == 1 and isqrt(shape[0]) ** 2 == shape[0]:
+        shape = (isqrt(shape[0]),) * 2
+    shape = (*shape, 1) if len(shape) == 2 else shape
+    if len(shape) != 3 or shape[2] not in (1, 3):
+        raise ArgumentError(
+            f"an image has one channel or three, but {network.name} takes {format_shape(network.input_shape)} arrays"
+        )
+    return shape
 
 
 def format_shape(shape: tuple[int, ...]) -> str:
@@ -241,7 +267,7 @@ def resolve_preprocessing(
     if pixel_range is not None:
         network.preprocessing = replace(network.preprocessing, pixel_range=parse_pixel_range(pixel_range))
     silent = source.lower().endswith(".onnx") and (network.mean, network.std) == (0.0, 1.0)
-    channels, count = network.input_shape[-1], len(network.classes)
+    channels, count = network.input_shape[-1] if len(network.input_shape) == 3 else 1, len(network.classes)
     imagenet = silent and channels == 3 and count == IMAGENET_CLASSES
     assumed = {}  # what is missing, and the option that gives it
     if labels is None and imagenet and network.classes == tuple(map(str, range(count))):
@@ -270,12 +296,13 @@ def _resolve_reader(network: nn.Model, source: str, reader: str | None) -> str:
     Returns a note that tells what is assumed, or "".
     """
     check_choice("--reader", reader, tuple(FILE_READERS))
-    if reader == "digit" and network.input_shape != DIGIT_SHAPE:
+    is_digit = network.input_shape in (DIGIT_SHAPE, DIGIT_SHAPE[:2], (prod(DIGIT_SHAPE),))
+    if reader == "digit" and not is_digit:
         raise ArgumentError(
             f"--reader digit gives 28 x 28 x 1; {network.name} takes {format_shape(network.input_shape)}"
         )
     unknown = network.preprocessing.reader == "picture" and network.crop_pct is None
-    digits = unknown and network.input_shape == DIGIT_SHAPE and network.classes == tuple("0123456789")
+    digits = unknown and is_digit and network.classes == tuple("0123456789")
     if reader is not None or digits:
         network.preprocessing = replace(network.preprocessing, reader=reader or "digit")
     if not unknown or reader == "digit" or (source in models.names() and not Path(source).exists()):

@@ -8,7 +8,7 @@ from byhand.cli.training_setup import TrainingSetup
 from byhand.data import Dataset
 from byhand.ops import dropout
 from byhand.ops.op import Array
-from byhand.text import class_labels, command
+from byhand.text import class_labels, command_line
 from byhand.train.display import duration
 from byhand.train.evaluation import score
 from byhand.translation import translate
@@ -88,8 +88,8 @@ def evaluate_and_report(setup: TrainingSetup, seconds: float) -> tuple[dict[str,
         "  checkpoint.safetensors  weights and optimizer state",
         *(["  snapshots/              the network during training, for byhand look"] if setup.run.snapshots() else []),
         "",
-        f"next:  {command('byhand', 'look', folder)}",
-        f"       {command('byhand', 'predict', folder, 'IMAGE')}",
+        f"next:  {command_line('byhand', 'look', folder)}",
+        f"       {command_line('byhand', 'predict', folder, 'IMAGE')}",
     ]
     return results, lines
 
@@ -97,10 +97,10 @@ def evaluate_and_report(setup: TrainingSetup, seconds: float) -> tuple[dict[str,
 def _facts(setup: TrainingSetup, seconds: float) -> list[tuple[str, object]]:
     """Return the facts about a training for the report's last section."""
     settings, sets = setup.settings, setup.sets
-    counts = ", ".join(f"{len(images):,} {part}" for part, images in sets.parts.items())
+    counts = ", ".join(f"{part} {len(images):,}" for part, images in sets.parts.items())
     facts: list[tuple[str, object]] = [
         ("network", f"{setup.model.name}, {setup.trainer.model.parameter_count:,} trainable parameters"),
-        ("images", f"{sets.train.name}: {counts}, {format_shape(setup.model.input_shape)}"),
+        ("images", f"{sets.train.name}, images of {format_shape(setup.model.input_shape)}: {counts}"),
         (
             "training",
             f"{len(setup.trainer.history)} of {settings['epochs']} epochs, batch {settings['batch_size']}",
@@ -115,7 +115,7 @@ def _facts(setup: TrainingSetup, seconds: float) -> list[tuple[str, object]]:
     return (
         facts
         + [("note", note) for note in setup.notes]
-        + [(f"skipped: {name}", why) for name, why in sets.bad[:REPORTED_BAD_FILES]]
+        + [("skipped", f"{name} {why}") for name, why in sets.bad[:REPORTED_BAD_FILES]]
     )
 
 
