@@ -2,6 +2,7 @@
 
 A line is straight, thin and along an axis of the upright page, and longer than a stroke of a digit:
 
+    figures   boxes, tables and combs on which nobody has written go whole: `ruled_figures.py`
     long      a mask's rows are opened by a segment longer than a digit is high, with a tolerance for noise and for a
               slope of 1 to 2 degrees; what is thick is no line
     framed    a shorter segment is a wall of a box where it joins lines of the other direction at both ends
