@@ -7,22 +7,47 @@ import pytest
 from rich.cells import cell_len
 
 from byhand import translation
+from byhand.bench import runner, table
 from byhand.translation import SLOT, USE, catalogue, language, translate, unknown_language
 from scripts import messages
 from tests.cli.run_cli import byhand, small_mnist
 
-# Files whose sentences all have an entry. To come: bench, hints, sklearn, kernels, graph, program, ops, export, train's and
-# nn's errors of the Python interface, the details of data and onnx; what has no entry is told in English.
+# Files whose sentences all have an entry; what has none is told in English. The ops' docstrings are English.
 COMPLETE = (
+    "bench",
     "cli",
+    "graph",
+    "kernels",
+    "models",
+    "nn",
+    "onnx",
+    "ops/activation",
+    "ops/conv",
+    "ops/fused",
+    "ops/loss",
+    "ops/movement",
+    "ops/norm",
+    "ops/regularization",
     "report/doctor",
     "report/explain",
     "report/report_html.py",
     "report/report_png.py",
-    "train/stopping.py",
+    "train",
 )
 SENTENCE = re.compile(r"(?<![`\w./-])[A-Za-z]{2,}(?:[,:;]? [a-z]{2,}){2}")
-NO_SENTENCES = ("check: ", "{caller}: ", "<", "byhand ")  # for programmers; markup; examples
+NO_SENTENCES = (
+    "<",  # markup
+    "byhand ",  # examples
+    "check: ",  # errors of the developers of ops and kernels, here and below
+    "{caller}: ",
+    "{__name__}: the {hand} and arrays hands differ",
+    "kernels run as plain Python: there is no compiled loop",
+    "the parallel loop",
+    "fields are missing, or have other types",  # why a line of the history is no row: not told
+    "a text is not printable",
+    "a ratio is no number",
+    "halving and doubling",  # an algorithm's name
+)
 
 
 @pytest.fixture
@@ -94,6 +119,8 @@ ENTRIES = {
     "{what} is missing": "缺少 {what!t}",
     "give one": "请给出一个",
     "expected {names}": "应为 {names}",
+    "{kind} of {of}": "{of}的 {kind!t}",
+    "{label} accuracy": "{label!t}准确率",
 }
 
 
@@ -105,13 +132,16 @@ ENTRIES = {
         ("cats: 3 images", "cats 有 3 张图片"),  # the most literal text wins
         ("3 of 4 images, too dark", "4 张里的 3 张（太暗）"),  # another order; a slot of several words
         ("loss: 3 images", "loss 有 3 张图片"),  # a single word is a name ...
-        ("loss is missing", "缺少 损失"),  # ... but where the entry says otherwise
+        ("loss is missing", "缺少损失"),  # ... but where the entry says otherwise; no space beside Chinese
         ("  3 images\nsomething else\n", "  3 张图片\nsomething else\n"),  # line by line, with its indent
         ("a.csv: too dark", "a.csv：太暗"),  # a message after the file that it is about
-        ("loss is missing; give one", "缺少 损失；请给出一个"),
+        ("loss is missing; give one", "缺少损失；请给出一个"),
         ("loss is missing; no entry", "loss is missing; no entry"),  # no half sentences
         ("expected a, b or c", "应为 a、b 或 c"),
         ("expected a, b and 3 more", "应为 a, b 等，另有 3 个"),
+        ("units of several sizes, too dark", "units of several sizes, too dark"),  # no Chinese among English words
+        ("loss accuracy", "损失准确率"),
+        ("some old accuracy", "some old accuracy"),
         ("", ""),
     ],
 )
@@ -206,6 +236,24 @@ def test_tables_are_aligned(chinese, tmp_path):
     assert lines[1].split() == ["层", "算子", "输出", "参数量", "FLOPs", "感受野"]
     columns = [cell_len(line) for line in lines[1:4]]
     assert len(set(columns)) == 1
+
+
+@pytest.mark.parametrize("command", [("models",), ("show", "tiny"), ("env",)])
+def test_output_has_no_english_sentence(chinese, tmp_path, command):
+    done = byhand(*command, folder=tmp_path)
+    assert done.code == 0 and not SENTENCE.search(done.out.replace("hard swish", ""))
+
+
+def test_bench_tables(chinese):
+    benchmark = runner.BENCHMARKS["latency"]
+    peers = {"PyTorch contiguous, 2 threads": [2.0], "JAX, 1 thread": [3.0]}
+    row = runner.compare(benchmark, {"byhand": [1.0]} | peers)
+    row |= {"missing": {"onnxruntime, 1 thread": "onnxruntime is not installed"}, "failed": {}}
+    lines = table(row).splitlines()
+    assert lines[0].split() == ["LeNet-5，单张图，延迟", "us"] and lines[2].split()[:2] == ["PyTorch", "contiguous，2"]
+    assert "  onnxruntime，1 线程: 没有安装 onnxruntime" in lines
+    assert any(line.startswith("  byhand / 最好的框架") for line in lines)
+    assert len({cell_len(line) for line in lines[:4]}) == 1
 
 
 def test_json_is_english(monkeypatch, tmp_path):

@@ -28,6 +28,10 @@ FULL_WIDTH = ("（", "，", "；", "：", "。")  # punctuation that no space go
 SLOT = re.compile(r"\{(\w+)(:[^{}]*)?\}")
 USE = re.compile(r"\{(\w+)(!t)?\}")  # of a slot, in a translation; !t: a single word is translated too
 LIST = re.compile(r"[^\s,]+(?:, [^\s,]+)* (?:or|and) [^\s,]+")  # a, b or c
+ENGLISH = re.compile(r"[a-z]{2,} [a-z]{2,}")  # words that no entry translates
+SPACE_BEFORE = re.compile(r"(?<=[\u4e00-\u9fff]) \Z")  # none stands between Chinese and Chinese
+SPACE_AFTER = re.compile(r"\A (?=[\u4e00-\u9fff])")
+CHINESE = re.compile(r"[\u4e00-\u9fff（）]")
 ABBREVIATED = re.compile(r"(.+) and ([\d,]+) more")
 NUMBER = r"(?:[-+−]? *\d(?:[\d.,]*\d)?(?:e[-+]?\d+)?|nan|[-+]?inf)"
 
@@ -119,14 +123,30 @@ def _entry(text: str, *, part: bool, clauses: bool = False) -> str | None:
         literal = "".join(template.literal)
         if (not part and template.is_vague) or (clauses and any(s in text and s not in literal for s in ("; ", ", "))):
             continue
-        if _may_match(template.literal, text) and (match := template.pattern.fullmatch(text)):
-            return _filled(template, match.groups())
+        if (
+            _may_match(template.literal, text)
+            and (match := template.pattern.fullmatch(text))
+            and (filled := _filled(template, match.groups())) is not None
+        ):
+            return filled
     return None
 
 
-def _filled(template: Template, values: tuple[str, ...]) -> str:
+def _filled(template: Template, values: tuple[str, ...]) -> str | None:
+    """Return a template's translation with its slots filled; None where it would mix Chinese with English words."""
     found = dict(zip(template.slots, values))
-    return USE.sub(lambda use: _slot(found[use[1]], words=use[2] is not None), template.translation)
+    text, *uses = USE.split(template.translation)
+    for name, words, literal in zip(uses[::3], uses[1::3], uses[2::3]):
+        value = found[name]
+        told = _slot(value, words=words is not None)
+        if told == value:
+            if (words or template.is_vague) and ENGLISH.search(value):
+                return None
+            text += told + literal
+            continue
+        text = SPACE_BEFORE.sub("", text) if CHINESE.match(told) else text
+        text += told + (SPACE_AFTER.sub("", literal) if CHINESE.match(told[-1:]) else literal)
+    return text
 
 
 def _slot(value: str, *, words: bool) -> str:
