@@ -119,6 +119,7 @@ ENTRIES = {
     "{what} is missing": "缺少 {what!t}",
     "give one": "请给出一个",
     "expected {names}": "应为 {names}",
+    "; by itself": "；单独",
     "{kind} of {of}": "{of}的 {kind!t}",
     "{label} accuracy": "{label!t}准确率",
 }
@@ -139,6 +140,7 @@ ENTRIES = {
         ("loss is missing; no entry", "loss is missing; no entry"),  # no half sentences
         ("expected a, b or c", "应为 a、b 或 c"),
         ("expected a, b and 3 more", "应为 a, b 等，另有 3 个"),
+        ("3 images; by itself", "3 张图片；单独"),  # an entry that begins with its separator
         ("units of several sizes, too dark", "units of several sizes, too dark"),  # no Chinese among English words
         ("loss accuracy", "损失准确率"),
         ("some old accuracy", "some old accuracy"),
@@ -194,6 +196,32 @@ def test_entries_are_sound(part):
         else:
             assert not re.search(r"[\u4e00-\u9fff][A-Za-z0-9]|[A-Za-z0-9][\u4e00-\u9fff]", text), text
             assert not re.search(r"[\u4e00-\u9fff][,;:!?]", text), text
+
+
+def _example(slot):
+    """Return a word or a number for a slot, which no entry translates."""
+    name, spec = slot[1], slot[2] or ":s"
+    return (
+        "7%"
+        if spec.endswith("%")
+        else "7"
+        if spec[-1] in ",dfge"
+        else "s"
+        if re.fullmatch(r"s\d?", name)
+        else f"x{name}x"
+    )
+
+
+def test_a_finished_text_finds_its_own_entry(chinese):
+    wrong = {}
+    for source, text in catalogue().items():
+        examples = {slot[1]: _example(slot) for slot in SLOT.finditer(source)}
+        finished = SLOT.sub(_example, source)
+        expected = USE.sub(lambda use, examples=examples: examples[use[1]], text)
+        found = {translate(finished, part=part) for part in (False, True)}
+        if expected not in found and not translation.template(source, text).is_vague:
+            wrong[finished] = found, expected
+    assert wrong == {}
 
 
 @pytest.mark.parametrize("folder", COMPLETE)

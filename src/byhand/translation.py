@@ -108,9 +108,15 @@ def _line(text: str, *, part: bool = False) -> str:
 
 
 def _parts(text: str, separator: str, joined: str) -> str | None:
-    """Return a text in Chinese whose parts all have entries."""
-    parts = text.split(separator)
-    translated = [_line(item, part=True) for item in parts] if len(parts) > 1 else parts
+    """Return a text in Chinese whose parts all have entries, by themselves or with the separator before them."""
+    first, *others = parts = text.split(separator)
+    if not others:
+        return None
+    translated = [_line(first, part=True)]
+    for item in others:
+        told = _line(item, part=True)
+        clause = _entry(f"{separator}{item}", part=True) if told == item else None
+        translated.append(told if clause is None else clause.removeprefix(joined))
     return joined.join(translated) if all(a != b or a in catalogue() for a, b in zip(parts, translated)) else None
 
 

@@ -146,7 +146,7 @@ def suite(hand: str = DEFAULT_HAND, progress: Callable[[str], None] = lambda lin
     for i, case in enumerate(cases()):
         results.append(run(case, hand))
         if i % 500 == 499:
-            progress(f"  {i + 1} cases")
+            progress(f"  {i + 1:,} cases")
     return results
 
 

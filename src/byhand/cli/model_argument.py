@@ -64,7 +64,7 @@ def named_classes(network: nn.Model, labels: Path | None) -> nn.Model:
     if network.answer.binary and len(names) == 1:
         names = (f"not {names[0]}", *names)
     if len(names) != len(network.classes):
-        has = f"{len(network.classes)} classes" if network.classes else f"no classes, it gives {network.task}"
+        has = f"{len(network.classes):,} classes" if network.classes else f"no classes, it gives {network.task}"
         raise FileError(f"{labels} has {len(names)} class names, but {network.name} has {has}")
     network.classes = names
     return network
