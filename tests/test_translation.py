@@ -118,7 +118,8 @@ ENTRIES = {
     "loss": "损失",
     "{what} is missing": "缺少 {what!t}",
     "give one": "请给出一个",
-    "expected {names}": "应为 {names}",
+    "expected {names}": "应为 {names!t}",
+    "{file} is no table:": "{file} 不是表格：",
     "; by itself": "；单独",
     "{kind} of {of}": "{of}的 {kind!t}",
     "{label} accuracy": "{label!t}准确率",
@@ -141,6 +142,9 @@ ENTRIES = {
         ("expected a, b or c", "应为 a、b 或 c"),
         ("expected a, b and 3 more", "应为 a, b 等，另有 3 个"),
         ("3 images; by itself", "3 张图片；单独"),  # an entry that begins with its separator
+        ("a.csv: row 3: expected a or b; give one", "a.csv：row 3：应为 a 或 b；请给出一个"),
+        ("a.csv is no table: Wire format was corrupt", "a.csv 不是表格：Wire format was corrupt"),  # another library's
+        ("expected 2 or more", "expected 2 or more"),
         ("units of several sizes, too dark", "units of several sizes, too dark"),  # no Chinese among English words
         ("loss accuracy", "损失准确率"),
         ("some old accuracy", "some old accuracy"),
@@ -161,6 +165,7 @@ def test_english_reads_no_catalogue(monkeypatch):
 def test_hostile_texts_are_fast(entries):
     entries(ENTRIES | {"{a}, {b}, {c}, {d}, {e:,} of {f}": "{a}{b}{c}{d}{e}{f}"})
     translate(", " * 900 + " of x" * 30)
+    translate(": " * 900 + " of x" * 30)
 
 
 # The catalogue --------------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ LANGUAGES = ("en", "zh")
 VARIABLE = "BYHAND_LANGUAGE"
 LOCALE_VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")  # POSIX: the first that is set decides
 MAX_LETTERS = 2000  # of a text that is matched with the templates
+MAX_COLONS = 8  # of a message after names: file: node: op: message
 MIN_LETTERS = 5  # of a template that is looked for in whole lines, if it has a slot of any text
 PLURAL = r"(\w{0,5}?)"  # the end of an English plural, is or are
 START = "((?:(?!: ).)*?)"  # of a line, before a colon: a message may follow the name of a file
@@ -27,7 +28,7 @@ PREFIX = "byhand: "  # of an error line
 FULL_WIDTH = ("（", "，", "；", "：", "。")  # punctuation that no space goes beside
 SLOT = re.compile(r"\{(\w+)(:[^{}]*)?\}")
 USE = re.compile(r"\{(\w+)(!t)?\}")  # of a slot, in a translation; !t: a single word is translated too
-LIST = re.compile(r"[^\s,]+(?:, [^\s,]+)* (?:or|and) [^\s,]+")  # a, b or c
+LIST = re.compile(r"[^\s,]+(?:, [^\s,]+)* (?:or|and) (?!more\b|less\b)[^\s,]+")  # a, b or c
 ENGLISH = re.compile(r"[a-z]{2,} [a-z]{2,}")  # words that no entry translates
 SPACE_BEFORE = re.compile(r"(?<=[\u4e00-\u9fff]) \Z")  # none stands between Chinese and Chinese
 SPACE_AFTER = re.compile(r"\A (?=[\u4e00-\u9fff])")
@@ -96,15 +97,30 @@ def _line(text: str, *, part: bool = False) -> str:
     bare = text.strip()
     if not bare:
         return text
-    found = _entry(bare, part=part, clauses=True) or _parts(bare, "; ", "；") or _parts(bare, ", ", "，")
-    found = found or _entry(bare, part=part)
+    found = _entry(bare, part=part, clauses=True) or _after_colon(bare)
+    found = found or _parts(bare, "; ", "；") or _parts(bare, ", ", "，") or _entry(bare, part=part)
     if found is not None:
         start, _, end = text.partition(bare)
         return start * (not found.startswith(FULL_WIDTH)) + found + end * (not found.endswith(FULL_WIDTH))
     start, colon, rest = text.partition(": ")
-    if colon and (said := _line(rest)) != rest:  # a message after the file or the layer that it is about
+    if colon and rest.count(": ") < MAX_COLONS and (said := _line(rest)) != rest:
         return f"{start}：{said}"
     return _parts(text, "  ", "  ") or _parts(text, " and ", " 和 ") or text
+
+
+def _after_colon(text: str) -> str | None:
+    """Return a whole message in Chinese that follows the file or the layer that it is about.
+
+    What follows an entry that ends in a colon may have none: the error of another library.
+    """
+    start, colon, rest = text.partition(": ")
+    if not colon or rest.count(": ") >= MAX_COLONS:
+        return None
+    head = _entry(f"{start}:", part=False)
+    said = _entry(rest, part=False, clauses=True) or _after_colon(rest)
+    if head is not None:
+        return head + (said or _line(rest))
+    return None if said is None else f"{start}：{said}"
 
 
 def _parts(text: str, separator: str, joined: str) -> str | None:
@@ -127,7 +143,9 @@ def _entry(text: str, *, part: bool, clauses: bool = False) -> str | None:
         return exact
     for template in _templates():
         literal = "".join(template.literal)
-        if (not part and template.is_vague) or (clauses and any(s in text and s not in literal for s in ("; ", ", "))):
+        if (not part and template.is_vague) or (
+            clauses and any(s in text and s not in literal for s in ("; ", ", ", ": "))
+        ):
             continue
         if (
             _may_match(template.literal, text)
