@@ -20,7 +20,8 @@ LANGUAGES = ("en", "zh")
 VARIABLE = "BYHAND_LANGUAGE"
 LOCALE_VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")  # POSIX: the first that is set decides
 MAX_LETTERS = 2000  # of a text that is matched with the templates
-MAX_COLONS = 8  # of a message after names: file: node: op: message
+MAX_COLONS = 24  # of a line that is translated
+MAX_REPEATS = 40  # of a short word in a line that is translated
 MIN_LETTERS = 5  # of a template that is looked for in whole lines, if it has a slot of any text
 PLURAL = r"(\w{0,5}?)"  # the end of an English plural, is or are
 START = "((?:(?!: ).)*?)"  # of a line, before a colon: a message may follow the name of a file
@@ -83,7 +84,15 @@ def translate(text: str, *, part: bool = False) -> str:
     """
     if language() == "en" or not text:
         return text
-    return "\n".join(_line(line, part=part) for line in text.split("\n"))
+    return "\n".join(line if _is_hostile(line) else _line(line, part=part) for line in text.split("\n"))
+
+
+def _is_hostile(line: str) -> bool:
+    """Tell whether a line has more colons, or repeats of a word, than a message has: it would be taken apart for seconds."""
+    if line.count(": ") > MAX_COLONS:
+        return True
+    words = line.split(" ")
+    return any(words.count(word) > MAX_REPEATS for word in ("of", "and", "is", "in", "the"))
 
 
 @lru_cache(maxsize=4096)
@@ -103,7 +112,7 @@ def _line(text: str, *, part: bool = False) -> str:
         start, _, end = text.partition(bare)
         return start * (not found.startswith(FULL_WIDTH)) + found + end * (not found.endswith(FULL_WIDTH))
     start, colon, rest = text.partition(": ")
-    if colon and rest.count(": ") < MAX_COLONS and (said := _line(rest)) != rest:
+    if colon and (said := _line(rest)) != rest:
         return f"{start}：{said}"
     return _parts(text, "  ", "  ") or _parts(text, " and ", " 和 ") or text
 
@@ -114,7 +123,7 @@ def _after_colon(text: str) -> str | None:
     What follows an entry that ends in a colon may have none: the error of another library.
     """
     start, colon, rest = text.partition(": ")
-    if not colon or rest.count(": ") >= MAX_COLONS:
+    if not colon:
         return None
     head = _entry(f"{start}:", part=False)
     said = _entry(rest, part=False, clauses=True) or _after_colon(rest)
