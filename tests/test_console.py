@@ -19,7 +19,7 @@ from rich.table import Table
 import byhand as bh
 from byhand.cli.app import main
 from byhand.console import SafeConsole, clean, pad, safe_streams, table_lines
-from byhand.text import class_labels, command, csv_cell, first_synonyms
+from byhand.text import class_labels, command_line, csv_cell, first_synonyms
 
 HOSTILE = (
     "\x1b]0;title\x07",
@@ -158,7 +158,9 @@ def test_labels_are_distinct(names):
 
 
 def test_synonyms_that_would_be_the_same_stay_whole():
-    assert first_synonyms(["", "a, b", "a, c", ", x", "d,"]) == ["", "a, b", "a, c", ", x", "d"]
+    names = ["", "a, b", "a, c", ", x", "d,"]
+    assert first_synonyms(names) == names
+    assert first_synonyms([*names, "e, " * 30]) == ["", "a, b", "a, c", ", x", "d", "e"]
 
 
 # Cells and commands ---------------------------------------------------------------------------------------------------
@@ -186,6 +188,6 @@ def test_predictions_of_hostile_classes_are_no_formulas(tmp_path):
     "word", ["a b", "it's", "$HOME", "a\nb", "\x1b[31m", "猫", "back\\slash\t'", 'q"', "", "!x", "*"]
 )
 def test_a_command_is_what_bash_reads(word):
-    line = command("printf", "%s", word)
+    line = command_line("printf", "%s", word)
     assert clean(line) == line and "\n" not in line
     assert subprocess.run(["bash", "-c", line], capture_output=True, check=True).stdout.decode() == word

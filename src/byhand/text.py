@@ -13,6 +13,7 @@ from os import PathLike, fspath
 from unicodedata import category, normalize
 
 ERROR_MAX_LETTERS = 400  # of another library's message
+ONE_NAME_MAX_LETTERS = 60  # of a class's name with a comma; a longer one is a list of synonyms
 JOINERS = "\u200c\u200d"  # parts of words in Persian and Hindi, and of emoji; without effect elsewhere
 WITHOUT_JOINERS = dict.fromkeys(map(ord, JOINERS))
 FORMULA_STARTS = (
@@ -71,15 +72,29 @@ def abbreviate(names: Sequence[str], max_names: int = 5) -> str:
 
 
 def class_labels(names: Sequence[str], max_letters: int = 32) -> list[str]:
-    """Return a label for each class, shortened; those that would look alike carry the class's index.
+    """Return the label by which tables, figures and reports show each class: its name, shortened to a line.
 
-    A class is its index: names may repeat, be empty, or differ in their middle only.
+    Of synonyms the first stands for all. Labels that would look alike carry the class's index: a class is its index, and
+    names may repeat, be empty, or differ in their middle only.
 
     >>> class_labels(["crane", "heron", "crane", ""])
     ['0: crane', 'heron', '2: crane', 'class 3']
     >>> class_labels(["crane", "crane", "0: crane"])
     ['0: crane', '1: crane', '2: 0: crane']
     """
+    return _unique_labels(first_synonyms(names), max_letters)
+
+
+def class_keys(names: Sequence[str]) -> list[str]:
+    """Return each class's whole name as a key of a dictionary, with the class's index where names repeat.
+
+    >>> class_keys(["crane", "tench, Tinca tinca", "crane"])
+    ['0: crane', 'tench, Tinca tinca', '2: crane']
+    """
+    return _unique_labels(names, max((len(name) for name in names), default=1))
+
+
+def _unique_labels(names: Sequence[str], max_letters: int) -> list[str]:
     names = [normalize("NFC", " ".join(shorten(name, max_letters).split())) for name in names]
     count = Counter(name.translate(WITHOUT_JOINERS) for name in names)
     labels = [
@@ -96,9 +111,16 @@ def class_labels(names: Sequence[str], max_letters: int = 32) -> list[str]:
 def first_synonyms(names: Sequence[str]) -> list[str]:
     """Return the first of each class's comma-separated names, or the whole name where another class begins so too.
 
-    >>> first_synonyms(["tench, Tinca tinca", "black, matte", "black, glossy"])
-    ['tench', 'black, matte', 'black, glossy']
+    Names are lists of synonyms, as ImageNet's, where one of them is too long for a line; else all stay whole.
+
+    >>> long = "electric ray, crampfish, numbfish, torpedo, Torpediniformes, Torpedo marmorata"
+    >>> first_synonyms([long, "tench, Tinca tinca", "black, matte", "black, glossy"])
+    ['electric ray', 'tench', 'black, matte', 'black, glossy']
+    >>> first_synonyms(["Doe, Jane", "Poe, Ed"])
+    ['Doe, Jane', 'Poe, Ed']
     """
+    if not any("," in name and len(name) > ONE_NAME_MAX_LETTERS for name in names):
+        return list(names)
     firsts = [name.split(",", maxsplit=1)[0].strip() for name in names]
     count = Counter(firsts)
     return [first if first and count[first] == 1 else name for first, name in zip(firsts, names)]
@@ -107,12 +129,12 @@ def first_synonyms(names: Sequence[str]) -> list[str]:
 # Text to paste --------------------------------------------------------------------------------------------------------
 
 
-def command(*words: str | PathLike[str]) -> str:
+def command_line(*words: str | PathLike[str]) -> str:
     """Return a command line of byhand that a shell reads as these words.
 
     A path that begins with a dash gets a folder before it, so that it is no option. A word in capitals is a placeholder.
 
-    >>> command("byhand", "predict", "runs/my photos", "IMAGE")
+    >>> command_line("byhand", "predict", "runs/my photos", "IMAGE")
     "byhand predict 'runs/my photos' IMAGE"
     """
     return " ".join(map(quoted, words))

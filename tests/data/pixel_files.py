@@ -5,11 +5,26 @@ import zlib
 
 import numpy as np
 
+SEPARATED = 5  # TIFF's photometric interpretation of CMYK
 KINDS = {"u": 1, "i": 2, "f": 3}  # TIFF's SampleFormat
 
 
-def write_tiff(path, pixels, *, white_is_zero=False, orientation=1, planar=False, byteorder="<", bits=None):
-    """Write an array (H, W) or (H, W, C) as an uncompressed TIFF; bits: 1 or 12, packed, else those of its type."""
+def write_tiff(
+    path,
+    pixels,
+    *,
+    white_is_zero=False,
+    orientation=1,
+    planar=False,
+    byteorder="<",
+    bits=None,
+    photometric=None,
+    **layout,
+):
+    """Write an array (H, W) or (H, W, C) as an uncompressed TIFF; bits: 1 or 12, packed, else those of its type.
+
+    layout: predictor=1, 2 or 3, of deflated samples.
+    """
     height, width, *channels = pixels.shape
     count = channels[0] if channels else 1
     if bits == 1:
@@ -20,13 +35,18 @@ def write_tiff(path, pixels, *, white_is_zero=False, orientation=1, planar=False
     else:
         data = (pixels.transpose(2, 0, 1) if planar else pixels).astype(pixels.dtype.newbyteorder(byteorder)).tobytes()
     bits = bits or 8 * pixels.dtype.itemsize
+    data = _deflated(pixels, byteorder, **layout) if layout else data
     tags = {256: (4, [width]), 257: (4, [height]), 258: (3, [bits] * count), 259: (3, [1])}
-    tags |= {262: (3, [2 if count >= 3 else 0 if white_is_zero else 1]), 274: (3, [orientation]), 277: (3, [count])}
+    if photometric is None:
+        photometric = 2 if count >= 3 else 0 if white_is_zero else 1
+    tags |= {262: (3, [photometric]), 274: (3, [orientation]), 277: (3, [count])}
     size = len(data) // count if planar else len(data)
+    if layout:
+        tags |= {259: (3, [8]), 317: (3, [layout["predictor"]])}
     tags |= {278: (4, [height]), 284: (3, [2 if planar else 1]), 339: (3, [KINDS.get(pixels.dtype.kind, 1)] * count)}
     offsets = [8 + k * size for k in range(count if planar else 1)]
     tags |= {273: (4, offsets), 279: (4, [size] * len(offsets))}
-    if count in (2, 4):
+    if count in (2, 4) and photometric != SEPARATED:
         tags[338] = (3, [2])
     first, extra, entries = 8 + len(data) + len(data) % 2, b"", b""
     behind = first + 2 + 12 * len(tags) + 4
@@ -42,6 +62,19 @@ def write_tiff(path, pixels, *, white_is_zero=False, orientation=1, planar=False
     folder = struct.pack(byteorder + "H", len(tags)) + entries + b"\0" * 4
     path.write_bytes(head + data + b"\0" * (len(data) % 2) + folder + extra)
     return path
+
+
+def _deflated(pixels, byteorder, predictor):
+    """Return samples as they are (1), as differences along a row (2), or of their bytes, big-endian (3), compressed."""
+    pixels = pixels.reshape(*pixels.shape[:2], -1)
+    if predictor == 2:
+        pixels = np.diff(pixels, axis=1, prepend=np.zeros_like(pixels[:, :1]))
+    if predictor == 3:
+        stored = pixels.astype(pixels.dtype.newbyteorder(">")).reshape(len(pixels), -1).view(np.uint8)
+        planes = stored.reshape(len(pixels), -1, pixels.itemsize).transpose(0, 2, 1)
+        planes = planes.reshape(len(pixels), -1, pixels.shape[2])
+        pixels = np.diff(planes, axis=1, prepend=np.zeros_like(planes[:, :1]))
+    return zlib.compress(pixels.astype(pixels.dtype.newbyteorder(byteorder)).tobytes())
 
 
 def write_png(path, pixels, transparent=None):

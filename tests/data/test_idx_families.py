@@ -131,3 +131,45 @@ def test_pixels_of_0_and_1_are_black_and_white(tmp_path):
     sets = find(tmp_path).sets()
     assert sets.train.images.max() == 255 and sets.preprocessing.pixel_range == (0, 1)
     assert any("1 white" in note for note in sets.notes)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels"),
+    [
+        ("train-images", "train-labels"),
+        ("train-images.ubyte", "train-labels.ubyte"),
+        ("train_images.idx", "train_labels.idx"),
+        ("train-images.idx3", "train-labels.idx1"),
+        ("train-images-idx3-ubyte (1)", "train-labels-idx1-ubyte (1)"),
+        ("train-images-idx3-ubyte(2).gz", "train-labels-idx1-ubyte(2).gz"),
+    ],
+)
+def test_files_that_were_renamed(tmp_path, images, labels):
+    plain = write(tmp_path / "set", parts=("train",), end="")
+    for old, new in (("train-images-idx3-ubyte", images), ("train-labels-idx1-ubyte", labels)):
+        data = (plain / old).read_bytes()
+        (plain / old).unlink()
+        (plain / new).write_bytes(gzip.compress(data) if new.endswith(".gz") else data)
+    assert len(find(plain).sets().train) == 20 == len(find(plain / images).sets().train)
+
+
+def test_the_folders_of_torchvision(tmp_path):
+    write(tmp_path / "MNIST" / "raw")
+    assert find(tmp_path).name == "MNIST"
+    write(tmp_path / "FashionMNIST" / "raw")
+    with pytest.raises(FileError, match="holds 2 data sets: FashionMNIST, MNIST"):
+        find(tmp_path)
+
+
+def test_files_in_the_depth_of_a_folder_of_images_are_not_looked_for(tmp_path):
+    from tests.data.image_folders import write_image_folder
+
+    write_image_folder(tmp_path, 2)
+    write(tmp_path / "red" / "old" / "raw")
+    (tmp_path / "train-labels").write_text("0 1 2")
+    assert find(tmp_path).sets().train.classes == ("blue", "green", "red")
+
+
+def test_letters_from_0_are_not_named_as_those_from_1(tmp_path):
+    write(tmp_path, "emnist-letters-", EMNIST, classes=26, end="")
+    assert find(tmp_path).sets().train.classes == tuple(map(str, range(26)))

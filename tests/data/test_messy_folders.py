@@ -1,6 +1,8 @@
 """Folders as others have them: names of splits, wrappers, files of systems and of byhand, links in circles."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 from matplotlib.figure import Figure
@@ -45,6 +47,9 @@ def notes(root):
         ("train/a train/b test/a extra/a", "train: a b | test: a"),
         ("Train/0 Train/1 Test Meta", "train: 0 1 | test: "),  # GTSRB
         ("a/train a/test b/train b/test", "train: a b | test: a b"),
+        ("train/a train/b eval/a", "train: a b | val: a"),
+        ("trainval/a trainval/b test/a", "train: a b | test: a"),
+        ("训练集/a 训练集/b 测试集/a", "train: a b | test: a"),
         # classes that are called as splits are
         ("bus tank train", "all: bus tank train"),
         ("bus tank train test", "all: bus tank test train"),
@@ -175,3 +180,44 @@ def test_empty_classes_twins_and_nested_folders_are_told(tmp_path):
     assert "2 folders: phone (1 .heic), void hold no image: left out" in told
     assert "classes that differ only in upper and lower case stay apart: Cat = cat" in told
     assert "folders inside a class belong to it: dog/brown" in told
+
+
+@pytest.mark.parametrize("name", ["photo", "photo.jpg_large", "photo.jpg?w=200", "photo.png ", "photo.jpeg!d"])
+def test_images_whose_names_have_no_ending_are_known_by_their_first_bytes(tmp_path, name):
+    for folder in "ab":
+        write(tmp_path, folder)
+        (tmp_path / folder / "0.png").rename(tmp_path / folder / name)
+        (tmp_path / folder / "README").write_text("about")
+        (tmp_path / folder / "1.png~").write_bytes((tmp_path / folder / "1.png").read_bytes())
+    assert find(tmp_path).counts == {"all": {"a": 2, "b": 2}}
+
+
+@pytest.mark.parametrize("table", ["labels.csv", "lists/train.tsv"])
+def test_one_folder_of_images_beside_a_table(tmp_path, table):
+    write(tmp_path, "images")
+    (tmp_path / table).parent.mkdir(exist_ok=True)
+    (tmp_path / table).write_text("file,label\n")
+    (tmp_path / "test.csv").write_text("file\n")
+    with pytest.raises(FileError, match=f"has only the class 'images'.* {Path(table).name} name the classes"):
+        find(tmp_path).sets()
+
+
+@pytest.mark.parametrize("names", [("caf\u00e9", "cafe\u0301"), ("a\nb", "a\tb")])
+def test_folders_whose_names_become_the_same_are_told(tmp_path, names):
+    write(tmp_path, *names, "c")
+    assert "2 folders have the same name, written otherwise: one class" in notes(tmp_path)
+
+
+def test_names_in_the_encodings_of_archives_are_read(tmp_path):
+    write(tmp_path, "a", "b", "c")
+    for old, new in (("a", b"caf\xe9"), ("b", b"caf\xe8"), ("c", "猫咪".encode("gbk"))):
+        (tmp_path / old).rename(os.fsdecode(os.fsencode(tmp_path) + b"/" + new))
+    assert outline(tmp_path) == "all: cafè café 猫咪"
+
+
+def test_what_is_in_a_folder_without_images_gets_advice(tmp_path):
+    write(tmp_path, "a")
+    for path in (tmp_path / "a").iterdir():
+        path.rename(path.with_suffix(".heic"))
+    with pytest.raises(FileError, match=r"2 \.heic\); HEIC is not read; save it as JPEG"):
+        find(tmp_path)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import byhand as bh
+from byhand.data import find
 from byhand.errors import FileError
 from tests.memory import peak_below
 
@@ -57,7 +58,7 @@ def test_a_size_that_zip_file_and_header_claim_together_is_refused(tmp_path):
 @pytest.mark.parametrize("dtype", ["|O", "|V8", "<U0", "<M8[s]", "<c8"])
 def test_other_types_are_refused(tmp_path, dtype):
     path = archive(tmp_path / "set.npz", {"images": header((4, 2, 2), dtype) + bytes(500), "labels": LABELS})
-    with pytest.raises(FileError, match="which it does not hold"):
+    with pytest.raises(FileError, match=r"which it does not hold|expected numbers or text|holds Python objects"):
         bh.data.load(path)
 
 
@@ -87,3 +88,29 @@ def test_what_is_no_file_is_told_and_never_waited_for(tmp_path, suffix):
     for path in (pipe, circle, folder, tmp_path / f"none{suffix}", f"nul\0{suffix}"):
         with pytest.raises(bh.ByhandError):
             load(path)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels"),
+    [("X_train", "Y_train"), ("trainX", "trainY"), ("train_x", "train_y"), ("Images", "Labels"), ("data", "target")],
+)
+@pytest.mark.parametrize("make", [np.asarray, np.eye(3).__getitem__, np.float32, lambda numbers: numbers[:, None]])
+def test_arrays_as_others_name_them(tmp_path, images, labels, make):
+    numbers = np.arange(6) % 3
+    np.savez(tmp_path / "set.npz", **{images: np.arange(96, dtype=np.uint8).reshape(6, 4, 4), labels: make(numbers)})
+    train = find(tmp_path / "set.npz").sets().train
+    assert train.labels.tolist() == numbers.tolist() and train.classes == ("0", "1", "2")
+
+
+@pytest.mark.parametrize("labels", [np.full(6, 0.5), np.ones((6, 3)), np.full(6, np.nan)])
+def test_labels_that_are_no_classes_are_refused(tmp_path, labels):
+    np.savez(tmp_path / "set.npz", x=np.zeros((6, 4, 4), np.uint8), y=labels)
+    with pytest.raises(FileError, match=r"the labels in .*expected"):
+        find(tmp_path / "set.npz").sets()
+
+
+def test_names_that_are_numbers_are_sorted_by_value(tmp_path):
+    names = np.array(["10", "9", "cat", "9"])
+    np.savez(tmp_path / "set.npz", x=np.zeros((4, 4, 4), np.uint8), y=names)
+    train = find(tmp_path / "set.npz").sets().train
+    assert train.classes == ("9", "10", "cat") and [train.classes[label] for label in train.labels] == names.tolist()

@@ -23,7 +23,8 @@ def write(path, head="", row="{label},{pixels}", end=""):
 
 
 def names(pattern="pixel{k}"):
-    return ",".join(pattern.format(k=k, y=k // SIDE + 1, x=k % SIDE + 1) for k in range(SIDE * SIDE))
+    places = [(k, k // SIDE, k % SIDE) for k in range(SIDE * SIDE)]
+    return ",".join(pattern.format(k=k, y=y + 1, x=x + 1, y0=y, x0=x) for k, y, x in places)
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,8 @@ def names(pattern="pixel{k}"):
         (f"{names('px_{k}')},target", "{pixels},{label}.0"),
         (f",{names()},class", "{i},{pixels},{label}"),  # pandas' index
         (f"label,{names('{k}')}", "{label},{pixels}"),
+        (f"{names('pixel_{y0}_{x0}')},target", "{pixels},{label}"),  # scikit-learn's digits
+        (f"0,{names('0.{y}{x}')}", "{label},{pixels}"),  # pandas took a first row for names
         ("emotion,pixels", "{label},{cell}"),
         ("pixels;label", "{cell};{label}"),
     ],
@@ -46,6 +49,21 @@ def test_pixels_in_columns(tmp_path, head, row):
     np.testing.assert_array_equal(train.images[..., 0], IMAGES)
     assert train.labels.tolist() == LABELS.tolist() and train.classes == tuple("0123456789")
     assert "pixels" in source.sets().notes[0] and "6 x 6" in source.sets().notes[0]
+
+
+@pytest.mark.parametrize("row", ["c{label},{pixels}", "{pixels},c{label}"])
+def test_names_of_classes_without_a_header(tmp_path, row):
+    train = find(write(tmp_path / "train.csv", "", row)).sets().train
+    np.testing.assert_array_equal(train.images[..., 0], IMAGES)
+    assert train.classes == tuple(f"c{k}" for k in range(10)) and train.labels.tolist() == LABELS.tolist()
+
+
+def test_a_large_table_that_is_sorted_by_class(tmp_path):
+    rng = np.random.default_rng(0)
+    lines = [f"{row // 450}," + ",".join(map(str, rng.integers(0, 256, 63))) + ",0" for row in range(900)]
+    (tmp_path / "letters.csv").write_text("\n".join(lines))
+    train = find(tmp_path / "letters.csv").sets().train
+    assert train.classes == ("0", "1") and train.shape == (8, 8, 1) and len(train) == 900
 
 
 def test_splits_of_fer2013(tmp_path):
@@ -125,3 +143,13 @@ def test_rows_without_a_label_are_told(tmp_path):
     path.write_text("\n".join([lines[0], *(line[1:] for line in lines[3:])]))
     with pytest.raises(FileError, match="no row has a label in column 'label'"):
         find(path)
+
+
+def test_the_progress_of_reading_is_told(tmp_path):
+    rows = [f"{row % 2}," + ",".join(["7"] * 16) for row in range(600)]
+    (tmp_path / "a.csv").write_text("label," + ",".join(f"pixel{k}" for k in range(16)) + "\n" + "\n".join(rows))
+    told = []
+    find(tmp_path / "a.csv", lambda *progress: told.append(progress))
+    size = (tmp_path / "a.csv").stat().st_size
+    assert [done <= size for done, _, _ in told] == [True] * 4
+    assert told[0] == (0, size, "reading the table") and told[-1] == (size, size, "reading the table")

@@ -362,10 +362,10 @@ class ClassNames(Target):
     )  # fmt: skip
 
     def read(self, data):
-        from byhand.data.class_name_files import read_class_names
+        from byhand.data.label_map import read_class_names
 
         for suffix in ("txt", "csv", "json"):
-            names = read_class_names(self.write(f"names.{suffix}", data))
+            names = read_class_names(self.write(f"names.{suffix}", data), [])
             assert all(isinstance(name, str) for name in names)
         return "used"
 

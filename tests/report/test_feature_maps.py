@@ -122,7 +122,7 @@ def test_a_vector_is_bars_and_its_largest_are_named(tmp_path, texts):
     values = np.zeros(1000)
     values[[17, 400, 999]] = 3, 9, -5
     pixels = draw_and_read(
-        values, tmp_path / "a.png", "network, fc", names=[f"class {i}, and so on" for i in range(1000)]
+        values, tmp_path / "a.png", "network, fc", names=[f"class {i}, {'and so on ' * 9}" for i in range(1000)]
     )
     assert {"network, fc", "1,000 numbers, −5 to 9", "9", "class 400", "3", "class 17"} <= set(texts)
     for shade in (style.BLUE, style.ORANGE):  # no peak is lost, though there are more numbers than bars

@@ -275,3 +275,12 @@ def test_a_data_set_holds_targets():
     assert Dataset(DATA.images, SOFT[:, 0], ()).labels.shape == (48,)
     with pytest.raises(bh.ShapeError, match="need targets of shape"):
         Dataset(DATA.images, SOFT[:, :2], DATA.classes)
+
+
+def test_a_name_of_several_classes_is_refused_where_it_decides():
+    with pytest.raises(bh.ArgumentError, match="several classes are called 'crane'; give a list"):
+        class_weights({"crane": 2}, ("crane", "heron", "crane"))
+    assert class_weights({"heron": 2, 0: 3}, ("crane", "heron", "crane")) == (3, 2, 1)
+    model = bh.models.create("small", input_shape=(8, 8, 1), classes=["crane", "heron", "crane"])
+    with pytest.raises(bh.ArgumentError, match="'crane', the name of several classes; give class numbers"):
+        bh.Trainer(model, bh.SGD()).fit(np.zeros((4, 8, 8, 1), np.uint8), ["crane", "heron"] * 2, epochs=1)

@@ -98,7 +98,9 @@ def table(rows: list[HistoryRow]) -> str:
     """Return the last rows as text, below the machine that they were measured on."""
     lines, machine = [], ""
     for row in rows[-MAX_ROWS:]:
-        new = ", ".join([row["cpu"], f"{row['cores']:d} cores", *(f"{name} {v}" for name, v in row["versions"].items())])
+        new = ", ".join(
+            [row["cpu"], f"{row['cores']:d} cores", *(f"{name} {v}" for name, v in row["versions"].items())]
+        )
         if new != machine:
             lines += [""] * bool(machine) + [translate(new)]
             machine = new

@@ -8,6 +8,7 @@ import numpy as np
 import typer
 
 from byhand.cli import defaults
+from byhand.cli.column_options import ImageFolder, LabelColumn, PathColumn, SplitColumn, ValidationFold
 from byhand.cli.command import (
     DATA,
     MODEL,
@@ -25,15 +26,13 @@ from byhand.cli.command import (
 from byhand.cli.model_argument import format_shape, parse_image_size
 from byhand.cli.output_file import check_output
 from byhand.cli.progress_bar import ProgressBar
-from byhand.cli.table_options import ImageFolder, LabelColumn, PathColumn, SplitColumn, ValidationFold
 from byhand.cli.training_header import skipped_files_lines
 from byhand.cli.training_setup import find_data, source_and_shape
 from byhand.console import say, table_lines
 from byhand.data import Dataset, Splits
 from byhand.data.augment import Augment
 from byhand.data.splits import data_warnings
-from byhand.text import class_labels
-from byhand.text import command as command_line
+from byhand.text import class_labels, command_line
 from byhand.translation import translate
 
 SHEET_IMAGES = 12  # per class

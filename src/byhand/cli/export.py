@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from byhand import nn
+from byhand.cli.column_options import ImageFolder, LabelColumn, PathColumn, SplitColumn, ValidationFold, table_options
 from byhand.cli.command import (
     DATA,
     OUTPUT,
@@ -31,7 +32,6 @@ from byhand.cli.look import find_run, render_page
 from byhand.cli.model_argument import check_weights, format_shape, open_model, print_note, resolve_preprocessing
 from byhand.cli.output_file import check_output
 from byhand.cli.run_settings import read_settings
-from byhand.cli.table_options import ImageFolder, LabelColumn, PathColumn, SplitColumn, ValidationFold, table_options
 from byhand.cli.training_setup import find_as_trained, load_sets
 from byhand.console import say, table_lines
 from byhand.data import Dataset

@@ -42,8 +42,7 @@ from byhand.nn import serialization
 from byhand.ops.op import Array
 from byhand.page import Look, Snapshot, document
 from byhand.page.html import MAX_TEST_IMAGES
-from byhand.text import command as command_line
-from byhand.text import printable
+from byhand.text import command_line, printable
 from byhand.train import Run, Trainer
 
 HTML_FILE = "look.html"

@@ -12,7 +12,7 @@ import numpy as np
 from byhand import models, nn
 from byhand.cli.command import check_choice
 from byhand.console import SafeConsole
-from byhand.data.class_name_files import read_class_names
+from byhand.data.label_map import read_class_names
 from byhand.data.open_file import exists
 from byhand.data.pixel_range import parse_pixel_range
 from byhand.data.preprocessing import DIGIT_SHAPE, FILE_READERS
@@ -21,7 +21,7 @@ from byhand.loading import load
 from byhand.models.architecture import IMAGENET_MEAN, IMAGENET_STD
 from byhand.nn.with_activation import with_task
 from byhand.ops.op import Array
-from byhand.text import command, printable
+from byhand.text import command_line, printable
 from byhand.translation import translate
 
 NUMBER = re.compile(r"\s*([-+.\de]+)\s*(?:/\s*([-+.\de]+)\s*)?", re.ASCII | re.IGNORECASE)  # 0.5 or 1/255
@@ -60,7 +60,7 @@ def named_classes(network: nn.Model, labels: Path | None) -> nn.Model:
     """
     if labels is None:
         return network
-    names = read_class_names(labels)
+    names = _read_labels(labels)
     if network.answer.binary and len(names) == 1:
         names = (f"not {names[0]}", *names)
     if len(names) != len(network.classes):
@@ -68,6 +68,14 @@ def named_classes(network: nn.Model, labels: Path | None) -> nn.Model:
         raise FileError(f"{labels} has {len(names)} class names, but {network.name} has {has}")
     network.classes = names
     return network
+
+
+def _read_labels(path: Path) -> tuple[str, ...]:
+    notes = list[str]()
+    names = read_class_names(path, notes)
+    for note in notes:
+        print_note(note)
+    return names
 
 
 def _open_own(name: str, path: Path, sides: tuple[int, int] | None, trained: bool) -> nn.Model:
@@ -104,7 +112,7 @@ def _from_onnx(
     path: Path, sides: tuple[int, int] | None, output: str | None, task: str | None, labels: Path | None
 ) -> nn.Model:
     """Return the network in an ONNX file; errors name options in place of Python's arguments."""
-    names, notes = None if labels is None else read_class_names(labels), list[str]()
+    names, notes = None if labels is None else _read_labels(labels), list[str]()
     shape = None if sides is None else (*sides, _channels(path))
     try:
         network = load(path, input_shape=shape, output=output, task=task, classes=names, notes=notes)
@@ -146,12 +154,12 @@ def check_classifier(network: nn.Model, model: str, image: str | Path) -> None:
     if network.task == "numbers":
         raise ArgumentError(
             f"{network.name} is no classifier, its output is {format_shape(network.output.shape[1:])} of numbers; to see "
-            f"them: {command('byhand', 'predict', model, image)}"
+            f"them: {command_line('byhand', 'predict', model, image)}"
         )
     if not network.classes:
         raise ArgumentError(
             f"{network.name} is no classifier, its output is {format_shape(network.output.shape[1:])}; to see it: "
-            f"{command('byhand', 'trace', model, image)}"
+            f"{command_line('byhand', 'trace', model, image)}"
         )
 
 
@@ -173,7 +181,7 @@ def tensor_of(network: nn.Model, layer: str, model: str) -> str:
     known = tensor_names(network)
     if layer in known:
         return layer
-    unknown = UnknownNameError("layer", layer, known, f"`{command('byhand', 'show', model)}` lists them")
+    unknown = UnknownNameError("layer", layer, known, f"`{command_line('byhand', 'show', model)}` lists them")
     try:
         from byhand.onnx.node_context import python_name  # noqa: PLC0415  (an extra)
     except ModuleNotFoundError:
@@ -200,13 +208,13 @@ def image_reader(network: nn.Model, note: str = "") -> Callable[[Path], Array]:
         raise ArgumentError(
             f"an image has one channel or three, but {network.name} takes {format_shape(network.input_shape)} arrays"
         )
-    notes, clipped = [note] * bool(note), list[Path]()
+    notes, told = [note] * bool(note), list[Path]()
 
     def read(path: Path) -> Array:
         pixels = network.preprocessing.read(path, network.input_shape)
-        if not clipped and (beyond := network.preprocessing.beyond_range(path)):
-            clipped.append(path)
-            print_note(printable(beyond))
+        if not told and (other := network.preprocessing.range_note(path)):
+            told.append(path)
+            print_note(printable(other))
         while notes:
             print_note(notes.pop())
         return pixels

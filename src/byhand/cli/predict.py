@@ -42,9 +42,8 @@ from byhand.nn.inference import MAX_BATCH, MAX_BATCH_PIXELS
 from byhand.ops.op import Array
 from byhand.shapes import integer
 from byhand.tasks import task_of
-from byhand.tasks.classes import short_names
-from byhand.text import command as command_line
-from byhand.text import csv_cell, printable
+from byhand.tasks.classes import table_labels
+from byhand.text import command_line, csv_cell, printable
 from byhand.translation import translate
 
 DEFAULT_TOP_K = {"json": 10, "csv": 1, "table": 3}
@@ -202,7 +201,7 @@ class _Printer:
         self.task, self.classes, self.top_k, self.has_header = task_of(network), network.classes, top_k, False
         self.csv = csv.writer(sys.stdout, lineterminator="\n") if output == "csv" else None
         self.answer = {"classes": "class", "labels": "label"}.get(network.task, "answer")
-        columns = (("image", *map(printable, names)), (self.answer, *short_names(self.classes)))
+        columns = (("image", *map(printable, names)), (self.answer, *table_labels(self.classes)))
         self.widths = [min(MAX_COLUMN_WIDTH, max(map(cell_len, column))) for column in columns]
 
     def row(self, name: str, values: Array) -> None:

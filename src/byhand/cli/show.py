@@ -30,7 +30,7 @@ from byhand.console import say, wrapped
 from byhand.errors import ArgumentError
 from byhand.ops import DEFAULT_HAND, HANDS
 from byhand.program import algorithm_table
-from byhand.text import printable
+from byhand.text import class_labels, printable
 from byhand.train import SGD, Trainer
 
 MAX_NAMES_SHOWN = 5
@@ -112,7 +112,8 @@ def _output_text(network: nn.Model) -> str:
     """Return what a network answers, and the activation that its graph ends in."""
     activation = {"none": "logits", "other": "probabilities", "bounded": "a bounded activation"}
     ending = activation.get(network.answer.activation, network.answer.activation)
-    names = ", ".join(network.classes[:MAX_NAMES_SHOWN]) + (", ..." if len(network.classes) > MAX_NAMES_SHOWN else "")
+    names = ", ".join(class_labels(network.classes)[:MAX_NAMES_SHOWN])
+    names += ", ..." if len(network.classes) > MAX_NAMES_SHOWN else ""
     if not network.classes:
         return network.task
     count = "one of two names" if network.answer.binary else f"{len(network.classes):,} {network.task}"

@@ -11,6 +11,7 @@ import typer
 
 from byhand import models
 from byhand.cli import training_setup
+from byhand.cli.column_options import ImageFolder, LabelColumn, PathColumn, SplitColumn, ValidationFold
 from byhand.cli.command import (
     CONTROL_C_EXIT_CODE,
     DATA,
@@ -35,14 +36,13 @@ from byhand.cli.defaults import Settings, split_arguments
 from byhand.cli.look import page_writer
 from byhand.cli.model_argument import parse_image_size
 from byhand.cli.progress_bar import ProgressBar
-from byhand.cli.table_options import ImageFolder, LabelColumn, PathColumn, SplitColumn, ValidationFold
 from byhand.cli.training_output import evaluate_and_report
 from byhand.cli.training_setup import TTA, TrainingSetup
 from byhand.console import discard, say
 from byhand.data.augment.registry import shown_order
 from byhand.errors import ArgumentError
 from byhand.ops import DEFAULT_HAND
-from byhand.text import command as command_line
+from byhand.text import command_line
 from byhand.train.distributed.mpi import world
 from byhand.train.history import Row
 from byhand.train.optim import OPTIMIZERS

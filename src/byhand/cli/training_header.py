@@ -27,7 +27,8 @@ Tell = Callable[[Sequence[str]], None]  # prints lines
 def title(settings: Settings, source: nn.Model | None, listing: ImageSource, shape: Shape) -> str:
     """Return the first line; source: the pretrained network, if any."""
     network = settings["model"] if source is None else source.name
-    classes = {name for counts in listing.counts.values() for name in counts}
+    counts = listing.counts
+    classes = counts.get("train") or counts["all"]
     return f"{network} on {listing.name}: {format_shape(shape)} -> {len(classes)} classes"
 
 

@@ -10,7 +10,7 @@ from byhand.cli.training_setup import TrainingSetup
 from byhand.data import Dataset
 from byhand.ops import dropout
 from byhand.ops.op import Array
-from byhand.text import class_labels, command
+from byhand.text import class_labels, command_line
 from byhand.train.display import duration
 from byhand.train.evaluation import score
 from byhand.translation import translate
@@ -90,8 +90,8 @@ def evaluate_and_report(setup: TrainingSetup, seconds: float) -> tuple[dict[str,
         "  checkpoint.safetensors  weights and optimizer state",
         *(["  snapshots/              the network during training, for byhand look"] if setup.run.snapshots() else []),
         "",
-        f"next:  {command('byhand', 'look', folder)}",
-        f"{' ' * (cell_len(translate('next:  .')) - 1)}{command('byhand', 'predict', folder, 'IMAGE')}",
+        f"next:  {command_line('byhand', 'look', folder)}",
+        f"{' ' * (cell_len(translate('next:  .')) - 1)}{command_line('byhand', 'predict', folder, 'IMAGE')}",
     ]
     return results, lines
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from byhand import __version__, data, models, nn
 from byhand.cli import defaults, run_settings, training_header
+from byhand.cli.column_options import table_options
 from byhand.cli.command import check_choice
 from byhand.cli.model_argument import format_shape, open_model, resolve_preprocessing
 from byhand.cli.progress_bar import ProgressBar
-from byhand.cli.table_options import table_options
 from byhand.cli.training_budget import TimeBudget, classifier_rate, learning_rate, plan_training
 from byhand.cli.training_header import Tell
 from byhand.data import Dataset, Preprocessing, Splits
@@ -180,7 +180,8 @@ def find_data(settings: defaults.Settings, bar: ProgressBar) -> ImageSource:
     found = data.find(settings["data"], bar.update, pixel_range=given, reader=reader, table=table_options(settings))
     if given is not None and found.pixel_range is None:
         raise ArgumentError(
-            f"--pixel-range is for pixels of more than 8 bits or of floating point; {found.name} holds none, or states its own"
+            "--pixel-range is for arrays, and for image files of more than 8 bits or of floating point; "
+            f"{found.name} holds none, or states its own"
         )
     return found
 

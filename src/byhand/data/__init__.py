@@ -1,6 +1,6 @@
 """Data sets: found, decoded, split and augmented.
 
-`find` inspects a data set and returns an `ImageSource` (image_source.py): array_source.py (arrays of array_files.py, mnist.py,
+`find` inspects a data set and returns an `ImageSource` (image_source.py): array_source.py (arrays of npz_splits.py, mnist.py,
 idx_families.py, tables/pixel_table.py) or file_source.py (image files that folders.py and tables/ discover, decoded by
 image_decoding.py). It returns splits (splits.py) of
 `Dataset` (dataset.py, lazy_images.py); batch_loader.py makes batches of one, augmented (augment/) and prefetched.
@@ -13,10 +13,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-from byhand.data import array_files, folders, idx, idx_families, mnist, tables
+from byhand.data import folders, idx, idx_families, mnist, npz_splits, tables
 from byhand.data.array_source import ArraySource
 from byhand.data.augment import Augment
 from byhand.data.dataset import Dataset
+from byhand.data.image_formats import IMAGE_SUFFIXES
 from byhand.data.image_source import ImageSource, ProgressCallback
 from byhand.data.pixel_range import PixelRange
 from byhand.data.preprocessing import Preprocessing
@@ -54,10 +55,10 @@ def find(
     """Return what there is in a data set, before its images are decoded: a `FileSource` of image files, or an `ArraySource`.
 
     source: "mnist", a folder or a file, as `load` takes them; progress: called with (done, total, what) while files are
-    inspected; pixel_range: the values of black and white where pixels are not uint8, by default those that follow from their
-    type and from all of them; reader: "picture" or "digit" (see `Preprocessing`), by default "digit" for MNIST alone;
-    table: the columns of a table, where it does not tell them itself. Raises as `load` does, and ArgumentError where the
-    pixel range does not follow.
+    inspected, and a table is read; pixel_range: the values of black and white where pixels are not uint8, by default those that
+    follow from their type and from all of them; reader: "picture" or "digit" (see `Preprocessing`), by default "digit" for
+    MNIST alone; table: the columns of a table, where it does not tell them itself. Raises as `load` does, and ArgumentError
+    where the pixel range does not follow.
 
     >>> sets = find("mnist").sets()
     >>> len(sets.train), len(sets.test)
@@ -70,7 +71,7 @@ def find(
     path = _existing(source)
     if path.suffix.lower() in folders.TABLE_SUFFIXES and not path.is_dir():
         if layout := pixel_table.layout_of(path):
-            parts, pixel_range, notes = pixel_table.read_pixel_table(path, layout, table, pixel_range)
+            parts, pixel_range, notes = pixel_table.read_pixel_table(path, layout, table, pixel_range, progress)
             return ArraySource.of(parts, reader, pixel_range, notes)
         found = tables.discover_table(path, table)
     else:
@@ -78,11 +79,11 @@ def find(
         if path.is_dir() and (families := idx_families.find_families(path)):
             parts, pixel_range, notes = idx_families.read_idx_folder(path, families, pixel_range)
             return ArraySource.of(parts, reader, pixel_range, notes)
-        if not path.is_dir() and idx_families.is_idx_name(path.name):
+        if idx_families.is_idx_file(path):
             parts, pixel_range, notes = idx_families.read_idx_file(path, pixel_range)
             return ArraySource.of(parts, reader, pixel_range, notes)
         if path.suffix.lower() == ".npz":
-            parts, pixel_range, notes = array_files.read_npz(path, pixel_range)
+            parts, pixel_range, notes = npz_splits.read_npz(path, pixel_range)
             return ArraySource.of(parts, reader, pixel_range, notes)
         if not path.is_dir():
             raise FileError(f"can't load {path}: {_kind(path.suffix.lower())}; expected {EXPECTED}")
@@ -113,6 +114,10 @@ def _kind(suffix: str) -> str:
     """Return what is said of a file of another kind."""
     if suffix in ARCHIVES:
         return "it is an archive: unpack it first"
+    if suffix in IMAGE_SUFFIXES:
+        return "it is one image"
+    if suffix == ".npy":
+        return "it is one array, without labels: save images and labels in an .npz"
     if suffix in SHEETS:
         return "it is a table of another kind: save it as .csv"
     return "it is a file of another kind"
@@ -146,7 +151,13 @@ def load(
     >>> train.images.shape, test.classes[7]
     ((60000, 28, 28, 1), '7')
     """
-    sets = find(source, pixel_range=pixel_range, reader=reader, table=table).sets()
+    found = find(source, pixel_range=pixel_range, reader=reader, table=table)
+    if pixel_range is not None and found.pixel_range is None:
+        raise ArgumentError(
+            "pixel_range is for arrays, and for image files of more than 8 bits or of floating point; "
+            f"{found.name} holds none, or states its own"
+        )
+    sets = found.sets()
     if sets.held_out is None:
         sets = sets.split(validation_fraction, seed)
     if sets.held_out is None:

@@ -13,9 +13,7 @@ from byhand.data.preprocessing import DIGIT_SHAPE, Preprocessing
 from byhand.data.splits import Splits, check_classes
 from byhand.errors import ArgumentError
 from byhand.shapes import Shape
-from byhand.text import class_labels
-
-NAME_MAX_LETTERS = 200  # of a class
+from byhand.text import class_keys
 
 
 @dataclass(frozen=True)
@@ -69,10 +67,7 @@ class ArraySource:
     @property
     def counts(self) -> dict[str, dict[str, int]]:
         """The number of images of each class, by split."""
-        return {
-            part: dict(zip(class_labels(images.classes, NAME_MAX_LETTERS), _count(images)))
-            for part, images in self.parts.items()
-        }
+        return {part: dict(zip(class_keys(images.classes), _count(images))) for part, images in self.parts.items()}
 
     def sets(
         self,

@@ -1,9 +1,11 @@
 """Names of classes: their order, and one spelling for the same letters."""
 
+import os
 import re
 import unicodedata
 from collections.abc import Iterable
 
+from byhand.data.text_files import decode_bytes
 from byhand.text import abbreviate, printable
 
 
@@ -18,7 +20,15 @@ def natural_key(text: str) -> tuple[object, ...]:
 
 
 def class_name(text: str) -> str:
-    """Return a class's name: the same letters are the same name, however a system spells them (NFC)."""
+    """Return a class's name: the same letters are the same name, however a system spells them (NFC).
+
+    A folder's name that is no UTF-8, from an archive that was packed elsewhere, is read as text files are.
+
+    >>> class_name("cafe\\u0301"), class_name(os.fsdecode(b"caf\\xe9"))
+    ('café', 'café')
+    """
+    if not text.isprintable():
+        text = decode_bytes(os.fsencode(text)) if any("\udc80" <= letter <= "\udcff" for letter in text) else text
     return unicodedata.normalize("NFC", printable(text))
 
 

@@ -11,12 +11,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from byhand.data.pixel_range import PixelExtent, PixelRange, applies, resolve_pixel_range, to_bytes
-from byhand.errors import ArgumentError, FileError
+from byhand.data.pixel_range import PixelExtent, PixelRange, range_of_image, to_bytes
+from byhand.errors import ArgumentError, FileError, UnsupportedError
 from byhand.shapes import Array
 
 BITS_PER_SAMPLE, PHOTOMETRIC, PLANAR_CONFIGURATION, SAMPLE_FORMAT = 258, 262, 284, 339  # TIFF's tags
 WHITE_IS_ZERO, SEPARATE_PLANES, UNSIGNED, SIGNED = 0, 2, 1, 2  # their values
+DEEP_COLOR = ("RGB", "RGBA", "LA")  # Pillow's modes; of CMYK it reads the upper 8 bits, which cover the whole range
+PACKED_COLOR = ("BGR;15", "BGR;16")  # 16 bits a pixel
 SCALED_FORMATS = ("PPM", "JPEG2000")  # which state their largest value, and Pillow scales it to 65535
 OTHER_BYTE = {
     "B": "L",
@@ -45,12 +47,11 @@ class DeepImage(NamedTuple):
         a FileError that names --pixel-range.
         own_range: its largest value may tell.
         """
-        extent = PixelExtent.of(self.samples)
         if self.white is not None:
             pixel_range = 0.0, self.white
-        elif pixel_range is None or not applies(pixel_range, extent):
+        else:
             try:
-                pixel_range = resolve_pixel_range(extent, single=not own_range)
+                pixel_range = range_of_image(PixelExtent.of(self.samples), pixel_range, single=not own_range)
             except ArgumentError as error:
                 raise FileError(f"{path}: {error}") from None
         pixels = to_bytes(self.samples, pixel_range)
@@ -70,7 +71,10 @@ def is_deep(image: Image.Image) -> bool:
     if image.mode == "L":
         return bool(tags.get(SAMPLE_FORMAT, (UNSIGNED,))[0] == SIGNED)
     bits = tags.get(BITS_PER_SAMPLE, (8,))
-    return ";16" in _raw_mode(image) or (isinstance(bits, tuple) and max(bits) > 8)
+    is_wide = isinstance(bits, tuple) and max(bits) > 8
+    if image.mode not in DEEP_COLOR or _raw_mode(image) in PACKED_COLOR:
+        return is_wide and tags.get(PLANAR_CONFIGURATION) == SEPARATE_PLANES
+    return ";16" in _raw_mode(image) or is_wide
 
 
 def is_deep_gray(image: Image.Image) -> bool:
@@ -85,11 +89,12 @@ def read_deep(image: Image.Image, data: bytes, path: object) -> DeepImage:
     """
     tags = getattr(image, "tag_v2", {})
     inverted = tags.get(PHOTOMETRIC) == WHITE_IS_ZERO
-    white = 65535.0 if image.format in SCALED_FORMATS else None
+    is_scaled = image.format in SCALED_FORMATS and image.mode != "F"  # PFM is in PPM's family
+    white = 65535.0 if is_scaled else None
     bits = tags.get(BITS_PER_SAMPLE, (16,))[0]
     sample_format = tags.get(SAMPLE_FORMAT, (UNSIGNED,))[0]
     transparent = image.info.get("transparency")
-    if image.mode in ("RGB", "RGBA"):
+    if image.mode in ("RGB", "RGBA", "CMYK"):
         samples, alpha = _color(image, data, path)
     else:
         samples, alpha = np.asarray(image), None
@@ -112,7 +117,7 @@ def _color(image: Image.Image, data: bytes, path: object) -> tuple[Array, Array 
     """Return the 16-bit samples of a color image or of gray with opacity, (H, W, 3) or (H, W), and its opacity."""
     raw = _raw_mode(image)
     if ";16" not in raw:
-        raise FileError(f"{path} has color of 16 bits in separate planes; save it anew, interleaved")
+        raise UnsupportedError(f"{path} has color of 16 bits in separate planes; save it anew, interleaved")
     if raw.startswith("LA"):  # two samples of 16 bits are four of 8
         _set_raw_mode(image, "RGBA")
         samples = np.ascontiguousarray(np.asarray(image)).view(">u2")

@@ -1,8 +1,10 @@
 """A data set of image files: inspected without decoding (sizes, classes, color, unreadable files), then decoded to splits."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from math import prod
 from pathlib import Path
 from statistics import median
@@ -16,7 +18,19 @@ from byhand.data.dataset import Dataset
 from byhand.data.discovered_files import DiscoveredFiles
 from byhand.data.image_source import ProgressCallback
 from byhand.data.lazy_images import LazyImages
-from byhand.data.pixel_range import PixelExtent, PixelRange, describe, join, range_of_set
+from byhand.data.pixel_range import (
+    STATE_IT,
+    TOLD_MAX_PEAK,
+    UNIT_OVERSHOOT,
+    PixelExtent,
+    PixelRange,
+    check_splits,
+    describe,
+    is_dim,
+    is_stated,
+    join,
+    range_of_set,
+)
 from byhand.data.prefetch import Prefetcher
 from byhand.data.preprocessing import DIGIT_SHAPE, Preprocessing
 from byhand.data.splits import Splits, check_classes
@@ -28,6 +42,7 @@ from byhand.text import abbreviate
 MAX_DECODED_PIXELS = 64 * 64  # a smaller image is decoded when it is inspected
 MAX_DEFAULT_SIDE = 128  # pixels of a side, of the images of a new network
 MIN_PHOTO_SIDE = 64  # pixels of the shorter side, of a color image that counts as a photo
+BYTES = (0.0, 255.0)  # a pixel range
 MEMORY_FRACTION = 0.25  # of the memory that is free, for decoded images
 DECODE_GROUP = 16  # images that a thread decodes at a time
 
@@ -83,7 +98,21 @@ class FileSource:
         """The values of black and white of these pixels, None where there are none. Raises ArgumentError if not clear."""
         if self.extent is None:
             return None
-        return range_of_set(self.extent, self.given_range)
+        chosen = range_of_set(self.extent, self.given_range)
+        if not is_stated(chosen):
+            splits = {part: join(self._extents(pairs).values()) for part, pairs in self.found.parts.items()}
+            check_splits({part: extent for part, extent in splits.items() if extent is not None}, chosen)
+            for name, extent in self._extents(chain(*self.found.parts.values())).items():
+                if chosen == BYTES and extent.kind == "float" and 0 < extent.high <= UNIT_OVERSHOOT[1]:
+                    raise ArgumentError(
+                        f"{name} holds {extent}, others go up to 255; scale them alike; else {STATE_IT}"
+                    )
+        return chosen
+
+    def _extents(self, pairs: Iterable[tuple[Path, str]]) -> dict[str, PixelExtent]:
+        """Return the extents of files by the names that are shown, of those whose range is unknown."""
+        known = {path: self.infos[path].extent for path, _ in pairs if path in self.infos}
+        return {self.found.shown(path): extent for path, extent in known.items() if extent is not None}
 
     @property
     def name(self) -> str:
@@ -155,6 +184,9 @@ class FileSource:
             deep = sum(info.extent is not None for info in self.infos.values())
             deep_note = describe(self.extent, self.pixel_range, given=self.given_range is not None)
             lines.append(f"{deep:,} of {count:,} have more than 8 bits: {deep_note}" if deep < count else deep_note)
+            extents = [info.extent for info in self.infos.values() if info.extent is not None]
+            if dim := sum(extent.high > 0 and is_dim(extent, self.pixel_range) for extent in extents):
+                lines.append(f"{dim:,} of {count:,} are darker than a sixteenth of that range: are they of fewer bits?")
         return lines
 
     def sets(
@@ -206,6 +238,9 @@ class FileSource:
             made[part] = Dataset(images, labels, classes, self.name, files)
             if stream:
                 digests[part] = [self.infos[pairs[row][0]].digest for row in known]
+        peak = 255 if stream else int(made["train"].images.max())
+        if 0 < peak <= TOLD_MAX_PEAK and not self.extent:
+            notes.append(f"no training image is brighter than {peak} of 255; save masks of 0 and 1 as 0 and 255")
         check_classes(made["train"].labels, classes, str(self.found.root))
         if stream:
             notes.append("the images stay in their files and are decoded while training, ahead of it")

@@ -2,11 +2,12 @@
 
 import json
 import os
+import re
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from byhand.data.class_names import natural_key
 from byhand.data.image_formats import IMAGE_SUFFIXES
@@ -15,6 +16,7 @@ SYSTEM_NAMES = {  # of folders and files that operating systems, archives and st
     *("__macosx", "__pycache__", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "lost+found"),
     *("@eadir", "#recycle", "#snapshot", "$recycle.bin", "system volume information"),
 }
+FIRST_BYTES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*", b"BM")  # of images
 RUN_FILE = "run.json"  # in the folder of a training, and the keys that it has
 RUN_KEYS = {"model", "data", "seed", "hand"}
 MAX_RUN_FILE_BYTES = 16 << 20  # a run.json lists the skipped files too
@@ -69,13 +71,12 @@ class FolderTree:
     bad: list[tuple[Path, str]] = field(default_factory=list)
 
 
-def read_folder_tree(path: Path, is_listed: Callable[[str], bool] | None = None) -> FolderTree:
-    """Return the tree of a folder; is_listed: tells by a file's name whether it is an image.
+def read_folder_tree(path: Path) -> FolderTree:
+    """Return the tree of a folder.
 
     A folder is entered once: first by its own path, then by links. So a circle of links ends, and a link takes no image from
     the folder it leads to.
     """
-    listed = is_listed or is_image_name
     tree = FolderTree(Folder(path))
     order, seen = [tree.root], {_identity(path)}
     waiting, linked = [tree.root], list[tuple[Folder, Path]]()
@@ -90,7 +91,7 @@ def read_folder_tree(path: Path, is_listed: Callable[[str], bool] | None = None)
             order.append(parent.folders[-1])
             waiting.append(parent.folders[-1])
         folder = waiting.pop()
-        below = _read(folder, tree, listed)
+        below = _read(folder, tree)
         for child, is_link in below:
             if is_link:
                 linked.append((folder, child))
@@ -113,6 +114,30 @@ def read_folder_tree(path: Path, is_listed: Callable[[str], bool] | None = None)
 def is_image_name(name: str) -> bool:
     """Return whether a file's name has the ending of an image."""
     return name.lower().endswith(IMAGE_SUFFIXES)
+
+
+def has_odd_ending(name: str) -> bool:
+    """Return whether a file's name has no ending, or more behind an image's: such a file may be an image.
+
+    >>> [has_odd_ending(name) for name in ("photo", "cat.jpg_large", "cat.png?w=200", "cat.jpg~", "notes.txt")]
+    [True, True, True, False, False]
+    """
+    ending = PurePath(name).suffix.lower()
+    return not ending or any(
+        re.match(rf"{re.escape(suffix)}[^\w~]|{re.escape(suffix)}_", ending) for suffix in IMAGE_SUFFIXES
+    )
+
+
+def _begins_as_image(path: Path) -> bool:
+    """Return whether a regular file begins as a JPEG, PNG, GIF, TIFF, BMP or WebP does."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return False
+        with path.open("rb") as file:
+            first = file.read(12)
+    except OSError:
+        return False
+    return first.startswith(FIRST_BYTES) or (first[:4] == b"RIFF" and first[8:] == b"WEBP")
 
 
 def is_system_name(name: str) -> bool:
@@ -143,7 +168,7 @@ def is_own_figure(path: Path) -> bool:
         return False
 
 
-def _read(folder: Folder, tree: FolderTree, listed: Callable[[str], bool]) -> list[tuple[Path, bool]]:
+def _read(folder: Folder, tree: FolderTree) -> list[tuple[Path, bool]]:
     """Read the entries of a folder; return its folders, each with whether it is a link."""
     below: list[tuple[Path, bool]] = []
     try:
@@ -152,7 +177,7 @@ def _read(folder: Folder, tree: FolderTree, listed: Callable[[str], bool]) -> li
                 if is_system_name(entry.name):
                     continue
                 path = folder.path / entry.name
-                if _is_folder(entry):
+                if is_folder(entry):
                     if is_run_folder(path):
                         folder.own.append(path)
                     else:
@@ -160,7 +185,8 @@ def _read(folder: Folder, tree: FolderTree, listed: Callable[[str], bool]) -> li
                 elif entry.name.lower().endswith(".png") and is_own_figure(path):
                     folder.own.append(path)
                 else:
-                    (folder.images if listed(entry.name) else folder.others).append(path)
+                    is_image = is_image_name(entry.name) or (has_odd_ending(entry.name) and _begins_as_image(path))
+                    (folder.images if is_image else folder.others).append(path)
     except OSError as error:
         tree.bad.append((folder.path, f"the folder can't be read: {error.strerror or error}"))
     for paths in (folder.images, folder.others, folder.own):
@@ -168,7 +194,8 @@ def _read(folder: Folder, tree: FolderTree, listed: Callable[[str], bool]) -> li
     return sorted(below, key=lambda child: natural_key(child[0].name))
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a folder, or a link to one."""
     try:
         return entry.is_dir()
     except OSError:  # a link to itself

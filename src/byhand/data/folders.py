@@ -7,6 +7,7 @@ from pathlib import Path
 from byhand.data.class_names import case_twins_note, class_name
 from byhand.data.discovered_files import DiscoveredFiles, count_of
 from byhand.data.folder_tree import Folder, is_run_folder, read_folder_tree
+from byhand.data.image_formats import ADVICE
 from byhand.data.split_names import ORDER, purpose, splits_of
 from byhand.errors import FileError
 from byhand.text import abbreviate, printable
@@ -47,8 +48,11 @@ def discover_folders(root: Path) -> DiscoveredFiles:
         found.notes[0] += f" ({found.shown(top.path)} is the only folder with images)"
         if tree.root.images:
             found.notes.append(_loose_note(tree.root))
-    if not any(found.parts.get(split) for split in ("train", "all")):
+    training = found.parts.get("train") or found.parts.get("all")
+    if not training:
         raise FileError(_no_class_message(tree.root, top, root))
+    if len({label for _, label in training}) < 2 and (hint := _table_hint(tree.root)):
+        raise FileError(f"{root} has only the class {training[0][1]!r}; expected {LAYOUT}{hint}")
     for link in tree.links:
         found.notes.append(f"the folder {found.shown(link)} links to one that was seen already: left out")
     if own := [found.shown(path) for folder in tree.root.walk() for path in folder.own]:
@@ -154,12 +158,18 @@ def _add_classes(top: Folder, split: str, found: DiscoveredFiles) -> None:
     """Add the images of each class's folder, and notes on what belongs to no class."""
     _refuse_repeated_folders(top, found)
     pairs, nested, empty = found.parts.setdefault(split, []), list[str](), list[Folder]()
+    owners: dict[str, list[str]] = {}
     for folder in top.folders:
         label = class_name(folder.name)
         pairs += [(path, label) for path in folder.images_below()]
+        if folder.total:
+            owners.setdefault(label, []).append(found.shown(folder.path))
         nested += [found.shown(child.path) for child in folder.filled]
         if not folder.total and not any(child.own for child in folder.walk()):
             empty.append(folder)
+    for label, names in owners.items():
+        if len(names) > 1:
+            found.notes.append(f"{len(names)} folders have the same name, written otherwise: one class, {label}")
     if nested:
         found.notes.append(f"folders inside a class belong to it: {abbreviate(nested, 3)}")
     if empty:
@@ -209,15 +219,22 @@ def _no_class_message(whole: Folder, top: Folder, root: Path) -> str:
         held = f"{name} holds {count_of(flat[0].images)}, but no folder of a class"
     if is_run_folder(root):
         held = "it is the folder of a training"
-    tables = [path for path in whole.others if path.suffix.lower() in TABLE_SUFFIXES and path.suffix.lower() != ".txt"]
-    tables.sort(key=lambda path: path.stem.lower().startswith("test"))  # test.csv seldom has labels
-    hint = (
-        f"; does {printable(tables[0].name)} name the classes? Then give it: {printable(str(tables[0]))}"
-        if tables
-        else ""
-    )
-    kinds = _kinds(whole) if not whole.total else ""
-    return f"{root} can't be trained on: {held}{kinds}; expected {LAYOUT}{hint}"
+    kinds, advice = "", ""
+    if not whole.total:
+        kinds = _kinds(whole)
+        endings = [ending for ending, _ in whole.kinds_below().most_common() if ending in ADVICE]
+        advice = f"; {ADVICE[endings[0]]}" if endings else ""
+    return f"{root} can't be trained on: {held}{kinds}{advice}; expected {LAYOUT}{_table_hint(whole)}"
+
+
+def _table_hint(folder: Folder) -> str:
+    """Return advice to give a table that lies in a folder or below it, where there is one; test.csv seldom has labels."""
+    paths = [path for below in folder.walk() for path in below.others]
+    tables = [path for path in paths if path.suffix.lower() in TABLE_SUFFIXES and path.suffix.lower() != ".txt"]
+    if not tables:
+        return ""
+    table = min(tables, key=lambda path: (path.stem.lower().startswith(("test", "sample")), len(path.parts)))
+    return f"; does {printable(table.name)} name the classes? Then give it: {printable(str(table))}"
 
 
 def _loose_note(folder: Folder) -> str:

@@ -10,19 +10,22 @@ import numpy as np
 
 from byhand.data import idx
 from byhand.data.dataset import Dataset
-from byhand.data.folder_tree import is_image_name, is_system_name
-from byhand.data.open_file import open_regular_file
+from byhand.data.folder_tree import is_folder, is_image_name, is_system_name
 from byhand.data.pixel_range import PixelRange, arrays_to_bytes
 from byhand.data.split_names import ORDER, purpose
+from byhand.data.text_files import read_text
 from byhand.errors import FileError
 from byhand.shapes import Array
 from byhand.text import abbreviate, printable
 
 FILE_NAME = re.compile(  # emnist-letters-train-images-idx3-ubyte.gz; train-images.idx3-ubyte
     r"(?P<prefix>.*?)(?P<part>train|t10k|test|val|valid|validation)(?P<sign>[-_.]?)(?P<kind>images|labels)"
-    r"(?P<type>[-_.]idx\d[-_.](?:ubyte|int))(?:\.gz)?",
+    r"(?P<type>[-_.]idx\d?(?:[-_.](?:ubyte|int|byte))?|[-_.]ubyte|)(?: ?\(\d\))?(?:\.gz)?",
     re.IGNORECASE,
 )
+FIRST_BYTES = (b"\0\0\x08", b"\0\0\x0c")  # of IDX files of uint8 and int32
+MAX_FOLDERS = 40  # side by side; more are classes
+MAX_DEPTH = 3  # folders above IDX files: MNIST/raw as torchvision has it, a folder around it
 SPLIT_OF_PART = {"train": "train", "t10k": "test", "test": "test", "val": "val", "valid": "val", "validation": "val"}
 MAX_MAPPING_BYTES = 1 << 16
 DIGITS, UPPER, LOWER = "0123456789", "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz"
@@ -51,7 +54,9 @@ class Family:
     @property
     def name(self) -> str:
         """The data set's name: the prefix of its files, or the folder's name."""
-        return printable(self.prefix.strip("-_. ")) or printable(self.folder.resolve().name)
+        folder = self.folder.resolve()
+        folder = folder.parent if folder.name.lower() == "raw" else folder
+        return printable(self.prefix.strip("-_. ")) or printable(folder.name)
 
     @property
     def files(self) -> list[Path]:
@@ -62,25 +67,43 @@ class Family:
 
 
 def find_families(folder: Path) -> list[Family]:
-    """Return the data sets of IDX files in a folder, or in the folders directly below it."""
+    """Return the data sets of IDX files in a folder, or in the folders below it."""
+    return _found(folder, MAX_DEPTH)
+
+
+def _found(folder: Path, depth: int) -> list[Family]:
     files, below = _entries(folder)
     if files:
         return _families(files, folder)
-    found = [family for path in below for family in _families(_entries(path)[0], path)]
+    found = [family for path in below for family in _found(path, depth - 1)] if depth else []
     if all(len(family.files) == 1 for family in found):  # each file was unpacked into a folder of its own
         return _families([path for family in found for path in family.files], folder)
     return found
 
 
 def _entries(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Return the IDX files in a folder, by their names, and its folders."""
+    """Return the IDX files in a folder, by their names, and its folders; no folders where it holds images, or many."""
     try:
         with os.scandir(folder) as entries:
-            names = [entry.name for entry in entries if not is_system_name(entry.name)]
+            known = sorted((entry.name, is_folder(entry)) for entry in entries if not is_system_name(entry.name))
     except OSError:
         return [], []
-    files = [path for name in sorted(names) if FILE_NAME.fullmatch(name) and (path := folder / name).is_file()]
-    return files, [path for name in sorted(names) if not is_image_name(name) and (path := folder / name).is_dir()]
+    files = [path for name, is_dir in known if not is_dir and is_idx_file(path := folder / name)]
+    below = [folder / name for name, is_dir in known if is_dir and not is_image_name(name)]
+    has_images = any(is_image_name(name) for name, is_dir in known if not is_dir)
+    return files, [] if has_images or len(below) > MAX_FOLDERS else below
+
+
+def is_idx_file(path: Path) -> bool:
+    """Return whether a file is called as IDX files are; where its name does not tell the type, its first bytes do."""
+    match = FILE_NAME.fullmatch(path.name)
+    try:
+        if match is None or not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return bool(match["type"]) or file.read(3) in FIRST_BYTES
+    except OSError:
+        return bool(match and match["type"])
 
 
 def _families(paths: Sequence[Path], folder: Path) -> list[Family]:
@@ -212,24 +235,18 @@ def _class_names(family: Family, labels: dict[str, Array]) -> tuple[dict[int, st
             return names, f"classes are named by {printable(path.name)}"
         return {}, f"{printable(path.name)} does not name every label: classes are numbers"
     kind = re.search(r"emnist[-_.](\w+?)[-_.]?$", family.prefix.lower())
-    table = EMNIST_NAMES.get(kind[1], ()) if kind else ()
-    if table and max(used) < len(table):
-        return dict(enumerate(table)), f"classes are named as in EMNIST {kind[1] if kind else ''}"
+    table = {number: name for number, name in enumerate(EMNIST_NAMES.get(kind[1], ()) if kind else ()) if name}
+    if table and used <= table.keys():
+        return table, f"classes are named as in EMNIST {kind[1] if kind else ''}"
     return {}, ""
 
 
 def _mapping(path: Path) -> dict[int, str]:
     """Return the names in an EMNIST mapping: a line has a class number and the code of each letter of the class."""
     names: dict[int, str] = {}
-    with open_regular_file(path, "a mapping of classes") as file:
-        lines = file.read(MAX_MAPPING_BYTES).decode("ascii", "replace").splitlines()
-    for line in lines:
+    text, _ = read_text(path, "a mapping of classes", MAX_MAPPING_BYTES)
+    for line in text.split("\n"):
         numbers = [int(word) for word in line.split() if word.isascii() and word.isdecimal() and len(word) < 8]
         if len(numbers) > 1 and all(code <= 0x10FFFF for code in numbers[1:]):
             names[numbers[0]] = printable("".join(map(chr, numbers[1:])))
     return names
-
-
-def is_idx_name(name: str) -> bool:
-    """Return whether a file is called as IDX files of images or labels are."""
-    return FILE_NAME.fullmatch(name) is not None

@@ -14,13 +14,12 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from byhand.data.deep_image import is_deep, is_deep_gray, read_deep
-from byhand.data.image_formats import ADVICE, FORMATS
+from byhand.data.image_formats import ADVICE, FORMATS, MAX_PIXELS
 from byhand.data.open_file import open_regular_file
 from byhand.data.pixel_range import PixelExtent, PixelRange
-from byhand.errors import FileError
+from byhand.data.tiff import is_tiff, read_tiff
+from byhand.errors import FileError, UnsupportedError
 from byhand.shapes import Array
-
-MAX_PIXELS = 25_000_000  # to decode: 5000 x 5000, which takes 100 MB
 
 
 def decode_image(
@@ -42,14 +41,22 @@ def decode_image(
     Raises FileError for a file that is missing, no image, cut short, or too large.
     """
     data = _bytes(path)
-    with _open_image(path, data) as image:
-        full_size = image.size
-        image.draft(mode, (side, side))
-        # a progressive JPEG keeps the coefficients of the full image, whatever the decoded size
-        _check_pixels(path, full_size if "progressive" in image.info else image.size, full_size)
-        tiff_orientation = _tiff_orientation(image)
-        plain = read_deep(image, data, path).to_8_bits(pixel_range, path, own_range) if is_deep(image) else image
-        return _upright(convert(plain), image, tiff_orientation)
+    try:
+        with _open_image(path, data) as image:
+            full_size = image.size
+            image.draft(mode, (side, side))
+            # a progressive JPEG keeps the coefficients of the full image, whatever the decoded size
+            _check_pixels(path, full_size if "progressive" in image.info else image.size, full_size)
+            tiff_orientation = _tiff_orientation(image)
+            plain = read_deep(image, data, path).to_8_bits(pixel_range, path, own_range) if is_deep(image) else image
+            return _upright(convert(plain), image, tiff_orientation)
+    except UnsupportedError:
+        if not is_tiff(data) or Path(path).suffix.lower() in ADVICE:  # a camera's raw file begins as a TIFF does
+            raise
+        deep, orientation, _ = read_tiff(data, path)
+        method = TRANSPOSITIONS.get(orientation)
+        converted = convert(deep.to_8_bits(pixel_range, path, own_range))
+        return converted if method is None else converted.transpose(method)
 
 
 def _check_pixels(path: object, decoded: tuple[int, int], full_size: tuple[int, int]) -> None:
@@ -80,6 +87,20 @@ def inspect_image(path: str | os.PathLike[str], small: int) -> ImageInfo:
     Raises FileError as `decode_image` does, for what its header tells: a truncated file fails when it is decoded.
     """
     data = _bytes(path)
+    try:
+        return _inspect(path, data, small)
+    except UnsupportedError:
+        if not is_tiff(data) or Path(path).suffix.lower() in ADVICE:  # a camera's raw file begins as a TIFF does
+            raise
+    deep, orientation, has_more_pages = read_tiff(data, path)
+    height, width = deep.samples.shape[:2]
+    notes = (MORE_PAGES,) * has_more_pages + (TRANSPARENT,) * (deep.alpha is not None)
+    size = (width, height) if orientation in SIDEWAYS else (height, width)
+    return ImageInfo(size, deep.samples.ndim == 2, notes, _digest(data), None, deep.extent)
+
+
+def _inspect(path: str | os.PathLike[str], data: bytes, small: int) -> ImageInfo:
+    """Return what Pillow tells of an image. Raises UnsupportedError where it does not read the image."""
     with _open_image(path, data) as image:
         gray, pixels, extent, notes = _is_gray(image), None, None, _notes(image)
         tiff_orientation = _tiff_orientation(image)
@@ -91,12 +112,17 @@ def inspect_image(path: str | os.PathLike[str], small: int) -> ImageInfo:
             pixels = np.asarray(_upright((to_gray if gray else to_color)(image), image, tiff_orientation))
         if tiff_orientation is None and image.getexif().get(ORIENTATION, 1) in SIDEWAYS:
             height, width = width, height
-        return ImageInfo((height, width), gray, notes, blake2b(data, digest_size=16).digest(), pixels, extent)
+        return ImageInfo((height, width), gray, notes, _digest(data), pixels, extent)
+
+
+def _digest(data: bytes) -> bytes:
+    return blake2b(data, digest_size=16).digest()
 
 
 ORIENTATION = 0x0112  # EXIF's tag, and TIFF's
 SIDEWAYS = (5, 6, 7, 8)  # its values that swap height and width
 IMAGE_WIDTH, IMAGE_LENGTH = 256, 257  # TIFF's tags
+MORE_PAGES, TRANSPARENT = "several pages or frames, the first is taken", "transparent, put on white paper"
 GRAY = ("1", "L", "LA", "La", "I", "F")
 TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -142,9 +168,9 @@ def _notes(image: Image.Image) -> tuple[str, ...]:
     """Return what becomes of an image's frames, transparency and colors, where it has more than 8-bit gray or RGB."""
     notes = []
     if getattr(image, "is_animated", False) and image.format != "MPO":  # a camera's preview is no second page
-        notes.append("several pages or frames, the first is taken")
+        notes.append(MORE_PAGES)
     if image.has_transparency_data:
-        notes.append("transparent, put on white paper")
+        notes.append(TRANSPARENT)
     if image.mode in ("CMYK", "YCCK", "LAB", "HSV"):
         notes.append(f"{image.mode}, made red, green and blue")
     return tuple(notes)
@@ -186,7 +212,7 @@ def _open_image(path: str | os.PathLike[str], data: bytes) -> Iterator[Image.Ima
             raise
         except UnidentifiedImageError:
             known = ADVICE.get(Path(path).suffix.lower(), f"expected {', '.join(FORMATS)}")
-            raise FileError(f"{path} is no image that can be read; {known}") from None
+            raise UnsupportedError(f"{path} is no image that can be read; {known}") from None
         except Image.DecompressionBombError:
             raise FileError(f"{path} has too many pixels: it looks like a decompression bomb; scale it down") from None
         except Exception as error:  # broken bytes can raise anything in Pillow's decoders

@@ -11,17 +11,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+import numpy as np
 from numpy.lib import format as npy
 
 from byhand.data.open_file import open_regular_file
 from byhand.errors import ByhandError, FileError
 from byhand.files import check_unpacked
-from byhand.shapes import Array
+from byhand.shapes import Array, Shape
 from byhand.text import one_line, printable
 
-ELEMENT_KINDS = "biufU"  # of NumPy's types: booleans, integers, floating point, text
+ELEMENT_KINDS = "biufSU"  # of NumPy's types: booleans, integers, floating point, bytes, text
 
 
 class Archive:
@@ -34,12 +35,12 @@ class Archive:
         self._members = {printable(Path(info.filename).stem): info for info in members}
 
     @property
-    def names(self) -> list[str]:
-        """The names of the arrays."""
-        return list(self._members)
+    def shapes(self) -> dict[str, Shape]:
+        """The shapes that the headers of the arrays claim."""
+        return {name: self._header(name)[0] for name in self._members}
 
-    def array(self, name: str) -> Array:
-        """Return an array, after its header was checked against the archive."""
+    def _header(self, name: str) -> tuple[Shape, np.dtype[Any]]:
+        """Return an array's shape and type."""
         info = self._members[name]
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others are unpacked without a limit
             raise FileError(f"{self.path}: {printable(info.filename)} is compressed in a way that NumPy does not use")
@@ -47,8 +48,20 @@ class Archive:
             version = npy.read_magic(file)
             header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
             shape, _, dtype = header(file)
+        return shape, dtype
+
+    def array(self, name: str) -> Array:
+        """Return an array, after its header was checked against the archive."""
+        info, (shape, dtype) = self._members[name], self._header(name)
         size = prod(shape) * dtype.itemsize
-        if dtype.kind not in ELEMENT_KINDS or dtype.itemsize < 1 or not 0 <= size <= info.file_size:
+        if dtype.hasobject:
+            raise FileError(
+                f"{self.path}: {printable(info.filename)} holds Python objects, which are not unpickled: they could run "
+                "code; save an array of numbers or text, as np.stack makes it"
+            )
+        if dtype.kind not in ELEMENT_KINDS:
+            raise FileError(f"{self.path}: {printable(info.filename)} is {dtype}; expected numbers or text")
+        if dtype.itemsize < 1 or not 0 <= size <= info.file_size:
             raise FileError(
                 f"{self.path}: {printable(info.filename)} is {dtype} of shape {shape}, which it does not hold"
             )

@@ -7,10 +7,12 @@ import numpy as np
 from PIL import Image
 
 from byhand.data import image_decoding
+from byhand.data.image_formats import MAX_PIXELS
 from byhand.data.pixel_range import PixelRange
 from byhand.errors import FileError
 from byhand.shapes import Array
 
+CHANNELS = (1, 3)  # gray, color
 CROP = 0.875  # timm's crop_pct: 224 of 256 pixels, the usual evaluation on ImageNet
 
 
@@ -37,16 +39,18 @@ def from_file(
     (224, 224, 3)
     """
     height, width = size
-    if height * width > image_decoding.MAX_PIXELS:
+    if height * width > MAX_PIXELS:
         raise FileError(
             f"the network takes images of {height} x {width} pixels; byhand makes them up to "
-            f"{image_decoding.MAX_PIXELS // 1_000_000} million"
+            f"{MAX_PIXELS // 1_000_000} million"
         )
+    if channels not in CHANNELS:
+        raise FileError(f"{path}: the network takes {channels} channels; an image file becomes 1 or 3")
     mode, convert = ("L", image_decoding.to_gray) if channels == 1 else ("RGB", image_decoding.to_color)
     photo = image_decoding.decode_image(path, mode, ceil(max(size) / (crop or CROP)), convert, pixel_range)
     crop = crop or (1.0 if photo.size == (width, height) else CROP)
     scale = max(height / photo.height, width / photo.width) / crop
-    if scale**2 * photo.width * photo.height > image_decoding.MAX_PIXELS:  # a strip: only its middle is resized
+    if scale**2 * photo.width * photo.height > MAX_PIXELS:  # a strip: only its middle is resized
         left, top = (max(0, (side - ceil(kept / scale) - 8) // 2) for side, kept in zip(photo.size, (width, height)))
         photo = photo.crop((left, top, photo.width - left, photo.height - top))
     resized_width, resized_height = max(width, round(photo.width * scale)), max(height, round(photo.height * scale))

@@ -3,14 +3,15 @@
 One range holds for a whole data set. It follows from the pixels' type and from their smallest and largest value over all
 images, never from one image alone, so that a dark image stays dark:
 
-    integers   0 to the largest value of 8, 10, 12, 14 or 16 bits that holds them all (15 bits, where the type is int16);
-               0 to 1, where no value is larger
+    integers   0 to the largest value of 8, 10, 12, 14 or 16 bits that holds them all (15 bits, where the type is int16; 7 where
+               it is int8); 0 to 1, where no value is larger
     floats     0 to 1 where all values are (a resized image may overshoot by 10 %), 0 to 255 where the largest is about 255
     booleans   0 to 1
     uint8      0 to 255 as they are; 0 to 1, where no array of the set holds a larger value (image files: always 0 to 255)
 
-A range is that of integers or of floats: an image of the other kind has a range of its own. Anything else is refused:
-negative integers, integers beyond 65,535, floats of another range. `--pixel-range` states it.
+A range is of one kind of pixels, a line above: an image of another kind has a range of its own. Anything else is refused:
+negative integers, integers beyond 65,535, floats of another range, parts of a data set whose ranges differ. `--pixel-range`
+states it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,15 +26,22 @@ from byhand.errors import ArgumentError
 from byhand.shapes import Array
 
 PixelRange = tuple[float, float]  # the values of black and of white
-PixelKind = Literal["integer", "float"]
+PixelKind = Literal["integer", "float", "uint8", "bool"]
 
 OPTION = "--pixel-range LOW,HIGH"
+STATE_IT = f"state it with {OPTION}, in Python pixel_range=(LOW, HIGH)"
 INTEGER_BITS = (8, 10, 12, 14, 16)  # of cameras and scanners
-INT16_BITS = (8, 10, 12, 14, 15)
+SIGNED_BITS: dict[tuple[str, ...], tuple[int, ...]] = {("int8",): (7,), ("int16",): (8, 10, 12, 14, 15)}
 UNIT_OVERSHOOT = (-0.05, 1.1)  # of floats from 0 to 1, by bicubic resizing
+UNIT_MIN_PEAK = (
+    1 / 32
+)  # floats whose largest value is smaller, and above 0, were divided by 255 twice, or are of any range
 BYTE_OVERSHOOT = (-12.75, 280.5)  # the same of floats from 0 to 255
 BYTE_MIN_PEAK = 127.5  # floats whose largest value is smaller, and above 1, may be of any range
 SINGLE_MIN_PEAK = 4095  # integers of one image alone: larger values are of 16 bits, smaller ones of an unknown number
+TOLD_MAX_PEAK = 63  # 8-bit arrays whose largest value is no larger are a quarter as bright as they may be: it is told
+CLIPPED_MAX_SPAN = 0.1  # fraction of the range by which the pixels of one more image may lie beyond it without a word
+DIM_FRACTION = 1 / 16  # of the range, that the pixels of one more image have to reach, or it is told
 CONVERTED_IMAGES = 256  # at a time: bounds the memory of the conversion
 
 
@@ -57,8 +65,8 @@ class PixelExtent:
 
     @property
     def kind(self) -> PixelKind | None:
-        """The kind of the pixels, None where some are integers and some floats."""
-        kinds: set[PixelKind] = {"float" if name.startswith("float") else "integer" for name in self.dtypes}
+        """The kind of the pixels, None where there are several."""
+        kinds = {_kind_of_dtype(name) for name in self.dtypes}
         return kinds.pop() if len(kinds) == 1 else None
 
     def __or__(self, other: "PixelExtent") -> "PixelExtent":
@@ -69,19 +77,29 @@ class PixelExtent:
         return f"{' and '.join(self.dtypes)}, {_spell(self.low)} to {_spell(self.high)}"
 
 
+def _kind_of_dtype(name: str) -> PixelKind:
+    if name in ("uint8", "bool"):
+        return name  # type: ignore[return-value]
+    return "float" if name.startswith("float") else "integer"
+
+
 class TypedRange(PixelRange):
-    """A pixel range, and the kind of the pixels that it is of; None, as of a range without it: of any."""
+    """A pixel range, the kind of the pixels that it is of (None, as of a range without it: of any), and who says it.
+
+    stated: a person, who may want to clip; else it follows from the pixels of a data set, and no other image lies beyond it.
+    """
 
     kind: PixelKind | None
+    stated: bool
 
-    def __new__(cls, low: float, high: float, kind: PixelKind | None = None) -> "TypedRange":
+    def __new__(cls, low: float, high: float, kind: PixelKind | None = None, stated: bool = True) -> "TypedRange":
         """Return the range."""
         made = super().__new__(cls, (low, high))
-        made.kind = kind
+        made.kind, made.stated = kind, stated
         return made
 
-    def __getnewargs__(self) -> tuple[float, float, PixelKind | None]:
-        return self[0], self[1], self.kind
+    def __getnewargs__(self) -> tuple[float, float, PixelKind | None, bool]:
+        return self[0], self[1], self.kind, self.stated
 
 
 def kind_of(pixel_range: PixelRange | None) -> PixelKind | None:
@@ -104,37 +122,77 @@ def resolve_pixel_range(extent: PixelExtent, *, single: bool = False) -> PixelRa
     >>> resolve_pixel_range(PixelExtent(("uint16",), 3, 999)), resolve_pixel_range(PixelExtent(("float32",), 0, 1.01))
     ((0.0, 1023.0), (0.0, 1.0))
     """
-    floats = [name.startswith("float") for name in extent.dtypes]
-    if all(floats):
-        if extent.low >= UNIT_OVERSHOOT[0] and extent.high <= UNIT_OVERSHOOT[1]:
+    kind = extent.kind
+    if kind is None:
+        raise ArgumentError(f"pixels are {extent}; these have no range in common; save them as one type")
+    if kind == "float":
+        if extent.low >= UNIT_OVERSHOOT[0] and (UNIT_MIN_PEAK <= extent.high <= UNIT_OVERSHOOT[1] or extent.high == 0):
             return 0.0, 1.0
         if extent.low >= BYTE_OVERSHOOT[0] and BYTE_MIN_PEAK <= extent.high <= BYTE_OVERSHOOT[1]:
             return 0.0, 255.0
         raise _unknown(extent)
-    if any(floats) or extent.low < 0 or extent.high > 2**16 - 1:
+    if extent.low < 0 or extent.high > 2**16 - 1:
         raise _unknown(extent)
-    if extent.high <= 1 and not single:
+    if kind == "bool" or (extent.high <= 1 and not single):
         return 0.0, 1.0
-    if single and 0 < extent.high <= SINGLE_MIN_PEAK:
+    if single and kind == "integer" and 0 < extent.high <= SINGLE_MIN_PEAK:
         raise _unknown(extent)
-    bits = INT16_BITS if extent.dtypes == ("int16",) else INTEGER_BITS
+    bits = SIGNED_BITS.get(extent.dtypes, INTEGER_BITS)
     return 0.0, float(
         next(2**count - 1 for count in bits if extent.high < 2**count) if extent.high else 2 ** bits[-1] - 1
     )
 
 
 def range_of_set(extent: PixelExtent, given: PixelRange | None) -> TypedRange:
-    """Return the pixel range of a data set, of its kind: the given one, unless that is of the other kind.
+    """Return the pixel range of a data set, of its kind: the given one, unless that is of another kind.
 
     Raises ArgumentError as `resolve_pixel_range` does.
     """
-    chosen = resolve_pixel_range(extent) if given is None or not applies(given, extent) else given
-    return TypedRange(*chosen, extent.kind)
+    if given is None or extent.kind is None or not applies(given, extent):
+        return TypedRange(*resolve_pixel_range(extent), extent.kind, stated=False)
+    return TypedRange(*range_of_image(extent, given), extent.kind, stated=is_stated(given))
+
+
+def range_of_image(extent: PixelExtent, recorded: PixelRange | None, *, single: bool = True) -> PixelRange:
+    """Return the pixel range of one more image: that of the training's images, unless it is of another kind.
+
+    single: as in `resolve_pixel_range`, for an image of another kind.
+    Raises ArgumentError where the image lies beyond the training's range, and nobody stated that.
+
+    >>> range_of_image(PixelExtent(("uint16",), 3, 999), TypedRange(0, 4095, "integer", stated=False))
+    (0.0, 4095.0)
+    """
+    if recorded is None or not applies(recorded, extent):
+        return resolve_pixel_range(extent, single=single)
+    if not is_stated(recorded) and is_beyond(extent, recorded):
+        low, high = map(_spell, recorded)
+        raise ArgumentError(
+            f"pixels are {extent}, those of the training went from {low} to {high}; which values are black and white is not "
+            f"known; {STATE_IT}"
+        )
+    return recorded
+
+
+def is_beyond(extent: PixelExtent, pixel_range: PixelRange) -> bool:
+    """Return whether pixels lie far beyond a range."""
+    (low, high), margin = pixel_range, CLIPPED_MAX_SPAN * (pixel_range[1] - pixel_range[0])
+    return not (low - margin <= extent.low and extent.high <= high + margin)
+
+
+def is_dim(extent: PixelExtent, pixel_range: PixelRange) -> bool:
+    """Return whether all pixels of an image are in the darkest part of a range: it may be of another one."""
+    low, high = pixel_range
+    return extent.high - low < DIM_FRACTION * (high - low)
+
+
+def is_stated(pixel_range: PixelRange) -> bool:
+    """Return whether a person stated a range."""
+    return getattr(pixel_range, "stated", True)
 
 
 def applies(pixel_range: PixelRange, extent: PixelExtent) -> bool:
     """Return whether a range is of an image's kind of pixels: the values of one image can't tell."""
-    return kind_of(pixel_range) in (None, extent.kind)
+    return kind_of(pixel_range) in (None, extent.kind) and extent.kind != "bool"
 
 
 def to_bytes(pixels: Array, pixel_range: PixelRange) -> Array:
@@ -151,33 +209,70 @@ def to_bytes(pixels: Array, pixel_range: PixelRange) -> Array:
 def arrays_to_bytes(
     arrays: Mapping[str, Array], pixel_range: PixelRange | None = None
 ) -> tuple[dict[str, Array], PixelRange | None, tuple[str, ...]]:
-    """Return the images of each split as uint8, their one pixel range, and a note that tells it.
+    """Return the images of each split as uint8, the pixel range of the training's, and notes that tell it.
 
-    pixel_range: as given, by default it follows from all arrays. uint8 stays as it is, and has None, unless its largest value
-    is 1.
-    Raises ArgumentError as `resolve_pixel_range` does, and for NaN, with the split and the image.
+    pixel_range: as given, by default it follows from all arrays of a kind. uint8 stays as it is, and has None, unless its
+    largest value is 1, or a person stated a range.
+    Raises ArgumentError as `resolve_pixel_range` does, where the range of two splits differs, and for NaN, with the split and
+    the image.
     """
-    if all(array.dtype == np.uint8 for array in arrays.values()) and _max(arrays) != 1:
-        return dict(arrays), None, ()
     for part, array in arrays.items():
         if array.dtype.kind == "f" and not (isfinite(array.min()) and isfinite(array.max())):
             rows = np.flatnonzero(~np.isfinite(array).all(axis=tuple(range(1, array.ndim))))
             raise ArgumentError(f"image {rows[0]} of {part} holds NaN or infinity; leave it out or repair it")
-    extent = join(PixelExtent.of(array) for array in arrays.values())
-    assert extent is not None
-    chosen = range_of_set(extent, pixel_range)
-    converted = {}
-    for part, array in arrays.items():
-        converted[part] = np.empty(array.shape, np.uint8)
-        for start in range(0, len(array), CONVERTED_IMAGES):
-            group = slice(start, start + CONVERTED_IMAGES)
-            converted[part][group] = to_bytes(array[group], chosen)
-    same = chosen == (0.0, 255.0) and extent.high <= 255 and extent.low >= 0
-    return converted, chosen, () if same else (describe(extent, chosen, given=pixel_range is not None),)
+    extents = {part: PixelExtent.of(array) for part, array in arrays.items()}
+    converted, notes, chosen = {}, list[str](), dict[str, PixelRange | None]()
+    for kind in dict.fromkeys(extent.kind for extent in extents.values()):
+        parts = {part: extent for part, extent in extents.items() if extent.kind == kind}
+        extent = reduce(PixelExtent.__or__, parts.values())
+        if kind == "uint8" and extent.high > 1 and not _is_for_bytes(pixel_range):
+            found: PixelRange | None = None
+            is_told, as_is = extent.high <= TOLD_MAX_PEAK, TypedRange(0.0, 255.0)
+        else:
+            found = as_is = range_of_set(extent, pixel_range)
+            is_told = found != (0.0, 255.0) or extent.high > 255 or extent.low < 0 or extent.high <= TOLD_MAX_PEAK
+        if found is None or not is_stated(found):
+            check_splits(parts, as_is)
+        if is_told:
+            given = pixel_range is not None and found is not None and is_stated(found)
+            notes.append(describe(extent, as_is, given=given))
+        for part in parts:
+            chosen[part], converted[part] = found, arrays[part] if found is None else _to_bytes(arrays[part], found)
+    return {part: converted[part] for part in arrays}, chosen[next(iter(arrays))], tuple(notes)
 
 
-def _max(arrays: Mapping[str, Array]) -> int:
-    return max(int(array.max()) for array in arrays.values())
+def _is_for_bytes(pixel_range: PixelRange | None) -> bool:
+    """Return whether a given range is for uint8 too: a person's, not that of other pixels that a network keeps."""
+    return pixel_range is not None and kind_of(pixel_range) in (None, "uint8")
+
+
+def check_splits(extents: Mapping[str, PixelExtent], pixel_range: PixelRange) -> None:
+    """Raise ArgumentError where one split or file alone has another range than all of them: it was scaled by itself.
+
+    extents: of one kind of pixels, by split or file. A split of integers is of another range where it is dim; bytes and floats
+    tell it by what follows from them alone.
+    """
+    all_dim = all(is_dim(extent, pixel_range) for extent in extents.values())
+    for part, extent in extents.items():
+        try:
+            alone = resolve_pixel_range(extent)
+        except ArgumentError:
+            continue
+        differs = not all_dim and is_dim(extent, pixel_range) if extent.kind == "integer" else alone != pixel_range
+        if extent.high > 0 and differs and (extent.kind != "uint8" or alone == (0.0, 1.0)):
+            told = ", ".join(f"{name} {_spell(other.low)} to {_spell(other.high)}" for name, other in extents.items())
+            raise ArgumentError(
+                f"the splits differ in their pixel range ({told}); scale {part} like the others; else {STATE_IT}"
+            )
+
+
+def _to_bytes(images: Array, pixel_range: PixelRange) -> Array:
+    """Return images as uint8, converted a group at a time."""
+    converted = np.empty(images.shape, np.uint8)
+    for start in range(0, len(images), CONVERTED_IMAGES):
+        group = slice(start, start + CONVERTED_IMAGES)
+        converted[group] = to_bytes(images[group], pixel_range)
+    return converted
 
 
 def describe(extent: PixelExtent, pixel_range: PixelRange, *, given: bool) -> str:
@@ -206,11 +301,11 @@ def check_pixel_range(value: PixelRange, got: str) -> PixelRange:
     low, high = value
     if not (isfinite(low) and isfinite(high) and low < high):
         raise ArgumentError(f"{got}; expected the values of black and white, two numbers, the smaller first: 0,1023")
-    return TypedRange(float(low), float(high), kind_of(value))
+    return TypedRange(float(low), float(high), kind_of(value), is_stated(value))
 
 
 def _unknown(extent: PixelExtent) -> ArgumentError:
-    return ArgumentError(f"pixels are {extent}: which values are black and white is not known; state it with {OPTION}")
+    return ArgumentError(f"pixels are {extent}; which values are black and white is not known; {STATE_IT}")
 
 
 def _spell(value: float) -> str:

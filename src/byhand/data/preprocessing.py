@@ -8,10 +8,11 @@ Training writes this record into the model, and whatever feeds the model obeys i
 """
 
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from math import isfinite
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -19,12 +20,16 @@ import numpy.typing as npt
 from byhand.data.pixel_range import (
     OPTION,
     PixelExtent,
+    PixelKind,
     PixelRange,
     TypedRange,
     applies,
     check_pixel_range,
+    is_beyond,
+    is_dim,
+    is_stated,
     kind_of,
-    resolve_pixel_range,
+    range_of_image,
     to_bytes,
 )
 from byhand.errors import ArgumentError, ByhandError, FileError, UnknownNameError
@@ -32,8 +37,8 @@ from byhand.shapes import Array, Shape, number
 
 READERS = ("picture", "digit", "array")
 FILE_READERS = READERS[:2]
-CLIPPED_MAX_SPAN = 0.1  # fraction of the range by which pixels may lie beyond it without a word
 DIGIT_SHAPE = (28, 28, 1)
+RANGE_FIELDS = ("pixel_kind", "pixel_range_stated")  # of the JSON record, beside the fields of `Preprocessing`
 
 
 @dataclass(frozen=True)
@@ -92,21 +97,24 @@ class Preprocessing:
         pixel_range = None if self.pixel_range is None else list(self.pixel_range)
         record = asdict(replace(self, pixel_range=None)) | {"pixel_range": pixel_range}
         kind = kind_of(self.pixel_range)
-        return record if kind is None else record | {"pixel_kind": kind}
+        if kind is None:
+            return record
+        stated = self.pixel_range is not None and is_stated(self.pixel_range)
+        return record | {"pixel_kind": kind, "pixel_range_stated": stated}
 
     @classmethod
     def from_json(cls, value: Any) -> "Preprocessing":
         """Return the record that `to_json` wrote; raises FileError for anything else."""
         try:
-            if not isinstance(value, Mapping) or not value.keys() <= {*cls.__dataclass_fields__, "pixel_kind"}:
+            if not isinstance(value, Mapping) or not value.keys() <= {*cls.__dataclass_fields__, *RANGE_FIELDS}:
                 raise TypeError
             given = dict(value)
-            kind = given.pop("pixel_kind", None)
-            if kind not in (None, "integer", "float"):
+            kind, stated = given.pop("pixel_kind", None), given.pop("pixel_range_stated", True)
+            if kind not in (None, *get_args(PixelKind)) or not isinstance(stated, bool):
                 raise TypeError
             if given.get("pixel_range") is not None:
                 low, high = given["pixel_range"]
-                given["pixel_range"] = TypedRange(float(low), float(high), kind)
+                given["pixel_range"] = TypedRange(float(low), float(high), kind, stated)
             for name in ("mean", "std"):
                 if name in given and not isinstance(given[name], (int, float, list)):
                     raise TypeError
@@ -129,8 +137,8 @@ class Preprocessing:
         height, width, channels = shape
         return photos.from_file(path, (height, width), channels, self.crop_pct, self.pixel_range)
 
-    def beyond_range(self, path: str | os.PathLike[str]) -> str:
-        """Return a line that tells of a file whose pixels lie far beyond the recorded range or are of another kind, or ""."""
+    def range_note(self, path: str | os.PathLike[str]) -> str:
+        """Return a line that tells of a file whose pixels may have another range than those of the training, or ""."""
         from byhand.data import image_decoding  # noqa: PLC0415  (Pillow, as above)
 
         extent = None if self.pixel_range is None else image_decoding.inspect_image(path, 0).extent
@@ -141,24 +149,34 @@ class Preprocessing:
             return (
                 f"{path} holds {extent}, the training {kind}s: its own values tell its range; {OPTION} says otherwise"
             )
-        (low, high), span = self.pixel_range, self.pixel_range[1] - self.pixel_range[0]
-        if extent.high <= high + CLIPPED_MAX_SPAN * span and extent.low >= low - CLIPPED_MAX_SPAN * span:
-            return ""
-        return f"{path} holds {extent}, clipped to the training's {low:g} to {high:g}; {OPTION} says otherwise"
+        low, high = self.pixel_range
+        if is_beyond(extent, self.pixel_range):
+            return f"{path} holds {extent}, clipped to the training's {low:g} to {high:g}; {OPTION} says otherwise"
+        if is_dim(extent, self.pixel_range):
+            return f"{path} holds {extent}, dark beside the training's {low:g} to {high:g}; {OPTION} says otherwise"
+        return ""
 
     def pixels(self, images: npt.ArrayLike) -> Array:
         """Return images as uint8, by the recorded range; without one, by that of the array where it is clear.
 
-        Raises ArgumentError where it is not.
+        Raises ArgumentError where it is not, or where the array lies beyond the recorded range.
         """
         images = np.asarray(images)
+        recorded = self.pixel_range
         if images.dtype == np.uint8:
-            is_binary = kind_of(self.pixel_range) == "integer" and self.pixel_range == (0.0, 1.0)
-            return images * np.uint8(255) if is_binary and images.max(initial=0) <= 1 else images
+            extent = PixelExtent.of(images) if kind_of(recorded) == "uint8" and images.size else None
+            if extent is None or recorded is None or is_beyond(extent, recorded):  # bytes from 0 to 255, as files have
+                return images
+            return to_bytes(images, recorded)
         extent = PixelExtent.of(images)
-        if self.pixel_range is None or not applies(self.pixel_range, extent):
-            return to_bytes(images, resolve_pixel_range(extent))
-        return to_bytes(images, self.pixel_range)
+        if recorded is not None and applies(recorded, extent) and is_dim(extent, recorded) and extent.high > 0:
+            low, high = recorded
+            warnings.warn(
+                f"pixels are {extent}, dark beside the training's {low:g} to {high:g}; "
+                "model.preprocessing = dataclasses.replace(model.preprocessing, pixel_range=(LOW, HIGH)) says otherwise",
+                stacklevel=2,
+            )
+        return to_bytes(images, range_of_image(extent, recorded, single=False))
 
     def normalized_levels(self, dtype: npt.DTypeLike) -> Array:
         """Return the network's input for each of the 256 pixel values: a row for each channel, or one row for all."""

@@ -4,9 +4,12 @@ import re
 from collections.abc import Sequence
 
 SPLIT_WORDS = {
-    "train": ("train", "training", "trn"),
-    "val": ("val", "valid", "validation", "validate", "dev", "publictest"),  # publictest: FER2013's validation images
-    "test": ("test", "testing", "privatetest"),
+    "train": ("train", "training", "trn", "trainval", "训练", "训练集"),
+    "val": (
+        *("val", "valid", "validation", "validate", "dev", "eval", "evaluation", "验证", "验证集"),
+        "publictest",  # FER2013's validation images
+    ),
+    "test": ("test", "testing", "privatetest", "测试", "测试集"),
 }
 ORDER = ("train", "val", "test")
 SPLIT_OF_WORD = {word: split for split, words in SPLIT_WORDS.items() for word in words}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from byhand.data.pixel_range import kind_of
 from byhand.errors import ArgumentError, ShapeError
 from byhand.kernels.lookup_table import look_up
 from byhand.ops.op import Array
@@ -68,24 +69,42 @@ def prepare_images(model: Model, images: npt.ArrayLike, rows: Array | None, out:
     return out
 
 
-def warn_of_pixels(model: Model, images: Array) -> None:
-    """Warn, once a model, of floating point images that look like pixels from 0 to 255 where normalized ones are expected."""
+def warn_of_pixels(model: Model, images: Array, *, is_training: bool = False) -> None:
+    """Warn, once a model, of images that look like pixels of another range than the network's input.
+
+    These are floating point images from 0 to 255, or from 0 to 1 (but for training on), where normalized ones are expected, and
+    uint8 images of 0 and 1 where the training's became 0 and 255.
+    """
     if images.shape[1:] != model.input_shape:
         return  # `check_images` refuses them
     is_image = (
         len(model.input_shape) == 3 and model.input_shape[2] in IMAGE_CHANNELS and model.input_shape[:2] != (1, 1)
     )
     as_trained = model.preprocessing.reader == "array"  # on floating point images
-    if model.warned_of_pixels or as_trained or images.dtype.kind != "f" or not images.size or not is_image:
+    binary = images.dtype == np.uint8 and kind_of(model.preprocessing.pixel_range) == "uint8"
+    if model.warned_of_pixels or as_trained or not images.size or not is_image:
+        return
+    if images.dtype.kind != "f" and not binary:
         return
     black, white = float(model.pixel_levels[:, 0].min()), float(model.pixel_levels[:, -1].max())
     sample = images[:WARNING_IMAGES]
-    peak = float(sample.max())
-    if sample.min() < 0 or not peak > PIXEL_MIN_PEAK * max(abs(black), abs(white)):  # also NaN
-        return
+    floor, peak = float(sample.min()), float(sample.max())
+    if binary:
+        low, high = model.preprocessing.pixel_range or (0.0, 255.0)
+        if peak > high:
+            return
+        message = (
+            f"uint8 images go up to {peak:.0f}, but are taken as 0 to 255; in the training {low:g} was black, {high:g} "
+            "white"
+        )
+    else:
+        # Normalized images have no 0 but by chance.
+        is_unit = not is_training and floor == 0 and 0 < peak <= 1 and black < 0
+        if not (is_unit or (floor >= 0 and peak > PIXEL_MIN_PEAK * max(abs(black), abs(white)))):  # also NaN
+            return
+        message = (
+            f"images in floating point go up to {peak:.4g}, but are taken as normalized, (pixel / 255 - mean) / std, from "
+            f"{black:.3g} to {white:.3g}"
+        )
     model.warned_of_pixels = True
-    warnings.warn(
-        f"{model.name}: images in floating point go up to {peak:.4g}, but are taken as normalized, (pixel / 255 - mean) / std, "
-        f"from {black:.3g} to {white:.3g}; for pixels give uint8: model.preprocessing.pixels(images)",
-        stacklevel=3,
-    )
+    warnings.warn(f"{model.name}: {message}; for pixels give uint8: model.preprocessing.pixels(images)", stacklevel=3)

@@ -16,7 +16,8 @@ from typing import Any
 
 import onnx
 
-from byhand.data.class_name_files import MAX_BYTES, NAME_KEYS, names_from_json, names_from_text
+from byhand.data.label_map import MAX_BYTES, NAME_KEYS, names_from_json, names_from_text
+from byhand.data.text_files import read_text
 from byhand.errors import FileError
 from byhand.nn.task import TASKS
 
@@ -105,10 +106,8 @@ def _numbers(text: str) -> list[float]:
 def _read_config(path: Path) -> dict[str, Any]:
     """Return the object in a config.json, {} where there is none that can be read."""
     try:
-        if not path.is_file() or path.stat().st_size > MAX_BYTES:
-            return {}
-        config = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError):
+        config = json.loads(read_text(path, "the Hub's configuration", MAX_BYTES)[0])
+    except (FileError, ValueError, RecursionError):
         return {}
     return config if isinstance(config, dict) else {}
 

@@ -117,7 +117,6 @@ def document(look: Look) -> bytes:
         "classes": _class_names(model),
         "normalization": {"mean": model.mean, "std": model.std},
         "crop": model.crop_pct,
-        "pixelRange": model.preprocessing.pixel_range,
         "inverted": model.preprocessing.reader == "digit",
         "samples": samples,
         "camLayer": cam,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from byhand.ops.op import Array
-from byhand.text import class_labels, first_synonyms
+from byhand.text import class_labels
 
 MAX_LABEL_CELLS = 60  # of a name in a table
 
@@ -42,16 +42,12 @@ def csv_row(names: Sequence[str], values: Array, count: int) -> list[Any]:
 
 def table_row(names: Sequence[str], values: Array, count: int) -> tuple[str, str, str]:
     """Return the most probable class, its probability, and the next ones."""
-    shown, (first, *others) = short_names(tuple(names)), order(values)[:count]
+    shown, (first, *others) = table_labels(tuple(names)), order(values)[:count]
     rest = ", ".join(f"{shown[k]} {values[k]:.1%}" for k in others)
     return shown[first], f"{values[first]:.1%}", rest
 
 
 @lru_cache(maxsize=4)
-def short_names(names: tuple[str, ...]) -> list[str]:
-    """Return the first of each class's comma-separated names, whole or with the index where two would be the same.
-
-    >>> short_names(("tench, Tinca tinca", "crane, bird", "crane, machine", "ox", "ox"))
-    ['tench', 'crane, bird', 'crane, machine', '3: ox', '4: ox']
-    """
-    return class_labels(first_synonyms(names), MAX_LABEL_CELLS)
+def table_labels(names: tuple[str, ...]) -> list[str]:
+    """Return the labels of classes in a table."""
+    return class_labels(names, MAX_LABEL_CELLS)

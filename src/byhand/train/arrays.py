@@ -106,5 +106,7 @@ def _labels(model: Model, labels: Array, find_classes: bool) -> Array:
 
 
 def _by_name(classes: Sequence[str], names: Sequence[str]) -> Array:
-    """Return the index of each name."""
+    """Return the index of each name; raises ArgumentError where several classes have it."""
+    if repeated := next((name for name in names if classes.count(name) > 1), None):
+        raise ArgumentError(f"labels hold {repeated!r}, the name of several classes; give class numbers")
     return np.array([classes.index(name) for name in names], np.int64)

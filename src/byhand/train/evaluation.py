@@ -75,8 +75,11 @@ def score(logits: Array, labels: npt.ArrayLike) -> dict[str, float]:
     }
 
 
-def check_data(model: Model, data: Dataset, hand: str, loss: Loss) -> None:
-    """Raise ArgumentError where something is no data set, or its images or labels do not fit the model."""
+def check_data(model: Model, data: Dataset, hand: str, loss: Loss, *, is_training: bool = False) -> None:
+    """Raise ArgumentError where something is no data set, or its images or labels do not fit the model.
+
+    is_training: floating point images are what the model is to learn.
+    """
     if not isinstance(data, Dataset):
         raise ArgumentError(
             f"Trainer: got a {type(data).__name__}; expected a bh.data.Dataset(images, labels, classes), "
@@ -84,5 +87,5 @@ def check_data(model: Model, data: Dataset, hand: str, loss: Loss) -> None:
         )
     model.prepare(data.images[:1], hand=hand)
     if data.images.dtype != np.uint8:
-        warn_of_pixels(model, data.images)
+        warn_of_pixels(model, data.images, is_training=is_training)
     loss.fitted_to(data.labels)

@@ -221,6 +221,10 @@ def class_weights(given: Any, classes: Sequence[str], integer_names: bool = Fals
         weights = [1.0] * len(classes)
         for key, weight in given.items():
             name = str(key) if integer_names and hasattr(key, "__index__") else key
+            if classes.count(name) > 1:
+                raise ArgumentError(
+                    f"Trainer: class_weight: several classes are called {name!r}; give a list, one a class"
+                )
             index: Any = classes.index(name) if name in classes else name
             if not hasattr(index, "__index__") or not 0 <= index < len(classes):
                 raise UnknownNameError("class", str(key), classes)

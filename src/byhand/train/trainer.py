@@ -213,7 +213,7 @@ class Trainer:
         for name, data in (("training", train), ("validation", validation), ("test", test)):
             if data is not None:  # all is checked before the first step
                 check_pixels(name, data)
-                check_data(self.model, data, self.hand, self.loss)
+                check_data(self.model, data, self.hand, self.loss, is_training=True)
         self.model.preprocessing = self.model.preprocessing.trained_on(train.images.dtype, train.preprocessing)
         stopping = Stopping.of(early_stopping, validation, stop_when_learned, max_seconds)
         stopping.smallest_loss = smallest_loss(self.label_smoothing, len(self.model.classes))

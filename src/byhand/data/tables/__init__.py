@@ -50,16 +50,22 @@ def discover_table(path: Path, options: TableOptions) -> DiscoveredFiles:
             f"{path}: line {number:,} has {cells} cells, others have {len(sheet.rows[0])}; expected as many in each"
         )
     columns = _columns(sheet, finder, path)
-    images = path_column(columns, finder, options.path_column, table)
+    images, path_note = path_column(columns, finder, options.path_column, table)
     files = finder.find(images.cells, sheet.rows[-len(images.cells) :], table)
     if not any(files):
         raise FileError(_missing_message(images, finder, table))
-    splits = split_columns([column for column in columns if column is not images], options, table)
-    used = [images, *splits.columns]
-    rest = [column for column in columns if column not in used and not (column.name and is_split_like(column))]
+    splits = split_columns([column for column in columns if column.place != images.place], options, table)
+    used = {images.place, *(column.place for column in splits.columns)}
+    rest = [column for column in columns if column.place not in used and not (column.name and is_split_like(column))]
     labels = label_columns(rest, options.label_column, columns, table, _folders_hint(files))
     found = DiscoveredFiles(printable(path.stem), root)
-    found.notes += [_about(table, columns, images, labels, splits), *sheet.notes, *labels.notes, *splits.notes]
+    found.notes += [
+        _about(table, columns, images, labels, splits),
+        *path_note,
+        *sheet.notes,
+        *labels.notes,
+        *splits.notes,
+    ]
     found.bad += [
         (f"{table}, line {number:,}", f"has {cells} cells; expected {len(columns)}, as in the others")
         for number, cells in sheet.broken
@@ -75,7 +81,10 @@ def _columns(sheet: Rows, finder: ImageFinder, path: Path) -> list[Column]:
     has_header = _has_header(sheet.rows, finder) if sheet.has_header is None else sheet.has_header
     names = [name.lstrip("# ") if has_header else "" for name in sheet.rows[0]]
     rows = sheet.rows[has_header:]
-    columns = [Column(place, name, [row[place] for row in rows]) for place, name in enumerate(names)]
+    columns = [
+        Column(place, name, [row[place] for row in rows], is_twin=names.count(name) > 1)
+        for place, name in enumerate(names)
+    ]
     if not rows:
         raise FileError(f"{path} has a header and no rows: {header_text(columns)}; expected rows of a path and a label")
     if len(columns) == 1:

@@ -19,7 +19,7 @@ WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+|[^\W\d_a-zA-Z]+")
 
 @dataclass
 class Column:
-    """A column of a table: its place, the name above it ("" where there is none), its cells.
+    """A column of a table: its place, the name above it ("" where there is none), its cells; is_twin: others have its name.
 
     >>> Column(0, "ImageID", ["3", "4", ""]).words, Column(0, "is_valid", []).words
     (['image', 'id'], ['is', 'valid'])
@@ -28,10 +28,13 @@ class Column:
     place: int
     name: str
     cells: Sequence[str]
+    is_twin: bool = False
 
     @property
     def shown(self) -> str:
-        """The column's name in messages: a name, or a number from 1."""
+        """The column's name in messages: a name, a number from 1, or both where others have its name."""
+        if self.name and self.is_twin:
+            return f"{self.place + 1} ('{_shown(self.name)}')"
         return f"'{_shown(self.name)}'" if self.name else str(self.place + 1)
 
     @cached_property
@@ -76,7 +79,7 @@ class Column:
     def summary(self) -> str:
         """Return the column's values in a few words."""
         values = sorted(self.values, key=_numbers_first)
-        if all(map(str.isdecimal, values)) and len(values) > 2:
+        if self.is_whole and len(values) > 2:
             return f"{values[0]} to {values[-1]}"
         return abbreviate([_shown(value) for value in values])
 
@@ -90,9 +93,12 @@ def given_column(option: str, columns: Sequence[Column], name: str | None, table
     if name is None or name == NO_COLUMN:
         return None
     for form in (str, str.casefold):
-        for column in columns:
-            if column.name and form(column.name) == form(name.strip()):
-                return column
+        named = [column for column in columns if column.name and form(column.name) == form(name.strip())]
+        if len(named) > 1:
+            numbers = " or ".join(str(column.place + 1) for column in named)
+            raise FileError(f"{table} has {len(named)} columns {_shown(name)!r}; give {option} a number: {numbers}")
+        if named:
+            return named[0]
     for column in columns:
         if name.strip().isdecimal() and column.place == int(name) - 1:
             return column
@@ -118,8 +124,9 @@ def is_number(text: str) -> bool:
     return True
 
 
-def _numbers_first(value: str) -> tuple[bool, str]:
-    return not value.isdecimal(), value.zfill(12)
+def _numbers_first(value: str) -> tuple[bool, float, str]:
+    is_whole = WHOLE_NUMBER.fullmatch(value) is not None
+    return not is_whole, float(value) if is_whole else 0.0, value
 
 
 def _shown(text: str) -> str:

@@ -3,10 +3,11 @@
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from pathlib import Path
+from pathlib import Path, PurePath
+from urllib.parse import unquote
 
 from byhand.data.folder_tree import is_image_name, read_folder_tree
 from byhand.data.split_names import split_of
@@ -92,6 +93,22 @@ class ImageFinder:
         counts = Counter(_key(name) for name in names)
         return {key: name for name in names if counts[key := _key(name)] == 1} | {name: name for name in names}
 
+    def spellings(self) -> list[Callable[[str], str]]:
+        """Return the ways in which other programs write a file's name, each a function that undoes it.
+
+        An address escapes letters and ends in a query, a table of numbers loses zeros and adds a fraction, and a file may
+        have been saved in another format.
+        """
+        stems = [path.stem for path in read_folder_tree(self.root).root.images_below()]
+        widths = Counter(len(stem) for stem in stems if stem.isdecimal())
+        width = widths.most_common(1)[0][0] if widths else 0
+        return [
+            lambda cell: unquote(re.split(r"[?#]", cell, maxsplit=1)[0]),
+            lambda cell: re.sub(r"^(\d+)\.0*$", r"\1", cell),
+            lambda cell: number[1].zfill(width) if (number := re.fullmatch(r"(\d+)(?:\.0*)?", cell)) else cell,
+            lambda cell: cell[: -len(PurePath(cell).suffix)] if is_image_name(cell) else cell,
+        ]
+
     # search -----------------------------------------------------------------------------------------------------------
 
     @cached_property
@@ -101,7 +118,11 @@ class ImageFinder:
         for path in read_folder_tree(self.root).root.images_below():
             parts = path.relative_to(self.root).parts
             index[_key(parts[-1])].append(parts)
-            index[_key(path.stem)].append(parts)
+            stem = path.stem
+            index[_key(stem)].append(parts)
+            while is_image_name(stem):  # 1.jpg.png
+                stem = Path(stem).stem
+                index[_key(stem)].append(parts)
         return index
 
     def _candidates(self, cell: str) -> list[tuple[int, Parts, str]]:
@@ -112,7 +133,7 @@ class ImageFinder:
         whole = is_image_name(parts[-1])
         scored = []
         for path in self._index.get(_key(parts[-1]), ()):
-            ending = "" if whole else Path(path[-1]).suffix
+            ending = "" if whole else _key(path[-1])[len(_key(parts[-1])) :]
             if whole and _key(path[-1]) != _key(parts[-1]):  # the name of another file without its ending
                 continue
             agree = 1
@@ -128,7 +149,7 @@ class ImageFinder:
         for cell in cells:
             parts = path_parts(cell)
             for agree, path, ending in self._candidates(cell):
-                counts[Place(parts[: len(parts) - agree], path[: len(path) - agree], ending.lower())] += 1
+                counts[Place(parts[: len(parts) - agree], path[: len(path) - agree], ending)] += 1
         places: dict[Parts, list[Place]] = {}
         for place, _ in counts.most_common():
             if not any(place.dropped[: len(known)] == known and place.dropped != known for known in places):

@@ -1,6 +1,7 @@
 """The columns of a table that tell a row's class: one of labels, or one a class, with a 1 in the row's class."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -22,7 +23,7 @@ LABEL_WORDS = {
     "classid",
     "labelid",
 }
-MISSING = {"", "nan"}  # as pandas writes it
+MISSING = {"", "nan", "<na>", "#n/a"}  # as pandas and Excel write it
 MAX_FRACTION_OF_CLASSES = 0.5  # of the rows, in a column that is not called label
 MIN_ROWS_TO_DOUBT = 12  # with fewer, every row may well be a class of its own
 
@@ -116,6 +117,9 @@ def _checked(column: Column, table: str, *, is_named: bool) -> Column:
 
 
 def _one_hot(columns: Sequence[Column], table: str) -> LabelColumns:
+    if any(column.is_twin for column in columns):
+        shown = abbreviate([column.shown for column in columns if column.is_twin])
+        raise FileError(f"{table}: the columns {shown} would be classes of one name; expected a name for each")
     for number, row in enumerate(zip(*(column.cells for column in columns)), 1):
         ones = sum(cell.lower() in TRUE for cell in row)
         if ones != 1:
@@ -135,6 +139,12 @@ def joined_labels_note(labels: set[str]) -> str | None:
         if joined:
             told = abbreviate([f"'{label}'" for label in sorted(joined)], 2)
             return f"labels such as {told} join others: each of them is taken for a class of its own"
+    for sign in "|;":
+        joined = [label for label in labels if sign in label]
+        parts = Counter(part.strip() for label in joined for part in set(label.split(sign)))
+        if parts and max(parts.values()) > 1:
+            told = abbreviate([f"'{label}'" for label in sorted(joined)], 2)
+            return f"labels such as {told} may each be several: each of them is taken for a class of its own"
     return None
 
 

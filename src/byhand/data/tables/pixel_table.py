@@ -15,10 +15,11 @@ import numpy as np
 from byhand.data.class_names import class_name, natural_key
 from byhand.data.dataset import Dataset
 from byhand.data.folder_tree import is_image_name
+from byhand.data.image_source import ProgressCallback
 from byhand.data.pixel_range import PixelExtent, PixelRange, arrays_to_bytes, describe
-from byhand.data.tables.column import Column, given_column, header_text, is_number
+from byhand.data.tables.column import WHOLE_NUMBER, Column, given_column, header_text, is_number
 from byhand.data.tables.label_column import LABEL_WORDS, MISSING
-from byhand.data.tables.rows import JSON_LINES, Row, row_reader
+from byhand.data.tables.rows import JSON_LINES, Row, row_reader, sampled_rows
 from byhand.data.tables.split_column import is_split_like, split_columns
 from byhand.data.tables.table_options import TableOptions
 from byhand.errors import ArgumentError, FileError
@@ -27,11 +28,14 @@ from byhand.text import abbreviate, printable
 
 MIN_PIXELS = 16  # of an image, 4 x 4
 SAMPLE_ROWS = 400
+PROGRESS_ROWS = 256  # between two reports
 SHOWN_WORDS = 3  # in notes on rows that are left out
 BRIGHT_PIXEL = 128  # of 255: with a brighter one, whole numbers are pixels of 8 bits
 MAX_COMMON_FRACTION = 0.6  # of the rows, with the most frequent label; a pixel at the border is nearly always 0
-PIXEL_NAME = re.compile(r"(?:pixels?|px|pix|p|x|v|f|c|col|column|feature|attr|input|var)?[-_ .]?\d+", re.IGNORECASE)
-PIXEL_PLACE = re.compile(r"(\d+)\s*x\s*(\d+)")  # row and column from 1, as a name: 28x28
+PIXEL_NAME = re.compile(
+    r"(?:pixels?|px|pix|p|x|v|f|c|col|column|feature|attr|input|var)?[-_ .]?\d+(?:[-_ .x,]\d+)?", re.IGNORECASE
+)
+PIXEL_PLACE = re.compile(r"\D*(\d+)\s*[x_,-]\s*(\d+)")  # row and column, as a name: 28x28 from 1, pixel_27_27 from 0
 LABEL_NAMES = {*LABEL_WORDS, "y", "emotion", "digit", "letter"}
 
 
@@ -39,7 +43,7 @@ LABEL_NAMES = {*LABEL_WORDS, "y", "emotion", "digit", "letter"}
 class PixelLayout:
     """Where the pixels and the labels are in a table's rows."""
 
-    rows: Sequence[Row]  # the first ones
+    rows: Sequence[Row]  # the first ones, and some from all over the table
     has_header: bool
     pixels: Sequence[int]  # the columns of pixels; one, where a cell holds them all
 
@@ -56,15 +60,17 @@ def layout_of(path: Path) -> PixelLayout | None:
         return None
     with closing(row_reader(path)) as reader:
         rows = list(islice(reader, SAMPLE_ROWS))
+    if sampled := sampled_rows(path, SAMPLE_ROWS):
+        rows = [*rows[:3], *sampled]
     width = Counter(map(len, rows)).most_common(1)[0][0] if rows else 0
     rows = [row for row in rows if len(row) == width]
     if len(rows) < 2 or any(is_image_name(cell) for row in rows[:3] for cell in row):
         return None
     header = rows[0]
-    counted = header == [str(k) for k in range(width)]  # pandas names columns by number
-    if all(map(is_number, header)) and not counted:
-        whole = width > MIN_PIXELS and all(map(is_number, rows[1]))
-        return PixelLayout(rows, has_header=False, pixels=range(width)) if whole else None
+    if not _names_columns(header, rows[1]):
+        numbers = [k for k in range(width) if is_number(header[k]) and is_number(rows[1][k])]
+        whole = width > MIN_PIXELS and {*range(1, width - 1)} <= {*numbers}
+        return PixelLayout(rows, has_header=False, pixels=numbers) if whole else None
     named = [k for k in range(width) if PIXEL_NAME.fullmatch(header[k]) or PIXEL_PLACE.fullmatch(header[k])]
     if len(named) >= MIN_PIXELS and all(is_number(row[k]) for row in rows[1:3] for k in named):
         return PixelLayout(rows, has_header=True, pixels=named)
@@ -75,13 +81,31 @@ def layout_of(path: Path) -> PixelLayout | None:
     return None
 
 
+def _names_columns(first: Row, second: Row) -> bool:
+    """Return whether the first row names columns: by words, or by numbers that are all different.
+
+    pandas numbers columns, or takes a first row of pixels for names: 0, 0.1, 0.2 where 0 stands three times.
+    """
+    numbers = [k for k, cell in enumerate(first) if is_number(cell) and is_number(second[k])]
+    if len(numbers) < max(MIN_PIXELS, len(first) - 2):
+        return True
+    cells = [first[k] for k in numbers]
+    is_counted = cells == [str(k) for k in range(int(float(cells[0])), len(cells) + int(float(cells[0])))]
+    is_mangled = not all(map(WHOLE_NUMBER.fullmatch, cells)) and all(WHOLE_NUMBER.fullmatch(second[k]) for k in numbers)
+    return len(set(cells)) == len(cells) and (is_counted or is_mangled)
+
+
 def read_pixel_table(
-    path: Path, layout: PixelLayout, options: TableOptions, pixel_range: PixelRange | None = None
+    path: Path,
+    layout: PixelLayout,
+    options: TableOptions,
+    pixel_range: PixelRange | None = None,
+    progress: ProgressCallback | None = None,
 ) -> tuple[dict[str, Dataset], PixelRange | None, tuple[str, ...]]:
     """Return the splits of a table of pixels, their pixel range (None for bytes), and notes.
 
-    The images are square, or of the size that the columns' names tell. Raises FileError where the column of labels or the
-    size can't be told, and for rows of another width; ArgumentError for options of tables of paths.
+    The images are square, or of the size that the columns' names tell. progress: as in `data.find`. Raises FileError where the
+    column of labels or the size can't be told, and for rows of another width; ArgumentError for options of tables of paths.
     """
     table, columns = printable(path.name), layout.columns
     if options.path_column is not None or options.image_folder is not None:
@@ -92,7 +116,7 @@ def read_pixel_table(
     if not pixels:
         raise FileError(f"{table}: column {label.shown} holds the pixels, not the labels: {header_text(columns)}")
     rest = [column for column in columns if column.place not in (*pixels, label.place)]
-    numbers, labels, rest, missing = _read(path, layout, pixels, label, rest)
+    numbers, labels, rest, missing = _read(path, layout, pixels, label, rest, progress)
     split = split_columns(rest, options, table)
     words, unknown = split.of_rows(len(labels))
     splits = np.array(["train" if word == "all" else word or "" for word in words])
@@ -141,7 +165,7 @@ def _as_bytes(
 def _label_column(layout: PixelLayout, columns: Sequence[Column], options: TableOptions, table: str) -> Column:
     if given := given_column("--label-column", columns, options.label_column, table):
         return given
-    if layout.has_header:
+    if layout.has_header and not all(is_number(name) for name in layout.rows[0]):
         rest = [column for column in columns if column.place not in layout.pixels and not column.is_index]
         named = [column for column in rest if LABEL_NAMES & {*column.words, column.key}]
         rest = named or [column for column in rest if column.values and not is_split_like(column)]
@@ -150,6 +174,7 @@ def _label_column(layout: PixelLayout, columns: Sequence[Column], options: Table
         why = "several columns may hold the labels" if rest else "no column of labels is beside the pixels"
     else:
         rest = [column for column in (columns[0], columns[-1]) if _may_be_labels(column)]
+        rest = [column for column in rest if _counts_classes(column)] or rest
         if len(rest) == 1:
             return rest[0]
         why = (
@@ -163,13 +188,22 @@ def _label_column(layout: PixelLayout, columns: Sequence[Column], options: Table
 def _may_be_labels(column: Column) -> bool:
     """Return whether the numbers are labels rather than the pixels of an image's corner: none is far more frequent."""
     common = Counter(column.cells).most_common(1)[0][1]
-    return column.is_whole and len(column.values) > 1 and common <= MAX_COMMON_FRACTION * len(column.cells)
+    varied = len(column.values) > 1 and common <= MAX_COMMON_FRACTION * len(column.cells)
+    return varied and (column.is_whole or not column.is_number)
+
+
+def _counts_classes(column: Column) -> bool:
+    """Return whether the values are names, or the numbers from 0 or 1 to the last, each of them there."""
+    numbers = {int(float(value)) for value in column.values} if column.is_whole else set()
+    return not column.is_number or numbers in ({*range(len(numbers))}, {*range(1, len(numbers) + 1)})
 
 
 def _size(count: int, names: Sequence[str], table: str) -> tuple[int, int]:
-    place = PIXEL_PLACE.fullmatch(names[-1])
-    if place and int(place[1]) * int(place[2]) == count:
-        return int(place[1]), int(place[2])
+    if place := PIXEL_PLACE.fullmatch(names[-1]):
+        for first in (0, 1):
+            height, width = int(place[1]) + 1 - first, int(place[2]) + 1 - first
+            if height * width == count and min(height, width) > 1:
+                return height, width
     side = math.isqrt(count)
     if side * side != count:
         raise FileError(
@@ -180,7 +214,12 @@ def _size(count: int, names: Sequence[str], table: str) -> tuple[int, int]:
 
 
 def _read(
-    path: Path, layout: PixelLayout, pixels: Sequence[int], label: Column, rest: Sequence[Column]
+    path: Path,
+    layout: PixelLayout,
+    pixels: Sequence[int],
+    label: Column,
+    rest: Sequence[Column],
+    progress: ProgressCallback | None,
 ) -> tuple[Array, list[str], list[Column], int]:
     """Return the pixels (N, count) and the label of each row, other columns whole, and how many rows have no label.
 
@@ -188,13 +227,16 @@ def _read(
     """
     width, numbers, labels, missing = len(layout.columns), list[Array](), list[str](), 0
     others: list[list[str]] = [[] for _ in rest]
-    chosen = itemgetter(*pixels)
+    chosen, letters, size = itemgetter(*pixels), 0, path.stat().st_size
     with closing(row_reader(path)) as reader:
         for number, row in enumerate(islice(reader, int(layout.has_header), None), 1 + layout.has_header):
             if len(row) != width:
                 raise FileError(
                     f"{path}: row {number:,} has {len(row):,} cells; expected {width:,}, as the first rows have"
                 )
+            if progress and (len(labels) + missing) % PROGRESS_ROWS == 0:
+                progress(min(letters, size), size, "reading the table")
+                letters += PROGRESS_ROWS * len(",".join(row))  # an estimate, as if all rows were like this one
             if row[label.place].lower() in MISSING:
                 missing += 1
                 continue
@@ -210,6 +252,8 @@ def _read(
             labels.append(class_name(_label(row[label.place])))
             for cells_of_column, column in zip(others, rest):
                 cells_of_column.append(row[column.place])
+    if progress:
+        progress(size, size, "reading the table")
     if not labels:
         raise FileError(
             f"{path}: no row has a label in column {label.shown}; give the column of the classes: --label-column"

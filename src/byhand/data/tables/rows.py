@@ -1,6 +1,5 @@
 """The rows of a text table (CSV, TSV, list, JSON lines), by its encoding, its delimiter and its quotes."""
 
-import codecs
 import csv
 import json
 import re
@@ -13,25 +12,17 @@ from pathlib import Path
 from typing import Literal, TextIO
 
 from byhand.data.folder_tree import is_image_name
-from byhand.data.open_file import open_regular_file
+from byhand.data.text_files import text_encoding
 from byhand.errors import FileError
 from byhand.text import printable
 
+TABLE = "a table, as CSV"  # in messages
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 JSON_LINES = (".jsonl", ".ndjson")
+MAX_JSON_DEPTH = 3  # of objects within an object; deeper ones stay one cell
+MIN_SAMPLED_BYTES = 1 << 16  # of a table that is sampled; the first rows of a smaller one are enough
 SAMPLE_ROWS = 200  # by which the delimiter is chosen
 FILE_ROWS = 20  # in which files are looked for, where spaces separate cells
-CHUNK_BYTES = 1 << 20
-MARKS = (  # a byte order mark, and the encoding that it announces; UTF-32's begins as UTF-16's does
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-# GB 2312's characters, all in pairs of bytes, and somewhere two together: accented letters seldom stand in such a row
-CHINESE = re.compile(rb"(?:[\x00-\x7f]|[\xb0-\xf7][\xa1-\xfe])*")
-CHINESE_WORD = re.compile(rb"(?:[\xb0-\xf7][\xa1-\xfe]){2}")
 Row = list[str]
 Splitter = Callable[[Iterable[str]], Iterator[Row]]
 
@@ -56,14 +47,14 @@ def read_rows(path: Path, count_files: Callable[[Sequence[str]], int]) -> Rows:
     count_files: returns how many of some cells name a file, by which spaces in names are told from those between cells.
     Raises FileError for a file that is no text, or has no rows.
     """
-    encoding, note = text_encoding(path)
+    encoding, note = text_encoding(path, TABLE)
     with closing(path.open(encoding=encoding, newline="")) as file:
         return _json_lines(file, path) if path.suffix.lower() in JSON_LINES else _rows(file, path, note, count_files)
 
 
 def row_reader(path: Path) -> Generator[Row]:
     """Yield the rows of a table one by one, blank ones left out; the table may be larger than memory."""
-    encoding, _ = text_encoding(path)
+    encoding, _ = text_encoding(path, TABLE)
     with closing(path.open(encoding=encoding, newline="")) as file:
         _, splitter = _best_splitter(_sample(file), path, len)
         file.seek(0)
@@ -71,49 +62,24 @@ def row_reader(path: Path) -> Generator[Row]:
             yield row
 
 
-def text_encoding(path: Path) -> tuple[str, str]:
-    """Return a text file's encoding, and a note where it had to be assumed.
+def sampled_rows(path: Path, count: int) -> list[Row]:
+    """Return up to `count` rows from all over a table; none of a table that is read in one piece anyway, or in UTF-16.
 
-    UTF-8, or what a byte order mark says; else UTF-16 where every other byte is zero, GB 18030 where all other letters are
-    Chinese, and Windows-1252. Raises FileError for what is no text.
+    A table may be sorted by class: its first rows do not show how the others look.
     """
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    with open_regular_file(path, "a table, as text") as file:
-        head = file.read(CHUNK_BYTES)
-        for mark, encoding in MARKS:
-            if head.startswith(mark):
-                return _checked(path, encoding), ""
-        if b"\0" in head:
-            zeros = [head[start:4096:2].count(0) for start in (0, 1)]
-            if max(zeros) > len(head[:4096]) // 4 and min(zeros) == 0:
-                return _checked(path, "utf-16-be" if zeros[0] else "utf-16-le"), ""
-            raise FileError(f"can't read {path}: it is no text (it holds null bytes); expected CSV, UTF-8")
-        chunk, chinese, words = head, True, False
-        try:
-            while chunk:
-                decoder.decode(chunk)
-                chunk = file.read(CHUNK_BYTES)
-            decoder.decode(b"", final=True)
-            return "utf-8", ""
-        except UnicodeDecodeError:
-            file.seek(0)
-            for line in file:
-                chinese = chinese and CHINESE.fullmatch(line) is not None
-                words = words or CHINESE_WORD.search(line) is not None
-            chinese = chinese and words
-    encoding = _checked(path, "gb18030" if chinese else "cp1252")
-    name = "GB 18030 (Chinese)" if chinese else "Windows-1252"
-    return encoding, f"{path.name} is no UTF-8: read as {name}; where letters look wrong, save it as UTF-8"
-
-
-def _checked(path: Path, encoding: str) -> str:
-    try:
-        with closing(path.open(encoding=encoding)) as file:
-            while file.read(CHUNK_BYTES):
-                pass
-    except (UnicodeError, OSError):
-        raise FileError(f"can't read {path}: it is no text in UTF-8 or {encoding}; save it as UTF-8") from None
-    return encoding
+    encoding, _ = text_encoding(path, TABLE)
+    size = path.stat().st_size
+    if size < MIN_SAMPLED_BYTES or encoding.startswith("utf-16"):
+        return []
+    with closing(path.open(encoding=encoding, newline="")) as text:
+        _, splitter = _best_splitter(_sample(text), path, len)
+    lines = []
+    with path.open("rb") as file:
+        for place in range(count):
+            file.seek(size * place // count)
+            file.readline()
+            lines.append(file.readline().decode(encoding, "replace"))
+    return [row for row in _parsed(splitter, lines) or [] if any(row)]
 
 
 # delimiters -----------------------------------------------------------------------------------------------------------
@@ -126,7 +92,10 @@ def _rows(file: TextIO, path: Path, note: str, count_files: Callable[[Sequence[s
     comments = _skip_comments(file)
     cells = list(_numbered(splitter, file, comments, path))
     width = Counter(len(row) for _, row in cells).most_common(1)[0][0] if cells else 0
-    if len(cells) > 1 and len(cells[0][1]) == width - 1:  # R writes no name above the names of rows
+    lacking = width - len(cells[0][1]) if len(cells) > 1 else 0
+    if lacking > 0 and not any(any(row[-lacking:]) for _, row in cells[1:] if len(row) == width):
+        cells[0][1].extend([""] * lacking)  # a delimiter at the end of all other rows
+    elif lacking == 1:  # R writes no name above the names of rows
         cells[0][1].insert(0, "")
         found.has_header = True
     for number, row in cells:
@@ -275,7 +244,7 @@ def _json_lines(file: TextIO, path: Path) -> Rows:
             raise FileError(
                 f"can't read {path}: line {number} is no JSON object; expected one a line, with a path and a label"
             )
-        objects.append((number, {printable(str(key)): _cell(cell) for key, cell in value.items()}))
+        objects.append((number, dict(_flat(value))))
     names = list(dict.fromkeys(name for _, row in objects for name in row))
     if not names:
         raise FileError(f"{path} is empty; expected an object a line, with a path and a label")
@@ -284,7 +253,19 @@ def _json_lines(file: TextIO, path: Path) -> Rows:
     return found
 
 
+def _flat(value: dict[str, object], above: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
+    """Yield the names and cells of an object; those of an object inside carry its name, as image.path."""
+    for key, cell in value.items():
+        name = printable(f"{above}{key}")
+        if isinstance(cell, dict) and depth < MAX_JSON_DEPTH:
+            yield from _flat(cell, f"{name}.", depth + 1)
+        else:
+            yield name, _cell(cell)
+
+
 def _cell(value: object) -> str:
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return ";".join(map(str.strip, value))
     if value is None:
         return ""
     return value.strip() if isinstance(value, str) else json.dumps(value)

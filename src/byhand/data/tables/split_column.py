@@ -14,8 +14,9 @@ from byhand.errors import FileError
 from byhand.text import printable
 
 SPLIT_NAMES = {"split", "splits", "subset", "set", "part", "partition", "phase", "usage", "dataset", "traintestsplit"}
+SURE_SPLIT_NAMES = {"split", "splits", "partition", "traintestsplit"}  # of columns that hold nothing but splits
 FOLD_WORDS = {"fold", "folds", "kfold", "cv", "cvfold"}
-FOLD = re.compile(r"(?:fold[-_ ]?)?(\d+)(?:\.0*)?", re.IGNORECASE)
+FOLD = re.compile(r"(?:fold[-_ ]?)?(-?\d+)(?:\.0*)?", re.IGNORECASE)  # -1: rows of no fold
 FLAG_NOUNS = {"image", "img", "sample", "row", "set", "split", "data"}  # after is_train, and without a meaning
 UNASSIGNED = {"", "unassigned"}  # cells of a row that no split was given to
 
@@ -75,6 +76,8 @@ def split_columns(columns: Sequence[Column], options: TableOptions, table: str) 
         shown = " and ".join(column.shown for column in words[:3])
         raise FileError(f"{table}: the columns {shown} hold splits, and not the same; give one: --split-column")
     flags = [(split, column) for column in columns if _is_flag(column) and (split := _flag_of(column))]
+    if not words and not flags:
+        flags = _bare_flags(columns)
     found = SplitColumns(words[0] if words else None, () if words else flags)
     if not found.columns:
         found.words = _called_split([column for column in columns if column not in folds], table)
@@ -134,7 +137,8 @@ def _called_split(columns: Sequence[Column], table: str) -> Column | None:
     for column in columns:
         if column.key in SPLIT_NAMES and any(map(split_of, column.values)):
             return column
-        if column.key in SPLIT_NAMES and column.is_whole and 1 < len(column.values) < len(column.cells):
+        is_group = 1 < len(column.values) < len(column.cells) and (column.is_whole or column.key in SURE_SPLIT_NAMES)
+        if column.key in SPLIT_NAMES and is_group:
             raise FileError(
                 f"{table}: the column {column.shown} holds {column.summary()}: which is which? Write train, val and test, or "
                 f"leave it out: --split-column {NO_COLUMN}; or validate on one: --split-column {quote(printable(column.name))} "
@@ -152,6 +156,16 @@ def _is_flag(column: Column) -> bool:
     """Return whether a column is called is_train, is_training_image or the like; is_test_positive may be a class."""
     verb, word, *nouns = (*column.words, "", "")[: max(2, len(column.words))]
     return verb == "is" and split_of(word) is not None and set(nouns) <= FLAG_NOUNS and column.is_bool
+
+
+def _bare_flags(columns: Sequence[Column]) -> list[tuple[str, Column]]:
+    """Return the columns of true and false that are called train, val or test; none where others may be classes beside them.
+
+    A column that is called valid may tell whether an image is.
+    """
+    flags = [column for column in columns if column.is_bool and column.name and column.key not in LABEL_NAMES]
+    named = [(split, column) for column in flags if column.key != "valid" and (split := split_of(column.name))]
+    return named if len(named) == len(flags) else []
 
 
 def _flagged(flags: dict[str, str]) -> str:

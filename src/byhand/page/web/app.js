@@ -176,7 +176,7 @@ class Page {
       await new Promise(done => {
         setTimeout(done, 20);
       });
-      if (data.pixelRange && (await isDeepPng(file))) throw new Error(this.words.deepPixels(file.name));
+      if (await isDeepPng(file)) throw new Error(this.words.deepPixels(file.name));
       const pixels = await (this.inverted
         ? loadDigit(file, data.samples.shape)
         : loadPhoto(file, data.samples.shape, data.crop));

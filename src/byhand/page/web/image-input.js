@@ -49,7 +49,7 @@ function resize(pixels, rows, columns, newRows, newColumns) {
 
 // The pixels of a file on a white background, no side longer than maxSide.
 async function decodeFile(file, maxSide = Infinity) {
-  const image = await createImageBitmap(file),
+  const image = await createImageBitmap(file, { colorSpaceConversion: 'none' }), // as `byhand predict`: no profile
     ratio = Math.min(1, maxSide / Math.max(image.width, image.height));
   const columns = Math.max(1, Math.round(image.width * ratio)),
     rows = Math.max(1, Math.round(image.height * ratio));

@@ -16,7 +16,6 @@ from byhand.report.drawing import fonts, style
 from byhand.report.drawing.fonts import DOTS_PER_INCH
 from byhand.report.drawing.style import PIXELATED_MIN_SCALE, format_shape, rgb
 from byhand.shapes import integer
-from byhand.text import first_synonyms
 
 DEFAULT_MAX_MAPS = 64
 MAX_MAPS = 4096
@@ -186,8 +185,8 @@ def _draw_color_bar(figure: Figure, axes: Axes, low: float, high: float, label: 
 
 def _draw_bars(values: Array, names: Sequence[str]) -> Figure:
     """Return a bar chart of a vector; unnamed elements are not labeled, the largest are listed beside the chart."""
-    labels = fonts.class_labels(first_synonyms(names), 22)
-    named = fonts.class_labels(first_synonyms(names), 16) if len(names) <= NAMED_MAX_BARS else []
+    labels = fonts.class_labels(names, 22)
+    named = fonts.class_labels(names, 16) if len(names) <= NAMED_MAX_BARS else []
     beside = 0 if named else LIST_WIDTH
     widest = max((fonts.text_width(name, LABEL_POINTS) for name in named), default=0)
     vertical = widest > MAPS_WIDTH / len(values) - GAP

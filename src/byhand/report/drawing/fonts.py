@@ -60,7 +60,7 @@ def class_labels(names: Sequence[str], max_letters: int = 32) -> list[str]:
     >>> class_labels(["cat", "cat", "\\U0001d800"])  # SignWriting, which few fonts have
     ['0: cat', '1: cat', '2: \\\\U0001d800']
     """
-    names = [plain_text.printable(name, " ") for name in names]
+    names = [plain_text.printable(name, " ") for name in plain_text.first_synonyms(names)]
     missing = _cover("".join(names))[1]
     if not missing:
         return plain_text.class_labels(names, max_letters)

@@ -3,7 +3,7 @@
 import json
 
 import byhand as bh
-from byhand.cli.table_options import table_options
+from byhand.cli.column_options import table_options
 from byhand.cli.training_setup import find_as_trained
 from tests.cli.run_cli import byhand, refuses
 from tests.data.image_folders import COLORS, write_image_folder

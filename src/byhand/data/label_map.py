@@ -10,7 +10,7 @@
     {0: 'cat', 1: 'dog'}                    the same as a Python literal (ultralytics)
     names: and a list or 0: cat below       the block of a YAML file (ultralytics' data.yaml)
 
-Text is UTF-8 or UTF-16, with or without a byte-order mark, with any line ends. Nothing in it is executed.
+text_files.py reads the text. Nothing in it is executed.
 """
 
 import ast
@@ -21,10 +21,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from byhand.data.text_files import read_text
 from byhand.errors import FileError
 
 MAX_BYTES = 2**24  # of a file of names, or of a metadata entry
-BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 NUMBERED = re.compile(r"(\d{1,7})(?:\s*[:,;\t]\s*|\s+)(\S.*)", re.ASCII)
 NAME_NUMBER = re.compile(r"(\S.*?)\s*[,;\t]\s*(\d{1,7})", re.ASCII)
 MARKED = re.compile(r"\d{1,7}\s*[:,;\t]", re.ASCII)
@@ -52,40 +52,17 @@ YAML_ITEM = re.compile(r"\s*(?:-|(\d{1,7}):)\s+(\S.*)", re.ASCII)
 LITERAL_ITEM = re.compile(rf"\s*(?:({STRING}|\d{{1,7}})\s*:\s*)?({STRING}|\d{{1,7}})\s*(?:,|$)")
 
 
-def read_class_names(path: Path) -> tuple[str, ...]:
-    """Return the class names in a file.
+def read_class_names(path: Path, notes: list[str]) -> tuple[str, ...]:
+    """Return the class names in a file; what had to be assumed is added to the notes.
 
     Raises FileError where it can't be read, is no text, or leaves out a number.
     """
+    text, note = read_text(path, "class names", MAX_BYTES)
+    notes += [note] if note else []
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise FileError(f"{path} has {path.stat().st_size:,} bytes; expected class names, at most {MAX_BYTES:,}")
-        data = path.read_bytes()
-        names = names_from_text(decode(data), is_csv=path.suffix.lower() in (".csv", ".tsv"))
-    except OSError as error:
-        raise FileError(f"can't read the class names in {path}: {error.strerror}") from None
-    except UnicodeError:
-        raise FileError(
-            f"can't read the class names in {path}: it is not text in UTF-8 or UTF-16; save it as UTF-8"
-        ) from None
+        return names_from_text(text, is_csv=path.suffix.lower() in (".csv", ".tsv"))
     except ValueError as error:
         raise FileError(f"can't read the class names in {path}: {error}") from None
-    return names
-
-
-def decode(data: bytes) -> str:
-    """Return text in UTF-8 or UTF-16; raises UnicodeError for another encoding.
-
-    >>> decode(b"\\xff\\xfec\\x00a\\x00t\\x00"), decode(b"\\xef\\xbb\\xbfcat")
-    ('cat', 'cat')
-    """
-    encoding = next((name for mark, name in BOMS if data.startswith(mark)), None)
-    if encoding is None and len(data) > 2 and 0 in data[:2]:  # UTF-16 without a mark: one of two letters' bytes is 0
-        encoding = "utf-16-le" if data[1] == 0 else "utf-16-be"
-    text = data.decode(encoding or "utf-8")
-    if "\0" in text:
-        raise UnicodeError("it holds zero bytes")
-    return text
 
 
 def names_from_text(text: str, *, is_csv: bool = False) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from byhand.data.class_name_files import read_class_names
+from byhand.data.label_map import read_class_names
 from byhand.errors import FileError
 
 NAMES = ("cat", "dog, hound", "猫")
@@ -15,6 +15,8 @@ NAMES = ("cat", "dog, hound", "猫")
         b"\xef\xbb\xbf" + "cat\r\ndog, hound\r\n猫\r\n\r\n\r\n".encode(),
         "cat\r\ndog, hound\r\n猫\r\n".encode("utf-16"),
         "cat\r\ndog, hound\r\n猫".encode("utf-16-le"),
+        "cat\rdog, hound\r猫\r".encode(),
+        "cat\ndog, hound\n猫\n".encode("utf-16-be"),
         "1 dog, hound\n0 cat\n2 猫".encode(),
         "0: cat\n1: dog, hound\n2: 猫\n".encode(),
         '0,cat\n1,"dog, hound"\n2,猫\n'.encode(),
@@ -36,15 +38,15 @@ NAMES = ("cat", "dog, hound", "猫")
 def test_every_form_gives_the_same_names(data, tmp_path):
     path = tmp_path / "names.txt"
     path.write_bytes(data)
-    assert read_class_names(path) == NAMES
+    assert read_class_names(path, notes := []) == NAMES and all("read as GB 18030" in note for note in notes)
 
 
 def test_numbers_in_names_stay(tmp_path):
     path = tmp_path / "names.txt"
     path.write_text("7 up\n101 dalmatians\n")
-    assert read_class_names(path) == ("7 up", "101 dalmatians")
+    assert read_class_names(path, []) == ("7 up", "101 dalmatians")
     path.write_text("0\n1\n2\n")
-    assert read_class_names(path) == ("0", "1", "2")
+    assert read_class_names(path, []) == ("0", "1", "2")
 
 
 @pytest.mark.parametrize(
@@ -52,7 +54,8 @@ def test_numbers_in_names_stay(tmp_path):
     [
         (b"", "it is empty"),
         (b"cat\n\ndog", "line 2 is empty"),
-        (b"\xe9t\xe9", "it is not text in UTF-8 or UTF-16"),
+        (b"cat\0dog", "it holds null bytes"),
+        (b"\x81\x8d", "it is neither UTF-8 nor Windows-1252"),
         (b"{'a': os}", "it is no list and no dict of names"),
         (b'{"0": "a", "5": "b"}', "its numbers are not 0, 1, 2"),
         (b'[{"id": 1, "name": "a"}, {"id": 3, "name": "b"}]', "its numbers are not 0, 1, 2"),
@@ -68,4 +71,4 @@ def test_what_is_no_list_of_names_is_refused(data, complaint, tmp_path):
     path = tmp_path / "names.txt"
     path.write_bytes(data)
     with pytest.raises(FileError, match=complaint):
-        read_class_names(path)
+        read_class_names(path, [])
