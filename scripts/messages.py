@@ -10,10 +10,17 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from byhand.translation import PREFIX, catalogue
+from byhand.translation import PREFIX, SLOT, catalogue
 
 SOURCE = Path(__file__).parent.parent / "src" / "byhand"
 PROSE = re.compile(r"[A-Za-z]{2,}[^A-Za-z\n]{0,3} [^ ]*[A-Za-z]{2,}|[A-Za-z]{3,} \{|\} [a-z]{3,}")
+# Text of another language: C, JavaScript and Python that byhand writes, regular expressions. A line of it ends as a
+# statement or a block does, or begins with one of its words.
+CODE = re.compile(
+    r"[;{}\\(]$|^(?:#|//|/\*|(?:const|def|export|extern|return|static|typedef) |for \(|from \S+ import |import \S+$)"
+    r"|printf\(|\.\*",
+    re.M,
+)
 PLURAL_MAX_LETTERS = 5
 
 
@@ -113,6 +120,11 @@ def source_files(*folders: str) -> list[Path]:
     return sorted(file for path in paths for file in ([path] if path.is_file() else path.rglob("*.py")))
 
 
+def is_code(text: str) -> bool:
+    """Tell whether a text is source code that byhand writes: nothing to translate."""
+    return CODE.search(SLOT.sub("_", text)) is not None
+
+
 def missing(*folders: str) -> list[tuple[Path, int, str]]:
     """Return the messages below folders that the catalogue lacks."""
     known = catalogue()
@@ -120,6 +132,7 @@ def missing(*folders: str) -> list[tuple[Path, int, str]]:
         (file, line, line_text)
         for file in source_files(*folders)
         for line, text in templates(file)
+        if not is_code(text)
         for line_text in lines_of(text)
         if PROSE.search(line_text) and line_text not in known
     ]

@@ -18,7 +18,7 @@ from rich.table import Table
 
 import byhand as bh
 from byhand.cli.app import main
-from byhand.console import SafeConsole, clean, pad, safe_streams, table_lines
+from byhand.console import SafeConsole, clean, fit_line, pad, safe_streams, table_lines
 from byhand.text import class_labels, command_line, csv_cell, first_synonyms
 
 HOSTILE = (
@@ -148,6 +148,18 @@ def test_help_fits_sixty_columns(name, folder, monkeypatch):
     lines = text[: text.index("Example")].splitlines()
     assert max(map(len, lines)) <= 60 and "…" not in text
     assert "--mean" in text or "--validation-fraction" in text or "--history-file" in text
+
+
+@given(st.lists(st.text("ab 猫，-", min_size=1, max_size=9), min_size=1).map(" ".join), st.integers(20, 100))
+def test_a_line_fits_the_terminal_and_keeps_its_words(line, columns):
+    fit = fit_line(f"  {line}", columns)
+    assert all(cell_len(part) <= columns for part in fit.split("\n"))
+    assert "".join(fit.split()) == "".join(line.split())
+
+
+def test_a_command_is_not_cut():
+    line = "next:  byhand predict 'runs/a long name of a folder' IMAGE"
+    assert fit_line(line, 30) == line
 
 
 @settings(max_examples=30)

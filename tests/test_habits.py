@@ -1,4 +1,4 @@
-"""Habits of PyTorch, Keras and scikit-learn users: each works, or meets one line that says what to write."""
+"""Habits of PyTorch, Keras and scikit-learn users that work; `test_hints.py` has those that are told what to write."""
 
 import copy
 import pickle
@@ -12,93 +12,41 @@ import numpy as np
 import pytest
 
 import byhand as bh
-from byhand import hints, nn
+from byhand import nn
+from byhand.train.optim import OPTIMIZERS
 from tests.test_docs import ROOT
 from tests.train.small_training import network, stripes
 
 DATA = stripes()
-IMAGE = np.zeros((1, 8, 8, 1))
-WEIGHT = np.zeros((3, 3, 1, 2))
 PAGES = ["docs/from-other-frameworks.md", "docs/zh/from-other-frameworks.md"]
 
-TOLD = [
-    (lambda: nn.Conv2d(1, 8, 3), r"Conv2d: got 3 values by position; .*nn.Conv2d\(filters, kernel"),
-    (lambda: nn.Conv2d(8, kernel_size=3), "no argument 'kernel_size'; write kernel="),
-    (lambda: nn.Conv2d(8, 3, strid=2), "no argument 'strid'; did you mean 'stride'"),
-    (lambda: nn.Conv2d(in_channels=1, filters=8), "no argument 'in_channels'; leave it out"),
-    (lambda: nn.Conv2d(8, 3, activation="relu"), "an activation is a layer of its own"),
-    (nn.Conv2d, "missing a required argument: 'filters'"),
-    (lambda: nn.Linear(400, 10), r"Linear: got 2 values by position; .*nn.Linear\(units\)"),
-    (lambda: nn.MaxPool2d(2, 2), "give others by name: stride="),
-    (lambda: nn.ReLU(inplace=True), "no argument 'inplace'; leave it out"),
-    (lambda: nn.Softmax(dim=1), "no argument 'dim'; expected name"),
-    (lambda: nn.Flatten(1), "got 1 values by position; expected none"),
-    (lambda: nn.Dropout(p=0.5), "write rate="),
-    (lambda: nn.Dense(10), r"byhand.nn has no attribute 'Dense'; write nn.Linear\(units\)"),
-    (lambda: nn.BatchNorm2d(8), r"write nn.BatchNorm\(\)"),
-    (lambda: nn.BatchNorm(8), r"the number of channels is read from the input: nn.BatchNorm\(\)$"),
-    (lambda: nn.CrossEntropyLoss, "loss='cross_entropy'"),
-    (lambda: nn.Sequential([nn.ReLU()]), r"nn.Sequential\(\*layers\)"),
-    (lambda: nn.Sequential(nn.ReLU()).fit, "make a network of the layers"),
-    (lambda: nn.Conv2d(8).weight, "model.p.conv1_weight"),
-    (lambda: nn.relu, "did you mean 'ReLU'"),
-    (lambda: nn.Module, "nn.Model"),
-    (lambda: bh.convd2d, "did you mean 'conv2d'"),
-    (lambda: bh.optim.RMSProp, "did you mean 'RMSprop'"),
-    (lambda: bh.data.DataLoader, "Trainer makes the batches"),
-    (lambda: bh.train.lr_scheduler, "schedule="),
-    (lambda: bh.models.resnet18, r"bh.models.create\('resnet18'\)"),
-    (lambda: bh.models.create("resnet18", pretrained=True), r"bh.models.pretrained\("),
-    (lambda: bh.SGD(learning_rate=0.1), r"bh.SGD\(lr=0.1\)"),
-    (lambda: bh.SGD([], lr=0.1), "the Trainer gives the optimizer its parameters"),
-    (lambda: bh.conv2d(IMAGE, WEIGHT, strid=2), "did you mean 'stride'"),
-    (lambda: bh.conv2d(IMAGE, WEIGHT, strides=2), "write stride="),
-    (lambda: network().to("cuda"), "computes on the CPU"),
-    (lambda: network().cuda(), "computes on the CPU"),
-    (lambda: network().train(), "no mode to switch"),
-    (lambda: network().compile(), r"model.fit\("),
-    (lambda: network().predict_proba, "model.predict"),
-    (lambda: network().prediict, "did you mean 'predict'"),
-    (lambda: network().freeze("conv1"), "with_frozen"),
-    (lambda: network().with_frozen("conv9"), "no layer with parameters 'conv9'; did you mean 'conv1'"),
-    (lambda: network().fit(DATA, validation_data=1), "write validation="),
-    (lambda: network().predict(np.zeros((2, 1, 6, 6))), r"transpose\(0, 2, 3, 1\)"),
-    (lambda: bh.Trainer(network(), bh.SGD(), criterion="mse"), "write loss="),
-    (lambda: bh.Trainer(network(), bh.SGD(), loss="mes"), "did you mean 'mse'"),
-    (lambda: bh.Trainer(network(), bh.SGD(), loss="binary_crossentropy"), "write loss='bce'"),
-    (lambda: network().fit(x=DATA.images, y=DATA.labels), "missing a required argument: 'images'"),
-    (lambda: bh.Trainer(network(), bh.SGD(), schedule=lambda t: 1), "name its argument epoch or step"),
-    (lambda: bh.Trainer(network(), bh.SGD(), metrics=["f1"]), "expected a function"),
-    (lambda: bh.Trainer(network(), bh.SGD(), class_weight="balanced"), "numpy.bincount"),
-    (lambda: bh.Trainer(network(), bh.SGD()).fit(DATA, callbacks=[1]), "expected functions of an epoch's row"),
-    (lambda: bh.Trainer(network(), bh.SGD()).fit(DATA, on_epoch=print), "write callbacks="),
-    (lambda: bh.Trainer(network(), bh.SGD()).fit(DATA.images), "without labels"),
-]
+
+def test_images_are_taken_from_a_data_set_and_a_tensor():
+    model, expected = network(), network().predict(DATA.images)
+    np.testing.assert_array_equal(model.predict(DATA), expected)
+    np.testing.assert_array_equal(model.predict(list(DATA.images)), expected)
+    torch = pytest.importorskip("torch")
+    np.testing.assert_array_equal(model.predict(torch.from_numpy(DATA.images.copy())), expected)
+    with pytest.raises(bh.ArgumentError, match=r"tensor\.detach"):
+        model.predict(torch.zeros(1, 6, 6, 1, requires_grad=True))
 
 
-@pytest.mark.parametrize(("habit", "line"), TOLD, ids=[line for _, line in TOLD])
-def test_a_habit_is_told_what_to_write_here(habit, line):
-    with pytest.raises(bh.ByhandError, match=line) as error:
-        habit()
-    assert "\n" not in str(error.value)
+def test_an_input_with_channels_first_warns():
+    with pytest.warns(UserWarning, match=r"channels come last here: for images write nn.Input\(28, 28, 1\)") as caught:
+        nn.Input(1, 28, 28)
+    assert caught[0].filename == __file__
 
 
-@pytest.mark.parametrize("name", ["Dense", "Conv2D", "relu"])
-def test_an_import_is_told_what_to_write(name):
-    with pytest.raises(ImportError, match=r"write|did you mean"):
-        exec(f"from byhand.nn import {name}")
-    assert not hasattr(nn, name)
+def test_a_sequential_is_indexed():
+    layers = nn.Sequential(nn.Flatten(), nn.Linear(3), nn.ReLU())
+    assert len(layers) == 3 and [*layers][1] is layers[1] and len(layers[:-1]) == 2
+    assert nn.Model(nn.Input(6, 6, 1), layers[:2]).predict(DATA.images).shape == (len(DATA), 3)
 
 
-@pytest.mark.parametrize("table", [hints.MODULE_NAMES, hints.MODEL_NAMES, hints.KEYWORDS])
-def test_no_hint_hides_a_name_of_byhands_own(table):
-    own = {*nn.__all__, *bh.__all__} if table is hints.MODULE_NAMES else set(dir(bh.Model))
-    assert table is hints.KEYWORDS or not (table.keys() & own) - {"Sequential"}
-    for text in table.values():
-        assert text and "\n" not in text
-        for called in re.findall(r"\b(bh|nn)\.(\w+)\(", text):
-            module, name = called
-            assert hasattr({"bh": bh, "nn": nn}[module], name), text
+def test_optimizers_are_imported_from_their_module():
+    from byhand.optim import SGD
+
+    assert SGD is bh.SGD is bh.optim.SGD and set(bh.optim.__all__) == set(OPTIMIZERS)
 
 
 def test_a_model_is_called():
@@ -190,6 +138,19 @@ def test_a_model_that_has_predicted_is_copied(copied):
     other.p.flat = np.zeros(other.p.flat.shape)
     np.testing.assert_array_equal(model.predict(DATA.images), expected)
     assert bh.Trainer(copied(model), bh.SGD()).step(DATA.images, DATA.labels) > 0
+
+
+def test_a_trainer_that_has_trained_is_copied():
+    trainer = bh.Trainer(network(norm=False, dropout=0), bh.SGD(0.1))
+    trainer.step(DATA.images, DATA.labels)
+    other = copy.deepcopy(trainer)
+    assert trainer.step(DATA.images, DATA.labels) == other.step(DATA.images, DATA.labels)
+    assert copy.copy(bh.relu) is bh.relu is pickle.loads(pickle.dumps(bh.relu))
+
+
+def test_augmentation_is_also_a_text():
+    trainer = bh.Trainer(network(), bh.SGD(), augment="flip,shift=2")
+    assert trainer.augment == bh.data.Augment(flip=True, shift=2)
 
 
 def test_an_empty_batch_gives_an_empty_answer():
@@ -304,6 +265,35 @@ def test_integers_that_named_the_classes_are_names_from_then_on(tmp_path):
         model.evaluate(DATA.images, DATA.labels)
 
 
+@pytest.mark.parametrize(
+    ("labels", "weights"),
+    [
+        (DATA.labels + 1, {1: 5}),
+        (DATA.labels + 1, {1: 5, 3: 1}),
+        (np.array(["a", "b", "c"])[DATA.labels], {"a": 5}),
+        (np.array(["a", "b", "c"])[DATA.labels], {0: 5}),
+        (np.array(["a", "b", "c"])[DATA.labels], [5, 1, 1]),
+        (DATA.labels, {0: 5}),
+    ],
+)
+def test_class_weights_are_those_of_the_classes_that_fit_finds(labels, weights):
+    found, expected = (network(classes=("0", "1", "2"), norm=False, dropout=0) for _ in range(2))
+    trainer = bh.Trainer(found, bh.SGD(lr=0.1), class_weight=weights)
+    trainer.fit(DATA.images, labels, epochs=2, quiet=True)
+    assert trainer.class_weight == (5, 1, 1)
+    bh.Trainer(expected, bh.SGD(lr=0.1), class_weight=[5, 1, 1]).fit(DATA, epochs=2, quiet=True)
+    np.testing.assert_array_equal(found.p.flat, expected.p.flat)
+
+
+@pytest.mark.parametrize("weights", [{"cat": 2}, {7: 2}])
+def test_a_weight_of_no_class_is_refused_once_the_classes_are_known(weights):
+    trainer = bh.Trainer(network(classes=("0", "1", "2")), bh.SGD(), class_weight=weights)
+    with pytest.raises(bh.ByhandError, match=r"there is no class '(cat|7)'"):
+        trainer.fit(DATA.images, DATA.labels, quiet=True)
+    with pytest.raises(bh.ByhandError, match=r"there is no class '(cat|7)'"):
+        bh.Trainer(network(classes=("a", "b", "c")), bh.SGD(), class_weight=weights)
+
+
 def test_fit_refuses_labels_that_are_no_classes():
     with pytest.raises(bh.ArgumentError, match="labels hold 'cat'"):
         network().fit(DATA.images, ["cat"] * len(DATA))
@@ -338,6 +328,11 @@ TYPED = {
     "its type": "import byhand as bh\nbh.conv2d([0.0], [0.0], groups='two')\n",
     "the result": "import byhand as bh\na, b = bh.conv2d.backward([0.0], [0.0], [0.0])\n",
     "a name": "import byhand as bh\nbh.conv3d([0.0])\n",
+    "an argument of a layer": "from byhand import nn\nnn.Conv2d(8, 3, strid=2)\n",
+    "an argument of a trainer": "import byhand as bh\nbh.Trainer(bh.models.create('tiny'), bh.SGD(), batchsize=8)\n",
+    "an attribute of a model": "import byhand as bh\nbh.models.create('tiny').prediict([0.0])\n",
+    "an attribute of a data set": "import byhand as bh\nbh.data.load('mnist')[0].targets\n",
+    "an attribute of an optimizer": "import byhand as bh\nbh.SGD(0.1).step()\n",
 }
 
 

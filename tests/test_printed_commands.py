@@ -10,6 +10,7 @@ from PIL import Image
 from typer.main import get_command
 
 import byhand as bh
+from byhand.cli import option_hints
 from byhand.cli.app import app
 from byhand.data.augment import Augment
 from byhand.train.optim import OPTIMIZERS
@@ -142,3 +143,25 @@ def test_an_errors_command_can_be_pasted(folder):
 def test_an_unknown_value_is_told_as_that(words, complaint, folder):
     done = byhand(*words, folder=folder)
     assert done.code == 2 and complaint in done.complaint and not done.out
+
+
+@pytest.mark.parametrize(
+    ("option", "complaint"),
+    [
+        ("--minuts", "there is no option --minuts; did you mean --minutes? (see byhand train --help)"),
+        ("--batch", "there is no option --batch; write --batch-size"),
+        ("--imgsz", "there is no option --imgsz; write --image-size"),
+        ("--device", "there is no option --device; byhand computes on the CPU: leave it out"),
+        ("--frobnicate", "there is no option --frobnicate (see"),
+    ],
+)
+def test_an_unknown_option_is_told_what_to_write(option, complaint, folder):
+    done = byhand("train", "mnist", option, "3", folder=folder)
+    assert done.code == 2 and complaint in done.complaint
+
+
+def test_the_options_that_are_suggested_exist():
+    known = {name for command in COMMAND_LINE.commands.values() for option in command.params for name in option.opts}
+    for here in option_hints.RENAMED.values():
+        assert f"--{here}" in known
+    assert not {f"--{there}" for there in option_hints.NEEDLESS} & known

@@ -6,14 +6,14 @@ compiled. (Fused ops and reductions derive theirs from their parts.) An op is a 
 one generated Python file: `print(model.program(train=True))`. `bh.Trainer` trains a model, `bh.load` opens a saved one, a
 pretrained one or an ONNX file.
 
-The packages by floor; each imports only from lower floors: cli; bench, sklearn, loading; train, models, onnx, report, export,
-page, tutorial; nn; program; graph; ops; kernels; data; hints; files, shapes; errors, interrupt; text.
+The packages by floor; each imports only from lower floors: cli; bench, sklearn, loading, optim; train, models, onnx, report,
+export, page, tutorial; nn; program; graph; ops; kernels; data; hints; files, shapes; errors, interrupt; text.
 """
 
 import byhand.interrupt  # noqa: F401  isort: skip  (first: the rest of the imports takes its time)
 import typing as _typing
 
-from byhand import data, models, nn
+from byhand import data, models, nn, optim
 from byhand.errors import (
     ArgumentError,
     ByhandError,
@@ -28,11 +28,12 @@ from byhand.errors import (
     UnsupportedError,
 )
 from byhand.hints import unknown_attribute as _unknown_attribute
+from byhand.hints.attributes import MODULE_NAMES as _MODULE_NAMES
 from byhand.loading import load
 from byhand.nn import Model
 from byhand.ops.catalog import *  # noqa: F403
 from byhand.ops.op import REGISTRY as _REGISTRY
-from byhand.train import Constant, Cosine, OneCycle, Run, StepDecay, Trainer, Warmup, optim
+from byhand.train import Constant, Cosine, OneCycle, Run, StepDecay, Trainer, Warmup
 from byhand.train.optim import OPTIMIZERS as _OPTIMIZERS
 from byhand.train.optim.catalog import *  # noqa: F403
 
@@ -67,8 +68,12 @@ __all__ = [
 __all__ += list(_OPTIMIZERS)  # every optimizer
 __all__ += list(_REGISTRY)  # every op
 
+_ROOMS = ("bench", "export", "onnx", "page", "report", "sklearn")  # packages that are not imported with byhand
+
 if not _typing.TYPE_CHECKING:  # else type checkers would take any name for one that is there
 
     def __getattr__(name):
         """Raise the error for a name that there is not: it says what to write."""
-        raise _unknown_attribute("byhand", name, __all__)
+        layers = {layer: f"write nn.{layer}, after from byhand import nn" for layer in nn.__all__}
+        rooms = {room: f"import it first: import byhand.{room}" for room in _ROOMS}
+        raise _unknown_attribute("byhand", name, __all__, {**layers, **_MODULE_NAMES, **rooms})

@@ -31,10 +31,13 @@ NO_LIMIT = 10**6  # columns
 MIN_COLUMNS = 20  # a narrower terminal is taken for this wide
 STANDARD_OUTPUT = "standard output"
 STANDARD_ERROR = "standard error"
-# Where a line may end: after a space, and between Chinese letters, with the punctuation that follows.
+# Where a line may end: after a space, and beside a Chinese letter, with the punctuation that belongs to it.
 BREAKABLE = re.compile(
-    r"\s*(?:[（《“]*[\u4e00-\u9fff][，。；：、）》”]*|[^\s\u4e00-\u9fff，。；：、）（]+[，。；：、）》”]*|\S)\s*"
+    r"\s*(?:[（《“‘(\[]*(?:[\u3040-\u30ff\u3400-\u9fff]|[^\s\u3000-\u30ff\u3400-\u9fff\uff00-\uffef“”‘’…]+)"
+    r"[，。；：、！？）》”’…)\]]*|\S)\s*"
 )
+COMMAND = re.compile(r"(?:^|  |`)(?:byhand|mpiexec|pip|cc) +\S")  # a command line, which a line end would cut
+SECOND_COLUMN = re.compile(r" *\S+(?:,? \S+)*? {2,}(?=\S)")  # what stands before it
 INDENT = "  "  # of the second line of a row that is too wide for the terminal
 
 
@@ -161,8 +164,39 @@ class SafeConsole(Console):
 
 
 def say(text: str, *, error: bool = False) -> None:
-    """Print text for a person, in their language; error: on standard error."""
-    print(translate(text), file=sys.stderr if error else sys.stdout, flush=error)
+    """Print text for a person, in their language; error: on standard error, a line a message."""
+    if error:
+        print(translate(text), file=sys.stderr, flush=True)
+    else:
+        print(fitted(translate(text)))
+
+
+def fitted(text: str) -> str:
+    """Return lines as they fit the terminal: a long one goes on below its second column, or indented.
+
+    A file or a pipe gets lines as they are, and so do lines with a command, which can be pasted.
+    """
+    columns = terminal_columns() if sys.stdout.isatty() else None
+    return text if columns is None else "\n".join(fit_line(line, columns) for line in text.split("\n"))
+
+
+def fit_line(line: str, columns: int) -> str:
+    """Return a line as lines of at most so many columns.
+
+    >>> print(fit_line("  log.csv     the lines of log.jsonl as a table", 34))
+      log.csv     the lines of
+                  log.jsonl as a
+                  table
+    >>> print(fit_line("  41 of 205 were set aside to validate on", 24))
+      41 of 205 were set
+        aside to validate on
+    """
+    if cell_len(line) <= columns or COMMAND.search(line):
+        return line
+    spaces = len(line) - len(line.lstrip())
+    column = SECOND_COLUMN.match(line)
+    indent = cell_len(column[0]) if column and 2 * cell_len(column[0]) <= columns else spaces + len(INDENT)
+    return fill(line, columns, " " * indent)
 
 
 # Tables ---------------------------------------------------------------------------------------------------------------

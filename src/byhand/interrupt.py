@@ -4,16 +4,14 @@ The imports take some tenths of a second. In them, and when the process shuts do
 it raises KeyboardInterrupt, as in any Python program. A program that imports byhand keeps its own handlers.
 """
 
+import _signal as signal  # type: ignore[import-not-found]  # without `enum` and `threading`, in whose imports Ctrl-C would raise
 import os
-import signal
 import sys
-import threading
-from types import FrameType
 
 EXIT_CODE = 130  # of a process that SIGINT ended
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
+def _stop(number: int, frame: object) -> None:
     os.write(2, b"byhand: stopped\n")
     os._exit(EXIT_CODE)
 
@@ -32,9 +30,11 @@ IS_COMMAND = _is_command()  # when byhand is imported: tests call the command li
 
 def exit_at_once() -> None:
     """Let SIGINT end the process at once where it would raise KeyboardInterrupt, if this is the command line."""
-    main = threading.current_thread() is threading.main_thread()
-    if IS_COMMAND and main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _stop)
+    if IS_COMMAND and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        try:
+            signal.signal(signal.SIGINT, _stop)
+        except ValueError:  # in another thread than the main one
+            return
 
 
 def raise_again() -> None:

@@ -15,6 +15,7 @@ from byhand.data import Augment, Dataset, Preprocessing
 from byhand.data.stratified_split import stratified_split
 from byhand.errors import ArgumentError, ShapeError, UnknownNameError
 from byhand.graph import Tensor
+from byhand.hints import hinted
 from byhand.models import ARCHITECTURES
 from byhand.nn import Conv2d, Flatten, Input, Linear, MaxPool2d, Model, ReLU, load
 from byhand.nn.init import constant
@@ -120,6 +121,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     <model shallow: (8, 8, 1) -> 10 classes, 29,066 parameters>
     """
 
+    @hinted
     def __init__(
         self,
         model: str | Callable[[Tensor, int], Tensor] = "auto",
@@ -168,7 +170,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                     f"validation_fraction {fraction:g} of {len(labels)} images is none; give more of them"
                 )
             train, validation = train.rows(kept), train.rows(held_out)
-        augment = Augment.parse(self.augment) if isinstance(self.augment, str) else self.augment
+        augment = Augment.of(self.augment)
         if augment != Augment() and not self._pixels:
             raise ArgumentError(
                 f"augment is {augment}, which is for uint8; X holds {X.dtype} (for pixels 0 to 255, X.astype('uint8'))"

@@ -12,7 +12,8 @@ import ast
 import os
 import re
 import sys
-from functools import cache, lru_cache
+from collections.abc import Iterable
+from functools import cache, lru_cache, reduce
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,26 +27,29 @@ MIN_LETTERS = 5  # of a template that is looked for in whole lines, if it has a 
 PLURAL = r"(\w{0,5}?)"  # the end of an English plural, is or are
 START = "((?:(?!: ).)*?)"  # of a line, before a colon: a message may follow the name of a file
 PREFIX = "byhand: "  # of an error line
+WIDE = re.compile("[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]")  # Chinese letters and punctuation
 FULL_WIDTH = ("（", "，", "；", "：", "。")  # punctuation that no space goes beside
 SLOT = re.compile(r"\{(\w+)(:[^{}]*)?\}")
 USE = re.compile(r"\{(\w+)(!t)?\}")  # of a slot, in a translation; !t: a single word is translated too
-LIST = re.compile(r"[^\s,]+(?:, [^\s,]+)* (?:or|and) (?!more\b|less\b)[^\s,]+")  # a, b or c
+WORD = re.compile("[A-Za-z]{2}")
 ENGLISH = re.compile(r"[a-z]{2,} [a-z]{2,}")  # words that no entry translates
-SPACE_BEFORE = re.compile(r"(?<=[\u4e00-\u9fff]) \Z")  # none stands between Chinese and Chinese
-SPACE_AFTER = re.compile(r"\A (?=[\u4e00-\u9fff])")
-CHINESE = re.compile(r"[\u4e00-\u9fff（）]")
+SHAPE = re.compile(r"\d+(?: [x×] \d+)*")
+LIST = re.compile(r"[^\s,]+(?:, [^\s,]+)* (?:or|and) (?!more\b|less\b)[^\s,]+")  # a, b or c
 ABBREVIATED = re.compile(r"(.+) and ([\d,]+) more")
 NUMBER = r"(?:[-+−]? *\d(?:[\d.,]*\d)?(?:e[-+]?\d+)?|nan|[-+]?inf)"
 
 
 class Template(NamedTuple):
-    """A message with slots. literal: its text between them, in order; is_vague: few letters, and a slot of any text."""
+    """A message with slots. literal: its text between them, in order; is_vague: few letters, and a slot of any text;
+    has_number: a slot takes a number only.
+    """
 
     pattern: re.Pattern[str]
     literal: tuple[str, ...]
     slots: tuple[str, ...]
     translation: str
     is_vague: bool
+    has_number: bool
 
 
 def language() -> str:
@@ -95,6 +99,21 @@ def _is_hostile(line: str) -> bool:
     return any(words.count(word) > MAX_REPEATS for word in ("of", "and", "is", "in", "the"))
 
 
+def sentence_space() -> str:
+    """Return what stands between two sentences: nothing in Chinese."""
+    return " " if language() == "en" else ""
+
+
+def list_of(names: Iterable[str]) -> str:
+    """Return finished names as a list in a sentence."""
+    return (", " if language() == "en" else "、").join(names)
+
+
+def in_brackets(text: str) -> str:
+    """Return a finished text as a remark in brackets after another."""
+    return f" ({text})" if language() == "en" else f"（{text}）"
+
+
 @lru_cache(maxsize=4096)
 def _line(text: str, *, part: bool = False) -> str:
     """Return a line in Chinese: by its own entry, else by the most specific template, else part by part.
@@ -142,7 +161,9 @@ def _parts(text: str, separator: str, joined: str) -> str | None:
         told = _line(item, part=True)
         clause = _entry(f"{separator}{item}", part=True) if told == item else None
         translated.append(told if clause is None else clause.removeprefix(joined))
-    return joined.join(translated) if all(a != b or a in catalogue() for a, b in zip(parts, translated)) else None
+    if any(a == b and a not in catalogue() and WORD.search(a) for a, b in zip(parts, translated)):
+        return None
+    return reduce(lambda left, right: _join(_join(left, joined), right), translated)
 
 
 def _entry(text: str, *, part: bool, clauses: bool = False) -> str | None:
@@ -156,30 +177,42 @@ def _entry(text: str, *, part: bool, clauses: bool = False) -> str | None:
             clauses and any(s in text and s not in literal for s in ("; ", ", ", ": "))
         ):
             continue
-        if (
-            _may_match(template.literal, text)
-            and (match := template.pattern.fullmatch(text))
-            and (filled := _filled(template, match.groups())) is not None
-        ):
+        if not _may_match(template.literal, text) or not (match := template.pattern.fullmatch(text)):
+            continue
+        if template.is_vague and not template.has_number and any(map(_is_sentence, match.groups())):
+            continue
+        if (filled := _filled(template, match.groups())) is not None:
             return filled
     return None
 
 
+def _is_sentence(value: str) -> bool:
+    """Tell whether a slot's text has several words that have no entry: a vague template matches them by chance."""
+    return " " in value.strip() and not SHAPE.fullmatch(value) and _slot(value, words=True) == value
+
+
 def _filled(template: Template, values: tuple[str, ...]) -> str | None:
-    """Return a template's translation with its slots filled; None where it would mix Chinese with English words."""
+    """Return a translation with its slots filled; no space stands beside a translated one within Chinese text.
+
+    None where words of a slot that is to be translated have no entry.
+    """
     found = dict(zip(template.slots, values))
-    text, *uses = USE.split(template.translation)
-    for name, words, literal in zip(uses[::3], uses[1::3], uses[2::3]):
-        value = found[name]
-        told = _slot(value, words=words is not None)
-        if told == value:
-            if (words or template.is_vague) and ENGLISH.search(value):
-                return None
-            text += told + literal
-            continue
-        text = SPACE_BEFORE.sub("", text) if CHINESE.match(told) else text
-        text += told + (SPACE_AFTER.sub("", literal) if CHINESE.match(told[-1:]) else literal)
+    parts = USE.split(template.translation)  # literal, name, !t or None, literal, ...
+    text = parts[0]
+    for name, words, literal in zip(parts[1::3], parts[2::3], parts[3::3]):
+        value = _slot(found[name], words=words is not None)
+        if words and value == found[name] and ENGLISH.search(value):
+            return None
+        text = text + value + literal if value == found[name] else _join(_join(text, value), literal)
     return text
+
+
+def _join(left: str, right: str) -> str:
+    if right.startswith(" ") and WIDE.fullmatch(left[-1:]) and WIDE.fullmatch(right[1:2]):
+        return left + right[1:]
+    if left.endswith(" ") and WIDE.fullmatch(left[-2:-1]) and WIDE.fullmatch(right[:1]):
+        return left[:-1] + right
+    return left + right
 
 
 def _slot(value: str, *, words: bool) -> str:
@@ -188,6 +221,8 @@ def _slot(value: str, *, words: bool) -> str:
         return value.replace(", ", "、").replace(" or ", " 或 ").replace(" and ", " 和 ")
     if listed := ABBREVIATED.fullmatch(value):
         return f"{listed[1]} 等，另有 {listed[2]} 个"
+    if (own := catalogue().get(value.strip())) is not None and (words or " " in value.strip()):
+        return own
     if value.startswith(("; ", ", ")) and (rest := _line(value[2:], part=True)) != value[2:]:
         return ("；" if value[0] == ";" else "，") + rest
     return _line(value, part=True) if words or " " in value.strip() else value
@@ -244,7 +279,8 @@ def template(text: str, translation: str) -> Template:
     is_vague = ("(.*?)" in pattern or START in pattern) and sum(
         not letter.isspace() for letter in "".join(literal)
     ) < MIN_LETTERS
-    return Template(re.compile(pattern, re.DOTALL), tuple(literal), tuple(names), translation, is_vague)
+    has_number = NUMBER in pattern
+    return Template(re.compile(pattern, re.DOTALL), tuple(literal), tuple(names), translation, is_vague, has_number)
 
 
 def parse_po(text: str) -> dict[str, str]:

@@ -262,7 +262,7 @@ def test_predict_points_to_trace_where_there_are_no_classes(foreign_onnx, tmp_pa
         (["--std", "1/0"], "--std is '1/0'"),
         (["--std", "nan"], "--std is 'nan'"),
         (["--std", "0"], "--std is 0; expected numbers to divide by"),
-        (["--labels", "none.txt"], "can't read the class names in none.txt: No such file"),
+        (["--labels", "none.txt"], "can't read none.txt: there is no such file; expected class names"),
         (["--labels", "photo.png"], "can't read the class names in photo.png: it is not text"),
         (["--labels", "three.txt"], "three.txt has 3 class names, but its output fc (N, 4) gives 4"),
         (["--image-size", "0x5"], "--image-size is '0x5'; expected HEIGHTxWIDTH"),

@@ -43,7 +43,7 @@ def test_a_digit_is_explained_once(folder, tmp_path):
     assert (done.code, done.err) == (0, "")
     found = explain(bh.load(folder / "digits.safetensors"), digits.from_file(folder / "one.png"))
     (row, column), lines = np.unravel_index(found.cam.argmax(), found.cam.shape), done.out.splitlines()
-    assert lines[0] == f"class      {found.index} of 10, {found.probability:.1%}"  # a digit's name is its number
+    assert lines[0] == f"class      {found.index} of 10, {found.score:.1%}"  # a digit's name is its number
     assert lines[1] == "layer      conv1, 26 x 26 x 8: the last layer with feature maps before pool1"
     assert lines[2] == f"Grad-CAM   largest at row {row}, column {column}"
     assert lines[4].startswith(
@@ -119,3 +119,25 @@ def test_bad_input_gets_one_line(folder, words, complaint):
 def test_an_answer_that_is_no_number_is_told(folder):
     done = byhand("explain", "broken.safetensors", "photo.png", folder=folder)
     assert (done.code, done.out) == (1, "") and "gives NaN for this image" in done.complaint
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_a_number_is_explained(outputs, tmp_path):
+    x = nn.Input(12, 12, 1)
+    y = nn.Linear(outputs)(nn.GlobalAvgPool2d()(nn.ReLU()(nn.Conv2d(4, 3, padding="same")(x))))
+    model = nn.Model(x, y, task="numbers", crop_pct=1.0)
+    model.save(tmp_path / "age.safetensors")
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 12), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "one.png")
+    words = ["explain", "age.safetensors", "one.png"]
+    if outputs == 3:
+        refuses(tmp_path, "gives 3 numbers; name the one to explain, from 0 to 2", *words)
+        refuses(tmp_path, "--class is '3'; expected the position of a number, from 0 to 2", *words, "--class", "3")
+        words += ["--class", "2"]
+    done = byhand(*words, "--json", folder=tmp_path)
+    told = json.loads(done.out)
+    number = float(model.predict(pixels[None, ..., None])[0, -1])
+    assert done.code == 0 and told["index"] == outputs - 1 and told["number"] == pytest.approx(number, rel=1e-4)
+    assert "probability" not in told and told["layer"]["shape"] == [12, 12, 4] and told["occlusion"]["largest_change"]
+    shown = byhand(*words, "-o", "again.png", folder=tmp_path).out
+    assert shown.startswith(f"number     {outputs - 1} of {outputs}, {number:.6g}\n") and "the number becomes" in shown

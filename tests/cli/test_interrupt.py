@@ -8,6 +8,9 @@ import time
 
 import pytest
 
+import byhand.cli.app
+from byhand.cli.command import PlainCommand, PlainGroup
+
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 
 
@@ -34,7 +37,7 @@ def test_while_it_starts(tmp_path, wait):
     time.sleep(wait)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
-    if process.returncode != -signal.SIGINT and "site.py" not in err:  # before Python itself had started
+    if process.returncode != -signal.SIGINT and ("byhand" in err or not err):  # else Python itself had not started
         assert process.returncode == 130 and "Traceback" not in err
         assert err == "byhand: stopped\n" or out.splitlines()[-1].startswith("stopped before the first step")
 
@@ -51,6 +54,27 @@ def test_while_kernels_compile(tmp_path):
         ("stopped before the first step", "stopped at once, before the first checkpoint")
     )
     assert time.monotonic() - started < 5  # of LLVM alone it can be as much on a busy machine
+
+
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [
+        (sys.modules["byhand.cli.app"], "app"),
+        (PlainCommand, "make_context"),
+        (PlainCommand, "invoke"),
+        (PlainGroup, "get_command"),
+    ],
+)
+def test_at_any_moment(monkeypatch, capsys, place, name):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(place, name, interrupted)
+    monkeypatch.setattr(sys, "argv", ["byhand", "models"])
+    with pytest.raises(SystemExit) as ended:
+        byhand.cli.main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err.strip() == "byhand: stopped"
 
 
 def test_a_program_that_imports_byhand_keeps_its_handler():

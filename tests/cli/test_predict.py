@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import byhand as bh
 from tests.cli.run_cli import byhand
@@ -90,3 +91,18 @@ def test_wrong_options_are_refused(run, tmp_path, words, complaint):
     (tmp_path / "empty").mkdir()
     done = byhand("predict", run[1], run[0] / "red" / "0.png", *words, folder=tmp_path)
     assert done.code == 2 and complaint in done.complaint and done.out == ""
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (64,)])
+def test_a_gray_network_without_a_channel_axis(shape, tmp_path):
+    x = bh.nn.Input(*shape)
+    y = x if len(shape) == 1 else bh.nn.Flatten()(x)
+    model = bh.nn.Model(x, bh.nn.Linear(3)(y), crop_pct=1.0)
+    model.save(tmp_path / "flat.safetensors")
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "gray.png")
+    done = byhand("predict", "flat.safetensors", "gray.png", "--json", folder=tmp_path)
+    (found,) = json.loads(done.out)["predictions"]
+    expected = model.predict(pixels.reshape(1, *shape))[0]
+    assert done.code == 0 and found["index"] == expected.argmax()
+    assert found["probability"] == pytest.approx(float(expected.max()), abs=1e-5)

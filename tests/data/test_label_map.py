@@ -33,6 +33,13 @@ NAMES = ("cat", "dog, hound", "猫")
         "nc: 3\nnames:\n- cat\n- dog, hound\n- 猫\n".encode(),
         "names: ['cat', 'dog, hound', '猫']\nnc: 3\n".encode(),
         "n02084071 cat\nn02084072 dog, hound\nn02084073 猫\n".encode(),
+        "n02084073 3 猫\nn02084071 1 cat\nn02084072 2 dog, hound\n".encode(),
+        "1. cat\n2. dog, hound\n3. 猫\n".encode(),
+        "0) cat\n1) dog, hound\n2) 猫\n".encode(),
+        "0 - cat\n1 - dog, hound\n2 - 猫\n".encode(),
+        "- cat\n- dog, hound\n- 猫\n".encode(),
+        "('cat', 'dog, hound', '猫')".encode(),
+        '{"id": 1, "name": "dog, hound"}\n{"id": 0, "name": "cat"}\n{"id": 2, "name": "猫"}\n'.encode(),
     ],
 )
 def test_every_form_gives_the_same_names(data, tmp_path):
@@ -41,8 +48,16 @@ def test_every_form_gives_the_same_names(data, tmp_path):
     assert read_class_names(path, notes := []) == NAMES and all("read as GB 18030" in note for note in notes)
 
 
+def test_one_line_is_a_list_between_commas(tmp_path):
+    path = tmp_path / "names.txt"
+    path.write_text("cat, dog,owl\n")
+    assert read_class_names(path) == ("cat", "dog", "owl")
+
+
 def test_numbers_in_names_stay(tmp_path):
     path = tmp_path / "names.txt"
+    path.write_text("3.5 mm jack\n2-stroke engine\n")
+    assert read_class_names(path) == ("3.5 mm jack", "2-stroke engine")
     path.write_text("7 up\n101 dalmatians\n")
     assert read_class_names(path, []) == ("7 up", "101 dalmatians")
     path.write_text("0\n1\n2\n")

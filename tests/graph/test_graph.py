@@ -122,7 +122,7 @@ def test_tensors_of_two_networks_do_not_mix():
         (lambda x: x.graph.add(bh.relu, {}, {}), "^relu1: x is missing; it takes x"),
         (lambda x: x.graph.add(bh.concat, {}, {}), "^concat1: xs is missing; it takes xs"),
         (bh.linear, "^linear: weight is missing; it takes x, weight, bias"),
-        (lambda x: bh.relu(x, slope=1), "^relu1: relu has no attribute 'slope'"),
+        (lambda x: bh.relu(x, slope=1), "^relu1: relu: there is no argument 'slope'"),
         (bh.reshape, "^reshape1: shape is missing"),
     ],
 )
@@ -199,7 +199,7 @@ def test_plan_sets_training_where_it_is_not_given():
         calls, _ = y.graph.plan(4, training)
         told = {name: call.attributes["training"] for name, call in calls.items()}
         assert told == {"dropout1": training, "norm1": training, "norm2": False}
-    with pytest.raises(ShapeError, match=r"^norm1: x .* one number a channel, whose variance is undefined"):
+    with pytest.raises(ShapeError, match=r"^norm1: x .* one number a channel, and one number has no variance"):
         nn.BatchNorm()(nn.Input(3)).graph.plan(1, training=True)
 
 

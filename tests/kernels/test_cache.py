@@ -11,6 +11,7 @@ import pytest
 from llvmlite import binding
 from rich.console import Console
 
+from byhand.cli.progress_bar import ProgressBar
 from byhand.errors import FileError
 from byhand.kernels import launch
 from byhand.kernels.runtime import build, cache, thread_pool
@@ -185,12 +186,12 @@ def test_a_folder_that_cannot_be_written_costs_time_alone(tmp_path, told, monkey
 def test_a_terminal_is_told_once_where_nobody_listens(monkeypatch, capsys, terminal):
     monkeypatch.setattr(cache, "BUILD_LISTENERS", [])
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
-    cache._tell_terminal.cache_clear()
+    cache.tell_building.cache_clear()
     try:
         for name in ("conv2d", "relu"):
             cache.notify_build(name)
     finally:
-        cache._tell_terminal.cache_clear()
+        cache.tell_building.cache_clear()
     assert capsys.readouterr().err.count(cache.COMPILING) == terminal
 
 
@@ -263,11 +264,16 @@ def test_a_kept_kernel_has_one_public_function(folder):
 # progress messages ----------------------------------------------------------------------------------------------------
 
 
-def test_training_says_what_it_waits_for(capsys):
+def test_a_process_says_once_what_it_waits_for(capsys):
+    cache.tell_building.cache_clear()
     with Display(1, 10, console=Console(force_terminal=False)):
         cache.notify_build("one")
         cache.notify_build("two")
+    bar = ProgressBar()
+    bar.spin("another task")
     cache.notify_build("three")
+    bar.close()
+    cache.notify_build("four")
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err == "compiling new kernels for this processor (once, some seconds) ...\n"

@@ -97,7 +97,7 @@ CASES = {
     ],
     "LayerNorm": [
         Case(nn.LayerNorm, bh.layer_norm, "norm1", (2, 3, 4), (2, 3, 4), parameters=_norm((4,))),
-        Case(partial(nn.LayerNorm, 3, eps=0.1), bh.layer_norm, "norm1", (2, 3, 4), (2, 3, 4), {"eps": 0.1},
+        Case(partial(nn.LayerNorm, axes=3, eps=0.1), bh.layer_norm, "norm1", (2, 3, 4), (2, 3, 4), {"eps": 0.1},
              _norm((2, 3, 4))),
     ],
     "Dropout": [

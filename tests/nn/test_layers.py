@@ -337,7 +337,7 @@ def test_a_layer_used_twice_needs_the_same_shape():
         nn.Conv2d(3, 9),
         nn.Conv2d(3, 3, groups=2),
         nn.Dropout(1.0),
-        nn.LayerNorm(4),
+        nn.LayerNorm(axes=4),
         nn.BatchNorm(eps=-1),
         nn.Linear(2, initializer="x"),
         nn.MaxPool2d(9),

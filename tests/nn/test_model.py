@@ -368,3 +368,9 @@ def test_what_is_no_probability_is_told(groups):
     model = nn.Model(x, mean if groups == 2 else p * p, classes=["a", "b", "c"])
     with pytest.raises(ArgumentError, match=r"are no probabilities that add up to 1: .*expected task='numbers'"):
         model.predict(np.ones((2, 4)))
+
+
+def test_an_output_of_more_numbers_than_there_are_classes_is_refused_at_once():
+    x = nn.Input(8)
+    with pytest.raises(ArgumentError, match="outputs are too many for classes"):
+        nn.Model(x, nn.Linear(10**14)(x))

@@ -97,3 +97,20 @@ def test_how_much_of_a_picture_it_saw_stays_with_a_network(tmp_path):
     for wrong in (0, -1, 1.5, "much", float("nan")):
         with pytest.raises(ArgumentError, match="crop_pct is"):
             bh.models.create("lenet5", crop_pct=wrong)
+
+
+def test_heads_of_several_layers():
+    rng = np.random.default_rng(0)
+    x = nn.Input(8, 8, 3)
+    features = nn.GlobalAvgPool2d()(nn.ReLU()(nn.Conv2d(6, 3)(x)))
+    first, second = nn.Linear(3)(features), nn.Linear(3)(features)
+    endings = {
+        "sum of two layers": first + second,
+        "normalized": nn.BatchNorm()(first),
+        "gated": nn.Softmax()(first * second),
+    }
+    for name, output in endings.items():
+        model = nn.Model(x, output).replace_head(["a", "b"])
+        assert model.logits.shape == (1, 2), name
+        assert model.parameter_count == 2 * 6 + 2, f"{name}: one new layer on the six features"
+        assert model.predict(rng.random((2, 8, 8, 3)).astype(np.float32)).shape == (2, 2)

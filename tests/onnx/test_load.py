@@ -252,8 +252,16 @@ def test_integer_inputs_are_pixels(tmp_path):
     [
         ([node("Einsum", ["x"], ["y"], name="e1")], r"Einsum 'e1' \(opset 18\): byhand has no operator Einsum"),
         ([node("Relu", ["x"], ["y"], domain="ai.acme", name="r")], r"Relu 'r' .*byhand has no operator Relu"),
-        ([node("ArgMax", ["x"], ["y"], axis=1)], r"ArgMax 'y' \(opset 18\): its input depends on the image"),
+        (
+            [node("ArgMax", ["x"], ["i"], axis=1), node("Mul", ["i", "i"], ["y"])],
+            r"ArgMax 'i' \(opset 18\): its input depends on",
+        ),
         ([node("Transpose", ["x"], ["y"], perm=[1, 0, 2, 3])], r"it moves the batch from the first axis"),
+        ([node("Softmax", ["x"], ["y"], axis=0)], r"it is taken over the images of a batch"),
+        (
+            [node("DynamicQuantizeLinear", ["x"], ["y", "s", "z"])],
+            r"the network is quantized: use the file from before",
+        ),
         ([node("ReduceSum", ["x"], ["y"])], r"it reduces over the images of a batch"),
         ([node("Concat", ["x", "x"], ["y"], axis=0)], r"it concatenates the images of a batch"),
     ],

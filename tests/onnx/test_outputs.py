@@ -229,6 +229,11 @@ def test_training_mode_is_refused_by_name(nodes, numbers, tmp_path):
         ("class_names", '["cat", "dog\'s", "owl, bird"]'),
         ("class_indices", '{"dog\'s": 1, "cat": 0, "owl, bird": 2}'),
         ("labels", "cat\r\ndog's\r\nowl, bird\r\n"),
+        ("Labels", "cat\ndog's\nowl, bird"),
+        ("names", "('cat', \"dog's\", 'owl, bird')"),
+        ("class_to_idx", '\ufeff{"dog\'s": 1, "cat": 0, "owl, bird": 2}'),
+        ("categories", '["cat", "dog\'s", "owl, bird"]'),
+        ("config", '{"id2label": {"0": "cat", "1": "dog\'s", "2": "owl, bird"}}'),
     ],
 )
 def test_names_of_other_exporters(key, text, tmp_path):
@@ -255,7 +260,7 @@ def test_names_that_are_none_are_left_alone(text, tmp_path):
     path = write(tmp_path, [node("Softmax", ["z"], ["y"], axis=1)], metadata={"names": text})
     notes = []
     assert load(path, notes=notes).classes == ("0", "1", "2")
-    assert len(notes) == (text == "{0: 'a'}"), "names that do not fit are told"
+    assert len(notes) == bool(text), "names that do not fit or can't be read are told"
 
 
 def test_a_config_beside_the_file(tmp_path):
@@ -346,3 +351,105 @@ def test_a_mean_of_other_channels_is_left_out(tmp_path):
     path, notes = write(tmp_path, [node("Softmax", ["z"], ["y"], axis=1)], **gray), []
     assert load(path, notes=notes).mean == 0.0 and any("'mean' has 3 numbers" in note for note in notes)
     assert load(path, mean=0.5).mean == 0.5
+
+
+MEAN_OF_SOFTMAXES = [
+    SOFT,
+    node("Mul", ["z", "half"], ["z2"]),
+    node("Softmax", ["z2"], ["s2"], axis=1),
+    node("Mean", ["s", "s2"], ["y"]),
+]
+MEAN_OF_SIGMOIDS = [
+    SIGM,
+    node("Mul", ["z", "half"], ["z2"]),
+    node("Sigmoid", ["z2"], ["s2"]),
+    node("Mean", ["s", "s2"], ["y"]),
+]
+ONE_MINUS_P = [SIGM, node("Sub", ["one", "s"], ["q"])]
+COMPUTED = {  # nodes, outputs of the layer, names, task
+    "mean of softmaxes": (MEAN_OF_SOFTMAXES, 3, None, "classes"),
+    "mean of sigmoids": (MEAN_OF_SIGMOIDS, 3, None, "numbers"),
+    "named mean of sigmoids": (MEAN_OF_SIGMOIDS, 3, ["a", "b", "c"], "labels"),
+    "1 - p and p": ([*ONE_MINUS_P, node("Concat", ["q", "s"], ["y"], axis=1)], 1, None, "labels"),
+    "p and 1 - p": ([*ONE_MINUS_P, node("Concat", ["s", "q"], ["y"], axis=1)], 1, ["a", "b"], "labels"),
+    "sigmoids of -z and z": (
+        [node("Neg", ["z"], ["n"]), node("Concat", ["n", "z"], ["i"], axis=1), node("Sigmoid", ["i"], ["y"])],
+        1,
+        None,
+        "labels",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", COMPUTED)
+def test_probabilities_without_logits_of_their_own(name, tmp_path):
+    tail, size, names, task = COMPUTED[name]
+    path = write(tmp_path, tail, size=size, numbers=NUMBERS.items())
+    model = load(path, classes=names)
+    assert model.task == task and model.answer.binary == (size == 1)
+    np.testing.assert_allclose(ours(model), theirs(path), rtol=1e-4, atol=1e-6)
+
+
+def test_one_sigmoid_as_an_image_of_one_pixel(tmp_path):
+    path = write(tmp_path, [node("Reshape", ["z", "image"], ["i"]), node("Sigmoid", ["i"], ["y"])], size=1,
+                 numbers={"image": np.array([0, 1, 1, 1])})  # fmt: skip
+    model, p = load(path), theirs(path).reshape(-1, 1)
+    np.testing.assert_allclose(ours(model), np.hstack([1 - p, p]), rtol=1e-4, atol=1e-6)
+
+
+def test_two_names_of_one_bare_output(tmp_path):
+    path = write(tmp_path, [node("Identity", ["z"], ["y"])], size=1, metadata={"names": "{0: 'cat', 1: 'dog'}"})
+    notes = []
+    model, p = load(path, notes=notes), 1 / (1 + np.exp(-theirs(path)))
+    assert model.classes == ("cat", "dog") and "taken for the logit of 'dog'" in notes[0]
+    np.testing.assert_allclose(ours(model), np.hstack([1 - p, p]), rtol=1e-4, atol=1e-6)
+    assert load(path, task="numbers").task == "numbers"
+
+
+def test_a_softmax_along_an_axis_of_length_1_is_told(tmp_path):
+    tail = [node("Reshape", ["z", "image"], ["i"]), node("Softmax", ["i"], ["y"], axis=3)]
+    notes = []
+    assert load(write(tmp_path, tail, numbers=NUMBERS.items()), notes=notes).task == "numbers"
+    assert any("the same for every image" in note for note in notes)
+
+
+def test_names_that_fit_are_found_behind_others(tmp_path):
+    metadata = {"names": "['a', 'b']", "classes": "ant;bee;fly"}
+    path = write(tmp_path, [node("Softmax", ["z"], ["y"], axis=1)], metadata=metadata)
+    assert load(path).classes == ("ant", "bee", "fly")
+
+
+@pytest.mark.parametrize("folder", ["", "onnx"])
+def test_a_preprocessor_config_beside_the_file(folder, tmp_path):
+    (tmp_path / folder).mkdir(exist_ok=True)
+    path = write(tmp_path / folder, [node("Softmax", ["z"], ["y"], axis=1)])
+    config = {
+        "image_mean": [0.5, 0.4, 0.3],
+        "image_std": [0.25, 0.25, 0.25],
+        "do_normalize": True,
+        "size": {"height": 8},
+    }
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(config))
+    model = load(path)
+    assert (model.mean, model.std) == ([0.5, 0.4, 0.3], [0.25] * 3)
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(config | {"do_normalize": False}))
+    assert (load(path).mean, load(path).std) == ([0.0] * 3, [1.0] * 3)
+
+
+@pytest.mark.parametrize("layout", ["channels first", "channels last"])
+def test_blue_comes_first_where_the_metadata_say_so(layout, tmp_path):
+    """Windows ML's and Custom Vision's files: pixels of 0 to 255, in the order blue, green, red."""
+    gemm, weight = head(3)
+    nodes, x = [*BODY, gemm, node("Softmax", ["z"], ["y"], axis=1)], ("N", 3, 8, 8)
+    if layout == "channels last":
+        x, nodes = ("N", 8, 8, 3), [node("Transpose", ["x"], ["i"], perm=[0, 3, 1, 2]), *nodes]
+        nodes[1] = node("Conv", ["i", "w", "b"], ["c"], pads=[1, 1, 1, 1])
+    model = make_model(nodes, WEIGHTS | weight, x=x)
+    helper.set_model_props(model, {"Image.BitmapPixelFormat": "Bgr8", "Image.NominalPixelRange": "NominalRange_0_255"})
+    path, notes = write_model(model, tmp_path), []
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8)
+    bgr = pixels[..., ::-1].astype(np.float32)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    expected = session.run(None, {"x": bgr if layout == "channels last" else bgr.transpose(0, 3, 1, 2).copy()})[0]
+    np.testing.assert_allclose(load(path, notes=notes).predict(pixels), expected, rtol=1e-3, atol=1e-5)
+    assert any("blue comes first" in note for note in notes)

@@ -145,3 +145,16 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path):
     with pytest.raises(bh.FileError):
         save(model, tmp_path / "nowhere" / "net.onnx")
     assert (tmp_path / "net.onnx").read_bytes() == before
+
+
+def test_class_labels_come_back_as_integers(tmp_path):
+    rng = np.random.default_rng(0)
+    images, labels = rng.random((12, 8, 8, 1)).astype(np.float32), np.array([3, 5, 9] * 4)
+    x = nn.Input(8, 8, 1)
+    model = nn.Model(x, nn.Linear(3)(nn.Flatten()(x)))
+    model.fit(images, labels, epochs=1)
+    save(model, tmp_path / "model.onnx")
+    again = load(tmp_path / "model.onnx")
+    assert again.classes == ("3", "5", "9") and again.classes_are_integers
+    assert again.evaluate(images, labels)["accuracy"] == model.evaluate(images, labels)["accuracy"]
+    assert not load(tmp_path / "model.onnx", classes=["a", "b", "c"]).classes_are_integers

@@ -23,8 +23,8 @@ BAD_CALLS = [
     (lambda: bh.conv2d(IMAGE, None), ArgumentError, "conv2d: weight is missing"),
     (lambda: bh.relu(1.0, 2.0), ArgumentError, "relu: got 2 inputs; it takes x"),
     (lambda: bh.relu(1.0, x=2.0), ArgumentError, "relu: x is given twice"),
-    (lambda: bh.relu(1.0, slope=2), ArgumentError, "relu: relu has no attribute 'slope'; it has none"),
-    (lambda: bh.leaky_relu(1.0, slop=2), ArgumentError, "leaky_relu has no attribute 'slop'; did you mean 'slope'"),
+    (lambda: bh.relu(1.0, slope=2), ArgumentError, "relu: there is no argument 'slope'; it takes none"),
+    (lambda: bh.leaky_relu(1.0, slop=2), ArgumentError, "leaky_relu: there is no argument 'slop'; did you mean 'slope'"),
     (lambda: bh.max_pool(IMAGE), ArgumentError, "max_pool: kernel is missing"),
     (lambda: bh.relu(1.0, hand="loop"), UnknownNameError, "no hand 'loop'; did you mean 'loops'?"),
     (lambda: bh.relu.backward(1.0, 1.0, hand="numpy"), UnknownNameError, "known: arrays, "),
@@ -76,7 +76,7 @@ BAD_CALLS = [
     ),
     (
         lambda: bh.batch_norm([[1.0, 2.0]], *np.ones((4, 2)), training=True),
-        ShapeError, "batch_norm: x .* has one number a channel, .* take a batch size that leaves no image alone",
+        ShapeError, "batch_norm: x .* has one number a channel, .* train on batches of two images or more",
     ),
     (
         lambda: bh.batch_norm([[1.0, 2.0]], *np.ones((4, 2)), eps=-1),
@@ -303,3 +303,38 @@ TENSOR = ("concat", "pad", "transpose", "reshape", "flatten", "channel_shuffle")
 def test_a_symbolic_call_takes_no_hand():
     with pytest.raises(ArgumentError, match="relu: a symbolic call takes no hand"):
         bh.relu(bh.nn.Input(3), hand="loops")
+
+
+@pytest.mark.parametrize("hand", HANDS)
+def test_state_that_is_read_only_is_read_and_not_written(hand):
+    x, mean, var = np.array([[1.0], [3.0]]), np.broadcast_to(0.0, 1), np.broadcast_to(1.0, 1)
+    assert bh.batch_norm(x, [1.0], [0.0], mean, var, hand=hand).shape == (2, 1)
+    assert bh.batch_norm.backward(x, x, [1.0], [0.0], mean, var, training=True, hand=hand)[0].shape == (2, 1)
+    with pytest.raises(ArgumentError, match="batch_norm: running_mean is read-only, and is to be updated; pass a copy"):
+        bh.batch_norm(x, [1.0], [0.0], mean, var, training=True, hand=hand)
+
+
+@pytest.mark.parametrize("hand", HANDS)
+@pytest.mark.parametrize("grad", ["a", [[1], [1, 2]], [1j], [None], None])
+def test_a_gradient_that_is_no_array_of_numbers_is_refused(grad, hand):
+    with pytest.raises(ArgumentError, match="relu: grad h"):
+        bh.relu.backward(grad, np.ones(1), hand=hand)
+
+
+@pytest.mark.parametrize("hand", HANDS)
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x, w, hand: bh.conv2d(x, w, padding=10**9, hand=hand),
+        lambda x, w, hand: bh.conv2d(x, w, padding=10**30, hand=hand),
+        lambda x, w, hand: bh.conv2d(x, w, stride=2**63, hand=hand),
+        lambda x, w, hand: bh.max_pool(x, kernel=2, stride=(1, 2**70), hand=hand),
+        lambda x, w, hand: bh.conv_transpose2d(x, w, stride=10**8, hand=hand),
+        lambda x, w, hand: bh.pad(x, padding=10**8, hand=hand),
+        lambda x, w, hand: bh.resize(x, size=(10**7, 10**7), hand=hand),
+        lambda x, w, hand: bh.lrn(x, size=2**64, hand=hand),
+    ],
+)
+def test_sizes_beyond_memory_or_32_bits_are_refused(call, hand):
+    with pytest.raises(ArgumentError, match=r"GB of memory|expected at most 2,147,483,647"):
+        call(np.ones((1, 3, 3, 1)), np.ones((3, 3, 1, 1)), hand)

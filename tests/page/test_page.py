@@ -483,3 +483,21 @@ def test_a_recorded_network_shows_what_python_saw(visit, tmp_path, monkeypatch):
         np.testing.assert_allclose(
             page.evaluate("Array.from(byhand.network.logits.data)"), wanted[model.logits.name][0], rtol=1e-6
         )
+
+
+def test_labels_have_a_probability_each(browser, tmp_path):
+    x = nn.Input(9, 9, 1)
+    features = nn.GlobalAvgPool2d()(nn.ReLU()(nn.Conv2d(4, 3)(x)))
+    model = nn.Model(x, nn.Sigmoid()(nn.Linear(3)(features)), classes=["sky", "sea", "sun"])
+    model.p.fc1_bias = [3.0, -3.0, 0.5]
+    image = np.random.default_rng(0).integers(0, 256, (9, 9, 1), np.uint8)
+    (tmp_path / "labels.html").write_bytes(document(Look(model, images=image[None])))
+    page = browser.new_page()
+    page.goto((tmp_path / "labels.html").as_uri())
+    page.wait_for_selector("html[data-ready=yes]")
+    probabilities = model.predict(image[None])[0]
+    shown = [number(text.rstrip("%")) / 100 for text in page.locator("#prediction .bar").all_inner_texts()]
+    np.testing.assert_allclose(shown, probabilities, atol=6e-4)
+    assert page.inner_text("#prediction .predicted-class").startswith("sky ") and "sun" in predicted(page)
+    assert "each label by itself" in page.inner_text("#prediction .formula")
+    page.close()

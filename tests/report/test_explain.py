@@ -68,7 +68,7 @@ def test_explanations_agree_with_pytorch(hand):
     weights = maps.grad.mean((2, 3), keepdim=True)
     cam = functional.relu((weights * maps).sum(1, keepdim=True)).detach()
     told = explain(model, image, 3, hand=hand)
-    assert told.layer == "last" and told.probability == pytest.approx(float(logits.softmax(1)[0, 3].detach()), abs=1e-6)
+    assert told.layer == "last" and told.score == pytest.approx(float(logits.softmax(1)[0, 3].detach()), abs=1e-6)
     np.testing.assert_allclose(grad_cam(told.maps, found["grad_last"][0]), cam[0, 0], atol=1e-5)
     wide = functional.interpolate(cam, (12, 16), mode="bilinear", align_corners=False)[0, 0]
     assert wide.max() > 1e-3

@@ -1,12 +1,15 @@
 """Fonts: fallback for glyphs that matplotlib's font lacks."""
 
 import io
+import logging
 import warnings
 
+import matplotlib
 import numpy as np
 import pytest
-from matplotlib.font_manager import fontManager
+from matplotlib.font_manager import FontEntry, fontManager
 
+from byhand.report.drawing import fonts
 from byhand.report.drawing.confusion_matrix import draw_confusion_matrix
 from byhand.report.drawing.fonts import fonts_covering, text_width, wrap
 from byhand.report.drawing.style import new_figure, save_png
@@ -83,3 +86,29 @@ def test_a_title_is_wrapped_not_cut():
 def test_two_classes_of_which_most_are_right_are_pale():
     assert mistake_scale(np.array([[0, 0.05], [0.05, 0]])) == 0.5
     assert mistake_scale(np.eye(10) * 0.006) == 0.02
+
+
+def entry(name, weight, file="DejaVuSansMono"):
+    path = f"{matplotlib.get_data_path()}/fonts/ttf/{file}.ttf"
+    return FontEntry(fname=path, name=name, style="normal", weight=weight)
+
+
+def test_fonts_of_any_weight_serve_those_for_simplified_chinese_first(monkeypatch):
+    installed = [
+        entry("Songti", 700),
+        entry("Noto Sans CJK HK", 400),
+        entry("Noto Sans CJK SC", 700, "DejaVuSans-Bold"),
+        entry("Noto Sans CJK SC", 400),
+        entry("WenQuanYi Zen Hei", 500),
+        entry("Last Resort", 400),
+    ]
+    monkeypatch.setattr(fontManager, "ttflist", installed)
+    found = fonts._upright_fonts()
+    assert list(found) == ["Noto Sans CJK SC", "Noto Sans CJK HK", "Songti", "WenQuanYi Zen Hei"]
+    assert found["Noto Sans CJK SC"].endswith("DejaVuSansMono.ttf")
+
+
+def test_a_font_without_bold_letters_is_no_warning(caplog):
+    with caplog.at_level("WARNING", "matplotlib.font_manager"), fonts.without_font_warnings():
+        logging.getLogger("matplotlib.font_manager").warning("findfont: Failed to find font weight bold")
+    assert caplog.text == ""

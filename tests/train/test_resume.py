@@ -1,6 +1,7 @@
 """Resume: a run stopped at any step ends in the same bytes."""
 
 import json
+import os
 import signal
 from functools import cache
 
@@ -370,6 +371,21 @@ def test_create_reports_an_unwritable_folder(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(bh.FileError, match=r"can't make the folder .*file"):
         bh.Run.create(tmp_path / "file" / "run", {})
+
+
+@pytest.mark.skipif(os.name == "nt", reason="access by mode")
+def test_a_folder_that_can_not_be_made_is_refused_before_the_work(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(
+        bh.FileError, match=r"can't make the folder .*run: .*file is no folder; choose another --output"
+    ):
+        bh.Run(tmp_path / "file" / "run").check_new()
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # as for a user who may not write
+    with pytest.raises(
+        bh.FileError, match=r"can't make the folder .*run: .* can't be written; choose another --output"
+    ):
+        bh.Run(tmp_path / "new" / "run").check_new()
+    assert not (tmp_path / "new").exists()
 
 
 def test_open_wants_a_run(tmp_path):

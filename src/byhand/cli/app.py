@@ -2,9 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
 from contextlib import suppress
-from functools import wraps
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -14,25 +12,13 @@ import typer
 
 from byhand import __version__, interrupt
 from byhand.cli.command import COMMANDS, NOT_FINITE_EXIT_CODE, PlainCommand, PlainGroup, registered_commands
+from byhand.cli.option_hints import unknown_option
 from byhand.console import discard, safe_streams, say
 from byhand.errors import ByhandError, FileError, NotFiniteError
 from byhand.translation import translate, unknown_language
 
 NUMBER_ERRORS = {"float_parsing": "a number", "int_parsing": "a whole number"}  # of pydantic
 USAGE_EXIT_CODE = 2
-
-
-def abort_on_interrupt(function: Callable[..., None]) -> Callable[..., None]:
-    """Return a command that Ctrl-C aborts; typer would end it without a word."""
-
-    @wraps(function)
-    def command(*arguments: Any, **options: Any) -> None:
-        try:
-            function(*arguments, **options)
-        except KeyboardInterrupt:
-            raise typer.Abort from None
-
-    return command
 
 
 app = typer.Typer(
@@ -51,7 +37,7 @@ for entry in registered_commands():
     register = app.command(
         entry.name, cls=PlainCommand, help=entry.help, epilog=entry.epilog, rich_help_panel=entry.panel
     )
-    register(abort_on_interrupt(entry.function))
+    register(entry.function)
 
 
 @app.callback(invoke_without_command=True)
@@ -63,10 +49,8 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 def main() -> None:
     """Run the command line."""
-    interrupt.raise_again()
     with safe_streams():
-        code = _run()
-        _leave(code)
+        _leave(_run())
 
 
 def _run() -> int:
@@ -74,10 +58,14 @@ def _run() -> int:
     if unknown := unknown_language():
         print(f"byhand: {unknown}", file=sys.stderr)
     try:
-        code = app(sys.argv[1:] or ["--help"], prog_name="byhand", standalone_mode=False)
+        try:
+            interrupt.raise_again()
+            code = app(sys.argv[1:] or ["--help"], prog_name="byhand", standalone_mode=False)
+        finally:
+            interrupt.exit_at_once()
         sys.stdout.flush()
         return code or 0
-    except typer.Abort:  # Ctrl-C
+    except (typer.Abort, KeyboardInterrupt):
         return _stopped()
     except BrokenPipeError:  # `byhand show ... | head`
         discard(sys.stdout)
@@ -100,14 +88,12 @@ def _run() -> int:
 
 def _stopped() -> int:
     """Say that Ctrl-C ended the command; return the exit code."""
-    interrupt.exit_at_once()
     say("byhand: stopped", error=True)
     return interrupt.EXIT_CODE
 
 
 def _leave(code: int) -> NoReturn:
     """End the process; after Ctrl-C at once, as LLVM may compile in another thread, under which Python can't be torn down."""
-    interrupt.exit_at_once()  # nothing is left to do
     if code == interrupt.EXIT_CODE and interrupt.IS_COMMAND and "mpi4py" not in sys.modules:
         with suppress(OSError, FileError):
             sys.stdout.flush()
@@ -117,6 +103,9 @@ def _leave(code: int) -> NoReturn:
 
 def _usage_message(error: Any) -> str:
     """Return the message of a usage error of typer; that of an option which is no number names the value."""
+    if hasattr(error, "option_name") and hasattr(error, "possibilities") and error.ctx is not None:
+        known = [name for parameter in error.ctx.command.get_params(error.ctx) for name in parameter.opts]
+        return unknown_option(error.option_name, known)
     details: list[Any] = getattr(error.__cause__, "errors", list)()  # pydantic's, which parses the values
     expected = NUMBER_ERRORS.get(details[0]["type"]) if details else None
     if expected is None or error.param is None:

@@ -67,10 +67,15 @@ class PlainCommand(TyperCommand):
         """Return the first line of the help."""
         return super().get_usage(ctx).replace("Usage:", translate("Usage:"), 1)
 
+    def format_usage(self, ctx: Any, formatter: Any) -> None:
+        """Write the first line of the help."""
+        pieces = " ".join(self.collect_usage_pieces(ctx))
+        formatter.write_usage(ctx.command_path, pieces, f"{translate('Usage:')} ")
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help: in panels, or where these would cut names, in lines."""
         columns = terminal_columns()
-        with translated_help(self, ctx):
+        with translated_help(self, ctx, formatter):
             self._format_help(ctx, formatter, plain=columns is not None and columns < PANELS_MIN_COLUMNS)
 
     def _format_help(self, ctx: Any, formatter: Any, *, plain: bool) -> None:
@@ -88,7 +93,21 @@ class PlainCommand(TyperCommand):
 
 
 class PlainGroup(TyperGroup):
-    """A group of commands whose help shows no Python types."""
+    """A group of commands whose help shows no Python types; Ctrl-C aborts them, where typer would end without a word."""
+
+    def make_context(self, *arguments: Any, **settings: Any) -> Any:
+        """Return the context of the arguments."""
+        try:
+            return super().make_context(*arguments, **settings)
+        except KeyboardInterrupt:
+            raise typer.Abort from None
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise typer.Abort from None
 
     def get_usage(self, ctx: Any) -> str:
         """Return the first line of the help."""
@@ -96,7 +115,7 @@ class PlainGroup(TyperGroup):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help."""
-        with translated_help(self, ctx):
+        with translated_help(self, ctx, formatter):
             super().format_help(ctx, formatter)
 
     def get_params(self, ctx: Any) -> Any:

@@ -197,7 +197,7 @@ def _draw(sets: Splits, augmentation: Augment, seed: int, path: Path) -> None:
         if number >= SHEET_CLASSES
     ]
     about = f"{format_shape(train.shape)}" + (
-        f"; plain, and augmented: {augmentation}" if augmentation.uniforms_per_image else ""
+        "; " + f"plain, and augmented: {augmentation}" if augmentation.uniforms_per_image else ""
     )
     draw_contact_sheet(path, rows, f"{train.name}: the network's inputs", about)
 

@@ -54,7 +54,12 @@ def explain(
     image: Annotated[Path, typer.Argument(metavar="IMAGE", help="An image.")],
     name: Annotated[
         str | None,
-        option("--class", panel=MODEL, help="Class to explain, by name or number.", show_default="the most probable"),
+        option(
+            "--class",
+            panel=MODEL,
+            help="Class to explain, by name or number; of a regression, the number's position.",
+            show_default="the most probable",
+        ),
     ] = None,
     layer: Annotated[
         str | None,
@@ -81,10 +86,11 @@ def explain(
     """
     file = Path(f"{image.stem}-explained.png") if output is None else output
     network = open_model(model, size, trained=True, output=output_name, task=task, labels=labels)
-    check_classifier(network, model, image)
+    if network.task != "numbers":
+        check_classifier(network, model, image)
     note = resolve_preprocessing(network, model, mean, std, labels, reader, pixel_range)
     read_image = image_reader(network, note)
-    index = None if name is None else class_number(network.classes, name)
+    index = None if name is None else _index_of(network, name)
     cam_layer = None if layer is None else tensor_of(network, layer, model)
     pixels = read_image(image)
     check_output(file)
@@ -92,7 +98,7 @@ def explain(
     from byhand.report.explain import explain as explain_image  # noqa: PLC0415
 
     found = explain_image(network, pixels, index, layer=cam_layer)
-    draw_explanation(found, file, f"{image.name} in {network.name}")
+    draw_explanation(found, file, f"{image.name}, as {network.name} sees it")
     if as_json:
         print(
             json.dumps(
@@ -103,6 +109,16 @@ def explain(
         for title, text in _lines(found, network, cam_layer is not None):
             print(printable(f"{pad(translate(title), 9)}  {translate(text, part=True)}"))
         say(f"wrote {file}: {', '.join(_panels(found))}")
+
+
+def _index_of(network: nn.Model, name: str) -> int:
+    """Return the index that --class names: of a class, a label or a number."""
+    if network.task != "numbers":
+        return class_number(network.classes, name)
+    count = network.logits.shape[-1]
+    if not (name.isascii() and name.isdecimal() and int(name[:9]) < count):
+        raise ArgumentError(f"--class is {name!r}; expected the position of a number, from 0 to {count - 1}")
+    return int(name)
 
 
 def class_number(classes: tuple[str, ...], name: str) -> int:
@@ -128,9 +144,10 @@ def class_number(classes: tuple[str, ...], name: str) -> int:
 
 def _lines(found: "Explanation", network: nn.Model, layer_given: bool) -> list[tuple[str, str]]:
     """Return the results as (title, text) lines."""
-    number = f"{found.index} of {len(network.classes):,}"
+    is_number = found.task == "numbers"
+    number = f"{found.index} of {network.logits.shape[-1] if is_number else len(network.classes):,}"
     name = number if found.name == str(found.index) else f"{found.name} (number {number})"
-    lines = [("class", f"{name}, {found.probability:.1%}")]
+    lines = [("number" if is_number else "class", f"{name}, {found.format(found.score)}")]
     if found.cam is None or found.maps is None:
         lines.append(("layer", f"none: no layer of {network.name} has feature maps, so there is no Grad-CAM"))
     else:
@@ -139,8 +156,11 @@ def _lines(found: "Explanation", network: nn.Model, layer_given: bool) -> list[t
         peak = f"largest at {_position(int(found.cam.argmax()), found.cam)}"
         lines.append(("Grad-CAM", peak if found.cam.max() > 0 else f"zero: no positive evidence in {found.layer}"))
     lines.append(("saliency", f"largest at {_position(int(found.saliency.argmax()), found.saliency)}"))
-    lowest = f"{found.occlusion.min():.1%} at {_position(int(found.occlusion.argmin()), found.occlusion)}"
-    lines.append(("occlusion", f"with a {format_shape(found.patch)} gray patch, the probability drops to {lowest}"))
+    largest = int(found.effect.argmax())
+    changed = f"{found.format(found.occlusion.flat[largest])} at {_position(largest, found.occlusion)}"
+    patch = format_shape(found.patch)
+    told = f"with a {patch} gray patch, the probability drops to {changed}"
+    lines.append(("occlusion", f"with a {patch} gray patch, the number becomes {changed}" if is_number else told))
     return lines
 
 
@@ -153,14 +173,18 @@ def _panels(found: "Explanation") -> list[str]:
 
 def _facts(found: "Explanation") -> dict[str, Any]:
     """Return the results for JSON; positions are (row, column), from 0."""
-    facts: dict[str, Any] = {"class": found.name, "index": found.index, "probability": found.probability}
+    facts: dict[str, Any] = {"class": found.name, "index": found.index, "probability": found.score}
+    if found.task == "numbers":
+        facts = {"index": found.index, "number": found.score}
     facts["layer"] = facts["grad_cam"] = None
     if found.cam is not None and found.maps is not None:
         facts["layer"] = {"name": found.layer, "shape": list(found.maps.shape), "before": list(found.after)}
         facts["grad_cam"] = {"largest": _at(int(found.cam.argmax()), found.cam) if found.cam.max() > 0 else None}
     facts["saliency"] = {"largest": _at(int(found.saliency.argmax()), found.saliency)}
-    lowest = {"probability": float(found.occlusion.min()), "at": _at(int(found.occlusion.argmin()), found.occlusion)}
-    return facts | {"occlusion": {"patch": list(found.patch), "lowest": lowest}, "panels": _panels(found)}
+    largest = int(found.effect.argmax())
+    keys = ("largest_change", "number") if found.task == "numbers" else ("lowest", "probability")
+    occluded = {keys[0]: {keys[1]: float(found.occlusion.flat[largest]), "at": _at(largest, found.occlusion)}}
+    return facts | {"occlusion": {"patch": list(found.patch), **occluded}, "panels": _panels(found)}
 
 
 def _at(index: int, array: Array) -> list[int]:

@@ -253,7 +253,7 @@ def _summary(done: ExportReport) -> str:
         lines.append(accuracy + ("" if done.accuracy_int8 is None else f", int8 {done.accuracy_int8:.2%}"))
     if done.calibration_images:
         lines.append(f"calibrated on {done.calibration_images:,} training images")
-    of = f"{done.compared_images} {'test' if done.test_images else 'random'} images"
+    of = f"{done.compared_images:,} {'test' if done.test_images else 'random'} images"
     reference = "; int8: against float32; SNR: signal-to-noise ratio" if done.dtype == "int8" else ""
     lines.append(f"max and mean absolute error on {of}; float32: C against Python{reference}")
     lines.append(

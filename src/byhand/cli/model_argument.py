@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from math import isqrt, prod
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +119,11 @@ def _from_onnx(
         network = load(path, input_shape=shape, output=output, task=task, classes=names, notes=notes)
     except FileError as error:
         told = str(error).replace("input_shape=(height, width, channels)", "--image-size HEIGHTxWIDTH")
-        told = told.replace("output=NAME", "--output-name NAME").replace("task='", "--task '")
+        told = (
+            told.replace("output=NAME", "--output-name NAME")
+            .replace("task='", "--task '")
+            .replace("task=TASK", "--task")
+        )
         count = "" if names is None else f"{len(names)} class names"
         told = told.replace(f"got {count}", f"{labels} has {count}", 1) if count else told
         raise type(error)(told) from None
@@ -204,14 +209,11 @@ def image_reader(network: nn.Model, note: str = "") -> Callable[[Path], Array]:
 
     note: what `resolve_preprocessing` had to assume, printed with the first image that can be read.
     """
-    if len(network.input_shape) != 3 or network.input_shape[2] not in (1, 3):
-        raise ArgumentError(
-            f"an image has one channel or three, but {network.name} takes {format_shape(network.input_shape)} arrays"
-        )
+    shape = image_shape(network)
     notes, told = [note] * bool(note), list[Path]()
 
     def read(path: Path) -> Array:
-        pixels = network.preprocessing.read(path, network.input_shape)
+        pixels = network.preprocessing.read(path, shape).reshape(network.input_shape)
         if not told and (other := network.preprocessing.range_note(path)):
             told.append(path)
             print_note(printable(other))
@@ -220,6 +222,22 @@ def image_reader(network: nn.Model, note: str = "") -> Callable[[Path], Array]:
         return pixels
 
     return read
+
+
+def image_shape(network: nn.Model) -> tuple[int, ...]:
+    """Return the (H, W, C) of the images that a network takes; those of (H, W), and of a vector that fills a square, are gray.
+
+    Raises ArgumentError where an image has another number of channels.
+    """
+    shape = network.input_shape
+    if len(shape) == 1 and isqrt(shape[0]) ** 2 == shape[0]:
+        shape = (isqrt(shape[0]),) * 2
+    shape = (*shape, 1) if len(shape) == 2 else shape
+    if len(shape) != 3 or shape[2] not in (1, 3):
+        raise ArgumentError(
+            f"an image has one channel or three, but {network.name} takes {format_shape(network.input_shape)} arrays"
+        )
+    return shape
 
 
 def format_shape(shape: tuple[int, ...]) -> str:
@@ -249,7 +267,7 @@ def resolve_preprocessing(
     if pixel_range is not None:
         network.preprocessing = replace(network.preprocessing, pixel_range=parse_pixel_range(pixel_range))
     silent = source.lower().endswith(".onnx") and (network.mean, network.std) == (0.0, 1.0)
-    channels, count = network.input_shape[-1], len(network.classes)
+    channels, count = network.input_shape[-1] if len(network.input_shape) == 3 else 1, len(network.classes)
     imagenet = silent and channels == 3 and count == IMAGENET_CLASSES
     assumed = {}  # what is missing, and the option that gives it
     if labels is None and imagenet and network.classes == tuple(map(str, range(count))):
@@ -278,12 +296,13 @@ def _resolve_reader(network: nn.Model, source: str, reader: str | None) -> str:
     Returns a note that tells what is assumed, or "".
     """
     check_choice("--reader", reader, tuple(FILE_READERS))
-    if reader == "digit" and network.input_shape != DIGIT_SHAPE:
+    is_digit = network.input_shape in (DIGIT_SHAPE, DIGIT_SHAPE[:2], (prod(DIGIT_SHAPE),))
+    if reader == "digit" and not is_digit:
         raise ArgumentError(
             f"--reader digit gives 28 x 28 x 1; {network.name} takes {format_shape(network.input_shape)}"
         )
     unknown = network.preprocessing.reader == "picture" and network.crop_pct is None
-    digits = unknown and network.input_shape == DIGIT_SHAPE and network.classes == tuple("0123456789")
+    digits = unknown and is_digit and network.classes == tuple("0123456789")
     if reader is not None or digits:
         network.preprocessing = replace(network.preprocessing, reader=reader or "digit")
     if not unknown or reader == "digit" or (source in models.names() and not Path(source).exists()):

@@ -5,6 +5,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from math import prod
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -171,7 +172,7 @@ def _predictions(
     network: nn.Model, read_image: Callable[[Path], Array], paths: list[tuple[str, Path]]
 ) -> Iterator[tuple[str, Any, Any]]:
     """Yield (name, pixels, probabilities) of each image, or (name, None, FileError) of one that can't be read."""
-    size = max(1, min(MAX_BATCH, MAX_BATCH_PIXELS // (network.input_shape[0] * network.input_shape[1])))
+    size = max(1, min(MAX_BATCH, MAX_BATCH_PIXELS // prod(network.input_shape[:2])))
     groups = [paths[start : start + size] for start in range(0, len(paths), size)]
 
     def pixels_of(group: list[tuple[str, Path]]) -> list[Any]:

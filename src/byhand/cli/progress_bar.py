@@ -61,8 +61,8 @@ class ProgressBar:
         if not self._bar.disable:
             status = translate(f"{cache.COMPILING}, once: {self._kernels_built}, {name}")
             self._bar.update(self._tasks[self.task], description=f"{self.task} ({status})")
-        elif self._kernels_built == 1:
-            self._print(f"{cache.COMPILING} (once, some seconds) ...")
+        elif not self._quiet:
+            cache.tell_building()
 
     def _print(self, line: str) -> None:
         with suppress(OSError):  # a closed pipe: the work goes on

@@ -91,7 +91,7 @@ def trace(
 
     names = network.classes[1:] if network.answer.binary else network.classes
     is_answer = name in (network.output.name, network.logits.name) and len(names) == values[name][0].size
-    title = f"{network.name}, {name}, of {image.name}"
+    title = f"{image.name}: output of {name} in {network.name}"
     draw_feature_maps(
         values[name][0], path, title, scale_each=scale_each, max_maps=max_maps, names=names if is_answer else ()
     )

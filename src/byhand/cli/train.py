@@ -38,7 +38,7 @@ from byhand.cli.model_argument import parse_image_size
 from byhand.cli.progress_bar import ProgressBar
 from byhand.cli.training_output import evaluate_and_report
 from byhand.cli.training_setup import TTA, TrainingSetup
-from byhand.console import discard, say
+from byhand.console import discard, fitted, say
 from byhand.data.augment.registry import shown_order
 from byhand.errors import ArgumentError
 from byhand.ops import DEFAULT_HAND
@@ -347,6 +347,6 @@ def _unfrozen_layers(text: str | None) -> int | str | None:
 def _print_lines(lines: Sequence[str]) -> None:
     """Print lines; if standard output is closed, as by `| head`, discard them and let training continue."""
     try:
-        print(translate("\n".join(lines)), flush=True)
+        print(fitted(translate("\n".join(lines))), flush=True)
     except BrokenPipeError:
         discard(sys.stdout)

@@ -102,9 +102,8 @@ def plan_training(setup: TrainingSetup, budget: TimeBudget, bar: ProgressBar) ->
     settings["epochs"], settings["epoch_size"] = epochs, min(images, len(train))
     setup.max_seconds = max(0.0, left - evaluation)
     planned = f"{epochs:,} epoch{'s' * (epochs > 1)}" if images >= len(train) else f"one epoch of {images:,} images"
-    return (
-        f"{planned} in {budget.minutes:g} minutes: a step takes {step * 1000:.3g} ms, an evaluation {evaluation:.2g} s"
-    )
+    minutes = f"{budget.minutes:g} minute{'s' * (budget.minutes != 1)}"
+    return f"{planned} in {minutes}: a step takes {step:.2g} s, an evaluation {evaluation:.2g} s"
 
 
 def _evaluation_seconds(setup: TrainingSetup, held_out: Dataset, timing: float) -> float:

@@ -99,10 +99,10 @@ def evaluate_and_report(setup: TrainingSetup, seconds: float) -> tuple[dict[str,
 def _facts(setup: TrainingSetup, seconds: float) -> list[tuple[str, object]]:
     """Return the facts about a training for the report's last section."""
     settings, sets = setup.settings, setup.sets
-    counts = ", ".join(f"{len(images):,} {part}" for part, images in sets.parts.items())
+    counts = ", ".join(f"{part} {len(images):,}" for part, images in sets.parts.items())
     facts: list[tuple[str, object]] = [
         ("network", f"{setup.model.name}, {setup.trainer.model.parameter_count:,} trainable parameters"),
-        ("images", f"{sets.train.name}: {counts}, {format_shape(setup.model.input_shape)}"),
+        ("images", f"{sets.train.name}, images of {format_shape(setup.model.input_shape)}: {counts}"),
         (
             "training",
             f"{len(setup.trainer.history)} of {settings['epochs']} epochs, batch {settings['batch_size']}",
@@ -117,7 +117,7 @@ def _facts(setup: TrainingSetup, seconds: float) -> list[tuple[str, object]]:
     return (
         facts
         + [("note", note) for note in setup.notes]
-        + [(f"skipped: {name}", why) for name, why in sets.bad[:REPORTED_BAD_FILES]]
+        + [("skipped", f"{name} {why}") for name, why in sets.bad[:REPORTED_BAD_FILES]]
     )
 
 

@@ -79,10 +79,11 @@ def start(given: defaults.Settings, output: Path | None, started: float, bar: Pr
         raise ArgumentError("--minutes plans the epochs; give either --minutes or --epochs")
     if given.get("minutes") is not None and not 0 < given["minutes"] < inf:
         raise ArgumentError(f"--minutes is {given['minutes']:g}; expected a number above 0")
+    if given.get("lr") is not None and not 0 < given["lr"] < inf:
+        raise ArgumentError(f"--lr is {given['lr']:g}; expected a number above 0")
     check_choice("--tta", given.get("tta"), TTA)
     check_choice("--hand", given.get("hand"), HANDS)
-    if output is not None:
-        Run(output).check_new()  # before minutes of reading data
+    Run(output or RUNS_FOLDER / "new").check_new()  # before minutes of reading data
     given = {"data": "mnist"} | {name: value for name, value in given.items() if value is not None}
     minutes, planned = given.pop("minutes", None), "epochs" not in given
     budget = None if minutes is None else TimeBudget(minutes, started)
@@ -91,6 +92,7 @@ def start(given: defaults.Settings, output: Path | None, started: float, bar: Pr
     setup = _set_up(settings, listing, bar, Run(output or RUNS_FOLDER), None, tell)
     setup.notes = [*notes, *setup.notes]
     tell(training_header.data_lines(setup, setup.notes))
+    setup.trainer.check_batches(len(setup.train))
     notes = []
     if settings.get("lr") is None:
         settings["lr"], origin = learning_rate(setup, budget, bar)

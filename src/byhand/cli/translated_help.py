@@ -1,11 +1,12 @@
 """The help texts in the language of the person who reads them; in English nothing changes."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from byhand.console import BREAKABLE
+from byhand.console import BREAKABLE, fill
 from byhand.translation import language, translate
 
 TITLES = (
@@ -18,23 +19,51 @@ TITLES = (
 
 
 @contextmanager
-def translated_help(command: Any, ctx: Any) -> Iterator[None]:
+def translated_help(command: Any, ctx: Any, formatter: Any) -> Iterator[None]:
     """Show a command's help in the reader's language within."""
     if language() == "en":
         yield
         return
     from rich import _wrap  # noqa: PLC0415  (slow to import)
-    from typer import rich_utils  # noqa: PLC0415
+    from typer import core, rich_utils  # noqa: PLC0415
 
+    formatting = sys.modules[type(formatter).__module__]  # of click, or of the copy that typer has
     with ExitStack() as changes:
         for name in TITLES:
             changes.enter_context(patch.object(rich_utils, name, translate(getattr(rich_utils, name))))
         changes.enter_context(patch.object(_wrap, "re_word", BREAKABLE))  # rich cuts a line without a space
+        changes.enter_context(patch.object(formatting, "wrap_text", _wrap_text))  # click counts letters, not columns
+        changes.enter_context(
+            patch.object(formatter, "write_heading", lambda heading: formatter.write(f"{heading}：\n"))
+        )
+        changes.enter_context(patch.object(core, "_", translate))
         for entry in (command, *getattr(command, "commands", {}).values()):
             _translate(entry, changes, "help", "short_help", "epilog", "rich_help_panel")
         for parameter in command.get_params(ctx):
             _translate(parameter, changes, "help", "rich_help_panel", "show_default")
         yield
+
+
+def _wrap_text(
+    text: str,
+    width: int = 78,
+    initial_indent: str = "",
+    subsequent_indent: str = "",
+    preserve_paragraphs: bool = False,
+) -> str:
+    """Return text in lines of a width in columns, as click's function of this name does in letters.
+
+    preserve_paragraphs: an empty line ends a paragraph; one that begins with the line \\b keeps its lines.
+    """
+    paragraphs = []
+    for paragraph in text.split("\n\n") if preserve_paragraphs else [text]:
+        first, _, rest = paragraph.partition("\n")
+        if first == "\b":
+            paragraphs.append("\n".join(initial_indent + line for line in rest.split("\n")))
+        else:
+            line = " ".join(paragraph.split("\n"))
+            paragraphs.append(fill(initial_indent + line, width, subsequent_indent))
+    return "\n\n".join(paragraphs)
 
 
 def _translate(entry: Any, changes: ExitStack, *names: str) -> None:

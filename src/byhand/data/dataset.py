@@ -9,11 +9,13 @@ import numpy as np
 from byhand.data.lazy_images import LazyImages
 from byhand.data.preprocessing import Preprocessing
 from byhand.errors import ArgumentError, ShapeError
+from byhand.hints import Hinted, hinted_class
 from byhand.shapes import Array
 
 
+@hinted_class
 @dataclass(frozen=True, repr=False, eq=False)
-class Dataset:
+class Dataset(Hinted):
     """Images (N, H, W, C) in uint8 or float32, labels (N,) in int64, and the name of each class.
 
     Labels of another integer type are converted. They may also be floating-point targets: soft labels or several labels an

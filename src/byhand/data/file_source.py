@@ -218,7 +218,8 @@ class FileSource:
             )
         first = "train" if "train" in parts else "all"
         if first not in parts or not parts[first][0]:
-            raise FileError(f"{self.found.root}: no image to train on can be read")
+            reason = ": ".join(self.bad[0]) if self.bad else "there are none"
+            raise FileError(f"{self.found.root}: no image to train on can be read ({reason})")
         classes = tuple(sorted({label for _, label in parts[first][0]}, key=natural_key))
         place = {name: number for number, name in enumerate(classes)}
         made: dict[str, Dataset] = {}

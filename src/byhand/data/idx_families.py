@@ -177,7 +177,7 @@ def _read_family(
     first = min(int(array.min()) for array in labels.values())
     last = max(int(array.max()) for array in labels.values())
     if first > 0:
-        notes.append(f"labels are numbered from {first}: no class for {'0' if first == 1 else f'0 to {first - 1}'}")
+        notes.append(f"labels are numbered from {first}: no class for {'0' if first == 1 else f'0 to {first - 1:d}'}")
     notes += [note] if note else []
     images, pixel_range, range_notes = arrays_to_bytes(images, pixel_range)
     classes = tuple(names.get(number) or str(number) for number in range(first, last + 1))

@@ -1,8 +1,11 @@
 """Class names as other programs write them: text files, JSON, CSV, and the literals of other exporters.
 
     one name per line                       the order is that of the lines
-    0 cat, 0: cat, 0,cat                    numbered lines, from 0 or 1, in any order
-    n01440764 tench                         WordNet's numbers, as ImageNet's lists have them
+    0 cat, 0: cat, 0. cat, 0,cat            numbered lines, from 0 or 1, in any order
+    cat,0                                   the number behind the name
+    cat, dog, owl                           one line, separated by commas
+    n01440764 tench, n01440764 1 tench      WordNet's numbers, as ImageNet's lists have them
+    - cat                                   a YAML list
     id,name and rows                        a CSV with a header, the columns by their names
     ["cat", "dog"], {"0": "cat"}            JSON: a list, index -> name, or name -> index (Keras' class_indices)
     [{"id": 0, "name": "cat"}]              a list of objects, by their numbers if they have any (COCO's categories)
@@ -25,11 +28,11 @@ from byhand.data.text_files import read_text
 from byhand.errors import FileError
 
 MAX_BYTES = 2**24  # of a file of names, or of a metadata entry
-NUMBERED = re.compile(r"(\d{1,7})(?:\s*[:,;\t]\s*|\s+)(\S.*)", re.ASCII)
+NUMBERED = re.compile(r"(\d{1,7})(?:\s*[:,;\t)]\s*|\s+-\s+|\.\s+|\s+)(\S.*)", re.ASCII)
 NAME_NUMBER = re.compile(r"(\S.*?)\s*[,;\t]\s*(\d{1,7})", re.ASCII)
-MARKED = re.compile(r"\d{1,7}\s*[:,;\t]", re.ASCII)
+MARKED = re.compile(r"\d{1,7}(?:\s*[:,;\t)]|\s+-\s|\.\s)", re.ASCII)
 MAX_NUMBER_PER_LINE = 2  # a larger number, without a sign behind it, belongs to the name: 101 dalmatians
-WORDNET = re.compile(r"n\d{8}\s+(\S.*)", re.ASCII)
+WORDNET = re.compile(r"n\d{8}\s+(?:(\d{1,4})(?:\s+|$))?(.*)", re.ASCII)
 # Headers of a CSV's columns.
 NAME_COLUMNS = (
     "name",
@@ -74,8 +77,12 @@ def names_from_text(text: str, *, is_csv: bool = False) -> tuple[str, ...]:
     (('cat', 'dog'), ('tench, Tinca tinca', 'goldfish'))
     """
     text = text.strip().removeprefix("\ufeff")
+    if text.startswith("(") and text.endswith(")") and "\n" not in text:  # a Python tuple
+        text = f"[{text[1:-1]}]"
     if text.startswith(("[", "{")):
-        return names_from_json(_parsed(text))
+        objects = [line.strip() for line in text.splitlines() if line.strip()]
+        is_json_lines = len(objects) > 1 and all(line[0] == "{" and line[-1] == "}" for line in objects)
+        return names_from_json([_parsed(line) for line in objects] if is_json_lines else _parsed(text))
     if (block := YAML_NAMES.search(text)) is not None:
         return _from_yaml(text[block.end() :])
     lines = [line.strip() for line in text.splitlines()]
@@ -95,8 +102,7 @@ def names_from_text(text: str, *, is_csv: bool = False) -> tuple[str, ...]:
                 "the numbers of its lines are not 0, 1, 2, ...; expected each once; put a name with a number in quotes"
             )
             return _checked_order(pairs, problem)
-    wordnet = [match[1] for line in lines if (match := WORDNET.fullmatch(line)) is not None]
-    return tuple(wordnet) if len(wordnet) == len(lines) else tuple(map(_unquoted, lines))
+    return _from_wordnet(lines) or _from_plain(lines)
 
 
 def names_from_json(value: Any) -> tuple[str, ...]:
@@ -157,6 +163,28 @@ def _from_yaml(text: str) -> tuple[str, ...]:
     if items[0][1] is None:
         return tuple(names)
     return _checked_order([(int(item[1]), name) for item, name in zip(items, names)])
+
+
+def _from_wordnet(lines: Sequence[str]) -> tuple[str, ...] | None:
+    """Return the names behind WordNet's numbers and, where they count the lines, the classes'; None for other lines."""
+    found = [match for line in lines if (match := WORDNET.fullmatch(line)) is not None]
+    if len(found) < len(lines):
+        return None
+    if all(match[1] for match in found):
+        pairs = [(int(match[1]), match[2] or match[0].split()[0]) for match in found]
+        if ordered := _ordered(pairs):
+            return ordered
+    names = [match[0].split(None, 1)[1:] for match in found]
+    return tuple(name[0] for name in names) if all(names) else None
+
+
+def _from_plain(lines: list[str]) -> tuple[str, ...]:
+    """Return a name a line, without the marks of a YAML list; of one line, the names between commas."""
+    if len(lines) > 1 and all(line.startswith("- ") for line in lines):
+        lines = [line[2:].strip() for line in lines]
+    if len(lines) == 1 and '"' not in lines[0]:
+        lines = [name.strip() for name in lines[0].split(",")]
+    return tuple(map(_unquoted, lines))
 
 
 def _is_name(value: Any) -> bool:

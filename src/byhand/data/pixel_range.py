@@ -74,7 +74,8 @@ class PixelExtent:
         return PixelExtent(dtypes, min(self.low, other.low), max(self.high, other.high))
 
     def __str__(self) -> str:
-        return f"{' and '.join(self.dtypes)}, {_spell(self.low)} to {_spell(self.high)}"
+        low, high = self.low, self.high
+        return f"{' and '.join(self.dtypes)}, {low:{_digits(low)}g} to {high:{_digits(high)}g}"
 
 
 def _kind_of_dtype(name: str) -> PixelKind:
@@ -165,7 +166,7 @@ def range_of_image(extent: PixelExtent, recorded: PixelRange | None, *, single: 
     if recorded is None or not applies(recorded, extent):
         return resolve_pixel_range(extent, single=single)
     if not is_stated(recorded) and is_beyond(extent, recorded):
-        low, high = map(_spell, recorded)
+        low, high = (f"{value:{_digits(value)}g}" for value in recorded)
         raise ArgumentError(
             f"pixels are {extent}, those of the training went from {low} to {high}; which values are black and white is not "
             f"known; {STATE_IT}"
@@ -260,7 +261,10 @@ def check_splits(extents: Mapping[str, PixelExtent], pixel_range: PixelRange) ->
             continue
         differs = not all_dim and is_dim(extent, pixel_range) if extent.kind == "integer" else alone != pixel_range
         if extent.high > 0 and differs and (extent.kind != "uint8" or alone == (0.0, 1.0)):
-            told = ", ".join(f"{name} {_spell(other.low)} to {_spell(other.high)}" for name, other in extents.items())
+            told = ", ".join(
+                f"{name} {other.low:{_digits(other.low)}g} to {other.high:{_digits(other.high)}g}"
+                for name, other in extents.items()
+            )
             raise ArgumentError(
                 f"the splits differ in their pixel range ({told}); scale {part} like the others; else {STATE_IT}"
             )
@@ -280,7 +284,7 @@ def describe(extent: PixelExtent, pixel_range: PixelRange, *, given: bool) -> st
     low, high = pixel_range
     beyond = "; what lies beyond is clipped" if extent.low < low or extent.high > high else ""
     why = "as --pixel-range says" if given else f"{OPTION} says otherwise"
-    return f"pixels are {extent}: {_spell(low)} becomes black, {_spell(high)} white{beyond} ({why})"
+    return f"pixels are {extent}: {low:{_digits(low)}g} becomes black, {high:{_digits(high)}g} white{beyond} ({why})"
 
 
 def parse_pixel_range(text: str) -> PixelRange:
@@ -308,5 +312,6 @@ def _unknown(extent: PixelExtent) -> ArgumentError:
     return ArgumentError(f"pixels are {extent}; which values are black and white is not known; {STATE_IT}")
 
 
-def _spell(value: float) -> str:
-    return f"{value:.0f}" if value == round(value) else f"{value:.4g}"
+def _digits(value: float) -> str:
+    """Return a number's precision in a format: whole numbers are shown in full."""
+    return ".17" if value == round(value) else ".4"

@@ -193,8 +193,8 @@ class Preprocessing:
         *sides, channels = shape
         dims = " x ".join(map(str, sides))
         size = {1: f"{dims} gray", 3: f"{dims} color"}.get(channels, f"{dims} x {channels}")
-        crop = "an unknown part" if self.crop_pct is None else f"{self.crop_pct:.1%}"
-        seen = "the whole" if self.crop_pct == 1 else f"{crop} of the"
+        seen = "an unknown part of the" if self.crop_pct is None else f"{self.crop_pct:.1%} of the"
+        seen = "the whole" if self.crop_pct == 1 else seen
         how = {
             "picture": f"resized, {seen} shorter side",
             "digit": "one digit each, centered as in MNIST",

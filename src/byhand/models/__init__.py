@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from byhand.errors import ArgumentError, UnknownNameError
 from byhand.hints import hinted, unknown_attribute
+from byhand.hints.attributes import MODULE_NAMES
 from byhand.models.architecture import Architecture
 from byhand.nn import Input, Model
 from byhand.shapes import integer
@@ -87,6 +88,7 @@ def create(
     return Model(images, logits, name=name, seed=seed, classes=named, auxiliary=heads, **settings)
 
 
+@hinted
 def pretrained(name: str, **settings: Any) -> Model:
     """Return a network of this package that is trained on ImageNet's 1,000 classes.
 
@@ -97,6 +99,11 @@ def pretrained(name: str, **settings: Any) -> Model:
     <model efficientnet_lite0: (224, 224, 3) -> 1000 classes, 4,652,008 parameters>
     """
     if name not in TRAINED:
+        if name in ARCHITECTURES:
+            raise ArgumentError(
+                f"pretrained: this package holds the weights of {', '.join(TRAINED)} alone; for torchvision's of {name}: "
+                f"bh.models.create({name!r}), then model.load_torchvision(file)"
+            )
         raise UnknownNameError("trained model", name, TRAINED)
     weights, classes = (WEIGHTS / file for file in TRAINED[name])
     settings = {"crop_pct": CROP_PCT} | settings
@@ -109,5 +116,5 @@ if not TYPE_CHECKING:  # else type checkers would take any name for one that is 
 
     def __getattr__(name):
         """Raise the error for a name that there is not: it says what to write."""
-        hints = {known: f"write bh.models.create('{known}')" for known in ARCHITECTURES}
+        hints = MODULE_NAMES | {known: f"write bh.models.create('{known}')" for known in ARCHITECTURES}
         raise unknown_attribute("byhand.models", name, ["create", "names", "pretrained", *ARCHITECTURES], hints)

@@ -3,6 +3,7 @@
 import typing as _typing
 
 from byhand.hints import unknown_attribute as _unknown_attribute
+from byhand.hints.attributes import MODULE_NAMES as _MODULE_NAMES
 from byhand.nn.activations import (
     GELU,
     LRN,
@@ -45,6 +46,7 @@ from byhand.nn.movement import (
     Upsample,
 )
 from byhand.nn.serialization import load
+from byhand.ops.op import REGISTRY as _REGISTRY
 
 __all__ = [
     "GELU",
@@ -91,4 +93,11 @@ if not _typing.TYPE_CHECKING:  # else type checkers would take any name for one 
 
     def __getattr__(name):
         """Raise the error for a name that there is not: it says what to write."""
-        raise _unknown_attribute("byhand.nn", name, __all__)
+        op = name.lower()
+        hints = (
+            {name: f"write bh.{op} in its place: an op is a layer"}
+            if op in _REGISTRY and _REGISTRY[op].inputs == ("x",)
+            else {}
+        )
+        known = {layer.lower() for layer in __all__}  # relu is a slip of ReLU
+        raise _unknown_attribute("byhand.nn", name, __all__, _MODULE_NAMES if op in known else hints | _MODULE_NAMES)

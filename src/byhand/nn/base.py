@@ -6,18 +6,23 @@ conv1, conv2, pool1, ... A parameter is named after its layer: conv1_weight.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from byhand.errors import ArgumentError, UnknownArgumentError
 from byhand.graph import Graph, Tensor
-from byhand.hints import LAYER_NAMES, hinted, unknown_attribute, unknown_keyword
+from byhand.hints import hinted, unknown_attribute, unknown_keyword, warn
+from byhand.hints.attributes import LAYER_NAMES
 from byhand.nn import init
 from byhand.ops.op import Array, Op
 from byhand.shapes import Shape, integer
 
+COLORS = (1, 3)  # channels of gray and of color images
+MIN_CHANNELS_FIRST_SIZE = 15  # pixels; a square of more is an image whose channels come first
 
+
+@hinted
 def Input(*shape: int, name: str = "images") -> Tensor:
     """Return the symbolic input of a new network: one example's shape, without the batch.
 
@@ -25,7 +30,16 @@ def Input(*shape: int, name: str = "images") -> Tensor:
     >>> nn.Conv2d(8, 3)(nn.Input(28, 28, 1))
     <value conv1 (N, 26, 26, 8)>
     """
-    return Graph().add_input(tuple(integer("Input's shape", size) for size in shape), name)
+    first: Any = shape[0] if shape else None
+    if isinstance(first, (tuple, list)):
+        raise ArgumentError(f"Input: got {first!r}; write nn.Input({', '.join(map(str, first))})")
+    shape = tuple(integer("Input's shape", size) for size in shape)
+    if len(shape) == 3 and shape[0] in COLORS and shape[1] == shape[2] > MIN_CHANNELS_FIRST_SIZE:
+        warn(
+            f"nn.Input{shape} is {shape[0]} high, {shape[1]} wide and has {shape[2]} channels; channels come last here: "
+            f"for images write nn.Input({shape[1]}, {shape[2]}, {shape[0]})"
+        )
+    return Graph().add_input(shape, name)
 
 
 class Layer:
@@ -54,8 +68,10 @@ class Layer:
             raise UnknownArgumentError(unknown_keyword(type(self).__name__, unknown, [*self.op.attributes, "name"]))
         self.name, self.attributes = name, attributes
 
-    def __getattr__(self, name: str) -> Any:
-        raise unknown_attribute(type(self).__name__, name, vars(self), LAYER_NAMES)
+    if not TYPE_CHECKING:  # else type checkers would take any name for one that is there
+
+        def __getattr__(self, name):
+            raise unknown_attribute(type(self).__name__, name, vars(self), LAYER_NAMES)
 
     def __call__(self, *inputs: Any) -> Tensor:
         """Add the layer's node; return its output. A call that fails leaves the graph as it was."""
@@ -122,14 +138,27 @@ class Sequential:
     <value fc1 (N, 10)>
     """
 
+    @hinted
     def __init__(self, *layers: Callable[[Tensor], Tensor]) -> None:
+        for layer in layers:
+            if isinstance(layer, type):
+                raise ArgumentError(f"Sequential got the class {layer.__name__}; write {layer.__name__}()")
         for kind in (type(layer).__name__ for layer in layers if not callable(layer)):
             hint = ": nn.Sequential(*layers)" if kind in ("list", "tuple") else ""
             raise ArgumentError(f"Sequential got a {kind}; expected layers{hint}")
         self.layers = layers
 
-    def __getattr__(self, name: str) -> Any:
-        raise unknown_attribute("Sequential", name, vars(self), LAYER_NAMES)
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            raise unknown_attribute("Sequential", name, vars(self), LAYER_NAMES)
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return a layer by its index; of a slice, a Sequential."""
+        return Sequential(*self.layers[index]) if isinstance(index, slice) else self.layers[index]
 
     def __call__(self, x: Tensor) -> Tensor:
         """Add every layer in turn; return the last one's output."""

@@ -57,4 +57,4 @@ def outputs_of(model: Model, images: Any) -> Array:
         if (name := waiting.pop()) not in known:
             after.nodes = [makers[name], *(node for node in after.nodes if node is not makers[name])]
             waiting += [tensor.name for tensor in tree_leaves(makers[name].inputs.values())]
-    return values_after(after, known).get(model.output.name, logits)
+    return values_after(after.nodes, known).get(model.output.name, logits)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from byhand.errors import UnknownNameError
+from byhand.errors import UnknownAttributeError, UnknownNameError
 from byhand.ops.op import Array
 from byhand.shapes import Shape
 
@@ -130,6 +130,12 @@ INITIALIZERS: dict[str, Initializer] = {
     function.__name__: function
     for function in (he, he_uniform, glorot, glorot_normal, lecun, lecun_uniform, article, zeros, ones)
 }
+
+
+def __getattr__(name: str) -> Any:
+    """Raise the error for an initializer of PyTorch, `nn.init.kaiming_normal_(...)`."""
+    hint = "; an initializer is an argument of a layer: nn.Conv2d(8, 3, initializer='he'), a name of nn.INITIALIZERS"
+    raise UnknownAttributeError(f"byhand.nn.init has no attribute '{name}'{'' if name.startswith('__') else hint}")
 
 
 def get(initializer: str | Initializer) -> Any:

@@ -172,7 +172,7 @@ class LayerNorm(Layer):
 
     op, label = ops.layer_norm, "norm"
 
-    def __init__(self, axes: int = 1, *, eps: float = 1e-5, name: str | None = None) -> None:
+    def __init__(self, *, axes: int = 1, eps: float = 1e-5, name: str | None = None) -> None:
         super().__init__(name=name, eps=eps)
         self.axes = integer("LayerNorm: axes", axes)
 

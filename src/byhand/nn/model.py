@@ -6,20 +6,20 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from byhand.data.lazy_images import LazyImages
 from byhand.data.preprocessing import Preprocessing
 from byhand.errors import ArgumentError, ShapeError
-from byhand.graph import Tensor
-from byhand.hints import MODEL_NAMES, hinted, unknown_attribute
+from byhand.graph import Graph, Tensor
+from byhand.hints import hinted, unknown_attribute
+from byhand.hints.attributes import FREE_NAMES, MODEL_NAMES
 from byhand.nn.inference import logits_of, outputs_of
 from byhand.nn.model_settings import ModelSettings
-from byhand.nn.network_input import check_images, prepare_images, warn_of_pixels
-from byhand.nn.parameters import NamedArrays, ParameterDict, initialize, load_arrays
+from byhand.nn.network_input import as_images, check_images, prepare_images, warn_of_pixels
+from byhand.nn.parameters import NamedArrays, ParameterDict, initialize, layer_hints, load_arrays
 from byhand.nn.program_arguments import model_arguments
 from byhand.nn.summary import Summary
 from byhand.nn.task import answers, inherited_task, read_output
@@ -82,6 +82,8 @@ class Model(ModelSettings):
         if not isinstance(inputs, Tensor):
             raise ArgumentError(f"Model: inputs is a {type(inputs).__name__}; expected an nn.Input")
         outputs = outputs(inputs) if callable(outputs) else outputs
+        if type(outputs).__name__ in ("list", "tuple"):
+            raise ArgumentError(f"Model: outputs is a {type(outputs).__name__}; write nn.Sequential(*layers)")
         if not isinstance(outputs, Tensor) or outputs.graph is not inputs.graph or inputs.graph.input is not inputs:
             raise ArgumentError("Model: the outputs must be made from the nn.Input that is given as inputs")
         if not name.replace("_", "").replace("-", "").replace(".", "").isalnum() or not name.isascii():
@@ -124,12 +126,16 @@ class Model(ModelSettings):
             raise ArgumentError(
                 "Model: the task can't be replaced; make a model of it: nn.Model(inputs, outputs, task=...)"
             )
-        if name in MODEL_NAMES:
-            raise ArgumentError(f"Model: nothing reads {name}; {MODEL_NAMES[name]}")
+        hints = MODEL_NAMES if "graph" not in vars(self) else MODEL_NAMES | layer_hints(self.graph)
+        if name in hints and name not in FREE_NAMES:
+            raise ArgumentError(f"Model: nothing reads {name}; {hints[name]}")
         super().__setattr__(name, value)
 
-    def __getattr__(self, name: str) -> Any:
-        raise unknown_attribute("the model", name, [key for key in dir(self) if key[0] != "_"], MODEL_NAMES)
+    if not TYPE_CHECKING:  # else type checkers would take any name for one that is there
+
+        def __getattr__(self, name):
+            hints = MODEL_NAMES | layer_hints(vars(self).get("graph", Graph()))
+            raise unknown_attribute("the model", name, [key for key in dir(self) if key[0] != "_"], hints)
 
     def __reduce__(self) -> Any:
         """Copy and pickle what a file of the model holds; programs and gradients are made anew."""
@@ -143,9 +149,7 @@ class Model(ModelSettings):
             from byhand.nn.model_layer import apply_model  # noqa: PLC0415  (it takes Models)
 
             return apply_model(self, images)
-        if not isinstance(images, LazyImages):
-            warn_of_pixels(self, np.asarray(images))
-        return outputs_of(self, images)
+        return outputs_of(self, warn_of_pixels(self, as_images(self, images)))
 
     def eval(self) -> Model:
         """Return the model itself, which has no modes to switch: predict is inference, a Trainer's step is training."""
@@ -158,7 +162,7 @@ class Model(ModelSettings):
 
     @hinted
     def evaluate(self, images: Any, labels: Any = None, **settings: Any) -> dict[str, float]:
-        """Return the mean loss and the accuracy on arrays or on a Dataset; see `byhand.train.fitting.evaluate_model`."""
+        """Return the mean loss and the accuracy on arrays or on a Dataset; see `byhand.train.fitting.evaluate`."""
         return METHODS["evaluate"](self, images, labels, **settings)  # type: ignore[no-any-return]
 
     def _repr_html_(self) -> str:
@@ -287,17 +291,17 @@ class Model(ModelSettings):
         images: an array, or `data.lazy_images.LazyImages`, prefetched; batch_size: by default as many images as have
         a million pixels, at most 250.
         """
-        return logits_of(self, images, batch_size, hand)
+        return logits_of(self, as_images(self, images), batch_size, hand)
 
+    @hinted
     def predict(self, images: Any, *, batch_size: int | None = None, hand: str = DEFAULT_HAND) -> Array:
         """Return the probability of each class or label: images (N, H, W, C) uint8 or floating point -> (N, classes).
 
         A model of numbers or features returns its output unchanged. Floating point images are taken as normalized; it warns
         once of such that look like pixels.
         """
-        if not isinstance(images, LazyImages):
-            warn_of_pixels(self, np.asarray(images))
-        return answers(self.answer, self.logits_of(images, batch_size=batch_size, hand=hand))
+        images = warn_of_pixels(self, as_images(self, images))
+        return answers(self.answer, logits_of(self, images, batch_size, hand))
 
     def trace(self, images: Any, labels: Any = None, *, hand: str = DEFAULT_HAND) -> dict[str, Array]:
         """Return every tensor of a forward pass, and with labels of a backward pass, under the name that the program uses.

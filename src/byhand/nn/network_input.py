@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from byhand.data.dataset import Dataset
+from byhand.data.lazy_images import LazyImages
 from byhand.data.pixel_range import kind_of
 from byhand.errors import ArgumentError, ShapeError
+from byhand.hints import warn
 from byhand.kernels.lookup_table import look_up
 from byhand.ops.op import Array
+from byhand.text import one_line
 
 if TYPE_CHECKING:
     from byhand.nn.model import Model
@@ -22,12 +26,41 @@ WARNING_IMAGES = 64  # that are looked at
 PIXEL_MIN_PEAK = 32.0  # floats beyond this multiple of the normalized range are pixels that nobody normalized
 
 
+def as_images(model: Model, images: Any) -> Any:
+    """Return images as an array, or as LazyImages; of a Dataset, its images. Raises ArgumentError for anything else."""
+    if isinstance(images, Dataset):
+        images = images.images
+    if isinstance(images, (np.ndarray, LazyImages)):
+        return images
+    first = images[0] if isinstance(images, (list, tuple)) and images else images
+    kind = type(first).__name__
+    expected = f"expected an array (N, {', '.join(map(str, model.input_shape))})"
+    if isinstance(first, (str, os.PathLike)):
+        read = "model.preprocessing.read(path, model.input_shape) reads an image file as in training"
+        raise ArgumentError(f"{model.name}: images hold {first!r:.60}; {expected}; {read}")
+    if hasattr(first, "getbands"):  # of Pillow
+        raise ArgumentError(
+            f"{model.name}: images hold {kind} of Pillow; {expected}: numpy.asarray(image), resized; "
+            "model.preprocessing.read(path, model.input_shape) reads an image file as in training"
+        )
+    try:
+        array = np.asarray(images)
+    except (TypeError, ValueError, RuntimeError) as error:
+        shapes = {np.shape(image) for image in images} if kind == "ndarray" else set()
+        why = "images of several shapes" if len(shapes) > 1 else one_line(error, 120)
+        raise ArgumentError(f"{model.name}: images are no array ({why}); {expected}") from None
+    if array.dtype == object:
+        raise ArgumentError(f"{model.name}: images hold {kind}; {expected}")
+    return array
+
+
 def check_images(model: Model, images: npt.ArrayLike) -> Array:
     """Return images as an array that `prepare_images` takes, or raise as it does."""
     images, shape = np.asarray(images), model.input_shape
     if images.shape[1:] != shape or not len(images):
         hint = "; for a single image, give image[None]" if images.shape == shape else ""
         hint = "; add the channel axis: images[..., None]" if (*images.shape[1:], 1) == shape else hint
+        hint = "; for a single image, give image[None, ..., None]" if (*images.shape, 1) == shape else hint
         if images.ndim == 4 and (*images.shape[2:], images.shape[1]) == shape:
             hint = "; channels come last here: images.transpose(0, 2, 3, 1)"
         expected = ", ".join(map(str, shape))
@@ -69,42 +102,47 @@ def prepare_images(model: Model, images: npt.ArrayLike, rows: Array | None, out:
     return out
 
 
-def warn_of_pixels(model: Model, images: Array, *, is_training: bool = False) -> None:
-    """Warn, once a model, of images that look like pixels of another range than the network's input.
+def warn_of_pixels(model: Model, images: Any, *, is_training: bool = False) -> Any:
+    """Return images; warn, once a model, of those that look like pixels of another range than the network's input.
 
     These are floating point images from 0 to 255, or from 0 to 1 (but for training on), where normalized ones are expected, and
     uint8 images of 0 and 1 where the training's became 0 and 255.
     """
-    if images.shape[1:] != model.input_shape:
-        return  # `check_images` refuses them
+    is_new = not model.warned_of_pixels and isinstance(images, np.ndarray) and images.size > 0
+    if is_new and (problem := _other_range(model, images, is_training)):
+        model.warned_of_pixels = True
+        warn(f"{model.name}: {problem}; for pixels give uint8: model.preprocessing.pixels(images)")
+    return images
+
+
+def _other_range(model: Model, images: Array, is_training: bool) -> str:
+    """Return what is wrong with the range of images, or ""."""
+    has_size = images.shape[1:] == model.input_shape  # `check_images` refuses others
     is_image = (
         len(model.input_shape) == 3 and model.input_shape[2] in IMAGE_CHANNELS and model.input_shape[:2] != (1, 1)
     )
-    as_trained = model.preprocessing.reader == "array"  # on floating point images
-    binary = images.dtype == np.uint8 and kind_of(model.preprocessing.pixel_range) == "uint8"
-    if model.warned_of_pixels or as_trained or not images.size or not is_image:
-        return
-    if images.dtype.kind != "f" and not binary:
-        return
-    black, white = float(model.pixel_levels[:, 0].min()), float(model.pixel_levels[:, -1].max())
+    if not (has_size and is_image) or model.preprocessing.reader == "array":  # trained on floating point images
+        return ""
     sample = images[:WARNING_IMAGES]
+    if images.dtype == np.uint8:
+        return _other_bytes(model, sample)
+    if images.dtype.kind != "f":
+        return ""
+    black, white = float(model.pixel_levels[:, 0].min()), float(model.pixel_levels[:, -1].max())
     floor, peak = float(sample.min()), float(sample.max())
-    if binary:
-        low, high = model.preprocessing.pixel_range or (0.0, 255.0)
-        if peak > high:
-            return
-        message = (
-            f"uint8 images go up to {peak:.0f}, but are taken as 0 to 255; in the training {low:g} was black, {high:g} "
-            "white"
-        )
-    else:
-        # Normalized images have no 0 but by chance.
-        is_unit = not is_training and floor == 0 and 0 < peak <= 1 and black < 0
-        if not (is_unit or (floor >= 0 and peak > PIXEL_MIN_PEAK * max(abs(black), abs(white)))):  # also NaN
-            return
-        message = (
-            f"images in floating point go up to {peak:.4g}, but are taken as normalized, (pixel / 255 - mean) / std, from "
-            f"{black:.3g} to {white:.3g}"
-        )
-    model.warned_of_pixels = True
-    warnings.warn(f"{model.name}: {message}; for pixels give uint8: model.preprocessing.pixels(images)", stacklevel=3)
+    # Normalized images have no 0 but by chance.
+    is_unit = not is_training and floor == 0 and 0 < peak <= 1 and black < 0
+    if not (is_unit or (floor >= 0 and peak > PIXEL_MIN_PEAK * max(abs(black), abs(white)))):  # also NaN
+        return ""
+    return (
+        f"images in floating point go up to {peak:.4g}, but are taken as normalized, (pixel / 255 - mean) / std, from "
+        f"{black:.3g} to {white:.3g}"
+    )
+
+
+def _other_bytes(model: Model, images: Array) -> str:
+    """Return what is wrong with the range of uint8 images, or ""."""
+    low, high = model.preprocessing.pixel_range or (0.0, 255.0)
+    if kind_of(model.preprocessing.pixel_range) != "uint8" or (peak := int(images.max())) > high:
+        return ""
+    return f"uint8 images go up to {peak}, but are taken as 0 to 255; in the training {low:g} was black, {high:g} white"

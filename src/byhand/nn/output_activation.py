@@ -14,7 +14,7 @@ The graph says it, not a guess from values: a softmax of what is no logit gives 
 of a saturated softmax or sigmoid is 0, while that of its logit is not.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any, NamedTuple
 
@@ -228,14 +228,14 @@ def _as_vector(x: Tensor, graph: Graph) -> Tensor:
     return graph.add(get("flatten"), {"x": x}, {})
 
 
-def values_after(graph: Graph, known: Mapping[str, Array], hand: str = DEFAULT_HAND) -> dict[str, Array]:
+def values_after(nodes: Sequence[Node], known: Mapping[str, Array], hand: str = DEFAULT_HAND) -> dict[str, Array]:
     """Return the values of a graph's last nodes by name: of those that are not known, from those that are."""
     values = dict(known)
 
     def value_of(tensors: Any) -> Any:
         return tuple(map(value_of, tensors)) if isinstance(tensors, tuple) else tensors and values[tensors.name]
 
-    for node in graph.nodes:
+    for node in nodes:
         if node.output.name in known:
             continue
         arguments = [value_of(tensors) for tensors in node.inputs.values()]

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from byhand.errors import ArgumentError, ShapeError, UnknownNameError
-from byhand.graph import Tensor
+from byhand.graph import Graph, Tensor
 from byhand.hints import unknown_attribute
 from byhand.ops.op import Array
 
@@ -34,7 +34,7 @@ class NamedArrays(SimpleNamespace):
         raise ArgumentError(f"{name} can't be deleted: a network needs all of its arrays")
 
     def __getattr__(self, name: str) -> Any:
-        raise unknown_attribute("the model", name, vars(self), {})
+        raise unknown_attribute("the model", name, [key for key in vars(self) if key != "flat"], {})
 
 
 class ParameterDict(dict[str, Array]):
@@ -75,6 +75,17 @@ class ParameterDict(dict[str, Array]):
         raise ArgumentError("a model's parameters can't be removed or added; replace_head makes another network")
 
     __delitem__ = pop = popitem = clear = setdefault = _refuse
+
+
+def layer_hints(graph: Graph) -> dict[str, str]:
+    """Return what to write for the name of each layer, which is no attribute of the model: its weight, or its output."""
+    weights = {tensor.name for tensor in graph.of_kind("parameter")}
+    hints = {}
+    for node in graph.nodes:
+        for tensor in node.outputs.values():
+            weight = f"model.p.{tensor.name}_weight is its weight, " if f"{tensor.name}_weight" in weights else ""
+            hints[tensor.name] = f"it is a layer: {weight}model.trace(images)['{tensor.name}'] its output"
+    return hints
 
 
 def initialize(tensors: Sequence[Tensor], arrays: NamedArrays, rng: np.random.Generator) -> None:

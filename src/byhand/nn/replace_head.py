@@ -18,7 +18,7 @@ from byhand.shapes import integer
 HEAD_OPS = ("linear", "conv2d")
 # ops that may stand between the last weights and the outputs
 TAIL_OPS = (
-    *("flatten", "reshape", "global_avg_pool", "avg_pool", "dropout", "transpose", "slice"),
+    *("flatten", "reshape", "global_avg_pool", "avg_pool", "dropout", "transpose", "slice", "batch_norm", "layer_norm"),
     *("relu", "relu6", "clip", "tanh", "sigmoid", "hard_sigmoid", "softplus", "softmax", "exp", "log"),
 )
 # The same with a constant: MatMul and Add are two operators in ONNX, as is the division by a temperature.
@@ -31,13 +31,13 @@ def replace_head(model: Model, classes: int | Sequence[str], frozen: bool, seed:
         classes = [str(name) for name in classes]  # type: ignore[union-attr]
     if isinstance(classes, str) or not isinstance(classes, Sequence):
         classes = list(map(str, range(integer("replace_head: classes", classes))))
-    head = _head(model)
-    backbone = model.graph.up_to(head.inputs["x"])
+    last_features = _last_features(model)
+    backbone = model.graph.up_to(last_features)
     frozen_nodes = len(backbone.nodes) if frozen else 0
     if frozen and integer("replace_head: unfreeze", unfreeze, 0):
         frozen_nodes = _frozen_nodes(backbone, unfreeze)
     graph, tensors = copy_graph(backbone, frozen_nodes, fixed_statistics=frozen)
-    features = tensors[head.inputs["x"].name]
+    features = tensors[last_features.name]
     # In some networks the head is a convolution with a filter for each class, then an average over the image.
     if len(features.shape) == 4:
         features = GlobalAvgPool2d()(features)
@@ -48,15 +48,32 @@ def replace_head(model: Model, classes: int | Sequence[str], frozen: bool, seed:
     return new
 
 
-def _head(model: Model) -> Node:
-    """Return the node that holds a network's last weights."""
+def _last_features(model: Model) -> Tensor:
+    """Return what a network's last weights read: of one layer, or of several whose outputs are combined."""
     node = last_before_tail(model.graph, model.logits)
-    if node is None or node.op.name not in HEAD_OPS:
-        what = "its input" if node is None else f"{node.name} ({node.op.name})"
-        raise ArgumentError(
-            f"{model.name}: its output comes from {what}; expected a linear layer or a convolution to replace"
-        )
-    return node
+    if node is not None and node.op.name in HEAD_OPS:
+        return node.inputs["x"]  # type: ignore[no-any-return]
+    if (features := _before_several_heads(model.graph.up_to(model.logits).nodes, model.logits.shape[-1])) is not None:
+        return features
+    what = "its input" if node is None else f"{node.name} ({node.op.name})"
+    raise ArgumentError(
+        f"{model.name}: its output comes from {what}; expected a linear layer or a convolution to replace"
+    )
+
+
+def _before_several_heads(nodes: Sequence[Node], outputs: int) -> Tensor | None:
+    """Return the one tensor from which the last layers lead to the outputs, each with as many or one; None without."""
+    heads = 0
+    for start in range(len(nodes) - 1, -1, -1):
+        node = nodes[start]
+        if node.op.name in HEAD_OPS:
+            if node.output.shape[-1] not in (1, outputs):
+                return None
+            heads += 1
+        crossing = boundary(nodes, start)
+        if heads and len(crossing) == 1:
+            return crossing[0]
+    return None
 
 
 def last_before_tail(graph: Graph, tensor: Tensor) -> Node | None:

@@ -16,7 +16,7 @@ from safetensors.numpy import save as to_bytes
 
 from byhand.data.open_file import exists, open_regular_file
 from byhand.data.preprocessing import Preprocessing
-from byhand.errors import ByhandError, FileError
+from byhand.errors import ArgumentError, ByhandError, FileError
 from byhand.files import write_whole
 from byhand.graph import Tensor, from_json, to_json
 from byhand.nn.model import Model
@@ -24,6 +24,23 @@ from byhand.ops.op import Array
 from byhand.text import one_line
 
 FORMAT_VERSION = 1
+FOREIGN_SUFFIXES = (
+    ".onnx",
+    ".pt",
+    ".pth",
+    ".bin",
+    ".ckpt",
+    ".h5",
+    ".hdf5",
+    ".keras",
+    ".pb",
+    ".tflite",
+    ".pkl",
+    ".pickle",
+    ".joblib",
+    ".npz",
+    ".zip",
+)
 RUN_FILES = ("model.safetensors", "checkpoint.safetensors")  # the models of a run folder, the best first
 
 
@@ -34,7 +51,20 @@ def save(
     extra_arrays: Mapping[str, Array] | None = None,
     extra_metadata: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a model, whole or not at all; a checkpoint adds arrays and metadata of its own."""
+    """Write a model, whole or not at all; a checkpoint adds arrays and metadata of its own.
+
+    Raises ArgumentError for a name that promises a format of another library.
+    """
+    path = Path(path)
+    if path.suffix.lower() in FOREIGN_SUFFIXES:
+        write = (
+            "byhand.onnx.save(model, path) writes ONNX"
+            if path.suffix.lower() == ".onnx"
+            else "byhand writes safetensors"
+        )
+        raise ArgumentError(
+            f"save: {path.name} has the ending of another format; {write}, and model.save {path.stem}.safetensors"
+        )
     metadata, tensors = record(model)
     metadata, tensors = metadata | dict(extra_metadata or {}), tensors | dict(extra_arrays or {})
     # one key: the library keeps metadata in a hash table, whose order would change from run to run

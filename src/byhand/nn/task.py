@@ -24,6 +24,7 @@ from byhand.shapes import integer
 TASKS = ("classes", "labels", "numbers", "features")
 SIGMOIDS = ("sigmoid", "hard_sigmoid")
 SOFTMAXES = ("softmax", "log_softmax")
+MAX_CLASSES = 1_000_000  # names of more take seconds to make
 PROBABILITY_TOLERANCE = 1e-3  # of probabilities that a graph computes in float32
 
 
@@ -59,6 +60,8 @@ def read_output(
         raise UnknownNameError("task", str(task), TASKS)
     nameless = isinstance(classes, tuple) and not classes
     task = "features" if task is None and nameless else task
+    if task in ("numbers", "features") and isinstance(classes, Sequence) and len(classes):
+        raise ArgumentError(f"Model: got {len(classes)} class names, but the output gives {task}, which have no names")
     if task == "features":
         return OutputSpec(task, output)
     if len(output.shape) != 2:
@@ -68,6 +71,8 @@ def read_output(
     task = _default_task(ending.activation, count, classes) if task is None else task
     if task == "numbers":
         return OutputSpec(task, output)
+    if task == "classes" and count == 1 and ending.activation in SIGMOIDS:
+        task = "labels"  # one of two classes, p and 1 - p
     if ending.activation in (SIGMOIDS if task == "classes" else SOFTMAXES):
         other = "labels" if task == "classes" else "classes"
         raise ArgumentError(
@@ -76,6 +81,10 @@ def read_output(
     if task == "classes" and count == 1:
         raise ArgumentError(
             "Model: one output is no class, its softmax is always 1; expected task='labels' with two names, or 'numbers'"
+        )
+    if count > MAX_CLASSES:
+        raise ArgumentError(
+            f"Model: {count:,} outputs are too many for {task} (at most {MAX_CLASSES:,}); expected task='features' or 'numbers'"
         )
     if isinstance(classes, (int, np.integer)):
         classes = [str(index) for index in range(integer("Model: classes", classes))]

@@ -33,7 +33,7 @@ def trace(model: Model, images: Any, labels: Any, hand: str) -> dict[str, Array]
             program = model.program(len(x), hand=hand, keep=True)
             program(x, model.p, state, program.arena)
             named |= vars(program.arena)
-            named |= values_after(model.graph.up_to(model.output), named, hand)
+            named |= values_after(model.graph.up_to(model.output).nodes, named, hand)
         else:
             labels = check_labels(labels, len(model.classes))
             if labels.shape != (len(x),):

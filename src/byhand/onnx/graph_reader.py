@@ -27,6 +27,10 @@ from byhand.onnx.readers import READERS
 from byhand.onnx.symbol import OnnxValue, Symbol
 
 SUBGRAPH_TYPES = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
+QUANTIZED_OPS = (
+    *("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger"),
+    *("QLinearConv", "QLinearMatMul", "QLinearAdd", "QLinearGlobalAveragePool", "QGemm", "MatMulNBits"),
+)
 # A computed array may be so many times as large as the largest input: batches grow on their way through a graph.
 INPUT_GROWTH = 100
 # Nodes of byhand's that one ONNX node may become, on average.
@@ -160,9 +164,10 @@ class GraphReader:
     def _expand(self, node: NodeContext, inputs: list[OnnxValue | None]) -> list[Any]:
         """Return the outputs of a function: one of the model, or an operator that ONNX defines by others."""
         proto = node.proto
+        quantized = "; the network is quantized: use the file from before" if proto.op_type in QUANTIZED_OPS else ""
         function = self.functions.get((proto.domain, proto.op_type)) or function_body(node, inputs)
-        if function is None:
-            raise node.unsupported(f"byhand has no operator {proto.op_type}")
+        if function is None or (quantized and any(isinstance(value, Symbol) for value in inputs)):
+            raise node.unsupported(f"byhand has no operator {proto.op_type}{quantized}")
         if self.state.depth >= MAX_DEPTH:
             raise node.unsupported(f"more than {MAX_DEPTH} branches and functions are nested")
         scope: dict[str, Any] = dict(zip(function.input, inputs))

@@ -12,18 +12,20 @@ import onnx
 from onnx import TensorProto
 
 from byhand.data.open_file import open_regular_file
-from byhand.data.preprocessing import Preprocessing
 from byhand.errors import FileError, UnsupportedError
 from byhand.graph import Graph
 from byhand.graph.serial import MAX_AXES, check_sizes
 from byhand.nn.model import Model
+from byhand.onnx.decisions import image_with_batch, scores_in_place
 from byhand.onnx.file_errors import file_errors
 from byhand.onnx.graph_reader import GraphReader
+from byhand.onnx.input_scale import comes_channels_last, read_input_scale
 from byhand.onnx.mapped_weights import MappedWeights, read_model
 from byhand.onnx.metadata import read_metadata
 from byhand.onnx.needed import inputs_of
 from byhand.onnx.node_context import python_name
 from byhand.onnx.outputs import Output, choose, read_outputs
+from byhand.onnx.preprocessing import COLOR_CHANNELS, read_preprocessing, reverse_channels
 from byhand.onnx.reader_state import NamedGraph
 from byhand.onnx.readers.constant import FLOATING_TYPES
 from byhand.onnx.settle_task import settle_task
@@ -33,7 +35,6 @@ from byhand.shapes import Shape
 MAX_OUTPUTS = 64  # that are compared, to find the classes among them
 # A weight of more bytes is copied into the model, and its pages of the file are given back before the next one.
 RELEASED_BYTES = 1024 * 1024
-COLOR_CHANNELS = 3
 CHANNEL_COUNTS = (1, COLOR_CHANNELS, 4)  # by which the channel axis of an image is recognized
 # Types of inputs that are pixels, 0 to 255.
 INTEGER_TYPES = (
@@ -85,17 +86,28 @@ def load(
         proto, mapped_weights = _read_file(path)
         metadata = read_metadata(proto, path)
         wanted, image = _wanted_outputs(proto.graph, output)
+        wanted, metadata = scores_in_place(proto.graph, wanted, metadata, notes)
+        image = image_with_batch(proto.graph, image)
+        scale = read_input_scale(proto.graph, image.name)
         elem_type = image.type.tensor_type.elem_type
         shape, layout, batch = _input_layout(
-            image, input_shape, metadata.get("image_size"), written_by_byhand=proto.producer_name == "byhand"
+            image,
+            input_shape,
+            metadata.get("image_size"),
+            written_by_byhand=proto.producer_name == "byhand",
+            transposed=comes_channels_last(proto.graph, image.name),
         )
+        if metadata.get("bgr") and shape[layout[-1]] == COLOR_CHANNELS:
+            reverse_channels(proto.graph, image.name, layout[-1])
+            notes.append("its metadata say that blue comes first: the channels of images are reversed for it")
         graph = NamedGraph()
         symbol = Symbol(graph.add_input(tuple(shape[axis] for axis in layout[1:])), layout)
         reader = GraphReader(proto, "arrays", graph, batch, path.parent, mapped_weights)
         chosen = _read_wanted(reader, {image.name: symbol}, wanted, _name_count(classes, metadata), notes)
         check_sizes(graph.up_to(chosen.tensor))
         _check_batch(graph.up_to(chosen.tensor))
-        task, classes = settle_task(graph, chosen, metadata, task, classes, notes)
+        own_names = classes is None
+        task, classes = settle_task(graph, chosen, metadata, task, classes, notes, reader.state.weights)
         assert graph.input is not None
         model = Model(
             graph.input,
@@ -105,10 +117,11 @@ def load(
             task=task,
             mean=mean,
             std=std,
-            preprocessing=_preprocessing(metadata, elem_type, graph.input.shape[-1], notes),
+            preprocessing=read_preprocessing(metadata, elem_type, graph.input.shape[-1], scale, notes),
             seed=None,
             dtype=np.float64 if elem_type == TensorProto.DOUBLE else np.float32,
         )
+        model.classes_are_integers = own_names and metadata.get("classes_are_integers") is True
         _copy_weights(model, reader, mapped_weights)
         return model
 
@@ -129,28 +142,6 @@ def _read_wanted(
     else:
         values, failures = reader.run_each(main, inputs, wanted)
     return choose(graph, read_outputs(graph, values, reader.state.weights), failures, names, notes)
-
-
-def _preprocessing(metadata: dict[str, Any], elem_type: int, channels: int, notes: list[str]) -> Preprocessing:
-    """Return the preprocessing that byhand wrote into a file; else pixels from 0 to 1, or integers from 0 to 255.
-
-    notes: gets which mean or std is left out, because it is of other channels.
-    """
-    if "preprocessing" in metadata:
-        return Preprocessing.from_json(metadata["preprocessing"])
-    # Other exporters write the three numbers of color images for any network; byhand's own must fit.
-    in_color = [
-        key for key in ("mean", "std") if isinstance(metadata.get(key), list) and len(metadata[key]) == COLOR_CHANNELS
-    ]
-    misfits = in_color if channels != COLOR_CHANNELS else []
-    if misfits:
-        notes.append(
-            f"its metadata '{misfits[0]}' has {len(metadata[misfits[0]])} numbers, but its images have {channels} channels: its"
-            " mean and std are not used; --mean and --std say them"
-        )
-        metadata = {key: value for key, value in metadata.items() if key not in ("mean", "std")}
-    std = 1.0 if elem_type in FLOATING_TYPES else 1 / 255
-    return Preprocessing.from_json({"mean": metadata.get("mean", 0.0), "std": metadata.get("std", std)})
 
 
 def _read_file(path: Path) -> tuple[onnx.ModelProto, MappedWeights | None]:
@@ -198,10 +189,12 @@ def _input_layout(
     metadata_size: Shape | None,
     *,
     written_by_byhand: bool,
+    transposed: bool,
 ) -> tuple[Shape, Shape, int]:
     """Return the input's shape in ONNX's order with a batch of one, its layout in byhand, and the declared batch size.
 
-    Channels come second, as ONNX has it, unless only the last axis has a usual number of them: some exporters write NHWC.
+    Channels come second, as ONNX has it, unless only the last axis has a usual number of them, or the graph moves the last
+    axis to the second place (transposed): some exporters write NHWC.
     """
     name, dims = image.name, image.type.tensor_type.shape.dim
     sizes: list[Any] = [dim.dim_value or None for dim in dims]
@@ -213,7 +206,7 @@ def _input_layout(
     batch, *rest = sizes
     known_image = len(rest) == 3 and None not in rest
     channels_last = len(rest) == 3 and rest[0] not in CHANNEL_COUNTS and rest[2] in CHANNEL_COUNTS
-    channels_last = channels_last and not written_by_byhand
+    channels_last = (channels_last or (transposed and len(rest) == 3)) and not written_by_byhand
     if input_shape is not None and known_image and tuple(input_shape) != (rest[1], rest[2], rest[0]):
         channels_last = tuple(input_shape) == tuple(rest)
     layout = NHWC if len(rest) == 3 and not channels_last else tuple(range(len(sizes)))

@@ -2,8 +2,10 @@
 
     byhand.*                                     byhand: name, classes, task, mean, std, crop_pct, as JSON
     names, imgsz                                 ultralytics, as Python literals
-    id2label; config.json beside the file        the Hugging Face Hub
-    classes, class_names, labels, class_indices  many others: JSON, or names separated by commas or line ends
+    id2label, image_mean; config.json and        the Hugging Face Hub
+    preprocessor_config.json beside the file
+    classes, class_names, labels, class_to_idx   many others: JSON, or names separated by commas, semicolons or line ends
+    Image.BitmapPixelFormat, NominalPixelRange   ONNX's own MetadataProps.md: Windows ML, Custom Vision
 
 Only plain data is read: nothing is executed, and what is too long or no list of names is left alone.
 """
@@ -11,6 +13,7 @@ Only plain data is read: nothing is executed, and what is too long or no list of
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +25,31 @@ from byhand.errors import FileError
 from byhand.nn.task import TASKS
 
 PREFIX = "byhand."  # of the keys that byhand writes
-KEYS = ("classes", "mean", "std", "name", "preprocessing", "task")
+KEYS = ("classes", "mean", "std", "name", "preprocessing", "task", "classes_are_integers")
 CONFIG_FILE = "config.json"
 MAX_NUMBERS_LENGTH = 200  # characters of a mean, a std or a size
+PROCESSOR_FILE = "preprocessor_config.json"
+ONNX_FOLDER = "onnx"  # of a repository on the Hub, beside config.json
+MORE_NAME_KEYS = (
+    "class_to_idx",
+    "idx_to_class",
+    "idx2label",
+    "label_map",
+    "categories",
+    "vocab",
+    "character",
+    "config",
+)
+PROCESSOR_KEYS = ("preprocessor_config", "preprocessing", "preprocess", "transforms")
+NUMBER_KEYS = (("mean", "image_mean", "norm_mean", "img_mean"), ("std", "image_std", "norm_std", "img_std"))
+SEPARATORS = (",", ";", "|")
+BGR_FORMATS = ("bgr8", "bgra8")
+# (mean, std) by ONNX's Image.NominalPixelRange.
+PIXEL_RANGES = {
+    "nominalrange_0_255": (0.0, 1 / 255),
+    "normalized_0_1": ([0.0] * 3, [1.0] * 3),
+    "normalized_1_1": (0.5, 0.5),
+}
 MAX_IMAGE_SIDE = 4096  # pixels; a larger size in metadata is not taken
 # The task that the Hub's config.json names.
 PROBLEM_TYPES = {
@@ -37,7 +62,8 @@ PROBLEM_TYPES = {
 def read_metadata(proto: onnx.ModelProto, path: Path | None = None) -> dict[str, Any]:
     """Return what a file's metadata say; raises FileError where byhand's own are broken.
 
-    classes: the names, of the key `classes_key`; task, name, mean, std, crop_pct; image_size: (height, width). path: of the
+    classes: the names, of the key `classes_key`; more_classes: (key, names) of others; unread_classes: a key of names that
+    can't be read; task, name, mean, std, crop_pct; image_size: (height, width); bgr: whether blue comes first. path: of the
     file, beside which a config.json may lie.
     """
     entries = {entry.key: entry.value for entry in proto.metadata_props}
@@ -53,8 +79,8 @@ def read_metadata(proto: onnx.ModelProto, path: Path | None = None) -> dict[str,
         return metadata | {"classes_key": f"{PREFIX}classes"}
     if proto.producer_name == "byhand":
         return metadata
-    config = {} if path is None else _read_config(path.parent / CONFIG_FILE)
-    found = _foreign(entries) | _of_config(config, entries) | metadata
+    config, processor = ({} if path is None else _read_beside(path, name) for name in (CONFIG_FILE, PROCESSOR_FILE))
+    found = _of_processor(processor) | _foreign(entries) | _of_config(config, entries) | metadata
     if "task" in metadata:
         found.pop("task_key", None)
     return found
@@ -62,33 +88,65 @@ def read_metadata(proto: onnx.ModelProto, path: Path | None = None) -> dict[str,
 
 def _foreign(entries: dict[str, str]) -> dict[str, Any]:
     """Return what other exporters wrote into a file."""
+    lower = {key.lower(): text for key, text in entries.items() if not key.startswith(PREFIX)}
     found: dict[str, Any] = {}
-    for key in NAME_KEYS:
-        if names := _names(entries.get(key, "")):
-            found |= {"classes": names, "classes_key": key}
-            break
-    numbers = {key: _numbers(entries.get(key, "")) for key in ("mean", "std", "imgsz")}
-    in_bytes = any(number > 2 for number in [*numbers["mean"], *numbers["std"]])
-    scale = 255.0 if in_bytes else 1.0  # pixels 0 to 255, or 0 to 1
-    for key in ("mean", "std"):
-        if len(numbers[key]) in (1, 3) and (key == "mean" or all(numbers[key])):
-            found[key] = [number / scale for number in numbers[key]]
-            found[key] = found[key][0] if len(numbers[key]) == 1 else found[key]
-    size = numbers["imgsz"] * (2 if len(numbers["imgsz"]) == 1 else 1)
+    keys = [key for key in (*NAME_KEYS, *MORE_NAME_KEYS) if lower.get(key, "").strip()]
+    listed = [(key, _names(lower[key])) for key in keys]
+    named = [(key, names) for key, names in listed if names]
+    if named:
+        found |= {"classes": named[0][1], "classes_key": named[0][0], "more_classes": named[1:]}
+    elif keys:
+        found["unread_classes"] = keys[0]
+    processor = next((_object(lower[key]) for key in PROCESSOR_KEYS if _object(lower.get(key, ""))), {})
+    found |= _of_processor(processor)
+    found |= _normalization(*(next((_numbers(lower[key]) for key in keys if key in lower), []) for keys in NUMBER_KEYS))
+    size = _numbers(lower.get("imgsz", ""))
+    size = size * (2 if len(size) == 1 else 1)
     if len(size) == 2 and all(0 < side <= MAX_IMAGE_SIDE and side == int(side) for side in size):
         found["image_size"] = tuple(map(int, size))
+    pixel_range = PIXEL_RANGES.get(lower.get("image.nominalpixelrange", "").lower())
+    if pixel_range is not None:
+        found = {"mean": pixel_range[0], "std": pixel_range[1]} | found
+    if lower.get("image.bitmappixelformat", "").lower() in BGR_FORMATS:
+        found["bgr"] = True
     return found
+
+
+def _normalization(mean: list[float], std: list[float]) -> dict[str, Any]:
+    """Return mean and std for pixels from 0 to 1; those of pixels from 0 to 255 are told by their size."""
+    found: dict[str, Any] = {}
+    scale = 255.0 if any(number > 2 for number in [*mean, *std]) else 1.0
+    for key, numbers in (("mean", mean), ("std", std)):
+        if len(numbers) in (1, 3) and (key == "mean" or all(numbers)):
+            found[key] = [number / scale for number in numbers]
+            found[key] = found[key][0] if len(numbers) == 1 else found[key]
+    return found
+
+
+def _of_processor(processor: dict[str, Any]) -> dict[str, Any]:
+    """Return mean and std of the Hub's preprocessor_config.json, or of an object in the metadata."""
+    lists = [
+        next((_numbers(str(processor[key])) for key in keys if isinstance(processor.get(key), (list, int, float))), [])
+        for keys in NUMBER_KEYS
+    ]
+    if processor.get("do_normalize") is False:
+        lists = [[0.0] * 3, [1.0] * 3]
+    if processor.get("do_rescale") is False:  # it normalizes pixels of 0 to 255
+        lists = [lists[0], [number / 255 for number in lists[1]]] if not any(lists[0]) else lists
+    return _normalization(*lists) if all(lists) else {}
 
 
 def _names(text: str) -> list[str]:
     """Return the names in a metadata entry; [] where it holds none."""
-    if not text.strip() or len(text) > MAX_BYTES:
+    text = text.strip().removeprefix("\ufeff").strip()
+    if not text or len(text) > MAX_BYTES:
         return []
     try:
-        if "\n" not in text.strip() and "," in text and text.strip()[0] not in "[{":
-            return [name.strip() for name in text.split(",") if name.strip()]
+        mark = next((mark for mark in SEPARATORS if mark in text), None)
+        if "\n" not in text and mark is not None and text[0] not in "[{(" and not text.endswith((")", "]", "}")):
+            return [name.strip() for name in text.split(mark) if name.strip()]
         names = list(names_from_text(text))
-        return names if len(names) > 1 or text.strip()[0] in "[{" else []  # one word is no list
+        return names if len(names) > 1 or text[0] in "[{(" else []  # one word is no list
     except ValueError:
         return []
 
@@ -103,13 +161,23 @@ def _numbers(text: str) -> list[float]:
     return numbers if all(abs(number) < MAX_BYTES for number in numbers) else []
 
 
-def _read_config(path: Path) -> dict[str, Any]:
-    """Return the object in a config.json, {} where there is none that can be read."""
+def _read_beside(path: Path, name: str) -> dict[str, Any]:
+    """Return the object in a JSON file beside a model, or above its folder "onnx"; {} where there is none that can be read."""
+    folders = [path.parent, path.parent.parent] if path.parent.name == ONNX_FOLDER else [path.parent]
+    for folder in folders:
+        file = folder / name
+        with suppress(FileError):
+            return _object(read_text(file, "the Hub's configuration", MAX_BYTES)[0])
+    return {}
+
+
+def _object(text: str) -> dict[str, Any]:
+    """Return the JSON object in a text, {} where it is none."""
     try:
-        config = json.loads(read_text(path, "the Hub's configuration", MAX_BYTES)[0])
-    except (FileError, ValueError, RecursionError):
+        found = json.loads(text) if text.strip()[:1] == "{" and len(text) <= MAX_BYTES else {}
+    except (ValueError, RecursionError):
         return {}
-    return config if isinstance(config, dict) else {}
+    return found if isinstance(found, dict) else {}
 
 
 def _of_config(config: dict[str, Any], entries: dict[str, str]) -> dict[str, Any]:
@@ -117,7 +185,7 @@ def _of_config(config: dict[str, Any], entries: dict[str, str]) -> dict[str, Any
     found: dict[str, Any] = {}
     if isinstance(config.get("problem_type"), str) and config["problem_type"] in PROBLEM_TYPES:
         found |= {"task": PROBLEM_TYPES[config["problem_type"]], "task_key": CONFIG_FILE}
-    if any(_names(entries.get(key, "")) for key in NAME_KEYS):
+    if "classes" in _foreign(entries):
         return found
     try:
         return found | {"classes": list(names_from_json(config)), "classes_key": CONFIG_FILE}

@@ -11,16 +11,15 @@ from collections.abc import Mapping, Sequence
 from math import prod
 from typing import NamedTuple
 
-import numpy as np
-
 from byhand.errors import FileError, UnsupportedError
-from byhand.graph import Graph, Node, Tensor
+from byhand.graph import Graph, Tensor
 from byhand.nn.output_activation import Ending, read_ending
 from byhand.nn.replace_head import HEAD_OPS, last_before_tail
 from byhand.nn.task import SIGMOIDS, SOFTMAXES
+from byhand.onnx.equivalent_endings import rewrite_ending
 from byhand.onnx.reader_state import NamedGraph
 from byhand.onnx.symbol import NHWC, OnnxValue, Symbol
-from byhand.ops import flatten, get, transpose
+from byhand.ops import flatten, transpose
 from byhand.ops.op import Array
 
 MAX_LISTED = 8  # outputs in a message
@@ -57,7 +56,7 @@ def read_outputs(graph: NamedGraph, values: Mapping[str, OnnxValue], weights: Ma
 
 
 def _read_output(graph: NamedGraph, name: str, symbol: Symbol, weights: Mapping[str, Array]) -> Output:
-    tensor = with_sigmoid(graph, as_logits(graph, symbol), weights)
+    tensor = rewrite_ending(graph, as_logits(graph, symbol), weights)
     shape = f"({', '.join(['N', *map(str, symbol.shape[1:])])})"
     if len(tensor.shape) != 2:
         return Output(name, shape, tensor, Ending(tensor, "none"), NO_VECTOR)
@@ -81,7 +80,7 @@ def comes_from_weights(graph: Graph, tensor: Tensor) -> bool:
 def as_logits(graph: Graph, result: Symbol) -> Tensor:
     """Return the output as (N, classes), where it is that or (N, classes, 1, 1); else in byhand's layout."""
     tensor, makers = result.tensor, {node.output.name: node for node in graph.nodes}
-    if sum(size > 1 for size in tensor.shape[1:]) > 1 or (len(tensor.shape) > 2 and max(tensor.shape[1:]) == 1):
+    if sum(size > 1 for size in tensor.shape[1:]) > 1:
         layout = NHWC if result.ndim == 4 else tuple(range(result.ndim))
         axes = tuple(result.layout.index(axis) for axis in layout)
         return tensor if result.layout == layout else graph.add(transpose, {"x": tensor}, {"axes": axes})
@@ -90,35 +89,6 @@ def as_logits(graph: Graph, result: Symbol) -> Tensor:
             return graph.add(flatten, {"x": tensor}, {})
         tensor = node.inputs["x"]
     return tensor
-
-
-def with_sigmoid(graph: Graph, tensor: Tensor, weights: Mapping[str, Array]) -> Tensor:
-    """Return sigmoid(x) in place of 1 / (1 + e^-x) and e^x / (e^x + 1), which some exporters write."""
-    makers = {node.output.name: node for node in graph.nodes}
-
-    def made_by(value: Tensor | None, op: str) -> Node | None:
-        node = None if value is None else makers.get(value.name)
-        return node if node is not None and node.op.name == op else None
-
-    def is_one(value: Tensor) -> bool:
-        return value.name in weights and bool(np.all(weights[value.name] == 1))
-
-    def plus_one(value: Tensor) -> Node | None:  # the Exp of e^z + 1
-        node = made_by(value, "add")
-        terms = [] if node is None else [t for t in node.inputs.values() if not is_one(t)]
-        return made_by(terms[0], "exp") if len(terms) == 1 else None
-
-    top, bottom = None, None
-    if (node := made_by(tensor, "reciprocal")) is not None:
-        bottom = plus_one(node.inputs["x"])
-    elif (node := made_by(tensor, "divide")) is not None:
-        top, bottom = node.inputs["a"], plus_one(node.inputs["b"])
-    if bottom is None:
-        return tensor
-    if top is None or is_one(top):
-        negative = made_by(bottom.inputs["x"], "neg")
-        return tensor if negative is None else graph.add(get("sigmoid"), {"x": negative.inputs["x"]}, {})
-    return graph.add(get("sigmoid"), {"x": bottom.inputs["x"]}, {}) if top is bottom.output else tensor
 
 
 def choose(

@@ -105,4 +105,6 @@ def _metadata(model: Model) -> dict[str, Any]:
     metadata |= {"output": output_kind(model), "preprocessing": model.preprocessing.to_json()}
     if model.classes != tuple(map(str, range(len(model.classes)))):
         metadata["classes"] = list(model.classes)
+    if model.classes_are_integers:
+        metadata["classes_are_integers"] = True
     return metadata

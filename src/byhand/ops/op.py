@@ -19,6 +19,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import Parameter, Signature, cleandoc, signature
+from math import prod
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -30,9 +31,9 @@ from byhand.errors import (
     ShapeError,
     UnknownArgumentError,
     UnknownNameError,
-    suggestion,
 )
-from byhand.hints import KEYWORDS
+from byhand.files import check_memory
+from byhand.hints import unknown_keyword
 from byhand.kernels import memory
 from byhand.shapes import Array as Array  # noqa: PLC0414  (exported: ops are written with Array and Op)
 from byhand.shapes import Shape, Window, plain
@@ -46,6 +47,7 @@ HandFunction = Callable[..., None]  # writes into the arrays it is given
 HANDS = ("loops", "arrays", "compiled")
 DEFAULT_HAND = "compiled"
 REGISTRY: dict[str, Op] = {}  # all ops by name; `Op` adds itself
+MAX_INTEGER = 2**31 - 1  # of an attribute: compiled hands multiply it by sizes, in 64 bits
 ARGUMENT_KINDS = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 
 
@@ -159,8 +161,12 @@ class Op:
         for name in self.state:  # in place, also where the hand got a copy of another dtype
             updated, state = arrays[name], named[name]
             if isinstance(state, np.ndarray) and np.can_cast(updated.dtype, state.dtype, "same_kind"):
-                state[...] = updated.reshape(state.shape)
+                self._write_state(name, state, updated.reshape(state.shape))
         return outputs[self.outputs[0]]
+
+    def __reduce__(self) -> Any:
+        """Copy and pickle a registered op as its name: it is one object, which programs compare by identity."""
+        return (get, (self.name,)) if REGISTRY.get(self.name) is self else super().__reduce_ex__(2)
 
     def backward(self, grad: Any, *inputs: Any, hand: str = DEFAULT_HAND, **attributes: Any) -> Any:
         """Return the gradient of every differentiable input, a tuple if there are several; grad: that of the first output."""
@@ -168,7 +174,7 @@ class Op:
         call = self.infer(map(shape_of, arrays.values()), attributes)
         self._check_values(arrays)
         chosen, first = self._hand_for(hand, arrays), self.outputs[0]
-        grad = np.asarray(grad, dtype)
+        grad = self._as_array("grad", grad).astype(dtype, copy=False)
         if grad.shape != call.shapes[first]:
             expected = f"expected that of {first}, {call.shapes[first]}"
             raise ShapeError(f"{self.name}: grad has the shape {grad.shape}; {expected}")
@@ -187,15 +193,18 @@ class Op:
         """Return what the contract infers of a call; errors begin with `who`, by default the op's name."""
         who = who or self.name
         if unknown := next((key for key in attributes if key not in self.attributes), None):
-            known = f"; it has {', '.join(self.attributes)}" if self.attributes else "; it has none"
-            hint = f"; {KEYWORDS[unknown]}" if unknown in KEYWORDS else suggestion(unknown, self.attributes)
-            raise UnknownArgumentError(f"{who}: {self.name} has no attribute '{unknown}'{hint or known}")
+            error = unknown_keyword(self.name, unknown, self.attributes)
+            raise UnknownArgumentError(error if who == self.name else f"{who}: {error}")
         if missing := next((key for key in self.required if key not in attributes), None):
             raise ArgumentError(f"{who}: {missing} is missing; {self.name} has no default for it")
         try:
-            return self.contract(*shapes, **plain(dict(attributes)))
+            call = self.contract(*shapes, **plain(dict(attributes)))
         except ByhandError as error:
             raise type(error)(f"{who}: {error}") from None
+        for name, value in call.attributes.items():
+            if unfit := [n for n in tree_leaves([value]) if isinstance(n, int) and abs(n) > MAX_INTEGER]:
+                raise ArgumentError(f"{who}: {name} is {unfit[0]}; expected at most {MAX_INTEGER:,}")
+        return call
 
     def hand(self, name: str) -> Hand:
         """Return one of the op's hands by name."""
@@ -204,7 +213,10 @@ class Op:
         return self.hands[name]
 
     def allocate(self, call: CallSpec, dtype: npt.DTypeLike) -> dict[str, Array]:
-        """Return an uninitialized array for every output of a call."""
+        """Return an uninitialized array for every output of a call; raises ArgumentError where memory is too small for it."""
+        item = np.dtype(dtype).itemsize
+        for name, shape in call.shapes.items():
+            check_memory(item * prod(shape), f"{self.name}: {name} of the shape {shape}", ArgumentError)
         return {name: memory.empty(shape, self.dtypes.get(name, dtype)) for name, shape in call.shapes.items()}
 
     def algorithms(self, shapes: Sequence[InputShape], call: CallSpec, itemsize: int) -> dict[str, str]:
@@ -234,7 +246,7 @@ class Op:
             if isinstance(value, tuple):
                 arrays[name] = tuple(a.astype(expected, copy=False) for a in value)
             elif value is not None:  # no copy where the dtype is right: state is written in place
-                arrays[name] = value.astype(expected, copy=False)
+                arrays[name] = value.astype(expected, copy=name in self.state and not value.flags.writeable)
         return arrays, dtype
 
     def _as_array(self, name: str, value: Any) -> Any:
@@ -252,6 +264,13 @@ class Op:
             kind = "whole numbers" if integers else "numbers"
             raise ArgumentError(f"{self.name}: {name} holds {array.dtype}; expected {kind}")
         return np.atleast_1d(array) if name in self.state else array
+
+    def _write_state(self, name: str, state: Array, updated: Array) -> None:
+        """Write an updated state into the caller's array; raise an ArgumentError where that is read-only and out of date."""
+        if state.flags.writeable:
+            state[...] = updated
+        elif not np.array_equal(state, updated, equal_nan=True):
+            raise ArgumentError(f"{self.name}: {name} is read-only, and is to be updated; pass a copy of it")
 
     def _check_values(self, arrays: dict[str, Any]) -> None:
         """Raise an error for values that the op does not take, such as a label that is no class."""

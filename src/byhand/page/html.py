@@ -75,8 +75,9 @@ class Look:
 def document(look: Look) -> bytes:
     """Return the page.
 
-    A network of one sigmoid is shown as one of two classes. Raises ArgumentError for a network that has no classes or takes
-    no images, and for a classifier that is too large for a page to compute; NotFiniteError where it answers NaN.
+    A network of one sigmoid is shown as one of two classes, one of several sigmoids with a probability of each label. Raises
+    ArgumentError for a network that has no classes or takes no images, and for a classifier that is too large for a page to
+    compute; NotFiniteError where it answers NaN.
 
     >>> import byhand as bh
     >>> page = document(Look(bh.models.create("article"), tests=bh.data.load("mnist")[1].images[:10]))
@@ -87,11 +88,12 @@ def document(look: Look) -> bytes:
     model = look.model
     if not model.classes:
         raise ArgumentError(f"{model.name} has no classes: a page shows classifiers only; use `byhand trace`")
-    if not model.learns_classes:
-        what = "labels, each by itself" if model.task == "labels" else "probabilities that come from no logits"
+    if model.answer.activation in ("other", "hard_sigmoid"):
         raise ArgumentError(
-            f"{model.name} gives {what}: a page shows one of several classes; use byhand predict or explain"
+            f"{model.name} gives probabilities that come from no logits, but a page shows logits; use byhand predict or explain"
         )
+    if model.task == "labels":  # a test image of a page has one class
+        look = replace(look, labels=None)
     if len(model.input_shape) != 3 or model.input_shape[2] not in (1, 3):
         raise ArgumentError(f"{model.name} takes {model.input_shape}; a page shows networks of images, gray or color")
     check_takes_pixels(model)
@@ -115,6 +117,7 @@ def document(look: Look) -> bytes:
         "layerFacts": rows,
         "fieldCenters": field_centers_of(model),
         "classes": _class_names(model),
+        "task": model.task,
         "normalization": {"mean": model.mean, "std": model.std},
         "crop": model.crop_pct,
         "inverted": model.preprocessing.reader == "digit",

@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 from byhand.graph import Graph, Node, Tensor
 from byhand.nn import Model
 from byhand.nn.receptive_field import depends_on_images, feature_maps
+from byhand.ops import sigmoid_cross_entropy
 from byhand.ops.op import CallSpec
 from byhand.page.translate import Pair
 
@@ -65,8 +66,9 @@ def ops_of(model: Model) -> set[str]:
 
 
 def with_loss(model: Model) -> Graph:
-    """Return the graph up to the logits, and the loss after them."""
-    return model.graph.up_to(model.logits).with_loss(model.logits, 0.0)
+    """Return the graph up to the logits, and the loss after them: of one class, or of labels each by itself."""
+    loss = sigmoid_cross_entropy if model.task == "labels" else None
+    return model.graph.up_to(model.logits).with_loss(model.logits, op=loss)
 
 
 def spec_of(model: Model, found: Mapping[str, Pair]) -> NetworkSpec:

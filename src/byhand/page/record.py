@@ -7,7 +7,7 @@ import numpy as np
 
 from byhand.nn import Model
 from byhand.nn.gradients import grad_cam, trace_gradients
-from byhand.ops import softmax
+from byhand.ops import sigmoid, softmax
 from byhand.ops.op import Array
 from byhand.page.snapshot import encode_base64
 
@@ -30,7 +30,10 @@ def record_channels(model: Model, images: Array, cam: str | None) -> tuple[dict[
     for image in images:
         logits = model.logits_of(image[None])
         truth = np.eye(logits.shape[1], dtype=logits.dtype)[logits.argmax(1)]
-        traces.append(trace_gradients(model, image[None], softmax(logits) - truth))
+        grad = softmax(logits) - truth
+        if model.task == "labels":  # whose loss is the mean over all labels
+            grad = (sigmoid(logits) - truth) / logits.shape[1]
+        traces.append(trace_gradients(model, image[None], grad))
         if cam is not None:
             scores = trace_gradients(model, image[None], truth)
             cams.append(encode_base64(grad_cam(scores[cam][0], scores[f"grad_{cam}"][0]), np.float16))

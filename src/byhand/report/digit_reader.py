@@ -111,7 +111,7 @@ def _is_writing(sure: Sequence[Digit], side: float) -> bool:
 
 def check_reads_digits(model: Model) -> None:
     """Raise ArgumentError for a network that does not read 28 x 28 gray digits."""
-    if model.input_shape != (28, 28, 1) or tuple(model.classes) != DIGITS:
+    if model.input_shape != (28, 28, 1) or tuple(model.classes) != DIGITS or model.task != "classes":
         takes = " x ".join(map(str, model.input_shape))
         raise ArgumentError(
             f"{model.name} takes {takes} and has {_list_classes(model.classes)}; expected 28 x 28 x 1 and the digits 0 to 9: "

@@ -26,7 +26,7 @@ from byhand.report.metrics import (
     worst_mistakes,
 )
 from byhand.text import class_labels, shorten
-from byhand.translation import language, translate
+from byhand.translation import in_brackets, language, list_of, sentence_space, translate
 
 MISTAKES_SHOWN = 24  # images
 UNCERTAIN_SHOWN = 12  # images
@@ -99,13 +99,16 @@ def _lead(inputs: DiagnosisInput) -> str:
         name = _text(inputs.class_names[largest])
         facts.append(translate(f"always predicting <b>{name}</b> would reach {support[largest] / images:.0%}"))
     text = translate("; ").join(facts) + translate(f". The mean loss is {inputs.predictions.loss.mean():.4g}.")
+    space = sentence_space()
     if inputs.judged_epoch:
         best = ", the best on the validation images" if inputs.held_out_prefix == "val" else ""
-        text += translate(f" The network is that of epoch {inputs.judged_epoch:d} of {len(inputs.history):d}{best}.")
+        text += space + translate(
+            f"The network is that of epoch {inputs.judged_epoch:d} of {len(inputs.history):d}{best}."
+        )
     confusions = top_confusions(inputs.confusion, inputs.class_names, 3)
     if confusions:
         listed = (f"<b>{_text(true)}</b> → <b>{_text(other)}</b> ({count:,})" for true, other, count in confusions)
-        text += translate(f" The most frequent confusions, true class → predicted class: {', '.join(listed)}.")
+        text += space + translate(f"The most frequent confusions, true class → predicted class: {', '.join(listed)}.")
     return text
 
 
@@ -118,19 +121,20 @@ def _doctor(
     checks = len(diagnosis.findings) + len(diagnosis.passed)
     notes = sum(finding.severity == "note" for finding in diagnosis.findings)
     problems = len(diagnosis.findings) - notes
-    found = [translate(f"{problems} problem{'s' * (problems != 1)}" if problems else "No problems")]
-    found += [translate(f"{notes} note{'s' * (notes != 1)}")] if notes else []
+    found = [translate(f"{problems:,} problem{'s' * (problems != 1)}" if problems else "No problems")]
+    found += [translate(f"{notes:,} note{'s' * (notes != 1)}")] if notes else []
     summary = translate(f"{translate(' and ').join(found)} from {checks} checks") + (
         translate(f" ({len(diagnosis.skipped)} more did not apply)") if diagnosis.skipped else ""
     )
     summary += translate(", most severe first." if len(diagnosis.findings) > 1 else ".")
     body = "".join(_finding(inputs, finding, names, train_names) for finding in diagnosis.findings)
     if diagnosis.passed:
-        passed = ", ".join(map(translate, diagnosis.passed))
-        body += f'<p class="soft">{translate("Passed:")} {_text(passed, 2000)}{translate(".")}</p>'
+        passed = list_of(map(translate, diagnosis.passed))
+        body += f'<p class="soft">{translate("Passed:")}{sentence_space()}{_text(passed, 2000)}{translate(".")}</p>'
     if diagnosis.skipped:
-        reasons = "; ".join(f"{translate(name)} ({translate(reason)})" for name, reason in diagnosis.skipped.items())
-        body += f'<p class="soft">{translate("Skipped:")} {_text(reasons, 2000)}{translate(".")}</p>'
+        skipped = (translate(name) + in_brackets(translate(reason)) for name, reason in diagnosis.skipped.items())
+        reasons = _text(translate("; ").join(skipped), 2000)
+        body += f'<p class="soft">{translate("Skipped:")}{sentence_space()}{reasons}{translate(".")}</p>'
     return _section("Training doctor", summary, body)
 
 
@@ -157,7 +161,8 @@ def _finding(
         f'<article class="finding {finding.severity}"><div class="head"><h3>{_text(_capital(translate(finding.name)))}</h3>'
         f'<span class="tag">{translate(finding.severity)}</span></div>'
         f"<p>{_text(_capital(translate(finding.evidence)), 2000)}{translate('.')}</p>"
-        f'<p class="try"><b>{translate("Try:")}</b> {advice}{translate(".")}</p>{_gallery(figures)}{more}</article>'
+        f'<p class="try"><b>{translate("Try:")}</b>{sentence_space()}{advice}{translate(".")}</p>'
+        f"{_gallery(figures)}{more}</article>"
     )
 
 
@@ -232,9 +237,10 @@ def _classes(inputs: DiagnosisInput) -> str:
     order = np.argsort(np.where(np.isnan(scores.recall), 2, scores.recall), kind="stable")
     wrong = inputs.confusion * (1 - np.eye(len(inputs.class_names), dtype=np.int64))
     trained = inputs.train is not None
+    held_out = {"test": "test images", "validation": "validation images"}.get(inputs.held_out_name, "images")
     head = "".join(
         f'<th scope="col">{translate(name)}</th>'
-        for name in ("class", "recall", "precision", "F1", f"{inputs.held_out_name} images")
+        for name in ("class", "recall", "precision", "F1", held_out)
         + (("training images",) if trained else ())
         + ("most frequent mistake",)
     )
@@ -303,10 +309,11 @@ def _calibration(inputs: DiagnosisInput) -> str:
         )
     else:
         verdict = "the network is underconfident, an effect of label smoothing, augmentation or few epochs"
-    few = " With so few images this error is uncertain itself." if len(predictions) < 10 * len(found.count) else ""
+    few = "With so few images this error is uncertain itself." if len(predictions) < 10 * len(found.count) else ""
+    few = few and sentence_space() + translate(few)
     text = translate(
         f"<p>The mean confidence is <b>{confidence:.1%}</b>, the accuracy <b>{accuracy:.1%}</b>; the expected calibration error"
-        f" is <b>{100 * found.error:.1f} points</b> ({len(found.count)} bins): {translate(verdict)}.{translate(few)}</p>"
+        f" is <b>{100 * found.error:.1f} points</b> ({len(found.count)} bins): {translate(verdict)}.{few}</p>"
     ) + translate(
         '<p class="soft">Reliability diagram. Bars: the accuracy of the predictions in each bin of confidence; orange lines:'
         " their mean confidence. In a well calibrated network the two agree. Below: the number of predictions per bin.</p>"

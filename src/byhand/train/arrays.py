@@ -13,6 +13,7 @@ from byhand.data import Dataset
 from byhand.data.lazy_images import LazyImages
 from byhand.errors import ArgumentError
 from byhand.nn import Model
+from byhand.nn.network_input import as_images
 from byhand.ops.op import Array
 
 
@@ -34,13 +35,17 @@ def as_dataset(model: Model, images: Any, labels: Any = None, *, find_classes: b
     """
     if isinstance(images, Dataset) and labels is None:
         return images
+    if isinstance(images, Dataset):
+        raise ArgumentError(
+            f"a Dataset holds its labels, but got {type(labels).__name__} as labels; write fit(train, validation=test)"
+        )
     if isinstance(images, tuple) and len(images) == 2 and labels is None:
         images, labels = images
     if labels is None:
         raise ArgumentError(
             f"got a {type(images).__name__} without labels; expected a bh.data.Dataset, or images and labels"
         )
-    images = images if isinstance(images, LazyImages) else _images(model, np.asarray(images))
+    images = images if isinstance(images, LazyImages) else _images(model, as_images(model, images))
     targets = _labels(model, np.asarray(labels), find_classes)
     return Dataset(images, targets, model.classes, "arrays")
 
@@ -52,6 +57,11 @@ def as_datasets(model: Model, train: Any, test: Any, validation: Any) -> tuple[D
     train = as_dataset(model, train, find_classes=True)
     test, validation = (None if data is None else as_dataset(model, data) for data in (test, validation))
     return train, test, validation
+
+
+def has_numbers_for_names(model: Model) -> bool:
+    """Return whether a model's classes are unnamed: their names are their numbers, until `fit` finds those of the labels."""
+    return not model.classes_are_integers and model.classes == tuple(map(str, range(len(model.classes))))
 
 
 def _images(model: Model, images: Array) -> Array:
@@ -86,10 +96,9 @@ def _labels(model: Model, labels: Array, find_classes: bool) -> Array:
         return labels.astype(np.int64)
     found, indices = np.unique(labels, return_inverse=True)
     names = [str(value) for value in found.tolist()]
-    numbered = model.classes == tuple(map(str, range(len(model.classes))))
     if set(names) <= set(model.classes) and (model.classes_are_integers or not integers):
         return _by_name(model.classes, names)[indices]
-    if find_classes and numbered and len(names) == len(model.classes):
+    if find_classes and has_numbers_for_names(model) and len(names) == len(model.classes):
         model.classes, model.classes_are_integers = tuple(names), integers
         return indices
     if integers and not model.classes_are_integers:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import suppress
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from byhand.console import SafeConsole, say
+from byhand.console import SafeConsole, fitted
 from byhand.kernels import cdiv
 from byhand.kernels.runtime import cache
 from byhand.train.history import Row
@@ -79,15 +78,14 @@ class Display:
         status = cache.COMPILING
         if self.task is not None and not self.bar.disable:
             self.bar.update(self.task, status=translate(f"{status}, once: {self._kernels_built}, {name}"), left="")
-        elif self._kernels_built == 1:
-            with suppress(OSError):  # a closed pipe: training goes on
-                say(f"{status} (once, some seconds) ...", error=True)
+        else:
+            cache.tell_building()
 
     def print(self, line: str) -> None:
         """Print a line, above the bar."""
         try:
             if not self.quiet:
-                self.console.print(translate(line), soft_wrap=True)
+                self.console.print(fitted(translate(line)), soft_wrap=True)
         except BrokenPipeError:  # as after `| head`: training goes on without output
             self.quiet = True
 
@@ -148,7 +146,8 @@ class Display:
         self.pace.add_evaluation(now - self._last_step)
         rate = self.images_per_second() or self._images_seen / self.epoch_seconds
         epoch, left = self.epoch + 1, self.seconds_left(self.epoch + 1)
-        rest = f"  {duration(left)} left" if left >= TOLD_MIN_SECONDS else ""
+        measured = self.pace.seconds > ESTIMATE_SECONDS  # the first steps are slower than the others
+        rest = f"  {duration(left)} left" if left >= TOLD_MIN_SECONDS and measured else ""
         line = (
             f"epoch {row['epoch']}/{self.epochs}  loss {row['loss']:.4f}{evaluation_text(row)}"
             f"  {self.epoch_seconds:.1f} s  {rate:,.0f} images/s{rest}"

@@ -15,7 +15,8 @@ from byhand.ops import DEFAULT_HAND
 from byhand.shapes import number
 from byhand.train.arrays import as_dataset
 from byhand.train.distributed.mpi import world
-from byhand.train.evaluation import Metric, evaluate, named_metrics
+from byhand.train.evaluation import Metric, named_metrics
+from byhand.train.evaluation import evaluate as evaluate_dataset
 from byhand.train.history import History, Row
 from byhand.train.losses import Loss, LossFunction
 from byhand.train.optim import AdamW, Optimizer
@@ -44,7 +45,7 @@ def fit(
     validation_fraction: float = 0.0,
     early_stopping: int | None = None,
     callbacks: Sequence[Callable[[Row], object]] = (),
-    augment: Augment | None = None,
+    augment: Augment | str | None = None,
     label_smoothing: float = 0.0,
     clip_norm: float | None = None,
     seed: int = 0,
@@ -100,7 +101,7 @@ def _strata(train: Dataset) -> Any:
 
 
 @hinted
-def evaluate_model(
+def evaluate(
     model: Model,
     images: Any,
     labels: Any = None,
@@ -114,7 +115,7 @@ def evaluate_model(
     images, labels: as `fit` takes them; loss, metrics: as `bh.Trainer` takes them.
     """
     chosen = Loss.of(model, loss, 0.0, None)
-    return evaluate(model, as_dataset(model, images, labels), world(), hand, chosen, named_metrics(metrics))
+    return evaluate_dataset(model, as_dataset(model, images, labels), world(), hand, chosen, named_metrics(metrics))
 
 
-METHODS.update(fit=fit, evaluate=evaluate_model)
+METHODS.update(fit=fit, evaluate=evaluate)

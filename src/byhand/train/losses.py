@@ -16,7 +16,7 @@ PyTorch divides by the sum of the weights instead).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -24,12 +24,13 @@ import numpy as np
 import numpy.typing as npt
 
 from byhand.errors import ArgumentError, ShapeError, UnknownNameError
-from byhand.hints import LOSS_NAMES
+from byhand.hints.arguments import LOSS_NAMES
 from byhand.nn import Model
 from byhand.ops import mse_loss, sigmoid_cross_entropy, soft_target_cross_entropy, softmax, softmax_cross_entropy
 from byhand.ops.loss.softmax import check_labels
 from byhand.ops.op import Array, CallSpec, Op
 from byhand.shapes import Shape, number
+from byhand.train.arrays import has_numbers_for_names
 
 LOSSES = ("cross_entropy", "mse", "bce")
 SUM_TOLERANCE = 1e-3  # of the probabilities of a soft label
@@ -41,7 +42,8 @@ class Loss:
     """A loss and the settings that change its targets.
 
     kind: a name or a function; shape: of one image's outputs; classes: how many class numbers there are, 0: none; soft: whether
-    labels are arrays like the outputs, not class numbers; weights: one a class; binary: one output decides between two classes.
+    labels are arrays like the outputs, not class numbers; weights: one a class; binary: one output decides between two classes;
+    class_weight: as the user gave it, of which `weighted_for` makes the weights.
     """
 
     kind: str | LossFunction
@@ -52,6 +54,7 @@ class Loss:
     weights: tuple[float, ...] | None = None
     soft: bool = False
     binary: bool = False
+    class_weight: Any = field(default=None, compare=False)
 
     @classmethod
     def of(
@@ -66,10 +69,7 @@ class Loss:
             raise ArgumentError(f"Trainer: there is no loss '{kind}'; {LOSS_NAMES[kind]}")
         if not callable(kind) and kind not in LOSSES:
             raise UnknownNameError("loss", str(kind), LOSSES)
-        weights = (
-            None if class_weight is None else class_weights(class_weight, model.classes, model.classes_are_integers)
-        )
-        if kind != "cross_entropy" and (label_smoothing or weights):
+        if kind != "cross_entropy" and (label_smoothing or class_weight is not None):
             raise ArgumentError("Trainer: label_smoothing and class_weight are for loss='cross_entropy'")
         if kind == "cross_entropy" and model.classes and not model.learns_classes:
             raise ArgumentError(
@@ -83,7 +83,24 @@ class Loss:
             _check_task(model, kind)
         count = 0 if callable(kind) and model.task == "labels" else len(model.classes)
         binary = model.answer.binary and kind == "bce"
-        return cls(kind, model.logits.shape[1:], count, model.dtype, label_smoothing, weights, binary=binary)
+        shape, dtype = model.logits.shape[1:], model.dtype
+        loss = cls(kind, shape, count, dtype, label_smoothing, binary=binary, class_weight=class_weight)
+        try:
+            return loss.weighted_for(model)
+        except UnknownNameError:
+            if not has_numbers_for_names(model):
+                raise
+            return loss  # `fit` finds the classes
+
+    def weighted_for(self, model: Model) -> Loss:
+        """Return the loss with the weights of the model's classes, which have other names once `fit` found them.
+
+        Raises ArgumentError or UnknownNameError where they do not fit the classes.
+        """
+        if self.class_weight is None:
+            return self
+        weights = class_weights(self.class_weight, model.classes, model.classes_are_integers)
+        return replace(self, weights=weights)
 
     @property
     def name(self) -> str:

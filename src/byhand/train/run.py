@@ -21,6 +21,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from byhand.data.open_file import exists, open_regular_file
 from byhand.errors import FileError
 from byhand.files import write_whole
 from byhand.nn import Model, serialization
@@ -63,11 +64,16 @@ class Run:
         return run
 
     def check_new(self) -> None:
-        """Raise a FileError for a folder that holds a run, or files that a run might overwrite; hidden ones are no matter."""
+        """Raise a FileError for a folder that can't be made, holds a run, or holds files; hidden ones are no matter."""
         if self._settings.exists():
             raise FileError(f"{self.folder} holds a run already; choose another --output, or continue it: --resume")
         if self.folder.is_dir() and any(not path.name.startswith(".") for path in self.folder.iterdir()):
             raise FileError(f"the folder {self.folder} is not empty; choose a new folder for the run")
+        lowest = next(path for path in (self.folder, *self.folder.absolute().parents) if exists(path))
+        if not lowest.is_dir():
+            raise FileError(f"can't make the folder {self.folder}: {lowest} is no folder; choose another --output")
+        if not os.access(lowest, os.W_OK | os.X_OK):
+            raise FileError(f"can't make the folder {self.folder}: {lowest} can't be written; choose another --output")
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Run:
@@ -120,9 +126,13 @@ class Run:
 
     def rows(self) -> list[Row]:
         """Return the log: one row per epoch."""
+        if not exists(self._log):
+            return []
+        with open_regular_file(self._log, "the log of a training") as file:
+            lines = file.read().splitlines()
         try:
-            rows = [json.loads(line) for line in self._log.read_text().splitlines()] if self._log.exists() else []
-        except (OSError, ValueError, RecursionError) as error:
+            rows = [json.loads(line) for line in lines]
+        except (ValueError, RecursionError) as error:
             raise FileError(f"{self._log} can't be read: {error}") from None
         if not all(isinstance(row, dict) and isinstance(row.get("epoch"), int) for row in rows):
             raise FileError(f"{self._log} can't be read: expected one object with an epoch per line")

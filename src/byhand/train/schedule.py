@@ -13,9 +13,11 @@ from math import cos, pi
 from typing import Any
 
 from byhand.errors import ArgumentError
+from byhand.hints import hinted_class
 from byhand.shapes import number
 
 
+@hinted_class
 @dataclass(frozen=True)
 class Constant:
     """A constant learning rate: the factor is 1.
@@ -29,6 +31,7 @@ class Constant:
         return 1.0
 
 
+@hinted_class
 @dataclass(frozen=True)
 class StepDecay:
     """The learning rate is multiplied by `factor` at each milestone.
@@ -54,6 +57,7 @@ class StepDecay:
         return float(self.factor ** sum(progress >= point for point in self.milestones))
 
 
+@hinted_class
 @dataclass(frozen=True)
 class Cosine:
     """Cosine annealing from 1 to `final` (Loshchilov & Hutter 2016, arXiv 1608.03983).
@@ -72,6 +76,7 @@ class Cosine:
         return round(self.final + (1 - self.final) * (1 + cos(pi * min(progress, 1))) / 2, 15)
 
 
+@hinted_class
 @dataclass(frozen=True)
 class OneCycle:
     """From `start` up to 1 in the first `warmup_fraction` of the training, then down to `final`, along two half cosines.
@@ -98,6 +103,7 @@ class OneCycle:
         return Cosine(self.final)((progress - self.warmup_fraction) / (1 - self.warmup_fraction))
 
 
+@hinted_class
 @dataclass(frozen=True)
 class Warmup:
     """Linear warmup from 0 to 1 over the first `fraction` of the training, then another schedule over the rest.
@@ -163,6 +169,10 @@ def resolve(schedule: object) -> Schedule | ScheduleFunction:
         return schedule  # type: ignore[return-value]
     if callable(schedule) and not isinstance(schedule, type):
         return ScheduleFunction.of(schedule)
+    names = {name.lower(): name for name in SCHEDULES}
+    given = schedule.__name__ if isinstance(schedule, type) else str(schedule).lower().replace("_", "").replace("-", "")
+    if given.lower() in names:
+        raise ArgumentError(f"Trainer: schedule is {schedule!r}; write bh.{names[given.lower()]}()")
     raise ArgumentError(
         f"Trainer: schedule is {schedule!r}; expected one of {', '.join(SCHEDULES)}, or a function of step or epoch"
     )

@@ -25,7 +25,7 @@ import numpy.typing as npt
 from byhand.data import Augment, Dataset
 from byhand.data.batch_loader import BatchLoader
 from byhand.errors import ArgumentError, DivergedError, ShapeError
-from byhand.hints import hinted
+from byhand.hints import Hinted, hinted
 from byhand.nn import Model
 from byhand.ops import DEFAULT_HAND
 from byhand.ops.op import Array
@@ -47,9 +47,9 @@ from byhand.train.run import Run
 from byhand.train.schedule import Schedule, factor_at
 from byhand.train.schedule import resolve as resolve_schedule
 from byhand.train.signals import stop_signals
-from byhand.train.state import TrainingState, batch_sizes
+from byhand.train.state import TrainingState
 from byhand.train.stopping import Stopping, smallest_loss
-from byhand.train.updates import run_program, run_steps
+from byhand.train.updates import check_batches, run_program, run_steps, take_loss
 
 if TYPE_CHECKING:
     from byhand.train.display import Display
@@ -57,15 +57,16 @@ if TYPE_CHECKING:
 CHECKPOINT_SECONDS = 30.0  # between checkpoints within an epoch
 
 
-class Trainer:
+class Trainer(Hinted):
     """Trains a model.
 
     batch_size: images per update; schedule: of the learning rate, by default constant, or a function of `step` or `epoch` that
     returns its factor; clip_norm: the largest norm of the gradient; loss: "cross_entropy", "mse", "bce" or a function
     (outputs, labels) -> (loss, gradient); class_weight: one a class, by class or in order; label_smoothing: the part of the
     target that is spread over all classes; metrics: functions of (labels, probabilities), for test and validation images;
-    seed: of the order of the images and of augmentation; augment: how images vary from epoch to epoch; comm: the ranks that
-    train together, by default those of `mpiexec`; sync_batchnorm: batch norm over the whole batch, not over each rank's shard.
+    seed: of the order of the images and of augmentation; augment: how images vary from epoch to epoch, also "flip,shift=2";
+    comm: the ranks that train together, by default those of `mpiexec`; sync_batchnorm: batch norm over the whole batch, not
+    over each rank's shard.
 
     >>> import byhand as bh
     >>> train, test = bh.data.load("mnist")
@@ -90,7 +91,7 @@ class Trainer:
         label_smoothing: float = 0.0,
         metrics: Mapping[str, Metric] | Sequence[Metric | str] = (),
         seed: int = 0,
-        augment: Augment | None = None,
+        augment: Augment | str | None = None,
         comm: Communicator | None = None,
         sync_batchnorm: bool = False,
     ) -> None:
@@ -105,11 +106,9 @@ class Trainer:
         self.clip_norm = None if clip_norm is None else number("Trainer: clip_norm", clip_norm, 0)
         self.label_smoothing = number("Trainer: label_smoothing", label_smoothing, 0, 1)
         self.loss = Loss.of(model, loss, self.label_smoothing, class_weight)
-        self.class_weight, self.metrics = self.loss.weights, named_metrics(metrics)
+        self.metrics = named_metrics(metrics)
         self.seed = integer("Trainer: seed", seed, 0)
-        self.augment = Augment() if augment is None else augment
-        if not isinstance(self.augment, Augment):
-            raise ArgumentError(f"Trainer: augment is {augment!r}; expected a bh.data.Augment")
+        self.augment = Augment.of(augment)
         self.update = update(optimizer, self.clip_norm, hand)
         self.buffers = {name: np.zeros_like(model.p.flat) for name in optimizer.buffers}
         self.buffer_namespace = SimpleNamespace(**self.buffers)
@@ -121,14 +120,18 @@ class Trainer:
         self.state: TrainingState | None = None  # of the training under way
         self.history = History()
         self.best: dict[str, Array] = {}  # the model's arrays after the best epoch, by the validation images
-        self.images_per_second = self.data_wait_fraction = (
-            0.0  # of the latest training; the part spent waiting for images
-        )
+        # Of the latest training; the part spent waiting for images.
+        self.images_per_second = self.data_wait_fraction = 0.0
         self.curve: list[list[float]] = []  # (epoch, loss, accuracy) at about a hundred points
 
     def __repr__(self) -> str:
         done = f"batch {self.batch_size}, hand {self.hand}, {self.steps:,} steps"
         return f"<trainer of {self.model.name}: {self.optimizer}, {done}>"
+
+    @property
+    def class_weight(self) -> Any:
+        """The weight of each class; before `fit` has found the classes that weights name, as they were given."""
+        return self.loss.weights or self.loss.class_weight
 
     def program(self, batch: int | None = None, *, keep: bool = False) -> Program:
         """Return the generated program of one update; `print` shows it. keep: as in `Model.program`."""
@@ -150,6 +153,7 @@ class Trainer:
             sync_batchnorm=self.sync_batchnorm,
         )
 
+    @hinted
     def step(self, images: npt.ArrayLike, labels: npt.ArrayLike, *, lr: float | None = None) -> float:
         """Do one update on a batch; return the loss before it.
 
@@ -167,13 +171,7 @@ class Trainer:
             return float(self._run_steps(x[shard], targets[shard], len(x), [lr])[0][0])
         return float(run_program(self, x, targets, len(x), [lr])["loss"][0])
 
-    def _take_loss(self, labels: Array) -> None:
-        """Take the loss for labels of this kind: class numbers, or targets like the outputs."""
-        self.loss = self.loss.fitted_to(labels)
-        if self.data_parallel is not None:
-            self.data_parallel.loss = self.loss
-
-    _run_steps = run_steps
+    _run_steps, _take_loss, check_batches = run_steps, take_loss, check_batches
 
     @hinted
     def fit(
@@ -218,8 +216,7 @@ class Trainer:
         stopping = Stopping.of(early_stopping, validation, stop_when_learned, max_seconds)
         stopping.smallest_loss = smallest_loss(self.label_smoothing, len(self.model.classes))
         images = len(train) if epoch_size is None else min(integer("fit: epoch_size", epoch_size), len(train))
-        for size in batch_sizes(images, self.batch_size):  # refused before the first step
-            (self.program if self.data_parallel is None else self.data_parallel.program)(size)
+        self.check_batches(images)
         state = self._begin(images, epochs)
         if self.comm.rank > 0:
             quiet, run, callbacks = True, None, ()

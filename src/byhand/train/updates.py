@@ -8,9 +8,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from byhand.ops.op import Array
+from byhand.train.state import batch_sizes
 
 if TYPE_CHECKING:
     from byhand.train.trainer import Trainer
+
+
+def take_loss(trainer: Trainer, labels: Array) -> None:
+    """Take the loss for labels of this kind: class numbers, or targets like the outputs."""
+    trainer.loss = trainer.loss.weighted_for(trainer.model).fitted_to(labels)
+    if trainer.data_parallel is not None:
+        trainer.data_parallel.loss = trainer.loss
+
+
+def check_batches(trainer: Trainer, images: int) -> None:
+    """Build the programs of an epoch of so many images: a batch size that a layer refuses is refused before the first step."""
+    build = trainer.program if trainer.data_parallel is None else trainer.data_parallel.program
+    for size in sorted(batch_sizes(images, trainer.batch_size)):
+        build(size)
 
 
 def run_steps(

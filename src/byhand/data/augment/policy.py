@@ -10,6 +10,7 @@ import numpy as np
 from byhand.data.augment.geometry import transform
 from byhand.data.augment.registry import GEOMETRY, MIX, PIXELS, REGISTRY, Augmentation, Setting, shown_order, work_order
 from byhand.errors import ArgumentError, ShapeError, UnknownNameError
+from byhand.hints import hinted
 from byhand.shapes import Array, Shape
 
 CHUNK_PIXELS = 2**15  # worked on at a time, so that intermediate arrays stay in the cache
@@ -39,6 +40,7 @@ class Augment:
     (64, 32, 32, 3)
     """
 
+    @hinted
     def __init__(self, **settings: Any) -> None:
         if unknown := next((name for name in settings if name not in REGISTRY), None):
             raise UnknownNameError("augmentation", unknown, [entry.name for entry in shown_order()])
@@ -81,6 +83,15 @@ class Augment:
             if value:
                 words.append(name if value is True else f"{name}={repr(value).removesuffix('.0')}")
         return ",".join(words) or "none"
+
+    @classmethod
+    def of(cls, given: Augment | str | None) -> Augment:
+        """Return what a Trainer takes: an augmentation, its text, or None for none; raise ArgumentError for anything else."""
+        if given is None or isinstance(given, Augment):
+            return cls() if given is None else given
+        if isinstance(given, str):
+            return cls.parse(given)
+        raise ArgumentError(f"augment is {given!r}; expected a bh.data.Augment, or a text such as 'flip,shift=2'")
 
     @classmethod
     def parse(cls, text: str) -> Augment:

@@ -68,10 +68,8 @@ class Augmentation:
                 return self.kind(text)  # type: ignore[no-any-return]
         except ValueError:
             pass
-        whole = "whole " if self.kind is int else ""
-        expected = (
-            f"{self.name} alone" if self.kind is bool else f"a {whole}number, such as {self.name}={self.example:g}"
-        )
+        kind = "a whole number" if self.kind is int else "a number"
+        expected = f"{self.name} alone" if self.kind is bool else f"{kind}, such as {self.name}={self.example:g}"
         raise ArgumentError(f"augment: {self.name} is '{text}'; expected {expected}")
 
 

@@ -162,7 +162,8 @@ def _add_rows(
         (unlabeled, "has no label", "have no label"),
     ):
         if names:
-            text = f"{count_of(names, 'row')} of {len(files):,} {one if len(names) == 1 else many}"
+            clause = one if len(names) == 1 else many
+            text = f"{len(names):,} row{'s' * (len(names) != 1)} of {len(files):,} {clause}"
             found.notes.append(f"{text}: left out: {abbreviate(names, SHOWN_ROWS)}")
     for word, count in unknown.most_common(SHOWN_ROWS):
         found.notes.append(f"'{printable(word)}' is no split (train, val, test): rows left out: {count:,}")

@@ -196,11 +196,11 @@ def _splitters(path: Path) -> Iterator[tuple[Splitter, str, bool]]:
     """Yield splitters, each with a note and whether a delimiter separates its cells."""
     quotings: tuple[tuple[Literal[0, 3], str], ...] = (
         (csv.QUOTE_MINIMAL, ""),
-        (csv.QUOTE_NONE, "quotes that do not close: taken as letters"),
+        (csv.QUOTE_NONE, f"{path.name} has quotes that do not close: taken as letters"),
     )
     for quoting, note in quotings:
         for delimiter in DELIMITERS:
-            yield _delimited(delimiter, quoting), f"{path.name} has {note}" if note else "", True
+            yield _delimited(delimiter, quoting), note, True
     for pattern in (r"\s+", r"\s+(?=\S+$)", r"(?<=\S)\s+(?=\S.*$)"):  # between words; before the last; after the first
         yield _spaced(pattern), "", False
 

@@ -42,16 +42,15 @@ def notify_build(name: str) -> None:
     BUILDS.append(name)
     for listener in BUILD_LISTENERS:
         listener(name)
-    if not BUILD_LISTENERS:
-        _tell_terminal()
+    if not BUILD_LISTENERS and sys.stderr is not None and sys.stderr.isatty():
+        tell_building()
 
 
 @cache
-def _tell_terminal() -> None:
-    """Say once, on standard error if it is a terminal, that kernels are being compiled."""
-    if sys.stderr is not None and sys.stderr.isatty():
-        with suppress(OSError):
-            print(translate(f"{COMPILING} (once, some seconds) ..."), file=sys.stderr, flush=True)
+def tell_building() -> None:
+    """Say once a process, on standard error, that kernels are being compiled."""
+    with suppress(OSError):
+        print(translate(f"{COMPILING} (once, some seconds) ..."), file=sys.stderr, flush=True)
 
 
 def key(*parts: object) -> str:

@@ -121,6 +121,8 @@ def read_softmax(node: NodeContext, x: OnnxValue) -> OnnxValue:
     """Read Softmax along one axis; up to opset 12, over all axes from `axis` on."""
     axis = node.attribute("axis", -1 if node.opset >= 13 else 1)
     axis = axis if axis == x.ndim and node.opset < 13 else normalized_axis(axis, x.ndim)
+    if axis == 0 and isinstance(x, Symbol) and node.opset >= 13:
+        raise node.unsupported("it is taken over the images of a batch (axis 0); export it with axis=1")
     logarithm = node.op_type == "LogSoftmax"
     if node.opset < 13 and sum(size > 1 for size in x.shape[axis:]) > 1 and axis < x.ndim:
         rows = node.reshape(x, (*x.shape[:axis], prod(x.shape[axis:])))

@@ -51,7 +51,11 @@ def contract(
     axes("weight", weight, "R, S, C / groups, K")
     groups, (rows, columns, depth, filters) = integer("groups", groups), weight
     if depth * groups != x[3]:
-        raise ShapeError(f"x has {x[3]} channels, but weight {weight} in {groups} group(s) reads {depth * groups}")
+        hint = "; channels come last here: x.transpose(0, 2, 3, 1)" if depth * groups == x[1] else ""
+        hint = "; a weight is (R, S, C, K) here: weight.transpose(2, 3, 1, 0)" if columns == x[3] else hint
+        raise ShapeError(
+            f"x has {x[3]} channels, but weight {weight} in {groups} group(s) reads {depth * groups}{hint}"
+        )
     if filters % groups:
         raise ShapeError(f"{filters} filters do not fall into {groups} groups; use a multiple of {groups}")
     if bias not in (None, (filters,)):

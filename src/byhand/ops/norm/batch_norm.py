@@ -62,7 +62,7 @@ def contract(
             raise ShapeError(f"{name} has the shape {shape}; expected {channels}, one number a channel of x {x}")
     if training and prod(x[:-1]) < 2:
         raise ShapeError(
-            f"x {x} has one number a channel, whose variance is undefined; take a batch size that leaves no image alone"
+            f"x {x} has one number a channel, and one number has no variance; train on batches of two images or more"
         )
     attributes = {"eps": number("eps", eps, 0), "momentum": number("momentum", momentum, 0), "training": bool(training)}
     return CallSpec({"y": x, "mean": channels, "inv_std": channels}, attributes, flops=(7 if training else 2) * prod(x))

@@ -72,10 +72,12 @@ export class Network {
     return this.logits;
   }
 
-  // Softmax and cross-entropy, after `forward`.
+  // The cross-entropy, after `forward`: of one class by its number, or of labels, of which this one alone is true.
   loss(label) {
-    const { loss } = this.spec;
-    this.tensors.labels.data[0] = label;
+    const { loss } = this.spec,
+      { labels } = this.tensors;
+    if (labels.size === 1) labels.data[0] = label;
+    else labels.data.fill(0).fill(1, label, label + 1);
     this.hands[loss.forward](...loss.reads.map(names => this.tensorsNamed(names)), loss.attributes);
     return this.tensors[loss.output].data[0];
   }

@@ -123,4 +123,6 @@ def _omitted(images: int, classes: int) -> str:
     """Return the line that counts what is not drawn."""
     parts = [f"{classes:,} more class{'es' * (classes != 1)}"] if classes else []
     parts += [f"{images:,} more image{'s' * (images != 1)}"] if images > 0 else []
-    return f"and {', '.join(parts)}" if parts else ""
+    text = ", ".join(parts)
+    shown = fonts.translated(text)
+    return f"and {text}" if parts and shown == text else shown

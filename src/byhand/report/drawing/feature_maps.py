@@ -256,7 +256,7 @@ def finite_limits(values: Array) -> tuple[float, float]:
 
 
 def _format_range(values: Array) -> str:
-    return " to ".join(map(_format_number, finite_limits(values)))
+    return " … ".join(map(_format_number, finite_limits(values)))
 
 
 def _format_number(value: float) -> str:

@@ -4,9 +4,11 @@ A font's own table of characters tells which letters it has. A letter that no fo
 names would look the same; it is written as in Python instead, 猫 as \\u732b.
 """
 
+import logging
+import re
 import warnings
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache
 from math import ceil
 from typing import Any
@@ -14,7 +16,7 @@ from unicodedata import category
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
+from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font, weight_dict
 
 from byhand import text as plain_text
 from byhand.text import shorten
@@ -22,6 +24,10 @@ from byhand.translation import translate
 
 DOTS_PER_INCH = 150
 PLACEHOLDER_FONTS = ("last resort", "lastresort", "adobe blank")  # draw every character as a box, or as nothing
+SIMPLIFIED = re.compile(
+    r"\b(?:SC|CN|GB)\b"
+)  # in the name of one of several fonts that differ in the shapes of a letter
+REGULAR_WEIGHT = 400
 INVISIBLE = ("Mn", "Me", "Cf")  # categories of marks that a text can be drawn without
 MIN_LETTERS = 6  # of a text that is shortened to fit
 
@@ -71,13 +77,26 @@ def class_labels(names: Sequence[str], max_letters: int = 32) -> list[str]:
     ]
 
 
+@contextmanager
+def without_font_warnings() -> Iterator[None]:
+    """Draw without matplotlib's warnings of glyphs and weights that a font lacks: another font in the list has them."""
+    logger = logging.getLogger("matplotlib.font_manager")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
 def text_width(text: str, points: float, **settings: Any) -> int:
     """Return the width of a text in pixels, in the fonts that it is drawn with."""
     figure = Figure((1, 1), dpi=DOTS_PER_INCH)
     FigureCanvasAgg(figure)
     drawn = figure.text(0, 0, text, fontsize=points, fontfamily=font_families(text), parse_math=False, **settings)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+    with without_font_warnings():
         pixels: float = drawn.get_window_extent().width
     return ceil(pixels)
 
@@ -119,16 +138,34 @@ def _cover(text: str) -> tuple[list[str], set[int]]:
     missing = set(map(ord, text)) - _characters(findfont(FontProperties())) - {ord("\n")}
     families: list[str] = []
     if missing:
-        regular = {font.name: font for font in fontManager.ttflist if (font.style, font.weight) == ("normal", 400)}
-        for name in sorted(regular, key=lambda name: ("Sans" not in name, name)):
+        for name, path in _upright_fonts().items():
             if not missing:
                 break
-            if name.lower().lstrip(".").startswith(PLACEHOLDER_FONTS):
-                continue
-            covered = missing & _characters(regular[name].fname)
+            covered = missing & _characters(path)
             families += [name] if covered else []
             missing -= covered
     return families, missing
+
+
+def _upright_fonts() -> dict[str, str]:
+    """Return the file of each installed family of fonts: sans serif first, and of those the simplified Chinese ones.
+
+    A family need not have the regular weight: that of WenQuanYi Zen Hei is medium.
+    """
+    nearest: dict[str, Any] = {}
+    for font in fontManager.ttflist:
+        is_placeholder = font.name.lower().lstrip(".").startswith(PLACEHOLDER_FONTS)
+        if font.style == "normal" and not is_placeholder:
+            other = nearest.get(font.name, font)
+            nearest[font.name] = font if _from_regular(font) <= _from_regular(other) else other
+    order = sorted(nearest, key=lambda name: ("Sans" not in name, SIMPLIFIED.search(name) is None, name))
+    return {name: nearest[name].fname for name in order}
+
+
+def _from_regular(font: Any) -> int:
+    """Return how far a font's weight is from regular, a number or a word."""
+    weight = font.weight if isinstance(font.weight, int) else weight_dict.get(font.weight, REGULAR_WEIGHT)
+    return abs(weight - REGULAR_WEIGHT)
 
 
 @cache

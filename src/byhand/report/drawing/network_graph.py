@@ -21,6 +21,7 @@ from byhand.nn.summary import Row
 from byhand.ops.op import CallSpec, tree_leaves
 from byhand.report.drawing.style import MUTED_COLOR, TEXT_COLOR
 from byhand.text import shorten
+from byhand.translation import translate
 
 FAMILIES = {  # of ops: the tint of their lines, and substrings of their names
     "convolution": ("#d3e4f9", ("conv",)),
@@ -230,7 +231,7 @@ def _draw_head(model: Model, boxes: list[Cell], shortcuts: bool, graph_width: fl
         '<rect width="100%" height="100%" fill="#fff"/>',
         f'<text class="head" x="{MARGIN}" y="42">{_text(model.name, NAME_MAX_LETTERS)}</text>',
         f'<text class="soft" x="{MARGIN}" y="62">{_example_shape(model.graph.input)} → {_example_shape(model.output)}, '
-        f"{summary.parameters:,} parameters, {summary.flops:,} FLOPs an image</text>",
+        f"{translate(f'{summary.parameters:,} parameters, {summary.flops:,} FLOPs an image')}</text>",
     ]
     used = {family for box in boxes for _, _, family in box.lines}
     keys = [(name, f'height="14" rx="3" fill="{tint}"') for name, (tint, _) in FAMILIES.items() if name in used]
@@ -274,7 +275,7 @@ def _draw_boxes(model: Model, boxes: list[Cell], spans: list[tuple[float, float]
     for box in boxes:
         rows = [table[node.name] for node in box.nodes]
         x, y, right = box.x - box.width / 2, spans[box.level][0], _px(box.x + box.width / 2 - 10)
-        tooltip = "\n".join(map(_describe_node, box.nodes, rows)) or "the input of the network"
+        tooltip = "\n".join(map(_describe_node, box.nodes, rows)) or translate("the input of the network")
         yield f'<g class="box"><title>{tooltip}</title>'
         size = f'width="{_px(box.width)}" height="{box.height}"'
         yield f'<rect class="frame" x="{_px(x)}" y="{_px(y)}" {size} rx="6"/>'
@@ -289,7 +290,7 @@ def _draw_boxes(model: Model, boxes: list[Cell], spans: list[tuple[float, float]
         out = _example_shape(box.nodes[-1].output if box.nodes else model.graph.input)
         line = _px(y + box.height - 6)
         yield f'<text class="soft" x="{_px(x + 10)}" y="{line}">{out}</text>'
-        yield f'<text class="out" x="{right}" y="{line}">{f"{count:,} parameters" if count else ""}</text></g>'
+        yield f'<text class="out" x="{right}" y="{line}">{translate(f"{count:,} parameters") if count else ""}</text></g>'
 
 
 # Labels ---------------------------------------------------------------------------------------------------------------
@@ -323,11 +324,10 @@ def _describe_node(node: Node, row: Row) -> str:
     """Return the full description of a node, on one line."""
     parts = [f"{node.name}: {node.op.name}"]
     parts += [f"{t.name} {show(t)}" for t in tree_leaves(node.inputs.values())]
-    parts += [f"output {row.output}", *(f"{key} {value}" for key, value in node.attributes.items())]
+    parts += [f"{translate('output')} {row.output}", *(f"{key} {value}" for key, value in node.attributes.items())]
     parts += [
-        f"{row.parameters:,} parameters",
-        f"{row.flops:,} FLOPs an image",
-        f"receptive field {row.receptive_field}",
+        translate(f"{row.parameters:,} parameters, {row.flops:,} FLOPs an image"),
+        f"{translate('receptive field')} {row.receptive_field}",
     ]
     return _text(", ".join(parts))
 

@@ -2,7 +2,6 @@
 
 import io
 import os
-import warnings
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -52,8 +51,7 @@ def save_png(figure: Figure, path: str | os.PathLike[str]) -> None:
     families = fonts.font_families("".join(text.get_text() for text in texts))
     for text in texts if len(families) > 1 else ():
         text.set_fontfamily(families)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # of a font's other weights
+    with fonts.without_font_warnings():
         figure.savefig(buffer, format="png", metadata={"Software": "byhand"})
     write_whole(path, buffer.getvalue())
 

@@ -6,6 +6,8 @@ The gradients are of the class's logit, not of a loss, in inference mode: runnin
     Grad-CAM[i, j] = ReLU(sum over c of weight[c] * maps[i, j, c]),   weight[c] = mean over i, j of d logit / d maps[i, j, c]
     occlusion[i, j] = mean of the class's probability over the gray patches that cover i, j
 
+Of a network of numbers (a regression), the number takes the place of logit and probability.
+
 Sources: Simonyan et al. 2013, arXiv 1312.6034; Selvaraju et al. 2016, arXiv 1610.02391; Zeiler & Fergus 2013, arXiv 1311.2901.
 """
 
@@ -33,18 +35,20 @@ LISTED_LAYERS = 8  # in an error message
 
 @dataclass(frozen=True)
 class Explanation:
-    """Attribution maps of one image for one class, and what they were computed from.
+    """Attribution maps of one image for one class, label or number, and what they were computed from.
 
-    image: (H, W, C), as given; index, name: of the class; cam, saliency, occlusion: (H, W); layer: the layer whose feature maps
+    image: (H, W, C), as given; task: what the network answers; index, name: of the class; score: its probability, of a number
+    its value; cam, saliency, occlusion: (H, W); layer: the layer whose feature maps
     (H', W', C') Grad-CAM weights, after: the layers that read them; None and () where the network has no feature maps, then cam
     and maps are None; first, filters: the first convolution and its weight (R, S, C, K), None where there is none; patch: the
     size of the gray patch, (height, width).
     """
 
     image: Array
+    task: str
     index: int
     name: str
-    probability: float
+    score: float
     saliency: Array
     occlusion: Array
     patch: tuple[int, int]
@@ -55,17 +59,27 @@ class Explanation:
     first: str | None = None
     filters: Array | None = None
 
+    @property
+    def effect(self) -> Array:
+        """How much the score drops under the gray patch, (H, W); of a number, how much it changes."""
+        lost = self.score - self.occlusion
+        return np.abs(lost) if self.task == "numbers" else lost
+
+    def format(self, score: float) -> str:
+        """Return a score as text: a probability in percent, or a number."""
+        return f"{score:.6g}" if self.task == "numbers" else f"{score:.1%}"
+
 
 def explain(
     model: Model, image: Any, index: int | None = None, *, layer: str | None = None, hand: str = DEFAULT_HAND
 ) -> Explanation:
-    """Explain a classifier's prediction for one image (H, W, C), uint8 or floating point.
+    """Explain a prediction for one image (H, W, C), uint8 or floating point.
 
-    index: of the class, by default the most probable; layer: whose feature maps Grad-CAM weights, by default
-    `last_feature_map(model)`.
+    index: of the class, label or number, by default the most probable class, or the only number; layer: whose feature maps
+    Grad-CAM weights, by default `last_feature_map(model)`.
 
-    Raises ArgumentError where the layer has no feature maps, the class does not exist, or the model has no classes;
-    NotFiniteError where its answer is NaN or infinite.
+    Raises ArgumentError where the layer has no feature maps, the class does not exist, the model gives features, or several
+    numbers and none is named; NotFiniteError where its answer is NaN or infinite.
 
     >>> import byhand as bh
     >>> model = bh.models.create("lenet5")
@@ -74,14 +88,18 @@ def explain(
     ('relu2', (10, 10, 16), (28, 28))
     """
     image = np.asarray(image)
-    if not model.classes:
+    if model.task == "features":
         raise ArgumentError(f"{model.name} has no classes; expected a classifier, but its output is {model.output!r}")
     if len(model.input_shape) != 3:
         raise ArgumentError(f"{model.name} takes {model.input_shape}; expected a network of images, (H, W, C)")
-    probabilities = model.predict(image[None], batch_size=1, hand=hand)[0]
-    if not np.isfinite(probabilities).all():
+    scores = model.predict(image[None], batch_size=1, hand=hand)[0]
+    if not np.isfinite(scores).all():
         raise NotFiniteError(f"{model.name} gives NaN for this image; `byhand trace` shows where it first occurs")
-    index = int(probabilities.argmax()) if index is None else _check_class(model, index)
+    if index is None and model.task == "numbers" and len(scores) > 1:
+        raise ArgumentError(
+            f"{model.name} gives {len(scores)} numbers; name the one to explain, from 0 to {len(scores) - 1}"
+        )
+    index = int(scores.argmax()) if index is None else _check_class(model, index)
     graph = model.graph.up_to(model.logits)
     maps = feature_maps(graph)
     if layer is not None and layer not in maps:
@@ -104,9 +122,10 @@ def explain(
         raise NotFiniteError(f"{model.name}: the gradient of this image's score is NaN or infinite")
     return Explanation(
         image=image,
+        task=model.task,
         index=index,
-        name=model.classes[index],
-        probability=float(probabilities[index]),
+        name=model.classes[index] if model.classes else str(index),
+        score=float(scores[index]),
         saliency=seen,
         occlusion=occlusion(model, image, index, patch=patch, hand=hand),
         patch=patch,
@@ -131,7 +150,7 @@ def saliency(gradient: Array) -> Array:
 def occlusion(
     model: Model, image: Array, index: int, *, patch: Any = None, stride: Any = None, hand: str = DEFAULT_HAND
 ) -> Array:
-    """Return a class's probability under a gray patch, (H, W, C) -> (H, W): low at pixels that matter for the class.
+    """Return a class's probability, or a number, under a gray patch, (H, W, C) -> (H, W): low at pixels that matter for it.
 
     Each pixel holds the mean over the patches that cover it. The patch has the image's mean color. patch: its size, by default
     a fifth of the image; stride: of its positions, at most its size, by default a twelfth of the way; each a number or
@@ -163,8 +182,8 @@ def occlusion(
         occluded = np.repeat(image[None], len(batch), 0)
         for occluded_image, (top, left) in zip(occluded, batch):
             occluded_image[top : top + patch_height, left : left + patch_width] = gray
-        for probability, (top, left) in zip(model.predict(occluded, hand=hand)[:, index], batch):
-            total[top : top + patch_height, left : left + patch_width] += probability
+        for score, (top, left) in zip(model.predict(occluded, hand=hand)[:, index], batch):
+            total[top : top + patch_height, left : left + patch_width] += score
             count[top : top + patch_height, left : left + patch_width] += 1
     return total / count
 
@@ -196,8 +215,9 @@ def gradients(model: Model, images: Any, index: int, *, hand: str = DEFAULT_HAND
 
 
 def _check_class(model: Model, index: int) -> int:
-    if not 0 <= integer("class", index, 0) < len(model.classes):
-        raise ArgumentError(f"class is {index}; expected 0 to {len(model.classes) - 1}, of {model.name}'s classes")
+    count = len(model.classes) or model.logits.shape[-1]
+    if not 0 <= integer("class", index, 0) < count:
+        raise ArgumentError(f"class is {index}; expected 0 to {count - 1}, of {model.name}'s {model.task}")
     return index
 
 

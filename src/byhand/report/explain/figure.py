@@ -91,7 +91,7 @@ def draw_explanation(explanation: Explanation, path: str | os.PathLike[str], tit
 def _panels(explanation: Explanation) -> list[tuple[str, str, TileRenderer]]:
     """Return the panels of the upper row: (title, subtitle, renderer) each."""
     seen = _as_rgb(explanation.image)
-    lost = explanation.probability - explanation.occlusion
+    lost, is_number = explanation.effect, explanation.task == "numbers"
     most = float(lost.max())
     patch = f"{format_shape(explanation.patch)} patch"
     panels = [("Input", f"{format_shape(explanation.image.shape)}, as the network receives it", _plain(seen))]
@@ -100,18 +100,29 @@ def _panels(explanation: Explanation) -> list[tuple[str, str, TileRenderer]]:
         about = f"where {shorten(explanation.layer or '', 22)} supports it" if peak > 0 else "no positive evidence"
         panels.append(("Grad-CAM", about, _overlay(seen, explanation.cam / peak if peak > 0 else explanation.cam)))
     bright = float(np.percentile(explanation.saliency, SALIENCY_PERCENTILE)) or float(explanation.saliency.max()) or 1.0
-    panels.append(("Saliency", "largest gradient of the logit", _heat(explanation.saliency / bright)))
+    about = "largest gradient of the number" if is_number else "largest gradient of the logit"
+    panels.append(("Saliency", about, _heat(explanation.saliency / bright)))
+    score, changed = (
+        explanation.format(value) for value in (explanation.score, explanation.occlusion.flat[lost.argmax()])
+    )
     about = f"{patch}: drops by less than 1%"
-    if most >= OCCLUSION_MIN_DROP:
-        about = f"{patch}: {explanation.probability:.1%} drops to {explanation.occlusion.min():.1%}"
-    panels.append(("Occlusion", about, _overlay(seen, lost / max(most, OCCLUSION_MIN_DROP))))
+    if is_number:
+        about = f"{patch}: {score} becomes {changed}"
+    elif most >= OCCLUSION_MIN_DROP:
+        about = f"{patch}: {score} drops to {changed}"
+    panels.append(
+        ("Occlusion", about, _overlay(seen, lost / (most or 1.0 if is_number else max(most, OCCLUSION_MIN_DROP))))
+    )
     return panels
 
 
 def _subtitle(explanation: Explanation) -> str:
     name = fonts.drawable(shorten(explanation.name, 60))
     number = "" if name == explanation.name == str(explanation.index) else f" (number {explanation.index})"
-    return f"evidence for the class “{name}”{number}, probability {explanation.probability:.1%}"
+    score = explanation.format(explanation.score)
+    if explanation.task == "numbers":
+        return f"evidence for number {explanation.index}, {score}"
+    return f"evidence for the class “{name}”{number}, probability {score}"
 
 
 def _as_rgb(image: Array) -> Array:
@@ -165,7 +176,7 @@ def _grids(explanation: Explanation) -> list[TileGrid]:
         chosen = most_active(explanation.maps, MAX_MAPS)
         tiles = [apply_color_map(explanation.maps[..., k], *finite_limits(explanation.maps[..., k])) for k in chosen]
         shape = format_shape(explanation.maps.shape[:2])
-        about = f"{shorten(explanation.layer or '', 22)}: {_count_text(chosen, count)} of {shape}"
+        about = f"{shorten(explanation.layer or '', 22)}: {_count_text(chosen, count)} each {shape}"
         grids.append(("Most active feature maps", about, chosen, tiles))
     return grids
 

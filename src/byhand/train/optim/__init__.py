@@ -23,6 +23,10 @@ __all__ += list(OPTIMIZERS)  # every optimizer
 def check_optimizer(optimizer: object) -> None:
     """Raise ArgumentError for anything but an optimizer."""
     if not isinstance(optimizer, tuple(OPTIMIZERS.values())):
+        names = {name.lower(): name for name in OPTIMIZERS}
+        given = optimizer.__name__ if isinstance(optimizer, type) else str(optimizer)
+        if given.lower() in names:
+            raise ArgumentError(f"Trainer: optimizer is {optimizer!r}; write bh.{names[given.lower()]}(lr=...)")
         raise ArgumentError(
             f"Trainer: optimizer is {optimizer!r}; expected one of {', '.join(OPTIMIZERS)}, such as bh.SGD()"
         )
@@ -57,4 +61,4 @@ if not _typing.TYPE_CHECKING:  # else type checkers would take any name for one 
 
     def __getattr__(name):
         """Raise the error for a name that there is not: it says what to write."""
-        raise _unknown_attribute("byhand.optim", name, __all__)
+        raise _unknown_attribute("byhand.train.optim", name, __all__)

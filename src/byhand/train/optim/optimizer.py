@@ -22,7 +22,7 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from byhand.errors import UnknownNameError
-from byhand.hints import hinted
+from byhand.hints import Hinted, hinted
 from byhand.ops.op import Array, keywords, positional
 from byhand.program.formatting import literal
 from byhand.train.optim.hyperparameters import Scheduled
@@ -33,7 +33,7 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {}  # by class name; `register` fills i
 GIVEN = {"p": "p.flat", "parameters": "p", "g": "g.flat", "t": "t"}
 
 
-class Optimizer:
+class Optimizer(Hinted):
     """Base class of all optimizers. A subclass is a frozen dataclass whose fields are its hyperparameters."""
 
     lr: float
