@@ -148,7 +148,6 @@ ENTRIES = {
         ("loss is missing; give one", "缺少损失；请给出一个"),
         ("loss is missing; no entry", "loss is missing; no entry"),  # no half sentences
         ("expected a, b or c", "应为 a、b 或 c"),
-        ("expected a, b and 3 more", "应为 a, b 等，另有 3 个"),
         ("3 images; by itself", "3 张图片；单独"),  # an entry that begins with its separator
         ("a.csv: row 3: expected a or b; give one", "a.csv：row 3：应为 a 或 b；请给出一个"),
         ("a.csv is no table: Wire format was corrupt", "a.csv 不是表格：Wire format was corrupt"),  # another library's
@@ -156,6 +155,8 @@ ENTRIES = {
         ("units of several sizes, too dark", "units of several sizes, too dark"),  # no Chinese among English words
         ("loss accuracy", "损失准确率"),
         ("some old accuracy", "some old accuracy"),
+        ("expected a, b and 3 more", "应为 a、b 等，另有 3 个"),
+        ("expected a, b, c; give one", "应为 a、b、c；请给出一个"),
         ("", ""),
     ],
 )

@@ -34,7 +34,7 @@ USE = re.compile(r"\{(\w+)(!t)?\}")  # of a slot, in a translation; !t: a single
 WORD = re.compile("[A-Za-z]{2}")
 ENGLISH = re.compile(r"[a-z]{2,} [a-z]{2,}")  # words that no entry translates
 SHAPE = re.compile(r"\d+(?: [x×] \d+)*")
-LIST = re.compile(r"[^\s,]+(?:, [^\s,]+)* (?:or|and) (?!more\b|less\b)[^\s,]+")  # a, b or c
+LIST = re.compile(r"[^\s,;]+(?:, [^\s,;]+)*(?:,| or| and) (?!more\b|less\b)[^\s,;]+")  # a, b or c
 ABBREVIATED = re.compile(r"(.+) and ([\d,]+) more")
 NUMBER = r"(?:[-+−]? *\d(?:[\d.,]*\d)?(?:e[-+]?\d+)?|nan|[-+]?inf)"
 
@@ -172,18 +172,23 @@ def _entry(text: str, *, part: bool, clauses: bool = False) -> str | None:
     if exact is not None or len(text) > MAX_LETTERS:
         return exact
     for template in _templates():
-        literal = "".join(template.literal)
-        if (not part and template.is_vague) or (
-            clauses and any(s in text and s not in literal for s in ("; ", ", ", ": "))
-        ):
+        if not part and template.is_vague:
             continue
         if not _may_match(template.literal, text) or not (match := template.pattern.fullmatch(text)):
+            continue
+        if clauses and any(_has_clauses(value, template) for value in match.groups()):
             continue
         if template.is_vague and not template.has_number and any(map(_is_sentence, match.groups())):
             continue
         if (filled := _filled(template, match.groups())) is not None:
             return filled
     return None
+
+
+def _has_clauses(value: str, template: Template) -> bool:
+    """Tell whether a slot's text consists of several clauses, where the template has one."""
+    literal = "".join(template.literal)
+    return any(sign in value and sign not in literal for sign in ("; ", ", ", ": ")) and not LIST.fullmatch(value)
 
 
 def _is_sentence(value: str) -> bool:
@@ -220,7 +225,8 @@ def _slot(value: str, *, words: bool) -> str:
     if LIST.fullmatch(value):
         return value.replace(", ", "、").replace(" or ", " 或 ").replace(" and ", " 和 ")
     if listed := ABBREVIATED.fullmatch(value):
-        return f"{listed[1]} 等，另有 {listed[2]} 个"
+        shown = "、".join(_line(item, part=True) for item in listed[1].split(", "))
+        return _join(f"{shown} ", f"等，另有 {listed[2]} 个")
     if (own := catalogue().get(value.strip())) is not None and (words or " " in value.strip()):
         return own
     if value.startswith(("; ", ", ")) and (rest := _line(value[2:], part=True)) != value[2:]:

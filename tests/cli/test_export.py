@@ -59,7 +59,7 @@ def test_onnx_tells_how_pixels_become_numbers_and_what_classes_are_called(tmp_pa
     model.save(tmp_path / "pets.safetensors")
     done = byhand("export", tmp_path / "pets.safetensors", "--onnx", tmp_path / "pets.onnx")
     assert done.code == 0 and "takes (N, 3, 6, 6) in float32" in done.out, done.err
-    assert "mean 0.1, 0.2, 0.3, std 1, 2, 4, the names of 2 classes" in done.out
+    assert "mean 0.1, 0.2, 0.3, std 1, 2, 4; the names of 2 classes" in done.out
     notes = {entry.key: json.loads(entry.value) for entry in onnx.load(tmp_path / "pets.onnx").metadata_props}
     assert ["cat", 'the "dog"'] in notes.values() and [0.1, 0.2, 0.3] in notes.values()
     session = pytest.importorskip("onnxruntime").InferenceSession(tmp_path / "pets.onnx")

@@ -195,7 +195,7 @@ def _output_kind(network: nn.Model, softmax: bool) -> str:
 
 def _onnx_text(network: nn.Model, file: Path, size: int, kind: str) -> str:
     height, width, channels = (*network.input_shape, 1, 1)[:3]
-    names = f", the names of {len(network.classes)} classes" if _named(network) else ""
+    names = "; " + f"the names of {len(network.classes):,} classes" if _named(network) else ""
     return (
         f"wrote {file}, {size:,} bytes\n"
         f"  takes (N, {channels}, {height}, {width}) in {network.dtype}: (pixel / 255 - mean) / std\n"

@@ -81,7 +81,7 @@ def _entry(key: str) -> dict[str, Any]:
 
 def _headline(key: str) -> str:
     architecture = ARCHITECTURES[key]
-    return f"{architecture.year}  {translate(architecture.new)} ({architecture.paper})"
+    return f"{architecture.year:d}  {translate(architecture.new)} ({architecture.paper})"
 
 
 def _height(field: int | tuple[int, int]) -> int:

@@ -15,6 +15,7 @@ from byhand.data.image_source import ImageSource
 from byhand.data.split_names import purpose
 from byhand.shapes import Shape
 from byhand.train.state import steps_per_epoch
+from byhand.translation import translate
 
 if TYPE_CHECKING:
     from byhand.cli.training_setup import TrainingSetup
@@ -81,6 +82,6 @@ def skipped_files_lines(bad: Sequence[tuple[str, str]]) -> list[str]:
     if not bad:
         return []
     lines = [f"{len(bad):,} unusable file{'s' * (len(bad) > 1)} skipped:"]
-    lines += [f"  {name}  {reason}" for name, reason in bad[:PRINTED_BAD_FILES]]
+    lines += [f"  {name}  {translate(reason)}" for name, reason in bad[:PRINTED_BAD_FILES]]
     more = len(bad) - PRINTED_BAD_FILES
     return lines + ([f"  and {more:,} more: --json lists all"] if more > 0 else [])

@@ -178,7 +178,7 @@ def _add_classes(top: Folder, split: str, found: DiscoveredFiles) -> None:
         found.notes.append(f"{what} {abbreviate(told)} {'holds' if len(told) == 1 else 'hold'} no image: left out")
     others = sum((folder.kinds_below() for folder in top.filled), start=Counter[str]())
     if others:
-        kinds = abbreviate([f"{count} {ending or 'without an ending'}" for ending, count in others.most_common()])
+        kinds = abbreviate([_count_of_kind(ending, count) for ending, count in others.most_common()])
         found.notes.append(f"files that are no images by their names are left out: {kinds}")
     if top.images:
         found.notes.append(_loose_note(top))
@@ -244,7 +244,7 @@ def _loose_note(folder: Folder) -> str:
 
 def _kinds(folder: Folder) -> str:
     """Return the kinds of the other files of a folder, in brackets."""
-    kinds = [f"{count:,} {ending or 'without an ending'}" for ending, count in folder.kinds_below().most_common()]
+    kinds = [_count_of_kind(ending, count) for ending, count in folder.kinds_below().most_common()]
     return f" ({abbreviate(kinds, 3)})" if kinds else ""
 
 
@@ -254,3 +254,7 @@ def _shown(folders: Sequence[Folder]) -> str:
 
 def _are(folders: Sequence[Folder]) -> str:
     return "are" if len(folders) > 1 else "is"
+
+
+def _count_of_kind(ending: str, count: int) -> str:
+    return f"{count:,} {ending}" if ending else f"{count:,} without an ending"

@@ -131,6 +131,6 @@ def _classes(
     if first < 0 or last - first + 1 > 2 * len(every):
         found = {part: np.searchsorted(every, array) for part, array in labels.items()}
         return tuple(map(str, every.tolist())), found, [f"labels are {abbreviate(list(map(str, every)))}: a class each"]
-    notes = [f"labels are numbered from {first}: no class for {'0' if first == 1 else f'0 to {first - 1}'}"]
+    notes = [f"labels are numbered from {first}: no class for {'0' if first == 1 else f'0 to {first - 1:d}'}"]
     classes = tuple(map(str, range(first, last + 1)))
     return classes, {part: array.astype(np.int64) - first for part, array in labels.items()}, notes if first else []

@@ -79,8 +79,8 @@ class Column:
     def summary(self) -> str:
         """Return the column's values in a few words."""
         values = sorted(self.values, key=_numbers_first)
-        if self.is_whole and len(values) > 2:
-            return f"{values[0]} to {values[-1]}"
+        if self.is_whole and len(values) > 2 and all(value.isdecimal() and len(value) < 10 for value in values):
+            return f"{int(values[0]):d} to {int(values[-1]):d}"
         return abbreviate([_shown(value) for value in values])
 
     def last_value(self) -> str:
