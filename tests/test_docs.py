@@ -61,6 +61,8 @@ def test_python_blocks_run(name, code, tmp_path):
 
 def printed_in_chinese(line):
     """Return a line of English output as the command prints it in Chinese: its parts whole, else their columns one by one."""
+    if re.search("[\u4e00-\u9fff]", line):  # it is in Chinese
+        return " ".join(line.split())
     found = []
     for part in re.split(r" {18,}| (?=a step$)", line):
         whole = translate(part)
