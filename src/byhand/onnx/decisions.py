@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import onnx
 from onnx import helper
 
+from byhand.data.text_files import decode_bytes
 from byhand.onnx.file_graph import FileGraph, attributes_of
 from byhand.onnx.readers.constant import FLOATING_TYPES
 
@@ -90,7 +91,7 @@ def _names(graph: FileGraph, node: onnx.NodeProto) -> tuple[str, ...]:
     elif node.op_type in ("ArrayFeatureExtractor", "Gather"):
         array = graph.constant(node.input[0])
         found = [] if array is None or array.dtype.kind not in "OUSi" else array.reshape(-1).tolist()
-    return tuple(name.decode(errors="replace") if isinstance(name, bytes) else str(name) for name in found)
+    return tuple(decode_bytes(name) if isinstance(name, bytes) else str(name) for name in found)
 
 
 def _with_batch(graph: FileGraph, value: str) -> str:
