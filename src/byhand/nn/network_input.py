@@ -160,7 +160,9 @@ def _other_scale(record: Preprocessing, floor: float, peak: float) -> str:
     """Return what is wrong with floating point images from `floor` to `peak`, or ""; record: of a training on such."""
     low, high = record.float_range or (floor, peak)
     span = high - low
-    if floor < low - span or peak > high + span or peak - low < DIM_FRACTION * span:
+    # Images from 0 to 1 where the training's were from -1 to 1, or normalized: their smallest value is 0, to the bit.
+    is_unit = floor == 0 and peak <= 1 and low < 0
+    if floor < low - span / 2 or peak > high + span or peak - low <= DIM_FRACTION * span or is_unit:
         told = f"images go from {floor:.4g} to {peak:.4g}, those of the training went from {low:.4g} to {high:.4g}"
         return f"{told}; scale them alike"
     return ""  # also NaN
