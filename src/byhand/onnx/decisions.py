@@ -89,7 +89,7 @@ def _favors_large_scores(graph: FileGraph, node: onnx.NodeProto) -> bool:
     if node.op_type in THRESHOLDS:
         return not graph.is_constant(node.input[THRESHOLDS[node.op_type]])
     if node.op_type == "TopK":
-        return given.get("largest", 1) == 1
+        return bool(given.get("largest", 1))
     if node.op_type == "ArgMax" and given.get("axis", 0) == 0:  # of the batch, unless that was taken away
         before = graph.makers.get(node.input[0])
         return before is not None and _takes_batch_away(graph, before)
