@@ -212,7 +212,9 @@ def image_reader(network: nn.Model, note: str = "") -> Callable[[Path], Array]:
     shape = image_shape(network)
     notes, told = [note] * bool(note), list[Path]()
     if len(network.input_shape) == 1:
-        notes.append(f"{network.name} takes {prod(shape):,} numbers: an image becomes {format_shape(shape[:2])} gray pixels")
+        notes.append(
+            f"{network.name} takes {prod(shape):,} numbers: an image becomes {format_shape(shape[:2])} gray pixels"
+        )
 
     def read(path: Path) -> Array:
         pixels = network.preprocessing.read(path, shape).reshape(network.input_shape)

@@ -21,7 +21,7 @@ RENAMED = {
     **dict.fromkeys(("time", "max-time", "max-minutes", "budget", "time-limit"), "minutes"),
     **dict.fromkeys(("smoothing",), "label-smoothing"),
     **dict.fromkeys(("random-state", "random-seed"), "seed"),
-    **dict.fromkeys(("out", "output-dir", "project", "name", "save-dir", "run", "dir"), "output"),
+    **dict.fromkeys(("out", "output-dir", "project", "name", "save-dir", "dir"), "output"),
     **dict.fromkeys(("continue",), "resume"),
     **dict.fromkeys(("topk", "k", "top"), "top-k"),
     **dict.fromkeys(("class-names", "classes", "names"), "labels"),
