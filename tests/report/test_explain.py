@@ -423,3 +423,30 @@ def test_a_map_without_positive_evidence_is_reported(tmp_path, texts):
     draw_and_read(explain(model, image, 0), tmp_path / "a.png")
     assert "no positive evidence" in texts and any(text.endswith("drops by less than 1%") for text in texts)
     assert saliency(np.full((8, 8, 3), -2.0)).max() == 2
+
+
+def saturated(*activations):
+    """Return a network of 12 x 12 images whose class 0 is the mean brightness times 500, which saturates each activation."""
+    x = nn.Input(12, 12, 1)
+    y = nn.Linear(2, name="fc")(nn.GlobalAvgPool2d()(nn.ReLU(name="maps")(nn.Conv2d(1, 3, padding="same")(x))))
+    for activation in activations:
+        y = activation()(y)
+    model = nn.Model(x, y, mean=0.0)
+    model.p.conv1_weight[...], model.p.conv1_bias[...] = 1 / 9, 0
+    model.p.fc_weight[...], model.p.fc_bias[...] = [[500, 0]], 0
+    return model
+
+
+@pytest.mark.parametrize("activations", [(nn.Softmax,), (nn.Softmax, nn.Softmax), (nn.Sigmoid, nn.Sigmoid)])
+def test_several_saturated_activations_hide_no_gradient(activations):
+    image = np.zeros((12, 12, 1), np.uint8)
+    image[7:11, 2:6] = 255
+    found = explain(saturated(*activations), image, 0)
+    row, column = found.largest(found.cam)
+    assert 7 <= row < 11 and 2 <= column < 6 and found.saliency.max() > 0.1
+
+
+def test_maps_without_a_largest_value_point_nowhere():
+    found = explain(saturated(nn.Softmax), np.full((12, 12, 1), 255, np.uint8), 0)
+    assert found.occluded_most is None  # a gray patch of the mean color changes nothing
+    assert found.largest(np.zeros((2, 2))) is None and found.largest(np.ones((2, 2))) is None

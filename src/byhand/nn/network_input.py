@@ -139,6 +139,11 @@ def _other_range(model: Model, images: Array, is_training: bool) -> str:
     # Normalized images have no 0 but by chance, and none brighter than white.
     is_unit = floor >= 0 and 0 < peak <= 1 and black < 0 and (floor == 0 or peak > BEYOND_WHITE * white)
     is_far = floor >= 0 and peak > PIXEL_MIN_PEAK * max(abs(black), abs(white))
+    # The training's own floating point pixels, which its preprocessing normalized; none lies below black's place, which is < 0.
+    recorded = model.preprocessing.pixel_range
+    if not is_training and recorded is not None and kind_of(recorded) == "float" and black < 0:
+        low, high = recorded
+        is_far = is_far or (floor >= max(low, 0.0) and (peak <= high if high <= white else peak > BEYOND_WHITE * white))
     if not (is_far or (is_unit and not is_training)):  # also NaN
         return ""
     return (
