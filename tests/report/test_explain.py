@@ -192,7 +192,11 @@ def test_laid_is_a_stretch_where_windows_tile():
 @pytest.mark.parametrize("kind", [np.uint8, np.float32])
 def test_occlusion_beside_a_plain_loop(kind):
     model, rng = network(), np.random.default_rng(0)
-    image = rng.integers(0, 256, (12, 16, 3)).astype(kind) if kind == np.uint8 else rng.random((12, 16, 3), np.float32)
+    image = (
+        rng.integers(0, 256, (12, 16, 3)).astype(kind)
+        if kind == np.uint8
+        else rng.normal(size=(12, 16, 3)).astype(np.float32) / 4
+    )
     found = occlusion(model, image, 1, patch=(4, 5), stride=(3, 2))
     gray = np.rint(image.mean((0, 1))) if kind == np.uint8 else image.mean((0, 1))
     probabilities = [[[] for _ in range(16)] for _ in range(12)]
@@ -290,7 +294,7 @@ def test_a_cat_is_seen_where_it_is_and_a_cup_where_that_is(tmp_path):
 def test_a_network_without_maps():
     x = nn.Input(28, 28, 1)
     model = nn.Model(x, nn.Sequential(nn.Flatten(), nn.Linear(8), nn.Tanh(), nn.Linear(3))(x))
-    found = explain(model, np.random.default_rng(0).random((28, 28, 1)))
+    found = explain(model, np.random.default_rng(0).random((28, 28, 1)) - 0.5)
     assert (found.layer, found.cam, found.maps, found.filters, found.after) == (None, None, None, None, ())
     first, second = model.parameters["fc1_weight"], model.parameters["fc2_weight"]
     hidden = model.trace(found.image[None])["tanh1"][0]
