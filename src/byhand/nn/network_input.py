@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from byhand.data.dataset import Dataset
 from byhand.data.lazy_images import LazyImages
-from byhand.data.pixel_range import DIM_FRACTION, kind_of
+from byhand.data.pixel_range import BYTE_MIN_PEAK, DIM_FRACTION, kind_of
 from byhand.data.preprocessing import Preprocessing
 from byhand.errors import ArgumentError, ShapeError
 from byhand.hints import warn
@@ -138,7 +138,13 @@ def _other_range(model: Model, images: Array, is_training: bool) -> str:
     black, white = float(model.pixel_levels[:, 0].min()), float(model.pixel_levels[:, -1].max())
     # Normalized images have no 0 but by chance, and none brighter than white.
     is_unit = floor >= 0 and 0 < peak <= 1 and black < 0 and (floor == 0 or peak > BEYOND_WHITE * white)
-    is_far = floor >= 0 and peak > PIXEL_MIN_PEAK * max(abs(black), abs(white))
+    far_peak = min(PIXEL_MIN_PEAK * max(abs(black), abs(white)), max(BYTE_MIN_PEAK, 2 * white))
+    is_far = floor >= 0 and peak > far_peak
+    # Floating point pixels as of the data set, which training normalized: none is negative, as dark ones are then.
+    recorded = model.preprocessing.pixel_range
+    if not is_training and recorded is not None and kind_of(recorded) == "float" and black < 0:
+        low, high = recorded
+        is_far = is_far or (floor >= max(low, 0.0) and (peak <= high if high <= white else peak > BEYOND_WHITE * white))
     if not (is_far or (is_unit and not is_training)):  # also NaN
         return ""
     return (

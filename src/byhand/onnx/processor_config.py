@@ -98,8 +98,9 @@ def _white(processor: dict[str, Any], mean: list[float]) -> float:
     if processor.get("do_rescale") is False:  # pixels of 0 to 255, or, with a mean of smaller numbers, scaled before
         return 1.0 if any(mean) else float(WHITE)
     factor = processor.get("rescale_factor")
-    is_factor = isinstance(factor, (int, float)) and 0 < factor <= 1 and not isinstance(factor, bool)
-    white = WHITE * factor if is_factor else 1.0
+    if not isinstance(factor, (int, float)) or isinstance(factor, bool) or not 0 < factor <= 1:
+        return 1.0
+    white = WHITE * float(factor)
     return 1.0 if abs(white - 1) < ROUNDING else white
 
 
@@ -112,8 +113,8 @@ def _crop(processor: dict[str, Any]) -> dict[str, Any]:
     if processor.get("do_center_crop") is True:
         crop = processor.get("crop_size")
         crop = crop.get("height") if isinstance(crop, dict) else crop
-        known = all(isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in (crop, edge))
-        return {"crop_pct": crop / edge} if known and crop <= edge else {}
+        sides = [side for side in (crop, edge) if isinstance(side, int) and not isinstance(side, bool)]
+        return {"crop_pct": sides[0] / sides[1]} if len(sides) == 2 and 0 < sides[0] <= sides[1] else {}
     if _is_fraction(processor.get("crop_pct")) and isinstance(edge, int):
         return {"crop_pct": processor["crop_pct"]} if edge < SMALL_EDGE else {"squashed": True}
     is_stretched = isinstance(size, dict) and {"height", "width"} <= size.keys()
