@@ -154,6 +154,11 @@ def test_links_end_and_take_nothing_from_their_target(tmp_path):
     assert notes(tmp_path).count("links to one that was seen already: left out") == 2
 
 
+def test_splits_of_mixed_spelling(tmp_path):
+    write(tmp_path, *(f"{split}/{name}" for split in ("Training", "Validation_set", "TEST") for name in "ab"))
+    assert outline(tmp_path) == "train: a b | val: a b | test: a b"
+
+
 def test_a_link_to_a_folder_above_is_not_entered(tmp_path):
     write(tmp_path, "elsewhere", "set/a", "set/b")
     for name in "pqrs":
