@@ -225,3 +225,31 @@ def test_a_file_that_is_no_picture_is_refused(tmp_path):
     (tmp_path / "note.png").write_bytes(io.BytesIO(b"no picture").getvalue())
     with pytest.raises(FileError, match="no image that can be read"):
         digit_segmentation.from_file(tmp_path / "note.png")
+
+
+# what is no writing ---------------------------------------------------------------------------------------------------
+
+
+def test_a_pattern_all_over_the_page_is_no_writing():
+    """A screen under a camera: waves over waves, of which no part is paper."""
+    y, x = np.mgrid[:400, :500]
+    waves = np.sin((x + 0.3 * y) / 2) + np.sin((y - 0.4 * x) / 4)
+    assert digit_segmentation.find((190 + 25 * waves).astype(np.uint8)) == []
+
+
+@pytest.mark.parametrize("filling", [0, 45])
+def test_a_nought_shows_paper_in_its_middle_and_a_stain_does_not(filling):
+    y, x = np.mgrid[:600, :600]
+    away = np.hypot(y - 300, 1.2 * (x - 300))
+    page = np.full((600, 600), 230, np.uint8)
+    page[away < 24] -= filling
+    page[np.abs(away - 24) < 3] = 120
+    assert len(digit_segmentation.find(page)) == (not filling)
+
+
+@pytest.mark.parametrize("table", [40, 225])
+def test_a_bar_between_paper_and_a_dark_table_is_an_edge(table):
+    page = np.full((400, 500), 230, np.uint8)
+    page[:, :150] = table
+    page[180:220, 150:154] = 20
+    assert len(digit_segmentation.find(page)) == (table > 200)

@@ -27,6 +27,9 @@ from byhand.shapes import Array
 WORKING_SIDE = 2400  # pixels; larger photos are averaged down
 MAX_SKEW_DEGREES = 20.0
 MIN_INK_CONTRAST = 0.15  # below, the paper is blank
+# The standard deviation of the page without its darkest 30 %, in contrasts of ink: more is a pattern all over the page, as a
+# screen's or a halftone's. Writing reaches 0.25 on squared paper, moire has 0.57 in the median.
+MAX_UNEVENNESS = 0.4
 # The smallest height of a digit: in pixels, and as a fraction of the photo's longer side.
 MIN_DIGIT_PIXELS = 9
 MIN_DIGIT_FRACTION = 0.012
@@ -38,6 +41,11 @@ MAX_WIDTH = 6
 MIN_STROKE_CONTRAST = 0.6
 MAX_RIM_CONTRAST = 0.18
 EDGE_CONTRAST = 0.45
+MAX_HOLE_CONTRAST = 0.25  # within a stroke's loop, which shows paper; a stain is darker
+HOLE_MARGIN_PIXELS = 2  # a stroke's soft edge
+# The ground on a bar's darker side over that on the other: a shadow's edge has 0.55 and more, paper on a dark table 0.2 to 0.3.
+MIN_GROUND_RATIO = 0.4
+MIN_GROUND_PIXELS = 3  # how far beside a bar
 MAX_DIGITS = 2000  # of a photo; a pattern of more is no writing
 DIGIT_SIDE = 80  # pixels; larger components are averaged down
 MNIST_SLANT = 0.13  # MNIST's mean: how far ink moves left a row down
@@ -109,31 +117,37 @@ def find(photo: Array) -> list[Candidate]:
         )
     factor = ceil(max(photo.shape) / WORKING_SIDE)
     image = Image.fromarray(photo)
-    contrast = flatten_illumination(image.reduce(factor) if factor > 1 else image)
+    contrast, ground = flatten_illumination(image.reduce(factor) if factor > 1 else image)
+    if not ink_level(contrast):
+        return []
     angle = estimate_skew(contrast)
-    page = _Page(contrast, angle, factor)
+    page = _Page(contrast, ground, angle, factor)
     if len(page.found) < 3 and angle:  # too few to tell a turned page from a slanted digit
-        page = _Page(contrast, 0.0, factor)
+        page = _Page(contrast, ground, 0.0, factor)
     return page.candidates()
 
 
 # illumination ----------------------------------------------------------------------------------------------------------------
 
 
-def flatten_illumination(image: Image.Image) -> Array:
-    """Return the contrast of ink under even light, 0 to 1: 1 - photo / paper; (H, W) float32."""
+def flatten_illumination(image: Image.Image) -> tuple[Array, Array]:
+    """Return the contrast of ink under even light, 0 to 1: 1 - photo / ground; and the ground, the light of the paper or board.
+
+    Both are (H, W) float32.
+    """
     gray = np.asarray(image.filter(ImageFilter.GaussianBlur(0.7)))
     side = max(3, max(gray.shape) // 10)
     contrast: Array
     if _is_dark(image):
-        ground = morphology.opening(gray, side).astype(np.float32)
-        raised = (gray - ground) / (ground + 16)  # 16 of 255: a board's darkest corners are mostly noise
+        board = morphology.opening(gray, side).astype(np.float32)
+        ground = board + 16  # of 255: a board's darkest corners are mostly noise
+        raised = (gray - board) / ground
         contrast = raised / max(float(np.percentile(raised, 99.8)), 0.5)
     else:
-        paper = np.maximum(morphology.closing(gray, side).astype(np.float32), 1)
-        contrast = 1 - gray / paper
+        ground = np.maximum(morphology.closing(gray, side).astype(np.float32), 1)
+        contrast = 1 - gray / ground
     contrast -= np.median(contrast)  # closing goes over the noise's peaks
-    return np.clip(contrast, 0, 1, out=contrast)
+    return np.clip(contrast, 0, 1, out=contrast), ground
 
 
 def _is_dark(image: Image.Image) -> bool:
@@ -182,7 +196,7 @@ def ink_level(contrast: Array) -> float:
         between = (total[-1] * below / below[-1] - total) ** 2 / (below * (below[-1] - below))
     strong = above[above > middles[np.nanargmax(between[:-1])]]
     level = float(np.median(strong))
-    return level if level >= MIN_INK_CONTRAST else 0.0
+    return level if level >= max(MIN_INK_CONTRAST, noise / MAX_UNEVENNESS) else 0.0
 
 
 def _largest(found: list[Component], max_count: int) -> list[Component]:
@@ -195,8 +209,8 @@ def _largest(found: list[Component], max_count: int) -> list[Component]:
 class _Page:
     """The upright page: its ink, the components that may be digits, and the map back to the photo."""
 
-    def __init__(self, contrast: Array, angle: float, factor: int) -> None:
-        self.factor = factor
+    def __init__(self, contrast: Array, ground: Array, angle: float, factor: int) -> None:
+        self.ground, self.factor = ground, factor
         height, width = contrast.shape
         self.size = width, height
         cosine, sine = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
@@ -239,6 +253,8 @@ class _Page:
         slender = components.is_slender(component)
         if large + slender + self._at_edge(component) > 1:
             return False  # an edge of the paper, or an object beside it
+        if self._is_border(component) or self._is_filled(component):
+            return False
         strength = float(self.contrast[component.window][component.mask].mean())
         rule = float(self.near_rules[component.window][component.mask].mean())
         return (
@@ -251,6 +267,32 @@ class _Page:
         y, x = np.nonzero(component.mask)
         places = np.stack([x + component.left, y + component.top], 1) @ self.back.T + self.shift
         return bool(places.min() < 2 or (places > np.array(self.size) - 3).any())
+
+    def _is_border(self, component: Component) -> bool:
+        """Tell whether a bar lies where the paper ends: between light and dark ground, or along the photo's side."""
+        if component.height <= 2 * component.width:
+            return False
+        y, x = np.nonzero(component.mask)
+        x, y = (np.stack([x + component.left, y + component.top], 1) @ self.back.T + self.shift).T
+        beside = np.count_nonzero(x < 1), np.count_nonzero(x > self.size[0] - 2)
+        if 2 * max(beside) >= component.height:
+            return True
+        rows = slice(max(int(y.min()), 0), int(y.max()) + 1)
+        left, right = max(int(x.min()) - 1, 0), int(x.max()) + 2
+        reach = max(MIN_GROUND_PIXELS, component.width)
+        sides = self.ground[rows, max(left - reach, 0) : left], self.ground[rows, right : right + reach]
+        if not min(side.size for side in sides):
+            return False
+        dark, light = sorted(float(np.median(side)) for side in sides)
+        return dark < MIN_GROUND_RATIO * light
+
+    def _is_filled(self, component: Component) -> bool:
+        """Tell whether a component's inside, away from its strokes, is darker than paper: a stain with a rim."""
+        mask, until = component.mask, np.logical_or.accumulate
+        inside = until(mask) & until(mask[::-1])[::-1] & until(mask, 1) & until(mask[:, ::-1], 1)[:, ::-1] & ~mask
+        inside = running(inside, 2 * HOLE_MARGIN_PIXELS + 1, np.minimum)
+        contrast = self.contrast[component.window][inside]
+        return bool(len(contrast) and np.median(contrast) > MAX_HOLE_CONTRAST * self.ink)
 
     def _rim(self, component: Component) -> float:
         """Return the mean contrast just outside a component: a stroke ends sharply, a shadow fades."""

@@ -2,6 +2,7 @@
 
 A line is straight, thin and along an axis of the upright page, and longer than a stroke of a digit:
 
+    figures   boxes, tables and combs on which nobody has written go whole: `ruled_figures.py`
     long      a mask's rows are opened by a segment longer than a digit is high, with a tolerance for noise and for a
               slope of 1 to 2 degrees; what is thick is no line
     framed    a shorter segment is a wall of a box where it joins lines of the other direction at both ends
@@ -16,9 +17,10 @@ from math import ceil
 
 import numpy as np
 
-from byhand.data import components
+from byhand.data import components, ruled_figures
 from byhand.data.components import Component
 from byhand.data.morphology import running
+from byhand.data.ruled_figures import RuledFigure
 from byhand.shapes import Array
 
 PAGE_LINE_FRACTION = 1 / 6  # of the page's longer side: a line of this length is printed, whatever the writing is
@@ -31,9 +33,9 @@ MIN_WALL_LENGTH = 1.15  # of a line that joins others at both ends
 MAX_LINE_THICKNESS = 0.4
 MAX_DASH_LENGTH = 0.45
 MAX_TICK_HEIGHT = 1.25
-# In heights of a frame: the least of the writing in it, and the usual one, taken where nothing else tells.
-MIN_FRAME_HEIGHT = 0.35
-USUAL_FRAME_HEIGHT = 0.8
+# In heights of a box: the least of the writing in it, and the usual one, taken where nothing else tells.
+MIN_CELL_FRACTION = 0.35
+USUAL_CELL_FRACTION = 0.8
 MIN_COVERAGE = 0.93  # the fraction of a segment that is ink
 MIN_DASHES = 4
 MAX_CROSS_DASHES = 3.5  # in lengths and areas of a dash: a mark where two dashed lines cross
@@ -55,18 +57,37 @@ def remove_lines(contrast: Array, ink: float, min_height: int) -> tuple[Array, A
     (4, False, True)
     """
     mask = contrast > LINE_CONTRAST * ink
+    figures = ruled_figures.find(components.connected_components(mask))
+    empty, figure_across, figure_down = _draw(figures, mask.shape)
+    mask = mask & ~empty
     length, thickness = round(PAGE_LINE_FRACTION * max(mask.shape)), max(4, max(mask.shape) // 80)
-    across, down = _segments(mask, length, thickness), _segments(mask.T, length, thickness).T
-    if height := writing_height(_without(contrast, ink, mask, across, down), min_height):
+    across = _segments(mask, length, thickness) | figure_across
+    down = _segments(mask.T, length, thickness).T | figure_down
+    cells = [figure.cell_height for figure in figures if 0 < figure.cell_height < length]
+    cell_height = float(np.median(cells)) if cells else 0.0
+    if height := writing_height(_without(contrast, ink, mask, across, down), min_height, cell_height):
         wall_across, wall_down = _walls(mask, height)
         across, down = across | wall_across, down | wall_down
     left = _without(contrast, ink, mask, across, down)
-    lines = across | down
+    lines = across | down | running(empty, 2 * ceil(RIM_PIXELS) + 1, np.maximum)
     if height:
         marks = _dashes(left, height)
         marks |= _ticks(left & ~marks, lines, height)
         left, lines = left & ~marks, lines | marks
     return np.where(lines & ~left, np.float32(0), contrast), lines
+
+
+def _draw(figures: list[RuledFigure], shape: tuple[int, ...]) -> tuple[Array, Array, Array]:
+    """Return masks of a page: the figures on which nobody has written, whole, and the other figures' lines across and down."""
+    empty, across, down = (np.zeros(shape, bool) for _ in range(3))
+    for figure in figures:
+        window = figure.component.window
+        if figure.is_empty:
+            empty[window] |= figure.component.mask
+        else:
+            across[window] |= figure.across
+            down[window] |= figure.down
+    return empty, across, down
 
 
 # lines ----------------------------------------------------------------------------------------------------------------
@@ -259,39 +280,18 @@ def _meets(mask: Array, y: Array, x: Array, step: int, slope: float, depth: int)
 # the writing's height -------------------------------------------------------------------------------------------------
 
 
-def writing_height(mask: Array, min_height: int) -> float:
-    """Return the typical height of writing on a page that may have frames; 0 where there is nothing."""
+def writing_height(mask: Array, min_height: int, cell_height: float) -> float:
+    """Return the typical height of writing on a page without boxes; 0 where there is nothing.
+
+    cell_height: of the boxes, 0 where there are none.
+    """
     found = [
         component
         for component in components.connected_components(mask)
         if max(component.height, component.width) >= min_height
     ]
-    frames = [component for component in found if is_frame(component)]
-    others = [component for component in found if component not in frames]
-    written = components.typical_height(others, min_height)
-    frame = components.typical_height(frames, min_height) if frames else 0.0
-    if not written:
-        wide = [component.height for component in others if component.height >= min_height]
-        written = float(np.median(wide)) if wide else USUAL_FRAME_HEIGHT * frame
-    return max(written, MIN_FRAME_HEIGHT * frame)
-
-
-def is_frame(component: Component) -> bool:
-    """Tell whether most of a component are straight lines along both axes that span it: a box, a table, a comb."""
-    mask = component.mask
-    if min(mask.shape) < 8 or component.area > 0.5 * mask.size:
-        return False
-    across, down = (_segments(part, max(5, round(0.6 * part.shape[1])), part.shape[0] // 4) for part in (mask, mask.T))
-    down = down.T
-    straight = np.count_nonzero(mask & (across | down))
-    sides = [np.count_nonzero(mask & part) for part in (across, down)]
-    parallel = max(_count_lines(across, 1), _count_lines(down, 0))
-    return bool(straight > 0.6 * component.area and min(sides) > 0.15 * component.area and parallel > 1)
-
-
-def _count_lines(lines: Array, axis: int) -> int:
-    filled = np.asarray(lines.any(axis))
-    return int(np.count_nonzero(np.diff(filled.astype(np.int8), prepend=0) == 1))
+    written = components.typical_height(found, min_height)
+    return max(written or USUAL_CELL_FRACTION * cell_height, MIN_CELL_FRACTION * cell_height)
 
 
 # faint rules ----------------------------------------------------------------------------------------------------------

@@ -231,7 +231,7 @@ class Op:
         found |= {name: attributes.pop(name) for name in self.inputs if name in attributes}
         missing = [name for name in self.inputs if found.get(name) is None and name not in self.optional]
         if len(inputs) > len(self.inputs) or missing:
-            problem = f"{missing[0]} is missing" if missing else f"got {len(inputs)} inputs"
+            problem = f"{missing[0]} is missing" if missing else f"got {len(inputs):d} inputs"
             raise ArgumentError(f"{self.name}: {problem}; it takes {', '.join(self.inputs)}")
         return {name: found.get(name) for name in self.inputs}
 

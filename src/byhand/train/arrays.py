@@ -109,9 +109,10 @@ def _labels(model: Model, labels: Array, find_classes: bool) -> Array:
             "give such numbers, or the names as strings"
         )
     unknown = next(name for name in names if name not in model.classes)
+    shown = ", ".join(model.classes[:5]) + (", ..." if len(model.classes) > 5 else "")
     raise ArgumentError(
         f"labels hold {unknown!r} ({len(names)} values in all), none of the {len(model.classes)} classes of {model.name}: "
-        f"{', '.join(model.classes[:5])}{', ...' if len(model.classes) > 5 else ''}"
+        f"{shown}"
     )
 
 
