@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 
 from byhand.data.class_names import natural_key
 from byhand.data.image_formats import IMAGE_SUFFIXES
+from byhand.errors import FileError
 
 SYSTEM_NAMES = {  # of folders and files that operating systems, archives and storage devices add; hidden ones begin with a dot
     *("__macosx", "__pycache__", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "lost+found"),
@@ -22,6 +23,7 @@ RUN_KEYS = {"model", "data", "seed", "hand"}
 MAX_RUN_FILE_BYTES = 16 << 20  # a run.json lists the skipped files too
 FIGURE_MARK = b"Software\0byhand"  # in the first chunk of text of a PNG that byhand drew
 FIGURE_MARK_BYTES = 512  # from a PNG's beginning
+MAX_FOLDERS = 500_000  # below a data set's folder; ImageNet-21k has 22,000
 
 
 @dataclass
@@ -75,10 +77,11 @@ def read_folder_tree(path: Path) -> FolderTree:
     """Return the tree of a folder.
 
     A folder is entered once: first by its own path, then by links. So a circle of links ends, and a link takes no image from
-    the folder it leads to.
+    the folder it leads to. A link to a folder that holds this one, as /proc/self/root, is not entered.
+    Raises FileError for more than MAX_FOLDERS folders.
     """
     tree = FolderTree(Folder(path))
-    order, seen = [tree.root], {_identity(path)}
+    order, seen = [tree.root], {_identity(folder) for folder in (path, *path.resolve().parents)}
     waiting, linked = [tree.root], list[tuple[Folder, Path]]()
     while waiting or linked:
         if not waiting:
@@ -102,6 +105,8 @@ def read_folder_tree(path: Path) -> FolderTree:
                 folder.folders.append(Folder(child))
         order += folder.folders
         waiting += folder.folders
+        if len(order) > MAX_FOLDERS:
+            raise FileError(f"{path} holds more than {MAX_FOLDERS:,} folders; give the folder of the images")
     parents = {id(child): folder for folder in order for child in folder.folders}
     for folder in reversed(order):
         folder.folders.sort(key=lambda child: natural_key(child.name))

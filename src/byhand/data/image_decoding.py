@@ -207,7 +207,7 @@ def _open_image(path: str | os.PathLike[str], data: bytes) -> Iterator[Image.Ima
                 if image.width * image.height > (Image.MAX_IMAGE_PIXELS or np.inf):
                     raise Image.DecompressionBombError
                 yield image
-        except FileError:
+        except (FileError, MemoryError):
             raise
         except UnidentifiedImageError:
             known = ADVICE.get(Path(path).suffix.lower(), f"expected {', '.join(FORMATS)}")

@@ -43,8 +43,13 @@ def read_npz(
     if "train" not in found:
         held = abbreviate([f"{name} {shape}" for name, shape in sorted(shapes.items())], MAX_SHOWN_ARRAYS)
         raise FileError(f"{path} holds {held or 'no arrays'}; expected x_train and y_train, or images and labels")
+    if found["train"][0].shape[:1] == (0,):
+        raise FileError(f"{path}: {pairs['train'][0]} holds no images; expected one image or more")
+    empty = [part for part, (x, y) in found.items() if x.shape[:1] == y.shape[:1] == (0,)]
+    found = {part: arrays for part, arrays in found.items() if part not in empty}
     labels = {part: _labels(y, pairs[part][1], path) for part, (_, y) in found.items()}
     classes, numbers, notes = _classes(labels, named, path)
+    notes += [f"{pairs[part][0]} holds no images: no {part} set" for part in empty]
     oriented = {part: _images(x, len(labels[part]), pairs[part][0], path) for part, (x, _) in found.items()}
     notes += [note for _, note in oriented.values() if note]
     if unread := sorted(shapes.keys() - {names_key, *(name for pair in pairs.values() for name in pair)}):
