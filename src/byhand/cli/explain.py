@@ -34,6 +34,7 @@ from byhand.cli.model_argument import (
     tensor_of,
 )
 from byhand.cli.output_file import check_output
+from byhand.cli.progress_bar import ProgressBar
 from byhand.console import pad, say
 from byhand.errors import ArgumentError, UnknownNameError
 from byhand.ops.op import Array
@@ -97,8 +98,13 @@ def explain(
     from byhand.report.explain import draw_explanation  # noqa: PLC0415  (byhand.report imports matplotlib, which is slow)
     from byhand.report.explain import explain as explain_image  # noqa: PLC0415
 
-    found = explain_image(network, pixels, index, layer=cam_layer)
-    draw_explanation(found, file, f"{image.name}, as {network.name} sees it")
+    bar = ProgressBar(quiet=as_json)
+    bar.spin(f"explaining {printable(image.name)}")
+    try:
+        found = explain_image(network, pixels, index, layer=cam_layer)
+        draw_explanation(found, file, f"{image.name}, as {network.name} sees it")
+    finally:
+        bar.close()
     if as_json:
         print(
             json.dumps(
@@ -144,10 +150,15 @@ def class_number(classes: tuple[str, ...], name: str) -> int:
 
 def _lines(found: "Explanation", network: nn.Model, layer_given: bool) -> list[tuple[str, str]]:
     """Return the results as (title, text) lines."""
+    from byhand.report.explain.figure import OCCLUSION_MIN_DROP  # noqa: PLC0415  (it imports matplotlib, which is slow)
+
     is_number = found.task == "numbers"
-    number = f"{found.index} of {network.logits.shape[-1] if is_number else len(network.classes):,}"
-    name = number if found.name == str(found.index) else f"{found.name} (number {number})"
-    lines = [("number" if is_number else "class", f"{name}, {found.format(found.score)}")]
+    count = network.logits.shape[-1] if is_number else len(network.classes)
+    score = found.format(found.score)
+    if is_number:
+        lines = [("number", f"{score} (number {found.index} of {count:,})")]
+    else:
+        lines = [("class", f"{found.name} (number {found.index} of {count:,}), {score}")]
     if found.cam is None or found.maps is None:
         lines.append(("layer", f"none: no layer of {network.name} has feature maps, so there is no Grad-CAM"))
     else:
@@ -157,10 +168,14 @@ def _lines(found: "Explanation", network: nn.Model, layer_given: bool) -> list[t
         lines.append(("Grad-CAM", peak if found.cam.max() > 0 else f"zero: no positive evidence in {found.layer}"))
     lines.append(("saliency", f"largest at {_position(int(found.saliency.argmax()), found.saliency)}"))
     largest = int(found.effect.argmax())
-    changed = f"{found.format(found.occlusion.flat[largest])} at {_position(largest, found.occlusion)}"
+    value, position = found.format(found.occlusion.flat[largest]), _position(largest, found.occlusion)
     patch = format_shape(found.patch)
-    told = f"with a {patch} gray patch, the probability drops to {changed}"
-    lines.append(("occlusion", f"with a {patch} gray patch, the number becomes {changed}" if is_number else told))
+    told = f"with a {patch} gray patch, the probability drops to {value} at {position}"
+    if is_number:
+        told = f"with a {patch} gray patch, the number becomes {value} at {position}"
+    elif found.effect.max() < OCCLUSION_MIN_DROP:
+        told = f"with a {patch} gray patch, the probability drops by less than 1%"
+    lines.append(("occlusion", told))
     return lines
 
 
