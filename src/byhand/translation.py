@@ -146,7 +146,7 @@ def _after_colon(text: str) -> str | None:
         return None
     head = _entry(f"{start}:", part=False)
     said = _entry(rest, part=False, clauses=True) or _after_colon(rest)
-    if head is not None:
+    if head is not None and head.endswith("："):
         return head + (said or _line(rest))
     return None if said is None else f"{start}：{said}"
 

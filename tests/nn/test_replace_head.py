@@ -114,3 +114,10 @@ def test_heads_of_several_layers():
         assert model.logits.shape == (1, 2), name
         assert model.parameter_count == 2 * 6 + 2, f"{name}: one new layer on the six features"
         assert model.predict(rng.random((2, 8, 8, 3)).astype(np.float32)).shape == (2, 2)
+
+
+def test_a_new_head_is_new():
+    trained = bh.models.create("lenet5").replace_head(2)
+    trained.p.head1_weight = np.full((84, 2), 7.0)
+    again = trained.replace_head(["cat", "dog"], seed=1)
+    assert not (next(iter(again.parameters.values())) == 7).any()

@@ -395,7 +395,7 @@ def test_classes_that_are_hardly_found():
     hidden_away[np.flatnonzero(train.labels == 3)[::10]] = 3
     findings = found(trained(network(*hidden()), Dataset(train.images, hidden_away, NAMES), test, epochs=2))
     said = findings["classes with low recall"].evidence
-    assert said.endswith("predicted as 'bee'; 1 of 4 classes have a recall below chance (25.0%)")
+    assert said.endswith("predicted as 'bee'; the recall of 1 of 4 classes is below chance (25.0%)")
     assert "250 test images of 'dog' are recognized" in said
 
 

@@ -27,11 +27,15 @@ def state(*rows, best=0):
 @pytest.mark.parametrize(
     ("rows", "best", "says"),
     [
-        ([(0.005, 1.0)] * 3, 3, "all validation images are right, and the training loss is below 0.01 since 3 epochs"),
+        (
+            [(0.005, 1.0)] * 3,
+            3,
+            "all validation images are right, and the training loss has been below 0.01 for 3 epochs",
+        ),
         ([(0.005, 1.0)] * 2, 2, ""),  # not long enough
         ([(0.02, 1.0)] * 9, 9, ""),  # not small enough
         ([(0.005, 0.98)] * 9, 9, ""),  # the validation images still gain
-        ([(0.0005, 0.98)] * 7, 2, "below 0.001 since 5 epochs, without a gain on the validation images"),
+        ([(0.0005, 0.98)] * 7, 2, "below 0.001 for 5 epochs, without a gain on the validation images"),
         ([(0.0005, 0.98)] * 6, 2, ""),
     ],
 )

@@ -30,8 +30,10 @@ def bench(
             show_default="all but the last two",
         ),
     ] = None,
-    rounds: Annotated[int, option(min=1, panel=MACHINE, help="Turns of each framework.")] = 5,
-    seconds: Annotated[float, option(min=0.01, panel=MACHINE, help="Length of a turn, in seconds.")] = 0.5,
+    rounds: Annotated[int, option(min=1, metavar="N", panel=MACHINE, help="Turns of each framework.")] = 5,
+    seconds: Annotated[
+        float, option(min=0.01, metavar="NUMBER", panel=MACHINE, help="Length of a turn, in seconds.")
+    ] = 0.5,
     quick: Annotated[bool, option("--quick", panel=MACHINE, help="One round.")] = False,
     hand: Annotated[
         str, option(panel=MACHINE, help=f"byhand's implementation of the ops: {HAND_CHOICES}.")

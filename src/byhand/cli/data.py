@@ -48,7 +48,8 @@ def data(
         str,
         typer.Argument(
             metavar="DATA",
-            help="A folder with a subfolder of images per class, IDX files, an .npz, a table (.csv, .tsv, .txt), or mnist.",
+            help="A folder with a subfolder of images per class, IDX files, an .npz, a table (.csv, .tsv, .txt, .jsonl), "
+            "or mnist.",
         ),
     ],
     augment: Annotated[

@@ -72,6 +72,8 @@ def resolve(given: Settings, listing: ImageSource) -> tuple[Settings, list[str]]
     images = sum(counts.values())
     if "from" in settings:
         defaults = TRANSFER
+        if given.get("from") is not None:
+            notes.append(_transfer_note(Path(str(settings["from"])).name, settings["unfreeze"]))
     elif settings["data"] == "mnist":
         defaults = MNIST
     else:
@@ -79,6 +81,17 @@ def resolve(given: Settings, listing: ImageSource) -> tuple[Settings, list[str]]
         batch_size = next(size for min_images, size in BATCH_SIZES if images >= min_images)
         defaults = {"model": "small", "epochs": epochs, "batch_size": batch_size, "optimizer": "muon"}
     return {**defaults, **settings}, notes
+
+
+def _transfer_note(source: str, unfreeze: object) -> str:
+    """Return a line on what learns of the network of --from; unfreeze: --unfreeze."""
+    if unfreeze == "all":
+        return f"transfer learning from {source}: with a new classifier, all layers are trained"
+    if unfreeze:
+        return (
+            f"transfer learning from {source}: a new classifier and the last layers below it ({unfreeze}) are trained"
+        )
+    return f"transfer learning from {source}: a new classifier is trained, the other layers stay as they are"
 
 
 def optimizer(settings: Settings) -> Optimizer:

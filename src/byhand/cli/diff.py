@@ -9,9 +9,9 @@ import typer
 
 from byhand.cli.command import ANY_MODEL, MODEL, AsJson, ImageSize, OutputName, command, complete_architecture
 from byhand.cli.model_argument import open_model
-from byhand.console import say, table_lines
+from byhand.console import fitted, say, table_lines
 from byhand.text import printable
-from byhand.translation import translate
+from byhand.translation import in_brackets, translate
 
 if TYPE_CHECKING:
     from byhand.report.model_diff import Comparison, Difference
@@ -45,12 +45,13 @@ def diff(
         ]
         print(json.dumps({"same": not rows} | asdict(found) | {"differences": rows}))
     elif not found.differences:
-        say(f"the same: {_layers(found.layers[0])}, {found.elements:,} weights{_order(found)}")
+        same = translate(f"the same: {_layers(found.layers[0])}, {found.elements:,} weights")
+        print(fitted(f"{same}{_order(found)}"))
     else:
         for letter, name, model, layers in zip("AB", (a, b), models, found.layers):
             say(f"{letter}  {printable(name)}: {model.name}, {_layers(layers)}, {model.parameter_count:,} parameters")
         print(f"\n{_table(found)}\n")
-        say(_summary(found))
+        print(fitted(f"{translate(_summary(found))}{_order(found)}"))
     if found.differences:
         raise typer.Exit(1)
 
@@ -85,9 +86,9 @@ def _text(row: "Difference") -> str:
     count = f"all {size:,}" if row.count == size else f"{row.count:,} of {size:,}"
     if row.max_abs_diff is None:
         return f"{count} weights, by NaN or infinity"
-    return f"{count} weights, by up to {row.max_abs_diff:.3g}" + (
-        f", {_percent(row.relative_diff)} of A's largest" if row.relative_diff else ""
-    )
+    if not row.relative_diff:
+        return f"{count} weights, by up to {row.max_abs_diff:.3g}"
+    return f"{count} weights, by up to {row.max_abs_diff:.3g}, {_percent(row.relative_diff)} of A's largest"
 
 
 def _percent(part: float) -> str:
@@ -126,7 +127,7 @@ def _summary(found: "Comparison") -> str:
             else []
         ),
     ]
-    return f"different: {', '.join(parts)}{_order(found)}"
+    return f"different: {', '.join(parts)}"
 
 
 def _layers(count: int) -> str:
@@ -135,4 +136,4 @@ def _layers(count: int) -> str:
 
 def _order(found: "Comparison") -> str:
     names = "1 layer has another name" if found.renamed == 1 else f"{found.renamed:,} layers have other names"
-    return f" (matched by order: {names})" if found.matched_by_order else ""
+    return in_brackets(translate(f"matched by order: {names}")) if found.matched_by_order else ""

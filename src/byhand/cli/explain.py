@@ -33,6 +33,7 @@ from byhand.cli.model_argument import (
     tensor_of,
 )
 from byhand.cli.output_file import check_output
+from byhand.cli.progress_bar import ProgressBar
 from byhand.console import pad, say
 from byhand.errors import ArgumentError, UnknownNameError
 from byhand.text import printable
@@ -95,8 +96,13 @@ def explain(
     from byhand.report.explain import draw_explanation  # noqa: PLC0415  (byhand.report imports matplotlib, which is slow)
     from byhand.report.explain import explain as explain_image  # noqa: PLC0415
 
-    found = explain_image(network, pixels, index, layer=cam_layer)
-    draw_explanation(found, file, f"{image.name}, as {network.name} sees it")
+    bar = ProgressBar(quiet=as_json)
+    bar.spin(f"explaining {printable(image.name)}")
+    try:
+        found = explain_image(network, pixels, index, layer=cam_layer)
+        draw_explanation(found, file, f"{image.name}, as {network.name} sees it")
+    finally:
+        bar.close()
     if as_json:
         print(
             json.dumps(
@@ -142,10 +148,15 @@ def class_number(classes: tuple[str, ...], name: str) -> int:
 
 def _lines(found: "Explanation", network: nn.Model, layer_given: bool) -> list[tuple[str, str]]:
     """Return the results as (title, text) lines."""
+    from byhand.report.explain.figure import OCCLUSION_MIN_DROP  # noqa: PLC0415  (it imports matplotlib, which is slow)
+
     is_number = found.task == "numbers"
-    number = f"{found.index} of {network.logits.shape[-1] if is_number else len(network.classes):,}"
-    name = number if found.name == str(found.index) else f"{found.name} (number {number})"
-    lines = [("number" if is_number else "class", f"{name}, {found.format(found.score)}")]
+    count = network.logits.shape[-1] if is_number else len(network.classes)
+    score = found.format(found.score)
+    if is_number:
+        lines = [("number", f"{score} (number {found.index} of {count:,})")]
+    else:
+        lines = [("class", f"{found.name} (number {found.index} of {count:,}), {score}")]
     if found.cam is None or found.maps is None:
         lines.append(("layer", f"none: no layer of {network.name} has feature maps, so there is no Grad-CAM"))
     else:
@@ -159,7 +170,10 @@ def _lines(found: "Explanation", network: nn.Model, layer_given: bool) -> list[t
     patch, where = format_shape(found.patch), found.occluded_most
     changed = f"{found.format(found.occlusion[where])} at {_position(where)}" if where else ""
     told = f"the number becomes {changed}" if is_number else f"the probability drops to {changed}"
-    told = told if where else f"the {'number' if is_number else 'probability'} stays the same"
+    if where is None:
+        told = f"the {'number' if is_number else 'probability'} stays the same"
+    elif not is_number and found.effect.max() < OCCLUSION_MIN_DROP:
+        told = "the probability drops by less than 1%"
     lines.append(("occlusion", f"with a {patch} gray patch, {told}"))
     return lines
 

@@ -252,10 +252,16 @@ def _summary(done: ExportReport) -> str:
     lines = []
     if done.accuracy_float32 is not None:
         accuracy = f"accuracy on {done.test_images:,} held-out images: float32 {done.accuracy_float32:.2%}"
-        lines.append(accuracy + ("" if done.accuracy_int8 is None else f", int8 {done.accuracy_int8:.2%}"))
+        if done.accuracy_int8 is not None:
+            accuracy = (
+                f"accuracy on {done.test_images:,} held-out images: float32 {done.accuracy_float32:.2%},"
+                f" int8 {done.accuracy_int8:.2%}"
+            )
+        lines.append(accuracy)
     if done.calibration_images:
         lines.append(f"calibrated on {done.calibration_images:,} training images")
-    of = f"{done.compared_images:,} {'test' if done.test_images else 'random'} images"
+    kind = "test" if done.test_images else "random"
+    of = f"{done.compared_images:,} {kind} image{'s' * (done.compared_images != 1)}"
     reference = "; int8: against float32; SNR: signal-to-noise ratio" if done.dtype == "int8" else ""
     lines.append(f"max and mean absolute error on {of}; float32: C against Python{reference}")
     lines.append(

@@ -67,7 +67,7 @@ def train(
         typer.Argument(
             metavar="DATA|MODEL",
             help="DATA: mnist, a folder with a subfolder of images per class, a folder of IDX files, an .npz, or a table "
-            "(.csv, .tsv, .txt) of paths and labels. MODEL: an architecture (see `byhand models`). In any order.",
+            "(.csv, .tsv, .txt, .jsonl) of paths and labels. MODEL: an architecture (see `byhand models`). In any order.",
         ),
     ] = None,
     data: Annotated[str | None, option(panel=DATA, help="Alias of DATA.", show_default="mnist")] = None,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from byhand.cli.training_setup import TrainingSetup
 
 PRINTED_BAD_FILES = 8
+STATISTICS = ("_running_mean", "_running_var")  # of batch norms, which are no parameters
 
 Tell = Callable[[Sequence[str]], None]  # prints lines
 
@@ -39,7 +40,8 @@ def data_lines(setup: "TrainingSetup", notes: Sequence[str]) -> list[str]:
     summary = network.summary()
     parameters = f"{summary.parameters:,} parameters"
     if setup.full_model is not None:
-        total = summary.parameters + sum(value.size for value in vars(network.state).values())
+        frozen = (value.size for name, value in vars(network.state).items() if not name.endswith(STATISTICS))
+        total = summary.parameters + sum(frozen)
         parameters = f"{setup.trainer.model.parameter_count:,} of {total:,} parameters are trainable"
     counts = [purpose(part, f"{len(images):,}{' images' * (part == 'train')}") for part, images in sets.parts.items()]
     return [

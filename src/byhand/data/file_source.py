@@ -168,10 +168,12 @@ class FileSource:
         elif set(self.sizes) == {(height, width)} and crop == 1:
             lines.append(f"every image is {told[0]}, taken as it is")
         else:
-            seen = "all" if crop == 1 else f"{crop:.1%}"
             of = told[0] if len(told) == 1 else f"{len(told):,} sizes, {told[0]} to {told[-1]}"
+            size = f"{height} x {width}"
             lines.append(
-                f"images of {of}: resized so that {height} x {width} takes {seen} of the shorter side, the rest cut off"
+                f"images of {of}: resized so that {size} takes all of the shorter side, the rest cut off"
+                if crop == 1
+                else f"images of {of}: resized so that {size} takes {crop:.1%} of the shorter side, the rest cut off"
             )
         gray = sum(info.gray for info in self.infos.values())
         if channels == 3 and gray:

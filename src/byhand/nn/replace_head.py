@@ -41,7 +41,8 @@ def replace_head(model: Model, classes: int | Sequence[str], frozen: bool, seed:
     # In some networks the head is a convolution with a filter for each class, then an average over the image.
     if len(features.shape) == 4:
         features = GlobalAvgPool2d()(features)
-    logits = Linear(len(classes), name=graph.free_name("head"))(features)
+    # a name that the model does not have either: copy_weights would give the new layer the weights of the old one
+    logits = Linear(len(classes), name=model.graph.free_name("head"))(features)
     assert graph.input is not None
     new = Model(graph.input, logits, seed=seed, classes=classes, **model.settings)
     copy_weights(new, model)

@@ -20,6 +20,7 @@ ESTIMATE_SECONDS = 1.0  # of training before its whole time is estimated
 TOLD_MIN_SECONDS = 10.0  # that are left, for an epoch's line to say so
 MAX_LINES = 20  # of epochs that are shorter than a second; the log has all of them
 SHORT_EPOCH_SECONDS = 1.0
+RATE_MIN_COLUMNS = 76  # of a terminal that has room for the rate beside the rest of the bar
 
 
 class Display:
@@ -40,7 +41,7 @@ class Display:
         self.epochs, self.images, self.quiet = epochs, images, quiet
         self.console = console or SafeConsole()
         self.bar = Progress(
-            TextColumn(f"{translate('epoch')} {{task.fields[epoch]}}"),
+            TextColumn("{task.fields[epoch]}"),
             BarColumn(12, complete_style="blue", finished_style="blue"),
             TextColumn("{task.percentage:3.0f}% {task.fields[status]}"),
             TextColumn("{task.fields[left]}"),
@@ -96,7 +97,7 @@ class Display:
         self.epoch, self._timed_from = epoch, images_seen
         self._timing_start = self._epoch_start = time.perf_counter()
         self._images_seen, self._last_step = images_seen, self._timing_start
-        self.bar.update(self.task, epoch=f"{epoch + 1}/{self.epochs}")
+        self.bar.update(self.task, epoch=translate(f"epoch {epoch + 1}/{self.epochs}"))
 
     def update(self, images_seen: int, loss: float, accuracy: float | None) -> None:
         """Show a step: images seen in this epoch, the mean loss and, with classes, the accuracy over them."""
@@ -111,7 +112,7 @@ class Display:
         self._images_seen, self._last_step, self._building = images_seen, now, False
         self.epoch_seconds = now - self._epoch_start
         rate = self.images_per_second()
-        shown = [f"{rate:6,.0f} images/s"] if rate else []
+        shown = [f"{rate:6,.0f} images/s"] if rate and self.console.width >= RATE_MIN_COLUMNS else []
         shown += [f"loss {loss:.4f}"] + ([] if accuracy is None else [f"accuracy {accuracy:.1%}"])
         left = self.seconds_left(self.epoch, images_seen)
         told = f"{duration(left)} left" if left else ""

@@ -78,16 +78,24 @@ class Stopping:
             return ""
         if state.out_of_patience(self.patience):
             return f"early stopping: no improvement in {self.patience} epochs"
-        if self.when_learned and self._all_right(state):
-            right = "all validation images are right, and " if "val_accuracy" in state.history[-1] else ""
-            return f"nothing is left to learn: {right}the training loss is below {LEARNED_MAX_LOSS:g}" + _since(
-                LEARNED_EPOCHS
-            )
-        if self.when_learned and self._vanished(state):
-            gain = ", without a gain on the validation images" if state.best_epoch else ""
-            return f"nothing is left to learn: the training loss is below {VANISHED_MAX_LOSS:g}{_since(VANISHED_EPOCHS)}{gain}"
+        if self.when_learned and (learned := self._learned(state)):
+            return learned
         if out_of_time:
             return f"the time is over: {state.steps_done:,} of {total_steps:,} planned steps are done"
+        return ""
+
+    def _learned(self, state: TrainingState) -> str:
+        """Return why nothing is left to learn, in a line; "" where something is."""
+        if self._all_right(state):
+            low = f"the training loss has been below {LEARNED_MAX_LOSS:g} for {LEARNED_EPOCHS} epochs"
+            if "val_accuracy" in state.history[-1]:
+                return f"nothing is left to learn: all validation images are right, and {low}"
+            return f"nothing is left to learn: {low}"
+        if self._vanished(state):
+            low = f"the training loss has been below {VANISHED_MAX_LOSS:g} for {VANISHED_EPOCHS} epochs"
+            if state.best_epoch:
+                return f"nothing is left to learn: {low}, without a gain on the validation images"
+            return f"nothing is left to learn: {low}"
         return ""
 
     def _all_right(self, state: TrainingState) -> bool:
@@ -115,7 +123,3 @@ def smallest_loss(label_smoothing: float, classes: int) -> float:
     other = label_smoothing / classes
     right = 1 - label_smoothing + other
     return -(right * log(right) + (classes - 1) * other * log(other)) if right < 1 else 0.0
-
-
-def _since(epochs: int) -> str:
-    return f" since {epochs} epochs"

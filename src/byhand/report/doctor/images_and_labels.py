@@ -198,7 +198,7 @@ def low_recall(inputs: DiagnosisInput) -> Finding | str | None:
         "warning",
         f"{inputs.confusion[lowest, lowest]:,} of {support[lowest]:,} {inputs.held_out_name} images of"
         f" {inputs.class_names[lowest]!r} are recognized, {wrong[other]:,} are predicted as {inputs.class_names[other]!r};"
-        f" {len(low):,} of {classes:,} classes have a recall below chance ({percent(1 / classes)})",
+        f" the recall of {len(low):,} of {classes:,} classes is below chance ({percent(1 / classes)})",
         "compare its images with those of the other class: are the labels correct, is the difference visible at this image"
         " size? Add images of it, or merge the classes",
     )

@@ -94,7 +94,7 @@ def _panels(explanation: Explanation) -> list[tuple[str, str, TileRenderer]]:
     lost, is_number = explanation.effect, explanation.task == "numbers"
     most = float(lost.max())
     patch = f"{format_shape(explanation.patch)} patch"
-    panels = [("Input", f"{format_shape(explanation.image.shape)}, as the network receives it", _plain(seen))]
+    panels = [("Input", f"{format_shape(explanation.image.shape)}, preprocessed", _plain(seen))]
     if explanation.cam is not None:
         peak = float(explanation.cam.max())
         about = f"where {shorten(explanation.layer or '', 22)} supports it" if peak > 0 else "no positive evidence"
