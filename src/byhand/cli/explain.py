@@ -148,8 +148,6 @@ def class_number(classes: tuple[str, ...], name: str) -> int:
 
 def _lines(found: "Explanation", network: nn.Model, layer_given: bool) -> list[tuple[str, str]]:
     """Return the results as (title, text) lines."""
-    from byhand.report.explain.figure import OCCLUSION_MIN_DROP  # noqa: PLC0415  (it imports matplotlib, which is slow)
-
     is_number = found.task == "numbers"
     count = network.logits.shape[-1] if is_number else len(network.classes)
     score = found.format(found.score)
@@ -167,15 +165,25 @@ def _lines(found: "Explanation", network: nn.Model, layer_given: bool) -> list[t
         lines.append(("Grad-CAM", f"largest at {_position(peak)}" if peak else none))
     seen = found.largest(found.saliency)
     lines.append(("saliency", f"largest at {_position(seen)}" if seen else "zero everywhere: the gradient vanishes"))
-    patch, where = format_shape(found.patch), found.occluded_most
-    changed = f"{found.format(found.occlusion[where])} at {_position(where)}" if where else ""
-    told = f"the number becomes {changed}" if is_number else f"the probability drops to {changed}"
-    if where is None:
-        told = f"the {'number' if is_number else 'probability'} stays the same"
-    elif not is_number and found.effect.max() < OCCLUSION_MIN_DROP:
-        told = "the probability drops by less than 1%"
-    lines.append(("occlusion", f"with a {patch} gray patch, {told}"))
+    lines.append(("occlusion", _occlusion(found)))
     return lines
+
+
+def _occlusion(found: "Explanation") -> str:
+    """Return what a gray patch changes most."""
+    from byhand.report.explain.figure import OCCLUSION_MIN_DROP  # noqa: PLC0415  (it imports matplotlib, which is slow)
+
+    is_number, patch, where = found.task == "numbers", format_shape(found.patch), found.occluded_most
+    if where is None and is_number:
+        return f"with a {patch} gray patch, the number stays the same"
+    if where is None:
+        return f"with a {patch} gray patch, the probability stays the same"
+    value, position = found.format(found.occlusion[where]), _position(where)
+    if is_number:
+        return f"with a {patch} gray patch, the number becomes {value} at {position}"
+    if found.effect.max() < OCCLUSION_MIN_DROP:
+        return f"with a {patch} gray patch, the probability drops by less than 1%"
+    return f"with a {patch} gray patch, the probability drops to {value} at {position}"
 
 
 def _panels(found: "Explanation") -> list[str]:
