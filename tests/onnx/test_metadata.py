@@ -103,6 +103,15 @@ def test_names_that_fit_are_found_behind_others(tmp_path):
     assert load(path).classes == ("ant", "bee", "fly")
 
 
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [({"mean": "104,117,123"}, ([104 / 255, 117 / 255, 123 / 255], 1 / 255)), ({"std": "255"}, (0, 1))],
+)
+def test_a_mean_or_a_std_alone_of_pixels_of_0_to_255(entry, told, tmp_path):
+    model = load(write(tmp_path, [node("Softmax", ["z"], ["y"], axis=1)], metadata=entry))
+    np.testing.assert_allclose([*np.ravel(model.mean), model.std], [*np.ravel(told[0]), told[1]])
+
+
 @pytest.mark.parametrize("folder", ["", "onnx"])
 def test_a_preprocessor_config_beside_the_file(folder, tmp_path):
     (tmp_path / folder).mkdir(exist_ok=True)
@@ -118,6 +127,8 @@ def test_a_preprocessor_config_beside_the_file(folder, tmp_path):
     assert (model.mean, model.std) == ([0.5, 0.4, 0.3], [0.25] * 3)
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(config | {"do_normalize": False}))
     assert (load(path).mean, load(path).std) == ([0.0] * 3, [1.0] * 3)
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(config | {"rescale_factor": 1 / 127.5}))
+    np.testing.assert_allclose([load(path).mean, load(path).std], [[0.25, 0.2, 0.15], [0.125] * 3])
 
 
 PROCESSORS = {

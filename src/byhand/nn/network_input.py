@@ -121,17 +121,17 @@ def warn_of_pixels(model: Model, images: Any, *, is_training: bool = False) -> A
 
 def _other_range(model: Model, images: Array, is_training: bool) -> str:
     """Return what is wrong with the range of images, and what to do, or ""."""
-    has_size = images.shape[1:] == model.input_shape  # `check_images` refuses others
-    is_image = (
-        len(model.input_shape) == 3 and model.input_shape[2] in IMAGE_CHANNELS and model.input_shape[:2] != (1, 1)
-    )
-    if not (has_size and is_image):
+    is_bytes = images.dtype == np.uint8
+    if is_bytes and kind_of(model.preprocessing.pixel_range) != "uint8":  # first: the usual case of each `predict`
+        return ""
+    shape = model.input_shape
+    is_image = len(shape) == 3 and shape[2] in IMAGE_CHANNELS and shape[:2] != (1, 1)
+    # `check_images` refuses another shape or type.
+    if images.shape[1:] != shape or not is_image or not (is_bytes or images.dtype.kind == "f"):
         return ""
     sample = images[:WARNING_IMAGES]
-    if images.dtype == np.uint8:
+    if is_bytes:
         return _other_bytes(model.preprocessing, sample)
-    if images.dtype.kind != "f":
-        return ""
     floor, peak = float(sample.min()), float(sample.max())
     if model.preprocessing.reader == "array":  # trained on floating point images
         return _other_scale(model.preprocessing, floor, peak)
@@ -154,9 +154,9 @@ def _other_range(model: Model, images: Array, is_training: bool) -> str:
 
 
 def _other_bytes(record: Preprocessing, images: Array) -> str:
-    """Return what is wrong with the range of uint8 images, or ""."""
+    """Return what is wrong with the range of uint8 images, or ""; record: of a training on uint8 of another range."""
     low, high = record.pixel_range or (0.0, 255.0)
-    if kind_of(record.pixel_range) != "uint8" or (peak := int(images.max())) > high:
+    if (peak := int(images.max())) > high:
         return ""
     told = f"uint8 images go up to {peak}, but are taken as 0 to 255; in the training {low:g} was black, {high:g} white"
     return f"{told}; {PIXELS}"

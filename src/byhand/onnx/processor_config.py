@@ -59,9 +59,15 @@ def read_timm(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def normalization(mean: list[float], std: list[float]) -> dict[str, Any]:
-    """Return mean and std for pixels from 0 to 1; those of pixels from 0 to 255 are told by their size."""
+    """Return mean and std for pixels from 0 to 1; those of pixels from 0 to 255 are told by their size.
+
+    >>> normalization([127.5], [])
+    {'mean': 0.5, 'std': 0.00392156862745098}
+    """
     found: dict[str, Any] = {}
     scale = 255.0 if any(number > UNIT_MAX_NUMBER for number in [*mean, *std]) else 1.0
+    if scale > 1:  # where one is missing, pixels from 0 to 255 are only divided, or only subtracted from
+        mean, std = mean or [0.0], std or [1.0]
     for key, numbers in (("mean", mean), ("std", std)):
         if len(numbers) in (1, 3) and (key == "mean" or all(numbers)):
             found[key] = [number / scale for number in numbers]
