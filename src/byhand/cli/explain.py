@@ -151,16 +151,20 @@ def _lines(found: "Explanation", network: nn.Model, layer_given: bool) -> list[t
     else:
         why = "as given" if layer_given else f"the last layer with feature maps before {' and '.join(found.after)}"
         lines.append(("layer", f"{found.layer}, {format_shape(found.maps.shape)}: {why}"))
-        peak = found.largest(found.cam)
         none = "the same everywhere" if found.cam.max() > 0 else f"zero: no positive evidence in {found.layer}"
-        lines.append(("Grad-CAM", f"largest at {_position(peak)}" if peak else none))
-    seen = found.largest(found.saliency)
-    lines.append(("saliency", f"largest at {_position(seen)}" if seen else "zero everywhere: the gradient vanishes"))
+        lines.append(("Grad-CAM", _peak(found.largest(found.cam)) or none))
+    lines.append(("saliency", _peak(found.largest(found.saliency)) or "zero everywhere: the gradient vanishes"))
     patch, where = format_shape(found.patch), found.occluded_most
     changed = f"{found.format(found.occlusion[where])} at {_position(where)}" if where else ""
-    told = f"the number becomes {changed}" if is_number else f"the probability drops to {changed}"
-    told = told if where else f"the {'number' if is_number else 'probability'} stays the same"
-    lines.append(("occlusion", f"with a {patch} gray patch, {told}"))
+    if where is None and is_number:
+        told = f"with a {patch} gray patch, the number stays the same"
+    elif where is None:
+        told = f"with a {patch} gray patch, the probability stays the same"
+    elif is_number:
+        told = f"with a {patch} gray patch, the number becomes {changed}"
+    else:
+        told = f"with a {patch} gray patch, the probability drops to {changed}"
+    lines.append(("occlusion", told))
     return lines
 
 
@@ -185,6 +189,10 @@ def _facts(found: "Explanation") -> dict[str, Any]:
     keys = ("largest_change", "number") if found.task == "numbers" else ("lowest", "probability")
     occluded = {keys[0]: {keys[1]: extreme, "at": found.occluded_most}}
     return facts | {"occlusion": {"patch": list(found.patch), **occluded}, "panels": _panels(found)}
+
+
+def _peak(position: tuple[int, int] | None) -> str:
+    return "" if position is None else f"largest at {_position(position)}"
 
 
 def _position(at: tuple[int, int]) -> str:
