@@ -160,11 +160,9 @@ def _lines(found: "Explanation", network: nn.Model, layer_given: bool) -> list[t
     else:
         why = "as given" if layer_given else f"the last layer with feature maps before {' and '.join(found.after)}"
         lines.append(("layer", f"{found.layer}, {format_shape(found.maps.shape)}: {why}"))
-        peak = found.largest(found.cam)
         none = "the same everywhere" if found.cam.max() > 0 else f"zero: no positive evidence in {found.layer}"
-        lines.append(("Grad-CAM", f"largest at {_position(peak)}" if peak else none))
-    seen = found.largest(found.saliency)
-    lines.append(("saliency", f"largest at {_position(seen)}" if seen else "zero everywhere: the gradient vanishes"))
+        lines.append(("Grad-CAM", _peak(found.largest(found.cam)) or none))
+    lines.append(("saliency", _peak(found.largest(found.saliency)) or "zero everywhere: the gradient vanishes"))
     lines.append(("occlusion", _occlusion(found)))
     return lines
 
@@ -207,6 +205,10 @@ def _facts(found: "Explanation") -> dict[str, Any]:
     keys = ("largest_change", "number") if found.task == "numbers" else ("lowest", "probability")
     occluded = {keys[0]: {keys[1]: extreme, "at": found.occluded_most}}
     return facts | {"occlusion": {"patch": list(found.patch), **occluded}, "panels": _panels(found)}
+
+
+def _peak(position: tuple[int, int] | None) -> str:
+    return "" if position is None else f"largest at {_position(position)}"
 
 
 def _position(at: tuple[int, int]) -> str:

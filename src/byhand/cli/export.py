@@ -196,10 +196,8 @@ def _output_kind(network: nn.Model, softmax: bool) -> str:
 def _onnx_text(network: nn.Model, file: Path, size: int, kind: str) -> str:
     height, width, channels = (*network.input_shape, 1, 1)[:3]
     names = "; " + f"the names of {len(network.classes):,} classes" if _named(network) else ""
-    scaled = ""
-    if network.preprocessing.pixel_range is not None:
-        black, white = (f"{value:g}" for value in network.preprocessing.pixel_range)
-        scaled = f"  scale its pixels first: {black} is 0, {white} is 255\n"
+    black, white = (f"{value:g}" for value in network.preprocessing.pixel_range or (0.0, 255.0))
+    scaled = "" if (black, white) == ("0", "255") else f"  scale its pixels first: {black} is 0, {white} is 255\n"
     return (
         f"wrote {file}, {size:,} bytes\n"
         f"  takes (N, {channels}, {height}, {width}) in {network.dtype}: (pixel / 255 - mean) / std\n{scaled}"

@@ -168,7 +168,8 @@ def _other_scale(record: Preprocessing, floor: float, peak: float) -> str:
     span = high - low
     # Images from 0 to 1 where the training's were from -1 to 1, or normalized: their smallest value is 0, to the bit.
     is_unit = floor == 0 and peak <= 1 and low < 0
-    if floor < low - span / 2 or peak > high + span or peak - low <= DIM_FRACTION * span or is_unit:
+    is_dim = span > 0 and peak - low <= DIM_FRACTION * span
+    if floor < low - span / 2 or peak > high + span or is_dim or is_unit:
         told = f"images go from {floor:.4g} to {peak:.4g}, those of the training went from {low:.4g} to {high:.4g}"
         return f"{told}; scale them alike"
     return ""  # also NaN
