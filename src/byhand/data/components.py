@@ -27,9 +27,9 @@ MIN_SLENDERNESS = 16
 MIN_BLOB_FILL = 0.9
 MAX_BLOB_ELONGATION = 3.3
 # A printed ring: how far nine tenths of its outline lie from their mirror images, over its longer side, and its shorter side
-# over its longer, at least. Of 6,903 noughts of MNIST, 9 are printed rings; slimmer ones may be printed noughts.
+# over its longer, at least. Of 6,903 noughts of MNIST, 8 are printed rings; slimmer rings may be noughts.
 MAX_ASYMMETRY = 0.06
-MIN_RING_ASPECT = 0.75
+MIN_RING_ASPECT = 0.87
 MIN_RING_PIXELS = 20  # of the longer side; below, a pixel is as much as the asymmetry of handwriting
 # A bar code: how many bars begin and end together, and what they differ by, at most.
 MIN_BARS = 8
