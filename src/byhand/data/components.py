@@ -30,7 +30,7 @@ MAX_BLOB_ELONGATION = 3.3
 # over its longer, at least. Of 6,903 noughts of MNIST, 8 are printed rings; slimmer rings may be noughts.
 MAX_ASYMMETRY = 0.06
 MIN_RING_ASPECT = 0.87
-MIN_RING_PIXELS = 20  # of the longer side; below, a pixel is as much as the asymmetry of handwriting
+MIN_RING_PIXELS = 11  # of the longer side: smaller marks are too coarse to tell
 # A bar code: how many bars begin and end together, and what they differ by, at most.
 MIN_BARS = 8
 MAX_BAR_ASPECT = 0.4
