@@ -12,6 +12,7 @@ import typer
 import byhand as bh
 from byhand.cli.app import app
 from byhand.data.image_formats import FORMATS
+from byhand.translation import translate
 from tests.cli.run_cli import small_mnist
 
 ROOT = Path(__file__).parent.parent
@@ -58,13 +59,26 @@ def test_python_blocks_run(name, code, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+def printed_in_chinese(line):
+    """Return a line of English output as the command prints it in Chinese: its parts whole, else their columns one by one."""
+    if re.search("[\u4e00-\u9fff]", line):  # it is in Chinese
+        return " ".join(line.split())
+    found = []
+    for part in re.split(r" {18,}| (?=a step$)", line):
+        whole = translate(part)
+        found += [whole] if whole != part else map(translate, re.split(r" {2,}", part.strip()))
+    return " ".join(" ".join(found).split())
+
+
 @pytest.mark.parametrize(("english", "chinese"), TRANSLATED)
-def test_both_languages_have_the_same_code_pictures_and_sections(english, chinese):
+def test_both_languages_have_the_same_code_pictures_and_sections(monkeypatch, english, chinese):
+    monkeypatch.setenv("BYHAND_LANGUAGE", "zh")
+
     def code(name):
-        """Return the blocks without their comments and without the prose of a folder map."""
+        """Return the blocks without their comments and without the prose of a folder map; output in Chinese."""
         return [
-            re.sub(r"\s*(#|<-).*", "", block)
-            for _, block in fenced(name)
+            [line if language else printed_in_chinese(line) for line in re.sub(r"\s*(#|<-).*", "", block).split("\n")]
+            for language, block in fenced(name)
             if not re.search(r"^(src/byhand|runs/RUN)/", block)
         ]
 

@@ -7,21 +7,35 @@ import pytest
 from rich.cells import cell_len
 
 from byhand import translation
+from byhand.bench import runner, table
 from byhand.translation import SLOT, USE, catalogue, language, translate, unknown_language
 from scripts import messages
 from tests.cli.run_cli import ENVIRONMENT, byhand, small_mnist
 
-# Files whose sentences all have an entry. To come: bench, kernels, graph, ops, train's and nn's errors, the details of onnx;
-# what has no entry is told in English. hints, sklearn and the tutorial's layers are of the Python interface, which is English.
+# Files whose sentences all have an entry; what has none is told in English. hints, sklearn and the tutorial's layers are of the
+# Python interface, which is English, as the ops' docstrings are.
 COMPLETE = (
+    "bench",
     "cli",
     "console.py",
     "data",
     "errors.py",
     "export",
     "files.py",
+    "graph",
     "interrupt.py",
+    "kernels",
     "loading.py",
+    "models",
+    "nn",
+    "onnx",
+    "ops/activation",
+    "ops/conv",
+    "ops/fused",
+    "ops/loss",
+    "ops/movement",
+    "ops/norm",
+    "ops/regularization",
     "page",
     "program/buffers.py",
     "program/formatting.py",
@@ -30,13 +44,15 @@ COMPLETE = (
     "shapes.py",
     "tasks",
     "text.py",
-    "train/stopping.py",
+    "train",
 )
 SENTENCE = re.compile(r"(?<![`\w./-])[A-Za-z]{2,}(?:[,:;]? [a-z]{2,}){2}")
-# No sentences for a person: errors for programmers; markup; examples; comments of the exported C; a folder's name.
+# No sentences for a person: errors for programmers; markup; examples; comments of the exported C; a folder's name; why a line
+# of the history is no row; an algorithm's name.
 NO_SENTENCES = re.compile(
     r"(?:check|\{caller\}|draw_\w+|predictions_of|calibration): |<|byhand |system volume|pixels to |scores to |weights and "
-    r"|the (?:network \{|probability of |output of |largest is )"
+    r"|the (?:network \{|probability of |output of |largest is |parallel loop)|\{__name__\}: the \{hand\} and "
+    r"|kernels run as plain Python: there|fields are missing, or|a text is not printable|a ratio is no number|halving and "
 )
 
 
@@ -108,8 +124,11 @@ ENTRIES = {
     "loss": "损失",
     "{what} is missing": "缺少 {what!t}",
     "give one": "请给出一个",
+    "expected {names}": "应为 {names!t}",
+    "{file} is no table:": "{file} 不是表格：",
+    "; by itself": "；单独",
+    "{label} accuracy": "{label!t}准确率",
     "{what} of {whole}": "{whole}的 {what}",
-    "expected {names}": "应为 {names}",
 }
 
 
@@ -129,6 +148,13 @@ ENTRIES = {
         ("loss is missing; give one", "缺少损失；请给出一个"),
         ("loss is missing; no entry", "loss is missing; no entry"),  # no half sentences
         ("expected a, b or c", "应为 a、b 或 c"),
+        ("3 images; by itself", "3 张图片；单独"),  # an entry that begins with its separator
+        ("a.csv: row 3: expected a or b; give one", "a.csv：row 3：应为 a 或 b；请给出一个"),
+        ("a.csv is no table: Wire format was corrupt", "a.csv 不是表格：Wire format was corrupt"),  # another library's
+        ("expected 2 or more", "expected 2 or more"),
+        ("units of several sizes, too dark", "units of several sizes, too dark"),  # no Chinese among English words
+        ("loss accuracy", "损失准确率"),
+        ("some old accuracy", "some old accuracy"),
         ("expected a, b and 3 more", "应为 a、b 等，另有 3 个"),
         ("expected a, b, c; give one", "应为 a、b、c；请给出一个"),
         ("", ""),
@@ -147,7 +173,8 @@ def test_english_reads_no_catalogue(monkeypatch):
 
 def test_hostile_texts_are_fast(entries):
     entries(ENTRIES | {"{a}, {b}, {c}, {d}, {e:,} of {f}": "{a}{b}{c}{d}{e}{f}"})
-    translate(", " * 900 + " of x" * 30)
+    for text in (", " * 900 + " of x" * 30, ": " * 900 + " of x" * 30, "; : " * 400, "x of " * 400, "x and y; " * 200):
+        translate(text)
 
 
 # The catalogue --------------------------------------------------------------------------------------------------------
@@ -183,6 +210,32 @@ def test_entries_are_sound(part):
         else:
             assert not re.search(r"[\u4e00-\u9fff][A-Za-z0-9]|[A-Za-z0-9][\u4e00-\u9fff]", text), text
             assert not re.search(r"[\u4e00-\u9fff][,;:!?]", text), text
+
+
+def _example(slot):
+    """Return a word or a number for a slot, which no entry translates."""
+    name, spec = slot[1], slot[2] or ":s"
+    return (
+        "7%"
+        if spec.endswith("%")
+        else "7"
+        if spec[-1] in ",dfge"
+        else "s"
+        if re.fullmatch(r"s\d?", name)
+        else f"x{name}x"
+    )
+
+
+def test_a_finished_text_finds_its_own_entry(chinese):
+    wrong = {}
+    for source, text in catalogue().items():
+        examples = {slot[1]: _example(slot) for slot in SLOT.finditer(source)}
+        finished = SLOT.sub(_example, source)
+        expected = USE.sub(lambda use, examples=examples: examples[use[1]], text)
+        found = {translate(finished, part=part) for part in (False, True)}
+        if expected not in found and not translation.template(source, text).is_vague:
+            wrong[finished] = found, expected
+    assert wrong == {}
 
 
 @pytest.mark.parametrize("folder", COMPLETE)
@@ -239,6 +292,24 @@ def test_tables_are_aligned(chinese, tmp_path):
     assert lines[1].split() == ["层", "算子", "输出", "参数量", "FLOPs", "感受野"]
     columns = [cell_len(line) for line in lines[1:4]]
     assert len(set(columns)) == 1
+
+
+@pytest.mark.parametrize("command", [("models",), ("show", "tiny"), ("env",)])
+def test_output_has_no_english_sentence(chinese, tmp_path, command):
+    done = byhand(*command, folder=tmp_path)
+    assert done.code == 0 and not SENTENCE.search(done.out.replace("hard swish", ""))
+
+
+def test_bench_tables(chinese):
+    benchmark = runner.BENCHMARKS["latency"]
+    peers = {"PyTorch contiguous, 2 threads": [2.0], "JAX, 1 thread": [3.0]}
+    row = runner.compare(benchmark, {"byhand": [1.0]} | peers)
+    row |= {"missing": {"onnxruntime, 1 thread": "onnxruntime is not installed"}, "failed": {}}
+    lines = table(row).splitlines()
+    assert lines[0].split() == ["LeNet-5，单张图，延迟", "us"] and lines[2].split()[:2] == ["PyTorch", "contiguous，2"]
+    assert "  onnxruntime，1 线程: 没有安装 onnxruntime" in lines
+    assert any(line.startswith("  byhand / 最好的框架") for line in lines)
+    assert len({cell_len(line) for line in lines[:4]}) == 1
 
 
 def test_json_is_english(monkeypatch, tmp_path):

@@ -21,6 +21,8 @@ LANGUAGES = ("en", "zh")
 VARIABLE = "BYHAND_LANGUAGE"
 LOCALE_VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")  # POSIX: the first that is set decides
 MAX_LETTERS = 2000  # of a text that is matched with the templates
+MAX_COLONS = 24  # of a line that is translated
+MAX_REPEATS = 40  # of a short word in a line that is translated
 MIN_LETTERS = 5  # of a template that is looked for in whole lines, if it has a slot of any text
 PLURAL = r"(\w{0,5}?)"  # the end of an English plural, is or are
 START = "((?:(?!: ).)*?)"  # of a line, before a colon: a message may follow the name of a file
@@ -30,8 +32,9 @@ FULL_WIDTH = ("（", "，", "；", "：", "。")  # punctuation that no space go
 SLOT = re.compile(r"\{(\w+)(:[^{}]*)?\}")
 USE = re.compile(r"\{(\w+)(!t)?\}")  # of a slot, in a translation; !t: a single word is translated too
 WORD = re.compile("[A-Za-z]{2}")
+ENGLISH = re.compile(r"[a-z]{2,} [a-z]{2,}")  # words that no entry translates
 SHAPE = re.compile(r"\d+(?: [x×] \d+)*")
-LIST = re.compile(r"[^\s,;]+(?:, [^\s,;]+)*(?:,| or| and) [^\s,;]+")  # a, b or c
+LIST = re.compile(r"[^\s,;]+(?:, [^\s,;]+)*(?:,| or| and) (?!more\b|less\b)[^\s,;]+")  # a, b or c
 ABBREVIATED = re.compile(r"(.+) and ([\d,]+) more")
 NUMBER = r"(?:[-+−]? *\d(?:[\d.,]*\d)?(?:e[-+]?\d+)?|nan|[-+]?inf)"
 
@@ -85,7 +88,15 @@ def translate(text: str, *, part: bool = False) -> str:
     """
     if language() == "en" or not text:
         return text
-    return "\n".join(_line(line, part=part) for line in text.split("\n"))
+    return "\n".join(line if _is_hostile(line) else _line(line, part=part) for line in text.split("\n"))
+
+
+def _is_hostile(line: str) -> bool:
+    """Tell whether a line has more colons, or repeats of a word, than a message has: it would be taken apart for seconds."""
+    if line.count(": ") > MAX_COLONS:
+        return True
+    words = line.split(" ")
+    return any(words.count(word) > MAX_REPEATS for word in ("of", "and", "is", "in", "the"))
 
 
 def sentence_space() -> str:
@@ -114,26 +125,42 @@ def _line(text: str, *, part: bool = False) -> str:
     bare = text.strip()
     if not bare:
         return text
-    found = _entry(bare, part=part, clauses=True) or _parts(bare, "; ", "；") or _parts(bare, ", ", "，")
-    found = found or _entry(bare, part=part)
+    found = _entry(bare, part=part, clauses=True) or _after_colon(bare)
+    found = found or _parts(bare, "; ", "；") or _parts(bare, ", ", "，") or _entry(bare, part=part)
     if found is not None:
         start, _, end = text.partition(bare)
         return start * (not found.startswith(FULL_WIDTH)) + found + end * (not found.endswith(FULL_WIDTH))
     start, colon, rest = text.partition(": ")
-    if colon and (said := _line(rest)) != rest:  # a message after the file or the layer that it is about
+    if colon and (said := _line(rest)) != rest:
         return f"{start}：{said}"
     return _parts(text, "  ", "  ") or _parts(text, " and ", " 和 ") or text
 
 
-def _parts(text: str, separator: str, joined: str) -> str | None:
-    """Return a text in Chinese whose parts all have entries."""
-    parts = text.split(separator)
-    if len(parts) == 1:
+def _after_colon(text: str) -> str | None:
+    """Return a whole message in Chinese that follows the file or the layer that it is about.
+
+    What follows an entry that ends in a colon may have none: the error of another library.
+    """
+    start, colon, rest = text.partition(": ")
+    if not colon:
         return None
-    translated = [_line(parts[0], part=True)]
-    for item in parts[1:]:  # an entry may begin with the separator
-        own = catalogue().get(separator + item)
-        translated.append(_line(item, part=True) if own is None else own.removeprefix(joined))
+    head = _entry(f"{start}:", part=False)
+    said = _entry(rest, part=False, clauses=True) or _after_colon(rest)
+    if head is not None:
+        return head + (said or _line(rest))
+    return None if said is None else f"{start}：{said}"
+
+
+def _parts(text: str, separator: str, joined: str) -> str | None:
+    """Return a text in Chinese whose parts all have entries, by themselves or with the separator before them."""
+    first, *others = parts = text.split(separator)
+    if not others:
+        return None
+    translated = [_line(first, part=True)]
+    for item in others:
+        told = _line(item, part=True)
+        clause = _entry(f"{separator}{item}", part=True) if told == item else None
+        translated.append(told if clause is None else clause.removeprefix(joined))
     if any(a == b and a not in catalogue() and WORD.search(a) for a, b in zip(parts, translated)):
         return None
     return reduce(lambda left, right: _join(_join(left, joined), right), translated)
@@ -153,14 +180,15 @@ def _entry(text: str, *, part: bool, clauses: bool = False) -> str | None:
             continue
         if template.is_vague and not template.has_number and any(map(_is_sentence, match.groups())):
             continue
-        return _filled(template, match.groups())
+        if (filled := _filled(template, match.groups())) is not None:
+            return filled
     return None
 
 
 def _has_clauses(value: str, template: Template) -> bool:
     """Tell whether a slot's text consists of several clauses, where the template has one."""
     literal = "".join(template.literal)
-    return any(sign in value and sign not in literal for sign in ("; ", ", ")) and not LIST.fullmatch(value)
+    return any(sign in value and sign not in literal for sign in ("; ", ", ", ": ")) and not LIST.fullmatch(value)
 
 
 def _is_sentence(value: str) -> bool:
@@ -168,13 +196,18 @@ def _is_sentence(value: str) -> bool:
     return " " in value.strip() and not SHAPE.fullmatch(value) and _slot(value, words=True) == value
 
 
-def _filled(template: Template, values: tuple[str, ...]) -> str:
-    """Return a translation with its slots filled; no space stands beside a translated one within Chinese text."""
+def _filled(template: Template, values: tuple[str, ...]) -> str | None:
+    """Return a translation with its slots filled; no space stands beside a translated one within Chinese text.
+
+    None where words of a slot that is to be translated have no entry.
+    """
     found = dict(zip(template.slots, values))
     parts = USE.split(template.translation)  # literal, name, !t or None, literal, ...
     text = parts[0]
     for name, words, literal in zip(parts[1::3], parts[2::3], parts[3::3]):
         value = _slot(found[name], words=words is not None)
+        if words and value == found[name] and ENGLISH.search(value):
+            return None
         text = text + value + literal if value == found[name] else _join(_join(text, value), literal)
     return text
 

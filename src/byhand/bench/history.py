@@ -20,9 +20,11 @@ from byhand.bench.benchmarks import BENCHMARKS
 from byhand.bench.results import HistoryRow, Result
 from byhand.bench.runner import performance_ratio, versions
 from byhand.bench.table import format_number
+from byhand.console import pad
 from byhand.errors import FileError
 from byhand.files import write_whole
 from byhand.kernels.runtime import cpu
+from byhand.translation import translate
 
 DEFAULT_FILE = "bench-history.jsonl"
 MAX_ROWS = 40  # that `table` shows, the last ones
@@ -96,15 +98,17 @@ def table(rows: list[HistoryRow]) -> str:
     """Return the last rows as text, below the machine that they were measured on."""
     lines, machine = [], ""
     for row in rows[-MAX_ROWS:]:
-        new = ", ".join([row["cpu"], f"{row['cores']} cores", *(f"{name} {v}" for name, v in row["versions"].items())])
+        new = ", ".join(
+            [row["cpu"], f"{row['cores']:d} cores", *(f"{name} {v}" for name, v in row["versions"].items())]
+        )
         if new != machine:
-            lines += ["", new] if machine else [new]
+            lines += [""] * bool(machine) + [translate(new)]
             machine = new
         best = min(row["ratios"].items(), key=lambda item: item[1], default=None)
-        beside = "" if best is None else f"  {best[1]:.2f}x {best[0]}"
+        beside = "" if best is None else f"  {best[1]:.2f}x {translate(best[0])}"
         date, place = row["date"][:16].replace("T", " "), row["commit"] or "-"
         lines.append(
-            f"{date}  {place:14}  {row['benchmark']:12}{format_number(row['median'])} {row['unit']:10}{beside}"
+            f"{date}  {place:14}  {row['benchmark']:12}{format_number(row['median'])} {pad(translate(row['unit']), 10)}{beside}"
         )
     return "\n".join(line.rstrip() for line in lines)
 

@@ -18,12 +18,14 @@ from onnx.backend.test.case.test_case import TestCase
 from onnx.backend.test.loader import load_model_tests
 from onnx.backend.test.runner import Runner
 
+from byhand.console import pad
 from byhand.errors import ByhandError, UnsupportedError
 from byhand.kernels import cdiv
 from byhand.onnx import backend
 from byhand.onnx.readers import READERS
 from byhand.ops import DEFAULT_HAND
 from byhand.ops.op import Array
+from byhand.translation import translate
 
 KINDS = ("node", "simple", "pytorch-converted", "pytorch-operator", "real")
 PASSED = "passed"
@@ -144,7 +146,7 @@ def suite(hand: str = DEFAULT_HAND, progress: Callable[[str], None] = lambda lin
     for i, case in enumerate(cases()):
         results.append(run(case, hand))
         if i % 500 == 499:
-            progress(f"  {i + 1} cases")
+            progress(f"  {i + 1:,} cases")
     return results
 
 
@@ -156,15 +158,16 @@ def report(results: list[SuiteResult]) -> str:
         passed.update(result.case.operators & READERS.keys() if result.outcome == PASSED else ())
     cells = [f"{name:26}{passed[name]:4}/{uses[name]:<4}" for name in sorted(uses)]
     rows = cdiv(len(cells), COLUMNS)
-    lines = ["operator, cases passed / cases that use it (with others, also such as byhand has not)", ""]
+    lines = [translate("operator, cases passed / cases that use it (with others, also such as byhand has not)"), ""]
     lines += ["  ".join(cells[i::rows]).rstrip() for i in range(rows)]
-    lines += ["", f"{'':20}{'operators that byhand has':>32}{'all of the suite':>24}"]
+    known_head, all_head = translate("operators that byhand has"), translate("all of the suite")
+    lines += ["", f"{'':20}{pad(known_head, 32, right=True)}{pad(all_head, 24, right=True)}"]
     for kind in (*KINDS, ""):
         mine = [result for result in results if result.case.kind == kind or not kind]
         known = [result for result in mine if result.case.known]
-        lines.append(f"{kind or 'together':20}{_fraction(known):>32}{_fraction(mine):>24}")
+        lines.append(f"{pad(kind or translate('together'), 20)}{_fraction(known):>32}{_fraction(mine):>24}")
     wrong = [result for result in results if result.outcome == FAILED]
-    lines += ["", *(f"failed: {result.case.name}: {result.why[:150]}" for result in wrong)] if wrong else []
+    lines += ["", *(translate(f"failed: {result.case.name}: {result.why[:150]}") for result in wrong)] if wrong else []
     return "\n".join(lines)
 
 

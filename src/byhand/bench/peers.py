@@ -44,7 +44,7 @@ def count(threads: int) -> str:
 
 
 TORCH = {
-    f"{'torch.compile' if compiled else 'PyTorch'} {layout}, {count(threads)}": PeerSpec(
+    f"{'torch.compile' if compiled else 'PyTorch'} {layout}, {threads} thread{'s' if threads > 1 else ''}": PeerSpec(
         "byhand.bench.torch_peer", {"layout": layout, "threads": threads, "compiled": compiled}, ("torch",)
     )
     for compiled in (False, True)
@@ -52,10 +52,15 @@ TORCH = {
     for threads in THREADS
 }
 JAX = {
-    f"JAX, {count(threads)}": PeerSpec("byhand.bench.jax_peer", {"threads": threads}, ("jax",)) for threads in THREADS
+    f"JAX, {threads} thread{'s' if threads > 1 else ''}": PeerSpec(
+        "byhand.bench.jax_peer", {"threads": threads}, ("jax",)
+    )
+    for threads in THREADS
 }
 ONNX = {
-    f"onnxruntime, {count(threads)}": PeerSpec("byhand.bench.onnx_peer", {"threads": threads}, ("onnxruntime", "onnx"))
+    f"onnxruntime, {threads} thread{'s' if threads > 1 else ''}": PeerSpec(
+        "byhand.bench.onnx_peer", {"threads": threads}, ("onnxruntime", "onnx")
+    )
     for threads in THREADS
 }
 ARTICLE = {

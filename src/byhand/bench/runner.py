@@ -14,6 +14,7 @@ from byhand.bench.results import Comparison, Line, Result, Row
 from byhand.bench.table import format_number
 from byhand.kernels.runtime import cpu
 from byhand.ops import DEFAULT_HAND
+from byhand.translation import translate
 
 ROUNDS = 5
 TURN_SECONDS = 0.5
@@ -54,7 +55,8 @@ class BenchmarkRun:
             self.expected = self.expected or numbers
             check(self.expected, numbers)
             process.measure(seconds)
-            self.progress(f"  {peer}: {format_number(_mean(process.result)).strip()} {self.benchmark.unit}")
+            number = format_number(_mean(process.result)).strip()
+            self.progress(f"  {translate(peer)}: {number} {translate(self.benchmark.unit)}")
         self._stop_slow_peers()
 
     def measure_round(self, seconds: float) -> None:
@@ -78,7 +80,7 @@ class BenchmarkRun:
             yield
         except PeerError as error:
             self.failed[peer] = str(error)
-            self.progress(f"  {peer}: {error}")
+            self.progress(f"  {translate(peer)}: {translate(str(error))}")
             self.processes.pop(peer).stop()
 
     def _stop_slow_peers(self) -> None:

@@ -29,6 +29,8 @@ from dataclasses import asdict, dataclass
 from math import log2
 from pathlib import Path
 
+from rich.cells import cell_len
+
 from byhand.bench.process import PeerError
 from byhand.bench.results import (
     Extrapolation,
@@ -40,9 +42,11 @@ from byhand.bench.results import (
     ScalingResult,
 )
 from byhand.bench.runner import machine
+from byhand.console import pad
 from byhand.errors import ArgumentError
 from byhand.kernels.runtime.cpu import cores
 from byhand.ops import DEFAULT_HAND
+from byhand.translation import translate
 
 MACHINE_COUNTS = (8, 64, 1024)
 PREDICTED_MODELS = {"resnet18": 32, "resnet50": 32}  # extrapolated: images of 224 x 224 per machine and step
@@ -223,33 +227,57 @@ def report(result: ScalingResult) -> str:
     """Return a result as text."""
     here = result["measured"]
     one_rank, two_ranks = here["threads"]
+    error = here["predicted"] / here["two_ranks"] - 1
+    step = f" {translate('a step')}"
     lines = [
-        result["machine"],
+        translate(result["machine"]),
         "",
-        f"measured here: {here['model']}, a batch of {here['batch']}, a gradient of {here['bytes'] / 1e6:.2f} MB",
-        f"  {'1 rank of ' + _threads(one_rank):44}{_time(here['one_rank'])} a step",
-        f"  {'2 ranks of ' + _threads(two_ranks):44}{_time(here['two_ranks'])} a step",
-        f"  {'computation of one rank':44}{_time(here['computation'])}",
-        f"  {'all-reduce of the gradient':44}{_time(here['all_reduce'])}",
-        f"  {'model: computation + all-reduce':44}{_time(here['predicted'])}"
-        f"   {here['predicted'] / here['two_ranks'] - 1:+.0%} against the measurement",
+        translate(
+            f"measured here: {here['model']}, a batch of {here['batch']}, a gradient of {here['bytes'] / 1e6:.2f} MB"
+        ),
+        _fact(f"1 rank of {_threads(one_rank)}", f"{_time(here['one_rank'])}{step}"),
+        _fact(f"2 ranks of {_threads(two_ranks)}", f"{_time(here['two_ranks'])}{step}"),
+        _fact("computation of one rank", _time(here["computation"])),
+        _fact("all-reduce of the gradient", _time(here["all_reduce"])),
+        _fact(
+            "model: computation + all-reduce",
+            f"{_time(here['predicted'])}   {translate(f'{error:+.0%} against the measurement')}",
+        ),
         "",
-        "measured here: an all-reduce between 2 ranks",
+        translate("measured here: an all-reduce between 2 ranks"),
         *(f"  {_size(size):>12}{_time(seconds)}" for size, seconds in here["sweep"]),
-        f"  fitted: {here['latency'] * 1e6:.1f} us and {here['byte'] * 1e9:.3f} ns a byte;"
-        f" adding up takes {here['add'] * 1e9:.3f} ns a byte",
+        translate(
+            f"  fitted: {here['latency'] * 1e6:.1f} us and {here['byte'] * 1e9:.3f} ns a byte;"
+            f" adding up takes {here['add'] * 1e9:.3f} ns a byte"
+        ),
     ]
     for name, paper in result["paper"].items():
         lines += [
             "",
-            f"on paper: {name}, {paper['images']} images a machine, a gradient of {paper['bytes'] / 1e6:.1f} MB; "
-            f"computation measured here, {paper['computation']:.3f} s",
-            f"  {'':20}{'all-reduce by':^33}{'without overlap':>29}{'with overlap':>29}",
-            f"  {'link':12}{'machines':>8}{'ring':>11}{'doubling':>11}{'halving':>11}"
-            + f"{'a step':>12}{'images/s':>10}{'ideal':>7}" * 2,
+            translate(
+                f"on paper: {name}, {paper['images']} images a machine, a gradient of {paper['bytes'] / 1e6:.1f} MB; "
+                f"computation measured here, {paper['computation']:.3f} s"
+            ),
+            f"  {'':20}{_centered('all-reduce by', 33)}{_right('without overlap', 29)}{_right('with overlap', 29)}",
+            f"  {pad(translate('link'), 12)}{_right('machines', 8)}"
+            + "".join(_right(name, 11) for name in ("ring", "doubling", "halving"))
+            + f"{_right('a step', 12)}{_right('images/s', 10)}{_right('ideal', 7)}" * 2,
             *(_row(row) for row in paper["rows"]),
         ]
     return "\n".join(lines)
+
+
+def _fact(name: str, value: str) -> str:
+    return f"  {pad(translate(name), 44)}{value}"
+
+
+def _right(head: str, columns: int) -> str:
+    return pad(translate(head), columns, right=True)
+
+
+def _centered(head: str, columns: int) -> str:
+    text = translate(head)
+    return pad(pad(text, (columns + cell_len(text)) // 2, right=True), columns)
 
 
 def _row(row: Prediction) -> str:

@@ -1,6 +1,7 @@
 """`byhand bench`: byhand and its peers on the same benchmarks, in one run."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -8,9 +9,10 @@ import typer
 
 from byhand.bench import BENCHMARKS, history, measure, table
 from byhand.cli.command import HAND_CHOICES, MACHINE, OUTPUT, AsJson, check_choice, command, option
-from byhand.console import SafeConsole
+from byhand.console import SafeConsole, say
 from byhand.errors import ArgumentError, UnknownNameError
 from byhand.ops import DEFAULT_HAND, HANDS
+from byhand.translation import translate
 
 SUITE = "onnx-suite"
 SCALING = "scaling"
@@ -62,16 +64,20 @@ def bench(
     if (record or show_history) and (alone := [name for name in benchmarks or () if name in (SUITE, SCALING)]):
         raise ArgumentError(f"the history holds no {alone[0]}; give it benchmarks: {', '.join(BENCHMARKS)}")
     console = SafeConsole(stderr=True, soft_wrap=True)
+
+    def progress(line: str) -> None:
+        console.print(translate(line))
+
     if show_history:
-        _history(file, benchmarks, as_json, console)
+        _history(file, benchmarks, as_json, progress)
         return
     if benchmarks == [SUITE]:
-        _suite(hand, as_json, console)
+        _suite(hand, as_json, progress)
         return
     if benchmarks == [SCALING]:
         from byhand.bench import scaling  # noqa: PLC0415  (other benchmarks don't need it)
 
-        found = scaling.scaling(seconds=seconds, quick=quick, hand=hand, progress=console.print)
+        found = scaling.scaling(seconds=seconds, quick=quick, hand=hand, progress=progress)
         print(json.dumps(found) if as_json else scaling.report(found))
         return
     result = measure(
@@ -79,33 +85,33 @@ def bench(
         rounds=1 if quick else rounds,
         seconds=seconds,
         hand=hand,
-        progress=console.print,
+        progress=progress,
     )
     if as_json:
         print(json.dumps(result))
     else:
-        print(result["machine"])
+        say(result["machine"])
         for row in result["rows"]:
             print(f"\n{table(row)}")
     if record:
         rows = history.append(file, benchmarks or list(BENCHMARKS), result, hand)
-        console.print(f"recorded {rows} {'row' if rows == 1 else 'rows'} in {file}")
+        progress(f"recorded {rows} {'row' if rows == 1 else 'rows'} in {file}")
     if any("byhand" in row["failed"] for row in result["rows"]):
         raise typer.Exit(1)
 
 
-def _history(file: Path, benchmarks: list[str] | None, as_json: bool, console: SafeConsole) -> None:
+def _history(file: Path, benchmarks: list[str] | None, as_json: bool, progress: Callable[[str], None]) -> None:
     rows, bad = history.read(file)
     if bad:
-        console.print(history.bad_lines(file, bad))
+        progress(history.bad_lines(file, bad))
     rows = [row for row in rows if not benchmarks or row["benchmark"] in benchmarks]
-    print(json.dumps(rows) if as_json else history.table(rows) or f"{file} holds no such run")
+    print(json.dumps(rows) if as_json else history.table(rows) or translate(f"{file} holds no such run"))
 
 
-def _suite(hand: str, as_json: bool, console: SafeConsole) -> None:
+def _suite(hand: str, as_json: bool, progress: Callable[[str], None]) -> None:
     from byhand.bench import onnx_suite  # noqa: PLC0415  (needs the package onnx)
 
-    results = onnx_suite.suite(hand, console.print)
+    results = onnx_suite.suite(hand, progress)
     print(json.dumps(onnx_suite.summary(results)) if as_json else onnx_suite.report(results))
     if any(result.outcome == onnx_suite.FAILED and result.case.known for result in results):
         raise typer.Exit(1)

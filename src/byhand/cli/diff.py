@@ -134,5 +134,5 @@ def _layers(count: int) -> str:
 
 
 def _order(found: "Comparison") -> str:
-    names = "has another name" if found.renamed == 1 else "have other names"
-    return f" (matched by order: {_layers(found.renamed)} {names})" if found.matched_by_order else ""
+    names = "1 layer has another name" if found.renamed == 1 else f"{found.renamed:,} layers have other names"
+    return f" (matched by order: {names})" if found.matched_by_order else ""

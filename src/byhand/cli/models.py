@@ -12,6 +12,7 @@ from byhand.errors import UnknownNameError
 from byhand.models import ARCHITECTURES, TRAINED
 from byhand.nn import Input
 from byhand.nn.summary import Summary
+from byhand.translation import translate
 
 COLUMNS = ("", "image", "parameters", "FLOPs", "receptive field")
 WINDOW_OPS = ("conv2d", "max_pool", "avg_pool")  # what follows them sees the whole image
@@ -37,7 +38,7 @@ def models(
     convolution or pooling.
     """
     names = [key for key in ARCHITECTURES if name in key]
-    names.sort(key=lambda key: (ARCHITECTURES[key].year, _headline(key)))
+    names.sort(key=lambda key: (ARCHITECTURES[key].year, ARCHITECTURES[key].new))
     if not names:
         raise UnknownNameError("model", name, ARCHITECTURES, "`byhand models` lists them")
     entries = [_entry(key) for key in names]
@@ -80,7 +81,7 @@ def _entry(key: str) -> dict[str, Any]:
 
 def _headline(key: str) -> str:
     architecture = ARCHITECTURES[key]
-    return f"{architecture.year:d}  {architecture.new} ({architecture.paper})"
+    return f"{architecture.year:d}  {translate(architecture.new)} ({architecture.paper})"
 
 
 def _height(field: int | tuple[int, int]) -> int:

@@ -3,6 +3,8 @@
 from dataclasses import asdict
 from typing import Any
 
+from rich.cells import cell_len
+
 from byhand.cli.model_argument import format_shape
 from byhand.cli.training_setup import TrainingSetup
 from byhand.data import Dataset
@@ -89,7 +91,7 @@ def evaluate_and_report(setup: TrainingSetup, seconds: float) -> tuple[dict[str,
         *(["  snapshots/              the network during training, for byhand look"] if setup.run.snapshots() else []),
         "",
         f"next:  {command_line('byhand', 'look', folder)}",
-        f"       {command_line('byhand', 'predict', folder, 'IMAGE')}",
+        f"{' ' * (cell_len(translate('next:  .')) - 1)}{command_line('byhand', 'predict', folder, 'IMAGE')}",
     ]
     return results, lines
 

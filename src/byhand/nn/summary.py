@@ -78,7 +78,8 @@ class Summary:
             for row in self.rows
         ]
         head = ("layer", "op", "output", "parameters", "FLOPs", "receptive field")
-        return [head, *rows, ("total", "", "", f"{self.parameters:,}", f"{self.flops:,}", "")]
+        total = (translate("total"), "", "", f"{self.parameters:,}", f"{self.flops:,}", "")
+        return [tuple(map(translate, head)), *rows, total]
 
     def __str__(self) -> str:
         heads, *rows = self._cells()
@@ -91,7 +92,7 @@ class Summary:
         head, *rows = self._cells()
         lines = [_html_row("td", row) for row in rows]
         return (
-            f"<table><caption>{escape(self.title)}</caption><thead>{_html_row('th', head)}</thead>"
+            f"<table><caption>{escape(translate(self.title))}</caption><thead>{_html_row('th', head)}</thead>"
             f"<tbody>{''.join(lines)}</tbody></table>"
         )
 

@@ -123,7 +123,7 @@ class Problem(NamedTuple):
     def __str__(self) -> str:
         rows, columns = self.shape.kernel
         op = "linear" if self.matrix else "conv2d" if self.pooling is None else "conv2d_max_pool"
-        size = f"{self.pixels} rows" if self.matrix else f"{rows}x{columns}, stride {self.shape.stride}"
+        size = f"{self.pixels:d} rows" if self.matrix else f"{rows}x{columns}, stride {self.shape.stride}"
         return f"{self.pass_name} of a {op} of {self.shape.channels} -> {self.shape.filters} channels, {size}"
 
 

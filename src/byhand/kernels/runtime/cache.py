@@ -86,13 +86,13 @@ def _read_own(path: Path) -> bytes:
         facts = os.fstat(descriptor)
         problem = ""
         if not stat.S_ISREG(facts.st_mode):
-            problem = "is no file"
+            problem = f"{path.name} is no file"
         elif os.name != "nt" and facts.st_uid != os.geteuid():
-            problem = f"belongs to another user ({facts.st_uid})"
+            problem = f"{path.name} belongs to another user ({facts.st_uid})"
         elif os.name != "nt" and facts.st_mode & 0o022:
-            problem = "can be written by other users"
+            problem = f"{path.name} can be written by other users"
         if problem:
-            _distrust(f"{path.name} {problem}")
+            _distrust(problem)
             raise PermissionError(problem)
         return file.read()
 

@@ -54,7 +54,7 @@ def contract(
         hint = "; channels come last here: x.transpose(0, 2, 3, 1)" if depth * groups == x[1] else ""
         hint = "; a weight is (R, S, C, K) here: weight.transpose(2, 3, 1, 0)" if columns == x[3] else hint
         raise ShapeError(
-            f"x has {x[3]} channels, but weight {weight} in {groups} group(s) reads {depth * groups}{hint}"
+            f"x has {x[3]} channels, but weight {weight} in {groups} group(s) reads {depth * groups:d}{hint}"
         )
     if filters % groups:
         raise ShapeError(f"{filters} filters do not fall into {groups} groups; use a multiple of {groups}")
