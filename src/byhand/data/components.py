@@ -166,7 +166,8 @@ def is_printed_ring(component: Component) -> bool:
     for mask in (component.mask, component.mask.T):
         above, below = mask.argmax(0), mask[::-1].argmax(0)
         offsets += [above - below, above - above[::-1], below - below[::-1]]
-    return max(float(np.percentile(np.abs(offset[1:-1]), 90)) for offset in offsets) <= MAX_ASYMMETRY * long
+    asymmetry = max(float(np.percentile(np.abs(offset[1:-1]), 90)) for offset in offsets)
+    return asymmetry <= MAX_ASYMMETRY * long
 
 
 def without_bar_codes(found: Sequence[Component]) -> list[Component]:
