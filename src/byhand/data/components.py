@@ -167,7 +167,7 @@ def is_printed_ring(component: Component) -> bool:
         above, below = mask.argmax(0), mask[::-1].argmax(0)
         offsets += [above - below, above - above[::-1], below - below[::-1]]
     asymmetry = max(float(np.percentile(np.abs(offset[1:-1]), 90)) for offset in offsets)
-    return asymmetry <= MAX_ASYMMETRY * long
+    return bool(asymmetry <= MAX_ASYMMETRY * long)
 
 
 def without_bar_codes(found: Sequence[Component]) -> list[Component]:
