@@ -8,6 +8,7 @@ import io
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
+from tests.data import printed_paper
 from tests.data.synthetic_photos import blur, cloud, daylight, texture
 
 
@@ -308,5 +309,6 @@ MARKS = {
     "show-through": show_through,
     "holes": holes,
     "blackboard": blackboard,
+    **printed_paper.MARKS,
 }
 KINDS = tuple(MARKS)

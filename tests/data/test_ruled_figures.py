@@ -7,6 +7,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
 from byhand.data import components, digit_segmentation, mnist, ruled_figures
+from byhand.data.components import Component
 from tests.data import forms
 
 SIDE = 40  # pixels, of a box
@@ -66,6 +67,43 @@ def test_a_speck_on_a_line_and_writing_in_a_box_do_not_hide_it():
     page[12:44, 28:32] = 1  # a one that touches the top
     (found,) = ruled_figures.find(components.connected_components(page > 0.3))
     assert not found.is_empty and not (found.across | found.down)[8:28, 20:26].any()
+
+
+@pytest.mark.parametrize("thick", [8, 11, 14])
+def test_a_box_of_thick_lines_is_a_figure_and_a_one_is_none(thick):
+    (found,) = ruled_figures.find(components.connected_components(drawn(partial(box, thick=thick)) > 0.3))
+    assert found.is_empty
+    one = np.pad(np.ones((SIDE, thick), bool), 5)
+    assert ruled_figures.find(components.connected_components(one)) == []
+
+
+@pytest.mark.parametrize("shape", ["rectangle", "rounded_rectangle", "ellipse"])
+@pytest.mark.parametrize("thick", [3, 8])
+def test_a_printed_ring_is_its_own_mirror_image_and_a_nought_is_not(shape, thick):
+    def ring(draw, *corners):
+        draw_on = getattr(draw, shape)
+        draw_on(corners, **({"radius": 12} if "rounded" in shape else {}), outline=255, width=thick)
+
+    (found,) = components.connected_components(drawn(ring) > 0.45)
+    assert components.is_printed_ring(found)
+    images, labels = mnist.test_images(), mnist.test_labels()
+    noughts = [forms.digit(images[index], SIDE, 0.0) > 0.45 for index in np.flatnonzero(labels == 0)[:300]]
+    assert sum(components.is_printed_ring(Component(0, 0, nought)) for nought in noughts) <= 1
+
+
+def test_bars_that_begin_and_end_together_are_a_bar_code():
+    rng = np.random.default_rng(0)
+    page = np.full((300, 500), 230, np.uint8)
+    left = 60
+    while left < 420:
+        wide = int(rng.integers(2, 10))
+        page[100:180, left : left + wide] = 30
+        left += wide + int(rng.integers(4, 12))
+    assert digit_segmentation.find(page) == []
+    bars = [
+        Component(10 + 4 * (k % 2), 20 * k, np.ones((40 - 5 * (k % 3), 5), bool)) for k in range(9)
+    ]  # a row of ones
+    assert components.without_bar_codes(bars) == bars
 
 
 def test_the_height_of_a_cell_is_the_distance_of_lines_across():

@@ -26,6 +26,16 @@ MIN_SLENDERNESS = 16
 # A blob fills this fraction of its ellipse, and is at most so many times as long as wide: 31 of 20,000 digits of MNIST are.
 MIN_BLOB_FILL = 0.9
 MAX_BLOB_ELONGATION = 3.3
+# A printed ring: how far nine tenths of its outline lie from their mirror images, over its longer side, and its shorter side
+# over its longer, at least. Of 6,903 noughts of MNIST, 8 are printed rings; slimmer rings may be noughts.
+MAX_ASYMMETRY = 0.06
+MIN_RING_ASPECT = 0.87
+MIN_RING_PIXELS = 11  # of the longer side: smaller marks are too coarse to tell
+# A bar code: how many bars begin and end together, and what they differ by, at most.
+MIN_BARS = 8
+MAX_BAR_ASPECT = 0.4
+MIN_BAR_FILL = 0.4  # of its box, which a leaning bar does not fill
+MAX_BAR_OFFSET = 0.04  # in heights of a bar
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,6 +155,36 @@ def is_blob(component: Component) -> bool:
     return bool(
         len(y) > MIN_BLOB_FILL * 4 * np.pi * np.sqrt(small * large) and large < (MAX_BLOB_ELONGATION**2) * small
     )
+
+
+def is_printed_ring(component: Component) -> bool:
+    """Tell whether the outline is its own mirror image left to right and top to bottom: a box or circle, and no handwriting."""
+    short, long = sorted(component.mask.shape)
+    if long < MIN_RING_PIXELS or short < MIN_RING_ASPECT * long:
+        return False
+    offsets = []
+    for mask in (component.mask, component.mask.T):
+        above, below = mask.argmax(0), mask[::-1].argmax(0)
+        offsets += [above - below, above - above[::-1], below - below[::-1]]
+    asymmetry = max(float(np.percentile(np.abs(offset[1:-1]), 90)) for offset in offsets)
+    return bool(asymmetry <= MAX_ASYMMETRY * long)
+
+
+def without_bar_codes(found: Sequence[Component]) -> list[Component]:
+    """Return the components without bars of which at least MIN_BARS begin and end together, as no handwriting does."""
+
+    def is_bar(component: Component) -> bool:
+        fill = component.area / component.mask.size
+        return component.width <= MAX_BAR_ASPECT * component.height and fill >= MIN_BAR_FILL
+
+    bars = [component for component in found if is_bar(component)]
+    ends = np.array([(bar.top, bar.bottom) for bar in bars]).reshape(-1, 2)
+    printed = set()
+    for bar in bars:
+        apart = np.abs(ends - (bar.top, bar.bottom)).max(1)
+        if np.count_nonzero(apart <= 1 + MAX_BAR_OFFSET * bar.height) >= MIN_BARS:
+            printed.add(bar)
+    return [component for component in found if component not in printed]
 
 
 # parts of one digit ---------------------------------------------------------------------------------------------------

@@ -239,6 +239,7 @@ class _Page:
         candidates = [
             component for component in all_components if max(component.height, component.width) >= self.min_height // 3
         ]
+        candidates = components.without_bar_codes(candidates)
         self.height = components.typical_height(candidates, self.min_height)
         if self.height:
             joined = components.merge_parts(_largest(candidates, 4 * MAX_DIGITS), self.height)
@@ -247,7 +248,7 @@ class _Page:
     def _may_be_digits(self, component: Component) -> bool:
         height, width = component.height / self.height, component.width / self.height
         fits = MIN_HEIGHT < height < MAX_HEIGHT and width < MAX_WIDTH and component.height >= self.min_height
-        if not fits or components.is_blob(component):
+        if not fits or components.is_blob(component) or components.is_printed_ring(component):
             return False
         large = max(component.height, component.width) > max(self.contrast.shape) / 4
         slender = components.is_slender(component)

@@ -24,7 +24,8 @@ MIN_ROUNDED_EVENNESS = 0.7  # of all four sides of a box with rounded corners; t
 MAX_SLOPE = 0.03  # of a line of an upright page: 1.7 degrees
 MAX_DEVIATION_PIXELS = 1.5  # of a line from straight: a soft edge moves by one
 MIN_FAR_FRACTION = 0.3  # of a side, that the further level takes
-MAX_INK_FRACTION = 0.65  # of a figure's box; what is fuller is a patch
+MAX_INK_FRACTION = 0.65  # of a figure's box; what is fuller is a patch, or a box of thick lines
+MIN_THICK_ASPECT = 0.5  # of a box of thick lines, its shorter side over its longer; a one is slimmer
 # In thicknesses of the figure's lines: the least of its height and width, and the most of a tooth's or inner wall's thickness.
 MIN_SIDE_THICKNESSES = 2.5
 MAX_WALL_THICKNESS = 2.0
@@ -89,7 +90,7 @@ def find(found: Iterable[Component]) -> list[RuledFigure]:
 def _figure(component: Component) -> RuledFigure | None:
     mask = component.mask
     fits = min(mask.shape) >= MIN_SHORT_SIDE and max(mask.shape) >= MIN_LONG_SIDE
-    if not fits or component.area > MAX_INK_FRACTION * mask.size:
+    if not fits:
         return None
     across, down = np.zeros_like(mask), np.zeros_like(mask)
     # a side's view turned so that the side is above, and the lines that run along it
@@ -100,6 +101,10 @@ def _figure(component: Component) -> RuledFigure | None:
         (mask.T[::-1], down.T[::-1], across.T[::-1]),
     )
     profiles = [_profile(side) for side, _, _ in views]
+    if component.area > MAX_INK_FRACTION * mask.size:
+        is_even = min(profile.closedness for profile in profiles) >= MIN_EVENNESS
+        is_box = is_even and min(mask.shape) >= MIN_THICK_ASPECT * max(mask.shape)
+        return RuledFigure(component, mask, mask, 0.0) if is_box else None
     thickness = max(_thickness(side, profile) for (side, _, _), profile in zip(views, profiles))
     if not _is_outline(profiles) or min(mask.shape) < MIN_SIDE_THICKNESSES * thickness:
         return None
