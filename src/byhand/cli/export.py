@@ -198,10 +198,9 @@ def _onnx_text(network: nn.Model, file: Path, size: int, kind: str) -> str:
     names = "; " + f"the names of {len(network.classes):,} classes" if _named(network) else ""
     black, white = (f"{value:g}" for value in network.preprocessing.pixel_range or (0.0, 255.0))
     scaled = "" if (black, white) == ("0", "255") else f"  scale its pixels first: {black} is 0, {white} is 255\n"
+    first = f"  takes (N, {channels}, {height}, {width}) in {network.dtype}: (pixel / 255 - mean) / std\n"
     return (
-        f"wrote {file}, {size:,} bytes\n"
-        f"  takes (N, {channels}, {height}, {width}) in {network.dtype}: (pixel / 255 - mean) / std\n{scaled}"
-        f"  gives {_kind_text(network, kind)}\n"
+        f"wrote {file}, {size:,} bytes\n" + first + scaled + f"  gives {_kind_text(network, kind)}\n"
         f"  in its metadata: mean {_spell(network.mean)}, std {_spell(network.std)}{names}"
     )
 
