@@ -207,7 +207,7 @@ def test_images_whose_names_have_no_ending_are_known_by_their_first_bytes(tmp_pa
     for folder in "ab":
         write(tmp_path, folder)
         (tmp_path / folder / "0.png").rename(tmp_path / folder / name)
-        (tmp_path / folder / "README").write_text("about")
+        (tmp_path / folder / "README").write_text("BMW is no bitmap")
         (tmp_path / folder / "1.png~").write_bytes((tmp_path / folder / "1.png").read_bytes())
     assert find(tmp_path).counts == {"all": {"a": 2, "b": 2}}
 

@@ -17,7 +17,7 @@ SYSTEM_NAMES = {  # of folders and files that operating systems, archives and st
     *("__macosx", "__pycache__", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "lost+found"),
     *("@eadir", "#recycle", "#snapshot", "$recycle.bin", "system volume information"),
 }
-FIRST_BYTES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*", b"BM")  # of images
+FIRST_BYTES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*")  # of images
 RUN_FILE = "run.json"  # in the folder of a training, and the keys that it has
 RUN_KEYS = {"model", "data", "seed", "hand"}
 MAX_RUN_FILE_BYTES = 16 << 20  # a run.json lists the skipped files too
@@ -142,7 +142,8 @@ def _begins_as_image(path: Path) -> bool:
             first = file.read(12)
     except OSError:
         return False
-    return first.startswith(FIRST_BYTES) or (first[:4] == b"RIFF" and first[8:] == b"WEBP")
+    is_bmp = first[:2] == b"BM" and first[6:10] == bytes(4)  # a text may begin with BM
+    return first.startswith(FIRST_BYTES) or is_bmp or (first[:4] == b"RIFF" and first[8:] == b"WEBP")
 
 
 def is_system_name(name: str) -> bool:

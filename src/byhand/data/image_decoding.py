@@ -76,9 +76,8 @@ class ImageInfo:
     notes: tuple[str, ...]  # how its pixels are converted, where they are not 8-bit gray or RGB
     digest: bytes
     pixels: Array | None
-    extent: PixelExtent | None = (
-        None  # of pixels with more than 8 bits or of floating point, where their range is unknown
-    )
+    # Of pixels with more than 8 bits or of floating point, where their range is unknown.
+    extent: PixelExtent | None = None
 
 
 def inspect_image(path: str | os.PathLike[str], small: int) -> ImageInfo:
